@@ -1,0 +1,25 @@
+"""Errors by the person who has to act; a message says what, the value seen, the value allowed and the next step."""
+
+
+class MVideoError(Exception):
+    """Anything this project raises on purpose."""
+
+
+class ConfigError(MVideoError):
+    """An option, manifest or command line is wrong: edit it and run again. Never retried."""
+
+
+class MediaError(MVideoError):
+    """One video, clip or mask file is bad. Survivable: the item becomes a `failed` row and the run goes on."""
+
+
+class ModelError(MVideoError):
+    """Weights or an optional package are missing or do not fit. The message names the file, its source and where to put it."""
+
+
+class StoreError(MVideoError):
+    """The workspace cannot be read, written or trusted: disk full, permission, a damaged file."""
+
+
+class TrainError(MVideoError):
+    """Training must stop on all ranks: non-finite loss, lost rank, wrong cache."""

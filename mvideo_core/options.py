@@ -1,0 +1,75 @@
+"""Base class of every options record, and the canonical JSON that content keys are made of."""
+
+import hashlib
+import json
+from pathlib import Path
+from typing import Any, Self
+
+import yaml
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from mvideo_core.errors import ConfigError
+
+
+class Options(BaseModel):
+    """How to work. Frozen, unknown keys forbidden; every field carries a description with unit and effect."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", ser_json_inf_nan="constants", allow_inf_nan=False)
+
+    @classmethod
+    def parse(cls, values: dict[str, Any] | None, where: str = "options") -> Self:
+        """Validated options.
+
+        Args:
+            values: plain mapping, e.g. from YAML.
+            where: what the message calls the place the values came from.
+
+        Raises:
+            ConfigError: an unknown key or a value out of range; the message lists the allowed keys.
+        """
+        try:
+            return cls.model_validate(values or {})
+        except ValidationError as error:
+            lines = [f"{where}: {cls.__name__} does not accept these values:"]
+            for problem in error.errors():
+                place = ".".join(str(step) for step in problem["loc"]) or "(whole)"
+                lines.append(f"  {place}: {problem['msg']}; seen {problem.get('input')!r}")
+            lines.append(f"  allowed keys: {', '.join(sorted(cls.model_fields))}")
+            raise ConfigError("\n".join(lines)) from None
+
+
+def canonical_json(value: Any) -> str:
+    """The one JSON text of a value: sorted keys, no spaces, pydantic models as plain mappings, floats as repr."""
+    if isinstance(value, BaseModel):
+        value = value.model_dump(mode="json")
+    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=True, default=_plain)
+
+
+def digest(value: Any) -> str:
+    """SHA-256 (64 hex digits) of a value's canonical JSON."""
+    return hashlib.sha256(canonical_json(value).encode()).hexdigest()
+
+
+def read_yaml(path: str | Path) -> dict[str, Any]:
+    """A YAML mapping from disk, safely (no object tags).
+
+    Raises:
+        ConfigError: missing file, not YAML, or not a mapping.
+    """
+    try:
+        value = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise ConfigError(f"{path}: no such file; give the path of a YAML options file") from None
+    except yaml.YAMLError as error:
+        raise ConfigError(f"{path}: not valid YAML: {error}") from None
+    if value is None:
+        return {}
+    if not isinstance(value, dict):
+        raise ConfigError(f"{path}: a mapping is expected at the top, {type(value).__name__} seen")
+    return value
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, BaseModel):
+        return value.model_dump(mode="json")
+    raise TypeError(f"{type(value).__name__} has no canonical JSON")

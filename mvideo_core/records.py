@@ -1,0 +1,172 @@
+"""The nouns: rows that stages write, one class per stage, joined by clip key. Options live elsewhere.
+
+A row has one of three statuses: `ok`, `filtered(reason, value, threshold)` (a rule said no) or `failed(error, message,
+attempts)` (the item is bad). Timings and host names never stand in a row: the same input must give the same bytes.
+"""
+
+from typing import Any, ClassVar, Literal, Self
+
+from pydantic import BaseModel, ConfigDict
+
+Status = Literal["ok", "filtered", "failed"]
+
+
+class Record(BaseModel):
+    """What the data is. Frozen, unknown keys forbidden."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", ser_json_inf_nan="constants")
+
+
+class Blob(Record):
+    """One file of the workspace.
+
+    Attributes:
+        path: relative to the workspace root, forward slashes.
+        sha256: of the bytes, 64 hex digits.
+        size_bytes: length.
+    """
+
+    path: str
+    sha256: str
+    size_bytes: int
+
+
+class Row(Record):
+    """Common head of every row.
+
+    Attributes:
+        key: unique within the stage; letters, digits, "_" and "-" only (WebDataset splits names at the first dot).
+        parent: key of the item it came from; "" at the first stage.
+        reason, value, threshold: set when filtered; `reason` is a fixed word such as "shot_too_short".
+        error, message, attempts: set when failed; `error` is the class name.
+    """
+
+    volatile: ClassVar[tuple[str, ...]] = ()
+    """Fields that say where something lies, not what it is; they stay out of content digests."""
+
+    key: str
+    parent: str = ""
+    status: Status = "ok"
+    reason: str | None = None
+    value: float | None = None
+    threshold: float | None = None
+    error: str | None = None
+    message: str | None = None
+    attempts: int = 0
+
+    @classmethod
+    def filtered(cls, key: str, parent: str, reason: str, value: float, threshold: float, **known: Any) -> Self:
+        """A row that a rule dropped, with the value seen and the limit it met."""
+        return cls(key=key, parent=parent, status="filtered", reason=reason, value=value, threshold=threshold, **known)
+
+    @classmethod
+    def failed(cls, key: str, parent: str, error: str, message: str, attempts: int, **known: Any) -> Self:
+        """A row whose item is bad; `error` is the exception's class name."""
+        return cls(key=key, parent=parent, status="failed", error=error, message=message, attempts=attempts, **known)
+
+
+class VideoRow(Row):
+    """ingest: one source video. Width and height are as displayed, after rotation and sample aspect ratio."""
+
+    volatile: ClassVar[tuple[str, ...]] = ("uri",)
+
+    uri: str = ""
+    sha256: str = ""
+    size_bytes: int = 0
+    container: str = ""
+    codec: str = ""
+    pix_fmt: str = ""
+    width: int = 0
+    height: int = 0
+    rotation_deg: int = 0
+    fps: float = 0.0
+    duration_s: float = 0.0
+    source_url: str = ""
+    licence: str = ""
+    title: str = ""
+    spans_s: list[list[float]] = []
+    """Spans given by the source's own metadata (HD-VILA), seconds; provenance only unless `cut.use_spans`."""
+
+
+class ClipRow(Row):
+    """cut: one clip of one shot. Times are seconds of the source video; half-open [start_s, end_s)."""
+
+    shot_index: int = 0
+    start_s: float = 0.0
+    end_s: float = 0.0
+    fps: float = 0.0
+    n_frames: int = 0
+    width: int = 0
+    height: int = 0
+    clip: Blob | None = None
+    source_sha256: str = ""
+    source_url: str = ""
+    licence: str = ""
+
+
+class DetectionRow(Row):
+    """detect: boxes on the clip's first frame. `boxes_xyxy` are absolute pixels of the clip, half-open, float."""
+
+    boxes_xyxy: list[list[float]] = []
+    labels: list[str] = []
+    scores: list[float] = []
+    model: str = ""
+    weights_sha256: str = ""
+
+
+class ObjectStats(Record):
+    """One masklet in numbers. Fractions are of frames or of the frame's area.
+
+    Attributes:
+        object_id: index into the mask file, from 0.
+        kept: False when the quality gate dropped it; `drop_reason`, `drop_value`, `drop_threshold` say why.
+        drift: 1 - mean IoU of consecutive non-empty frames.
+    """
+
+    object_id: int
+    label: str
+    detection_score: float
+    mask_score: float
+    visible_frac: float
+    mean_area_frac: float
+    drift: float
+    kept: bool = True
+    drop_reason: str | None = None
+    drop_value: float | None = None
+    drop_threshold: float | None = None
+
+
+class MaskRow(Row):
+    """segment: the mask sequence of every object of a clip."""
+
+    masks: Blob | None = None
+    objects: list[ObjectStats] = []
+    n_frames: int = 0
+    width: int = 0
+    height: int = 0
+    model: str = ""
+    weights_sha256: str = ""
+
+
+class CaptionRow(Row):
+    """caption: one text per clip, at most the token budget of the text encoder."""
+
+    text: str = ""
+    captioner: str = ""
+    model: str = ""
+    prompt_sha256: str = ""
+    n_words: int = 0
+
+
+class SampleRow(Row):
+    """shard: where one <video, text, masks> triplet stands. `offset_bytes` is the first member's header in the tar."""
+
+    shard: str = ""
+    split: str = ""
+    offset_bytes: int = 0
+    size_bytes: int = 0
+    sha256: str = ""
+    video_id: str = ""
+    labels: list[str] = []
+    n_frames: int = 0
+    caption: str = ""

@@ -1,0 +1,1 @@
+"""From folders, HD-VILA lists and manifests to `VideoRow`s: listing, probing, provenance, optional download."""

@@ -1,0 +1,1 @@
+"""Video files in and out: the ffmpeg binary, guarded children, probing, decoding and encoding."""

@@ -1,0 +1,126 @@
+"""Frames of clips that this project wrote itself. Untrusted files go through `probe` and the cut stage only."""
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import IO, Any
+
+import numpy as np
+
+from mvideo_core.errors import MediaError
+from mvideo_core.media.ffmpeg import FORMATS, file_url
+
+Source = str | os.PathLike[str] | IO[bytes]
+
+
+def read_frames(source: Source) -> Iterator[np.ndarray]:
+    """Every frame in display order, (H, W, 3) uint8 RGB, streamed: memory does not grow with the clip.
+
+    Args:
+        source: path or seekable binary file.
+
+    Raises:
+        MediaError: not a video we can open, or decoding broke off.
+    """
+    with _opened(source) as (container, stream):
+        for frame in container.decode(stream):
+            yield frame.to_ndarray(format="rgb24")
+
+
+def read_gray(source: Source) -> Iterator[np.ndarray]:
+    """Luma plane of every frame, (H, W) uint8: exact for files of `encode.write_gray_mp4`.
+
+    Raises:
+        MediaError: as `read_frames`.
+    """
+    with _opened(source) as (container, stream):
+        for frame in container.decode(stream):
+            plane = frame.planes[0]
+            rows = np.frombuffer(plane, np.uint8).reshape(plane.height, plane.line_size)
+            yield rows[:, : plane.width].copy()
+
+
+def read_clip(source: Source) -> np.ndarray:
+    """All frames at once, (T, H, W, 3) uint8 RGB.
+
+    Raises:
+        MediaError: as `read_frames`, or no frame at all.
+    """
+    frames = list(read_frames(source))
+    if not frames:
+        raise MediaError(f"{_name(source)}: no video frame inside")
+    return np.stack(frames)
+
+
+def first_frame(source: Source) -> np.ndarray:
+    """The first frame, (H, W, 3) uint8 RGB.
+
+    Raises:
+        MediaError: not a video, or no frame.
+    """
+    for frame in read_frames(source):
+        return frame
+    raise MediaError(f"{_name(source)}: no video frame inside")
+
+
+def sample_frames(source: Source, n: int) -> np.ndarray:
+    """`n` frames spread evenly from the first to the last, (n, H, W, 3) uint8 RGB; a short clip repeats frames.
+
+    Frame k is number round(k * (T - 1) / (n - 1)); the middle frame for n = 1.
+
+    Raises:
+        MediaError: not a video, or no frame.
+    """
+    if n < 1:
+        raise ValueError(f"n = {n}; at least 1")
+    with _opened(source) as (container, stream):
+        total = stream.frames or sum(1 for _ in container.demux(stream)) - 1
+        wanted = _spread(total, n)
+        container.seek(0)
+        keep = {}
+        for index, frame in enumerate(container.decode(stream)):
+            if index in wanted:
+                keep[index] = frame.to_ndarray(format="rgb24")
+            if index == wanted[-1]:
+                break
+    if not keep:
+        raise MediaError(f"{_name(source)}: no video frame inside")
+    last = keep[max(keep)]
+    return np.stack([keep.get(index, last) for index in wanted])
+
+
+def count_frames(source: Source) -> int:
+    """Number of frames that really decode.
+
+    Raises:
+        MediaError: not a video, or decoding broke off.
+    """
+    with _opened(source) as (container, stream):
+        return sum(1 for _ in container.decode(stream))
+
+
+def _spread(total: int, n: int) -> list[int]:
+    if n == 1:
+        return [max(total - 1, 0) // 2]
+    return [round(k * max(total - 1, 0) / (n - 1)) for k in range(n)]
+
+
+def _name(source: Source) -> str:
+    return str(source) if isinstance(source, (str, os.PathLike)) else str(getattr(source, "name", "stream"))
+
+
+@contextmanager
+def _opened(source: Source) -> Iterator[tuple[Any, Any]]:
+    import av
+
+    where: Any = file_url(source) if isinstance(source, (str, os.PathLike)) else source
+    options = {"format_whitelist": FORMATS, "protocol_whitelist": "file"}
+    try:
+        with av.open(where, options=options) as container:
+            if not container.streams.video:
+                raise MediaError(f"{_name(source)}: no video stream inside")
+            stream = container.streams.video[0]
+            stream.codec_context.thread_count = 1
+            yield container, stream
+    except (av.error.FFmpegError, EOFError) as error:
+        raise MediaError(f"{_name(source)}: cannot be decoded: {error}") from None

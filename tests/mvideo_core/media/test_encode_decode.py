@@ -1,0 +1,87 @@
+"""Frames survive the trip through our own encoder and decoder."""
+
+import hashlib
+
+import numpy as np
+import pytest
+
+from mvideo_core.errors import MediaError
+from mvideo_core.media.decode import count_frames, first_frame, read_clip, read_frames, read_gray, sample_frames
+from mvideo_core.media.encode import write_gray_mp4, write_mp4, write_png
+
+
+def ramp(n=9, height=32, width=48):
+    """Frame k is flat gray of 20 + 20 k."""
+    return [np.full((height, width, 3), 20 + 20 * k, np.uint8) for k in range(n)]
+
+
+def test_values_and_count_survive(tmp_path):
+    assert write_mp4(ramp(), tmp_path / "a.mp4", fps=8) == 9
+    clip = read_clip(tmp_path / "a.mp4")
+    assert clip.shape == (9, 32, 48, 3)
+    assert np.abs(clip[:, 16, 24, 1].astype(int) - (20 + 20 * np.arange(9))).max() <= 3
+
+
+def test_same_frames_same_bytes(tmp_path):
+    noise = np.random.default_rng(0).integers(0, 256, (17, 64, 96, 3), dtype=np.uint8)
+    for name in ("a", "b"):
+        write_mp4(noise, tmp_path / name, fps=8)
+    write_mp4(noise[:, ::-1], tmp_path / "c", fps=8)
+    digests = [hashlib.sha256((tmp_path / name).read_bytes()).hexdigest() for name in "abc"]
+    assert digests[0] == digests[1] != digests[2]
+    assert b"Lavf" not in (tmp_path / "a").read_bytes()
+
+
+def test_index_stands_before_the_data(tmp_path):
+    write_mp4(ramp(), tmp_path / "a.mp4", fps=8)
+    data = (tmp_path / "a.mp4").read_bytes()
+    assert data.index(b"moov") < data.index(b"mdat")
+
+
+def test_samples_are_spread_from_first_to_last(tmp_path):
+    write_mp4(ramp(), tmp_path / "a.mp4", fps=8)
+    picked = sample_frames(tmp_path / "a.mp4", 3)[:, 0, 0, 0].astype(int)
+    assert np.abs(picked - [20, 100, 180]).max() <= 3
+    assert sample_frames(tmp_path / "a.mp4", 1).shape == (1, 32, 48, 3)
+    assert sample_frames(tmp_path / "a.mp4", 20).shape[0] == 20
+
+
+def test_file_objects_and_first_frame(tmp_path):
+    write_mp4(ramp(), tmp_path / "a.mp4", fps=8)
+    with open(tmp_path / "a.mp4", "rb") as handle:
+        assert sum(1 for _ in read_frames(handle)) == 9
+    assert abs(int(first_frame(tmp_path / "a.mp4")[0, 0, 0]) - 20) <= 3
+    assert count_frames(tmp_path / "a.mp4") == 9
+
+
+def test_gray_is_lossless(tmp_path):
+    labels = np.random.default_rng(1).integers(0, 256, (5, 32, 48), dtype=np.uint8)
+    write_gray_mp4(labels, tmp_path / "m.mp4", fps=8)
+    assert np.array_equal(np.stack(list(read_gray(tmp_path / "m.mp4"))), labels)
+
+
+def test_png_is_lossless(tmp_path):
+    from PIL import Image
+
+    frame = np.random.default_rng(2).integers(0, 256, (5, 7, 3), dtype=np.uint8)
+    write_png(tmp_path / "f.png", frame)
+    assert np.array_equal(np.asarray(Image.open(tmp_path / "f.png")), frame)
+
+
+@pytest.mark.parametrize(
+    ("frames", "said"),
+    [
+        ([], "no frame"),
+        ([np.zeros((31, 48, 3), np.uint8)], "even"),
+        ([*ramp(1), np.zeros((8, 8, 3), np.uint8)], "first"),
+    ],
+)
+def test_frames_that_cannot_be_a_video(tmp_path, frames, said):
+    with pytest.raises(MediaError, match=said):
+        write_mp4(frames, tmp_path / "a.mp4", fps=8)
+
+
+def test_bytes_that_are_no_video(tmp_path):
+    (tmp_path / "a.mp4").write_bytes(b"not a video at all" * 100)
+    with pytest.raises(MediaError, match="cannot be decoded"):
+        first_frame(tmp_path / "a.mp4")

@@ -1,0 +1,92 @@
+"""Guarded children: limits hold, nothing outlives its parent."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+
+from mvideo_core.errors import ConfigError, MediaError
+from mvideo_core.media import ffmpeg, guard
+
+PYTHON = os.path.realpath(sys.executable)
+
+
+def test_output_of_a_good_child():
+    assert guard.run([PYTHON, "-c", "print(6 * 7)"], guard.Limits(wall_s=20), "sum") == b"42\n"
+
+
+def test_failure_names_the_item_and_the_childs_last_line():
+    with pytest.raises(MediaError, match=r"clip a: exit code 3: .*broken header"):
+        guard.run(
+            [PYTHON, "-c", "import sys; print('broken header', file=sys.stderr); sys.exit(3)"], guard.Limits(), "clip a"
+        )
+
+
+def test_clock_limit():
+    start = time.monotonic()
+    with pytest.raises(MediaError, match=r"killed after 0.3 s"):
+        guard.run([PYTHON, "-c", "import time; time.sleep(60)"], guard.Limits(wall_s=0.3), "sleeper")
+    assert time.monotonic() - start < 10
+
+
+def test_memory_limit():
+    with pytest.raises(MediaError, match="MemoryError"):
+        guard.run([PYTHON, "-c", "bytearray(1 << 30)"], guard.Limits(wall_s=20, memory_bytes=512 << 20), "hog")
+
+
+def test_processor_limit():
+    with pytest.raises(MediaError, match="killed by signal"):
+        guard.run([PYTHON, "-c", "while True: pass"], guard.Limits(wall_s=30, cpu_s=1), "spinner")
+
+
+def test_child_dies_with_a_killed_parent(tmp_path):
+    script = (
+        "import sys\nfrom mvideo_core.media import guard\n"
+        f"with guard.child([{PYTHON!r}, '-c', 'import time; time.sleep(60)'], guard.Limits()) as c:\n"
+        "    print(c.popen.pid, flush=True)\n    import time; time.sleep(60)\n"
+    )
+    parent = subprocess.Popen([PYTHON, "-c", script], stdout=subprocess.PIPE, cwd=os.getcwd())
+    pid = int(parent.stdout.readline())
+    time.sleep(0.3)  # let the launcher ask for the signal
+    parent.send_signal(signal.SIGKILL)
+    parent.wait()
+    for _ in range(100):
+        if not alive(pid):
+            break
+        time.sleep(0.05)
+    assert not alive(pid)
+
+
+def alive(pid):
+    try:
+        with open(f"/proc/{pid}/stat") as handle:
+            return handle.read().rsplit(")", 1)[1].split()[0] != "Z"
+    except OSError:
+        return False
+
+
+def test_ffmpeg_path_obeys_the_variable(monkeypatch, tmp_path):
+    monkeypatch.setenv("MVIDEO_FFMPEG", str(tmp_path / "none"))
+    with pytest.raises(ConfigError, match="MVIDEO_FFMPEG"):
+        ffmpeg.ffmpeg_path()
+    monkeypatch.setenv("MVIDEO_FFMPEG", PYTHON)
+    assert ffmpeg.ffmpeg_path() == PYTHON
+    monkeypatch.delenv("MVIDEO_FFMPEG")
+    assert os.access(ffmpeg.ffmpeg_path(), os.X_OK)
+
+
+def test_names_never_reach_the_command_line(tmp_path):
+    path = os.fsencode(tmp_path) + b"/-a b'\"\xff.txt"
+    with open(path, "wb") as handle:
+        handle.write(b"not a video")
+    fd = os.open(path, os.O_RDONLY)
+    graph = ffmpeg.open_input(fd).output("pipe:", format="null")
+    argv = ffmpeg.compile_argv(graph)
+    assert argv[argv.index("-i") + 1] == f"file:/dev/fd/{fd}"
+    assert argv[argv.index("-protocol_whitelist") + 1] == "file"
+    with pytest.raises(MediaError, match=r"that file: .*Invalid data"):
+        ffmpeg.run_graph(graph, guard.Limits(wall_s=20), "that file", pass_fds=(fd,))
+    os.close(fd)

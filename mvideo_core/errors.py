@@ -14,7 +14,7 @@ class MediaError(MVideoError):
 
 
 class ModelError(MVideoError):
-    """Weights or an optional package are missing or do not fit. The message names the file, its source and where to put it."""
+    """Weights or an extra are missing or do not fit. The message names the file, its source and where to put it."""
 
 
 class StoreError(MVideoError):

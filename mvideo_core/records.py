@@ -53,6 +53,8 @@ class Row(Record):
     error: str | None = None
     message: str | None = None
     attempts: int = 0
+    content_key: str = ""
+    """Content key of the item that gave this row, set by the runner; lets later runs take the row over."""
 
     @classmethod
     def filtered(cls, key: str, parent: str, reason: str, value: float, threshold: float, **known: Any) -> Self:
@@ -63,6 +65,22 @@ class Row(Record):
     def failed(cls, key: str, parent: str, error: str, message: str, attempts: int, **known: Any) -> Self:
         """A row whose item is bad; `error` is the exception's class name."""
         return cls(key=key, parent=parent, status="failed", error=error, message=message, attempts=attempts, **known)
+
+
+class SourceRow(Row):
+    """plan: one source as listed, before anything was opened.
+
+    Attributes:
+        uri: "file://" + percent-encoded absolute path; "" when the listed video was not found on disk.
+        fingerprint: size and modification time of the file, so that a changed file is read again.
+    """
+
+    uri: str = ""
+    fingerprint: str = ""
+    source_url: str = ""
+    licence: str = ""
+    title: str = ""
+    spans_s: list[list[float]] = []
 
 
 class VideoRow(Row):

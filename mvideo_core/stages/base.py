@@ -1,0 +1,109 @@
+"""What a stage is, what its worker is given, and how it hands back files."""
+
+import shutil
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+from mvideo_core.options import Options
+from mvideo_core.records import Blob, Row
+from mvideo_core.store.files import sha256_of
+from mvideo_core.store.workspace import Workspace
+
+
+@dataclass(frozen=True, slots=True)
+class Item:
+    """One unit of loss: the rows of one key from every upstream stage.
+
+    Attributes:
+        key: of the item; all its rows share it.
+        rows: by upstream stage name, all `ok`.
+        content_key: changes when options, weights or any upstream row change.
+    """
+
+    key: str
+    rows: Mapping[str, Row]
+    content_key: str
+
+
+class Worker:
+    """Does the work of one stage in one process. Weights are loaded by the constructor, once.
+
+    Subclasses set `batch_size` and implement `work`; a `MediaError` from `work` concerns the items given, which are
+    then tried one by one.
+    """
+
+    batch_size = 1
+
+    def work(self, items: Sequence[Item]) -> list[list[Row]]:
+        """Rows of each item, in the items' order. An item may give several rows (a video's clips)."""
+        raise NotImplementedError
+
+
+@dataclass(frozen=True)
+class StageContext:
+    """What a worker may touch: the workspace to read from, a scratch folder, and a way to hand files over."""
+
+    workspace: Workspace
+    stage: str
+    scratch: Path
+    _fetched: dict[str, Path] = field(default_factory=dict)
+
+    def local(self, blob: Blob) -> Path:
+        """A blob as a local file: itself on a local workspace, else a copy in scratch (kept until the part ends)."""
+        folder = self.workspace.folder
+        if folder.is_local:
+            return Path(folder.at(blob.path))
+        if blob.path not in self._fetched:
+            target = self.scratch / f"in-{len(self._fetched):06d}-{blob.path.rsplit('/', 1)[1]}"
+            with folder.open(blob.path) as source, target.open("wb") as sink:
+                shutil.copyfileobj(source, sink)
+            self._fetched[blob.path] = target
+        return self._fetched[blob.path]
+
+    def commit(self, local: Path, name: str, content_key: str) -> Blob:
+        """Move a finished file into the store under a name that its content key makes unique.
+
+        Args:
+            local: the file, whole and closed.
+            name: "<item key>.<extension>"; the key part becomes readable in the blob's name.
+            content_key: of the item that made it.
+        """
+        stem, _, extension = name.partition(".")
+        path = f"blobs/{self.stage}/{content_key[:2]}/{stem}-{content_key[:12]}.{extension}"
+        with local.open("rb") as stream:
+            blob = Blob(path=path, sha256=sha256_of(stream), size_bytes=local.stat().st_size)
+        self.workspace.folder.adopt(local, path)
+        return blob
+
+    def commit_bytes(self, content: bytes, name: str, content_key: str) -> Blob:
+        """Like `commit`, for content in memory."""
+        local = self.scratch / name
+        local.write_bytes(content)
+        return self.commit(local, name, content_key)
+
+
+@dataclass(frozen=True)
+class Stage:
+    """One stage of the pipeline.
+
+    Attributes:
+        name: also the name of its deployment, its task and its folder in the workspace.
+        revision: raise it when the meaning of the output changes; it is part of every key.
+        reads: upstream stages whose `ok` rows of one key make an item.
+        options: the stage's options class.
+        row: class of the rows it writes.
+        resource: which queue and which lock it needs.
+        open: builds the worker; called only when there is work left.
+        externals: digests of files that options name (weights, lists), so that a new file means a new key.
+    """
+
+    name: str
+    revision: int
+    reads: tuple[str, ...]
+    options: type[Options]
+    row: type[Row]
+    resource: Literal["cpu", "gpu"]
+    open: Callable[[Any, StageContext], Worker]
+    externals: Callable[[Any], dict[str, str]] = lambda _options: {}

@@ -1,0 +1,298 @@
+"""Running one part of one stage: take over what is known, work on the rest, commit. The heart of resume."""
+
+import logging
+import shutil
+import tempfile
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, nullcontext
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+from mvideo_core.errors import ConfigError, MediaError, StoreError
+from mvideo_core.options import Options
+from mvideo_core.records import Row
+from mvideo_core.stages.base import Item, Stage, StageContext, Worker
+from mvideo_core.store.commit import commit_part
+from mvideo_core.store.journal import Journal
+from mvideo_core.store.keys import item_key, part_key, settings_digest
+from mvideo_core.store.lock import part_lock
+from mvideo_core.store.workspace import Marker, Workspace, blobs_of, journal_path
+
+log = logging.getLogger(__name__)
+
+MAX_CRASHES = 8
+"""An item in whose work the process died this often without finishing becomes a failed row (class WorkerDied)."""
+
+LOG_EVERY_S = 15.0
+Progress = Callable[[int, int], None]
+_gpu_locks: dict[str, threading.Lock] = {"gpu": threading.Lock()}
+
+
+@dataclass(frozen=True, slots=True)
+class PartResult:
+    """A finished part: its marker, and whether any work was done for it in this call."""
+
+    marker: Marker
+    reused: bool
+
+
+def run_part(
+    workspace: Workspace,
+    stage: Stage,
+    index: int,
+    options: Options,
+    progress: Progress | None = None,
+    lock_wait_s: float = 60.0,
+) -> PartResult:
+    """Finish part `index` of a stage from its upstream's rows on disk.
+
+    Args:
+        progress: called with (items done, items in all) after every batch.
+        lock_wait_s: how long to wait for another owner of the same part.
+
+    Returns:
+        The part's marker. Same inputs, options and weights: the marker found, nothing is run.
+
+    Raises:
+        ConfigError: an upstream stage has not finished this part.
+        ModelError: weights or an extra are missing.
+        StoreError: the part is owned by another live process, or the disk fails.
+    """
+    job = PartJob(workspace, stage, index, options)
+    if (done := job.finished()) is not None:
+        return PartResult(done, reused=True)
+    with part_lock(workspace.folder, f"{stage.name}-{job.key}", lock_wait_s):
+        if (done := job.finished()) is not None:
+            return PartResult(done, reused=True)
+        return PartResult(job.run(progress or (lambda _done, _total: None)), reused=False)
+
+
+class PartJob:
+    """One part of one stage with its key, its items and its journal."""
+
+    def __init__(self, workspace: Workspace, stage: Stage, index: int, options: Options):
+        self.workspace = workspace
+        self.stage = stage
+        self.index = index
+        self.options = options
+        self.upstream = upstream_markers(workspace, stage, index)
+        self.settings = settings_digest(stage.name, stage.revision, options, stage.externals(options))
+        self.inputs = {name: marker.digest for name, marker in self.upstream.items()}
+        self.key = part_key(self.settings, self.inputs)
+        self.journal = Journal(workspace.folder, journal_path(stage.name, self.key))
+
+    def finished(self) -> Marker | None:
+        """The marker of this part if everything it speaks of is there; the head is pointed at it."""
+        marker = self.workspace.marker(self.stage.name, self.key)
+        if marker is None or not self.workspace.trusted(marker, self.stage.row):
+            return None
+        if self.workspace.head(self.stage.name, self.index) != self.key:
+            self.workspace.set_head(self.stage.name, self.index, self.key)
+        return marker
+
+    @cached_property
+    def items(self) -> list[Item]:
+        """Keys that are `ok` in every upstream stage, in key order."""
+        tables = {
+            name: {row.key: row for row in self.workspace.rows(marker, _row_class(name)) if row.status == "ok"}
+            for name, marker in self.upstream.items()
+        }
+        shared = sorted(set.intersection(*(set(table) for table in tables.values())))
+        rows = ({name: table[key] for name, table in tables.items()} for key in shared)
+        return [Item(key, row, item_key(self.settings, row)) for key, row in zip(shared, rows, strict=True)]
+
+    def run(self, progress: Progress) -> Marker:
+        """Work on every item that is not known yet, then commit."""
+        started = time.monotonic()
+        known, crashes, attempts = self._known()
+        pending = [item for item in self.items if item.content_key not in known]
+        n_reused = len(self.items) - len(pending)
+        progress(n_reused, len(self.items))
+        if pending:
+            known.update(self._work(pending, crashes, attempts, n_reused, progress))
+        rows = [row for item in self.items for row in known[item.content_key]]
+        marker = commit_part(
+            self.workspace,
+            stage=self.stage.name,
+            index=self.index,
+            key=self.key,
+            settings=self.settings,
+            inputs=self.inputs,
+            options=self.options,
+            rows=rows,
+            row_class=self.stage.row,
+            n_items=len(self.items),
+            n_reused=n_reused,
+            seconds=time.monotonic() - started,
+        )
+        self.journal.discard()
+        log.info("%s part %d: %s in %.1f s", self.stage.name, self.index, marker.counts, marker.seconds)
+        return marker
+
+    def _known(self) -> tuple[dict[str, list[Row]], Counter[str], dict[str, int]]:
+        """Rows by content key from earlier parts and the journal; deaths and failed attempts by content key."""
+        known = self._adopted()
+        crashes: Counter[str] = Counter()
+        attempts: dict[str, int] = {}
+        for event in self.journal.events():
+            if event["event"] == "start":
+                crashes.update(event["items"])
+            elif event["event"] == "stopped":
+                crashes.subtract(event["items"])
+            elif event["event"] == "done":
+                rows = [self.stage.row.model_validate(values) for values in event["rows"]]
+                crashes.pop(event["item"], None)
+                if self._complete(rows):
+                    known[event["item"]] = rows
+            elif event["event"] == "retry":
+                attempts[event["item"]] = event["attempts"]
+        return known, crashes, attempts
+
+    def _adopted(self) -> dict[str, list[Row]]:
+        """Rows of this stage under the same settings in parts where the plan's buckets may have moved an item from."""
+        n_parts = self.workspace.n_parts() or 1
+        wanted = {item.content_key for item in self.items}
+        found: dict[str, list[Row]] = {}
+        for index in sorted({self.index, self.index % max(n_parts // 2, 1), self.index + n_parts}):
+            marker = self.workspace.current(self.stage.name, index)
+            if marker is None or marker.settings != self.settings or not self.workspace.holds(marker.rows):
+                continue
+            by_key: dict[str, list[Row]] = {}
+            for row in self.workspace.rows(marker, self.stage.row):
+                if row.content_key in wanted:
+                    by_key.setdefault(row.content_key, []).append(row)
+            found.update({key: rows for key, rows in by_key.items() if self._complete(rows)})
+        return found
+
+    def _complete(self, rows: Sequence[Row]) -> bool:
+        return all(self.workspace.holds(blob) for row in rows for blob in blobs_of(row))
+
+    def _work(
+        self, pending: list[Item], crashes: Counter[str], attempts: dict[str, int], n_before: int, progress: Progress
+    ) -> dict[str, list[Row]]:
+        total = n_before + len(pending)
+        done: dict[str, list[Row]] = {}
+        clock = _Clock(self.stage.name, self.index)
+        with self._scratch() as scratch:
+            context = StageContext(self.workspace, self.stage.name, scratch)
+            lock = _gpu_locks["gpu"] if self.stage.resource == "gpu" else nullcontext()
+            with lock:
+                worker = self.stage.open(self.options, context)
+            for batch in _batches(pending, worker.batch_size, crashes):
+                with self._announced(batch), lock:
+                    results = self._attempt(worker, batch, crashes, attempts)
+                for item, rows in zip(batch, results, strict=True):
+                    stamped = [row.model_copy(update={"content_key": item.content_key}) for row in rows]
+                    self.journal.append(_done_event(item, stamped))
+                    done[item.content_key] = stamped
+                progress(n_before + len(done), total)
+                clock.tick(n_before + len(done), total, len(done))
+        return done
+
+    def _attempt(
+        self, worker: Worker, batch: list[Item], crashes: Counter[str], attempts: dict[str, int]
+    ) -> list[list[Row]]:
+        if len(batch) == 1 and crashes[batch[0].content_key] >= MAX_CRASHES:
+            died = f"the process died {MAX_CRASHES} times while working on this item; see the worker's log"
+            return [[self._failed(batch[0], "WorkerDied", died, MAX_CRASHES)]]
+        try:
+            return worker.work(batch)
+        except MediaError as error:
+            if len(batch) > 1:
+                return [self._attempt(worker, [item], crashes, attempts)[0] for item in batch]
+            tried = attempts.get(batch[0].content_key, 0) + 1
+            log.warning("%s %s: %s", self.stage.name, batch[0].key, error)
+            return [[self._failed(batch[0], "MediaError", str(error), tried)]]
+
+    @contextmanager
+    def _announced(self, batch: list[Item]) -> Iterator[None]:
+        """Journal that work on a batch begins; an exception says it ended, so that only deaths count as crashes."""
+        keys = [item.content_key for item in batch]
+        self.journal.append({"event": "start", "items": keys})
+        try:
+            yield
+        except BaseException:
+            self.journal.append({"event": "stopped", "items": keys})
+            raise
+
+    def _failed(self, item: Item, error: str, message: str, attempts: int) -> Row:
+        return self.stage.row.failed(key=item.key, parent=item.key, error=error, message=message, attempts=attempts)
+
+    @contextmanager
+    def _scratch(self) -> Iterator[Path]:
+        """A folder of this part alone, on the workspace's disk if it has one; leftovers of a killed run go first."""
+        if self.workspace.folder.is_local:
+            scratch = Path(self.workspace.folder.at(f"tmp/{self.stage.name}-{self.key}"))
+            shutil.rmtree(scratch, ignore_errors=True)
+            scratch.mkdir(parents=True)
+        else:
+            scratch = Path(tempfile.mkdtemp(prefix=f"mvideo-{self.stage.name}-"))
+        try:
+            yield scratch
+        finally:
+            self.journal.close()
+            shutil.rmtree(scratch, ignore_errors=True)
+
+
+def upstream_markers(workspace: Workspace, stage: Stage, index: int) -> dict[str, Marker]:
+    """The current marker of every upstream stage for one part.
+
+    Raises:
+        ConfigError: an upstream part is not finished; the message names the command that finishes it.
+    """
+    found: dict[str, Marker] = {}
+    for name in stage.reads:
+        marker = workspace.current(name, index)
+        if marker is None:
+            raise ConfigError(
+                f"{stage.name} part {index}: its upstream {name!r} has not finished this part in {workspace.url}; "
+                f"run `mvideo stage {name} --workspace {workspace.url}` first"
+            )
+        if not workspace.holds(marker.rows):
+            raise StoreError(f"{marker.rows.path} is missing or cut short; run stage {name!r} again")
+        found[name] = marker
+    return found
+
+
+def _row_class(stage_name: str) -> type[Row]:
+    from mvideo_core.records import SourceRow
+    from mvideo_core.stages import STAGES
+    from mvideo_core.stages.plan import SOURCE_STAGE
+
+    return SourceRow if stage_name == SOURCE_STAGE else STAGES.get(stage_name).row
+
+
+def _batches(pending: list[Item], size: int, crashes: Counter[str]) -> Iterator[list[Item]]:
+    """Batches of `size`; items that a process died on before go alone, so that one of them cannot take others along."""
+    calm = [item for item in pending if crashes[item.content_key] == 0]
+    for start in range(0, len(calm), max(size, 1)):
+        yield calm[start : start + max(size, 1)]
+    for item in pending:
+        if crashes[item.content_key] > 0:
+            yield [item]
+
+
+def _done_event(item: Item, rows: list[Row]) -> dict[str, object]:
+    values = [row.model_dump(mode="json", exclude_defaults=True) for row in rows]
+    return {"event": "done", "item": item.content_key, "rows": values}
+
+
+class _Clock:
+    """A log line every few seconds with rate and time left."""
+
+    def __init__(self, stage: str, index: int):
+        self.stage, self.index = stage, index
+        self.started = self.last = time.monotonic()
+
+    def tick(self, done: int, total: int, worked: int) -> None:
+        now = time.monotonic()
+        if now - self.last < LOG_EVERY_S or done == total:
+            return
+        self.last = now
+        rate = worked / (now - self.started)
+        left = (total - done) / rate if rate else float("inf")
+        log.info("%s part %d: %d/%d, %.2f items/s, %.0f s left", self.stage, self.index, done, total, rate, left)

@@ -1,0 +1,76 @@
+"""Committing one part: rows first, marker last, then the head. Killed anywhere in between, nothing false is visible."""
+
+import hashlib
+from collections import Counter
+from collections.abc import Mapping, Sequence
+
+from mvideo_core import __version__
+from mvideo_core.options import Options
+from mvideo_core.records import Blob, Row
+from mvideo_core.store import tables
+from mvideo_core.store.keys import rows_digest
+from mvideo_core.store.workspace import Marker, Workspace, blobs_of, marker_path, rows_path
+
+
+def commit_part(
+    workspace: Workspace,
+    *,
+    stage: str,
+    index: int,
+    key: str,
+    settings: str,
+    inputs: Mapping[str, str],
+    options: Options,
+    rows: Sequence[Row],
+    row_class: type[Row],
+    n_items: int,
+    n_reused: int,
+    seconds: float,
+) -> Marker:
+    """Write the rows, the marker and the head of a finished part.
+
+    Args:
+        index: number of the part within the plan.
+        inputs: digest of each upstream part, by stage name.
+        n_items, n_reused: items in, and how many of them were taken over from a journal or an earlier part.
+        seconds: wall time of this run.
+
+    Returns:
+        The marker as written.
+    """
+    content = tables.to_parquet(rows, row_class)
+    path = rows_path(stage, key)
+    marker = Marker(
+        stage=stage,
+        key=key,
+        index=index,
+        settings=settings,
+        inputs=dict(inputs),
+        options=options.model_dump(mode="json"),
+        rows=Blob(path=path, sha256=hashlib.sha256(content).hexdigest(), size_bytes=len(content)),
+        digest=rows_digest(rows),
+        counts=_counts(rows, n_items, n_reused),
+        reasons=dict(sorted(Counter(_reason(row) for row in rows if row.status != "ok").items())),
+        blob_bytes=sum(blob.size_bytes for row in rows for blob in blobs_of(row)),
+        seconds=round(seconds, 3),
+        version=__version__,
+    )
+    workspace.folder.write(path, content)
+    workspace.folder.write(marker_path(stage, key), marker.model_dump_json(indent=1).encode())
+    workspace.set_head(stage, index, key)
+    return marker
+
+
+def _counts(rows: Sequence[Row], n_items: int, n_reused: int) -> dict[str, int]:
+    by_status = Counter(row.status for row in rows)
+    return {
+        "items": n_items,
+        "reused": n_reused,
+        "ok": by_status["ok"],
+        "filtered": by_status["filtered"],
+        "failed": by_status["failed"],
+    }
+
+
+def _reason(row: Row) -> str:
+    return f"{row.status}:{row.reason or row.error or 'unknown'}"

@@ -1,0 +1,146 @@
+"""A folder behind an fsspec URL, with atomic writes. Local folders rename; object stores put whole objects."""
+
+import hashlib
+import os
+import shutil
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+from typing import IO, Any
+
+from mvideo_core.errors import StoreError
+
+CHUNK_BYTES = 1 << 20
+
+
+class Folder:
+    """Files below one root. Paths are relative with forward slashes.
+
+    Args:
+        url: a local path or any fsspec URL ("memory://x", "s3://bucket/prefix").
+    """
+
+    def __init__(self, url: str):
+        import fsspec
+
+        if "://" not in url:
+            url = str(Path(url).expanduser().resolve())
+        try:
+            self.fs, root = fsspec.core.url_to_fs(url)
+        except (ImportError, ValueError) as error:
+            raise StoreError(
+                f"workspace {url!r}: {error}; give a local path or a URL whose fsspec driver is there"
+            ) from None
+        self.root = root.rstrip("/")
+        self.url = url
+        protocol = self.fs.protocol if isinstance(self.fs.protocol, str) else self.fs.protocol[0]
+        self.is_local = protocol in ("file", "local")
+
+    def at(self, path: str) -> str:
+        """Full path inside the file system."""
+        if path.startswith("/") or ".." in path.split("/"):
+            raise StoreError(f"path {path!r} leaves the workspace")
+        return f"{self.root}/{path}" if path else self.root
+
+    def exists(self, path: str) -> bool:
+        """True when a file (or folder) of that name is there."""
+        return os.path.exists(self.at(path)) if self.is_local else bool(self.fs.exists(self.at(path)))  # noqa: PTH110
+
+    def size(self, path: str) -> int | None:
+        """Bytes of a file; None when it is not there."""
+        try:
+            if self.is_local:
+                return os.stat(self.at(path)).st_size  # noqa: PTH116
+            return int(self.fs.size(self.at(path)))
+        except FileNotFoundError:
+            return None
+
+    def open(self, path: str) -> IO[bytes]:
+        """The file opened for reading."""
+        try:
+            return self.fs.open(self.at(path), "rb")
+        except FileNotFoundError:
+            raise StoreError(f"{self.url}: {path} is not there; `mvideo verify` lists what is missing") from None
+
+    def read(self, path: str) -> bytes:
+        """All bytes of a file."""
+        with self.open(path) as stream:
+            return stream.read()
+
+    def read_or_none(self, path: str) -> bytes | None:
+        """All bytes of a file, or None when it is not there."""
+        try:
+            return bytes(self.fs.cat_file(self.at(path)))
+        except FileNotFoundError:
+            return None
+
+    def write(self, path: str, content: bytes) -> None:
+        """Whole file or nothing: a reader never sees half of it."""
+        target = self.at(path)
+        if not self.is_local:
+            self.fs.makedirs(target.rsplit("/", 1)[0], exist_ok=True)
+            self.fs.pipe_file(target, content)
+            return
+        temporary = Path(f"{target}.{uuid.uuid4().hex[:8]}.part")
+        temporary.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            temporary.write_bytes(content)
+            temporary.replace(target)
+        except OSError as error:
+            temporary.unlink(missing_ok=True)
+            raise StoreError(
+                f"{target}: cannot write ({error}); free space or fix permissions, then run again"
+            ) from error
+
+    def adopt(self, local: Path, path: str) -> None:
+        """Move a finished local file to its final name (rename, or upload and delete)."""
+        target = self.at(path)
+        if self.is_local:
+            Path(target).parent.mkdir(parents=True, exist_ok=True)
+            try:
+                local.replace(target)
+            except OSError:  # another file system: copy beside the target, then rename
+                temporary = Path(f"{target}.{uuid.uuid4().hex[:8]}.part")
+                shutil.copyfile(local, temporary)
+                temporary.replace(target)
+                local.unlink()
+            return
+        self.fs.makedirs(target.rsplit("/", 1)[0], exist_ok=True)
+        self.fs.put_file(str(local), target)
+        local.unlink()
+
+    def remove(self, path: str) -> None:
+        """Delete a file or a tree; absent is fine."""
+        target = self.at(path)
+        try:
+            self.fs.rm(target, recursive=True)
+        except FileNotFoundError:
+            return
+
+    def walk(self, path: str) -> Iterator[str]:
+        """Relative names of all files below a folder, sorted; nothing when it is not there."""
+        base = self.at(path)
+        if self.is_local:
+            if not Path(base).is_dir():
+                return
+            names: list[Any] = [str(p) for p in Path(base).rglob("*") if p.is_file() and not p.is_symlink()]
+        else:
+            try:
+                names = self.fs.find(base)
+            except FileNotFoundError:
+                return
+        prefix = len(self.root) + 1
+        yield from sorted(name[prefix:] for name in names)
+
+    def sha256(self, path: str) -> str:
+        """SHA-256 of a file, read in chunks."""
+        with self.open(path) as stream:
+            return sha256_of(stream)
+
+
+def sha256_of(stream: IO[bytes]) -> str:
+    """SHA-256 (hex) of what is left in a stream, read in 1 MiB chunks."""
+    state = hashlib.sha256()
+    while chunk := stream.read(CHUNK_BYTES):
+        state.update(chunk)
+    return state.hexdigest()

@@ -1,0 +1,91 @@
+"""What happened inside a part that is not finished yet: one JSON line per event, safe against a kill at any byte.
+
+Local workspaces append to one file; elsewhere each event is one small object, since object stores cannot append.
+"""
+
+import json
+import os
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from mvideo_core.store.files import Folder
+
+SYNC_EVERY_S = 1.0
+
+
+class Journal:
+    """Events of one part in the order written. `append` returns when the event would survive the process's death."""
+
+    def __init__(self, folder: Folder, path: str):
+        self.folder = folder
+        self.path = path
+        self._count = 0
+        self._synced_at = 0.0
+        self._stream: Any = None
+
+    def events(self) -> list[dict[str, Any]]:
+        """All whole events; a torn last line (killed while writing) is cut off."""
+        return list(self._local_events() if self.folder.is_local else self._remote_events())
+
+    def append(self, event: dict[str, Any]) -> None:
+        """Write one event."""
+        line = json.dumps(event, separators=(",", ":"), sort_keys=True).encode() + b"\n"
+        if not self.folder.is_local:
+            self.folder.write(f"{self.path}/{self._count:08d}.json", line)
+            self._count += 1
+            return
+        if self._stream is None:
+            target = Path(self.folder.at(self.path))
+            target.parent.mkdir(parents=True, exist_ok=True)
+            self._stream = open(target, "ab", buffering=0)  # noqa: SIM115 - closed in close()
+        self._stream.write(line)
+        now = time.monotonic()
+        if now - self._synced_at > SYNC_EVERY_S:  # against power loss; a kill -9 loses nothing written
+            os.fsync(self._stream.fileno())
+            self._synced_at = now
+
+    def close(self) -> None:
+        """Release the file."""
+        if self._stream is not None:
+            self._stream.close()
+            self._stream = None
+
+    def discard(self) -> None:
+        """Forget the part: its rows are committed."""
+        self.close()
+        self.folder.remove(self.path)
+
+    def _local_events(self) -> Iterator[dict[str, Any]]:
+        target = Path(self.folder.at(self.path))
+        if not target.exists():
+            return
+        good = 0
+        with target.open("rb") as stream:
+            for line in stream:
+                event = _event(line)
+                if event is None:
+                    break
+                good += len(line)
+                yield event
+        if good < target.stat().st_size:
+            with target.open("r+b") as stream:
+                stream.truncate(good)
+
+    def _remote_events(self) -> Iterator[dict[str, Any]]:
+        for name in self.folder.walk(self.path):
+            event = _event(self.folder.read(name))
+            self._count = int(name.rsplit("/", 1)[1].split(".")[0]) + 1
+            if event is not None:
+                yield event
+
+
+def _event(line: bytes) -> dict[str, Any] | None:
+    if not line.endswith(b"\n"):
+        return None
+    try:
+        event = json.loads(line)
+    except ValueError:
+        return None
+    return event if isinstance(event, dict) else None

@@ -1,0 +1,44 @@
+"""Content keys: what a stage did, with which options, on which inputs. New options or inputs mean a new key."""
+
+import hashlib
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from mvideo_core.options import Options, canonical_json
+from mvideo_core.records import Row
+
+KEY_HEX_DIGITS = 32
+NOT_CONTENT = ("attempts", "message", "content_key")
+
+
+def row_digest(row: Row) -> str:
+    """What a row says, as 64 hex digits; fields that only say where a thing lies or how it failed are left out."""
+    content = row.model_dump(mode="json", exclude={*NOT_CONTENT, *type(row).volatile})
+    return hashlib.sha256(canonical_json(content).encode()).hexdigest()
+
+
+def rows_digest(rows: Iterable[Row]) -> str:
+    """Digest of the `ok` rows of a part, in key order. Filtered and failed rows do not reach later stages."""
+    state = hashlib.sha256()
+    for row in sorted((row for row in rows if row.status == "ok"), key=lambda row: row.key):
+        state.update(f"{row.key}:{row_digest(row)}\n".encode())
+    return state.hexdigest()
+
+
+def settings_digest(stage: str, revision: int, options: Options, externals: Mapping[str, str]) -> str:
+    """What a stage would do, whatever its input: name, revision, options, digests of weights and side files."""
+    return _key({"stage": stage, "revision": revision, "options": options, "externals": dict(externals)})
+
+
+def part_key(settings: str, inputs: Mapping[str, str]) -> str:
+    """Key of one part: the stage's settings digest and the digest of each upstream part."""
+    return _key({"settings": settings, "inputs": dict(inputs)})
+
+
+def item_key(settings: str, inputs: Mapping[str, Row]) -> str:
+    """Key of one item: the stage's settings digest and the content of its upstream rows."""
+    return _key({"settings": settings, "rows": {name: row_digest(row) for name, row in inputs.items()}})
+
+
+def _key(value: Any) -> str:
+    return hashlib.sha256(canonical_json(value).encode()).hexdigest()[:KEY_HEX_DIGITS]

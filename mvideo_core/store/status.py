@@ -1,0 +1,90 @@
+"""What a workspace holds, stage by stage, and which of its files cannot be trusted."""
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+
+from mvideo_core.records import Record, Row
+from mvideo_core.store.workspace import Marker, Workspace, blobs_of
+
+
+class StageStatus(Record):
+    """One line of `mvideo status`. `parts_done` of `parts` have a current marker; `seconds` adds their wall times."""
+
+    stage: str
+    parts_done: int
+    parts: int
+    counts: dict[str, int]
+    reasons: dict[str, int]
+    blob_bytes: int
+    seconds: float
+
+
+class Problem(Record):
+    """One thing `mvideo verify` found: which file, what is wrong, what mends it."""
+
+    path: str
+    what: str
+    mend: str
+
+
+def stage_status(workspace: Workspace, stage: str) -> StageStatus:
+    """Counts of a stage's current parts, from markers alone (no rows are read)."""
+    n_parts = workspace.n_parts() or 0
+    markers = [marker for index in range(n_parts) if (marker := workspace.current(stage, index)) is not None]
+    counts: Counter[str] = Counter()
+    reasons: Counter[str] = Counter()
+    for marker in markers:
+        counts.update(marker.counts)
+        reasons.update(marker.reasons)
+    return StageStatus(
+        stage=stage,
+        parts_done=len(markers),
+        parts=n_parts,
+        counts=dict(counts),
+        reasons=dict(sorted(reasons.items())),
+        blob_bytes=sum(marker.blob_bytes for marker in markers),
+        seconds=round(sum(marker.seconds for marker in markers), 3),
+    )
+
+
+def failed_rows(workspace: Workspace, stage: str, row_class: type[Row]) -> Iterator[Row]:
+    """Rows with status `failed` in a stage's current parts."""
+    return (row for row in workspace.current_rows(stage, row_class) if row.status == "failed")
+
+
+def verify_stage(workspace: Workspace, stage: str, row_class: type[Row], deep: bool) -> Iterator[Problem]:
+    """Check every current part: marker, rows and blobs are there at their sizes; `deep` also checks SHA-256."""
+    for index in range(workspace.n_parts() or 0):
+        marker = workspace.current(stage, index)
+        if marker is None:
+            if workspace.head(stage, index) is not None:
+                yield Problem(
+                    path=f"heads/{stage}/part-{index:05d}.json",
+                    what="points to a part without a readable marker",
+                    mend=f"run stage {stage} again",
+                )
+            continue
+        yield from _verify_part(workspace, marker, row_class, deep)
+
+
+def _verify_part(workspace: Workspace, marker: Marker, row_class: type[Row], deep: bool) -> Iterator[Problem]:
+    mend = f"run stage {marker.stage} again; only what is missing is redone"
+    if not workspace.holds(marker.rows):
+        yield Problem(path=marker.rows.path, what="missing or of another size than recorded", mend=mend)
+        return
+    if deep and workspace.folder.sha256(marker.rows.path) != marker.rows.sha256:
+        yield Problem(path=marker.rows.path, what="content differs from its recorded SHA-256", mend=mend)
+        return
+    for row in workspace.rows(marker, row_class):
+        for blob in blobs_of(row):
+            if not workspace.holds(blob):
+                yield Problem(path=blob.path, what="missing or of another size than recorded", mend=mend)
+            elif deep and workspace.folder.sha256(blob.path) != blob.sha256:
+                yield Problem(
+                    path=blob.path, what="content differs from its recorded SHA-256", mend=f"delete it, {mend}"
+                )
+
+
+def reason_lines(reasons: dict[str, int]) -> Sequence[str]:
+    """Reasons with their counts, most frequent first."""
+    return [f"{name} x{count}" for name, count in sorted(reasons.items(), key=lambda pair: (-pair[1], pair[0]))]

@@ -1,0 +1,193 @@
+"""One workspace: where plans, heads, markers, rows, blobs, journals and datasets lie, and how they are read back.
+
+```
+workspace.json                                 layout version
+heads/plan.json                                number of parts of the current plan
+heads/<stage>/part-00000.json                  key of the latest committed part
+done/<stage>/<key>.json                        marker: outputs, sizes, counts; no marker, no output
+rows/<stage>/<key>.parquet                     one row an item, every status
+blobs/<stage>/<xx>/<name>                      clips, mask sequences
+journal/<stage>/<key>.jsonl                    events of a part under way
+datasets/<key>/                                shards, index, data card
+reports/<key>/index.html                       report
+tmp/                                           scratch of running parts
+```
+"""
+
+import json
+from collections.abc import Iterator, Mapping
+from typing import Any, TypeVar
+
+from mvideo_core.errors import StoreError
+from mvideo_core.options import canonical_json
+from mvideo_core.records import Blob, Record, Row
+from mvideo_core.store import tables
+from mvideo_core.store.files import Folder
+
+LAYOUT_VERSION = 1
+R = TypeVar("R", bound=Row)
+
+
+class Marker(Record):
+    """What a finished part left behind.
+
+    Attributes:
+        digest: of the `ok` rows; downstream keys are made of it.
+        settings: digest of stage name, revision, options and externals, the same for all parts of one run.
+        counts: rows by status, plus `items` in and `reused` items taken from earlier parts or the journal.
+        seconds: wall time of the commit's run; the only timing there is, kept out of rows.
+    """
+
+    stage: str
+    key: str
+    index: int
+    settings: str
+    inputs: dict[str, str]
+    options: dict[str, Any]
+    rows: Blob
+    digest: str
+    counts: dict[str, int]
+    reasons: dict[str, int]
+    blob_bytes: int
+    seconds: float
+    version: str
+
+
+class Workspace:
+    """Reads and writes one workspace. Cheap to make; holds no state but the folder.
+
+    Args:
+        url: local path or fsspec URL; made on first write.
+
+    Raises:
+        StoreError: the folder was written by an incompatible layout.
+    """
+
+    def __init__(self, url: str):
+        self.folder = Folder(url)
+        self.url = url
+        found = self._json("workspace.json")
+        if found is not None and found.get("layout") != LAYOUT_VERSION:
+            raise StoreError(
+                f"{url}: workspace layout {found.get('layout')!r}, this version reads {LAYOUT_VERSION}; "
+                "use the version that wrote it or start a new workspace"
+            )
+
+    def ensure(self) -> None:
+        """Write the layout file if this is a new workspace."""
+        if not self.folder.exists("workspace.json"):
+            self.folder.write("workspace.json", canonical_json({"layout": LAYOUT_VERSION}).encode())
+
+    # heads: which key is current
+
+    def n_parts(self) -> int | None:
+        """Number of parts of the current plan; None before the first plan."""
+        plan = self._json("heads/plan.json")
+        return None if plan is None else int(plan["n_parts"])
+
+    def plan(self) -> dict[str, Any] | None:
+        """The current plan's head: n_parts, n_sources, part_size and the source options."""
+        return self._json("heads/plan.json")
+
+    def set_plan(self, plan: Mapping[str, Any]) -> None:
+        """Make a plan the current one."""
+        self.folder.write("heads/plan.json", json.dumps(plan, sort_keys=True).encode())
+
+    def head(self, stage: str, index: int) -> str | None:
+        """Key of the latest committed part `index` of a stage."""
+        found = self._json(_head_path(stage, index))
+        return None if found is None else str(found["key"])
+
+    def set_head(self, stage: str, index: int, key: str) -> None:
+        """Make a committed part the current one."""
+        self.folder.write(_head_path(stage, index), json.dumps({"key": key}).encode())
+
+    def pointer(self, name: str) -> dict[str, Any] | None:
+        """Where the current "dataset" or "report" lies: a mapping with `path` relative to the workspace."""
+        return self._json(f"heads/{name}.json")
+
+    def set_pointer(self, name: str, path: str, **more: Any) -> None:
+        """Make a finished dataset or report the current one."""
+        self.folder.write(f"heads/{name}.json", json.dumps({"path": path, **more}, sort_keys=True).encode())
+
+    # markers and rows
+
+    def marker(self, stage: str, key: str) -> Marker | None:
+        """The marker of a part; None when the part is not finished. A marker that cannot be read counts as none."""
+        content = self.folder.read_or_none(marker_path(stage, key))
+        if content is None:
+            return None
+        try:
+            return Marker.model_validate_json(content)
+        except ValueError:
+            return None
+
+    def current(self, stage: str, index: int) -> Marker | None:
+        """The marker that a head points to."""
+        key = self.head(stage, index)
+        return None if key is None else self.marker(stage, key)
+
+    def markers(self, stage: str) -> Iterator[Marker]:
+        """All markers of a stage, current or not, in key order."""
+        for path in self.folder.walk(f"done/{stage}"):
+            marker = self.marker(stage, path.rsplit("/", 1)[1].removesuffix(".json"))
+            if marker is not None:
+                yield marker
+
+    def rows(self, marker: Marker, row_class: type[R]) -> list[R]:
+        """Rows of a finished part, sorted by key."""
+        return tables.from_parquet(self.folder.read(marker.rows.path), row_class)
+
+    def current_rows(self, stage: str, row_class: type[R]) -> Iterator[R]:
+        """Rows of a stage over all current parts, one part in memory at a time."""
+        for index in range(self.n_parts() or 0):
+            marker = self.current(stage, index)
+            if marker is not None:
+                yield from self.rows(marker, row_class)
+
+    def holds(self, blob: Blob) -> bool:
+        """True when the blob is there at its recorded size."""
+        return self.folder.size(blob.path) == blob.size_bytes
+
+    def trusted(self, marker: Marker | None, row_class: type[Row]) -> bool:
+        """True when every file a marker speaks of is there at its recorded size."""
+        if marker is None or not self.holds(marker.rows):
+            return False
+        if marker.blob_bytes == 0:
+            return True
+        return all(self.holds(blob) for row in self.rows(marker, row_class) for blob in blobs_of(row))
+
+    def _json(self, path: str) -> dict[str, Any] | None:
+        content = self.folder.read_or_none(path)
+        if content is None:
+            return None
+        try:
+            value = json.loads(content)
+        except ValueError:
+            raise StoreError(f"{self.url}: {path} is damaged; delete it, the next run writes it again") from None
+        return value if isinstance(value, dict) else None
+
+
+def blobs_of(row: Row) -> list[Blob]:
+    """The files a row points to."""
+    values = (getattr(row, name) for name in type(row).model_fields)
+    return [value for value in values if isinstance(value, Blob)]
+
+
+def marker_path(stage: str, key: str) -> str:
+    """Where a part's marker lies."""
+    return f"done/{stage}/{key}.json"
+
+
+def rows_path(stage: str, key: str) -> str:
+    """Where a part's rows lie."""
+    return f"rows/{stage}/{key}.parquet"
+
+
+def journal_path(stage: str, key: str) -> str:
+    """Where a part's journal lies."""
+    return f"journal/{stage}/{key}.jsonl"
+
+
+def _head_path(stage: str, index: int) -> str:
+    return f"heads/{stage}/part-{index:05d}.json"

@@ -188,3 +188,32 @@ class SampleRow(Row):
     labels: list[str] = []
     n_frames: int = 0
     caption: str = ""
+
+
+class PlannedSample(Record):
+    """One sample of a planned shard: everything that goes into the tar, and where its files lie."""
+
+    key: str
+    video_id: str
+    clip: Blob
+    masks: Blob
+    caption: str
+    labels: list[str]
+    n_frames: int
+    meta_json: str
+    """Content of the sample's .json member, canonical JSON: source, span, objects, caption model, licence."""
+
+
+class ShardPlanRow(Row):
+    """samples: one planned shard (`ok`), or one clip that stays out of the dataset (`filtered`, with its reason)."""
+
+    split: str = ""
+    samples: list[PlannedSample] = []
+
+
+class ShardRow(Row):
+    """shard: one written tar and what stands where in it."""
+
+    split: str = ""
+    tar: Blob | None = None
+    samples: list[SampleRow] = []

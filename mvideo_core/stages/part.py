@@ -6,7 +6,7 @@ import tempfile
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence, Set
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from functools import cached_property
@@ -158,15 +158,19 @@ class PartJob:
         wanted = {item.content_key for item in self.items}
         found: dict[str, list[Row]] = {}
         for index in sorted({self.index, self.index % max(n_parts // 2, 1), self.index + n_parts}):
-            marker = self.workspace.current(self.stage.name, index)
-            if marker is None or marker.settings != self.settings or not self.workspace.holds(marker.rows):
-                continue
-            by_key: dict[str, list[Row]] = {}
-            for row in self.workspace.rows(marker, self.stage.row):
-                if row.content_key in wanted:
-                    by_key.setdefault(row.content_key, []).append(row)
-            found.update({key: rows for key, rows in by_key.items() if self._complete(rows)})
+            for key in self.workspace.recent_heads(self.stage.name, index):
+                marker = self.workspace.marker(self.stage.name, key)
+                if marker is not None and marker.settings == self.settings and self.workspace.holds(marker.rows):
+                    by_key = self._by_content(marker, wanted - found.keys())
+                    found.update({key: rows for key, rows in by_key.items() if self._complete(rows)})
         return found
+
+    def _by_content(self, marker: Marker, wanted: Set[str]) -> dict[str, list[Row]]:
+        by_key: dict[str, list[Row]] = {}
+        for row in self.workspace.rows(marker, self.stage.row) if wanted else ():
+            if row.content_key in wanted:
+                by_key.setdefault(row.content_key, []).append(row)
+        return by_key
 
     def _complete(self, rows: Sequence[Row]) -> bool:
         return all(self.workspace.holds(blob) for row in rows for blob in blobs_of(row))

@@ -25,6 +25,7 @@ from mvideo_core.store import tables
 from mvideo_core.store.files import Folder
 
 LAYOUT_VERSION = 1
+HEADS_KEPT = 3
 R = TypeVar("R", bound=Row)
 
 
@@ -99,8 +100,15 @@ class Workspace:
         return None if found is None else str(found["key"])
 
     def set_head(self, stage: str, index: int, key: str) -> None:
-        """Make a committed part the current one."""
-        self.folder.write(_head_path(stage, index), json.dumps({"key": key}).encode())
+        """Make a committed part the current one; the ones before it stay known as places to take rows over from."""
+        before = [other for other in self.recent_heads(stage, index) if other != key]
+        head = {"key": key, "before": before[:HEADS_KEPT]}
+        self.folder.write(_head_path(stage, index), json.dumps(head).encode())
+
+    def recent_heads(self, stage: str, index: int) -> list[str]:
+        """Keys that are or were lately the current one of a part, newest first."""
+        found = self._json(_head_path(stage, index))
+        return [] if found is None else [found["key"], *found.get("before", [])]
 
     def pointer(self, name: str) -> dict[str, Any] | None:
         """Where the current "dataset" or "report" lies: a mapping with `path` relative to the workspace."""

@@ -1,0 +1,53 @@
+# Two commands do everything: `make demo` and `make test`. Each target ends with one summary line.
+PYTHON ?= $(shell command -v python3.11 || command -v python3)
+VENV ?= .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-warn-script-location
+export OMP_NUM_THREADS ?= 1
+export PREFECT_SERVER_ANALYTICS_ENABLED ?= false
+export DO_NOT_TRACK ?= 1
+
+.PHONY: setup demo test test-all check bench chaos lock clean help
+help:
+	@echo "make demo   set up, then videos -> cuts -> boxes -> masks -> captions -> shards under a local Prefect server"
+	@echo "make test   set up, then the default test suite (CPU, offline)"
+	@echo "make check  ruff, format, mypy, import-linter"
+	@echo "make bench  measurements into build/bench/*.json        make chaos  50 random kill -9, same dataset"
+
+setup: $(READY)
+
+$(READY): constraints.txt requirements/unofficial.txt pyproject.toml
+	@$(PYTHON) -c 'import sys; v=sys.version_info[:2]; sys.exit(0 if v in ((3,11),(3,12)) else f"Python 3.11 or 3.12 is needed, {v} found; set PYTHON=")'
+	@$(PYTHON) -m venv $(VENV) || { echo "cannot make $(VENV): on Debian and Ubuntu install python3.11-venv"; exit 1; }
+	@echo "setting up $(VENV) (torch and friends, a few minutes) ..."
+	@grep -E '^(setuptools|wheel)==' constraints.txt > $(VENV)/build-tools.txt && $(PIP) -r $(VENV)/build-tools.txt
+	@$(PIP) --no-deps -r constraints.txt
+	@SAM2_BUILD_CUDA=0 $(PIP) --no-deps --no-build-isolation --require-hashes -r requirements/unofficial.txt
+	@$(PIP) --no-deps --no-build-isolation -e .
+	@touch $(READY)
+
+demo: setup
+	@$(BIN)/python -m deployments.demo
+
+test: setup
+	@$(BIN)/python -m tests.suite
+
+test-all: setup
+	@$(BIN)/python -m pytest -m "not gpu and not multi_gpu and not weights"
+
+check: setup
+	@$(BIN)/python -m tests.lint
+
+bench: setup
+	@$(BIN)/python -m benchmarks.data
+
+chaos: setup
+	@$(BIN)/python -m benchmarks.chaos
+
+lock:
+	@$(BIN)/python -m pip freeze --exclude-editable | grep == | grep -vE '^(sam2|groundingdino-py)==' > constraints.new
+	@echo "constraints.new written: compare it with constraints.txt, keep setuptools and wheel"
+
+clean:
+	rm -rf build .pytest_cache .ruff_cache .mypy_cache

@@ -1,0 +1,163 @@
+"""What a track says in numbers: where it starts, which way it goes, how fast, whether it enters, leaves, grows.
+
+Distances are fractions of the frame's diagonal unless a name says otherwise; y points down. The limits below were set
+by hand on drawn tracks; a larger limit makes the captioner say less.
+"""
+
+from dataclasses import dataclass
+from itertools import pairwise
+
+import numpy as np
+
+STILL_FRAC = 0.05
+"""Centre that stays within this fraction of the diagonal does not move."""
+EDGE_FRAC = 0.02
+"""Box side within this fraction of the frame's side touches the edge."""
+GROWTH_RATIO = 1.25
+"""Linear size (square root of area) changed by this factor: comes closer, or moves away for the inverse."""
+POSE_CHANGE = 0.15
+"""Relative standard deviation of width/height, off the edges, above which the outline changes."""
+LATE_S = 0.4
+"""First seen later than this: it enters. Last seen this much before the end: it leaves. Unseen for longer: a gap."""
+
+
+@dataclass(frozen=True, slots=True)
+class TrackFacts:
+    """One object's movement.
+
+    Attributes:
+        start_xy, end_xy: first and last centre as fractions of width and height.
+        moved_xy_px: last minus first centre, px.
+        net_frac: length of that, fraction of the diagonal.
+        extent_frac: longer side of the box around all centres, fraction of the diagonal.
+        main_axis: 0 horizontal, 1 vertical: the axis of `extent_frac`.
+        turns: how often the centre turned round along the main axis by more than STILL_FRAC.
+        first_way: sign of the first movement along the main axis; 0 when it never moved.
+        speed_frac_per_s: path length along the main axis (still parts of jitter left out) per second of visibility.
+        growth: last over first linear size, off the frame's edges (an edge cuts the object); 1 when never off them.
+        area_frac: mean visible area over the frame's.
+        enters_s, leaves_s: time it appears or disappears; None when there from the start or until the end.
+        enters_by, leaves_by: edge touched then: "left", "right", "top", "bottom" or "" (in mid-frame).
+        gaps: how often it went out of sight for longer than LATE_S and came back.
+        pose_change: relative standard deviation of the box's aspect.
+    """
+
+    label: str
+    start_xy: tuple[float, float]
+    end_xy: tuple[float, float]
+    moved_xy_px: tuple[float, float]
+    net_frac: float
+    extent_frac: float
+    main_axis: int
+    turns: int
+    first_way: int
+    speed_frac_per_s: float
+    growth: float
+    area_frac: float
+    enters_s: float | None
+    enters_by: str
+    leaves_s: float | None
+    leaves_by: str
+    gaps: int
+    pose_change: float
+
+
+def track_facts(
+    label: str, boxes_T4: np.ndarray, areas_T: np.ndarray, width: int, height: int, fps: float
+) -> TrackFacts | None:
+    """Numbers of one track; None when the object is never visible.
+
+    Args:
+        label: class name.
+        boxes_T4: (frames, 4) absolute xyxy px, NaN where not visible.
+        areas_T: (frames,) mask area, px.
+        width, height: frame size, px.
+        fps: frames per second of the track.
+    """
+    seen_K = np.flatnonzero(np.isfinite(boxes_T4).all(axis=1))
+    if len(seen_K) == 0:
+        return None
+    boxes_K4 = boxes_T4[seen_K].astype(np.float64)
+    centres_K2 = (boxes_K4[:, :2] + boxes_K4[:, 2:]) / 2
+    n_end = max(1, len(seen_K) // 10)
+    first_xy, last_xy = np.median(centres_K2[:n_end], axis=0), np.median(centres_K2[-n_end:], axis=0)
+    moved_xy = last_xy - first_xy
+    diagonal = float(np.hypot(width, height))
+    extents = centres_K2.max(axis=0) - centres_K2.min(axis=0)
+    axis = int(extents[1] > extents[0])
+    turning = _turning_points(centres_K2[:, axis], STILL_FRAC * diagonal)
+    areas_K = np.maximum(areas_T[seen_K].astype(np.float64), 1.0)
+    whole_K = np.array([not _edge(box_4, width, height) for box_4 in boxes_K4])
+    late, early = seen_K[0] / fps > LATE_S, (len(boxes_T4) - 1 - seen_K[-1]) / fps > LATE_S
+    return TrackFacts(
+        label=label,
+        start_xy=(float(first_xy[0] / width), float(first_xy[1] / height)),
+        end_xy=(float(last_xy[0] / width), float(last_xy[1] / height)),
+        moved_xy_px=(float(moved_xy[0]), float(moved_xy[1])),
+        net_frac=float(np.hypot(*moved_xy) / diagonal),
+        extent_frac=float(extents.max() / diagonal),
+        main_axis=axis,
+        turns=max(0, len(turning) - 2),
+        first_way=int(np.sign(turning[1] - turning[0])) if len(turning) > 1 else 0,
+        speed_frac_per_s=_speed(turning, moved_xy, (seen_K[-1] - seen_K[0]) / fps) / diagonal,
+        growth=_growth(areas_K[whole_K]),
+        area_frac=float(areas_K.mean() / (width * height)),
+        enters_s=float(seen_K[0] / fps) if late else None,
+        enters_by=_edge(boxes_K4[0], width, height) if late else "",
+        leaves_s=float((seen_K[-1] + 1) / fps) if early else None,
+        leaves_by=_edge(boxes_K4[-1], width, height) if early else "",
+        gaps=int((np.diff(seen_K) / fps > LATE_S).sum()),
+        pose_change=_pose_change(boxes_K4[whole_K]),
+    )
+
+
+def _turning_points(path_K: np.ndarray, least_px: float) -> list[float]:
+    """Start, extremes that are at least `least_px` apart, end: the path with its jitter left out."""
+    points, extreme, way = [float(path_K[0])], float(path_K[0]), 0
+    for value in map(float, path_K):
+        if way == 0:
+            if abs(value - points[0]) >= least_px:
+                way, extreme = (1 if value > points[0] else -1), value
+        elif (value - extreme) * way > 0:
+            extreme = value
+        elif (extreme - value) * way >= least_px:
+            points.append(extreme)
+            way, extreme = -way, value
+    return [*points, extreme] if way else points
+
+
+def _speed(turning: list[float], moved_xy: np.ndarray, seconds: float) -> float:
+    """Px per second: along the straight line, or along the turning path if that is longer."""
+    if seconds <= 0:
+        return 0.0
+    back_and_forth = sum(abs(b - a) for a, b in pairwise(turning))
+    return max(float(np.hypot(*moved_xy)), back_and_forth) / seconds
+
+
+def _edge(box_4: np.ndarray, width: int, height: int) -> str:
+    """The edge of the frame that a box touches; the nearest one, left and right first; "" when none."""
+    distances = {
+        "left": box_4[0] / width,
+        "right": 1 - box_4[2] / width,
+        "top": box_4[1] / height,
+        "bottom": 1 - box_4[3] / height,
+    }
+    name = min(distances, key=lambda edge: max(distances[edge], 0.0))
+    return name if distances[name] <= EDGE_FRAC else ""
+
+
+def _growth(areas_K: np.ndarray) -> float:
+    """Last over first linear size, each the median of a tenth of the frames."""
+    if len(areas_K) < 2:
+        return 1.0
+    n_end = max(1, len(areas_K) // 10)
+    return float(np.sqrt(np.median(areas_K[-n_end:]) / np.median(areas_K[:n_end])))
+
+
+def _pose_change(boxes_K4: np.ndarray) -> float:
+    """Relative standard deviation of width/height."""
+    if len(boxes_K4) < 3:
+        return 0.0
+    sides_K2 = boxes_K4[:, 2:] - boxes_K4[:, :2]
+    aspect_K = sides_K2[:, 0] / np.maximum(sides_K2[:, 1], 1.0)
+    return float(aspect_K.std() / aspect_K.mean())

@@ -1,0 +1,52 @@
+import numpy as np
+import pytest
+
+from mvideo_core.captioning import CAPTIONERS, CaptionInput
+from mvideo_core.captioning.transformers_vlm import TransformersVLMCaptioner, TransformersVLMOptions
+from mvideo_core.errors import ConfigError, MediaError, ModelError
+
+
+def clip(key, colour, calls=None):
+    def frames(n):
+        if calls is not None:
+            calls.append(n)
+        return np.full((n, 32, 48, 3), colour, np.uint8)
+
+    return CaptionInput(key=key, width=48, height=32, fps=8.0, frames_THWC=frames)
+
+
+@pytest.fixture(scope="module")
+def captioner():
+    import torch
+
+    torch.set_num_threads(1)
+    return TransformersVLMCaptioner.tiny()
+
+
+def test_batch_equals_one_by_one_and_looks_at_the_picture(captioner):
+    calls = []
+    clips = [clip("a", (255, 0, 0), calls), clip("b", (0, 0, 255), calls), clip("c", (10, 200, 30), calls)]
+    together = captioner.caption(clips)
+    assert calls == [2, 2, 2]  # needs_frames of the tiny model
+    assert together == [captioner.caption([one])[0] for one in clips]
+    assert len(set(together)) > 1
+    assert (captioner.model_name, captioner.needs_frames) == ("tiny-llava", 2)
+
+
+def test_a_clip_without_frames_fails_alone(captioner):
+    bad = CaptionInput(key="bad", width=48, height=32, fps=8.0)
+    texts = captioner.caption([bad, clip("a", (255, 0, 0))])
+    assert isinstance(texts[0], MediaError)
+    assert "bad: this captioner looks at frames" in str(texts[0])
+    assert isinstance(texts[1], str)
+
+
+def test_missing_weights_name_the_file_and_the_source(tmp_path):
+    load = CAPTIONERS.get("transformers_vlm").load
+    with pytest.raises(ConfigError, match="model_dir is empty"):
+        load(TransformersVLMOptions())
+    with pytest.raises(ModelError, match=r"config\.json: no such file; download .* huggingface\.co"):
+        load(TransformersVLMOptions(model_dir=str(tmp_path)))
+    (tmp_path / "config.json").write_text('{"model_type": "bert"}')
+    with pytest.raises(ModelError, match="not a readable image-text-to-text model"):
+        load(TransformersVLMOptions(model_dir=str(tmp_path)))

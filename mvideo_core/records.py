@@ -72,10 +72,12 @@ class SourceRow(Row):
 
     Attributes:
         uri: "file://" + percent-encoded absolute path; "" when the listed video was not found on disk.
+        root: "file://" URI of the folder that links must not lead out of; "" for any place.
         fingerprint: size and modification time of the file, so that a changed file is read again.
     """
 
     uri: str = ""
+    root: str = ""
     fingerprint: str = ""
     source_url: str = ""
     licence: str = ""

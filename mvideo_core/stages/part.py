@@ -186,15 +186,16 @@ class PartJob:
             lock = _gpu_locks["gpu"] if self.stage.resource == "gpu" else nullcontext()
             with lock:
                 worker = self.stage.open(self.options, context)
-            for batch in _batches(pending, worker.batch_size, crashes):
+            for batch in _batches(self.items, pending, worker.batch_size, crashes):
                 with self._announced(batch), lock:
                     results = self._attempt(worker, batch, crashes, attempts)
                 for item, rows in zip(batch, results, strict=True):
                     stamped = [row.model_copy(update={"content_key": item.content_key}) for row in rows]
                     self.journal.append(_done_event(item, stamped))
                     done[item.content_key] = stamped
-                progress(n_before + len(done), total)
-                clock.tick(n_before + len(done), total, len(done))
+                n_done = min(n_before + len(done), total)
+                progress(n_done, total)
+                clock.tick(n_done, total, len(done))
         return done
 
     def _attempt(
@@ -270,14 +271,18 @@ def _row_class(stage_name: str) -> type[Row]:
     return SourceRow if stage_name == SOURCE_STAGE else STAGES.get(stage_name).row
 
 
-def _batches(pending: list[Item], size: int, crashes: Counter[str]) -> Iterator[list[Item]]:
-    """Batches of `size`; items that a process died on before go alone, so that one of them cannot take others along."""
-    calm = [item for item in pending if crashes[item.content_key] == 0]
-    for start in range(0, len(calm), max(size, 1)):
-        yield calm[start : start + max(size, 1)]
-    for item in pending:
-        if crashes[item.content_key] > 0:
-            yield [item]
+def _batches(items: list[Item], pending: list[Item], size: int, crashes: Counter[str]) -> Iterator[list[Item]]:
+    """Batches that stand at fixed places of the part, whatever is known already: a batch of another make-up could give
+    other last bits. Items that a process died on go alone, so that one of them cannot take others along.
+    """
+    missing = {item.content_key for item in pending}
+    for start in range(0, len(items), size):
+        batch = items[start : start + size]
+        if not missing.isdisjoint(item.content_key for item in batch):
+            if all(crashes[item.content_key] == 0 for item in batch):
+                yield batch
+            else:
+                yield from ([item] for item in batch if item.content_key in missing)
 
 
 def _done_event(item: Item, rows: list[Row]) -> dict[str, object]:

@@ -1,9 +1,12 @@
 """Planning: sources -> a fixed number of parts. A source's part depends on its id alone, so that a growing folder
 moves nothing but the new files; the number of parts is a power of two, so that a doubling splits parts in two."""
 
+import contextlib
 import hashlib
+import tempfile
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from pathlib import Path
 
 from pydantic import Field
 
@@ -39,6 +42,8 @@ class Plan(Record):
 def make_plan(workspace: Workspace, sources: Iterable[SourceRow], options: PlanOptions) -> Plan:
     """Commit the listed sources as parts of the pseudo-stage "source" and make this the current plan.
 
+    Sources pass through bucket files, so memory holds one part at a time.
+
     Args:
         sources: one row a video, any order; keys unique.
 
@@ -47,20 +52,17 @@ def make_plan(workspace: Workspace, sources: Iterable[SourceRow], options: PlanO
     """
     workspace.ensure()
     started = time.monotonic()
-    rows = list(sources)
-    if not rows:
-        raise ConfigError("no videos found: give a folder that holds some, a HD-VILA JSONL file or a manifest")
-    n_parts = parts_for(len(rows), options.part_size)
-    parts: list[dict[str, SourceRow]] = [{} for _ in range(n_parts)]
-    for row in rows:
-        bucket = parts[part_of(row.key, n_parts)]
-        if row.key in bucket:
-            raise ConfigError(f"two sources are called {row.key!r} ({bucket[row.key].uri} and {row.uri}); rename one")
-        bucket[row.key] = row
     settings = settings_digest(SOURCE_STAGE, REVISION, options, {})
-    for index, bucket in enumerate(parts):
-        _commit(workspace, index, list(bucket.values()), settings, options, time.monotonic() - started)
-    plan = Plan(n_parts=n_parts, n_sources=len(rows), part_size=options.part_size)
+    with tempfile.TemporaryDirectory(prefix="mvideo-plan-") as folder:
+        buckets = [Path(folder) / f"{index:05d}.jsonl" for index in range(MAX_PARTS)]
+        n_sources = _spill(sources, buckets)
+        if n_sources == 0:
+            raise ConfigError("no videos found: give a folder that holds some, a HD-VILA JSONL file or a manifest")
+        n_parts = parts_for(n_sources, options.part_size)
+        for index in range(n_parts):
+            rows = _gather(buckets[index::n_parts])
+            _commit(workspace, index, rows, settings, options, time.monotonic() - started)
+    plan = Plan(n_parts=n_parts, n_sources=n_sources, part_size=options.part_size)
     workspace.set_plan(plan.model_dump())
     return plan
 
@@ -76,6 +78,30 @@ def parts_for(n_sources: int, part_size: int) -> int:
 def part_of(key: str, n_parts: int) -> int:
     """Part of a source: a hash of its key, modulo the number of parts."""
     return int.from_bytes(hashlib.sha256(key.encode()).digest()[:8], "big") % n_parts
+
+
+def _spill(sources: Iterable[SourceRow], buckets: Sequence[Path]) -> int:
+    with contextlib.ExitStack() as stack:
+        sinks = [stack.enter_context(path.open("w", encoding="utf-8")) for path in buckets]
+        n_sources = 0
+        for row in sources:
+            sinks[part_of(row.key, len(buckets))].write(row.model_dump_json(exclude_defaults=True) + "\n")
+            n_sources += 1
+    return n_sources
+
+
+def _gather(paths: Iterable[Path]) -> list[SourceRow]:
+    rows: dict[str, SourceRow] = {}
+    for path in paths:
+        with path.open(encoding="utf-8") as lines:
+            for line in lines:
+                row = SourceRow.model_validate_json(line)
+                if row.key in rows:
+                    raise ConfigError(
+                        f"two sources are called {row.key!r} ({rows[row.key].uri}, {row.uri}); rename one"
+                    )
+                rows[row.key] = row
+    return list(rows.values())
 
 
 def _commit(

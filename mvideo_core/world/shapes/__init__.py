@@ -1,0 +1,1 @@
+"""Drawing functions, one per class; importing a module registers its classes."""

@@ -35,7 +35,7 @@ def disc(x: float, y: float, r: float, ry: float | None = None, n: int = 20, tur
     points = _circle(n) * (r, r if ry is None else ry)
     if turn:
         points = points @ _turn(turn)
-    return points + (x, y)
+    return points + np.array((x, y))
 
 
 def box(x0: float, y0: float, x1: float, y1: float) -> np.ndarray:
@@ -69,7 +69,7 @@ def blob(points: Sequence[Point] | np.ndarray, rounds: int = 2) -> np.ndarray:
     return curve
 
 
-def ribbon(points: Sequence[Point] | np.ndarray, radii: Sequence[float]) -> np.ndarray:
+def ribbon(points: Sequence[Point] | np.ndarray, radii: Sequence[float] | np.ndarray) -> np.ndarray:
     """A band along a line with a half-width per point: tails, trunks, flippers."""
     line = np.asarray(points, dtype=float)
     along = np.gradient(line, axis=0)
@@ -106,7 +106,8 @@ def shade(colour: Colour, factor: float) -> Colour:
 
 def moved(parts: list[Part], dx: float, dy: float) -> list[Part]:
     """All parts shifted."""
-    return [Part(part.points + (dx, dy), part.colour) for part in parts]
+    shift = np.array((dx, dy))
+    return [Part(part.points + shift, part.colour) for part in parts]
 
 
 def all_turned(parts: list[Part], angle: float, about: Point) -> list[Part]:

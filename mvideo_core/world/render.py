@@ -8,10 +8,11 @@ import numpy as np
 
 from mvideo_core.errors import ConfigError
 from mvideo_core.world.backdrop import paint
-from mvideo_core.world.geometry import Colour, Part, blob, box, disc
+from mvideo_core.world.geometry import Colour, Part, disc
 from mvideo_core.world.kinds import kind_of
-from mvideo_core.world.raster import Box, bounds, draw, silhouette, to_pixels
+from mvideo_core.world.raster import draw, silhouette, to_pixels
 from mvideo_core.world.sample import sample_shot
+from mvideo_core.world.shapes.clutter import occluder_parts
 from mvideo_core.world.spec import ActorSpec, OccluderSpec, ShotSpec, Split
 
 
@@ -103,7 +104,7 @@ def sample_frame(
     t_s: float | None = None,
     classes: tuple[str, ...] | None = None,
 ) -> Sample:
-    """A cheap labelled still: one frame of the seed's shot, at `t_s` seconds or, when None, at a time drawn from the seed."""
+    """A cheap labelled still: one frame of the seed's shot at `t_s` seconds; a time of the seed's own when None."""
     spec = sample_shot(seed, split, unseen, aspect=width / height, classes=classes)
     if t_s is None:
         t_s = (seed * 0.6180339887) % 1.0 * spec.duration_s
@@ -219,25 +220,28 @@ def _draw_frame(
     count = len(spec.actors)
     visible = np.zeros((count, height, width), bool)
     amodal = np.zeros((count, height, width), bool)
-    order = sorted([*spec.actors, *spec.occluders], key=lambda item: item.depth)
-    drawn: list[tuple[int, Box]] = []
+    items: list[ActorSpec | OccluderSpec] = [*spec.actors, *spec.occluders]
+    order = sorted(items, key=lambda item: item.depth)
+    behind: list[int] = []
     for item in order:
-        actor = item if isinstance(item, ActorSpec) else None
-        outlines, colours = _actor_outlines(spec, item, t, view) if actor else _occluder_outlines(spec, item, view)
-        if actor and kind_of(actor.kind).place == "ground":
-            _shadow(rgb, spec, actor, t, view)
+        if isinstance(item, ActorSpec):
+            outlines, colours = _actor_outlines(spec, item, t, view)
+            if kind_of(item.kind).place == "ground":
+                _shadow(rgb, item, t, view)
+        else:
+            outlines, colours = _occluder_outlines(spec, item, view)
         shape = silhouette(outlines, width, height)
         if shape is None:
             continue
         draw(rgb, outlines, colours)
         (x0, y0, x1, y1), mask = shape
         hit = mask.astype(bool)
-        for other, _ in drawn:
+        for other in behind:
             visible[other, y0:y1, x0:x1] &= ~hit
-        if actor:
-            visible[actor.object_id, y0:y1, x0:x1] = hit
-            amodal[actor.object_id, y0:y1, x0:x1] = hit
-            drawn.append((actor.object_id, (x0, y0, x1, y1)))
+        if isinstance(item, ActorSpec):
+            visible[item.object_id, y0:y1, x0:x1] = hit
+            amodal[item.object_id, y0:y1, x0:x1] = hit
+            behind.append(item.object_id)
     if grain is not None:
         dx, dy = int(t * 7919) * 31 % 64, int(t * 7919) * 17 % 64
         rgb = cv2.add(rgb, grain[0][dy : dy + height, dx : dx + width])
@@ -258,7 +262,7 @@ def _actor_outlines(
     return to_pixels(parts, place), [_exposed_colour(part.colour, spec) for part in parts]
 
 
-def _shadow(rgb: np.ndarray, spec: ShotSpec, actor: ActorSpec, t: float, view: np.ndarray) -> None:
+def _shadow(rgb: np.ndarray, actor: ActorSpec, t: float, view: np.ndarray) -> None:
     """A soft dark ellipse under the feet; no part of any mask."""
     x, y, _ = actor.path.at(t)
     half = actor.height * kind_of(actor.kind).aspect * 0.42
@@ -275,65 +279,3 @@ def _shadow(rgb: np.ndarray, spec: ShotSpec, actor: ActorSpec, t: float, view: n
 def _occluder_outlines(spec: ShotSpec, item: OccluderSpec, view: np.ndarray) -> tuple[list[np.ndarray], list[Colour]]:
     parts = occluder_parts(item)
     return to_pixels(parts, view), [_exposed_colour(part.colour, spec) for part in parts]
-
-
-def occluder_parts(item: OccluderSpec) -> list[Part]:
-    """World polygons of a piece of clutter."""
-    from mvideo_core.world.geometry import shade
-
-    x, y, h, c = item.x, item.y, item.height, item.colour
-    if item.shape == "trunk":
-        w = 0.07 * h + 0.02
-        knots = [Part(disc(x + 0.3 * w, y - f * h, w * 0.25, w * 0.4, n=10), shade(c, 0.7)) for f in (0.3, 0.62)]
-        return [
-            Part(
-                blob(
-                    [
-                        (x - 1.4 * w, y),
-                        (x - w, y - h * 0.5),
-                        (x - 1.1 * w, y - h),
-                        (x + w, y - h),
-                        (x + w, y - h * 0.4),
-                        (x + 1.5 * w, y),
-                    ],
-                    1,
-                ),
-                c,
-            ),
-            *knots,
-        ]
-    if item.shape == "pillar":
-        w = 0.09 * h + 0.015
-        return [
-            Part(box(x - w, y - h, x + w, y), c),
-            Part(box(x - w * 1.3, y - h, x + w * 1.3, y - h * 0.93), shade(c, 0.8)),
-            Part(box(x - w * 1.3, y - h * 0.07, x + w * 1.3, y), shade(c, 0.8)),
-            Part(box(x - w * 0.2, y - h * 0.92, x, y - h * 0.08), shade(c, 1.12)),
-        ]
-    if item.shape == "board":
-        w = 0.16 * h
-        return [
-            Part(box(x - w, y - h, x + w, y - 0.02), c),
-            Part(box(x - w * 0.85, y - h * 0.94, x + w * 0.85, y - 0.08 * h), shade(c, 0.85)),
-        ]
-    if item.shape == "crate":
-        w = h * 0.5
-        slats = [
-            Part(box(x - w, y - h * f, x + w, y - h * f + 0.02 * h), shade(c, 0.65)) for f in (1.0, 0.67, 0.34, 0.04)
-        ]
-        return [Part(box(x - w, y - h, x + w, y), c), *slats]
-    if item.shape == "rock":
-        w = h * 0.7
-        return [
-            Part(
-                blob([(x - w, y), (x - w * 0.7, y - h * 0.7), (x, y - h), (x + w * 0.8, y - h * 0.6), (x + w, y)], 1), c
-            ),
-            Part(
-                blob([(x - w * 0.5, y - h * 0.3), (x - w * 0.1, y - h * 0.8), (x + w * 0.2, y - h * 0.4)], 1),
-                shade(c, 1.15),
-            ),
-        ]
-    return [
-        Part(disc(x + dx * h, y - dy * h, h * 0.34), shade((70, 115, 60), 1 - dy * 0.3))
-        for dx, dy in ((-0.45, 0.3), (0.45, 0.3), (0, 0.34), (-0.2, 0.66), (0.25, 0.62))
-    ]

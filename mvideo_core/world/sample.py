@@ -1,13 +1,16 @@
-"""Draw a shot from a seed: scene, exposure, camera, who acts and how. Python's own generator: stable across platforms."""
+"""Draw a shot from a seed: scene, exposure, camera, who acts and how.
+
+Python's own generator, seeded with text, so that a seed means the same on every platform.
+"""
 
 import math
 import random
 from collections.abc import Sequence
 
 from mvideo_core.errors import ConfigError
-from mvideo_core.world.backdrop import SCENES
 from mvideo_core.world.geometry import Colour, shade
 from mvideo_core.world.kinds import PALETTE, Kind, Look, kind_of, seen_classes, unseen_classes
+from mvideo_core.world.scenery import SCENES
 from mvideo_core.world.spec import ActorSpec, CameraSpec, OccluderSpec, Path, SceneSpec, ShotSpec, Split
 
 SPLITS: tuple[Split, ...] = ("train", "val", "heldout")
@@ -245,8 +248,20 @@ def _crossing(
         else:
             path = Path(facing * rng.uniform(0.0, 0.2), y)
         depth = y if one.place != "sky" else y - 1.0
-        actors.append(ActorSpec(object_id, name, action.name, _look(rng, one), height, path, facing, rng.uniform(0, 6.28),
-                                depth, "crossing"))  # fmt: skip
+        actors.append(
+            ActorSpec(
+                object_id,
+                name,
+                action.name,
+                _look(rng, one),
+                height,
+                path,
+                facing,
+                rng.uniform(0, 6.28),
+                depth,
+                "crossing",
+            )
+        )
     return actors
 
 

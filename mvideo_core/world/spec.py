@@ -1,6 +1,7 @@
 """What a shot is, as numbers: scene, camera, actors, occluders. Everything else is computed from these.
 
-World coordinates: y 0 (top) .. 1 (bottom) is what the camera sees at rest; x is in frame heights, 0 at the centre. Seconds.
+World coordinates: y 0 (top) .. 1 (bottom) is what the camera sees at rest; x in frame heights, 0 at the centre.
+Times are seconds of the shot.
 """
 
 import math
@@ -104,7 +105,7 @@ class CameraSpec:
 
 @dataclass(frozen=True)
 class SceneSpec:
-    """Backdrop. `kind` is one of `backdrop.SCENES`; `words` is what a caption says after "in"/"on"."""
+    """Backdrop. `kind` is one of `scenery.SCENES`; `words` is what a caption says after "in"/"on"."""
 
     kind: str
     words: str

@@ -2,16 +2,20 @@
 
 import math
 
-import numpy as np
-
 from mvideo_core.world.geometry import Part, all_turned, bend, blob, capsule, disc, grounded, poly, ribbon, shade
 from mvideo_core.world.kinds import Action, Look, kind
 
 BEAK = (240, 160, 40)
 
 
-@kind("bird", (Action("fly", "flying", 1.1, 1.8), Action("glide", "gliding", 0.8, 0.4)), (0.14, 0.26), 1.5,
-      ("red", "blue", "yellow", "black", "white", "grey", "brown", "teal"), place="sky")  # fmt: skip
+@kind(
+    "bird",
+    (Action("fly", "flying", 1.1, 1.8), Action("glide", "gliding", 0.8, 0.4)),
+    (0.14, 0.26),
+    1.5,
+    ("red", "blue", "yellow", "black", "white", "grey", "brown", "teal"),
+    place="sky",
+)
 def bird(look: Look, action: str, phase: float) -> list[Part]:
     """In flight: fan tail, beak, two beating wings."""
     beat = math.sin(phase) * (1.0 if action == "fly" else 0.25) + (0.0 if action == "fly" else 0.5)
@@ -37,15 +41,26 @@ def _wing(root: tuple[float, float], lift: float, colour: tuple[int, int, int]) 
     return Part(blob(outline, 2), colour)
 
 
-@kind("penguin", (Action("waddle", "waddling", 0.3, 1.1), Action("stand", "standing", 0.0, 0.5)), (0.24, 0.44), 0.5,
-      ("black",), unseen=True)  # fmt: skip
+@kind(
+    "penguin",
+    (Action("waddle", "waddling", 0.3, 1.1), Action("stand", "standing", 0.0, 0.5)),
+    (0.24, 0.44),
+    0.5,
+    ("black",),
+    unseen=True,
+)
 def penguin(look: Look, action: str, phase: float) -> list[Part]:
     """Black back, white belly, orange beak and feet; rocks from side to side."""
     walking = action == "waddle"
     sway = 0.14 * math.sin(phase) if walking else 0.03 * math.sin(phase)
     flap = 0.25 + 0.2 * math.sin(2 * phase) if walking else 0.15
-    feet = [Part(disc(0.04 + side * 0.09, 0.0 - (0.05 * max(0.0, side * math.sin(phase)) if walking else 0), 0.09, 0.035), BEAK)
-            for side in (-1, 1)]  # fmt: skip
+    feet = [
+        Part(
+            disc(0.04 + side * 0.09, 0.0 - (0.05 * max(0.0, side * math.sin(phase)) if walking else 0), 0.09, 0.035),
+            BEAK,
+        )
+        for side in (-1, 1)
+    ]
     body = blob([(-0.2, -0.06), (-0.26, -0.35), (-0.14, -0.68), (0.12, -0.68), (0.24, -0.35), (0.2, -0.06)])
     belly = blob([(-0.06, -0.06), (-0.1, -0.35), (0.02, -0.62), (0.15, -0.6), (0.21, -0.33), (0.17, -0.06)])
     upper = [
@@ -64,8 +79,14 @@ def penguin(look: Look, action: str, phase: float) -> list[Part]:
     return grounded([*feet, *all_turned(upper, sway, (0.0, 0.0))])
 
 
-@kind("sea turtle", (Action("swim", "swimming", 0.7, 0.5), Action("crawl", "crawling", 0.35, 0.6)), (0.17, 0.3), 1.9,
-      ("green", "teal", "brown"), unseen=True)  # fmt: skip
+@kind(
+    "sea turtle",
+    (Action("swim", "swimming", 0.7, 0.5), Action("crawl", "crawling", 0.35, 0.6)),
+    (0.17, 0.3),
+    1.9,
+    ("green", "teal", "brown"),
+    unseen=True,
+)
 def sea_turtle(look: Look, action: str, phase: float) -> list[Part]:
     """Domed shell with plates, long paddling flippers, round head."""
     skin = (140, 160, 90)
@@ -76,8 +97,10 @@ def sea_turtle(look: Look, action: str, phase: float) -> list[Part]:
     shell = blob(
         [(-0.8, -0.2), (-0.62, -0.62), (-0.1, -0.92), (0.42, -0.68), (0.6, -0.25), (0.2, -0.12), (-0.4, -0.12)]
     )
-    plates = [Part(disc(x, y, 0.13, 0.115, n=6), shade(look.main, 0.65))
-              for x, y in ((-0.46, -0.38), (-0.12, -0.42), (0.22, -0.38), (-0.28, -0.62), (0.06, -0.64))]  # fmt: skip
+    plates = [
+        Part(disc(x, y, 0.13, 0.115, n=6), shade(look.main, 0.65))
+        for x, y in ((-0.46, -0.38), (-0.12, -0.42), (0.22, -0.38), (-0.28, -0.62), (0.06, -0.64))
+    ]
     head = [
         Part(capsule((0.5, -0.34), (0.82, -0.42), 0.11, 0.15), skin),
         Part(disc(0.88, -0.46, 0.028, n=8), (15, 15, 15)),
@@ -86,16 +109,24 @@ def sea_turtle(look: Look, action: str, phase: float) -> list[Part]:
     return grounded(parts, 0.0 if action == "crawl" else 0.12 + 0.06 * math.sin(phase))
 
 
-@kind("squirrel", (Action("hop", "hopping", 0.9, 1.4), Action("stand", "sitting up", 0.0, 0.6)), (0.16, 0.3), 1.2,
-      ("orange", "brown", "grey"), unseen=True)  # fmt: skip
+@kind(
+    "squirrel",
+    (Action("hop", "hopping", 0.9, 1.4), Action("stand", "sitting up", 0.0, 0.6)),
+    (0.16, 0.3),
+    1.2,
+    ("orange", "brown", "grey"),
+    unseen=True,
+)
 def squirrel(look: Look, action: str, phase: float) -> list[Part]:
     """Great bushy tail curled over the back, tufted ears."""
     sitting = action == "stand"
     tilt = -0.75 if sitting else -0.15 + 0.2 * math.sin(phase)
     curl = -2.3 + 0.15 * math.sin(phase)
     tail = bend((-0.28, -0.16), math.pi + 0.5, -curl, 0.95, 9)
-    tail_parts = [Part(ribbon(tail, [0.06, 0.11, 0.15, 0.18, 0.19, 0.18, 0.16, 0.12, 0.05]), shade(look.main, 0.8)),
-                  Part(ribbon(tail[1:8], [0.03, 0.05, 0.07, 0.08, 0.07, 0.06, 0.03]), shade(look.main, 1.25))]  # fmt: skip
+    tail_parts = [
+        Part(ribbon(tail, [0.06, 0.11, 0.15, 0.18, 0.19, 0.18, 0.16, 0.12, 0.05]), shade(look.main, 0.8)),
+        Part(ribbon(tail[1:8], [0.03, 0.05, 0.07, 0.08, 0.07, 0.06, 0.03]), shade(look.main, 1.25)),
+    ]
     front = [
         Part(
             blob([(-0.34, -0.1), (-0.2, -0.36), (0.15, -0.36), (0.34, -0.24), (0.3, -0.08), (-0.1, -0.04)]), look.main

@@ -105,12 +105,28 @@ def _hair(look: Look, head: Point, side: bool) -> list[Part]:
     x, y = head
     colour = HAIR[int(look.traits[1] * len(HAIR))]
     back = -0.02 if side else 0.0
-    cap = Part(blob([(x - 0.08 + back, y + 0.01), (x - 0.075, y - 0.08), (x, y - 0.11), (x + 0.075, y - 0.08),
-                     (x + 0.08, y - 0.02), (x + 0.02, y - 0.04)], 1), colour)  # fmt: skip
+    cap = Part(
+        blob(
+            [
+                (x - 0.08 + back, y + 0.01),
+                (x - 0.075, y - 0.08),
+                (x, y - 0.11),
+                (x + 0.075, y - 0.08),
+                (x + 0.08, y - 0.02),
+                (x + 0.02, y - 0.04),
+            ],
+            1,
+        ),
+        colour,
+    )
     if look.traits[2] < 0.3:
-        hat = [Part(capsule((x - 0.06, y - 0.07), (x + 0.12, y - 0.065), 0.014), look.third),
-               Part(blob([(x - 0.085, y - 0.06), (x - 0.08, y - 0.14), (x + 0.08, y - 0.14), (x + 0.085, y - 0.06)], 1),
-                    look.third)]  # fmt: skip
+        hat = [
+            Part(capsule((x - 0.06, y - 0.07), (x + 0.12, y - 0.065), 0.014), look.third),
+            Part(
+                blob([(x - 0.085, y - 0.06), (x - 0.08, y - 0.14), (x + 0.08, y - 0.14), (x + 0.085, y - 0.06)], 1),
+                look.third,
+            ),
+        ]
         return hat
     if look.traits[2] > 0.65:
         return [Part(capsule((x - 0.06, y), (x - 0.075, y + 0.12), 0.035, 0.02), colour), cap]

@@ -87,10 +87,16 @@ def pose(build: Build, look: Look, action: str, phase: float) -> Body:
         legs.append(_leg(build, look, top, swing, phase + offset, hind, dark))
     depth = build.depth
     arch = 0.04 * math.sin(phase) if running else 0.0
-    outline = [(hips[0] - 0.06, hips[1] - depth * 0.9), (0.0, -build.leg - depth * 1.0 - arch),
-               (shoulders[0] + 0.04, shoulders[1] - depth * 1.05), (shoulders[0] + 0.1, shoulders[1] - depth * 0.2),
-               (shoulders[0], shoulders[1] + depth * 0.55), (0.0, -build.leg + depth * 0.35 - arch),
-               (hips[0], hips[1] + depth * 0.4), (hips[0] - 0.1, hips[1] - depth * 0.2)]  # fmt: skip
+    outline = [
+        (hips[0] - 0.06, hips[1] - depth * 0.9),
+        (0.0, -build.leg - depth * 1.0 - arch),
+        (shoulders[0] + 0.04, shoulders[1] - depth * 1.05),
+        (shoulders[0] + 0.1, shoulders[1] - depth * 0.2),
+        (shoulders[0], shoulders[1] + depth * 0.55),
+        (0.0, -build.leg + depth * 0.35 - arch),
+        (hips[0], hips[1] + depth * 0.4),
+        (hips[0] - 0.1, hips[1] - depth * 0.2),
+    ]
     nod = 0.06 * math.sin(2 * phase) if action != "stand" else 0.1 * math.sin(phase)
     base = (shoulders[0] + 0.02, shoulders[1] - depth * 0.55)
     angle = build.neck_angle + nod * 0.6
@@ -142,11 +148,19 @@ def dog(look: Look, action: str, phase: float) -> list[Part]:
     wag = 0.35 * math.sin(phase * 1.5)
     tail = bend((body.hips[0] - 0.03, body.hips[1] - 0.12), math.pi + 0.75 + wag, 1.0, 0.36)
     patch = Part(disc(body.hips[0] + 0.2, -DOG.leg - 0.08, 0.13, 0.075, n=14), look.second)
-    head = [*_muzzle(body, DOG, look.main, (25, 22, 22), 0.3), _eye(body),
-            Part(capsule((x - 0.05, y - 0.08), (x - 0.11, y + 0.1), 0.05, 0.035), shade(look.second, 0.85))]  # fmt: skip
+    head = [
+        *_muzzle(body, DOG, look.main, (25, 22, 22), 0.3),
+        _eye(body),
+        Part(capsule((x - 0.05, y - 0.08), (x - 0.11, y + 0.1), 0.05, 0.035), shade(look.second, 0.85)),
+    ]
     collar = Part(capsule((x - 0.11, y - 0.02), (x - 0.03, y + 0.13), 0.022), (200, 40, 50))
-    return _assemble(body, [Part(ribbon(tail, np.linspace(0.045, 0.015, 7)), look.main)], [patch, collar], head,
-                     _bounce(action, phase))  # fmt: skip
+    return _assemble(
+        body,
+        [Part(ribbon(tail, np.linspace(0.045, 0.015, 7)), look.main)],
+        [patch, collar],
+        head,
+        _bounce(action, phase),
+    )
 
 
 @kind("horse", GAITS, (0.32, 0.56), 1.25, ("brown", "tan", "black", "white", "grey"))
@@ -157,10 +171,18 @@ def horse(look: Look, action: str, phase: float) -> list[Part]:
     hair = MANES[int(look.traits[4] * len(MANES))]
     tail = bend((body.hips[0] - 0.06, body.hips[1] - 0.1), math.pi - 0.2, -1.2 + 0.2 * math.sin(phase), 0.5)
     base = (body.shoulders[0] - 0.05, body.shoulders[1] - HORSE.depth)
-    mane = Part(ribbon([base, ((base[0] + x) / 2 - 0.07, (base[1] + y) / 2 - 0.04), (x - 0.07, y - 0.07)],
-                       [0.05, 0.055, 0.035]), hair)  # fmt: skip
-    head = [mane, *_muzzle(body, HORSE, look.main, shade(look.main, 0.6), 0.9), _eye(body, 0.013),
-            Part(poly((x - 0.05, y - 0.05), (x - 0.02, y - 0.16), (x + 0.02, y - 0.05)), look.main)]  # fmt: skip
+    mane = Part(
+        ribbon(
+            [base, ((base[0] + x) / 2 - 0.07, (base[1] + y) / 2 - 0.04), (x - 0.07, y - 0.07)], [0.05, 0.055, 0.035]
+        ),
+        hair,
+    )
+    head = [
+        mane,
+        *_muzzle(body, HORSE, look.main, shade(look.main, 0.6), 0.9),
+        _eye(body, 0.013),
+        Part(poly((x - 0.05, y - 0.05), (x - 0.02, y - 0.16), (x + 0.02, y - 0.05)), look.main),
+    ]
     return _assemble(body, [Part(ribbon(tail, np.linspace(0.045, 0.05, 7)), hair)], [], head, _bounce(action, phase))
 
 
@@ -189,12 +211,20 @@ def cheetah(look: Look, action: str, phase: float) -> list[Part]:
     x, y = body.head
     dark = (45, 32, 22)
     rng = random.Random(f"spots{look.traits[3]}")
-    spots = [Part(disc(rng.uniform(-0.42, 0.44), -CHEETAH.leg + rng.uniform(-0.1, 0.0), rng.uniform(0.014, 0.024), n=7), dark)
-             for _ in range(26)]  # fmt: skip
+    spots = [
+        Part(
+            disc(rng.uniform(-0.42, 0.44), -CHEETAH.leg + rng.uniform(-0.1, 0.0), rng.uniform(0.014, 0.024), n=7), dark
+        )
+        for _ in range(26)
+    ]
     tail = bend((body.hips[0] - 0.06, body.hips[1] - 0.06), math.pi - 0.5, 1.1 + 0.3 * math.sin(phase), 0.6, 10)
     rings = [Part(capsule(tuple(tail[i]), tuple(tail[i + 1]), 0.034), dark) for i in (6, 8)]
-    head = [*_muzzle(body, CHEETAH, look.main, dark, 0.35), Part(disc(x - 0.05, y - 0.08, 0.032, n=9), look.main),
-            _eye(body), Part(capsule((x + 0.04, y - 0.01), (x + 0.055, y + 0.05), 0.008, n=3), dark)]  # fmt: skip
+    head = [
+        *_muzzle(body, CHEETAH, look.main, dark, 0.35),
+        Part(disc(x - 0.05, y - 0.08, 0.032, n=9), look.main),
+        _eye(body),
+        Part(capsule((x + 0.04, y - 0.01), (x + 0.055, y + 0.05), 0.008, n=3), dark),
+    ]
     return _assemble(
         body, [Part(ribbon(tail, np.full(10, 0.03)), look.main), *rings], spots, head, _bounce(action, phase)
     )
@@ -207,15 +237,21 @@ def tiger(look: Look, action: str, phase: float) -> list[Part]:
     x, y = body.head
     dark = (32, 26, 24)
     top, low = -TIGER.leg - TIGER.depth * 0.82, -TIGER.leg + TIGER.depth * 0.08
-    stripes = [Part(poly((sx - 0.022, top), (sx + 0.022, top), (sx + 0.03 * math.sin(sx * 9), low - 0.06 * (i % 2))), dark)
-               for i, sx in enumerate(np.linspace(-0.42, 0.42, 10))]  # fmt: skip
+    stripes = [
+        Part(poly((sx - 0.022, top), (sx + 0.022, top), (sx + 0.03 * math.sin(sx * 9), low - 0.06 * (i % 2))), dark)
+        for i, sx in enumerate(np.linspace(-0.42, 0.42, 10))
+    ]
     tail = bend((body.hips[0] - 0.07, body.hips[1] - 0.08), math.pi - 0.3, 1.3 + 0.25 * math.sin(phase), 0.5, 10)
     rings = [
         Part(capsule(tuple(tail[i]), tuple(tail[i] * 0.4 + tail[i + 1] * 0.6), 0.04, n=4), dark) for i in (3, 5, 7, 8)
     ]
-    head = [Part(disc(x - 0.07, y - 0.12, 0.045, n=10), dark), *_muzzle(body, TIGER, look.main, (190, 90, 90), 0.3),
-            Part(disc(x + 0.09, y + 0.06, 0.05, 0.035, n=10), (240, 235, 225)), _eye(body),
-            *(Part(capsule((x - 0.07 + d, y - 0.1), (x - 0.05 + d, y - 0.04), 0.012, n=3), dark) for d in (0, 0.05))]  # fmt: skip
+    head = [
+        Part(disc(x - 0.07, y - 0.12, 0.045, n=10), dark),
+        *_muzzle(body, TIGER, look.main, (190, 90, 90), 0.3),
+        Part(disc(x + 0.09, y + 0.06, 0.05, 0.035, n=10), (240, 235, 225)),
+        _eye(body),
+        *(Part(capsule((x - 0.07 + d, y - 0.1), (x - 0.05 + d, y - 0.04), 0.012, n=3), dark) for d in (0, 0.05)),
+    ]
     return _assemble(
         body, [Part(ribbon(tail, np.full(10, 0.038)), look.main), *rings], stripes, head, _bounce(action, phase)
     )
@@ -231,14 +267,23 @@ def deer(look: Look, action: str, phase: float) -> list[Part]:
     for lean in (-0.35, 0.3):
         tip = (x + lean * 0.45, y - 0.3)
         middle = (x - 0.02 + lean * 0.3, y - 0.17)
-        antlers += [Part(capsule((x - 0.02, y - 0.04), middle, 0.017), horn), Part(capsule(middle, tip, 0.015, 0.01), horn),
-                    Part(capsule(middle, (middle[0] + 0.09, middle[1] - 0.07), 0.013, 0.009), horn)]  # fmt: skip
+        antlers += [
+            Part(capsule((x - 0.02, y - 0.04), middle, 0.017), horn),
+            Part(capsule(middle, tip, 0.015, 0.01), horn),
+            Part(capsule(middle, (middle[0] + 0.09, middle[1] - 0.07), 0.013, 0.009), horn),
+        ]
     rng = random.Random(f"fawn{look.traits[3]}")
-    spots = [Part(disc(rng.uniform(-0.22, 0.2), -DEER.leg - rng.uniform(0.02, 0.1), 0.014, n=7), (240, 225, 200))
-             for _ in range(9)]  # fmt: skip
+    spots = [
+        Part(disc(rng.uniform(-0.22, 0.2), -DEER.leg - rng.uniform(0.02, 0.1), 0.014, n=7), (240, 225, 200))
+        for _ in range(9)
+    ]
     rump = Part(disc(body.hips[0] - 0.07, body.hips[1] - 0.07, 0.05, 0.07, n=12), (240, 235, 225))
-    head = [*antlers, *_muzzle(body, DEER, look.main, (30, 25, 25), 0.6), _eye(body, 0.012),
-            Part(disc(x - 0.07, y - 0.05, 0.06, 0.025, n=10, turn=0.4), look.main)]  # fmt: skip
+    head = [
+        *antlers,
+        *_muzzle(body, DEER, look.main, (30, 25, 25), 0.6),
+        _eye(body, 0.012),
+        Part(disc(x - 0.07, y - 0.05, 0.06, 0.025, n=10, turn=0.4), look.main),
+    ]
     return _assemble(body, [rump], spots, head, _bounce(action, phase))
 
 
@@ -247,13 +292,22 @@ def llama(look: Look, action: str, phase: float) -> list[Part]:
     """Upright long neck, woolly lumps, banana ears, saddle cloth."""
     body = pose(LLAMA, look, action, phase)
     x, y = body.head
-    wool = [Part(disc(body.hips[0] + 0.52 * t, -LLAMA.leg - 0.08 + 0.09 * math.sin(9 * t), 0.095, n=12), look.main)
-            for t in np.linspace(0, 1, 6)]  # fmt: skip
+    wool = [
+        Part(disc(body.hips[0] + 0.52 * t, -LLAMA.leg - 0.08 + 0.09 * math.sin(9 * t), 0.095, n=12), look.main)
+        for t in np.linspace(0, 1, 6)
+    ]
     base = (body.shoulders[0] + 0.03, body.shoulders[1] - 0.1)
-    wool += [Part(disc(base[0] + (x - base[0]) * t, base[1] + (y - base[1]) * t, 0.085 - 0.02 * t, n=12), look.main)
-             for t in (0.1, 0.4, 0.7)]  # fmt: skip
-    cloth = Part(blob([(-0.13, -LLAMA.leg - 0.19), (0.1, -LLAMA.leg - 0.19), (0.12, -LLAMA.leg), (-0.15, -LLAMA.leg)], 1),
-                 (190, 50, 60))  # fmt: skip
-    head = [Part(capsule((x - 0.04, y - 0.04), (x - 0.03, y - 0.16), 0.022, 0.01), shade(look.main, 0.85)),
-            *_muzzle(body, LLAMA, look.main, shade(look.main, 0.55), 0.25), _eye(body, 0.014)]  # fmt: skip
+    wool += [
+        Part(disc(base[0] + (x - base[0]) * t, base[1] + (y - base[1]) * t, 0.085 - 0.02 * t, n=12), look.main)
+        for t in (0.1, 0.4, 0.7)
+    ]
+    cloth = Part(
+        blob([(-0.13, -LLAMA.leg - 0.19), (0.1, -LLAMA.leg - 0.19), (0.12, -LLAMA.leg), (-0.15, -LLAMA.leg)], 1),
+        (190, 50, 60),
+    )
+    head = [
+        Part(capsule((x - 0.04, y - 0.04), (x - 0.03, y - 0.16), 0.022, 0.01), shade(look.main, 0.85)),
+        *_muzzle(body, LLAMA, look.main, shade(look.main, 0.55), 0.25),
+        _eye(body, 0.014),
+    ]
     return _assemble(body, [], [*wool, cloth], head, _bounce(action, phase))

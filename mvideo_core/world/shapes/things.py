@@ -1,6 +1,7 @@
 """sports ball, kite, umbrella, stop sign, traffic light, clock, chair, bottle."""
 
 import math
+from itertools import pairwise
 
 import numpy as np
 
@@ -11,16 +12,23 @@ BRIGHT = ("red", "orange", "yellow", "green", "teal", "blue", "purple", "pink")
 STILL = (Action("stand", "standing still", 0.0, 0.2),)
 
 
-@kind("sports ball", (Action("bounce", "bouncing", 1.2, 0.7), Action("roll", "rolling", 1.5, 0.5)), (0.09, 0.19), 1.0,
-      ("white", "orange", "yellow", "red", "blue"))  # fmt: skip
+@kind(
+    "sports ball",
+    (Action("bounce", "bouncing", 1.2, 0.7), Action("roll", "rolling", 1.5, 0.5)),
+    (0.09, 0.19),
+    1.0,
+    ("white", "orange", "yellow", "red", "blue"),
+)
 def sports_ball(look: Look, action: str, phase: float) -> list[Part]:
     """A football with dark patches, a basketball with seams or a beach ball with sectors; it turns as it goes."""
     style = int(look.traits[3] * 3)
     parts = [Part(disc(0, -0.5, 0.5, n=32), look.main if style else (238, 238, 235))]
     if style == 0:
         parts += [Part(disc(0, -0.5, 0.17, n=5), TYRE_DARK)]
-        parts += [Part(disc(0.36 * math.cos(a), -0.5 + 0.36 * math.sin(a), 0.1, 0.1, n=5, turn=a), TYRE_DARK)
-                  for a in np.arange(5) * 2 * math.pi / 5 + math.pi / 5]  # fmt: skip
+        parts += [
+            Part(disc(0.36 * math.cos(a), -0.5 + 0.36 * math.sin(a), 0.1, 0.1, n=5, turn=a), TYRE_DARK)
+            for a in np.arange(5) * 2 * math.pi / 5 + math.pi / 5
+        ]
     elif style == 1:
         dark = shade(look.main, 0.35)
         parts += [
@@ -29,7 +37,7 @@ def sports_ball(look: Look, action: str, phase: float) -> list[Part]:
         ]
         for side in (-1, 1):
             arc = [(side * (0.5 - 0.3 * math.cos(a)), -0.5 + 0.38 * math.sin(a)) for a in (-1.2, -0.5, 0.5, 1.2)]
-            parts += [Part(capsule(p, q, 0.022, n=3), dark) for p, q in zip(arc, arc[1:], strict=False)]
+            parts += [Part(capsule(p, q, 0.022, n=3), dark) for p, q in pairwise(arc)]
     else:
         for i, colour in enumerate((look.second, (245, 245, 240), look.third)):
             a = np.linspace(i * 2 * math.pi / 3, i * 2 * math.pi / 3 + math.pi / 3, 7)
@@ -55,10 +63,12 @@ def kite(look: Look, action: str, phase: float) -> list[Part]:
         Part(capsule(left, right, 0.014, n=3), (90, 70, 50)),
     ]
     line = [(0.09 * math.sin(phase * 3 + i * 1.1) * min(1, i / 2), 0.25 + 0.065 * i) for i in range(7)]
-    parts += [Part(capsule(p, q, 0.016, n=3), shade(look.third, 0.8)) for p, q in zip(line, line[1:], strict=False)]
+    parts += [Part(capsule(p, q, 0.016, n=3), shade(look.third, 0.8)) for p, q in pairwise(line)]
     for x, y in line[2::2]:
-        parts += [Part(poly((x, y), (x - 0.07, y - 0.045), (x - 0.07, y + 0.045)), look.third),
-                  Part(poly((x, y), (x + 0.07, y - 0.045), (x + 0.07, y + 0.045)), look.third)]  # fmt: skip
+        parts += [
+            Part(poly((x, y), (x - 0.07, y - 0.045), (x - 0.07, y + 0.045)), look.third),
+            Part(poly((x, y), (x + 0.07, y - 0.045), (x + 0.07, y + 0.045)), look.third),
+        ]
     return all_turned(parts, 0.25 * math.sin(phase), (0.0, -0.18))
 
 
@@ -70,7 +80,7 @@ def umbrella(look: Look, action: str, phase: float) -> list[Part]:
     low = np.linspace(-0.48, 0.48, 5)
     parts = [Part(capsule((0, -0.98), (0, -0.08), 0.02, n=4), (90, 65, 45))]
     hook = [(0.09 - 0.09 * math.cos(a), -0.08 + 0.07 * math.sin(a)) for a in (0.0, 0.8, 1.6, 2.4, 3.1)]
-    parts += [Part(capsule(p, q, 0.022, n=3), (90, 65, 45)) for p, q in zip(hook, hook[1:], strict=False)]
+    parts += [Part(capsule(p, q, 0.022, n=3), (90, 65, 45)) for p, q in pairwise(hook)]
     parts.append(
         Part(
             blob(np.concatenate([rim, [(0.44, -0.5), (0.24, -0.56), (0.0, -0.5), (-0.24, -0.56), (-0.44, -0.5)]]), 1),
@@ -132,8 +142,11 @@ def clock(look: Look, action: str, phase: float) -> list[Part]:
     x, y = 0.0, -0.46
     parts = [Part(capsule((s * 0.2, -0.15), (s * 0.3, -0.03), 0.045), shade(look.main, 0.6)) for s in (-1, 1)]
     parts += [Part(disc(s * 0.22, -0.87, 0.14, 0.11, turn=s * 0.5), look.second) for s in (-1, 1)]
-    parts += [Part(capsule((0, -0.85), (0, -0.94), 0.03), shade(look.main, 0.6)), Part(disc(x, y, 0.41, n=32), look.main),
-              Part(disc(x, y, 0.33, n=28), (245, 243, 235))]  # fmt: skip
+    parts += [
+        Part(capsule((0, -0.85), (0, -0.94), 0.03), shade(look.main, 0.6)),
+        Part(disc(x, y, 0.41, n=32), look.main),
+        Part(disc(x, y, 0.33, n=28), (245, 243, 235)),
+    ]
     for a in np.arange(12) * math.pi / 6:
         p, q = (x + 0.26 * math.cos(a), y + 0.26 * math.sin(a)), (x + 0.3 * math.cos(a), y + 0.3 * math.sin(a))
         parts.append(Part(capsule(p, q, 0.013, n=2), (30, 30, 30)))

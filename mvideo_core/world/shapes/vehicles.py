@@ -11,9 +11,18 @@ GLASS = (165, 205, 225)
 
 
 def _wheel(x: float, r: float, phase: float, hub: tuple[int, int, int] = (190, 190, 195)) -> list[Part]:
-    spokes = [Part(capsule((x - 0.55 * r * math.cos(phase + a), -r - 0.55 * r * math.sin(phase + a)),
-                           (x + 0.55 * r * math.cos(phase + a), -r + 0.55 * r * math.sin(phase + a)), r * 0.09, n=3), (90, 90, 95))
-              for a in (0.0, math.pi / 2)]  # fmt: skip
+    spokes = [
+        Part(
+            capsule(
+                (x - 0.55 * r * math.cos(phase + a), -r - 0.55 * r * math.sin(phase + a)),
+                (x + 0.55 * r * math.cos(phase + a), -r + 0.55 * r * math.sin(phase + a)),
+                r * 0.09,
+                n=3,
+            ),
+            (90, 90, 95),
+        )
+        for a in (0.0, math.pi / 2)
+    ]
     return [Part(disc(x, -r, r), TYRE), Part(disc(x, -r, r * 0.62), hub), *spokes]
 
 
@@ -23,8 +32,10 @@ def car(look: Look, action: str, phase: float) -> list[Part]:
     roof = -0.96 - 0.06 * look.traits[3]
     body = blob([(-1.12, -0.2), (-1.12, -0.56), (-0.8, -0.64), (0.6, -0.62), (1.08, -0.5), (1.16, -0.2)], 1)
     cabin = blob([(-0.9, -0.56), (-0.62, roof), (0.2, roof), (0.66, -0.56)], 1)
-    windows = [poly((-0.62, -0.6), (-0.5, roof + 0.1), (-0.2, roof + 0.1), (-0.2, -0.6)),
-               poly((-0.12, -0.6), (-0.12, roof + 0.1), (0.12, roof + 0.1), (0.44, -0.6))]  # fmt: skip
+    windows = [
+        poly((-0.62, -0.6), (-0.5, roof + 0.1), (-0.2, roof + 0.1), (-0.2, -0.6)),
+        poly((-0.12, -0.6), (-0.12, roof + 0.1), (0.12, roof + 0.1), (0.44, -0.6)),
+    ]
     return [
         Part(cabin, look.main),
         Part(body, look.main),
@@ -64,11 +75,26 @@ def bicycle(look: Look, action: str, phase: float) -> list[Part]:
     parts = []
     for x in (rear, front):
         parts += [Part(disc(x, -r, r, n=28), TYRE), Part(disc(x, -r, r * 0.8, n=24), (205, 208, 210))]
-        parts += [Part(capsule((x - 0.24 * math.cos(phase + a), -r - 0.24 * math.sin(phase + a)),
-                               (x + 0.24 * math.cos(phase + a), -r + 0.24 * math.sin(phase + a)), 0.012, n=3), (110, 112, 116))
-                  for a in (0.0, math.pi / 3, 2 * math.pi / 3)]  # fmt: skip
-    tubes = [((rear, -r), crank), ((rear, -r), (-0.18, -0.7)), (crank, seat), (crank, (0.34, -0.66)), ((-0.18, -0.7), (0.33, -0.74)),
-             ((front, -r), bars)]  # fmt: skip
+        parts += [
+            Part(
+                capsule(
+                    (x - 0.24 * math.cos(phase + a), -r - 0.24 * math.sin(phase + a)),
+                    (x + 0.24 * math.cos(phase + a), -r + 0.24 * math.sin(phase + a)),
+                    0.012,
+                    n=3,
+                ),
+                (110, 112, 116),
+            )
+            for a in (0.0, math.pi / 3, 2 * math.pi / 3)
+        ]
+    tubes = [
+        ((rear, -r), crank),
+        ((rear, -r), (-0.18, -0.7)),
+        (crank, seat),
+        (crank, (0.34, -0.66)),
+        ((-0.18, -0.7), (0.33, -0.74)),
+        ((front, -r), bars),
+    ]
     parts += [Part(capsule(p, q, 0.035, n=4), look.main) for p, q in tubes]
     pedal = (crank[0] + 0.15 * math.cos(phase), crank[1] + 0.15 * math.sin(phase))
     parts += [

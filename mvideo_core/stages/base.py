@@ -97,6 +97,7 @@ class Stage:
         resource: which queue and which lock it needs.
         open: builds the worker; called only when there is work left.
         externals: digests of files that options name (weights, lists), so that a new file means a new key.
+        adopts: rows of earlier parts may stand for items of the same content (not where files must lie together).
     """
 
     name: str
@@ -107,3 +108,4 @@ class Stage:
     resource: Literal["cpu", "gpu"]
     open: Callable[[Any, StageContext], Worker]
     externals: Callable[[Any], dict[str, str]] = lambda _options: {}
+    adopts: bool = True

@@ -135,7 +135,7 @@ class PartJob:
 
     def _known(self) -> tuple[dict[str, list[Row]], Counter[str], dict[str, int]]:
         """Rows by content key from earlier parts and the journal; deaths and failed attempts by content key."""
-        known = self._adopted()
+        known = self._adopted() if self.stage.adopts else {}
         crashes: Counter[str] = Counter()
         attempts: dict[str, int] = {}
         for event in self.journal.events():
@@ -154,7 +154,7 @@ class PartJob:
 
     def _adopted(self) -> dict[str, list[Row]]:
         """Rows of this stage under the same settings in parts where the plan's buckets may have moved an item from."""
-        n_parts = self.workspace.n_parts() or 1
+        n_parts = self.workspace.parts_of(self.stage.name) or 1
         wanted = {item.content_key for item in self.items}
         found: dict[str, list[Row]] = {}
         for index in sorted({self.index, self.index % max(n_parts // 2, 1), self.index + n_parts}):

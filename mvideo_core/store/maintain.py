@@ -24,7 +24,7 @@ def retry_failed(workspace: Workspace, stage: str, row_class: type[Row], error: 
         Number of items that will be tried again. Their `attempts` count goes on from where it is.
     """
     n_items = 0
-    for index in range(workspace.n_parts() or 0):
+    for index in range(workspace.parts_of(stage)):
         marker = workspace.current(stage, index)
         if marker is None or not marker.counts.get("failed"):
             continue
@@ -70,7 +70,7 @@ def collect_garbage(workspace: Workspace, stages: Mapping[str, type[Row]], dry_r
 
 def _kept_files(workspace: Workspace, stages: Mapping[str, type[Row]]) -> Iterable[str]:
     for stage, row_class in stages.items():
-        for index in range(workspace.n_parts() or 0):
+        for index in range(workspace.parts_of(stage)):
             marker = workspace.current(stage, index)
             if marker is None:
                 continue

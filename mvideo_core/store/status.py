@@ -29,7 +29,7 @@ class Problem(Record):
 
 def stage_status(workspace: Workspace, stage: str) -> StageStatus:
     """Counts of a stage's current parts, from markers alone (no rows are read)."""
-    n_parts = workspace.n_parts() or 0
+    n_parts = workspace.parts_of(stage)
     markers = [marker for index in range(n_parts) if (marker := workspace.current(stage, index)) is not None]
     counts: Counter[str] = Counter()
     reasons: Counter[str] = Counter()
@@ -54,7 +54,7 @@ def failed_rows(workspace: Workspace, stage: str, row_class: type[Row]) -> Itera
 
 def verify_stage(workspace: Workspace, stage: str, row_class: type[Row], deep: bool) -> Iterator[Problem]:
     """Check every current part: marker, rows and blobs are there at their sizes; `deep` also checks SHA-256."""
-    for index in range(workspace.n_parts() or 0):
+    for index in range(workspace.parts_of(stage)):
         marker = workspace.current(stage, index)
         if marker is None:
             if workspace.head(stage, index) is not None:

@@ -86,6 +86,15 @@ class Workspace:
         plan = self._json("heads/plan.json")
         return None if plan is None else int(plan["n_parts"])
 
+    def parts_of(self, stage: str) -> int:
+        """Number of current parts of a stage: its own count if it regroups items (shards), else the plan's; 0 if none."""
+        own = self._json(f"heads/{stage}/plan.json")
+        return int(own["n_parts"]) if own else self.n_parts() or 0
+
+    def set_parts_of(self, stage: str, n_parts: int) -> None:
+        """Give a stage that regroups items its own number of parts."""
+        self.folder.write(f"heads/{stage}/plan.json", json.dumps({"n_parts": n_parts}).encode())
+
     def plan(self) -> dict[str, Any] | None:
         """The current plan's head: n_parts, n_sources, part_size and the source options."""
         return self._json("heads/plan.json")
@@ -148,7 +157,7 @@ class Workspace:
 
     def current_rows(self, stage: str, row_class: type[R]) -> Iterator[R]:
         """Rows of a stage over all current parts, one part in memory at a time."""
-        for index in range(self.n_parts() or 0):
+        for index in range(self.parts_of(stage)):
             marker = self.current(stage, index)
             if marker is not None:
                 yield from self.rows(marker, row_class)

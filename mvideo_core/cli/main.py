@@ -1,0 +1,56 @@
+"""Entry point of `mvideo`: collects the command groups and turns our errors into one clear message and an exit code."""
+
+import importlib.metadata
+import logging
+import sys
+
+import typer
+
+from mvideo_core import __version__
+from mvideo_core.cli import accuracy, dataset, pipeline, weights, workspace, world
+from mvideo_core.errors import ConfigError, MVideoError
+
+app = typer.Typer(
+    name="mvideo",
+    help="From raw footage to mask-controlled video. Stages run here without any server, or under Prefect "
+    "(`mvideo server up`, then `prefect deployment run build-mask-dataset/build-mask-dataset`).",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+GROUPS = (pipeline, workspace, dataset, weights, world, accuracy)
+
+
+@app.callback(invoke_without_command=True)
+def options(
+    version: bool = typer.Option(False, "--version", help="Print the version and stop."),
+    quiet: bool = typer.Option(False, "--quiet", "-q", help="Only warnings and results."),
+) -> None:
+    """Options before the command."""
+    if version:
+        typer.echo(__version__)
+        raise typer.Exit
+    level = logging.WARNING if quiet else logging.INFO
+    logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(levelname)s %(message)s", datefmt="%H:%M:%S")
+    logging.getLogger("mvideo_core").setLevel(level)
+
+
+def main() -> None:
+    """Run the command line. Exit code 2: the call or the options are wrong; 1: the work failed."""
+    for group in GROUPS:
+        group.add_to(app)
+    for point in importlib.metadata.entry_points(group="mvideo.commands"):
+        app.add_typer(point.load(), name=point.name)
+    try:
+        app()
+    except MVideoError as error:
+        typer.secho(f"{type(error).__name__}: {error}", fg=typer.colors.RED, err=True)
+        sys.exit(2 if isinstance(error, ConfigError) else 1)
+    except KeyboardInterrupt:
+        typer.secho("stopped; run the same command again to go on from here", err=True)
+        sys.exit(130)
+
+
+if __name__ == "__main__":
+    main()

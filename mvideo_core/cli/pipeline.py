@@ -1,0 +1,151 @@
+"""mvideo run | plan | stage | profiles: the data half without a server."""
+
+from pathlib import Path
+from typing import Any
+
+import typer
+import yaml
+
+from mvideo_core.cli.workspace import WORKSPACE
+from mvideo_core.errors import ConfigError
+from mvideo_core.ingest.sources import SourceOptions
+from mvideo_core.options import read_yaml
+from mvideo_core.pipeline import PART_STAGES, PROFILES, PipelineOptions, load_profile, merged, run_pipeline
+from mvideo_core.stages import STAGES
+from mvideo_core.stages.run import StageSummary, run_stage
+from mvideo_core.stages.sources import plan_sources
+from mvideo_core.store.status import reason_lines
+from mvideo_core.store.workspace import Workspace
+
+PROFILE = typer.Option("mini", "--profile", "-p", help="Name of a run profile (`mvideo profiles`) or a YAML file.")
+OPTIONS = typer.Option("", "--options", "-o", help="YAML file whose values go over the profile's.")
+SET = typer.Option([], "--set", "-s", help="One value over the profile's, e.g. --set cut.min_shot_s=4. Repeatable.")
+FOLDER = typer.Option("", "--folder", help="Folder of videos.")
+HDVILA = typer.Option("", "--hdvila", help="HD-VILA JSONL file, or a folder of them.")
+HDVILA_VIDEOS = typer.Option("", "--hdvila-videos", help="Folder of the downloaded HD-VILA videos.")
+MANIFEST = typer.Option("", "--manifest", help="CSV or JSONL list with a `path` column.")
+
+
+def add_to(app: typer.Typer) -> None:
+    """Register the commands."""
+    app.command()(run)
+    app.command()(plan)
+    app.command()(stage)
+    app.command()(profiles)
+
+
+def run(
+    workspace: str = WORKSPACE,
+    folder: str = FOLDER,
+    hdvila: str = HDVILA,
+    hdvila_videos: str = HDVILA_VIDEOS,
+    manifest: str = MANIFEST,
+    profile: str = PROFILE,
+    options: str = OPTIONS,
+    set_: list[str] = SET,
+) -> None:
+    """Raw videos to mask shards and a report. Killed or stopped, the same command goes on where it was."""
+    chosen = _options(profile, options, set_)
+    source = _source(folder, hdvila, hdvila_videos, manifest)
+    ws = Workspace(workspace)
+    report = run_pipeline(ws, source, chosen, on_stage=_tell)
+    typer.echo(f"report: {ws.url.rstrip('/')}/{report}")
+
+
+def plan(
+    workspace: str = WORKSPACE,
+    folder: str = FOLDER,
+    hdvila: str = HDVILA,
+    hdvila_videos: str = HDVILA_VIDEOS,
+    manifest: str = MANIFEST,
+    profile: str = PROFILE,
+    options: str = OPTIONS,
+    set_: list[str] = SET,
+) -> None:
+    """List the sources and group them into parts. Opens no video; run it again when the folder has grown."""
+    source = _source(folder, hdvila, hdvila_videos, manifest)
+    made = plan_sources(Workspace(workspace), source, _options(profile, options, set_).plan)
+    typer.echo(f"{made.n_sources} sources in {made.n_parts} parts")
+
+
+def stage(
+    name: str = typer.Argument(help=f"One of: {', '.join((*PART_STAGES, 'shard', 'report'))}."),
+    workspace: str = WORKSPACE,
+    parts: str = typer.Option("", "--parts", help="Only these parts, e.g. 0,3-7; all when left out."),
+    profile: str = PROFILE,
+    options: str = OPTIONS,
+    set_: list[str] = SET,
+) -> None:
+    """One stage from its upstream's rows on disk."""
+    from mvideo_core.stages.report import build_report
+    from mvideo_core.stages.shard import shard_dataset
+
+    chosen, ws = _options(profile, options, set_), Workspace(workspace)
+    if name == "report":
+        typer.echo(f"report: {ws.url.rstrip('/')}/{build_report(ws).path}")
+    elif name == "shard":
+        _tell(shard_dataset(ws, chosen.shard, chosen.run))
+    elif name in PART_STAGES:
+        _tell(run_stage(ws, STAGES.get(name), chosen.of(name), chosen.run, part_list(parts)))
+    else:
+        raise ConfigError(f"no stage {name!r}; stages: {', '.join((*PART_STAGES, 'shard', 'report'))}")
+
+
+def profiles(
+    show: str = typer.Argument("", help="Print every option of this profile, defaults filled in."),
+) -> None:
+    """List the run profiles, or print one in full as YAML."""
+    if not show:
+        for path in sorted(PROFILES.glob("*.yaml")):
+            first = path.read_text(encoding="utf-8").split("\n", 1)[0]
+            typer.echo(f"{path.stem:<12} {first.removeprefix('#').strip()}")
+        return
+    typer.echo(yaml.safe_dump(load_profile(show).model_dump(mode="json"), sort_keys=False))
+
+
+def part_list(text: str) -> list[int] | None:
+    """[0, 3, 4, 5] of "0,3-5"; None of "".
+
+    Raises:
+        ConfigError: not numbers and ranges.
+    """
+    if not text:
+        return None
+    indices: list[int] = []
+    for piece in text.split(","):
+        first, _, last = piece.partition("-")
+        try:
+            indices += range(int(first), int(last or first) + 1)
+        except ValueError:
+            raise ConfigError(f"--parts {text!r}: numbers and ranges such as 0,3-7 are expected") from None
+    return indices
+
+
+def _options(profile: str, options: str, settings: list[str]) -> PipelineOptions:
+    overrides: dict[str, Any] = read_yaml(Path(options)) if options else {}
+    for setting in settings:
+        path, separator, text = setting.partition("=")
+        if not separator:
+            raise ConfigError(f"--set {setting!r}: name=value is expected, e.g. cut.min_shot_s=4")
+        value: Any = yaml.safe_load(text)
+        for key in reversed(path.split(".")):
+            value = {key: value}
+        overrides = merged(overrides, value)
+    return load_profile(profile, overrides)
+
+
+def _source(folder: str, hdvila: str, hdvila_videos: str, manifest: str) -> SourceOptions:
+    given = {"folder": folder, "hdvila": hdvila, "hdvila_videos": hdvila_videos, "manifest": manifest}
+    return SourceOptions.parse({key: value for key, value in given.items() if value}, "source")
+
+
+def _tell(summary: StageSummary) -> None:
+    counts = summary.counts
+    why = ", ".join(reason_lines(summary.reasons)[:4])
+    reused = f", {summary.parts_reused} of {summary.parts} parts were there" if summary.parts_reused else ""
+    typer.echo(
+        f"{summary.stage:<8} {counts.get('ok', 0)} ok, {counts.get('filtered', 0)} filtered, "
+        f"{counts.get('failed', 0)} failed in {summary.seconds:.1f} s{reused}" + (f" ({why})" if why else "")
+    )
+
+

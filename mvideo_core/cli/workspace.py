@@ -1,0 +1,96 @@
+"""mvideo status | verify | retry-failed | gc: looking after a workspace."""
+
+import json
+
+import typer
+
+from mvideo_core.pipeline import stage_rows
+from mvideo_core.store.maintain import collect_garbage, retry_failed
+from mvideo_core.store.status import Problem, failed_rows, reason_lines, stage_status, verify_stage
+from mvideo_core.store.workspace import Workspace
+
+WORKSPACE = typer.Option(..., "--workspace", "-w", help="Folder or fsspec URL of the workspace.")
+
+
+def add_to(app: typer.Typer) -> None:
+    """Register the commands."""
+    app.command()(status)
+    app.command()(verify)
+    app.command("retry-failed")(retry)
+    app.command()(gc)
+
+
+def status(
+    workspace: str = WORKSPACE,
+    failed: bool = typer.Option(False, "--failed", help="List every failed item with its message."),
+    as_json: bool = typer.Option(False, "--json", help="Print JSON instead of a table."),
+) -> None:
+    """What is done, stage by stage, and why items were dropped."""
+    ws = Workspace(workspace)
+    states = [stage_status(ws, name) for name in stage_rows()]
+    if as_json:
+        typer.echo(json.dumps([state.model_dump() for state in states], indent=1))
+        return
+    typer.echo(
+        f"{'stage':<9}{'parts':>9}{'ok':>9}{'filtered':>10}{'failed':>8}{'GB':>8}{'seconds':>10}  dropped because"
+    )
+    for state in states:
+        count = state.counts.get
+        parts = f"{state.parts_done}/{state.parts}"
+        why = ", ".join(reason_lines(state.reasons)[:4])
+        numbers = f"{count('ok', 0):>9}{count('filtered', 0):>10}{count('failed', 0):>8}"
+        typer.echo(f"{state.stage:<9}{parts:>9}{numbers}{state.blob_bytes / 1e9:>8.2f}{state.seconds:>10.1f}  {why}")
+    for name in ("dataset", "report"):
+        pointer = ws.pointer(name)
+        if pointer:
+            typer.echo(f"{name}: {ws.url.rstrip('/')}/{pointer['path']}")
+    if failed:
+        for name, row_class in stage_rows().items():
+            for row in failed_rows(ws, name, row_class):
+                typer.echo(f"{name} {row.key} ({row.error}, {row.attempts} attempts): {row.message}")
+
+
+def verify(
+    workspace: str = WORKSPACE,
+    deep: bool = typer.Option(False, "--deep", help="Also read every file and compare its SHA-256."),
+) -> None:
+    """Check that everything the markers speak of is there; exit code 1 when something is not."""
+    ws = Workspace(workspace)
+    problems = [
+        problem for name, row_class in stage_rows().items() for problem in verify_stage(ws, name, row_class, deep)
+    ]
+    problems += _dataset_problems(ws, deep)
+    for problem in problems:
+        typer.echo(f"{problem.path}: {problem.what}; {problem.mend}")
+    typer.echo(f"{workspace}: {len(problems)} problems" + ("" if deep else " (sizes only; --deep reads every byte)"))
+    raise typer.Exit(1 if problems else 0)
+
+
+def retry(
+    workspace: str = WORKSPACE,
+    stage: str = typer.Option("", "--stage", help="Only this stage; all stages when left out."),
+    error: str = typer.Option("", "--class", help="Only failures of this error class, e.g. MediaError."),
+) -> None:
+    """Make the next run try failed items again; nothing else of their parts is redone."""
+    ws = Workspace(workspace)
+    chosen = {name: row for name, row in stage_rows().items() if stage in ("", name)}
+    if not chosen:
+        raise typer.BadParameter(f"no stage called {stage!r}; known: {', '.join(stage_rows())}")
+    total = sum(retry_failed(ws, name, row, error or None) for name, row in chosen.items())
+    typer.echo(f"{total} items will be tried again by the next run")
+
+
+def gc(
+    workspace: str = WORKSPACE,
+    delete: bool = typer.Option(False, "--delete", help="Delete; without it only what would go is counted."),
+) -> None:
+    """Delete rows, clips, masks and datasets that no current part points to."""
+    freed = collect_garbage(Workspace(workspace), stage_rows(), dry_run=not delete)
+    verb = "deleted" if delete else "would delete (add --delete)"
+    typer.echo(f"{verb}: {freed.files} files, {freed.size_bytes / 1e6:.1f} MB")
+
+
+def _dataset_problems(workspace: Workspace, deep: bool) -> list[Problem]:
+    from mvideo_core.stages.shard import dataset_problems
+
+    return dataset_problems(workspace, deep)

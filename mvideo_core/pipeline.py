@@ -1,0 +1,112 @@
+"""`build-mask-dataset` as data: its options, its profiles, and the order of its stages; run here without a server."""
+
+import logging
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from pydantic import Field
+
+from mvideo_core.captioning.rows import CaptionOptions
+from mvideo_core.detection.select import DetectOptions
+from mvideo_core.errors import ConfigError
+from mvideo_core.ingest.describe import IngestOptions
+from mvideo_core.ingest.sources import SourceOptions
+from mvideo_core.options import Options, read_yaml
+from mvideo_core.records import Row, ShardPlanRow, SourceRow
+from mvideo_core.scenes.options import CutOptions
+from mvideo_core.segmentation.gate import SegmentOptions
+from mvideo_core.shards.options import ShardOptions
+from mvideo_core.stages import STAGES
+from mvideo_core.stages.plan import SOURCE_STAGE, PlanOptions
+from mvideo_core.stages.run import RunOptions, StageSummary, run_stage
+from mvideo_core.store.workspace import Workspace
+
+log = logging.getLogger(__name__)
+
+PART_STAGES = ("ingest", "cut", "detect", "segment", "caption")
+"""Stages that go part by part, in order; shard and report follow over all parts."""
+
+PROFILES = Path(__file__).resolve().parent.parent / "deployments" / "profiles"
+
+
+class PipelineOptions(Options):
+    """Every option of the data half; a profile is a YAML file of this shape."""
+
+    plan: PlanOptions = Field(default=PlanOptions(), description="How sources are grouped into parts.")
+    run: RunOptions = Field(default=RunOptions(), description="Parts at once, tolerated failures.")
+    ingest: IngestOptions = Field(default=IngestOptions(), description="Stage 1.")
+    cut: CutOptions = Field(default=CutOptions(), description="Stage 2.")
+    detect: DetectOptions = Field(default=DetectOptions(), description="Stage 3.")
+    segment: SegmentOptions = Field(default=SegmentOptions(), description="Stage 4.")
+    caption: CaptionOptions = Field(default=CaptionOptions(), description="Stage 5.")
+    shard: ShardOptions = Field(default=ShardOptions(), description="Stage 6.")
+
+    def of(self, stage: str) -> Options:
+        """Options of one stage."""
+        value = getattr(self, stage)
+        assert isinstance(value, Options)
+        return value
+
+
+def stage_rows() -> dict[str, type[Row]]:
+    """Row class of everything that lies in a workspace, in the order of the stages."""
+    rows: dict[str, type[Row]] = {SOURCE_STAGE: SourceRow}
+    rows.update({name: STAGES.get(name).row for name in PART_STAGES})
+    return rows | {"samples": ShardPlanRow, "shard": STAGES.get("shard").row}
+
+
+def load_profile(name: str, overrides: dict[str, Any] | None = None) -> PipelineOptions:
+    """Options of a profile, with overrides on top.
+
+    Args:
+        name: a file of deployments/profiles without its ending, or the path of a YAML file.
+        overrides: nested mapping such as {"cut": {"min_shot_s": 4}}; wins over the profile.
+
+    Raises:
+        ConfigError: no such profile, or a value that is not allowed.
+    """
+    path = Path(name) if name.endswith((".yaml", ".yml")) else PROFILES / f"{name}.yaml"
+    if not path.is_file():
+        known = ", ".join(sorted(file.stem for file in PROFILES.glob("*.yaml")))
+        raise ConfigError(f"no profile {name!r}; give the path of a YAML file or one of: {known}")
+    return PipelineOptions.parse(merged(read_yaml(path), overrides or {}), where=str(path))
+
+
+def merged(base: dict[str, Any], top: dict[str, Any]) -> dict[str, Any]:
+    """`base` with `top`'s values over it, mappings merged key by key."""
+    result = dict(base)
+    for key, value in top.items():
+        inner = result.get(key)
+        result[key] = merged(inner, value) if isinstance(inner, dict) and isinstance(value, dict) else value
+    return result
+
+
+def run_pipeline(
+    workspace: Workspace,
+    source: SourceOptions,
+    options: PipelineOptions,
+    on_stage: Callable[[StageSummary], None] | None = None,
+) -> str:
+    """The whole data half on this machine, without a server; run again, it goes on where it stopped.
+
+    Args:
+        on_stage: called with the summary of each finished stage.
+
+    Returns:
+        Path of the report, relative to the workspace.
+
+    Raises:
+        ConfigError, ModelError, StoreError: as the stages say.
+    """
+    from mvideo_core.stages.report import build_report
+    from mvideo_core.stages.shard import shard_dataset
+    from mvideo_core.stages.sources import plan_sources
+
+    told = on_stage or (lambda _summary: None)
+    plan = plan_sources(workspace, source, options.plan)
+    log.info("plan: %d sources in %d parts", plan.n_sources, plan.n_parts)
+    for name in PART_STAGES:
+        told(run_stage(workspace, STAGES.get(name), options.of(name), options.run))
+    told(shard_dataset(workspace, options.shard, options.run))
+    return build_report(workspace).path

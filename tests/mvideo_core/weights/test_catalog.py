@@ -1,0 +1,69 @@
+"""Names, places and messages of the weights catalog."""
+
+from urllib.parse import urlparse
+
+import pytest
+
+from mvideo_core.errors import ConfigError, ModelError
+from mvideo_core.weights import check, entries, entry, find, weights_dir
+
+
+@pytest.fixture(autouse=True)
+def own_folder(tmp_path, monkeypatch):
+    monkeypatch.setenv("MVIDEO_WEIGHTS", str(tmp_path))
+
+
+def test_entries_are_complete():
+    names = [item.name for item in entries()]
+    assert {"groundingdino-mini", "groundingdino-swint-ogc", "groundingdino-swinb-cogcoor"} <= set(names)
+    assert {f"sam2.1-hiera-{size}" for size in ("tiny", "small", "base-plus", "large")} <= set(names)
+    for item in entries():
+        for file in item.files:
+            assert not file.path.startswith("/")
+            assert ".." not in file.path
+            assert file.sha256 is None or len(file.sha256) == 64
+            assert not file.url or urlparse(file.url).scheme == "https"
+            assert item.shipped or item.source or file.url or file.text is not None, (
+                f"{item.name}: no way to get {file.path}"
+            )
+
+
+def test_alias_needs_its_kind():
+    assert entry("mini", kind="detector").name == "groundingdino-mini"
+    assert entry("swint-ogc").name == "groundingdino-swint-ogc"
+    with pytest.raises(ConfigError, match=r"'swin-x' is no detector of the weights catalog; .*groundingdino-mini"):
+        entry("swin-x", kind="detector")
+
+
+def test_absent_weights_say_what_whence_and_where(tmp_path):
+    with pytest.raises(ModelError) as caught:
+        find("swint-ogc", kind="detector")
+    text = str(caught.value)
+    assert str(tmp_path / "groundingdino-swint-ogc" / "groundingdino_swint_ogc.pth") in text
+    assert "694 MB, from https://github.com/IDEA-Research/" in text
+    assert "mvideo weights fetch groundingdino-swint-ogc" in text
+
+
+def test_present_weights_are_found_and_checked(tmp_path):
+    folder = tmp_path / "groundingdino-swint-ogc"
+    (folder / "bert").mkdir(parents=True)
+    for name in ("groundingdino_swint_ogc.pth", "bert/vocab.txt", "config.json"):
+        (folder / name).write_bytes(b"12345")
+    assert find("swint-ogc") == folder
+    problems = {state.path.name: state.problem for state in check("swint-ogc")}
+    assert problems["groundingdino_swint_ogc.pth"] == "5 bytes, 693997677 expected"
+    assert problems["vocab.txt"] == "5 bytes, 231508 expected"
+    assert problems["config.json"] == ""
+    assert [state.problem for state in check("sam2.1-hiera-tiny")] == ["missing"]
+
+
+def test_a_folder_is_taken_as_it_is(tmp_path):
+    assert find(str(tmp_path)) == tmp_path
+    with pytest.raises(ModelError, match="no folder"):
+        find(str(tmp_path / "none"))
+
+
+def test_default_place(monkeypatch):
+    monkeypatch.delenv("MVIDEO_WEIGHTS")
+    monkeypatch.setenv("HOME", "/home/somebody")
+    assert str(weights_dir()) == "/home/somebody/.cache/mvideo/weights"

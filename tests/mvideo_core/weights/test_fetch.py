@@ -1,0 +1,104 @@
+"""Fetching from a loopback server that breaks off, resumes, lies and refuses."""
+
+import hashlib
+import re
+import threading
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+import pytest
+
+from mvideo_core.errors import ModelError
+from mvideo_core.weights import catalog, fetch
+from mvideo_core.weights.catalog import WeightsEntry, WeightsFile
+
+BODY = bytes(range(256)) * 40
+
+
+class Handler(BaseHTTPRequestHandler):
+    """Serves BODY with ranges; `/broken` promises all and sends a quarter the first time; `/whole` ignores ranges."""
+
+    ranges: list[str | None] = []
+
+    def do_GET(self):
+        asked = self.headers.get("Range")
+        Handler.ranges.append(asked)
+        if self.path == "/gone":
+            self.send_error(404)
+            return
+        start = int(re.fullmatch(r"bytes=(\d+)-", asked)[1]) if asked and self.path != "/whole" else 0
+        body = BODY[start:]
+        self.send_response(206 if start else 200)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body[: len(BODY) // 4] if self.path == "/broken" and not start else body)
+
+    def log_message(self, *args):
+        pass
+
+
+@pytest.fixture(scope="module")
+def server():
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as httpd:
+        thread = threading.Thread(target=httpd.serve_forever, daemon=True)
+        thread.start()
+        yield f"http://127.0.0.1:{httpd.server_port}"
+        httpd.shutdown()
+
+
+@pytest.fixture
+def listed(server, tmp_path, monkeypatch):
+    """Puts one entry called "thing" into the catalog and returns its folder."""
+
+    def put(path, sha256=hashlib.sha256(BODY).hexdigest()):
+        file = WeightsFile(path="w/thing.bin", url=server + path, size_bytes=len(BODY), sha256=sha256)
+        config = WeightsFile(path="config.json", text="{}\n")
+        item = WeightsEntry(name="thing", kind="detector", licence="none", files=[file, config])
+        monkeypatch.setattr(catalog, "entries", lambda: (item,))
+        return tmp_path / "thing"
+
+    monkeypatch.setenv("MVIDEO_WEIGHTS", str(tmp_path))
+    Handler.ranges.clear()
+    return put
+
+
+def test_fetch_fills_the_folder_once(listed):
+    folder = listed("/whole")
+    seen = []
+    assert fetch("thing", progress=lambda *args: seen.append(args)) == folder
+    assert (folder / "w/thing.bin").read_bytes() == BODY
+    assert (folder / "config.json").read_text() == "{}\n"
+    assert seen[-1] == ("w/thing.bin", len(BODY), len(BODY))
+    fetch("thing")
+    assert Handler.ranges == [None], "a complete folder is not fetched again"
+
+
+def test_broken_transfer_goes_on_where_it_stopped(listed):
+    folder = listed("/broken")
+    with pytest.raises(ModelError, match="2560 bytes are kept"):
+        fetch("thing")
+    assert not (folder / "w/thing.bin").exists()
+    fetch("thing")
+    assert Handler.ranges == [None, "bytes=2560-"]
+    assert (folder / "w/thing.bin").read_bytes() == BODY
+
+
+def test_server_without_ranges_starts_again(listed):
+    folder = listed("/whole")
+    (folder / "w").mkdir(parents=True)
+    (folder / "w/thing.bin.part").write_bytes(b"old rubbish")
+    fetch("thing")
+    assert (folder / "w/thing.bin").read_bytes() == BODY
+
+
+def test_wrong_digest_is_refused_and_removed(listed):
+    folder = listed("/whole", sha256="0" * 64)
+    with pytest.raises(ModelError, match="it is removed"):
+        fetch("thing")
+    assert list((folder / "w").iterdir()) == []
+
+
+def test_missing_page_names_the_way_out(listed):
+    folder = listed("/gone")
+    with pytest.raises(ModelError, match=r"404.*copy the file to .*thing\.bin by hand"):
+        fetch("thing")
+    assert not (folder / "w/thing.bin").exists()

@@ -209,6 +209,8 @@ class PlannedSample(Record):
 class ShardPlanRow(Row):
     """samples: one planned shard (`ok`), or one clip that stays out of the dataset (`filtered`, with its reason)."""
 
+    dataset: str = ""
+    """Folder of the dataset the shard belongs to, relative to the workspace; named by the content of the whole plan."""
     split: str = ""
     samples: list[PlannedSample] = []
 
@@ -219,3 +221,7 @@ class ShardRow(Row):
     split: str = ""
     tar: Blob | None = None
     samples: list[SampleRow] = []
+
+
+PLANNED_ROWS: dict[str, type[Row]] = {"source": SourceRow, "samples": ShardPlanRow}
+"""Pseudo-stages: rows that a planner commits without a worker."""

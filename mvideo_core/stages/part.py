@@ -264,11 +264,10 @@ def upstream_markers(workspace: Workspace, stage: Stage, index: int) -> dict[str
 
 
 def _row_class(stage_name: str) -> type[Row]:
-    from mvideo_core.records import SourceRow
+    from mvideo_core.records import PLANNED_ROWS
     from mvideo_core.stages import STAGES
-    from mvideo_core.stages.plan import SOURCE_STAGE
 
-    return SourceRow if stage_name == SOURCE_STAGE else STAGES.get(stage_name).row
+    return PLANNED_ROWS.get(stage_name) or STAGES.get(stage_name).row
 
 
 def _batches(items: list[Item], pending: list[Item], size: int, crashes: Counter[str]) -> Iterator[list[Item]]:

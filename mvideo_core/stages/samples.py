@@ -1,0 +1,154 @@
+"""Planning the shards: every finished triplet of every part, laid out by `shards.plan`, as parts of "samples"."""
+
+import sqlite3
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+from mvideo_core.errors import ConfigError, StoreError
+from mvideo_core.options import digest
+from mvideo_core.records import CaptionRow, ClipRow, DetectionRow, MaskRow, PlannedSample, Row, ShardPlanRow, VideoRow
+from mvideo_core.shards.members import planned_sample, sample_bytes
+from mvideo_core.shards.options import ShardOptions
+from mvideo_core.shards.plan import Candidate, DatasetPlan, plan_shards
+from mvideo_core.stages.plan import MAX_PARTS
+from mvideo_core.stages.run import planned_parts
+from mvideo_core.store.commit import commit_part
+from mvideo_core.store.keys import part_key, row_digest, settings_digest
+from mvideo_core.store.workspace import Workspace
+from mvideo_core.weights.catalog import file_sha256
+
+SAMPLES_STAGE = "samples"
+REVISION = 1
+ROW_CLASSES: dict[str, type[Row]] = {
+    "ingest": VideoRow, "cut": ClipRow, "detect": DetectionRow, "segment": MaskRow, "caption": CaptionRow,
+}  # fmt: skip
+
+
+def plan_dataset(workspace: Workspace, options: ShardOptions) -> int:
+    """Lay out the dataset from the current rows of all parts and commit the layout.
+
+    Samples pass through a database file, so memory holds their sizes and texts but not their records.
+
+    Returns:
+        Number of shard parts that `run_part` has to finish.
+
+    Raises:
+        ConfigError: a part lacks a stage; the message names it.
+        StoreError: no triplet is left to write.
+    """
+    started = time.monotonic()
+    externals = list_digests(options)
+    settings = settings_digest(SAMPLES_STAGE, REVISION, options, externals)
+    with tempfile.TemporaryDirectory(prefix="mvideo-samples-") as folder:
+        store = _SampleStore(Path(folder) / "samples.db")
+        plan = plan_shards((store.put(sample) for sample in current_samples(workspace)), options)
+        if not plan.shards:
+            raise StoreError(
+                f"{workspace.url}: no clip has a video, masks and a caption (left out: {len(plan.excluded)}); "
+                "`mvideo status` shows where they were dropped"
+            )
+        dataset = f"datasets/{_dataset_key(settings, plan, store)}"
+        n_parts = min(len(plan.shards), MAX_PARTS)
+        for index in range(n_parts):
+            rows = _part_rows(plan, store, index, n_parts, dataset)
+            key = part_key(settings, {"rows": digest([row_digest(row) for row in rows])})
+            commit_part(
+                workspace, stage=SAMPLES_STAGE, index=index, key=key, settings=settings, inputs={}, options=options,
+                rows=rows, row_class=ShardPlanRow, n_items=len(rows), n_reused=0, seconds=time.monotonic() - started,
+            )  # fmt: skip
+        store.close()
+    for stage in (SAMPLES_STAGE, "shard"):
+        workspace.set_parts_of(stage, n_parts)
+    return n_parts
+
+
+def current_samples(workspace: Workspace) -> Iterator[tuple[PlannedSample, ClipRow, VideoRow]]:
+    """Every clip that is `ok` in all stages, part by part, with its rows.
+
+    Raises:
+        ConfigError: a stage has not finished a part.
+    """
+    for index in range(planned_parts(workspace)):
+        tables: dict[str, dict[str, Row]] = {}
+        for stage, row_class in ROW_CLASSES.items():
+            marker = workspace.current(stage, index)
+            if marker is None:
+                raise ConfigError(
+                    f"shard: stage {stage!r} has not finished part {index}; "
+                    f"run `mvideo stage {stage} --workspace {workspace.url}` first"
+                )
+            tables[stage] = {row.key: row for row in workspace.rows(marker, row_class) if row.status == "ok"}
+        for key in sorted(tables["caption"]):
+            clip, masks, caption = tables["cut"].get(key), tables["segment"].get(key), tables["caption"][key]
+            if clip is None or masks is None:
+                continue
+            video = tables["ingest"].get(clip.parent)
+            assert isinstance(clip, ClipRow)
+            assert isinstance(masks, MaskRow)
+            assert isinstance(caption, CaptionRow)
+            assert isinstance(video, VideoRow)
+            boxes = tables["detect"].get(key)
+            assert boxes is None or isinstance(boxes, DetectionRow)
+            yield planned_sample(clip, masks, caption, video, boxes), clip, video
+
+
+def list_digests(options: ShardOptions) -> dict[str, str]:
+    """SHA-256 of the lists that the options name.
+
+    Raises:
+        ConfigError: a list is not there.
+    """
+    digests = {}
+    for name in ("removal_list", "held_out_list"):
+        path = getattr(options, name)
+        if path and not Path(path).is_file():
+            raise ConfigError(f"shard.{name}: no file {path}; give a text file with one id a line")
+        if path:
+            digests[name] = file_sha256(Path(path))
+    return digests
+
+
+class _SampleStore:
+    """Samples by key in a database file."""
+
+    def __init__(self, path: Path):
+        self._db = sqlite3.connect(path)
+        self._db.execute("CREATE TABLE sample (key TEXT PRIMARY KEY, record TEXT)")
+
+    def put(self, found: tuple[PlannedSample, ClipRow, VideoRow]) -> Candidate:
+        """Keep a sample; what planning needs of it comes back."""
+        sample, clip, video = found
+        self._db.execute("INSERT INTO sample VALUES (?, ?)", (sample.key, sample.model_dump_json()))
+        return Candidate(
+            key=sample.key, video_id=sample.video_id, source_sha256=clip.source_sha256, source_url=clip.source_url,
+            start_s=clip.start_s, end_s=clip.end_s, texts=(*sample.labels, sample.caption, video.title),
+            size_bytes=sample_bytes(sample),
+        )  # fmt: skip
+
+    def get(self, key: str) -> PlannedSample:
+        """A sample put before."""
+        (record,) = self._db.execute("SELECT record FROM sample WHERE key = ?", (key,)).fetchone()
+        return PlannedSample.model_validate_json(record)
+
+    def close(self) -> None:
+        self._db.close()
+
+
+def _dataset_key(settings: str, plan: DatasetPlan, store: _SampleStore) -> str:
+    parts = [[shard.name, [digest(store.get(key)) for key in shard.keys]] for shard in plan.shards]
+    return part_key(settings, {"shards": digest(parts)})[:16]
+
+
+def _part_rows(plan: DatasetPlan, store: _SampleStore, index: int, n_parts: int, dataset: str) -> list[ShardPlanRow]:
+    rows = [
+        ShardPlanRow(
+            key=shard.name, parent=shard.name, split=shard.split, dataset=dataset,
+            samples=[store.get(key) for key in shard.keys],
+        )
+        for shard in plan.shards[index::n_parts]
+    ]  # fmt: skip
+    for out in plan.excluded[index::n_parts]:
+        rows.append(ShardPlanRow.filtered(out.key, out.video_id, out.reason, out.value, out.threshold))
+    return rows

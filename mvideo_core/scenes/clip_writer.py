@@ -1,0 +1,109 @@
+"""Raw frames to clip files, one ffmpeg encoder at a time, beside the decode. Same frames, same bytes."""
+
+import queue
+import threading
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+from mvideo_core.errors import MediaError
+from mvideo_core.media import guard
+from mvideo_core.media.ffmpeg import BITEXACT, compile_argv
+
+
+class Encoding(NamedTuple):
+    """How clips are written; bytes depend on every field."""
+
+    width: int
+    height: int
+    fps: float
+    crf: int
+    preset: str
+    threads: int
+
+
+def encode_clip(frames: Sequence[bytes], path: Path, encoding: Encoding, limits: guard.Limits) -> None:
+    """H.264 MP4 of raw 4:2:0 frames: pinned threads, bit-exact flags, index in front, no metadata.
+
+    Raises:
+        MediaError: the encoder failed or ran out of time.
+    """
+    import subprocess
+
+    import ffmpeg
+
+    size = f"{encoding.width}x{encoding.height}"
+    source = ffmpeg.input(
+        "pipe:0", format="rawvideo", pix_fmt="yuv420p", s=size, r=encoding.fps, protocol_whitelist="pipe"
+    )
+    coding = {"vcodec": "libx264", "preset": encoding.preset, "crf": encoding.crf, "threads": encoding.threads}
+    graph = source.output(
+        f"file:{path.absolute()}", format="mp4", pix_fmt="yuv420p", movflags="+faststart", **coding, **BITEXACT
+    )
+    argv = compile_argv(graph, threads=1)
+    with guard.child(argv, limits, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL) as running:
+        pipe = running.popen.stdin
+        assert pipe is not None
+        try:
+            for frame in frames:
+                pipe.write(frame)
+            pipe.close()
+        except BrokenPipeError:
+            pass  # the exit code below says why the encoder left
+        code, tail = running.finish()
+    if code:
+        raise MediaError(guard.failure(f"encoding {path.name}", code, tail, running.timed_out, limits))
+
+
+class ClipWriter:
+    """Encodes handed-in clips in a thread of its own, one after another; at most one more waits, so memory is bounded.
+
+    Use as a context manager; `wait` raises what went wrong.
+    """
+
+    def __init__(self, encoding: Encoding, limits: guard.Limits):
+        self._encoding, self._limits = encoding, limits
+        self._jobs: queue.Queue[tuple[list[bytes], Path] | None] = queue.Queue(maxsize=1)
+        self._error: MediaError | None = None
+        self._thread = threading.Thread(target=self._work, name="clip-writer", daemon=True)
+
+    def __enter__(self) -> "ClipWriter":
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._thread.is_alive():
+            self._jobs.put(None)
+            self._thread.join()
+
+    def write(self, frames: list[bytes], path: Path) -> None:
+        """Queue one clip; blocks while another is waiting.
+
+        Raises:
+            MediaError: an earlier clip failed.
+        """
+        self._raise()
+        self._jobs.put((frames, path))
+
+    def wait(self) -> None:
+        """Until all are written.
+
+        Raises:
+            MediaError: one of them failed.
+        """
+        self._jobs.join()
+        self._raise()
+
+    def _raise(self) -> None:
+        if self._error:
+            raise self._error
+
+    def _work(self) -> None:
+        while (job := self._jobs.get()) is not None:
+            try:
+                if not self._error:
+                    encode_clip(*job, self._encoding, self._limits)
+            except MediaError as error:
+                self._error = error
+            finally:
+                self._jobs.task_done()

@@ -1,0 +1,257 @@
+"""The cut stage for one video: decode once, find shots, write clips, account for every stretch that gives none."""
+
+import bisect
+import os
+from collections import deque
+from pathlib import Path
+from typing import Any, Literal, NamedTuple, Self
+
+import numpy as np
+from pydantic import Field, model_validator
+
+from mvideo_core.errors import MediaError
+from mvideo_core.media import guard
+from mvideo_core.media.files import AnyPath, open_regular, sniff
+from mvideo_core.options import Options
+from mvideo_core.records import Record, VideoRow
+from mvideo_core.scenes import SCENE_DETECTORS, SceneDetector
+from mvideo_core.scenes.clip_writer import ClipWriter, Encoding
+from mvideo_core.scenes.plan import Boundary, ClipRules, DroppedShot, PlannedClip, ShotPlanner
+from mvideo_core.scenes.stream import ClipFrame, Geometry, SmallFrame, decoded
+
+
+class CutOptions(Options):
+    """From shots to clips."""
+
+    detector: str = Field(default="adaptive", description="hard-cut detector by name: adaptive, content, hash, ...")
+    detector_options: dict[str, Any] = Field(default={}, description="options of that detector")
+    min_shot_s: float = Field(default=8.0, ge=0, description="seconds; shorter shots give no clip")
+    trim_s: float = Field(default=0.25, ge=0, description="seconds left out on both sides of every cut")
+    fps: float = Field(default=8.0, gt=0, le=60, description="frames per second of clips")
+    width: int = Field(default=720, ge=16, multiple_of=2, description="pixels of clips")
+    height: int = Field(default=480, ge=16, multiple_of=2, description="pixels of clips")
+    min_frames: int = Field(default=65, ge=1, description="fewest frames of a clip, 8 n + 1; 65 at 8 fps is 8 s")
+    max_frames: int = Field(default=97, ge=1, description="most frames of a clip, 8 n + 1; a longer shot gives several")
+    clips_per_shot: int = Field(default=0, ge=0, description="most clips of one shot; 0 = as many as it holds")
+    fit: Literal["cover", "contain", "stretch"] = Field(
+        default="cover", description="how another shape is fitted: crop the middle, add bars, or distort"
+    )
+    use_spans: bool = Field(default=False, description="keep only what lies in the spans the source names (HD-VILA)")
+    min_motion: float = Field(
+        default=0.0,
+        ge=0,
+        description="mean change of neighbouring small frames, 0 to 255; stiller clips are dropped",
+    )
+    crf: int = Field(default=18, ge=0, le=51, description="x264 quality of clips; lower = better and larger")
+    preset: str = Field(default="veryfast", pattern=r"[a-z]+", description="x264 preset")
+    encode_threads: int = Field(default=1, ge=1, le=64, description="x264 threads; the clip's bytes depend on it")
+    decode_threads: int = Field(default=0, ge=0, le=64, description="decoder threads; 0 = all cores. Not in the bytes")
+    small_width: int = Field(default=160, ge=32, description="pixels of the frames searched for cuts, at most")
+    small_height: int = Field(default=90, ge=32, description="pixels of the frames searched for cuts, at most")
+    max_decode_errors: int = Field(default=16, ge=0, description="decoder complaints above which a video is refused")
+    max_pixels: int = Field(default=8192 * 4320, ge=1, description="larger frames are not decoded")
+    memory_gib: float = Field(default=8.0, gt=0.5, description="GiB of address space of the decoder")
+    wall_s_per_s: float = Field(default=20.0, gt=0, description="seconds of clock time allowed per second of video")
+    wall_s_base: float = Field(default=120.0, gt=0, description="seconds of clock time allowed on top")
+
+    @model_validator(mode="after")
+    def _frame_counts(self) -> Self:
+        for name in ("min_frames", "max_frames"):
+            if getattr(self, name) % 8 != 1:
+                raise ValueError(f"{name} must have the form 8 n + 1 (65, 97, ...); seen {getattr(self, name)}")
+        if self.min_frames > self.max_frames:
+            raise ValueError(f"min_frames {self.min_frames} is above max_frames {self.max_frames}")
+        return self
+
+
+class CutClip(Record):
+    """One written clip; times are seconds of the source, half-open."""
+
+    shot_index: int
+    start_s: float
+    end_s: float
+    n_frames: int
+    path: str
+
+
+class Transition(Record):
+    """A place where one shot ends and the next begins: kind "cut" (start = end), "gradual" or "span"."""
+
+    start_s: float
+    end_s: float
+    kind: str
+
+
+class CutResult(Record):
+    """All that became of one video: every second lies in a clip, beside one of its shot, in a dropped shot or in a
+    transition."""
+
+    clips: list[CutClip]
+    dropped: list[DroppedShot]
+    transitions: list[Transition]
+    n_shots: int
+    n_frames: int
+    duration_s: float
+    decode_errors: int
+
+
+def cut_video(
+    path: AnyPath, video: VideoRow, out_dir: AnyPath, options: CutOptions, root: AnyPath | None = None
+) -> CutResult:
+    """Write the clips of one video into `out_dir`, named by their start in milliseconds (00012500.mp4).
+
+    Args:
+        path: the video; not trusted.
+        video: its row; size, duration and spans are used.
+        out_dir: existing folder.
+        options: see `CutOptions`.
+        root: folder that links must not lead out of.
+
+    Raises:
+        MediaError: the file is damaged, hostile or too costly; `out_dir` may then hold some clips.
+        ConfigError, ModelError: the detector's options or weights.
+    """
+    detector_type = SCENE_DETECTORS.get(options.detector)
+    detector = detector_type(detector_type.options_type.parse(options.detector_options, "cut.detector_options"))  # type: ignore[call-arg]
+    wall_s = options.wall_s_base + options.wall_s_per_s * video.duration_s
+    limits = guard.Limits(wall_s=wall_s, cpu_s=int(4 * wall_s), memory_bytes=int(options.memory_gib * 2**30))
+    decoding = {"threads": options.decode_threads, "max_pixels": options.max_pixels}
+    encoding = Encoding(options.width, options.height, options.fps, options.crf, options.preset, options.encode_threads)
+    geometry = _geometry(video, options)
+    what = os.fsdecode(path)
+    with open_regular(path, root) as fd:
+        sniff(fd)
+        with (
+            ClipWriter(encoding, guard.Limits(wall_s=600)) as writer,
+            decoded(fd, what, geometry, limits, **decoding) as stream,
+        ):
+            cutting = _Cutting(options, video, detector, writer, Path(os.fsdecode(out_dir)))
+            for frame in stream:
+                cutting.take(frame)
+            errors = stream.close_checked()
+            if errors > options.max_decode_errors:
+                raise MediaError(f"{what}: {errors} decoding errors; {options.max_decode_errors} allowed")
+            return cutting.finish(errors)
+
+
+def _geometry(video: VideoRow, options: CutOptions) -> Geometry:
+    small_width = max(16, min(options.small_width, video.width or options.small_width))
+    small_height = max(16, min(options.small_height, video.height or options.small_height))
+    return Geometry(small_width, small_height, options.width, options.height, options.fps, options.fit)
+
+
+class _Change(NamedTuple):
+    time_s: float
+    value: float
+
+
+class _Cutting:
+    """State of one running cut: what is known of shots, and the clip frames that may still be needed."""
+
+    def __init__(
+        self, options: CutOptions, video: VideoRow, detector: SceneDetector, writer: ClipWriter, out_dir: Path
+    ):
+        self.options, self.detector, self.writer, self.out_dir = options, detector, writer, out_dir
+        self.planner = ShotPlanner(
+            ClipRules(
+                options.fps,
+                options.min_shot_s,
+                options.trim_s,
+                options.min_frames,
+                options.max_frames,
+                options.clips_per_shot,
+            )
+        )
+        self.pending: list[Boundary] = []
+        self.transitions: list[Transition] = []
+        self.clips: list[CutClip] = []
+        self.still: list[DroppedShot] = []
+        self.frames: deque[ClipFrame] = deque()
+        self.changes: deque[_Change] = deque()
+        self.last_small: np.ndarray | None = None
+        self.n_frames, self.last_s, self.step_s = 0, 0.0, 0.0
+
+    def take(self, frame: SmallFrame | ClipFrame) -> None:
+        """The next frame of either stream."""
+        if isinstance(frame, ClipFrame):
+            if frame.number >= self.planner.needed_from:
+                self.frames.append(frame)
+            return
+        self.n_frames += 1
+        self.step_s, self.last_s = frame.time_s - self.last_s, frame.time_s
+        if self.options.min_motion:
+            self._note_change(frame)
+        for cut_s in self.detector.feed(*frame):
+            bisect.insort(self.pending, Boundary(cut_s, cut_s, "cut"))
+        self._settle(self.detector.settled_s)
+
+    def finish(self, decode_errors: int) -> CutResult:
+        """Close the last shot, wait for the encoder, and sum up."""
+        if not self.n_frames:
+            raise MediaError("no video frame decodes")
+        for cut_s in self.detector.finish():
+            bisect.insort(self.pending, Boundary(cut_s, cut_s, "cut"))
+        self._settle(float("inf"))
+        duration_s = self.last_s + self.step_s
+        for clip in self.planner.finish(duration_s):
+            self._emit(clip)
+        self.writer.wait()
+        return CutResult(
+            clips=self.clips,
+            dropped=sorted(self.planner.dropped + self.still, key=lambda shot: (shot.start_s, shot.end_s)),
+            transitions=self.transitions,
+            n_shots=self.planner.shot_index + 1,
+            n_frames=self.n_frames,
+            duration_s=duration_s,
+            decode_errors=decode_errors,
+        )
+
+    def _settle(self, settled_s: float) -> None:
+        while self.pending and self.pending[0].start_s < settled_s:
+            boundary = self.pending.pop(0)
+            self.transitions.append(Transition(**boundary._asdict()))
+            for clip in self.planner.close(boundary):
+                self._emit(clip)
+        if settled_s != float("inf"):
+            for clip in self.planner.advance(settled_s):
+                self._emit(clip)
+        needed = self.planner.needed_from
+        while self.frames and self.frames[0].number < needed:
+            self.frames.popleft()
+
+    def _emit(self, clip: PlannedClip) -> None:
+        fps = self.options.fps
+        start_s, end_s = clip.first_frame / fps, (clip.first_frame + clip.n_frames) / fps
+        wanted = [frame.yuv420p for frame in self.frames if 0 <= frame.number - clip.first_frame < clip.n_frames]
+        if len(wanted) != clip.n_frames:
+            raise MediaError(f"{start_s:.3f} s: {len(wanted)} of {clip.n_frames} frames decoded; the file has holes")
+        motion = self._motion(start_s, end_s)
+        if motion < self.options.min_motion:
+            self.still.append(
+                DroppedShot(
+                    shot_index=clip.shot_index,
+                    start_s=start_s,
+                    end_s=end_s,
+                    reason="too_still",
+                    value=motion,
+                    threshold=self.options.min_motion,
+                )
+            )
+            return
+        path = self.out_dir / f"{round(start_s * 1000):08d}.mp4"
+        self.writer.write(wanted, path)
+        self.clips.append(
+            CutClip(shot_index=clip.shot_index, start_s=start_s, end_s=end_s, n_frames=clip.n_frames, path=str(path))
+        )
+
+    def _note_change(self, frame: SmallFrame) -> None:
+        if self.last_small is not None:
+            change = np.abs(frame.bgr.astype(np.int16) - self.last_small).mean()
+            self.changes.append(_Change(frame.time_s, float(change)))
+        self.last_small = frame.bgr
+        while self.changes and self.changes[0].time_s < self.planner.needed_from / self.options.fps:
+            self.changes.popleft()
+
+    def _motion(self, start_s: float, end_s: float) -> float:
+        values = [change.value for change in self.changes if start_s < change.time_s < end_s]
+        return float(np.mean(values)) if values else 0.0

@@ -7,9 +7,17 @@
 
 Splits "train", "val" and "heldout" are disjoint lists of seeds 0, 1, 2, ...; the seven unseen classes appear only with
 `unseen=True`, which no training may use. Same arguments, same bytes.
+
+    make_world("world/", n_videos=8, split="heldout")              # multi-shot mp4s with a truth file each
+    truth = read_truth("world/truth/mini_heldout_00000.json")      # cuts, shots, objects per frame, captions, camera
+    masks = read_masks("world/truth/mini_heldout_00000.json", truth.shots[0])   # MaskSequence, source pixels
+    make_gallery("world/")                                         # index.html and a contact sheet of every class
 """
 
+from mvideo_core.world.captions import describe
+from mvideo_core.world.gallery import make_gallery
 from mvideo_core.world.kinds import kind_of, kinds, seen_classes, unseen_classes
+from mvideo_core.world.make import make_world, write_source
 from mvideo_core.world.render import (
     Sample,
     WorldFrame,
@@ -21,7 +29,9 @@ from mvideo_core.world.render import (
     sample_frame,
 )
 from mvideo_core.world.sample import sample_shot
+from mvideo_core.world.source import SourceSpec, render_source, sample_source
 from mvideo_core.world.spec import ActorSpec, CameraSpec, OccluderSpec, Path, SceneSpec, ShotSpec
+from mvideo_core.world.truth import SourceTruth, TruthCut, TruthObject, TruthShot, read_masks, read_truth
 
 __all__ = [
     "ActorSpec",
@@ -31,16 +41,29 @@ __all__ = [
     "Sample",
     "SceneSpec",
     "ShotSpec",
+    "SourceSpec",
+    "SourceTruth",
+    "TruthCut",
+    "TruthObject",
+    "TruthShot",
     "WorldFrame",
     "boxes_of",
     "camera_at",
+    "describe",
     "kind_of",
     "kinds",
     "labelled",
+    "make_gallery",
+    "make_world",
+    "read_masks",
+    "read_truth",
     "render_shot",
+    "render_source",
     "render_times",
     "sample_frame",
     "sample_shot",
+    "sample_source",
     "seen_classes",
     "unseen_classes",
+    "write_source",
 ]

@@ -137,7 +137,7 @@ def _draw_class(rng: random.Random, names: Sequence[str]) -> str:
     return rng.choices(list(names), [2.5 if name == "person" else 1.0 for name in names])[0]
 
 
-def _look(rng: random.Random, one: Kind) -> Look:
+def draw_look(rng: random.Random, one: Kind) -> Look:
     word = rng.choice(one.colours)
     second, third = rng.choice(sorted(PALETTE)), rng.choice(sorted(PALETTE))
     if second == word:
@@ -207,7 +207,7 @@ def _actor(
         path = _moving(rng, role, path, facing, speed, half, edge)
     depth = y if one.place != "sky" else y - 1.0
     return ActorSpec(
-        object_id, one.name, action.name, _look(rng, one), height, path, facing, rng.uniform(0, 6.28), depth, role
+        object_id, one.name, action.name, draw_look(rng, one), height, path, facing, rng.uniform(0, 6.28), depth, role
     )
 
 
@@ -253,7 +253,7 @@ def _crossing(
                 object_id,
                 name,
                 action.name,
-                _look(rng, one),
+                draw_look(rng, one),
                 height,
                 path,
                 facing,

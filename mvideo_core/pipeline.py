@@ -14,7 +14,7 @@ from mvideo_core.ingest.describe import IngestOptions
 from mvideo_core.ingest.sources import SourceOptions
 from mvideo_core.options import Options, read_yaml
 from mvideo_core.records import Row, ShardPlanRow, SourceRow
-from mvideo_core.scenes.options import CutOptions
+from mvideo_core.scenes.cut import CutOptions
 from mvideo_core.segmentation.gate import SegmentOptions
 from mvideo_core.shards.options import ShardOptions
 from mvideo_core.stages import STAGES

@@ -147,5 +147,3 @@ def _tell(summary: StageSummary) -> None:
         f"{summary.stage:<8} {counts.get('ok', 0)} ok, {counts.get('filtered', 0)} filtered, "
         f"{counts.get('failed', 0)} failed in {summary.seconds:.1f} s{reused}" + (f" ({why})" if why else "")
     )
-
-

@@ -91,6 +91,6 @@ def gc(
 
 
 def _dataset_problems(workspace: Workspace, deep: bool) -> list[Problem]:
-    from mvideo_core.stages.shard import dataset_problems
+    from mvideo_core.stages.publish import dataset_problems
 
     return dataset_problems(workspace, deep)

@@ -142,12 +142,14 @@ def _dataset_key(settings: str, plan: DatasetPlan, store: _SampleStore) -> str:
 
 
 def _part_rows(plan: DatasetPlan, store: _SampleStore, index: int, n_parts: int, dataset: str) -> list[ShardPlanRow]:
+    """Neighbouring shards, so that part order is shard order; what stays out is spread over the parts."""
+    first, end = (round(len(plan.shards) * at / n_parts) for at in (index, index + 1))
     rows = [
         ShardPlanRow(
             key=shard.name, parent=shard.name, split=shard.split, dataset=dataset,
             samples=[store.get(key) for key in shard.keys],
         )
-        for shard in plan.shards[index::n_parts]
+        for shard in plan.shards[first:end]
     ]  # fmt: skip
     for out in plan.excluded[index::n_parts]:
         rows.append(ShardPlanRow.filtered(out.key, out.video_id, out.reason, out.value, out.threshold))

@@ -1,0 +1,31 @@
+"""Whole-word search for class names and their synonyms in captions, titles and labels."""
+
+import re
+from collections.abc import Iterable
+
+
+class TermFinder:
+    """Finds terms as whole words, in any case, singular or with a plural ending; blanks match "-" and "_" too.
+
+    Args:
+        terms: words or phrases ("sea turtle"). An irregular plural is a term of its own.
+    """
+
+    def __init__(self, terms: Iterable[str]):
+        self.terms = tuple(sorted({" ".join(term.lower().split()) for term in terms} - {""}))
+        # Longest first, so that "sea turtle" is reported rather than a shorter term that starts it.
+        ordered = sorted(self.terms, key=lambda term: (-len(term), term))
+        pattern = "|".join(re.escape(term).replace(r"\ ", r"[\s_-]+") for term in ordered)
+        self._pattern = (
+            re.compile(rf"(?<![a-z0-9])({pattern})(?:s|es)?(?![a-z0-9])", re.IGNORECASE) if ordered else None
+        )
+
+    def find(self, text: str) -> list[str]:
+        """The terms that the text holds, each once, sorted; [] for none."""
+        if self._pattern is None:
+            return []
+        return sorted({re.sub(r"[\s_-]+", " ", match.group(1).lower()) for match in self._pattern.finditer(text)})
+
+    def any_in(self, *texts: str) -> bool:
+        """True when one of the texts holds one of the terms."""
+        return self._pattern is not None and any(self._pattern.search(text) for text in texts)

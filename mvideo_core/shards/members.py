@@ -1,0 +1,161 @@
+"""What a sample looks like inside a tar: four members, their order, sizes and digests, known before a byte is written.
+
+`{key}.json`, `{key}.masks`, `{key}.mp4`, `{key}.txt`, each a 512-byte header, the content, zeros up to the next 512.
+Readers of WebDataset split a name at its first dot and lower-case what follows: keys have no dot, extensions are lower
+case.
+"""
+
+import hashlib
+import re
+import tarfile
+from dataclasses import dataclass
+
+from mvideo_core.errors import StoreError
+from mvideo_core.options import canonical_json, digest
+from mvideo_core.records import Blob, CaptionRow, ClipRow, DetectionRow, MaskRow, PlannedSample, SampleRow, VideoRow
+
+BLOCK_BYTES = 512
+EXTENSIONS = ("json", "masks", "mp4", "txt")
+MAX_KEY_CHARS = 90
+META_VERSION = 1
+
+_KEY = re.compile(r"[A-Za-z0-9_-]+")
+
+
+@dataclass(frozen=True, slots=True)
+class Member:
+    """One file of a sample.
+
+    Attributes:
+        extension: without the dot.
+        offset_bytes: of the content (not of the header) within the tar.
+        size_bytes, sha256: of the content.
+        blob: where the content lies; None when `content` holds it.
+    """
+
+    extension: str
+    offset_bytes: int
+    size_bytes: int
+    sha256: str
+    blob: Blob | None = None
+    content: bytes = b""
+
+
+def planned_sample(
+    clip: ClipRow, masks: MaskRow, caption: CaptionRow, video: VideoRow | None = None, boxes: DetectionRow | None = None
+) -> PlannedSample:
+    """One triplet from the rows that share its key, with everything its .json member tells.
+
+    Args:
+        clip, masks, caption: `ok` rows of one clip.
+        video: its source, for title, size and rate of the original.
+        boxes: first-frame boxes.
+
+    Raises:
+        StoreError: a row names no file.
+    """
+    if clip.clip is None or masks.masks is None:
+        raise StoreError(f"{clip.key}: its row names no clip or no mask file; run the stages cut and segment again")
+    return PlannedSample(
+        key=clip.key,
+        video_id=clip.parent,
+        clip=clip.clip,
+        masks=masks.masks,
+        caption=caption.text,
+        labels=[one.label for one in masks.objects if one.kept],
+        n_frames=clip.n_frames,
+        meta_json=canonical_json(_meta(clip, masks, caption, video, boxes)),
+    )
+
+
+def sample_members(sample: PlannedSample, offset_bytes: int) -> list[Member]:
+    """The members of a sample whose first header stands at `offset_bytes`, in the order they are written.
+
+    Raises:
+        StoreError: the key cannot be the name of a sample.
+    """
+    if not _KEY.fullmatch(sample.key) or len(sample.key) > MAX_KEY_CHARS:
+        raise StoreError(
+            f"key {sample.key!r}: a sample's key has 1 to {MAX_KEY_CHARS} letters, digits, '_' and '-' "
+            "(readers split names at the first dot)"
+        )
+    members = []
+    held: dict[str, Blob | bytes] = {
+        "json": sample.meta_json.encode(), "masks": sample.masks, "mp4": sample.clip, "txt": sample.caption.encode(),
+    }  # fmt: skip
+    for extension in EXTENSIONS:
+        content = held[extension]
+        start = offset_bytes + BLOCK_BYTES
+        if isinstance(content, Blob):
+            member = Member(extension, start, content.size_bytes, content.sha256, blob=content)
+        else:
+            sha256 = hashlib.sha256(content).hexdigest()
+            member = Member(extension, start, len(content), sha256, content=content)
+        members.append(member)
+        offset_bytes = start + padded(member.size_bytes)
+    return members
+
+
+def sample_bytes(sample: PlannedSample) -> int:
+    """Bytes a sample takes in a tar."""
+    last = sample_members(sample, 0)[-1]
+    return last.offset_bytes + padded(last.size_bytes)
+
+
+def sample_row(sample: PlannedSample, shard: str, split: str, offset_bytes: int) -> SampleRow:
+    """The row of a sample at `offset_bytes` of the tar `shard` (path within the dataset)."""
+    members = sample_members(sample, offset_bytes)
+    return SampleRow(
+        key=sample.key,
+        parent=sample.key,
+        shard=shard,
+        split=split,
+        offset_bytes=offset_bytes,
+        size_bytes=members[-1].offset_bytes + padded(members[-1].size_bytes) - offset_bytes,
+        sha256=digest([[member.extension, member.sha256] for member in members]),
+        video_id=sample.video_id,
+        labels=sample.labels,
+        n_frames=sample.n_frames,
+        caption=sample.caption,
+    )
+
+
+def tar_header(name: str, size_bytes: int) -> bytes:
+    """The 512 bytes before a member: plain USTAR, no time, no owner, so that equal content gives equal bytes."""
+    info = tarfile.TarInfo(name)
+    info.size, info.mtime, info.mode, info.uid, info.gid = size_bytes, 0, 0o644, 0, 0
+    return info.tobuf(tarfile.USTAR_FORMAT, "ascii", "strict")
+
+
+def padded(size_bytes: int) -> int:
+    """Size rounded up to whole blocks."""
+    return -(-size_bytes // BLOCK_BYTES) * BLOCK_BYTES
+
+
+def end_bytes(written_bytes: int) -> int:
+    """Zeros that end a tar of so many bytes: two blocks, then up to a full record, as `tarfile` and `tar` do."""
+    return -(-(written_bytes + 2 * BLOCK_BYTES) // tarfile.RECORDSIZE) * tarfile.RECORDSIZE - written_bytes
+
+
+def _meta(
+    clip: ClipRow, masks: MaskRow, caption: CaptionRow, video: VideoRow | None, boxes: DetectionRow | None
+) -> dict[str, object]:
+    source: dict[str, object] = {
+        "video_id": clip.parent, "sha256": clip.source_sha256, "url": clip.source_url, "licence": clip.licence,
+        "shot_index": clip.shot_index, "start_s": clip.start_s, "end_s": clip.end_s,
+    }  # fmt: skip
+    if video is not None:
+        source |= {"title": video.title, "width": video.width, "height": video.height, "fps": video.fps}
+    meta: dict[str, object] = {
+        "meta_version": META_VERSION, "key": clip.key, "source": source,
+        "width": clip.width, "height": clip.height, "fps": clip.fps, "n_frames": clip.n_frames,
+        "objects": [one.model_dump(mode="json", exclude_none=True) for one in masks.objects],
+        "segmentation": {"model": masks.model, "weights_sha256": masks.weights_sha256},
+        "caption": {"captioner": caption.captioner, "model": caption.model, "prompt_sha256": caption.prompt_sha256},
+    }  # fmt: skip
+    if boxes is not None:
+        meta["detection"] = {
+            "model": boxes.model, "weights_sha256": boxes.weights_sha256, "labels": boxes.labels,
+            "scores": boxes.scores, "boxes_xyxy": boxes.boxes_xyxy,
+        }  # fmt: skip
+    return meta

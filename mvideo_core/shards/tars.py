@@ -1,0 +1,57 @@
+"""Reading tars from elsewhere without trusting them: headers are looked at, nothing is ever extracted to a path."""
+
+import tarfile
+from collections.abc import Iterator
+from typing import IO, NamedTuple
+
+from mvideo_core.errors import StoreError
+from mvideo_core.shards.members import BLOCK_BYTES, padded
+
+
+class TarEntry(NamedTuple):
+    """One regular file of a tar: name, offset of its header, offset and size of its content."""
+
+    name: str
+    header_offset_bytes: int
+    offset_bytes: int
+    size_bytes: int
+
+
+def tar_entries(stream: IO[bytes], path: str) -> Iterator[TarEntry]:
+    """Entries of a seekable tar as this project writes them, in order; contents are skipped, not read.
+
+    Args:
+        stream: binary file.
+        path: for messages.
+
+    Raises:
+        StoreError: cut short, not a tar, a link or device, or a name that is more than a plain file name.
+    """
+    size_bytes = stream.seek(0, 2)
+    offset = 0
+    while True:
+        stream.seek(offset)
+        header = stream.read(BLOCK_BYTES)
+        if len(header) < BLOCK_BYTES:
+            raise StoreError(f"{path}: cut short at byte {offset + len(header)}; write the shard again")
+        if not header.strip(b"\0"):
+            return
+        try:
+            info = tarfile.TarInfo.frombuf(header, "utf-8", "strict")
+        except (tarfile.HeaderError, UnicodeDecodeError) as error:
+            raise StoreError(f"{path}: no tar header at byte {offset}: {error}") from None
+        _check(info, path)
+        start = offset + BLOCK_BYTES
+        if start + info.size > size_bytes:
+            raise StoreError(f"{path}: {info.name} reaches beyond the end of the file; write the shard again")
+        yield TarEntry(info.name, offset, start, info.size)
+        offset = start + padded(info.size)
+
+
+def _check(info: tarfile.TarInfo, path: str) -> None:
+    if info.type not in (tarfile.REGTYPE, tarfile.AREGTYPE):
+        raise StoreError(
+            f"{path}: {info.name!r} is no regular file (type {info.type!r}); links and devices are not read"
+        )
+    if "/" in info.name or "\\" in info.name or info.name.startswith(".") or info.size < 0:
+        raise StoreError(f"{path}: {info.name!r} is no plain file name of the form key.extension")

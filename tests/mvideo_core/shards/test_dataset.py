@@ -1,0 +1,197 @@
+import json
+import os
+import shutil
+
+import numpy as np
+import pytest
+
+from mvideo_core.errors import ConfigError, StoreError
+from mvideo_core.shards import MaskVideoDataset, ShardOptions, verify_dataset
+
+from .conftest import H, T, W
+
+
+def test_two_builds_give_the_same_files(drawn, written, tmp_path):
+    root, info = written
+    again = drawn.write(tmp_path, ShardOptions(samples_per_shard=4, test_frac=0.3, split_seed=5))
+    assert again.digest == info.digest
+    for path in sorted(one.relative_to(root) for one in root.rglob("*") if one.is_file()):
+        assert (root / path).read_bytes() == (tmp_path / path).read_bytes(), path
+
+
+def test_description_counts_what_is_there(written):
+    root, info = written
+    assert sum(split.samples for split in info.splits.values()) == 22
+    assert sum(split.videos for split in info.splits.values()) == 11
+    assert info.splits["train"].frames == info.splits["train"].samples * T
+    assert info.splits["test"].samples > 0
+    # 9 frames at 8 fps are 1.125 s
+    assert info.splits["train"].hours == pytest.approx(info.splits["train"].samples * 1.125 / 3600, abs=1e-6)
+    assert info.splits["train"].labels == {"dog": info.splits["train"].samples}
+    assert json.loads((root / "dataset.json").read_text())["options"]["samples_per_shard"] == 4
+
+
+def test_card_has_licence_classes_and_front_matter(written):
+    card = (written[0] / "README.md").read_text()
+    assert card.startswith(
+        "---\nconfigs:\n- config_name: default\n  data_files:\n  - split: train\n    path: train/*.tar"
+    )
+    assert "CC-BY-4.0, drawn for tests" in card
+    assert "| CC-BY-4.0 | 22 |" in card
+    assert "| motion / motion-1 | 22 |" in card
+
+
+def test_samples_come_back_whole(drawn, written):
+    dataset = MaskVideoDataset(written[0], "train")
+    for index in (0, len(dataset) - 1):
+        sample = dataset[index]
+        planned = drawn.samples[sample.key]
+        assert sample.text == planned.caption
+        assert sample.meta()["key"] == sample.key
+        assert sample.frames().shape == (T, H, W, 3)
+        masks = sample.masks()
+        assert masks.shape == (T, 2, H, W)
+        assert masks.mask(3, 0).sum() == 64  # an 8x8 square
+        assert masks.mask(3, 0)[8:16, 16:24].all()
+        assert masks.mask(3, 1).sum() == 128
+    red = dataset[0].frames()[3, 10, 18]
+    assert red[0] > 180
+    assert red[2] < 110
+
+
+def test_only_the_members_asked_for_are_read(written):
+    sample = MaskVideoDataset(written[0], "test", members=["txt", "masks"])[0]
+    assert sorted(sample.content) == ["masks", "txt"]
+    with pytest.raises(ConfigError, match=r"\.mp4 was not asked for"):
+        sample.frames()
+
+
+def test_splits_share_no_video(written):
+    videos = {
+        split: {key.split("_")[0] for key in MaskVideoDataset(written[0], split).keys} for split in ("train", "test")
+    }
+    assert not videos["train"] & videos["test"]
+
+
+def test_filter_by_label(written):
+    assert len(MaskVideoDataset(written[0], labels=["dog"])) == len(MaskVideoDataset(written[0]))
+    assert len(MaskVideoDataset(written[0], labels=["clock"])) == 0  # that object was not kept
+
+
+def test_memory_file_system_and_damage(written):
+    import fsspec
+
+    fs = fsspec.filesystem("memory")
+    fs.put(str(written[0]), "/shards-under-test", recursive=True)
+    local, remote = MaskVideoDataset(written[0]), MaskVideoDataset("memory://shards-under-test")
+    assert remote[3] == local[3]
+    assert verify_dataset("memory://shards-under-test", deep=True) == []
+    fs.pipe_file("/shards-under-test/dataset.json", b"{}")
+    with pytest.raises(StoreError, match="not a description"):
+        MaskVideoDataset("memory://shards-under-test")
+    fs.rm("/shards-under-test", recursive=True)
+
+
+def test_unknown_split_and_member_are_named(written):
+    with pytest.raises(ConfigError, match=r"no split 'val'; it has: "):
+        MaskVideoDataset(written[0], "val")
+    with pytest.raises(ConfigError, match="no member flac"):
+        MaskVideoDataset(written[0], members=["flac"])
+    with pytest.raises(StoreError, match="cannot be read"):
+        MaskVideoDataset(written[0] / "absent")
+
+
+def test_open_files_are_few(written):
+    dataset = MaskVideoDataset(written[0])
+    before = len(os.listdir("/proc/self/fd"))
+    for index in range(len(dataset)):
+        dataset[index]
+    assert len(os.listdir("/proc/self/fd")) - before <= 16
+
+
+def test_verify_finds_each_kind_of_damage(written, tmp_path):
+    root = tmp_path / "copy"
+    shutil.copytree(written[0], root)
+    assert verify_dataset(str(root), deep=True) == []
+    shard = root / "train" / "train-000000.tar"
+    whole = shard.read_bytes()
+
+    middle = MaskVideoDataset(root, members=["mp4"])
+    at = int(middle._starts[0][0]) + 40
+    shard_of_first = root / middle._shard_names[middle._shards[0]]
+    damaged = bytearray(shard_of_first.read_bytes())
+    damaged[at] ^= 1
+    shard_of_first.write_bytes(bytes(damaged))
+    assert verify_dataset(str(root)) == []  # sizes and structure are unchanged
+    found = verify_dataset(str(root), deep=True)
+    assert [one.what for one in found] == [
+        "its SHA-256 is not the one in dataset.json", ".mp4: its SHA-256 is not the one in the index",
+    ]  # fmt: skip
+    assert found[1].key == middle.keys[0]
+
+    shard.write_bytes(whole[:-5000])
+    assert "bytes recorded" in verify_dataset(str(root))[0].what
+    shard.unlink()
+    assert verify_dataset(str(root))[0].what.startswith("absent")
+    (root / "index.parquet").write_bytes(b"PAR1")
+    assert "not a readable index" in verify_dataset(str(root))[0].what
+    (root / "dataset.json").unlink()
+    assert "cannot be read" in verify_dataset(str(root))[0].what
+
+
+def test_verify_finds_a_leak_across_the_split(written, tmp_path):
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    root = tmp_path / "copy"
+    shutil.copytree(written[0], root)
+    table = pq.read_table(root / "index.parquet")
+    videos = np.array(table.column("video_id").to_pylist(), dtype=object)
+    videos[:] = "v00"
+    at = table.column_names.index("video_id")
+    pq.write_table(table.set_column(at, "video_id", pa.array(videos)), root / "index.parquet")
+    words = [one.what for one in verify_dataset(str(root))]
+    assert "clips of source video v00 stand in test and train" in words
+    assert "its SHA-256 is not the one in dataset.json" in words
+
+
+def test_plain_webdataset_reads_it(drawn, written):
+    import webdataset as wds
+
+    root, info = written
+    paths = [str(root / shard.path) for shard in info.shards if shard.split == "train"]
+    seen = {}
+    for sample in wds.WebDataset(paths, shardshuffle=False):
+        seen[sample["__key__"]] = sample
+    assert sorted(seen) == sorted(MaskVideoDataset(root).keys)
+    for key, sample in seen.items():
+        assert sample["txt"].decode() == drawn.samples[key].caption
+        assert sample["masks"] == drawn.open_blob(drawn.samples[key].masks).read()
+        assert json.loads(sample["json"])["key"] == key
+
+
+def test_hugging_face_datasets_reads_it(drawn, written, tmp_path, monkeypatch):
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    import datasets
+
+    root, _ = written
+    files = {"train": str(root / "train" / "*.tar"), "test": str(root / "test" / "*.tar")}
+    loaded = datasets.load_dataset("webdataset", data_files=files, streaming=True, cache_dir=str(tmp_path))
+    keys = []
+    for sample in loaded["train"].decode(False):
+        keys.append(sample["__key__"].rsplit("/", 1)[-1])
+        planned = drawn.samples[keys[-1]]
+        assert sample["txt"] == planned.caption
+        assert sample["mp4"]["bytes"] == drawn.open_blob(planned.clip).read()
+        assert sample["masks"] == drawn.open_blob(planned.masks).read()
+    assert sorted(keys) == sorted(MaskVideoDataset(root).keys)
+
+
+def test_the_cards_front_matter_gives_hugging_face_both_splits(written, tmp_path, monkeypatch):
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    import datasets
+
+    root, info = written
+    loaded = datasets.load_dataset(str(root), streaming=True, cache_dir=str(tmp_path))
+    assert sorted(loaded) == ["test", "train"]
+    assert len(list(loaded["test"].select_columns(["txt"]))) == info.splits["test"].samples

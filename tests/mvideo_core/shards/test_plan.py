@@ -1,0 +1,107 @@
+import pytest
+
+from mvideo_core.errors import ConfigError
+from mvideo_core.shards import Candidate, ShardOptions, plan_shards
+
+
+def candidates(n_videos=20, clips=3, **changes):
+    return [
+        Candidate(f"v{v}_{c}", f"v{v}", f"sha{v}", f"https://x/{v}", c * 10.0, c * 10 + 9.0, ("dog",), 1000)
+        for v in range(n_videos)
+        for c in range(clips)
+    ]
+
+
+def keys(plan, split):
+    return [key for shard in plan.shards if shard.split == split for key in shard.keys]
+
+
+def test_every_candidate_is_in_one_shard_or_excluded_once():
+    plan = plan_shards(candidates(), ShardOptions(samples_per_shard=7, test_frac=0.3))
+    everything = [key for shard in plan.shards for key in shard.keys] + [one.key for one in plan.excluded]
+    assert sorted(everything) == sorted(one.key for one in candidates())
+    assert [shard.name for shard in plan.shards if shard.split == "train"][:2] == ["train-000000", "train-000001"]
+    assert all(len(shard.keys) == 7 for shard in plan.shards if shard.name == "train-000000")
+
+
+def test_order_of_input_does_not_matter_and_the_seed_does():
+    options = ShardOptions(samples_per_shard=7, test_frac=0.3)
+    plan = plan_shards(candidates(), options)
+    assert plan_shards(reversed(candidates()), options) == plan
+    other = plan_shards(candidates(), ShardOptions(samples_per_shard=7, test_frac=0.3, split_seed=1))
+    assert keys(other, "train") != keys(plan, "train")
+    assert keys(plan, "train") != sorted(keys(plan, "train"))
+
+
+def test_split_is_by_source_video_and_stays_when_videos_are_added():
+    options = ShardOptions(test_frac=0.3)
+    few, many = plan_shards(candidates(20), options), plan_shards(candidates(400, 1), options)
+    test_videos = {key.split("_")[0] for key in keys(few, "test")}
+    assert test_videos
+    assert not test_videos & {key.split("_")[0] for key in keys(few, "train")}
+    assert test_videos <= {key.split("_")[0] for key in keys(many, "test")}
+    # 400 draws of 0.3: expected 120, standard deviation 9.2
+    assert 90 < len(keys(many, "test")) < 150
+
+
+def test_equal_source_bytes_under_two_ids_do_not_leak_across_the_split():
+    twins = [
+        Candidate(f"{name}{n}_0", f"{name}{n}", f"sha{n}", "", start, start + 9, (), 1)
+        for n in range(40)
+        for name, start in (("a", 0.0), ("b", 10.0))
+    ]
+    plan = plan_shards(twins, ShardOptions(test_frac=0.5))
+    assert {key[1:] for key in keys(plan, "test")}.isdisjoint(key[1:] for key in keys(plan, "train"))
+
+
+def test_exact_duplicates_are_dropped_and_said():
+    twice = [
+        Candidate("b_0", "b", "same", "", 0.0, 9.0, (), 1),
+        Candidate("a_0", "a", "same", "", 0.0, 9.0, (), 1),
+        Candidate("a_1", "a", "same", "", 9.0, 18.0, (), 1),
+    ]
+    plan = plan_shards(twice, ShardOptions())
+    assert [(one.key, one.reason, one.value, one.threshold) for one in plan.excluded] == [
+        ("b_0", "duplicate", 2.0, 1.0)
+    ]
+    assert not plan_shards(twice, ShardOptions(drop_duplicates=False)).excluded
+
+
+def test_bytes_bound_a_shard_and_a_giant_stands_alone():
+    sizes = {"a": 400, "b": 400, "c": 900, "d": 5000}
+    some = [Candidate(key, key, "", "", 0.0, 1.0, (), size) for key, size in sizes.items()]
+    plan = plan_shards(some, ShardOptions(max_shard_bytes=1000))
+    assert all(shard.size_bytes <= 1000 or shard.keys == ("d",) for shard in plan.shards)
+    assert {shard.size_bytes for shard in plan.shards} >= {5000, 900}
+
+
+def test_lists_and_terms_keep_samples_out(tmp_path):
+    (tmp_path / "removed.txt").write_text("# asked by mail\n\nv0\nhttps://x/1\nv2_1\nsha3\n")
+    (tmp_path / "held.txt").write_text("v4\n")
+    named = [*candidates(7, 2), Candidate("v6_9", "v6", "sha6", "", 99.0, 100.0, ("two Sea-Turtles swim",), 1)]
+    options = {
+        "removal_list": str(tmp_path / "removed.txt"),
+        "held_out_list": str(tmp_path / "held.txt"),
+        "exclude_terms": ["sea turtle"],
+    }
+    why = {one.key: one.reason for one in plan_shards(named, ShardOptions(**options)).excluded}
+    assert why == {
+        "v0_0": "removed_on_request", "v0_1": "removed_on_request", "v1_0": "removed_on_request",
+        "v1_1": "removed_on_request", "v2_1": "removed_on_request", "v3_0": "removed_on_request",
+        "v3_1": "removed_on_request", "v4_0": "held_out", "v4_1": "held_out",
+        "v6_0": "excluded_class", "v6_1": "excluded_class", "v6_9": "excluded_class",
+    }  # fmt: skip
+    one_clip = plan_shards(named, ShardOptions(**options, exclude_whole_video=False))
+    assert [one.key for one in one_clip.excluded if one.reason == "excluded_class"] == ["v6_9"]
+
+
+def test_bad_input_is_named(tmp_path):
+    with pytest.raises(ConfigError, match=r"two samples have the key 'v0_0'"):
+        plan_shards([*candidates(1, 1), *candidates(1, 1)], ShardOptions())
+    with pytest.raises(ConfigError, match=r"absent\.txt: this list"):
+        plan_shards(candidates(1), ShardOptions(removal_list=str(tmp_path / "absent.txt")))
+
+
+def test_nothing_gives_nothing():
+    plan = plan_shards([], ShardOptions())
+    assert (plan.shards, plan.excluded) == ((), ())

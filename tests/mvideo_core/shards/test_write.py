@@ -1,0 +1,107 @@
+import hashlib
+import io
+import json
+import tarfile
+
+import pytest
+
+from mvideo_core.errors import StoreError
+from mvideo_core.records import Blob, PlannedSample, ShardPlanRow
+from mvideo_core.shards import sample_bytes, write_shard
+from mvideo_core.shards.members import tar_header
+from mvideo_core.shards.tars import tar_entries
+
+
+def blob(content):
+    return Blob(path="b", sha256=hashlib.sha256(content).hexdigest(), size_bytes=len(content))
+
+
+def plan(key="v_1", masks=b"M" * 600, clip=b"V" * 1024):
+    sample = PlannedSample(
+        key=key, video_id="v", clip=blob(clip), masks=blob(masks), caption="A dog.", labels=["dog"], n_frames=9,
+        meta_json='{"key":"v_1"}',
+    )  # fmt: skip
+    return ShardPlanRow(key="train-000000", split="train", samples=[sample])
+
+
+def opener(**contents):
+    by_digest = {hashlib.sha256(content).hexdigest(): content for content in contents.values()}
+    return lambda wanted: io.BytesIO(by_digest.get(wanted.sha256, contents.get("any", b"")))
+
+
+def test_layout_by_hand():
+    out = io.BytesIO()
+    written = write_shard(plan(), opener(masks=b"M" * 600, clip=b"V" * 1024), out)
+    # json 512+512, masks 512+1024, mp4 512+1024, txt 512+512: 5120, and the end pads to a record of 10240
+    assert written.samples[0].size_bytes == sample_bytes(plan().samples[0]) == 5120
+    assert (written.size_bytes, len(out.getvalue())) == (10240, 10240)
+    assert (written.path, written.samples[0].shard) == ("train/train-000000.tar", "train/train-000000.tar")
+    entries = list(tar_entries(out, "x"))
+    assert [(one.name, one.offset_bytes, one.size_bytes) for one in entries] == [
+        ("v_1.json", 512, 13), ("v_1.masks", 1536, 600), ("v_1.mp4", 3072, 1024), ("v_1.txt", 4608, 6),
+    ]  # fmt: skip
+
+
+def test_bytes_are_those_of_a_plain_tar_without_times_and_owners(drawn):
+    _, rows = drawn.plans(options())
+    out, again, plain = io.BytesIO(), io.BytesIO(), io.BytesIO()
+    write_shard(rows[0], drawn.open_blob, out)
+    write_shard(rows[0], drawn.open_blob, again)
+    with tarfile.open(fileobj=plain, mode="w", format=tarfile.USTAR_FORMAT) as tar:
+        for one in rows[0].samples:
+            contents = {
+                "json": one.meta_json.encode(),
+                "masks": drawn.open_blob(one.masks).read(),
+                "mp4": drawn.open_blob(one.clip).read(),
+                "txt": one.caption.encode(),
+            }
+            for extension, content in contents.items():
+                info = tarfile.TarInfo(f"{one.key}.{extension}")
+                info.size = len(content)
+                tar.addfile(info, io.BytesIO(content))
+    assert out.getvalue() == again.getvalue() == plain.getvalue()
+
+
+def options():
+    from mvideo_core.shards import ShardOptions
+
+    return ShardOptions(samples_per_shard=4)
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [(b"V" * 1000, "1000 bytes seen, 1024"), (b"V" * 2000, "bytes seen"), (b"W" * 1024, "SHA-256")],
+)
+def test_a_damaged_blob_stops_the_shard(content, words):
+    with pytest.raises(StoreError, match=words):
+        write_shard(plan(), opener(masks=b"M" * 600, any=content), io.BytesIO())
+
+
+@pytest.mark.parametrize("key", ["a.b", "a/b", "", "x" * 91, "é"])
+def test_keys_that_no_reader_would_keep_apart_are_refused(key):
+    with pytest.raises(StoreError, match="letters, digits"):
+        write_shard(plan(key), opener(), io.BytesIO())
+
+
+def test_the_json_member_tells_source_objects_and_models(drawn):
+    meta = json.loads(drawn.samples["v02_000001"].meta_json)
+    assert meta["source"]["url"] == "https://video.example/v02"
+    assert (meta["source"]["start_s"], meta["source"]["licence"], meta["source"]["fps"]) == (1.0, "CC-BY-4.0", 24.0)
+    assert [(one["label"], one["kept"]) for one in meta["objects"]] == [("dog", True), ("clock", False)]
+    assert meta["caption"]["captioner"] == "motion"
+    assert drawn.samples["v02_000001"].labels == ["dog"]
+
+
+def test_reading_refuses_links_paths_and_cut_files():
+    link = tarfile.TarInfo("a.txt")
+    link.type, link.linkname = tarfile.SYMTYPE, "/etc/passwd"
+    bad = {
+        "no regular file": link.tobuf(tarfile.USTAR_FORMAT) + bytes(1024),
+        "no plain file name": tar_header("../a.txt", 0) + bytes(1024),
+        "beyond the end": tar_header("a.txt", 10_000) + bytes(1024),
+        "cut short": tar_header("a.txt", 0) + bytes(100),
+        "no tar header": b"x" * 512,
+    }
+    for words, content in bad.items():
+        with pytest.raises(StoreError, match=words):
+            list(tar_entries(io.BytesIO(content), "x.tar"))

@@ -22,6 +22,10 @@ UNSEEN_FRAC = 0.25
 """Share of held-out shots that star an unseen class; training and validation have none."""
 
 
+CRF, PRESET = 23, "superfast"
+"""superfast has no macroblock tree, whose AVX-512 code in x264 gave other bytes from run to run."""
+
+
 def make_world(
     folder: str | Path,
     n_videos: int,
@@ -73,7 +77,7 @@ def write_source(spec: SourceSpec, folder: str | Path) -> SourceTruth:
     work.mkdir(parents=True)
     truth_dir.mkdir(exist_ok=True)
     recorder = _Recorder(spec)
-    write_mp4(recorder.frames(), work / f"{spec.name}.mp4", spec.fps)
+    write_mp4(recorder.frames(), work / f"{spec.name}.mp4", spec.fps, crf=CRF, preset=PRESET)
     truth = recorder.truth(work)
     (work / final.name).write_text(json.dumps(truth.model_dump(mode="json"), separators=(",", ":")), encoding="utf-8")
     for file in sorted(work.glob("*.masks")):

@@ -1,0 +1,97 @@
+"""Per-environment settings: which server, which workers, which Prefect settings. YAML in `environments/`."""
+
+import os
+import shutil
+import subprocess
+from pathlib import Path
+from typing import Literal
+
+from pydantic import Field
+
+from mvideo_core.errors import ConfigError
+from mvideo_core.options import Options, read_yaml
+
+FOLDER = Path(__file__).with_name("environments")
+REPOSITORY = Path(__file__).resolve().parent.parent
+
+
+class WorkerOptions(Options):
+    """One worker, or one per GPU."""
+
+    name: str = Field(description="Name in the UI; GPU workers get the GPU's number appended.")
+    queues: list[str] = Field(description="Work queues it takes runs from.")
+    runs: int = Field(default=1, ge=1, le=64, description="Flow runs it works on at once.")
+    gpu: Literal["none", "all", "each"] = Field(
+        default="none",
+        description="none: sees no GPU. all: sees every GPU. each: one such worker per GPU, seeing that one only; "
+        "on a machine without any, one worker that sees none.",
+    )
+
+
+class Environment(Options):
+    """What `mvideo server up` sets up on this machine."""
+
+    server: bool = Field(default=True, description="Start a server here; false on hosts that only run workers.")
+    api_url: str = Field(default="", description="Address of the server when it is not started here.")
+    port: int = Field(default=4200, ge=1024, le=65535, description="Port wanted on 127.0.0.1; a free one if it is taken.")
+    pool: str = Field(default="mvideo", description="Work pool (type process).")
+    queues: list[str] = Field(default=["orchestrate", "cpu", "gpu"], description="Work queues of the pool.")
+    heartbeat_s: int = Field(default=30, ge=30, le=3600, description="Seconds between heartbeats of a flow run.")
+    silent_s: int = Field(
+        default=120, ge=90, le=36_000, description="A run silent for this long is marked Crashed; >= 3 heartbeats."
+    )
+    poll_s: float = Field(default=2.0, ge=0.5, le=60, description="Seconds between a worker's looks at its queues.")
+    workers: list[WorkerOptions] = Field(default=[], description="Workers started on this machine.")
+    settings: dict[str, str] = Field(default={}, description="More Prefect settings for server and workers.")
+
+
+def load_environment(name: str) -> Environment:
+    """An environment by the name of its file, or by the path of a YAML file.
+
+    Raises:
+        ConfigError: no such environment, an unknown key, or silent_s below three heartbeats.
+    """
+    path = Path(name) if name.endswith((".yaml", ".yml")) else FOLDER / f"{name}.yaml"
+    if not path.is_file():
+        known = ", ".join(sorted(file.stem for file in FOLDER.glob("*.yaml")))
+        raise ConfigError(f"no environment {name!r}; give the path of a YAML file or one of: {known}")
+    environment = Environment.parse(read_yaml(path), where=str(path))
+    if environment.silent_s < 3 * environment.heartbeat_s:
+        raise ConfigError(
+            f"{path}: silent_s {environment.silent_s} is less than three heartbeats ({environment.heartbeat_s} s each); "
+            "healthy runs would be marked Crashed"
+        )
+    return environment
+
+
+def default_environment() -> str:
+    """ "gpu-host" on a machine with an NVIDIA GPU, else "laptop"."""
+    return "gpu-host" if gpus() else "laptop"
+
+
+def gpus() -> list[str]:
+    """Ids of the GPUs that this process may use."""
+    visible = os.environ.get("CUDA_VISIBLE_DEVICES")
+    if visible is not None:
+        return [name for name in visible.split(",") if name.strip() not in ("", "-1")]
+    if shutil.which("nvidia-smi") is None:
+        return []
+    listing = subprocess.run(["nvidia-smi", "-L"], capture_output=True, text=True, timeout=30, check=False)
+    return [str(number) for number, _ in enumerate(line for line in listing.stdout.splitlines() if "GPU " in line)]
+
+
+def prefect_settings(environment: Environment, folder: Path, url: str) -> dict[str, str]:
+    """Environment variables of the server, the workers and our own calls to the server."""
+    return {
+        "PREFECT_HOME": str(folder / "prefect"),
+        "PREFECT_API_URL": url,
+        "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
+        "DO_NOT_TRACK": "1",
+        "PREFECT_PLUGINS_ENABLED": "false",
+        "PREFECT_RUNNER_AUTO_INSTALL_DEPENDENCIES": "false",
+        "PREFECT_FLOWS_HEARTBEAT_FREQUENCY": str(environment.heartbeat_s),
+        "PREFECT_WORKER_QUERY_SECONDS": f"{environment.poll_s:g}",
+        "PREFECT_LOGGING_EXTRA_LOGGERS": "mvideo_core,tasks,flows",
+        "MVIDEO_ROOT": str(REPOSITORY),
+        **environment.settings,
+    }

@@ -1,0 +1,140 @@
+"""Runs that Prefect believes to be alive and are not: found by looking for their processes, then put right.
+
+A worker that is stopped by SIGTERM, or dies together with its runs, leaves them Running for ever; nothing can retry
+them, and they hold slots of limited queues. Facts and upstream issues: docs/operations.md.
+"""
+
+from collections.abc import Collection
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+
+from prefect.client.orchestration import SyncPrefectClient
+from prefect.client.schemas.filters import (
+    FlowRunFilter,
+    FlowRunFilterState,
+    FlowRunFilterStateType,
+    TaskRunFilter,
+    TaskRunFilterState,
+    TaskRunFilterStateType,
+)
+from prefect.client.schemas.objects import FlowRun, State, StateType
+from prefect.client.schemas.sorting import FlowRunSort
+from prefect.events.filters import EventFilter, EventNameFilter, EventOccurredFilter, EventResourceFilter
+from prefect.states import Cancelled, Crashed, Scheduled
+
+from deployments._processes import live_flow_runs
+
+STARTING_S = 60.0
+"""A run claimed by a worker this recently may not have its process yet."""
+
+PAGE = 200
+GONE = "its process is gone; a retry goes on where it stopped"
+
+
+@dataclass(frozen=True, slots=True)
+class Reaped:
+    """One run put right: what it was, what it is now."""
+
+    run: FlowRun
+    was: str
+    now: str
+
+
+def reap(client: SyncPrefectClient, *, silent_s: float, elsewhere: bool, starting: bool) -> list[Reaped]:
+    """Put every zombie run right: Running becomes Crashed, Cancelling Cancelled, Pending goes back to its queue.
+
+    Args:
+        silent_s: a run of another host counts as alive if it gave a heartbeat within this time.
+        elsewhere: runs may live on other hosts; without it, a run without a process here is gone.
+        starting: workers are up, so a run that was claimed just now may be about to get its process.
+    """
+    here = live_flow_runs()
+    found = []
+    for run in _unfinished(client):
+        if str(run.id) in here or (starting and _age_s(run) < STARTING_S and run.state_type == StateType.PENDING):
+            continue
+        if elsewhere and (_age_s(run) < STARTING_S or _heard(client, run, silent_s)):
+            continue
+        now = _verdict(run)
+        client.set_flow_run_state(run.id, now, force=True)
+        found.append(Reaped(run, run.state_name or "", now.name or ""))
+    bury_tasks(client)
+    return found
+
+
+def retry_crashed(client: SyncPrefectClient, max_runs: int, names: Collection[str] | None = None) -> list[FlowRun]:
+    """Send crashed runs back to their queues; stage runs are left to the flow that asked for them.
+
+    Args:
+        max_runs: a run that has been started this often is left alone.
+        names: only runs of these names or ids.
+    """
+    state = FlowRunFilterState(type=FlowRunFilterStateType(any_=[StateType.CRASHED]))
+    runs = client.read_flow_runs(flow_run_filter=FlowRunFilter(state=state), limit=PAGE)
+    again = [
+        run
+        for run in runs
+        if run.deployment_id
+        and run.parent_task_run_id is None
+        and run.run_count < max_runs
+        and (names is None or run.name in names or str(run.id) in names)
+    ]
+    for run in again:
+        client.set_flow_run_state(run.id, Scheduled(message="crashed; goes on where it stopped"), force=True)
+    return again
+
+
+def bury_tasks(client: SyncPrefectClient) -> int:
+    """Mark task runs Crashed that were Running when their flow run's process died. Returns: how many."""
+    over = [StateType.CRASHED, StateType.CANCELLED, StateType.COMPLETED, StateType.FAILED]
+    tasks = client.read_task_runs(
+        flow_run_filter=FlowRunFilter(state=FlowRunFilterState(type=FlowRunFilterStateType(any_=over))),
+        task_run_filter=TaskRunFilter(
+            state=TaskRunFilterState(type=TaskRunFilterStateType(any_=[StateType.RUNNING, StateType.PENDING]))
+        ),
+        limit=PAGE,
+    )
+    for task in tasks:
+        client.set_task_run_state(task.id, Crashed(message="its flow run ended without it"), force=True)
+    return len(tasks)
+
+
+def _unfinished(client: SyncPrefectClient) -> list[FlowRun]:
+    kinds = [StateType.RUNNING, StateType.CANCELLING, StateType.PENDING]
+    state = FlowRunFilterState(type=FlowRunFilterStateType(any_=kinds))
+    runs: list[FlowRun] = []
+    while True:
+        page = client.read_flow_runs(
+            flow_run_filter=FlowRunFilter(state=state), limit=PAGE, offset=len(runs), sort=FlowRunSort.START_TIME_ASC
+        )
+        runs += page
+        if len(page) < PAGE:
+            return runs
+
+
+def _verdict(run: FlowRun) -> State:
+    if run.state_type == StateType.CANCELLING:
+        return Cancelled(message=f"cancelled; {GONE}")
+    if run.state_type == StateType.PENDING:
+        return Scheduled(message="its worker died before it began")
+    return Crashed(message=GONE)
+
+
+def _age_s(run: FlowRun) -> float:
+    """Seconds since the run took its present state."""
+    if run.state is None or run.state.timestamp is None:
+        return float("inf")
+    return (datetime.now(UTC) - run.state.timestamp).total_seconds()
+
+
+def _heard(client: SyncPrefectClient, run: FlowRun, silent_s: float) -> bool:
+    since = datetime.now(UTC) - timedelta(seconds=silent_s)
+    page = client.read_events(
+        filter=EventFilter(
+            event=EventNameFilter(name=["prefect.flow-run.heartbeat"]),
+            resource=EventResourceFilter(id=[f"prefect.flow-run.{run.id}"]),
+            occurred=EventOccurredFilter(since=since),
+        ),
+        limit=1,
+    )
+    return bool(page.events)

@@ -1,0 +1,89 @@
+"""What a fresh server needs: pool, queues, the heartbeat automation, the deployments. Doing it again changes nothing."""
+
+import os
+import subprocess
+from collections.abc import Mapping
+from datetime import timedelta
+
+from prefect.client.orchestration import SyncPrefectClient
+from prefect.client.schemas.actions import WorkPoolCreate
+from prefect.client.schemas.objects import StateType
+from prefect.events.actions import ChangeFlowRunState
+from prefect.events.schemas.automations import AutomationCore, EventTrigger, Posture
+from prefect.events.schemas.events import ResourceSpecification
+from prefect.exceptions import ObjectAlreadyExists, ObjectNotFound
+from prefect.workers.process import ProcessWorker
+
+from deployments._environment import REPOSITORY, Environment
+from deployments._processes import python_module
+from mvideo_core.errors import ConfigError
+
+AUTOMATION = "mvideo: runs without heartbeat are crashed"
+FINAL_STATES = ("Completed", "Failed", "Cancelled", "Crashed")
+
+
+def set_up(client: SyncPrefectClient, environment: Environment) -> None:
+    """Pool, queues and automation."""
+    _pool(client, environment)
+    _automation(client, environment)
+
+
+def deploy_all(settings: Mapping[str, str]) -> None:
+    """Register every deployment of prefect.yaml.
+
+    Raises:
+        ConfigError: with Prefect's message, e.g. an entrypoint that does not import.
+    """
+    done = subprocess.run(
+        python_module("prefect", "--no-prompt", "deploy", "--all"),
+        cwd=REPOSITORY,
+        env={**os.environ, **settings},
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if done.returncode != 0:
+        raise ConfigError(f"prefect deploy --all failed:\n{done.stdout[-2000:]}{done.stderr[-4000:]}")
+
+
+def _pool(client: SyncPrefectClient, environment: Environment) -> None:
+    template = ProcessWorker.get_default_base_job_template()
+    pool = WorkPoolCreate(name=environment.pool, type="process", base_job_template=template)
+    try:
+        client.create_work_pool(pool)
+    except ObjectAlreadyExists:
+        pass
+    for queue in environment.queues:
+        try:
+            client.read_work_queue_by_name(queue, work_pool_name=environment.pool)
+        except ObjectNotFound:
+            client.create_work_queue(queue, work_pool_name=environment.pool)
+
+
+def _automation(client: SyncPrefectClient, environment: Environment) -> None:
+    """Mark runs Crashed whose heartbeat stopped: the host is gone, so nobody else can say it."""
+    wanted = AutomationCore(
+        name=AUTOMATION,
+        description="After a heartbeat either the next heartbeat or a final state must follow.",
+        trigger=EventTrigger(
+            after={"prefect.flow-run.heartbeat"},
+            expect={"prefect.flow-run.heartbeat", *(f"prefect.flow-run.{state}" for state in FINAL_STATES)},
+            match=ResourceSpecification({"prefect.resource.id": ["prefect.flow-run.*"]}),
+            for_each={"prefect.resource.id"},
+            posture=Posture.Proactive,
+            threshold=1,
+            within=timedelta(seconds=environment.silent_s),
+        ),
+        actions=[
+            ChangeFlowRunState(
+                state=StateType.CRASHED,
+                message=f"no heartbeat for {environment.silent_s} s: its process or host is gone",
+            )
+        ],
+    )
+    found = client.read_automations_by_name(AUTOMATION)
+    if not found:
+        client.create_automation(wanted)
+    elif found[0].trigger != wanted.trigger:
+        client.update_automation(found[0].id, wanted)

@@ -1,0 +1,82 @@
+"""The state folder of one local stack: where its server listens, which processes it has, their logs and database.
+
+```
+stack.json     what runs (see StackState)
+prefect/       PREFECT_HOME: SQLite database, results
+logs/          one file a process
+```
+Standard library only: every `prefect` command line reads it.
+"""
+
+import json
+import os
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+
+VARIABLE = "MVIDEO_STATE"
+
+
+@dataclass(frozen=True, slots=True)
+class Started:
+    """A process of the stack. `ticks`: start time from /proc, so that a reused process id is not mistaken for it."""
+
+    name: str
+    pid: int
+    ticks: int
+
+
+@dataclass(slots=True)
+class StackState:
+    """What `mvideo server up` started."""
+
+    port: int = 0
+    environment: str = ""
+    processes: list[Started] = field(default_factory=list)
+
+
+def default_folder() -> Path:
+    """$MVIDEO_STATE, or ~/.mvideo."""
+    return Path(os.environ.get(VARIABLE) or Path.home() / ".mvideo")
+
+
+def read_state(folder: Path) -> StackState:
+    """The stack as last written; empty when there is none or the file is damaged."""
+    try:
+        found = json.loads((folder / "stack.json").read_text())
+        return StackState(found["port"], found["environment"], [Started(**entry) for entry in found["processes"]])
+    except (OSError, ValueError, KeyError, TypeError):
+        return StackState()
+
+
+def write_state(folder: Path, state: StackState) -> None:
+    """Replace the record in one step."""
+    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    temporary = folder / f"stack.json.{os.getpid()}"
+    temporary.write_text(json.dumps(asdict(state), indent=1))
+    temporary.replace(folder / "stack.json")
+
+
+def ticks_of(pid: int) -> int | None:
+    """Start time of a live process in clock ticks since boot; None when it is gone (a zombie counts as gone)."""
+    try:
+        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    except OSError:
+        return None
+    return None if fields[0] in ("Z", "X") else int(fields[19])
+
+
+def alive(process: Started) -> bool:
+    """True when that very process still runs."""
+    return ticks_of(process.pid) == process.ticks
+
+
+def running_api_url(folder: Path | None = None) -> str | None:
+    """API address of the stack's server; None when it does not run."""
+    state = read_state(folder or default_folder())
+    running = any(process.name == "server" and alive(process) for process in state.processes)
+    return api_url(state.port) if running else None
+
+
+def api_url(port: int) -> str:
+    """Address of a server on this machine."""
+    return f"http://127.0.0.1:{port}/api"

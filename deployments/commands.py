@@ -1,0 +1,108 @@
+"""`mvideo server ...`: the Prefect server and workers of this machine."""
+
+import logging
+from pathlib import Path
+
+import typer
+
+from deployments._state import VARIABLE
+
+app = typer.Typer(help="Prefect server and workers of this machine.", no_args_is_help=True, add_completion=False)
+
+STATE = typer.Option(None, "--state", help=f"State folder; default ${VARIABLE} or ~/.mvideo.")
+ENVIRONMENT = typer.Option("", "--environment", "-e", help="Name in deployments/environments, or a YAML file.")
+PORT = typer.Option(None, "--port", help="Port on 127.0.0.1; 0 = any free one.")
+
+
+@app.command()
+def up(state: Path | None = STATE, environment: str = ENVIRONMENT, port: int | None = PORT) -> None:
+    """Start server and workers, register pool, queues, automation and deployments. Again: only what is missing."""
+    from deployments.stack import Stack
+
+    _logging()
+    stack = Stack(state, environment, port)
+    stack.up()
+    _print(stack)
+
+
+@app.command()
+def down(state: Path | None = STATE) -> None:
+    """Stop everything that `up` started; runs under way are marked Crashed and can be retried after the next `up`."""
+    from deployments.stack import Stack
+
+    _logging()
+    Stack(state).down()
+    typer.echo("stopped")
+
+
+@app.command()
+def status(state: Path | None = STATE) -> None:
+    """What runs, and where the UI is. Exit code 1 when something of ours is missing."""
+    from deployments.stack import Stack
+
+    stack = Stack(state)
+    _print(stack)
+    wanted = {plan.name for plan in stack.planned_workers()} | ({"server"} if stack.environment.server else set())
+    if wanted - {process.name for process in stack.running()} or not stack.healthy():
+        raise typer.Exit(1)
+
+
+@app.command()
+def reap(
+    state: Path | None = STATE,
+    retry: bool = typer.Option(False, "--retry", help="Also send crashed runs back to their queues."),
+) -> None:
+    """Put runs right whose process is gone: Running becomes Crashed, Cancelling Cancelled, Pending is queued again."""
+    from deployments._reap import retry_crashed
+    from deployments.stack import Stack
+
+    _logging()
+    stack = Stack(state)
+    found = stack.reap()
+    for entry in found:
+        typer.echo(f"{entry.run.name} ({entry.run.id}): {entry.was} -> {entry.now}")
+    if retry:
+        with stack.client() as client:
+            for run in retry_crashed(client, max_runs=100):
+                typer.echo(f"{run.name} ({run.id}): queued again")
+    typer.echo(f"{len(found)} runs put right")
+
+
+@app.command()
+def watch(
+    state: Path | None = STATE,
+    environment: str = ENVIRONMENT,
+    port: int | None = PORT,
+    max_runs: int = typer.Option(10, "--max-runs", help="Starts of one crashed flow run in all; 0 = never retry."),
+) -> None:
+    """Like `up`, and stay: start again what dies, put zombies right, retry crashed runs. Ctrl-C stops everything."""
+    from deployments.stack import Stack
+
+    _logging()
+    stack = Stack(state, environment, port)
+    stack.up()
+    _print(stack)
+    try:
+        stack.watch(max_runs)
+    finally:
+        stack.down()
+
+
+def _logging() -> None:
+    logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(levelname)s %(message)s", datefmt="%H:%M:%S")
+    logging.getLogger("deployments").setLevel(logging.INFO)
+
+
+def _print(stack: "object") -> None:
+    from deployments.stack import Stack
+
+    assert isinstance(stack, Stack)
+    for process in stack.running():
+        typer.echo(f"{process.name:<14} pid {process.pid}")
+    if not stack.running():
+        typer.echo("nothing runs; start it with `mvideo server up`")
+        return
+    typer.echo(f"environment    {stack.environment_name}")
+    typer.echo(f"logs           {stack.folder / 'logs'}")
+    typer.echo(f"PREFECT_API_URL={stack.url}")
+    typer.echo(f"UI             {stack.url.removesuffix('/api')}")

@@ -1,0 +1,60 @@
+"""Lets `prefect deployment run build-mask-dataset` mean what it says.
+
+Prefect wants "<flow>/<deployment>". This startup hook (documented in Prefect, group "prefect.plugins", switched on by
+prefect.toml in the repository) writes a bare name of ours as "<name>/<name>" before the command line is read, and
+points the command line at the server that `mvideo server up` started, unless PREFECT_API_URL says otherwise.
+
+It runs at every `import prefect` in a process with plugins on, so it imports next to nothing.
+"""
+
+import os
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from prefect.plugins import SetupResult, register_hook
+
+from deployments.names import DEPLOYMENTS
+
+if TYPE_CHECKING:
+    from prefect.plugins import HookContext
+
+VERBS = ("run", "inspect", "delete", "pause", "resume")
+
+
+@register_hook
+def setup_environment(*, ctx: "HookContext") -> SetupResult | None:
+    """Rewrite the command line of `prefect deployment ...`; give the address of our own server to any `prefect ...`."""
+    if not is_prefect_command(sys.argv):
+        return None
+    sys.argv[:] = with_full_names(sys.argv)
+    if ctx.api_url or "PREFECT_API_URL" in os.environ:
+        return None
+    from deployments._state import running_api_url
+
+    url = running_api_url()
+    return SetupResult(env={"PREFECT_API_URL": url}, note="server started by `mvideo server up`") if url else None
+
+
+def is_prefect_command(argv: list[str]) -> bool:
+    """True for `prefect ...` and `python -m prefect ...`, not for scripts, workers' engines or tests."""
+    path = Path(argv[0]) if argv else Path()
+    return path.name == "prefect" or path.parts[-2:] == ("prefect", "__main__.py") or _is_module_call()
+
+
+def with_full_names(argv: list[str]) -> list[str]:
+    """The command line with "build-mask-dataset/build-mask-dataset" for "build-mask-dataset" after `deployment run`."""
+    words = list(argv)
+    for at, word in enumerate(words[:-2]):
+        if word in ("deployment", "deployments") and words[at + 1] in VERBS:
+            for position in range(at + 2, len(words)):
+                if words[position] in DEPLOYMENTS:
+                    words[position] = f"{words[position]}/{words[position]}"
+                    break
+            break
+    return words
+
+
+def _is_module_call() -> bool:
+    original = getattr(sys, "orig_argv", [])
+    return "-m" in original and original[original.index("-m") + 1 : original.index("-m") + 2] == ["prefect"]

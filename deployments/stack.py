@@ -1,0 +1,260 @@
+"""A Prefect server with its workers on this machine: up, down, status, reap, watch. Also what tests start."""
+
+import logging
+import os
+import socket
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import httpx
+from prefect.client.orchestration import SyncPrefectClient
+from prefect.client.schemas.objects import FlowRun
+
+from deployments import _processes as processes
+from deployments._environment import (
+    REPOSITORY,
+    Environment,
+    WorkerOptions,
+    default_environment,
+    gpus,
+    load_environment,
+    prefect_settings,
+)
+from deployments._reap import Reaped, reap, retry_crashed
+from deployments._setup import deploy_all, set_up
+from deployments._state import StackState, Started, alive, api_url, default_folder, read_state, write_state
+from mvideo_core.errors import ConfigError, StoreError
+
+log = logging.getLogger(__name__)
+
+SERVER_WAIT_S = 120.0
+WORKER_WAIT_S = 90.0
+WORKER_GRACE_S = 10.0
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerPlan:
+    """One worker process to be: its name, its options and the GPUs it may see."""
+
+    name: str
+    options: WorkerOptions
+    cuda: str
+
+
+class Stack:
+    """The stack that one state folder stands for.
+
+    Args:
+        folder: state folder; default $MVIDEO_STATE or ~/.mvideo.
+        environment: name or YAML path; default what the last `up` used, else by the machine.
+        port: wins over the environment's; 0 = any free port.
+        tied: its processes die with this process (tests, `make demo`).
+
+    Raises:
+        ConfigError: no such environment.
+    """
+
+    def __init__(
+        self, folder: Path | None = None, environment: str = "", port: int | None = None, tied: bool = False
+    ):
+        self.folder = (folder or default_folder()).expanduser().resolve()
+        self.state = read_state(self.folder)
+        self.environment_name = environment or self.state.environment or default_environment()
+        self.environment: Environment = load_environment(self.environment_name)
+        self.port = self.environment.port if port is None else port
+        self.tied = tied
+
+    # what is there
+
+    @property
+    def url(self) -> str:
+        """API address of the server, running or to be."""
+        if self.environment.server:
+            return api_url(self.state.port)
+        if not (address := self.environment.api_url or os.environ.get("PREFECT_API_URL", "")):
+            raise ConfigError(
+                f"environment {self.environment_name}: api_url is empty and PREFECT_API_URL is not set; "
+                "give the address of the server, such as http://head:4200/api"
+            )
+        return address
+
+    @property
+    def settings(self) -> dict[str, str]:
+        """Prefect settings of everything that talks to this server."""
+        return prefect_settings(self.environment, self.folder, self.url)
+
+    def client(self) -> SyncPrefectClient:
+        """A client of this server; use it in a `with` block."""
+        return SyncPrefectClient(self.url, auth_string=self.settings.get("PREFECT_API_AUTH_STRING"))
+
+    def running(self) -> list[Started]:
+        """Server and workers of ours that live."""
+        self.state = read_state(self.folder)
+        return [process for process in self.state.processes if alive(process)]
+
+    def healthy(self) -> bool:
+        """True when the server answers."""
+        try:
+            return httpx.get(f"{self.url}/health", timeout=5).status_code == 200
+        except httpx.HTTPError:
+            return False
+
+    def planned_workers(self) -> list[WorkerPlan]:
+        """Workers that the environment asks for on this machine."""
+        found = gpus()
+        plans = []
+        for worker in self.environment.workers:
+            if worker.gpu == "each" and found:
+                plans += [WorkerPlan(f"{worker.name}-{gpu}", worker, gpu) for gpu in found]
+            else:
+                plans.append(WorkerPlan(worker.name, worker, ",".join(found) if worker.gpu == "all" else ""))
+        return plans
+
+    # doing
+
+    def up(self, deploy: bool = True) -> None:
+        """Start what is missing, register everything, put zombie runs right; what runs is left alone.
+
+        Raises:
+            StoreError: the server or a worker does not come up; the message names the log.
+            ConfigError: a deployment cannot be registered.
+        """
+        self._start_server()
+        with self.client() as client:
+            set_up(client, self.environment)
+            if deploy:
+                deploy_all(self.settings)
+            self.reap()
+            self._start_workers(client)
+
+    def down(self) -> None:
+        """Stop workers, then whatever they left behind, mark their runs Crashed, stop the server."""
+        running = self.running()
+        workers = [process.pid for process in running if process.name != "server"]
+        processes.end(workers, WORKER_GRACE_S)
+        server = {process.pid for process in running if process.name == "server"}
+        processes.end([m.pid for m in processes.members(self.folder) if m.pid not in server], 2.0)
+        if server and self.healthy():
+            self.reap()
+        processes.end(server, 20.0)
+        processes.end([m.pid for m in processes.members(self.folder)], 0.0)
+        write_state(self.folder, StackState(0, self.environment_name, []))
+
+    def reap(self) -> list[Reaped]:
+        """Put zombie runs right. Safe at any time."""
+        with self.client() as client:
+            ours = {plan.name for plan in self.planned_workers()}
+            pool = client.read_workers_for_work_pool(self.environment.pool)
+            others = [worker.name for worker in pool if worker.name not in ours]
+            starting = any(process.name != "server" for process in self.running())
+            found = reap(client, silent_s=self.environment.silent_s, elsewhere=bool(others), starting=starting)
+        for entry in found:
+            log.warning("run %s: %s -> %s", entry.run.name, entry.was, entry.now)
+        return found
+
+    def watch(self, max_runs: int, every_s: float = 5.0, until: Callable[[], bool] = lambda: False) -> None:
+        """Keep the stack up: start again what died, put zombies right, retry crashed runs.
+
+        Args:
+            max_runs: a flow run that was started this often is not retried; 0 = never retry.
+            until: asked after every look; True ends the watch.
+        """
+        while not until():
+            wanted = {plan.name for plan in self.planned_workers()} | ({"server"} if self.environment.server else set())
+            if wanted - {process.name for process in self.running()} or not self.healthy():
+                self.up(deploy=False)
+            self.reap()
+            if max_runs:
+                with self.client() as client:
+                    _tell_retried(retry_crashed(client, max_runs))
+            time.sleep(every_s)
+
+    # parts of `up`
+
+    def _start_server(self) -> None:
+        if not self.environment.server:
+            if not self.healthy():
+                raise StoreError(f"no server answers at {self.url}; start it first, or correct the address")
+            return
+        if any(process.name == "server" for process in self.running()) and self._comes_up():
+            return
+        port = self.state.port if _free(self.state.port) else free_port(self.port)
+        if self.port and port != self.port:
+            log.warning("port %d is taken; the server listens on %d", self.port, port)
+        self.state.port = port
+        argv = processes.python_module("prefect", "server", "start", "--host", "127.0.0.1", "--port", str(port))
+        self._start("server", argv, {})
+        if not self._comes_up():
+            raise StoreError(f"the server did not come up in {SERVER_WAIT_S:.0f} s; see {self.folder}/logs/server.log")
+
+    def _comes_up(self) -> bool:
+        deadline = time.monotonic() + SERVER_WAIT_S
+        while time.monotonic() < deadline:
+            if self.healthy():
+                return True
+            if not any(process.name == "server" for process in self.running()):
+                return False
+            time.sleep(0.25)
+        return False
+
+    def _start_workers(self, client: SyncPrefectClient) -> None:
+        there = {process.name for process in self.running()}
+        plans = [plan for plan in self.planned_workers() if plan.name not in there]
+        for plan in plans:
+            queues = [word for queue in plan.options.queues for word in ("--work-queue", queue)]
+            argv = processes.python_module(
+                "prefect", "worker", "start", "--type", "process", "--pool", self.environment.pool,
+                "--name", plan.name, "--limit", str(plan.options.runs), *queues,
+            )  # fmt: skip
+            self._start(plan.name, argv, {"CUDA_VISIBLE_DEVICES": plan.cuda})
+        wanted = {plan.name for plan in plans}
+        started_s = time.time()
+        while wanted:
+            if lost := wanted - {process.name for process in self.running()}:
+                raise StoreError(f"worker {sorted(lost)} ended at once; see {self.folder}/logs/")
+            if time.time() - started_s > WORKER_WAIT_S:
+                raise StoreError(f"worker {sorted(wanted)} did not report; see {self.folder}/logs/")
+            time.sleep(0.3)
+            for worker in client.read_workers_for_work_pool(self.environment.pool):
+                if worker.last_heartbeat_time and worker.last_heartbeat_time.timestamp() > started_s - 1:
+                    wanted.discard(worker.name)
+
+    def _start(self, name: str, argv: list[str], more: dict[str, str]) -> None:
+        environment = {**_clean_environment(), **self.settings, **more}
+        started = processes.start(name, argv, environment, self.folder, REPOSITORY, self.tied)
+        others = [process for process in self.state.processes if process.name != name and alive(process)]
+        self.state = StackState(self.state.port, self.environment_name, [*others, started])
+        write_state(self.folder, self.state)
+
+
+def free_port(wanted: int) -> int:
+    """`wanted` if nobody listens there, else one that the kernel gives."""
+    if wanted and _free(wanted):
+        return wanted
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def _free(port: int) -> bool:
+    if not port:
+        return False
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError:
+            return False
+    return True
+
+
+def _clean_environment() -> dict[str, str]:
+    """Our environment without what belongs to a flow run or another server (`up` may be called from anywhere)."""
+    return {name: value for name, value in os.environ.items() if not name.startswith(("PREFECT__", "PREFECT_API_"))}
+
+
+def _tell_retried(runs: list[FlowRun]) -> None:
+    for run in runs:
+        log.warning("run %s crashed; it goes on where it stopped (start %d)", run.name, run.run_count + 1)

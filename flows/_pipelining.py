@@ -1,0 +1,141 @@
+"""Moving parts through stages: a part enters its next stage as soon as it has left the last one."""
+
+import logging
+import time
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from flows._engine import Lanes, Outcome, Step
+from flows._notices import failed_items
+from flows._progress import StageBoard
+from mvideo_core.errors import ConfigError, ModelError, MVideoError
+from mvideo_core.stages.run import StageSummary, check_failed, summarize
+from mvideo_core.store.workspace import Workspace
+from tasks._parts import Parts
+
+log = logging.getLogger(__name__)
+
+LOOK_EVERY_S = 2.0
+HOPELESS = (ConfigError, ModelError)
+"""Errors that every other part of the stage would meet too; the stage is not started on another part."""
+
+
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """Some parts of one step: what is submitted at once."""
+
+    step: Step
+    indices: tuple[int, ...]
+
+
+class Pipeline:
+    """The state of one run: what waits, what is under way, what is done, what went wrong.
+
+    Pieces are started latest stage first, so that a few parts are finished early and little is half-done at a kill.
+    No more than the lanes' slots are under way, so the server never sees a burst.
+
+    Args:
+        steps: in order; a step waits for those it reads, if they are among the steps.
+        indices: of the parts to finish.
+        max_failed_frac: a stage with more failed items than this stops the run.
+    """
+
+    def __init__(
+        self, lanes: Lanes, steps: Sequence[Step], workspace: str, indices: Sequence[int], max_failed_frac: float
+    ):
+        self.lanes, self.steps, self.workspace, self.indices = lanes, steps, workspace, tuple(indices)
+        self.max_failed_frac = max_failed_frac
+        self.boards = {step.name: StageBoard(step.name, workspace, len(self.indices)) for step in steps}
+        self.waiting = self._pieces()
+        self.running: dict[object, Piece] = {}
+        self.tickets: dict[tuple[str, int], object] = {}
+        self.reused: Counter[str] = Counter()
+        self.summaries: dict[str, StageSummary] = {}
+        self.errors: list[MVideoError | BaseException] = []
+        self.broken: set[str] = set()
+
+    def run(self) -> list[StageSummary]:
+        """Finish every step for every part; waits for everything it submitted.
+
+        Returns:
+            One summary a step, in the order of the steps.
+
+        Raises:
+            MVideoError (or what the task raised): the first error, after all other parts went as far as they could.
+        """
+        while self._start_ready():
+            for outcome in self.lanes.finished(LOOK_EVERY_S):
+                self._note(outcome)
+            for board in self.boards.values():
+                board.publish()
+        for board in self.boards.values():
+            board.publish(last=True)
+        if self.errors:
+            left = sorted({piece.step.name for piece in self.waiting})
+            log.error("%d pieces of work failed; not finished: %s", len(self.errors), ", ".join(left) or "nothing else")
+            raise self.errors[0]
+        return [self.summaries[step.name] for step in self.steps]
+
+    def _pieces(self) -> list[Piece]:
+        pieces = []
+        for step in reversed(self.steps):
+            size = self.lanes.slice_parts(step.resource, len(self.indices))
+            pieces += [Piece(step, self.indices[at : at + size]) for at in range(0, len(self.indices), size)]
+        return pieces
+
+    def _start_ready(self) -> bool:
+        """Submit what can start now; False when nothing is under way, so that nothing else can ever start."""
+        free = dict(self.lanes.slots)
+        for piece in self.running.values():
+            free[piece.step.resource] -= 1
+        for piece in list(self.waiting):
+            if free[piece.step.resource] > 0 and piece.step.name not in self.broken and self._ready(piece):
+                free[piece.step.resource] -= 1
+                self._submit(piece)
+        return bool(self.running)
+
+    def _ready(self, piece: Piece) -> bool:
+        return all(need in self.tickets for need in self._needs(piece))
+
+    def _needs(self, piece: Piece) -> list[tuple[str, int]]:
+        """What a piece waits for: its upstream steps in this run, for the same parts."""
+        return [(name, index) for name in piece.step.reads if name in self.boards for index in piece.indices]
+
+    def _submit(self, piece: Piece) -> None:
+        self.waiting.remove(piece)
+        self.boards[piece.step.name].begin()
+        after = {self.tickets[need] for need in self._needs(piece)}
+        ticket = self.lanes.submit(piece.step, Parts(workspace=self.workspace, indices=piece.indices), after)
+        self.running[ticket] = piece
+
+    def _note(self, outcome: Outcome) -> None:
+        piece = self.running.pop(outcome.ticket)
+        name = piece.step.name
+        if outcome.error is not None:
+            log.error("%s parts %s: %s", name, piece.indices, outcome.error)
+            self.errors.append(outcome.error)
+            if isinstance(outcome.error, HOPELESS):
+                self.broken.add(name)
+            return
+        self.tickets.update({(name, index): outcome.ticket for index in piece.indices})
+        self.reused[name] += outcome.reused
+        self.boards[name].finished(piece.indices)
+        if all((name, index) in self.tickets for index in self.indices):
+            self._close(piece.step)
+
+    def _close(self, step: Step) -> None:
+        """All parts of a step are finished: sum up, show failed items, stop the run if there are too many of them."""
+        workspace = Workspace(self.workspace)
+        found = [workspace.current(step.name, index) for index in self.indices]
+        markers = [marker for marker in found if marker is not None]
+        seconds = time.monotonic() - self.boards[step.name].started
+        summary = summarize(step.name, markers, self.reused[step.name], seconds)
+        self.summaries[step.name] = summary
+        log.info("%s: %s in %.1f s, %s", step.name, summary.counts, summary.seconds, summary.reasons or "nothing dropped")
+        failed_items(workspace, step.name, markers)
+        try:
+            check_failed(summary, self.max_failed_frac)
+        except MVideoError as error:
+            self.errors.append(error)
+            self.broken.update(self.boards)

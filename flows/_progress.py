@@ -1,0 +1,87 @@
+"""One progress bar a stage in the Prefect UI: parts, items, rate and time left."""
+
+import logging
+import time
+from collections.abc import Collection
+from uuid import UUID
+
+from prefect.artifacts import create_progress_artifact, update_progress_artifact
+from prefect.exceptions import PrefectException
+
+from tasks import _items
+
+log = logging.getLogger(__name__)
+
+PUBLISH_EVERY_S = 4.0
+
+
+class StageBoard:
+    """Counts one stage's progress and shows it, at most every few seconds.
+
+    Args:
+        stage: its name, part of the artifact's key "<stage>-progress".
+        n_parts: parts this run will finish.
+    """
+
+    def __init__(self, stage: str, workspace: str, n_parts: int):
+        self.stage, self.workspace, self.n_parts = stage, workspace, n_parts
+        self.done: set[int] = set()
+        self.started = 0.0
+        self.published = 0.0
+        self.artifact: UUID | None = None
+        _items.forget(workspace, stage)
+
+    def begin(self) -> None:
+        """Start the clock: the first part of the stage is submitted."""
+        self.started = self.started or time.monotonic()
+
+    def finished(self, indices: Collection[int]) -> None:
+        """Note parts that are finished."""
+        self.done.update(indices)
+
+    def publish(self, last: bool = False) -> None:
+        """Send the bar to the server if it is time. The bar is a comfort: a server that is away does not stop work."""
+        now = time.monotonic()
+        complete = len(self.done) == self.n_parts
+        if self.published == float("inf") or (now - self.published < PUBLISH_EVERY_S and not last and not complete):
+            return
+        percent, line = self.line(now)
+        if percent == 0 and not last:
+            return
+        try:
+            self._send(percent, line)
+        except (PrefectException, OSError) as error:
+            log.warning("progress of %s not shown: %s", self.stage, error)
+        self.published = float("inf") if complete else now
+
+    def line(self, now: float) -> tuple[float, str]:
+        """Percent done and what to say about it. What the store already held counts as done, not as speed."""
+        counts = _items.seen(self.workspace, self.stage)
+        shares = {part: count.done / count.total for part, count in counts.items() if count.total}
+        fraction = min(sum((shares | dict.fromkeys(self.done, 1.0)).values()) / self.n_parts, 1.0)
+        held = sum(count.at_first / count.total for count in counts.values() if count.total) / self.n_parts
+        elapsed = max(now - self.started, 1e-9)
+        fresh_items = sum(count.done - count.at_first for count in counts.values())
+        words = [f"{self.stage}: {len(self.done)} of {self.n_parts} parts"]
+        if counts:
+            words.append(f"{sum(count.done for count in counts.values())} items")
+        if fresh_items:
+            words.append(f"{fresh_items / elapsed:.2f} items/s")
+        if held < fraction < 1:
+            words.append(f"about {duration(elapsed * (1 - fraction) / (fraction - held))} left")
+        return round(100 * fraction, 1), ", ".join(words)
+
+    def _send(self, percent: float, line: str) -> None:
+        if self.artifact is None:
+            found = create_progress_artifact(percent, key=f"{self.stage}-progress", description=line)
+            assert isinstance(found, UUID)
+            self.artifact = found
+        else:
+            update_progress_artifact(self.artifact, percent, description=line)
+
+
+def duration(seconds: float) -> str:
+    """ "45 s", "12 min" or "3.4 h"."""
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"

@@ -1,0 +1,64 @@
+"""What all flows share: options from profile and form, steps of stages, running some of them."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from flows._engine import EngineOptions, Step, open_lanes
+from flows._pipelining import Pipeline
+from mvideo_core.errors import ConfigError
+from mvideo_core.options import Options
+from mvideo_core.pipeline import PipelineOptions, load_profile
+from mvideo_core.stages import STAGES
+from mvideo_core.stages.run import StageSummary, planned_parts
+from mvideo_core.store.workspace import Workspace
+from tasks.caption import caption
+from tasks.cut import cut
+from tasks.detect import detect
+from tasks.ingest import ingest
+from tasks.segment import segment
+from tasks.shard import shard
+
+TASKS = {task.name: task for task in (ingest, cut, detect, segment, caption, shard)}
+
+
+def resolve(profile: str, overrides: dict[str, Any] | None = None, **stages: Options | None) -> PipelineOptions:
+    """Options of a profile, with single values over it, and whole stages as filled in on the form.
+
+    Args:
+        overrides: nested values such as {"cut": {"min_shot_s": 4}}.
+        stages: options by field name of PipelineOptions; None = as the profile says.
+
+    Raises:
+        ConfigError: no such profile, or a value that is not allowed.
+    """
+    base = load_profile(profile, overrides)
+    return base.model_copy(update={name: options for name, options in stages.items() if options is not None})
+
+
+def step(name: str, options: Options) -> Step:
+    """One stage as a step of a flow."""
+    stage = STAGES.get(name)
+    return Step(name, TASKS[name], options, stage.reads, stage.resource)
+
+
+def finish_stage(
+    name: str,
+    workspace: str,
+    options: PipelineOptions,
+    parts: Sequence[int] | None,
+    engine: EngineOptions,
+) -> StageSummary:
+    """One part-wise stage from its upstream's rows on disk: the body of every stage flow.
+
+    Raises:
+        ConfigError: no plan, a part that is not in it, or engine "workers" (a stage run is what workers run).
+    """
+    if engine.kind == "workers":
+        raise ConfigError(f"{name}: a stage deployment runs on engine threads or ray; workers is for build-mask-dataset")
+    n_parts = planned_parts(Workspace(workspace))
+    indices = range(n_parts) if parts is None else sorted(set(parts))
+    if unknown := [index for index in indices if not 0 <= index < n_parts]:
+        raise ConfigError(f"{name}: no parts {unknown}; the plan of {workspace} has parts 0 to {n_parts - 1}")
+    with open_lanes(engine, options.run.jobs) as lanes:
+        run = Pipeline(lanes, [step(name, options.of(name))], workspace, list(indices), options.run.max_failed_frac)
+        return run.run()[0]

@@ -1,0 +1,28 @@
+"""Deployment "detect": one stage on its own, from its upstream's rows on disk."""
+
+from prefect import flow
+
+from flows._engine import EngineOptions
+from flows._stage import finish_stage, resolve
+from mvideo_core.detection.select import DetectOptions
+from mvideo_core.stages.run import StageSummary
+
+
+@flow(name="detect", persist_result=False)
+def detect(
+    workspace: str,
+    profile: str = "mini",
+    options: DetectOptions | None = None,
+    parts: list[int] | None = None,
+    engine: EngineOptions = EngineOptions(),
+) -> StageSummary:
+    """Boxes and classes on the first frame of each clip.
+
+    Args:
+        workspace: local path or fsspec URL; it needs a plan and this stage's upstream.
+        profile: run profile whose options hold where none are given here.
+        options: of this stage; empty = as the profile says.
+        parts: indices to finish; empty = all.
+        engine: threads of this process, or Ray.
+    """
+    return finish_stage("detect", workspace, resolve(profile, detect=options), parts, engine)

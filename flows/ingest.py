@@ -1,0 +1,28 @@
+"""Deployment "ingest": one stage on its own, from its upstream's rows on disk."""
+
+from prefect import flow
+
+from flows._engine import EngineOptions
+from flows._stage import finish_stage, resolve
+from mvideo_core.ingest.describe import IngestOptions
+from mvideo_core.stages.run import StageSummary
+
+
+@flow(name="ingest", persist_result=False)
+def ingest(
+    workspace: str,
+    profile: str = "mini",
+    options: IngestOptions | None = None,
+    parts: list[int] | None = None,
+    engine: EngineOptions = EngineOptions(),
+) -> StageSummary:
+    """Probe and hash the planned videos.
+
+    Args:
+        workspace: local path or fsspec URL; it needs a plan and this stage's upstream.
+        profile: run profile whose options hold where none are given here.
+        options: of this stage; empty = as the profile says.
+        parts: indices to finish; empty = all.
+        engine: threads of this process, or Ray.
+    """
+    return finish_stage("ingest", workspace, resolve(profile, ingest=options), parts, engine)

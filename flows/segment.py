@@ -1,0 +1,28 @@
+"""Deployment "segment": one stage on its own, from its upstream's rows on disk."""
+
+from prefect import flow
+
+from flows._engine import EngineOptions
+from flows._stage import finish_stage, resolve
+from mvideo_core.segmentation.gate import SegmentOptions
+from mvideo_core.stages.run import StageSummary
+
+
+@flow(name="segment", persist_result=False)
+def segment(
+    workspace: str,
+    profile: str = "mini",
+    options: SegmentOptions | None = None,
+    parts: list[int] | None = None,
+    engine: EngineOptions = EngineOptions(),
+) -> StageSummary:
+    """Mask sequences of the boxed objects.
+
+    Args:
+        workspace: local path or fsspec URL; it needs a plan and this stage's upstream.
+        profile: run profile whose options hold where none are given here.
+        options: of this stage; empty = as the profile says.
+        parts: indices to finish; empty = all.
+        engine: threads of this process, or Ray.
+    """
+    return finish_stage("segment", workspace, resolve(profile, segment=options), parts, engine)

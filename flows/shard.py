@@ -1,0 +1,26 @@
+"""Deployment "shard": clips, masks and captions of the workspace -> WebDataset shards, index, data card."""
+
+from prefect import flow
+
+from flows._dataset import write_dataset
+from flows._engine import EngineOptions
+from flows._stage import resolve
+from mvideo_core.shards.options import ShardOptions
+
+
+@flow(name="shard", persist_result=False)
+def shard(
+    workspace: str,
+    profile: str = "mini",
+    options: ShardOptions | None = None,
+    engine: EngineOptions = EngineOptions(),
+) -> str:
+    """Plan the shards, write them, publish the dataset; returns its path within the workspace.
+
+    Args:
+        workspace: local path or fsspec URL; stages ingest to caption have finished all its parts.
+        profile: run profile whose options hold where none are given here.
+        options: of this stage; empty = as the profile says.
+        engine: threads of this process, or Ray.
+    """
+    return write_dataset(workspace, resolve(profile, shard=options), engine)

@@ -1,0 +1,35 @@
+"""How many items of each part are done, as seen by this process; the flow's progress bars read it."""
+
+import threading
+from typing import NamedTuple
+
+_lock = threading.Lock()
+_seen: dict[tuple[str, str], dict[int, "ItemCount"]] = {}
+
+
+class ItemCount(NamedTuple):
+    """Items of one part: done at the first report (taken from the store), done now, in all."""
+
+    at_first: int
+    done: int
+    total: int
+
+
+def note(workspace: str, stage: str, part: int, done: int, total: int) -> None:
+    """Remember the state of one part."""
+    with _lock:
+        parts = _seen.setdefault((workspace, stage), {})
+        at_first = parts[part].at_first if part in parts else done
+        parts[part] = ItemCount(at_first, done, total)
+
+
+def seen(workspace: str, stage: str) -> dict[int, ItemCount]:
+    """Item counts by part; parts that run in other processes are not in it."""
+    with _lock:
+        return dict(_seen.get((workspace, stage), {}))
+
+
+def forget(workspace: str, stage: str) -> None:
+    """Start counting anew: a flow run begins this stage."""
+    with _lock:
+        _seen.pop((workspace, stage), None)

@@ -1,0 +1,71 @@
+"""What goes in and comes out of a stage's task: references to parts, never what is in them."""
+
+from collections import Counter
+from functools import partial
+
+from prefect.context import TaskRunContext
+
+from mvideo_core.options import Options
+from mvideo_core.records import Record
+from mvideo_core.stages import STAGES
+from mvideo_core.stages.part import run_part
+from mvideo_core.store.workspace import Workspace
+from tasks import _items
+
+
+class Parts(Record):
+    """Some parts of the current plan of a workspace.
+
+    Attributes:
+        workspace: local path or fsspec URL.
+        indices: of the parts, ascending.
+    """
+
+    workspace: str
+    indices: tuple[int, ...]
+
+    @property
+    def label(self) -> str:
+        """"part 3" or "parts 0-15"."""
+        first, last = self.indices[0], self.indices[-1]
+        return f"part {first}" if first == last else f"parts {first}-{last}"
+
+
+class PartsDone(Record):
+    """Parts of one stage that are finished: how many of them were found finished, and the sums of their counts."""
+
+    stage: str
+    indices: tuple[int, ...]
+    reused: int
+    counts: dict[str, int]
+
+
+def finish_parts(stage_name: str, parts: Parts, options: Options) -> PartsDone:
+    """Finish parts of a stage one after another. What the store already holds is not run again.
+
+    Raises:
+        ConfigError: an upstream stage has not finished one of these parts.
+        ModelError: weights or an extra are missing.
+        StoreError: another process owns one of these parts, or the disk fails.
+    """
+    workspace, stage = Workspace(parts.workspace), STAGES.get(stage_name)
+    results = [
+        run_part(workspace, stage, index, options, partial(_items.note, parts.workspace, stage_name, index))
+        for index in parts.indices
+    ]
+    counts: Counter[str] = Counter()
+    for index, result in zip(parts.indices, results, strict=True):
+        n_items = result.marker.counts["items"]
+        _items.note(parts.workspace, stage_name, index, n_items, n_items)
+        counts.update(result.marker.counts)
+    reused = sum(result.reused for result in results)
+    if reused == len(results):
+        _say_reused()
+    return PartsDone(stage=stage_name, indices=parts.indices, reused=reused, counts=dict(counts))
+
+
+def _say_reused() -> None:
+    """Let the run's name in the UI tell that the store had everything; the final state carries the new name."""
+    context = TaskRunContext.get()
+    if context is not None:
+        context.task_run.name += " (reused)"

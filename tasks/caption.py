@@ -1,0 +1,11 @@
+"""Task of stage 5, caption."""
+
+from mvideo_core.captioning.rows import CaptionOptions
+from tasks._decorators import io_task
+from tasks._parts import Parts, PartsDone, finish_parts
+
+
+@io_task
+def caption(parts: Parts, options: CaptionOptions) -> PartsDone:
+    """Stage 5 for some parts: one text per clip."""
+    return finish_parts("caption", parts, options)

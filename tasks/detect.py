@@ -1,0 +1,11 @@
+"""Task of stage 3, detect."""
+
+from mvideo_core.detection.select import DetectOptions
+from tasks._decorators import gpu_task
+from tasks._parts import Parts, PartsDone, finish_parts
+
+
+@gpu_task
+def detect(parts: Parts, options: DetectOptions) -> PartsDone:
+    """Stage 3 for some parts: boxes and classes on first frames."""
+    return finish_parts("detect", parts, options)

@@ -1,0 +1,11 @@
+"""Task of stage 1, ingest."""
+
+from mvideo_core.ingest.describe import IngestOptions
+from tasks._decorators import io_task
+from tasks._parts import Parts, PartsDone, finish_parts
+
+
+@io_task
+def ingest(parts: Parts, options: IngestOptions) -> PartsDone:
+    """Stage 1 for some parts: probe and hash the listed files."""
+    return finish_parts("ingest", parts, options)

@@ -1,0 +1,13 @@
+"""Task before all stages: list the sources and group them into parts."""
+
+from mvideo_core.ingest.sources import SourceOptions
+from mvideo_core.stages.plan import Plan, PlanOptions
+from mvideo_core.stages.sources import plan_sources
+from mvideo_core.store.workspace import Workspace
+from tasks._decorators import io_task
+
+
+@io_task
+def plan(workspace: str, source: SourceOptions, options: PlanOptions) -> Plan:
+    """Make the listed videos the workspace's current plan. A folder that grew keeps everything done."""
+    return plan_sources(Workspace(workspace), source, options)

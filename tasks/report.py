@@ -1,0 +1,11 @@
+"""Task of stage 7, report: funnel, statistics and overlay gallery over all rows."""
+
+from mvideo_core.stages.report import ReportSummary, build_report
+from mvideo_core.store.workspace import Workspace
+from tasks._decorators import io_task
+
+
+@io_task
+def report(workspace: str) -> ReportSummary:
+    """Write the report of what the workspace holds now."""
+    return build_report(Workspace(workspace))

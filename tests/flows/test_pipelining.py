@@ -1,0 +1,146 @@
+import queue
+from collections.abc import Collection
+from pathlib import Path
+
+import pytest
+from prefect import flow
+from prefect.client.orchestration import get_client
+from prefect.client.schemas.filters import ArtifactFilter, ArtifactFilterKey
+
+from flows._engine import EngineOptions, Outcome, Resource, Step, even_slice, open_lanes
+from flows._pipelining import Pipeline
+from mvideo_core.errors import ModelError, StoreError
+from mvideo_core.store.workspace import Workspace
+from tasks._parts import Parts
+from tests.flows.toy import ToyOptions, digests, planned, toy_a, toy_b
+
+pytestmark = [
+    pytest.mark.usefixtures("prefect_server"),
+    pytest.mark.filterwarnings("ignore:Artifact creation outside"),
+]
+
+
+def steps(a: ToyOptions | None = None, b: ToyOptions | None = None) -> list[Step]:
+    return [
+        Step("toy-a", toy_a, a or ToyOptions(), ("source",), "cpu"),
+        Step("toy-b", toy_b, b or ToyOptions(), ("toy-a",), "gpu"),
+    ]
+
+
+class InlineLanes:
+    """Runs every piece at once and remembers the order; the most that was under way is `peak`."""
+
+    def __init__(self, cpu: int = 2, gpu: int = 1, slice_gpu: int = 1):
+        self.slots: dict[Resource, int] = {"cpu": cpu, "gpu": gpu}
+        self.slice_gpu = slice_gpu
+        self.order: list[tuple[str, tuple[int, ...]]] = []
+        self.peak = 0
+        self._ended: queue.SimpleQueue[Outcome] = queue.SimpleQueue()
+        self._under_way = 0
+
+    def slice_parts(self, resource: Resource, n_parts: int) -> int:
+        return self.slice_gpu if resource == "gpu" else 1
+
+    def submit(self, step: Step, parts: Parts, after: Collection[object]) -> object:
+        ticket = (step.name, parts.indices)
+        self.order.append(ticket)
+        self._under_way += 1
+        self.peak = max(self.peak, self._under_way)
+        try:
+            done = step.task.fn(parts, step.options)
+            self._ended.put(Outcome(ticket, None, done.reused))
+        except (ModelError, StoreError) as error:
+            self._ended.put(Outcome(ticket, error))
+        return ticket
+
+    def finished(self, timeout_s: float) -> list[Outcome]:
+        self._under_way -= 1
+        return [self._ended.get()]
+
+
+def test_parts_flow_on_while_others_are_still_upstream(tmp_path: Path) -> None:
+    url, n_parts = planned(tmp_path, [f"v{i}" for i in range(8)])
+    lanes = InlineLanes(cpu=1, gpu=1)
+    summaries = Pipeline(lanes, steps(), url, range(n_parts), 0.2).run()
+    assert n_parts == 8
+    # one cpu slot and one gpu slot: as soon as part 0 left toy-a it enters toy-b, before toy-a is through with the rest
+    assert lanes.order[:3] == [("toy-a", (0,)), ("toy-b", (0,)), ("toy-a", (1,))]
+    assert lanes.peak == 2
+    assert [s.counts["ok"] for s in summaries] == [8, 8]
+    assert sorted(lanes.order) == sorted((name, (i,)) for name in ("toy-a", "toy-b") for i in range(8))
+
+
+def test_a_gpu_slice_waits_for_all_its_parts(tmp_path: Path) -> None:
+    url, n_parts = planned(tmp_path, [f"v{i}" for i in range(8)])
+    lanes = InlineLanes(slice_gpu=4)
+    Pipeline(lanes, steps(), url, range(n_parts), 0.2).run()
+    gpu = [indices for name, indices in lanes.order if name == "toy-b"]
+    assert sorted(gpu) == [(0, 1, 2, 3), (4, 5, 6, 7)]
+    first = lanes.order.index(("toy-b", gpu[0]))
+    assert {("toy-a", (i,)) for i in gpu[0]} <= set(lanes.order[:first])
+
+
+def test_missing_weights_stop_their_stage_but_not_the_one_before(tmp_path: Path) -> None:
+    url, n_parts = planned(tmp_path, [f"v{i}" for i in range(24)], part_size=6)
+    lanes = InlineLanes()
+    with pytest.raises(ModelError, match="toy weights are missing"):
+        Pipeline(lanes, steps(b=ToyOptions(weights=False)), url, range(n_parts), 0.2).run()
+    assert [name for name, _ in lanes.order].count("toy-b") == 1
+    assert len(digests(url, "toy-a", n_parts)) == 4
+
+
+def test_too_many_failed_items_stop_the_run_and_are_listed(tmp_path: Path) -> None:
+    url, n_parts = planned(tmp_path, ["bad1", "bad2", "v3", "v4"], part_size=4)
+    lanes = InlineLanes()
+    with pytest.raises(StoreError, match=r"2 of 4 items failed .*allowed is a fraction of 0\.25"):
+        Pipeline(lanes, steps(), url, range(n_parts), 0.25).run()
+    assert [name for name, _ in lanes.order] == ["toy-a"]
+    with get_client(sync_client=True) as client:
+        found = client.read_artifacts(artifact_filter=ArtifactFilter(key=ArtifactFilterKey(any_=["toy-a-failed"])))
+    assert "bad1: not a video" in str(found[0].data)
+    assert "2 failed items" in (found[0].description or "")
+
+
+def test_second_run_reuses_every_part(tmp_path: Path) -> None:
+    url, n_parts = planned(tmp_path, [f"v{i}" for i in range(4)])
+    Pipeline(InlineLanes(), steps(), url, range(n_parts), 0.2).run()
+    again = Pipeline(InlineLanes(), steps(b=ToyOptions(factor=3)), url, range(n_parts), 0.2).run()
+    assert [summary.parts_reused for summary in again] == [4, 0]  # toy-b has a new option, toy-a has not
+
+
+def test_threads_engine_names_runs_and_links_them(tmp_path: Path) -> None:
+    url, n_parts = planned(tmp_path, [f"v{i}" for i in range(4)])
+
+    @flow(name="toy")
+    def toy() -> list[int]:
+        with open_lanes(EngineOptions(cpu_slots=2), jobs=1) as lanes:
+            return [s.parts_reused for s in Pipeline(lanes, steps(), url, range(n_parts), 0.2).run()]
+
+    assert toy() == [0, 0]
+    assert toy() == [4, 4]
+    assert Workspace(url).current("toy-b", 3) is not None
+    names = task_runs()
+    assert {"toy-a part 0", "toy-b part 3", "toy-a part 0 (reused)", "toy-b part 3 (reused)"} <= set(names)
+    ids = {run.id: name for name, run in names.items()}
+    upstream = names["toy-b part 3"].task_inputs["parts"]
+    assert [ids[link.id] for link in upstream] == ["toy-a part 3"]
+
+
+def task_runs() -> dict[str, object]:
+    """Task runs by name, once the server has recorded all of them (it does so in the background)."""
+    import time
+
+    for _ in range(100):
+        with get_client(sync_client=True) as client:
+            runs = {run.name: run for run in client.read_task_runs()}
+        if "toy-b part 3 (reused)" in runs and "toy-a part 3" in runs:
+            return runs
+        time.sleep(0.3)
+    return runs
+
+
+@pytest.mark.parametrize(
+    ("n_parts", "slots", "asked", "size"), [(256, 4, 0, 16), (3, 4, 0, 1), (10, 1, 0, 3), (10, 1, 7, 7)]
+)
+def test_slices_give_each_slot_about_four_pieces(n_parts: int, slots: int, asked: int, size: int) -> None:
+    assert even_slice(n_parts, slots, asked) == size

@@ -1,0 +1,94 @@
+"""Two small stages over the real store, so that flows can be tested without media and models."""
+
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+from mvideo_core.errors import MediaError, ModelError, StoreError
+from mvideo_core.options import Options
+from mvideo_core.records import Blob, Row, SourceRow
+from mvideo_core.stages import STAGES
+from mvideo_core.stages.base import Item, Stage, StageContext, Worker
+from mvideo_core.stages.plan import PlanOptions, make_plan
+from mvideo_core.store.workspace import Workspace
+from tasks._decorators import gpu_task, io_task
+from tasks._parts import Parts, PartsDone, finish_parts
+
+
+class ToyOptions(Options):
+    """How the toys work: `factor` changes results, `pause_s` only time; `log` is a file that gets a line an item."""
+
+    factor: int = 2
+    pause_s: float = 0.0
+    log: str = ""
+    weights: bool = True
+
+
+class ToyRow(Row):
+    """A number, and a file that holds it."""
+
+    number: int = 0
+    note: Blob | None = None
+
+
+class ToyWorker(Worker):
+    """Multiplies the length of a key; keys with "bad" in them are bad media."""
+
+    batch_size = 2
+
+    def __init__(self, options: ToyOptions, context: StageContext):
+        if not options.weights:
+            raise ModelError("toy weights are missing; put them somewhere")
+        self.options, self.context = options, context
+
+    def work(self, items: Sequence[Item]) -> list[list[Row]]:
+        return [[self._row(item)] for item in items]
+
+    def _row(self, item: Item) -> ToyRow:
+        if "bad" in item.key and self.context.stage == "toy-a":
+            raise MediaError(f"{item.key}: not a video")
+        time.sleep(self.options.pause_s)
+        if self.options.log:
+            with open(self.options.log, "a") as log:
+                log.write(f"{self.context.stage} {item.key}\n")
+        number = self.options.factor * len(item.key)
+        note = self.context.commit_bytes(str(number).encode(), f"{item.key}.txt", item.content_key)
+        return ToyRow(key=item.key, parent=item.key, number=number, note=note)
+
+
+def _stage(name: str, reads: str, resource: str) -> None:
+    stage = Stage(
+        name=name, revision=1, reads=(reads,), options=ToyOptions, row=ToyRow, resource=resource, open=ToyWorker
+    )  # type: ignore[arg-type]
+    STAGES.register(name)(stage)
+
+
+_stage("toy-a", "source", "cpu")
+_stage("toy-b", "toy-a", "gpu")
+
+
+@io_task
+def toy_a(parts: Parts, options: ToyOptions) -> PartsDone:
+    """First toy."""
+    return finish_parts("toy-a", parts, options)
+
+
+@gpu_task
+def toy_b(parts: Parts, options: ToyOptions) -> PartsDone:
+    """Second toy."""
+    return finish_parts("toy-b", parts, options)
+
+
+def planned(folder: Path, keys: Sequence[str], part_size: int = 1) -> tuple[str, int]:
+    """A workspace with a plan. Returns: its URL and the number of parts."""
+    url = str(folder / "workspace")
+    plan = make_plan(Workspace(url), [SourceRow(key=key) for key in keys], PlanOptions(part_size=part_size))
+    return url, plan.n_parts
+
+
+def digests(url: str, stage: str, n_parts: int) -> list[str]:
+    """Digest of each current part."""
+    markers = [Workspace(url).current(stage, index) for index in range(n_parts)]
+    if not all(markers):
+        raise StoreError(f"{stage}: parts are missing")
+    return [marker.digest for marker in markers if marker is not None]

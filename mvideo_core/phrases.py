@@ -15,6 +15,8 @@ class TermFinder:
         self.terms = tuple(sorted({" ".join(term.lower().split()) for term in terms} - {""}))
         # Longest first, so that "sea turtle" is reported rather than a shorter term that starts it.
         ordered = sorted(self.terms, key=lambda term: (-len(term), term))
+        # A text without the first word of any term needs no search by pattern, which is far slower.
+        self._first_words = tuple(sorted({term.split(" ")[0] for term in self.terms}))
         pattern = "|".join(re.escape(term).replace(r"\ ", r"[\s_-]+") for term in ordered)
         self._pattern = (
             re.compile(rf"(?<![a-z0-9])({pattern})(?:s|es)?(?![a-z0-9])", re.IGNORECASE) if ordered else None
@@ -22,10 +24,14 @@ class TermFinder:
 
     def find(self, text: str) -> list[str]:
         """The terms that the text holds, each once, sorted; [] for none."""
-        if self._pattern is None:
+        if self._pattern is None or not self._may_hold(text):
             return []
         return sorted({re.sub(r"[\s_-]+", " ", match.group(1).lower()) for match in self._pattern.finditer(text)})
 
     def any_in(self, *texts: str) -> bool:
         """True when one of the texts holds one of the terms."""
-        return self._pattern is not None and any(self._pattern.search(text) for text in texts)
+        return self._pattern is not None and any(self._may_hold(text) and self._pattern.search(text) for text in texts)
+
+    def _may_hold(self, text: str) -> bool:
+        lowered = text.lower()
+        return any(word in lowered for word in self._first_words)

@@ -97,8 +97,10 @@ class PartJob:
     @cached_property
     def items(self) -> list[Item]:
         """Keys that are `ok` in every upstream stage, in key order."""
+        from mvideo_core.stages.chain import row_class
+
         tables = {
-            name: {row.key: row for row in self.workspace.rows(marker, _row_class(name)) if row.status == "ok"}
+            name: {row.key: row for row in self.workspace.rows(marker, row_class(name)) if row.status == "ok"}
             for name, marker in self.upstream.items()
         }
         shared = sorted(set.intersection(*(set(table) for table in tables.values())))
@@ -261,13 +263,6 @@ def upstream_markers(workspace: Workspace, stage: Stage, index: int) -> dict[str
             raise StoreError(f"{marker.rows.path} is missing or cut short; run stage {name!r} again")
         found[name] = marker
     return found
-
-
-def _row_class(stage_name: str) -> type[Row]:
-    from mvideo_core.records import PLANNED_ROWS
-    from mvideo_core.stages import STAGES
-
-    return PLANNED_ROWS.get(stage_name) or STAGES.get(stage_name).row
 
 
 def _batches(items: list[Item], pending: list[Item], size: int, crashes: Counter[str]) -> Iterator[list[Item]]:

@@ -12,6 +12,7 @@ from mvideo_core.records import CaptionRow, ClipRow, DetectionRow, MaskRow, Plan
 from mvideo_core.shards.members import planned_sample, sample_bytes
 from mvideo_core.shards.options import ShardOptions
 from mvideo_core.shards.plan import Candidate, DatasetPlan, plan_shards
+from mvideo_core.stages.chain import sampled_digests
 from mvideo_core.stages.plan import MAX_PARTS
 from mvideo_core.stages.run import planned_parts
 from mvideo_core.store.commit import commit_part
@@ -50,12 +51,12 @@ def plan_dataset(workspace: Workspace, options: ShardOptions) -> int:
                 "`mvideo status` shows where they were dropped"
             )
         dataset = f"datasets/{_dataset_key(settings, plan, store)}"
-        n_parts = min(len(plan.shards), MAX_PARTS)
+        n_parts, inputs = min(len(plan.shards), MAX_PARTS), sampled_digests(workspace)
         for index in range(n_parts):
             rows = _part_rows(plan, store, index, n_parts, dataset)
             key = part_key(settings, {"rows": digest([row_digest(row) for row in rows])})
             commit_part(
-                workspace, stage=SAMPLES_STAGE, index=index, key=key, settings=settings, inputs={}, options=options,
+                workspace, stage=SAMPLES_STAGE, index=index, key=key, settings=settings, inputs=inputs, options=options,
                 rows=rows, row_class=ShardPlanRow, n_items=len(rows), n_reused=0, seconds=time.monotonic() - started,
             )  # fmt: skip
         store.close()

@@ -1,0 +1,93 @@
+"""mvideo dataset ... : the finished dataset, and the optional downloader."""
+
+import json
+from pathlib import Path
+
+import typer
+
+from mvideo_core.cli.pipeline import HDVILA, HDVILA_VIDEOS, MANIFEST
+from mvideo_core.errors import ConfigError
+from mvideo_core.ingest.download import DownloadOptions, download
+from mvideo_core.ingest.sources import SourceOptions, list_sources
+from mvideo_core.options import read_yaml
+from mvideo_core.shards.card import DatasetInfo
+from mvideo_core.shards.dataset import MaskVideoDataset, read_info
+from mvideo_core.shards.files import DatasetFiles
+from mvideo_core.shards.verify import verify_dataset
+
+dataset_app = typer.Typer(no_args_is_help=True, help="A finished dataset: what is in it, is it whole, one sample out.")
+
+
+def add_to(app: typer.Typer) -> None:
+    """Register the group and `mvideo download`."""
+    app.add_typer(dataset_app, name="dataset")
+    app.command("download")(download_)
+
+
+@dataset_app.command()
+def info(root: str = typer.Argument(help="Dataset folder or fsspec URL.")) -> None:
+    """Counts per split, exclusions and the digest over all shards."""
+    found: DatasetInfo = read_info(DatasetFiles(root))
+    for name, split in found.splits.items():
+        typer.echo(
+            f"{name:<6} {split.samples} samples of {split.videos} videos, {split.hours:.2f} h, "
+            f"{split.shards} shards, {split.bytes / 1e6:.1f} MB"
+        )
+    typer.echo(f"left out: {found.excluded or 'nothing'}")
+    typer.echo(f"digest {found.digest}")
+
+
+@dataset_app.command()
+def verify(
+    root: str = typer.Argument(help="Dataset folder or fsspec URL."),
+    deep: bool = typer.Option(False, "--deep", help="Read every byte."),
+) -> None:
+    """Check shards, index and counts against each other; exit code 1 when something is wrong."""
+    problems = verify_dataset(root, deep)
+    for problem in problems:
+        typer.echo(f"{problem.path} {problem.key}: {problem.what}")
+    typer.echo(f"{root}: {len(problems)} problems")
+    raise typer.Exit(1 if problems else 0)
+
+
+@dataset_app.command()
+def extract(
+    root: str = typer.Argument(help="Dataset folder or fsspec URL."),
+    key: str = typer.Argument(help="Key of a sample."),
+    split: str = typer.Option("train", "--split", help="Split it is in."),
+    out: str = typer.Option(".", "--out", help="Folder for the sample's files and its overlay video."),
+) -> None:
+    """One sample as files, and an overlay video of its masks."""
+    from mvideo_core.report.overlay import write_overlay
+
+    dataset = MaskVideoDataset(root, split)
+    places = [n for n, known in enumerate(dataset.keys) if known == key]
+    if not places:
+        raise ConfigError(f"{root}: no sample {key!r} in split {split}; keys stand in the column `key` of index.parquet")
+    sample, folder = dataset.sample(places[0]), Path(out)
+    folder.mkdir(parents=True, exist_ok=True)
+    for extension, content in sample.content.items():
+        (folder / f"{key}.{extension}").write_bytes(content)
+    meta = sample.meta()
+    labels = [one["label"] if one["kept"] else "" for one in meta["objects"]]
+    video, poster = folder / f"{key}.overlay.mp4", folder / f"{key}.overlay.png"
+    write_overlay(sample.frames(), sample.masks(), labels, meta["fps"], video, poster)
+    typer.echo(f"{sample.text}\n{video}")
+
+
+def download_(
+    options: str = typer.Option(..., "--options", "-o", help="YAML file: enabled, command, folder, interval_s, ..."),
+    hdvila: str = HDVILA,
+    hdvila_videos: str = HDVILA_VIDEOS,
+    manifest: str = MANIFEST,
+) -> None:
+    """Fetch listed videos with a command of yours, one at a time and slowly. Off unless the file says `enabled: true`."""
+    chosen = DownloadOptions.parse(read_yaml(options), options)
+    given = {"hdvila": hdvila, "hdvila_videos": hdvila_videos, "manifest": manifest}
+    source = SourceOptions.parse({name: value for name, value in given.items() if value}, "source")
+    counts: dict[str, int] = {}
+    for result in download(list_sources(source), chosen):
+        counts[result.status] = counts.get(result.status, 0) + 1
+        if result.status not in ("there", "skipped"):
+            typer.echo(f"{result.video_id}: {result.status} {result.message}".rstrip())
+    typer.echo(json.dumps(counts))

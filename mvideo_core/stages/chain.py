@@ -1,0 +1,47 @@
+"""Which finished parts belong together: a part counts only if it was made from what its upstream stages hold now."""
+
+from collections.abc import Iterator
+
+from mvideo_core.options import digest
+from mvideo_core.records import PLANNED_ROWS, Row
+from mvideo_core.stages import STAGES
+from mvideo_core.store.workspace import Marker, Workspace
+
+CHAIN = ("source", "ingest", "cut", "detect", "segment", "caption", "samples", "shard")
+SAMPLED = ("ingest", "cut", "detect", "segment", "caption")
+"""Stages whose rows of all parts together make the samples."""
+
+
+def row_class(stage: str) -> type[Row]:
+    """Class of the rows that a stage, or a planner, commits."""
+    return PLANNED_ROWS.get(stage) or STAGES.get(stage).row
+
+
+def upstream_of(stage: str) -> tuple[str, ...]:
+    """Stages that a stage reads."""
+    return () if stage in PLANNED_ROWS else STAGES.get(stage).reads
+
+
+def sampled_digests(workspace: Workspace) -> dict[str, str]:
+    """For each stage that samples are made of, the digest over all its current parts."""
+    found: dict[str, str] = {}
+    for stage in SAMPLED:
+        markers = [workspace.current(stage, index) for index in range(workspace.parts_of(stage))]
+        found[stage] = digest([marker.digest if marker else "" for marker in markers])
+    return found
+
+
+def valid_markers(workspace: Workspace, stage: str) -> Iterator[tuple[int, Marker | None]]:
+    """(part, marker) of every part of a stage; None where it is not finished, or was made from older input."""
+    sampled = sampled_digests(workspace) if stage == "samples" else {}
+    for index in range(workspace.parts_of(stage)):
+        marker = workspace.current(stage, index)
+        if marker is None or not workspace.holds(marker.rows):
+            yield index, None
+            continue
+        if stage == "samples":
+            fresh = marker.inputs == sampled
+        else:
+            ups = {name: workspace.current(name, index) for name in upstream_of(stage)}
+            fresh = all(up is not None and marker.inputs.get(name) == up.digest for name, up in ups.items())
+        yield index, marker if fresh else None

@@ -63,7 +63,7 @@ def extract(
     dataset = MaskVideoDataset(root, split)
     places = [n for n, known in enumerate(dataset.keys) if known == key]
     if not places:
-        raise ConfigError(f"{root}: no sample {key!r} in split {split}; keys stand in the column `key` of index.parquet")
+        raise ConfigError(f"{root}: no sample {key!r} in split {split}; index.parquet has all keys in its column `key`")
     sample, folder = dataset.sample(places[0]), Path(out)
     folder.mkdir(parents=True, exist_ok=True)
     for extension, content in sample.content.items():
@@ -81,7 +81,7 @@ def download_(
     hdvila_videos: str = HDVILA_VIDEOS,
     manifest: str = MANIFEST,
 ) -> None:
-    """Fetch listed videos with a command of yours, one at a time and slowly. Off unless the file says `enabled: true`."""
+    """Fetch listed videos with a command of yours, one at a time, slowly. Off unless the file says enabled: true."""
     chosen = DownloadOptions.parse(read_yaml(options), options)
     given = {"hdvila": hdvila, "hdvila_videos": hdvila_videos, "manifest": manifest}
     source = SourceOptions.parse({name: value for name, value in given.items() if value}, "source")

@@ -4,7 +4,7 @@ from typing import Literal
 
 import typer
 
-world_app = typer.Typer(no_args_is_help=True, help="The mini world: drawn videos whose cuts, boxes and masks are known.")
+world_app = typer.Typer(no_args_is_help=True, help="Drawn videos whose cuts, boxes and masks are known.")
 
 
 def add_to(app: typer.Typer) -> None:
@@ -26,7 +26,8 @@ def make(
 
     frac = None if unseen_frac < 0 else unseen_frac
     made = make_world(folder, videos, seed, split, frac, shots or None)
-    typer.echo(f"{len(made)} videos in {folder}, {sum(len(truth.shots) for truth in made)} shots; truth in {folder}/truth")
+    n_shots = sum(len(truth.shots) for truth in made)
+    typer.echo(f"{len(made)} videos in {folder}, {n_shots} shots; truth in {folder}/truth")
 
 
 @world_app.command()

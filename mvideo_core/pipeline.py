@@ -82,6 +82,17 @@ def merged(base: dict[str, Any], top: dict[str, Any]) -> dict[str, Any]:
     return result
 
 
+def preflight(options: PipelineOptions) -> None:
+    """Find out now what would stop a run in hour three: weights that are not here, lists that are not there.
+
+    Raises:
+        ModelError: weights are missing; the message names the file, its source and where to put it.
+        ConfigError: a list or a plugin's options are wrong.
+    """
+    for name in (*PART_STAGES, "shard"):
+        STAGES.get(name).externals(options.of(name))
+
+
 def run_pipeline(
     workspace: Workspace,
     source: SourceOptions,
@@ -104,6 +115,7 @@ def run_pipeline(
     from mvideo_core.stages.sources import plan_sources
 
     told = on_stage or (lambda _summary: None)
+    preflight(options)
     plan = plan_sources(workspace, source, options.plan)
     log.info("plan: %d sources in %d parts", plan.n_sources, plan.n_parts)
     for name in PART_STAGES:

@@ -1,6 +1,6 @@
 """What a sample looks like inside a tar: four members, their order, sizes and digests, known before a byte is written.
 
-`{key}.json`, `{key}.masks`, `{key}.mp4`, `{key}.txt`, each a 512-byte header, the content, zeros up to the next 512.
+`{key}.json`, `{key}.masks`, `{key}.mp4`, `{key}.txt`, each a header, the content, zeros up to the next 512.
 Readers of WebDataset split a name at its first dot and lower-case what follows: keys have no dot, extensions are lower
 case.
 """
@@ -16,7 +16,8 @@ from mvideo_core.records import Blob, CaptionRow, ClipRow, DetectionRow, MaskRow
 
 BLOCK_BYTES = 512
 EXTENSIONS = ("json", "masks", "mp4", "txt")
-MAX_KEY_CHARS = 90
+MAX_KEY_CHARS = 200
+USTAR_NAME_CHARS = 100
 META_VERSION = 1
 
 _KEY = re.compile(r"[A-Za-z0-9_-]+")
@@ -85,7 +86,7 @@ def sample_members(sample: PlannedSample, offset_bytes: int) -> list[Member]:
     }  # fmt: skip
     for extension in EXTENSIONS:
         content = held[extension]
-        start = offset_bytes + BLOCK_BYTES
+        start = offset_bytes + header_bytes(f"{sample.key}.{extension}")
         if isinstance(content, Blob):
             member = Member(extension, start, content.size_bytes, content.sha256, blob=content)
         else:
@@ -121,10 +122,20 @@ def sample_row(sample: PlannedSample, shard: str, split: str, offset_bytes: int)
 
 
 def tar_header(name: str, size_bytes: int) -> bytes:
-    """The 512 bytes before a member: plain USTAR, no time, no owner, so that equal content gives equal bytes."""
+    """What stands before a member: plain USTAR, no time, no owner, so that equal content gives equal bytes.
+
+    512 bytes; a name beyond 100 characters takes GNU's long form, two blocks more, which every reader knows.
+    """
     info = tarfile.TarInfo(name)
     info.size, info.mtime, info.mode, info.uid, info.gid = size_bytes, 0, 0o644, 0, 0
-    return info.tobuf(tarfile.USTAR_FORMAT, "ascii", "strict")
+    if len(name) <= USTAR_NAME_CHARS:
+        return info.tobuf(tarfile.USTAR_FORMAT, "ascii", "strict")
+    return info.tobuf(tarfile.GNU_FORMAT, "ascii", "strict")
+
+
+def header_bytes(name: str) -> int:
+    """Length of `tar_header` for an ASCII name."""
+    return BLOCK_BYTES if len(name) <= USTAR_NAME_CHARS else 2 * BLOCK_BYTES + padded(len(name) + 1)
 
 
 def padded(size_bytes: int) -> int:

@@ -7,6 +7,8 @@ from typing import IO, NamedTuple
 from mvideo_core.errors import StoreError
 from mvideo_core.shards.members import BLOCK_BYTES, padded
 
+MAX_NAME_BYTES = 1024
+
 
 class TarEntry(NamedTuple):
     """One regular file of a tar: name, offset of its header, offset and size of its content."""
@@ -29,23 +31,37 @@ def tar_entries(stream: IO[bytes], path: str) -> Iterator[TarEntry]:
     """
     size_bytes = stream.seek(0, 2)
     offset = 0
-    while True:
-        stream.seek(offset)
-        header = stream.read(BLOCK_BYTES)
-        if len(header) < BLOCK_BYTES:
-            raise StoreError(f"{path}: cut short at byte {offset + len(header)}; write the shard again")
-        if not header.strip(b"\0"):
-            return
-        try:
-            info = tarfile.TarInfo.frombuf(header, "utf-8", "strict")
-        except (tarfile.HeaderError, UnicodeDecodeError) as error:
-            raise StoreError(f"{path}: no tar header at byte {offset}: {error}") from None
+    while (info := _header(stream, offset, path)) is not None:
+        first = offset
+        if info.type == tarfile.GNUTYPE_LONGNAME:
+            if info.size > MAX_NAME_BYTES:
+                raise StoreError(f"{path}: a name of {info.size} bytes at byte {offset}; {MAX_NAME_BYTES} are allowed")
+            name = stream.read(info.size).rstrip(b"\0").decode("ascii", "replace")
+            offset += BLOCK_BYTES + padded(info.size)
+            info = _header(stream, offset, path)
+            if info is None:
+                raise StoreError(f"{path}: a long name at byte {first} without its file; write the shard again")
+            info.name = name
         _check(info, path)
         start = offset + BLOCK_BYTES
         if start + info.size > size_bytes:
             raise StoreError(f"{path}: {info.name} reaches beyond the end of the file; write the shard again")
-        yield TarEntry(info.name, offset, start, info.size)
+        yield TarEntry(info.name, first, start, info.size)
         offset = start + padded(info.size)
+
+
+def _header(stream: IO[bytes], offset: int, path: str) -> tarfile.TarInfo | None:
+    """The header at `offset`; None for the empty block that ends a tar."""
+    stream.seek(offset)
+    header = stream.read(BLOCK_BYTES)
+    if len(header) < BLOCK_BYTES:
+        raise StoreError(f"{path}: cut short at byte {offset + len(header)}; write the shard again")
+    if not header.strip(b"\0"):
+        return None
+    try:
+        return tarfile.TarInfo.frombuf(header, "utf-8", "strict")
+    except (tarfile.HeaderError, UnicodeDecodeError) as error:
+        raise StoreError(f"{path}: no tar header at byte {offset}: {error}") from None
 
 
 def _check(info: tarfile.TarInfo, path: str) -> None:

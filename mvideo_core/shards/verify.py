@@ -12,7 +12,7 @@ from mvideo_core.shards.card import DatasetInfo, ShardEntry, dataset_digest
 from mvideo_core.shards.dataset import read_info
 from mvideo_core.shards.files import DatasetFiles
 from mvideo_core.shards.index import INDEX_NAME
-from mvideo_core.shards.members import EXTENSIONS, padded
+from mvideo_core.shards.members import EXTENSIONS, header_bytes, padded
 from mvideo_core.shards.tars import tar_entries
 
 CHUNK_BYTES = 1 << 20
@@ -147,5 +147,7 @@ def _content(row: dict[str, Any], held: dict[str, bytes]) -> Iterator[str]:
             yield f".masks holds {masks.n_frames} frames x {masks.n_objects} objects, other than .json and index say"
     except (ValueError, MediaError) as error:
         yield f"cannot be decoded: {error}"
-    if row["size_bytes"] != sum(512 + padded(len(content)) for content in held.values()):
+    if row["size_bytes"] != sum(
+        header_bytes(f"{row['key']}.{extension}") + padded(len(content)) for extension, content in held.items()
+    ):
         yield "the size of the whole sample is not the sum of its members"

@@ -77,7 +77,7 @@ def test_a_damaged_blob_stops_the_shard(content, words):
         write_shard(plan(), opener(masks=b"M" * 600, any=content), io.BytesIO())
 
 
-@pytest.mark.parametrize("key", ["a.b", "a/b", "", "x" * 91, "é"])
+@pytest.mark.parametrize("key", ["a.b", "a/b", "", "x" * 201, "é"])
 def test_keys_that_no_reader_would_keep_apart_are_refused(key):
     with pytest.raises(StoreError, match="letters, digits"):
         write_shard(plan(key), opener(), io.BytesIO())
@@ -90,6 +90,20 @@ def test_the_json_member_tells_source_objects_and_models(drawn):
     assert [(one["label"], one["kept"]) for one in meta["objects"]] == [("dog", True), ("clock", False)]
     assert meta["caption"]["captioner"] == "motion"
     assert drawn.samples["v02_000001"].labels == ["dog"]
+
+
+@pytest.mark.parametrize("length", [94, 95, 96, 120, 200])
+def test_long_keys_keep_their_place_and_plain_readers_know_them(length):
+    key, out = "k" * length, io.BytesIO()
+    written = write_shard(plan(key), opener(masks=b"M" * 600, clip=b"V" * 1024), out)
+    names = [f"{key}.{extension}" for extension in ("json", "masks", "mp4", "txt")]
+    with tarfile.open(fileobj=io.BytesIO(out.getvalue())) as tar:
+        assert [(one.name, one.offset_data) for one in tar.getmembers()] == [
+            (one.name, one.offset_bytes) for one in tar_entries(out, "x")
+        ]
+        assert tar.getnames() == names
+    # 5120 bytes by hand for a short key; each name beyond 100 characters takes two blocks more
+    assert written.samples[0].size_bytes == 5120 + 1024 * sum(len(name) > 100 for name in names)
 
 
 def test_reading_refuses_links_paths_and_cut_files():

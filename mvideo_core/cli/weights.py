@@ -2,7 +2,8 @@
 
 import typer
 
-from mvideo_core.weights import catalog, fetch
+from mvideo_core.weights import catalog
+from mvideo_core.weights.fetch import fetch
 
 weights_app = typer.Typer(no_args_is_help=True, help="Weights: what there is, where it comes from, whether it is here.")
 
@@ -36,4 +37,4 @@ def check(name: str = typer.Argument(help="Name from `mvideo weights list`.")) -
 @weights_app.command("fetch")
 def fetch_(name: str = typer.Argument(help="Name from `mvideo weights list`.")) -> None:
     """Download a model's files from their publisher, resuming where a download broke off, and check them."""
-    typer.echo(f"{name}: {fetch.fetch(name)}")
+    typer.echo(f"{name}: {fetch(name)}")

@@ -1,0 +1,94 @@
+import json
+
+import pytest
+from typer.testing import CliRunner
+
+from mvideo_core.cli import main, pipeline
+from mvideo_core.errors import ConfigError
+from mvideo_core.media.encode import write_mp4
+from mvideo_core.store.workspace import Workspace
+from tests.mvideo_core.stages.finished import finish
+
+
+@pytest.fixture(scope="module")
+def run():
+    app = main.typer.Typer()
+    for group in main.GROUPS:
+        group.add_to(app)
+    return lambda *words: CliRunner().invoke(app, [str(word) for word in words])
+
+
+@pytest.fixture()
+def videos(tmp_path):
+    import numpy as np
+
+    folder = tmp_path / "videos"
+    folder.mkdir()
+    rng = np.random.default_rng(0)
+    still = rng.integers(0, 255, (48, 64, 3), np.uint8)
+    write_mp4((np.roll(still, n, axis=1) for n in range(88)), folder / "a.mp4", fps=8)
+    (folder / "b.mp4").write_bytes(b"not a video")
+    return folder
+
+
+def test_stages_one_by_one_and_their_status(run, tmp_path, videos):
+    ws = tmp_path / "ws"
+    assert "2 sources in 1 parts" in run("plan", "-w", ws, "--folder", videos).output
+    done = run("stage", "ingest", "-w", ws, "-s", "run.max_failed_frac=0.5")
+    assert done.output.startswith("ingest   1 ok, 0 filtered, 1 failed")
+    done = run("stage", "cut", "-w", ws, "-s", "cut.width=64", "-s", "cut.height=48")
+    assert done.output.startswith("cut      1 ok")
+    states = {state["stage"]: state for state in json.loads(run("status", "-w", ws, "--json").output)}
+    assert states["ingest"]["reasons"] == {"failed:MediaError": 1}
+    assert states["cut"]["counts"]["ok"] == 1
+    assert "ingest b (MediaError, 1 attempts)" in run("status", "-w", ws, "--failed").output
+    assert run("retry-failed", "-w", ws).output == "1 items will be tried again by the next run\n"
+    assert "0 problems" in run("verify", "-w", ws).output
+
+
+def test_verify_finds_a_missing_clip_and_says_so_with_its_exit_code(run, tmp_path):
+    workspace = Workspace(str(tmp_path / "ws"))
+    finish(workspace, tmp_path, {"a": 1})
+    assert run("stage", "shard", "-w", tmp_path / "ws").exit_code == 0
+    workspace.folder.remove("blobs/cut/a_000000000.mp4")
+    found = run("verify", "-w", tmp_path / "ws")
+    assert found.exit_code == 1
+    assert "blobs/cut/a_000000000.mp4: missing" in found.output
+
+
+def test_a_dataset_can_be_looked_into(run, tmp_path):
+    workspace = Workspace(str(tmp_path / "ws"))
+    finish(workspace, tmp_path, {"a": 2})
+    run("stage", "shard", "-w", tmp_path / "ws", "-s", "shard.test_frac=0")
+    root = workspace.folder.at(workspace.pointer("dataset")["path"])
+    assert run("dataset", "info", root).output.startswith("train  2 samples of 1 videos")
+    assert run("dataset", "verify", root, "--deep").output.endswith("0 problems\n")
+    done = run("dataset", "extract", root, "a_000000001", "--out", tmp_path / "one")
+    assert done.output.startswith("A dog, take 1.")
+    assert {path.suffix for path in (tmp_path / "one").iterdir()} == {".json", ".masks", ".mp4", ".txt", ".png"}
+
+
+def test_a_report_of_unfinished_work_adds_up(run, tmp_path, videos):
+    ws = tmp_path / "ws"
+    run("plan", "-w", ws, "--folder", videos)
+    run("stage", "ingest", "-w", ws, "-s", "run.max_failed_frac=1")
+    done = run("stage", "report", "-w", ws)
+    page = done.output.strip().removeprefix("report: ")
+    assert "MediaError 1" in open(page, encoding="utf-8").read()
+
+
+def test_parts_are_numbers_and_ranges():
+    assert pipeline.part_list("0,3-5") == [0, 3, 4, 5]
+    assert pipeline.part_list("") is None
+    with pytest.raises(ConfigError, match="numbers and ranges"):
+        pipeline.part_list("a-b")
+
+
+def test_settings_are_typed_and_wrong_ones_refused(run, tmp_path, videos):
+    done = run("plan", "-w", tmp_path, "--folder", videos, "-s", "plan.part_size=0")
+    assert isinstance(done.exception, ConfigError)
+    assert "plan.part_size" in str(done.exception)
+    done = run("plan", "-w", tmp_path, "--folder", videos, "-s", "nonsense")
+    assert "name=value is expected" in str(done.exception)
+    done = run("plan", "-w", tmp_path)
+    assert "exactly one of folder, hdvila, manifest" in str(done.exception)

@@ -16,7 +16,8 @@ from mvideo_core.options import Options
 from mvideo_core.records import Record, VideoRow
 from mvideo_core.scenes import SCENE_DETECTORS, SceneDetector
 from mvideo_core.scenes.clip_writer import ClipWriter, Encoding
-from mvideo_core.scenes.plan import Boundary, ClipRules, DroppedShot, PlannedClip, ShotPlanner
+from mvideo_core.scenes.gradual import GradualFinder, GradualOptions
+from mvideo_core.scenes.plan import Boundary, ClipRules, DroppedShot, PlannedClip, ShotPlanner, union_of_spans
 from mvideo_core.scenes.stream import ClipFrame, Geometry, SmallFrame, decoded
 
 
@@ -25,6 +26,7 @@ class CutOptions(Options):
 
     detector: str = Field(default="adaptive", description="hard-cut detector by name: adaptive, content, hash, ...")
     detector_options: dict[str, Any] = Field(default={}, description="options of that detector")
+    gradual: GradualOptions = Field(default=GradualOptions(), description="second look: dissolves and fades")
     min_shot_s: float = Field(default=8.0, ge=0, description="seconds; shorter shots give no clip")
     trim_s: float = Field(default=0.25, ge=0, description="seconds left out on both sides of every cut")
     fps: float = Field(default=8.0, gt=0, le=60, description="frames per second of clips")
@@ -75,7 +77,7 @@ class CutClip(Record):
 
 
 class Transition(Record):
-    """A place where one shot ends and the next begins: kind "cut" (start = end), "gradual" or "span"."""
+    """Where one shot ends and the next begins: kind "cut" (start = end), "gradual", or "span" (edge of a wanted span)."""
 
     start_s: float
     end_s: float
@@ -152,6 +154,7 @@ class _Cutting:
         self, options: CutOptions, video: VideoRow, detector: SceneDetector, writer: ClipWriter, out_dir: Path
     ):
         self.options, self.detector, self.writer, self.out_dir = options, detector, writer, out_dir
+        spans = union_of_spans(video.spans_s) if options.use_spans else None
         self.planner = ShotPlanner(
             ClipRules(
                 options.fps,
@@ -160,9 +163,11 @@ class _Cutting:
                 options.min_frames,
                 options.max_frames,
                 options.clips_per_shot,
+                spans,
             )
         )
-        self.pending: list[Boundary] = []
+        self.finder = GradualFinder(options.gradual) if options.gradual.enabled else None
+        self.pending = [Boundary(edge, edge, "span") for span in spans or () for edge in span if edge > 0]
         self.transitions: list[Transition] = []
         self.clips: list[CutClip] = []
         self.still: list[DroppedShot] = []
@@ -181,18 +186,17 @@ class _Cutting:
         self.step_s, self.last_s = frame.time_s - self.last_s, frame.time_s
         if self.options.min_motion:
             self._note_change(frame)
-        for cut_s in self.detector.feed(*frame):
-            bisect.insort(self.pending, Boundary(cut_s, cut_s, "cut"))
-        self._settle(self.detector.settled_s)
+        self._note(self.detector.feed(*frame), self.finder.feed(*frame) if self.finder else [])
+        self._settle(min(self.detector.settled_s, self.finder.settled_s if self.finder else float("inf")))
 
     def finish(self, decode_errors: int) -> CutResult:
         """Close the last shot, wait for the encoder, and sum up."""
         if not self.n_frames:
             raise MediaError("no video frame decodes")
-        for cut_s in self.detector.finish():
-            bisect.insort(self.pending, Boundary(cut_s, cut_s, "cut"))
-        self._settle(float("inf"))
         duration_s = self.last_s + self.step_s
+        self._note(self.detector.finish(), self.finder.finish() if self.finder else [])
+        self.pending = [boundary for boundary in self.pending if boundary.start_s < duration_s]
+        self._settle(float("inf"))
         for clip in self.planner.finish(duration_s):
             self._emit(clip)
         self.writer.wait()
@@ -206,9 +210,15 @@ class _Cutting:
             decode_errors=decode_errors,
         )
 
+    def _note(self, cuts_s: list[float], gradual: list[Boundary]) -> None:
+        for boundary in [Boundary(cut_s, cut_s, "cut") for cut_s in cuts_s] + gradual:
+            bisect.insort(self.pending, boundary)
+
     def _settle(self, settled_s: float) -> None:
         while self.pending and self.pending[0].start_s < settled_s:
             boundary = self.pending.pop(0)
+            if boundary.end_s <= self.planner.start_s and self.transitions:
+                continue  # inside the transition before it
             self.transitions.append(Transition(**boundary._asdict()))
             for clip in self.planner.close(boundary):
                 self._emit(clip)

@@ -47,6 +47,8 @@ class ClipRules(NamedTuple):
     min_frames: int
     max_frames: int
     clips_per_shot: int = 0
+    spans_s: tuple[tuple[float, float], ...] | None = None
+    """Only what lies in one of these is wanted; None = everything."""
 
 
 class ShotPlanner:
@@ -64,6 +66,11 @@ class ShotPlanner:
         self._open(0.0, 0.0)
 
     @property
+    def start_s(self) -> float:
+        """Where the open shot begins."""
+        return self._start_s
+
+    @property
     def needed_from(self) -> int:
         """Frames before this number are not wanted any more."""
         return self._next_frame
@@ -71,7 +78,7 @@ class ShotPlanner:
     def advance(self, settled_s: float) -> list[PlannedClip]:
         """Full-length clips that no boundary at or after `settled_s` can touch."""
         rules, clips = self.rules, []
-        while settled_s - self._start_s >= rules.min_shot_s and self._wanted():
+        while settled_s - self._start_s >= rules.min_shot_s and self._wanted() and self._in_span():
             end_s = (self._next_frame + rules.max_frames - 1) / rules.fps + rules.trim_s
             if end_s >= settled_s - _EPS_S:
                 break
@@ -101,6 +108,11 @@ class ShotPlanner:
     def _wanted(self) -> bool:
         return not self.rules.clips_per_shot or self._made < self.rules.clips_per_shot
 
+    def _in_span(self) -> bool:
+        """Whether the open shot lies in a wanted span; span edges are boundaries, so a shot is inside or outside."""
+        spans = self.rules.spans_s
+        return spans is None or any(start - _EPS_S <= self._start_s < end - _EPS_S for start, end in spans)
+
     def _take(self, n_frames: int) -> PlannedClip:
         clip = PlannedClip(self.shot_index, self._next_frame, n_frames)
         self._next_frame += n_frames
@@ -110,6 +122,9 @@ class ShotPlanner:
     def _end(self, end_s: float, trim_s: float) -> list[PlannedClip]:
         rules, clips = self.rules, []
         length_s = end_s - self._start_s
+        if not self._in_span():
+            self._drop(end_s, "outside_spans", length_s, 0.0)
+            return []
         if length_s < rules.min_shot_s - _EPS_S:
             self._drop(end_s, "shot_too_short", length_s, rules.min_shot_s)
             return []
@@ -133,3 +148,14 @@ class ShotPlanner:
                     threshold=threshold,
                 )
             )
+
+
+def union_of_spans(spans_s: list[list[float]]) -> tuple[tuple[float, float], ...]:
+    """Spans sorted, those that touch or overlap joined; e.g. [[5, 7], [0, 2], [1, 3]] -> ((0, 3), (5, 7))."""
+    joined: list[tuple[float, float]] = []
+    for start, end in sorted((start, end) for start, end in spans_s):
+        if joined and start <= joined[-1][1]:
+            joined[-1] = (joined[-1][0], max(joined[-1][1], end))
+        elif end > start:
+            joined.append((start, end))
+    return tuple(joined)

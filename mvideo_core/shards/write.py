@@ -11,7 +11,7 @@ from mvideo_core.records import Blob, Record, SampleRow, ShardPlanRow
 from mvideo_core.shards.members import Member, end_bytes, padded, sample_members, sample_row, tar_header
 
 CHUNK_BYTES = 1 << 20
-_QUEUE_CHUNKS = 8
+_N_BUFFERS = 4
 
 OpenBlob = Callable[[Blob], IO[bytes]]
 
@@ -61,17 +61,15 @@ def _copy(member: Member, key: str, open_blob: OpenBlob, sink: "_Sink") -> None:
     if member.blob is None:
         sink.put(member.content)
         return
-    state, passed = hashlib.sha256(), 0
+    state = hashlib.sha256()
     with open_blob(member.blob) as source:
-        while chunk := source.read(CHUNK_BYTES):
-            passed += len(chunk)
-            if passed > member.size_bytes:
-                break
-            sink.put(chunk, state)
+        passed = sink.copy(source, member.size_bytes, state)
+        too_long = bool(source.read(1))
     found = sink.digest_of(state)
-    if passed != member.size_bytes or found != member.sha256:
-        seen = f"{passed} bytes" if passed != member.size_bytes else f"SHA-256 {found}"
-        wanted = f"{member.size_bytes} bytes" if passed != member.size_bytes else f"SHA-256 {member.sha256}"
+    if passed != member.size_bytes or too_long or found != member.sha256:
+        wrong_size = passed != member.size_bytes or too_long
+        seen = f"{'more than ' if too_long else ''}{passed} bytes" if wrong_size else f"SHA-256 {found}"
+        wanted = f"{member.size_bytes} bytes" if wrong_size else f"SHA-256 {member.sha256}"
         raise StoreError(
             f"{member.blob.path} (.{member.extension} of {key}): {seen} seen, {wanted} recorded; "
             "the file was damaged after its stage finished: run `mvideo verify`, then that stage again"
@@ -79,12 +77,19 @@ def _copy(member: Member, key: str, open_blob: OpenBlob, sink: "_Sink") -> None:
 
 
 class _Sink:
-    """Writes chunks and digests them in a second thread: hashing frees the interpreter lock, so both go on at once."""
+    """Writes and digests at once: hashing frees the interpreter lock, so a second thread does it.
+
+    Content goes through a few buffers that are used again and again; new memory for every chunk would cost as much time
+    as the copy.
+    """
 
     def __init__(self, out: IO[bytes]):
         self.written_bytes = 0
         self._out = out
-        self._queue: queue.Queue[tuple[bytes, Any] | None] = queue.Queue(_QUEUE_CHUNKS)
+        self._free: queue.Queue[memoryview] = queue.Queue()
+        for _ in range(_N_BUFFERS):
+            self._free.put(memoryview(bytearray(CHUNK_BYTES)))
+        self._filled: queue.Queue[tuple[memoryview, int, Any] | None] = queue.Queue()
         self._thread = threading.Thread(target=self._hash, name="shard-digest", daemon=True)
 
     def __enter__(self) -> "_Sink":
@@ -92,24 +97,37 @@ class _Sink:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._queue.put(None)
+        self._filled.put(None)
         self._thread.join()
 
-    def put(self, chunk: bytes, state: Any = None) -> None:
-        """Write a chunk; it also goes into the digest `state`, if given."""
-        if state is not None:
-            self._queue.put((chunk, state))
-        self._out.write(chunk)
-        self.written_bytes += len(chunk)
+    def put(self, content: bytes) -> None:
+        """Write a few bytes."""
+        self._out.write(content)
+        self.written_bytes += len(content)
+
+    def copy(self, source: Any, size_bytes: int, state: Any) -> int:
+        """Write at most `size_bytes` of a file, digested into `state`; returns how many there were."""
+        passed = 0
+        while passed < size_bytes:
+            buffer = self._free.get()
+            n = source.readinto(buffer[: min(CHUNK_BYTES, size_bytes - passed)]) or 0
+            self._filled.put((buffer, n, state))
+            if not n:
+                break
+            self._out.write(buffer[:n])
+            passed += n
+        self.written_bytes += passed
+        return passed
 
     def digest_of(self, state: Any) -> str:
-        """Digest of all chunks put with `state`."""
-        self._queue.join()
+        """Digest of all that was copied with `state`."""
+        self._filled.join()
         return str(state.hexdigest())
 
     def _hash(self) -> None:
-        while (entry := self._queue.get()) is not None:
-            chunk, state = entry
-            state.update(chunk)
-            self._queue.task_done()
-        self._queue.task_done()
+        while (entry := self._filled.get()) is not None:
+            buffer, n, state = entry
+            state.update(buffer[:n])
+            self._free.put(buffer)
+            self._filled.task_done()
+        self._filled.task_done()

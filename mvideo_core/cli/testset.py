@@ -1,0 +1,107 @@
+"""mvideo testset ...: the three test sets of the paper (data cards: datasets/)."""
+
+import json
+from pathlib import Path
+
+import typer
+
+from mvideo_core.cli.workspace import WORKSPACE
+from mvideo_core.errors import ConfigError
+from mvideo_core.stages.samples import current_samples
+from mvideo_core.store.workspace import Workspace
+from mvideo_core.testsets.cards import card_path, read_card
+from mvideo_core.testsets.complex_motion import (
+    ComplexMotionOptions,
+    list_complex_motion,
+    pick_named,
+    write_manifest,
+)
+from mvideo_core.testsets.mask_to_video import MaskToVideoOptions, choose_mask_to_video
+from mvideo_core.testsets.samples import TestSet, candidate_of, write_list, write_test_set
+from mvideo_core.testsets.vbench import VBenchOptions, choose_prompts, write_prompts
+
+testset_app = typer.Typer(no_args_is_help=True, help="Test sets: Mask-to-Video, ComplexMotion, VBench prompts.")
+OUT = typer.Option(..., "--out", help="Folder for the files.")
+
+
+def add_to(app: typer.Typer) -> None:
+    """Register the group."""
+    app.add_typer(testset_app, name="testset")
+
+
+@testset_app.command("mask-to-video")
+def mask_to_video(
+    workspace: str = WORKSPACE,
+    out: str = OUT,
+    samples: int = typer.Option(500, min=1, help="Samples wanted."),
+    training: str = typer.Option("", "--training", help="Workspace of the training set: its videos are left out."),
+) -> None:
+    """Clips of the paper's seven unseen classes, from a run whose detector was asked for them.
+
+    Writes testset.json, and held-out.txt for the option shard.held_out_list of the training run.
+    """
+    card = read_card(card_path("unseen"))
+    synonyms = [word for one in card.classes for word in one.synonyms]
+    options = MaskToVideoOptions(classes=[one.name for one in card.classes], synonyms=synonyms, n_samples=samples)
+    taken: set[str] = set()
+    if training:
+        for sample, clip, _ in current_samples(Workspace(training)):
+            taken |= {sample.video_id, clip.source_sha256} - {""}
+    candidates = [candidate_of(sample) for sample, _, _ in current_samples(Workspace(workspace))]
+    _write(choose_mask_to_video(candidates, options, taken), Path(out))
+
+
+@testset_app.command("complexmotion-list")
+def complexmotion_list(
+    folder: str = typer.Option(..., "--folder", help="Folder of videos (the paper's come from Pexels)."),
+    objects: str = typer.Option("", "--objects", help="CSV: file, objects (joined by |), prompt, source_url, licence."),
+    out: str = OUT,
+) -> None:
+    """A manifest of the folder for `mvideo run --manifest`, with the object of each file."""
+    videos = list_complex_motion(ComplexMotionOptions(folder=folder, objects_csv=objects))
+    path = Path(out) / "manifest.jsonl"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_manifest(videos, path)
+    names = sorted({name for video in videos for name in video.objects})
+    typer.echo(f"{len(videos)} videos: {path}\nmvideo run --manifest {path} --set 'detect.classes={json.dumps(names)}'")
+
+
+@testset_app.command("complexmotion")
+def complexmotion(
+    workspace: str = WORKSPACE,
+    manifest: str = typer.Option(..., "--manifest", help="manifest.jsonl of `mvideo testset complexmotion-list`."),
+    out: str = OUT,
+    samples: int = typer.Option(200, min=1, help="Samples wanted."),
+) -> None:
+    """The longest clip of each listed video in which its object was found."""
+    try:
+        lines = [json.loads(line) for line in Path(manifest).read_text(encoding="utf-8").splitlines()]
+    except (OSError, ValueError) as error:
+        raise ConfigError(f"{manifest}: not a manifest of `mvideo testset complexmotion-list`: {error}") from None
+    wanted = {line["video_id"]: line["objects"] for line in lines}
+    candidates = [candidate_of(sample) for sample, _, _ in current_samples(Workspace(workspace))]
+    _write(pick_named(candidates, wanted, ComplexMotionOptions(n_samples=samples)), Path(out))
+
+
+@testset_app.command("vbench")
+def vbench(
+    full_info: str = typer.Option(..., "--full-info", help="Path of VBench_full_info.json."),
+    dimension: list[str] = typer.Option(["overall_consistency"], "--dimension", help="Repeatable."),
+    count: int = typer.Option(100, min=1, help="Prompts wanted."),
+    seed: int = typer.Option(0, help="Of the draw when there are more."),
+    out: str = OUT,
+) -> None:
+    """A prompt list with its origin; the paper does not say which 100 prompts it used."""
+    chosen = choose_prompts(VBenchOptions(full_info=full_info, dimensions=dimension, count=count, seed=seed))
+    path = Path(out) / "prompts.json"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_prompts(chosen, path)
+    typer.echo(f"{len(chosen.prompts)} prompts: {path}")
+
+
+def _write(made: TestSet, out: Path) -> None:
+    out.mkdir(parents=True, exist_ok=True)
+    write_test_set(made, out / "testset.json")
+    write_list(made.held_out, out / "held-out.txt", f"videos of {made.name}; training must not see them")
+    typer.echo(f"{made.name}: {len(made.samples)} of {made.wanted} samples {made.per_class}, left out {made.left_out}")
+    typer.echo(f"{out / 'testset.json'}, {out / 'held-out.txt'}")

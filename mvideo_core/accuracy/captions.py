@@ -95,8 +95,7 @@ def image_direction(clip: ClipTruth, obj: int) -> str:
     boxes = [clip.objects[obj].boxes_xyxy[clip.local(k)] for k in range(clip.n_inside)]
     shown = np.array([box for box in boxes if box], float).reshape(-1, 4)
     mapped = clip.fit.boxes(shown)
-    centres = np.nanmean(mapped[:, [0, 2]], axis=1) if len(mapped) else np.zeros(0)
-    centres = centres[np.isfinite(centres)]
+    centres = mapped[np.isfinite(mapped[:, 0])][:, [0, 2]].mean(axis=1)
     if len(centres) < 2:
         return ""
     travel = centres[-1] - centres[0]

@@ -1,13 +1,7 @@
 """Test sets of the paper: cards about data, and builders that say exactly what they chose and why."""
 
 from mvideo_core.testsets.cards import DatasetCard, card_path, read_card, read_cards
-from mvideo_core.testsets.complex_motion import (
-    ComplexMotionOptions,
-    list_complex_motion,
-    pick_named,
-    read_manifest,
-    write_manifest,
-)
+from mvideo_core.testsets.complex_motion import ComplexMotionOptions, list_complex_motion, pick_named, write_manifest
 from mvideo_core.testsets.mask_to_video import MaskToVideoOptions, choose_mask_to_video, naming_videos
 from mvideo_core.testsets.samples import (
     TestCandidate,
@@ -39,7 +33,6 @@ __all__ = [
     "read_card",
     "read_cards",
     "read_full_info",
-    "read_manifest",
     "read_test_set",
     "write_list",
     "write_manifest",

@@ -76,19 +76,6 @@ def write_manifest(videos: Iterable[ComplexVideo], path: str | Path) -> None:
     Path(path).write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
 
 
-def read_manifest(path: str | Path) -> list[ComplexVideo]:
-    """A manifest that `write_manifest` wrote.
-
-    Raises:
-        ConfigError: absent or of another form.
-    """
-    try:
-        lines = Path(path).read_text(encoding="utf-8").splitlines()
-        return [ComplexVideo.model_validate_json(line) for line in lines if line.strip()]
-    except (OSError, ValueError) as error:
-        raise ConfigError(f"{path}: not a manifest of complexmotion: {error}") from None
-
-
 def pick_named(
     candidates: Iterable[TestCandidate], objects_of: Mapping[str, list[str]], options: ComplexMotionOptions
 ) -> TestSet:

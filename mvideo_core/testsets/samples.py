@@ -8,7 +8,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from mvideo_core.errors import ConfigError
-from mvideo_core.records import Record
+from mvideo_core.records import PlannedSample, Record
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,29 +66,22 @@ class TestSet(Record):
     held_out: list[str]
 
 
-def candidate_of(meta_json: str | bytes, caption: str) -> TestCandidate:
-    """The candidate that a sample makes.
-
-    Args:
-        meta_json: content of its .json member.
-        caption: content of its .txt member.
+def candidate_of(sample: PlannedSample) -> TestCandidate:
+    """The candidate that a planned sample makes.
 
     Raises:
-        ConfigError: the .json member is none of ours.
+        ConfigError: its .json member is none of ours.
     """
     try:
-        meta = json.loads(meta_json)
+        meta = json.loads(sample.meta_json)
+        objects = tuple((int(one["object_id"]), str(one["label"])) for one in meta["objects"] if one["kept"])
         source = meta["source"]
-        return TestCandidate(
-            key=meta["key"],
-            video_id=source["video_id"],
-            source_sha256=source.get("sha256", ""),
-            objects=tuple((int(one["object_id"]), str(one["label"])) for one in meta["objects"] if one["kept"]),
-            texts=(caption, source.get("title", "")),
-            n_frames=int(meta["n_frames"]),
-        )
     except (ValueError, KeyError, TypeError) as error:
-        raise ConfigError(f"a sample's .json member does not tell its objects and source: {error!r}") from None
+        raise ConfigError(f"{sample.key}: its .json member does not tell objects and source: {error!r}") from None
+    return TestCandidate(
+        key=sample.key, video_id=sample.video_id, source_sha256=source.get("sha256", ""), objects=objects,
+        texts=(sample.caption, source.get("title", "")), n_frames=sample.n_frames,
+    )  # fmt: skip
 
 
 def write_test_set(test_set: TestSet, path: str | Path) -> None:

@@ -3,6 +3,7 @@ import json
 import pytest
 
 from mvideo_core.errors import ConfigError
+from mvideo_core.records import Blob, PlannedSample
 from mvideo_core.shards import Candidate, ShardOptions, plan_shards
 from mvideo_core.testsets import (
     MaskToVideoOptions,
@@ -82,11 +83,15 @@ def test_a_set_survives_its_file(tmp_path):
 
 
 def test_candidates_come_from_samples():
+    blob = Blob(path="b", sha256="0" * 64, size_bytes=1)
     meta = {
-        "key": "k", "n_frames": 97, "source": {"video_id": "v", "sha256": "abc", "title": "Zoo"},
         "objects": [{"object_id": 0, "label": "dog", "kept": False}, {"object_id": 1, "label": "tiger", "kept": True}],
-    }  # fmt: skip
-    found = candidate_of(json.dumps(meta), "A tiger.")
-    assert found == TestCandidate("k", "v", "abc", ((1, "tiger"),), ("A tiger.", "Zoo"), 97)
-    with pytest.raises(ConfigError, match="objects and source"):
-        candidate_of(b"[]", "")
+        "source": {"sha256": "abc", "title": "Zoo"},
+    }
+    sample = PlannedSample(
+        key="k", video_id="v", clip=blob, masks=blob, caption="A tiger.", labels=["tiger"], n_frames=97,
+        meta_json=json.dumps(meta),
+    )  # fmt: skip
+    assert candidate_of(sample) == TestCandidate("k", "v", "abc", ((1, "tiger"),), ("A tiger.", "Zoo"), 97)
+    with pytest.raises(ConfigError, match=r"k: its \.json member"):
+        candidate_of(sample.model_copy(update={"meta_json": "[]"}))

@@ -36,8 +36,8 @@ def _describe(container, settings: dict) -> dict:
     context = stream.codec_context
     pixels = context.width * context.height
     if pixels > settings["max_pixels"] or pixels <= 0:
-        size = f"{context.width}x{context.height}"
-        return {"error": f"frame of {size} = {pixels} pixels; 1 to {settings['max_pixels']} allowed"}
+        size = f"{context.width}x{context.height}" if pixels > 0 else "unknown or refused size"
+        return {"error": f"frame of {size}; at most {settings['max_pixels']} pixels allowed"}
     duration = _duration_s(container, stream)
     if duration > settings["max_duration_s"]:
         return {"error": f"{duration:.1f} s long; at most {settings['max_duration_s']:g} s allowed"}

@@ -34,7 +34,7 @@ class ProbeOptions(Options):
     )
     wall_s: float = Field(default=60.0, gt=0, description="seconds of clock time per file")
     cpu_s: int = Field(default=40, ge=1, description="seconds of CPU time per file")
-    memory_gib: float = Field(default=4.0, gt=0.2, description="GiB of address space of the child")
+    memory_gib: float = Field(default=4.0, gt=0, description="GiB of address space of the child")
 
 
 class MediaInfo(Record):

@@ -77,7 +77,7 @@ class CutClip(Record):
 
 
 class Transition(Record):
-    """Where one shot ends and the next begins: kind "cut" (start = end), "gradual", or "span" (edge of a wanted span)."""
+    """Where one shot ends and the next begins: kind "cut" (start = end), "gradual", or "span" (edge of a span)."""
 
     start_s: float
     end_s: float

@@ -51,9 +51,9 @@ def test_resumes_by_files_and_archive(tmp_path):
 
 
 def test_addresses_never_reach_a_shell_nor_become_options(tmp_path):
-    evil = items("a", url="https://example.org/$(touch hacked);{output}")
+    evil = items("a", url="https://example.org/$(touch${IFS}hacked);{output}")
     assert next(iter(download(evil, options(tmp_path)))).status == "ok"
-    assert (tmp_path / "a.mp4").read_text() == "https://example.org/$(touch hacked);{output}"
+    assert (tmp_path / "a.mp4").read_text() == "https://example.org/$(touch${IFS}hacked);{output}"
     for bad in ("--exec=rm", "file:///etc/passwd", "", "https://a b"):
         result = next(iter(download(items("x", url=bad), options(tmp_path, retry_failed=True))))
         assert result.status == "failed"

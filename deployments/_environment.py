@@ -33,7 +33,7 @@ class Environment(Options):
 
     server: bool = Field(default=True, description="Start a server here; false on hosts that only run workers.")
     api_url: str = Field(default="", description="Address of the server when it is not started here.")
-    port: int = Field(default=4200, ge=1024, le=65535, description="Port wanted on 127.0.0.1; a free one if it is taken.")
+    port: int = Field(default=4200, ge=1024, le=65535, description="Port on 127.0.0.1; a free one if it is taken.")
     pool: str = Field(default="mvideo", description="Work pool (type process).")
     queues: list[str] = Field(default=["orchestrate", "cpu", "gpu"], description="Work queues of the pool.")
     heartbeat_s: int = Field(default=30, ge=30, le=3600, description="Seconds between heartbeats of a flow run.")
@@ -58,7 +58,7 @@ def load_environment(name: str) -> Environment:
     environment = Environment.parse(read_yaml(path), where=str(path))
     if environment.silent_s < 3 * environment.heartbeat_s:
         raise ConfigError(
-            f"{path}: silent_s {environment.silent_s} is less than three heartbeats ({environment.heartbeat_s} s each); "
+            f"{path}: silent_s {environment.silent_s} is less than three heartbeats of {environment.heartbeat_s} s; "
             "healthy runs would be marked Crashed"
         )
     return environment
@@ -87,7 +87,6 @@ def prefect_settings(environment: Environment, folder: Path, url: str) -> dict[s
         "PREFECT_API_URL": url,
         "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
         "DO_NOT_TRACK": "1",
-        "PREFECT_PLUGINS_ENABLED": "false",
         "PREFECT_RUNNER_AUTO_INSTALL_DEPENDENCIES": "false",
         "PREFECT_FLOWS_HEARTBEAT_FREQUENCY": str(environment.heartbeat_s),
         "PREFECT_WORKER_QUERY_SECONDS": f"{environment.poll_s:g}",

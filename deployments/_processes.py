@@ -33,7 +33,9 @@ class Member:
     command: str
 
 
-def start(name: str, argv: Sequence[str], environment: Mapping[str, str], folder: Path, cwd: Path, tied: bool) -> Started:
+def start(
+    name: str, argv: Sequence[str], environment: Mapping[str, str], folder: Path, cwd: Path, tied: bool
+) -> Started:
     """Start one process of the stack in a session of its own, with its output in logs/<name>.log.
 
     Args:

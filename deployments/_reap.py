@@ -133,7 +133,7 @@ def _heard(client: SyncPrefectClient, run: FlowRun, silent_s: float) -> bool:
         filter=EventFilter(
             event=EventNameFilter(name=["prefect.flow-run.heartbeat"]),
             resource=EventResourceFilter(id=[f"prefect.flow-run.{run.id}"]),
-            occurred=EventOccurredFilter(since=since),
+            occurred=EventOccurredFilter(since=since),  # type: ignore[arg-type]
         ),
         limit=1,
     )

@@ -1,5 +1,6 @@
-"""What a fresh server needs: pool, queues, the heartbeat automation, the deployments. Doing it again changes nothing."""
+"""What a fresh server needs: pool, queues, heartbeat automation, deployments. Doing it again changes nothing."""
 
+import contextlib
 import os
 import subprocess
 from collections.abc import Mapping
@@ -50,10 +51,8 @@ def deploy_all(settings: Mapping[str, str]) -> None:
 def _pool(client: SyncPrefectClient, environment: Environment) -> None:
     template = ProcessWorker.get_default_base_job_template()
     pool = WorkPoolCreate(name=environment.pool, type="process", base_job_template=template)
-    try:
+    with contextlib.suppress(ObjectAlreadyExists):
         client.create_work_pool(pool)
-    except ObjectAlreadyExists:
-        pass
     for queue in environment.queues:
         try:
             client.read_work_queue_by_name(queue, work_pool_name=environment.pool)
@@ -77,6 +76,8 @@ def _automation(client: SyncPrefectClient, environment: Environment) -> None:
         ),
         actions=[
             ChangeFlowRunState(
+                name="Crashed",
+                force=False,
                 state=StateType.CRASHED,
                 message=f"no heartbeat for {environment.silent_s} s: its process or host is gone",
             )

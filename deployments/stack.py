@@ -56,9 +56,7 @@ class Stack:
         ConfigError: no such environment.
     """
 
-    def __init__(
-        self, folder: Path | None = None, environment: str = "", port: int | None = None, tied: bool = False
-    ):
+    def __init__(self, folder: Path | None = None, environment: str = "", port: int | None = None, tied: bool = False):
         self.folder = (folder or default_folder()).expanduser().resolve()
         self.state = read_state(self.folder)
         self.environment_name = environment or self.state.environment or default_environment()
@@ -205,7 +203,7 @@ class Stack:
         for plan in plans:
             queues = [word for queue in plan.options.queues for word in ("--work-queue", queue)]
             argv = processes.python_module(
-                "prefect", "worker", "start", "--type", "process", "--pool", self.environment.pool,
+                "deployments.worker", "start", "--type", "process", "--pool", self.environment.pool,
                 "--name", plan.name, "--limit", str(plan.options.runs), *queues,
             )  # fmt: skip
             self._start(plan.name, argv, {"CUDA_VISIBLE_DEVICES": plan.cuda})
@@ -222,7 +220,8 @@ class Stack:
                     wanted.discard(worker.name)
 
     def _start(self, name: str, argv: list[str], more: dict[str, str]) -> None:
-        environment = {**_clean_environment(), **self.settings, **more}
+        # The startup hook is for command lines; in a worker it has nothing to do, and a crash there makes it complain.
+        environment = {**_clean_environment(), **self.settings, "PREFECT_PLUGINS_ENABLED": "false", **more}
         started = processes.start(name, argv, environment, self.folder, REPOSITORY, self.tied)
         others = [process for process in self.state.processes if process.name != name and alive(process)]
         self.state = StackState(self.state.port, self.environment_name, [*others, started])

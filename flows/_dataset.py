@@ -7,31 +7,32 @@ from flows._notices import report_page
 from flows._pipelining import Pipeline
 from flows._stage import step
 from mvideo_core.pipeline import PipelineOptions
+from mvideo_core.stages.publish import DatasetSummary
 from mvideo_core.stages.report import ReportSummary
-from mvideo_core.stages.run import StageSummary
+from mvideo_core.store.workspace import Workspace
 from tasks.report import report
 from tasks.shard import plan_shards, publish
 
 log = logging.getLogger(__name__)
 
 
-def write_dataset(workspace: str, options: PipelineOptions, engine: EngineOptions) -> str:
+def write_dataset(workspace: str, options: PipelineOptions, engine: EngineOptions) -> DatasetSummary:
     """Plan the shards, write them, publish the dataset.
 
-    Returns:
-        Path of the dataset within the workspace.
+    Raises:
+        StoreError: no clip has a video, masks and a caption.
     """
     # One writer a shard and seconds each: the flow's own threads serve every engine but Ray.
     local = engine if engine.kind == "ray" else EngineOptions(cpu_slots=engine.cpu_slots)
     n_shards = plan_shards(workspace, options.shard)
     if n_shards:
         with open_lanes(local, options.run.jobs) as lanes:
-            Pipeline(lanes, [step("shard", options.shard)], workspace, list(range(n_shards)), 0.0).run()
+            Pipeline(lanes, [step("shard", options.shard)], workspace, range(n_shards), 0.0).run()
     return publish(workspace, options.shard)
 
 
-def write_report(workspace: str, stages: list[StageSummary]) -> ReportSummary:
+def write_report(workspace: str) -> ReportSummary:
     """Build the report and show its core on the run's Artifacts tab."""
     summary = report(workspace)
-    report_page(workspace, summary, stages)
+    report_page(Workspace(workspace), summary)
     return summary

@@ -27,7 +27,10 @@ class EngineOptions(Options):
         default=0, ge=0, le=256, description="CPU tasks (or stage runs) under way at once; 0 = run.jobs of the profile."
     )
     gpu_slots: int = Field(
-        default=1, ge=1, le=256, description="GPU tasks (or stage runs) under way at once; set it to the number of GPUs."
+        default=1,
+        ge=1,
+        le=256,
+        description="GPU tasks (or stage runs) under way at once: the number of GPUs.",
     )
     parts_per_run: int = Field(
         default=0,

@@ -4,15 +4,24 @@ import logging
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from prefect.artifacts import create_markdown_artifact, create_table_artifact
+from prefect.artifacts import (
+    create_image_artifact,
+    create_link_artifact,
+    create_markdown_artifact,
+    create_table_artifact,
+)
 from prefect.exceptions import PrefectException
 
+from mvideo_core.report.data import FunnelStep
 from mvideo_core.stages import STAGES
+from mvideo_core.stages.report import ReportSummary
 from mvideo_core.store.workspace import Marker, Workspace
+from tasks._pictures import data_url
 
 log = logging.getLogger(__name__)
 
 MAX_FAILED_SHOWN = 100
+MAX_OVERLAYS = 4
 
 
 def failed_items(workspace: Workspace, stage: str, markers: Sequence[Marker]) -> None:
@@ -24,7 +33,13 @@ def failed_items(workspace: Workspace, stage: str, markers: Sequence[Marker]) ->
             continue
         rows = workspace.rows(marker, STAGES.get(stage).row)
         table += [
-            {"item": row.key, "error": row.error, "message": row.message, "attempts": row.attempts, "part": marker.index}
+            {
+                "item": row.key,
+                "error": row.error,
+                "message": row.message,
+                "attempts": row.attempts,
+                "part": marker.index,
+            }
             for row in rows
             if row.status == "failed"
         ]
@@ -34,9 +49,39 @@ def failed_items(workspace: Workspace, stage: str, markers: Sequence[Marker]) ->
         shows(create_table_artifact, table=shown, key=f"{stage}-failed", description=note)
 
 
-def markdown(key: str, text: str, description: str) -> None:
-    """A page of text on the run's Artifacts tab."""
-    shows(create_markdown_artifact, markdown=text, key=key, description=description)
+def report_page(workspace: Workspace, summary: ReportSummary) -> None:
+    """Funnel as a table "funnel", some overlays as images "overlay-<n>", and where everything lies as "report"."""
+    table = [_funnel_line(step) for step in summary.funnel]
+    shows(create_table_artifact, table=table, key="funnel", description="Every item that entered is in one place.")
+    folder = summary.path.rpartition("/")[0]
+    for number, item in enumerate(summary.gallery[:MAX_OVERLAYS]):
+        picture = workspace.folder.read(f"{folder}/{item.poster}")
+        names = ", ".join(one.label for one in item.objects)
+        note = f"{item.key}: {names}. {item.caption}"
+        shows(create_image_artifact, image_url=data_url(picture), key=f"overlay-{number}", description=note)
+    page = f"{workspace.folder.url.rstrip('/')}/{summary.path}"
+    dataset = workspace.pointer("dataset") or {}
+    lines = [f"Report: `{page}`"]
+    if dataset:
+        lines += [f"Dataset: `{workspace.folder.url.rstrip('/')}/{dataset['path']}`", f"Digest: `{dataset['digest']}`"]
+    shows(create_markdown_artifact, markdown="\n\n".join(lines), key="report", description="What this run wrote.")
+    if workspace.folder.is_local:
+        shows(create_link_artifact, link=f"file://{page}", link_text="report", key="report-link", description=page)
+    log.info("report: %s", page)
+
+
+def _funnel_line(step: FunnelStep) -> dict[str, Any]:
+    reasons = {**step.filtered, **{f"failed: {name}": n for name, n in step.failed.items()}}
+    return {
+        "stage": step.stage,
+        "entered": step.entered,
+        "rows": f"{step.rows} {step.unit}s",
+        "kept": step.kept,
+        "filtered": sum(step.filtered.values()),
+        "failed": sum(step.failed.values()),
+        "waiting": step.pending,
+        "why": ", ".join(f"{name} x{n}" for name, n in sorted(reasons.items(), key=lambda pair: -pair[1])),
+    }
 
 
 def shows(create: Callable[..., Any], **values: Any) -> None:

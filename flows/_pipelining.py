@@ -132,7 +132,9 @@ class Pipeline:
         seconds = time.monotonic() - self.boards[step.name].started
         summary = summarize(step.name, markers, self.reused[step.name], seconds)
         self.summaries[step.name] = summary
-        log.info("%s: %s in %.1f s, %s", step.name, summary.counts, summary.seconds, summary.reasons or "nothing dropped")
+        log.info(
+            "%s: %s in %.1f s, %s", step.name, summary.counts, summary.seconds, summary.reasons or "nothing dropped"
+        )
         failed_items(workspace, step.name, markers)
         try:
             check_failed(summary, self.max_failed_frac)

@@ -46,7 +46,7 @@ class RunnerLanes:
 
     def finished(self, timeout_s: float) -> list[Outcome]:
         """Every ended future, waited for and asked for its error."""
-        ended = []
+        ended: list[PrefectFuture[Any]] = []
         deadline = time.monotonic() + timeout_s
         while not ended or not self._ended.empty():
             try:
@@ -59,6 +59,7 @@ class RunnerLanes:
 @contextmanager
 def thread_lanes(slots: dict[Resource, int]) -> Iterator[RunnerLanes]:
     """Tasks in threads of this process."""
+    runner: ThreadPoolTaskRunner[Any]
     with ThreadPoolTaskRunner(max_workers=sum(slots.values())) as runner:
         yield RunnerLanes(runner, slots)
 

@@ -54,7 +54,9 @@ def finish_stage(
         ConfigError: no plan, a part that is not in it, or engine "workers" (a stage run is what workers run).
     """
     if engine.kind == "workers":
-        raise ConfigError(f"{name}: a stage deployment runs on engine threads or ray; workers is for build-mask-dataset")
+        raise ConfigError(
+            f"{name}: a stage deployment runs on engine threads or ray; workers is for build-mask-dataset"
+        )
     n_parts = planned_parts(Workspace(workspace))
     indices = range(n_parts) if parts is None else sorted(set(parts))
     if unknown := [index for index in indices if not 0 <= index < n_parts]:

@@ -5,12 +5,13 @@ A stage run outlives the flow that asked for it; after a crash the retried flow 
 
 import time
 from collections.abc import Collection
+from typing import Any
 from uuid import UUID
 
 from prefect import runtime
 from prefect.client.orchestration import SyncPrefectClient, get_client
 from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterId, FlowRunFilterIdempotencyKey
-from prefect.client.schemas.objects import FlowRun
+from prefect.client.schemas.objects import FlowRun, State
 from prefect.deployments import run_deployment
 from prefect.states import Scheduled
 
@@ -84,13 +85,10 @@ class WorkerLanes:
             found = _by_key(client, key)
             if found is None:
                 label = f"{step.name} {parts.label}"
-                return run_deployment(
-                    f"{step.name}/{step.name}",
-                    parameters=parameters,
-                    flow_run_name=label,
-                    idempotency_key=key,
-                    timeout=0,
-                )
+                name = f"{step.name}/{step.name}"
+                run = run_deployment(name, parameters=parameters, flow_run_name=label, idempotency_key=key, timeout=0)
+                assert isinstance(run, FlowRun)  # a coroutine only when called from async code
+                return run
             if found.state is None or not found.state.is_final():
                 return found
         raise StoreError(f"{step.name} {parts.label}: {MAX_RUNS_OF_ONE_PIECE} runs did not finish it; see their logs")
@@ -100,15 +98,13 @@ class WorkerLanes:
         if run.state is None or not run.state.is_crashed() or crashes >= CRASH_RETRIES:
             return False
         self._crashes[run.id] = crashes + 1
-        again = Scheduled(message=f"crashed ({run.state.message}); goes on where it stopped")
+        again: State[Any] = Scheduled(message=f"crashed ({run.state.message}); goes on where it stopped")
         client.set_flow_run_state(run.id, again, force=True)
         return True
 
 
 def _by_key(client: SyncPrefectClient, key: str) -> FlowRun | None:
-    runs = client.read_flow_runs(
-        flow_run_filter=FlowRunFilter(idempotency_key=FlowRunFilterIdempotencyKey(any_=[key]))
-    )
+    runs = client.read_flow_runs(flow_run_filter=FlowRunFilter(idempotency_key=FlowRunFilterIdempotencyKey(any_=[key])))
     return runs[0] if runs else None
 
 

@@ -9,9 +9,7 @@ from tasks import plan as task
 
 
 @flow(name="plan", persist_result=False)
-def plan(
-    workspace: str, source: SourceOptions, profile: str = "mini", options: PlanOptions | None = None
-) -> Plan:
+def plan(workspace: str, source: SourceOptions, profile: str = "mini", options: PlanOptions | None = None) -> Plan:
     """List a folder, an HD-VILA list or a manifest and make its videos the workspace's current plan.
 
     Args:

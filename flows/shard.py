@@ -6,6 +6,7 @@ from flows._dataset import write_dataset
 from flows._engine import EngineOptions
 from flows._stage import resolve
 from mvideo_core.shards.options import ShardOptions
+from mvideo_core.stages.publish import DatasetSummary
 
 
 @flow(name="shard", persist_result=False)
@@ -14,8 +15,8 @@ def shard(
     profile: str = "mini",
     options: ShardOptions | None = None,
     engine: EngineOptions = EngineOptions(),
-) -> str:
-    """Plan the shards, write them, publish the dataset; returns its path within the workspace.
+) -> DatasetSummary:
+    """Plan the shards, write them, publish the dataset.
 
     Args:
         workspace: local path or fsspec URL; stages ingest to caption have finished all its parts.

@@ -1,7 +1,6 @@
 """The two ways a function becomes a Prefect task here. Nobody decorates by hand."""
 
 from collections.abc import Callable
-from functools import partial
 from typing import Any, ParamSpec, TypeVar
 
 import httpx
@@ -14,50 +13,47 @@ from mvideo_core.errors import StoreError
 P = ParamSpec("P")
 R = TypeVar("R")
 
-HEALS = (StoreError, OSError, httpx.TransportError)
-"""What another try may mend: a full or remote disk, a part owned by a process about to die, the network.
+HEALS = (OSError, httpx.TransportError)
+"""What another try may mend: the disk and the network, also when the store reports them (StoreError from OSError).
 
 Everything else stays as it is however often it is tried: options (ConfigError), media (MediaError), weights
-(ModelError), our own bugs. Preemption kills the process, so it heals by `prefect flow-run retry`, not here.
+(ModelError), a part that another process owns, our own bugs. Preemption kills the process, so it heals by
+`prefect flow-run retry`, not here.
 """
-
-IO_TIMEOUT_S = 12 * 3600
-GPU_TIMEOUT_S = 48 * 3600
 
 
 def heals(_task: Task[..., Any], _run: TaskRun, state: State[Any]) -> bool:
     """True when the task failed for a reason that may be gone at the next try."""
-    return isinstance(state.result(raise_on_failure=False), HEALS)
+    error = state.result(raise_on_failure=False)
+    return isinstance(error.__cause__ if isinstance(error, StoreError) else error, HEALS)
 
 
 def io_task(function: Callable[P, R]) -> Task[P, R]:
     """A task for the disk, the network or the CPU."""
-    return _house(function, tags=["cpu"], retries=3, delays_s=[5, 30, 120], timeout_s=IO_TIMEOUT_S)
+    return _house(function, tags=["cpu"], retries=3, delays_s=[5, 30, 120])
 
 
 def gpu_task(function: Callable[P, R]) -> Task[P, R]:
     """A task that runs a model. Which GPU it gets is the worker's matter (`CUDA_VISIBLE_DEVICES`)."""
-    return _house(function, tags=["gpu"], retries=2, delays_s=[10, 60], timeout_s=GPU_TIMEOUT_S)
+    return _house(function, tags=["gpu"], retries=2, delays_s=[10, 60])
 
 
-def _house(
-    function: Callable[P, R], *, tags: list[str], retries: int, delays_s: list[float], timeout_s: float
-) -> Task[P, R]:
+def _house(function: Callable[P, R], *, tags: list[str], retries: int, delays_s: list[float]) -> Task[P, R]:
     # NO_CACHE: the store is the truth. Prefect's cache cannot see that an output was deleted or that weights changed,
     # and its lock outlives a kill -9; asking the store for a finished part costs milliseconds.
-    decorate = partial(
-        task,
+    # No timeout: Prefect cannot interrupt a task in a thread (it only warns so, every time). What can hang - ffmpeg,
+    # a captioner's server - has its limits in the core, and the part's journal keeps what was done.
+    decorate: Callable[[Callable[P, R]], Task[P, R]] = task(
         name=function.__name__.replace("_", "-"),
         task_run_name=_run_name(function),
         tags=tags,
         retries=retries,
         retry_delay_seconds=delays_s,
         retry_condition_fn=heals,
-        timeout_seconds=timeout_s,
         cache_policy=NO_CACHE,
         persist_result=False,
     )
-    return decorate()(function)
+    return decorate(function)
 
 
 def _run_name(function: Callable[..., Any]) -> str:

@@ -26,9 +26,11 @@ class Parts(Record):
 
     @property
     def label(self) -> str:
-        """"part 3" or "parts 0-15"."""
-        first, last = self.indices[0], self.indices[-1]
-        return f"part {first}" if first == last else f"parts {first}-{last}"
+        """ "part 3", "parts 0-15", or "parts 0-15 (4)" when some in between are left out."""
+        first, last, n = self.indices[0], self.indices[-1], len(self.indices)
+        if n == 1:
+            return f"part {first}"
+        return f"parts {first}-{last}" + ("" if n == last - first + 1 else f" ({n})")
 
 
 class PartsDone(Record):

@@ -1,8 +1,10 @@
 """Two small stages over the real store, so that flows can be tested without media and models."""
 
+import os
 import time
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Literal
 
 from mvideo_core.errors import MediaError, ModelError, StoreError
 from mvideo_core.options import Options
@@ -56,15 +58,23 @@ class ToyWorker(Worker):
         return ToyRow(key=item.key, parent=item.key, number=number, note=note)
 
 
-def _stage(name: str, reads: str, resource: str) -> None:
-    stage = Stage(
-        name=name, revision=1, reads=(reads,), options=ToyOptions, row=ToyRow, resource=resource, open=ToyWorker
-    )  # type: ignore[arg-type]
+class GpuWorker(ToyWorker):
+    """Writes down which process and which GPU an item met."""
+
+    def work(self, items: Sequence[Item]) -> list[list[Row]]:
+        with open(self.options.log, "a") as log:
+            log.write(f"{os.getpid()} {os.environ.get('CUDA_VISIBLE_DEVICES')}\n")
+        return [[ToyRow(key=item.key, parent=item.key)] for item in items]
+
+
+def _stage(name: str, reads: str, resource: Literal["cpu", "gpu"], worker: type[Worker]) -> None:
+    stage = Stage(name=name, revision=1, reads=(reads,), options=ToyOptions, row=ToyRow, resource=resource, open=worker)
     STAGES.register(name)(stage)
 
 
-_stage("toy-a", "source", "cpu")
-_stage("toy-b", "toy-a", "gpu")
+_stage("toy-a", "source", "cpu", ToyWorker)
+_stage("toy-b", "toy-a", "gpu", ToyWorker)
+_stage("toy-gpu", "toy-a", "gpu", GpuWorker)
 
 
 @io_task
@@ -77,6 +87,12 @@ def toy_a(parts: Parts, options: ToyOptions) -> PartsDone:
 def toy_b(parts: Parts, options: ToyOptions) -> PartsDone:
     """Second toy."""
     return finish_parts("toy-b", parts, options)
+
+
+@gpu_task
+def toy_gpu(parts: Parts, options: ToyOptions) -> PartsDone:
+    """Third toy."""
+    return finish_parts("toy-gpu", parts, options)
 
 
 def planned(folder: Path, keys: Sequence[str], part_size: int = 1) -> tuple[str, int]:

@@ -1,0 +1,55 @@
+from pathlib import Path
+
+import pytest
+
+from deployments._environment import default_environment, gpus, load_environment
+from deployments.stack import Stack, free_port
+from mvideo_core.errors import ConfigError
+
+
+def test_one_worker_per_gpu_and_one_without_on_a_cpu_box(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "2,5")
+    plans = {plan.name: plan.cuda for plan in Stack(tmp_path, "gpu-host").planned_workers()}
+    assert plans == {"orchestrator": "", "cpu": "", "gpu-2": "2", "gpu-5": "5"}
+    assert default_environment() == "gpu-host"
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
+    assert gpus() == []
+    plans = {plan.name: plan.cuda for plan in Stack(tmp_path, "gpu-host").planned_workers()}
+    assert plans == {"orchestrator": "", "cpu": "", "gpu": ""}
+    assert default_environment() == "laptop"
+
+
+def test_gpu_all_sees_every_gpu(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0,1")
+    plans = {plan.name: plan.cuda for plan in Stack(tmp_path, "laptop").planned_workers()}
+    assert plans["orchestrator"] == "0,1"
+
+
+def test_a_silence_shorter_than_three_heartbeats_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "hasty.yaml"
+    path.write_text("{heartbeat_s: 60, silent_s: 120}")
+    with pytest.raises(ConfigError, match="less than three heartbeats of 60 s"):
+        load_environment(str(path))
+
+
+def test_unknown_names_list_the_known_ones() -> None:
+    with pytest.raises(ConfigError, match="gpu-host, laptop, multi-node, ray-cluster"):
+        load_environment("cloud")
+
+
+def test_worker_hosts_need_the_servers_address(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("PREFECT_API_URL", raising=False)
+    with pytest.raises(ConfigError, match="give the address of the server"):
+        _ = Stack(tmp_path, "multi-node").url
+    monkeypatch.setenv("PREFECT_API_URL", "http://head:4200/api")
+    assert Stack(tmp_path, "multi-node").url == "http://head:4200/api"
+
+
+def test_a_taken_port_gives_way_to_a_free_one() -> None:
+    import socket
+
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        assert free_port(port) != port

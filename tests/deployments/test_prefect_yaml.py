@@ -1,0 +1,73 @@
+import importlib.metadata
+import inspect
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from prefect.flows import Flow, load_flow_from_entrypoint
+
+from deployments._environment import FOLDER, REPOSITORY, load_environment
+from deployments.names import DEPLOYMENTS
+from flows._engine import EngineOptions
+from mvideo_core.pipeline import PART_STAGES, PipelineOptions
+from mvideo_core.stages import STAGES
+
+ENTRIES: dict[str, dict[str, Any]] = {
+    entry["name"]: entry for entry in yaml.safe_load((REPOSITORY / "prefect.yaml").read_text())["deployments"]
+}
+
+
+def flow_of(name: str) -> Flow[Any, Any]:
+    return load_flow_from_entrypoint(str(REPOSITORY / ENTRIES[name]["entrypoint"]), use_placeholder_flow=False)
+
+
+def test_prefect_yaml_holds_exactly_the_deployments_whose_short_names_work() -> None:
+    assert list(ENTRIES) == list(DEPLOYMENTS)
+
+
+@pytest.mark.parametrize("name", DEPLOYMENTS)
+def test_entrypoint_imports_and_takes_its_parameters(name: str) -> None:
+    flow = flow_of(name)
+    assert flow.name == name  # so that "name" can stand for "name/name"
+    given = flow.validate_parameters(ENTRIES[name]["parameters"])
+    missing = [
+        parameter.name
+        for parameter in inspect.signature(flow.fn).parameters.values()
+        if parameter.default is parameter.empty and parameter.name not in given
+    ]
+    assert missing == []  # the bare command must run
+
+
+@pytest.mark.parametrize("name", PART_STAGES)
+def test_stage_deployments_wait_on_the_queue_of_their_resource(name: str) -> None:
+    assert ENTRIES[name]["work_pool"]["work_queue_name"] == STAGES.get(name).resource
+
+
+def test_the_orchestrating_flow_has_a_queue_of_its_own() -> None:
+    queues = {name: entry["work_pool"]["work_queue_name"] for name, entry in ENTRIES.items()}
+    assert [name for name, queue in queues.items() if queue == "orchestrate"] == ["build-mask-dataset"]
+
+
+@pytest.mark.parametrize("path", sorted(FOLDER.glob("*.yaml")), ids=lambda path: path.stem)
+def test_every_queue_of_prefect_yaml_exists_in_each_environment(path: Path) -> None:
+    environment = load_environment(path.stem)
+    used = {entry["work_pool"]["work_queue_name"] for entry in ENTRIES.values()}
+    assert used <= set(environment.queues)
+    assert {queue for worker in environment.workers for queue in worker.queues} <= set(environment.queues)
+    assert {entry["work_pool"]["name"] for entry in ENTRIES.values()} == {environment.pool}
+
+
+def test_the_form_offers_every_stage_and_the_engine() -> None:
+    schema = flow_of("build-mask-dataset").parameters.model_dump()
+    fields = schema["properties"]
+    assert set(PipelineOptions.model_fields) - {"plan"} <= set(fields)
+    assert fields["engine"]["default"]["kind"] == EngineOptions().kind == "threads"
+    assert "min_shot_s" in schema["definitions"]["CutOptions"]["properties"]
+
+
+def test_entry_points_are_installed() -> None:
+    hooks = {point.name: point.value for point in importlib.metadata.entry_points(group="prefect.plugins")}
+    commands = {point.name: point.value for point in importlib.metadata.entry_points(group="mvideo.commands")}
+    assert hooks["mvideo"] == "deployments.prefect_plugin"
+    assert commands["server"] == "deployments.commands:app"

@@ -1,0 +1,74 @@
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from uuid import UUID
+
+import pytest
+from prefect import flow
+from prefect.client.orchestration import SyncPrefectClient, get_client
+from prefect.client.schemas.objects import StateType
+from prefect.states import Cancelling, Completed, Pending, Running
+
+from deployments._processes import FLOW_RUN
+from deployments._reap import reap
+
+pytestmark = pytest.mark.usefixtures("prefect_server")
+
+
+@flow
+def idle() -> None:
+    """Never run here."""
+
+
+@pytest.fixture
+def client() -> Iterator[SyncPrefectClient]:
+    with get_client(sync_client=True) as client:
+        yield client
+
+
+def kind(client: SyncPrefectClient, run_id: UUID) -> StateType | None:
+    return client.read_flow_run(run_id).state_type
+
+
+def test_runs_without_a_process_are_put_right_and_living_ones_left_alone(client: SyncPrefectClient) -> None:
+    running, cancelling, pending, living, done = (client.create_flow_run(idle).id for _ in range(5))
+    for run, state in (
+        (running, Running()),
+        (cancelling, Cancelling()),
+        (pending, Pending()),
+        (living, Running()),
+        (done, Completed()),
+    ):
+        client.set_flow_run_state(run, state, force=True)
+    process = subprocess.Popen(
+        [sys.executable, "-c", "import time; time.sleep(60)"], env={**os.environ, FLOW_RUN: str(living)}
+    )
+    try:
+        found = reap(client, silent_s=90, elsewhere=False, starting=False)
+        assert {entry.run.id: entry.now for entry in found} == {
+            running: "Crashed",
+            cancelling: "Cancelled",
+            pending: "Scheduled",
+        }
+        assert kind(client, living) == StateType.RUNNING
+        assert kind(client, done) == StateType.COMPLETED
+    finally:
+        process.kill()
+        process.wait()
+    found = reap(client, silent_s=90, elsewhere=False, starting=False)
+    assert [entry.run.id for entry in found] == [living]
+
+
+def test_a_run_just_claimed_may_still_be_starting(client: SyncPrefectClient) -> None:
+    run = client.create_flow_run(idle).id
+    client.set_flow_run_state(run, Pending(), force=True)
+    assert reap(client, silent_s=90, elsewhere=False, starting=True) == []
+    assert [entry.now for entry in reap(client, silent_s=90, elsewhere=False, starting=False)] == ["Scheduled"]
+
+
+def test_a_run_of_another_host_is_left_alone_while_it_is_fresh(client: SyncPrefectClient) -> None:
+    run = client.create_flow_run(idle).id
+    client.set_flow_run_state(run, Running(), force=True)
+    assert reap(client, silent_s=90, elsewhere=True, starting=True) == []
+    assert kind(client, run) == StateType.RUNNING

@@ -1,0 +1,39 @@
+"""The toy stages as deployments: what build-mask-dataset does, without media and models."""
+
+from prefect import flow
+
+from flows._engine import EngineOptions, Step, open_lanes
+from flows._pipelining import Pipeline
+from mvideo_core.stages.run import planned_parts
+from mvideo_core.store.workspace import Workspace
+from tests.flows.toy import ToyOptions, toy_a, toy_b
+
+TASKS = {"toy-a": (toy_a, "source", "cpu"), "toy-b": (toy_b, "toy-a", "gpu")}
+
+
+def _steps(options: ToyOptions, names: tuple[str, ...] = ("toy-a", "toy-b")) -> list[Step]:
+    return [Step(name, TASKS[name][0], options, (TASKS[name][1],), TASKS[name][2]) for name in names]  # type: ignore
+
+
+def _finish(workspace: str, steps: list[Step], parts: list[int] | None, engine: EngineOptions) -> None:
+    indices = range(planned_parts(Workspace(workspace))) if parts is None else parts
+    with open_lanes(engine, jobs=1) as lanes:
+        Pipeline(lanes, steps, workspace, list(indices), 0.2).run()
+
+
+@flow(name="toy")
+def toy(workspace: str, options: ToyOptions, engine: EngineOptions = EngineOptions()) -> None:
+    """Both toy stages."""
+    _finish(workspace, _steps(options), None, engine)
+
+
+@flow(name="toy-a")
+def only_a(workspace: str, options: ToyOptions, parts: list[int] | None = None) -> None:
+    """First toy stage."""
+    _finish(workspace, _steps(options, ("toy-a",)), parts, EngineOptions())
+
+
+@flow(name="toy-b")
+def only_b(workspace: str, options: ToyOptions, parts: list[int] | None = None) -> None:
+    """Second toy stage."""
+    _finish(workspace, _steps(options, ("toy-b",)), parts, EngineOptions())

@@ -1,0 +1,34 @@
+import pytest
+
+from flows._progress import StageBoard, duration
+from tasks import _items
+
+
+def test_rate_and_time_left_count_only_fresh_work() -> None:
+    board = StageBoard("cut", "w", 4)
+    board.begin()
+    start = board.started
+    _items.note("w", "cut", 0, 10, 10)  # found in the store: no speed
+    board.finished([0])
+    _items.note("w", "cut", 1, 0, 10)
+    _items.note("w", "cut", 1, 5, 10)  # half of part 1 in 20 s
+    percent, line = board.line(start + 20)
+    assert percent == 37.5  # (1 + 0.5) / 4 parts
+    # 5 items in 20 s; an eighth of the whole took 20 s, five eighths are left: 100 s
+    assert line == "cut: 1 of 4 parts, 15 items, 0.25 items/s, about 2 min left"
+
+
+def test_parts_of_other_processes_count_by_parts() -> None:
+    board = StageBoard("detect", "w", 8)
+    board.begin()
+    board.finished([0, 1])
+    percent, line = board.line(board.started + 30)
+    assert percent == 25.0
+    assert line == "detect: 2 of 8 parts, about 90 s left".replace("90 s", "2 min")
+
+
+@pytest.mark.parametrize(
+    ("seconds", "words"), [(0.4, "0 s"), (89, "89 s"), (600, "10 min"), (5400, "1.5 h"), (90_000, "25.0 h")]
+)
+def test_durations(seconds: float, words: str) -> None:
+    assert duration(seconds) == words

@@ -2,13 +2,14 @@
 
 import hashlib
 import io
+import itertools
 import json
 from collections import Counter
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 from mvideo_core.errors import MediaError, StoreError
-from mvideo_core.shards.card import DatasetInfo, ShardEntry, dataset_digest
+from mvideo_core.shards.card import INFO_NAME, DatasetInfo, ShardEntry, dataset_digest
 from mvideo_core.shards.dataset import read_info
 from mvideo_core.shards.files import DatasetFiles
 from mvideo_core.shards.index import INDEX_NAME
@@ -27,7 +28,7 @@ class Problem(NamedTuple):
 
 
 def verify_dataset(root: str, deep: bool = False) -> list[Problem]:
-    """Problems of a dataset; [] when there are none.
+    """Problems of a dataset; [] when there are none. The index is read shard by shard: memory holds keys, not rows.
 
     Args:
         root: folder or fsspec URL.
@@ -37,56 +38,89 @@ def verify_dataset(root: str, deep: bool = False) -> list[Problem]:
     files = DatasetFiles(root)
     try:
         info = read_info(files)
-        rows = _index(files, info)
+        index = files.read(info.index.path)
+        return [*_description(info, index), *_contents(files, info, index, deep)]
     except StoreError as error:
         return [Problem(root, "", str(error))]
-    problems = [*_totals(info, rows), *_index_file(files, info)]
-    by_shard: dict[str, list[dict[str, Any]]] = {}
-    for row in rows:
-        by_shard.setdefault(row["shard"], []).append(row)
-    for path in sorted(set(by_shard) - {shard.path for shard in info.shards}):
-        problems.append(Problem(path, "", "the index names this shard, dataset.json does not"))
-    for shard in info.shards:
-        try:
-            problems.extend(_shard(files, shard, by_shard.get(shard.path, []), deep))
-        except StoreError as error:
-            problems.append(Problem(shard.path, "", str(error)))
-    return problems
 
 
-def _index(files: DatasetFiles, info: DatasetInfo) -> list[dict[str, Any]]:
+def _description(info: DatasetInfo, index: bytes) -> Iterator[Problem]:
+    if hashlib.sha256(index).hexdigest() != info.index.sha256:
+        yield Problem(info.index.path, "", "its SHA-256 is not the one in dataset.json")
+    if dataset_digest(info.shards) != info.digest:
+        yield Problem(INFO_NAME, "", "its digest does not follow from its list of shards")
+
+
+def _contents(files: DatasetFiles, info: DatasetInfo, index: bytes, deep: bool) -> Iterator[Problem]:
+    totals = _Totals()
+    waiting = {shard.path: shard for shard in info.shards}
+    for path, rows in _by_shard(index):
+        totals.add(rows)
+        shard = waiting.pop(path, None)
+        if shard is None:
+            yield Problem(path, "", "the index names this shard twice, or dataset.json does not")
+        else:
+            yield from _guarded(files, shard, rows, deep)
+    for shard in waiting.values():
+        yield from _guarded(files, shard, [], deep)
+    yield from totals.problems(info)
+
+
+def _by_shard(index: bytes) -> Iterator[tuple[str, list[dict[str, Any]]]]:
+    """(shard, its rows) in the index's order.
+
+    Raises:
+        StoreError: not a Parquet file.
+    """
     import pyarrow as pa
     import pyarrow.parquet as pq
 
     try:
-        return pq.read_table(io.BytesIO(files.read(info.index.path))).to_pylist()
+        file = pq.ParquetFile(io.BytesIO(index))
+        groups = (file.read_row_group(n).to_pylist() for n in range(file.num_row_groups))
+        yield from (
+            (path, list(rows))
+            for path, rows in itertools.groupby(itertools.chain.from_iterable(groups), lambda row: row["shard"])
+        )
     except pa.ArrowException as error:
         raise StoreError(f"{INDEX_NAME}: not a readable index: {error}") from None
 
 
-def _index_file(files: DatasetFiles, info: DatasetInfo) -> Iterator[Problem]:
-    if hashlib.sha256(files.read(info.index.path)).hexdigest() != info.index.sha256:
-        yield Problem(info.index.path, "", "its SHA-256 is not the one in dataset.json")
-    if dataset_digest(info.shards) != info.digest:
-        yield Problem("dataset.json", "", "its digest does not follow from its list of shards")
+class _Totals:
+    """Keys that occur once, counts that add up, source videos on one side only."""
+
+    def __init__(self) -> None:
+        self._keys: Counter[str] = Counter()
+        self._samples: Counter[str] = Counter()
+        self._sides: dict[str, set[str]] = {}
+
+    def add(self, rows: list[dict[str, Any]]) -> None:
+        for row in rows:
+            self._keys[row["key"]] += 1
+            self._samples[row["split"]] += 1
+            self._sides.setdefault(row["video_id"], set()).add(row["split"])
+
+    def problems(self, info: DatasetInfo) -> Iterator[Problem]:
+        for key, n in self._keys.items():
+            if n > 1:
+                yield Problem(INDEX_NAME, key, f"the key occurs {n} times")
+        for split in sorted(set(self._samples) | set(info.splits)):
+            counted = info.splits[split].samples if split in info.splits else 0
+            if counted != self._samples[split]:
+                seen = self._samples[split]
+                yield Problem(INDEX_NAME, "", f"{seen} samples of split {split}, dataset.json says {counted}")
+        for video_id, splits in sorted(self._sides.items()):
+            if len(splits) > 1:
+                sides = " and ".join(sorted(splits))
+                yield Problem(INDEX_NAME, "", f"clips of source video {video_id} stand in {sides}")
 
 
-def _totals(info: DatasetInfo, rows: list[dict[str, Any]]) -> Iterator[Problem]:
-    """Counts that add up, keys that occur once, source videos on one side only."""
-    for key, n in Counter(row["key"] for row in rows).items():
-        if n > 1:
-            yield Problem(INDEX_NAME, key, f"the key occurs {n} times")
-    samples = Counter(row["split"] for row in rows)
-    for split in sorted(set(samples) | set(info.splits)):
-        counted = info.splits[split].samples if split in info.splits else 0
-        if counted != samples[split]:
-            yield Problem(INDEX_NAME, "", f"{samples[split]} samples of split {split}, dataset.json says {counted}")
-    sides: dict[str, set[str]] = {}
-    for row in rows:
-        sides.setdefault(row["video_id"], set()).add(row["split"])
-    for video_id, splits in sorted(sides.items()):
-        if len(splits) > 1:
-            yield Problem(INDEX_NAME, "", f"clips of source video {video_id} stand in {' and '.join(sorted(splits))}")
+def _guarded(files: DatasetFiles, shard: ShardEntry, rows: list[dict[str, Any]], deep: bool) -> Iterator[Problem]:
+    """Problems of one shard; one that cannot be read is a problem, not the end."""
+    try:
+        yield from _shard(files, shard, rows, deep)
+    except StoreError as error:
+        yield Problem(shard.path, "", str(error))
 
 
 def _shard(files: DatasetFiles, shard: ShardEntry, rows: list[dict[str, Any]], deep: bool) -> Iterator[Problem]:

@@ -195,3 +195,22 @@ def test_the_cards_front_matter_gives_hugging_face_both_splits(written, tmp_path
     loaded = datasets.load_dataset(str(root), streaming=True, cache_dir=str(tmp_path))
     assert sorted(loaded) == ["test", "train"]
     assert len(list(loaded["test"].select_columns(["txt"]))) == info.splits["test"].samples
+
+
+def test_verify_finds_lost_and_doubled_index_rows(written, tmp_path):
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    root = tmp_path / "copy"
+    shutil.copytree(written[0], root)
+    table = pq.read_table(root / "index.parquet")
+    pq.write_table(pa.concat_tables([table.slice(0, 1), table.slice(0, table.num_rows - 4)]), root / "index.parquet")
+    found = verify_dataset(str(root))
+    first, lost = table["key"][0].as_py(), table["key"][table.num_rows - 1].as_py()
+    assert ("index.parquet", first, "the key occurs 2 times") in found
+    assert any(one.key == f"{lost}.mp4" and one.what == "a member that the index does not know" for one in found)
+    splits = table["split"].to_pylist()
+    seen = (splits[:1] + splits[:-4]).count("train")  # one row doubled, the last four lost
+    assert seen != splits.count("train")
+    words = f"{seen} samples of split train, dataset.json says {splits.count('train')}"
+    assert words in [one.what for one in found]

@@ -17,8 +17,8 @@ from mvideo_core.testsets.complex_motion import (
     write_manifest,
 )
 from mvideo_core.testsets.mask_to_video import MaskToVideoOptions, choose_mask_to_video
-from mvideo_core.testsets.samples import TestSet, candidate_of, write_list, write_test_set
-from mvideo_core.testsets.vbench import VBenchOptions, choose_prompts, write_prompts
+from mvideo_core.testsets.samples import TestCandidate, TestSet, candidate_of, write_list, write_test_set
+from mvideo_core.testsets.vbench import VBenchOptions, choose_prompts, read_full_info
 
 testset_app = typer.Typer(no_args_is_help=True, help="Test sets: Mask-to-Video, ComplexMotion, VBench prompts.")
 OUT = typer.Option(..., "--out", help="Folder for the files.")
@@ -47,7 +47,7 @@ def mask_to_video(
     if training:
         for sample, clip, _ in current_samples(Workspace(training)):
             taken |= {sample.video_id, clip.source_sha256} - {""}
-    candidates = [candidate_of(sample) for sample, _, _ in current_samples(Workspace(workspace))]
+    candidates = _candidates(workspace)
     _write(choose_mask_to_video(candidates, options, taken), Path(out))
 
 
@@ -79,7 +79,7 @@ def complexmotion(
     except (OSError, ValueError) as error:
         raise ConfigError(f"{manifest}: not a manifest of `mvideo testset complexmotion-list`: {error}") from None
     wanted = {line["video_id"]: line["objects"] for line in lines}
-    candidates = [candidate_of(sample) for sample, _, _ in current_samples(Workspace(workspace))]
+    candidates = _candidates(workspace)
     _write(pick_named(candidates, wanted, ComplexMotionOptions(n_samples=samples)), Path(out))
 
 
@@ -92,11 +92,16 @@ def vbench(
     out: str = OUT,
 ) -> None:
     """A prompt list with its origin; the paper does not say which 100 prompts it used."""
-    chosen = choose_prompts(VBenchOptions(full_info=full_info, dimensions=dimension, count=count, seed=seed))
+    options = VBenchOptions(full_info=full_info, dimensions=dimension, count=count, seed=seed)
+    chosen = choose_prompts(*read_full_info(full_info), options)
     path = Path(out) / "prompts.json"
     path.parent.mkdir(parents=True, exist_ok=True)
-    write_prompts(chosen, path)
+    path.write_text(json.dumps(chosen.model_dump(mode="json"), indent=1, sort_keys=True), encoding="utf-8")
     typer.echo(f"{len(chosen.prompts)} prompts: {path}")
+
+
+def _candidates(workspace: str) -> list[TestCandidate]:
+    return [candidate_of(sample) for sample, _, _ in current_samples(Workspace(workspace))]
 
 
 def _write(made: TestSet, out: Path) -> None:

@@ -1,4 +1,5 @@
 import json
+from pathlib import Path
 
 import pytest
 from typer.testing import CliRunner
@@ -18,7 +19,7 @@ def run():
     return lambda *words: CliRunner().invoke(app, [str(word) for word in words])
 
 
-@pytest.fixture()
+@pytest.fixture
 def videos(tmp_path):
     import numpy as np
 
@@ -74,7 +75,7 @@ def test_a_report_of_unfinished_work_adds_up(run, tmp_path, videos):
     run("stage", "ingest", "-w", ws, "-s", "run.max_failed_frac=1")
     done = run("stage", "report", "-w", ws)
     page = done.output.strip().removeprefix("report: ")
-    assert "MediaError 1" in open(page, encoding="utf-8").read()
+    assert "MediaError 1" in Path(page).read_text(encoding="utf-8")
 
 
 def test_parts_are_numbers_and_ranges():
@@ -92,3 +93,28 @@ def test_settings_are_typed_and_wrong_ones_refused(run, tmp_path, videos):
     assert "name=value is expected" in str(done.exception)
     done = run("plan", "-w", tmp_path)
     assert "exactly one of folder, hdvila, manifest" in str(done.exception)
+
+
+def test_test_sets_are_built_from_a_finished_workspace(run, tmp_path):
+    workspace = Workspace(str(tmp_path / "ws"))
+    finish(workspace, tmp_path, {"a": 2, "b": 1})
+    done = run("testset", "mask-to-video", "-w", tmp_path / "ws", "--out", tmp_path / "out")
+    assert "0 of 500 samples" in done.output  # dogs are no unseen class
+    assert json.loads((tmp_path / "out" / "testset.json").read_text())["left_out"] == {"too_short": 3}
+    (tmp_path / "a.mp4").write_bytes(b"")
+    listed = run("testset", "complexmotion-list", "--folder", tmp_path, "--out", tmp_path / "out")
+    assert 'detect.classes=["person"]' in listed.output
+    manifest = tmp_path / "out" / "manifest.jsonl"
+    done = run("testset", "complexmotion", "-w", tmp_path / "ws", "--manifest", manifest, "--out", tmp_path / "out")
+    assert "complexmotion: 0 of 200" in done.output
+
+
+def test_vbench_prompts_need_the_suites_file_and_keep_its_order(run, tmp_path):
+    listed = [{"prompt_en": f"prompt {n}", "dimension": ["overall_consistency"]} for n in range(3)]
+    (tmp_path / "info.json").write_text(json.dumps(listed))
+    done = run("testset", "vbench", "--full-info", tmp_path / "info.json", "--out", tmp_path)
+    assert done.output.startswith("3 prompts")
+    found = json.loads((tmp_path / "prompts.json").read_text())
+    assert [one["prompt"] for one in found["prompts"]] == ["prompt 0", "prompt 1", "prompt 2"]
+    missing = run("testset", "vbench", "--full-info", tmp_path / "no.json", "--out", tmp_path)
+    assert "no such file; get it from" in str(missing.exception)

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from mvideo_core.errors import MediaError
+from mvideo_core.media.ffmpeg import x264_params
 
 
 def write_mp4(
@@ -35,7 +36,7 @@ def write_mp4(
     Raises:
         MediaError: no frame, an odd side, or frames of different sizes.
     """
-    options = {"crf": str(crf), "preset": preset}
+    options = {"crf": str(crf), "preset": preset, **x264_params()}
     return _write(frames, path, fps, "libx264", "yuv420p", options, threads)
 
 
@@ -45,7 +46,7 @@ def write_gray_mp4(frames: Iterable[np.ndarray], path: str | os.PathLike[str], f
     Raises:
         MediaError: as `write_mp4`.
     """
-    return _write(frames, path, fps, "libx264", "gray", {"qp": "0", "preset": "veryfast"}, 1)
+    return _write(frames, path, fps, "libx264", "gray", {"qp": "0", "preset": "veryfast", **x264_params()}, 1)
 
 
 def write_png(path: str | os.PathLike[str], frame: np.ndarray) -> None:

@@ -1,5 +1,6 @@
 """The ffmpeg binary and how we call it: graphs built by ffmpeg-python, run as argument lists behind `guard`."""
 
+import functools
 import os
 import shutil
 from pathlib import Path
@@ -79,3 +80,16 @@ def run_graph(
         MediaError: ffmpeg failed or ran out of time; the message begins with `what`.
     """
     return guard.run(compile_argv(graph, threads=threads), limits, what, pass_fds=pass_fds)
+
+
+@functools.lru_cache(maxsize=1)
+def x264_params() -> dict[str, str]:
+    """Options that keep x264 to AVX2 where the processor has AVX-512; {} elsewhere.
+
+    x264's AVX-512 code was seen to give other bytes than the rest (and, in one process, other bytes from run to run).
+    """
+    try:
+        flags = Path("/proc/cpuinfo").read_text(encoding="ascii", errors="replace")
+    except OSError:
+        return {}
+    return {"x264-params": "asm=avx2"} if "avx512" in flags else {}

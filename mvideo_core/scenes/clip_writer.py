@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from mvideo_core.errors import MediaError
 from mvideo_core.media import guard
-from mvideo_core.media.ffmpeg import BITEXACT, compile_argv
+from mvideo_core.media.ffmpeg import BITEXACT, compile_argv, x264_params
 
 
 class Encoding(NamedTuple):
@@ -36,7 +36,7 @@ def encode_clip(frames: Sequence[bytes], path: Path, encoding: Encoding, limits:
     source = ffmpeg.input(
         "pipe:0", format="rawvideo", pix_fmt="yuv420p", s=size, r=encoding.fps, protocol_whitelist="pipe"
     )
-    coding = {"vcodec": "libx264", "preset": encoding.preset, "crf": encoding.crf, "threads": encoding.threads}
+    coding = {"vcodec": "libx264", "preset": encoding.preset, "crf": encoding.crf, "threads": encoding.threads, **x264_params()}
     graph = source.output(
         f"file:{path.absolute()}", format="mp4", pix_fmt="yuv420p", movflags="+faststart", **coding, **BITEXACT
     )

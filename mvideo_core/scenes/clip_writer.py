@@ -36,7 +36,13 @@ def encode_clip(frames: Sequence[bytes], path: Path, encoding: Encoding, limits:
     source = ffmpeg.input(
         "pipe:0", format="rawvideo", pix_fmt="yuv420p", s=size, r=encoding.fps, protocol_whitelist="pipe"
     )
-    coding = {"vcodec": "libx264", "preset": encoding.preset, "crf": encoding.crf, "threads": encoding.threads, **x264_params()}
+    coding = {
+        "vcodec": "libx264",
+        "preset": encoding.preset,
+        "crf": encoding.crf,
+        "threads": encoding.threads,
+        **x264_params(),
+    }
     graph = source.output(
         f"file:{path.absolute()}", format="mp4", pix_fmt="yuv420p", movflags="+faststart", **coding, **BITEXACT
     )

@@ -174,11 +174,12 @@ class _Cutting:
         self.frames: deque[ClipFrame] = deque()
         self.changes: deque[_Change] = deque()
         self.last_small: np.ndarray | None = None
-        self.n_frames, self.last_s, self.step_s = 0, 0.0, 0.0
+        self.n_frames, self.n_clip_frames, self.last_s, self.step_s = 0, 0, 0.0, 0.0
 
     def take(self, frame: SmallFrame | ClipFrame) -> None:
         """The next frame of either stream."""
         if isinstance(frame, ClipFrame):
+            self.n_clip_frames = frame.number + 1
             if frame.number >= self.planner.needed_from:
                 self.frames.append(frame)
             return
@@ -197,7 +198,7 @@ class _Cutting:
         self._note(self.detector.finish(), self.finder.finish() if self.finder else [])
         self.pending = [boundary for boundary in self.pending if boundary.start_s < duration_s]
         self._settle(float("inf"))
-        for clip in self.planner.finish(duration_s):
+        for clip in self.planner.finish(duration_s, self.n_clip_frames):
             self._emit(clip)
         self.writer.wait()
         return CutResult(

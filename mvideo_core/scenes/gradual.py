@@ -25,6 +25,11 @@ from mvideo_core.scenes.plan import Boundary
 _LENGTHS = (6, 8, 11, 15, 21, 30, 42, 60, 84)
 _POINTS = 9
 _BLOCK = 32
+_EXTENT = 24
+_ALIKE = 0.97
+_FLAT = 0.02
+_HISTORY = 2 * _LENGTHS[-1] + _BLOCK + _EXTENT + 2
+"""Samples until a transition is certain: its own length, as long again for a better one, and room to grow."""
 _THUMB = (16, 9)
 _TEXTURE = (80, 45)
 _WEIGHTS = {"distance": 2.71, "line": -17.9, "energy": -19.9, "sag": -0.62, "constant": -4.2}
@@ -43,9 +48,12 @@ class GradualOptions(Options):
 
 class _Window(NamedTuple):
     evidence: float
-    start_s: float
-    end_s: float
-    last_sample: int
+    start: int
+    end: int
+
+    def overlaps(self, other: "_Window") -> bool:
+        """Whether they share more than an end."""
+        return self.start < other.end and other.start < self.end
 
 
 class GradualFinder:
@@ -63,7 +71,7 @@ class GradualFinder:
         self._energies: list[float] = []
         self._n_samples = self._n_done = 0
         self._waiting: list[_Window] = []
-        self._recent: deque[float] = deque(maxlen=2 * _LENGTHS[-1] + _BLOCK + 2)
+        self._recent: deque[float] = deque(maxlen=_HISTORY)
 
     def feed(self, time_s: float, frame_bgr: np.ndarray) -> list[Boundary]:
         """Take the next frame, (h, w, 3) uint8; transitions that are certain now."""
@@ -90,14 +98,13 @@ class GradualFinder:
     def _search(self) -> None:
         """Judge every window that ends among the samples that came since the last search."""
         first = self._n_samples - len(self._times)
-        times = np.array(self._times)
         thumbs, energies = np.stack(self._thumbs), np.array(self._energies, np.float32)
         jumps = np.linalg.norm(np.diff(thumbs, axis=0), axis=1)
         for length in _LENGTHS:
             stride = max(1, length // 8)
             ends = np.arange(max(self._n_done, length), self._n_samples)
             ends = ends[ends % stride == 0] - first
-            ends = ends[ends >= length]
+            ends = ends[ends >= length]  # the very first samples of the video
             if not len(ends):
                 continue
             starts = ends - length
@@ -106,29 +113,40 @@ class GradualFinder:
             whole = np.linalg.norm(thumbs[ends] - thumbs[starts], axis=1)
             good = (evidence > self._options.min_evidence) & (steepest < self._options.max_step_share * whole)
             self._waiting += [
-                _Window(float(evidence[k]), float(times[starts[k]]), float(times[ends[k]]), int(ends[k]) + first)
-                for k in np.flatnonzero(good)
+                _Window(float(evidence[k]), int(starts[k]) + first, int(ends[k]) + first) for k in np.flatnonzero(good)
             ]
         self._n_done = self._n_samples
-        keep = _LENGTHS[-1] + 1
-        self._times, self._thumbs, self._energies = self._times[-keep:], self._thumbs[-keep:], self._energies[-keep:]
 
     def _certain(self, before_sample: int) -> list[Boundary]:
         """Best windows that no later window can overlap, and the end of the weaker ones they overlap."""
         chosen: list[_Window] = []
         better: list[_Window] = []
-        for window in sorted(self._waiting, key=lambda one: (-one.evidence, one.start_s)):
-            if any(window.start_s < other.end_s and other.start_s < window.end_s for other in better):
-                continue
-            better.append(window)
-            if window.last_sample < before_sample:
-                chosen.append(window)
-        self._waiting = [
-            window
-            for window in self._waiting
-            if not any(window.start_s < other.end_s and other.start_s < window.end_s for other in chosen)
-        ]
-        return sorted(Boundary(window.start_s, window.end_s, "gradual") for window in chosen)
+        for window in sorted(self._waiting, key=lambda one: (-one.evidence, one.start)):
+            if not any(window.overlaps(other) for other in better):
+                better.append(window)
+                if window.end < before_sample:
+                    chosen.append(window)
+        self._waiting = [one for one in self._waiting if not any(one.overlaps(other) for other in chosen)]
+        found = sorted(self._grown(window) for window in chosen)
+        self._times, self._thumbs = self._times[-_HISTORY:], self._thumbs[-_HISTORY:]
+        self._energies = self._energies[-_HISTORY:]
+        return found
+
+    def _grown(self, window: _Window) -> Boundary:
+        """The window, widened while neighbouring steps go on in its direction: any part of a fade is itself a fade."""
+        first = self._n_samples - len(self._times)
+        start, end = window.start - first, window.end - first
+        change = self._thumbs[end] - self._thumbs[start]
+        enough = 0.3 * float(change @ change) / (end - start)
+        for _ in range(_EXTENT):
+            if start == 0 or float((self._thumbs[start] - self._thumbs[start - 1]) @ change) < enough:
+                break
+            start -= 1
+        for _ in range(_EXTENT):
+            if end + 1 >= len(self._thumbs) or float((self._thumbs[end + 1] - self._thumbs[end]) @ change) < enough:
+                break
+            end += 1
+        return Boundary(self._times[start], self._times[end], "gradual")
 
 
 def _features(frame_bgr: np.ndarray) -> tuple[np.ndarray, float]:
@@ -159,10 +177,21 @@ def _evidence(thumbs: np.ndarray, energies: np.ndarray, starts: np.ndarray, leng
     sag = ((energy - straight)[:, 1:-1] * full_sag).sum(1) / ((full_sag * full_sag).sum(1) + 1e-6)
     distance = np.log(np.sqrt(size / thumbs.shape[1]) + 1e-3)
     weights = _WEIGHTS
-    return np.asarray(
+    evidence = (
         weights["distance"] * distance
         + weights["line"] * line
         + weights["energy"] * misfit
         + weights["sag"] * np.abs(sag - 1)
         + weights["constant"]
     )
+    return np.where(_same_but_for_light(frames, energy), -np.inf, evidence)
+
+
+def _same_but_for_light(frames: np.ndarray, energy: np.ndarray) -> np.ndarray:
+    """Whether the last frame is the first one, brighter or darker but not black: a mere change of light."""
+    first = frames[:, 0] - frames[:, 0].mean(1, keepdims=True)
+    last = frames[:, -1] - frames[:, -1].mean(1, keepdims=True)
+    norms = (first * first).sum(1) * (last * last).sum(1)
+    alike = (first * last).sum(1) > _ALIKE * np.sqrt(norms)
+    weaker, stronger = np.minimum(energy[:, 0], energy[:, -1]), np.maximum(energy[:, 0], energy[:, -1])
+    return np.asarray(alike & (weaker > _FLAT * stronger))

@@ -96,9 +96,9 @@ class ShotPlanner:
         self._open(max(boundary.end_s, self._start_s), trim)
         return clips
 
-    def finish(self, end_s: float) -> list[PlannedClip]:
-        """End the last shot at the end of the video."""
-        return self._end(end_s, 0.0)
+    def finish(self, end_s: float, n_frames: int) -> list[PlannedClip]:
+        """End the last shot at the end of the video, of which `n_frames` clip frames exist."""
+        return self._end(end_s, 0.0, n_frames)
 
     def _open(self, start_s: float, trim_s: float) -> None:
         self._start_s = start_s
@@ -119,7 +119,7 @@ class ShotPlanner:
         self._made += 1
         return clip
 
-    def _end(self, end_s: float, trim_s: float) -> list[PlannedClip]:
+    def _end(self, end_s: float, trim_s: float, n_frames: float = math.inf) -> list[PlannedClip]:
         rules, clips = self.rules, []
         length_s = end_s - self._start_s
         if not self._in_span():
@@ -128,7 +128,7 @@ class ShotPlanner:
         if length_s < rules.min_shot_s - _EPS_S:
             self._drop(end_s, "shot_too_short", length_s, rules.min_shot_s)
             return []
-        left = math.ceil((end_s - trim_s) * rules.fps - _EPS_S) - self._next_frame
+        left = int(min(math.ceil((end_s - trim_s) * rules.fps - _EPS_S), n_frames)) - self._next_frame
         while left >= rules.min_frames and self._wanted():
             clips.append(self._take(min(rules.max_frames, 8 * ((left - 1) // 8) + 1)))
             left -= clips[-1].n_frames

@@ -44,6 +44,8 @@ def build_prompts(phrases: Sequence[str], tokenizer: Any, max_text_len: int = 25
             words the vocabulary does not know.
     """
     _check(phrases)
+    if _n_tokens(phrases, tokenizer) <= max_text_len:
+        return [_prompt(phrases, tokenizer, max_text_len)]
     prompts: list[Prompt] = []
     pending: list[str] = []
     for phrase in phrases:

@@ -20,8 +20,7 @@ from mvideo_core.testsets import (
 from mvideo_core.testsets.mask_to_video import UNSEEN
 
 FOLDER = card_path("coco80").parent
-# The drawn world's card has fields of its own (seeds, formats) and is checked beside the world.
-CARDS = sorted(path for path in FOLDER.glob("*.yaml") if path.stem != "mini-world")
+CARDS = sorted(FOLDER.glob("*.yaml"))
 BUILDERS = {
     "shard": ShardOptions, "mask-to-video-test": MaskToVideoOptions, "complexmotion": ComplexMotionOptions,
     "vbench-prompts": VBenchOptions,

@@ -1,0 +1,140 @@
+"""Bytes and milliseconds of the mask codec for 97 frames x 3 objects of 480x720, against what others store.
+
+- coco + zstd: SA-V's form, compressed COCO run lengths (pycocotools) as JSON under zstd level 3.
+- packbits + zstd: one bit per pixel (numpy.packbits) under zstd level 3.
+
+encode: bool pixels -> bytes. decode: bytes -> bool pixels of all frames. load: bytes -> whatever the codec measures on.
+frame: one frame's pixels after `load`. iou: IoU of all 291 masks with those of another clip, both loaded.
+All run in one thread; CPU milliseconds (median) judge, wall milliseconds stand beside them.
+"""
+
+import json
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from benchmarks.drawing import drawn_masks, world_masks
+from benchmarks.timing import cpus, interleaved, spread, walls
+from mvideo_core.masks import MaskSequence, encode, from_bytes
+from mvideo_core.masks.measure import ious
+
+OTHER_FRAME = 61
+
+
+class Codec(NamedTuple):
+    """One way of storing masks; `load` gives what `frame`, `pixels` and `iou` work on."""
+
+    encode: Callable[[np.ndarray], bytes]
+    load: Callable[[bytes], Any]
+    pixels: Callable[[Any], np.ndarray]
+    frame: Callable[[Any, int], np.ndarray]
+    iou: Callable[[Any, Any], np.ndarray]
+
+
+def measure(rounds: int = 9, n_frames: int = 97, height: int = 480, width: int = 720) -> dict[str, Any]:
+    """Per kind of masks and codec: bytes, milliseconds of the five works; every codec checked to be lossless."""
+    kinds = {kind: drawn_masks(kind, n_frames, 3, height, width) for kind in ("smooth", "rough")}
+    kinds["world"] = world_masks(n_frames, 3, height, width)
+    tables = {kind: _one_kind(masks, rounds) for kind, masks in kinds.items()}
+    ours = [tables[kind]["ours"] for kind in tables]
+    return {
+        "masks": f"{n_frames} frames x 3 objects x {height}x{width}",
+        "kinds": tables,
+        "worst_kb": max(one["kb"] for one in ours),
+        "worst_encode_ms": max(one["cpu_ms"]["encode"] for one in ours),
+        "worst_decode_ms": max(one["cpu_ms"]["decode"] for one in ours),
+        "bytes_of_coco": {kind: round(one["ours"]["kb"] / one["coco+zstd"]["kb"], 2) for kind, one in tables.items()},
+        "goals": {"worst_kb": "<= 60", "worst_encode_ms": "<= 20", "worst_decode_ms": "<= 20"},
+    }
+
+
+def _one_kind(masks_TNHW: np.ndarray, rounds: int) -> dict[str, Any]:
+    other_TNHW = np.roll(masks_TNHW, (3, 5), axis=(2, 3))
+    frame = min(OTHER_FRAME, len(masks_TNHW) - 1)
+    works, sizes = {}, {}
+    for name, codec in codecs(masks_TNHW.shape).items():
+        data, other = codec.encode(masks_TNHW), codec.encode(other_TNHW)
+        loaded, loaded_other = codec.load(data), codec.load(other)
+        assert np.array_equal(codec.pixels(loaded), masks_TNHW), f"{name} lost pixels"
+        sizes[name] = round(len(data) / 1e3, 1)
+        works[name, "encode"] = lambda codec=codec: codec.encode(masks_TNHW)
+        works[name, "decode"] = lambda codec=codec, data=data: codec.pixels(codec.load(data))
+        works[name, "load"] = lambda codec=codec, data=data: codec.load(data)
+        works[name, "frame"] = lambda codec=codec, loaded=loaded: codec.frame(loaded, frame)
+        works[name, "iou"] = lambda codec=codec, a=loaded, b=loaded_other: codec.iou(a, b)
+    took = interleaved(works, rounds)  # type: ignore[arg-type]
+    table: dict[str, Any] = {name: {"kb": size, "cpu_ms": {}, "wall_ms": {}} for name, size in sizes.items()}
+    for (name, what), one in took.items():
+        table[name]["cpu_ms"][what] = round(1e3 * spread(cpus(one)).median, 2)
+        table[name]["wall_ms"][what] = spread([1e3 * s for s in walls(one)]).rounded(2)
+    return table
+
+
+def codecs(shape: tuple[int, ...]) -> dict[str, Codec]:
+    """The three, for clips of (T, N, H, W)."""
+    return {"ours": _ours(), "coco+zstd": _coco(shape), "packbits+zstd": _packbits(shape)}
+
+
+def _ours() -> Codec:
+    return Codec(
+        encode=lambda masks: encode(masks).to_bytes(),
+        load=from_bytes,
+        pixels=MaskSequence.pixels,
+        frame=MaskSequence.frame,
+        iou=ious,
+    )
+
+
+def _coco(shape: tuple[int, ...]) -> Codec:
+    from pycocotools import mask as coco
+    from zstandard import ZstdCompressor, ZstdDecompressor
+
+    size = list(shape[2:])
+
+    def pack(masks: np.ndarray) -> bytes:
+        rows = []
+        for frame in masks:
+            codes = coco.encode(np.asfortranarray(frame.transpose(1, 2, 0).view(np.uint8)))
+            rows.append([{"size": size, "counts": code["counts"].decode()} for code in codes])
+        return ZstdCompressor(level=3).compress(json.dumps(rows).encode())
+
+    def load(data: bytes) -> list[list[dict[str, Any]]]:
+        rows: list[list[dict[str, Any]]] = json.loads(ZstdDecompressor().decompress(data))
+        return rows
+
+    def frame_of(rows: list[list[dict[str, Any]]], frame: int) -> np.ndarray:
+        return np.asarray(coco.decode(rows[frame])).transpose(2, 0, 1).view(np.bool_)
+
+    def iou(a: list[list[dict[str, Any]]], b: list[list[dict[str, Any]]]) -> np.ndarray:
+        return np.array(
+            [coco.iou([x], [y], [0])[0, 0] for fa, fb in zip(a, b, strict=True) for x, y in zip(fa, fb, strict=True)]
+        )
+
+    return Codec(pack, load, lambda rows: np.stack([frame_of(rows, t) for t in range(len(rows))]), frame_of, iou)
+
+
+def _packbits(shape: tuple[int, ...]) -> Codec:
+    from zstandard import ZstdCompressor, ZstdDecompressor
+
+    def load(data: bytes) -> np.ndarray:
+        return np.frombuffer(ZstdDecompressor().decompress(data), np.uint8).reshape(*shape[:3], -1)
+
+    def unpack(bits: np.ndarray) -> np.ndarray:
+        return np.unpackbits(bits, axis=-1, count=shape[3]).view(np.bool_)
+
+    def iou(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+        both, either = (np.bitwise_count(bits).sum(axis=(2, 3), dtype=np.int64) for bits in (a & b, a | b))
+        return np.where(either, both / np.maximum(either, 1), 1.0)
+
+    return Codec(
+        encode=lambda masks: ZstdCompressor(level=3).compress(np.packbits(masks, axis=-1).tobytes()),
+        load=load,
+        pixels=unpack,
+        frame=lambda bits, frame: unpack(bits[frame]),
+        iou=iou,
+    )
+
+
+if __name__ == "__main__":
+    print(json.dumps(measure(), indent=1))

@@ -1,0 +1,159 @@
+"""`make bench`: all measurements of the data half, into build/bench/data.json; a table and one summary line.
+
+python -m benchmarks.data                          all, some minutes on two cores
+python -m benchmarks.data --only cutting,codec     some of them
+python -m benchmarks.data --video my.mp4           cutting and extraction on a file of yours
+"""
+
+import argparse
+import contextlib
+import datetime
+import importlib
+import importlib.metadata
+import json
+import os
+import platform
+import re
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from benchmarks.drawing import Film, drawn_film, opened_film
+from mvideo_core.media.ffmpeg import ffmpeg_path
+
+OUT = Path("build/bench/data.json")
+PACKAGES = (
+    "numpy",
+    "torch",
+    "sam2",
+    "scenedetect-headless",
+    "av",
+    "imageio-ffmpeg",
+    "webdataset",
+    "pycocotools",
+    "pyarrow",
+)
+ON_FILM = ("cutting", "extraction")
+NAMES = ("codec", "shards", *ON_FILM, "segment_memory", "planning")
+_GOAL = re.compile(r"\s*(<=|>=|<|>)\s*([0-9.]+)\s*")
+_HOLDS: dict[str, Callable[[float, float], bool]] = {
+    "<=": lambda value, limit: value <= limit,
+    ">=": lambda value, limit: value >= limit,
+    "<": lambda value, limit: value < limit,
+    ">": lambda value, limit: value > limit,
+}
+
+
+def run_all(
+    names: Sequence[str], sizes: Mapping[str, Mapping[str, Any]] | None = None, video: Path | None = None
+) -> dict[str, Any]:
+    """Every named measurement, each with its goals judged.
+
+    Args:
+        names: of `NAMES`.
+        sizes: keyword arguments of each `measure`; nothing means full size.
+        video: file for cutting and extraction instead of the drawn film.
+    """
+    start_s = time.perf_counter()
+    report: dict[str, Any] = {
+        "date": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+        "machine": machine(),
+        "measurements": {},
+    }
+    with tempfile.TemporaryDirectory(prefix="mvideo-bench-") as folder:
+        film = _film(names, Path(folder), video, dict((sizes or {}).get("film", {})))
+        for name in names:
+            print(f"{name} ...", file=sys.stderr, flush=True)
+            begun_s = time.perf_counter()
+            module = importlib.import_module(f"benchmarks.{name}")
+            arguments = dict((sizes or {}).get(name, {})) | ({"film": film} if name in ON_FILM else {})
+            load_before = os.getloadavg()[0]
+            measured = module.measure(**arguments)
+            measured["reached"] = {goal: holds(measured[goal], limit) for goal, limit in measured["goals"].items()}
+            measured["took_s"] = round(time.perf_counter() - begun_s, 1)
+            measured["load"] = [round(load_before, 1), round(os.getloadavg()[0], 1)]
+            report["measurements"][name] = measured
+    report["took_s"] = round(time.perf_counter() - start_s, 1)
+    return report
+
+
+def machine() -> dict[str, Any]:
+    """Where it was measured: load is the queue of runnable threads, above the number of cores = a busy machine."""
+    versions = {}
+    for package in PACKAGES:
+        with contextlib.suppress(importlib.metadata.PackageNotFoundError):
+            versions[package] = importlib.metadata.version(package)
+    return {
+        "cores": len(os.sched_getaffinity(0)),
+        "cpu": _cpu_name(),
+        "system": f"{platform.system()} {platform.release()}",
+        "python": platform.python_version(),
+        "ffmpeg": Path(ffmpeg_path()).name,
+        "load_at_start": round(os.getloadavg()[0], 1),
+        "packages": versions,
+    }
+
+
+def holds(value: float, goal: str) -> bool:
+    """Whether a value meets a goal such as ">= 0.9".
+
+    Raises:
+        ValueError: not of that form.
+    """
+    found = _GOAL.fullmatch(goal)
+    if not found:
+        raise ValueError(f"goal {goal!r}: <, <=, > or >= and a number wanted")
+    return _HOLDS[found[1]](value, float(found[2]))
+
+
+def table(report: Mapping[str, Any]) -> Iterator[str]:
+    """Lines of a Markdown table, one goal a row."""
+    yield "| measurement | value | goal | reached |"
+    yield "|---|---|---|---|"
+    for name, one in report["measurements"].items():
+        for goal, limit in one["goals"].items():
+            yield f"| {name}: {goal} | {one[goal]:g} | {limit} | {'yes' if one['reached'][goal] else 'no'} |"
+
+
+def summary(report: Mapping[str, Any], path: Path) -> str:
+    """The last line."""
+    reached = [met for one in report["measurements"].values() for met in one["reached"].values()]
+    return f"make bench: {sum(reached)} of {len(reached)} goals reached, {path}"
+
+
+def _film(names: Sequence[str], folder: Path, video: Path | None, size: Mapping[str, Any]) -> Film | None:
+    if not set(names) & set(ON_FILM):
+        return None
+    print("drawing a film ..." if video is None else f"film: {video}", file=sys.stderr, flush=True)
+    return drawn_film(folder, **size) if video is None else opened_film(video)
+
+
+def _cpu_name() -> str:
+    lines = Path("/proc/cpuinfo").read_text().splitlines() if Path("/proc/cpuinfo").exists() else []
+    return next(
+        (line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")), platform.processor()
+    )
+
+
+def main() -> None:
+    """Measure, write, print."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--only", default=",".join(NAMES), help="names, comma between them: " + ", ".join(NAMES))
+    parser.add_argument("--video", type=Path, help="measure cutting and extraction on this file")
+    parser.add_argument("--out", type=Path, default=OUT)
+    args = parser.parse_args()
+    names = [name for name in args.only.split(",") if name]
+    if unknown := sorted(set(names) - set(NAMES)):
+        parser.error(f"unknown: {', '.join(unknown)}; known: {', '.join(NAMES)}")
+    report = run_all(names, video=args.video)
+    args.out.parent.mkdir(parents=True, exist_ok=True)
+    args.out.write_text(json.dumps(report, indent=1) + "\n")
+    print("\n".join(table(report)))
+    print(summary(report, args.out))
+
+
+if __name__ == "__main__":
+    main()

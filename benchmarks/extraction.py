@@ -1,0 +1,100 @@
+"""Cost of extracting all clips of a file: within the one decode, against one ffmpeg process per clip.
+
+The peer is what curation scripts do: find the cuts in a decode of their own, then for each clip one
+`ffmpeg -ss start -i file -vf fps,crop,scale -c:v libx264`, one after another, each on all cores. Same detection, same
+clips, same rate, size and x264 settings.
+
+- extraction only: seconds that clips cost on top of detection: cut - detect, against the processes' sum.
+- whole: detection and clips together.
+"""
+
+import argparse
+import json
+import subprocess
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from benchmarks.cutting import detect_only, film_facts
+from benchmarks.drawing import Film, drawn_film, opened_film
+from benchmarks.timing import Work, cpus, interleaved, ratio, spread, walls
+from mvideo_core.media.decode import count_frames
+from mvideo_core.media.ffmpeg import ffmpeg_path
+from mvideo_core.scenes.cut import CutClip, CutOptions, cut_video
+
+
+def measure(film: Film | None = None, rounds: int = 3) -> dict[str, Any]:
+    """Seconds of both ways, extraction only and whole, in wall and CPU time."""
+    options = CutOptions()
+    with tempfile.TemporaryDirectory(prefix="mvideo-bench-") as folder:
+        film = film or drawn_film(Path(folder))
+        ours, theirs = Path(folder) / "ours", Path(folder) / "theirs"
+        ours.mkdir()
+        theirs.mkdir()
+        clips = cut_video(film.path, film.row, ours, options).clips
+        per_clip(film, clips, theirs, options)
+        same = all(count_frames(path) == count_frames(theirs / path.name) for path in ours.iterdir())
+        works: dict[str, Work] = {
+            "detect": lambda: detect_only(film),
+            "cut": lambda: cut_video(film.path, film.row, ours, options),
+            "per_clip": lambda: per_clip(film, clips, theirs, options),
+        }
+        took = interleaved(works, rounds, warm_up=False)
+    wall, cpu = ({name: of(one) for name, one in took.items()} for of in (walls, cpus))
+    compared = {what: _compared(seconds) for what, seconds in (("wall_s", wall), ("cpu_s", cpu))}
+    return {
+        "film": film_facts(film),
+        "clips": len(clips),
+        "clip_seconds": round(sum(clip.n_frames for clip in clips) / options.fps, 1),
+        "same_frame_counts": same,
+        **compared,
+        "extraction_speedup": compared["wall_s"]["extraction"]["median"],
+        "whole_speedup": compared["wall_s"]["whole"]["median"],
+        "extraction_speedup_cpu": compared["cpu_s"]["extraction"]["median"],
+        "goals": {"extraction_speedup": ">= 2"},
+    }
+
+
+def per_clip(film: Film, clips: list[CutClip], out_dir: Path, options: CutOptions) -> None:
+    """One process per clip, seeking to its start."""
+    width, height = options.width, options.height
+    shape = f"crop='min(iw,ih*{width}/{height})':'min(ih,iw*{height}/{width})',scale={width}:{height}"
+    for clip in clips:
+        argv = [
+            ffmpeg_path(),
+            "-loglevel",
+            "error",
+            "-nostdin",
+            "-y",
+            "-ss",
+            f"{clip.start_s:.6f}",
+            "-i",
+            str(film.path),
+        ]
+        argv += ["-an", "-sn", "-dn", "-vf", f"fps={options.fps:g},{shape}", "-frames:v", str(clip.n_frames)]
+        argv += ["-pix_fmt", "yuv420p", "-c:v", "libx264", "-preset", options.preset, "-crf", str(options.crf)]
+        subprocess.run([*argv, "-movflags", "+faststart", str(out_dir / Path(clip.path).name)], check=True)
+
+
+def _compared(seconds: dict[str, list[float]]) -> dict[str, Any]:
+    """Medians, and speed-ups with their spread."""
+    added = [max(cut - detect, 1e-3) for cut, detect in zip(seconds["cut"], seconds["detect"], strict=True)]
+    apart = [detect + clips for detect, clips in zip(seconds["detect"], seconds["per_clip"], strict=True)]
+    return {
+        **{name: round(spread(one).median, 2) for name, one in seconds.items()},
+        "extraction": ratio(seconds["per_clip"], added).rounded(2),
+        "whole": ratio(apart, seconds["cut"]).rounded(2),
+    }
+
+
+def main() -> None:
+    """Print one measurement."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--video", type=Path, help="measure on this file instead of a drawn one")
+    parser.add_argument("--rounds", type=int, default=3)
+    args = parser.parse_args()
+    print(json.dumps(measure(opened_film(args.video) if args.video else None, args.rounds), indent=1))
+
+
+if __name__ == "__main__":
+    main()

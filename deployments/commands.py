@@ -48,6 +48,17 @@ def status(state: Path | None = STATE) -> None:
 
 
 @app.command()
+def register(state: Path | None = STATE, environment: str = ENVIRONMENT) -> None:
+    """Pool, queues, automation and deployments on a server that runs already; starts nothing."""
+    from deployments.stack import Stack
+
+    _logging()
+    stack = Stack(state, environment)
+    stack.register()
+    typer.echo(f"registered on {stack.url}")
+
+
+@app.command()
 def reap(
     state: Path | None = STATE,
     retry: bool = typer.Option(False, "--retry", help="Also send crashed runs back to their queues."),

@@ -120,12 +120,21 @@ class Stack:
             ConfigError: a deployment cannot be registered.
         """
         self._start_server()
+        self.register(deploy)
+        self.reap()
+        with self.client() as client:
+            self._start_workers(client)
+
+    def register(self, deploy: bool = True) -> None:
+        """Pool, queues, automation and (if `deploy`) deployments on the server.
+
+        Raises:
+            ConfigError: a deployment cannot be registered.
+        """
         with self.client() as client:
             set_up(client, self.environment)
-            if deploy:
-                deploy_all(self.settings)
-            self.reap()
-            self._start_workers(client)
+        if deploy:
+            deploy_all(self.settings)
 
     def down(self) -> None:
         """Stop workers, then whatever they left behind, mark their runs Crashed, stop the server."""

@@ -1,7 +1,6 @@
-"""A real server, worker and deployment, and ways to kill parts of them. Tests and `make chaos` use it."""
+"""A real server, worker and deployment, and ways to kill parts of them."""
 
 import os
-import random
 import signal
 import subprocess
 import sys
@@ -11,10 +10,14 @@ from pathlib import Path
 from typing import Any
 from uuid import UUID
 
+from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterId
 from prefect.client.schemas.objects import FlowRun
+from prefect.flows import load_flow_from_entrypoint
+from prefect.states import Scheduled
 
 from deployments import _processes as processes
 from deployments._environment import REPOSITORY
+from deployments._state import VARIABLE
 from deployments.stack import Stack
 
 ENVIRONMENT = str(Path(__file__).with_name("one-worker.yaml"))
@@ -43,13 +46,24 @@ class Trial:
 
     # running
 
-    def prefect(self, *words: str, **more: str) -> "subprocess.CompletedProcess[str]":
-        """A `prefect ...` command line in the repository, as a user types it."""
-        environment = {**os.environ, **self.stack.settings, **more}
+    def prefect(self, *words: str) -> "subprocess.CompletedProcess[str]":
+        """A `prefect ...` command line in the repository, as a user types it after `mvideo server up`."""
+        environment = {name: value for name, value in os.environ.items() if not name.startswith("PREFECT_")}
+        environment |= {VARIABLE: str(self.stack.folder), "PREFECT_HOME": str(self.stack.folder / "cli")}
         return subprocess.run(
             [str(Path(sys.executable).with_name("prefect")), *words],
             cwd=REPOSITORY, env=environment, capture_output=True, text=True, timeout=300, check=False,
         )  # fmt: skip
+
+    def register(self, entrypoint: str, queue: str = "cpu") -> None:
+        """Deploy one more flow of this checkout under its own name."""
+        flow = load_flow_from_entrypoint(str(REPOSITORY / entrypoint), use_placeholder_flow=False)
+        here = {"prefect.deployments.steps.set_working_directory": {"directory": str(REPOSITORY)}}
+        with self.stack.client() as client:
+            client.create_deployment(
+                client.create_flow_from_name(flow.name), flow.name, entrypoint=entrypoint, pull_steps=[here],
+                work_pool_name=self.stack.environment.pool, work_queue_name=queue,
+            )  # fmt: skip
 
     def start(self, deployment: str, parameters: Mapping[str, Any]) -> UUID:
         """Ask for a run of "flow/deployment". Returns: its id."""
@@ -61,6 +75,19 @@ class Trial:
         """The run as the server sees it."""
         with self.stack.client() as client:
             return client.read_flow_run(run_id)
+
+    def task_names(self, run_id: UUID) -> list[str]:
+        """Names of a run's task runs, once the server has recorded the last of them."""
+        there = FlowRunFilter(id=FlowRunFilterId(any_=[run_id]))
+        names: list[str] = []
+
+        def recorded() -> bool:
+            with self.stack.client() as client:
+                names[:] = [task.name for task in client.read_task_runs(flow_run_filter=there)]
+            return "report" in names
+
+        until(recorded, 60, lambda: f"no report task among {names}")
+        return names
 
     def wait(self, run_id: UUID, timeout_s: float, *kinds: str) -> str:
         """Wait until the run's state type is one of `kinds` (default: any final one). Returns: the type."""
@@ -76,9 +103,9 @@ class Trial:
         return seen
 
     def retry(self, run_id: UUID) -> None:
-        """`prefect flow-run retry`."""
-        done = self.prefect("flow-run", "retry", str(run_id))
-        assert done.returncode == 0, done.stdout + done.stderr
+        """What `prefect flow-run retry` and the button in the UI do."""
+        with self.stack.client() as client:
+            client.set_flow_run_state(run_id, Scheduled(message="retried by a test"), force=True)
 
     def tail(self) -> str:
         """Last lines of every log of the stack."""
@@ -99,26 +126,6 @@ class Trial:
     def workers(self) -> list[int]:
         """Worker processes."""
         return [process.pid for process in self.stack.running() if process.name != "server"]
-
-    def kill_random(self, rng: random.Random, roles: Mapping[str, int]) -> str:
-        """kill -9 one process of a role drawn by weight: "engine" (flow and its stages), "child", "worker", "server".
-
-        Returns:
-            What was killed; "" when no process of that role lives now.
-        """
-        role = rng.choices(list(roles), weights=list(roles.values()))[0]
-        found = {member.pid: member for member in processes.members(self.stack.folder)}
-        engines = {pid for pid, member in found.items() if member.flow_run_id and "prefect.engine" in member.command}
-        engines |= {pid for pid, m in found.items() if m.flow_run_id and "_workspace" in m.command}
-        children = {pid for pid, member in found.items() if member.flow_run_id} - engines
-        servers = {process.pid for process in self.stack.running() if process.name == "server"}
-        by_role = {"engine": engines, "child": children, "worker": set(self.workers()), "server": servers}
-        pids = sorted(by_role[role])
-        if not pids:
-            return ""
-        pid = rng.choice(pids)
-        kill(pid)
-        return f"{role} {pid} ({found[pid].command[:60] if pid in found else ''})"
 
 
 def kill(pid: int, number: int = signal.SIGKILL) -> None:

@@ -108,3 +108,10 @@ def digests(url: str, stage: str, n_parts: int) -> list[str]:
     if not all(markers):
         raise StoreError(f"{stage}: parts are missing")
     return [marker.digest for marker in markers if marker is not None]
+
+
+def numbers(url: str, stage: str, n_parts: int) -> list[tuple[str, int]]:
+    """Key and number of each row of a stage, part by part: a key that is there twice shows."""
+    workspace = Workspace(url)
+    markers = [workspace.current(stage, index) for index in range(n_parts)]
+    return [(row.key, row.number) for marker in markers if marker for row in workspace.rows(marker, ToyRow)]

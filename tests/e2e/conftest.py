@@ -1,0 +1,44 @@
+"""One real server and worker for all tests of this folder, and drawn videos with tiny models."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+
+from tests.e2e.harness import Trial
+from tests.e2e.tiny import draw_videos, write_models, write_profile
+
+
+class Material(NamedTuple):
+    """Videos, a run profile for them, and the digest of the dataset they give in an undisturbed run."""
+
+    videos: Path
+    profile: Path
+    digest: str
+
+
+@pytest.fixture(scope="session")
+def trial(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Trial]:
+    """The stack, with the project's own deployments and the toys."""
+    with Trial(tmp_path_factory.mktemp("stack")) as trial:
+        for entrypoint in ("toy", "only_a", "only_b"):
+            trial.register(f"tests/e2e/toy_flow.py:{entrypoint}")
+        yield trial
+
+
+@pytest.fixture(scope="session")
+def material(tmp_path_factory: pytest.TempPathFactory) -> Material:
+    """Three videos of two shots each, and what the pipeline makes of them without a server."""
+    from mvideo_core.ingest.sources import SourceOptions
+    from mvideo_core.pipeline import load_profile, run_pipeline
+    from mvideo_core.store.workspace import Workspace
+
+    folder = tmp_path_factory.mktemp("material")
+    draw_videos(folder / "videos", 3)
+    write_profile(folder / "tiny.yaml", write_models(folder / "models"))
+    workspace = Workspace(str(folder / "reference"))
+    run_pipeline(workspace, SourceOptions(folder=str(folder / "videos")), load_profile(str(folder / "tiny.yaml")))
+    pointer = workspace.pointer("dataset")
+    assert pointer is not None
+    return Material(folder / "videos", folder / "tiny.yaml", pointer["digest"])

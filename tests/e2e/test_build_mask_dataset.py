@@ -1,0 +1,104 @@
+"""The real stages, server, worker and deployment over drawn videos."""
+
+import json
+import signal
+from pathlib import Path
+from typing import Any
+
+from prefect.client.schemas.filters import ArtifactFilter, ArtifactFilterFlowRunId
+
+from mvideo_core.pipeline import PART_STAGES, stage_rows
+from mvideo_core.store.status import verify_stage
+from mvideo_core.store.workspace import Workspace
+from tests.e2e.conftest import Material
+from tests.e2e.harness import Trial, kill, until
+
+
+def parameters(workspace: Path, material: Material) -> dict[str, Any]:
+    return {
+        "workspace": str(workspace),
+        "source": {"folder": str(material.videos)},
+        "profile": str(material.profile),
+    }
+
+
+def check_dataset(path: Path, material: Material) -> None:
+    """The same dataset as without a server; every item once; every file as recorded."""
+    workspace = Workspace(str(path))
+    pointer = workspace.pointer("dataset")
+    assert pointer is not None
+    assert pointer["digest"] == material.digest
+    for stage, row_class in stage_rows().items():
+        assert list(verify_stage(workspace, stage, row_class, deep=True)) == []
+        keys = [row.key for row in workspace.current_rows(stage, row_class)]
+        assert len(keys) == len(set(keys))
+    assert not list((path / "journal").rglob("*.jsonl"))
+
+
+def test_the_literal_command_ends_with_a_dataset_and_its_report(
+    trial: Trial, material: Material, tmp_path: Path
+) -> None:
+    values = json.dumps(parameters(tmp_path / "ws", material))
+    done = trial.prefect("deployment", "run", "build-mask-dataset", "--params", values, "--watch")
+    assert done.returncode == 0, done.stdout + done.stderr + trial.tail()
+    check_dataset(tmp_path / "ws", material)
+    with trial.stack.client() as client:
+        run = client.read_flow_runs()[0]
+        mine = ArtifactFilter(flow_run_id=ArtifactFilterFlowRunId(any_=[run.id]))
+        artifacts = {artifact.key: artifact for artifact in client.read_artifacts(artifact_filter=mine)}
+    assert run.state_name == "Completed"
+    assert {f"{stage}-progress" for stage in (*PART_STAGES, "shard")} <= set(artifacts)
+    assert {"funnel", "overlay-0", "report"} <= set(artifacts)
+    assert artifacts["cut-progress"].data == 100.0
+    funnel = {line["stage"]: line for line in json.loads(artifacts["funnel"].data)}
+    assert (funnel["ingest"]["entered"], funnel["cut"]["kept"]) == (3, 6)
+    assert str(artifacts["overlay-0"].data).startswith("data:image/jpeg;base64,")
+    page = (Workspace(str(tmp_path / "ws")).pointer("report") or {})["path"]
+    assert page in str(artifacts["report"].data)
+
+
+def test_kill_9_of_the_engine_then_sigterm_of_the_worker_then_retry(
+    trial: Trial, material: Material, tmp_path: Path
+) -> None:
+    path = tmp_path / "ws"
+    run = trial.start("build-mask-dataset/build-mask-dataset", parameters(path, material))
+    until(lambda: any((path / "done" / "ingest").glob("*.json")), 180, trial.tail, every_s=0.02)
+    for pid in trial.engines(run):
+        kill(pid)
+    assert trial.wait(run, 30) == "CRASHED"
+    done = trial.prefect("flow-run", "retry", str(run))
+    assert done.returncode == 0, done.stdout + done.stderr
+
+    until(lambda: any((path / "done" / "detect").glob("*.json")), 180, trial.tail, every_s=0.02)
+    for pid in trial.workers():
+        kill(pid, signal.SIGTERM)
+    until(lambda: not trial.workers() and not trial.engines(run), 60, trial.tail)
+    assert trial.wait(run, 30, "RUNNING") == "RUNNING"  # a zombie: nothing works for it, and it cannot be retried
+    trial.stack.up(deploy=False)
+    assert trial.wait(run, 5) == "CRASHED"
+
+    trial.retry(run)
+    assert trial.wait(run, 240, "COMPLETED", "FAILED") == "COMPLETED", trial.tail()
+    check_dataset(path, material)
+    names = trial.task_names(run)
+    assert any(name.startswith("ingest part") and name.endswith("(reused)") for name in names), names
+
+
+def test_a_second_run_reuses_everything_and_one_changed_option_only_its_stages(
+    trial: Trial, material: Material, tmp_path: Path
+) -> None:
+    from mvideo_core.ingest.sources import SourceOptions
+    from mvideo_core.pipeline import load_profile, run_pipeline
+
+    trial.stack.up(deploy=False)
+    path = tmp_path / "ws"
+    run_pipeline(
+        Workspace(str(path)), SourceOptions(folder=str(material.videos)), load_profile(str(material.profile))
+    )  # what the CLI does; the deployment goes on from it
+    values = parameters(path, material) | {"overrides": {"caption": {"max_tokens": 100}}}
+    run = trial.start("build-mask-dataset/build-mask-dataset", values)
+    assert trial.wait(run, 240, "COMPLETED", "FAILED") == "COMPLETED", trial.tail()
+    names = trial.task_names(run)
+    for stage in ("ingest", "cut", "detect", "segment"):
+        assert [name for name in names if name.startswith(f"{stage} part") and "(reused)" not in name] == []
+    assert [name for name in names if name.startswith("caption part") and "(reused)" not in name] != []

@@ -1,0 +1,126 @@
+"""Every way a run can lose its process, on toy stages: the run ends in a final state and a retry finishes it."""
+
+import signal
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+from uuid import UUID
+
+import pytest
+
+from tasks._parts import Parts
+from tests.e2e.harness import Trial, kill, until
+from tests.flows.toy import ToyOptions, numbers, planned, toy_a, toy_b
+
+KEYS = [f"v{number:02d}" for number in range(16)]
+
+
+class Toy:
+    """One toy run over four parts that notes every item it works on."""
+
+    def __init__(self, trial: Trial, folder: Path, engine: dict[str, object] | None = None, pause_s: float = 0.4):
+        self.trial = trial
+        self.url, self.n_parts = planned(folder, KEYS, part_size=4)
+        self.log = folder / "items.txt"
+        self.options = {"log": str(self.log), "pause_s": pause_s}
+        values = {"workspace": self.url, "options": self.options, "engine": engine or {"kind": "threads"}}
+        self.run: UUID = trial.start("toy/toy", values)
+
+    def items(self) -> list[str]:
+        return self.log.read_text().splitlines() if self.log.exists() else []
+
+    def under_way(self) -> None:
+        """Wait until the run has done some more items."""
+        before = len(self.items())
+        until(lambda: len(self.items()) > before + 2, 180, self.trial.tail, every_s=0.05)
+
+    def check(self, deaths: int) -> None:
+        """Same result as an undisturbed run; an item is worked on again only if a death hit it (batches of two)."""
+        reference, _ = planned(Path(self.url).parent / "reference", KEYS, part_size=4)
+        parts = Parts(workspace=reference, indices=tuple(range(self.n_parts)))
+        for task in (toy_a, toy_b):
+            task.fn(parts, ToyOptions())
+        for stage in ("toy-a", "toy-b"):
+            assert numbers(self.url, stage, self.n_parts) == numbers(reference, stage, self.n_parts)
+        counts = Counter(self.items())
+        assert set(counts) == {f"toy-{stage} {key}" for stage in "ab" for key in KEYS}
+        again = {item: n for item, n in counts.items() if n > 1}
+        assert sum(counts.values()) - len(counts) <= 4 * deaths, again
+
+
+def worker_killed(toy: Toy) -> None:
+    for pid in toy.trial.workers():
+        kill(pid)
+
+
+def host_lost(toy: Toy) -> None:
+    for pid in toy.trial.workers() + toy.trial.engines(toy.run):
+        kill(pid)
+
+
+def worker_stopped(toy: Toy) -> None:
+    for pid in toy.trial.workers():
+        kill(pid, signal.SIGTERM)
+
+
+def server_killed(toy: Toy) -> None:
+    for process in toy.trial.stack.running():
+        if process.name == "server":
+            kill(process.pid)
+
+
+@pytest.mark.parametrize("death", [worker_killed, host_lost])
+def test_the_run_is_crashed_after_up_and_finished_by_a_retry(
+    trial: Trial, tmp_path: Path, death: Callable[[Toy], None]
+) -> None:
+    trial.stack.up(deploy=False)
+    toy = Toy(trial, tmp_path)
+    toy.under_way()
+    death(toy)
+    until(lambda: not trial.engines(toy.run), 60, trial.tail)
+    trial.stack.up(deploy=False)
+    assert trial.wait(toy.run, 30) == "CRASHED"
+    trial.retry(toy.run)
+    assert trial.wait(toy.run, 240, "COMPLETED", "FAILED") == "COMPLETED", trial.tail()
+    toy.check(deaths=1)
+
+
+@pytest.mark.slow
+def test_a_killed_server_comes_back_and_the_run_goes_on(trial: Trial, tmp_path: Path) -> None:
+    trial.stack.up(deploy=False)
+    toy = Toy(trial, tmp_path)
+    toy.under_way()
+    server_killed(toy)
+    trial.stack.up(deploy=False)
+    if trial.wait(toy.run, 240) == "CRASHED":
+        trial.retry(toy.run)
+        assert trial.wait(toy.run, 240, "COMPLETED", "FAILED") == "COMPLETED", trial.tail()
+    toy.check(deaths=1)
+
+
+@pytest.mark.slow
+def test_cancel_ends_the_process_and_a_retry_goes_on(trial: Trial, tmp_path: Path) -> None:
+    trial.stack.up(deploy=False)
+    toy = Toy(trial, tmp_path)
+    toy.under_way()
+    done = trial.prefect("flow-run", "cancel", str(toy.run))
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert trial.wait(toy.run, 90) == "CANCELLED"
+    until(lambda: not trial.engines(toy.run), 60, trial.tail)
+    trial.retry(toy.run)
+    assert trial.wait(toy.run, 240, "COMPLETED", "FAILED") == "COMPLETED", trial.tail()
+    toy.check(deaths=1)
+
+
+def test_engine_workers_gives_slices_to_stage_runs_and_mends_a_killed_one(trial: Trial, tmp_path: Path) -> None:
+    trial.stack.up(deploy=False)
+    engine = {"kind": "workers", "cpu_slots": 1, "gpu_slots": 1, "parts_per_run": 4, "poll_s": 0.5}
+    toy = Toy(trial, tmp_path, engine)
+    toy.under_way()
+    with trial.stack.client() as client:
+        stage_run = next(run for run in client.read_flow_runs() if run.name == "toy-a parts 0-3")
+    for pid in trial.engines(stage_run.id):
+        kill(pid)
+    assert trial.wait(toy.run, 240) == "COMPLETED", trial.tail()  # nobody retried anything by hand
+    assert trial.read(stage_run.id).run_count == 2
+    toy.check(deaths=1)

@@ -1,6 +1,7 @@
 """The quality gate: numbers of every masklet, and which masklets are good enough to train on.
 
-All limits are fractions; defaults were set by eye on drawn and real clips. A masklet is dropped for the first rule it breaks.
+All limits are fractions. The defaults are loose, meant to drop failures and no hard cases; they were not tuned on
+labelled data. A masklet is dropped for the first rule it breaks.
 """
 
 from collections.abc import Sequence
@@ -81,11 +82,8 @@ def object_stats(
         )
         drop = gate(stats, options)
         if drop is not None:
-            stats = stats.model_copy(
-                update={
-                    "kept": False, "drop_reason": drop.reason, "drop_value": drop.value, "drop_threshold": drop.threshold
-                }
-            )  # fmt: skip
+            verdict = {"drop_reason": drop.reason, "drop_value": drop.value, "drop_threshold": drop.threshold}
+            stats = stats.model_copy(update={"kept": False, **verdict})
         found.append(stats)
     return found
 

@@ -2,14 +2,15 @@
 
 The package's own `SAM2VideoPredictor` reads a folder of JPEGs, keeps every frame and every mask, and tracks object by
 object. Here its network is driven through the same steps (`_track_step`, `_encode_memory_in_output`) over a frame
-stream; what the network can no longer attend to is forgotten. Masks equal the stock predictor's to about 1e-5 of a logit
-(test), hole filling and non-overlap constraints off in both.
+stream; what the network can no longer attend to is forgotten. Masks equal the stock predictor's to about 1e-5 of a
+logit (test), hole filling and non-overlap constraints off in both.
 
 Shape letters: N objects, S the network's input side, h = w = S / 4 mask logits.
 Source: Ravi et al. 2024 (arXiv:2408.00714).
 """
 
 import logging
+from collections import deque
 from collections.abc import Iterable, Iterator
 from contextlib import AbstractContextManager, nullcontext
 from itertools import chain, islice
@@ -35,37 +36,40 @@ ENDLESS = 1 << 30
 MEAN = (0.485, 0.456, 0.406)
 STD = (0.229, 0.224, 0.225)
 
-TINY: dict[str, Any] = {
-    "image_size": 64,
-    "num_maskmem": 3,
-    "max_obj_ptrs_in_encoder": 4,
-    "image_encoder": {
-        "trunk": {"embed_dim": 8, "stages": [1, 1, 1, 1], "global_att_blocks": [], "window_spec": [4, 4, 4, 4]},
-        "neck": {
-            "d_model": 32,
-            "backbone_channel_list": [64, 32, 16, 8],
-            "position_encoding": {"num_pos_feats": 32},
+
+def tiny_arch(width: int = 32, memory_width: int = 16) -> dict[str, Any]:
+    """Overrides for a network with every part of the public one at 64 px input and few channels."""
+    attention = {"embedding_dim": width, "feat_sizes": [4, 4]}
+    return {
+        "image_size": 64,
+        "num_maskmem": 3,
+        "max_obj_ptrs_in_encoder": 4,
+        "image_encoder": {
+            "trunk": {"embed_dim": 8, "stages": [1, 1, 1, 1], "global_att_blocks": [], "window_spec": [4, 4, 4, 4]},
+            "neck": {
+                "d_model": width,
+                "backbone_channel_list": [64, 32, 16, 8],
+                "position_encoding": {"num_pos_feats": width},
+            },
         },
-    },
-    "memory_attention": {
-        "d_model": 32,
-        "num_layers": 1,
-        "layer": {
-            "d_model": 32,
-            "dim_feedforward": 32,
-            "self_attention": {"embedding_dim": 32, "feat_sizes": [4, 4]},
-            "cross_attention": {"embedding_dim": 32, "feat_sizes": [4, 4], "kv_in_dim": 16},
+        "memory_attention": {
+            "d_model": width,
+            "num_layers": 1,
+            "layer": {
+                "d_model": width,
+                "dim_feedforward": 32,
+                "self_attention": attention,
+                "cross_attention": {**attention, "kv_in_dim": memory_width},
+            },
         },
-    },
-    "memory_encoder": {
-        "out_dim": 16,
-        "in_dim": 32,
-        "position_encoding": {"num_pos_feats": 16},
-        "mask_downsampler": {"embed_dim": 32},
-        "fuser": {"layer": {"dim": 32}},
-    },
-}
-"""Architecture of `tiny()`: every part of the public network, 64 px input."""
+        "memory_encoder": {
+            "out_dim": memory_width,
+            "in_dim": width,
+            "position_encoding": {"num_pos_feats": memory_width},
+            "mask_downsampler": {"embed_dim": width},
+            "fuser": {"layer": {"dim": width}},
+        },
+    }
 
 
 class Sam2Options(Options):
@@ -141,7 +145,7 @@ class Sam2Segmenter:
     @classmethod
     def tiny(cls, seed: int = 0) -> Self:
         """Random weights, 64 px input, for tests."""
-        return cls(build_predictor(PUBLIC[0], TINY, seed=seed), Sam2Options(), model_name="sam2/random-tiny")
+        return cls(build_predictor(PUBLIC[0], tiny_arch(), seed=seed), Sam2Options(), model_name="sam2/random-tiny")
 
     def propagate(
         self, frames: Iterable[np.ndarray], height: int, width: int, boxes_xyxy: np.ndarray
@@ -169,7 +173,7 @@ class Sam2Segmenter:
         stream = iter(frames)
         # The network scales the age of object pointers by min(clip length, 16): so much of the length must be known.
         window = self.network.max_obj_ptrs_in_encoder
-        ahead = list(islice(stream, window))
+        ahead = deque(islice(stream, window))
         n_frames = len(ahead) if len(ahead) < window else ENDLESS
         if len(boxes) == 0:
             empty = Step(torch.zeros(0, 1, 4, 4), torch.zeros(0))
@@ -180,7 +184,7 @@ class Sam2Segmenter:
             Tracks(self.network, part, n_frames)
             for part in self._prompts(boxes, height, width).split(self.options.max_objects_per_pass)
         ]
-        for index, frame in enumerate(chain(_drained(ahead), stream)):
+        for index, frame in enumerate(chain(drained(ahead), stream)):
             with torch.inference_mode(), self._autocast():
                 features = self._features(checked_frame(frame, index, height, width))
                 groups, steps = _advance(groups, features)
@@ -196,14 +200,8 @@ class Sam2Segmenter:
 
     def _features(self, frame_HWC: np.ndarray) -> "Features":
         """Image features of one frame, for a batch of one."""
-        import torch
-        from PIL import Image
-
-        side = self.network.image_size
-        small = np.array(Image.fromarray(frame_HWC).resize((side, side)))
-        image = torch.from_numpy(small).to(self.device).permute(2, 0, 1)[None].float() / 255
-        mean, std = (torch.tensor(values, device=self.device).view(1, 3, 1, 1) for values in (MEAN, STD))
-        out = self.network.forward_image((image - mean) / std)
+        image = normalised_image(frame_HWC, self.network.image_size, self.device)
+        out = self.network.forward_image(image)
         _, levels, positions, sizes = self.network._prepare_backbone_features(out)
         return Features(levels, positions, sizes)
 
@@ -295,6 +293,23 @@ class Tracks:
             too_old_for_masks["maskmem_features"] = too_old_for_masks["maskmem_pos_enc"] = None
 
 
+def normalised_image(frame_HWC: np.ndarray, side: int, device: str) -> "torch.Tensor":
+    """A frame as the network sees it: fp32 (1, 3, side, side), resized by Pillow's bicubic filter as in the package."""
+    import torch
+    from PIL import Image
+
+    small = np.array(Image.fromarray(frame_HWC).resize((side, side)))
+    image = torch.from_numpy(small).to(device).permute(2, 0, 1)[None].float() / 255
+    mean, std = (torch.tensor(values, device=device).view(1, 3, 1, 1) for values in (MEAN, STD))
+    return (image - mean) / std
+
+
+def drained(frames: deque[np.ndarray]) -> Iterator[np.ndarray]:
+    """The frames, let go one by one."""
+    while frames:
+        yield frames.popleft()
+
+
 def weights_path(weights: str) -> str:
     """A file path as it is; anything else through the weights catalog.
 
@@ -335,13 +350,6 @@ def _advance(groups: list[Tracks], features: Features) -> tuple[list[Tracks], li
             torch.cuda.empty_cache()
             waiting = tracks.split() + waiting
     return done, steps
-
-
-def _drained(frames: list[np.ndarray]) -> Iterator[np.ndarray]:
-    """The frames, let go one by one."""
-    frames.reverse()
-    while frames:
-        yield frames.pop()
 
 
 def _rows_of(entry: dict[str, Any], rows: slice) -> dict[str, Any]:

@@ -96,7 +96,7 @@ class DetectionCounter:
             all=Score.of(hits, asked - hits, self.false_alarms),
             seen=Score.of(counts[False][0], counts[False][1] - counts[False][0], 0),
             unseen=Score.of(counts[True][0], counts[True][1] - counts[True][0], 0),
-            class_accuracy=seen_named / counts[False][0] if counts[False][0] else 1.0,
+            class_accuracy=seen_named / counts[False][0] if counts[False][0] else None,
             mean_iou=float(np.mean(self.ious)) if self.ious else 0.0,
             by_class={name: [n, self.located[name, unseen], self.named[name]]
                       for (name, unseen), n in sorted(self.asked.items())},

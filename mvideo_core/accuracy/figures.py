@@ -15,16 +15,16 @@ class Score(Record):
     hits: int
     misses: int
     false_alarms: int
-    precision: float
-    recall: float
-    f1: float
+    precision: float | None
+    recall: float | None
+    f1: float | None
 
     @classmethod
     def of(cls, hits: int, misses: int, false_alarms: int) -> "Score":
-        """The rates of three counts; a rate over nothing is 1."""
-        precision = hits / (hits + false_alarms) if hits + false_alarms else 1.0
-        recall = hits / (hits + misses) if hits + misses else 1.0
-        f1 = 2 * hits / (2 * hits + misses + false_alarms) if hits + misses + false_alarms else 1.0
+        """The rates of three counts; a rate over nothing is None, never a number."""
+        precision = hits / (hits + false_alarms) if hits + false_alarms else None
+        recall = hits / (hits + misses) if hits + misses else None
+        f1 = 2 * hits / (2 * hits + misses + false_alarms) if hits + misses + false_alarms else None
         return cls(hits=hits, misses=misses, false_alarms=false_alarms, precision=precision, recall=recall, f1=f1)
 
 
@@ -48,7 +48,7 @@ class DetectionFigures(Record):
     Attributes:
         all: located at the IoU asked for, whatever the name, over all objects.
         seen, unseen: recall by whether the class is one of COCO's (false alarms stand in `all`).
-        class_accuracy: share of located COCO-class objects with the right name.
+        class_accuracy: share of located COCO-class objects with the right name; None when none was located.
         mean_iou: over located objects.
         by_class: class -> (asked for, located, named right).
         confusions: "true > given" -> count.
@@ -59,7 +59,7 @@ class DetectionFigures(Record):
     all: Score
     seen: Score
     unseen: Score
-    class_accuracy: float
+    class_accuracy: float | None
     mean_iou: float
     by_class: dict[str, list[int]]
     confusions: dict[str, int]

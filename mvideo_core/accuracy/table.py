@@ -49,7 +49,7 @@ def _detection(report: AccuracyReport) -> Iterator[tuple[str, str]]:
         yield "all classes", _score(found.all)
         yield "COCO classes located", _share(found.seen.hits, found.seen.hits + found.seen.misses)
         yield "unseen classes located", _share(found.unseen.hits, found.unseen.hits + found.unseen.misses)
-        yield "class accuracy (COCO classes)", f"{found.class_accuracy:.3f}"
+        yield "class accuracy (COCO classes)", _rate(found.class_accuracy)
         yield "mean IoU of located", f"{found.mean_iou:.3f}"
 
 
@@ -71,7 +71,7 @@ def _masks(report: AccuracyReport) -> Iterator[tuple[str, str]]:
 
 def _score(score: Score) -> str:
     wanted = score.hits + score.misses
-    rates = f"precision {score.precision:.3f}  recall {score.recall:.3f}  F1 {score.f1:.3f}"
+    rates = f"precision {_rate(score.precision)}  recall {_rate(score.recall)}  F1 {_rate(score.f1)}"
     return f"{rates}  ({score.hits} of {wanted}, {score.false_alarms} false)"
 
 
@@ -81,3 +81,7 @@ def _group(one: MaskGroup) -> str:
 
 def _share(part: int, whole: int) -> str:
     return f"{part} of {whole}" + (f"  ({part / whole:.3f})" if whole else "")
+
+
+def _rate(value: float | None) -> str:
+    return "-" if value is None else f"{value:.3f}"

@@ -85,7 +85,8 @@ class Stack:
 
     def client(self) -> SyncPrefectClient:
         """A client of this server; use it in a `with` block."""
-        return SyncPrefectClient(self.url, auth_string=self.settings.get("PREFECT_API_AUTH_STRING"))
+        known = {**os.environ, **self.settings}
+        return SyncPrefectClient(self.url, auth_string=known.get("PREFECT_API_AUTH_STRING"))
 
     def running(self) -> list[Started]:
         """Server and workers of ours that live."""
@@ -259,8 +260,8 @@ def _free(port: int) -> bool:
 
 
 def _clean_environment() -> dict[str, str]:
-    """Our environment without what belongs to a flow run or another server (`up` may be called from anywhere)."""
-    return {name: value for name, value in os.environ.items() if not name.startswith(("PREFECT__", "PREFECT_API_"))}
+    """Our environment without what belongs to a flow run or to a cloud account; `up` may be called from anywhere."""
+    return {name: value for name, value in os.environ.items() if not name.startswith(("PREFECT__", "PREFECT_API_KEY"))}
 
 
 def _tell_retried(runs: list[FlowRun]) -> None:

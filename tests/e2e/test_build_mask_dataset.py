@@ -5,6 +5,7 @@ import signal
 from pathlib import Path
 from typing import Any
 
+import pytest
 from prefect.client.schemas.filters import ArtifactFilter, ArtifactFilterFlowRunId
 
 from mvideo_core.pipeline import PART_STAGES, stage_rows
@@ -84,6 +85,7 @@ def test_kill_9_of_the_engine_then_sigterm_of_the_worker_then_retry(
     assert any(name.startswith("ingest part") and name.endswith("(reused)") for name in names), names
 
 
+@pytest.mark.slow
 def test_a_second_run_reuses_everything_and_one_changed_option_only_its_stages(
     trial: Trial, material: Material, tmp_path: Path
 ) -> None:

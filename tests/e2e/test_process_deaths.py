@@ -1,8 +1,7 @@
 """Every way a run can lose its process, on toy stages: the run ends in a final state and a retry finishes it."""
 
-import signal
+import time
 from collections import Counter
-from collections.abc import Callable
 from pathlib import Path
 from uuid import UUID
 
@@ -48,40 +47,36 @@ class Toy:
         assert sum(counts.values()) - len(counts) <= 4 * deaths, again
 
 
-def worker_killed(toy: Toy) -> None:
-    for pid in toy.trial.workers():
-        kill(pid)
-
-
-def host_lost(toy: Toy) -> None:
-    for pid in toy.trial.workers() + toy.trial.engines(toy.run):
-        kill(pid)
-
-
-def worker_stopped(toy: Toy) -> None:
-    for pid in toy.trial.workers():
-        kill(pid, signal.SIGTERM)
-
-
-def server_killed(toy: Toy) -> None:
-    for process in toy.trial.stack.running():
-        if process.name == "server":
-            kill(process.pid)
-
-
-@pytest.mark.parametrize("death", [worker_killed, host_lost])
-def test_the_run_is_crashed_after_up_and_finished_by_a_retry(
-    trial: Trial, tmp_path: Path, death: Callable[[Toy], None]
-) -> None:
+@pytest.mark.slow
+def test_a_killed_worker_takes_its_run_along_and_a_retry_finishes_it(trial: Trial, tmp_path: Path) -> None:
     trial.stack.up(deploy=False)
     toy = Toy(trial, tmp_path)
     toy.under_way()
-    death(toy)
+    for pid in trial.workers():
+        kill(pid)
+    assert trial.wait(toy.run, 60) == "CRASHED"  # the engine noticed, nobody else could
     until(lambda: not trial.engines(toy.run), 60, trial.tail)
     trial.stack.up(deploy=False)
-    assert trial.wait(toy.run, 30) == "CRASHED"
     trial.retry(toy.run)
     assert trial.wait(toy.run, 240, "COMPLETED", "FAILED") == "COMPLETED", trial.tail()
+    toy.check(deaths=1)
+
+
+@pytest.mark.slow
+def test_watch_brings_a_lost_host_back_without_a_hand(trial: Trial, tmp_path: Path) -> None:
+    trial.stack.up(deploy=False)
+    toy = Toy(trial, tmp_path)
+    toy.under_way()
+    for pid in trial.workers() + trial.engines(toy.run):
+        kill(pid)
+    deadline = time.monotonic() + 300
+
+    def over() -> bool:
+        return trial.read(toy.run).state_name in ("Completed", "Failed") or time.monotonic() > deadline
+
+    trial.stack.watch(max_runs=5, every_s=0.5, until=over)
+    assert trial.read(toy.run).state_name == "Completed", trial.tail()
+    assert trial.read(toy.run).run_count == 2
     toy.check(deaths=1)
 
 
@@ -90,7 +85,9 @@ def test_a_killed_server_comes_back_and_the_run_goes_on(trial: Trial, tmp_path: 
     trial.stack.up(deploy=False)
     toy = Toy(trial, tmp_path)
     toy.under_way()
-    server_killed(toy)
+    for process in trial.stack.running():
+        if process.name == "server":
+            kill(process.pid)
     trial.stack.up(deploy=False)
     if trial.wait(toy.run, 240) == "CRASHED":
         trial.retry(toy.run)

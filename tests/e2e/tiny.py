@@ -45,15 +45,15 @@ def write_models(folder: Path) -> dict[str, str]:
 
     from mvideo_core.detection.groundingdino import GroundingDinoDetector, write_model_folder
     from mvideo_core.segmentation.sam2_build import PUBLIC, build_predictor
-    from mvideo_core.segmentation.sam2_video import TINY
+    from mvideo_core.segmentation.sam2_video import tiny_arch
 
     detector = GroundingDinoDetector.tiny()
     vocab = sorted(detector.tokenizer.get_vocab(), key=detector.tokenizer.get_vocab().__getitem__)
     write_model_folder(folder / "detector", detector.model, detector.arch, vocab)
     place = folder / "segmenter"
     place.mkdir(parents=True, exist_ok=True)
-    (place / "config.json").write_text(json.dumps({"format": "sam2", "base": PUBLIC[0], "overrides": TINY}))
-    network = build_predictor(PUBLIC[0], TINY, seed=0)
+    (place / "config.json").write_text(json.dumps({"format": "sam2", "base": PUBLIC[0], "overrides": tiny_arch()}))
+    network = build_predictor(PUBLIC[0], tiny_arch(), seed=0)
     state = {name: value.contiguous().clone() for name, value in network.state_dict().items()}
     save_file(state, place / "model.safetensors")
     return {"detector": str(folder / "detector"), "segmenter": str(place)}

@@ -1,0 +1,62 @@
+"""Trains the mini SAM2 on the mini world: `python -m mvideo_core.mini.segmenter --out build/mini/segmenter`.
+
+Draws the training shots to `<out>/world` (about 18 s of CPU and 300 MB per 100), trains on one thread, writes
+`<out>/model` (config.json, model.safetensors). Interrupted, the same command goes on where it stopped. `--minutes` are
+of CPU, not of the clock.
+"""
+
+import argparse
+import json
+import logging
+from pathlib import Path
+from typing import Any
+
+from mvideo_core.mini.segmenter_arch import IMAGE_SIZE, config
+
+log = logging.getLogger(__name__)
+
+N_FRAMES = 12
+"""Frames of a drawn training shot."""
+
+
+def export(mean_weights: dict[str, Any], folder: Path, image_size: int = IMAGE_SIZE) -> None:
+    """Writes a model folder; fp16 on disk, widened when loaded.
+
+    Args:
+        image_size: input side the weights were last trained at, px.
+    """
+    import torch
+    from safetensors.torch import save_file
+
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "config.json").write_text(json.dumps(config(image_size), indent=2) + "\n", encoding="utf-8")
+    halves = {name: value.to(torch.float16).contiguous() for name, value in mean_weights.items()}
+    save_file(halves, folder / "model.safetensors")
+
+
+def main() -> None:
+    """Command line."""
+    import torch
+
+    from mvideo_core.mini.segmenter_train import Run, train
+    from mvideo_core.mini.segmenter_world import render_shards
+
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--out", type=Path, default=Path("build/mini/segmenter"))
+    parser.add_argument("--minutes", type=float, default=40.0, help="CPU minutes of training in all, resumed ones too")
+    parser.add_argument("--shots", type=int, default=2400, help="training shots to draw")
+    parser.add_argument("--seed", type=int, default=0)
+    args = parser.parse_args()
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
+    torch.set_num_threads(1)
+    torch.set_flush_denormal(True)
+    render_shards(args.out / "world", args.shots, N_FRAMES, IMAGE_SIZE)
+    run = Run(args.out, args.seed)
+    run.resume()
+    train(run, args.out / "world", args.minutes)
+    export(run.mean, args.out / "model")
+    log.info("wrote %s after %d steps and %.1f min", args.out / "model", run.step, run.seconds / 60)
+
+
+if __name__ == "__main__":
+    main()

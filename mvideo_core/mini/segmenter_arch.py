@@ -1,0 +1,61 @@
+"""The mini SAM2's architecture: the tiny public one with narrower layers, 256 px input and single-mask tracking."""
+
+from typing import Any
+
+BASE = "sam2.1_hiera_t"
+IMAGE_SIZE = 256
+WIDTH = 64
+MEMORY_WIDTH = 32
+
+OVERRIDES: dict[str, Any] = {
+    "image_size": IMAGE_SIZE,
+    "image_encoder": {
+        "trunk": {
+            "embed_dim": 24,
+            "num_heads": 1,
+            "stages": [1, 1, 3, 1],
+            # At 16 x 16 tokens global attention costs no more than windows; a block that pools cannot be global.
+            "global_att_blocks": [3, 4],
+            "window_spec": [8, 8, 8, 8],
+        },
+        "neck": {
+            "d_model": WIDTH,
+            "backbone_channel_list": [192, 96, 48, 24],
+            "position_encoding": {"num_pos_feats": WIDTH},
+            # The fine levels, too, see what the coarse ones know: sharper edges than the public [2, 3] at this depth.
+            "fpn_top_down_levels": [0, 1, 2, 3],
+        },
+    },
+    "memory_attention": {
+        "d_model": WIDTH,
+        "num_layers": 2,
+        "layer": {
+            "d_model": WIDTH,
+            "dim_feedforward": 256,
+            "dropout": 0.0,
+            "self_attention": {"embedding_dim": WIDTH, "feat_sizes": [16, 16], "dropout": 0.0},
+            "cross_attention": {
+                "embedding_dim": WIDTH,
+                "feat_sizes": [16, 16],
+                "kv_in_dim": MEMORY_WIDTH,
+                "dropout": 0.0,
+            },
+        },
+    },
+    "memory_encoder": {
+        "out_dim": MEMORY_WIDTH,
+        "in_dim": WIDTH,
+        "position_encoding": {"num_pos_feats": MEMORY_WIDTH},
+        "mask_downsampler": {"embed_dim": WIDTH},
+        "fuser": {"layer": {"dim": WIDTH, "layer_scale_init_value": 0.1}},
+    },
+    # One mask per frame: the multimask heads are not trained, so nothing may fall back to them.
+    "multimask_output_in_sam": False,
+    "multimask_output_for_tracking": False,
+    "sam_mask_decoder_extra_args": {"dynamic_multimask_via_stability": False},
+}
+
+
+def config(image_size: int = IMAGE_SIZE) -> dict[str, Any]:
+    """What the model folder's `config.json` holds."""
+    return {"format": "sam2", "base": BASE, "overrides": {**OVERRIDES, "image_size": image_size}}

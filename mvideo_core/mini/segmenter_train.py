@@ -1,0 +1,260 @@
+"""The mini SAM2's training: image path first, then memory on short clips, then on longer ones.
+
+The model is the package's `SAM2VideoPredictor`; its training-time path is `SAM2Base._track_step` and
+`_encode_memory_in_output`, driven here over a batch of clips. Time is counted in seconds of CPU, so that a busy machine
+or a restart changes the clock's time and not the schedule.
+"""
+
+import json
+import logging
+import math
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+
+from mvideo_core.errors import TrainError
+from mvideo_core.mini.segmenter_arch import BASE, OVERRIDES
+from mvideo_core.mini.segmenter_batches import Batch, draw_batch
+from mvideo_core.mini.segmenter_losses import frame_loss
+from mvideo_core.mini.segmenter_world import Shard, open_shards
+from mvideo_core.segmentation.sam2_build import build_predictor
+
+if TYPE_CHECKING:
+    import torch
+    from sam2.sam2_video_predictor import SAM2VideoPredictor
+
+log = logging.getLogger(__name__)
+
+
+class Phase(NamedTuple):
+    """One part of the schedule.
+
+    Attributes:
+        share: part of the whole time.
+        size: image side, px. Half the side costs a quarter and teaches what lies where; edges come after.
+        n_clips, n_frames, max_objects: batch shape; n_frames 1 = stills.
+        rate: peak learning rate of the parts this phase is about (see `_groups`).
+        frozen: the image encoder stays as it is.
+    """
+
+    name: str
+    share: float
+    size: int
+    n_clips: int
+    n_frames: int
+    max_objects: int
+    rate: float
+    frozen: bool
+
+
+PHASES = (
+    Phase("coarse image", 0.21, 128, 10, 1, 24, 1.5e-3, False),
+    Phase("coarse clips", 0.09, 128, 4, 6, 10, 1e-3, True),
+    Phase("image", 0.26, 192, 6, 1, 16, 1e-3, False),
+    Phase("clips", 0.22, 192, 4, 4, 10, 1e-3, True),
+    Phase("fine image", 0.11, 256, 4, 1, 12, 3e-4, False),
+    Phase("fine clips", 0.11, 256, 3, 5, 8, 3e-4, True),
+)
+DECAY = 0.998
+"""Of the running mean of the weights; that mean is what is shipped."""
+
+
+class Run:
+    """Everything a training run holds, and its checkpoint."""
+
+    def __init__(self, out: Path, seed: int = 0):
+        import torch
+
+        self.out = out
+        self.model = build_predictor(BASE, OVERRIDES, seed=seed)
+        self._sizes = {self.model.image_size: self.model}
+        # Start from "the object is there": an absent verdict blanks the mask and with it the gradient.
+        torch.nn.init.constant_(self.model.sam_mask_decoder.pred_obj_score_head.layers[-1].bias, 3.0)
+        self.mean = {name: value.clone() for name, value in self.model.state_dict().items()}
+        self.optimizer = torch.optim.AdamW(
+            _groups(self.model), lr=1e-3, betas=(0.9, 0.98), weight_decay=0.02, fused=True
+        )
+        self.seed, self.step, self.seconds = seed, 0, 0.0
+        self.phase_steps = [0] * len(PHASES)
+
+    def at(self, size: int) -> "SAM2VideoPredictor":
+        """The same weights behind an input of `size` px."""
+        if size not in self._sizes:
+            self._sizes[size] = build_predictor(BASE, {**OVERRIDES, "image_size": size})
+            _share(self.model, self._sizes[size])
+        return self._sizes[size]
+
+    def save(self) -> None:
+        """Replaces the checkpoint at once."""
+        import torch
+
+        state = {
+            "model": self.model.state_dict(),
+            "mean": self.mean,
+            "optimizer": self.optimizer.state_dict(),
+            "step": self.step,
+            "seconds": self.seconds,
+            "phase_steps": self.phase_steps,
+        }
+        part = self.out / "checkpoint.pt.part"
+        torch.save(state, part)
+        part.rename(self.out / "checkpoint.pt")
+
+    def resume(self) -> bool:
+        """Takes up the checkpoint of an earlier run, if there is one."""
+        import torch
+
+        path = self.out / "checkpoint.pt"
+        if not path.exists():
+            return False
+        state = torch.load(path, weights_only=True)
+        self.model.load_state_dict(state["model"])
+        self.mean = state["mean"]
+        self.optimizer.load_state_dict(state["optimizer"])
+        self.step, self.seconds, self.phase_steps = state["step"], state["seconds"], state["phase_steps"]
+        return True
+
+    def average(self) -> None:
+        """Moves the running mean of the weights towards the present ones."""
+        import torch
+
+        decay = min(DECAY, (self.step + 1) / (self.step + 10))
+        with torch.no_grad():
+            torch._foreach_lerp_(list(self.mean.values()), list(self.model.state_dict().values()), 1 - decay)
+
+
+def train(run: Run, shards_folder: Path, minutes: float, save_every_s: float = 120.0) -> None:
+    """Trains until `minutes` of CPU are used, earlier ones of the same run counted in."""
+    total_s = 60.0 * minutes
+    shards, saved_s, window = open_shards(shards_folder), run.seconds, _Window()
+    log.info("%d shards, %.1f of %.1f min done", len(shards), run.seconds / 60, minutes)
+    while run.seconds < total_s:
+        began = time.process_time()
+        index, progress = phase_at(run.seconds / total_s)
+        phase = PHASES[index]
+        _set_rates(run.optimizer, phase, progress, run.phase_steps[index])
+        window.add(_step(run, shards, phase))
+        run.seconds += time.process_time() - began
+        if run.step % 100 == 0:
+            window.report(run, phase)
+        if run.seconds - saved_s > save_every_s:
+            run.save()
+            shards, saved_s = open_shards(shards_folder), run.seconds
+        run.phase_steps[index] += 1
+    run.save()
+
+
+def phase_at(done: float) -> tuple[int, float]:
+    """Index of the phase and the progress within it, both from the part of the whole time that is used."""
+    start = 0.0
+    for index, phase in enumerate(PHASES):
+        if done < start + phase.share or index == len(PHASES) - 1:
+            return index, min((done - start) / phase.share, 1.0)
+        start += phase.share
+    raise AssertionError("no phases")
+
+
+def track(model: "SAM2VideoPredictor", batch: Batch, frozen: bool) -> Iterator[tuple[Any, ...]]:
+    """Yields the SAM head's outputs of every frame, each conditioned on the memory of those before."""
+    import torch
+
+    n_frames, n_clips = batch.images.shape[:2]
+    with torch.set_grad_enabled(not frozen and torch.is_grad_enabled()):
+        features = model.forward_image(batch.images.flatten(0, 1))
+    _, levels, positions, sizes = model._prepare_backbone_features(features)
+    n_objects = len(batch.boxes_xyxy)
+    prompt = {
+        "point_coords": batch.boxes_xyxy.reshape(-1, 2, 2),
+        "point_labels": torch.tensor([[2, 3]], dtype=torch.int32).expand(n_objects, -1),
+    }
+    memory: dict[str, dict[int, Any]] = {"cond_frame_outputs": {}, "non_cond_frame_outputs": {}}
+    for t in range(n_frames):
+        rows = t * n_clips + batch.clip_of_object
+        levels_t = [level[:, rows] for level in levels]
+        positions_t = [position[:, rows] for position in positions]
+        points = prompt if t == 0 else None
+        current, heads, _, _ = model._track_step(
+            t, t == 0, levels_t, positions_t, sizes, points, None, memory, n_frames, False, None
+        )
+        yield heads
+        if t + 1 < n_frames:
+            current["obj_ptr"] = heads[5]
+            model._encode_memory_in_output(levels_t, sizes, points, True, heads[4], heads[6], current)
+            memory["non_cond_frame_outputs" if t else "cond_frame_outputs"][t] = current
+
+
+def _step(run: Run, shards: list[Shard], phase: Phase) -> tuple[float, list[float]]:
+    """One optimizer step; returns the loss and J of every frame."""
+    import torch
+
+    rng = np.random.default_rng([run.seed, run.step])
+    batch = draw_batch(shards, rng, phase.n_clips, phase.n_frames, phase.max_objects, phase.size)
+    model = run.at(phase.size).train()
+    losses, j = [], []
+    for heads, coverage in zip(track(model, batch, phase.frozen), batch.coverage, strict=True):
+        result = frame_loss(heads[3], heads[2], heads[6], coverage, presence=float(phase.n_frames > 1))
+        losses.append(result.loss)
+        j.append(result.mean_j)
+    loss = torch.stack(losses).mean()
+    value = float(loss.detach())
+    if not math.isfinite(value):
+        raise TrainError(
+            f"the loss is {value} at step {run.step}; start again from the last checkpoint with a lower rate"
+        )
+    run.optimizer.zero_grad()
+    loss.backward()
+    torch.nn.utils.clip_grad_norm_(run.model.parameters(), 1.0)
+    run.optimizer.step()
+    run.average()
+    run.step += 1
+    return value, j
+
+
+def _share(source: "torch.nn.Module", target: "torch.nn.Module") -> None:
+    """Makes `target` work with the very parameters and buffers of `source`; no shape depends on the image's size."""
+    for ours, theirs in zip(source.modules(), target.modules(), strict=True):
+        theirs._parameters.update(ours._parameters)
+        theirs._buffers.update(ours._buffers)
+
+
+def _groups(model: "torch.nn.Module") -> list[dict[str, Any]]:
+    """Parameters by part: image encoder, memory (attention, encoder, pointers), heads (prompts, decoder)."""
+    parts: dict[str, list[Any]] = {"image": [], "memory": [], "heads": []}
+    for name, parameter in model.named_parameters():
+        part = "image" if name.startswith("image_encoder") else "heads" if name.startswith("sam_") else "memory"
+        parts[part].append(parameter)
+    return [{"params": parameters, "name": name} for name, parameters in parts.items()]
+
+
+def _set_rates(optimizer: "torch.optim.Optimizer", phase: Phase, progress: float, steps: int) -> None:
+    """Cosine from the phase's peak to a twentieth after 200 steps of warm-up; what is trained already gets a third."""
+    rate = phase.rate * min(1.0, (steps + 1) / 200) * (0.05 + 0.95 * 0.5 * (1 + math.cos(math.pi * progress)))
+    stills = phase.n_frames == 1
+    factors = {"image": 0.0 if phase.frozen else 1.0, "memory": 0.0 if stills else 1.0, "heads": 1.0 if stills else 0.4}
+    for group in optimizer.param_groups:
+        group["lr"] = rate * factors[group["name"]]
+
+
+class _Window:
+    """Means since the last report."""
+
+    def __init__(self) -> None:
+        self.losses: list[float] = []
+        self.j: list[list[float]] = []
+
+    def add(self, result: tuple[float, list[float]]) -> None:
+        self.losses.append(result[0])
+        self.j.append(result[1])
+
+    def report(self, run: Run, phase: Phase) -> None:
+        frames = [row for row in self.j if len(row) == len(self.j[-1])]
+        by_frame = [round(float(value), 3) for value in np.nanmean(np.asarray(frames), 0)]
+        line = {"step": run.step, "min": round(run.seconds / 60, 2), "phase": phase.name}
+        line |= {"loss": round(float(np.mean(self.losses)), 4), "j": by_frame}
+        log.info("%s", json.dumps(line))
+        with (run.out / "train.jsonl").open("a", encoding="utf-8") as file:
+            file.write(json.dumps(line) + "\n")
+        self.losses, self.j = [], []

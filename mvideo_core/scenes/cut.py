@@ -168,7 +168,6 @@ class _Cutting:
         )
         self.finder = GradualFinder(options.gradual) if options.gradual.enabled else None
         self.pending = [Boundary(edge, edge, "span") for span in spans or () for edge in span if edge > 0]
-        self.transitions: list[Transition] = []
         self.clips: list[CutClip] = []
         self.still: list[DroppedShot] = []
         self.frames: deque[ClipFrame] = deque()
@@ -204,7 +203,7 @@ class _Cutting:
         return CutResult(
             clips=self.clips,
             dropped=sorted(self.planner.dropped + self.still, key=lambda shot: (shot.start_s, shot.end_s)),
-            transitions=self.transitions,
+            transitions=[Transition(**boundary._asdict()) for boundary in self.planner.transitions],
             n_shots=self.planner.shot_index + 1,
             n_frames=self.n_frames,
             duration_s=duration_s,
@@ -217,11 +216,7 @@ class _Cutting:
 
     def _settle(self, settled_s: float) -> None:
         while self.pending and self.pending[0].start_s < settled_s:
-            boundary = self.pending.pop(0)
-            if boundary.end_s <= self.planner.start_s and self.transitions:
-                continue  # inside the transition before it
-            self.transitions.append(Transition(**boundary._asdict()))
-            for clip in self.planner.close(boundary):
+            for clip in self.planner.close(self.pending.pop(0)):
                 self._emit(clip)
         if settled_s != float("inf"):
             for clip in self.planner.advance(settled_s):

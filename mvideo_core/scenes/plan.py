@@ -62,13 +62,9 @@ class ShotPlanner:
     def __init__(self, rules: ClipRules):
         self.rules = rules
         self.dropped: list[DroppedShot] = []
+        self.transitions: list[Boundary] = []
         self.shot_index = 0
         self._open(0.0, 0.0)
-
-    @property
-    def start_s(self) -> float:
-        """Where the open shot begins."""
-        return self._start_s
 
     @property
     def needed_from(self) -> int:
@@ -86,15 +82,27 @@ class ShotPlanner:
         return clips
 
     def close(self, boundary: Boundary) -> list[PlannedClip]:
-        """End the shot at a boundary and open the next one behind it; a boundary inside the last one widens that."""
+        """End the shot at a boundary and open the next one; a boundary that touches the last one widens that instead."""
         trim = 0.0 if boundary.kind == "span" else self.rules.trim_s
-        if boundary.start_s <= self._start_s + _EPS_S:
-            self._open(max(boundary.end_s, self._start_s), trim)
+        if self.transitions and self._touches(self.transitions[-1], boundary):
+            last = self.transitions[-1]
+            end_s = max(last.end_s, boundary.end_s)
+            kind = last.kind if end_s == last.start_s else "gradual"
+            self.transitions[-1] = Boundary(last.start_s, end_s, kind)
+            self._open(end_s, 0.0 if last.kind == boundary.kind == "span" else self.rules.trim_s)
             return []
         clips = self._end(boundary.start_s, trim)
+        self.transitions.append(boundary)
         self.shot_index += 1
-        self._open(max(boundary.end_s, self._start_s), trim)
+        self._open(boundary.end_s, trim)
         return clips
+
+    def _touches(self, last: Boundary, boundary: Boundary) -> bool:
+        """Whether the two overlap, or are the halves of one fade: all between them would be trimmed away."""
+        gap_s = 2 * self.rules.trim_s if "gradual" in (last.kind, boundary.kind) else 0.0
+        if "span" in (last.kind, boundary.kind):
+            gap_s = 0.0
+        return boundary.start_s <= last.end_s + gap_s + _EPS_S
 
     def finish(self, end_s: float, n_frames: int) -> list[PlannedClip]:
         """End the last shot at the end of the video, of which `n_frames` clip frames exist."""

@@ -96,3 +96,17 @@ def test_spans():
 def test_options_that_cannot_be(wrong):
     with pytest.raises(ConfigError):
         CutOptions.parse(wrong)
+
+
+def test_halves_of_a_fade_are_one_transition_but_quick_cuts_are_two():
+    planner = ShotPlanner(RULES)
+    planner.close(Boundary(10.0, 10.5, "gradual"))
+    planner.close(Boundary(10.54, 11.0, "gradual"))
+    assert planner.transitions == [Boundary(10.0, 11.0, "gradual")]
+    assert planner.finish(21.0, 1000) == [PlannedClip(1, 90, 73)]  # from 11.25 on: 78 frames
+    assert planner.dropped == []
+    quick = ShotPlanner(RULES)
+    quick.close(cut(10.0))
+    quick.close(cut(10.3))
+    assert len(quick.transitions) == 2
+    assert [drop.reason for drop in quick.dropped] == ["shot_too_short"]

@@ -48,18 +48,30 @@ _ESCAPE = 255
 
 @dataclass(frozen=True, slots=True)
 class _Rows:
-    """Non-empty rows of a clip. `adjacent`: the row before it in the list is the row above it in the same mask."""
+    """Non-empty rows of a clip, and which of their edges predicts which, from the run counts alone.
 
-    counts: np.ndarray
-    adjacent: np.ndarray
+    Attributes:
+        n_edges: int32 per row, 2 * runs.
+        chained: per row: as many edges as the adjacent row above, each predicted from its like. Other rows are heads.
+        head_edges: indices of the edges of all head rows.
+        parents: per head edge the edge that predicts it, -1: none.
+        above: per head edge whether that one lies in the row above.
+    """
 
-
-@dataclass(frozen=True, slots=True)
-class _Pairs:
-    """Per edge: index of the edge it is predicted from (-1: none), and whether that one lies in the row above."""
-
-    parent: np.ndarray
+    n_edges: np.ndarray
+    chained: np.ndarray
+    head_edges: np.ndarray
+    parents: np.ndarray
     above: np.ndarray
+
+    def by_stream(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Masks over all edges: starts and ends predicted from above, and the others."""
+        above = np.ones(int(self.n_edges.sum()), np.bool_)
+        above[self.head_edges] = self.above
+        starts, ends = above.copy(), above.copy()
+        starts[1::2] = False
+        ends[0::2] = False
+        return starts, ends, ~above
 
 
 def pack(sequence: MaskSequence) -> bytes:
@@ -77,13 +89,9 @@ def pack(sequence: MaskSequence) -> bytes:
     edge_x[0::2] = starts - run_rows * sequence.width
     edge_x[1::2] = ends - run_rows * sequence.width
     spans, dense_counts, rows = _rows_of(sequence, run_rows)
-    pairs = _pair(rows)
-    residuals = edge_x.copy()
-    has = pairs.parent >= 0
-    residuals[has] -= edge_x[pairs.parent[has]]
-    zigzag = ((residuals << 1) ^ (residuals >> 31)).astype(np.uint32)
-    is_start = _starts_mask(len(zigzag))
-    parts = [dense_counts, zigzag[pairs.above & is_start], zigzag[pairs.above & ~is_start], zigzag[~pairs.above]]
+    residuals = _residuals(edge_x, rows)
+    zigzag = ((residuals << 1) ^ (residuals >> 31)).view(np.uint32)
+    parts = [dense_counts, *(zigzag[stream] for stream in rows.by_stream())]
     escapes = np.concatenate([part[part >= _ESCAPE] for part in parts])
     raws = [spans.tobytes(), *(np.minimum(part, _ESCAPE).astype(np.uint8).tobytes() for part in parts)]
     raws.append(escapes.astype("<u4").tobytes())
@@ -118,17 +126,15 @@ def unpack(data: bytes) -> MaskSequence:
     if int(dense_counts.sum()) != n_runs or int(dense_counts.max(initial=0)) > (width + 1) // 2:
         raise MediaError("mask file: the runs of the rows do not add up; the file is damaged")
     rows, row_of_mask, row_y = _rows_from(dense_counts, tops, heights)
-    pairs = _pair(rows)
-    is_start = _starts_mask(2 * n_runs)
     zigzag = np.empty(2 * n_runs, np.uint32)
-    for place, part in ((pairs.above & is_start, starts), (pairs.above & ~is_start, ends), (~pairs.above, others)):
-        if int(np.count_nonzero(place)) != len(part):
+    for stream, part in zip(rows.by_stream(), (starts, ends, others), strict=True):
+        if int(np.count_nonzero(stream)) != len(part):
             raise MediaError("mask file: residuals and rows do not agree; the file is damaged")
-        zigzag[place] = part
-    x = _resolve((zigzag >> 1).astype(np.int32) ^ -(zigzag & 1).astype(np.int32), pairs.parent)
-    _check_edges(x, rows.counts, width)
-    edges = x + np.repeat(row_y * width, 2 * rows.counts).astype(np.int32)
-    lengths = np.bincount(row_of_mask, weights=2 * rows.counts, minlength=n_masks).astype(np.int64)
+        zigzag[stream] = part
+    x = _resolve((zigzag >> 1).astype(np.int32) ^ -(zigzag & 1).astype(np.int32), rows)
+    _check_edges(x, rows.n_edges, width)
+    edges = x + np.repeat((row_y * width).astype(np.int32), rows.n_edges)
+    lengths = np.bincount(row_of_mask, weights=rows.n_edges, minlength=n_masks).astype(np.int64)
     offsets = np.concatenate([np.zeros(1, np.int64), np.cumsum(lengths)])
     return MaskSequence(n_frames, n_objects, height, width, edges, offsets)
 
@@ -184,12 +190,6 @@ def _unescape(raw: list[bytes], escapes: np.ndarray) -> list[np.ndarray]:
     return values
 
 
-def _starts_mask(n_edges: int) -> np.ndarray:
-    mask = np.zeros(n_edges, np.bool_)
-    mask[0::2] = True
-    return mask
-
-
 def _rows_of(sequence: MaskSequence, run_rows: np.ndarray) -> tuple[np.ndarray, np.ndarray, _Rows]:
     """Spans (uint16, 2 per mask), run counts of all rows within the spans, and the non-empty rows."""
     lengths = np.diff(sequence.offsets) // 2
@@ -213,43 +213,79 @@ def _rows_from(counts: np.ndarray, tops: np.ndarray, heights: np.ndarray) -> tup
     mask_of_row, y = mask_of_row[full], y[full]
     adjacent = np.zeros(len(full), np.bool_)
     adjacent[1:] = (mask_of_row[1:] == mask_of_row[:-1]) & (y[1:] == y[:-1] + 1)
-    return _Rows(counts[full].astype(np.int32), adjacent), mask_of_row, y
+    return _linked(2 * counts[full].astype(np.int32), adjacent), mask_of_row, y
 
 
-def _pair(rows: _Rows) -> _Pairs:
-    """Which edge predicts which, from the run counts alone (so that the reader finds the same)."""
-    n_row = 2 * rows.counts
-    m_row = np.where(rows.adjacent, np.roll(n_row, 1), 0).astype(np.int32)
-    first = (np.cumsum(n_row) - n_row).astype(np.int32)
-    first_above = np.roll(first, 1)
-    n = np.repeat(n_row, n_row)
-    m = np.repeat(m_row, n_row)
-    index = np.arange(len(n), dtype=np.int32)
-    j = index - np.repeat(first, n_row)
+def _linked(n_edges: np.ndarray, adjacent: np.ndarray) -> _Rows:
+    """The rows with their predictions."""
+    n_above = np.zeros_like(n_edges)
+    n_above[1:] = np.where(adjacent[1:], n_edges[:-1], 0)
+    chained = n_edges == n_above
+    heads = np.flatnonzero(~chained)
+    first = np.cumsum(n_edges, dtype=np.int64) - n_edges
+    n, m = np.repeat(n_edges[heads], n_edges[heads]), np.repeat(n_above[heads], n_edges[heads])
+    j = np.arange(len(n)) - np.repeat(np.cumsum(n_edges[heads]) - n_edges[heads], n_edges[heads])
+    here = np.repeat(first[heads], n_edges[heads])
     half = np.minimum(n, m) >> 1
-    from_left = (j < half) | (n == m)
-    above = from_left | (n - j <= half)
-    parent = np.where(from_left, j, m - n + j) + np.repeat(first_above, n_row)
-    parent = np.where(above, parent, np.where(j > 0, index - 1, -1)).astype(np.int32)
-    return _Pairs(parent, above)
+    from_left, from_right = j < half, n - j <= half
+    parents = np.where(j > 0, here + j - 1, -1)
+    parents = np.where(from_right, here - n + j, parents)  # the row above ends where this one begins
+    parents = np.where(from_left, here - m + j, parents)
+    return _Rows(n_edges, chained, here + j, parents, from_left | from_right)
 
 
-def _resolve(residuals: np.ndarray, parent: np.ndarray) -> np.ndarray:
-    """x of every edge: the sum of residuals along its chain of parents, by pointer doubling."""
-    x, parent = residuals.copy(), parent.copy()
-    active = np.flatnonzero(parent >= 0)
+def _residuals(x: np.ndarray, rows: _Rows) -> np.ndarray:
+    """x of every edge minus the x that predicts it."""
+    index = np.arange(len(x)) - np.repeat(rows.n_edges, rows.n_edges)
+    residuals = x - x[np.maximum(index, 0)]
+    has = rows.parents >= 0
+    residuals[rows.head_edges] = x[rows.head_edges] - np.where(has, x[rows.parents], 0)
+    return residuals
+
+
+def _resolve(residuals: np.ndarray, rows: _Rows) -> np.ndarray:
+    """x of every edge: the inverse of `_residuals`.
+
+    A head row and the chained rows below it form a block whose edges are summed down its columns at once; what the
+    columns start from is then found by pointer doubling over the few heads.
+    """
+    if len(residuals) == 0:
+        return residuals
+    heads = np.flatnonzero(~rows.chained)
+    lengths = np.diff(np.append(heads, len(rows.chained)))  # rows of each block
+    n_block = rows.n_edges[heads]
+    start = np.cumsum(lengths * n_block) - lengths * n_block
+    sizes = lengths * n_block
+    within = np.arange(len(residuals), dtype=np.int32) - np.repeat(start.astype(np.int32), sizes)
+    n, length = np.repeat(n_block, sizes), np.repeat(lengths.astype(np.int32), sizes)
+    row = within // n
+    column = within - row * n
+    place = np.repeat(start.astype(np.int32), sizes) + column * length + row  # column by column
+    ordered = np.empty_like(residuals)
+    ordered[place] = residuals
+    sums = np.cumsum(ordered, dtype=np.int32)  # wraps around on damaged input, harmlessly: the differences are checked
+    head_place = place[rows.head_edges]
+    column_of_edge = np.repeat(np.cumsum(n_block) - n_block, sizes) + column
+    before = sums[head_place] - ordered[head_place]
+    local = sums[place] - before[column_of_edge]
+    base, up = np.zeros(len(head_place), np.int32), rows.parents.copy()
+    has = up >= 0
+    base[has] = local[up[has]]
+    up[has] = column_of_edge[up[has]]
+    active = np.flatnonzero(has)
     while len(active):
-        up = parent[active]
-        x[active] += x[up]
-        parent[active] = parent[up]
-        active = active[parent[active] >= 0]
+        target = up[active]
+        base[active] += base[target]
+        up[active] = up[target]
+        active = active[up[active] >= 0]
+    x: np.ndarray = local + base[column_of_edge]
     return x
 
 
-def _check_edges(x: np.ndarray, counts: np.ndarray, width: int) -> None:
+def _check_edges(x: np.ndarray, n_edges: np.ndarray, width: int) -> None:
     """Raises MediaError unless 0 <= x <= W and x rises within every row."""
     rising = np.ones(len(x), np.bool_)
     rising[1:] = x[1:] > x[:-1]
-    rising[np.cumsum(2 * counts) - 2 * counts] = True
+    rising[np.cumsum(n_edges) - n_edges] = True
     if not rising.all() or (len(x) and (x.min() < 0 or x.max() > width)):
         raise MediaError("mask file: runs overlap or leave the frame; the file is damaged")

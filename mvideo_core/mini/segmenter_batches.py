@@ -55,7 +55,10 @@ def draw_batch(
     """
     import torch
 
-    images, owners, boxes, coverage = [], [], [], []
+    images: list[np.ndarray] = []
+    owners: list[int] = []
+    boxes: list[np.ndarray] = []
+    coverage: list[np.ndarray] = []
     while len(images) < n_clips:
         frames, masks = _draw_clip(shards, rng, n_frames)
         if not masks.shape[1]:
@@ -108,7 +111,7 @@ def normalised(frames_THWC: np.ndarray, rng: np.random.Generator | None = None) 
         scale = (rng.uniform(0.8, 1.2) * rng.uniform(0.9, 1.1, 3)).astype(np.float32)
         shift = rng.uniform(-0.08, 0.08, 3).astype(np.float32)
     pixels = frames_THWC.astype(np.float32) * (scale / 255) + shift
-    pixels = (pixels - np.float32(MEAN)) / np.float32(STD)
+    pixels = (pixels - np.array(MEAN, np.float32)) / np.array(STD, np.float32)
     return np.ascontiguousarray(pixels.transpose(0, 3, 1, 2))
 
 

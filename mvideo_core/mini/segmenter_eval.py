@@ -102,7 +102,7 @@ def _figures(kind: str, unseen: bool, frames: list[WorldFrame], obj: int, masks:
         js.append(own)
         fs.append(boundary_f(mask, frame.visible[obj]))
         others = [region_j(mask, other) for n, other in enumerate(frame.visible) if n != obj and other.any()]
-        confused.append(mask.any() and max(others, default=0.0) > max(own, 0.1))
+        confused.append(float(mask.any() and max(others, default=0.0) > max(own, 0.1)))
         seen_frac.append(frame.visible[obj].sum() / max(frame.amodal[obj].sum(), 1))
     area = frames[0].visible[obj].mean()
     size = "small" if area < SMALL else "large" if area > LARGE else "medium"

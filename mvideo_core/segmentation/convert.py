@@ -75,7 +75,7 @@ def to_transformers(network: "SAM2VideoPredictor") -> "Sam2VideoModel":
     if network.mem_dim != 64:
         # transformers fixes the width of memories at the public 64 in this one place.
         for layer in model.memory_attention.layers:
-            attention = layer.cross_attn_image
+            attention: Any = layer.cross_attn_image
             attention.k_proj = torch.nn.Linear(network.mem_dim, attention.k_proj.out_features)
             attention.v_proj = torch.nn.Linear(network.mem_dim, attention.v_proj.out_features)
     try:

@@ -56,7 +56,8 @@ class TransformersSam2Segmenter:
         weights_sha256: str = "",
     ):
         self.device = device
-        self.model = model.to(device).eval()
+        self.model: Any = model.eval()
+        self.model.to(device)
         self.model_name = model_name
         self.weights_sha256 = weights_sha256
         self._ious: list[torch.Tensor] = []

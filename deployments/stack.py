@@ -10,7 +10,8 @@ from pathlib import Path
 
 import httpx
 from prefect.client.orchestration import SyncPrefectClient
-from prefect.client.schemas.objects import FlowRun
+from prefect.client.schemas.objects import FlowRun, Worker
+from prefect.exceptions import PrefectHTTPStatusError
 
 from deployments import _processes as processes
 from deployments._environment import (
@@ -154,8 +155,7 @@ class Stack:
         """Put zombie runs right. Safe at any time."""
         with self.client() as client:
             ours = {plan.name for plan in self.planned_workers()}
-            pool = client.read_workers_for_work_pool(self.environment.pool)
-            others = [worker.name for worker in pool if worker.name not in ours]
+            others = [worker.name for worker in self._workers_known(client) if worker.name not in ours]
             starting = any(process.name != "server" for process in self.running())
             found = reap(client, silent_s=self.environment.silent_s, elsewhere=bool(others), starting=starting)
         for entry in found:
@@ -178,6 +178,15 @@ class Stack:
                 with self.client() as client:
                     _tell_retried(retry_crashed(client, max_runs))
             time.sleep(every_s)
+
+    def _workers_known(self, client: SyncPrefectClient) -> list[Worker]:
+        """Every worker the server has seen; none when the pool was never made."""
+        try:
+            return client.read_workers_for_work_pool(self.environment.pool)
+        except PrefectHTTPStatusError as error:
+            if error.response.status_code == 404:
+                return []
+            raise
 
     # parts of `up`
 
@@ -225,7 +234,7 @@ class Stack:
             if time.time() - started_s > WORKER_WAIT_S:
                 raise StoreError(f"worker {sorted(wanted)} did not report; see {self.folder}/logs/")
             time.sleep(0.3)
-            for worker in client.read_workers_for_work_pool(self.environment.pool):
+            for worker in self._workers_known(client):
                 if worker.last_heartbeat_time and worker.last_heartbeat_time.timestamp() > started_s - 1:
                     wanted.discard(worker.name)
 

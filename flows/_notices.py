@@ -5,14 +5,13 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from prefect.artifacts import (
-    create_image_artifact,
     create_link_artifact,
     create_markdown_artifact,
     create_table_artifact,
 )
 from prefect.exceptions import PrefectException
 
-from mvideo_core.report.data import FunnelStep
+from mvideo_core.report.data import FunnelStep, GalleryItem
 from mvideo_core.stages import STAGES
 from mvideo_core.stages.report import ReportSummary
 from mvideo_core.store.workspace import Marker, Workspace
@@ -21,7 +20,7 @@ from tasks._pictures import data_url
 log = logging.getLogger(__name__)
 
 MAX_FAILED_SHOWN = 100
-MAX_OVERLAYS = 4
+MAX_OVERLAYS = 6
 
 
 def failed_items(workspace: Workspace, stage: str, markers: Sequence[Marker]) -> None:
@@ -50,15 +49,12 @@ def failed_items(workspace: Workspace, stage: str, markers: Sequence[Marker]) ->
 
 
 def report_page(workspace: Workspace, summary: ReportSummary) -> None:
-    """Funnel as a table "funnel", some overlays as images "overlay-<n>", and where everything lies as "report"."""
+    """Funnel as a table "funnel", some overlay pictures as "overlays", and where everything lies as "report"."""
     table = [_funnel_line(step) for step in summary.funnel]
     shows(create_table_artifact, table=table, key="funnel", description="Every item that entered is in one place.")
-    folder = summary.path.rpartition("/")[0]
-    for number, item in enumerate(summary.gallery[:MAX_OVERLAYS]):
-        picture = workspace.folder.read(f"{folder}/{item.poster}")
-        names = ", ".join(one.label for one in item.objects)
-        note = f"{item.key}: {names}. {item.caption}"
-        shows(create_image_artifact, image_url=data_url(picture), key=f"overlay-{number}", description=note)
+    if summary.gallery:
+        text = "\n\n".join(_overlay(workspace, summary, item) for item in summary.gallery[:MAX_OVERLAYS])
+        shows(create_markdown_artifact, markdown=text, key="overlays", description="Masks drawn over some clips.")
     page = f"{workspace.folder.url.rstrip('/')}/{summary.path}"
     dataset = workspace.pointer("dataset") or {}
     lines = [f"Report: `{page}`"]
@@ -68,6 +64,13 @@ def report_page(workspace: Workspace, summary: ReportSummary) -> None:
     if workspace.folder.is_local:
         shows(create_link_artifact, link=f"file://{page}", link_text="report", key="report-link", description=page)
     log.info("report: %s", page)
+
+
+def _overlay(workspace: Workspace, summary: ReportSummary, item: GalleryItem) -> str:
+    """One picture with its words. A data URL: the UI cannot read the workspace."""
+    picture = workspace.folder.read(f"{summary.path.rpartition('/')[0]}/{item.poster}")
+    names = ", ".join(one.label for one in item.objects)
+    return f"**{item.key}**: {names}\n\n![{names}]({data_url(picture)})\n\n{' '.join(item.caption.split())}"
 
 
 def _funnel_line(step: FunnelStep) -> dict[str, Any]:

@@ -49,11 +49,11 @@ def test_the_literal_command_ends_with_a_dataset_and_its_report(
         artifacts = {artifact.key: artifact for artifact in client.read_artifacts(artifact_filter=mine)}
     assert run.state_name == "Completed"
     assert {f"{stage}-progress" for stage in (*PART_STAGES, "shard")} <= set(artifacts)
-    assert {"funnel", "overlay-0", "report"} <= set(artifacts)
+    assert {"funnel", "overlays", "report"} <= set(artifacts)
     assert artifacts["cut-progress"].data == 100.0
     funnel = {line["stage"]: line for line in json.loads(artifacts["funnel"].data)}
     assert (funnel["ingest"]["entered"], funnel["cut"]["kept"]) == (3, 6)
-    assert str(artifacts["overlay-0"].data).startswith("data:image/jpeg;base64,")
+    assert str(artifacts["overlays"].data).count("(data:image/jpeg;base64,") == 6
     page = (Workspace(str(tmp_path / "ws")).pointer("report") or {})["path"]
     assert page in str(artifacts["report"].data)
 

@@ -1,0 +1,94 @@
+import pytest
+import torch
+
+from mvideo_core.mini import segmenter_train
+from mvideo_core.mini.segmenter import export
+from mvideo_core.mini.segmenter_eval import Followed, follow_shot, summary
+from mvideo_core.mini.segmenter_train import PHASES, Phase, Run, phase_at, train
+from mvideo_core.segmentation.sam2_build import load_predictor
+from mvideo_core.segmentation.sam2_video import Sam2Segmenter
+from tests.mvideo_core.mini.test_segmenter_batches import one_shard
+
+STILLS = Phase("stills", 0.5, 64, 2, 1, 4, 1e-3, False)
+CLIPS = Phase("clips", 0.5, 64, 1, 3, 3, 1e-3, True)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def one_thread():
+    torch.set_num_threads(1)
+
+
+def test_shares_make_a_whole_and_phases_follow_each_other():
+    assert sum(phase.share for phase in PHASES) == pytest.approx(1.0)
+    assert phase_at(0.0) == (0, 0.0)
+    assert phase_at(PHASES[0].share + PHASES[1].share / 2) == (1, pytest.approx(0.5))
+    assert phase_at(2.0) == (len(PHASES) - 1, 1.0)
+
+
+def test_a_clip_step_leaves_the_image_encoder_alone_and_moves_the_memory(tmp_path):
+    run = Run(tmp_path)
+    before = {name: value.clone() for name, value in run.model.state_dict().items()}
+    segmenter_train._set_rates(run.optimizer, CLIPS, 0.0, 200)
+    loss, j = segmenter_train._step(run, [one_shard()], CLIPS)
+    assert loss > 0
+    assert len(j) == 3
+    after = run.model.state_dict()
+    moved = {name for name in before if not torch.equal(before[name], after[name])}
+    assert not any(name.startswith("image_encoder") for name in moved)
+    assert any(name.startswith("memory_attention") for name in moved)
+    assert any(name.startswith("memory_encoder") for name in moved)
+
+
+def test_sizes_share_their_weights(tmp_path):
+    run = Run(tmp_path)
+    small = run.at(64)
+    segmenter_train._set_rates(run.optimizer, STILLS, 0.0, 200)
+    segmenter_train._step(run, [one_shard()], STILLS)
+    for (name, a), (_, b) in zip(run.model.named_parameters(), small.named_parameters(), strict=True):
+        assert a is b, name
+
+
+def test_stop_and_resume_equals_straight_through(tmp_path):
+    straight = Run(tmp_path)
+    for step in range(3):
+        segmenter_train._set_rates(straight.optimizer, STILLS, 0.1, step)
+        segmenter_train._step(straight, [one_shard()], STILLS)
+        if step == 1:
+            straight.save()
+    resumed = Run(tmp_path, seed=0)
+    assert resumed.resume()
+    assert resumed.step == 2
+    segmenter_train._set_rates(resumed.optimizer, STILLS, 0.1, 2)
+    segmenter_train._step(resumed, [one_shard()], STILLS)
+    for name, value in straight.model.state_dict().items():
+        torch.testing.assert_close(resumed.model.state_dict()[name], value, atol=0, rtol=0, msg=name)
+        torch.testing.assert_close(resumed.mean[name], straight.mean[name], atol=0, rtol=0, msg=name)
+
+
+def test_training_fits_one_still_and_what_it_exports_loads(tmp_path, monkeypatch):
+    monkeypatch.setattr(segmenter_train, "PHASES", (STILLS._replace(share=1.0),))
+    monkeypatch.setattr(segmenter_train, "open_shards", lambda folder: [one_shard()])
+    run = Run(tmp_path)
+    train(run, tmp_path, minutes=3 / 60)
+    assert run.step > 3
+    assert run.seconds >= 3
+    assert (tmp_path / "checkpoint.pt").exists()
+    export(run.mean, tmp_path / "model", image_size=64)
+    network, name, _ = load_predictor(tmp_path / "model")
+    assert (name, network.image_size) == ("model", 64)
+    assert (tmp_path / "model" / "model.safetensors").stat().st_size < 10_000_000
+
+
+def test_evaluation_follows_what_the_world_asks_for():
+    followed = follow_shot(Sam2Segmenter.tiny(), seed=1, n_frames=2)
+    assert followed
+    assert all(0 <= one.j <= 1 and 0 <= one.f <= 1 for one in followed)
+
+
+def test_summary_by_hand():
+    one = Followed("dog", False, "small", "clear", 0.5, 0.7, 0.6, 0.0)
+    other = Followed("deer", True, "large", "absent", 0.9, 0.9, 1.0, 0.5)
+    means = summary([one, other])
+    assert means["all"] == {"n": 2, "j": 0.7, "f": 0.8, "jf": 0.75, "first_j": 0.8, "confused": 0.25}
+    assert means["unseen classes"]["jf"] == 0.9
+    assert means["trial clear"]["n"] == 1

@@ -33,6 +33,8 @@ from mvideo_core.options import Options
 
 log = logging.getLogger(__name__)
 
+VALIDATION_FRAMES = 256
+
 
 class DetectorTrainingOptions(Options):
     """How the mini detector is trained; defaults are those of the shipped weights."""
@@ -253,7 +255,7 @@ def main() -> None:
     trainer.run(stills, args.minutes * 60)
     from mvideo_core.mini.detector_export import export
 
-    export(trainer, args.out / "model")
+    export(trainer, args.out / "model", Stills(render_chunks(args.out / "data", VALIDATION_FRAMES, "val")))
 
 
 if __name__ == "__main__":

@@ -12,7 +12,7 @@ from mvideo_core.captioning.rows import CaptionOptions
 from mvideo_core.detection.select import DetectOptions
 from mvideo_core.ingest.describe import IngestOptions
 from mvideo_core.ingest.sources import SourceOptions
-from mvideo_core.pipeline import PART_STAGES
+from mvideo_core.pipeline import PART_STAGES, preflight
 from mvideo_core.scenes.cut import CutOptions
 from mvideo_core.segmentation.gate import SegmentOptions
 from mvideo_core.shards.options import ShardOptions
@@ -54,6 +54,7 @@ def build_mask_dataset(
         profile, overrides, plan=plan_options, run=run,
         ingest=ingest, cut=cut, detect=detect, segment=segment, caption=caption, shard=shard,
     )  # fmt: skip
+    preflight(options)
     planned = plan.plan(workspace, source, options.plan)
     steps = [step(name, options.of(name)) for name in PART_STAGES]
     with open_lanes(engine, options.run.jobs) as lanes:

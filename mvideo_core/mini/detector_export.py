@@ -1,4 +1,4 @@
-"""Averaged weights of a training run -> a model folder: vectors for unnamed words, and scores put where users expect them."""
+"""Averaged weights of a training run -> a model folder; vectors for unnamed words, calibrated scores."""
 
 import logging
 import math

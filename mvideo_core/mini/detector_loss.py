@@ -2,6 +2,7 @@
 
 Assignment is task-aligned (Feng et al. 2021, arXiv:2108.07755): the k tokens or queries whose score^a * IoU^b is
 highest learn an object, with a target that grows with their IoU; several per object are right, since NMS follows.
+With k = 1 they compete, which leaves few doubles.
 Shape letters: B images, S tokens or queries, L text tokens, G objects.
 """
 
@@ -12,7 +13,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-SCORE_POWER, IOU_POWER = 0.5, 4.0
+TOKEN_POWERS, QUERY_POWERS = (0.5, 4.0), (1.0, 2.0)
+"""Exponents of score and IoU. Queries weigh the score more, so that the one that leads keeps the object."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +99,8 @@ def assign(logits_SL: Tensor, boxes_S4: Tensor, centres_S2: Tensor | None, targe
         return Assignment(owner, quality, weight)
     iou_SG = cross_iou(boxes_S4, target.boxes_G4)
     score_SG = logits_SL.sigmoid() @ target.spans_GL.T
-    metric_SG = score_SG.clamp(min=1e-4) ** SCORE_POWER * iou_SG.clamp(min=1e-4) ** IOU_POWER
+    score_power, iou_power = QUERY_POWERS if centres_S2 is None else TOKEN_POWERS
+    metric_SG = score_SG.clamp(min=1e-4) ** score_power * iou_SG.clamp(min=1e-4) ** iou_power
     allowed_SG = inside(points, target.boxes_G4) if centres_S2 is not None else iou_SG > 0.2
     masked = torch.where(allowed_SG, metric_SG, torch.zeros_like(metric_SG))
     best = masked.topk(min(top_k, n), dim=0)

@@ -104,7 +104,7 @@ def test_resumed_training_equals_straight_training(tmp_path):
 
 
 def test_it_learns_squares_and_the_folder_detects_them(tmp_path):
-    trainer = Trainer(tmp_path, options(steps=60, learning_rate=2e-3), SMALL)
+    trainer = Trainer(tmp_path, options(steps=60, learning_rate=2e-3, many_frac=1), SMALL)
     stills = Squares()
     losses = []
     names = {"stop sign": "stop sign", "kite": "kite"}

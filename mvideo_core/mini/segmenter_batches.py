@@ -120,7 +120,8 @@ def _draw_clip(shards: list[Shard], rng: np.random.Generator, n_frames: int) -> 
     shard = shards[rng.integers(len(shards))]
     shot = int(rng.integers(len(shard.frames)))
     length = shard.frames.shape[1]
-    stride = int(rng.integers(1, max((length - 1) // max(n_frames - 1, 1), 1) + 1)) if n_frames > 1 else 1
+    widest = (length - 1) // max(n_frames - 1, 1)
+    stride = 1 if rng.random() < 0.6 else int(rng.integers(1, widest + 1))  # mostly the pipeline's own rate
     start = int(rng.integers(length - (n_frames - 1) * stride))
     order = start + stride * np.arange(n_frames)
     if rng.random() < 0.5:

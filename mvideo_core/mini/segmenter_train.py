@@ -21,6 +21,7 @@ from mvideo_core.mini.segmenter_batches import Batch, draw_batch
 from mvideo_core.mini.segmenter_losses import frame_loss
 from mvideo_core.mini.segmenter_world import Shard, open_shards
 from mvideo_core.segmentation.sam2_build import build_predictor
+from mvideo_core.segmentation.sam2_video import ENDLESS
 
 if TYPE_CHECKING:
     import torch
@@ -51,12 +52,13 @@ class Phase(NamedTuple):
 
 
 PHASES = (
-    Phase("coarse image", 0.21, 128, 10, 1, 24, 1.5e-3, False),
-    Phase("coarse clips", 0.09, 128, 4, 6, 10, 1e-3, True),
-    Phase("image", 0.26, 192, 6, 1, 16, 1e-3, False),
-    Phase("clips", 0.22, 192, 4, 4, 10, 1e-3, True),
-    Phase("fine image", 0.11, 256, 4, 1, 12, 3e-4, False),
-    Phase("fine clips", 0.11, 256, 3, 5, 8, 3e-4, True),
+    Phase("coarse image", 0.1355, 128, 10, 1, 24, 1.5e-3, False),
+    Phase("coarse clips", 0.058, 128, 4, 6, 10, 1e-3, True),
+    Phase("image", 0.2323, 192, 6, 1, 16, 1e-3, False),
+    Phase("clips", 0.1226, 192, 4, 4, 10, 1e-3, True),
+    Phase("image again", 0.2097, 192, 6, 1, 16, 8e-4, False),
+    Phase("clips again", 0.1613, 192, 3, 6, 8, 8e-4, True),
+    Phase("long", 0.0806, 192, 2, 12, 6, 4e-4, True),
 )
 DECAY = 0.998
 """Of the running mean of the weights; that mean is what is shipped."""
@@ -114,7 +116,8 @@ class Run:
         self.model.load_state_dict(state["model"])
         self.mean = state["mean"]
         self.optimizer.load_state_dict(state["optimizer"])
-        self.step, self.seconds, self.phase_steps = state["step"], state["seconds"], state["phase_steps"]
+        self.step, self.seconds = state["step"], state["seconds"]
+        self.phase_steps = (state["phase_steps"] + [0] * len(PHASES))[: len(PHASES)]
         return True
 
     def average(self) -> None:
@@ -158,7 +161,11 @@ def phase_at(done: float) -> tuple[int, float]:
 
 
 def track(model: "SAM2VideoPredictor", batch: Batch, frozen: bool) -> Iterator[tuple[Any, ...]]:
-    """Yields the SAM head's outputs of every frame, each conditioned on the memory of those before."""
+    """Yields the SAM head's outputs of every frame, each conditioned on the memory of those before.
+
+    The network is told of an endless clip: the age of its object pointers is scaled by the clip's length up to 16 frames,
+    and what it learns on short clips must hold on long ones.
+    """
     import torch
 
     n_frames, n_clips = batch.images.shape[:2]
@@ -177,7 +184,7 @@ def track(model: "SAM2VideoPredictor", batch: Batch, frozen: bool) -> Iterator[t
         positions_t = [position[:, rows] for position in positions]
         points = prompt if t == 0 else None
         current, heads, _, _ = model._track_step(
-            t, t == 0, levels_t, positions_t, sizes, points, None, memory, n_frames, False, None
+            t, t == 0, levels_t, positions_t, sizes, points, None, memory, ENDLESS, False, None
         )
         yield heads
         if t + 1 < n_frames:

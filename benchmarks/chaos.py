@@ -3,7 +3,7 @@
 First an unbroken run without a server. Then `build-mask-dataset` as a deployment, in rounds, while processes of it are
 killed: the flow's engine, workers, and the children that stages start (decoders, encoders, probes). Dead workers are
 started again, zombie runs put right, crashed runs retried; nothing else is touched. After each round the dataset must
-have the digest of the unbroken run, every key once, and every byte as recorded. Ends with one line and build/chaos.json.
+have the digest of the unbroken run, every key once, every byte as recorded. Ends with one line and build/chaos.json.
 """
 
 import argparse

@@ -48,36 +48,38 @@ _HOLDS: dict[str, Callable[[float, float], bool]] = {
 
 
 def run_all(
-    names: Sequence[str], sizes: Mapping[str, Mapping[str, Any]] | None = None, video: Path | None = None
+    names: Sequence[str],
+    sizes: Mapping[str, Mapping[str, Any]] | None = None,
+    video: Path | None = None,
+    on_measured: Callable[[dict[str, Any]], None] = lambda report: None,
 ) -> dict[str, Any]:
     """Every named measurement, each with its goals judged.
 
     Args:
         names: of `NAMES`.
-        sizes: keyword arguments of each `measure`; nothing means full size.
+        sizes: keyword arguments of each `measure`, and of the drawn "film"; nothing means full size.
         video: file for cutting and extraction instead of the drawn film.
+        on_measured: called with the report after each measurement.
     """
-    start_s = time.perf_counter()
-    report: dict[str, Any] = {
-        "date": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
-        "machine": machine(),
-        "measurements": {},
-    }
+    report: dict[str, Any] = {"date": _now(), "machine": machine(), "measurements": {}}
+    sizes = sizes or {}
     with tempfile.TemporaryDirectory(prefix="mvideo-bench-") as folder:
-        film = _film(names, Path(folder), video, dict((sizes or {}).get("film", {})))
+        film = _film(names, Path(folder), video, sizes.get("film", {}))
         for name in names:
             print(f"{name} ...", file=sys.stderr, flush=True)
-            begun_s = time.perf_counter()
-            module = importlib.import_module(f"benchmarks.{name}")
-            arguments = dict((sizes or {}).get(name, {})) | ({"film": film} if name in ON_FILM else {})
-            load_before = os.getloadavg()[0]
-            measured = module.measure(**arguments)
-            measured["reached"] = {goal: holds(measured[goal], limit) for goal, limit in measured["goals"].items()}
-            measured["took_s"] = round(time.perf_counter() - begun_s, 1)
-            measured["load"] = [round(load_before, 1), round(os.getloadavg()[0], 1)]
-            report["measurements"][name] = measured
-    report["took_s"] = round(time.perf_counter() - start_s, 1)
+            given = dict(sizes.get(name, {})) | ({"film": film} if name in ON_FILM else {})
+            report["measurements"][name] = _one(name, given)
+            on_measured(report)
     return report
+
+
+def _one(name: str, given: dict[str, Any]) -> dict[str, Any]:
+    """One measurement with its date, how long it took, the machine's load before and after, and its goals judged."""
+    date, load, start_s = _now(), os.getloadavg()[0], time.perf_counter()
+    measured: dict[str, Any] = importlib.import_module(f"benchmarks.{name}").measure(**given)
+    measured["reached"] = {goal: holds(measured[goal], limit) for goal, limit in measured["goals"].items()}
+    took_s = round(time.perf_counter() - start_s, 1)
+    return measured | {"date": date, "took_s": took_s, "load": [round(load, 1), round(os.getloadavg()[0], 1)]}
 
 
 def machine() -> dict[str, Any]:
@@ -124,6 +126,10 @@ def summary(report: Mapping[str, Any], path: Path) -> str:
     return f"make bench: {sum(reached)} of {len(reached)} goals reached, {path}"
 
 
+def _now() -> str:
+    return datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
+
+
 def _film(names: Sequence[str], folder: Path, video: Path | None, size: Mapping[str, Any]) -> Film | None:
     if not set(names) & set(ON_FILM):
         return None
@@ -143,14 +149,21 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--only", default=",".join(NAMES), help="names, comma between them: " + ", ".join(NAMES))
     parser.add_argument("--video", type=Path, help="measure cutting and extraction on this file")
+    parser.add_argument("--keep", action="store_true", help="leave the other measurements of the output file in it")
     parser.add_argument("--out", type=Path, default=OUT)
     args = parser.parse_args()
     names = [name for name in args.only.split(",") if name]
     if unknown := sorted(set(names) - set(NAMES)):
         parser.error(f"unknown: {', '.join(unknown)}; known: {', '.join(NAMES)}")
-    report = run_all(names, video=args.video)
     args.out.parent.mkdir(parents=True, exist_ok=True)
-    args.out.write_text(json.dumps(report, indent=1) + "\n")
+    earlier = json.loads(args.out.read_text())["measurements"] if args.keep and args.out.exists() else {}
+
+    def write(report: dict[str, Any]) -> None:
+        whole = report | {"measurements": earlier | report["measurements"]}
+        args.out.write_text(json.dumps(whole, indent=1) + "\n")
+
+    run_all(names, video=args.video, on_measured=write)
+    report = json.loads(args.out.read_text())
     print("\n".join(table(report)))
     print(summary(report, args.out))
 

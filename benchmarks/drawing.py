@@ -63,7 +63,7 @@ def drawn_masks(kind: str, n_frames: int = 97, n_objects: int = 3, height: int =
 
     Args:
         kind: "smooth" has outlines of five waves; "rough" adds 25 fine ones and noise that changes every frame,
-            such that COCO run lengths under zstd take 65 to 75 kB, as was seen on masks of real footage.
+            such that COCO run lengths under zstd take about 70 kB.
     """
     rng = np.random.default_rng(7)
     masks = np.zeros((n_frames, n_objects, height, width), np.bool_)

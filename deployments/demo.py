@@ -1,4 +1,4 @@
-"""`make demo`: a few drawn videos -> a Prefect server and workers -> `prefect deployment run build-mask-dataset` -> report.
+"""`make demo`: drawn videos -> Prefect server and workers -> `prefect deployment run build-mask-dataset` -> report.
 
 Everything lies under build/demo. Interrupted, the same command goes on where it stopped. The last line says where the
 report is; build/demo.json holds the same in numbers.

@@ -62,6 +62,7 @@ class Stack:
         self.state = read_state(self.folder)
         self.environment_name = environment or self.state.environment or default_environment()
         self.environment: Environment = load_environment(self.environment_name)
+        self.asked_port = port
         self.port = self.environment.port if port is None else port
         self.tied = tied
 
@@ -197,9 +198,11 @@ class Stack:
             return
         if any(process.name == "server" for process in self.running()) and self._comes_up():
             return
-        port = self.state.port if _free(self.state.port) else free_port(self.port)
-        if self.port and port != self.port:
-            log.warning("port %d is taken; the server listens on %d", self.port, port)
+        # A server that died comes back where its clients look for it.
+        wanted = self.asked_port or (self.state.port if _free(self.state.port) else self.port)
+        port = free_port(wanted)
+        if wanted and port != wanted:
+            log.warning("port %d is taken; the server listens on %d", wanted, port)
         self.state.port = port
         argv = processes.python_module("prefect", "server", "start", "--host", "127.0.0.1", "--port", str(port))
         self._start("server", argv, {})

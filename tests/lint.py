@@ -28,7 +28,8 @@ def main() -> int:
     Path("build").mkdir(exist_ok=True)
     Path("build/check.json").write_text(json.dumps(results, indent=1))
     bad = [name for name, result in results.items() if not result["ok"]]
-    print(f"make check: {len(results) - len(bad)} of {len(results)} checks pass" + (f"; failing: {', '.join(bad)}" if bad else ""))
+    failing = f"; failing: {', '.join(bad)}" if bad else ""
+    print(f"make check: {len(results) - len(bad)} of {len(results)} checks pass{failing}")
     return 1 if bad else 0
 
 

@@ -88,7 +88,7 @@ def shift_logits(model: Any, tokenizer: Any, shift: float) -> None:
     with torch.no_grad():
         model(torch.zeros(1, 3, 128, 192), captions=[prompt.caption])
         hook.remove()
-        rows = torch.from_numpy((prompt.positive_map_KL > 0).any(0)[: prompt.n_tokens])
+        rows = torch.from_numpy(np.any(prompt.positive_map_KL > 0, axis=0)[: prompt.n_tokens])
         text_LC = caught[0][0][rows]
         bias = torch.linalg.lstsq(text_LC, torch.full((len(text_LC), 1), shift), rcond=1e-3, driver="gelsd").solution
         model.transformer.decoder.norm.bias.add_(bias[:, 0])

@@ -163,8 +163,8 @@ def phase_at(done: float) -> tuple[int, float]:
 def track(model: "SAM2VideoPredictor", batch: Batch, frozen: bool) -> Iterator[tuple[Any, ...]]:
     """Yields the SAM head's outputs of every frame, each conditioned on the memory of those before.
 
-    The network is told of an endless clip: the age of its object pointers is scaled by the clip's length up to 16 frames,
-    and what it learns on short clips must hold on long ones.
+    The network is told of an endless clip: the age of its object pointers is scaled by the clip's length up to 16
+    frames, and what it learns on short clips must hold on long ones.
     """
     import torch
 

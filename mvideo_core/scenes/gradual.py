@@ -24,14 +24,18 @@ from mvideo_core.scenes.plan import Boundary
 
 _LENGTHS = (6, 8, 11, 15, 21, 30, 42, 60, 84)
 _POINTS = 9
+_RAMP = np.linspace(0, 1, _POINTS, dtype=np.float32)
 _BLOCK = 32
 _EXTENT = 24
 _ALIKE = 0.97
 _FLAT = 0.02
+_MIN_DISTANCE = 4.0
+"""Gray levels between the ends of a window, below which it is not judged (and single precision would not do)."""
 _HISTORY = 2 * _LENGTHS[-1] + _BLOCK + _EXTENT + 2
 """Samples until a transition is certain: its own length, as long again for a better one, and room to grow."""
 _THUMB = (16, 9)
-_TEXTURE = (80, 45)
+_TEXTURE = (64, 36)
+_BLUR_PX = 0.8
 _WEIGHTS = {"distance": 2.71, "line": -17.9, "energy": -19.9, "sag": -0.62, "constant": -4.2}
 
 
@@ -42,7 +46,7 @@ class GradualOptions(Options):
     min_evidence: float = Field(default=0.5, description="log-odds of a transition; higher = fewer, surer ones")
     min_spacing_s: float = Field(default=0.025, gt=0, description="seconds; of faster videos only some frames are used")
     max_step_share: float = Field(
-        default=0.5, gt=0, le=1, description="share of the whole change one frame may make; above it is a hard cut"
+        default=0.7, gt=0, le=1, description="share of the whole change one frame may make; above it is a hard cut"
     )
 
 
@@ -97,23 +101,15 @@ class GradualFinder:
 
     def _search(self) -> None:
         """Judge every window that ends among the samples that came since the last search."""
-        first = self._n_samples - len(self._times)
-        thumbs, energies = np.stack(self._thumbs), np.array(self._energies, np.float32)
-        jumps = np.linalg.norm(np.diff(thumbs, axis=0), axis=1)
-        for length in _LENGTHS:
-            stride = max(1, length // 8)
-            ends = np.arange(max(self._n_done, length), self._n_samples)
-            ends = ends[ends % stride == 0] - first
-            ends = ends[ends >= length]  # the very first samples of the video
-            if not len(ends):
-                continue
-            starts = ends - length
-            evidence = _evidence(thumbs, energies, starts, length)
-            steepest = np.lib.stride_tricks.sliding_window_view(jumps, length)[starts].max(1)
-            whole = np.linalg.norm(thumbs[ends] - thumbs[starts], axis=1)
-            good = (evidence > self._options.min_evidence) & (steepest < self._options.max_step_share * whole)
+        n_kept = min(len(self._times), self._n_samples - self._n_done + _LENGTHS[-1])
+        first = self._n_samples - n_kept
+        windows = _windows(self._n_done - first, n_kept, first)
+        if len(windows):
+            thumbs, energies = np.stack(self._thumbs[-n_kept:]), np.array(self._energies[-n_kept:], np.float32)
+            evidence = _evidence(thumbs, energies, windows, self._options.max_step_share)
             self._waiting += [
-                _Window(float(evidence[k]), int(starts[k]) + first, int(ends[k]) + first) for k in np.flatnonzero(good)
+                _Window(float(evidence[k]), int(windows[k, 0]) + first, int(windows[k, -1]) + first)
+                for k in np.flatnonzero(evidence > self._options.min_evidence)
             ]
         self._n_done = self._n_samples
 
@@ -150,32 +146,54 @@ class GradualFinder:
 
 
 def _features(frame_bgr: np.ndarray) -> tuple[np.ndarray, float]:
-    """Thumbnail as a flat vector, and gradient energy of the half-size luma."""
+    """Thumbnail as a flat vector, and gradient energy of the luma, blurred against sub-pixel shifts."""
     import cv2
 
     thumb = cv2.resize(frame_bgr, _THUMB, interpolation=cv2.INTER_AREA).astype(np.float32).ravel()
     gray = cv2.cvtColor(cv2.resize(frame_bgr, _TEXTURE, interpolation=cv2.INTER_AREA), cv2.COLOR_BGR2GRAY)
-    gray = gray.astype(np.float32)
-    across, down = gray[:, 1:] - gray[:, :-1], gray[1:] - gray[:-1]
-    return thumb, float((across * across).mean() + (down * down).mean())
+    gray = cv2.GaussianBlur(gray.astype(np.float32), (0, 0), _BLUR_PX)
+    across, down = np.subtract(gray[:, 1:], gray[:, :-1]).ravel(), np.subtract(gray[1:], gray[:-1]).ravel()
+    return thumb, float(across @ across) / across.size + float(down @ down) / down.size
 
 
-def _evidence(thumbs: np.ndarray, energies: np.ndarray, starts: np.ndarray, length: int) -> np.ndarray:
-    """Log-odds that a blend spans [start, start + length], one per start."""
-    ramp = np.linspace(0, 1, _POINTS, dtype=np.float32)
-    index = starts[:, None] + np.rint(ramp * length).astype(int)
-    frames, energy = thumbs[index], energies[index]
-    first, change = frames[:, :1], frames[:, -1:] - frames[:, :1]
-    size = (change * change).sum((1, 2))
-    off_line = frames[:, 1:-1] - first - change * ramp[None, 1:-1, None]
-    line = (off_line * off_line).sum((1, 2)) / ((_POINTS - 2) * size + 1e-3)
-    start_e, end_e = energy[:, :1], energy[:, -1:]
-    straight = (1 - ramp) * start_e + ramp * end_e
-    blended = (1 - ramp) ** 2 * start_e + ramp**2 * end_e
-    misfit = np.sqrt(((energy - blended)[:, 1:-1] ** 2).mean(1)) / (straight.mean(1) + 1e-6)
-    full_sag = (blended - straight)[:, 1:-1]
-    sag = ((energy - straight)[:, 1:-1] * full_sag).sum(1) / ((full_sag * full_sag).sum(1) + 1e-6)
-    distance = np.log(np.sqrt(size / thumbs.shape[1]) + 1e-3)
+def _windows(done: int, n_kept: int, first: int) -> np.ndarray:
+    """Indices (windows, 9) of evenly spread samples of every window that ends in [done, n_kept); long ones in strides.
+
+    Args:
+        first: number of the first kept sample in the video, so that strides do not depend on how blocks fall.
+    """
+    parts = []
+    for length in _LENGTHS:
+        stride = max(1, length // 8)
+        ends = np.arange(max(done, length), n_kept)
+        ends = ends[(ends + first) % stride == 0]
+        parts.append((ends - length)[:, None] + np.rint(_RAMP * length).astype(int))
+    return np.concatenate(parts)
+
+
+def _evidence(thumbs: np.ndarray, energies: np.ndarray, windows: np.ndarray, max_step_share: float) -> np.ndarray:
+    """Log-odds that each window holds a blend of its first into its last frame; -inf when it cannot.
+
+    All distances come from one matrix of inner products of the thumbnails.
+    """
+    means = thumbs.mean(1, keepdims=True)
+    shapes = thumbs - means
+    inner = shapes @ shapes.T
+    level = means - means.mean()
+    products = inner + thumbs.shape[1] * level * level.T
+    points, first, last = windows, windows[:, :1], windows[:, -1:]
+    norms = np.diagonal(products)
+    size = (norms[first] + norms[last] - 2 * products[first, last])[:, 0]
+    ramp, back = _RAMP, 1 - _RAMP
+    off_line = norms[points] + back**2 * norms[first] + ramp**2 * norms[last]
+    off_line += 2 * (
+        ramp * back * products[first, last] - back * products[points, first] - ramp * products[points, last]
+    )
+    line = off_line[:, 1:-1].sum(1) / ((_POINTS - 2) * size + 1e-3)
+    before, after = points[:, :-1], points[:, 1:]
+    steps = (norms[before] + norms[after] - 2 * products[before, after]).max(1)
+    misfit, sag = _contrast(energies[windows])
+    distance = 0.5 * np.log(np.maximum(size, 0) / thumbs.shape[1] + 1e-6)
     weights = _WEIGHTS
     evidence = (
         weights["distance"] * distance
@@ -184,14 +202,24 @@ def _evidence(thumbs: np.ndarray, energies: np.ndarray, starts: np.ndarray, leng
         + weights["sag"] * np.abs(sag - 1)
         + weights["constant"]
     )
-    return np.where(_same_but_for_light(frames, energy), -np.inf, evidence)
+    hopeless = (steps > max_step_share**2 * size) | (size < thumbs.shape[1] * _MIN_DISTANCE**2)
+    return np.where(hopeless | _same_but_for_light(inner, energies, windows), -np.inf, evidence)
 
 
-def _same_but_for_light(frames: np.ndarray, energy: np.ndarray) -> np.ndarray:
+def _contrast(energy: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Relative distance of energies (windows, 9) from a blend's parabola, and their sag: 0 straight, 1 a blend."""
+    start, end = energy[:, :1], energy[:, -1:]
+    straight = (1 - _RAMP) * start + _RAMP * end
+    blended = (1 - _RAMP) ** 2 * start + _RAMP**2 * end
+    misfit = np.sqrt(((energy - blended)[:, 1:-1] ** 2).mean(1)) / (straight.mean(1) + 1e-6)
+    full_sag = (blended - straight)[:, 1:-1]
+    sag = ((energy - straight)[:, 1:-1] * full_sag).sum(1) / ((full_sag * full_sag).sum(1) + 1e-6)
+    return misfit, sag
+
+
+def _same_but_for_light(inner: np.ndarray, energies: np.ndarray, windows: np.ndarray) -> np.ndarray:
     """Whether the last frame is the first one, brighter or darker but not black: a mere change of light."""
-    first = frames[:, 0] - frames[:, 0].mean(1, keepdims=True)
-    last = frames[:, -1] - frames[:, -1].mean(1, keepdims=True)
-    norms = (first * first).sum(1) * (last * last).sum(1)
-    alike = (first * last).sum(1) > _ALIKE * np.sqrt(norms)
-    weaker, stronger = np.minimum(energy[:, 0], energy[:, -1]), np.maximum(energy[:, 0], energy[:, -1])
+    first, last = windows[:, 0], windows[:, -1]
+    alike = inner[first, last] > _ALIKE * np.sqrt(inner[first, first] * inner[last, last])
+    weaker, stronger = np.minimum(energies[first], energies[last]), np.maximum(energies[first], energies[last])
     return np.asarray(alike & (weaker > _FLAT * stronger))

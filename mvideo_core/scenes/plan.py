@@ -82,7 +82,7 @@ class ShotPlanner:
         return clips
 
     def close(self, boundary: Boundary) -> list[PlannedClip]:
-        """End the shot at a boundary and open the next one; a boundary that touches the last one widens that instead."""
+        """End the shot at a boundary and open the next; a boundary that touches the last one widens that instead."""
         trim = 0.0 if boundary.kind == "span" else self.rules.trim_s
         if self.transitions and self._touches(self.transitions[-1], boundary):
             last = self.transitions[-1]

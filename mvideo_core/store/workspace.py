@@ -87,7 +87,7 @@ class Workspace:
         return None if plan is None else int(plan["n_parts"])
 
     def parts_of(self, stage: str) -> int:
-        """Number of current parts of a stage: its own count if it regroups items (shards), else the plan's; 0 if none."""
+        """Number of current parts of a stage: its own count if it regroups items, else the plan's; 0 if none."""
         own = self._json(f"heads/{stage}/plan.json")
         return int(own["n_parts"]) if own else self.n_parts() or 0
 

@@ -52,7 +52,7 @@ class Trial:
         environment |= {VARIABLE: str(self.stack.folder), "PREFECT_HOME": str(self.stack.folder / "cli")}
         return subprocess.run(
             [str(Path(sys.executable).with_name("prefect")), *words],
-            cwd=REPOSITORY, env=environment, capture_output=True, text=True, timeout=300, check=False,
+            cwd=REPOSITORY, env=environment, capture_output=True, text=True, timeout=900, check=False,
         )  # fmt: skip
 
     def register(self, entrypoint: str, queue: str = "cpu") -> None:
@@ -86,7 +86,7 @@ class Trial:
                 names[:] = [task.name for task in client.read_task_runs(flow_run_filter=there)]
             return "report" in names
 
-        until(recorded, 60, lambda: f"no report task among {names}")
+        until(recorded, 240, lambda: f"no report task among {names}")
         return names
 
     def wait(self, run_id: UUID, timeout_s: float, *kinds: str) -> str:

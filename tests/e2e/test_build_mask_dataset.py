@@ -63,23 +63,23 @@ def test_kill_9_of_the_engine_then_sigterm_of_the_worker_then_retry(
 ) -> None:
     path = tmp_path / "ws"
     run = trial.start("build-mask-dataset/build-mask-dataset", parameters(path, material))
-    until(lambda: any((path / "done" / "ingest").glob("*.json")), 180, trial.tail, every_s=0.02)
+    until(lambda: any((path / "done" / "ingest").glob("*.json")), 600, trial.tail, every_s=0.02)
     for pid in trial.engines(run):
         kill(pid)
-    assert trial.wait(run, 30) == "CRASHED"
+    assert trial.wait(run, 120) == "CRASHED"
     done = trial.prefect("flow-run", "retry", str(run))
     assert done.returncode == 0, done.stdout + done.stderr
 
-    until(lambda: any((path / "done" / "detect").glob("*.json")), 180, trial.tail, every_s=0.02)
+    until(lambda: any((path / "done" / "detect").glob("*.json")), 600, trial.tail, every_s=0.02)
     for pid in trial.workers():
         kill(pid, signal.SIGTERM)
-    until(lambda: not trial.workers() and not trial.engines(run), 60, trial.tail)
-    assert trial.wait(run, 30, "RUNNING") == "RUNNING"  # a zombie: nothing works for it, and it cannot be retried
+    until(lambda: not trial.workers() and not trial.engines(run), 240, trial.tail)
+    assert trial.wait(run, 120, "RUNNING") == "RUNNING"  # a zombie: nothing works for it, and it cannot be retried
     trial.stack.up(deploy=False)
     assert trial.wait(run, 5) == "CRASHED"
 
     trial.retry(run)
-    assert trial.wait(run, 240, "COMPLETED", "FAILED") == "COMPLETED", trial.tail()
+    assert trial.wait(run, 900, "COMPLETED", "FAILED") == "COMPLETED", trial.tail()
     check_dataset(path, material)
     names = trial.task_names(run)
     assert any(name.startswith("ingest part") and name.endswith("(reused)") for name in names), names
@@ -99,7 +99,7 @@ def test_a_second_run_reuses_everything_and_one_changed_option_only_its_stages(
     )  # what the CLI does; the deployment goes on from it
     values = parameters(path, material) | {"overrides": {"caption": {"max_tokens": 100}}}
     run = trial.start("build-mask-dataset/build-mask-dataset", values)
-    assert trial.wait(run, 240, "COMPLETED", "FAILED") == "COMPLETED", trial.tail()
+    assert trial.wait(run, 900, "COMPLETED", "FAILED") == "COMPLETED", trial.tail()
     names = trial.task_names(run)
     for stage in ("ingest", "cut", "detect", "segment"):
         assert [name for name in names if name.startswith(f"{stage} part") and "(reused)" not in name] == []

@@ -43,7 +43,7 @@ class GradualOptions(Options):
     """The second look for transitions that are not sudden."""
 
     enabled: bool = Field(default=True, description="search for dissolves and fades")
-    min_evidence: float = Field(default=0.5, description="log-odds of a transition; higher = fewer, surer ones")
+    min_evidence: float = Field(default=1.5, description="log-odds of a transition; higher = fewer, surer ones")
     min_spacing_s: float = Field(default=0.025, gt=0, description="seconds; of faster videos only some frames are used")
     max_step_share: float = Field(
         default=0.7, gt=0, le=1, description="share of the whole change one frame may make; above it is a hard cut"

@@ -100,6 +100,7 @@ class ResumableLoader:
             batch_sampler=batches,
             num_workers=self.num_workers,
             collate_fn=self.collate,
+            **({"multiprocessing_context": _clean_processes()} if self.num_workers else {}),
             **self.loader_options,
         )
         for indices, batch in zip(batches, loader, strict=True):
@@ -146,3 +147,14 @@ class ResumableLoader:
         return digest(
             [len(self.dataset), getattr(info, "digest", ""), getattr(self.dataset, "split", ""), self.shuffle]
         )[:16]
+
+
+def _clean_processes() -> Any:
+    """Workers begin in a process that has torch and nothing else: a fork of this one would inherit the threads, the
+    exit handlers and the CUDA context of whatever it has loaded (with Ray and Prefect in it, workers died at exit).
+    """
+    import multiprocessing
+
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(["torch.utils.data", "mvideo_core.shards.dataset"])
+    return context

@@ -28,7 +28,7 @@ def test_every_part_stage_has_its_task_with_its_resource() -> None:
 
 def test_a_stage_flow_refuses_what_would_wait_for_itself_and_parts_that_are_not_there(tmp_path: Path) -> None:
     options = PipelineOptions()
-    with pytest.raises(ConfigError, match="engine workers is for build-mask-dataset"):
+    with pytest.raises(ConfigError, match="workers is for build-mask-dataset"):
         finish_stage("ingest", "unused", options, None, EngineOptions(kind="workers"))
     with pytest.raises(ConfigError, match="has no plan yet"):
         finish_stage("ingest", str(tmp_path / "empty"), options, None, EngineOptions())

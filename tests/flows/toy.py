@@ -64,6 +64,7 @@ class GpuWorker(ToyWorker):
     def work(self, items: Sequence[Item]) -> list[list[Row]]:
         with open(self.options.log, "a") as log:
             log.write(f"{os.getpid()} {os.environ.get('CUDA_VISIBLE_DEVICES')}\n")
+        _wait_for_another(self.options.log)
         return [[ToyRow(key=item.key, parent=item.key)] for item in items]
 
 
@@ -115,3 +116,12 @@ def numbers(url: str, stage: str, n_parts: int) -> list[tuple[str, int]]:
     workspace = Workspace(url)
     markers = [workspace.current(stage, index) for index in range(n_parts)]
     return [(row.key, row.number) for marker in markers if marker for row in workspace.rows(marker, ToyRow)]
+
+
+def _wait_for_another(path: str, at_most_s: float = 40.0) -> None:
+    """Until a second process has written to the file: on a slow machine one would else be done before the other starts."""
+    deadline = time.monotonic() + at_most_s
+    while time.monotonic() < deadline:
+        if len({line.split()[0] for line in Path(path).read_text().splitlines()}) > 1:
+            return
+        time.sleep(0.1)

@@ -119,7 +119,7 @@ def numbers(url: str, stage: str, n_parts: int) -> list[tuple[str, int]]:
 
 
 def _wait_for_another(path: str, at_most_s: float = 40.0) -> None:
-    """Until a second process has written to the file: on a slow machine one would else be done before the other starts."""
+    """Until a second process has written to the file: on a slow machine one would be done before the other starts."""
     deadline = time.monotonic() + at_most_s
     while time.monotonic() < deadline:
         if len({line.split()[0] for line in Path(path).read_text().splitlines()}) > 1:

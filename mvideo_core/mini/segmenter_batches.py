@@ -18,6 +18,8 @@ STD = (0.229, 0.224, 0.225)
 MIN_AREA_FRAC = 0.0012
 MIN_VISIBLE_FRAC = 0.3
 """An object is prompted where its visible part passes both, as in the world's own labelled frames."""
+LONE_SKIPPED_FRAC = 0.5
+"""Of the clips with one object only: an object with a neighbour teaches to tell the two apart."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +63,7 @@ def draw_batch(
     coverage: list[np.ndarray] = []
     while len(images) < n_clips:
         frames, masks = _draw_clip(shards, rng, n_frames)
-        if not masks.shape[1]:
+        if not masks.shape[1] or (n_frames > 1 and masks.shape[1] == 1 and rng.random() < LONE_SKIPPED_FRAC):
             continue
         scale = frames.shape[1] / size
         if rng.random() < 0.5:

@@ -52,13 +52,13 @@ class Phase(NamedTuple):
 
 
 PHASES = (
-    Phase("coarse image", 0.1355, 128, 10, 1, 24, 1.5e-3, False),
-    Phase("coarse clips", 0.058, 128, 4, 6, 10, 1e-3, True),
-    Phase("image", 0.2323, 192, 6, 1, 16, 1e-3, False),
-    Phase("clips", 0.1226, 192, 4, 4, 10, 1e-3, True),
-    Phase("image again", 0.2097, 192, 6, 1, 16, 8e-4, False),
-    Phase("clips again", 0.1613, 192, 3, 6, 8, 8e-4, True),
-    Phase("long", 0.0806, 192, 2, 12, 6, 4e-4, True),
+    Phase("coarse image", 0.10, 128, 10, 1, 24, 1.5e-3, False),
+    Phase("coarse clips", 0.05, 128, 4, 6, 10, 1e-3, True),
+    Phase("image", 0.25, 192, 6, 1, 16, 1e-3, False),
+    Phase("clips", 0.10, 192, 4, 4, 10, 1e-3, True),
+    Phase("image again", 0.20, 192, 6, 1, 16, 8e-4, False),
+    Phase("clips again", 0.15, 192, 3, 6, 8, 8e-4, True),
+    Phase("long", 0.15, 192, 2, 12, 6, 4e-4, True),
 )
 DECAY = 0.998
 """Of the running mean of the weights; that mean is what is shipped."""

@@ -1,0 +1,188 @@
+"""Recursive generation: each clip is conditioned on the one before (paper, section 3.3).
+
+Clips share one frame: frame 0 of clip k shows what the last frame of clip k - 1 showed and is dropped, so that N clips
+of 33 frames make 32 N + 1 frames. Between clips frames are rounded to uint8, which is what the file holds, too: a
+resumed run sees exactly what an undisturbed one saw. One clip is in memory at a time.
+"""
+
+import logging
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+
+from mvideo_core.errors import ConfigError
+from mvideo_core.generation.options import GenerateOptions
+from mvideo_core.generation.output import OutputFolder
+from mvideo_core.masks import MaskSequence
+from mvideo_core.media.encode import write_mp4, write_png
+from mvideo_core.model.video_format import VideoFormat
+
+log = logging.getLogger(__name__)
+
+Progress = Callable[[int, int], None]
+"""Called with clips done and clips in all."""
+
+
+class ClipModel(Protocol):
+    """What makes one clip: an `MVideoPipeline`."""
+
+    format: VideoFormat
+
+    def __call__(
+        self,
+        prompt: str,
+        *,
+        mask: np.ndarray | None,
+        appearance_frame: np.ndarray | None,
+        motion_frames: np.ndarray | None,
+        generator: Any,
+        **sampling: Any,
+    ) -> np.ndarray:
+        """Frames (T, H, W, 3) uint8 of one clip."""
+
+
+@dataclass(frozen=True, slots=True)
+class ClipPlan:
+    """One clip of a long video, half-open frame range of the whole: [start, start + clip_frames)."""
+
+    index: int
+    start: int
+    seed: int
+
+
+def plan_clips(n_frames: int, grid: VideoFormat, seed: int) -> list[ClipPlan]:
+    """The clips that make a video of at least `n_frames` frames; each draws its noise from (seed, its number)."""
+    seeds = np.random.SeedSequence(seed).spawn(grid.n_clips(n_frames))
+    return [
+        ClipPlan(index, index * grid.stride_frames, int(own.generate_state(1, np.uint64)[0] >> 1))
+        for index, own in enumerate(seeds)
+    ]
+
+
+def length_frames(options: GenerateOptions, masks: MaskSequence | None, grid: VideoFormat) -> int:
+    """Frames of the video to make: as asked, else those of the masks, else one clip.
+
+    Raises:
+        ConfigError: masks that end too early, or of another size than the model's.
+    """
+    if masks is not None and (masks.height, masks.width) != (grid.height_px, grid.width_px):
+        raise ConfigError(
+            f"masks of {masks.height}x{masks.width} px for a model of {grid.height_px}x{grid.width_px}; "
+            "`mvideo masks resample` brings them to the model's grid"
+        )
+    if options.seconds is not None:
+        asked = round(options.seconds * grid.fps) + 1
+    else:
+        asked = masks.n_frames if masks is not None else grid.clip_frames
+    whole = grid.n_frames(grid.n_clips(asked))
+    if masks is not None and masks.n_frames < asked and options.mask_end == "error":
+        raise ConfigError(
+            f"the masks have {masks.n_frames} frames and the video needs {asked} ({asked / grid.fps:.2f} s at "
+            f"{grid.fps:g} fps); make it shorter, loop or stretch the masks (`mvideo masks edit`), or set mask_end to "
+            "hold or none"
+        )
+    if whole != asked:
+        log.info("%d frames asked, %d generated (whole clips), the last %d dropped", asked, whole, whole - asked)
+    return asked
+
+
+def mask_of(
+    masks: MaskSequence | None, plan: ClipPlan, grid: VideoFormat, options: GenerateOptions
+) -> np.ndarray | None:
+    """Union of the guiding objects over one clip, bool (T, H, W); None = no mask condition.
+
+    A last clip that goes beyond the video's asked length keeps the last mask; its extra frames are dropped.
+    """
+    if masks is None or (options.mask_end == "none" and plan.start >= masks.n_frames):
+        return None
+    chosen = options.objects or tuple(range(masks.n_objects))
+    if unknown := [n for n in chosen if not 0 <= n < masks.n_objects]:
+        raise ConfigError(f"objects {unknown} are not in the masks, which have objects 0 to {masks.n_objects - 1}")
+    union = np.zeros((grid.clip_frames, grid.height_px, grid.width_px), np.bool_)
+    for t in range(grid.clip_frames):
+        frame = min(plan.start + t, masks.n_frames - 1)
+        for obj in chosen:
+            union[t] |= masks.mask(frame, obj)
+    return union
+
+
+def generate_long(
+    model: ClipModel,
+    prompt: str,
+    masks: MaskSequence | None,
+    options: GenerateOptions,
+    output: OutputFolder,
+    progress: Progress | None = None,
+) -> Path:
+    """Make the video, or what is still missing of it.
+
+    Args:
+        masks: on the model's grid (size and frame rate); None = free of masks.
+        output: finished clips in it are kept.
+        progress: called after each clip, and once before the first.
+
+    Returns:
+        Path of the mp4.
+
+    Raises:
+        ConfigError: masks that do not fit.
+        StoreError: the folder cannot be read or written.
+    """
+    grid = model.format
+    n_frames = length_frames(options, masks, grid)
+    clips = plan_clips(n_frames, grid, options.seed)
+    before = output.last_frames() if 0 < output.n_clips < len(clips) else None
+    for plan in clips[output.n_clips :]:
+        if progress:
+            progress(plan.index, len(clips))
+        started = time.monotonic()
+        frames = _make_clip(model, prompt, mask_of(masks, plan, grid, options), before, plan, options, output)
+        last = min(len(frames), n_frames - plan.start)
+        took = round(time.monotonic() - started, 3)
+        output.add(frames[:last], min(plan.index, 1), grid.fps, options.crf, {"seed": plan.seed, "seconds": took})
+        before = frames
+    if progress:
+        progress(len(clips), len(clips))
+    return output.video if output.video.exists() else output.finish(grid.fps)
+
+
+def _make_clip(
+    model: ClipModel,
+    prompt: str,
+    mask: np.ndarray | None,
+    before: np.ndarray | None,
+    plan: ClipPlan,
+    options: GenerateOptions,
+    output: OutputFolder,
+) -> np.ndarray:
+    import torch
+
+    appearance = before[-1] if before is not None and options.appearance else None
+    motion = before if before is not None and options.motion else None
+    _keep_conditions(output, plan.index, appearance, motion, model.format.fps)
+    return model(
+        prompt,
+        mask=mask,
+        appearance_frame=appearance,
+        motion_frames=motion,
+        generator=torch.Generator("cpu").manual_seed(plan.seed),
+        negative_prompt=options.negative_prompt,
+        num_inference_steps=options.steps,
+        guidance_scale=options.guidance,
+        mask_guidance_scale=options.mask_guidance,
+        condition_timestep=options.condition_timestep,
+    )
+
+
+def _keep_conditions(
+    output: OutputFolder, index: int, appearance: np.ndarray | None, motion: np.ndarray | None, fps: float
+) -> None:
+    folder = output.folder / "conditions"
+    if appearance is not None:
+        write_png(folder / f"appearance-{index:04d}.png", appearance)
+    if motion is not None:
+        write_mp4(motion, folder / f"motion-{index:04d}.mp4", fps)

@@ -1,0 +1,42 @@
+"""How a video is generated; defaults are those of the paper and of CogVideoX."""
+
+from typing import Literal
+
+from pydantic import Field, model_validator
+
+from mvideo_core.options import Options
+
+
+class GenerateOptions(Options):
+    """Sampling, length and which conditions are used. Everything that changes the video is in here."""
+
+    seconds: float | None = Field(
+        default=None, gt=0, le=600, description="length, s; empty: that of the masks, or one clip without masks"
+    )
+    seed: int = Field(default=0, ge=0, description="of the noise; each clip draws its own from this and its number")
+    steps: int = Field(default=50, ge=1, le=1000, description="denoising steps of a clip")
+    scheduler: Literal["ddim", "dpm"] = Field(
+        default="ddim", description="sampler: ddim (recommended for 2b) or dpm (recommended for 5b)"
+    )
+    guidance: float = Field(default=6.0, ge=1, description="classifier-free guidance on the text; 1 = none")
+    mask_guidance: float = Field(
+        default=1.0, ge=1, description="extra guidance on the masks; 1 = none, above 1 costs a third pass"
+    )
+    negative_prompt: str = Field(default="", description="what the text guidance leads away from")
+    appearance: bool = Field(default=True, description="last frame of the clip before, full size, as a condition")
+    motion: bool = Field(default=True, description="the clip before at low resolution as a condition")
+    condition_timestep: int = Field(
+        default=20, ge=0, lt=1000, description="noise level said of, and added to, the two conditions above"
+    )
+    mask_end: Literal["error", "hold", "none"] = Field(
+        default="error",
+        description="when the masks end before the video: error, hold = the last mask stays, none = free of masks",
+    )
+    objects: tuple[int, ...] = Field(default=(), description="objects of the mask file that guide; empty = all")
+    crf: int = Field(default=14, ge=0, le=40, description="x264 quality of the mp4; lower is better")
+
+    @model_validator(mode="after")
+    def _guided(self) -> "GenerateOptions":
+        if self.negative_prompt and self.guidance == 1:
+            raise ValueError("negative_prompt has no effect at guidance 1; raise guidance or leave the prompt empty")
+        return self

@@ -1,0 +1,157 @@
+"""The folder of one generated video: what is finished in it, and how a killed run finds its place again.
+
+    video.mp4          all clips, when all are there
+    provenance.json    prompt, options, digests of weights, adapter and masks, versions, seconds of each clip
+    conditions/        masks.masks, and of each clip from the second on appearance-0001.png and motion-0001.mp4
+    clips/0000.mp4     new frames of each clip, viewable while the next one is made
+    clips/last.npz     frames of the last finished clip, exactly as the next one is conditioned on them
+    clips/done.json    the request's digest, and what is finished
+"""
+
+import json
+import os
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from mvideo_core.errors import ConfigError, StoreError
+from mvideo_core.media.encode import write_mp4
+
+
+class OutputFolder:
+    """One video in the making.
+
+    Args:
+        folder: made when it is not there.
+        request: digest of everything that decides the video; a folder holds one video only.
+        overwrite: drop what another request left here.
+
+    Raises:
+        ConfigError: the folder holds another request's video.
+        StoreError: the folder cannot be written.
+    """
+
+    def __init__(self, folder: str | os.PathLike[str], request: str, overwrite: bool = False):
+        self.folder = Path(folder)
+        self.request = request
+        try:
+            (self.folder / "clips").mkdir(parents=True, exist_ok=True)
+            (self.folder / "conditions").mkdir(exist_ok=True)
+        except OSError as error:
+            raise StoreError(f"{folder}: cannot be written: {error}; give another output folder") from error
+        self.done = self._read()
+        if self.done and self.done["request"] != request:
+            if not overwrite:
+                raise ConfigError(
+                    f"{folder} holds the video of another request (prompt, options, masks or weights differ); "
+                    "give another folder, or --overwrite"
+                )
+            self.done = {}
+        if not self.done:
+            self.done = {"request": request, "clips": []}
+            self._clear()
+
+    @property
+    def n_clips(self) -> int:
+        """Clips finished so far."""
+        return len(self.done["clips"])
+
+    @property
+    def video(self) -> Path:
+        """Where the whole video goes."""
+        return self.folder / "video.mp4"
+
+    def clip(self, index: int) -> Path:
+        """The mp4 of one clip's new frames."""
+        return self.folder / "clips" / f"{index:04d}.mp4"
+
+    def last_frames(self) -> np.ndarray:
+        """Frames (T, H, W, 3) of the last finished clip.
+
+        Raises:
+            StoreError: the file is gone or damaged.
+        """
+        path = self.folder / "clips" / "last.npz"
+        try:
+            with np.load(path) as stored:
+                frames, index = stored["frames"], int(stored["index"])
+        except (OSError, ValueError, KeyError) as error:
+            raise StoreError(f"{path}: cannot be read ({error}); start again with --overwrite") from error
+        if index != self.n_clips - 1:
+            raise StoreError(f"{path}: holds clip {index}, not {self.n_clips - 1}; start again with --overwrite")
+        return np.asarray(frames)
+
+    def add(self, frames_THWC: np.ndarray, new_from: int, fps: float, crf: int, facts: dict[str, Any]) -> None:
+        """Finish a clip: its mp4, its frames for the next one, and only then the note that it is done.
+
+        Args:
+            frames_THWC: all frames of the clip, uint8.
+            new_from: frames before this one were shown by the clip before.
+            facts: kept in the note, such as seconds.
+        """
+        index = self.n_clips
+        partial = self.clip(index).with_suffix(".part.mp4")
+        n_new = write_mp4(frames_THWC[new_from:], partial, fps, crf=crf)
+        partial.replace(self.clip(index))
+        # Between the two replacements `last` is one clip ahead of the note; the note then is what gets made again,
+        # from the same seed and the same frames, so `last` keeps the clip before as well until the note is written.
+        note = {**self.done, "clips": [*self.done["clips"], {"frames": n_new, **facts}]}
+        last = self.folder / "clips" / "last.part.npz"
+        np.savez(last, frames=frames_THWC, index=index)
+        staged = self.folder / "clips" / "next.npz"
+        last.replace(staged)
+        self._write(note)
+        staged.replace(self.folder / "clips" / "last.npz")
+
+    def finish(self, fps: float) -> Path:
+        """Join all clips into `video.mp4` without encoding anything again.
+
+        Raises:
+            MediaError: the joined file is not as long as its clips.
+        """
+        from mvideo_core.media.join import join_mp4
+
+        partial = self.video.with_suffix(".part.mp4")
+        n_frames = sum(clip["frames"] for clip in self.done["clips"])
+        join_mp4([self.clip(index) for index in range(self.n_clips)], partial, fps, n_frames)
+        partial.replace(self.video)
+        return self.video
+
+    def keep(self, name: str, content: bytes) -> Path:
+        """Write a file of the folder whole or not at all."""
+        target = self.folder / name
+        target.parent.mkdir(parents=True, exist_ok=True)
+        partial = target.with_name(f".{target.name}.part")
+        partial.write_bytes(content)
+        partial.replace(target)
+        return target
+
+    def _read(self) -> dict[str, Any]:
+        path = self.folder / "clips" / "done.json"
+        if not path.exists():
+            return {}
+        try:
+            note = json.loads(path.read_text(encoding="utf-8"))
+        except (OSError, ValueError) as error:
+            raise StoreError(f"{path}: cannot be read ({error}); start again with --overwrite") from error
+        staged = self.folder / "clips" / "next.npz"
+        if staged.exists():  # killed around the note: the frames belong to the clip that the note names last, or to none
+            with np.load(staged) as stored:
+                noted = int(stored["index"]) == len(note["clips"]) - 1
+            staged.replace(self.folder / "clips" / "last.npz") if noted else staged.unlink()
+        return dict(note)
+
+    def _write(self, note: dict[str, Any]) -> None:
+        self.keep("clips/done.json", (json.dumps(note, indent=1) + "\n").encode())
+        self.done = note
+
+    def _clear(self) -> None:
+        for path in self._left_behind():
+            path.unlink()
+
+    def _left_behind(self) -> Iterable[Path]:
+        for folder in ("clips", "conditions"):
+            yield from [path for path in (self.folder / folder).iterdir() if path.is_file()]
+        yield from [path for path in (self.video, self.folder / "provenance.json") if path.exists()]

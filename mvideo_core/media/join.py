@@ -1,0 +1,50 @@
+"""Several mp4 files of one encoder setting -> one, without encoding again."""
+
+import os
+from collections.abc import Iterable
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+from mvideo_core.errors import MediaError
+
+
+def join_mp4(parts: Iterable[Path], path: str | os.PathLike[str], fps: float, n_frames: int) -> None:
+    """Write the parts one after another; one packet in memory at a time.
+
+    Args:
+        parts: H.264 files of one size, made with the same settings.
+        fps: of all parts.
+        n_frames: frames of all parts together.
+
+    Raises:
+        MediaError: a part cannot be read, or the frames are not as many as said.
+    """
+    import av
+
+    frame_s, seen, target = 1 / Fraction(fps).limit_denominator(1001), 0, None
+    try:
+        with av.open(str(path), "w", format="mp4", options={"movflags": "faststart"}) as sink:
+            for part in parts:
+                with av.open(str(part)) as source:
+                    stream = source.streams.video[0]
+                    target = target or sink.add_stream_from_template(stream)
+                    shift = int(seen * frame_s / stream.time_base)
+                    seen += _copy(source, stream, sink, target, shift)
+    except av.FFmpegError as error:
+        raise MediaError(f"{path}: joining failed: {error}") from error
+    if seen != n_frames:
+        raise MediaError(f"{path}: {seen} frames in the parts, {n_frames} expected; start again with --overwrite")
+
+
+def _copy(source: Any, stream: Any, sink: Any, target: Any, shift: int) -> int:
+    count = 0
+    for packet in source.demux(stream):
+        if packet.dts is None:
+            continue
+        packet.pts += shift
+        packet.dts += shift
+        packet.stream = target
+        sink.mux(packet)
+        count += 1
+    return count

@@ -1,11 +1,11 @@
 """The folder of one generated video: what is finished in it, and how a killed run finds its place again.
 
-    video.mp4          all clips, when all are there
-    provenance.json    prompt, options, digests of weights, adapter and masks, versions, seconds of each clip
-    conditions/        masks.masks, and of each clip from the second on appearance-0001.png and motion-0001.mp4
-    clips/0000.mp4     new frames of each clip, viewable while the next one is made
-    clips/last.npz     frames of the last finished clip, exactly as the next one is conditioned on them
-    clips/done.json    the request's digest, and what is finished
+video.mp4          all clips, when all are there
+provenance.json    prompt, options, digests of weights, adapter and masks, versions, seconds of each clip
+conditions/        masks.masks, and of each clip from the second on appearance-0001.png and motion-0001.mp4
+clips/0000.mp4     new frames of each clip, viewable while the next one is made
+clips/last.npz     frames of the last finished clip, exactly as the next one is conditioned on them
+clips/done.json    the request's digest, and what is finished
 """
 
 import json
@@ -95,8 +95,7 @@ class OutputFolder:
         partial = self.clip(index).with_suffix(".part.mp4")
         n_new = write_mp4(frames_THWC[new_from:], partial, fps, crf=crf)
         partial.replace(self.clip(index))
-        # Between the two replacements `last` is one clip ahead of the note; the note then is what gets made again,
-        # from the same seed and the same frames, so `last` keeps the clip before as well until the note is written.
+        # The frames of the clip before stay in `last` until the note names this one; see `_read` for a kill in between.
         note = {**self.done, "clips": [*self.done["clips"], {"frames": n_new, **facts}]}
         last = self.folder / "clips" / "last.part.npz"
         np.savez(last, frames=frames_THWC, index=index)
@@ -137,7 +136,7 @@ class OutputFolder:
         except (OSError, ValueError) as error:
             raise StoreError(f"{path}: cannot be read ({error}); start again with --overwrite") from error
         staged = self.folder / "clips" / "next.npz"
-        if staged.exists():  # killed around the note: the frames belong to the clip that the note names last, or to none
+        if staged.exists():  # killed around the note: the frames are those of its last clip, or of none
             with np.load(staged) as stored:
                 noted = int(stored["index"]) == len(note["clips"]) - 1
             staged.replace(self.folder / "clips" / "last.npz") if noted else staged.unlink()

@@ -29,6 +29,7 @@ def join_mp4(parts: Iterable[Path], path: str | os.PathLike[str], fps: float, n_
                 with av.open(str(part)) as source:
                     stream = source.streams.video[0]
                     target = target or sink.add_stream_from_template(stream)
+                    assert stream.time_base is not None
                     shift = int(seen * frame_s / stream.time_base)
                     seen += _copy(source, stream, sink, target, shift)
     except av.FFmpegError as error:

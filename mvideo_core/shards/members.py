@@ -8,6 +8,7 @@ case.
 import hashlib
 import re
 import tarfile
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from mvideo_core.errors import StoreError
@@ -19,6 +20,7 @@ EXTENSIONS = ("json", "masks", "mp4", "txt")
 MAX_KEY_CHARS = 200
 USTAR_NAME_CHARS = 100
 META_VERSION = 1
+_USTAR_MAX_BYTES = 8**11
 
 _KEY = re.compile(r"[A-Za-z0-9_-]+")
 
@@ -103,9 +105,11 @@ def sample_bytes(sample: PlannedSample) -> int:
     return last.offset_bytes + padded(last.size_bytes)
 
 
-def sample_row(sample: PlannedSample, shard: str, split: str, offset_bytes: int) -> SampleRow:
-    """The row of a sample at `offset_bytes` of the tar `shard` (path within the dataset)."""
-    members = sample_members(sample, offset_bytes)
+def sample_row(
+    sample: PlannedSample, shard: str, split: str, offset_bytes: int, members: Sequence[Member] | None = None
+) -> SampleRow:
+    """The row of a sample at `offset_bytes` of the tar `shard` (path within the dataset); `members` if known."""
+    members = members or sample_members(sample, offset_bytes)
     return SampleRow(
         key=sample.key,
         parent=sample.key,
@@ -126,11 +130,32 @@ def tar_header(name: str, size_bytes: int) -> bytes:
 
     512 bytes; a name beyond 100 characters takes GNU's long form, two blocks more, which every reader knows.
     """
-    info = tarfile.TarInfo(name)
-    info.size, info.mtime, info.mode, info.uid, info.gid = size_bytes, 0, 0o644, 0, 0
+    if len(name) <= USTAR_NAME_CHARS and "/" not in name and size_bytes < _USTAR_MAX_BYTES:
+        head = bytearray(_PLAIN_HEADER)
+        head[: len(name)] = name.encode("ascii")
+        head[124:135] = b"%011o" % size_bytes
+        head[148:156] = b"%06o\0 " % sum(head)
+        return bytes(head)
+    info = _plain_info(name, size_bytes)
     if len(name) <= USTAR_NAME_CHARS:
         return info.tobuf(tarfile.USTAR_FORMAT, "ascii", "strict")
     return info.tobuf(tarfile.GNU_FORMAT, "ascii", "strict")
+
+
+def _plain_info(name: str, size_bytes: int) -> tarfile.TarInfo:
+    info = tarfile.TarInfo(name)
+    info.size, info.mtime, info.mode, info.uid, info.gid = size_bytes, 0, 0o644, 0, 0
+    return info
+
+
+def _blank_header() -> bytes:
+    """`tarfile`'s header with an empty name and size, and blanks where the sum of all bytes will stand."""
+    head = bytearray(_plain_info("", 0).tobuf(tarfile.USTAR_FORMAT, "ascii", "strict"))
+    head[148:156] = b" " * 8
+    return bytes(head)
+
+
+_PLAIN_HEADER = _blank_header()
 
 
 def header_bytes(name: str) -> int:

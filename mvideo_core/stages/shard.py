@@ -10,7 +10,6 @@ from mvideo_core.stages import STAGES
 from mvideo_core.stages.base import Item, Stage, StageContext, Worker
 from mvideo_core.stages.run import RunOptions, StageSummary, run_stage
 from mvideo_core.stages.samples import list_digests, plan_dataset
-from mvideo_core.store.files import sha256_of
 from mvideo_core.store.workspace import Workspace
 
 
@@ -31,11 +30,9 @@ class ShardWorker(Worker):
         local = self.context.scratch / f"{plan.key}.tar"
         with local.open("wb") as out:
             written = write_shard(plan, lambda blob: folder.open(blob.path), out)
-        with local.open("rb") as stream:
-            sha256 = sha256_of(stream)
         path = f"{plan.dataset}/{written.path}"
         folder.adopt(local, path)
-        tar = Blob(path=path, sha256=sha256, size_bytes=written.size_bytes)
+        tar = Blob(path=path, sha256=written.sha256, size_bytes=written.size_bytes)
         return ShardRow(key=plan.key, parent=plan.key, split=plan.split, tar=tar, samples=written.samples)
 
 

@@ -35,6 +35,7 @@ def test_layout_by_hand():
     # json 512+512, masks 512+1024, mp4 512+1024, txt 512+512: 5120, and the end pads to a record of 10240
     assert written.samples[0].size_bytes == sample_bytes(plan().samples[0]) == 5120
     assert (written.size_bytes, len(out.getvalue())) == (10240, 10240)
+    assert written.sha256 == hashlib.sha256(out.getvalue()).hexdigest()
     assert (written.path, written.samples[0].shard) == ("train/train-000000.tar", "train/train-000000.tar")
     entries = list(tar_entries(out, "x"))
     assert [(one.name, one.offset_bytes, one.size_bytes) for one in entries] == [
@@ -75,6 +76,29 @@ def options():
 def test_a_damaged_blob_stops_the_shard(content, words):
     with pytest.raises(StoreError, match=words):
         write_shard(plan(), opener(masks=b"M" * 600, any=content), io.BytesIO())
+
+
+def test_damage_of_one_file_among_many_is_named_though_told_late():
+    clips = [bytes([n]) * 700_000 for n in range(6)]
+    samples = [plan(key=f"v_{n}", clip=clip).samples[0] for n, clip in enumerate(clips)]
+    contents = {hashlib.sha256(clip).hexdigest(): clip for clip in clips} | {blob(b"M" * 600).sha256: b"M" * 600}
+    many = ShardPlanRow(key="train-000000", split="train", samples=samples)
+    out = io.BytesIO()
+    written = write_shard(many, lambda wanted: io.BytesIO(contents[wanted.sha256]), out)
+    assert written.sha256 == hashlib.sha256(out.getvalue()).hexdigest()
+    for n in (1, 5):
+        damaged = contents | {samples[n].clip.sha256: clips[n][:-1] + b"x"}
+        with pytest.raises(StoreError, match=rf"mp4 of v_{n}\): SHA-256 .* recorded"):
+            write_shard(many, lambda wanted, damaged=damaged: io.BytesIO(damaged[wanted.sha256]), io.BytesIO())
+
+
+@pytest.mark.parametrize("size", [0, 1, 511, 8**11 - 1])
+@pytest.mark.parametrize("name", ["a.json", "k" * 94 + ".masks", "k" * 95 + ".masks"])
+def test_headers_are_those_of_tarfile(name, size):
+    info = tarfile.TarInfo(name)
+    info.size = size
+    form = tarfile.USTAR_FORMAT if len(name) <= 100 else tarfile.GNU_FORMAT
+    assert tar_header(name, size) == info.tobuf(form, "ascii", "strict")
 
 
 @pytest.mark.parametrize("key", ["a.b", "a/b", "", "x" * 201, "é"])

@@ -3,8 +3,10 @@
 The kernel ties a child to the *thread* that started it, so start it where you wait for it.
 """
 
+import errno
 import json
 import os
+import signal
 import subprocess
 import sys
 import threading
@@ -18,6 +20,7 @@ from mvideo_core.errors import MediaError
 
 _LAUNCHER = str(Path(__file__).with_name("_launch.py"))
 _STDERR_KEEP_BYTES = 64 * 1024
+_DISK_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EIO, errno.EACCES, errno.ENOENT)
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,3 +124,14 @@ def failure(what: str, code: int, tail: str, timed_out: bool, limits: Limits) ->
     last = [line.strip() for line in tail.splitlines() if line.strip()][-2:]
     how = f"killed by signal {-code}" if code < 0 else f"exit code {code}"
     return f"{what}: {how}: {' | '.join(last) or 'no message'}"
+
+
+def disk_trouble(code: int, tail: str) -> str:
+    """What the disk said to a child that only writes a file from our own pipe; "" when it died of something else.
+
+    Args:
+        code, tail: as `Child.finish` gives them.
+    """
+    if code == -signal.SIGXFSZ:
+        return os.strerror(errno.EFBIG)
+    return next((words for number in _DISK_ERRORS if (words := os.strerror(number)) in tail), "")

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from mvideo_core.errors import MediaError
+from mvideo_core.errors import MediaError, MVideoError, StoreError
 from mvideo_core.media import guard
 from mvideo_core.media.ffmpeg import BITEXACT, compile_argv, x264_params
 
@@ -27,6 +27,7 @@ def encode_clip(frames: Sequence[memoryview], path: Path, encoding: Encoding, li
 
     Raises:
         MediaError: the encoder failed or ran out of time.
+        StoreError: the disk would not take the clip: full, quota, read-only.
     """
     import subprocess
 
@@ -57,6 +58,8 @@ def encode_clip(frames: Sequence[memoryview], path: Path, encoding: Encoding, li
         except BrokenPipeError:
             pass  # the exit code below says why the encoder left
         code, tail = running.finish()
+    if code and (said := guard.disk_trouble(code, tail)):
+        raise StoreError(f"{path}: cannot write the clip ({said}); free space or fix permissions, then run again")
     if code:
         raise MediaError(guard.failure(f"encoding {path.name}", code, tail, running.timed_out, limits))
 
@@ -70,7 +73,7 @@ class ClipWriter:
     def __init__(self, encoding: Encoding, limits: guard.Limits):
         self._encoding, self._limits = encoding, limits
         self._jobs: queue.Queue[tuple[list[memoryview], Path] | None] = queue.Queue(maxsize=1)
-        self._error: MediaError | None = None
+        self._error: MVideoError | None = None
         self._thread = threading.Thread(target=self._work, name="clip-writer", daemon=True)
 
     def __enter__(self) -> "ClipWriter":
@@ -86,7 +89,7 @@ class ClipWriter:
         """Queue one clip; blocks while another is waiting.
 
         Raises:
-            MediaError: an earlier clip failed.
+            MediaError, StoreError: an earlier clip failed.
         """
         self._raise()
         self._jobs.put((frames, path))
@@ -95,7 +98,7 @@ class ClipWriter:
         """Until all are written.
 
         Raises:
-            MediaError: one of them failed.
+            MediaError, StoreError: one of them failed.
         """
         self._jobs.join()
         self._raise()
@@ -109,7 +112,7 @@ class ClipWriter:
             try:
                 if not self._error:
                     encode_clip(*job, self._encoding, self._limits)
-            except MediaError as error:
+            except MVideoError as error:
                 self._error = error
             finally:
                 self._jobs.task_done()

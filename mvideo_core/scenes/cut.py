@@ -111,6 +111,7 @@ def cut_video(
 
     Raises:
         MediaError: the file is damaged, hostile or too costly; `out_dir` may then hold some clips.
+        StoreError: `out_dir` cannot take a clip: disk full, quota, read-only.
         ConfigError, ModelError: the detector's options or weights.
     """
     detector_type = SCENE_DETECTORS.get(options.detector)

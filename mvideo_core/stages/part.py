@@ -17,6 +17,7 @@ from mvideo_core.options import Options
 from mvideo_core.records import Row
 from mvideo_core.stages.base import Item, Stage, StageContext, Worker
 from mvideo_core.store.commit import commit_part
+from mvideo_core.store.files import disk_errors
 from mvideo_core.store.journal import Journal
 from mvideo_core.store.keys import item_key, part_key, settings_digest
 from mvideo_core.store.lock import part_lock
@@ -65,7 +66,8 @@ def run_part(
     job = PartJob(workspace, stage, index, options)
     if (done := job.finished()) is not None:
         return PartResult(done, reused=True)
-    with part_lock(workspace.folder, f"{stage.name}-{job.key}", lock_wait_s):
+    lock = part_lock(workspace.folder, f"{stage.name}-{job.key}", lock_wait_s)
+    with disk_errors(f"{stage.name} part {index}"), lock:
         if (done := job.finished()) is not None:
             return PartResult(done, reused=True)
         return PartResult(job.run(progress or (lambda _done, _total: None)), reused=False)

@@ -1,16 +1,19 @@
 """A folder behind an fsspec URL, with atomic writes. Local folders rename; object stores put whole objects."""
 
+import errno
 import hashlib
 import os
 import shutil
 import uuid
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any
 
 from mvideo_core.errors import StoreError
 
 CHUNK_BYTES = 1 << 20
+_DISK_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EIO)
 
 
 class Folder:
@@ -144,3 +147,21 @@ def sha256_of(stream: IO[bytes]) -> str:
     while chunk := stream.read(CHUNK_BYTES):
         state.update(chunk)
     return state.hexdigest()
+
+
+@contextmanager
+def disk_errors(what: str) -> Iterator[None]:
+    """Turns the disk's refusals inside the block into StoreError: full, quota, too large, read-only, broken.
+
+    Args:
+        what: what was being done, begins the message.
+    """
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in _DISK_ERRORS:
+            raise
+        where = f" ({error.filename})" if error.filename else ""
+        raise StoreError(
+            f"{what}: {error.strerror}{where}; free space or fix the disk, then run again: what is done is kept"
+        ) from error

@@ -2,6 +2,7 @@
 
 import hashlib
 import os
+import resource
 import subprocess
 import sys
 from fractions import Fraction
@@ -10,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from mvideo_core.errors import ConfigError, MediaError
+from mvideo_core.errors import ConfigError, MediaError, StoreError
 from mvideo_core.ingest.describe import describe
 from mvideo_core.ingest.naming import uri_of
 from mvideo_core.ingest.sources import SourceItem
@@ -213,6 +214,39 @@ def test_damaged_and_disguised_files(three, tmp_path):
 def test_time_limit_kills_the_decoder(three, tmp_path):
     with pytest.raises(MediaError, match=r"killed after 0\.0"):
         cut(three, tmp_path / "out", wall_s_base=0.05, wall_s_per_s=0.0001)
+
+
+def test_a_full_disk_is_not_the_videos_fault(three, tmp_path):
+    out = tmp_path / "out"
+    out.mkdir()
+    (out / "00002625.mp4").symlink_to("/dev/full")  # the second clip meets a disk that has no space left
+    with pytest.raises(StoreError, match=r"00002625\.mp4: cannot write the clip \(No space left on device\)"):
+        cut(three, out)
+    assert len(read_clip(out / "00000000.mp4")) == 17, "clips written before are whole"
+
+
+def test_a_clip_larger_than_the_disk_takes_is_not_the_videos_fault(three, tmp_path):
+    row = row_of(three)
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (2_000, hard))
+    try:
+        with pytest.raises(StoreError, match=r"cannot write the clip \(File too large\); free space"):
+            cut_video(three, row, tmp_path, CutOptions.parse(SMALL))
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+
+def test_sound_alone_and_huge_frames_end_as_a_reason(three, tmp_path):
+    row, out = row_of(three), tmp_path / "out"
+    out.mkdir()
+    sound, huge = samples.write_audio(tmp_path / "s.mp4"), samples.write_huge(tmp_path / "h.mkv")
+    with pytest.raises(MediaError, match=r"s\.mp4: .*matches no streams"):
+        cut_video(sound, row, out, CutOptions.parse(SMALL))
+    with pytest.raises(MediaError, match=r"h\.mkv: exit code .*Invalid data"):
+        cut_video(huge, row, out, CutOptions.parse(SMALL))
+    with pytest.raises(MediaError, match=r"h\.mkv: .*(allocate memory|signal)"):
+        cut_video(huge, row, out, CutOptions.parse(SMALL | {"max_pixels": 1 << 30, "memory_gib": 0.55}))
+    assert list(out.iterdir()) == []
 
 
 def test_unknown_detector_is_the_users_mistake(three, tmp_path):

@@ -1,4 +1,5 @@
 import json
+import resource
 
 import pytest
 
@@ -38,6 +39,21 @@ def test_a_finished_part_is_not_run_again(workspace):
     assert sorted(LetterWorker.worked) == KEYS
     assert again.marker == first.marker
     assert first.marker.counts == {"items": 10, "reused": 0, "ok": 10, "filtered": 0, "failed": 0}
+
+
+def test_a_full_disk_stops_the_part_and_what_was_done_is_kept(tmp_path):
+    toy.forget()
+    workspace = Workspace(str(tmp_path / "ws"))
+    plan(workspace)
+    long = LetterOptions(suffix="!" * 200_000)
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, hard))
+    try:
+        with pytest.raises(StoreError, match=r"toy-letters part 0: File too large.*free space or fix the disk"):
+            run_part(workspace, LETTERS, 0, long)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert run_part(workspace, LETTERS, 0, long).marker.counts["ok"] == 10
 
 
 def test_a_new_option_reruns_that_stage_and_what_depends_on_it_only(workspace):

@@ -1,0 +1,136 @@
+"""A list of edits applied to a clip: maps and frame numbers are composed first, every mask is drawn once.
+
+So `zoom 0.5` then `zoom 2` gives the clip back, and ten edits blur no more than one. Nothing that a middle step would
+push out of the frame is lost.
+"""
+
+import logging
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import yaml
+
+from mvideo_core.editing.clip import MaskClip, RunWriter, checked_objects
+from mvideo_core.editing.geometry import Motion, after, measure_motion, shift
+from mvideo_core.editing.operations import OPERATIONS, Operation
+from mvideo_core.editing.warp import warp_edges
+from mvideo_core.errors import ConfigError
+from mvideo_core.masks.codec import check_shape
+from mvideo_core.options import Options, read_yaml
+
+log = logging.getLogger(__name__)
+
+
+class Edit(NamedTuple):
+    """An operation with its options."""
+
+    operation: Operation
+    options: Options
+
+    def plain(self) -> dict[str, Any]:
+        """As it stands in YAML; only what differs from the defaults."""
+        return {self.operation.name: self.options.model_dump(mode="json", exclude_defaults=True)}
+
+
+def parse_edits(items: Iterable[Any], where: str = "edits") -> list[Edit]:
+    """Edits from their YAML forms.
+
+    Args:
+        items: each "name", "name: {option: value}" as text, or a mapping {name: {option: value}}.
+        where: what messages call the list.
+
+    Raises:
+        ConfigError: unknown operation or option; the message lists the known ones.
+    """
+    return [_parse(item, f"{where}, number {number}") for number, item in enumerate(items, 1)]
+
+
+def read_edits(path: str | Path) -> list[Edit]:
+    """Edits of a YAML file: a mapping with the list under `edits`.
+
+    Raises:
+        ConfigError: absent, or another form.
+    """
+    values = read_yaml(path)
+    if set(values) != {"edits"} or not isinstance(values["edits"], list):
+        raise ConfigError(f"{path}: one key `edits` with a list wanted, such as\nedits:\n  - zoom: {{to: 1.4}}")
+    return parse_edits(values["edits"], str(path))
+
+
+def apply_edits(clip: MaskClip, edits: Iterable[Edit]) -> MaskClip:
+    """The clip after all edits, in order.
+
+    Raises:
+        ConfigError: an edit that does not fit the clip (an object it does not have, times beyond its end).
+    """
+    state = _State.of(clip)
+    for operation, options in edits:
+        if operation.kind == "rewrite":
+            state = _State.of(operation.function(state.drawn(), options))
+        elif operation.kind == "timing":
+            state = state.timed(operation, options)
+        else:
+            state = state.warped(operation, options)
+    return state.drawn()
+
+
+class _State(NamedTuple):
+    """A clip, and what is to be done to it: which of its frames are shown, and each mask's map."""
+
+    clip: MaskClip
+    motion: Motion
+    frames_T: np.ndarray
+    maps_TN23: np.ndarray
+
+    @classmethod
+    def of(cls, clip: MaskClip) -> "_State":
+        n_frames, n_objects = clip.sequence.shape[:2]
+        maps = shift(np.zeros((n_frames, n_objects)), 0.0)
+        return cls(clip, measure_motion(clip.sequence, clip.fps), np.arange(n_frames), maps)
+
+    def timed(self, operation: Operation, options: Options) -> "_State":
+        index = np.asarray(operation.function(len(self.frames_T), self.clip.fps, options), np.int64)
+        check_shape(len(index), *self.clip.sequence.shape[1:])
+        if not len(index):
+            raise ConfigError(f"{operation.name}: no frame is left of {len(self.frames_T)}")
+        return self._replace(frames_T=self.frames_T[index], maps_TN23=self.maps_TN23[index])
+
+    def warped(self, operation: Operation, options: Options) -> "_State":
+        n_objects = self.clip.sequence.n_objects
+        chosen = checked_objects(getattr(options, "objects", None), n_objects)
+        now = self.motion.moved(self.frames_T, self.maps_TN23)
+        outer = np.broadcast_to(operation.function(now, options), self.maps_TN23.shape)
+        if not np.isfinite(outer).all():
+            raise ConfigError(f"{operation.name}: its values leave the range of numbers; use smaller ones")
+        maps = self.maps_TN23.copy()
+        maps[:, chosen] = after(outer, self.maps_TN23)[:, chosen]
+        return self._replace(maps_TN23=maps)
+
+    def drawn(self) -> MaskClip:
+        sequence = self.clip.sequence
+        _, n_objects, height, width = sequence.shape
+        writer = RunWriter(len(self.frames_T), n_objects, height, width)
+        for frame, maps_N23 in zip(self.frames_T.tolist(), self.maps_TN23, strict=True):
+            for obj in range(n_objects):
+                writer.append(warp_edges(sequence.mask_edges(frame, obj), maps_N23[obj], height, width))
+        return self.clip._replace(sequence=writer.finish())
+
+
+def _parse(item: Any, where: str) -> Edit:
+    value = item
+    if isinstance(item, str):
+        try:
+            value = yaml.safe_load(item)
+        except yaml.YAMLError as error:
+            raise ConfigError(f"{where}: {item!r} is not YAML: {error}") from None
+    if isinstance(value, str):
+        value = {value: None}
+    if not isinstance(value, dict) or len(value) != 1:
+        raise ConfigError(f"{where}: 'name' or 'name: {{option: value}}' wanted, {item!r} seen")
+    [(name, options)] = value.items()
+    if options is not None and not isinstance(options, dict):
+        raise ConfigError(f"{where}: options of {name} in braces wanted, such as 'zoom: {{to: 1.4}}'; seen {options!r}")
+    operation = OPERATIONS.get(str(name))
+    return Edit(operation, operation.options.parse(options, f"{where} ({name})"))

@@ -1,0 +1,77 @@
+"""Values over time: a number, or keys `[[time, value], ...]` with an interpolation between them.
+
+A time is in seconds, or a share of the clip as text: "0%" is the first frame, "100%" the last one.
+"""
+
+import re
+from typing import Annotated, Literal
+
+import numpy as np
+from pydantic import AfterValidator, Field
+
+from mvideo_core.errors import ConfigError
+
+Ease = Literal["linear", "ease", "ease-in", "ease-out", "step"]
+
+_PERCENT = re.compile(r"(\d+(?:\.\d+)?)\s*%")
+
+
+def _checked_time(time: float | str) -> float | str:
+    if isinstance(time, str) and not _PERCENT.fullmatch(time):
+        raise ValueError(f"a time is a number of seconds or a share such as '50%', not {time!r}")
+    return time
+
+
+Time = Annotated[float | str, AfterValidator(_checked_time)]
+Keys = Annotated[list[tuple[Time, float]], Field(min_length=1)]
+Keyed = float | Keys
+PathKeys = Annotated[list[tuple[Time, float, float]], Field(min_length=1)]
+
+EASE_HELP = "between two keys: linear; ease = slow at both; ease-in = slow at the first; ease-out; step = jump at a key"
+
+
+def seconds(time: float | str, n_frames: int, fps: float) -> float:
+    """A time of a clip in seconds."""
+    if isinstance(time, str):
+        return float(time.strip().rstrip("%")) / 100 * max(n_frames - 1, 0) / fps
+    return float(time)
+
+
+def values(keyed: Keyed, n_frames: int, fps: float, ease: Ease = "linear") -> np.ndarray:
+    """The value at every frame, float64 (T,); before the first key and after the last one it stays.
+
+    Raises:
+        ConfigError: keys that do not rise in time.
+    """
+    if isinstance(keyed, int | float):
+        return np.full(n_frames, float(keyed))
+    times = np.array([seconds(time, n_frames, fps) for time, _ in keyed])
+    points = np.array([value for _, value in keyed])
+    if np.any(np.diff(times) <= 0):
+        raise ConfigError(f"keys {keyed}: times must rise; they are {times.round(3).tolist()} s in this clip")
+    now = np.arange(n_frames) / fps
+    if len(points) == 1:
+        return np.full(n_frames, points[0])
+    # A tenth of a microsecond: a frame that stands on a key must not fall before it by rounding.
+    place = np.clip(np.searchsorted(times, now + 1e-7, side="right") - 1, 0, len(times) - 2)
+    share = np.clip((now - times[place]) / (times[place + 1] - times[place]), 0.0, 1.0)
+    return points[place] + (points[place + 1] - points[place]) * eased(share, ease)
+
+
+def path_values(path: PathKeys, n_frames: int, fps: float, ease: Ease) -> tuple[np.ndarray, np.ndarray]:
+    """x and y (T,) along keys `[[time, x, y], ...]`."""
+    x = values([(time, x) for time, x, _ in path], n_frames, fps, ease)
+    return x, values([(time, y) for time, _, y in path], n_frames, fps, ease)
+
+
+def eased(share: np.ndarray, ease: Ease) -> np.ndarray:
+    """Progress 0..1 after easing: 0 stays 0 and 1 stays 1."""
+    if ease == "ease":
+        return share * share * (3 - 2 * share)
+    if ease == "ease-in":
+        return share * share
+    if ease == "ease-out":
+        return 1 - (1 - share) ** 2
+    if ease == "step":
+        return np.floor(share + 1e-7)
+    return share

@@ -1,0 +1,67 @@
+"""Edit operations, one file each. Three kinds, told by the decorator that registers the function:
+
+@warp("zoom", ZoomOptions)       (motion, options) -> maps (T, N, 2, 3): where each object of each frame goes
+@timing("reverse", Options)      (n_frames, fps, options) -> numbers of the source frames to show, in order
+@rewrite("keep", KeepOptions)    (clip, options) -> clip: anything else
+
+A module here that holds one such function is all a new operation needs; its Options are its help text and its YAML.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from pydantic import Field
+
+from mvideo_core.options import Options
+from mvideo_core.registry import Registry
+
+Kind = Literal["warp", "timing", "rewrite"]
+
+
+@dataclass(frozen=True, slots=True)
+class Operation:
+    """A registered operation; `about` is the first line of its function's docstring."""
+
+    name: str
+    kind: Kind
+    options: type[Options]
+    function: Callable[..., Any]
+
+    @property
+    def about(self) -> str:
+        """First line of the docstring."""
+        return (self.function.__doc__ or "").strip().splitlines()[0]
+
+
+class ObjectOptions(Options):
+    """Of operations that can be kept to some objects."""
+
+    objects: list[int] | None = Field(default=None, description="object numbers, from 0; all when not given")
+
+
+OPERATIONS: Registry[Operation] = Registry("edit operation", "mvideo_core.editing.operations")
+"""Name -> Operation."""
+
+
+def _adder(kind: Kind, name: str, options: type[Options]) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    def add(function: Callable[..., Any]) -> Callable[..., Any]:
+        OPERATIONS.register(name)(Operation(name, kind, options, function))
+        return function
+
+    return add
+
+
+def warp(name: str, options: type[Options]) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """Registers a function (Motion, options) -> maps that broadcast to (T, N, 2, 3)."""
+    return _adder("warp", name, options)
+
+
+def timing(name: str, options: type[Options]) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """Registers a function (n_frames, fps, options) -> source frame numbers."""
+    return _adder("timing", name, options)
+
+
+def rewrite(name: str, options: type[Options]) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """Registers a function (MaskClip, options) -> MaskClip."""
+    return _adder("rewrite", name, options)

@@ -1,0 +1,16 @@
+"""Backwards in time."""
+
+import numpy as np
+
+from mvideo_core.editing.operations import timing
+from mvideo_core.options import Options
+
+
+class ReverseOptions(Options):
+    """Nothing to choose."""
+
+
+@timing("reverse", ReverseOptions)
+def reverse(n_frames: int, fps: float, options: ReverseOptions) -> np.ndarray:
+    """Play backwards."""
+    return np.arange(n_frames)[::-1]

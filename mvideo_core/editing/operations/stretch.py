@@ -1,0 +1,30 @@
+"""Slower or faster."""
+
+import numpy as np
+from pydantic import Field
+
+from mvideo_core.editing.operations import timing
+from mvideo_core.errors import ConfigError
+from mvideo_core.options import Options
+
+
+class StretchOptions(Options):
+    """One of the two."""
+
+    speed: float | None = Field(default=None, gt=0, le=100, description="times as fast; 0.5 = twice the frames")
+    to_s: float | None = Field(default=None, gt=0, description="seconds the clip is to last, instead of `speed`")
+
+
+@timing("stretch", StretchOptions)
+def stretch(n_frames: int, fps: float, options: StretchOptions) -> np.ndarray:
+    """Slow down or speed up by repeating or leaving out frames (nearest in time); the frame rate stays."""
+    if (options.speed is None) == (options.to_s is None):
+        raise ConfigError("stretch: give `speed` or `to_s`, one of them")
+    if options.to_s is not None:
+        n_out = max(1, round(options.to_s * fps))
+        speed = (n_frames - 1) / (n_out - 1) if n_out > 1 else 1.0
+    else:
+        assert options.speed is not None
+        speed = options.speed
+        n_out = int(np.floor((n_frames - 1) / speed + 1e-9)) + 1
+    return np.minimum(np.floor(np.arange(n_out) * speed + 0.5 + 1e-9), n_frames - 1).astype(np.int64)

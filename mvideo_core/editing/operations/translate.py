@@ -1,0 +1,25 @@
+"""Objects moved over the frame."""
+
+import numpy as np
+from pydantic import Field
+
+from mvideo_core.editing.geometry import Motion, shift
+from mvideo_core.editing.keyframes import EASE_HELP, Ease, Keyed, values
+from mvideo_core.editing.operations import ObjectOptions, warp
+
+
+class TranslateOptions(ObjectOptions):
+    """How far, over time."""
+
+    x_frac: Keyed = Field(default=0.0, description="right, fraction of the width; number or [[time, value], ...]")
+    y_frac: Keyed = Field(default=0.0, description="down, fraction of the height; number or keys")
+    ease: Ease = Field(default="linear", description=EASE_HELP)
+
+
+@warp("translate", TranslateOptions)
+def translate(motion: Motion, options: TranslateOptions) -> np.ndarray:
+    """Move objects over the frame, by a fixed amount or along keys."""
+    n_frames = motion.shape[0]
+    dx = values(options.x_frac, n_frames, motion.fps, options.ease) * motion.width
+    dy = values(options.y_frac, n_frames, motion.fps, options.ease) * motion.height
+    return shift(dx, dy)[:, None]

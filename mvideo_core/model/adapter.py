@@ -1,0 +1,249 @@
+"""LoRA on the transformer, what is trained, and the files that a training run leaves.
+
+A folder holds `pytorch_lora_weights.safetensors` (diffusers' form, alpha in its metadata: without it readers take alpha = rank),
+`mvideo_conditioning.safetensors` (mask convolution, segment offsets) and `mvideo_config.json`. diffusers refuses a LoRA file with
+other keys in it, so the conditioning has a file of its own.
+"""
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pydantic import Field
+
+from mvideo_core.errors import ConfigError, ModelError
+from mvideo_core.model.video_format import VideoFormat
+from mvideo_core.options import Options
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from mvideo_core.model.transformer import MVideoTransformer3DModel
+
+LORA_FILE = "pytorch_lora_weights.safetensors"
+CONDITIONING_FILE = "mvideo_conditioning.safetensors"
+CONFIG_FILE = "mvideo_config.json"
+ADAPTER_NAME = "default"
+CONDITIONING = ("mask_proj", "segment_embed")
+CONDITIONING_CONFIG = (
+    "mask_channels",
+    "clean_modulation",
+    "segment_embedding",
+    "history_offset_frames",
+    "spatial_align",
+)
+"""Fields of the transformer's configuration that trained conditioning depends on."""
+
+
+class LoraOptions(Options):
+    """Low-rank adapters on the frozen transformer; defaults as in CogVideoX's own fine-tuning."""
+
+    rank: int = Field(default=128, ge=1, description="columns of each adapter; more can learn more and weighs more")
+    alpha: float = Field(default=64, gt=0, description="adapters are scaled by alpha / rank")
+    target_modules: tuple[str, ...] = Field(
+        default=("to_q", "to_k", "to_v", "to_out.0"),
+        min_length=1,
+        description="linear layers, by the end of their name; each must match something",
+    )
+    dropout: float = Field(default=0.0, ge=0, lt=1, description="share of the adapters' inputs dropped in training")
+
+
+def add_lora(transformer: "MVideoTransformer3DModel", options: LoraOptions) -> None:
+    """Freeze the model, add adapters, open adapters and conditioning for training in fp32 (train under autocast).
+
+    Raises:
+        ConfigError: a target matches no linear layer, or the model has adapters already.
+    """
+    from peft import LoraConfig
+
+    if getattr(transformer, "peft_config", None):
+        raise ConfigError(f"lora: adapters {sorted(transformer.peft_config)} are attached already; load the base again")
+    _check_targets(transformer, options.target_modules)
+    transformer.requires_grad_(False)
+    transformer.add_adapter(
+        LoraConfig(
+            r=options.rank,
+            # A whole number stays one in the file's metadata, as other writers have it.
+            lora_alpha=int(options.alpha) if float(options.alpha).is_integer() else options.alpha,
+            target_modules=list(options.target_modules),
+            lora_dropout=options.dropout,
+        ),
+        adapter_name=ADAPTER_NAME,
+    )
+    _open(transformer)
+
+
+def trainable(transformer: "nn.Module") -> "dict[str, nn.Parameter]":
+    """Name and parameter of all that gets gradients: adapters and conditioning after `add_lora`."""
+    return {name: parameter for name, parameter in transformer.named_parameters() if parameter.requires_grad}
+
+
+def save_adapter(folder: str | Path, transformer: "MVideoTransformer3DModel", format: VideoFormat) -> None:
+    """Write the three files; the folder is made when absent.
+
+    Args:
+        folder: where to; files of the same names are replaced.
+        transformer: with one adapter, from `add_lora` or `load_adapter`.
+        format: sizes the model was trained at; readers check theirs against it.
+
+    Raises:
+        ConfigError: no adapter, or several.
+    """
+    from diffusers.loaders import CogVideoXLoraLoaderMixin
+    from peft.utils import get_peft_model_state_dict
+    from safetensors.torch import save_file
+
+    name = _only_adapter(transformer)
+    lora = transformer.peft_config[name]
+    folder = Path(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    CogVideoXLoraLoaderMixin.save_lora_weights(
+        folder,
+        transformer_lora_layers=get_peft_model_state_dict(transformer, adapter_name=name),
+        weight_name=LORA_FILE,
+        transformer_lora_adapter_metadata=lora.to_dict(),
+    )
+    save_file(conditioning_state(transformer), folder / CONDITIONING_FILE)
+    record = {
+        "format": format.model_dump(mode="json"),
+        "conditioning": {field: transformer.config[field] for field in CONDITIONING_CONFIG},
+        "base": {field: transformer.config[field] for field in _BASE_CONFIG},
+        "lora": {"rank": lora.r, "alpha": lora.lora_alpha, "target_modules": sorted(lora.target_modules)},
+    }
+    (folder / CONFIG_FILE).write_text(json.dumps(record, indent=2, sort_keys=True) + "\n", encoding="utf-8")
+
+
+def load_adapter(transformer: "MVideoTransformer3DModel", folder: str | Path, train: bool = False) -> VideoFormat:
+    """Read what `save_adapter` wrote into a model without adapters.
+
+    Args:
+        transformer: base model, same architecture as the trained one.
+        folder: of `save_adapter`.
+        train: open adapters and conditioning for training; otherwise everything is frozen.
+
+    Returns:
+        The format that the adapter was trained at.
+
+    Raises:
+        ModelError: a file is absent or does not fit.
+        ConfigError: the model has adapters already, or another configuration than the trained one.
+    """
+    from diffusers.loaders import CogVideoXLoraLoaderMixin
+
+    folder = Path(folder)
+    if getattr(transformer, "peft_config", None):
+        raise ConfigError(f"lora: adapters {sorted(transformer.peft_config)} are attached already; load the base again")
+    _present(folder, LORA_FILE)
+    format = load_conditioning(transformer, folder)
+    state, metadata = CogVideoXLoraLoaderMixin.lora_state_dict(
+        str(folder), weight_name=LORA_FILE, return_lora_metadata=True, local_files_only=True
+    )
+    CogVideoXLoraLoaderMixin.load_lora_into_transformer(
+        state, transformer, adapter_name=ADAPTER_NAME, metadata=metadata
+    )
+    transformer.requires_grad_(False)
+    if train:
+        _open(transformer)
+    return format
+
+
+def load_conditioning(transformer: "MVideoTransformer3DModel", folder: str | Path) -> VideoFormat:
+    """Read mask convolution and segment offsets, checked against the model; returns the format trained at.
+
+    Raises:
+        ModelError: a file is absent, or its tensors are not this model's.
+        ConfigError: trained with another configuration.
+    """
+    import torch
+    from safetensors.torch import load_file
+
+    record = read_config(folder)
+    here = {field: transformer.config[field] for field in (*CONDITIONING_CONFIG, *_BASE_CONFIG)}
+    there = record["conditioning"] | record["base"]
+    wrong = [
+        f"{field}: {there.get(field)!r}, the model has {here[field]!r}"
+        for field in here
+        if there.get(field) != here[field]
+    ]
+    if wrong:
+        raise ConfigError(f"{Path(folder) / CONFIG_FILE}: trained with another model: {'; '.join(wrong)}")
+    state = load_file(_present(Path(folder), CONDITIONING_FILE))
+    own = conditioning_state(transformer)
+    if {name: value.shape for name, value in state.items()} != {name: value.shape for name, value in own.items()}:
+        seen = {name: tuple(value.shape) for name, value in state.items()}
+        raise ModelError(
+            f"{Path(folder) / CONDITIONING_FILE}: {seen}; { ({n: tuple(v.shape) for n, v in own.items()}) } expected"
+        )
+    parameters = dict(transformer.named_parameters())
+    with torch.no_grad():
+        for name, value in state.items():
+            parameters[name].copy_(value)
+    return VideoFormat.parse(record["format"], where=str(Path(folder) / CONFIG_FILE))
+
+
+def read_config(folder: str | Path) -> dict[str, Any]:
+    """The mapping of `mvideo_config.json`: format, conditioning, base, lora.
+
+    Raises:
+        ModelError: absent, or not such a file.
+    """
+    path = _present(Path(folder), CONFIG_FILE)
+    try:
+        record = json.loads(path.read_text(encoding="utf-8"))
+        return {name: dict(record[name]) for name in ("format", "conditioning", "base", "lora")}
+    except (json.JSONDecodeError, KeyError, TypeError, ValueError) as error:
+        raise ModelError(
+            f"{path}: not a configuration written by this project ({error}); copy the adapter again"
+        ) from None
+
+
+def conditioning_state(transformer: "MVideoTransformer3DModel") -> "dict[str, Any]":
+    """Tensors of mask convolution and segment offsets, by parameter name, on CPU."""
+    named = transformer.named_parameters()
+    return {name: p.detach().cpu().contiguous() for name, p in named if name.split(".")[0] in CONDITIONING}
+
+
+_BASE_CONFIG = ("num_layers", "num_attention_heads", "attention_head_dim", "use_rotary_positional_embeddings")
+
+
+def _open(transformer: "MVideoTransformer3DModel") -> None:
+    import torch
+
+    for name, parameter in transformer.named_parameters():
+        if "lora_" in name or name.split(".")[0] in CONDITIONING:
+            parameter.data = parameter.data.to(torch.float32)
+            parameter.requires_grad_(True)
+
+
+def _check_targets(transformer: "MVideoTransformer3DModel", targets: tuple[str, ...]) -> None:
+    from torch import nn
+
+    linears = [name for name, module in transformer.named_modules() if isinstance(module, nn.Linear)]
+    for target in targets:
+        if not any(name == target or name.endswith(f".{target}") for name in linears):
+            ends = sorted({_ending(name) for name in linears if name.startswith("transformer_blocks.")})
+            raise ConfigError(
+                f"lora: target_modules: {target!r} matches no linear layer; the blocks have: {', '.join(ends)}"
+            )
+
+
+def _ending(name: str) -> str:
+    return ".".join(name.split(".")[2:])
+
+
+def _only_adapter(transformer: "MVideoTransformer3DModel") -> str:
+    names = sorted(getattr(transformer, "peft_config", {}))
+    if len(names) != 1:
+        raise ConfigError(
+            f"save_adapter: the model has {len(names)} adapters {names}; exactly one expected (`add_lora`)"
+        )
+    return names[0]
+
+
+def _present(folder: Path, file: str) -> Path:
+    path = folder / file
+    if not path.is_file():
+        raise ModelError(
+            f"adapter: {path} is missing; give the folder that training wrote ({LORA_FILE}, {CONDITIONING_FILE}, {CONFIG_FILE})"
+        )
+    return path

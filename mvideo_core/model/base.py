@@ -1,0 +1,245 @@
+"""A CogVideoX in memory: from a diffusers pipeline folder, from the weights catalog, or with random weights.
+
+`weights` names it: a catalog name ("cogvideox-2b", "mini"), a folder of a diffusers CogVideoX pipeline, or "random:<size>" for the
+sizes of `sizes.py` (tests, dry runs, benchmarks: nothing is downloaded).
+"""
+
+import json
+from collections.abc import Collection
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from pydantic import Field
+
+from mvideo_core.errors import ConfigError, ModelError
+from mvideo_core.model.fingerprint import folder_sha256
+from mvideo_core.model.sizes import ModelSize, size_of
+from mvideo_core.model.video_format import SPATIAL_STRIDE, VideoFormat
+from mvideo_core.model.words import mini_tokenizer, vocabulary
+from mvideo_core.options import Options, digest
+from mvideo_core.weights import find
+
+if TYPE_CHECKING:
+    import torch
+
+    from mvideo_core.model.transformer import MVideoTransformer3DModel
+
+Part = Literal["vae", "text_encoder", "transformer"]
+PARTS: tuple[Part, ...] = ("vae", "text_encoder", "transformer")
+FORMAT_FILE = "mvideo_format.json"
+RANDOM = "random:"
+
+
+class BaseOptions(Options):
+    """Which CogVideoX, and in which precision."""
+
+    weights: str = Field(
+        default="mini", description="catalog name, folder of a diffusers CogVideoX pipeline, or random:<size>"
+    )
+    dtype: Literal["bf16", "fp16", "fp32"] = Field(
+        default="bf16", description="type of weights and activations; fp32 for the mini models on a CPU"
+    )
+
+
+@dataclass
+class Base:
+    """The parts of one CogVideoX; those not asked for are None.
+
+    Attributes:
+        format: clip sizes the model is made for.
+        weights_sha256: fingerprint of all parts' files (of name and seed for random weights).
+        name: what `weights` said.
+        part_sha256: fingerprint per part; latents depend on "vae" and "text_encoder" only.
+    """
+
+    vae: Any
+    text_encoder: Any
+    tokenizer: Any
+    transformer: "MVideoTransformer3DModel | None"
+    scheduler: Any
+    format: VideoFormat
+    weights_sha256: str
+    name: str
+    part_sha256: dict[str, str] = field(default_factory=dict)
+
+
+def torch_dtype(name: str) -> "torch.dtype":
+    """torch's type of "bf16", "fp16" or "fp32"."""
+    import torch
+
+    return {"bf16": torch.bfloat16, "fp16": torch.float16, "fp32": torch.float32}[name]
+
+
+def load_base(options: BaseOptions, parts: Collection[str] = PARTS) -> Base:
+    """The model that `options` names, in evaluation mode on CPU.
+
+    Args:
+        parts: which of "vae", "text_encoder" (with tokenizer), "transformer" to load.
+
+    Raises:
+        ModelError: weights absent (the message says which file, from where and where to put it) or not a CogVideoX.
+        ConfigError: no such name, or an unknown part.
+    """
+    unknown = sorted(set(parts) - set(PARTS))
+    if unknown:
+        raise ConfigError(f"load_base: parts {unknown}; known: {', '.join(PARTS)}")
+    if options.weights.startswith(RANDOM):
+        return _cast(random_base(options.weights.removeprefix(RANDOM), parts=parts), options.dtype)
+    folder = find(options.weights, kind="generator")
+    _check_folder(folder, parts)
+    return _from_folder(folder, options, parts)
+
+
+def random_base(size: str = "tiny-sincos", seed: int = 0, parts: Collection[str] = PARTS) -> Base:
+    """The real classes at that size with random fp32 weights, the same for the same seed; no file is read.
+
+    Raises:
+        ConfigError: no such size.
+    """
+    import torch
+    from diffusers import AutoencoderKLCogVideoX, CogVideoXDDIMScheduler
+
+    from mvideo_core.model.transformer import MVideoTransformer3DModel
+
+    plan = size_of(size)
+    vae = text_encoder = transformer = None
+    with torch.random.fork_rng(devices=[]):
+        if "vae" in parts:
+            torch.manual_seed(seed)
+            vae = AutoencoderKLCogVideoX(**plan.vae).eval()
+        if "text_encoder" in parts:
+            torch.manual_seed(seed + 1)
+            text_encoder = _random_text_encoder(plan)
+        if "transformer" in parts:
+            torch.manual_seed(seed + 2)
+            transformer = MVideoTransformer3DModel(**plan.transformer).eval()
+    fingerprints = {part: digest({"random": size, "seed": seed, "part": part}) for part in PARTS}
+    return Base(
+        vae=vae,
+        text_encoder=text_encoder,
+        tokenizer=mini_tokenizer(plan.text_tokens) if "text_encoder" in parts else None,
+        transformer=transformer,
+        scheduler=CogVideoXDDIMScheduler(**plan.scheduler),
+        format=plan.format,
+        weights_sha256=digest(fingerprints),
+        name=f"{RANDOM}{size}",
+        part_sha256=fingerprints,
+    )
+
+
+def save_base(base: Base, folder: str | Path) -> None:
+    """Write a complete base as a plain diffusers CogVideoX pipeline folder, plus `mvideo_format.json`.
+
+    Raises:
+        ConfigError: a part is missing, or the transformer has adapters or trained conditioning, which a plain CogVideoX
+            cannot hold (`MVideoPipeline.save_pretrained` and `save_adapter` can).
+    """
+    from diffusers import CogVideoXPipeline
+
+    from mvideo_core.model.fun_control import plain
+
+    absent = [part for part in PARTS if getattr(base, part) is None]
+    if absent:
+        raise ConfigError(f"save_base: {', '.join(absent)} not loaded; load every part first")
+    pipeline = CogVideoXPipeline(
+        tokenizer=base.tokenizer,
+        text_encoder=base.text_encoder,
+        vae=base.vae,
+        transformer=plain(base.transformer),
+        scheduler=base.scheduler,
+    )
+    pipeline.save_pretrained(folder)
+    text = json.dumps(base.format.model_dump(mode="json"), indent=2, sort_keys=True)
+    (Path(folder) / FORMAT_FILE).write_text(text + "\n", encoding="utf-8")
+
+
+def _random_text_encoder(plan: ModelSize) -> Any:
+    from transformers import T5Config, T5EncoderModel
+
+    small = "vocab_size" not in plan.text_encoder
+    config = plan.text_encoder | ({"vocab_size": len(vocabulary())} if small else {})
+    return T5EncoderModel(T5Config(**config)).eval()
+
+
+def _from_folder(folder: Path, options: BaseOptions, parts: Collection[str]) -> Base:
+    import diffusers
+    from diffusers import AutoencoderKLCogVideoX
+    from transformers import AutoTokenizer, T5EncoderModel
+
+    from mvideo_core.model.transformer import MVideoTransformer3DModel
+
+    how = {"torch_dtype": torch_dtype(options.dtype), "local_files_only": True}
+    vae = text_encoder = tokenizer = transformer = None
+    if "vae" in parts:
+        vae = AutoencoderKLCogVideoX.from_pretrained(folder, subfolder="vae", **how).eval()
+    if "text_encoder" in parts:
+        text_encoder = T5EncoderModel.from_pretrained(
+            folder, subfolder="text_encoder", dtype=how["torch_dtype"], local_files_only=True
+        ).eval()
+        tokenizer = AutoTokenizer.from_pretrained(folder / "tokenizer", local_files_only=True)
+    if "transformer" in parts:
+        transformer = MVideoTransformer3DModel.from_pretrained(folder, subfolder="transformer", **how).eval()
+    settings = _read_json(folder / "scheduler" / "scheduler_config.json")
+    scheduler = getattr(diffusers, settings["_class_name"]).from_pretrained(folder, subfolder="scheduler")
+    fingerprints = {part: folder_sha256(folder, _folders_of(part)) for part in PARTS if (folder / part).is_dir()}
+    return Base(
+        vae=vae,
+        text_encoder=text_encoder,
+        tokenizer=tokenizer,
+        transformer=transformer,
+        scheduler=scheduler,
+        format=read_format(folder),
+        weights_sha256=digest(fingerprints),
+        name=options.weights,
+        part_sha256=fingerprints,
+    )
+
+
+def read_format(folder: Path) -> VideoFormat:
+    """The clip sizes a pipeline folder is for: `mvideo_format.json`, else its training size with 33 frames at 8 fps.
+
+    A public CogVideoX has no such file: 480x720, motion at 480 / 1.875 = 256 high, 33 frames (the paper's 4 s).
+    """
+    if (folder / FORMAT_FILE).is_file():
+        return VideoFormat.parse(_read_json(folder / FORMAT_FILE), where=str(folder / FORMAT_FILE))
+    config = _read_json(folder / "transformer" / "config.json")
+    height, width = config["sample_height"] * SPATIAL_STRIDE, config["sample_width"] * SPATIAL_STRIDE
+    scale = config.get("spatial_interpolation_scale", 1.875)
+    values = {"height_px": height, "width_px": width}
+    values |= {"motion_height_px": round(height / scale / 16) * 16, "motion_width_px": round(width / scale / 16) * 16}
+    return VideoFormat.parse(values, where=str(folder / "transformer" / "config.json"))
+
+
+def _folders_of(part: str) -> tuple[str, ...]:
+    return ("text_encoder", "tokenizer") if part == "text_encoder" else (part,)
+
+
+def _check_folder(folder: Path, parts: Collection[str]) -> None:
+    needed = ["model_index.json", "scheduler/scheduler_config.json", "transformer/config.json"]
+    for part in parts:
+        needed += [f"{name}/" for name in _folders_of(part)]
+    for name in needed:
+        if not (folder / name).exists():
+            raise ModelError(
+                f"weights: {folder / name} is missing; a diffusers CogVideoX pipeline folder is expected, such as a copy of "
+                "https://huggingface.co/THUDM/CogVideoX-2b (its layout: model_index.json, scheduler/, text_encoder/, tokenizer/, "
+                "transformer/, vae/)"
+            )
+
+
+def _cast(base: Base, dtype: str) -> Base:
+    for part in PARTS:
+        if getattr(base, part) is not None:
+            getattr(base, part).to(torch_dtype(dtype))
+    return base
+
+
+def _read_json(path: Path) -> dict[str, Any]:
+    try:
+        value = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, json.JSONDecodeError) as error:
+        raise ModelError(f"{path}: cannot be read ({error}); copy the model folder again") from None
+    if not isinstance(value, dict):
+        raise ModelError(f"{path}: a JSON object is expected; copy the model folder again")
+    return value

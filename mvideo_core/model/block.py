@@ -1,0 +1,79 @@
+"""CogVideoX's block with a second modulation for tokens that are clean.
+
+Shape letters: B batch, L tokens, D channels.
+"""
+
+from typing import Any
+
+import torch
+from diffusers.models.normalization import CogVideoXLayerNormZero
+from diffusers.models.transformers.cogvideox_transformer_3d import CogVideoXBlock
+from torch import Tensor
+
+
+class MVideoBlock(CogVideoXBlock):
+    """CogVideoXBlock whose last `n_clean` video tokens are shifted, scaled and gated by another timestep's embedding."""
+
+    def forward(
+        self,
+        hidden_states: Tensor,
+        encoder_hidden_states: Tensor,
+        temb: Tensor,
+        image_rotary_emb: tuple[Tensor, Tensor] | None = None,
+        attention_kwargs: dict[str, Any] | None = None,
+        temb_clean: Tensor | None = None,
+        n_clean: int = 0,
+    ) -> tuple[Tensor, Tensor]:
+        """Video and text tokens (B, L, D) each, same shapes as given.
+
+        Args:
+            hidden_states: video tokens, the clean ones last.
+            encoder_hidden_states: text tokens.
+            temb, temb_clean: timestep embeddings (B, time_embed_dim); without the second, CogVideoXBlock itself.
+        """
+        if temb_clean is None:
+            return super().forward(hidden_states, encoder_hidden_states, temb, image_rotary_emb, attention_kwargs)
+        text_length = encoder_hidden_states.shape[1]
+        video, text, gates, text_gate = _modulated(
+            self.norm1, hidden_states, encoder_hidden_states, temb, temb_clean, n_clean
+        )
+        video, text = self.attn1(
+            hidden_states=video,
+            encoder_hidden_states=text,
+            image_rotary_emb=image_rotary_emb,
+            **(attention_kwargs or {}),
+        )
+        hidden_states = hidden_states + _gated(video, gates, n_clean)
+        encoder_hidden_states = encoder_hidden_states + text_gate * text
+        video, text, gates, text_gate = _modulated(
+            self.norm2, hidden_states, encoder_hidden_states, temb, temb_clean, n_clean
+        )
+        joint = self.ff(torch.cat([text, video], dim=1))
+        hidden_states = hidden_states + _gated(joint[:, text_length:], gates, n_clean)
+        encoder_hidden_states = encoder_hidden_states + text_gate * joint[:, :text_length]
+        return hidden_states, encoder_hidden_states
+
+
+def _modulated(
+    norm: CogVideoXLayerNormZero, video: Tensor, text: Tensor, temb: Tensor, temb_clean: Tensor, n_clean: int
+) -> tuple[Tensor, Tensor, tuple[Tensor, Tensor], Tensor]:
+    """Normed and modulated video and text; gates (B, 1, D) of noisy and of clean tokens; gate of the text."""
+    shift, scale, gate, text_shift, text_scale, text_gate = _six(norm, temb)
+    clean_shift, clean_scale, clean_gate, *_ = _six(norm, temb_clean)
+    noisy, clean = _split(norm.norm(video), n_clean)
+    video = torch.cat([noisy * (1 + scale) + shift, clean * (1 + clean_scale) + clean_shift], dim=1)
+    text = norm.norm(text) * (1 + text_scale) + text_shift
+    return video, text, (gate, clean_gate), text_gate
+
+
+def _six(norm: CogVideoXLayerNormZero, temb: Tensor) -> tuple[Tensor, ...]:
+    return norm.linear(norm.silu(temb))[:, None].chunk(6, dim=2)
+
+
+def _gated(video: Tensor, gates: tuple[Tensor, Tensor], n_clean: int) -> Tensor:
+    noisy, clean = _split(video, n_clean)
+    return torch.cat([gates[0] * noisy, gates[1] * clean], dim=1)
+
+
+def _split(video: Tensor, n_clean: int) -> tuple[Tensor, Tensor]:
+    return video[:, : video.shape[1] - n_clean], video[:, video.shape[1] - n_clean :]

@@ -1,0 +1,84 @@
+"""Noise, velocity target and timesteps, in fp32 whatever the model's type (equation 1, in v-prediction).
+
+diffusers' schedulers cast alpha-bar to the type of the latents: in bf16 the noise at t = 0 falls from 0.0293 to 0.0002.
+
+Shape letters: B batch, F latent frames, C channels, H, W; "..." any trailing axes.
+"""
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from mvideo_core.errors import ConfigError
+
+if TYPE_CHECKING:
+    from torch import Generator, Tensor
+
+
+@dataclass(frozen=True, slots=True)
+class Schedule:
+    """x_t = signal[t] * x0 + sigma[t] * noise.
+
+    Attributes:
+        signal_T: sqrt(alpha-bar), fp32, on CPU.
+        sigma_T: sqrt(1 - alpha-bar), fp32, on CPU.
+    """
+
+    signal_T: "Tensor"
+    sigma_T: "Tensor"
+
+    @classmethod
+    def of(cls, scheduler: Any) -> "Schedule":
+        """The schedule of a CogVideoX DDIM or DPM scheduler.
+
+        Raises:
+            ConfigError: the scheduler does not predict v.
+        """
+        if scheduler.config.prediction_type != "v_prediction":
+            raise ConfigError(
+                f"scheduler: prediction_type is {scheduler.config.prediction_type!r}; CogVideoX and this loss use 'v_prediction'"
+            )
+        alpha_bar = scheduler.alphas_cumprod.double()
+        return cls(alpha_bar.sqrt().float(), (1 - alpha_bar).sqrt().float())
+
+    def __len__(self) -> int:
+        return self.signal_T.shape[0]
+
+    def noisy(self, x0: "Tensor", noise: "Tensor", t_B: "Tensor") -> "Tensor":
+        """x_t in fp32, same shape as x0 (B, ...); t_B integers in [0, len)."""
+        signal, sigma = self._at(t_B, x0)
+        return signal * x0.float() + sigma * noise.float()
+
+    def velocity(self, x0: "Tensor", noise: "Tensor", t_B: "Tensor") -> "Tensor":
+        """Regression target sqrt(a) * noise - sqrt(1 - a) * x0, fp32.
+
+        Source: Salimans & Ho 2022 (arXiv:2202.00512), section 4.
+        """
+        signal, sigma = self._at(t_B, x0)
+        return signal * noise.float() - sigma * x0.float()
+
+    def clean(self, x_t: "Tensor", velocity: "Tensor", t_B: "Tensor") -> "Tensor":
+        """x0 that x_t and v speak of, fp32."""
+        signal, sigma = self._at(t_B, x_t)
+        return signal * x_t.float() - sigma * velocity.float()
+
+    def sample_timesteps(self, generator: "Generator | None", n: int, stratified: bool = True) -> "Tensor":
+        """n timesteps, uniform over the schedule, int64 on the generator's device.
+
+        Args:
+            generator: source of randomness; None for torch's own.
+            n: batch size over all ranks and micro-batches; each rank takes its slice of the result.
+            stratified: one draw from each of n equal parts, in random order (CogVideoX's "explicit uniform sampling").
+        """
+        import torch
+
+        device = generator.device if generator is not None else "cpu"
+        if not stratified:
+            return torch.randint(0, len(self), (n,), generator=generator, device=device)
+        order = torch.randperm(n, generator=generator, device=device)
+        inside = torch.rand(n, generator=generator, device=device, dtype=torch.float64)
+        return ((order + inside) * (len(self) / n)).long().clamp_(max=len(self) - 1)
+
+    def _at(self, t_B: "Tensor", like: "Tensor") -> "tuple[Tensor, Tensor]":
+        shape = (-1, *[1] * (like.dim() - 1))
+        index = t_B.to(self.signal_T.device).long()
+        return tuple(table[index].view(shape).to(like.device) for table in (self.signal_T, self.sigma_T))  # type: ignore[return-value]

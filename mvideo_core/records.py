@@ -86,11 +86,16 @@ class SourceRow(Row):
 
 
 class VideoRow(Row):
-    """ingest: one source video. Width and height are as displayed, after rotation and sample aspect ratio."""
+    """ingest: one source video. Width and height are as displayed, after rotation and sample aspect ratio.
 
-    volatile: ClassVar[tuple[str, ...]] = ("uri",)
+    Attributes:
+        root: as in SourceRow; the cut stage opens the file anew and holds it to the same folder.
+    """
+
+    volatile: ClassVar[tuple[str, ...]] = ("uri", "root")
 
     uri: str = ""
+    root: str = ""
     sha256: str = ""
     size_bytes: int = 0
     container: str = ""

@@ -39,6 +39,7 @@ def describe(source: SourceItem, options: IngestOptions | None = None) -> VideoR
     return VideoRow(
         key=source.video_id,
         uri=source.uri,
+        root=source.root,
         sha256=sha256,
         size_bytes=size,
         container=info.container,

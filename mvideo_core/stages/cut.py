@@ -25,7 +25,8 @@ class CutWorker(Worker):
         assert isinstance(video, VideoRow)
         out_dir = self.context.scratch / video.key
         out_dir.mkdir(exist_ok=True)
-        result = cut_video(path_of(video.uri), video, out_dir, self.options)
+        root = path_of(video.root) if video.root else None  # checked again: links may change after ingest
+        result = cut_video(path_of(video.uri), video, out_dir, self.options, root)
         rows: list[Row] = [self._clip_row(video, clip, item.content_key) for clip in result.clips]
         rows += self._dropped_rows(video, result)
         return rows or [ClipRow.filtered(video.key, video.key, "no_shot", 0.0, 1.0)]

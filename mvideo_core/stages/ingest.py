@@ -28,7 +28,7 @@ class IngestWorker(Worker):
 
 STAGE = Stage(
     name="ingest",
-    revision=1,
+    revision=2,  # 2: rows tell the folder that links must not leave
     reads=("source",),
     options=IngestOptions,
     row=VideoRow,

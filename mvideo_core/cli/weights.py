@@ -30,7 +30,8 @@ def check(name: str = typer.Argument(help="Name from `mvideo weights list`.")) -
     """Sizes and SHA-256 of a model's files; exit code 1 when something is wrong."""
     states = catalog.check(name)
     for state in states:
-        typer.echo(f"{state.path}: {state.problem or 'fine'}")
+        fine = "fine" if state.pinned else "there (not pinned: no digest known, content not compared)"
+        typer.echo(f"{state.path}: {state.problem or fine}")
     raise typer.Exit(1 if any(state.problem for state in states) else 0)
 
 

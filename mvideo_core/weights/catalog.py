@@ -23,6 +23,7 @@ class WeightsFile(Record):
         url: where it is published; "" for shipped files and for `text`.
         text: content of a small file that this project writes itself (config.json).
         size_bytes, sha256: as published; None where not known.
+        pinned_by: where those two were read; no figure without it, except for files that come with the project.
     """
 
     path: str
@@ -30,6 +31,12 @@ class WeightsFile(Record):
     text: str | None = None
     size_bytes: int | None = None
     sha256: str | None = None
+    pinned_by: str = ""
+
+    @property
+    def pinned(self) -> bool:
+        """Whether its bytes are known beforehand: by digest, or because this project writes them."""
+        return self.sha256 is not None or self.text is not None
 
 
 class WeightsEntry(Record):
@@ -58,10 +65,11 @@ class WeightsEntry(Record):
 
 
 class FileState(NamedTuple):
-    """One file on disk against the catalog: `problem` is "" when it is fine."""
+    """One file on disk against the catalog: `problem` is "" when nothing is wrong, as far as it can be `pinned`."""
 
     path: Path
     problem: str
+    pinned: bool
 
 
 def weights_dir() -> Path:
@@ -122,7 +130,11 @@ def find(name: str, kind: str | None = None) -> Path:
 def check(name: str, kind: str | None = None, digests: bool = True) -> list[FileState]:
     """State of each file of an entry: present, of the right size and (if `digests`) of the right SHA-256."""
     item = entry(name, kind)
-    return [FileState(item.folder / file.path, _problem(item.folder / file.path, file, digests)) for file in item.files]
+    paths = [item.folder / file.path for file in item.files]
+    return [
+        FileState(path, _problem(path, file, digests), file.pinned)
+        for path, file in zip(paths, item.files, strict=True)
+    ]
 
 
 def file_sha256(path: Path) -> str:
@@ -139,6 +151,8 @@ def _problem(path: Path, file: WeightsFile, digests: bool) -> str:
         return f"{size} bytes, {file.size_bytes} expected"
     if digests and file.sha256 is not None and (seen := file_sha256(path)) != file.sha256:
         return f"sha256 {seen[:12]}..., {file.sha256[:12]}... expected"
+    if file.text is not None and path.read_text(encoding="utf-8") != file.text:
+        return "another content than this project writes"
     return ""
 
 

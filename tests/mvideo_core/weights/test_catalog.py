@@ -3,7 +3,10 @@
 from urllib.parse import urlparse
 
 import pytest
+import typer
+from typer.testing import CliRunner
 
+from mvideo_core.cli import weights as weights_commands
 from mvideo_core.errors import ConfigError, ModelError
 from mvideo_core.weights import check, entries, entry, find, weights_dir
 
@@ -22,6 +25,9 @@ def test_entries_are_complete():
             assert not file.path.startswith("/")
             assert ".." not in file.path
             assert file.sha256 is None or len(file.sha256) == 64
+            assert file.pinned_by or item.shipped or (file.sha256, file.size_bytes) == (None, None), (
+                f"{item.name}: {file.path} has a figure without a source"
+            )
             assert not file.url or urlparse(file.url).scheme == "https"
             assert item.shipped or item.source or file.url or file.text is not None, (
                 f"{item.name}: no way to get {file.path}"
@@ -53,7 +59,9 @@ def test_present_weights_are_found_and_checked(tmp_path):
     problems = {state.path.name: state.problem for state in check("swint-ogc")}
     assert problems["groundingdino_swint_ogc.pth"] == "5 bytes, 693997677 expected"
     assert problems["vocab.txt"] == "5 bytes, 231508 expected"
-    assert problems["config.json"] == ""
+    assert problems["config.json"] == "another content than this project writes"
+    (folder / "config.json").write_text("{}\n")
+    assert [state.problem for state in check("swint-ogc")][2] == ""
     assert [state.problem for state in check("sam2.1-hiera-tiny")] == ["missing"]
 
 
@@ -67,3 +75,23 @@ def test_default_place(monkeypatch):
     monkeypatch.delenv("MVIDEO_WEIGHTS")
     monkeypatch.setenv("HOME", "/home/somebody")
     assert str(weights_dir()) == "/home/somebody/.cache/mvideo/weights"
+
+
+def test_files_without_a_published_digest_are_called_not_pinned(tmp_path):
+    states = {state.path.name: state for state in check("hf-grounding-dino-tiny")}
+    assert {state.problem for state in states.values()} == {"missing"}
+    assert {state.pinned for state in check("swint-ogc")} == {True}
+    assert not states["model.safetensors"].pinned
+    folder = tmp_path / "hf-grounding-dino-tiny"
+    folder.mkdir()
+    for name in states:
+        (folder / name).write_bytes(b"1")
+    told = CliRunner().invoke(command(), ["weights", "check", "hf-grounding-dino-tiny"])
+    assert told.exit_code == 0
+    assert told.output.count("not pinned: no digest known") == 3
+
+
+def command():
+    app = typer.Typer()
+    weights_commands.add_to(app)
+    return app

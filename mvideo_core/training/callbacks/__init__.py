@@ -1,0 +1,1 @@
+"""What happens around the steps: EMA, validation, sample videos, metrics, checkpoints."""

@@ -1,0 +1,74 @@
+"""A checkpoint every so many steps and at the end; also when the run is asked to stop."""
+
+import logging
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pydantic import Field
+
+from mvideo_core.errors import StoreError
+from mvideo_core.options import Options
+from mvideo_core.training.callbacks.base import Callback, due
+from mvideo_core.training.checkpoint import State, save
+
+if TYPE_CHECKING:
+    from mvideo_core.training.loop import Trainer
+
+log = logging.getLogger(__name__)
+
+
+class CheckpointOptions(Options):
+    """When checkpoints are written and how many stay."""
+
+    every: int = Field(default=500, ge=0, description="steps between checkpoints; 0: only at the end")
+    keep: int = Field(default=3, ge=0, description="newest checkpoints to keep; 0 keeps all")
+
+
+class Checkpoints(Callback):
+    """Last in the list, so that a checkpoint has everything of its step.
+
+    Args:
+        folder: `checkpoints/` of the run.
+        state: what every state.json of this run says besides the step.
+        export: writes adapter folders below the folder it is given.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        options: CheckpointOptions,
+        state: State,
+        global_batch: int,
+        export: Callable[[Path], None],
+    ):
+        self.folder, self.options, self.state = folder, options, state
+        self.global_batch, self.export = global_batch, export
+        self._saved = -1
+
+    def on_start(self, trainer: "Trainer") -> None:
+        """Knows the step the run goes on from as saved."""
+        self._saved = trainer.step if trainer.step else -1
+
+    def on_step(self, trainer: "Trainer", metrics: dict[str, Any]) -> None:
+        """Saves when it is due or the run stops here."""
+        if due(trainer.step, self.options.every) or trainer.stopped:
+            self._save(trainer)
+
+    def on_end(self, trainer: "Trainer") -> None:
+        """Saves the last step if that is not done."""
+        if trainer.step != self._saved:
+            self._save(trainer)
+
+    def _save(self, trainer: "Trainer") -> None:
+        """The first rank writes; the others wait and stop with it when it cannot."""
+        problem = ""
+        if trainer.world.first:
+            state = self.state.model_copy(update={"samples_seen": trainer.step * self.global_batch})
+            try:
+                log.info("checkpoint: %s", save(self.folder, trainer, state, self.export, self.options.keep))
+            except StoreError as error:
+                problem = str(error)
+        if problem := trainer.world.gather(problem)[0]:
+            raise StoreError(problem)
+        self._saved = trainer.step

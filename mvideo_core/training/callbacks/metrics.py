@@ -1,0 +1,165 @@
+"""metrics.jsonl: one line of numbers per logged step; the same to TensorBoard and Weights & Biases when asked for."""
+
+import importlib.util
+import json
+import logging
+import math
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pydantic import Field
+
+from mvideo_core.errors import ModelError
+from mvideo_core.options import Options
+from mvideo_core.training.callbacks.base import Callback, due
+
+if TYPE_CHECKING:
+    from mvideo_core.training.loop import Trainer
+
+log = logging.getLogger(__name__)
+METRICS = "metrics.jsonl"
+
+
+class MetricOptions(Options):
+    """What is logged, and where to."""
+
+    every: int = Field(default=10, ge=1, description="steps between lines; steps with validation always have one")
+    tensorboard: bool = Field(default=False, description="also event files under tensorboard/; needs tensorboard")
+    wandb_project: str = Field(default="", description="also to this Weights & Biases project; needs wandb")
+
+
+def check_extras(options: MetricOptions) -> None:
+    """Find a missing extra before anything is loaded.
+
+    Raises:
+        ModelError: a tracker is asked for and not installed; the message has the install line.
+    """
+    wanted = {"tensorboard": options.tensorboard, "wandb": bool(options.wandb_project)}
+    for name, asked in wanted.items():
+        if asked and importlib.util.find_spec(name) is None:
+            raise ModelError(
+                f"metrics: {name} is asked for and not installed; run `pip install {name}`, or leave it out: "
+                f"{METRICS} is always written"
+            )
+
+
+class Metrics(Callback):
+    """Writes on the first rank. After a resume, lines of steps that are trained again are cut off first.
+
+    Args:
+        run: run folder.
+        global_batch: for samples per second.
+        options_seen: what W&B shows as the run's configuration.
+    """
+
+    def __init__(self, run: Path, options: MetricOptions, global_batch: int, options_seen: dict[str, Any]):
+        self.run, self.options, self.global_batch, self.options_seen = run, options, global_batch, options_seen
+        self._trackers: list[Any] = []
+        self._since_step, self._since_s = 0, 0.0
+
+    def on_start(self, trainer: "Trainer") -> None:
+        """Opens the file and the trackers."""
+        self._since_step, self._since_s = trainer.step, time.perf_counter()
+        if not trainer.world.first:
+            return
+        cut_after(self.run / METRICS, trainer.step)
+        if self.options.tensorboard:
+            self._trackers.append(_TensorBoard(self.run / "tensorboard", trainer.step))
+        if self.options.wandb_project:
+            self._trackers.append(_Wandb(self.run, self.options.wandb_project, self.options_seen))
+
+    def on_step(self, trainer: "Trainer", metrics: dict[str, Any]) -> None:
+        """Adds speed and memory, writes the line."""
+        validated = any(name.startswith("val/") for name in metrics)
+        if not (due(trainer.step, self.options.every) or validated or trainer.step == trainer.steps):
+            return
+        now_s = time.perf_counter()
+        n_samples = (trainer.step - self._since_step) * self.global_batch
+        metrics["perf/samples_per_s"] = n_samples / max(now_s - self._since_s, 1e-9)
+        metrics["mem/peak_gib"] = peak_gib(trainer)
+        self._since_step, self._since_s = trainer.step, now_s
+        if not trainer.world.first:
+            return
+        line = {"step": trainer.step, "steps": trainer.steps} | {name: _short(v) for name, v in metrics.items()}
+        with (self.run / METRICS).open("a", encoding="utf-8") as stream:
+            stream.write(json.dumps(line) + "\n")
+        for tracker in self._trackers:
+            tracker.add(trainer.step, metrics)
+        log.info("step %d of %d: loss %.4f", trainer.step, trainer.steps, metrics["train/loss"])
+
+    def on_end(self, trainer: "Trainer") -> None:
+        """Closes the trackers."""
+        for tracker in self._trackers:
+            tracker.close()
+
+
+def read_metrics(run: str | Path) -> list[dict[str, Any]]:
+    """Lines of a run's metrics.jsonl, oldest first; a last line cut short by a death is left out."""
+    path = Path(run) / METRICS
+    if not path.exists():
+        return []
+    lines = path.read_text(encoding="utf-8").split("\n")[:-1]
+    return [json.loads(line) for line in lines]
+
+
+def cut_after(path: Path, step: int) -> None:
+    """Drop the lines of later steps than `step`; the file is replaced at once, or left when there are none."""
+    if not path.exists():
+        return
+    lines = read_metrics(path.parent)
+    kept = [line for line in lines if line["step"] <= step]
+    if kept == lines and path.read_bytes().endswith(b"\n"):
+        return
+    part = path.with_suffix(".part")
+    part.write_text("".join(json.dumps(line) + "\n" for line in kept), encoding="utf-8")
+    part.replace(path)
+
+
+def peak_gib(trainer: "Trainer") -> float:
+    """Most memory this process held: of the GPU, or resident on a CPU run."""
+    if trainer.world.device.type == "cuda":
+        import torch
+
+        return torch.cuda.max_memory_allocated(trainer.world.device) / 2**30
+    import resource
+
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
+
+
+def _short(value: float) -> float:
+    return float(f"{value:.6g}") if math.isfinite(value) else value
+
+
+class _TensorBoard:
+    def __init__(self, folder: Path, step: int):
+        from torch.utils.tensorboard import SummaryWriter
+
+        self._writer = SummaryWriter(str(folder), purge_step=step + 1)
+
+    def add(self, step: int, metrics: dict[str, Any]) -> None:
+        for name, value in metrics.items():
+            self._writer.add_scalar(name, value, step)
+
+    def close(self) -> None:
+        self._writer.close()
+
+
+class _Wandb:
+    """The id is kept in the run folder, so a resumed run goes on in the same W&B run."""
+
+    def __init__(self, run: Path, project: str, options_seen: dict[str, Any]):
+        import wandb
+
+        kept = run / "wandb-id"
+        if not kept.exists():
+            kept.write_text(wandb.util.generate_id(), encoding="utf-8")
+        self._run = wandb.init(
+            project=project, id=kept.read_text(encoding="utf-8"), resume="allow", dir=str(run), config=options_seen
+        )
+
+    def add(self, step: int, metrics: dict[str, Any]) -> None:
+        self._run.log(metrics, step=step)
+
+    def close(self) -> None:
+        self._run.finish()

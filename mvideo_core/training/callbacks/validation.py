@@ -1,0 +1,124 @@
+"""Loss on held-out samples with fixed noise, by timestep bin: a curve that moves when the model does.
+
+The training loss hardly falls, since it mixes all noise levels and draws new noise every step. Here every held-out
+sample meets every bin of timesteps with the same noise each time, all conditions given, history at a fixed noise level.
+The pairs are dealt to the ranks, so none waits long for another.
+"""
+
+import contextlib
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, Any
+
+from pydantic import Field
+
+from mvideo_core.options import Options
+from mvideo_core.training.callbacks.base import Callback, due
+from mvideo_core.training.callbacks.ema import Ema
+from mvideo_core.training.draws import StepDraws
+from mvideo_core.training.seeds import generator
+
+if TYPE_CHECKING:
+    import torch
+
+    from mvideo_core.training.batches import BatchMaker
+    from mvideo_core.training.data import Samples
+    from mvideo_core.training.loop import Trainer
+    from mvideo_core.training.objective import MVideoObjective
+
+SEED = 20_250_101
+"""Of the validation noise: the same in all runs, so that their curves can be compared."""
+N_TIMESTEPS = 1000
+
+
+class ValidationOptions(Options):
+    """Fixed-noise loss on held-out samples (data.holdout)."""
+
+    every: int = Field(default=250, ge=0, description="steps between validations; 0: never")
+    bins: int = Field(default=5, ge=1, le=50, description="timestep bins; one forward per sample and bin")
+    history_timestep: int = Field(default=20, ge=0, lt=1000, description="noise level of the history, as at inference")
+
+
+class Validation(Callback):
+    """Puts val/loss_diffusion, val/loss_consistency and val/loss_diffusion/bin<k> into the metrics.
+
+    Args:
+        held: dataset indices of the held-out samples.
+        maker: makes batches with the validation seed.
+        ema: validate its mean instead of the weights.
+    """
+
+    def __init__(
+        self,
+        objective: "MVideoObjective",
+        samples: "Samples[Any]",
+        held: Sequence[int],
+        maker: "BatchMaker",
+        options: ValidationOptions,
+        ema: Ema | None = None,
+    ):
+        self.objective, self.samples, self.held = objective, samples, held
+        self.maker, self.options, self.ema = maker, options, ema
+
+    def on_start(self, trainer: "Trainer") -> None:
+        """Nothing: the first figures come with the first due step."""
+
+    def on_step(self, trainer: "Trainer", metrics: dict[str, Any]) -> None:
+        """Validates when it is due or the run ends."""
+        last = trainer.step >= trainer.steps and self.options.every > 0
+        if self.held and (due(trainer.step, self.options.every) or last):
+            metrics |= self.measure(trainer)
+
+    def measure(self, trainer: "Trainer") -> dict[str, float]:
+        """The losses, summed over all ranks."""
+        import torch
+
+        bins = self.options.bins
+        sums = torch.zeros(3, bins, device=trainer.world.device)
+        with torch.no_grad(), evaluating(self.objective.transformer, self.ema):
+            for index, bin_ in self._mine(trainer.world.rank, trainer.world.size):
+                one = self.objective.sample_losses(self._batch(index, bin_))
+                sums[0, bin_] += one.diffusion_B.sum()
+                sums[1, bin_] += 0 if one.consistency_B is None else one.consistency_B.sum()
+                sums[2, bin_] += len(one.diffusion_B)
+        diffusion, consistency, count = trainer.world.sum_(sums).tolist()
+        by_bin = {f"val/loss_diffusion/bin{n}": diffusion[n] / count[n] for n in range(bins)}
+        means = {
+            "val/loss_diffusion": sum(diffusion) / sum(count),
+            "val/loss_consistency": sum(consistency) / sum(count),
+        }
+        return means | by_bin
+
+    def _mine(self, rank: int, size: int) -> list[tuple[int, int]]:
+        pairs = [(index, bin_) for index in self.held for bin_ in range(self.options.bins)]
+        return pairs[rank::size]
+
+    def _batch(self, index: int, bin_: int) -> Any:
+        import torch
+
+        bins = self.options.bins
+        drawn = fixed_draws(index, bins, self.options.history_timestep if self.maker.draws.history_noise else None)
+        return self.maker.batch(drawn, range(bin_, bin_ + 1), [self.samples.get(index)], torch.ones(bins))
+
+
+def fixed_draws(index: int, bins: int, history_timestep: int | None) -> StepDraws:
+    """Draws of one held-out sample: a fixed timestep in every bin, all conditions given."""
+    import torch
+
+    width = N_TIMESTEPS / bins
+    u = torch.rand(bins, generator=generator(SEED, "timestep", index))
+    timesteps = ((torch.arange(bins) + u) * width).long().clamp(max=N_TIMESTEPS - 1)
+    never = torch.zeros(bins, dtype=torch.bool)
+    levels = None if history_timestep is None else torch.full((bins,), history_timestep)
+    return StepDraws(index, "both", timesteps, levels, never, never)
+
+
+@contextlib.contextmanager
+def evaluating(transformer: "torch.nn.Module", ema: Ema | None) -> Iterator[None]:
+    """Evaluation mode inside, with the mean of the weights when there is one."""
+    was_training = transformer.training
+    transformer.eval()
+    try:
+        with ema.swapped() if ema else contextlib.nullcontext():
+            yield
+    finally:
+        transformer.train(was_training)

@@ -1,0 +1,241 @@
+"""Checkpoints: one folder each, renamed into place when complete; the newest complete one is where a run goes on.
+
+    checkpoints/step-00001000/
+        state.json              step, options that fix the course of the run, dataset digest, sizes of all files
+        trainable.safetensors   adapters and conditioning as trained, fp32
+        optimizer.safetensors   Adam's means and step counts, by parameter
+        <callback>.safetensors  state of a callback, e.g. ema
+        adapter/, adapter_ema/  what MVideoPipeline and diffusers load
+
+Random draws and the data position are functions of seed and step (seeds.py, data.py) and the learning rate is one of
+the step, so nothing else is needed to go on bit for bit. There is no pickle in a checkpoint.
+"""
+
+import contextlib
+import json
+import os
+import shutil
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pydantic import Field
+
+from mvideo_core.errors import ConfigError, StoreError
+from mvideo_core.options import Options
+
+if TYPE_CHECKING:
+    import torch
+
+    from mvideo_core.training.loop import Trainer
+
+CHECKPOINTS = "checkpoints"
+STATE, TRAINABLE, OPTIMIZER = "state.json", "trainable.safetensors", "optimizer.safetensors"
+LAYOUT = 1
+"""Raised when a checkpoint of before can no longer be read."""
+
+
+class State(Options):
+    """state.json: what a checkpoint says about itself."""
+
+    layout: int = Field(default=LAYOUT, description="layout of the folder")
+    step: int = Field(default=0, description="optimizer steps done")
+    samples_seen: int = Field(default=0, description="step x global batch")
+    seed: int = Field(default=0, description="of all draws")
+    world_size: int = Field(default=1, description="processes that trained; another number may go on")
+    course: dict[str, Any] = Field(default={}, description="options that fix the course; resuming needs the same")
+    data: str = Field(default="", description="digest of the cache trained on")
+    files: dict[str, int] = Field(default={}, description="every other file of the folder and its bytes")
+
+
+def folder_of(checkpoints: Path, step: int) -> Path:
+    """Folder of the checkpoint after so many steps."""
+    return checkpoints / f"step-{step:08d}"
+
+
+def complete(checkpoints: Path) -> list[Path]:
+    """Complete checkpoints, oldest first. Half-written and damaged ones (a file gone or cut short) are left out."""
+    found = sorted(path for path in checkpoints.glob("step-*") if path.name[5:].isdigit())
+    return [path for path in found if _is_whole(path)]
+
+
+def read_state(folder: Path) -> State:
+    """state.json of a checkpoint.
+
+    Raises:
+        StoreError: not readable, or of another layout.
+    """
+    try:
+        state = State.parse(json.loads((folder / STATE).read_text(encoding="utf-8")), str(folder / STATE))
+    except (OSError, ValueError, ConfigError) as error:
+        raise StoreError(f"{folder}: no readable {STATE} ({error}); delete this folder to go on before it") from None
+    if state.layout != LAYOUT:
+        raise StoreError(f"{folder}: layout {state.layout}, this version reads {LAYOUT}; start a new run folder")
+    return state
+
+
+def save(checkpoints: Path, trainer: "Trainer", state: State, export: Callable[[Path], None], keep: int) -> Path:
+    """Write the checkpoint of the trainer's step; call on the first rank only.
+
+    Args:
+        state: step, samples_seen and files are filled in here.
+        export: writes the adapter folders below the folder it is given.
+        keep: newest complete checkpoints to leave; 0 leaves all.
+
+    Raises:
+        StoreError: the disk refuses.
+    """
+    folder = folder_of(checkpoints, trainer.step)
+    part = checkpoints / f".{folder.name}.part"
+    try:
+        checkpoints.mkdir(parents=True, exist_ok=True)
+        for stale in checkpoints.glob(".step-*.part"):
+            shutil.rmtree(stale)
+        part.mkdir()
+        _write_tensors(part, trainer)
+        export(part)
+        sizes = {str(path.relative_to(part)): path.stat().st_size for path in sorted(part.rglob("*")) if path.is_file()}
+        (part / STATE).write_text(
+            state.model_copy(update={"step": trainer.step, "files": sizes}).model_dump_json(indent=1), encoding="utf-8"
+        )
+        _sync(part)
+        if folder.exists():
+            shutil.rmtree(folder)
+        part.rename(folder)
+        _sync_folder(checkpoints)
+    except OSError as error:
+        raise StoreError(f"{folder}: cannot be written ({error}); free the disk, then start the run again") from error
+    for old in complete(checkpoints)[:-keep] if keep else []:
+        shutil.rmtree(old)
+    return folder
+
+
+def load(folder: Path, trainer: "Trainer") -> None:
+    """Put a checkpoint into the trainer: parameters, optimizer, callbacks, step.
+
+    Raises:
+        StoreError: a parameter is missing or has another shape.
+    """
+    import torch
+    from safetensors.torch import load_file
+
+    values = load_file(folder / TRAINABLE)
+    if set(values) != set(trainer.parameters):
+        odd = sorted(set(values) ^ set(trainer.parameters))[:4]
+        raise StoreError(f"{folder / TRAINABLE}: other parameters than this model's, e.g. {', '.join(odd)}")
+    with torch.no_grad():
+        for name, parameter in trainer.parameters.items():
+            if values[name].shape != parameter.shape:
+                seen, wanted = tuple(values[name].shape), tuple(parameter.shape)
+                raise StoreError(f"{folder / TRAINABLE}: {name} has shape {seen}, the model's is {wanted}")
+            parameter.copy_(values[name])
+    _load_optimizer(folder, trainer)
+    for callback in trainer.callbacks:
+        if callback.name and (folder / f"{callback.name}.safetensors").exists():
+            callback.load_tensors(load_file(folder / f"{callback.name}.safetensors"))
+    trainer.step = read_state(folder).step
+
+
+def check_course(folder: Path, state: State, course: dict[str, Any], data: str, global_batch: int) -> None:
+    """Refuse to go on with options or data that would make it another run.
+
+    Raises:
+        ConfigError: names every differing option with both values.
+    """
+    before, now = dict(_flattened(state.course)), dict(_flattened(course))
+    changed = [
+        f"{name}: {before.get(name, 'absent')} then, {now.get(name, 'absent')} now"
+        for name in sorted(before.keys() | now.keys())
+        if before.get(name) != now.get(name)
+    ]
+    if state.data != data:
+        changed.append(f"cache digest: {state.data[:16] or 'none'} then, {data[:16] or 'none'} now")
+    if changed:
+        raise ConfigError(
+            f"{folder} was trained with other options:\n  " + "\n  ".join(changed) + "\nPut these back to resume, or "
+            "give another `out` folder. The number of processes and micro_batch may change as long as the global batch "
+            f"({global_batch}) stays"
+        )
+
+
+@contextlib.contextmanager
+def sole_owner(run: Path) -> Iterator[None]:
+    """Hold the run folder's lock, which the kernel drops when we die.
+
+    Raises:
+        StoreError: another live training writes to this folder.
+    """
+    import fcntl
+
+    run.mkdir(parents=True, exist_ok=True)
+    with (run / ".lock").open("a") as stream:
+        try:
+            fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise StoreError(f"{run}: another live training writes here; stop it or give another `out`") from None
+        yield
+
+
+def _write_tensors(part: Path, trainer: "Trainer") -> None:
+    from safetensors.torch import save_file
+
+    save_file({name: p.detach().cpu().contiguous() for name, p in trainer.parameters.items()}, part / TRAINABLE)
+    state = trainer.optimizer.state
+    moments = {
+        f"{name}/{key}": value.detach().cpu().contiguous()
+        for name, parameter in trainer.parameters.items()
+        for key, value in state.get(parameter, {}).items()
+    }
+    save_file(moments, part / OPTIMIZER)
+    for callback in trainer.callbacks:
+        if callback.name and (tensors := callback.tensors()):
+            save_file(
+                {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()},
+                part / f"{callback.name}.safetensors",
+            )
+
+
+def _load_optimizer(folder: Path, trainer: "Trainer") -> None:
+    from safetensors.torch import load_file
+
+    numbers = {name: n for n, name in enumerate(trainer.parameters)}
+    state: dict[int, dict[str, torch.Tensor]] = {}
+    for key, value in load_file(folder / OPTIMIZER).items():
+        name, _, what = key.rpartition("/")
+        state.setdefault(numbers[name], {})[what] = value
+    whole = trainer.optimizer.state_dict()
+    trainer.optimizer.load_state_dict({"state": state, "param_groups": whole["param_groups"]})
+
+
+def _is_whole(folder: Path) -> bool:
+    try:
+        files = read_state(folder).files
+        return all((folder / name).stat().st_size == size for name, size in files.items())
+    except (StoreError, OSError):
+        return False
+
+
+def _flattened(values: dict[str, Any], place: str = "") -> Iterator[tuple[str, Any]]:
+    for key, value in values.items():
+        if isinstance(value, dict):
+            yield from _flattened(value, f"{place}{key}.")
+        else:
+            yield f"{place}{key}", value
+
+
+def _sync(folder: Path) -> None:
+    for path in folder.rglob("*"):
+        if path.is_file():
+            with path.open("rb") as stream:
+                os.fsync(stream.fileno())
+        else:
+            _sync_folder(path)
+    _sync_folder(folder)
+
+
+def _sync_folder(folder: Path) -> None:
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)

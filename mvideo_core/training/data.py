@@ -1,0 +1,161 @@
+"""Which samples a step trains on: one global order, cut into the ranks' slices, read ahead by threads.
+
+G: samples of the global batch (one optimizer step). The order is a function of seed and position alone: any number of
+ranks sees the same samples at the same step, and resuming is a number. An epoch is one permutation of all training
+samples; a batch may straddle two epochs, so no sample is left out.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import Generic, Protocol, TypeVar
+
+import numpy as np
+from pydantic import Field
+
+from mvideo_core.errors import ConfigError
+from mvideo_core.model.video_format import VideoFormat
+from mvideo_core.options import Options, digest
+from mvideo_core.training.seeds import derived
+
+Item = TypeVar("Item")
+Made = TypeVar("Made")
+Item_co = TypeVar("Item_co", covariant=True)
+
+
+class DataOptions(Options):
+    """Where the cached latents are and how they are read."""
+
+    latents: str = Field(default="", description="folder or URL of the latents that the encode stage wrote")
+    split: str = Field(default="train", description="split of the latents to train on")
+    format: VideoFormat | None = Field(
+        default=None, description="sizes of the latents; left out = what the base model was trained for"
+    )
+    holdout: int = Field(default=8, ge=0, description="windows, in whole clips, kept for validation; 0: no validation")
+    threads: int = Field(default=2, ge=1, le=64, description="reading threads of each rank")
+    ahead: int = Field(default=2, ge=0, le=64, description="steps read ahead; costs their samples in memory")
+
+
+class Samples(Protocol[Item_co]):
+    """What is asked of a dataset; LatentDataset is one."""
+
+    def get(self, index: int) -> Item_co: ...
+
+
+class Split:
+    """Indices for training and for validation.
+
+    Whole clips are held out, those with the smallest digests: windows of one clip never stand on both sides, and the
+    held-out clips do not change with the seed.
+    """
+
+    def __init__(self, keys: Sequence[str], holdout: int):
+        """Hold out clips until at least `holdout` windows are held; keys: clip key of every window.
+
+        Raises:
+            ConfigError: nothing is left to train on.
+        """
+        windows: dict[str, list[int]] = {}
+        for index, key in enumerate(keys):
+            windows.setdefault(str(key), []).append(index)
+        self.held: list[int] = []
+        for key in sorted(windows, key=digest):
+            if len(self.held) >= holdout:
+                break
+            self.held += windows[key]
+        self.held.sort()
+        self.train = sorted(set(range(len(keys))) - set(self.held))
+        if not self.train:
+            raise ConfigError(
+                f"data.holdout is {holdout} and the cache has {len(keys)} windows of {len(windows)} clips: nothing is "
+                "left to train on; hold out fewer, or encode more clips"
+            )
+
+
+class GlobalOrder:
+    """The samples of every step.
+
+    Args:
+        indices: dataset indices to train on.
+        global_batch: G, samples per optimizer step.
+        seed: of the permutations.
+    """
+
+    def __init__(self, indices: Sequence[int], global_batch: int, seed: int):
+        self.indices = np.asarray(indices, np.int64)
+        self.global_batch = global_batch
+        self.seed = seed
+        self._epoch, self._permuted = -1, self.indices
+
+    def step(self, step: int) -> list[int]:
+        """Dataset indices of the G slots of a step, counted from 0."""
+        n = len(self.indices)
+        positions = range(step * self.global_batch, (step + 1) * self.global_batch)
+        return [int(self._of_epoch(position // n)[position % n]) for position in positions]
+
+    def _of_epoch(self, epoch: int) -> np.ndarray:
+        if epoch != self._epoch:
+            draw = np.random.default_rng(derived(self.seed, "order", epoch))
+            self._epoch, self._permuted = epoch, draw.permutation(self.indices)
+        return self._permuted
+
+
+def rank_slots(global_batch: int, micro_batch: int, rank: int, world_size: int) -> list[range]:
+    """Slots of the global batch that a rank trains on, one range per micro-batch.
+
+    Raises:
+        ConfigError: the global batch is no multiple of world size x micro-batch.
+    """
+    at_once = micro_batch * world_size
+    if global_batch % at_once:
+        fitting = [n for n in range(1, global_batch + 1) if global_batch % (micro_batch * n) == 0]
+        raise ConfigError(
+            f"global_batch {global_batch} is no multiple of {world_size} processes x micro_batch {micro_batch} = "
+            f"{at_once}; with this micro_batch the number of processes may be {fitting or 'none'}. "
+            "A run is only resumed with the global batch it was started with"
+        )
+    share = global_batch // world_size
+    return [range(first, first + micro_batch) for first in range(rank * share, (rank + 1) * share, micro_batch)]
+
+
+class Feed(Generic[Item, Made]):
+    """Micro-batches of a rank, step by step, read and made in threads ahead of the loop.
+
+    Args:
+        samples: the dataset.
+        order: global order.
+        slots: this rank's slots, one range per micro-batch.
+        make: (step, slots, items) -> micro-batch; called in a thread; must not depend on earlier calls.
+        options: threads and steps ahead.
+    """
+
+    def __init__(
+        self,
+        samples: Samples[Item],
+        order: GlobalOrder,
+        slots: Sequence[range],
+        make: Callable[[int, range, list[Item]], Made],
+        options: DataOptions,
+    ):
+        self.samples, self.order, self.slots, self.make = samples, order, slots, make
+        self.ahead = options.ahead
+        self._pool = ThreadPoolExecutor(options.threads, thread_name_prefix="feed")
+        self._asked: dict[int, list[Future[Made]]] = {}
+
+    def step(self, step: int) -> Iterator[Made]:
+        """The micro-batches of a step, in order; also asks for the steps that come next."""
+        for wanted in range(step, step + self.ahead + 1):
+            if wanted not in self._asked:
+                self._asked[wanted] = self._ask(wanted)
+        for future in self._asked.pop(step):
+            yield future.result()
+
+    def close(self) -> None:
+        """Stop reading; what was asked for and not begun is dropped."""
+        self._pool.shutdown(wait=True, cancel_futures=True)
+
+    def _ask(self, step: int) -> list[Future[Made]]:
+        indices = self.order.step(step)
+        return [self._pool.submit(self._one, step, slots, [indices[slot] for slot in slots]) for slots in self.slots]
+
+    def _one(self, step: int, slots: range, indices: list[int]) -> Made:
+        return self.make(step, slots, [self.samples.get(index) for index in indices])

@@ -1,0 +1,78 @@
+"""What is random in a step, drawn once for the whole global batch, so that every rank knows all of it.
+
+G: slots of the global batch. The history mode is one draw per step: all ranks then run the same token count, which
+leaves no straggler and at most three compiled shapes. Mask and text are dropped per sample.
+"""
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+from pydantic import Field, model_validator
+
+from mvideo_core.options import Options
+from mvideo_core.training.seeds import generator
+
+if TYPE_CHECKING:
+    import torch
+
+    from mvideo_core.model.schedule import Schedule
+
+History = Literal["none", "appearance", "both"]
+
+
+class DrawOptions(Options):
+    """Condition dropout, noise on the conditions, timesteps. The paper gives none of these; all are our choice."""
+
+    history_none: float = Field(default=0.3, ge=0, le=1, description="share of steps as a first clip, no history")
+    appearance_only: float = Field(default=0.1, ge=0, le=1, description="share of steps with the last frame alone")
+    mask: float = Field(default=0.15, ge=0, le=1, description="share of samples without mask (zero latent)")
+    text: float = Field(default=0.1, ge=0, le=1, description="share of samples with the empty prompt")
+    history_noise: int = Field(
+        default=100, ge=0, lt=1000, description="noise on history latents: timestep uniform in 0..this; 0 adds none"
+    )
+    stratified: bool = Field(default=True, description="timesteps spread over the global batch, one in each stratum")
+
+    @model_validator(mode="after")
+    def _shares(self) -> "DrawOptions":
+        if self.history_none + self.appearance_only > 1:
+            raise ValueError("history_none + appearance_only is above 1: they are shares of the same steps")
+        return self
+
+
+@dataclass(frozen=True, slots=True)
+class StepDraws:
+    """Draws of one optimizer step.
+
+    Attributes:
+        history: which condition tokens this step has.
+        timestep_G: noise level of the target, 0..999.
+        history_timestep_G: noise level of the history; None when history is left clean.
+        drop_mask_G, drop_text_G: bool.
+    """
+
+    step: int
+    history: History
+    timestep_G: "torch.Tensor"
+    history_timestep_G: "torch.Tensor | None"
+    drop_mask_G: "torch.Tensor"
+    drop_text_G: "torch.Tensor"
+
+    @property
+    def bare_G(self) -> "torch.Tensor":
+        """Samples that see no condition but the text, bool."""
+        return self.drop_mask_G if self.history == "none" else self.drop_mask_G & False
+
+
+def draw_step(options: DrawOptions, schedule: "Schedule", seed: int, step: int, global_batch: int) -> StepDraws:
+    """The draws of a step; the same on every rank and after every resume."""
+    import torch
+
+    choose = generator(seed, "dropout", step)
+    u = float(torch.rand((), generator=choose))
+    with_history: History = "appearance" if u < options.history_none + options.appearance_only else "both"
+    history: History = "none" if u < options.history_none else with_history
+    drop_mask, drop_text = torch.rand((2, global_batch), generator=choose)
+    timesteps = schedule.sample_timesteps(generator(seed, "timestep", step), global_batch, options.stratified)
+    noised = options.history_noise > 0 and history != "none"
+    levels = torch.randint(options.history_noise + 1, (global_batch,), generator=choose) if noised else None
+    return StepDraws(step, history, timesteps, levels, drop_mask < options.mask, drop_text < options.text)

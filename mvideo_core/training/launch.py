@@ -1,0 +1,258 @@
+"""Start a training as child processes, relay its progress, pass on a stop, tell its last error as our own.
+
+One process is started as it is; more are started by torchrun, over several machines by its rendezvous. The children die
+with this process (Linux), so a killed launcher leaves nothing behind that writes to the run folder.
+"""
+
+import contextlib
+import json
+import logging
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import yaml
+from pydantic import Field
+
+from mvideo_core import errors
+from mvideo_core.errors import ConfigError, MVideoError, TrainError
+from mvideo_core.options import Options
+from mvideo_core.training.callbacks.metrics import METRICS, cut_after
+from mvideo_core.training.callbacks.stopping import STOP
+from mvideo_core.training.checkpoint import CHECKPOINTS, complete, read_state, sole_owner
+
+if TYPE_CHECKING:
+    from mvideo_core.training.options import TrainOptions
+    from mvideo_core.training.report import RunReport
+
+log = logging.getLogger(__name__)
+POLL_S = 0.5
+ERRORS = "errors"
+TIE = Path(__file__).resolve().parent.parent / "media" / "_launch.py"
+LAUNCHED = "MVIDEO_LAUNCHED"
+
+
+class LaunchOptions(Options):
+    """Processes of a training."""
+
+    processes: int = Field(default=0, ge=0, description="processes on this machine; 0: one per GPU, one without GPU")
+    nodes: int = Field(default=1, ge=1, description="machines; each runs the same command with the same rendezvous")
+    rendezvous: str = Field(default="", description="host:port of one machine, free and seen by all; for nodes > 1")
+    rendezvous_id: str = Field(default="mvideo", description="name of this launch at the rendezvous")
+    restarts: int = Field(default=0, ge=0, description="starts anew after a process died without a message of ours")
+    threads: int = Field(default=0, ge=0, description="OMP_NUM_THREADS of each process; 0: left as it is")
+    stop_grace_s: float = Field(default=300, ge=0, description="s a stop may take before it is enforced")
+
+
+def launch(
+    options: "TrainOptions",
+    on_metrics: Callable[[dict[str, Any]], None] = lambda line: None,
+    stop: threading.Event | None = None,
+) -> "RunReport":
+    """Train to the end, or to the step at which a stop was asked for, and report.
+
+    A run folder that holds a checkpoint is gone on with. SIGTERM and SIGINT to this process ask for a stop.
+
+    Args:
+        on_metrics: called with every new line of metrics.jsonl.
+        stop: asks for a stop when set.
+
+    Raises:
+        ConfigError, ModelError, StoreError, TrainError: as the training did, with its message.
+    """
+    from mvideo_core.training.report import write_report
+
+    run = _run_folder(options)
+    stop = stop or threading.Event()
+    config = run / "launch" / f"{os.uname().nodename}.yaml"
+    config.parent.mkdir(exist_ok=True)
+    config.write_text(yaml.safe_dump(options.model_dump(mode="json"), sort_keys=False), encoding="utf-8")
+    own_restarts = options.launch.restarts if options.launch.nodes == 1 else 0
+    with _signals(stop):
+        for left in range(own_restarts, -1, -1):
+            problem = _one_launch(options, run, config, on_metrics, stop)
+            if problem is None:
+                return write_report(run)
+            if left == 0 or getattr(problem, "told", False) or stop.is_set():
+                raise problem
+            log.warning("%s; starting again, %d more times", problem, left - 1)
+    raise AssertionError("unreachable")
+
+
+def command(options: "TrainOptions", config: Path) -> list[str]:
+    """The command line that trains on this machine."""
+    chosen = options.launch
+    n = chosen.processes or gpus()
+    entry = ["-m", "mvideo_core.training.main", "--config", str(config)]
+    if n == 1 and chosen.nodes == 1:
+        return [sys.executable, *entry]
+    if chosen.nodes > 1 and not chosen.rendezvous:
+        raise ConfigError(
+            f"launch.nodes is {chosen.nodes} and launch.rendezvous is empty; give host:port of one machine"
+        )
+    meeting = ["--standalone"]
+    if chosen.nodes > 1:
+        meeting = [
+            "--rdzv-backend=c10d", f"--rdzv-endpoint={chosen.rendezvous}", f"--rdzv-id={chosen.rendezvous_id}",
+            f"--max-restarts={chosen.restarts}",
+        ]  # fmt: skip
+    torchrun = [sys.executable, "-m", "torch.distributed.run", f"--nnodes={chosen.nodes}", f"--nproc-per-node={n}"]
+    return [*torchrun, *meeting, *entry]
+
+
+def gpus() -> int:
+    """GPUs that a child of this process will see, at least 1; asks the driver's files, not torch."""
+    visible = os.environ.get("CUDA_VISIBLE_DEVICES")
+    if visible is not None:
+        return max(1, len([one for one in visible.split(",") if one.strip()]))
+    return max(1, len(list(Path("/proc/driver/nvidia/gpus").glob("*"))))
+
+
+def told_error(run: Path) -> MVideoError | None:
+    """What the training said when it failed; None when it died without a word."""
+    files = sorted((run / ERRORS).glob("rank-*.json"), key=lambda path: path.stat().st_mtime_ns)
+    if not files:
+        return None
+    said = json.loads(files[0].read_text(encoding="utf-8"))
+    kind = getattr(errors, said["kind"], TrainError)
+    error: MVideoError = kind(said["message"])
+    error.told = True  # type: ignore[attr-defined]
+    return error
+
+
+def _one_launch(
+    options: "TrainOptions",
+    run: Path,
+    config: Path,
+    on_metrics: Callable[[dict[str, Any]], None],
+    stop: threading.Event,
+) -> MVideoError | None:
+    if options.launch.nodes == 1:
+        _tidy(run)
+    lines = _Tail(run / METRICS)
+    log_path = config.with_suffix(".log")
+    with log_path.open("ab") as output:
+        start_byte = output.tell()
+        child = _start(command(options, config), options.launch, output)
+        try:
+            _wait(child, lines, on_metrics, stop, run, options.launch.stop_grace_s)
+        finally:
+            if child.poll() is None:
+                child.kill()
+                child.wait()
+    for line in lines.new():
+        on_metrics(line)
+    if child.returncode == 0:
+        return None
+    return told_error(run) or _silent_death(child.returncode, log_path, start_byte)
+
+
+def _tidy(run: Path) -> None:
+    """Take away what the last launch left: its errors, and metrics of steps that will be trained again.
+
+    Raises:
+        StoreError: another live training writes to this folder.
+    """
+    with sole_owner(run):
+        for old in (run / ERRORS).glob("rank-*.json"):
+            old.unlink()
+        (run / STOP).unlink(missing_ok=True)
+        done = complete(run / CHECKPOINTS)
+        cut_after(run / METRICS, read_state(done[-1]).step if done else 0)
+
+
+def _start(argv: list[str], chosen: LaunchOptions, output: Any) -> "subprocess.Popen[bytes]":
+    environment = os.environ | {LAUNCHED: "1"}
+    if chosen.threads:
+        environment["OMP_NUM_THREADS"] = str(chosen.threads)
+    tie = [sys.executable, "-I", "-S", str(TIE), json.dumps({"parent": os.getpid()})]
+    return subprocess.Popen(
+        [*tie, *argv], stdin=subprocess.DEVNULL, stdout=output, stderr=output, env=environment, start_new_session=True
+    )
+
+
+def _wait(
+    child: "subprocess.Popen[bytes]",
+    lines: "_Tail",
+    on_metrics: Callable[[dict[str, Any]], None],
+    stop: threading.Event,
+    run: Path,
+    grace_s: float,
+) -> None:
+    """Until the child is gone. A stop is asked for by a file; SIGTERM and SIGKILL follow where it is not heard."""
+    deadline_s, hints = 0.0, [child.terminate, child.kill]
+    while child.poll() is None:
+        for line in lines.new():
+            on_metrics(line)
+        if stop.is_set() and not deadline_s:
+            (run / STOP).touch()
+            deadline_s = time.monotonic() + grace_s
+        elif deadline_s and hints and time.monotonic() > deadline_s:
+            hints.pop(0)()
+            deadline_s = time.monotonic() + 45
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            child.wait(POLL_S)
+
+
+def _silent_death(code: int, log_path: Path, start_byte: int) -> TrainError:
+    with log_path.open("rb") as stream:
+        stream.seek(start_byte)
+        said = stream.read()[-4000:].decode(errors="replace").strip().splitlines()
+    how = f"by signal {signal.Signals(-code).name}" if code < 0 else f"with code {code}"
+    last = "\n  ".join(said[-12:])
+    return TrainError(
+        f"the training ended {how} without a message of its own; a process may have been killed, by the kernel for "
+        f"memory for example. The last lines of {log_path}:\n  {last}\nThe same command goes on from the newest "
+        "checkpoint"
+    )
+
+
+def _run_folder(options: "TrainOptions") -> Path:
+    if not options.out:
+        raise ConfigError("out is empty; give the folder that this run is kept in")
+    run = Path(options.out)
+    run.mkdir(parents=True, exist_ok=True)
+    return run
+
+
+@contextlib.contextmanager
+def _signals(stop: threading.Event) -> Iterator[None]:
+    """SIGTERM and SIGINT set `stop` inside; nothing changes outside the main thread."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = {number: signal.signal(number, lambda *_: stop.set()) for number in (signal.SIGTERM, signal.SIGINT)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+class _Tail:
+    """New whole lines of a growing JSONL file, from its present end on."""
+
+    def __init__(self, path: Path):
+        self.path = path
+        self._place = self._size()
+
+    def new(self) -> list[dict[str, Any]]:
+        size = self._size()
+        self._place = min(self._place, size)
+        if size == self._place:
+            return []
+        with self.path.open("rb") as stream:
+            stream.seek(self._place)
+            content = stream.read()
+        whole = content[: content.rfind(b"\n") + 1]
+        self._place += len(whole)
+        return [json.loads(line) for line in whole.splitlines()]
+
+    def _size(self) -> int:
+        return self.path.stat().st_size if self.path.exists() else 0

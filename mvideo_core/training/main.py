@@ -1,0 +1,243 @@
+"""One process of a training: `python -m mvideo_core.training.main --config run.yaml`, alone or under torchrun.
+
+All that can be wrong with the options is found before data is read. A failure is written to errors/rank-<n>.json of the
+run folder, where the launcher looks for it.
+"""
+
+import argparse
+import contextlib
+import json
+import logging
+import os
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import yaml
+
+from mvideo_core.errors import ConfigError, MVideoError, TrainError
+from mvideo_core.options import read_yaml
+from mvideo_core.training.callbacks.base import Callback
+from mvideo_core.training.callbacks.checkpoints import Checkpoints
+from mvideo_core.training.callbacks.ema import Ema
+from mvideo_core.training.callbacks.metrics import Metrics, check_extras
+from mvideo_core.training.callbacks.stopping import STOP, Stopping
+from mvideo_core.training.callbacks.validation import SEED, Validation
+from mvideo_core.training.checkpoint import CHECKPOINTS, State, check_course, complete, load, read_state, sole_owner
+from mvideo_core.training.data import Feed, GlobalOrder, Split, rank_slots
+from mvideo_core.training.distributed import World, joined, placed
+from mvideo_core.training.execution import input_dtype, prepare
+from mvideo_core.training.launch import ERRORS, LAUNCHED
+from mvideo_core.training.loop import Trainer
+from mvideo_core.training.options import TrainOptions
+from mvideo_core.training.report import last_line, write_report
+
+if TYPE_CHECKING:
+    from mvideo_core.latents.cache import LatentDataset
+    from mvideo_core.training.batches import BatchMaker
+
+log = logging.getLogger(__name__)
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Exit code 0: trained, or stopped when asked; 2: the options are wrong; 1: anything else of ours."""
+    parser = argparse.ArgumentParser(prog="python -m mvideo_core.training.main", description=__doc__)
+    parser.add_argument("--config", type=Path, required=True, help="YAML file of TrainOptions")
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s", datefmt="%H:%M:%S")
+    config = parser.parse_args(argv).config
+    try:
+        options = TrainOptions.parse(read_yaml(config), str(config))
+        with _told(options):
+            train(options)
+    except MVideoError as error:
+        log.error("%s: %s", type(error).__name__, error)
+        return 2 if isinstance(error, ConfigError) else 1
+    return 0
+
+
+def train(options: TrainOptions) -> None:
+    """The part of this process in a run.
+
+    Raises:
+        ConfigError: the options do not fit each other, the data or the checkpoint.
+        ModelError: weights or extras are missing.
+        StoreError: the run folder or the latents cannot be read or written.
+        TrainError: the loss is not finite.
+    """
+    check(options, placed()[2])
+    run = Path(options.out)
+    with joined(options.distributed) as world, _owned(run, world):
+        trainer, close = build(options, world)
+        try:
+            trainer.fit()
+        finally:
+            close()
+        if world.first:
+            log.info(last_line(write_report(run)))
+
+
+def check(options: TrainOptions, world_size: int) -> None:
+    """What can be seen from the options alone.
+
+    Raises:
+        ConfigError, ModelError: see `train`.
+    """
+    if not options.out:
+        raise ConfigError("out is empty; give the folder that this run is kept in")
+    if not options.data.latents:
+        raise ConfigError("data.latents is empty; give the folder that `mvideo encode` wrote")
+    rank_slots(options.global_batch, options.micro_batch, 0, world_size)
+    check_extras(options.metrics)
+
+
+def build(options: TrainOptions, world: World) -> "tuple[Trainer, Callable[[], None]]":
+    """A trainer at the step to go on from, and what closes its readers.
+
+    The model comes first: targets that match nothing are found before the latents are opened.
+    """
+    import torch
+
+    from mvideo_core.model.adapter import add_lora, trainable
+    from mvideo_core.model.base import load_base
+    from mvideo_core.model.schedule import Schedule
+    from mvideo_core.training.objective import MVideoObjective
+
+    torch.manual_seed(options.seed)
+    base = load_base(options.base, parts=("transformer",))
+    transformer: Any = base.transformer
+    add_lora(transformer, options.lora)
+    transformer.to(world.device).train()
+    prepare(transformer, options.execution)
+    schedule = Schedule.of(base.scheduler)
+    objective = MVideoObjective(transformer, schedule, options.consistency, input_dtype(options.execution))
+
+    dataset = open_latents(options)
+    split = Split(list(dataset.keys), options.data.holdout)
+    slots = rank_slots(options.global_batch, options.micro_batch, world.rank, world.size)
+    order = GlobalOrder(split.train, options.global_batch, options.seed)
+    feed = Feed(dataset, order, slots, batch_maker(options, dataset, schedule, options.seed, world), options.data)
+    parameters = trainable(transformer)
+    trainer = Trainer(
+        objective, parameters, feed, world, n_micro=len(slots), steps=options.steps, options=options.optimizer
+    )
+    validation_maker = batch_maker(options, dataset, schedule, SEED, world)
+    trainer.callbacks = callbacks(options, dataset, split.held, objective, validation_maker, parameters)
+    resume(options, trainer, dataset.info.digest)
+    return trainer, feed.close
+
+
+def open_latents(options: TrainOptions) -> "LatentDataset":
+    """The latents to train on, checked against the model.
+
+    Raises:
+        ConfigError: latents of another VAE, text encoder or format.
+    """
+    from mvideo_core.latents.cache import LatentDataset
+    from mvideo_core.latents.identity import base_identity
+
+    uses_history = options.draws.history_none < 1
+    return LatentDataset(
+        options.data.latents,
+        options.data.split,
+        expect=base_identity(options.base, options.data.format),
+        history="with" if uses_history else "any",
+    )
+
+
+def batch_maker(
+    options: TrainOptions, dataset: "LatentDataset", schedule: Any, seed: int, world: World
+) -> "BatchMaker":
+    """Maker of micro-batches from these latents."""
+    from mvideo_core.training.batches import BatchMaker
+
+    return BatchMaker(
+        options.draws, options.consistency, schedule, seed=seed, global_batch=options.global_batch,
+        scaling=dataset.info.scaling_factor, empty_text_LC=dataset.empty_text_LC(), pin=world.device.type == "cuda",
+    )  # fmt: skip
+
+
+def callbacks(
+    options: TrainOptions,
+    dataset: "LatentDataset",
+    held: list[int],
+    objective: Any,
+    maker: "BatchMaker",
+    parameters: dict[str, Any],
+) -> list[Callback]:
+    """In the order in which their hooks run."""
+    from mvideo_core.model.adapter import save_adapter
+
+    run, form = Path(options.out), dataset.info.identity.format
+    ema = Ema(parameters, options.ema) if options.ema.decay else None
+
+    def export(folder: Path) -> None:
+        save_adapter(folder / "adapter", objective.transformer, form)
+        if ema:
+            with ema.swapped():
+                save_adapter(folder / "adapter_ema", objective.transformer, form)
+
+    state = State(seed=options.seed, world_size=placed()[2], course=options.course(), data=dataset.info.digest)
+    validation = Validation(objective, dataset, held, maker, options.validation, ema)
+    return [
+        Stopping(run),
+        *([ema] if ema else []),
+        validation,
+        Metrics(run, options.metrics, options.global_batch, options.model_dump(mode="json")),
+        Checkpoints(run / CHECKPOINTS, options.checkpoints, state, options.global_batch, export),
+    ]
+
+
+def resume(options: TrainOptions, trainer: Trainer, data: str) -> None:
+    """Load the newest complete checkpoint, if there is one; all ranks the same.
+
+    Raises:
+        ConfigError: it was trained with other options or data, or the ranks see different run folders.
+    """
+    run = Path(options.out)
+    done = complete(run / CHECKPOINTS)
+    newest = done[-1].name if done else ""
+    if len(set(trainer.world.gather(newest))) > 1:
+        raise ConfigError(f"{run}: the machines see different checkpoints here; `out` has to be a folder they share")
+    if done:
+        state = read_state(done[-1])
+        check_course(done[-1], state, options.course(), data, options.global_batch)
+        load(done[-1], trainer)
+        log.info("going on from %s with %d processes (%d before)", done[-1], trainer.world.size, state.world_size)
+    if trainer.world.first:
+        text = yaml.safe_dump(options.model_dump(mode="json"), sort_keys=False)
+        (run / "options.yaml").write_text(text, encoding="utf-8")
+
+
+@contextlib.contextmanager
+def _owned(run: Path, world: World) -> Iterator[None]:
+    """The first rank holds the run folder's lock; a stop asked of an earlier launch is forgotten."""
+    with sole_owner(run) if world.first else contextlib.nullcontext():
+        if world.first and LAUNCHED not in os.environ:
+            (run / STOP).unlink(missing_ok=True)
+        yield
+
+
+@contextlib.contextmanager
+def _told(options: TrainOptions) -> Iterator[None]:
+    """Our errors, and CUDA running out of memory, are written down for the launcher."""
+    try:
+        yield
+    except (MVideoError, MemoryError, RuntimeError, OSError) as error:
+        known = isinstance(error, MVideoError)
+        message = str(error) if known else f"{type(error).__name__}: {error}"
+        if options.out:
+            folder = Path(options.out) / ERRORS
+            folder.mkdir(parents=True, exist_ok=True)
+            said = {
+                "kind": type(error).__name__ if known else TrainError.__name__,
+                "message": message,
+                "time": time.time(),
+            }
+            (folder / f"rank-{placed()[0]}.json").write_text(json.dumps(said, indent=1), encoding="utf-8")
+        raise
+
+
+if __name__ == "__main__":
+    sys.exit(main())

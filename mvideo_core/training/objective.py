@@ -1,0 +1,149 @@
+"""L = L_d + alpha * L_c (paper, equation 2): v-prediction error, and distance from the base model's prediction.
+
+Noise, targets and losses are fp32: the schedule's small coefficients vanish in bf16. Both losses are plain means over
+all elements in v-space; for CogVideoX this equals the x0 loss weighted by 1 / (1 - alpha_bar) of the usual scripts.
+B batch, F latent frames, C channels, H, W; G: slots of the global batch.
+"""
+
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+
+from pydantic import Field
+
+from mvideo_core.options import Options
+
+if TYPE_CHECKING:
+    import torch
+
+    from mvideo_core.model.schedule import Schedule
+    from mvideo_core.training.batches import Batch
+    from mvideo_core.training.draws import StepDraws
+
+
+class ConsistencyOptions(Options):
+    """The consistency loss L_c (paper, section 3.4)."""
+
+    alpha: float = Field(default=1.0, ge=0, description="weight of L_c; the paper's value is 1.0; 0 runs no teacher")
+    prediction: Literal["conditioned", "dropped", "extra_forward"] = Field(
+        default="conditioned",
+        description="whose prediction is held to the teacher's: conditioned, the one that saw mask and history (the "
+        "paper's wording); dropped, only samples whose conditions were dropped; extra_forward, a second prediction "
+        "without conditions, at the cost of a second forward and backward",
+    )
+    every: int = Field(default=1, ge=1, description="steps between teacher runs; L_c then counts this many times")
+
+
+class Losses(NamedTuple):
+    """What `loss` returns: `total` to differentiate, detached means for the metrics."""
+
+    total: "torch.Tensor"
+    parts: dict[str, "torch.Tensor"]
+
+
+class SampleLosses(NamedTuple):
+    """Losses of each sample, fp32; consistency_B is None when no teacher ran."""
+
+    diffusion_B: "torch.Tensor"
+    consistency_B: "torch.Tensor | None"
+
+
+class MVideoObjective:
+    """The loss of MVideo on a micro-batch.
+
+    Args:
+        transformer: MVideoTransformer3DModel with adapters.
+        schedule: its noise schedule.
+        options: consistency loss.
+        dtype: of the model's inputs, and of autocast when it is not fp32.
+    """
+
+    parts = ("diffusion", "consistency")
+
+    def __init__(
+        self, transformer: Any, schedule: "Schedule", options: ConsistencyOptions, dtype: "torch.dtype | None" = None
+    ):
+        import torch
+
+        self.transformer, self.schedule, self.options = transformer, schedule, options
+        self.dtype = dtype or torch.float32
+
+    @property
+    def device(self) -> "torch.device":
+        """Where the model is."""
+        return next(self.transformer.parameters()).device
+
+    def loss(self, batch: "Batch") -> Losses:
+        """Total loss and its parts, means over the micro-batch."""
+        one = self.sample_losses(batch)
+        diffusion, consistency = one.diffusion_B.mean(), one.diffusion_B.new_zeros(())
+        if one.consistency_B is not None:
+            consistency = (batch.consistency_B.to(one.diffusion_B.device) * one.consistency_B).mean()
+        total = diffusion + self.options.alpha * consistency
+        return Losses(total, {"diffusion": diffusion.detach(), "consistency": consistency.detach()})
+
+    def sample_losses(self, batch: "Batch") -> SampleLosses:
+        """L_d and L_c of every sample, before the weights of `batch.consistency_B`."""
+        level_B = batch.timestep_B  # stays on the CPU, where the schedule's tables are: no wait for the GPU
+        batch = batch.to(self.device)
+        x_t = self.schedule.noisy(batch.x0_BFCHW, batch.noise_BFCHW, level_B)
+        target = self.schedule.velocity(batch.x0_BFCHW, batch.noise_BFCHW, level_B)
+        # The teacher runs first: its activations are gone before the student's are kept.
+        taught = self.teach(x_t, batch) if batch.with_teacher and self.options.alpha > 0 else None
+        student = self.predict(x_t, batch, conditioned=True)
+        if taught is None:
+            return SampleLosses(squared_error(student, target), None)
+        if self.options.prediction == "extra_forward":
+            return SampleLosses(
+                squared_error(student, target), squared_error(self.predict(x_t, batch, conditioned=False), taught)
+            )
+        return SampleLosses(squared_error(student, target), squared_error(student, taught))
+
+    def teach(self, x_t: "torch.Tensor", batch: "Batch") -> "torch.Tensor":
+        """The base model's velocity: same noisy latents, text and timestep; no adapters, no mask, no history."""
+        import torch
+
+        from mvideo_core.model.teacher import teacher_view
+
+        with torch.no_grad(), teacher_view(self.transformer):
+            return self.predict(x_t, batch, conditioned=False)
+
+    def predict(self, x_t: "torch.Tensor", batch: "Batch", conditioned: bool) -> "torch.Tensor":
+        """The model's velocity in fp32."""
+        import torch
+
+        from mvideo_core.model.conditions import Conditions
+
+        conditions = None
+        if conditioned:
+            clean = (batch.mask_BFCHW, batch.appearance_BFCHW, batch.motion_BFCHW)
+            mask, appearance, motion = (None if one is None else one.to(self.dtype) for one in clean)
+            conditions = Conditions(
+                mask_BFCHW=mask, appearance_BFCHW=appearance, motion_BFCHW=motion, timestep_B=batch.history_timestep_B
+            )
+        mixed = self.dtype != torch.float32
+        with torch.autocast(x_t.device.type, dtype=self.dtype if mixed else torch.bfloat16, enabled=mixed):
+            out = self.transformer(
+                x_t.to(self.dtype), batch.text_BLC.to(self.dtype), batch.timestep_B, conditions=conditions,
+                return_dict=False,
+            )  # fmt: skip
+        return out[0].float()
+
+
+def consistency_weights(options: ConsistencyOptions, drawn: "StepDraws") -> "torch.Tensor":
+    """Weight of each slot's L_c, (G,) fp32; mean 1 over the global batch, times `every` on the steps it is taken.
+
+    With prediction = "dropped" the samples that saw no condition share the whole weight; a step without any has zeros.
+    """
+    import torch
+
+    ones_G = torch.ones(len(drawn.timestep_G))
+    if options.alpha == 0 or drawn.step % options.every:
+        return 0 * ones_G
+    if options.prediction != "dropped":
+        return options.every * ones_G
+    bare_G = drawn.bare_G.float()
+    return options.every * len(bare_G) * bare_G / bare_G.sum().clamp(min=1)
+
+
+def squared_error(predicted: "torch.Tensor", target: "torch.Tensor") -> "torch.Tensor":
+    """Mean squared error of each sample, (B,), fp32."""
+    return (predicted.float() - target.float()).square().flatten(1).mean(1)

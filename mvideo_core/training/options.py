@@ -1,0 +1,87 @@
+"""All options of a training; a profile is a YAML file of this shape, and YAML is the only surface."""
+
+from pathlib import Path
+from typing import Any
+
+from pydantic import Field
+
+from mvideo_core.errors import ConfigError
+from mvideo_core.model.adapter import LoraOptions
+from mvideo_core.model.base import BaseOptions
+from mvideo_core.options import Options, read_yaml
+from mvideo_core.training.callbacks.checkpoints import CheckpointOptions
+from mvideo_core.training.callbacks.ema import EmaOptions
+from mvideo_core.training.callbacks.metrics import MetricOptions
+from mvideo_core.training.callbacks.samples import SampleOptions
+from mvideo_core.training.callbacks.validation import ValidationOptions
+from mvideo_core.training.data import DataOptions
+from mvideo_core.training.distributed import DistributedOptions
+from mvideo_core.training.draws import DrawOptions
+from mvideo_core.training.execution import ExecutionOptions
+from mvideo_core.training.launch import LaunchOptions
+from mvideo_core.training.loop import OptimizerOptions
+from mvideo_core.training.objective import ConsistencyOptions
+
+PROFILES = Path(__file__).resolve().parent.parent.parent / "deployments" / "training"
+COURSE = ("base", "lora", "draws", "consistency", "optimizer", "ema")
+"""Groups that fix which weights come out; a run is only resumed with the same."""
+
+
+class TrainOptions(Options):
+    """One training run."""
+
+    out: str = Field(default="", description="run folder: checkpoints, metrics, samples, report; a run there goes on")
+    seed: int = Field(default=0, ge=0, description="of data order, noise, timesteps, dropout and new adapters")
+    steps: int = Field(default=10_000, ge=1, description="optimizer steps; the paper trains 10,000")
+    global_batch: int = Field(default=64, ge=1, description="samples per step over all processes; the paper's is 64")
+    micro_batch: int = Field(default=1, ge=1, description="samples of one forward on one GPU; the rest accumulates")
+    base: BaseOptions = Field(default=BaseOptions(), description="The frozen CogVideoX.")
+    data: DataOptions = Field(default=DataOptions(), description="Cached latents.")
+    lora: LoraOptions = Field(default=LoraOptions(), description="Adapters.")
+    draws: DrawOptions = Field(default=DrawOptions(), description="Condition dropout, noise, timesteps.")
+    consistency: ConsistencyOptions = Field(default=ConsistencyOptions(), description="L_c and its teacher.")
+    optimizer: OptimizerOptions = Field(default=OptimizerOptions(), description="Adam and learning rate.")
+    ema: EmaOptions = Field(default=EmaOptions(), description="Running mean of the weights.")
+    execution: ExecutionOptions = Field(default=ExecutionOptions(), description="Speed and memory.")
+    distributed: DistributedOptions = Field(default=DistributedOptions(), description="Processes.")
+    validation: ValidationOptions = Field(default=ValidationOptions(), description="Fixed-noise loss.")
+    samples: SampleOptions = Field(default=SampleOptions(), description="Validation videos.")
+    metrics: MetricOptions = Field(default=MetricOptions(), description="metrics.jsonl and trackers.")
+    checkpoints: CheckpointOptions = Field(default=CheckpointOptions(), description="When, how many.")
+    launch: LaunchOptions = Field(default=LaunchOptions(), description="Processes started by `mvideo train run`.")
+
+    def course(self) -> dict[str, Any]:
+        """The options that fix the course of the run, as plain values.
+
+        `steps` belongs to it only where the learning rate depends on it; a constant rate may be trained on for longer.
+        """
+        values = {name: getattr(self, name).model_dump(mode="json") for name in COURSE}
+        values |= {"seed": self.seed, "global_batch": self.global_batch, "holdout": self.data.holdout}
+        values["precision"] = self.execution.precision
+        return values | ({"steps": self.steps} if self.optimizer.rate.shape != "constant" else {})
+
+
+def load_profile(name: str, overrides: dict[str, Any] | None = None) -> TrainOptions:
+    """Options of a training profile, with overrides on top.
+
+    Args:
+        name: a file of deployments/training without its ending, or the path of a YAML file.
+        overrides: nested mapping such as {"optimizer": {"clip_norm": 0.5}}; wins over the profile.
+
+    Raises:
+        ConfigError: no such profile, or a value that is not allowed.
+    """
+    path = Path(name) if name.endswith((".yaml", ".yml")) else PROFILES / f"{name}.yaml"
+    if not path.is_file():
+        known = ", ".join(sorted(file.stem for file in PROFILES.glob("*.yaml")))
+        raise ConfigError(f"no training profile {name!r}; give the path of a YAML file or one of: {known}")
+    return TrainOptions.parse(merged(read_yaml(path), overrides or {}), where=str(path))
+
+
+def merged(base: dict[str, Any], top: dict[str, Any]) -> dict[str, Any]:
+    """`base` with `top`'s values over it, mappings merged key by key."""
+    result = dict(base)
+    for key, value in top.items():
+        inner = result.get(key)
+        result[key] = merged(inner, value) if isinstance(inner, dict) and isinstance(value, dict) else value
+    return result

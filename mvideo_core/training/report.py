@@ -1,0 +1,128 @@
+"""What a run came to: report.json with its last figures, curves.svg with its losses. Made from the run folder alone."""
+
+import json
+import math
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from pydantic import Field
+
+from mvideo_core.options import Options
+from mvideo_core.training.callbacks.metrics import read_metrics
+from mvideo_core.training.checkpoint import CHECKPOINTS, complete
+
+REPORT, CURVES = "report.json", "curves.svg"
+WIDTH, HEIGHT, LEFT, BOTTOM, TOP = 640, 300, 56, 28, 20
+COLOURS = ("#1f6feb", "#d1502f", "#2f9e55", "#8250df", "#9a6700")
+DRAWN = ("train/loss", "train/loss_diffusion", "train/loss_consistency", "val/loss_diffusion", "val/loss_consistency")
+MOST_POINTS = 400
+
+
+class RunReport(Options):
+    """report.json."""
+
+    run: str = Field(default="", description="run folder")
+    step: int = Field(default=0, description="optimizer steps done")
+    steps: int = Field(default=0, description="optimizer steps wanted")
+    finished: bool = Field(default=False, description="step == steps")
+    checkpoint: str = Field(default="", description="newest complete checkpoint, relative to the run folder")
+    last: dict[str, float] = Field(default={}, description="newest value of every metric")
+    best_validation: float | None = Field(
+        default=None, description="lowest val/loss_diffusion; none without validation"
+    )
+    best_validation_step: int | None = Field(default=None, description="step of it")
+
+
+class Curve(NamedTuple):
+    """One line of a chart."""
+
+    name: str
+    points: list[tuple[int, float]]
+
+
+def write_report(run: str | Path) -> RunReport:
+    """Write report.json and curves.svg of a run folder, and return the report."""
+    run = Path(run)
+    lines = read_metrics(run)
+    report = summarised(run, lines)
+    (run / REPORT).write_text(report.model_dump_json(indent=1) + "\n", encoding="utf-8")
+    (run / CURVES).write_text(curves_svg(curves_of(lines)), encoding="utf-8")
+    return report
+
+
+def summarised(run: Path, lines: Sequence[dict[str, Any]]) -> RunReport:
+    """The report of these metric lines."""
+    last: dict[str, float] = {}
+    for line in lines:
+        last |= {name: float(value) for name, value in line.items() if name not in ("step", "steps")}
+    done = complete(run / CHECKPOINTS)
+    validated = [(line["val/loss_diffusion"], line["step"]) for line in lines if "val/loss_diffusion" in line]
+    best, best_step = min(validated, default=(None, None))
+    step, steps = (int(lines[-1][name]) if lines else 0 for name in ("step", "steps"))
+    newest = str(done[-1].relative_to(run)) if done else ""
+    return RunReport(
+        run=str(run), step=step, steps=steps, finished=bool(lines) and step >= steps, checkpoint=newest, last=last,
+        best_validation=best, best_validation_step=best_step,
+    )  # fmt: skip
+
+
+def curves_of(lines: Sequence[dict[str, Any]]) -> list[Curve]:
+    """The loss curves that have at least one point; long ones as means over equal spans of steps."""
+    curves = []
+    for name in DRAWN:
+        points = [(int(line["step"]), float(line[name])) for line in lines if name in line]
+        if points:
+            curves.append(Curve(name, _thinned(points)))
+    return curves
+
+
+def curves_svg(curves: Sequence[Curve]) -> str:
+    """One chart of all curves: step across, loss up, from 0 to the largest value."""
+    values = [value for curve in curves for _, value in curve.points if math.isfinite(value)]
+    last = max((step for curve in curves for step, _ in curve.points), default=1)
+    high = max(values, default=1.0) or 1.0
+    wide, tall = WIDTH - LEFT - 8, HEIGHT - BOTTOM - TOP
+    parts = [
+        f'<text x="{LEFT - 6}" y="{TOP + tall * (1 - part) + 4:.0f}" text-anchor="end">{high * part:.3g}</text>'
+        f'<path d="M{LEFT} {TOP + tall * (1 - part):.1f}h{wide}" stroke="#ddd"/>'
+        for part in (0, 0.5, 1)
+    ]
+    parts.append(f'<text x="{WIDTH - 8}" y="{HEIGHT - 8}" text-anchor="end">step {last:,}</text>')
+    for n, curve in enumerate(curves):
+        places = [
+            f"{LEFT + wide * step / last:.1f},{TOP + tall * (1 - value / high):.1f}"
+            for step, value in curve.points
+            if math.isfinite(value)
+        ]
+        colour = COLOURS[n % len(COLOURS)]
+        mark = "".join(f'<circle cx="{p.split(",")[0]}" cy="{p.split(",")[1]}" r="2.5"/>' for p in places[:1])
+        parts.append(f'<g fill="{colour}">{mark}<text x="{LEFT + 8 + 118 * n}" y="12">{curve.name}</text></g>')
+        parts.append(f'<polyline points="{" ".join(places)}" fill="none" stroke="{colour}" stroke-width="1.5"/>')
+    return (
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {HEIGHT}" role="img" font-size="10" '
+        f'font-family="sans-serif" aria-label="Losses over {last} steps">'
+        f'<rect width="{WIDTH}" height="{HEIGHT}" fill="white"/>{"".join(parts)}</svg>\n'
+    )
+
+
+def last_line(report: RunReport) -> str:
+    """The run in one line, for a terminal."""
+    loss = report.last.get("train/loss", float("nan"))
+    best = "" if report.best_validation is None else (
+        f", best validation {report.best_validation:.4f} at step {report.best_validation_step}"
+    )  # fmt: skip
+    newest = report.checkpoint or "no checkpoint"
+    return f"{report.run}: step {report.step} of {report.steps}, loss {loss:.4f}{best}; {newest}"
+
+
+def read_report(run: str | Path) -> RunReport:
+    """report.json of a run folder."""
+    path = Path(run) / REPORT
+    return RunReport.parse(json.loads(path.read_text(encoding="utf-8")), str(path))
+
+
+def _thinned(points: list[tuple[int, float]]) -> list[tuple[int, float]]:
+    span = -(-len(points) // MOST_POINTS)
+    groups = [points[n : n + span] for n in range(0, len(points), span)]
+    return [(group[-1][0], sum(value for _, value in group) / len(group)) for group in groups]

@@ -1,0 +1,80 @@
+"""The global order, the ranks' slices, the held-out clips, reading ahead."""
+
+import pytest
+
+from mvideo_core.errors import ConfigError
+from mvideo_core.training.data import DataOptions, Feed, GlobalOrder, Split, rank_slots
+
+
+class Numbers:
+    """Sample i is i."""
+
+    def get(self, index: int) -> int:
+        return index
+
+
+def fed(n: int, global_batch: int, rank: int, size: int, steps: range, micro_batch: int = 1) -> list[list[list[int]]]:
+    """Samples of a rank: step, micro-batch, slot."""
+    order = GlobalOrder(range(n), global_batch, seed=3)
+    slots = rank_slots(global_batch, micro_batch, rank, size)
+    feed = Feed(Numbers(), order, slots, lambda step, slots, items: items, DataOptions(threads=3, ahead=2))
+    try:
+        return [list(feed.step(step)) for step in steps]
+    finally:
+        feed.close()
+
+
+def flat(nested: list[list[list[int]]]) -> list[list[int]]:
+    return [[item for micro in step for item in micro] for step in nested]
+
+
+def test_every_world_size_trains_on_the_same_samples_in_the_same_slots() -> None:
+    alone = flat(fed(10, 4, 0, 1, range(5)))
+    ranks = [flat(fed(10, 4, rank, 2, range(5))) for rank in range(2)]
+    assert [a + b for a, b in zip(*ranks, strict=True)] == alone
+
+
+def test_an_epoch_has_every_sample_once_and_a_batch_may_straddle_two() -> None:
+    """10 samples in batches of 4: steps 0 to 4 are positions 0 to 19, two epochs, step 2 half of each."""
+    seen = [item for step in flat(fed(10, 4, 0, 1, range(5))) for item in step]
+    assert sorted(seen[:10]) == sorted(seen[10:]) == list(range(10))
+    assert seen[:10] != seen[10:]
+
+
+def test_resuming_is_asking_for_a_later_step() -> None:
+    assert fed(10, 4, 1, 2, range(3, 6)) == fed(10, 4, 1, 2, range(6))[3:]
+
+
+def test_micro_batches_are_cuts_of_the_same_slice() -> None:
+    assert flat(fed(10, 4, 0, 1, range(3), micro_batch=4)) == flat(fed(10, 4, 0, 1, range(3), micro_batch=2))
+    assert rank_slots(8, 2, rank=1, world_size=2) == [range(4, 6), range(6, 8)]
+
+
+def test_a_world_that_does_not_divide_the_global_batch_is_refused_with_those_that_do() -> None:
+    with pytest.raises(ConfigError, match=r"global_batch 8 is no multiple of 3 processes x micro_batch 2.*\[1, 2, 4\]"):
+        rank_slots(8, 2, rank=0, world_size=3)
+
+
+def test_held_out_clips_are_whole_and_do_not_move_when_others_come() -> None:
+    keys = [f"clip{n // 2}" for n in range(20)]
+    split = Split(keys, holdout=3)
+    assert len(split.held) == 4
+    assert {keys[n] for n in split.held}.isdisjoint(keys[n] for n in split.train)
+    assert len(split.held) + len(split.train) == 20
+    more = keys + ["other"]
+    assert {keys[n] for n in split.held} <= {more[n] for n in Split(more, holdout=5).held}
+    with pytest.raises(ConfigError, match="nothing is left to train on"):
+        Split(keys, holdout=20)
+
+
+def test_an_error_while_reading_reaches_the_step_that_needs_it() -> None:
+    def make(step: int, slots: range, items: list[int]) -> list[int]:
+        if step == 1:
+            raise ConfigError("sample of step 1")
+        return items
+
+    feed = Feed(Numbers(), GlobalOrder(range(4), 2, 0), rank_slots(2, 2, 0, 1), make, DataOptions(ahead=2))
+    assert len(list(feed.step(0))) == 1
+    with pytest.raises(ConfigError, match="sample of step 1"):
+        list(feed.step(1))
+    feed.close()

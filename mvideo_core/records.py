@@ -228,5 +228,37 @@ class ShardRow(Row):
     samples: list[SampleRow] = []
 
 
+class LatentWindow(Record):
+    """One training window in a tar of latents.
+
+    Attributes:
+        key: of the clip, as in the dataset; several windows of one clip share it.
+        target_start_frame: frame of the clip at which the window's target begins.
+        history: False when the clip is too short for the frames before the target (first-clip mode only).
+        offset_bytes, size_bytes, sha256: content of the window's member in the tar.
+        text_offset_bytes, text_size_bytes, text_sha256: content of the caption's embedding, one per clip.
+    """
+
+    key: str
+    video_id: str
+    caption: str
+    target_start_frame: int
+    history: bool
+    offset_bytes: int
+    size_bytes: int
+    sha256: str
+    text_offset_bytes: int
+    text_size_bytes: int
+    text_sha256: str
+
+
+class LatentShardRow(Row):
+    """encode: the tar of latents beside one tar of the dataset (`ok`), or one clip that is too short (`filtered`)."""
+
+    split: str = ""
+    tar: Blob | None = None
+    windows: list[LatentWindow] = []
+
+
 PLANNED_ROWS: dict[str, type[Row]] = {"source": SourceRow, "samples": ShardPlanRow}
 """Pseudo-stages: rows that a planner commits without a worker."""

@@ -1,0 +1,55 @@
+"""mvideo encode: the dataset's shards -> cached latents and text embeddings, without a server."""
+
+from pathlib import Path
+from typing import Any
+
+import typer
+
+from mvideo_core.cli.pipeline import nested, part_list
+from mvideo_core.cli.workspace import WORKSPACE
+from mvideo_core.latents.options import LatentOptions
+from mvideo_core.options import read_yaml
+from mvideo_core.pipeline import merged
+from mvideo_core.stages.run import RunOptions
+from mvideo_core.store.status import reason_lines
+from mvideo_core.store.workspace import Workspace
+
+WEIGHTS = typer.Option("", "--weights", help="Base model: catalog name or folder; wins over the options.")
+
+
+def add_to(app: typer.Typer) -> None:
+    """Register the command."""
+    app.command()(encode)
+
+
+def encode(
+    workspace: str = WORKSPACE,
+    weights: str = WEIGHTS,
+    options: str = typer.Option("", "--options", "-o", help="YAML file with LatentOptions."),
+    set_: list[str] = typer.Option([], "--set", "-s", help="One value, e.g. --set store_logvar=true. Repeatable."),
+    parts: str = typer.Option("", "--parts", help="Only these parts, e.g. 0,3-7, nothing published; all if left out."),
+    jobs: int = typer.Option(1, "--jobs", help="Parts at once; they take turns on the model."),
+) -> None:
+    """Encode the current dataset for training. Killed or stopped, the same command goes on where it was."""
+    from mvideo_core.stages.encode import encode_dataset
+    from mvideo_core.stages.publish_latents import current_latents
+
+    values = _values(options, [*set_, *([f"base.weights={weights}"] if weights else [])])
+    chosen, ws = LatentOptions.parse(values, options or "encode"), Workspace(workspace)
+    summary = encode_dataset(ws, chosen, RunOptions(jobs=jobs), part_list(parts))
+    counts = summary.counts
+    why = ", ".join(reason_lines(summary.reasons)[:4])
+    typer.echo(
+        f"encode   {counts.get('ok', 0)} shards, {counts.get('filtered', 0)} clips filtered "
+        f"in {summary.seconds:.1f} s, {summary.parts_reused} of {summary.parts} parts were there"
+        + (f" ({why})" if why else "")
+    )
+    if not parts:
+        typer.echo(f"latents: {current_latents(ws)}")
+
+
+def _values(path: str, settings: list[str]) -> dict[str, Any]:
+    values: dict[str, Any] = read_yaml(Path(path)) if path else {}
+    for setting in settings:
+        values = merged(values, nested(setting))
+    return values

@@ -1,0 +1,50 @@
+"""Which models and format a cache belongs to, told from their files; nothing is loaded, no transformer counts."""
+
+import json
+from typing import Any
+
+from mvideo_core.latents.info import LatentIdentity
+from mvideo_core.model.base import RANDOM, BaseOptions, load_base
+from mvideo_core.model.sizes import size_of
+from mvideo_core.model.video_format import VideoFormat
+from mvideo_core.weights import find
+
+COGVIDEOX_TOKENS = 226
+COGVIDEOX_CHANNELS = 16
+COGVIDEOX_2B_SCALING = 1.15258426
+"""Defaults of diffusers' classes, for configs that leave them out."""
+
+
+def base_identity(options: BaseOptions, video_format: VideoFormat | None = None) -> LatentIdentity:
+    """What latents made with this base model in this format are; `LatentDataset(expect=...)` compares it.
+
+    Args:
+        video_format: None for the one the base model is made for.
+
+    Raises:
+        ModelError: the weights are not on this machine. ConfigError: no such name.
+    """
+    base = load_base(options, parts=())
+    return LatentIdentity(
+        vae=base.part_sha256["vae"],
+        text_encoder=base.part_sha256["text_encoder"],
+        text_tokens=int(_config(options, "transformer").get("max_text_seq_length", COGVIDEOX_TOKENS)),
+        format=video_format or base.format,
+    )
+
+
+def vae_numbers(options: BaseOptions) -> tuple[int, float]:
+    """(latent channels, scaling factor) of the VAE, from its config."""
+    config = _config(options, "vae")
+    channels = int(config.get("latent_channels", COGVIDEOX_CHANNELS))
+    return channels, float(config.get("scaling_factor", COGVIDEOX_2B_SCALING))
+
+
+def _config(options: BaseOptions, part: str) -> dict[str, Any]:
+    if options.weights.startswith(RANDOM):
+        plan = size_of(options.weights.removeprefix(RANDOM))
+        values: dict[str, Any] = getattr(plan, part)
+        return values
+    path = find(options.weights, kind="generator") / part / "config.json"
+    values = json.loads(path.read_text(encoding="utf-8"))
+    return values

@@ -1,0 +1,39 @@
+"""T5 embeddings of captions, as CogVideoX reads them: padded to a fixed number of tokens, no attention mask.
+
+Without a mask the padding takes part in attention and in the transformer's sequence, so all rows are kept.
+Shape letters: B batch, L tokens, C channels.
+"""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from mvideo_core.latents.encode import check_finite
+
+if TYPE_CHECKING:
+    import torch
+
+TEXT = "text"
+
+
+def embed_texts(text_encoder: Any, tokenizer: Any, texts: Sequence[str], n_tokens: int) -> "torch.Tensor":
+    """Embeddings (B, L, C) of some texts, bfloat16 on the CPU; "" gives the embedding of the empty prompt.
+
+    Args:
+        text_encoder: T5EncoderModel.
+        tokenizer: its tokenizer; longer texts are cut.
+        n_tokens: L, 226 for CogVideoX.
+
+    Raises:
+        ModelError: an embedding is not finite (T5 overflows in float16).
+    """
+    import torch
+
+    parameter = next(text_encoder.parameters())
+    ids_BL = tokenizer(
+        list(texts), padding="max_length", max_length=n_tokens, truncation=True, add_special_tokens=True,
+        return_tensors="pt",
+    ).input_ids  # fmt: skip
+    with torch.inference_mode():
+        embeddings_BLC = text_encoder(ids_BL.to(parameter.device))[0].to(torch.bfloat16).cpu()
+    check_finite({TEXT: embeddings_BLC}, f"caption {texts[0]!r} and {len(texts) - 1} more")
+    return embeddings_BLC

@@ -1,0 +1,281 @@
+"""Reference video + object names -> masks (paper, 3.2): GroundingDINO where an object first shows, SAM2 from there.
+
+The paper detects on the initial frame. Here the search goes on at a step until every name is found; what is found later
+than frame 0 is also tracked backwards to the start. The video is decoded once and memory does not grow with its length:
+only the frames of the search are kept, on disk.
+"""
+
+import logging
+import tempfile
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import ExitStack
+from itertools import chain, tee
+from pathlib import Path
+from typing import Any, NamedTuple, Self
+
+import numpy as np
+from pydantic import Field
+
+from mvideo_core.detection import DETECTORS
+from mvideo_core.detection.base import Detections
+from mvideo_core.detection.select import DetectOptions, select
+from mvideo_core.editing.clip import MaskClip, RunWriter, joined, take_frames
+from mvideo_core.editing.reference import Reference, open_reference
+from mvideo_core.errors import ConfigError, MediaError
+from mvideo_core.masks import MaskSequence, MaskWriter
+from mvideo_core.options import Options
+from mvideo_core.segmentation import SEGMENTERS
+
+log = logging.getLogger(__name__)
+
+LOG_EVERY = 50
+
+
+class ExtractOptions(Options):
+    """Which models look, where, and what part of the video becomes masks."""
+
+    detector: str = Field(default="groundingdino", description="registry name of the detector")
+    detector_options: dict[str, Any] = Field(default_factory=dict, description='its options, e.g. {"weights": "mini"}')
+    segmenter: str = Field(default="sam2", description="registry name of the segmenter")
+    segmenter_options: dict[str, Any] = Field(default_factory=dict, description='its options, e.g. {"weights": "mini"}')
+    box_threshold: float = Field(default=0.3, ge=0, le=1, description="lowest score of a box; higher is stricter")
+    nms_iou: float = Field(
+        default=0.7, ge=0, le=1, description="two boxes of one name that overlap more are one object"
+    )
+    per_name: int = Field(default=1, ge=1, le=64, description="objects of each name at most, best scores first")
+    search_step_s: float = Field(default=0.5, gt=0, description="seconds between the frames that are searched")
+    max_search_s: float = Field(default=10.0, ge=0, description="seconds from the start in which a name must be found")
+    fps: float = Field(default=8.0, ge=0, le=240, description="masks per second; 0 = the video's own rate")
+    max_side_px: int = Field(default=1024, ge=64, le=4096, description="px; longer side of the masks at most")
+    start_s: float = Field(default=0.0, ge=0, description="seconds of the video left out at its beginning")
+    length_s: float = Field(default=0.0, ge=0, description="seconds taken; 0 = to the end")
+
+
+class Models(NamedTuple):
+    """A loaded detector and segmenter; load once for many videos."""
+
+    detector: Any
+    segmenter: Any
+
+    @classmethod
+    def load(cls, options: ExtractOptions, device: str = "") -> Self:
+        """Both, by their registries.
+
+        Args:
+            device: "cpu", "cuda", ...; a GPU when there is one if empty.
+
+        Raises:
+            ConfigError: unknown name or options. ModelError: weights absent; says what to put where.
+        """
+        import torch
+
+        device = device or ("cuda" if torch.cuda.is_available() else "cpu")
+        found = []
+        for registry, name, values in (
+            (DETECTORS, options.detector, options.detector_options),
+            (SEGMENTERS, options.segmenter, options.segmenter_options),
+        ):
+            plugin: Any = registry.get(name)
+            found.append(plugin.load(plugin.Options.parse(values, f"options of {registry.kind} {name}"), device))
+        return cls(*found)
+
+
+class Found(NamedTuple):
+    """An object and the frame that showed it first; `box_xyxy` in pixels of the masks."""
+
+    label: str
+    frame: int
+    score: float
+    box_xyxy: tuple[float, float, float, float]
+
+
+class Extraction(NamedTuple):
+    """What came out.
+
+    Attributes:
+        clip: masks of all objects, in the order of the names; one name's objects best score first.
+        found: N, the same order.
+        models: detector and segmenter, each name and SHA-256 of its weights.
+    """
+
+    clip: MaskClip
+    found: list[Found]
+    models: dict[str, str]
+
+
+def extract_masks(
+    video: str | Path, names: Sequence[str], options: ExtractOptions | None = None, models: Models | None = None
+) -> Extraction:
+    """Masks of the named objects over the whole video (or the part that `options` ask for).
+
+    Raises:
+        ConfigError: no name, or one the detector's vocabulary lacks.
+        MediaError: the video cannot be read, or a name is not found; says the best score seen.
+        ModelError: weights absent.
+    """
+    options = options or ExtractOptions()
+    if not names or len(set(names)) != len(names):
+        raise ConfigError(f"extract: object names, each once, wanted; {list(names)} seen")
+    models = models or Models.load(options)
+    with ExitStack() as stack:
+        reference = stack.enter_context(
+            open_reference(video, options.fps, options.max_side_px, start_s=options.start_s, length_s=options.length_s)
+        )
+        spool = stack.enter_context(_Spool(reference))
+        found = _search(reference, spool, names, options, models, str(video))
+        sequence = _tracked(reference, spool, found, models)
+    labels = tuple(one.label for one in found)
+    about = {
+        "detector": models.detector.model_name, "detector_sha256": models.detector.weights_sha256,
+        "segmenter": models.segmenter.model_name, "segmenter_sha256": models.segmenter.weights_sha256,
+    }  # fmt: skip
+    return Extraction(MaskClip(sequence, reference.fps, labels), found, about)
+
+
+class _Spool:
+    """Frames of the search, on disk, readable in any order."""
+
+    def __init__(self, reference: Reference):
+        self._shape = (reference.height, reference.width, 3)
+        self._file = tempfile.TemporaryFile()  # noqa: SIM115 - closed by __exit__
+        self.n_frames = 0
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._file.close()
+
+    def append(self, frame: np.ndarray) -> None:
+        self._file.write(frame.tobytes())
+        self.n_frames += 1
+
+    def frames(self, numbers: Iterable[int]) -> Iterator[np.ndarray]:
+        """Frames of these numbers."""
+        n_bytes = int(np.prod(self._shape))
+        for number in numbers:
+            self._file.seek(number * n_bytes)
+            yield np.frombuffer(self._file.read(n_bytes), np.uint8).reshape(self._shape)
+        self._file.seek(0, 2)
+
+
+def _search(
+    reference: Reference, spool: _Spool, names: Sequence[str], options: ExtractOptions, models: Models, video: str
+) -> list[Found]:
+    """Every name's objects; the frames up to the last one needed are in the spool."""
+    step = max(1, round(options.search_step_s * reference.fps))
+    found: dict[str, list[Found]] = {}
+    best = dict.fromkeys(names, (0.0, 0.0))
+    for number, frame in enumerate(reference.frames):
+        time_s = number / reference.fps
+        if time_s > options.max_search_s:
+            break
+        spool.append(frame)
+        if number % step:
+            continue
+        missing = [name for name in names if name not in found]
+        [seen] = models.detector.detect([frame], missing)
+        for name in missing:
+            scores = [score for score, label in zip(seen.scores.tolist(), seen.labels, strict=True) if label == name]
+            best[name] = max(best[name], (max(scores, default=0.0), time_s))
+            objects = _objects(seen, name, number, options, frame.shape[:2])
+            if objects:
+                found[name] = objects
+                log.info("%s: %d found at %.2f s, score %.2f", name, len(objects), time_s, objects[0].score)
+        if len(found) == len(names):
+            return [one for name in names for one in found[name]]
+    lacking = [
+        f"{name!r} (best score {best[name][0]:.2f} at {best[name][1]:.2f} s)" for name in names if name not in found
+    ]
+    raise MediaError(
+        f"{video}: not found in the first {spool.n_frames / reference.fps:.2f} s: {', '.join(lacking)}; "
+        f"box_threshold is {options.box_threshold:g}: lower it, raise max_search_s ({options.max_search_s:g}), or use another word"
+    )
+
+
+def _objects(seen: Detections, name: str, number: int, options: ExtractOptions, size: tuple[int, ...]) -> list[Found]:
+    """Boxes of one name that pass, best first."""
+    rows = [row for row, label in enumerate(seen.labels) if label == name]
+    limits = DetectOptions(
+        classes=[name], box_threshold=options.box_threshold, nms_iou=options.nms_iou, max_objects=options.per_name
+    )
+    mine = Detections(seen.boxes_xyxy[rows], seen.scores[rows], [name] * len(rows))
+    kept = select(mine, limits, *size[:2]).kept
+    boxes = [tuple(float(edge) for edge in box) for box in kept.boxes_xyxy]
+    return [Found(name, number, float(s), box) for s, box in zip(kept.scores, boxes, strict=True)]  # type: ignore[arg-type]
+
+
+def _tracked(reference: Reference, spool: _Spool, found: Sequence[Found], models: Models) -> MaskSequence:
+    """Masks of all objects over all frames, objects in the order of `found`."""
+    starts = sorted({one.frame for one in found})
+    groups = [[number for number, one in enumerate(found) if one.frame == start] for start in starts]
+    boxes = [np.array([found[number].box_xyxy for number in group], np.float32) for group in groups]
+    tracks = [_Track(models.segmenter, start, box) for start, box in zip(starts, boxes, strict=True)]
+    for track in tracks:
+        track.backwards(reference, spool)
+    _forwards(tracks, reference, spool)
+    parts = [track.sequence() for track in tracks]
+    order = {number: (part, place) for part, group in enumerate(groups) for place, number in enumerate(group)}
+    writer = RunWriter(parts[0].n_frames, len(found), reference.height, reference.width)
+    for frame in range(parts[0].n_frames):
+        for number in range(len(found)):
+            part, place = order[number]
+            writer.append(parts[part].mask_edges(frame, place))
+    return writer.finish()
+
+
+class _Track:
+    """The objects that were found on one frame, tracked together both ways."""
+
+    def __init__(self, segmenter: Any, start: int, boxes_xyxy: np.ndarray):
+        self.segmenter, self.start, self.boxes = segmenter, start, boxes_xyxy
+        self.before: MaskSequence | None = None
+        self.writer: MaskWriter | None = None
+
+    def backwards(self, reference: Reference, spool: _Spool) -> None:
+        """Masks of the frames before the first sight; nothing to do when that is frame 0."""
+        if not self.start:
+            return
+        writer = MaskWriter(len(self.boxes), reference.height, reference.width)
+        frames = spool.frames(range(self.start, -1, -1))
+        for masks in self.segmenter.propagate(frames, reference.height, reference.width, self.boxes):
+            writer.append(masks.masks_NHW)
+        self.before = take_frames(writer.finish(), np.arange(self.start, 0, -1))
+
+    def forwards(self, frames: Iterable[np.ndarray], reference: Reference) -> Iterator[None]:
+        """One step per frame from the first sight on."""
+        self.writer = MaskWriter(len(self.boxes), reference.height, reference.width)
+        for masks in self.segmenter.propagate(frames, reference.height, reference.width, self.boxes):
+            self.writer.append(masks.masks_NHW)
+            yield
+
+    def sequence(self) -> MaskSequence:
+        """All frames in order."""
+        assert self.writer is not None
+        after = self.writer.finish()
+        return after if self.before is None else joined([self.before, after])
+
+
+def _forwards(tracks: Sequence[_Track], reference: Reference, spool: _Spool) -> None:
+    """All tracks over one stream: the early ones first catch up with the latest, then all go frame by frame.
+
+    A segmenter reads a few frames ahead, at most 16; `tee` holds those and no more.
+    """
+    n_spooled = spool.n_frames
+    streams = tee(reference.frames, len(tracks))
+    steps = []
+    for track, stream in zip(tracks, streams, strict=True):
+        frames = chain(_spooled(spool, track.start, n_spooled), stream)
+        steps.append(track.forwards(frames, reference))
+    for track, step in zip(tracks, steps, strict=True):
+        for _ in range(n_spooled - track.start):
+            next(step)
+    for number, _ in enumerate(zip(*steps, strict=True)):
+        if (number + 1) % LOG_EVERY == 0:
+            log.info("%d frames (%.1f s) segmented", n_spooled + number + 1, (n_spooled + number + 1) / reference.fps)
+
+
+def _spooled(spool: _Spool, start: int, stop: int) -> Iterator[np.ndarray]:
+    """Spooled frames [start, stop), each read when it is asked for."""
+    for number in range(start, stop):
+        yield from spool.frames([number])

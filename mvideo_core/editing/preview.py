@@ -1,0 +1,119 @@
+"""Masks to look at: an overlay video over the reference or over black, and a contact sheet."""
+
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+from pydantic import Field
+
+from mvideo_core.editing.clip import MaskClip, take_frames
+from mvideo_core.editing.reference import open_reference
+from mvideo_core.editing.resample import Fit
+from mvideo_core.errors import ConfigError
+from mvideo_core.media.encode import write_mp4, write_png
+from mvideo_core.options import Options
+from mvideo_core.report.overlay import overlay_frames
+
+
+class PreviewOptions(Options):
+    """Size and form of previews."""
+
+    max_side_px: int = Field(default=720, ge=16, le=4096, description="px; longer side of the video at most")
+    fit: Fit = Field(default="crop", description="how a video of another shape is brought to the masks' frame")
+    sheet_frames: int = Field(default=8, ge=1, le=64, description="pictures on the contact sheet, evenly over the clip")
+    sheet_columns: int = Field(default=4, ge=1, le=16, description="pictures in a row")
+    cell_px: int = Field(default=240, ge=16, le=1024, description="px; longer side of a picture on the sheet at most")
+
+
+def write_preview(
+    clip: MaskClip, path: str | Path, video: str | Path | None = None, options: PreviewOptions | None = None
+) -> int:
+    """Overlay mp4 with tint, outline and name per object; returns the number of frames.
+
+    Args:
+        video: drawn underneath, frame nearest in time; black when None. When it is shorter its last frame stays.
+
+    Raises:
+        MediaError: the video cannot be read. ConfigError: no frame in the clip.
+    """
+    options = options or PreviewOptions()
+    _check(clip)
+    with _pictures(clip, video, options) as frames:
+        drawn = overlay_frames(frames, clip.sequence, _names(clip), options.max_side_px)
+        return write_mp4(drawn, path, clip.fps, crf=23)
+
+
+def write_contact_sheet(
+    clip: MaskClip, path: str | Path, video: str | Path | None = None, options: PreviewOptions | None = None
+) -> None:
+    """PNG with frames spread evenly over the clip, their times in the corner.
+
+    Raises:
+        MediaError: the video cannot be read. ConfigError: no frame in the clip.
+    """
+    write_png(path, contact_sheet(clip, video, options or PreviewOptions()))
+
+
+def contact_sheet(clip: MaskClip, video: str | Path | None, options: PreviewOptions) -> np.ndarray:
+    """The sheet as (H, W, 3) uint8 RGB."""
+    _check(clip)
+    n_shown = min(options.sheet_frames, clip.sequence.n_frames)
+    wanted = np.round(np.linspace(0, clip.sequence.n_frames - 1, n_shown)).astype(int).tolist()
+    with _pictures(clip, video, options) as frames:
+        chosen = (frame for number, frame in enumerate(frames) if number in wanted)
+        few = take_frames(clip.sequence, wanted)
+        cells = list(overlay_frames(chosen, few, _names(clip), options.cell_px))
+    for cell, number in zip(cells, wanted, strict=True):
+        _stamp(cell, f"{number / clip.fps:.2f} s")
+    return _tiled(cells, min(options.sheet_columns, n_shown))
+
+
+@contextmanager
+def _pictures(clip: MaskClip, video: str | Path | None, options: PreviewOptions) -> Iterator[Iterator[np.ndarray]]:
+    """As many frames of the masks' size as the clip has."""
+    n_frames, _, height, width = clip.sequence.shape
+    if video is None:
+        yield (np.zeros((height, width, 3), np.uint8) for _ in range(n_frames))
+        return
+    with open_reference(video, clip.fps, size_hw=(height, width), fit=options.fit) as reference:
+        yield _exactly(reference.frames, n_frames)
+
+
+def _exactly(frames: Iterable[np.ndarray], n_frames: int) -> Iterator[np.ndarray]:
+    count, last = 0, None
+    for frame in frames:
+        if count == n_frames:
+            return
+        count, last = count + 1, frame
+        yield frame
+    assert last is not None  # a reference without a frame raises
+    for _ in range(n_frames - count):
+        yield last
+
+
+def _names(clip: MaskClip) -> list[str]:
+    return [label or f"object {number}" for number, label in enumerate(clip.labels)]
+
+
+def _check(clip: MaskClip) -> None:
+    if clip.sequence.n_frames == 0:
+        raise ConfigError("preview: the sequence has no frame")
+
+
+def _stamp(cell: np.ndarray, text: str) -> None:
+    import cv2
+
+    place = (5, cell.shape[0] - 6)
+    for colour, thickness in (((0, 0, 0), 3), ((255, 255, 255), 1)):
+        cv2.putText(cell, text, place, cv2.FONT_HERSHEY_SIMPLEX, 0.4, colour, thickness, cv2.LINE_AA)
+
+
+def _tiled(cells: list[np.ndarray], columns: int, gap: int = 4) -> np.ndarray:
+    height, width = cells[0].shape[:2]
+    rows = -(-len(cells) // columns)
+    sheet = np.full((rows * (height + gap) - gap, columns * (width + gap) - gap, 3), 255, np.uint8)
+    for number, cell in enumerate(cells):
+        top, left = number // columns * (height + gap), number % columns * (width + gap)
+        sheet[top : top + height, left : left + width] = cell
+    return sheet

@@ -1,0 +1,94 @@
+"""Frames of a reference video, which may come from anywhere: probed in a child, decoded by a guarded ffmpeg."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from mvideo_core.errors import ConfigError, MediaError
+from mvideo_core.media import guard
+from mvideo_core.media.ffmpeg import compile_argv, open_input
+from mvideo_core.media.files import open_regular
+from mvideo_core.media.probe import MediaInfo, ProbeOptions, probe_open
+
+LIMITS = guard.Limits(wall_s=4 * 3600, memory_bytes=6 << 30)
+
+
+class Reference(NamedTuple):
+    """A running decode; `frames` gives (H, W, 3) uint8 RGB once, one frame in memory."""
+
+    info: MediaInfo
+    fps: float
+    width: int
+    height: int
+    frames: Iterator[np.ndarray]
+
+
+@contextmanager
+def open_reference(
+    path: str | Path, fps: float = 0.0, max_side_px: int = 0, size_hw: tuple[int, int] | None = None,
+    fit: str = "crop", start_s: float = 0.0, length_s: float = 0.0,
+) -> Iterator[Reference]:  # fmt: skip
+    """A video as displayed (rotation and pixel shape applied), at a rate and size of ours.
+
+    Args:
+        fps: frames per second, nearest in time; 0 = the video's own.
+        max_side_px: longer side at most, never enlarged; 0 = as it is. Sides come out even.
+        size_hw: exact size instead, brought to it by `fit` ("crop", "letterbox", "stretch").
+        start_s, length_s: part of the video; length 0 = to the end.
+
+    Raises:
+        MediaError: not a video, refused, or it breaks off. ConfigError: `start_s` lies past its end.
+    """
+    with open_regular(path) as fd:
+        info = probe_open(fd, str(path), ProbeOptions())
+        if start_s and start_s >= info.duration_s > 0:
+            raise ConfigError(f"{path}: start_s {start_s:g} lies past its end at {info.duration_s:g} s")
+        height, width = size_hw or _shrunk(info.height, info.width, max_side_px)
+        rate = fps or info.fps
+        graph = _graph(fd, info, (width, height), fit if size_hw else "stretch", rate, start_s, length_s)
+        with guard.child(compile_argv(graph, threads=1), LIMITS, pass_fds=(fd,)) as running:
+            yield Reference(info, rate, width, height, _frames(running, height, width, str(path)))
+
+
+def _graph(
+    fd: int, info: MediaInfo, size: tuple[int, int], fit: str, fps: float, start_s: float, length_s: float
+) -> Any:
+    part: dict[str, Any] = {"ss": start_s} if start_s else {}
+    if length_s:
+        part["t"] = length_s
+    source = open_input(fd, threads=1, an=None, sn=None, dn=None, **part)
+    video = source["V:0"].filter("fps", fps=fps, start_time=0)
+    width, height = size
+    if fit == "crop":
+        video = video.filter("crop", f"min(iw,ih*{width}/{height}/sar)", f"min(ih,iw*sar*{height}/{width})", exact=1)
+    if fit == "letterbox":
+        scale = min(width / info.width, height / info.height)
+        video = video.filter(
+            "scale", max(1, round(info.width * scale)), max(1, round(info.height * scale)), flags="area"
+        )
+        video = video.filter("pad", width, height, "(ow-iw)/2", "(oh-ih)/2")
+    else:
+        video = video.filter("scale", width, height, flags="area")
+    return video.filter("format", "rgb24").output("pipe:1", format="rawvideo", fps_mode="passthrough")
+
+
+def _frames(running: guard.Child, height: int, width: int, name: str) -> Iterator[np.ndarray]:
+    pipe, n_bytes, count = running.popen.stdout, height * width * 3, 0
+    assert pipe is not None
+    while len(raw := pipe.read(n_bytes)) == n_bytes:
+        count += 1
+        yield np.frombuffer(raw, np.uint8).reshape(height, width, 3)
+    code, tail = running.finish()
+    if code or raw:
+        raise MediaError(guard.failure(f"{name}: after {count} frames", code, tail, running.timed_out, LIMITS))
+    if not count:
+        raise MediaError(f"{name}: no video frame decodes in the part asked for")
+
+
+def _shrunk(height: int, width: int, max_side_px: int) -> tuple[int, int]:
+    """Even sides within the bound, proportions kept."""
+    scale = min(1.0, max_side_px / max(height, width)) if max_side_px else 1.0
+    return max(2, round(height * scale / 2) * 2), max(2, round(width * scale / 2) * 2)

@@ -1,0 +1,144 @@
+"""A clip on the model's grid: size, frame rate, and n * stride + 1 frames (paper, 3.3)."""
+
+import math
+from typing import Literal, NamedTuple
+
+import numpy as np
+from pydantic import Field
+
+from mvideo_core.editing.clip import MaskClip, RunWriter, edges_of
+from mvideo_core.editing.warp import pixels_of
+from mvideo_core.masks import MaskSequence
+from mvideo_core.masks.measure import box_xyxy
+from mvideo_core.model.video_format import VideoFormat
+from mvideo_core.options import Options
+
+Fit = Literal["crop", "letterbox", "stretch"]
+HIDDEN = -1
+"""Frame number that stands for a frame without masks."""
+
+
+class ResampleOptions(Options):
+    """How a clip of any size and length is brought to the grid."""
+
+    fit: Fit = Field(
+        default="crop", description="shapes differ: crop = fill the frame, letterbox = empty bars, stretch = distort"
+    )
+    n_clips: int = Field(default=0, ge=0, le=10_000, description="clips wanted; 0 = as many as the masks fill")
+    max_hold_s: float = Field(
+        default=0.5, ge=0, description="with n_clips 0: a last clip that lacks no more than this still counts, seconds"
+    )
+    tail: Literal["hold", "hide", "bounce"] = Field(
+        default="hold",
+        description="past the end: hold = the last frame stays, hide = no masks, bounce = back and forth",
+    )
+
+
+class Placement(NamedTuple):
+    """Axis-parallel map of a picture into another: x' = x * scale_x + left, y' = y * scale_y + top."""
+
+    scale_x: float
+    scale_y: float
+    left: float
+    top: float
+
+
+def resample(clip: MaskClip, video_format: VideoFormat, options: ResampleOptions | None = None) -> MaskClip:
+    """The clip at the format's size and rate, with n_clips * stride + 1 frames.
+
+    Frame k shows the source frame nearest in time to k / fps; a pixel is set when half of its area or more is covered.
+    """
+    options = options or ResampleOptions()
+    n_clips = options.n_clips or whole_clips(clip, video_format, options.max_hold_s)
+    n_frames = video_format.n_frames(n_clips)
+    index = nearest_frames(np.arange(n_frames) / video_format.fps, clip.fps)
+    index = past_end(index, clip.sequence.n_frames, options.tail)
+    sequence = resized(clip.sequence, video_format.height_px, video_format.width_px, options.fit, index)
+    return MaskClip(sequence, video_format.fps, clip.labels)
+
+
+def whole_clips(clip: MaskClip, video_format: VideoFormat, max_hold_s: float = 0.0) -> int:
+    """Clips of the format that the masks fill, at least one; the last may lack `max_hold_s` seconds."""
+    new_frames = math.floor((clip.sequence.n_frames - 1) / clip.fps * video_format.fps + 1e-6)
+    held = math.floor(max_hold_s * video_format.fps + 1e-6)
+    return max(1, (new_frames + held) // video_format.stride_frames)
+
+
+def nearest_frames(times_s: np.ndarray, fps: float) -> np.ndarray:
+    """Number of the frame nearest to each time, the later one of two equally near; may lie outside the clip."""
+    return np.floor(np.asarray(times_s) * fps + 0.5 + 1e-9).astype(np.int64)
+
+
+def past_end(index: np.ndarray, n_frames: int, tail: str) -> np.ndarray:
+    """Frame numbers brought into a clip of `n_frames`; `HIDDEN` before its start, and after its end with "hide"."""
+    after = index >= n_frames
+    if tail == "hide":
+        inside = np.where(after, HIDDEN, index)
+    elif tail == "loop":
+        inside = index % n_frames
+    elif tail == "bounce" and n_frames > 1:
+        turn = index % (2 * n_frames - 2)
+        inside = np.where(turn < n_frames, turn, 2 * n_frames - 2 - turn)
+    else:
+        inside = np.minimum(index, n_frames - 1)
+    return np.where(index < 0, HIDDEN, inside)
+
+
+def resized(
+    sequence: MaskSequence, height: int, width: int, fit: Fit = "crop", frames: np.ndarray | None = None
+) -> MaskSequence:
+    """The frames of these numbers (all when None; `HIDDEN` = no masks) at another size."""
+    index = np.arange(sequence.n_frames) if frames is None else frames
+    place = placement(sequence.height, sequence.width, height, width, fit)
+    writer = RunWriter(len(index), sequence.n_objects, height, width)
+    for frame in index.tolist():
+        for obj in range(sequence.n_objects):
+            edges = np.zeros(0, np.int32) if frame == HIDDEN else sequence.mask_edges(frame, obj)
+            writer.append(place_edges(edges, (sequence.height, sequence.width), (height, width), place))
+    return writer.finish()
+
+
+def placement(height: int, width: int, new_height: int, new_width: int, fit: Fit) -> Placement:
+    """Where a picture lies in a new frame: centred, by the rule of `ResampleOptions.fit`."""
+    scale_x, scale_y = new_width / width, new_height / height
+    if fit == "crop":
+        scale_x = scale_y = max(scale_x, scale_y)
+    elif fit == "letterbox":
+        scale_x = scale_y = min(scale_x, scale_y)
+    return Placement(scale_x, scale_y, (new_width - width * scale_x) / 2, (new_height - height * scale_y) / 2)
+
+
+def place_edges(edges: np.ndarray, size: tuple[int, int], new_size: tuple[int, int], place: Placement) -> np.ndarray:
+    """Runs of one mask in the new frame, by exact coverage: at least half of a pixel's area.
+
+    Args:
+        size, new_size: (H, W) of the frame before and after.
+    """
+    if len(edges) == 0 or (size == new_size and place == Placement(1.0, 1.0, 0.0, 0.0)):
+        return edges
+    x0, y0, x1, y1 = box_xyxy(edges, size[1])
+    columns = _bounds(x0, x1, place.scale_x, place.left, new_size[1])
+    rows = _bounds(y0, y1, place.scale_y, place.top, new_size[0])
+    if len(columns) < 2 or len(rows) < 2:
+        return np.zeros(0, np.int32)
+    part = pixels_of(edges, *size)[y0:y1, x0:x1]
+    covered = _sums(part.astype(np.float64), (columns - place.left) / place.scale_x - x0)
+    covered = _sums(covered.T, (rows - place.top) / place.scale_y - y0).T
+    mask = covered * (place.scale_x * place.scale_y) >= 0.5 - 1e-9
+    return edges_of(mask, int(rows[0]), int(columns[0]), new_size[1])
+
+
+def _bounds(low: int, high: int, scale: float, offset: float, size: int) -> np.ndarray:
+    """Borders of the new pixels that [low, high) touches, inside the frame."""
+    first = max(math.floor(low * scale + offset), 0)
+    last = min(math.ceil(high * scale + offset), size)
+    return np.arange(first, last + 1)
+
+
+def _sums(values: np.ndarray, borders: np.ndarray) -> np.ndarray:
+    """Integrals along the last axis between borders that fall anywhere within or outside it."""
+    total = np.concatenate([np.zeros((len(values), 1)), np.cumsum(values, axis=1)], axis=1)
+    at = np.clip(borders, 0, values.shape[1])
+    left = np.minimum(at.astype(np.int64), values.shape[1] - 1)
+    share = at - left
+    return np.diff(total[:, left] * (1 - share) + total[:, left + 1] * share, axis=1)

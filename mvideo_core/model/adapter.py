@@ -1,8 +1,8 @@
 """LoRA on the transformer, what is trained, and the files that a training run leaves.
 
-A folder holds `pytorch_lora_weights.safetensors` (diffusers' form, alpha in its metadata: without it readers take alpha = rank),
-`mvideo_conditioning.safetensors` (mask convolution, segment offsets) and `mvideo_config.json`. diffusers refuses a LoRA file with
-other keys in it, so the conditioning has a file of its own.
+A folder holds `pytorch_lora_weights.safetensors` (diffusers' form, alpha in its metadata: without it readers take alpha
+= rank), `mvideo_conditioning.safetensors` (mask convolution, segment offsets) and `mvideo_config.json`. diffusers
+refuses a LoRA file with other keys in it, so the conditioning has a file of its own.
 """
 
 import json
@@ -39,7 +39,7 @@ class LoraOptions(Options):
     """Low-rank adapters on the frozen transformer; defaults as in CogVideoX's own fine-tuning."""
 
     rank: int = Field(default=128, ge=1, description="columns of each adapter; more can learn more and weighs more")
-    alpha: float = Field(default=64, gt=0, description="adapters are scaled by alpha / rank")
+    alpha: int = Field(default=64, ge=1, description="adapters are scaled by alpha / rank")
     target_modules: tuple[str, ...] = Field(
         default=("to_q", "to_k", "to_v", "to_out.0"),
         min_length=1,
@@ -63,8 +63,7 @@ def add_lora(transformer: "MVideoTransformer3DModel", options: LoraOptions) -> N
     transformer.add_adapter(
         LoraConfig(
             r=options.rank,
-            # A whole number stays one in the file's metadata, as other writers have it.
-            lora_alpha=int(options.alpha) if float(options.alpha).is_integer() else options.alpha,
+            lora_alpha=options.alpha,
             target_modules=list(options.target_modules),
             lora_dropout=options.dropout,
         ),
@@ -206,6 +205,25 @@ def conditioning_state(transformer: "MVideoTransformer3DModel") -> "dict[str, An
 _BASE_CONFIG = ("num_layers", "num_attention_heads", "attention_head_dim", "use_rotary_positional_embeddings")
 
 
+def without_adapters(transformer: "MVideoTransformer3DModel") -> "MVideoTransformer3DModel":
+    """The same model less its adapters: base and conditioning, sharing their tensors; the argument stays as it is."""
+    import torch
+
+    from mvideo_core.model.transformer import MVideoTransformer3DModel
+
+    known = {name: value for name, value in transformer.config.items() if not name.startswith("_")}
+    with torch.device("meta"):
+        model = MVideoTransformer3DModel(**known)
+    state = {
+        name.replace(".base_layer.", "."): value
+        for name, value in transformer.state_dict().items()
+        if ".lora_" not in name
+    }
+    model.load_state_dict(state, strict=True, assign=True)
+    model.fill_missing()
+    return model.train(transformer.training)
+
+
 def _open(transformer: "MVideoTransformer3DModel") -> None:
     import torch
 
@@ -244,6 +262,7 @@ def _present(folder: Path, file: str) -> Path:
     path = folder / file
     if not path.is_file():
         raise ModelError(
-            f"adapter: {path} is missing; give the folder that training wrote ({LORA_FILE}, {CONDITIONING_FILE}, {CONFIG_FILE})"
+            f"adapter: {path} is missing; give the folder that training wrote ({LORA_FILE}, {CONDITIONING_FILE}, "
+            f"{CONFIG_FILE})"
         )
     return path

@@ -1,6 +1,7 @@
 """Joint attention of CogVideoX with a choice of kernel.
 
-diffusers' processor for CogVideoX does not go through its attention dispatcher: `set_attention_backend` changes nothing there.
+diffusers' processor for CogVideoX does not go through its attention dispatcher: `set_attention_backend` changes nothing
+there.
 """
 
 from contextlib import AbstractContextManager, nullcontext

@@ -1,11 +1,11 @@
 """A CogVideoX in memory: from a diffusers pipeline folder, from the weights catalog, or with random weights.
 
-`weights` names it: a catalog name ("cogvideox-2b", "mini"), a folder of a diffusers CogVideoX pipeline, or "random:<size>" for the
-sizes of `sizes.py` (tests, dry runs, benchmarks: nothing is downloaded).
+`weights` names it: a catalog name ("cogvideox-2b", "mini"), a folder of a diffusers CogVideoX pipeline, or
+"random:<size>" for the sizes of `sizes.py` (tests, dry runs, benchmarks: nothing is downloaded).
 """
 
 import json
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -114,7 +114,7 @@ def random_base(size: str = "tiny-sincos", seed: int = 0, parts: Collection[str]
         if "transformer" in parts:
             torch.manual_seed(seed + 2)
             transformer = MVideoTransformer3DModel(**plan.transformer).eval()
-    fingerprints = {part: digest({"random": size, "seed": seed, "part": part}) for part in PARTS}
+    fingerprints: dict[str, str] = {part: digest({"random": size, "seed": seed, "part": part}) for part in PARTS}
     return Base(
         vae=vae,
         text_encoder=text_encoder,
@@ -140,7 +140,7 @@ def save_base(base: Base, folder: str | Path) -> None:
     from mvideo_core.model.fun_control import plain
 
     absent = [part for part in PARTS if getattr(base, part) is None]
-    if absent:
+    if absent or base.transformer is None:
         raise ConfigError(f"save_base: {', '.join(absent)} not loaded; load every part first")
     pipeline = CogVideoXPipeline(
         tokenizer=base.tokenizer,
@@ -182,7 +182,9 @@ def _from_folder(folder: Path, options: BaseOptions, parts: Collection[str]) -> 
         transformer = MVideoTransformer3DModel.from_pretrained(folder, subfolder="transformer", **how).eval()
     settings = _read_json(folder / "scheduler" / "scheduler_config.json")
     scheduler = getattr(diffusers, settings["_class_name"]).from_pretrained(folder, subfolder="scheduler")
-    fingerprints = {part: folder_sha256(folder, _folders_of(part)) for part in PARTS if (folder / part).is_dir()}
+    fingerprints: dict[str, str] = {
+        part: folder_sha256(folder, _folders_of(part)) for part in PARTS if (folder / part).is_dir()
+    }
     return Base(
         vae=vae,
         text_encoder=text_encoder,
@@ -197,18 +199,22 @@ def _from_folder(folder: Path, options: BaseOptions, parts: Collection[str]) -> 
 
 
 def read_format(folder: Path) -> VideoFormat:
-    """The clip sizes a pipeline folder is for: `mvideo_format.json`, else its training size with 33 frames at 8 fps.
-
-    A public CogVideoX has no such file: 480x720, motion at 480 / 1.875 = 256 high, 33 frames (the paper's 4 s).
-    """
+    """The clip sizes a pipeline folder is for: `mvideo_format.json`, else as `format_of` its transformer."""
     if (folder / FORMAT_FILE).is_file():
         return VideoFormat.parse(_read_json(folder / FORMAT_FILE), where=str(folder / FORMAT_FILE))
-    config = _read_json(folder / "transformer" / "config.json")
+    return format_of(_read_json(folder / "transformer" / "config.json"), str(folder / "transformer" / "config.json"))
+
+
+def format_of(config: Mapping[str, Any], where: str = "transformer") -> VideoFormat:
+    """Clip sizes of a CogVideoX that has no format of its own: its training size, 33 frames at 8 fps (the paper's 4 s).
+
+    The motion condition is CogVideoX's low-resolution stage: 480 / 1.875 = 256 high.
+    """
     height, width = config["sample_height"] * SPATIAL_STRIDE, config["sample_width"] * SPATIAL_STRIDE
     scale = config.get("spatial_interpolation_scale", 1.875)
     values = {"height_px": height, "width_px": width}
     values |= {"motion_height_px": round(height / scale / 16) * 16, "motion_width_px": round(width / scale / 16) * 16}
-    return VideoFormat.parse(values, where=str(folder / "transformer" / "config.json"))
+    return VideoFormat.parse(values, where=where)
 
 
 def _folders_of(part: str) -> tuple[str, ...]:
@@ -222,9 +228,9 @@ def _check_folder(folder: Path, parts: Collection[str]) -> None:
     for name in needed:
         if not (folder / name).exists():
             raise ModelError(
-                f"weights: {folder / name} is missing; a diffusers CogVideoX pipeline folder is expected, such as a copy of "
-                "https://huggingface.co/THUDM/CogVideoX-2b (its layout: model_index.json, scheduler/, text_encoder/, tokenizer/, "
-                "transformer/, vae/)"
+                f"weights: {folder / name} is missing; a diffusers CogVideoX pipeline folder is expected "
+                "(model_index.json, scheduler/, text_encoder/, tokenizer/, transformer/, vae/), such as a copy of "
+                "https://huggingface.co/THUDM/CogVideoX-2b"
             )
 
 

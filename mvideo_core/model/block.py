@@ -12,7 +12,7 @@ from torch import Tensor
 
 
 class MVideoBlock(CogVideoXBlock):
-    """CogVideoXBlock whose last `n_clean` video tokens are shifted, scaled and gated by another timestep's embedding."""
+    """CogVideoXBlock whose last `n_clean` video tokens are modulated by another timestep's embedding."""
 
     def forward(
         self,

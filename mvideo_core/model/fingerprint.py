@@ -1,8 +1,9 @@
 """Identity of large weight files without reading all of them.
 
-Reading CogVideoX-5b's 20 GB takes a minute or more on every start, so weights are identified by size, head (the safetensors header with
-every tensor's name, shape and place) and evenly spread blocks. It tells one release, fine-tune or precision from another; it is no
-protection against someone who edits single bytes on purpose (`mvideo weights check` reads everything).
+Reading CogVideoX-5b's 20 GB takes a minute or more on every start, so weights are identified by size, head (the
+safetensors header with every tensor's name, shape and place) and evenly spread blocks. It tells one release, fine-tune
+or precision from another; it is no protection against someone who edits single bytes on purpose (`mvideo weights check`
+reads everything).
 """
 
 import hashlib

@@ -1,7 +1,7 @@
 """Exchange with checkpoints whose patch convolution takes noisy and control latents together (CogVideoX-Fun Control).
 
-There, channel concatenation is one convolution over 32 channels; here it is the sum of two over 16 (section 3.2 of the paper).
-The same function, up to the order of additions.
+There, channel concatenation is one convolution over 32 channels; here it is the sum of two over 16 (section 3.2 of the
+paper). The same function, up to the order of additions.
 
 History tokens have no place in that form: an exported model follows masks, but does not continue clips.
 """
@@ -15,7 +15,7 @@ _OWN_CONFIG = ("mask_channels", "clean_modulation", "segment_embedding", "histor
 
 
 def to_fun_control(transformer: MVideoTransformer3DModel) -> Any:
-    """A CogVideoXTransformer3DModel with 32 input channels, [noisy | mask], adapters merged in; the argument is left as it is."""
+    """A CogVideoXTransformer3DModel with 32 input channels, [noisy | mask], adapters merged in; the argument stays."""
     import torch
 
     state = _merged_state(transformer)
@@ -26,7 +26,7 @@ def to_fun_control(transformer: MVideoTransformer3DModel) -> Any:
 
 
 def from_fun_control(transformer: Any, **changes: Any) -> MVideoTransformer3DModel:
-    """An MVideo transformer from a 32-channel one: the second half of its patch convolution becomes the mask convolution.
+    """An MVideo transformer from a 32-channel one, whose patch convolution is split in two.
 
     Args:
         transformer: CogVideoXTransformer3DModel with in_channels = 2 * out_channels.
@@ -101,6 +101,6 @@ def _merged_state(transformer: MVideoTransformer3DModel) -> dict[str, Any]:
         if isinstance(module, BaseTunerLayer):
             weight = state[f"{name}.weight"]
             for adapter in module.active_adapters:
-                weight = weight + module.get_delta_weight(adapter).to(weight.dtype)
+                weight = weight + module.get_delta_weight(adapter).to(weight.dtype)  # type: ignore[attr-defined]
             state[f"{name}.weight"] = weight
     return state

@@ -43,7 +43,8 @@ def _check_text(config: Any, latents: Tensor, text: Tensor) -> None:
         )
     if not config.use_rotary_positional_embeddings and text.shape[1] != config.max_text_seq_length:
         raise ConfigError(
-            f"encoder_hidden_states: {text.shape[1]} tokens; this model takes {config.max_text_seq_length}, padding included"
+            f"encoder_hidden_states: {text.shape[1]} tokens; this model takes {config.max_text_seq_length}, padding "
+            "included"
         )
 
 
@@ -60,8 +61,8 @@ def _check_history(config: Any, latents: Tensor, conditions: Conditions) -> None
     appearance, motion = conditions.appearance_BFCHW, conditions.motion_BFCHW
     if appearance is not None and tuple(appearance.shape) != (batch, 1, channels, height, width):
         raise ConfigError(
-            f"appearance: latents of shape {tuple(appearance.shape)}; {(batch, 1, channels, height, width)} expected: one "
-            "frame, encoded alone at the clip's size"
+            f"appearance: latents of shape {tuple(appearance.shape)}; {(batch, 1, channels, height, width)} expected: "
+            "one frame, encoded alone at the clip's size"
         )
     if motion is not None:
         if motion.dim() != 5 or motion.shape[0] != batch or motion.shape[2] != channels:

@@ -1,9 +1,9 @@
 """Positions of every token in physical time and space: noisy clip, appearance frame, low-resolution motion.
 
-The noisy clip keeps CogVideoX's own coordinates. One unit of time is one latent frame; 0 is the clip's first frame, which is
-also the last frame of the clip before. So the appearance frame stands at 0 and the 9 motion latents at -8..0. In space, the
-motion tokens cover the same extent as the clip's: at 480x720 and 256x384 they are 1.875 base tokens apart (RoPE), which is 1.0
-in the sincos coordinates of CogVideoX, divided by 1.875 already.
+The noisy clip keeps CogVideoX's own coordinates. One unit of time is one latent frame; 0 is the clip's first frame,
+which is also the last frame of the clip before. So the appearance frame stands at 0 and the 9 motion latents at -8..0.
+In space, the motion tokens cover the same extent as the clip's: at 480x720 and 256x384 they are 1.875 base tokens apart
+(RoPE), which is 1.0 in the sincos coordinates of CogVideoX, divided by 1.875 already.
 
 Shape letters: L tokens, D channels.
 """
@@ -51,8 +51,10 @@ class PositionRules:
     Attributes:
         base_height, base_width: tokens per frame the model was trained at (RoPE regions are scaled to it).
         spatial_scale, temporal_scale: CogVideoX's interpolation scales; sincos coordinates are divided by them.
-        align: "corner": first motion token on the first base token, as in diffusers; "center": areas share their centres.
-        history_offset_frames: time of the last history frame, in frames after the clip's first one; 0 with overlap, -1 without.
+        align: "corner": first motion token on the first base token, as in diffusers; "center": areas share their
+            centres.
+        history_offset_frames: time of the last history frame, in frames after the clip's first one; 0 with overlap, -1
+            without.
         temporal_stride: frames per latent frame.
     """
 

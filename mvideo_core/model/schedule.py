@@ -35,7 +35,8 @@ class Schedule:
         """
         if scheduler.config.prediction_type != "v_prediction":
             raise ConfigError(
-                f"scheduler: prediction_type is {scheduler.config.prediction_type!r}; CogVideoX and this loss use 'v_prediction'"
+                f"scheduler: prediction_type is {scheduler.config.prediction_type!r}; CogVideoX and this loss use "
+                "'v_prediction'"
             )
         alpha_bar = scheduler.alphas_cumprod.double()
         return cls(alpha_bar.sqrt().float(), (1 - alpha_bar).sqrt().float())

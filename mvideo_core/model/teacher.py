@@ -12,11 +12,12 @@ if TYPE_CHECKING:
 def teacher_view(transformer: "nn.Module") -> "Iterator[None]":
     """Inside, the transformer is the base model: adapters bypassed, no gradients recorded.
 
-    Call it without conditions, `transformer(x_t, text, t)`: mask convolution and segment embedding then take no part, and the
-    output equals the base model's bit for bit at every moment of training. A DDP wrapper may be given; call its `.module`.
+    Call it without conditions, `transformer(x_t, text, t)`: mask convolution and segment embedding then take no part,
+    and the output equals the base model's bit for bit at every moment of training. A DDP wrapper may be given; call its
+    `.module`.
 
-    peft's own `disable_adapters` flips `requires_grad` of every adapter, which costs DDP its buckets and `torch.compile` its graphs.
-    This sets only the flag that each adapter layer reads in `forward`.
+    peft's own `disable_adapters` flips `requires_grad` of every adapter, which costs DDP its buckets and
+    `torch.compile` its graphs. This sets only the flag that each adapter layer reads in `forward`.
     """
     import torch
     from peft.tuners.tuners_utils import BaseTunerLayer

@@ -8,7 +8,7 @@ Shape letters: B batch, F latent frames, C channels, H, W latent sides, L tokens
 from typing import Any, Self
 
 import torch
-from diffusers import CogVideoXTransformer3DModel
+from diffusers import CogVideoXTransformer3DModel, ModelMixin
 from diffusers.configuration_utils import register_to_config
 from diffusers.models.modeling_outputs import Transformer2DModelOutput
 from diffusers.utils import apply_lora_scale
@@ -28,6 +28,9 @@ from mvideo_core.model.positions import (
     sincos_embedding,
 )
 
+# ModelMixin: a pipeline folder names this module as the home of its transformer; diffusers asks it for the base class.
+__all__ = ["NEW_PARAMETERS", "MVideoTransformer3DModel", "ModelMixin"]
+
 NEW_PARAMETERS = ("mask_proj.weight", "segment_embed")
 """Parameters that CogVideoX does not have; zeros when new."""
 
@@ -37,11 +40,11 @@ class MVideoTransformer3DModel(CogVideoXTransformer3DModel):
 
     Tokens: [text | noisy clip | appearance frame | motion clip]; only the noisy clip's come out.
 
-    * mask (section 3.2, channel concatenation): `mask_proj(mask)` is added to the clip's patches. A convolution over 16 + 16
-      channels is the sum of two over 16, so this is the paper's fusion with the new half starting at zero, and the base convolution
-      stays untouched for the teacher. `fun_control.py` joins and splits the two.
-    * appearance and motion (section 3.3, sequence concatenation): patched by the base convolution, positions in physical time,
-      a learned offset per segment, modulated by their own timestep.
+    * mask (section 3.2, channel concatenation): `mask_proj(mask)` is added to the clip's patches. A convolution over 16
+      + 16 channels is the sum of two over 16, so this is the paper's fusion with the new half starting at zero, and the
+      base convolution stays untouched for the teacher. `fun_control.py` joins and splits the two.
+    * appearance and motion (section 3.3, sequence concatenation): patched by the base convolution, positions in
+      physical time, a learned offset per segment, modulated by their own timestep.
 
     Without conditions it is CogVideoXTransformer3DModel bit for bit.
 
@@ -100,8 +103,8 @@ class MVideoTransformer3DModel(CogVideoXTransformer3DModel):
     ):
         if patch_size_t is not None or ofs_embed_dim or use_learned_positional_embeddings:
             raise ConfigError(
-                "transformer: patch_size_t, ofs_embed_dim or use_learned_positional_embeddings is set, so this is CogVideoX 1.5 "
-                "or an image-to-video model; MVideo extends CogVideoX-2b and CogVideoX-5b (text-to-video)"
+                "transformer: patch_size_t, ofs_embed_dim or use_learned_positional_embeddings is set, so this is "
+                "CogVideoX 1.5 or an image-to-video model; MVideo extends CogVideoX-2b and CogVideoX-5b (text-to-video)"
             )
         _one_of("clean_modulation", clean_modulation, ("own", "shared"))
         _one_of("spatial_align", spatial_align, ("corner", "center"))
@@ -165,11 +168,10 @@ class MVideoTransformer3DModel(CogVideoXTransformer3DModel):
         with torch.device("meta"):
             model = cls(**known, **changes)
         state = transformer.state_dict()
-        weight = state["patch_embed.proj.weight"]
         missing = model.load_state_dict(state, strict=False, assign=True).missing_keys
         if set(missing) - set(NEW_PARAMETERS):
             raise ConfigError(f"from_base: the model lacks {sorted(set(missing) - set(NEW_PARAMETERS))[:3]}")
-        model._real_zeros(weight.device, weight.dtype)
+        model.fill_missing()
         return model.train(transformer.training)
 
     @classmethod
@@ -180,19 +182,21 @@ class MVideoTransformer3DModel(CogVideoXTransformer3DModel):
         """
         loaded = super().from_pretrained(*args, **kwargs)
         model = loaded[0] if isinstance(loaded, tuple) else loaded
-        weight = model.patch_embed.proj.weight
-        model._real_zeros(weight.device, weight.dtype)
+        model.fill_missing()
         return loaded
 
-    def _real_zeros(self, device: torch.device, dtype: torch.dtype) -> None:
-        """Replace what is still on the meta device: new parameters by zeros, the unused position buffer by its value."""
-        if self.mask_proj.weight.is_meta and device.type != "meta":
+    def fill_missing(self) -> None:
+        """Replace what is still on the meta device: new parameters by zeros, the unused position buffer by values."""
+        device, dtype = self.patch_embed.proj.weight.device, self.patch_embed.proj.weight.dtype
+        if device.type == "meta":
+            return
+        if self.mask_proj.weight.is_meta:
             self.mask_proj.weight = nn.Parameter(torch.zeros_like(self.mask_proj.weight, device=device, dtype=dtype))
-        if self.segment_embed is not None and self.segment_embed.is_meta and device.type != "meta":
+        if self.segment_embed is not None and self.segment_embed.is_meta:
             self.segment_embed = nn.Parameter(torch.zeros_like(self.segment_embed, device=device, dtype=dtype))
         buffer = getattr(self.patch_embed, "pos_embedding", None)
-        if buffer is not None and buffer.is_meta and device.type != "meta":
-            # Not in checkpoints, and not read here: positions come from `positions.py`. Kept because `.to()` refuses meta tensors.
+        if buffer is not None and buffer.is_meta:
+            # Not in checkpoints and not read here (see `positions.py`), but `.to()` refuses meta tensors.
             config = self.config
             value = self.patch_embed._get_positional_embeddings(
                 config.sample_height, config.sample_width, config.sample_frames, device=device
@@ -200,14 +204,14 @@ class MVideoTransformer3DModel(CogVideoXTransformer3DModel):
             self.patch_embed.register_buffer("pos_embedding", value.to(dtype), persistent=False)
 
     def set_sdpa(self, choice: SdpaChoice) -> None:
-        """Attention kernel of every block: "auto", "cudnn" (first choice, others catch), "flash", "efficient", "math"."""
+        """Attention kernel of every block: "auto", "cudnn" (where it can), "flash", "efficient", "math"."""
         self.set_attn_processor(MVideoAttnProcessor(choice))
 
     def set_gradient_checkpointing(self, choice: str) -> None:
         """What is computed again in the backward pass instead of being kept.
 
         Args:
-            choice: "none"; "full": every block; "block_skip:n": every n-th block (n >= 2), so 1/n of the memory is saved.
+            choice: "none"; "full": every block; "block_skip:n": every n-th block (n >= 2), for 1/n of the saving.
 
         Raises:
             ConfigError: another word, or n below 2.
@@ -252,11 +256,12 @@ class MVideoTransformer3DModel(CogVideoXTransformer3DModel):
         """Velocity of the noisy clip.
 
         Args:
-            hidden_states: x_t (B, F, C, H, W); with C = in_channels + mask_channels the rest is the mask (Fun-Control's form).
+            hidden_states: x_t (B, F, C, H, W); channels beyond in_channels are the mask (Fun-Control's form).
             encoder_hidden_states: text embeddings (B, L, text_embed_dim), padded to `max_text_seq_length`.
             timestep: (B,) of the noisy clip.
             conditions: see `Conditions`; None for CogVideoX itself.
-            image_rotary_emb: cos and sin of the noisy clip's tokens, as CogVideoX pipelines give them; computed when None.
+            image_rotary_emb: cos and sin of the noisy clip's tokens, as CogVideoX pipelines give them; computed when
+                None.
             timestep_cond, ofs, attention_kwargs, return_dict: as in CogVideoXTransformer3DModel; `ofs` is not used.
 
         Returns:

@@ -1,8 +1,8 @@
 """Tokenizer of the small models: T5's class over the words that the synthetic world's captions use.
 
-A word of the list is one token, with and without a capital; anything else in ASCII is spelled letter by letter, so no caption
-meets an unknown token. The list (`mini_words.txt`) holds the words of the world's captions, of the motion captioner and of the class
-names; a test tokenises captions of the world against it.
+A word of the list is one token, with and without a capital; anything else in ASCII is spelled letter by letter, so no
+caption meets an unknown token. The list (`mini_words.txt`) holds the words of the world's captions, of the motion
+captioner and of the class names; a test tokenises captions of the world against it.
 """
 
 import string

@@ -189,7 +189,8 @@ def _search(
     ]
     raise MediaError(
         f"{video}: not found in the first {spool.n_frames / reference.fps:.2f} s: {', '.join(lacking)}; "
-        f"box_threshold is {options.box_threshold:g}: lower it, raise max_search_s ({options.max_search_s:g}), or use another word"
+        f"lower box_threshold ({options.box_threshold:g}), raise max_search_s ({options.max_search_s:g}), "
+        "or use another word"
     )
 
 

@@ -32,12 +32,16 @@ KINDS = (".masks", ".npz", ".mp4", "a folder (PNGs)")
 
 
 class ReadMasks(NamedTuple):
-    """What a file holds; `fps` is None where it does not tell, `labels` () where it names nothing."""
+    """What a file holds; `fps` is None where it does not tell, `labels` () where it names nothing.
+
+    `caption` is set for dataset samples only.
+    """
 
     sequence: MaskSequence
     fps: float | None
     labels: tuple[str, ...]
     kind: str
+    caption: str = ""
 
 
 def load_masks(path: str | Path, fps: float | None = None) -> MaskClip:
@@ -171,12 +175,14 @@ def _sample(root: str, key: str) -> ReadMasks:
     from mvideo_core.shards.files import DatasetFiles
 
     for split in read_info(DatasetFiles(root)).splits:
-        dataset = MaskVideoDataset(root, split, members=("json", "masks"))
+        dataset = MaskVideoDataset(root, split, members=("json", "masks", "txt"))
         places = [number for number, known in enumerate(dataset.keys) if known == key]
         if places:
             sample = dataset.sample(places[0])
             about = _described(sample.meta())
-            return _kept(ReadMasks(sample.masks(), about.fps, about.labels, "dataset sample"), about.objects)
+            return _kept(
+                ReadMasks(sample.masks(), about.fps, about.labels, "dataset sample", sample.text), about.objects
+            )
     raise ConfigError(f"{root}: no sample {key!r}; index.parquet has all keys in its column `key`")
 
 

@@ -1,0 +1,292 @@
+"""mvideo masks ... : motion conditions by hand: taken from a video, edited, combined, put on the model's grid."""
+
+from pathlib import Path
+from typing import Any, Literal
+
+import typer
+import yaml
+from pydantic import Field
+
+from mvideo_core.editing import sequence
+from mvideo_core.editing.clip import MaskClip
+from mvideo_core.editing.combine import CombineOptions, Layer, combine
+from mvideo_core.editing.edits import apply_edits, parse_edits, read_edits
+from mvideo_core.editing.extract import ExtractOptions, extract_masks
+from mvideo_core.editing.inputs import open_input
+from mvideo_core.editing.operations import OPERATIONS
+from mvideo_core.editing.preview import PreviewOptions, write_contact_sheet, write_preview
+from mvideo_core.editing.recipe import load_recipe, recipe_names, write_recipe
+from mvideo_core.editing.resample import ResampleOptions, resample
+from mvideo_core.errors import ConfigError
+from mvideo_core.model.video_format import VideoFormat
+from mvideo_core.options import Options, read_yaml
+
+FORMS = (
+    "MASKS is a .masks, .npz or gray .mp4 file, a folder of PNGs, DATASET#KEY (a sample of a finished dataset), or "
+    "VIDEO#NAME[,NAME] (extracted on the spot, see `mvideo masks extract`). OUT takes its form from its ending; "
+    "no ending = a folder of PNGs."
+)
+masks_app = typer.Typer(
+    no_args_is_help=True,
+    help="Mask sequences, the model's motion condition: extract, edit, combine, resample, look at. " + FORMS,
+)
+
+MASKS = typer.Argument(help="Masks: a file, a folder of PNGs, DATASET#KEY or VIDEO#NAME.")
+OUT = typer.Argument(help="Where the masks go: .masks, .npz, .mp4, or no ending for a folder of PNGs.")
+FPS = typer.Option(0.0, "--fps", help="Frame rate of masks that do not tell theirs.")
+SIZE = typer.Option("480x720", "--size", help="HEIGHTxWIDTH of the model's frames, px.")
+RATE = typer.Option(8.0, "--out-fps", help="Frames per second of the model.")
+CLIP_FRAMES = typer.Option(33, "--clip-frames", help="Frames of one generated clip, 8n + 1.")
+
+
+def add_to(app: typer.Typer) -> None:
+    """Register the group."""
+    app.add_typer(masks_app, name="masks")
+
+
+@masks_app.command()
+def extract(
+    video: str = typer.Argument(help="Reference video."),
+    out: str = OUT,
+    name: list[str] = typer.Option(..., "--object", "-n", help="Name of an object, e.g. -n horse; repeat for more."),
+    per_name: int = typer.Option(1, "--per-name", min=1, help="Objects of each name at most, best scores first."),
+    threshold: float = typer.Option(0.3, "--threshold", help="Lowest score of a box."),
+    search: float = typer.Option(10.0, "--max-search-s", help="Seconds in which each name must show up."),
+    fps: float = typer.Option(8.0, "--fps", help="Masks per second; 0 = the video's own rate."),
+    options: str = typer.Option("", "--options", "-o", help="YAML with more of ExtractOptions, e.g. other weights."),
+    preview: str = typer.Option("", "--preview", help="Also write an overlay .mp4 here."),
+) -> None:
+    """Masks of named objects in a reference video: GroundingDINO finds them, SAM2 follows them both ways in time.
+
+    mvideo masks extract run.mp4 horse.masks -n horse --preview horse.mp4
+
+    Weights: the mini models unless --options says otherwise (`mvideo weights list`); on real footage use e.g.
+    {detector_options: {weights: swint-ogc}, segmenter_options: {weights: sam2.1-hiera-large}}.
+    """
+    given = {"per_name": per_name, "box_threshold": threshold, "max_search_s": search, "fps": fps}
+    chosen = ExtractOptions.parse(given | (read_yaml(options) if options else {}), options or "options")
+    done = extract_masks(video, name, chosen)
+    for number, one in enumerate(done.found):
+        typer.echo(f"object {number}: {one.label}, score {one.score:.2f} at {one.frame / done.clip.fps:.2f} s")
+    _save(done.clip, out)
+    if preview:
+        typer.echo(f"{preview}: {write_preview(done.clip, preview, video)} frames")
+
+
+@masks_app.command()
+def edit(
+    masks: str = MASKS,
+    out: str = OUT,
+    op: list[str] = typer.Option([], "--op", help="An edit, e.g. --op reverse --op 'zoom: {to: 1.4}'; in this order."),
+    edits: str = typer.Option("", "--edits", help="YAML file with a list under `edits`; done before --op."),
+    fps: float = FPS,
+) -> None:
+    """Edits in order; `mvideo masks ops` lists them. Values can change over time: [[seconds or "50%", value], ...].
+
+    mvideo masks edit tiger.masks up.masks --op "slope: {direction: uphill, angle_deg: 15}" --op "zoom: {to: 0.8}"
+
+    mvideo masks edit dance.masks 8s.npz --op "loop: {to_s: 8, mode: bounce}" --op "scale: {factor: [[0, 1], [4, 2]]}"
+    """
+    chosen = (read_edits(edits) if edits else []) + parse_edits(op, "--op")
+    if not chosen:
+        raise ConfigError("edit: no edit given; add --op 'name: {option: value}' or --edits FILE (`mvideo masks ops`)")
+    _save(apply_edits(_clip(masks, fps), chosen), out)
+
+
+@masks_app.command()
+def ops(name: str = typer.Argument("", help="An operation; all when not given.")) -> None:
+    """The edit operations, or one with its options."""
+    if not name:
+        for known in OPERATIONS.names():
+            typer.echo(f"{known:<10} {OPERATIONS.get(known).about}")
+        typer.echo("mvideo masks ops NAME shows the options of one")
+        return
+    operation = OPERATIONS.get(name)
+    typer.echo(f"{name}: {operation.about}")
+    _describe(operation.options)
+
+
+@masks_app.command("combine")
+def combine_(
+    out: str = OUT,
+    layer: list[str] = typer.Argument(
+        help="Masks back to front; with options as YAML: 'tiger.masks: {start_s: 1, tail: loop, edits: [mirror]}'."
+    ),
+    occlude: bool = typer.Option(True, help="Layers hide what lies behind them."),
+    length: str = typer.Option("longest", help="longest, shortest or first: whose end is the end."),
+    size: str = typer.Option("", "--size", help="HEIGHTxWIDTH, px; the first layer's when not given."),
+    fit: str = typer.Option("crop", help="Layers of another shape: crop, letterbox or stretch."),
+    fps: float = FPS,
+) -> None:
+    """Several mask sequences in one, objects kept apart.
+
+    mvideo masks combine both.masks tiger.masks "dancers.masks: {start_s: 0.5, tail: bounce, edits: [mirror]}"
+    """
+    height, width = _size(size) if size else (0, 0)
+    given = {"occlude": occlude, "length": length, "height_px": height, "width_px": width, "fit": fit}
+    _save(combine([_layer(text, fps) for text in layer], CombineOptions.parse(given, "combine")), out)
+
+
+@masks_app.command("resample")
+def resample_(
+    masks: str = MASKS,
+    out: str = OUT,
+    size: str = SIZE,
+    out_fps: float = RATE,
+    clip_frames: int = CLIP_FRAMES,
+    n_clips: int = typer.Option(0, "--clips", help="Clips wanted; 0 = as many as the masks fill."),
+    fit: str = typer.Option("crop", help="Another shape: crop, letterbox or stretch."),
+    tail: str = typer.Option("hold", help="Past the end: hold, hide or bounce."),
+    fps: float = FPS,
+) -> None:
+    """Masks on the model's grid: its size, its frame rate, and n * (clip frames - 1) + 1 frames."""
+    options = ResampleOptions.parse({"n_clips": n_clips, "fit": fit, "tail": tail}, "resample")
+    _save(resample(_clip(masks, fps), _format(size, out_fps, clip_frames), options), out)
+
+
+@masks_app.command()
+def preview(
+    masks: str = MASKS,
+    out: str = typer.Argument(help=".mp4: overlay video; .png: contact sheet."),
+    video: str = typer.Option("", "--video", help="Video to draw over; black when not given."),
+    frames: int = typer.Option(8, help="Pictures on a contact sheet."),
+    columns: int = typer.Option(4, help="Pictures in a row of a contact sheet."),
+    side: int = typer.Option(0, "--side", help="Longer side of the video, or of a sheet's picture, px; 0 = as usual."),
+    fps: float = FPS,
+) -> None:
+    """Masks to look at: an overlay video, or a contact sheet."""
+    given: dict[str, Any] = {"sheet_frames": frames, "sheet_columns": columns}
+    if side:
+        given |= {"max_side_px": side, "cell_px": side}
+    source = open_input(masks, fps or None)
+    under = video or source.video
+    options = PreviewOptions.parse(given, "preview")
+    if out.endswith(".png"):
+        write_contact_sheet(source.clip, out, under, options)
+    elif out.endswith(".mp4"):
+        write_preview(source.clip, out, under, options)
+    else:
+        raise ConfigError(f"{out}: a preview is an .mp4 (video) or a .png (contact sheet)")
+    typer.echo(out)
+
+
+@masks_app.command()
+def recipe(
+    name: str = typer.Argument("", help="A recipe or a YAML file of that form; the list when not given."),
+    given: list[str] = typer.Option([], "--input", "-i", help="NAME=MASKS, or MASKS when the recipe has one input."),
+    out: str = typer.Option("", "--out", help="Folder for masks, previews and recipe.json."),
+    size: str = SIZE,
+    out_fps: float = RATE,
+    clip_frames: int = CLIP_FRAMES,
+    fps: float = FPS,
+) -> None:
+    """The paper's case studies (figures 4 to 9): masks on the model's grid, previews, and the prompts to go with them.
+
+    mvideo masks recipe                                   the list
+
+    mvideo masks recipe slope                             what it wants and makes
+
+    mvideo masks recipe slope -i tiger.masks --out slope/
+    """
+    if not name:
+        for known in recipe_names():
+            about = load_recipe(known)
+            typer.echo(f"{known:<16} {about.title} ({about.paper})")
+        return
+    found = load_recipe(name)
+    if not given:
+        typer.echo(yaml.safe_dump(found.model_dump(mode="json", exclude_defaults=True), sort_keys=False, width=110))
+        return
+    if not out:
+        raise ConfigError("recipe: where to? give a folder with --out")
+    names = dict(_assigned(text, list(found.inputs)) for text in given)
+    inputs = {key: open_input(text, fps or None) for key, text in names.items()}
+    for file in write_recipe(name, inputs, out, _format(size, out_fps, clip_frames)):
+        typer.echo(f"{file}: {_told(sequence.load_masks(file))}")
+    typer.echo(f"prompts: {Path(out) / 'recipe.json'}")
+
+
+@masks_app.command()
+def info(masks: str = typer.Argument(help="A mask file, a folder of PNGs, or DATASET#KEY.")) -> None:
+    """What a mask file holds: form, frames, size, rate, and each object's presence, area and travel."""
+    from mvideo_core.editing.geometry import measure_motion
+    from mvideo_core.masks.measure import areas
+
+    found = sequence.read_masks(masks)
+    n_frames, n_objects, height, width = found.sequence.shape
+    rate = f"{found.fps:g} fps, {n_frames / found.fps:.2f} s" if found.fps else "frame rate not told"
+    typer.echo(f"{found.kind}: {n_frames} frames of {width}x{height}, {rate}, {n_objects} objects")
+    areas_TN, motion = areas(found.sequence), measure_motion(found.sequence, found.fps or 1.0)
+    for number in range(n_objects if n_frames else 0):
+        seen = motion.visible_TN[:, number]
+        mean = areas_TN[seen, number].mean() / (height * width) if seen.any() else 0.0
+        x, y = motion.centres_TN2[-1, number] - motion.centres_TN2[0, number]
+        label = found.labels[number] if found.labels else ""
+        typer.echo(
+            f"  {number} {label or '-':<14} seen in {int(seen.sum())} frames, mean area {100 * mean:.2f} %, "
+            f"travels {x / width:+.3f} widths, {y / height:+.3f} heights"
+        )
+    if found.caption:
+        typer.echo(f"  caption: {found.caption}")
+
+
+def _clip(text: str, fps: float) -> MaskClip:
+    return open_input(text, fps or None).clip
+
+
+def _save(clip: MaskClip, out: str) -> None:
+    place = sequence.save_masks(out, clip.sequence, clip.fps, clip.labels)
+    typer.echo(f"{place}: {_told(clip)}")
+
+
+def _told(clip: MaskClip) -> str:
+    n_frames, n_objects, height, width = clip.sequence.shape
+    return f"{n_frames} frames of {width}x{height} at {clip.fps:g} fps, {n_objects} objects"
+
+
+def _layer(text: str, fps: float) -> Layer:
+    """A layer from its text: a path, or 'path: {options}'."""
+    value = None if Path(text).exists() else yaml.safe_load(text)
+    if not isinstance(value, dict):
+        return Layer(_clip(text, fps))
+    [(masks, options)] = value.items()
+    chosen = LayerOptions.parse(options, text)
+    return Layer(apply_edits(_clip(masks, fps), parse_edits(chosen.edits, text)), chosen.start_s, chosen.tail)
+
+
+class LayerOptions(Options):
+    """What may stand in the braces of a layer."""
+
+    start_s: float = Field(default=0.0, description="seconds; when its first frame shows")
+    tail: Literal["hide", "hold", "loop", "bounce"] = Field(default="hide", description="what it shows past its end")
+    edits: list[Any] = Field(default_factory=list, description="edits of this layer")
+
+
+def _assigned(text: str, names: list[str]) -> tuple[str, str]:
+    """NAME=MASKS taken apart; without a name, the only input there is."""
+    name, mark, masks = text.partition("=")
+    if mark and name in names:
+        return name, masks
+    if len(names) == 1:
+        return names[0], text
+    raise ConfigError(f"--input {text}: NAME=MASKS wanted; names: {', '.join(names)}")
+
+
+def _format(size: str, fps: float, clip_frames: int) -> VideoFormat:
+    height, width = _size(size)
+    given = {"height_px": height, "width_px": width, "fps": fps, "clip_frames": clip_frames}
+    return VideoFormat.parse(given, "format")
+
+
+def _size(text: str) -> tuple[int, int]:
+    height, mark, width = text.lower().partition("x")
+    if not mark or not (height.isdigit() and width.isdigit()):
+        raise ConfigError(f"size {text!r}: HEIGHTxWIDTH in px wanted, such as 480x720")
+    return int(height), int(width)
+
+
+def _describe(options: type[Options]) -> None:
+    """Fields of an Options class, one a line."""
+    for name, field in options.model_fields.items():
+        default = "none" if field.default is None else field.get_default(call_default_factory=True)
+        typer.echo(f"  {name}: {field.description} (default {default})")

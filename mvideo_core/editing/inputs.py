@@ -1,0 +1,88 @@
+"""Where masks come from, by one line of text.
+
+| Text | Masks |
+|---|---|
+| `horse.masks`, `.npz`, `.mp4`, folder of PNGs | that file, see `sequence` |
+| `DATASET#KEY` | a sample of a finished dataset, with its caption |
+| `run.mp4#horse` or `run.mp4#horse,person` | extracted from a reference video: object names after the `#` |
+"""
+
+import hashlib
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from mvideo_core.editing.clip import MaskClip
+from mvideo_core.editing.extract import ExtractOptions, Models, extract_masks
+from mvideo_core.editing.sequence import load_masks, read_masks
+from mvideo_core.errors import ConfigError
+
+
+class MaskInput(NamedTuple):
+    """Masks and their origin.
+
+    Attributes:
+        caption: text of a dataset sample; "" otherwise.
+        origin: what provenance says: kind, path, SHA-256, models, objects found.
+        video: reference video on disk, for previews; None where there is none.
+    """
+
+    clip: MaskClip
+    caption: str
+    origin: dict[str, Any]
+    video: Path | None
+
+
+def open_input(
+    text: str, fps: float | None = None, extract: ExtractOptions | None = None, models: Models | None = None
+) -> MaskInput:
+    """The masks that a line of text names.
+
+    Args:
+        fps: frame rate of mask files that do not tell theirs.
+        extract, models: for reference videos; models are loaded when not given.
+
+    Raises:
+        ConfigError: nothing there, or a part is missing. MediaError, ModelError, StoreError: as the readers say.
+    """
+    left, mark, right = text.rpartition("#")
+    if not mark or Path(text).exists():
+        return _file(Path(text), fps)
+    if Path(left).is_file():
+        return _video(Path(left), right, extract or ExtractOptions(), models)
+    return _sample(left, right, fps)
+
+
+def file_sha256(path: Path) -> str:
+    """Digest of a file's bytes."""
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def _file(path: Path, fps: float | None) -> MaskInput:
+    clip = load_masks(path, fps)
+    origin: dict[str, Any] = {"kind": "masks", "path": str(path)}
+    if path.is_file():
+        origin["sha256"] = file_sha256(path)
+    return MaskInput(clip, "", origin, None)
+
+
+def _video(path: Path, names: str, options: ExtractOptions, models: Models | None) -> MaskInput:
+    wanted = [name.strip() for name in names.split(",") if name.strip()]
+    if not wanted:
+        raise ConfigError(f"{path}#: object names wanted after the '#', such as {path}#horse")
+    done = extract_masks(path, wanted, options, models)
+    origin = {
+        "kind": "reference video", "path": str(path), "sha256": file_sha256(path), "objects": wanted,
+        "found": [one._asdict() for one in done.found], "models": done.models,
+        "options": options.model_dump(mode="json"),
+    }  # fmt: skip
+    return MaskInput(done.clip, "", origin, path)
+
+
+def _sample(root: str, key: str, fps: float | None) -> MaskInput:
+    found = read_masks(f"{root}#{key}")
+    rate = fps or found.fps
+    if rate is None:
+        raise ConfigError(f"{root}#{key}: it does not tell its frame rate; give it (--fps, or fps=...)")
+    origin = {"kind": "dataset sample", "path": root, "key": key}
+    return MaskInput(MaskClip(found.sequence, rate, found.labels), found.caption, origin, None)

@@ -1,0 +1,141 @@
+"""Recipes: the paper's case studies (figures 4 to 9) as YAML: which masks go in, how they are edited, which prompts.
+
+A file in `recipes/` is a recipe; its name is the file's. Adding one touches that file only.
+"""
+
+import json
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from pydantic import Field
+
+from mvideo_core.editing.clip import MaskClip
+from mvideo_core.editing.combine import CombineOptions, Layer, Tail, combine
+from mvideo_core.editing.edits import apply_edits, parse_edits
+from mvideo_core.editing.inputs import MaskInput
+from mvideo_core.editing.preview import PreviewOptions, write_contact_sheet, write_preview
+from mvideo_core.editing.resample import ResampleOptions, resample
+from mvideo_core.editing.sequence import save_masks
+from mvideo_core.errors import ConfigError
+from mvideo_core.model.video_format import VideoFormat
+from mvideo_core.options import Options, read_yaml
+
+FOLDER = Path(__file__).with_name("recipes")
+
+
+class RecipeLayer(Options):
+    """One input in the picture, back to front."""
+
+    input: str = Field(description="name of an input")
+    edits: list[Any] = Field(default_factory=list, description="edits of this layer, as `mvideo masks edit` takes them")
+    start_s: float = Field(default=0.0, description="seconds; when it starts")
+    tail: Tail = Field(default="hide", description="past its end: hide, hold, loop or bounce")
+
+
+class Variant(Options):
+    """One mask sequence that a recipe makes, and what to ask the model for with it."""
+
+    about: str = Field(default="", description="what it shows")
+    layers: list[RecipeLayer] = Field(min_length=1, description="back to front")
+    combine: CombineOptions = Field(default=CombineOptions(), description="how layers are put together")
+    edits: list[Any] = Field(default_factory=list, description="edits of the whole picture")
+    prompts: list[str] = Field(min_length=1, description="texts to generate with, one video each")
+
+
+class Recipe(Options):
+    """A case study."""
+
+    title: str = Field(description="what it is")
+    paper: str = Field(default="", description="where the paper shows it")
+    about: str = Field(default="", description="what to look at")
+    inputs: dict[str, str] = Field(min_length=1, description="name -> what masks it wants")
+    resample: ResampleOptions = Field(default=ResampleOptions(), description="how results get on the model's grid")
+    variants: dict[str, Variant] = Field(min_length=1, description="name -> result")
+
+
+class Cooked(NamedTuple):
+    """A variant's masks on the model's grid."""
+
+    name: str
+    clip: MaskClip
+    prompts: list[str]
+
+
+def recipe_names() -> list[str]:
+    """The recipes that come with the project."""
+    return sorted(file.stem for file in FOLDER.glob("*.yaml"))
+
+
+def load_recipe(name: str) -> Recipe:
+    """A recipe by name, or by the path of a YAML file.
+
+    Raises:
+        ConfigError: no such recipe, or one that names inputs or operations that do not exist.
+    """
+    path = Path(name) if name.endswith((".yaml", ".yml")) else FOLDER / f"{name}.yaml"
+    if not path.is_file():
+        raise ConfigError(f"no recipe {name!r}; give a YAML file or one of: {', '.join(recipe_names())}")
+    recipe = Recipe.parse(read_yaml(path), str(path))
+    for variant_name, variant in recipe.variants.items():
+        unknown = sorted({layer.input for layer in variant.layers} - set(recipe.inputs))
+        if unknown:
+            raise ConfigError(f"{path}: variant {variant_name}: no input {unknown}; inputs: {sorted(recipe.inputs)}")
+        for edits in [variant.edits, *(layer.edits for layer in variant.layers)]:
+            parse_edits(edits, f"{path}: variant {variant_name}")
+    return recipe
+
+
+def run_recipe(recipe: Recipe, inputs: Mapping[str, MaskClip], video_format: VideoFormat) -> Iterator[Cooked]:
+    """Every variant, one after the other.
+
+    Raises:
+        ConfigError: an input is missing or not asked for, or an edit does not fit its masks.
+    """
+    if set(inputs) != set(recipe.inputs):
+        wanted = "; ".join(f"{name}: {about}" for name, about in recipe.inputs.items())
+        raise ConfigError(f"inputs given: {sorted(inputs)}; the recipe wants {wanted}")
+    for name, variant in recipe.variants.items():
+        layers = [
+            Layer(apply_edits(inputs[one.input], parse_edits(one.edits, name)), one.start_s, one.tail)
+            for one in variant.layers
+        ]
+        clip = combine(layers, variant.combine) if len(layers) > 1 or layers[0].start_s else layers[0].clip
+        clip = apply_edits(clip, parse_edits(variant.edits, name))
+        yield Cooked(name, resample(clip, video_format, recipe.resample), variant.prompts)
+
+
+def write_recipe(
+    name: str, inputs: Mapping[str, MaskInput], folder: str | Path, video_format: VideoFormat | None = None,
+    preview: PreviewOptions | None = None,
+) -> list[Path]:  # fmt: skip
+    """Run a recipe and write, per variant, `.masks`, overlay `.mp4`, contact sheet `.png`, and `recipe.json` last.
+
+    Returns:
+        The mask files.
+
+    Raises:
+        ConfigError: as `load_recipe` and `run_recipe`.
+    """
+    recipe, video_format = load_recipe(name), video_format or VideoFormat()
+    place = Path(folder)
+    place.mkdir(parents=True, exist_ok=True)
+    written: list[Path] = []
+    variants: dict[str, Any] = {}
+    for cooked in run_recipe(recipe, {key: one.clip for key, one in inputs.items()}, video_format):
+        file = save_masks(place / f"{cooked.name}.masks", cooked.clip.sequence, cooked.clip.fps, cooked.clip.labels)
+        write_preview(cooked.clip, file.with_suffix(".mp4"), options=preview)
+        write_contact_sheet(cooked.clip, file.with_suffix(".png"), options=preview)
+        variants[cooked.name] = {
+            "masks": file.name, "prompts": cooked.prompts, "n_frames": cooked.clip.sequence.n_frames,
+            "recipe": recipe.variants[cooked.name].model_dump(mode="json"),
+        }  # fmt: skip
+        written.append(file)
+    about = {
+        "recipe": name, "title": recipe.title, "paper": recipe.paper,
+        "inputs": {key: one.origin for key, one in inputs.items()},
+        "format": video_format.model_dump(mode="json"), "resample": recipe.resample.model_dump(mode="json"),
+        "variants": variants,
+    }  # fmt: skip
+    (place / "recipe.json").write_text(json.dumps(about, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+    return written

@@ -124,14 +124,24 @@ def part_list(text: str) -> list[int] | None:
 def _options(profile: str, options: str, settings: list[str]) -> PipelineOptions:
     overrides: dict[str, Any] = read_yaml(Path(options)) if options else {}
     for setting in settings:
-        path, separator, text = setting.partition("=")
-        if not separator:
-            raise ConfigError(f"--set {setting!r}: name=value is expected, e.g. cut.min_shot_s=4")
-        value: Any = yaml.safe_load(text)
-        for key in reversed(path.split(".")):
-            value = {key: value}
-        overrides = merged(overrides, value)
+        overrides = merged(overrides, nested(setting))
     return load_profile(profile, overrides)
+
+
+def nested(setting: str) -> dict[str, Any]:
+    """{"cut": {"min_shot_s": 4}} of "cut.min_shot_s=4".
+
+    Raises:
+        ConfigError: no "=".
+    """
+    path, separator, text = setting.partition("=")
+    if not separator:
+        raise ConfigError(f"--set {setting!r}: name=value is expected, e.g. cut.min_shot_s=4")
+    value: Any = yaml.safe_load(text)
+    for key in reversed(path.split(".")):
+        value = {key: value}
+    assert isinstance(value, dict)
+    return value
 
 
 def _source(folder: str, hdvila: str, hdvila_videos: str, manifest: str) -> SourceOptions:

@@ -1,0 +1,69 @@
+"""mvideo generate: one long video from a prompt and masks."""
+
+from typing import Any
+
+import typer
+import yaml
+
+from mvideo_core.cli.pipeline import nested
+from mvideo_core.options import read_yaml
+from mvideo_core.pipeline import merged
+
+
+def add_to(app: typer.Typer) -> None:
+    """Register the command."""
+    app.command()(generate)
+
+
+def generate(
+    out: str = typer.Option(..., "--out", help="Folder of this video: mp4, conditions, provenance.json."),
+    prompt: str = typer.Option("", "--prompt", help="What is to be seen; a dataset sample brings its own."),
+    video: str = typer.Option("", "--video", help="Reference video whose objects' masks guide the new one."),
+    object_: list[str] = typer.Option([], "--object", help="Name of an object in the reference video. Repeatable."),
+    masks: str = typer.Option("", "--masks", help="Mask file: .masks, .npz, folder of PNGs, gray mp4."),
+    sample: str = typer.Option("", "--sample", help="Sample of a finished dataset, DATASET#KEY."),
+    op: list[str] = typer.Option([], "--op", help='Edit of the masks, e.g. --op "zoom: {to: 1.4}". Repeatable.'),
+    base: str = typer.Option("", "--base", help="Weights: catalog name (default mini), diffusers folder, random:SIZE."),
+    dtype: str = typer.Option("", "--dtype", help="bf16, fp16 or fp32; empty: bf16 on a GPU, fp32 without."),
+    adapter: str = typer.Option("", "--adapter", help="Folder that training wrote; empty: the base model alone."),
+    seconds: float = typer.Option(0.0, "--seconds", min=0, help="Length; 0: that of the masks, or one clip."),
+    steps: int = typer.Option(0, "--steps", min=0, help="Denoising steps of a clip; 0: 50."),
+    seed: int = typer.Option(0, "--seed", min=0, help="Same seed, same machine: same video."),
+    options: str = typer.Option("", "--options", "-o", help="YAML file of a whole request; flags go over it."),
+    set_: list[str] = typer.Option([], "--set", "-s", help="One more value, e.g. --set options.guidance=4."),
+    overwrite: bool = typer.Option(False, "--overwrite", help="Replace the video of another request in --out."),
+) -> None:
+    """A prompt, and one of reference video and object, mask file or dataset sample, to a video of any length.
+
+    Killed or stopped, the same command goes on at the first clip that is missing.
+    """
+    from mvideo_core.generation.request import GenerateRequest
+    from mvideo_core.generation.request import generate as make
+
+    flags = {
+        "prompt": prompt,
+        "source": _given({"video": video, "objects": object_, "masks": masks, "sample": sample, "edits": op}),
+        "base": _given({"weights": base, "dtype": dtype}),
+        "adapter": adapter,
+        "options": _given({"steps": steps, "seed": seed, "seconds": seconds}),
+    }
+    request: dict[str, Any] = {"base": {"dtype": _dtype()}}
+    for layer in (read_yaml(options) if options else {}, _given(flags), *(nested(setting) for setting in set_)):
+        request = merged(request, layer)
+    made = make(GenerateRequest.parse(request, "generate"), out, overwrite, _tell)
+    typer.echo(yaml.safe_dump(made.model_dump(mode="json"), sort_keys=False).strip())
+
+
+def _given(values: dict[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in values.items() if value}
+
+
+def _dtype() -> str:
+    import torch
+
+    return "bf16" if torch.cuda.is_available() else "fp32"
+
+
+def _tell(done: int, total: int) -> None:
+    if done < total:
+        typer.echo(f"clip {done + 1} of {total}", err=True)

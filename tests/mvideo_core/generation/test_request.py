@@ -1,0 +1,72 @@
+"""A whole request: from prompt and masks to a folder; killed for real and resumed."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from mvideo_core.editing.sequence import save_masks
+from mvideo_core.errors import ConfigError
+from mvideo_core.generation.request import GenerateRequest, generate
+from mvideo_core.generation.sources import SourceOptions
+from mvideo_core.masks import MaskSequence
+from mvideo_core.media.decode import count_frames
+from tests.mvideo_core.generation.conftest import TINY
+
+
+def _request(masks: Path, **changes: object) -> GenerateRequest:
+    values = {"prompt": "a ball", "source": {"masks": str(masks)}, "base": TINY.model_dump(), "options": {"steps": 2}}
+    return GenerateRequest.parse({**values, **changes})
+
+
+def test_sigkill_then_the_same_command(square: MaskSequence, tmp_path: Path) -> None:
+    masks = save_masks(tmp_path / "square.masks", square, 8.0, ["ball", "box"])
+    command = [
+        sys.executable, "-m", "mvideo_core.cli.main", "generate", "--out", str(tmp_path / "a"), "--prompt", "a ball",
+        "--masks", str(masks), "--base", "random:tiny-sincos", "--dtype", "fp32", "--steps", "2",
+    ]  # fmt: skip
+    child = subprocess.Popen(command, env=os.environ | {"OMP_NUM_THREADS": "1"}, stderr=subprocess.PIPE)
+    first, deadline = tmp_path / "a" / "clips" / "0000.mp4", time.monotonic() + 120
+    while not first.exists():
+        assert child.poll() is None, child.stderr and child.stderr.read()
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+    child.send_signal(signal.SIGKILL)
+    child.wait()
+    assert not (tmp_path / "a" / "video.mp4").exists()
+
+    resumed = generate(_request(masks), str(tmp_path / "a"))
+    straight = generate(_request(masks), str(tmp_path / "b"))
+    assert (tmp_path / "a" / "video.mp4").read_bytes() == (tmp_path / "b" / "video.mp4").read_bytes()
+    assert (resumed.frames, resumed.clips, count_frames(straight.video)) == (25, 3, 25)
+    told = json.loads((tmp_path / "b" / "provenance.json").read_text())
+    assert told["decides"]["prompt"] == "a ball"
+    assert told["masks_from"] == {"masks": str(masks)}
+    assert [clip["frames"] for clip in told["clips"]] == [9, 8, 8]
+    assert (tmp_path / "b" / "conditions" / "masks.masks").exists()
+    with pytest.raises(ConfigError, match="another request"):
+        generate(_request(masks, prompt="a cube"), str(tmp_path / "b"))
+
+
+def test_no_prompt_and_no_sample(square: MaskSequence, tmp_path: Path) -> None:
+    masks = save_masks(tmp_path / "square.masks", square, 8.0)
+    with pytest.raises(ConfigError, match="no prompt"):
+        generate(_request(masks, prompt=""), str(tmp_path / "a"))
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ({"masks": "a", "sample": "b#c"}, "masks and sample are given"),
+        ({"video": "a.mp4"}, "video and objects belong together"),
+        ({"edits": ["mirror"]}, "edits need masks"),
+    ],
+)
+def test_sources_that_contradict_themselves(values: dict[str, object], message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        SourceOptions.parse(values)

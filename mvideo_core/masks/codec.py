@@ -15,6 +15,8 @@ from mvideo_core.errors import MediaError
 MAX_SIDE_PX = 65535
 MAX_MASKS = 1 << 24
 MAX_AREA_PX = 1 << 30
+_PIXELS_AT_ONCE = 1 << 22
+"""Few enough that their bits stay in the processor's cache."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -111,10 +113,6 @@ class MaskWriter:
     def __init__(self, n_objects: int, height: int, width: int):
         check_shape(0, n_objects, height, width)
         self._shape = (n_objects, height, width)
-        n_words = n_objects * height * width // 64 + 1  # at least one bit stays free: every run ends inside
-        self._words = np.zeros(n_words, "<u8")
-        self._left = np.zeros(n_words, "<u8")
-        self._carry = np.zeros(n_words, "<u8")
         self._edges: list[np.ndarray] = []
         self._lengths: list[np.ndarray] = []
 
@@ -132,13 +130,9 @@ class MaskWriter:
                 f"mask frame {len(self._edges)}: {masks_NHW.dtype}{list(masks_NHW.shape)} seen, "
                 f"bool{list(self._shape)} wanted"
             )
-        n_objects, height, width = self._shape
-        runs = split_rows(self._changes(masks_NHW).reshape(-1, 2), width)
-        stops = np.searchsorted(runs[:, 0], np.arange(1, n_objects + 1) * (height * width))
-        counts = np.diff(stops, prepend=0)
-        runs -= np.repeat(np.arange(n_objects) * (height * width), counts)[:, None]
-        self._edges.append(runs.astype(np.int32).reshape(-1))
-        self._lengths.append(2 * counts)
+        edges, lengths = coded(changes(masks_NHW), *self._shape)
+        self._edges.append(edges)
+        self._lengths.append(lengths)
 
     def finish(self) -> MaskSequence:
         """The sequence of all frames appended so far."""
@@ -148,19 +142,36 @@ class MaskWriter:
         lengths = np.concatenate([np.zeros(1, np.int64), *self._lengths])
         return MaskSequence(len(self._edges), n_objects, height, width, edges, np.cumsum(lengths))
 
-    def _changes(self, masks_NHW: np.ndarray) -> np.ndarray:
-        """Pixels at which the flat frame changes value: 64 pixels to a word, XOR with itself shifted by one pixel."""
-        octets = np.packbits(masks_NHW.reshape(-1).view(np.uint8), bitorder="little")
-        self._words.view(np.uint8)[: len(octets)] = octets
-        np.left_shift(self._words, np.uint64(1), out=self._left)
-        np.right_shift(self._words[:-1], np.uint64(63), out=self._carry[1:])
-        np.bitwise_xor(self._left, self._words, out=self._left)
-        np.bitwise_xor(self._left, self._carry, out=self._left)
-        octets = self._left.view(np.uint8)
-        changed = np.flatnonzero(octets.astype(np.bool_))
-        bits = np.flatnonzero(np.unpackbits(octets[changed], bitorder="little").view(np.bool_))
-        changes: np.ndarray = (changed[bits >> 3] << 3) + (bits & 7)
-        return changes
+
+def changes(masks: np.ndarray) -> np.ndarray:
+    """Pixels (int64) at which a stack of masks, read as one line of pixels between two zeros, changes value.
+
+    64 pixels go to a word, which is compared with itself shifted by one pixel; most words are equal and cost no more.
+    """
+    octets = np.packbits(masks.reshape(-1).view(np.uint8), bitorder="little")
+    if len(octets) % 8:
+        octets = np.concatenate([octets, np.zeros(-len(octets) % 8, np.uint8)])
+    words = octets.view("<u8")
+    changed = words << np.uint64(1)
+    changed[1:] |= words[:-1] >> np.uint64(63)
+    changed ^= words
+    places = np.flatnonzero(changed.astype(np.bool_))
+    octets = changed[places].view(np.uint8)
+    few = np.flatnonzero(octets.astype(np.bool_))
+    bits = np.flatnonzero(np.unpackbits(octets[few], bitorder="little").view(np.bool_))
+    octet = few[bits >> 3]
+    found: np.ndarray = (places[octet >> 3] << 6) + ((octet & 7) << 3) + (bits & 7)
+    return found if len(found) % 2 == 0 else np.append(found, masks.size)  # a run that ends with the last pixel
+
+
+def coded(positions: np.ndarray, n_masks: int, height: int, width: int) -> tuple[np.ndarray, np.ndarray]:
+    """Edges (int32) and their number per mask, from the changes of a stack of whole masks."""
+    runs = split_rows(positions.reshape(-1, 2), width)
+    n_pixels = height * width
+    stops = np.searchsorted(np.ascontiguousarray(runs[:, 0]), np.arange(1, n_masks + 1) * n_pixels)
+    counts = np.diff(stops, prepend=0)
+    runs = runs - np.repeat(np.arange(n_masks) * n_pixels, counts)[:, None]
+    return runs.astype(np.int32).reshape(-1), 2 * counts
 
 
 def split_rows(runs: np.ndarray, width: int) -> np.ndarray:
@@ -185,10 +196,16 @@ def encode(masks_TNHW: np.ndarray) -> MaskSequence:
     """
     if masks_TNHW.ndim != 4:
         raise MediaError(f"masks of shape {list(masks_TNHW.shape)}: (frames, objects, height, width) wanted")
-    writer = MaskWriter(*masks_TNHW.shape[1:])
-    for masks_NHW in masks_TNHW:
-        writer.append(masks_NHW)
-    return writer.finish()
+    n_frames, n_objects, height, width = masks_TNHW.shape
+    check_shape(n_frames, n_objects, height, width)
+    if masks_TNHW.dtype != np.bool_:
+        raise MediaError(f"masks of type {masks_TNHW.dtype}: bool wanted")
+    n_frame = n_objects * height * width
+    step = max(1, _PIXELS_AT_ONCE // max(n_frame, 1))
+    parts = [changes(masks_TNHW[start : start + step]) + start * n_frame for start in range(0, n_frames, step)]
+    positions = np.concatenate(parts) if parts else np.zeros(0, np.int64)
+    edges, lengths = coded(positions, n_frames * n_objects, height, width)
+    return MaskSequence(n_frames, n_objects, height, width, edges, np.concatenate([[0], np.cumsum(lengths)]))
 
 
 def from_bytes(data: bytes) -> MaskSequence:

@@ -190,3 +190,18 @@ def test_fill_runs_writes_the_given_stretches_only():
     pixels = np.zeros(10, bool)
     codec.fill_runs(pixels, np.array([1, 3, 8, 10], np.int32))
     assert np.flatnonzero(pixels).tolist() == [1, 2, 8, 9]
+
+
+@pytest.mark.parametrize("shape", [(9, 2, 8, 16), (3, 1, 1, 64), (5, 3, 7, 9), (2, 2, 1, 1)])
+def test_whole_clip_and_frame_by_frame_give_the_same_code(shape, monkeypatch):
+    """Full masks too: their last run ends with the last pixel of a word, of a frame and of the clip."""
+    monkeypatch.setattr(codec, "_PIXELS_AT_ONCE", 2 * shape[1] * shape[2] * shape[3])
+    rng = np.random.default_rng(3)
+    for masks in (np.ones(shape, np.bool_), np.zeros(shape, np.bool_), rng.random(shape) < 0.5):
+        writer = MaskWriter(*shape[1:])
+        for frame in masks:
+            writer.append(frame)
+        assert encode(masks) == writer.finish()
+        assert np.array_equal(encode(masks).pixels(), masks)
+    assert codec.changes(np.ones((1, 64), np.bool_)).tolist() == [0, 64]
+    assert codec.changes(np.array([0, 1, 1, 0, 1], np.bool_)).tolist() == [1, 3, 4, 5]

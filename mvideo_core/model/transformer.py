@@ -166,7 +166,7 @@ class MVideoTransformer3DModel(CogVideoXTransformer3DModel):
             )
         known = {name: value for name, value in transformer.config.items() if not name.startswith("_")}
         with torch.device("meta"):
-            model = cls(**known, **changes)
+            model = cls(**(known | changes))
         state = transformer.state_dict()
         missing = model.load_state_dict(state, strict=False, assign=True).missing_keys
         if set(missing) - set(NEW_PARAMETERS):

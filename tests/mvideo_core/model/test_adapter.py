@@ -1,0 +1,143 @@
+"""What is trained, what is written, and that it comes back the same."""
+
+import json
+
+import pytest
+import torch
+from safetensors import safe_open
+
+from mvideo_core.errors import ConfigError, ModelError
+from mvideo_core.model.adapter import (
+    CONDITIONING_FILE,
+    CONFIG_FILE,
+    LORA_FILE,
+    LoraOptions,
+    add_lora,
+    load_adapter,
+    save_adapter,
+    trainable,
+    without_adapters,
+)
+from mvideo_core.model.base import random_base
+from mvideo_core.model.transformer import MVideoTransformer3DModel
+from mvideo_core.model.video_format import VideoFormat
+from tests.mvideo_core.model.conftest import Inputs
+
+LORA = LoraOptions(rank=4, alpha=2)
+
+
+def trained(transformer, seed: int = 0):
+    """Random values in everything trainable, as if trained."""
+    add_lora(transformer, LORA)
+    source = torch.Generator().manual_seed(seed)
+    for parameter in trainable(transformer).values():
+        torch.nn.init.normal_(parameter, std=0.1, generator=source)
+    return transformer
+
+
+def output(transformer, inputs: Inputs):
+    with torch.no_grad():
+        return transformer(inputs.latents, inputs.text, inputs.timestep, inputs.conditions).sample
+
+
+def test_only_adapters_and_conditioning_get_gradients(transformer, inputs: Inputs):
+    add_lora(transformer, LORA)
+    names = set(trainable(transformer))
+    # 2 blocks, 4 projections, A and B each; mask convolution and segment offsets
+    assert len(names) == 2 * 4 * 2 + 2
+    assert {name for name in names if "lora" not in name} == {"mask_proj.weight", "segment_embed"}
+    transformer(inputs.latents, inputs.text, inputs.timestep, inputs.conditions).sample.square().mean().backward()
+    with_grad = {name for name, parameter in transformer.named_parameters() if parameter.grad is not None}
+    assert with_grad == names
+
+
+def test_adapters_are_fp32_over_a_half_precision_base(transformer):
+    add_lora(transformer.to(torch.bfloat16), LORA)
+    assert {parameter.dtype for parameter in trainable(transformer).values()} == {torch.float32}
+    assert transformer.proj_out.weight.dtype == torch.bfloat16
+
+
+def test_fresh_adapters_change_nothing(transformer, inputs: Inputs):
+    before = output(transformer, inputs)
+    add_lora(transformer, LORA)
+    assert torch.equal(output(transformer, inputs), before)
+
+
+@pytest.mark.parametrize("targets", [("to_q", "to_qq"), ("q_proj",)])
+def test_target_that_matches_nothing(transformer, targets):
+    with pytest.raises(ConfigError, match=r"matches no linear layer; the blocks have: .*attn1\.to_q"):
+        add_lora(transformer, LoraOptions(target_modules=targets))
+    assert not getattr(transformer, "peft_config", None)
+
+
+def test_second_lora_is_refused(transformer):
+    add_lora(transformer, LORA)
+    with pytest.raises(ConfigError, match="attached already"):
+        add_lora(transformer, LORA)
+
+
+def test_feed_forward_targets_can_be_added(transformer):
+    targets = (*LORA.target_modules, "ff.net.0.proj", "ff.net.2")
+    add_lora(transformer, LoraOptions(rank=2, alpha=2, target_modules=targets))
+    assert sum("ff.net" in name for name in trainable(transformer)) == 2 * 2 * 2
+
+
+def test_round_trip(size, transformer, inputs: Inputs, tmp_path):
+    form = VideoFormat(height_px=32, width_px=64, motion_height_px=16, motion_width_px=32, clip_frames=9)
+    expected = output(trained(transformer), inputs)
+    save_adapter(tmp_path / "adapter", transformer, form)
+    assert {path.name for path in (tmp_path / "adapter").iterdir()} == {LORA_FILE, CONDITIONING_FILE, CONFIG_FILE}
+    again = random_base(size, parts=("transformer",)).transformer
+    assert not torch.equal(output(again, inputs), expected)
+    assert load_adapter(again, tmp_path / "adapter") == form
+    assert torch.equal(output(again, inputs), expected)
+    assert not trainable(again)
+    resumed = random_base(size, parts=("transformer",)).transformer
+    load_adapter(resumed, tmp_path / "adapter", train=True)
+    assert set(trainable(resumed)) == set(trainable(transformer))
+    save_adapter(tmp_path / "twice", resumed, form)
+    for name in (LORA_FILE, CONDITIONING_FILE, CONFIG_FILE):
+        assert (tmp_path / "twice" / name).read_bytes() == (tmp_path / "adapter" / name).read_bytes()
+
+
+def test_alpha_is_in_the_lora_file(transformer, tmp_path):
+    save_adapter(tmp_path, trained(transformer), VideoFormat())
+    with safe_open(tmp_path / LORA_FILE, "pt") as file:
+        metadata = json.loads(file.metadata()["lora_adapter_metadata"])
+        assert all("lora" in name for name in file.keys())  # noqa: SIM118
+    assert (metadata["transformer.r"], metadata["transformer.lora_alpha"]) == (4, 2)
+
+
+@pytest.mark.parametrize("name", [LORA_FILE, CONDITIONING_FILE, CONFIG_FILE])
+def test_missing_file_is_named(transformer, tmp_path, name):
+    save_adapter(tmp_path, trained(transformer), VideoFormat())
+    (tmp_path / name).unlink()
+    with pytest.raises(ModelError, match=name):
+        load_adapter(random_base("tiny-sincos", parts=("transformer",)).transformer, tmp_path)
+
+
+def test_adapter_of_another_model_is_refused(tmp_path):
+    save_adapter(tmp_path, trained(random_base("tiny-rope", parts=("transformer",)).transformer), VideoFormat())
+    sincos = random_base("tiny-sincos", parts=("transformer",)).transformer
+    with pytest.raises(ConfigError, match="use_rotary_positional_embeddings: True, the model has False"):
+        load_adapter(sincos, tmp_path)
+    off = MVideoTransformer3DModel.from_base(
+        random_base("tiny-rope", parts=("transformer",)).transformer, history_offset_frames=-1
+    )
+    with pytest.raises(ConfigError, match="history_offset_frames: 0, the model has -1"):
+        load_adapter(off, tmp_path)
+
+
+def test_saving_without_adapter_is_refused(transformer, tmp_path):
+    with pytest.raises(ConfigError, match="0 adapters"):
+        save_adapter(tmp_path, transformer, VideoFormat())
+
+
+def test_without_adapters_keeps_conditioning(transformer, inputs: Inputs):
+    before = {name: value.clone() for name, value in transformer.state_dict().items()}
+    stripped = without_adapters(trained(transformer))
+    state = stripped.state_dict()
+    assert set(state) == set(before)
+    assert torch.equal(state["mask_proj.weight"], transformer.mask_proj.weight)
+    assert torch.equal(state["proj_out.weight"], before["proj_out.weight"])
+    assert getattr(transformer, "peft_config", None)

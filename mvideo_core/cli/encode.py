@@ -1,5 +1,6 @@
 """mvideo encode: the dataset's shards -> cached latents and text embeddings, without a server."""
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -7,9 +8,12 @@ import typer
 
 from mvideo_core.cli.pipeline import nested, part_list
 from mvideo_core.cli.workspace import WORKSPACE
+from mvideo_core.latents.cache import read_info
+from mvideo_core.latents.info import LatentsInfo
 from mvideo_core.latents.options import LatentOptions
 from mvideo_core.options import read_yaml
 from mvideo_core.pipeline import merged
+from mvideo_core.shards.files import DatasetFiles
 from mvideo_core.stages.run import RunOptions
 from mvideo_core.store.status import reason_lines
 from mvideo_core.store.workspace import Workspace
@@ -46,6 +50,17 @@ def encode(
     )
     if not parts:
         typer.echo(f"latents: {current_latents(ws)}")
+        for line in _splits(read_info(DatasetFiles(current_latents(ws)))):
+            typer.echo(line)
+
+
+def _splits(info: LatentsInfo) -> Iterator[str]:
+    for name, split in info.splits.items():
+        each = split.bytes / max(split.windows, 1)
+        yield (
+            f"{name:<6} {split.windows} windows ({split.with_history} with history) of {split.clips} clips, "
+            f"{split.bytes / 1e6:.1f} MB, {each / 1e6:.3f} MB a window"
+        )
 
 
 def _values(path: str, settings: list[str]) -> dict[str, Any]:

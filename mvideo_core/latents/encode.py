@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from mvideo_core.errors import ModelError
-from mvideo_core.latents.pixels import mask_CTHW, video_CTHW
-from mvideo_core.model.video_format import VideoFormat
+from mvideo_core.model.pixels import mask_CTHW, video_CTHW
+from mvideo_core.model.video_format import SPATIAL_STRIDE, VideoFormat
 
 if TYPE_CHECKING:
     import torch
@@ -62,7 +62,7 @@ def encode_windows(
     size = (video_format.height_px, video_format.width_px)
     small = (video_format.motion_height_px, video_format.motion_width_px)
     device = next(vae.parameters()).device
-    with torch.inference_mode():
+    with torch.no_grad():
         target = [video_CTHW(one.target_THWC, *size, device) for one in batch]
         mask = [mask_CTHW(one.masks_THW, *size, device) for one in batch]
         motion = [video_CTHW(one.motion_THWC, *small, device) for one in batch if one.motion_THWC is not None]
@@ -84,7 +84,7 @@ def encode_windows(
 
 def latent_shapes(video_format: VideoFormat, channels: int) -> dict[str, tuple[int, int, int, int]]:
     """Shape of every latent that a window can have, by name."""
-    frames, side = video_format.latent_frames, 8
+    frames, side = video_format.latent_frames, SPATIAL_STRIDE
     large = (channels, video_format.height_px // side, video_format.width_px // side)
     small = (channels, video_format.motion_height_px // side, video_format.motion_width_px // side)
     return {TARGET: (frames, *large), LOGVAR: (frames, *large), MASK: (frames, *large), APPEARANCE: (1, *large),

@@ -14,7 +14,6 @@ import numpy as np
 from mvideo_core.errors import ConfigError, MediaError, StoreError
 from mvideo_core.latents.encode import WindowPixels
 from mvideo_core.latents.options import LatentOptions
-from mvideo_core.latents.pixels import aspect_stretch
 from mvideo_core.latents.windows import Window, windows_of
 from mvideo_core.masks.codec import MaskSequence, from_bytes
 from mvideo_core.media.decode import read_frames
@@ -139,6 +138,12 @@ def union_THW(masks: MaskSequence, frames: range) -> np.ndarray:
     if frames.stop > masks.n_frames:
         raise MediaError(f"{masks.n_frames} frames of masks, {frames.stop} needed")
     return np.stack([masks.frame(at).any(axis=0) for at in frames])
+
+
+def aspect_stretch(height: int, width: int, to_height: int, to_width: int) -> float:
+    """How much a resize changes a video's shape: 0 = not at all, 0.1 = one side is stretched by a tenth."""
+    ratio = (width * to_height) / (height * to_width)
+    return max(ratio, 1 / ratio) - 1
 
 
 def check_format(meta: dict[str, Any], video_format: VideoFormat, max_stretch: float, where: str) -> None:

@@ -4,22 +4,21 @@ Not part of `build-mask-dataset`: it belongs to a base model and a video format,
 (docs/latents.md).
 """
 
+import contextlib
 import functools
-import itertools
 import logging
 import time
-from collections.abc import Iterator, Sequence
-from typing import Any, TypeVar
+from collections.abc import Sequence
+from typing import Any
 
 from mvideo_core.errors import ConfigError, StoreError
-from mvideo_core.latents.encode import WindowPixels, encode_windows
+from mvideo_core.latents.group import ahead, batched, decoded_batches, encode_group
 from mvideo_core.latents.identity import base_identity
 from mvideo_core.latents.info import EMPTY_NAME, LatentIdentity
-from mvideo_core.latents.members import EncodedClip, pack_clip, tensor_bytes
+from mvideo_core.latents.members import tensor_bytes
 from mvideo_core.latents.options import LatentOptions
 from mvideo_core.latents.source import PlannedClip, ShardReader, planned_clips
 from mvideo_core.latents.text import TEXT, embed_texts
-from mvideo_core.latents.windows import Window
 from mvideo_core.model.base import BaseOptions, load_base
 from mvideo_core.options import canonical_json
 from mvideo_core.records import LatentShardRow, LatentWindow, Row, ShardRow
@@ -36,7 +35,6 @@ from mvideo_core.store.workspace import Workspace
 log = logging.getLogger(__name__)
 
 LOG_EVERY_S = 15.0
-T = TypeVar("T")
 
 
 class EncodeWorker(Worker):
@@ -69,11 +67,7 @@ class EncodeWorker(Worker):
             with self.context.local(shard.tar).open("rb") as stream:
                 _check_tar(sha256_of(stream), shard)
                 reader = ShardReader(stream, shard.tar.path)
-                clock = _Clock(shard.key, len(groups), len(growing.notes))
-                for group in groups[len(growing.notes) :]:
-                    content, windows = self._group(reader, group, growing.size_bytes)
-                    growing.append(content, [window.model_dump(mode="json") for window in windows])
-                    clock.tick(len(growing.notes), len(windows))
+                self._fill(growing, reader, groups, shard.key)
             tar = growing.finish(bytes(end_bytes(growing.size_bytes)), f"{root}/{shard.split}/{shard.key}.tar")
         finally:
             growing.close()
@@ -81,32 +75,19 @@ class EncodeWorker(Worker):
         row = LatentShardRow(key=shard.key, parent=shard.key, split=shard.split, tar=tar, windows=windows)
         return [row, *(_too_short(clip, shard, clip_frames) for clip in planned if not clip.windows)]
 
-    def _group(
-        self, reader: ShardReader, group: Sequence[PlannedClip], offset_bytes: int
-    ) -> tuple[bytes, list[LatentWindow]]:
-        """Bytes and rows of some clips. Memory: their latents, and the frames of `batch_size` windows."""
-        base, video_format = self.base, self.identity.format
-        captions = [clip.sample.caption for clip in group]
-        texts_BLC = embed_texts(base.text_encoder, base.tokenizer, captions, self.identity.text_tokens)
-        pixels = (
-            (at, window, found)
-            for at, clip in enumerate(group)
-            for window, found in reader.pixels(clip, video_format, self.options.max_stretch)
-        )
-        latents: list[list[tuple[Window, dict[str, Any]]]] = [[] for _ in group]
-        for batch in batched(pixels, self.options.batch_size):
-            frames: list[WindowPixels] = [found for _, _, found in batch]
-            encoded = encode_windows(base.vae, frames, video_format, self.options.store_logvar)
-            for (at, window, _), tensors in zip(batch, encoded, strict=True):
-                latents[at].append((window, tensors))
-        content, windows = bytearray(), []
-        for clip, text_LC, found in zip(group, texts_BLC, latents, strict=True):
-            sample = clip.sample
-            one = EncodedClip(sample.key, sample.video_id, sample.caption, text_LC, found)
-            packed, rows = pack_clip(one, offset_bytes + len(content))
-            content += packed
-            windows += rows
-        return bytes(content), windows
+    def _fill(
+        self, growing: GrowingFile, reader: ShardReader, groups: Sequence[Sequence[PlannedClip]], name: str
+    ) -> None:
+        """Encode the groups that are not there yet. Memory: a group's latents and two batches of frames."""
+        clock, missing = _Clock(name, len(groups), len(growing.notes)), groups[len(growing.notes) :]
+        decoded = decoded_batches(reader, missing, self.identity.format, self.options)
+        with contextlib.closing(ahead(decoded)) as batches:  # closed before the tar is: its thread reads there
+            for group in missing:
+                content, windows = encode_group(
+                    self.base, self.identity, self.options, group, batches, growing.size_bytes
+                )
+                growing.append(content, [window.model_dump(mode="json") for window in windows])
+                clock.tick(len(growing.notes), len(windows))
 
 
 def write_empty(workspace: Workspace, root: str, base: Any, identity: LatentIdentity) -> None:
@@ -126,12 +107,6 @@ def latents_folder(settings: str, dataset_path: str) -> str:
     """
     dataset = "/".join(dataset_path.split("/")[:2])
     return f"latents/{part_key(settings, {'dataset': dataset})[:16]}"
-
-
-def batched(values: Iterator[T], size: int) -> Iterator[list[T]]:
-    """Lists of `size` values, the last one shorter; taken from the source only when asked for."""
-    while batch := list(itertools.islice(values, size)):
-        yield batch
 
 
 def _too_short(clip: PlannedClip, shard: ShardRow, clip_frames: int) -> LatentShardRow:

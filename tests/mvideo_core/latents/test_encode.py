@@ -5,7 +5,7 @@ from diffusers import AutoencoderKLCogVideoX
 
 from mvideo_core.errors import ModelError
 from mvideo_core.latents.encode import WindowPixels, encode_windows, latent_shapes
-from mvideo_core.latents.pixels import mask_CTHW, video_CTHW
+from mvideo_core.model.pixels import mask_CTHW, video_CTHW
 from mvideo_core.model.sizes import SIZES
 from mvideo_core.model.video_format import VideoFormat
 

@@ -2,7 +2,8 @@ import numpy as np
 import pytest
 import torch
 
-from mvideo_core.latents.pixels import aspect_stretch, mask_CTHW, video_CTHW
+from mvideo_core.latents.source import aspect_stretch
+from mvideo_core.model.pixels import mask_CTHW, video_CTHW
 
 
 def test_frames_become_minus_one_to_one_with_channels_first() -> None:

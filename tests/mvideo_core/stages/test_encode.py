@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from mvideo_core.errors import ConfigError, StoreError
+from mvideo_core.latents import group
 from mvideo_core.latents.cache import LatentDataset
 from mvideo_core.latents.encode import WindowPixels, encode_windows
 from mvideo_core.latents.identity import base_identity
@@ -99,6 +100,29 @@ def test_a_window_read_back_is_what_its_pixels_encode_to(encoded: Workspace) -> 
     assert torch.equal(found.empty_text_LC(), embed_texts(base.text_encoder, base.tokenizer, [""], 16)[0])
 
 
+def test_training_reads_what_generation_encodes(encoded: Workspace) -> None:
+    from mvideo_core.model.pipeline import MVideoPipeline
+
+    found, base = latents(encoded), random_base("tiny-sincos")
+    sample = found.get(found.ids.index("b-w00016"))
+    pipeline = MVideoPipeline(
+        base.tokenizer, base.text_encoder, base.vae, base.transformer, base.scheduler, base.format.model_dump()
+    )
+    data = MaskVideoDataset(encoded.folder.at(encoded.pointer("dataset")["path"]))
+    clip = data.sample(list(data.keys).index("b"))
+    frames, form, scaling = clip.frames(), base.format, found.info.scaling_factor
+    motion = pipeline.encode_video(frames[8:17], form.motion_height_px, form.motion_width_px)
+    for cached, wanted in (
+        (sample.target_FCHW, pipeline.encode_video(frames[16:25])),
+        (sample.appearance_1CHW, pipeline.encode_video(frames[16:17])),
+        (sample.motion_FCHW, motion),
+        (sample.mask_FCHW, pipeline.encode_mask(clip.masks().pixels()[16:25, 0])),
+    ):
+        torch.testing.assert_close(cached.float() * scaling, wanted[0], rtol=2e-2, atol=2e-3)
+    embedded, _ = pipeline.encode_prompt(sample.caption, do_classifier_free_guidance=False, max_sequence_length=16)
+    torch.testing.assert_close(sample.text_LC.float(), embedded[0].float(), rtol=2e-2, atol=2e-3)
+
+
 def test_the_motion_condition_of_a_window_ends_where_its_target_begins(encoded: Workspace) -> None:
     (row,) = [row for row in shards(encoded) if "d" in {sample.key for sample in row.samples}]
     (sample,) = [sample for sample in row.samples if sample.key == "d"]
@@ -125,7 +149,7 @@ def test_killed_inside_a_shard_the_next_run_gives_the_same_bytes(encoded: Worksp
             raise KeyboardInterrupt
         return encode_windows(*arguments)
 
-    monkeypatch.setattr(stage, "encode_windows", dies_at_the_second_group)
+    monkeypatch.setattr(group, "encode_windows", dies_at_the_second_group)
     with pytest.raises(KeyboardInterrupt):
         encode_dataset(workspace, OPTIONS)
     growing = list(workspace.folder.walk("tmp/encode-growing"))
@@ -133,7 +157,7 @@ def test_killed_inside_a_shard_the_next_run_gives_the_same_bytes(encoded: Worksp
     with open(workspace.folder.at(growing[0]), "ab") as stream:
         stream.write(b"half a group")  # what a kill -9 in the middle of a write leaves
     assert workspace.pointer("latents") is None
-    monkeypatch.setattr(stage, "encode_windows", encode_windows)
+    monkeypatch.setattr(group, "encode_windows", encode_windows)
     encode_dataset(workspace, OPTIONS)
     assert files_of(workspace) == files_of(encoded)
     assert list(workspace.folder.walk("tmp")) == []

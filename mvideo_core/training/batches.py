@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from mvideo_core.training.draws import DrawOptions, StepDraws, draw_step
 from mvideo_core.training.objective import ConsistencyOptions, consistency_weights
-from mvideo_core.training.seeds import generator
+from mvideo_core.training.seeds import derived, generator
 
 if TYPE_CHECKING:
     import torch
@@ -31,6 +31,7 @@ class Batch:
         appearance_BFCHW, motion_BFCHW: history, noised to history_timestep_B; None without history.
         consistency_B: weight of each sample's consistency loss, mean 1 over the global batch; zeros skip the teacher.
         with_teacher: whether any weight of the global batch is not zero; the same on all ranks.
+        seed: of torch's own draws while the loss is taken (dropout of the adapters).
     """
 
     keys: tuple[str, ...]
@@ -44,6 +45,7 @@ class Batch:
     history_timestep_B: "torch.Tensor | None"
     consistency_B: "torch.Tensor"
     with_teacher: bool
+    seed: int
 
     def to(self, device: "torch.device") -> "Batch":
         """The same batch on a device; does nothing for tensors that are there."""
@@ -117,7 +119,7 @@ class BatchMaker:
         keys = tuple(sample.key for sample in samples)
         batch = Batch(
             keys, x0, noise, drawn.timestep_G[rows], text, mask, appearance, motion, levels,
-            weights_G[rows], bool(weights_G.any()),
+            weights_G[rows], bool(weights_G.any()), derived(self.seed, "model", drawn.step, slots.start),
         )  # fmt: skip
         return batch.pinned() if self.pin else batch
 

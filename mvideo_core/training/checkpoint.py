@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
     from mvideo_core.training.loop import Trainer
 
-CHECKPOINTS = "checkpoints"
+CHECKPOINTS, LOCK = "checkpoints", ".lock"
 STATE, TRAINABLE, OPTIMIZER = "state.json", "trainable.safetensors", "optimizer.safetensors"
 LAYOUT = 1
 """Raised when a checkpoint of before can no longer be read."""
@@ -168,11 +168,18 @@ def sole_owner(run: Path) -> Iterator[None]:
     import fcntl
 
     run.mkdir(parents=True, exist_ok=True)
-    with (run / ".lock").open("a") as stream:
+    with (run / LOCK).open("a+") as stream:
         try:
             fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            raise StoreError(f"{run}: another live training writes here; stop it or give another `out`") from None
+            stream.seek(0)
+            raise StoreError(
+                f"{run}: another live training (process {stream.read().strip()}) writes here; stop it or give another "
+                "`out`"
+            ) from None
+        stream.truncate(0)
+        stream.write(str(os.getpid()))
+        stream.flush()
         yield
 
 
@@ -209,8 +216,9 @@ def _load_optimizer(folder: Path, trainer: "Trainer") -> None:
 
 def _is_whole(folder: Path) -> bool:
     try:
-        files = read_state(folder).files
-        return all((folder / name).stat().st_size == size for name, size in files.items())
+        state = read_state(folder)
+        sizes_fit = all((folder / name).stat().st_size == size for name, size in state.files.items())
+        return sizes_fit and TRAINABLE in state.files and folder.name == folder_of(folder.parent, state.step).name
     except (StoreError, OSError):
         return False
 

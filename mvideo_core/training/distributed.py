@@ -14,11 +14,15 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import Field
 
-from mvideo_core.errors import ConfigError
+from mvideo_core.errors import ConfigError, TrainError
 from mvideo_core.options import Options
 
 if TYPE_CHECKING:
     import torch
+
+
+class RankLost(TrainError):
+    """Another process of the training is gone; what it said, if anything, is the reason."""
 
 
 class DistributedOptions(Options):
@@ -53,7 +57,8 @@ class World:
         if self.size > 1:
             import torch.distributed as dist
 
-            dist.all_reduce(tensor)
+            with _told_of_loss():
+                dist.all_reduce(tensor)
         return tensor
 
     def barrier(self) -> None:
@@ -61,7 +66,8 @@ class World:
         if self.size > 1:
             import torch.distributed as dist
 
-            dist.barrier()
+            with _told_of_loss():
+                dist.barrier()
 
     def gather(self, value: Any) -> list[Any]:
         """The value of every process, by rank, on every process; for small things."""
@@ -70,7 +76,8 @@ class World:
         import torch.distributed as dist
 
         values: list[Any] = [None] * self.size
-        dist.all_gather_object(values, value)
+        with _told_of_loss():
+            dist.all_gather_object(values, value)
         return values
 
 
@@ -114,6 +121,15 @@ def joined(options: DistributedOptions) -> Iterator[World]:
         yield world
     finally:
         dist.destroy_process_group()
+
+
+@contextlib.contextmanager
+def _told_of_loss() -> Iterator[None]:
+    """gloo and NCCL report a dead peer or a timeout as RuntimeError."""
+    try:
+        yield
+    except RuntimeError as error:
+        raise RankLost(f"rank {placed()[0]}: another process does not answer any more ({error})") from error
 
 
 _PLACE = (("RANK", "0"), ("LOCAL_RANK", "0"), ("WORLD_SIZE", "1"))

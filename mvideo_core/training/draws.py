@@ -7,7 +7,7 @@ leaves no straggler and at most three compiled shapes. Mask and text are dropped
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field
 
 from mvideo_core.options import Options
 from mvideo_core.training.seeds import generator
@@ -24,19 +24,15 @@ class DrawOptions(Options):
     """Condition dropout, noise on the conditions, timesteps. The paper gives none of these; all are our choice."""
 
     history_none: float = Field(default=0.3, ge=0, le=1, description="share of steps as a first clip, no history")
-    appearance_only: float = Field(default=0.1, ge=0, le=1, description="share of steps with the last frame alone")
+    appearance_only: float = Field(
+        default=0.15, ge=0, le=1, description="share of the steps with history that have the last frame alone"
+    )
     mask: float = Field(default=0.15, ge=0, le=1, description="share of samples without mask (zero latent)")
     text: float = Field(default=0.1, ge=0, le=1, description="share of samples with the empty prompt")
     history_noise: int = Field(
         default=100, ge=0, lt=1000, description="noise on history latents: timestep uniform in 0..this; 0 adds none"
     )
     stratified: bool = Field(default=True, description="timesteps spread over the global batch, one in each stratum")
-
-    @model_validator(mode="after")
-    def _shares(self) -> "DrawOptions":
-        if self.history_none + self.appearance_only > 1:
-            raise ValueError("history_none + appearance_only is above 1: they are shares of the same steps")
-        return self
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,9 +64,9 @@ def draw_step(options: DrawOptions, schedule: "Schedule", seed: int, step: int, 
     import torch
 
     choose = generator(seed, "dropout", step)
-    u = float(torch.rand((), generator=choose))
-    with_history: History = "appearance" if u < options.history_none + options.appearance_only else "both"
-    history: History = "none" if u < options.history_none else with_history
+    first, alone = torch.rand(2, generator=choose).tolist()
+    with_history: History = "appearance" if alone < options.appearance_only else "both"
+    history: History = "none" if first < options.history_none else with_history
     drop_mask, drop_text = torch.rand((2, global_batch), generator=choose)
     timesteps = schedule.sample_timesteps(generator(seed, "timestep", step), global_batch, options.stratified)
     noised = options.history_noise > 0 and history != "none"

@@ -105,7 +105,8 @@ class Trainer:
         began_s = time.perf_counter()
         self._flat.zero_()
         tail = self._flat[-2 - len(self.objective.parts) :]
-        waited_s, keys = 0.0, []
+        waited_s = 0.0
+        keys: list[str] = []
         batches = self.feed.step(self.step)
         for _ in range(self.n_micro):
             asked_s = time.perf_counter()

@@ -23,6 +23,7 @@ from mvideo_core.training.callbacks.base import Callback
 from mvideo_core.training.callbacks.checkpoints import Checkpoints
 from mvideo_core.training.callbacks.ema import Ema
 from mvideo_core.training.callbacks.metrics import Metrics, check_extras
+from mvideo_core.training.callbacks.samples import SampleVideos
 from mvideo_core.training.callbacks.stopping import STOP, Stopping
 from mvideo_core.training.callbacks.validation import SEED, Validation
 from mvideo_core.training.checkpoint import CHECKPOINTS, State, check_course, complete, load, read_state, sole_owner
@@ -71,6 +72,9 @@ def train(options: TrainOptions) -> None:
     with joined(options.distributed) as world, _owned(run, world):
         trainer, close = build(options, world)
         try:
+            if world.first:
+                text = yaml.safe_dump(options.model_dump(mode="json"), sort_keys=False)
+                (run / "options.yaml").write_text(text, encoding="utf-8")
             trainer.fit()
         finally:
             close()
@@ -184,6 +188,7 @@ def callbacks(
         Stopping(run),
         *([ema] if ema else []),
         validation,
+        SampleVideos(run / "samples", options.samples, objective, options.base, dataset, held, ema),
         Metrics(run, options.metrics, options.global_batch, options.model_dump(mode="json")),
         Checkpoints(run / CHECKPOINTS, options.checkpoints, state, options.global_batch, export),
     ]
@@ -205,9 +210,6 @@ def resume(options: TrainOptions, trainer: Trainer, data: str) -> None:
         check_course(done[-1], state, options.course(), data, options.global_batch)
         load(done[-1], trainer)
         log.info("going on from %s with %d processes (%d before)", done[-1], trainer.world.size, state.world_size)
-    if trainer.world.first:
-        text = yaml.safe_dump(options.model_dump(mode="json"), sort_keys=False)
-        (run / "options.yaml").write_text(text, encoding="utf-8")
 
 
 @contextlib.contextmanager

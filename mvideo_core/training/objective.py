@@ -72,7 +72,10 @@ class MVideoObjective:
         return next(self.transformer.parameters()).device
 
     def loss(self, batch: "Batch") -> Losses:
-        """Total loss and its parts, means over the micro-batch."""
+        """Total loss and its parts, means over the micro-batch; draws in it depend on `batch.seed` alone."""
+        import torch
+
+        torch.manual_seed(batch.seed)
         one = self.sample_losses(batch)
         diffusion, consistency = one.diffusion_B.mean(), one.diffusion_B.new_zeros(())
         if one.consistency_B is not None:

@@ -63,6 +63,7 @@ class Metrics(Callback):
         self._since_step, self._since_s = trainer.step, time.perf_counter()
         if not trainer.world.first:
             return
+        self.run.mkdir(parents=True, exist_ok=True)
         cut_after(self.run / METRICS, trainer.step)
         if self.options.tensorboard:
             self._trackers.append(_TensorBoard(self.run / "tensorboard", trainer.step))

@@ -1,11 +1,137 @@
-"""Validation videos."""
+"""Videos of held-out samples, made by MVideoPipeline with the settings of inference.
 
+Each file shows three clips side by side: the sample's own (decoded from its latents), its mask, what the model makes of
+that mask, text and history. The ranks share the samples out, so none waits long for another. The VAE is loaded for this
+and freed after; text embeddings come from the cache. Conditions take one way through the VAE more than at inference,
+since the cache has no pixels.
+"""
+
+import gc
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
 from pydantic import Field
 
+from mvideo_core.model.base import BaseOptions
 from mvideo_core.options import Options
+from mvideo_core.training.callbacks.base import Callback, due
+from mvideo_core.training.callbacks.ema import Ema
+from mvideo_core.training.callbacks.validation import SEED, evaluating
+from mvideo_core.training.seeds import generator
+
+if TYPE_CHECKING:
+    from mvideo_core.latents.cache import LatentDataset, LatentSample
+    from mvideo_core.model.pipeline import MVideoPipeline
+    from mvideo_core.training.loop import Trainer
+    from mvideo_core.training.objective import MVideoObjective
 
 
 class SampleOptions(Options):
-    """Videos of held-out samples."""
+    """Videos of held-out samples (data.holdout); the settings are those of inference."""
 
-    every: int = Field(default=0, ge=0, description="steps between them; 0: never")
+    every: int = Field(default=0, ge=0, description="steps between videos; 0: never")
+    count: int = Field(default=4, ge=1, le=64, description="held-out samples to show, over all ranks")
+    inference_steps: int = Field(default=50, ge=1, le=1000, description="denoising steps")
+    guidance_scale: float = Field(default=6.0, ge=1, description="of the text; 1: off")
+    scheduler: Literal["ddim", "dpm"] = Field(default="ddim", description="ddim for 2b, dpm for 5b")
+    history: bool = Field(default=True, description="give appearance and motion; false: as a first clip")
+    history_timestep: int = Field(default=20, ge=0, lt=1000, description="noise level of the history")
+
+
+class SampleVideos(Callback):
+    """Writes samples/step-<step>/<key>.mp4.
+
+    Args:
+        folder: `samples/` of the run.
+        objective: has the transformer and the precision.
+        base: where the VAE comes from.
+        held: indices of the held-out samples.
+        ema: use its mean instead of the weights.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        options: SampleOptions,
+        objective: "MVideoObjective",
+        base: BaseOptions,
+        dataset: "LatentDataset",
+        held: Sequence[int],
+        ema: Ema | None = None,
+    ):
+        self.folder, self.options, self.objective, self.base = folder, options, objective, base
+        self.dataset, self.held, self.ema = dataset, list(held)[: options.count], ema
+
+    def on_step(self, trainer: "Trainer", metrics: dict[str, Any]) -> None:
+        """Makes the videos when they are due or the run ends."""
+        last = trainer.step >= trainer.steps and self.options.every > 0
+        mine = self.held[trainer.world.rank :: trainer.world.size]
+        if not (due(trainer.step, self.options.every) or last) or not mine:
+            return
+        folder = self.folder / f"step-{trainer.step:08d}"
+        folder.mkdir(parents=True, exist_ok=True)
+        with evaluating(self.objective.transformer, self.ema):
+            self._write(folder, mine, trainer)
+
+    def _write(self, folder: Path, indices: Sequence[int], trainer: "Trainer") -> None:
+        import torch
+
+        from mvideo_core.media.encode import write_mp4
+
+        pipeline = self._pipeline(trainer.world.device)
+        fps = self.dataset.info.identity.format.fps
+        mixed = self.objective.dtype != torch.float32
+        for index in indices:
+            sample = self.dataset.get(index)
+            with torch.autocast(trainer.world.device.type, torch.bfloat16, enabled=mixed):
+                frames = self._frames(pipeline, sample, index)
+            write_mp4(frames, folder / f"{self.dataset.ids[index]}.mp4", fps)
+        del pipeline
+        gc.collect()
+        if trainer.world.device.type == "cuda":
+            torch.cuda.empty_cache()
+
+    def _pipeline(self, device: Any) -> "MVideoPipeline":
+        from mvideo_core.model.base import load_base
+        from mvideo_core.model.pipeline import MVideoPipeline
+
+        loaded = load_base(self.base, parts=("vae",))
+        pipeline = MVideoPipeline(
+            tokenizer=None,  # type: ignore[arg-type]  # text comes embedded
+            text_encoder=None,  # type: ignore[arg-type]
+            vae=loaded.vae.to(device),
+            transformer=self.objective.transformer,
+            scheduler=loaded.scheduler,
+            format_config=self.dataset.info.identity.format.model_dump(mode="json"),
+        )
+        pipeline.use_scheduler(self.options.scheduler)
+        pipeline.set_progress_bar_config(disable=True)
+        return pipeline
+
+    def _frames(self, pipeline: "MVideoPipeline", sample: "LatentSample", index: int) -> np.ndarray:
+        """Sample, mask and generated clip side by side, (T, H, 3 W, 3) uint8."""
+        device = self.objective.device
+
+        def seen(latents: Any) -> np.ndarray:
+            scaled = latents[None].float() * self.dataset.info.scaling_factor
+            return pipeline.decode(scaled.to(device))
+
+        mask = seen(sample.mask_FCHW)
+        inside_THW = mask.mean(axis=3) > 127
+        with_history = self.options.history and sample.motion_FCHW is not None
+        made = pipeline(
+            None,
+            inside_THW,
+            seen(sample.appearance_1CHW)[0] if with_history else None,
+            seen(sample.motion_FCHW) if with_history else None,
+            num_inference_steps=self.options.inference_steps,
+            guidance_scale=self.options.guidance_scale,
+            condition_timestep=self.options.history_timestep,
+            generator=generator(SEED, "video", index),
+            prompt_embeds=sample.text_LC[None].to(device),
+            negative_prompt_embeds=self.dataset.empty_text_LC()[None].to(device),
+        )
+        white = np.repeat(255 * inside_THW[..., None].astype(np.uint8), 3, axis=3)
+        return np.concatenate([seen(sample.target_FCHW), white, made], axis=2)

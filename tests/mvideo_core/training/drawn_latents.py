@@ -55,8 +55,8 @@ def draw_latents(folder: Path, size: str = "tiny-sincos", clips: int = 6, seed: 
     shard = LatentShard(**tar.model_dump(), split="train", clips=clips, windows=len(rows))
     info = LatentsInfo(
         digest=latents_digest([shard, empty]), written_by="test", dataset="drawn", dataset_digest="",
-        scaling_factor=scaling, identity=base_identity(base), latent_channels=channels, text_shape=text_shape, splits=splits, filtered={},
-        options={}, index=index, empty=empty, shards=[shard],
+        scaling_factor=scaling, identity=base_identity(base), latent_channels=channels, text_shape=text_shape,
+        splits=splits, filtered={}, options={}, index=index, empty=empty, shards=[shard],
     )  # fmt: skip
     (folder / INFO_NAME).write_bytes(info_bytes(info))
     return folder

@@ -61,7 +61,7 @@ def test_held_out_clips_are_whole_and_do_not_move_when_others_come() -> None:
     assert len(split.held) == 4
     assert {keys[n] for n in split.held}.isdisjoint(keys[n] for n in split.train)
     assert len(split.held) + len(split.train) == 20
-    more = keys + ["other"]
+    more = [*keys, "other"]
     assert {keys[n] for n in split.held} <= {more[n] for n in Split(more, holdout=5).held}
     with pytest.raises(ConfigError, match="nothing is left to train on"):
         Split(keys, holdout=20)

@@ -1,0 +1,100 @@
+"""mvideo train run | stop | report | profiles: LoRA training on cached latents."""
+
+import time
+from pathlib import Path
+from typing import Any
+
+import typer
+import yaml
+
+from mvideo_core.errors import ConfigError
+from mvideo_core.options import read_yaml
+from mvideo_core.training.callbacks.stopping import STOP
+from mvideo_core.training.launch import launch
+from mvideo_core.training.options import PROFILES, TrainOptions, load_profile, merged
+from mvideo_core.training.report import last_line, write_report
+
+train_app = typer.Typer(no_args_is_help=True, help="LoRA training of MVideo on cached latents, 1 to N GPUs.")
+RUN = typer.Argument(help="Run folder.")
+PROFILE = typer.Option("mini", "--profile", "-p", help="Name of a training profile (`mvideo train profiles`) or YAML.")
+OPTIONS = typer.Option("", "--options", "-o", help="YAML file whose values go over the profile's.")
+SET = typer.Option([], "--set", "-s", help="One value over the profile's, e.g. --set optimizer.clip_norm=0.5.")
+LATENTS = typer.Option("", "--latents", help="Folder of the latents; same as --set data.latents=...")
+
+
+def add_to(app: typer.Typer) -> None:
+    """Register the group."""
+    app.add_typer(train_app, name="train")
+
+
+@train_app.command()
+def run(
+    out: str = RUN,
+    latents: str = LATENTS,
+    profile: str = PROFILE,
+    options: str = OPTIONS,
+    set_: list[str] = SET,
+    every_s: float = typer.Option(10.0, "--every-s", help="Least seconds between two progress lines."),
+) -> None:
+    """Train in child processes. Killed or stopped, the same command goes on from the newest checkpoint."""
+    chosen = _options(out, latents, profile, options, set_)
+    report = launch(chosen, _Progress(every_s).tell)
+    typer.echo(last_line(report))
+
+
+@train_app.command()
+def stop(out: str = RUN) -> None:
+    """Ask a running training to save and end after its present step."""
+    if not Path(out).is_dir():
+        raise ConfigError(f"{out}: no such run folder")
+    (Path(out) / STOP).touch()
+    typer.echo(f"{out}: asked to stop")
+
+
+@train_app.command()
+def report(out: str = RUN) -> None:
+    """Write report.json and curves.svg of a run, finished or not, and print its last line."""
+    if not Path(out).is_dir():
+        raise ConfigError(f"{out}: no such run folder")
+    typer.echo(last_line(write_report(out)))
+
+
+@train_app.command()
+def profiles(show: str = typer.Argument("", help="Print every option of this profile, defaults filled in.")) -> None:
+    """List the training profiles, or print one in full as YAML."""
+    if show:
+        typer.echo(yaml.safe_dump(load_profile(show).model_dump(mode="json"), sort_keys=False))
+        return
+    for path in sorted(PROFILES.glob("*.yaml")):
+        first = path.read_text(encoding="utf-8").split("\n", 1)[0]
+        typer.echo(f"{path.stem:<12} {first.removeprefix('#').strip()}")
+
+
+class _Progress:
+    """A line for the first and last step, for validations, and otherwise every so many seconds."""
+
+    def __init__(self, every_s: float):
+        self.every_s, self._last_s = every_s, 0.0
+
+    def tell(self, line: dict[str, Any]) -> None:
+        validated = "val/loss_diffusion" in line
+        if not validated and line["step"] < line["steps"] and time.monotonic() - self._last_s < self.every_s:
+            return
+        self._last_s = time.monotonic()
+        speed = line.get("perf/samples_per_s", 0.0)
+        text = f"step {line['step']}/{line['steps']}  loss {line['train/loss']:.4f}  {speed:.2f} samples/s"
+        typer.echo(text + (f"  validation {line['val/loss_diffusion']:.4f}" if validated else ""))
+
+
+def _options(out: str, latents: str, profile: str, options: str, settings: list[str]) -> TrainOptions:
+    overrides: dict[str, Any] = read_yaml(Path(options)) if options else {}
+    for setting in settings:
+        path, separator, text = setting.partition("=")
+        if not separator:
+            raise ConfigError(f"--set {setting!r}: name=value is expected, e.g. optimizer.clip_norm=0.5")
+        value: Any = yaml.safe_load(text)
+        for key in reversed(path.split(".")):
+            value = {key: value}
+        overrides = merged(overrides, value)
+    overrides = merged(overrides, {"out": out} | ({"data": {"latents": latents}} if latents else {}))
+    return load_profile(profile, overrides)

@@ -35,7 +35,7 @@ class Environment(Options):
     api_url: str = Field(default="", description="Address of the server when it is not started here.")
     port: int = Field(default=4200, ge=1024, le=65535, description="Port on 127.0.0.1; a free one if it is taken.")
     pool: str = Field(default="mvideo", description="Work pool (type process).")
-    queues: list[str] = Field(default=["orchestrate", "cpu", "gpu"], description="Work queues of the pool.")
+    queues: list[str] = Field(default=["orchestrate", "cpu", "gpu", "train"], description="Work queues of the pool.")
     heartbeat_s: int = Field(default=30, ge=30, le=3600, description="Seconds between heartbeats of a flow run.")
     silent_s: int = Field(
         default=120, ge=90, le=36_000, description="A run silent for this long is marked Crashed; >= 3 heartbeats."

@@ -14,11 +14,12 @@ from mvideo_core.store.workspace import Workspace
 from tasks.caption import caption
 from tasks.cut import cut
 from tasks.detect import detect
+from tasks.encode import encode
 from tasks.ingest import ingest
 from tasks.segment import segment
 from tasks.shard import shard
 
-TASKS = {task.name: task for task in (ingest, cut, detect, segment, caption, shard)}
+TASKS = {task.name: task for task in (ingest, cut, detect, segment, caption, shard, encode)}
 
 
 def resolve(profile: str, overrides: dict[str, Any] | None = None, **stages: Options | None) -> PipelineOptions:

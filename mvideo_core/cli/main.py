@@ -7,7 +7,19 @@ import sys
 import typer
 
 from mvideo_core import __version__
-from mvideo_core.cli import accuracy, dataset, generate, pipeline, testset, weights, workspace, world
+from mvideo_core.cli import (
+    accuracy,
+    dataset,
+    encode,
+    generate,
+    masks,
+    pipeline,
+    testset,
+    train,
+    weights,
+    workspace,
+    world,
+)
 from mvideo_core.errors import ConfigError, MVideoError
 
 app = typer.Typer(
@@ -19,7 +31,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-GROUPS = (pipeline, workspace, dataset, generate, testset, weights, world, accuracy)
+GROUPS = (pipeline, workspace, dataset, encode, train, masks, generate, testset, weights, world, accuracy)
 
 
 @app.callback(invoke_without_command=True)

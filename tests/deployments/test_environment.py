@@ -10,12 +10,12 @@ from mvideo_core.errors import ConfigError
 def test_one_worker_per_gpu_and_one_without_on_a_cpu_box(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "2,5")
     plans = {plan.name: plan.cuda for plan in Stack(tmp_path, "gpu-host").planned_workers()}
-    assert plans == {"orchestrator": "", "cpu": "", "gpu-2": "2", "gpu-5": "5"}
+    assert plans == {"orchestrator": "", "cpu": "", "gpu-2": "2", "gpu-5": "5", "trainer": "2,5"}
     assert default_environment() == "gpu-host"
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
     assert gpus() == []
     plans = {plan.name: plan.cuda for plan in Stack(tmp_path, "gpu-host").planned_workers()}
-    assert plans == {"orchestrator": "", "cpu": "", "gpu": ""}
+    assert plans == {"orchestrator": "", "cpu": "", "gpu": "", "trainer": ""}
     assert default_environment() == "laptop"
 
 

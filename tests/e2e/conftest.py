@@ -11,10 +11,11 @@ from tests.e2e.tiny import draw_videos, write_models, write_profile
 
 
 class Material(NamedTuple):
-    """Videos, a run profile for them, and the digest of the dataset they give in an undisturbed run."""
+    """Videos, a run profile for them, a workspace with what they give in an undisturbed run, its dataset's digest."""
 
     videos: Path
     profile: Path
+    workspace: Path
     digest: str
 
 
@@ -41,4 +42,4 @@ def material(tmp_path_factory: pytest.TempPathFactory) -> Material:
     run_pipeline(workspace, SourceOptions(folder=str(folder / "videos")), load_profile(str(folder / "tiny.yaml")))
     pointer = workspace.pointer("dataset")
     assert pointer is not None
-    return Material(folder / "videos", folder / "tiny.yaml", pointer["digest"])
+    return Material(folder / "videos", folder / "tiny.yaml", folder / "reference", pointer["digest"])

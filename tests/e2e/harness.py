@@ -76,7 +76,7 @@ class Trial:
         with self.stack.client() as client:
             return client.read_flow_run(run_id)
 
-    def task_names(self, run_id: UUID) -> list[str]:
+    def task_names(self, run_id: UUID, last: str = "report") -> list[str]:
         """Names of a run's task runs, once the server has recorded the last of them."""
         there = FlowRunFilter(id=FlowRunFilterId(any_=[run_id]))
         names: list[str] = []
@@ -84,9 +84,9 @@ class Trial:
         def recorded() -> bool:
             with self.stack.client() as client:
                 names[:] = [task.name for task in client.read_task_runs(flow_run_filter=there)]
-            return "report" in names
+            return last in names
 
-        until(recorded, 240, lambda: f"no report task among {names}")
+        until(recorded, 240, lambda: f"no task {last} among {names}")
         return names
 
     def wait(self, run_id: UUID, timeout_s: float, *kinds: str) -> str:

@@ -15,7 +15,7 @@ SIDES = (96, 64)
 FPS = 8
 
 
-def draw_videos(folder: Path, n_videos: int, shots: int = 2, shot_s: float = 2.0) -> None:
+def draw_videos(folder: Path, n_videos: int, shots: int = 2, shot_s: float = 3.0) -> None:
     """Videos of textured shots with a moving square, joined by hard cuts; the same numbers give the same pixels."""
     folder.mkdir(parents=True, exist_ok=True)
     for number in range(n_videos):
@@ -63,7 +63,7 @@ def write_profile(path: Path, models: dict[str, str], part_size: int = 1) -> Non
     """A run profile for `draw_videos` and `write_models`: short shots, no gate worth the name."""
     profile: dict[str, Any] = {
         "plan": {"part_size": part_size},
-        "cut": {"width": 96, "height": 64, "min_shot_s": 1.0, "min_frames": 9, "max_frames": 9},
+        "cut": {"width": 96, "height": 64, "min_shot_s": 1.0, "min_frames": 17, "max_frames": 17},
         "detect": {
             "detector": "groundingdino",
             "detector_options": {"weights": models["detector"], "score_floor": 0.0},

@@ -1,0 +1,26 @@
+"""Encoding a dataset's latents: plan the parts, run them, publish."""
+
+from flows._engine import EngineOptions, open_lanes
+from flows._pipelining import Pipeline
+from flows._stage import step
+from mvideo_core.latents.options import LatentOptions
+from mvideo_core.stages.publish_latents import current_latents
+from mvideo_core.store.workspace import Workspace
+from tasks.encode import plan_encode, publish_encoded
+
+
+def write_latents(workspace: str, options: LatentOptions, engine: EngineOptions, jobs: int = 1) -> str:
+    """Cached latents of the workspace's current dataset; what is there already is kept.
+
+    Returns:
+        Folder or URL for `data.latents` of a training.
+
+    Raises:
+        ConfigError: there is no dataset yet, or engine "workers" (a stage run is what workers run).
+        ModelError: the base model's weights are missing.
+    """
+    n_parts = plan_encode(workspace)
+    with open_lanes(engine, jobs) as lanes:
+        Pipeline(lanes, [step("encode", options)], workspace, range(n_parts), 0.0).run()
+    publish_encoded(workspace, options)
+    return current_latents(Workspace(workspace))

@@ -1,0 +1,41 @@
+"""What a training leaves on its run's Artifacts page."""
+
+from pathlib import Path
+from typing import Any
+
+from prefect.artifacts import create_link_artifact, create_markdown_artifact, create_table_artifact
+
+from flows._notices import shows
+from mvideo_core.training.report import CURVES, RunReport
+
+MAX_SVG_BYTES = 200_000
+
+
+def training_page(report: RunReport) -> None:
+    """Last value of every metric as a table "train-metrics", the curves as a picture, where the run lies."""
+    table: list[dict[str, Any]] = [{"metric": name, "value": f"{value:.6g}"} for name, value in report.last.items()]
+    if table:
+        note = f"Newest values, step {report.step} of {report.steps}; all of them are in metrics.jsonl."
+        shows(create_table_artifact, table=table, key="train-metrics", description=note)
+    run = Path(report.run)
+    shows(create_markdown_artifact, markdown=_page(report, run), key="train-report", description="What this run made.")
+    shows(create_link_artifact, link=f"file://{run.absolute()}", link_text=run.name, key="train-run")
+
+
+def _page(report: RunReport, run: Path) -> str:
+    lines = [
+        f"Run: `{run.absolute()}`",
+        f"Step {report.step} of {report.steps}, newest checkpoint `{report.checkpoint}`",
+    ]
+    if report.best_validation is not None:
+        lines.append(f"Best validation loss {report.best_validation:.4f} at step {report.best_validation_step}")
+    curves = run / CURVES
+    if curves.is_file() and curves.stat().st_size < MAX_SVG_BYTES:
+        lines.append(f"![losses]({_svg_url(curves.read_bytes())})")
+    return "\n\n".join(lines)
+
+
+def _svg_url(content: bytes) -> str:
+    import base64
+
+    return "data:image/svg+xml;base64," + base64.b64encode(content).decode()

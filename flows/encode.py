@@ -1,0 +1,22 @@
+"""Deployment "encode": the dataset's clips, masks and captions -> cached latents for training."""
+
+from prefect import flow
+
+from flows._engine import EngineOptions
+from flows._latents import write_latents
+from mvideo_core.latents.options import LatentOptions
+
+
+@flow(name="encode", persist_result=False)
+def encode(workspace: str, options: LatentOptions = LatentOptions(), engine: EngineOptions = EngineOptions()) -> str:
+    """VAE latents and text embeddings of the current dataset, in shards of the same names and keys.
+
+    Args:
+        workspace: local path or fsspec URL; it holds a dataset.
+        options: base model, format, windows of a clip.
+        engine: threads of this process, or Ray.
+
+    Returns:
+        Where the latents lie.
+    """
+    return write_latents(workspace, options, engine)

@@ -1,0 +1,41 @@
+"""Deployment "generate-video": a prompt and masks to a long video (the paper's sections 3.2 and 3.3)."""
+
+from pathlib import Path
+
+from prefect import flow
+from prefect.artifacts import create_markdown_artifact
+
+from flows._notices import shows
+from mvideo_core.generation.options import GenerateOptions
+from mvideo_core.generation.request import GeneratedVideo, GenerateRequest
+from mvideo_core.generation.sources import SourceOptions
+from mvideo_core.model.base import BaseOptions
+from tasks.generate import generate
+
+
+@flow(name="generate-video", persist_result=False)
+def generate_video(
+    out: str,
+    prompt: str = "",
+    source: SourceOptions = SourceOptions(),
+    base: BaseOptions = BaseOptions(dtype="fp32"),
+    adapter: str = "",
+    options: GenerateOptions = GenerateOptions(),
+    overwrite: bool = False,
+) -> GeneratedVideo:
+    """Generate one video. Killed at any moment, a retry goes on at the first clip that is missing.
+
+    Args:
+        out: folder of this video: mp4, conditions, provenance.
+        prompt: what is to be seen; empty = the caption of the dataset sample.
+        source: masks from one of a reference video and object names, a mask file, a dataset sample; none = no masks.
+        base: the CogVideoX, and its precision.
+        adapter: folder that train-mvideo wrote; empty = the base model alone.
+        options: length, sampling, which conditions are used.
+        overwrite: replace the video of another request in `out`.
+    """
+    request = GenerateRequest(prompt=prompt, source=source, base=base, adapter=adapter, options=options)
+    made = generate(request, out, overwrite)
+    page = f"{made.frames} frames in {made.clips} clips\n\nVideo: `{Path(made.video).absolute()}`"
+    shows(create_markdown_artifact, markdown=page, key="generated-video", description="What this run made.")
+    return made

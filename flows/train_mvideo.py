@@ -1,0 +1,47 @@
+"""Deployment "train-mvideo": mask shards to a trained adapter (the paper's sections 3.4 and 4.1)."""
+
+from typing import Any
+
+from prefect import flow
+
+from flows._engine import EngineOptions
+from flows._latents import write_latents
+from flows._training import training_page
+from mvideo_core.errors import ConfigError
+from mvideo_core.latents.options import LatentOptions
+from mvideo_core.training.options import TrainOptions, load_profile
+from mvideo_core.training.report import RunReport
+from tasks.train import train
+
+
+@flow(name="train-mvideo", persist_result=False)
+def train_mvideo(
+    workspace: str = "",
+    out: str = "",
+    profile: str = "mini",
+    overrides: dict[str, Any] | None = None,
+    latents: LatentOptions | None = None,
+    options: TrainOptions | None = None,
+    engine: EngineOptions = EngineOptions(),
+) -> RunReport:
+    """Encode the dataset's latents, then train. Killed at any moment, a retry goes on from the newest checkpoint.
+
+    Args:
+        workspace: where build-mask-dataset wrote its dataset; empty = train on `data.latents` of the options.
+        out: run folder for checkpoints, metrics and samples; a run that is there goes on.
+        profile: training profile: mini, mvideo-2b, mvideo-5b, or the path of a YAML file.
+        overrides: single values over the profile, such as {"optimizer": {"rate": {"peak": 1e-4}}}.
+        latents: options of the encode stage; empty = the profile's base model and its own format.
+        options: the whole of the training options, instead of profile and overrides.
+        engine: where the encode stage runs: threads of this process, or Ray.
+    """
+    chosen = options or load_profile(profile, overrides)
+    chosen = chosen.model_copy(update={"out": out or chosen.out})
+    if not chosen.out:
+        raise ConfigError("train-mvideo: out is empty; give the folder that this run is kept in")
+    if workspace:
+        found = write_latents(workspace, latents or LatentOptions(base=chosen.base), engine)
+        chosen = chosen.model_copy(update={"data": chosen.data.model_copy(update={"latents": found})})
+    report = train(chosen)
+    training_page(report)
+    return report

@@ -1,0 +1,75 @@
+"""Task of training: starts torchrun children and shows their metrics. A Prefect process never joins a process group."""
+
+import logging
+import threading
+import time
+from collections.abc import Callable
+from typing import Any
+from uuid import UUID
+
+from prefect.artifacts import create_progress_artifact, update_progress_artifact
+from prefect.exceptions import PrefectException
+
+from mvideo_core.training.launch import launch
+from mvideo_core.training.options import TrainOptions
+from mvideo_core.training.report import RunReport
+from tasks._decorators import gpu_task
+
+log = logging.getLogger(__name__)
+
+SHOW_EVERY_S = 5.0
+
+
+@gpu_task
+def train(options: TrainOptions) -> RunReport:
+    """Train to the last step; a run folder with a checkpoint goes on from there.
+
+    Raises:
+        ConfigError, ModelError, StoreError, TrainError: as the training did, with its message.
+    """
+    return launch(options, on_metrics=TrainingBoard())
+
+
+class TrainingBoard:
+    """A progress bar "train-progress" with step, loss and speed; at most every few seconds."""
+
+    def __init__(self, now: Callable[[], float] = time.monotonic):
+        self.now, self.shown_at = now, -SHOW_EVERY_S
+        self.artifact: UUID | None = None
+        self.first: tuple[float, int] | None = None
+        self._lock = threading.Lock()
+
+    def __call__(self, line: dict[str, Any]) -> None:
+        """Take one line of metrics.jsonl."""
+        if "train/loss" not in line:
+            return
+        with self._lock:
+            now, step, steps = self.now(), int(line["step"]), int(line["steps"])
+            self.first = self.first or (now, step)
+            if now - self.shown_at < SHOW_EVERY_S and step < steps:
+                return
+            self.shown_at = now
+            self._show(100 * step / steps, self.words(line, now))
+
+    def words(self, line: dict[str, Any], now: float) -> str:
+        """ "step 120 of 400, loss 0.1034, 1.9 s a step, about 9 min left"."""
+        step, steps = int(line["step"]), int(line["steps"])
+        text = f"step {step} of {steps}, loss {line['train/loss']:.4f}"
+        assert self.first is not None
+        began, first_step = self.first
+        if step > first_step:
+            step_s = (now - began) / (step - first_step)
+            text += f", {step_s:.3g} s a step, about {step_s * (steps - step) / 60:.0f} min left"
+        return text
+
+    def _show(self, percent: float, text: str) -> None:
+        log.info("training: %s", text)
+        try:
+            if self.artifact is None:
+                found = create_progress_artifact(percent, key="train-progress", description=text)
+                assert isinstance(found, UUID)
+                self.artifact = found
+            else:
+                update_progress_artifact(self.artifact, percent, description=text)
+        except (PrefectException, OSError) as error:  # for the eye alone: a server that is away does not stop training
+            log.warning("train-progress not shown: %s", error)

@@ -1,0 +1,86 @@
+"""Training as a deployment, on the shards that the data half made: the literal command; killed and retried."""
+
+import hashlib
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from prefect.client.schemas.filters import ArtifactFilter, ArtifactFilterFlowRunId
+
+from mvideo_core.model.adapter import LORA_FILE
+from tests.e2e.conftest import Material
+from tests.e2e.harness import Trial, kill, until
+
+BASE = {"weights": "random:tiny-sincos", "dtype": "fp32"}
+TINY = {
+    "steps": 12,
+    "global_batch": 2,
+    "micro_batch": 1,
+    "base": BASE,
+    "data": {"holdout": 0},
+    "lora": {"rank": 4, "alpha": 2},
+    "validation": {"every": 0},
+    "samples": {"every": 0},
+    "metrics": {"every": 1},
+    "checkpoints": {"every": 2, "keep": 0},
+}
+"""Clips of the tiny videos are 96x64 and the tiny model's 64x32: `max_stretch` lets them through."""
+
+
+def parameters(material: Material, out: Path, **overrides: Any) -> dict[str, Any]:
+    return {
+        "workspace": str(material.workspace),
+        "out": str(out),
+        "profile": "mini",
+        "overrides": TINY | overrides,
+        "latents": {"base": BASE, "max_stretch": 1.0},
+    }
+
+
+def adapter_digest(run: Path) -> str:
+    newest = sorted((run / "checkpoints").iterdir())[-1]
+    files = sorted(newest.rglob("*.safetensors"))
+    assert [path.name for path in files if path.name == LORA_FILE], files
+    return hashlib.sha256(b"".join(path.read_bytes() for path in files)).hexdigest()
+
+
+@pytest.fixture(scope="module")
+def straight(trial: Trial, material: Material, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The run folder of an undisturbed run by the literal command."""
+    out = tmp_path_factory.mktemp("train") / "straight"
+    trial.stack.up(deploy=False)
+    values = json.dumps(parameters(material, out))
+    done = trial.prefect("deployment", "run", "train-mvideo", "--params", values, "--watch")
+    assert done.returncode == 0, done.stdout + done.stderr + trial.tail()
+    return out
+
+
+def test_the_literal_command_trains_on_the_dataset_and_shows_it(trial: Trial, straight: Path) -> None:
+    lines = [json.loads(line) for line in (straight / "metrics.jsonl").read_text().splitlines()]
+    assert [line["step"] for line in lines if "train/loss" in line] == list(range(1, 13))
+    assert json.loads((straight / "report.json").read_text())["finished"] is True
+    with trial.stack.client() as client:
+        run = next(run for run in client.read_flow_runs() if run.parameters.get("out") == str(straight))
+        mine = ArtifactFilter(flow_run_id=ArtifactFilterFlowRunId(any_=[run.id]))
+        artifacts = {artifact.key: artifact for artifact in client.read_artifacts(artifact_filter=mine)}
+    assert {"encode-progress", "train-progress", "train-metrics", "train-report"} <= set(artifacts)
+    assert artifacts["train-progress"].data == 100.0
+    assert "data:image/svg+xml;base64," in str(artifacts["train-report"].data)
+
+
+def test_kill_9_then_retry_ends_with_the_same_adapter(
+    trial: Trial, material: Material, straight: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "killed"
+    run = trial.start("train-mvideo/train-mvideo", parameters(material, out))
+    until(lambda: any((out / "checkpoints").glob("*4")), 300, trial.tail, every_s=0.01)
+    for pid in trial.engines(run):
+        kill(pid)
+    assert trial.wait(run, 120) == "CRASHED"
+    assert not (out / "report.json").exists()
+    trial.retry(run)
+    assert trial.wait(run, 300, "COMPLETED", "FAILED") == "COMPLETED", trial.tail()
+    assert adapter_digest(out) == adapter_digest(straight)
+    names = trial.task_names(run, "train")
+    assert any(name.startswith("encode part") and name.endswith("(reused)") for name in names), names

@@ -26,6 +26,7 @@ from mvideo_core.options import Options
 from mvideo_core.training.callbacks.metrics import METRICS, cut_after
 from mvideo_core.training.callbacks.stopping import STOP
 from mvideo_core.training.checkpoint import CHECKPOINTS, complete, read_state, sole_owner
+from mvideo_core.training.distributed import RankLost
 
 if TYPE_CHECKING:
     from mvideo_core.training.options import TrainOptions
@@ -115,11 +116,12 @@ def gpus() -> int:
 
 
 def told_error(run: Path) -> MVideoError | None:
-    """What the training said when it failed; None when it died without a word."""
+    """What the training said first when it failed; None when it died with no word but "another rank is gone"."""
     files = sorted((run / ERRORS).glob("rank-*.json"), key=lambda path: path.stat().st_mtime_ns)
-    if not files:
+    told = [json.loads(path.read_text(encoding="utf-8")) for path in files]
+    said = next((one for one in told if one["kind"] != RankLost.__name__), None)
+    if said is None:
         return None
-    said = json.loads(files[0].read_text(encoding="utf-8"))
     kind = getattr(errors, said["kind"], TrainError)
     error: MVideoError = kind(said["message"])
     error.told = True  # type: ignore[attr-defined]

@@ -10,7 +10,6 @@ import json
 import logging
 import os
 import sys
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -235,7 +234,6 @@ def _told(options: TrainOptions) -> Iterator[None]:
             said = {
                 "kind": type(error).__name__ if known else TrainError.__name__,
                 "message": message,
-                "time": time.time(),
             }
             (folder / f"rank-{placed()[0]}.json").write_text(json.dumps(said, indent=1), encoding="utf-8")
         raise

@@ -105,3 +105,5 @@ def test_what_the_training_said_is_raised_as_its_own_error(tmp_path: Path) -> No
     assert isinstance(error, TrainError)
     assert str(error) == "step 3: loss nan"
     assert told_error(tmp_path / "other") is None
+    (tmp_path / "errors" / "rank-1.json").write_text('{"kind": "RankLost", "message": "another process"}')
+    assert told_error(tmp_path) is None

@@ -1,0 +1,325 @@
+"""Seconds of a training step by part, FLOPs counted, share of the machine's peak, and diffusers' plain loop beside it.
+
+python -m benchmarks.train                                        mini, on this machine; some minutes on a CPU
+python -m benchmarks.train --size cogvideox-5b --batch 1          random weights, on a GPU
+python -m benchmarks.train --size cogvideox-2b --execution '{"attention": "cudnn", "compile": true}'
+
+Writes build/bench/train.json. Weights are random and latents drawn: the time does not depend on their values.
+
+- split: one step with the machine waited for after each part: data (read, drawn, copied), teacher, forward, backward,
+  optimizer (clip and Adam). The whole step is timed apart, without those waits.
+- FLOPs: torch's FlopCounterMode on the meta device, matrix products and attention only, 2 per multiplication and
+  addition, without recomputation. MFU = FLOPs / seconds / peak.
+- peak: of the GPU's data sheet where it is known (dense), else the best of some large matrix products on this machine.
+- plain: our step without history, mask weight and teacher, against the loop of diffusers' CogVideoX LoRA example (its
+  loss, its positions, AdamW) on the plain transformer with equal adapters, batch and latents; in turns. On a CPU the
+  ratio of CPU seconds is judged, since other work takes its share of the clock.
+"""
+
+import argparse
+import json
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from benchmarks.data import holds, machine, summary, table
+from benchmarks.drawn_latents import draw_latents
+from benchmarks.timing import cpus, interleaved, ratio, spread, walls
+from mvideo_core.model.adapter import LoraOptions
+from mvideo_core.training.options import TrainOptions
+
+OUT = Path("build/bench/train.json")
+PEAKS_TFLOPS = {("H200", "bf16"): 989.0, ("H100", "bf16"): 989.0, ("A100", "bf16"): 312.0}
+"""Data-sheet dense peaks, TFLOP/s."""
+
+
+def measure(
+    size: str = "mini-rope",
+    batch: int = 1,
+    rounds: int = 5,
+    device: str = "auto",
+    rank: int = 128,
+    execution: dict[str, Any] | None = None,
+) -> dict[str, Any]:
+    """The step with both histories, mask and teacher at a size of mvideo_core.model.sizes."""
+    import torch
+
+    where = torch.device("cuda" if device == "auto" and torch.cuda.is_available() else device.replace("auto", "cpu"))
+    with tempfile.TemporaryDirectory(prefix="mvideo-bench-") as folder:
+        latents = draw_latents(Path(folder) / "latents", size, clips=max(2, batch))
+        options = _options(size, batch, str(latents), Path(folder), where.type, rank, execution or {})
+        flops = count_flops(size, options.lora, batch)
+        peak, peak_from = peak_tflops(where, options.execution.precision)
+        bench = _Bench(options, where)
+        bench.split()
+        parts = [bench.split() for _ in range(rounds)]
+        step_s = [bench.whole() for _ in range(rounds)]
+        memory = torch.cuda.max_memory_allocated() / 2**30 if where.type == "cuda" else None
+        bench.close()
+        del bench
+        plain = against_diffusers(options, where, batch, rounds)
+    median_s = spread(step_s).median
+    return {
+        "size": size,
+        "batch": batch,
+        "device": torch.cuda.get_device_name() if where.type == "cuda" else "cpu",
+        "threads": torch.get_num_threads(),
+        "lora_rank": rank,
+        "execution": options.execution.model_dump(),
+        "step_s": spread(step_s).rounded(4),
+        "split_s": {name: spread([one[name] for one in parts]).rounded(4) for name in parts[0]},
+        "gflop": {name: round(value / 1e9, 3) for name, value in flops.items()},
+        "peak_tflops": round(peak, 3),
+        "peak_from": peak_from,
+        "mfu": round(flops["step"] / 1e12 / median_s / peak, 3),
+        "peak_gib": memory and round(memory, 1),
+        "plain": plain,
+        "plain_over_diffusers": plain["ours_over_diffusers_cpu" if where.type == "cpu" else "ours_over_diffusers"][
+            "median"
+        ],
+        "goals": {"plain_over_diffusers": "<= 1.05"} | ({"mfu": ">= 0.5"} if where.type == "cuda" else {}),
+    }
+
+
+def _options(
+    size: str, batch: int, latents: str, folder: Path, device: str, rank: int, execution: dict[str, Any]
+) -> TrainOptions:
+    fp32 = {"precision": "fp32"} if device == "cpu" else {}
+    values = {
+        "out": str(folder / "run"),
+        "global_batch": batch,
+        "micro_batch": batch,
+        "steps": 1_000_000,
+        "base": {"weights": f"random:{size}", "dtype": "fp32" if device == "cpu" else "bf16"},
+        "data": {"latents": latents, "holdout": 0},
+        "lora": {"rank": rank, "alpha": rank / 2},
+        "draws": {"history_none": 0.0, "appearance_only": 0.0},
+        "distributed": {"device": device},
+        "execution": fp32 | execution,
+    }
+    return TrainOptions.parse(values)
+
+
+class _Bench:
+    """A trainer of its own, driven part by part."""
+
+    def __init__(self, options: TrainOptions, device: Any):
+        from mvideo_core.training.distributed import World
+        from mvideo_core.training.main import build
+
+        self.trainer, self.close = build(options, World(0, 0, 1, device))
+        self.objective: Any = self.trainer.objective
+        self.device = device
+
+    def whole(self) -> float:
+        """Seconds of a step as training takes it."""
+        self._wait()
+        started_s = time.perf_counter()
+        self.trainer.train_step()
+        self._wait()
+        return time.perf_counter() - started_s
+
+    def split(self) -> dict[str, float]:
+        """Seconds of the parts of a step, waited for one by one."""
+        from mvideo_core.training.objective import squared_error
+
+        trainer, objective = self.trainer, self.objective
+        marks = [self._now()]
+        trainer._flat.zero_()
+        batch = next(trainer.feed.step(trainer.step))
+        level_B = batch.timestep_B
+        batch = batch.to(self.device)
+        x_t = objective.schedule.noisy(batch.x0_BFCHW, batch.noise_BFCHW, level_B)
+        target = objective.schedule.velocity(batch.x0_BFCHW, batch.noise_BFCHW, level_B)
+        marks.append(self._now())
+        taught = objective.teach(x_t, batch)
+        marks.append(self._now())
+        student = objective.predict(x_t, batch, conditioned=True)
+        loss = (squared_error(student, target) + squared_error(student, taught)).mean()
+        marks.append(self._now())
+        loss.backward()
+        marks.append(self._now())
+        trainer._flat.mul_(min(1.0, 1.0 / float(trainer._flat.norm())))
+        trainer.optimizer.step()
+        trainer.step += 1
+        marks.append(self._now())
+        names = ("data", "teacher", "forward", "backward", "optimizer")
+        return {name: after - before for name, before, after in zip(names, marks, marks[1:], strict=False)}
+
+    def _now(self) -> float:
+        self._wait()
+        return time.perf_counter()
+
+    def _wait(self) -> None:
+        if self.device.type == "cuda":
+            import torch
+
+            torch.cuda.synchronize()
+
+
+def count_flops(size: str, lora: LoraOptions, batch: int = 1) -> dict[str, float]:
+    """FLOPs of teacher, student forward, backward and of the whole step; nothing is computed (meta device)."""
+    import torch
+    from torch.utils.flop_counter import FlopCounterMode
+
+    from mvideo_core.latents.encode import latent_shapes
+    from mvideo_core.model.adapter import add_lora
+    from mvideo_core.model.conditions import Conditions
+    from mvideo_core.model.sizes import size_of
+    from mvideo_core.model.teacher import teacher_view
+    from mvideo_core.model.transformer import MVideoTransformer3DModel
+
+    plan = size_of(size)
+    with torch.device("meta"):
+        model = MVideoTransformer3DModel(**plan.transformer)
+        add_lora(model, lora)
+        shapes = latent_shapes(plan.format, model.config.in_channels)
+        x, mask, appearance, motion = (
+            torch.empty(batch, *shapes[name]) for name in ("target", "mask", "appearance", "motion")
+        )
+        text = torch.empty(batch, plan.text_tokens, model.config.text_embed_dim)
+        t = torch.zeros(batch, dtype=torch.long)
+        conditions = Conditions(mask_BFCHW=mask, appearance_BFCHW=appearance, motion_BFCHW=motion)
+        flops: dict[str, float] = {}
+        with FlopCounterMode(display=False) as counter, teacher_view(model):
+            model(x, text, t, return_dict=False)
+        flops["teacher"] = counter.get_total_flops()
+        with FlopCounterMode(display=False) as counter:
+            out = model(x, text, t, conditions=conditions, return_dict=False)[0]
+        flops["forward"] = counter.get_total_flops()
+        with FlopCounterMode(display=False) as counter:
+            out.sum().backward()
+        flops["backward"] = counter.get_total_flops()
+    return flops | {"step": sum(flops.values())}
+
+
+def peak_tflops(device: Any, precision: str) -> tuple[float, str]:
+    """Peak of the device and where the figure is from."""
+    import torch
+
+    if device.type == "cuda":
+        name = torch.cuda.get_device_name(device)
+        for (card, kind), value in PEAKS_TFLOPS.items():
+            if card in name and kind == precision:
+                return value, f"data sheet, {card} {kind} dense"
+    dtype = {"fp32": torch.float32, "bf16": torch.bfloat16}[precision]
+    n = 8192 if device.type == "cuda" else 1024
+    a, b = (torch.randn(n, n, device=device, dtype=dtype) for _ in range(2))
+    best_s = float("inf")
+    for _ in range(10):
+        started_s = time.perf_counter()
+        (a @ b).sum().item()
+        best_s = min(best_s, time.perf_counter() - started_s)
+    return 2 * n**3 / best_s / 1e12, f"best of ten {n} x {n} products, {precision}, {torch.get_num_threads()} threads"
+
+
+def against_diffusers(options: TrainOptions, device: Any, batch: int, rounds: int) -> dict[str, Any]:
+    """Our plain step and diffusers' in turns: wall seconds, CPU seconds, their ratio."""
+    changed = options.model_dump(mode="json")
+    changed["draws"] |= {"history_none": 1.0, "mask": 1.0}
+    changed["consistency"] |= {"alpha": 0.0}
+    bench = _Bench(TrainOptions.parse(changed), device)
+    theirs = diffusers_step(options, device, batch)
+    took = interleaved({"ours": bench.whole, "diffusers": theirs}, rounds)
+    bench.close()
+    wall, cpu = ({name: of(one) for name, one in took.items()} for of in (walls, cpus))
+    return {
+        "wall_s": {name: spread(one).rounded(4) for name, one in wall.items()},
+        "cpu_s": {name: spread(one).rounded(4) for name, one in cpu.items()},
+        "ours_over_diffusers": ratio(wall["ours"], wall["diffusers"]).rounded(3),
+        "ours_over_diffusers_cpu": ratio(cpu["ours"], cpu["diffusers"]).rounded(3),
+    }
+
+
+def diffusers_step(options: TrainOptions, device: Any, batch: int) -> Callable[[], None]:
+    """A step of examples/cogvideo/train_cogvideox_lora.py on cached latents, its lines in its order."""
+    import torch
+    from diffusers import CogVideoXDPMScheduler, CogVideoXTransformer3DModel
+    from diffusers.models.embeddings import get_3d_rotary_pos_embed
+    from diffusers.pipelines.cogvideo.pipeline_cogvideox import get_resize_crop_region_for_grid
+    from peft import LoraConfig
+
+    from mvideo_core.latents.cache import LatentDataset
+    from mvideo_core.model.base import torch_dtype
+    from mvideo_core.model.sizes import size_of
+
+    plan = size_of(options.base.weights.removeprefix("random:"))
+    dtype = torch_dtype(options.base.dtype)
+    transformer = CogVideoXTransformer3DModel(**plan.transformer).to(device, dtype)
+    transformer.requires_grad_(False)
+    lora = options.lora
+    transformer.add_adapter(
+        LoraConfig(r=lora.rank, lora_alpha=lora.alpha, init_lora_weights=True, target_modules=list(lora.target_modules))
+    )
+    parameters = [p for p in transformer.parameters() if p.requires_grad]
+    for parameter in parameters:
+        parameter.data = parameter.data.float()
+    optimizer = torch.optim.AdamW(parameters, lr=1e-4, betas=(0.9, 0.95), fused=device.type == "cuda")
+    scheduler = CogVideoXDPMScheduler(**plan.scheduler)
+    dataset = LatentDataset(options.data.latents)
+    config = transformer.config
+
+    def rotary(frames: int, height: int, width: int) -> Any:
+        if not config.use_rotary_positional_embeddings:
+            return None
+        base = (config.sample_height // config.patch_size, config.sample_width // config.patch_size)
+        grid = (height // config.patch_size, width // config.patch_size)
+        crop = get_resize_crop_region_for_grid(grid, base[1], base[0])
+        return get_3d_rotary_pos_embed(
+            embed_dim=config.attention_head_dim, crops_coords=crop, grid_size=grid, temporal_size=frames, device=device
+        )
+
+    def step() -> None:
+        samples = [dataset.get(n % len(dataset)) for n in range(batch)]
+        model_input = torch.stack([s.target_FCHW for s in samples]).to(device, dtype) * dataset.info.scaling_factor
+        prompt_embeds = torch.stack([s.text_LC for s in samples]).to(device, dtype)
+        noise = torch.randn_like(model_input)
+        b, frames, _, height, width = model_input.shape
+        timesteps = torch.randint(0, scheduler.config.num_train_timesteps, (b,), device=device).long()
+        image_rotary_emb = rotary(frames, height, width)
+        noisy = scheduler.add_noise(model_input, noise, timesteps)
+        with torch.autocast(device.type, torch.bfloat16, enabled=dtype == torch.bfloat16):
+            model_output = transformer(
+                hidden_states=noisy, encoder_hidden_states=prompt_embeds, timestep=timesteps,
+                image_rotary_emb=image_rotary_emb, return_dict=False,
+            )[0]  # fmt: skip
+        model_pred = scheduler.get_velocity(model_output, noisy, timesteps)
+        alphas_cumprod = scheduler.alphas_cumprod.to(device)[timesteps]
+        weights = 1 / (1 - alphas_cumprod)
+        while len(weights.shape) < len(model_pred.shape):
+            weights = weights.unsqueeze(-1)
+        loss = torch.mean((weights * (model_pred - model_input) ** 2).reshape(b, -1), dim=1).mean()
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(parameters, 1.0)
+        optimizer.step()
+        optimizer.zero_grad()
+        loss.detach().item()
+
+    return step
+
+
+def main() -> None:
+    """Measure, write, print."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--size", default="mini-rope", help="of mvideo_core.model.sizes")
+    parser.add_argument("--batch", type=int, default=1, help="samples per step")
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--rank", type=int, default=128, help="of the adapters")
+    parser.add_argument("--device", default="auto", help="cpu, cuda or auto")
+    parser.add_argument("--execution", default="{}", help="JSON of ExecutionOptions")
+    parser.add_argument("--out", type=Path, default=OUT)
+    args = parser.parse_args()
+    measured = measure(args.size, args.batch, args.rounds, args.device, args.rank, json.loads(args.execution))
+    measured["reached"] = {goal: holds(measured[goal], limit) for goal, limit in measured["goals"].items()}
+    date = time.strftime("%Y-%m-%dT%H:%M:%S+00:00", time.gmtime())
+    report = {"date": date, "machine": machine(), "measurements": {f"train {args.size}": measured}}
+    args.out.parent.mkdir(parents=True, exist_ok=True)
+    args.out.write_text(json.dumps(report, indent=1) + "\n")
+    print("\n".join(table(report)))
+    print(summary(report, args.out))
+
+
+if __name__ == "__main__":
+    main()

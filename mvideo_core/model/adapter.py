@@ -100,7 +100,10 @@ def save_adapter(folder: str | Path, transformer: "MVideoTransformer3DModel", fo
         folder,
         transformer_lora_layers=get_peft_model_state_dict(transformer, adapter_name=name),
         weight_name=LORA_FILE,
-        transformer_lora_adapter_metadata=lora.to_dict(),
+        # Sets have another order in every process; the same adapter must give the same bytes.
+        transformer_lora_adapter_metadata={
+            key: sorted(value) if isinstance(value, set) else value for key, value in lora.to_dict().items()
+        },
     )
     save_file(conditioning_state(transformer), folder / CONDITIONING_FILE)
     record = {

@@ -82,7 +82,7 @@ def test_sizes_follow_from_the_format(name: str):
 
 def test_mini_sizes_are_small():
     for name in ("mini-sincos", "mini-rope"):
-        assert 6_000_000 < count(build(name).parameters()) < 9_000_000
+        assert 3_000_000 < count(build(name).parameters()) < 4_000_000
 
 
 def test_unknown_size():

@@ -15,7 +15,7 @@ import yaml
 from mvideo_core.editing.clip import MaskClip, RunWriter, checked_objects
 from mvideo_core.editing.geometry import Motion, after, measure_motion, shift
 from mvideo_core.editing.operations import OPERATIONS, Operation
-from mvideo_core.editing.warp import warp_edges
+from mvideo_core.editing.warp import cut_shows, warp_edges
 from mvideo_core.errors import ConfigError
 from mvideo_core.masks.codec import check_shape
 from mvideo_core.options import Options, read_yaml
@@ -112,9 +112,17 @@ class _State(NamedTuple):
         sequence = self.clip.sequence
         _, n_objects, height, width = sequence.shape
         writer = RunWriter(len(self.frames_T), n_objects, height, width)
+        n_cut = np.zeros(n_objects, int)
         for frame, maps_N23 in zip(self.frames_T.tolist(), self.maps_TN23, strict=True):
             for obj in range(n_objects):
-                writer.append(warp_edges(sequence.mask_edges(frame, obj), maps_N23[obj], height, width))
+                edges = sequence.mask_edges(frame, obj)
+                n_cut[obj] += cut_shows(edges, maps_N23[obj], height, width)
+                writer.append(warp_edges(edges, maps_N23[obj], height, width))
+        for obj in np.flatnonzero(n_cut).tolist():
+            log.warning(
+                "object %d: in %d of %d frames the source's frame cuts it off, and the edits bring that cut inside",
+                obj, n_cut[obj], len(self.frames_T),
+            )  # fmt: skip
         return self.clip._replace(sequence=writer.finish())
 
 

@@ -10,6 +10,7 @@ from mvideo_core.masks.codec import fill_runs
 from mvideo_core.masks.measure import box_xyxy
 
 MAX_SUPERSAMPLING = 8
+CUT_FRAC = 0.02
 IDENTITY = np.array([[1.0, 0.0, 0.0], [0.0, 1.0, 0.0]])
 _EMPTY = np.zeros(0, np.int32)
 
@@ -35,6 +36,23 @@ def warp_edges(edges: np.ndarray, map_23: np.ndarray, height: int, width: int) -
     source = pixels_of(edges, height, width)[y0:y1, x0:x1].astype(np.float32)
     drawn = _drawn(source, (x0, y0), map_23, low, high - low)
     return edges_of(drawn >= 0.5 - 1e-4, int(low[1]), int(low[0]), width)
+
+
+def cut_shows(edges: np.ndarray, map_23: np.ndarray, height: int, width: int) -> bool:
+    """Whether the mask touches a side of the frame that the map moves well inside (by 2 % of the frame)."""
+    if len(edges) == 0 or np.array_equal(map_23, IDENTITY):
+        return False
+    x0, y0, x1, y1 = box_xyxy(edges, width)
+    middle_x, middle_y = (x0 + x1) / 2, (y0 + y1) / 2
+    sides = (
+        (x0 == 0, 0, middle_y),
+        (x1 == width, width, middle_y),
+        (y0 == 0, middle_x, 0),
+        (y1 == height, middle_x, height),
+    )
+    touched = np.array([(x, y) for touches, x, y in sides if touches], np.float64).reshape(-1, 2)
+    share = mapped(map_23, touched) / (width, height)
+    return bool(np.all((share > CUT_FRAC) & (share < 1 - CUT_FRAC), axis=1).any())
 
 
 def pixels_of(edges: np.ndarray, height: int, width: int) -> np.ndarray:

@@ -13,8 +13,12 @@ from typing import Any, Literal
 
 from pydantic import Field
 
+from mvideo_core.errors import ConfigError
 from mvideo_core.options import Options
 from mvideo_core.registry import Registry
+
+MAX_FRAMES = 1 << 20
+"""36 hours at 8 frames per second."""
 
 Kind = Literal["warp", "timing", "rewrite"]
 
@@ -65,3 +69,14 @@ def timing(name: str, options: type[Options]) -> Callable[[Callable[..., Any]], 
 def rewrite(name: str, options: type[Options]) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
     """Registers a function (MaskClip, options) -> MaskClip."""
     return _adder("rewrite", name, options)
+
+
+def checked_length(name: str, n_frames: int) -> int:
+    """A number of frames that may be made.
+
+    Raises:
+        ConfigError: more than MAX_FRAMES.
+    """
+    if n_frames > MAX_FRAMES:
+        raise ConfigError(f"{name}: {n_frames} frames; at most {MAX_FRAMES} allowed: ask for less")
+    return n_frames

@@ -5,7 +5,7 @@ from typing import Literal
 import numpy as np
 from pydantic import Field
 
-from mvideo_core.editing.operations import timing
+from mvideo_core.editing.operations import checked_length, timing
 from mvideo_core.errors import ConfigError
 from mvideo_core.options import Options
 
@@ -30,7 +30,7 @@ def loop(n_frames: int, fps: float, options: LoopOptions) -> np.ndarray:
     wanted = step * (options.times or 2) + n_frames - step
     if options.to_s is not None:
         wanted = max(1, round(options.to_s * fps))
-    k = np.arange(wanted)
+    k = np.arange(checked_length("loop", wanted))
     if options.mode == "repeat" or n_frames == 1:
         return k % n_frames
     place = k % (2 * n_frames - 2)

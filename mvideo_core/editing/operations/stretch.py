@@ -3,7 +3,7 @@
 import numpy as np
 from pydantic import Field
 
-from mvideo_core.editing.operations import timing
+from mvideo_core.editing.operations import checked_length, timing
 from mvideo_core.errors import ConfigError
 from mvideo_core.options import Options
 
@@ -27,4 +27,6 @@ def stretch(n_frames: int, fps: float, options: StretchOptions) -> np.ndarray:
         assert options.speed is not None
         speed = options.speed
         n_out = int(np.floor((n_frames - 1) / speed + 1e-9)) + 1
-    return np.minimum(np.floor(np.arange(n_out) * speed + 0.5 + 1e-9), n_frames - 1).astype(np.int64)
+    return np.minimum(np.floor(np.arange(checked_length("stretch", n_out)) * speed + 0.5 + 1e-9), n_frames - 1).astype(
+        np.int64
+    )

@@ -5,7 +5,7 @@ the same bytes whatever was done before it in this process.
 """
 
 import itertools
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Generator, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
@@ -87,7 +87,7 @@ def encode_group(
     return bytes(content), rows
 
 
-def ahead(values: Iterator[T]) -> Iterator[T]:
+def ahead(values: Iterator[T]) -> Generator[T, None, None]:
     """The same values, the next one made in a thread while the last one is used; at most two are held."""
     end = object()
     with ThreadPoolExecutor(1, thread_name_prefix="decode") as pool:

@@ -6,6 +6,7 @@ Shape letters: F latent frames, C channels, H, W latent sides, L tokens.
 import hashlib
 import io
 import os
+import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
@@ -51,7 +52,7 @@ class LatentSample:
 class LatentDataset:
     """Windows of one split in the order of the dataset; any one of them in two positioned reads.
 
-    Needs a few hundred bytes of memory a window; forked and spawned loader workers are safe.
+    Needs a few hundred bytes of memory a window; threads, forked and spawned loader workers may read at once.
 
     Args:
         root: folder of latents or fsspec URL.
@@ -75,6 +76,7 @@ class LatentDataset:
         transform: Callable[[LatentSample], Any] | None = None,
     ):
         self.files = DatasetFiles(root)
+        self._of_thread = threading.local()
         self.info = read_info(self.files)
         self.split, self.transform = split, transform
         if expect is not None:
@@ -96,6 +98,12 @@ class LatentDataset:
     def __getitem__(self, index: int) -> Any:
         sample = self.get(int(index))
         return sample if self.transform is None else self.transform(sample)
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {name: value for name, value in self.__dict__.items() if name != "_of_thread"}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state, _of_thread=threading.local())
 
     def get(self, index: int) -> LatentSample:
         """Window `index`, before `transform`.
@@ -163,7 +171,13 @@ class LatentDataset:
 
     def _content(self, index: int, member: str) -> bytes:
         start, size = self._column(f"{member}offset_bytes", index), self._column(f"{member}size_bytes", index)
-        return self.files.read_range(self._shard(index), start, size)
+        return self._thread_files().read_range(self._shard(index), start, size)
+
+    def _thread_files(self) -> DatasetFiles:
+        """Open files of this thread alone: DatasetFiles closes the oldest, which another thread may be reading."""
+        if not hasattr(self._of_thread, "files"):
+            self._of_thread.files = DatasetFiles(self.files.root)
+        return self._of_thread.files  # type: ignore[no-any-return]
 
     def _check_shapes(self, tensors: dict[str, Any], where: str) -> None:
         wanted: dict[str, tuple[int, ...]] = {**self._shapes, TEXT: tuple(self.info.text_shape)}

@@ -1,6 +1,8 @@
 import itertools
 import json
+import pickle
 import tarfile
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 import torch
@@ -221,6 +223,20 @@ def test_new_vae_weights_under_the_same_name_are_another_model(tmp_path) -> None
     weights.write_bytes(weights.read_bytes()[:-1] + b"\1")
     assert base_identity(options).vae != before.vae
     assert base_identity(options).text_encoder == before.text_encoder
+
+
+def test_threads_and_unpickled_copies_read_the_same(encoded: Workspace, monkeypatch) -> None:
+    from mvideo_core.shards import files
+
+    monkeypatch.setattr(files, "MAX_OPEN", 1)  # every read of another tar closes the one before
+    found = latents(encoded)
+    wanted = [found.get(index).target_FCHW for index in range(len(found))]
+    copy = pickle.loads(pickle.dumps(found))
+    order = [index for _ in range(30) for index in range(len(found))]
+    for reader in (found, copy):
+        with ThreadPoolExecutor(4) as pool:
+            samples = list(pool.map(reader.get, order))
+        assert all(torch.equal(one.target_FCHW, wanted[at]) for at, one in zip(order, samples, strict=True))
 
 
 def test_damage_is_told_with_the_files_name(encoded: Workspace, tmp_path) -> None:

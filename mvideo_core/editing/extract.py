@@ -177,7 +177,8 @@ def _search(
         [seen] = models.detector.detect([frame], missing)
         for name in missing:
             scores = [score for score, label in zip(seen.scores.tolist(), seen.labels, strict=True) if label == name]
-            best[name] = max(best[name], (max(scores, default=0.0), time_s))
+            if max(scores, default=0.0) > best[name][0]:
+                best[name] = (max(scores), time_s)
             objects = _objects(seen, name, number, options, frame.shape[:2])
             if objects:
                 found[name] = objects

@@ -23,10 +23,10 @@ from mvideo_core.training.callbacks.checkpoints import Checkpoints
 from mvideo_core.training.callbacks.ema import Ema
 from mvideo_core.training.callbacks.metrics import Metrics, check_extras
 from mvideo_core.training.callbacks.samples import SampleVideos
-from mvideo_core.training.callbacks.stopping import STOP, Stopping
+from mvideo_core.training.callbacks.stopping import STOP, Stopping, signals_ask
 from mvideo_core.training.callbacks.validation import SEED, Validation
 from mvideo_core.training.checkpoint import CHECKPOINTS, State, check_course, complete, load, read_state, sole_owner
-from mvideo_core.training.data import Feed, GlobalOrder, Split, rank_slots
+from mvideo_core.training.data import Feed, GlobalOrder, Split, ThreadCopies, rank_slots
 from mvideo_core.training.distributed import World, joined, placed
 from mvideo_core.training.execution import input_dtype, prepare
 from mvideo_core.training.launch import ERRORS, LAUNCHED
@@ -74,7 +74,8 @@ def train(options: TrainOptions) -> None:
             if world.first:
                 text = yaml.safe_dump(options.model_dump(mode="json"), sort_keys=False)
                 (run / "options.yaml").write_text(text, encoding="utf-8")
-            trainer.fit()
+            with signals_ask(trainer):
+                trainer.fit()
         finally:
             close()
         if world.first:
@@ -120,7 +121,9 @@ def build(options: TrainOptions, world: World) -> "tuple[Trainer, Callable[[], N
     split = Split(list(dataset.keys), options.data.holdout)
     slots = rank_slots(options.global_batch, options.micro_batch, world.rank, world.size)
     order = GlobalOrder(split.train, options.global_batch, options.seed)
-    feed = Feed(dataset, order, slots, batch_maker(options, dataset, schedule, options.seed, world), options.data)
+    feed = Feed(
+        ThreadCopies(dataset), order, slots, batch_maker(options, dataset, schedule, options.seed, world), options.data
+    )
     parameters = trainable(transformer)
     trainer = Trainer(
         objective, parameters, feed, world, n_micro=len(slots), steps=options.steps, options=options.optimizer

@@ -3,9 +3,11 @@
 The request travels with the next step's gradients, so all ranks stop after the same step and save it.
 """
 
+import contextlib
 import logging
 import signal
 import threading
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,8 +20,27 @@ log = logging.getLogger(__name__)
 STOP = "stop"
 
 
+@contextlib.contextmanager
+def signals_ask(trainer: "Trainer") -> Iterator[None]:
+    """SIGTERM and SIGINT ask the trainer to stop inside; nothing changes outside the main thread."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def ask(number: int, _frame: Any) -> None:
+        log.warning("%s: stopping after this step", signal.Signals(number).name)
+        trainer.stop_asked = True
+
+    before = {number: signal.signal(number, ask) for number in (signal.SIGTERM, signal.SIGINT)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
 class Stopping(Callback):
-    """First in the list: it only sets `trainer.stop_asked`.
+    """First in the list: it looks for the file.
 
     Args:
         run: run folder; its first rank looks for the file after every step.
@@ -27,18 +48,6 @@ class Stopping(Callback):
 
     def __init__(self, run: Path):
         self.run = run
-
-    def on_start(self, trainer: "Trainer") -> None:
-        """Takes the signals, where this is the main thread."""
-        if threading.current_thread() is not threading.main_thread():
-            return
-
-        def ask(number: int, _frame: Any) -> None:
-            log.warning("%s: stopping after this step", signal.Signals(number).name)
-            trainer.stop_asked = True
-
-        for number in (signal.SIGTERM, signal.SIGINT):
-            signal.signal(number, ask)
 
     def on_step(self, trainer: "Trainer", metrics: dict[str, Any]) -> None:
         """Looks for the file."""

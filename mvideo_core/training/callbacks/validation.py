@@ -1,7 +1,8 @@
 """Loss on held-out samples with fixed noise, by timestep bin: a curve that moves when the model does.
 
 The training loss hardly falls, since it mixes all noise levels and draws new noise every step. Here every held-out
-sample meets every bin of timesteps with the same noise each time, all conditions given, history at a fixed noise level.
+sample meets every bin of timesteps with the same noise each time, all conditions given (no history when the training
+has none), history at a fixed noise level.
 The pairs are dealt to the ranks, so none waits long for another.
 """
 
@@ -14,7 +15,7 @@ from pydantic import Field
 from mvideo_core.options import Options
 from mvideo_core.training.callbacks.base import Callback, due
 from mvideo_core.training.callbacks.ema import Ema
-from mvideo_core.training.draws import StepDraws
+from mvideo_core.training.draws import History, StepDraws
 from mvideo_core.training.seeds import generator
 
 if TYPE_CHECKING:
@@ -59,9 +60,6 @@ class Validation(Callback):
         self.objective, self.samples, self.held = objective, samples, held
         self.maker, self.options, self.ema = maker, options, ema
 
-    def on_start(self, trainer: "Trainer") -> None:
-        """Nothing: the first figures come with the first due step."""
-
     def on_step(self, trainer: "Trainer", metrics: dict[str, Any]) -> None:
         """Validates when it is due or the run ends."""
         last = trainer.step >= trainer.steps and self.options.every > 0
@@ -96,11 +94,13 @@ class Validation(Callback):
         import torch
 
         bins = self.options.bins
-        drawn = fixed_draws(index, bins, self.options.history_timestep if self.maker.draws.history_noise else None)
+        history: History = "both" if self.maker.draws.history_none < 1 else "none"
+        noised = self.maker.draws.history_noise > 0 and history == "both"
+        drawn = fixed_draws(index, bins, history, self.options.history_timestep if noised else None)
         return self.maker.batch(drawn, range(bin_, bin_ + 1), [self.samples.get(index)], torch.ones(bins))
 
 
-def fixed_draws(index: int, bins: int, history_timestep: int | None) -> StepDraws:
+def fixed_draws(index: int, bins: int, history: History, history_timestep: int | None) -> StepDraws:
     """Draws of one held-out sample: a fixed timestep in every bin, all conditions given."""
     import torch
 
@@ -109,7 +109,7 @@ def fixed_draws(index: int, bins: int, history_timestep: int | None) -> StepDraw
     timesteps = ((torch.arange(bins) + u) * width).long().clamp(max=N_TIMESTEPS - 1)
     never = torch.zeros(bins, dtype=torch.bool)
     levels = None if history_timestep is None else torch.full((bins,), history_timestep)
-    return StepDraws(index, "both", timesteps, levels, never, never)
+    return StepDraws(index, history, timesteps, levels, never, never)
 
 
 @contextlib.contextmanager

@@ -58,9 +58,9 @@ class MVideoAttnProcessor:
         tokens_BLD = torch.cat([encoder_hidden_states, hidden_states], dim=1)
         query, key, value = (_heads(proj(tokens_BLD), attn.heads) for proj in (attn.to_q, attn.to_k, attn.to_v))
         if attn.norm_q is not None:
-            query = attn.norm_q(query)
+            query = attn.norm_q(query).to(value.dtype)  # fp32 under autocast
         if attn.norm_k is not None:
-            key = attn.norm_k(key)
+            key = attn.norm_k(key).to(value.dtype)
         if image_rotary_emb is not None:
             query[:, :, n_text:] = apply_rotary_emb(query[:, :, n_text:], image_rotary_emb)
             key[:, :, n_text:] = apply_rotary_emb(key[:, :, n_text:], image_rotary_emb)

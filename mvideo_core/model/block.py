@@ -31,8 +31,7 @@ class MVideoBlock(CogVideoXBlock):
             encoder_hidden_states: text tokens.
             temb, temb_clean: timestep embeddings (B, time_embed_dim); without the second, CogVideoXBlock itself.
         """
-        if temb_clean is None:
-            return super().forward(hidden_states, encoder_hidden_states, temb, image_rotary_emb, attention_kwargs)
+        n_clean = n_clean if temb_clean is not None else 0
         text_length = encoder_hidden_states.shape[1]
         video, text, gates, text_gate = _modulated(
             self.norm1, hidden_states, encoder_hidden_states, temb, temb_clean, n_clean
@@ -54,25 +53,38 @@ class MVideoBlock(CogVideoXBlock):
         return hidden_states, encoder_hidden_states
 
 
+Gates = tuple[Tensor, Tensor | None]
+
+
 def _modulated(
-    norm: CogVideoXLayerNormZero, video: Tensor, text: Tensor, temb: Tensor, temb_clean: Tensor, n_clean: int
-) -> tuple[Tensor, Tensor, tuple[Tensor, Tensor], Tensor]:
+    norm: CogVideoXLayerNormZero, video: Tensor, text: Tensor, temb: Tensor, temb_clean: Tensor | None, n_clean: int
+) -> tuple[Tensor, Tensor, Gates, Tensor]:
     """Normed and modulated video and text; gates (B, 1, D) of noisy and of clean tokens; gate of the text."""
     shift, scale, gate, text_shift, text_scale, text_gate = _six(norm, temb)
+    normed, text = _normed(norm, video), _normed(norm, text) * (1 + text_scale) + text_shift
+    if temb_clean is None:
+        return normed * (1 + scale) + shift, text, (gate, None), text_gate
     clean_shift, clean_scale, clean_gate, *_ = _six(norm, temb_clean)
-    noisy, clean = _split(norm.norm(video), n_clean)
+    noisy, clean = _split(normed, n_clean)
     video = torch.cat([noisy * (1 + scale) + shift, clean * (1 + clean_scale) + clean_shift], dim=1)
-    text = norm.norm(text) * (1 + text_scale) + text_shift
     return video, text, (gate, clean_gate), text_gate
+
+
+def _normed(norm: CogVideoXLayerNormZero, tokens: Tensor) -> Tensor:
+    # Autocast runs layer norms in fp32 and leaves them so, which would double what the backward pass keeps.
+    return norm.norm(tokens).to(tokens.dtype)
 
 
 def _six(norm: CogVideoXLayerNormZero, temb: Tensor) -> tuple[Tensor, ...]:
     return norm.linear(norm.silu(temb))[:, None].chunk(6, dim=2)
 
 
-def _gated(video: Tensor, gates: tuple[Tensor, Tensor], n_clean: int) -> Tensor:
+def _gated(video: Tensor, gates: Gates, n_clean: int) -> Tensor:
+    gate, clean_gate = gates
+    if clean_gate is None:
+        return gate * video
     noisy, clean = _split(video, n_clean)
-    return torch.cat([gates[0] * noisy, gates[1] * clean], dim=1)
+    return torch.cat([gate * noisy, clean_gate * clean], dim=1)
 
 
 def _split(video: Tensor, n_clean: int) -> tuple[Tensor, Tensor]:

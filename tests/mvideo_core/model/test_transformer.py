@@ -118,6 +118,20 @@ def test_position_cache_does_not_mix_shapes(transformer, inputs: Inputs):
         assert torch.equal(transformer(inputs.latents, inputs.text, inputs.timestep, inputs.conditions).sample, before)
 
 
+def test_autocast_keeps_activations_in_half_precision(transformer, inputs: Inputs):
+    transformer.to(torch.bfloat16)
+    seen = []
+    block = transformer.transformer_blocks[0]
+    block.ff.register_forward_pre_hook(lambda _module, args: seen.append(args[0].dtype))
+    block.attn1.to_q.register_forward_pre_hook(lambda _module, args: seen.append(args[0].dtype))
+    half = inputs.conditions.to(torch.bfloat16)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        for conditions in (None, half):
+            out = transformer(inputs.latents.bfloat16(), inputs.text.bfloat16(), inputs.timestep, conditions).sample
+            assert out.dtype == torch.bfloat16
+    assert seen == [torch.bfloat16] * 4
+
+
 @pytest.mark.parametrize("choice", ["full", "block_skip:2"])
 def test_recomputed_blocks_give_the_same_gradients(transformer, inputs: Inputs, choice: str):
     def gradients(how: str):

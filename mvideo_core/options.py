@@ -42,7 +42,7 @@ def canonical_json(value: Any) -> str:
     """The one JSON text of a value: sorted keys, no spaces, pydantic models as plain mappings, floats as repr."""
     if isinstance(value, BaseModel):
         value = value.model_dump(mode="json")
-    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=True, default=_plain)
+    return _CANONICAL.encode(value)
 
 
 def digest(value: Any) -> str:
@@ -73,3 +73,6 @@ def _plain(value: Any) -> Any:
     if isinstance(value, BaseModel):
         return value.model_dump(mode="json")
     raise TypeError(f"{type(value).__name__} has no canonical JSON")
+
+
+_CANONICAL = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=True, default=_plain)

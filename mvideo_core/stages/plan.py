@@ -107,7 +107,8 @@ def _gather(paths: Iterable[Path]) -> list[SourceRow]:
 def _commit(
     workspace: Workspace, index: int, rows: list[SourceRow], settings: str, options: PlanOptions, seconds: float
 ) -> None:
-    key = part_key(settings, {"sources": rows_digest(rows)})
+    digest = rows_digest(rows)
+    key = part_key(settings, {"sources": digest})
     if workspace.marker(SOURCE_STAGE, key) is not None:
         workspace.set_head(SOURCE_STAGE, index, key)
         return
@@ -124,4 +125,5 @@ def _commit(
         n_items=len(rows),
         n_reused=0,
         seconds=seconds,
+        digest=digest,
     )

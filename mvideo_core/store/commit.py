@@ -26,6 +26,7 @@ def commit_part(
     n_items: int,
     n_reused: int,
     seconds: float,
+    digest: str = "",
 ) -> Marker:
     """Write the rows, the marker and the head of a finished part.
 
@@ -34,6 +35,7 @@ def commit_part(
         inputs: digest of each upstream part, by stage name.
         n_items, n_reused: items in, and how many of them were taken over from a journal or an earlier part.
         seconds: wall time of this run.
+        digest: `rows_digest` of the rows, if the caller has it already.
 
     Returns:
         The marker as written.
@@ -48,7 +50,7 @@ def commit_part(
         inputs=dict(inputs),
         options=options.model_dump(mode="json"),
         rows=Blob(path=path, sha256=hashlib.sha256(content).hexdigest(), size_bytes=len(content)),
-        digest=rows_digest(rows),
+        digest=digest or rows_digest(rows),
         counts=_counts(rows, n_items, n_reused),
         reasons=dict(sorted(Counter(_reason(row) for row in rows if row.status != "ok").items())),
         blob_bytes=sum(blob.size_bytes for row in rows for blob in blobs_of(row)),

@@ -14,9 +14,10 @@ tmp/                                           scratch of running parts
 ```
 """
 
+import functools
 import json
 from collections.abc import Iterator, Mapping
-from typing import Any, TypeVar
+from typing import Any, TypeVar, get_args
 
 from mvideo_core.errors import StoreError
 from mvideo_core.options import canonical_json
@@ -187,8 +188,15 @@ class Workspace:
 
 def blobs_of(row: Row) -> list[Blob]:
     """The files a row points to."""
-    values = (getattr(row, name) for name in type(row).model_fields)
-    return [value for value in values if isinstance(value, Blob)]
+    values = (getattr(row, name) for name in _blob_fields(type(row)))
+    return [value for value in values if value is not None]
+
+
+@functools.lru_cache(maxsize=64)
+def _blob_fields(row_class: type[Row]) -> tuple[str, ...]:
+    """Names of the fields declared as a Blob or none; most rows have no such field, and there are many rows."""
+    fields = row_class.model_fields.items()
+    return tuple(name for name, field in fields if field.annotation is Blob or Blob in get_args(field.annotation))
 
 
 def marker_path(stage: str, key: str) -> str:

@@ -4,7 +4,7 @@ import subprocess
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import accumulate
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -75,11 +75,16 @@ def drawn_masks(kind: str, n_frames: int = 97, n_objects: int = 3, height: int =
 
 def world_masks(n_frames: int = 97, n_objects: int = 3, height: int = 480, width: int = 720) -> np.ndarray:
     """bool (T, N, H, W): visible masks of the first shot of the mini world that has `n_objects` actors."""
-    from mvideo_core.world import render_shot, sample_shot
+    from mvideo_core.world import render_shot
 
-    seed = next(seed for seed in range(1000) if len(sample_shot(seed, "val").actors) == n_objects)
-    frames = render_shot(sample_shot(seed, "val"), n_frames, width, height, fps=8)
-    return np.stack([frame.visible for frame in frames])
+    return np.stack([frame.visible for frame in render_shot(world_shot(n_objects), n_frames, width, height, fps=8)])
+
+
+def world_shot(n_objects: int) -> Any:
+    """The first shot of the mini world's validation part that has so many actors."""
+    from mvideo_core.world import sample_shot
+
+    return next(shot for shot in (sample_shot(seed, "val") for seed in range(1000)) if len(shot.actors) == n_objects)
 
 
 def _loop_frames(rng: np.random.Generator, width: int, height: int) -> Iterator[bytes]:

@@ -1,8 +1,9 @@
 """Peak memory of tracking 97, 385 and 1,537 frames: our tracker against sam2's own SAM2VideoPredictor.
 
-Same architecture (all parts of SAM2, small, 256 px), same random weights, same three boxes, same JPEG frames of
-480x720, which is the only input the stock predictor takes besides mp4 files; ours reads them one by one. Masks are
-packed and let go. Each run is a process of its own; its peak is the kernel's VmHWM.
+Same network (the mini SAM2 that comes with the project, every part of SAM2 at 192 px), same boxes, same JPEG frames of
+480x720, which is the only input the stock predictor takes besides mp4 files; ours reads them one by one. They are 97
+frames of the mini world, played forth and back. Masks are packed and let go. Each run is a process of its own; its peak
+is the kernel's VmHWM.
 
 One more run, of ours, tells the time per frame of a public architecture (hiera tiny at 256 px, random weights).
 """
@@ -22,40 +23,8 @@ import numpy as np
 
 LENGTHS = (97, 385, 1537)
 HEIGHT, WIDTH = 480, 720
-BOXES = [[80.0, 60.0, 240.0, 220.0], [300.0, 200.0, 460.0, 360.0], [520.0, 40.0, 680.0, 200.0]]
-IMAGE_SIZE = 256
-SEED = 12  # random weights whose masks are neither empty nor full
-SMALL: dict[str, Any] = {
-    "image_size": IMAGE_SIZE,
-    "num_maskmem": 3,
-    "max_obj_ptrs_in_encoder": 4,
-    "image_encoder": {
-        "trunk": {"embed_dim": 8, "stages": [1, 1, 1, 1], "global_att_blocks": [], "window_spec": [4, 4, 4, 4]},
-        "neck": {
-            "d_model": 32,
-            "backbone_channel_list": [64, 32, 16, 8],
-            "position_encoding": {"num_pos_feats": 32},
-        },
-    },
-    "memory_attention": {
-        "d_model": 32,
-        "num_layers": 1,
-        "layer": {
-            "d_model": 32,
-            "dim_feedforward": 32,
-            "self_attention": {"embedding_dim": 32, "feat_sizes": [16, 16]},
-            "cross_attention": {"embedding_dim": 32, "feat_sizes": [16, 16], "kv_in_dim": 16},
-        },
-    },
-    "memory_encoder": {
-        "out_dim": 16,
-        "in_dim": 32,
-        "position_encoding": {"num_pos_feats": 16},
-        "mask_downsampler": {"embed_dim": 32},
-        "fuser": {"layer": {"dim": 32}},
-    },
-}
-"""The tiny public architecture with narrow layers that looks back on fewer frames, so that 1,537 take a minute."""
+N_OBJECTS, N_DRAWN, MIN_PX = 3, 97, 3000
+HIERA_PX = 256
 
 
 def measure(lengths: Sequence[int] = LENGTHS, hiera: bool = True) -> dict[str, Any]:
@@ -64,17 +33,18 @@ def measure(lengths: Sequence[int] = LENGTHS, hiera: bool = True) -> dict[str, A
         root = Path(name)
         folders = {length: root / str(length) for length in lengths}
         _draw_frames(root, folders)
-        jobs = [(engine, "small", length) for length in sorted(lengths, reverse=True) for engine in ("ours", "stock")]
+        jobs = [(engine, "mini", length) for length in sorted(lengths, reverse=True) for engine in ("ours", "stock")]
         jobs += [("ours", "hiera_t", lengths[0])] if hiera else []
         with ThreadPoolExecutor(2) as pool:  # memory and CPU seconds do not mind company
             told = dict(zip(jobs, pool.map(lambda job: _child(*job, root), jobs), strict=True))
-        agreement = _mean_iou(*(root / f"{engine}-small-{lengths[0]}.bits" for engine in ("ours", "stock")))
-    runs = {e: {n: told[e, "small", n] for n in lengths} for e in ("ours", "stock")}
+        agreement = _mean_iou(*(root / f"{engine}-mini-{lengths[0]}.bits" for engine in ("ours", "stock")))
+    runs = {e: {n: told[e, "mini", n] for n in lengths} for e in ("ours", "stock")}
     growth = {e: run[lengths[-1]]["peak_mb"] - run[lengths[0]]["peak_mb"] for e, run in runs.items()}
     return {
         "frames": list(lengths),
-        "objects": len(BOXES),
-        "image_size": IMAGE_SIZE,
+        "objects": N_OBJECTS,
+        "network": "sam2-mini",
+        "video": f"{WIDTH}x{HEIGHT}",
         "peak_mb": {e: [run[n]["peak_mb"] for n in lengths] for e, run in runs.items()},
         "loaded_mb": {e: [run[n]["loaded_mb"] for n in lengths] for e, run in runs.items()},
         "mean_mask_frac": {e: [run[n]["mask_frac"] for n in lengths] for e, run in runs.items()},
@@ -89,24 +59,41 @@ def measure(lengths: Sequence[int] = LENGTHS, hiera: bool = True) -> dict[str, A
 
 
 def _draw_frames(root: Path, folders: dict[int, Path]) -> None:
-    """JPEGs of discs that drift over a texture, numbered as sam2 wants; shorter clips are links into the longest."""
-    import cv2
+    """JPEGs numbered as sam2 wants, all of them links to a few; beside them the boxes of the first frame."""
+    from PIL import Image
+
+    from mvideo_core.world import render_shot
 
     store = root / "frames"
     store.mkdir()
-    ground = np.random.default_rng(3).integers(60, 200, (HEIGHT // 8, WIDTH // 8, 3), dtype=np.uint8)
-    ground = cv2.resize(ground, (WIDTH, HEIGHT), interpolation=cv2.INTER_CUBIC)
-    for n in range(max(folders)):
-        frame = ground.copy()
-        for k, (x0, y0, x1, y1) in enumerate(BOXES):
-            shift = 40 * np.sin(n / 25 + k)
-            centre = (int((x0 + x1) / 2 + shift), int((y0 + y1) / 2 + shift / 2))
-            cv2.circle(frame, centre, int((x1 - x0) / 2), (40 + 90 * k, 220 - 80 * k, 30), -1)
-        cv2.imwrite(str(store / f"{n:05d}.jpg"), frame)
+    frames = render_shot(_clear_shot(), N_DRAWN, WIDTH, HEIGHT, fps=8)
+    for n, frame in enumerate(frames):
+        if n == 0:
+            (root / "boxes.json").write_text(json.dumps([_box(mask_HW) for mask_HW in frame.visible]))
+        Image.fromarray(frame.rgb).save(store / f"{n:05d}.jpg", quality=95)
     for length, folder in folders.items():
         folder.mkdir()
         for n in range(length):
-            (folder / f"{n:05d}.jpg").hardlink_to(store / f"{n:05d}.jpg")
+            back = n % (2 * N_DRAWN - 2)
+            (folder / f"{n:05d}.jpg").hardlink_to(store / f"{min(back, 2 * N_DRAWN - 2 - back):05d}.jpg")
+
+
+def _clear_shot() -> Any:
+    """The first world shot whose three objects are all well in sight at its beginning."""
+    from mvideo_core.world import render_shot, sample_shot
+
+    shots = (sample_shot(seed, "val") for seed in range(1000))
+    return next(
+        shot
+        for shot in shots
+        if len(shot.actors) == N_OBJECTS
+        and next(iter(render_shot(shot, 1, WIDTH, HEIGHT, fps=8))).visible.sum(axis=(1, 2)).min() > MIN_PX
+    )
+
+
+def _box(mask_HW: np.ndarray) -> list[float]:
+    rows, columns = np.flatnonzero(mask_HW.any(axis=1)), np.flatnonzero(mask_HW.any(axis=0))
+    return [float(columns[0]), float(rows[0]), float(columns[-1] + 1), float(rows[-1] + 1)]
 
 
 def _child(engine: str, network: str, length: int, root: Path) -> dict[str, Any]:
@@ -124,20 +111,24 @@ def _run_child(engine: str, network: str, folder: Path, out: Path) -> dict[str, 
     import torch
 
     torch.set_num_threads(1)
-    from mvideo_core.segmentation.sam2_build import build_predictor
+    from mvideo_core.segmentation.sam2_build import build_predictor, load_predictor
+    from mvideo_core.weights import find
 
-    overrides = SMALL if network == "small" else {"image_size": IMAGE_SIZE}
-    predictor = build_predictor("sam2.1_hiera_t", overrides, seed=SEED)
+    if network == "mini":
+        predictor, _, _ = load_predictor(find("mini", kind="segmenter"))
+    else:
+        predictor = build_predictor("sam2.1_hiera_t", {"image_size": HIERA_PX}, seed=12)
     loaded_mb, start, cpu = _status_mb("VmRSS"), time.perf_counter(), time.process_time()
     frames, pixels = 0, 0
+    boxes = np.array(json.loads((folder.parent / "boxes.json").read_text()), np.float32)
     with out.open("wb") as file:
-        for masks_NHW in _ours(predictor, folder) if engine == "ours" else _stock(predictor, folder):
+        for masks_NHW in (_ours if engine == "ours" else _stock)(predictor, folder, boxes):
             file.write(np.packbits(masks_NHW).tobytes())
             frames, pixels = frames + 1, pixels + int(masks_NHW.sum())
     return {
         "engine": engine,
         "frames": frames,
-        "mask_frac": round(pixels / (frames * len(BOXES) * HEIGHT * WIDTH), 3),
+        "mask_frac": round(pixels / (frames * N_OBJECTS * HEIGHT * WIDTH), 3),
         "loaded_mb": loaded_mb,
         "peak_mb": _status_mb("VmHWM"),
         "s_per_frame": round((time.perf_counter() - start) / frames, 4),
@@ -145,11 +136,11 @@ def _run_child(engine: str, network: str, folder: Path, out: Path) -> dict[str, 
     }
 
 
-def _ours(predictor: Any, folder: Path) -> Iterator[np.ndarray]:
+def _ours(predictor: Any, folder: Path, boxes: np.ndarray) -> Iterator[np.ndarray]:
     from mvideo_core.segmentation.sam2_video import Sam2Options, Sam2Segmenter
 
     segmenter = Sam2Segmenter(predictor, Sam2Options())
-    for result in segmenter.propagate(_frames(folder), HEIGHT, WIDTH, np.array(BOXES, np.float32)):
+    for result in segmenter.propagate(_frames(folder), HEIGHT, WIDTH, boxes):
         yield result.masks_NHW
 
 
@@ -160,13 +151,13 @@ def _frames(folder: Path) -> Iterator[np.ndarray]:
         yield np.array(Image.open(path).convert("RGB"))
 
 
-def _stock(predictor: Any, folder: Path) -> Iterator[np.ndarray]:
+def _stock(predictor: Any, folder: Path, boxes: np.ndarray) -> Iterator[np.ndarray]:
     import torch
 
     with torch.inference_mode():
         state = predictor.init_state(str(folder))
-        for obj, box in enumerate(BOXES):
-            predictor.add_new_points_or_box(state, frame_idx=0, obj_id=obj, box=np.array(box, np.float32))
+        for obj, box in enumerate(boxes):
+            predictor.add_new_points_or_box(state, frame_idx=0, obj_id=obj, box=box)
         for _, _, logits_N1HW in predictor.propagate_in_video(state):
             yield (logits_N1HW[:, 0] > 0).numpy()
 

@@ -1,0 +1,54 @@
+"""What is random in a step, and the weights of the consistency loss."""
+
+import torch
+
+from mvideo_core.model.schedule import Schedule
+from mvideo_core.training.draws import DrawOptions, StepDraws, draw_step
+from mvideo_core.training.objective import ConsistencyOptions, consistency_weights
+
+FLAT = Schedule(torch.ones(1000), torch.zeros(1000))
+
+
+def drawn(
+    step: int = 0, history: str = "none", masks_dropped: tuple[bool, ...] = (True, False, False, True)
+) -> StepDraws:
+    dropped = torch.tensor(masks_dropped)
+    return StepDraws(step, history, torch.zeros(len(dropped)), None, dropped, dropped)  # type: ignore[arg-type]
+
+
+def test_shares_of_2000_steps_are_those_asked_for() -> None:
+    """No history 0.3; of the rest 0.15 the last frame alone: 0.105. Limits: three standard deviations."""
+    steps = [draw_step(DrawOptions(), FLAT, 0, step, 4) for step in range(2000)]
+    share = {name: sum(one.history == name for one in steps) / 2000 for name in ("none", "appearance", "both")}
+    assert abs(share["none"] - 0.3) < 0.031
+    assert abs(share["appearance"] - 0.105) < 0.021
+    masks = torch.stack([one.drop_mask_G for one in steps]).float().mean()
+    texts = torch.stack([one.drop_text_G for one in steps]).float().mean()
+    assert abs(masks - 0.15) < 0.012
+    assert abs(texts - 0.10) < 0.01
+
+
+def test_every_stratum_of_the_global_batch_has_one_timestep() -> None:
+    one = draw_step(DrawOptions(), FLAT, 0, 5, 8)
+    assert sorted((one.timestep_G // 125).tolist()) == list(range(8))
+
+
+def test_draws_depend_on_seed_and_step_alone() -> None:
+    first, again, other = (draw_step(DrawOptions(), FLAT, 0, step, 8) for step in (5, 5, 6))
+    assert torch.equal(first.timestep_G, again.timestep_G)
+    assert not torch.equal(first.timestep_G, other.timestep_G)
+
+
+def test_weights_of_the_consistency_loss_by_hand() -> None:
+    """Of four samples two saw nothing: they share the weight of four, 2 each. Every third step counts three times."""
+
+    def weights(**given: object) -> list[float]:
+        step = drawn(given.pop("step", 0), given.pop("history", "none"))  # type: ignore[arg-type]
+        return consistency_weights(ConsistencyOptions.parse(given), step).tolist()
+
+    assert weights() == [1, 1, 1, 1]
+    assert weights(prediction="dropped") == [2, 0, 0, 2]
+    assert weights(prediction="dropped", history="both") == [0, 0, 0, 0]
+    assert weights(every=3, step=3) == [3, 3, 3, 3]
+    assert weights(every=3, step=4) == [0, 0, 0, 0]
+    assert weights(alpha=0.0) == [0, 0, 0, 0]

@@ -1,0 +1,47 @@
+"""The shipped profiles against the paper, and the command lines that start processes."""
+
+import sys
+from pathlib import Path
+
+import pytest
+
+from mvideo_core.errors import ConfigError
+from mvideo_core.training.launch import command
+from mvideo_core.training.options import load_profile
+
+
+@pytest.mark.parametrize(("name", "batch", "gpus"), [("mvideo-2b", 32, 16), ("mvideo-5b", 64, 32)])
+def test_the_large_profiles_have_the_papers_figures(name: str, batch: int, gpus: int) -> None:
+    """Section 4.1 for 5b, the ablations of section 4.3 for 2b."""
+    options = load_profile(name)
+    assert (options.global_batch, options.launch.processes * options.launch.nodes) == (batch, gpus)
+    assert (options.steps, options.optimizer.rate.peak, options.consistency.alpha) == (10_000, 2e-4, 1.0)
+    assert options.base.weights == f"cogvideox-{name[-2:]}"
+    assert batch % (gpus * options.micro_batch) == 0
+
+
+def test_one_process_is_started_plainly_and_several_by_torchrun() -> None:
+    config = Path("run.yaml")
+    entry = ["-m", "mvideo_core.training.main", "--config", "run.yaml"]
+    assert command(load_profile("mini"), config) == [sys.executable, *entry]
+    two = command(load_profile("mini", {"launch": {"processes": 2}}), config)
+    assert two[1:6] == ["-m", "torch.distributed.run", "--nnodes=1", "--nproc-per-node=2", "--standalone"]
+    assert two[6:] == entry
+    many = command(load_profile("mvideo-5b", {"launch": {"rendezvous": "node0:29500"}}), config)
+    assert {"--nnodes=4", "--nproc-per-node=8", "--rdzv-backend=c10d", "--rdzv-endpoint=node0:29500"} <= set(many)
+    with pytest.raises(ConfigError, match=r"launch\.nodes is 4 and launch\.rendezvous is empty"):
+        command(load_profile("mvideo-5b"), config)
+
+
+def test_steps_fix_the_course_only_where_the_rate_depends_on_them() -> None:
+    constant, longer = load_profile("mini"), load_profile("mini", {"steps": 999})
+    assert constant.course() == longer.course()
+    cosine = {"optimizer": {"rate": {"shape": "cosine"}}}
+    assert load_profile("mini", cosine).course() != load_profile("mini", cosine | {"steps": 999}).course()
+
+
+def test_a_key_that_does_not_exist_is_named() -> None:
+    with pytest.raises(ConfigError, match=r"optimizer\.learning_rate"):
+        load_profile("mini", {"optimizer": {"learning_rate": 1e-4}})
+    with pytest.raises(ConfigError, match="one of: mini, mvideo-2b, mvideo-5b"):
+        load_profile("maxi")

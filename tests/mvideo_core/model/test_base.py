@@ -12,6 +12,7 @@ from mvideo_core.errors import ConfigError, ModelError
 from mvideo_core.model.base import BaseOptions, format_of, load_base, random_base, save_base
 from mvideo_core.model.fingerprint import WHOLE_BELOW_BYTES, file_fingerprint, folder_sha256
 from mvideo_core.model.sizes import SIZES
+from mvideo_core.model.words import mini_words
 from mvideo_core.weights import entry
 
 
@@ -107,6 +108,26 @@ def test_own_format_file_wins(tmp_path):
     path.write_text("{")
     with pytest.raises(ModelError, match=r"mvideo_format\.json: cannot be read"):
         load_base(options(tmp_path), parts=())
+
+
+def test_tokenizer_as_published_is_a_sentencepiece_file(tmp_path):
+    import sentencepiece
+
+    save_base(random_base("tiny-sincos"), tmp_path)
+    folder = tmp_path / "tokenizer"
+    (folder / "tokenizer.json").unlink()
+    settings = {"tokenizer_class": "T5Tokenizer", "extra_ids": 0, "eos_token": "</s>", "unk_token": "<unk>"}
+    (folder / "tokenizer_config.json").write_text(json.dumps(settings | {"pad_token": "<pad>"}))
+    words = mini_words()
+    lines = [" ".join(words[start : start + 8]) for start in range(0, 400, 4)]
+    sentencepiece.SentencePieceTrainer.train(
+        sentence_iterator=iter(lines), model_prefix=str(folder / "spiece"), vocab_size=300, model_type="unigram",
+        pad_id=0, eos_id=1, unk_id=2, bos_id=-1, minloglevel=2,
+    )  # fmt: skip
+    direct = sentencepiece.SentencePieceProcessor(model_file=str(folder / "spiece.model"))
+    text = "a red dog is running to the park"
+    tokenizer = load_base(options(tmp_path), parts=("text_encoder",)).tokenizer
+    assert tokenizer(text).input_ids == [*direct.encode(text), 1]
 
 
 def test_fingerprint_sees_head_tail_and_size(tmp_path):

@@ -1,5 +1,6 @@
-"""Raw frames to clip files, one ffmpeg encoder at a time, beside the decode. Same frames, same bytes."""
+"""Raw frames to clip files, a few ffmpeg encoders at once, beside the decode. Same frames, same bytes."""
 
+import os
 import queue
 import threading
 from collections.abc import Sequence
@@ -9,6 +10,9 @@ from typing import NamedTuple
 from mvideo_core.errors import MediaError, MVideoError, StoreError
 from mvideo_core.media import guard
 from mvideo_core.media.ffmpeg import BITEXACT, compile_argv, x264_params
+
+MAX_ENCODERS = 3
+"""Each holds the frames of one clip: 50 MB at 97 frames of 720x480."""
 
 
 class Encoding(NamedTuple):
@@ -65,25 +69,32 @@ def encode_clip(frames: Sequence[memoryview], path: Path, encoding: Encoding, li
 
 
 class ClipWriter:
-    """Encodes handed-in clips in a thread of its own, one after another; at most one more waits, so memory is bounded.
+    """Encodes handed-in clips beside the decode, a few at once; one more may wait, so memory is bounded.
 
-    Use as a context manager; `wait` raises what went wrong.
+    Each clip has an encoder process of its own with pinned threads: its bytes do not depend on how many run. Use as a
+    context manager; `wait` raises what went wrong.
     """
 
-    def __init__(self, encoding: Encoding, limits: guard.Limits):
+    def __init__(self, encoding: Encoding, limits: guard.Limits, n_encoders: int = 0):
+        """As many encoders as this process may use cores, at most `MAX_ENCODERS`, if `n_encoders` is 0."""
         self._encoding, self._limits = encoding, limits
         self._jobs: queue.Queue[tuple[list[memoryview], Path] | None] = queue.Queue(maxsize=1)
         self._error: MVideoError | None = None
-        self._thread = threading.Thread(target=self._work, name="clip-writer", daemon=True)
+        cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+        count = n_encoders or min(MAX_ENCODERS, cores)
+        names = (f"clip-writer-{number}" for number in range(count))
+        self._threads = [threading.Thread(target=self._work, name=name, daemon=True) for name in names]
 
     def __enter__(self) -> "ClipWriter":
-        self._thread.start()
+        for thread in self._threads:
+            thread.start()
         return self
 
     def __exit__(self, *_: object) -> None:
-        if self._thread.is_alive():
+        for _thread in self._threads:
             self._jobs.put(None)
-            self._thread.join()
+        for thread in self._threads:
+            thread.join()
 
     def write(self, frames: list[memoryview], path: Path) -> None:
         """Queue one clip; blocks while another is waiting.
@@ -113,6 +124,9 @@ class ClipWriter:
                 if not self._error:
                     encode_clip(*job, self._encoding, self._limits)
             except MVideoError as error:
-                self._error = error
+                self._error = self._error or error
+            except OSError as error:  # no process or pipe to be had; a dead thread would leave `write` waiting
+                self._error = self._error or StoreError(f"{job[1]}: cannot start the encoder: {error}")
             finally:
+                del job  # a hundred frames; the next clip may be long in coming
                 self._jobs.task_done()

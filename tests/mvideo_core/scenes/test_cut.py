@@ -15,8 +15,10 @@ from mvideo_core.errors import ConfigError, MediaError, StoreError
 from mvideo_core.ingest.describe import describe
 from mvideo_core.ingest.naming import uri_of
 from mvideo_core.ingest.sources import SourceItem
+from mvideo_core.media import guard
 from mvideo_core.media.decode import first_frame, read_clip
 from mvideo_core.media.encode import write_mp4
+from mvideo_core.scenes.clip_writer import ClipWriter, Encoding
 from mvideo_core.scenes.cut import CutOptions, cut_video
 from tests.mvideo_core.media import samples
 
@@ -85,6 +87,24 @@ def test_same_bytes_whatever_the_decoder_threads(three, tmp_path):
     data = Path(result.clips[0].path).read_bytes()
     assert b"Lavf" not in data
     assert data.index(b"moov") < data.index(b"mdat")
+
+
+def test_same_bytes_however_many_encoders(tmp_path):
+    rng = np.random.default_rng(9)
+    clips = [[memoryview(rng.bytes(96 * 64 * 3 // 2)) for _ in range(9)] for _ in range(5)]
+    contents = []
+    for count in (1, 3):
+        folder = tmp_path / str(count)
+        folder.mkdir()
+        with ClipWriter(Encoding(96, 64, 8, 18, "ultrafast", 1), guard.Limits(wall_s=60), count) as writer:
+            for n, frames in enumerate(clips):
+                writer.write(frames, folder / f"{n}.mp4")
+            writer.wait()
+            writer.write(clips[0], folder / "none" / "0.mp4")
+            with pytest.raises(StoreError, match="No such file"):
+                writer.wait()
+        contents.append([(folder / f"{n}.mp4").read_bytes() for n in range(5)])
+    assert contents[0] == contents[1]
 
 
 def test_short_shots_are_dropped_with_reasons(three, tmp_path):

@@ -169,17 +169,23 @@ def _from_folder(folder: Path, options: BaseOptions, parts: Collection[str]) -> 
 
     from mvideo_core.model.transformer import MVideoTransformer3DModel
 
-    how = {"torch_dtype": torch_dtype(options.dtype), "local_files_only": True}
+    dtype = torch_dtype(options.dtype)
     vae = text_encoder = tokenizer = transformer = None
-    if "vae" in parts:
-        vae = AutoencoderKLCogVideoX.from_pretrained(folder, subfolder="vae", **how).eval()
-    if "text_encoder" in parts:
-        text_encoder = T5EncoderModel.from_pretrained(
-            folder, subfolder="text_encoder", dtype=how["torch_dtype"], local_files_only=True
-        ).eval()
-        tokenizer = AutoTokenizer.from_pretrained(folder / "tokenizer", local_files_only=True)
-    if "transformer" in parts:
-        transformer = MVideoTransformer3DModel.from_pretrained(folder, subfolder="transformer", **how).eval()
+    try:
+        if "vae" in parts:
+            vae = AutoencoderKLCogVideoX.from_pretrained(
+                folder / "vae", torch_dtype=dtype, local_files_only=True
+            ).eval()
+        if "text_encoder" in parts:
+            text_encoder = T5EncoderModel.from_pretrained(folder / "text_encoder", dtype=dtype, local_files_only=True)
+            text_encoder = text_encoder.eval()
+            tokenizer = AutoTokenizer.from_pretrained(folder / "tokenizer", local_files_only=True)
+        if "transformer" in parts:
+            transformer = MVideoTransformer3DModel.from_pretrained(
+                folder / "transformer", torch_dtype=dtype, local_files_only=True
+            ).eval()
+    except OSError as error:
+        raise ModelError(f"weights: {folder}: incomplete; copy the whole model folder again ({error})") from None
     settings = _read_json(folder / "scheduler" / "scheduler_config.json")
     scheduler = getattr(diffusers, settings["_class_name"]).from_pretrained(folder, subfolder="scheduler")
     fingerprints: dict[str, str] = {

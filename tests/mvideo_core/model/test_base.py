@@ -84,6 +84,15 @@ def test_other_folders_are_refused(tmp_path):
         load_base(options(tmp_path), parts=("unet",))
 
 
+@pytest.mark.parametrize("part", ["vae", "text_encoder", "transformer"])
+def test_missing_weight_file_is_told(tmp_path, part):
+    save_base(random_base("tiny-sincos"), tmp_path)
+    (file,) = (tmp_path / part).glob("*.safetensors")
+    file.unlink()
+    with pytest.raises(ModelError, match=rf"incomplete; copy the whole model folder again .*{part}"):
+        load_base(options(tmp_path))
+
+
 def test_trained_base_is_not_written_as_a_plain_one(tmp_path):
     base = random_base("tiny-sincos")
     torch.nn.init.ones_(base.transformer.mask_proj.weight)

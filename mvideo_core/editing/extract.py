@@ -7,9 +7,10 @@ only the frames of the search are kept, on disk.
 
 import logging
 import tempfile
+from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack
-from itertools import chain, tee
+from itertools import chain
 from pathlib import Path
 from typing import Any, NamedTuple, Self
 
@@ -261,10 +262,10 @@ class _Track:
 def _forwards(tracks: Sequence[_Track], reference: Reference, spool: _Spool) -> None:
     """All tracks over one stream: the early ones first catch up with the latest, then all go frame by frame.
 
-    A segmenter reads a few frames ahead, at most 16; `tee` holds those and no more.
+    A segmenter reads a few frames ahead, at most 16; those are held for the other tracks and no more.
     """
     n_spooled = spool.n_frames
-    streams = tee(reference.frames, len(tracks))
+    streams = _shared(reference.frames, len(tracks))
     steps = []
     for track, stream in zip(tracks, streams, strict=True):
         frames = chain(_spooled(spool, track.start, n_spooled), stream)
@@ -281,3 +282,20 @@ def _spooled(spool: _Spool, start: int, stop: int) -> Iterator[np.ndarray]:
     """Spooled frames [start, stop), each read when it is asked for."""
     for number in range(start, stop):
         yield from spool.frames([number])
+
+
+def _shared(frames: Iterator[np.ndarray], n: int) -> list[Iterator[np.ndarray]]:
+    """The same frames for `n` readers; a frame is freed when all had it (`itertools.tee` frees 57 at a time)."""
+    waiting: list[deque[np.ndarray]] = [deque() for _ in range(n)]
+
+    def reader(mine: deque[np.ndarray]) -> Iterator[np.ndarray]:
+        while True:
+            if not mine:
+                frame = next(frames, None)
+                if frame is None:
+                    return
+                for queue in waiting:
+                    queue.append(frame)
+            yield mine.popleft()
+
+    return [reader(mine) for mine in waiting]

@@ -1,6 +1,6 @@
 """Masks to look at: an overlay video over the reference or over black, and a contact sheet."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -14,6 +14,9 @@ from mvideo_core.errors import ConfigError
 from mvideo_core.media.encode import write_mp4, write_png
 from mvideo_core.options import Options
 from mvideo_core.report.overlay import overlay_frames
+
+GAP_PX = 4
+"""White between the pictures of a sheet."""
 
 
 class PreviewOptions(Options):
@@ -69,6 +72,20 @@ def contact_sheet(clip: MaskClip, video: str | Path | None, options: PreviewOpti
     return _tiled(cells, min(options.sheet_columns, n_shown))
 
 
+def overview(clips: Mapping[str, MaskClip], options: PreviewOptions) -> np.ndarray:
+    """One row of pictures per clip, its name in the first: (H, W, 3) uint8 RGB."""
+    one_row = options.model_copy(update={"sheet_frames": options.sheet_columns})
+    rows = []
+    for name, clip in clips.items():
+        row = contact_sheet(clip, None, one_row)
+        _stamp(row, name, top=True)
+        rows.append(row)
+    width = max(row.shape[1] for row in rows)
+    gap = np.full((GAP_PX, width, 3), 255, np.uint8)
+    padded = [np.pad(row, ((0, 0), (0, width - row.shape[1]), (0, 0)), constant_values=255) for row in rows]
+    return np.concatenate([part for row in padded for part in (row, gap)][:-1])
+
+
 @contextmanager
 def _pictures(clip: MaskClip, video: str | Path | None, options: PreviewOptions) -> Iterator[Iterator[np.ndarray]]:
     """As many frames of the masks' size as the clip has."""
@@ -101,15 +118,16 @@ def _check(clip: MaskClip) -> None:
         raise ConfigError("preview: the sequence has no frame")
 
 
-def _stamp(cell: np.ndarray, text: str) -> None:
+def _stamp(cell: np.ndarray, text: str, top: bool = False) -> None:
     import cv2
 
-    place = (5, cell.shape[0] - 6)
+    place = (5, 14 if top else cell.shape[0] - 6)
     for colour, thickness in (((0, 0, 0), 3), ((255, 255, 255), 1)):
         cv2.putText(cell, text, place, cv2.FONT_HERSHEY_SIMPLEX, 0.4, colour, thickness, cv2.LINE_AA)
 
 
-def _tiled(cells: list[np.ndarray], columns: int, gap: int = 4) -> np.ndarray:
+def _tiled(cells: list[np.ndarray], columns: int) -> np.ndarray:
+    gap = GAP_PX
     height, width = cells[0].shape[:2]
     rows = -(-len(cells) // columns)
     sheet = np.full((rows * (height + gap) - gap, columns * (width + gap) - gap, 3), 255, np.uint8)

@@ -14,10 +14,11 @@ from mvideo_core.editing.clip import MaskClip
 from mvideo_core.editing.combine import CombineOptions, Layer, Tail, combine
 from mvideo_core.editing.edits import apply_edits, parse_edits
 from mvideo_core.editing.inputs import MaskInput
-from mvideo_core.editing.preview import PreviewOptions, write_contact_sheet, write_preview
+from mvideo_core.editing.preview import PreviewOptions, overview, write_preview
 from mvideo_core.editing.resample import ResampleOptions, resample
 from mvideo_core.editing.sequence import save_masks
 from mvideo_core.errors import ConfigError
+from mvideo_core.media.encode import write_png
 from mvideo_core.model.video_format import VideoFormat
 from mvideo_core.options import Options, read_yaml
 
@@ -109,7 +110,7 @@ def write_recipe(
     name: str, inputs: Mapping[str, MaskInput], folder: str | Path, video_format: VideoFormat | None = None,
     preview: PreviewOptions | None = None,
 ) -> list[Path]:  # fmt: skip
-    """Run a recipe and write, per variant, `.masks`, overlay `.mp4`, contact sheet `.png`, and `recipe.json` last.
+    """Run a recipe and write, per variant, `.masks` and overlay `.mp4`; `overview.png`: all; `recipe.json` last.
 
     Returns:
         The mask files.
@@ -122,10 +123,11 @@ def write_recipe(
     place.mkdir(parents=True, exist_ok=True)
     written: list[Path] = []
     variants: dict[str, Any] = {}
+    shown = {f"in: {key}": one.clip for key, one in inputs.items()}
     for cooked in run_recipe(recipe, {key: one.clip for key, one in inputs.items()}, video_format):
         file = save_masks(place / f"{cooked.name}.masks", cooked.clip.sequence, cooked.clip.fps, cooked.clip.labels)
         write_preview(cooked.clip, file.with_suffix(".mp4"), options=preview)
-        write_contact_sheet(cooked.clip, file.with_suffix(".png"), options=preview)
+        shown[cooked.name] = cooked.clip
         variants[cooked.name] = {
             "masks": file.name, "prompts": cooked.prompts, "n_frames": cooked.clip.sequence.n_frames,
             "recipe": recipe.variants[cooked.name].model_dump(mode="json"),
@@ -137,5 +139,6 @@ def write_recipe(
         "format": video_format.model_dump(mode="json"), "resample": recipe.resample.model_dump(mode="json"),
         "variants": variants,
     }  # fmt: skip
+    write_png(place / "overview.png", overview(shown, preview or PreviewOptions()))
     (place / "recipe.json").write_text(json.dumps(about, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
     return written

@@ -1,5 +1,6 @@
 """A clip on the model's grid: size, frame rate, and n * stride + 1 frames (paper, 3.3)."""
 
+import logging
 import math
 from typing import Literal, NamedTuple
 
@@ -13,7 +14,10 @@ from mvideo_core.masks.measure import box_xyxy
 from mvideo_core.model.video_format import VideoFormat
 from mvideo_core.options import Options
 
+log = logging.getLogger(__name__)
+
 Fit = Literal["crop", "letterbox", "stretch"]
+TAILS = {"hold": "the last frame stays", "hide": "no masks from there", "bounce": "back and forth from there"}
 HIDDEN = -1
 """Frame number that stands for a frame without masks."""
 
@@ -52,6 +56,12 @@ def resample(clip: MaskClip, video_format: VideoFormat, options: ResampleOptions
     n_clips = options.n_clips or whole_clips(clip, video_format, options.max_hold_s)
     n_frames = video_format.n_frames(n_clips)
     index = nearest_frames(np.arange(n_frames) / video_format.fps, clip.fps)
+    lacking_s = (n_frames - 1) / video_format.fps - (clip.sequence.n_frames - 1) / clip.fps
+    if lacking_s > options.max_hold_s + 1e-6:
+        log.warning(
+            "the masks end %.2f s before the last clip does (%s): loop or stretch them to %.2f s to fill it",
+            lacking_s, TAILS[options.tail], n_frames / video_format.fps,
+        )  # fmt: skip
     index = past_end(index, clip.sequence.n_frames, options.tail)
     sequence = resized(clip.sequence, video_format.height_px, video_format.width_px, options.fit, index)
     return MaskClip(sequence, video_format.fps, clip.labels)

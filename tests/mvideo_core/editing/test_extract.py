@@ -1,5 +1,7 @@
 """Extraction with a detector and a segmenter that see colours: what they say is exact, so the results are too."""
 
+import tracemalloc
+
 import numpy as np
 import pytest
 
@@ -174,3 +176,23 @@ def test_reading_a_part_of_a_film_stops_the_decoder(tmp_path):
     with open_reference(film(tmp_path / "a.mp4")) as reference:
         first = next(reference.frames)
     assert first.shape == (HEIGHT, WIDTH, 3)
+
+
+def peak_bytes(path, n_frames, models):
+    frame = np.full((128, 192, 3), 90, np.uint8)
+    late = frame.copy()
+    late[40:80, 50:90] = (250, 20, 20)
+    write_mp4((late if number >= 20 else frame for number in range(n_frames)), path, 8, crf=20)
+    tracemalloc.start()
+    done = extract_masks(path, ["red"], None, models)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert done.clip.sequence.n_frames == n_frames
+    return peak
+
+
+def test_memory_does_not_grow_with_the_video(tmp_path, models):
+    peak_bytes(tmp_path / "first.mp4", 30, models)  # imports
+    short = peak_bytes(tmp_path / "short.mp4", 40, models)
+    long = peak_bytes(tmp_path / "long.mp4", 240, models)
+    assert long - short < 1e6  # 200 frames more are 14.7 MB of pixels and 0.2 MB of runs

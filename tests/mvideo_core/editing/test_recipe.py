@@ -7,8 +7,9 @@ from typer.testing import CliRunner
 from mvideo_core.cli.masks import masks_app
 from mvideo_core.editing import load_masks, save_masks
 from mvideo_core.editing.clip import take_frames
-from mvideo_core.editing.preview import PreviewOptions, contact_sheet, write_preview
+from mvideo_core.editing.preview import PreviewOptions, contact_sheet, overview, write_preview
 from mvideo_core.editing.recipe import load_recipe, recipe_names, run_recipe
+from mvideo_core.editing.resample import resample
 from mvideo_core.errors import ConfigError
 from mvideo_core.masks.measure import areas
 from mvideo_core.media.decode import count_frames, read_clip
@@ -86,6 +87,13 @@ def test_contact_sheet_by_hand():
     assert sheet[HEIGHT + 4 :, WIDTH + 4 :].min() == 255  # three pictures: the fourth place is empty
 
 
+def test_overview_has_a_row_per_clip():
+    clips = {"a": square_path(n_frames=9), "b": resample(square_path(n_frames=9), SMALL)}
+    sheet = overview(clips, PreviewOptions(sheet_columns=2, cell_px=64))
+    assert sheet.shape == (HEIGHT + 4 + 48, 2 * 64 + 4, 3)
+    assert sheet[:HEIGHT, 2 * WIDTH + 4 :].min() == 255  # the narrower row is padded
+
+
 def call(*words):
     result = CliRunner().invoke(masks_app, list(words))
     if result.exception and not isinstance(result.exception, SystemExit):
@@ -115,6 +123,7 @@ def test_the_command_line(tmp_path):
     assert told["variants"]["uphill"]["masks"] == "uphill.masks"
     assert len(told["inputs"]["main"]["sha256"]) == 64
     assert load_masks(tmp_path / "r" / "uphill.masks").sequence.n_frames == 9
+    assert (tmp_path / "r" / "overview.png").is_file()
 
 
 def test_the_command_line_teaches(tmp_path):

@@ -107,3 +107,12 @@ def test_objects_outside_a_crop_vanish():
     clip = block((0, 0, 60, 2))  # 40 x 60 cropped to 20 x 60 keeps rows 10 to 30
     assert areas(resized(clip.sequence, 20, 60, "crop"))[0, 0] == 0
     assert resized(encode(np.zeros((2, 0, 4, 4), bool)), 8, 8).shape == (2, 0, 8, 8)
+
+
+def test_masks_that_end_early_are_told(caplog):
+    resample(still(9, 8.0), SMALL)
+    resample(still(6, 8.0), SMALL)  # 3 frames short: within max_hold_s
+    assert not caplog.text
+    resample(still(3, 8.0), SMALL)  # 6 frames short
+    assert "end 0.75 s before" in caplog.text
+    assert "to 1.12 s" in caplog.text

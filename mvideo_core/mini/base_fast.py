@@ -1,0 +1,61 @@
+"""The layers of AutoencoderKLCogVideoX that are slow on a CPU, computed in another order with the same result.
+
+Three layers of one instance get another forward: the decoder's spatial norm does its 1x1 convolutions before the
+latents are spread over the pixels instead of after, and the two resampling layers stay in (B, C, T, H, W). Values agree
+with diffusers' to rounding; files on disk do not change.
+
+Legend: B batch, C channels, T frames, H, W.
+"""
+
+import types
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+
+def use_fast_layers(vae: Any) -> None:
+    """Replaces the slow forwards of this instance."""
+    from diffusers.models.autoencoders.autoencoder_kl_cogvideox import CogVideoXSpatialNorm3D
+    from diffusers.models.downsampling import CogVideoXDownsample3D
+    from diffusers.models.upsampling import CogVideoXUpsample3D
+
+    forwards = {CogVideoXSpatialNorm3D: _norm, CogVideoXDownsample3D: _down, CogVideoXUpsample3D: _up}
+    for module in vae.modules():
+        forward = forwards.get(type(module))
+        if forward is not None:
+            module.forward = types.MethodType(forward, module)
+
+
+def spread(z_BCTHW: Tensor, size_THW: tuple[int, int, int]) -> Tensor:
+    """Nearest neighbours; of an odd number of frames the first stands for the first frame alone."""
+    frames, height, width = size_THW
+    if frames > 1 and frames % 2 == 1:
+        first = F.interpolate(z_BCTHW[:, :, :1], size=(1, height, width))
+        return torch.cat([first, F.interpolate(z_BCTHW[:, :, 1:], size=(frames - 1, height, width))], dim=2)
+    return F.interpolate(z_BCTHW, size=size_THW)
+
+
+def _norm(self: Any, f: Tensor, zq: Tensor, conv_cache: Any = None) -> tuple[Tensor, dict[str, Any]]:
+    size = (f.shape[2], f.shape[3], f.shape[4])
+    scale, shift = spread(self.conv_y.conv(zq), size), spread(self.conv_b.conv(zq), size)
+    return torch.addcmul(shift, self.norm_layer(f), scale), {}
+
+
+def _down(self: Any, x: Tensor) -> Tensor:
+    if self.compress_time and x.shape[2] > 1:
+        odd = x.shape[2] % 2
+        rest = (x[:, :, odd::2] + x[:, :, odd + 1 :: 2]) * 0.5
+        x = torch.cat([x[:, :, :odd], rest], dim=2)
+    x = F.pad(x, (0, 1, 0, 1))
+    stride = self.conv.stride
+    return F.conv3d(x, self.conv.weight[:, :, None], self.conv.bias, stride=(1, *stride))
+
+
+def _up(self: Any, x: Tensor) -> Tensor:
+    frames, height, width = x.shape[2:]
+    if self.compress_time and frames > 1:
+        frames = 2 * frames - frames % 2
+    x = spread(x, (frames, 2 * height, 2 * width))
+    return F.conv3d(x, self.conv.weight[:, :, None], self.conv.bias, padding=(0, *self.conv.padding))

@@ -1,46 +1,112 @@
-"""TransNetV2 (MIT) through ONNX: strong on fades and fast cuts; the user brings the weights."""
+"""TransNetV2 (Soucek & Lokoc 2020, MIT) through ONNX: strong on fades and fast cuts; the user brings the weights.
+
+Windows, padding and the reading of its answers are the authors' (inference/transnetv2.py of their repository), done as
+the frames come. PySceneDetect 0.7.2 has a detector of this name too; it feeds BGR where the network learned RGB, pads
+with black, which looks like a cut at the end, and its flash filter loses cuts: a test with a network of random weights
+showed it.
+"""
 
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar
 
+import numpy as np
 from pydantic import Field
 
 from mvideo_core.errors import ModelError
 from mvideo_core.options import Options
 from mvideo_core.scenes import SCENE_DETECTORS
-from mvideo_core.scenes._pyscenedetect import FedDetector
 
-_WINDOWS_FRAMES = 300
-"""Frames the network looks back over: windows of 100 with 25 of context, two of them pending."""
+_SIZE = (48, 27)
+_WINDOW_FRAMES, _STEP_FRAMES, _EDGE_FRAMES = 100, 50, 25
+"""The network looks at 100 frames; only its answers for the 50 in the middle count."""
 
 
 class TransNetV2Options(Options):
     """Where the network lies and how sure it must be."""
 
-    model_path: str = Field(default="", description="path of transnetv2.onnx")
+    model_path: str = Field(
+        default="", description="path of transnetv2.onnx: uint8 RGB (B, 100, 27, 48, 3) to probabilities (B, 100, 1)"
+    )
     threshold: float = Field(default=0.5, gt=0, lt=1, description="probability of a cut; higher = fewer cuts")
-    min_scene_s: float = Field(default=0.3, ge=0, description="seconds; cuts closer than this are merged")
+    min_scene_s: float = Field(default=0.3, ge=0, description="seconds between two cuts; later ones are dropped")
 
 
 @SCENE_DETECTORS.register("transnetv2")
-class TransNetV2(FedDetector):
+class TransNetV2:
     """Needs the `onnxruntime` package and the file at `model_path`."""
 
     options_type: ClassVar[type[Options]] = TransNetV2Options
 
     def __init__(self, options: TransNetV2Options):
-        if not options.model_path or not Path(options.model_path).is_file():
-            raise ModelError(
-                f"transnetv2: no file at model_path={options.model_path!r}; export the network of "
-                "github.com/soCzech/TransNetV2 to ONNX and name the file in cut.detector_options.model_path"
-            )
-        try:
-            import onnxruntime  # noqa: F401
-        except ImportError:
-            raise ModelError("transnetv2: the package onnxruntime is missing; pip install onnxruntime") from None
-        from scenedetect.detectors.transnet_v2 import TransnetV2Detector
+        self.settled_s = float("-inf")
+        self._options = options
+        self._session = _session(options.model_path)
+        self._window: list[np.ndarray] = []
+        self._times: list[float] = []
+        """Of the frames not judged yet; the first of them stands behind the window's edge."""
+        self._in_transition = False
+        self._last_cut_s = float("-inf")
 
-        detector = TransnetV2Detector(
-            model_path=options.model_path, threshold=options.threshold, min_scene_len=options.min_scene_s
+    def feed(self, time_s: float, frame_bgr: np.ndarray) -> list[float]:
+        """See `SceneDetector.feed`. Cuts are told up to 75 frames late.
+
+        Raises:
+            ModelError: the network's answer is not one probability a frame.
+        """
+        import cv2
+
+        small = cv2.cvtColor(cv2.resize(frame_bgr, _SIZE, interpolation=cv2.INTER_AREA), cv2.COLOR_BGR2RGB)
+        if not self._window:
+            self._window = [small] * _EDGE_FRAMES
+        self._window.append(small)
+        self._times.append(time_s)
+        return self._judge() if len(self._window) == _WINDOW_FRAMES else []
+
+    def finish(self) -> list[float]:
+        """See `SceneDetector.finish`. Beyond its end the video stands still."""
+        cuts = []
+        while self._times:
+            self._window += [self._window[-1]] * (_WINDOW_FRAMES - len(self._window))
+            cuts += self._judge()
+        return cuts
+
+    def _judge(self) -> list[float]:
+        """Cuts within the middle of the window, which then moves on.
+
+        The network marks the last frame of a shot, or all frames of a transition: the new shot begins behind them.
+        """
+        marks = self._probabilities()[_EDGE_FRAMES:-_EDGE_FRAMES] > self._options.threshold
+        judged = self._times[:_STEP_FRAMES]
+        cuts = []
+        for time_s, marked in zip(judged, marks, strict=False):
+            if self._in_transition and not marked and time_s - self._last_cut_s >= self._options.min_scene_s:
+                cuts.append(time_s)
+                self._last_cut_s = time_s
+            self._in_transition = bool(marked)
+        self._times, self._window = self._times[_STEP_FRAMES:], self._window[_STEP_FRAMES:]
+        self.settled_s = self._times[0] if self._times else judged[-1]
+        return cuts
+
+    def _probabilities(self) -> np.ndarray:
+        name = self._session.get_inputs()[0].name
+        answer = np.asarray(self._session.run(None, {name: np.stack(self._window)[None]})[0])
+        if answer.size != _WINDOW_FRAMES or not ((answer >= 0) & (answer <= 1)).all():
+            raise ModelError(
+                f"transnetv2: {self._options.model_path} answers with shape {list(answer.shape)}, values "
+                f"{answer.min():.3g} to {answer.max():.3g}; one probability for each of {_WINDOW_FRAMES} frames "
+                "wanted: export its first output through a sigmoid"
+            )
+        return answer.reshape(_WINDOW_FRAMES)
+
+
+def _session(path: str) -> Any:
+    if not path or not Path(path).is_file():
+        raise ModelError(
+            f"transnetv2: no file at model_path={path!r}; export the network of "
+            "github.com/soCzech/TransNetV2 to ONNX and name the file in cut.detector_options.model_path"
         )
-        super().__init__(detector, lag_frames=_WINDOWS_FRAMES, lag_s=2 * options.min_scene_s)
+    try:
+        import onnxruntime
+    except ImportError:
+        raise ModelError("transnetv2: the package onnxruntime is missing; pip install onnxruntime") from None
+    return onnxruntime.InferenceSession(path, providers=onnxruntime.get_available_providers())

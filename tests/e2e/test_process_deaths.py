@@ -7,6 +7,7 @@ from uuid import UUID
 
 import pytest
 
+from deployments._reap import _heard as heard
 from tasks._parts import Parts
 from tests.e2e.harness import Trial, kill, until
 from tests.flows.toy import ToyOptions, numbers, planned, toy_a, toy_b
@@ -120,4 +121,53 @@ def test_engine_workers_gives_slices_to_stage_runs_and_mends_a_killed_one(trial:
         kill(pid)
     assert trial.wait(toy.run, 900) == "COMPLETED", trial.tail()  # nobody retried anything by hand
     assert trial.read(stage_run.id).run_count == 2
+    toy.check(deaths=1)
+
+
+def stage_runs(trial: Trial, toy: Toy, name: str) -> list[UUID]:
+    """Runs of that name which belong to this toy."""
+    with trial.stack.client() as client:
+        runs = client.read_flow_runs()
+    return [run.id for run in runs if run.name == name and run.parameters.get("workspace") == toy.url]
+
+
+@pytest.mark.slow
+def test_a_killed_orchestrator_finds_the_stage_run_that_outlived_it(trial: Trial, tmp_path: Path) -> None:
+    trial.stack.up(deploy=False)
+    engine = {"kind": "workers", "cpu_slots": 1, "gpu_slots": 1, "parts_per_run": 4, "poll_s": 0.5}
+    toy = Toy(trial, tmp_path, engine, pause_s=2.0)
+    toy.under_way()
+    (stage_run,) = stage_runs(trial, toy, "toy-a parts 0-3")
+    for pid in trial.engines(toy.run):
+        kill(pid)
+    assert trial.wait(toy.run, 240) == "CRASHED"
+    assert trial.engines(stage_run), "the stage run must outlive the flow that asked for it"
+    toy.under_way()  # and goes on alone
+    trial.retry(toy.run)
+    assert trial.wait(toy.run, 900, "COMPLETED", "FAILED") == "COMPLETED", trial.tail()
+    assert stage_runs(trial, toy, "toy-a parts 0-3") == [stage_run], "found again, not asked for twice"
+    assert trial.read(stage_run).run_count == 1
+    assert trial.read(toy.run).run_count == 2
+    toy.check(deaths=0)
+
+
+@pytest.mark.slow
+def test_the_server_alone_notices_a_lost_host_and_a_retry_finishes_the_run(trial: Trial, tmp_path: Path) -> None:
+    """Worker and engine die together: only the automation on heartbeats is left to say so."""
+    trial.stack.up(deploy=False)
+    toy = Toy(trial, tmp_path)
+    toy.under_way()
+    with trial.stack.client() as client:
+        run = client.read_flow_run(toy.run)
+        until(lambda: heard(client, run, 3600), 240, trial.tail, every_s=1)
+    for pid in trial.workers() + trial.engines(toy.run):
+        kill(pid)
+    silent_s = trial.stack.environment.silent_s
+    killed = time.monotonic()
+    assert trial.wait(toy.run, silent_s + 240, "CRASHED") == "CRASHED"
+    assert time.monotonic() - killed > silent_s - 2 * trial.stack.environment.heartbeat_s
+    assert f"no heartbeat for {silent_s} s" in (trial.read(toy.run).state.message or "")
+    trial.stack.up(deploy=False)
+    trial.retry(toy.run)
+    assert trial.wait(toy.run, 900, "COMPLETED", "FAILED") == "COMPLETED", trial.tail()
     toy.check(deaths=1)

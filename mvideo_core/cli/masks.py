@@ -49,28 +49,35 @@ def extract(
     video: str = typer.Argument(help="Reference video."),
     out: str = OUT,
     name: list[str] = typer.Option(..., "--object", "-n", help="Name of an object, e.g. -n horse; repeat for more."),
-    per_name: int = typer.Option(1, "--per-name", min=1, help="Objects of each name at most, best scores first."),
-    threshold: float = typer.Option(0.3, "--threshold", help="Lowest score of a box."),
-    search: float = typer.Option(10.0, "--max-search-s", help="Seconds in which each name must show up."),
-    fps: float = typer.Option(8.0, "--fps", help="Masks per second; 0 = the video's own rate."),
-    options: str = typer.Option("", "--options", "-o", help="YAML with more of ExtractOptions, e.g. other weights."),
+    per_name: int | None = typer.Option(None, "--per-name", help="Objects of each name at most, best scores first; 1."),
+    threshold: float | None = typer.Option(None, "--threshold", help="Lowest score of a box; 0.3."),
+    search: float | None = typer.Option(None, "--max-search-s", help="Seconds in which each name must show up; 10."),
+    fps: float | None = typer.Option(None, "--fps", help="Masks per second, 0 = the video's own rate; 8."),
+    start: float | None = typer.Option(None, "--start-s", help="Seconds left out at the beginning; 0."),
+    length: float | None = typer.Option(None, "--length-s", help="Seconds taken; to the end when not given."),
+    options: str = typer.Option("", "--options", "-o", help="YAML with any of ExtractOptions; flags win over it."),
     preview: str = typer.Option("", "--preview", help="Also write an overlay .mp4 here."),
 ) -> None:
     """Masks of named objects in a reference video: GroundingDINO finds them, SAM2 follows them both ways in time.
 
     mvideo masks extract run.mp4 horse.masks -n horse --preview horse.mp4
 
-    Weights: the mini models unless --options says otherwise (`mvideo weights list`); on real footage use e.g.
-    {detector_options: {weights: swint-ogc}, segmenter_options: {weights: sam2.1-hiera-large}}.
+    Weights: the mini models, for the mini world only, unless a file given with --options says otherwise; for real
+    footage e.g. detector_options: {weights: swint-ogc} and segmenter_options: {weights: sam2.1-hiera-large}
+    (`mvideo weights list` knows them all).
     """
-    given = {"per_name": per_name, "box_threshold": threshold, "max_search_s": search, "fps": fps}
-    chosen = ExtractOptions.parse(given | (read_yaml(options) if options else {}), options or "options")
+    given = {
+        "per_name": per_name, "box_threshold": threshold, "max_search_s": search, "fps": fps, "start_s": start,
+        "length_s": length,
+    }  # fmt: skip
+    flags = {key: value for key, value in given.items() if value is not None}
+    chosen = ExtractOptions.parse((read_yaml(options) if options else {}) | flags, options or "extract")
     done = extract_masks(video, name, chosen)
     for number, one in enumerate(done.found):
         typer.echo(f"object {number}: {one.label}, score {one.score:.2f} at {one.frame / done.clip.fps:.2f} s")
     _save(done.clip, out)
     if preview:
-        typer.echo(f"{preview}: {write_preview(done.clip, preview, video)} frames")
+        typer.echo(f"{preview}: {write_preview(done.clip, preview, video, start_s=chosen.start_s)} frames")
 
 
 @masks_app.command()
@@ -81,11 +88,11 @@ def edit(
     edits: str = typer.Option("", "--edits", help="YAML file with a list under `edits`; done before --op."),
     fps: float = FPS,
 ) -> None:
-    """Edits in order; `mvideo masks ops` lists them. Values can change over time: [[seconds or "50%", value], ...].
+    """Edits in order; `mvideo masks ops` lists them. A value can be keys: pairs of time (seconds or "50%") and value.
 
     mvideo masks edit tiger.masks up.masks --op "slope: {direction: uphill, angle_deg: 15}" --op "zoom: {to: 0.8}"
 
-    mvideo masks edit dance.masks 8s.npz --op "loop: {to_s: 8, mode: bounce}" --op "scale: {factor: [[0, 1], [4, 2]]}"
+    mvideo masks edit dance.masks 8s.npz --op "loop: {to_s: 8, mode: bounce}" --op "scale: {factor: \\[[0, 1], [4, 2]]}"
     """
     chosen = (read_edits(edits) if edits else []) + parse_edits(op, "--op")
     if not chosen:
@@ -110,7 +117,7 @@ def ops(name: str = typer.Argument("", help="An operation; all when not given.")
 def combine_(
     out: str = OUT,
     layer: list[str] = typer.Argument(
-        help="Masks back to front; with options as YAML: 'tiger.masks: {start_s: 1, tail: loop, edits: [mirror]}'."
+        help="Masks back to front; with options as YAML: 'tiger.masks: {start_s: 1, tail: loop, edits: \\[mirror]}'."
     ),
     occlude: bool = typer.Option(True, help="Layers hide what lies behind them."),
     length: str = typer.Option("longest", help="longest, shortest or first: whose end is the end."),
@@ -120,7 +127,7 @@ def combine_(
 ) -> None:
     """Several mask sequences in one, objects kept apart.
 
-    mvideo masks combine both.masks tiger.masks "dancers.masks: {start_s: 0.5, tail: bounce, edits: [mirror]}"
+    mvideo masks combine both.masks tiger.masks "dancers.masks: {start_s: 0.5, tail: bounce, edits: \\[mirror]}"
     """
     height, width = _size(size) if size else (0, 0)
     given = {"occlude": occlude, "length": length, "height_px": height, "width_px": width, "fit": fit}

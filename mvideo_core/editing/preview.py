@@ -30,19 +30,21 @@ class PreviewOptions(Options):
 
 
 def write_preview(
-    clip: MaskClip, path: str | Path, video: str | Path | None = None, options: PreviewOptions | None = None
-) -> int:
+    clip: MaskClip, path: str | Path, video: str | Path | None = None, options: PreviewOptions | None = None,
+    start_s: float = 0.0,
+) -> int:  # fmt: skip
     """Overlay mp4 with tint, outline and name per object; returns the number of frames.
 
     Args:
         video: drawn underneath, frame nearest in time; black when None. When it is shorter its last frame stays.
+        start_s: second of the video at which the masks begin.
 
     Raises:
         MediaError: the video cannot be read. ConfigError: no frame in the clip.
     """
     options = options or PreviewOptions()
     _check(clip)
-    with _pictures(clip, video, options) as frames:
+    with _pictures(clip, video, options, start_s) as frames:
         drawn = overlay_frames(frames, clip.sequence, _names(clip), options.max_side_px)
         return write_mp4(drawn, path, clip.fps, crf=23)
 
@@ -87,13 +89,15 @@ def overview(clips: Mapping[str, MaskClip], options: PreviewOptions) -> np.ndarr
 
 
 @contextmanager
-def _pictures(clip: MaskClip, video: str | Path | None, options: PreviewOptions) -> Iterator[Iterator[np.ndarray]]:
+def _pictures(
+    clip: MaskClip, video: str | Path | None, options: PreviewOptions, start_s: float = 0.0
+) -> Iterator[Iterator[np.ndarray]]:
     """As many frames of the masks' size as the clip has."""
     n_frames, _, height, width = clip.sequence.shape
     if video is None:
         yield (np.zeros((height, width, 3), np.uint8) for _ in range(n_frames))
         return
-    with open_reference(video, clip.fps, size_hw=(height, width), fit=options.fit) as reference:
+    with open_reference(video, clip.fps, size_hw=(height, width), fit=options.fit, start_s=start_s) as reference:
         yield _exactly(reference.frames, n_frames)
 
 

@@ -147,7 +147,7 @@ def _read_sidecar(file: Path) -> _Sidecar:
         if file.stat().st_size > MAX_SIDECAR_BYTES:
             raise MediaError(f"{file}: {file.stat().st_size} bytes; a description of masks is smaller")
         return _described(json.loads(file.read_text(encoding="utf-8")))
-    except (ValueError, TypeError, KeyError) as error:
+    except (ValueError, TypeError, KeyError, AttributeError) as error:
         raise MediaError(
             f"{file}: not a description of masks ({error!r}); {{'fps': 8, 'labels': [...]}} wanted"
         ) from None

@@ -75,6 +75,10 @@ def test_preview_over_black_and_over_a_video(tmp_path):
     write_mp4([np.full((HEIGHT, WIDTH, 3), 200, np.uint8)] * 4, tmp_path / "short.mp4", FPS)
     assert write_preview(clip, tmp_path / "over.mp4", tmp_path / "short.mp4") == 6  # its last frame stays
     assert read_clip(tmp_path / "over.mp4")[5, 35, 50].min() > 180
+    shades = [np.full((HEIGHT, WIDTH, 3), 20 * number, np.uint8) for number in range(12)]
+    write_mp4(shades, tmp_path / "film.mp4", FPS, crf=1)
+    write_preview(clip, tmp_path / "later.mp4", tmp_path / "film.mp4", start_s=0.5)  # from frame 4 on
+    assert abs(int(read_clip(tmp_path / "later.mp4")[1, 35, 50].mean()) - 100) < 8
     with pytest.raises(ConfigError, match="no frame"):
         write_preview(clip._replace(sequence=take_frames(clip.sequence, [])), tmp_path / "none.mp4")
 
@@ -133,6 +137,7 @@ def test_the_command_line_teaches(tmp_path):
     assert "dancers" in call("recipe", "combined").stdout
     for command in ("extract", "edit", "combine", "resample", "preview", "recipe", "info"):
         assert call(command, "--help").exit_code == 0
+    assert "edits: [mirror]" in " ".join(call("combine", "--help").stdout.split())  # not taken for markup
     source = str(tmp_path / "a.masks")
     save_masks(source, noise().sequence, 8)
     for words, message in [

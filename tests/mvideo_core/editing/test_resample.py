@@ -1,3 +1,4 @@
+import cv2
 import numpy as np
 import pytest
 
@@ -90,6 +91,16 @@ def test_whole_enlargement_repeats_pixels():
     big = resized(clip.sequence, 80, 120)
     np.testing.assert_array_equal(big.pixels(), clip.sequence.pixels().repeat(2, axis=2).repeat(2, axis=3))
     assert resized(big, 40, 60) == clip.sequence
+
+
+def test_shrinking_equals_an_independent_area_average():
+    clip = noise(n_frames=1, n_objects=1, seed=4)
+    clip = MaskClip(resized(clip.sequence, 120, 180), 8.0, ("",))  # blobs of 3 px
+    coverage = cv2.resize(clip.sequence.mask(0, 0).astype(np.float64), (96, 64), interpolation=cv2.INTER_AREA)
+    ours = resized(clip.sequence, 64, 96).mask(0, 0)
+    clear = abs(coverage - 0.5) > 1e-3
+    assert clear.mean() > 0.9
+    np.testing.assert_array_equal(ours[clear], (coverage > 0.5)[clear])
 
 
 def test_fit_by_hand():

@@ -182,6 +182,21 @@ def test_an_extracted_sample_keeps_to_the_objects_that_passed(tmp_path):
     assert len(read.origin["sha256"]) == 64
 
 
+@pytest.mark.parametrize("text", ["[1]", "{", '{"fps": "fast"}', '{"fps": 8, "objects": [{}]}', '{"labels": 3}'])
+def test_a_damaged_description_is_told(tmp_path, text):
+    (tmp_path / "a.masks").write_bytes(apart().to_bytes())
+    (tmp_path / "a.masks.json").write_text(text)
+    with pytest.raises(MediaError, match=r"a\.masks\.json: not a description"):
+        load_masks(tmp_path / "a.masks", fps=8)
+
+
+@pytest.mark.parametrize("fps", [0, -1, float("nan"), 1e6])
+def test_rates_that_cannot_be(tmp_path, fps):
+    save_masks(tmp_path / "a.masks", apart(), 8)
+    with pytest.raises(ConfigError, match="frames per second"):
+        load_masks(tmp_path / "a.masks", fps=fps)
+
+
 def test_runs_equal_those_of_the_codec():
     clip = noise(n_objects=1)
     full = clip.sequence.mask(0, 0)

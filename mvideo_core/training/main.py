@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 import yaml
 
 from mvideo_core.errors import ConfigError, MVideoError, TrainError
+from mvideo_core.media._launch import die_with_parent
 from mvideo_core.options import read_yaml
 from mvideo_core.training.callbacks.base import Callback
 from mvideo_core.training.callbacks.checkpoints import Checkpoints
@@ -39,6 +40,7 @@ if TYPE_CHECKING:
     from mvideo_core.training.batches import BatchMaker
 
 log = logging.getLogger(__name__)
+UNDER_TORCHRUN = "TORCHELASTIC_RUN_ID"
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -47,6 +49,8 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--config", type=Path, required=True, help="YAML file of TrainOptions")
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s", datefmt="%H:%M:%S")
     config = parser.parse_args(argv).config
+    if UNDER_TORCHRUN in os.environ:
+        die_with_parent(os.getppid())  # a killed torchrun leaves no process that trains on alone and holds the lock
     try:
         options = TrainOptions.parse(read_yaml(config), str(config))
         with _told(options):

@@ -25,7 +25,7 @@ class TransNetV2Options(Options):
     """Where the network lies and how sure it must be."""
 
     model_path: str = Field(
-        default="", description="path of transnetv2.onnx: uint8 RGB (B, 100, 27, 48, 3) to probabilities (B, 100, 1)"
+        default="", description="path of transnetv2.onnx: RGB 0-255 (B, 100, 27, 48, 3) to probabilities (B, 100, 1)"
     )
     threshold: float = Field(default=0.5, gt=0, lt=1, description="probability of a cut; higher = fewer cuts")
     min_scene_s: float = Field(default=0.3, ge=0, description="seconds between two cuts; later ones are dropped")
@@ -88,8 +88,10 @@ class TransNetV2:
         return cuts
 
     def _probabilities(self) -> np.ndarray:
-        name = self._session.get_inputs()[0].name
-        answer = np.asarray(self._session.run(None, {name: np.stack(self._window)[None]})[0])
+        frames = self._session.get_inputs()[0]
+        window = np.stack(self._window)[None]
+        window = window if "uint8" in frames.type else window.astype(np.float32)  # 0 to 255 either way
+        answer = np.asarray(self._session.run(None, {frames.name: window})[0])
         if answer.size != _WINDOW_FRAMES or not ((answer >= 0) & (answer <= 1)).all():
             raise ModelError(
                 f"transnetv2: {self._options.model_path} answers with shape {list(answer.shape)}, values "

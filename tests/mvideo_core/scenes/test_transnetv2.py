@@ -78,7 +78,7 @@ def detect(network, monkeypatch, tmp_path):
             assert (Path(path).name, providers) == ("net.onnx", ["CPU"])
 
         def get_inputs(self):
-            return [types.SimpleNamespace(name="frames")]
+            return [types.SimpleNamespace(name="frames", type="tensor(uint8)")]
 
         def run(self, names, feeds):
             with torch.inference_mode():

@@ -101,8 +101,7 @@ def run_recipe(recipe: Recipe, inputs: Mapping[str, MaskClip], video_format: Vid
             Layer(apply_edits(inputs[one.input], parse_edits(one.edits, name)), one.start_s, one.tail)
             for one in variant.layers
         ]
-        clip = combine(layers, variant.combine) if len(layers) > 1 or layers[0].start_s else layers[0].clip
-        clip = apply_edits(clip, parse_edits(variant.edits, name))
+        clip = apply_edits(combine(layers, variant.combine), parse_edits(variant.edits, name))
         yield Cooked(name, resample(clip, video_format, recipe.resample), variant.prompts)
 
 

@@ -56,6 +56,12 @@ def stage_rows() -> dict[str, type[Row]]:
     return rows | {"samples": ShardPlanRow, "shard": STAGES.get("shard").row}
 
 
+def held_rows(workspace: Workspace) -> dict[str, type[Row]]:
+    """`stage_rows`, and "encode" in a workspace whose dataset was encoded for training."""
+    rows = stage_rows()
+    return rows | {"encode": STAGES.get("encode").row} if workspace.regrouped("encode") else rows
+
+
 def load_profile(name: str, overrides: dict[str, Any] | None = None) -> PipelineOptions:
     """Options of a profile, with overrides on top.
 

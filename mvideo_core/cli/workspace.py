@@ -4,7 +4,7 @@ import json
 
 import typer
 
-from mvideo_core.pipeline import stage_rows
+from mvideo_core.pipeline import held_rows
 from mvideo_core.store.maintain import collect_garbage, retry_failed
 from mvideo_core.store.status import Problem, failed_rows, reason_lines, stage_status, verify_stage
 from mvideo_core.store.workspace import Workspace
@@ -27,7 +27,7 @@ def status(
 ) -> None:
     """What is done, stage by stage, and why items were dropped."""
     ws = Workspace(workspace)
-    states = [stage_status(ws, name) for name in stage_rows()]
+    states = [stage_status(ws, name) for name in held_rows(ws)]
     if as_json:
         typer.echo(json.dumps([state.model_dump() for state in states], indent=1))
         return
@@ -40,12 +40,12 @@ def status(
         why = ", ".join(reason_lines(state.reasons)[:4])
         numbers = f"{count('ok', 0):>9}{count('filtered', 0):>10}{count('failed', 0):>8}"
         typer.echo(f"{state.stage:<9}{parts:>9}{numbers}{state.blob_bytes / 1e9:>8.2f}{state.seconds:>10.1f}  {why}")
-    for name in ("dataset", "report"):
+    for name in ("dataset", "latents", "report"):
         pointer = ws.pointer(name)
         if pointer:
             typer.echo(f"{name}: {ws.url.rstrip('/')}/{pointer['path']}")
     if failed:
-        for name, row_class in stage_rows().items():
+        for name, row_class in held_rows(ws).items():
             for row in failed_rows(ws, name, row_class):
                 typer.echo(f"{name} {row.key} ({row.error}, {row.attempts} attempts): {row.message}")
 
@@ -57,7 +57,7 @@ def verify(
     """Check that everything the markers speak of is there; exit code 1 when something is not."""
     ws = Workspace(workspace)
     problems = [
-        problem for name, row_class in stage_rows().items() for problem in verify_stage(ws, name, row_class, deep)
+        problem for name, row_class in held_rows(ws).items() for problem in verify_stage(ws, name, row_class, deep)
     ]
     problems += _dataset_problems(ws, deep)
     for problem in problems:
@@ -73,9 +73,9 @@ def retry(
 ) -> None:
     """Make the next run try failed items again; nothing else of their parts is redone."""
     ws = Workspace(workspace)
-    chosen = {name: row for name, row in stage_rows().items() if stage in ("", name)}
+    chosen = {name: row for name, row in held_rows(ws).items() if stage in ("", name)}
     if not chosen:
-        raise typer.BadParameter(f"no stage called {stage!r}; known: {', '.join(stage_rows())}")
+        raise typer.BadParameter(f"no stage called {stage!r}; known: {', '.join(held_rows(ws))}")
     total = sum(retry_failed(ws, name, row, error or None) for name, row in chosen.items())
     typer.echo(f"{total} items will be tried again by the next run")
 
@@ -84,8 +84,9 @@ def gc(
     workspace: str = WORKSPACE,
     delete: bool = typer.Option(False, "--delete", help="Delete; without it only what would go is counted."),
 ) -> None:
-    """Delete rows, clips, masks and datasets that no current part points to."""
-    freed = collect_garbage(Workspace(workspace), stage_rows(), dry_run=not delete)
+    """Delete rows, clips, masks, datasets and latents that no current part points to."""
+    ws = Workspace(workspace)
+    freed = collect_garbage(ws, held_rows(ws), dry_run=not delete)
     verb = "deleted" if delete else "would delete (add --delete)"
     typer.echo(f"{verb}: {freed.files} files, {freed.size_bytes / 1e6:.1f} MB")
 

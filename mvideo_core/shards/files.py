@@ -1,6 +1,7 @@
-"""Byte ranges of a dataset's files, behind a local path or an fsspec URL; safe to carry into worker processes."""
+"""Byte ranges of a dataset's files, behind a local path or an fsspec URL; safe in threads and worker processes."""
 
 import os
+import threading
 from collections import OrderedDict
 from pathlib import Path
 from typing import IO, Any
@@ -21,6 +22,7 @@ class DatasetFiles:
         self.root = str(root).rstrip("/")
         self._local = "://" not in self.root
         self._open: OrderedDict[str, int] = OrderedDict()
+        self._lock = threading.Lock()  # another thread must not close what this one reads
         self._owner = os.getpid()
         self._fs: Any = None
 
@@ -67,7 +69,8 @@ class DatasetFiles:
         """
         try:
             if self._local:
-                content = _read_at(self._descriptor(path), offset_bytes, size_bytes)
+                with self._lock:
+                    content = _read_at(self._descriptor(path), offset_bytes, size_bytes)
             else:
                 content = self._remote().cat_file(self._at(path), start=offset_bytes, end=offset_bytes + size_bytes)
         except OSError as error:

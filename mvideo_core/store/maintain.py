@@ -44,7 +44,7 @@ def retry_failed(workspace: Workspace, stage: str, row_class: type[Row], error: 
 
 
 def collect_garbage(workspace: Workspace, stages: Mapping[str, type[Row]], dry_run: bool) -> Freed:
-    """Delete rows, markers, blobs and datasets that no current part points to, and scratch of dead runs.
+    """Delete rows, markers, blobs, datasets and latents that no current part points to, and scratch of dead runs.
 
     Args:
         stages: row class by stage name, for every stage that writes into the workspace.
@@ -53,11 +53,11 @@ def collect_garbage(workspace: Workspace, stages: Mapping[str, type[Row]], dry_r
     keep = set(_kept_files(workspace, stages))
     kept_folders = tuple(
         f"{pointer['path'].rstrip('/')}/"
-        for name in ("dataset", "report")
+        for name in ("dataset", "latents", "report")
         if (pointer := workspace.pointer(name)) is not None
     )
     files = size_bytes = 0
-    for area in ("rows", "done", "blobs", "journal", "datasets", "reports", "tmp"):
+    for area in ("rows", "done", "blobs", "journal", "datasets", "latents", "reports", "tmp"):
         for path in workspace.folder.walk(area):
             if path in keep or path.startswith(kept_folders):
                 continue

@@ -92,6 +92,10 @@ class Workspace:
         own = self._json(f"heads/{stage}/plan.json")
         return int(own["n_parts"]) if own else self.n_parts() or 0
 
+    def regrouped(self, stage: str) -> bool:
+        """True when a stage has a number of parts of its own: it was run, or at least planned."""
+        return self._json(f"heads/{stage}/plan.json") is not None
+
     def set_parts_of(self, stage: str, n_parts: int) -> None:
         """Give a stage that regroups items its own number of parts."""
         self.folder.write(f"heads/{stage}/plan.json", json.dumps({"n_parts": n_parts}).encode())

@@ -1,12 +1,14 @@
 import json
 import os
 import shutil
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 from mvideo_core.errors import ConfigError, StoreError
-from mvideo_core.shards import MaskVideoDataset, ShardOptions, verify_dataset
+from mvideo_core.shards import MaskVideoDataset, ShardOptions, files, verify_dataset
 
 from .conftest import H, T, W
 
@@ -214,3 +216,13 @@ def test_verify_finds_lost_and_doubled_index_rows(written, tmp_path):
     assert seen != splits.count("train")
     words = f"{seen} samples of split train, dataset.json says {splits.count('train')}"
     assert words in [one.what for one in found]
+
+
+def test_threads_do_not_close_what_others_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(files, "MAX_OPEN", 1)
+    for n in range(3):
+        (tmp_path / str(n)).write_bytes(bytes([n]) * 1000)
+    root = files.DatasetFiles(tmp_path)
+    with ThreadPoolExecutor(4) as pool:
+        read = list(pool.map(lambda n: root.read_range(str(n % 3), 10, 500), range(3000)))
+    assert all(content == bytes([n % 3]) * 500 for n, content in enumerate(read))

@@ -1,8 +1,10 @@
 import itertools
 import json
 import pickle
+import shutil
 import tarfile
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from threading import Barrier
 
 import pytest
@@ -18,11 +20,13 @@ from mvideo_core.latents.source import PlannedClip, ShardReader
 from mvideo_core.latents.text import embed_texts
 from mvideo_core.latents.windows import windows_of
 from mvideo_core.model.base import BaseOptions, random_base, save_base
+from mvideo_core.pipeline import held_rows
 from mvideo_core.records import LatentShardRow, ShardRow
 from mvideo_core.shards.dataset import MaskVideoDataset
 from mvideo_core.stages import encode as stage
 from mvideo_core.stages.encode import encode_dataset
 from mvideo_core.stages.publish_latents import current_latents
+from mvideo_core.store.maintain import collect_garbage
 from mvideo_core.store.workspace import Workspace
 from tests.mvideo_core.latents.drawn import dataset
 
@@ -237,7 +241,7 @@ def test_threads_and_unpickled_copies_read_the_same(encoded: Workspace, monkeypa
     for reader in (found, copy):
         with ThreadPoolExecutor(4) as pool:
             both = Barrier(2)
-            of_thread = list(pool.map(lambda files: (both.wait(10), files())[1], [reader._thread_files] * 2))
+            of_thread = list(pool.map(lambda files, both=both: (both.wait(10), files())[1], [reader._thread_files] * 2))
             assert of_thread[0] is not of_thread[1]  # shared ones fail rarely: a file closed between two steps
             samples = list(pool.map(reader.get, order))
         assert all(torch.equal(one.target_FCHW, wanted[at]) for at, one in zip(order, samples, strict=True))
@@ -283,3 +287,17 @@ def test_a_dataset_of_another_rate_or_shape_is_refused(encoded: Workspace) -> No
 def test_without_a_dataset_the_command_to_run_is_named(tmp_path) -> None:
     with pytest.raises(ConfigError, match="mvideo stage shard"):
         encode_dataset(Workspace(str(tmp_path / "ws")), OPTIONS)
+
+
+def test_gc_keeps_the_current_latents_and_drops_those_of_other_options(encoded: Workspace, tmp_path: Path) -> None:
+    copy = tmp_path / "ws"
+    shutil.copytree(encoded.folder.root, copy)
+    workspace = Workspace(str(copy))
+    before = workspace.pointer("latents")["path"]
+    encode_dataset(workspace, OPTIONS.model_copy(update={"max_windows": 1}))
+    after = workspace.pointer("latents")["path"]
+    assert after != before
+    assert collect_garbage(workspace, held_rows(workspace), dry_run=False).files > 0
+    assert not list(workspace.folder.walk(before))
+    assert latents(workspace).damaged() == []
+    assert encode_dataset(workspace, OPTIONS.model_copy(update={"max_windows": 1})).parts_reused > 0

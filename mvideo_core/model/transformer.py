@@ -187,7 +187,7 @@ class MVideoTransformer3DModel(CogVideoXTransformer3DModel):
 
     def fill_missing(self) -> None:
         """Replace what is still on the meta device: new parameters by zeros, the unused position buffer by values."""
-        device, dtype = self.patch_embed.proj.weight.device, self.patch_embed.proj.weight.dtype
+        device, dtype = self.patch_embed.proj.weight.device, self.dtype
         if device.type == "meta":
             return
         if self.mask_proj.weight.is_meta:
@@ -202,6 +202,11 @@ class MVideoTransformer3DModel(CogVideoXTransformer3DModel):
                 config.sample_height, config.sample_width, config.sample_frames, device=device
             )
             self.patch_embed.register_buffer("pos_embedding", value.to(dtype), persistent=False)
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """Type of the frozen weights, which inputs need; what is trained may be fp32 over a bf16 model."""
+        return self.patch_embed.proj.weight.dtype
 
     def set_sdpa(self, choice: SdpaChoice) -> None:
         """Attention kernel of every block: "auto", "cudnn" (where it can), "flash", "efficient", "math"."""
@@ -356,10 +361,11 @@ class MVideoTransformer3DModel(CogVideoXTransformer3DModel):
         if key not in self._positions:
             dim = self.config.num_attention_heads * self.config.attention_head_dim
             rules = self._rules()
-            self._positions[key] = [
-                sincos_embedding(sincos_axes(grid, grids[0], rules, n > 0, device), dim).to(dtype)
-                for n, grid in enumerate(grids)
-            ]
+            with torch.inference_mode(False):  # what is kept must serve training, too
+                self._positions[key] = [
+                    sincos_embedding(sincos_axes(grid, grids[0], rules, n > 0, device), dim).to(dtype)
+                    for n, grid in enumerate(grids)
+                ]
         return self._positions[key]
 
     def _rope(
@@ -373,10 +379,12 @@ class MVideoTransformer3DModel(CogVideoXTransformer3DModel):
         key = ("rope", tuple(grids), device)
         if key not in self._positions:
             rules, head_dim = self._rules(), self.config.attention_head_dim
-            tables = [
-                rope_tables(rope_axes(grid, grids[0], rules, n > 0, device), head_dim) for n, grid in enumerate(grids)
-            ]
-            self._positions[key] = (torch.cat([cos for cos, _ in tables]), torch.cat([sin for _, sin in tables]))
+            with torch.inference_mode(False):
+                tables = [
+                    rope_tables(rope_axes(grid, grids[0], rules, n > 0, device), head_dim)
+                    for n, grid in enumerate(grids)
+                ]
+                self._positions[key] = (torch.cat([cos for cos, _ in tables]), torch.cat([sin for _, sin in tables]))
         cos, sin = self._positions[key]
         if given is None:
             return cos, sin

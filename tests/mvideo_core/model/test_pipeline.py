@@ -5,16 +5,18 @@ import logging
 import numpy as np
 import pytest
 import torch
-from diffusers import CogVideoXPipeline
+from diffusers import CogVideoXFunControlPipeline, CogVideoXPipeline
+from PIL import Image
 
 from mvideo_core import MVideoPipeline
 from mvideo_core.errors import ConfigError
-from mvideo_core.model.adapter import save_adapter
-from mvideo_core.model.base import random_base, save_base
+from mvideo_core.model.adapter import add_lora, save_adapter
+from mvideo_core.model.base import BaseOptions, load_base, random_base, save_base
 from mvideo_core.model.conditions import Conditions
+from mvideo_core.model.fun_control import to_fun_control
 from mvideo_core.model.pipeline import noisy_history
 from mvideo_core.model.schedule import Schedule
-from tests.mvideo_core.model.test_adapter import trained
+from tests.mvideo_core.model.test_adapter import LORA, trained
 
 PROMPT = "A red dog runs to the right."
 T, H, W = 9, 32, 64
@@ -117,6 +119,32 @@ def test_lora_of_training_loads_here_and_in_diffusers(base, size, conditions, tm
     assert not np.array_equal(expected_free, free)
 
 
+def test_generates_while_adapters_train_in_fp32(size, conditions):
+    base = load_base(BaseOptions(weights=f"random:{size}", dtype="bf16"))
+    add_lora(base.transformer, LORA)
+    assert base.transformer.dtype == torch.bfloat16
+    assert base.transformer.segment_embed.dtype == torch.float32
+    assert make(quiet(MVideoPipeline.from_base(base)), **conditions).shape == (T, H, W, 3)
+
+
+def test_masks_mean_the_same_in_diffusers_control_pipeline(base, conditions):
+    torch.nn.init.normal_(base.transformer.mask_proj.weight, std=0.2, generator=seeded())
+    mine = quiet(MVideoPipeline.from_base(base))
+    expected = make(mine, mask=conditions["mask"])
+    theirs = quiet(
+        CogVideoXFunControlPipeline(
+            base.tokenizer, base.text_encoder, base.vae, to_fun_control(base.transformer), base.scheduler
+        )
+    )
+    white_on_black = [Image.fromarray(frame.astype(np.uint8) * 255).convert("RGB") for frame in conditions["mask"]]
+    frames = theirs(
+        PROMPT, control_video=white_on_black, height=H, width=W, num_inference_steps=2, guidance_scale=6.0,
+        generator=seeded(), max_sequence_length=16, output_type="np",
+    ).frames[0]  # fmt: skip
+    assert np.abs((frames * 255).round().astype(int) - expected).max() <= 1
+    assert np.abs(make(mine).astype(int) - expected).max() > 20
+
+
 def test_format_comes_with_the_adapter(base, tmp_path, caplog):
     trained(base.transformer)
     longer = base.format.model_copy(update={"clip_frames": 17})
@@ -147,10 +175,10 @@ def test_mask_guidance_changes_the_clip_once_masks_count(pipeline, conditions):
 
 
 def test_dpm_sampler(pipeline):
-    ddim = make(pipeline)
+    ddim, shift = make(pipeline), pipeline.scheduler.config.snr_shift_scale
     pipeline.use_scheduler("dpm")
     assert type(pipeline.scheduler).__name__ == "CogVideoXDPMScheduler"
-    assert pipeline.scheduler.config.snr_shift_scale == pipeline.scheduler.config.snr_shift_scale
+    assert pipeline.scheduler.config.snr_shift_scale == shift
     dpm = make(pipeline)
     assert np.array_equal(make(pipeline), dpm)
     assert not np.array_equal(dpm, ddim)

@@ -9,9 +9,11 @@ from diffusers import CogVideoXPipeline, CogVideoXTransformer3DModel
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from mvideo_core.errors import ConfigError
+from mvideo_core.model.adapter import LoraOptions, add_lora
 from mvideo_core.model.base import random_base
 from mvideo_core.model.conditions import Conditions
 from mvideo_core.model.fun_control import plain
+from mvideo_core.model.teacher import teacher_view
 from mvideo_core.model.transformer import MVideoTransformer3DModel
 from tests.mvideo_core.model.conftest import Inputs
 
@@ -188,13 +190,29 @@ def test_cudnn_falls_back_where_there_is_none(transformer, inputs: Inputs):
         torch.testing.assert_close(transformer(inputs.latents, inputs.text, inputs.timestep).sample, auto)
 
 
-def test_regional_compilation_finds_the_blocks(transformer, inputs: Inputs):
-    with torch.no_grad():
-        eager = transformer(inputs.latents, inputs.text, inputs.timestep, inputs.conditions).sample
-        transformer.compile_blocks(backend="eager")
-        assert all(block._compiled_call_impl is not None for block in transformer.transformer_blocks)
-        compiled = transformer(inputs.latents, inputs.text, inputs.timestep, inputs.conditions).sample
-    torch.testing.assert_close(compiled, eager)
+def test_blocks_compile_whole_with_adapters_history_and_teacher(inputs: Inputs):
+    torch._dynamo.reset()
+    transformer = random_base("tiny-rope", parts=("transformer",)).transformer
+    add_lora(transformer, LoraOptions(rank=2, alpha=2))
+
+    def outputs():
+        with teacher_view(transformer):
+            taught = transformer(inputs.latents, inputs.text, inputs.timestep).sample
+        return taught, transformer(inputs.latents, inputs.text, inputs.timestep, inputs.conditions).sample
+
+    eager = outputs()
+    # fullgraph: any piece of Python that cannot be traced raises. "eager" runs the graphs without a compiler.
+    transformer.compile_blocks(backend="eager")
+    assert all(block._compiled_call_impl is not None for block in transformer.transformer_blocks)
+    for one, other in zip(outputs(), eager, strict=True):
+        torch.testing.assert_close(one, other)
+
+
+def test_positions_made_in_inference_mode_serve_training(transformer, inputs: Inputs):
+    with torch.inference_mode():
+        transformer(inputs.latents, inputs.text, inputs.timestep, inputs.conditions)
+    transformer(inputs.latents, inputs.text, inputs.timestep, inputs.conditions).sample.mean().backward()
+    assert transformer.mask_proj.weight.grad is not None
 
 
 def test_widened_folder_of_a_plain_model_has_real_zeros(transformer, inputs: Inputs, tmp_path):

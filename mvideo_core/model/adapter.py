@@ -208,12 +208,29 @@ def conditioning_state(transformer: "MVideoTransformer3DModel") -> "dict[str, An
 _BASE_CONFIG = ("num_layers", "num_attention_heads", "attention_head_dim", "use_rotary_positional_embeddings")
 
 
+def check_not_fused(transformer: "nn.Module") -> None:
+    """Refuse adapters that are added into the base weights already: they would count twice.
+
+    Raises:
+        ConfigError: an adapter is fused.
+    """
+    from peft.tuners.tuners_utils import BaseTunerLayer
+
+    if any(isinstance(module, BaseTunerLayer) and module.merged for module in transformer.modules()):
+        raise ConfigError("lora: adapters are fused into the base weights; call unfuse_lora() first")
+
+
 def without_adapters(transformer: "MVideoTransformer3DModel") -> "MVideoTransformer3DModel":
-    """The same model less its adapters: base and conditioning, sharing their tensors; the argument stays as it is."""
+    """The same model less its adapters: base and conditioning, sharing their tensors; the argument stays as it is.
+
+    Raises:
+        ConfigError: the adapters are fused.
+    """
     import torch
 
     from mvideo_core.model.transformer import MVideoTransformer3DModel
 
+    check_not_fused(transformer)
     known = {name: value for name, value in transformer.config.items() if not name.startswith("_")}
     with torch.device("meta"):
         model = MVideoTransformer3DModel(**known)

@@ -9,13 +9,18 @@ History tokens have no place in that form: an exported model follows masks, but 
 from typing import Any
 
 from mvideo_core.errors import ConfigError
+from mvideo_core.model.adapter import check_not_fused
 from mvideo_core.model.transformer import NEW_PARAMETERS, MVideoTransformer3DModel
 
 _OWN_CONFIG = ("mask_channels", "clean_modulation", "segment_embedding", "history_offset_frames", "spatial_align")
 
 
 def to_fun_control(transformer: MVideoTransformer3DModel) -> Any:
-    """A CogVideoXTransformer3DModel with 32 input channels, [noisy | mask], adapters merged in; the argument stays."""
+    """A CogVideoXTransformer3DModel with 32 input channels, [noisy | mask], adapters merged in; the argument stays.
+
+    Raises:
+        ConfigError: the adapters are fused already.
+    """
     import torch
 
     state = _merged_state(transformer)
@@ -92,6 +97,7 @@ def _merged_state(transformer: MVideoTransformer3DModel) -> dict[str, Any]:
     """The state dict with every active adapter added to its layer and the names of a model without adapters."""
     from peft.tuners.tuners_utils import BaseTunerLayer
 
+    check_not_fused(transformer)
     state = {
         name.replace(".base_layer.", "."): value
         for name, value in transformer.state_dict().items()

@@ -4,8 +4,9 @@ import pytest
 import torch
 from diffusers import CogVideoXTransformer3DModel
 
+from mvideo_core import MVideoPipeline
 from mvideo_core.errors import ConfigError
-from mvideo_core.model.adapter import add_lora
+from mvideo_core.model.adapter import add_lora, without_adapters
 from mvideo_core.model.conditions import Conditions
 from mvideo_core.model.fun_control import from_fun_control, plain, to_fun_control
 from tests.mvideo_core.model.conftest import Inputs
@@ -63,3 +64,15 @@ def test_plain_refuses_what_it_would_lose(transformer):
     add_lora(transformer, LORA)
     with pytest.raises(ConfigError, match="adapters are attached"):
         plain(transformer)
+
+
+def test_fused_adapters_would_count_twice(base):
+    pipeline = MVideoPipeline.from_base(base)
+    trained(base.transformer)
+    pipeline.fuse_lora()
+    with pytest.raises(ConfigError, match="fused into the base weights"):
+        to_fun_control(base.transformer)
+    with pytest.raises(ConfigError, match="fused into the base weights"):
+        without_adapters(base.transformer)
+    pipeline.unfuse_lora()
+    assert to_fun_control(base.transformer).config.in_channels == 32

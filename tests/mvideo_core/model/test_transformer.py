@@ -195,6 +195,7 @@ def test_blocks_compile_whole_with_adapters_history_and_teacher(inputs: Inputs):
     transformer = random_base("tiny-rope", parts=("transformer",)).transformer
     add_lora(transformer, LoraOptions(rank=2, alpha=2))
 
+    @torch.no_grad()
     def outputs():
         with teacher_view(transformer):
             taught = transformer(inputs.latents, inputs.text, inputs.timestep).sample

@@ -73,7 +73,8 @@ class Metrics(Callback):
     def on_step(self, trainer: "Trainer", metrics: dict[str, Any]) -> None:
         """Adds speed and memory, writes the line."""
         validated = any(name.startswith("val/") for name in metrics)
-        if not (due(trainer.step, self.options.every) or validated or trainer.step == trainer.steps):
+        last = trainer.stopped or trainer.step == trainer.steps
+        if not (due(trainer.step, self.options.every) or validated or last):
             return
         now_s = time.perf_counter()
         n_samples = (trainer.step - self._since_step) * self.global_batch

@@ -5,6 +5,7 @@ Importing this file imports torch and diffusers; `mvideo_core.MVideoTransformer3
 Shape letters: B batch, F latent frames, C channels, H, W latent sides, L tokens, D channels of a token.
 """
 
+import inspect
 from typing import Any, Self
 
 import torch
@@ -19,6 +20,7 @@ from mvideo_core.model.attention import MVideoAttnProcessor, SdpaChoice
 from mvideo_core.model.block import MVideoBlock
 from mvideo_core.model.conditions import Conditions
 from mvideo_core.model.inputs import checked
+from mvideo_core.model.patches import patches, unpatched
 from mvideo_core.model.positions import (
     PositionRules,
     TokenGrid,
@@ -31,6 +33,7 @@ from mvideo_core.model.positions import (
 # ModelMixin: a pipeline folder names this module as the home of its transformer; diffusers asks it for the base class.
 __all__ = ["NEW_PARAMETERS", "MVideoTransformer3DModel", "ModelMixin"]
 
+_BASE_FIELDS = tuple(inspect.signature(CogVideoXTransformer3DModel.__init__).parameters)[1:]
 NEW_PARAMETERS = ("mask_proj.weight", "segment_embed")
 """Parameters that CogVideoX does not have; zeros when new."""
 
@@ -108,33 +111,7 @@ class MVideoTransformer3DModel(CogVideoXTransformer3DModel):
             )
         _one_of("clean_modulation", clean_modulation, ("own", "shared"))
         _one_of("spatial_align", spatial_align, ("corner", "center"))
-        super().__init__(
-            num_attention_heads=num_attention_heads,
-            attention_head_dim=attention_head_dim,
-            in_channels=in_channels,
-            out_channels=out_channels,
-            flip_sin_to_cos=flip_sin_to_cos,
-            freq_shift=freq_shift,
-            time_embed_dim=time_embed_dim,
-            text_embed_dim=text_embed_dim,
-            num_layers=num_layers,
-            dropout=dropout,
-            attention_bias=attention_bias,
-            sample_width=sample_width,
-            sample_height=sample_height,
-            sample_frames=sample_frames,
-            patch_size=patch_size,
-            temporal_compression_ratio=temporal_compression_ratio,
-            max_text_seq_length=max_text_seq_length,
-            activation_fn=activation_fn,
-            timestep_activation_fn=timestep_activation_fn,
-            norm_elementwise_affine=norm_elementwise_affine,
-            norm_eps=norm_eps,
-            spatial_interpolation_scale=spatial_interpolation_scale,
-            temporal_interpolation_scale=temporal_interpolation_scale,
-            use_rotary_positional_embeddings=use_rotary_positional_embeddings,
-            patch_bias=patch_bias,
-        )
+        super().__init__(**{name: self.config[name] for name in _BASE_FIELDS})
         dim = num_attention_heads * attention_head_dim
         self.mask_proj = nn.Conv2d(mask_channels, dim, kernel_size=patch_size, stride=patch_size, bias=False)
         nn.init.zeros_(self.mask_proj.weight)
@@ -290,7 +267,7 @@ class MVideoTransformer3DModel(CogVideoXTransformer3DModel):
         video = self._blocks(video, text, temb, rope, attention_kwargs, temb_clean, n_clean)
         video = self.norm_final(video[:, : grids[0].tokens])
         video = self.proj_out(self.norm_out(video, temb=temb))
-        output = _unpatched(video, frames, height, width, self.config.patch_size)
+        output = unpatched(video, frames, height, width, self.config.patch_size)
         return Transformer2DModelOutput(sample=output) if return_dict else (output,)
 
     def _blocks(
@@ -327,13 +304,13 @@ class MVideoTransformer3DModel(CogVideoXTransformer3DModel):
         self, segments: list[Tensor], grids: list[TokenGrid], conditions: Conditions, dtype: torch.dtype
     ) -> Tensor:
         """Patches of every segment with mask, sincos positions and segment offsets added, one after the other."""
-        tokens = [_patches(self.patch_embed.proj, segment) for segment in segments]
+        tokens = [patches(self.patch_embed.proj, segment) for segment in segments]
         if not self.config.use_rotary_positional_embeddings:
             positions = self._sincos(tuple(grids), segments[0].device, dtype)
             tokens = [token + position for token, position in zip(tokens, positions, strict=True)]
         if conditions.mask_BFCHW is not None:
             mask = conditions.mask_BFCHW.to(self.mask_proj.weight.dtype)
-            tokens[0] = tokens[0] + _patches(self.mask_proj, mask).to(tokens[0].dtype)
+            tokens[0] = tokens[0] + patches(self.mask_proj, mask).to(tokens[0].dtype)
         if self.segment_embed is not None and len(tokens) > 1:
             present = [n for n, x in enumerate((conditions.appearance_BFCHW, conditions.motion_BFCHW)) if x is not None]
             for place, segment in enumerate(present, start=1):
@@ -390,19 +367,6 @@ class MVideoTransformer3DModel(CogVideoXTransformer3DModel):
             return cos, sin
         n = grids[0].tokens
         return torch.cat([given[0].to(cos), cos[n:]]), torch.cat([given[1].to(sin), sin[n:]])
-
-
-def _patches(conv: nn.Module, latents_BFCHW: Tensor) -> Tensor:
-    """Tokens (B, L, D), frame by frame, row by row."""
-    batch, frames = latents_BFCHW.shape[:2]
-    return conv(latents_BFCHW.flatten(0, 1)).unflatten(0, (batch, frames)).flatten(3).transpose(2, 3).flatten(1, 2)
-
-
-def _unpatched(tokens_BLD: Tensor, frames: int, height: int, width: int, patch: int) -> Tensor:
-    grid = tokens_BLD.reshape(
-        -1, frames, height // patch, width // patch, tokens_BLD.shape[2] // patch**2, patch, patch
-    )
-    return grid.permute(0, 1, 4, 2, 5, 3, 6).flatten(5, 6).flatten(3, 4)
 
 
 def _one_of(name: str, value: str, allowed: tuple[str, ...]) -> None:

@@ -30,7 +30,7 @@ def same_bits(one: dict[str, torch.Tensor], other: dict[str, torch.Tensor]) -> b
 
 
 def test_stop_and_resume_equals_straight_through_bit_for_bit(tiny: Make) -> None:
-    """With EMA and dropout in the adapters, validation in between, and another micro-batch count on the way."""
+    """With EMA and dropout in the adapters, and validation after every step."""
     more = {"ema": {"decay": 0.9}, "lora": {"dropout": 0.2}, "validation": {"every": 1, "bins": 2}}
     straight, broken = tiny("straight", **more), tiny("broken", **more)
     main.train(straight)
@@ -139,6 +139,22 @@ def test_damaged_and_half_written_checkpoints_are_passed_over(tiny: Make) -> Non
     assert (state["step"], state["samples_seen"]) == (2, 8)
     (older / "state.json").write_text("{}")
     assert complete(folder) == []
+
+
+def test_sample_videos_show_sample_mask_and_what_was_made(tiny: Make) -> None:
+    """Clips of 9 frames of 32 x 64: three side by side are 32 x 192. The masks in the middle are black and white."""
+    from mvideo_core.media.decode import read_clip
+
+    options = tiny(steps=1, samples={"every": 1, "count": 1, "inference_steps": 2}, ema={"decay": 0.5})
+    main.train(options)
+    (path,) = (Path(options.out) / "samples" / "step-00000001").glob("*.mp4")
+    frames = read_clip(path)
+    assert frames.shape == (9, 32, 192, 3)
+    extreme = ((frames < 40) | (frames > 215)).all(axis=3).mean(axis=(0, 1))
+    assert extreme[72:120].mean() > 0.95
+    assert max(extreme[8:56].mean(), extreme[136:184].mean()) < 0.5
+    adapter = Path(options.out) / "checkpoints" / "step-00000001" / "adapter_ema"
+    assert (adapter / "pytorch_lora_weights.safetensors").exists()
 
 
 def test_a_second_training_in_the_same_folder_is_refused_while_the_first_lives(tiny: Make) -> None:

@@ -7,6 +7,7 @@ from typing import Any
 import typer
 import yaml
 
+from mvideo_core.cli.pipeline import nested
 from mvideo_core.errors import ConfigError
 from mvideo_core.options import read_yaml
 from mvideo_core.training.callbacks.stopping import STOP
@@ -20,6 +21,7 @@ PROFILE = typer.Option("mini", "--profile", "-p", help="Name of a training profi
 OPTIONS = typer.Option("", "--options", "-o", help="YAML file whose values go over the profile's.")
 SET = typer.Option([], "--set", "-s", help="One value over the profile's, e.g. --set optimizer.clip_norm=0.5.")
 LATENTS = typer.Option("", "--latents", help="Folder of the latents; same as --set data.latents=...")
+WORKSPACE = typer.Option("", "--workspace", "-w", help="Workspace whose current latents (`mvideo encode`) to train on.")
 
 
 def add_to(app: typer.Typer) -> None:
@@ -31,13 +33,16 @@ def add_to(app: typer.Typer) -> None:
 def run(
     out: str = RUN,
     latents: str = LATENTS,
+    workspace: str = WORKSPACE,
     profile: str = PROFILE,
     options: str = OPTIONS,
     set_: list[str] = SET,
     every_s: float = typer.Option(10.0, "--every-s", help="Least seconds between two progress lines."),
 ) -> None:
     """Train in child processes. Killed or stopped, the same command goes on from the newest checkpoint."""
-    chosen = _options(out, latents, profile, options, set_)
+    if workspace and latents:
+        raise ConfigError("--workspace and --latents both say where the latents are; give one of them")
+    chosen = _options(out, latents or _current(workspace), profile, options, set_)
     report = launch(chosen, _Progress(every_s).tell)
     typer.echo(last_line(report))
 
@@ -86,15 +91,19 @@ class _Progress:
         typer.echo(text + (f"  validation {line['val/loss_diffusion']:.4f}" if validated else ""))
 
 
+def _current(workspace: str) -> str:
+    """Latents published last in a workspace; "" without one."""
+    if not workspace:
+        return ""
+    from mvideo_core.stages.publish_latents import current_latents
+    from mvideo_core.store.workspace import Workspace
+
+    return current_latents(Workspace(workspace))
+
+
 def _options(out: str, latents: str, profile: str, options: str, settings: list[str]) -> TrainOptions:
     overrides: dict[str, Any] = read_yaml(Path(options)) if options else {}
     for setting in settings:
-        path, separator, text = setting.partition("=")
-        if not separator:
-            raise ConfigError(f"--set {setting!r}: name=value is expected, e.g. optimizer.clip_norm=0.5")
-        value: Any = yaml.safe_load(text)
-        for key in reversed(path.split(".")):
-            value = {key: value}
-        overrides = merged(overrides, value)
+        overrides = merged(overrides, nested(setting))
     overrides = merged(overrides, {"out": out} | ({"data": {"latents": latents}} if latents else {}))
     return load_profile(profile, overrides)

@@ -41,23 +41,23 @@ VALIDATION_FRAMES = 256
 class DetectorTrainingOptions(Options):
     """How the mini detector is trained; defaults are those of the shipped weights."""
 
-    frames: int = Field(default=6500, ge=16, description="stills of the training split rendered once")
-    steps: int = Field(default=4000, ge=1, description="optimizer steps")
+    frames: int = Field(default=7500, ge=16, description="stills of the training split rendered once")
+    steps: int = Field(default=8000, ge=1, description="optimizer steps")
     batch_size: int = Field(default=8, ge=1, description="stills per step")
     learning_rate: float = Field(default=1e-3, gt=0, description="peak, AdamW")
     decay_frac: float = Field(
-        default=0.3, gt=0, le=1, description="last part of the steps, over which the rate falls to 0"
+        default=0.35, gt=0, le=1, description="last part of the steps, over which the rate falls to 0"
     )
     warmup_steps: int = Field(default=60, ge=0, description="steps of linear rise")
     weight_decay: float = Field(default=0.05, ge=0, description="on matrices only")
     clip_norm: float = Field(default=5.0, gt=0, description="limit of the gradient's norm")
     ema: float = Field(default=0.995, ge=0, lt=1, description="decay of the averaged weights that are shipped")
     low_res_frac: float = Field(
-        default=0.7, ge=0, le=1, description="first part of the steps, run at 128x192: 2.2x faster"
+        default=0.35, ge=0, le=1, description="first part of the steps, run at 128x192: 2.2x faster"
     )
     decoder_top_k: int = Field(default=4, ge=1, description="queries that learn each object, at first")
     many_frac: float = Field(
-        default=0.5, ge=0, le=1, description="first part of the steps, with decoder_top_k; then one query per object"
+        default=0.25, ge=0, le=1, description="first part of the steps, with decoder_top_k; then one query per object"
     )
     seed: int = Field(default=0, ge=0, description="weights, batches, prompts")
     bfloat16: bool = Field(

@@ -125,7 +125,7 @@ def build(options: TrainOptions, world: World) -> "tuple[Trainer, Callable[[], N
     split = Split(list(dataset.keys), options.data.holdout)
     slots = rank_slots(options.global_batch, options.micro_batch, world.rank, world.size)
     order = GlobalOrder(split.train, options.global_batch, options.seed)
-    feed = Feed(
+    feed: Feed[Any, Any] = Feed(
         ThreadCopies(dataset), order, slots, batch_maker(options, dataset, schedule, options.seed, world), options.data
     )
     parameters = trainable(transformer)

@@ -14,6 +14,7 @@ from mvideo_core.errors import ConfigError
 from mvideo_core.options import Options
 from mvideo_core.records import Record, SourceRow
 from mvideo_core.store.commit import commit_part
+from mvideo_core.store.files import disk_errors
 from mvideo_core.store.keys import part_key, rows_digest, settings_digest
 from mvideo_core.store.workspace import Workspace
 
@@ -49,11 +50,12 @@ def make_plan(workspace: Workspace, sources: Iterable[SourceRow], options: PlanO
 
     Raises:
         ConfigError: nothing listed, or two sources of one key.
+        StoreError: the disk is full, here or where temporary files go.
     """
     workspace.ensure()
     started = time.monotonic()
     settings = settings_digest(SOURCE_STAGE, REVISION, options, {})
-    with tempfile.TemporaryDirectory(prefix="mvideo-plan-") as folder:
+    with disk_errors("planning"), tempfile.TemporaryDirectory(prefix="mvideo-plan-") as folder:
         buckets = [Path(folder) / f"{index:05d}.jsonl" for index in range(MAX_PARTS)]
         n_sources = _spill(sources, buckets)
         if n_sources == 0:

@@ -56,6 +56,16 @@ def test_a_full_disk_stops_the_part_and_what_was_done_is_kept(tmp_path):
     assert run_part(workspace, LETTERS, 0, long).marker.counts["ok"] == 10
 
 
+def test_a_disk_too_full_for_planning_says_so(tmp_path):
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1_000, hard))
+    try:
+        with pytest.raises(StoreError, match=r"planning: File too large"):
+            plan(Workspace(str(tmp_path / "ws")), keys=[f"v{n:06d}" for n in range(20_000)])
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+
 def test_a_new_option_reruns_that_stage_and_what_depends_on_it_only(workspace):
     plan(workspace)
     for stage, options in ((LETTERS, LetterOptions()), (DOUBLES, DoubleOptions())):

@@ -241,9 +241,11 @@ def _check_folder(folder: Path, parts: Collection[str]) -> None:
 
 
 def _cast(base: Base, dtype: str) -> Base:
+    from torch import nn
+
     for part in PARTS:
-        if getattr(base, part) is not None:
-            getattr(base, part).to(torch_dtype(dtype))
+        if (module := getattr(base, part)) is not None:
+            nn.Module.to(module, torch_dtype(dtype))  # diffusers' own `to` warns of an empty list of fp32 modules
     return base
 
 

@@ -40,7 +40,9 @@ class SourceOptions(Options):
     )
     recursive: bool = Field(default=True, description="look into sub-folders of `folder`")
     hdvila: str = Field(default="", description="HD-VILA JSONL file, or a folder of them")
-    hdvila_videos: str = Field(default="", description="folder of downloaded files, each named by its video id: VIDEO_ID.mp4")
+    hdvila_videos: str = Field(
+        default="", description="folder of downloaded files, each named by its video id: VIDEO_ID.mp4"
+    )
     manifest: str = Field(
         default="", description="CSV or JSONL with `path` (or `uri`), video_id, source_url, licence, title"
     )

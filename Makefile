@@ -41,6 +41,8 @@ check: setup
 
 bench: setup
 	@$(BIN)/python -m benchmarks.data
+	@$(BIN)/python -m benchmarks.train
+	@$(BIN)/python -m benchmarks.generation
 
 chaos: setup
 	@$(BIN)/python -m benchmarks.chaos

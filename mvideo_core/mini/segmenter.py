@@ -38,7 +38,7 @@ def main() -> None:
     """Command line."""
     import torch
 
-    from mvideo_core.mini.segmenter_train import Run, train
+    from mvideo_core.mini.segmenter_train import PHASES, Run, train
     from mvideo_core.mini.segmenter_world import render_shards
 
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -54,7 +54,7 @@ def main() -> None:
     run = Run(args.out, args.seed)
     run.resume()
     train(run, args.out / "world", args.minutes)
-    export(run.mean, args.out / "model")
+    export(run.mean, args.out / "model", PHASES[-1].size)
     log.info("wrote %s after %d steps and %.1f min", args.out / "model", run.step, run.seconds / 60)
 
 

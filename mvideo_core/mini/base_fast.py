@@ -8,6 +8,7 @@ Legend: B batch, C channels, T frames, H, W.
 """
 
 import types
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -21,7 +22,11 @@ def use_fast_layers(vae: Any) -> None:
     from diffusers.models.downsampling import CogVideoXDownsample3D
     from diffusers.models.upsampling import CogVideoXUpsample3D
 
-    forwards = {CogVideoXSpatialNorm3D: _norm, CogVideoXDownsample3D: _down, CogVideoXUpsample3D: _up}
+    forwards: dict[type, Callable[..., Any]] = {
+        CogVideoXSpatialNorm3D: _norm,
+        CogVideoXDownsample3D: _down,
+        CogVideoXUpsample3D: _up,
+    }
     for module in vae.modules():
         forward = forwards.get(type(module))
         if forward is not None:

@@ -27,6 +27,7 @@ from torch.nn import functional as F
 from mvideo_core.errors import TrainError
 from mvideo_core.mini.base_data import Clips, render_clips
 from mvideo_core.mini.base_fast import use_fast_layers
+from mvideo_core.mini.base_start import start_as_pyramid
 from mvideo_core.model.sizes import size_of
 from mvideo_core.options import Options
 
@@ -57,13 +58,13 @@ class VaeOptions(Options):
     """How the mini VAE is trained."""
 
     minutes: float = Field(default=35.0, gt=0, description="of CPU in all, resumed runs too; the rate falls over them")
-    rate: float = Field(default=2e-3, gt=0, description="peak learning rate (Adam)")
+    rate: float = Field(default=1e-3, gt=0, description="peak learning rate (Adam); 2e-3 learns slower")
     warmup_steps: int = Field(default=100, ge=1, description="steps over which the rate rises")
     ema: float = Field(default=0.998, ge=0, lt=1, description="decay of the running mean of the weights, which is kept")
     kl: float = Field(
         default=3e-4, ge=0, description="weight of the mean KL per latent value; keeps latents near N(0, 1)"
     )
-    edges: float = Field(default=0.5, ge=0, description="weight of the L1 of differences in x, y and time, two scales")
+    edges: float = Field(default=0.2, ge=0, description="weight of the L1 of differences in x, y and time, two scales")
     squares: float = Field(default=1.0, ge=0, description="weight of the squared error")
     masks_frac: float = Field(default=0.12, ge=0, le=1, description="clips that are mask videos")
     half_frac: float = Field(default=0.15, ge=0, le=1, description="steps on clips of half the size")
@@ -82,6 +83,7 @@ class VaeTraining:
         self.device = "cuda" if torch.cuda.is_available() else "cpu"
         torch.manual_seed(options.seed)
         self.vae = AutoencoderKLCogVideoX(**config).to(self.device)
+        start_as_pyramid(self.vae)
         use_fast_layers(self.vae)
         self.mean = {name: value.detach().clone() for name, value in self.vae.named_parameters()}
         self.optimizer = torch.optim.Adam(self.vae.parameters(), lr=options.rate, betas=(0.9, 0.98), fused=True)
@@ -207,7 +209,7 @@ def draw_batch(clips: Clips, rng: np.random.Generator, phase: Phase, options: Va
 
 def to_video(frames_BTHWC: np.ndarray) -> Tensor:
     """uint8 frames -> (B, 3, T, H, W) float32 in [-1, 1]."""
-    return torch.from_numpy(frames_BTHWC).permute(0, 4, 1, 2, 3).contiguous().float().div_(127.5).sub_(1.0)
+    return torch.tensor(frames_BTHWC).permute(0, 4, 1, 2, 3).contiguous().float().div_(127.5).sub_(1.0)
 
 
 def to_frames(video_BCTHW: Tensor) -> np.ndarray:
@@ -253,7 +255,7 @@ def main() -> None:
     parser.add_argument(
         "--size", default="mini-sincos", help="model size whose VAE is trained (mvideo_core/model/sizes.py)"
     )
-    parser.add_argument("--shots", type=int, default=3000, help="training shots to draw")
+    parser.add_argument("--shots", type=int, default=1300, help="training shots to draw")
     parser.add_argument("--stop-after", type=float, default=math.inf, help="minutes of this call; run again to go on")
     parser.add_argument("--set", action="append", default=[], metavar="NAME=VALUE", help="a training option, as JSON")
     args = parser.parse_args()

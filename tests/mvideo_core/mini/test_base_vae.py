@@ -6,6 +6,7 @@ import torch
 
 from mvideo_core.mini.base_data import Clips
 from mvideo_core.mini.base_fast import use_fast_layers
+from mvideo_core.mini.base_start import repeated_channels, start_as_pyramid
 from mvideo_core.mini.base_vae import (
     Phase,
     VaeOptions,
@@ -57,6 +58,21 @@ def test_fast_layers_equal_those_of_diffusers(n_frames: int):
         use_fast_layers(vae)
         torch.testing.assert_close(vae.encode(video).latent_dist.mode(), latents, atol=1e-5, rtol=1e-5)
         torch.testing.assert_close(vae.decode(latents).sample, shown, atol=1e-5, rtol=1e-5)
+
+
+def test_the_first_weights_pass_averages_through():
+    from diffusers import AutoencoderKLCogVideoX
+
+    vae = AutoencoderKLCogVideoX(**CONFIG)
+    start_as_pyramid(vae)
+    video = torch.rand(1, 8, 1, 8, 8)  # as after the first convolution, which has 8 channels
+    small = video
+    with torch.no_grad():
+        for block in vae.encoder.down_blocks[:3]:
+            small, _ = block(small)
+    torch.testing.assert_close(small, video.mean(dim=(3, 4), keepdim=True))
+    weight = repeated_channels(2, 4)[:, :, 0, 0, 0]
+    assert weight.tolist() == [[0.5, 0.0, 0.5, 0.0], [0.0, 0.5, 0.0, 0.5]]
 
 
 def test_terms_worked_out_by_hand():

@@ -155,7 +155,7 @@ def _clip(spec: ShotSpec, frames: Sequence[WorldFrame]) -> tuple[np.ndarray, np.
 
     size = (WIDTH, HEIGHT)
     small = [cv2.resize(frame.rgb, size, interpolation=cv2.INTER_AREA) for frame in frames]
-    covered: list[np.ndarray] = [frame.visible.any(axis=0).astype(np.uint8) * np.uint8(255) for frame in frames]
+    covered = [np.where(frame.visible.any(axis=0), 255, 0).astype(np.uint8) for frame in frames]
     masks = np.stack([cv2.resize(cover, size, interpolation=cv2.INTER_AREA) >= 128 for cover in covered])
     motion = [motion_caption(spec, frames[first : first + WINDOW_FRAMES]) for first in WINDOWS]
     return np.stack(small), np.packbits(masks, axis=-1, bitorder="little"), ClipTexts(spec.seed, describe(spec), motion)

@@ -65,8 +65,9 @@ def _bilinear(tile: np.ndarray, x: np.ndarray, y: np.ndarray) -> np.ndarray:
     """Separable look-up on a periodic tile."""
     x0, y0 = x.astype(np.int64), y.astype(np.int64)
     fx, fy = (x - x0)[None, :], (y - y0)[:, None]
-    rows = tile[y0] * (1 - fy) + tile[(y0 + 1) % 256] * fy
-    return rows[:, x0] * (1 - fx) + rows[:, (x0 + 1) % 256] * fx
+    # A tiny negative float32 modulo 256 is 256.0, so the indices wrap once more.
+    rows = tile[y0 % 256] * (1 - fy) + tile[(y0 + 1) % 256] * fy
+    return rows[:, x0 % 256] * (1 - fx) + rows[:, (x0 + 1) % 256] * fx
 
 
 @functools.lru_cache(maxsize=16)

@@ -22,7 +22,7 @@ def test_profile_then_single_values_then_whole_stages() -> None:
 
 
 def test_every_part_stage_has_its_task_with_its_resource() -> None:
-    assert set(PART_STAGES) | {"shard"} == set(TASKS)
+    assert set(PART_STAGES) | {"shard", "encode"} == set(TASKS)
     assert {name: task.tags for name, task in TASKS.items()} == {name: {STAGES.get(name).resource} for name in TASKS}
 
 

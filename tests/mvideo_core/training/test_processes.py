@@ -27,22 +27,28 @@ def weights(options: TrainOptions, name: str = "trainable") -> dict[str, torch.T
     return load_file(complete(Path(options.out) / "checkpoints")[-1] / f"{name}.safetensors")
 
 
-def test_killed_started_anew_stopped_and_resumed_ends_with_the_bits_of_an_unbroken_run(tiny: Make) -> None:
-    """SIGKILL after step 5 (checkpoints at 4 and 8): the launcher starts anew; a stop after step 9; then to step 12."""
-    more: dict[str, Any] = {"steps": 12, "checkpoints": {"every": 4}}
+def test_killed_started_anew_stopped_and_resumed_ends_with_the_bits_of_an_unbroken_run(
+    tiny: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """SIGKILL once step 25 is seen (checkpoints every 20): the launcher starts anew; a stop at step 45; then to the end.
+
+    Steps take milliseconds: there are enough of them that the launcher sees the first ones long before the last.
+    """
+    monkeypatch.setattr("mvideo_core.training.launch.POLL_S", 0.01)
+    more: dict[str, Any] = {"steps": 120, "checkpoints": {"every": 20}}
     unbroken, broken = tiny("unbroken", **more), tiny("broken", **more, launch={"restarts": 1})
     killed, stop = [], threading.Event()
 
     def watch(line: dict[str, Any]) -> None:
-        if line["step"] >= 5 and not killed:
+        if line["step"] >= 25 and not killed:
             killed.append(int((Path(broken.out) / ".lock").read_text()))
             os.kill(killed[0], signal.SIGKILL)
-        elif line["step"] >= 9:
+        elif line["step"] >= 45:
             stop.set()
 
     report = launch(broken, watch, stop)
     assert killed
-    assert report.step >= 9
+    assert 45 <= report.step < 120
     assert [line["step"] for line in read_metrics(broken.out)] == list(range(1, report.step + 1))
     main.train(broken)
     main.train(unbroken)

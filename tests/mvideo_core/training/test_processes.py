@@ -30,7 +30,7 @@ def weights(options: TrainOptions, name: str = "trainable") -> dict[str, torch.T
 def test_killed_started_anew_stopped_and_resumed_ends_with_the_bits_of_an_unbroken_run(
     tiny: Make, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """SIGKILL once step 25 is seen (checkpoints every 20): the launcher starts anew; a stop at step 45; then to the end.
+    """SIGKILL once step 25 is seen (checkpoints every 20): a new start; a stop at step 45; then to the end.
 
     Steps take milliseconds: there are enough of them that the launcher sees the first ones long before the last.
     """

@@ -1,0 +1,37 @@
+"""Generation as a deployment, on masks of the dataset that the data half made: killed, retried, same bytes."""
+
+from pathlib import Path
+from typing import Any
+
+from mvideo_core.generation.request import GenerateRequest, generate
+from mvideo_core.shards.dataset import MaskVideoDataset
+from mvideo_core.store.workspace import Workspace
+from tests.e2e.conftest import Material
+from tests.e2e.harness import Trial, kill, until
+
+
+def request(material: Material) -> dict[str, Any]:
+    """Masks and caption of a sample, held for twelve clips of 9 frames, so that a kill after the first one is early."""
+    pointer = Workspace(str(material.workspace)).pointer("dataset")
+    assert pointer is not None
+    root = f"{material.workspace}/{pointer['path']}"
+    return {
+        "source": {"sample": f"{root}#{MaskVideoDataset(root).keys[0]}", "resample": {"n_clips": 12, "fit": "stretch"}},
+        "base": {"weights": "random:tiny-sincos", "dtype": "fp32"},
+        "options": {"steps": 2, "seed": 5},
+    }
+
+
+def test_kill_9_then_retry_goes_on_at_the_missing_clip(trial: Trial, material: Material, tmp_path: Path) -> None:
+    trial.stack.up(deploy=False)
+    out, values = tmp_path / "video", request(material)
+    run = trial.start("generate-video/generate-video", {"out": str(out), **values})
+    until(lambda: (out / "clips" / "0000.mp4").exists(), 300, trial.tail, every_s=0.01)
+    for pid in trial.engines(run):
+        kill(pid)
+    assert trial.wait(run, 120) == "CRASHED"
+    trial.retry(run)
+    assert trial.wait(run, 300, "COMPLETED", "FAILED") == "COMPLETED", trial.tail()
+    straight = generate(GenerateRequest.parse(values), str(tmp_path / "straight"))
+    assert straight.clips == 12
+    assert (out / "video.mp4").read_bytes() == Path(straight.video).read_bytes()

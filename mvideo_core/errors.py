@@ -13,6 +13,13 @@ class MediaError(MVideoError):
     """One video, clip or mask file is bad. Survivable: the item becomes a `failed` row and the run goes on."""
 
 
+class KilledError(MediaError):
+    """A child process was killed from outside while it worked on an item (kill -9, the kernel short of memory).
+
+    It says little about the item, which is tried again a few times before it becomes a `failed` row.
+    """
+
+
 class ModelError(MVideoError):
     """Weights or an extra are missing or do not fit. The message names the file, its source and where to put it."""
 

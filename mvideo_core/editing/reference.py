@@ -83,7 +83,7 @@ def _frames(running: guard.Child, height: int, width: int, name: str) -> Iterato
         yield np.frombuffer(raw, np.uint8).reshape(height, width, 3)
     code, tail = running.finish()
     if code or raw:
-        raise MediaError(guard.failure(f"{name}: after {count} frames", code, tail, running.timed_out, LIMITS))
+        raise guard.died(f"{name}: after {count} frames", code, tail, running.timed_out, LIMITS)
     if not count:
         raise MediaError(f"{name}: no video frame decodes in the part asked for")
 

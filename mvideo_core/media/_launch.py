@@ -14,6 +14,7 @@ import sys
 
 PR_SET_PDEATHSIG = 1
 PR_SET_NO_NEW_PRIVS = 38
+GRACE_S = 5
 
 
 def take_limits(limits: dict[str, int]) -> None:
@@ -22,8 +23,11 @@ def take_limits(limits: dict[str, int]) -> None:
     for name, key in ((resource.RLIMIT_CPU, "cpu_s"), (resource.RLIMIT_AS, "memory_bytes")):
         if limits.get(key):
             hard = resource.getrlimit(name)[1]
-            wanted = limits[key] if hard == resource.RLIM_INFINITY else min(limits[key], hard)
-            resource.setrlimit(name, (wanted, wanted))
+            free = hard == resource.RLIM_INFINITY
+            wanted = limits[key] if free else min(limits[key], hard)
+            # CPU: SIGXCPU first and SIGKILL seconds later, so that a SIGKILL from outside can be told from ours.
+            most = wanted + GRACE_S if name == resource.RLIMIT_CPU else wanted
+            resource.setrlimit(name, (wanted, most if free else min(most, hard)))
 
 
 def die_with_parent(parent: int) -> None:

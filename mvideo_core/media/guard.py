@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from mvideo_core.errors import MediaError
+from mvideo_core.errors import KilledError, MediaError
 
 _LAUNCHER = str(Path(__file__).with_name("_launch.py"))
 _STDERR_KEEP_BYTES = 64 * 1024
@@ -113,8 +113,14 @@ def run(argv: Sequence[str], limits: Limits, what: str, **popen_args: Any) -> by
         stdout = running.popen.stdout.read() if running.popen.stdout else b""
         code, tail = running.finish()
     if code != 0:
-        raise MediaError(failure(what, code, tail, running.timed_out, limits))
+        raise died(what, code, tail, running.timed_out, limits)
     return stdout
+
+
+def died(what: str, code: int, tail: str, timed_out: bool, limits: Limits) -> MediaError:
+    """The error to raise for a child that failed: KilledError when none of our limits explains its SIGKILL."""
+    outside = code == -signal.SIGKILL and not timed_out
+    return (KilledError if outside else MediaError)(failure(what, code, tail, timed_out, limits))
 
 
 def failure(what: str, code: int, tail: str, timed_out: bool, limits: Limits) -> str:

@@ -2,6 +2,7 @@
 
 import json
 import os
+import signal
 import socket
 import subprocess
 import sys
@@ -11,7 +12,7 @@ from typing import Any
 
 from pydantic import Field
 
-from mvideo_core.errors import MediaError
+from mvideo_core.errors import KilledError, MediaError
 from mvideo_core.media import guard
 from mvideo_core.media.ffmpeg import FORMATS
 from mvideo_core.media.files import AnyPath, open_regular, sniff
@@ -91,7 +92,8 @@ class Prober:
         except (ConnectionError, BrokenPipeError):
             code = self._popen.wait() if self._popen else 0
             self.close()
-            raise MediaError(f"the probing child died over it ({_how(code)})") from None
+            kind = KilledError if code == -signal.SIGKILL else MediaError
+            raise kind(f"the probing child died over it ({_how(code)})") from None
         return dict(json.loads(answer))
 
     def close(self) -> None:

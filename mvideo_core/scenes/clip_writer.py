@@ -65,7 +65,7 @@ def encode_clip(frames: Sequence[memoryview], path: Path, encoding: Encoding, li
     if code and (said := guard.disk_trouble(code, tail)):
         raise StoreError(f"{path}: cannot write the clip ({said}); free space or fix permissions, then run again")
     if code:
-        raise MediaError(guard.failure(f"encoding {path.name}", code, tail, running.timed_out, limits))
+        raise guard.died(f"encoding {path.name}", code, tail, running.timed_out, limits)
 
 
 class ClipWriter:

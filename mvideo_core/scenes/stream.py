@@ -65,14 +65,14 @@ class VideoStream:
             code, tail = self._child.finish()
             if code == 0 and not self._child.timed_out:
                 raise MediaError(f"{self._what}: no video frame decodes ({error})") from None
-            raise MediaError(guard.failure(self._what, code, tail, self._child.timed_out, self._limits)) from None
+            raise guard.died(self._what, code, tail, self._child.timed_out, self._limits) from None
 
     def _frame(self, packet: Any) -> SmallFrame | ClipFrame:
         if packet.stream_index == 0:
             shape = (self._geometry.small_height, self._geometry.small_width, 3)
             if packet.size != shape[0] * shape[1] * 3:  # the decoder was killed while it wrote this frame
                 code, tail = self._child.finish()
-                raise MediaError(guard.failure(self._what, code, tail, self._child.timed_out, self._limits))
+                raise guard.died(self._what, code, tail, self._child.timed_out, self._limits)
             return SmallFrame(float(packet.pts * packet.time_base), np.frombuffer(packet, np.uint8).reshape(shape))
         return ClipFrame(round(float(packet.pts * packet.time_base) * self._geometry.fps), memoryview(packet))
 
@@ -84,7 +84,7 @@ class VideoStream:
         """
         code, tail = self._child.finish()
         if code:
-            raise MediaError(guard.failure(self._what, code, tail, self._child.timed_out, self._limits))
+            raise guard.died(self._what, code, tail, self._child.timed_out, self._limits)
         return len([line for line in tail.splitlines() if line.strip()])
 
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
-from mvideo_core.errors import ConfigError, MediaError, StoreError
+from mvideo_core.errors import ConfigError, KilledError, MediaError, StoreError
 from mvideo_core.options import Options
 from mvideo_core.records import Row
 from mvideo_core.stages.base import Item, Stage, StageContext, Worker
@@ -27,6 +27,8 @@ log = logging.getLogger(__name__)
 
 MAX_CRASHES = 8
 """An item in whose work the process died this often without finishing becomes a failed row (class WorkerDied)."""
+MAX_KILLS = 4
+"""A batch whose child process was killed from outside is begun this often in all."""
 
 LOG_EVERY_S = 15.0
 Progress = Callable[[int, int], None]
@@ -209,13 +211,21 @@ class PartJob:
             died = f"the process died {MAX_CRASHES} times while working on this item; see the worker's log"
             return [[self._failed(batch[0], "WorkerDied", died, MAX_CRASHES)]]
         try:
-            return worker.work(batch)
+            return self._work_through_kills(worker, batch)
         except MediaError as error:
             if len(batch) > 1:
                 return [self._attempt(worker, [item], crashes, attempts)[0] for item in batch]
             tried = attempts.get(batch[0].content_key, 0) + 1
             log.warning("%s %s: %s", self.stage.name, batch[0].key, error)
             return [[self._failed(batch[0], "MediaError", str(error), tried)]]
+
+    def _work_through_kills(self, worker: Worker, batch: list[Item]) -> list[list[Row]]:
+        for left in range(MAX_KILLS - 1, 0, -1):
+            try:
+                return worker.work(batch)
+            except KilledError as error:
+                log.warning("%s %s: %s; trying again, %d more times", self.stage.name, batch[0].key, error, left)
+        return worker.work(batch)
 
     @contextmanager
     def _announced(self, batch: list[Item]) -> Iterator[None]:

@@ -8,7 +8,7 @@ import time
 
 import pytest
 
-from mvideo_core.errors import ConfigError, MediaError
+from mvideo_core.errors import ConfigError, KilledError, MediaError
 from mvideo_core.media import ffmpeg, guard
 
 PYTHON = os.path.realpath(sys.executable)
@@ -38,8 +38,14 @@ def test_memory_limit():
 
 
 def test_processor_limit():
-    with pytest.raises(MediaError, match="killed by signal"):
+    with pytest.raises(MediaError, match=f"killed by signal {int(signal.SIGXCPU)}") as caught:
         guard.run([PYTHON, "-c", "while True: pass"], guard.Limits(wall_s=30, cpu_s=1), "spinner")
+    assert caught.type is MediaError  # the file's fault: not tried again
+
+
+def test_a_kill_from_outside_is_told_apart():
+    with pytest.raises(KilledError, match="clip a: killed by signal 9"):
+        guard.run([PYTHON, "-c", "import os; os.kill(os.getpid(), 9)"], guard.Limits(wall_s=30, cpu_s=9), "clip a")
 
 
 def test_child_dies_with_a_killed_parent(tmp_path):

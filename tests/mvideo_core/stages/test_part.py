@@ -4,7 +4,7 @@ import resource
 import pytest
 
 from mvideo_core.errors import ConfigError, StoreError
-from mvideo_core.stages.part import MAX_CRASHES, PartJob, run_part
+from mvideo_core.stages.part import MAX_CRASHES, MAX_KILLS, PartJob, run_part
 from mvideo_core.stages.plan import MAX_PARTS, PlanOptions, make_plan, part_of, parts_for
 from mvideo_core.stages.run import RunOptions, run_stage
 from mvideo_core.store.maintain import collect_garbage, retry_failed
@@ -151,6 +151,16 @@ def test_a_new_video_reworks_nothing_else_even_when_parts_double(workspace):
     run_stage(workspace, LETTERS, LetterOptions())
     assert LetterWorker.worked == ["v08"]
     assert sorted(all_rows(workspace, LETTERS)) == KEYS[:9]
+
+
+def test_a_child_killed_from_outside_costs_another_try_and_only_many_of_them_the_item(workspace):
+    plan(workspace)
+    LetterWorker.kills_left = {"v03": MAX_KILLS - 1, "v05": MAX_KILLS}
+    summary = run_stage(workspace, LETTERS, LetterOptions())
+    assert summary.counts["ok"] == 9
+    rows = all_rows(workspace, LETTERS)
+    assert (rows["v03"].status, rows["v05"].status, rows["v05"].error) == ("ok", "failed", "MediaError")
+    assert (LetterWorker.worked.count("v03"), LetterWorker.worked.count("v05")) == (MAX_KILLS, MAX_KILLS)
 
 
 def test_a_damaged_item_fails_alone_and_can_be_tried_again(workspace):

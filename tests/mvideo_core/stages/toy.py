@@ -4,7 +4,7 @@ from pathlib import Path
 
 from pydantic import Field
 
-from mvideo_core.errors import MediaError
+from mvideo_core.errors import KilledError, MediaError
 from mvideo_core.options import Options
 from mvideo_core.records import Blob, Row, SourceRow
 from mvideo_core.stages import STAGES
@@ -32,6 +32,7 @@ class DoubleRow(Row):
 class LetterWorker(Worker):
     worked: list[str] = []  # over all instances, for tests that count
     die_at: str | None = None
+    kills_left: dict[str, int] = {}  # by key: how often a child is killed from outside over it
 
     def __init__(self, options: LetterOptions, context: StageContext):
         self.options, self.context = options, context
@@ -43,6 +44,9 @@ class LetterWorker(Worker):
         LetterWorker.worked.append(item.key)
         if item.key == LetterWorker.die_at:
             raise KeyboardInterrupt
+        if LetterWorker.kills_left.get(item.key, 0) > 0:
+            LetterWorker.kills_left[item.key] -= 1
+            raise KilledError(f"{item.key}: killed by signal 9")
         if item.key in self.options.bad:
             raise MediaError(f"{item.key} is damaged")
         if item.key in self.options.short:
@@ -81,3 +85,4 @@ def sources(*keys: str) -> list[SourceRow]:
 
 def forget() -> None:
     LetterWorker.worked, LetterWorker.die_at, DoubleWorker.worked = [], None, []
+    LetterWorker.kills_left = {}

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from mvideo_core.errors import MediaError, MVideoError, StoreError
+from mvideo_core.errors import MVideoError, StoreError
 from mvideo_core.media import guard
 from mvideo_core.media.ffmpeg import BITEXACT, compile_argv, x264_params
 

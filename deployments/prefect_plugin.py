@@ -33,13 +33,22 @@ def setup_environment(*, ctx: "HookContext") -> SetupResult | None:
     from deployments._state import running_api_url
 
     url = running_api_url()
-    return SetupResult(env={"PREFECT_API_URL": url}, note="server started by `mvideo server up`") if url else None
+    if url:
+        return SetupResult(env={"PREFECT_API_URL": url}, note="server started by `mvideo server up`")
+    if asks_for_ours(sys.argv):
+        sys.exit("no server is known: start one with `mvideo server up`, or set PREFECT_API_URL to yours")
+    return None
 
 
 def is_prefect_command(argv: list[str]) -> bool:
     """True for `prefect ...` and `python -m prefect ...`, not for scripts, workers' engines or tests."""
     path = Path(argv[0]) if argv else Path()
     return path.name == "prefect" or path.parts[-2:] == ("prefect", "__main__.py") or _is_module_call()
+
+
+def asks_for_ours(argv: list[str]) -> bool:
+    """True for `deployment run` of one of ours; without a server Prefect would look into an empty one of its own."""
+    return "run" in argv and any(word in {f"{name}/{name}" for name in DEPLOYMENTS} for word in argv)
 
 
 def with_full_names(argv: list[str]) -> list[str]:

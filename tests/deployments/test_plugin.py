@@ -1,6 +1,6 @@
 import pytest
 
-from deployments.prefect_plugin import is_prefect_command, with_full_names
+from deployments.prefect_plugin import asks_for_ours, is_prefect_command, with_full_names
 
 FULL = "build-mask-dataset/build-mask-dataset"
 
@@ -36,3 +36,16 @@ def test_bare_names_become_full_ones(typed: str, meant: str) -> None:
 )
 def test_only_the_prefect_command_line_is_touched(argv: list[str], is_ours: bool) -> None:
     assert is_prefect_command(argv) is is_ours
+
+
+@pytest.mark.parametrize(
+    ("typed", "ours"),
+    [
+        (f"prefect deployment run {FULL}", True),
+        (f"prefect deployment inspect {FULL}", False),
+        ("prefect deployment run a/b", False),
+        ("prefect server start", False),
+    ],
+)
+def test_a_run_of_ours_needs_a_server(typed: str, ours: bool) -> None:
+    assert asks_for_ours(typed.split()) is ours

@@ -21,7 +21,8 @@ def list_() -> None:
         size = sum(file.size_bytes or 0 for file in item.files) / 1e6
         here = "here" if not missing else f"{len(missing)} of {len(item.files)} files missing"
         names = f"{item.name} ({item.alias})" if item.alias else item.name
-        typer.echo(f"{item.kind:<10} {names:<36} {size:>8.1f} MB  {item.licence:<12} {here}")
+        told = f"{size:.1f} MB" if size else "size ?"
+        typer.echo(f"{item.kind:<10} {names:<40} {told:>9}  {item.licence:<12} {here}")
     typer.echo(f"folder: {catalog.weights_dir()} (MVIDEO_WEIGHTS sets another)")
 
 

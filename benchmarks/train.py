@@ -27,6 +27,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.data import holds, machine, summary, table
+from benchmarks.diffusers_loop import DiffusersLoop
 from benchmarks.drawn_latents import draw_latents
 from benchmarks.timing import cpus, interleaved, ratio, spread, walls
 from mvideo_core.model.adapter import LoraOptions
@@ -232,7 +233,7 @@ def against_diffusers(options: TrainOptions, device: Any, batch: int, rounds: in
         bench.whole()
         mask.requires_grad_(True)
 
-    works = {"ours": frozen, "with_mask": bench.whole, "diffusers": diffusers_step(options, device, batch)}
+    works = {"ours": frozen, "with_mask": bench.whole, "diffusers": DiffusersLoop(options, device, batch).step}
     took = interleaved(works, rounds)
     bench.close()
     wall, cpu = ({name: of(one) for name, one in took.items()} for of in (walls, cpus))
@@ -243,73 +244,6 @@ def against_diffusers(options: TrainOptions, device: Any, batch: int, rounds: in
         "ours_over_diffusers_cpu": ratio(cpu["ours"], cpu["diffusers"]).rounded(3),
         "with_mask_over_diffusers_cpu": ratio(cpu["with_mask"], cpu["diffusers"]).rounded(3),
     }
-
-
-def diffusers_step(options: TrainOptions, device: Any, batch: int) -> Callable[[], None]:
-    """A step of examples/cogvideo/train_cogvideox_lora.py on cached latents, its lines in its order."""
-    import torch
-    from diffusers import CogVideoXDPMScheduler, CogVideoXTransformer3DModel
-    from diffusers.models.embeddings import get_3d_rotary_pos_embed
-    from diffusers.pipelines.cogvideo.pipeline_cogvideox import get_resize_crop_region_for_grid
-    from peft import LoraConfig
-
-    from mvideo_core.latents.cache import LatentDataset
-    from mvideo_core.model.base import torch_dtype
-    from mvideo_core.model.sizes import size_of
-
-    plan = size_of(options.base.weights.removeprefix("random:"))
-    dtype = torch_dtype(options.base.dtype)
-    transformer = CogVideoXTransformer3DModel(**plan.transformer).to(device, dtype)
-    transformer.requires_grad_(False)
-    lora = options.lora
-    transformer.add_adapter(
-        LoraConfig(r=lora.rank, lora_alpha=lora.alpha, init_lora_weights=True, target_modules=list(lora.target_modules))
-    )
-    parameters = [p for p in transformer.parameters() if p.requires_grad]
-    for parameter in parameters:
-        parameter.data = parameter.data.float()
-    optimizer = torch.optim.AdamW(parameters, lr=1e-4, betas=(0.9, 0.95), fused=device.type == "cuda")
-    scheduler = CogVideoXDPMScheduler(**plan.scheduler)
-    dataset = LatentDataset(options.data.latents)
-    config = transformer.config
-
-    def rotary(frames: int, height: int, width: int) -> Any:
-        if not config.use_rotary_positional_embeddings:
-            return None
-        base = (config.sample_height // config.patch_size, config.sample_width // config.patch_size)
-        grid = (height // config.patch_size, width // config.patch_size)
-        crop = get_resize_crop_region_for_grid(grid, base[1], base[0])
-        return get_3d_rotary_pos_embed(
-            embed_dim=config.attention_head_dim, crops_coords=crop, grid_size=grid, temporal_size=frames, device=device
-        )
-
-    def step() -> None:
-        samples = [dataset.get(n % len(dataset)) for n in range(batch)]
-        model_input = torch.stack([s.target_FCHW for s in samples]).to(device, dtype) * dataset.info.scaling_factor
-        prompt_embeds = torch.stack([s.text_LC for s in samples]).to(device, dtype)
-        noise = torch.randn_like(model_input)
-        b, frames, _, height, width = model_input.shape
-        timesteps = torch.randint(0, scheduler.config.num_train_timesteps, (b,), device=device).long()
-        image_rotary_emb = rotary(frames, height, width)
-        noisy = scheduler.add_noise(model_input, noise, timesteps)
-        with torch.autocast(device.type, torch.bfloat16, enabled=dtype == torch.bfloat16):
-            model_output = transformer(
-                hidden_states=noisy, encoder_hidden_states=prompt_embeds, timestep=timesteps,
-                image_rotary_emb=image_rotary_emb, return_dict=False,
-            )[0]  # fmt: skip
-        model_pred = scheduler.get_velocity(model_output, noisy, timesteps)
-        alphas_cumprod = scheduler.alphas_cumprod.to(device)[timesteps]
-        weights = 1 / (1 - alphas_cumprod)
-        while len(weights.shape) < len(model_pred.shape):
-            weights = weights.unsqueeze(-1)
-        loss = torch.mean((weights * (model_pred - model_input) ** 2).reshape(b, -1), dim=1).mean()
-        loss.backward()
-        torch.nn.utils.clip_grad_norm_(parameters, 1.0)
-        optimizer.step()
-        optimizer.zero_grad()
-        loss.detach().item()
-
-    return step
 
 
 def main() -> None:

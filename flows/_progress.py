@@ -1,16 +1,10 @@
 """One progress bar a stage in the Prefect UI: parts, items, rate and time left."""
 
-import logging
 import time
 from collections.abc import Collection
-from uuid import UUID
-
-from prefect.artifacts import create_progress_artifact, update_progress_artifact
-from prefect.exceptions import PrefectException
 
 from tasks import _items
-
-log = logging.getLogger(__name__)
+from tasks._bar import ProgressBar
 
 PUBLISH_EVERY_S = 4.0
 
@@ -28,7 +22,7 @@ class StageBoard:
         self.done: set[int] = set()
         self.started = 0.0
         self.published = 0.0
-        self.artifact: UUID | None = None
+        self.bar = ProgressBar(stage)
         _items.forget(workspace, stage)
 
     def begin(self) -> None:
@@ -40,7 +34,7 @@ class StageBoard:
         self.done.update(indices)
 
     def publish(self, last: bool = False) -> None:
-        """Send the bar to the server if it is time. The bar is a comfort: a server that is away does not stop work."""
+        """Send the bar to the server if it is time."""
         now = time.monotonic()
         complete = len(self.done) == self.n_parts
         if self.published == float("inf") or (now - self.published < PUBLISH_EVERY_S and not last and not complete):
@@ -48,10 +42,7 @@ class StageBoard:
         percent, line = self.line(now)
         if percent == 0 and not last:
             return
-        try:
-            self._send(percent, line)
-        except (PrefectException, OSError) as error:
-            log.warning("progress of %s not shown: %s", self.stage, error)
+        self.bar.show(percent, line)
         self.published = float("inf") if complete else now
 
     def line(self, now: float) -> tuple[float, str]:
@@ -70,14 +61,6 @@ class StageBoard:
         if held < fraction < 1:
             words.append(f"about {duration(elapsed * (1 - fraction) / (fraction - held))} left")
         return round(100 * fraction, 1), ", ".join(words)
-
-    def _send(self, percent: float, line: str) -> None:
-        if self.artifact is None:
-            found = create_progress_artifact(percent, key=f"{self.stage}-progress", description=line)
-            assert isinstance(found, UUID)
-            self.artifact = found
-        else:
-            update_progress_artifact(self.artifact, percent, description=line)
 
 
 def duration(seconds: float) -> str:

@@ -7,6 +7,7 @@ from prefect.artifacts import create_link_artifact, create_markdown_artifact, cr
 
 from flows._notices import shows
 from mvideo_core.training.report import CURVES, RunReport
+from tasks._pictures import svg_url
 
 MAX_SVG_BYTES = 200_000
 
@@ -31,11 +32,5 @@ def _page(report: RunReport, run: Path) -> str:
         lines.append(f"Best validation loss {report.best_validation:.4f} at step {report.best_validation_step}")
     curves = run / CURVES
     if curves.is_file() and curves.stat().st_size < MAX_SVG_BYTES:
-        lines.append(f"![losses]({_svg_url(curves.read_bytes())})")
+        lines.append(f"![losses]({svg_url(curves.read_bytes())})")
     return "\n\n".join(lines)
-
-
-def _svg_url(content: bytes) -> str:
-    import base64
-
-    return "data:image/svg+xml;base64," + base64.b64encode(content).decode()

@@ -37,6 +37,34 @@ class Options(BaseModel):
             lines.append(f"  allowed keys: {', '.join(sorted(cls.model_fields))}")
             raise ConfigError("\n".join(lines)) from None
 
+    @classmethod
+    def of_profile(cls, folder: Path, name: str, overrides: dict[str, Any] | None = None) -> Self:
+        """Options of a profile, with overrides on top.
+
+        Args:
+            folder: where profiles lie.
+            name: a file of `folder` without its ending, or the path of a YAML file.
+            overrides: nested mapping such as {"cut": {"min_shot_s": 4}}; wins over the profile.
+
+        Raises:
+            ConfigError: no such profile, or a value that is not allowed.
+        """
+        path = Path(name) if name.endswith((".yaml", ".yml")) else folder / f"{name}.yaml"
+        if not path.is_file():
+            known = ", ".join(sorted(file.stem for file in folder.glob("*.yaml")))
+            where = f"{folder.parent.name}/{folder.name}"
+            raise ConfigError(f"no profile {name!r} in {where}; give the path of a YAML file or one of: {known}")
+        return cls.parse(merged(read_yaml(path), overrides or {}), where=str(path))
+
+
+def merged(base: dict[str, Any], top: dict[str, Any]) -> dict[str, Any]:
+    """`base` with `top`'s values over it, mappings merged key by key."""
+    result = dict(base)
+    for key, value in top.items():
+        inner = result.get(key)
+        result[key] = merged(inner, value) if isinstance(inner, dict) and isinstance(value, dict) else value
+    return result
+
 
 def canonical_json(value: Any) -> str:
     """The one JSON text of a value: sorted keys, no spaces, pydantic models as plain mappings, floats as repr."""

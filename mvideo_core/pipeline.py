@@ -9,10 +9,9 @@ from pydantic import Field
 
 from mvideo_core.captioning.rows import CaptionOptions
 from mvideo_core.detection.select import DetectOptions
-from mvideo_core.errors import ConfigError
 from mvideo_core.ingest.describe import IngestOptions
 from mvideo_core.ingest.sources import SourceOptions
-from mvideo_core.options import Options, read_yaml
+from mvideo_core.options import Options
 from mvideo_core.records import Row, ShardPlanRow, SourceRow
 from mvideo_core.scenes.cut import CutOptions
 from mvideo_core.segmentation.gate import SegmentOptions
@@ -63,29 +62,8 @@ def held_rows(workspace: Workspace) -> dict[str, type[Row]]:
 
 
 def load_profile(name: str, overrides: dict[str, Any] | None = None) -> PipelineOptions:
-    """Options of a profile, with overrides on top.
-
-    Args:
-        name: a file of deployments/profiles without its ending, or the path of a YAML file.
-        overrides: nested mapping such as {"cut": {"min_shot_s": 4}}; wins over the profile.
-
-    Raises:
-        ConfigError: no such profile, or a value that is not allowed.
-    """
-    path = Path(name) if name.endswith((".yaml", ".yml")) else PROFILES / f"{name}.yaml"
-    if not path.is_file():
-        known = ", ".join(sorted(file.stem for file in PROFILES.glob("*.yaml")))
-        raise ConfigError(f"no profile {name!r}; give the path of a YAML file or one of: {known}")
-    return PipelineOptions.parse(merged(read_yaml(path), overrides or {}), where=str(path))
-
-
-def merged(base: dict[str, Any], top: dict[str, Any]) -> dict[str, Any]:
-    """`base` with `top`'s values over it, mappings merged key by key."""
-    result = dict(base)
-    for key, value in top.items():
-        inner = result.get(key)
-        result[key] = merged(inner, value) if isinstance(inner, dict) and isinstance(value, dict) else value
-    return result
+    """Options of a run profile, with overrides on top; see `Options.of_profile`."""
+    return PipelineOptions.of_profile(PROFILES, name, overrides)
 
 
 def preflight(options: PipelineOptions) -> None:

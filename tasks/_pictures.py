@@ -17,3 +17,8 @@ def data_url(picture: bytes) -> str:
     out = io.BytesIO()
     small.save(out, "JPEG", quality=JPEG_QUALITY)
     return "data:image/jpeg;base64," + base64.b64encode(out.getvalue()).decode()
+
+
+def svg_url(picture: bytes) -> str:
+    """An SVG as it is, as a data URL."""
+    return "data:image/svg+xml;base64," + base64.b64encode(picture).decode()

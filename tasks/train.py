@@ -5,14 +5,11 @@ import threading
 import time
 from collections.abc import Callable
 from typing import Any
-from uuid import UUID
-
-from prefect.artifacts import create_progress_artifact, update_progress_artifact
-from prefect.exceptions import PrefectException
 
 from mvideo_core.training.launch import launch
 from mvideo_core.training.options import TrainOptions
 from mvideo_core.training.report import RunReport
+from tasks._bar import ProgressBar
 from tasks._decorators import gpu_task
 
 log = logging.getLogger(__name__)
@@ -35,7 +32,7 @@ class TrainingBoard:
 
     def __init__(self, now: Callable[[], float] = time.monotonic):
         self.now, self.shown_at = now, -SHOW_EVERY_S
-        self.artifact: UUID | None = None
+        self.bar = ProgressBar("train")
         self.first: tuple[float, int] | None = None
         self._lock = threading.Lock()
 
@@ -49,7 +46,9 @@ class TrainingBoard:
             if now - self.shown_at < SHOW_EVERY_S and step < steps:
                 return
             self.shown_at = now
-            self._show(100 * step / steps, self.words(line, now))
+            text = self.words(line, now)
+            log.info("training: %s", text)
+            self.bar.show(100 * step / steps, text)
 
     def words(self, line: dict[str, Any], now: float) -> str:
         """ "step 120 of 400, loss 0.1034, 1.9 s a step, about 9 min left"."""
@@ -61,15 +60,3 @@ class TrainingBoard:
             step_s = (now - began) / (step - first_step)
             text += f", {step_s:.3g} s a step, about {step_s * (steps - step) / 60:.0f} min left"
         return text
-
-    def _show(self, percent: float, text: str) -> None:
-        log.info("training: %s", text)
-        try:
-            if self.artifact is None:
-                found = create_progress_artifact(percent, key="train-progress", description=text)
-                assert isinstance(found, UUID)
-                self.artifact = found
-            else:
-                update_progress_artifact(self.artifact, percent, description=text)
-        except (PrefectException, OSError) as error:  # for the eye alone: a server that is away does not stop training
-            log.warning("train-progress not shown: %s", error)

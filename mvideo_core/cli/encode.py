@@ -1,18 +1,15 @@
 """mvideo encode: the dataset's shards -> cached latents and text embeddings, without a server."""
 
 from collections.abc import Iterator
-from pathlib import Path
-from typing import Any
 
 import typer
 
-from mvideo_core.cli.pipeline import nested, part_list
+from mvideo_core.cli.pipeline import part_list
+from mvideo_core.cli.settings import given_values
 from mvideo_core.cli.workspace import WORKSPACE
 from mvideo_core.latents.cache import read_info
 from mvideo_core.latents.info import LatentsInfo
 from mvideo_core.latents.options import LatentOptions
-from mvideo_core.options import read_yaml
-from mvideo_core.pipeline import merged
 from mvideo_core.shards.files import DatasetFiles
 from mvideo_core.stages.run import RunOptions
 from mvideo_core.store.status import reason_lines
@@ -38,7 +35,7 @@ def encode(
     from mvideo_core.stages.encode import encode_dataset
     from mvideo_core.stages.publish_latents import current_latents
 
-    values = _values(options, [*set_, *([f"base.weights={weights}"] if weights else [])])
+    values = given_values(options, [*set_, *([f"base.weights={weights}"] if weights else [])])
     chosen, ws = LatentOptions.parse(values, options or "encode"), Workspace(workspace)
     summary = encode_dataset(ws, chosen, RunOptions(jobs=jobs), part_list(parts))
     counts = summary.counts
@@ -61,10 +58,3 @@ def _splits(info: LatentsInfo) -> Iterator[str]:
             f"{name:<6} {split.windows} windows ({split.with_history} with history) of {split.clips} clips, "
             f"{split.bytes / 1e6:.1f} MB, {each / 1e6:.3f} MB a window"
         )
-
-
-def _values(path: str, settings: list[str]) -> dict[str, Any]:
-    values: dict[str, Any] = read_yaml(Path(path)) if path else {}
-    for setting in settings:
-        values = merged(values, nested(setting))
-    return values

@@ -5,9 +5,8 @@ from typing import Any
 import typer
 import yaml
 
-from mvideo_core.cli.pipeline import nested
-from mvideo_core.options import read_yaml
-from mvideo_core.pipeline import merged
+from mvideo_core.cli.settings import given_values
+from mvideo_core.options import merged
 
 
 def add_to(app: typer.Typer) -> None:
@@ -48,7 +47,7 @@ def generate(
         "options": _given({"steps": steps, "seed": seed, "seconds": seconds}),
     }
     request: dict[str, Any] = {"base": {"dtype": _dtype()}}
-    for layer in (read_yaml(options) if options else {}, _given(flags), *(nested(setting) for setting in set_)):
+    for layer in (given_values(options, []), _given(flags), given_values("", set_)):
         request = merged(request, layer)
     made = make(GenerateRequest.parse(request, "generate"), out, overwrite, _tell)
     typer.echo(yaml.safe_dump(made.model_dump(mode="json"), sort_keys=False).strip())

@@ -1,16 +1,13 @@
 """mvideo run | plan | stage | profiles: the data half without a server."""
 
-from pathlib import Path
-from typing import Any
-
 import typer
 import yaml
 
+from mvideo_core.cli.settings import given_values, tell_profiles
 from mvideo_core.cli.workspace import WORKSPACE
 from mvideo_core.errors import ConfigError
 from mvideo_core.ingest.sources import SourceOptions
-from mvideo_core.options import read_yaml
-from mvideo_core.pipeline import PART_STAGES, PROFILES, PipelineOptions, load_profile, merged, run_pipeline
+from mvideo_core.pipeline import PART_STAGES, PROFILES, PipelineOptions, load_profile, run_pipeline
 from mvideo_core.stages import STAGES
 from mvideo_core.stages.run import StageSummary, run_stage
 from mvideo_core.stages.sources import plan_sources
@@ -96,9 +93,7 @@ def profiles(
 ) -> None:
     """List the run profiles, or print one in full as YAML."""
     if not show:
-        for path in sorted(PROFILES.glob("*.yaml")):
-            first = path.read_text(encoding="utf-8").split("\n", 1)[0]
-            typer.echo(f"{path.stem:<12} {first.removeprefix('#').strip()}")
+        tell_profiles(PROFILES)
         return
     typer.echo(yaml.safe_dump(load_profile(show).model_dump(mode="json"), sort_keys=False))
 
@@ -122,26 +117,7 @@ def part_list(text: str) -> list[int] | None:
 
 
 def _options(profile: str, options: str, settings: list[str]) -> PipelineOptions:
-    overrides: dict[str, Any] = read_yaml(Path(options)) if options else {}
-    for setting in settings:
-        overrides = merged(overrides, nested(setting))
-    return load_profile(profile, overrides)
-
-
-def nested(setting: str) -> dict[str, Any]:
-    """{"cut": {"min_shot_s": 4}} of "cut.min_shot_s=4".
-
-    Raises:
-        ConfigError: no "=".
-    """
-    path, separator, text = setting.partition("=")
-    if not separator:
-        raise ConfigError(f"--set {setting!r}: name=value is expected, e.g. cut.min_shot_s=4")
-    value: Any = yaml.safe_load(text)
-    for key in reversed(path.split(".")):
-        value = {key: value}
-    assert isinstance(value, dict)
-    return value
+    return load_profile(profile, given_values(options, settings))
 
 
 def _source(folder: str, hdvila: str, hdvila_videos: str, manifest: str) -> SourceOptions:

@@ -7,12 +7,12 @@ from typing import Any
 import typer
 import yaml
 
-from mvideo_core.cli.pipeline import nested
+from mvideo_core.cli.settings import given_values, tell_profiles
 from mvideo_core.errors import ConfigError
-from mvideo_core.options import read_yaml
+from mvideo_core.options import merged
 from mvideo_core.training.callbacks.stopping import STOP
 from mvideo_core.training.launch import launch
-from mvideo_core.training.options import PROFILES, TrainOptions, load_profile, merged
+from mvideo_core.training.options import PROFILES, TrainOptions, load_profile
 from mvideo_core.training.report import last_line, write_report
 
 train_app = typer.Typer(no_args_is_help=True, help="LoRA training of MVideo on cached latents, 1 to N GPUs.")
@@ -70,9 +70,7 @@ def profiles(show: str = typer.Argument("", help="Print every option of this pro
     if show:
         typer.echo(yaml.safe_dump(load_profile(show).model_dump(mode="json"), sort_keys=False))
         return
-    for path in sorted(PROFILES.glob("*.yaml")):
-        first = path.read_text(encoding="utf-8").split("\n", 1)[0]
-        typer.echo(f"{path.stem:<12} {first.removeprefix('#').strip()}")
+    tell_profiles(PROFILES)
 
 
 class _Progress:
@@ -102,8 +100,5 @@ def _current(workspace: str) -> str:
 
 
 def _options(out: str, latents: str, profile: str, options: str, settings: list[str]) -> TrainOptions:
-    overrides: dict[str, Any] = read_yaml(Path(options)) if options else {}
-    for setting in settings:
-        overrides = merged(overrides, nested(setting))
-    overrides = merged(overrides, {"out": out} | ({"data": {"latents": latents}} if latents else {}))
-    return load_profile(profile, overrides)
+    flags = {"out": out} | ({"data": {"latents": latents}} if latents else {})
+    return load_profile(profile, merged(given_values(options, settings), flags))

@@ -1,16 +1,14 @@
 """Where the masks of a video come from: a reference video, a mask file, a dataset sample; edits; the model's grid."""
 
-import hashlib
-from pathlib import Path
 from typing import Any, NamedTuple
 
 from pydantic import Field, model_validator
 
 from mvideo_core.editing.clip import MaskClip
 from mvideo_core.editing.edits import apply_edits, parse_edits
-from mvideo_core.editing.extract import ExtractOptions, extract_masks
+from mvideo_core.editing.extract import ExtractOptions
+from mvideo_core.editing.inputs import open_input
 from mvideo_core.editing.resample import ResampleOptions, resample
-from mvideo_core.editing.sequence import load_masks
 from mvideo_core.model.video_format import VideoFormat
 from mvideo_core.options import Options
 
@@ -55,39 +53,12 @@ def load_source(options: SourceOptions, grid: VideoFormat) -> Source:
             not found. ModelError: weights of detector or segmenter are absent.
     """
     edits = parse_edits(options.edits)
-    caption, origin = "", dict[str, Any]()
-    if options.video:
-        found = extract_masks(options.video, options.objects, options.extract)
-        clip: MaskClip | None = found.clip
-        origin = {"video": options.video, "sha256": _sha256(options.video), "objects": list(options.objects)}
-        origin |= {"found": [one._asdict() for one in found.found], "models": found.models}
-    elif options.masks or options.sample:
-        clip = load_masks(options.masks or options.sample, options.fps or None)
-        origin = {"masks": options.masks} if options.masks else {"sample": options.sample}
-        caption = _caption(options.sample)
-    else:
+    text = f"{options.video}#{','.join(options.objects)}" if options.video else options.masks or options.sample
+    if not text:
         return Source(None, "", {})
-    assert clip is not None
+    found = open_input(text, options.fps or None, options.extract)
+    clip, origin = found.clip, found.origin
     if edits:
         clip = apply_edits(clip, edits)
-        origin["edits"] = [edit.plain() for edit in edits]
-    return Source(resample(clip, grid, options.resample), caption, origin)
-
-
-def _caption(sample: str) -> str:
-    if not sample:
-        return ""
-    from mvideo_core.shards.dataset import MaskVideoDataset, read_info
-    from mvideo_core.shards.files import DatasetFiles
-
-    root, _, key = sample.rpartition("#")
-    for split in read_info(DatasetFiles(root)).splits:
-        dataset = MaskVideoDataset(root, split, members=("txt",))
-        if key in dataset.keys:
-            return dataset.sample(int((dataset.keys == key).argmax())).text
-    raise AssertionError(f"{sample}: its masks were read a moment ago")
-
-
-def _sha256(path: str) -> str:
-    with Path(path).open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()
+        origin = origin | {"edits": [edit.plain() for edit in edits]}
+    return Source(resample(clip, grid, options.resample), found.caption, origin)

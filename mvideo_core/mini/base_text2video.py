@@ -28,6 +28,7 @@ from pydantic import Field
 from torch import Tensor
 
 from mvideo_core.errors import ModelError, TrainError
+from mvideo_core.mini import checkpoint
 from mvideo_core.mini.base_data import Clips
 from mvideo_core.mini.base_latents import WORDINGS, cache_latents, caption_tokens, tokens_of
 from mvideo_core.model.base import Base, random_base
@@ -153,16 +154,13 @@ class Text2Video:
             "weights": {name: value.detach() for name, value in self.parameters.items()}, "mean": self.mean,
             "optimizer": self.optimizer.state_dict(), "step": self.step, "seconds": self.seconds,
         }  # fmt: skip
-        part = self.out / "text2video.pt.part"
-        torch.save(state, part)
-        part.replace(self.out / "text2video.pt")
+        checkpoint.save(self.out / "text2video.pt", state)
 
     def resume(self) -> bool:
         """Takes up the checkpoint of an earlier run, if there is one."""
-        path = self.out / "text2video.pt"
-        if not path.is_file():
+        state = checkpoint.load(self.out / "text2video.pt", self.device)
+        if state is None:
             return False
-        state = torch.load(path, weights_only=True, map_location=self.device)
         _copy(self.parameters, state["weights"])
         self.optimizer.load_state_dict(state["optimizer"])
         self.mean, self.step, self.seconds = state["mean"], state["step"], state["seconds"]

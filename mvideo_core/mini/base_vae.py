@@ -25,6 +25,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from mvideo_core.errors import TrainError
+from mvideo_core.mini import checkpoint
 from mvideo_core.mini.base_data import Clips, render_clips
 from mvideo_core.mini.base_fast import use_fast_layers
 from mvideo_core.mini.base_start import start_as_pyramid
@@ -132,16 +133,13 @@ class VaeTraining:
             "vae": self.vae.state_dict(), "mean": self.mean, "optimizer": self.optimizer.state_dict(),
             "step": self.step, "seconds": self.seconds,
         }  # fmt: skip
-        part = self.out / "vae.pt.part"
-        torch.save(state, part)
-        part.replace(self.out / "vae.pt")
+        checkpoint.save(self.out / "vae.pt", state)
 
     def resume(self) -> bool:
         """Takes up the checkpoint of an earlier run, if there is one."""
-        path = self.out / "vae.pt"
-        if not path.is_file():
+        state = checkpoint.load(self.out / "vae.pt", self.device)
+        if state is None:
             return False
-        state = torch.load(path, weights_only=True, map_location=self.device)
         self.vae.load_state_dict(state["vae"])
         self.optimizer.load_state_dict(state["optimizer"])
         self.mean, self.step, self.seconds = state["mean"], state["step"], state["seconds"]

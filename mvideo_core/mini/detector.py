@@ -27,6 +27,7 @@ from pydantic import Field
 from mvideo_core.detection.arch import BertArch, GroundingDinoArch
 from mvideo_core.detection.groundingdino import PIXEL_MEAN, PIXEL_STD, bert_tokenizer, build_groundingdino
 from mvideo_core.detection.prompt import Prompt, build_prompts
+from mvideo_core.mini import checkpoint
 from mvideo_core.mini.detector_data import INPUT_HW, Still, Stills, batches, render_chunks
 from mvideo_core.mini.detector_forward import TrainingForward
 from mvideo_core.mini.detector_loss import Target, model_loss
@@ -204,15 +205,12 @@ class Trainer:
             "model": self.model.state_dict(), "optimizer": self.optimizer.state_dict(), "average": self.average,
             "step": self.step, "seconds": self.seconds, "options": self.options.model_dump(mode="json"),
         }  # fmt: skip
-        partial = self.folder / "checkpoint.tmp"
-        torch.save(state, partial)
-        partial.replace(self.folder / "checkpoint.pt")
+        checkpoint.save(self.folder / "checkpoint.pt", state)
 
     def _resume(self) -> None:
-        path = self.folder / "checkpoint.pt"
-        if not path.is_file():
+        state = checkpoint.load(self.folder / "checkpoint.pt")
+        if state is None:
             return
-        state = torch.load(path, weights_only=True)
         self.model.load_state_dict(state["model"])
         self.optimizer.load_state_dict(state["optimizer"])
         self.average, self.step, self.seconds = state["average"], state["step"], state["seconds"]

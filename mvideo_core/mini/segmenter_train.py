@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from mvideo_core.errors import TrainError
+from mvideo_core.mini import checkpoint
 from mvideo_core.mini.segmenter_arch import BASE, OVERRIDES
 from mvideo_core.mini.segmenter_batches import Batch, draw_batch
 from mvideo_core.mini.segmenter_losses import frame_loss
@@ -91,7 +92,6 @@ class Run:
 
     def save(self) -> None:
         """Replaces the checkpoint at once."""
-        import torch
 
         state = {
             "model": self.model.state_dict(),
@@ -101,18 +101,14 @@ class Run:
             "seconds": self.seconds,
             "phase_steps": self.phase_steps,
         }
-        part = self.out / "checkpoint.pt.part"
-        torch.save(state, part)
-        part.rename(self.out / "checkpoint.pt")
+        checkpoint.save(self.out / "checkpoint.pt", state)
 
     def resume(self) -> bool:
         """Takes up the checkpoint of an earlier run, if there is one."""
-        import torch
 
-        path = self.out / "checkpoint.pt"
-        if not path.exists():
+        state = checkpoint.load(self.out / "checkpoint.pt")
+        if state is None:
             return False
-        state = torch.load(path, weights_only=True)
         self.model.load_state_dict(state["model"])
         self.mean = state["mean"]
         self.optimizer.load_state_dict(state["optimizer"])

@@ -5,10 +5,9 @@ from typing import Any
 
 from pydantic import Field
 
-from mvideo_core.errors import ConfigError
 from mvideo_core.model.adapter import LoraOptions
 from mvideo_core.model.base import BaseOptions
-from mvideo_core.options import Options, read_yaml
+from mvideo_core.options import Options
 from mvideo_core.training.callbacks.checkpoints import CheckpointOptions
 from mvideo_core.training.callbacks.ema import EmaOptions
 from mvideo_core.training.callbacks.metrics import MetricOptions
@@ -62,26 +61,5 @@ class TrainOptions(Options):
 
 
 def load_profile(name: str, overrides: dict[str, Any] | None = None) -> TrainOptions:
-    """Options of a training profile, with overrides on top.
-
-    Args:
-        name: a file of deployments/training without its ending, or the path of a YAML file.
-        overrides: nested mapping such as {"optimizer": {"clip_norm": 0.5}}; wins over the profile.
-
-    Raises:
-        ConfigError: no such profile, or a value that is not allowed.
-    """
-    path = Path(name) if name.endswith((".yaml", ".yml")) else PROFILES / f"{name}.yaml"
-    if not path.is_file():
-        known = ", ".join(sorted(file.stem for file in PROFILES.glob("*.yaml")))
-        raise ConfigError(f"no training profile {name!r}; give the path of a YAML file or one of: {known}")
-    return TrainOptions.parse(merged(read_yaml(path), overrides or {}), where=str(path))
-
-
-def merged(base: dict[str, Any], top: dict[str, Any]) -> dict[str, Any]:
-    """`base` with `top`'s values over it, mappings merged key by key."""
-    result = dict(base)
-    for key, value in top.items():
-        inner = result.get(key)
-        result[key] = merged(inner, value) if isinstance(inner, dict) and isinstance(value, dict) else value
-    return result
+    """Options of a training profile, with overrides on top; see `Options.of_profile`."""
+    return TrainOptions.of_profile(PROFILES, name, overrides)

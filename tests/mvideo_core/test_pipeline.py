@@ -1,7 +1,8 @@
 import pytest
 
 from mvideo_core.errors import ConfigError, ModelError
-from mvideo_core.pipeline import PART_STAGES, PROFILES, load_profile, merged, preflight, stage_rows
+from mvideo_core.options import merged
+from mvideo_core.pipeline import PART_STAGES, PROFILES, load_profile, preflight, stage_rows
 from mvideo_core.stages import STAGES
 
 

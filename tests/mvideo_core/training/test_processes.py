@@ -63,7 +63,7 @@ def two_ranks(latents: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[
     """One torchrun of two_ranks.py: a run of three steps, then one that meets a NaN on the second rank."""
     import yaml
 
-    from mvideo_core.training.options import merged
+    from mvideo_core.options import merged
     from tests.mvideo_core.training.conftest import TINY
 
     folder = tmp_path_factory.mktemp("two")

@@ -1,0 +1,39 @@
+"""What commands with a profile share: values from `--options` and `--set`, and the list of profiles."""
+
+from pathlib import Path
+from typing import Any
+
+import typer
+import yaml
+
+from mvideo_core.errors import ConfigError
+from mvideo_core.options import merged, read_yaml
+
+
+def given_values(options: str, settings: list[str]) -> dict[str, Any]:
+    """The nested values of an options file, with single settings over them.
+
+    Args:
+        options: path of a YAML file; "" = none.
+        settings: each "cut.min_shot_s=4".
+
+    Raises:
+        ConfigError: no such file, or a setting without "=".
+    """
+    values = read_yaml(Path(options)) if options else {}
+    for setting in settings:
+        path, separator, text = setting.partition("=")
+        if not separator:
+            raise ConfigError(f"--set {setting!r}: name=value is expected, e.g. cut.min_shot_s=4")
+        value: Any = yaml.safe_load(text)
+        for key in reversed(path.split(".")):
+            value = {key: value}
+        values = merged(values, value)
+    return values
+
+
+def tell_profiles(folder: Path) -> None:
+    """Name and first comment line of each profile in a folder."""
+    for path in sorted(folder.glob("*.yaml")):
+        first = path.read_text(encoding="utf-8").split("\n", 1)[0]
+        typer.echo(f"{path.stem:<12} {first.removeprefix('#').strip()}")

@@ -10,6 +10,8 @@ from mvideo_core.generation.options import GenerateOptions
 from mvideo_core.generation.request import GeneratedVideo, GenerateRequest
 from mvideo_core.generation.sources import SourceOptions
 from mvideo_core.model.base import BaseOptions
+from mvideo_core.stages.publish import first_sample
+from mvideo_core.store.workspace import Workspace
 from tasks.generate import generate
 
 
@@ -22,6 +24,7 @@ def generate_video(
     adapter: str = "",
     options: GenerateOptions = GenerateOptions(),
     overwrite: bool = False,
+    workspace: str = "",
 ) -> GeneratedVideo:
     """Generate one video. Killed at any moment, a retry goes on at the first clip that is missing.
 
@@ -33,7 +36,10 @@ def generate_video(
         adapter: folder that train-mvideo wrote; empty = the base model alone.
         options: length, sampling, which conditions are used.
         overwrite: replace the video of another request in `out`.
+        workspace: with neither prompt nor source, the first sample of this workspace's dataset gives both.
     """
+    if workspace and not prompt and source == SourceOptions():
+        source = SourceOptions(sample=first_sample(Workspace(workspace)))
     request = GenerateRequest(prompt=prompt, source=source, base=base, adapter=adapter, options=options)
     made = generate(request, out, overwrite)
     page = f"{made.frames} frames in {made.clips} clips\n\nVideo: `{Path(made.video).absolute()}`"

@@ -8,6 +8,7 @@ from pathlib import Path
 from mvideo_core.errors import StoreError
 from mvideo_core.records import Record, ShardPlanRow, ShardRow
 from mvideo_core.shards.card import CARD_NAME, INFO_NAME, FileEntry, ShardEntry, data_card, dataset_info, info_bytes
+from mvideo_core.shards.dataset import MaskVideoDataset
 from mvideo_core.shards.index import INDEX_NAME, write_index
 from mvideo_core.shards.options import ShardOptions
 from mvideo_core.shards.verify import verify_dataset
@@ -66,7 +67,7 @@ def dataset_problems(workspace: Workspace, deep: bool) -> list[Problem]:
     if pointer is None:
         return []
     path = pointer["path"]
-    root = workspace.folder.at(path) if workspace.folder.is_local else f"{workspace.url.rstrip('/')}/{path}"
+    root = _root(workspace, path)
     return [
         Problem(
             path=f"{path}/{found.path}",
@@ -75,6 +76,27 @@ def dataset_problems(workspace: Workspace, deep: bool) -> list[Problem]:
         )
         for found in verify_dataset(root, deep)
     ]
+
+
+def first_sample(workspace: Workspace) -> str:
+    """`DATASET#KEY` of the first sample of the current dataset.
+
+    Raises:
+        StoreError: there is no dataset yet, or it has no sample.
+    """
+    pointer = workspace.pointer("dataset")
+    if pointer is None:
+        raise StoreError(f"{workspace.url} has no dataset; run `mvideo run` there, or give a prompt or a source")
+    path = pointer["path"]
+    root = _root(workspace, path)
+    keys = MaskVideoDataset(root).keys
+    if len(keys) == 0:
+        raise StoreError(f"{root} has no sample; give a prompt or a source")
+    return f"{root}#{keys[0]}"
+
+
+def _root(workspace: Workspace, path: str) -> str:
+    return str(workspace.folder.at(path)) if workspace.folder.is_local else f"{workspace.url.rstrip('/')}/{path}"
 
 
 def _shards(workspace: Workspace, dataset: str) -> Iterator[ShardEntry]:

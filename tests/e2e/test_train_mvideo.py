@@ -6,7 +6,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 from prefect.client.schemas.filters import ArtifactFilter, ArtifactFilterFlowRunId
+from safetensors.torch import load_file
 
 from mvideo_core.model.adapter import LORA_FILE
 from tests.e2e.conftest import Material
@@ -42,7 +44,12 @@ def adapter_digest(run: Path) -> str:
     newest = sorted((run / "checkpoints").iterdir())[-1]
     files = sorted(newest.rglob("*.safetensors"))
     assert [path.name for path in files if path.name == LORA_FILE], files
-    return hashlib.sha256(b"".join(path.read_bytes() for path in files)).hexdigest()
+    digest = hashlib.sha256()
+    for path in files:  # by tensors: safetensors writes the metadata fields of its header in any order
+        for name, tensor in sorted(load_file(path).items()):
+            digest.update(f"{path.name} {name} {tensor.dtype} {tuple(tensor.shape)}".encode())
+            digest.update(tensor.contiguous().view(torch.uint8).numpy().tobytes())
+    return digest.hexdigest()
 
 
 @pytest.fixture(scope="module")

@@ -6,7 +6,7 @@ from mvideo_core.errors import ConfigError, StoreError
 from mvideo_core.shards.dataset import MaskVideoDataset
 from mvideo_core.shards.options import ShardOptions
 from mvideo_core.stages.plan import PlanOptions, make_plan
-from mvideo_core.stages.publish import dataset_problems
+from mvideo_core.stages.publish import dataset_problems, first_sample
 from mvideo_core.stages.run import RunOptions, run_stage
 from mvideo_core.stages.samples import plan_dataset
 from mvideo_core.stages.shard import STAGE, shard_dataset
@@ -38,6 +38,15 @@ def test_every_finished_clip_stands_in_the_dataset_once(workspace, tmp_path):
     assert sample.masks().mask(3, 0).sum() == 12 * 16
     assert sample.frames().shape == (9, 32, 48, 3)
     assert dataset_problems(workspace, deep=True) == []
+
+
+def test_the_first_sample_is_named_with_its_dataset(workspace, tmp_path):
+    with pytest.raises(StoreError, match="mvideo run"):
+        first_sample(workspace)
+    keys = finish(workspace, tmp_path, {"a": 2, "b": 1, "c": 2})
+    shard_dataset(workspace, OPTIONS)
+    root, key = first_sample(workspace).split("#")
+    assert (MaskVideoDataset(root).info.digest, key in keys) == (digest_of(workspace), True)
 
 
 def test_the_same_rows_give_the_same_bytes_in_any_workspace(tmp_path):

@@ -1,0 +1,53 @@
+"""What every metric takes and gives."""
+
+from typing import ClassVar, Protocol, Self
+
+from mvideo_core.evaluation.video import EvalVideo
+from mvideo_core.options import Options as AnyOptions
+from mvideo_core.records import Record
+from mvideo_core.registry import Registry
+
+
+class VideoScore(Record):
+    """One metric of one video.
+
+    Attributes:
+        value: in the metric's raw unit; `Metric.scale` brings it to the paper's tables.
+        per_frame: one number per frame (or pair of frames) where the metric has them; None = skipped by its policy.
+        details: further numbers under fixed names, such as "j", "f", "n_skipped", "n_frames".
+    """
+
+    value: float
+    per_frame: tuple[float | None, ...] = ()
+    details: dict[str, float] = {}
+
+
+class Metric(Protocol):
+    """A plugin of METRICS: a file in `evaluation/metrics/`. Scores of a video do not depend on the other videos.
+
+    Attributes:
+        revision: raised when the same input would give another number; part of the cache key.
+        needs: of "prompt", "masks", "source": what an item must have to be scored.
+        scale: raw value times this is what tables print (VBench's dimensions: 100).
+        licence: of code and weights, as `mvideo eval ls` shows it.
+        weights_sha256: digest of the loaded weights; "" = the metric has none.
+    """
+
+    Options: ClassVar[type[AnyOptions]]
+    revision: ClassVar[int]
+    needs: ClassVar[frozenset[str]]
+    scale: ClassVar[float]
+    licence: ClassVar[str]
+    weights_sha256: str
+
+    @classmethod
+    def load(cls, options: AnyOptions, device: str = "cpu") -> Self:
+        """Ready metric. Raises ModelError: weights or an extra are absent; the harness writes "unavailable"."""
+        ...
+
+    def score(self, video: EvalVideo) -> VideoScore:
+        """The score of one video. Raises MediaError: this item is bad (the harness counts it as failed)."""
+        ...
+
+
+METRICS: Registry[type[Metric]] = Registry("metric", "mvideo_core.evaluation.metrics")

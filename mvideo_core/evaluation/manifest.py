@@ -1,0 +1,155 @@
+"""What is to be scored: a manifest, one JSON object per line, or a folder of videos.
+
+A video that a line names but that is not there stays in the count as missing: leaving failed generations out of a mean
+flatters the system.
+"""
+
+import json
+import re
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import NamedTuple
+
+from pydantic import ValidationError
+
+from mvideo_core.errors import ConfigError
+from mvideo_core.records import Record
+
+VIDEO_ENDINGS = (".mp4", ".mov", ".mkv", ".webm", ".avi")
+_NUMBERED = re.compile(r"-\d+$")
+
+
+class EvalItem(Record):
+    """One video of one system.
+
+    Attributes:
+        id: of the prompt or sample (and seed); the same in every system, so that systems are compared in pairs.
+        system: name of what made the video.
+        test_set: name of the set of prompts or samples it belongs to, such as "complexmotion"; "" = the only one.
+        video: path; "" or an absent file = missing.
+        prompt: the text that scores compare with.
+        prompt_generation: the text it was generated from, where that is another one (lengthened by a model).
+        seed: of the generation.
+        masks: the masks that guided it: .masks, .npz, folder of PNGs, gray mp4, or DATASET#KEY.
+        source_video: the video the masks come from.
+        seconds: length asked for.
+        variant: of the system, such as "8 s" or "no consistency loss"; variants are tabled apart.
+    """
+
+    id: str
+    system: str = ""
+    test_set: str = ""
+    video: str = ""
+    prompt: str = ""
+    prompt_generation: str = ""
+    seed: int | None = None
+    masks: str = ""
+    source_video: str = ""
+    seconds: float | None = None
+    variant: str = ""
+
+
+class Manifest(NamedTuple):
+    """Items, and the folder that their relative paths start from."""
+
+    items: tuple[EvalItem, ...]
+    root: Path
+
+    def path(self, text: str) -> str:
+        """A path of an item, made absolute; "" stays ""; the #KEY of a dataset sample is kept."""
+        return str((self.root / Path(text).expanduser()).absolute()) if text else ""
+
+
+def read_manifest(path: str | Path) -> Manifest:
+    """The items of a manifest; a folder is read as `manifest_of_folder` does, or by the manifest.jsonl in it.
+
+    Raises:
+        ConfigError: no such file, a line that is not an item, or two items of one system with the same id.
+    """
+    place = Path(path)
+    if place.is_dir():
+        inside = place / "manifest.jsonl"
+        return read_manifest(inside) if inside.is_file() else manifest_of_folder(place)
+    try:
+        lines = place.read_text(encoding="utf-8").splitlines()
+    except FileNotFoundError:
+        raise ConfigError(f"{place}: no such manifest; give a .jsonl file or a folder of videos") from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{place}: cannot be read as a manifest: {error}") from None
+    items = [_item(line, f"{place}, line {number}") for number, line in enumerate(lines, 1) if line.strip()]
+    return checked(Manifest(tuple(items), place.parent.absolute()), str(place))
+
+
+def write_manifest(items: Iterable[EvalItem], path: str | Path) -> Path:
+    """One line per item, whole or not at all. Paths are kept as they are: relative ones start at the manifest."""
+    place = Path(path)
+    place.parent.mkdir(parents=True, exist_ok=True)
+    lines = [json.dumps(item.model_dump(mode="json", exclude_defaults=True), ensure_ascii=False) for item in items]
+    partial = place.with_name(f".{place.name}.part")
+    partial.write_text("".join(line + "\n" for line in lines), encoding="utf-8")
+    partial.replace(place)
+    return place
+
+
+def manifest_of_folder(folder: str | Path, prompts: Mapping[str, str] | None = None, system: str = "") -> Manifest:
+    """Every video of a folder, by name; the prompt is the file's name without ending and "-0", as VBench reads it.
+
+    Args:
+        prompts: file name -> prompt; a name that is not in the folder becomes a missing item.
+        system: name of what made them; "" = the folder's name.
+
+    Raises:
+        ConfigError: no such folder, or no video in it.
+    """
+    root = Path(folder)
+    if not root.is_dir():
+        raise ConfigError(f"{root}: no such folder of videos")
+    names = {path.name for path in root.iterdir() if path.suffix.lower() in VIDEO_ENDINGS and path.is_file()}
+    wanted = sorted(names | set(prompts or {}))
+    if not wanted:
+        raise ConfigError(f"{root}: no videos ({', '.join(VIDEO_ENDINGS)}) in it")
+    known = prompts or {}
+    items = [
+        EvalItem(
+            id=Path(name).stem,
+            system=system or root.absolute().name,
+            video=name,
+            prompt=known.get(name, "" if prompts else prompt_of_name(name)),
+        )
+        for name in wanted
+    ]
+    return checked(Manifest(tuple(items), root.absolute()), str(root))
+
+
+def prompt_of_name(name: str) -> str:
+    """ "a cat runs-3.mp4" -> "a cat runs", as VBench names its samples."""
+    return _NUMBERED.sub("", Path(name).stem)
+
+
+def checked(manifest: Manifest, where: str) -> Manifest:
+    """The manifest itself, when no item stands in it twice.
+
+    Raises:
+        ConfigError: no item, or two of one system, variant and test set with the same id.
+    """
+    if not manifest.items:
+        raise ConfigError(f"{where}: no item in it")
+    counts = Counter((item.test_set, item.system, item.variant, item.id) for item in manifest.items)
+    key, n = counts.most_common(1)[0]
+    if n > 1:
+        raise ConfigError(
+            f"{where}: the id {key[3]!r} stands {n} times for system {key[1]!r} (test set {key[0]!r}, variant "
+            f"{key[2]!r}); ids must differ"
+        )
+    return manifest
+
+
+def _item(line: str, where: str) -> EvalItem:
+    try:
+        return EvalItem.model_validate(json.loads(line))
+    except ValidationError as error:
+        problems = "; ".join(f"{'.'.join(map(str, one['loc']))}: {one['msg']}" for one in error.errors())
+        raise ConfigError(f"{where}: {problems}; keys are {', '.join(EvalItem.model_fields)}") from None
+    except ValueError as error:
+        raise ConfigError(f"{where}: not a JSON object: {error}") from None

@@ -1,0 +1,1 @@
+"""Networks that metrics run, as plain torch modules."""

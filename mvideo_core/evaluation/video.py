@@ -1,0 +1,121 @@
+"""One item as metrics see it: decoded when first asked for, forgotten when closed. Shape letters: T frames, H, W, C."""
+
+from pathlib import Path
+
+import numpy as np
+
+from mvideo_core.errors import ConfigError, MediaError
+from mvideo_core.evaluation.manifest import EvalItem
+from mvideo_core.masks import MaskSequence
+from mvideo_core.media.decode import read_clip
+from mvideo_core.media.probe import MediaInfo, probe
+
+
+class EvalVideo:
+    """One item, opened lazily. Metrics hold no frames beyond `score`; the harness closes each item.
+
+    Args:
+        item: as in the manifest.
+        root: folder its relative paths start from.
+        masks_from: the item whose masks `masks()` gives instead of its own (shuffled control).
+    """
+
+    def __init__(self, item: EvalItem, root: str | Path = ".", masks_from: EvalItem | None = None):
+        self.item = item
+        self.root = Path(root).absolute()
+        self.masks_from = masks_from or item
+        self._fps: float | None = None
+        self._frames: np.ndarray | None = None
+        self._masks: MaskSequence | None = None
+        self._masks_fps: float | None = None
+        self._source: np.ndarray | None = None
+
+    @classmethod
+    def of_arrays(
+        cls,
+        frames_THWC: np.ndarray,
+        fps: float = 8.0,
+        item: EvalItem | None = None,
+        masks: MaskSequence | None = None,
+        masks_fps: float | None = None,
+        source_THWC: np.ndarray | None = None,
+    ) -> "EvalVideo":
+        """A video that is in memory already; nothing is read from disk."""
+        video = cls(item or EvalItem(id="in memory"))
+        video._fps, video._frames, video._masks, video._source = fps, frames_THWC, masks, source_THWC
+        video._masks_fps = masks_fps
+        return video
+
+    @property
+    def path(self) -> Path:
+        """Where the video lies.
+
+        Raises:
+            MediaError: the item names none, or the file is not there (missing).
+        """
+        return self._file(self.item.video, "video")
+
+    @property
+    def fps(self) -> float:
+        """Frames per second of the video. Raises MediaError: unreadable."""
+        if self._fps is None:
+            self._fps = self.info().fps
+        return self._fps
+
+    @property
+    def frames_THWC(self) -> np.ndarray:
+        """Every frame in order, uint8 RGB (T, H, W, 3); decoded once. Raises MediaError: unreadable."""
+        if self._frames is None:
+            self._frames = read_clip(self.path)
+        return self._frames
+
+    def info(self) -> MediaInfo:
+        """Size, rate and length as the container says, found out in a guarded child. Raises MediaError."""
+        return probe(self.path)
+
+    def masks(self) -> MaskSequence:
+        """Masks of the item (or of the one it is shuffled with), at their own size and rate.
+
+        Raises:
+            MediaError: the item names none, or they cannot be read.
+        """
+        if self._masks is None:
+            self._read_masks()
+        assert self._masks is not None
+        return self._masks
+
+    @property
+    def masks_fps(self) -> float | None:
+        """Frames per second of the masks; None where their file does not tell. Raises MediaError as `masks`."""
+        self.masks()
+        return self._masks_fps
+
+    def source_frames(self) -> np.ndarray:
+        """Frames of the video that the masks come from, uint8 RGB (T, H, W, 3). Raises MediaError: none, unreadable."""
+        if self._source is None:
+            self._source = read_clip(self._file(self.item.source_video, "source_video"))
+        return self._source
+
+    def close(self) -> None:
+        """Forget what was decoded."""
+        self._frames = self._masks = self._source = None
+
+    def _file(self, text: str, what: str) -> Path:
+        if not text:
+            raise MediaError(f"{self.item.id}: the manifest names no {what} for it")
+        place = self.root / Path(text).expanduser()
+        if not place.is_file():
+            raise MediaError(f"{self.item.id}: {what} {place} is not there")
+        return place
+
+    def _read_masks(self) -> None:
+        from mvideo_core.editing.sequence import read_masks
+
+        text = self.masks_from.masks
+        if not text:
+            raise MediaError(f"{self.masks_from.id}: the manifest names no masks for it")
+        try:
+            found = read_masks(text if "://" in text else self.root / Path(text).expanduser())
+        except ConfigError as error:
+            raise MediaError(f"{self.masks_from.id}: masks: {error}") from None
+        self._masks, self._masks_fps = found.sequence, found.fps

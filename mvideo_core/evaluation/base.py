@@ -2,6 +2,8 @@
 
 from typing import ClassVar, Protocol, Self
 
+from pydantic import ConfigDict
+
 from mvideo_core.evaluation.video import EvalVideo
 from mvideo_core.options import Options as AnyOptions
 from mvideo_core.records import Record
@@ -15,11 +17,15 @@ class VideoScore(Record):
         value: in the metric's raw unit; `Metric.scale` brings it to the paper's tables.
         per_frame: one number per frame (or pair of frames) where the metric has them; None = skipped by its policy.
         details: further numbers under fixed names, such as "j", "f", "n_skipped", "n_frames".
+        artifacts: small files worth keeping beside the number, by name ("predicted.masks"); base64 in JSON.
     """
+
+    model_config = ConfigDict(ser_json_bytes="base64", val_json_bytes="base64")
 
     value: float
     per_frame: tuple[float | None, ...] = ()
     details: dict[str, float] = {}
+    artifacts: dict[str, bytes] = {}
 
 
 class Metric(Protocol):

@@ -29,6 +29,7 @@ class EvalVideo:
         self._masks: MaskSequence | None = None
         self._masks_fps: float | None = None
         self._source: np.ndarray | None = None
+        self._source_fps: float | None = None
 
     @classmethod
     def of_arrays(
@@ -39,11 +40,13 @@ class EvalVideo:
         masks: MaskSequence | None = None,
         masks_fps: float | None = None,
         source_THWC: np.ndarray | None = None,
+        source_fps: float | None = None,
     ) -> "EvalVideo":
         """A video that is in memory already; nothing is read from disk."""
         video = cls(item or EvalItem(id="in memory"))
         video._fps, video._frames, video._masks, video._source = fps, frames_THWC, masks, source_THWC
         video._masks_fps = masks_fps
+        video._source_fps = fps if source_fps is None else source_fps
         return video
 
     @property
@@ -95,6 +98,13 @@ class EvalVideo:
         if self._source is None:
             self._source = read_clip(self._file(self.item.source_video, "source_video"))
         return self._source
+
+    @property
+    def source_fps(self) -> float:
+        """Frames per second of the source video. Raises MediaError: none, unreadable."""
+        if self._source_fps is None:
+            self._source_fps = probe(self._file(self.item.source_video, "source_video")).fps
+        return self._source_fps
 
     def close(self) -> None:
         """Forget what was decoded."""

@@ -10,6 +10,9 @@ from mvideo_core.masks import MaskSequence
 from mvideo_core.media.decode import read_clip
 from mvideo_core.media.probe import MediaInfo, probe
 
+MAX_DECODED_BYTES = 16 << 30
+"""Of one video's frames; more is refused before decoding."""
+
 
 class EvalVideo:
     """One item, opened lazily. Metrics hold no frames beyond `score`; the harness closes each item.
@@ -17,13 +20,12 @@ class EvalVideo:
     Args:
         item: as in the manifest.
         root: folder its relative paths start from.
-        masks_from: the item whose masks `masks()` gives instead of its own (shuffled control).
     """
 
-    def __init__(self, item: EvalItem, root: str | Path = ".", masks_from: EvalItem | None = None):
+    def __init__(self, item: EvalItem, root: str | Path = "."):
         self.item = item
         self.root = Path(root).absolute()
-        self.masks_from = masks_from or item
+        self.masks_from = item
         self._fps: float | None = None
         self._frames: np.ndarray | None = None
         self._masks: MaskSequence | None = None
@@ -67,9 +69,9 @@ class EvalVideo:
 
     @property
     def frames_THWC(self) -> np.ndarray:
-        """Every frame in order, uint8 RGB (T, H, W, 3); decoded once. Raises MediaError: unreadable."""
+        """Every frame in order, uint8 RGB (T, H, W, 3); decoded once. Raises MediaError: unreadable, or too large."""
         if self._frames is None:
-            self._frames = read_clip(self.path)
+            self._frames = _decoded(self.path)
         return self._frames
 
     def info(self) -> MediaInfo:
@@ -96,7 +98,7 @@ class EvalVideo:
     def source_frames(self) -> np.ndarray:
         """Frames of the video that the masks come from, uint8 RGB (T, H, W, 3). Raises MediaError: none, unreadable."""
         if self._source is None:
-            self._source = read_clip(self._file(self.item.source_video, "source_video"))
+            self._source = _decoded(self._file(self.item.source_video, "source_video"))
         return self._source
 
     @property
@@ -105,6 +107,12 @@ class EvalVideo:
         if self._source_fps is None:
             self._source_fps = probe(self._file(self.item.source_video, "source_video")).fps
         return self._source_fps
+
+    def pair(self, masks_from: EvalItem) -> None:
+        """Let `masks()` give those of another item, or its own again."""
+        if masks_from.masks != self.masks_from.masks:
+            self._masks = None
+        self.masks_from = masks_from
 
     def close(self) -> None:
         """Forget what was decoded."""
@@ -129,3 +137,15 @@ class EvalVideo:
         except ConfigError as error:
             raise MediaError(f"{self.masks_from.id}: masks: {error}") from None
         self._masks, self._masks_fps = found.sequence, found.fps
+
+
+def _decoded(path: Path) -> np.ndarray:
+    """All frames, after a guarded child has looked at the file."""
+    info = probe(path)
+    size = info.duration_s * info.fps * info.width * info.height * 3
+    if size > MAX_DECODED_BYTES:
+        raise MediaError(
+            f"{path}: {info.duration_s:.0f} s of {info.width}x{info.height} are {size / 2**30:.0f} GiB decoded; "
+            f"at most {MAX_DECODED_BYTES >> 30} GiB are taken; cut it into clips"
+        )
+    return read_clip(path)

@@ -1,0 +1,116 @@
+"""From rows to means: per system and metric, with what is missing or failed counted beside them."""
+
+from collections.abc import Sequence
+from typing import Literal, NamedTuple
+
+from mvideo_core.evaluation.bootstrap import bootstrap_mean
+from mvideo_core.evaluation.manifest import EvalItem
+from mvideo_core.evaluation.suite import BootstrapOptions
+from mvideo_core.records import Record
+
+RowStatus = Literal["ok", "missing", "failed", "inapplicable"]
+
+
+class ScoreRow(Record):
+    """One item under one metric.
+
+    Attributes:
+        status: missing = no such video; failed = it could not be scored; inapplicable = it lacks what the metric needs.
+        score: the score file, relative to the results; "" without one.
+    """
+
+    test_set: str = ""
+    system: str = ""
+    variant: str = ""
+    id: str
+    metric: str
+    status: RowStatus
+    value: float | None = None
+    details: dict[str, float] = {}
+    n_frames: int = 0
+    n_frames_skipped: int = 0
+    frames_sum: float = 0.0
+    score: str = ""
+    error: str = ""
+    message: str = ""
+
+
+class Aggregate(Record):
+    """One metric over the videos of one system, in the metric's raw unit.
+
+    Attributes:
+        mean: over videos (macro).
+        low, high: ends of the confidence interval; None with fewer than two prompts.
+        micro: mean over frames of all videos, where the metric gives frames.
+        n_frames, n_frames_skipped: frames with and without a number.
+        details: means over videos of the metric's further numbers.
+    """
+
+    mean: float | None = None
+    low: float | None = None
+    high: float | None = None
+    micro: float | None = None
+    n: int = 0
+    n_missing: int = 0
+    n_failed: int = 0
+    n_inapplicable: int = 0
+    n_frames: int = 0
+    n_frames_skipped: int = 0
+    details: dict[str, float] = {}
+
+
+class GroupKey(NamedTuple):
+    """What is averaged together."""
+
+    test_set: str
+    system: str
+    variant: str
+
+
+def group_of(row: EvalItem | ScoreRow) -> GroupKey:
+    """The group of an item or row."""
+    return GroupKey(row.test_set, row.system, row.variant)
+
+
+def cluster_of(item: EvalItem) -> str:
+    """What is drawn together: the prompt, or the item itself without one."""
+    return f"prompt {item.prompt}" if item.prompt else f"id {item.id}"
+
+
+def aggregate(rows: Sequence[ScoreRow], clusters: Sequence[str], options: BootstrapOptions) -> Aggregate:
+    """Mean, interval and counts of one metric over one group.
+
+    Args:
+        rows: of the group and metric.
+        clusters: of each row, as `cluster_of` says.
+    """
+    scored = [(row, name) for row, name in zip(rows, clusters, strict=True) if row.status == "ok"]
+    counts = {
+        "n": len(scored),
+        "n_missing": sum(row.status == "missing" for row in rows),
+        "n_failed": sum(row.status == "failed" for row in rows),
+        "n_inapplicable": sum(row.status == "inapplicable" for row in rows),
+        "n_frames": sum(row.n_frames for row, _ in scored),
+        "n_frames_skipped": sum(row.n_frames_skipped for row, _ in scored),
+    }
+    if not scored:
+        return Aggregate(**counts)
+    values = [row.value for row, _ in scored if row.value is not None]
+    interval = bootstrap_mean(values, [name for _, name in scored], options)
+    known = interval.low == interval.low
+    total = sum(row.frames_sum for row, _ in scored)
+    return Aggregate(
+        mean=interval.mean,
+        low=interval.low if known else None,
+        high=interval.high if known else None,
+        micro=total / counts["n_frames"] if counts["n_frames"] else None,
+        details=_detail_means([row for row, _ in scored]),
+        **counts,
+    )
+
+
+def _detail_means(rows: Sequence[ScoreRow]) -> dict[str, float]:
+    """Mean of each further number over the videos that have it."""
+    names = sorted({name for row in rows for name in row.details})
+    found = {name: [row.details[name] for row in rows if name in row.details] for name in names}
+    return {name: sum(values) / len(values) for name, values in found.items()}

@@ -1,0 +1,96 @@
+"""What one evaluation is: the suite, every item with absolute paths, and how it is cut into parts for several GPUs."""
+
+import hashlib
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple
+
+from mvideo_core.errors import ConfigError
+from mvideo_core.evaluation.aggregate import GroupKey, group_of
+from mvideo_core.evaluation.manifest import EvalItem, Manifest, checked, read_manifest
+from mvideo_core.evaluation.suite import SuiteOptions
+from mvideo_core.options import digest
+
+_PART = re.compile(r"(\d+)/(\d+)")
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """Part `index` of `count`, from 0: every count-th item."""
+
+    index: int = 0
+    count: int = 1
+
+
+class EvalPlan(NamedTuple):
+    """One evaluation; two with the same digest ask for the same numbers."""
+
+    suite: SuiteOptions
+    items: tuple[EvalItem, ...]
+
+    @property
+    def digest(self) -> str:
+        """Names the notes that parts leave."""
+        return digest({"suite": self.suite, "items": list(self.items)})
+
+    def of_part(self, part: Part) -> tuple[EvalItem, ...]:
+        """Items of one part."""
+        return self.items[part.index :: part.count]
+
+
+def make_plan(suite: SuiteOptions, manifests: Sequence[str]) -> EvalPlan:
+    """Suite and items of all manifests (files or folders of videos).
+
+    Raises:
+        ConfigError: no manifest, one that cannot be read, or an item that stands in two.
+    """
+    if not manifests:
+        raise ConfigError("eval: nothing to score; give --manifest FILE.jsonl or a folder of videos")
+    items = tuple(item for one in manifests for item in _absolute(read_manifest(one)))
+    checked(Manifest(items, Path()), " + ".join(map(str, manifests)))
+    return EvalPlan(suite, items)
+
+
+def parse_part(text: str) -> Part:
+    """ "2/8" -> part 2 of parts 0 to 7.
+
+    Raises:
+        ConfigError: not of that form, or no such part.
+    """
+    found = _PART.fullmatch(text)
+    part = Part(int(found[1]), int(found[2])) if found else Part(0, 0)
+    if not 0 <= part.index < part.count:
+        raise ConfigError(f"part {text!r}: INDEX/COUNT is wanted, INDEX from 0 to COUNT - 1, such as 0/4")
+    return part
+
+
+def shuffled_masks(items: Sequence[EvalItem]) -> dict[tuple[GroupKey, str], EvalItem]:
+    """For every item with masks another one of its group whose masks it is measured against (chance level of S_m).
+
+    Distinct mask files stand in the order of the SHA-256 of the first id that has each; every item gets the next file
+    in this circle. So nothing is random, no item keeps its own masks, and systems with the same ids get the same pairs.
+    Groups with a single mask file have no entry.
+    """
+    groups: dict[GroupKey, list[EvalItem]] = {}
+    for item in items:
+        if item.masks:
+            groups.setdefault(group_of(item), []).append(item)
+    pairs: dict[tuple[GroupKey, str], EvalItem] = {}
+    for group, members in groups.items():
+        first = {item.masks: item for item in sorted(members, key=lambda one: one.id, reverse=True)}
+        circle = sorted(first.values(), key=lambda one: hashlib.sha256(one.id.encode()).digest())
+        following = {one.masks: circle[(place + 1) % len(circle)] for place, one in enumerate(circle)}
+        if len(circle) > 1:
+            pairs.update({(group, item.id): following[item.masks] for item in members})
+    return pairs
+
+
+def _absolute(manifest: Manifest) -> list[EvalItem]:
+    return [
+        item.model_copy(
+            update={name: manifest.path(getattr(item, name)) for name in ("video", "masks", "source_video")}
+        )
+        for item in manifest.items
+    ]

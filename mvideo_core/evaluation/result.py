@@ -1,0 +1,234 @@
+"""The result of an evaluation on disk.
+
+result.json   suite, choices, metrics, unavailable ones with reasons, and per system what was measured
+rows.jsonl    one line per item and metric (`aggregate.ScoreRow`)
+items.jsonl   the items with absolute paths (`manifest.EvalItem`)
+scores/       one file per video and metric, see `scores`
+parts/        notes of finished parts
+Nothing here depends on the clock or the host: the same videos give the same bytes.
+"""
+
+import json
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from pydantic import ValidationError
+
+from mvideo_core import __version__
+from mvideo_core.errors import ConfigError, StoreError
+from mvideo_core.evaluation.aggregate import Aggregate, GroupKey, ScoreRow, aggregate, cluster_of, group_of
+from mvideo_core.evaluation.manifest import EvalItem
+from mvideo_core.evaluation.plan import EvalPlan, Part
+from mvideo_core.evaluation.scores import write_whole
+from mvideo_core.evaluation.suite import NOT_STATED, SuiteOptions, prepare
+from mvideo_core.records import Record
+
+
+class PartNote(Record):
+    """What a finished part leaves: its rows, metrics that could not be loaded, digests of the weights of the others."""
+
+    plan: str
+    rows: tuple[ScoreRow, ...]
+    unavailable: dict[str, str]
+    weights: dict[str, str]
+
+
+class MetricFacts(Record):
+    """What a number of this metric means. `scale`: times the raw value = as the tables print it."""
+
+    metric: str
+    options: dict[str, Any]
+    revision: int
+    scale: float
+    licence: str
+    weights_sha256: str = ""
+
+
+class GroupResult(Record):
+    """One system (and variant) on one test set.
+
+    Attributes:
+        n_items: videos asked for, there or not.
+        n_prompts: distinct prompts.
+        videos_per_prompt: fewest and most.
+        n_lengthened: items generated from another text than the scored one.
+        seconds: lengths asked for, ascending.
+        metrics: by name of the suite; unavailable metrics are not in it.
+    """
+
+    test_set: str = ""
+    system: str = ""
+    variant: str = ""
+    n_items: int
+    n_prompts: int
+    videos_per_prompt: tuple[int, int]
+    n_lengthened: int
+    seconds: tuple[float, ...]
+    metrics: dict[str, Aggregate]
+
+    @property
+    def key(self) -> GroupKey:
+        """What this group is called."""
+        return GroupKey(self.test_set, self.system, self.variant)
+
+    @property
+    def title(self) -> str:
+        """ "mvideo-5b, 12 s, complexmotion"."""
+        return ", ".join(part for part in (self.system, self.variant, self.test_set) if part) or "(unnamed)"
+
+
+class EvalResult(Record):
+    """Content of result.json."""
+
+    version: str = __version__
+    plan: str
+    suite: SuiteOptions
+    choices: dict[str, str]
+    metrics: dict[str, MetricFacts]
+    unavailable: dict[str, str]
+    groups: tuple[GroupResult, ...]
+
+
+class LoadedResult(NamedTuple):
+    """A result as read from its folder."""
+
+    folder: Path
+    result: EvalResult
+    rows: tuple[ScoreRow, ...]
+    items: tuple[EvalItem, ...]
+
+
+def note_path(out: Path, part: Part) -> Path:
+    """Where a part's note lies."""
+    return out / "parts" / f"{part.index}-of-{part.count}.json"
+
+
+def write_note(path: Path, note: PartNote) -> None:
+    """Keep a part's note. Raises StoreError: the folder cannot be written."""
+    write_whole(path, json.dumps(note.model_dump(mode="json"), sort_keys=True) + "\n")
+
+
+def waiting_parts(plan: EvalPlan, count: int, out: str | Path) -> list[int]:
+    """Parts whose note is absent or belongs to another plan."""
+    return [index for index in range(count) if _read_note(plan, note_path(Path(out), Part(index, count))) is None]
+
+
+def collect(plan: EvalPlan, count: int, out: str | Path) -> EvalResult:
+    """Aggregate the finished parts and write result.json, rows.jsonl and items.jsonl.
+
+    Raises:
+        ConfigError: a part is not finished yet. StoreError: the folder cannot be written.
+    """
+    place = Path(out)
+    if waiting := waiting_parts(plan, count, out):
+        raise ConfigError(f"{out}: parts {waiting} of {count} are not scored yet; run them with --part INDEX/{count}")
+    notes = [_read_note(plan, note_path(place, Part(index, count))) for index in range(count)]
+    found = [note for note in notes if note is not None]
+    unavailable = {name: reason for note in found for name, reason in note.unavailable.items()}
+    weights = {name: digest for note in found for name, digest in note.weights.items()}
+    order = {(group_of(item), item.id): place for place, item in enumerate(plan.items)}
+    rows = sorted(
+        (row for note in found for row in note.rows if row.metric not in unavailable),
+        key=lambda row: order[group_of(row), row.id],
+    )
+    result = EvalResult(
+        plan=plan.digest,
+        suite=plan.suite,
+        choices=_choices(plan),
+        metrics=_metric_facts(plan, weights),
+        unavailable=unavailable,
+        groups=tuple(_groups(plan, rows)),
+    )
+    write_whole(place / "items.jsonl", _lines(plan.items))
+    write_whole(place / "rows.jsonl", _lines(rows))
+    write_whole(place / "result.json", json.dumps(result.model_dump(mode="json"), indent=1) + "\n")
+    return result
+
+
+def read_result(folder: str | Path) -> LoadedResult:
+    """Result, rows and items of an evaluation.
+
+    Raises:
+        ConfigError: no result there. StoreError: a file that is not ours, or damaged.
+    """
+    place = Path(folder)
+    if not (place / "result.json").is_file():
+        raise ConfigError(f"{place}: no result.json; give the --out folder of `mvideo eval run`")
+    try:
+        result = EvalResult.model_validate_json((place / "result.json").read_bytes())
+        rows = tuple(ScoreRow.model_validate_json(line) for line in _read_lines(place / "rows.jsonl"))
+        items = tuple(EvalItem.model_validate_json(line) for line in _read_lines(place / "items.jsonl"))
+    except (OSError, ValidationError) as error:
+        raise StoreError(f"{place}: not a result of this version ({error}); run `mvideo eval run` again") from None
+    return LoadedResult(place, result, rows, items)
+
+
+def _groups(plan: EvalPlan, rows: Sequence[ScoreRow]) -> list[GroupResult]:
+    members: dict[GroupKey, list[EvalItem]] = {}
+    for item in plan.items:
+        members.setdefault(group_of(item), []).append(item)
+    clusters = {(group_of(item), item.id): cluster_of(item) for item in plan.items}
+    found = []
+    for key, items in members.items():
+        per_prompt = Counter(cluster_of(item) for item in items)
+        metrics = {}
+        for one in plan.suite.metrics:
+            mine = [row for row in rows if row.metric == one.name and group_of(row) == key]
+            if mine:
+                names = [clusters[key, row.id] for row in mine]
+                metrics[one.name] = aggregate(mine, names, plan.suite.bootstrap)
+        lengthened = [item for item in items if item.prompt_generation not in ("", item.prompt)]
+        found.append(
+            GroupResult(
+                **key._asdict(),
+                n_items=len(items),
+                n_prompts=len(per_prompt),
+                videos_per_prompt=(min(per_prompt.values()), max(per_prompt.values())),
+                n_lengthened=len(lengthened),
+                seconds=tuple(sorted({item.seconds for item in items if item.seconds is not None})),
+                metrics=metrics,
+            )
+        )
+    return found
+
+
+def _choices(plan: EvalPlan) -> dict[str, str]:
+    """Every choice the paper leaves open, decided by the suite or said to be undecided."""
+    open_ones = {
+        name: f"not recorded in the suite (the paper does not say {what})" for name, what in NOT_STATED.items()
+    }
+    return open_ones | plan.suite.choices
+
+
+def _metric_facts(plan: EvalPlan, weights: dict[str, str]) -> dict[str, MetricFacts]:
+    return {
+        one.name: MetricFacts(
+            metric=one.registered,
+            options=one.options.model_dump(mode="json"),
+            revision=one.kind.revision,
+            scale=one.kind.scale,
+            licence=one.kind.licence,
+            weights_sha256=weights.get(one.name, ""),
+        )
+        for one in prepare(plan.suite)
+    }
+
+
+def _read_note(plan: EvalPlan, path: Path) -> PartNote | None:
+    try:
+        note = PartNote.model_validate_json(path.read_bytes())
+    except FileNotFoundError:
+        return None
+    except (OSError, ValidationError) as error:
+        raise StoreError(f"{path}: not a note of this version ({error}); delete it and run the part again") from None
+    return note if note.plan == plan.digest else None
+
+
+def _lines(records: Sequence[Record]) -> str:
+    return "".join(json.dumps(one.model_dump(mode="json"), ensure_ascii=False) + "\n" for one in records)
+
+
+def _read_lines(path: Path) -> list[str]:
+    return [line for line in path.read_text(encoding="utf-8").split("\n") if line]

@@ -1,0 +1,193 @@
+"""Scoring: each item of a part under each metric of the suite; what is on disk already is not scored again."""
+
+import logging
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from mvideo_core.errors import KilledError, MediaError, ModelError
+from mvideo_core.evaluation.aggregate import GroupKey, RowStatus, ScoreRow, group_of
+from mvideo_core.evaluation.base import Metric
+from mvideo_core.evaluation.manifest import EvalItem
+from mvideo_core.evaluation.plan import EvalPlan, Part, shuffled_masks
+from mvideo_core.evaluation.result import EvalResult, PartNote, collect, note_path, write_note
+from mvideo_core.evaluation.scores import StoredScore, key_facts, read_score, score_path, write_score
+from mvideo_core.evaluation.suite import Prepared, prepare
+from mvideo_core.evaluation.video import EvalVideo
+
+log = logging.getLogger(__name__)
+
+Progress = Callable[[int, int, str], None]
+"""(items done, items in all, what was just done)."""
+
+TRIES_OF_KILLED = 3
+"""A probing child that was killed from outside says little about the video; it is started this often."""
+
+
+class _Ready(NamedTuple):
+    """A metric that can score."""
+
+    about: Prepared
+    metric: Metric
+
+
+def run_suite(plan: EvalPlan, out: str | Path, progress: Progress | None = None) -> EvalResult:
+    """Score everything here, and write result.json, rows.jsonl and items.jsonl.
+
+    Raises:
+        ConfigError: a metric or option that does not exist. StoreError: `out` cannot be written.
+    """
+    score_part(plan, Part(), out, progress)
+    return collect(plan, 1, out)
+
+
+def score_part(plan: EvalPlan, part: Part, out: str | Path, progress: Progress | None = None) -> PartNote:
+    """Score one part. Killed at any moment, the next call goes on at the first score that is missing.
+
+    A metric whose weights are absent is noted as unavailable with its reason; broken videos become failed rows.
+
+    Raises:
+        ConfigError: a metric or option that does not exist. StoreError: `out` cannot be written.
+    """
+    place = Path(out)
+    ready, unavailable = _load(prepare(plan.suite), plan.suite.device)
+    pairs = shuffled_masks(plan.items)
+    items = plan.of_part(part)
+    rows: list[ScoreRow] = []
+    for number, item in enumerate(items, 1):
+        found = _score_item(item, ready, pairs, place)
+        rows += found
+        if progress is not None:
+            progress(number, len(items), _told(item, found))
+    note = PartNote(
+        plan=plan.digest,
+        rows=tuple(rows),
+        unavailable=unavailable,
+        weights={one.about.name: one.metric.weights_sha256 for one in ready},
+    )
+    write_note(note_path(place, part), note)
+    return note
+
+
+def _load(metrics: Sequence[Prepared], device: str) -> tuple[list[_Ready], dict[str, str]]:
+    """Loaded metrics, and why the others are unavailable."""
+    ready: list[_Ready] = []
+    unavailable: dict[str, str] = {}
+    for about in metrics:
+        try:
+            ready.append(_Ready(about, about.kind.load(about.options, device or _device())))
+        except ModelError as error:
+            unavailable[about.name] = str(error)
+            log.warning("%s is unavailable: %s", about.name, error)
+    return ready, unavailable
+
+
+def _score_item(
+    item: EvalItem, ready: Sequence[_Ready], pairs: dict[tuple[GroupKey, str], EvalItem], out: Path
+) -> list[ScoreRow]:
+    """Rows of one item under every metric."""
+    video = EvalVideo(item)
+    rows = []
+    for one in ready:
+        status, message = _without_scoring(item, one.about, pairs)
+        if status is not None:
+            rows.append(_row(item, one.about.name, status, message=message))
+            continue
+        masks_from = pairs[group_of(item), item.id] if one.about.shuffled else item
+        video.pair(masks_from)
+        rows.append(_score(video, one, out))
+    video.close()
+    return rows
+
+
+def _without_scoring(
+    item: EvalItem, about: Prepared, pairs: dict[tuple[GroupKey, str], EvalItem]
+) -> tuple[RowStatus | None, str]:
+    """Why there is nothing to score, if so."""
+    if not item.video:
+        return "missing", "the manifest names no video"
+    if not Path(item.video).exists():
+        return "missing", f"{item.video} is not there"
+    has = {"prompt": item.prompt, "masks": item.masks, "source": item.source_video}
+    lacking = sorted(name for name in about.inputs if not has[name])
+    if lacking:
+        return "inapplicable", f"the item has no {' and no '.join(lacking)}"
+    if about.shuffled and (group_of(item), item.id) not in pairs:
+        return "inapplicable", "shuffled masks need another item with other masks in the same group"
+    return None, ""
+
+
+def _score(video: EvalVideo, one: _Ready, out: Path) -> ScoreRow:
+    """The stored score of an item, or a new one, stored at once."""
+    name = one.about.name
+    try:
+        facts = key_facts(video.item, video.masks_from, one.about, one.metric.weights_sha256)
+    except MediaError as error:
+        return _row(video.item, name, "failed", error=type(error).__name__, message=str(error))
+    path = score_path(out, name, facts)
+    stored = read_score(path)
+    if stored is None:
+        stored = _fresh(video, one, facts)
+        if stored.error != KilledError.__name__:
+            write_score(path, stored)
+    where = path.relative_to(out).as_posix()
+    if stored.score is None:
+        return _row(video.item, name, "failed", error=stored.error, message=stored.message, score=where)
+    frames = [value for value in stored.score.per_frame if value is not None]
+    return _row(
+        video.item,
+        name,
+        "ok",
+        value=stored.score.value,
+        details=stored.score.details,
+        n_frames=len(frames),
+        n_frames_skipped=len(stored.score.per_frame) - len(frames),
+        frames_sum=float(sum(frames)),
+        score=where,
+    )
+
+
+def _fresh(video: EvalVideo, one: _Ready, facts: dict[str, Any]) -> StoredScore:
+    """Score now; a bad item gives a failed score with its reason."""
+    for attempt in range(1, TRIES_OF_KILLED + 1):
+        try:
+            score = one.metric.score(video)
+        except MediaError as error:
+            if isinstance(error, KilledError) and attempt < TRIES_OF_KILLED:
+                continue
+            return StoredScore(
+                metric=one.about.registered,
+                status="failed",
+                error=type(error).__name__,
+                message=str(error),
+                decides=facts,
+            )
+        return StoredScore(metric=one.about.registered, status="ok", score=score, decides=facts)
+    raise AssertionError("the last attempt returns")
+
+
+def _row(item: EvalItem, metric: str, status: RowStatus, **known: Any) -> ScoreRow:
+    return ScoreRow(
+        test_set=item.test_set,
+        system=item.system,
+        variant=item.variant,
+        id=item.id,
+        metric=metric,
+        status=status,
+        **known,
+    )
+
+
+def _told(item: EvalItem, rows: Sequence[ScoreRow]) -> str:
+    """ "cat-0: temporal_flickering 0.9812, mask_miou failed"."""
+    words = [f"{row.metric} {row.value:.4f}" if row.value is not None else f"{row.metric} {row.status}" for row in rows]
+    return f"{item.id}: {', '.join(words) or 'no metric is available'}"
+
+
+def _device() -> str:
+    """A GPU when there is one; without a driver torch is not imported for the question."""
+    if not Path("/proc/driver/nvidia").exists() and not Path("/dev/nvidia0").exists():
+        return "cpu"
+    import torch
+
+    return "cuda" if torch.cuda.is_available() else "cpu"

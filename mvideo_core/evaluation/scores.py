@@ -1,0 +1,147 @@
+"""Scores on disk: one file per video and metric, named by everything that decides the number.
+
+<out>/scores/<metric>/<sha>.json appears whole or not at all, so a killed run goes on where it stopped and a changed
+video, prompt, mask, option, weight or metric revision is scored anew.
+"""
+
+import hashlib
+import json
+import os
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import ConfigDict, ValidationError
+
+from mvideo_core import __version__
+from mvideo_core.errors import MediaError, StoreError
+from mvideo_core.evaluation.base import VideoScore
+from mvideo_core.evaluation.manifest import EvalItem
+from mvideo_core.evaluation.suite import Prepared
+from mvideo_core.options import digest
+from mvideo_core.records import Record
+
+
+class StoredScore(Record):
+    """Content of a score file.
+
+    Attributes:
+        status: "failed" = the metric could not score this item; `error` and `message` say why.
+        decides: what the file's name is the digest of.
+    """
+
+    model_config = ConfigDict(ser_json_bytes="base64", val_json_bytes="base64")
+
+    metric: str
+    status: Literal["ok", "failed"]
+    score: VideoScore | None = None
+    error: str = ""
+    message: str = ""
+    decides: dict[str, Any]
+    version: str = __version__
+
+
+def key_facts(item: EvalItem, masks_from: EvalItem, metric: Prepared, weights_sha256: str) -> dict[str, Any]:
+    """Everything that decides a score. Paths in the items are absolute.
+
+    Raises:
+        MediaError: a file cannot be read.
+    """
+    facts: dict[str, Any] = {
+        "metric": metric.registered,
+        "revision": metric.kind.revision,
+        "options": metric.options.model_dump(mode="json"),
+        "weights_sha256": weights_sha256,
+        "video": file_digest(item.video),
+    }
+    if "prompt" in metric.inputs:
+        facts["prompt"] = item.prompt
+    if "masks" in metric.inputs:
+        facts["masks"] = masks_digest(masks_from.masks)
+    if "source" in metric.inputs:
+        facts["source"] = file_digest(item.source_video)
+    return facts
+
+
+def score_path(out: Path, name: str, facts: dict[str, Any]) -> Path:
+    """Where the score of these facts lies, written or not."""
+    return out / "scores" / name / f"{digest(facts)}.json"
+
+
+def read_score(path: Path) -> StoredScore | None:
+    """A stored score; None when there is none.
+
+    Raises:
+        StoreError: the file is not one of ours.
+    """
+    try:
+        return StoredScore.model_validate_json(path.read_bytes())
+    except FileNotFoundError:
+        return None
+    except (OSError, ValidationError) as error:
+        raise StoreError(f"{path}: not a score of this version ({error}); delete it to score the video again") from None
+
+
+def write_whole(path: Path, content: str) -> None:
+    """Write a file whole or not at all; several processes may write the same one.
+
+    Raises:
+        StoreError: the folder cannot be written.
+    """
+    partial = path.with_name(f".{path.name}.{os.getpid()}.part")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        partial.write_text(content, encoding="utf-8")
+        partial.replace(path)
+    except OSError as error:
+        raise StoreError(f"{path}: cannot be written: {error}") from error
+
+
+def write_score(path: Path, stored: StoredScore) -> None:
+    """Keep a score. Raises StoreError: the folder cannot be written."""
+    write_whole(path, json.dumps(stored.model_dump(mode="json"), sort_keys=True) + "\n")
+
+
+def file_digest(path: str) -> str:
+    """SHA-256 of a file; "" for an empty path or no such file.
+
+    Raises:
+        MediaError: there, but not readable.
+    """
+    place = Path(path)
+    if not path or not place.is_file():
+        return ""
+    try:
+        with place.open("rb") as stream:
+            return hashlib.file_digest(stream, "sha256").hexdigest()
+    except OSError as error:
+        raise MediaError(f"{path}: cannot be read: {error.strerror}") from None
+
+
+def masks_digest(text: str) -> str:
+    """Of a mask file with what stands beside it, of a folder's files, or of a dataset sample's runs; "" for none.
+
+    Raises:
+        MediaError: there, but not readable.
+    """
+    place = Path(text)
+    if not text:
+        return ""
+    if place.is_dir():
+        return digest({path.name: file_digest(str(path)) for path in sorted(place.iterdir()) if path.is_file()})
+    if place.is_file():
+        beside = [place.with_name(place.name + ".json"), place.with_suffix(".json")]
+        return digest([file_digest(str(path)) for path in (place, *beside)])
+    return _sample_digest(text) if "#" in text else ""
+
+
+def _sample_digest(text: str) -> str:
+    from mvideo_core.editing.sequence import read_masks
+    from mvideo_core.errors import ConfigError
+
+    try:
+        found = read_masks(text)
+    except ConfigError:
+        return ""
+    whole = hashlib.sha256(repr((found.sequence.shape, found.fps)).encode())
+    whole.update(found.sequence.edges.tobytes() + found.sequence.offsets.tobytes())
+    return whole.hexdigest()

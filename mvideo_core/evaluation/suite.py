@@ -1,0 +1,104 @@
+"""Which metrics are run, how, and what was decided where the paper is silent. Profiles: deployments/evaluation."""
+
+from collections import Counter
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from pydantic import ConfigDict, Field, model_validator
+
+from mvideo_core.evaluation.base import METRICS, Metric
+from mvideo_core.options import Options
+
+PROFILES = Path(__file__).resolve().parents[2] / "deployments" / "evaluation"
+
+NOT_STATED = {
+    "prompts": "which 100 prompts of VBench: no list that carries the paper's three dimensions has 100",
+    "protocol": "VBench as it is for short videos, or VBench-Long, which its authors ask for from 5 s on",
+    "videos_per_prompt": "how many videos (seeds) per prompt",
+    "prompt_augmentation": "whether prompts were lengthened by a language model before generation",
+    "segmenter": "which SAM2 checkpoint measures S_m",
+    "empty_frames": "what S_m does with frames whose mask is empty",
+}
+"""What the paper does not say, by the name under which a suite decides it."""
+
+
+class MetricInstance(Options):
+    """One metric with its options, under a name of its own."""
+
+    model_config = ConfigDict(populate_by_name=True, serialize_by_alias=True)
+
+    metric: str = Field(description="name from `mvideo eval ls`")
+    as_: str = Field(
+        default="", alias="as", pattern=r"^[a-z0-9_]*$", description="name in results and tables; empty = the metric's"
+    )
+    options: dict[str, Any] = Field(default={}, description="options of the metric; empty = its defaults")
+
+    @property
+    def name(self) -> str:
+        """What results call it."""
+        return self.as_ or self.metric
+
+
+class BootstrapOptions(Options):
+    """Confidence intervals of means: percentile bootstrap, seeded."""
+
+    samples: int = Field(default=2000, ge=100, le=100_000, description="resamplings")
+    seed: int = Field(default=0, ge=0, description="of the draws; same seed, same interval")
+    level: float = Field(default=0.95, gt=0.5, lt=1, description="share of resampled means inside the interval")
+
+
+class SuiteOptions(Options):
+    """What `mvideo eval run` measures."""
+
+    name: str = Field(default="suite", description="what files and tables call this suite")
+    metrics: tuple[MetricInstance, ...] = Field(min_length=1, description="metrics, each as {metric, as, options}")
+    bootstrap: BootstrapOptions = Field(default=BootstrapOptions(), description="confidence intervals")
+    choices: dict[str, str] = Field(
+        default={}, description=f"what was decided where the paper is silent: {', '.join(NOT_STATED)}, or other names"
+    )
+    device: str = Field(default="", description="torch device of the metrics; empty = a GPU when there is one")
+
+    @model_validator(mode="after")
+    def _named_apart(self) -> "SuiteOptions":
+        name, n = Counter(one.name for one in self.metrics).most_common(1)[0]
+        if n > 1:
+            raise ValueError(f"{n} metrics are called {name!r}; give each its own name with `as`")
+        return self
+
+
+class Prepared(NamedTuple):
+    """A metric of a suite whose options are checked; nothing is loaded."""
+
+    name: str
+    kind: type[Metric]
+    options: Options
+    registered: str
+
+    @property
+    def inputs(self) -> frozenset[str]:
+        """What of an item decides the score: the metric's needs, and the source video where it is the subject."""
+        extra = {"source"} if getattr(self.options, "subject", "") == "source" else set()
+        return self.kind.needs | extra
+
+    @property
+    def shuffled(self) -> bool:
+        """Whether each video is measured against the masks of another one (control)."""
+        return getattr(self.options, "pairing", "") == "shuffled"
+
+
+def load_suite(name: str, overrides: dict[str, Any] | None = None) -> SuiteOptions:
+    """A suite by profile name or path. Raises ConfigError: no such profile, or a value that is not allowed."""
+    return SuiteOptions.of_profile(PROFILES, name, overrides)
+
+
+def prepare(suite: SuiteOptions) -> list[Prepared]:
+    """Classes and options of the suite's metrics.
+
+    Raises:
+        ConfigError: a metric that does not exist, or an option it does not have.
+    """
+    found = []
+    for one in suite.metrics:
+        kind = METRICS.get(one.metric)
+        found.append(Prepared(one.name, kind, kind.Options.parse(one.options, f"metric {one.name}"), one.metric))
+    return found

@@ -11,6 +11,7 @@ from mvideo_core.cli import (
     accuracy,
     dataset,
     encode,
+    eval,
     generate,
     masks,
     pipeline,
@@ -31,7 +32,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-GROUPS = (pipeline, workspace, dataset, encode, train, masks, generate, testset, weights, world, accuracy)
+GROUPS = (pipeline, workspace, dataset, encode, train, masks, generate, eval, testset, weights, world, accuracy)
 
 
 @app.callback(invoke_without_command=True)

@@ -1,0 +1,171 @@
+"""mvideo eval ...: score videos, compare systems, print the paper's tables beside ours."""
+
+from pathlib import Path
+from typing import Any
+
+import typer
+
+from mvideo_core.cli.settings import given_values, tell_profiles
+from mvideo_core.errors import ConfigError
+
+eval_app = typer.Typer(
+    no_args_is_help=True,
+    help="""Score videos with VBench's dimensions and mask IoU, and tabulate them.
+
+    A folder of videos is enough:  mvideo eval run my_videos --suite mini --out result
+
+    For masks, several systems or seeds, write a manifest.jsonl, one line per video, such as
+    {"id": "cat-0", "system": "ours", "video": "cat-0.mp4", "prompt": "a cat runs", "masks": "cat.masks"};
+    a video that is named but absent counts as missing. Order: ls, validate, run, compare, table, report.
+    """,
+)
+MANIFESTS = typer.Argument(help="Manifests (.jsonl), or folders of videos named after their prompts. One or more.")
+SUITE = typer.Option("mini", "--suite", help="Metrics: a profile of `mvideo eval ls`, or the path of a YAML file.")
+SET = typer.Option([], "--set", "-s", help="One value over the suite, e.g. --set bootstrap.samples=500. Repeatable.")
+RESULT = typer.Argument(help="Folder that `mvideo eval run --out` wrote.")
+
+
+def add_to(app: typer.Typer) -> None:
+    """Register the group."""
+    app.add_typer(eval_app, name="eval")
+
+
+@eval_app.command("ls")
+def ls(
+    load: bool = typer.Option(False, "--load", help="Try to load each metric (CPU): says what is missing for it."),
+) -> None:
+    """Metrics with what they need and their licence, suites, and systems under test."""
+    from mvideo_core.errors import ModelError
+    from mvideo_core.evaluation.base import METRICS
+    from mvideo_core.evaluation.suite import PROFILES
+
+    typer.echo("metrics (needs; scale of tables; licence; weights):")
+    for name in METRICS.names():
+        kind = METRICS.get(name)
+        state = "not tried; --load tries"
+        if load:
+            try:
+                digest = kind.load(kind.Options(), "cpu").weights_sha256
+                state = f"here ({digest[:12]})" if digest else "none needed"
+            except ModelError as error:
+                state = f"unavailable: {error}"
+        needs = ", ".join(sorted(kind.needs)) or "video alone"
+        typer.echo(f"  {name:<24} {needs:<14} x{kind.scale:<5g} {kind.licence}; weights: {state}")
+    typer.echo("suites (--suite):")
+    tell_profiles(PROFILES)
+    typer.echo("systems (--system of `mvideo eval generate`):")
+    tell_profiles(PROFILES / "systems")
+
+
+@eval_app.command("validate")
+def validate_(manifests: list[str] = MANIFESTS, suite: str = SUITE, set_: list[str] = SET) -> None:
+    """Look at every video and mask before a GPU is touched. Exit code 1 when an item would get no score."""
+    from mvideo_core.evaluation.validate import validate
+
+    found = validate(_plan(suite, set_, manifests))
+    for one in found.groups:
+        typer.echo(
+            f"{one.group}: {one.n_readable} of {one.n_items} readable, {_listed(one.fps)} fps, "
+            f"{_listed(one.frames)} frames, {_listed(one.sizes)}"
+        )
+    _tell_problems(found.problems)
+    raise typer.Exit(1 if found.n_errors else 0)
+
+
+@eval_app.command("run")
+def run(
+    manifests: list[str] = MANIFESTS,
+    out: str = typer.Option(..., "--out", help="Folder for scores, result.json and exports. Kept scores are reused."),
+    suite: str = SUITE,
+    set_: list[str] = SET,
+    part: str = typer.Option("", "--part", help="INDEX/COUNT, e.g. 0/4: score every fourth item (one GPU of four)."),
+    strict: bool = typer.Option(False, "--strict", help="Stop before scoring when validation finds an error."),
+    check: bool = typer.Option(True, "--check/--no-check", help="Validate first."),
+) -> None:
+    """Score every item under every metric of the suite; write result.json, Markdown, LaTeX, CSV, JSON, VBench's format.
+
+    Killed or stopped, the same command goes on at the first missing score. With --part, start one process per GPU
+    (CUDA_VISIBLE_DEVICES=0 mvideo eval run ... --part 0/4); the last part to finish writes the result.
+    """
+    from mvideo_core.evaluation.plan import Part, parse_part
+    from mvideo_core.evaluation.result import collect, waiting_parts
+    from mvideo_core.evaluation.run import score_part
+    from mvideo_core.evaluation.validate import validate
+
+    plan = _plan(suite, set_, manifests)
+    piece = parse_part(part) if part else Part()
+    if check and piece.index == 0:
+        found = validate(plan)
+        _tell_problems(found.problems)
+        if strict and found.n_errors:
+            raise ConfigError(f"eval: {found.n_errors} errors above; mend them, or leave --strict out to count them")
+    score_part(plan, piece, out, _tell)
+    if waiting := waiting_parts(plan, piece.count, out):
+        typer.echo(f"part {piece.index} of {piece.count} is scored; waiting for parts {waiting}")
+        return
+    collect(plan, piece.count, out)
+    _write_all(out)
+
+
+@eval_app.command("compare")
+def compare_(
+    first: str = RESULT,
+    second: str = typer.Argument("", help="Another result; empty = two systems of the first."),
+    a: str = typer.Option("", "--a", help="System of the first result, as its table names it."),
+    b: str = typer.Option("", "--b", help="System of the second result."),
+) -> None:
+    """Second minus first, paired by item id, with a bootstrap interval: is the difference more than noise?"""
+    from mvideo_core.evaluation.compare import compare, find_side
+    from mvideo_core.evaluation.export import differences_markdown
+    from mvideo_core.evaluation.result import read_result
+
+    one = read_result(first)
+    two = read_result(second) if second else one
+    sides = find_side(one, a), find_side(two, b)
+    typer.echo(differences_markdown(compare(*sides)))
+
+
+@eval_app.command("report")
+def report(
+    result: str = RESULT,
+    out: str = typer.Option("", "--out", help="Folder of the page; empty = RESULT/report."),
+) -> None:
+    """A page that opens offline: videos side by side, contours, per-frame curves, worst first."""
+    from mvideo_core.evaluation.report import build_report
+
+    typer.echo(f"report: {build_report(Path(result), Path(out) if out else Path(result) / 'report')}")
+
+
+def _plan(suite: str, settings: list[str], manifests: list[str]) -> Any:
+    from mvideo_core.evaluation.plan import make_plan
+    from mvideo_core.evaluation.suite import load_suite
+
+    return make_plan(load_suite(suite, given_values("", settings)), manifests)
+
+
+def _write_all(out: str) -> None:
+    from mvideo_core.evaluation.export import to_markdown, write_exports
+    from mvideo_core.evaluation.result import read_result
+
+    loaded = read_result(out)
+    paths = write_exports(loaded, Path(out))
+    typer.echo(to_markdown(loaded.result))
+    typer.echo(f"written: {Path(out) / 'result.json'}, {', '.join(str(path) for path in paths)}")
+
+
+def _tell_problems(problems: Any, most: int = 40) -> None:
+    for one in problems[:most]:
+        where = f"{one.group}: {one.item}" if one.item else one.group
+        typer.echo(f"{one.level:<8} {where}: {one.message}", err=True)
+    if len(problems) > most:
+        typer.echo(f"... and {len(problems) - most} more", err=True)
+    n_errors = sum(one.level == "error" for one in problems)
+    typer.echo(f"{n_errors} errors, {len(problems) - n_errors} warnings", err=True)
+
+
+def _listed(values: Any, most: int = 4) -> str:
+    return "/".join(f"{one:g}" if isinstance(one, float) else str(one) for one in values[:most]) or "no"
+
+
+def _tell(done: int, total: int, text: str) -> None:
+    typer.echo(f"[{done}/{total}] {text}", err=True)

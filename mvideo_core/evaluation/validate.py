@@ -1,0 +1,190 @@
+"""Looking at every item before a GPU is touched: what is missing, broken, or measured otherwise than one may think."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Literal, NamedTuple
+
+from mvideo_core.errors import MediaError
+from mvideo_core.evaluation.aggregate import GroupKey, group_of
+from mvideo_core.evaluation.manifest import EvalItem
+from mvideo_core.evaluation.plan import EvalPlan
+from mvideo_core.evaluation.suite import Prepared, prepare
+from mvideo_core.evaluation.video import EvalVideo
+from mvideo_core.media.probe import MediaInfo
+from mvideo_core.records import Record
+
+VBENCH_LONG_S = 5.0
+"""VBench's authors: below this VBench, from it on VBench-Long (README-FAQ of the project)."""
+
+MIN_SIDE_PX = {"motion_smoothness": 113}
+"""AMT-S gives non-finite numbers where its padded sides are 64 or 96."""
+
+Level = Literal["error", "warning"]
+
+
+class Problem(Record):
+    """Something to look at. An error costs the item its score; a warning changes what the score means."""
+
+    level: Level
+    group: str
+    item: str
+    message: str
+
+
+class GroupFacts(Record):
+    """What the readable videos of a system are."""
+
+    group: str
+    n_items: int
+    n_readable: int
+    fps: tuple[float, ...]
+    frames: tuple[int, ...]
+    sizes: tuple[str, ...]
+
+
+class Validation(NamedTuple):
+    """All problems, and what each system's videos are."""
+
+    problems: tuple[Problem, ...]
+    groups: tuple[GroupFacts, ...]
+
+    @property
+    def n_errors(self) -> int:
+        """Problems that cost a score."""
+        return sum(one.level == "error" for one in self.problems)
+
+
+def validate(plan: EvalPlan) -> Validation:
+    """Probe every video and read every mask; nothing is decoded, no model is loaded.
+
+    Raises:
+        ConfigError: a metric or option of the suite that does not exist.
+    """
+    metrics = prepare(plan.suite)
+    problems: list[Problem] = []
+    seen: dict[GroupKey, list[MediaInfo]] = {}
+    sizes: dict[GroupKey, int] = {}
+    for item in plan.items:
+        key = group_of(item)
+        sizes[key] = sizes.get(key, 0) + 1
+        found, info = check_item(item, metrics)
+        problems += [Problem(level=level, group=_name(key), item=item.id, message=text) for level, text in found]
+        seen.setdefault(key, []).extend([info] if info else [])
+    facts = [_facts(key, sizes[key], infos) for key, infos in seen.items()]
+    return Validation((*problems, *_between(plan.items), *_uneven(facts)), tuple(facts))
+
+
+def check_item(item: EvalItem, metrics: Sequence[Prepared]) -> tuple[list[tuple[Level, str]], MediaInfo | None]:
+    """Problems of one item, and what its video is; None when it cannot be read."""
+    inputs = {name for one in metrics for name in one.inputs}
+    found: list[tuple[Level, str]] = []
+    if "prompt" in inputs and not item.prompt:
+        found.append(("error", "no prompt; metrics that compare with it leave the item out"))
+    if not item.video or not Path(item.video).exists():
+        return [*found, ("error", f"missing: {item.video or 'the manifest names no video'}")], None
+    video = EvalVideo(item)
+    try:
+        info = video.info()
+    except MediaError as error:
+        return [*found, ("error", f"broken: {error}")], None
+    found += [problem for one in metrics for problem in _video_problems(info, one)]
+    if "masks" in inputs:
+        own = [one for one in metrics if "masks" in one.inputs and not one.shuffled]
+        found += _mask_problems(item, video, info, all(getattr(one.options, "align", True) for one in own))
+    if "source" in inputs and not Path(item.source_video or "/nonexistent").is_file():
+        found.append(("error", f"source_video {item.source_video or '(none)'} is not there"))
+    return list(dict.fromkeys(found)), info
+
+
+def _video_problems(info: MediaInfo, metric: Prepared) -> list[tuple[Level, str]]:
+    found: list[tuple[Level, str]] = []
+    protocol = getattr(metric.options, "protocol", "")
+    if protocol == "short" and info.duration_s >= VBENCH_LONG_S:
+        found.append(
+            (
+                "warning",
+                f"{info.duration_s:.2f} s under {metric.name} with protocol short: VBench's authors score videos from "
+                f"{VBENCH_LONG_S:g} s on with VBench-Long; set protocol: long to do so",
+            )
+        )
+    if protocol == "long" and info.duration_s < VBENCH_LONG_S:
+        found.append(
+            (
+                "warning",
+                f"{info.duration_s:.2f} s under {metric.name} with protocol long, meant for {VBENCH_LONG_S:g} s up",
+            )
+        )
+    least = MIN_SIDE_PX.get(metric.registered, 0)
+    if min(info.width, info.height) < least:
+        found.append(("error", f"{info.width}x{info.height}: {metric.name} needs at least {least} px on each side"))
+    if info.rotation_deg:
+        found.append(("warning", f"the container asks for a rotation by {info.rotation_deg}; it is not applied"))
+    return found
+
+
+def _mask_problems(item: EvalItem, video: EvalVideo, info: MediaInfo, aligned: bool) -> list[tuple[Level, str]]:
+    if not item.masks:
+        return [("error", "no masks; metrics that compare with them leave the item out")]
+    try:
+        masks = video.masks()
+    except MediaError as error:
+        return [("error", f"masks: {error}")]
+    found: list[tuple[Level, str]] = []
+    if masks.n_objects == 0 or len(masks.edges) == 0:
+        found.append(("error", f"masks of {masks.n_objects} objects, all empty"))
+    if info.n_frames and masks.n_frames != info.n_frames:
+        level: Level = "warning" if aligned else "error"
+        found.append(
+            (level, f"{masks.n_frames} mask frames, {info.n_frames} video frames (option align of the metric)")
+        )
+    if masks.width * info.height != masks.height * info.width:
+        found.append(
+            (
+                "warning",
+                f"masks {masks.width}x{masks.height}, video {info.width}x{info.height}: shapes differ; see `fit`",
+            )
+        )
+    return found
+
+
+def _facts(key: GroupKey, n_items: int, infos: Sequence[MediaInfo]) -> GroupFacts:
+    return GroupFacts(
+        group=_name(key),
+        n_items=n_items,
+        n_readable=len(infos),
+        fps=tuple(sorted({round(info.fps, 3) for info in infos})),
+        frames=tuple(sorted({info.n_frames for info in infos})),
+        sizes=tuple(sorted({f"{info.width}x{info.height}" for info in infos})),
+    )
+
+
+def _uneven(facts: Sequence[GroupFacts]) -> list[Problem]:
+    """Systems whose own videos are not alike."""
+    found = []
+    for one in facts:
+        for what, values in (("frame rates", one.fps), ("frame counts", one.frames), ("sizes", one.sizes)):
+            if len(values) > 1:
+                told = ", ".join(map(str, values[:6])) + (", ..." if len(values) > 6 else "")
+                message = f"{what} differ within the system: {told}"
+                found.append(Problem(level="warning", group=one.group, item="", message=message))
+    return found
+
+
+def _between(items: Sequence[EvalItem]) -> list[Problem]:
+    """Systems of one test set that were not asked for the same items: their means are not over the same prompts."""
+    ids: dict[str, dict[GroupKey, set[str]]] = {}
+    for item in items:
+        key = group_of(item)
+        ids.setdefault(key.test_set, {}).setdefault(key, set()).add(item.id)
+    found = []
+    for groups in ids.values():
+        every = set().union(*groups.values())
+        for key, mine in groups.items():
+            if lacking := every - mine:
+                message = f"{len(lacking)} items of other systems are not asked of this one, such as {min(lacking)!r}"
+                found.append(Problem(level="warning", group=_name(key), item="", message=message))
+    return found
+
+
+def _name(key: GroupKey) -> str:
+    return ", ".join(part for part in (key.system, key.variant, key.test_set) if part) or "(unnamed)"

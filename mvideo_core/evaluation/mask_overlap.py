@@ -1,0 +1,132 @@
+"""Overlap of predicted and true masks of a video under a written policy; no model, no files.
+
+S_m (eq. 3 of the paper) is the mean over frames of the intersection over union. The paper says neither what a frame
+without mask counts nor how several objects are taken together: the policy says, and stands in every result.
+J and F: DAVIS (Perazzi et al. 2016), the numbers of davis2017-evaluation on the same masks.
+
+Shape letters: T frames, N objects, H, W pixels.
+"""
+
+from typing import Literal, NamedTuple
+
+import numpy as np
+from pydantic import Field
+
+from mvideo_core.accuracy.boundary import boundary_f, region_j
+from mvideo_core.errors import MediaError
+from mvideo_core.masks import MaskSequence, MaskWriter
+from mvideo_core.masks.measure import box_xyxy
+from mvideo_core.options import Options
+
+
+class OverlapPolicy(Options):
+    """What the number means where the paper leaves it open."""
+
+    objects: Literal["union", "per_object", "union_box"] = Field(
+        default="union",
+        description="several objects: union = a box each, all masks together against all true ones; per_object = mean "
+        "of the objects' IoU; union_box = one box around all of them, the paper's text taken literally",
+    )
+    empty_frames: Literal["skip", "one"] = Field(
+        default="skip",
+        description="true mask empty: skip = the frame does not count (n_skipped tells); one = 1 if nothing is "
+        "predicted either, else 0 (DAVIS). With a box per frame that is always 1 and flatters",
+    )
+    davis_frames: Literal["all", "inner"] = Field(
+        default="all", description="frames of j and f; inner = without the first and the last, DAVIS' semi-supervised"
+    )
+
+
+class VideoOverlap(NamedTuple):
+    """Numbers of one video; `per_frame` is None where the policy skips the frame."""
+
+    value: float
+    per_frame: tuple[float | None, ...]
+    details: dict[str, float]
+
+
+def overlap(true: MaskSequence, seen: MaskSequence, policy: OverlapPolicy) -> VideoOverlap:
+    """Scores of a video's predicted masks.
+
+    Args:
+        true, seen: same T, N, H, W; object n of one belongs to object n of the other.
+
+    Returns:
+        value: mean over the frames that count. Details: j, f, j_and_f (mean over frames, then objects; both empty = 1),
+        box_fill (value of filled boxes around the true masks: what position and extent alone are worth), n_frames,
+        n_skipped, n_unfound (true mask there, predicted one empty), n_objects.
+
+    Raises:
+        MediaError: no object, or no frame that counts.
+    """
+    if true.shape != seen.shape:
+        raise ValueError(f"masks of {true.shape} and {seen.shape} (frames, objects, height, width) cannot be compared")
+    if not true.n_objects or not true.n_frames:
+        raise MediaError(f"masks of {true.n_frames} frames with {true.n_objects} objects: nothing to compare with")
+    scores, fills, j_TN, f_TN, unfound = [], [], [], [], 0
+    for frame in range(true.n_frames):
+        true_NHW, seen_NHW = true.frame(frame), seen.frame(frame)
+        scores.append(frame_iou(seen_NHW, true_NHW, policy))
+        fills.append(frame_iou(filled_boxes(true, frame), true_NHW, policy))
+        unfound += bool(true_NHW.any() and not seen_NHW.any())
+        j_TN.append([region_j(one, other) for one, other in zip(seen_NHW, true_NHW, strict=True)])
+        f_TN.append([boundary_f(one, other) for one, other in zip(seen_NHW, true_NHW, strict=True)])
+    counted = [one for one in scores if one is not None]
+    if not counted:
+        raise MediaError(f"no frame of {true.n_frames} has a mask; with `empty_frames: skip` there is no score")
+    chosen = slice(1, -1) if policy.davis_frames == "inner" and true.n_frames > 2 else slice(None)
+    j, f = float(np.mean(j_TN[chosen])), float(np.mean(f_TN[chosen]))
+    details = {"j": j, "f": f, "j_and_f": (j + f) / 2, "box_fill": mean(fills), "n_frames": float(true.n_frames),
+               "n_skipped": float(len(scores) - len(counted)), "n_unfound": float(unfound),
+               "n_objects": float(true.n_objects)}  # fmt: skip
+    return VideoOverlap(mean(scores), tuple(scores), details)
+
+
+def frame_iou(seen_NHW: np.ndarray, true_NHW: np.ndarray, policy: OverlapPolicy) -> float | None:
+    """IoU of one frame under the policy; None = the frame does not count."""
+    if policy.objects == "per_object":
+        values = [_iou(seen, true, policy) for seen, true in zip(seen_NHW, true_NHW, strict=True)]
+        counted = [one for one in values if one is not None]
+        return float(np.mean(counted)) if counted else None
+    return _iou(np.any(seen_NHW, axis=0), np.any(true_NHW, axis=0), policy)
+
+
+def filled_boxes(masks: MaskSequence, frame: int) -> np.ndarray:
+    """The tight box of each object, filled, bool (N, H, W); nothing where the mask is empty."""
+    filled = np.zeros(masks.shape[1:], np.bool_)
+    for n in range(masks.n_objects):
+        x0, y0, x1, y1 = box_xyxy(masks.mask_edges(frame, n), masks.width)
+        filled[n, y0:y1, x0:x1] = True
+    return filled
+
+
+def together(masks: MaskSequence) -> MaskSequence:
+    """All objects as one."""
+    writer = MaskWriter(1, masks.height, masks.width)
+    for frame in range(masks.n_frames):
+        writer.append(np.any(masks.frame(frame), axis=0, keepdims=True))
+    return writer.finish()
+
+
+def prompt_boxes(masks: MaskSequence, frame: int) -> tuple[list[int], np.ndarray]:
+    """Objects with a mask in the frame, and their boxes (xmin, ymin, xmax, ymax), last pixel included, float32."""
+    objects, boxes = [], []
+    for n in range(masks.n_objects):
+        edges = masks.mask_edges(frame, n)
+        if len(edges):
+            x0, y0, x1, y1 = box_xyxy(edges, masks.width)
+            objects.append(n)
+            boxes.append((x0, y0, x1 - 1, y1 - 1))
+    return objects, np.asarray(boxes, np.float32).reshape(-1, 4)
+
+
+def mean(values: "list[float | None]") -> float:
+    """Mean of what is not None; NaN of nothing."""
+    counted = [one for one in values if one is not None]
+    return float(np.mean(counted)) if counted else float("nan")
+
+
+def _iou(seen_HW: np.ndarray, true_HW: np.ndarray, policy: OverlapPolicy) -> float | None:
+    if not true_HW.any():
+        return None if policy.empty_frames == "skip" else float(not seen_HW.any())
+    return region_j(seen_HW, true_HW)

@@ -1,0 +1,145 @@
+"""S_m: how well the objects of a video lie where the masks wanted them (eq. 3 of the paper).
+
+A segmenter gets the box of the wanted mask and answers with the mask it sees there; S_m is the mean IoU of the two.
+The box gives position and extent away: a filled box around a disc scores 0.79 by itself. `box_fill` in the details, the
+shuffled pairing and the source video as subject tell what a value is worth; docs/mask_miou.md.
+"""
+
+from collections.abc import Iterator
+from typing import Any, ClassVar, Literal, Self
+
+import numpy as np
+from pydantic import Field
+
+from mvideo_core.errors import MediaError
+from mvideo_core.evaluation.base import METRICS, VideoScore
+from mvideo_core.evaluation.mask_grid import GridFit, frames_on_grid, on_grid
+from mvideo_core.evaluation.mask_overlap import OverlapPolicy, overlap, prompt_boxes, together
+from mvideo_core.evaluation.video import EvalVideo
+from mvideo_core.masks import MaskSequence, MaskWriter
+from mvideo_core.options import Options
+from mvideo_core.segmentation import SEGMENTERS, Segmenter
+from mvideo_core.segmentation.sam2_image import Sam2ImageMode
+
+PREDICTED = "predicted.masks"
+"""Artifact: what the segmenter saw, on the frames scored, at the video's size."""
+
+
+class MaskMiouOptions(OverlapPolicy):
+    """Every choice that the paper leaves open, and the segmenter."""
+
+    prompt: Literal["per_frame_box", "first_frame_track"] = Field(
+        default="per_frame_box",
+        description="per_frame_box = the true box of every frame, each frame by itself (the paper); first_frame_track "
+        "= boxes on frame 0 only, then tracked: stricter, notices an object that turns into another",
+    )
+    pairing: Literal["own", "shuffled"] = Field(
+        default="own",
+        description="shuffled = masks of another item (the harness draws it): what boxes alone earn; implies align "
+        "and stretches where shapes differ",
+    )
+    subject: Literal["video", "source"] = Field(
+        default="video", description="source = score the video the masks come from instead: the ceiling"
+    )
+    align: bool = Field(default=False, description="lengths differ: score the frames that both have, not an error")
+    fit: GridFit = Field(
+        default="same", description="shapes differ: same = an error; crop, letterbox, stretch = how masks are fitted"
+    )
+    segmenter: str = Field(default="sam2", description="registry name of the segmenter")
+    segmenter_options: dict[str, Any] = Field(
+        default_factory=dict,
+        description='its options; weights: "mini" (default) for the mini world, "sam2.1-hiera-large" for real footage',
+    )
+    frames_per_pass: int = Field(
+        default=8, ge=1, description="frames encoded at once with per_frame_box; memory only, changes no mask"
+    )
+
+
+@METRICS.register("mask_miou")
+class MaskMiou:
+    """S_m with the masks of a segmenter.
+
+    Args:
+        segmenter: loaded; tracks with first_frame_track.
+        image_mode: answers boxes frame by frame with per_frame_box; None = the segmenter's own.
+    """
+
+    Options: ClassVar[type[Options]] = MaskMiouOptions
+    revision: ClassVar[int] = 1
+    needs: ClassVar[frozenset[str]] = frozenset({"masks"})
+    scale: ClassVar[float] = 100.0
+    licence: ClassVar[str] = "code Apache-2.0; SAM2 code and weights Apache-2.0"
+
+    def __init__(self, segmenter: Segmenter, options: MaskMiouOptions, image_mode: Any = None):
+        self.options = options
+        self.segmenter = segmenter
+        self.weights_sha256 = segmenter.weights_sha256
+        self.model_name = segmenter.model_name
+        if options.prompt == "per_frame_box" and image_mode is None:
+            image_mode = Sam2ImageMode(segmenter, options.frames_per_pass)
+        self.image_mode = image_mode
+
+    @classmethod
+    def load(cls, options: Any, device: str = "cpu") -> Self:
+        """With weights from disk.
+
+        Raises:
+            ModelError: weights absent. ConfigError: no such segmenter, or options that it does not have.
+        """
+        kind: Any = SEGMENTERS.get(options.segmenter)
+        return cls(kind.load(kind.Options.parse(options.segmenter_options, "segmenter_options"), device), options)
+
+    def score(self, video: EvalVideo) -> VideoScore:
+        """S_m of one video, with the predicted masks as the artifact "predicted.masks".
+
+        Raises:
+            MediaError: masks absent, of another length or shape than the video, or without any frame that counts.
+        """
+        frames_THWC, true, left_out = self.wanted(video)
+        frames = frames_THWC[: true.n_frames]
+        seen = self.seen(frames, true) if self.options.prompt == "per_frame_box" else self.tracked(frames, true)
+        found = overlap(true, seen, self.options)
+        unmatched = len(frames_THWC) - true.n_frames
+        details = found.details | {"n_objects_left_out": float(left_out), "n_unmatched": float(unmatched)}
+        return VideoScore(
+            value=found.value, per_frame=found.per_frame, details=details, artifacts={PREDICTED: seen.to_bytes()}
+        )
+
+    def wanted(self, video: EvalVideo) -> tuple[np.ndarray, MaskSequence, int]:
+        """Frames to look at, the true masks on their grid, and how many objects cannot be asked for."""
+        options, shuffled = self.options, self.options.pairing == "shuffled"
+        if shuffled and video.masks_from.id == video.item.id:
+            raise MediaError(f"{video.item.id}: shuffled pairing, but these are its own masks; two items are needed")
+        source = options.subject == "source"
+        frames = video.source_frames() if source else video.frames_THWC
+        fps = video.source_fps if source else video.fps
+        masks, (height, width) = video.masks(), frames.shape[1:3]
+        index = frames_on_grid(masks.n_frames, video.masks_fps, len(frames), fps, options.align or shuffled)
+        true = on_grid(masks, index, height, width, "stretch" if shuffled else options.fit)
+        left_out = 0
+        if options.prompt == "first_frame_track":
+            there = prompt_boxes(true, 0)[0] if true.n_frames else []
+            true, left_out = true.select(there), true.n_objects - len(there)
+            if not there:
+                raise MediaError(f"{video.item.id}: no object has a mask on frame 0, so there is nothing to track")
+        return frames, together(true) if options.objects == "union_box" else true, left_out
+
+    def seen(self, frames_THWC: np.ndarray, true: MaskSequence) -> MaskSequence:
+        """What the segmenter sees in the true box of every object in every frame."""
+        asked = [prompt_boxes(true, frame) for frame in range(true.n_frames)]
+        writer = MaskWriter(*true.shape[1:])
+        answers = self.image_mode.segment(frames_THWC, [boxes for _, boxes in asked])
+        for (objects, _), found_NHW in zip(asked, answers, strict=True):
+            masks_NHW = np.zeros(true.shape[1:], np.bool_)
+            masks_NHW[objects] = found_NHW
+            writer.append(masks_NHW)
+        return writer.finish()
+
+    def tracked(self, frames_THWC: np.ndarray, true: MaskSequence) -> MaskSequence:
+        """What the segmenter makes of the boxes on frame 0 in every frame; every object has a mask there."""
+        boxes = prompt_boxes(true, 0)[1]
+        writer = MaskWriter(*true.shape[1:])
+        stream: Iterator[np.ndarray] = iter(frames_THWC)
+        for found in self.segmenter.propagate(stream, true.height, true.width, boxes):
+            writer.append(found.masks_NHW)
+        return writer.finish()

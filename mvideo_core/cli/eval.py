@@ -136,6 +136,26 @@ def report(
     typer.echo(f"report: {build_report(Path(result), Path(out) if out else Path(result) / 'report')}")
 
 
+@eval_app.command("table")
+def table(
+    number: str = typer.Argument(help="2, 3, 4 or 5, as in the paper."),
+    results: list[str] = typer.Option([], "--results", "-r", help="Folder of `mvideo eval run --out`. Repeatable."),
+    out: str = typer.Option("", "--out", help="Folder for table-N.md, .tex, .csv, .json; empty = print only."),
+) -> None:
+    """A table of the paper: its figures beside ours with intervals, and below it every choice the paper leaves open.
+
+    Rows find their results by system, test set and seconds of the manifest: mvideo-5b, mvideo-2b,
+    mvideo-2b-no-consistency, cogvideox-2b, cogvideox-5b, opensora-v1.2; other systems follow below the paper's rows.
+    """
+    from mvideo_core.evaluation.result import read_result
+    from mvideo_core.evaluation.tables import make_table, table_markdown, write_table
+
+    made = make_table(number, [(folder, read_result(folder).result) for folder in results])
+    typer.echo(table_markdown(made))
+    if out:
+        typer.echo(f"written: {', '.join(str(path) for path in write_table(made, Path(out)))}")
+
+
 def _plan(suite: str, settings: list[str], manifests: list[str]) -> Any:
     from mvideo_core.evaluation.plan import make_plan
     from mvideo_core.evaluation.suite import load_suite

@@ -1,0 +1,263 @@
+"""Tables 2 to 5 of the paper: its figures beside ours, with every choice it leaves open written below.
+
+A metric stands in a column of the paper only under the paper's own name; stand-ins and controls have columns of their
+own, without a figure of the paper. Systems that the paper does not have follow below its rows.
+"""
+
+import csv
+import io
+import json
+from collections.abc import Sequence
+from functools import lru_cache
+from pathlib import Path
+
+from mvideo_core.errors import ConfigError
+from mvideo_core.evaluation.aggregate import Aggregate, GroupKey
+from mvideo_core.evaluation.export import latex_text, markdown_table, numbers
+from mvideo_core.evaluation.result import EvalResult, GroupResult
+from mvideo_core.evaluation.scores import write_whole
+from mvideo_core.options import canonical_json, read_yaml
+from mvideo_core.records import Record
+
+DATA = Path(__file__).with_name("paper_tables.yaml")
+SAME_SECONDS = 0.5
+"""Lengths closer than this are one row: 97 frames at 8 fps are 12.1 s, the paper says 12."""
+
+DETAILS = {"3": ("box_fill", "j", "f", "j_and_f")}
+"""Further numbers of a metric that a table shows as columns of their own where they were measured."""
+
+
+class PaperRow(Record):
+    """One printed row. `figures`: by our name of the metric."""
+
+    model: str
+    video: str
+    test_set: str = ""
+    system: str
+    seconds: float
+    figures: dict[str, float]
+
+
+class PaperTable(Record):
+    """One printed table. `metrics`: our name -> the paper's; `test_sets`: those its rows may be measured on."""
+
+    title: str
+    test_sets: tuple[str, ...] = ()
+    metrics: dict[str, str]
+    rows: tuple[PaperRow, ...]
+
+
+class Figure(Record):
+    """One of our numbers, in printed units; `text` is a reason where there is none."""
+
+    mean: float | None = None
+    low: float | None = None
+    high: float | None = None
+    n: int = 0
+    n_missing: int = 0
+    n_failed: int = 0
+    text: str
+
+
+class TableRow(Record):
+    """One line: the paper's figures, ours, and which result ours come from ("" = none)."""
+
+    model: str
+    video: str
+    test_set: str
+    paper: dict[str, float]
+    ours: dict[str, Figure]
+    source: str = ""
+
+
+class Table(Record):
+    """A table of the paper with our results.
+
+    Attributes:
+        metrics: the paper's columns, our name -> printed name.
+        others: further columns, under their own names.
+        notes: what was decided where the paper is silent, what was not measured, and by which weights.
+    """
+
+    number: str
+    title: str
+    metrics: dict[str, str]
+    others: tuple[str, ...]
+    rows: tuple[TableRow, ...]
+    notes: tuple[str, ...]
+
+
+@lru_cache(maxsize=1)
+def paper_tables() -> dict[str, PaperTable]:
+    """The printed tables by number."""
+    return {number: PaperTable.model_validate(value) for number, value in read_yaml(DATA).items()}
+
+
+def make_table(number: str, results: Sequence[tuple[str, EvalResult]]) -> Table:
+    """The paper's table with our results beside its figures.
+
+    Args:
+        number: "2" to "5".
+        results: (name to cite, result); may be empty, then every row says so.
+
+    Raises:
+        ConfigError: no such table.
+    """
+    tables = paper_tables()
+    if number not in tables:
+        raise ConfigError(f"no table {number!r}; the paper's tables of results are {', '.join(tables)}")
+    paper = tables[number]
+    groups = [(name, result, group) for name, result in results for group in result.groups]
+    used: set[tuple[str, GroupKey]] = set()
+    rows: list[TableRow] = []
+    for printed in paper.rows:
+        fitting = [one for one in groups if _fits(printed, paper, one[2])]
+        used |= {(name, group.key) for name, _, group in fitting}
+        rows += [_row(number, name, result, group, printed) for name, result, group in fitting] or [_empty(printed)]
+    rows += [_row(number, name, result, group) for name, result, group in groups if (name, group.key) not in used]
+    found = dict.fromkeys(column for row in rows for column in row.ours if column not in paper.metrics)
+    return Table(
+        number=number,
+        title=paper.title,
+        metrics=paper.metrics,
+        others=tuple(found),
+        rows=tuple(rows),
+        notes=tuple(_notes(results)),
+    )
+
+
+def table_markdown(table: Table) -> str:
+    """The table, and below it everything one has to know to read it."""
+    head, lines = _cells(table)
+    level = "n = videos scored; in brackets the interval of the mean, bootstrap over prompts"
+    parts = [f"**Table {table.number}.** {table.title}", markdown_table(head, lines), f"{level}.", "Choices and notes:"]
+    parts.append("\n".join(f"- {note}" for note in table.notes) or "- no result was given")
+    return "\n\n".join(parts) + "\n"
+
+
+def table_latex(table: Table) -> str:
+    """The table as a `tabular` with a caption comment and its notes as comments."""
+    head, lines = _cells(table)
+    body = [" & ".join(latex_text(text) for text in line) + r" \\" for line in (head, *lines)]
+    notes = [f"% {note}" for note in table.notes]
+    opening = rf"\begin{{tabular}}{{{'l' * len(head)}}}"
+    return "\n".join(
+        [f"% Table {table.number}. {table.title}", opening, r"\hline", body[0], r"\hline", *body[1:], r"\hline",
+         r"\end{tabular}", *notes, ""]
+    )  # fmt: skip
+
+
+def table_csv(table: Table) -> str:
+    """The cells as CSV with a header."""
+    head, lines = _cells(table)
+    stream = io.StringIO()
+    csv.writer(stream, lineterminator="\n").writerows([head, *lines])
+    return stream.getvalue()
+
+
+def write_table(table: Table, out: Path) -> list[Path]:
+    """table-N.json, .md, .tex and .csv. Returns: the paths. Raises StoreError: the folder cannot be written."""
+    content = {
+        "json": json.dumps(table.model_dump(mode="json"), indent=1) + "\n",
+        "md": table_markdown(table),
+        "tex": table_latex(table),
+        "csv": table_csv(table),
+    }
+    paths = [out / f"table-{table.number}.{ending}" for ending in content]
+    for path, text in zip(paths, content.values(), strict=True):
+        write_whole(path, text)
+    return paths
+
+
+def _fits(printed: PaperRow, paper: PaperTable, group: GroupResult) -> bool:
+    """Whether a group of ours is what a printed row measured."""
+    sets = (printed.test_set,) if printed.test_set else paper.test_sets
+    if group.system != printed.system or group.test_set not in sets:
+        return False
+    if not group.seconds:  # lengths not told: only where the table has the system once
+        return sum((row.system, row.test_set) == (printed.system, printed.test_set) for row in paper.rows) == 1
+    return all(abs(seconds - printed.seconds) < SAME_SECONDS for seconds in group.seconds)
+
+
+def _row(number: str, name: str, result: EvalResult, group: GroupResult, printed: PaperRow | None = None) -> TableRow:
+    """A row with our numbers; the paper's too where it has them."""
+    ours: dict[str, Figure] = {}
+    for metric, facts in result.metrics.items():
+        column = metric if metric == facts.metric or metric not in paper_tables()[number].metrics else f"{metric} (own)"
+        got = group.metrics.get(metric)
+        ours[column] = _figure(result, metric, got, facts.scale)
+        if got is not None and got.mean is not None:
+            for detail in DETAILS.get(number, ()):
+                if detail in got.details:
+                    value = got.details[detail] * facts.scale
+                    ours[f"{metric}: {detail}"] = Figure(mean=value, n=got.n, text=f"{value:.2f}")
+    lengths = "/".join(f"{seconds:g}" for seconds in group.seconds)
+    return TableRow(
+        model=printed.model if printed else ", ".join(part for part in (group.system, group.variant) if part),
+        video=printed.video if printed else (f"{lengths} s" if lengths else ""),
+        test_set=group.test_set,
+        paper=printed.figures if printed else {},
+        ours=ours,
+        source=name,
+    )
+
+
+def _empty(printed: PaperRow) -> TableRow:
+    return TableRow(model=printed.model, video=printed.video, test_set=printed.test_set, paper=printed.figures, ours={})
+
+
+def _figure(result: EvalResult, metric: str, got: Aggregate | None, scale: float) -> Figure:
+    if metric in result.unavailable:
+        return Figure(text="unavailable")
+    if got is None:
+        return Figure(text="not measured")
+    counts = {"n": got.n, "n_missing": got.n_missing, "n_failed": got.n_failed}
+    if got.mean is None:
+        return Figure(text="no video scored", **counts)
+    lost = ", ".join(f"{n} {word}" for word, n in (("missing", got.n_missing), ("failed", got.n_failed)) if n)
+    return Figure(
+        mean=got.mean * scale,
+        low=None if got.low is None else got.low * scale,
+        high=None if got.high is None else got.high * scale,
+        text=f"{numbers(got, scale)} (n = {got.n}{', ' + lost if lost else ''})",
+        **counts,
+    )
+
+
+def _cells(table: Table) -> tuple[list[str], list[list[str]]]:
+    sets = any(row.test_set for row in table.rows)
+    head = ["Model", "Video", *(["Test set"] if sets else [])]
+    for title in table.metrics.values():
+        head += [f"{title}, paper", f"{title}, ours"]
+    head += list(table.others)
+    lines = []
+    for row in table.rows:
+        line = [row.model, row.video, *([row.test_set] if sets else [])]
+        for metric in table.metrics:
+            printed = f"{row.paper[metric]:.2f}" if metric in row.paper else "-"
+            line += [printed, row.ours[metric].text if metric in row.ours else _nothing(row)]
+        lines.append([*line, *(row.ours[name].text if name in row.ours else "-" for name in table.others)])
+    return head, lines
+
+
+def _nothing(row: TableRow) -> str:
+    return "not measured" if row.source else "no result"
+
+
+def _notes(results: Sequence[tuple[str, EvalResult]]) -> list[str]:
+    """What was decided, missing and used, result by result."""
+    found: list[str] = []
+    for name, result in results:
+        found += [f"{name}: {choice}: {text}" for choice, text in result.choices.items()]
+        for group in result.groups:
+            fewest, most = group.videos_per_prompt
+            per_prompt = f"{fewest}" if fewest == most else f"{fewest} to {most}"
+            found.append(
+                f"{name}: {group.title}: {group.n_items} videos of {group.n_prompts} prompts, {per_prompt} per prompt, "
+                f"{group.n_lengthened} generated from another text than the scored one"
+            )
+        found += [f"{name}: {metric} was not measured: {reason}" for metric, reason in result.unavailable.items()]
+        for metric, facts in result.metrics.items():
+            weights = f"weights {facts.weights_sha256[:12]}" if facts.weights_sha256 else "no weights"
+            found.append(f"{name}: {metric} = {facts.metric}, {weights}, {canonical_json(facts.options)}")
+    return found

@@ -62,7 +62,9 @@ class Manifest(NamedTuple):
 
 
 def read_manifest(path: str | Path) -> Manifest:
-    """The items of a manifest; a folder is read as `manifest_of_folder` does, or by the manifest.jsonl in it.
+    """The items of a manifest.
+
+    A folder is read by the manifest.jsonl in it, as what `mvideo generate` wrote, or as a folder of videos.
 
     Raises:
         ConfigError: no such file, a line that is not an item, or two items of one system with the same id.
@@ -70,7 +72,9 @@ def read_manifest(path: str | Path) -> Manifest:
     place = Path(path)
     if place.is_dir():
         inside = place / "manifest.jsonl"
-        return read_manifest(inside) if inside.is_file() else manifest_of_folder(place)
+        if inside.is_file():
+            return read_manifest(inside)
+        return manifest_of_generated(place) or manifest_of_folder(place)
     try:
         lines = place.read_text(encoding="utf-8").splitlines()
     except FileNotFoundError:
@@ -122,6 +126,20 @@ def manifest_of_folder(folder: str | Path, prompts: Mapping[str, str] | None = N
     return checked(Manifest(tuple(items), root.absolute()), str(root))
 
 
+def manifest_of_generated(folder: str | Path) -> Manifest | None:
+    """The videos that `mvideo generate` wrote to a folder, or to the folders in it; None when there are none.
+
+    Prompt, seed and masks are those of the provenance. A video that is not finished counts as missing.
+
+    Raises:
+        ConfigError: a provenance.json that is not one of ours.
+    """
+    root = Path(folder)
+    places = [place for place in (root, *sorted(root.iterdir())) if (place / "provenance.json").is_file()]
+    items = [_generated(place, root) for place in places]
+    return checked(Manifest(tuple(items), root.absolute()), str(root)) if items else None
+
+
 def prompt_of_name(name: str) -> str:
     """ "a cat runs-3.mp4" -> "a cat runs", as VBench names its samples."""
     return _NUMBERED.sub("", Path(name).stem)
@@ -143,6 +161,23 @@ def checked(manifest: Manifest, where: str) -> Manifest:
             f"{key[2]!r}); ids must differ"
         )
     return manifest
+
+
+def _generated(place: Path, root: Path) -> EvalItem:
+    try:
+        made = json.loads((place / "provenance.json").read_text(encoding="utf-8"))["decides"]
+        prompt, seed, masked = str(made["prompt"]), int(made["options"]["seed"]), bool(made["masks"])
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise ConfigError(f"{place}/provenance.json: not written by `mvideo generate`: {error!r}") from None
+    inside = place.relative_to(root)
+    return EvalItem(
+        id=place.absolute().name,
+        system=root.absolute().name,
+        video=str(inside / "video.mp4"),
+        prompt=prompt,
+        seed=seed,
+        masks=str(inside / "conditions" / "masks.masks") if masked else "",
+    )
 
 
 def _item(line: str, where: str) -> EvalItem:

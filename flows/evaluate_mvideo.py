@@ -1,0 +1,75 @@
+"""Deployment "evaluate-mvideo": videos to scores, tables and a report (the paper's section 4)."""
+
+from pathlib import Path
+from typing import Any
+
+from prefect import flow
+from prefect.artifacts import create_link_artifact, create_markdown_artifact, create_table_artifact
+
+from flows._evaluation import score_parts
+from flows._notices import MAX_FAILED_SHOWN, shows
+from mvideo_core.evaluation.export import rows_of, to_markdown
+from mvideo_core.evaluation.request import EvaluateRequest
+from mvideo_core.evaluation.result import LoadedResult, read_result
+from mvideo_core.evaluation.suite import SuiteOptions, load_suite
+from mvideo_core.evaluation.validate import Validation
+from tasks.evaluate import check_items, collect_scores, evaluation_report, score
+
+
+@flow(name="evaluate-mvideo", persist_result=False)
+def evaluate_mvideo(
+    manifests: list[str],
+    out: str,
+    suite: str = "mini",
+    overrides: dict[str, Any] | None = None,
+    options: SuiteOptions | None = None,
+    gpus: int = 1,
+    part: str = "",
+    report: bool = True,
+) -> str:
+    """Score videos. Killed at any moment, a retry goes on at the first score that is missing.
+
+    Args:
+        manifests: .jsonl files, or folders of videos named after their prompts.
+        out: folder of scores, result.json, exports and report.
+        suite: profile of metrics: mini, paper, or the path of a YAML file.
+        overrides: single values over the profile, such as {"bootstrap": {"samples": 500}}.
+        options: the whole suite, instead of profile and overrides.
+        gpus: parts scored at once, each as a run of this deployment; needs as many workers on the queue.
+        part: "INDEX/COUNT": score this part and stop; what `gpus` asks of further runs.
+        report: build the page of videos, curves and worst cases.
+
+    Returns:
+        Path of result.json; of the folder where `part` is given.
+    """
+    request = EvaluateRequest(
+        manifests=tuple(manifests), out=str(Path(out).absolute()), suite=options or load_suite(suite, overrides)
+    )
+    if part:
+        score(request, part)
+        return request.out
+    _problems(check_items(request))
+    n_parts = score_parts(request, gpus)
+    where = collect_scores(request, n_parts)
+    page = evaluation_report(request.out) if report else ""
+    _pages(read_result(request.out), page)
+    return where
+
+
+def _problems(found: Validation) -> None:
+    """A table of what validation saw; nothing when all is well."""
+    table = [one.model_dump() for one in found.problems[:MAX_FAILED_SHOWN]]
+    if table:
+        note = f"{found.n_errors} errors, {len(found.problems) - found.n_errors} warnings; {len(table)} shown."
+        shows(create_table_artifact, table=table, key="evaluation-problems", description=note)
+
+
+def _pages(loaded: LoadedResult, page: str) -> None:
+    """Results as a page and a table, and where everything lies."""
+    text = f"{to_markdown(loaded.result)}\n\nResults: `{loaded.folder}`" + (f"\n\nReport: `{page}`" if page else "")
+    shows(create_markdown_artifact, markdown=text, key="evaluation-results", description="What was measured.")
+    shows(create_table_artifact, table=rows_of(loaded.result), key="evaluation", description="Means and intervals.")
+    if page:
+        shows(
+            create_link_artifact, link=f"file://{page}", link_text="report", key="evaluation-report", description=page
+        )

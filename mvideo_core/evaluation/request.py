@@ -1,0 +1,19 @@
+"""One evaluation as a record that crosses process borders: what to score, with what, into which folder."""
+
+from pydantic import Field
+
+from mvideo_core.evaluation.plan import EvalPlan, make_plan
+from mvideo_core.evaluation.suite import SuiteOptions
+from mvideo_core.options import Options
+
+
+class EvaluateRequest(Options):
+    """Everything `evaluate-mvideo` needs."""
+
+    manifests: tuple[str, ...] = Field(min_length=1, description="manifests (.jsonl) or folders of videos")
+    out: str = Field(min_length=1, description="folder of scores and results; kept scores are reused")
+    suite: SuiteOptions = Field(description="metrics and choices")
+
+    def plan(self) -> EvalPlan:
+        """Items and suite. Raises ConfigError: a manifest that cannot be read."""
+        return make_plan(self.suite, self.manifests)

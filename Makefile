@@ -34,7 +34,7 @@ test: setup
 	@$(BIN)/python -m tests.suite
 
 test-all: setup
-	@$(BIN)/python -m pytest -m "not gpu and not multi_gpu and not weights"
+	@$(BIN)/python -m pytest -m "not gpu and not multi_gpu and not weights and not vbench"
 
 check: setup
 	@$(BIN)/python -m tests.lint

@@ -1,6 +1,6 @@
 """`make test`: the default suite, then one summary line and `build/test.json`.
 
-Tests marked gpu, multi_gpu, weights or slow are left out; `make test-all` adds the slow ones.
+Tests marked gpu, multi_gpu, weights, vbench or slow are left out; `make test-all` adds the slow ones.
 """
 
 import json
@@ -10,7 +10,7 @@ import time
 import xml.etree.ElementTree as ElementTree
 from pathlib import Path
 
-DEFAULT_MARKS = "not gpu and not multi_gpu and not weights and not slow"
+DEFAULT_MARKS = "not gpu and not multi_gpu and not weights and not vbench and not slow"
 BUILD = Path("build")
 
 

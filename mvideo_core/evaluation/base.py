@@ -1,6 +1,6 @@
 """What every metric takes and gives."""
 
-from typing import ClassVar, Protocol, Self
+from typing import Any, ClassVar, Protocol, Self
 
 from pydantic import ConfigDict
 
@@ -47,7 +47,7 @@ class Metric(Protocol):
     weights_sha256: str
 
     @classmethod
-    def load(cls, options: AnyOptions, device: str = "cpu") -> Self:
+    def load(cls, options: Any, device: str = "cpu") -> Self:
         """Ready metric. Raises ModelError: weights or an extra are absent; the harness writes "unavailable"."""
         ...
 

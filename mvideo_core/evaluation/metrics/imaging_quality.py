@@ -1,0 +1,125 @@
+"""Imaging quality (VBench): MUSIQ's opinion of each frame, trained on SPAQ; low for noise, blur, wrong exposure.
+
+MUSIQ's network comes from pyiqa, which is licensed for noncommercial use only and therefore never a requirement of this
+project: `pip install "mvideo[imaging]"`. Frames are seen one by one; their order does not matter.
+"""
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
+
+import numpy as np
+from pydantic import Field
+
+from mvideo_core.errors import ModelError
+from mvideo_core.evaluation.base import METRICS, VideoScore
+from mvideo_core.evaluation.protocol import ProtocolOptions, score_by_protocol
+from mvideo_core.evaluation.video import EvalVideo
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+Resizing = Literal["longer", "shorter", "shorter_centercrop", "none"]
+SIDE_PX = 512
+INSTALL = 'pip install "mvideo[imaging]"  (or, without its many dependencies: pip install --no-deps pyiqa==0.1.16)'
+
+
+class ImagingQualityOptions(ProtocolOptions):
+    """Weights, protocol, and how large frames are made smaller."""
+
+    weights: str = Field(default="musiq-spaq", description="catalog name or model folder")
+    resizing: Resizing = Field(
+        default="longer",
+        description="frames whose longer (or shorter) side exceeds 512 px are brought to 512 px; VBench: longer",
+    )
+    clip_s: int = Field(default=10, ge=1, description="clip length in whole seconds under `long`; unused under `short`")
+
+
+@METRICS.register("imaging_quality")
+class ImagingQuality:
+    """Mean over frames, 0 to 1. VBench's JSON has 0 to 100 per video and 0 to 1 for the mean; here both are 0 to 1."""
+
+    Options: ClassVar = ImagingQualityOptions
+    revision: ClassVar[int] = 1
+    needs: ClassVar[frozenset[str]] = frozenset()
+    scale: ClassVar[float] = 100.0
+    licence: ClassVar[str] = "PolyForm Noncommercial 1.0.0 (pyiqa, MUSIQ weights): noncommercial use only"
+
+    def __init__(self, options: ImagingQualityOptions, network: Callable[["Tensor"], Any], device: str, sha256: str):
+        self.options = options
+        self.network = network
+        self.device = device
+        self.weights_sha256 = sha256
+
+    @classmethod
+    def load(cls, options: ImagingQualityOptions, device: str = "cpu") -> Self:
+        """The metric with MUSIQ.
+
+        Raises:
+            ModelError: pyiqa or the weights are absent, or do not fit.
+        """
+        from mvideo_core.evaluation.networks.checkpoint import load_strictly, only_file, read_checkpoint
+        from mvideo_core.weights import find
+        from mvideo_core.weights.catalog import file_sha256
+
+        network = musiq()
+        path = only_file(find(options.weights, kind="metric"), ("*.pth", "*.safetensors"))
+        load_strictly(network, read_checkpoint(path), path)
+        return cls(options, network.to(device).eval(), device, file_sha256(path))
+
+    def score(self, video: EvalVideo) -> VideoScore:
+        """Mean of the frames' scores, each over 100; `per_frame` has them. Raises MediaError: unreadable."""
+        return score_by_protocol(video, self.options, self._mean)
+
+    def _mean(self, frames_THWC: np.ndarray) -> VideoScore:
+        import torch
+
+        with torch.inference_mode():
+            scores = [
+                float(self.network(resized(frame, self.options.resizing, self.device))) / 100 for frame in frames_THWC
+            ]
+        return VideoScore(
+            value=float(np.mean(scores)), per_frame=tuple(scores), details={"n_frames": float(len(frames_THWC))}
+        )
+
+
+def musiq(**sizes: Any) -> Any:
+    """pyiqa's MUSIQ with random weights.
+
+    Args:
+        sizes: its keyword arguments, for small ones.
+
+    Raises:
+        ModelError: pyiqa is not installed, or something it needs is not.
+    """
+    try:
+        from pyiqa.archs.musiq_arch import MUSIQ
+    except ImportError as error:
+        raise ModelError(
+            f"imaging_quality needs MUSIQ's network from pyiqa ({error}); {INSTALL}. pyiqa and its weights are for "
+            "noncommercial use only (PolyForm Noncommercial 1.0.0)"
+        ) from None
+    return MUSIQ(pretrained=False, **sizes)
+
+
+def resized(frame_HWC: np.ndarray, mode: Resizing, device: str = "cpu") -> "Tensor":
+    """Float image (1, 3, h, w) in [0, 1], made smaller by bilinear without antialiasing; never larger.
+
+    Sizes are cut, not rounded: 480 x 720 becomes 341 x 512. `shorter_centercrop` cuts 512 x 512 out of what it resized.
+
+    Source: transform of vbench/imaging_quality.py, Vchitect/VBench, with torchvision's Resize and CenterCrop.
+    """
+    import torch
+    from torch.nn import functional
+
+    image = torch.from_numpy(np.ascontiguousarray(frame_HWC)).to(device)[None].permute(0, 3, 1, 2).float()
+    height, width = image.shape[-2:]
+    side = max(height, width) if mode == "longer" else min(height, width)
+    if mode == "none" or side <= SIDE_PX:
+        return image / 255
+    scale = SIDE_PX / side
+    size = (int(scale * height), int(scale * width))
+    image = functional.interpolate(image, size=size, mode="bilinear", align_corners=False, antialias=False)
+    if mode == "shorter_centercrop":
+        top, left = (round((length - SIDE_PX) / 2) for length in size)
+        image = image[..., top : top + SIDE_PX, left : left + SIDE_PX]
+    return image / 255

@@ -1,0 +1,142 @@
+"""Overall consistency (VBench): cosine of ViCLIP's embeddings of the video and of its prompt.
+
+Eight frames, one from the middle of each eighth of the video; short side to 224 px, centre crop. The text is cut at 32
+tokens, so long prompts are scored by their beginning: score the short prompt even where an augmented one was used to
+generate.
+"""
+
+from itertools import pairwise
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar, Self
+
+import numpy as np
+from pydantic import Field
+
+from mvideo_core.errors import MediaError, ModelError
+from mvideo_core.evaluation.base import METRICS, VideoScore
+from mvideo_core.evaluation.networks.clip_tokenizer import ClipTokenizer
+from mvideo_core.evaluation.protocol import ProtocolOptions, score_by_protocol
+from mvideo_core.evaluation.video import EvalVideo
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+CLIP_MEAN = (0.48145466, 0.4578275, 0.40821073)
+CLIP_STD = (0.26862954, 0.26130258, 0.27577711)
+
+
+class OverallConsistencyOptions(ProtocolOptions):
+    """Weights and protocol."""
+
+    weights: str = Field(default="viclip-l-14", description="catalog name or model folder")
+    clip_s: int = Field(default=10, ge=1, description="clip length in whole seconds under `long`; unused under `short`")
+
+
+@METRICS.register("overall_consistency")
+class OverallConsistency:
+    """Cosine in [-1, 1]; the paper's tables print it times 100."""
+
+    Options: ClassVar = OverallConsistencyOptions
+    revision: ClassVar[int] = 1
+    needs: ClassVar[frozenset[str]] = frozenset({"prompt"})
+    scale: ClassVar[float] = 100.0
+    licence: ClassVar[str] = "Apache-2.0 (own code); ViCLIP weights: licence as their publisher states it"
+
+    def __init__(self, options: Any, network: Any, tokenizer: ClipTokenizer, device: str, weights_sha256: str):
+        self.options = options
+        self.network = network.to(device).eval()
+        self.tokenizer = tokenizer
+        self.device = device
+        self.weights_sha256 = weights_sha256
+
+    @classmethod
+    def load(cls, options: OverallConsistencyOptions, device: str = "cpu") -> Self:
+        """The metric with weights from disk.
+
+        Raises:
+            ModelError: weights or vocabulary absent, or unfit.
+        """
+        from mvideo_core.weights import find
+
+        network, tokenizer, sha256 = load_viclip(find(options.weights, kind="metric"))
+        return cls(options, network, tokenizer, device, sha256)
+
+    def score(self, video: EvalVideo) -> VideoScore:
+        """Cosine of video and prompt.
+
+        Raises:
+            MediaError: unreadable, or an item without prompt.
+        """
+        prompt = video.item.prompt
+        if not prompt.strip():
+            raise MediaError(f"{video.item.id}: no prompt to compare the video with; put `prompt` into the manifest")
+        return score_by_protocol(video, self.options, lambda frames: self._cosine(frames, prompt))
+
+    def _cosine(self, frames_THWC: np.ndarray, prompt: str) -> VideoScore:
+        import torch
+
+        from mvideo_core.evaluation.networks.viclip import cosine
+
+        sizes = self.network.sizes
+        indices = middle_frames(len(frames_THWC), sizes.n_frames)
+        tokens_L = self.tokenizer.tokens(prompt, sizes.context)
+        with torch.inference_mode():
+            video_TCHW = preprocessed(frames_THWC[indices], sizes.image_px, self.device)
+            video_BD = self.network.encode_video(video_TCHW[None])
+            text_BD = self.network.encode_text(torch.from_numpy(tokens_L).to(self.device)[None])
+            value = float(cosine(video_BD, text_BD)[0, 0])
+        return VideoScore(value=value, details={"n_frames": float(len(frames_THWC))})
+
+
+def load_viclip(folder: Path) -> tuple[Any, ClipTokenizer, str]:
+    """Network, tokenizer and weights digest of a folder: config.json (ViclipSizes), one .safetensors or .pth, merges.
+
+    Raises:
+        ModelError: a file is missing or does not fit the others.
+    """
+    from mvideo_core.evaluation.networks.checkpoint import load_strictly, only_file, read_checkpoint
+    from mvideo_core.evaluation.networks.viclip import ViClip, ViclipSizes
+    from mvideo_core.weights.catalog import file_sha256
+
+    config = folder / "config.json"
+    if not config.is_file():
+        raise ModelError(f"{config}: missing; it holds the sizes of the network, {{}} for ViCLIP-L/14")
+    sizes = ViclipSizes.model_validate_json(config.read_text(encoding="utf-8"))
+    weights = only_file(folder, ("*.safetensors", "*.pth"))
+    tokenizer = ClipTokenizer.from_file(only_file(folder, ("bpe*.txt.gz", "bpe*.txt")))
+    if tokenizer.size != sizes.vocabulary:
+        raise ModelError(f"{folder}: vocabulary of {tokenizer.size} ids, config.json says {sizes.vocabulary}")
+    network = ViClip(sizes)
+    load_strictly(network, read_checkpoint(weights, "" if weights.suffix == ".safetensors" else "model"), weights)
+    return network, tokenizer, file_sha256(weights)
+
+
+def middle_frames(n_frames: int, n_wanted: int) -> list[int]:
+    """Frame from the middle of each of `n_wanted` equal parts; a video with fewer frames repeats its last one.
+
+    Source: get_frame_indices(sample="middle") of vbench/utils.py, Vchitect/VBench.
+    """
+    edges = np.linspace(0, n_frames, min(n_wanted, n_frames) + 1).astype(int)
+    indices = [int(start + stop - 1) // 2 for start, stop in pairwise(edges)]
+    return indices + [indices[-1]] * (n_wanted - len(indices))
+
+
+def preprocessed(frames_THWC: np.ndarray, side_px: int, device: str = "cpu") -> "Tensor":
+    """CLIP's input (T, 3, side, side): short side by bicubic without antialiasing, back to 8 bits, centre crop, norm.
+
+    The rounding to 8 bits between resizing and cropping is VBench's, and so is the missing antialiasing.
+
+    Source: clip_transform of vbench/utils.py, Vchitect/VBench, with torchvision's Resize and CenterCrop.
+    """
+    import torch
+    from torch.nn import functional
+
+    images = torch.from_numpy(np.ascontiguousarray(frames_THWC)).to(device).permute(0, 3, 1, 2).float()
+    height, width = images.shape[-2:]
+    short = min(height, width)
+    size = (side_px * height // short, side_px * width // short)
+    images = functional.interpolate(images, size=size, mode="bicubic", align_corners=False, antialias=False)
+    top, left = (round((length - side_px) / 2) for length in size)
+    images = images.clamp(0, 255).round()[..., top : top + side_px, left : left + side_px] / 255
+    mean, std = (torch.tensor(values, device=device).view(3, 1, 1) for values in (CLIP_MEAN, CLIP_STD))
+    return (images - mean) / std

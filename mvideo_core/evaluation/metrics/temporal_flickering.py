@@ -1,0 +1,73 @@
+"""Temporal flickering (VBench): mean absolute difference of neighbouring frames, 1 = nothing changes.
+
+A static or nearly static video scores best, so VBench's standard mode scores static prompts only, after a filter by
+optical flow. The filter is not part of this metric.
+"""
+
+from itertools import pairwise
+from typing import ClassVar, Self
+
+import numpy as np
+from pydantic import Field
+
+from mvideo_core.errors import MediaError
+from mvideo_core.evaluation.base import METRICS, VideoScore
+from mvideo_core.evaluation.protocol import ProtocolOptions, score_by_protocol
+from mvideo_core.evaluation.video import EvalVideo
+
+
+class TemporalFlickeringOptions(ProtocolOptions):
+    """Protocol only; the metric itself has no choice."""
+
+    clip_s: int = Field(default=2, ge=1, description="clip length in whole seconds under `long`; unused under `short`")
+
+
+@METRICS.register("temporal_flickering")
+class TemporalFlickering:
+    """(255 - mean over neighbours of mean |f(t) - f(t+1)|) / 255, over 8-bit RGB."""
+
+    Options: ClassVar = TemporalFlickeringOptions
+    revision: ClassVar[int] = 1
+    needs: ClassVar[frozenset[str]] = frozenset()
+    scale: ClassVar[float] = 100.0
+    licence: ClassVar[str] = "Apache-2.0 (own code, no weights)"
+
+    def __init__(self, options: TemporalFlickeringOptions):
+        self.options = options
+        self.weights_sha256 = ""
+
+    @classmethod
+    def load(cls, options: TemporalFlickeringOptions, device: str = "cpu") -> Self:
+        """Ready at once; `device` is not used."""
+        return cls(options)
+
+    def score(self, video: EvalVideo) -> VideoScore:
+        """Score in [0, 1]; `per_frame` has one number per pair of neighbours.
+
+        Raises:
+            MediaError: unreadable, or a single frame.
+        """
+        return score_by_protocol(video, self.options, flickering)
+
+
+def flickering(frames_THWC: np.ndarray) -> VideoScore:
+    """Score of uint8 frames (T, H, W, C), T > 1.
+
+    Raises:
+        MediaError: fewer than two frames.
+
+    Source: vbench/temporal_flickering.py, Vchitect/VBench.
+    """
+    if len(frames_THWC) < 2:
+        raise MediaError(f"temporal_flickering: {len(frames_THWC)} frame; at least 2 are compared")
+    differences = [mean_difference(one, other) for one, other in pairwise(frames_THWC)]
+    return VideoScore(
+        value=1 - float(np.mean(differences)) / 255,
+        per_frame=tuple(1 - difference / 255 for difference in differences),
+        details={"n_frames": float(len(frames_THWC))},
+    )
+
+
+def mean_difference(one_HWC: np.ndarray, other_HWC: np.ndarray) -> float:
+    """Mean absolute difference of two uint8 images, 0 to 255."""
+    return float(np.abs(one_HWC.astype(np.int16) - other_HWC).mean(dtype=np.float64))

@@ -1,0 +1,84 @@
+"""Public checkpoints: read as tensors only, loaded strictly. Nothing in a file is executed."""
+
+import pickle
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from mvideo_core.errors import ModelError
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
+
+
+class Inert:
+    """What stands for an object of a foreign class (a training configuration, say) that a checkpoint carries along."""
+
+    def __init__(self, *args: Any, **kwargs: Any):
+        pass
+
+    def __setstate__(self, state: Any) -> None:
+        pass
+
+
+def read_checkpoint(path: Path, key: str = "") -> "dict[str, Tensor]":
+    """Tensors of a .safetensors file or of a torch checkpoint, by name.
+
+    Args:
+        path: file.
+        key: entry of the checkpoint that holds the tensors; "" = the checkpoint itself.
+
+    Raises:
+        ModelError: missing, damaged, or without that entry.
+    """
+    import torch
+    from safetensors import SafetensorError
+    from safetensors.torch import load_file
+
+    if not path.is_file():
+        raise ModelError(f"{path}: missing; `mvideo weights list` says where it comes from")
+    try:
+        if path.suffix == ".safetensors":
+            return load_file(path)
+        # Classes outside torch become inert objects; they are never looked up, let alone called.
+        foreign = torch.serialization.get_unsafe_globals_in_checkpoint(path)
+        with torch.serialization.safe_globals([(Inert, name) for name in foreign]):
+            content = torch.load(path, map_location="cpu", weights_only=True)
+    except (pickle.UnpicklingError, SafetensorError, RuntimeError, EOFError, ValueError) as error:
+        raise ModelError(f"{path}: not a checkpoint of tensors ({error}); fetch it again") from None
+    state = content.get(key) if key and isinstance(content, dict) else content
+    if not isinstance(state, dict):
+        seen = sorted(map(str, content))[:6] if isinstance(content, dict) else type(content).__name__
+        raise ModelError(f"{path}: {f'entry {key!r}' if key else 'a mapping'} of tensors expected, {seen} seen")
+    return {name.removeprefix("module."): value for name, value in state.items()}
+
+
+def load_strictly(model: "nn.Module", state: "dict[str, Tensor]", path: Path) -> None:
+    """Fill a network; every name and shape must fit.
+
+    Raises:
+        ModelError: names missing, left over or of another shape; the message names the first of them.
+    """
+    expected = model.state_dict()
+    problems = {
+        "missing": sorted(expected.keys() - state.keys()),
+        "unknown": sorted(state.keys() - expected.keys()),
+        "of another shape": sorted(
+            name for name in expected.keys() & state.keys() if expected[name].shape != state[name].shape
+        ),
+    }
+    told = [f"{len(names)} {what} ({', '.join(names[:3])})" for what, names in problems.items() if names]
+    if told:
+        raise ModelError(f"{path}: these weights do not fit {type(model).__name__}: {'; '.join(told)}")
+    model.load_state_dict(state)
+
+
+def only_file(folder: Path, patterns: tuple[str, ...]) -> Path:
+    """The one file of a folder that one of the patterns names.
+
+    Raises:
+        ModelError: none or several.
+    """
+    found = sorted({path for pattern in patterns for path in folder.glob(pattern)})
+    if len(found) != 1:
+        raise ModelError(f"{folder}: one file {' or '.join(patterns)} expected, {[path.name for path in found]} seen")
+    return found[0]

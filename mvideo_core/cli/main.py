@@ -14,6 +14,7 @@ from mvideo_core.cli import (
     eval,
     generate,
     masks,
+    paper,
     pipeline,
     testset,
     train,
@@ -32,7 +33,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-GROUPS = (pipeline, workspace, dataset, encode, train, masks, generate, eval, testset, weights, world, accuracy)
+GROUPS = (pipeline, workspace, dataset, encode, train, masks, generate, eval, paper, testset, weights, world, accuracy)
 
 
 @app.callback(invoke_without_command=True)

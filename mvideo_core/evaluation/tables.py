@@ -128,7 +128,7 @@ def make_table(number: str, results: Sequence[tuple[str, EvalResult]]) -> Table:
 
 def table_markdown(table: Table) -> str:
     """The table, and below it everything one has to know to read it."""
-    head, lines = _cells(table)
+    head, lines = table_cells(table)
     level = "n = videos scored; in brackets the interval of the mean, bootstrap over prompts"
     parts = [f"**Table {table.number}.** {table.title}", markdown_table(head, lines), f"{level}.", "Choices and notes:"]
     parts.append("\n".join(f"- {note}" for note in table.notes) or "- no result was given")
@@ -137,7 +137,7 @@ def table_markdown(table: Table) -> str:
 
 def table_latex(table: Table) -> str:
     """The table as a `tabular` with a caption comment and its notes as comments."""
-    head, lines = _cells(table)
+    head, lines = table_cells(table)
     body = [" & ".join(latex_text(text) for text in line) + r" \\" for line in (head, *lines)]
     notes = [f"% {note}" for note in table.notes]
     opening = rf"\begin{{tabular}}{{{'l' * len(head)}}}"
@@ -149,7 +149,7 @@ def table_latex(table: Table) -> str:
 
 def table_csv(table: Table) -> str:
     """The cells as CSV with a header."""
-    head, lines = _cells(table)
+    head, lines = table_cells(table)
     stream = io.StringIO()
     csv.writer(stream, lineterminator="\n").writerows([head, *lines])
     return stream.getvalue()
@@ -224,7 +224,8 @@ def _figure(result: EvalResult, metric: str, got: Aggregate | None, scale: float
     )
 
 
-def _cells(table: Table) -> tuple[list[str], list[list[str]]]:
+def table_cells(table: Table) -> tuple[list[str], list[list[str]]]:
+    """Header and lines of a table as text, as every form of it prints them."""
     sets = any(row.test_set for row in table.rows)
     head = ["Model", "Video", *(["Test set"] if sets else [])]
     for title in table.metrics.values():

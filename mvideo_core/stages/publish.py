@@ -78,17 +78,25 @@ def dataset_problems(workspace: Workspace, deep: bool) -> list[Problem]:
     ]
 
 
+def dataset_root(workspace: Workspace) -> str:
+    """Folder or URL of the current dataset.
+
+    Raises:
+        StoreError: there is no dataset yet.
+    """
+    pointer = workspace.pointer("dataset")
+    if pointer is None:
+        raise StoreError(f"{workspace.url} has no dataset; run `mvideo run` there first")
+    return _root(workspace, pointer["path"])
+
+
 def first_sample(workspace: Workspace) -> str:
     """`DATASET#KEY` of the first sample of the current dataset.
 
     Raises:
         StoreError: there is no dataset yet, or it has no sample.
     """
-    pointer = workspace.pointer("dataset")
-    if pointer is None:
-        raise StoreError(f"{workspace.url} has no dataset; run `mvideo run` there, or give a prompt or a source")
-    path = pointer["path"]
-    root = _root(workspace, path)
+    root = dataset_root(workspace)
     keys = MaskVideoDataset(root).keys
     if len(keys) == 0:
         raise StoreError(f"{root} has no sample; give a prompt or a source")

@@ -1,0 +1,60 @@
+"""Deployment "reproduce-paper": data, trainings, videos, scores, tables 2 to 5, figures 4 to 9 (the whole paper)."""
+
+from pathlib import Path
+from typing import Any
+
+from prefect import flow
+from prefect.artifacts import create_link_artifact, create_markdown_artifact
+
+from flows._notices import shows
+from flows.build_mask_dataset import build_mask_dataset
+from flows.evaluate_mvideo import evaluate_mvideo
+from flows.train_mvideo import train_mvideo
+from mvideo_core.paper.material import SETS, pipeline_overrides, workspace_of
+from mvideo_core.paper.options import PaperOptions, load_profile
+from mvideo_core.paper.training import latent_options, training_options
+from mvideo_core.paper.videos import jobs
+from tasks import paper
+
+
+@flow(name="reproduce-paper", persist_result=False)
+def reproduce_paper(
+    out: str,
+    profile: str = "mini",
+    overrides: dict[str, Any] | None = None,
+    options: PaperOptions | None = None,
+) -> str:
+    """Every experiment of the paper. Killed at any moment, a retry goes on where it stopped.
+
+    Args:
+        out: folder of the whole run; one that is there goes on.
+        profile: mini, or the path of a YAML file.
+        overrides: single values over the profile, such as {"tests": {"prompts": 8}}.
+        options: the whole of the options, instead of profile and overrides.
+
+    Returns:
+        Path of the page.
+    """
+    chosen, root = options or load_profile(profile, overrides), Path(out).absolute()
+    for name in SETS:
+        source = paper.material(chosen, str(root), name)
+        build_mask_dataset(workspace_of(root, name), source, chosen.pipeline, pipeline_overrides(chosen, name))
+    paper.test_sets(chosen, str(root))
+    for alpha in chosen.alphas:
+        train_mvideo(
+            workspace=workspace_of(root, "train"),
+            latents=latent_options(chosen),
+            options=training_options(chosen, root, alpha, ""),
+        )
+    manifests = [paper.job_videos(chosen, str(root), job) for job in jobs(chosen)]
+    evaluate_mvideo(manifests, str(root / "scores"), chosen.suite, report=False)
+    paper.figures(chosen, str(root))
+    page = paper.tables(chosen, str(root))
+    _pages(root, page)
+    return page
+
+
+def _pages(root: Path, page: str) -> None:
+    texts = [path.read_text(encoding="utf-8") for path in sorted((root / "tables").glob("*.md"))]
+    shows(create_markdown_artifact, markdown="\n\n".join(texts), key="paper-tables", description="Tables 2 to 5.")
+    shows(create_link_artifact, link=f"file://{page}", link_text="all results", key="paper-page", description=page)

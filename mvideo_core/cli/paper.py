@@ -1,0 +1,38 @@
+"""mvideo reproduce: the paper's experiments from videos to tables, without a server."""
+
+from pathlib import Path
+
+import typer
+
+from mvideo_core.cli.settings import given_values, tell_profiles
+
+
+def add_to(app: typer.Typer) -> None:
+    """Register the command."""
+    app.command()(reproduce)
+
+
+def reproduce(
+    out: str = typer.Option("build/reproduce", "--out", help="Folder of the whole run; a run that is there goes on."),
+    profile: str = typer.Option("mini", "--profile", help="Profile, or the path of a YAML file; `--profile list`."),
+    set_: list[str] = typer.Option([], "--set", "-s", help="One value, e.g. --set tests.prompts=8. Repeatable."),
+    tables_only: bool = typer.Option(False, "--tables-only", help="Only tables and page, from the scores there are."),
+) -> None:
+    """Datasets, trainings with and without the consistency loss, videos, scores, tables 2 to 5, figures 4 to 9.
+
+    Killed or stopped, the same command goes on where it was. The same steps as a deployment, watched in the UI:
+    prefect deployment run reproduce-paper
+    """
+    from mvideo_core.paper.options import PROFILES, load_profile
+    from mvideo_core.paper.reproduce import finish
+    from mvideo_core.paper.reproduce import reproduce as run
+
+    if profile == "list":
+        tell_profiles(PROFILES)
+        return
+    options = load_profile(profile, given_values("", set_))
+    page = finish(options, Path(out)) if tables_only else run(options, Path(out), typer.echo)
+    for number in ("2", "3", "4", "5"):
+        typer.echo((Path(out) / "tables" / f"table-{number}.md").read_text(encoding="utf-8"))
+    typer.echo((Path(out) / "tables" / "comparisons.md").read_text(encoding="utf-8"))
+    typer.echo(f"page: {page}")

@@ -1,0 +1,94 @@
+"""The data half of the paper, through the pipeline: three datasets, the training latents, the three test sets."""
+
+import logging
+from pathlib import Path
+
+from mvideo_core.editing.inputs import file_sha256
+from mvideo_core.model.base import load_base
+from mvideo_core.model.video_format import VideoFormat
+from mvideo_core.paper.material import SETS, SetName, pipeline_overrides, source_of, workspace_of
+from mvideo_core.paper.options import PaperOptions
+from mvideo_core.paper.sets import COMPLEX_MOTION, MASK_TO_VIDEO, mask_cases, prompt_cases
+from mvideo_core.paper.training import latent_options
+from mvideo_core.pipeline import load_profile, run_pipeline
+from mvideo_core.stages.encode import encode_dataset
+from mvideo_core.stages.publish import dataset_root
+from mvideo_core.stages.publish_latents import current_latents
+from mvideo_core.stages.samples import current_samples
+from mvideo_core.store.workspace import Workspace
+from mvideo_core.testsets.cards import card_path, read_card
+from mvideo_core.testsets.complex_motion import ComplexMotionOptions, pick_named
+from mvideo_core.testsets.mask_to_video import MaskToVideoOptions, choose_mask_to_video
+from mvideo_core.testsets.samples import TestCandidate, TestSet, candidate_of, write_test_set
+
+log = logging.getLogger(__name__)
+
+EVERY = 100_000
+"""Samples asked of a test-set builder: all; `mask_cases` takes the first that are large enough."""
+
+
+def build_datasets(options: PaperOptions, root: Path) -> None:
+    """Draw the videos and run the data half over the three sets, on this machine, without a server."""
+    for name in SETS:
+        log.info("dataset %s", name)
+        profile = load_profile(options.pipeline, pipeline_overrides(options, name))
+        run_pipeline(Workspace(workspace_of(root, name)), source_of(options, root, name), profile)
+
+
+def encode_training_set(options: PaperOptions, root: Path) -> str:
+    """Latents of the training set; returns their folder."""
+    workspace = Workspace(workspace_of(root, "train"))
+    encode_dataset(workspace, latent_options(options))
+    return current_latents(workspace)
+
+
+def build_test_sets(options: PaperOptions, root: Path) -> list[Path]:
+    """Texts, Mask-to-Video and ComplexMotion as lists of cases on the model's grid.
+
+    Raises:
+        StoreError: a dataset is not there, or a test set comes out too small.
+    """
+    grid: VideoFormat = load_base(options.base, parts=()).format
+    lists = [prompt_cases(options, root)]
+    for name, chosen, dataset in (
+        (MASK_TO_VIDEO, _mask_to_video(root), _dataset(root, "unseen")),
+        (COMPLEX_MOTION, _complex_motion(root), _dataset(root, "complex")),
+    ):
+        (root / "sets").mkdir(parents=True, exist_ok=True)
+        write_test_set(chosen, root / "sets" / f"{name}.testset.json")
+        lists.append(mask_cases(chosen, dataset, name, options, grid, root))
+    return lists
+
+
+def digests(lists: list[Path]) -> dict[str, str]:
+    """SHA-256 of each list of cases, for the record."""
+    return {path.stem: file_sha256(path) for path in lists}
+
+
+def _mask_to_video(root: Path) -> TestSet:
+    card = read_card(card_path("unseen"))
+    taken: set[str] = set()
+    for sample, clip, _ in current_samples(Workspace(workspace_of(root, "train"))):
+        taken |= {sample.video_id, clip.source_sha256} - {""}
+    wanted = MaskToVideoOptions(
+        classes=[one.name for one in card.classes],
+        synonyms=[word for one in card.classes for word in one.synonyms],
+        n_samples=EVERY,
+        max_per_video=EVERY,
+        min_frames=33,
+    )
+    return choose_mask_to_video(_candidates(root, "unseen"), wanted, taken)
+
+
+def _complex_motion(root: Path) -> TestSet:
+    candidates = _candidates(root, "complex")
+    objects = {one.video_id: [label for _, label in one.objects] for one in candidates}
+    return pick_named(candidates, objects, ComplexMotionOptions(n_samples=EVERY))
+
+
+def _candidates(root: Path, name: SetName) -> list[TestCandidate]:
+    return [candidate_of(sample) for sample, _, _ in current_samples(Workspace(workspace_of(root, name)))]
+
+
+def _dataset(root: Path, name: SetName) -> str:
+    return dataset_root(Workspace(workspace_of(root, name)))

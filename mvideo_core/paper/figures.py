@@ -1,0 +1,86 @@
+"""Figures 4 to 9 of the paper: recipes of mask edits, and videos generated under them.
+
+root/figures/<recipe>/recipe.json, <variant>.masks, <variant>.mp4 (overlay), overview.png      the masks
+root/figures/<recipe>/<variant>-<n>/video.mp4                                                  prompt n under them
+root/figures/<recipe>/<variant>-<n>.png                                                        frames, contours drawn in
+"""
+
+import json
+import logging
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from mvideo_core.editing.inputs import MaskInput, open_input
+from mvideo_core.editing.preview import PreviewOptions, contact_sheet
+from mvideo_core.editing.recipe import write_recipe
+from mvideo_core.editing.sequence import load_masks
+from mvideo_core.errors import ConfigError
+from mvideo_core.generation.loading import load_pipeline
+from mvideo_core.generation.long_video import generate_long
+from mvideo_core.generation.output import OutputFolder
+from mvideo_core.media.encode import write_png
+from mvideo_core.options import digest
+from mvideo_core.paper.options import FigureOptions, PaperOptions
+from mvideo_core.paper.sets import read_cases
+from mvideo_core.paper.videos import adapter_of
+
+if TYPE_CHECKING:
+    from mvideo_core.generation.loading import Loaded
+
+log = logging.getLogger(__name__)
+
+
+def make_figures(options: PaperOptions, root: Path) -> list[Path]:
+    """Every figure of the options; what is there and unchanged stays.
+
+    Returns:
+        Folders of the figures.
+
+    Raises:
+        ConfigError: a recipe or input that does not exist. ModelError, StoreError: as loading and generation say.
+    """
+    if not options.figures:
+        return []
+    loaded = load_pipeline(options.base, adapter_of(root, options.alpha), options.sampling.scheduler)
+    return [_figure(name, figure, options, root, loaded) for name, figure in options.figures.items()]
+
+
+def _figure(name: str, figure: FigureOptions, options: PaperOptions, root: Path, loaded: "Loaded") -> Path:
+    folder, grid = root / "figures" / name, loaded.pipeline.format
+    inputs = {key: _input(root, text) for key, text in figure.inputs.items()}
+    write_recipe(name, inputs, folder, grid)
+    about = json.loads((folder / "recipe.json").read_text(encoding="utf-8"))
+    for variant, facts in about["variants"].items():
+        prompts = figure.prompts.get(variant, facts["prompts"])
+        for index, prompt in enumerate(prompts):
+            log.info("figure %s: %s, %s", name, variant, prompt)
+            _video(folder / f"{variant}-{index}", folder / facts["masks"], prompt, options, loaded)
+        facts["prompts"] = list(prompts)
+    (folder / "recipe.json").write_text(json.dumps(about, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+    return folder
+
+
+def _video(out: Path, masks: Path, prompt: str, options: PaperOptions, loaded: "Loaded") -> None:
+    clip = load_masks(masks)
+    decides: dict[str, Any] = {
+        "prompt": prompt, "options": options.sampling.model_dump(mode="json"), "base": loaded.base_sha256,
+        "adapter": loaded.adapter_sha256, "masks": digest(clip.sequence.to_bytes().hex()),
+    }  # fmt: skip
+    output = OutputFolder(out, digest(decides), overwrite=True)
+    video = generate_long(loaded.pipeline, prompt, clip.sequence, options.sampling, output)
+    sheet: np.ndarray = contact_sheet(clip, video, PreviewOptions(sheet_columns=8, cell_px=192))
+    write_png(out.with_suffix(".png"), sheet)
+
+
+def _input(root: Path, text: str) -> MaskInput:
+    """The masks of "SET:NUMBER", a case of a test set, or whatever `open_input` reads."""
+    name, mark, number = text.rpartition(":")
+    listed = root / "sets" / f"{name}.jsonl"
+    if not mark or not number.isdigit() or not listed.is_file():
+        return open_input(text)
+    cases = read_cases(listed)
+    if int(number) >= len(cases):
+        raise ConfigError(f"figures: {text}: {name} has {len(cases)} cases, 0 to {len(cases) - 1}")
+    return open_input(str(root / "sets" / cases[int(number)].masks))

@@ -1,0 +1,73 @@
+"""The three collections of videos: training, Mask-to-Video (unseen classes), ComplexMotion. Drawn ones are kept.
+
+root/<set>/videos/       drawn videos with their truth; a folder of real videos stays where it is
+root/<set>/workspace/    the data half's workspace
+"""
+
+import csv
+from pathlib import Path
+from typing import Any, Literal
+
+from mvideo_core.ingest.sources import SourceOptions
+from mvideo_core.options import merged
+from mvideo_core.paper.options import MaterialOptions, PaperOptions
+from mvideo_core.testsets.complex_motion import ComplexMotionOptions, list_complex_motion, write_manifest
+from mvideo_core.testsets.mask_to_video import UNSEEN
+from mvideo_core.world import SourceTruth, make_world, read_truth
+
+SetName = Literal["train", "unseen", "complex"]
+SETS: tuple[SetName, ...] = ("train", "unseen", "complex")
+
+
+def workspace_of(root: str | Path, name: SetName) -> str:
+    """Where a set's workspace lies."""
+    return str(Path(root) / name / "workspace")
+
+
+def draw_videos(options: PaperOptions, root: str | Path, name: SetName) -> Path:
+    """The folder of a set's videos, drawn when they are not there."""
+    one: MaterialOptions = getattr(options, name)
+    if one.folder:
+        return Path(one.folder)
+    folder = Path(root) / name / "videos"
+    make_world(folder, one.videos, one.seed, one.split, one.unseen_frac, one.shots)
+    return folder
+
+
+def source_of(options: PaperOptions, root: str | Path, name: SetName) -> SourceOptions:
+    """What `build-mask-dataset` reads: the folder, or for ComplexMotion the manifest that names its objects."""
+    folder = draw_videos(options, root, name)
+    if name != "complex":
+        return SourceOptions(folder=str(folder))
+    place = Path(root) / name
+    place.mkdir(parents=True, exist_ok=True)
+    table = options.complex.objects_csv or _name_objects(folder, options.complex_actions, place / "objects.csv")
+    every = list_complex_motion(ComplexMotionOptions(folder=str(folder), objects_csv=str(table), default_objects=[]))
+    write_manifest([video for video in every if video.objects], place / "manifest.jsonl")
+    return SourceOptions(manifest=str(place / "manifest.jsonl"))
+
+
+def pipeline_overrides(options: PaperOptions, name: SetName) -> dict[str, Any]:
+    """Values over the pipeline profile: test sets ask the detector for their own classes and keep no test split."""
+    own: dict[str, Any] = {}
+    if name == "unseen":
+        own = {"detect": {"classes": list(UNSEEN)}, "shard": {"test_frac": 0.0}}
+    elif name == "complex":
+        own = {"detect": {"classes": ["person"]}, "shard": {"test_frac": 0.0}}
+    return merged(own, getattr(options, name).pipeline)
+
+
+def _name_objects(folder: Path, actions: tuple[str, ...], path: Path) -> Path:
+    """What a person curating the set would write down: the file, and the object to follow."""
+    truths = [read_truth(file) for file in sorted((folder / "truth").glob("*.json"))]
+    with path.open("w", encoding="utf-8", newline="") as stream:
+        lines = csv.writer(stream)
+        lines.writerow(["file", "objects"])
+        lines.writerows([truth.video, "person"] for truth in truths if acts(truth, actions))
+    return path
+
+
+def acts(truth: SourceTruth, actions: tuple[str, ...]) -> bool:
+    """Whether a person of the video does one of the actions."""
+    people = (one for shot in truth.shots for one in shot.objects if one.label == "person")
+    return any(one.action in actions for one in people)

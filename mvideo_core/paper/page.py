@@ -1,0 +1,133 @@
+"""One page over a whole run: answers, tables, videos beside their masks, figures. Works from file://, offline."""
+
+import json
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from mvideo_core.editing.preview import PreviewOptions, write_preview
+from mvideo_core.editing.sequence import load_masks
+from mvideo_core.evaluation.scores import write_whole
+from mvideo_core.evaluation.tables import Table, table_cells
+from mvideo_core.paper.options import PaperOptions
+from mvideo_core.paper.scoring import Answer
+from mvideo_core.paper.sets import COMPLEX_MOTION, MASK_TO_VIDEO, PROMPTS, TestCase, read_cases
+from mvideo_core.paper.videos import Job, jobs, system_of
+
+TITLE = "The paper's experiments, reproduced"
+LIMITS = (
+    "At mini scale everything is small and drawn: the base model, the segmenter that measures S_m, the stand-ins of "
+    "VBench's networks: all were trained on one drawn world. The figures show that data, masks, losses, recursion and "
+    "evaluation work together; they say nothing about real video, about CogVideoX-2b or 5b, and they must not be "
+    "compared with the paper's numbers."
+)
+SHOWN = 4
+"""Cases of each mask test set on the page."""
+
+
+class Cell(NamedTuple):
+    """A video, path relative to the page, and what it shows."""
+
+    video: str
+    text: str
+
+
+class Picture(NamedTuple):
+    """A picture, path relative to the page, and what it shows."""
+
+    file: str
+    text: str
+
+
+class Section(NamedTuple):
+    """Part of the page: rows of videos, then pictures."""
+
+    title: str
+    about: str
+    strips: list[list[Cell]]
+    pictures: list[Picture]
+
+
+def write_page(
+    options: PaperOptions, root: Path, tables: list[Table], found: list[Answer], title: str = TITLE,
+    facts: tuple[str, ...] = (),
+) -> Path:  # fmt: skip
+    """`root/index.html`.
+
+    Args:
+        facts: short lines below the title, such as seconds and commands.
+    """
+    from jinja2 import Environment
+
+    sections = [*_mask_sections(options, root), _length_section(options, root), *_figure_sections(options, root)]
+    sections = [one for one in sections if one.strips or one.pictures]
+    template = Environment(autoescape=True).from_string(Path(__file__).with_name("page.html").read_text("utf-8"))
+    text = template.render(
+        title=title,
+        lead="Every number on this page was computed in this run, from videos generated in this run.",
+        facts=facts,
+        answers=[(one.question.title, one.differences) for one in found],
+        tables=[_plain(table) for table in tables],
+        sections=sections,
+        limits=LIMITS,
+    )
+    write_whole(root / "index.html", text)
+    return root / "index.html"
+
+
+def _plain(table: Table) -> dict[str, Any]:
+    head, lines = table_cells(table)
+    return {"number": table.number, "title": table.title, "head": head, "lines": lines, "notes": table.notes}
+
+
+def _mask_sections(options: PaperOptions, root: Path) -> list[Section]:
+    return [
+        _mask_section(name, title, options, root)
+        for name, title in ((MASK_TO_VIDEO, "Mask-to-Video: unseen classes"), (COMPLEX_MOTION, "ComplexMotion"))
+        if (root / "sets" / f"{name}.jsonl").is_file()
+    ]
+
+
+def _mask_section(name: str, title: str, options: PaperOptions, root: Path) -> Section:
+    systems = [job for job in jobs(options) if job.test_set == name]
+    strips = []
+    for case in read_cases(root / "sets" / f"{name}.jsonl")[:SHOWN]:
+        strip = [Cell(f"sets/{case.source_video}", f"source: {case.prompt}"), Cell(_overlay(case, root), "masks")]
+        strips.append([*strip, *(_cell(job, case, root, job.system) for job in systems)])
+    return Section(title, "Source clip, its masks, and what each system makes of text (and masks).", strips, [])
+
+
+def _length_section(options: PaperOptions, root: Path) -> Section:
+    cases = read_cases(root / "sets" / f"{PROMPTS}.jsonl")[:1]
+    main = system_of(options.alpha)
+    made = [Job(PROMPTS, main, options.alpha, n) for n in options.lengths_clips]
+    strips = [[_cell(job, case, root, f"{job.n_clips} clips: {case.prompt}") for job in made] for case in cases]
+    return Section("Lengths", "The same text at each length of table 5, without masks.", strips, [])
+
+
+def _figure_sections(options: PaperOptions, root: Path) -> list[Section]:
+    sections = []
+    for name in options.figures:
+        folder = root / "figures" / name
+        if not (folder / "recipe.json").is_file():
+            continue
+        about = json.loads((folder / "recipe.json").read_text(encoding="utf-8"))
+        strips, pictures = [], []
+        for variant, one in about["variants"].items():
+            strip = [Cell(f"figures/{name}/{variant}.mp4", f"{variant}: masks")]
+            for index, prompt in enumerate(one["prompts"]):
+                strip.append(Cell(f"figures/{name}/{variant}-{index}/video.mp4", prompt))
+                pictures.append(Picture(f"figures/{name}/{variant}-{index}.png", f"{variant}: {prompt}"))
+            strips.append(strip)
+        sections.append(Section(f"{about['title']} ({about['paper']})", "", strips, pictures))
+    return sections
+
+
+def _overlay(case: TestCase, root: Path) -> str:
+    path = (root / "sets" / case.masks).with_suffix(".overlay.mp4")
+    if not path.is_file():
+        write_preview(load_masks(root / "sets" / case.masks), path, options=PreviewOptions())
+    return path.relative_to(root).as_posix()
+
+
+def _cell(job: Job, case: TestCase, root: Path, text: str) -> Cell:
+    return Cell(f"videos/{job.name}/{case.id}/video.mp4", text)

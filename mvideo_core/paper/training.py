@@ -1,0 +1,29 @@
+"""The trainings of the paper's ablation: the same run with other weights of the consistency loss."""
+
+from pathlib import Path
+
+from mvideo_core.latents.options import LatentOptions
+from mvideo_core.options import merged
+from mvideo_core.paper.options import PaperOptions
+from mvideo_core.paper.videos import run_of
+from mvideo_core.training.options import TrainOptions, load_profile
+
+
+def latent_options(options: PaperOptions) -> LatentOptions:
+    """The encode stage's options: the compared base's own VAE, text encoder and format."""
+    return LatentOptions(base=options.base, max_stretch=options.max_stretch)
+
+
+def training_options(options: PaperOptions, root: Path, alpha: float, latents: str) -> TrainOptions:
+    """Options of one training; only the weight of the loss and the run folder differ between them.
+
+    Args:
+        latents: folder of the encoded training set.
+    """
+    own = {
+        "out": str(run_of(root, alpha)),
+        "base": options.base.model_dump(),
+        "data": {"latents": latents},
+        "consistency": {"alpha": alpha},
+    }
+    return load_profile(options.training, merged(options.training_overrides, own))

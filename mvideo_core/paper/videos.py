@@ -1,0 +1,169 @@
+"""Making the videos of the tables: one job per system, length and test set; a table's rows share jobs where they can.
+
+root/videos/<test set>/<system>/<n>-clips/<case>/video.mp4     with its conditions and provenance beside it
+root/videos/<test set>/<system>/<n>-clips/manifest.jsonl       what the evaluation reads
+"""
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+from mvideo_core.editing.sequence import load_masks
+from mvideo_core.errors import StoreError
+from mvideo_core.evaluation.manifest import EvalItem, write_manifest
+from mvideo_core.generation.long_video import generate_long
+from mvideo_core.generation.output import OutputFolder
+from mvideo_core.model.base import load_base
+from mvideo_core.model.video_format import VideoFormat
+from mvideo_core.options import digest
+from mvideo_core.paper.options import PaperOptions
+from mvideo_core.paper.sets import COMPLEX_MOTION, MASK_TO_VIDEO, PROMPTS, TestCase, read_cases
+
+if TYPE_CHECKING:
+    from mvideo_core.generation.loading import Loaded
+
+BASE = "base"
+Progress = Callable[[int, int], None]
+"""Called with videos done and videos in all."""
+
+
+class Job(NamedTuple):
+    """Videos of one system at one length.
+
+    Attributes:
+        test_set: "prompts", "mask-to-video" or "complexmotion".
+        system: "base", or the name of a training (`system_of`).
+        alpha: weight of the consistency loss in that training; None for the base.
+        n_clips: length.
+    """
+
+    test_set: str
+    system: str
+    alpha: float | None
+    n_clips: int
+
+    @property
+    def name(self) -> str:
+        """Path of its folder below root/videos."""
+        return f"{self.test_set}/{self.system}/{self.n_clips}-clips"
+
+
+def system_of(alpha: float) -> str:
+    """Name of the model trained with a weight of the consistency loss."""
+    return f"mvideo-alpha-{alpha:g}"
+
+
+def jobs(options: PaperOptions) -> list[Job]:
+    """Every job of tables 2 to 5, once."""
+    main = system_of(options.alpha)
+    lengths = sorted({*options.lengths_clips, options.table2_clips, options.table4_clips})
+    found = [Job(PROMPTS, BASE, None, 1)]
+    found += [Job(PROMPTS, main, options.alpha, n) for n in lengths]
+    found += [Job(PROMPTS, system_of(a), a, options.table4_clips) for a in options.alphas if a != options.alpha]
+    for test_set in (MASK_TO_VIDEO, COMPLEX_MOTION):
+        found.append(Job(test_set, main, options.alpha, options.tests.sample_clips))
+        found.append(Job(test_set, BASE, None, options.tests.sample_clips))
+    return found
+
+
+def run_of(root: Path, alpha: float) -> Path:
+    """Run folder of the training with a weight of the consistency loss."""
+    return root / "runs" / f"alpha-{alpha:g}"
+
+
+def adapter_of(root: Path, alpha: float | None) -> str:
+    """Folder of the newest adapter of a training; "" for the base.
+
+    Raises:
+        StoreError: that training has no checkpoint.
+    """
+    if alpha is None:
+        return ""
+    found = sorted((run_of(root, alpha) / "checkpoints").glob("*/adapter"))
+    if not found:
+        raise StoreError(f"{run_of(root, alpha)}: no checkpoint with an adapter; run the training step first")
+    return str(found[-1])
+
+
+def make_videos(
+    job: Job, options: PaperOptions, root: Path, part: int = 0, parts: int = 1, progress: Progress | None = None
+) -> int:
+    """The videos of a job; those that are there stay, a video that was interrupted goes on at its missing clip.
+
+    A video made from other weights, masks or options than now is made again.
+
+    Args:
+        part, parts: only every `parts`-th case from `part` on, for several GPUs.
+
+    Returns:
+        Videos of this part.
+
+    Raises:
+        ModelError, StoreError, ConfigError: as loading and generation say.
+    """
+    from mvideo_core.generation.loading import load_pipeline
+
+    cases = read_cases(root / "sets" / f"{job.test_set}.jsonl")[part::parts]
+    loaded = load_pipeline(options.base, adapter_of(root, job.alpha), options.sampling.scheduler)
+    for index, case in enumerate(cases):
+        if progress:
+            progress(index, len(cases))
+        _make(case, job, options, root, loaded)
+    if progress:
+        progress(len(cases), len(cases))
+    return len(cases)
+
+
+def write_job_manifest(job: Job, options: PaperOptions, root: Path) -> Path:
+    """The manifest of a job; a video that was not made stands in it all the same and counts as missing."""
+    grid = load_base(options.base, parts=()).format
+    items = list(_items(job, seconds_of(grid, job.n_clips), root))
+    return write_manifest(items, root / "videos" / job.name / "manifest.jsonl")
+
+
+def seconds_of(grid: VideoFormat, n_clips: int) -> float:
+    """Length of so many clips, s, as the paper counts: 33 frames at 8 fps are 4 s."""
+    return (grid.n_frames(n_clips) - 1) / grid.fps
+
+
+def _items(job: Job, seconds: float, root: Path) -> Iterator[EvalItem]:
+    sets = Path("../" * (len(Path(job.name).parts) + 1)) / "sets"
+    for case in read_cases(root / "sets" / f"{job.test_set}.jsonl"):
+        yield EvalItem(
+            id=case.id,
+            system=job.system,
+            test_set=job.test_set,
+            variant=f"{job.n_clips} clips",
+            video=f"{case.id}/video.mp4",
+            prompt=case.prompt,
+            seed=case.seed,
+            seconds=seconds,
+            masks=str(sets / case.masks) if case.masks else "",
+            source_video=str(sets / case.source_video) if case.source_video else "",
+        )
+
+
+def _make(case: TestCase, job: Job, options: PaperOptions, root: Path, loaded: "Loaded") -> None:
+    grid = loaded.pipeline.format
+    recursive = job.alpha is not None  # the base knows no earlier clip: its clips are independent of each other
+    sampling = options.sampling.model_copy(
+        update={
+            "seed": case.seed,
+            "seconds": seconds_of(grid, job.n_clips),
+            "appearance": recursive,
+            "motion": recursive,
+        }
+    )
+    masks = None
+    if case.masks and recursive:
+        masks = load_masks(root / "sets" / case.masks).sequence
+    decides = {
+        "prompt": case.prompt, "options": sampling.model_dump(mode="json"), "base": loaded.base_sha256,
+        "adapter": loaded.adapter_sha256, "masks": digest(masks.to_bytes().hex()) if masks is not None else "",
+    }  # fmt: skip
+    output = OutputFolder(_folder(root, job, case), digest(decides), overwrite=True)
+    generate_long(loaded.pipeline, case.prompt, masks, sampling, output)
+
+
+def _folder(root: Path, job: Job, case: TestCase) -> Path:
+    return root / "videos" / job.name / case.id

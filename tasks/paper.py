@@ -1,0 +1,71 @@
+"""Tasks of the paper's experiments: draw videos, choose test sets, make a job's videos, figures, tables and page."""
+
+import logging
+from pathlib import Path
+
+from mvideo_core.ingest.sources import SourceOptions
+from mvideo_core.paper.data import build_test_sets
+from mvideo_core.paper.figures import make_figures
+from mvideo_core.paper.material import SetName, source_of
+from mvideo_core.paper.options import PaperOptions
+from mvideo_core.paper.reproduce import finish, keep_options
+from mvideo_core.paper.videos import Job, make_videos, write_job_manifest
+from tasks._bar import ProgressBar
+from tasks._decorators import gpu_task, io_task
+
+log = logging.getLogger(__name__)
+
+
+@io_task
+def material(options: PaperOptions, out: str, name: SetName) -> SourceOptions:
+    """The videos of a set, drawn when they are not there; returns what build-mask-dataset reads.
+
+    Raises:
+        ConfigError: a folder or table that is not there.
+    """
+    keep_options(options, Path(out))
+    return source_of(options, out, name)
+
+
+@io_task
+def test_sets(options: PaperOptions, out: str) -> list[str]:
+    """Lists of texts and masked cases; returns their paths.
+
+    Raises:
+        StoreError: a dataset is missing, or a test set comes out too small.
+    """
+    return [str(path) for path in build_test_sets(options, Path(out))]
+
+
+@gpu_task
+def job_videos(options: PaperOptions, out: str, job: Job) -> str:
+    """The videos of one system at one length; returns their manifest.
+
+    Raises:
+        ModelError, StoreError: as loading and generation say.
+    """
+    job = Job(*job)
+    bar = ProgressBar("videos-" + job.name.replace("/", "-").replace(".", "-"))
+
+    def show(done: int, total: int) -> None:
+        log.info("%s: %d of %d videos", job.name, done, total)
+        bar.show(100 * done / total, f"{done} of {total} videos")
+
+    make_videos(job, options, Path(out), progress=show)
+    return str(write_job_manifest(job, options, Path(out)))
+
+
+@gpu_task
+def figures(options: PaperOptions, out: str) -> list[str]:
+    """Galleries of figures 4 to 9; returns their folders."""
+    return [str(path) for path in make_figures(options, Path(out))]
+
+
+@io_task
+def tables(options: PaperOptions, out: str) -> str:
+    """Tables 2 to 5, comparisons and the page; returns the page.
+
+    Raises:
+        ConfigError: nothing was scored yet.
+    """
+    return str(finish(options, Path(out)))

@@ -5,6 +5,7 @@ from typing import Any
 
 import typer
 
+from mvideo_core.cli.eval_vbench import add_to as add_vbench
 from mvideo_core.cli.settings import given_values, tell_profiles
 from mvideo_core.errors import ConfigError
 
@@ -27,6 +28,7 @@ RESULT = typer.Argument(help="Folder that `mvideo eval run --out` wrote.")
 
 def add_to(app: typer.Typer) -> None:
     """Register the group."""
+    add_vbench(eval_app)
     app.add_typer(eval_app, name="eval")
 
 
@@ -134,6 +136,46 @@ def report(
     from mvideo_core.evaluation.report import build_report
 
     typer.echo(f"report: {build_report(Path(result), Path(out) if out else Path(result) / 'report')}")
+
+
+@eval_app.command("generate")
+def generate(
+    system: str = typer.Option(..., "--system", help="A system of `mvideo eval ls`, or the path of a YAML file."),
+    out: str = typer.Option(..., "--out", help="Folder for manifest.jsonl and videos/."),
+    prompts: str = typer.Option("", "--prompts", help="Text file, one per line, or prompts.json of `testset vbench`."),
+    manifest: str = typer.Option("", "--manifest", help="Manifest whose prompts, seeds and masks are taken."),
+    lengthened: str = typer.Option("", "--lengthened", help="JSON, prompt -> longer text to generate from instead."),
+    videos_per_prompt: int = typer.Option(1, "--videos-per-prompt", min=1, help="With --prompts; VBench makes 5."),
+    seed: int = typer.Option(0, "--seed", min=0, help="With --prompts: of each prompt's first video."),
+    seconds: float = typer.Option(0.0, "--seconds", min=0, help="Length, for systems that make any; 0: as they say."),
+    test_set: str = typer.Option("", "--test-set", help="Name in tables: vbench, mask-to-video, complexmotion."),
+    set_: list[str] = typer.Option([], "--set", "-s", help="One value over the system, e.g. mvideo.adapter=PATH."),
+    part: str = typer.Option("", "--part", help="INDEX/COUNT: every COUNT-th video (one GPU of several)."),
+) -> None:
+    """Make a system's videos for a list of prompts or samples, and the manifest that scores them.
+
+    Killed or stopped, the same command goes on at the first missing video. The manifest names every video from the
+    start: one that never comes counts as missing.
+    """
+    from mvideo_core.evaluation.make_videos import items_of_prompts, make_videos, read_prompts, with_lengthened
+    from mvideo_core.evaluation.manifest import absolute_items, read_manifest
+    from mvideo_core.evaluation.plan import parse_part
+    from mvideo_core.evaluation.systems import load_system
+
+    if bool(prompts) == bool(manifest):
+        raise ConfigError("eval generate: give --prompts or --manifest, one of them")
+    items = absolute_items(read_manifest(manifest)) if manifest else []
+    if prompts:
+        items = items_of_prompts(read_prompts(prompts), videos_per_prompt, seed)
+    if lengthened:
+        items = with_lengthened(items, lengthened)
+    if test_set or seconds:
+        given = {"test_set": test_set} if test_set else {}
+        given |= {"seconds": seconds, "variant": f"{seconds:g} s"} if seconds else {}
+        items = [item.model_copy(update=given) for item in items]
+    chosen = load_system(system, given_values("", set_))
+    made = make_videos(chosen, items, out, parse_part(part) if part else None, _tell)
+    typer.echo(f"{made}: {len(items)} items; score them with: mvideo eval run {made} --suite SUITE --out RESULT")
 
 
 @eval_app.command("table")

@@ -14,6 +14,7 @@ from mvideo_core.errors import ModelError
 from mvideo_core.evaluation.base import METRICS, VideoScore
 from mvideo_core.evaluation.protocol import ProtocolOptions, score_by_protocol
 from mvideo_core.evaluation.video import EvalVideo
+from mvideo_core.options import Options as AnyOptions
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -36,12 +37,12 @@ class ImagingQualityOptions(ProtocolOptions):
 
 @METRICS.register("imaging_quality")
 class ImagingQuality:
-    """Mean over frames, 0 to 1. VBench's JSON has 0 to 100 per video and 0 to 1 for the mean; here both are 0 to 1."""
+    """Mean over frames, 0 to 100 as in the paper's tables. VBench's JSON divides the mean over videos by 100."""
 
-    Options: ClassVar = ImagingQualityOptions
+    Options: ClassVar[type[AnyOptions]] = ImagingQualityOptions
     revision: ClassVar[int] = 1
     needs: ClassVar[frozenset[str]] = frozenset()
-    scale: ClassVar[float] = 100.0
+    scale: ClassVar[float] = 1.0
     licence: ClassVar[str] = "PolyForm Noncommercial 1.0.0 (pyiqa, MUSIQ weights): noncommercial use only"
 
     def __init__(self, options: ImagingQualityOptions, network: Callable[["Tensor"], Any], device: str, sha256: str):
@@ -67,16 +68,14 @@ class ImagingQuality:
         return cls(options, network.to(device).eval(), device, file_sha256(path))
 
     def score(self, video: EvalVideo) -> VideoScore:
-        """Mean of the frames' scores, each over 100; `per_frame` has them. Raises MediaError: unreadable."""
+        """Mean of the frames' scores, 0 to 100; `per_frame` has them. Raises MediaError: unreadable."""
         return score_by_protocol(video, self.options, self._mean)
 
     def _mean(self, frames_THWC: np.ndarray) -> VideoScore:
         import torch
 
         with torch.inference_mode():
-            scores = [
-                float(self.network(resized(frame, self.options.resizing, self.device))) / 100 for frame in frames_THWC
-            ]
+            scores = [float(self.network(resized(frame, self.options.resizing, self.device))) for frame in frames_THWC]
         return VideoScore(
             value=float(np.mean(scores)), per_frame=tuple(scores), details={"n_frames": float(len(frames_THWC))}
         )

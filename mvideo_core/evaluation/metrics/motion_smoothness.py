@@ -15,6 +15,7 @@ from mvideo_core.evaluation.base import METRICS, VideoScore
 from mvideo_core.evaluation.metrics.temporal_flickering import mean_difference
 from mvideo_core.evaluation.protocol import ProtocolOptions, score_by_protocol
 from mvideo_core.evaluation.video import EvalVideo
+from mvideo_core.options import Options as AnyOptions
 
 MULTIPLE_PX = 16
 MIN_SIDE_PX = 113
@@ -32,7 +33,7 @@ class MotionSmoothnessOptions(ProtocolOptions):
 class MotionSmoothness:
     """(255 - mean over predicted frames of mean |frame - prediction|) / 255, over 8-bit RGB."""
 
-    Options: ClassVar = MotionSmoothnessOptions
+    Options: ClassVar[type[AnyOptions]] = MotionSmoothnessOptions
     revision: ClassVar[int] = 1
     needs: ClassVar[frozenset[str]] = frozenset()
     scale: ClassVar[float] = 100.0

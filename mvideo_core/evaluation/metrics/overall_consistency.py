@@ -17,6 +17,7 @@ from mvideo_core.evaluation.base import METRICS, VideoScore
 from mvideo_core.evaluation.networks.clip_tokenizer import ClipTokenizer
 from mvideo_core.evaluation.protocol import ProtocolOptions, score_by_protocol
 from mvideo_core.evaluation.video import EvalVideo
+from mvideo_core.options import Options as AnyOptions
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -36,7 +37,7 @@ class OverallConsistencyOptions(ProtocolOptions):
 class OverallConsistency:
     """Cosine in [-1, 1]; the paper's tables print it times 100."""
 
-    Options: ClassVar = OverallConsistencyOptions
+    Options: ClassVar[type[AnyOptions]] = OverallConsistencyOptions
     revision: ClassVar[int] = 1
     needs: ClassVar[frozenset[str]] = frozenset({"prompt"})
     scale: ClassVar[float] = 100.0

@@ -14,6 +14,7 @@ from mvideo_core.errors import MediaError
 from mvideo_core.evaluation.base import METRICS, VideoScore
 from mvideo_core.evaluation.protocol import ProtocolOptions, score_by_protocol
 from mvideo_core.evaluation.video import EvalVideo
+from mvideo_core.options import Options as AnyOptions
 
 
 class TemporalFlickeringOptions(ProtocolOptions):
@@ -26,7 +27,7 @@ class TemporalFlickeringOptions(ProtocolOptions):
 class TemporalFlickering:
     """(255 - mean over neighbours of mean |f(t) - f(t+1)|) / 255, over 8-bit RGB."""
 
-    Options: ClassVar = TemporalFlickeringOptions
+    Options: ClassVar[type[AnyOptions]] = TemporalFlickeringOptions
     revision: ClassVar[int] = 1
     needs: ClassVar[frozenset[str]] = frozenset()
     scale: ClassVar[float] = 100.0

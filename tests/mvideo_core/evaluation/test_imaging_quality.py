@@ -28,12 +28,12 @@ needs_pyiqa = pytest.mark.skipif(importlib.util.find_spec("pyiqa") is None, reas
 
 
 def test_mean_of_frames_by_hand() -> None:
-    """The stand-in gives 100 times the mean of its input: frames of 51, 102 and 255 are 0.2, 0.4 and 1."""
+    """The stand-in gives 100 times the mean of its input: frames of 51, 102 and 255 are 20, 40 and 100."""
     frames = np.stack([np.full((8, 6, 3), value, np.uint8) for value in (51, 102, 255)])
     metric = Metric(Metric.Options(), lambda image: 100 * image.mean(), "cpu", "")
     score = metric.score(EvalVideo.of_arrays(frames))
-    assert score.per_frame == pytest.approx((0.2, 0.4, 1.0))
-    assert score.value == pytest.approx(1.6 / 3)
+    assert score.per_frame == pytest.approx((20, 40, 100))
+    assert score.value == pytest.approx(160 / 3)
 
 
 def test_order_of_frames_does_not_matter() -> None:
@@ -65,7 +65,7 @@ def test_resizing_equals_vbench(mode: str) -> None:
 def test_equals_vbench_with_a_stand_in(name: str) -> None:
     metric = Metric(Metric.Options(), quality_stand_in, "cpu", "")
     score = metric.score(EvalVideo(EvalItem(id=name, video=str(video_path(name)))))
-    assert 100 * score.value == pytest.approx(goldens()["imaging_quality"]["stand_in"][name], abs=1e-6)
+    assert score.value == pytest.approx(goldens()["imaging_quality"]["stand_in"][name], abs=1e-6)
     assert len(score.per_frame) == VIDEOS[name][2]
 
 
@@ -80,7 +80,7 @@ def test_equals_vbench_with_musiq(name: str, tmp_path: Path, monkeypatch: pytest
     monkeypatch.setattr("mvideo_core.evaluation.metrics.imaging_quality.musiq", lambda: musiq(**MUSIQ_TINY))
     metric = Metric.load(Metric.Options(weights=str(tmp_path)))
     score = metric.score(EvalVideo(EvalItem(id=name, video=str(video_path(name)))))
-    assert 100 * score.value == pytest.approx(goldens()["imaging_quality"]["musiq"][name], abs=1e-6)
+    assert score.value == pytest.approx(goldens()["imaging_quality"]["musiq"][name], abs=1e-6)
 
 
 def test_without_pyiqa_the_message_says_how_to_get_it(monkeypatch: pytest.MonkeyPatch) -> None:

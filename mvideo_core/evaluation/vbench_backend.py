@@ -1,0 +1,193 @@
+"""The vbench package itself, in an environment of its own, as a cross-check of this project's metrics.
+
+Its pins (transformers 4.33, numpy 1) do not go with this project's, so it runs as a child process under a Python that
+the user names. docs/metrics.md says how to make one.
+"""
+
+import json
+import os
+import subprocess
+import tempfile
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Literal, NamedTuple
+
+from pydantic import Field
+
+from mvideo_core.errors import ConfigError, ModelError
+from mvideo_core.evaluation.manifest import EvalItem, Manifest
+from mvideo_core.options import Options
+
+Dimension = Literal["overall_consistency", "imaging_quality", "motion_smoothness", "temporal_flickering"]
+JOB = Path(__file__).with_name("_vbench_job.py")
+WEIGHTS = {
+    "overall_consistency": ("ViCLIP/ViClip-InternVid-10M-FLT.pth", "ViCLIP/bpe_simple_vocab_16e6.txt.gz"),
+    "imaging_quality": ("pyiqa_model/musiq_spaq_ckpt-358bb6af.pth",),
+    "motion_smoothness": ("amt_model/amt-s.pth",),
+    "temporal_flickering": (),
+}
+"""Files that VBench reads below its cache folder; it would download absent ones without asking."""
+
+Scores = dict[str, list[Any]]
+"""{dimension: [aggregate, [{"video_path": ..., "video_results": ...}]]}, as VBench writes it."""
+
+
+class VBenchOptions(Options):
+    """Which Python, what to compute, where the weights are."""
+
+    python: str = Field(min_length=1, description="python executable of an environment that has vbench 0.1.5")
+    dimensions: tuple[Dimension, ...] = Field(
+        default=("overall_consistency", "imaging_quality", "motion_smoothness", "temporal_flickering"),
+        min_length=1,
+        description="VBench's names",
+    )
+    cache_dir: str = Field(
+        default="", description="VBench's folder of weights; empty = $VBENCH_CACHE_DIR, else ~/.cache/vbench"
+    )
+    device: str = Field(default="cpu", description="torch device as VBench takes it: cpu or cuda")
+    trust_pickles: bool = Field(
+        default=False,
+        description="let torch.load run code from the weights (vbench 0.1.5 needs it for AMT's published file)",
+    )
+    timeout_s: float = Field(default=86400, gt=0, description="the child is stopped after this many seconds")
+
+
+class VBenchRun(NamedTuple):
+    """VBench's numbers under the manifest's paths, the package versions, and the items without a video."""
+
+    scores: Scores
+    versions: dict[str, str]
+    missing: list[str]
+
+
+def run_vbench(manifest: Manifest, options: VBenchOptions) -> VBenchRun:
+    """VBench's own scores of every video of a manifest that is there.
+
+    Videos are linked under plain names and prompts handed over beside them, so neither file names nor folders matter.
+
+    Raises:
+        ConfigError: no video, no such Python, or an item without prompt when overall_consistency is asked.
+        ModelError: vbench or weights are absent there, or VBench stopped; the message ends with its last lines.
+    """
+    cache = _cache(options)
+    _check_environment(options, cache)
+    there = {item: bool(item.video) and Path(manifest.path(item.video)).is_file() for item in manifest.items}
+    present = [item for item in manifest.items if there[item]]
+    missing = [item.id for item in manifest.items if not there[item]]
+    if not present:
+        raise ConfigError(f"vbench: none of the {len(manifest.items)} videos is there; see `mvideo eval validate`")
+    unprompted = [item.id for item in present if not item.prompt.strip()]
+    if unprompted and "overall_consistency" in options.dimensions:
+        raise ConfigError(
+            f"vbench: {len(unprompted)} items have no prompt ({unprompted[:3]}); add it or drop the metric"
+        )
+    with tempfile.TemporaryDirectory(prefix="vbench-") as folder:
+        scores, versions = _run_job(Path(folder), manifest, present, options, cache)
+    return VBenchRun(scores, versions, missing)
+
+
+def read_vbench(path: str | Path) -> Scores:
+    """Scores of a file in VBench's format.
+
+    Raises:
+        ConfigError: no such file, or another content.
+    """
+    try:
+        scores = json.loads(Path(path).read_text(encoding="utf-8"))
+        return {name: [aggregate, list(rows)] for name, (aggregate, rows) in scores.items()}
+    except FileNotFoundError:
+        raise ConfigError(f"{path}: no such file; `mvideo eval run` writes vbench/<system>_eval_results.json") from None
+    except (ValueError, AttributeError, TypeError) as error:
+        raise ConfigError(f"{path}: not scores in VBench's format: {error}") from None
+
+
+def largest_differences(ours: Mapping[str, Sequence[Any]], theirs: Mapping[str, Sequence[Any]]) -> dict[str, float]:
+    """Dimension -> largest difference over the videos that both have; for two files in VBench's format.
+
+    Raises:
+        ConfigError: a dimension in both without a video in both.
+    """
+    found = {}
+    for dimension in sorted(set(ours) & set(theirs)):
+        mine, other = (
+            {row["video_path"]: float(row["video_results"]) for row in scores[dimension][1]}
+            for scores in (ours, theirs)
+        )
+        if not mine.keys() & other.keys():
+            raise ConfigError(f"vbench: {dimension}: no video in common, {list(mine)[:1]} and {list(other)[:1]}")
+        found[dimension] = max(abs(mine[path] - other[path]) for path in mine.keys() & other.keys())
+    return found
+
+
+def _run_job(
+    folder: Path, manifest: Manifest, items: Sequence[EvalItem], options: VBenchOptions, cache: Path
+) -> tuple[Scores, dict[str, str]]:
+    videos, out = folder / "videos", folder / "out"
+    videos.mkdir()
+    out.mkdir()
+    names = {f"{index:06d}.mp4": item for index, item in enumerate(items)}
+    for name, item in names.items():
+        (videos / name).symlink_to(manifest.path(item.video))
+    job = {
+        "videos": str(videos),
+        "prompts": {name: item.prompt for name, item in names.items()},
+        "dimensions": list(options.dimensions),
+        "device": options.device,
+        "out": str(out),
+    }
+    (folder / "job.json").write_text(json.dumps(job), encoding="utf-8")
+    _child([options.python, str(JOB), str(folder / "job.json")], options, cache)
+    result = out / "job_eval_results.json"
+    if not result.is_file():
+        raise ModelError(f"vbench: it ended well but wrote no {result.name}; another version than 0.1.5?")
+    scores: Scores = json.loads(result.read_text(encoding="utf-8"))
+    for _, rows in scores.values():
+        for row in rows:
+            row["video_path"] = names[Path(row["video_path"]).name].video
+        rows.sort(key=lambda row: str(row["video_path"]))
+    return scores, json.loads((out / "versions.json").read_text(encoding="utf-8"))
+
+
+def _check_environment(options: VBenchOptions, cache: Path) -> None:
+    for dimension in options.dimensions:
+        for name in WEIGHTS[dimension]:
+            if not (cache / name).is_file():
+                raise ModelError(
+                    f"vbench: {dimension} reads {cache / name}, which is missing; copy it there (`mvideo weights list` "
+                    "says where it comes from), or set VBENCH_CACHE_DIR to VBench's folder of weights"
+                )
+    _child([options.python, "-c", "import importlib.metadata as m; m.version('vbench')"], options, cache)
+
+
+def _child(command: list[str], options: VBenchOptions, cache: Path) -> None:
+    """Run a command of the other environment to its end."""
+    environment = {name: value for name, value in os.environ.items() if name not in ("PYTHONPATH", "PYTHONHOME")}
+    environment["VBENCH_CACHE_DIR"] = str(cache)
+    if options.trust_pickles:
+        environment["TORCH_FORCE_NO_WEIGHTS_ONLY_LOAD"] = "1"
+    try:
+        done = subprocess.run(
+            command, capture_output=True, text=True, errors="replace", timeout=options.timeout_s, env=environment,
+            check=False, stdin=subprocess.DEVNULL,
+        )  # fmt: skip
+    except OSError as error:
+        raise ConfigError(f"vbench: {options.python} cannot be started: {error.strerror}; give a python") from None
+    except subprocess.TimeoutExpired:
+        raise ModelError(f"vbench: stopped after {options.timeout_s:g} s; raise timeout_s") from None
+    if done.returncode:
+        last = "\n".join(done.stderr.strip().splitlines()[-6:])
+        raise ModelError(f"vbench: {options.python} ended with code {done.returncode}; {_advice(last)}\n{last}")
+
+
+def _advice(last_lines: str) -> str:
+    if "PackageNotFoundError" in last_lines or "No module named 'vbench'" in last_lines:
+        return "it has no vbench package: docs/metrics.md says how to make such an environment. Its last lines:"
+    if "pkg_resources" in last_lines:
+        return "vbench needs setuptools below 82 there: pip install 'setuptools>=77.0.3,<82'. Its last lines:"
+    if "weights_only" in last_lines.lower():
+        return "the weights hold pickled objects; trust_pickles allows them, if you trust the file. Its last lines:"
+    return "its last lines:"
+
+
+def _cache(options: VBenchOptions) -> Path:
+    return Path(options.cache_dir or os.environ.get("VBENCH_CACHE_DIR") or "~/.cache/vbench").expanduser().absolute()

@@ -170,7 +170,7 @@ def generate(
     if lengthened:
         items = with_lengthened(items, lengthened)
     if test_set or seconds:
-        given = {"test_set": test_set} if test_set else {}
+        given: dict[str, Any] = {"test_set": test_set} if test_set else {}
         given |= {"seconds": seconds, "variant": f"{seconds:g} s"} if seconds else {}
         items = [item.model_copy(update=given) for item in items]
     chosen = load_system(system, given_values("", set_))

@@ -57,8 +57,10 @@ class Manifest(NamedTuple):
     root: Path
 
     def path(self, text: str) -> str:
-        """A path of an item, made absolute; "" stays ""; the #KEY of a dataset sample is kept."""
-        return str((self.root / Path(text).expanduser()).absolute()) if text else ""
+        """A path of an item, made absolute; "" and URLs stay as they are, so does the #KEY of a dataset sample."""
+        if not text or "://" in text:
+            return text
+        return str((self.root / Path(text).expanduser()).absolute())
 
 
 def read_manifest(path: str | Path) -> Manifest:
@@ -83,6 +85,16 @@ def read_manifest(path: str | Path) -> Manifest:
         raise ConfigError(f"{place}: cannot be read as a manifest: {error}") from None
     items = [_item(line, f"{place}, line {number}") for number, line in enumerate(lines, 1) if line.strip()]
     return checked(Manifest(tuple(items), place.parent.absolute()), str(place))
+
+
+def absolute_items(manifest: Manifest) -> list[EvalItem]:
+    """The items with absolute paths."""
+    return [
+        item.model_copy(
+            update={name: manifest.path(getattr(item, name)) for name in ("video", "masks", "source_video")}
+        )
+        for item in manifest.items
+    ]
 
 
 def write_manifest(items: Iterable[EvalItem], path: str | Path) -> Path:

@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from mvideo_core.errors import ConfigError
 from mvideo_core.evaluation.aggregate import GroupKey, group_of
-from mvideo_core.evaluation.manifest import EvalItem, Manifest, checked, read_manifest
+from mvideo_core.evaluation.manifest import EvalItem, Manifest, absolute_items, checked, read_manifest
 from mvideo_core.evaluation.suite import SuiteOptions
 from mvideo_core.options import digest
 
@@ -48,7 +48,7 @@ def make_plan(suite: SuiteOptions, manifests: Sequence[str]) -> EvalPlan:
     """
     if not manifests:
         raise ConfigError("eval: nothing to score; give --manifest FILE.jsonl or a folder of videos")
-    items = tuple(item for one in manifests for item in _absolute(read_manifest(one)))
+    items = tuple(item for one in manifests for item in absolute_items(read_manifest(one)))
     checked(Manifest(items, Path()), " + ".join(map(str, manifests)))
     return EvalPlan(suite, items)
 
@@ -85,12 +85,3 @@ def shuffled_masks(items: Sequence[EvalItem]) -> dict[tuple[GroupKey, str], Eval
         if len(circle) > 1:
             pairs.update({(group, item.id): following[item.masks] for item in members})
     return pairs
-
-
-def _absolute(manifest: Manifest) -> list[EvalItem]:
-    return [
-        item.model_copy(
-            update={name: manifest.path(getattr(item, name)) for name in ("video", "masks", "source_video")}
-        )
-        for item in manifest.items
-    ]

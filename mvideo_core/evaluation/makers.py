@@ -1,0 +1,215 @@
+"""Makers: MVideo through this project's generation code, others through diffusers' own pipelines."""
+
+import importlib.metadata
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Self
+
+import numpy as np
+
+from mvideo_core.editing.clip import MaskClip
+from mvideo_core.editing.inputs import open_input
+from mvideo_core.editing.resample import ResampleOptions, resample
+from mvideo_core.errors import ConfigError, ModelError
+from mvideo_core.evaluation.manifest import EvalItem
+from mvideo_core.evaluation.scores import write_whole
+from mvideo_core.evaluation.systems import DiffusersSystem, MVideoSystem
+from mvideo_core.generation.loading import Loaded, load_pipeline
+from mvideo_core.generation.long_video import generate_long
+from mvideo_core.generation.output import OutputFolder
+from mvideo_core.generation.sources import SourceOptions, load_source
+from mvideo_core.media.encode import write_mp4
+from mvideo_core.model.base import torch_dtype
+from mvideo_core.model.fingerprint import folder_sha256
+from mvideo_core.model.video_format import VideoFormat
+from mvideo_core.options import digest
+from mvideo_core.weights import find
+
+if TYPE_CHECKING:
+    from PIL import Image
+
+PARTS = ("transformer", "vae", "text_encoder", "scheduler", "tokenizer")
+CRF = 14
+WHITE, BLACK = 255, 0
+
+
+class MVideoMaker:
+    """Adapter and base, loaded once for all videos."""
+
+    def __init__(self, system: MVideoSystem, loaded: Loaded):
+        self.system = system
+        self.loaded = loaded
+
+    @classmethod
+    def load(cls, system: MVideoSystem) -> Self:
+        """Raises ModelError: base or adapter absent."""
+        if not system.adapter:
+            raise ModelError(
+                "this system needs an adapter and MVideo's own are not published: train one (`mvideo train`, "
+                "docs/training.md) and give its folder with --set mvideo.adapter=RUN/checkpoints/.../adapter"
+            )
+        return cls(system, load_pipeline(system.base, system.adapter, system.options.scheduler))
+
+    def make(self, item: EvalItem, folder: Path) -> bool:
+        """One video, clip after clip; a half-made one goes on at its missing clip."""
+        text = item.prompt_generation or item.prompt
+        if not text:
+            raise ConfigError(f"{item.id}: no prompt to generate from")
+        options = self.system.options.model_copy(
+            update={"seed": item.seed or 0, "seconds": item.seconds or self.system.options.seconds}
+        )
+        masks = None
+        if item.masks and self.system.masks:
+            key = "sample" if "#" in item.masks else "masks"
+            masks = load_source(SourceOptions.parse({key: item.masks}), self.loaded.pipeline.format).masks
+        decides = {
+            "prompt": text,
+            "options": options.model_dump(mode="json"),
+            "base_sha256": self.loaded.base_sha256,
+            "adapter_sha256": self.loaded.adapter_sha256,
+            "masks": digest(masks.sequence.to_bytes().hex()) if masks is not None else "",
+        }
+        output = OutputFolder(folder, digest(decides), overwrite=True)
+        if output.video.is_file() and (folder / "provenance.json").is_file():
+            return False
+        sequence = masks.sequence if masks is not None else None
+        generate_long(self.loaded.pipeline, text, sequence, options, output)
+        write_whole(folder / "provenance.json", json.dumps({"decides": decides, "item": item.id}, indent=1) + "\n")
+        return True
+
+
+class DiffusersMaker:
+    """A pipeline of diffusers on the device that is there.
+
+    Args:
+        pipeline: an instance of `system.pipeline`.
+        weights_sha256: digest of its weights, for provenance.
+    """
+
+    def __init__(self, system: DiffusersSystem, pipeline: Any, weights_sha256: str):
+        self.system = system
+        self.pipeline = pipeline
+        self.weights_sha256 = weights_sha256
+
+    @classmethod
+    def load(cls, system: DiffusersSystem) -> Self:
+        """Raises ModelError: weights absent (which, from where, where to put them), or another pipeline's."""
+        import diffusers
+        import torch
+
+        folder = find(system.weights, "generator")
+        try:
+            pipeline = getattr(diffusers, system.pipeline).from_pretrained(
+                folder, torch_dtype=torch_dtype(system.dtype), local_files_only=True
+            )
+        except (OSError, ValueError, KeyError) as error:
+            raise ModelError(f"{folder}: not a whole {system.pipeline} in diffusers' layout: {error}") from None
+        if system.scheduler == "dpm":
+            pipeline.scheduler = diffusers.CogVideoXDPMScheduler.from_config(
+                pipeline.scheduler.config, timestep_spacing="trailing"
+            )
+        pipeline.set_progress_bar_config(disable=None)
+        if torch.cuda.is_available() and system.offload:
+            pipeline.enable_model_cpu_offload()
+        else:
+            pipeline.to("cuda" if torch.cuda.is_available() else "cpu")
+        return cls(system, pipeline, folder_sha256(folder, PARTS))
+
+    def make(self, item: EvalItem, folder: Path) -> bool:
+        """One video, whole or not at all."""
+        text = item.prompt_generation or item.prompt
+        if not text:
+            raise ConfigError(f"{item.id}: no prompt to generate from")
+        masks = self._masks(item)
+        decides = {
+            "prompt": text,
+            "seed": item.seed or 0,
+            "system": self.system.model_dump(mode="json", exclude={"weights", "offload"}),
+            "weights_sha256": self.weights_sha256,
+            "masks": digest(masks.sequence.to_bytes().hex()) if masks is not None else "",
+        }
+        provenance = folder / "provenance.json"
+        if (folder / "video.mp4").is_file() and _request(provenance) == digest(decides):
+            return False
+        frames_THWC = self._frames(text, item.seed or 0, masks)
+        folder.mkdir(parents=True, exist_ok=True)
+        provenance.unlink(missing_ok=True)
+        partial = folder / "video.part.mp4"
+        write_mp4(frames_THWC, partial, self.system.fps, crf=CRF)
+        partial.replace(folder / "video.mp4")
+        versions = {name: importlib.metadata.version(name) for name in ("torch", "diffusers", "transformers")}
+        page = {"request": digest(decides), "decides": decides, "item": item.id, "software": versions}
+        write_whole(provenance, json.dumps(page, indent=1) + "\n")
+        return True
+
+    def _masks(self, item: EvalItem) -> MaskClip | None:
+        """The item's masks at the pipeline's size, rate and length."""
+        if self.system.control == "none":
+            return None
+        if not item.masks:
+            raise ConfigError(f"{item.id}: {self.system.pipeline} is guided by masks and the item has none")
+        s = self.system
+        grid = VideoFormat(height_px=s.height_px, width_px=s.width_px, clip_frames=s.frames, fps=s.fps)
+        return resample(open_input(item.masks).clip, grid, ResampleOptions(n_clips=1))
+
+    def _frames(self, text: str, seed: int, masks: MaskClip | None) -> np.ndarray:
+        """Frames (T, H, W, 3) uint8 of one video."""
+        import torch
+
+        s = self.system
+        known: dict[str, Any] = {
+            "prompt": text,
+            "negative_prompt": s.negative_prompt or None,
+            "height": s.height_px,
+            "width": s.width_px,
+            "num_inference_steps": s.steps,
+            "guidance_scale": s.guidance,
+            "generator": torch.Generator("cpu").manual_seed(seed),
+            "output_type": "np",
+        }
+        if s.pipeline != "WanVACEPipeline":
+            known["use_dynamic_cfg"] = s.dynamic_guidance
+        if s.pipeline != "CogVideoXFunControlPipeline":
+            known["num_frames"] = s.frames
+        if masks is not None:
+            known |= self._control(control_frames(masks, s.control))
+        made = np.asarray(self.pipeline(**known).frames[0], np.float32)
+        if not np.isfinite(made).all():
+            raise ModelError(f"{s.pipeline} gave non-finite pixels for {text!r}; try dtype fp32 or bf16")
+        return np.rint(made.clip(0, 1) * 255).astype(np.uint8)
+
+    def _control(self, drawn: "list[Image.Image]") -> dict[str, Any]:
+        from PIL import Image
+
+        if self.system.pipeline == "CogVideoXFunControlPipeline":
+            return {"control_video": drawn}
+        # VACE's `mask` says where to generate (white = here), not where the object goes: everything is generated.
+        everywhere = [Image.new("L", drawn[0].size, WHITE)] * len(drawn)
+        return {"video": drawn, "mask": everywhere}
+
+
+def control_frames(masks: MaskClip, drawing: str) -> "list[Image.Image]":
+    """White on black, RGB: the union of the objects ("filled"), or its outline two pixels wide ("outline")."""
+    from PIL import Image
+
+    found = []
+    for frame in range(masks.sequence.n_frames):
+        area = np.any(masks.sequence.frame(frame), axis=0)
+        if drawing == "outline":
+            area &= ~_shrunk(_shrunk(area))
+        found.append(Image.fromarray(np.where(area, WHITE, BLACK).astype(np.uint8)).convert("RGB"))
+    return found
+
+
+def _shrunk(area_HW: np.ndarray) -> np.ndarray:
+    """Without its border pixels (4-neighbourhood); what lies at the frame's edge counts as border."""
+    padded = np.pad(area_HW, 1)
+    return padded[1:-1, 1:-1] & padded[:-2, 1:-1] & padded[2:, 1:-1] & padded[1:-1, :-2] & padded[1:-1, 2:]
+
+
+def _request(provenance: Path) -> str:
+    """Digest of what a finished video was made from; "" when there is none."""
+    try:
+        return str(json.loads(provenance.read_text(encoding="utf-8"))["request"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return ""

@@ -94,8 +94,8 @@ def musiq(**sizes: Any) -> Any:
         from pyiqa.archs.musiq_arch import MUSIQ
     except ImportError as error:
         raise ModelError(
-            f"imaging_quality needs MUSIQ's network from pyiqa ({error}); {INSTALL}. pyiqa and its weights are for "
-            "noncommercial use only (PolyForm Noncommercial 1.0.0)"
+            f"imaging_quality needs MUSIQ's network from pyiqa ({error}); {INSTALL}, then `mvideo weights "
+            "fetch musiq-spaq`. pyiqa and its weights are for noncommercial use only (PolyForm Noncommercial 1.0.0)"
         ) from None
     return MUSIQ(pretrained=False, **sizes)
 

@@ -26,8 +26,8 @@ def amt_s() -> Any:
         return _module().Model()
     except ImportError as error:
         raise ModelError(
-            f"motion_smoothness needs AMT-S's network from the vbench package ({error}); {INSTALL}. AMT is for "
-            "noncommercial use only (CC BY-NC 4.0)"
+            f"motion_smoothness needs AMT-S's network from the vbench package ({error}); {INSTALL}, then "
+            "`mvideo weights fetch amt-s`. AMT is for noncommercial use only (CC BY-NC 4.0)"
         ) from None
 
 

@@ -49,6 +49,27 @@ def test_goldens_tell_prompts_and_videos_apart() -> None:
     assert min(abs(a - b) for i, a in enumerate(scores) for b in scores[:i]) > 1e-5
 
 
+@pytest.mark.parametrize("mistake", ["antialias", "bilinear", "no rounding", "crop one pixel off", "first frames"])
+def test_a_wrong_recipe_shows(folder: Path, monkeypatch: pytest.MonkeyPatch, mistake: str) -> None:
+    """Each of the mistakes one could make moves the score by more than the tolerance of the comparison."""
+    import torch
+    from torch.nn import functional
+
+    module, right = "mvideo_core.evaluation.metrics.overall_consistency", functional.interpolate
+    wrong = {"antialias": {"antialias": True}, "bilinear": {"mode": "bilinear"}}.get(mistake)
+    if wrong:
+        monkeypatch.setattr(functional, "interpolate", lambda images, **given: right(images, **given | wrong))
+    elif mistake == "no rounding":
+        monkeypatch.setattr(torch.Tensor, "round", lambda tensor: tensor)
+    elif mistake == "first frames":
+        monkeypatch.setattr(f"{module}.middle_frames", lambda n_frames, wanted: list(range(wanted)))
+    else:
+        monkeypatch.setattr(f"{module}.round", lambda value: int(value and round(value) + 1), raising=False)
+    metric = Metric.load(Metric.Options(weights=str(folder)))
+    score = metric.score(EvalVideo(EvalItem(id="wide", video=str(video_path("wide")), prompt=PROMPTS[0])))
+    assert abs(score.value - goldens()["overall_consistency"]["wide"][0]) > 3e-6
+
+
 def test_long_of_a_video_within_one_clip_equals_short(folder: Path) -> None:
     """17 frames at 8 fps are less than 10 s; with 1 s clips the score is the mean of frames 0-7, 8-15 and 9-16."""
     item = EvalItem(id="wide", video=str(video_path("wide")), prompt=PROMPTS[0])

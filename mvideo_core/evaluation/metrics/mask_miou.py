@@ -95,7 +95,7 @@ class MaskMiou:
         Raises:
             MediaError: masks absent, of another length or shape than the video, or without any frame that counts.
         """
-        frames_THWC, true, left_out = self.wanted(video)
+        frames_THWC, true, left_out = wanted(video, self.options)
         frames = frames_THWC[: true.n_frames]
         seen = self.seen(frames, true) if self.options.prompt == "per_frame_box" else self.tracked(frames, true)
         found = overlap(true, seen, self.options)
@@ -104,25 +104,6 @@ class MaskMiou:
         return VideoScore(
             value=found.value, per_frame=found.per_frame, details=details, artifacts={PREDICTED: seen.to_bytes()}
         )
-
-    def wanted(self, video: EvalVideo) -> tuple[np.ndarray, MaskSequence, int]:
-        """Frames to look at, the true masks on their grid, and how many objects cannot be asked for."""
-        options, shuffled = self.options, self.options.pairing == "shuffled"
-        if shuffled and video.masks_from.id == video.item.id:
-            raise MediaError(f"{video.item.id}: shuffled pairing, but these are its own masks; two items are needed")
-        source = options.subject == "source"
-        frames = video.source_frames() if source else video.frames_THWC
-        fps = video.source_fps if source else video.fps
-        masks, (height, width) = video.masks(), frames.shape[1:3]
-        index = frames_on_grid(masks.n_frames, video.masks_fps, len(frames), fps, options.align or shuffled)
-        true = on_grid(masks, index, height, width, "stretch" if shuffled else options.fit)
-        left_out = 0
-        if options.prompt == "first_frame_track":
-            there = prompt_boxes(true, 0)[0] if true.n_frames else []
-            true, left_out = true.select(there), true.n_objects - len(there)
-            if not there:
-                raise MediaError(f"{video.item.id}: no object has a mask on frame 0, so there is nothing to track")
-        return frames, together(true) if options.objects == "union_box" else true, left_out
 
     def seen(self, frames_THWC: np.ndarray, true: MaskSequence) -> MaskSequence:
         """What the segmenter sees in the true box of every object in every frame."""
@@ -143,3 +124,26 @@ class MaskMiou:
         for found in self.segmenter.propagate(stream, true.height, true.width, boxes):
             writer.append(found.masks_NHW)
         return writer.finish()
+
+
+def wanted(video: EvalVideo, options: MaskMiouOptions) -> tuple[np.ndarray, MaskSequence, int]:
+    """Frames to look at, the true masks on their grid, and how many objects cannot be asked for.
+
+    Raises:
+        MediaError: masks absent, of another length or shape than the video, or none on frame 0 where one is needed.
+    """
+    shuffled, source = options.pairing == "shuffled", options.subject == "source"
+    if shuffled and video.masks_from.id == video.item.id:
+        raise MediaError(f"{video.item.id}: shuffled pairing, but these are its own masks; two items are needed")
+    frames = video.source_frames() if source else video.frames_THWC
+    fps = video.source_fps if source else video.fps
+    masks, (height, width) = video.masks(), frames.shape[1:3]
+    index = frames_on_grid(masks.n_frames, video.masks_fps, len(frames), fps, options.align or shuffled)
+    true = on_grid(masks, index, height, width, "stretch" if shuffled else options.fit)
+    left_out = 0
+    if options.prompt == "first_frame_track":
+        there = prompt_boxes(true, 0)[0] if true.n_frames else []
+        if not there:
+            raise MediaError(f"{video.item.id}: no object has a mask on frame 0, so there is nothing to track")
+        true, left_out = true.select(there), true.n_objects - len(there)
+    return frames, together(true) if options.objects == "union_box" else true, left_out

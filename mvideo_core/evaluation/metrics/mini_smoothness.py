@@ -17,6 +17,7 @@ from mvideo_core.evaluation.base import METRICS, VideoScore
 from mvideo_core.evaluation.metrics.temporal_flickering import mean_difference
 from mvideo_core.evaluation.protocol import ProtocolOptions, score_by_protocol
 from mvideo_core.evaluation.video import EvalVideo
+from mvideo_core.options import Options as AnyOptions
 
 MIN_SIDE_PX = 16
 FLOW_SIDE_PX = 128
@@ -33,7 +34,7 @@ class MiniSmoothnessOptions(ProtocolOptions):
 class MiniSmoothness:
     """(255 - mean over predicted frames of mean |frame - prediction|) / 255, over 8-bit RGB; in [0, 1]."""
 
-    Options: ClassVar = MiniSmoothnessOptions
+    Options: ClassVar[type[AnyOptions]] = MiniSmoothnessOptions
     revision: ClassVar[int] = 1
     needs: ClassVar[frozenset[str]] = frozenset()
     scale: ClassVar[float] = 100.0
@@ -44,9 +45,9 @@ class MiniSmoothness:
         self.weights_sha256 = ""
 
     @classmethod
-    def load(cls, options: MiniSmoothnessOptions, device: str = "cpu") -> Self:
+    def load(cls, options: AnyOptions, device: str = "cpu") -> Self:
         """Ready at once; `device` is not used."""
-        return cls(options)
+        return cls(MiniSmoothnessOptions.model_validate(options.model_dump()))
 
     def score(self, video: EvalVideo) -> VideoScore:
         """Score in [0, 1]; `per_frame` has one number per predicted frame (1, 3, 5, ...).
@@ -92,11 +93,13 @@ def halfway(one_HWC: np.ndarray, other_HWC: np.ndarray) -> np.ndarray:
     there_HW2, back_HW2 = flow(one_HWC, other_HWC), flow(other_HWC, one_HWC)
     to_other_HW2 = 0.25 * (there_HW2 - back_HW2)
     rows, columns = np.indices(one_HWC.shape[:2], np.float32)
-    places = np.stack([columns, rows], axis=-1)
     warped = [
-        cv2.remap(image.astype(np.float32), places + step, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+        cv2.remap(
+            image.astype(np.float32), columns + step[..., 0], rows + step[..., 1], cv2.INTER_LINEAR,
+            borderMode=cv2.BORDER_REPLICATE,
+        )
         for image, step in ((one_HWC, -to_other_HW2), (other_HWC, to_other_HW2))
-    ]
+    ]  # fmt: skip
     middle: np.ndarray = ((warped[0] + warped[1]) / 2).clip(0, 255).astype(np.uint8)
     return middle
 
@@ -112,7 +115,8 @@ def flow(one_HWC: np.ndarray, other_HWC: np.ndarray) -> np.ndarray:
         cv2.resize(cv2.cvtColor(image, cv2.COLOR_RGB2GRAY), size, interpolation=cv2.INTER_CUBIC)
         for image in (one_HWC, other_HWC)
     ]
-    found: Any = cv2.DISOpticalFlow_create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM).calc(grey[0], grey[1], None)
+    estimator: Any = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
+    found = estimator.calc(grey[0], grey[1], None)
     if times > 1:
         found = cv2.resize(found, (width, height), interpolation=cv2.INTER_AREA) / times
     return np.asarray(found, np.float32)

@@ -1,0 +1,71 @@
+"""Mini imaging: quality of single frames by a small network trained on frames of the mini world, degraded by known
+amounts (blur, noise, JPEG blocks, the smear of a small VAE).
+
+A stand-in with a name of its own: what it calls quality is nearness to the clean pictures of this world at 64 px, not
+what people prefer; never to be set beside imaging_quality (MUSIQ). It knows nothing of content: a sharp picture of
+nonsense scores well.
+"""
+
+from typing import ClassVar, Self
+
+import numpy as np
+from pydantic import Field
+
+from mvideo_core.errors import MediaError
+from mvideo_core.evaluation.base import METRICS, VideoScore
+from mvideo_core.evaluation.networks.frame_quality import MIN_SIDE_PX, QualityWeights, features
+from mvideo_core.evaluation.protocol import ProtocolOptions, score_by_protocol
+from mvideo_core.evaluation.video import EvalVideo
+from mvideo_core.options import Options as AnyOptions
+
+
+class MiniImagingOptions(ProtocolOptions):
+    """Weights and protocol."""
+
+    weights: str = Field(default="imaging-mini", description="catalog name or model folder")
+    clip_s: int = Field(default=10, ge=1, description="clip length in whole seconds under `long`; unused under `short`")
+
+
+@METRICS.register("mini_imaging")
+class MiniImaging:
+    """Mean over frames of 1 - degradation, in [0, 1]; 1 = as the world draws it."""
+
+    Options: ClassVar[type[AnyOptions]] = MiniImagingOptions
+    revision: ClassVar[int] = 1
+    needs: ClassVar[frozenset[str]] = frozenset()
+    scale: ClassVar[float] = 100.0
+    licence: ClassVar[str] = "Apache-2.0 (code and weights)"
+
+    def __init__(self, options: MiniImagingOptions, weights: QualityWeights, weights_sha256: str):
+        self.options = options
+        self.weights = weights
+        self.weights_sha256 = weights_sha256
+
+    @classmethod
+    def load(cls, options: AnyOptions, device: str = "cpu") -> Self:
+        """The metric with weights from disk; `device` is not used.
+
+        Raises:
+            ModelError: weights absent or unfit.
+        """
+        from mvideo_core.weights import find
+        from mvideo_core.weights.catalog import file_sha256
+
+        options = MiniImagingOptions.model_validate(options.model_dump())
+        path = find(options.weights, kind="metric") / "model.safetensors"
+        return cls(options, QualityWeights.read(path), file_sha256(path))
+
+    def score(self, video: EvalVideo) -> VideoScore:
+        """Score in [0, 1]; `per_frame` has every frame's.
+
+        Raises:
+            MediaError: unreadable, or a side below 32 px.
+        """
+        return score_by_protocol(video, self.options, self._quality)
+
+    def _quality(self, frames_THWC: np.ndarray) -> VideoScore:
+        height, width = frames_THWC.shape[1:3]
+        if min(height, width) < MIN_SIDE_PX:
+            raise MediaError(f"mini_imaging: {height} x {width} px; at least {MIN_SIDE_PX} px on both sides are needed")
+        values = tuple(self.weights.quality(features(frame)) for frame in frames_THWC)
+        return VideoScore(value=float(np.mean(values)), per_frame=values, details={"n_frames": float(len(frames_THWC))})

@@ -1,0 +1,98 @@
+import csv
+import io
+import json
+from pathlib import Path
+
+import pytest
+
+from mvideo_core.evaluation.aggregate import GroupKey
+from mvideo_core.evaluation.base import VideoScore
+from mvideo_core.evaluation.export import to_csv, to_latex, to_markdown, to_vbench, write_exports
+from mvideo_core.evaluation.scores import StoredScore, read_score, write_score
+from mvideo_core.evaluation.tables import make_table, paper_tables, table_markdown, write_table
+from tests.mvideo_core.evaluation.results import VBENCH, made
+
+
+def test_vbench_units_differ_inside_one_file(tmp_path: Path) -> None:
+    values = {"sys": {"imaging_quality": [60.0, 62.0], "overall_consistency": [0.25, 0.27], "mask_miou": [0.5, 0.5]}}
+    loaded = made(tmp_path, values)
+    found = to_vbench(loaded, GroupKey("", "sys", ""))
+    assert sorted(found) == ["imaging_quality", "overall_consistency"]  # S_m is none of VBench's
+    assert found["imaging_quality"][0] == pytest.approx(0.61)
+    assert found["imaging_quality"][1][0] == {"video_path": "/v/sys/0.mp4", "video_results": 60.0}
+    assert found["overall_consistency"][0] == pytest.approx(0.26)
+    written = write_exports(loaded, tmp_path)
+    assert tmp_path / "vbench" / "sys_eval_results.json" in written
+
+
+def test_metrics_under_other_names_are_not_passed_off_as_vbenchs(tmp_path: Path) -> None:
+    metrics = [{"metric": "temporal_flickering", "as": "imaging_quality"}]
+    loaded = made(tmp_path, {"sys": {"imaging_quality": [0.5]}}, metrics=metrics)
+    assert to_vbench(loaded, GroupKey("", "sys", "")) == {}
+    table = make_table("2", [("r", loaded.result)])
+    (row,) = [row for row in table.rows if row.source]
+    assert list(row.ours) == ["imaging_quality (own)"]
+
+
+def test_tables_print_scaled_means_counts_and_reasons(tmp_path: Path) -> None:
+    values = {"my_sys": {"temporal_flickering": [0.9, 0.98, None]}}
+    loaded = made(tmp_path, values, unavailable={"overall_consistency": "weights are not here"})
+    text = to_markdown(loaded.result)
+    assert "| my_sys | unavailable | 94.00 [90.00, 98.00] |" in text
+    assert "| my_sys | 3 | - | 2 / 1 / 0 / 0 |" in text
+    assert "- overall_consistency: weights are not here" in text
+    assert r"my\_sys & unavailable & 94.00 [90.00, 98.00] \\" in to_latex(loaded.result)
+    rows = list(csv.DictReader(io.StringIO(to_csv(loaded.result))))
+    assert float(rows[1]["mean"]) == pytest.approx(94)
+    assert (rows[0]["status"], rows[0]["mean"], rows[1]["n_missing"]) == ("unavailable", "", "1")
+
+
+def test_the_papers_figures_are_those_printed() -> None:
+    found = paper_tables()
+    assert {number: len(table.rows) for number, table in found.items()} == {"2": 4, "3": 2, "4": 3, "5": 4}
+    last = found["2"].rows[3]
+    assert (last.model, list(last.figures.values())) == ("MVideo-5b", [26.57, 60.53, 97.19])
+    assert [row.figures["mask_miou"] for row in found["3"].rows] == [77.90, 78.34]
+    assert found["4"].rows[1].figures["imaging_quality"] == 52.67
+    assert [row.figures["motion_smoothness"] for row in found["5"].rows] == [98.20, 97.96, 97.83, 98.07]
+
+
+def test_rows_without_results_say_so() -> None:
+    text = table_markdown(make_table("2", []))
+    assert "| MVideo-5b | 12 s x 480 x 720 | 26.57 | no result | 60.53 | no result | 97.19 | no result |" in text
+
+
+def test_results_find_their_row_by_system_length_and_test_set(tmp_path: Path) -> None:
+    values = {"mvideo-2b": {name: [0.5, 0.5] for name in VBENCH}}
+    long = made(tmp_path / "a", values, seconds=12.125)
+    short = made(tmp_path / "b", values, seconds=4.0)
+    rows = make_table("5", [("a", long.result), ("b", short.result)]).rows
+    assert [(row.video[:4].strip(), row.source) for row in rows] == [
+        ("4 s", "b"), ("8 s", ""), ("12 s", "a"), ("16 s", ""),
+    ]  # fmt: skip
+    elsewhere = made(tmp_path / "c", values, seconds=4.0, test_set="complexmotion")
+    assert [row.source for row in make_table("5", [("c", elsewhere.result)]).rows] == ["", "", "", "", "c"]
+
+
+def test_stand_ins_have_columns_of_their_own_and_choices_stand_below(tmp_path: Path) -> None:
+    metrics = [{"metric": "mask_miou", "as": "mini_mask_miou"}]
+    values = {"mvideo-mini": {"mini_mask_miou": [0.5, 0.7]}}
+    loaded = made(tmp_path, values, test_set="complexmotion", metrics=metrics)
+    table = make_table("3", [("here", loaded.result)])
+    assert table.others == ("mini_mask_miou",)
+    text = table_markdown(table)
+    assert "| mvideo-mini |  | complexmotion | - | not measured | 60.00 [50.00, 70.00] (n = 2) |" in text
+    for choice in ("prompts", "protocol", "videos_per_prompt", "prompt_augmentation", "segmenter", "empty_frames"):
+        assert f"here: {choice}: " in text
+    assert "2 videos of 2 prompts, 1 per prompt" in text
+    assert [path.name for path in write_table(table, tmp_path)] == [
+        "table-3.json", "table-3.md", "table-3.tex", "table-3.csv",
+    ]  # fmt: skip
+    assert json.loads((tmp_path / "table-3.json").read_text())["rows"][0]["paper"] == {"mask_miou": 77.9}
+
+
+def test_scores_keep_every_bit_of_their_artifacts(tmp_path: Path) -> None:
+    score = VideoScore(value=0.1 + 0.2, per_frame=(None, 1 / 3), artifacts={"predicted.masks": bytes(range(256))})
+    stored = StoredScore(metric="m", status="ok", score=score, decides={"video": "abc"})
+    write_score(tmp_path / "scores" / "a.json", stored)
+    assert read_score(tmp_path / "scores" / "a.json") == stored

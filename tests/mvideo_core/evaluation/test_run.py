@@ -1,0 +1,165 @@
+"""The harness on drawn files: cache, resume, parts, broken and missing videos, an unavailable metric."""
+
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from mvideo_core.errors import ConfigError, StoreError
+from mvideo_core.evaluation.aggregate import group_of
+from mvideo_core.evaluation.manifest import EvalItem, write_manifest
+from mvideo_core.evaluation.plan import EvalPlan, Part, make_plan, parse_part, shuffled_masks
+from mvideo_core.evaluation.result import collect, read_result, waiting_parts
+from mvideo_core.evaluation.run import run_suite, score_part
+from mvideo_core.evaluation.suite import SuiteOptions, load_suite, prepare
+from mvideo_core.media.encode import write_mp4
+
+ABSENT = {"segmenter": "sam2", "segmenter_options": {"weights": "./no-such-folder"}}
+
+
+def suite(*metrics: dict[str, Any]) -> SuiteOptions:
+    return SuiteOptions.parse({"metrics": list(metrics) or [{"metric": "temporal_flickering"}]})
+
+
+@pytest.fixture(scope="module")
+def videos(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Three gray videos whose frames differ by 2, 4 and 6 levels, a broken file, and a manifest that asks for more."""
+    folder = tmp_path_factory.mktemp("videos")
+    for number in (1, 2, 3):
+        frames = (np.full((32, 48, 3), 40 + 2 * number * t, np.uint8) for t in range(9))
+        write_mp4(frames, folder / f"step {number}-0.mp4", 8)
+    (folder / "broken-0.mp4").write_bytes(b"\x00\x00\x00\x18ftypmp42" + b"\x00" * 100)
+    names = ["step 1-0", "step 2-0", "step 3-0", "broken-0", "gone-0"]
+    items = [EvalItem(id=name, system="gray", video=f"{name}.mp4", prompt=name[:-2]) for name in names]
+    write_manifest(items, folder / "manifest.jsonl")
+    return folder
+
+
+def plan_of(folder: Path, *metrics: dict[str, Any]) -> EvalPlan:
+    return make_plan(suite(*metrics), [str(folder)])
+
+
+def stamps(out: Path) -> dict[str, tuple[int, int]]:
+    return {path.name: (path.stat().st_ino, path.stat().st_mtime_ns) for path in out.glob("scores/*/*.json")}
+
+
+def test_scores_counts_and_reasons(videos: Path, tmp_path: Path) -> None:
+    metrics = ({"metric": "temporal_flickering"}, {"metric": "mask_miou", "options": ABSENT})
+    result = run_suite(plan_of(videos, *metrics), tmp_path)
+    (group,) = result.groups
+    got = group.metrics["temporal_flickering"]
+    assert (got.n, got.n_missing, got.n_failed) == (3, 1, 1)
+    assert got.mean == pytest.approx(1 - 4 / 255, abs=1e-3)  # mean of 2, 4 and 6 levels; H.264 is not exact
+    assert got.n_frames == 3 * 8  # pairs of neighbours
+    assert got.micro == pytest.approx(got.mean)
+    assert "no-such-folder" in result.unavailable["mask_miou"]
+    assert "mask_miou" not in group.metrics
+    rows = {row.id: row for row in read_result(tmp_path).rows}
+    assert (rows["broken-0"].status, rows["broken-0"].error) == ("failed", "MediaError")
+    assert "broken-0.mp4" in rows["broken-0"].message
+    assert rows["gone-0"].status == "missing"
+    assert not rows["gone-0"].score
+
+
+def test_interrupted_run_goes_on_and_scores_nothing_twice(videos: Path, tmp_path: Path) -> None:
+    plan = plan_of(videos)
+
+    def stop(done: int, total: int, text: str) -> None:
+        if done == 2:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        score_part(plan, Part(), tmp_path / "a", stop)
+    assert not (tmp_path / "a" / "result.json").exists()
+    before = stamps(tmp_path / "a")
+    assert len(before) == 2
+    run_suite(plan, tmp_path / "a")
+    after = stamps(tmp_path / "a")
+    assert {name: after[name] for name in before} == before
+    assert len(after) == 4  # three good ones and the broken one; the missing one has no file
+    run_suite(plan, tmp_path / "a")
+    assert stamps(tmp_path / "a") == after
+    run_suite(plan, tmp_path / "b")
+    for name in ("result.json", "rows.jsonl", "items.jsonl"):
+        assert (tmp_path / "a" / name).read_bytes() == (tmp_path / "b" / name).read_bytes()
+
+
+def test_parts_give_the_bytes_of_one_run(videos: Path, tmp_path: Path) -> None:
+    plan = plan_of(videos)
+    run_suite(plan, tmp_path / "whole")
+    score_part(plan, Part(1, 2), tmp_path / "parts")
+    assert waiting_parts(plan, 2, tmp_path / "parts") == [0]
+    with pytest.raises(ConfigError, match=r"parts \[0\] of 2"):
+        collect(plan, 2, tmp_path / "parts")
+    score_part(plan, Part(0, 2), tmp_path / "parts")
+    collect(plan, 2, tmp_path / "parts")
+    for name in ("result.json", "rows.jsonl"):
+        assert (tmp_path / "parts" / name).read_bytes() == (tmp_path / "whole" / name).read_bytes()
+
+
+def test_a_changed_video_or_option_is_scored_anew_and_a_mended_one_too(videos: Path, tmp_path: Path) -> None:
+    folder, out = tmp_path / "videos", tmp_path / "out"
+    shutil.copytree(videos, folder)
+    run_suite(plan_of(folder), out)
+    first = stamps(out)
+    shutil.copy(folder / "step 1-0.mp4", folder / "broken-0.mp4")  # mended: same bytes as another one
+    result = run_suite(plan_of(folder), out)
+    assert stamps(out) == first  # the score of these bytes was there
+    assert result.groups[0].metrics["temporal_flickering"].n_failed == 0
+    run_suite(plan_of(folder, {"metric": "temporal_flickering", "options": {"protocol": "long"}}), out)
+    assert len(stamps(out)) == len(first) + 3
+
+
+def test_a_damaged_score_is_named(videos: Path, tmp_path: Path) -> None:
+    run_suite(plan_of(videos), tmp_path)
+    path = next(tmp_path.glob("scores/*/*.json"))
+    path.write_text(json.dumps({"value": 1}))
+    with pytest.raises(StoreError, match=path.name):
+        run_suite(plan_of(videos), tmp_path)
+
+
+def test_items_without_what_a_metric_needs_are_told_apart_from_failures(videos: Path, tmp_path: Path) -> None:
+    options = {"segmenter": "sam2", "segmenter_options": {"weights": "mini"}}
+    result = run_suite(plan_of(videos, {"metric": "mask_miou", "options": options}), tmp_path)
+    got = result.groups[0].metrics["mask_miou"]
+    assert (got.n, got.n_failed, got.n_inapplicable, got.n_missing) == (0, 0, 4, 1)
+    assert got.mean is None
+
+
+def test_shuffling_leaves_no_item_its_own_masks() -> None:
+    items = [EvalItem(id=f"{n}-{seed}", masks=f"m{n}", system="s") for n in range(5) for seed in range(3)]
+    pairs = shuffled_masks(items)
+    assert all(pairs[group_of(item), item.id].masks != item.masks for item in items)
+    for seed in range(3):  # a derangement: every mask file is used once per seed
+        assert {pairs[group_of(items[0]), f"{n}-{seed}"].masks for n in range(5)} == {f"m{n}" for n in range(5)}
+    other = [item.model_copy(update={"system": "t"}) for item in reversed(items)]
+    again = shuffled_masks(other)
+    assert {name: one.masks for (_, name), one in again.items()} == {
+        name: one.masks for (_, name), one in pairs.items()
+    }
+    assert shuffled_masks(items[:3]) == {}  # one mask file only
+
+
+@pytest.mark.parametrize("text", ["4/4", "-1/2", "1", "a/b", "0/0"])
+def test_parts_that_do_not_exist(text: str) -> None:
+    with pytest.raises(ConfigError, match="INDEX/COUNT"):
+        parse_part(text)
+
+
+def test_wrong_suites_say_what_is_allowed() -> None:
+    with pytest.raises(ConfigError, match="no metric called 'clarity'"):
+        prepare(suite({"metric": "clarity"}))
+    with pytest.raises(ConfigError, match="allowed keys"):
+        prepare(suite({"metric": "temporal_flickering", "options": {"protokoll": "short"}}))
+    with pytest.raises(ConfigError, match="with `as`"):
+        suite({"metric": "temporal_flickering"}, {"metric": "temporal_flickering"})
+
+
+@pytest.mark.parametrize("name", ["mini", "paper"])
+def test_shipped_suites_fit_the_metrics(name: str) -> None:
+    chosen = load_suite(name)
+    assert [one.name for one in prepare(chosen)] == [one.name for one in chosen.metrics]
+    assert SuiteOptions.parse(chosen.model_dump(mode="json")) == chosen

@@ -1,0 +1,93 @@
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from mvideo_core.editing.sequence import save_masks
+from mvideo_core.evaluation.manifest import EvalItem
+from mvideo_core.evaluation.plan import EvalPlan
+from mvideo_core.evaluation.suite import SuiteOptions
+from mvideo_core.evaluation.validate import Validation, validate
+from mvideo_core.masks import encode
+from mvideo_core.media.encode import write_mp4
+
+METRICS = [
+    {"metric": "overall_consistency", "options": {"protocol": "short"}},
+    {"metric": "motion_smoothness", "options": {"protocol": "short"}},
+    {"metric": "mask_miou", "options": {"segmenter_options": {"weights": "mini"}}},
+]
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A long video, a short small one, masks of 9 frames, masks without anything in them."""
+    place = tmp_path_factory.mktemp("validate")
+    for name, frames, height, width in (("long", 41, 128, 192), ("small", 9, 64, 96)):
+        write_mp4((np.full((height, width, 3), 90 + t, np.uint8) for t in range(frames)), place / f"{name}.mp4", 8)
+    masks = np.zeros((9, 1, 64, 96), np.bool_)
+    save_masks(place / "empty.masks", encode(masks), 8, ["horse"])
+    masks[:, :, 10:20, 10:20] = True
+    save_masks(place / "nine.masks", encode(masks), 8, ["horse"])
+    return place
+
+
+def of(folder: Path, *items: EvalItem) -> Validation:
+    known = [
+        item.model_copy(
+            update={name: str(folder / value) for name in ("video", "masks") if (value := getattr(item, name))}
+        )
+        for item in items
+    ]
+    return validate(EvalPlan(SuiteOptions.parse({"metrics": METRICS}), tuple(known)))
+
+
+def told(found: Validation, level: str) -> list[str]:
+    return [one.message for one in found.problems if one.level == level]
+
+
+def test_a_good_item_has_no_problem_but_its_smallness(folder: Path) -> None:
+    found = of(folder, EvalItem(id="a", prompt="p", video="small.mp4", masks="nine.masks"))
+    assert told(found, "error") == ["96x64: motion_smoothness needs at least 113 px on each side"]
+    assert told(found, "warning") == []
+    assert found.groups[0].model_dump(exclude={"group"}) == {
+        "n_items": 1, "n_readable": 1, "fps": (8.0,), "frames": (9,), "sizes": ("96x64",),
+    }  # fmt: skip
+
+
+def test_everything_wrong_is_told_at_once(folder: Path) -> None:
+    (folder / "text.mp4").write_text("no video")
+    found = of(
+        folder,
+        EvalItem(id="gone", prompt="p", video="gone.mp4", masks="nine.masks"),
+        EvalItem(id="text", prompt="p", video="text.mp4", masks="nine.masks"),
+        EvalItem(id="bare", video="long.mp4"),
+        EvalItem(id="empty", prompt="p", video="small.mp4", masks="empty.masks"),
+    )
+    errors = {one.item: one.message for one in reversed(found.problems) if one.level == "error"}
+    assert errors["gone"].startswith("missing: ")
+    assert errors["text"].startswith("broken: ")
+    assert errors["bare"] == "no prompt; metrics that compare with it leave the item out"
+    assert "no masks; metrics that compare with them leave the item out" in told(found, "error")
+    assert "masks of 1 objects, all empty" in told(found, "error")
+    assert found.n_errors == 6
+
+
+def test_long_videos_under_the_short_protocol_and_mask_lengths(folder: Path) -> None:
+    found = of(folder, EvalItem(id="a", prompt="p", video="long.mp4", masks="nine.masks"))
+    assert told(found, "error") == ["9 mask frames, 41 video frames (option align of the metric)"]
+    long = [text for text in told(found, "warning") if "protocol: long" in text]
+    assert len(long) == 2  # overall consistency and motion smoothness
+    assert long[0].startswith("5.12 s under overall_consistency with protocol short")
+
+
+def test_systems_asked_for_other_items_and_uneven_videos(folder: Path) -> None:
+    known = {"prompt": "p", "masks": "nine.masks"}
+    found = of(
+        folder,
+        EvalItem(id="a", system="one", video="small.mp4", **known),
+        EvalItem(id="b", system="one", video="long.mp4", **known),
+        EvalItem(id="a", system="two", video="small.mp4", **known),
+    )
+    groups = {(one.group, one.message) for one in found.problems if not one.item}
+    assert ("two", "1 items of other systems are not asked of this one, such as 'b'") in groups
+    assert ("one", "sizes differ within the system: 192x128, 96x64") in groups

@@ -14,7 +14,8 @@ from mvideo_core.evaluation.manifest import EvalItem, Manifest
 from mvideo_core.evaluation.vbench_backend import VBenchOptions, largest_differences, read_vbench, run_vbench
 
 STAND_IN = """
-import json, os
+import importlib.util, json, os
+assert importlib.util.find_spec("networks") is None, "VBench would find this project's networks, not AMT's"
 class VBench:
     def __init__(self, device, info, out):
         self.out = out

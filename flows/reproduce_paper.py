@@ -10,7 +10,7 @@ from flows._notices import shows
 from flows.build_mask_dataset import build_mask_dataset
 from flows.evaluate_mvideo import evaluate_mvideo
 from flows.train_mvideo import train_mvideo
-from mvideo_core.paper.material import SETS, pipeline_overrides, workspace_of
+from mvideo_core.paper.material import pipeline_overrides, sets_to_build, workspace_of
 from mvideo_core.paper.options import PaperOptions, load_profile
 from mvideo_core.paper.training import latent_options, training_options
 from mvideo_core.paper.videos import jobs
@@ -36,13 +36,13 @@ def reproduce_paper(
         Path of the page.
     """
     chosen, root = options or load_profile(profile, overrides), Path(out).absolute()
-    for name in SETS:
+    for name in sets_to_build(chosen):
         source = paper.material(chosen, str(root), name)
-        build_mask_dataset(workspace_of(root, name), source, chosen.pipeline, pipeline_overrides(chosen, name))
+        build_mask_dataset(workspace_of(chosen, root, name), source, chosen.pipeline, pipeline_overrides(chosen, name))
     paper.test_sets(chosen, str(root))
     for alpha in chosen.alphas:
         train_mvideo(
-            workspace=workspace_of(root, "train"),
+            workspace=workspace_of(chosen, root, "train"),
             latents=latent_options(chosen),
             options=training_options(chosen, root, alpha, ""),
         )

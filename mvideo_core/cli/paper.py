@@ -32,7 +32,7 @@ def reproduce(
         return
     options = load_profile(profile, given_values("", set_))
     page = finish(options, Path(out)) if tables_only else run(options, Path(out), typer.echo)
-    for number in ("2", "3", "4", "5"):
+    for number in options.tables:
         typer.echo((Path(out) / "tables" / f"table-{number}.md").read_text(encoding="utf-8"))
     typer.echo((Path(out) / "tables" / "comparisons.md").read_text(encoding="utf-8"))
     typer.echo(f"page: {page}")

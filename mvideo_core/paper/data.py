@@ -3,10 +3,9 @@
 import logging
 from pathlib import Path
 
-from mvideo_core.editing.inputs import file_sha256
 from mvideo_core.model.base import load_base
 from mvideo_core.model.video_format import VideoFormat
-from mvideo_core.paper.material import SETS, SetName, pipeline_overrides, source_of, workspace_of
+from mvideo_core.paper.material import SetName, needed_sets, pipeline_overrides, sets_to_build, source_of, workspace_of
 from mvideo_core.paper.options import PaperOptions
 from mvideo_core.paper.sets import COMPLEX_MOTION, MASK_TO_VIDEO, mask_cases, prompt_cases
 from mvideo_core.paper.training import latent_options
@@ -29,15 +28,15 @@ EVERY = 100_000
 
 def build_datasets(options: PaperOptions, root: Path) -> None:
     """Draw the videos and run the data half over the three sets, on this machine, without a server."""
-    for name in SETS:
+    for name in sets_to_build(options):
         log.info("dataset %s", name)
         profile = load_profile(options.pipeline, pipeline_overrides(options, name))
-        run_pipeline(Workspace(workspace_of(root, name)), source_of(options, root, name), profile)
+        run_pipeline(Workspace(workspace_of(options, root, name)), source_of(options, root, name), profile)
 
 
 def encode_training_set(options: PaperOptions, root: Path) -> str:
     """Latents of the training set; returns their folder."""
-    workspace = Workspace(workspace_of(root, "train"))
+    workspace = Workspace(workspace_of(options, root, "train"))
     encode_dataset(workspace, latent_options(options))
     return current_latents(workspace)
 
@@ -50,25 +49,19 @@ def build_test_sets(options: PaperOptions, root: Path) -> list[Path]:
     """
     grid: VideoFormat = load_base(options.base, parts=()).format
     lists = [prompt_cases(options, root)]
-    for name, chosen, dataset in (
-        (MASK_TO_VIDEO, _mask_to_video(root), _dataset(root, "unseen")),
-        (COMPLEX_MOTION, _complex_motion(root), _dataset(root, "complex")),
-    ):
-        (root / "sets").mkdir(parents=True, exist_ok=True)
-        write_test_set(chosen, root / "sets" / f"{name}.testset.json")
-        lists.append(mask_cases(chosen, dataset, name, options, grid, root))
+    for name in needed_sets(options)[1:]:
+        chosen = _mask_to_video(options, root) if name == "unseen" else _complex_motion(options, root)
+        title = MASK_TO_VIDEO if name == "unseen" else COMPLEX_MOTION
+        write_test_set(chosen, root / "sets" / f"{title}.testset.json")
+        dataset = dataset_root(Workspace(workspace_of(options, root, name)))
+        lists.append(mask_cases(chosen, dataset, title, options, grid, root))
     return lists
 
 
-def digests(lists: list[Path]) -> dict[str, str]:
-    """SHA-256 of each list of cases, for the record."""
-    return {path.stem: file_sha256(path) for path in lists}
-
-
-def _mask_to_video(root: Path) -> TestSet:
+def _mask_to_video(options: PaperOptions, root: Path) -> TestSet:
     card = read_card(card_path("unseen"))
     taken: set[str] = set()
-    for sample, clip, _ in current_samples(Workspace(workspace_of(root, "train"))):
+    for sample, clip, _ in current_samples(Workspace(workspace_of(options, root, "train"))):
         taken |= {sample.video_id, clip.source_sha256} - {""}
     wanted = MaskToVideoOptions(
         classes=[one.name for one in card.classes],
@@ -77,18 +70,15 @@ def _mask_to_video(root: Path) -> TestSet:
         max_per_video=EVERY,
         min_frames=33,
     )
-    return choose_mask_to_video(_candidates(root, "unseen"), wanted, taken)
+    return choose_mask_to_video(_candidates(options, root, "unseen"), wanted, taken)
 
 
-def _complex_motion(root: Path) -> TestSet:
-    candidates = _candidates(root, "complex")
+def _complex_motion(options: PaperOptions, root: Path) -> TestSet:
+    candidates = _candidates(options, root, "complex")
     objects = {one.video_id: [label for _, label in one.objects] for one in candidates}
     return pick_named(candidates, objects, ComplexMotionOptions(n_samples=EVERY))
 
 
-def _candidates(root: Path, name: SetName) -> list[TestCandidate]:
-    return [candidate_of(sample) for sample, _, _ in current_samples(Workspace(workspace_of(root, name)))]
-
-
-def _dataset(root: Path, name: SetName) -> str:
-    return dataset_root(Workspace(workspace_of(root, name)))
+def _candidates(options: PaperOptions, root: Path, name: SetName) -> list[TestCandidate]:
+    workspace = Workspace(workspace_of(options, root, name))
+    return [candidate_of(sample) for sample, _, _ in current_samples(workspace)]

@@ -19,9 +19,21 @@ SetName = Literal["train", "unseen", "complex"]
 SETS: tuple[SetName, ...] = ("train", "unseen", "complex")
 
 
-def workspace_of(root: str | Path, name: SetName) -> str:
+def workspace_of(options: PaperOptions, root: str | Path, name: SetName) -> str:
     """Where a set's workspace lies."""
-    return str(Path(root) / name / "workspace")
+    one: MaterialOptions = getattr(options, name)
+    return one.workspace or str(Path(root) / name / "workspace")
+
+
+def needed_sets(options: PaperOptions) -> list[SetName]:
+    """Sets that this run uses, in order."""
+    wanted = {"unseen": "mask-to-video", "complex": "complexmotion"}
+    return [name for name in SETS if name == "train" or ("3" in options.tables and wanted[name] in options.test_sets)]
+
+
+def sets_to_build(options: PaperOptions) -> list[SetName]:
+    """Sets whose workspace this run makes."""
+    return [name for name in needed_sets(options) if not getattr(options, name).workspace]
 
 
 def draw_videos(options: PaperOptions, root: str | Path, name: SetName) -> Path:

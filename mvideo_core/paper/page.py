@@ -58,7 +58,8 @@ def write_page(
     """
     from jinja2 import Environment
 
-    sections = [*_mask_sections(options, root), _length_section(options, root), *_figure_sections(options, root)]
+    lengths = [_length_section(options, root)] if "5" in options.tables else []
+    sections = [*_mask_sections(options, root), *lengths, *_figure_sections(options, root)]
     sections = [one for one in sections if one.strips or one.pictures]
     template = Environment(autoescape=True).from_string(Path(__file__).with_name("page.html").read_text("utf-8"))
     text = template.render(
@@ -83,7 +84,7 @@ def _mask_sections(options: PaperOptions, root: Path) -> list[Section]:
     return [
         _mask_section(name, title, options, root)
         for name, title in ((MASK_TO_VIDEO, "Mask-to-Video: unseen classes"), (COMPLEX_MOTION, "ComplexMotion"))
-        if (root / "sets" / f"{name}.jsonl").is_file()
+        if "3" in options.tables and name in options.test_sets
     ]
 
 

@@ -19,10 +19,7 @@ from mvideo_core.evaluation.scores import write_whole
 from mvideo_core.evaluation.suite import load_suite
 from mvideo_core.evaluation.tables import Table, make_table, table_markdown, write_table
 from mvideo_core.paper.options import PaperOptions
-from mvideo_core.paper.sets import COMPLEX_MOTION, MASK_TO_VIDEO, PROMPTS
-from mvideo_core.paper.videos import BASE, Job, jobs, system_of, write_job_manifest
-
-TABLES = ("2", "3", "4", "5")
+from mvideo_core.paper.videos import Job, jobs, table_jobs, write_job_manifest
 
 
 class Question(NamedTuple):
@@ -51,18 +48,6 @@ def score(options: PaperOptions, root: Path, progress: Progress | None = None) -
     return run_suite(score_plan(options, root), root / "scores", progress)
 
 
-def table_jobs(number: str, options: PaperOptions) -> list[Job]:
-    """The jobs that a table of the paper shows, in its order."""
-    main, base = system_of(options.alpha), Job(PROMPTS, BASE, None, 1)
-    if number == "2":
-        return [base, Job(PROMPTS, main, options.alpha, options.table2_clips)]
-    if number == "3":
-        return [job for job in jobs(options) if job.test_set in (MASK_TO_VIDEO, COMPLEX_MOTION)]
-    if number == "4":
-        return [Job(PROMPTS, system_of(a), a, options.table4_clips) for a in sorted(options.alphas)]
-    return [Job(PROMPTS, main, options.alpha, n) for n in options.lengths_clips]
-
-
 def write_tables(options: PaperOptions, root: Path) -> list[Table]:
     """Tables 2 to 5 and the comparisons, from the scores that are there.
 
@@ -70,7 +55,9 @@ def write_tables(options: PaperOptions, root: Path) -> list[Table]:
         ConfigError: nothing was scored yet.
     """
     loaded = read_result(root / "scores")
-    tables = [make_table(number, [("scores", _only(loaded.result, table_jobs(number, options)))]) for number in TABLES]
+    tables = [
+        make_table(number, [("scores", _only(loaded.result, table_jobs(number, options)))]) for number in options.tables
+    ]
     for table in tables:
         write_table(table, root / "tables")
     _write_answers(answers(options, loaded), root / "tables")
@@ -83,26 +70,21 @@ def answers(options: PaperOptions, loaded: LoadedResult) -> list[Answer]:
 
 
 def questions(options: PaperOptions) -> list[Question]:
-    """What the experiments are to tell."""
-    main, clips = system_of(options.alpha), options.table4_clips
-    without = Job(PROMPTS, system_of(0.0), 0.0, clips)
-    lengths = [Job(PROMPTS, main, options.alpha, n) for n in sorted(options.lengths_clips)]
-    asked = [
-        Question(f"consistency loss: weight {a:g} against none", without, Job(PROMPTS, system_of(a), a, clips))
-        for a in sorted(options.alphas)
-        if a
-    ]
+    """What the experiments are to tell, of the tables asked for."""
+    asked: list[Question] = []
+    if "4" in options.tables:
+        without, *others = table_jobs("4", options)
+        asked += [Question(f"consistency loss: weight {one.alpha:g} against none", without, one) for one in others]
+    lengths = sorted(table_jobs("5", options), key=lambda job: job.n_clips) if "5" in options.tables else []
     if len(lengths) > 1:
-        asked.append(
-            Question(f"length: {lengths[-1].n_clips} clips against {lengths[0].n_clips}", lengths[0], lengths[-1])
-        )
-    for name in (MASK_TO_VIDEO, COMPLEX_MOTION):
-        n = options.tests.sample_clips
-        asked.append(
-            Question(
-                f"masks, {name}: guided against the base", Job(name, BASE, None, n), Job(name, main, options.alpha, n)
-            )
-        )
+        title = f"length: {lengths[-1].n_clips} clips against {lengths[0].n_clips}"
+        asked.append(Question(title, lengths[0], lengths[-1]))
+    if "3" in options.tables:
+        pairs = table_jobs("3", options)
+        asked += [
+            Question(f"masks, {guided.test_set}: guided against the base", base, guided)
+            for guided, base in zip(pairs[::2], pairs[1::2], strict=True)
+        ]
     return asked
 
 

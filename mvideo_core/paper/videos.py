@@ -17,7 +17,7 @@ from mvideo_core.model.base import load_base
 from mvideo_core.model.video_format import VideoFormat
 from mvideo_core.options import digest
 from mvideo_core.paper.options import PaperOptions
-from mvideo_core.paper.sets import COMPLEX_MOTION, MASK_TO_VIDEO, PROMPTS, TestCase, read_cases
+from mvideo_core.paper.sets import PROMPTS, TestCase, read_cases
 
 if TYPE_CHECKING:
     from mvideo_core.generation.loading import Loaded
@@ -53,17 +53,23 @@ def system_of(alpha: float) -> str:
     return f"mvideo-alpha-{alpha:g}"
 
 
-def jobs(options: PaperOptions) -> list[Job]:
-    """Every job of tables 2 to 5, once."""
+def table_jobs(number: str, options: PaperOptions) -> list[Job]:
+    """The jobs that a table of the paper shows, in its order."""
     main = system_of(options.alpha)
-    lengths = sorted({*options.lengths_clips, options.table2_clips, options.table4_clips})
-    found = [Job(PROMPTS, BASE, None, 1)]
-    found += [Job(PROMPTS, main, options.alpha, n) for n in lengths]
-    found += [Job(PROMPTS, system_of(a), a, options.table4_clips) for a in options.alphas if a != options.alpha]
-    for test_set in (MASK_TO_VIDEO, COMPLEX_MOTION):
-        found.append(Job(test_set, main, options.alpha, options.tests.sample_clips))
-        found.append(Job(test_set, BASE, None, options.tests.sample_clips))
-    return found
+    if number == "2":
+        return [Job(PROMPTS, BASE, None, 1), Job(PROMPTS, main, options.alpha, options.table2_clips)]
+    if number == "3":
+        n = options.tests.sample_clips
+        systems: list[tuple[str, float | None]] = [(main, options.alpha), (BASE, None)]
+        return [Job(test_set, name, alpha, n) for test_set in options.test_sets for name, alpha in systems]
+    if number == "4":
+        return [Job(PROMPTS, system_of(a), a, options.table4_clips) for a in sorted(options.alphas)]
+    return [Job(PROMPTS, main, options.alpha, n) for n in options.lengths_clips]
+
+
+def jobs(options: PaperOptions) -> list[Job]:
+    """Every job of the tables asked for, once."""
+    return list(dict.fromkeys(job for number in options.tables for job in table_jobs(number, options)))
 
 
 def run_of(root: Path, alpha: float) -> Path:

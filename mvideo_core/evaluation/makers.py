@@ -100,7 +100,7 @@ class DiffusersMaker:
         folder = find(system.weights, "generator")
         try:
             pipeline = getattr(diffusers, system.pipeline).from_pretrained(
-                folder, torch_dtype=torch_dtype(system.dtype), local_files_only=True
+                folder, dtype=torch_dtype(system.dtype), local_files_only=True
             )
         except (OSError, ValueError, KeyError) as error:
             raise ModelError(f"{folder}: not a whole {system.pipeline} in diffusers' layout: {error}") from None
@@ -169,6 +169,7 @@ class DiffusersMaker:
         }
         if s.pipeline != "WanVACEPipeline":
             known["use_dynamic_cfg"] = s.dynamic_guidance
+            known["max_sequence_length"] = self.pipeline.transformer.config.max_text_seq_length
         if s.pipeline != "CogVideoXFunControlPipeline":
             known["num_frames"] = s.frames
         if masks is not None:

@@ -1,0 +1,203 @@
+"""Systems under test with tiny random weights: the real pipelines of diffusers, constructed and called."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from mvideo_core.editing.sequence import save_masks
+from mvideo_core.errors import ConfigError, ModelError
+from mvideo_core.evaluation.make_videos import items_of_prompts, make_videos, read_prompts, with_lengthened
+from mvideo_core.evaluation.makers import DiffusersMaker, MVideoMaker, control_frames
+from mvideo_core.evaluation.manifest import EvalItem, read_manifest
+from mvideo_core.evaluation.systems import SYSTEMS, DiffusersSystem, MVideoSystem, SystemOptions, load_system
+from mvideo_core.generation.loading import load_pipeline
+from mvideo_core.masks import encode
+from mvideo_core.media.decode import read_clip
+from mvideo_core.model.base import BaseOptions, random_base, save_base
+from mvideo_core.model.words import mini_tokenizer
+
+SIZE = {"dtype": "fp32", "height_px": 32, "width_px": 64, "frames": 9, "steps": 1}
+
+
+@pytest.fixture(autouse=True)
+def _one_thread() -> None:
+    torch.set_num_threads(1)
+
+
+@pytest.fixture(scope="module")
+def masks(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
+    """Two mask files of 9 frames: a square on the left, a square on the right."""
+    folder = tmp_path_factory.mktemp("masks")
+    paths = []
+    for name, x in (("left", 4), ("right", 40)):
+        area = np.zeros((9, 1, 32, 64), np.bool_)
+        area[:, 0, 8:24, x : x + 16] = True
+        paths.append(str(save_masks(folder / f"{name}.masks", encode(area), 8, ["box"])))
+    return paths
+
+
+def test_cogvideox_through_diffusers_is_made_once_and_scored_as_asked(tmp_path: Path) -> None:
+    save_base(random_base("tiny-sincos"), tmp_path / "weights")
+    system = SystemOptions.parse(
+        {"name": "tiny", "diffusers": {**SIZE, "pipeline": "CogVideoXPipeline", "weights": str(tmp_path / "weights")}}
+    )
+    items = items_of_prompts(["a red ball", "a blue box"], videos_per_prompt=2, seed=5)
+    told: list[str] = []
+
+    def tell(done: int, total: int, text: str) -> None:
+        told.append(text)
+
+    def stop(done: int, total: int, text: str) -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        make_videos(system, items, tmp_path / "out", progress=stop)
+    manifest = make_videos(system, items, tmp_path / "out", progress=tell)
+    assert told == ["0000-0: there already", "0000-1: made", "0001-0: made", "0001-1: made"]
+    found = read_manifest(manifest)
+    assert [(item.id, item.seed, item.seconds, item.system) for item in found.items[:2]] == [
+        ("0000-0", 5, 1.0, "tiny"), ("0000-1", 6, 1.0, "tiny"),
+    ]  # fmt: skip
+    clips = [read_clip(found.path(item.video)) for item in found.items]
+    assert all(clip.shape == (9, 32, 64, 3) for clip in clips)
+    assert not np.array_equal(clips[0], clips[1])  # another seed
+    longer = tmp_path / "longer.json"
+    longer.write_text(json.dumps({"a red ball": "a ball, red and round", "a blue box": "a box"}))
+    make_videos(system, with_lengthened(items, longer), tmp_path / "out", progress=tell)
+    assert told[4:] == [f"{item.id}: made" for item in items]
+    assert read_manifest(manifest).items[0].prompt == "a red ball"
+    assert read_manifest(manifest).items[0].prompt_generation == "a ball, red and round"
+
+
+def test_fun_control_follows_the_masks(masks: list[str], tmp_path: Path) -> None:
+    from diffusers import CogVideoXFunControlPipeline
+
+    from mvideo_core.model.fun_control import to_fun_control
+
+    base = random_base("tiny-sincos")
+    assert base.transformer is not None
+    torch.nn.init.normal_(base.transformer.mask_proj.weight, std=0.5, generator=torch.manual_seed(1))
+    pipeline = CogVideoXFunControlPipeline(
+        base.tokenizer, base.text_encoder, base.vae, to_fun_control(base.transformer), base.scheduler
+    )
+    pipeline.set_progress_bar_config(disable=True)
+    system = DiffusersSystem.parse(
+        {**SIZE, "pipeline": "CogVideoXFunControlPipeline", "weights": "-", "control": "filled"}
+    )
+    clips = both(DiffusersMaker(system, pipeline, "w"), masks, tmp_path)
+    assert not np.array_equal(clips[0], clips[1])
+    with pytest.raises(ConfigError, match="the item has none"):
+        DiffusersMaker(system, pipeline, "w").make(EvalItem(id="x", prompt="a box"), tmp_path / "x")
+
+
+def test_wan_vace_follows_the_masks(masks: list[str], tmp_path: Path) -> None:
+    from diffusers import AutoencoderKLWan, FlowMatchEulerDiscreteScheduler, WanVACEPipeline, WanVACETransformer3DModel
+    from transformers import UMT5Config, UMT5EncoderModel
+
+    torch.manual_seed(0)
+    tokenizer = mini_tokenizer(16)
+    text = UMT5Config(
+        vocab_size=len(tokenizer), d_model=32, d_kv=8, d_ff=32, num_layers=1, num_heads=2, is_encoder_decoder=False
+    )
+    transformer = WanVACETransformer3DModel(
+        num_attention_heads=2, attention_head_dim=12, text_dim=32, freq_dim=32, ffn_dim=32, num_layers=2,
+        rope_max_seq_len=64, vace_layers=[0, 1], vace_in_channels=96,
+    )  # fmt: skip
+    for block in transformer.vace_blocks:
+        torch.nn.init.normal_(block.proj_out.weight, std=0.5)
+    pipeline = WanVACEPipeline(
+        tokenizer=tokenizer,
+        text_encoder=UMT5EncoderModel(text).eval(),
+        vae=AutoencoderKLWan(base_dim=4, num_res_blocks=1),
+        scheduler=FlowMatchEulerDiscreteScheduler(shift=3.0),
+        transformer=transformer.eval(),
+    )
+    pipeline.set_progress_bar_config(disable=True)
+    system = DiffusersSystem.parse({**SIZE, "pipeline": "WanVACEPipeline", "weights": "-", "control": "outline"})
+    clips = both(DiffusersMaker(system, pipeline, "w"), masks, tmp_path)
+    assert not np.array_equal(clips[0], clips[1])
+
+
+def both(maker: DiffusersMaker, masks: list[str], out: Path) -> list[np.ndarray]:
+    """Videos of one prompt and seed under two masks; the second call of each makes nothing."""
+    clips = []
+    for name, path in zip("ab", masks, strict=True):
+        item = EvalItem(id=name, prompt="a box", seed=1, masks=path)
+        assert maker.make(item, out / name)
+        assert not maker.make(item, out / name)
+        clips.append(read_clip(out / name / "video.mp4"))
+        assert clips[-1].shape == (9, 32, 64, 3)
+    return clips
+
+
+def test_mvideo_goes_through_the_projects_own_code(masks: list[str], tmp_path: Path) -> None:
+    base = BaseOptions(weights="random:tiny-sincos", dtype="fp32")
+    system = MVideoSystem.parse({"base": base.model_dump(), "options": {"steps": 1}})
+    loaded = load_pipeline(base)
+    torch.nn.init.normal_(loaded.pipeline.transformer.mask_proj.weight, std=0.5, generator=torch.manual_seed(1))
+    loaded.pipeline.set_progress_bar_config(disable=True)
+    maker = MVideoMaker(system, loaded)
+    item = EvalItem(id="a", prompt="a box", seed=3, seconds=2.0, masks=masks[0])
+    with pytest.raises(ConfigError, match="mask"):
+        maker.make(item, tmp_path / "a")  # masks of one second for a video of two
+    item = item.model_copy(update={"seconds": 1.0})
+    assert maker.make(item, tmp_path / "a")
+    assert not maker.make(item, tmp_path / "a")
+    assert maker.make(item.model_copy(update={"masks": masks[1]}), tmp_path / "a")
+    with pytest.raises(ModelError, match="adapter"):
+        MVideoMaker.load(system)
+
+
+def test_a_folder_of_videos_is_a_system(tmp_path: Path) -> None:
+    for name in ("a cat-0.mp4", "a cat-1.mp4", "dogs.mp4"):
+        (tmp_path / name).touch()
+    system = load_system("opensora-v1.2", {"folder": {"folder": str(tmp_path)}})
+    items = items_of_prompts(["a cat", "dogs", "gone"], 2, 0)
+    found = read_manifest(make_videos(system, items, tmp_path / "out"))
+    names = [Path(item.video).name for item in found.items]
+    assert names == ["a cat-0.mp4", "a cat-1.mp4", "dogs.mp4", "dogs.mp4", "0002-0.mp4", "0002-1.mp4"]
+    assert not Path(found.items[4].video).exists()  # stays in the count as missing
+    assert {item.seconds for item in found.items} == {4.0}
+    with pytest.raises(ConfigError, match=r"folder\.folder=PATH"):
+        make_videos(load_system("opensora-v1.2"), items, tmp_path / "other")
+
+
+@pytest.mark.parametrize("path", sorted(SYSTEMS.glob("*.yaml")), ids=lambda path: path.stem)
+def test_shipped_systems_are_named_as_their_files(path: Path) -> None:
+    assert load_system(path.stem).name == path.stem
+
+
+@pytest.mark.parametrize("name", ["cogvideox-5b", "wan-vace-1.3b", "fun-control"])
+def test_absent_weights_are_named_with_source_and_place(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MVIDEO_WEIGHTS", str(tmp_path))
+    with pytest.raises(ModelError, match=rf"model_index\.json is missing.*https://.* -> {tmp_path}"):
+        make_videos(load_system(name), items_of_prompts(["a"], 1, 0), tmp_path / "out")
+
+
+def test_outlines_are_two_pixels_wide() -> None:
+    from mvideo_core.editing.clip import MaskClip
+
+    area = np.zeros((1, 2, 16, 24), np.bool_)
+    area[0, 0, 4:12, 4:12] = True
+    area[0, 1, 4:12, 10:20] = True  # overlaps: the union is drawn
+    clip = MaskClip(encode(area), 8.0, ("a", "b"))
+    filled = np.asarray(control_frames(clip, "filled")[0])[..., 0]
+    outline = np.asarray(control_frames(clip, "outline")[0])[..., 0]
+    assert (filled == 255).sum() == 8 * 16
+    assert (outline[8] == 255).nonzero()[0].tolist() == [4, 5, 18, 19]
+    assert not (outline & ~filled).any()
+
+
+def test_prompts_come_from_text_or_the_suites_list(tmp_path: Path) -> None:
+    (tmp_path / "p.txt").write_text("one\n\n two \n")
+    (tmp_path / "p.json").write_text(json.dumps({"prompts": [{"prompt": "one", "index": 4}]}))
+    assert read_prompts(tmp_path / "p.txt") == ["one", "two"]
+    assert read_prompts(tmp_path / "p.json") == ["one"]
+    (tmp_path / "p.json").write_text("[1]")
+    with pytest.raises(ConfigError, match="one per line"):
+        read_prompts(tmp_path / "p.json")

@@ -15,7 +15,8 @@ from pathlib import Path
 def main() -> None:
     """One call of VBench's own `evaluate`, in its mode for any videos."""
     # Python puts the script's folder first; VBench imports AMT as `networks`, and there is a folder of that name here.
-    sys.path.remove(str(Path(__file__).parent))
+    here = Path(__file__).resolve().parent
+    sys.path[:] = [place for place in sys.path if Path(place).resolve() != here]
     job = json.loads(Path(sys.argv[1]).read_text(encoding="utf-8"))
     from vbench import VBench
 

@@ -126,6 +126,18 @@ def test_public_checkpoint_fits() -> None:
     assert hashlib.sha256("\n".join(lines).encode()).hexdigest() == goldens()["viclip_l14_names_sha256"]
 
 
+def test_only_the_first_32_tokens_count(folder: Path) -> None:
+    """30 words of one token each, and what comes behind them; a change within them shows."""
+    metric = Metric.load(Metric.Options(weights=str(folder)))
+
+    def score(prompt: str) -> float:
+        item = EvalItem(id="tall", video=str(video_path("tall")), prompt=prompt)
+        return metric.score(EvalVideo(item)).value
+
+    assert score("a " * 30 + "red disc") == score("a " * 30 + "gray field, twice")
+    assert score("a " * 29 + "b red disc") != score("a " * 30 + "red disc")
+
+
 def test_no_prompt_is_a_bad_item(folder: Path) -> None:
     metric = Metric.load(Metric.Options(weights=str(folder)))
     with pytest.raises(MediaError, match="prompt"):

@@ -161,13 +161,21 @@ def _source_clip(
 def _with_masks(
     loaded: LoadedResult, video: EvalVideo, shown: Shown, scores: dict[str, VideoScore], subject: str
 ) -> Shown:
-    """With the wanted and seen masks of S_m on this subject, where it was measured."""
+    """With the wanted and seen masks of S_m on this subject, where it was measured and the masks are still there."""
     name = overlay_metric(loaded.result.metrics, subject)
     if name not in scores or PREDICTED not in scores[name].artifacts:
         return shown
     options = MaskMiouOptions.parse(loaded.result.metrics[name].options, f"metric {name}")
-    _, true, _ = wanted(video, options)
-    return shown._replace(true=true, seen=from_bytes(scores[name].artifacts[PREDICTED]))
+    try:
+        _, true, _ = wanted(video, options)
+        seen = from_bytes(scores[name].artifacts[PREDICTED])
+    except MediaError as error:
+        log.warning("%s: outlines left out: %s", video.item.id, error)
+        return shown
+    if true.shape != seen.shape:
+        log.warning("%s: outlines left out: the masks are not those of the score", video.item.id)
+        return shown
+    return shown._replace(true=true, seen=seen)
 
 
 def _source_curves(cells: Sequence[Cell | None], on_source: set[str]) -> dict[str, Curve]:

@@ -138,6 +138,20 @@ def test_an_older_page_is_replaced_and_nothing_else_is(page, result, tmp_path):
     assert (mine / "notes.txt").read_text() == "keep"
 
 
+def test_masks_that_are_gone_cost_the_outlines_only(result, tmp_path, caplog):
+    masks = result.parent / "m.masks"
+    moved = masks.rename(tmp_path / "m.masks")
+    try:
+        page = build_report(result, tmp_path / "report")
+    finally:
+        moved.rename(masks)
+    row = json.loads(page.with_name("data.json").read_bytes())["rows"][0]
+    assert "overlay" not in row["cells"][0]["clip"]
+    assert "mask" not in row
+    assert row["cells"][0]["values"]["mask_miou"] > 50
+    assert "a: outlines left out" in caplog.text
+
+
 def test_overlays_outline_both_masks_where_they_are(tmp_path):
     frames, masks = drawn(0)
     shown = Shown(frames, FPS, encode(masks), encode(drawn(30)[1]))

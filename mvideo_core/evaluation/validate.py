@@ -6,6 +6,7 @@ from typing import Literal, NamedTuple
 
 from mvideo_core.errors import MediaError
 from mvideo_core.evaluation.aggregate import GroupKey, group_of
+from mvideo_core.evaluation.export import VBENCH_DIMENSIONS
 from mvideo_core.evaluation.manifest import EvalItem
 from mvideo_core.evaluation.plan import EvalPlan
 from mvideo_core.evaluation.suite import Prepared, prepare
@@ -14,7 +15,7 @@ from mvideo_core.media.probe import MediaInfo
 from mvideo_core.records import Record
 
 VBENCH_LONG_S = 5.0
-"""VBench's authors: below this VBench, from it on VBench-Long (README-FAQ of the project)."""
+"""VBench's authors: below this VBench ("short"), from it on VBench-Long ("long"; README-FAQ of the project)."""
 
 MIN_SIDE_PX = {"motion_smoothness": 113}
 """AMT-S gives non-finite numbers where its padded sides are 64 or 96."""
@@ -71,7 +72,8 @@ def validate(plan: EvalPlan) -> Validation:
         problems += [Problem(level=level, group=_name(key), item=item.id, message=text) for level, text in found]
         seen.setdefault(key, []).extend([info] if info else [])
     facts = [_facts(key, sizes[key], infos) for key, infos in seen.items()]
-    return Validation((*problems, *_between(plan.items), *_uneven(facts)), tuple(facts))
+    between = [*_protocols(seen, metrics), *_between(plan.items), *_uneven(facts)]
+    return Validation((*problems, *between), tuple(facts))
 
 
 def check_item(item: EvalItem, metrics: Sequence[Prepared]) -> tuple[list[tuple[Level, str]], MediaInfo | None]:
@@ -98,22 +100,6 @@ def check_item(item: EvalItem, metrics: Sequence[Prepared]) -> tuple[list[tuple[
 
 def _video_problems(info: MediaInfo, metric: Prepared) -> list[tuple[Level, str]]:
     found: list[tuple[Level, str]] = []
-    protocol = getattr(metric.options, "protocol", "")
-    if protocol == "short" and info.duration_s >= VBENCH_LONG_S:
-        found.append(
-            (
-                "warning",
-                f"{info.duration_s:.2f} s under {metric.name} with protocol short: VBench's authors score videos from "
-                f"{VBENCH_LONG_S:g} s on with VBench-Long; set protocol: long to do so",
-            )
-        )
-    if protocol == "long" and info.duration_s < VBENCH_LONG_S:
-        found.append(
-            (
-                "warning",
-                f"{info.duration_s:.2f} s under {metric.name} with protocol long, meant for {VBENCH_LONG_S:g} s up",
-            )
-        )
     least = MIN_SIDE_PX.get(metric.registered, 0)
     if min(info.width, info.height) < least:
         found.append(("error", f"{info.width}x{info.height}: {metric.name} needs at least {least} px on each side"))
@@ -167,6 +153,34 @@ def _uneven(facts: Sequence[GroupFacts]) -> list[Problem]:
                 told = ", ".join(map(str, values[:6])) + (", ..." if len(values) > 6 else "")
                 message = f"{what} differ within the system: {told}"
                 found.append(Problem(level="warning", group=one.group, item="", message=message))
+    return found
+
+
+def _protocols(seen: dict[GroupKey, list[MediaInfo]], metrics: Sequence[Prepared]) -> list[Problem]:
+    """Systems whose length asks for VBench's other protocol, where the suite does not measure by that one, too."""
+    found = []
+    for key, infos in seen.items():
+        for fitting, length, lengths in (
+            (
+                "long",
+                f"from {VBENCH_LONG_S:g} s on",
+                [one.duration_s for one in infos if one.duration_s >= VBENCH_LONG_S],
+            ),
+            (
+                "short",
+                f"below {VBENCH_LONG_S:g} s",
+                [one.duration_s for one in infos if one.duration_s < VBENCH_LONG_S],
+            ),
+        ):
+            mine = [one for one in metrics if one.registered in VBENCH_DIMENSIONS]
+            served = {one.registered for one in mine if getattr(one.options, "protocol", fitting) == fitting}
+            names = list(dict.fromkeys(one.registered for one in mine if one.registered not in served))
+            if lengths and names:
+                message = (
+                    f"{len(lengths)} videos of {min(lengths):.2f} to {max(lengths):.2f} s: VBench's authors score "
+                    f"videos {length} by protocol: {fitting}; this suite does not for {', '.join(names)}"
+                )
+                found.append(Problem(level="warning", group=_name(key), item="", message=message))
     return found
 
 

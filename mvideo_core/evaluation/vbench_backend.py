@@ -53,7 +53,10 @@ class VBenchOptions(Options):
 
 
 class VBenchRun(NamedTuple):
-    """VBench's numbers under the manifest's paths, the package versions, and the items without a video."""
+    """VBench's numbers, package versions, ids of items without a video.
+
+    Videos go by their absolute paths, as in the exports of `mvideo eval run`.
+    """
 
     scores: Scores
     versions: dict[str, str]
@@ -143,7 +146,7 @@ def _run_job(
     scores: Scores = json.loads(result.read_text(encoding="utf-8"))
     for _, rows in scores.values():
         for row in rows:
-            row["video_path"] = names[Path(row["video_path"]).name].video
+            row["video_path"] = manifest.path(names[Path(row["video_path"]).name].video)
         rows.sort(key=lambda row: str(row["video_path"]))
     return scores, json.loads((out / "versions.json").read_text(encoding="utf-8"))
 

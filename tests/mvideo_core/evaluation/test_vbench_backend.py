@@ -70,8 +70,8 @@ def test_prompts_and_paths_are_the_manifests(python: str, manifest: Manifest) ->
         "temporal_flickering": [
             12.5,
             [
-                {"video_path": "a, b-7.mp4", "video_results": 8},
-                {"video_path": "b/x.mov", "video_results": 17},
+                {"video_path": str(manifest.root / "a, b-7.mp4"), "video_results": 8},
+                {"video_path": str(manifest.root / "b" / "x.mov"), "video_results": 17},
             ],
         ]
     }

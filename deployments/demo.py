@@ -1,7 +1,9 @@
-"""`make demo`: drawn videos -> Prefect server and workers -> `prefect deployment run build-mask-dataset` -> report.
+"""`make demo`: drawn videos -> mask dataset -> short LoRA training -> videos under masks -> scores -> one page.
 
-Everything lies under build/demo. Interrupted, the same command goes on where it stopped. The last line says where the
-report is; build/demo.json holds the same in numbers.
+A local Prefect server and workers, and two deployments by their literal commands: `prefect deployment run
+build-mask-dataset` and `prefect deployment run reproduce-paper` (profile demo). Everything lies under build/demo.
+Interrupted, the same command goes on where it stopped. The last line says where the page is; build/demo.json holds the
+same in numbers.
 """
 
 import argparse
@@ -11,6 +13,7 @@ import os
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -22,7 +25,7 @@ from mvideo_core.store.status import stage_status
 from mvideo_core.store.workspace import Workspace
 
 ROOT = Path("build/demo").resolve()
-DEPLOYMENT = "build-mask-dataset"
+DATA, PAPER = "build-mask-dataset", "reproduce-paper"
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -32,23 +35,29 @@ def main(argv: list[str] | None = None) -> int:
     started = time.monotonic()
     videos = Path(given.folder).resolve() if given.folder else ROOT / "videos"
     if not given.folder:
-        _say(f"1/4 drawing {given.videos} videos of the mini world into {_short(videos)}")
+        _say(f"1/5 drawing {given.videos} videos of the mini world into {_short(videos)}")
         make_videos(videos, given.videos)
-    _say("2/4 starting a Prefect server and workers on this machine")
+    _say("2/5 starting a Prefect server and workers on this machine")
     stack = Stack(ROOT / "state", port=given.port, tied=not given.keep)
     stack.up()
     try:
         _say(f"    UI: {stack.url.removesuffix('/api')} (logs: {_short(stack.folder / 'logs')})")
-        _say(f"3/4 prefect deployment run {DEPLOYMENT}")
-        code = run_deployment(stack, ROOT / "workspace", videos)
+        _say(f"3/5 prefect deployment run {DATA}: videos -> cuts -> boxes -> masks -> captions -> shards")
+        source = {"workspace": str(ROOT / "workspace"), "source": {"folder": str(videos)}, "profile": "mini"}
+        code = run_deployment(stack, DATA, source)
+        if not code and not given.data_only:
+            _say(f"4/5 prefect deployment run {PAPER}: LoRA training, videos under masks, scores")
+            mine = {"train": {"workspace": str(ROOT / "workspace")}}
+            asked = {"out": str(ROOT / "paper"), "profile": "demo", "overrides": mine}
+            code = run_deployment(stack, PAPER, asked)
     finally:
         if not given.keep:
             stack.down()
     if code:
         _say(f"the flow run did not complete; see {_short(stack.folder / 'logs')}, then `make demo` again goes on")
         return 1
-    _say("4/4 what came out")
-    _write_summary(ROOT / "workspace", time.monotonic() - started)
+    _say("5/5 what came out")
+    _write_summary(ROOT / "workspace", None if given.data_only else ROOT / "paper", time.monotonic() - started)
     return 0
 
 
@@ -58,10 +67,9 @@ def make_videos(folder: Path, n_videos: int) -> None:
         list(pool.map(_make_one, [str(folder)] * n_videos, range(n_videos)))
 
 
-def run_deployment(stack: Stack, workspace: Path, videos: Path) -> int:
+def run_deployment(stack: Stack, name: str, parameters: dict[str, Any]) -> int:
     """The literal command, with its run watched to the end; its exit code."""
-    parameters = {"workspace": str(workspace), "source": {"folder": str(videos)}, "profile": "mini"}
-    command = [sys.executable, "-m", "prefect", "deployment", "run", DEPLOYMENT]
+    command = [sys.executable, "-m", "prefect", "deployment", "run", name]
     command += ["--params", json.dumps(parameters), "--watch", "--watch-interval", "5"]
     environment = {**os.environ, **stack.settings, "PREFECT_API_URL": stack.url}
     return subprocess.run(command, env=environment, check=False).returncode
@@ -73,7 +81,7 @@ def _make_one(folder: str, seed: int) -> None:
     make_world(folder, 1, seed=seed, n_shots=3)
 
 
-def _write_summary(path: Path, seconds: float) -> None:
+def _write_summary(path: Path, paper: Path | None, seconds: float) -> None:
     workspace = Workspace(str(path))
     stages: dict[str, Any] = {}
     for name in stage_rows():
@@ -83,15 +91,32 @@ def _write_summary(path: Path, seconds: float) -> None:
         _say(f"    {name:<8} {counts['ok']:>4} ok {counts['filtered']:>4} filtered {counts['failed']:>4} failed")
     dataset, report = workspace.pointer("dataset") or {}, workspace.pointer("report") or {}
     summary = {"seconds": round(seconds, 1), "stages": stages, "dataset": dataset, "report": report}
-    Path("build/demo.json").write_text(json.dumps(summary, indent=1))
     _say(f"    dataset: {_short(path / dataset.get('path', ''))} (digest {dataset.get('digest', '')[:16]})")
-    _say(f"make demo: done in {seconds:.0f} s; report: {_short(path / report.get('path', ''))}")
+    page = f"report: {_short(path / report.get('path', ''))}"
+    if paper is not None:
+        summary["paper"] = json.loads((paper / "tables" / "comparisons.json").read_text(encoding="utf-8"))
+        for line in _told(summary["paper"]):
+            _say(f"    {line}")
+        _say(f"    data {page}")
+        page = f"page: {_short(paper / 'index.html')}"
+    Path("build/demo.json").write_text(json.dumps(summary, indent=1))
+    _say(f"make demo: done in {seconds:.0f} s; {page}")
+
+
+def _told(comparisons: list[dict[str, Any]]) -> Iterator[str]:
+    """The mask scores of guided and free videos, a line each."""
+    for one in comparisons:
+        for row in one["differences"]:
+            if "miou" in row["metric"] and row["difference"] is not None:
+                first, second = row["first"], row["second"]
+                yield f"{one['question']}: {row['metric']} {second:.1f} against {first:.1f} ({row['n_pairs']} videos)"
 
 
 def _arguments(argv: list[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m deployments.demo", description=__doc__)
     parser.add_argument("--folder", default="", help="your own folder of videos instead of drawn ones")
     parser.add_argument("--videos", type=int, default=3, help="drawn videos, three shots each")
+    parser.add_argument("--data-only", action="store_true", help="stop after the dataset: no training, no generation")
     parser.add_argument("--port", type=int, default=None, help="of the Prefect server; any free one if it is taken")
     parser.add_argument("--keep", action="store_true", help="leave server and workers running (mvideo server down)")
     return parser.parse_args(argv)

@@ -1,5 +1,6 @@
 """The page of a real, small evaluation: two systems, one video missing, one broken, hostile texts."""
 
+import html
 import json
 import re
 import shutil
@@ -176,27 +177,83 @@ def test_mask_column_shows_objects_in_their_colours():
     assert found.tolist() == [[230, 159, 0], [86, 180, 233], [86, 180, 233], [0, 0, 0]]
 
 
-@pytest.mark.skipif(shutil.which("chromium") is None, reason="needs chromium on the path")
-def test_the_page_builds_its_rows_in_a_browser_from_disk(page, tmp_path):
-    def dom(link: str = "") -> str:
-        command = [
-            "chromium", "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
-            "--disable-background-networking", "--disable-component-update", "--disable-sync",
-            f"--user-data-dir={tmp_path / 'profile'}", "--virtual-time-budget=4000", "--dump-dom",
-            page.as_uri() + link,
-        ]  # fmt: skip
-        return subprocess.run(command, capture_output=True, text=True, timeout=120, check=True).stdout
+needs_chromium = pytest.mark.skipif(shutil.which("chromium") is None, reason="needs chromium on the path")
 
-    plain = dom()
+
+def dom(url: str, profile: Path) -> str:
+    """The page's elements after its script ran."""
+    command = [
+        "chromium", "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
+        "--disable-background-networking", "--disable-component-update", "--disable-sync",
+        f"--user-data-dir={profile}", "--virtual-time-budget=4000", "--dump-dom", url,
+    ]  # fmt: skip
+    return subprocess.run(command, capture_output=True, text=True, timeout=120, check=True).stdout
+
+
+@needs_chromium
+def test_the_page_builds_its_rows_in_a_browser_from_disk(page, tmp_path):
+    plain = dom(page.as_uri(), tmp_path)
     assert 'data-rows="3"' in plain
     assert plain.count('<article class="row') == 3
     assert "<title>drawn: evaluation</title>" in plain  # no text became script
     assert "missing: gone.mp4 is not there" in plain
     assert "not asked of this system" in plain
     assert plain.count('class="line"') == 3  # curves of the three videos that were scored
-    assert re.findall(r'src="(videos/[^"]+)"', plain)
     assert "videos/0000_00_overlay.mp4" in plain
-    linked = dom("#sort=listed&q=red+square&overlay=0&row=a")
+    linked = dom(page.as_uri() + "#sort=listed&q=red+square&overlay=0&row=a", tmp_path)
     assert "1 row of 3" in linked
     assert '<article class="row chosen" data-key="a"' in linked
     assert "videos/0000_00.mp4" in linked
+
+
+USED = """<script>
+window.onload = function () {
+  var found = {}, node = function (id) { return document.getElementById(id); };
+  var row = function (key) { return document.querySelector('[data-key="' + key + '"]'); };
+  var change = function (id, value) { node(id).value = value; node(id).dispatchEvent(new Event("change")); };
+  var keys = function () { return Array.from(document.querySelectorAll(".row")).map(function (one) { return one.dataset.key.slice(0, 3); }); };
+  var click = function (share) {
+    var svg = row("a").querySelector("svg"), box = svg.getBoundingClientRect();
+    svg.dispatchEvent(new MouseEvent("click", { clientX: box.left + share * box.width }));
+    return row("a").querySelector("output").textContent;
+  };
+  found.worst = keys();
+  found.opened = row("a").querySelector("output").textContent;
+  found.clicked = [click(0.1), click(0.6)];
+  found.now = row("a").querySelectorAll(".now")[1].textContent;
+  change("sort", "gap");
+  found.gap = [keys(), row("a").querySelector(".gap").textContent];
+  change("sort", "best");
+  found.best = keys();
+  node("overlay").click();
+  found.hash = location.hash;
+  found.poster = row("a").querySelectorAll("video")[2].getAttribute("poster");
+  found.flags = Array.from(row("a").querySelectorAll("video")).map(function (one) {
+    return one.muted && one.loop && one.hasAttribute("playsinline");
+  });
+  document.body.dataset.found = JSON.stringify(found);
+};
+</script>"""  # noqa: E501
+
+
+@needs_chromium
+def test_order_curves_and_links_work_in_a_browser(page, data, tmp_path):
+    used = page.with_name("used.html")
+    used.write_text(page.read_text(encoding="utf-8").replace("</body>", USED + "</body>"), encoding="utf-8")
+    told = dom(used.as_uri(), tmp_path)
+    used.unlink()
+    found = json.loads(html.unescape(re.search(r'data-found="([^"]*)"', told)[1]))
+    first, second = data["rows"][0]["cells"]
+    far = data["rows"][1]["cells"][0]["values"]["mask_miou"]
+    value, other = (cell["values"]["mask_miou"] for cell in (first, second))
+    worst = ["a", "</s"] if other <= far else ["</s", "a"]  # "</s" begins the hostile id
+    assert found["worst"] == [*worst, "c"]
+    frame = int(data["rows"][0]["start_s"] * FPS)
+    assert found["opened"] == f"{data['rows'][0]['start_s']:.2f} of 0.50 s, frame {frame}"
+    assert found["clicked"] == ["0.06 of 0.50 s, frame 0", "0.31 of 0.50 s, frame 2"]
+    assert found["now"] == f" now {first['curves']['mask_miou']['values'][2]:.1f}"
+    assert found["gap"] == [["a", "</s", "c"], f"two minus one: {other - value:.1f}"]
+    assert found["best"] == ["a", "</s", "c"]
+    assert found["hash"] == "#sort=best&overlay=0"
+    assert found["poster"] == "videos/0000_00.jpg"
+    assert found["flags"] == [True] * 4

@@ -131,11 +131,13 @@ def compare_(
 def report(
     result: str = RESULT,
     out: str = typer.Option("", "--out", help="Folder of the page; empty = RESULT/report."),
+    set_: list[str] = typer.Option([], "--set", "-s", help="One value, e.g. max_rows=500 or max_side_px=720."),
 ) -> None:
     """A page that opens offline: videos side by side, contours, per-frame curves, worst first."""
-    from mvideo_core.evaluation.report import build_report
+    from mvideo_core.evaluation.report import ReportOptions, build_report
 
-    typer.echo(f"report: {build_report(Path(result), Path(out) if out else Path(result) / 'report')}")
+    options = ReportOptions.parse(given_values("", set_), "--set")
+    typer.echo(f"report: {build_report(result, out or Path(result) / 'report', options)}")
 
 
 @eval_app.command("generate")

@@ -85,7 +85,7 @@ def to_markdown(result: EvalResult) -> str:
     if result.unavailable:
         parts += ["## Not measured", *(f"- {name}: {reason}" for name, reason in result.unavailable.items())]
     parts += ["## Choices", *(f"- {name}: {text}" for name, text in result.choices.items())]
-    parts += [_metric_line(result, name) for name in result.metrics]
+    parts += [f"- metric {measured_by(result, name)}" for name in result.metrics if name not in result.unavailable]
     return "\n\n".join(_lists_closed(parts)) + "\n"
 
 
@@ -198,6 +198,13 @@ def numbers(got: Aggregate, scale: float) -> str:
     return f"{text} [{got.low * scale:.{DIGITS}f}, {got.high * scale:.{DIGITS}f}]"
 
 
+def measured_by(result: EvalResult, name: str) -> str:
+    """What a number of this metric was measured with: "mask_miou: mask_miou, revision 1, weights 80c8..., options {}"."""
+    facts = result.metrics[name]
+    weights = f"weights {facts.weights_sha256[:12]}" if facts.weights_sha256 else "no weights"
+    return f"{name}: {facts.metric}, revision {facts.revision}, {weights}, options {canonical_json(facts.options)}"
+
+
 def markdown_table(head: Sequence[str], lines: Sequence[Sequence[str]]) -> str:
     """A table in GitHub's Markdown."""
     rows = [head, ["---"] * len(head), *lines]
@@ -230,13 +237,6 @@ def _counts(result: EvalResult, group: GroupResult) -> list[str]:
         skipped = f", {got.n_frames_skipped} frames" if got.n_frames_skipped else ""
         found.append(f"{got.n} / {got.n_missing} / {got.n_failed} / {got.n_inapplicable}{skipped}")
     return found
-
-
-def _metric_line(result: EvalResult, name: str) -> str:
-    facts = result.metrics[name]
-    weights = f"weights {facts.weights_sha256[:12]}" if facts.weights_sha256 else "no weights"
-    options = canonical_json(facts.options)
-    return f"- metric {name}: {facts.metric}, revision {facts.revision}, {weights}, options {options}"
 
 
 def _lists_closed(parts: Sequence[str]) -> list[str]:

@@ -108,7 +108,7 @@ def _without_scoring(
         return "missing", "the manifest names no video"
     if not Path(item.video).exists():
         return "missing", f"{item.video} is not there"
-    has = {"prompt": item.prompt, "masks": item.masks, "source": item.source_video}
+    has = {"video": item.video, "prompt": item.prompt, "masks": item.masks, "source": item.source_video}
     lacking = sorted(name for name in about.inputs if not has[name])
     if lacking:
         return "inapplicable", f"the item has no {' and no '.join(lacking)}"

@@ -51,8 +51,9 @@ def key_facts(item: EvalItem, masks_from: EvalItem, metric: Prepared, weights_sh
         "revision": metric.kind.revision,
         "options": metric.options.model_dump(mode="json"),
         "weights_sha256": weights_sha256,
-        "video": file_digest(item.video),
     }
+    if "video" in metric.inputs:
+        facts["video"] = file_digest(item.video)
     if "prompt" in metric.inputs:
         facts["prompt"] = item.prompt
     if "masks" in metric.inputs:

@@ -76,9 +76,8 @@ class Prepared(NamedTuple):
 
     @property
     def inputs(self) -> frozenset[str]:
-        """What of an item decides the score: the metric's needs, and the source video where it is the subject."""
-        extra = {"source"} if getattr(self.options, "subject", "") == "source" else set()
-        return self.kind.needs | extra
+        """What of an item decides the score: the video, or the source video where that is the subject; the needs."""
+        return self.kind.needs | {"source" if getattr(self.options, "subject", "") == "source" else "video"}
 
     @property
     def shuffled(self) -> bool:

@@ -13,10 +13,10 @@ from pathlib import Path
 
 from mvideo_core.errors import ConfigError
 from mvideo_core.evaluation.aggregate import Aggregate, GroupKey
-from mvideo_core.evaluation.export import latex_text, markdown_table, numbers
+from mvideo_core.evaluation.export import latex_text, markdown_table, measured_by, numbers
 from mvideo_core.evaluation.result import EvalResult, GroupResult
 from mvideo_core.evaluation.scores import write_whole
-from mvideo_core.options import canonical_json, read_yaml
+from mvideo_core.options import read_yaml
 from mvideo_core.records import Record
 
 DATA = Path(__file__).with_name("paper_tables.yaml")
@@ -258,7 +258,9 @@ def _notes(results: Sequence[tuple[str, EvalResult]]) -> list[str]:
                 f"{group.n_lengthened} generated from another text than the scored one"
             )
         found += [f"{name}: {metric} was not measured: {reason}" for metric, reason in result.unavailable.items()]
-        for metric, facts in result.metrics.items():
-            weights = f"weights {facts.weights_sha256[:12]}" if facts.weights_sha256 else "no weights"
-            found.append(f"{name}: {metric} = {facts.metric}, {weights}, {canonical_json(facts.options)}")
+        found += [
+            f"{name}: metric {measured_by(result, metric)}"
+            for metric in result.metrics
+            if metric not in result.unavailable
+        ]
     return found

@@ -21,6 +21,7 @@ MIN_SIDE_PX = {"motion_smoothness": 113}
 """AMT-S gives non-finite numbers where its padded sides are 64 or 96."""
 
 Level = Literal["error", "warning"]
+_WORDS = {"prompt": "a prompt", "masks": "masks", "source": "a source_video"}
 
 
 class Problem(Record):
@@ -65,20 +66,27 @@ def validate(plan: EvalPlan) -> Validation:
     problems: list[Problem] = []
     seen: dict[GroupKey, list[MediaInfo]] = {}
     sizes: dict[GroupKey, int] = {}
+    without = {key: _absent(members) for key, members in _members(plan.items).items()}
     for item in plan.items:
         key = group_of(item)
         sizes[key] = sizes.get(key, 0) + 1
-        found, info = check_item(item, metrics)
+        found, info = check_item(item, metrics, without[key])
         problems += [Problem(level=level, group=_name(key), item=item.id, message=text) for level, text in found]
         seen.setdefault(key, []).extend([info] if info else [])
     facts = [_facts(key, sizes[key], infos) for key, infos in seen.items()]
-    between = [*_protocols(seen, metrics), *_between(plan.items), *_uneven(facts)]
+    between = [*_left_out(without, metrics), *_protocols(seen, metrics), *_between(plan.items), *_uneven(facts)]
     return Validation((*problems, *between), tuple(facts))
 
 
-def check_item(item: EvalItem, metrics: Sequence[Prepared]) -> tuple[list[tuple[Level, str]], MediaInfo | None]:
-    """Problems of one item, and what its video is; None when it cannot be read."""
-    inputs = {name for one in metrics for name in one.inputs}
+def check_item(
+    item: EvalItem, metrics: Sequence[Prepared], without: frozenset[str] = frozenset()
+) -> tuple[list[tuple[Level, str]], MediaInfo | None]:
+    """Problems of one item, and what its video is; None when it cannot be read.
+
+    Args:
+        without: of "prompt", "masks", "source": what no item of the system has; told once for all of them.
+    """
+    inputs = {name for one in metrics for name in one.inputs} - without
     found: list[tuple[Level, str]] = []
     if "prompt" in inputs and not item.prompt:
         found.append(("error", "no prompt; metrics that compare with it leave the item out"))
@@ -153,6 +161,30 @@ def _uneven(facts: Sequence[GroupFacts]) -> list[Problem]:
                 told = ", ".join(map(str, values[:6])) + (", ..." if len(values) > 6 else "")
                 message = f"{what} differ within the system: {told}"
                 found.append(Problem(level="warning", group=one.group, item="", message=message))
+    return found
+
+
+def _members(items: Sequence[EvalItem]) -> dict[GroupKey, list[EvalItem]]:
+    members: dict[GroupKey, list[EvalItem]] = {}
+    for item in items:
+        members.setdefault(group_of(item), []).append(item)
+    return members
+
+
+def _absent(items: Sequence[EvalItem]) -> frozenset[str]:
+    """What none of the items has."""
+    fields = {"prompt": "prompt", "masks": "masks", "source": "source_video"}
+    return frozenset(name for name, field in fields.items() if not any(getattr(item, field) for item in items))
+
+
+def _left_out(without: dict[GroupKey, frozenset[str]], metrics: Sequence[Prepared]) -> list[Problem]:
+    """Systems that a metric cannot say anything about."""
+    found = []
+    for key, lacking in without.items():
+        for name in sorted(lacking):
+            if waiting := [one.name for one in metrics if name in one.inputs]:
+                message = f"no item has {_WORDS[name]}: nothing is measured by {', '.join(waiting)}"
+                found.append(Problem(level="warning", group=_name(key), item="", message=message))
     return found
 
 

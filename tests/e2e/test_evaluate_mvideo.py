@@ -22,10 +22,10 @@ SUITE: dict[str, Any] = {
 }
 
 
-def draw(folder: Path) -> None:
+def draw(folder: Path, n_good: int = N_GOOD) -> None:
     """Good videos of growing brightness steps, a text under a video's name, and a video cut short."""
     folder.mkdir()
-    for number in range(N_GOOD):
+    for number in range(n_good):
         frames = (np.full((240, 360, 3), 20 + (number % 5 + 1) * t, np.uint8) for t in range(33))
         write_mp4(frames, folder / f"good {number:02d}-0.mp4", 8)
     (folder / "text-0.mp4").write_text("no video at all")
@@ -64,3 +64,17 @@ def test_kill_9_then_retry_scores_only_what_is_missing(trial: Trial, tmp_path: P
     run_suite(make_plan(SuiteOptions.parse(SUITE), [str(videos)]), straight)
     for name in ("result.json", "rows.jsonl", "items.jsonl"):
         assert (straight / name).read_bytes() == (out / name).read_bytes()
+
+
+def test_several_gpus_give_the_result_of_one(trial: Trial, tmp_path: Path) -> None:
+    trial.stack.up(deploy=False)
+    videos, out = tmp_path / "videos", tmp_path / "out"
+    draw(videos, n_good=6)
+    values = {"manifests": [str(videos)], "out": str(out), "options": SUITE, "gpus": 2}
+    run = trial.start("evaluate-mvideo/evaluate-mvideo", values)
+    assert trial.wait(run, 400, "COMPLETED", "FAILED", "CRASHED") == "COMPLETED", trial.tail()
+    assert sorted(path.name for path in (out / "parts").iterdir()) == ["0-of-2.json", "1-of-2.json"]
+    run_suite(make_plan(SuiteOptions.parse(SUITE), [str(videos)]), tmp_path / "straight")
+    for name in ("result.json", "rows.jsonl"):
+        assert (tmp_path / "straight" / name).read_bytes() == (out / name).read_bytes()
+    assert any((out / "report").rglob("*.html"))

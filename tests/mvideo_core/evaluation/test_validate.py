@@ -92,3 +92,11 @@ def test_systems_asked_for_other_items_and_uneven_videos(folder: Path) -> None:
     groups = {(one.group, one.message) for one in found.problems if not one.item}
     assert ("two", "1 items of other systems are not asked of this one, such as 'b'") in groups
     assert ("one", "sizes differ within the system: 192x128, 96x64") in groups
+
+
+def test_what_no_item_has_is_told_once(folder: Path) -> None:
+    found = of(folder, *(EvalItem(id=name, video="small.mp4", prompt="p") for name in "abc"))
+    assert [one.message for one in found.problems if not one.item] == [
+        "no item has masks: nothing is measured by mask_miou"
+    ]
+    assert found.n_errors == 3  # each is too small for motion smoothness

@@ -199,7 +199,7 @@ def numbers(got: Aggregate, scale: float) -> str:
 
 
 def measured_by(result: EvalResult, name: str) -> str:
-    """What a number of this metric was measured with: "mask_miou: mask_miou, revision 1, weights 80c8..., options {}"."""
+    """What a metric measured with: "mask_miou: mask_miou, revision 1, weights 80c877891c34, options {}"."""
     facts = result.metrics[name]
     weights = f"weights {facts.weights_sha256[:12]}" if facts.weights_sha256 else "no weights"
     return f"{name}: {facts.metric}, revision {facts.revision}, {weights}, options {canonical_json(facts.options)}"

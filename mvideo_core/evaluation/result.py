@@ -119,7 +119,7 @@ def collect(plan: EvalPlan, count: int, out: str | Path) -> EvalResult:
     """Aggregate the finished parts and write result.json, rows.jsonl and items.jsonl.
 
     Raises:
-        ConfigError: a part is not finished yet. StoreError: the folder cannot be written.
+        ConfigError: a part is not finished yet, or parts differ in weights. StoreError: the folder cannot be written.
     """
     place = Path(out)
     if waiting := waiting_parts(plan, count, out):
@@ -127,7 +127,7 @@ def collect(plan: EvalPlan, count: int, out: str | Path) -> EvalResult:
     notes = [_read_note(plan, note_path(place, Part(index, count))) for index in range(count)]
     found = [note for note in notes if note is not None]
     unavailable = {name: reason for note in found for name, reason in note.unavailable.items()}
-    weights = {name: digest for note in found for name, digest in note.weights.items()}
+    weights = _same_weights(found, out)
     order = {(group_of(item), item.id): place for place, item in enumerate(plan.items)}
     rows = sorted(
         (row for note in found for row in note.rows if row.metric not in unavailable),
@@ -192,6 +192,23 @@ def _groups(plan: EvalPlan, rows: Sequence[ScoreRow]) -> list[GroupResult]:
             )
         )
     return found
+
+
+def _same_weights(notes: Sequence[PartNote], out: str | Path) -> dict[str, str]:
+    """Digest of each metric's weights.
+
+    Raises:
+        ConfigError: two parts were scored with different weights.
+    """
+    weights: dict[str, str] = {}
+    for note in notes:
+        for name, seen in note.weights.items():
+            if weights.setdefault(name, seen) != seen:
+                raise ConfigError(
+                    f"{out}: parts were scored with different weights of {name} ({weights[name][:12]}, {seen[:12]}); "
+                    "bring the hosts to the same weights and run all parts again"
+                )
+    return weights
 
 
 def _choices(plan: EvalPlan) -> dict[str, str]:

@@ -12,7 +12,7 @@ from mvideo_core.errors import ConfigError, StoreError
 from mvideo_core.evaluation.aggregate import group_of
 from mvideo_core.evaluation.manifest import EvalItem, write_manifest
 from mvideo_core.evaluation.plan import EvalPlan, Part, make_plan, parse_part, shuffled_masks
-from mvideo_core.evaluation.result import collect, read_result, waiting_parts
+from mvideo_core.evaluation.result import collect, note_path, read_result, waiting_parts, write_note
 from mvideo_core.evaluation.run import run_suite, score_part
 from mvideo_core.evaluation.suite import SuiteOptions, load_suite, prepare
 from mvideo_core.media.encode import write_mp4
@@ -98,6 +98,16 @@ def test_parts_give_the_bytes_of_one_run(videos: Path, tmp_path: Path) -> None:
     collect(plan, 2, tmp_path / "parts")
     for name in ("result.json", "rows.jsonl"):
         assert (tmp_path / "parts" / name).read_bytes() == (tmp_path / "whole" / name).read_bytes()
+
+
+def test_parts_with_different_weights_are_not_mixed(videos: Path, tmp_path: Path) -> None:
+    plan = plan_of(videos)
+    for index in range(2):
+        note = score_part(plan, Part(index, 2), tmp_path)
+        other = note.model_copy(update={"weights": {"temporal_flickering": f"{index}" * 64}})
+        write_note(note_path(tmp_path, Part(index, 2)), other)
+    with pytest.raises(ConfigError, match=r"different weights of temporal_flickering \(000000000000, 111111111111\)"):
+        collect(plan, 2, tmp_path)
 
 
 def test_a_changed_video_or_option_is_scored_anew_and_a_mended_one_too(videos: Path, tmp_path: Path) -> None:

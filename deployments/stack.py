@@ -30,7 +30,7 @@ from mvideo_core.errors import ConfigError, StoreError
 
 log = logging.getLogger(__name__)
 
-SERVER_WAIT_S = 120.0
+SERVER_WAIT_S = 300.0
 WORKER_WAIT_S = 90.0
 WORKER_GRACE_S = 10.0
 

@@ -66,7 +66,7 @@ def test_kill_9_of_the_engine_then_sigterm_of_the_worker_then_retry(
     until(lambda: any((path / "done" / "ingest").glob("*.json")), 600, trial.tail, every_s=0.02)
     for pid in trial.engines(run):
         kill(pid)
-    assert trial.wait(run, 120) == "CRASHED"
+    assert trial.wait(run, 300) == "CRASHED"
     done = trial.prefect("flow-run", "retry", str(run))
     assert done.returncode == 0, done.stdout + done.stderr
 

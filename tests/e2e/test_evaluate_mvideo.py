@@ -44,14 +44,14 @@ def test_kill_9_then_retry_scores_only_what_is_missing(trial: Trial, tmp_path: P
     draw(videos)
     values = {"manifests": [str(videos)], "out": str(out), "options": SUITE, "report": False}
     run = trial.start("evaluate-mvideo/evaluate-mvideo", values)
-    until(lambda: len(scores(out)) >= 3, 300, trial.tail, every_s=0.01)
+    until(lambda: len(scores(out)) >= 3, 600, trial.tail, every_s=0.01)
     for pid in trial.engines(run):
         kill(pid)
-    assert trial.wait(run, 120) == "CRASHED"
+    assert trial.wait(run, 300) == "CRASHED"
     before = scores(out)
     assert 3 <= len(before) < N_GOOD
     trial.retry(run)
-    assert trial.wait(run, 300, "COMPLETED", "FAILED") == "COMPLETED", trial.tail()
+    assert trial.wait(run, 600, "COMPLETED", "FAILED") == "COMPLETED", trial.tail()
     after = scores(out)
     assert {name: after[name] for name in before} == before
     result = json.loads((out / "result.json").read_text())

@@ -26,12 +26,12 @@ def test_kill_9_then_retry_goes_on_at_the_missing_clip(trial: Trial, material: M
     trial.stack.up(deploy=False)
     out, values = tmp_path / "video", request(material)
     run = trial.start("generate-video/generate-video", {"out": str(out), **values})
-    until(lambda: (out / "clips" / "0000.mp4").exists(), 300, trial.tail, every_s=0.01)
+    until(lambda: (out / "clips" / "0000.mp4").exists(), 600, trial.tail, every_s=0.01)
     for pid in trial.engines(run):
         kill(pid)
-    assert trial.wait(run, 120) == "CRASHED"
+    assert trial.wait(run, 300) == "CRASHED"
     trial.retry(run)
-    assert trial.wait(run, 300, "COMPLETED", "FAILED") == "COMPLETED", trial.tail()
+    assert trial.wait(run, 600, "COMPLETED", "FAILED") == "COMPLETED", trial.tail()
     straight = generate(GenerateRequest.parse(values), str(tmp_path / "straight"))
     assert straight.clips == 12
     assert (out / "video.mp4").read_bytes() == Path(straight.video).read_bytes()

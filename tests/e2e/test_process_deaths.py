@@ -55,7 +55,7 @@ def test_a_killed_worker_takes_its_run_along_and_a_retry_finishes_it(trial: Tria
     toy.under_way()
     for pid in trial.workers():
         kill(pid)
-    assert trial.wait(toy.run, 120) == "CRASHED"  # the engine noticed, nobody else could
+    assert trial.wait(toy.run, 300) == "CRASHED"  # the engine noticed, nobody else could
     until(lambda: not trial.engines(toy.run), 240, trial.tail)
     trial.stack.up(deploy=False)
     trial.retry(toy.run)

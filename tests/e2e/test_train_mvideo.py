@@ -81,13 +81,13 @@ def test_kill_9_then_retry_ends_with_the_same_adapter(
 ) -> None:
     out = tmp_path / "killed"
     run = trial.start("train-mvideo/train-mvideo", parameters(material, out))
-    until(lambda: any((out / "checkpoints").glob("*4")), 300, trial.tail, every_s=0.01)
+    until(lambda: any((out / "checkpoints").glob("*4")), 600, trial.tail, every_s=0.01)
     for pid in trial.engines(run):
         kill(pid)
-    assert trial.wait(run, 120) == "CRASHED"
+    assert trial.wait(run, 300) == "CRASHED"
     assert not (out / "report.json").exists()
     trial.retry(run)
-    assert trial.wait(run, 300, "COMPLETED", "FAILED") == "COMPLETED", trial.tail()
+    assert trial.wait(run, 600, "COMPLETED", "FAILED") == "COMPLETED", trial.tail()
     assert adapter_digest(out) == adapter_digest(straight)
     names = trial.task_names(run, "train")
     assert any(name.startswith("encode part") and name.endswith("(reused)") for name in names), names

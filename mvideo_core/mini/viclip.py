@@ -100,15 +100,15 @@ class Trainer:
         """Until the options' minutes are used, or `until_s` seconds of this call."""
         self.n_shots = len(pairs)
         total_s, began_s, saved_s = 60 * self.options.minutes, self.seconds, self.seconds
-        sums: dict[str, float] = {}
+        since: list[dict[str, float]] = []
         while self.seconds < total_s and self.seconds - began_s < until_s:
             started = time.process_time()
-            for name, value in self._step(pairs).items():
-                sums[name] = sums.get(name, 0.0) + value / every
+            since.append(self._step(pairs))
             self.seconds += time.process_time() - started
             if self.step % every == 0:
-                self.report({**sums, "rate": self.rate(), "temp": float(self.network.temp.detach())})
-                sums = {}
+                means = {name: sum(one[name] for one in since) / len(since) for name in since[0]}
+                self.report({**means, "rate": self.rate(), "temp": float(self.network.temp.detach())})
+                since = []
             if self.seconds - saved_s > save_every_s:
                 self.save()
                 saved_s = self.seconds

@@ -5,6 +5,15 @@ from collections.abc import Iterator
 import pytest
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Under pytest-xdist (`--dist loadgroup`): a file stays in one process, and so do all tests of one server."""
+    for item in items:
+        name = item.nodeid.split("::")[0]
+        shared = "prefect_server" in getattr(item, "fixturenames", ())
+        group = "e2e" if name.startswith("tests/e2e/") else "prefect_server" if shared else name
+        item.add_marker(pytest.mark.xdist_group(group))
+
+
 @pytest.fixture(scope="session")
 def prefect_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     """One temporary Prefect server for all engine tests; it alone costs many seconds."""

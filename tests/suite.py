@@ -4,6 +4,7 @@ Tests marked gpu, multi_gpu, weights, vbench or slow are left out; `make test-al
 """
 
 import json
+import os
 import subprocess
 import sys
 import time
@@ -12,6 +13,8 @@ from pathlib import Path
 
 DEFAULT_MARKS = "not gpu and not multi_gpu and not weights and not vbench and not slow"
 BUILD = Path("build")
+PROCESSES = 2
+"""Tests run one thread each, in two processes where there are two cores: half the time on CI's machines."""
 
 
 def main() -> int:
@@ -21,6 +24,7 @@ def main() -> int:
     report.unlink(missing_ok=True)
     started = time.monotonic()
     command = [sys.executable, "-m", "pytest", "-m", DEFAULT_MARKS, f"--junitxml={report}", "--durations=10"]
+    command += ["-n", str(min(PROCESSES, len(os.sched_getaffinity(0)))), "--dist", "loadgroup"]
     code = subprocess.run([*command, *sys.argv[1:]], check=False).returncode
     seconds = round(time.monotonic() - started, 1)
     counts = _counts(report) | {"seconds": seconds, "exit_code": code}

@@ -80,11 +80,12 @@ def questions(options: PaperOptions) -> list[Question]:
         title = f"length: {lengths[-1].n_clips} clips against {lengths[0].n_clips}"
         asked.append(Question(title, lengths[0], lengths[-1]))
     if "3" in options.tables:
-        pairs = table_jobs("3", options)
-        asked += [
-            Question(f"masks, {guided.test_set}: guided against the base", base, guided)
-            for guided, base in zip(pairs[::2], pairs[1::2], strict=True)
-        ]
+        for name in options.test_sets:
+            guided, *others, base = [job for job in table_jobs("3", options) if job.test_set == name]
+            asked.append(Question(f"masks, {name}: guided against the base", base, guided))
+            asked += [
+                Question(f"masks, {name}: loss {guided.alpha:g} against {one.alpha:g}", one, guided) for one in others
+            ]
     return asked
 
 

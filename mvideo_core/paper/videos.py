@@ -60,7 +60,8 @@ def table_jobs(number: str, options: PaperOptions) -> list[Job]:
         return [Job(PROMPTS, BASE, None, 1), Job(PROMPTS, main, options.alpha, options.table2_clips)]
     if number == "3":
         n = options.tests.sample_clips
-        systems: list[tuple[str, float | None]] = [(main, options.alpha), (BASE, None)]
+        order = sorted(options.alphas, key=lambda alpha: alpha != options.alpha)
+        systems: list[tuple[str, float | None]] = [*((system_of(alpha), alpha) for alpha in order), (BASE, None)]
         return [Job(test_set, name, alpha, n) for test_set in options.test_sets for name, alpha in systems]
     if number == "4":
         return [Job(PROMPTS, system_of(a), a, options.table4_clips) for a in sorted(options.alphas)]

@@ -25,5 +25,5 @@ def test_tables_share_the_videos_they_have_in_common():
     assert sorted(job.n_clips for job in main) == [1, 2, 3, 4]
     assert Job("prompts", "mvideo-alpha-0", 0.0, 2) in every
     assert Job("prompts", "base", None, 1) in every
-    assert len(every) == 4 + 1 + 1 + 4  # lengths, the other alpha, the base, two mask sets of two systems
-    assert len(jobs(PaperOptions(tables=("3",), test_sets=("mask-to-video",)))) == 2
+    assert len(every) == 4 + 1 + 1 + 6  # lengths, the other alpha, the base, two mask sets of three systems
+    assert len(jobs(PaperOptions(tables=("3",), test_sets=("mask-to-video",)))) == 3

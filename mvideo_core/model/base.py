@@ -150,8 +150,17 @@ def save_base(base: Base, folder: str | Path) -> None:
         scheduler=base.scheduler,
     )
     pipeline.save_pretrained(folder)
+    for config in sorted(Path(folder).glob("*/config.json")):
+        _drop_origin(config)
     text = json.dumps(base.format.model_dump(mode="json"), indent=2, sort_keys=True)
     (Path(folder) / FORMAT_FILE).write_text(text + "\n", encoding="utf-8")
+
+
+def _drop_origin(path: Path) -> None:
+    """Take out where a part was loaded from: a folder of this machine, which is nobody's business elsewhere."""
+    config = _read_json(path)
+    if config.pop("_name_or_path", None) is not None:
+        path.write_text(json.dumps(config, indent=2, sort_keys=True) + "\n", encoding="utf-8")
 
 
 def _random_text_encoder(plan: ModelSize) -> Any:

@@ -175,3 +175,11 @@ def test_package_gives_model_classes_on_demand():
     assert mvideo_core.ModelMixin.__module__.startswith("diffusers")
     with pytest.raises(AttributeError, match="no_such"):
         _ = mvideo_core.no_such
+
+
+def test_a_saved_folder_does_not_tell_where_its_parts_came_from(tmp_path):
+    save_base(random_base("tiny-sincos"), tmp_path / "first")
+    again = load_base(BaseOptions(weights=str(tmp_path / "first"), dtype="fp32"))
+    save_base(again, tmp_path / "second")
+    for config in (tmp_path / "second").rglob("*.json"):
+        assert str(tmp_path) not in config.read_text(), config

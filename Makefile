@@ -10,7 +10,7 @@ export DO_NOT_TRACK ?= 1
 
 .PHONY: setup demo test test-all check bench chaos lock clean help
 help:
-	@echo "make demo   set up, then videos -> cuts -> boxes -> masks -> captions -> shards under a local Prefect server"
+	@echo "make demo   set up, then videos -> mask dataset -> LoRA training -> videos under masks -> scores, under Prefect"
 	@echo "make test   set up, then the default test suite (CPU, offline)"
 	@echo "make check  ruff, format, mypy, import-linter"
 	@echo "make bench  measurements into build/bench/*.json        make chaos  50 random kill -9, same dataset"

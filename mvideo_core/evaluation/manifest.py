@@ -5,6 +5,7 @@ flatters the system.
 """
 
 import json
+import os
 import re
 from collections import Counter
 from collections.abc import Iterable, Mapping
@@ -102,7 +103,7 @@ def write_manifest(items: Iterable[EvalItem], path: str | Path) -> Path:
     place = Path(path)
     place.parent.mkdir(parents=True, exist_ok=True)
     lines = [json.dumps(item.model_dump(mode="json", exclude_defaults=True), ensure_ascii=False) for item in items]
-    partial = place.with_name(f".{place.name}.part")
+    partial = place.with_name(f".{place.name}.{os.getpid()}.part")  # several parts may write the same lines at once
     partial.write_text("".join(line + "\n" for line in lines), encoding="utf-8")
     partial.replace(place)
     return place

@@ -23,6 +23,7 @@ DATA = Path(__file__).with_name("paper_tables.yaml")
 SAME_SECONDS = 0.5
 """Lengths closer than this are one row: 97 frames at 8 fps are 12.1 s, the paper says 12."""
 
+NOTHING_SCORED = "no video scored"
 DETAILS = {"3": ("box_fill", "j", "f", "j_and_f")}
 """Further numbers of a metric that a table shows as columns of their own where they were measured."""
 
@@ -115,7 +116,12 @@ def make_table(number: str, results: Sequence[tuple[str, EvalResult]]) -> Table:
         used |= {(name, group.key) for name, _, group in fitting}
         rows += [_row(number, name, result, group, printed) for name, result, group in fitting] or [_empty(printed)]
     rows += [_row(number, name, result, group) for name, result, group in groups if (name, group.key) not in used]
-    found = dict.fromkeys(column for row in rows for column in row.ours if column not in paper.metrics)
+    found = dict.fromkeys(
+        column
+        for row in rows
+        for column, figure in row.ours.items()
+        if column not in paper.metrics and figure.text != NOTHING_SCORED  # S_m of videos without masks
+    )
     return Table(
         number=number,
         title=paper.title,
@@ -213,7 +219,7 @@ def _figure(result: EvalResult, metric: str, got: Aggregate | None, scale: float
         return Figure(text="not measured")
     counts = {"n": got.n, "n_missing": got.n_missing, "n_failed": got.n_failed}
     if got.mean is None:
-        return Figure(text="no video scored", **counts)
+        return Figure(text=NOTHING_SCORED, **counts)
     lost = ", ".join(f"{n} {word}" for word, n in (("missing", got.n_missing), ("failed", got.n_failed)) if n)
     return Figure(
         mean=got.mean * scale,

@@ -65,8 +65,15 @@ def write_tables(options: PaperOptions, root: Path) -> list[Table]:
 
 
 def answers(options: PaperOptions, loaded: LoadedResult) -> list[Answer]:
-    """Paired differences: the loss (table 4), the lengths (table 5), masks against none (table 3)."""
-    return [Answer(one, compare(_side(loaded, one.first), _side(loaded, one.second))) for one in questions(options)]
+    """Paired differences: the loss (table 4), the lengths (table 5), masks against none (table 3).
+
+    Metrics without a pair (S_m of videos without masks) are left out.
+    """
+    found = []
+    for one in questions(options):
+        differences = compare(_side(loaded, one.first), _side(loaded, one.second))
+        found.append(Answer(one, [difference for difference in differences if difference.n_pairs]))
+    return found
 
 
 def questions(options: PaperOptions) -> list[Question]:

@@ -55,9 +55,7 @@ def write_tables(options: PaperOptions, root: Path) -> list[Table]:
         ConfigError: nothing was scored yet.
     """
     loaded = read_result(root / "scores")
-    tables = [
-        make_table(number, [("scores", _only(loaded.result, table_jobs(number, options)))]) for number in options.tables
-    ]
+    tables = [make_table(number, [("scores", _part(number, loaded.result, options))]) for number in options.tables]
     for table in tables:
         write_table(table, root / "tables")
     _write_answers(answers(options, loaded), root / "tables")
@@ -116,10 +114,14 @@ def _write_answers(found: Sequence[Answer], out: Path) -> None:
     write_whole(out / "comparisons.md", answers_markdown(found))
 
 
-def _only(result: EvalResult, wanted: Sequence[Job]) -> EvalResult:
-    order: dict[GroupKey, int] = {_key(job): place for place, job in enumerate(wanted)}
-    kept = sorted((group for group in result.groups if group.key in order), key=lambda group: order[group.key])
-    return result.model_copy(update={"groups": tuple(kept)})
+def _part(number: str, result: EvalResult, options: PaperOptions) -> EvalResult:
+    """What one table shows: its jobs in its order; table 3 the mask metrics, the others all but those."""
+    order: dict[GroupKey, int] = {_key(job): place for place, job in enumerate(table_jobs(number, options))}
+    groups = sorted((group for group in result.groups if group.key in order), key=lambda group: order[group.key])
+    metrics = {
+        name: facts for name, facts in result.metrics.items() if (facts.metric == "mask_miou") == (number == "3")
+    }
+    return result.model_copy(update={"groups": tuple(groups), "metrics": metrics})
 
 
 def _side(loaded: LoadedResult, job: Job) -> Side:

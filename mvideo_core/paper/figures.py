@@ -12,14 +12,15 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from mvideo_core.editing.clip import MaskClip
 from mvideo_core.editing.inputs import MaskInput, open_input
-from mvideo_core.editing.preview import PreviewOptions, contact_sheet
 from mvideo_core.editing.recipe import write_recipe
 from mvideo_core.editing.sequence import load_masks
 from mvideo_core.errors import ConfigError
 from mvideo_core.generation.loading import load_pipeline
 from mvideo_core.generation.long_video import generate_long
 from mvideo_core.generation.output import OutputFolder
+from mvideo_core.media.decode import read_clip
 from mvideo_core.media.encode import write_png
 from mvideo_core.options import digest
 from mvideo_core.paper.options import FigureOptions, PaperOptions
@@ -28,6 +29,9 @@ from mvideo_core.paper.videos import adapter_of
 
 if TYPE_CHECKING:
     from mvideo_core.generation.loading import Loaded
+
+COLOURS = ((230, 159, 0), (86, 180, 233), (240, 60, 60))
+"""Outlines of the first, second and third object."""
 
 log = logging.getLogger(__name__)
 
@@ -70,8 +74,26 @@ def _video(out: Path, masks: Path, prompt: str, options: PaperOptions, loaded: "
     }  # fmt: skip
     output = OutputFolder(out, digest(decides), overwrite=True)
     video = generate_long(loaded.pipeline, prompt, clip.sequence, options.sampling, output)
-    sheet: np.ndarray = contact_sheet(clip, video, PreviewOptions(sheet_columns=8, cell_px=192))
-    write_png(out.with_suffix(".png"), sheet)
+    write_png(out.with_suffix(".png"), _sheet(clip, read_clip(video)))
+
+
+def _sheet(clip: MaskClip, frames_THWC: np.ndarray, n: int = 8, width: int = 192) -> np.ndarray:
+    """Evenly spread frames, enlarged: above as they are, below with the outlines that guided them."""
+    import cv2
+
+    height = round(width * frames_THWC.shape[1] / frames_THWC.shape[2])
+    plain, drawn = [], []
+    for t in np.linspace(0, min(len(frames_THWC), clip.sequence.n_frames) - 1, n).round().astype(int).tolist():
+        picture = cv2.resize(frames_THWC[t], (width, height), interpolation=cv2.INTER_CUBIC)
+        plain.append(picture)
+        outlined = picture.copy()
+        for index in range(clip.sequence.n_objects):
+            mask = clip.sequence.mask(t, index).astype(np.uint8)
+            large = cv2.resize(mask, (width, height), interpolation=cv2.INTER_NEAREST)
+            lines, _ = cv2.findContours(large, cv2.RETR_LIST, cv2.CHAIN_APPROX_NONE)
+            cv2.drawContours(outlined, lines, -1, COLOURS[index % len(COLOURS)], 1)
+        drawn.append(outlined)
+    return np.concatenate([np.concatenate(plain, axis=1), np.concatenate(drawn, axis=1)], axis=0)
 
 
 def _input(root: Path, text: str) -> MaskInput:

@@ -126,7 +126,9 @@ def _figure_sections(options: PaperOptions, root: Path) -> list[Section]:
 def _overlay(case: TestCase, root: Path) -> str:
     path = (root / "sets" / case.masks).with_suffix(".overlay.mp4")
     if not path.is_file():
-        write_preview(load_masks(root / "sets" / case.masks), path, options=PreviewOptions())
+        clip = load_masks(root / "sets" / case.masks)
+        nameless = clip._replace(labels=("",) * len(clip.labels))  # a name would hide masks of this size
+        write_preview(nameless, path, options=PreviewOptions())
     return path.relative_to(root).as_posix()
 
 

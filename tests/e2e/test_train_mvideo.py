@@ -48,7 +48,7 @@ def adapter_digest(run: Path) -> str:
     for path in files:  # by tensors: safetensors writes the metadata fields of its header in any order
         for name, tensor in sorted(load_file(path).items()):
             digest.update(f"{path.name} {name} {tensor.dtype} {tuple(tensor.shape)}".encode())
-            digest.update(tensor.contiguous().view(torch.uint8).numpy().tobytes())
+            digest.update(tensor.contiguous().reshape(-1).view(torch.uint8).numpy().tobytes())
     return digest.hexdigest()
 
 

@@ -104,12 +104,16 @@ def _write_summary(path: Path, paper: Path | None, seconds: float) -> None:
 
 
 def _told(comparisons: list[dict[str, Any]]) -> Iterator[str]:
-    """The mask scores of guided and free videos, a line each."""
+    """S_m of guided videos beside its controls, a line for each test set."""
     for one in comparisons:
-        for row in one["differences"]:
-            if "miou" in row["metric"] and row["difference"] is not None:
-                first, second = row["first"], row["second"]
-                yield f"{one['question']}: {row['metric']} {second:.1f} against {first:.1f} ({row['n_pairs']} videos)"
+        rows = {row["metric"]: row for row in one["differences"]}
+        if "mini_mask_miou" not in rows or "base" not in one["question"]:
+            continue
+        own, other, source = (rows[f"mini_mask_miou{end}"] for end in ("", "_shuffled", "_source"))
+        yield (
+            f"S_m of {own['n_pairs']} videos: under masks {own['second']:.1f}, without {own['first']:.1f}, "
+            f"under another video's masks {other['second']:.1f}, source videos {source['second']:.1f}"
+        )
 
 
 def _arguments(argv: list[str] | None) -> argparse.Namespace:

@@ -4,10 +4,12 @@ import json
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from mvideo_core.editing.preview import PreviewOptions, write_preview
+import numpy as np
+
 from mvideo_core.editing.sequence import load_masks
 from mvideo_core.evaluation.scores import write_whole
 from mvideo_core.evaluation.tables import Table, table_cells
+from mvideo_core.media.encode import write_mp4
 from mvideo_core.paper.options import PaperOptions
 from mvideo_core.paper.scoring import Answer
 from mvideo_core.paper.sets import COMPLEX_MOTION, MASK_TO_VIDEO, PROMPTS, TestCase, read_cases
@@ -124,11 +126,12 @@ def _figure_sections(options: PaperOptions, root: Path) -> list[Section]:
 
 
 def _overlay(case: TestCase, root: Path) -> str:
+    """Masks as white on black, without names, which would hide masks of this size."""
     path = (root / "sets" / case.masks).with_suffix(".overlay.mp4")
     if not path.is_file():
         clip = load_masks(root / "sets" / case.masks)
-        nameless = clip._replace(labels=("",) * len(clip.labels))  # a name would hide masks of this size
-        write_preview(nameless, path, options=PreviewOptions())
+        unions = (clip.sequence.frame(t).any(axis=0) for t in range(clip.sequence.n_frames))
+        write_mp4((np.repeat(mask[..., None] * np.uint8(255), 3, axis=2) for mask in unions), path, clip.fps)
     return path.relative_to(root).as_posix()
 
 

@@ -130,7 +130,7 @@ def _overlay(case: TestCase, root: Path) -> str:
     path = (root / "sets" / case.masks).with_suffix(".overlay.mp4")
     if not path.is_file():
         clip = load_masks(root / "sets" / case.masks)
-        unions = (clip.sequence.frame(t).any(axis=0) for t in range(clip.sequence.n_frames))
+        unions = (np.asarray(clip.sequence.frame(t).any(axis=0)) for t in range(clip.sequence.n_frames))
         write_mp4((np.repeat(mask[..., None] * np.uint8(255), 3, axis=2) for mask in unions), path, clip.fps)
     return path.relative_to(root).as_posix()
 

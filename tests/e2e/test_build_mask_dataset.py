@@ -74,9 +74,9 @@ def test_kill_9_of_the_engine_then_sigterm_of_the_worker_then_retry(
     for pid in trial.workers():
         kill(pid, signal.SIGTERM)
     until(lambda: not trial.workers() and not trial.engines(run), 240, trial.tail)
-    assert trial.wait(run, 120, "RUNNING") == "RUNNING"  # a zombie: nothing works for it, and it cannot be retried
+    assert trial.wait(run, 300, "RUNNING") == "RUNNING"  # a zombie: nothing works for it, and it cannot be retried
     trial.stack.up(deploy=False)
-    assert trial.wait(run, 5) == "CRASHED"
+    assert trial.wait(run, 60) == "CRASHED"
 
     trial.retry(run)
     assert trial.wait(run, 900, "COMPLETED", "FAILED") == "COMPLETED", trial.tail()

@@ -103,7 +103,7 @@ def test_cancel_ends_the_process_and_a_retry_goes_on(trial: Trial, tmp_path: Pat
     toy.under_way()
     done = trial.prefect("flow-run", "cancel", str(toy.run))
     assert done.returncode == 0, done.stdout + done.stderr
-    assert trial.wait(toy.run, 90) == "CANCELLED"
+    assert trial.wait(toy.run, 300) == "CANCELLED"
     until(lambda: not trial.engines(toy.run), 240, trial.tail)
     trial.retry(toy.run)
     assert trial.wait(toy.run, 900, "COMPLETED", "FAILED") == "COMPLETED", trial.tail()

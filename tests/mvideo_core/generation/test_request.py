@@ -31,7 +31,7 @@ def test_sigkill_then_the_same_command(square: MaskSequence, tmp_path: Path) -> 
         "--masks", str(masks), "--base", "random:tiny-sincos", "--dtype", "fp32", "--steps", "2",
     ]  # fmt: skip
     child = subprocess.Popen(command, env=os.environ | {"OMP_NUM_THREADS": "1"}, stderr=subprocess.PIPE)
-    first, deadline = tmp_path / "a" / "clips" / "0000.mp4", time.monotonic() + 120
+    first, deadline = tmp_path / "a" / "clips" / "0000.mp4", time.monotonic() + 600
     while not first.exists():
         assert child.poll() is None, child.stderr and child.stderr.read()
         assert time.monotonic() < deadline

@@ -74,7 +74,7 @@ def two_ranks(latents: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[
     config.write_text(yaml.safe_dump(options.model_dump(mode="json")))
     line = command(options, config)
     line[line.index("-m", 3) + 1] = "tests.mvideo_core.training.two_ranks"
-    done = subprocess.run(line, capture_output=True, text=True, timeout=240, cwd=Path(__file__).parents[3])
+    done = subprocess.run(line, capture_output=True, text=True, timeout=600, cwd=Path(__file__).parents[3])
     assert done.returncode == 0, done.stdout + done.stderr
     assert line[0] == sys.executable
     return folder, options

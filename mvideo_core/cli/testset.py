@@ -17,7 +17,7 @@ from mvideo_core.testsets.complex_motion import (
     write_manifest,
 )
 from mvideo_core.testsets.mask_to_video import MaskToVideoOptions, choose_mask_to_video
-from mvideo_core.testsets.samples import TestCandidate, TestSet, candidate_of, write_list, write_test_set
+from mvideo_core.testsets.samples import TestCandidate, TestSet, candidate_of, read_test_set, write_list, write_test_set
 from mvideo_core.testsets.vbench import VBenchOptions, choose_prompts, read_full_info
 
 testset_app = typer.Typer(no_args_is_help=True, help="Test sets: Mask-to-Video, ComplexMotion, VBench prompts.")
@@ -81,6 +81,24 @@ def complexmotion(
     wanted = {line["video_id"]: line["objects"] for line in lines}
     candidates = _candidates(workspace)
     _write(pick_named(candidates, wanted, ComplexMotionOptions(n_samples=samples)), Path(out))
+
+
+@testset_app.command("manifest")
+def manifest_(
+    testset: str = typer.Option(..., "--testset", help="testset.json of one of the commands above."),
+    workspace: str = WORKSPACE,
+    out: str = OUT,
+    system: str = typer.Option("", "--system", help="Name of what makes the videos, such as mvideo-5b."),
+    videos: str = typer.Option("videos", "--videos", help="Folder of the videos KEY.mp4, relative to --out."),
+    seconds: float = typer.Option(0.0, "--seconds", min=0, help="Length asked for; finds the row of a table."),
+) -> None:
+    """The test set for `mvideo eval`: texts, the masks that count, source clips; videos that are absent are missing."""
+    from mvideo_core.evaluation.of_testset import write_test_manifest
+    from mvideo_core.stages.publish import dataset_root
+
+    made, root = read_test_set(testset), dataset_root(Workspace(workspace))
+    path = write_test_manifest(made, root, Path(out), system, videos, seconds or None)
+    typer.echo(f"{len(made.samples)} items: {path}\nmvideo eval validate {path}")
 
 
 @testset_app.command("vbench")

@@ -43,7 +43,7 @@ def main() -> None:
 
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--out", type=Path, default=Path("build/mini/segmenter"))
-    parser.add_argument("--minutes", type=float, default=120.0, help="CPU minutes of training in all, resumed ones too")
+    parser.add_argument("--minutes", type=float, default=215.0, help="CPU minutes of training in all, resumed ones too")
     parser.add_argument("--shots", type=int, default=2400, help="training shots to draw")
     parser.add_argument("--seed", type=int, default=0)
     args = parser.parse_args()

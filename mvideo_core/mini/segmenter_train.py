@@ -53,13 +53,16 @@ class Phase(NamedTuple):
 
 
 PHASES = (
-    Phase("coarse image", 0.10, 128, 10, 1, 24, 1.5e-3, False),
-    Phase("coarse clips", 0.05, 128, 4, 6, 10, 1e-3, True),
-    Phase("image", 0.25, 192, 6, 1, 16, 1e-3, False),
-    Phase("clips", 0.10, 192, 4, 4, 10, 1e-3, True),
-    Phase("image again", 0.20, 192, 6, 1, 16, 8e-4, False),
-    Phase("clips again", 0.15, 192, 3, 6, 8, 8e-4, True),
-    Phase("long", 0.15, 192, 2, 12, 6, 4e-4, True),
+    Phase("coarse image", 0.079, 128, 10, 1, 24, 1.5e-3, False),
+    Phase("coarse clips", 0.040, 128, 4, 6, 10, 1e-3, True),
+    Phase("image", 0.198, 192, 6, 1, 16, 1e-3, False),
+    Phase("clips", 0.079, 192, 4, 4, 10, 1e-3, True),
+    Phase("image again", 0.158, 192, 6, 1, 16, 8e-4, False),
+    Phase("clips again", 0.118, 192, 3, 6, 8, 8e-4, True),
+    Phase("long", 0.118, 192, 2, 12, 6, 4e-4, True),
+    Phase("fine image", 0.070, 256, 6, 1, 16, 6e-4, False),
+    Phase("fine clips", 0.056, 256, 3, 6, 8, 5e-4, False),
+    Phase("fine long", 0.084, 256, 2, 12, 6, 3e-4, True),
 )
 DECAY = 0.998
 """Of the running mean of the weights; that mean is what is shipped."""

@@ -7,8 +7,9 @@ from prefect.artifacts import create_markdown_artifact
 
 from flows._notices import shows
 from mvideo_core.generation.options import GenerateOptions
-from mvideo_core.generation.request import GeneratedVideo, GenerateRequest
+from mvideo_core.generation.request import GenerateRequest
 from mvideo_core.generation.sources import SourceOptions
+from mvideo_core.generation.video import GeneratedVideo
 from mvideo_core.model.base import BaseOptions
 from mvideo_core.stages.publish import first_sample
 from mvideo_core.store.workspace import Workspace

@@ -3,8 +3,9 @@
 import logging
 from collections.abc import Callable
 
-from mvideo_core.generation.request import GeneratedVideo, GenerateRequest
+from mvideo_core.generation.request import GenerateRequest
 from mvideo_core.generation.request import generate as make
+from mvideo_core.generation.video import GeneratedVideo
 from tasks._bar import ProgressBar
 from tasks._decorators import gpu_task
 

@@ -15,9 +15,8 @@ from mvideo_core.evaluation.manifest import EvalItem
 from mvideo_core.evaluation.scores import write_whole
 from mvideo_core.evaluation.systems import DiffusersSystem, MVideoSystem
 from mvideo_core.generation.loading import Loaded, load_pipeline
-from mvideo_core.generation.long_video import generate_long
-from mvideo_core.generation.output import OutputFolder
 from mvideo_core.generation.sources import SourceOptions, load_source
+from mvideo_core.generation.video import make_video
 from mvideo_core.media.encode import write_mp4
 from mvideo_core.model.base import torch_dtype
 from mvideo_core.model.fingerprint import folder_sha256
@@ -62,20 +61,8 @@ class MVideoMaker:
         if item.masks and self.system.masks:
             key = "sample" if "#" in item.masks else "masks"
             masks = load_source(SourceOptions.parse({key: item.masks}), self.loaded.pipeline.format).masks
-        decides = {
-            "prompt": text,
-            "options": options.model_dump(mode="json"),
-            "base_sha256": self.loaded.base_sha256,
-            "adapter_sha256": self.loaded.adapter_sha256,
-            "masks": digest(masks.sequence.to_bytes().hex()) if masks is not None else "",
-        }
-        output = OutputFolder(folder, digest(decides), overwrite=True)
-        if output.video.is_file() and (folder / "provenance.json").is_file():
-            return False
-        sequence = masks.sequence if masks is not None else None
-        generate_long(self.loaded.pipeline, text, sequence, options, output)
-        write_whole(folder / "provenance.json", json.dumps({"decides": decides, "item": item.id}, indent=1) + "\n")
-        return True
+        made = make_video(self.loaded, text, masks, options, folder, origin={"item": item.id})
+        return made.fresh
 
 
 class DiffusersMaker:

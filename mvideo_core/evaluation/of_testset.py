@@ -10,7 +10,6 @@ from pathlib import Path
 from mvideo_core.editing.sequence import save_masks
 from mvideo_core.errors import ConfigError
 from mvideo_core.evaluation.manifest import EvalItem, write_manifest
-from mvideo_core.masks import MaskSequence, MaskWriter
 from mvideo_core.shards.dataset import MaskVideoDataset, Sample
 from mvideo_core.testsets.samples import TestSample, TestSet
 
@@ -41,7 +40,7 @@ def write_test_manifest(
     items = []
     for one in test_set.samples:
         sample = held.sample(places[one.key])
-        save_masks(out / f"masks/{one.key}.masks", _chosen(sample.masks(), one.object_ids), _fps(sample), _names(one))
+        save_masks(out / f"masks/{one.key}.masks", sample.masks().select(one.object_ids), _fps(sample), _names(one))
         (out / f"source/{one.key}.mp4").write_bytes(sample.content["mp4"])
         items.append(
             EvalItem(
@@ -56,13 +55,6 @@ def write_test_manifest(
             )
         )
     return write_manifest(items, out / "manifest.jsonl")
-
-
-def _chosen(masks: MaskSequence, objects: list[int]) -> MaskSequence:
-    writer = MaskWriter(len(objects), masks.height, masks.width)
-    for frame in range(masks.n_frames):
-        writer.append(masks.frame(frame)[objects])
-    return writer.finish()
 
 
 def _fps(sample: Sample) -> float:

@@ -16,6 +16,7 @@ class Loaded(NamedTuple):
     pipeline: "MVideoPipeline"
     base_sha256: str
     adapter_sha256: str
+    dtype: str
 
 
 def load_pipeline(base: BaseOptions, adapter: str = "", scheduler: Literal["ddim", "dpm"] = "ddim") -> Loaded:
@@ -38,7 +39,7 @@ def load_pipeline(base: BaseOptions, adapter: str = "", scheduler: Literal["ddim
     pipeline.use_scheduler(scheduler)
     pipeline.set_progress_bar_config(disable=None)  # a bar on a terminal only
     pipeline.to("cuda" if torch.cuda.is_available() else "cpu")
-    return Loaded(pipeline, loaded.weights_sha256, _digest(adapter))
+    return Loaded(pipeline, loaded.weights_sha256, _digest(adapter), base.dtype)
 
 
 def _digest(adapter: str) -> str:

@@ -16,6 +16,7 @@ from typing import Any
 
 import numpy as np
 
+from mvideo_core.disk import write_whole
 from mvideo_core.errors import ConfigError, StoreError
 from mvideo_core.media.encode import write_mp4
 
@@ -121,10 +122,7 @@ class OutputFolder:
     def keep(self, name: str, content: bytes) -> Path:
         """Write a file of the folder whole or not at all."""
         target = self.folder / name
-        target.parent.mkdir(parents=True, exist_ok=True)
-        partial = target.with_name(f".{target.name}.part")
-        partial.write_bytes(content)
-        partial.replace(target)
+        write_whole(target, content)
         return target
 
     def _read(self) -> dict[str, Any]:

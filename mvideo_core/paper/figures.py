@@ -8,7 +8,7 @@ root/figures/<recipe>/<variant>-<n>.png                                         
 import json
 import logging
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -18,11 +18,9 @@ from mvideo_core.editing.recipe import write_recipe
 from mvideo_core.editing.sequence import load_masks
 from mvideo_core.errors import ConfigError
 from mvideo_core.generation.loading import load_pipeline
-from mvideo_core.generation.long_video import generate_long
-from mvideo_core.generation.output import OutputFolder
+from mvideo_core.generation.video import make_video
 from mvideo_core.media.decode import read_clip
 from mvideo_core.media.encode import write_png
-from mvideo_core.options import digest
 from mvideo_core.paper.options import FigureOptions, PaperOptions
 from mvideo_core.paper.sets import read_cases
 from mvideo_core.paper.videos import adapter_of
@@ -68,13 +66,8 @@ def _figure(name: str, figure: FigureOptions, options: PaperOptions, root: Path,
 
 def _video(out: Path, masks: Path, prompt: str, options: PaperOptions, loaded: "Loaded") -> None:
     clip = load_masks(masks)
-    decides: dict[str, Any] = {
-        "prompt": prompt, "options": options.sampling.model_dump(mode="json"), "base": loaded.base_sha256,
-        "adapter": loaded.adapter_sha256, "masks": digest(clip.sequence.to_bytes().hex()),
-    }  # fmt: skip
-    output = OutputFolder(out, digest(decides), overwrite=True)
-    video = generate_long(loaded.pipeline, prompt, clip.sequence, options.sampling, output)
-    write_png(out.with_suffix(".png"), _sheet(clip, read_clip(video)))
+    made = make_video(loaded, prompt, clip, options.sampling, out)
+    write_png(out.with_suffix(".png"), _sheet(clip, read_clip(made.video)))
 
 
 def _sheet(clip: MaskClip, frames_THWC: np.ndarray, n: int = 8, width: int = 192) -> np.ndarray:
@@ -99,10 +92,9 @@ def _sheet(clip: MaskClip, frames_THWC: np.ndarray, n: int = 8, width: int = 192
 def _input(root: Path, text: str) -> MaskInput:
     """The masks of "SET:NUMBER", a case of a test set, or whatever `open_input` reads."""
     name, mark, number = text.rpartition(":")
-    listed = root / "sets" / f"{name}.jsonl"
-    if not mark or not number.isdigit() or not listed.is_file():
+    if not mark or not number.isdigit() or not (root / "sets" / f"{name}.jsonl").is_file():
         return open_input(text)
-    cases = read_cases(listed)
+    cases = read_cases(root, name)
     if int(number) >= len(cases):
         raise ConfigError(f"figures: {text}: {name} has {len(cases)} cases, 0 to {len(cases) - 1}")
     return open_input(str(root / "sets" / cases[int(number)].masks))

@@ -7,12 +7,13 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from mvideo_core.editing.sequence import load_masks
+from mvideo_core.evaluation.manifest import EvalItem
 from mvideo_core.evaluation.scores import write_whole
 from mvideo_core.evaluation.tables import Table, table_cells
 from mvideo_core.media.encode import write_mp4
 from mvideo_core.paper.options import PaperOptions
-from mvideo_core.paper.scoring import Answer
-from mvideo_core.paper.sets import COMPLEX_MOTION, MASK_TO_VIDEO, PROMPTS, TestCase, read_cases
+from mvideo_core.paper.scoring import Findings
+from mvideo_core.paper.sets import COMPLEX_MOTION, MASK_TO_VIDEO, PROMPTS, read_cases
 from mvideo_core.paper.videos import Job, jobs, system_of
 
 TITLE = "The paper's experiments, reproduced"
@@ -49,15 +50,8 @@ class Section(NamedTuple):
     pictures: list[Picture]
 
 
-def write_page(
-    options: PaperOptions, root: Path, tables: list[Table], found: list[Answer], title: str = TITLE,
-    facts: tuple[str, ...] = (),
-) -> Path:  # fmt: skip
-    """`root/index.html`.
-
-    Args:
-        facts: short lines below the title, such as seconds and commands.
-    """
+def write_page(options: PaperOptions, root: Path, found: Findings) -> Path:
+    """`root/index.html`."""
     from jinja2 import Environment
 
     lengths = [_length_section(options, root)] if "5" in options.tables else []
@@ -65,11 +59,10 @@ def write_page(
     sections = [one for one in sections if one.strips or one.pictures]
     template = Environment(autoescape=True).from_string(Path(__file__).with_name("page.html").read_text("utf-8"))
     text = template.render(
-        title=title,
+        title=TITLE,
         lead="Every number on this page was computed in this run, from videos generated in this run.",
-        facts=facts,
-        answers=[(one.question.title, one.differences) for one in found],
-        tables=[_plain(table) for table in tables],
+        answers=[(one.question.title, one.differences) for one in found.answers],
+        tables=[_plain(table) for table in found.tables],
         sections=sections,
         limits=LIMITS,
     )
@@ -93,14 +86,14 @@ def _mask_sections(options: PaperOptions, root: Path) -> list[Section]:
 def _mask_section(name: str, title: str, options: PaperOptions, root: Path) -> Section:
     systems = [job for job in jobs(options) if job.test_set == name]
     strips = []
-    for case in read_cases(root / "sets" / f"{name}.jsonl")[:SHOWN]:
+    for case in read_cases(root, name)[:SHOWN]:
         strip = [Cell(f"sets/{case.source_video}", f"source: {case.prompt}"), Cell(_overlay(case, root), "masks")]
         strips.append([*strip, *(_cell(job, case, root, job.system) for job in systems)])
     return Section(title, "Source clip, its masks, and what each system makes of text (and masks).", strips, [])
 
 
 def _length_section(options: PaperOptions, root: Path) -> Section:
-    cases = read_cases(root / "sets" / f"{PROMPTS}.jsonl")[:1]
+    cases = read_cases(root, PROMPTS)[:1]
     main = system_of(options.alpha)
     made = [Job(PROMPTS, main, options.alpha, n) for n in options.lengths_clips]
     strips = [[_cell(job, case, root, f"{job.n_clips} clips: {case.prompt}") for job in made] for case in cases]
@@ -125,7 +118,7 @@ def _figure_sections(options: PaperOptions, root: Path) -> list[Section]:
     return sections
 
 
-def _overlay(case: TestCase, root: Path) -> str:
+def _overlay(case: EvalItem, root: Path) -> str:
     """Masks as white on black, without names, which would hide masks of this size."""
     path = (root / "sets" / case.masks).with_suffix(".overlay.mp4")
     if not path.is_file():
@@ -135,5 +128,5 @@ def _overlay(case: TestCase, root: Path) -> str:
     return path.relative_to(root).as_posix()
 
 
-def _cell(job: Job, case: TestCase, root: Path, text: str) -> Cell:
+def _cell(job: Job, case: EvalItem, root: Path, text: str) -> Cell:
     return Cell(f"videos/{job.name}/{case.id}/video.mp4", text)

@@ -5,14 +5,13 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from mvideo_core.evaluation.result import read_result
 from mvideo_core.evaluation.scores import write_whole
 from mvideo_core.options import canonical_json
 from mvideo_core.paper.data import build_datasets, build_test_sets, encode_training_set
 from mvideo_core.paper.figures import make_figures
 from mvideo_core.paper.options import PaperOptions
 from mvideo_core.paper.page import write_page
-from mvideo_core.paper.scoring import answers, score, write_tables
+from mvideo_core.paper.scoring import score, write_findings
 from mvideo_core.paper.training import training_options
 from mvideo_core.paper.videos import jobs, make_videos
 from mvideo_core.training.launch import launch
@@ -58,14 +57,13 @@ def keep_options(options: PaperOptions, root: Path) -> None:
     write_whole(root / "options.json", canonical_json(options) + "\n")
 
 
-def finish(options: PaperOptions, root: Path, facts: tuple[str, ...] = ()) -> Path:
+def finish(options: PaperOptions, root: Path) -> Path:
     """Tables, comparisons and the page from what is there.
 
     Raises:
         ConfigError: nothing was scored yet.
     """
-    tables = write_tables(options, root)
-    return write_page(options, root, tables, answers(options, read_result(root / "scores")), facts=facts)
+    return write_page(options, root, write_findings(options, root))
 
 
 def _told_steps(tell: Told) -> Callable[[dict[str, Any]], None]:

@@ -17,7 +17,7 @@ from mvideo_core.evaluation.result import EvalResult, LoadedResult, read_result
 from mvideo_core.evaluation.run import Progress, run_suite
 from mvideo_core.evaluation.scores import write_whole
 from mvideo_core.evaluation.suite import load_suite
-from mvideo_core.evaluation.tables import Table, make_table, table_markdown, write_table
+from mvideo_core.evaluation.tables import Table, make_table, write_table
 from mvideo_core.paper.options import PaperOptions
 from mvideo_core.paper.videos import Job, jobs, table_jobs, write_job_manifest
 
@@ -48,8 +48,15 @@ def score(options: PaperOptions, root: Path, progress: Progress | None = None) -
     return run_suite(score_plan(options, root), root / "scores", progress)
 
 
-def write_tables(options: PaperOptions, root: Path) -> list[Table]:
-    """Tables 2 to 5 and the comparisons, from the scores that are there.
+class Findings(NamedTuple):
+    """What the scores say: the tables and the answered questions."""
+
+    tables: list[Table]
+    answers: list[Answer]
+
+
+def write_findings(options: PaperOptions, root: Path) -> Findings:
+    """Tables 2 to 5 and the comparisons, from the scores that are there, also as files.
 
     Raises:
         ConfigError: nothing was scored yet.
@@ -58,8 +65,9 @@ def write_tables(options: PaperOptions, root: Path) -> list[Table]:
     tables = [make_table(number, [("scores", _part(number, loaded.result, options))]) for number in options.tables]
     for table in tables:
         write_table(table, root / "tables")
-    _write_answers(answers(options, loaded), root / "tables")
-    return tables
+    found = Findings(tables, answers(options, loaded))
+    _write_answers(found.answers, root / "tables")
+    return found
 
 
 def answers(options: PaperOptions, loaded: LoadedResult) -> list[Answer]:
@@ -98,11 +106,6 @@ def answers_markdown(found: Sequence[Answer]) -> str:
     """Every comparison with its differences and intervals."""
     parts = [f"### {one.question.title}\n\n{differences_markdown(one.differences)}" for one in found]
     return "\n\n".join(parts) + "\n"
-
-
-def tables_markdown(tables: Sequence[Table]) -> str:
-    """All tables, one after the other."""
-    return "\n".join(table_markdown(table) for table in tables)
 
 
 def _write_answers(found: Sequence[Answer], out: Path) -> None:

@@ -11,13 +11,11 @@ from typing import TYPE_CHECKING, NamedTuple
 from mvideo_core.editing.sequence import load_masks
 from mvideo_core.errors import StoreError
 from mvideo_core.evaluation.manifest import EvalItem, write_manifest
-from mvideo_core.generation.long_video import generate_long
-from mvideo_core.generation.output import OutputFolder
+from mvideo_core.generation.video import make_video
 from mvideo_core.model.base import load_base
 from mvideo_core.model.video_format import VideoFormat
-from mvideo_core.options import digest
 from mvideo_core.paper.options import PaperOptions
-from mvideo_core.paper.sets import PROMPTS, TestCase, read_cases
+from mvideo_core.paper.sets import PROMPTS, read_cases
 
 if TYPE_CHECKING:
     from mvideo_core.generation.loading import Loaded
@@ -92,25 +90,20 @@ def adapter_of(root: Path, alpha: float | None) -> str:
     return str(found[-1])
 
 
-def make_videos(
-    job: Job, options: PaperOptions, root: Path, part: int = 0, parts: int = 1, progress: Progress | None = None
-) -> int:
+def make_videos(job: Job, options: PaperOptions, root: Path, progress: Progress | None = None) -> int:
     """The videos of a job; those that are there stay, a video that was interrupted goes on at its missing clip.
 
     A video made from other weights, masks or options than now is made again.
 
-    Args:
-        part, parts: only every `parts`-th case from `part` on, for several GPUs.
-
     Returns:
-        Videos of this part.
+        Videos of the job.
 
     Raises:
         ModelError, StoreError, ConfigError: as loading and generation say.
     """
     from mvideo_core.generation.loading import load_pipeline
 
-    cases = read_cases(root / "sets" / f"{job.test_set}.jsonl")[part::parts]
+    cases = read_cases(root, job.test_set)
     loaded = load_pipeline(options.base, adapter_of(root, job.alpha), options.sampling.scheduler)
     for index, case in enumerate(cases):
         if progress:
@@ -135,42 +128,30 @@ def seconds_of(grid: VideoFormat, n_clips: int) -> float:
 
 def _items(job: Job, seconds: float, root: Path) -> Iterator[EvalItem]:
     sets = Path("../" * (len(Path(job.name).parts) + 1)) / "sets"
-    for case in read_cases(root / "sets" / f"{job.test_set}.jsonl"):
-        yield EvalItem(
-            id=case.id,
-            system=job.system,
-            test_set=job.test_set,
-            variant=f"{job.n_clips} clips",
-            video=f"{case.id}/video.mp4",
-            prompt=case.prompt,
-            seed=case.seed,
-            seconds=seconds,
-            masks=str(sets / case.masks) if case.masks else "",
-            source_video=str(sets / case.source_video) if case.source_video else "",
+    for case in read_cases(root, job.test_set):
+        yield case.model_copy(
+            update={
+                "system": job.system,
+                "test_set": job.test_set,
+                "variant": f"{job.n_clips} clips",
+                "video": f"{case.id}/video.mp4",
+                "seconds": seconds,
+                "masks": str(sets / case.masks) if case.masks else "",
+                "source_video": str(sets / case.source_video) if case.source_video else "",
+            }
         )
 
 
-def _make(case: TestCase, job: Job, options: PaperOptions, root: Path, loaded: "Loaded") -> None:
+def _make(case: EvalItem, job: Job, options: PaperOptions, root: Path, loaded: "Loaded") -> None:
     grid = loaded.pipeline.format
     recursive = job.alpha is not None  # the base knows no earlier clip: its clips are independent of each other
     sampling = options.sampling.model_copy(
         update={
-            "seed": case.seed,
+            "seed": case.seed or 0,
             "seconds": seconds_of(grid, job.n_clips),
             "appearance": recursive,
             "motion": recursive,
         }
     )
-    masks = None
-    if case.masks and recursive:
-        masks = load_masks(root / "sets" / case.masks).sequence
-    decides = {
-        "prompt": case.prompt, "options": sampling.model_dump(mode="json"), "base": loaded.base_sha256,
-        "adapter": loaded.adapter_sha256, "masks": digest(masks.to_bytes().hex()) if masks is not None else "",
-    }  # fmt: skip
-    output = OutputFolder(_folder(root, job, case), digest(decides), overwrite=True)
-    generate_long(loaded.pipeline, case.prompt, masks, sampling, output)
-
-
-def _folder(root: Path, job: Job, case: TestCase) -> Path:
-    return root / "videos" / job.name / case.id
+    masks = load_masks(root / "sets" / case.masks) if case.masks and recursive else None
+    make_video(loaded, case.prompt, masks, sampling, root / "videos" / job.name / case.id, origin={"item": case.id})

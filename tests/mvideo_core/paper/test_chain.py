@@ -75,7 +75,7 @@ def test_cases_lie_on_the_models_grid(made: tuple[Path, PaperOptions]) -> None:
     from mvideo_core.media.decode import count_frames
 
     root, _ = made
-    cases = read_cases(root / "sets" / f"{MASK_TO_VIDEO}.jsonl")
+    cases = read_cases(root, MASK_TO_VIDEO)
     assert [case.seed for case in cases] == [0, 1]
     masks = load_masks(root / "sets" / cases[0].masks)
     assert masks.sequence.shape == (9, 1, 32, 64)
@@ -88,7 +88,7 @@ def test_too_small_masks_are_no_test_set(made: tuple[Path, PaperOptions], tmp_pa
     root, options = made
     strict = options.model_copy(update={"tests": options.tests.model_copy(update={"min_area_frac": 0.2})})
     workspace = Workspace(str(root / "unseen" / "workspace"))
-    keys = [case.id for case in read_cases(root / "sets" / f"{MASK_TO_VIDEO}.jsonl")]
+    keys = [case.id for case in read_cases(root, MASK_TO_VIDEO)]
     grid = load_pipeline(TINY).pipeline.format
     with pytest.raises(StoreError, match=r"lower tests\.min_area_frac"):
         mask_cases(a_test_set(keys), dataset_root(workspace), MASK_TO_VIDEO, strict, grid, tmp_path)
@@ -108,6 +108,10 @@ def test_videos_scores_tables_and_page(made: tuple[Path, PaperOptions]) -> None:
     before = video.stat().st_mtime_ns
     make_videos(next(job for job in jobs(options) if job.n_clips == 2), options, root)
     assert video.stat().st_mtime_ns == before  # nothing is made twice
+    told = json.loads((video.parent / "provenance.json").read_text(encoding="utf-8"))
+    assert (told["item"], told["decides"]["masks"], len(told["clips"])) == ("prompt-000", "", 2)
+    guided = next(root.glob("videos/mask-to-video/mvideo-alpha-1/1-clips/*/conditions/masks.masks"))
+    assert guided.read_bytes() == (root / "sets" / MASK_TO_VIDEO / f"{guided.parents[1].name}.masks").read_bytes()
 
     shutil.rmtree(video.parents[1] / "prompt-001")  # a video that is lost counts as missing
     result = score(options, root)

@@ -1,0 +1,98 @@
+"""One video of a loaded pipeline: mp4, conditions and provenance in a folder of its own, made once."""
+
+import importlib.metadata
+import json
+import platform
+import time
+from collections.abc import Mapping
+from os import PathLike
+from typing import Any
+
+from pydantic import Field
+
+from mvideo_core import __version__
+from mvideo_core.editing.clip import MaskClip
+from mvideo_core.editing.sequence import save_masks
+from mvideo_core.generation.loading import Loaded
+from mvideo_core.generation.long_video import Progress, generate_long
+from mvideo_core.generation.options import GenerateOptions
+from mvideo_core.generation.output import OutputFolder
+from mvideo_core.options import Options, digest
+
+LIBRARIES = ("torch", "diffusers", "transformers", "peft", "numpy", "av")
+
+
+class GeneratedVideo(Options):
+    """What came out; also the last lines of provenance.json."""
+
+    video: str = Field(description="path of the mp4")
+    frames: int = Field(description="frames in it")
+    clips: int = Field(description="clips generated one after another")
+    seconds: float = Field(description="seconds this run took; finished clips of an earlier one cost nothing")
+    fresh: bool = Field(default=True, description="false: it was there already, made from the same")
+
+
+def make_video(
+    loaded: Loaded,
+    prompt: str,
+    masks: MaskClip | None,
+    options: GenerateOptions,
+    folder: str | PathLike[str],
+    *,
+    origin: Mapping[str, Any] | None = None,
+    overwrite: bool = True,
+    progress: Progress | None = None,
+) -> GeneratedVideo:
+    """Make the video, or what a killed run left missing of it; a finished one stays as it is.
+
+    Args:
+        masks: on the model's grid; None = free of masks.
+        origin: what provenance.json is to tell beyond what decides the video, such as where the masks come from.
+        overwrite: replace what other weights, masks or options left in the folder.
+
+    Raises:
+        ConfigError: masks that do not fit, or (without `overwrite`) a folder of another video.
+        StoreError: the folder cannot be read or written.
+    """
+    started = time.monotonic()
+    decides = _decides(loaded, prompt, masks, options)
+    output = OutputFolder(folder, digest(decides), overwrite)
+    fresh = not (output.video.is_file() and (output.folder / "provenance.json").is_file())
+    if fresh and masks is not None:
+        save_masks(output.folder / "conditions" / "masks.masks", masks.sequence, masks.fps, masks.labels)
+    sequence = masks.sequence if masks is not None else None
+    video = generate_long(loaded.pipeline, prompt, sequence, options, output, progress)
+    clips = output.done["clips"]
+    result = GeneratedVideo(
+        video=str(video),
+        frames=sum(clip["frames"] for clip in clips),
+        clips=len(clips),
+        seconds=round(time.monotonic() - started, 3),
+        fresh=fresh,
+    )
+    if fresh:
+        made = {"clips": clips, "result": result.model_dump(mode="json", exclude={"fresh"})}
+        record = {"decides": decides, **(origin or {}), **_machine(loaded), **made}
+        output.keep("provenance.json", (json.dumps(record, indent=1) + "\n").encode())
+    return result
+
+
+def _decides(loaded: Loaded, prompt: str, masks: MaskClip | None, options: GenerateOptions) -> dict[str, Any]:
+    """All that decides the pixels; its digest names the folder's video."""
+    return {
+        "prompt": prompt,
+        "options": options.model_dump(mode="json"),
+        "dtype": loaded.dtype,
+        "base_sha256": loaded.base_sha256,
+        "adapter_sha256": loaded.adapter_sha256,
+        "masks": digest(masks.sequence.to_bytes().hex()) if masks is not None else "",
+        "format": loaded.pipeline.format.model_dump(mode="json"),
+    }
+
+
+def _machine(loaded: Loaded) -> dict[str, Any]:
+    versions = {name: importlib.metadata.version(name) for name in LIBRARIES}
+    return {
+        "software": {"mvideo": __version__, "python": platform.python_version(), **versions},
+        "device": str(loaded.pipeline.device),
+    }

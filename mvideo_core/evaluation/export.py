@@ -11,10 +11,10 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+from mvideo_core.disk import write_whole
 from mvideo_core.evaluation.aggregate import Aggregate, GroupKey, group_of
 from mvideo_core.evaluation.compare import Difference
 from mvideo_core.evaluation.result import EvalResult, GroupResult, LoadedResult
-from mvideo_core.evaluation.scores import write_whole
 from mvideo_core.options import canonical_json
 
 VBENCH_DIMENSIONS = {

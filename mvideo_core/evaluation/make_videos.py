@@ -11,10 +11,10 @@ from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
+from mvideo_core.disk import write_whole
 from mvideo_core.errors import ConfigError
 from mvideo_core.evaluation.manifest import EvalItem, Manifest, checked, write_manifest
 from mvideo_core.evaluation.plan import Part
-from mvideo_core.evaluation.scores import write_whole
 from mvideo_core.evaluation.systems import FolderSystem, SystemOptions
 
 log = logging.getLogger(__name__)

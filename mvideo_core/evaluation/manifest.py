@@ -5,7 +5,6 @@ flatters the system.
 """
 
 import json
-import os
 import re
 from collections import Counter
 from collections.abc import Iterable, Mapping
@@ -14,6 +13,7 @@ from typing import NamedTuple
 
 from pydantic import ValidationError
 
+from mvideo_core.disk import write_whole
 from mvideo_core.errors import ConfigError
 from mvideo_core.records import Record
 
@@ -101,11 +101,8 @@ def absolute_items(manifest: Manifest) -> list[EvalItem]:
 def write_manifest(items: Iterable[EvalItem], path: str | Path) -> Path:
     """One line per item, whole or not at all. Paths are kept as they are: relative ones start at the manifest."""
     place = Path(path)
-    place.parent.mkdir(parents=True, exist_ok=True)
     lines = [json.dumps(item.model_dump(mode="json", exclude_defaults=True), ensure_ascii=False) for item in items]
-    partial = place.with_name(f".{place.name}.{os.getpid()}.part")  # several parts may write the same lines at once
-    partial.write_text("".join(line + "\n" for line in lines), encoding="utf-8")
-    partial.replace(place)
+    write_whole(place, "".join(line + "\n" for line in lines))
     return place
 
 

@@ -17,11 +17,11 @@ from typing import Any, NamedTuple
 from pydantic import ValidationError
 
 from mvideo_core import __version__
+from mvideo_core.disk import write_whole
 from mvideo_core.errors import ConfigError, StoreError
 from mvideo_core.evaluation.aggregate import Aggregate, GroupKey, ScoreRow, aggregate, cluster_of, group_of
 from mvideo_core.evaluation.manifest import EvalItem
 from mvideo_core.evaluation.plan import EvalPlan, Part
-from mvideo_core.evaluation.scores import write_whole
 from mvideo_core.evaluation.suite import NOT_STATED, SuiteOptions, prepare
 from mvideo_core.records import Record
 

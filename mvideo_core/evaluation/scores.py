@@ -6,13 +6,13 @@ video, prompt, mask, option, weight or metric revision is scored anew.
 
 import hashlib
 import json
-import os
 from pathlib import Path
 from typing import Any, Literal
 
 from pydantic import ConfigDict, ValidationError
 
 from mvideo_core import __version__
+from mvideo_core.disk import write_whole
 from mvideo_core.errors import MediaError, StoreError
 from mvideo_core.evaluation.base import VideoScore
 from mvideo_core.evaluation.manifest import EvalItem
@@ -80,21 +80,6 @@ def read_score(path: Path) -> StoredScore | None:
         return None
     except (OSError, ValidationError) as error:
         raise StoreError(f"{path}: not a score of this version ({error}); delete it to score the video again") from None
-
-
-def write_whole(path: Path, content: str) -> None:
-    """Write a file whole or not at all; several processes may write the same one.
-
-    Raises:
-        StoreError: the folder cannot be written.
-    """
-    partial = path.with_name(f".{path.name}.{os.getpid()}.part")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        partial.write_text(content, encoding="utf-8")
-        partial.replace(path)
-    except OSError as error:
-        raise StoreError(f"{path}: cannot be written: {error}") from error
 
 
 def write_score(path: Path, stored: StoredScore) -> None:

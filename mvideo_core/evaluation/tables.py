@@ -11,11 +11,11 @@ from collections.abc import Sequence
 from functools import lru_cache
 from pathlib import Path
 
+from mvideo_core.disk import write_whole
 from mvideo_core.errors import ConfigError
 from mvideo_core.evaluation.aggregate import Aggregate, GroupKey
 from mvideo_core.evaluation.export import latex_text, markdown_table, measured_by, numbers
 from mvideo_core.evaluation.result import EvalResult, GroupResult
-from mvideo_core.evaluation.scores import write_whole
 from mvideo_core.options import read_yaml
 from mvideo_core.records import Record
 

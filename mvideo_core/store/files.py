@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any
 
+from mvideo_core.disk import write_whole
 from mvideo_core.errors import StoreError
 
 CHUNK_BYTES = 1 << 20
@@ -84,16 +85,7 @@ class Folder:
             self.fs.makedirs(target.rsplit("/", 1)[0], exist_ok=True)
             self.fs.pipe_file(target, content)
             return
-        temporary = Path(f"{target}.{uuid.uuid4().hex[:8]}.part")
-        temporary.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            temporary.write_bytes(content)
-            temporary.replace(target)
-        except OSError as error:
-            temporary.unlink(missing_ok=True)
-            raise StoreError(
-                f"{target}: cannot write ({error}); free space or fix permissions, then run again"
-            ) from error
+        write_whole(Path(target), content)
 
     def adopt(self, local: Path, path: str) -> None:
         """Move a finished local file to its final name (rename, or upload and delete)."""

@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from itertools import pairwise
 from pathlib import Path
 
-from mvideo_core.evaluation.networks.clip_tokenizer import ClipTokenizer
+from mvideo_core.evaluation.networks.clip_tokenizer import ClipTokenizer, joined
 from mvideo_core.world import kinds, unseen_classes
 from mvideo_core.world.captions import CAMERA
 from mvideo_core.world.kinds import PALETTE
@@ -59,7 +59,7 @@ def merges_of(words: Iterable[str]) -> list[tuple[str, str]]:
             return merges
         best = min(counts, key=lambda pair: (-counts[pair], pair))
         merges.append(best)
-        spellings = [_merged(pieces, best) for pieces in spellings]
+        spellings = [joined(pieces, best) for pieces in spellings]
 
 
 def write_merges(path: Path, merges: Iterable[tuple[str, str]]) -> None:
@@ -89,13 +89,3 @@ def generalised(text: str, name: str) -> str:
     general = GENERAL[0] if name in ANIMALS else GENERAL[1]
     text = re.sub(rf"\b[Aa] (?={name}\b)", lambda found: "An " if found[0][0] == "A" else "an ", text)
     return re.sub(rf"\b{name}\b", general, text)
-
-
-def _merged(pieces: list[str], pair: tuple[str, str]) -> list[str]:
-    result: list[str] = []
-    for piece in pieces:
-        if result and (result[-1], piece) == pair:
-            result[-1] += piece
-        else:
-            result.append(piece)
-    return result

@@ -84,7 +84,7 @@ class ClipTokenizer:
             best = min(pairs, key=lambda pair: self._ranks.get(pair, len(self._ranks)))
             if best not in self._ranks:
                 break
-            pieces = _joined(pieces, best)
+            pieces = joined(pieces, best)
         return pieces
 
 
@@ -103,7 +103,7 @@ def byte_characters() -> dict[int, str]:
     return {byte: chr(byte) for byte in printable} | {byte: chr(256 + i) for i, byte in enumerate(others)}
 
 
-def _joined(pieces: list[str], pair: tuple[str, str]) -> list[str]:
+def joined(pieces: list[str], pair: tuple[str, str]) -> list[str]:
     """`pieces` with every neighbouring occurrence of `pair` made one, from the left."""
     result: list[str] = []
     for piece in pieces:

@@ -14,8 +14,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from mvideo_core.mini.base_data import FPS, HEIGHT, WIDTH, WINDOW_FRAMES, Clips
+from mvideo_core.mini.base_data import FPS, WINDOW_FRAMES, Clips
 from mvideo_core.mini.base_vae_eval import psnr
+from mvideo_core.mini.world_clips import HEIGHT, WIDTH
 from mvideo_core.model.base import save_base
 from mvideo_core.model.transformer import MVideoTransformer3DModel
 

@@ -18,6 +18,7 @@ from torch import Tensor
 from mvideo_core.mini.base_data import WINDOW_FRAMES, WINDOWS, Clips
 from mvideo_core.mini.base_vae import to_video
 from mvideo_core.mini.base_vae_eval import encode_mode
+from mvideo_core.mini.drawn_shards import write_array
 from mvideo_core.world.spec import Split
 
 log = logging.getLogger(__name__)
@@ -42,7 +43,7 @@ def cache_latents(vae: Any, data: Path, folder: Path, split: Split = "train", n_
     for number, shard in enumerate(clips.shards):
         path, count = place / f"{split}-{number:05d}.npy", len(shard.texts) * len(WINDOWS)
         if not path.is_file():
-            _write(path, _encode(vae, [clips[first + n] for n in range(count)]))
+            write_array(path, _encode(vae, [clips[first + n] for n in range(count)]))
             log.info("encoded %s shard %d of %d", split, number + 1, len(clips.shards))
         parts.append(torch.from_numpy(np.load(path)))
         first += count
@@ -83,10 +84,3 @@ def _encode(vae: Any, windows: list[np.ndarray], batch: int = 4) -> np.ndarray:
         latents = encode_mode(vae, to_video(np.stack(windows[first : first + batch])))
         parts.append((latents * vae.config.scaling_factor).transpose(1, 2).to(torch.float16).numpy())
     return np.concatenate(parts)
-
-
-def _write(path: Path, array: np.ndarray) -> None:
-    part = path.with_name(path.name + ".part")
-    with part.open("wb") as file:
-        np.save(file, array)
-    part.replace(path)

@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from mvideo_core.detection.coco import COCO80
+from mvideo_core.mini.drawn_shards import written_whole
 from mvideo_core.world import sample_frame, seen_classes
 from mvideo_core.world.spec import Split
 
@@ -66,13 +67,12 @@ def _render_chunk(path: Path, seeds: Sequence[int], split: Split) -> None:
         owners += [index] * len(sample.labels)
         ignored.append(sample.ignored_xyxy / scale)
         ignored_owners += [index] * len(sample.ignored_xyxy)
-    partial = path.with_suffix(".tmp.npz")
-    np.savez(
-        partial, frames=frames, boxes=np.concatenate(boxes).astype(np.float32), owners=np.array(owners, np.int64),
-        labels=np.array(labels), ignored=np.concatenate(ignored).astype(np.float32),
-        ignored_owners=np.array(ignored_owners, np.int64),
-    )  # fmt: skip
-    partial.replace(path)
+    with written_whole(path) as file:
+        np.savez(
+            file, frames=frames, boxes=np.concatenate(boxes).astype(np.float32), owners=np.array(owners, np.int64),
+            labels=np.array(labels), ignored=np.concatenate(ignored).astype(np.float32),
+            ignored_owners=np.array(ignored_owners, np.int64),
+        )  # fmt: skip
 
 
 class Stills:

@@ -9,7 +9,6 @@ Legend: H, W, C; N frames, F features.
 """
 
 import argparse
-import dataclasses
 import json
 import logging
 from collections.abc import Callable
@@ -19,9 +18,7 @@ from typing import Any
 import numpy as np
 
 from mvideo_core.evaluation.networks.frame_quality import QualityWeights, features
-from mvideo_core.mini.base_data import HEIGHT, OVERSIZE, SOURCE_WIDTH, WIDTH
-from mvideo_core.world import sample_shot
-from mvideo_core.world.render import render_times
+from mvideo_core.mini.world_clips import clip_shot, large_frames, shrunk
 from mvideo_core.world.spec import Split
 
 log = logging.getLogger(__name__)
@@ -102,15 +99,11 @@ DEGRADATIONS: dict[str, Callable[[np.ndarray, float, np.random.Generator], np.nd
 
 def clean_frames(n_frames: int, split: Split, first_seed: int = 0) -> np.ndarray:
     """One frame each of `n_frames` shots, uint8 (N, 64, 96, 3), as the mini base's clips show them."""
-    import cv2
-
     found = []
     for seed in range(first_seed, first_seed + n_frames):
-        spec = sample_shot(seed, split)
-        spec = dataclasses.replace(spec, grain=spec.grain * OVERSIZE * WIDTH / SOURCE_WIDTH)
+        spec = clip_shot(seed, split)
         time_s = (seed * 0.6180339887) % 1.0 * spec.duration_s
-        frame = next(render_times(spec, [time_s], OVERSIZE * WIDTH, OVERSIZE * HEIGHT))
-        found.append(cv2.resize(frame.rgb, (WIDTH, HEIGHT), interpolation=cv2.INTER_AREA))
+        found.append(shrunk(large_frames(spec, [time_s])[0].rgb))
     return np.stack(found)
 
 

@@ -9,15 +9,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from mvideo_core.mini.segmenter_world import Shard, unpack_masks
+from mvideo_core.world.render import MIN_AREA_FRAC, MIN_VISIBLE_FRAC
 
 if TYPE_CHECKING:
     import torch
 
 MEAN = (0.485, 0.456, 0.406)
 STD = (0.229, 0.224, 0.225)
-MIN_AREA_FRAC = 0.0012
-MIN_VISIBLE_FRAC = 0.3
-"""An object is prompted where its visible part passes both, as in the world's own labelled frames."""
 LONE_SKIPPED_FRAC = 0.5
 """Of the clips with one object only: an object with a neighbour teaches to tell the two apart."""
 

@@ -5,16 +5,14 @@ size, size / 8), 8 pixels to a byte, little-endian bits; `areas-00000.npy` (S, T
 fraction of the frame, and visible / amodal area. Shots with fewer than N objects are padded with empty masks.
 """
 
-import logging
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 
+from mvideo_core.mini import drawn_shards
 from mvideo_core.world import render_shot, sample_shot
 from mvideo_core.world.spec import Split
-
-log = logging.getLogger(__name__)
 
 CLIP_WIDTH, CLIP_HEIGHT = 720, 480
 MAX_OBJECTS = 6
@@ -32,24 +30,16 @@ class Shard(NamedTuple):
 
 def render_shards(folder: Path, n_shots: int, n_frames: int, size: int, shots_a_shard: int = 100) -> None:
     """Draws the train split's shots 0 .. n_shots - 1; shards that exist are left alone."""
-    folder.mkdir(parents=True, exist_ok=True)
-    for first in range(0, n_shots, shots_a_shard):
-        name = f"{first // shots_a_shard:05d}.npy"
-        if (folder / f"areas-{name}").exists():
-            continue
-        shots = [render_clip(seed, n_frames, size) for seed in range(first, min(first + shots_a_shard, n_shots))]
-        for kind, arrays in zip(Shard._fields, zip(*shots, strict=True), strict=True):
-            part = folder / f"{kind}-{name}.part"
-            with part.open("wb") as file:
-                np.save(file, np.stack(arrays))
-            part.rename(folder / f"{kind}-{name}")  # `areas` comes last: its presence means the shard is whole
-        log.info("drew shots %d to %d", first, first + len(shots) - 1)
+
+    def draw(seed: int) -> list[Shard]:
+        return [render_clip(seed, n_frames, size)]
+
+    drawn_shards.draw_shards(folder, Shard._fields, range(n_shots), shots_a_shard, draw)
 
 
 def open_shards(folder: Path) -> list[Shard]:
     """All whole shards drawn so far."""
-    names = sorted(path.name.removeprefix("areas-") for path in folder.glob("areas-*.npy"))
-    return [Shard(*(np.load(folder / f"{kind}-{name}", mmap_mode="r") for kind in Shard._fields)) for name in names]
+    return [Shard(*arrays) for arrays in drawn_shards.open_shards(folder, Shard._fields)]
 
 
 def render_clip(seed: int, n_frames: int, size: int, split: Split = "train") -> Shard:

@@ -13,8 +13,9 @@ import torch
 from torch import Tensor
 
 from mvideo_core.evaluation.networks.clip_tokenizer import END, START, ClipTokenizer
-from mvideo_core.mini.viclip_data import CLASSES, FRAMES, HEIGHT, PATCH, WIDTH, PairTexts, open_pairs
+from mvideo_core.mini.viclip_data import CLASSES, FRAMES, PATCH, PairTexts, open_pairs
 from mvideo_core.mini.viclip_words import generalised, mirrored
+from mvideo_core.mini.world_clips import HEIGHT, WIDTH
 from mvideo_core.world.spec import Split
 
 WORDINGS = ((0.45, "plain"), (0.40, "motion"), (0.15, "both"))

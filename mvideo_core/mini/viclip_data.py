@@ -9,8 +9,6 @@ Legend: S clips, T frames, N objects, H, W; h, w patches.
 """
 
 import dataclasses
-import json
-import logging
 import random
 from collections.abc import Sequence
 from pathlib import Path
@@ -18,22 +16,28 @@ from typing import NamedTuple
 
 import numpy as np
 
-from mvideo_core.captioning.base import CaptionInput
-from mvideo_core.captioning.motion import MotionCaptioner
-from mvideo_core.mini.base_data import OVERSIZE, SOURCE_WIDTH
-from mvideo_core.world import ActorSpec, ShotSpec, WorldFrame, describe, kind_of, sample_shot, seen_classes
+from mvideo_core.mini import drawn_shards
+from mvideo_core.mini.world_clips import (
+    HEIGHT,
+    OVERSIZE,
+    WIDTH,
+    clip_shot,
+    large_frames,
+    motion_caption,
+    shrunk,
+    true_tracks,
+)
+from mvideo_core.world import ActorSpec, ShotSpec, WorldFrame, describe, kind_of, seen_classes
 from mvideo_core.world.captions import CAMERA
 from mvideo_core.world.kinds import PALETTE
-from mvideo_core.world.render import MIN_AREA_FRAC, MIN_VISIBLE_FRAC, render_times
 from mvideo_core.world.scenery import SCENES
 from mvideo_core.world.spec import Split
 
-log = logging.getLogger(__name__)
-
-FRAMES, HEIGHT, WIDTH, PATCH = 8, 64, 96, 8
+FRAMES, PATCH = 8, 8
 SPANS_S = (2.0, 4.0, 6.0, 8.0)
 """Lengths of a shot's second clip; the first is always the shortest, the mini base's own."""
 SHOTS_A_SHARD = 100
+KINDS = ("frames", "patches", drawn_shards.TEXTS)
 CLASSES = seen_classes()
 COLOURS = tuple(PALETTE)
 WRONG = ("class", "colour", "action", "scene", "camera")
@@ -69,44 +73,30 @@ class PairShard(NamedTuple):
 
 def draw_pairs(folder: Path, n_shots: int, split: Split = "train", first_shot: int = 0) -> None:
     """Draws shots `first_shot` .. n_shots - 1 of the split; shards that exist are left alone."""
-    folder.mkdir(parents=True, exist_ok=True)
-    for first in range(first_shot, n_shots, SHOTS_A_SHARD):
-        name = f"{split}-{first // SHOTS_A_SHARD:05d}"
-        if (folder / f"texts-{name}.json").exists():
-            continue
-        seeds = range(first, min(first + SHOTS_A_SHARD, n_shots))
-        pairs = [pair for seed in seeds for pair in draw_shot(seed, split)]
-        _replace(folder / f"frames-{name}.npy", np.stack([frames for frames, _, _ in pairs]))
-        _replace(folder / f"patches-{name}.npy", np.stack([patches for _, patches, _ in pairs]))
-        part = folder / f"texts-{name}.json.part"
-        part.write_text(json.dumps([texts._asdict() for _, _, texts in pairs], indent=0), encoding="utf-8")
-        part.rename(folder / f"texts-{name}.json")  # comes last: its presence means the shard is whole
-        log.info("drew %s shots %d to %d", split, first, seeds[-1])
+
+    def draw(seed: int) -> list[tuple[np.ndarray, np.ndarray, PairTexts]]:
+        return draw_shot(seed, split)
+
+    drawn_shards.draw_shards(folder, KINDS, range(first_shot, n_shots), SHOTS_A_SHARD, draw, split)
 
 
 def open_pairs(folder: Path, split: Split = "train") -> list[PairShard]:
     """All whole shards drawn so far."""
-    shards = []
-    for path in sorted(folder.glob(f"texts-{split}-*.json")):
-        texts = [PairTexts(**one) for one in json.loads(path.read_text(encoding="utf-8"))]
-        name = path.stem.removeprefix("texts-")
-        arrays = [np.load(folder / f"{kind}-{name}.npy", mmap_mode="r") for kind in ("frames", "patches")]
-        shards.append(PairShard(arrays[0], arrays[1], texts))
-    return shards
+    shards = drawn_shards.open_shards(folder, KINDS, split)
+    return [PairShard(frames, patches, [PairTexts(**one) for one in texts]) for frames, patches, texts in shards]
 
 
 def draw_shot(seed: int, split: Split) -> list[tuple[np.ndarray, np.ndarray, PairTexts]]:
     """Two clips of one shot: frames (8, 64, 96, 3), patches (8, 8, 12, 2), texts."""
     rng = random.Random(f"viclip/{split}/{seed}")
-    spec = sample_shot(seed, split)
-    spec = dataclasses.replace(spec, grain=spec.grain * OVERSIZE * WIDTH / SOURCE_WIDTH)  # as in base_data
+    spec = clip_shot(seed, split)
     spans_s = [SPANS_S[0], rng.choice(SPANS_S)]
     starts_s = [rng.uniform(0, spec.duration_s - span_s) for span_s in spans_s]
     times_s = [
         start_s + (t + 0.5) / FRAMES * span_s for start_s, span_s in zip(starts_s, spans_s, strict=True)
         for t in range(FRAMES)
     ]  # fmt: skip
-    frames = list(render_times(spec, times_s, OVERSIZE * WIDTH, OVERSIZE * HEIGHT))
+    frames = large_frames(spec, times_s)
     clips = frames[:FRAMES], frames[FRAMES:]
     return [_pair(spec, clip, FRAMES / span_s, rng) for clip, span_s in zip(clips, spans_s, strict=True)]
 
@@ -167,41 +157,18 @@ def _with(spec: ShotSpec, index: int, actor: ActorSpec) -> ShotSpec:
 def _pair(
     spec: ShotSpec, frames: Sequence[WorldFrame], fps: float, rng: random.Random
 ) -> tuple[np.ndarray, np.ndarray, PairTexts]:
-    import cv2
-
-    small = np.stack([cv2.resize(frame.rgb, (WIDTH, HEIGHT), interpolation=cv2.INTER_AREA) for frame in frames])
-    told = _told(frames)
+    small = np.stack([shrunk(frame.rgb) for frame in frames])
+    tracks = true_tracks(frames)
     labels = [actor.kind for actor in spec.actors]
-    shown = [n for n, lost_T in enumerate(told[2].T) if (~lost_T).sum() > FRAMES // 2]
+    shown = [n for n, lost_T in enumerate(tracks.lost_NT) if (~lost_T).sum() > FRAMES // 2]
     wrong_motion = ""
     if shown:
         index = rng.choice(shown)
         swapped = [*labels[:index], other_class(spec, spec.actors[index], rng).kind, *labels[index + 1 :]]
-        wrong_motion = _motion(spec, swapped, told, fps)
-    texts = PairTexts(
-        spec.seed, describe(spec), _motion(spec, labels, told, fps), wrong_captions(spec, shown, rng), wrong_motion
-    )
+        wrong_motion = motion_caption(spec, tracks, fps, swapped)
+    motion = motion_caption(spec, tracks, fps)
+    texts = PairTexts(spec.seed, describe(spec), motion, wrong_captions(spec, shown, rng), wrong_motion)
     return small, _patches(spec, frames), texts
-
-
-def _told(frames: Sequence[WorldFrame]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Boxes (N, T, 4), areas (N, T), and (T, N) bool: too small or too hidden to be found."""
-    height, width = frames[0].rgb.shape[:2]
-    areas_NT = np.stack([frame.visible.sum(axis=(1, 2)) for frame in frames], axis=1).astype(np.float64)
-    whole_NT = np.stack([frame.amodal.sum(axis=(1, 2)) for frame in frames], axis=1)
-    boxes_NT4 = np.stack([frame.boxes() for frame in frames], axis=1)
-    lost_NT = (areas_NT < MIN_AREA_FRAC * width * height) | (areas_NT < MIN_VISIBLE_FRAC * whole_NT)
-    boxes_NT4[lost_NT], areas_NT[lost_NT] = np.nan, 0
-    return boxes_NT4, areas_NT, lost_NT.T
-
-
-def _motion(spec: ShotSpec, labels: Sequence[str], told: tuple[np.ndarray, np.ndarray, np.ndarray], fps: float) -> str:
-    boxes_NT4, areas_NT, _ = told
-    clip = CaptionInput(
-        str(spec.seed), OVERSIZE * WIDTH, OVERSIZE * HEIGHT, fps, labels=tuple(labels), boxes_NT4=boxes_NT4,
-        areas_NT=areas_NT,
-    )  # fmt: skip
-    return MotionCaptioner.tiny().tell(clip)
 
 
 def _patches(spec: ShotSpec, frames: Sequence[WorldFrame]) -> np.ndarray:
@@ -214,10 +181,3 @@ def _patches(spec: ShotSpec, frames: Sequence[WorldFrame]) -> np.ndarray:
         covered = share_Nhw.max(axis=0) >= COVERED_FRAC
         found[t][covered] = codes[share_Nhw.argmax(axis=0)[covered]]
     return found
-
-
-def _replace(path: Path, array: np.ndarray) -> None:
-    part = path.with_name(path.name + ".part")
-    with part.open("wb") as file:
-        np.save(file, array)
-    part.rename(path)

@@ -2,7 +2,8 @@
 
 import numpy as np
 
-from mvideo_core.mini.base_data import CLIP_FRAMES, Clips, motion_caption, render_clips, render_shot_clips
+from mvideo_core.mini.base_data import CLIP_FRAMES, Clips, render_clips, render_shot_clips
+from mvideo_core.mini.world_clips import motion_caption, true_tracks
 from mvideo_core.world import render_shot, sample_shot
 from tests.mvideo_core.mini.base_drawn import write_clips
 
@@ -23,10 +24,10 @@ def test_a_shot_gives_two_clips_with_masks_and_captions():
 def test_motion_caption_leaves_out_what_cannot_be_found():
     spec = sample_shot(2)
     frames = list(render_shot(spec, 5, 96, 64, 8.0))
-    assert "stop sign" in motion_caption(spec, frames)
+    assert "stop sign" in motion_caption(spec, true_tracks(frames), 8.0)
     for frame in frames:
         frame.visible[1] = False
-    assert "stop sign" not in motion_caption(spec, frames)
+    assert "stop sign" not in motion_caption(spec, true_tracks(frames), 8.0)
 
 
 def test_shards_are_drawn_once_and_read_by_window(tmp_path):

@@ -39,6 +39,10 @@ class VideoEvidence:
     captions: dict[str, CaptionRow]
     ok_clips: list[ClipRow] = field(default_factory=list)
 
+    def clip(self, key: str) -> ClipRow | None:
+        """The clip of this key; None when it is not among the good ones."""
+        return next((row for row in self.ok_clips if row.key == key), None)
+
 
 def by_video(truth_folder: str | Path, rows: Rows) -> Iterator[VideoEvidence]:
     """One evidence per truth file, sorted by name; rows find their video by the clip row's parent (the file's stem).

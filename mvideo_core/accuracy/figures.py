@@ -109,6 +109,63 @@ class MaskFigures(Record):
     false_masklets: int
 
 
+class IdentityCase(Record):
+    """One followed object that met another or was out of sight, and where its masklet is afterwards.
+
+    Attributes:
+        object_id, mask_index: number of the object in the shot's truth, and of its masklet in the mask file.
+        from_frame: clip frame of the first overlap, or the first one out of sight.
+        kept: the masklet is on its own object over the frames after.
+        j_own: mean J of the masklet with its own object over these frames.
+    """
+
+    video: str
+    clip: str
+    object_id: int
+    label: str
+    mask_index: int
+    from_frame: int
+    kept: bool
+    j_own: float
+
+    @property
+    def over_frame(self) -> int:
+        """The first clip frame after the meeting or absence."""
+        raise NotImplementedError
+
+
+class Crossing(IdentityCase):
+    """Two objects overlap and part again.
+
+    Attributes:
+        other_mask_index: masklet of the other object; -1 when it was not followed.
+        parted_frame: the first clip frame at which both are whole again.
+        j_other: mean J of the masklet with the other object over the frames after.
+    """
+
+    other_id: int
+    other_label: str
+    other_mask_index: int
+    parted_frame: int
+    j_other: float
+
+    @property
+    def over_frame(self) -> int:
+        """The first clip frame after the meeting."""
+        return self.parted_frame
+
+
+class Return(IdentityCase):
+    """An object goes out of sight and comes back: `back_frame` is the first clip frame well in sight again."""
+
+    back_frame: int
+
+    @property
+    def over_frame(self) -> int:
+        """The first clip frame after the absence."""
+        return self.back_frame
+
+
 class CaptionFigures(Record):
     """Facts in captions.
 
@@ -168,7 +225,7 @@ class BadCase(Record):
 
 
 class AccuracyReport(Record):
-    """Everything measured. Sections without rows are None."""
+    """Everything measured. Sections without rows are None; `crossings` and `returns` are those counted in `masks`."""
 
     version: int = 1
     options: dict[str, object]
@@ -179,3 +236,5 @@ class AccuracyReport(Record):
     captions: CaptionFigures | None
     funnel: FunnelFigures
     worst: list[BadCase]
+    crossings: list[Crossing] = []
+    returns: list[Return] = []

@@ -175,6 +175,22 @@ class ClipTruth:
         return np.array([columns[0], rows[0], columns[-1] + 1, rows[-1] + 1], float)
 
 
+@dataclass(frozen=True)
+class Track:
+    """Truth of one object over the clip's frames inside its shot, (T, H, W) bool and per-frame areas."""
+
+    visible: np.ndarray
+    amodal_area: np.ndarray
+    seen_area: np.ndarray
+
+
+def track_of(clip: ClipTruth, obj: int) -> Track:
+    """The truth of one object over the clip's frames inside its shot."""
+    visible = np.stack([clip.visible(k, obj) for k in range(clip.n_inside)])
+    amodal = np.array([int(clip.amodal(k, obj).sum()) for k in range(clip.n_inside)])
+    return Track(visible, amodal, visible.sum(axis=(1, 2)))
+
+
 def clip_truth(truth_path: str | Path, truth: SourceTruth, clip: ClipRow, fit: Fit = "cover") -> ClipTruth:
     """The truth of one clip; masks are read when first asked for."""
     fitted = fitting(truth.width, truth.height, clip.width, clip.height, fit)

@@ -35,6 +35,9 @@ class AccuracyOptions(Options):
     clip_fps: float = Field(default=8.0, gt=0, description="frames per second; the cut stage's `fps`")
     fit: Fit = Field(default="cover", description="the cut stage's `fit`")
     worst: int = Field(default=24, ge=0, le=500, description="bad cases kept for the page, per kind at most a third")
+    strips: int = Field(
+        default=12, ge=0, le=500, description="crossings drawn on the page, and as many returns, at most"
+    )
 
 
 def measure(truth_folder: str | Path, rows: Rows, options: AccuracyOptions | None = None) -> AccuracyReport:
@@ -91,6 +94,8 @@ class _Counting:
             captions=self.captions.figures() if self.captions.n_clips else None,
             funnel=self.funnel.figures(),
             worst=self._worst(),
+            crossings=self.masks.identity.crossings,
+            returns=self.masks.identity.returns,
         )
 
     def _worst(self) -> list[BadCase]:

@@ -1,22 +1,28 @@
-"""A page with all figures and the worst cases drawn: truth in green, the pipeline's answer in red."""
+"""A page with all figures, crossings and absences as strips of frames, and the worst cases drawn."""
 
 import html
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 
 from mvideo_core.accuracy.evidence import Rows, VideoEvidence, by_video
-from mvideo_core.accuracy.figures import AccuracyReport, BadCase
+from mvideo_core.accuracy.figures import AccuracyReport, BadCase, Crossing, IdentityCase
+from mvideo_core.accuracy.identity import AFTER, frames_to_show, to_show
 from mvideo_core.accuracy.mapping import Fit, clip_truth
+from mvideo_core.accuracy.measure import AccuracyOptions
 from mvideo_core.accuracy.table import lines_of
+from mvideo_core.masks import encode
 from mvideo_core.media.decode import read_clip
 from mvideo_core.media.encode import write_png
+from mvideo_core.report.overlay import overlay_frames
 
-TRUE, FOUND = (60, 220, 90), (240, 60, 60)
+TRUE, FOUND, THIN = (60, 220, 90), (240, 60, 60), (255, 255, 255)
+TILE_PX = 320
 
 
 def write_report(report: AccuracyReport, truth_folder: str | Path, rows: Rows, folder: str | Path) -> Path:
-    """`accuracy.json`, `index.html` and pictures of the worst cases under `folder`.
+    """`accuracy.json`, `index.html` and pictures of crossings, absences and the worst cases under `folder`.
 
     Returns:
         The page.
@@ -25,18 +31,9 @@ def write_report(report: AccuracyReport, truth_folder: str | Path, rows: Rows, f
     out.mkdir(parents=True, exist_ok=True)
     (out / "accuracy.json").write_text(report.model_dump_json(indent=1), encoding="utf-8")
     videos = {video.truth.name: video for video in by_video(truth_folder, rows)}
-    body = ["<h1>Accuracy against the mini world</h1>", _table(report), "<h2>Worst cases</h2>",
-            "<p>Green: truth. Red: what the pipeline said.</p>"]  # fmt: skip
-    fit: Fit = report.options.get("fit", "cover")  # type: ignore[assignment]
-    for index, case in enumerate(report.worst):
-        picture = _draw(case, videos[case.video], rows, fit)
-        text = f"{case.kind}: {case.label} {case.value:.3f} in {case.clip or case.video}. {case.note}"
-        if picture is None:
-            body.append(f"<p>{html.escape(text)}</p>")
-            continue
-        name = f"case{index:03d}.png"
-        write_png(out / name, picture)
-        body.append(f'<figure><img loading="lazy" src="{name}"><figcaption>{html.escape(text)}</figcaption></figure>')
+    options = AccuracyOptions.parse(report.options, "options of the report")
+    body = ["<h1>Accuracy against the mini world</h1>", _table(report)]
+    body += [*_identity(report, videos, rows, options, out), *_worst(report, videos, rows, options.fit, out)]
     page = out / "index.html"
     page.write_text(PAGE.format(body="\n".join(body)), encoding="utf-8")
     return page
@@ -50,8 +47,67 @@ def _table(report: AccuracyReport) -> str:
     return f"<table>{''.join(rows)}</table>"
 
 
+def _identity(
+    report: AccuracyReport, videos: dict[str, VideoEvidence], rows: Rows, options: AccuracyOptions, out: Path
+) -> Iterator[str]:
+    yield "<h2>Crossings and absences</h2>"
+    yield ("<p>Each masklet in its own colour with its number; the object's true outline in thin white. "
+           f"J is the mean over the {AFTER} frames from the parting or the return on.</p>")  # fmt: skip
+    for name, cases in (("crossing", report.crossings), ("return", report.returns)):
+        shown = to_show(cases, options.strips)
+        yield f"<p>{len(shown)} of {len(cases)} {name}s, kept ones first.</p>"
+        for index, case in enumerate(shown):
+            yield _figure(out / f"{name}{index:03d}.png", _strip(case, videos[case.video], rows, options.fit),
+                          _caption(case))  # fmt: skip
+
+
+def _caption(case: IdentityCase) -> str:
+    place = f"{case.video}, {case.clip}"
+    who = f"{case.label} (object {case.object_id}, masklet {case.mask_index})"
+    if not isinstance(case, Crossing):
+        fate = "kept, found again" if case.kept else "lost"
+        gone = f"out of sight at frame {case.from_frame}, back at {case.over_frame}"
+        return f"{fate}: {who}, {gone}. J own {case.j_own:.3f}. {place}."
+    fate = "kept" if case.kept else "lost"
+    masklet = f"masklet {case.other_mask_index}" if case.other_mask_index >= 0 else "not followed"
+    other = f"{case.other_label} (object {case.other_id}, {masklet})"
+    met = f"meet at frame {case.from_frame}, part at {case.over_frame}"
+    return f"{fate}: {who} and {other} {met}. J own {case.j_own:.3f}, other {case.j_other:.3f}. {place}."
+
+
+def _strip(case: IdentityCase, video: VideoEvidence, rows: Rows, fit: Fit) -> np.ndarray:
+    import cv2
+
+    clip = video.clip(case.clip)
+    assert clip is not None
+    truth = clip_truth(video.truth_path, video.truth, clip, fit)
+    picks = frames_to_show(case, truth.n_inside)
+    found = rows.open_masks(video.masks[clip.key])
+    masks = encode(np.stack([found.frame(k) for k in picks]))
+    labels = [str(index) for index in range(found.n_objects)]
+    overlaid = overlay_frames(read_clip(rows.clip_path(clip))[picks], masks, labels, TILE_PX)
+    tiles = []
+    for k, tile in zip(picks, overlaid, strict=True):
+        true = cv2.resize(truth.visible(k, case.object_id).astype(np.uint8), tile.shape[1::-1])
+        tiles.append(outlined(tile, true, THIN, 1))
+    return np.concatenate(tiles, axis=1)
+
+
+def _worst(report: AccuracyReport, videos: dict[str, VideoEvidence], rows: Rows, fit: Fit, out: Path) -> Iterator[str]:
+    yield "<h2>Worst cases</h2><p>Green: truth. Red: what the pipeline said.</p>"
+    for index, case in enumerate(report.worst):
+        picture = _draw(case, videos[case.video], rows, fit)
+        text = f"{case.kind}: {case.label} {case.value:.3f} in {case.clip or case.video}. {case.note}"
+        yield f"<p>{html.escape(text)}</p>" if picture is None else _figure(out / f"case{index:03d}.png", picture, text)
+
+
+def _figure(file: Path, picture: np.ndarray, text: str) -> str:
+    write_png(file, picture)
+    return f'<figure><img loading="lazy" src="{file.name}"><figcaption>{html.escape(text)}</figcaption></figure>'
+
+
 def _draw(case: BadCase, video: VideoEvidence, rows: Rows, fit: Fit, n: int = 6) -> np.ndarray | None:
-    clip = next((one for one in video.ok_clips if one.key == case.clip), None)
+    clip = video.clip(case.clip)
     if clip is None:
         return None
     frames = read_clip(rows.clip_path(clip))
@@ -70,13 +126,13 @@ def _draw(case: BadCase, video: VideoEvidence, rows: Rows, fit: Fit, n: int = 6)
     return np.concatenate([frames[k][::2, ::2] for k in picks], axis=1)
 
 
-def outlined(rgb: np.ndarray, mask: np.ndarray, colour: tuple[int, int, int]) -> np.ndarray:
+def outlined(rgb: np.ndarray, mask: np.ndarray, colour: tuple[int, int, int], width_px: int = 2) -> np.ndarray:
     """A copy of the frame with the mask's border drawn."""
     import cv2
 
     out = rgb.copy()
     lines, _ = cv2.findContours(mask.astype(np.uint8), cv2.RETR_LIST, cv2.CHAIN_APPROX_NONE)
-    cv2.drawContours(out, lines, -1, colour, 2)
+    cv2.drawContours(out, lines, -1, colour, width_px)
     return out
 
 

@@ -13,10 +13,13 @@ def add_to(app: typer.Typer) -> None:
 def accuracy(
     workspace: str = WORKSPACE,
     world: str = typer.Option(..., "--world", help="Folder made by `mvideo world make`, the source of the workspace."),
-    out: str = typer.Option("build/accuracy", "--out", help="Folder for accuracy.json and the page of worst cases."),
+    out: str = typer.Option("build/accuracy", "--out", help="Folder for accuracy.json and the page."),
+    strips: int = typer.Option(
+        12, "--strips", min=0, max=500, help="Crossings drawn on the page, and as many returns, at most."
+    ),
 ) -> None:
     """Cuts, boxes, masks, captions and funnel of a workspace against the truth of the world it was made from."""
     from mvideo_core.stages.accuracy import measure_workspace
 
-    for line in measure_workspace(workspace, world, out):
+    for line in measure_workspace(workspace, world, out, strips):
         typer.echo(line)

@@ -13,12 +13,13 @@ from mvideo_core.stages.chain import row_class, valid_markers
 from mvideo_core.store.workspace import Workspace
 
 
-def measure_workspace(workspace_url: str, world: str, out: str) -> Iterator[str]:
-    """Compare the data half with the truth of the world it ran on; write `accuracy.json` and the page of worst cases.
+def measure_workspace(workspace_url: str, world: str, out: str, strips: int = 12) -> Iterator[str]:
+    """Compare the data half with the truth of the world it ran on; write `accuracy.json` and the page.
 
     Args:
         world: folder with `truth/`.
         out: folder for the results.
+        strips: crossings drawn on the page, and as many returns, at most.
 
     Yields:
         Lines to print; the last one names the page.
@@ -30,19 +31,20 @@ def measure_workspace(workspace_url: str, world: str, out: str) -> Iterator[str]
     truth = Path(world) / "truth"
     with tempfile.TemporaryDirectory(prefix="mvideo-accuracy-") as scratch:
         rows = _rows(workspace, StageContext(workspace, "accuracy", Path(scratch)))
-        report = measure(truth, rows, _options(workspace))
+        report = measure(truth, rows, _options(workspace, strips))
         page = write_report(report, truth, rows, out)
     yield as_table(report)
     yield f"accuracy: {page}"
 
 
-def _options(workspace: Workspace) -> AccuracyOptions:
+def _options(workspace: Workspace, strips: int) -> AccuracyOptions:
     marker = next((marker for _, marker in valid_markers(workspace, "cut") if marker is not None), None)
     if marker is None:
         raise ConfigError(f"{workspace.url}: stage cut has not run; `mvideo run` over the world's folder first")
     made = marker.options
     return AccuracyOptions(
-        min_shot_s=made["min_shot_s"], trim_s=made["trim_s"], clip_fps=made["fps"], fit=made["fit"]
+        min_shot_s=made["min_shot_s"], trim_s=made["trim_s"], clip_fps=made["fps"], fit=made["fit"],
+        strips=strips,
     )  # fmt: skip
 
 

@@ -7,8 +7,10 @@ from mvideo_core.accuracy.boundary import boundary_f, edge_map, region_j
 from mvideo_core.accuracy.boxes import iou_matrix, match
 from mvideo_core.accuracy.captions import action_words, mentions, sentences_about
 from mvideo_core.accuracy.cuts import CutCounter, boundaries_of
-from mvideo_core.accuracy.figures import Score
-from mvideo_core.accuracy.masklets import Track, back_at, occlusion_of, size_of
+from mvideo_core.accuracy.figures import Return, Score
+from mvideo_core.accuracy.identity import absence, frames_to_show, to_show
+from mvideo_core.accuracy.mapping import Track
+from mvideo_core.accuracy.masklets import occlusion_of, size_of
 from mvideo_core.records import ClipRow
 from mvideo_core.world.truth import TruthCut
 
@@ -118,9 +120,31 @@ def test_groups_by_size_and_occlusion():
 
 
 def test_return_after_absence():
-    assert back_at(track([100, 50, 0, 0, 10, 60], [100] * 6)) == 5
-    assert back_at(track([100, 50, 0, 0], [100] * 4)) is None
-    assert back_at(track([100, 50], [100] * 2)) is None
+    assert absence(track([100, 50, 0, 0, 10, 60], [100] * 6)) == (2, 5)
+    assert absence(track([100, 50, 0, 0], [100] * 4)) is None
+    assert absence(track([100, 50], [100] * 2)) is None
+
+
+def back(fates, gone=20, back_frame=30):
+    return [Return(video="v", clip="c", object_id=n, label="dog", mask_index=0, from_frame=gone, kept=fate == "k",
+                   j_own=0.0, back_frame=back_frame) for n, fate in enumerate(fates)]  # fmt: skip
+
+
+def test_strips_show_kept_and_lost_spread_evenly():
+    def ids(fates, n):
+        return [case.object_id for case in to_show(back(fates), n)]
+
+    assert ids("klklklklkl", 4) == [0, 8, 1, 9]
+    assert ids("kllllllll", 4) == [0, 1, 5, 8]  # one kept, so three of the lost: places 0, 3.5 -> 4, 7 of 8
+    assert ids("kkkkl", 4) == [0, 2, 3, 4]
+    assert ids("klk", 12) == [0, 2, 1]
+    assert ids("klk", 0) == ids("", 4) == []
+
+
+def test_frames_of_a_strip():
+    # 20 - 4 = 16 to 30 + 8 - 1 = 37, 8 frames 3 apart
+    assert frames_to_show(back("k")[0], 97) == [16, 19, 22, 25, 28, 31, 34, 37]
+    assert frames_to_show(back("k", 2, 5)[0], 7) == [0, 1, 2, 3, 4, 5, 6]
 
 
 def test_words_in_captions():

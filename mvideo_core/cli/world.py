@@ -20,12 +20,13 @@ def make(
     split: Literal["train", "val", "heldout"] = typer.Option("heldout", help="Disjoint lists of seeds."),
     shots: int = typer.Option(0, min=0, help="Shots per video; 3 to 5, by seed, when 0."),
     unseen_frac: float = typer.Option(-1.0, help="Share of shots with a class outside COCO; the split's own when -1."),
+    processes: int = typer.Option(1, min=1, help="Videos drawn side by side."),
 ) -> None:
     """Draw source videos; finished ones are kept, so a stopped run goes on."""
     from mvideo_core.world.make import make_world
 
     frac = None if unseen_frac < 0 else unseen_frac
-    made = make_world(folder, videos, seed, split, frac, shots or None)
+    made = make_world(folder, videos, seed, split, frac, shots or None, processes)
     n_shots = sum(len(truth.shots) for truth in made)
     typer.echo(f"{len(made)} videos in {folder}, {n_shots} shots; truth in {folder}/truth")
 

@@ -42,7 +42,7 @@ def draw_videos(options: PaperOptions, root: str | Path, name: SetName) -> Path:
     if one.folder:
         return Path(one.folder)
     folder = Path(root) / name / "videos"
-    make_world(folder, one.videos, one.seed, one.split, one.unseen_frac, one.shots)
+    make_world(folder, one.videos, one.seed, one.split, one.unseen_frac, one.shots, options.processes)
     return folder
 
 

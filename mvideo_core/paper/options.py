@@ -87,6 +87,9 @@ class PaperOptions(Options):
     )
     table2_clips: int = Field(default=3, ge=1, description="length of MVideo in table 2, clips; the paper's 12 s")
     table4_clips: int = Field(default=2, ge=1, description="length in table 4, clips; the paper's 8 s")
+    processes: int = Field(
+        default=1, ge=1, description="`mvideo reproduce`: videos drawn, and jobs of videos made, side by side on a CPU"
+    )
     suite: str = Field(default="mini", description="suite of metrics; see `mvideo eval ls`")
     figures: dict[str, FigureOptions] = Field(
         default_factory=dict, description="recipe -> its inputs and prompts: the galleries of figures 4 to 9"

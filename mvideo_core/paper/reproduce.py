@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from mvideo_core.paper.page import write_page
 from mvideo_core.paper.scoring import score, write_findings
 from mvideo_core.paper.training import training_options
 from mvideo_core.paper.videos import jobs, make_videos
+from mvideo_core.side_by_side import side_by_side
 from mvideo_core.training.launch import launch
 
 log = logging.getLogger(__name__)
@@ -40,9 +42,11 @@ def reproduce(options: PaperOptions, root: Path, tell: Told = log.info) -> Path:
     for alpha in options.alphas:
         tell(f"3/7 training, consistency loss x {alpha:g}")
         launch(training_options(options, root, alpha, latents), _told_steps(tell))
-    for job in jobs(options):
-        tell(f"4/7 videos: {job.name}")
-        make_videos(job, options, root)
+    todo = jobs(options)
+    tell(f"4/7 videos: {len(todo)} jobs")
+    made = side_by_side(partial(make_videos, options=options, root=root), todo, options.processes)
+    for job, count in zip(todo, made, strict=True):
+        tell(f"    {count} videos of {job.name}")
     tell("5/7 scores")
     score(options, root, lambda done, total, text: tell(f"    {done} of {total}: {text}"))
     tell("6/7 figures 4 to 9")

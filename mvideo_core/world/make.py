@@ -4,11 +4,13 @@ import json
 import logging
 import shutil
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 from mvideo_core.errors import ConfigError
 from mvideo_core.masks import MaskWriter
 from mvideo_core.media.encode import write_mp4
+from mvideo_core.side_by_side import side_by_side
 from mvideo_core.world.captions import describe, direction_of
 from mvideo_core.world.kinds import kind_of
 from mvideo_core.world.render import full_area
@@ -33,6 +35,7 @@ def make_world(
     split: Split = "heldout",
     unseen_frac: float | None = None,
     n_shots: int | None = None,
+    processes: int = 1,
 ) -> list[SourceTruth]:
     """Source videos `seed`, `seed + 1`, ... of a split; those already there are kept.
 
@@ -40,6 +43,7 @@ def make_world(
         folder: gets `<name>.mp4` and `truth/`.
         unseen_frac: share of shots with a class outside COCO; 0.25 for "heldout" and 0 otherwise when None.
         n_shots: shots per video; 3 to 5, by seed, when None.
+        processes: videos drawn side by side; the bytes do not depend on it.
 
     Returns:
         The truth of every video, masks left on disk.
@@ -52,11 +56,11 @@ def make_world(
     frac = unseen_frac if unseen_frac is not None else (UNSEEN_FRAC if split == "heldout" else 0.0)
     if frac and split == "train":
         raise ConfigError(f"unseen_frac {frac} in split 'train': unseen classes never go into training")
+    specs = [sample_source(seed + index, split, frac, n_shots) for index in range(n_videos)]
     truths = []
-    for index in range(n_videos):
-        spec = sample_source(seed + index, split, frac, n_shots)
-        truths.append(write_source(spec, folder))
-        log.info("world video %d of %d: %s, %d frames", index + 1, n_videos, spec.name, spec.n_frames)
+    for spec, truth in zip(specs, side_by_side(partial(write_source, folder=folder), specs, processes), strict=True):
+        truths.append(truth)
+        log.info("world video %d of %d: %s, %d frames", len(truths), n_videos, spec.name, spec.n_frames)
     return truths
 
 

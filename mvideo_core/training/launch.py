@@ -42,7 +42,8 @@ LAUNCHED = "MVIDEO_LAUNCHED"
 class LaunchOptions(Options):
     """Processes of a training."""
 
-    processes: int = Field(default=0, ge=0, description="processes on this machine; 0: one per GPU, one without GPU")
+    processes: int = Field(default=0, ge=0, description="processes on this machine; 0: one per GPU")
+    cpu_processes: int = Field(default=1, ge=1, description="instead, where `processes` is 0 and there is no GPU")
     nodes: int = Field(default=1, ge=1, description="machines; each runs the same command with the same rendezvous")
     rendezvous: str = Field(default="", description="host:port of one machine, free and seen by all; for nodes > 1")
     rendezvous_id: str = Field(default="mvideo", description="name of this launch at the rendezvous")
@@ -89,7 +90,7 @@ def launch(
 def command(options: "TrainOptions", config: Path) -> list[str]:
     """The command line that trains on this machine."""
     chosen = options.launch
-    n = chosen.processes or gpus()
+    n = chosen.processes or gpus() or chosen.cpu_processes
     entry = ["-m", "mvideo_core.training.main", "--config", str(config)]
     if n == 1 and chosen.nodes == 1:
         return [sys.executable, *entry]
@@ -108,11 +109,11 @@ def command(options: "TrainOptions", config: Path) -> list[str]:
 
 
 def gpus() -> int:
-    """GPUs that a child of this process will see, at least 1; asks the driver's files, not torch."""
+    """GPUs that a child of this process will see; asks the driver's files, not torch."""
     visible = os.environ.get("CUDA_VISIBLE_DEVICES")
     if visible is not None:
-        return max(1, len([one for one in visible.split(",") if one.strip()]))
-    return max(1, len(list(Path("/proc/driver/nvidia/gpus").glob("*"))))
+        return len([one for one in visible.split(",") if one.strip()])
+    return len(list(Path("/proc/driver/nvidia/gpus").glob("*")))
 
 
 def told_error(run: Path) -> MVideoError | None:

@@ -45,3 +45,11 @@ def test_a_key_that_does_not_exist_is_named() -> None:
         load_profile("mini", {"optimizer": {"learning_rate": 1e-4}})
     with pytest.raises(ConfigError, match="one of: mini, mvideo-2b, mvideo-5b"):
         load_profile("maxi")
+
+
+@pytest.mark.parametrize(("visible", "n"), [("", 2), ("0", 1), ("0,1,2", 3)])
+def test_processes_follow_the_gpus(visible: str, n: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", visible)
+    options = load_profile("mini", {"launch": {"processes": 0, "cpu_processes": 2}})
+    line = command(options, tmp_path / "run.yaml")
+    assert [word for word in line if word.startswith("--nproc")] == ([f"--nproc-per-node={n}"] if n > 1 else [])

@@ -79,19 +79,8 @@ class WorkerLanes:
             "options": step.options.model_dump(mode="json"),
             "parts": list(parts.indices),
         }
-        piece = f"{runtime.flow_run.id}-{step.name}-{digest(parameters)[:16]}"
-        for attempt in range(MAX_RUNS_OF_ONE_PIECE):
-            key = f"{piece}-{attempt}"
-            found = _by_key(client, key)
-            if found is None:
-                label = f"{step.name} {parts.label}"
-                name = f"{step.name}/{step.name}"
-                run = run_deployment(name, parameters=parameters, flow_run_name=label, idempotency_key=key, timeout=0)
-                assert isinstance(run, FlowRun)  # a coroutine only when called from async code
-                return run
-            if found.state is None or not found.state.is_final():
-                return found
-        raise StoreError(f"{step.name} {parts.label}: {MAX_RUNS_OF_ONE_PIECE} runs did not finish it; see their logs")
+        piece = f"{step.name}-{digest(parameters)[:16]}"
+        return run_of_piece(client, f"{step.name}/{step.name}", parameters, f"{step.name} {parts.label}", piece)
 
     def _sent_back(self, client: SyncPrefectClient, run: FlowRun) -> bool:
         crashes = self._crashes.get(run.id, 0)
@@ -101,6 +90,31 @@ class WorkerLanes:
         again: State[Any] = Scheduled(message=f"crashed ({run.state.message}); goes on where it stopped")
         client.set_flow_run_state(run.id, again, force=True)
         return True
+
+
+def run_of_piece(
+    client: SyncPrefectClient, deployment: str, parameters: dict[str, Any], label: str, piece: str, done: bool = False
+) -> FlowRun:
+    """A deployment's run over a piece of this flow run's work: new, or the one asked for before a kill.
+
+    Args:
+        label: name of a new run.
+        piece: what the run is found by; the same work must give the same text.
+        done: whether a completed run counts, too; without, a completed one is followed by a new one.
+
+    Raises:
+        StoreError: many runs of this piece ended without finishing it.
+    """
+    for attempt in range(MAX_RUNS_OF_ONE_PIECE):
+        key = f"{runtime.flow_run.id}-{piece}-{attempt}"
+        found = _by_key(client, key)
+        if found is None:
+            run = run_deployment(deployment, parameters=parameters, flow_run_name=label, idempotency_key=key, timeout=0)
+            assert isinstance(run, FlowRun)  # a coroutine only when called from async code
+            return run
+        if found.state is None or not found.state.is_final() or (done and found.state.is_completed()):
+            return found
+    raise StoreError(f"{label}: {MAX_RUNS_OF_ONE_PIECE} runs did not finish it; see their logs")
 
 
 def _by_key(client: SyncPrefectClient, key: str) -> FlowRun | None:

@@ -7,7 +7,7 @@ from pathlib import Path
 from mvideo_core.evaluation.export import write_exports
 from mvideo_core.evaluation.plan import Part, parse_part
 from mvideo_core.evaluation.request import EvaluateRequest
-from mvideo_core.evaluation.result import collect, read_result
+from mvideo_core.evaluation.result import collect, read_result, waiting_parts
 from mvideo_core.evaluation.run import score_part
 from mvideo_core.evaluation.validate import Validation, validate
 from tasks._bar import ProgressBar
@@ -37,6 +37,12 @@ def score(request: EvaluateRequest, part: str) -> dict[str, str]:
     """
     piece = parse_part(part)
     return score_part(request.plan(), piece, request.out, _shown(piece)).unavailable
+
+
+@io_task
+def parts_to_score(request: EvaluateRequest, n_parts: int) -> list[int]:
+    """Parts that are not scored, or whose files have changed since."""
+    return waiting_parts(request.plan(), n_parts, request.out)
 
 
 @io_task

@@ -18,10 +18,11 @@ from pydantic import ValidationError
 
 from mvideo_core import __version__
 from mvideo_core.disk import write_whole
-from mvideo_core.errors import ConfigError, StoreError
+from mvideo_core.errors import ConfigError, MediaError, StoreError
 from mvideo_core.evaluation.aggregate import Aggregate, GroupKey, ScoreRow, aggregate, cluster_of, group_of
 from mvideo_core.evaluation.manifest import EvalItem
-from mvideo_core.evaluation.plan import EvalPlan, Part
+from mvideo_core.evaluation.plan import EvalPlan, Part, shuffled_masks
+from mvideo_core.evaluation.scores import Digests, key_facts, score_path
 from mvideo_core.evaluation.suite import NOT_STATED, SuiteOptions, prepare
 from mvideo_core.records import Record
 
@@ -111,8 +112,10 @@ def write_note(path: Path, note: PartNote) -> None:
 
 
 def waiting_parts(plan: EvalPlan, count: int, out: str | Path) -> list[int]:
-    """Parts whose note is absent or belongs to another plan."""
-    return [index for index in range(count) if _read_note(plan, note_path(Path(out), Part(index, count))) is None]
+    """Parts whose note is absent or belongs to another plan; else those whose files or metrics have changed since."""
+    notes = _notes(plan, count, out)
+    absent = [index for index, note in enumerate(notes) if note is None]
+    return absent or [index for index, note in enumerate(notes) if note is not None and _outdated(plan, note)]
 
 
 def collect(plan: EvalPlan, count: int, out: str | Path) -> EvalResult:
@@ -123,9 +126,11 @@ def collect(plan: EvalPlan, count: int, out: str | Path) -> EvalResult:
     """
     place = Path(out)
     if waiting := waiting_parts(plan, count, out):
-        raise ConfigError(f"{out}: parts {waiting} of {count} are not scored yet; run them with --part INDEX/{count}")
-    notes = [_read_note(plan, note_path(place, Part(index, count))) for index in range(count)]
-    found = [note for note in notes if note is not None]
+        raise ConfigError(
+            f"{out}: parts {waiting} of {count} are not scored yet, or their files have changed since; run them with "
+            f"--part INDEX/{count}"
+        )
+    found = [note for note in _notes(plan, count, out) if note is not None]
     unavailable = {name: reason for note in found for name, reason in note.unavailable.items()}
     weights = _same_weights(found, out)
     order = {(group_of(item), item.id): place for place, item in enumerate(plan.items)}
@@ -231,6 +236,35 @@ def _metric_facts(plan: EvalPlan, weights: dict[str, str]) -> dict[str, MetricFa
         )
         for one in prepare(plan.suite)
     }
+
+
+def _notes(plan: EvalPlan, count: int, out: str | Path) -> list[PartNote | None]:
+    return [_read_note(plan, note_path(Path(out), Part(index, count))) for index in range(count)]
+
+
+def _outdated(plan: EvalPlan, note: PartNote) -> bool:
+    """Whether a part would be scored otherwise now: a file, or a metric's revision, is not what its rows came from."""
+    metrics = {one.name: one for one in prepare(plan.suite)}
+    items = {(group_of(item), item.id): item for item in plan.items}
+    pairs, digests = shuffled_masks(plan.items), Digests()
+
+    def score_now(row: ScoreRow) -> str:
+        item, about = items[group_of(row), row.id], metrics[row.metric]
+        masks_from = pairs[group_of(item), item.id] if about.shuffled else item
+        try:
+            facts = key_facts(item, masks_from, about, note.weights[about.name], digests)
+        except MediaError:
+            return ""
+        return score_path(Path(), about.name, facts).as_posix()
+
+    for row in note.rows:
+        if row.status in ("missing", "inapplicable"):
+            video = items[group_of(row), row.id].video
+            if (row.status == "missing") == bool(video and Path(video).exists()):
+                return True
+        elif (row.score or row.status == "failed") and row.score != score_now(row):
+            return True
+    return False
 
 
 def _read_note(plan: EvalPlan, path: Path) -> PartNote | None:

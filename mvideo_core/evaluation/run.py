@@ -1,6 +1,7 @@
 """Scoring: each item of a part under each metric of the suite; what is on disk already is not scored again."""
 
 import logging
+import math
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -11,7 +12,7 @@ from mvideo_core.evaluation.base import Metric
 from mvideo_core.evaluation.manifest import EvalItem
 from mvideo_core.evaluation.plan import EvalPlan, Part, shuffled_masks
 from mvideo_core.evaluation.result import EvalResult, PartNote, collect, note_path, write_note
-from mvideo_core.evaluation.scores import StoredScore, key_facts, read_score, score_path, write_score
+from mvideo_core.evaluation.scores import Digests, StoredScore, key_facts, read_score, score_path, write_score
 from mvideo_core.evaluation.suite import Prepared, prepare
 from mvideo_core.evaluation.video import EvalVideo
 
@@ -86,7 +87,7 @@ def _score_item(
     item: EvalItem, ready: Sequence[_Ready], pairs: dict[tuple[GroupKey, str], EvalItem], out: Path
 ) -> list[ScoreRow]:
     """Rows of one item under every metric."""
-    video = EvalVideo(item)
+    video, digests = EvalVideo(item), Digests()
     rows = []
     for one in ready:
         status, message = _without_scoring(item, one.about, pairs)
@@ -95,7 +96,7 @@ def _score_item(
             continue
         masks_from = pairs[group_of(item), item.id] if one.about.shuffled else item
         video.pair(masks_from)
-        rows.append(_score(video, one, out))
+        rows.append(_score(video, one, out, digests))
     video.close()
     return rows
 
@@ -117,11 +118,11 @@ def _without_scoring(
     return None, ""
 
 
-def _score(video: EvalVideo, one: _Ready, out: Path) -> ScoreRow:
+def _score(video: EvalVideo, one: _Ready, out: Path, digests: Digests) -> ScoreRow:
     """The stored score of an item, or a new one, stored at once."""
     name = one.about.name
     try:
-        facts = key_facts(video.item, video.masks_from, one.about, one.metric.weights_sha256)
+        facts = key_facts(video.item, video.masks_from, one.about, one.metric.weights_sha256, digests)
     except MediaError as error:
         return _row(video.item, name, "failed", error=type(error).__name__, message=str(error))
     path = score_path(out, name, facts)
@@ -155,15 +156,22 @@ def _fresh(video: EvalVideo, one: _Ready, facts: dict[str, Any]) -> StoredScore:
         except MediaError as error:
             if isinstance(error, KilledError) and attempt < TRIES_OF_KILLED:
                 continue
-            return StoredScore(
-                metric=one.about.registered,
-                status="failed",
-                error=type(error).__name__,
-                message=str(error),
-                decides=facts,
-            )
+            return _failed(one, error, facts)
+        if not math.isfinite(score.value):
+            message = f"{video.item.id}: {one.about.name} gave {score.value}, which no mean can take in"
+            return _failed(one, MediaError(message), facts)
         return StoredScore(metric=one.about.registered, status="ok", score=score, decides=facts)
     raise AssertionError("the last attempt returns")
+
+
+def _failed(one: _Ready, error: MediaError, facts: dict[str, Any]) -> StoredScore:
+    return StoredScore(
+        metric=one.about.registered,
+        status="failed",
+        error=type(error).__name__,
+        message=str(error),
+        decides=facts,
+    )
 
 
 def _row(item: EvalItem, metric: str, status: RowStatus, **known: Any) -> ScoreRow:

@@ -4,6 +4,7 @@
 video, prompt, mask, option, weight or metric revision is scored anew.
 """
 
+import functools
 import hashlib
 import json
 from pathlib import Path
@@ -40,7 +41,16 @@ class StoredScore(Record):
     version: str = __version__
 
 
-def key_facts(item: EvalItem, masks_from: EvalItem, metric: Prepared, weights_sha256: str) -> dict[str, Any]:
+class Digests:
+    """Digests of files and masks, each read once: several metrics ask for the same ones."""
+
+    def __init__(self) -> None:
+        self.file, self.masks = functools.cache(file_digest), functools.cache(masks_digest)
+
+
+def key_facts(
+    item: EvalItem, masks_from: EvalItem, metric: Prepared, weights_sha256: str, digests: Digests
+) -> dict[str, Any]:
     """Everything that decides a score. Paths in the items are absolute.
 
     Raises:
@@ -53,13 +63,13 @@ def key_facts(item: EvalItem, masks_from: EvalItem, metric: Prepared, weights_sh
         "weights_sha256": weights_sha256,
     }
     if "video" in metric.inputs:
-        facts["video"] = file_digest(item.video)
+        facts["video"] = digests.file(item.video)
     if "prompt" in metric.inputs:
         facts["prompt"] = item.prompt
     if "masks" in metric.inputs:
-        facts["masks"] = masks_digest(masks_from.masks)
+        facts["masks"] = digests.masks(masks_from.masks)
     if "source" in metric.inputs:
-        facts["source"] = file_digest(item.source_video)
+        facts["source"] = digests.file(item.source_video)
     return facts
 
 

@@ -8,13 +8,17 @@ from typing import Any
 import numpy as np
 import pytest
 
-from mvideo_core.errors import ConfigError, StoreError
-from mvideo_core.evaluation.aggregate import group_of
+from mvideo_core.editing.sequence import save_masks
+from mvideo_core.errors import ConfigError, KilledError, StoreError
+from mvideo_core.evaluation.aggregate import ScoreRow, group_of
+from mvideo_core.evaluation.base import VideoScore
 from mvideo_core.evaluation.manifest import EvalItem, write_manifest
 from mvideo_core.evaluation.plan import EvalPlan, Part, make_plan, parse_part, shuffled_masks
 from mvideo_core.evaluation.result import collect, note_path, read_result, waiting_parts, write_note
-from mvideo_core.evaluation.run import run_suite, score_part
+from mvideo_core.evaluation.run import _Ready, _score_item, run_suite, score_part
 from mvideo_core.evaluation.suite import SuiteOptions, load_suite, prepare
+from mvideo_core.evaluation.video import EvalVideo
+from mvideo_core.masks import encode
 from mvideo_core.media.encode import write_mp4
 
 ABSENT = {"segmenter": "sam2", "segmenter_options": {"weights": "./no-such-folder"}}
@@ -104,7 +108,7 @@ def test_parts_with_different_weights_are_not_mixed(videos: Path, tmp_path: Path
     plan = plan_of(videos)
     for index in range(2):
         note = score_part(plan, Part(index, 2), tmp_path)
-        other = note.model_copy(update={"weights": {"temporal_flickering": f"{index}" * 64}})
+        other = note.model_copy(update={"rows": (), "weights": {"temporal_flickering": f"{index}" * 64}})
         write_note(note_path(tmp_path, Part(index, 2)), other)
     with pytest.raises(ConfigError, match=r"different weights of temporal_flickering \(000000000000, 111111111111\)"):
         collect(plan, 2, tmp_path)
@@ -173,3 +177,76 @@ def test_shipped_suites_fit_the_metrics(name: str) -> None:
     chosen = load_suite(name)
     assert [one.name for one in prepare(chosen)] == [one.name for one in chosen.metrics]
     assert SuiteOptions.parse(chosen.model_dump(mode="json")) == chosen
+
+
+def test_a_part_is_scored_again_when_a_file_of_it_has_changed(videos: Path, tmp_path: Path) -> None:
+    folder, out = tmp_path / "videos", tmp_path / "out"
+    shutil.copytree(videos, folder)
+    plan = plan_of(folder)  # part 0: steps 1 and 3, gone; part 1: step 2, broken
+    for index in range(2):
+        score_part(plan, Part(index, 2), out)
+    assert waiting_parts(plan, 2, out) == []
+    shutil.copy(folder / "step 1-0.mp4", folder / "step 2-0.mp4")
+    assert waiting_parts(plan, 2, out) == [1]
+    with pytest.raises(ConfigError, match=r"parts \[1\] of 2 .*files have changed since"):
+        collect(plan, 2, out)
+    score_part(plan, Part(1, 2), out)
+    shutil.copy(folder / "step 1-0.mp4", folder / "gone-0.mp4")  # what was missing came
+    assert waiting_parts(plan, 2, out) == [0]
+    score_part(plan, Part(0, 2), out)
+    (folder / "broken-0.mp4").unlink()  # what was there went
+    assert waiting_parts(plan, 2, out) == [1]
+    score_part(plan, Part(1, 2), out)
+    got = collect(plan, 2, out).groups[0].metrics["temporal_flickering"]
+    assert (got.n, got.n_missing, got.n_failed) == (4, 1, 0)
+    assert got.mean == pytest.approx(1 - (3 * 2 + 6) / 4 / 255, abs=1e-3)  # steps 1, 1, 3 and 1
+
+
+def test_masks_that_changed_make_a_part_wait(videos: Path, tmp_path: Path) -> None:
+    masks = [tmp_path / f"{name}.masks" for name in "ab"]
+    for path in masks:
+        save_masks(path, encode(np.ones((9, 1, 32, 48), bool)), 8)
+    about = {"video": str(videos / "step 1-0.mp4")}
+    items = tuple(EvalItem(id=path.stem, masks=str(path), **about) for path in masks)
+    shuffled = {"metric": "mask_miou", "options": {"pairing": "shuffled", "segmenter_options": {"weights": "mini"}}}
+    plan = EvalPlan(suite(shuffled), items)
+    score_part(plan, Part(0, 2), tmp_path)
+    score_part(plan, Part(1, 2), tmp_path)
+    assert waiting_parts(plan, 2, tmp_path) == []
+    save_masks(masks[1], encode(np.eye(32, 48, dtype=bool)[None, None].repeat(9, axis=0)), 8)
+    assert waiting_parts(plan, 2, tmp_path) == [0]  # item a is measured against the masks of b
+
+
+class Odd:
+    """What a metric may do to the harness: no number, or a probing child that is killed twice."""
+
+    weights_sha256 = ""
+
+    def __init__(self, deaths: int, value: float):
+        self.deaths, self.value = deaths, value
+
+    def score(self, video: EvalVideo) -> VideoScore:
+        self.deaths -= 1
+        if self.deaths >= 0:
+            raise KilledError("killed by signal 9")
+        return VideoScore(value=self.value)
+
+
+def scored_by(metric: Odd, folder: Path, out: Path) -> list[ScoreRow]:
+    about = prepare(suite())[0]
+    item = EvalItem(id="a", video=str(folder / "step 1-0.mp4"))
+    return _score_item(item, [_Ready(about, metric)], {}, out)  # type: ignore[arg-type]
+
+
+def test_a_value_that_is_not_finite_is_a_failure_not_a_mean(videos: Path, tmp_path: Path) -> None:
+    (row,) = scored_by(Odd(0, float("nan")), videos, tmp_path)
+    assert (row.status, row.value) == ("failed", None)
+    assert "a: temporal_flickering gave nan" in row.message
+
+
+def test_a_killed_try_is_repeated_and_never_kept_as_the_videos_fault(videos: Path, tmp_path: Path) -> None:
+    (row,) = scored_by(Odd(2, 0.5), videos, tmp_path / "a")
+    assert (row.status, row.value) == ("ok", 0.5)
+    (row,) = scored_by(Odd(3, 0.5), videos, tmp_path / "b")
+    assert (row.status, row.error) == ("failed", "KilledError")
+    assert not (tmp_path / "b" / row.score).exists()

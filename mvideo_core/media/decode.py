@@ -44,11 +44,17 @@ def read_clip(source: Source) -> np.ndarray:
     """All frames at once, (T, H, W, 3) uint8 RGB.
 
     Raises:
-        MediaError: as `read_frames`, or no frame at all.
+        MediaError: as `read_frames`, no frame at all, or frames of several sizes.
     """
     frames = list(read_frames(source))
     if not frames:
         raise MediaError(f"{_name(source)}: no video frame inside")
+    if sizes := sorted({frame.shape[:2] for frame in frames if frame.shape != frames[0].shape}):
+        height, width = frames[0].shape[:2]
+        raise MediaError(
+            f"{_name(source)}: begins with {width}x{height} px and changes to {sizes[0][1]}x{sizes[0][0]}; "
+            "encode it anew at one size"
+        )
     return np.stack(frames)
 
 

@@ -158,7 +158,7 @@ def probe_open(fd: int, name: str, options: ProbeOptions) -> MediaInfo:
     try:
         answer = prober.examine(fd, sniff(fd), options)
     except MediaError as error:
-        raise MediaError(f"{name!r}: {error}") from None
+        raise type(error)(f"{name!r}: {error}") from None  # killed stays killed: such a file is tried again
     if "error" in answer:
         raise MediaError(f"{name!r}: {answer['error']}")
     return MediaInfo(**answer)

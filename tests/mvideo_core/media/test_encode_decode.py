@@ -1,7 +1,9 @@
 """Frames survive the trip through our own encoder and decoder."""
 
 import hashlib
+from fractions import Fraction
 
+import av
 import numpy as np
 import pytest
 
@@ -85,3 +87,20 @@ def test_bytes_that_are_no_video(tmp_path):
     (tmp_path / "a.mp4").write_bytes(b"not a video at all" * 100)
     with pytest.raises(MediaError, match="cannot be decoded"):
         first_frame(tmp_path / "a.mp4")
+
+
+def test_a_video_that_changes_its_size_says_so(tmp_path):
+    """Motion JPEG in AVI: packets of two encoders, 96x64 and then 48x32 px, in one stream."""
+    with av.open(str(tmp_path / "a.avi"), "w") as out:
+        stream = out.add_stream("mjpeg", rate=8)
+        stream.width, stream.height, stream.pix_fmt = 96, 64, "yuvj420p"
+        for k, (width, height) in enumerate(((96, 64), (96, 64), (48, 32))):
+            encoder = av.CodecContext.create("mjpeg", "w")
+            encoder.width, encoder.height, encoder.pix_fmt = width, height, "yuvj420p"
+            encoder.time_base = stream.time_base = Fraction(1, 8)
+            image = av.VideoFrame.from_ndarray(np.full((height, width, 3), 90, np.uint8)).reformat(format="yuvj420p")
+            for packet in [*encoder.encode(image), *encoder.encode()]:
+                packet.stream, packet.pts, packet.dts, packet.time_base = stream, k, k, Fraction(1, 8)
+                out.mux(packet)
+    with pytest.raises(MediaError, match="begins with 96x64 px and changes to 48x32"):
+        read_clip(tmp_path / "a.avi")

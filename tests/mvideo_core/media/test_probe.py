@@ -1,13 +1,16 @@
 """Hostile and broken files: each gives facts or one MediaError with its reason; nothing else is opened or called."""
 
 import os
+import signal
 import socket
+import threading
 from fractions import Fraction
 
 import pytest
 
-from mvideo_core.errors import MediaError
+from mvideo_core.errors import KilledError, MediaError
 from mvideo_core.media import ffmpeg, guard
+from mvideo_core.media import probe as probing
 from mvideo_core.media.probe import ProbeOptions, probe
 from tests.mvideo_core.media import samples
 
@@ -168,4 +171,16 @@ def test_links_that_leave_the_folder(good, tmp_path):
 def test_a_child_that_dies_costs_one_file_only(good):
     with pytest.raises(MediaError, match=r"probing child died|more memory"):
         probe(good, ProbeOptions(memory_gib=0.06, wall_s=20))
+    assert probe(good).n_frames == 40
+
+
+def test_a_child_killed_from_outside_is_told_apart_from_a_bad_file(good):
+    probe(good)  # the child waits for the next file
+    child = probing._THREAD.prober._popen.pid
+    os.kill(child, signal.SIGSTOP)
+    ending = threading.Timer(0.3, os.kill, (child, signal.SIGKILL))
+    ending.start()
+    with pytest.raises(KilledError, match=r"good\.mp4'.*signal 9"):
+        probe(good)
+    ending.join()
     assert probe(good).n_frames == 40

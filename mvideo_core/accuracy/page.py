@@ -8,7 +8,7 @@ import numpy as np
 
 from mvideo_core.accuracy.evidence import Rows, VideoEvidence, by_video
 from mvideo_core.accuracy.figures import AccuracyReport, BadCase, Crossing, IdentityCase
-from mvideo_core.accuracy.identity import AFTER, frames_to_show, to_show
+from mvideo_core.accuracy.identity import AFTER, BEFORE, frames_to_show, to_show
 from mvideo_core.accuracy.mapping import Fit, clip_truth
 from mvideo_core.accuracy.measure import AccuracyOptions
 from mvideo_core.accuracy.table import lines_of
@@ -18,7 +18,7 @@ from mvideo_core.media.encode import write_png
 from mvideo_core.report.overlay import overlay_frames
 
 TRUE, FOUND, THIN = (60, 220, 90), (240, 60, 60), (255, 255, 255)
-TILE_PX = 320
+TILE_PX, GAP_PX, COLUMNS = 320, 4, 4
 
 
 def write_report(report: AccuracyReport, truth_folder: str | Path, rows: Rows, folder: str | Path) -> Path:
@@ -51,8 +51,9 @@ def _identity(
     report: AccuracyReport, videos: dict[str, VideoEvidence], rows: Rows, options: AccuracyOptions, out: Path
 ) -> Iterator[str]:
     yield "<h2>Crossings and absences</h2>"
-    yield ("<p>Each masklet in its own colour with its number; the object's true outline in thin white. "
-           f"J is the mean over the {AFTER} frames from the parting or the return on.</p>")  # fmt: skip
+    yield (f"<p>Frames evenly from {BEFORE} before the meeting or absence to {AFTER} from its end on. Each masklet in "
+           "its own colour with its number; the object's true outline in thin white. "
+           f"J is the mean over the last {AFTER} frames.</p>")  # fmt: skip
     for name, cases in (("crossing", report.crossings), ("return", report.returns)):
         shown = to_show(cases, options.strips)
         yield f"<p>{len(shown)} of {len(cases)} {name}s, kept ones first.</p>"
@@ -89,8 +90,10 @@ def _strip(case: IdentityCase, video: VideoEvidence, rows: Rows, fit: Fit) -> np
     tiles = []
     for k, tile in zip(picks, overlaid, strict=True):
         true = cv2.resize(truth.visible(k, case.object_id).astype(np.uint8), tile.shape[1::-1])
-        tiles.append(outlined(tile, true, THIN, 1))
-    return np.concatenate(tiles, axis=1)
+        tile = outlined(tile, true, THIN, 1)
+        tiles.append(np.pad(tile, ((0, GAP_PX), (0, GAP_PX), (0, 0)), constant_values=255))
+    tiles += [np.full_like(tiles[0], 255)] * (-len(tiles) % COLUMNS)
+    return np.concatenate([np.concatenate(tiles[n : n + COLUMNS], axis=1) for n in range(0, len(tiles), COLUMNS)])
 
 
 def _worst(report: AccuracyReport, videos: dict[str, VideoEvidence], rows: Rows, fit: Fit, out: Path) -> Iterator[str]:

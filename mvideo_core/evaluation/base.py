@@ -1,6 +1,7 @@
 """What every metric takes and gives."""
 
-from typing import Any, ClassVar, Protocol, Self
+from abc import ABC, abstractmethod
+from typing import Any, ClassVar, Self
 
 from pydantic import ConfigDict
 
@@ -28,32 +29,34 @@ class VideoScore(Record):
     artifacts: dict[str, bytes] = {}
 
 
-class Metric(Protocol):
+class Metric(ABC):
     """A plugin of METRICS: a file in `evaluation/metrics/`. Scores of a video do not depend on the other videos.
 
     Attributes:
+        licence: of code and weights, as `mvideo eval ls` shows it.
         revision: raised when the same input would give another number; part of the cache key.
         needs: of "prompt", "masks", "source": what an item must have to be scored.
         scale: raw value times this is what tables print (VBench's dimensions: 100).
-        licence: of code and weights, as `mvideo eval ls` shows it.
+        min_side_px: videos with a shorter side cannot be scored; validation tells before anything is loaded.
         weights_sha256: digest of the loaded weights; "" = the metric has none.
     """
 
     Options: ClassVar[type[AnyOptions]]
-    revision: ClassVar[int]
-    needs: ClassVar[frozenset[str]]
-    scale: ClassVar[float]
     licence: ClassVar[str]
-    weights_sha256: str
+    revision: ClassVar[int] = 1
+    needs: ClassVar[frozenset[str]] = frozenset()
+    scale: ClassVar[float] = 100.0
+    min_side_px: int = 1
+    weights_sha256: str = ""
 
     @classmethod
+    @abstractmethod
     def load(cls, options: Any, device: str = "cpu") -> Self:
         """Ready metric. Raises ModelError: weights or an extra are absent; the harness writes "unavailable"."""
-        ...
 
+    @abstractmethod
     def score(self, video: EvalVideo) -> VideoScore:
         """The score of one video. Raises MediaError: this item is bad (the harness counts it as failed)."""
-        ...
 
 
 METRICS: Registry[type[Metric]] = Registry("metric", "mvideo_core.evaluation.metrics")

@@ -51,11 +51,7 @@ def on_grid(
     Raises:
         MediaError: shapes differ and `fit` is "same".
     """
-    if fit == "same" and abs(math.log(masks.width * height / (masks.height * width))) > MAX_SHAPE_DIFFERENCE:
-        raise MediaError(
-            f"masks of {masks.width}x{masks.height} px for a video of {width}x{height}: the shapes differ; say with "
-            "`fit` (crop, letterbox or stretch) how the generator brought them to its frame"
-        )
+    check_shape(masks, height, width, fit)
     rows, columns = _nearest_pixels(masks, height, width, fit)
     outside = np.logical_or.outer((rows < 0) | (rows >= masks.height), (columns < 0) | (columns >= masks.width))
     source = np.ix_(np.clip(rows, 0, masks.height - 1), np.clip(columns, 0, masks.width - 1))
@@ -64,6 +60,19 @@ def on_grid(
         placed = [masks.mask(frame, n)[source] & ~outside for n in range(masks.n_objects)]
         writer.append(np.stack(placed) if placed else np.zeros((0, height, width), np.bool_))
     return writer.finish()
+
+
+def check_shape(masks: MaskSequence, height: int, width: int, fit: GridFit) -> None:
+    """Nothing when the masks can be brought to this size.
+
+    Raises:
+        MediaError: shapes differ and `fit` is "same".
+    """
+    if fit == "same" and abs(math.log(masks.width * height / (masks.height * width))) > MAX_SHAPE_DIFFERENCE:
+        raise MediaError(
+            f"masks of {masks.width}x{masks.height} px for a video of {width}x{height}: the shapes differ; say with "
+            "`fit` (crop, letterbox or stretch) how the generator brought them to its frame"
+        )
 
 
 def _nearest_pixels(masks: MaskSequence, height: int, width: int, fit: GridFit) -> tuple[np.ndarray, np.ndarray]:

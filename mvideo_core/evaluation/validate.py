@@ -8,6 +8,7 @@ from mvideo_core.errors import MediaError
 from mvideo_core.evaluation.aggregate import GroupKey, group_of
 from mvideo_core.evaluation.export import VBENCH_DIMENSIONS
 from mvideo_core.evaluation.manifest import EvalItem
+from mvideo_core.evaluation.mask_grid import GridFit, check_shape, frames_on_grid
 from mvideo_core.evaluation.plan import EvalPlan
 from mvideo_core.evaluation.suite import Prepared, prepare
 from mvideo_core.evaluation.video import EvalVideo
@@ -16,9 +17,6 @@ from mvideo_core.records import Record
 
 VBENCH_LONG_S = 5.0
 """VBench's authors: below this VBench ("short"), from it on VBench-Long ("long"; README-FAQ of the project)."""
-
-MIN_SIDE_PX = {"motion_smoothness": 113}
-"""AMT-S gives non-finite numbers where its padded sides are 64 or 96."""
 
 Level = Literal["error", "warning"]
 _WORDS = {"prompt": "a prompt", "masks": "masks", "source": "a source_video"}
@@ -97,10 +95,10 @@ def check_item(
         info = video.info()
     except MediaError as error:
         return [*found, ("error", f"broken: {error}")], None
-    found += [problem for one in metrics for problem in _video_problems(info, one)]
+    found += [problem for one in metrics if "video" in one.inputs for problem in _video_problems(info, one)]
     if "masks" in inputs:
-        own = [one for one in metrics if "masks" in one.inputs and not one.shuffled]
-        found += _mask_problems(item, video, info, all(getattr(one.options, "align", True) for one in own))
+        own = [one for one in metrics if one.inputs >= {"masks", "video"} and not one.shuffled]
+        found += _mask_problems(item, video, info, own)
     if "source" in inputs and not Path(item.source_video or "/nonexistent").is_file():
         found.append(("error", f"source_video {item.source_video or '(none)'} is not there"))
     return list(dict.fromkeys(found)), info
@@ -108,7 +106,7 @@ def check_item(
 
 def _video_problems(info: MediaInfo, metric: Prepared) -> list[tuple[Level, str]]:
     found: list[tuple[Level, str]] = []
-    least = MIN_SIDE_PX.get(metric.registered, 0)
+    least = metric.kind.min_side_px
     if min(info.width, info.height) < least:
         found.append(("error", f"{info.width}x{info.height}: {metric.name} needs at least {least} px on each side"))
     if info.rotation_deg:
@@ -116,7 +114,10 @@ def _video_problems(info: MediaInfo, metric: Prepared) -> list[tuple[Level, str]
     return found
 
 
-def _mask_problems(item: EvalItem, video: EvalVideo, info: MediaInfo, aligned: bool) -> list[tuple[Level, str]]:
+def _mask_problems(
+    item: EvalItem, video: EvalVideo, info: MediaInfo, metrics: Sequence[Prepared]
+) -> list[tuple[Level, str]]:
+    """What keeps masks and video apart, in the words that scoring would fail with."""
     if not item.masks:
         return [("error", "no masks; metrics that compare with them leave the item out")]
     try:
@@ -126,18 +127,17 @@ def _mask_problems(item: EvalItem, video: EvalVideo, info: MediaInfo, aligned: b
     found: list[tuple[Level, str]] = []
     if masks.n_objects == 0 or len(masks.edges) == 0:
         found.append(("error", f"masks of {masks.n_objects} objects, all empty"))
-    if info.n_frames and masks.n_frames != info.n_frames:
-        level: Level = "warning" if aligned else "error"
-        found.append(
-            (level, f"{masks.n_frames} mask frames, {info.n_frames} video frames (option align of the metric)")
-        )
-    if masks.width * info.height != masks.height * info.width:
-        found.append(
-            (
-                "warning",
-                f"masks {masks.width}x{masks.height}, video {info.width}x{info.height}: shapes differ; see `fit`",
-            )
-        )
+    for one in metrics:
+        align: bool = getattr(one.options, "align", False)
+        fit: GridFit = getattr(one.options, "fit", "same")
+        try:
+            if info.n_frames:
+                index = frames_on_grid(masks.n_frames, video.masks_fps, info.n_frames, info.fps, align)
+                if len(index) != info.n_frames:
+                    found.append(("warning", f"{one.name}: masks for {len(index)} of {info.n_frames} frames only"))
+            check_shape(masks, info.height, info.width, fit)
+        except MediaError as error:
+            found.append(("error", f"{one.name}: {error}"))
     return found
 
 

@@ -5,16 +5,15 @@ project: `pip install "mvideo[imaging]"`. Frames are seen one by one; their orde
 """
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
+from typing import TYPE_CHECKING, Any, Literal, Self
 
 import numpy as np
 from pydantic import Field
 
 from mvideo_core.errors import ModelError
-from mvideo_core.evaluation.base import METRICS, VideoScore
+from mvideo_core.evaluation.base import METRICS, Metric, VideoScore
 from mvideo_core.evaluation.protocol import ProtocolOptions, score_by_protocol
 from mvideo_core.evaluation.video import EvalVideo
-from mvideo_core.options import Options as AnyOptions
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -36,14 +35,12 @@ class ImagingQualityOptions(ProtocolOptions):
 
 
 @METRICS.register("imaging_quality")
-class ImagingQuality:
+class ImagingQuality(Metric):
     """Mean over frames, 0 to 100 as in the paper's tables. VBench's JSON divides the mean over videos by 100."""
 
-    Options: ClassVar[type[AnyOptions]] = ImagingQualityOptions
-    revision: ClassVar[int] = 1
-    needs: ClassVar[frozenset[str]] = frozenset()
-    scale: ClassVar[float] = 1.0
-    licence: ClassVar[str] = "PolyForm Noncommercial 1.0.0 (pyiqa, MUSIQ weights): noncommercial use only"
+    Options = ImagingQualityOptions
+    scale = 1.0
+    licence = "PolyForm Noncommercial 1.0.0 (pyiqa, MUSIQ weights): noncommercial use only"
 
     def __init__(self, options: ImagingQualityOptions, network: Callable[["Tensor"], Any], device: str, sha256: str):
         self.options = options

@@ -6,18 +6,17 @@ shuffled pairing and the source video as subject tell what a value is worth; doc
 """
 
 from collections.abc import Iterator
-from typing import Any, ClassVar, Literal, Self
+from typing import Any, Literal, Self
 
 import numpy as np
 from pydantic import Field
 
 from mvideo_core.errors import MediaError
-from mvideo_core.evaluation.base import METRICS, VideoScore
+from mvideo_core.evaluation.base import METRICS, Metric, VideoScore
 from mvideo_core.evaluation.mask_grid import GridFit, frames_on_grid, on_grid
 from mvideo_core.evaluation.mask_overlap import OverlapPolicy, overlap, prompt_boxes, together
 from mvideo_core.evaluation.video import EvalVideo
 from mvideo_core.masks import MaskSequence, MaskWriter
-from mvideo_core.options import Options
 from mvideo_core.segmentation import SEGMENTERS, Segmenter
 from mvideo_core.segmentation.sam2_image import Sam2ImageMode
 
@@ -56,7 +55,7 @@ class MaskMiouOptions(OverlapPolicy):
 
 
 @METRICS.register("mask_miou")
-class MaskMiou:
+class MaskMiou(Metric):
     """S_m with the masks of a segmenter.
 
     Args:
@@ -64,11 +63,9 @@ class MaskMiou:
         image_mode: answers boxes frame by frame with per_frame_box; None = the segmenter's own.
     """
 
-    Options: ClassVar[type[Options]] = MaskMiouOptions
-    revision: ClassVar[int] = 1
-    needs: ClassVar[frozenset[str]] = frozenset({"masks"})
-    scale: ClassVar[float] = 100.0
-    licence: ClassVar[str] = "code Apache-2.0; SAM2 code and weights Apache-2.0"
+    Options = MaskMiouOptions
+    needs = frozenset({"masks"})
+    licence = "code Apache-2.0; SAM2 code and weights Apache-2.0"
 
     def __init__(self, segmenter: Segmenter, options: MaskMiouOptions, image_mode: Any = None):
         self.options = options

@@ -6,17 +6,16 @@ what people prefer; never to be set beside imaging_quality (MUSIQ). It knows not
 nonsense scores well.
 """
 
-from typing import ClassVar, Self
+from typing import Self
 
 import numpy as np
 from pydantic import Field
 
 from mvideo_core.errors import MediaError
-from mvideo_core.evaluation.base import METRICS, VideoScore
+from mvideo_core.evaluation.base import METRICS, Metric, VideoScore
 from mvideo_core.evaluation.networks.frame_quality import MIN_SIDE_PX, QualityWeights, features
 from mvideo_core.evaluation.protocol import ProtocolOptions, score_by_protocol
 from mvideo_core.evaluation.video import EvalVideo
-from mvideo_core.options import Options as AnyOptions
 
 
 class MiniImagingOptions(ProtocolOptions):
@@ -27,14 +26,12 @@ class MiniImagingOptions(ProtocolOptions):
 
 
 @METRICS.register("mini_imaging")
-class MiniImaging:
+class MiniImaging(Metric):
     """Mean over frames of 1 - degradation, in [0, 1]; 1 = as the world draws it."""
 
-    Options: ClassVar[type[AnyOptions]] = MiniImagingOptions
-    revision: ClassVar[int] = 1
-    needs: ClassVar[frozenset[str]] = frozenset()
-    scale: ClassVar[float] = 100.0
-    licence: ClassVar[str] = "Apache-2.0 (code and weights)"
+    Options = MiniImagingOptions
+    min_side_px = MIN_SIDE_PX
+    licence = "Apache-2.0 (code and weights)"
 
     def __init__(self, options: MiniImagingOptions, weights: QualityWeights, weights_sha256: str):
         self.options = options
@@ -42,7 +39,7 @@ class MiniImaging:
         self.weights_sha256 = weights_sha256
 
     @classmethod
-    def load(cls, options: AnyOptions, device: str = "cpu") -> Self:
+    def load(cls, options: MiniImagingOptions, device: str = "cpu") -> Self:
         """The metric with weights from disk; `device` is not used.
 
         Raises:
@@ -51,7 +48,6 @@ class MiniImaging:
         from mvideo_core.weights import find
         from mvideo_core.weights.catalog import file_sha256
 
-        options = MiniImagingOptions.model_validate(options.model_dump())
         path = find(options.weights, kind="metric") / "model.safetensors"
         return cls(options, QualityWeights.read(path), file_sha256(path))
 

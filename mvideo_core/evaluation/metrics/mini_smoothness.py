@@ -7,17 +7,16 @@ VBench's, it rewards videos without motion; unlike AMT, it knows nothing of what
 motion costs more. Made for 64x96 px, where AMT-S gives no finite values; works at any size from 16 px.
 """
 
-from typing import Any, ClassVar, Self
+from typing import Any, Self
 
 import numpy as np
 from pydantic import Field
 
 from mvideo_core.errors import MediaError
-from mvideo_core.evaluation.base import METRICS, VideoScore
+from mvideo_core.evaluation.base import METRICS, Metric, VideoScore
 from mvideo_core.evaluation.metrics.temporal_flickering import mean_difference
 from mvideo_core.evaluation.protocol import ProtocolOptions, score_by_protocol
 from mvideo_core.evaluation.video import EvalVideo
-from mvideo_core.options import Options as AnyOptions
 
 MIN_SIDE_PX = 16
 FLOW_SIDE_PX = 128
@@ -31,23 +30,20 @@ class MiniSmoothnessOptions(ProtocolOptions):
 
 
 @METRICS.register("mini_smoothness")
-class MiniSmoothness:
+class MiniSmoothness(Metric):
     """(255 - mean over predicted frames of mean |frame - prediction|) / 255, over 8-bit RGB; in [0, 1]."""
 
-    Options: ClassVar[type[AnyOptions]] = MiniSmoothnessOptions
-    revision: ClassVar[int] = 1
-    needs: ClassVar[frozenset[str]] = frozenset()
-    scale: ClassVar[float] = 100.0
-    licence: ClassVar[str] = "Apache-2.0 (own code, no weights)"
+    Options = MiniSmoothnessOptions
+    min_side_px = MIN_SIDE_PX
+    licence = "Apache-2.0 (own code, no weights)"
 
     def __init__(self, options: MiniSmoothnessOptions):
         self.options = options
-        self.weights_sha256 = ""
 
     @classmethod
-    def load(cls, options: AnyOptions, device: str = "cpu") -> Self:
+    def load(cls, options: MiniSmoothnessOptions, device: str = "cpu") -> Self:
         """Ready at once; `device` is not used."""
-        return cls(MiniSmoothnessOptions.model_validate(options.model_dump()))
+        return cls(options)
 
     def score(self, video: EvalVideo) -> VideoScore:
         """Score in [0, 1]; `per_frame` has one number per predicted frame (1, 3, 5, ...).

@@ -5,17 +5,16 @@ installed `vbench` package. A video without motion scores best.
 """
 
 from collections.abc import Callable
-from typing import Any, ClassVar, Self
+from typing import Any, Self
 
 import numpy as np
 from pydantic import Field
 
 from mvideo_core.errors import MediaError
-from mvideo_core.evaluation.base import METRICS, VideoScore
+from mvideo_core.evaluation.base import METRICS, Metric, VideoScore
 from mvideo_core.evaluation.metrics.temporal_flickering import mean_difference
 from mvideo_core.evaluation.protocol import ProtocolOptions, score_by_protocol
 from mvideo_core.evaluation.video import EvalVideo
-from mvideo_core.options import Options as AnyOptions
 
 MULTIPLE_PX = 16
 MIN_SIDE_PX = 113
@@ -30,14 +29,12 @@ class MotionSmoothnessOptions(ProtocolOptions):
 
 
 @METRICS.register("motion_smoothness")
-class MotionSmoothness:
+class MotionSmoothness(Metric):
     """(255 - mean over predicted frames of mean |frame - prediction|) / 255, over 8-bit RGB."""
 
-    Options: ClassVar[type[AnyOptions]] = MotionSmoothnessOptions
-    revision: ClassVar[int] = 1
-    needs: ClassVar[frozenset[str]] = frozenset()
-    scale: ClassVar[float] = 100.0
-    licence: ClassVar[str] = "CC BY-NC 4.0 (AMT network and weights): noncommercial use only"
+    Options = MotionSmoothnessOptions
+    min_side_px = MIN_SIDE_PX
+    licence = "CC BY-NC 4.0 (AMT network and weights): noncommercial use only"
 
     def __init__(
         self,

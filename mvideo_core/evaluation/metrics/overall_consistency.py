@@ -7,17 +7,16 @@ generate.
 
 from itertools import pairwise
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 from pydantic import Field
 
 from mvideo_core.errors import MediaError, ModelError
-from mvideo_core.evaluation.base import METRICS, VideoScore
+from mvideo_core.evaluation.base import METRICS, Metric, VideoScore
 from mvideo_core.evaluation.networks.clip_tokenizer import ClipTokenizer
 from mvideo_core.evaluation.protocol import ProtocolOptions, score_by_protocol
 from mvideo_core.evaluation.video import EvalVideo
-from mvideo_core.options import Options as AnyOptions
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -34,14 +33,12 @@ class OverallConsistencyOptions(ProtocolOptions):
 
 
 @METRICS.register("overall_consistency")
-class OverallConsistency:
+class OverallConsistency(Metric):
     """Cosine in [-1, 1]; the paper's tables print it times 100."""
 
-    Options: ClassVar[type[AnyOptions]] = OverallConsistencyOptions
-    revision: ClassVar[int] = 1
-    needs: ClassVar[frozenset[str]] = frozenset({"prompt"})
-    scale: ClassVar[float] = 100.0
-    licence: ClassVar[str] = "Apache-2.0 (own code); ViCLIP weights: licence as their publisher states it"
+    Options = OverallConsistencyOptions
+    needs = frozenset({"prompt"})
+    licence = "Apache-2.0 (own code); ViCLIP weights: licence as their publisher states it"
 
     def __init__(self, options: Any, network: Any, tokenizer: ClipTokenizer, device: str, weights_sha256: str):
         self.options = options
@@ -82,11 +79,15 @@ class OverallConsistency:
         indices = middle_frames(len(frames_THWC), sizes.n_frames)
         tokens_L = self.tokenizer.tokens(prompt, sizes.context)
         with torch.inference_mode():
-            video_TCHW = preprocessed(frames_THWC[indices], sizes.image_px, self.device)
+            video_TCHW = self._seen(frames_THWC[indices])
             video_BD = self.network.encode_video(video_TCHW[None])
             text_BD = self.network.encode_text(torch.from_numpy(tokens_L).to(self.device)[None])
             value = float(cosine(video_BD, text_BD)[0, 0])
         return VideoScore(value=value, details={"n_frames": float(len(frames_THWC))})
+
+    def _seen(self, frames_THWC: np.ndarray) -> "Tensor":
+        """The network's input (T, 3, side, side)."""
+        return preprocessed(frames_THWC, self.network.sizes.image_px, self.device)
 
 
 def load_viclip(folder: Path) -> tuple[Any, ClipTokenizer, str]:

@@ -5,16 +5,15 @@ optical flow. The filter is not part of this metric.
 """
 
 from itertools import pairwise
-from typing import ClassVar, Self
+from typing import Self
 
 import numpy as np
 from pydantic import Field
 
 from mvideo_core.errors import MediaError
-from mvideo_core.evaluation.base import METRICS, VideoScore
+from mvideo_core.evaluation.base import METRICS, Metric, VideoScore
 from mvideo_core.evaluation.protocol import ProtocolOptions, score_by_protocol
 from mvideo_core.evaluation.video import EvalVideo
-from mvideo_core.options import Options as AnyOptions
 
 
 class TemporalFlickeringOptions(ProtocolOptions):
@@ -24,18 +23,14 @@ class TemporalFlickeringOptions(ProtocolOptions):
 
 
 @METRICS.register("temporal_flickering")
-class TemporalFlickering:
+class TemporalFlickering(Metric):
     """(255 - mean over neighbours of mean |f(t) - f(t+1)|) / 255, over 8-bit RGB."""
 
-    Options: ClassVar[type[AnyOptions]] = TemporalFlickeringOptions
-    revision: ClassVar[int] = 1
-    needs: ClassVar[frozenset[str]] = frozenset()
-    scale: ClassVar[float] = 100.0
-    licence: ClassVar[str] = "Apache-2.0 (own code, no weights)"
+    Options = TemporalFlickeringOptions
+    licence = "Apache-2.0 (own code, no weights)"
 
     def __init__(self, options: TemporalFlickeringOptions):
         self.options = options
-        self.weights_sha256 = ""
 
     @classmethod
     def load(cls, options: TemporalFlickeringOptions, device: str = "cpu") -> Self:

@@ -74,7 +74,8 @@ def test_everything_wrong_is_told_at_once(folder: Path) -> None:
 
 def test_long_videos_under_the_short_protocol_and_mask_lengths(folder: Path) -> None:
     found = of(folder, EvalItem(id="a", prompt="p", video="long.mp4", masks="nine.masks"))
-    assert told(found, "error") == ["9 mask frames, 41 video frames (option align of the metric)"]
+    (error,) = told(found, "error")
+    assert error.startswith("mask_miou: 9 mask frames (8 per second) fill 9 frames of a video of 41 at 8 per second")
     assert told(found, "warning") == [
         "1 videos of 5.12 to 5.12 s: VBench's authors score videos from 5 s on by protocol: long; "
         "this suite does not for overall_consistency, motion_smoothness"
@@ -100,3 +101,38 @@ def test_what_no_item_has_is_told_once(folder: Path) -> None:
         "no item has masks: nothing is measured by mask_miou"
     ]
     assert found.n_errors == 3  # each is too small for motion smoothness
+
+
+def test_masks_of_another_rate_or_shape_are_told_as_scoring_takes_them(folder: Path) -> None:
+    known = {"prompt": "p", "video": "small.mp4"}
+    masks = np.ones((25, 1, 32, 48), np.bool_)  # 24 per second: 25 of them are the 9 frames at 8 per second
+    save_masks(folder / "fast.masks", encode(masks), 24)
+    save_masks(folder / "almost.masks", encode(np.ones((9, 1, 64, 97), np.bool_)), 8)  # 1 % wider
+    save_masks(folder / "square.masks", encode(np.ones((9, 1, 64, 64), np.bool_)), 8)
+    found = of(folder, *(EvalItem(id=name, masks=f"{name}.masks", **known) for name in ("fast", "almost", "square")))
+    errors = [(one.item, one.message) for one in found.problems if "mask" in one.message]
+    assert errors == [
+        (
+            "square",
+            "mask_miou: masks of 64x64 px for a video of 96x64: the shapes differ; say with `fit` (crop, letterbox or "
+            "stretch) how the generator brought them to its frame",
+        )
+    ]
+
+
+def test_masks_that_only_the_source_is_measured_with_need_not_fit_the_video(folder: Path) -> None:
+    item = EvalItem(id="a", video=str(folder / "long.mp4"), masks=str(folder / "nine.masks"),
+                    source_video=str(folder / "small.mp4"))  # fmt: skip
+    metric = {"metric": "mask_miou", "options": {"subject": "source", "segmenter_options": {"weights": "mini"}}}
+    assert validate(EvalPlan(SuiteOptions.parse({"metrics": [metric]}), (item,))).problems == ()
+
+
+def test_every_metric_tells_its_smallest_side_before_it_is_loaded(folder: Path) -> None:
+    write_mp4((np.full((14, 48, 3), 90, np.uint8) for _ in range(9)), folder / "flat.mp4", 8)
+    names = ("mini_imaging", "mini_smoothness", "temporal_flickering")
+    suite = SuiteOptions.parse({"metrics": [{"metric": name} for name in names]})
+    found = validate(EvalPlan(suite, (EvalItem(id="a", video=str(folder / "flat.mp4")),)))
+    assert told(found, "error") == [
+        "48x14: mini_imaging needs at least 32 px on each side",
+        "48x14: mini_smoothness needs at least 16 px on each side",
+    ]

@@ -142,10 +142,10 @@ class EvalVideo:
 def _decoded(path: Path) -> np.ndarray:
     """All frames, after a guarded child has looked at the file."""
     info = probe(path)
-    size = info.duration_s * info.fps * info.width * info.height * 3
+    size = int(info.duration_s * info.fps * info.width * info.height * 3)
     if size > MAX_DECODED_BYTES:
         raise MediaError(
             f"{path}: {info.duration_s:.0f} s of {info.width}x{info.height} are {size / 2**30:.0f} GiB decoded; "
             f"at most {MAX_DECODED_BYTES >> 30} GiB are taken; cut it into clips"
         )
-    return read_clip(path)
+    return read_clip(path, MAX_DECODED_BYTES)

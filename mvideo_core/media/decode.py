@@ -40,13 +40,21 @@ def read_gray(source: Source) -> Iterator[np.ndarray]:
             yield rows[:, : plane.width].copy()
 
 
-def read_clip(source: Source) -> np.ndarray:
+def read_clip(source: Source, max_bytes: int | None = None) -> np.ndarray:
     """All frames at once, (T, H, W, 3) uint8 RGB.
 
+    Args:
+        max_bytes: of all frames; a header may promise fewer than there are.
+
     Raises:
-        MediaError: as `read_frames`, no frame at all, or frames of several sizes.
+        MediaError: as `read_frames`, no frame at all, frames of several sizes, or more bytes than allowed.
     """
-    frames = list(read_frames(source))
+    frames, size = [], 0
+    for frame in read_frames(source):
+        frames.append(frame)
+        size += frame.nbytes
+        if max_bytes is not None and size > max_bytes:
+            raise MediaError(f"{_name(source)}: over {max_bytes} bytes decoded, more than its header says; not taken")
     if not frames:
         raise MediaError(f"{_name(source)}: no video frame inside")
     if sizes := sorted({frame.shape[:2] for frame in frames if frame.shape != frames[0].shape}):

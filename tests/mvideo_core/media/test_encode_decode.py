@@ -104,3 +104,11 @@ def test_a_video_that_changes_its_size_says_so(tmp_path):
                 out.mux(packet)
     with pytest.raises(MediaError, match="begins with 96x64 px and changes to 48x32"):
         read_clip(tmp_path / "a.avi")
+
+
+def test_decoding_stops_at_the_limit_whatever_the_header_says(tmp_path):
+    write_mp4(ramp(), tmp_path / "a.mp4", fps=8)
+    frame_bytes = 32 * 48 * 3
+    assert len(read_clip(tmp_path / "a.mp4", max_bytes=9 * frame_bytes)) == 9
+    with pytest.raises(MediaError, match=r"over 36864 bytes decoded"):
+        read_clip(tmp_path / "a.mp4", max_bytes=8 * frame_bytes)

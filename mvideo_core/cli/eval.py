@@ -81,8 +81,10 @@ def run(
     suite: str = SUITE,
     set_: list[str] = SET,
     part: str = typer.Option("", "--part", help="INDEX/COUNT, e.g. 0/4: score every fourth item (one GPU of four)."),
-    strict: bool = typer.Option(False, "--strict", help="Stop before scoring when validation finds an error."),
-    check: bool = typer.Option(True, "--check/--no-check", help="Validate first."),
+    strict: bool = typer.Option(
+        False, "--strict", help="Validate (every part does) and stop before scoring on an error."
+    ),
+    check: bool = typer.Option(True, "--check/--no-check", help="Validate first; of several parts, part 0 does."),
 ) -> None:
     """Score every item under every metric of the suite; write result.json, Markdown, LaTeX, CSV, JSON, VBench's format.
 
@@ -96,7 +98,7 @@ def run(
 
     plan = _plan(suite, set_, manifests)
     piece = parse_part(part) if part else Part()
-    if check and piece.index == 0:
+    if strict or (check and piece.index == 0):
         found = validate(plan)
         _tell_problems(found.problems)
         if strict and found.n_errors:

@@ -70,8 +70,10 @@ def compare(first: Side, second: Side, options: BootstrapOptions | None = None) 
         options: of the interval; None = those of the first result's suite.
 
     Raises:
-        ConfigError: a metric was measured with other options, weights or revision on the two sides.
+        ConfigError: a metric was measured with other options, weights or revision on the two sides, or one id has
+            different prompts there.
     """
+    _same_prompts(first, second)
     chosen = options or first.loaded.result.suite.bootstrap
     found = []
     for name, facts in first.loaded.result.metrics.items():
@@ -86,13 +88,25 @@ def compare(first: Side, second: Side, options: BootstrapOptions | None = None) 
     return found
 
 
+def _same_prompts(first: Side, second: Side) -> None:
+    """Ids are often plain numbers; those of another list of prompts would make pairs of unlike videos."""
+    one, two = ({item.id: item.prompt for item in _items(side)} for side in (first, second))
+    unlike = [name for name in one if one[name] and two.get(name) and one[name] != two[name]]
+    if unlike:
+        name = unlike[0]
+        raise ConfigError(
+            f"{len(unlike)} ids stand for other prompts on the other side, such as {name!r}: {one[name]!r} and "
+            f"{two[name]!r}; compare results of one list of prompts"
+        )
+
+
 def _difference(name: str, scale: float, first: Side, second: Side, options: BootstrapOptions) -> Difference:
     one, two = _values(first, name), _values(second, name)
     both = sorted(one.keys() & two.keys())
     n_unpaired = len(one.keys() ^ two.keys())
     if not both:
         return Difference(metric=name, test_set=first.key.test_set, n_unpaired=n_unpaired)
-    clusters = _clusters(first.loaded.items, first.key)
+    clusters = {item.id: cluster_of(item) for item in _items(first)}
     gains = [(two[item] - one[item]) * scale for item in both]
     interval = bootstrap_mean(gains, [clusters[item] for item in both], options)
     known = interval.low == interval.low
@@ -119,5 +133,5 @@ def _values(side: Side, metric: str) -> dict[str, float]:
     }
 
 
-def _clusters(items: Sequence[EvalItem], key: GroupKey) -> dict[str, str]:
-    return {item.id: cluster_of(item) for item in items if group_of(item) == key}
+def _items(side: Side) -> list[EvalItem]:
+    return [item for item in side.loaded.items if group_of(item) == side.key]

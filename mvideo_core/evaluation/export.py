@@ -26,7 +26,8 @@ VBENCH_DIMENSIONS = {
 """VBench's dimensions, and what its aggregates are times the mean of its videos (imaging quality: 0-100 to 0-1)."""
 
 DIGITS = 2
-_LATEX = {"_": r"\_", "%": r"\%", "&": r"\&", "#": r"\#", "$": r"\$"}
+_LATEX = {letter: f"\\{letter}" for letter in "_%&#${}"}
+_LATEX |= {"\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}"}
 
 
 def rows_of(result: EvalResult) -> list[dict[str, Any]]:

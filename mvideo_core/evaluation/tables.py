@@ -57,6 +57,7 @@ class Figure(Record):
     n: int = 0
     n_missing: int = 0
     n_failed: int = 0
+    n_inapplicable: int = 0
     text: str
 
 
@@ -145,7 +146,7 @@ def table_latex(table: Table) -> str:
     """The table as a `tabular` with a caption comment and its notes as comments."""
     head, lines = table_cells(table)
     body = [" & ".join(latex_text(text) for text in line) + r" \\" for line in (head, *lines)]
-    notes = [f"% {note}" for note in table.notes]
+    notes = [f"% {line}" for note in table.notes for line in note.splitlines()]
     opening = rf"\begin{{tabular}}{{{'l' * len(head)}}}"
     return "\n".join(
         [f"% Table {table.number}. {table.title}", opening, r"\hline", body[0], r"\hline", *body[1:], r"\hline",
@@ -217,15 +218,16 @@ def _figure(result: EvalResult, metric: str, got: Aggregate | None, scale: float
         return Figure(text="unavailable")
     if got is None:
         return Figure(text="not measured")
-    counts = {"n": got.n, "n_missing": got.n_missing, "n_failed": got.n_failed}
+    lost = {"missing": got.n_missing, "failed": got.n_failed, "inapplicable": got.n_inapplicable}
+    counts = {"n": got.n, **{f"n_{word}": n for word, n in lost.items()}}
     if got.mean is None:
         return Figure(text=NOTHING_SCORED, **counts)
-    lost = ", ".join(f"{n} {word}" for word, n in (("missing", got.n_missing), ("failed", got.n_failed)) if n)
+    told = "".join(f", {n} {word}" for word, n in lost.items() if n)
     return Figure(
         mean=got.mean * scale,
         low=None if got.low is None else got.low * scale,
         high=None if got.high is None else got.high * scale,
-        text=f"{numbers(got, scale)} (n = {got.n}{', ' + lost if lost else ''})",
+        text=f"{numbers(got, scale)} (n = {got.n}{told})",
         **counts,
     )
 

@@ -1,6 +1,7 @@
 """Public checkpoints: read as tensors only, loaded strictly. Nothing in a file is executed."""
 
 import pickle
+import zipfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -39,8 +40,9 @@ def read_checkpoint(path: Path, key: str = "") -> "dict[str, Tensor]":
     try:
         if path.suffix == ".safetensors":
             return load_file(path)
-        # Classes outside torch become inert objects; they are never looked up, let alone called.
-        foreign = torch.serialization.get_unsafe_globals_in_checkpoint(path)
+        # Classes outside torch become inert objects; they are never looked up, let alone called. Files of torch before
+        # 1.6 are no zip archives and cannot be asked for such classes; of those only bare tensors are taken.
+        foreign = torch.serialization.get_unsafe_globals_in_checkpoint(path) if zipfile.is_zipfile(path) else []
         with torch.serialization.safe_globals([(Inert, name) for name in foreign]):
             content = torch.load(path, map_location="cpu", weights_only=True)
     except (pickle.UnpicklingError, SafetensorError, RuntimeError, EOFError, ValueError) as error:

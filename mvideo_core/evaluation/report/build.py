@@ -69,9 +69,10 @@ def build_report(results_dir: str | Path, out: str | Path, options: ReportOption
 def page_data(loaded: LoadedResult, videos: Path, options: ReportOptions) -> PageData:
     """Everything on the page; its videos are written into `videos`."""
     facts = loaded.result.metrics
-    overlays_of = overlay_metric(facts)
-    main = overlays_of or next(iter(facts), "")
-    plans = plan_rows(loaded)
+    plans, overlays_of = plan_rows(loaded), overlay_metric(facts)
+    scored = {name for plan in plans for found in plan.scores for name, row in found.items() if row.value is not None}
+    overlays_of = overlays_of if overlays_of in scored else ""
+    main = overlays_of or next((name for name in facts if name in scored), "")
     chosen, how = chosen_rows(plans, main, options.max_rows)
     rows = []
     for number, plan in enumerate(chosen):

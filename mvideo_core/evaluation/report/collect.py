@@ -58,7 +58,8 @@ def chosen_rows(rows: Sequence[RowPlan], metric: str, most: int) -> tuple[list[R
         return min((value for value in found if value is not None), default=float("inf"))
 
     kept = sorted(sorted(range(len(rows)), key=lambda place: (worst(place), place))[:most])
-    return [rows[place] for place in kept], f"the {most} of {len(rows)} with the lowest {metric} of any system"
+    how = f"with the lowest {metric} of any system" if metric else "that come first; nothing was scored"
+    return [rows[place] for place in kept], f"the {most} of {len(rows)} {how}"
 
 
 def overlay_metric(facts: Mapping[str, MetricFacts], subject: str = "video") -> str:

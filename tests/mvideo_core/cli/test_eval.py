@@ -61,6 +61,10 @@ def test_parts_wait_for_each_other(videos: Path, tmp_path: Path) -> None:
 def test_strict_stops_before_scoring(videos: Path, tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="1 errors above"):
         invoke("run", videos, "--suite", tmp_path / "suite.yaml", "--out", tmp_path / "out", "--strict")
+    with pytest.raises(ConfigError, match="1 errors above"):  # of a part that does not validate by itself, too
+        invoke(
+            "run", videos, "--suite", tmp_path / "suite.yaml", "--out", tmp_path / "out", "--strict", "--part", "1/2"
+        )
     assert not (tmp_path / "out").exists()
 
 

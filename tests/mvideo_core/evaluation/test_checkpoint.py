@@ -63,3 +63,14 @@ def test_one_file_or_an_error(tmp_path: Path) -> None:
         only_file(tmp_path, ("*.pth",))
     (tmp_path / "a.pth").touch()
     assert only_file(tmp_path, ("*.pth", "a.*")).name == "a.pth"
+
+
+def test_files_of_old_torch_are_read_as_tensors_only(tmp_path: Path) -> None:
+    import torch
+
+    path = tmp_path / "old.pth"
+    torch.save({"weight": torch.arange(3.0)}, path, _use_new_zipfile_serialization=False)
+    assert read_checkpoint(path)["weight"].tolist() == [0, 1, 2]
+    torch.save({"weight": Path("x")}, path, _use_new_zipfile_serialization=False)
+    with pytest.raises(ModelError, match="not a checkpoint of tensors"):
+        read_checkpoint(path)

@@ -52,3 +52,13 @@ def test_systems_are_found_by_name_or_listed(tmp_path: Path) -> None:
         find_side(loaded, "three")
     with pytest.raises(ConfigError, match="several"):
         find_side(loaded, "")
+
+
+def test_ids_that_stand_for_other_prompts_are_no_pairs(tmp_path: Path) -> None:
+    """Ids of `eval generate` are numbers of a list of prompts: the same numbers of another list mean nothing."""
+    one = made(tmp_path, {"one": {"temporal_flickering": [0.5, 0.6]}})
+    items = tuple(item.model_copy(update={"prompt": f"another {item.prompt}"}) for item in one.items)
+    with pytest.raises(ConfigError, match=r"2 ids stand for other prompts .* 'i0': 'p0' and 'another p0'"):
+        compare(find_side(one, ""), find_side(one._replace(items=items), ""))
+    bare = tuple(item.model_copy(update={"prompt": ""}) for item in one.items)  # not told: nothing to object to
+    assert compare(find_side(one, ""), find_side(one._replace(items=bare), ""))[0].n_pairs == 2

@@ -7,9 +7,9 @@ import pytest
 
 from mvideo_core.evaluation.aggregate import GroupKey
 from mvideo_core.evaluation.base import VideoScore
-from mvideo_core.evaluation.export import to_csv, to_latex, to_markdown, to_vbench, write_exports
+from mvideo_core.evaluation.export import latex_text, to_csv, to_latex, to_markdown, to_vbench, write_exports
 from mvideo_core.evaluation.scores import StoredScore, read_score, write_score
-from mvideo_core.evaluation.tables import make_table, paper_tables, table_markdown, write_table
+from mvideo_core.evaluation.tables import make_table, paper_tables, table_latex, table_markdown, write_table
 from tests.mvideo_core.evaluation.results import VBENCH, made
 
 
@@ -96,3 +96,19 @@ def test_scores_keep_every_bit_of_their_artifacts(tmp_path: Path) -> None:
     stored = StoredScore(metric="m", status="ok", score=score, decides={"video": "abc"})
     write_score(tmp_path / "scores" / "a.json", stored)
     assert read_score(tmp_path / "scores" / "a.json") == stored
+
+
+def test_latex_holds_whatever_names_and_reasons_hold(tmp_path: Path) -> None:
+    assert latex_text(r"a\b{c}~^_%") == r"a\textbackslash{}b\{c\}\textasciitilde{}\textasciicircum{}\_\%"
+    loaded = made(tmp_path, {"s": {"mask_miou": [0.5]}}, unavailable={"imaging_quality": "first line\nsecond line"})
+    text = table_latex(make_table("3", [("r", loaded.result)]))
+    assert "% second line" in text.splitlines()  # still a comment
+
+
+def test_tables_count_items_that_lack_what_a_metric_needs(tmp_path: Path) -> None:
+    loaded = made(tmp_path, {"s": {"mask_miou": [0.5, 0.7, None]}})
+    (group,) = loaded.result.groups
+    got = group.metrics["mask_miou"].model_copy(update={"n_inapplicable": 4})
+    mixed = loaded.result.model_copy(update={"groups": (group.model_copy(update={"metrics": {"mask_miou": got}}),)})
+    (row,) = [row for row in make_table("3", [("r", mixed)]).rows if row.source]
+    assert row.ours["mask_miou"].text == "60.00 [50.00, 70.00] (n = 2, 1 missing, 4 inapplicable)"

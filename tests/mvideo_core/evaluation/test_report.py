@@ -16,7 +16,9 @@ from mvideo_core.errors import ConfigError
 from mvideo_core.evaluation.manifest import EvalItem, write_manifest
 from mvideo_core.evaluation.plan import make_plan
 from mvideo_core.evaluation.report import ReportOptions, build_report
+from mvideo_core.evaluation.report.build import page_data
 from mvideo_core.evaluation.report.clips import SEEN, TRUE, Shown, mask_frames, overlay_size, write_clip
+from mvideo_core.evaluation.result import read_result
 from mvideo_core.evaluation.run import run_suite
 from mvideo_core.evaluation.suite import SuiteOptions
 from mvideo_core.masks import encode
@@ -257,3 +259,16 @@ def test_order_curves_and_links_work_in_a_browser(page, data, tmp_path):
     assert found["hash"] == "#sort=best&overlay=0"
     assert found["poster"] == "videos/0000_00.jpg"
     assert found["flags"] == [True] * 4
+
+
+def test_rows_are_chosen_by_a_metric_that_has_values(result, tmp_path):
+    """S_m first in the suite, but no video has a score of it: its absence orders nothing."""
+    loaded = read_result(result)
+    rows = tuple(
+        row.model_copy(update={"value": None, "status": "inapplicable"}) if row.metric == "mask_miou" else row
+        for row in loaded.rows
+    )
+    (tmp_path / "videos").mkdir()
+    data = page_data(loaded._replace(rows=rows), tmp_path / "videos", ReportOptions(max_rows=1))
+    assert (data.main_metric, data.overlays_of) == ("temporal_flickering", "")
+    assert data.chosen_by == "the 1 of 3 with the lowest temporal_flickering of any system"

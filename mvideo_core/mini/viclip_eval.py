@@ -32,8 +32,9 @@ def measure(network: Any, tokenizer: Any, pairs: Pairs, n_shots: int | None = No
     Returns:
         own: mean cosine of a clip and its plain caption; own_motion: of its motion caption;
         other: mean cosine of a clip and another shot's plain caption;
-        r1_video, r1_text: clips (captions) whose own caption (clip) is the closest of 32 of different shots, plain
-        wording; r1_video_motion: the same with motion captions (equal captions count as found);
+        r1_video, r1_text: clips (captions) whose own caption (clip) is the closest of 32 of different shots (of all
+        where there are fewer), plain wording; r1_video_motion: the same with motion captions (equal captions count as
+        found);
         gap_<kind>, wins_<kind>: mean of own minus wrong, and share of wrong captions scored below the true one, for
         captions with one thing changed: class, colour, action, scene, camera, direction (left and right swapped),
         class_motion (the motion wording with another class).
@@ -75,7 +76,7 @@ def _videos(network: Any, pairs: Pairs, places: Sequence[tuple[int, int]]) -> Te
 
 def _recall(video_ND: Tensor, text_ND: Tensor, captions: Sequence[str], suffix: str) -> dict[str, float]:
     hits: dict[str, list[float]] = {"video": [], "text": []}
-    size = min(GALLERY, len(captions))
+    size = min(GALLERY, len(captions) // 2)  # one clip of each shot, then the other: no gallery has both
     for first in range(0, len(captions) - size + 1, size):
         part = slice(first, first + size)
         scores, told = video_ND[part] @ text_ND[part].T, captions[part]

@@ -47,7 +47,7 @@ def text_embeddings(network: Any, tokens_BL: Tensor, parts: int = 3) -> Tensor:
     lengths = tokens_BL.argmax(dim=-1) + 1
     order = lengths.argsort()
     found = []
-    for chunk in order.tensor_split(parts):
+    for chunk in order.tensor_split(min(parts, len(order))):
         tokens = tokens_BL[chunk, : int(lengths[chunk].max())]
         states = text.token_embedding(tokens) + text.positional_embedding[: tokens.shape[1]]
         for block in text.transformer.resblocks:

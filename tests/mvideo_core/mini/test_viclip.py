@@ -13,7 +13,7 @@ from mvideo_core.evaluation.networks.mini_viclip import clip_norm
 from mvideo_core.mini.viclip import MiniViclipOptions, Trainer, contrastive
 from mvideo_core.mini.viclip_batches import Pairs, draw_batch, kept_patches, patch_labels, tokens_of
 from mvideo_core.mini.viclip_data import CLASSES, WRONG, PairTexts, draw_pairs, draw_shot, other_class
-from mvideo_core.mini.viclip_eval import measure
+from mvideo_core.mini.viclip_eval import _recall, measure
 from mvideo_core.mini.viclip_export import lend_vectors, write_model
 from mvideo_core.mini.viclip_forward import text_embeddings, video_states
 from mvideo_core.mini.viclip_words import (
@@ -111,6 +111,15 @@ def test_training_forward_equals_the_network(run: Trainer, pairs: Pairs) -> None
         assert video_states(run.network, batch.frames, every)[0].numpy() == pytest.approx(whole.numpy(), abs=2e-5)
         texts = text_embeddings(run.network, batch.tokens)
         assert texts.numpy() == pytest.approx(run.network.encode_text(batch.tokens).numpy(), abs=2e-5)
+        few = text_embeddings(run.network, batch.tokens[:2])  # fewer than the three parts it works in
+        assert few.numpy() == pytest.approx(texts[:2].numpy(), abs=2e-5)
+
+
+def test_recall_never_asks_between_two_clips_of_one_shot() -> None:
+    """Two shots, two clips each, in the order of `measure`; clips of a shot look alike, their captions differ."""
+    looks = torch.eye(2).repeat(2, 1)
+    found = _recall(looks, looks, ["a car", "a dog", "a car leaves", "a dog leaves"], "")
+    assert found == {"r1_video": 1.0, "r1_text": 1.0}
 
 
 def test_contrastive_by_hand() -> None:

@@ -7,6 +7,7 @@ import csv
 import io
 import json
 import re
+from collections import Counter
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -150,9 +151,12 @@ def write_exports(loaded: LoadedResult, out: Path) -> list[Path]:
     for name, make in forms.items():
         write_whole(out / name, make(result))
         written.append(out / name)
+    taken: Counter[str] = Counter()
     for group in result.groups:
         if dimensions := to_vbench(loaded, group.key):
-            path = out / "vbench" / f"{_file_name(group.key)}_eval_results.json"
+            name = _file_name(group.key)
+            taken[name] += 1
+            path = out / "vbench" / f"{name}{f'-{taken[name]}' if taken[name] > 1 else ''}_eval_results.json"
             write_whole(path, json.dumps(dimensions, indent=1) + "\n")
             written.append(path)
     return written

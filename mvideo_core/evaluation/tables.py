@@ -15,7 +15,7 @@ from mvideo_core.disk import write_whole
 from mvideo_core.errors import ConfigError
 from mvideo_core.evaluation.aggregate import Aggregate, GroupKey
 from mvideo_core.evaluation.export import latex_text, markdown_table, measured_by, numbers
-from mvideo_core.evaluation.result import EvalResult, GroupResult
+from mvideo_core.evaluation.result import EvalResult, GroupResult, MetricFacts
 from mvideo_core.options import read_yaml
 from mvideo_core.records import Record
 
@@ -189,8 +189,9 @@ def _fits(printed: PaperRow, paper: PaperTable, group: GroupResult) -> bool:
 def _row(number: str, name: str, result: EvalResult, group: GroupResult, printed: PaperRow | None = None) -> TableRow:
     """A row with our numbers; the paper's too where it has them."""
     ours: dict[str, Figure] = {}
+    columns = paper_tables()[number].metrics
     for metric, facts in result.metrics.items():
-        column = metric if metric == facts.metric or metric not in paper_tables()[number].metrics else f"{metric} (own)"
+        column = f"{metric} (own)" if metric in columns and not _papers(metric, facts) else metric
         got = group.metrics.get(metric)
         ours[column] = _figure(result, metric, got, facts.scale)
         if got is not None and got.mean is not None:
@@ -207,6 +208,12 @@ def _row(number: str, name: str, result: EvalResult, group: GroupResult, printed
         ours=ours,
         source=name,
     )
+
+
+def _papers(metric: str, facts: MetricFacts) -> bool:
+    """Whether a name says what it measures: the metric of that name, and no control of it."""
+    control = facts.options.get("pairing") == "shuffled" or facts.options.get("subject") == "source"
+    return metric == facts.metric and not control
 
 
 def _empty(printed: PaperRow) -> TableRow:

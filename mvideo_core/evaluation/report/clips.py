@@ -8,7 +8,9 @@ from typing import NamedTuple
 import numpy as np
 
 from mvideo_core.accuracy.page import outlined
+from mvideo_core.errors import MediaError
 from mvideo_core.evaluation.report.page_data import Clip
+from mvideo_core.evaluation.video import MAX_DECODED_BYTES
 from mvideo_core.masks import MaskSequence
 from mvideo_core.media.encode import write_mp4
 from mvideo_core.report.overlay import COLOURS, even_size
@@ -50,7 +52,14 @@ def write_clip(shown: Shown, folder: Path, name: str, start_s: float, max_side_p
 
 
 def mask_frames(masks: MaskSequence) -> np.ndarray:
-    """Masks in the colours of their objects on black, uint8 (T, H, W, 3); later objects on top."""
+    """Masks in the colours of their objects on black, uint8 (T, H, W, 3); later objects on top.
+
+    Raises:
+        MediaError: larger than a decoded video may be; masks are stored as runs, so a small file can ask for that.
+    """
+    size = masks.n_frames * masks.height * masks.width * 3
+    if size > MAX_DECODED_BYTES:
+        raise MediaError(f"masks of {masks.n_frames} frames of {masks.width}x{masks.height} px: {size >> 30} GiB drawn")
     drawn = np.zeros((masks.n_frames, masks.height, masks.width, 3), np.uint8)
     for frame in range(masks.n_frames):
         for n in range(masks.n_objects):

@@ -112,3 +112,17 @@ def test_tables_count_items_that_lack_what_a_metric_needs(tmp_path: Path) -> Non
     mixed = loaded.result.model_copy(update={"groups": (group.model_copy(update={"metrics": {"mask_miou": got}}),)})
     (row,) = [row for row in make_table("3", [("r", mixed)]).rows if row.source]
     assert row.ours["mask_miou"].text == "60.00 [50.00, 70.00] (n = 2, 1 missing, 4 inapplicable)"
+
+
+@pytest.mark.parametrize("control", [{"pairing": "shuffled"}, {"subject": "source"}])
+def test_controls_never_stand_in_the_papers_column(tmp_path: Path, control: dict[str, str]) -> None:
+    loaded = made(tmp_path, {"s": {"mask_miou": [0.5]}}, metrics=[{"metric": "mask_miou", "options": control}])
+    table = make_table("3", [("r", loaded.result)])
+    (row,) = [row for row in table.rows if row.source]
+    assert list(row.ours) == ["mask_miou (own)"]
+
+
+def test_systems_whose_names_make_one_file_name_have_a_file_each(tmp_path: Path) -> None:
+    loaded = made(tmp_path, {"a b": {"temporal_flickering": [0.5]}, "a_b": {"temporal_flickering": [0.7]}})
+    written = [path.name for path in write_exports(loaded, tmp_path) if path.parent.name == "vbench"]
+    assert written == ["a_b_eval_results.json", "a_b-2_eval_results.json"]

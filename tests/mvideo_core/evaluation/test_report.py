@@ -12,7 +12,7 @@ import pytest
 import torch
 
 from mvideo_core.editing.sequence import save_masks
-from mvideo_core.errors import ConfigError
+from mvideo_core.errors import ConfigError, MediaError
 from mvideo_core.evaluation.manifest import EvalItem, write_manifest
 from mvideo_core.evaluation.plan import make_plan
 from mvideo_core.evaluation.report import ReportOptions, build_report
@@ -21,7 +21,7 @@ from mvideo_core.evaluation.report.clips import SEEN, TRUE, Shown, mask_frames, 
 from mvideo_core.evaluation.result import read_result
 from mvideo_core.evaluation.run import run_suite
 from mvideo_core.evaluation.suite import SuiteOptions
-from mvideo_core.masks import encode
+from mvideo_core.masks import MaskSequence, encode
 from mvideo_core.media.decode import read_clip
 from mvideo_core.media.encode import write_mp4
 from mvideo_core.media.probe import probe
@@ -272,3 +272,9 @@ def test_rows_are_chosen_by_a_metric_that_has_values(result, tmp_path):
     data = page_data(loaded._replace(rows=rows), tmp_path / "videos", ReportOptions(max_rows=1))
     assert (data.main_metric, data.overlays_of) == ("temporal_flickering", "")
     assert data.chosen_by == "the 1 of 3 with the lowest temporal_flickering of any system"
+
+
+def test_masks_too_large_to_draw_are_refused_before_memory_is_asked_for():
+    empty = MaskSequence(4000, 1, 2000, 2000, np.zeros(0, np.int32), np.zeros(4001, np.int64))
+    with pytest.raises(MediaError, match="44 GiB drawn"):
+        mask_frames(empty)

@@ -18,7 +18,8 @@ import argparse
 import json
 import logging
 import math
-import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -27,10 +28,11 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
-from mvideo_core.errors import ModelError, TrainError
-from mvideo_core.mini import checkpoint
+from mvideo_core.errors import ModelError
 from mvideo_core.mini.base_data import Clips
 from mvideo_core.mini.base_latents import WORDINGS, cache_latents, caption_tokens, tokens_of
+from mvideo_core.mini.running_mean import copy_weights, holding, move_mean
+from mvideo_core.mini.timed_run import TimedRun
 from mvideo_core.model.base import Base, random_base
 from mvideo_core.model.schedule import Schedule
 from mvideo_core.model.sizes import size_of
@@ -60,8 +62,10 @@ class Text2VideoOptions(Options):
     seed: int = Field(default=0, ge=0, description="of weights and draws")
 
 
-class Text2Video:
-    """Everything a run holds, and its checkpoint."""
+class Text2Video(TimedRun):
+    """Everything a run holds."""
+
+    checkpoint_file, curve_file = "text2video.pt", "text2video.jsonl"
 
     def __init__(self, out: Path, size: str, options: Text2VideoOptions, vae: Any):
         self.out, self.size, self.options = out, size, options
@@ -78,7 +82,6 @@ class Text2Video:
         self.optimizer = torch.optim.AdamW(
             _groups(self.parameters, options.weight_decay), lr=options.rate, betas=(0.9, 0.98), fused=True
         )
-        self.step, self.seconds = 0, 0.0
 
     def train(self, latents_NFChw: Tensor, tokens_N3L: Tensor, until_s: float = math.inf, save_every_s: float = 120.0,
               on_validation: Any = None) -> None:  # fmt: skip
@@ -90,9 +93,9 @@ class Text2Video:
         total_s, began_s, saved_s, validated_s = 60 * self.options.minutes, self.seconds, self.seconds, self.seconds
         losses: list[float] = []
         while self.seconds < total_s and self.seconds - began_s < until_s:
-            started = self._clock()
+            started = self.clock()
             losses.append(self._step(latents_NFChw, tokens_N3L))
-            self.seconds += self._clock() - started
+            self.seconds += self.clock() - started
             if self.step % 100 == 0:
                 self.report({"loss": float(np.mean(losses)), "rate": self.rate()})
                 losses = []
@@ -130,9 +133,18 @@ class Text2Video:
                 sums += (got - wanted).square().mean(dim=(1, 2, 3, 4)).cpu()
         return [round(float(value), 4) for value in sums / count]
 
-    def averaged(self) -> "_Averaged":
+    @contextmanager
+    def averaged(self) -> Iterator[None]:
         """Context in which the networks hold the running mean of their weights, in evaluation mode."""
-        return _Averaged(self)
+        networks = self.text_encoder, self.transformer
+        with holding(self.parameters, self.mean):
+            for network in networks:
+                network.eval()
+            try:
+                yield
+            finally:
+                for network in networks:
+                    network.train()
 
     def rate(self) -> float:
         """Learning rate of this moment."""
@@ -140,31 +152,14 @@ class Text2Video:
         fall = min(1.0, max(left, 0.0) / self.options.decay_frac) if self.options.decay_frac else 1.0
         return self.options.rate * min(1.0, (self.step + 1) / self.options.warmup_steps) * max(fall, 0.01)
 
-    def report(self, values: dict[str, Any]) -> None:
-        """One line of the curve."""
-        shown = {k: round(v, 5) if isinstance(v, float) else v for k, v in values.items()}
-        line = json.dumps({"step": self.step, "min": round(self.seconds / 60, 2), **shown})
-        log.info(line)
-        with (self.out / "text2video.jsonl").open("a", encoding="utf-8") as file:
-            file.write(line + "\n")
+    def weights(self) -> dict[str, Tensor]:
+        return {name: value.detach() for name, value in self.parameters.items()}
 
-    def save(self) -> None:
-        """Replaces the checkpoint at once."""
-        state = {
-            "weights": {name: value.detach() for name, value in self.parameters.items()}, "mean": self.mean,
-            "optimizer": self.optimizer.state_dict(), "step": self.step, "seconds": self.seconds,
-        }  # fmt: skip
-        checkpoint.save(self.out / "text2video.pt", state)
+    def take_weights(self, weights: dict[str, Tensor]) -> None:
+        copy_weights(self.parameters, weights)
 
-    def resume(self) -> bool:
-        """Takes up the checkpoint of an earlier run, if there is one."""
-        state = checkpoint.load(self.out / "text2video.pt", self.device)
-        if state is None:
-            return False
-        _copy(self.parameters, state["weights"])
-        self.optimizer.load_state_dict(state["optimizer"])
-        self.mean, self.step, self.seconds = state["mean"], state["step"], state["seconds"]
-        return True
+    def average(self) -> None:
+        move_mean(self.mean, self.parameters, self.options.ema, self.step)
 
     def _step(self, latents_NFChw: Tensor, tokens_N3L: Tensor) -> float:
         for group in self.optimizer.param_groups:
@@ -174,39 +169,8 @@ class Text2Video:
         noise = torch.randn(latents.shape, generator=draws)
         got, wanted = self.predict(latents, tokens, noise, self.schedule.sample_timesteps(draws, len(latents)))
         loss = (got - wanted).square().mean()
-        value = float(loss.detach())
-        if not math.isfinite(value):
-            raise TrainError(
-                f"the loss is {value} at step {self.step}; go on from the last checkpoint with a lower rate"
-            )
-        self.optimizer.zero_grad(set_to_none=True)
-        loss.backward()
-        torch.nn.utils.clip_grad_norm_(self.parameters.values(), 1.0)
-        self.optimizer.step()
-        self.step += 1
-        decay = min(self.options.ema, self.step / (self.step + 9))
-        with torch.no_grad():
-            torch._foreach_lerp_(list(self.mean.values()), list(self.parameters.values()), 1 - decay)
-        return value
-
-    def _clock(self) -> float:
-        return time.process_time() if self.device == "cpu" else time.monotonic()
-
-
-class _Averaged:
-    def __init__(self, run: Text2Video):
-        self.run = run
-
-    def __enter__(self) -> None:
-        self.kept = {name: value.detach().clone() for name, value in self.run.parameters.items()}
-        _copy(self.run.parameters, self.run.mean)
-        self.run.text_encoder.eval()
-        self.run.transformer.eval()
-
-    def __exit__(self, *_: object) -> None:
-        _copy(self.run.parameters, self.kept)
-        self.run.text_encoder.train()
-        self.run.transformer.train()
+        self.descend(loss, self.parameters.values())
+        return float(loss.detach())
 
 
 def plain_transformer(base: Base) -> Any:
@@ -254,11 +218,6 @@ def _groups(parameters: dict[str, torch.nn.Parameter], weight_decay: float) -> l
     matrices = [value for name, value in parameters.items() if value.dim() > 1 and "shared" not in name]
     others = [value for name, value in parameters.items() if value.dim() <= 1 or "shared" in name]
     return [{"params": matrices, "weight_decay": weight_decay}, {"params": others, "weight_decay": 0.0}]
-
-
-def _copy(into: dict[str, torch.nn.Parameter], values: dict[str, Tensor]) -> None:
-    with torch.no_grad():
-        torch._foreach_copy_(list(into.values()), [values[name] for name in into])
 
 
 def main() -> None:

@@ -14,7 +14,6 @@ import argparse
 import json
 import logging
 import math
-import time
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -24,15 +23,13 @@ from pydantic import Field
 from torch import Tensor
 from torch.nn import functional as F
 
-from mvideo_core.errors import TrainError
-from mvideo_core.mini import checkpoint
 from mvideo_core.mini.base_data import Clips, render_clips
 from mvideo_core.mini.base_fast import use_fast_layers
 from mvideo_core.mini.base_start import start_as_pyramid
+from mvideo_core.mini.running_mean import copy_weights, move_mean
+from mvideo_core.mini.timed_run import TimedRun
 from mvideo_core.model.sizes import size_of
 from mvideo_core.options import Options
-
-log = logging.getLogger(__name__)
 
 
 class Phase(NamedTuple):
@@ -74,8 +71,10 @@ class VaeOptions(Options):
     seed: int = Field(default=0, ge=0, description="of weights and draws")
 
 
-class VaeTraining:
-    """Everything a run holds, and its checkpoint."""
+class VaeTraining(TimedRun):
+    """Everything a run holds."""
+
+    checkpoint_file, curve_file, weights_key, digits = "vae.pt", "vae.jsonl", "vae", 4
 
     def __init__(self, out: Path, config: dict[str, Any], options: VaeOptions):
         from diffusers import AutoencoderKLCogVideoX
@@ -88,17 +87,16 @@ class VaeTraining:
         use_fast_layers(self.vae)
         self.mean = {name: value.detach().clone() for name, value in self.vae.named_parameters()}
         self.optimizer = torch.optim.Adam(self.vae.parameters(), lr=options.rate, betas=(0.9, 0.98), fused=True)
-        self.step, self.seconds = 0, 0.0
 
     def train(self, clips: Clips, until_s: float = math.inf, save_every_s: float = 60.0) -> None:
         """Until the options' minutes are used, or `until_s` seconds of this call."""
         total_s, began_s, saved_s = 60 * self.options.minutes, self.seconds, self.seconds
         sums: dict[str, list[float]] = {}
         while self.seconds < total_s and self.seconds - began_s < until_s:
-            started = self._clock()
+            started = self.clock()
             for name, value in self._step(clips, self.seconds / total_s).items():
                 sums.setdefault(name, []).append(value)
-            self.seconds += self._clock() - started
+            self.seconds += self.clock() - started
             if self.step % 100 == 0:
                 self.report({"phase": phase_at(self.seconds / total_s).name} | {k: np.mean(v) for k, v in sums.items()})
                 sums = {}
@@ -107,43 +105,24 @@ class VaeTraining:
                 saved_s = self.seconds
         self.save()
 
-    def report(self, values: dict[str, Any]) -> None:
-        """One line of the curve."""
-        shown = {k: round(float(v), 4) if isinstance(v, float | np.floating) else v for k, v in values.items()}
-        line = json.dumps({"step": self.step, "min": round(self.seconds / 60, 2), **shown})
-        log.info(line)
-        with (self.out / "vae.jsonl").open("a", encoding="utf-8") as file:
-            file.write(line + "\n")
-
     def averaged(self) -> Any:
         """A copy with the running mean of the weights, in evaluation mode."""
         from diffusers import AutoencoderKLCogVideoX
 
         copy = AutoencoderKLCogVideoX(**dict(self.vae.config)).to(self.device).eval()
         copy.load_state_dict(self.vae.state_dict())
-        with torch.no_grad():
-            for name, value in copy.named_parameters():
-                value.copy_(self.mean[name])
+        copy_weights(dict(copy.named_parameters()), self.mean)
         use_fast_layers(copy)
         return copy
 
-    def save(self) -> None:
-        """Replaces the checkpoint at once."""
-        state = {
-            "vae": self.vae.state_dict(), "mean": self.mean, "optimizer": self.optimizer.state_dict(),
-            "step": self.step, "seconds": self.seconds,
-        }  # fmt: skip
-        checkpoint.save(self.out / "vae.pt", state)
+    def weights(self) -> dict[str, Tensor]:
+        return self.vae.state_dict()
 
-    def resume(self) -> bool:
-        """Takes up the checkpoint of an earlier run, if there is one."""
-        state = checkpoint.load(self.out / "vae.pt", self.device)
-        if state is None:
-            return False
-        self.vae.load_state_dict(state["vae"])
-        self.optimizer.load_state_dict(state["optimizer"])
-        self.mean, self.step, self.seconds = state["mean"], state["step"], state["seconds"]
-        return True
+    def take_weights(self, weights: dict[str, Tensor]) -> None:
+        self.vae.load_state_dict(weights)
+
+    def average(self) -> None:
+        move_mean(self.mean, dict(self.vae.named_parameters()), self.options.ema, self.step)
 
     def _step(self, clips: Clips, done: float) -> dict[str, float]:
         options = self.options
@@ -159,22 +138,8 @@ class VaeTraining:
         terms["kl"] = 0.5 * (mean.square() + logvar.exp() - 1.0 - logvar).mean()
         weights = {"l1": 1.0, "edges": options.edges, "squares": options.squares, "kl": options.kl}
         loss = torch.stack([weights[name] * term for name, term in terms.items()]).sum()
-        if not math.isfinite(float(loss.detach())):
-            raise TrainError(
-                f"the loss is {float(loss)} at step {self.step}; go on from the last checkpoint, lower rate"
-            )
-        self.optimizer.zero_grad()
-        loss.backward()
-        norm = torch.nn.utils.clip_grad_norm_(self.vae.parameters(), 1.0)
-        self.optimizer.step()
-        self.step += 1
-        decay = min(options.ema, self.step / (self.step + 9))
-        with torch.no_grad():
-            torch._foreach_lerp_(list(self.mean.values()), list(self.vae.parameters()), 1 - decay)
-        return {name: float(term.detach()) for name, term in terms.items()} | {"norm": float(norm)}
-
-    def _clock(self) -> float:
-        return time.process_time() if self.device == "cpu" else time.monotonic()
+        norm = self.descend(loss, self.vae.parameters())
+        return {name: float(term.detach()) for name, term in terms.items()} | {"norm": norm}
 
 
 def phase_at(done: float) -> Phase:

@@ -32,6 +32,7 @@ from mvideo_core.mini.detector_data import INPUT_HW, Still, Stills, batches, ren
 from mvideo_core.mini.detector_forward import TrainingForward
 from mvideo_core.mini.detector_loss import Target, model_loss
 from mvideo_core.mini.detector_words import vocabulary
+from mvideo_core.mini.running_mean import copy_weights, move_mean
 from mvideo_core.options import Options
 
 log = logging.getLogger(__name__)
@@ -176,7 +177,7 @@ class Trainer:
         norm = torch.nn.utils.clip_grad_norm_(self.model.parameters(), self.options.clip_norm)
         self.optimizer.step()
         self.step += 1
-        self._average()
+        move_mean(self.average, dict(self.model.named_parameters()), self.options.ema, self.step + 1)
         last = f"decoder{self.arch.dec_layers - 1}"
         return {
             "loss": float(loss.detach()), "enc_cls": float(heads["encoder"].classes.detach()),
@@ -194,9 +195,7 @@ class Trainer:
         """The model with its averaged weights, in evaluation mode; training goes on unharmed."""
         fresh = build_groundingdino(self.arch, self.tokenizer).eval()
         fresh.load_state_dict(self.model.state_dict())
-        with torch.no_grad():
-            for name, value in fresh.named_parameters():
-                value.copy_(self.average[name])
+        copy_weights(dict(fresh.named_parameters()), self.average)
         return fresh
 
     def save(self) -> None:
@@ -219,11 +218,6 @@ class Trainer:
         rise = min(1.0, (self.step + 1) / max(1, self.options.warmup_steps))
         fall = (self.options.steps - self.step) / (self.options.decay_frac * self.options.steps)
         return self.options.learning_rate * rise * min(max(fall, 0.01), 1.0)
-
-    def _average(self) -> None:
-        decay = min(self.options.ema, (1 + self.step) / (10 + self.step))
-        with torch.no_grad():
-            torch._foreach_lerp_(list(self.average.values()), list(self.model.parameters()), 1 - decay)
 
 
 def _groups(model: Any, weight_decay: float) -> list[dict[str, Any]]:

@@ -5,22 +5,20 @@ The model is the package's `SAM2VideoPredictor`; its training-time path is `SAM2
 or a restart changes the clock's time and not the schedule.
 """
 
-import json
 import logging
 import math
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from mvideo_core.errors import TrainError
-from mvideo_core.mini import checkpoint
+from mvideo_core.mini.running_mean import move_mean
 from mvideo_core.mini.segmenter_arch import BASE, OVERRIDES
 from mvideo_core.mini.segmenter_batches import Batch, draw_batch
 from mvideo_core.mini.segmenter_losses import frame_loss
 from mvideo_core.mini.segmenter_world import Shard, open_shards
+from mvideo_core.mini.timed_run import TimedRun
 from mvideo_core.segmentation.sam2_build import build_predictor
 from mvideo_core.segmentation.sam2_video import ENDLESS
 
@@ -68,8 +66,10 @@ DECAY = 0.998
 """Of the running mean of the weights; that mean is what is shipped."""
 
 
-class Run:
-    """Everything a training run holds, and its checkpoint."""
+class Run(TimedRun):
+    """Everything a training run holds."""
+
+    checkpoint_file, curve_file, weights_key, digits = "checkpoint.pt", "train.jsonl", "model", 4
 
     def __init__(self, out: Path, seed: int = 0):
         import torch
@@ -83,7 +83,7 @@ class Run:
         self.optimizer = torch.optim.AdamW(
             _groups(self.model), lr=1e-3, betas=(0.9, 0.98), weight_decay=0.02, fused=True
         )
-        self.seed, self.step, self.seconds = seed, 0, 0.0
+        self.seed = seed
         self.phase_steps = [0] * len(PHASES)
 
     def at(self, size: int) -> "SAM2VideoPredictor":
@@ -93,39 +93,21 @@ class Run:
             _share(self.model, self._sizes[size])
         return self._sizes[size]
 
-    def save(self) -> None:
-        """Replaces the checkpoint at once."""
+    def weights(self) -> "dict[str, torch.Tensor]":
+        return self.model.state_dict()
 
-        state = {
-            "model": self.model.state_dict(),
-            "mean": self.mean,
-            "optimizer": self.optimizer.state_dict(),
-            "step": self.step,
-            "seconds": self.seconds,
-            "phase_steps": self.phase_steps,
-        }
-        checkpoint.save(self.out / "checkpoint.pt", state)
-
-    def resume(self) -> bool:
-        """Takes up the checkpoint of an earlier run, if there is one."""
-
-        state = checkpoint.load(self.out / "checkpoint.pt")
-        if state is None:
-            return False
-        self.model.load_state_dict(state["model"])
-        self.mean = state["mean"]
-        self.optimizer.load_state_dict(state["optimizer"])
-        self.step, self.seconds = state["step"], state["seconds"]
-        self.phase_steps = (state["phase_steps"] + [0] * len(PHASES))[: len(PHASES)]
-        return True
+    def take_weights(self, weights: "dict[str, torch.Tensor]") -> None:
+        self.model.load_state_dict(weights)
 
     def average(self) -> None:
-        """Moves the running mean of the weights towards the present ones."""
-        import torch
+        move_mean(self.mean, self.model.state_dict(), DECAY, self.step)
 
-        decay = min(DECAY, (self.step + 1) / (self.step + 10))
-        with torch.no_grad():
-            torch._foreach_lerp_(list(self.mean.values()), list(self.model.state_dict().values()), 1 - decay)
+    def state(self) -> dict[str, Any]:
+        return super().state() | {"phase_steps": self.phase_steps}
+
+    def take_state(self, state: dict[str, Any]) -> None:
+        super().take_state(state)
+        self.phase_steps = (state["phase_steps"] + [0] * len(PHASES))[: len(PHASES)]
 
 
 def train(run: Run, shards_folder: Path, minutes: float, save_every_s: float = 120.0) -> None:
@@ -134,12 +116,12 @@ def train(run: Run, shards_folder: Path, minutes: float, save_every_s: float = 1
     shards, saved_s, window = open_shards(shards_folder), run.seconds, _Window()
     log.info("%d shards, %.1f of %.1f min done", len(shards), run.seconds / 60, minutes)
     while run.seconds < total_s:
-        began = time.process_time()
+        began = run.clock()
         index, progress = phase_at(run.seconds / total_s)
         phase = PHASES[index]
         _set_rates(run.optimizer, phase, progress, run.phase_steps[index])
         window.add(_step(run, shards, phase))
-        run.seconds += time.process_time() - began
+        run.seconds += run.clock() - began
         if run.step % 100 == 0:
             window.report(run, phase)
         if run.seconds - saved_s > save_every_s:
@@ -205,18 +187,8 @@ def _step(run: Run, shards: list[Shard], phase: Phase) -> tuple[float, list[floa
         losses.append(result.loss)
         j.append(result.mean_j)
     loss = torch.stack(losses).mean()
-    value = float(loss.detach())
-    if not math.isfinite(value):
-        raise TrainError(
-            f"the loss is {value} at step {run.step}; start again from the last checkpoint with a lower rate"
-        )
-    run.optimizer.zero_grad()
-    loss.backward()
-    torch.nn.utils.clip_grad_norm_(run.model.parameters(), 1.0)
-    run.optimizer.step()
-    run.average()
-    run.step += 1
-    return value, j
+    run.descend(loss, run.model.parameters())
+    return float(loss.detach()), j
 
 
 def _share(source: "torch.nn.Module", target: "torch.nn.Module") -> None:
@@ -258,9 +230,5 @@ class _Window:
     def report(self, run: Run, phase: Phase) -> None:
         frames = [row for row in self.j if len(row) == len(self.j[-1])]
         by_frame = [round(float(value), 3) for value in np.nanmean(np.asarray(frames), 0)]
-        line = {"step": run.step, "min": round(run.seconds / 60, 2), "phase": phase.name}
-        line |= {"loss": round(float(np.mean(self.losses)), 4), "j": by_frame}
-        log.info("%s", json.dumps(line))
-        with (run.out / "train.jsonl").open("a", encoding="utf-8") as file:
-            file.write(json.dumps(line) + "\n")
+        run.report({"phase": phase.name, "loss": float(np.mean(self.losses)), "j": by_frame})
         self.losses, self.j = [], []

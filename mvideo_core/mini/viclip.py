@@ -20,7 +20,6 @@ import json
 import logging
 import math
 import random
-import time
 from pathlib import Path
 from typing import Any
 
@@ -29,9 +28,9 @@ from pydantic import Field
 from torch import Tensor, nn
 from torch.nn import functional
 
-from mvideo_core.errors import TrainError
 from mvideo_core.evaluation.networks.viclip import ViClip, ViclipSizes
-from mvideo_core.mini import checkpoint
+from mvideo_core.mini.running_mean import move_mean
+from mvideo_core.mini.timed_run import TimedRun
 from mvideo_core.mini.viclip_batches import Batch, Pairs, draw_batch, kept_patches, patch_labels
 from mvideo_core.mini.viclip_data import CLASSES, COLOURS, draw_pairs
 from mvideo_core.mini.viclip_forward import text_embeddings, video_states
@@ -75,8 +74,10 @@ class Heads(nn.Module):
         self.words = nn.Linear(sizes.embedding, sizes.vocabulary)
 
 
-class Trainer:
-    """Everything a run holds, and its checkpoint."""
+class Trainer(TimedRun):
+    """Everything a run holds."""
+
+    checkpoint_file, curve_file = "viclip.pt", "viclip.jsonl"
 
     def __init__(self, out: Path, options: MiniViclipOptions):
         self.out, self.options = out, options
@@ -94,7 +95,7 @@ class Trainer:
         self.modules = nn.ModuleDict({"network": self.network, "heads": self.heads})
         self.mean = {name: value.detach().clone() for name, value in self.network.named_parameters()}
         self.optimizer = torch.optim.AdamW(self._groups(), lr=options.rate, betas=(0.9, 0.98))
-        self.step, self.seconds, self.n_shots = 0, 0.0, 0
+        self.n_shots = 0
 
     def train(self, pairs: Pairs, until_s: float = math.inf, save_every_s: float = 20.0, every: int = 25) -> None:
         """Until the options' minutes are used, or `until_s` seconds of this call."""
@@ -102,9 +103,9 @@ class Trainer:
         total_s, began_s, saved_s = 60 * self.options.minutes, self.seconds, self.seconds
         since: list[dict[str, float]] = []
         while self.seconds < total_s and self.seconds - began_s < until_s:
-            started = time.process_time()
+            started = self.clock()
             since.append(self._step(pairs))
-            self.seconds += time.process_time() - started
+            self.seconds += self.clock() - started
             if self.step % every == 0:
                 means = {name: sum(one[name] for one in since) / len(since) for name in since[0]}
                 self.report({**means, "rate": self.rate(), "temp": float(self.network.temp.detach())})
@@ -144,31 +145,14 @@ class Trainer:
         network.load_state_dict(self.mean)
         return network.eval()
 
-    def report(self, values: dict[str, Any]) -> None:
-        """One line of the curve."""
-        shown = {k: round(v, 5) if isinstance(v, float) else v for k, v in values.items()}
-        line = json.dumps({"step": self.step, "min": round(self.seconds / 60, 2), **shown})
-        log.info(line)
-        with (self.out / "viclip.jsonl").open("a", encoding="utf-8") as file:
-            file.write(line + "\n")
+    def weights(self) -> dict[str, Tensor]:
+        return self.modules.state_dict()
 
-    def save(self) -> None:
-        """Replaces the checkpoint at once."""
-        state = {
-            "weights": self.modules.state_dict(), "mean": self.mean, "optimizer": self.optimizer.state_dict(),
-            "step": self.step, "seconds": self.seconds,
-        }  # fmt: skip
-        checkpoint.save(self.out / "viclip.pt", state)
+    def take_weights(self, weights: dict[str, Tensor]) -> None:
+        self.modules.load_state_dict(weights)
 
-    def resume(self) -> bool:
-        """Takes up the checkpoint of an earlier run, if there is one."""
-        state = checkpoint.load(self.out / "viclip.pt")
-        if state is None:
-            return False
-        self.modules.load_state_dict(state["weights"])
-        self.optimizer.load_state_dict(state["optimizer"])
-        self.mean, self.step, self.seconds = state["mean"], state["step"], state["seconds"]
-        return True
+    def average(self) -> None:
+        move_mean(self.mean, dict(self.network.named_parameters()), self.options.ema, self.step)
 
     def _step(self, pairs: Pairs) -> dict[str, float]:
         options = self.options
@@ -180,17 +164,7 @@ class Trainer:
         batch = draw_batch(pairs, self.tokenizer, self.sizes.context, size, random.Random(seed))
         losses = self.losses(batch, torch.Generator().manual_seed(seed), whole)
         loss = losses["contrast"] + options.patch_weight * losses["patches"] + options.words_weight * losses["words"]
-        if not math.isfinite(float(loss.detach())):
-            raise TrainError(f"the loss is {float(loss)} at step {self.step}; go on from the checkpoint, lower rate")
-        self.optimizer.zero_grad(set_to_none=True)
-        loss.backward()
-        torch.nn.utils.clip_grad_norm_(self.modules.parameters(), 1.0)
-        self.optimizer.step()
-        self.step += 1
-        decay = min(options.ema, self.step / (self.step + 9))
-        with torch.no_grad():
-            own = dict(self.network.named_parameters())
-            torch._foreach_lerp_(list(self.mean.values()), [own[name] for name in self.mean], 1 - decay)
+        self.descend(loss, self.modules.parameters())
         return {name: float(value.detach()) for name, value in losses.items()}
 
     def _patch_loss(self, states: Tensor, labels_BK2: Tensor) -> Tensor:

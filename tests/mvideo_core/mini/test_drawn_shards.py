@@ -48,7 +48,6 @@ def test_a_shard_without_its_last_kind_is_drawn_again(tmp_path: Path) -> None:
 def test_an_error_while_writing_leaves_the_old_file(tmp_path: Path) -> None:
     path = tmp_path / "kept"
     path.write_bytes(b"old")
-    with pytest.raises(OSError, match="full"), written_whole(path) as file:
-        file.write(b"ne")
-        raise OSError("disk full")
+    with pytest.raises(ValueError, match="Object arrays"), written_whole(path) as file:
+        np.save(file, np.array([None]), allow_pickle=False)
     assert path.read_bytes() == b"old"

@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
+from mvideo_core.disk import write_whole
 from mvideo_core.editing.clip import MaskClip
 from mvideo_core.editing.inputs import open_input
 from mvideo_core.editing.resample import ResampleOptions, resample
 from mvideo_core.errors import ConfigError, ModelError
 from mvideo_core.evaluation.manifest import EvalItem
-from mvideo_core.evaluation.scores import write_whole
 from mvideo_core.evaluation.systems import DiffusersSystem, MVideoSystem
 from mvideo_core.generation.loading import Loaded, load_pipeline
 from mvideo_core.generation.sources import SourceOptions, load_source

@@ -6,7 +6,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from mvideo_core.evaluation.scores import write_whole
+from mvideo_core.disk import write_whole
 from mvideo_core.options import canonical_json
 from mvideo_core.paper.data import build_datasets, build_test_sets, encode_training_set
 from mvideo_core.paper.figures import make_figures

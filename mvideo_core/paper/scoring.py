@@ -9,13 +9,13 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+from mvideo_core.disk import write_whole
 from mvideo_core.evaluation.aggregate import GroupKey
 from mvideo_core.evaluation.compare import Difference, Side, compare
 from mvideo_core.evaluation.export import differences_markdown
 from mvideo_core.evaluation.plan import EvalPlan, make_plan
 from mvideo_core.evaluation.result import EvalResult, LoadedResult, read_result
 from mvideo_core.evaluation.run import Progress, run_suite
-from mvideo_core.evaluation.scores import write_whole
 from mvideo_core.evaluation.suite import load_suite
 from mvideo_core.evaluation.tables import Table, make_table, write_table
 from mvideo_core.paper.options import PaperOptions

@@ -10,9 +10,6 @@ import logging
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import numpy as np
-
-from mvideo_core.editing.clip import MaskClip
 from mvideo_core.editing.inputs import MaskInput, open_input
 from mvideo_core.editing.recipe import write_recipe
 from mvideo_core.editing.sequence import load_masks
@@ -23,13 +20,11 @@ from mvideo_core.media.decode import read_clip
 from mvideo_core.media.encode import write_png
 from mvideo_core.paper.options import FigureOptions, PaperOptions
 from mvideo_core.paper.sets import read_cases
+from mvideo_core.paper.strips import plain_and_outlined
 from mvideo_core.paper.videos import adapter_of
 
 if TYPE_CHECKING:
     from mvideo_core.generation.loading import Loaded
-
-COLOURS = ((230, 159, 0), (86, 180, 233), (240, 60, 60))
-"""Outlines of the first, second and third object."""
 
 log = logging.getLogger(__name__)
 
@@ -67,26 +62,7 @@ def _figure(name: str, figure: FigureOptions, options: PaperOptions, root: Path,
 def _video(out: Path, masks: Path, prompt: str, options: PaperOptions, loaded: "Loaded") -> None:
     clip = load_masks(masks)
     made = make_video(loaded, prompt, clip, options.sampling, out)
-    write_png(out.with_suffix(".png"), _sheet(clip, read_clip(made.video)))
-
-
-def _sheet(clip: MaskClip, frames_THWC: np.ndarray, n: int = 8, width: int = 192) -> np.ndarray:
-    """Evenly spread frames, enlarged: above as they are, below with the outlines that guided them."""
-    import cv2
-
-    height = round(width * frames_THWC.shape[1] / frames_THWC.shape[2])
-    plain, drawn = [], []
-    for t in np.linspace(0, min(len(frames_THWC), clip.sequence.n_frames) - 1, n).round().astype(int).tolist():
-        picture = cv2.resize(frames_THWC[t], (width, height), interpolation=cv2.INTER_CUBIC)
-        plain.append(picture)
-        outlined = picture.copy()
-        for index in range(clip.sequence.n_objects):
-            mask = clip.sequence.mask(t, index).astype(np.uint8)
-            large = cv2.resize(mask, (width, height), interpolation=cv2.INTER_NEAREST)
-            lines, _ = cv2.findContours(large, cv2.RETR_LIST, cv2.CHAIN_APPROX_NONE)
-            cv2.drawContours(outlined, lines, -1, COLOURS[index % len(COLOURS)], 1)
-        drawn.append(outlined)
-    return np.concatenate([np.concatenate(plain, axis=1), np.concatenate(drawn, axis=1)], axis=0)
+    write_png(out.with_suffix(".png"), plain_and_outlined(read_clip(made.video), clip.sequence))
 
 
 def _input(root: Path, text: str) -> MaskInput:

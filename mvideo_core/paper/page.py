@@ -6,14 +6,15 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from mvideo_core.disk import write_whole
 from mvideo_core.editing.sequence import load_masks
 from mvideo_core.evaluation.manifest import EvalItem
-from mvideo_core.evaluation.scores import write_whole
 from mvideo_core.evaluation.tables import Table, table_cells
 from mvideo_core.media.encode import write_mp4
 from mvideo_core.paper.options import PaperOptions
 from mvideo_core.paper.scoring import Findings
 from mvideo_core.paper.sets import COMPLEX_MOTION, MASK_TO_VIDEO, PROMPTS, read_cases
+from mvideo_core.paper.strips import write_sheet
 from mvideo_core.paper.videos import Job, jobs, system_of
 
 TITLE = "The paper's experiments, reproduced"
@@ -23,6 +24,7 @@ LIMITS = (
     "evaluation work together; they say nothing about real video, about CogVideoX-2b or 5b, and they must not be "
     "compared with the paper's numbers."
 )
+VIDEO = "video.mp4"
 SHOWN = 4
 """Cases of each mask test set on the page."""
 
@@ -85,18 +87,23 @@ def _mask_sections(options: PaperOptions, root: Path) -> list[Section]:
 
 def _mask_section(name: str, title: str, options: PaperOptions, root: Path) -> Section:
     systems = [job for job in jobs(options) if job.test_set == name]
-    strips = []
+    strips, pictures = [], []
     for case in read_cases(root, name)[:SHOWN]:
         strip = [Cell(f"sets/{case.source_video}", f"source: {case.prompt}"), Cell(_overlay(case, root), "masks")]
-        strips.append([*strip, *(_cell(job, case, root, job.system) for job in systems)])
-    return Section(title, "Source clip, its masks, and what each system makes of text (and masks).", strips, [])
+        strips.append([*strip, *(_cell(job, case, job.system) for job in systems)])
+        videos = [root / "sets" / case.source_video, *(root / "videos" / job.name / case.id / VIDEO for job in systems)]
+        masks = load_masks(root / "sets" / case.masks).sequence
+        sheet = write_sheet(videos, masks, root / "pictures" / name / f"{case.id}.png")
+        lines = ", ".join(["source", *(job.system for job in systems)])
+        pictures.append(Picture(sheet.relative_to(root).as_posix(), f"{case.prompt} From above: {lines}."))
+    return Section(title, "Source clip, its masks, and what each system makes of text (and masks).", strips, pictures)
 
 
 def _length_section(options: PaperOptions, root: Path) -> Section:
     cases = read_cases(root, PROMPTS)[:1]
     main = system_of(options.alpha)
     made = [Job(PROMPTS, main, options.alpha, n) for n in options.lengths_clips]
-    strips = [[_cell(job, case, root, f"{job.n_clips} clips: {case.prompt}") for job in made] for case in cases]
+    strips = [[_cell(job, case, f"{job.n_clips} clips: {case.prompt}") for job in made] for case in cases]
     return Section("Lengths", "The same text at each length of table 5, without masks.", strips, [])
 
 
@@ -128,5 +135,5 @@ def _overlay(case: EvalItem, root: Path) -> str:
     return path.relative_to(root).as_posix()
 
 
-def _cell(job: Job, case: EvalItem, root: Path, text: str) -> Cell:
-    return Cell(f"videos/{job.name}/{case.id}/video.mp4", text)
+def _cell(job: Job, case: EvalItem, text: str) -> Cell:
+    return Cell(f"videos/{job.name}/{case.id}/{VIDEO}", text)

@@ -4,8 +4,10 @@ import json
 import shutil
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 from mvideo_core.errors import StoreError
 from mvideo_core.generation.loading import load_pipeline
@@ -122,6 +124,13 @@ def test_videos_scores_tables_and_page(made: tuple[Path, PaperOptions]) -> None:
     page = finish(options, root).read_text(encoding="utf-8")
     assert "masks, mask-to-video: guided against the base" in page
     assert "videos/mask-to-video/mvideo-alpha-1/1-clips/" in page
+    sheets = sorted((root / "pictures" / MASK_TO_VIDEO).glob("*.png"))
+    assert [sheet.name for sheet in sheets] == sorted(f"{case.id}.png" for case in read_cases(root, MASK_TO_VIDEO))
+    assert np.asarray(Image.open(sheets[0])).shape == (
+        3 * 64,
+        2 * 6 * 128,
+        3,
+    )
     table = (root / "tables" / "table-2.md").read_text(encoding="utf-8")
     assert "26.57" in table  # the paper's figure stands beside ours
     assert "mvideo-alpha-1, 2 clips" in table

@@ -1,0 +1,54 @@
+"""Frames of videos side by side, with the outlines of the masks that guided them."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from mvideo_core.masks import MaskSequence
+from mvideo_core.media.decode import read_clip
+from mvideo_core.media.encode import write_png
+
+COLOURS = ((230, 159, 0), (86, 180, 233), (240, 60, 60))
+"""Outlines of the first, second and third object."""
+
+
+def plain_and_outlined(frames_THWC: np.ndarray, masks: MaskSequence, n: int = 8, width: int = 192) -> np.ndarray:
+    """`n` evenly spread frames, `width` px each: above as they are, below with outlines. RGB uint8."""
+    plain, drawn = _tiles(frames_THWC, masks, n, width)
+    return np.concatenate([np.concatenate(plain, axis=1), np.concatenate(drawn, axis=1)], axis=0)
+
+
+def write_sheet(videos: Sequence[Path], masks: MaskSequence, path: Path, n: int = 6, width: int = 128) -> Path:
+    """One line per video: each frame as it is, and beside it with outlines; a video that is not there is left gray."""
+    lines = []
+    for video in videos:
+        if not video.is_file():
+            height = round(width * masks.height / masks.width)
+            lines.append(np.full((height, 2 * n * width, 3), 128, np.uint8))
+            continue
+        pairs = zip(*_tiles(read_clip(video), masks, n, width), strict=True)
+        lines.append(np.concatenate([tile for pair in pairs for tile in pair], axis=1))
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_png(path, np.concatenate(lines, axis=0))
+    return path
+
+
+def _tiles(
+    frames_THWC: np.ndarray, masks: MaskSequence, n: int, width: int
+) -> tuple[list[np.ndarray], list[np.ndarray]]:
+    import cv2
+
+    height = round(width * frames_THWC.shape[1] / frames_THWC.shape[2])
+    plain, drawn = [], []
+    for t in np.linspace(0, min(len(frames_THWC), masks.n_frames) - 1, n).round().astype(int).tolist():
+        picture = cv2.resize(frames_THWC[t], (width, height), interpolation=cv2.INTER_CUBIC)
+        plain.append(picture)
+        outlined = picture.copy()
+        for index in range(masks.n_objects):
+            mask = masks.mask(t, index).astype(np.uint8)
+            large = cv2.resize(mask, (width, height), interpolation=cv2.INTER_NEAREST)
+            lines, _ = cv2.findContours(large, cv2.RETR_LIST, cv2.CHAIN_APPROX_NONE)
+            cv2.drawContours(outlined, lines, -1, COLOURS[index % len(COLOURS)], 1)
+        drawn.append(outlined)
+    return plain, drawn

@@ -94,8 +94,9 @@ def _write_summary(path: Path, paper: Path | None, seconds: float) -> None:
     _say(f"    dataset: {_short(path / dataset.get('path', ''))} (digest {dataset.get('digest', '')[:16]})")
     page = f"report: {_short(path / report.get('path', ''))}"
     if paper is not None:
-        summary["paper"] = json.loads((paper / "tables" / "comparisons.json").read_text(encoding="utf-8"))
-        for line in _told(summary["paper"]):
+        found: list[dict[str, Any]] = json.loads((paper / "tables" / "comparisons.json").read_text(encoding="utf-8"))
+        summary["paper"] = found
+        for line in _told(found):
             _say(f"    {line}")
         _say(f"    data {page}")
         page = f"page: {_short(paper / 'index.html')}"

@@ -11,7 +11,7 @@ import logging
 from pathlib import Path
 from typing import Any
 
-from mvideo_core.mini.segmenter_arch import IMAGE_SIZE, config
+from mvideo_core.mini.segmenter_arch import IMAGE_SIZE, TRACKED_SIZE, config
 
 log = logging.getLogger(__name__)
 
@@ -19,11 +19,11 @@ N_FRAMES = 12
 """Frames of a drawn training shot."""
 
 
-def export(mean_weights: dict[str, Any], folder: Path, image_size: int = IMAGE_SIZE) -> None:
+def export(mean_weights: dict[str, Any], folder: Path, image_size: int = TRACKED_SIZE) -> None:
     """Writes a model folder; fp16 on disk, widened when loaded.
 
     Args:
-        image_size: input side the weights were last trained at, px.
+        image_size: input side that the model is to be used at, px.
     """
     import torch
     from safetensors.torch import save_file
@@ -38,7 +38,7 @@ def main() -> None:
     """Command line."""
     import torch
 
-    from mvideo_core.mini.segmenter_train import PHASES, Run, train
+    from mvideo_core.mini.segmenter_train import Run, train
     from mvideo_core.mini.segmenter_world import render_shards
 
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -54,7 +54,7 @@ def main() -> None:
     run = Run(args.out, args.seed)
     run.resume()
     train(run, args.out / "world", args.minutes)
-    export(run.mean, args.out / "model", PHASES[-1].size)
+    export(run.mean, args.out / "model")
     log.info("wrote %s after %d steps and %.1f min", args.out / "model", run.step, run.seconds / 60)
 
 

@@ -17,6 +17,7 @@ import numpy as np
 from mvideo_core.accuracy.boundary import boundary_f, region_j
 from mvideo_core.segmentation.base import Segmenter
 from mvideo_core.world import WorldFrame, labelled, render_shot, sample_shot
+from mvideo_core.world.spec import Split
 
 WIDTH, HEIGHT, FPS = 720, 480, 8.0
 SMALL, LARGE = 0.015, 0.05
@@ -43,15 +44,15 @@ class Followed:
 
 
 def follow_shot(
-    segmenter: Segmenter, seed: int, n_frames: int, jitter: float = 0.0, unseen: bool = False
+    segmenter: Segmenter, seed: int, n_frames: int, jitter: float = 0.0, unseen: bool = False, split: Split = "heldout"
 ) -> list[Followed]:
-    """Every asked-for object of one held-out shot.
+    """Every asked-for object of one shot.
 
     Args:
         jitter: standard deviation of the box edges' error as a fraction of the box's side.
         unseen: the shot's lead is of one of the seven classes outside COCO.
     """
-    spec = sample_shot(seed, "heldout", unseen)
+    spec = sample_shot(seed, split, unseen)
     frames = list(render_shot(spec, n_frames, WIDTH, HEIGHT, FPS))
     sample = labelled(spec, frames[0])
     asked = _asked(frames[0], sample.boxes_xyxy)
@@ -121,13 +122,17 @@ def main() -> None:
     parser.add_argument("--shots", type=int, default=40)
     parser.add_argument("--frames", type=int, default=49)
     parser.add_argument("--jitter", type=float, default=0.0)
+    parser.add_argument("--split", choices=("val", "heldout"), default="heldout", help="choices are made on val")
+    parser.add_argument("--image-size", type=int, default=0, help="network input side, px; 0 = the model's own")
     parser.add_argument("--unseen", action="store_true", help="shots led by a class outside COCO")
     parser.add_argument("--out", type=Path, help="write the objects and the summary here as JSON, too")
     args = parser.parse_args()
     torch.set_num_threads(1)
-    segmenter = Sam2Segmenter.load(Sam2Options(weights=args.weights))
+    segmenter = Sam2Segmenter.load(Sam2Options(weights=args.weights, image_size=args.image_size))
     followed = [
-        one for seed in range(args.shots) for one in follow_shot(segmenter, seed, args.frames, args.jitter, args.unseen)
+        one
+        for seed in range(args.shots)
+        for one in follow_shot(segmenter, seed, args.frames, args.jitter, args.unseen, args.split)
     ]
     result = {"settings": {key: str(value) for key, value in vars(args).items()}, "summary": summary(followed)}
     print(json.dumps(result, indent=1))

@@ -1,4 +1,4 @@
-"""The mini SAM2's architecture: the tiny public one with narrower layers, 256 px input and single-mask tracking."""
+"""The mini SAM2's architecture: the tiny public one with narrower layers, a small input and single-mask tracking."""
 
 from typing import Any
 

@@ -10,12 +10,13 @@ All run in one thread; CPU milliseconds (median) judge, wall milliseconds stand 
 
 import json
 from collections.abc import Callable
+from functools import partial
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from benchmarks.drawing import drawn_masks, world_masks
-from benchmarks.timing import cpus, interleaved, spread, walls
+from benchmarks.timing import Work, cpus, interleaved, spread, walls
 from mvideo_core.masks import MaskSequence, encode, from_bytes
 from mvideo_core.masks.measure import ious
 
@@ -30,6 +31,10 @@ class Codec(NamedTuple):
     pixels: Callable[[Any], np.ndarray]
     frame: Callable[[Any, int], np.ndarray]
     iou: Callable[[Any, Any], np.ndarray]
+
+    def decode(self, data: bytes) -> np.ndarray:
+        """Bool pixels of all frames out of the bytes."""
+        return self.pixels(self.load(data))
 
 
 def measure(rounds: int = 9, n_frames: int = 97, height: int = 480, width: int = 720) -> dict[str, Any]:
@@ -52,18 +57,19 @@ def measure(rounds: int = 9, n_frames: int = 97, height: int = 480, width: int =
 def _one_kind(masks_TNHW: np.ndarray, rounds: int) -> dict[str, Any]:
     other_TNHW = np.roll(masks_TNHW, (3, 5), axis=(2, 3))
     frame = min(OTHER_FRAME, len(masks_TNHW) - 1)
-    works, sizes = {}, {}
+    works: dict[tuple[str, str], Work] = {}
+    sizes = {}
     for name, codec in codecs(masks_TNHW.shape).items():
         data, other = codec.encode(masks_TNHW), codec.encode(other_TNHW)
         loaded, loaded_other = codec.load(data), codec.load(other)
         assert np.array_equal(codec.pixels(loaded), masks_TNHW), f"{name} lost pixels"
         sizes[name] = round(len(data) / 1e3, 1)
-        works[name, "encode"] = lambda codec=codec: codec.encode(masks_TNHW)
-        works[name, "decode"] = lambda codec=codec, data=data: codec.pixels(codec.load(data))
-        works[name, "load"] = lambda codec=codec, data=data: codec.load(data)
-        works[name, "frame"] = lambda codec=codec, loaded=loaded: codec.frame(loaded, frame)
-        works[name, "iou"] = lambda codec=codec, a=loaded, b=loaded_other: codec.iou(a, b)
-    took = interleaved(works, rounds)  # type: ignore[arg-type]
+        works[name, "encode"] = partial(codec.encode, masks_TNHW)
+        works[name, "decode"] = partial(codec.decode, data)
+        works[name, "load"] = partial(codec.load, data)
+        works[name, "frame"] = partial(codec.frame, loaded, frame)
+        works[name, "iou"] = partial(codec.iou, loaded, loaded_other)
+    took = interleaved(works, rounds)
     table: dict[str, Any] = {name: {"kb": size, "cpu_ms": {}, "wall_ms": {}} for name, size in sizes.items()}
     for (name, what), one in took.items():
         table[name]["cpu_ms"][what] = round(1e3 * spread(cpus(one)).median, 2)

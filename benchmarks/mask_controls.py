@@ -38,7 +38,7 @@ def row(name: str, metric: MaskMiou, shots: list[Shot], change: Callable[[np.nda
             video.masks_from = EvalItem(id="the next one")
         scores.append(metric.score(video))
     details = [float(np.mean([one.details[key] for one in scores])) for key in ("box_fill", "j", "f", "j_and_f")]
-    numbers = " | ".join(f"{100 * value:.1f}" for value in (np.mean([one.value for one in scores]), *details))
+    numbers = " | ".join(f"{100 * value:.1f}" for value in (float(np.mean([one.value for one in scores])), *details))
     return f"| {name} | {numbers} |"
 
 
@@ -50,7 +50,7 @@ def main(n_shots: int = 12, n_frames: int = 13) -> None:
     def same(frames: np.ndarray) -> np.ndarray:
         return frames
 
-    cases = [
+    cases: list[tuple[str, dict[str, str], Callable[[np.ndarray], np.ndarray]]] = [
         ("the video itself", {}, same),
         ("the same, mean over objects", {"objects": "per_object"}, same),
         ("the same, one box around all", {"objects": "union_box"}, same),
@@ -61,7 +61,7 @@ def main(n_shots: int = 12, n_frames: int = 13) -> None:
     ]
     print("| video | S_m | box fill | J | F | J&F |\n|---|---|---|---|---|---|")
     for name, options, change in cases:
-        print(row(name, MaskMiou(segmenter, MaskMiouOptions(**options)), shots, change), flush=True)
+        print(row(name, MaskMiou(segmenter, MaskMiouOptions.parse(options)), shots, change), flush=True)
 
 
 if __name__ == "__main__":

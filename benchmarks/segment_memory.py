@@ -36,7 +36,7 @@ def measure(lengths: Sequence[int] = LENGTHS, hiera: bool = True) -> dict[str, A
         jobs = [(engine, "mini", length) for length in sorted(lengths, reverse=True) for engine in ("ours", "stock")]
         jobs += [("ours", "hiera_t", lengths[0])] if hiera else []
         with ThreadPoolExecutor(2) as pool:  # memory and CPU seconds do not mind company
-            told = dict(zip(jobs, pool.map(lambda job: _child(*job, root), jobs), strict=True))
+            told = dict(zip(jobs, pool.map(lambda job: _child(job[0], job[1], job[2], root), jobs), strict=True))
         agreement = _mean_iou(*(root / f"{engine}-mini-{lengths[0]}.bits" for engine in ("ours", "stock")))
     runs = {e: {n: told[e, "mini", n] for n in lengths} for e in ("ours", "stock")}
     growth = {e: run[lengths[-1]]["peak_mb"] - run[lengths[0]]["peak_mb"] for e, run in runs.items()}

@@ -8,9 +8,10 @@ import resource
 import statistics
 import time
 from collections.abc import Callable, Mapping, Sequence
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 Work = Callable[[], object]
+Name = TypeVar("Name")
 
 
 class Took(NamedTuple):
@@ -39,12 +40,12 @@ def timed(work: Work) -> Took:
     return Took(time.perf_counter() - start_s, _cpu_s() - cpu_s)
 
 
-def interleaved(works: Mapping[str, Work], rounds: int, warm_up: bool = True) -> dict[str, list[Took]]:
+def interleaved(works: Mapping[Name, Work], rounds: int, warm_up: bool = True) -> dict[Name, list[Took]]:
     """Every work once per round, the order turned around each round; one uncounted round before, if `warm_up`."""
     if warm_up:
         for work in works.values():
             work()
-    took: dict[str, list[Took]] = {name: [] for name in works}
+    took: dict[Name, list[Took]] = {name: [] for name in works}
     for round_no in range(rounds):
         for name in list(works) if round_no % 2 == 0 else reversed(list(works)):
             took[name].append(timed(works[name]))

@@ -111,6 +111,14 @@ def run(
     _write_all(out)
 
 
+@eval_app.command("retry-failed")
+def retry(out: str = RESULT) -> None:
+    """Forget the failed scores of a result: the next `mvideo eval run` with this --out scores those videos again."""
+    from mvideo_core.evaluation.retry import forget_failed
+
+    typer.echo(f"{forget_failed(out)} failed scores will be made again by the next run")
+
+
 @eval_app.command("compare")
 def compare_(
     first: str = RESULT,

@@ -106,6 +106,20 @@ def note_path(out: Path, part: Part) -> Path:
     return out / "parts" / f"{part.index}-of-{part.count}.json"
 
 
+def read_note(path: Path) -> PartNote | None:
+    """A part's note; None when there is none.
+
+    Raises:
+        StoreError: the file is not one of ours.
+    """
+    try:
+        return PartNote.model_validate_json(path.read_bytes())
+    except FileNotFoundError:
+        return None
+    except (OSError, ValidationError) as error:
+        raise StoreError(f"{path}: not a note of this version ({error}); delete it and run the part again") from None
+
+
 def write_note(path: Path, note: PartNote) -> None:
     """Keep a part's note. Raises StoreError: the folder cannot be written."""
     write_whole(path, json.dumps(note.model_dump(mode="json"), sort_keys=True) + "\n")
@@ -268,13 +282,8 @@ def _outdated(plan: EvalPlan, note: PartNote) -> bool:
 
 
 def _read_note(plan: EvalPlan, path: Path) -> PartNote | None:
-    try:
-        note = PartNote.model_validate_json(path.read_bytes())
-    except FileNotFoundError:
-        return None
-    except (OSError, ValidationError) as error:
-        raise StoreError(f"{path}: not a note of this version ({error}); delete it and run the part again") from None
-    return note if note.plan == plan.digest else None
+    note = read_note(path)
+    return note if note is not None and note.plan == plan.digest else None
 
 
 def _lines(records: Sequence[Record]) -> str:

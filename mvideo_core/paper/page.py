@@ -128,10 +128,9 @@ def _figure_sections(options: PaperOptions, root: Path) -> list[Section]:
 def _overlay(case: EvalItem, root: Path) -> str:
     """Masks as white on black, without names, which would hide masks of this size."""
     path = (root / "sets" / case.masks).with_suffix(".overlay.mp4")
-    if not path.is_file():
-        clip = load_masks(root / "sets" / case.masks)
-        unions = (np.asarray(clip.sequence.frame(t).any(axis=0)) for t in range(clip.sequence.n_frames))
-        write_mp4((np.repeat(mask[..., None] * np.uint8(255), 3, axis=2) for mask in unions), path, clip.fps)
+    clip = load_masks(root / "sets" / case.masks)
+    unions = (np.asarray(clip.sequence.frame(t).any(axis=0)) for t in range(clip.sequence.n_frames))
+    write_mp4((np.repeat(mask[..., None] * np.uint8(255), 3, axis=2) for mask in unions), path, clip.fps)
     return path.relative_to(root).as_posix()
 
 

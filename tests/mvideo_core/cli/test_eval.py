@@ -46,6 +46,7 @@ def test_validate_run_compare_and_table(videos: Path, tmp_path: Path) -> None:
     assert json.loads((out / "vbench" / "videos_eval_results.json").read_text())["temporal_flickering"][0] == 1.0
     code, text = invoke("compare", out, "--a", "videos", "--b", "videos")
     assert (code, "+0.00 [+0.00, +0.00] | 2 | 0 | 0 | no |" in text) == (0, True)
+    assert invoke("retry-failed", out) == (0, "1 failed scores will be made again by the next run\n")
     code, text = invoke("table", "2", "--results", out, "--out", tmp_path / "tables")
     assert (code, "| videos |  | - | not measured |" in text) == (0, True)
     assert (tmp_path / "tables" / "table-2.tex").exists()

@@ -15,6 +15,7 @@ from mvideo_core.evaluation.base import VideoScore
 from mvideo_core.evaluation.manifest import EvalItem, write_manifest
 from mvideo_core.evaluation.plan import EvalPlan, Part, make_plan, parse_part, shuffled_masks
 from mvideo_core.evaluation.result import collect, note_path, read_result, waiting_parts, write_note
+from mvideo_core.evaluation.retry import forget_failed
 from mvideo_core.evaluation.run import _Ready, _score_item, run_suite, score_part
 from mvideo_core.evaluation.suite import SuiteOptions, load_suite, prepare
 from mvideo_core.evaluation.video import EvalVideo
@@ -125,6 +126,24 @@ def test_a_changed_video_or_option_is_scored_anew_and_a_mended_one_too(videos: P
     assert result.groups[0].metrics["temporal_flickering"].n_failed == 0
     run_suite(plan_of(folder, {"metric": "temporal_flickering", "options": {"protocol": "long"}}), out)
     assert len(stamps(out)) == len(first) + 3
+
+
+def test_failed_scores_are_made_again_when_asked(videos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A limit fails good videos; once it is lifted and after `forget_failed` they are scored, the rest is kept."""
+    plan = plan_of(videos)
+    with monkeypatch.context() as patched:
+        patched.setattr("mvideo_core.evaluation.video.MAX_DECODED_BYTES", 1000)
+        assert run_suite(plan, tmp_path).groups[0].metrics["temporal_flickering"].n_failed == 4
+    assert run_suite(plan, tmp_path).groups[0].metrics["temporal_flickering"].n_failed == 4  # kept
+    assert forget_failed(tmp_path) == 4
+    assert waiting_parts(plan, 1, tmp_path) == [0]
+    assert run_suite(plan, tmp_path).groups[0].metrics["temporal_flickering"].n_failed == 1
+    good = stamps(tmp_path)
+    assert forget_failed(tmp_path) == 1  # the broken one
+    run_suite(plan, tmp_path)
+    assert sum(stamp == good.get(name) for name, stamp in stamps(tmp_path).items()) == 3
+    with pytest.raises(ConfigError, match="no evaluation lies there"):
+        forget_failed(tmp_path / "nothing")
 
 
 def test_a_damaged_score_is_named(videos: Path, tmp_path: Path) -> None:

@@ -1,0 +1,44 @@
+"""Forgetting failed scores, so that the next run scores those videos again.
+
+A failed score is kept like any other: most broken videos stay broken. One that failed for a passing reason (a time
+limit on a busy machine, a file system that was away) is given another chance here.
+"""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from mvideo_core.errors import ConfigError
+from mvideo_core.evaluation.result import read_note
+from mvideo_core.evaluation.scores import read_score
+
+
+def forget_failed(out: str | Path) -> int:
+    """Deletes the failed scores under `out`, and the notes of parts that counted failures.
+
+    Returns:
+        How many scores were deleted.
+
+    Raises:
+        ConfigError: `out` holds no evaluation. StoreError: a score or note is not of this version.
+    """
+    place = Path(out)
+    if not (place / "scores").is_dir() and not (place / "parts").is_dir():
+        raise ConfigError(f"{place}: no evaluation lies there; give the --out of `mvideo eval run`")
+    for path in _notes_with_failures(place):
+        path.unlink(missing_ok=True)
+    failed = [path for path in sorted(place.glob("scores/*/*.json")) if _failed(path)]
+    for path in failed:
+        path.unlink(missing_ok=True)
+    return len(failed)
+
+
+def _failed(path: Path) -> bool:
+    stored = read_score(path)
+    return stored is not None and stored.status == "failed"
+
+
+def _notes_with_failures(place: Path) -> Iterator[Path]:
+    for path in sorted(place.glob("parts/*.json")):
+        note = read_note(path)
+        if note is not None and any(row.status == "failed" for row in note.rows):
+            yield path

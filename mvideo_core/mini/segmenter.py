@@ -1,8 +1,8 @@
 """Trains the mini SAM2 on the mini world: `python -m mvideo_core.mini.segmenter --out build/mini/segmenter`.
 
-Draws the training shots to `<out>/world` (about 18 s of CPU and 300 MB per 100), trains on one thread, writes
-`<out>/model` (config.json, model.safetensors). Interrupted, the same command goes on where it stopped. `--minutes` are
-of CPU, not of the clock.
+Draws the training shots to `<out>/world` (about 18 s of CPU and 300 MB per 100), trains, writes `<out>/model`
+(config.json, model.safetensors). Interrupted, the same command goes on where it stopped. The schedule is in steps
+(`segmenter_train.PHASES`); a GPU is used when there is one, batches are drawn on one core.
 """
 
 import argparse
@@ -30,7 +30,7 @@ def export(mean_weights: dict[str, Any], folder: Path, image_size: int = TRACKED
 
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "config.json").write_text(json.dumps(config(image_size), indent=2) + "\n", encoding="utf-8")
-    halves = {name: value.to(torch.float16).contiguous() for name, value in mean_weights.items()}
+    halves = {name: value.to("cpu", torch.float16).contiguous() for name, value in mean_weights.items()}
     save_file(halves, folder / "model.safetensors")
 
 
@@ -43,17 +43,19 @@ def main() -> None:
 
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--out", type=Path, default=Path("build/mini/segmenter"))
-    parser.add_argument("--minutes", type=float, default=215.0, help="CPU minutes of training in all, resumed ones too")
+    parser.add_argument("--scale", type=float, default=1.0, help="length of every phase; 0.01 for a trial")
     parser.add_argument("--shots", type=int, default=2400, help="training shots to draw")
-    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--seed", type=int, default=0, help="weights and batches")
+    parser.add_argument("--threads", type=int, default=1, help="of the CPU")
+    parser.add_argument("--device", default="", help="cpu or cuda; empty = a GPU when there is one")
     args = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
-    torch.set_num_threads(1)
+    torch.set_num_threads(args.threads)
     torch.set_flush_denormal(True)
     render_shards(args.out / "world", args.shots, N_FRAMES, IMAGE_SIZE)
-    run = Run(args.out, args.seed)
+    run = Run(args.out, args.seed, args.device or ("cuda" if torch.cuda.is_available() else "cpu"))
     run.resume()
-    train(run, args.out / "world", args.minutes)
+    train(run, args.out / "world", args.scale)
     export(run.mean, args.out / "model")
     log.info("wrote %s after %d steps and %.1f min", args.out / "model", run.step, run.seconds / 60)
 

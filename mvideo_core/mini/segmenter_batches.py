@@ -36,6 +36,12 @@ class Batch:
     boxes_xyxy: "torch.Tensor"
     coverage: "torch.Tensor"
 
+    def to(self, device: str) -> "Batch":
+        """The same batch on a device."""
+        return Batch(
+            self.images.to(device), self.clip_of_object.to(device), self.boxes_xyxy.to(device), self.coverage.to(device)
+        )
+
 
 def draw_batch(
     shards: list[Shard],

@@ -1,8 +1,8 @@
 """The mini SAM2's training: image path first, then memory on short clips, then on longer ones.
 
 The model is the package's `SAM2VideoPredictor`; its training-time path is `SAM2Base._track_step` and
-`_encode_memory_in_output`, driven here over a batch of clips. Time is counted in seconds of CPU, so that a busy machine
-or a restart changes the clock's time and not the schedule.
+`_encode_memory_in_output`, driven here over a batch of clips. The schedule is in steps: the same on a slow machine, a
+fast one and a GPU, and after a restart.
 """
 
 import logging
@@ -33,7 +33,7 @@ class Phase(NamedTuple):
     """One part of the schedule.
 
     Attributes:
-        share: part of the whole time.
+        steps: optimizer steps.
         size: image side, px. Half the side costs a quarter and teaches what lies where; edges come after.
         n_clips, n_frames, max_objects: batch shape; n_frames 1 = stills.
         rate: peak learning rate of the parts this phase is about (see `_groups`).
@@ -41,7 +41,7 @@ class Phase(NamedTuple):
     """
 
     name: str
-    share: float
+    steps: int
     size: int
     n_clips: int
     n_frames: int
@@ -51,16 +51,14 @@ class Phase(NamedTuple):
 
 
 PHASES = (
-    Phase("coarse image", 0.079, 128, 10, 1, 24, 1.5e-3, False),
-    Phase("coarse clips", 0.040, 128, 4, 6, 10, 1e-3, True),
-    Phase("image", 0.198, 192, 6, 1, 16, 1e-3, False),
-    Phase("clips", 0.079, 192, 4, 4, 10, 1e-3, True),
-    Phase("image again", 0.158, 192, 6, 1, 16, 8e-4, False),
-    Phase("clips again", 0.118, 192, 3, 6, 8, 8e-4, True),
-    Phase("long", 0.118, 192, 2, 12, 6, 4e-4, True),
-    Phase("fine image", 0.070, 256, 6, 1, 16, 6e-4, False),
-    Phase("fine clips", 0.056, 256, 3, 6, 8, 5e-4, False),
-    Phase("fine long", 0.084, 256, 2, 12, 6, 3e-4, True),
+    Phase("coarse image", 4300, 128, 10, 1, 24, 1.5e-3, False),
+    Phase("coarse clips", 600, 128, 4, 6, 10, 1e-3, True),
+    Phase("image", 4500, 192, 6, 1, 16, 1e-3, False),
+    Phase("clips", 900, 192, 4, 4, 10, 1e-3, True),
+    Phase("long", 450, 192, 2, 12, 6, 8e-4, True),
+    Phase("fine image", 4500, 256, 6, 1, 16, 8e-4, False),
+    Phase("fine clips", 300, 256, 3, 6, 8, 6e-4, False),
+    Phase("fine long", 600, 256, 2, 12, 6, 5e-4, True),
 )
 DECAY = 0.998
 """Of the running mean of the weights; that mean is what is shipped."""
@@ -71,11 +69,11 @@ class Run(TimedRun):
 
     checkpoint_file, curve_file, weights_key, digits = "checkpoint.pt", "train.jsonl", "model", 4
 
-    def __init__(self, out: Path, seed: int = 0):
+    def __init__(self, out: Path, seed: int = 0, device: str = "cpu"):
         import torch
 
-        self.out = out
-        self.model = build_predictor(BASE, OVERRIDES, seed=seed)
+        self.out, self.device = out, device
+        self.model = build_predictor(BASE, OVERRIDES, seed=seed).to(device)
         self._sizes = {self.model.image_size: self.model}
         # Start from "the object is there": an absent verdict blanks the mask and with it the gradient.
         torch.nn.init.constant_(self.model.sam_mask_decoder.pred_obj_score_head.layers[-1].bias, 3.0)
@@ -84,12 +82,11 @@ class Run(TimedRun):
             _groups(self.model), lr=1e-3, betas=(0.9, 0.98), weight_decay=0.02, fused=True
         )
         self.seed = seed
-        self.phase_steps = [0] * len(PHASES)
 
     def at(self, size: int) -> "SAM2VideoPredictor":
         """The same weights behind an input of `size` px."""
         if size not in self._sizes:
-            self._sizes[size] = build_predictor(BASE, {**OVERRIDES, "image_size": size})
+            self._sizes[size] = build_predictor(BASE, {**OVERRIDES, "image_size": size}).to(self.device)
             _share(self.model, self._sizes[size])
         return self._sizes[size]
 
@@ -102,24 +99,20 @@ class Run(TimedRun):
     def average(self) -> None:
         move_mean(self.mean, self.model.state_dict(), DECAY, self.step)
 
-    def state(self) -> dict[str, Any]:
-        return super().state() | {"phase_steps": self.phase_steps}
 
-    def take_state(self, state: dict[str, Any]) -> None:
-        super().take_state(state)
-        self.phase_steps = (state["phase_steps"] + [0] * len(PHASES))[: len(PHASES)]
+def train(run: Run, shards_folder: Path, scale: float = 1.0, save_every_s: float = 120.0) -> None:
+    """Trains to the end of the schedule; a run that was stopped goes on where its checkpoint is.
 
-
-def train(run: Run, shards_folder: Path, minutes: float, save_every_s: float = 120.0) -> None:
-    """Trains until `minutes` of CPU are used, earlier ones of the same run counted in."""
-    total_s = 60.0 * minutes
+    Args:
+        scale: length of every phase as a part of its steps; 0.01 for a trial.
+    """
+    total = total_steps(scale)
     shards, saved_s, window = open_shards(shards_folder), run.seconds, _Window()
-    log.info("%d shards, %.1f of %.1f min done", len(shards), run.seconds / 60, minutes)
-    while run.seconds < total_s:
+    log.info("%d shards, step %d of %d", len(shards), run.step, total)
+    while run.step < total:
         began = run.clock()
-        index, progress = phase_at(run.seconds / total_s)
-        phase = PHASES[index]
-        _set_rates(run.optimizer, phase, progress, run.phase_steps[index])
+        phase, done, steps = phase_at(run.step, scale)
+        _set_rates(run.optimizer, phase, done, steps)
         window.add(_step(run, shards, phase))
         run.seconds += run.clock() - began
         if run.step % 100 == 0:
@@ -127,18 +120,30 @@ def train(run: Run, shards_folder: Path, minutes: float, save_every_s: float = 1
         if run.seconds - saved_s > save_every_s:
             run.save()
             shards, saved_s = open_shards(shards_folder), run.seconds
-        run.phase_steps[index] += 1
     run.save()
 
 
-def phase_at(done: float) -> tuple[int, float]:
-    """Index of the phase and the progress within it, both from the part of the whole time that is used."""
-    start = 0.0
-    for index, phase in enumerate(PHASES):
-        if done < start + phase.share or index == len(PHASES) - 1:
-            return index, min((done - start) / phase.share, 1.0)
-        start += phase.share
-    raise AssertionError("no phases")
+def total_steps(scale: float = 1.0) -> int:
+    """Steps of all phases."""
+    return sum(_steps(phase, scale) for phase in PHASES)
+
+
+def phase_at(step: int, scale: float = 1.0) -> tuple[Phase, int, int]:
+    """The phase that a step belongs to, steps done of it, and steps it has.
+
+    Raises:
+        IndexError: the schedule is over.
+    """
+    for phase in PHASES:
+        steps = _steps(phase, scale)
+        if step < steps:
+            return phase, step, steps
+        step -= steps
+    raise IndexError("the schedule is over")
+
+
+def _steps(phase: Phase, scale: float) -> int:
+    return max(1, round(phase.steps * scale))
 
 
 def track(model: "SAM2VideoPredictor", batch: Batch, frozen: bool) -> Iterator[tuple[Any, ...]]:
@@ -156,7 +161,7 @@ def track(model: "SAM2VideoPredictor", batch: Batch, frozen: bool) -> Iterator[t
     n_objects = len(batch.boxes_xyxy)
     prompt = {
         "point_coords": batch.boxes_xyxy.reshape(-1, 2, 2),
-        "point_labels": torch.tensor([[2, 3]], dtype=torch.int32).expand(n_objects, -1),
+        "point_labels": torch.tensor([[2, 3]], dtype=torch.int32, device=batch.images.device).expand(n_objects, -1),
     }
     memory: dict[str, dict[int, Any]] = {"cond_frame_outputs": {}, "non_cond_frame_outputs": {}}
     for t in range(n_frames):
@@ -179,7 +184,7 @@ def _step(run: Run, shards: list[Shard], phase: Phase) -> tuple[float, list[floa
     import torch
 
     rng = np.random.default_rng([run.seed, run.step])
-    batch = draw_batch(shards, rng, phase.n_clips, phase.n_frames, phase.max_objects, phase.size)
+    batch = draw_batch(shards, rng, phase.n_clips, phase.n_frames, phase.max_objects, phase.size).to(run.device)
     model = run.at(phase.size).train()
     losses, j = [], []
     for heads, coverage in zip(track(model, batch, phase.frozen), batch.coverage, strict=True):
@@ -207,9 +212,9 @@ def _groups(model: "torch.nn.Module") -> list[dict[str, Any]]:
     return [{"params": parameters, "name": name} for name, parameters in parts.items()]
 
 
-def _set_rates(optimizer: "torch.optim.Optimizer", phase: Phase, progress: float, steps: int) -> None:
+def _set_rates(optimizer: "torch.optim.Optimizer", phase: Phase, done: int, steps: int) -> None:
     """Cosine from the phase's peak to a twentieth after 200 steps of warm-up; what is trained already gets a third."""
-    rate = phase.rate * min(1.0, (steps + 1) / 200) * (0.05 + 0.95 * 0.5 * (1 + math.cos(math.pi * progress)))
+    rate = phase.rate * min(1.0, (done + 1) / 200) * (0.05 + 0.95 * 0.5 * (1 + math.cos(math.pi * done / steps)))
     stills = phase.n_frames == 1
     factors = {"image": 0.0 if phase.frozen else 1.0, "memory": 0.0 if stills else 1.0, "heads": 1.0 if stills else 0.4}
     for group in optimizer.param_groups:

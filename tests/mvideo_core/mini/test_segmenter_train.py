@@ -4,13 +4,13 @@ import torch
 from mvideo_core.mini import segmenter_train
 from mvideo_core.mini.segmenter import export
 from mvideo_core.mini.segmenter_eval import Followed, follow_shot, summary
-from mvideo_core.mini.segmenter_train import PHASES, Phase, Run, phase_at, train
+from mvideo_core.mini.segmenter_train import PHASES, Phase, Run, phase_at, total_steps, train
 from mvideo_core.segmentation.sam2_build import load_predictor
 from mvideo_core.segmentation.sam2_video import Sam2Segmenter
 from tests.mvideo_core.mini.test_segmenter_batches import one_shard
 
-STILLS = Phase("stills", 0.5, 64, 2, 1, 4, 1e-3, False)
-CLIPS = Phase("clips", 0.5, 64, 1, 3, 3, 1e-3, True)
+STILLS = Phase("stills", 12, 64, 2, 1, 4, 1e-3, False)
+CLIPS = Phase("clips", 12, 64, 1, 3, 3, 1e-3, True)
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -18,17 +18,39 @@ def one_thread():
     torch.set_num_threads(1)
 
 
-def test_shares_make_a_whole_and_phases_follow_each_other():
-    assert sum(phase.share for phase in PHASES) == pytest.approx(1.0)
-    assert phase_at(0.0) == (0, 0.0)
-    assert phase_at(PHASES[0].share + PHASES[1].share / 2) == (1, pytest.approx(0.5))
-    assert phase_at(2.0) == (len(PHASES) - 1, 1.0)
+def test_phases_follow_each_other_and_scale():
+    first, second = PHASES[:2]
+    assert phase_at(0) == (first, 0, first.steps)
+    assert phase_at(first.steps + 7) == (second, 7, second.steps)
+    assert phase_at(total_steps() - 1) == (PHASES[-1], PHASES[-1].steps - 1, PHASES[-1].steps)
+    with pytest.raises(IndexError, match="over"):
+        phase_at(total_steps())
+    tenth = round(first.steps / 10)
+    assert phase_at(tenth, 0.1) == (second, 0, round(second.steps / 10))
+    assert total_steps(1e-9) == len(PHASES)  # at least one step each
+
+
+def test_rates_rise_fall_and_spare_what_is_frozen(tmp_path):
+    run = Run(tmp_path)
+
+    def rates(phase, done, steps):
+        segmenter_train._set_rates(run.optimizer, phase, done, steps)
+        return {group["name"]: group["lr"] for group in run.optimizer.param_groups}
+
+    assert rates(STILLS, 0, 1000)["image"] == pytest.approx(1e-3 / 200)
+    assert rates(STILLS, 500, 1000) == {
+        "image": pytest.approx(0.525e-3),
+        "memory": 0.0,
+        "heads": pytest.approx(0.525e-3),
+    }
+    assert rates(STILLS, 1000, 1000)["image"] == pytest.approx(0.05e-3)
+    assert rates(CLIPS, 500, 1000) == {"image": 0.0, "memory": pytest.approx(0.525e-3), "heads": pytest.approx(0.21e-3)}
 
 
 def test_a_clip_step_leaves_the_image_encoder_alone_and_moves_the_memory(tmp_path):
     run = Run(tmp_path)
     before = {name: value.clone() for name, value in run.model.state_dict().items()}
-    segmenter_train._set_rates(run.optimizer, CLIPS, 0.0, 200)
+    segmenter_train._set_rates(run.optimizer, CLIPS, 200, 1000)
     loss, j = segmenter_train._step(run, [one_shard()], CLIPS)
     assert loss > 0
     assert len(j) == 3
@@ -42,7 +64,7 @@ def test_a_clip_step_leaves_the_image_encoder_alone_and_moves_the_memory(tmp_pat
 def test_sizes_share_their_weights(tmp_path):
     run = Run(tmp_path)
     small = run.at(64)
-    segmenter_train._set_rates(run.optimizer, STILLS, 0.0, 200)
+    segmenter_train._set_rates(run.optimizer, STILLS, 200, 1000)
     segmenter_train._step(run, [one_shard()], STILLS)
     for (name, a), (_, b) in zip(run.model.named_parameters(), small.named_parameters(), strict=True):
         assert a is b, name
@@ -51,14 +73,14 @@ def test_sizes_share_their_weights(tmp_path):
 def test_stop_and_resume_equals_straight_through(tmp_path):
     straight = Run(tmp_path)
     for step in range(3):
-        segmenter_train._set_rates(straight.optimizer, STILLS, 0.1, step)
+        segmenter_train._set_rates(straight.optimizer, STILLS, step, 12)
         segmenter_train._step(straight, [one_shard()], STILLS)
         if step == 1:
             straight.save()
     resumed = Run(tmp_path, seed=0)
     assert resumed.resume()
     assert resumed.step == 2
-    segmenter_train._set_rates(resumed.optimizer, STILLS, 0.1, 2)
+    segmenter_train._set_rates(resumed.optimizer, STILLS, 2, 12)
     segmenter_train._step(resumed, [one_shard()], STILLS)
     for name, value in straight.model.state_dict().items():
         torch.testing.assert_close(resumed.model.state_dict()[name], value, atol=0, rtol=0, msg=name)
@@ -66,12 +88,12 @@ def test_stop_and_resume_equals_straight_through(tmp_path):
 
 
 def test_training_fits_one_still_and_what_it_exports_loads(tmp_path, monkeypatch):
-    monkeypatch.setattr(segmenter_train, "PHASES", (STILLS._replace(share=1.0),))
+    monkeypatch.setattr(segmenter_train, "PHASES", (STILLS,))
     monkeypatch.setattr(segmenter_train, "open_shards", lambda folder: [one_shard()])
     run = Run(tmp_path)
-    train(run, tmp_path, minutes=3 / 60)
-    assert run.step > 3
-    assert run.seconds >= 3
+    train(run, tmp_path)
+    assert run.step == 12
+    assert run.seconds > 0
     assert (tmp_path / "checkpoint.pt").exists()
     export(run.mean, tmp_path / "model", image_size=64)
     network, name, _ = load_predictor(tmp_path / "model")

@@ -63,7 +63,7 @@ class DetectorTrainingOptions(Options):
     )
     seed: int = Field(default=0, ge=0, description="weights, batches, prompts")
     bfloat16: bool = Field(
-        default=True, description="matrix products in bfloat16 (fast on CPUs with AMX or AVX512-BF16)"
+        default=True, description="matrix products in bfloat16 (fast on GPUs, and CPUs with AMX or AVX512-BF16)"
     )
 
 
@@ -105,7 +105,7 @@ def fold_prior(model: Any, prior: float = 0.01, scale: float = 0.36) -> None:
                 last.bias.zero_()
 
 
-def targets_of(stills: list[Still], prompt: Prompt, names: dict[str, str]) -> list[Target]:
+def targets_of(stills: list[Still], prompt: Prompt, names: dict[str, str], device: str = "cpu") -> list[Target]:
     """Truth of a batch under a prompt; objects whose class is not asked for are background."""
     rows = {phrase: index for index, phrase in enumerate(prompt.phrases)}
     spans_KL = torch.from_numpy(prompt.positive_map_KL[:, : prompt.n_tokens])
@@ -113,7 +113,8 @@ def targets_of(stills: list[Still], prompt: Prompt, names: dict[str, str]) -> li
     for still in stills:
         asked = [i for i, label in enumerate(still.labels) if names.get(label) in rows]
         spans = spans_KL[[rows[names[still.labels[i]]] for i in asked]]
-        targets.append(Target(torch.from_numpy(still.boxes[asked]), spans, torch.from_numpy(still.ignored)))
+        boxes, ignored = torch.from_numpy(still.boxes[asked]), torch.from_numpy(still.ignored)
+        targets.append(Target(boxes.to(device), spans.to(device), ignored.to(device)))
     return targets
 
 
@@ -126,9 +127,11 @@ def images_of(stills: list[Still]) -> torch.Tensor:
 class Trainer:
     """State of one run; `run` goes on from the checkpoint in `folder` if there is one."""
 
-    def __init__(self, folder: Path, options: DetectorTrainingOptions, arch: GroundingDinoArch | None = None):
+    def __init__(
+        self, folder: Path, options: DetectorTrainingOptions, arch: GroundingDinoArch | None = None, device: str = "cpu"
+    ):
         torch.manual_seed(options.seed)
-        self.folder, self.options = folder, options
+        self.folder, self.options, self.device = folder, options, device
         self.vocab = vocabulary()
         self.tokenizer = bert_tokenizer(self.vocab)
         self.arch = arch or mini_arch()
@@ -136,6 +139,7 @@ class Trainer:
         self.model.bert.encoder.requires_grad_(True)
         _no_dropout(self.model)
         fold_prior(self.model)
+        self.model.to(device)
         self.forward = TrainingForward(self.model)
         self.optimizer = torch.optim.AdamW(_groups(self.model, options.weight_decay), betas=(0.9, 0.98), fused=True)
         self.average = {name: value.detach().clone() for name, value in self.model.named_parameters()}
@@ -167,11 +171,13 @@ class Trainer:
         for group in self.optimizer.param_groups:
             group["lr"] = rate
         prompt = build_prompts(phrases, self.tokenizer, self.arch.max_text_len)[0]
-        with torch.autocast("cpu", torch.bfloat16, enabled=self.options.bfloat16):
-            outputs = self.forward(self._sized(images_of(batch)), prompt.caption, prompt.n_tokens)
+        images = images_of(batch).to(self.device)
+        with torch.autocast(self.device, torch.bfloat16, enabled=self.options.bfloat16):
+            outputs = self.forward(self._sized(images), prompt.caption, prompt.n_tokens)
         many = self.step < self.options.many_frac * self.options.steps
-        heads = model_loss(outputs, targets_of(batch, prompt, names), self.options.decoder_top_k if many else 1)
-        loss = sum((head.total() for head in heads.values()), torch.zeros(()))
+        targets = targets_of(batch, prompt, names, self.device)
+        heads = model_loss(outputs, targets, self.options.decoder_top_k if many else 1)
+        loss = sum((head.total() for head in heads.values()), torch.zeros((), device=self.device))
         self.optimizer.zero_grad(set_to_none=True)
         loss.backward()
         norm = torch.nn.utils.clip_grad_norm_(self.model.parameters(), self.options.clip_norm)
@@ -192,10 +198,10 @@ class Trainer:
         return torch.nn.functional.interpolate(images_BCHW, size=size, mode="bilinear", antialias=True)
 
     def averaged_model(self) -> Any:
-        """The model with its averaged weights, in evaluation mode; training goes on unharmed."""
+        """The model with its averaged weights, on the CPU, in evaluation mode; training goes on unharmed."""
         fresh = build_groundingdino(self.arch, self.tokenizer).eval()
         fresh.load_state_dict(self.model.state_dict())
-        copy_weights(dict(fresh.named_parameters()), self.average)
+        copy_weights(dict(fresh.named_parameters()), {name: value.cpu() for name, value in self.average.items()})
         return fresh
 
     def save(self) -> None:
@@ -207,7 +213,7 @@ class Trainer:
         checkpoint.save(self.folder / "checkpoint.pt", state)
 
     def _resume(self) -> None:
-        state = checkpoint.load(self.folder / "checkpoint.pt")
+        state = checkpoint.load(self.folder / "checkpoint.pt", self.device)
         if state is None:
             return
         self.model.load_state_dict(state["model"])
@@ -242,14 +248,15 @@ def main() -> None:
         "--minutes", type=float, default=math.inf, help="stop after so many minutes; run again to go on"
     )
     parser.add_argument("--set", action="append", default=[], metavar="NAME=VALUE", help="a training option, as JSON")
-    parser.add_argument("--threads", type=int, default=1, help="threads of one process")
+    parser.add_argument("--threads", type=int, default=1, help="of the CPU")
+    parser.add_argument("--device", default="", help="cpu or cuda; empty = a GPU when there is one")
     args = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
     torch.set_num_threads(args.threads)
     values = {name: json.loads(value) for name, value in (item.split("=", 1) for item in args.set)}
     options = DetectorTrainingOptions.parse(values, where="--set")
     stills = Stills(render_chunks(args.out / "data", options.frames))
-    trainer = Trainer(args.out, options)
+    trainer = Trainer(args.out, options, device=args.device or ("cuda" if torch.cuda.is_available() else "cpu"))
     trainer.run(stills, args.minutes * 60)
     from mvideo_core.mini.detector_export import export
 

@@ -45,7 +45,7 @@ class TrainingForward:
         out = self.model(images_BCHW, captions=[caption] * len(images_BCHW))
         caught = self._caught
         shapes = [tuple(level.tensors.shape[-2:]) for level in caught["backbone"][0]]
-        proposals, valid = anchor_logits(shapes)
+        proposals, valid = (values.to(images_BCHW.device) for values in anchor_logits(shapes))
         boxes = (caught["token_deltas"].float()[:, valid] + proposals[valid]).sigmoid()
         hidden, _ = caught["decoder"]
         logits = [self._classes(layer, n_tokens) for layer in hidden[:-1]] + [

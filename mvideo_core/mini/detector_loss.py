@@ -90,8 +90,8 @@ def set_loss(
 def assign(logits_SL: Tensor, boxes_S4: Tensor, centres_S2: Tensor | None, target: Target, top_k: int) -> Assignment:
     """Which predictions learn which object; see the module's first lines. Boxes are xyxy."""
     n = len(boxes_S4)
-    owner = torch.full((n,), -1, dtype=torch.long)
-    quality, weight = torch.zeros(n), torch.ones(n)
+    owner = torch.full((n,), -1, dtype=torch.long, device=boxes_S4.device)
+    quality, weight = boxes_S4.new_zeros(n), boxes_S4.new_ones(n)
     points = (boxes_S4[:, :2] + boxes_S4[:, 2:]) / 2 if centres_S2 is None else centres_S2
     if len(target.ignored_K4):
         weight = 1.0 - inside(points, target.ignored_K4).any(1).float()

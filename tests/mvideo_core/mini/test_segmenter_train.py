@@ -1,11 +1,17 @@
+from dataclasses import fields
+
+import numpy as np
 import pytest
 import torch
+from torch._subclasses.fake_tensor import FakeTensorMode
 
 from mvideo_core.mini import segmenter_train
 from mvideo_core.mini.segmenter import export
+from mvideo_core.mini.segmenter_arch import BASE, OVERRIDES
+from mvideo_core.mini.segmenter_batches import Batch, draw_batch
 from mvideo_core.mini.segmenter_eval import Followed, follow_shot, summary
 from mvideo_core.mini.segmenter_train import PHASES, Phase, Run, phase_at, total_steps, train
-from mvideo_core.segmentation.sam2_build import load_predictor
+from mvideo_core.segmentation.sam2_build import build_predictor, load_predictor
 from mvideo_core.segmentation.sam2_video import Sam2Segmenter
 from tests.mvideo_core.mini.test_segmenter_batches import one_shard
 
@@ -114,3 +120,17 @@ def test_summary_by_hand():
     assert means["all"] == {"n": 2, "j": 0.7, "f": 0.8, "jf": 0.75, "first_j": 0.8, "confused": 0.25}
     assert means["unseen classes"]["jf"] == 0.9
     assert means["trial clear"]["n"] == 1
+
+
+def test_tracking_stays_on_the_batchs_device():
+    """Fake tensors carry a device and no values, and refuse to meet one of another device: a GPU without a GPU."""
+    small = build_predictor(BASE, {**OVERRIDES, "image_size": 64}, seed=0).requires_grad_(False)
+    drawn = draw_batch([one_shard()], np.random.default_rng(0), 2, 3, 3, 64)
+    with FakeTensorMode(allow_non_fake_inputs=True) as mode, torch.no_grad():
+        for module in small.modules():
+            for values in (module._parameters, module._buffers):
+                values.update({k: mode.from_tensor(v).to("cuda") for k, v in values.items() if v is not None})
+        on_gpu = Batch(*(mode.from_tensor(getattr(drawn, field.name)) for field in fields(Batch))).to("cuda")
+        masks = [heads[3] for heads in segmenter_train.track(small, on_gpu, frozen=True)]
+    assert [tuple(one.shape) for one in masks] == [(len(drawn.boxes_xyxy), 1, 16, 16)] * 3
+    assert {one.device.type for one in masks} == {"cuda"}

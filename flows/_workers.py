@@ -93,7 +93,13 @@ class WorkerLanes:
 
 
 def run_of_piece(
-    client: SyncPrefectClient, deployment: str, parameters: dict[str, Any], label: str, piece: str, done: bool = False
+    client: SyncPrefectClient,
+    deployment: str,
+    parameters: dict[str, Any],
+    label: str,
+    piece: str,
+    done: bool = False,
+    queue: str | None = None,
 ) -> FlowRun:
     """A deployment's run over a piece of this flow run's work: new, or the one asked for before a kill.
 
@@ -101,6 +107,7 @@ def run_of_piece(
         label: name of a new run.
         piece: what the run is found by; the same work must give the same text.
         done: whether a completed run counts, too; without, a completed one is followed by a new one.
+        queue: work queue of a new run; None = the deployment's own.
 
     Raises:
         StoreError: many runs of this piece ended without finishing it.
@@ -109,7 +116,14 @@ def run_of_piece(
         key = f"{runtime.flow_run.id}-{piece}-{attempt}"
         found = _by_key(client, key)
         if found is None:
-            run = run_deployment(deployment, parameters=parameters, flow_run_name=label, idempotency_key=key, timeout=0)
+            run = run_deployment(
+                deployment,
+                parameters=parameters,
+                flow_run_name=label,
+                idempotency_key=key,
+                work_queue_name=queue,
+                timeout=0,
+            )
             assert isinstance(run, FlowRun)  # a coroutine only when called from async code
             return run
         if found.state is None or not found.state.is_final() or (done and found.state.is_completed()):

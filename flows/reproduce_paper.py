@@ -7,14 +7,20 @@ from prefect import flow
 from prefect.artifacts import create_link_artifact, create_markdown_artifact
 
 from flows._notices import shows
+from flows._sharing import Piece, share
 from flows.build_mask_dataset import build_mask_dataset
 from flows.evaluate_mvideo import evaluate_mvideo
 from flows.train_mvideo import train_mvideo
+from mvideo_core.options import digest
 from mvideo_core.paper.material import pipeline_overrides, sets_to_build, workspace_of
 from mvideo_core.paper.options import PaperOptions, load_profile
 from mvideo_core.paper.training import latent_options, training_options
-from mvideo_core.paper.videos import jobs
+from mvideo_core.paper.videos import job_named, jobs, manifest_of
 from tasks import paper
+
+DEPLOYMENT = "reproduce-paper/reproduce-paper"
+QUEUE = "gpu"
+"""Of the jobs of videos: each needs one GPU, whereas trainings of the queue "train" take all of a machine."""
 
 
 @flow(name="reproduce-paper", persist_result=False)
@@ -23,6 +29,8 @@ def reproduce_paper(
     profile: str = "mini",
     overrides: dict[str, Any] | None = None,
     options: PaperOptions | None = None,
+    gpus: int = 1,
+    job: str = "",
 ) -> str:
     """Every experiment of the paper. Killed at any moment, a retry goes on where it stopped.
 
@@ -31,11 +39,15 @@ def reproduce_paper(
         profile: mini, or the path of a YAML file.
         overrides: single values over the profile, such as {"tests": {"prompts": 8}}.
         options: the whole of the options, instead of profile and overrides.
+        gpus: above 1, jobs of videos and parts of the scoring are runs of their own on the queue gpu.
+        job: make the videos of this job, such as "prompts/base/1-clips", and stop; what `gpus` asks of further runs.
 
     Returns:
-        Path of the page.
+        Path of the page; of the manifest where `job` is given.
     """
     chosen, root = options or load_profile(profile, overrides), Path(out).absolute()
+    if job:
+        return paper.job_videos(chosen, str(root), job_named(job, chosen))
     for name in sets_to_build(chosen):
         source = paper.material(chosen, str(root), name)
         build_mask_dataset(workspace_of(chosen, root, name), source, chosen.pipeline, pipeline_overrides(chosen, name))
@@ -46,12 +58,29 @@ def reproduce_paper(
             latents=latent_options(chosen),
             options=training_options(chosen, root, alpha, ""),
         )
-    manifests = [paper.job_videos(chosen, str(root), job) for job in jobs(chosen)]
-    evaluate_mvideo(manifests, str(root / "scores"), chosen.suite, report=False)
+    manifests = make_all_videos(chosen, root, gpus)
+    evaluate_mvideo(manifests, str(root / "scores"), chosen.suite, gpus=gpus, report=False)
     paper.figures(chosen, str(root))
     page = paper.tables(chosen, str(root))
     _pages(root, page)
     return page
+
+
+def make_all_videos(options: PaperOptions, root: Path, gpus: int) -> list[str]:
+    """The videos of every job, here or shared with other workers. Returns: manifests.
+
+    Raises:
+        StoreError: a job's run failed; its own page says why.
+    """
+    todo = jobs(options)
+    if gpus == 1:
+        return [paper.job_videos(options, str(root), job) for job in todo]
+    base = {"out": str(root), "options": options.model_dump(mode="json")}
+    pieces = [Piece(base | {"job": job.name}, f"videos {job.name}", f"{job.name}-{digest(base)[:16]}") for job in todo]
+    share(
+        DEPLOYMENT, pieces, lambda number: paper.job_videos(options, str(root), todo[number]), done=False, queue=QUEUE
+    )
+    return [str(manifest_of(job, root)) for job in todo]
 
 
 def _pages(root: Path, page: str) -> None:

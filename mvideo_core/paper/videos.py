@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from mvideo_core.editing.sequence import load_masks
-from mvideo_core.errors import StoreError
+from mvideo_core.errors import ConfigError, StoreError
 from mvideo_core.evaluation.manifest import EvalItem, write_manifest
 from mvideo_core.generation.video import make_video
 from mvideo_core.model.base import load_base
@@ -71,6 +71,18 @@ def jobs(options: PaperOptions) -> list[Job]:
     return list(dict.fromkeys(job for number in options.tables for job in table_jobs(number, options)))
 
 
+def job_named(name: str, options: PaperOptions) -> Job:
+    """The job of that name.
+
+    Raises:
+        ConfigError: the tables asked for have no such job.
+    """
+    known = {job.name: job for job in jobs(options)}
+    if name not in known:
+        raise ConfigError(f"no job called {name!r}; the tables {', '.join(options.tables)} have: {', '.join(known)}")
+    return known[name]
+
+
 def run_of(root: Path, alpha: float) -> Path:
     """Run folder of the training with a weight of the consistency loss."""
     return root / "runs" / f"alpha-{alpha:g}"
@@ -118,7 +130,12 @@ def write_job_manifest(job: Job, options: PaperOptions, root: Path) -> Path:
     """The manifest of a job; a video that was not made stands in it all the same and counts as missing."""
     grid = load_base(options.base, parts=()).format
     items = list(_items(job, seconds_of(grid, job.n_clips), root))
-    return write_manifest(items, root / "videos" / job.name / "manifest.jsonl")
+    return write_manifest(items, manifest_of(job, root))
+
+
+def manifest_of(job: Job, root: Path) -> Path:
+    """Where a job's manifest lies."""
+    return root / "videos" / job.name / "manifest.jsonl"
 
 
 def seconds_of(grid: VideoFormat, n_clips: int) -> float:

@@ -13,7 +13,7 @@ from prefect.client.orchestration import SyncPrefectClient, get_client
 from prefect.client.schemas.objects import State
 from prefect.states import Completed, Crashed, Failed, Running
 
-from flows import _evaluation
+from flows import _evaluation, _sharing
 from flows._evaluation import score_parts
 from flows.evaluate_mvideo import evaluate_mvideo
 from mvideo_core.errors import StoreError
@@ -32,7 +32,7 @@ N_PARTS = 2
 @pytest.fixture(autouse=True)
 def deployment(prefect_server: None, monkeypatch: pytest.MonkeyPatch) -> None:
     """The deployment is there, and nobody works on it."""
-    monkeypatch.setattr(_evaluation, "POLL_S", 0.2)
+    monkeypatch.setattr(_sharing, "POLL_S", 0.2)
     with get_client(sync_client=True) as client:
         flow_id = client.create_flow(evaluate_mvideo)
         client.create_deployment(flow_id=flow_id, name="evaluate-mvideo")
@@ -99,7 +99,7 @@ def test_a_part_that_no_worker_begins_is_taken_back(request_of_two: EvaluateRequ
     with get_client(sync_client=True) as client:
         (run,) = runs_of(client, request_of_two)
     assert (run.name, run.parameters["part"]) == ("score part 1 of 2", "1/2")
-    assert (run.state.type.value, run.state.message) == ("CANCELLED", "scored by the run that asked for it")
+    assert (run.state.type.value, run.state.message) == ("CANCELLED", "done by the run that asked for it")
     collect(request_of_two.plan(), N_PARTS, request_of_two.out)
     run_suite(request_of_two.plan(), tmp_path / "straight")
     name = "result.json"

@@ -1,0 +1,89 @@
+"""Work shared with other workers: each piece is a run of a deployment, taken by any worker on its queue.
+
+The flow run that asked works, too: on pieces that no worker has begun, which it takes back, and on those whose run
+crashed. So it never waits for a worker that is not there.
+"""
+
+import time
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
+from uuid import UUID
+
+from prefect.client.orchestration import get_client
+from prefect.states import Cancelled
+
+from flows._workers import run_of_piece
+from mvideo_core.errors import StoreError
+
+POLL_S = 3.0
+
+
+class Piece(NamedTuple):
+    """A part of the work.
+
+    Attributes:
+        parameters: of the run that does it.
+        label: name of that run.
+        key: what it is found by after a kill; the same work must give the same text.
+    """
+
+    parameters: dict[str, Any]
+    label: str
+    key: str
+
+
+def share(
+    deployment: str, pieces: Sequence[Piece], work: Callable[[int], object], done: bool, queue: str | None = None
+) -> None:
+    """Every piece is done when this returns: the first one here, the others by whoever comes first.
+
+    Args:
+        work: does a piece in this process, by its number.
+        done: whether a run that was completed before a kill counts; without, it is followed by a new one.
+        queue: work queue of the runs; None = the deployment's own.
+
+    Raises:
+        StoreError: a piece's run failed; its own page says why.
+    """
+    runs = {number: _ask(deployment, piece, done, queue) for number, piece in enumerate(pieces) if number}
+    work(0)
+    while runs:
+        if (number := _own(runs)) is not None:
+            del runs[number]
+            work(number)
+        elif runs := {number: run_id for number, run_id in runs.items() if not _completed(run_id)}:
+            time.sleep(POLL_S)
+
+
+def _ask(deployment: str, piece: Piece, done: bool, queue: str | None) -> UUID:
+    """The run of a piece: new, or the one that this flow run asked for before it was killed."""
+    with get_client(sync_client=True) as client:
+        return run_of_piece(client, deployment, piece.parameters, piece.label, piece.key, done, queue).id
+
+
+def _own(runs: dict[int, UUID]) -> int | None:
+    """A piece for this process: no worker has begun it, and its run is cancelled; or its run crashed."""
+    with get_client(sync_client=True) as client:
+        for number, run_id in runs.items():
+            state = client.read_flow_run(run_id).state
+            if state is not None and state.is_scheduled():
+                client.set_flow_run_state(run_id, Cancelled(message="done by the run that asked for it"), force=True)
+                return number
+            if state is not None and state.is_crashed():
+                return number
+    return None
+
+
+def _completed(run_id: UUID) -> bool:
+    """Whether a piece's run is completed; a crashed one is not.
+
+    Raises:
+        StoreError: it failed, or somebody cancelled it.
+    """
+    with get_client(sync_client=True) as client:
+        run = client.read_flow_run(run_id)
+    if run.state is None or not run.state.is_final() or run.state.is_crashed():
+        return False
+    if run.state.is_completed():
+        return True
+    raise StoreError(f"{run.name} ended {run.state.name}: {run.state.message}; retry this run to go on")

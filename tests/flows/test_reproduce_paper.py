@@ -1,0 +1,95 @@
+"""Jobs of videos as runs of the deployment: without workers, with one, and by name. Tiny random models."""
+
+import threading
+import time
+from pathlib import Path
+
+import pytest
+from prefect import flow
+from prefect.client.orchestration import get_client
+from prefect.client.schemas.actions import WorkPoolCreate
+from prefect.states import Completed, Running
+
+from flows import _sharing
+from flows.reproduce_paper import make_all_videos, reproduce_paper
+from mvideo_core.errors import ConfigError
+from mvideo_core.evaluation.manifest import absolute_items, read_manifest
+from mvideo_core.paper.options import PaperOptions
+from mvideo_core.paper.videos import jobs
+from tasks import paper
+from tests.mvideo_core.paper.test_chain import made
+
+__all__ = ["made"]
+
+pytestmark = pytest.mark.usefixtures("prefect_server")
+
+
+@pytest.fixture(autouse=True)
+def deployment(prefect_server: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The deployment is there, and nobody works on it."""
+    monkeypatch.setattr(_sharing, "POLL_S", 0.2)
+    with get_client(sync_client=True) as client:
+        client.create_work_pool(WorkPoolCreate(name="paper", type="process"), overwrite=True)
+        flow_id = client.create_flow(reproduce_paper)
+        client.create_deployment(
+            flow_id=flow_id, name="reproduce-paper", work_pool_name="paper", work_queue_name="train"
+        )
+
+
+def test_a_job_by_its_name(made: tuple[Path, PaperOptions]) -> None:
+    root, options = made
+    manifest = reproduce_paper(str(root), options=options, job="prompts/base/1-clips")
+    items = absolute_items(read_manifest(manifest))
+    assert [(item.system, Path(item.video).is_file()) for item in items] == [("base", True)] * 2
+    with pytest.raises(ConfigError, match=r"no job called 'prompts/best/1-clips'; .* have: prompts/base/1-clips, "):
+        reproduce_paper(str(root), options=options, job="prompts/best/1-clips")
+
+
+def test_jobs_are_shared_and_what_nobody_takes_is_done_here(
+    made: tuple[Path, PaperOptions], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A worker takes the run of the second job while the first is made here; the others are taken back."""
+    root, options = made
+    own, begun = [], threading.Event()
+    make = paper.job_videos
+
+    def noted(options: PaperOptions, out: str, job: tuple[str, ...]) -> str:
+        own.append(job)
+        begun.wait(60)
+        return make(options, out, job)
+
+    monkeypatch.setattr(paper, "job_videos", noted)
+    todo = jobs(options)
+    worker = threading.Thread(target=_work_on, args=(f"videos {todo[1].name}", root, options, begun), daemon=True)
+    worker.start()
+
+    @flow(name="asks")
+    def asks() -> list[str]:
+        return make_all_videos(options, root, gpus=2)
+
+    manifests = asks()
+    worker.join(60)
+    assert own == [todo[0], *todo[2:]]
+    assert manifests == [str(root / "videos" / job.name / "manifest.jsonl") for job in todo]
+    assert all(Path(item.video).is_file() for path in manifests for item in absolute_items(read_manifest(path)))
+    with get_client(sync_client=True) as client:
+        runs = [run for run in client.read_flow_runs() if run.name.startswith("videos ")]
+    assert {run.work_queue_name for run in runs} == {"gpu"}
+    assert {run.name: run.state.type.value for run in runs} == {
+        f"videos {job.name}": "CANCELLED" for job in todo[2:]
+    } | {f"videos {todo[1].name}": "COMPLETED"}
+
+
+def _work_on(name: str, root: Path, options: PaperOptions, begun: threading.Event) -> None:
+    """A worker's place: takes the run of that name, works on it, ends it."""
+    with get_client(sync_client=True) as client:
+        while not (found := [run for run in client.read_flow_runs() if run.name == name]):
+            time.sleep(0.1)
+        client.set_flow_run_state(found[0].id, Running(), force=True)
+        begun.set()
+        job = found[0].parameters["job"]
+        from mvideo_core.paper.videos import job_named, make_videos, write_job_manifest
+
+        make_videos(job_named(job, options), options, root)
+        write_job_manifest(job_named(job, options), options, root)
+        client.set_flow_run_state(found[0].id, Completed(), force=True)

@@ -12,6 +12,9 @@ from mvideo_core.media.ffmpeg import FORMATS, file_url
 
 Source = str | os.PathLike[str] | IO[bytes]
 
+GROWN_FRAMES = 64
+"""`read_clip` makes room for so many more frames at a time, in place: its peak is the clip and little more."""
+
 
 def read_frames(source: Source) -> Iterator[np.ndarray]:
     """Every frame in display order, (H, W, 3) uint8 RGB, streamed: memory does not grow with the clip.
@@ -49,21 +52,26 @@ def read_clip(source: Source, max_bytes: int | None = None) -> np.ndarray:
     Raises:
         MediaError: as `read_frames`, no frame at all, frames of several sizes, or more bytes than allowed.
     """
-    frames, size = [], 0
+    clip, n_frames = np.empty((0,), np.uint8), 0
     for frame in read_frames(source):
-        frames.append(frame)
-        size += frame.nbytes
-        if max_bytes is not None and size > max_bytes:
+        if n_frames == 0:
+            clip = np.empty((GROWN_FRAMES, *frame.shape), np.uint8)
+        elif frame.shape != clip.shape[1:]:
+            height, width = clip.shape[1:3]
+            raise MediaError(
+                f"{_name(source)}: begins with {width}x{height} px and changes to {frame.shape[1]}x{frame.shape[0]}; "
+                "encode it anew at one size"
+            )
+        if max_bytes is not None and (n_frames + 1) * frame.nbytes > max_bytes:
             raise MediaError(f"{_name(source)}: over {max_bytes} bytes decoded, more than its header says; not taken")
-    if not frames:
+        if n_frames == len(clip):
+            clip.resize((n_frames + GROWN_FRAMES, *frame.shape), refcheck=False)
+        clip[n_frames] = frame
+        n_frames += 1
+    if n_frames == 0:
         raise MediaError(f"{_name(source)}: no video frame inside")
-    if sizes := sorted({frame.shape[:2] for frame in frames if frame.shape != frames[0].shape}):
-        height, width = frames[0].shape[:2]
-        raise MediaError(
-            f"{_name(source)}: begins with {width}x{height} px and changes to {sizes[0][1]}x{sizes[0][0]}; "
-            "encode it anew at one size"
-        )
-    return np.stack(frames)
+    clip.resize((n_frames, *clip.shape[1:]), refcheck=False)
+    return clip
 
 
 def first_frame(source: Source) -> np.ndarray:

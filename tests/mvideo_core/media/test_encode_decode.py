@@ -1,6 +1,7 @@
 """Frames survive the trip through our own encoder and decoder."""
 
 import hashlib
+import tracemalloc
 from fractions import Fraction
 
 import av
@@ -112,3 +113,15 @@ def test_decoding_stops_at_the_limit_whatever_the_header_says(tmp_path):
     assert len(read_clip(tmp_path / "a.mp4", max_bytes=9 * frame_bytes)) == 9
     with pytest.raises(MediaError, match=r"over 36864 bytes decoded"):
         read_clip(tmp_path / "a.mp4", max_bytes=8 * frame_bytes)
+
+
+def test_a_clip_is_read_into_one_array(tmp_path):
+    """Twice the frames would be a list of them and then their stack."""
+    write_mp4((np.full((64, 96, 3), 20 + t, np.uint8) for t in range(150)), tmp_path / "long.mp4", 8)
+    tracemalloc.start()
+    clip = read_clip(tmp_path / "long.mp4")
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert clip.shape == (150, 64, 96, 3)
+    assert clip.mean((1, 2, 3)) == pytest.approx(np.arange(20, 170), abs=2)
+    assert peak < 1.4 * clip.nbytes

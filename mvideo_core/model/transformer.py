@@ -20,6 +20,7 @@ from mvideo_core.model.attention import MVideoAttnProcessor, SdpaChoice
 from mvideo_core.model.block import MVideoBlock
 from mvideo_core.model.conditions import Conditions
 from mvideo_core.model.inputs import checked
+from mvideo_core.model.notices import expecting_missing
 from mvideo_core.model.patches import patches, unpatched
 from mvideo_core.model.positions import (
     PositionRules,
@@ -157,7 +158,8 @@ class MVideoTransformer3DModel(CogVideoXTransformer3DModel):
 
         diffusers builds on the meta device and leaves there what the folder lacks.
         """
-        loaded = super().from_pretrained(*args, **kwargs)
+        with expecting_missing(NEW_PARAMETERS):
+            loaded = super().from_pretrained(*args, **kwargs)
         model = loaded[0] if isinstance(loaded, tuple) else loaded
         model.fill_missing()
         return loaded

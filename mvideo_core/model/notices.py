@@ -11,7 +11,7 @@ _MARK = "are newly initialized: "
 
 @contextmanager
 def expecting_missing(names: Collection[str]) -> Iterator[None]:
-    """Inside, diffusers does not warn of a checkpoint that lacks some of `names`; where others are missing, too, it does."""
+    """Inside, diffusers does not warn of a checkpoint that lacks only some of `names`; of others it does."""
 
     def unexpected(record: logging.LogRecord) -> bool:
         _, found, listed = record.getMessage().partition(_MARK)

@@ -38,6 +38,7 @@ class Metric(ABC):
         needs: of "prompt", "masks", "source": what an item must have to be scored.
         scale: raw value times this is what tables print (VBench's dimensions: 100).
         min_side_px: videos with a shorter side cannot be scored; validation tells before anything is loaded.
+        memory_options: names of options that change memory or time and no score; not part of the cache key.
         weights_sha256: digest of the loaded weights; "" = the metric has none.
     """
 
@@ -47,6 +48,7 @@ class Metric(ABC):
     needs: ClassVar[frozenset[str]] = frozenset()
     scale: ClassVar[float] = 100.0
     min_side_px: int = 1
+    memory_options: ClassVar[frozenset[str]] = frozenset()
     weights_sha256: str = ""
 
     @classmethod

@@ -59,7 +59,7 @@ def key_facts(
     facts: dict[str, Any] = {
         "metric": metric.registered,
         "revision": metric.kind.revision,
-        "options": metric.options.model_dump(mode="json"),
+        "options": metric.options.model_dump(mode="json", exclude=set(metric.kind.memory_options)),
         "weights_sha256": weights_sha256,
     }
     if "video" in metric.inputs:

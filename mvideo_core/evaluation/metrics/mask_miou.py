@@ -65,6 +65,7 @@ class MaskMiou(Metric):
 
     Options = MaskMiouOptions
     needs = frozenset({"masks"})
+    memory_options = frozenset({"frames_per_pass"})
     licence = "code Apache-2.0; SAM2 code and weights Apache-2.0"
 
     def __init__(self, segmenter: Segmenter, options: MaskMiouOptions, image_mode: Any = None):

@@ -8,6 +8,8 @@ from mvideo_core.errors import ConfigError, MediaError, ModelError
 from mvideo_core.evaluation.base import METRICS
 from mvideo_core.evaluation.manifest import EvalItem
 from mvideo_core.evaluation.metrics.mask_miou import PREDICTED, MaskMiou, MaskMiouOptions
+from mvideo_core.evaluation.scores import Digests, key_facts
+from mvideo_core.evaluation.suite import SuiteOptions, prepare
 from mvideo_core.evaluation.video import EvalVideo
 from mvideo_core.masks import encode, from_bytes
 from mvideo_core.segmentation.base import FrameMasks
@@ -159,3 +161,14 @@ def test_missing_weights_and_unknown_choices_are_told_apart(tmp_path):
     tracking = MaskMiou(Sam2Segmenter.tiny(), MaskMiouOptions(prompt="first_frame_track"))
     found = tracking.score(video(discs(3), discs(3)))
     assert 0 <= found.value <= 1  # random weights: the plumbing only
+
+
+def test_less_memory_keeps_the_scores_that_are_there():
+    """Out of memory at the last video: with fewer frames per pass the others are not scored again."""
+
+    def facts(**options):
+        suite = SuiteOptions.parse({"metrics": [{"metric": "mask_miou", "options": options}]})
+        return key_facts(EvalItem(id="a"), EvalItem(id="a"), prepare(suite)[0], "weights", Digests())
+
+    assert facts(frames_per_pass=1) == facts(frames_per_pass=8)
+    assert facts(prompt="first_frame_track") != facts()

@@ -15,14 +15,14 @@ def add_to(app: typer.Typer) -> None:
 
 @weights_app.command("list")
 def list_() -> None:
-    """Every known model: kind, name, size, licence, and whether its files are on this machine."""
+    """Every known model: kind, name, size (">": of the files whose size is known), files here or missing, licence."""
     for item in catalog.entries():
-        missing = [state for state in catalog.check(item.name, digests=False) if state.problem]
-        size = sum(file.size_bytes or 0 for file in item.files) / 1e6
-        here = "here" if not missing else f"{len(missing)} of {len(item.files)} files missing"
+        states = catalog.check(item.name, digests=False)
+        n_missing = sum(bool(state.problem) for state in states)
+        here = f"{n_missing} of {len(states)} files missing" if n_missing else "here"
         names = f"{item.name} ({item.alias})" if item.alias else item.name
-        told = f"{size:.1f} MB" if size else "size ?"
-        typer.echo(f"{item.kind:<10} {names:<40} {told:>9}  {item.licence:<12} {here}")
+        sizes = [_size(file, state) for file, state in zip(item.files, states, strict=True)]
+        typer.echo(f"{item.kind:<10} {names:<45} {_total(sizes):>10}  {here:<22} {item.licence}")
     typer.echo(f"folder: {catalog.weights_dir()} (MVIDEO_WEIGHTS sets another)")
 
 
@@ -40,3 +40,15 @@ def check(name: str = typer.Argument(help="Name from `mvideo weights list`.")) -
 def fetch_(name: str = typer.Argument(help="Name from `mvideo weights list`.")) -> None:
     """Download a model's files from their publisher, resuming where a download broke off, and check them."""
     typer.echo(f"{name}: {fetch(name)}")
+
+
+def _size(file: catalog.WeightsFile, state: catalog.FileState) -> int | None:
+    """Bytes as published, else of the file that is here."""
+    return file.size_bytes or (state.path.stat().st_size if state.path.is_file() else None)
+
+
+def _total(sizes: list[int | None]) -> str:
+    known = [size for size in sizes if size is not None]
+    if not known:
+        return "size ?"
+    return f"{'' if len(known) == len(sizes) else '> '}{sum(known) / 1e6:.1f} MB"

@@ -118,3 +118,13 @@ def test_vbench_prompts_need_the_suites_file_and_keep_its_order(run, tmp_path):
     assert [one["prompt"] for one in found["prompts"]] == ["prompt 0", "prompt 1", "prompt 2"]
     missing = run("testset", "vbench", "--full-info", tmp_path / "no.json", "--out", tmp_path)
     assert "no such file; get it from" in str(missing.exception)
+
+
+def test_weights_list_tells_sizes_and_what_is_missing(run, tmp_path, monkeypatch):
+    monkeypatch.setenv("MVIDEO_WEIGHTS", str(tmp_path))
+    lines = {line.split()[1]: line for line in run("weights", "list").output.splitlines()}
+    assert "> 694.2 MB  3 of 3 files missing" in lines["groundingdino-swint-ogc"]  # sizes of two files are not known
+    assert " 156.0 MB  1 of 1 files missing" in lines["sam2.1-hiera-tiny"]
+    assert " size ?  6 of 6 files missing" in lines["cogvideox-2b"]
+    assert float(lines["groundingdino-mini"].split()[3]) < 25  # as on disk
+    assert " MB  here " in lines["groundingdino-mini"]

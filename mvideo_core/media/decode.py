@@ -52,7 +52,7 @@ def read_clip(source: Source, max_bytes: int | None = None) -> np.ndarray:
     Raises:
         MediaError: as `read_frames`, no frame at all, frames of several sizes, or more bytes than allowed.
     """
-    clip, n_frames = np.empty((0,), np.uint8), 0
+    clip, n_frames = np.empty((0, 0, 0, 3), np.uint8), 0
     for frame in read_frames(source):
         if n_frames == 0:
             clip = np.empty((GROWN_FRAMES, *frame.shape), np.uint8)

@@ -58,7 +58,7 @@ PHASES = (
     Phase("long", 450, 192, 2, 12, 6, 8e-4, True),
     Phase("fine image", 4500, 256, 6, 1, 16, 8e-4, False),
     Phase("fine clips", 300, 256, 3, 6, 8, 6e-4, False),
-    Phase("fine long", 1200, 256, 2, 12, 6, 5e-4, True),
+    Phase("fine long", 1450, 256, 2, 12, 6, 5e-4, True),
 )
 DECAY = 0.998
 """Of the running mean of the weights; that mean is what is shipped."""

@@ -23,6 +23,7 @@ from mvideo_core.evaluation.aggregate import Aggregate, GroupKey, ScoreRow, aggr
 from mvideo_core.evaluation.manifest import EvalItem
 from mvideo_core.evaluation.plan import EvalPlan, Part, shuffled_masks
 from mvideo_core.evaluation.scores import Digests, key_facts, score_path
+from mvideo_core.evaluation.stored import read_record
 from mvideo_core.evaluation.suite import NOT_STATED, SuiteOptions, prepare
 from mvideo_core.records import Record
 
@@ -104,25 +105,6 @@ class LoadedResult(NamedTuple):
 def note_path(out: Path, part: Part) -> Path:
     """Where a part's note lies."""
     return out / "parts" / f"{part.index}-of-{part.count}.json"
-
-
-def read_note(path: Path) -> PartNote | None:
-    """A part's note; None when there is none.
-
-    Raises:
-        StoreError: the file is not one of ours.
-    """
-    try:
-        return PartNote.model_validate_json(path.read_bytes())
-    except FileNotFoundError:
-        return None
-    except (OSError, ValidationError) as error:
-        raise StoreError(f"{path}: not a note of this version ({error}); delete it and run the part again") from None
-
-
-def write_note(path: Path, note: PartNote) -> None:
-    """Keep a part's note. Raises StoreError: the folder cannot be written."""
-    write_whole(path, json.dumps(note.model_dump(mode="json"), sort_keys=True) + "\n")
 
 
 def waiting_parts(plan: EvalPlan, count: int, out: str | Path) -> list[int]:
@@ -282,7 +264,7 @@ def _outdated(plan: EvalPlan, note: PartNote) -> bool:
 
 
 def _read_note(plan: EvalPlan, path: Path) -> PartNote | None:
-    note = read_note(path)
+    note = read_record(PartNote, path)
     return note if note is not None and note.plan == plan.digest else None
 
 

@@ -8,8 +8,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from mvideo_core.errors import ConfigError
-from mvideo_core.evaluation.result import read_note
-from mvideo_core.evaluation.scores import read_score
+from mvideo_core.evaluation.result import PartNote
+from mvideo_core.evaluation.scores import StoredScore
+from mvideo_core.evaluation.stored import read_record
 
 
 def forget_failed(out: str | Path) -> int:
@@ -33,12 +34,12 @@ def forget_failed(out: str | Path) -> int:
 
 
 def _failed(path: Path) -> bool:
-    stored = read_score(path)
+    stored = read_record(StoredScore, path)
     return stored is not None and stored.status == "failed"
 
 
 def _notes_with_failures(place: Path) -> Iterator[Path]:
     for path in sorted(place.glob("parts/*.json")):
-        note = read_note(path)
+        note = read_record(PartNote, path)
         if note is not None and any(row.status == "failed" for row in note.rows):
             yield path

@@ -11,8 +11,9 @@ from mvideo_core.evaluation.aggregate import GroupKey, RowStatus, ScoreRow, grou
 from mvideo_core.evaluation.base import Metric
 from mvideo_core.evaluation.manifest import EvalItem
 from mvideo_core.evaluation.plan import EvalPlan, Part, shuffled_masks
-from mvideo_core.evaluation.result import EvalResult, PartNote, collect, note_path, write_note
-from mvideo_core.evaluation.scores import Digests, StoredScore, key_facts, read_score, score_path, write_score
+from mvideo_core.evaluation.result import EvalResult, PartNote, collect, note_path
+from mvideo_core.evaluation.scores import Digests, StoredScore, key_facts, score_path
+from mvideo_core.evaluation.stored import read_record, write_record
 from mvideo_core.evaluation.suite import Prepared, prepare
 from mvideo_core.evaluation.video import EvalVideo
 
@@ -66,7 +67,7 @@ def score_part(plan: EvalPlan, part: Part, out: str | Path, progress: Progress |
         unavailable=unavailable,
         weights={one.about.name: one.metric.weights_sha256 for one in ready},
     )
-    write_note(note_path(place, part), note)
+    write_record(note_path(place, part), note)
     return note
 
 
@@ -126,11 +127,11 @@ def _score(video: EvalVideo, one: _Ready, out: Path, digests: Digests) -> ScoreR
     except MediaError as error:
         return _row(video.item, name, "failed", error=type(error).__name__, message=str(error))
     path = score_path(out, name, facts)
-    stored = read_score(path)
+    stored = read_record(StoredScore, path)
     if stored is None:
         stored = _fresh(video, one, facts)
         if stored.error != KilledError.__name__:
-            write_score(path, stored)
+            write_record(path, stored)
     where = path.relative_to(out).as_posix()
     if stored.score is None:
         return _row(video.item, name, "failed", error=stored.error, message=stored.message, score=where)

@@ -6,15 +6,13 @@ video, prompt, mask, option, weight or metric revision is scored anew.
 
 import functools
 import hashlib
-import json
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import ConfigDict, ValidationError
+from pydantic import ConfigDict
 
 from mvideo_core import __version__
-from mvideo_core.disk import write_whole
-from mvideo_core.errors import MediaError, StoreError
+from mvideo_core.errors import MediaError
 from mvideo_core.evaluation.base import VideoScore
 from mvideo_core.evaluation.manifest import EvalItem
 from mvideo_core.evaluation.suite import Prepared
@@ -76,25 +74,6 @@ def key_facts(
 def score_path(out: Path, name: str, facts: dict[str, Any]) -> Path:
     """Where the score of these facts lies, written or not."""
     return out / "scores" / name / f"{digest(facts)}.json"
-
-
-def read_score(path: Path) -> StoredScore | None:
-    """A stored score; None when there is none.
-
-    Raises:
-        StoreError: the file is not one of ours.
-    """
-    try:
-        return StoredScore.model_validate_json(path.read_bytes())
-    except FileNotFoundError:
-        return None
-    except (OSError, ValidationError) as error:
-        raise StoreError(f"{path}: not a score of this version ({error}); delete it to score the video again") from None
-
-
-def write_score(path: Path, stored: StoredScore) -> None:
-    """Keep a score. Raises StoreError: the folder cannot be written."""
-    write_whole(path, json.dumps(stored.model_dump(mode="json"), sort_keys=True) + "\n")
 
 
 def file_digest(path: str) -> str:

@@ -10,7 +10,8 @@ from mvideo_core.evaluation.base import VideoScore
 from mvideo_core.evaluation.manifest import EvalItem
 from mvideo_core.evaluation.report.page_data import Cell, Curve, PageMetric
 from mvideo_core.evaluation.result import LoadedResult, MetricFacts
-from mvideo_core.evaluation.scores import read_score
+from mvideo_core.evaluation.scores import StoredScore
+from mvideo_core.evaluation.stored import read_record
 from mvideo_core.evaluation.video import EvalVideo
 
 DIGITS = 5
@@ -107,7 +108,7 @@ def cell_of(loaded: LoadedResult, item: EvalItem, rows: Mapping[str, ScoreRow]) 
             continue
         values[name] = rounded(row.value * scale)
         details[name] = {key: rounded(value) for key, value in row.details.items()}
-        stored = read_score(loaded.folder / row.score) if row.score else None
+        stored = read_record(StoredScore, loaded.folder / row.score) if row.score else None
         if stored is not None and stored.score is not None:
             kept[name] = stored.score
             curve = curve_of(stored.score, scale, item, loaded.result.metrics[name])

@@ -7,7 +7,8 @@ from typing import Any
 from mvideo_core.evaluation.aggregate import ScoreRow
 from mvideo_core.evaluation.manifest import EvalItem
 from mvideo_core.evaluation.plan import EvalPlan, Part
-from mvideo_core.evaluation.result import LoadedResult, PartNote, collect, note_path, read_result, write_note
+from mvideo_core.evaluation.result import LoadedResult, PartNote, collect, note_path, read_result
+from mvideo_core.evaluation.stored import write_record
 from mvideo_core.evaluation.suite import SuiteOptions
 
 VBENCH = ("overall_consistency", "imaging_quality", "motion_smoothness")
@@ -38,6 +39,6 @@ def made(
                 rows.append(ScoreRow(**about, metric=metric, status=status, value=numbers[place]))
     plan = EvalPlan(suite, tuple(items))
     note = PartNote(plan=plan.digest, rows=tuple(rows), unavailable=dict(unavailable or {}), weights={})
-    write_note(note_path(out, Part()), note)
+    write_record(note_path(out, Part()), note)
     collect(plan, 1, out)
     return read_result(out)

@@ -8,7 +8,8 @@ import pytest
 from mvideo_core.evaluation.aggregate import GroupKey
 from mvideo_core.evaluation.base import VideoScore
 from mvideo_core.evaluation.export import latex_text, to_csv, to_latex, to_markdown, to_vbench, write_exports
-from mvideo_core.evaluation.scores import StoredScore, read_score, write_score
+from mvideo_core.evaluation.scores import StoredScore
+from mvideo_core.evaluation.stored import read_record, write_record
 from mvideo_core.evaluation.tables import make_table, paper_tables, table_latex, table_markdown, write_table
 from tests.mvideo_core.evaluation.results import VBENCH, made
 
@@ -94,8 +95,8 @@ def test_stand_ins_have_columns_of_their_own_and_choices_stand_below(tmp_path: P
 def test_scores_keep_every_bit_of_their_artifacts(tmp_path: Path) -> None:
     score = VideoScore(value=0.1 + 0.2, per_frame=(None, 1 / 3), artifacts={"predicted.masks": bytes(range(256))})
     stored = StoredScore(metric="m", status="ok", score=score, decides={"video": "abc"})
-    write_score(tmp_path / "scores" / "a.json", stored)
-    assert read_score(tmp_path / "scores" / "a.json") == stored
+    write_record(tmp_path / "scores" / "a.json", stored)
+    assert read_record(StoredScore, tmp_path / "scores" / "a.json") == stored
 
 
 def test_latex_holds_whatever_names_and_reasons_hold(tmp_path: Path) -> None:

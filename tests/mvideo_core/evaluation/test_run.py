@@ -14,9 +14,10 @@ from mvideo_core.evaluation.aggregate import ScoreRow, group_of
 from mvideo_core.evaluation.base import VideoScore
 from mvideo_core.evaluation.manifest import EvalItem, write_manifest
 from mvideo_core.evaluation.plan import EvalPlan, Part, make_plan, parse_part, shuffled_masks
-from mvideo_core.evaluation.result import collect, note_path, read_result, waiting_parts, write_note
+from mvideo_core.evaluation.result import collect, note_path, read_result, waiting_parts
 from mvideo_core.evaluation.retry import forget_failed
 from mvideo_core.evaluation.run import _Ready, _score_item, run_suite, score_part
+from mvideo_core.evaluation.stored import write_record
 from mvideo_core.evaluation.suite import SuiteOptions, load_suite, prepare
 from mvideo_core.evaluation.video import EvalVideo
 from mvideo_core.masks import encode
@@ -110,7 +111,7 @@ def test_parts_with_different_weights_are_not_mixed(videos: Path, tmp_path: Path
     for index in range(2):
         note = score_part(plan, Part(index, 2), tmp_path)
         other = note.model_copy(update={"rows": (), "weights": {"temporal_flickering": f"{index}" * 64}})
-        write_note(note_path(tmp_path, Part(index, 2)), other)
+        write_record(note_path(tmp_path, Part(index, 2)), other)
     with pytest.raises(ConfigError, match=r"different weights of temporal_flickering \(000000000000, 111111111111\)"):
         collect(plan, 2, tmp_path)
 

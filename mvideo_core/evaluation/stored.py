@@ -1,0 +1,33 @@
+"""Records of an evaluation as files: each appears whole or not at all."""
+
+import json
+from pathlib import Path
+from typing import TypeVar
+
+from pydantic import ValidationError
+
+from mvideo_core.disk import write_whole
+from mvideo_core.errors import StoreError
+from mvideo_core.records import Record
+
+Kind = TypeVar("Kind", bound=Record)
+
+
+def read_record(kind: type[Kind], path: Path) -> Kind | None:
+    """The record that `write_record` wrote; None when there is none.
+
+    Raises:
+        StoreError: the file is not one of ours.
+    """
+    try:
+        return kind.model_validate_json(path.read_bytes())
+    except FileNotFoundError:
+        return None
+    except (OSError, ValidationError) as error:
+        text = f"{path}: not a {kind.__name__} of this version ({error}); delete it to score its videos again"
+        raise StoreError(text) from None
+
+
+def write_record(path: Path, record: Record) -> None:
+    """Keep a record. Raises StoreError: the folder cannot be written."""
+    write_whole(path, json.dumps(record.model_dump(mode="json"), sort_keys=True) + "\n")

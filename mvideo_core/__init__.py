@@ -9,6 +9,10 @@ inside `load()` functions and stage workers. Model classes load on first use:
 import importlib
 from typing import Any
 
+from mvideo_core.cpu_kernels import pin_cpu_kernels
+
+pin_cpu_kernels()
+
 __version__ = "0.1.0"
 
 _LAZY = {

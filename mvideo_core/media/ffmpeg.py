@@ -1,11 +1,11 @@
 """The ffmpeg binary and how we call it: graphs built by ffmpeg-python, run as argument lists behind `guard`."""
 
-import functools
 import os
 import shutil
 from pathlib import Path
 from typing import Any
 
+from mvideo_core.cpu_kernels import cpu_flags
 from mvideo_core.errors import ConfigError
 from mvideo_core.media import guard
 
@@ -82,14 +82,9 @@ def run_graph(
     return guard.run(compile_argv(graph, threads=threads), limits, what, pass_fds=pass_fds)
 
 
-@functools.lru_cache(maxsize=1)
 def x264_params() -> dict[str, str]:
     """Options that keep x264 to AVX2 where the processor has AVX-512; {} elsewhere.
 
     x264's AVX-512 code was seen to give other bytes than the rest (and, in one process, other bytes from run to run).
     """
-    try:
-        flags = Path("/proc/cpuinfo").read_text(encoding="ascii", errors="replace")
-    except OSError:
-        return {}
-    return {"x264-params": "asm=avx2"} if "avx512" in flags else {}
+    return {"x264-params": "asm=avx2"} if any(flag.startswith("avx512") for flag in cpu_flags()) else {}

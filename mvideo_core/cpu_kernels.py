@@ -1,0 +1,35 @@
+"""Kernels of the CPU path, held to AVX2: models give the same bits on every x86-64 machine that has it.
+
+PyTorch, oneDNN and MKL choose kernels by processor, and AVX-512 adds in another order than AVX2: of six masklets of the
+mini models three differed by a few pixels, and so did the dataset's digest. Segmentation took the same time with both.
+"""
+
+import functools
+import os
+from collections.abc import MutableMapping
+from pathlib import Path
+
+CHOICE = "MVIDEO_CPU_KERNELS"
+"""Set it to "native" for the fastest kernels of this machine, and other low-order bits."""
+_AVX2 = {"ATEN_CPU_CAPABILITY": "avx2", "ONEDNN_MAX_CPU_ISA": "AVX2", "MKL_CBWR": "AVX2"}
+
+
+@functools.lru_cache(maxsize=1)
+def cpu_flags() -> frozenset[str]:
+    """Features of this machine's processor as Linux names them; empty where it does not say."""
+    try:
+        text = Path("/proc/cpuinfo").read_text(encoding="ascii", errors="replace")
+    except OSError:
+        return frozenset()
+    line = next((line for line in text.splitlines() if line.startswith("flags")), "")
+    return frozenset(line.partition(":")[2].split())
+
+
+def pin_cpu_kernels(environment: MutableMapping[str, str] = os.environ) -> None:
+    """Limit PyTorch, oneDNN and MKL to AVX2, in this process and its children. Variables that are set are kept.
+
+    They are read when the first operation runs, so this comes before any of it: `mvideo_core` calls it on import.
+    """
+    if environment.get(CHOICE) != "native" and "avx2" in cpu_flags():
+        for name, value in _AVX2.items():
+            environment.setdefault(name, value)

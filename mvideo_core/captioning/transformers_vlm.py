@@ -11,13 +11,16 @@ from mvideo_core.captioning.base import CAPTIONERS, CaptionInput
 from mvideo_core.captioning.prompt import DEFAULT_PROMPT, one_line, prompt_digest, question
 from mvideo_core.errors import ConfigError, MediaError, ModelError
 from mvideo_core.options import Options as AnyOptions
+from mvideo_core.weights import find
 
 
 class TransformersVLMOptions(AnyOptions):
     """Which folder, and how it is asked."""
 
     model_dir: str = Field(
-        default="", description="folder with config.json, weights as safetensors, tokenizer and image preprocessor"
+        default="",
+        description="name of `mvideo weights list` (smolvlm2-2.2b, qwen3-vl-4b), or a folder with config.json, weights "
+        "as safetensors, tokenizer and image preprocessor",
     )
     prompt: str = Field(default=DEFAULT_PROMPT, min_length=1, description="question put to the model with every clip")
     name_objects: bool = Field(default=False, description="add the detected class names to the question")
@@ -119,14 +122,17 @@ class TransformersVLMCaptioner:
 
 def _checked_folder(model_dir: str) -> str:
     if not model_dir:
-        raise ConfigError("transformers_vlm: model_dir is empty; give the folder of a vision-language model")
-    if not (Path(model_dir) / "config.json").is_file():
-        raise ModelError(
-            f"{model_dir}/config.json: no such file; download a vision-language model into that folder, for example "
-            "Qwen/Qwen3-VL-4B-Instruct or HuggingFaceTB/SmolVLM2-2.2B-Instruct from huggingface.co, "
-            "or choose the captioner `motion`"
+        raise ConfigError(
+            "transformers_vlm: model_dir is empty; give the name or folder of a vision-language model "
+            "(`mvideo weights list`)"
         )
-    return model_dir
+    folder = model_dir if Path(model_dir).is_dir() else str(find(model_dir, kind="captioner"))
+    if not (Path(folder) / "config.json").is_file():
+        raise ModelError(
+            f"{folder}/config.json: no such file; give the folder of a vision-language model, or run "
+            "`mvideo weights fetch qwen3-vl-4b` and name it in model_dir, or choose the captioner `motion`"
+        )
+    return folder
 
 
 _TINY_TEMPLATE = (

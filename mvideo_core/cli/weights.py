@@ -1,11 +1,24 @@
 """mvideo weights list | check | fetch: public weights and the mini ones that come with the project."""
 
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
 import typer
 
-from mvideo_core.weights import catalog
+from mvideo_core.cli import weights_needed
+from mvideo_core.errors import ConfigError, ModelError, MVideoError
+from mvideo_core.weights import catalog, hub
 from mvideo_core.weights.fetch import fetch
+from mvideo_core.weights.records import WeightsEntry, fetched, weights_dir
 
 weights_app = typer.Typer(no_args_is_help=True, help="Weights: what there is, where it comes from, whether it is here.")
+NAMES = typer.Argument(None, help="Names from `mvideo weights list`.", show_default=False)
+FOR_PROFILE = typer.Option("", "--for-profile", help="All that a data profile (`mvideo profiles`) needs.")
+FOR_TRAINING = typer.Option("", "--for-training", help="All that a training profile (`mvideo train profiles`) needs.")
+FOR_SUITE = typer.Option("", "--for-suite", help="All that a suite of metrics (`mvideo eval ls`) needs.")
+FOR_SYSTEM = typer.Option("", "--for-system", help="The model of a system under test (`mvideo eval ls`).")
 
 
 def add_to(app: typer.Typer) -> None:
@@ -14,41 +27,161 @@ def add_to(app: typer.Typer) -> None:
 
 
 @weights_app.command("list")
-def list_() -> None:
-    """Every known model: kind, name, size (">": of the files whose size is known), files here or missing, licence."""
+def list_(
+    online: bool = typer.Option(False, "--online", help="Ask the publishers for the sizes that are not known here."),
+) -> None:
+    """Every known model: kind, name, size, state on this disk, licence.
+
+    Exit code 1 when one is there in part, or damaged. A size with "~" is rough; "asked at fetch": the publisher states
+    it, and `fetch` compares it with the free disk.
+    """
+    broken = False
     for item in catalog.entries():
-        states = catalog.check(item.name, digests=False)
-        n_missing = sum(bool(state.problem) for state in states)
-        here = f"{n_missing} of {len(states)} files missing" if n_missing else "here"
+        states = catalog.check(item.name, item.kind, digests=False)
+        wrong = [state for state in states if state.problem]
+        absent = catalog.absent(states)
+        here = "here" if not wrong else "not here" if absent else _summary(item.folder, states)
+        broken |= bool(wrong) and not absent
         names = f"{item.name} ({item.alias})" if item.alias else item.name
-        sizes = [_size(file, state) for file, state in zip(item.files, states, strict=True)]
-        typer.echo(f"{item.kind:<10} {names:<45} {_total(sizes):>10}  {here:<22} {item.licence}")
-    typer.echo(f"folder: {catalog.weights_dir()} (MVIDEO_WEIGHTS sets another)")
+        typer.echo(f"{item.kind:<10} {names:<45} {_size(item, states, online):>14}  {here:<9} {item.licence}")
+    typer.echo(f"folder: {weights_dir()} (MVIDEO_WEIGHTS sets another)")
+    raise typer.Exit(1 if broken else 0)
 
 
 @weights_app.command()
-def check(name: str = typer.Argument(help="Name from `mvideo weights list`.")) -> None:
-    """Sizes and SHA-256 of a model's files; exit code 1 when something is wrong."""
+def check(
+    name: str = typer.Argument(help="Name from `mvideo weights list`, or a model folder (with a slash)."),
+) -> None:
+    """Every file of a model: present, whole, of the right size and SHA-256. Exit code 1 when something is wrong."""
     states = catalog.check(name)
     for state in states:
-        fine = "fine" if state.pinned else "there (not pinned: no digest known, content not compared)"
+        fine = "fine" if state.pinned else "whole (no digest is known, its content is not compared)"
         typer.echo(f"{state.path}: {state.problem or fine}")
-    raise typer.Exit(1 if any(state.problem for state in states) else 0)
+    wrong = sum(bool(state.problem) for state in states)
+    if wrong:
+        way_out = "copy the folder again" if catalog.is_path(name) else f"run `mvideo weights fetch {name}`"
+        typer.echo(f"{name}: {wrong} of {len(states)} files are missing or damaged; {way_out}")
+        raise typer.Exit(1)
+    held = sum(state.path.stat().st_size for state in states)
+    typer.echo(f"{name}: {len(states)} files, {catalog.size_text(held)}, nothing wrong")
 
 
 @weights_app.command("fetch")
-def fetch_(name: str = typer.Argument(help="Name from `mvideo weights list`.")) -> None:
-    """Download a model's files from their publisher, resuming where a download broke off, and check them."""
-    typer.echo(f"{name}: {fetch(name)}")
+def fetch_(
+    names: list[str] = NAMES,
+    for_profile: str = FOR_PROFILE,
+    for_training: str = FOR_TRAINING,
+    for_suite: str = FOR_SUITE,
+    for_system: str = FOR_SYSTEM,
+    revision: str = typer.Option("", "--revision", help="Another branch, tag or commit of the repository."),
+) -> None:
+    """Bring models from their publishers: linked from the Hugging Face cache or downloaded, and compared with digests.
+
+    Stopped or cut off, the same command continues. HF_TOKEN, HF_ENDPOINT, HF_HOME, HF_HUB_OFFLINE and proxies are used.
+    """
+    wanted = [weights_needed.Needed(name, "", "") for name in names or []]
+    wanted += weights_needed.of_profile(for_profile) if for_profile else []
+    wanted += weights_needed.of_training(for_training) if for_training else []
+    wanted += weights_needed.of_suite(for_suite) if for_suite else []
+    wanted += weights_needed.of_system(for_system) if for_system else []
+    if not wanted and not (for_profile or for_training or for_suite or for_system):
+        raise ConfigError("weights fetch: give names of `mvideo weights list`, or --for-profile, --for-training, ...")
+    if revision and len(wanted) != 1:
+        raise ConfigError("weights fetch: --revision belongs to one repository; give one name with it")
+    failed = [one.name for one in dict.fromkeys(wanted) if not _fetch_one(one, revision)]
+    if failed:
+        raise ModelError(f"weights: not fetched: {', '.join(failed)}; see above, then run the same command again")
 
 
-def _size(file: catalog.WeightsFile, state: catalog.FileState) -> int | None:
-    """Bytes as published, else of the file that is here."""
-    return file.size_bytes or (state.path.stat().st_size if state.path.is_file() else None)
+def _fetch_one(one: weights_needed.Needed, revision: str) -> bool:
+    """Whether the model is here now; says where, or why not."""
+    use = f" ({one.use})" if one.use else ""
+    if not one.name:
+        typer.echo(one.use)
+        return True
+    try:
+        if catalog.is_path(one.name):
+            typer.echo(f"{one.name}{use}: a folder of your own: {catalog.find(one.name)}")
+            return True
+        progress = Progress()
+        try:
+            folder = fetch(one.name, one.kind or None, progress, revision)
+        finally:
+            progress.end()
+        typer.echo(f"{one.name}{use}: {folder}")
+    except ConfigError:
+        raise
+    except MVideoError as error:
+        typer.secho(f"{type(error).__name__}: {error}", fg=typer.colors.RED, err=True)
+        return False
+    return True
 
 
-def _total(sizes: list[int | None]) -> str:
-    known = [size for size in sizes if size is not None]
-    if not known:
-        return "size ?"
-    return f"{'' if len(known) == len(sizes) else '> '}{sum(known) / 1e6:.1f} MB"
+class Progress:
+    """A line that renews itself on a terminal; elsewhere one for each file, and every `every_s` within one."""
+
+    def __init__(self, every_s: float = 10.0):
+        self.live = sys.stderr.isatty()
+        self.every_s = 0.2 if self.live else every_s
+        self._path, self._start, self._shown_s = "", (0, 0.0), 0.0
+        self._line = False
+
+    def __call__(self, path: str, done: int, total: int | None) -> None:
+        """As `Progress` of the downloads."""
+        now = time.monotonic()
+        if path != self._path:
+            self._path, self._start, self._shown_s = path, (done, now), now
+        whole = done == total
+        if not whole and now - self._shown_s < self.every_s:
+            return
+        self._shown_s = now
+        rate = (done - self._start[0]) / max(now - self._start[1], 1e-3)
+        text = f"  {path}  {catalog.size_text(done)}"
+        if total and not whole:
+            left_s = int((total - done) / rate) if rate else 0
+            text += f" of {catalog.size_text(total)}, {rate / 1e6:.1f} MB/s, {left_s // 60}:{left_s % 60:02d} left"
+        sys.stderr.write(f"\r\x1b[K{text}" + ("\n" if whole else "") if self.live else text + "\n")
+        sys.stderr.flush()
+        self._line = self.live and not whole
+
+    def end(self) -> None:
+        """Leave an unfinished line."""
+        if self._line:
+            sys.stderr.write("\n")
+
+
+def _summary(folder: Path, states: Sequence[catalog.FileState]) -> str:
+    """ "2 of 17 files missing or damaged (transformer/config.json: missing)"."""
+    wrong = [state for state in states if state.problem]
+    example = f"{wrong[0].path.relative_to(folder).as_posix()}: {wrong[0].problem}"
+    return f"{len(wrong)} of {len(states)} files missing or damaged ({example})"
+
+
+def _size(item: WeightsEntry, states: Sequence[catalog.FileState], online: bool) -> str:
+    """Total of an entry: as published, else as on disk, else roughly, else from its publishers or not at all."""
+    record = fetched(item.folder)
+    known = [file.size_bytes for file in (record.files if record else item.files)]
+    if item.repository is None:
+        texts = {file.path: len(file.text.encode()) for file in item.files if file.text is not None}
+        known = [texts.get(file.path, file.size_bytes) for file in item.files]
+    if (record or item.repository is None) and None not in known:
+        return catalog.size_text(sum(size or 0 for size in known))
+    if not any(state.problem for state in states):
+        return catalog.size_text(sum(state.path.stat().st_size for state in states))
+    if online:
+        return _asked_size(item)
+    if item.repository and item.repository.about_bytes:
+        return f"~{catalog.size_text(item.repository.about_bytes)}"
+    return "asked at fetch"
+
+
+def _asked_size(item: WeightsEntry) -> str:
+    try:
+        if item.repository:
+            sizes = [file.size_bytes for file in hub.published(item, item.repository.revision).files]
+        else:
+            sizes = [hub.with_hub_digest(file).size_bytes for file in item.files if file.text is None]
+    except ModelError as error:
+        typer.secho(str(error), fg=typer.colors.RED, err=True)
+        return "no answer"
+    return catalog.size_text(sum(size or 0 for size in sizes)) if None not in sizes else "not stated"

@@ -1,5 +1,7 @@
 """Where model weights are: a catalog (one YAML file per family in `entries/`), the shipped mini models, and fetching.
 
+`contents` looks at files on disk, `hub` asks the Hugging Face hub, `download` brings one file, `fetch` a whole model.
+
     find("mini", kind="detector")        -> folder inside this package
     find("swint-ogc", kind="detector")   -> $MVIDEO_WEIGHTS/groundingdino-swint-ogc, or ModelError saying how to get it
     find("/models/mine")                 -> that folder
@@ -7,7 +9,8 @@
 Adding a model is adding a file to `entries/`.
 """
 
-from mvideo_core.weights.catalog import FileState, WeightsEntry, WeightsFile, check, entries, entry, find, weights_dir
+from mvideo_core.weights.catalog import FileState, check, entries, entry, find
 from mvideo_core.weights.fetch import fetch
+from mvideo_core.weights.records import WeightsEntry, WeightsFile, weights_dir
 
 __all__ = ["FileState", "WeightsEntry", "WeightsFile", "check", "entries", "entry", "fetch", "find", "weights_dir"]

@@ -1,80 +1,24 @@
-"""The catalog: names, files, sources and digests of weights, and whether they are on this disk."""
+"""The catalog: every model by name, whether it is on this disk, and what is wrong with it there."""
 
 import hashlib
-import os
+import json
 from functools import lru_cache
 from pathlib import Path
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
 import yaml
 
 from mvideo_core.errors import ConfigError, ModelError
-from mvideo_core.records import Record
-
-PACKAGE = Path(__file__).parent
-Kind = Literal["detector", "segmenter", "captioner", "generator", "metric"]
-
-
-class WeightsFile(Record):
-    """One file of a model folder.
-
-    Attributes:
-        path: relative to the folder, forward slashes.
-        url: where it is published; "" for shipped files and for `text`.
-        text: content of a small file that this project writes itself (config.json).
-        size_bytes, sha256: as published; None where not known.
-        pinned_by: where those two were read; no figure without it, except for files that come with the project.
-    """
-
-    path: str
-    url: str = ""
-    text: str | None = None
-    size_bytes: int | None = None
-    sha256: str | None = None
-    pinned_by: str = ""
-
-    @property
-    def pinned(self) -> bool:
-        """Whether its bytes are known beforehand: by digest, or because this project writes them."""
-        return self.sha256 is not None or self.text is not None
-
-
-class WeightsEntry(Record):
-    """One model folder.
-
-    Attributes:
-        name: unique; also the folder's name under `weights_dir()`.
-        alias: short name, unique within the kind ("mini").
-        shipped: folder inside this package, for models that come with the project.
-        source: page to copy from when the files are not listed one by one.
-    """
-
-    name: str
-    kind: Kind
-    alias: str = ""
-    shipped: str = ""
-    source: str = ""
-    licence: str
-    note: str = ""
-    files: list[WeightsFile]
-
-    @property
-    def folder(self) -> Path:
-        """Where the files belong, present or not."""
-        return PACKAGE / self.shipped if self.shipped else weights_dir() / self.name
+from mvideo_core.weights.contents import content_problem, folder_problems, needs_of
+from mvideo_core.weights.records import PACKAGE, WeightsEntry, WeightsFile, fetched_files
 
 
 class FileState(NamedTuple):
-    """One file on disk against the catalog: `problem` is "" when nothing is wrong, as far as it can be `pinned`."""
+    """One file on disk: `problem` is "" when nothing is wrong; `pinned`: its digest is known beforehand."""
 
     path: Path
     problem: str
     pinned: bool
-
-
-def weights_dir() -> Path:
-    """$MVIDEO_WEIGHTS, else ~/.cache/mvideo/weights."""
-    return Path(os.environ.get("MVIDEO_WEIGHTS") or "~/.cache/mvideo/weights").expanduser()
 
 
 @lru_cache(maxsize=1)
@@ -86,7 +30,7 @@ def entries() -> tuple[WeightsEntry, ...]:
     names = [item.name for item in found] + [f"{item.kind}:{item.alias}" for item in found if item.alias]
     repeated = sorted({name for name in names if names.count(name) > 1})
     if repeated:
-        raise RuntimeError(f"weights catalog: {repeated} stand twice")
+        raise RuntimeError(f"weights catalog: {repeated} are listed twice")
     return tuple(sorted(found, key=lambda item: item.name))
 
 
@@ -105,36 +49,57 @@ def entry(name: str, kind: str | None = None) -> WeightsEntry:
 
 
 def find(name: str, kind: str | None = None) -> Path:
-    """Folder of a model, with every file of the catalog in it (sizes and digests are `check`'s work).
+    """Folder of a model, with every file of the catalog in it, whole by size and header (digests are `check`'s work).
 
     Args:
         name: catalog name, alias, or path of a folder (anything with a slash, or starting with "." or "~").
         kind: what is looked for; needed for an alias that several kinds share, such as "mini".
 
     Raises:
-        ModelError: folder or file absent; the message says which, where it comes from and where to put it.
+        ModelError: folder or file absent or damaged; the message says which, where it comes from and where to put it.
         ConfigError: no such name.
     """
-    if "/" in name or name.startswith((".", "~")):
+    if is_path(name):
         folder = Path(name).expanduser()
         if not folder.is_dir():
             raise ModelError(f"weights: no folder {folder}; give a model folder or a name of `mvideo weights list`")
         return folder
     item = entry(name, kind)
-    for file in item.files:
-        if not (item.folder / file.path).is_file():
-            raise ModelError(_absent(item, file))
+    states = check(item.name, item.kind, digests=False)
+    wrong = [state for state in states if state.problem]
+    if wrong:
+        raise ModelError(_unusable(item, wrong[0], not_here=absent(states)))
     return item.folder
 
 
+def absent(states: list[FileState]) -> bool:
+    """Whether nothing of a model is there."""
+    return all(state.problem == "missing" for state in states)
+
+
+def is_path(name: str) -> bool:
+    """Whether it names a folder, not an entry of the catalog."""
+    return "/" in name or name.startswith((".", "~"))
+
+
 def check(name: str, kind: str | None = None, digests: bool = True) -> list[FileState]:
-    """State of each file of an entry: present, of the right size and (if `digests`) of the right SHA-256."""
+    """State of each file of an entry or a folder: present, what its name says, of the right size and SHA-256.
+
+    Args:
+        name: as in `find`.
+        digests: read every byte of the files whose digest is known; else sizes and headers only.
+
+    Raises:
+        ModelError: a path that is no model folder. ConfigError: no such name.
+    """
+    if is_path(name):
+        folder = Path(name).expanduser()
+        found = folder_problems(folder, needs_of(folder))
+        return _states(folder, found, fetched_files(folder), digests)
     item = entry(name, kind)
-    paths = [item.folder / file.path for file in item.files]
-    return [
-        FileState(path, _problem(path, file, digests), file.pinned)
-        for path, file in zip(paths, item.files, strict=True)
-    ]
+    found = folder_problems(item.folder, item.needs)
+    known = {file.path: file for file in item.files} | fetched_files(item.folder)
+    return _states(item.folder, found | _unexpected(item, found), known, digests)
 
 
 def file_sha256(path: Path) -> str:
@@ -143,27 +108,75 @@ def file_sha256(path: Path) -> str:
         return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
-def _problem(path: Path, file: WeightsFile, digests: bool) -> str:
-    if not path.is_file():
-        return "missing"
+def file_problem(path: Path, file: WeightsFile, digests: bool = True) -> str:
+    """What is wrong with a file against what is known of it; "" when nothing is."""
+    problem = content_problem(path)
+    if problem == "missing" or (problem and path.is_symlink() and not path.exists()):
+        return problem
     size = path.stat().st_size
     if file.size_bytes is not None and size != file.size_bytes:
-        return f"{size} bytes, {file.size_bytes} expected"
+        return problem or f"{size} bytes, {file.size_bytes} expected"
+    if problem:
+        return problem
     if digests and file.sha256 is not None and (seen := file_sha256(path)) != file.sha256:
         return f"sha256 {seen[:12]}..., {file.sha256[:12]}... expected"
+    if digests and file.git_sha1 is not None and (seen := git_sha1(path)) != file.git_sha1:
+        return f"Git id {seen[:12]}..., {file.git_sha1[:12]}... expected"
     if file.text is not None and path.read_text(encoding="utf-8") != file.text:
         return "another content than this project writes"
     return ""
 
 
-def _absent(item: WeightsEntry, file: WeightsFile) -> str:
-    path = item.folder / file.path
+def git_sha1(path: Path) -> str:
+    """Git's id of a file's content: SHA-1 of a header and the bytes. For small files: all is read at once."""
+    content = path.read_bytes()
+    return hashlib.sha1(b"blob %d\0" % len(content) + content, usedforsecurity=False).hexdigest()
+
+
+def size_text(size_bytes: int) -> str:
+    """ "13.8 GB", "694.0 MB", "51 kB"."""
+    if size_bytes >= 1e9:
+        return f"{size_bytes / 1e9:.1f} GB"
+    return f"{size_bytes / 1e6:.1f} MB" if size_bytes >= 1e5 else f"{size_bytes / 1e3:.0f} kB"
+
+
+def _states(folder: Path, found: dict[str, str], known: dict[str, WeightsFile], digests: bool) -> list[FileState]:
+    """Problems seen in files, and of those with a known size or digest what differs."""
+    states = []
+    for name in [*found, *(name for name in known if name not in found)]:
+        file = known.get(name)
+        problem = found.get(name) or (file_problem(folder / name, file, digests) if file else "")
+        states.append(FileState(folder / name, problem, file is not None and file.pinned))
+    return states
+
+
+def _unexpected(item: WeightsEntry, found: dict[str, str]) -> dict[str, str]:
+    """JSON files whose values are those of another model."""
+    problems = {}
+    for name, values in item.expects.items():
+        if found.get(name, "missing"):
+            continue
+        content = json.loads((item.folder / name).read_text(encoding="utf-8"))
+        for key, value in values.items():
+            if (seen := content.get(key)) != value:
+                problems[name] = f"{key} is {seen}, {value} expected: the folder holds another model than {item.name}"
+    return problems
+
+
+def _unusable(item: WeightsEntry, state: FileState, not_here: bool) -> str:
+    path = state.path
+    problem = "is missing" if state.problem == "missing" else f"is unusable: {state.problem}"
     if item.shipped:
-        return f"weights: {path} is part of this project but not there; reinstall it, or train it again ({item.note})"
-    if not file.url:
-        return f"weights: {item.name}: {path} is missing. {item.note}: {item.source} -> {item.folder}"
-    size = f"{file.size_bytes / 1e6:.0f} MB, " if file.size_bytes else ""
+        return f"weights: {path} is part of this project and {problem}; reinstall it, or train it again ({item.note})"
+    if repository := item.repository:
+        size = f"about {size_text(repository.about_bytes)} " if repository.about_bytes else ""
+        source, place = f"https://huggingface.co/{repository.name}", f"the repository to {item.folder}"
+    else:
+        file = next(file for file in item.files if item.folder / file.path == path)
+        size = f"{file.size_bytes / 1e6:.0f} MB, " if file.size_bytes else ""
+        source, place = file.url or "this project", f"the file to {path}"
+    where = f"{item.name} is {'not on this machine' if not_here else 'not whole'}: {path} {problem}"
     return (
-        f"weights: {item.name} is not on this machine: {path} is missing ({size}from {file.url}). "
-        f"Run `mvideo weights fetch {item.name}`, or copy the file there, or set MVIDEO_WEIGHTS to another folder"
+        f"weights: {where}. Run `mvideo weights fetch {item.name}` ({size}from {source}), or copy {place} by hand, or "
+        "set MVIDEO_WEIGHTS to another folder"
     )

@@ -1,89 +1,150 @@
-"""Downloading the files of a catalog entry: streamed, resumed where it broke, digest checked before the final name."""
+"""Bringing a model's files: linked from the Hugging Face cache or downloaded, resumed byte by byte, digests checked.
 
-from collections.abc import Callable
+Downloads are our own, not the hub client's: the client (2.x) drops a half-done file when it is stopped, and of a file
+of 5 GB everything is then fetched again. A repository's list, its errors and the cache are the client's work (`hub`).
+"""
+
+import logging
+import shutil
+from collections.abc import Sequence
 from pathlib import Path
 
-from mvideo_core.errors import ModelError
-from mvideo_core.weights.catalog import WeightsFile, check, entry, file_sha256
+from mvideo_core.disk import write_whole
+from mvideo_core.errors import ModelError, StoreError
+from mvideo_core.weights import hub
+from mvideo_core.weights.catalog import check, entry, file_problem, size_text
+from mvideo_core.weights.contents import FETCHED
+from mvideo_core.weights.download import Progress, download, http_client, part_of
+from mvideo_core.weights.records import Fetched, WeightsEntry, WeightsFile, fetched
 
-TIMEOUT_S = 60.0
-Progress = Callable[[str, int, int | None], None]
+log = logging.getLogger(__name__)
 
 
-def fetch(name: str, kind: str | None = None, progress: Progress | None = None) -> Path:
+def fetch(name: str, kind: str | None = None, progress: Progress | None = None, revision: str = "") -> Path:
     """Bring an entry's missing or damaged files into its folder.
 
     Args:
         name: catalog name or alias.
         kind: as in `find`.
         progress: called with (file, bytes so far, bytes in all or None).
+        revision: branch, tag or commit of a repository in place of the catalog's.
 
     Returns:
         The folder, complete.
 
     Raises:
-        ModelError: shipped or unlisted files, an unreachable server, or a digest that differs (the file is removed).
+        ModelError: shipped files, a server that refuses or cannot be reached, or a digest that differs.
+        StoreError: too little free disk, or a folder that cannot be written.
         ConfigError: no such name.
     """
     item = entry(name, kind)
-    states = check(name, kind)
-    for file, state in zip(item.files, states, strict=True):
-        if not state.problem:
-            continue
-        if file.text is not None:
-            state.path.parent.mkdir(parents=True, exist_ok=True)
-            state.path.write_text(file.text, encoding="utf-8")
-        elif file.url:
-            fetch_file(file, state.path, progress)
-        else:
-            raise ModelError(f"weights: {state.path}: {state.problem}; no address is listed. {item.note} {item.source}")
+    if item.repository:
+        _fetch_repository(item, revision or item.repository.revision, progress)
+    else:
+        _fetch_files(item, progress)
     return item.folder
 
 
-def fetch_file(file: WeightsFile, target: Path, progress: Progress | None = None) -> None:
-    """One file, by way of `<target>.part`, which a later call continues.
+def _fetch_files(item: WeightsEntry, progress: Progress | None) -> None:
+    """The files of an entry that lists each with its address."""
+    states = {state.path: state for state in check(item.name, item.kind)}
+    wrong = [file for file in item.files if states[item.folder / file.path].problem]
+    for file in wrong:
+        if file.text is not None:
+            write_whole(item.folder / file.path, file.text)
+        elif not file.url:
+            path = item.folder / file.path
+            raise ModelError(f"weights: {path} comes with this project and is {states[path].problem}; reinstall it")
+    files = [hub.with_hub_digest(file) for file in wrong if file.url]
+    check_free_disk(item.folder, files)
+    _download_all(item.folder, files, progress)
+
+
+def _fetch_repository(item: WeightsEntry, revision: str, progress: Progress | None) -> None:
+    """What is needed of a repository; a fetch that was begun stays at its commit."""
+    before = fetched(item.folder)
+    record = before if before and revision in (before.revision, before.commit) else hub.published(item, revision)
+    if item.folder.is_dir():
+        log.info("%s: checking what is in %s", item.name, item.folder)
+    wrong = [file for file in record.files if file_problem(item.folder / file.path, file)]
+    if record == before and not wrong:
+        return
+    linked = [file for file in wrong if _link(item, record.commit, file)]
+    rest = [file for file in wrong if file not in linked]
+    _tell(item, record, linked, rest)
+    if rest:
+        if hub.offline():
+            raise ModelError(
+                f"weights: {item.name}: HF_HUB_OFFLINE is set, and {len(rest)} files are neither in {item.folder} nor, "
+                f"whole, in the Hugging Face cache, such as {rest[0].path}; unset it and run the command again"
+            )
+        hub.check_access(record.repository, record.commit, rest[0].path)
+    addresses = [
+        file.model_copy(update={"url": hub.file_url(record.repository, record.commit, file.path)}) for file in rest
+    ]
+    check_free_disk(item.folder, addresses)
+    for file in before.files if before and before != record else []:
+        part_of(item.folder / file.path).unlink(missing_ok=True)
+        if file.path not in {new.path for new in record.files}:
+            (item.folder / file.path).unlink(missing_ok=True)
+    write_whole(item.folder / FETCHED, record.model_dump_json(indent=1, exclude_defaults=True) + "\n")
+    _download_all(item.folder, addresses, progress)
+    bad = [state for state in check(item.name, item.kind, digests=False) if state.problem]
+    if bad:
+        raise ModelError(f"weights: {item.name} as published at {record.commit}: {bad[0].path}: {bad[0].problem}")
+
+
+def check_free_disk(folder: Path, files: Sequence[WeightsFile]) -> None:
+    """Compare what is still to come with the free disk.
 
     Raises:
-        ModelError: the server refuses or breaks off (the part stays), or the size or digest differs (it is removed).
+        StoreError: not enough.
     """
-    import httpx
-
-    part = target.with_name(target.name + ".part")
-    part.parent.mkdir(parents=True, exist_ok=True)
-    have = part.stat().st_size if part.is_file() else 0
-    if have and have == file.size_bytes:
-        _finish(file, part, target)
-        return
-    try:
-        headers = {"Accept-Encoding": "identity"} | ({"Range": f"bytes={have}-"} if have else {})
-        with httpx.stream("GET", file.url, headers=headers, follow_redirects=True, timeout=TIMEOUT_S) as response:
-            if response.status_code == 416:
-                part.unlink()
-                raise ModelError(f"weights: {part} was longer than {file.url}; it is removed, run the command again")
-            response.raise_for_status()
-            have = have if response.status_code == 206 else 0
-            length = response.headers.get("content-length")
-            total = have + int(length) if length else file.size_bytes
-            with part.open("ab" if have else "wb") as stream:
-                for chunk in response.iter_raw():
-                    stream.write(chunk)
-                    have += len(chunk)
-                    if progress:
-                        progress(file.path, have, total)
-    except httpx.HTTPError as error:
-        raise ModelError(
-            f"weights: {file.url}: {error or type(error).__name__}; {have} bytes are kept in {part}, "
-            f"run the command again to go on, or copy the file to {target} by hand"
-        ) from None
-    _finish(file, part, target)
-
-
-def _finish(file: WeightsFile, part: Path, target: Path) -> None:
-    size, digest = part.stat().st_size, file_sha256(part)
-    if file.size_bytes not in (None, size) or file.sha256 not in (None, digest):
-        part.unlink()
-        raise ModelError(
-            f"weights: {file.url} gave {size} bytes with sha256 {digest}; {file.size_bytes or 'any'} bytes with "
-            f"{file.sha256 or 'any digest'} expected; it is removed"
+    parts = [part_of(folder / file.path) for file in files]
+    have = sum(part.stat().st_size for part in parts if part.is_file())
+    needed = sum(file.size_bytes or 0 for file in files) - have
+    there = next(place for place in (folder, *folder.parents) if place.exists())
+    free = shutil.disk_usage(there).free
+    if needed > free:
+        raise StoreError(
+            f"weights: {folder} needs {size_text(needed)} more and {size_text(free)} are free there; free "
+            f"{size_text(needed - free)}, or set MVIDEO_WEIGHTS to a folder on a larger disk"
         )
-    part.replace(target)
+
+
+def _download_all(folder: Path, files: Sequence[WeightsFile], progress: Progress | None) -> None:
+    with http_client() as client:
+        for file in files:
+            download(client, file, folder / file.path, progress, hub.request_headers(file.url))
+
+
+def _link(item: WeightsEntry, commit: str, file: WeightsFile) -> bool:
+    """Whether the file is whole in the Hugging Face cache and now linked from the model's folder."""
+    source, target = hub.cached(item, commit, file.path), item.folder / file.path
+    if source is None or file_problem(source, file):
+        return False
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.unlink(missing_ok=True)
+        target.symlink_to(source)
+    except OSError as error:
+        raise StoreError(f"weights: {target}: cannot be linked to {source} ({error}); fix permissions") from None
+    return True
+
+
+def _tell(item: WeightsEntry, record: Fetched, linked: Sequence[WeightsFile], rest: Sequence[WeightsFile]) -> None:
+    log.info(
+        "%s: %s at %s, %s in %d files: %s linked from the Hugging Face cache, %s to download from %s",
+        item.name,
+        record.repository,
+        record.commit[:12],
+        _total(record.files),
+        len(record.files),
+        _total(linked),
+        _total(rest),
+        hub.endpoint(),
+    )
+
+
+def _total(files: Sequence[WeightsFile]) -> str:
+    return size_text(sum(file.size_bytes or 0 for file in files))

@@ -41,12 +41,15 @@ def test_a_clip_without_frames_fails_alone(captioner):
     assert isinstance(texts[1], str)
 
 
-def test_missing_weights_name_the_file_and_the_source(tmp_path):
+def test_missing_weights_name_the_file_and_the_source(tmp_path, monkeypatch):
     load = CAPTIONERS.get("transformers_vlm").load
     with pytest.raises(ConfigError, match="model_dir is empty"):
         load(TransformersVLMOptions())
-    with pytest.raises(ModelError, match=r"config\.json: no such file; download .* huggingface\.co"):
+    with pytest.raises(ModelError, match=r"config\.json: no such file; .*`mvideo weights fetch qwen3-vl-4b`"):
         load(TransformersVLMOptions(model_dir=str(tmp_path)))
+    monkeypatch.setenv("MVIDEO_WEIGHTS", str(tmp_path))
+    with pytest.raises(ModelError, match=r"smolvlm2-2\.2b is not .*`mvideo weights fetch smolvlm2-2\.2b`"):
+        load(TransformersVLMOptions(model_dir="smolvlm2-2.2b"))
     (tmp_path / "config.json").write_text('{"model_type": "bert"}')
     with pytest.raises(ModelError, match="not a readable image-text-to-text model"):
         load(TransformersVLMOptions(model_dir=str(tmp_path)))

@@ -123,8 +123,10 @@ def test_vbench_prompts_need_the_suites_file_and_keep_its_order(run, tmp_path):
 def test_weights_list_tells_sizes_and_what_is_missing(run, tmp_path, monkeypatch):
     monkeypatch.setenv("MVIDEO_WEIGHTS", str(tmp_path))
     lines = {line.split()[1]: line for line in run("weights", "list").output.splitlines()}
-    assert "> 694.2 MB  3 of 3 files missing" in lines["groundingdino-swint-ogc"]  # sizes of two files are not known
-    assert " 156.0 MB  1 of 1 files missing" in lines["sam2.1-hiera-tiny"]
-    assert " size ?  6 of 6 files missing" in lines["cogvideox-2b"]
+    assert " 694.2 MB  not here  Apache-2.0" in lines["groundingdino-swint-ogc"]
+    assert " 156.0 MB  not here " in lines["sam2.1-hiera-tiny"]
+    assert " ~13.8 GB  not here " in lines["cogvideox-2b"]
+    assert " asked at fetch  not here " in lines["qwen3-vl-4b"]
+    assert "?" not in "".join(lines.values())
     assert float(lines["groundingdino-mini"].split()[3]) < 25  # as on disk
     assert " MB  here " in lines["groundingdino-mini"]

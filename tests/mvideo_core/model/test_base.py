@@ -70,7 +70,7 @@ def test_random_is_reproducible_and_leaves_torch_alone():
 
 def test_public_weights_absent_say_where_from(tmp_path, monkeypatch):
     monkeypatch.setenv("MVIDEO_WEIGHTS", str(tmp_path))
-    with pytest.raises(ModelError, match=r"cogvideox-2b: .*model_index\.json is missing.*CogVideoX-2b"):
+    with pytest.raises(ModelError, match=r"cogvideox-2b is not on this machine: .*model_index\.json is missing.*fetch"):
         load_base(BaseOptions(weights="cogvideox-2b"))
     assert entry("cogvideox-5b").kind == "generator"
 

@@ -1,5 +1,6 @@
 """Names, places and messages of the weights catalog."""
 
+import re
 from urllib.parse import urlparse
 
 import pytest
@@ -29,9 +30,13 @@ def test_entries_are_complete():
                 f"{item.name}: {file.path} has a figure without a source"
             )
             assert not file.url or urlparse(file.url).scheme == "https"
-            assert item.shipped or item.source or file.url or file.text is not None, (
+            assert item.shipped or item.repository or file.url or file.text is not None, (
                 f"{item.name}: no way to get {file.path}"
             )
+        if item.repository:
+            commit = re.fullmatch("[0-9a-f]{40}", item.repository.revision)
+            assert bool(commit) == bool(item.repository.revision_by), f"{item.name}: a commit needs its source"
+            assert commit or item.repository.revision == "main"
 
 
 def test_alias_needs_its_kind():
@@ -46,7 +51,7 @@ def test_absent_weights_say_what_whence_and_where(tmp_path):
         find("swint-ogc", kind="detector")
     text = str(caught.value)
     assert str(tmp_path / "groundingdino-swint-ogc" / "groundingdino_swint_ogc.pth") in text
-    assert "694 MB, from https://github.com/IDEA-Research/" in text
+    assert "(694 MB, from https://github.com/IDEA-Research/" in text
     assert "mvideo weights fetch groundingdino-swint-ogc" in text
 
 
@@ -55,7 +60,8 @@ def test_present_weights_are_found_and_checked(tmp_path):
     (folder / "bert").mkdir(parents=True)
     for name in ("groundingdino_swint_ogc.pth", "bert/vocab.txt", "config.json"):
         (folder / name).write_bytes(b"12345")
-    assert find("swint-ogc") == folder
+    with pytest.raises(ModelError, match=r"swint_ogc\.pth is unusable: 5 bytes, 693997677 expected\. Run"):
+        find("swint-ogc")
     problems = {state.path.name: state.problem for state in check("swint-ogc")}
     assert problems["groundingdino_swint_ogc.pth"] == "5 bytes, 693997677 expected"
     assert problems["vocab.txt"] == "5 bytes, 231508 expected"
@@ -77,18 +83,16 @@ def test_default_place(monkeypatch):
     assert str(weights_dir()) == "/home/somebody/.cache/mvideo/weights"
 
 
-def test_files_without_a_published_digest_are_called_not_pinned(tmp_path):
-    states = {state.path.name: state for state in check("hf-grounding-dino-tiny")}
+def test_files_without_a_known_digest_are_called_so(tmp_path):
+    states = {state.path.name: state for state in check("amt-s")}
     assert {state.problem for state in states.values()} == {"missing"}
     assert {state.pinned for state in check("swint-ogc")} == {True}
-    assert not states["model.safetensors"].pinned
-    folder = tmp_path / "hf-grounding-dino-tiny"
-    folder.mkdir()
-    for name in states:
-        (folder / name).write_bytes(b"1")
-    told = CliRunner().invoke(command(), ["weights", "check", "hf-grounding-dino-tiny"])
-    assert told.exit_code == 0
-    assert told.output.count("not pinned: no digest known") == 3
+    assert not states["amt-s.pth"].pinned
+    (tmp_path / "amt-s").mkdir()
+    (tmp_path / "amt-s/amt-s.pth").write_bytes(b"1")
+    said = CliRunner().invoke(command(), ["weights", "check", "amt-s"])
+    assert said.exit_code == 0
+    assert said.output.count("whole (no digest is known, its content is not compared)") == 1
 
 
 def command():

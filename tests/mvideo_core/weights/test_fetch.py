@@ -1,5 +1,6 @@
 """Fetching from a loopback server that breaks off, resumes, lies and refuses."""
 
+import fcntl
 import hashlib
 import re
 import threading
@@ -7,23 +8,27 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
-from mvideo_core.errors import ModelError
-from mvideo_core.weights import catalog, fetch
-from mvideo_core.weights.catalog import WeightsEntry, WeightsFile
+from mvideo_core.errors import ModelError, StoreError
+from mvideo_core.weights import catalog, download, fetch
+from mvideo_core.weights.records import WeightsEntry, WeightsFile
 
 BODY = bytes(range(256)) * 40
 
 
 class Handler(BaseHTTPRequestHandler):
-    """Serves BODY with ranges; `/broken` promises all and sends a quarter the first time; `/whole` ignores ranges."""
+    """Serves BODY with ranges; `/whole` ignores them; `/broken` promises all, sends a quarter, then shows faults."""
 
     ranges: list[str | None] = []
+    faults: list[int] = []
 
     def do_GET(self):
         asked = self.headers.get("Range")
         Handler.ranges.append(asked)
         if self.path == "/gone":
             self.send_error(404)
+            return
+        if self.path == "/broken" and asked and Handler.faults:
+            self.send_error(Handler.faults.pop())
             return
         start = int(re.fullmatch(r"bytes=(\d+)-", asked)[1]) if asked and self.path != "/whole" else 0
         body = BODY[start:]
@@ -57,6 +62,7 @@ def listed(server, tmp_path, monkeypatch):
         return tmp_path / "thing"
 
     monkeypatch.setenv("MVIDEO_WEIGHTS", str(tmp_path))
+    monkeypatch.setattr(download, "FIRST_WAIT_S", 0.01)
     Handler.ranges.clear()
     return put
 
@@ -72,14 +78,44 @@ def test_fetch_fills_the_folder_once(listed):
     assert Handler.ranges == [None], "a complete folder is not fetched again"
 
 
-def test_broken_transfer_goes_on_where_it_stopped(listed):
+def test_broken_transfer_continues_where_it_stopped(listed):
     folder = listed("/broken")
-    with pytest.raises(ModelError, match="2560 bytes are kept"):
-        fetch("thing")
-    assert not (folder / "w/thing.bin").exists()
     fetch("thing")
     assert Handler.ranges == [None, "bytes=2560-"]
     assert (folder / "w/thing.bin").read_bytes() == BODY
+
+
+def test_a_server_with_a_lasting_fault_is_left_and_the_part_kept(listed):
+    """Five tries in a row without a new byte: the cut one, and four that are answered with a fault."""
+    folder = listed("/broken")
+    Handler.faults[:] = [503] * 4
+    with pytest.raises(ModelError, match=r"503.*2560 bytes are kept"):
+        fetch("thing")
+    assert len(Handler.ranges) == 5
+    assert not (folder / "w/thing.bin").exists()
+    Handler.faults[:] = [403]  # an expired right, say: no reason to start again
+    with pytest.raises(ModelError, match=r"403.*2560 bytes are kept"):
+        fetch("thing")
+    fetch("thing")
+    assert set(Handler.ranges[1:]) == {"bytes=2560-"}
+    assert (folder / "w/thing.bin").read_bytes() == BODY
+
+
+def test_one_process_downloads_a_file(listed):
+    folder = listed("/whole")
+    (folder / "w").mkdir(parents=True)
+    with (folder / "w/thing.bin.part").open("ab") as other:
+        fcntl.flock(other, fcntl.LOCK_EX)
+        with pytest.raises(ModelError, match=r"another process downloads to .*thing\.bin\.part now"):
+            fetch("thing")
+    fetch("thing")
+
+
+def test_a_folder_that_cannot_be_written_is_named(listed, tmp_path):
+    listed("/whole")
+    (tmp_path / "thing").write_text("in the way")
+    with pytest.raises(StoreError, match=r"thing.*cannot write"):
+        fetch("thing")
 
 
 def test_server_without_ranges_starts_again(listed):
@@ -92,7 +128,7 @@ def test_server_without_ranges_starts_again(listed):
 
 def test_wrong_digest_is_refused_and_removed(listed):
     folder = listed("/whole", sha256="0" * 64)
-    with pytest.raises(ModelError, match="it is removed"):
+    with pytest.raises(ModelError, match="they are removed"):
         fetch("thing")
     assert list((folder / "w").iterdir()) == []
 

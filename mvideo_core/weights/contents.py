@@ -1,0 +1,188 @@
+"""What is wrong with the files of a model folder, as far as names, sizes and headers say; no tensor is read."""
+
+import json
+import struct
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from mvideo_core.errors import ModelError
+
+HEAD_BYTES = 512
+LFS_POINTER = b"version https://git-lfs.github.com/spec/"
+WEB_PAGE = (b"<!doctype html", b"<html", b"<head")
+PARSED_BYTES = 4 << 20
+"""JSON files up to this size are parsed; of larger ones (vocabularies) both ends are looked at."""
+HEADER_LIMIT_BYTES = 100 << 20
+"""Limit of the safetensors format."""
+VOCABULARIES = ("tokenizer.json", "spiece.model", "tokenizer.model", "vocab.txt", "vocab.json")
+READ_BY_LOADERS = (".json", ".safetensors", ".model")
+FETCHED = "fetched.json"
+"""The record that a fetch leaves in the folder; no file of the model."""
+
+
+class Needs(NamedTuple):
+    """What a model folder has to hold.
+
+    Attributes:
+        files: paths relative to the folder.
+        weights: stems: "vae/model" is vae/model.safetensors, or vae/model.safetensors.index.json with the files it
+            names.
+    """
+
+    files: tuple[str, ...]
+    weights: tuple[str, ...] = ()
+
+
+def content_problem(path: Path) -> str:
+    """Why a file cannot be what its name says: missing, empty, a web page, an LFS pointer, cut off; "" if it can."""
+    try:
+        if path.is_symlink() and not path.exists():
+            return f"a link to {path.readlink()}, which is gone"
+        if not path.is_file():
+            return "missing"
+        size = path.stat().st_size
+        with path.open("rb") as stream:
+            head = stream.read(HEAD_BYTES)
+    except OSError as error:
+        return f"cannot be read ({error.strerror or error})"
+    if not size:
+        return "empty"
+    if head.startswith(LFS_POINTER):
+        return f"a Git LFS pointer of {size} bytes in place of the file"
+    if head.lstrip().lower().startswith(WEB_PAGE):
+        return f"a web page (HTML, {size} bytes) in place of the file"
+    if path.suffix == ".safetensors":
+        found = safetensors_header(path)
+        return found if isinstance(found, str) else ""
+    return _json_problem(path, size) if path.suffix == ".json" else ""
+
+
+def safetensors_header(path: Path) -> dict[str, Any] | str:
+    """Tensors of a safetensors file (name -> dtype, shape, offsets), or what is wrong with it; data are not read."""
+    size = path.stat().st_size
+    with path.open("rb") as stream:
+        start = stream.read(8)
+        length = struct.unpack("<Q", start)[0] if len(start) == 8 else 0
+        if not 2 <= length <= HEADER_LIMIT_BYTES:
+            return f"not a safetensors file ({size} bytes)"
+        if 8 + length > size:
+            return f"cut off inside its header: {size} bytes, more than {8 + length} expected"
+        text = stream.read(length)
+    try:
+        tensors = json.loads(text)
+        tensors.pop("__metadata__", None)
+        expected = 8 + length + max((int(tensor["data_offsets"][1]) for tensor in tensors.values()), default=0)
+    except (ValueError, KeyError, IndexError, TypeError, AttributeError):
+        return f"not a safetensors file ({size} bytes)"
+    if size != expected:
+        return f"{'cut off: ' if size < expected else ''}{size} bytes, {expected} expected by its header"
+    return dict(tensors)
+
+
+def folder_problems(folder: Path, needs: Needs) -> dict[str, str]:
+    """Every file that a model folder needs, and what else its loaders read, with its problem; "" where none is seen.
+
+    Args:
+        folder: present or not.
+        needs: of the catalog, or from `needs_of`.
+    """
+    found = {name: content_problem(folder / name) for name in needs.files}
+    for stem in needs.weights:
+        found |= _weights_problems(folder, stem)
+    for parent in sorted({(folder / name).parent for name in found}):
+        for path in sorted(parent.glob("*")):
+            if path.suffix in READ_BY_LOADERS and not path.name.startswith(".") and path.name != FETCHED:
+                name = path.relative_to(folder).as_posix()
+                found[name] = found.get(name) or content_problem(path)
+    return found
+
+
+def needs_of(folder: Path) -> Needs:
+    """What a folder outside the catalog needs, by its model_index.json (diffusers) or config.json (transformers).
+
+    Raises:
+        ModelError: no folder, or neither file.
+    """
+    if not folder.is_dir():
+        raise ModelError(f"weights: no folder {folder}; give a model folder or a name of `mvideo weights list`")
+    index = folder / "model_index.json"
+    if not index.is_file():
+        if (folder / "config.json").is_file():
+            return Needs(("config.json",), ("model",))
+        raise ModelError(
+            f"weights: {folder} has neither model_index.json (a pipeline of diffusers) nor config.json (a model of "
+            "transformers); give the folder that holds one of them"
+        )
+    if content_problem(index):
+        return Needs((index.name,))
+    files, weights = [index.name], []
+    for part, where in json.loads(index.read_text(encoding="utf-8")).items():
+        if not isinstance(where, list) or len(where) != 2 or not all(isinstance(word, str) for word in where):
+            continue
+        library, kind = where
+        if "Scheduler" in kind:
+            files.append(f"{part}/scheduler_config.json")
+        elif "Tokenizer" in kind:
+            there = [name for name in VOCABULARIES if (folder / part / name).exists()]
+            files += [f"{part}/tokenizer_config.json", f"{part}/{there[0] if there else 'spiece.model'}"]
+        elif "Processor" in kind or "Extractor" in kind:
+            files.append(f"{part}/preprocessor_config.json")
+        else:
+            files.append(f"{part}/config.json")
+            weights.append(f"{part}/{'model' if library == 'transformers' else 'diffusion_pytorch_model'}")
+    return Needs(tuple(files), tuple(weights))
+
+
+def _weights_problems(folder: Path, stem: str) -> dict[str, str]:
+    single, index = f"{stem}.safetensors", f"{stem}.safetensors.index.json"
+    if not _there(folder / index):
+        shards = sorted(folder.glob(f"{stem}-*-of-*.safetensors"))
+        if _there(folder / single) or not shards:
+            return {single: content_problem(folder / single)}
+        return {index: "missing"} | {path.relative_to(folder).as_posix(): content_problem(path) for path in shards}
+    if _there(folder / single):
+        return {single: content_problem(folder / single)}
+    problem = content_problem(folder / index)
+    return {index: problem} if problem else _shard_problems(folder, index)
+
+
+def _shard_problems(folder: Path, index: str) -> dict[str, str]:
+    """The files that an index names, and whether each holds the tensors that the index says."""
+    content = json.loads((folder / index).read_text(encoding="utf-8"))
+    places = content.get("weight_map") if isinstance(content, dict) else None
+    if not isinstance(places, dict) or not places or not all(_plain(name) for name in places.values()):
+        return {index: "no index of safetensors files (`weight_map` is absent or names no files)"}
+    found = {index: ""}
+    parent = Path(index).parent
+    for name in sorted(set(places.values())):
+        path = folder / parent / name
+        problem = content_problem(path)
+        if not problem:
+            held = safetensors_header(path)
+            absent = sorted(key for key, place in places.items() if place == name and key not in held)
+            if absent:
+                problem = f"lacks {len(absent)} tensors that {Path(index).name} names, such as {absent[0]}"
+        found[(parent / name).as_posix()] = problem
+    return found
+
+
+def _plain(name: Any) -> bool:
+    return isinstance(name, str) and Path(name).name == name
+
+
+def _there(path: Path) -> bool:
+    return path.exists() or path.is_symlink()
+
+
+def _json_problem(path: Path, size: int) -> str:
+    if size > PARSED_BYTES:
+        with path.open("rb") as stream:
+            first = stream.read(64).lstrip()[:1]
+            stream.seek(-64, 2)
+            last = stream.read().rstrip()[-1:]
+        return "" if (first, last) in ((b"{", b"}"), (b"[", b"]")) else "cut off, or not JSON"
+    try:
+        json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        return f"not JSON ({error})"
+    return ""

@@ -30,6 +30,9 @@ def _page(report: RunReport, run: Path) -> str:
     ]
     if report.best_validation is not None:
         lines.append(f"Best validation loss {report.best_validation:.4f} at step {report.best_validation_step}")
+    if report.skipped:
+        lines.append(f"{report.skipped} steps were skipped: their loss or gradient was not finite")
+    lines += [f"Changed on purpose: {change.words()}" for change in report.changes]
     curves = run / CURVES
     if curves.is_file() and curves.stat().st_size < MAX_SVG_BYTES:
         lines.append(f"![losses]({svg_url(curves.read_bytes())})")

@@ -23,6 +23,7 @@ def generate_video(
     source: SourceOptions = SourceOptions(),
     base: BaseOptions = BaseOptions(dtype="fp32"),
     adapter: str = "",
+    allow_other_base: bool = False,
     options: GenerateOptions = GenerateOptions(),
     overwrite: bool = False,
     workspace: str = "",
@@ -35,13 +36,16 @@ def generate_video(
         source: masks from one of a reference video and object names, a mask file, a dataset sample; none = no masks.
         base: the CogVideoX, and its precision.
         adapter: folder that train-mvideo wrote; empty = the base model alone.
+        allow_other_base: use the adapter over other base weights than those it was trained on.
         options: length, sampling, which conditions are used.
         overwrite: replace the video of another request in `out`.
         workspace: with neither prompt nor source, the first sample of this workspace's dataset gives both.
     """
     if workspace and not prompt and source == SourceOptions():
         source = SourceOptions(sample=first_sample(Workspace(workspace)))
-    request = GenerateRequest(prompt=prompt, source=source, base=base, adapter=adapter, options=options)
+    request = GenerateRequest(
+        prompt=prompt, source=source, base=base, adapter=adapter, allow_other_base=allow_other_base, options=options
+    )
     made = generate(request, out, overwrite)
     page = f"{made.frames} frames in {made.clips} clips\n\nVideo: `{Path(made.video).absolute()}`"
     shows(create_markdown_artifact, markdown=page, key="generated-video", description="What this run made.")

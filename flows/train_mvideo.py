@@ -22,21 +22,26 @@ def train_mvideo(
     overrides: dict[str, Any] | None = None,
     latents: LatentOptions | None = None,
     options: TrainOptions | None = None,
+    init_adapter: str = "",
+    allow: list[str] | None = None,
     engine: EngineOptions = EngineOptions(),
 ) -> RunReport:
-    """Encode the dataset's latents, then train. Killed at any moment, a retry goes on from the newest checkpoint.
+    """Encode the dataset's latents, then train. Killed at any moment, a retry resumes from the newest checkpoint.
 
     Args:
         workspace: where build-mask-dataset wrote its dataset; empty = train on `data.latents` of the options.
-        out: run folder for checkpoints, metrics and samples; a run that is there goes on.
+        out: run folder for checkpoints, metrics and samples; a run that is there is resumed.
         profile: training profile: mini, mvideo-2b, mvideo-5b, or the path of a YAML file.
         overrides: single values over the profile, such as {"optimizer": {"rate": {"peak": 1e-4}}}.
         latents: options of the encode stage; empty = the profile's base model and its own format.
         options: the whole of the training options, instead of profile and overrides.
+        init_adapter: adapter to start from: a folder that training wrote, or a plain CogVideoX LoRA.
+        allow: options that may differ from the checkpoint's when the run is resumed, such as optimizer.rate.peak.
         engine: where the encode stage runs: threads of this process, or Ray.
     """
     chosen = options or load_profile(profile, overrides)
-    chosen = chosen.model_copy(update={"out": out or chosen.out})
+    given = {"out": out, "init_adapter": init_adapter, "allow": tuple(allow or ())}
+    chosen = chosen.model_copy(update={name: value for name, value in given.items() if value})
     if not chosen.out:
         raise ConfigError("train-mvideo: out is empty; give the folder that this run is kept in")
     if workspace:

@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable
 from typing import Any
 
+from mvideo_core.training.callbacks.metrics import loss_words
 from mvideo_core.training.launch import launch
 from mvideo_core.training.options import TrainOptions
 from mvideo_core.training.report import RunReport
@@ -19,7 +20,7 @@ SHOW_EVERY_S = 5.0
 
 @gpu_task
 def train(options: TrainOptions) -> RunReport:
-    """Train to the last step; a run folder with a checkpoint goes on from there.
+    """Train to the last step; a run folder with a checkpoint is resumed from there.
 
     Raises:
         ConfigError, ModelError, StoreError, TrainError: as the training did, with its message.
@@ -38,8 +39,6 @@ class TrainingBoard:
 
     def __call__(self, line: dict[str, Any]) -> None:
         """Take one line of metrics.jsonl."""
-        if "train/loss" not in line:
-            return
         with self._lock:
             now, step, steps = self.now(), int(line["step"]), int(line["steps"])
             self.first = self.first or (now, step)
@@ -53,7 +52,7 @@ class TrainingBoard:
     def words(self, line: dict[str, Any], now: float) -> str:
         """ "step 120 of 400, loss 0.1034, 1.9 s a step, about 9 min left"."""
         step, steps = int(line["step"]), int(line["steps"])
-        text = f"step {step} of {steps}, loss {line['train/loss']:.4f}"
+        text = f"step {step} of {steps}, {loss_words(line)}"
         assert self.first is not None
         began, first_step = self.first
         if step > first_step:

@@ -25,6 +25,9 @@ def generate(
     base: str = typer.Option("", "--base", help="Weights: catalog name (default mini), diffusers folder, random:SIZE."),
     dtype: str = typer.Option("", "--dtype", help="bf16, fp16 or fp32; empty: bf16 on a GPU, fp32 without."),
     adapter: str = typer.Option("", "--adapter", help="Folder that training wrote; empty: the base model alone."),
+    allow_other_base: bool = typer.Option(
+        False, "--allow-other-base", help="Use the adapter over other base weights than it was trained on."
+    ),
     seconds: float = typer.Option(0.0, "--seconds", min=0, help="Length; 0: that of the masks, or one clip."),
     steps: int = typer.Option(0, "--steps", min=0, help="Denoising steps of a clip; 0: 50."),
     seed: int = typer.Option(0, "--seed", min=0, help="Same seed, same machine: same video."),
@@ -44,6 +47,7 @@ def generate(
         "source": _given({"video": video, "objects": object_, "masks": masks, "sample": sample, "edits": op}),
         "base": _given({"weights": base, "dtype": dtype}),
         "adapter": adapter,
+        "allow_other_base": allow_other_base,
         "options": _given({"steps": steps, "seed": seed, "seconds": seconds}),
     }
     request: dict[str, Any] = {"base": {"dtype": _dtype()}}

@@ -10,9 +10,11 @@ import yaml
 from mvideo_core.cli.settings import given_values, tell_profiles
 from mvideo_core.errors import ConfigError
 from mvideo_core.options import merged
+from mvideo_core.training.callbacks.metrics import loss_words
 from mvideo_core.training.callbacks.stopping import STOP
+from mvideo_core.training.course import Change
 from mvideo_core.training.launch import launch
-from mvideo_core.training.options import PROFILES, TrainOptions, load_profile
+from mvideo_core.training.options import PROFILES, load_profile
 from mvideo_core.training.report import last_line, write_report
 
 train_app = typer.Typer(no_args_is_help=True, help="LoRA training of MVideo on cached latents, 1 to N GPUs.")
@@ -22,6 +24,14 @@ OPTIONS = typer.Option("", "--options", "-o", help="YAML file whose values go ov
 SET = typer.Option([], "--set", "-s", help="One value over the profile's, e.g. --set optimizer.clip_norm=0.5.")
 LATENTS = typer.Option("", "--latents", help="Folder of the latents; same as --set data.latents=...")
 WORKSPACE = typer.Option("", "--workspace", "-w", help="Workspace whose current latents (`mvideo encode`) to train on.")
+
+
+INIT_ADAPTER = typer.Option(
+    "", "--init-adapter", help="Adapter to start from: a folder that training wrote, or a plain CogVideoX LoRA."
+)
+ALLOW = typer.Option(
+    [], "--allow", help="Option that may differ from the checkpoint's, e.g. optimizer.rate.peak. Repeatable."
+)
 
 
 def add_to(app: typer.Typer) -> None:
@@ -37,12 +47,20 @@ def run(
     profile: str = PROFILE,
     options: str = OPTIONS,
     set_: list[str] = SET,
+    init_adapter: str = INIT_ADAPTER,
+    allow: list[str] = ALLOW,
     every_s: float = typer.Option(10.0, "--every-s", help="Least seconds between two progress lines."),
 ) -> None:
-    """Train in child processes. Killed or stopped, the same command goes on from the newest checkpoint."""
+    """Train in child processes. Killed or stopped, the same command resumes from the newest checkpoint."""
     if workspace and latents:
         raise ConfigError("--workspace and --latents both say where the latents are; give one of them")
-    chosen = _options(out, latents or _current(workspace), profile, options, set_)
+    flags = {
+        "out": out,
+        "data": {"latents": latents or _current(workspace)},
+        "init_adapter": init_adapter,
+        "allow": allow,
+    }
+    chosen = load_profile(profile, merged(given_values(options, set_), _given(flags)))
     report = launch(chosen, _Progress(every_s).tell)
     typer.echo(last_line(report))
 
@@ -81,12 +99,19 @@ class _Progress:
 
     def tell(self, line: dict[str, Any]) -> None:
         validated = "val/loss_diffusion" in line
-        if not validated and line["step"] < line["steps"] and time.monotonic() - self._last_s < self.every_s:
+        if (
+            not validated
+            and "changed" not in line
+            and line["step"] < line["steps"]
+            and time.monotonic() - self._last_s < self.every_s
+        ):
             return
         self._last_s = time.monotonic()
         speed = line.get("perf/samples_per_s", 0.0)
-        text = f"step {line['step']}/{line['steps']}  loss {line['train/loss']:.4f}  {speed:.2f} samples/s"
+        text = f"step {line['step']}/{line['steps']}  {loss_words(line)}  {speed:.2f} samples/s"
         typer.echo(text + (f"  validation {line['val/loss_diffusion']:.4f}" if validated else ""))
+        for change in line.get("changed", ()):
+            typer.echo(f"  changed on purpose: {Change.parse(change).words()}")
 
 
 def _current(workspace: str) -> str:
@@ -99,6 +124,7 @@ def _current(workspace: str) -> str:
     return current_latents(Workspace(workspace))
 
 
-def _options(out: str, latents: str, profile: str, options: str, settings: list[str]) -> TrainOptions:
-    flags = {"out": out} | ({"data": {"latents": latents}} if latents else {})
-    return load_profile(profile, merged(given_values(options, settings), flags))
+def _given(flags: dict[str, Any]) -> dict[str, Any]:
+    """The flags that were used, nested ones included."""
+    inner = {name: _given(value) if isinstance(value, dict) else value for name, value in flags.items()}
+    return {name: value for name, value in inner.items() if value}

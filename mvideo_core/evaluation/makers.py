@@ -47,7 +47,8 @@ class MVideoMaker:
                 "this system needs an adapter and MVideo's own are not published: train one (`mvideo train`, "
                 "docs/training.md) and give its folder with --set mvideo.adapter=RUN/checkpoints/.../adapter"
             )
-        return cls(system, load_pipeline(system.base, system.adapter, system.options.scheduler))
+        loaded = load_pipeline(system.base, system.adapter, system.options.scheduler, system.allow_other_base)
+        return cls(system, loaded)
 
     def make(self, item: EvalItem, folder: Path) -> bool:
         """One video, clip after clip; a half-made one goes on at its missing clip."""

@@ -25,6 +25,9 @@ class MVideoSystem(Options):
 
     base: BaseOptions = Field(default=BaseOptions(), description="the CogVideoX")
     adapter: str = Field(default="", description="folder that train-mvideo wrote; MVideo's own are not published")
+    allow_other_base: bool = Field(
+        default=False, description="use an adapter over other base weights than those it was trained on"
+    )
     masks: bool = Field(default=True, description="guided by the item's masks, where it has some")
     options: GenerateOptions = Field(default=GenerateOptions(), description="sampling; seed and length come per item")
 

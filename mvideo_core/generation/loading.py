@@ -19,11 +19,17 @@ class Loaded(NamedTuple):
     dtype: str
 
 
-def load_pipeline(base: BaseOptions, adapter: str = "", scheduler: Literal["ddim", "dpm"] = "ddim") -> Loaded:
+def load_pipeline(
+    base: BaseOptions,
+    adapter: str = "",
+    scheduler: Literal["ddim", "dpm"] = "ddim",
+    allow_other_base: bool = False,
+) -> Loaded:
     """Base and adapter on a GPU when there is one.
 
     Args:
         adapter: folder that training wrote; empty = the base model alone.
+        allow_other_base: only warn of an adapter that was trained over other base weights.
 
     Raises:
         ModelError: weights or adapter absent, or not for each other. ConfigError: no such size.
@@ -35,7 +41,7 @@ def load_pipeline(base: BaseOptions, adapter: str = "", scheduler: Literal["ddim
     loaded = load_base(base)
     pipeline = MVideoPipeline.from_base(loaded)
     if adapter:
-        pipeline.load_lora_weights(Path(adapter))
+        pipeline.load_lora_weights(Path(adapter), allow_other_base=allow_other_base)
     pipeline.use_scheduler(scheduler)
     pipeline.set_progress_bar_config(disable=None)  # a bar on a terminal only
     pipeline.to("cuda" if torch.cuda.is_available() else "cpu")

@@ -19,6 +19,9 @@ class GenerateRequest(Options):
     source: SourceOptions = Field(default=SourceOptions(), description="Masks: video and objects, file, or sample.")
     base: BaseOptions = Field(default=BaseOptions(), description="The CogVideoX.")
     adapter: str = Field(default="", description="folder that training wrote; empty = the base model alone")
+    allow_other_base: bool = Field(
+        default=False, description="use an adapter over other base weights than those it was trained on"
+    )
     options: GenerateOptions = Field(default=GenerateOptions(), description="Sampling, length, conditions.")
 
 
@@ -35,7 +38,7 @@ def generate(
         ConfigError: no prompt, masks that do not fit, or a folder of another request.
         MediaError, ModelError, StoreError: as the parts say.
     """
-    loaded = load_pipeline(request.base, request.adapter, request.options.scheduler)
+    loaded = load_pipeline(request.base, request.adapter, request.options.scheduler, request.allow_other_base)
     source = load_source(request.source, loaded.pipeline.format)
     prompt = request.prompt or source.caption
     if not prompt:

@@ -6,6 +6,7 @@ refuses a LoRA file with other keys in it, so the conditioning has a file of its
 """
 
 import json
+import logging
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +14,7 @@ from pydantic import Field
 
 from mvideo_core.errors import ConfigError, ModelError
 from mvideo_core.model.video_format import VideoFormat
+from mvideo_core.model.weights_digest import CONDITIONING_CONFIG, base_sha256
 from mvideo_core.options import Options
 
 if TYPE_CHECKING:
@@ -20,19 +22,12 @@ if TYPE_CHECKING:
 
     from mvideo_core.model.transformer import MVideoTransformer3DModel
 
+log = logging.getLogger(__name__)
 LORA_FILE = "pytorch_lora_weights.safetensors"
 CONDITIONING_FILE = "mvideo_conditioning.safetensors"
 CONFIG_FILE = "mvideo_config.json"
 ADAPTER_NAME = "default"
 CONDITIONING = ("mask_proj", "segment_embed")
-CONDITIONING_CONFIG = (
-    "mask_channels",
-    "clean_modulation",
-    "segment_embedding",
-    "history_offset_frames",
-    "spatial_align",
-)
-"""Fields of the transformer's configuration that trained conditioning depends on."""
 
 
 class LoraOptions(Options):
@@ -109,25 +104,31 @@ def save_adapter(folder: str | Path, transformer: "MVideoTransformer3DModel", fo
     record = {
         "format": format.model_dump(mode="json"),
         "conditioning": {field: transformer.config[field] for field in CONDITIONING_CONFIG},
-        "base": {field: transformer.config[field] for field in _BASE_CONFIG},
+        "base": {field: transformer.config[field] for field in _BASE_CONFIG} | {"sha256": base_digest(transformer)},
         "lora": {"rank": lora.r, "alpha": lora.lora_alpha, "target_modules": sorted(lora.target_modules)},
     }
     (folder / CONFIG_FILE).write_text(json.dumps(record, indent=2, sort_keys=True) + "\n", encoding="utf-8")
 
 
-def load_adapter(transformer: "MVideoTransformer3DModel", folder: str | Path, train: bool = False) -> VideoFormat:
+def load_adapter(
+    transformer: "MVideoTransformer3DModel",
+    folder: str | Path,
+    train: bool = False,
+    allow_other_base: bool = False,
+) -> VideoFormat:
     """Read what `save_adapter` wrote into a model without adapters.
 
     Args:
         transformer: base model, same architecture as the trained one.
         folder: of `save_adapter`.
         train: open adapters and conditioning for training; otherwise everything is frozen.
+        allow_other_base: warn, instead of an error, where the base weights are not those it was trained on.
 
     Returns:
         The format that the adapter was trained at.
 
     Raises:
-        ModelError: a file is absent or does not fit.
+        ModelError: a file is absent or does not fit, or was trained over other base weights.
         ConfigError: the model has adapters already, or another configuration than the trained one.
     """
     from diffusers.loaders import CogVideoXLoraLoaderMixin
@@ -136,7 +137,7 @@ def load_adapter(transformer: "MVideoTransformer3DModel", folder: str | Path, tr
     if getattr(transformer, "peft_config", None):
         raise ConfigError(f"lora: adapters {sorted(transformer.peft_config)} are attached already; load the base again")
     _present(folder, LORA_FILE)
-    format = load_conditioning(transformer, folder)
+    format = load_conditioning(transformer, folder, allow_other_base)
     state, metadata = CogVideoXLoraLoaderMixin.lora_state_dict(
         str(folder), weight_name=LORA_FILE, return_lora_metadata=True, local_files_only=True
     )
@@ -149,11 +150,20 @@ def load_adapter(transformer: "MVideoTransformer3DModel", folder: str | Path, tr
     return format
 
 
-def load_conditioning(transformer: "MVideoTransformer3DModel", folder: str | Path) -> VideoFormat:
+def load_conditioning(
+    transformer: "MVideoTransformer3DModel",
+    folder: str | Path,
+    allow_other_base: bool = False,
+    flag: str = "--allow-other-base",
+) -> VideoFormat:
     """Read mask convolution and segment offsets, checked against the model; returns the format trained at.
 
+    Args:
+        allow_other_base: warn, instead of an error, where the base weights are not those it was trained on.
+        flag: what allows it, for the message.
+
     Raises:
-        ModelError: a file is absent, or its tensors are not this model's.
+        ModelError: a file is absent, its tensors are not this model's, or the base weights are others.
         ConfigError: trained with another configuration.
     """
     import torch
@@ -169,6 +179,7 @@ def load_conditioning(transformer: "MVideoTransformer3DModel", folder: str | Pat
     ]
     if wrong:
         raise ConfigError(f"{Path(folder) / CONFIG_FILE}: trained with another model: {'; '.join(wrong)}")
+    _check_base(Path(folder), str(record["base"].get("sha256", "")), base_digest(transformer), flag, allow_other_base)
     state = load_file(_present(Path(folder), CONDITIONING_FILE))
     own = conditioning_state(transformer)
     if {name: value.shape for name, value in state.items()} != {name: value.shape for name, value in own.items()}:
@@ -181,6 +192,23 @@ def load_conditioning(transformer: "MVideoTransformer3DModel", folder: str | Pat
         for name, value in state.items():
             parameters[name].copy_(value)
     return VideoFormat.parse(record["format"], where=str(Path(folder) / CONFIG_FILE))
+
+
+def base_digest(transformer: "MVideoTransformer3DModel") -> str:
+    """Digest of the model's base weights; "" when it is not known where they came from."""
+    if not transformer.base_sha256 and transformer.base_folder:
+        transformer.base_sha256 = base_sha256(Path(transformer.base_folder))
+    return transformer.base_sha256
+
+
+def _check_base(folder: Path, then: str, now: str, flag: str, allowed: bool) -> None:
+    """Compare the digests of base weights; an adapter of an earlier version, or a base from elsewhere, has none."""
+    if not then or not now or then == now:
+        return
+    problem = f"{folder / CONFIG_FILE}: trained over other base weights (sha256 {then[:12]}) than these ({now[:12]})"
+    if not allowed:
+        raise ModelError(f"{problem}; give the base it was trained on, or use it all the same with {flag}")
+    log.warning("%s; used all the same, as allowed", problem)
 
 
 def read_config(folder: str | Path) -> dict[str, Any]:
@@ -241,6 +269,7 @@ def without_adapters(transformer: "MVideoTransformer3DModel") -> "MVideoTransfor
     }
     model.load_state_dict(state, strict=True, assign=True)
     model.fill_missing()
+    model.base_folder, model.base_sha256 = transformer.base_folder, transformer.base_sha256
     return model.train(transformer.training)
 
 

@@ -16,6 +16,7 @@ from mvideo_core.errors import ConfigError, ModelError
 from mvideo_core.model.fingerprint import folder_sha256
 from mvideo_core.model.sizes import ModelSize, size_of
 from mvideo_core.model.video_format import SPATIAL_STRIDE, VideoFormat
+from mvideo_core.model.weights_digest import base_sha256, conditioning_config
 from mvideo_core.model.words import mini_tokenizer, vocabulary
 from mvideo_core.options import Options, digest
 from mvideo_core.weights import find
@@ -62,6 +63,23 @@ class Base:
     weights_sha256: str
     name: str
     part_sha256: dict[str, str] = field(default_factory=dict)
+
+
+def weights_identity(options: BaseOptions) -> str:
+    """SHA-256 (hex) of all of the base that training depends on: `base_sha256`, and MVideo's own configuration.
+
+    The same weights have the same one under any name or path.
+
+    Raises:
+        ModelError: weights absent or not readable. ConfigError: no such name.
+    """
+    if options.weights.startswith(RANDOM):
+        size = options.weights.removeprefix(RANDOM)
+        size_of(size)
+        return _random_sha256(size, 0, "transformer")
+    folder = find(options.weights, kind="generator")
+    _check_folder(folder, ("transformer",))
+    return digest({"base": base_sha256(folder), "conditioning": conditioning_config(folder)})
 
 
 def torch_dtype(name: str) -> "torch.dtype":
@@ -114,7 +132,7 @@ def random_base(size: str = "tiny-sincos", seed: int = 0, parts: Collection[str]
         if "transformer" in parts:
             torch.manual_seed(seed + 2)
             transformer = MVideoTransformer3DModel(**plan.transformer).eval()
-    fingerprints: dict[str, str] = {part: digest({"random": size, "seed": seed, "part": part}) for part in PARTS}
+    fingerprints: dict[str, str] = {part: _random_sha256(size, seed, part) for part in PARTS}
     return Base(
         vae=vae,
         text_encoder=text_encoder,
@@ -163,6 +181,10 @@ def _drop_origin(path: Path) -> None:
         path.write_text(json.dumps(config, indent=2, sort_keys=True) + "\n", encoding="utf-8")
 
 
+def _random_sha256(size: str, seed: int, part: str) -> str:
+    return digest({"random": size, "seed": seed, "part": part})
+
+
 def _random_text_encoder(plan: ModelSize) -> Any:
     from transformers import T5Config, T5EncoderModel
 
@@ -193,6 +215,7 @@ def _from_folder(folder: Path, options: BaseOptions, parts: Collection[str]) -> 
             transformer = MVideoTransformer3DModel.from_pretrained(
                 folder / "transformer", torch_dtype=dtype, local_files_only=True
             ).eval()
+            transformer.base_folder = str(folder)
     except OSError as error:
         raise ModelError(f"weights: {folder}: incomplete; copy the whole model folder again ({error})") from None
     settings = _read_json(folder / "scheduler" / "scheduler_config.json")

@@ -103,7 +103,9 @@ class MVideoPipeline(CogVideoXPipeline):
             ).model_dump(mode="json")
         pipeline = super().from_pretrained(folder, **options)
         if (given / ADAPTER_FOLDER / CONFIG_FILE).is_file():
-            load_adapter(pipeline.transformer, given / ADAPTER_FOLDER)
+            load_adapter(pipeline.transformer, given / ADAPTER_FOLDER)  # saved together, perhaps in another precision
+        if (given / "transformer").is_dir():
+            pipeline.transformer.base_folder = str(given)
         return pipeline
 
     def save_pretrained(self, folder: str | Path, **options: Any) -> None:
@@ -119,16 +121,21 @@ class MVideoPipeline(CogVideoXPipeline):
             self.transformer = full
         save_adapter(Path(folder) / ADAPTER_FOLDER, full, self.format)
 
-    def load_lora_weights(self, source: Any, adapter_name: str | None = None, **options: Any) -> None:
+    def load_lora_weights(
+        self, source: Any, adapter_name: str | None = None, *, allow_other_base: bool = False, **options: Any
+    ) -> None:
         """As in diffusers; from a folder that training wrote, conditioning weights and format come along.
 
+        Args:
+            allow_other_base: warn, instead of an error, where the base weights are not those of the training.
+
         Raises:
-            ModelError: conditioning files that do not fit.
+            ModelError: conditioning files that do not fit, or other base weights.
             ConfigError: trained with another model.
         """
         folder = Path(source) if isinstance(source, (str, Path)) else None
         if folder is not None and (folder / CONFIG_FILE).is_file():
-            format = load_conditioning(self.transformer, folder)
+            format = load_conditioning(self.transformer, folder, allow_other_base)
             if format != self.format:
                 log.info("%s: the clip format becomes that of training: %s (was %s)", folder, format, self.format)
                 self._set_format(format)

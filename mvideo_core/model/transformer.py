@@ -30,13 +30,12 @@ from mvideo_core.model.positions import (
     sincos_axes,
     sincos_embedding,
 )
+from mvideo_core.model.weights_digest import NEW_PARAMETERS
 
 # ModelMixin: a pipeline folder names this module as the home of its transformer; diffusers asks it for the base class.
 __all__ = ["NEW_PARAMETERS", "MVideoTransformer3DModel", "ModelMixin"]
 
 _BASE_FIELDS = tuple(inspect.signature(CogVideoXTransformer3DModel.__init__).parameters)[1:]
-NEW_PARAMETERS = ("mask_proj.weight", "segment_embed")
-"""Parameters that CogVideoX does not have; zeros when new."""
 
 
 class MVideoTransformer3DModel(CogVideoXTransformer3DModel):
@@ -64,6 +63,11 @@ class MVideoTransformer3DModel(CogVideoXTransformer3DModel):
     Raises:
         ConfigError: a CogVideoX 1.5 or image-to-video configuration.
     """
+
+    base_folder: str = ""
+    """Pipeline folder that the base weights came from; "" where nobody knows."""
+    base_sha256: str = ""
+    """Their digest once it is known (`adapter.base_digest`); adapters are checked with it."""
 
     _no_split_modules = ["MVideoBlock", "CogVideoXPatchEmbed"]
     _repeated_blocks = ["MVideoBlock"]

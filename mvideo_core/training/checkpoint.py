@@ -1,6 +1,6 @@
 """Checkpoints: one folder each, renamed into place when complete; the newest complete one is where a run goes on.
 
-    checkpoints/step-00001000/
+    checkpoints/step-00001000/     nonfinite-step-... is one that was set aside: no run goes on from it
         state.json              step, options that fix the course of the run, dataset digest, sizes of all files
         trainable.safetensors   adapters and conditioning as trained, fp32
         optimizer.safetensors   Adam's means and step counts, by parameter
@@ -13,6 +13,7 @@ the step, so nothing else is needed to go on bit for bit. There is no pickle in 
 
 import contextlib
 import json
+import logging
 import os
 import shutil
 from collections.abc import Callable, Iterator
@@ -23,14 +24,19 @@ from pydantic import Field
 
 from mvideo_core.errors import ConfigError, StoreError
 from mvideo_core.options import Options
+from mvideo_core.training.course import Change
+from mvideo_core.training.diagnosis import first_not_finite
 
 if TYPE_CHECKING:
     import torch
 
     from mvideo_core.training.loop import Trainer
 
+log = logging.getLogger(__name__)
 CHECKPOINTS, LOCK = "checkpoints", ".lock"
 STATE, TRAINABLE, OPTIMIZER = "state.json", "trainable.safetensors", "optimizer.safetensors"
+ASIDE = "nonfinite-"
+"""Before the name of a checkpoint that was set aside."""
 LAYOUT = 1
 """Raised when a checkpoint of before can no longer be read."""
 
@@ -43,8 +49,13 @@ class State(Options):
     samples_seen: int = Field(default=0, description="step x global batch")
     seed: int = Field(default=0, description="of all draws")
     world_size: int = Field(default=1, description="processes that trained; another number may go on")
-    course: dict[str, Any] = Field(default={}, description="options that fix the course; resuming needs the same")
-    data: str = Field(default="", description="digest of the cache trained on")
+    course: dict[str, Any] = Field(
+        default={}, description="options that fix the course, and digests of base weights and first adapter"
+    )
+    data: str = Field(default="", description="digest of the latents trained on")
+    changes: list[Change] = Field(default=[], description="options changed within the run on purpose")
+    skipped: int = Field(default=0, description="steps without update, since they were not finite")
+    skipped_in_a_row: int = Field(default=0, description="of these, the last ones before this checkpoint")
     files: dict[str, int] = Field(default={}, description="every other file of the folder and its bytes")
 
 
@@ -78,7 +89,7 @@ def save(checkpoints: Path, trainer: "Trainer", state: State, export: Callable[[
     """Write the checkpoint of the trainer's step; call on the first rank only.
 
     Args:
-        state: step, samples_seen and files are filled in here.
+        state: step, samples_seen, skipped steps and files are filled in here.
         export: writes the adapter folders below the folder it is given.
         keep: newest complete checkpoints to leave; 0 leaves all.
 
@@ -95,9 +106,9 @@ def save(checkpoints: Path, trainer: "Trainer", state: State, export: Callable[[
         _write_tensors(part, trainer)
         export(part)
         sizes = {str(path.relative_to(part)): path.stat().st_size for path in sorted(part.rglob("*")) if path.is_file()}
-        (part / STATE).write_text(
-            state.model_copy(update={"step": trainer.step, "files": sizes}).model_dump_json(indent=1), encoding="utf-8"
-        )
+        now = {"step": trainer.step, "skipped": trainer.skipped, "skipped_in_a_row": trainer.skipped_in_a_row}
+        text = state.model_copy(update=now | {"files": sizes}).model_dump_json(indent=1)
+        (part / STATE).write_text(text, encoding="utf-8")
         _sync(part)
         if folder.exists():
             shutil.rmtree(folder)
@@ -133,29 +144,32 @@ def load(folder: Path, trainer: "Trainer") -> None:
     for callback in trainer.callbacks:
         if callback.name and (folder / f"{callback.name}.safetensors").exists():
             callback.load_tensors(load_file(folder / f"{callback.name}.safetensors"))
-    trainer.step = read_state(folder).step
+    state = read_state(folder)
+    trainer.step = state.step
+    trainer.skipped, trainer.skipped_in_a_row = state.skipped, state.skipped_in_a_row
 
 
-def check_course(folder: Path, state: State, course: dict[str, Any], data: str, global_batch: int) -> None:
-    """Refuse to go on with options or data that would make it another run.
+def newest_finite(checkpoints: Path) -> Path | None:
+    """The newest complete checkpoint whose weights and Adam's means are finite; newer ones are set aside.
 
-    Raises:
-        ConfigError: names every differing option with both values.
+    Call it on one process. None: there is no such checkpoint.
     """
-    before, now = dict(_flattened(state.course)), dict(_flattened(course))
-    changed = [
-        f"{name}: {before.get(name, 'absent')} then, {now.get(name, 'absent')} now"
-        for name in sorted(before.keys() | now.keys())
-        if before.get(name) != now.get(name)
-    ]
-    if state.data != data:
-        changed.append(f"cache digest: {state.data[:16] or 'none'} then, {data[:16] or 'none'} now")
-    if changed:
-        raise ConfigError(
-            f"{folder} was trained with other options:\n  " + "\n  ".join(changed) + "\nPut these back to resume, or "
-            "give another `out` folder. The number of processes and micro_batch may change as long as the global batch "
-            f"({global_batch}) stays"
-        )
+    for folder in reversed(complete(checkpoints)):
+        bad = _not_finite_in(folder)
+        if not bad:
+            return folder
+        log.warning("%s: %s is not finite; set aside as %s", folder, bad, set_aside(folder).name)
+    return None
+
+
+def set_aside(folder: Path) -> Path:
+    """Rename a checkpoint so that no run goes on from it; returns where it is."""
+    aside = folder.with_name(f"{ASIDE}{folder.name}")
+    if aside.exists():
+        shutil.rmtree(aside)
+    folder.rename(aside)
+    _sync_folder(folder.parent)
+    return aside
 
 
 @contextlib.contextmanager
@@ -200,6 +214,18 @@ def _write_tensors(part: Path, trainer: "Trainer") -> None:
                 {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()},
                 part / f"{callback.name}.safetensors",
             )
+
+
+def _not_finite_in(folder: Path) -> str:
+    """Name of the first tensor of a checkpoint that is not finite; "" when all are."""
+    from safetensors import safe_open
+
+    for file in (TRAINABLE, OPTIMIZER):
+        with safe_open(folder / file, "pt") as tensors:
+            bad = first_not_finite((name, tensors.get_tensor(name)) for name in tensors.keys())  # noqa: SIM118
+        if bad:
+            return bad
+    return ""
 
 
 def _load_optimizer(folder: Path, trainer: "Trainer") -> None:

@@ -7,7 +7,7 @@ samples; a batch may straddle two epochs, so no sample is left out.
 
 import copy
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any, Generic, Protocol, TypeVar
 
@@ -33,6 +33,9 @@ class DataOptions(Options):
         default=None, description="sizes of the latents; left out = what the base model was trained for"
     )
     holdout: int = Field(default=8, ge=0, description="windows, in whole clips, kept for validation; 0: no validation")
+    exclude: tuple[str, ...] = Field(
+        default=(), description="clips (keys) or windows (ids) that are neither trained on nor held out"
+    )
     threads: int = Field(default=2, ge=1, le=64, description="reading threads of each rank")
     ahead: int = Field(default=2, ge=0, le=64, description="steps read ahead; costs their samples in memory")
 
@@ -47,15 +50,28 @@ class Split:
     """Indices for training and for validation.
 
     Whole clips are held out, those with the smallest digests: windows of one clip never stand on both sides, and the
-    held-out clips do not change with the seed.
+    held-out clips change neither with the seed nor with what is excluded.
     """
 
-    def __init__(self, keys: Sequence[str], holdout: int):
-        """Hold out clips until at least `holdout` windows are held; keys: clip key of every window.
+    def __init__(self, keys: Sequence[str], holdout: int, exclude: Collection[str] = (), ids: Sequence[str] = ()):
+        """Hold out clips until at least `holdout` windows are held.
+
+        Args:
+            keys: clip key of every window.
+            exclude: clip keys or window ids to leave out.
+            ids: id of every window.
 
         Raises:
-            ConfigError: nothing is left to train on.
+            ConfigError: nothing is left to train on, or `exclude` names what is not there.
         """
+        names = [{str(key), *ids[n : n + 1]} for n, key in enumerate(keys)]
+        absent = sorted(set(exclude).difference(*names))
+        if absent:
+            raise ConfigError(
+                f"data.exclude: {', '.join(absent)}: no such clip or window in these latents; the first clips are "
+                f"{', '.join(sorted({str(key) for key in keys})[:4])}"
+            )
+        out = {index for index, of_window in enumerate(names) if of_window & set(exclude)}
         windows: dict[str, list[int]] = {}
         for index, key in enumerate(keys):
             windows.setdefault(str(key), []).append(index)
@@ -64,12 +80,12 @@ class Split:
             if len(self.held) >= holdout:
                 break
             self.held += windows[key]
-        self.held.sort()
-        self.train = sorted(set(range(len(keys))) - set(self.held))
+        self.train = sorted(set(range(len(keys))) - set(self.held) - out)
+        self.held = sorted(set(self.held) - out)
         if not self.train:
             raise ConfigError(
                 f"data.holdout is {holdout} and the cache has {len(keys)} windows of {len(windows)} clips: nothing is "
-                "left to train on; hold out fewer, or encode more clips"
+                "left to train on; hold out or exclude fewer, or encode more clips"
             )
 
 

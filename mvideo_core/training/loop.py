@@ -5,6 +5,7 @@ in one flat fp32 buffer, each parameter's `.grad` a view of it; behind them ride
 all-reduce brings every rank the same gradients, the same losses and the same decision.
 """
 
+import contextlib
 import logging
 import math
 import time
@@ -16,6 +17,8 @@ from pydantic import Field
 from mvideo_core.errors import TrainError
 from mvideo_core.options import Options
 from mvideo_core.training.callbacks.base import Callback
+from mvideo_core.training.course import Change
+from mvideo_core.training.diagnosis import diagnose
 from mvideo_core.training.distributed import World
 from mvideo_core.training.schedules import RateOptions, rate_at
 
@@ -37,7 +40,7 @@ class OptimizerOptions(Options):
 
 
 class Objective(Protocol):
-    """What the loop asks of a model."""
+    """What the loop asks of a model; all but `parts` and `loss` serve the diagnosis of a step that is not finite."""
 
     @property
     def parts(self) -> tuple[str, ...]:
@@ -45,6 +48,15 @@ class Objective(Protocol):
 
     def loss(self, batch: Any) -> Any:
         """An object with `total` (scalar to differentiate) and `parts` (name -> detached scalar)."""
+
+    def inputs(self, batch: Any) -> "list[tuple[str, torch.Tensor | None]]":
+        """The batch's tensors in words."""
+
+    def weights(self) -> "Iterator[tuple[str, torch.Tensor]]":
+        """Every weight by name."""
+
+    def watched(self, look: Any) -> contextlib.AbstractContextManager[None]:
+        """Inside, `look(place, words, tensor)` sees what the loss is made of."""
 
 
 class MicroBatches(Protocol):
@@ -63,6 +75,12 @@ class Trainer:
         feed: micro-batches.
         n_micro: micro-batches of one step on this rank.
         steps: optimizer steps in all.
+        skip_nonfinite: steps in a row that may be skipped because they are not finite.
+
+    Attributes:
+        step: optimizer steps done, skipped ones included.
+        skipped, skipped_in_a_row: steps without update, in all and at the end of those done.
+        changed: options changed on purpose at this start of the run.
     """
 
     def __init__(
@@ -75,6 +93,7 @@ class Trainer:
         n_micro: int,
         steps: int,
         options: OptimizerOptions | None = None,
+        skip_nonfinite: int = 0,
         callbacks: Sequence[Callback] = (),
     ):
         self.objective, self.parameters, self.feed, self.world = objective, parameters, feed, world
@@ -82,6 +101,9 @@ class Trainer:
         self.callbacks = list(callbacks)
         self.step = 0
         self.stop_asked = self.stopped = False
+        self.skip_nonfinite = skip_nonfinite
+        self.skipped = self.skipped_in_a_row = 0
+        self.changed: list[Change] = []
         self.optimizer = _adam(list(parameters.values()), self.options)
         self._flat = flat_gradients(parameters, n_more=2 + len(objective.parts))
 
@@ -89,74 +111,96 @@ class Trainer:
         """Train up to `steps`, or to the end of the step in which any rank was asked to stop.
 
         Raises:
-            TrainError: a loss or gradient is not finite; raised on all ranks in the same step, weights untouched.
+            TrainError: a loss or gradient is not finite, more often in a row than `skip_nonfinite`; raised on all ranks
+                in the same step, weights untouched.
         """
-        for callback in self.callbacks:
-            callback.on_start(self)
-        while self.step < self.steps and not self.stopped:
-            metrics = self.train_step()
+        try:
             for callback in self.callbacks:
-                callback.on_step(self, metrics)
-        for callback in self.callbacks:
-            callback.on_end(self)
+                callback.on_start(self)
+            while self.step < self.steps and not self.stopped:
+                metrics = self.train_step()
+                for callback in self.callbacks:
+                    callback.on_step(self, metrics)
+            for callback in self.callbacks:
+                callback.on_end(self)
+        finally:
+            for callback in self.callbacks:
+                callback.close()
 
-    def train_step(self) -> dict[str, float]:
-        """One optimizer step; returns its metrics, the same on all ranks but for times and memory."""
+    def train_step(self) -> dict[str, Any]:
+        """One optimizer step; returns its metrics, the same on all ranks but for times and memory.
+
+        A step that is skipped counts: data, noise and learning rate go on to the next one; weights and Adam stay.
+        """
         began_s = time.perf_counter()
-        self._flat.zero_()
-        tail = self._flat[-2 - len(self.objective.parts) :]
-        waited_s = 0.0
-        keys: list[str] = []
-        batches = self.feed.step(self.step)
-        for _ in range(self.n_micro):
-            asked_s = time.perf_counter()
-            batch = next(batches)
-            waited_s += time.perf_counter() - asked_s
-            keys += getattr(batch, "keys", ())
-            losses = self.objective.loss(batch)
-            (losses.total / self.n_micro).backward()
-            tail[0] += losses.total.detach() / self.n_micro
-            for n, name in enumerate(self.objective.parts):
-                tail[1 + n] += losses.parts[name] / self.n_micro
-        mine = float(tail[0])
-        tail[-1] = float(self.stop_asked)
+        batches, waited_s = self._accumulate()
         self.world.sum_(self._flat).div_(self.world.size)
-
-        gradient = self._flat[: -len(tail)]
+        n_tail = 2 + len(self.objective.parts)
+        gradient, tail = self._flat[:-n_tail], self._flat[-n_tail:]
         norm = float(gradient.norm())
         total, *parts, stop = tail.tolist()
-        if not (math.isfinite(total) and math.isfinite(norm)):
-            raise self._not_finite(total, norm, mine, keys)
-        if 0 < self.options.clip_norm < norm:
-            gradient.mul_(self.options.clip_norm / (norm + 1e-6))
         rate = rate_at(self.options.rate, self.step, self.steps)
-        for group in self.optimizer.param_groups:
-            group["lr"] = rate
-        self.optimizer.step()
+        metrics: dict[str, Any] = {}
+        if math.isfinite(total) and math.isfinite(norm):
+            self._update(gradient, norm, rate)
+            self.skipped_in_a_row = 0
+            names = [f"train/loss_{name}" for name in self.objective.parts]
+            metrics = {"train/loss": total, **dict(zip(names, parts, strict=True)), "train/grad_norm": norm}
+        else:
+            metrics = {"skipped": self._skip(total, norm, batches)}
         self.step += 1
         self.stopped = stop > 0
-
-        names = [f"train/loss_{name}" for name in self.objective.parts]
-        return {
-            "train/loss": total,
-            **dict(zip(names, parts, strict=True)),
-            "train/grad_norm": norm,
+        if self.skipped:
+            metrics["train/skipped"] = self.skipped
+        return metrics | {
             "train/rate": rate,
             "perf/step_s": time.perf_counter() - began_s,
             "perf/data_wait_s": waited_s,
         }
 
-    def _not_finite(self, total: float, norm: float, mine: float, keys: list[str]) -> TrainError:
-        """All ranks come here together, so they may speak to each other."""
-        told = self.world.gather((mine, keys))
-        bad = [f"rank {rank}: loss {loss}, samples {', '.join(ks)}" for rank, (loss, ks) in enumerate(told)]
-        bad = [line for line, (loss, _) in zip(bad, told, strict=True) if not math.isfinite(loss)]
-        where = "; ".join(bad) or "every loss is finite, a gradient is not"
-        return TrainError(
-            f"step {self.step}: loss {total}, gradient norm {norm}; finite values are expected. {where}. Weights are "
-            "as after the last good step. Look at these samples, lower the learning rate or the clip norm, and start "
-            "again: the run goes on from its newest checkpoint"
-        )
+    def _accumulate(self) -> tuple[list[Any], float]:
+        """Forward and backward of this rank's micro-batches; returns them, and the seconds waited for data."""
+        self._flat.zero_()
+        tail = self._flat[-2 - len(self.objective.parts) :]
+        waited_s = 0.0
+        batches: list[Any] = []
+        made = self.feed.step(self.step)
+        for _ in range(self.n_micro):
+            asked_s = time.perf_counter()
+            batches.append(next(made))
+            waited_s += time.perf_counter() - asked_s
+            losses = self.objective.loss(batches[-1])
+            (losses.total / self.n_micro).backward()
+            tail[0] += losses.total.detach() / self.n_micro
+            for n, name in enumerate(self.objective.parts):
+                tail[1 + n] += losses.parts[name] / self.n_micro
+        tail[-1] = float(self.stop_asked)
+        return batches, waited_s
+
+    def _update(self, gradient: "torch.Tensor", norm: float, rate: float) -> None:
+        if 0 < self.options.clip_norm < norm:
+            gradient.mul_(self.options.clip_norm / (norm + 1e-6))
+        for group in self.optimizer.param_groups:
+            group["lr"] = rate
+        self.optimizer.step()
+
+    def _skip(self, total: float, norm: float, batches: list[Any]) -> str:
+        """Count a step that is not finite and say why; all ranks come here together, so they may speak to each other.
+
+        Raises:
+            TrainError: it is one more in a row than may be skipped.
+        """
+        found = diagnose(self, batches)
+        self.skipped += 1
+        self.skipped_in_a_row += 1
+        what = f"step {self.step}: loss {total}, gradient norm {norm}; finite values are expected. {found.text}"
+        if self.skipped_in_a_row <= self.skip_nonfinite:
+            log.warning("%s. Skipped: %d in a row, %d may be", what, self.skipped_in_a_row, self.skip_nonfinite)
+            return found.text
+        said = [callback.on_not_finite(self, found.weights_suspected) for callback in self.callbacks]
+        if self.skip_nonfinite:
+            said.insert(0, f"This is number {self.skipped_in_a_row} in a row, skip_nonfinite is {self.skip_nonfinite}")
+        raise TrainError(". ".join([what, *filter(None, said)]))
 
 
 def flat_gradients(parameters: "dict[str, Parameter]", n_more: int = 0) -> "torch.Tensor":

@@ -26,7 +26,8 @@ from mvideo_core.training.callbacks.metrics import Metrics, check_extras
 from mvideo_core.training.callbacks.samples import SampleVideos
 from mvideo_core.training.callbacks.stopping import STOP, Stopping, signals_ask
 from mvideo_core.training.callbacks.validation import SEED, Validation
-from mvideo_core.training.checkpoint import CHECKPOINTS, State, check_course, complete, load, read_state, sole_owner
+from mvideo_core.training.checkpoint import CHECKPOINTS, State, sole_owner
+from mvideo_core.training.course import allowed
 from mvideo_core.training.data import Feed, GlobalOrder, Split, ThreadCopies, rank_slots
 from mvideo_core.training.distributed import World, joined, placed
 from mvideo_core.training.execution import input_dtype, prepare
@@ -34,6 +35,8 @@ from mvideo_core.training.launch import ERRORS, LAUNCHED
 from mvideo_core.training.loop import Trainer
 from mvideo_core.training.options import TrainOptions
 from mvideo_core.training.report import last_line, write_report
+from mvideo_core.training.start import find_start, resume
+from mvideo_core.training.warm_start import OTHER_BASE, load_init_adapter
 
 if TYPE_CHECKING:
     from mvideo_core.latents.cache import LatentDataset
@@ -103,7 +106,8 @@ def check(options: TrainOptions, world_size: int) -> None:
 def build(options: TrainOptions, world: World) -> "tuple[Trainer, Callable[[], None]]":
     """A trainer at the step to go on from, and what closes its readers.
 
-    The model comes first: targets that match nothing are found before the latents are opened.
+    Options that are not the checkpoint's are found before the model is loaded; targets that match nothing, before the
+    latents are opened.
     """
     import torch
 
@@ -113,16 +117,20 @@ def build(options: TrainOptions, world: World) -> "tuple[Trainer, Callable[[], N
     from mvideo_core.training.objective import MVideoObjective
 
     torch.manual_seed(options.seed)
+    start = find_start(options, world)
     base = load_base(options.base, parts=("transformer",))
     transformer: Any = base.transformer
     add_lora(transformer, options.lora)
+    if options.init_adapter:
+        load_init_adapter(transformer, options.init_adapter, options.lora, allowed(OTHER_BASE, options.allow))
     transformer.to(world.device).train()
     prepare(transformer, options.execution)
     schedule = Schedule.of(base.scheduler)
     objective = MVideoObjective(transformer, schedule, options.consistency, input_dtype(options.execution))
 
     dataset = open_latents(options)
-    split = Split(list(dataset.keys), options.data.holdout)
+    start = start.with_data(options, dataset.info.digest)
+    split = Split(list(dataset.keys), options.data.holdout, options.data.exclude, dataset.ids)
     slots = rank_slots(options.global_batch, options.micro_batch, world.rank, world.size)
     order = GlobalOrder(split.train, options.global_batch, options.seed)
     feed: Feed[Any, Any] = Feed(
@@ -130,11 +138,13 @@ def build(options: TrainOptions, world: World) -> "tuple[Trainer, Callable[[], N
     )
     parameters = trainable(transformer)
     trainer = Trainer(
-        objective, parameters, feed, world, n_micro=len(slots), steps=options.steps, options=options.optimizer
-    )
+        objective, parameters, feed, world, n_micro=len(slots), steps=options.steps, options=options.optimizer,
+        skip_nonfinite=options.skip_nonfinite,
+    )  # fmt: skip
     validation_maker = batch_maker(options, dataset, schedule, SEED, world)
-    trainer.callbacks = callbacks(options, dataset, split.held, objective, validation_maker, parameters)
-    resume(options, trainer, dataset.info.digest)
+    state = start.state(options, world, dataset.info.digest)
+    trainer.callbacks = callbacks(options, dataset, split.held, objective, validation_maker, parameters, state)
+    resume(start, trainer)
     return trainer, feed.close
 
 
@@ -175,6 +185,7 @@ def callbacks(
     objective: Any,
     maker: "BatchMaker",
     parameters: dict[str, Any],
+    state: State,
 ) -> list[Callback]:
     """In the order in which their hooks run."""
     from mvideo_core.model.adapter import save_adapter
@@ -188,7 +199,6 @@ def callbacks(
             with ema.swapped():
                 save_adapter(folder / "adapter_ema", objective.transformer, form)
 
-    state = State(seed=options.seed, world_size=placed()[2], course=options.course(), data=dataset.info.digest)
     validation = Validation(objective, dataset, held, maker, options.validation, ema)
     return [
         Stopping(run),
@@ -198,24 +208,6 @@ def callbacks(
         Metrics(run, options.metrics, options.global_batch, options.model_dump(mode="json")),
         Checkpoints(run / CHECKPOINTS, options.checkpoints, state, options.global_batch, export),
     ]
-
-
-def resume(options: TrainOptions, trainer: Trainer, data: str) -> None:
-    """Load the newest complete checkpoint, if there is one; all ranks the same.
-
-    Raises:
-        ConfigError: it was trained with other options or data, or the ranks see different run folders.
-    """
-    run = Path(options.out)
-    done = complete(run / CHECKPOINTS)
-    newest = done[-1].name if done else ""
-    if len(set(trainer.world.gather(newest))) > 1:
-        raise ConfigError(f"{run}: the machines see different checkpoints here; `out` has to be a folder they share")
-    if done:
-        state = read_state(done[-1])
-        check_course(done[-1], state, options.course(), data, options.global_batch)
-        load(done[-1], trainer)
-        log.info("going on from %s with %d processes (%d before)", done[-1], trainer.world.size, state.world_size)
 
 
 @contextlib.contextmanager

@@ -5,6 +5,8 @@ all elements in v-space; for CogVideoX this equals the x0 loss weighted by 1 / (
 B batch, F latent frames, C channels, H, W; G: slots of the global batch.
 """
 
+import contextlib
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from pydantic import Field
@@ -17,6 +19,9 @@ if TYPE_CHECKING:
     from mvideo_core.model.schedule import Schedule
     from mvideo_core.training.batches import Batch
     from mvideo_core.training.draws import StepDraws
+
+
+Look = Callable[[str, str, "torch.Tensor | None"], None]
 
 
 class ConsistencyOptions(Options):
@@ -65,6 +70,7 @@ class MVideoObjective:
 
         self.transformer, self.schedule, self.options = transformer, schedule, options
         self.dtype = dtype or torch.float32
+        self._look: Look = _no_look
 
     @property
     def device(self) -> "torch.device":
@@ -83,6 +89,29 @@ class MVideoObjective:
         total = diffusion + self.options.alpha * consistency
         return Losses(total, {"diffusion": diffusion.detach(), "consistency": consistency.detach()})
 
+    def inputs(self, batch: "Batch") -> "list[tuple[str, torch.Tensor | None]]":
+        """The tensors that the latents give, in words, batch first."""
+        return [
+            ("latents", batch.x0_BFCHW),
+            ("text embedding", batch.text_BLC),
+            ("mask latents", batch.mask_BFCHW),
+            ("latents of the last frame before", batch.appearance_BFCHW),
+            ("latents of the clip before", batch.motion_BFCHW),
+        ]
+
+    def weights(self) -> "Iterator[tuple[str, torch.Tensor]]":
+        """Every parameter by name, frozen and trained."""
+        return iter(self.transformer.named_parameters())
+
+    @contextlib.contextmanager
+    def watched(self, look: "Look") -> "Iterator[None]":
+        """Inside, `look(place, words, tensor)` sees predictions and losses as they are computed (`diagnosis.ORDER`)."""
+        self._look = look
+        try:
+            yield
+        finally:
+            self._look = _no_look
+
     def sample_losses(self, batch: "Batch") -> SampleLosses:
         """L_d and L_c of every sample, before the weights of `batch.consistency_B`."""
         level_B = batch.timestep_B  # stays on the CPU, where the schedule's tables are: no wait for the GPU
@@ -91,14 +120,19 @@ class MVideoObjective:
         target = self.schedule.velocity(batch.x0_BFCHW, batch.noise_BFCHW, level_B)
         # The teacher runs first: its activations are gone before the student's are kept.
         taught = self.teach(x_t, batch) if batch.with_teacher and self.options.alpha > 0 else None
+        self._look("teacher", "the teacher's prediction", taught)
         student = self.predict(x_t, batch, conditioned=True)
+        self._look("prediction", "the prediction", student)
+        diffusion_B = squared_error(student, target)
+        self._look("loss", "the loss", diffusion_B)
         if taught is None:
-            return SampleLosses(squared_error(student, target), None)
+            return SampleLosses(diffusion_B, None)
         if self.options.prediction == "extra_forward":
-            return SampleLosses(
-                squared_error(student, target), squared_error(self.predict(x_t, batch, conditioned=False), taught)
-            )
-        return SampleLosses(squared_error(student, target), squared_error(student, taught))
+            student = self.predict(x_t, batch, conditioned=False)
+            self._look("prediction", "the prediction without conditions", student)
+        consistency_B = squared_error(student, taught)
+        self._look("loss", "the consistency loss", consistency_B)
+        return SampleLosses(diffusion_B, consistency_B)
 
     def teach(self, x_t: "torch.Tensor", batch: "Batch") -> "torch.Tensor":
         """The base model's velocity: same noisy latents, text and timestep; no adapters, no mask, no history."""
@@ -129,6 +163,10 @@ class MVideoObjective:
                 return_dict=False,
             )  # fmt: skip
         return out[0].float()
+
+
+def _no_look(place: str, words: str, tensor: "torch.Tensor | None") -> None:
+    """Nobody is watching."""
 
 
 def consistency_weights(options: ConsistencyOptions, drawn: "StepDraws") -> "torch.Tensor":

@@ -13,6 +13,7 @@ from mvideo_core.training.callbacks.ema import EmaOptions
 from mvideo_core.training.callbacks.metrics import MetricOptions
 from mvideo_core.training.callbacks.samples import SampleOptions
 from mvideo_core.training.callbacks.validation import ValidationOptions
+from mvideo_core.training.course import BASE, flattened
 from mvideo_core.training.data import DataOptions
 from mvideo_core.training.distributed import DistributedOptions
 from mvideo_core.training.draws import DrawOptions
@@ -23,7 +24,7 @@ from mvideo_core.training.objective import ConsistencyOptions
 
 PROFILES = Path(__file__).resolve().parent.parent.parent / "deployments" / "training"
 COURSE = ("base", "lora", "draws", "consistency", "optimizer", "ema")
-"""Groups that fix which weights come out; a run is only resumed with the same."""
+"""Groups that fix which weights come out."""
 
 
 class TrainOptions(Options):
@@ -34,6 +35,17 @@ class TrainOptions(Options):
     steps: int = Field(default=10_000, ge=1, description="optimizer steps; the paper trains 10,000")
     global_batch: int = Field(default=64, ge=1, description="samples per step over all processes; the paper's is 64")
     micro_batch: int = Field(default=1, ge=1, description="samples of one forward on one GPU; the rest accumulates")
+    allow: tuple[str, ...] = Field(
+        default=(), description="options that may differ from the checkpoint's when the run is resumed, by name"
+    )
+    skip_nonfinite: int = Field(
+        default=0,
+        ge=0,
+        description="steps in a row that may be skipped, weights untouched, because the loss or gradient is not finite",
+    )
+    init_adapter: str = Field(
+        default="", description="adapter to start from: a folder that training wrote, or a plain CogVideoX LoRA"
+    )
     base: BaseOptions = Field(default=BaseOptions(), description="The frozen CogVideoX.")
     data: DataOptions = Field(default=DataOptions(), description="Cached latents.")
     lora: LoraOptions = Field(default=LoraOptions(), description="Adapters.")
@@ -50,13 +62,15 @@ class TrainOptions(Options):
     launch: LaunchOptions = Field(default=LaunchOptions(), description="Processes started by `mvideo train run`.")
 
     def course(self) -> dict[str, Any]:
-        """The options that fix the course of the run, as plain values.
+        """The options that fix the course of the run, as plain values by dotted name.
 
+        Base weights, latents and the first adapter are left out: their content counts, not their names (`start.py`).
         `steps` belongs to it only where the learning rate depends on it; a constant rate may be trained on for longer.
         """
-        values = {name: getattr(self, name).model_dump(mode="json") for name in COURSE}
-        values |= {"seed": self.seed, "global_batch": self.global_batch, "holdout": self.data.holdout}
-        values["precision"] = self.execution.precision
+        values = flattened({name: getattr(self, name).model_dump(mode="json") for name in COURSE})
+        del values[BASE]
+        values |= {"seed": self.seed, "global_batch": self.global_batch, "data.holdout": self.data.holdout}
+        values |= {"data.exclude": sorted(self.data.exclude), "execution.precision": self.execution.precision}
         return values | ({"steps": self.steps} if self.optimizer.rate.shape != "constant" else {})
 
 

@@ -5,12 +5,14 @@ import math
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
+from xml.sax.saxutils import escape
 
 from pydantic import Field
 
 from mvideo_core.options import Options
-from mvideo_core.training.callbacks.metrics import read_metrics
+from mvideo_core.training.callbacks.metrics import METRICS, read_metrics
 from mvideo_core.training.checkpoint import CHECKPOINTS, complete
+from mvideo_core.training.course import Change
 
 REPORT, CURVES = "report.json", "curves.svg"
 WIDTH, HEIGHT, LEFT, BOTTOM, TOP = 640, 300, 56, 28, 20
@@ -32,6 +34,8 @@ class RunReport(Options):
         default=None, description="lowest val/loss_diffusion; none without validation"
     )
     best_validation_step: int | None = Field(default=None, description="step of it")
+    changes: list[Change] = Field(default=[], description="options changed within the run on purpose")
+    skipped: int = Field(default=0, description="steps without update, since they were not finite")
 
 
 class Curve(NamedTuple):
@@ -47,7 +51,7 @@ def write_report(run: str | Path) -> RunReport:
     lines = read_metrics(run)
     report = summarised(run, lines)
     (run / REPORT).write_text(report.model_dump_json(indent=1) + "\n", encoding="utf-8")
-    (run / CURVES).write_text(curves_svg(curves_of(lines)), encoding="utf-8")
+    (run / CURVES).write_text(curves_svg(curves_of(lines), report.changes), encoding="utf-8")
     return report
 
 
@@ -55,15 +59,17 @@ def summarised(run: Path, lines: Sequence[dict[str, Any]]) -> RunReport:
     """The report of these metric lines."""
     last: dict[str, float] = {}
     for line in lines:
-        last |= {name: float(value) for name, value in line.items() if name not in ("step", "steps")}
+        last |= {name: float(v) for name, v in line.items() if name not in ("step", "steps") and _is_number(v)}
     done = complete(run / CHECKPOINTS)
     validated = [(line["val/loss_diffusion"], line["step"]) for line in lines if "val/loss_diffusion" in line]
     best, best_step = min(validated, default=(None, None))
     step, steps = (int(lines[-1][name]) if lines else 0 for name in ("step", "steps"))
     newest = str(done[-1].relative_to(run)) if done else ""
+    changes = [Change.parse(one, METRICS) for line in lines for one in line.get("changed", ())]
     return RunReport(
         run=str(run), step=step, steps=steps, finished=bool(lines) and step >= steps, checkpoint=newest, last=last,
-        best_validation=best, best_validation_step=best_step,
+        best_validation=best, best_validation_step=best_step, changes=changes,
+        skipped=int(last.get("train/skipped", 0)),
     )  # fmt: skip
 
 
@@ -71,15 +77,15 @@ def curves_of(lines: Sequence[dict[str, Any]]) -> list[Curve]:
     """The loss curves that have at least one point; long ones as means over equal spans of steps."""
     curves = []
     for name in DRAWN:
-        points = [(int(line["step"]), float(line[name])) for line in lines if name in line]
+        points = [(int(line["step"]), float(line[name])) for line in lines if _is_number(line.get(name))]
         if points:
             curves.append(Curve(name, _thinned(points)))
     return curves
 
 
-def curves_svg(curves: Sequence[Curve]) -> str:
-    """One chart of all curves: step across, loss up, from 0 to the largest value."""
-    values = [value for curve in curves for _, value in curve.points if math.isfinite(value)]
+def curves_svg(curves: Sequence[Curve], changes: Sequence[Change] = ()) -> str:
+    """One chart of all curves: step across, loss up, from 0 to the largest value; a dashed line at every change."""
+    values = [value for curve in curves for _, value in curve.points]
     last = max((step for curve in curves for step, _ in curve.points), default=1)
     high = max(values, default=1.0) or 1.0
     wide, tall = WIDTH - LEFT - 8, HEIGHT - BOTTOM - TOP
@@ -91,14 +97,18 @@ def curves_svg(curves: Sequence[Curve]) -> str:
     parts.append(f'<text x="{WIDTH - 8}" y="{HEIGHT - 8}" text-anchor="end">step {last:,}</text>')
     for n, curve in enumerate(curves):
         places = [
-            f"{LEFT + wide * step / last:.1f},{TOP + tall * (1 - value / high):.1f}"
-            for step, value in curve.points
-            if math.isfinite(value)
+            f"{LEFT + wide * step / last:.1f},{TOP + tall * (1 - value / high):.1f}" for step, value in curve.points
         ]
         colour = COLOURS[n % len(COLOURS)]
         mark = "".join(f'<circle cx="{p.split(",")[0]}" cy="{p.split(",")[1]}" r="2.5"/>' for p in places[:1])
         parts.append(f'<g fill="{colour}">{mark}<text x="{LEFT + 8 + 118 * n}" y="12">{curve.name}</text></g>')
         parts.append(f'<polyline points="{" ".join(places)}" fill="none" stroke="{colour}" stroke-width="1.5"/>')
+    for n, change in enumerate(changes):
+        x = LEFT + wide * change.step / last
+        parts.append(
+            f'<path d="M{x:.1f} {TOP}v{tall}" stroke="#555" stroke-dasharray="3 3"><title>{escape(change.words())}'
+            f'</title></path><text x="{x + 3:.1f}" y="{TOP + 10 + 11 * (n % 6)}">{escape(change.words())}</text>'
+        )
     return (
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {HEIGHT}" role="img" font-size="10" '
         f'font-family="sans-serif" aria-label="Losses over {last} steps">'
@@ -113,13 +123,20 @@ def last_line(report: RunReport) -> str:
         f", best validation {report.best_validation:.4f} at step {report.best_validation_step}"
     )  # fmt: skip
     newest = report.checkpoint or "no checkpoint"
-    return f"{report.run}: step {report.step} of {report.steps}, loss {loss:.4f}{best}; {newest}"
+    more = f", {report.skipped} steps skipped" if report.skipped else ""
+    more += f", {len(report.changes)} options changed on the way" if report.changes else ""
+    return f"{report.run}: step {report.step} of {report.steps}, loss {loss:.4f}{best}{more}; {newest}"
 
 
 def read_report(run: str | Path) -> RunReport:
     """report.json of a run folder."""
     path = Path(run) / REPORT
     return RunReport.parse(json.loads(path.read_text(encoding="utf-8")), str(path))
+
+
+def _is_number(value: Any) -> bool:
+    """Whether it is a finite number; runs of earlier versions have NaN in their lines."""
+    return isinstance(value, int | float) and math.isfinite(value)
 
 
 def _thinned(points: list[tuple[int, float]]) -> list[tuple[int, float]]:

@@ -11,7 +11,9 @@ from mvideo_core.options import Options
 class RateOptions(Options):
     """Learning rate over the optimizer steps."""
 
-    peak: float = Field(default=2e-4, gt=0, description="learning rate after warm-up; the paper's value is 2e-4")
+    peak: float = Field(
+        default=2e-4, gt=0, le=1e38, description="learning rate after warm-up; the paper's value is 2e-4"
+    )
     warmup_steps: int = Field(default=100, ge=0, description="steps of linear rise to the peak")
     shape: Literal["constant", "cosine"] = Field(default="constant", description="course after warm-up")
     floor_frac: float = Field(default=0.0, ge=0, le=1, description="cosine: share of the peak at the last step")

@@ -26,6 +26,17 @@ class Callback:
     def on_end(self, trainer: "Trainer") -> None:
         """Once after the last step, also when the run was asked to stop; not after an error."""
 
+    def on_not_finite(self, trainer: "Trainer", weights_suspected: bool) -> str:
+        """Once when the run ends because a step is not finite; what it returns is added to the message.
+
+        Args:
+            weights_suspected: the weights as they are now are the reason, not one sample.
+        """
+        return ""
+
+    def close(self) -> None:
+        """Once in the end, whatever happened; after `on_end` or an error."""
+
     def tensors(self) -> "dict[str, torch.Tensor]":
         """State for a checkpoint, by name."""
         return {}

@@ -1,5 +1,6 @@
 """A checkpoint every so many steps and at the end; also when the run is asked to stop."""
 
+import itertools
 import logging
 from collections.abc import Callable
 from pathlib import Path
@@ -7,10 +8,11 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import Field
 
-from mvideo_core.errors import StoreError
+from mvideo_core.errors import StoreError, TrainError
 from mvideo_core.options import Options
 from mvideo_core.training.callbacks.base import Callback, due
-from mvideo_core.training.checkpoint import State, save
+from mvideo_core.training.checkpoint import State, complete, folder_of, save, set_aside
+from mvideo_core.training.diagnosis import first_not_finite
 
 if TYPE_CHECKING:
     from mvideo_core.training.loop import Trainer
@@ -60,8 +62,25 @@ class Checkpoints(Callback):
         if trainer.step != self._saved:
             self._save(trainer)
 
+    def on_not_finite(self, trainer: "Trainer", weights_suspected: bool) -> str:
+        """Sets aside the checkpoints of exactly these weights when they are the reason."""
+        said = ""
+        if trainer.world.first:
+            unchanged = range(trainer.step - trainer.skipped_in_a_row + 1, trainer.step + 1)
+            names = [folder_of(self.folder, step).name for step in unchanged if weights_suspected]
+            for bad in [folder for folder in complete(self.folder) if folder.name in names]:
+                said += f"{bad.name} has these weights and was set aside as {set_aside(bad).name}; "
+            done = complete(self.folder)
+            said += f"the run will resume from {done[-1].name if done else 'step 0'}"
+        return str(trainer.world.gather(said)[0])
+
     def _save(self, trainer: "Trainer") -> None:
-        """The first rank writes; the others wait and stop with it when it cannot."""
+        """The first rank writes; the others wait and stop with it when it cannot.
+
+        Raises:
+            TrainError: weights or Adam's means are not finite; nothing is written.
+        """
+        self._check_finite(trainer)
         problem = ""
         if trainer.world.first:
             state = self.state.model_copy(update={"samples_seen": trainer.step * self.global_batch})
@@ -72,3 +91,18 @@ class Checkpoints(Callback):
         if problem := trainer.world.gather(problem)[0]:
             raise StoreError(problem)
         self._saved = trainer.step
+
+    def _check_finite(self, trainer: "Trainer") -> None:
+        """Weights are the same on all ranks, so all of them stop here."""
+        moments = (
+            (f"{key} of {name}", value)
+            for name, parameter in trainer.parameters.items()
+            for key, value in trainer.optimizer.state.get(parameter, {}).items()
+        )
+        bad = first_not_finite(itertools.chain(trainer.parameters.items(), moments))
+        if bad:
+            said = self.on_not_finite(trainer, weights_suspected=False)
+            raise TrainError(
+                f"step {trainer.step}: {bad} is not finite, so no checkpoint is written; lower the learning rate with "
+                f"`--set optimizer.rate.peak=... --allow optimizer.rate.peak`; {said}"
+            )

@@ -1,4 +1,8 @@
-"""metrics.jsonl: one line of numbers per logged step; the same to TensorBoard and Weights & Biases when asked for."""
+"""metrics.jsonl: one line of numbers per logged step; the same to TensorBoard and Weights & Biases when asked for.
+
+A line has no value that is not finite. A step that was skipped always has one, with the reason under "skipped"; so has
+the first step after options were changed on purpose, with a list of `Change` under "changed".
+"""
 
 import importlib.util
 import json
@@ -72,9 +76,10 @@ class Metrics(Callback):
 
     def on_step(self, trainer: "Trainer", metrics: dict[str, Any]) -> None:
         """Adds speed and memory, writes the line."""
+        changed, trainer.changed = trainer.changed, []
         validated = any(name.startswith("val/") for name in metrics)
         last = trainer.stopped or trainer.step == trainer.steps
-        if not (due(trainer.step, self.options.every) or validated or last):
+        if not (due(trainer.step, self.options.every) or validated or last or changed or "skipped" in metrics):
             return
         now_s = time.perf_counter()
         n_samples = (trainer.step - self._since_step) * self.global_batch
@@ -83,17 +88,29 @@ class Metrics(Callback):
         self._since_step, self._since_s = trainer.step, now_s
         if not trainer.world.first:
             return
-        line = {"step": trainer.step, "steps": trainer.steps} | {name: _short(v) for name, v in metrics.items()}
+        numbers = {name: _short(v) for name, v in metrics.items() if not isinstance(v, str) and math.isfinite(v)}
+        line: dict[str, Any] = {"step": trainer.step, "steps": trainer.steps} | numbers
+        notes = {name: text for name, text in metrics.items() if isinstance(text, str)}
+        line |= notes
+        if changed:
+            line["changed"] = [one.model_dump(mode="json") for one in changed]
+            notes["changed"] = "; ".join(one.words() for one in changed)
         with (self.run / METRICS).open("a", encoding="utf-8") as stream:
             stream.write(json.dumps(line) + "\n")
         for tracker in self._trackers:
-            tracker.add(trainer.step, metrics)
-        log.info("step %d of %d: loss %.4f", trainer.step, trainer.steps, metrics["train/loss"])
+            tracker.add(trainer.step, numbers, notes)
+        log.info("step %d of %d: %s", trainer.step, trainer.steps, loss_words(line))
 
-    def on_end(self, trainer: "Trainer") -> None:
+    def close(self) -> None:
         """Closes the trackers."""
         for tracker in self._trackers:
             tracker.close()
+        self._trackers = []
+
+
+def loss_words(line: dict[str, Any]) -> str:
+    """ "loss 0.1234" of a line of metrics.jsonl, or that its step was skipped."""
+    return f"loss {line['train/loss']:.4f}" if "train/loss" in line else "skipped, not finite"
 
 
 def read_metrics(run: str | Path) -> list[dict[str, Any]]:
@@ -130,7 +147,7 @@ def peak_gib(trainer: "Trainer") -> float:
 
 
 def _short(value: float) -> float:
-    return float(f"{value:.6g}") if math.isfinite(value) else value
+    return float(f"{value:.6g}")
 
 
 class _TensorBoard:

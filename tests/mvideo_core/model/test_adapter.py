@@ -1,12 +1,14 @@
 """What is trained, what is written, and that it comes back the same."""
 
 import json
+import shutil
 
 import pytest
 import torch
 from safetensors import safe_open
 
 from mvideo_core.errors import ConfigError, ModelError
+from mvideo_core.generation.loading import load_pipeline
 from mvideo_core.model.adapter import (
     CONDITIONING_FILE,
     CONFIG_FILE,
@@ -18,7 +20,7 @@ from mvideo_core.model.adapter import (
     trainable,
     without_adapters,
 )
-from mvideo_core.model.base import random_base
+from mvideo_core.model.base import BaseOptions, load_base, random_base, save_base
 from mvideo_core.model.transformer import MVideoTransformer3DModel
 from mvideo_core.model.video_format import VideoFormat
 from tests.mvideo_core.model.conftest import Inputs
@@ -137,6 +139,26 @@ def test_adapter_of_another_model_is_refused(tmp_path):
     )
     with pytest.raises(ConfigError, match="history_offset_frames: 0, the model has -1"):
         load_adapter(off, tmp_path)
+
+
+def test_adapter_over_other_weights_of_the_same_shape_is_refused_unless_allowed(size, tmp_path, caplog):
+    for seed in (0, 1):
+        save_base(random_base(size, seed), tmp_path / f"base{seed}")
+    first, other = (BaseOptions(weights=str(tmp_path / f"base{seed}"), dtype="fp32") for seed in (0, 1))
+    transformer = load_base(first, parts=("transformer",)).transformer
+    save_adapter(tmp_path / "adapter", trained(transformer), VideoFormat())
+    shutil.copytree(tmp_path / "base0", tmp_path / "copy")
+    copy = first.model_copy(update={"weights": str(tmp_path / "copy")})
+    load_adapter(load_base(copy, parts=("transformer",)).transformer, tmp_path / "adapter")
+    with pytest.raises(
+        ModelError, match=r"trained over other base weights \(sha256 \w{12}\) than these .*--allow-other"
+    ):
+        load_adapter(load_base(other, parts=("transformer",)).transformer, tmp_path / "adapter")
+    load_adapter(load_base(other, parts=("transformer",)).transformer, tmp_path / "adapter", allow_other_base=True)
+    assert "trained over other base weights" in caplog.text
+    with pytest.raises(ModelError, match="trained over other base weights"):
+        load_pipeline(other, str(tmp_path / "adapter"))
+    assert load_pipeline(other, str(tmp_path / "adapter"), allow_other_base=True).adapter_sha256
 
 
 def test_saving_without_adapter_is_refused(transformer, tmp_path):

@@ -1,0 +1,122 @@
+"""The course of a run: the options that fix which weights come out, compared when the run is resumed.
+
+Base weights, latents and the adapter a run starts from are compared by the digest of their content, not by name. A
+difference is refused unless it is allowed by name; an allowed one is kept as a `Change` in the checkpoints, in
+metrics.jsonl and in the report.
+"""
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from pydantic import Field
+
+from mvideo_core.errors import ConfigError
+from mvideo_core.options import Options
+
+DATA = "data.latents"
+BASE = "base.weights"
+_SHAPES = "the checkpoint's tensors have this shape"
+FIXED = {
+    "lora.rank": _SHAPES,
+    "lora.target_modules": _SHAPES,
+    "lora.alpha": "the trained adapters are scaled by it",
+    "global_batch": "the place in the data is counted in it",
+}
+"""Options that no run can change, and why."""
+RENAMED = {"holdout": "data.holdout", "precision": "execution.precision"}
+"""Names in checkpoints of earlier versions."""
+SHOWN_DIGITS = 12
+
+
+class Change(Options):
+    """An option that was changed within a run, on purpose."""
+
+    step: int = Field(description="optimizer steps done before the change")
+    name: str = Field(description="the option, e.g. optimizer.rate.peak")
+    before: Any = Field(description="value up to that step")
+    after: Any = Field(description="value from there on")
+
+    def words(self) -> str:
+        """ "optimizer.rate.peak 1e+20 -> 0.001 after step 4"."""
+        return f"{self.name} {_shown(self.before)} -> {_shown(self.after)} after step {self.step}"
+
+
+def flattened(values: dict[str, Any], place: str = "") -> dict[str, Any]:
+    """Nested mappings as one, names joined by dots."""
+    return dict(_flat(values, place))
+
+
+def changes(where: str, step: int, before: dict[str, Any], now: dict[str, Any], allow: Sequence[str]) -> list[Change]:
+    """The differences between two courses, all of them allowed.
+
+    Args:
+        where: the checkpoint, for the message.
+        step: optimizer steps done there.
+        before, now: flat courses (name -> value). A name that only one of them has counts as None in the other.
+        allow: names of options, or of groups of them ("optimizer", "optimizer.rate").
+
+    Raises:
+        ConfigError: names every difference that is not allowed with both values, and the way out.
+    """
+    found = [
+        Change(step=step, name=name, before=before.get(name), after=now.get(name))
+        for name in sorted(before.keys() | now.keys())
+        if before.get(name) != now.get(name)
+    ]
+    refused = [one for one in found if one.name in FIXED or not allowed(one.name, allow)]
+    if not refused:
+        return found
+    said = ", ".join(f"{one.name}: {_shown(one.before)} then, {_shown(one.after)} now" for one in refused)
+    fixed = [one.name for one in refused if one.name in FIXED]
+    if fixed:
+        why = "; ".join(f"{name} cannot change within a run, {FIXED[name]}" for name in fixed)
+        raise ConfigError(f"{where} was trained with other options: {said}. {why}: put it back, or give another `out`")
+    flags = " ".join(f"--allow {one.name}" for one in refused)
+    raise ConfigError(
+        f"{where} was trained with other options: {said}. Put back what it was, give another `out`, or change it on "
+        f"purpose from step {step} on with `{flags}`"
+    )
+
+
+def allowed(name: str, allow: Sequence[str]) -> bool:
+    """Whether an option is named by `allow`, alone or by its group."""
+    return any(name == one or name.startswith(f"{one}.") for one in allow)
+
+
+def check_allow(allow: Sequence[str], names: Sequence[str]) -> None:
+    """Refuse names that no option has.
+
+    Args:
+        names: of the course.
+
+    Raises:
+        ConfigError: a name that is not there, or one that cannot change.
+    """
+    for one in allow:
+        if one in FIXED:
+            raise ConfigError(f"--allow {one}: it cannot change within a run, {FIXED[one]}; give another `out` folder")
+        if not any(allowed(name, [one]) for name in names):
+            free = ", ".join(name for name in sorted(names) if name not in FIXED)
+            raise ConfigError(f"--allow {one}: no option that a run depends on has this name; those are: {free}")
+
+
+def read_course(course: dict[str, Any], defaults: dict[str, Any]) -> dict[str, Any]:
+    """The flat course of a checkpoint, whichever version wrote it; an option it did not know had its default."""
+    return defaults | {RENAMED.get(name, name): value for name, value in flattened(course).items()}
+
+
+def _flat(values: dict[str, Any], place: str) -> Iterator[tuple[str, Any]]:
+    for key, value in values.items():
+        if isinstance(value, dict):
+            yield from _flat(value, f"{place}{key}.")
+        else:
+            yield f"{place}{key}", value
+
+
+def _shown(value: Any) -> str:
+    if value is None or value == "":
+        return "none"
+    text = str(value)
+    if text.startswith("sha256:"):
+        return text[: len("sha256:") + SHOWN_DIGITS]
+    return text

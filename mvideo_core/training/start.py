@@ -1,0 +1,103 @@
+"""Where a run begins: at its newest checkpoint, checked against the options of now, or at step 0."""
+
+import logging
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from mvideo_core.errors import ConfigError
+from mvideo_core.model.base import weights_identity
+from mvideo_core.training.checkpoint import CHECKPOINTS, State, load, newest_finite, read_state
+from mvideo_core.training.course import BASE, DATA, Change, changes, check_allow, flattened, read_course
+from mvideo_core.training.distributed import World
+from mvideo_core.training.loop import Trainer
+from mvideo_core.training.options import TrainOptions
+from mvideo_core.training.warm_start import INIT, OTHER_BASE, adapter_identity
+
+log = logging.getLogger(__name__)
+
+
+class Start(NamedTuple):
+    """Where to go on from.
+
+    Attributes:
+        folder: checkpoint to load; None begins at step 0.
+        course: what fixes this run, by name; without the latents, which are not open yet.
+        before: state of that checkpoint.
+        changed: differences that were allowed.
+    """
+
+    folder: Path | None
+    course: dict[str, Any]
+    before: State
+    changed: list[Change]
+
+    def with_data(self, options: TrainOptions, data: str) -> "Start":
+        """The same start with the digest of the latents checked, too.
+
+        Raises:
+            ConfigError: other latents, and that was not allowed.
+        """
+        if self.folder is None:
+            return self
+        then, now = {DATA: f"sha256:{self.before.data}"}, {DATA: f"sha256:{data}"}
+        more = changes(str(self.folder), self.before.step, then, now, options.allow)
+        return self._replace(changed=self.changed + more)
+
+    def state(self, options: TrainOptions, world: World, data: str) -> State:
+        """What every checkpoint of this run says besides its step."""
+        return State(
+            seed=options.seed, world_size=world.size, course=self.course, data=data,
+            changes=[*self.before.changes, *self.changed],
+        )  # fmt: skip
+
+
+def find_start(options: TrainOptions, world: World) -> Start:
+    """The newest finite checkpoint and the differences to it; all ranks the same. Nothing large is loaded.
+
+    Raises:
+        ConfigError: it was trained with other options, or the machines see different run folders or base weights.
+    """
+    course = options.course() | {BASE: _base(options, world), INIT: adapter_identity(options.init_adapter)}
+    check_allow(options.allow, [*course, DATA, OTHER_BASE, "steps"])
+    checkpoints = Path(options.out) / CHECKPOINTS
+    newest = newest_finite(checkpoints) if world.first else None
+    name = world.gather(newest.name if newest else "")[0]
+    if not name:
+        return Start(None, course, State(), [])
+    folder = checkpoints / name
+    if not all(world.gather(folder.is_dir())):
+        raise ConfigError(f"{options.out}: not every machine sees {name} here; `out` has to be a folder they share")
+    state = read_state(folder)
+    before = read_course(state.course, flattened(TrainOptions().course()) | {INIT: ""})
+    if before.get(BASE) == options.base.weights:
+        before[BASE] = course[BASE]  # a checkpoint of an earlier version has the name alone
+    return Start(folder, course, state, changes(str(folder), state.step, before, course, options.allow))
+
+
+def resume(start: Start, trainer: Trainer) -> None:
+    """Load the checkpoint to go on from, if there is one."""
+    if start.folder is None:
+        return
+    load(start.folder, trainer)
+    trainer.changed = list(start.changed)
+    for change in start.changed:
+        log.warning("%s: changed on purpose: %s", start.folder, change.words())
+    log.info(
+        "resuming from %s with %d processes (%d before)", start.folder, trainer.world.size, start.before.world_size
+    )
+
+
+def _base(options: TrainOptions, world: World) -> str:
+    """Digest of the base weights, computed once on each machine.
+
+    Raises:
+        ConfigError: the machines have different weights.
+    """
+    mine = weights_identity(options.base) if world.local_rank == 0 else ""
+    seen = sorted({one for one in world.gather(mine) if one})
+    if len(seen) > 1:
+        raise ConfigError(
+            f"base.weights {options.base.weights}: the machines have different weights under this name (sha256 "
+            f"{', '.join(one[:12] for one in seen)}); copy the same folder to all"
+        )
+    return f"sha256:{seen[0]}"

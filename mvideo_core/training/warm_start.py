@@ -1,0 +1,160 @@
+"""A run that starts from an adapter: ours, or a plain CogVideoX LoRA, whose conditioning then starts at zero.
+
+The adapter's rank, alpha and targets must be those of the options, so that the first step computes what the adapter
+did. The optimizer starts fresh. The adapter's content is part of the run's identity.
+"""
+
+import json
+import logging
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from mvideo_core.errors import ConfigError, ModelError
+from mvideo_core.model.adapter import ADAPTER_NAME, CONDITIONING_FILE, CONFIG_FILE, LORA_FILE, LoraOptions
+from mvideo_core.model.weights_digest import file_tensors
+from mvideo_core.options import digest
+
+if TYPE_CHECKING:
+    import torch
+
+    from mvideo_core.model.transformer import MVideoTransformer3DModel
+
+log = logging.getLogger(__name__)
+INIT = "init_adapter"
+OTHER_BASE = "init_adapter.base"
+"""Name under which --allow takes an adapter of other base weights."""
+PREFIX = "transformer."
+
+
+def adapter_identity(given: str) -> str:
+    """Digest of the adapter's tensors; "" without one.
+
+    Raises:
+        ConfigError: no such folder or file. ModelError: it holds no adapter, or cannot be read.
+    """
+    if not given:
+        return ""
+    lora, folder = _files(given)
+    tensors: dict[str, Any] = {"lora": file_tensors(lora)}
+    if folder:
+        tensors["conditioning"] = file_tensors(folder / CONDITIONING_FILE)
+    return f"sha256:{digest(tensors)}"
+
+
+def load_init_adapter(
+    transformer: "MVideoTransformer3DModel", given: str, options: LoraOptions, allow_other_base: bool = False
+) -> None:
+    """Put an adapter's values into a model that `add_lora` has opened for training.
+
+    Args:
+        given: folder of an adapter or of a checkpoint, or a .safetensors file of a plain LoRA.
+        options: rank, alpha and targets of this run.
+        allow_other_base: only warn where our adapter was trained over other base weights.
+
+    Raises:
+        ConfigError: another rank, alpha or set of targets; the message has the setting that fits.
+        ModelError: files missing, other tensors than this model's, or not finite.
+    """
+    import torch
+    from safetensors.torch import load_file
+
+    from mvideo_core.model.adapter import load_conditioning
+    from mvideo_core.training.diagnosis import first_not_finite
+
+    lora, folder = _files(given)
+    if folder:
+        load_conditioning(transformer, folder, allow_other_base, f"--allow {OTHER_BASE}")
+    values = {_parameter_name(name): value for name, value in load_file(lora).items()}
+    parameters = {name: p for name, p in transformer.named_parameters() if ".lora_" in name}
+    _check_alpha(lora, values, options)
+    _check_rank(lora, values, options)
+    _check_names(lora, values, parameters, options)
+    for name, value in values.items():
+        if value.shape != parameters[name].shape:
+            seen, wanted = tuple(value.shape), tuple(parameters[name].shape)
+            raise ModelError(f"{lora}: {name} has shape {seen}, the model's is {wanted}; it is of another model")
+    bad = first_not_finite(iter(values.items()))
+    if bad:
+        raise ModelError(f"{lora}: {bad} is not finite; give another adapter")
+    with torch.no_grad():
+        for name, value in values.items():
+            parameters[name].copy_(value)
+    kind = "with its conditioning" if folder else "a plain LoRA: masks and history start at zero"
+    log.info("starting from %s, %s", lora, kind)
+
+
+def _files(given: str) -> tuple[Path, Path | None]:
+    """The LoRA file, and the folder with conditioning where it is an adapter of ours."""
+    path = Path(given).expanduser()
+    if not path.exists():
+        raise ConfigError(f"init_adapter: {given}: no such file or folder; give the folder of an adapter")
+    if path.is_file():
+        return path, None
+    for folder in (path, path / "adapter"):
+        if (folder / LORA_FILE).is_file():
+            ours = [name for name in (CONFIG_FILE, CONDITIONING_FILE) if (folder / name).is_file()]
+            if len(ours) == 1:
+                raise ModelError(f"init_adapter: {folder}: {ours[0]} is there and its companion is not; copy it again")
+            return folder / LORA_FILE, folder if ours else None
+    single = sorted(path.glob("*.safetensors"))
+    if len(single) == 1:
+        return single[0], None
+    raise ModelError(
+        f"init_adapter: {given}: no {LORA_FILE} here or in adapter/; give checkpoints/step-.../adapter of a run, or "
+        "the folder or file of a CogVideoX LoRA"
+    )
+
+
+def _parameter_name(name: str) -> str:
+    """ "transformer.x.lora_A.weight" of diffusers -> "x.lora_A.default.weight" of peft."""
+    stem, _, kind = name.removeprefix(PREFIX).rpartition(".lora_")
+    return f"{stem}.lora_{kind.replace('.weight', f'.{ADAPTER_NAME}.weight')}" if stem else name
+
+
+def _check_alpha(lora: Path, values: "dict[str, torch.Tensor]", options: LoraOptions) -> None:
+    from safetensors import safe_open
+
+    with safe_open(lora, "pt") as file:
+        noted = json.loads((file.metadata() or {}).get("lora_adapter_metadata", "{}"))
+    ranks = {value.shape[0] for name, value in values.items() if ".lora_A." in name}
+    rank = ranks.pop() if len(ranks) == 1 else options.rank
+    alpha = noted.get(f"{PREFIX}lora_alpha", rank)
+    if alpha * options.rank != options.alpha * rank:
+        said = "" if f"{PREFIX}lora_alpha" in noted else " (the file names none, so it is the rank, as in diffusers)"
+        raise ConfigError(
+            f"init_adapter: {lora}: alpha {alpha} over rank {rank}{said}, the options have lora.alpha {options.alpha} "
+            f"over lora.rank {options.rank}; give `--set lora.rank={rank} --set lora.alpha={alpha}`"
+        )
+
+
+def _check_rank(lora: Path, values: "dict[str, torch.Tensor]", options: LoraOptions) -> None:
+    ranks = sorted({value.shape[0] for name, value in values.items() if ".lora_A." in name})
+    if ranks and ranks != [options.rank]:
+        fit = f"give `--set lora.rank={ranks[0]}`" if len(ranks) == 1 else "one rank for all layers is supported"
+        raise ConfigError(f"init_adapter: {lora}: rank {_listed(ranks)}, lora.rank is {options.rank}; {fit}")
+
+
+def _check_names(
+    lora: Path, values: "dict[str, torch.Tensor]", parameters: dict[str, Any], options: LoraOptions
+) -> None:
+    absent, odd = sorted(parameters.keys() - values.keys()), sorted(values.keys() - parameters.keys())
+    if not absent and not odd:
+        return
+    seen, wanted = _targets(values), _targets(parameters)
+    if seen and seen != wanted:
+        raise ConfigError(
+            f"init_adapter: {lora}: its targets are {_listed(seen)}; lora.target_modules gives {_listed(wanted)}; give "
+            f"`--set lora.target_modules=[{','.join(seen)}]`"
+        )
+    parts = [f"{len(absent)} tensors missing, e.g. {absent[0]}"] if absent else []
+    parts += [f"{len(odd)} of no layer here, e.g. {odd[0]}"] if odd else []
+    raise ModelError(f"init_adapter: {lora}: {'; '.join(parts)}; it is incomplete or of another model")
+
+
+def _targets(names: Any) -> list[str]:
+    """Ends of the layers' names below the block, such as "attn1.to_q"."""
+    return sorted({".".join(name.split(".lora_")[0].split(".")[2:]) for name in names if ".lora_" in name})
+
+
+def _listed(values: list[Any]) -> str:
+    return ", ".join(map(str, values)) or "none"

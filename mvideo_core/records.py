@@ -31,6 +31,39 @@ class Blob(Record):
     size_bytes: int
 
 
+class Picture(Record):
+    """How the samples of a video become pictures; the cut stage and every other decode of the file obey it.
+
+    Attributes:
+        stream_index: of the video stream taken, counted over all streams; -1 = the first that is no cover art.
+        matrix: FFmpeg's name of the YCbCr matrix, "rgb" without one; "" = as FFmpeg finds.
+        range: "tv" (limited) or "pc" (full).
+        primaries, transfer: FFmpeg's names.
+        gray_bits: depth of gray samples of limited range, which FFmpeg's scaler takes for full; 0 = otherwise.
+        tagged: False when the file names no matrix and its size decided.
+        interlaced: its frames hold two fields; they are deinterlaced.
+    """
+
+    stream_index: int = -1
+    matrix: str = ""
+    range: str = ""
+    primaries: str = "bt709"
+    transfer: str = "bt709"
+    gray_bits: int = 0
+    tagged: bool = True
+    interlaced: bool = False
+
+    @property
+    def hdr(self) -> bool:
+        """Whether brightness is coded as PQ or HLG, which must be tone-mapped."""
+        return self.transfer in ("smpte2084", "arib-std-b67")
+
+    @property
+    def wide(self) -> bool:
+        """Whether its colors reach beyond bt709 (HDR, bt2020, P3): they are then converted in linear light."""
+        return self.hdr or self.primaries in ("bt2020", "smpte431", "smpte432")
+
+
 class Row(Record):
     """Common head of every row.
 
@@ -89,7 +122,8 @@ class VideoRow(Row):
     """ingest: one source video. Width and height are as displayed, after rotation and sample aspect ratio.
 
     Attributes:
-        root: as in SourceRow; the cut stage opens the file anew and holds it to the same folder.
+        root: as in SourceRow; the cut stage opens the file again and holds it to the same folder.
+        picture: which stream is taken, and what its samples mean.
     """
 
     volatile: ClassVar[tuple[str, ...]] = ("uri", "root")
@@ -104,6 +138,7 @@ class VideoRow(Row):
     width: int = 0
     height: int = 0
     rotation_deg: int = 0
+    picture: Picture = Picture()
     fps: float = 0.0
     duration_s: float = 0.0
     source_url: str = ""
@@ -114,7 +149,14 @@ class VideoRow(Row):
 
 
 class ClipRow(Row):
-    """cut: one clip of one shot. Times are seconds of the source video; half-open [start_s, end_s)."""
+    """cut: one clip of one shot. Times are seconds of the source video; half-open [start_s, end_s).
+
+    Attributes:
+        decode_errors: source pictures within the clip that the decoder called damaged.
+        source_errors: complaints of the decoder over the whole source.
+        color_shift: largest difference between the mean red, green or blue of clip and source, 0 to 255.
+        deinterlaced, tone_mapped: what was done to the source's pictures.
+    """
 
     shot_index: int = 0
     start_s: float = 0.0
@@ -123,6 +165,11 @@ class ClipRow(Row):
     n_frames: int = 0
     width: int = 0
     height: int = 0
+    decode_errors: int = 0
+    source_errors: int = 0
+    color_shift: float = 0.0
+    deinterlaced: bool = False
+    tone_mapped: bool = False
     clip: Blob | None = None
     source_sha256: str = ""
     source_url: str = ""

@@ -22,8 +22,8 @@ def read(place: Path) -> tuple[MaskSequence, float]:
         MediaError: refused by the prober, it does not decode, or it shows colours: a picture, not masks.
     """
     info = probe(place)  # in a child process: the file may come from anywhere
-    # Object numbers need the full range: there black is 0. One gray plane is told as full-range 4:2:0 by the header.
-    numbers = info.pix_fmt.startswith(("gray", "yuvj"))
+    # Object numbers need 8 bits of full range: there black is 0. One gray plane may decode as full-range 4:2:0.
+    numbers = info.bit_depth == 8 and info.picture.range == "pc"
     if np.mean(np.ptp(first_frame(place).astype(int), axis=2) > COLOURED) > MAX_COLOURED_FRAC:
         raise MediaError(
             f"{place}: a video in colour, no masks; to extract masks from it name the object: {place}#NAME"

@@ -11,9 +11,11 @@ from mvideo_core.errors import ConfigError, MediaError
 from mvideo_core.media import guard
 from mvideo_core.media.ffmpeg import compile_argv, open_input
 from mvideo_core.media.files import open_regular
+from mvideo_core.media.graph import cropped, frames_of, scaled
 from mvideo_core.media.probe import MediaInfo, ProbeOptions, probe_open
 
 LIMITS = guard.Limits(wall_s=4 * 3600, memory_bytes=6 << 30)
+FLAGS = "area+accurate_rnd+full_chroma_int"
 
 
 class Reference(NamedTuple):
@@ -60,19 +62,17 @@ def _graph(
     if length_s:
         part["t"] = length_s
     source = open_input(fd, threads=1, an=None, sn=None, dn=None, **part)
-    video = source["V:0"].filter("fps", fps=fps, start_time=0)
+    video = frames_of(source, info.picture).filter("fps", fps=fps)
     width, height = size
-    if fit == "crop":
-        video = video.filter("crop", f"min(iw,ih*{width}/{height}/sar)", f"min(ih,iw*sar*{height}/{width})", exact=1)
     if fit == "letterbox":
         scale = min(width / info.width, height / info.height)
-        video = video.filter(
-            "scale", max(1, round(info.width * scale)), max(1, round(info.height * scale)), flags="area"
-        )
+        inner = max(1, round(info.width * scale)), max(1, round(info.height * scale))
+        video = scaled(video, *inner, info.picture, "rgb24", FLAGS)
         video = video.filter("pad", width, height, "(ow-iw)/2", "(oh-ih)/2")
     else:
-        video = video.filter("scale", width, height, flags="area")
-    return video.filter("format", "rgb24").output("pipe:1", format="rawvideo", fps_mode="passthrough")
+        video = cropped(video, f"{width}/{height}") if fit == "crop" else video
+        video = scaled(video, width, height, info.picture, "rgb24", FLAGS)
+    return video.output("pipe:1", format="rawvideo", fps_mode="passthrough")
 
 
 def _frames(running: guard.Child, height: int, width: int, name: str) -> Iterator[np.ndarray]:

@@ -48,6 +48,7 @@ def describe(source: SourceItem, options: IngestOptions | None = None) -> VideoR
         width=info.width,
         height=info.height,
         rotation_deg=info.rotation_deg,
+        picture=info.picture,
         fps=info.fps,
         duration_s=info.duration_s,
         source_url=source.source_url,

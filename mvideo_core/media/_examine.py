@@ -3,13 +3,24 @@
 Runs as a script, never imported by the parent, so that whatever a file does to a demuxer or decoder stays here.
 """
 
+import itertools
 import json
 import os
 import resource
 import socket
 import sys
+from pathlib import Path
 
 import av
+
+sys.path.append(str(Path(__file__).parent))  # isolated: the package itself is not importable here
+import _streams
+
+N_LOOKED_AT = 8
+"""Frames decoded at the start: encoders mix frames and fields."""
+
+FIELD_ORDERS = (2, 3, 4, 5)
+"""libavcodec: top or bottom field first, coded or shown; 1 is progressive."""
 
 
 def examine(fd: int, settings: dict) -> dict:
@@ -28,11 +39,10 @@ def examine(fd: int, settings: dict) -> dict:
 
 
 def _describe(container, settings: dict) -> dict:
-    streams = [s for s in container.streams.video if not (s.disposition & av.stream.Disposition.attached_pic)]
-    if not streams:
+    stream = _streams.main_stream(container)
+    if stream is None:
         what = "audio only" if container.streams.audio else "no stream at all"
         return {"error": f"no video stream ({what})"}
-    stream = streams[0]
     context = stream.codec_context
     pixels = context.width * context.height
     if pixels > settings["max_pixels"] or pixels <= 0:
@@ -43,13 +53,23 @@ def _describe(container, settings: dict) -> dict:
         return {"error": f"{duration:.1f} s long; at most {settings['max_duration_s']:g} s allowed"}
     context.thread_count = 1
     context.options = {"max_pixels": str(settings["max_pixels"])}
-    first = next(container.decode(stream), None)
+    frames = container.decode(stream)
+    first = next(frames, None)
     if first is None:
         return {"error": "no video frame decodes"}
     info = _facts(container, stream, first, duration)
+    info["picture"]["interlaced"] |= first.interlaced_frame or _any_interlaced(frames)
     if settings["check_tail"]:
         info |= _tail(container, stream, duration)
     return info
+
+
+def _any_interlaced(frames) -> bool:
+    """Whether one of the next frames holds fields; damage here is the cut stage's business."""
+    try:
+        return any(frame.interlaced_frame for frame in itertools.islice(frames, N_LOOKED_AT))
+    except av.error.FFmpegError:
+        return False
 
 
 def _facts(container, stream, frame, duration: float) -> dict:
@@ -76,6 +96,24 @@ def _facts(container, stream, frame, duration: float) -> dict:
         "duration_s": duration,
         "n_frames": stream.frames,
         "has_audio": bool(container.streams.audio),
+        "picture": _picture(stream, frame),
+    }
+
+
+def _picture(stream, frame) -> dict:
+    """What the samples mean as far as the file says it: numbers of H.273, 2 = not said (range: 0)."""
+    return {
+        "stream_index": stream.index,
+        "pix_fmt": frame.format.name,
+        "is_rgb": frame.format.is_rgb or frame.format.has_palette,
+        "bit_depth": max(component.bits for component in frame.format.components),
+        "coded_width": frame.width,
+        "coded_height": frame.height,
+        "matrix": int(frame.colorspace),
+        "range": int(frame.color_range),
+        "primaries": int(frame.color_primaries),
+        "transfer": int(frame.color_trc),
+        "interlaced": stream.codec_context.field_order in FIELD_ORDERS,
     }
 
 
@@ -85,27 +123,46 @@ def _duration_s(container, stream) -> float:
         return float(stream.duration * stream.time_base)
     if container.duration:
         return container.duration / av.time_base
-    last = 0.0
-    for packet in container.demux(stream):
-        if packet.pts is not None:
-            last = max(last, float((packet.pts + (packet.duration or 0)) * packet.time_base))
+    last = _last_end_s(container, stream)
     container.seek(0)
-    return last
+    return (last or 0.0) - _streams.start_s(stream)
 
 
 def _tail(container, stream, duration: float) -> dict:
-    """Read the packets of the last seconds without decoding them; a file whose end is missing answers with an error."""
-    start = float((stream.start_time or 0) * stream.time_base)
+    """Read the packets of the last seconds without decoding them; a file whose end is missing answers with an error.
+
+    Without a length of the video alone (Matroska, FLV, TS) the header's counts to the end of the longest stream, in
+    Matroska from time 0 and not from the first frame; then any stream may be the one that reaches it.
+    """
+    start, own = _streams.start_s(stream), bool(stream.duration)
+    first = start if own else min(0.0, start)
     target = start + max(0.0, duration - 2.0)
     container.seek(int(target / float(stream.time_base)), stream=stream, backward=True)
-    last = None
-    for packet in container.demux(stream):
+    last, any_last = None, None
+    for packet in container.demux() if not own else container.demux(stream):
         if packet.size and packet.pts is not None and not packet.is_corrupt:
-            end = float((packet.pts + (packet.duration or 0)) * stream.time_base) - start
-            last = end if last is None else max(last, end)
-    if last is None or duration - last > max(2.0, 0.02 * duration):
-        return {"error": f"truncated: the last whole frame ends at {last or 0:.2f} s of {duration:.2f} s"}
-    return {"last_frame_s": last}
+            end = float((packet.pts + (packet.duration or 0)) * packet.time_base)
+            any_last = end if any_last is None else max(any_last, end)
+            if packet.stream.index == stream.index:
+                last = end if last is None else max(last, end)
+    if any_last is None or duration - (any_last - first) > max(2.0, 0.02 * duration):
+        return {
+            "error": f"truncated: the last whole frame ends at {(any_last or first) - first:.2f} s of {duration:.2f} s"
+        }
+    if last is None:
+        container.seek(0)
+        last = _last_end_s(container, stream) or start
+    length = last - start
+    return {"last_frame_s": length} if own else {"last_frame_s": length, "duration_s": length}
+
+
+def _last_end_s(container, stream) -> float | None:
+    ends = [
+        float((packet.pts + (packet.duration or 0)) * packet.time_base)
+        for packet in container.demux(stream)
+        if packet.size and packet.pts is not None
+    ]
+    return max(ends, default=None)
 
 
 def serve(link: socket.socket) -> None:

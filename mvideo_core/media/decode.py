@@ -8,6 +8,7 @@ from typing import IO, Any
 import numpy as np
 
 from mvideo_core.errors import MediaError
+from mvideo_core.media.color import luma, to_rgb
 from mvideo_core.media.ffmpeg import FORMATS, file_url
 
 Source = str | os.PathLike[str] | IO[bytes]
@@ -27,20 +28,20 @@ def read_frames(source: Source) -> Iterator[np.ndarray]:
     """
     with _opened(source) as (container, stream):
         for frame in container.decode(stream):
-            yield frame.to_ndarray(format="rgb24")
+            yield to_rgb(frame)
 
 
 def read_gray(source: Source) -> Iterator[np.ndarray]:
-    """Luma plane of every frame, (H, W) uint8: exact for files of `encode.write_gray_mp4`.
+    """Luma of every frame, (H, W) uint8 at the file's own range: exact for files of `encode.write_gray_mp4`.
+
+    Deeper samples lose their low bits; of RGB the luma is computed (bt601, full range).
 
     Raises:
         MediaError: as `read_frames`.
     """
     with _opened(source) as (container, stream):
         for frame in container.decode(stream):
-            plane = frame.planes[0]
-            rows = np.frombuffer(plane, np.uint8).reshape(plane.height, plane.line_size)
-            yield rows[:, : plane.width].copy()
+            yield luma(frame)
 
 
 def read_clip(source: Source, max_bytes: int | None = None) -> np.ndarray:
@@ -60,7 +61,7 @@ def read_clip(source: Source, max_bytes: int | None = None) -> np.ndarray:
             height, width = clip.shape[1:3]
             raise MediaError(
                 f"{_name(source)}: begins with {width}x{height} px and changes to {frame.shape[1]}x{frame.shape[0]}; "
-                "encode it anew at one size"
+                "encode it at one size"
             )
         if max_bytes is not None and (n_frames + 1) * frame.nbytes > max_bytes:
             raise MediaError(f"{_name(source)}: over {max_bytes} bytes decoded, more than its header says; not taken")
@@ -102,7 +103,7 @@ def sample_frames(source: Source, n: int) -> np.ndarray:
         keep = {}
         for index, frame in enumerate(container.decode(stream)):
             if index in wanted:
-                keep[index] = frame.to_ndarray(format="rgb24")
+                keep[index] = to_rgb(frame)
             if index == wanted[-1]:
                 break
     if not keep:
@@ -135,14 +136,18 @@ def _name(source: Source) -> str:
 def _opened(source: Source) -> Iterator[tuple[Any, Any]]:
     import av
 
+    from mvideo_core.media._streams import main_stream
+
     where: Any = file_url(source) if isinstance(source, (str, os.PathLike)) else source
     options = {"format_whitelist": FORMATS, "protocol_whitelist": "file"}
     try:
         with av.open(where, options=options) as container:
-            if not container.streams.video:
-                raise MediaError(f"{_name(source)}: no video stream inside")
-            stream = container.streams.video[0]
+            stream = main_stream(container)
+            if stream is None:
+                raise MediaError("no video stream inside")
             stream.codec_context.thread_count = 1
             yield container, stream
+    except MediaError as error:
+        raise MediaError(f"{_name(source)}: {error}") from None
     except (av.error.FFmpegError, EOFError) as error:
         raise MediaError(f"{_name(source)}: cannot be decoded: {error}") from None

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from mvideo_core.errors import MediaError
+from mvideo_core.media.color import FULL, from_rgb, tag
 from mvideo_core.media.ffmpeg import x264_params
 
 
@@ -20,7 +21,7 @@ def write_mp4(
     preset: str = "veryfast",
     threads: int = 1,
 ) -> int:
-    """H.264 4:2:0 MP4 with the index in front, playable in browsers.
+    """H.264 4:2:0 MP4, bt709 of limited range and tagged so, with the index in front, playable in browsers.
 
     Args:
         frames: (H, W, 3) uint8 RGB, all of one size, both sides even.
@@ -79,13 +80,17 @@ def _write(
                 stream = container.add_stream(codec, rate=rate, options=options)
                 stream.width, stream.height, stream.pix_fmt = shape[1], shape[0], pix_fmt
                 stream.codec_context.thread_count = threads
-                stream.codec_context.color_range = 2 if pix_fmt == "gray" else 1  # full, limited
+                if pix_fmt == "gray":
+                    stream.codec_context.color_range = FULL
+                else:
+                    tag(stream.codec_context)
                 stream.codec_context.flags |= av.codec.context.Flags.bitexact
             if frame.shape != shape:
                 raise MediaError(f"{path}: frame {count} is {frame.shape}, the first was {shape}")
-            source = av.VideoFrame.from_ndarray(
-                np.ascontiguousarray(frame), format="gray" if frame.ndim == 2 else "rgb24"
-            )
+            if frame.ndim == 2:
+                source = av.VideoFrame.from_ndarray(np.ascontiguousarray(frame), format="gray")
+            else:
+                source = from_rgb(frame)
             source.pts = count
             container.mux(stream.encode(source))
             count += 1

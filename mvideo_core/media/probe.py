@@ -14,10 +14,11 @@ from pydantic import Field
 
 from mvideo_core.errors import KilledError, MediaError
 from mvideo_core.media import guard
+from mvideo_core.media.color import picture_of
 from mvideo_core.media.ffmpeg import FORMATS
 from mvideo_core.media.files import AnyPath, open_regular, sniff
 from mvideo_core.options import Options
-from mvideo_core.records import Record
+from mvideo_core.records import Picture, Record
 
 _CHILD = str(Path(__file__).with_name("_examine.py"))
 
@@ -57,6 +58,8 @@ class MediaInfo(Record):
     n_frames: int
     """As the header says; 0 = unknown."""
     has_audio: bool
+    picture: Picture = Picture()
+    """Which stream was taken, and what its samples mean."""
     last_frame_s: float | None = None
     """End of the last whole frame in seconds from the start, when the tail was read."""
 
@@ -161,7 +164,11 @@ def probe_open(fd: int, name: str, options: ProbeOptions) -> MediaInfo:
         raise type(error)(f"{name!r}: {error}") from None  # killed stays killed: such a file is tried again
     if "error" in answer:
         raise MediaError(f"{name!r}: {answer['error']}")
-    return MediaInfo(**answer)
+    try:
+        picture = picture_of(answer.pop("picture"))
+    except MediaError as error:
+        raise MediaError(f"{name!r}: {error}") from None
+    return MediaInfo(**answer, picture=picture)
 
 
 def _how(code: int) -> str:

@@ -7,9 +7,13 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+import numpy as np
+
 from mvideo_core.errors import MVideoError, StoreError
 from mvideo_core.media import guard
+from mvideo_core.media.decode import first_frame
 from mvideo_core.media.ffmpeg import BITEXACT, compile_argv, x264_params
+from mvideo_core.media.graph import clip_tags, tagged
 
 MAX_ENCODERS = 3
 """Each holds the frames of one clip: 50 MB at 97 frames of 720x480."""
@@ -24,10 +28,13 @@ class Encoding(NamedTuple):
     crf: int
     preset: str
     threads: int
+    primaries: str = "bt709"
+    transfer: str = "bt709"
+    """FFmpeg's names; matrix and range of clips are always bt709, limited."""
 
 
 def encode_clip(frames: Sequence[memoryview], path: Path, encoding: Encoding, limits: guard.Limits) -> None:
-    """H.264 MP4 of raw 4:2:0 frames: pinned threads, bit-exact flags, index in front, no metadata.
+    """H.264 MP4 of raw 4:2:0 bt709 frames, tagged so: pinned threads, bit-exact flags, index in front, no metadata.
 
     Raises:
         MediaError: the encoder failed or ran out of time.
@@ -48,8 +55,10 @@ def encode_clip(frames: Sequence[memoryview], path: Path, encoding: Encoding, li
         "threads": encoding.threads,
         **x264_params(),
     }
-    graph = source.output(
-        f"file:{path.absolute()}", format="mp4", pix_fmt="yuv420p", movflags="+faststart", **coding, **BITEXACT
+    colors = clip_tags(encoding.primaries, encoding.transfer)
+    muxing = {"format": "mp4", "pix_fmt": "yuv420p", "movflags": "+faststart+write_colr"}
+    graph = tagged(source, encoding.primaries, encoding.transfer).output(
+        f"file:{path.absolute()}", **muxing, **coding, **colors, **BITEXACT
     )
     argv = compile_argv(graph, threads=1)
     with guard.child(argv, limits, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL) as running:
@@ -75,11 +84,25 @@ class ClipWriter:
     context manager; `wait` raises what went wrong.
     """
 
-    def __init__(self, encoding: Encoding, limits: guard.Limits, n_encoders: int = 0):
-        """As many encoders as this process may use cores, at most `MAX_ENCODERS`, if `n_encoders` is 0."""
+    def __init__(
+        self,
+        encoding: Encoding,
+        limits: guard.Limits,
+        n_encoders: int = 0,
+        part: tuple[slice, slice] = (slice(None), slice(None)),
+    ):
+        """Start nothing yet.
+
+        Args:
+            n_encoders: at once; 0 = as many as this process may use cores, at most `MAX_ENCODERS`.
+            part: rows and columns of a clip whose colors `means_rgb` tells.
+        """
         self._encoding, self._limits = encoding, limits
         self._jobs: queue.Queue[tuple[list[memoryview], Path] | None] = queue.Queue(maxsize=1)
         self._error: MVideoError | None = None
+        self._part = part
+        self.means_rgb: dict[Path, np.ndarray] = {}
+        """Mean RGB of each finished clip's first frame as its file gives it back, (3,) float."""
         cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
         count = n_encoders or min(MAX_ENCODERS, cores)
         names = (f"clip-writer-{number}" for number in range(count))
@@ -123,6 +146,7 @@ class ClipWriter:
             try:
                 if not self._error:
                     encode_clip(*job, self._encoding, self._limits)
+                    self.means_rgb[job[1]] = first_frame(job[1])[self._part].mean((0, 1))
             except MVideoError as error:
                 self._error = self._error or error
             except OSError as error:  # no process or pipe to be had; a dead thread would leave `write` waiting

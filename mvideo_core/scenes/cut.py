@@ -11,11 +11,13 @@ from pydantic import Field, model_validator
 
 from mvideo_core.errors import MediaError
 from mvideo_core.media import guard
+from mvideo_core.media.damage import damaged_pictures_s
 from mvideo_core.media.files import AnyPath, open_regular, sniff
 from mvideo_core.options import Options
 from mvideo_core.records import Record, VideoRow
 from mvideo_core.scenes import SCENE_DETECTORS, SceneDetector
 from mvideo_core.scenes.clip_writer import ClipWriter, Encoding
+from mvideo_core.scenes.color_check import SourceColors, mean_of_frame, picture_part
 from mvideo_core.scenes.gradual import GradualFinder, GradualOptions
 from mvideo_core.scenes.plan import Boundary, ClipRules, DroppedShot, PlannedClip, ShotPlanner, union_of_spans
 from mvideo_core.scenes.stream import ClipFrame, Geometry, SmallFrame, decoded
@@ -50,6 +52,12 @@ class CutOptions(Options):
     decode_threads: int = Field(default=0, ge=0, le=64, description="decoder threads; 0 = all cores. Not in the bytes")
     small_width: int = Field(default=128, ge=32, description="pixels of the frames searched for cuts, at most")
     small_height: int = Field(default=72, ge=32, description="pixels of the frames searched for cuts, at most")
+    max_clip_errors: int = Field(
+        default=0, ge=0, description="damaged source pictures within a clip above which it is dropped"
+    )
+    max_color_shift: float = Field(
+        default=6.0, gt=0, description="difference of mean colors of clip and source, 0 to 255, that drops a clip"
+    )
     max_decode_errors: int = Field(default=16, ge=0, description="decoder complaints above which a video is refused")
     max_pixels: int = Field(default=8192 * 4320, ge=1, description="larger frames are not decoded")
     memory_gib: float = Field(default=8.0, gt=0.5, description="GiB of address space of the decoder")
@@ -74,6 +82,8 @@ class CutClip(Record):
     end_s: float
     n_frames: int
     path: str
+    decode_errors: int = 0
+    color_shift: float = 0.0
 
 
 class Transition(Record):
@@ -119,22 +129,34 @@ def cut_video(
     wall_s = options.wall_s_base + options.wall_s_per_s * video.duration_s
     limits = guard.Limits(wall_s=wall_s, cpu_s=int(4 * wall_s), memory_bytes=int(options.memory_gib * 2**30))
     decoding = {"threads": options.decode_threads, "max_pixels": options.max_pixels}
-    encoding = Encoding(options.width, options.height, options.fps, options.crf, options.preset, options.encode_threads)
     geometry = _geometry(video, options)
     what = os.fsdecode(path)
     with open_regular(path, root) as fd:
         sniff(fd)
         with (
-            ClipWriter(encoding, guard.Limits(wall_s=600)) as writer,
-            decoded(fd, what, geometry, limits, **decoding) as stream,
+            ClipWriter(
+                _encoding(video, options), guard.Limits(wall_s=600), part=picture_part(video, geometry)
+            ) as writer,
+            decoded(fd, what, geometry, limits, picture=video.picture, **decoding) as stream,
         ):
-            cutting = _Cutting(options, video, detector, writer, Path(os.fsdecode(out_dir)))
+            cutting = _Cutting(options, video, geometry, detector, writer, Path(os.fsdecode(out_dir)))
             for frame in stream:
                 cutting.take(frame)
-            errors = stream.close_checked()
+            errors, damaged = stream.close_checked(), []
             if errors > options.max_decode_errors:
                 raise MediaError(f"{what}: {errors} decoding errors; {options.max_decode_errors} allowed")
-            return cutting.finish(errors)
+            if errors:
+                damaged = damaged_pictures_s(fd, what, limits, video.picture.stream_index, options.max_pixels)
+            return cutting.finish(errors, damaged)
+
+
+def _encoding(video: VideoRow, options: CutOptions) -> Encoding:
+    """Clips keep the source's primaries and transfer, which no conversion touches; HDR and wide colors become bt709."""
+    picture = video.picture
+    kept = ("bt709", "bt709") if picture.wide else (picture.primaries, picture.transfer)
+    return Encoding(
+        options.width, options.height, options.fps, options.crf, options.preset, options.encode_threads, *kept
+    )
 
 
 def _geometry(video: VideoRow, options: CutOptions) -> Geometry:
@@ -152,7 +174,13 @@ class _Cutting:
     """State of one running cut: what is known of shots, and the clip frames that may still be needed."""
 
     def __init__(
-        self, options: CutOptions, video: VideoRow, detector: SceneDetector, writer: ClipWriter, out_dir: Path
+        self,
+        options: CutOptions,
+        video: VideoRow,
+        geometry: Geometry,
+        detector: SceneDetector,
+        writer: ClipWriter,
+        out_dir: Path,
     ):
         self.options, self.detector, self.writer, self.out_dir = options, detector, writer, out_dir
         spans = union_of_spans(video.spans_s) if options.use_spans else None
@@ -169,12 +197,15 @@ class _Cutting:
         )
         self.finder = GradualFinder(options.gradual) if options.gradual.enabled else None
         self.pending = [Boundary(edge, edge, "span") for span in spans or () for edge in span if edge > 0]
+        self.geometry, self.part = geometry, picture_part(video, geometry)
+        self.colors = SourceColors(video, geometry)
         self.clips: list[CutClip] = []
-        self.still: list[DroppedShot] = []
+        self.first_rgb: dict[str, np.ndarray] = {}
+        self.refused: list[DroppedShot] = []
         self.frames: deque[ClipFrame] = deque()
         self.changes: deque[_Change] = deque()
         self.last_small: np.ndarray | None = None
-        self.n_frames, self.n_clip_frames, self.last_s, self.step_s = 0, 0, 0.0, 0.0
+        self.n_frames, self.n_clip_frames, self.first_s, self.last_s, self.step_s = 0, 0, 0.0, 0.0, 0.0
 
     def take(self, frame: SmallFrame | ClipFrame) -> None:
         """The next frame of either stream."""
@@ -183,15 +214,25 @@ class _Cutting:
             if frame.number >= self.planner.needed_from:
                 self.frames.append(frame)
             return
+        if not self.n_frames:
+            self.first_s = self.last_s = frame.time_s
+            self.planner.begin(frame.time_s)
+            self.pending = [boundary for boundary in self.pending if boundary.start_s > frame.time_s]
         self.n_frames += 1
         self.step_s, self.last_s = frame.time_s - self.last_s, frame.time_s
+        self.colors.feed(frame)
         if self.options.min_motion:
             self._note_change(frame)
         self._note(self.detector.feed(*frame), self.finder.feed(*frame) if self.finder else [])
         self._settle(min(self.detector.settled_s, self.finder.settled_s if self.finder else float("inf")))
 
-    def finish(self, decode_errors: int) -> CutResult:
-        """Close the last shot, wait for the encoder, and sum up."""
+    def finish(self, decode_errors: int, damaged_s: list[float]) -> CutResult:
+        """Close the last shot, wait for the encoder, look at what came out, and sum up.
+
+        Args:
+            decode_errors: complaints of the decoder.
+            damaged_s: times of damaged pictures, from the first picture on, ascending.
+        """
         if not self.n_frames:
             raise MediaError("no video frame decodes")
         duration_s = self.last_s + self.step_s
@@ -201,9 +242,10 @@ class _Cutting:
         for clip in self.planner.finish(duration_s, self.n_clip_frames):
             self._emit(clip)
         self.writer.wait()
+        judged = [self._judged(clip, damaged_s) for clip in self.clips]
         return CutResult(
-            clips=self.clips,
-            dropped=sorted(self.planner.dropped + self.still, key=lambda shot: (shot.start_s, shot.end_s)),
+            clips=[clip for clip in judged if clip],
+            dropped=sorted(self.planner.dropped + self.refused, key=lambda shot: (shot.start_s, shot.end_s)),
             transitions=[Transition(**boundary._asdict()) for boundary in self.planner.transitions],
             n_shots=self.planner.shot_index + 1,
             n_frames=self.n_frames,
@@ -225,31 +267,51 @@ class _Cutting:
         needed = self.planner.needed_from
         while self.frames and self.frames[0].number < needed:
             self.frames.popleft()
+        self.colors.forget(needed / self.options.fps)
 
     def _emit(self, clip: PlannedClip) -> None:
         fps = self.options.fps
         start_s, end_s = clip.first_frame / fps, (clip.first_frame + clip.n_frames) / fps
-        wanted = [frame.yuv420p for frame in self.frames if 0 <= frame.number - clip.first_frame < clip.n_frames]
+        wanted = [frame for frame in self.frames if 0 <= frame.number - clip.first_frame < clip.n_frames]
         if len(wanted) != clip.n_frames:
             raise MediaError(f"{start_s:.3f} s: {len(wanted)} of {clip.n_frames} frames decoded; the file has holes")
+        path = str(self.out_dir / f"{round(start_s * 1000):08d}.mp4")
+        made = CutClip(shot_index=clip.shot_index, start_s=start_s, end_s=end_s, n_frames=clip.n_frames, path=path)
         motion = self._motion(start_s, end_s)
         if motion < self.options.min_motion:
-            self.still.append(
-                DroppedShot(
-                    shot_index=clip.shot_index,
-                    start_s=start_s,
-                    end_s=end_s,
-                    reason="too_still",
-                    value=motion,
-                    threshold=self.options.min_motion,
-                )
-            )
+            self._refuse(made, "too_still", motion, self.options.min_motion)
             return
-        path = self.out_dir / f"{round(start_s * 1000):08d}.mp4"
-        self.writer.write(wanted, path)
-        self.clips.append(
-            CutClip(shot_index=clip.shot_index, start_s=start_s, end_s=end_s, n_frames=clip.n_frames, path=str(path))
-        )
+        middle, last = wanted[len(wanted) // 2], wanted[-1]
+        shift = max(self._shift(frame.number / fps, self._mean(frame)) for frame in (middle, last))
+        self.first_rgb[path] = self.colors.at(start_s)
+        self.writer.write([frame.yuv420p for frame in wanted], Path(path))
+        self.clips.append(made.model_copy(update={"color_shift": shift}))
+
+    def _mean(self, frame: ClipFrame) -> np.ndarray:
+        return mean_of_frame(frame, self.geometry, self.part)
+
+    def _shift(self, time_s: float, mean_rgb: np.ndarray) -> float:
+        return float(np.abs(mean_rgb - self.colors.at(time_s)).max())
+
+    def _judged(self, clip: CutClip, damaged_s: list[float]) -> CutClip | None:
+        """A written clip with its damage and color shift; None, its file gone and the reason kept, if it is refused."""
+        options, picture_s = self.options, (self.last_s - self.first_s) / max(1, self.n_frames - 1)
+        begin = bisect.bisect_right(damaged_s, clip.start_s - self.first_s - picture_s + 1e-6)
+        errors = bisect.bisect_left(damaged_s, clip.end_s - self.first_s) - begin
+        read_back = np.abs(self.writer.means_rgb[Path(clip.path)] - self.first_rgb[clip.path]).max()
+        shift = round(max(clip.color_shift, float(read_back)), 2)
+        if errors > options.max_clip_errors:
+            self._refuse(clip, "decode_errors", errors, options.max_clip_errors)
+            return None
+        if shift > options.max_color_shift:
+            self._refuse(clip, "color_shift", shift, options.max_color_shift)
+            return None
+        return clip.model_copy(update={"decode_errors": errors, "color_shift": shift})
+
+    def _refuse(self, clip: CutClip, reason: str, value: float, threshold: float) -> None:
+        Path(clip.path).unlink(missing_ok=True)
+        span = {"shot_index": clip.shot_index, "start_s": clip.start_s, "end_s": clip.end_s}
+        self.refused.append(DroppedShot(**span, reason=reason, value=value, threshold=threshold))
 
     def _note_change(self, frame: SmallFrame) -> None:
         if self.last_small is not None:

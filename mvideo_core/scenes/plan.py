@@ -52,7 +52,7 @@ class ClipRules(NamedTuple):
 
 
 class ShotPlanner:
-    """Turns boundaries, told in order, into clips, told as soon as they are certain.
+    """Turns boundaries, given in order, into clips, each given out as soon as it is certain.
 
     A shot shorter than `min_shot_s` is dropped. From the others, `trim_s` next to each boundary (not at the ends of
     the file) is left out, the rest is cut into consecutive clips of `max_frames`, and what remains gives one more
@@ -65,6 +65,10 @@ class ShotPlanner:
         self.transitions: list[Boundary] = []
         self.shot_index = 0
         self._open(0.0, 0.0)
+
+    def begin(self, first_s: float) -> None:
+        """The video's first frame comes at this time; call it before anything else."""
+        self._open(first_s, 0.0)
 
     @property
     def needed_from(self) -> int:

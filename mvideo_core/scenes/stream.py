@@ -13,20 +13,22 @@ import numpy as np
 from mvideo_core.errors import MediaError
 from mvideo_core.media import guard
 from mvideo_core.media.ffmpeg import compile_argv, open_input
+from mvideo_core.media.graph import cropped, frames_of, scaled
+from mvideo_core.records import Picture
 
 _PIPE_BYTES = 1 << 20
 _F_SETPIPE_SZ = 1031
 
 
 class SmallFrame(NamedTuple):
-    """A frame for detection: PTS in seconds from the start of the file, (h, w, 3) uint8 BGR."""
+    """A frame for detection: PTS in seconds from the start of the file's earliest stream, (h, w, 3) uint8 BGR."""
 
     time_s: float
     bgr: np.ndarray
 
 
 class ClipFrame(NamedTuple):
-    """What is on screen at number / fps: raw planar 4:2:0 bytes of one frame."""
+    """What is on screen at number / fps: raw planar 4:2:0 bytes of one frame, bt709, limited range."""
 
     number: int
     yuv420p: memoryview
@@ -90,33 +92,39 @@ class VideoStream:
 
 @contextmanager
 def decoded(
-    fd: int, what: str, geometry: Geometry, limits: guard.Limits, *, threads: int, max_pixels: int
+    fd: int,
+    what: str,
+    geometry: Geometry,
+    limits: guard.Limits,
+    *,
+    picture: Picture,
+    threads: int,
+    max_pixels: int,
 ) -> Iterator[VideoStream]:
     """The running decode of an open file; surely ended with the block.
 
     Args:
         fd: descriptor of the checked file.
         what: name for messages.
+        picture: which stream, and what its samples mean.
         threads: decoder threads; 0 = as many as the machine has.
         max_pixels: frames larger than this are not decoded.
     """
-    argv = compile_argv(_graph(fd, geometry, threads, max_pixels), threads=1)
+    argv = compile_argv(_graph(fd, geometry, picture, threads, max_pixels), threads=1)
     with guard.child(argv, limits, pass_fds=(fd,)) as running:
         yield VideoStream(running, what, limits, geometry)
 
 
-def _graph(fd: int, geometry: Geometry, threads: int, max_pixels: int) -> Any:
+def _graph(fd: int, geometry: Geometry, picture: Picture, threads: int, max_pixels: int) -> Any:
     import ffmpeg
 
     source = open_input(fd, threads=threads, max_pixels=max_pixels, an=None, sn=None, dn=None)
-    both = source["V:0"].filter_multi_output("split")
-    small = both[0].filter("scale", geometry.small_width, geometry.small_height, flags="area")
-    small = small.filter("format", "bgr24")
-    clip = both[1].filter("fps", fps=geometry.fps, round="up", start_time=0)
-    clip = _fitted(clip, geometry).filter("setsar", 1).filter("format", "yuv420p")
+    both = frames_of(source, picture).filter_multi_output("split")
+    small = scaled(both[0], geometry.small_width, geometry.small_height, picture, "bgr24", "area")
+    clip = both[1].filter("fps", fps=geometry.fps, round="up")
     return ffmpeg.output(
         small,
-        clip,
+        _fitted(clip, geometry, picture).filter("setsar", 1),
         "pipe:1",
         format="nut",
         vcodec="rawvideo",
@@ -126,17 +134,15 @@ def _graph(fd: int, geometry: Geometry, threads: int, max_pixels: int) -> Any:
     )
 
 
-def _fitted(video: Any, geometry: Geometry) -> Any:
-    """Scale to the clip size by displayed shape (sample aspect ratio counted), full range brought to video range."""
+def _fitted(video: Any, geometry: Geometry, picture: Picture) -> Any:
+    """Scale to the clip size by displayed shape (sample aspect ratio counted)."""
     width, height = geometry.width, geometry.height
-    ratio = f"{width}/{height}"
-    if geometry.fit == "cover":
-        video = video.filter("crop", f"min(iw,ih*{ratio}/sar)", f"min(ih,iw*sar/({ratio}))", exact=1)
-    elif geometry.fit == "contain":
+    if geometry.fit == "contain":
         inner = (f"trunc(min({width},{height}*dar)/2)*2", f"trunc(min({height},{width}/dar)/2)*2")
-        video = video.filter("scale", *inner, out_range="tv")
-        return video.filter("pad", width, height, "(ow-iw)/2", "(oh-ih)/2")
-    return video.filter("scale", width, height, out_range="tv")
+        return scaled(video, *inner, picture, "yuv420p").filter("pad", width, height, "(ow-iw)/2", "(oh-ih)/2")
+    if geometry.fit == "cover":
+        video = cropped(video, f"{width}/{height}")
+    return scaled(video, width, height, picture, "yuv420p")
 
 
 def _enlarge(fd: int) -> None:

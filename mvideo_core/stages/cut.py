@@ -27,11 +27,11 @@ class CutWorker(Worker):
         out_dir.mkdir(exist_ok=True)
         root = path_of(video.root) if video.root else None  # checked again: links may change after ingest
         result = cut_video(path_of(video.uri), video, out_dir, self.options, root)
-        rows: list[Row] = [self._clip_row(video, clip, item.content_key) for clip in result.clips]
+        rows: list[Row] = [self._clip_row(video, clip, item.content_key, result.decode_errors) for clip in result.clips]
         rows += self._dropped_rows(video, result)
         return rows or [ClipRow.filtered(video.key, video.key, "no_shot", 0.0, 1.0)]
 
-    def _clip_row(self, video: VideoRow, clip: CutClip, content_key: str) -> ClipRow:
+    def _clip_row(self, video: VideoRow, clip: CutClip, content_key: str, source_errors: int) -> ClipRow:
         key = clip_key(video.key, clip.start_s)
         return ClipRow(
             key=key,
@@ -43,6 +43,11 @@ class CutWorker(Worker):
             n_frames=clip.n_frames,
             width=self.options.width,
             height=self.options.height,
+            decode_errors=clip.decode_errors,
+            source_errors=source_errors,
+            color_shift=clip.color_shift,
+            deinterlaced=video.picture.interlaced,
+            tone_mapped=video.picture.hdr,
             clip=self.context.commit(Path(clip.path), f"{key}.mp4", content_key),
             source_sha256=video.sha256,
             source_url=video.source_url,
@@ -65,7 +70,7 @@ def clip_key(video_id: str, start_s: float) -> str:
 
 STAGE = Stage(
     name="cut",
-    revision=1,
+    revision=2,  # 2: clips are bt709 and tagged; damaged pictures and shifted colors drop them; the main stream is cut
     reads=("ingest",),
     options=CutOptions,
     row=ClipRow,

@@ -28,7 +28,7 @@ class IngestWorker(Worker):
 
 STAGE = Stage(
     name="ingest",
-    revision=2,  # 2: rows tell the folder that links must not leave
+    revision=3,  # 2: rows name the folder that links must not leave; 3: and what the samples mean (`picture`)
     reads=("source",),
     options=IngestOptions,
     row=VideoRow,

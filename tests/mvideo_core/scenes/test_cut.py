@@ -281,7 +281,7 @@ import resource, sys
 from pathlib import Path
 from mvideo_core.records import VideoRow
 from mvideo_core.scenes.cut import CutOptions, cut_video
-video = VideoRow(key="v", width=320, height=240, duration_s=float(sys.argv[3]))
+video = VideoRow(key="v", width=160, height=90, duration_s=float(sys.argv[3]))
 options = CutOptions(width=320, height=240, preset="ultrafast")
 result = cut_video(sys.argv[1], video, sys.argv[2], options)
 print(len(result.clips), resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024)

@@ -1,0 +1,26 @@
+"""Which stream of a file is the video, and where its timeline begins. Needs only PyAV: the probing child uses it."""
+
+from typing import Any
+
+import av
+
+
+def video_streams(container: Any) -> list[Any]:
+    """Streams of moving pictures: no cover art, no thumbnails."""
+    still = av.stream.Disposition.attached_pic | av.stream.Disposition.timed_thumbnails
+    return [stream for stream in container.streams.video if not stream.disposition & still]
+
+
+def main_stream(container: Any) -> Any | None:
+    """The stream flagged as default, the largest among several (the first of equals); None without a video."""
+
+    def rank(stream: Any) -> tuple[bool, int]:
+        context = stream.codec_context
+        return bool(stream.disposition & av.stream.Disposition.default), context.width * context.height
+
+    return max(video_streams(container), key=rank, default=None)
+
+
+def start_s(stream: Any) -> float:
+    """Time stamp of the first frame in seconds; 0 where the file does not tell."""
+    return float((stream.start_time or 0) * stream.time_base)

@@ -5,6 +5,7 @@ import json
 import typer
 
 from mvideo_core.pipeline import held_rows
+from mvideo_core.stages.chain import valid_markers
 from mvideo_core.store.maintain import collect_garbage, retry_failed
 from mvideo_core.store.status import Problem, failed_rows, reason_lines, stage_status, verify_stage
 from mvideo_core.store.workspace import Workspace
@@ -25,9 +26,9 @@ def status(
     failed: bool = typer.Option(False, "--failed", help="List every failed item with its message."),
     as_json: bool = typer.Option(False, "--json", help="Print JSON instead of a table."),
 ) -> None:
-    """What is done, stage by stage, and why items were dropped."""
+    """What is done, stage by stage, and why items were dropped. Parts of older input or options are not done."""
     ws = Workspace(workspace)
-    states = [stage_status(ws, name) for name in held_rows(ws)]
+    states = [stage_status(ws, name, [one for _, one in valid_markers(ws, name) if one]) for name in held_rows(ws)]
     if as_json:
         typer.echo(json.dumps([state.model_dump() for state in states], indent=1))
         return

@@ -1,7 +1,7 @@
 """What a stage is, what its worker is given, and how it hands back files."""
 
 import shutil
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
@@ -32,13 +32,23 @@ class Worker:
 
     Subclasses set `batch_size` and implement `work`; a `MediaError` from `work` concerns the items given, which are
     then tried one by one.
+
+    Attributes:
+        batch_size: items handed over at once.
+        independent: an item's rows do not depend on its neighbors in the batch, so batches need no fixed places: only
+            items that are missing are worked on.
     """
 
     batch_size = 1
+    independent = False
 
     def work(self, items: Sequence[Item]) -> list[list[Row]]:
         """Rows of each item, in the items' order. An item may give several rows (a video's clips)."""
         raise NotImplementedError
+
+    def stream(self, items: Sequence[Item]) -> Iterator[tuple[int, list[Row]]]:
+        """(position in `items`, its rows), each as soon as it is known; what came is kept if a later one raises."""
+        yield from enumerate(self.work(items))
 
 
 @dataclass(frozen=True)
@@ -97,6 +107,10 @@ class Stage:
         resource: which queue and which lock it needs.
         open: builds the worker; called only when there is work left.
         externals: digests of files that options name (weights, lists), so that a new file means a new key.
+        content: what of the options decides the output; the rest (timeouts, hosts) stays out of the keys.
+        check: raises what would stop the stage later: wrong options, a missing extra, an unset key. No network.
+        reach: raises when a server that the stage needs does not answer; called only while work is left.
+        review: reasons why a finished stage's output needs a look, from all its current rows.
         adopts: rows of earlier parts may stand for items of the same content (not where files must lie together).
     """
 
@@ -108,4 +122,8 @@ class Stage:
     resource: Literal["cpu", "gpu"]
     open: Callable[[Any, StageContext], Worker]
     externals: Callable[[Any], dict[str, str]] = lambda _options: {}
+    content: Callable[[Any], Any] = lambda options: options
+    check: Callable[[Any], None] = lambda _options: None
+    reach: Callable[[Any], None] = lambda _options: None
+    review: Callable[[Workspace, Any], list[str]] = lambda _workspace, _options: []
     adopts: bool = True

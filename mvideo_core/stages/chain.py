@@ -32,11 +32,14 @@ def sampled_digests(workspace: Workspace) -> dict[str, str]:
 
 
 def valid_markers(workspace: Workspace, stage: str) -> Iterator[tuple[int, Marker | None]]:
-    """(part, marker) of every part of a stage; None where it is not finished, or was made from older input."""
+    """(part, marker) of every part of a stage; None where it is not finished, or was made from older input, or with
+    other options than the stage was last asked for.
+    """
+    asked = workspace.asked_for(stage)
     sampled = sampled_digests(workspace) if stage == "samples" else {}
     for index in range(workspace.parts_of(stage)):
         marker = workspace.current(stage, index)
-        if marker is None or not workspace.holds(marker.rows):
+        if marker is None or not workspace.holds(marker.rows) or asked not in (None, marker.settings):
             yield index, None
             continue
         if stage == "samples":

@@ -6,11 +6,12 @@ import tempfile
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence, Set
-from contextlib import contextmanager, nullcontext
+from collections.abc import Callable, Generator, Iterator, Sequence, Set
+from contextlib import closing, contextmanager, nullcontext
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 from mvideo_core.errors import ConfigError, KilledError, MediaError, StoreError
 from mvideo_core.options import Options
@@ -21,6 +22,7 @@ from mvideo_core.store.files import disk_errors
 from mvideo_core.store.journal import Journal
 from mvideo_core.store.keys import item_key, part_key, settings_digest
 from mvideo_core.store.lock import part_lock
+from mvideo_core.store.tables import misfit
 from mvideo_core.store.workspace import Marker, Workspace, blobs_of, journal_path
 
 log = logging.getLogger(__name__)
@@ -66,6 +68,7 @@ def run_part(
         StoreError: the part is owned by another live process, or the disk fails.
     """
     job = PartJob(workspace, stage, index, options)
+    workspace.ask_for(stage.name, job.settings)
     if (done := job.finished()) is not None:
         return PartResult(done, reused=True)
     lock = part_lock(workspace.folder, f"{stage.name}-{job.key}", lock_wait_s)
@@ -84,7 +87,7 @@ class PartJob:
         self.index = index
         self.options = options
         self.upstream = upstream_markers(workspace, stage, index)
-        self.settings = settings_digest(stage.name, stage.revision, options, stage.externals(options))
+        self.settings = stage_settings(stage, options)
         self.inputs = {name: marker.digest for name, marker in self.upstream.items()}
         self.key = part_key(self.settings, self.inputs)
         self.journal = Journal(workspace.folder, journal_path(stage.name, self.key))
@@ -144,19 +147,31 @@ class PartJob:
         known = self._adopted() if self.stage.adopts else {}
         crashes: Counter[str] = Counter()
         attempts: dict[str, int] = {}
+        bad: list[tuple[dict[str, Any], str]] = []
         for event in self.journal.events():
-            if event["event"] == "start":
-                crashes.update(event["items"])
-            elif event["event"] == "stopped":
-                crashes.subtract(event["items"])
-            elif event["event"] == "done":
-                rows = [self.stage.row.model_validate(values) for values in event["rows"]]
-                crashes.pop(event["item"], None)
-                if self._complete(rows):
-                    known[event["item"]] = rows
-            elif event["event"] == "retry":
-                attempts[event["item"]] = event["attempts"]
+            try:
+                if event["event"] == "start":
+                    crashes.update(event["items"])
+                elif event["event"] == "stopped":
+                    crashes.subtract(event["items"])
+                elif event["event"] == "done":
+                    crashes.pop(event["item"], None)
+                    rows = self._journaled(event["rows"])
+                    if self._complete(rows):
+                        known[event["item"]] = rows
+                elif event["event"] == "retry":
+                    attempts[event["item"]] = event["attempts"]
+            except (KeyError, TypeError, ValueError) as error:
+                bad.append((event, " ".join(str(error).split())[:200]))
+        self.journal.set_aside(bad)
         return known, crashes, attempts
+
+    def _journaled(self, values: list[dict[str, Any]]) -> list[Row]:
+        """Rows of an event. Raises ValueError when they are no rows of this stage, or its table cannot hold them."""
+        rows = [self.stage.row.model_validate(value) for value in values]
+        if problem := misfit(rows, self.stage.row):
+            raise ValueError(problem)
+        return rows
 
     def _adopted(self) -> dict[str, list[Row]]:
         """Rows of this stage under the same settings in parts where the plan's buckets may have moved an item from."""
@@ -192,50 +207,78 @@ class PartJob:
             lock = _gpu_locks["gpu"] if self.stage.resource == "gpu" else nullcontext()
             with lock:
                 worker = self.stage.open(self.options, context)
-            for batch in _batches(self.items, pending, worker.batch_size, crashes):
-                with self._announced(batch), lock:
-                    results = self._attempt(worker, batch, crashes, attempts)
-                for item, rows in zip(batch, results, strict=True):
-                    stamped = [row.model_copy(update={"content_key": item.content_key}) for row in rows]
-                    self.journal.append(_done_event(item, stamped))
-                    done[item.content_key] = stamped
-                n_done = min(n_before + len(done), total)
-                progress(n_done, total)
-                clock.tick(n_done, total, len(done))
+            batches = _alone if worker.independent else _batches
+            for batch in batches(self.items, pending, worker.batch_size, crashes):
+                with self._announced(batch, done), lock, closing(self._attempt(worker, batch, crashes)) as results:
+                    for item, rows in results:
+                        stamped = self._stamped(item, rows, attempts)
+                        self.journal.append(_done_event(item, stamped))
+                        done[item.content_key] = stamped
+                        n_done = min(n_before + len(done), total)
+                        progress(n_done, total)
+                        clock.tick(n_done, total, len(done))
         return done
 
+    def _stamped(self, item: Item, rows: list[Row], attempts: dict[str, int]) -> list[Row]:
+        """Rows as they enter the journal: with the item's content key, and only such as the stage's table can hold."""
+        if problem := misfit(rows, self.stage.row):
+            log.warning("%s %s: the result cannot be stored: %s", self.stage.name, item.key, problem)
+            rows = [self._failed(item, "UnstorableRow", problem.encode("ascii", "backslashreplace").decode(), 1)]
+        before = attempts.get(item.content_key, 0)
+        return [
+            row.model_copy(
+                update={
+                    "content_key": item.content_key,
+                    "attempts": row.attempts + (before if row.status == "failed" else 0),
+                }
+            )
+            for row in rows
+        ]
+
     def _attempt(
-        self, worker: Worker, batch: list[Item], crashes: Counter[str], attempts: dict[str, int]
-    ) -> list[list[Row]]:
+        self, worker: Worker, batch: list[Item], crashes: Counter[str]
+    ) -> Generator[tuple[Item, list[Row]], None, None]:
+        """Rows of each item of a batch, as they become known."""
         if len(batch) == 1 and crashes[batch[0].content_key] >= MAX_CRASHES:
             died = f"the process died {MAX_CRASHES} times while working on this item; see the worker's log"
-            return [[self._failed(batch[0], "WorkerDied", died, MAX_CRASHES)]]
+            yield batch[0], [self._failed(batch[0], "WorkerDied", died, MAX_CRASHES)]
+            return
+        left = {item.content_key: item for item in batch}
         try:
-            return self._work_through_kills(worker, batch)
+            for item, rows in self._work_through_kills(worker, batch):
+                del left[item.content_key]
+                yield item, rows
         except MediaError as error:
             if len(batch) > 1:
-                return [self._attempt(worker, [item], crashes, attempts)[0] for item in batch]
-            tried = attempts.get(batch[0].content_key, 0) + 1
-            log.warning("%s %s: %s", self.stage.name, batch[0].key, error)
-            return [[self._failed(batch[0], "MediaError", str(error), tried)]]
+                for item in left.values():
+                    yield from self._attempt(worker, [item], crashes)
+            else:
+                log.warning("%s %s: %s", self.stage.name, batch[0].key, error)
+                yield batch[0], [self._failed(batch[0], "MediaError", str(error), 1)]
 
-    def _work_through_kills(self, worker: Worker, batch: list[Item]) -> list[list[Row]]:
-        for left in range(MAX_KILLS - 1, 0, -1):
+    def _work_through_kills(self, worker: Worker, batch: list[Item]) -> Iterator[tuple[Item, list[Row]]]:
+        left = {item.content_key: item for item in batch}
+        for kills_left in range(MAX_KILLS - 1, -1, -1):
+            asked = list(left.values())
             try:
-                return worker.work(batch)
+                for n, rows in worker.stream(asked):
+                    del left[asked[n].content_key]
+                    yield asked[n], rows
+                return
             except KilledError as error:
-                log.warning("%s %s: %s; trying again, %d more times", self.stage.name, batch[0].key, error, left)
-        return worker.work(batch)
+                if kills_left == 0:
+                    raise
+                log.warning("%s %s: %s; trying again, %d more times", self.stage.name, asked[0].key, error, kills_left)
 
     @contextmanager
-    def _announced(self, batch: list[Item]) -> Iterator[None]:
+    def _announced(self, batch: list[Item], done: dict[str, list[Row]]) -> Iterator[None]:
         """Journal that work on a batch begins; an exception says it ended, so that only deaths count as crashes."""
-        keys = [item.content_key for item in batch]
-        self.journal.append({"event": "start", "items": keys})
+        self.journal.append({"event": "start", "items": [item.content_key for item in batch]})
         try:
             yield
         except BaseException:
-            self.journal.append({"event": "stopped", "items": keys})
+            left = [item.content_key for item in batch if item.content_key not in done]
+            self.journal.append({"event": "stopped", "items": left})
             raise
 
     def _failed(self, item: Item, error: str, message: str, attempts: int) -> Row:
@@ -255,6 +298,15 @@ class PartJob:
         finally:
             self.journal.close()
             shutil.rmtree(scratch, ignore_errors=True)
+
+
+def stage_settings(stage: Stage, options: Options) -> str:
+    """What a stage would do under these options, whatever its input; the same for all its parts.
+
+    Raises:
+        ConfigError, ModelError: options, lists or weights are wrong or missing.
+    """
+    return settings_digest(stage.name, stage.revision, stage.content(options), stage.externals(options))
 
 
 def upstream_markers(workspace: Workspace, stage: Stage, index: int) -> dict[str, Marker]:
@@ -289,6 +341,18 @@ def _batches(items: list[Item], pending: list[Item], size: int, crashes: Counter
                 yield batch
             else:
                 yield from ([item] for item in batch if item.content_key in missing)
+
+
+def _alone(items: list[Item], pending: list[Item], size: int, crashes: Counter[str]) -> Iterator[list[Item]]:
+    """Batches of missing items whose neighbors do not matter. Each death of the process halves the batches of the items
+    that were under way, until the one that caused it is alone.
+    """
+    by_crashes: dict[int, list[Item]] = {}
+    for item in pending:
+        by_crashes.setdefault(max(crashes[item.content_key], 0), []).append(item)
+    for n_crashes, group in sorted(by_crashes.items()):
+        step = max(1, size >> n_crashes)
+        yield from (group[at : at + step] for at in range(0, len(group), step))
 
 
 def _done_event(item: Item, rows: list[Row]) -> dict[str, object]:

@@ -12,7 +12,7 @@ from mvideo_core.records import CaptionRow, ClipRow, DetectionRow, MaskRow, Plan
 from mvideo_core.shards.members import planned_sample, sample_bytes
 from mvideo_core.shards.options import ShardOptions
 from mvideo_core.shards.plan import Candidate, DatasetPlan, plan_shards
-from mvideo_core.stages.chain import sampled_digests
+from mvideo_core.stages.chain import sampled_digests, valid_markers
 from mvideo_core.stages.plan import MAX_PARTS
 from mvideo_core.stages.run import planned_parts
 from mvideo_core.store.commit import commit_part
@@ -71,14 +71,21 @@ def current_samples(workspace: Workspace) -> Iterator[tuple[PlannedSample, ClipR
     Raises:
         ConfigError: a stage has not finished a part.
     """
+    parts = {stage: dict(valid_markers(workspace, stage)) for stage in ROW_CLASSES}
+    for stage, found in parts.items():
+        if len({marker.settings for marker in found.values() if marker is not None}) > 1:
+            raise ConfigError(
+                f"shard: parts of stage {stage!r} were made with different options; "
+                f"run `mvideo stage {stage} --workspace {workspace.url}` over all parts first"
+            )
     for index in range(planned_parts(workspace)):
         tables: dict[str, dict[str, Row]] = {}
         for stage, row_class in ROW_CLASSES.items():
-            marker = workspace.current(stage, index)
+            marker = parts[stage].get(index)
             if marker is None:
                 raise ConfigError(
-                    f"shard: stage {stage!r} has not finished part {index}; "
-                    f"run `mvideo stage {stage} --workspace {workspace.url}` first"
+                    f"shard: stage {stage!r} has not finished part {index} with the options it was last run with, on "
+                    f"what its upstream holds now; run `mvideo stage {stage} --workspace {workspace.url}` first"
                 )
             tables[stage] = {row.key: row for row in workspace.rows(marker, row_class) if row.status == "ok"}
         for key in sorted(tables["caption"]):

@@ -1,16 +1,21 @@
 """What happened inside a part that is not finished yet: one JSON line per event, safe against a kill at any byte.
 
+An event that cannot be used (damaged, or of rows that no table holds) is set aside in a file beside the journal.
+
 Local workspaces append to one file; elsewhere each event is one small object, since object stores cannot append.
 """
 
 import json
+import logging
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 from mvideo_core.store.files import Folder
+
+log = logging.getLogger(__name__)
 
 SYNC_EVERY_S = 1.0
 
@@ -26,7 +31,7 @@ class Journal:
         self._stream: Any = None
 
     def events(self) -> list[dict[str, Any]]:
-        """All whole events; a torn last line (killed while writing) is cut off."""
+        """All readable events; a torn last line (killed while writing) is cut off, other damaged lines are skipped."""
         return list(self._local_events() if self.folder.is_local else self._remote_events())
 
     def append(self, event: dict[str, Any]) -> None:
@@ -46,6 +51,22 @@ class Journal:
             os.fsync(self._stream.fileno())
             self._synced_at = now
 
+    def set_aside(self, bad: Sequence[tuple[dict[str, Any], str]]) -> None:
+        """Copy events that cannot be used to a file beside the journal and name them; their items are worked on again.
+
+        Args:
+            bad: events, each with what is wrong with it.
+        """
+        if not bad:
+            return
+        lines = [json.dumps({"why": why, "event": event}, sort_keys=True) for event, why in bad]
+        self.folder.write(f"{self.path}.bad", "".join(f"{line}\n" for line in lines).encode())
+        items = ", ".join(str(event.get("item", "(no item)")) for event, _ in bad[:5])
+        log.warning(
+            "%s: %d events cannot be used, set aside in %s.bad (items %s%s; %s); their items are worked on again",
+            self.path, len(bad), self.path, items, ", ..." if len(bad) > 5 else "", bad[0][1],
+        )  # fmt: skip
+
     def close(self) -> None:
         """Release the file."""
         if self._stream is not None:
@@ -61,17 +82,20 @@ class Journal:
         target = Path(self.folder.at(self.path))
         if not target.exists():
             return
-        good = 0
+        whole = 0
         with target.open("rb") as stream:
-            for line in stream:
+            for number, line in enumerate(stream, 1):
+                if not line.endswith(b"\n"):
+                    break
+                whole += len(line)
                 event = _event(line)
                 if event is None:
-                    break
-                good += len(line)
+                    log.warning("%s: line %d is damaged; its item is worked on again", target, number)
+                    continue
                 yield event
-        if good < target.stat().st_size:
+        if whole < target.stat().st_size:
             with target.open("r+b") as stream:
-                stream.truncate(good)
+                stream.truncate(whole)
 
     def _remote_events(self) -> Iterator[dict[str, Any]]:
         for name in self.folder.walk(self.path):

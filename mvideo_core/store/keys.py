@@ -4,7 +4,7 @@ import hashlib
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from mvideo_core.options import Options, canonical_json
+from mvideo_core.options import canonical_json
 from mvideo_core.records import Row
 
 KEY_HEX_DIGITS = 32
@@ -25,8 +25,12 @@ def rows_digest(rows: Iterable[Row]) -> str:
     return state.hexdigest()
 
 
-def settings_digest(stage: str, revision: int, options: Options, externals: Mapping[str, str]) -> str:
-    """What a stage would do, whatever its input: name, revision, options, digests of weights and side files."""
+def settings_digest(stage: str, revision: int, options: Any, externals: Mapping[str, str]) -> str:
+    """What a stage would do, whatever its input: name, revision, options, digests of weights and side files.
+
+    Args:
+        options: an Options record, or the part of one that decides the output, as plain values.
+    """
     return _key({"stage": stage, "revision": revision, "options": options, "externals": dict(externals)})
 
 

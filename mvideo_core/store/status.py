@@ -27,10 +27,15 @@ class Problem(Record):
     mend: str
 
 
-def stage_status(workspace: Workspace, stage: str) -> StageStatus:
-    """Counts of a stage's current parts, from markers alone (no rows are read)."""
+def stage_status(workspace: Workspace, stage: str, markers: Sequence[Marker] | None = None) -> StageStatus:
+    """Counts of a stage's finished parts, from markers alone (no rows are read).
+
+    Args:
+        markers: of the parts that count as finished; None = all current ones, whatever they were made from.
+    """
     n_parts = workspace.parts_of(stage)
-    markers = [marker for index in range(n_parts) if (marker := workspace.current(stage, index)) is not None]
+    if markers is None:
+        markers = [marker for index in range(n_parts) if (marker := workspace.current(stage, index)) is not None]
     counts: Counter[str] = Counter()
     reasons: Counter[str] = Counter()
     for marker in markers:

@@ -4,6 +4,7 @@ import io
 import types
 import typing
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import Any, TypeVar
 
 import pyarrow as pa
@@ -17,6 +18,7 @@ R = TypeVar("R", bound=Row)
 SIMPLE = {str: pa.string(), int: pa.int64(), float: pa.float64(), bool: pa.bool_()}
 
 
+@lru_cache(maxsize=64)
 def schema_of(row_class: type[BaseModel]) -> pa.Schema:
     """Arrow schema of a record class: one column a field, nested records as structs."""
     return pa.schema([pa.field(name, _arrow(field.annotation)) for name, field in row_class.model_fields.items()])
@@ -29,6 +31,15 @@ def to_parquet(rows: Sequence[Row], row_class: type[Row]) -> bytes:
     sink = io.BytesIO()
     pq.write_table(table, sink, compression="zstd", row_group_size=4096)
     return sink.getvalue()
+
+
+def misfit(rows: Sequence[Row], row_class: type[Row]) -> str:
+    """Why a table cannot hold these rows (half a surrogate pair, a number too large); "" when it can."""
+    try:
+        pa.Table.from_pylist([row.model_dump() for row in rows], schema=schema_of(row_class))
+    except (ValueError, OverflowError, TypeError) as error:  # UnicodeEncodeError and pa.ArrowInvalid are ValueErrors
+        return f"{type(error).__name__}: {error}"
+    return ""
 
 
 def from_parquet(content: bytes, row_class: type[R]) -> list[R]:

@@ -4,6 +4,7 @@
 workspace.json                                 layout version
 heads/plan.json                                number of parts of the current plan
 heads/<stage>/part-00000.json                  key of the latest committed part
+heads/<stage>/asked.json                       settings that the stage was last asked to run with
 done/<stage>/<key>.json                        marker: outputs, sizes, counts; no marker, no output
 rows/<stage>/<key>.parquet                     one row an item, every status
 blobs/<stage>/<xx>/<name>                      clips, mask sequences
@@ -118,6 +119,16 @@ class Workspace:
         before = [other for other in self.recent_heads(stage, index) if other != key]
         head = {"key": key, "before": before[:HEADS_KEPT]}
         self.folder.write(_head_path(stage, index), json.dumps(head).encode())
+
+    def ask_for(self, stage: str, settings: str) -> None:
+        """Note the settings (see Marker) that a stage was last asked to run with: parts of others are not finished."""
+        if self.asked_for(stage) != settings:
+            self.folder.write(f"heads/{stage}/asked.json", json.dumps({"settings": settings}).encode())
+
+    def asked_for(self, stage: str) -> str | None:
+        """The settings a stage was last asked to run with; None in workspaces from before this was noted."""
+        found = self._json(f"heads/{stage}/asked.json")
+        return None if found is None else str(found["settings"])
 
     def recent_heads(self, stage: str, index: int) -> list[str]:
         """Keys that are or were lately the current one of a part, newest first."""

@@ -6,14 +6,12 @@ import numpy as np
 
 from mvideo_core.masks import encode
 from mvideo_core.media.encode import write_mp4
-from mvideo_core.options import Options
 from mvideo_core.records import CaptionRow, ClipRow, DetectionRow, MaskRow, ObjectStats, Row, SourceRow, VideoRow
 from mvideo_core.shards.options import ShardOptions
 from mvideo_core.stages.plan import PlanOptions, make_plan
 from mvideo_core.stages.shard import shard_dataset
-from mvideo_core.store.commit import commit_part
 from mvideo_core.store.workspace import Workspace
-from tests.mvideo_core.stages.finished import keep
+from tests.mvideo_core.stages.finished import commit, keep
 
 HEIGHT, WIDTH = 32, 64
 CLASSES = {"ingest": VideoRow, "cut": ClipRow, "detect": DetectionRow, "segment": MaskRow, "caption": CaptionRow}
@@ -27,10 +25,7 @@ def dataset(workspace: Workspace, folder: Path, lengths: dict[str, int], per_sha
         for stage, row in clip_rows(workspace, folder, key, n_frames, n).items():
             rows[stage].append(row)
     for stage, found in rows.items():
-        commit_part(
-            workspace, stage=stage, index=0, key=f"{stage}0", settings="s", inputs={}, options=Options(), rows=found,
-            row_class=CLASSES[stage], n_items=len(found), n_reused=0, seconds=0.0,
-        )  # fmt: skip
+        commit(workspace, stage, 0, found)
     shard_dataset(workspace, ShardOptions(samples_per_shard=per_shard))
 
 

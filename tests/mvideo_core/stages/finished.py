@@ -18,6 +18,7 @@ from mvideo_core.records import (
     SourceRow,
     VideoRow,
 )
+from mvideo_core.stages.chain import upstream_of
 from mvideo_core.stages.plan import PlanOptions, make_plan, part_of
 from mvideo_core.store.commit import commit_part
 from mvideo_core.store.files import sha256_of
@@ -78,7 +79,9 @@ def keep(workspace: Workspace, content: bytes, path: str) -> Blob:
 
 def commit(workspace: Workspace, stage: str, index: int, rows: list[Row]) -> None:
     classes = {"ingest": VideoRow, "cut": ClipRow, "detect": DetectionRow, "segment": MaskRow, "caption": CaptionRow}
+    markers = {name: workspace.current(name, index) for name in upstream_of(stage)}
+    inputs = {name: marker.digest for name, marker in markers.items() if marker}
     commit_part(
-        workspace, stage=stage, index=index, key=f"{stage}{index}", settings="s", inputs={}, options=Options(),
+        workspace, stage=stage, index=index, key=f"{stage}{index}", settings="s", inputs=inputs, options=Options(),
         rows=rows, row_class=classes[stage], n_items=len(rows), n_reused=0, seconds=0.0,
     )  # fmt: skip

@@ -24,6 +24,10 @@ class ModelError(MVideoError):
     """Weights or an extra are missing or do not fit. The message names the file, its source and where to put it."""
 
 
+class ServerAway(ModelError):
+    """A server that the work needs does not answer, or answers nobody: it may be back at the next try."""
+
+
 class StoreError(MVideoError):
     """The workspace cannot be read, written or trusted: disk full, permission, a damaged file."""
 

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Self
 
@@ -33,7 +34,11 @@ class Options(BaseModel):
             lines = [f"{where}: {cls.__name__} does not accept these values:"]
             for problem in error.errors():
                 place = ".".join(str(step) for step in problem["loc"]) or "(whole)"
-                lines.append(f"  {place}: {problem['msg']}; seen {problem.get('input')!r}")
+                seen = problem.get("input")
+                shown = (
+                    "(not shown)" if isinstance(seen, str | list | dict) and _hides(cls, problem["loc"]) else repr(seen)
+                )
+                lines.append(f"  {place}: {problem['msg']}; seen {shown}")
             lines.append(f"  allowed keys: {', '.join(sorted(cls.model_fields))}")
             raise ConfigError("\n".join(lines)) from None
 
@@ -55,6 +60,19 @@ class Options(BaseModel):
             where = f"{folder.parent.name}/{folder.name}"
             raise ConfigError(f"no profile {name!r} in {where}; give the path of a YAML file or one of: {known}")
         return cls.parse(merged(read_yaml(path), overrides or {}), where=str(path))
+
+
+def _hides(record: type[BaseModel], path: Sequence[int | str]) -> bool:
+    """Whether a record on the way to a value hides what was typed (`hide_input_in_errors`): it may hold a secret."""
+    for step in path:
+        if record.model_config.get("hide_input_in_errors"):
+            return True
+        field = record.model_fields.get(str(step))
+        inner = field.annotation if field else None
+        if not (isinstance(inner, type) and issubclass(inner, BaseModel)):
+            return False
+        record = inner
+    return bool(record.model_config.get("hide_input_in_errors"))
 
 
 def merged(base: dict[str, Any], top: dict[str, Any]) -> dict[str, Any]:

@@ -221,13 +221,21 @@ class MaskRow(Row):
 
 
 class CaptionRow(Row):
-    """caption: one text per clip, at most the token budget of the text encoder."""
+    """caption: one text per clip, at most the token budget of the text encoder.
+
+    Attributes:
+        model: the captioner's name, or the id that its server gave with the answer.
+        cleaned: codes of what was removed from the answer (captioning/clean.py).
+        answer: start of the answer as it came, where it was refused.
+    """
 
     text: str = ""
     captioner: str = ""
     model: str = ""
     prompt_sha256: str = ""
     n_words: int = 0
+    cleaned: list[str] = []
+    answer: str = ""
 
 
 class SampleRow(Row):

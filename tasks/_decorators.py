@@ -8,13 +8,14 @@ from prefect import Task, task
 from prefect.cache_policies import NO_CACHE
 from prefect.client.schemas.objects import State, TaskRun
 
-from mvideo_core.errors import StoreError
+from mvideo_core.errors import ServerAway, StoreError
 
 P = ParamSpec("P")
 R = TypeVar("R")
 
-HEALS = (OSError, httpx.TransportError)
-"""What another try may mend: the disk and the network, also when the store reports them (StoreError from OSError).
+HEALS = (OSError, httpx.TransportError, ServerAway)
+"""What another try may heal: the disk, the network, a server that restarts; also when the store reports it (StoreError
+from OSError).
 
 Everything else stays as it is however often it is tried: options (ConfigError), media (MediaError), weights
 (ModelError), a part that another process owns, our own bugs. Preemption kills the process, so it heals by

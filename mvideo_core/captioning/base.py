@@ -1,6 +1,6 @@
 """What every captioner takes and gives. Shape letters: T frames, N objects, H, W, C colour channels."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import ClassVar, Protocol, Self
 
@@ -62,10 +62,35 @@ def spread(n_total: int, n_wanted: int) -> np.ndarray:
     return ((np.arange(n_wanted) + 0.5) * n_total / n_wanted).astype(int)
 
 
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What a captioner said about one clip, as it said it; `clean` makes a caption of it.
+
+    Attributes:
+        model: the model's own name where a server gives one; "" = the captioner's `model_name`.
+        truncated: it stopped at its length limit.
+        refusal: the server's separate word that it will not answer.
+    """
+
+    text: str
+    model: str = ""
+    truncated: bool = False
+    refusal: str = ""
+
+
+Outcome = Answer | MediaError
+"""What comes out for one clip: an answer, or the error where only that clip is at fault."""
+
+
 class Captioner(Protocol):
-    """A plugin of CAPTIONERS. Captioning a list gives the same texts as captioning its items one by one."""
+    """A plugin of CAPTIONERS. Captioning a list gives the same texts as captioning its items one by one.
+
+    Attributes:
+        batch_clips: clips handed over at once; 1 where they are worked on one by one anyway.
+    """
 
     Options: ClassVar[type[AnyOptions]]
+    batch_clips: int
     model_name: str
     prompt_sha256: str
     needs_frames: int
@@ -81,9 +106,35 @@ class Captioner(Protocol):
         """A small one for tests: same code path, no downloads."""
         ...
 
-    def caption(self, inputs: Sequence[CaptionInput]) -> "list[str | MediaError]":
-        """One text per input, in order; a MediaError *in the list* where only that clip is at fault."""
+    def question(self, clip: CaptionInput) -> str:
+        """What is asked about a clip, to recognize an echo of it; "" when nothing is asked."""
         ...
+
+    def caption(self, inputs: Sequence[CaptionInput]) -> Iterator[tuple[int, Outcome]]:
+        """(position in `inputs`, outcome) of each clip, as soon as it is known, in any order."""
+        ...
+
+
+class CaptionerOptions(AnyOptions):
+    """Base of every captioner's options.
+
+    Attributes:
+        not_content: fields that do not change the text; they stay out of content keys.
+    """
+
+    not_content: ClassVar[tuple[str, ...]] = ()
+
+    def check(self) -> None:
+        """Raises ConfigError or ModelError for what would stop the captioner later: a key, a folder. No network."""
+
+    def reach(self) -> None:
+        """Raises ServerAway, ConfigError or ModelError when the captioner's server cannot be used."""
+
+
+def in_order(captioner: Captioner, inputs: Sequence[CaptionInput]) -> list[Outcome]:
+    """The outcomes in the order of the inputs."""
+    found = dict(captioner.caption(inputs))
+    return [found[n] for n in range(len(inputs))]
 
 
 CAPTIONERS: Registry[type[Captioner]] = Registry("captioner", "mvideo_core.captioning")

@@ -1,17 +1,37 @@
 """Captions short enough for the text encoder: CogVideoX reads 226 T5 tokens and silently drops the rest."""
 
-import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from functools import lru_cache
 from pathlib import Path
 
+import regex
+
+from mvideo_core.captioning.clean import SENTENCE_END
 from mvideo_core.errors import ModelError
 
 T5_TOKENS = 226
 """Token budget of CogVideoX's text encoder, end mark included (diffusers: `max_sequence_length`)."""
 
-_SENTENCE_END = re.compile(r"[.!?]+[\"')\]]*(?=\s|$)")
-_PIECE = re.compile(r"[A-Za-z]+|\d|\s+|[^\sA-Za-z\d]")
+_PIECE = regex.compile(r"[A-Za-z]+|\d|\s+|[^\sA-Za-z\d]")
+
+_CJK = r"\p{Han}\p{Hiragana}\p{Katakana}\p{Bopomofo}"
+_SOUTH_EAST = r"\p{Thai}\p{Lao}\p{Khmer}\p{Myanmar}\p{Tibetan}"
+_UNSPACED = regex.compile(rf"[{_CJK}{_SOUTH_EAST}][{_CJK}{_SOUTH_EAST}\p{{M}}]*")
+_WORD = regex.compile(r"[\p{L}\p{N}][\p{L}\p{N}\p{M}'’_-]*")
+_BREAK = regex.compile(rf"\s|(?<=[，、；：,;])(?=\S)|(?<=[{_CJK}{_SOUTH_EAST}]\p{{M}}*)(?=[{_CJK}{_SOUTH_EAST}])")
+"""Where a sentence may be cut: at a blank, after a comma, between two letters of a script without blanks."""
+LETTERS_PER_WORD = {_CJK: 2, _SOUTH_EAST: 4}
+"""Scripts that put no blanks between words: letters (grapheme clusters) that count as one word, roughly the mean length
+of a Chinese or Japanese word and of a Thai, Lao, Khmer or Burmese one."""
+
+
+def count_words(text: str) -> int:
+    """Words of a text in any script; runs of a script without blanks count by their letters (LETTERS_PER_WORD)."""
+    total = len(_WORD.findall(_UNSPACED.sub(" ", text)))
+    for script, letters in LETTERS_PER_WORD.items():
+        for run in regex.findall(rf"[{script}][{script}\p{{M}}]*", text):
+            total += -(-len(regex.findall(r"\X", run)) // letters)
+    return total
 
 
 def estimated_tokens(text: str) -> int:
@@ -41,7 +61,7 @@ def token_counter(tokenizer_dir: str | Path | None) -> Callable[[str], int]:
 
 
 def cap_text(text: str, max_tokens: int = T5_TOKENS, tokenizer_dir: str | Path | None = None) -> str:
-    """The text in one line, cut after the last sentence that fits; a first sentence too long is cut between words.
+    """The text in one line, cut after the last sentence that fits; too long a first sentence is cut between words.
 
     Args:
         text: any caption; runs of white space become one blank.
@@ -55,8 +75,8 @@ def cap_text(text: str, max_tokens: int = T5_TOKENS, tokenizer_dir: str | Path |
     text = " ".join(text.split())
     if count(text) <= max_tokens:
         return text
-    ends = [match.end() for match in _SENTENCE_END.finditer(text)]
-    return _longest_prefix(text, ends, count, max_tokens) or _cut_between_words(text, count, max_tokens)
+    ends = [match.end() for match in SENTENCE_END.finditer(text)]
+    return _longest_prefix(text, ends, count, max_tokens) or _cut_inside(text, count, max_tokens)
 
 
 def _longest_prefix(text: str, ends: list[int], count: Callable[[str], int], max_tokens: int) -> str:
@@ -71,10 +91,20 @@ def _longest_prefix(text: str, ends: list[int], count: Callable[[str], int], max
     return text[: ends[low - 1]] if low else ""
 
 
-def _cut_between_words(text: str, count: Callable[[str], int], max_tokens: int) -> str:
-    ends = [match.start() for match in re.finditer(r"\s", text)]
-    cut = _longest_prefix(text, ends, lambda part: count(part.rstrip(",;:-") + "."), max_tokens)
-    return f"{cut.rstrip(',;:- ')}." if cut else ""
+def _cut_inside(text: str, count: Callable[[str], int], max_tokens: int) -> str:
+    """The longest start of one long sentence, cut between words; between letters where one word is longer than all."""
+    stop = "。" if regex.match(rf"[{_CJK}]", text) else "" if regex.match(rf"[{_SOUTH_EAST}]", text) else "."
+
+    def closed(part: str) -> str:
+        return part.rstrip(",;:- ，、；：") + stop
+
+    def cut_at(ends: Iterable[int]) -> str:
+        return _longest_prefix(text, list(ends), lambda part: count(closed(part)), max_tokens)
+
+    cut = cut_at(match.start() for match in _BREAK.finditer(text)) or cut_at(
+        match.end() for match in regex.finditer(r"\X", text)
+    )
+    return closed(cut) if cut else ""
 
 
 @lru_cache(maxsize=4)

@@ -1,16 +1,15 @@
 """The weightless captioner: plain English from classes and tracks. Deterministic; says only what the tracks show."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import ClassVar, Self
 
 import numpy as np
 from pydantic import Field
 
-from mvideo_core.captioning.base import CAPTIONERS, CaptionInput
+from mvideo_core.captioning.base import CAPTIONERS, Answer, CaptionerOptions, CaptionInput, Outcome
 from mvideo_core.captioning.english import LIVING, about_seconds, counted, listed, ordinal, sentence, with_article
 from mvideo_core.captioning.tracks import GROWTH_RATIO, POSE_CHANGE, STILL_FRAC, TrackFacts, track_facts
-from mvideo_core.errors import MediaError
 from mvideo_core.options import Options as AnyOptions
 from mvideo_core.options import digest
 
@@ -20,7 +19,7 @@ GRAMMAR = "motion-1"
 _WAYS = (("to the left", "to the right"), ("upwards", "downwards"))
 
 
-class MotionOptions(AnyOptions):
+class MotionOptions(CaptionerOptions):
     """How much the motion captioner tells."""
 
     max_objects: int = Field(
@@ -44,6 +43,7 @@ class MotionCaptioner:
     Options: ClassVar[type[AnyOptions]] = MotionOptions
     model_name = GRAMMAR
     needs_frames = 0
+    batch_clips = 1
 
     def __init__(self, options: MotionOptions):
         self.options = options
@@ -59,9 +59,13 @@ class MotionCaptioner:
         """The whole captioner: it has no weights."""
         return cls(MotionOptions())
 
-    def caption(self, inputs: Sequence[CaptionInput]) -> list[str | MediaError]:
+    def question(self, clip: CaptionInput) -> str:
+        """Nothing is asked."""
+        return ""
+
+    def caption(self, inputs: Sequence[CaptionInput]) -> Iterator[tuple[int, Outcome]]:
         """One text per clip, in order."""
-        return [self.tell(clip) for clip in inputs]
+        yield from ((n, Answer(self.tell(clip))) for n, clip in enumerate(inputs))
 
     def tell(self, clip: CaptionInput) -> str:
         """The text of one clip."""

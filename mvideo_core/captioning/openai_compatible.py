@@ -3,25 +3,34 @@
 Protocol: `/v1/chat/completions` with `image_url` parts that hold base64 data URLs, as vLLM and SGLang take them.
 """
 
+import asyncio
 import base64
 import io
-import os
-from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterator, Sequence
 from typing import Any, ClassVar, Self
 
 import numpy as np
-from pydantic import Field
+from pydantic import ConfigDict, Field, field_validator
 
-from mvideo_core.captioning.base import CAPTIONERS, CaptionInput
-from mvideo_core.captioning.chat_client import ChatClient
-from mvideo_core.captioning.prompt import DEFAULT_PROMPT, one_line, prompt_digest, question
-from mvideo_core.errors import ConfigError, MediaError
+from mvideo_core.captioning.asking import Asking
+from mvideo_core.captioning.base import CAPTIONERS, CaptionerOptions, CaptionInput, Outcome
+from mvideo_core.captioning.chat_client import ChatClient, Server
+from mvideo_core.captioning.connections import checked_url, checked_variable, open_http, read_key, refuse_secrets
+from mvideo_core.captioning.prompt import DEFAULT_PROMPT, prompt_digest, question
+from mvideo_core.errors import ConfigError
 from mvideo_core.options import Options as AnyOptions
 
+PROBE_S = 5.0
+"""How long the check before a run waits for the server."""
 
-class OpenAICompatibleOptions(AnyOptions):
+
+class OpenAICompatibleOptions(CaptionerOptions):
     """Which server, which model, and how hard to press it."""
+
+    model_config = ConfigDict(hide_input_in_errors=True)  # what was typed may be a key
+    not_content: ClassVar[tuple[str, ...]] = (
+        "base_url", "api_key_env", "ca_file", "concurrency", "timeout_s", "max_retries", "load_timeout_s",
+    )  # fmt: skip
 
     base_url: str = Field(
         default="http://127.0.0.1:8000/v1", description="address up to and including /v1; vLLM 8000, SGLang 30000"
@@ -29,6 +38,9 @@ class OpenAICompatibleOptions(AnyOptions):
     model: str = Field(default="", description="model name as the server lists it; empty: the only one it serves")
     api_key_env: str = Field(
         default="", description="name of the environment variable that holds the API key; empty: none is sent"
+    )
+    ca_file: str = Field(
+        default="", description="PEM file of the authority behind the server's certificate; empty: the usual ones"
     )
     prompt: str = Field(default=DEFAULT_PROMPT, min_length=1, description="question put to the model with every clip")
     name_objects: bool = Field(default=False, description="add the detected class names to the question")
@@ -39,34 +51,82 @@ class OpenAICompatibleOptions(AnyOptions):
         default=720, ge=64, le=4096, description="frames are shrunk to this longer side before JPEG"
     )
     jpeg_quality: int = Field(default=90, ge=1, le=100, description="JPEG quality of the frames sent")
-    temperature: float = Field(
-        default=0.0, ge=0, le=2, description="0 gives the likeliest text, so a rerun asks for the same one"
+    temperature: float | None = Field(
+        default=0.0, ge=0, le=2, description="0 gives the likeliest text; null leaves it out of the request"
     )
-    seed: int = Field(default=0, description="sampling seed sent to the server; servers may ignore it")
-    max_tokens: int = Field(
-        default=256, ge=1, le=8192, description="length limit of the answer, in the server's tokens"
+    seed: int | None = Field(default=0, description="sampling seed; servers may ignore it; null leaves it out")
+    max_tokens: int | None = Field(
+        default=256, ge=1, le=65536, description="length limit of the answer, server's tokens; null leaves it out"
+    )
+    extra_body: dict[str, Any] = Field(
+        default={},
+        description="further fields of the request, e.g. {chat_template_kwargs: {enable_thinking: false}}",
     )
     concurrency: int = Field(default=8, ge=1, le=256, description="requests in flight at once from this captioner")
-    timeout_s: float = Field(default=120.0, gt=0, description="longest wait for one answer, seconds")
+    timeout_s: float = Field(default=120.0, gt=0, description="longest time for one whole answer, seconds")
     max_retries: int = Field(
-        default=5, ge=0, le=50, description="further tries after 408, 429, 5xx, a broken connection or no answer"
+        default=5, ge=0, le=50, description="further tries after 408, 409, 429, 5xx, a broken answer or none"
     )
-    backoff_s: float = Field(default=1.0, ge=0, description="wait before the first retry; doubles each time")
-    max_backoff_s: float = Field(
-        default=60.0, ge=0, description="longest wait between tries, also for a server's Retry-After"
+    load_timeout_s: float = Field(
+        default=600.0, ge=0, description="how long a server that loads its model or restarts is waited for, seconds"
     )
+
+    @field_validator("base_url")
+    @classmethod
+    def _url(cls, value: str) -> str:
+        return checked_url(value)
+
+    @field_validator("api_key_env")
+    @classmethod
+    def _variable(cls, value: str) -> str:
+        return checked_variable(value)
+
+    @field_validator("extra_body")
+    @classmethod
+    def _no_secrets(cls, value: dict[str, Any]) -> dict[str, Any]:
+        refuse_secrets(value, "extra_body.")
+        return value
+
+    def check(self) -> None:
+        """Raises ConfigError when the key is not set or malformed, or certificates or proxy cannot be used."""
+        read_key(self.api_key_env)
+        open_http(self.base_url, self.timeout_s, 1, self.ca_file)
+
+    def reach(self) -> None:
+        """Raises ServerAway, ConfigError or ModelError when the server cannot be used; one short request."""
+
+        async def look() -> None:
+            client = open_client(self.model_copy(update={"timeout_s": min(self.timeout_s, PROBE_S)}))
+            try:
+                await client.probe(self.model)
+            finally:
+                await client.close()
+
+        asyncio.run(look())
+
+    def server(self) -> Server:
+        """How to reach the server, with the key from the environment."""
+        return Server(
+            self.base_url, self.timeout_s, self.max_retries, self.load_timeout_s, read_key(self.api_key_env)
+        )  # fmt: skip
+
+
+def open_client(options: OpenAICompatibleOptions) -> ChatClient:
+    """A client for the running event loop. Raises ConfigError: key, certificates or proxy cannot be used."""
+    http = open_http(options.base_url, options.timeout_s, options.concurrency, options.ca_file)
+    return ChatClient(options.server(), http)
 
 
 @CAPTIONERS.register("openai_compatible")
 class OpenAICompatibleCaptioner:
-    """Sends a few frames of each clip with one question; answers come back in the order of the inputs."""
+    """Sends a few frames of each clip with one question; clips are independent, many are under way at once."""
 
     Options: ClassVar[type[AnyOptions]] = OpenAICompatibleOptions
+    batch_clips = 256
 
-    def __init__(self, options: OpenAICompatibleOptions, client: ChatClient):
-        self.options = options
-        self.client = client
-        self.model_name = client.find_model(options.model)
+    def __init__(self, options: OpenAICompatibleOptions, asking: Asking):
+        self.options, self.asking = options, asking
+        self.model_name = asking.model
         self.needs_frames = options.n_frames
         self.prompt_sha256 = prompt_digest(options.prompt, options.name_objects, options.n_frames)
 
@@ -79,39 +139,24 @@ class OpenAICompatibleCaptioner:
             ModelError: no server answers at `base_url`, or it does not serve the model.
         """
         checked = OpenAICompatibleOptions.model_validate(options.model_dump())
-        client = ChatClient(
-            base_url=checked.base_url, api_key=_api_key(checked.api_key_env), timeout_s=checked.timeout_s,
-            max_retries=checked.max_retries, backoff_s=checked.backoff_s, max_backoff_s=checked.max_backoff_s,
-            connections=checked.concurrency,
-        )  # fmt: skip
-        return cls(checked, client)
+        return cls(checked, Asking(lambda: open_client(checked), checked.model, checked.concurrency))
 
     @classmethod
     def tiny(cls) -> Self:
         """None: this captioner is a client; its test starts a small server instead."""
         raise ConfigError("openai_compatible has no tiny model: start a server and give its base_url")
 
-    def caption(self, inputs: Sequence[CaptionInput]) -> list[str | MediaError]:
-        """One text per clip, in order; MediaError in the list where the server refused that clip's content.
+    def question(self, clip: CaptionInput) -> str:
+        """The text that goes with the frames of a clip."""
+        return question(self.options.prompt, self.options.name_objects, clip)
+
+    def caption(self, inputs: Sequence[CaptionInput]) -> Iterator[tuple[int, Outcome]]:
+        """One outcome per clip as answers come; MediaError where the server does not answer for that clip alone.
 
         Raises:
-            ModelError: the server stopped answering after all retries; already received answers are lost.
+            ServerAway: the server answers nothing any more. ConfigError, ModelError: it answers, but will not serve.
         """
-        if len(inputs) < 2:
-            return [self._ask(clip) for clip in inputs]
-        with ThreadPoolExecutor(min(self.options.concurrency, len(inputs)), "caption") as pool:
-            futures = [pool.submit(self._ask, clip) for clip in inputs]
-            try:
-                return [future.result() for future in futures]
-            finally:
-                for future in futures:
-                    future.cancel()
-
-    def _ask(self, clip: CaptionInput) -> str | MediaError:
-        try:
-            return one_line(self.client.complete(self._payload(clip), clip.key))
-        except MediaError as error:
-            return error
+        yield from self.asking.ask([clip.key for clip in inputs], lambda n: self._payload(inputs[n]))
 
     def _payload(self, clip: CaptionInput) -> dict[str, Any]:
         options = self.options
@@ -120,13 +165,13 @@ class OpenAICompatibleCaptioner:
             {"type": "image_url", "image_url": {"url": jpeg_data_url(frame, options.max_side_px, options.jpeg_quality)}}
             for frame in frames_THWC
         ]
-        parts.append({"type": "text", "text": question(options.prompt, options.name_objects, clip)})
+        parts.append({"type": "text", "text": self.question(clip)})
+        chosen = {"temperature": options.temperature, "seed": options.seed, "max_tokens": options.max_tokens}
         return {
             "model": self.model_name,
             "messages": [{"role": "user", "content": parts}],
-            "temperature": options.temperature,
-            "seed": options.seed,
-            "max_tokens": options.max_tokens,
+            **{name: value for name, value in chosen.items() if value is not None},
+            **({"extra_body": options.extra_body} if options.extra_body else {}),
         }
 
 
@@ -145,12 +190,3 @@ def jpeg_data_url(frame_HWC: np.ndarray, max_side_px: int, quality: int) -> str:
     held = io.BytesIO()
     image.save(held, "JPEG", quality=quality)
     return "data:image/jpeg;base64," + base64.b64encode(held.getvalue()).decode()
-
-
-def _api_key(variable: str) -> str:
-    if not variable:
-        return ""
-    key = os.environ.get(variable, "")
-    if not key:
-        raise ConfigError(f"api_key_env names {variable}, which is not set; export it or leave the option empty")
-    return key

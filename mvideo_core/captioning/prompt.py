@@ -21,8 +21,3 @@ def question(prompt: str, name_objects: bool, clip: CaptionInput) -> str:
 def prompt_digest(prompt: str, name_objects: bool, n_frames: int) -> str:
     """SHA-256 of what is asked of every clip, whatever the clip."""
     return digest({"prompt": prompt, "name_objects": name_objects, "n_frames": n_frames})
-
-
-def one_line(text: str) -> str:
-    """The answer without line breaks and doubled blanks."""
-    return " ".join(text.split())

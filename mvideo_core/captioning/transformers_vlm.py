@@ -1,20 +1,20 @@
 """Captions from an image-text-to-text model run in this process: any local folder that transformers can read."""
 
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, ClassVar, Literal, Self
 
 from pydantic import Field
 
-from mvideo_core.captioning.base import CAPTIONERS, CaptionInput
-from mvideo_core.captioning.prompt import DEFAULT_PROMPT, one_line, prompt_digest, question
+from mvideo_core.captioning.base import CAPTIONERS, Answer, CaptionerOptions, CaptionInput, Outcome
+from mvideo_core.captioning.prompt import DEFAULT_PROMPT, prompt_digest, question
 from mvideo_core.errors import ConfigError, MediaError, ModelError
 from mvideo_core.options import Options as AnyOptions
 from mvideo_core.weights import find
 
 
-class TransformersVLMOptions(AnyOptions):
+class TransformersVLMOptions(CaptionerOptions):
     """Which folder, and how it is asked."""
 
     model_dir: str = Field(
@@ -34,6 +34,10 @@ class TransformersVLMOptions(AnyOptions):
         default="bfloat16", description="weights and activations; CPU: float32"
     )
 
+    def check(self) -> None:
+        """Raises ConfigError or ModelError when the folder is not named or not there."""
+        _checked_folder(self.model_dir)
+
 
 @CAPTIONERS.register("transformers_vlm")
 class TransformersVLMCaptioner:
@@ -44,6 +48,7 @@ class TransformersVLMCaptioner:
     """
 
     Options: ClassVar[type[AnyOptions]] = TransformersVLMOptions
+    batch_clips = 1
 
     def __init__(self, options: TransformersVLMOptions, processor: Any, model: Any):
         self.options, self._processor, self._model = options, processor, model
@@ -83,15 +88,19 @@ class TransformersVLMCaptioner:
             options = TransformersVLMOptions(model_dir=str(folder), n_frames=2, max_new_tokens=8, dtype="float32")
             return cls.load(options)
 
-    def caption(self, inputs: Sequence[CaptionInput]) -> list[str | MediaError]:
-        """One text per clip, in order; MediaError in the list where a clip has no frames or the answer is empty.
+    def question(self, clip: CaptionInput) -> str:
+        """The text that goes with the frames of a clip."""
+        return question(self.options.prompt, self.options.name_objects, clip)
+
+    def caption(self, inputs: Sequence[CaptionInput]) -> Iterator[tuple[int, Outcome]]:
+        """One answer per clip, in order; MediaError where a clip has no frames.
 
         Raises:
             ModelError: the device ran out of memory.
         """
-        return [self._tell(clip) for clip in inputs]
+        yield from ((n, self._tell(clip)) for n, clip in enumerate(inputs))
 
-    def _tell(self, clip: CaptionInput) -> str | MediaError:
+    def _tell(self, clip: CaptionInput) -> Outcome:
         import torch
 
         try:
@@ -105,15 +114,20 @@ class TransformersVLMCaptioner:
             raise ModelError(
                 f"{clip.key}: out of device memory; lower n_frames ({self.options.n_frames}): {error}"
             ) from error
-        answer = self._processor.batch_decode(tokens[:, batch["input_ids"].shape[1] :], skip_special_tokens=True)[0]
-        return one_line(answer) or MediaError(f"{clip.key}: the model answered with no text")
+        new = tokens[:, batch["input_ids"].shape[1] :]
+        ends = self._model.generation_config.eos_token_id
+        ended = int(new[0, -1]) in (ends if isinstance(ends, list) else [ends]) if new.shape[1] else True
+        return Answer(
+            self._processor.batch_decode(new, skip_special_tokens=True)[0],
+            truncated=not ended and new.shape[1] >= self.options.max_new_tokens,
+        )
 
     def _encoded(self, clip: CaptionInput) -> Any:
         from PIL import Image
 
         frames_THWC = clip.sample(self.options.n_frames)
         content: list[dict[str, Any]] = [{"type": "image", "image": Image.fromarray(frame)} for frame in frames_THWC]
-        content.append({"type": "text", "text": question(self.options.prompt, self.options.name_objects, clip)})
+        content.append({"type": "text", "text": self.question(clip)})
         return self._processor.apply_chat_template(
             [{"role": "user", "content": content}], add_generation_prompt=True, tokenize=True, return_dict=True,
             processor_kwargs={"return_tensors": "pt"},

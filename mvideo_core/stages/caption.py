@@ -1,12 +1,15 @@
 """Stage 5, caption: a clip and its tracks -> one text within the text encoder's budget."""
 
 import functools
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import closing
 
 import numpy as np
 
 from mvideo_core.captioning.base import CAPTIONERS, CaptionInput
-from mvideo_core.captioning.rows import CaptionOptions, caption_rows
+from mvideo_core.captioning.length import token_counter
+from mvideo_core.captioning.review import CaptionReview
+from mvideo_core.captioning.rows import CaptionOptions, caption_rows, captioner_options, content_of
 from mvideo_core.errors import MediaError
 from mvideo_core.masks import from_bytes
 from mvideo_core.masks.measure import areas, boxes_xyxy
@@ -16,23 +19,35 @@ from mvideo_core.stages import STAGES
 from mvideo_core.stages._models import loaded
 from mvideo_core.stages.base import Item, Stage, StageContext, Worker
 from mvideo_core.stages.detect import clip_of
-
-BATCH_CLIPS = 16
-"""Clips handed to a captioner at once; those that talk to a server keep several requests under way."""
+from mvideo_core.store.workspace import Workspace
 
 
 class CaptionWorker(Worker):
-    """Captions a few clips at a time."""
+    """Captions clips; those that talk to a server keep many requests under way, and each answer is kept as it comes."""
+
+    independent = True
 
     def __init__(self, options: CaptionOptions, context: StageContext):
         self.options, self.context = options, context
         self.captioner = loaded(CAPTIONERS, options.captioner, options.captioner_options)
-        self.batch_size = BATCH_CLIPS if self.captioner.needs_frames else 1
+        self.batch_size = self.captioner.batch_clips
 
     def work(self, items: Sequence[Item]) -> list[list[Row]]:
-        """One CaptionRow per clip; one failed clip does not concern its neighbours."""
-        rows: list[CaptionRow] = caption_rows(self.captioner, [self._input(item) for item in items], self.options)
-        return [[row] for row in rows]
+        """One CaptionRow per clip, in order."""
+        rows = dict(self.stream(items))
+        return [rows[n] for n in range(len(items))]
+
+    def stream(self, items: Sequence[Item]) -> Iterator[tuple[int, list[Row]]]:
+        """One CaptionRow per clip as answers come; a failed clip does not concern its neighbors."""
+        inputs: list[tuple[int, CaptionInput]] = []
+        for n, item in enumerate(items):
+            try:
+                inputs.append((n, self._input(item)))
+            except MediaError as error:
+                yield n, [CaptionRow.failed(item.key, item.key, type(error).__name__, str(error), 1)]
+        with closing(caption_rows(self.captioner, [one for _, one in inputs], self.options)) as rows:
+            for at, row in rows:
+                yield inputs[at][0], [row]
 
     def _input(self, item: Item) -> CaptionInput:
         clip, masks = clip_of(item), item.rows["segment"]
@@ -58,13 +73,33 @@ class CaptionWorker(Worker):
         )
 
 
+def _check(options: CaptionOptions) -> None:
+    captioner_options(options.captioner, options.captioner_options).check()
+    token_counter(options.tokenizer_dir)
+
+
+def _reach(options: CaptionOptions) -> None:
+    captioner_options(options.captioner, options.captioner_options).reach()
+
+
+def _review(workspace: Workspace, options: CaptionOptions) -> list[str]:
+    review = CaptionReview()
+    for row in workspace.current_rows("caption", CaptionRow):
+        review.add(row)
+    return review.warnings(options.warn_equal_frac, options.warn_refused_frac)
+
+
 STAGE = Stage(
     name="caption",
-    revision=1,
+    revision=2,
     reads=("cut", "segment"),
     options=CaptionOptions,
     row=CaptionRow,
     resource="cpu",
     open=CaptionWorker,
+    content=content_of,
+    check=_check,
+    reach=_reach,
+    review=_review,
 )
 STAGES.register(STAGE.name)(STAGE)

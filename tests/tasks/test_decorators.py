@@ -4,7 +4,7 @@ from prefect.cache_policies import NO_CACHE
 from prefect.client.schemas.objects import State, TaskRun
 from prefect.states import Failed
 
-from mvideo_core.errors import ConfigError, MediaError, ModelError, StoreError
+from mvideo_core.errors import ConfigError, MediaError, ModelError, ServerAway, StoreError
 from tasks._decorators import gpu_task, heals, io_task
 from tasks._parts import Parts
 
@@ -23,6 +23,7 @@ def disk_full() -> StoreError:
         (ConfigError("edit it"), False),
         (MediaError("bad file"), False),
         (ModelError("no weights"), False),
+        (ServerAway("http://127.0.0.1:8000/v1: not ready after 600 s"), True),
         (StoreError("no clip has a video, masks and a caption"), False),
         (TypeError("our bug"), False),
         (disk_full(), True),

@@ -1,6 +1,6 @@
 import pytest
 
-from mvideo_core.captioning.length import cap_text, estimated_tokens
+from mvideo_core.captioning.length import cap_text, count_words, estimated_tokens
 from mvideo_core.errors import ModelError
 
 
@@ -53,3 +53,34 @@ def test_a_missing_tokenizer_is_named(tmp_path):
         cap_text("a", 8, tmp_path / "absent")
     with pytest.raises(ModelError, match="no tokenizer can be read"):
         cap_text("a", 8, tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("text", "n_words"),
+    [
+        ("A dog runs.", 3),
+        ("don't stop", 2),
+        ("3 dogs, 1.5 m", 5),
+        ("一只狗在草地上奔跑", 5),  # 9 letters, two a word
+        ("犬が走る。", 2),  # 4 letters
+        ("สุนัขวิ่งบนหญ้า", 3),  # 9 letters with their marks, four a word
+        ("개가 빨리 뛴다.", 3),  # Korean has blanks
+        ("A 狗 runs", 3),
+        ("", 0),
+        ("...", 0),
+    ],
+)
+def test_words_of_any_script(text, n_words):
+    assert count_words(text) == n_words
+
+
+def test_long_text_without_blanks_is_cut_and_never_lost():
+    chinese = "一只狗在草地上奔跑而且不停地追赶着一个红色的球"
+    # two tokens a letter, one for the end mark, two for the closing 。: (20 - 1 - 2) // 2 = 8 letters
+    assert cap_text(chinese, 20) == "一只狗在草地上奔。"
+    assert cap_text("一只狗在草地上奔跑。背景是森林和山脉", 24) == "一只狗在草地上奔跑。"
+    thai = cap_text("สุนัขวิ่งบนหญ้าและแมวนอนอยู่ใต้ต้นไม้", 20)
+    assert "สุนัขวิ่งบนหญ้าและแมวนอนอยู่ใต้ต้นไม้".startswith(thai)
+    assert estimated_tokens(thai) <= 20
+    assert thai
+    assert cap_text("x" * 400, 20) == "x" * 72 + "."  # 20 - 1 - 1 tokens of four letters

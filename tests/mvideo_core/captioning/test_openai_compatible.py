@@ -1,168 +1,195 @@
-"""The client against a small server of the same protocol, on loopback."""
+"""The captioner against a server of the same protocol, over real sockets on loopback."""
 
 import base64
 import io
-import json
+import itertools
+import logging
+import signal
+import subprocess
+import sys
 import threading
 import time
-from datetime import UTC, datetime
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from mvideo_core.captioning import CaptionInput
-from mvideo_core.captioning.chat_client import retry_after_s
+from benchmarks.chat_server import FAULTS, ChatServer, Reply, completion, failure, question_of
+from mvideo_core.captioning import Answer, CaptionInput, in_order
 from mvideo_core.captioning.openai_compatible import OpenAICompatibleCaptioner, OpenAICompatibleOptions
-from mvideo_core.errors import ConfigError, MediaError, ModelError
+from mvideo_core.errors import ConfigError, MediaError, ModelError, ServerAway
 
 
-class Handler(BaseHTTPRequestHandler):
-    protocol_version = "HTTP/1.1"
-
-    def do_GET(self):
-        self.reply(200, json.dumps({"object": "list", "data": [{"id": name} for name in self.server.models]}))
-
-    def do_POST(self):
-        body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-        server = self.server
-        with server.lock:
-            server.requests.append((self.path, dict(self.headers), body))
-            server.busy += 1
-            server.most_busy = max(server.most_busy, server.busy)
-            script = server.script.pop(0) if server.script else None
-        try:
-            status, text, headers = script(body) if script else answer(colour_of(body))
-            self.reply(status, text, headers)
-        finally:
-            with server.lock:
-                server.busy -= 1
-
-    def reply(self, status, text, headers=None):
-        data = text.encode()
-        self.send_response(status)
-        for name, value in {"Content-Length": str(len(data)), **(headers or {})}.items():
-            self.send_header(name, value)
-        self.end_headers()
-        self.wfile.write(data)
-
-    def log_message(self, *args):
-        pass
-
-
-def answer(text, **message):
-    choice = {"index": 0, "finish_reason": "stop", "message": {"role": "assistant", "content": text, **message}}
-    return 200, json.dumps({"id": "x", "object": "chat.completion", "choices": [choice]}), {}
-
-
-def colour_of(body):
-    """The picture's colour: proof that the server got the pixels of that clip."""
+def color_of(body):
+    """The picture's color: proof that the server got the pixels of that clip."""
     time.sleep(0.02)
     url = body["messages"][0]["content"][0]["image_url"]["url"]
     image = Image.open(io.BytesIO(base64.b64decode(url.removeprefix("data:image/jpeg;base64,"))))
     red, _, blue = image.convert("RGB").getpixel((0, 0))
-    return f"A red\n scene {image.size[0]}x{image.size[1]}." if red > blue else "A blue scene."
+    return completion(f"A {'red' if red > blue else 'blue'} scene {image.size[0]}x{image.size[1]}.", model="nvila-8b")
 
 
 @pytest.fixture
 def server():
-    made = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    made.models, made.script, made.requests = ["nvila-8b"], [], []
-    made.lock, made.busy, made.most_busy = threading.Lock(), 0, 0
-    thread = threading.Thread(target=made.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True)
-    thread.start()
-    yield made
-    made.shutdown()
-    made.server_close()
+    with ChatServer(color_of) as made:
+        made.models = ["nvila-8b"]
+        yield made
 
 
 def captioner(server, **changes):
-    options = {"base_url": f"http://127.0.0.1:{server.server_port}/v1", "backoff_s": 0.01, "max_retries": 2, **changes}
+    options = {"base_url": server.url, "max_retries": 1, "n_frames": 2, "load_timeout_s": 5.0, **changes}
     return OpenAICompatibleCaptioner.load(OpenAICompatibleOptions(**options))
 
 
-def clip(key="a", colour=(255, 0, 0), labels=()):
-    frames = np.broadcast_to(np.array(colour, np.uint8), (20, 48, 96, 3)).copy()
+def clip(key="a", color=(255, 0, 0), labels=()):
+    frames = np.broadcast_to(np.array(color, np.uint8), (4, 48, 96, 3)).copy()
     return CaptionInput(key=key, width=96, height=48, fps=8.0, frames_THWC=frames, labels=labels)
 
 
+def bad_for(label, reply):
+    """Good answers but for clips with that label."""
+    return lambda body: reply if f"in it: {label}" in question_of(body) else completion("A dog runs.")
+
+
 def test_request_has_the_frames_the_question_and_the_sampling_options(server):
-    text = captioner(server, max_side_px=64, name_objects=True).caption([clip(labels=("dog", "cat", "dog"))])
-    assert text == ["A red scene 64x32."]
+    one = captioner(server, max_side_px=64, name_objects=True)
+    (answer,) = in_order(one, [clip(labels=("dog", "cat", "dog"))])
+    assert answer == Answer("A red scene 64x32.", model="nvila-8b")
     path, headers, body = server.requests[0]
     assert path == "/v1/chat/completions"
-    assert "Authorization" not in headers
+    assert "authorization" not in headers
     parts = body["messages"][0]["content"]
-    assert [part["type"] for part in parts] == ["image_url"] * 8 + ["text"]
+    assert [part["type"] for part in parts] == ["image_url"] * 2 + ["text"]
     assert parts[-1]["text"].endswith("Objects detected in it: cat, dog.")
-    assert (body["model"], body["temperature"], body["max_tokens"]) == ("nvila-8b", 0.0, 256)
+    assert {name: body[name] for name in body if name != "messages"} == {
+        "model": "nvila-8b", "temperature": 0.0, "seed": 0, "max_tokens": 256,
+    }  # fmt: skip
+
+
+def test_sampling_options_can_be_left_out_and_others_added(server):
+    extra = {"chat_template_kwargs": {"enable_thinking": False}, "max_completion_tokens": 300}
+    in_order(captioner(server, temperature=None, seed=None, max_tokens=None, extra_body=extra), [clip()])
+    body = server.requests[0][2]
+    assert set(body) == {"model", "messages", "chat_template_kwargs", "max_completion_tokens"}
+    assert body["chat_template_kwargs"] == {"enable_thinking": False}
 
 
 def test_many_clips_keep_their_order_within_the_bound(server):
     clips = [clip(str(n), (255, 0, 0) if n % 3 else (0, 0, 255)) for n in range(12)]
     one = captioner(server, concurrency=3)
-    together = one.caption(clips)
+    together = in_order(one, clips)
     assert 1 < server.most_busy <= 3
-    assert together == [one.caption([item])[0] for item in clips]
-    assert [text.split()[1] for text in together[:4]] == ["blue", "red", "red", "blue"]
+    assert together == [in_order(one, [item])[0] for item in clips]
+    assert [answer.text.split()[1] for answer in together[:4]] == ["blue", "red", "red", "blue"]
+
+
+def test_more_than_16_requests_are_under_way_when_asked_for():
+    gate = threading.Barrier(40, timeout=20)
+
+    def answer(_body):
+        gate.wait()  # passes only when 40 requests are here at once
+        return completion("A dog runs.")
+
+    with ChatServer(answer) as server:
+        answers = in_order(captioner(server, concurrency=40), [clip(str(n)) for n in range(40)])
+    assert {one.text for one in answers} == {"A dog runs."}
+
+
+def test_an_answer_comes_before_slower_ones_are_there(server):
+    release = threading.Event()
+
+    def answer(body):
+        if "in it: slow" in question_of(body):
+            release.wait(10)
+        return completion("A dog runs.")
+
+    server.answer = answer
+    answers = captioner(server, name_objects=True).caption([clip("slow", labels=("slow",)), clip("quick")])
+    assert next(answers)[0] == 1
+    release.set()
+    assert next(answers)[0] == 0
 
 
 def test_429_is_waited_out_as_the_server_asks(server):
-    server.script = [lambda body: (429, "{}", {"Retry-After": "0.3"})]
+    replies = [FAULTS["429 Retry-After 1"]]
+    server.answer = lambda body: replies.pop() if replies else color_of(body)
     started = time.monotonic()
-    assert captioner(server).caption([clip()]) == ["A red scene 96x48."]
-    assert time.monotonic() - started >= 0.3
+    assert in_order(captioner(server), [clip()])[0].text == "A red scene 96x48."
+    assert time.monotonic() - started >= 1.0
     assert len(server.requests) == 2
 
 
-@pytest.mark.parametrize(
-    "bad",
-    [
-        lambda body: (503, "loading", {}),
-        lambda body: (200, '{"choices": [{"mess', {}),
-    ],
-)
-def test_server_trouble_heals_or_ends_in_a_model_error(server, bad):
-    server.script = [bad, bad]
-    assert captioner(server).caption([clip()]) == ["A red scene 96x48."]
-    server.script = [bad] * 3
-    with pytest.raises(ModelError, match="no good answer for a after 3 tries"):
-        captioner(server).caption([clip()])
+def test_one_clip_that_always_fails_costs_no_other_and_the_server_is_not_blamed(server):
+    server.answer = bad_for("bad", FAULTS["500"])
+    clips = [clip(f"c{n}", labels=("bad",) if n == 5 else ()) for n in range(12)]
+    answers = in_order(captioner(server, name_objects=True, concurrency=2), clips)
+    assert [n for n, one in enumerate(answers) if isinstance(one, MediaError)] == [5]
+    assert str(answers[5]) == f"{server.url} for c5: status 500: internal error; 2 tries"
 
 
-def test_a_slow_answer_is_tried_again(server):
-    def slow(body):
-        time.sleep(0.6)
-        return answer("too late")
-
-    server.script = [slow]
-    assert captioner(server, timeout_s=0.2).caption([clip()]) == ["A red scene 96x48."]
-
-
-@pytest.mark.parametrize(
-    ("reply", "words"),
-    [
-        (answer(None, refusal="I cannot"), "refused this clip: I cannot"),
-        (answer("  "), "answered with no text"),
-        ((400, json.dumps({"error": {"message": "no", "code": "content_filter"}}), {}), "refuses this clip's content"),
-    ],
-)
-def test_a_refused_clip_fails_alone(server, reply, words):
-    server.script = [lambda body: reply]
-    first, second = captioner(server, concurrency=1).caption([clip("bad"), clip("good")])
-    assert isinstance(first, MediaError)
-    assert words in str(first)
-    assert "bad" in str(first)
-    assert second == "A red scene 96x48."
+def test_a_server_that_fails_all_stops_the_run_and_blames_no_clip(server):
+    good = 4
+    server.answer = lambda body: completion("A dog runs.") if len(server.requests) <= good else FAULTS["500"]
+    answers = captioner(server, concurrency=1, max_retries=0).caption([clip(str(n)) for n in range(40)])
+    assert [(n, one.text) for n, one in itertools.islice(answers, good)] == [(n, "A dog runs.") for n in range(good)]
+    with pytest.raises(ServerAway, match=r"8 clips in a row failed, 4 clips were answered before; the last: .* 500"):
+        next(answers)
+    assert len(server.requests) == good + 8
 
 
-def test_a_rejected_request_is_the_users_to_mend(server):
-    error = {"object": "error", "message": "At most 4 image(s) may be provided", "type": "BadRequestError", "code": 400}
-    server.script = [lambda body: (400, json.dumps(error), {})]
-    with pytest.raises(ConfigError, match=r"At most 4 image.*check n_frames"):
-        captioner(server).caption([clip()])
-    assert len(server.requests) == 1
+def test_a_server_that_rejects_all_requests_is_the_options_fault(server):
+    server.answer = lambda _body: failure(400, "At most 4 image(s) may be provided")
+    with pytest.raises(ConfigError, match=r"no clip was answered; the last: .*At most 4 image.*check n_frames"):
+        in_order(captioner(server), [clip(str(n)) for n in range(20)])
+    assert len(server.requests) < 20
+
+
+def test_a_model_that_loads_is_waited_for():
+    with ChatServer(color_of) as server:
+        started = time.monotonic()
+        server.list_reply = Reply(503, b'{"error": {"message": "Loading model", "code": 503}}')
+        threading.Timer(1.5, lambda: setattr(server, "list_reply", None)).start()
+        assert in_order(captioner(server, max_retries=0), [clip()])[0].text.startswith("A red scene")
+        assert 1.5 <= time.monotonic() - started < 5
+        server.list_reply = Reply(404, b"not found")
+        with pytest.raises(ServerAway, match=r"not ready after 0\.5 s \(status 404"):
+            captioner(server, load_timeout_s=0.5)
+
+
+def test_a_server_that_restarts_in_mid_run_is_waited_for():
+    with ChatServer(color_of) as server:
+        one = captioner(server, max_retries=0)
+        assert in_order(one, [clip()])[0].text.startswith("A red scene")
+        port = server.server_port
+    again = []
+    threading.Timer(1.5, lambda: again.append(ChatServer(color_of, port))).start()
+    try:
+        assert in_order(one, [clip()])[0].text.startswith("A red scene")
+    finally:
+        again[0].close()
+    with pytest.raises(ServerAway, match=r"not ready after 0\.2 s"):
+        captioner(again[0], load_timeout_s=0.2)
+
+
+def test_ctrl_c_during_a_hang_stops_at_once_and_sends_nothing_more(server, tmp_path):
+    server.answer = lambda _body: Reply(wait_s=30.0)
+    script = tmp_path / "hang.py"
+    script.write_text(
+        "import sys\n"
+        "from tests.mvideo_core.captioning.test_openai_compatible import captioner, clip, in_order\n"
+        "server = type('Server', (), {'url': sys.argv[1]})\n"
+        "in_order(captioner(server, concurrency=2), [clip(str(n)) for n in range(9)])\n"
+    )
+    child = subprocess.Popen([sys.executable, str(script), server.url], stderr=subprocess.PIPE, text=True)
+    deadline = time.monotonic() + 30
+    while len(server.requests) < 2 and time.monotonic() < deadline:
+        time.sleep(0.05)
+    child.send_signal(signal.SIGINT)
+    started = time.monotonic()
+    _, told = child.communicate(timeout=20)
+    assert time.monotonic() - started < 5
+    assert "KeyboardInterrupt" in told
+    assert len(server.requests) == 2
 
 
 def test_model_names_are_checked_when_loading(server):
@@ -172,36 +199,51 @@ def test_model_names_are_checked_when_loading(server):
     server.models = ["a", "b"]
     with pytest.raises(ModelError, match="name one in `model`; it lists: a, b"):
         captioner(server)
-    server.models = []
-    assert captioner(server, model="vila").model_name == "vila"
+    for models in ([], None):  # a server without a list is believed
+        server.models = models
+        assert captioner(server, model="vila").model_name == "vila"
 
 
-def test_an_absent_server_is_a_model_error():
-    options = OpenAICompatibleOptions(base_url="http://127.0.0.1:9/v1", max_retries=1, backoff_s=0.0)
-    with pytest.raises(ModelError, match="check that the server runs"):
-        OpenAICompatibleCaptioner.load(options)
+def test_the_servers_own_name_of_the_model_goes_with_each_answer(server):
+    server.answer = lambda _body: completion("A dog runs.", model="nvila-8b-2026-05-01")
+    assert in_order(captioner(server), [clip()])[0].model == "nvila-8b-2026-05-01"
 
 
-def test_key_comes_from_the_named_variable(server, monkeypatch):
-    monkeypatch.setenv("CAPTION_KEY", "s3cret")
-    captioner(server, api_key_env="CAPTION_KEY").caption([clip()])
-    assert server.requests[0][1]["Authorization"] == "Bearer s3cret"
-    monkeypatch.delenv("CAPTION_KEY")
-    with pytest.raises(ConfigError, match="names CAPTION_KEY, which is not set"):
-        captioner(server, api_key_env="CAPTION_KEY")
-    server.script = [lambda body: (401, json.dumps({"error": {"message": "bad key"}}), {})]
+def test_the_key_is_sent_stripped_and_shown_nowhere(server, monkeypatch, caplog):
+    monkeypatch.setenv("CAPTION_KEY", " sk-s3cret-9\n")
+    in_order(captioner(server, api_key_env="CAPTION_KEY"), [clip()])
+    assert server.requests[0][1]["authorization"] == "Bearer sk-s3cret-9"
+    server.answer = lambda _body: failure(401, "Incorrect API key provided: sk-s3cret-9")
+    with (
+        caplog.at_level(logging.DEBUG),
+        pytest.raises(ConfigError, match=r"status 401: .*provided: \*\*\*; .*api_key_env"),
+    ):
+        in_order(captioner(server, api_key_env="CAPTION_KEY"), [clip()])
+    assert "s3cret" not in caplog.text
+
+
+def test_another_servers_key_in_the_environment_is_not_sent(server, monkeypatch):
+    monkeypatch.setenv("OPENAI_API_KEY", "sk-other")
+    in_order(captioner(server), [clip()])
+    monkeypatch.setenv("OPENAI_ORG_ID", "org-other")
+    in_order(captioner(server), [clip()])
+    for _, headers, _ in server.requests:
+        assert "other" not in str(headers)
+        assert not {"authorization", "openai-organization", "openai-project"} & set(headers)
+
+
+def test_one_look_before_a_run_tells_absent_servers_wrong_models_and_refused_keys(server):
+    options = OpenAICompatibleOptions(base_url=server.url)
+    options.reach()
+    with pytest.raises(ModelError, match="does not serve the model 'gpt'"):
+        options.model_copy(update={"model": "gpt"}).reach()
+    server.list_reply = Reply(503, b"loading")
+    options.reach()  # it is there, and the stage waits for it
+    server.list_reply = failure(401, "invalid key")
     with pytest.raises(ConfigError, match="api_key_env"):
-        captioner(server).caption([clip()])
-
-
-def test_base_url_must_be_an_address():
-    with pytest.raises(ConfigError, match="base_url 'localhost:8000'"):
-        OpenAICompatibleCaptioner.load(OpenAICompatibleOptions(base_url="localhost:8000"))
-
-
-def test_retry_after_reads_seconds_and_dates():
-    now = datetime(2026, 5, 1, 12, 0, 0, tzinfo=UTC)
-    assert retry_after_s("7", now) == 7.0
-    assert retry_after_s("Fri, 01 May 2026 12:00:30 GMT", now) == 30.0
-    assert retry_after_s("Fri, 01 May 2026 11:00:00 GMT", now) == 0.0
-    assert retry_after_s("soon", now) is None
+        options.reach()
+    server.close()
+    started = time.monotonic()
+    with pytest.raises(ServerAway, match="check that the server runs and base_url is right"):
+        options.reach()
+    assert time.monotonic() - started < 2

@@ -2,7 +2,7 @@
 
 import logging
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, TypeVar
 
 from prefect.artifacts import (
     create_link_artifact,
@@ -10,6 +10,7 @@ from prefect.artifacts import (
     create_table_artifact,
 )
 from prefect.exceptions import PrefectException
+from prefect.states import Completed, State
 
 from mvideo_core.report.data import FunnelStep, GalleryItem
 from mvideo_core.stages import STAGES
@@ -18,6 +19,7 @@ from mvideo_core.store.workspace import Marker, Workspace
 from tasks._pictures import data_url
 
 log = logging.getLogger(__name__)
+R = TypeVar("R")
 
 MAX_FAILED_SHOWN = 100
 MAX_OVERLAYS = 6
@@ -64,6 +66,20 @@ def report_page(workspace: Workspace, summary: ReportSummary) -> None:
     if workspace.folder.is_local:
         shows(create_link_artifact, link=f"file://{page}", link_text="report", key="report-link", description=page)
     log.info("report: %s", page)
+
+
+def concluded(summary: R, warnings: Sequence[str]) -> R | State[R]:
+    """What a flow returns: its summary, or with warnings a Completed state called "CompletedWithWarnings".
+
+    The reasons are in the state's message, in the log and in an artifact "warnings".
+    """
+    if not warnings:
+        return summary
+    for warning in warnings:
+        log.warning("%s", warning)
+    text = "\n".join(f"- {warning}" for warning in warnings)
+    shows(create_markdown_artifact, markdown=text, key="warnings", description="Why the result needs a look.")
+    return Completed(data=summary, name="CompletedWithWarnings", message="; ".join(warnings))
 
 
 def _overlay(workspace: Workspace, summary: ReportSummary, item: GalleryItem) -> str:

@@ -10,6 +10,7 @@ from flows._engine import Lanes, Outcome, Step
 from flows._notices import failed_items
 from flows._progress import StageBoard
 from mvideo_core.errors import ConfigError, ModelError, MVideoError
+from mvideo_core.stages import STAGES
 from mvideo_core.stages.run import StageSummary, check_failed, summarize
 from mvideo_core.store.workspace import Workspace
 from tasks._parts import Parts
@@ -131,6 +132,8 @@ class Pipeline:
         markers = [marker for marker in found if marker is not None]
         seconds = time.monotonic() - self.boards[step.name].started
         summary = summarize(step.name, markers, self.reused[step.name], seconds)
+        warnings = STAGES.get(step.name).review(workspace, step.options)
+        summary = summary.model_copy(update={"warnings": warnings})
         self.summaries[step.name] = summary
         log.info(
             "%s: %s in %.1f s, %s", step.name, summary.counts, summary.seconds, summary.reasons or "nothing dropped"

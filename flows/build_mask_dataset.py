@@ -2,10 +2,11 @@
 
 from typing import Any
 
-from prefect import flow
+from prefect import State, flow
 
 from flows._dataset import write_dataset, write_report
 from flows._engine import EngineOptions, open_lanes
+from flows._notices import concluded
 from flows._pipelining import Pipeline
 from flows._stage import resolve, step
 from mvideo_core.captioning.rows import CaptionOptions
@@ -19,6 +20,7 @@ from mvideo_core.shards.options import ShardOptions
 from mvideo_core.stages.plan import PlanOptions
 from mvideo_core.stages.report import ReportSummary
 from mvideo_core.stages.run import RunOptions
+from mvideo_core.store.workspace import Workspace
 from tasks import plan
 
 
@@ -37,8 +39,10 @@ def build_mask_dataset(
     caption: CaptionOptions | None = None,
     shard: ShardOptions | None = None,
     engine: EngineOptions = EngineOptions(),
-) -> ReportSummary:
+) -> ReportSummary | State[ReportSummary]:
     """Ingest, cut, detect, segment, caption, shard, report. Killed at any moment, a retry goes on where it stopped.
+
+    Ends as "CompletedWithWarnings" when a stage finished but its output needs a look.
 
     Args:
         workspace: local path or fsspec URL; made when it is not there.
@@ -54,10 +58,12 @@ def build_mask_dataset(
         profile, overrides, plan=plan_options, run=run,
         ingest=ingest, cut=cut, detect=detect, segment=segment, caption=caption, shard=shard,
     )  # fmt: skip
-    preflight(options)
+    preflight(options, Workspace(workspace))
     planned = plan.plan(workspace, source, options.plan)
+    preflight(options, Workspace(workspace))  # new sources may need a server that was not needed before
     steps = [step(name, options.of(name)) for name in PART_STAGES]
     with open_lanes(engine, options.run.jobs) as lanes:
         Pipeline(lanes, steps, workspace, range(planned.n_parts), options.run.max_failed_frac).run()
     write_dataset(workspace, options, engine)
-    return write_report(workspace)
+    summary = write_report(workspace)
+    return concluded(summary, summary.warnings)

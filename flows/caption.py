@@ -1,11 +1,14 @@
 """Deployment "caption": one stage on its own, from its upstream's rows on disk."""
 
-from prefect import flow
+from prefect import State, flow
 
 from flows._engine import EngineOptions
+from flows._notices import concluded
 from flows._stage import finish_stage, resolve
 from mvideo_core.captioning.rows import CaptionOptions
+from mvideo_core.pipeline import preflight
 from mvideo_core.stages.run import StageSummary
+from mvideo_core.store.workspace import Workspace
 
 
 @flow(name="caption", persist_result=False)
@@ -15,8 +18,8 @@ def caption(
     options: CaptionOptions | None = None,
     parts: list[int] | None = None,
     engine: EngineOptions = EngineOptions(),
-) -> StageSummary:
-    """One text per clip.
+) -> StageSummary | State[StageSummary]:
+    """One text per clip. Ends as "CompletedWithWarnings" when the captions as a whole need a look.
 
     Args:
         workspace: local path or fsspec URL; it needs a plan and this stage's upstream.
@@ -25,4 +28,7 @@ def caption(
         parts: indices to finish; empty = all.
         engine: threads of this process, or Ray.
     """
-    return finish_stage("caption", workspace, resolve(profile, caption=options), parts, engine)
+    chosen = resolve(profile, caption=options)
+    preflight(chosen, Workspace(workspace), ["caption"])
+    summary = finish_stage("caption", workspace, chosen, parts, engine)
+    return concluded(summary, summary.warnings)

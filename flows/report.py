@@ -1,16 +1,18 @@
 """Deployment "report": funnel, statistics and overlay gallery of what the workspace holds now."""
 
-from prefect import flow
+from prefect import State, flow
 
 from flows._dataset import write_report
+from flows._notices import concluded
 from mvideo_core.stages.report import ReportSummary
 
 
 @flow(name="report", persist_result=False)
-def report(workspace: str) -> ReportSummary:
-    """Write the report; its core is shown on the run's Artifacts tab.
+def report(workspace: str) -> ReportSummary | State[ReportSummary]:
+    """Write the report; its core is shown on the run's Artifacts tab. Warnings of stages make it end with warnings.
 
     Args:
         workspace: local path or fsspec URL.
     """
-    return write_report(workspace)
+    summary = write_report(workspace)
+    return concluded(summary, summary.warnings)

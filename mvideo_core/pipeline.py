@@ -1,9 +1,9 @@
 """`build-mask-dataset` as data: its options, its profiles, and the order of its stages; run here without a server."""
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pydantic import Field
 
@@ -17,9 +17,15 @@ from mvideo_core.scenes.cut import CutOptions
 from mvideo_core.segmentation.gate import SegmentOptions
 from mvideo_core.shards.options import ShardOptions
 from mvideo_core.stages import STAGES
+from mvideo_core.stages.base import Stage
+from mvideo_core.stages.chain import valid_markers
+from mvideo_core.stages.part import stage_settings
 from mvideo_core.stages.plan import SOURCE_STAGE, PlanOptions
 from mvideo_core.stages.run import RunOptions, StageSummary, run_stage
 from mvideo_core.store.workspace import Workspace
+
+if TYPE_CHECKING:
+    from mvideo_core.stages.report import ReportSummary
 
 log = logging.getLogger(__name__)
 
@@ -66,15 +72,35 @@ def load_profile(name: str, overrides: dict[str, Any] | None = None) -> Pipeline
     return PipelineOptions.of_profile(PROFILES, name, overrides)
 
 
-def preflight(options: PipelineOptions) -> None:
-    """Find out now what would stop a run in hour three: weights that are not here, lists that are not there.
+def preflight(
+    options: PipelineOptions, workspace: Workspace | None = None, stages: Sequence[str] = (*PART_STAGES, "shard")
+) -> None:
+    """Find out now what would stop a run in hour three: weights, lists, packages, keys, a server that is not there.
+
+    Args:
+        workspace: a stage that finished all its parts in it with these options needs no server; None = all need theirs.
+        stages: only these.
 
     Raises:
-        ModelError: weights are missing; the message names the file, its source and where to put it.
-        ConfigError: a list or a plugin's options are wrong.
+        ModelError: weights are missing, or a server does not answer; the message says which and what to do.
+        ConfigError: a list, a key or a plugin's options are wrong.
     """
-    for name in (*PART_STAGES, "shard"):
+    for name in stages:
         STAGES.get(name).externals(options.of(name))
+        STAGES.get(name).check(options.of(name))
+    for name in stages:
+        if workspace is None or not _finished(workspace, STAGES.get(name), options.of(name)):
+            STAGES.get(name).reach(options.of(name))
+
+
+def _finished(workspace: Workspace, stage: Stage, options: Options) -> bool:
+    """Whether a stage and all before it finished every part of the current plan, the stage with these options."""
+    settings = stage_settings(stage, options)
+    names = PART_STAGES[: PART_STAGES.index(stage.name) + 1] if stage.name in PART_STAGES else (stage.name,)
+    found = [marker for name in names for _, marker in valid_markers(workspace, name)]
+    return bool(found) and all(
+        marker is not None and (marker.stage != stage.name or marker.settings == settings) for marker in found
+    )
 
 
 def run_pipeline(
@@ -82,14 +108,14 @@ def run_pipeline(
     source: SourceOptions,
     options: PipelineOptions,
     on_stage: Callable[[StageSummary], None] | None = None,
-) -> str:
+) -> "ReportSummary":
     """The whole data half on this machine, without a server; run again, it goes on where it stopped.
 
     Args:
         on_stage: called with the summary of each finished stage.
 
     Returns:
-        Path of the report, relative to the workspace.
+        The report, with the warnings of all stages.
 
     Raises:
         ConfigError, ModelError, StoreError: as the stages say.
@@ -99,10 +125,11 @@ def run_pipeline(
     from mvideo_core.stages.sources import plan_sources
 
     told = on_stage or (lambda _summary: None)
-    preflight(options)
+    preflight(options, workspace)
     plan = plan_sources(workspace, source, options.plan)
+    preflight(options, workspace)  # new sources may need a server that was not needed before
     log.info("plan: %d sources in %d parts", plan.n_sources, plan.n_parts)
     for name in PART_STAGES:
         told(run_stage(workspace, STAGES.get(name), options.of(name), options.run))
     told(shard_dataset(workspace, options.shard, options.run))
-    return build_report(workspace).path
+    return build_report(workspace)

@@ -51,7 +51,9 @@ def options(
 
 
 def main() -> None:
-    """Run the command line. Exit code 2: the call or the options are wrong; 1: the work failed."""
+    """Run the command line. Exit code 2: the call or the options are wrong; 1: the work failed; 3: it is done, but its
+    result needs a look (warnings).
+    """
     for group in GROUPS:
         group.add_to(app)
     for point in importlib.metadata.entry_points(group="mvideo.commands"):

@@ -3,11 +3,11 @@
 import typer
 import yaml
 
-from mvideo_core.cli.settings import given_values, tell_profiles
+from mvideo_core.cli.settings import end_with, given_values, tell_profiles
 from mvideo_core.cli.workspace import WORKSPACE
 from mvideo_core.errors import ConfigError
 from mvideo_core.ingest.sources import SourceOptions
-from mvideo_core.pipeline import PART_STAGES, PROFILES, PipelineOptions, load_profile, run_pipeline
+from mvideo_core.pipeline import PART_STAGES, PROFILES, PipelineOptions, load_profile, preflight, run_pipeline
 from mvideo_core.stages import STAGES
 from mvideo_core.stages.run import StageSummary, run_stage
 from mvideo_core.stages.sources import plan_sources
@@ -46,7 +46,8 @@ def run(
     source = _source(folder, hdvila, hdvila_videos, manifest)
     ws = Workspace(workspace)
     report = run_pipeline(ws, source, chosen, on_stage=_tell)
-    typer.echo(f"report: {ws.url.rstrip('/')}/{report}")
+    typer.echo(f"report: {ws.url.rstrip('/')}/{report.path}")
+    end_with(report.warnings)
 
 
 def plan(
@@ -79,11 +80,16 @@ def stage(
 
     chosen, ws = _options(profile, options, set_), Workspace(workspace)
     if name == "report":
-        typer.echo(f"report: {ws.url.rstrip('/')}/{build_report(ws).path}")
+        report = build_report(ws)
+        typer.echo(f"report: {ws.url.rstrip('/')}/{report.path}")
+        end_with(report.warnings)
     elif name == "shard":
         _tell(shard_dataset(ws, chosen.shard, chosen.run))
     elif name in PART_STAGES:
-        _tell(run_stage(ws, STAGES.get(name), chosen.of(name), chosen.run, part_list(parts)))
+        preflight(chosen, ws, [name])
+        summary = run_stage(ws, STAGES.get(name), chosen.of(name), chosen.run, part_list(parts))
+        _tell(summary)
+        end_with([f"{name}: {warning}" for warning in summary.warnings])
     else:
         raise ConfigError(f"no stage {name!r}; stages: {', '.join((*PART_STAGES, 'shard', 'report'))}")
 

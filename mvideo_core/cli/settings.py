@@ -1,5 +1,6 @@
-"""What commands with a profile share: values from `--options` and `--set`, and the list of profiles."""
+"""What commands with a profile share: values from `--options` and `--set`, the list of profiles, how they end."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +31,18 @@ def given_values(options: str, settings: list[str]) -> dict[str, Any]:
             value = {key: value}
         values = merged(values, value)
     return values
+
+
+FINISHED_WITH_WARNINGS = 3
+"""Exit code of a command that did its work but whose result needs a look."""
+
+
+def end_with(warnings: Sequence[str]) -> None:
+    """Print warnings and end the command with exit code 3; nothing when there are none."""
+    for warning in warnings:
+        typer.secho(f"warning: {warning}", fg=typer.colors.YELLOW, err=True)
+    if warnings:
+        raise typer.Exit(FINISHED_WITH_WARNINGS)
 
 
 def tell_profiles(folder: Path) -> None:

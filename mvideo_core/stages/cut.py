@@ -5,6 +5,7 @@ from pathlib import Path
 
 from mvideo_core.ingest.naming import path_of
 from mvideo_core.records import ClipRow, Row, VideoRow
+from mvideo_core.scenes import SCENE_DETECTORS
 from mvideo_core.scenes.cut import CutClip, CutOptions, CutResult, cut_video
 from mvideo_core.stages import STAGES
 from mvideo_core.stages.base import Item, Stage, StageContext, Worker
@@ -68,6 +69,12 @@ def clip_key(video_id: str, start_s: float) -> str:
     return f"{video_id}_{round(start_s * 1000):09d}"
 
 
+def _check(options: CutOptions) -> None:
+    """Makes the detector once: a wrong option, a missing file or package shows here."""
+    chosen = SCENE_DETECTORS.get(options.detector)
+    chosen(chosen.options_type.parse(options.detector_options, f"options of scene detector {options.detector}"))
+
+
 STAGE = Stage(
     name="cut",
     revision=2,  # 2: clips are bt709 and tagged; damaged pictures and shifted colors drop them; the main stream is cut
@@ -76,5 +83,6 @@ STAGE = Stage(
     row=ClipRow,
     resource="cpu",
     open=CutWorker,
+    check=_check,
 )
 STAGES.register(STAGE.name)(STAGE)

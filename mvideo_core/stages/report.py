@@ -7,15 +7,16 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from mvideo_core import __version__
-from mvideo_core.errors import MediaError
+from mvideo_core.errors import ConfigError, MediaError
 from mvideo_core.masks import from_bytes
 from mvideo_core.media.decode import read_frames
 from mvideo_core.options import digest
-from mvideo_core.records import CaptionRow, ClipRow, MaskRow, Record, Row, SampleRow, ShardRow, VideoRow
+from mvideo_core.records import PLANNED_ROWS, CaptionRow, ClipRow, MaskRow, Record, Row, SampleRow, ShardRow, VideoRow
 from mvideo_core.report.collect import ReportCounter
 from mvideo_core.report.data import FunnelStep, GalleryItem, GalleryObject, ReportData, ReportOptions, StageTime
 from mvideo_core.report.overlay import colour_hex, write_overlay
 from mvideo_core.report.render import PAGE_NAME, render_report
+from mvideo_core.stages import STAGES
 from mvideo_core.stages.base import StageContext
 from mvideo_core.stages.chain import CHAIN, row_class, upstream_of, valid_markers
 from mvideo_core.store.workspace import Marker, Workspace
@@ -26,11 +27,16 @@ REVISION = 1
 
 
 class ReportSummary(Record):
-    """The written report: its page relative to the workspace, the funnel, and its gallery's media beside the page."""
+    """The written report: its page relative to the workspace, the funnel, and its gallery's media beside the page.
+
+    Attributes:
+        warnings: "stage: why its output needs a look", of all stages.
+    """
 
     path: str
     funnel: list[FunnelStep]
     gallery: list[GalleryItem] = []
+    warnings: list[str] = []
 
 
 def build_report(workspace: Workspace, options: ReportOptions | None = None) -> ReportSummary:
@@ -42,6 +48,7 @@ def build_report(workspace: Workspace, options: ReportOptions | None = None) -> 
     options = options or ReportOptions()
     markers = {stage: dict(valid_markers(workspace, stage)) for stage in CHAIN}
     markers = {stage: found for stage, found in markers.items() if any(found.values())}
+    warnings = _warnings(workspace, markers)
     key = _report_key(markers, options)
     counter = ReportCounter(options)
     for stage, found in markers.items():
@@ -60,7 +67,7 @@ def build_report(workspace: Workspace, options: ReportOptions | None = None) -> 
             times=[_time(stage, found) for stage, found in markers.items()],
             examples=counter.examples(),
             gallery=gallery,
-            facts=_facts(workspace),
+            facts=_facts(workspace) | ({"warnings": " | ".join(warnings)} if warnings else {}),
         )
         render_report(data, out)
         for path in sorted(out.rglob("*")):
@@ -69,7 +76,23 @@ def build_report(workspace: Workspace, options: ReportOptions | None = None) -> 
     page = f"reports/{key}/{PAGE_NAME}"
     workspace.set_pointer("report", page)
     log.info("report: %s/%s", workspace.url.rstrip("/"), page)
-    return ReportSummary(path=page, funnel=funnel, gallery=gallery)
+    return ReportSummary(path=page, funnel=funnel, gallery=gallery, warnings=warnings)
+
+
+def _warnings(workspace: Workspace, markers: dict[str, dict[int, Marker | None]]) -> list[str]:
+    """What the stages' own reviews say about the rows of all parts."""
+    found: list[str] = []
+    for name, parts in markers.items():
+        marker = next((marker for marker in parts.values() if marker is not None), None)
+        if marker is None or name in PLANNED_ROWS:
+            continue
+        stage = STAGES.get(name)
+        try:
+            options = stage.options.parse(marker.options)
+        except ConfigError:  # written by an older version
+            options = stage.options()
+        found += [f"{name}: {warning}" for warning in stage.review(workspace, options)]
+    return found
 
 
 def _report_key(markers: dict[str, dict[int, Marker | None]], options: ReportOptions) -> str:

@@ -30,7 +30,11 @@ class RunOptions(Options):
 
 
 class StageSummary(Record):
-    """A stage over all its parts. `counts` adds the parts' counts; `reasons` says why items were dropped."""
+    """A stage over all its parts. `counts` adds the parts' counts; `reasons` says why items were dropped.
+
+    Attributes:
+        warnings: why its output needs a look although the stage finished; one with a warning is never called good.
+    """
 
     stage: str
     parts: int
@@ -38,6 +42,7 @@ class StageSummary(Record):
     counts: dict[str, int]
     reasons: dict[str, int]
     seconds: float
+    warnings: list[str] = []
 
 
 def run_stage(
@@ -74,7 +79,7 @@ def run_stage(
     reused = sum(result.reused for result in results)
     summary = summarize(stage.name, [result.marker for result in results], reused, time.monotonic() - started)
     check_failed(summary, run.max_failed_frac)
-    return summary
+    return summary.model_copy(update={"warnings": stage.review(workspace, options)})
 
 
 def planned_parts(workspace: Workspace) -> int:

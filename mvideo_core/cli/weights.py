@@ -10,6 +10,7 @@ import typer
 from mvideo_core.cli import weights_needed
 from mvideo_core.errors import ConfigError, ModelError, MVideoError
 from mvideo_core.weights import catalog, hub
+from mvideo_core.weights.contents import FETCHED
 from mvideo_core.weights.fetch import fetch
 from mvideo_core.weights.records import WeightsEntry, fetched, weights_dir
 
@@ -58,6 +59,9 @@ def check(
         fine = "fine" if state.pinned else "whole (no digest is known, its content is not compared)"
         typer.echo(f"{state.path}: {state.problem or fine}")
     wrong = sum(bool(state.problem) for state in states)
+    folder = Path(name).expanduser() if catalog.is_path(name) else catalog.entry(name).folder
+    if record := fetched(folder):
+        typer.echo(f"{folder / FETCHED}: {record.repository} at {record.commit}")
     if wrong:
         way_out = "copy the folder again" if catalog.is_path(name) else f"run `mvideo weights fetch {name}`"
         typer.echo(f"{name}: {wrong} of {len(states)} files are missing or damaged; {way_out}")

@@ -13,9 +13,8 @@ from mvideo_core.disk import write_whole
 from mvideo_core.errors import ModelError, StoreError
 from mvideo_core.weights import hub
 from mvideo_core.weights.catalog import check, entry, file_problem, size_text
-from mvideo_core.weights.contents import FETCHED
 from mvideo_core.weights.download import Progress, download, http_client, part_of
-from mvideo_core.weights.records import Fetched, WeightsEntry, WeightsFile, fetched
+from mvideo_core.weights.records import Fetched, WeightsEntry, WeightsFile, fetched, write_record
 
 log = logging.getLogger(__name__)
 
@@ -87,7 +86,7 @@ def _fetch_repository(item: WeightsEntry, revision: str, progress: Progress | No
         part_of(item.folder / file.path).unlink(missing_ok=True)
         if file.path not in {new.path for new in record.files}:
             (item.folder / file.path).unlink(missing_ok=True)
-    write_whole(item.folder / FETCHED, record.model_dump_json(indent=1, exclude_defaults=True) + "\n")
+    write_record(item.folder, record)
     _download_all(item.folder, addresses, progress)
     bad = [state for state in check(item.name, item.kind, digests=False) if state.problem]
     if bad:

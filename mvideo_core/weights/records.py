@@ -5,6 +5,7 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any, Literal
 
+from mvideo_core.disk import write_whole
 from mvideo_core.records import Record
 from mvideo_core.weights.contents import FETCHED, Needs
 
@@ -104,8 +105,10 @@ class WeightsEntry(Record):
 class Fetched(Record):
     """What a fetch found on the hub, kept in the folder as `fetched.json`: it pins the commit and every file.
 
+    It goes over the catalog's figures: who puts other weights under a name on purpose writes one (`write_record`).
+
     Attributes:
-        repository: owner/name.
+        repository: owner/name, or where else the files are from.
         revision: what was asked for.
         commit: what that was then; a fetch that is run again stays at it.
         files: with sizes and digests as the hub states them.
@@ -128,6 +131,11 @@ def fetched(folder: Path) -> Fetched | None:
         return Fetched.model_validate_json((folder / FETCHED).read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return None
+
+
+def write_record(folder: Path, record: Fetched) -> None:
+    """Put a record into a model's folder. Raises StoreError: it cannot be written."""
+    write_whole(folder / FETCHED, record.model_dump_json(indent=1, exclude_defaults=True) + "\n")
 
 
 def fetched_files(folder: Path) -> dict[str, WeightsFile]:

@@ -11,7 +11,8 @@ from mvideo_core.cli import weights as weights_commands
 from mvideo_core.errors import ModelError
 from mvideo_core.weights import check, find
 from mvideo_core.weights.contents import content_problem, folder_problems, needs_of
-from tests.mvideo_core.weights.loopback_hub import cogvideox, needed
+from mvideo_core.weights.records import Fetched, WeightsFile, write_record
+from tests.mvideo_core.weights.loopback_hub import cogvideox, needed, sha256
 
 SHARD = "transformer/diffusion_pytorch_model-00002-of-00002.safetensors"
 INDEX = "transformer/diffusion_pytorch_model.safetensors.index.json"
@@ -143,6 +144,21 @@ def test_a_checkpoint_of_the_wrong_size_is_refused_where_it_is_used(tmp_path, mo
     with pytest.raises(ModelError, match=r"hiera_tiny\.pt is unusable: 5 bytes, 156008466 expected\. Run"):
         find("sam2.1-hiera-tiny", "segmenter")
     assert "(sam2.1_hiera_tiny.pt: 5 bytes, 156008466 expected)" in run("list").output
+
+
+def test_other_weights_under_a_name_need_a_record_that_says_so(tmp_path, monkeypatch):
+    monkeypatch.setenv("MVIDEO_WEIGHTS", str(tmp_path))
+    (tmp_path / "sam2.1-hiera-tiny").mkdir()
+    (tmp_path / "sam2.1-hiera-tiny/sam2.1_hiera_tiny.pt").write_bytes(b"PK\3\4x")
+    file = WeightsFile(path="sam2.1_hiera_tiny.pt", size_bytes=5, sha256=sha256(b"PK\3\4x"))
+    record = Fetched(repository="drawn by a test", revision="1", commit="1", files=[file])
+    write_record(tmp_path / "sam2.1-hiera-tiny", record)
+    assert find("sam2.1-hiera-tiny") == tmp_path / "sam2.1-hiera-tiny"
+    said = run("check", "sam2.1-hiera-tiny")
+    assert "fetched.json: drawn by a test at 1" in said.output
+    assert said.exit_code == 0
+    (tmp_path / "sam2.1-hiera-tiny/sam2.1_hiera_tiny.pt").write_bytes(b"PK\3\4y")
+    assert run("check", "sam2.1-hiera-tiny").exit_code == 1
 
 
 @pytest.mark.parametrize("folder_name", ["base", "groundingdino", "sam2", "viclip", "imaging"])

@@ -134,10 +134,11 @@ def git_sha1(path: Path) -> str:
 
 
 def size_text(size_bytes: int) -> str:
-    """ "13.8 GB", "694.0 MB", "51 kB"."""
-    if size_bytes >= 1e9:
-        return f"{size_bytes / 1e9:.1f} GB"
-    return f"{size_bytes / 1e6:.1f} MB" if size_bytes >= 1e5 else f"{size_bytes / 1e3:.0f} kB"
+    """ "13.8 GB", "694.0 MB", "51.2 kB", "3 B"."""
+    for unit, name in ((1e9, "GB"), (1e6, "MB"), (1e3, "kB")):
+        if size_bytes >= unit:
+            return f"{size_bytes / unit:.1f} {name}"
+    return f"{size_bytes} B"
 
 
 def _states(folder: Path, found: dict[str, str], known: dict[str, WeightsFile], digests: bool) -> list[FileState]:

@@ -99,9 +99,7 @@ def check_free_disk(folder: Path, files: Sequence[WeightsFile]) -> None:
     Raises:
         StoreError: not enough.
     """
-    parts = [part_of(folder / file.path) for file in files]
-    have = sum(part.stat().st_size for part in parts if part.is_file())
-    needed = sum(file.size_bytes or 0 for file in files) - have
+    needed = sum(file.size_bytes or 0 for file in files) - _begun_bytes(folder, files)
     there = next(place for place in (folder, *folder.parents) if place.exists())
     free = shutil.disk_usage(there).free
     if needed > free:
@@ -109,6 +107,12 @@ def check_free_disk(folder: Path, files: Sequence[WeightsFile]) -> None:
             f"weights: {folder} needs {size_text(needed)} more and {size_text(free)} are free there; free "
             f"{size_text(needed - free)}, or set MVIDEO_WEIGHTS to a folder on a larger disk"
         )
+
+
+def _begun_bytes(folder: Path, files: Sequence[WeightsFile]) -> int:
+    """What an earlier fetch left of these files."""
+    parts = [part_of(folder / file.path) for file in files]
+    return sum(part.stat().st_size for part in parts if part.is_file())
 
 
 def _download_all(folder: Path, files: Sequence[WeightsFile], progress: Progress | None) -> None:
@@ -132,17 +136,13 @@ def _link(item: WeightsEntry, commit: str, file: WeightsFile) -> bool:
 
 
 def _tell(item: WeightsEntry, record: Fetched, linked: Sequence[WeightsFile], rest: Sequence[WeightsFile]) -> None:
-    log.info(
-        "%s: %s at %s, %s in %d files: %s linked from the Hugging Face cache, %s to download from %s",
-        item.name,
-        record.repository,
-        record.commit[:12],
-        _total(record.files),
-        len(record.files),
-        _total(linked),
-        _total(rest),
-        hub.endpoint(),
-    )
+    begun = _begun_bytes(item.folder, rest)
+    what = [f"{_total(linked)} linked from the Hugging Face cache"] if linked else []
+    if rest:
+        there = f" ({size_text(begun)} of it is there)" if begun else ""
+        what.append(f"{_total(rest)} to download from {hub.endpoint()}{there}")
+    total = f"{_total(record.files)} in {len(record.files)} files"
+    log.info("%s: %s at %s, %s: %s", item.name, record.repository, record.commit[:12], total, ", ".join(what) or "here")
 
 
 def _total(files: Sequence[WeightsFile]) -> str:

@@ -97,9 +97,10 @@ def _receive(
             reason, hopeless = str(error) or type(error).__name__, isinstance(error, httpx.ConnectError)
         failures = 1 if stream.tell() > before else failures + 1
         if hopeless or failures >= TRIES:
+            kept = f"{stream.tell()} bytes are kept in {stream.name}, " if stream.tell() else ""
             raise ModelError(
-                f"weights: {file.url}: {reason}; {stream.tell()} bytes are kept in {stream.name}, run the command "
-                f"again to continue, or copy the file to {stream.name.removesuffix('.part')} by hand"
+                f"weights: {file.url}: {reason}; {kept}run the command again to continue, or copy the file to "
+                f"{stream.name.removesuffix('.part')} by hand"
             )
         time.sleep(FIRST_WAIT_S * 2 ** (failures - 1))
 

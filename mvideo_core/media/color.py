@@ -62,7 +62,10 @@ TRANSFERS = {
 }
 PQ, HLG = 16, 18
 _EXACT = 0x2 | 0x2000 | 0x40000
-"""SWS_BILINEAR, SWS_FULL_CHR_H_INT and SWS_ACCURATE_RND: one level off at most, where the fast path is off by three."""
+"""SWS_BILINEAR, SWS_FULL_CHR_H_INT and SWS_ACCURATE_RND, for writing: one level off at most.
+
+Reading keeps FFmpeg's fast path, up to three levels off: metrics must see the numbers that VBench's reader sees.
+"""
 
 GRAY = ("gray", "ya")
 """How names of pixel formats without chroma begin."""
@@ -129,7 +132,7 @@ def to_rgb(frame: Any) -> np.ndarray:
     if frame.format.name.startswith(GRAY) and frame.color_range == LIMITED:
         gray = (luma(frame).astype(np.int32) - 16) * 255
         return np.repeat(np.clip((gray + 109) // 219, 0, 255).astype(np.uint8)[..., None], 3, axis=2)
-    return np.asarray(frame.to_ndarray(format="rgb24", interpolation=_EXACT))
+    return np.asarray(frame.to_ndarray(format="rgb24"))
 
 
 def luma(frame: Any) -> np.ndarray:

@@ -5,7 +5,6 @@ back from the finished file, and from two of the raw frames that went into it.
 """
 
 from collections import deque
-from typing import NamedTuple
 
 import numpy as np
 
@@ -14,22 +13,16 @@ from mvideo_core.records import VideoRow
 from mvideo_core.scenes.stream import ClipFrame, Geometry, SmallFrame
 
 
-class _Seen(NamedTuple):
-    time_s: float
-    rgb: np.ndarray
-
-
 class SourceColors:
-    """Mean RGB of the part of the source that clips show, frame by frame, for as long as a clip may ask."""
+    """Mean RGB of the part of the source that clips show, for as long as a clip may ask."""
 
     def __init__(self, video: VideoRow, geometry: Geometry):
         self._rows, self._columns = shares(video, geometry)
-        self._seen: deque[_Seen] = deque()
+        self._seen: deque[SmallFrame] = deque()
 
     def feed(self, frame: SmallFrame) -> None:
         """Take the next frame."""
-        rows = np.tensordot(self._rows, frame.bgr, 1)
-        self._seen.append(_Seen(frame.time_s, (self._columns @ rows)[::-1]))
+        self._seen.append(frame)
 
     def forget(self, before_s: float) -> None:
         """Drop what was on screen only before a time."""
@@ -38,12 +31,12 @@ class SourceColors:
 
     def at(self, time_s: float) -> np.ndarray:
         """Mean RGB of the frame on screen at a time, (3,) float, 0 to 255."""
-        shown = self._seen[0].rgb
+        shown = self._seen[0].bgr
         for seen in self._seen:
             if seen.time_s > time_s + 1e-6:
                 break
-            shown = seen.rgb
-        return shown
+            shown = seen.bgr
+        return np.asarray((self._columns @ np.tensordot(self._rows, shown, 1))[::-1])
 
 
 def shares(video: VideoRow, geometry: Geometry) -> tuple[np.ndarray, np.ndarray]:

@@ -1,6 +1,7 @@
 """The cut stage for one video: decode once, find shots, write clips, account for every stretch that gives none."""
 
 import bisect
+import math
 import os
 from collections import deque
 from pathlib import Path
@@ -265,6 +266,8 @@ class _Cutting:
             for clip in self.planner.advance(settled_s):
                 self._emit(clip)
         needed = self.planner.needed_from
+        if self.planner.idle and math.isfinite(settled_s):
+            needed = max(needed, math.floor(settled_s * self.options.fps))
         while self.frames and self.frames[0].number < needed:
             self.frames.popleft()
         self.colors.forget(needed / self.options.fps)

@@ -75,6 +75,11 @@ class ShotPlanner:
         """Frames before this number are not wanted any more."""
         return self._next_frame
 
+    @property
+    def idle(self) -> bool:
+        """Whether the open shot gives no further clip, however long it gets."""
+        return not (self._wanted() and self._in_span())
+
     def advance(self, settled_s: float) -> list[PlannedClip]:
         """Full-length clips that no boundary at or after `settled_s` can touch."""
         rules, clips = self.rules, []

@@ -282,28 +282,29 @@ from pathlib import Path
 from mvideo_core.records import VideoRow
 from mvideo_core.scenes.cut import CutOptions, cut_video
 video = VideoRow(key="v", width=160, height=90, duration_s=float(sys.argv[3]))
-options = CutOptions(width=320, height=240, preset="ultrafast")
+options = CutOptions(width=320, height=240, preset="ultrafast", clips_per_shot=int(sys.argv[4]))
 result = cut_video(sys.argv[1], video, sys.argv[2], options)
 print(len(result.clips), resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024)
 """
 
 
-def test_memory_does_not_grow_with_the_video(tmp_path):
+@pytest.mark.parametrize(("clips_per_shot", "wanted"), [(0, (3, 13)), (1, (1, 1))])
+def test_memory_does_not_grow_with_the_video(tmp_path, clips_per_shot, wanted):
     sizes = []
-    for seconds in (40, 160):
+    for seconds, n_clips in zip((40, 160), wanted, strict=True):
         path = tmp_path / f"{seconds}.mp4"
         write_mp4(shot(0, seconds * 8, 160, 90), path, fps=8, preset="ultrafast")
         out = tmp_path / str(seconds)
         out.mkdir()
         done = subprocess.run(
-            [sys.executable, "-c", MEASURE, str(path), str(out), str(seconds)],
+            [sys.executable, "-c", MEASURE, str(path), str(out), str(seconds), str(clips_per_shot)],
             capture_output=True,
             text=True,
             check=False,
         )
         assert done.returncode == 0, done.stderr
         clips, mebibytes = (int(word) for word in done.stdout.split())
-        assert clips == {40: 3, 160: 13}[seconds]
+        assert clips == n_clips
         sizes.append(mebibytes)
     # kept frames of 160 s would be 1280 x 115 kB = 147 MB
     assert sizes[1] - sizes[0] < 40

@@ -30,7 +30,7 @@ from benchmarks.data import holds, machine, summary, table
 from benchmarks.diffusers_loop import DiffusersLoop
 from benchmarks.drawn_latents import draw_latents
 from benchmarks.timing import cpus, interleaved, ratio, spread, walls
-from mvideo_core.model.adapter import LoraOptions
+from mvideo_core.training.estimate.flops import count_flops
 from mvideo_core.training.options import TrainOptions
 
 OUT = Path("build/bench/train.json")
@@ -53,7 +53,7 @@ def measure(
     with tempfile.TemporaryDirectory(prefix="mvideo-bench-") as folder:
         latents = draw_latents(Path(folder) / "latents", size, clips=max(2, batch))
         options = _options(size, batch, str(latents), Path(folder), where.type, rank, execution or {})
-        flops = count_flops(size, options.lora, batch)
+        flops = count_flops(options, batch)
         peak, peak_from = peak_tflops(where, options.execution.precision)
         bench = _Bench(options, where)
         bench.split()
@@ -156,42 +156,6 @@ class _Bench:
 
             torch.cuda.synchronize()
         return clock_of(self.device)()
-
-
-def count_flops(size: str, lora: LoraOptions, batch: int = 1) -> dict[str, float]:
-    """FLOPs of teacher, student forward, backward and of the whole step; nothing is computed (meta device)."""
-    import torch
-    from torch.utils.flop_counter import FlopCounterMode
-
-    from mvideo_core.latents.encode import latent_shapes
-    from mvideo_core.model.adapter import add_lora
-    from mvideo_core.model.conditions import Conditions
-    from mvideo_core.model.sizes import size_of
-    from mvideo_core.model.teacher import teacher_view
-    from mvideo_core.model.transformer import MVideoTransformer3DModel
-
-    plan = size_of(size)
-    with torch.device("meta"):
-        model = MVideoTransformer3DModel(**plan.transformer)
-        add_lora(model, lora)
-        shapes = latent_shapes(plan.format, model.config.in_channels)
-        x, mask, appearance, motion = (
-            torch.empty(batch, *shapes[name]) for name in ("target", "mask", "appearance", "motion")
-        )
-        text = torch.empty(batch, plan.text_tokens, model.config.text_embed_dim)
-        t = torch.zeros(batch, dtype=torch.long)
-        conditions = Conditions(mask_BFCHW=mask, appearance_BFCHW=appearance, motion_BFCHW=motion)
-        flops: dict[str, float] = {}
-        with FlopCounterMode(display=False) as counter, teacher_view(model):
-            model(x, text, t, return_dict=False)
-        flops["teacher"] = counter.get_total_flops()
-        with FlopCounterMode(display=False) as counter:
-            out = model(x, text, t, conditions=conditions, return_dict=False)[0]
-        flops["forward"] = counter.get_total_flops()
-        with FlopCounterMode(display=False) as counter:
-            out.sum().backward()
-        flops["backward"] = counter.get_total_flops()
-    return flops | {"step": sum(flops.values())}
 
 
 def clock_of(device: Any) -> Callable[[], float]:

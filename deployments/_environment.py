@@ -1,14 +1,12 @@
 """Per-environment settings: which server, which workers, which Prefect settings. YAML in `environments/`."""
 
-import os
-import shutil
-import subprocess
 from pathlib import Path
 from typing import Literal
 
 from pydantic import Field
 
 from mvideo_core.errors import ConfigError
+from mvideo_core.machine import gpu_ids
 from mvideo_core.options import Options, read_yaml
 
 FOLDER = Path(__file__).with_name("environments")
@@ -66,18 +64,7 @@ def load_environment(name: str) -> Environment:
 
 def default_environment() -> str:
     """ "gpu-host" on a machine with an NVIDIA GPU, else "laptop"."""
-    return "gpu-host" if gpus() else "laptop"
-
-
-def gpus() -> list[str]:
-    """Ids of the GPUs that this process may use."""
-    visible = os.environ.get("CUDA_VISIBLE_DEVICES")
-    if visible is not None:
-        return [name for name in visible.split(",") if name.strip() not in ("", "-1")]
-    if shutil.which("nvidia-smi") is None:
-        return []
-    listing = subprocess.run(["nvidia-smi", "-L"], capture_output=True, text=True, timeout=30, check=False)
-    return [str(number) for number, _ in enumerate(line for line in listing.stdout.splitlines() if "GPU " in line)]
+    return "gpu-host" if gpu_ids() else "laptop"
 
 
 def prefect_settings(environment: Environment, folder: Path, url: str) -> dict[str, str]:

@@ -19,7 +19,6 @@ from deployments._environment import (
     Environment,
     WorkerOptions,
     default_environment,
-    gpus,
     load_environment,
     prefect_settings,
 )
@@ -27,6 +26,7 @@ from deployments._reap import Reaped, reap, retry_crashed
 from deployments._setup import deploy_all, set_up
 from deployments._state import StackState, Started, alive, api_url, default_folder, read_state, write_state
 from mvideo_core.errors import ConfigError, StoreError
+from mvideo_core.machine import gpu_ids
 
 log = logging.getLogger(__name__)
 
@@ -104,7 +104,7 @@ class Stack:
 
     def planned_workers(self) -> list[WorkerPlan]:
         """Workers that the environment asks for on this machine."""
-        found = gpus()
+        found = gpu_ids()
         plans = []
         for worker in self.environment.workers:
             if worker.gpu == "each" and found:

@@ -1,4 +1,4 @@
-"""mvideo train run | stop | report | profiles: LoRA training on cached latents."""
+"""mvideo train run | stop | report | estimate | profiles: LoRA training on cached latents."""
 
 import time
 from pathlib import Path
@@ -80,6 +80,32 @@ def report(out: str = RUN) -> None:
     if not Path(out).is_dir():
         raise ConfigError(f"{out}: no such run folder")
     typer.echo(last_line(write_report(out)))
+
+
+@train_app.command()
+def estimate(
+    profile: str = PROFILE,
+    options: str = OPTIONS,
+    set_: list[str] = SET,
+    gpu: str = typer.Option("h100", "--gpu", help="Kind of GPU: h200, h100, a100, l40s, a6000, rtx4090, ..."),
+    mfu: float = typer.Option(0.35, "--mfu", min=0.01, max=1, help="Share of the GPU's peak that is reached."),
+    price: float = typer.Option(0.0, "--price", min=0, help="Of a GPU hour, in any money."),
+    as_json: bool = typer.Option(False, "--json", help="Print JSON."),
+) -> None:
+    """GPU memory, hours and disk of a training, computed without weights or a GPU."""
+    from mvideo_core.training.estimate.run import estimate as estimated
+    from mvideo_core.training.estimate.run import lines
+
+    chosen = load_profile(profile, given_values(options, set_))
+    made = estimated(chosen, gpu, mfu)
+    if as_json:
+        typer.echo(made.model_dump_json(indent=1))
+        return
+    typer.echo(f"{profile}: {chosen.base.weights}, {chosen.steps:,} steps of {chosen.global_batch}")
+    for line in lines(chosen, made):
+        typer.echo(line)
+    if price:
+        typer.echo(f"cost: {made.gpu_hours * price:,.0f} at {price:g} a GPU hour")
 
 
 @train_app.command()

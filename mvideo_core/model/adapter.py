@@ -7,6 +7,7 @@ refuses a LoRA file with other keys in it, so the conditioning has a file of its
 
 import json
 import logging
+import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -55,15 +56,16 @@ def add_lora(transformer: "MVideoTransformer3DModel", options: LoraOptions) -> N
         raise ConfigError(f"lora: adapters {sorted(transformer.peft_config)} are attached already; load the base again")
     _check_targets(transformer, options.target_modules)
     transformer.requires_grad_(False)
-    transformer.add_adapter(
-        LoraConfig(
-            r=options.rank,
-            lora_alpha=options.alpha,
-            target_modules=list(options.target_modules),
-            lora_dropout=options.dropout,
-        ),
-        adapter_name=ADAPTER_NAME,
+    config = LoraConfig(
+        r=options.rank,
+        lora_alpha=options.alpha,
+        target_modules=list(options.target_modules),
+        lora_dropout=options.dropout,
     )
+    with warnings.catch_warnings():
+        # Adapters over quantized layers cannot be fused; nothing here fuses them in training.
+        warnings.filterwarnings("ignore", message="TorchaoLoraLinear was instantiated")
+        transformer.add_adapter(config, adapter_name=ADAPTER_NAME)
     _open(transformer)
 
 

@@ -7,6 +7,7 @@ Shape letters: B batch (always 1 here), T frames, F latent frames, C channels, H
 
 import logging
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal, Self
@@ -39,6 +40,7 @@ from mvideo_core.model.guidance import Guidance, batched_conditions, batched_tex
 from mvideo_core.model.pixels import frames_THWC, mask_CTHW, video_CTHW
 from mvideo_core.model.schedule import Schedule
 from mvideo_core.model.transformer import MVideoTransformer3DModel
+from mvideo_core.model.turns import Turns
 from mvideo_core.model.video_format import VideoFormat
 
 log = logging.getLogger(__name__)
@@ -75,6 +77,7 @@ class MVideoPipeline(CogVideoXPipeline):
         if transformer is not None and not isinstance(transformer, MVideoTransformer3DModel):
             transformer = MVideoTransformer3DModel.from_base(transformer)
         super().__init__(tokenizer, text_encoder, vae, transformer, scheduler)
+        self._turns: Turns | None = None
         self._set_format(VideoFormat.parse(format_config) if format_config else format_of(transformer.config))
 
     def _set_format(self, format: VideoFormat) -> None:
@@ -160,6 +163,18 @@ class MVideoPipeline(CogVideoXPipeline):
             raise ConfigError(f"scheduler: {name!r} is not known; give one of: {', '.join(known)}")
         self.scheduler = known[name].from_config(self.scheduler.config)
 
+    def take_turns(self, device: torch.device, away: torch.device) -> None:
+        """Keep VAE and transformer on `device` one at a time; the trained part of the transformer stays there."""
+        self.vae.requires_grad_(False)
+        self._turns = Turns({"vae": self.vae, "transformer": self.transformer}, device, away)
+
+    @property
+    def _execution_device(self) -> torch.device:
+        return self._turns.device if self._turns else super()._execution_device
+
+    def _turn(self, name: str) -> AbstractContextManager[None]:
+        return self._turns.of(name) if self._turns else nullcontext()
+
     @torch.no_grad()
     def encode_video(self, frames: np.ndarray, height: int | None = None, width: int | None = None) -> Tensor:
         """Scaled latents (1, F, C, h, w), fp32: the mean of the VAE's distribution, so nothing in them is random.
@@ -193,7 +208,8 @@ class MVideoPipeline(CogVideoXPipeline):
     @torch.no_grad()
     def decode(self, latents: Tensor) -> np.ndarray:
         """Frames (T, H, W, 3) uint8 RGB of scaled latents (1, F, C, h, w)."""
-        video_BCTHW = self.decode_latents(latents.to(self.vae.dtype))
+        with self._turn("vae"):
+            video_BCTHW = self.decode_latents(latents.to(self.vae.dtype))
         return frames_THWC(video_BCTHW[0])
 
     def embed_text(self, prompt: str) -> Tensor:
@@ -250,9 +266,10 @@ class MVideoPipeline(CogVideoXPipeline):
             negative = self.embed_text(negative_prompt)
         latents = self._initial(latents, generator)
         conditions = self._conditions(mask, appearance_frame, motion_frames, condition_timestep, generator)
-        latents = self._denoise(
-            latents, positive, negative, conditions, guidance, num_inference_steps, generator, callback_on_step_end
-        )
+        with self._turn("transformer"):
+            latents = self._denoise(
+                latents, positive, negative, conditions, guidance, num_inference_steps, generator, callback_on_step_end
+            )
         frames = self.decode(latents)
         self.maybe_free_model_hooks()
         return frames
@@ -316,7 +333,8 @@ class MVideoPipeline(CogVideoXPipeline):
             raise ConfigError(
                 f"{frames} frames; the VAE keeps 1 or 8n + 1 frames only: cut to {max(1, (frames - 1) // 8 * 8 + 1)}"
             )
-        mean_BCFHW = self.vae.encode(video_CTHW[None].to(self.vae.dtype)).latent_dist.mode()
+        with self._turn("vae"):
+            mean_BCFHW = self.vae.encode(video_CTHW[None].to(self.vae.dtype)).latent_dist.mode()
         return mean_BCFHW.permute(0, 2, 1, 3, 4).float() * self.vae.config.scaling_factor
 
     def _initial(self, given: Tensor | None, generator: Generator | None) -> Tensor:

@@ -22,7 +22,8 @@ from pydantic import Field
 
 from mvideo_core import errors
 from mvideo_core.errors import ConfigError, MVideoError, TrainError
-from mvideo_core.options import Options
+from mvideo_core.machine import gpu_ids
+from mvideo_core.options import Options, read_yaml
 from mvideo_core.training.callbacks.metrics import METRICS, cut_after
 from mvideo_core.training.callbacks.stopping import STOP
 from mvideo_core.training.checkpoint import CHECKPOINTS, complete, read_state, sole_owner
@@ -70,6 +71,7 @@ def launch(
     """
     from mvideo_core.training.report import write_report
 
+    check_processes(options, len(gpu_ids()))
     run = _run_folder(options)
     stop = stop or threading.Event()
     config = run / "launch" / f"{os.uname().nodename}.yaml"
@@ -90,7 +92,7 @@ def launch(
 def command(options: "TrainOptions", config: Path) -> list[str]:
     """The command line that trains on this machine."""
     chosen = options.launch
-    n = chosen.processes or gpus() or chosen.cpu_processes
+    n = chosen.processes or len(gpu_ids()) or chosen.cpu_processes
     entry = ["-m", "mvideo_core.training.main", "--config", str(config)]
     if n == 1 and chosen.nodes == 1:
         return [sys.executable, *entry]
@@ -108,12 +110,37 @@ def command(options: "TrainOptions", config: Path) -> list[str]:
     return [*torchrun, *meeting, *entry]
 
 
-def gpus() -> int:
-    """GPUs that a child of this process will see; asks the driver's files, not torch."""
-    visible = os.environ.get("CUDA_VISIBLE_DEVICES")
-    if visible is not None:
-        return len([one for one in visible.split(",") if one.strip()])
-    return len(list(Path("/proc/driver/nvidia/gpus").glob("*")))
+def check_processes(options: "TrainOptions", gpus: int) -> None:
+    """Refuse more processes than this machine has GPUs, before anything is loaded.
+
+    Raises:
+        ConfigError: names the ways out.
+    """
+    n, device = options.launch.processes, options.distributed.device
+    if device == "cpu" or n <= max(gpus, int(device == "auto")):
+        return
+    total = n * options.launch.nodes
+    fit = [p for p in range(1, max(gpus, 1) + 1) if options.global_batch % (p * options.micro_batch) == 0]
+    fewer = fit[-1] if fit else 1
+    accumulated = options.global_batch // (fewer * options.micro_batch)
+    nodes = -(-total // fewer)
+    here = f"launch.processes={fewer}"
+    ways = [f"fewer processes and accumulation ({accumulated} micro-batches a step): {here} launch.nodes=1"]
+    ways += [f"the profile {name}" for name in _one_gpu_profiles(options.base.weights)]
+    ways += [f"more machines like this one: {here} launch.nodes={nodes} launch.rendezvous=HOST:PORT"]
+    ways += ["no GPU at all, slow: distributed.device=cpu"] if not gpus else []
+    raise ConfigError(
+        f"launch.processes is {n} and this machine has {gpus} GPU{'' if gpus == 1 else 's'}. Ways out: "
+        + "; ".join(f"({number}) {way}" for number, way in enumerate(ways, 1))
+    )
+
+
+def _one_gpu_profiles(weights: str) -> list[str]:
+    """Names of the profiles that train the same base on one GPU."""
+    from mvideo_core.training.options import PROFILES
+
+    profiles = sorted(PROFILES.glob("*-1gpu.yaml"))
+    return [path.stem for path in profiles if read_yaml(path).get("base", {}).get("weights") == weights]
 
 
 def told_error(run: Path) -> MVideoError | None:

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 import yaml
 
 from mvideo_core.errors import ConfigError, MVideoError, TrainError
+from mvideo_core.machine import gpu_ids
 from mvideo_core.media._launch import die_with_parent
 from mvideo_core.options import read_yaml
 from mvideo_core.training.callbacks.base import Callback
@@ -31,7 +32,7 @@ from mvideo_core.training.course import allowed
 from mvideo_core.training.data import Feed, GlobalOrder, Split, ThreadCopies, rank_slots
 from mvideo_core.training.distributed import World, joined, placed
 from mvideo_core.training.execution import input_dtype, prepare
-from mvideo_core.training.launch import ERRORS, LAUNCHED
+from mvideo_core.training.launch import ERRORS, LAUNCHED, check_processes
 from mvideo_core.training.loop import Trainer
 from mvideo_core.training.options import TrainOptions
 from mvideo_core.training.report import last_line, write_report
@@ -99,6 +100,8 @@ def check(options: TrainOptions, world_size: int) -> None:
         raise ConfigError("out is empty; give the folder that this run is kept in")
     if not options.data.latents:
         raise ConfigError("data.latents is empty; give the folder that `mvideo encode` wrote")
+    if LAUNCHED not in os.environ:  # the launcher looked before it started us
+        check_processes(options, len(gpu_ids()))
     rank_slots(options.global_batch, options.micro_batch, 0, world_size)
     check_extras(options.metrics)
 
@@ -113,13 +116,17 @@ def build(options: TrainOptions, world: World) -> "tuple[Trainer, Callable[[], N
 
     from mvideo_core.model.adapter import add_lora, trainable
     from mvideo_core.model.base import load_base
+    from mvideo_core.model.quantize import capability, check_quantization, quantize_blocks
     from mvideo_core.model.schedule import Schedule
     from mvideo_core.training.objective import MVideoObjective
 
     torch.manual_seed(options.seed)
+    check_quantization(options.execution.quantize, capability(world.device))
     start = find_start(options, world)
+    # Text and clips come as latents: text encoder and VAE stay off the device.
     base = load_base(options.base, parts=("transformer",))
     transformer: Any = base.transformer
+    quantize_blocks(transformer, options.execution.quantize)
     add_lora(transformer, options.lora)
     if options.init_adapter:
         load_init_adapter(transformer, options.init_adapter, options.lora, allowed(OTHER_BASE, options.allow))

@@ -4,9 +4,7 @@ import pytest
 import torch
 
 from benchmarks import train
-from mvideo_core.model.adapter import LoraOptions
-
-LINEARS = LoraOptions(rank=64, alpha=64)
+from mvideo_core.training.options import TrainOptions
 
 
 def test_flops_of_the_teacher_are_those_of_the_layers_by_hand():
@@ -19,7 +17,8 @@ def test_flops_of_the_teacher_are_those_of_the_layers_by_hand():
     s = 40
     block = 4 * s * 32**2 + 2 * s * 32 * 128 + 2 * s * s * 32 + 2 * 16 * 192
     around = 24 * 64 * 32 + 16 * 32 * 32 + 32 * 16 + 16 * 16 + 16 * 64 + 24 * 32 * 64
-    assert train.count_flops("tiny-sincos", LINEARS)["teacher"] == 2 * (2 * block + around)
+    chosen = TrainOptions.parse({"base": {"weights": "random:tiny-sincos"}})
+    assert train.count_flops(chosen)["teacher"] == 2 * (2 * block + around)
 
 
 def test_the_step_is_measured_in_parts_and_against_diffusers():

@@ -2,9 +2,10 @@ from pathlib import Path
 
 import pytest
 
-from deployments._environment import default_environment, gpus, load_environment
+from deployments._environment import default_environment, load_environment
 from deployments.stack import Stack, free_port
 from mvideo_core.errors import ConfigError
+from mvideo_core.machine import gpu_ids
 
 
 def test_one_worker_per_gpu_and_one_without_on_a_cpu_box(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -13,7 +14,7 @@ def test_one_worker_per_gpu_and_one_without_on_a_cpu_box(tmp_path: Path, monkeyp
     assert plans == {"orchestrator": "", "cpu": "", "gpu-2": "2", "gpu-5": "5", "trainer": "2,5"}
     assert default_environment() == "gpu-host"
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
-    assert gpus() == []
+    assert gpu_ids() == []
     plans = {plan.name: plan.cuda for plan in Stack(tmp_path, "gpu-host").planned_workers()}
     assert plans == {"orchestrator": "", "cpu": "", "gpu": "", "trainer": ""}
     assert default_environment() == "laptop"

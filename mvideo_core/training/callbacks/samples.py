@@ -38,6 +38,9 @@ class SampleOptions(Options):
     scheduler: Literal["ddim", "dpm"] = Field(default="ddim", description="ddim for 2b, dpm for 5b")
     history: bool = Field(default=True, description="give appearance and motion; false: as a first clip")
     history_timestep: int = Field(default=20, ge=0, lt=1000, description="noise level of the history")
+    offload: bool = Field(
+        default=False, description="VAE and transformer take turns on the GPU; less memory, seconds more for each video"
+    )
 
 
 class SampleVideos(Callback):
@@ -79,6 +82,7 @@ class SampleVideos(Callback):
         import torch
 
         from mvideo_core.media.encode import write_mp4
+        from mvideo_core.model.turns import move_frozen
 
         pipeline = self._pipeline(trainer.world.device)
         fps = self.dataset.info.identity.format.fps
@@ -88,12 +92,16 @@ class SampleVideos(Callback):
             with torch.autocast(trainer.world.device.type, torch.bfloat16, enabled=mixed):
                 frames = self._frames(pipeline, sample, index)
             write_mp4(frames, folder / f"{self.dataset.ids[index]}.mp4", fps)
-        del pipeline
+        del pipeline  # and the VAE with it
         gc.collect()
         if trainer.world.device.type == "cuda":
             torch.cuda.empty_cache()
+        if self.options.offload:
+            move_frozen(self.objective.transformer, trainer.world.device)
 
     def _pipeline(self, device: Any) -> "MVideoPipeline":
+        import torch
+
         from mvideo_core.model.base import load_base
         from mvideo_core.model.pipeline import MVideoPipeline
 
@@ -101,11 +109,13 @@ class SampleVideos(Callback):
         pipeline = MVideoPipeline(
             tokenizer=None,  # type: ignore[arg-type]  # text comes embedded
             text_encoder=None,  # type: ignore[arg-type]
-            vae=loaded.vae.to(device),
+            vae=loaded.vae if self.options.offload else loaded.vae.to(device),
             transformer=self.objective.transformer,
             scheduler=loaded.scheduler,
             format_config=self.dataset.info.identity.format.model_dump(mode="json"),
         )
+        if self.options.offload:
+            pipeline.take_turns(device, torch.device("cpu"))
         pipeline.use_scheduler(self.options.scheduler)
         pipeline.set_progress_bar_config(disable=True)
         return pipeline

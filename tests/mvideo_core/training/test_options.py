@@ -9,14 +9,16 @@ from mvideo_core.errors import ConfigError
 from mvideo_core.training.launch import command
 from mvideo_core.training.options import load_profile
 
+SIZES = [("mvideo-2b", 32, 16), ("mvideo-5b", 64, 32), ("mvideo-2b-1gpu", 32, 1), ("mvideo-5b-1gpu", 64, 1)]
 
-@pytest.mark.parametrize(("name", "batch", "gpus"), [("mvideo-2b", 32, 16), ("mvideo-5b", 64, 32)])
+
+@pytest.mark.parametrize(("name", "batch", "gpus"), SIZES)
 def test_the_large_profiles_have_the_papers_figures(name: str, batch: int, gpus: int) -> None:
     """Section 4.1 for 5b, the ablations of section 4.3 for 2b."""
     options = load_profile(name)
     assert (options.global_batch, options.launch.processes * options.launch.nodes) == (batch, gpus)
     assert (options.steps, options.optimizer.rate.peak, options.consistency.alpha) == (10_000, 2e-4, 1.0)
-    assert options.base.weights == f"cogvideox-{name[-2:]}"
+    assert options.base.weights == f"cogvideox-{name[7:9]}"
     assert batch % (gpus * options.micro_batch) == 0
 
 
@@ -43,7 +45,7 @@ def test_steps_fix_the_course_only_where_the_rate_depends_on_them() -> None:
 def test_a_key_that_does_not_exist_is_named() -> None:
     with pytest.raises(ConfigError, match=r"optimizer\.learning_rate"):
         load_profile("mini", {"optimizer": {"learning_rate": 1e-4}})
-    with pytest.raises(ConfigError, match="one of: mini, mvideo-2b, mvideo-5b"):
+    with pytest.raises(ConfigError, match="one of: mini, mvideo-2b, mvideo-2b-1gpu, mvideo-5b, mvideo-5b-1gpu"):
         load_profile("maxi")
 
 

@@ -1,0 +1,53 @@
+"""VAE and transformer take turns on one small GPU: never both there at once."""
+
+import gc
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import torch
+from torch import nn
+
+
+class Turns:
+    """Which of several modules is on the device; the others wait elsewhere.
+
+    What is trained stays where it is: its gradients are views of the trainer's buffer, and it is small.
+
+    Args:
+        modules: by name; they may be anywhere.
+        device: where the module whose turn it is computes.
+        away: where the others wait.
+    """
+
+    def __init__(self, modules: dict[str, nn.Module], device: torch.device, away: torch.device):
+        self.modules, self.device, self.away = modules, device, away
+        self.here = ""
+
+    @contextmanager
+    def of(self, name: str) -> Iterator[None]:
+        """Inside, the named module is on the device and no other is; it stays there afterwards."""
+        if name != self.here:
+            for other, module in self.modules.items():
+                if other != name:
+                    move_frozen(module, self.away)
+            self._free()
+            move_frozen(self.modules[name], self.device)
+            self.here = name
+        yield
+
+    def _free(self) -> None:
+        gc.collect()
+        if self.device.type == "cuda":
+            torch.cuda.empty_cache()
+
+
+def move_frozen(module: nn.Module, device: torch.device) -> None:
+    """Move buffers and all parameters that take no gradient; the others keep their place, and their `.grad`."""
+    for part in module.modules():
+        for name, parameter in part.named_parameters(recurse=False):
+            if not parameter.requires_grad and parameter.device != device:
+                # A new parameter, as quantized tensors do not take another device in place.
+                setattr(part, name, nn.Parameter(parameter.detach().to(device), requires_grad=False))
+        for name, buffer in part.named_buffers(recurse=False):
+            if buffer.device != device:
+                part._buffers[name] = buffer.to(device)

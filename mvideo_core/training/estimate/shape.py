@@ -1,0 +1,91 @@
+"""The model that a training is about, built without memory (meta device), and inputs of the right shapes."""
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from mvideo_core.model.base import RANDOM, read_format
+from mvideo_core.model.sizes import SIZES, size_of
+from mvideo_core.model.video_format import VideoFormat
+from mvideo_core.training.options import TrainOptions
+from mvideo_core.weights import find
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from mvideo_core.model.conditions import Conditions
+    from mvideo_core.model.transformer import MVideoTransformer3DModel
+
+
+class ModelShape(NamedTuple):
+    """Arguments of transformer and VAE, and the sizes that are trained at."""
+
+    config: dict[str, Any]
+    vae: dict[str, Any]
+    format: VideoFormat
+
+
+def model_shape(options: TrainOptions) -> ModelShape:
+    """Shape of the base model; the public sizes need no weights on this machine.
+
+    Raises:
+        ConfigError, ModelError: no such base, or its folder is not here.
+    """
+    name = options.base.weights.removeprefix(RANDOM)
+    if options.base.weights.startswith(RANDOM) or name in SIZES:
+        size = size_of(name)
+        return ModelShape(size.transformer, size.vae, options.data.format or size.format)
+    folder = find(name, kind="generator")
+    transformer, vae = (_config(folder / part / "config.json") for part in ("transformer", "vae"))
+    return ModelShape(transformer, vae, options.data.format or read_format(folder))
+
+
+def _config(path: Path) -> dict[str, Any]:
+    values = json.loads(path.read_text(encoding="utf-8"))
+    return {key: value for key, value in values.items() if not key.startswith("_")}
+
+
+def on_meta(options: TrainOptions, config: dict[str, Any], layers: int = 0) -> "MVideoTransformer3DModel":
+    """The transformer with adapters as in training, on the meta device.
+
+    Args:
+        layers: blocks; 0: as the configuration says.
+    """
+    import torch
+    from torch import nn
+
+    from mvideo_core.model.adapter import add_lora
+    from mvideo_core.model.base import torch_dtype
+    from mvideo_core.model.transformer import MVideoTransformer3DModel
+
+    with torch.device("meta"):
+        model = MVideoTransformer3DModel(**(config | ({"num_layers": layers} if layers else {})))
+        nn.Module.to(model, torch_dtype(options.base.dtype))
+        add_lora(model, options.lora)
+    return model.train()
+
+
+class Inputs(NamedTuple):
+    """What one forward pass is given, with both histories and a mask; without content."""
+
+    x: "Tensor"
+    text: "Tensor"
+    timestep: "Tensor"
+    conditions: "Conditions"
+
+
+def empty_inputs(shape: ModelShape, batch: int, dtype: Any) -> Inputs:
+    """Inputs of `batch` samples on the default device."""
+    import torch
+
+    from mvideo_core.latents.encode import latent_shapes
+    from mvideo_core.model.conditions import Conditions
+
+    shapes = latent_shapes(shape.format, shape.config.get("in_channels", 16))
+    x, mask, appearance, motion = (
+        torch.empty(batch, *shapes[name], dtype=dtype) for name in ("target", "mask", "appearance", "motion")
+    )
+    rows = shape.config.get("max_text_seq_length", 226), shape.config.get("text_embed_dim", 4096)
+    t = torch.zeros(batch, dtype=torch.long)
+    conditions = Conditions(mask_BFCHW=mask, appearance_BFCHW=appearance, motion_BFCHW=motion, timestep_B=t)
+    return Inputs(x, torch.empty(batch, *rows, dtype=dtype), t, conditions)

@@ -2,7 +2,6 @@
 
 import logging
 import os
-import socket
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -22,6 +21,7 @@ from deployments._environment import (
     load_environment,
     prefect_settings,
 )
+from deployments._ports import free_port, is_free
 from deployments._reap import Reaped, reap, retry_crashed
 from deployments._setup import deploy_all, set_up
 from deployments._state import StackState, Started, alive, api_url, default_folder, read_state, write_state
@@ -199,7 +199,7 @@ class Stack:
         if any(process.name == "server" for process in self.running()) and self._comes_up():
             return
         # A server that died comes back where its clients look for it.
-        wanted = self.asked_port or (self.state.port if _free(self.state.port) else self.port)
+        wanted = self.asked_port or (self.state.port if is_free(self.state.port) else self.port)
         port = free_port(wanted)
         if wanted and port != wanted:
             log.warning("port %d is taken; the server listens on %d", wanted, port)
@@ -248,27 +248,6 @@ class Stack:
         others = [process for process in self.state.processes if process.name != name and alive(process)]
         self.state = StackState(self.state.port, self.environment_name, [*others, started])
         write_state(self.folder, self.state)
-
-
-def free_port(wanted: int) -> int:
-    """`wanted` if nobody listens there, else one that the kernel gives."""
-    if wanted and _free(wanted):
-        return wanted
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
-def _free(port: int) -> bool:
-    if not port:
-        return False
-    with socket.socket() as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind(("127.0.0.1", port))
-        except OSError:
-            return False
-    return True
 
 
 def _clean_environment() -> dict[str, str]:

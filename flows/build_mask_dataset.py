@@ -11,6 +11,7 @@ from flows._pipelining import Pipeline
 from flows._stage import resolve, step
 from mvideo_core.captioning.rows import CaptionOptions
 from mvideo_core.detection.select import DetectOptions
+from mvideo_core.doctor import Asked, require
 from mvideo_core.ingest.describe import IngestOptions
 from mvideo_core.ingest.sources import SourceOptions
 from mvideo_core.pipeline import PART_STAGES, preflight
@@ -58,7 +59,7 @@ def build_mask_dataset(
         profile, overrides, plan=plan_options, run=run,
         ingest=ingest, cut=cut, detect=detect, segment=segment, caption=caption, shard=shard,
     )  # fmt: skip
-    preflight(options, Workspace(workspace))
+    require("data", Asked(workspace=workspace, pipeline=options))
     planned = plan.plan(workspace, source, options.plan)
     preflight(options, Workspace(workspace))  # new sources may need a server that was not needed before
     steps = [step(name, options.of(name)) for name in PART_STAGES]

@@ -4,6 +4,7 @@ from prefect import flow
 
 from flows._engine import EngineOptions
 from flows._latents import write_latents
+from mvideo_core.doctor import Asked, require
 from mvideo_core.latents.options import LatentOptions
 
 
@@ -19,4 +20,5 @@ def encode(workspace: str, options: LatentOptions = LatentOptions(), engine: Eng
     Returns:
         Where the latents lie.
     """
+    require("encode", Asked(workspace=workspace, latents=options))
     return write_latents(workspace, options, engine)

@@ -6,6 +6,7 @@ from prefect import flow
 from prefect.artifacts import create_markdown_artifact
 
 from flows._notices import shows
+from mvideo_core.doctor import Asked, require
 from mvideo_core.generation.options import GenerateOptions
 from mvideo_core.generation.request import GenerateRequest
 from mvideo_core.generation.sources import SourceOptions
@@ -46,6 +47,7 @@ def generate_video(
     request = GenerateRequest(
         prompt=prompt, source=source, base=base, adapter=adapter, allow_other_base=allow_other_base, options=options
     )
+    require("generate", Asked(base=base))
     made = generate(request, out, overwrite)
     page = f"{made.frames} frames in {made.clips} clips\n\nVideo: `{Path(made.video).absolute()}`"
     shows(create_markdown_artifact, markdown=page, key="generated-video", description="What this run made.")

@@ -7,6 +7,7 @@ from prefect import flow
 from flows._engine import EngineOptions
 from flows._latents import write_latents
 from flows._training import training_page
+from mvideo_core.doctor import Asked, require
 from mvideo_core.errors import ConfigError
 from mvideo_core.latents.options import LatentOptions
 from mvideo_core.training.options import TrainOptions, load_profile
@@ -44,7 +45,9 @@ def train_mvideo(
     chosen = chosen.model_copy(update={name: value for name, value in given.items() if value})
     if not chosen.out:
         raise ConfigError("train-mvideo: out is empty; give the folder that this run is kept in")
+    require("train", Asked(workspace=workspace, training=chosen))
     if workspace:
+        require("encode", Asked(workspace=workspace, latents=latents or LatentOptions(base=chosen.base)))
         found = write_latents(workspace, latents or LatentOptions(base=chosen.base), engine)
         chosen = chosen.model_copy(update={"data": chosen.data.model_copy(update={"latents": found})})
     report = train(chosen)

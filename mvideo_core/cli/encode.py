@@ -7,6 +7,7 @@ import typer
 from mvideo_core.cli.pipeline import part_list
 from mvideo_core.cli.settings import given_values
 from mvideo_core.cli.workspace import WORKSPACE
+from mvideo_core.doctor import Asked, require
 from mvideo_core.latents.cache import read_info
 from mvideo_core.latents.info import LatentsInfo
 from mvideo_core.latents.options import LatentOptions
@@ -37,6 +38,7 @@ def encode(
 
     values = given_values(options, [*set_, *([f"base.weights={weights}"] if weights else [])])
     chosen, ws = LatentOptions.parse(values, options or "encode"), Workspace(workspace)
+    require("encode", Asked(workspace=workspace, latents=chosen))
     summary = encode_dataset(ws, chosen, RunOptions(jobs=jobs), part_list(parts))
     counts = summary.counts
     why = ", ".join(reason_lines(summary.reasons)[:4])

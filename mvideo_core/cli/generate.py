@@ -6,6 +6,7 @@ import typer
 import yaml
 
 from mvideo_core.cli.settings import given_values
+from mvideo_core.doctor import Asked, require
 from mvideo_core.options import merged
 
 
@@ -53,7 +54,9 @@ def generate(
     request: dict[str, Any] = {"base": {"dtype": _dtype()}}
     for layer in (given_values(options, []), _given(flags), given_values("", set_)):
         request = merged(request, layer)
-    made = make(GenerateRequest.parse(request, "generate"), out, overwrite, _tell)
+    chosen = GenerateRequest.parse(request, "generate")
+    require("generate", Asked(base=chosen.base))
+    made = make(chosen, out, overwrite, _tell)
     typer.echo(yaml.safe_dump(made.model_dump(mode="json"), sort_keys=False).strip())
 
 

@@ -10,6 +10,7 @@ from mvideo_core import __version__
 from mvideo_core.cli import (
     accuracy,
     dataset,
+    doctor,
     encode,
     eval,
     generate,
@@ -33,7 +34,22 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-GROUPS = (pipeline, workspace, dataset, encode, train, masks, generate, eval, paper, testset, weights, world, accuracy)
+GROUPS = (
+    doctor,
+    pipeline,
+    workspace,
+    dataset,
+    encode,
+    train,
+    masks,
+    generate,
+    eval,
+    paper,
+    testset,
+    weights,
+    world,
+    accuracy,
+)
 
 
 @app.callback(invoke_without_command=True)

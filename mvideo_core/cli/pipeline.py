@@ -1,10 +1,13 @@
 """mvideo run | plan | stage | profiles: the data half without a server."""
 
+from pathlib import Path
+
 import typer
 import yaml
 
 from mvideo_core.cli.settings import end_with, given_values, tell_profiles
 from mvideo_core.cli.workspace import WORKSPACE
+from mvideo_core.doctor import Asked, require
 from mvideo_core.errors import ConfigError
 from mvideo_core.ingest.sources import SourceOptions
 from mvideo_core.pipeline import PART_STAGES, PROFILES, PipelineOptions, load_profile, preflight, run_pipeline
@@ -44,6 +47,7 @@ def run(
     """Raw videos to mask shards and a report. Killed or stopped, the same command goes on where it was."""
     chosen = _options(profile, options, set_)
     source = _source(folder, hdvila, hdvila_videos, manifest)
+    require("data", Asked(workspace=workspace, source_bytes=_bytes(folder), pipeline=chosen))
     ws = Workspace(workspace)
     report = run_pipeline(ws, source, chosen, on_stage=_tell)
     typer.echo(f"report: {ws.url.rstrip('/')}/{report.path}")
@@ -129,6 +133,11 @@ def _options(profile: str, options: str, settings: list[str]) -> PipelineOptions
 def _source(folder: str, hdvila: str, hdvila_videos: str, manifest: str) -> SourceOptions:
     given = {"folder": folder, "hdvila": hdvila, "hdvila_videos": hdvila_videos, "manifest": manifest}
     return SourceOptions.parse({key: value for key, value in given.items() if value}, "source")
+
+
+def _bytes(folder: str) -> int:
+    """Size of all files in a folder of videos; 0 without one."""
+    return sum(path.stat().st_size for path in Path(folder).rglob("*") if path.is_file()) if folder else 0
 
 
 def _tell(summary: StageSummary) -> None:

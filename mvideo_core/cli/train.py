@@ -8,6 +8,7 @@ import typer
 import yaml
 
 from mvideo_core.cli.settings import given_values, tell_profiles
+from mvideo_core.doctor import Asked, require
 from mvideo_core.errors import ConfigError
 from mvideo_core.options import merged
 from mvideo_core.training.callbacks.metrics import loss_words
@@ -61,6 +62,7 @@ def run(
         "allow": allow,
     }
     chosen = load_profile(profile, merged(given_values(options, set_), _given(flags)))
+    require("train", Asked(workspace=workspace, training=chosen))
     report = launch(chosen, _Progress(every_s).tell)
     typer.echo(last_line(report))
 

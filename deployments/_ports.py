@@ -1,0 +1,25 @@
+"""Ports of this machine."""
+
+import socket
+
+
+def free_port(wanted: int) -> int:
+    """`wanted` if nobody listens there, else one that the kernel gives."""
+    if wanted and is_free(wanted):
+        return wanted
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def is_free(port: int) -> bool:
+    """True when nobody listens on that port of loopback."""
+    if not port:
+        return False
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError:
+            return False
+    return True

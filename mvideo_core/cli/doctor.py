@@ -1,0 +1,63 @@
+"""mvideo doctor: what will fail, with a next step for each."""
+
+import json
+from typing import TYPE_CHECKING
+
+import typer
+
+if TYPE_CHECKING:
+    from mvideo_core.doctor import Asked, Finding
+
+MARKS = {"ok": "ok", "warning": "warn", "unknown": "?", "problem": "FAIL"}
+
+
+def add_to(app: typer.Typer) -> None:
+    """Register the command."""
+    app.command()(doctor)
+
+
+def doctor(
+    profile: str = typer.Option("", "--profile", "-p", help="Run profile (`mvideo profiles`): its weights and lists."),
+    training: str = typer.Option("", "--training", "-t", help="Training profile: GPUs, memory, disk, weights."),
+    workspace: str = typer.Option("", "--workspace", "-w", help="Workspace: free disk, and room for its latents."),
+    as_json: bool = typer.Option(False, "--json", help="Print JSON instead of text."),
+) -> None:
+    """Look at this machine, and at what a run or training needs of it. Exit code 1: something will fail."""
+    from mvideo_core.doctor import ALL, run_checks
+
+    asked = _asked(profile, training, workspace)
+    found = list(run_checks(ALL, asked))
+    problems = sum(one.status == "problem" for one in found)
+    if as_json:
+        answer = {"problems": problems, "findings": [one.model_dump() for one in found]}
+        typer.echo(json.dumps(answer, indent=1))
+    else:
+        _tell(found)
+    raise typer.Exit(1 if problems else 0)
+
+
+def _asked(profile: str, training: str, workspace: str) -> "Asked":
+    from mvideo_core.doctor import Asked
+
+    pipeline = trained = None
+    if profile:
+        from mvideo_core.pipeline import load_profile
+
+        pipeline = load_profile(profile)
+    if training:
+        from mvideo_core.training.options import load_profile as load_training
+
+        trained = load_training(training)
+    return Asked(workspace=workspace, pipeline=pipeline, training=trained)
+
+
+def _tell(found: "list[Finding]") -> None:
+    width = max(len(one.check) for one in found)
+    for one in found:
+        typer.echo(f"{MARKS[one.status]:<5}{one.check:<{width}}  {one.what}")
+        if one.next_step:
+            typer.echo(f"     {'':<{width}}  -> {one.next_step}")
+    counts = {status: sum(one.status == status for one in found) for status in MARKS}
+    typer.echo(
+        f"{counts['problem']} problems, {counts['warning']} warnings, {counts['unknown']} unknown, {counts['ok']} fine"
+    )

@@ -1,0 +1,1 @@
+"""One file per subject; every function decorated with `@check` is found."""

@@ -1,0 +1,150 @@
+"""GPUs, their driver, the build of torch, bf16, memory."""
+
+import importlib.metadata
+import importlib.util
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+from mvideo_core.doctor.base import Asked, Finding, check, problem
+from mvideo_core.errors import ConfigError, MVideoError
+from mvideo_core.machine import Gpu, gpus
+
+GIB = 1 << 30
+BF16_CAPABILITY = (8, 0)
+OLDEST_DRIVER = {"11": (450, 80), "12": (525, 60), "13": (580, 65)}
+"""Major version of CUDA -> oldest Linux driver that runs it (NVIDIA's release notes)."""
+TRIAL_S = 120.0
+TRIAL = "import torch; torch.zeros(1, device='cuda').add_(1).item(); print(torch.cuda.device_count())"
+INSTALL = "install the build of torch for this driver into this environment (pytorch.org, Get started, CUDA)"
+
+
+@check("gpu", "data", "encode", "train", "generate")
+def gpu(asked: Asked) -> Iterator[Finding]:
+    """What the driver lists."""
+    try:
+        found = gpus()
+    except ConfigError as error:
+        yield problem(error)
+        return
+    for one in found:
+        free = f"{one.free_bytes / GIB:.1f} of {one.memory_bytes / GIB:.1f} GiB free"
+        yield Finding(what=f"GPU {one.index}: {one.name}, driver {one.driver}, {free}")
+    if not found:
+        wants = asked.training is not None and asked.training.distributed.device == "cuda"
+        yield Finding(
+            status="problem" if wants else "warning",
+            what="no NVIDIA GPU"
+            + ("; distributed.device is cuda" if wants else "; only the mini models are made for a CPU"),
+            next_step="run it on a machine with a GPU (`nvidia-smi` must list it), or take the profile mini",
+        )
+
+
+@check("torch", "data", "encode", "train", "generate")
+def torch_build(asked: Asked) -> Iterator[Finding]:
+    """Whether torch is there, with CUDA where there is a GPU, for a CUDA that the driver runs."""
+    version, cuda = torch_versions()
+    if not version:
+        yield Finding(status="problem", what="torch is not installed", next_step="run `make setup`", kind="ModelError")
+        return
+    found = _gpus()
+    built = f"torch {version}, " + (f"CUDA {cuda}" if cuda else "without CUDA")
+    if not found:
+        yield Finding(what=built)
+    elif not cuda:
+        what = f"{built}, and this machine has {len(found)} GPU{'s' * (len(found) > 1)}: it would compute on the CPU"
+        yield Finding(status="problem", what=what, next_step=INSTALL)
+    elif _version(found[0].driver) < (oldest := OLDEST_DRIVER.get(cuda.split(".")[0], (0, 0))):
+        what = f"{built} needs driver {oldest[0]}.{oldest[1]} or newer; {found[0].driver} is loaded"
+        yield Finding(status="problem", what=what, next_step=f"update the NVIDIA driver, or {INSTALL}")
+    else:
+        yield _trial(built, len(found))
+
+
+@check("bf16", "encode", "train", "generate")
+def bf16(asked: Asked) -> Iterator[Finding]:
+    """Whether the GPUs compute in bf16, where the options ask for it."""
+    training = asked.training
+    bases = [asked.base, asked.latents.base if asked.latents else None, training.base if training else None]
+    wanted = any(one is not None and one.dtype == "bf16" for one in bases)
+    wanted = wanted or (training is not None and training.execution.precision == "bf16")
+    old = [one for one in _gpus() if one.capability < BF16_CAPABILITY]
+    if old:
+        yield Finding(
+            status="problem" if wanted else "warning",
+            what=f"{old[0].name} has compute capability {old[0].capability[0]}.{old[0].capability[1]}; bf16 needs 8.0",
+            next_step="take a GPU of the Ampere generation or newer, or dtype and precision fp32",
+        )
+    elif _gpus():
+        yield Finding(what="every GPU computes in bf16")
+
+
+@check("gpu memory", "train")
+def gpu_memory(asked: Asked) -> Iterator[Finding]:
+    """The estimate of a training against what is free; computed only where it can be compared."""
+    if asked.training is None:
+        return
+    from mvideo_core.training.estimate.memory import estimate_memory
+
+    found = _gpus()[: asked.training.launch.processes or None]
+    if not found and not asked.training.base.weights.startswith("cogvideox"):
+        return
+    try:
+        needed = estimate_memory(asked.training).total
+    except MVideoError:
+        return  # the weights' check says it
+    text = f"training needs about {needed / GIB:.1f} GiB on each GPU"
+    if not found:
+        yield Finding(status="unknown", what=f"{text}; there is no GPU to compare it with")
+        return
+    least = min(one.free_bytes or one.memory_bytes for one in found)
+    if needed <= least:
+        yield Finding(what=f"{text}, {least / GIB:.1f} GiB are free")
+        return
+    ways = "execution.gradient_checkpointing=full, execution.quantize=int8, samples.offload=true, micro_batch=1"
+    step = f"try {ways}, or stop what else uses the GPU; `mvideo train estimate` has the parts of the sum"
+    yield Finding(status="problem", what=f"{text}; {least / GIB:.1f} GiB are free", next_step=step)
+
+
+def torch_versions() -> tuple[str, str]:
+    """Version of the installed torch and of its CUDA, read from its files: importing it takes seconds. "" for none."""
+    spec = importlib.util.find_spec("torch")
+    if spec is None or spec.origin is None:
+        return "", ""
+    try:
+        text = (Path(spec.origin).parent / "version.py").read_text(encoding="utf-8")
+    except OSError:
+        return "", ""
+    version = re.search(r"^__version__ = '([^']*)'", text, re.MULTILINE)
+    cuda = re.search(r"^cuda(?:: [^=]+)? = '([^']*)'", text, re.MULTILINE)
+    return version[1] if version else importlib.metadata.version("torch"), cuda[1] if cuda else ""
+
+
+def _trial(built: str, n: int) -> Finding:
+    """One sum on the GPU, in a process of its own: a broken driver can take its process along."""
+    try:
+        done = subprocess.run(
+            [sys.executable, "-c", TRIAL], capture_output=True, text=True, timeout=TRIAL_S, check=False
+        )
+    except subprocess.TimeoutExpired:
+        return Finding(
+            status="problem", what=f"{built}: a sum on the GPU takes over {TRIAL_S:.0f} s", next_step="reboot"
+        )
+    if done.returncode:
+        said = (done.stderr.strip().splitlines() or [f"exit code {done.returncode}"])[-1]
+        return Finding(status="problem", what=f"{built} cannot use the GPU: {said}", next_step=INSTALL)
+    return Finding(what=f"{built}; it computes on {n} GPU{'s' * (n > 1)}")
+
+
+def _gpus() -> list[Gpu]:
+    """The GPUs; none where the driver fails, which the check "gpu" says."""
+    try:
+        return gpus()
+    except ConfigError:
+        return []
+
+
+def _version(text: str) -> tuple[int, ...]:
+    return tuple(int(part) for part in text.split(".")[:2] if part.isdigit())

@@ -43,7 +43,7 @@ def test_the_loss_is_that_of_the_full_base_to_a_percent_and_resuming_gives_the_s
     one, other = (load_file(adapter(run) / "pytorch_lora_weights.safetensors") for run in (straight, broken))
     assert one.keys() == other.keys()
     assert all(torch.equal(one[name], other[name]) for name in one)
-    with pytest.raises(ConfigError, match="execution.quantize: int8 then, none now"):
+    with pytest.raises(ConfigError, match=r"execution.quantize: int8 then, none now"):
         main.train(tiny("straight", steps=6))
 
 

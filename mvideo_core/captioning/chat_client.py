@@ -241,7 +241,7 @@ def due_status(content: bytes) -> int:
         return 500
     if isinstance(body, dict) and body.get("error"):
         code = body["error"].get("code") if isinstance(body["error"], dict) else None
-        return int(code) if str(code).isdigit() and 400 <= int(str(code)) < 600 else 500
+        return int(str(code)) if str(code).isdecimal() and 400 <= int(str(code)) < 600 else 500
     try:
         return 200 if isinstance(body["choices"][0]["message"], dict) else 500
     except (KeyError, IndexError, TypeError):

@@ -72,7 +72,8 @@ def clip_key(video_id: str, start_s: float) -> str:
 def _check(options: CutOptions) -> None:
     """Makes the detector once: a wrong option, a missing file or package shows here."""
     chosen = SCENE_DETECTORS.get(options.detector)
-    chosen(chosen.options_type.parse(options.detector_options, f"options of scene detector {options.detector}"))
+    where = f"options of scene detector {options.detector}"
+    chosen(chosen.options_type.parse(options.detector_options, where))  # type: ignore[call-arg]
 
 
 STAGE = Stage(

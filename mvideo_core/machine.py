@@ -22,7 +22,7 @@ class Gpu(NamedTuple):
         capability: CUDA compute capability, such as (9, 0).
     """
 
-    index: int
+    number: int
     uuid: str
     name: str
     driver: str
@@ -58,10 +58,10 @@ def parsed(listing: str) -> list[Gpu]:
         fields = [field.strip() for field in line.split(",")]
         if len(fields) != len(QUERY.split(",")) or not fields[0].isdigit():
             continue
-        index, uuid, name, driver, total, free, capability = fields
+        number, uuid, name, driver, total, free, capability = fields
         major, _, minor = capability.partition(".")
         version = (int(major), int(minor)) if major.isdigit() and minor.isdigit() else (0, 0)
-        found.append(Gpu(int(index), uuid, name, driver, _bytes(total), _bytes(free), version))
+        found.append(Gpu(int(number), uuid, name, driver, _bytes(total), _bytes(free), version))
     return found
 
 
@@ -71,7 +71,7 @@ def visible(found: list[Gpu], choice: str | None) -> list[Gpu]:
         return found
     left: list[Gpu] = []
     for entry in (one.strip() for one in choice.split(",")):
-        match = [gpu for gpu in found if entry == str(gpu.index) or (entry and gpu.uuid.startswith(entry))]
+        match = [gpu for gpu in found if entry == str(gpu.number) or (entry and gpu.uuid.startswith(entry))]
         if not match:
             break
         left.append(match[0])
@@ -86,7 +86,7 @@ def gpu_ids() -> list[str]:
         end = next((n for n, one in enumerate(named) if one in ("", "-1")), len(named))
         return named[:end]
     if shutil.which("nvidia-smi"):
-        return [str(gpu.index) for gpu in gpus()]
+        return [str(gpu.number) for gpu in gpus()]
     return [str(n) for n, _ in enumerate(DRIVER_FILES.glob("*"))]
 
 

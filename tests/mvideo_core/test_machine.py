@@ -25,7 +25,7 @@ CHOICES = [(None, [0, 1]), ("1", [1]), ("1,0", [1, 0]), ("", []), ("0,-1,1", [0]
 
 @pytest.mark.parametrize(("choice", "left"), CHOICES)
 def test_cuda_visible_devices_ends_at_the_first_entry_that_is_no_gpu(choice: str | None, left: list[int]) -> None:
-    assert [gpu.index for gpu in visible(parsed(LISTING), choice)] == left
+    assert [gpu.number for gpu in visible(parsed(LISTING), choice)] == left
 
 
 def test_a_failing_driver_is_one_clear_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -37,7 +37,7 @@ def test_a_failing_driver_is_one_clear_error(tmp_path: Path, monkeypatch: pytest
     with pytest.raises(ConfigError, match=r"Driver/library version mismatch.*reinstall or reboot"):
         gpus()
     program.write_text(f"#!/bin/sh\nprintf '%s' '{LISTING}'\n")
-    assert [gpu.index for gpu in gpus()] == [0, 1]
+    assert [gpu.number for gpu in gpus()] == [0, 1]
     assert gpu_ids() == ["0", "1"]
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "-1")
     assert gpu_ids() == []

@@ -31,7 +31,7 @@ def gpu(asked: Asked) -> Iterator[Finding]:
         return
     for one in found:
         free = f"{one.free_bytes / GIB:.1f} of {one.memory_bytes / GIB:.1f} GiB free"
-        yield Finding(what=f"GPU {one.index}: {one.name}, driver {one.driver}, {free}")
+        yield Finding(what=f"GPU {one.number}: {one.name}, driver {one.driver}, {free}")
     if not found:
         wants = asked.training is not None and asked.training.distributed.device == "cuda"
         yield Finding(

@@ -96,8 +96,8 @@ def lines(options: "TrainOptions", made: Estimate) -> Iterator[str]:
         yield f"  {_gib(size)}  {what}"
     if memory.samples:
         turns = "in turns" if options.samples.offload else "both on the GPU"
-        size = _gib(memory.samples + memory.trained).strip()
-        yield f"  while sample videos are made: {size}, transformer and VAE {turns}"
+        making = _gib(memory.samples + memory.trained).strip()
+        yield f"  while sample videos are made: {making}, transformer and VAE {turns}"
     cuda = _gib(memory.context).strip()
     yield f"  {_gib(made.memory_total)}  in all, with {FRAGMENTATION:.0%} fragmentation and {cuda} of CUDA"
     fitting = [name for name, kind in GPUS.items() if made.memory_total <= kind.memory_bytes]

@@ -273,6 +273,8 @@ class ShardPlanRow(Row):
     """Folder of the dataset the shard belongs to, relative to the workspace; named by the content of the whole plan."""
     split: str = ""
     samples: list[PlannedSample] = []
+    entry: str = ""
+    """Of a clip that a removal or held-out list leaves out: the entry of that list."""
 
 
 class ShardRow(Row):

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from mvideo_core.errors import ConfigError
+from mvideo_core.listing import visible_files
 from mvideo_core.masks import MaskSequence
 from mvideo_core.records import CaptionRow, ClipRow, DetectionRow, MaskRow
 from mvideo_core.world.truth import SourceTruth, read_truth
@@ -50,7 +51,7 @@ def by_video(truth_folder: str | Path, rows: Rows) -> Iterator[VideoEvidence]:
     Raises:
         ConfigError: no truth file, or rows of no video that the truth knows.
     """
-    files = sorted(Path(truth_folder).glob("*.json"))
+    files = visible_files(truth_folder, ".json")
     if not files:
         raise ConfigError(
             f"{truth_folder}: no truth file (*.json) here; give the `truth` folder of `mvideo world make`"

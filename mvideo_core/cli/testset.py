@@ -7,6 +7,7 @@ import typer
 
 from mvideo_core.cli.workspace import WORKSPACE
 from mvideo_core.errors import ConfigError
+from mvideo_core.listing import read_lines
 from mvideo_core.stages.samples import current_samples
 from mvideo_core.store.workspace import Workspace
 from mvideo_core.testsets.cards import card_path, read_card
@@ -75,7 +76,7 @@ def complexmotion(
 ) -> None:
     """The longest clip of each listed video in which its object was found."""
     try:
-        lines = [json.loads(line) for line in Path(manifest).read_text(encoding="utf-8").splitlines()]
+        lines = [json.loads(line) for line in read_lines(manifest, "manifest") if line.strip()]
     except (OSError, ValueError) as error:
         raise ConfigError(f"{manifest}: not a manifest of `mvideo testset complexmotion-list`: {error}") from None
     wanted = {line["video_id"]: line["objects"] for line in lines}

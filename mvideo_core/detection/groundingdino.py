@@ -19,6 +19,7 @@ from mvideo_core.detection.base import Detections, Frames, candidates, frames_as
 from mvideo_core.detection.prompt import Prompt, build_prompts, phrase_scores
 from mvideo_core.detection.state import load_state, read_state
 from mvideo_core.errors import ModelError
+from mvideo_core.listing import read_lines
 from mvideo_core.options import Options
 
 PIXEL_MEAN = (0.485, 0.456, 0.406)
@@ -94,7 +95,7 @@ def read_tokenizer(folder: Path) -> Any:
     path = folder / "vocab.txt"
     if not path.is_file():
         raise ModelError(f"{path}: missing; put the vocab.txt of bert-base-uncased (or of this model) there")
-    vocab = path.read_text(encoding="utf-8").splitlines()
+    vocab = read_lines(path, "vocabulary")
     missing = {"[PAD]", "[UNK]", "[CLS]", "[SEP]", ".", "?"} - set(vocab)
     if missing:
         raise ModelError(f"{path}: not a BERT vocabulary, {sorted(missing)} missing")

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from mvideo_core.errors import ModelError
+from mvideo_core.listing import visible_files
 
 LEFTOVERS = frozenset({"label_enc.weight", "bert.embeddings.position_ids"})
 """Keys of the official checkpoints that the published model has no place for: the label embedding of denoising
@@ -19,7 +20,7 @@ def read_state(folder: Path) -> tuple[Path, dict[str, Any]]:
     """
     path = folder / "model.safetensors"
     if not path.is_file():
-        found = sorted(folder.glob("*.pth"))
+        found = visible_files(folder, ".pth")
         if len(found) != 1:
             raise ModelError(f"{folder}: model.safetensors or one .pth expected, {[p.name for p in found]} seen")
         path = found[0]

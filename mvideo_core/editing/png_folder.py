@@ -8,6 +8,7 @@ import numpy as np
 
 from mvideo_core.editing.label_maps import label_maps, read_maps
 from mvideo_core.errors import MediaError
+from mvideo_core.listing import visible_files
 from mvideo_core.masks import MaskSequence
 from mvideo_core.masks.codec import check_shape
 
@@ -21,7 +22,7 @@ def read(place: Path) -> MaskSequence:
     Raises:
         MediaError: no PNG, an image that is damaged, has colours, or another size than the first.
     """
-    files = sorted((file for file in place.iterdir() if file.suffix.lower() == ".png"), key=_order)
+    files = sorted(visible_files(place, ".png"), key=_order)
     if not files:
         raise MediaError(f"{place}: no .png inside; a folder of masks has one per frame")
     return read_maps(lambda: _frames(files), place)

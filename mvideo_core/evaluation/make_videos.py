@@ -16,6 +16,7 @@ from mvideo_core.errors import ConfigError
 from mvideo_core.evaluation.manifest import EvalItem, Manifest, checked, write_manifest
 from mvideo_core.evaluation.plan import Part
 from mvideo_core.evaluation.systems import FolderSystem, SystemOptions
+from mvideo_core.listing import read_lines
 
 log = logging.getLogger(__name__)
 
@@ -55,11 +56,10 @@ def read_prompts(path: str | Path) -> list[str]:
     """
     place = Path(path)
     try:
-        text = place.read_text(encoding="utf-8")
         if place.suffix == ".json":
-            found = [str(one["prompt"]) for one in json.loads(text)["prompts"]]
+            found = [str(one["prompt"]) for one in json.loads(place.read_text(encoding="utf-8-sig"))["prompts"]]
         else:
-            found = [line.strip() for line in text.splitlines() if line.strip()]
+            found = [line.strip() for line in read_lines(place, "list of prompts") if line.strip()]
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise ConfigError(
             f"{place}: prompts are wanted, one per line, or prompts.json of `mvideo testset vbench`: {error!r}"

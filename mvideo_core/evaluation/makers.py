@@ -122,7 +122,7 @@ class DiffusersMaker:
         frames_THWC = self._frames(text, item.seed or 0, masks)
         folder.mkdir(parents=True, exist_ok=True)
         provenance.unlink(missing_ok=True)
-        partial = folder / "video.part.mp4"
+        partial = folder / ".video.part.mp4"
         write_mp4(frames_THWC, partial, self.system.fps, crf=CRF)
         partial.replace(folder / "video.mp4")
         versions = {name: importlib.metadata.version(name) for name in ("torch", "diffusers", "transformers")}

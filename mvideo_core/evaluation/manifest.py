@@ -15,6 +15,7 @@ from pydantic import ValidationError
 
 from mvideo_core.disk import write_whole
 from mvideo_core.errors import ConfigError
+from mvideo_core.listing import read_lines, visible_files
 from mvideo_core.records import Record
 
 VIDEO_ENDINGS = (".mp4", ".mov", ".mkv", ".webm", ".avi")
@@ -78,13 +79,10 @@ def read_manifest(path: str | Path) -> Manifest:
         if inside.is_file():
             return read_manifest(inside)
         return manifest_of_generated(place) or manifest_of_folder(place)
-    try:
-        lines = place.read_text(encoding="utf-8").splitlines()
-    except FileNotFoundError:
-        raise ConfigError(f"{place}: no such manifest; give a .jsonl file or a folder of videos") from None
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{place}: cannot be read as a manifest: {error}") from None
-    items = [_item(line, f"{place}, line {number}") for number, line in enumerate(lines, 1) if line.strip()]
+    if not place.exists():
+        raise ConfigError(f"{place}: no such manifest; give a .jsonl file or a folder of videos")
+    lines = enumerate(read_lines(place, "manifest"), 1)
+    items = [_item(line, f"{place}, line {number}") for number, line in lines if line.strip()]
     return checked(Manifest(tuple(items), place.parent.absolute()), str(place))
 
 
@@ -119,7 +117,7 @@ def manifest_of_folder(folder: str | Path, prompts: Mapping[str, str] | None = N
     root = Path(folder)
     if not root.is_dir():
         raise ConfigError(f"{root}: no such folder of videos")
-    names = {path.name for path in root.iterdir() if path.suffix.lower() in VIDEO_ENDINGS and path.is_file()}
+    names = {path.name for path in visible_files(root, *VIDEO_ENDINGS)}
     wanted = sorted(names | set(prompts or {}))
     if not wanted:
         raise ConfigError(f"{root}: no videos ({', '.join(VIDEO_ENDINGS)}) in it")
@@ -145,7 +143,7 @@ def manifest_of_generated(folder: str | Path) -> Manifest | None:
         ConfigError: a provenance.json that is not one of ours.
     """
     root = Path(folder)
-    places = [place for place in (root, *sorted(root.iterdir())) if (place / "provenance.json").is_file()]
+    places = [place for place in (root, *_visible_folders(root)) if (place / "provenance.json").is_file()]
     items = [_generated(place, root) for place in places]
     return checked(Manifest(tuple(items), root.absolute()), str(root)) if items else None
 
@@ -198,3 +196,7 @@ def _item(line: str, where: str) -> EvalItem:
         raise ConfigError(f"{where}: {problems}; keys are {', '.join(EvalItem.model_fields)}") from None
     except ValueError as error:
         raise ConfigError(f"{where}: not a JSON object: {error}") from None
+
+
+def _visible_folders(root: Path) -> list[Path]:
+    return sorted(path for path in root.iterdir() if path.is_dir() and not path.name.startswith("."))

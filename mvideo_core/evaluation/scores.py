@@ -16,6 +16,7 @@ from mvideo_core.errors import MediaError
 from mvideo_core.evaluation.base import VideoScore
 from mvideo_core.evaluation.manifest import EvalItem
 from mvideo_core.evaluation.suite import Prepared
+from mvideo_core.listing import visible_files
 from mvideo_core.options import digest
 from mvideo_core.records import Record
 
@@ -102,7 +103,7 @@ def masks_digest(text: str) -> str:
     if not text:
         return ""
     if place.is_dir():
-        return digest({path.name: file_digest(str(path)) for path in sorted(place.iterdir()) if path.is_file()})
+        return digest({path.name: file_digest(str(path)) for path in visible_files(place)})
     if place.is_file():
         beside = [place.with_name(place.name + ".json"), place.with_suffix(".json")]
         return digest([file_digest(str(path)) for path in (place, *beside)])

@@ -4,6 +4,7 @@ import hashlib
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
+from mvideo_core.listing import visible_files
 from mvideo_core.model.base import BaseOptions, load_base
 
 if TYPE_CHECKING:
@@ -51,7 +52,6 @@ def load_pipeline(
 def _digest(adapter: str) -> str:
     """Of the adapter's files, by name and content; "" without one."""
     whole = hashlib.sha256()
-    for path in sorted(Path(adapter).glob("*.*")) if adapter else []:
-        if path.suffix in (".safetensors", ".json"):
-            whole.update(path.name.encode() + b"\0" + hashlib.sha256(path.read_bytes()).digest())
+    for path in visible_files(adapter, ".safetensors", ".json") if adapter else []:
+        whole.update(path.name.encode() + b"\0" + hashlib.sha256(path.read_bytes()).digest())
     return whole.hexdigest() if adapter else ""

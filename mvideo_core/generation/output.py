@@ -93,12 +93,12 @@ class OutputFolder:
             facts: kept in the note, such as seconds.
         """
         index = self.n_clips
-        partial = self.clip(index).with_suffix(".part.mp4")
+        partial = self.clip(index).with_name(f".{index:04d}.part.mp4")
         n_new = write_mp4(frames_THWC[new_from:], partial, fps, crf=crf)
         partial.replace(self.clip(index))
         # The frames of the clip before stay in `last` until the note names this one; see `_read` for a kill in between.
         note = {**self.done, "clips": [*self.done["clips"], {"frames": n_new, **facts}]}
-        last = self.folder / "clips" / "last.part.npz"
+        last = self.folder / "clips" / ".last.part.npz"
         np.savez(last, frames=frames_THWC, index=index)
         staged = self.folder / "clips" / "next.npz"
         last.replace(staged)
@@ -113,7 +113,7 @@ class OutputFolder:
         """
         from mvideo_core.media.join import join_mp4
 
-        partial = self.video.with_suffix(".part.mp4")
+        partial = self.video.with_name(".video.part.mp4")
         n_frames = sum(clip["frames"] for clip in self.done["clips"])
         join_mp4([self.clip(index) for index in range(self.n_clips)], partial, fps, n_frames)
         partial.replace(self.video)

@@ -21,6 +21,7 @@ from pydantic import Field, model_validator
 
 from mvideo_core.errors import ConfigError, MediaError, StoreError
 from mvideo_core.ingest.sources import SourceItem
+from mvideo_core.listing import read_lines
 from mvideo_core.media import guard
 from mvideo_core.options import Options
 from mvideo_core.records import Record
@@ -114,7 +115,7 @@ def read_archive(path: Path) -> dict[str, str]:
     if not path.is_file():
         return {}
     known = {}
-    for line in path.read_text(encoding="utf-8").splitlines():
+    for line in read_lines(path, "archive of downloads"):
         try:
             entry = json.loads(line)
         except json.JSONDecodeError:

@@ -11,8 +11,9 @@ from mvideo_core.ingest.sources import SourceItem, SourceOptions
 
 
 def list_folder(options: SourceOptions) -> Iterator[SourceItem]:
-    """Matching files below `options.folder`; folders reached through a link are not entered, linked files are listed
-    (`describe` judges where they lead).
+    """Matching files below `options.folder`, without hidden files and folders (`._clip.mp4` of macOS, unfinished
+    downloads). Folders reached through a link are not entered; linked files are listed (`describe` judges where they
+    lead).
 
     Raises:
         ConfigError: no such folder.
@@ -34,7 +35,7 @@ def list_folder(options: SourceOptions) -> Iterator[SourceItem]:
 def _walk(top: bytes, below: bytes, options: SourceOptions) -> Iterator[tuple[bytes, bool]]:
     """(relative path, stem shared with a neighbour) of every match, depth first in byte order."""
     with os.scandir(os.path.join(top, below)) as entries:  # noqa: PTH118
-        found = sorted((entry.name, entry.is_dir(follow_symlinks=False)) for entry in entries)
+        found = sorted((e.name, e.is_dir(follow_symlinks=False)) for e in entries if not e.name.startswith(b"."))
     names = [name for name, is_folder in found if not is_folder and _matches(below + name, name, options.patterns)]
     stems = Counter(os.path.splitext(name)[0] for name in names)  # noqa: PTH122
     kept = set(names)

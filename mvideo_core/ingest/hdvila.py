@@ -17,6 +17,7 @@ from mvideo_core.errors import ConfigError
 from mvideo_core.ingest.naming import check_id, uri_of
 from mvideo_core.ingest.seen import SeenIds
 from mvideo_core.ingest.sources import EXTENSIONS, SourceItem, SourceOptions
+from mvideo_core.listing import visible_files
 
 LICENCE = (
     "HD-VILA-100M annotations: R-UDA v1.0 (non-commercial research computational use, attribution, same terms for "
@@ -36,7 +37,7 @@ def list_hdvila(options: SourceOptions) -> Iterator[SourceItem]:
     root = uri_of(options.root or options.hdvila_videos)
     seen = SeenIds()
     for path in _lists(Path(options.hdvila)):
-        with open(path, encoding="utf-8") as lines:
+        with open(path, encoding="utf-8-sig") as lines:
             for number, line in enumerate(lines, 1):
                 if line.strip():
                     item = parse_line(line, f"{path}:{number}")
@@ -86,7 +87,7 @@ def seconds(text: str, where: str = "span") -> float:
 
 
 def _lists(path: Path) -> list[Path]:
-    found = sorted(path.glob("*.jsonl")) if path.is_dir() else [path]
+    found = visible_files(path, ".jsonl") if path.is_dir() else [path]
     if not found or not found[0].is_file():
         raise ConfigError(f"source.hdvila={str(path)!r}: no JSONL file there")
     return found

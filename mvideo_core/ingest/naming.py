@@ -3,7 +3,6 @@
 import hashlib
 import os
 import re
-from pathlib import Path
 from urllib.parse import quote, unquote_to_bytes
 
 from mvideo_core.errors import ConfigError
@@ -55,17 +54,3 @@ def check_id(video_id: str, where: str) -> str:
     if not ID_PATTERN.fullmatch(video_id):
         raise ConfigError(f"{where}: video id {video_id!r}; 1 to 120 of A-Z a-z 0-9 _ - are allowed")
     return video_id
-
-
-def read_removal_list(path: str | os.PathLike[str]) -> frozenset[str]:
-    """Ids of videos whose owners want them out: one id a line, `#` starts a comment.
-
-    Raises:
-        ConfigError: the file cannot be read, or a line is no id.
-    """
-    try:
-        lines = Path(path).read_text(encoding="utf-8").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{path}: removal list cannot be read: {error}") from None
-    ids = ((number, line.split("#", 1)[0].strip()) for number, line in enumerate(lines, 1))
-    return frozenset(check_id(text, f"{path}:{number}") for number, text in ids if text)

@@ -14,6 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from mvideo_core.listing import read_lines
 from mvideo_core.mini.base_data import FPS, WINDOW_FRAMES, Clips
 from mvideo_core.mini.base_vae_eval import psnr
 from mvideo_core.mini.world_clips import HEIGHT, WIDTH
@@ -145,5 +146,5 @@ def _millions(module: Any) -> float:
 def _last(path: Path, key: str) -> Any:
     if not path.is_file():
         return None
-    found = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines() if f'"{key}"' in line]
+    found = [json.loads(line) for line in read_lines(path, "log") if f'"{key}"' in line]
     return found[-1][key] if found else None

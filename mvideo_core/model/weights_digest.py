@@ -16,6 +16,7 @@ from typing import Any
 
 from mvideo_core.disk import write_whole
 from mvideo_core.errors import ModelError, StoreError
+from mvideo_core.listing import visible_files
 from mvideo_core.options import digest
 
 log = logging.getLogger(__name__)
@@ -88,12 +89,12 @@ def cache_folder() -> Path | None:
 
 def _weight_files(folder: Path) -> list[Path]:
     """The files of the index; without one, the single file; without either, all weight files."""
-    for index in sorted(folder.glob("*.safetensors.index.json")):
+    for index in visible_files(folder, ".safetensors.index.json"):
         return sorted(folder / name for name in set(_json(index).get("weight_map", {}).values()))
     single = folder / "diffusion_pytorch_model.safetensors"
     if single.is_file():
         return [single]
-    found = sorted(folder.glob("*.safetensors")) or sorted(folder.glob("*.bin"))
+    found = visible_files(folder, ".safetensors") or visible_files(folder, ".bin")
     if not found:
         raise ModelError(f"weights: {folder}: no .safetensors file; copy the whole model folder again")
     return found

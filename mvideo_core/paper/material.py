@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from mvideo_core.ingest.sources import SourceOptions
+from mvideo_core.listing import visible_files
 from mvideo_core.options import merged
 from mvideo_core.paper.options import MaterialOptions, PaperOptions
 from mvideo_core.testsets.complex_motion import ComplexMotionOptions, list_complex_motion, write_manifest
@@ -71,7 +72,7 @@ def pipeline_overrides(options: PaperOptions, name: SetName) -> dict[str, Any]:
 
 def _name_objects(folder: Path, actions: tuple[str, ...], path: Path) -> Path:
     """What a person curating the set would write down: the file, and the object to follow."""
-    truths = [read_truth(file) for file in sorted((folder / "truth").glob("*.json"))]
+    truths = [read_truth(file) for file in visible_files(folder / "truth", ".json")]
     with path.open("w", encoding="utf-8", newline="") as stream:
         lines = csv.writer(stream)
         lines.writerow(["file", "objects"])

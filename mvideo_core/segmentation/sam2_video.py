@@ -20,6 +20,7 @@ import numpy as np
 from pydantic import Field
 
 from mvideo_core.errors import ModelError
+from mvideo_core.listing import visible_files
 from mvideo_core.options import Options
 from mvideo_core.segmentation import SEGMENTERS
 from mvideo_core.segmentation.base import FrameMasks, check_boxes, checked_frame
@@ -324,7 +325,7 @@ def weights_path(weights: str) -> str:
     if Path(weights).expanduser().is_file():
         return str(Path(weights).expanduser())
     folder = find(weights, kind="segmenter")
-    checkpoints = sorted(folder.glob("*.pt"))
+    checkpoints = visible_files(folder, ".pt")
     if not (folder / "config.json").exists() and len(checkpoints) == 1:
         return str(checkpoints[0])
     return str(folder)

@@ -21,10 +21,14 @@ class ShardOptions(Options):
     )
     split_seed: int = Field(default=0, description="seed of the split by source video and of the order of samples")
     removal_list: str = Field(
-        default="", description="text file of video ids, clip keys, source URLs or SHA-256s to leave out, one a line"
+        default="",
+        description="text file of video ids, clip keys, file names, source URLs or SHA-256s to leave out, one a line",
     )
     held_out_list: str = Field(
         default="", description="like removal_list, for videos that a test set uses (reason held_out)"
+    )
+    allow_unmatched: bool = Field(
+        default=False, description="accept entries of the two lists that match nothing in this workspace"
     )
     exclude_terms: list[str] = Field(default=[], description=TERMS_HELP)
     exclude_whole_video: bool = Field(

@@ -4,10 +4,10 @@ import hashlib
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
-from pathlib import Path
 
 from mvideo_core.errors import ConfigError
 from mvideo_core.phrases import TermFinder
+from mvideo_core.shards.exclusion_lists import ExclusionList, check_matched, read_exclusion_lists
 from mvideo_core.shards.options import ShardOptions
 
 SPLITS = ("train", "test")
@@ -22,6 +22,7 @@ class Candidate:
         video_id: key of the source video.
         source_sha256: of the source file; "" when not known.
         source_url: "" when not known.
+        source_name: file name of the source; "" when not known.
         start_s, end_s: span in the source, seconds.
         texts: labels, caption and title: where excluded terms are looked for.
         size_bytes: of the sample within a tar, see `members.sample_bytes`; an estimate will do.
@@ -35,6 +36,12 @@ class Candidate:
     end_s: float
     texts: tuple[str, ...]
     size_bytes: int
+    source_name: str = ""
+
+    def names(self) -> tuple[str, ...]:
+        """What a removal list may call this sample or its source."""
+        known = (self.key, self.video_id, self.source_name, self.source_url, self.source_sha256)
+        return tuple(name for name in known if name)
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,13 +56,14 @@ class ShardPlan:
 
 @dataclass(frozen=True, slots=True)
 class Exclusion:
-    """A triplet that stays out; `value` and `threshold` as in a filtered row."""
+    """A triplet that stays out; `value` and `threshold` as in a filtered row, `entry` is the list's line behind it."""
 
     key: str
     video_id: str
     reason: str
     value: float
     threshold: float
+    entry: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,21 +74,24 @@ class DatasetPlan:
     excluded: tuple[Exclusion, ...]
 
 
-def plan_shards(candidates: Iterable[Candidate], options: ShardOptions) -> DatasetPlan:
+def plan_shards(
+    candidates: Iterable[Candidate], options: ShardOptions, lists: Sequence[ExclusionList] | None = None
+) -> DatasetPlan:
     """The dataset's layout; depends on the set of candidates and the options, not on the order they come in.
 
     Args:
         candidates: all triplets.
-        options: sizes, split, exclusions. Its lists are read from disk here.
+        options: sizes, split, exclusions.
+        lists: the options' lists, in which the caller may have noted names that are no candidates; read here if None.
 
     Raises:
-        ConfigError: a key occurs twice, or a list cannot be read.
+        ConfigError: a key occurs twice, a list cannot be read, or an entry of a list matches nothing.
     """
     ordered = sorted(candidates, key=lambda one: one.key)
     for before, after in pairwise(ordered):
         if before.key == after.key:
             raise ConfigError(f"two samples have the key {after.key!r}; keys must be unique within a dataset")
-    excluded = _exclusions(ordered, options)
+    excluded = _exclusions(ordered, options, read_exclusion_lists(options) if lists is None else lists)
     kept = [one for one in ordered if one.key not in excluded]
     groups = _video_groups(ordered)
     shards: list[ShardPlan] = []
@@ -94,21 +105,6 @@ def plan_shards(candidates: Iterable[Candidate], options: ShardOptions) -> Datas
 def split_of(video_id: str, options: ShardOptions) -> str:
     """ "test" for about `test_frac` of all ids, by hash and seed: adding a video moves no other to the other side."""
     return "test" if _draw(f"split/{options.split_seed}/{video_id}") < options.test_frac else "train"
-
-
-def read_list(path: str) -> frozenset[str]:
-    """Entries of a removal or held-out list: one a line; blank lines and lines that start with "#" do not count.
-
-    Raises:
-        ConfigError: the file cannot be read.
-    """
-    if not path:
-        return frozenset()
-    try:
-        lines = Path(path).read_text(encoding="utf-8").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{path}: this list of videos to leave out cannot be read: {error}") from None
-    return frozenset(line.strip() for line in lines if line.strip() and not line.startswith("#"))
 
 
 def _draw(text: str) -> float:
@@ -126,19 +122,23 @@ def _video_groups(ordered: Sequence[Candidate]) -> dict[str, str]:
     return {one.video_id: first_id.get(one.source_sha256, one.video_id) for one in ordered}
 
 
-def _exclusions(ordered: Sequence[Candidate], options: ShardOptions) -> dict[str, Exclusion]:
+def _exclusions(
+    ordered: Sequence[Candidate], options: ShardOptions, lists: Sequence[ExclusionList]
+) -> dict[str, Exclusion]:
     """First reason that applies to each candidate that stays out, by key."""
-    removed, held_out = read_list(options.removal_list), read_list(options.held_out_list)
+    for each in lists:
+        for one in ordered:
+            each.note(one.names())
+    check_matched(lists, options)
     naming = _naming_excluded(ordered, options)
     seen: set[tuple[str, float, float]] = set()
     excluded: dict[str, Exclusion] = {}
     for one in ordered:
-        ids = {one.key, one.video_id, one.source_sha256, one.source_url} - {""}
         reason, threshold = "", 0.0
-        if ids & removed:
-            reason = "removed_on_request"
-        elif ids & held_out:
-            reason = "held_out"
+        listed = next((each for each in lists if each.entry_of(one.names())), None)
+        entry = listed.entry_of(one.names()) if listed else ""
+        if listed:
+            reason = listed.reason
         elif (one.video_id if options.exclude_whole_video else one.key) in naming:
             reason = "excluded_class"
         elif options.drop_duplicates and one.source_sha256:
@@ -146,7 +146,7 @@ def _exclusions(ordered: Sequence[Candidate], options: ShardOptions) -> dict[str
             reason, threshold = ("duplicate", 1.0) if same in seen else ("", 0.0)
             seen.add(same)
         if reason:
-            excluded[one.key] = Exclusion(one.key, one.video_id, reason, threshold + 1.0, threshold)
+            excluded[one.key] = Exclusion(one.key, one.video_id, reason, threshold + 1.0, threshold, entry)
     return excluded
 
 

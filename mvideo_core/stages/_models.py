@@ -5,6 +5,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+from mvideo_core.listing import visible_files
 from mvideo_core.options import Options, canonical_json
 from mvideo_core.registry import Registry
 
@@ -43,8 +44,8 @@ def weights_digests(registry: Registry[Any], name: str, options: dict[str, Any],
     if not weights:
         return {}
     place = Path(find(weights, kind=kind))
-    files = [place] if place.is_file() else sorted(place.rglob("*"))
-    known = [file for file in files if file.suffix in (".safetensors", ".pth", ".pt", ".bin")]
+    endings = (".safetensors", ".pth", ".pt", ".bin")
+    known = [place] if place.is_file() else visible_files(place, *endings, recursive=True)
     return {file.name: _sha256(str(file), file.stat().st_size, file.stat().st_mtime_ns) for file in known}
 
 

@@ -1,17 +1,20 @@
 """Planning the shards: every finished triplet of every part, laid out by `shards.plan`, as parts of "samples"."""
 
+import logging
 import sqlite3
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from mvideo_core.errors import ConfigError, StoreError
+from mvideo_core.ingest.naming import path_of
 from mvideo_core.options import digest
 from mvideo_core.records import CaptionRow, ClipRow, DetectionRow, MaskRow, PlannedSample, Row, ShardPlanRow, VideoRow
+from mvideo_core.shards.exclusion_lists import ExclusionList, read_exclusion_lists
 from mvideo_core.shards.members import planned_sample, sample_bytes
 from mvideo_core.shards.options import ShardOptions
-from mvideo_core.shards.plan import Candidate, DatasetPlan, plan_shards
+from mvideo_core.shards.plan import SPLITS, Candidate, DatasetPlan, plan_shards
 from mvideo_core.stages.chain import sampled_digests, valid_markers
 from mvideo_core.stages.plan import MAX_PARTS
 from mvideo_core.stages.run import planned_parts
@@ -20,6 +23,7 @@ from mvideo_core.store.keys import part_key, row_digest, settings_digest
 from mvideo_core.store.workspace import Workspace
 from mvideo_core.weights.catalog import file_sha256
 
+log = logging.getLogger(__name__)
 SAMPLES_STAGE = "samples"
 REVISION = 1
 ROW_CLASSES: dict[str, type[Row]] = {
@@ -44,7 +48,9 @@ def plan_dataset(workspace: Workspace, options: ShardOptions) -> int:
     settings = settings_digest(SAMPLES_STAGE, REVISION, options, externals)
     with tempfile.TemporaryDirectory(prefix="mvideo-samples-") as folder:
         store = _SampleStore(Path(folder) / "samples.db")
-        plan = plan_shards((store.put(sample) for sample in current_samples(workspace)), options)
+        lists = read_exclusion_lists(options)
+        plan = plan_shards((store.put(sample) for sample in current_samples(workspace, lists)), options, lists)
+        _warn_of_empty_split(plan, options)
         if not plan.shards:
             raise StoreError(
                 f"{workspace.url}: no clip has a video, masks and a caption (left out: {len(plan.excluded)}); "
@@ -65,8 +71,13 @@ def plan_dataset(workspace: Workspace, options: ShardOptions) -> int:
     return n_parts
 
 
-def current_samples(workspace: Workspace) -> Iterator[tuple[PlannedSample, ClipRow, VideoRow]]:
+def current_samples(
+    workspace: Workspace, lists: Sequence[ExclusionList] = ()
+) -> Iterator[tuple[PlannedSample, ClipRow, VideoRow]]:
     """Every clip that is `ok` in all stages, part by part, with its rows.
+
+    Args:
+        lists: get to know every video and clip, those without a sample, too.
 
     Raises:
         ConfigError: a stage has not finished a part.
@@ -87,7 +98,11 @@ def current_samples(workspace: Workspace) -> Iterator[tuple[PlannedSample, ClipR
                     f"shard: stage {stage!r} has not finished part {index} with the options it was last run with, on "
                     f"what its upstream holds now; run `mvideo stage {stage} --workspace {workspace.url}` first"
                 )
-            tables[stage] = {row.key: row for row in workspace.rows(marker, row_class) if row.status == "ok"}
+            rows = list(workspace.rows(marker, row_class))
+            for one in lists:
+                for row in rows:
+                    one.note(_names(row))
+            tables[stage] = {row.key: row for row in rows if row.status == "ok"}
         for key in sorted(tables["caption"]):
             clip, masks, caption = tables["cut"].get(key), tables["segment"].get(key), tables["caption"][key]
             if clip is None or masks is None:
@@ -132,7 +147,7 @@ class _SampleStore:
         return Candidate(
             key=sample.key, video_id=sample.video_id, source_sha256=clip.source_sha256, source_url=clip.source_url,
             start_s=clip.start_s, end_s=clip.end_s, texts=(*sample.labels, sample.caption, video.title),
-            size_bytes=sample_bytes(sample),
+            size_bytes=sample_bytes(sample), source_name=_file_name(video.uri),
         )  # fmt: skip
 
     def get(self, key: str) -> PlannedSample:
@@ -160,5 +175,28 @@ def _part_rows(plan: DatasetPlan, store: _SampleStore, index: int, n_parts: int,
         for shard in plan.shards[first:end]
     ]  # fmt: skip
     for out in plan.excluded[index::n_parts]:
-        rows.append(ShardPlanRow.filtered(out.key, out.video_id, out.reason, out.value, out.threshold))
+        known = {"entry": out.entry} if out.entry else {}
+        rows.append(ShardPlanRow.filtered(out.key, out.video_id, out.reason, out.value, out.threshold, **known))
     return rows
+
+
+def _names(row: Row) -> list[str]:
+    """What a removal list may call the video or clip of a row."""
+    names = [row.key]
+    if isinstance(row, VideoRow):
+        names += [_file_name(row.uri), row.source_url, row.sha256]
+    return [name for name in names if name]
+
+
+def _file_name(uri: str) -> str:
+    return Path(path_of(uri)).name if uri else ""
+
+
+def _warn_of_empty_split(plan: DatasetPlan, options: ShardOptions) -> None:
+    """A hash decides each video's side, so a few videos can all fall on one."""
+    splits = {shard.split for shard in plan.shards}
+    if options.test_frac and len(splits) < 2:
+        log.warning(
+            "shard.test_frac=%g: all videos fall into %s, so there is no %s split; with few videos take another "
+            "shard.split_seed or a larger test_frac", options.test_frac, *sorted(splits), *({*SPLITS} - splits),
+        )  # fmt: skip

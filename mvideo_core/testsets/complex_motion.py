@@ -13,6 +13,7 @@ from pathlib import Path
 from pydantic import Field
 
 from mvideo_core.errors import ConfigError
+from mvideo_core.listing import visible_files
 from mvideo_core.options import Options
 from mvideo_core.records import Record
 from mvideo_core.testsets.samples import TestCandidate, TestSample, TestSet
@@ -61,7 +62,7 @@ def list_complex_motion(options: ComplexMotionOptions) -> list[ComplexVideo]:
             "(the paper's come from pexels.com, whose list is not published)"
         )
     endings = {f".{ending.lower().lstrip('.')}" for ending in options.extensions}
-    files = sorted(path for path in root.rglob("*") if path.suffix.lower() in endings and path.is_file())
+    files = visible_files(root, *endings, recursive=True)
     table = dict(_table(options.objects_csv)) if options.objects_csv else {}
     names = {path.relative_to(root).as_posix() for path in files}
     unknown = sorted(set(table) - names)

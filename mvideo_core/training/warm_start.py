@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mvideo_core.errors import ConfigError, ModelError
+from mvideo_core.listing import visible_files
 from mvideo_core.model.adapter import ADAPTER_NAME, CONDITIONING_FILE, CONFIG_FILE, LORA_FILE, LoraOptions
 from mvideo_core.model.weights_digest import file_tensors
 from mvideo_core.options import digest
@@ -96,7 +97,7 @@ def _files(given: str) -> tuple[Path, Path | None]:
             if len(ours) == 1:
                 raise ModelError(f"init_adapter: {folder}: {ours[0]} is there and its companion is not; copy it again")
             return folder / LORA_FILE, folder if ours else None
-    single = sorted(path.glob("*.safetensors"))
+    single = visible_files(path, ".safetensors")
     if len(single) == 1:
         return single[0], None
     raise ModelError(

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
+from mvideo_core.listing import visible_files
 from mvideo_core.media.decode import read_frames
 from mvideo_core.media.encode import write_png
 from mvideo_core.world.kinds import kinds
@@ -63,7 +64,7 @@ def make_gallery(folder: str | Path) -> Path:
         _figure("stills.png", "Validation stills with true boxes"),
         _figure("unseen.png", "Stills with unseen classes"),
     ]
-    for path in sorted((folder / "truth").glob("*.json")):
+    for path in visible_files(folder / "truth", ".json"):
         body += _video_section(folder, out, path)
     page = out / "index.html"
     page.write_text(PAGE.format(body="\n".join(body)), encoding="utf-8")

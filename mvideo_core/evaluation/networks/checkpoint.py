@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mvideo_core.errors import ModelError
+from mvideo_core.listing import visible_files
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -80,7 +81,7 @@ def only_file(folder: Path, patterns: tuple[str, ...]) -> Path:
     Raises:
         ModelError: none or several.
     """
-    found = sorted({path for pattern in patterns for path in folder.glob(pattern)})
+    found = [path for path in visible_files(folder) if any(path.match(pattern) for pattern in patterns)]
     if len(found) != 1:
         raise ModelError(f"{folder}: one file {' or '.join(patterns)} expected, {[path.name for path in found]} seen")
     return found[0]

@@ -6,7 +6,7 @@ import os
 import pytest
 
 from mvideo_core.errors import ConfigError
-from mvideo_core.ingest.naming import ID_PATTERN, path_of, read_removal_list, uri_of, video_id_of
+from mvideo_core.ingest.naming import ID_PATTERN, path_of, uri_of, video_id_of
 
 ODD = [
     b"a b.mp4",
@@ -45,11 +45,3 @@ def test_ids_are_plain_and_unique():
     ids = [video_id_of(name) for name in names]
     assert len(set(ids)) == len(names)
     assert all(ID_PATTERN.fullmatch(one) for one in ids)
-
-
-def test_removal_list(tmp_path):
-    (tmp_path / "out.txt").write_text("# asked on 3 May\nabc\n\n-x_9  # owner\n")
-    assert read_removal_list(tmp_path / "out.txt") == frozenset({"abc", "-x_9"})
-    (tmp_path / "bad.txt").write_text("abc\nno.dots\n")
-    with pytest.raises(ConfigError, match=r"bad\.txt:2"):
-        read_removal_list(tmp_path / "bad.txt")

@@ -95,10 +95,40 @@ def test_lists_and_terms_keep_samples_out(tmp_path):
     assert [one.key for one in one_clip.excluded if one.reason == "excluded_class"] == ["v6_9"]
 
 
+SPOILED = """\ufeffv0  # asked by mail
+"v1",
+clip 2.mp4
+'sha3'
+https://x/4#t=5
+"""
+
+
+def test_a_list_as_editors_and_spreadsheets_leave_it(tmp_path):
+    """A byte order mark, comments, quotes, commas and file names; a # within a URL is part of it."""
+    (tmp_path / "removed.txt").write_bytes(SPOILED.replace("\n", "\r\n").encode())
+    named = [
+        Candidate(f"v{n}_0", f"v{n}", f"sha{n}", f"https://x/{n}#t=5", 0.0, 1.0, (), 1, f"clip {n}.mp4")
+        for n in range(6)
+    ]
+    plan = plan_shards(named, ShardOptions(removal_list=str(tmp_path / "removed.txt")))
+    taken = {one.key: one.entry for one in plan.excluded}
+    assert taken == {"v0_0": "v0", "v1_0": "v1", "v2_0": "clip 2.mp4", "v3_0": "sha3", "v4_0": "https://x/4#t=5"}
+
+
+@pytest.mark.parametrize("option", ["removal_list", "held_out_list"])
+def test_an_entry_that_matches_nothing_is_named(tmp_path, option):
+    (tmp_path / "list.txt").write_text("v0\nV1\nnobody\n")
+    options = ShardOptions(**{option: str(tmp_path / "list.txt")})
+    with pytest.raises(ConfigError, match=rf"{option}.*'V1' \('v1' exists\), 'nobody'; .*allow_unmatched"):
+        plan_shards(candidates(3), options)
+    allowed = options.model_copy(update={"allow_unmatched": True})
+    assert {one.video_id for one in plan_shards(candidates(3), allowed).excluded} == {"v0"}
+
+
 def test_bad_input_is_named(tmp_path):
     with pytest.raises(ConfigError, match=r"two samples have the key 'v0_0'"):
         plan_shards([*candidates(1, 1), *candidates(1, 1)], ShardOptions())
-    with pytest.raises(ConfigError, match=r"absent\.txt: this list"):
+    with pytest.raises(ConfigError, match=r"absent\.txt: this removal list"):
         plan_shards(candidates(1), ShardOptions(removal_list=str(tmp_path / "absent.txt")))
 
 

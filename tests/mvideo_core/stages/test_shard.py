@@ -96,6 +96,19 @@ def test_a_removed_video_leaves_a_new_dataset_and_the_old_one_untouched(workspac
     assert len(MaskVideoDataset(workspace.folder.at(workspace.pointer("dataset")["path"]))) == 2
 
 
+def test_a_list_may_name_a_video_that_gave_no_sample(workspace, tmp_path):
+    finish(workspace, tmp_path, {"a": 1, "b": 0})
+    (tmp_path / "removed.txt").write_text("b\n")
+    shard_dataset(workspace, ShardOptions(removal_list=str(tmp_path / "removed.txt")))
+    assert len(MaskVideoDataset(workspace.folder.at(workspace.pointer("dataset")["path"]))) == 1
+
+
+def test_a_split_that_stays_empty_is_said(workspace, tmp_path, caplog):
+    finish(workspace, tmp_path, {"a": 1, "b": 1})
+    shard_dataset(workspace, ShardOptions(test_frac=0.01))
+    assert "there is no test split" in caplog.text
+
+
 def test_a_damaged_clip_is_noticed_before_it_is_published(workspace, tmp_path):
     finish(workspace, tmp_path, {"a": 1})
     clip = next(iter(workspace.folder.walk("blobs/cut")))

@@ -17,12 +17,14 @@ from mvideo_core.records import (
     ShardPlanRow,
     ShardRow,
 )
-from mvideo_core.report.data import DropExample, FunnelStep, Histogram, ReportOptions, check_funnel
+from mvideo_core.report.data import DropExample, FunnelStep, Histogram, ListedEntry, ReportOptions, check_funnel
 
 STAGES = ("source", "ingest", "cut", "detect", "segment", "caption", "samples", "shard")
 """Order of the funnel; stages that gave no rows and no parts are left out of it."""
 UNITS = {"source": "source", "ingest": "video", "cut": "clip", "detect": "clip", "segment": "clip", "caption": "clip",
          "samples": "sample", "shard": "sample"}  # fmt: skip
+MAX_LISTED = 500
+"""Entries of lists on the page at most."""
 EXPANDS = frozenset({"cut"})
 
 
@@ -99,6 +101,7 @@ class ReportCounter:
         self.labels: Counter[str] = Counter()
         self._stages: dict[str, _StageCounts] = {}
         self._bins = _bins()
+        self._listed: Counter[tuple[str, str]] = Counter()
         self._examples: dict[tuple[str, str], list[DropExample]] = {}
         self._gallery = GalleryChoice(options.gallery_items, options.seed)
 
@@ -122,6 +125,8 @@ class ReportCounter:
             else:
                 (counts.filtered if row.status == "filtered" else counts.failed)[_why(row)] += weight
                 self._example(stage, row)
+            if isinstance(row, ShardPlanRow) and row.entry:
+                self._listed[_why(row), row.entry] += 1
         if stage in EXPANDS:
             counts.parents += len(per_parent)
             for n_kept in per_parent.values():
@@ -164,6 +169,11 @@ class ReportCounter:
     def examples(self) -> list[DropExample]:
         """A few items per stage and reason, the same ones whatever the order of parts."""
         return [example for place in sorted(self._examples) for example in self._examples[place]]
+
+    def listed(self) -> list[ListedEntry]:
+        """Entries of removal and held-out lists, those that left out most first."""
+        ordered = sorted(self._listed.items(), key=lambda one: (-one[1], one[0]))[:MAX_LISTED]
+        return [ListedEntry(reason=reason, entry=entry, samples=count) for (reason, entry), count in ordered]
 
     def gallery_keys(self) -> list[str]:
         """Clips to draw, every class at least once if there is room."""

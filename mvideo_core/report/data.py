@@ -94,6 +94,14 @@ class DropExample(Record):
     message: str = ""
 
 
+class ListedEntry(Record):
+    """An entry of a removal or held-out list, and how many samples it left out."""
+
+    reason: str
+    entry: str
+    samples: int
+
+
 class GalleryObject(Record):
     """One object of a gallery item; `colour` is that of its overlay, "#rrggbb"."""
 
@@ -130,6 +138,7 @@ class ReportData(Record):
     histograms: list[Histogram] = []
     times: list[StageTime] = []
     examples: list[DropExample] = []
+    listed: list[ListedEntry] = []
     gallery: list[GalleryItem] = []
     facts: dict[str, str] = {}
 

@@ -126,29 +126,45 @@ def data_card(info: DatasetInfo, licence: str = "") -> str:
     lines += ["", "Each sample's `.json` names its source URL, licence and time span."]
     lines += ["", "## Captions", "", *_counts("samples by captioner", _merged(info, "captioners"))]
     lines += ["", "## Left out", "", *(_counts("triplets by reason", info.excluded) if info.excluded else ["Nothing."])]
-    return "\n".join([*lines, "", *_HOW_TO_READ, ""])
+    return "\n".join([*lines, "", *_how_to_read(info), ""])
 
 
 _NO_LICENCE = (
     "No licence was stated for the whole. The videos stay under the rights of their owners; "
     "see the licence of each source."
 )
-_HOW_TO_READ = [
-    "## Layout",
-    "",
-    "`{split}/{split}-000000.tar` are WebDataset shards; every sample has `.json` (source, objects, models), `.masks`",
-    "(lossless mask sequences of all objects), `.mp4` (the clip) and `.txt` (the caption). `index.parquet` gives",
-    "offset, size and SHA-256 of every member, `dataset.json` counts, options and the digest of every shard.",
-    "",
-    "```python",
-    "import webdataset as wds",
-    'samples = wds.WebDataset("train/train-{000000..000000}.tar", shardshuffle=False)',
-    "",
-    "from mvideo_core.shards import MaskVideoDataset",
-    'sample = MaskVideoDataset(".", split="train")[0]',
-    "frames_THWC, masks, text = sample.frames(), sample.masks(), sample.text",
-    "```",
-]
+
+
+def _how_to_read(info: DatasetInfo) -> list[str]:
+    """Layout, and code that reads all of the first split when run in the dataset's folder."""
+    split, of_split = next(iter(info.splits.items()))
+    shards = f"{split}/{split}-{{{0:06d}..{max(0, of_split.shards - 1):06d}}}.tar"
+    return [
+        "## Layout",
+        "",
+        "`{split}/{split}-000000.tar` are WebDataset shards; every sample has `.json` (source, objects, models),",
+        "`.masks` (lossless mask sequences of all objects), `.mp4` (the clip) and `.txt` (the caption). `index.parquet`",
+        "gives offset, size and SHA-256 of every member, `dataset.json` counts, options and the digest of every shard.",
+        'An object that the quality gate dropped has `"kept": false` and a `drop_reason`; kept ones have `""` there.',
+        "",
+        "```python",
+        "import webdataset as wds",
+        f'samples = wds.WebDataset("{shards}", shardshuffle=False)',
+        "```",
+        "",
+        "```python",
+        "from mvideo_core.shards import MaskVideoDataset",
+        f'samples = MaskVideoDataset(".", split="{split}")',
+        "frames_THWC, masks, text = samples[0].frames(), samples[0].masks(), samples[0].text",
+        "```",
+        "",
+        "```python",
+        "import os",
+        "",
+        "from datasets import load_dataset",
+        f'samples = load_dataset(os.path.abspath("."), split="{split}", streaming=True).decode(False)',
+        "```",
+    ]
 
 
 def _front_matter(info: DatasetInfo) -> list[str]:

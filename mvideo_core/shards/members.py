@@ -13,13 +13,23 @@ from dataclasses import dataclass
 
 from mvideo_core.errors import StoreError
 from mvideo_core.options import canonical_json, digest
-from mvideo_core.records import Blob, CaptionRow, ClipRow, DetectionRow, MaskRow, PlannedSample, SampleRow, VideoRow
+from mvideo_core.records import (
+    Blob,
+    CaptionRow,
+    ClipRow,
+    DetectionRow,
+    MaskRow,
+    ObjectStats,
+    PlannedSample,
+    SampleRow,
+    VideoRow,
+)
 
 BLOCK_BYTES = 512
 EXTENSIONS = ("json", "masks", "mp4", "txt")
 MAX_KEY_CHARS = 200
 USTAR_NAME_CHARS = 100
-META_VERSION = 1
+META_VERSION = 2
 _USTAR_MAX_BYTES = 8**11
 
 _KEY = re.compile(r"[A-Za-z0-9_-]+")
@@ -173,6 +183,12 @@ def end_bytes(written_bytes: int) -> int:
     return -(-(written_bytes + 2 * BLOCK_BYTES) // tarfile.RECORDSIZE) * tarfile.RECORDSIZE - written_bytes
 
 
+def _object(stats: ObjectStats) -> dict[str, object]:
+    """All fields in every sample, and no null: Arrow readers take the type of a column from the first samples."""
+    why = {"drop_reason": stats.drop_reason or "", "drop_value": stats.drop_value or 0.0}
+    return stats.model_dump(mode="json") | why | {"drop_threshold": stats.drop_threshold or 0.0}
+
+
 def _meta(
     clip: ClipRow, masks: MaskRow, caption: CaptionRow, video: VideoRow | None, boxes: DetectionRow | None
 ) -> dict[str, object]:
@@ -185,7 +201,7 @@ def _meta(
     meta: dict[str, object] = {
         "meta_version": META_VERSION, "key": clip.key, "source": source,
         "width": clip.width, "height": clip.height, "fps": clip.fps, "n_frames": clip.n_frames,
-        "objects": [one.model_dump(mode="json", exclude_none=True) for one in masks.objects],
+        "objects": [_object(one) for one in masks.objects],
         "segmentation": {"model": masks.model, "weights_sha256": masks.weights_sha256},
         "caption": {"captioner": caption.captioner, "model": caption.model, "prompt_sha256": caption.prompt_sha256},
     }  # fmt: skip

@@ -66,6 +66,7 @@ def build_report(workspace: Workspace, options: ReportOptions | None = None) -> 
             histograms=counter.histograms(),
             times=[_time(stage, found) for stage, found in markers.items()],
             examples=counter.examples(),
+            listed=counter.listed(),
             gallery=gallery,
             facts=_facts(workspace) | ({"warnings": " | ".join(warnings)} if warnings else {}),
         )

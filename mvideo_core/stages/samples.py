@@ -1,6 +1,5 @@
 """Planning the shards: every finished triplet of every part, laid out by `shards.plan`, as parts of "samples"."""
 
-import logging
 import sqlite3
 import tempfile
 import time
@@ -23,7 +22,6 @@ from mvideo_core.store.keys import part_key, row_digest, settings_digest
 from mvideo_core.store.workspace import Workspace
 from mvideo_core.weights.catalog import file_sha256
 
-log = logging.getLogger(__name__)
 SAMPLES_STAGE = "samples"
 REVISION = 1
 ROW_CLASSES: dict[str, type[Row]] = {
@@ -50,7 +48,6 @@ def plan_dataset(workspace: Workspace, options: ShardOptions) -> int:
         store = _SampleStore(Path(folder) / "samples.db")
         lists = read_exclusion_lists(options)
         plan = plan_shards((store.put(sample) for sample in current_samples(workspace, lists)), options, lists)
-        _warn_of_empty_split(plan, options)
         if not plan.shards:
             raise StoreError(
                 f"{workspace.url}: no clip has a video, masks and a caption (left out: {len(plan.excluded)}); "
@@ -192,11 +189,16 @@ def _file_name(uri: str) -> str:
     return Path(path_of(uri)).name if uri else ""
 
 
-def _warn_of_empty_split(plan: DatasetPlan, options: ShardOptions) -> None:
-    """A hash decides each video's side, so a few videos can all fall on one."""
-    splits = {shard.split for shard in plan.shards}
-    if options.test_frac and len(splits) < 2:
-        log.warning(
-            "shard.test_frac=%g: all videos fall into %s, so there is no %s split; with few videos take another "
-            "shard.split_seed or a larger test_frac", options.test_frac, *sorted(splits), *({*SPLITS} - splits),
-        )  # fmt: skip
+def empty_split(workspace: Workspace, options: ShardOptions) -> list[str]:
+    """A line if a test split was asked for and none, or no train split, came out.
+
+    A hash decides each video's side, so that a new video moves no other; a few videos can all fall on one.
+    """
+    rows = workspace.current_rows(SAMPLES_STAGE, ShardPlanRow)
+    splits = {row.split for row in rows if row.status == "ok"}
+    if not options.test_frac or len(splits) == len(SPLITS):
+        return []
+    return [
+        f"shard.test_frac={options.test_frac:g}: all videos fall into {', '.join(sorted(splits))}, so there is no "
+        f"{', '.join(sorted({*SPLITS} - splits))} split; take another shard.split_seed or a larger test_frac"
+    ]

@@ -9,7 +9,7 @@ from mvideo_core.shards.write import write_shard
 from mvideo_core.stages import STAGES
 from mvideo_core.stages.base import Item, Stage, StageContext, Worker
 from mvideo_core.stages.run import RunOptions, StageSummary, run_stage
-from mvideo_core.stages.samples import list_digests, plan_dataset
+from mvideo_core.stages.samples import empty_split, list_digests, plan_dataset
 from mvideo_core.store.workspace import Workspace
 
 
@@ -46,6 +46,7 @@ STAGE = Stage(
     open=ShardWorker,
     externals=list_digests,
     adopts=False,
+    review=empty_split,
 )
 STAGES.register(STAGE.name)(STAGE)
 

@@ -160,3 +160,14 @@ def test_gallery_has_every_class_and_does_not_depend_on_order():
 def test_unknown_stages_are_refused():
     with pytest.raises(ConfigError, match="no stage 'train'"):
         ReportCounter(ReportOptions()).add_part("train", [])
+
+
+def test_samples_left_out_are_counted_by_entry_of_the_list():
+    counter = ReportCounter(ReportOptions())
+    left_out = {"a_0": "a", "a_1": "a", "b_0": "b.mp4"}
+    rows = [ShardPlanRow.filtered(key, key[0], "held_out", 1, 0, entry=entry) for key, entry in left_out.items()]
+    counter.add_part("samples", rows)
+    assert [(one.reason, one.entry, one.samples) for one in counter.listed()] == [
+        ("held_out", "a", 2),
+        ("held_out", "b.mp4", 1),
+    ]

@@ -52,11 +52,12 @@ class Drawn:
             key=key, parent=video_id, fps=8.0, n_frames=T, width=W, height=H, start_s=tint % 10,
             end_s=tint % 10 + 1.125, clip=self.blob(f"{key}.mp4"), licence="CC-BY-4.0", **source,
         )  # fmt: skip
+        why = {"drop_reason": "rarely_visible", "drop_value": 0.1, "drop_threshold": 0.3} if tint % 30 else {}
         names = [("dog", True), ("clock" if tint % 20 else "tiger", False)]
         stats = [
             ObjectStats(
                 object_id=n, label=label, detection_score=0.9, mask_score=0.9, visible_frac=1.0, mean_area_frac=0.1,
-                drift=0.0, kept=kept,
+                drift=0.0, kept=kept, **({} if kept else why),
             )
             for n, (label, kept) in enumerate(names)
         ]  # fmt: skip

@@ -1,5 +1,6 @@
 import json
 import os
+import re
 import shutil
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -197,6 +198,33 @@ def test_the_cards_front_matter_gives_hugging_face_both_splits(written, tmp_path
     loaded = datasets.load_dataset(str(root), streaming=True, cache_dir=str(tmp_path))
     assert sorted(loaded) == ["test", "train"]
     assert len(list(loaded["test"].select_columns(["txt"]))) == info.splits["test"].samples
+
+
+def test_every_snippet_of_the_card_reads_the_whole_split(written, tmp_path, monkeypatch):
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    monkeypatch.chdir(written[0])
+    root, info = written
+    snippets = re.findall(r"```python\n(.*?)```", (root / "README.md").read_text(), re.DOTALL)
+    assert len(snippets) == 3
+    assert info.splits["train"].shards > 1
+    for snippet in snippets:
+        found = {}
+        exec(snippet, found)
+        samples = found["samples"]
+        seen = samples.keys if isinstance(samples, MaskVideoDataset) else [one["__key__"] for one in samples]
+        assert len(seen) == info.splits["train"].samples, snippet
+
+
+def test_json_members_all_have_the_same_fields(written, tmp_path, monkeypatch):
+    """Some objects were dropped, some kept: readers that take types from the first samples can read all."""
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    import datasets
+
+    root, info = written
+    loaded = datasets.load_dataset(str(root), split="train", cache_dir=str(tmp_path))
+    reasons = {one["drop_reason"] for sample in loaded.select_columns(["json"]) for one in sample["json"]["objects"]}
+    assert len(loaded) == info.splits["train"].samples
+    assert reasons == {"", "rarely_visible"}
 
 
 def test_verify_finds_lost_and_doubled_index_rows(written, tmp_path):

@@ -103,10 +103,11 @@ def test_a_list_may_name_a_video_that_gave_no_sample(workspace, tmp_path):
     assert len(MaskVideoDataset(workspace.folder.at(workspace.pointer("dataset")["path"]))) == 1
 
 
-def test_a_split_that_stays_empty_is_said(workspace, tmp_path, caplog):
+def test_a_split_that_stays_empty_is_said(workspace, tmp_path):
     finish(workspace, tmp_path, {"a": 1, "b": 1})
-    shard_dataset(workspace, ShardOptions(test_frac=0.01))
-    assert "there is no test split" in caplog.text
+    (warning,) = shard_dataset(workspace, ShardOptions(test_frac=0.01)).warnings
+    assert "test_frac=0.01: all videos fall into train, so there is no test split" in warning
+    assert shard_dataset(workspace, ShardOptions()).warnings == []
 
 
 def test_a_damaged_clip_is_noticed_before_it_is_published(workspace, tmp_path):

@@ -143,7 +143,7 @@ def _how_to_read(info: DatasetInfo) -> list[str]:
         "## Layout",
         "",
         "`{split}/{split}-000000.tar` are WebDataset shards; every sample has `.json` (source, objects, models),",
-        "`.masks` (lossless mask sequences of all objects), `.mp4` (the clip) and `.txt` (the caption). `index.parquet`",
+        "`.masks` (lossless masks of all objects), `.mp4` (the clip) and `.txt` (the caption). `index.parquet`",
         "gives offset, size and SHA-256 of every member, `dataset.json` counts, options and the digest of every shard.",
         'An object that the quality gate dropped has `"kept": false` and a `drop_reason`; kept ones have `""` there.',
         "",

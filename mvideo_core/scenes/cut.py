@@ -22,6 +22,11 @@ from mvideo_core.scenes.color_check import SourceColors, mean_of_frame, picture_
 from mvideo_core.scenes.gradual import GradualFinder, GradualOptions
 from mvideo_core.scenes.plan import Boundary, ClipRules, DroppedShot, PlannedClip, ShotPlanner, union_of_spans
 from mvideo_core.scenes.stream import ClipFrame, Geometry, SmallFrame, decoded
+from mvideo_core.scenes.wipes import WipeFinder, WipeOptions, without_margin
+
+_BLEND_SHARE = 0.3
+"""Of a wipe's span, margins included, from which dissolves found there explain it."""
+_BLEND_MARGIN_S = 0.15
 
 
 class CutOptions(Options):
@@ -30,6 +35,7 @@ class CutOptions(Options):
     detector: str = Field(default="adaptive", description="hard-cut detector by name: adaptive, content, hash, ...")
     detector_options: dict[str, Any] = Field(default={}, description="options of that detector")
     gradual: GradualOptions = Field(default=GradualOptions(), description="second look: dissolves and fades")
+    wipes: WipeOptions = Field(default=WipeOptions(), description="third look: wipes, slides, radial transitions")
     min_shot_s: float = Field(default=8.0, ge=0, description="seconds; shorter shots give no clip")
     trim_s: float = Field(default=0.25, ge=0, description="seconds left out on both sides of every cut")
     fps: float = Field(default=8.0, gt=0, le=60, description="frames per second of clips")
@@ -88,7 +94,7 @@ class CutClip(Record):
 
 
 class Transition(Record):
-    """Where one shot ends and the next begins: kind "cut" (start = end), "gradual", or "span" (edge of a span)."""
+    """Where one shot ends and the next begins: kind "cut" (start = end), "gradual", "wipe", or "span" (its edge)."""
 
     start_s: float
     end_s: float
@@ -196,7 +202,11 @@ class _Cutting:
                 spans,
             )
         )
-        self.finder = GradualFinder(options.gradual) if options.gradual.enabled else None
+        self.finders: list[GradualFinder | WipeFinder] = []
+        if options.gradual.enabled:
+            self.finders.append(GradualFinder(options.gradual))
+        if options.wipes.enabled:
+            self.finders.append(WipeFinder(options.wipes))
         self.pending = [Boundary(edge, edge, "span") for span in spans or () for edge in span if edge > 0]
         self.geometry, self.part = geometry, picture_part(video, geometry)
         self.colors = SourceColors(video, geometry)
@@ -224,8 +234,8 @@ class _Cutting:
         self.colors.feed(frame)
         if self.options.min_motion:
             self._note_change(frame)
-        self._note(self.detector.feed(*frame), self.finder.feed(*frame) if self.finder else [])
-        self._settle(min(self.detector.settled_s, self.finder.settled_s if self.finder else float("inf")))
+        self._note(self.detector.feed(*frame), [found for finder in self.finders for found in finder.feed(*frame)])
+        self._settle(min(one.settled_s for one in (self.detector, *self.finders)))
 
     def finish(self, decode_errors: int, damaged_s: list[float]) -> CutResult:
         """Close the last shot, wait for the encoder, look at what came out, and sum up.
@@ -237,7 +247,7 @@ class _Cutting:
         if not self.n_frames:
             raise MediaError("no video frame decodes")
         duration_s = self.last_s + self.step_s
-        self._note(self.detector.finish(), self.finder.finish() if self.finder else [])
+        self._note(self.detector.finish(), [found for finder in self.finders for found in finder.finish()])
         self.pending = [boundary for boundary in self.pending if boundary.start_s < duration_s]
         self._settle(float("inf"))
         for clip in self.planner.finish(duration_s, self.n_clip_frames):
@@ -259,9 +269,14 @@ class _Cutting:
             bisect.insort(self.pending, boundary)
 
     def _settle(self, settled_s: float) -> None:
-        while self.pending and self.pending[0].start_s < settled_s:
-            for clip in self.planner.close(self.pending.pop(0)):
+        while self.pending and self.pending[0].end_s < settled_s:
+            boundary = self.pending.pop(0)
+            if boundary.kind == "wipe" and (blend := self._blend_in(boundary)):
+                bisect.insort(self.pending, blend)
+                continue
+            for clip in self.planner.close(boundary):
                 self._emit(clip)
+        settled_s = min([settled_s, *(boundary.start_s for boundary in self.pending[:1])])
         if settled_s != float("inf"):
             for clip in self.planner.advance(settled_s):
                 self._emit(clip)
@@ -271,6 +286,17 @@ class _Cutting:
         while self.frames and self.frames[0].number < needed:
             self.frames.popleft()
         self.colors.forget(needed / self.options.fps)
+
+    def _blend_in(self, wipe: Boundary) -> Boundary | None:
+        """The dissolve or fade, or both halves of one, that was taken for a wipe; its ends are known more exactly."""
+        near = [one for one in self.planner.transitions[-1:] + self.pending if one.kind == "gradual"]
+        near = [one for one in near if one.start_s < wipe.end_s and one.end_s > wipe.start_s]
+        if sum(one.end_s - one.start_s for one in near) < _BLEND_SHARE * (wipe.end_s - wipe.start_s):
+            return None
+        first_s, last_s = min(one.start_s for one in near), max(one.end_s for one in near)
+        found = without_margin(wipe)
+        start_s, end_s = max(found.start_s, first_s - _BLEND_MARGIN_S), min(found.end_s, last_s + _BLEND_MARGIN_S)
+        return Boundary(min(start_s, first_s), max(end_s, last_s), "gradual")
 
     def _emit(self, clip: PlannedClip) -> None:
         fps = self.options.fps

@@ -12,11 +12,11 @@ _EPS_S = 1e-6
 
 
 class Boundary(NamedTuple):
-    """Where one shot ends and the next begins; start_s == end_s for a hard cut, a span for a dissolve or fade."""
+    """Where one shot ends and the next begins; start_s == end_s for a hard cut, a span for a dissolve, fade or wipe."""
 
     start_s: float
     end_s: float
-    kind: Literal["cut", "gradual", "span"]
+    kind: Literal["cut", "gradual", "span", "wipe"]
 
 
 class PlannedClip(NamedTuple):
@@ -96,7 +96,7 @@ class ShotPlanner:
         if self.transitions and self._touches(self.transitions[-1], boundary):
             last = self.transitions[-1]
             end_s = max(last.end_s, boundary.end_s)
-            kind = last.kind if end_s == last.start_s else "gradual"
+            kind = last.kind if end_s == last.start_s or last.kind == "wipe" else "gradual"
             self.transitions[-1] = Boundary(last.start_s, end_s, kind)
             self._open(end_s, 0.0 if last.kind == boundary.kind == "span" else self.rules.trim_s)
             return []
@@ -108,7 +108,7 @@ class ShotPlanner:
 
     def _touches(self, last: Boundary, boundary: Boundary) -> bool:
         """Whether the two overlap, or are the halves of one fade: all between them would be trimmed away."""
-        gap_s = 2 * self.rules.trim_s if "gradual" in (last.kind, boundary.kind) else 0.0
+        gap_s = 2 * self.rules.trim_s if {"gradual", "wipe"} & {last.kind, boundary.kind} else 0.0
         if "span" in (last.kind, boundary.kind):
             gap_s = 0.0
         return boundary.start_s <= last.end_s + gap_s + _EPS_S

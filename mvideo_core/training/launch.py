@@ -24,8 +24,9 @@ from mvideo_core import errors
 from mvideo_core.errors import ConfigError, MVideoError, TrainError
 from mvideo_core.machine import gpu_ids
 from mvideo_core.options import Options, read_yaml
-from mvideo_core.training.callbacks.metrics import METRICS, cut_after
+from mvideo_core.training.callbacks.metrics import cut_after
 from mvideo_core.training.callbacks.stopping import STOP
+from mvideo_core.training.callbacks.trackers import METRICS
 from mvideo_core.training.checkpoint import CHECKPOINTS, complete, read_state, sole_owner
 from mvideo_core.training.distributed import RankLost
 

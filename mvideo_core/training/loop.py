@@ -114,6 +114,7 @@ class Trainer:
             TrainError: a loss or gradient is not finite, more often in a row than `skip_nonfinite`; raised on all ranks
                 in the same step, weights untouched.
         """
+        failed = True
         try:
             for callback in self.callbacks:
                 callback.on_start(self)
@@ -123,9 +124,10 @@ class Trainer:
                     callback.on_step(self, metrics)
             for callback in self.callbacks:
                 callback.on_end(self)
+            failed = False
         finally:
             for callback in self.callbacks:
-                callback.close()
+                callback.close(failed)
 
     def train_step(self) -> dict[str, Any]:
         """One optimizer step; returns its metrics, the same on all ranks but for times and memory.

@@ -23,9 +23,10 @@ from mvideo_core.options import read_yaml
 from mvideo_core.training.callbacks.base import Callback
 from mvideo_core.training.callbacks.checkpoints import Checkpoints
 from mvideo_core.training.callbacks.ema import Ema
-from mvideo_core.training.callbacks.metrics import Metrics, check_extras
+from mvideo_core.training.callbacks.metrics import Metrics
 from mvideo_core.training.callbacks.samples import SampleVideos
 from mvideo_core.training.callbacks.stopping import STOP, Stopping, signals_ask
+from mvideo_core.training.callbacks.trackers import check_extras
 from mvideo_core.training.callbacks.validation import SEED, Validation
 from mvideo_core.training.checkpoint import CHECKPOINTS, State, sole_owner
 from mvideo_core.training.course import allowed

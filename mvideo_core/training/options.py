@@ -10,8 +10,8 @@ from mvideo_core.model.base import BaseOptions
 from mvideo_core.options import Options
 from mvideo_core.training.callbacks.checkpoints import CheckpointOptions
 from mvideo_core.training.callbacks.ema import EmaOptions
-from mvideo_core.training.callbacks.metrics import MetricOptions
 from mvideo_core.training.callbacks.samples import SampleOptions
+from mvideo_core.training.callbacks.trackers import MetricOptions
 from mvideo_core.training.callbacks.validation import ValidationOptions
 from mvideo_core.training.course import BASE, flattened
 from mvideo_core.training.data import DataOptions

@@ -10,7 +10,8 @@ from xml.sax.saxutils import escape
 from pydantic import Field
 
 from mvideo_core.options import Options
-from mvideo_core.training.callbacks.metrics import METRICS, read_metrics
+from mvideo_core.training.callbacks.metrics import read_metrics
+from mvideo_core.training.callbacks.trackers import METRICS
 from mvideo_core.training.checkpoint import CHECKPOINTS, complete
 from mvideo_core.training.course import Change
 

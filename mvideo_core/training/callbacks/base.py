@@ -34,8 +34,8 @@ class Callback:
         """
         return ""
 
-    def close(self) -> None:
-        """Once in the end, whatever happened; after `on_end` or an error."""
+    def close(self, failed: bool) -> None:
+        """Once in the end, after `on_end` (failed = False) or an error."""
 
     def tensors(self) -> "dict[str, torch.Tensor]":
         """State for a checkpoint, by name."""

@@ -4,7 +4,6 @@ A line has no value that is not finite. A step that was skipped always has one, 
 the first step after options were changed on purpose, with a list of `Change` under "changed".
 """
 
-import importlib.util
 import json
 import logging
 import math
@@ -12,40 +11,13 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pydantic import Field
-
-from mvideo_core.errors import ModelError
-from mvideo_core.options import Options
 from mvideo_core.training.callbacks.base import Callback, due
+from mvideo_core.training.callbacks.trackers import METRICS, MetricOptions, Tracker, opened
 
 if TYPE_CHECKING:
     from mvideo_core.training.loop import Trainer
 
 log = logging.getLogger(__name__)
-METRICS = "metrics.jsonl"
-
-
-class MetricOptions(Options):
-    """What is logged, and where to."""
-
-    every: int = Field(default=10, ge=1, description="steps between lines; steps with validation always have one")
-    tensorboard: bool = Field(default=False, description="also event files under tensorboard/; needs tensorboard")
-    wandb_project: str = Field(default="", description="also to this Weights & Biases project; needs wandb")
-
-
-def check_extras(options: MetricOptions) -> None:
-    """Find a missing extra before anything is loaded.
-
-    Raises:
-        ModelError: a tracker is asked for and not installed; the message has the install line.
-    """
-    wanted = {"tensorboard": options.tensorboard, "wandb": bool(options.wandb_project)}
-    for name, asked in wanted.items():
-        if asked and importlib.util.find_spec(name) is None:
-            raise ModelError(
-                f"metrics: {name} is asked for and not installed; run `pip install {name}`, or leave it out: "
-                f"{METRICS} is always written"
-            )
 
 
 class Metrics(Callback):
@@ -59,7 +31,7 @@ class Metrics(Callback):
 
     def __init__(self, run: Path, options: MetricOptions, global_batch: int, options_seen: dict[str, Any]):
         self.run, self.options, self.global_batch, self.options_seen = run, options, global_batch, options_seen
-        self._trackers: list[Any] = []
+        self._trackers: list[Tracker] = []
         self._since_step, self._since_s = 0, 0.0
 
     def on_start(self, trainer: "Trainer") -> None:
@@ -69,10 +41,7 @@ class Metrics(Callback):
             return
         self.run.mkdir(parents=True, exist_ok=True)
         cut_after(self.run / METRICS, trainer.step)
-        if self.options.tensorboard:
-            self._trackers.append(_TensorBoard(self.run / "tensorboard", trainer.step))
-        if self.options.wandb_project:
-            self._trackers.append(_Wandb(self.run, self.options.wandb_project, self.options_seen))
+        self._trackers = opened(self.options, self.run, trainer.step, self.options_seen)
 
     def on_step(self, trainer: "Trainer", metrics: dict[str, Any]) -> None:
         """Adds speed and memory, writes the line."""
@@ -101,10 +70,10 @@ class Metrics(Callback):
             tracker.add(trainer.step, numbers, notes)
         log.info("step %d of %d: %s", trainer.step, trainer.steps, loss_words(line))
 
-    def close(self) -> None:
+    def close(self, failed: bool) -> None:
         """Closes the trackers."""
         for tracker in self._trackers:
-            tracker.close()
+            tracker.close(failed)
         self._trackers = []
 
 
@@ -148,37 +117,3 @@ def peak_gib(trainer: "Trainer") -> float:
 
 def _short(value: float) -> float:
     return float(f"{value:.6g}")
-
-
-class _TensorBoard:
-    def __init__(self, folder: Path, step: int):
-        from torch.utils.tensorboard import SummaryWriter
-
-        self._writer = SummaryWriter(str(folder), purge_step=step + 1)
-
-    def add(self, step: int, metrics: dict[str, Any]) -> None:
-        for name, value in metrics.items():
-            self._writer.add_scalar(name, value, step)
-
-    def close(self) -> None:
-        self._writer.close()
-
-
-class _Wandb:
-    """The id is kept in the run folder, so a resumed run goes on in the same W&B run."""
-
-    def __init__(self, run: Path, project: str, options_seen: dict[str, Any]):
-        import wandb
-
-        kept = run / "wandb-id"
-        if not kept.exists():
-            kept.write_text(wandb.util.generate_id(), encoding="utf-8")
-        self._run = wandb.init(
-            project=project, id=kept.read_text(encoding="utf-8"), resume="allow", dir=str(run), config=options_seen
-        )
-
-    def add(self, step: int, metrics: dict[str, Any]) -> None:
-        self._run.log(metrics, step=step)
-
-    def close(self) -> None:
-        self._run.finish()

@@ -1,0 +1,136 @@
+"""TensorBoard and Weights & Biases: the lines of metrics.jsonl once more, one value per step, over all resumes.
+
+Steps after the newest checkpoint are trained again when a run is resumed. TensorBoard's reader drops their first values
+(purge_step). W&B keeps them: the new values of a step that it already has are left out, which are the same numbers
+unless options were changed on purpose.
+"""
+
+import importlib.util
+import json
+import logging
+import uuid
+from pathlib import Path
+from typing import Any, Protocol
+
+from pydantic import Field
+
+from mvideo_core.disk import write_whole
+from mvideo_core.errors import ConfigError, ModelError
+from mvideo_core.options import Options
+
+log = logging.getLogger(__name__)
+METRICS = "metrics.jsonl"
+TENSORBOARD, WANDB_NOTE = "tensorboard", "wandb.json"
+
+
+class MetricOptions(Options):
+    """What is logged, and where to."""
+
+    every: int = Field(default=10, ge=1, description="steps between lines; steps with validation always have one")
+    tensorboard: bool = Field(default=False, description="also event files under tensorboard/ of the run folder")
+    wandb_project: str = Field(
+        default="", description="also to this Weights & Biases project; needs wandb. WANDB_MODE=offline keeps it local"
+    )
+
+
+class Tracker(Protocol):
+    """Where metrics go besides metrics.jsonl."""
+
+    def add(self, step: int, numbers: dict[str, float], notes: dict[str, str]) -> None:
+        """The finite numbers and texts of a step."""
+
+    def close(self, failed: bool) -> None:
+        """Write out everything."""
+
+
+def check_extras(options: MetricOptions) -> None:
+    """Find a missing extra before anything is loaded.
+
+    Raises:
+        ModelError: a tracker is asked for and not installed; the message has the install line.
+    """
+    wanted = {"tensorboard": options.tensorboard, "wandb": bool(options.wandb_project)}
+    for name, asked in wanted.items():
+        if asked and importlib.util.find_spec(name) is None:
+            raise ModelError(
+                f"metrics: {name} is asked for and not installed; run `pip install {name}`, or leave it out: "
+                f"{METRICS} is always written"
+            )
+
+
+def opened(options: MetricOptions, run: Path, step: int, options_seen: dict[str, Any]) -> list[Tracker]:
+    """The trackers that are asked for.
+
+    Args:
+        run: run folder.
+        step: steps done.
+        options_seen: what W&B shows as the run's configuration.
+
+    Raises:
+        ConfigError: W&B does not start.
+    """
+    trackers: list[Tracker] = []
+    if options.tensorboard:
+        trackers.append(TensorBoard(run / TENSORBOARD, step))
+    if options.wandb_project:
+        trackers.append(Wandb(run, options.wandb_project, options_seen))
+    return trackers
+
+
+class TensorBoard:
+    """One event file per start of the run; every line is flushed, so that a killed run loses none."""
+
+    def __init__(self, folder: Path, step: int):
+        from torch.utils.tensorboard import SummaryWriter
+
+        self._writer = SummaryWriter(str(folder), purge_step=step + 1)
+
+    def add(self, step: int, numbers: dict[str, float], notes: dict[str, str]) -> None:
+        """Scalars and texts under their names."""
+        for name, value in numbers.items():
+            self._writer.add_scalar(name, value, step)
+        for name, text in notes.items():
+            self._writer.add_text(name, text, step)
+        self._writer.flush()
+
+    def close(self, failed: bool) -> None:
+        """Close the file."""
+        self._writer.close()
+
+
+class Wandb:
+    """One W&B run over all starts: its id and the last step it has are kept in the run folder."""
+
+    def __init__(self, run: Path, project: str, options_seen: dict[str, Any]):
+        import wandb
+
+        self._note = run / WANDB_NOTE
+        kept = json.loads(self._note.read_text(encoding="utf-8")) if self._note.exists() else {}
+        self._id: str = kept.get("id") or uuid.uuid4().hex[:8]
+        self._last: int = kept.get("step", 0)
+        self._write_note()
+        try:
+            self._run = wandb.init(project=project, id=self._id, resume="allow", dir=str(run))
+        except (wandb.Error, OSError) as error:
+            raise ConfigError(
+                f"metrics.wandb_project {project}: W&B does not start ({error}); run `wandb login`, set "
+                f"WANDB_MODE=offline, or leave it out: {METRICS} is always written"
+            ) from None
+        self._run.config.update(options_seen, allow_val_change=True)
+
+    def add(self, step: int, numbers: dict[str, float], notes: dict[str, str]) -> None:
+        """Numbers and texts of a step that W&B does not have yet."""
+        if step <= self._last:
+            if notes:
+                log.warning("W&B has step %d already and keeps its first values; %s has the new ones", step, METRICS)
+            return
+        self._run.log({**numbers, **notes}, step=step)
+        self._last = step
+        self._write_note()
+
+    def close(self, failed: bool) -> None:
+        """Mark the W&B run as finished, or as failed."""
+        self._run.finish(exit_code=int(failed))
+
+    def _write_note(self) -> None:
+        write_whole(self._note, json.dumps({"id": self._id, "step": self._last}))

@@ -100,8 +100,12 @@ class MVideoObjective:
         ]
 
     def weights(self) -> "Iterator[tuple[str, torch.Tensor]]":
-        """Every parameter by name, frozen and trained."""
-        return iter(self.transformer.named_parameters())
+        """Every parameter by name, frozen and trained; quantized ones as the numbers they stand for."""
+        import torch
+
+        for name, parameter in self.transformer.named_parameters():
+            plain = type(parameter.data) is torch.Tensor
+            yield name, parameter if plain else parameter.dequantize()
 
     @contextlib.contextmanager
     def watched(self, look: "Look") -> "Iterator[None]":

@@ -60,7 +60,7 @@ def training(asked: Asked) -> Iterator[Finding]:
     if asked.training is None:
         return
     from mvideo_core.model.quantize import check_quantization
-    from mvideo_core.training.callbacks.metrics import check_extras
+    from mvideo_core.training.callbacks.trackers import check_extras
     from mvideo_core.training.data import rank_slots
     from mvideo_core.training.launch import check_processes
 

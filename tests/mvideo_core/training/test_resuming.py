@@ -215,8 +215,9 @@ def test_the_gradient_that_is_not_finite_is_named(tiny: Make) -> None:
     close()
 
 
-def test_at_step_0_the_weights_are_suspected(tiny: Make) -> None:
-    trainer, close = main.build(tiny(), ALONE)
+@pytest.mark.parametrize("quantize", ["none", "int8"])
+def test_at_step_0_the_weights_are_suspected(quantize: str, tiny: Make) -> None:
+    trainer, close = main.build(tiny(execution={"quantize": quantize}), ALONE)
     weight = trainer.objective.transformer.proj_out.weight
     with torch.no_grad():
         weight.view(-1)[0] = float("nan")

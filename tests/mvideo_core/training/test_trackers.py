@@ -123,9 +123,12 @@ def wandb_runs(run: Path) -> list[tuple[str, str, int | None, list[dict[str, Any
 
 def test_wandb_has_each_step_once_in_one_run(tiny: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Step 3 was there before the crash: W&B keeps its first value, all others are those of the metrics file."""
+    import wandb
+
     monkeypatch.setenv("WANDB_MODE", "offline")
     monkeypatch.setenv("WANDB_SILENT", "true")
     options, _ = crashed_and_resumed(tiny, lambda: None, wandb_project="mvideo-test")
+    wandb.teardown()  # finish() returns before W&B's own process has written everything
     starts = wandb_runs(tmp_path / "run")
     assert len(starts) == 2
     assert len({id_ for id_, *_ in starts}) == 1

@@ -10,8 +10,10 @@ import importlib
 from typing import Any
 
 from mvideo_core.cpu_kernels import pin_cpu_kernels
+from mvideo_core.log_filters import drop_harmless_lines
 
 pin_cpu_kernels()
+drop_harmless_lines()
 
 __version__ = "0.1.0"
 

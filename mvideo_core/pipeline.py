@@ -12,15 +12,15 @@ from mvideo_core.detection.select import DetectOptions
 from mvideo_core.ingest.describe import IngestOptions
 from mvideo_core.ingest.sources import SourceOptions
 from mvideo_core.options import Options
-from mvideo_core.records import Row, ShardPlanRow, SourceRow
+from mvideo_core.records import Row
 from mvideo_core.scenes.cut import CutOptions
 from mvideo_core.segmentation.gate import SegmentOptions
 from mvideo_core.shards.options import ShardOptions
 from mvideo_core.stages import STAGES
 from mvideo_core.stages.base import Stage
-from mvideo_core.stages.chain import valid_markers
+from mvideo_core.stages.chain import CHAIN, held_stages, row_class, valid_markers
 from mvideo_core.stages.part import stage_settings
-from mvideo_core.stages.plan import SOURCE_STAGE, PlanOptions
+from mvideo_core.stages.plan import PlanOptions
 from mvideo_core.stages.run import RunOptions, StageSummary, run_stage
 from mvideo_core.store.workspace import Workspace
 
@@ -55,16 +55,13 @@ class PipelineOptions(Options):
 
 
 def stage_rows() -> dict[str, type[Row]]:
-    """Row class of everything that lies in a workspace, in the order of the stages."""
-    rows: dict[str, type[Row]] = {SOURCE_STAGE: SourceRow}
-    rows.update({name: STAGES.get(name).row for name in PART_STAGES})
-    return rows | {"samples": ShardPlanRow, "shard": STAGES.get("shard").row}
+    """Row class of everything that the data half commits, in the order of the stages."""
+    return {name: row_class(name) for name in CHAIN}
 
 
 def held_rows(workspace: Workspace) -> dict[str, type[Row]]:
-    """`stage_rows`, and "encode" in a workspace whose dataset was encoded for training."""
-    rows = stage_rows()
-    return rows | {"encode": STAGES.get("encode").row} if workspace.regrouped("encode") else rows
+    """Row class of everything in a workspace: `stage_rows`, and "encode" once its dataset was encoded."""
+    return {name: row_class(name) for name in held_stages(workspace)}
 
 
 def load_profile(name: str, overrides: dict[str, Any] | None = None) -> PipelineOptions:

@@ -1,31 +1,16 @@
-"""Entry point of `mvideo`: collects the command groups and turns our errors into one clear message and an exit code."""
+"""Entry point of `mvideo`: turns our errors into one clear message and an exit code. The commands: see `index`."""
 
-import importlib.metadata
 import logging
 import sys
 
 import typer
 
 from mvideo_core import __version__
-from mvideo_core.cli import (
-    accuracy,
-    dataset,
-    doctor,
-    encode,
-    eval,
-    generate,
-    masks,
-    paper,
-    pipeline,
-    testset,
-    train,
-    weights,
-    workspace,
-    world,
-)
+from mvideo_core.cli.index import LazyGroup
 from mvideo_core.errors import ConfigError, MVideoError
 
 app = typer.Typer(
+    cls=LazyGroup,
     name="mvideo",
     help="From raw footage to mask-controlled video. Stages run here without any server, or under Prefect "
     "(`mvideo server up`, then `prefect deployment run build-mask-dataset/build-mask-dataset`).",
@@ -33,22 +18,6 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
-)
-GROUPS = (
-    doctor,
-    pipeline,
-    workspace,
-    dataset,
-    encode,
-    train,
-    masks,
-    generate,
-    eval,
-    paper,
-    testset,
-    weights,
-    world,
-    accuracy,
 )
 
 
@@ -70,17 +39,13 @@ def main() -> None:
     """Run the command line. Exit code 2: the call or the options are wrong; 1: the work failed; 3: it is done, but its
     result needs a look (warnings).
     """
-    for group in GROUPS:
-        group.add_to(app)
-    for point in importlib.metadata.entry_points(group="mvideo.commands"):
-        app.add_typer(point.load(), name=point.name)
     try:
         app()
     except MVideoError as error:
         typer.secho(f"{type(error).__name__}: {error}", fg=typer.colors.RED, err=True)
         sys.exit(2 if isinstance(error, ConfigError) else 1)
     except KeyboardInterrupt:
-        typer.secho("stopped; run the same command again to go on from here", err=True)
+        typer.secho("stopped; run the same command again to continue from here", err=True)
         sys.exit(130)
 
 

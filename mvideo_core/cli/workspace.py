@@ -1,14 +1,13 @@
 """mvideo status | verify | retry-failed | gc: looking after a workspace."""
 
 import json
+from typing import TYPE_CHECKING
 
 import typer
 
-from mvideo_core.pipeline import held_rows
-from mvideo_core.stages.chain import valid_markers
-from mvideo_core.store.maintain import collect_garbage, retry_failed
-from mvideo_core.store.status import Problem, failed_rows, reason_lines, stage_status, verify_stage
-from mvideo_core.store.workspace import Workspace
+if TYPE_CHECKING:
+    from mvideo_core.store.status import Problem
+    from mvideo_core.store.workspace import Workspace
 
 WORKSPACE = typer.Option(..., "--workspace", "-w", help="Folder or fsspec URL of the workspace.")
 
@@ -27,8 +26,12 @@ def status(
     as_json: bool = typer.Option(False, "--json", help="Print JSON instead of a table."),
 ) -> None:
     """What is done, stage by stage, and why items were dropped. Parts of older input or options are not done."""
+    from mvideo_core.stages.chain import held_stages, row_class, valid_markers
+    from mvideo_core.store.status import failed_rows, reason_lines, stage_status
+    from mvideo_core.store.workspace import Workspace
+
     ws = Workspace(workspace)
-    states = [stage_status(ws, name, [one for _, one in valid_markers(ws, name) if one]) for name in held_rows(ws)]
+    states = [stage_status(ws, name, [one for _, one in valid_markers(ws, name) if one]) for name in held_stages(ws)]
     if as_json:
         typer.echo(json.dumps([state.model_dump() for state in states], indent=1))
         return
@@ -46,8 +49,8 @@ def status(
         if pointer:
             typer.echo(f"{name}: {ws.url.rstrip('/')}/{pointer['path']}")
     if failed:
-        for name, row_class in held_rows(ws).items():
-            for row in failed_rows(ws, name, row_class):
+        for name in held_stages(ws):
+            for row in failed_rows(ws, name, row_class(name)):
                 typer.echo(f"{name} {row.key} ({row.error}, {row.attempts} attempts): {row.message}")
 
 
@@ -56,6 +59,10 @@ def verify(
     deep: bool = typer.Option(False, "--deep", help="Also read every file and compare its SHA-256."),
 ) -> None:
     """Check that everything the markers speak of is there; exit code 1 when something is not."""
+    from mvideo_core.pipeline import held_rows
+    from mvideo_core.store.status import verify_stage
+    from mvideo_core.store.workspace import Workspace
+
     ws = Workspace(workspace)
     problems = [
         problem for name, row_class in held_rows(ws).items() for problem in verify_stage(ws, name, row_class, deep)
@@ -73,6 +80,10 @@ def retry(
     error: str = typer.Option("", "--class", help="Only failures of this error class, e.g. MediaError."),
 ) -> None:
     """Make the next run try failed items again; nothing else of their parts is redone."""
+    from mvideo_core.pipeline import held_rows
+    from mvideo_core.store.maintain import retry_failed
+    from mvideo_core.store.workspace import Workspace
+
     ws = Workspace(workspace)
     chosen = {name: row for name, row in held_rows(ws).items() if stage in ("", name)}
     if not chosen:
@@ -86,13 +97,17 @@ def gc(
     delete: bool = typer.Option(False, "--delete", help="Delete; without it only what would go is counted."),
 ) -> None:
     """Delete rows, clips, masks, datasets and latents that no current part points to."""
+    from mvideo_core.pipeline import held_rows
+    from mvideo_core.store.maintain import collect_garbage
+    from mvideo_core.store.workspace import Workspace
+
     ws = Workspace(workspace)
     freed = collect_garbage(ws, held_rows(ws), dry_run=not delete)
     verb = "deleted" if delete else "would delete (add --delete)"
     typer.echo(f"{verb}: {freed.files} files, {freed.size_bytes / 1e6:.1f} MB")
 
 
-def _dataset_problems(workspace: Workspace, deep: bool) -> list[Problem]:
+def _dataset_problems(workspace: "Workspace", deep: bool) -> "list[Problem]":
     from mvideo_core.stages.publish import dataset_problems
 
     return dataset_problems(workspace, deep)

@@ -18,6 +18,7 @@ from mvideo_core.records import CaptionRow, MaskRow, Row
 from mvideo_core.stages import STAGES
 from mvideo_core.stages._models import loaded
 from mvideo_core.stages.base import Item, Stage, StageContext, Worker
+from mvideo_core.stages.chain import READS
 from mvideo_core.stages.detect import clip_of
 from mvideo_core.store.workspace import Workspace
 
@@ -92,7 +93,7 @@ def _review(workspace: Workspace, options: CaptionOptions) -> list[str]:
 STAGE = Stage(
     name="caption",
     revision=2,
-    reads=("cut", "segment"),
+    reads=READS["caption"],
     options=CaptionOptions,
     row=CaptionRow,
     resource="cpu",

@@ -8,8 +8,23 @@ from mvideo_core.stages import STAGES
 from mvideo_core.store.workspace import Marker, Workspace
 
 CHAIN = ("source", "ingest", "cut", "detect", "segment", "caption", "samples", "shard")
+READS = {
+    "ingest": ("source",),
+    "cut": ("ingest",),
+    "detect": ("cut",),
+    "segment": ("cut", "detect"),
+    "caption": ("cut", "segment"),
+    "shard": ("samples",),
+    "encode": ("shard",),
+}
+"""Upstream stages by stage, here so that `mvideo status` need not import the stages to know."""
 SAMPLED = ("ingest", "cut", "detect", "segment", "caption")
 """Stages whose rows of all parts together make the samples."""
+
+
+def held_stages(workspace: Workspace) -> tuple[str, ...]:
+    """Everything that a workspace holds rows of, in order: CHAIN, and "encode" once its dataset was encoded."""
+    return (*CHAIN, "encode") if workspace.regrouped("encode") else CHAIN
 
 
 def row_class(stage: str) -> type[Row]:
@@ -19,7 +34,7 @@ def row_class(stage: str) -> type[Row]:
 
 def upstream_of(stage: str) -> tuple[str, ...]:
     """Stages that a stage reads."""
-    return () if stage in PLANNED_ROWS else STAGES.get(stage).reads
+    return () if stage in PLANNED_ROWS else READS.get(stage) or STAGES.get(stage).reads
 
 
 def sampled_digests(workspace: Workspace) -> dict[str, str]:

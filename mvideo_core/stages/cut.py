@@ -9,6 +9,7 @@ from mvideo_core.scenes import SCENE_DETECTORS
 from mvideo_core.scenes.cut import CutClip, CutOptions, CutResult, cut_video
 from mvideo_core.stages import STAGES
 from mvideo_core.stages.base import Item, Stage, StageContext, Worker
+from mvideo_core.stages.chain import READS
 
 
 class CutWorker(Worker):
@@ -79,7 +80,7 @@ def _check(options: CutOptions) -> None:
 STAGE = Stage(
     name="cut",
     revision=2,  # 2: clips are bt709 and tagged; damaged pictures and shifted colors drop them; the main stream is cut
-    reads=("ingest",),
+    reads=READS["cut"],
     options=CutOptions,
     row=ClipRow,
     resource="cpu",

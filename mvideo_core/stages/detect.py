@@ -9,6 +9,7 @@ from mvideo_core.records import ClipRow, DetectionRow, Row
 from mvideo_core.stages import STAGES
 from mvideo_core.stages._models import device, loaded, weights_digests
 from mvideo_core.stages.base import Item, Stage, StageContext, Worker
+from mvideo_core.stages.chain import READS
 
 BATCH_CLIPS = 8
 """On a GPU. A CPU gains nothing from batches, and one by one its results cannot depend on the neighbours."""
@@ -66,7 +67,7 @@ def _externals(options: DetectOptions) -> dict[str, str]:
 STAGE = Stage(
     name="detect",
     revision=1,
-    reads=("cut",),
+    reads=READS["detect"],
     options=DetectOptions,
     row=DetectionRow,
     resource="gpu",

@@ -27,6 +27,7 @@ from mvideo_core.stages import STAGES
 from mvideo_core.stages._growing import GrowingFile
 from mvideo_core.stages._models import device
 from mvideo_core.stages.base import Item, Stage, StageContext, Worker
+from mvideo_core.stages.chain import READS
 from mvideo_core.stages.run import RunOptions, StageSummary, run_stage
 from mvideo_core.store.files import sha256_of
 from mvideo_core.store.keys import part_key, settings_digest
@@ -174,7 +175,7 @@ def _externals(options: LatentOptions) -> dict[str, str]:
 STAGE = Stage(
     name="encode",
     revision=1,
-    reads=("shard",),
+    reads=READS["encode"],
     options=LatentOptions,
     row=LatentShardRow,
     resource="gpu",

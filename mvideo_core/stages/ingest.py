@@ -7,6 +7,7 @@ from mvideo_core.ingest.sources import SourceItem
 from mvideo_core.records import Row, SourceRow, VideoRow
 from mvideo_core.stages import STAGES
 from mvideo_core.stages.base import Item, Stage, StageContext, Worker
+from mvideo_core.stages.chain import READS
 
 
 class IngestWorker(Worker):
@@ -29,7 +30,7 @@ class IngestWorker(Worker):
 STAGE = Stage(
     name="ingest",
     revision=3,  # 2: rows name the folder that links must not leave; 3: and what the samples mean (`picture`)
-    reads=("source",),
+    reads=READS["ingest"],
     options=IngestOptions,
     row=VideoRow,
     resource="cpu",

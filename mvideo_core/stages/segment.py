@@ -13,6 +13,7 @@ from mvideo_core.segmentation.gate import SegmentOptions, object_stats
 from mvideo_core.stages import STAGES
 from mvideo_core.stages._models import loaded, weights_digests
 from mvideo_core.stages.base import Item, Stage, StageContext, Worker
+from mvideo_core.stages.chain import READS
 from mvideo_core.stages.detect import clip_of
 
 
@@ -70,7 +71,7 @@ def _externals(options: SegmentOptions) -> dict[str, str]:
 STAGE = Stage(
     name="segment",
     revision=1,
-    reads=("cut", "detect"),
+    reads=READS["segment"],
     options=SegmentOptions,
     row=MaskRow,
     resource="gpu",

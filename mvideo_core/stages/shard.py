@@ -8,6 +8,7 @@ from mvideo_core.shards.options import ShardOptions
 from mvideo_core.shards.write import write_shard
 from mvideo_core.stages import STAGES
 from mvideo_core.stages.base import Item, Stage, StageContext, Worker
+from mvideo_core.stages.chain import READS
 from mvideo_core.stages.run import RunOptions, StageSummary, run_stage
 from mvideo_core.stages.samples import empty_split, list_digests, plan_dataset
 from mvideo_core.store.workspace import Workspace
@@ -39,7 +40,7 @@ class ShardWorker(Worker):
 STAGE = Stage(
     name="shard",
     revision=1,
-    reads=("samples",),
+    reads=READS["shard"],
     options=ShardOptions,
     row=ShardRow,
     resource="cpu",

@@ -5,27 +5,34 @@ import types
 import typing
 from collections.abc import Sequence
 from functools import lru_cache
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
-import pyarrow as pa
-import pyarrow.parquet as pq
 from pydantic import BaseModel
 
 from mvideo_core.errors import StoreError
 from mvideo_core.records import Row
 
+if TYPE_CHECKING:  # imported where rows are read or written: `mvideo status` reads markers alone
+    import pyarrow as pa
+
 R = TypeVar("R", bound=Row)
-SIMPLE = {str: pa.string(), int: pa.int64(), float: pa.float64(), bool: pa.bool_()}
+SIMPLE = {str: "string", int: "int64", float: "float64", bool: "bool_"}
+"""Names of pyarrow's types for the plain ones."""
 
 
 @lru_cache(maxsize=64)
-def schema_of(row_class: type[BaseModel]) -> pa.Schema:
+def schema_of(row_class: type[BaseModel]) -> "pa.Schema":
     """Arrow schema of a record class: one column a field, nested records as structs."""
+    import pyarrow as pa
+
     return pa.schema([pa.field(name, _arrow(field.annotation)) for name, field in row_class.model_fields.items()])
 
 
 def to_parquet(rows: Sequence[Row], row_class: type[Row]) -> bytes:
     """Rows sorted by key as one Parquet file (zstd)."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
     ordered = sorted(rows, key=lambda row: row.key)
     table = pa.Table.from_pylist([row.model_dump() for row in ordered], schema=schema_of(row_class))
     sink = io.BytesIO()
@@ -35,6 +42,8 @@ def to_parquet(rows: Sequence[Row], row_class: type[Row]) -> bytes:
 
 def misfit(rows: Sequence[Row], row_class: type[Row]) -> str:
     """Why a table cannot hold these rows (half a surrogate pair, a number too large); "" when it can."""
+    import pyarrow as pa
+
     try:
         pa.Table.from_pylist([row.model_dump() for row in rows], schema=schema_of(row_class))
     except (ValueError, OverflowError, TypeError) as error:  # UnicodeEncodeError and pa.ArrowInvalid are ValueErrors
@@ -48,6 +57,9 @@ def from_parquet(content: bytes, row_class: type[R]) -> list[R]:
     Raises:
         StoreError: not Parquet, or columns that the row class does not know.
     """
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
     try:
         table = pq.read_table(io.BytesIO(content))
         return [row_class.model_validate(values) for values in table.to_pylist()]
@@ -57,9 +69,11 @@ def from_parquet(content: bytes, row_class: type[R]) -> list[R]:
         ) from None
 
 
-def _arrow(annotation: Any) -> pa.DataType:
+def _arrow(annotation: Any) -> "pa.DataType":
+    import pyarrow as pa
+
     if annotation in SIMPLE:
-        return SIMPLE[annotation]
+        return getattr(pa, SIMPLE[annotation])()
     origin, arguments = typing.get_origin(annotation), typing.get_args(annotation)
     if origin in (list, tuple):
         return pa.list_(_arrow(arguments[0]))

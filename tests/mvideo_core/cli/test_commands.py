@@ -13,10 +13,7 @@ from tests.mvideo_core.stages.finished import finish
 
 @pytest.fixture(scope="module")
 def run():
-    app = main.typer.Typer()
-    for group in main.GROUPS:
-        group.add_to(app)
-    return lambda *words: CliRunner().invoke(app, [str(word) for word in words])
+    return lambda *words: CliRunner().invoke(main.app, [str(word) for word in words])
 
 
 @pytest.fixture

@@ -176,15 +176,12 @@ def test_equal_or_refused_captions_and_mixed_models_are_never_green(workspace, s
 
 def test_the_command_line_ends_with_3_and_the_reason(workspace, server, tmp_path):
     server.answer = lambda _body: completion("A dog runs.")
-    app = main.typer.Typer()
-    for group in main.GROUPS:
-        group.add_to(app)
     words = ["-s", "caption.captioner=openai_compatible", "-s", f"caption.captioner_options.base_url={server.url}"]
-    told = CliRunner().invoke(app, ["stage", "caption", "-w", workspace.url, *words])
+    told = CliRunner().invoke(main.app, ["stage", "caption", "-w", workspace.url, *words])
     assert told.exit_code == 3
     assert "caption  12 ok" in told.output
     assert "warning: caption: 12 of 12 captions are the same text" in told.output
-    told = CliRunner().invoke(app, ["stage", "report", "-w", workspace.url])
+    told = CliRunner().invoke(main.app, ["stage", "report", "-w", workspace.url])
     assert told.exit_code == 3
 
 

@@ -143,7 +143,9 @@ class WipeFinder:
             checked.append(window)
             if _is_sudden(self._histograms[-n_kept:], window):
                 continue
-            evidence = window.evidence + _by_pictures(self._pictures[-n_kept:], window)
+            evidence = window.evidence + _by_pictures(
+                self._pictures[-n_kept:], window, self._options.min_evidence - window.evidence
+            )
             if evidence > self._options.min_evidence:
                 self._waiting.append(_Window(evidence, window.start + first, window.end + first))
 
@@ -254,20 +256,29 @@ def _is_sudden(histograms: list[np.ndarray], window: _Window) -> bool:
     return bool(steps.max() > _MAX_STEP_SHARE**2 * (1 - inside[0] @ inside[-1]))
 
 
-def _by_pictures(pictures: list[np.ndarray], window: _Window) -> float:
-    """Evidence from the frames on either side of a window; of two pairs the more alike counts, against flashes."""
+def _by_pictures(pictures: list[np.ndarray], window: _Window, enough: float) -> float:
+    """Evidence from the frames on either side of a window; of two pairs the more alike counts, against flashes.
+
+    Below `enough` after the first pair the second, which can only lower it, is not looked at.
+    """
     pairs = [
         (pictures[window.start], pictures[window.end]),
         (pictures[window.end + _SIDE // 2], pictures[window.start - _SIDE // 2]),
     ]
-    found = [_found(*pair) for pair in pairs]
-    equal = min(_equal_light_distance(*pair) for pair in pairs)
-    return float(
-        _WEIGHTS["correlation"] * max(correlation for correlation, _ in found)
-        + _WEIGHTS["color"] * np.log(min(color for _, color in found) + _COLOR_FLOOR)
-        + _WEIGHTS["equal"] * np.log(equal + _EQUAL_FLOOR)
-        + _WEIGHTS["constant"]
-    )
+    correlation, color, equal, evidence = -1.0, 255.0, 1.0, 0.0
+    for pair in pairs:
+        one_correlation, one_color = _found(*pair)
+        correlation, color = max(correlation, one_correlation), min(color, one_color)
+        equal = min(equal, _equal_light_distance(*pair))
+        evidence = float(
+            _WEIGHTS["correlation"] * correlation
+            + _WEIGHTS["color"] * np.log(color + _COLOR_FLOOR)
+            + _WEIGHTS["equal"] * np.log(equal + _EQUAL_FLOOR)
+            + _WEIGHTS["constant"]
+        )
+        if evidence < enough:
+            break
+    return evidence
 
 
 def _found(where_bgr: np.ndarray, what_bgr: np.ndarray) -> tuple[float, float]:
@@ -275,8 +286,10 @@ def _found(where_bgr: np.ndarray, what_bgr: np.ndarray) -> tuple[float, float]:
     all_, all_shapes, all_norms = _patches(where_bgr, (1, 1))
     some, some_shapes, some_norms = _patches(what_bgr, _PATCH_STEP_PX)
     size = all_.shape[1]
-    correlation = (some_shapes @ all_shapes.T) / (some_norms[:, None] * all_norms + 4.0 * size)
-    square = (some * some).sum(1)[:, None] + (all_ * all_).sum(1) - 2 * some @ all_.T
+    products = np.einsum("ij,kj->ik", some, all_)  # a product of this size is not worth the threads of `@`
+    shape_products = np.einsum("ij,kj->ik", some_shapes, all_shapes)
+    correlation = shape_products / (some_norms[:, None] * all_norms + 4.0 * size)
+    square = (some * some).sum(1)[:, None] + (all_ * all_).sum(1) - 2 * products
     weight = np.minimum(some_norms / size**0.5, 30) + 0.1
     gray_levels = np.sqrt(np.maximum(square.min(1), 0) / size).mean()
     return float((weight * correlation.max(1)).sum() / weight.sum()), float(gray_levels)

@@ -8,6 +8,7 @@ import regex
 
 from mvideo_core.captioning.clean import SENTENCE_END
 from mvideo_core.errors import ModelError
+from mvideo_core.weights.reading import RAISED_BY_LOADERS, plain_words
 
 T5_TOKENS = 226
 """Token budget of CogVideoX's text encoder, end mark included (diffusers: `max_sequence_length`)."""
@@ -118,6 +119,6 @@ def _exact_counter(folder: str) -> Callable[[str], int]:
 
     try:
         tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)
-    except (OSError, ValueError) as error:
-        raise ModelError(f"{folder}: no tokenizer can be read from this folder: {error}") from error
+    except RAISED_BY_LOADERS as error:
+        raise ModelError(f"{folder}: no tokenizer can be read from this folder: {plain_words(error)}") from error
     return lambda text: len(tokenizer(text, truncation=False)["input_ids"])

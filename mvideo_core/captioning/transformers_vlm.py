@@ -12,6 +12,7 @@ from mvideo_core.captioning.prompt import DEFAULT_PROMPT, prompt_digest, questio
 from mvideo_core.errors import ConfigError, MediaError, ModelError
 from mvideo_core.options import Options as AnyOptions
 from mvideo_core.weights import find
+from mvideo_core.weights.reading import RAISED_BY_LOADERS, plain_words
 
 
 class TransformersVLMOptions(CaptionerOptions):
@@ -74,8 +75,8 @@ class TransformersVLMCaptioner:
             model = AutoModelForImageTextToText.from_pretrained(
                 folder, local_files_only=True, use_safetensors=True, dtype=getattr(torch, checked.dtype)
             )
-        except (OSError, ValueError, KeyError, ImportError) as error:
-            raise ModelError(f"{folder}: not a readable image-text-to-text model: {error}") from error
+        except RAISED_BY_LOADERS as error:
+            raise ModelError(f"{folder}: not a readable image-text-to-text model: {plain_words(error)}") from error
         place: Any = model.to  # its stub lost the bound argument
         return cls(checked, processor, place(device).eval())
 

@@ -9,10 +9,12 @@ import typer
 
 from mvideo_core.cli import weights_needed
 from mvideo_core.errors import ConfigError, ModelError, MVideoError
+from mvideo_core.model.folder_check import Problem, is_cogvideox, model_problems
 from mvideo_core.weights import catalog, hub
 from mvideo_core.weights.contents import FETCHED
 from mvideo_core.weights.fetch import fetch
 from mvideo_core.weights.records import WeightsEntry, fetched, weights_dir
+from mvideo_core.weights.tensors import first_not_finite, stored_tensors
 
 weights_app = typer.Typer(no_args_is_help=True, help="Weights: what there is, where it comes from, whether it is here.")
 NAMES = typer.Argument(None, help="Names from `mvideo weights list`.", show_default=False)
@@ -33,8 +35,8 @@ def list_(
 ) -> None:
     """Every known model: kind, name, size, state on this disk, licence.
 
-    Exit code 1 when one is there in part, or damaged. A size with "~" is rough; "asked at fetch": the publisher states
-    it, and `fetch` compares it with the free disk.
+    Exit code 1 when one is there in part, or damaged (of a CogVideoX also: its tensors and parts do not fit). A size
+    with "~" is rough; "asked at fetch": the publisher states it, and `fetch` compares it with the free disk.
     """
     broken = False
     for item in catalog.entries():
@@ -42,7 +44,10 @@ def list_(
         wrong = [state for state in states if state.problem]
         absent = catalog.absent(states)
         here = "here" if not wrong else "not here" if absent else _summary(item.folder, states)
-        broken |= bool(wrong) and not absent
+        if here == "here" and not item.shipped and is_cogvideox(item.folder):
+            problems = model_problems(item.folder)
+            here = f"unusable ({problems[0].path}: {problems[0].text})" if problems else here
+        broken |= here not in ("here", "not here")
         names = f"{item.name} ({item.alias})" if item.alias else item.name
         typer.echo(f"{item.kind:<10} {names:<45} {_size(item, states, online):>14}  {here:<9} {item.licence}")
     typer.echo(f"folder: {weights_dir()} (MVIDEO_WEIGHTS sets another)")
@@ -52,8 +57,13 @@ def list_(
 @weights_app.command()
 def check(
     name: str = typer.Argument(help="Name from `mvideo weights list`, or a model folder (with a slash)."),
+    deep: bool = typer.Option(False, "--deep", help="Read every value of every tensor in search of NaN and infinity."),
 ) -> None:
-    """Every file of a model: present, whole, of the right size and SHA-256. Exit code 1 when something is wrong."""
+    """Every file of a model: present, whole, of the right size and SHA-256. Exit code 1 when something is wrong.
+
+    Of a CogVideoX also: tensors against the configuration, the parts against each other, the tokenizer, values sampled
+    from each tensor.
+    """
     states = catalog.check(name)
     for state in states:
         fine = "fine" if state.pinned else "whole (no digest is known, its content is not compared)"
@@ -63,8 +73,13 @@ def check(
     if record := fetched(folder):
         typer.echo(f"{folder / FETCHED}: {record.repository} at {record.commit}")
     if wrong:
-        way_out = "copy the folder again" if catalog.is_path(name) else f"run `mvideo weights fetch {name}`"
-        typer.echo(f"{name}: {wrong} of {len(states)} files are missing or damaged; {way_out}")
+        typer.echo(f"{name}: {wrong} of {len(states)} files are missing or damaged; {_way_out(name)}")
+        raise typer.Exit(1)
+    problems = content_problems(folder, states, deep)
+    for problem in problems:
+        typer.echo(f"{problem.path}: {problem.text}")
+    if problems:
+        typer.echo(f"{name}: {len(problems)} problems in whole files; {_way_out(name)}")
         raise typer.Exit(1)
     held = sum(state.path.stat().st_size for state in states)
     typer.echo(f"{name}: {len(states)} files, {catalog.size_text(held)}, nothing wrong")
@@ -152,6 +167,26 @@ class Progress:
         """Leave an unfinished line."""
         if self._line:
             sys.stderr.write("\n")
+
+
+def content_problems(folder: Path, states: Sequence[catalog.FileState], deep: bool) -> list[Problem]:
+    """What whole files hold that is wrong: of a CogVideoX all that its loading would find, of others NaN or infinity.
+
+    Args:
+        deep: read every value, not a sample.
+    """
+    if is_cogvideox(folder):
+        return model_problems(folder, deep=deep)
+    problems = []
+    for state in states:
+        if state.path.suffix == ".safetensors":
+            bad = first_not_finite(stored_tensors([state.path]), deep)
+            problems += [Problem(state.path, f"tensor {bad} holds values that are not finite")] if bad else []
+    return problems
+
+
+def _way_out(name: str) -> str:
+    return "copy the folder again" if catalog.is_path(name) else f"run `mvideo weights fetch {name}`"
 
 
 def _summary(folder: Path, states: Sequence[catalog.FileState]) -> str:

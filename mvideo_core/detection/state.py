@@ -6,6 +6,7 @@ from typing import Any
 
 from mvideo_core.errors import ModelError
 from mvideo_core.listing import visible_files
+from mvideo_core.weights.reading import plain_words
 
 LEFTOVERS = frozenset({"label_enc.weight", "bert.embeddings.position_ids"})
 """Keys of the official checkpoints that the published model has no place for: the label embedding of denoising
@@ -98,8 +99,8 @@ def _read_safetensors(path: Path) -> dict[str, Any]:
 
     try:
         return load_file(path)
-    except SafetensorError as error:
-        raise ModelError(f"{path}: not a safetensors file ({error}); fetch it again") from None
+    except (OSError, SafetensorError) as error:
+        raise ModelError(f"{path}: not a safetensors file ({plain_words(error)}); fetch it again") from None
 
 
 def _read_pth(path: Path) -> dict[str, Any]:
@@ -109,8 +110,8 @@ def _read_pth(path: Path) -> dict[str, Any]:
 
     try:
         state = torch.load(path, map_location="cpu", weights_only=True)
-    except (pickle.UnpicklingError, RuntimeError, EOFError) as error:
-        raise ModelError(f"{path}: not a plain checkpoint ({error}); fetch it again") from None
+    except (OSError, pickle.UnpicklingError, RuntimeError, EOFError, ValueError) as error:
+        raise ModelError(f"{path}: not a plain checkpoint ({plain_words(error)}); fetch it again") from None
     if not isinstance(state, dict):
         raise ModelError(f"{path}: a mapping of tensors expected, {type(state).__name__} seen")
     return state

@@ -18,6 +18,7 @@ from mvideo_core.detection.groundingdino import bert_tokenizer, preprocess, read
 from mvideo_core.detection.prompt import Prompt, build_prompts, phrase_scores
 from mvideo_core.errors import ModelError
 from mvideo_core.options import Options
+from mvideo_core.weights.reading import RAISED_BY_LOADERS, plain_words
 
 
 class TransformersOptions(Options):
@@ -79,8 +80,8 @@ class TransformersDetector:
             model, report = getattr(transformers, cls.model_class).from_pretrained(
                 folder, local_files_only=True, use_safetensors=True, output_loading_info=True
             )
-        except (OSError, RuntimeError, ValueError) as error:
-            raise ModelError(f"{folder}: transformers cannot load it: {error}") from None
+        except RAISED_BY_LOADERS as error:
+            raise ModelError(f"{folder}: transformers cannot load it: {plain_words(error)}") from None
         problems = {
             key: sorted(map(str, report[key]))[:4] for key in ("missing_keys", "mismatched_keys") if report[key]
         }

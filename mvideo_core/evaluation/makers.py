@@ -20,9 +20,11 @@ from mvideo_core.generation.video import make_video
 from mvideo_core.media.encode import write_mp4
 from mvideo_core.model.base import torch_dtype
 from mvideo_core.model.fingerprint import folder_sha256
+from mvideo_core.model.pixels import check_not_blank
 from mvideo_core.model.video_format import VideoFormat
 from mvideo_core.options import digest
 from mvideo_core.weights import find
+from mvideo_core.weights.reading import loading
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -86,12 +88,10 @@ class DiffusersMaker:
         import torch
 
         folder = find(system.weights, "generator")
-        try:
+        with loading(folder, f"a whole {system.pipeline} in diffusers' layout is expected"):
             pipeline = getattr(diffusers, system.pipeline).from_pretrained(
                 folder, dtype=torch_dtype(system.dtype), local_files_only=True
             )
-        except (OSError, ValueError, KeyError) as error:
-            raise ModelError(f"{folder}: not a whole {system.pipeline} in diffusers' layout: {error}") from None
         if system.scheduler == "dpm":
             pipeline.scheduler = diffusers.CogVideoXDPMScheduler.from_config(
                 pipeline.scheduler.config, timestep_spacing="trailing"
@@ -165,7 +165,9 @@ class DiffusersMaker:
         made = np.asarray(self.pipeline(**known).frames[0], np.float32)
         if not np.isfinite(made).all():
             raise ModelError(f"{s.pipeline} gave non-finite pixels for {text!r}; try dtype fp32 or bf16")
-        return np.rint(made.clip(0, 1) * 255).astype(np.uint8)
+        frames_THWC = np.rint(made.clip(0, 1) * 255).astype(np.uint8)
+        check_not_blank(frames_THWC, f"{s.pipeline}, given {text[:60]!r}")
+        return frames_THWC
 
     def _control(self, drawn: "list[Image.Image]") -> dict[str, Any]:
         from PIL import Image

@@ -19,6 +19,7 @@ from mvideo_core.generation.options import GenerateOptions
 from mvideo_core.generation.output import OutputFolder
 from mvideo_core.masks import MaskSequence
 from mvideo_core.media.encode import write_mp4, write_png
+from mvideo_core.model.pixels import check_not_blank
 from mvideo_core.model.video_format import VideoFormat
 
 log = logging.getLogger(__name__)
@@ -130,6 +131,7 @@ def generate_long(
 
     Raises:
         ConfigError: masks that do not fit.
+        ModelError: a clip is not finite, or all of one color.
         StoreError: the folder cannot be read or written.
     """
     grid = model.format
@@ -164,7 +166,7 @@ def _make_clip(
     appearance = before[-1] if before is not None and options.appearance else None
     motion = before if before is not None and options.motion else None
     _keep_conditions(output, plan.index, appearance, motion, model.format.fps)
-    return model(
+    frames = model(
         prompt,
         mask=mask,
         appearance_frame=appearance,
@@ -176,6 +178,8 @@ def _make_clip(
         mask_guidance_scale=options.mask_guidance,
         condition_timestep=options.condition_timestep,
     )
+    check_not_blank(frames, f"clip {plan.index}")
+    return frames
 
 
 def _keep_conditions(

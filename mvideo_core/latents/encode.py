@@ -101,7 +101,7 @@ def check_finite(tensors: dict[str, "torch.Tensor"], where: str) -> None:
         if not bool(tensor.isfinite().all()):
             raise ModelError(
                 f"{where}: the {name} encoding is not finite; set base.dtype to bf16 or fp32, "
-                "and check the weights' digests (`mvideo weights check`)"
+                "and look for damaged weights (`mvideo weights check --deep`)"
             )
 
 

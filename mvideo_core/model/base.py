@@ -14,12 +14,14 @@ from pydantic import Field
 
 from mvideo_core.errors import ConfigError, ModelError
 from mvideo_core.model.fingerprint import folder_sha256
+from mvideo_core.model.folder_check import check_model
 from mvideo_core.model.sizes import ModelSize, size_of
 from mvideo_core.model.video_format import SPATIAL_STRIDE, VideoFormat
 from mvideo_core.model.weights_digest import base_sha256, conditioning_config
 from mvideo_core.model.words import mini_tokenizer, vocabulary
 from mvideo_core.options import Options, digest
 from mvideo_core.weights import find
+from mvideo_core.weights.reading import loading
 
 if TYPE_CHECKING:
     import torch
@@ -96,7 +98,8 @@ def load_base(options: BaseOptions, parts: Collection[str] = PARTS) -> Base:
         parts: which of "vae", "text_encoder" (with tokenizer), "transformer" to load.
 
     Raises:
-        ModelError: weights absent (the message says which file, from where and where to put it) or not a CogVideoX.
+        ModelError: weights absent (the message says which file, from where and where to put it), not a CogVideoX, or
+            damaged as far as `folder_check` sees.
         ConfigError: no such name, or an unknown part.
     """
     unknown = sorted(set(parts) - set(PARTS))
@@ -106,6 +109,7 @@ def load_base(options: BaseOptions, parts: Collection[str] = PARTS) -> Base:
         return _cast(random_base(options.weights.removeprefix(RANDOM), parts=parts), options.dtype)
     folder = find(options.weights, kind="generator")
     _check_folder(folder, parts)
+    check_model(folder, parts, options.weights)
     return _from_folder(folder, options, parts)
 
 
@@ -202,24 +206,24 @@ def _from_folder(folder: Path, options: BaseOptions, parts: Collection[str]) -> 
 
     dtype = torch_dtype(options.dtype)
     vae = text_encoder = tokenizer = transformer = None
-    try:
-        if "vae" in parts:
-            vae = AutoencoderKLCogVideoX.from_pretrained(
-                folder / "vae", torch_dtype=dtype, local_files_only=True
-            ).eval()
-        if "text_encoder" in parts:
-            text_encoder = T5EncoderModel.from_pretrained(folder / "text_encoder", dtype=dtype, local_files_only=True)
-            text_encoder = text_encoder.eval()
+    files: dict[str, Any] = {"local_files_only": True, "use_safetensors": True}
+    if "vae" in parts:
+        with loading(folder / "vae"):
+            vae = AutoencoderKLCogVideoX.from_pretrained(folder / "vae", torch_dtype=dtype, **files).eval()
+    if "text_encoder" in parts:
+        with loading(folder / "text_encoder"):
+            text_encoder = T5EncoderModel.from_pretrained(folder / "text_encoder", dtype=dtype, **files).eval()
+        with loading(folder / "tokenizer"):
             tokenizer = AutoTokenizer.from_pretrained(folder / "tokenizer", local_files_only=True)
-        if "transformer" in parts:
+    if "transformer" in parts:
+        with loading(folder / "transformer"):
             transformer = MVideoTransformer3DModel.from_pretrained(
-                folder / "transformer", torch_dtype=dtype, local_files_only=True
+                folder / "transformer", torch_dtype=dtype, **files
             ).eval()
-            transformer.base_folder = str(folder)
-    except OSError as error:
-        raise ModelError(f"weights: {folder}: incomplete; copy the whole model folder again ({error})") from None
-    settings = _read_json(folder / "scheduler" / "scheduler_config.json")
-    scheduler = getattr(diffusers, settings["_class_name"]).from_pretrained(folder, subfolder="scheduler")
+        transformer.base_folder = str(folder)
+    with loading(folder / "scheduler"):
+        settings = _read_json(folder / "scheduler" / "scheduler_config.json")
+        scheduler = getattr(diffusers, settings["_class_name"]).from_pretrained(folder, subfolder="scheduler")
     fingerprints: dict[str, str] = {
         part: folder_sha256(folder, _folders_of(part)) for part in PARTS if (folder / part).is_dir()
     }

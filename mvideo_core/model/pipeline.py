@@ -37,7 +37,7 @@ from mvideo_core.model.adapter import (
 from mvideo_core.model.base import FORMAT_FILE, Base, format_of
 from mvideo_core.model.conditions import Conditions
 from mvideo_core.model.guidance import Guidance, batched_conditions, batched_text, combined
-from mvideo_core.model.pixels import frames_THWC, mask_CTHW, video_CTHW
+from mvideo_core.model.pixels import check_finite, frames_THWC, mask_CTHW, video_CTHW
 from mvideo_core.model.schedule import Schedule
 from mvideo_core.model.transformer import MVideoTransformer3DModel
 from mvideo_core.model.turns import Turns
@@ -213,9 +213,15 @@ class MVideoPipeline(CogVideoXPipeline):
         return frames_THWC(video_BCTHW[0])
 
     def embed_text(self, prompt: str) -> Tensor:
-        """T5 embedding (1, L, C) of a prompt, padded to the transformer's length; "" is the empty prompt."""
+        """T5 embedding (1, L, C) of a prompt, padded to the transformer's length; "" is the empty prompt.
+
+        Raises:
+            ModelError: it is not finite.
+        """
         tokens = self.transformer.config.max_text_seq_length
-        return self._get_t5_prompt_embeds([prompt], 1, tokens, self._execution_device, self.transformer.dtype)
+        embeds = self._get_t5_prompt_embeds([prompt], 1, tokens, self._execution_device, self.transformer.dtype)
+        check_finite(embeds, f"the text encoder, given {prompt[:60]!r}, gave")
+        return embeds
 
     @torch.no_grad()
     def __call__(  # type: ignore[override]
@@ -257,6 +263,7 @@ class MVideoPipeline(CogVideoXPipeline):
 
         Raises:
             ConfigError: arguments that do not fit the format or each other.
+            ModelError: embeddings, latents or frames are not finite.
         """
         self._check_call(mask, appearance_frame)
         positive = self._positive(prompt, prompt_embeds)
@@ -306,6 +313,7 @@ class MVideoPipeline(CogVideoXPipeline):
                 else:
                     latents = self.scheduler.step(velocity, t, latents, return_dict=False, **extra)[0]
                 latents = latents.float()
+                check_finite(latents, f"denoising step {n + 1} of {steps} (timestep {int(t)}) gave")
                 if on_step:
                     on_step(self, n, int(t), latents)
                 bar.update()
@@ -335,6 +343,7 @@ class MVideoPipeline(CogVideoXPipeline):
             )
         with self._turn("vae"):
             mean_BCFHW = self.vae.encode(video_CTHW[None].to(self.vae.dtype)).latent_dist.mode()
+        check_finite(mean_BCFHW, "the VAE's encoder gave")
         return mean_BCFHW.permute(0, 2, 1, 3, 4).float() * self.vae.config.scaling_factor
 
     def _initial(self, given: Tensor | None, generator: Generator | None) -> Tensor:

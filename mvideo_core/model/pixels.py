@@ -7,10 +7,42 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from mvideo_core.errors import ModelError
+
 if TYPE_CHECKING:
     import torch
 
 WHITE, BLACK = 1.0, -1.0
+
+
+def check_finite(values: "torch.Tensor", where: str) -> None:
+    """Stop at NaN or infinity.
+
+    Args:
+        where: who gave the values, the first words of the message.
+
+    Raises:
+        ModelError: some are not finite.
+    """
+    if not bool(values.isfinite().all()):
+        raise ModelError(
+            f"{where} values that are not finite (NaN or infinity); the weights are damaged or too large for their "
+            "type: run `mvideo weights check --deep` on the base, check the adapter, or set dtype to fp32 or bf16"
+        )
+
+
+def check_not_blank(frames_THWC: np.ndarray, what: str) -> None:
+    """Stop at frames that are all of one color.
+
+    Raises:
+        ModelError: every pixel of every frame (T, H, W, 3) is the same.
+    """
+    if frames_THWC.size and not (frames_THWC != frames_THWC[0, 0, 0]).any():
+        color = tuple(int(value) for value in frames_THWC[0, 0, 0])
+        raise ModelError(
+            f"{what}: every pixel of {len(frames_THWC)} frames is the color {color}, so nothing was generated; run "
+            "`mvideo weights check --deep` on the base, check the adapter, or lower guidance and mask_guidance"
+        )
 
 
 def video_CTHW(
@@ -49,8 +81,13 @@ def mask_CTHW(masks_THW: np.ndarray, height: int, width: int, device: "torch.dev
 
 
 def frames_THWC(video_CTHW: "torch.Tensor") -> np.ndarray:
-    """VAE output in [-1, 1] as uint8 RGB frames (T, H, W, 3); values beyond are clipped."""
+    """VAE output in [-1, 1] as uint8 RGB frames (T, H, W, 3); values beyond are clipped.
+
+    Raises:
+        ModelError: NaN or infinity among them, of which uint8 would make black.
+    """
     import torch
 
+    check_finite(video_CTHW, "the VAE's decoder gave")
     scaled = ((video_CTHW.float() + 1) * 127.5).round().clamp(0, 255).to(torch.uint8)
     return scaled.permute(1, 2, 3, 0).cpu().numpy()

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mvideo_core.errors import ModelError
+from mvideo_core.weights.reading import plain_words
 
 if TYPE_CHECKING:
     import torch
@@ -153,7 +154,7 @@ def read_safetensors(path: Path) -> dict[str, "torch.Tensor"]:
     try:
         return load_file(path)
     except (OSError, SafetensorError) as error:
-        raise ModelError(f"{path}: cannot be read as safetensors: {error}") from None
+        raise ModelError(f"{path}: cannot be read as safetensors: {plain_words(error)}") from None
 
 
 def read_checkpoint(path: Path) -> dict[str, "torch.Tensor"]:
@@ -169,7 +170,7 @@ def read_checkpoint(path: Path) -> dict[str, "torch.Tensor"]:
     try:
         content = torch.load(path, map_location="cpu", weights_only=True)
     except (OSError, RuntimeError, pickle.UnpicklingError, EOFError) as error:
-        raise ModelError(f"{path}: cannot be read as a checkpoint of tensors: {error}") from None
+        raise ModelError(f"{path}: cannot be read as a checkpoint of tensors: {plain_words(error)}") from None
     state = content.get("model") if isinstance(content, dict) else None
     if not isinstance(state, dict):
         raise ModelError(f'{path}: a checkpoint with an entry "model" is wanted')

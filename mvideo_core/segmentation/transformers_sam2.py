@@ -21,6 +21,7 @@ from mvideo_core.segmentation.base import FrameMasks, check_boxes, checked_frame
 from mvideo_core.segmentation.convert import to_transformers
 from mvideo_core.segmentation.sam2_build import PUBLIC, build_predictor, file_sha256, load_predictor
 from mvideo_core.segmentation.sam2_video import ENDLESS, Step, drained, normalised_image, tiny_arch, weights_path
+from mvideo_core.weights.reading import RAISED_BY_LOADERS, plain_words
 
 if TYPE_CHECKING:
     import torch
@@ -177,11 +178,10 @@ def _is_transformers_folder(path: Path) -> bool:
 
 
 def _read_folder(path: Path) -> "Sam2VideoModel":
-    from safetensors import SafetensorError
     from transformers import Sam2VideoModel
 
     try:
         model: Sam2VideoModel = Sam2VideoModel.from_pretrained(path, local_files_only=True, use_safetensors=True)
-    except (OSError, ValueError, SafetensorError) as error:
-        raise ModelError(f"{path}: cannot be read as a transformers SAM2 video model: {error}") from None
+    except RAISED_BY_LOADERS as error:
+        raise ModelError(f"{path}: cannot be read as a transformers SAM2 video model: {plain_words(error)}") from None
     return model

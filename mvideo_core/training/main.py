@@ -229,10 +229,10 @@ def _owned(run: Path, world: World) -> Iterator[None]:
 
 @contextlib.contextmanager
 def _told(options: TrainOptions) -> Iterator[None]:
-    """Our errors, and CUDA running out of memory, are written down for the launcher."""
+    """Every error is written down for the launcher, which otherwise could only guess why the process is gone."""
     try:
         yield
-    except (MVideoError, MemoryError, RuntimeError, OSError) as error:
+    except Exception as error:
         known = isinstance(error, MVideoError)
         message = str(error) if known else f"{type(error).__name__}: {error}"
         if options.out:

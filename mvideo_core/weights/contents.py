@@ -15,6 +15,7 @@ PARSED_BYTES = 4 << 20
 HEADER_LIMIT_BYTES = 100 << 20
 """Limit of the safetensors format."""
 VOCABULARIES = ("tokenizer.json", "spiece.model", "tokenizer.model", "vocab.txt", "vocab.json")
+OBJECTS = ("model_index.json", "config.json", "scheduler_config.json", "tokenizer_config.json")
 READ_BY_LOADERS = (".json", ".safetensors", ".model")
 FETCHED = "fetched.json"
 """The record that a fetch leaves in the folder; no file of the model."""
@@ -113,10 +114,9 @@ def needs_of(folder: Path) -> Needs:
             f"weights: {folder} has neither model_index.json (a pipeline of diffusers) nor config.json (a model of "
             "transformers); give the folder that holds one of them"
         )
-    if content_problem(index):
-        return Needs((index.name,))
+    parts = {} if content_problem(index) else json.loads(index.read_text(encoding="utf-8"))
     files, weights = [index.name], []
-    for part, where in json.loads(index.read_text(encoding="utf-8")).items():
+    for part, where in parts.items():
         if not isinstance(where, list) or len(where) != 2 or not all(isinstance(word, str) for word in where):
             continue
         library, kind = where
@@ -182,7 +182,9 @@ def _json_problem(path: Path, size: int) -> str:
             last = stream.read().rstrip()[-1:]
         return "" if (first, last) in ((b"{", b"}"), (b"[", b"]")) else "cut off, or not JSON"
     try:
-        json.loads(path.read_text(encoding="utf-8"))
+        value = json.loads(path.read_text(encoding="utf-8"))
     except ValueError as error:
         return f"not JSON ({error})"
+    if path.name in OBJECTS and not isinstance(value, dict):
+        return f"not a JSON object ({type(value).__name__})"
     return ""

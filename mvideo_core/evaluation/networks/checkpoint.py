@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from mvideo_core.errors import ModelError
 from mvideo_core.listing import visible_files
+from mvideo_core.weights.reading import plain_words
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -47,7 +48,7 @@ def read_checkpoint(path: Path, key: str = "") -> "dict[str, Tensor]":
         with torch.serialization.safe_globals([(Inert, name) for name in foreign]):
             content = torch.load(path, map_location="cpu", weights_only=True)
     except (pickle.UnpicklingError, SafetensorError, RuntimeError, EOFError, ValueError) as error:
-        raise ModelError(f"{path}: not a checkpoint of tensors ({error}); fetch it again") from None
+        raise ModelError(f"{path}: not a checkpoint of tensors ({plain_words(error)}); fetch it again") from None
     state = content.get(key) if key and isinstance(content, dict) else content
     if not isinstance(state, dict):
         seen = sorted(map(str, content))[:6] if isinstance(content, dict) else type(content).__name__

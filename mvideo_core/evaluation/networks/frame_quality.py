@@ -11,6 +11,7 @@ from typing import NamedTuple
 import numpy as np
 
 from mvideo_core.errors import ModelError
+from mvideo_core.weights.reading import plain_words
 
 SHORT_SIDE_PX = 64
 """Frames with a longer short side are shrunk to it: statistics depend on the size, and training knew this one."""
@@ -41,7 +42,8 @@ class QualityWeights(NamedTuple):
         try:
             found = {name: value.astype(np.float64) for name, value in load_file(path).items()}
         except (OSError, SafetensorError) as error:
-            raise ModelError(f"{path}: cannot be read ({error}); reinstall the project or train it again") from None
+            why = plain_words(error)
+            raise ModelError(f"{path}: cannot be read ({why}); reinstall the project or train it again") from None
         if sorted(found) != sorted(cls._fields):
             raise ModelError(f"{path}: tensors {sorted(found)} seen, {sorted(cls._fields)} expected")
         return cls(**found)

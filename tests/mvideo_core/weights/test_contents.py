@@ -42,14 +42,13 @@ def run(*arguments):
 
 def test_a_whole_folder_has_nothing_wrong(folder):
     assert find("cogvideox-5b") == folder
-    said = run("check", "cogvideox-5b")
     total = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
     n_files = len(needed(cogvideox(42)))
-    assert said.output.splitlines()[-1] == f"cogvideox-5b: {n_files} files, {total / 1e6:.1f} MB, nothing wrong"
-    assert said.exit_code == 0
+    for name in ("cogvideox-5b", f"{folder}/"):
+        states = check(name)
+        assert (len(states), {state.problem for state in states}) == (n_files, {""})
     (line,) = [line for line in run("list").output.splitlines() if "cogvideox-5b" in line]
-    assert f" {total / 1e6:.1f} MB  here " in line
-    assert run("check", f"{folder}/").exit_code == 0
+    assert f" {total / 1e6:.1f} MB  unusable (" in line  # whole files, but their tensors are drawn at random
 
 
 def edited(path, change):

@@ -1,0 +1,72 @@
+"""Errors of libraries that load weights, turned into one line of ours: the file, what is wrong, the way out.
+
+What a library advises (turn off its safety, ignore the message, install another package) is never passed on.
+"""
+
+import logging
+import pickle
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from safetensors import SafetensorError
+
+from mvideo_core.errors import ModelError
+from mvideo_core.weights.contents import READ_BY_LOADERS, content_problem
+
+log = logging.getLogger(__name__)
+RAISED_BY_LOADERS = (
+    OSError, SafetensorError, KeyError, IndexError, AttributeError, ValueError, TypeError, RuntimeError, ImportError,
+    AssertionError, EOFError, ArithmeticError, MemoryError, pickle.PickleError,
+)  # fmt: skip
+COPY_AGAIN = "copy it again"
+LOUD = ("transformers", "diffusers")
+"""Their warnings while loading are of fallbacks and guesses, which the check of a folder leaves no room for."""
+LONGEST_TEXT = 160
+_ADVICE = re.compile(
+    r"weights_only|pickle|ignore|pip install|trust_remote_code|https?:|re-run|please|you can|you should|make sure|"
+    r"if you |try ", re.IGNORECASE,
+)  # fmt: skip
+
+
+@contextmanager
+def loading(path: Path, way_out: str = COPY_AGAIN) -> Iterator[None]:
+    """Inside, whatever a library raises while it loads `path` becomes one line.
+
+    Args:
+        path: file or folder that is loaded.
+        way_out: last words of the message.
+
+    Raises:
+        ModelError: for each of their errors.
+    """
+    loggers = [logging.getLogger(name) for name in LOUD]
+    levels = [logger.level for logger in loggers]
+    for logger in loggers:
+        logger.setLevel(logging.ERROR)
+    try:
+        yield
+    except RAISED_BY_LOADERS as error:
+        log.debug("%s: %r", path, error)
+        raise ModelError(f"weights: {_what(path, error)}; {way_out}") from None
+    finally:
+        for logger, level in zip(loggers, levels, strict=True):
+            logger.setLevel(level)
+
+
+def plain_words(error: BaseException) -> str:
+    """What a library's error says, on one line and without its advice."""
+    lines = str(error).strip().splitlines()
+    sentences = re.split(r"(?<=[a-z)\]])[.;!] ", " ".join(lines[0].split()) if lines else "")
+    said = ". ".join(part for part in sentences if not _ADVICE.search(part)).rstrip(".")[:LONGEST_TEXT]
+    return f"{type(error).__name__}: {said}" if said else type(error).__name__
+
+
+def _what(path: Path, error: BaseException) -> str:
+    if isinstance(error, MemoryError) or "out of memory" in str(error).lower() or "can't allocate" in str(error):
+        return f"{path}: not enough memory to load it"
+    for file in sorted(path.rglob("*")) if path.is_dir() else [path]:
+        if (file == path or file.suffix in READ_BY_LOADERS) and (problem := content_problem(file)):
+            return f"{file}: {problem}"
+    return f"{path}: cannot be loaded ({plain_words(error)})"

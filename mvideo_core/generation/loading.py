@@ -1,11 +1,12 @@
 """The pipeline that generates: base model, adapter, sampler, on the device that is there."""
 
 import hashlib
-from pathlib import Path
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
+from mvideo_core.errors import ConfigError
 from mvideo_core.listing import visible_files
-from mvideo_core.model.base import BaseOptions, load_base
+from mvideo_core.model.adapter_files import AdapterFiles, check_adapter, find_adapter
+from mvideo_core.model.base import BaseOptions, has_mask_weights, load_base, transformer_config
 
 if TYPE_CHECKING:
     from mvideo_core.model.pipeline import MVideoPipeline
@@ -25,33 +26,51 @@ def load_pipeline(
     adapter: str = "",
     scheduler: Literal["ddim", "dpm"] = "ddim",
     allow_other_base: bool = False,
+    masks: bool = False,
 ) -> Loaded:
     """Base and adapter on a GPU when there is one.
 
     Args:
-        adapter: folder that training wrote; empty = the base model alone.
+        adapter: what training wrote, see `find_adapter`; empty = the base model alone.
         allow_other_base: only warn of an adapter that was trained over other base weights.
+        masks: masks will be given, so something has to see them.
 
     Raises:
-        ModelError: weights or adapter absent, or not for each other. ConfigError: no such size.
+        ModelError: weights absent, or adapter and base damaged or not for each other.
+        ConfigError: no such size or path, or masks that nothing sees.
     """
     import torch
 
     from mvideo_core.model.pipeline import MVideoPipeline
 
+    files = find_adapter(adapter) if adapter else None
+    if files:
+        check_adapter(files, transformer_config(base))
+    if masks and not (files and files.ours) and not has_mask_weights(base):
+        raise ConfigError(_blind(base, adapter))
     loaded = load_base(base)
     pipeline = MVideoPipeline.from_base(loaded)
-    if adapter:
-        pipeline.load_lora_weights(Path(adapter), allow_other_base=allow_other_base)
+    if files:
+        pipeline.load_lora_weights(files.lora, allow_other_base=allow_other_base)
     pipeline.use_scheduler(scheduler)
     pipeline.set_progress_bar_config(disable=None)  # a bar on a terminal only
     pipeline.to("cuda" if torch.cuda.is_available() else "cpu")
-    return Loaded(pipeline, loaded.weights_sha256, _digest(adapter), base.dtype)
+    return Loaded(pipeline, loaded.weights_sha256, _digest(files), base.dtype)
 
 
-def _digest(adapter: str) -> str:
+def _digest(files: AdapterFiles | None) -> str:
     """Of the adapter's files, by name and content; "" without one."""
+    if files is None:
+        return ""
     whole = hashlib.sha256()
-    for path in visible_files(adapter, ".safetensors", ".json") if adapter else []:
+    for path in visible_files(files.folder, ".safetensors", ".json") if files.ours else [files.lora]:
         whole.update(path.name.encode() + b"\0" + hashlib.sha256(path.read_bytes()).digest())
-    return whole.hexdigest() if adapter else ""
+    return whole.hexdigest()
+
+
+def _blind(base: BaseOptions, adapter: str) -> str:
+    given = f"{adapter} is a plain LoRA" if adapter else "no adapter is given"
+    return (
+        f"generate: masks are given and {given}: {base.weights} alone cannot see masks, they would change nothing; "
+        "give --adapter with what `mvideo train` wrote (RUN/checkpoints/step-.../adapter), or leave the masks out"
+    )

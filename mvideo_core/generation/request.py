@@ -38,7 +38,9 @@ def generate(
         ConfigError: no prompt, masks that do not fit, or a folder of another request.
         MediaError, ModelError, StoreError: as the parts say.
     """
-    loaded = load_pipeline(request.base, request.adapter, request.options.scheduler, request.allow_other_base)
+    loaded = load_pipeline(
+        request.base, request.adapter, request.options.scheduler, request.allow_other_base, request.source.given
+    )
     source = load_source(request.source, loaded.pipeline.format)
     prompt = request.prompt or source.caption
     if not prompt:

@@ -25,6 +25,11 @@ class SourceOptions(Options):
     extract: ExtractOptions = Field(default=ExtractOptions(), description="detector, segmenter and search in `video`")
     resample: ResampleOptions = Field(default=ResampleOptions(), description="bringing masks to the model's grid")
 
+    @property
+    def given(self) -> bool:
+        """Whether masks come from anywhere."""
+        return bool(self.video or self.masks or self.sample)
+
     @model_validator(mode="after")
     def _one_of(self) -> "SourceOptions":
         given = [name for name in ("video", "masks", "sample") if getattr(self, name)]

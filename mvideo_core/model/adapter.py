@@ -14,9 +14,22 @@ from typing import TYPE_CHECKING, Any
 from pydantic import Field
 
 from mvideo_core.errors import ConfigError, ModelError
+from mvideo_core.model.adapter_files import (
+    BASE_CONFIG,
+    CONDITIONING_FILE,
+    CONFIG_FILE,
+    LORA_FILE,
+    AdapterFiles,
+    check_adapter,
+    check_configuration,
+    present,
+    read_config,
+    tensors_digest,
+)
 from mvideo_core.model.video_format import VideoFormat
-from mvideo_core.model.weights_digest import CONDITIONING_CONFIG, base_sha256
+from mvideo_core.model.weights_digest import CONDITIONING_CONFIG, base_sha256, encoder_digests
 from mvideo_core.options import Options
+from mvideo_core.weights.reading import loading
 
 if TYPE_CHECKING:
     from torch import nn
@@ -24,10 +37,9 @@ if TYPE_CHECKING:
     from mvideo_core.model.transformer import MVideoTransformer3DModel
 
 log = logging.getLogger(__name__)
-LORA_FILE = "pytorch_lora_weights.safetensors"
-CONDITIONING_FILE = "mvideo_conditioning.safetensors"
-CONFIG_FILE = "mvideo_config.json"
 ADAPTER_NAME = "default"
+BASE_PARTS = {"sha256": "base weights", "vae": "VAE weights", "text_encoder": "text encoder weights"}
+"""Digests in an adapter's configuration of the base that it was trained over."""
 CONDITIONING = ("mask_proj", "segment_embed")
 
 
@@ -106,8 +118,11 @@ def save_adapter(folder: str | Path, transformer: "MVideoTransformer3DModel", fo
     record = {
         "format": format.model_dump(mode="json"),
         "conditioning": {field: transformer.config[field] for field in CONDITIONING_CONFIG},
-        "base": {field: transformer.config[field] for field in _BASE_CONFIG} | {"sha256": base_digest(transformer)},
+        "base": {field: transformer.config[field] for field in BASE_CONFIG}
+        | {"sha256": base_digest(transformer)}
+        | encoders_of(transformer),
         "lora": {"rank": lora.r, "alpha": lora.lora_alpha, "target_modules": sorted(lora.target_modules)},
+        "files": {name: tensors_digest(folder / name) for name in (LORA_FILE, CONDITIONING_FILE)},
     }
     (folder / CONFIG_FILE).write_text(json.dumps(record, indent=2, sort_keys=True) + "\n", encoding="utf-8")
 
@@ -138,14 +153,17 @@ def load_adapter(
     folder = Path(folder)
     if getattr(transformer, "peft_config", None):
         raise ConfigError(f"lora: adapters {sorted(transformer.peft_config)} are attached already; load the base again")
-    _present(folder, LORA_FILE)
+    for name in (LORA_FILE, CONDITIONING_FILE, CONFIG_FILE):
+        present(folder, name)
+    check_adapter(AdapterFiles(folder / LORA_FILE, ours=True), transformer.config)
     format = load_conditioning(transformer, folder, allow_other_base)
-    state, metadata = CogVideoXLoraLoaderMixin.lora_state_dict(
-        str(folder), weight_name=LORA_FILE, return_lora_metadata=True, local_files_only=True
-    )
-    CogVideoXLoraLoaderMixin.load_lora_into_transformer(
-        state, transformer, adapter_name=ADAPTER_NAME, metadata=metadata
-    )
+    with loading(folder / LORA_FILE):
+        state, metadata = CogVideoXLoraLoaderMixin.lora_state_dict(
+            str(folder), weight_name=LORA_FILE, return_lora_metadata=True, local_files_only=True, use_safetensors=True
+        )
+        CogVideoXLoraLoaderMixin.load_lora_into_transformer(
+            state, transformer, adapter_name=ADAPTER_NAME, metadata=metadata
+        )
     transformer.requires_grad_(False)
     if train:
         _open(transformer)
@@ -172,17 +190,12 @@ def load_conditioning(
     from safetensors.torch import load_file
 
     record = read_config(folder)
-    here = {field: transformer.config[field] for field in (*CONDITIONING_CONFIG, *_BASE_CONFIG)}
-    there = record["conditioning"] | record["base"]
-    wrong = [
-        f"{field}: {there.get(field)!r}, the model has {here[field]!r}"
-        for field in here
-        if there.get(field) != here[field]
-    ]
-    if wrong:
-        raise ConfigError(f"{Path(folder) / CONFIG_FILE}: trained with another model: {'; '.join(wrong)}")
-    _check_base(Path(folder), str(record["base"].get("sha256", "")), base_digest(transformer), flag, allow_other_base)
-    state = load_file(_present(Path(folder), CONDITIONING_FILE))
+    check_configuration(Path(folder) / CONFIG_FILE, record, transformer.config)
+    then, now = record["base"], {"sha256": base_digest(transformer)} | encoders_of(transformer)
+    for key, part in BASE_PARTS.items():
+        _check_base(Path(folder), str(then.get(key, "")), now.get(key, ""), part, flag, allow_other_base)
+    with loading(Path(folder) / CONDITIONING_FILE):
+        state = load_file(present(Path(folder), CONDITIONING_FILE))
     own = conditioning_state(transformer)
     if {name: value.shape for name, value in state.items()} != {name: value.shape for name, value in own.items()}:
         seen = {name: tuple(value.shape) for name, value in state.items()}
@@ -203,39 +216,27 @@ def base_digest(transformer: "MVideoTransformer3DModel") -> str:
     return transformer.base_sha256
 
 
-def _check_base(folder: Path, then: str, now: str, flag: str, allowed: bool) -> None:
+def encoders_of(transformer: "MVideoTransformer3DModel") -> dict[str, str]:
+    """Digests of the VAE and text encoder in the folder that the model came from; {} when it is not known."""
+    if transformer.encoder_sha256 is None:
+        transformer.encoder_sha256 = encoder_digests(Path(transformer.base_folder)) if transformer.base_folder else {}
+    return dict(transformer.encoder_sha256)
+
+
+def _check_base(folder: Path, then: str, now: str, part: str, flag: str, allowed: bool) -> None:
     """Compare the digests of base weights; an adapter of an earlier version, or a base from elsewhere, has none."""
     if not then or not now or then == now:
         return
-    problem = f"{folder / CONFIG_FILE}: trained over other base weights (sha256 {then[:12]}) than these ({now[:12]})"
+    problem = f"{folder / CONFIG_FILE}: trained over other {part} (sha256 {then[:12]}) than these ({now[:12]})"
     if not allowed:
         raise ModelError(f"{problem}; give the base it was trained on, or use it all the same with {flag}")
     log.warning("%s; used all the same, as allowed", problem)
-
-
-def read_config(folder: str | Path) -> dict[str, Any]:
-    """The mapping of `mvideo_config.json`: format, conditioning, base, lora.
-
-    Raises:
-        ModelError: absent, or not such a file.
-    """
-    path = _present(Path(folder), CONFIG_FILE)
-    try:
-        record = json.loads(path.read_text(encoding="utf-8"))
-        return {name: dict(record[name]) for name in ("format", "conditioning", "base", "lora")}
-    except (json.JSONDecodeError, KeyError, TypeError, ValueError) as error:
-        raise ModelError(
-            f"{path}: not a configuration written by this project ({error}); copy the adapter again"
-        ) from None
 
 
 def conditioning_state(transformer: "MVideoTransformer3DModel") -> "dict[str, Any]":
     """Tensors of mask convolution and segment offsets, by parameter name, on CPU."""
     named = transformer.named_parameters()
     return {name: p.detach().cpu().contiguous() for name, p in named if name.split(".")[0] in CONDITIONING}
-
-
-_BASE_CONFIG = ("num_layers", "num_attention_heads", "attention_head_dim", "use_rotary_positional_embeddings")
 
 
 def check_not_fused(transformer: "nn.Module") -> None:
@@ -272,6 +273,7 @@ def without_adapters(transformer: "MVideoTransformer3DModel") -> "MVideoTransfor
     model.load_state_dict(state, strict=True, assign=True)
     model.fill_missing()
     model.base_folder, model.base_sha256 = transformer.base_folder, transformer.base_sha256
+    model.encoder_sha256 = transformer.encoder_sha256
     return model.train(transformer.training)
 
 
@@ -307,13 +309,3 @@ def _only_adapter(transformer: "MVideoTransformer3DModel") -> str:
             f"save_adapter: the model has {len(names)} adapters {names}; exactly one expected (`add_lora`)"
         )
     return names[0]
-
-
-def _present(folder: Path, file: str) -> Path:
-    path = folder / file
-    if not path.is_file():
-        raise ModelError(
-            f"adapter: {path} is missing; give the folder that training wrote ({LORA_FILE}, {CONDITIONING_FILE}, "
-            f"{CONFIG_FILE})"
-        )
-    return path

@@ -22,6 +22,7 @@ from mvideo_core.model.words import mini_tokenizer, vocabulary
 from mvideo_core.options import Options, digest
 from mvideo_core.weights import find
 from mvideo_core.weights.reading import loading
+from mvideo_core.weights.tensors import all_zero, stored_tensors, weight_files
 
 if TYPE_CHECKING:
     import torch
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
 Part = Literal["vae", "text_encoder", "transformer"]
 PARTS: tuple[Part, ...] = ("vae", "text_encoder", "transformer")
 FORMAT_FILE = "mvideo_format.json"
+MASK_WEIGHT = "mask_proj.weight"
 RANDOM = "random:"
 
 
@@ -82,6 +84,33 @@ def weights_identity(options: BaseOptions) -> str:
     folder = find(options.weights, kind="generator")
     _check_folder(folder, ("transformer",))
     return digest({"base": base_sha256(folder), "conditioning": conditioning_config(folder)})
+
+
+def transformer_config(options: BaseOptions) -> dict[str, Any]:
+    """Configuration of the base's transformer; nothing is loaded.
+
+    Raises:
+        ModelError: weights absent. ConfigError: no such name.
+    """
+    if options.weights.startswith(RANDOM):
+        return dict(size_of(options.weights.removeprefix(RANDOM)).transformer)
+    folder = find(options.weights, kind="generator")
+    _check_folder(folder, ())
+    return _read_json(folder / "transformer" / "config.json")
+
+
+def has_mask_weights(options: BaseOptions) -> bool:
+    """Whether the base itself was saved with mask weights that are not zero; a plain CogVideoX and random ones are not.
+
+    Raises:
+        ModelError: weights absent or not readable. ConfigError: no such name.
+    """
+    if options.weights.startswith(RANDOM):
+        return False
+    folder = find(options.weights, kind="generator") / "transformer"
+    with loading(folder):
+        held = stored_tensors(weight_files(folder, "diffusion_pytorch_model"))
+    return MASK_WEIGHT in held and not all_zero(held[MASK_WEIGHT])
 
 
 def torch_dtype(name: str) -> "torch.dtype":

@@ -23,7 +23,8 @@ def expected_shapes(part: str, config: Mapping[str, Any]) -> Shapes:
     Raises:
         ConfigError: not a configuration of CogVideoX. Others as the classes raise them (use within `loading`).
     """
-    return dict(_shapes(part, canonical_json(dict(config))))
+    values = {name: value for name, value in config.items() if name[0] != "_"}  # "_": who wrote it, from where
+    return dict(_shapes(part, canonical_json(values)))
 
 
 @lru_cache(maxsize=32)
@@ -55,9 +56,8 @@ def _text_encoder(config: dict[str, Any]) -> Shapes:
     from transformers import T5Config, T5EncoderModel
 
     layers = _layers(config, 6)
-    known = {name: value for name, value in config.items() if name[0] != "_"}
     with torch.device("meta"):
-        model = T5EncoderModel(T5Config(**(known | {"num_layers": min(layers, 2)})))
+        model = T5EncoderModel(T5Config(**(config | {"num_layers": min(layers, 2)})))
     shapes = {name: tuple(value.shape) for name, value in model.state_dict().items()}
     shapes.pop("encoder.embed_tokens.weight")
     return _repeated(shapes, "encoder.block", 1, layers)

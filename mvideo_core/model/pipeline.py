@@ -27,13 +27,13 @@ from transformers import T5EncoderModel, T5Tokenizer
 
 from mvideo_core.errors import ConfigError
 from mvideo_core.model.adapter import (
-    CONFIG_FILE,
     conditioning_state,
     load_adapter,
     load_conditioning,
     save_adapter,
     without_adapters,
 )
+from mvideo_core.model.adapter_files import ADAPTER_FOLDER, CONFIG_FILE, check_adapter, find_adapter
 from mvideo_core.model.base import FORMAT_FILE, Base, format_of
 from mvideo_core.model.conditions import Conditions
 from mvideo_core.model.guidance import Guidance, batched_conditions, batched_text, combined
@@ -42,11 +42,9 @@ from mvideo_core.model.schedule import Schedule
 from mvideo_core.model.transformer import MVideoTransformer3DModel
 from mvideo_core.model.turns import Turns
 from mvideo_core.model.video_format import VideoFormat
+from mvideo_core.weights.reading import loading
 
 log = logging.getLogger(__name__)
-
-ADAPTER_FOLDER = "adapter"
-"""Where `save_pretrained` puts the LoRA of a pipeline that has one."""
 
 OnStep = Callable[["MVideoPipeline", int, int, Tensor], None]
 """Called after each step with (pipeline, step from 0, timestep, latents)."""
@@ -127,22 +125,30 @@ class MVideoPipeline(CogVideoXPipeline):
     def load_lora_weights(
         self, source: Any, adapter_name: str | None = None, *, allow_other_base: bool = False, **options: Any
     ) -> None:
-        """As in diffusers; from a folder that training wrote, conditioning weights and format come along.
+        """As in diffusers, from disk only; from what training wrote, conditioning weights and format come along.
 
         Args:
+            source: see `find_adapter`; or tensors by name.
             allow_other_base: warn, instead of an error, where the base weights are not those of the training.
 
         Raises:
-            ModelError: conditioning files that do not fit, or other base weights.
-            ConfigError: trained with another model.
+            ModelError: files missing, damaged or of another model, or other base weights.
+            ConfigError: nothing is there, or it was trained with another configuration.
         """
-        folder = Path(source) if isinstance(source, (str, Path)) else None
-        if folder is not None and (folder / CONFIG_FILE).is_file():
-            format = load_conditioning(self.transformer, folder, allow_other_base)
+        if not isinstance(source, (str, Path)):
+            super().load_lora_weights(source, adapter_name, **options)
+            return
+        files = find_adapter(Path(source) / options.pop("weight_name", ""))
+        check_adapter(files, self.transformer.config)
+        if files.ours:
+            format = load_conditioning(self.transformer, files.folder, allow_other_base)
             if format != self.format:
-                log.info("%s: the clip format becomes that of training: %s (was %s)", folder, format, self.format)
+                log.info("%s: the clip format becomes that of training: %s (was %s)", source, format, self.format)
                 self._set_format(format)
-        super().load_lora_weights(str(source) if isinstance(source, Path) else source, adapter_name, **options)
+        with loading(files.lora):
+            super().load_lora_weights(
+                str(files.folder), adapter_name, weight_name=files.lora.name, use_safetensors=True, **options
+            )
 
     def unload_lora_weights(self) -> None:
         """Back to the base model: adapters removed, conditioning zero."""

@@ -68,6 +68,8 @@ class MVideoTransformer3DModel(CogVideoXTransformer3DModel):
     """Pipeline folder that the base weights came from; "" where nobody knows."""
     base_sha256: str = ""
     """Their digest once it is known (`adapter.base_digest`); adapters are checked with it."""
+    encoder_sha256: dict[str, str] | None = None
+    """Digests of VAE and text encoder beside them, once asked for (`adapter.encoders_of`)."""
 
     _no_split_modules = ["MVideoBlock", "CogVideoXPatchEmbed"]
     _repeated_blocks = ["MVideoBlock"]

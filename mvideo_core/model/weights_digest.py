@@ -18,6 +18,7 @@ from mvideo_core.disk import write_whole
 from mvideo_core.errors import ModelError, StoreError
 from mvideo_core.listing import visible_files
 from mvideo_core.options import digest
+from mvideo_core.weights.tensors import sampled_sha256, stored_tensors, weight_files
 
 log = logging.getLogger(__name__)
 CACHED_FROM_BYTES = 64 << 20
@@ -77,6 +78,19 @@ def tensors_sha256(folder: Path) -> str:
     for path in _weight_files(folder):
         tensors |= file_tensors(path)
     return digest({name: value for name, value in tensors.items() if name not in NEW_PARAMETERS})
+
+
+def encoder_digests(folder: Path) -> dict[str, str]:
+    """SHA-256 (hex) of a pipeline folder's "vae" and "text_encoder", those that are there; see `sampled_sha256`.
+
+    An adapter reads latents and embeddings that these two made; a sample of each tensor tells one release from another.
+    """
+    stems = {"vae": "diffusion_pytorch_model", "text_encoder": "model"}
+    return {
+        part: sampled_sha256(stored_tensors(weight_files(folder / part, stem)))
+        for part, stem in stems.items()
+        if any((folder / part).glob(f"{stem}*.safetensors"))
+    }
 
 
 def cache_folder() -> Path | None:

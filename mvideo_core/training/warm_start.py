@@ -10,10 +10,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mvideo_core.errors import ConfigError, ModelError
-from mvideo_core.listing import visible_files
-from mvideo_core.model.adapter import ADAPTER_NAME, CONDITIONING_FILE, CONFIG_FILE, LORA_FILE, LoraOptions
+from mvideo_core.model.adapter import ADAPTER_NAME, LoraOptions
+from mvideo_core.model.adapter_files import CONDITIONING_FILE, find_adapter
 from mvideo_core.model.weights_digest import file_tensors
 from mvideo_core.options import digest
+from mvideo_core.weights.reading import loading
 
 if TYPE_CHECKING:
     import torch
@@ -35,7 +36,8 @@ def adapter_identity(given: str) -> str:
     """
     if not given:
         return ""
-    lora, folder = _files(given)
+    files = find_adapter(given, INIT)
+    lora, folder = files.lora, files.folder if files.ours else None
     tensors: dict[str, Any] = {"lora": file_tensors(lora)}
     if folder:
         tensors["conditioning"] = file_tensors(folder / CONDITIONING_FILE)
@@ -62,10 +64,12 @@ def load_init_adapter(
     from mvideo_core.model.adapter import load_conditioning
     from mvideo_core.training.diagnosis import first_not_finite
 
-    lora, folder = _files(given)
+    files = find_adapter(given, INIT)
+    lora, folder = files.lora, files.folder if files.ours else None
     if folder:
         load_conditioning(transformer, folder, allow_other_base, f"--allow {OTHER_BASE}")
-    values = {_parameter_name(name): value for name, value in load_file(lora).items()}
+    with loading(lora):
+        values = {_parameter_name(name): value for name, value in load_file(lora).items()}
     parameters = {name: p for name, p in transformer.named_parameters() if ".lora_" in name}
     _check_alpha(lora, values, options)
     _check_rank(lora, values, options)
@@ -84,28 +88,6 @@ def load_init_adapter(
     log.info("starting from %s, %s", lora, kind)
 
 
-def _files(given: str) -> tuple[Path, Path | None]:
-    """The LoRA file, and the folder with conditioning where it is an adapter of ours."""
-    path = Path(given).expanduser()
-    if not path.exists():
-        raise ConfigError(f"init_adapter: {given}: no such file or folder; give the folder of an adapter")
-    if path.is_file():
-        return path, None
-    for folder in (path, path / "adapter"):
-        if (folder / LORA_FILE).is_file():
-            ours = [name for name in (CONFIG_FILE, CONDITIONING_FILE) if (folder / name).is_file()]
-            if len(ours) == 1:
-                raise ModelError(f"init_adapter: {folder}: {ours[0]} is there and its companion is not; copy it again")
-            return folder / LORA_FILE, folder if ours else None
-    single = visible_files(path, ".safetensors")
-    if len(single) == 1:
-        return single[0], None
-    raise ModelError(
-        f"init_adapter: {given}: no {LORA_FILE} here or in adapter/; give checkpoints/step-.../adapter of a run, or "
-        "the folder or file of a CogVideoX LoRA"
-    )
-
-
 def _parameter_name(name: str) -> str:
     """ "transformer.x.lora_A.weight" of diffusers -> "x.lora_A.default.weight" of peft."""
     stem, _, kind = name.removeprefix(PREFIX).rpartition(".lora_")
@@ -115,7 +97,7 @@ def _parameter_name(name: str) -> str:
 def _check_alpha(lora: Path, values: "dict[str, torch.Tensor]", options: LoraOptions) -> None:
     from safetensors import safe_open
 
-    with safe_open(lora, "pt") as file:
+    with loading(lora), safe_open(lora, "pt") as file:
         noted = json.loads((file.metadata() or {}).get("lora_adapter_metadata", "{}"))
     ranks = {value.shape[0] for name, value in values.items() if ".lora_A." in name}
     rank = ranks.pop() if len(ranks) == 1 else options.rank

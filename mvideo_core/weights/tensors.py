@@ -88,6 +88,11 @@ def first_not_finite(tensors: dict[str, StoredTensor], deep: bool = False) -> st
     return ""
 
 
+def all_zero(tensor: StoredTensor) -> bool:
+    """Whether every byte of a tensor is zero."""
+    return not any(any(content) for _, _, content in _contents({"": tensor}, deep=True))
+
+
 def sampled_sha256(tensors: dict[str, StoredTensor]) -> str:
     """SHA-256 (hex) over name, type, shape and sampled values, whatever the files are called or how they are split."""
     whole = hashlib.sha256()

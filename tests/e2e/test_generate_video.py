@@ -8,9 +8,10 @@ from mvideo_core.shards.dataset import MaskVideoDataset
 from mvideo_core.store.workspace import Workspace
 from tests.e2e.conftest import Material
 from tests.e2e.harness import Trial, kill, until
+from tests.mvideo_core.generation.conftest import tiny_adapter
 
 
-def request(material: Material) -> dict[str, Any]:
+def request(material: Material, adapter: Path) -> dict[str, Any]:
     """Masks and caption of a sample, held for twelve clips of 9 frames, so that a kill after the first one is early."""
     pointer = Workspace(str(material.workspace)).pointer("dataset")
     assert pointer is not None
@@ -18,13 +19,14 @@ def request(material: Material) -> dict[str, Any]:
     return {
         "source": {"sample": f"{root}#{MaskVideoDataset(root).keys[0]}", "resample": {"n_clips": 12, "fit": "stretch"}},
         "base": {"weights": "random:tiny-sincos", "dtype": "fp32"},
+        "adapter": str(adapter),
         "options": {"steps": 2, "seed": 5},
     }
 
 
 def test_kill_9_then_retry_goes_on_at_the_missing_clip(trial: Trial, material: Material, tmp_path: Path) -> None:
     trial.stack.up(deploy=False)
-    out, values = tmp_path / "video", request(material)
+    out, values = tmp_path / "video", request(material, tiny_adapter(tmp_path / "adapter"))
     run = trial.start("generate-video/generate-video", {"out": str(out), **values})
     until(lambda: (out / "clips" / "0000.mp4").exists(), 600, trial.tail, every_s=0.01)
     for pid in trial.engines(run):

@@ -16,19 +16,27 @@ from mvideo_core.generation.request import GenerateRequest, generate
 from mvideo_core.generation.sources import SourceOptions
 from mvideo_core.masks import MaskSequence
 from mvideo_core.media.decode import count_frames
-from tests.mvideo_core.generation.conftest import TINY
+from tests.mvideo_core.generation.conftest import TINY, tiny_adapter
 
 
-def _request(masks: Path, **changes: object) -> GenerateRequest:
-    values = {"prompt": "a ball", "source": {"masks": str(masks)}, "base": TINY.model_dump(), "options": {"steps": 2}}
+@pytest.fixture
+def adapter(tmp_path: Path) -> Path:
+    """What makes the tiny base see masks."""
+    return tiny_adapter(tmp_path / "adapter")
+
+
+def _request(masks: Path, adapter: Path, **changes: object) -> GenerateRequest:
+    values = {"prompt": "a ball", "source": {"masks": str(masks)}, "base": TINY.model_dump(), "options": {"steps": 2},
+              "adapter": str(adapter)}  # fmt: skip
     return GenerateRequest.parse({**values, **changes})
 
 
-def test_sigkill_then_the_same_command(square: MaskSequence, tmp_path: Path) -> None:
+def test_sigkill_then_the_same_command(square: MaskSequence, adapter: Path, tmp_path: Path) -> None:
     masks = save_masks(tmp_path / "square.masks", square, 8.0, ["ball", "box"])
     command = [
         sys.executable, "-m", "mvideo_core.cli.main", "generate", "--out", str(tmp_path / "a"), "--prompt", "a ball",
         "--masks", str(masks), "--base", "random:tiny-sincos", "--dtype", "fp32", "--steps", "2",
+        "--adapter", str(adapter),
     ]  # fmt: skip
     child = subprocess.Popen(command, env=os.environ | {"OMP_NUM_THREADS": "1"}, stderr=subprocess.PIPE)
     first, deadline = tmp_path / "a" / "clips" / "0000.mp4", time.monotonic() + 600
@@ -40,8 +48,8 @@ def test_sigkill_then_the_same_command(square: MaskSequence, tmp_path: Path) -> 
     child.wait()
     assert not (tmp_path / "a" / "video.mp4").exists()
 
-    resumed = generate(_request(masks), str(tmp_path / "a"))
-    straight = generate(_request(masks), str(tmp_path / "b"))
+    resumed = generate(_request(masks, adapter), str(tmp_path / "a"))
+    straight = generate(_request(masks, adapter), str(tmp_path / "b"))
     assert (tmp_path / "a" / "video.mp4").read_bytes() == (tmp_path / "b" / "video.mp4").read_bytes()
     assert (resumed.frames, resumed.clips, count_frames(straight.video)) == (25, 3, 25)
     told = json.loads((tmp_path / "b" / "provenance.json").read_text())
@@ -50,13 +58,13 @@ def test_sigkill_then_the_same_command(square: MaskSequence, tmp_path: Path) -> 
     assert [clip["frames"] for clip in told["clips"]] == [9, 8, 8]
     assert (tmp_path / "b" / "conditions" / "masks.masks").exists()
     with pytest.raises(ConfigError, match="another request"):
-        generate(_request(masks, prompt="a cube"), str(tmp_path / "b"))
+        generate(_request(masks, adapter, prompt="a cube"), str(tmp_path / "b"))
 
 
-def test_no_prompt_and_no_sample(square: MaskSequence, tmp_path: Path) -> None:
+def test_no_prompt_and_no_sample(square: MaskSequence, adapter: Path, tmp_path: Path) -> None:
     masks = save_masks(tmp_path / "square.masks", square, 8.0)
     with pytest.raises(ConfigError, match="no prompt"):
-        generate(_request(masks, prompt=""), str(tmp_path / "a"))
+        generate(_request(masks, adapter, prompt=""), str(tmp_path / "a"))
 
 
 @pytest.mark.parametrize(

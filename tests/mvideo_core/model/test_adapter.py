@@ -10,9 +10,6 @@ from safetensors import safe_open
 from mvideo_core.errors import ConfigError, ModelError
 from mvideo_core.generation.loading import load_pipeline
 from mvideo_core.model.adapter import (
-    CONDITIONING_FILE,
-    CONFIG_FILE,
-    LORA_FILE,
     LoraOptions,
     add_lora,
     load_adapter,
@@ -20,6 +17,7 @@ from mvideo_core.model.adapter import (
     trainable,
     without_adapters,
 )
+from mvideo_core.model.adapter_files import CONDITIONING_FILE, CONFIG_FILE, LORA_FILE
 from mvideo_core.model.base import BaseOptions, load_base, random_base, save_base
 from mvideo_core.model.transformer import MVideoTransformer3DModel
 from mvideo_core.model.video_format import VideoFormat

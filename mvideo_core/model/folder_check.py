@@ -210,7 +210,7 @@ def _tokenizer_problems(folder: Path, text_config: Mapping[str, Any]) -> Iterato
         with loading(folder):
             tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)
             ids = tokenizer(SENTENCE).input_ids
-            text = tokenizer.decode(ids, skip_special_tokens=True)
+            text = str(tokenizer.decode(ids, skip_special_tokens=True))
     except ModelError as error:
         yield Problem(folder, _reason(error, folder))
         return

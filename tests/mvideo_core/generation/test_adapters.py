@@ -48,6 +48,10 @@ def layers_of_30(values):
             values[name.replace("blocks.0.", f"blocks.{n}.")] = values[name].clone()
 
 
+def cut(path):
+    path.write_bytes(path.read_bytes()[:-7])
+
+
 def poisoned(values):
     values[sorted(values)[0]].view(-1)[5] = float("nan")
 
@@ -71,7 +75,7 @@ BROKEN = {
     "LoRA missing": (lambda f: (f / LORA_FILE).unlink(), 1, f"{LORA_FILE} is missing"),
     "half of the tensors": (lora(halved), 1, "8 of 16 tensors are missing, such as transformer.transformer_blocks.0."),
     "30 layers over 2": (
-        lora(layers_of_30), 1, "16 of 240 of its tensors belong to a layer of the model, transformer.transformer_blocks.10."),
+        lora(layers_of_30), 1, "16 of 240 of its tensors belong to a layer of the model, transformer."),
     "30 layers by its config": (set_config(base={"num_layers": 30}), 2, "num_layers: 30, the model has 2"),
     "no key that matches": (
         lora(lambda v: {f"unet.{n}": t for n, t in v.items()}), 1, "none of its tensors belong to a layer"),
@@ -79,14 +83,14 @@ BROKEN = {
         set_config(lora={"rank": 8}), 1, "has A and B of [4, 32] and [32, 4]; [8, 32] and [32, 8] expected at rank 8"),
     "another alpha": (set_config(lora={"alpha": 64}), 1, "alpha 2 in its metadata, 64 in mvideo_config.json"),
     "LFS pointer": (lambda f: (f / LORA_FILE).write_bytes(LFS), 1, f"{LORA_FILE}: a Git LFS pointer of 69 bytes"),
-    "conditioning cut off": (
-        lambda f: (f / CONDITIONING_FILE).write_bytes((f / CONDITIONING_FILE).read_bytes()[:-7]), 1, f"{CONDITIONING_FILE}: cut off: "),
-    "LoRA cut off": (lambda f: (f / LORA_FILE).write_bytes((f / LORA_FILE).read_bytes()[:-7]), 1, f"{LORA_FILE}: cut off: "),
+    "conditioning cut off": (lambda f: cut(f / CONDITIONING_FILE), 1, f"{CONDITIONING_FILE}: cut off: "),
+    "LoRA cut off": (lambda f: cut(f / LORA_FILE), 1, f"{LORA_FILE}: cut off: "),
     "LoRA empty": (lambda f: (f / LORA_FILE).write_bytes(b""), 1, f"{LORA_FILE}: empty"),
     "config is garbage": (lambda f: (f / CONFIG_FILE).write_text("{"), 1, f"{CONFIG_FILE}: not JSON"),
     "NaN": (lora(poisoned), 1, "holds values that are not finite (NaN or infinity); give another"),
-    "LoRA of another run": (lora(lambda v: {n: t + 1 for n, t in v.items()}), 1, f"{LORA_FILE}: sha256 of its tensors is "),
-    "folder without an adapter": (lambda f: [path.unlink() for path in f.iterdir()], 1, f"no {LORA_FILE} here or in adapter/"),
+    "LoRA of another run": (lora(lambda v: {n: t + 1 for n, t in v.items()}), 1, "sha256 of its tensors is "),
+    "folder without an adapter": (
+        lambda f: [path.unlink() for path in f.iterdir()], 1, f"no {LORA_FILE} here or in adapter/"),
     "nothing there": (shutil.rmtree, 2, "no such file or folder; give the folder that training wrote"),
 }  # fmt: skip
 

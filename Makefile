@@ -9,12 +9,13 @@ export OMP_NUM_THREADS ?= 1
 export PREFECT_SERVER_ANALYTICS_ENABLED ?= false
 export DO_NOT_TRACK ?= 1
 
-.PHONY: setup demo test test-all check bench chaos lock clean help
+.PHONY: setup demo test test-all check bench chaos rehearsal lock clean help
 help:
 	@echo "make demo   set up, then videos -> mask dataset -> LoRA training -> videos under masks -> scores, under Prefect"
 	@echo "make test   set up, then the default test suite (CPU, offline)"
 	@echo "make check  ruff, format, mypy, import-linter"
 	@echo "make bench  measurements into build/bench/*.json        make chaos  50 random kill -9, same dataset"
+	@echo "make rehearsal  full-size models with random values through every stage; FOLDER=your videos"
 
 setup: $(READY)
 
@@ -47,6 +48,9 @@ bench: setup
 
 chaos: setup
 	@$(BIN)/python -m benchmarks.chaos
+
+rehearsal: setup
+	@$(BIN)/python -m benchmarks.rehearsal $(if $(FOLDER),--folder $(FOLDER))
 
 lock:
 	@$(BIN)/python -m pip freeze --exclude-editable | grep == | grep -vE '^(sam2|groundingdino-py)==' > constraints.new

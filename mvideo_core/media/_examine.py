@@ -44,6 +44,8 @@ def _describe(container, settings: dict) -> dict:
         what = "audio only" if container.streams.audio else "no stream at all"
         return {"error": f"no video stream ({what})"}
     context = stream.codec_context
+    if context is None:  # a codec that nobody here knows, or a file cut off within its first frame
+        return {"error": "its video has a codec that is not known here, or is cut off within its first frame"}
     pixels = context.width * context.height
     if pixels > settings["max_pixels"] or pixels <= 0:
         size = f"{context.width}x{context.height}" if pixels > 0 else "unknown or refused size"

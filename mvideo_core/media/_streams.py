@@ -15,8 +15,9 @@ def main_stream(container: Any) -> Any | None:
     """The stream flagged as default, the largest among several (the first of equals); None without a video."""
 
     def rank(stream: Any) -> tuple[bool, int]:
-        context = stream.codec_context
-        return bool(stream.disposition & av.stream.Disposition.default), context.width * context.height
+        context = stream.codec_context  # None: a codec that FFmpeg does not know
+        pixels = context.width * context.height if context else 0
+        return bool(stream.disposition & av.stream.Disposition.default), pixels
 
     return max(video_streams(container), key=rank, default=None)
 

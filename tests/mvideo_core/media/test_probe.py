@@ -87,6 +87,14 @@ BAD = {
 }
 
 
+def test_a_codec_that_nobody_knows(good, tmp_path):
+    path = tmp_path / "bad.mkv"
+    samples.write(path)
+    path.write_bytes(path.read_bytes().replace(b"V_MPEG4/ISO/AVC", b"V_UNKNOWN/1/ABC"))
+    with pytest.raises(MediaError, match=r"bad\.mkv.*codec that is not known here"):
+        probe(path)
+
+
 @pytest.mark.parametrize("case", BAD)
 def test_bad_files_end_as_a_reason(case, good, tmp_path):
     make, said = BAD[case]

@@ -11,7 +11,7 @@ export DO_NOT_TRACK ?= 1
 
 .PHONY: setup demo test test-all check bench chaos rehearsal lock clean help
 help:
-	@echo "make demo   set up, then videos -> mask dataset -> LoRA training -> videos under masks -> scores, under Prefect"
+	@echo "make demo   set up, then videos -> mask dataset -> LoRA training -> videos under masks -> scores, under Prefect (V=1: all events)"
 	@echo "make test   set up, then the default test suite (CPU, offline)"
 	@echo "make check  ruff, format, mypy, import-linter"
 	@echo "make bench  measurements into build/bench/*.json        make chaos  50 random kill -9, same dataset"
@@ -30,7 +30,7 @@ $(READY): constraints.txt requirements/unofficial.txt pyproject.toml
 	@touch $(READY)
 
 demo: setup
-	@$(BIN)/python -m deployments.demo
+	@$(BIN)/python -m deployments.demo $(if $(V),-v)
 
 test: setup
 	@$(BIN)/python -m tests.suite

@@ -2,8 +2,8 @@
 
 A local Prefect server and workers, and two deployments by their literal commands: `prefect deployment run
 build-mask-dataset` and `prefect deployment run reproduce-paper` (profile demo). Everything lies under build/demo.
-Interrupted, the same command goes on where it stopped. The last line says where the page is; build/demo.json holds the
-same in numbers.
+Interrupted, the same command resumes. The last line says where the page is; build/demo.json has the same in numbers.
+A terminal gets one live line per stage and per training; a log gets a line now and then. -v shows Prefect's events.
 """
 
 import argparse
@@ -13,11 +13,16 @@ import os
 import subprocess
 import sys
 import time
+import uuid
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 from typing import Any
 
+from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterName
+
+from deployments._lines import LiveLines
+from deployments._watching import follow
 from deployments.stack import Stack
 from mvideo_core.errors import MVideoError
 from mvideo_core.pipeline import stage_rows
@@ -41,20 +46,19 @@ def main(argv: list[str] | None = None) -> int:
     stack = Stack(ROOT / "state", port=given.port, tied=not given.keep)
     stack.up()
     try:
-        _say(f"    UI: {stack.url.removesuffix('/api')} (logs: {_short(stack.folder / 'logs')})")
         _say(f"3/5 prefect deployment run {DATA}: videos -> cuts -> boxes -> masks -> captions -> shards")
         source = {"workspace": str(ROOT / "workspace"), "source": {"folder": str(videos)}, "profile": "mini"}
-        code = run_deployment(stack, DATA, source)
+        code = run_deployment(stack, DATA, source, given.verbose)
         if not code and not given.data_only:
             _say(f"4/5 prefect deployment run {PAPER}: LoRA training, videos under masks, scores")
             mine = {"train": {"workspace": str(ROOT / "workspace")}}
             asked = {"out": str(ROOT / "paper"), "profile": "demo", "overrides": mine}
-            code = run_deployment(stack, PAPER, asked)
+            code = run_deployment(stack, PAPER, asked, given.verbose)
     finally:
         if not given.keep:
             stack.down()
     if code:
-        _say(f"the flow run did not complete; see {_short(stack.folder / 'logs')}, then `make demo` again goes on")
+        _say(f"the flow run did not complete; see {_short(stack.folder / 'logs')}, then `make demo` again to resume")
         return 1
     _say("5/5 what came out")
     _write_summary(ROOT / "workspace", None if given.data_only else ROOT / "paper", time.monotonic() - started)
@@ -67,12 +71,29 @@ def make_videos(folder: Path, n_videos: int) -> None:
         list(pool.map(_make_one, [str(folder)] * n_videos, range(n_videos)))
 
 
-def run_deployment(stack: Stack, name: str, parameters: dict[str, Any]) -> int:
-    """The literal command, with its run watched to the end; its exit code."""
-    command = [sys.executable, "-m", "prefect", "deployment", "run", name]
-    command += ["--params", json.dumps(parameters), "--watch", "--watch-interval", "5"]
+def run_deployment(stack: Stack, name: str, parameters: dict[str, Any], verbose: bool = False) -> int:
+    """The literal command, with its run followed to the end; its exit code.
+
+    Args:
+        verbose: show Prefect's own events instead of one line per stage.
+    """
+    label = f"{name}-{uuid.uuid4().hex[:8]}"
+    command = [sys.executable, "-m", "prefect", "deployment", "run", name, "--flow-run-name", label]
+    command += ["--params", json.dumps(parameters)]
     environment = {**os.environ, **stack.settings, "PREFECT_API_URL": stack.url}
-    return subprocess.run(command, env=environment, check=False).returncode
+    if verbose:
+        return subprocess.run([*command, "--watch", "--watch-interval", "5"], env=environment, check=False).returncode
+    asked = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    if asked.returncode:
+        _say(asked.stdout + asked.stderr)
+        return asked.returncode
+    with stack.client() as client:
+        (run,) = client.read_flow_runs(flow_run_filter=FlowRunFilter(name=FlowRunFilterName(any_=[label])))
+        _say(f"    {stack.url.removesuffix('/api')}/runs/flow-run/{run.id}")
+        state = follow(client, run.id, LiveLines(sys.stdout))
+    if state.name != "Completed":
+        _say(f"    {state.name}: {state.message}")
+    return 0 if state.is_completed() else 1
 
 
 def _make_one(folder: str, seed: int) -> None:
@@ -124,6 +145,7 @@ def _arguments(argv: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--data-only", action="store_true", help="stop after the dataset: no training, no generation")
     parser.add_argument("--port", type=int, default=None, help="of the Prefect server; any free one if it is taken")
     parser.add_argument("--keep", action="store_true", help="leave server and workers running (mvideo server down)")
+    parser.add_argument("-v", "--verbose", action="store_true", help="Prefect's own events instead of a line per stage")
     return parser.parse_args(argv)
 
 

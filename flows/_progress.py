@@ -4,7 +4,7 @@ import time
 from collections.abc import Collection
 
 from tasks import _items
-from tasks._bar import ProgressBar
+from tasks._bar import ProgressBar, duration
 
 PUBLISH_EVERY_S = 4.0
 
@@ -61,10 +61,3 @@ class StageBoard:
         if held < fraction < 1:
             words.append(f"about {duration(elapsed * (1 - fraction) / (fraction - held))} left")
         return round(100 * fraction, 1), ", ".join(words)
-
-
-def duration(seconds: float) -> str:
-    """ "45 s", "12 min" or "3.4 h"."""
-    if seconds < 90:
-        return f"{seconds:.0f} s"
-    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"

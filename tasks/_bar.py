@@ -1,6 +1,8 @@
 """One progress bar on a run's Artifacts page. It is for the eye alone: a server that is away does not stop work."""
 
 import logging
+import time
+from collections.abc import Callable
 from uuid import UUID
 
 from prefect.artifacts import create_progress_artifact, update_progress_artifact
@@ -27,3 +29,39 @@ class ProgressBar:
                 update_progress_artifact(self._artifact, percent, description=text)
         except (PrefectException, OSError) as error:
             log.warning("progress of %s not shown: %s", self.name, error)
+
+
+class CountBar:
+    """A progress bar over things of one kind, with their rate and the time left.
+
+    Args:
+        name: the artifact is "<name>-progress".
+        unit: what is counted, in the plural.
+    """
+
+    def __init__(self, name: str, unit: str, now: Callable[[], float] = time.monotonic):
+        self.bar, self.unit, self.now = ProgressBar(name), unit, now
+        self.first: tuple[float, int] | None = None
+
+    def __call__(self, done: int, total: int) -> None:
+        """Show a count; the first one may be what an earlier run had finished, and does not count as speed."""
+        self.bar.show(100 * done / max(total, 1), self.words(done, total))
+
+    def words(self, done: int, total: int) -> str:
+        """ "3 of 8 videos, 0.21 videos/s, about 24 s left"."""
+        now = self.now()
+        began, first_done = self.first = self.first or (now, done)
+        text = f"{done} of {total} {self.unit}"
+        if done > first_done and now > began:
+            rate = (done - first_done) / (now - began)
+            text += f", {rate:.2f} {self.unit}/s"
+            if done < total:
+                text += f", about {duration((total - done) / rate)} left"
+        return text
+
+
+def duration(seconds: float) -> str:
+    """ "45 s", "12 min" or "3.4 h"."""
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"

@@ -10,7 +10,7 @@ from mvideo_core.evaluation.request import EvaluateRequest
 from mvideo_core.evaluation.result import collect, read_result, waiting_parts
 from mvideo_core.evaluation.run import score_part
 from mvideo_core.evaluation.validate import Validation, validate
-from tasks._bar import ProgressBar
+from tasks._bar import CountBar
 from tasks._decorators import gpu_task, io_task
 
 log = logging.getLogger(__name__)
@@ -67,11 +67,11 @@ def evaluation_report(out: str) -> str:
 
 def _shown(part: Part) -> Callable[[int, int, str], None]:
     """A progress bar over the videos of a part."""
-    bar = ProgressBar("evaluate" if part.count == 1 else f"evaluate-{part.index}-of-{part.count}")
+    bar = CountBar("evaluate" if part.count == 1 else f"evaluate-{part.index}-of-{part.count}", "videos")
 
     def show(done: int, total: int, text: str) -> None:
         if done % LOG_EVERY == 0 or done == total:
             log.info("scored %d of %d videos; last: %s", done, total, text)
-            bar.show(100 * done / total, f"{done} of {total} videos")
+            bar(done, total)
 
     return show

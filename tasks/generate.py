@@ -6,7 +6,7 @@ from collections.abc import Callable
 from mvideo_core.generation.request import GenerateRequest
 from mvideo_core.generation.request import generate as make
 from mvideo_core.generation.video import GeneratedVideo
-from tasks._bar import ProgressBar
+from tasks._bar import CountBar
 from tasks._decorators import gpu_task
 
 log = logging.getLogger(__name__)
@@ -24,11 +24,10 @@ def generate(request: GenerateRequest, out: str, overwrite: bool = False) -> Gen
 
 def _shown() -> Callable[[int, int], None]:
     """A progress bar over the clips of the video."""
-    bar = ProgressBar("generate")
+    bar = CountBar("generate", "clips")
 
     def show(done: int, total: int) -> None:
-        text = f"{done} of {total} clips"
-        log.info("generating: %s", text)
-        bar.show(100 * done / total, text)
+        log.info("generating: %d of %d clips", done, total)
+        bar(done, total)
 
     return show

@@ -10,7 +10,7 @@ from mvideo_core.paper.material import SetName, source_of
 from mvideo_core.paper.options import PaperOptions
 from mvideo_core.paper.reproduce import finish, keep_options
 from mvideo_core.paper.videos import Job, make_videos, write_job_manifest
-from tasks._bar import ProgressBar
+from tasks._bar import CountBar
 from tasks._decorators import gpu_task, io_task
 
 log = logging.getLogger(__name__)
@@ -45,11 +45,11 @@ def job_videos(options: PaperOptions, out: str, job: Job) -> str:
         ModelError, StoreError: as loading and generation say.
     """
     job = Job(*job)
-    bar = ProgressBar("videos-" + job.name.replace("/", "-").replace(".", "-"))
+    bar = CountBar("videos-" + job.name.replace("/", "-").replace(".", "-"), "videos")
 
     def show(done: int, total: int) -> None:
         log.info("%s: %d of %d videos", job.name, done, total)
-        bar.show(100 * done / total, f"{done} of {total} videos")
+        bar(done, total)
 
     make_videos(job, options, Path(out), progress=show)
     return str(write_job_manifest(job, options, Path(out)))

@@ -10,7 +10,7 @@ from mvideo_core.training.callbacks.metrics import loss_words
 from mvideo_core.training.launch import launch
 from mvideo_core.training.options import TrainOptions
 from mvideo_core.training.report import RunReport
-from tasks._bar import ProgressBar
+from tasks._bar import ProgressBar, duration
 from tasks._decorators import gpu_task
 
 log = logging.getLogger(__name__)
@@ -50,12 +50,13 @@ class TrainingBoard:
             self.bar.show(100 * step / steps, text)
 
     def words(self, line: dict[str, Any], now: float) -> str:
-        """ "step 120 of 400, loss 0.1034, 1.9 s a step, about 9 min left"."""
+        """ "step 120 of 400, loss 0.1034, 1.9 s/step, about 9 min left"."""
         step, steps = int(line["step"]), int(line["steps"])
         text = f"step {step} of {steps}, {loss_words(line)}"
         assert self.first is not None
         began, first_step = self.first
         if step > first_step:
             step_s = (now - began) / (step - first_step)
-            text += f", {step_s:.3g} s a step, about {step_s * (steps - step) / 60:.0f} min left"
+            text += f", {step_s:.3g} s/step"
+            text += f", about {duration(step_s * (steps - step))} left" if step < steps else ""
         return text

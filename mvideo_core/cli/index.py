@@ -64,7 +64,7 @@ class LazyGroup(TyperGroup):
         command = load(args[0]) if args else None
         if command is not None:
             return args[0], command, args[1:]
-        self.commands = dict.fromkeys(self.list_commands(ctx))  # type: ignore[arg-type] # what the answer is chosen from
+        self.commands = dict.fromkeys(self.list_commands(ctx))  # type: ignore[assignment] # what the answer is chosen from
         return super().resolve_command(ctx, args)
 
 

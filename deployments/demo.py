@@ -117,7 +117,7 @@ def _write_summary(path: Path, paper: Path | None, seconds: float) -> None:
     if paper is not None:
         found: list[dict[str, Any]] = json.loads((paper / "tables" / "comparisons.json").read_text(encoding="utf-8"))
         summary["paper"] = found
-        for line in _told(found):
+        for line in _score_lines(found):
             _say(f"    {line}")
         _say(f"    data {page}")
         page = f"page: {_short(paper / 'index.html')}"
@@ -125,7 +125,7 @@ def _write_summary(path: Path, paper: Path | None, seconds: float) -> None:
     _say(f"make demo: done in {seconds:.0f} s; {page}")
 
 
-def _told(comparisons: list[dict[str, Any]]) -> Iterator[str]:
+def _score_lines(comparisons: list[dict[str, Any]]) -> Iterator[str]:
     """S_m of guided videos beside its controls, a line for each test set."""
     for one in comparisons:
         rows = {row["metric"]: row for row in one["differences"]}

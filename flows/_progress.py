@@ -55,7 +55,9 @@ class StageBoard:
         fresh_items = sum(count.done - count.at_first for count in counts.values())
         words = [f"{self.stage}: {len(self.done)} of {self.n_parts} parts"]
         if counts:
-            words.append(f"{sum(count.done for count in counts.values())} items")
+            every_part = len(counts) == self.n_parts
+            of_total = f" of {sum(count.total for count in counts.values())}" if every_part else ""
+            words.append(f"{sum(count.done for count in counts.values())}{of_total} items")
         if fresh_items:
             words.append(f"{fresh_items / elapsed:.2f} items/s")
         if held < fraction < 1:

@@ -18,6 +18,16 @@ def test_rate_and_time_left_count_only_fresh_work() -> None:
     assert line == "cut: 1 of 4 parts, 15 items, 0.25 items/s, about 2 min left"
 
 
+def test_items_in_all_are_named_once_every_part_is_known() -> None:
+    board = StageBoard("segment", "w", 2)
+    board.begin()
+    _items.note("w", "segment", 0, 0, 6)
+    _items.note("w", "segment", 0, 3, 6)
+    assert "0 of 2 parts, 3 items" in board.line(board.started + 1)[1]
+    _items.note("w", "segment", 1, 0, 4)
+    assert "0 of 2 parts, 3 of 10 items" in board.line(board.started + 1)[1]
+
+
 def test_parts_of_other_processes_count_by_parts() -> None:
     board = StageBoard("detect", "w", 8)
     board.begin()

@@ -95,4 +95,6 @@ def _doing(client: SyncPrefectClient, run: FlowRun, tree: list[FlowRun]) -> str:
     running = TaskRunFilter(state=TaskRunFilterState(type=TaskRunFilterStateType(any_=[StateType.RUNNING])))
     ids = FlowRunFilterId(any_=[one.id for one in tree])
     tasks = client.read_task_runs(flow_run_filter=FlowRunFilter(id=ids), task_run_filter=running, limit=5)
-    return ", ".join(sorted(task.name for task in tasks)) or (run.state_name or "").lower()
+    subflows = {one.parent_task_run_id for one in tree}  # each is also a task run of its parent
+    names = sorted(task.name for task in tasks if task.id not in subflows)
+    return ", ".join(names) or (run.state_name or "").lower()

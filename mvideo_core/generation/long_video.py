@@ -177,6 +177,7 @@ def _make_clip(
         guidance_scale=options.guidance,
         mask_guidance_scale=options.mask_guidance,
         condition_timestep=options.condition_timestep,
+        cache=options.cache,
     )
     check_not_blank(frames, f"clip {plan.index}")
     return frames

@@ -4,6 +4,7 @@ from typing import Literal
 
 from pydantic import Field, model_validator
 
+from mvideo_core.model.cache_options import CacheOptions
 from mvideo_core.options import Options
 
 
@@ -33,6 +34,7 @@ class GenerateOptions(Options):
         description="when the masks end before the video: error, hold = the last mask stays, none = free of masks",
     )
     objects: tuple[int, ...] = Field(default=(), description="objects of the mask file that guide; empty = all")
+    cache: CacheOptions = Field(default=CacheOptions(), description="steps computed in part: faster, other pixels")
     crf: int = Field(default=14, ge=0, le=40, description="x264 quality of the mp4; lower is better")
 
     @model_validator(mode="after")

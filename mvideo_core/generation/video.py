@@ -79,9 +79,11 @@ def make_video(
 
 def _decides(loaded: Loaded, prompt: str, masks: MaskClip | None, options: GenerateOptions) -> dict[str, Any]:
     """All that decides the pixels; its digest names the folder's video."""
+    # Without a cache nothing is said of it, so that videos made before there was one are still known.
+    exclude = {"cache"} if options.cache.kind == "none" else None
     return {
         "prompt": prompt,
-        "options": options.model_dump(mode="json"),
+        "options": options.model_dump(mode="json", exclude=exclude),
         "dtype": loaded.dtype,
         "base_sha256": loaded.base_sha256,
         "adapter_sha256": loaded.adapter_sha256,

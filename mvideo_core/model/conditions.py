@@ -45,6 +45,12 @@ class Conditions:
         """The same history, no mask."""
         return replace(self, mask_BFCHW=None)
 
+    def chunk(self, chunks: int, dim: int = 0) -> "tuple[Conditions, ...]":
+        """Parts of the batch, as `Tensor.chunk` gives them; `dim` is the batch's, 0."""
+        given = {field.name: getattr(self, field.name) for field in fields(self)}
+        parts = {name: value.chunk(chunks, dim) for name, value in given.items() if value is not None}
+        return tuple(Conditions(**{name: values[n] for name, values in parts.items()}) for n in range(chunks))
+
     def repeat(self, times: int) -> "Conditions":
         """The batch repeated as a whole, for the branches of guidance."""
         values = {field.name: getattr(self, field.name) for field in fields(self)}

@@ -8,7 +8,6 @@ Shape letters: B batch (always 1 here), T frames, F latent frames, C channels, H
 import logging
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal, Self
 
@@ -35,8 +34,11 @@ from mvideo_core.model.adapter import (
 )
 from mvideo_core.model.adapter_files import ADAPTER_FOLDER, CONFIG_FILE, check_adapter, find_adapter
 from mvideo_core.model.base import FORMAT_FILE, Base, format_of
+from mvideo_core.model.cache_options import CacheOptions
+from mvideo_core.model.caching import cached, check_call, noise_share
 from mvideo_core.model.conditions import Conditions
 from mvideo_core.model.guidance import Guidance, batched_conditions, batched_text, combined
+from mvideo_core.model.history import noisy_history
 from mvideo_core.model.pixels import check_finite, frames_THWC, mask_CTHW, video_CTHW
 from mvideo_core.model.schedule import Schedule
 from mvideo_core.model.transformer import MVideoTransformer3DModel
@@ -247,6 +249,7 @@ class MVideoPipeline(CogVideoXPipeline):
         prompt_embeds: Tensor | None = None,
         negative_prompt_embeds: Tensor | None = None,
         callback_on_step_end: OnStep | None = None,
+        cache: CacheOptions | None = None,
     ) -> np.ndarray:
         """One clip.
 
@@ -263,6 +266,7 @@ class MVideoPipeline(CogVideoXPipeline):
             generator: of all noise, on CPU for the same clip on any device.
             latents: (1, F, C, h, w) initial noise instead of a draw.
             callback_on_step_end: called after each step.
+            cache: steps computed in part; None: none, or what `transformer.enable_cache` has turned on.
 
         Returns:
             Frames (clip_frames, H, W, 3), uint8 RGB.
@@ -279,7 +283,7 @@ class MVideoPipeline(CogVideoXPipeline):
             negative = self.embed_text(negative_prompt)
         latents = self._initial(latents, generator)
         conditions = self._conditions(mask, appearance_frame, motion_frames, condition_timestep, generator)
-        with self._turn("transformer"):
+        with self._turn("transformer"), cached(self.transformer, cache or CacheOptions()):
             latents = self._denoise(
                 latents, positive, negative, conditions, guidance, num_inference_steps, generator, callback_on_step_end
             )
@@ -304,12 +308,18 @@ class MVideoPipeline(CogVideoXPipeline):
         text = batched_text(branches, positive, negative).to(dtype)
         batched = batched_conditions(branches, conditions).to(dtype)
         timesteps = self._timesteps(steps)
+        check_call(self.transformer, len(branches), steps)
         extra = self.prepare_extra_step_kwargs(generator, 0.0)
         clean_before = None
         with self.progress_bar(total=steps) as bar:
             for n, t in enumerate(timesteps):
+                self._current_timestep = t
                 x_t = latents.repeat(len(branches), 1, 1, 1, 1).to(dtype)
-                velocity = self.transformer(x_t, text, t.expand(len(x_t)), batched, return_dict=False)[0]
+                with self.transformer.cache_context("branches", **self._place(n, len(timesteps), t)):
+                    velocity = self.transformer(
+                        hidden_states=x_t, encoder_hidden_states=text, timestep=t.expand(len(x_t)), conditions=batched,
+                        return_dict=False,
+                    )[0]  # fmt: skip
                 velocity = combined(branches, velocity.float())
                 if isinstance(self.scheduler, CogVideoXDPMScheduler):
                     before = timesteps[n - 1] if n else None
@@ -323,7 +333,13 @@ class MVideoPipeline(CogVideoXPipeline):
                 if on_step:
                     on_step(self, n, int(t), latents)
                 bar.update()
+        self._current_timestep = None
         return latents
+
+    def _place(self, n: int, steps: int, t: Tensor) -> dict[str, Any]:
+        """Where the loop is, for hooks that cache between steps."""
+        sigma = noise_share(float(self.scheduler.alphas_cumprod[int(t)]))
+        return {"step_index": n, "num_inference_steps": steps, "timestep": t, "sigma": sigma}
 
     def _conditions(
         self,
@@ -390,28 +406,6 @@ class MVideoPipeline(CogVideoXPipeline):
             )
         if appearance is not None and appearance.ndim != 3:
             raise ConfigError(f"appearance_frame: shape {appearance.shape}; one frame (H, W, 3) expected")
-
-
-def noisy_history(
-    conditions: Conditions, schedule: Schedule, timestep: int, generator: Generator | None = None
-) -> Conditions:
-    """Appearance and motion brought to a noise level, and the level said; without history, or at 0, as they are.
-
-    What was generated is not as clean as training data: a little noise hides the difference, so that errors do not add
-        up from clip to clip.
-    """
-    if timestep == 0 or not conditions.has_history:
-        return conditions
-    if not 0 < timestep < len(schedule):
-        raise ConfigError(f"condition_timestep: {timestep}; 0 to {len(schedule) - 1} expected")
-    changed: dict[str, Tensor] = {}
-    for name in ("appearance_BFCHW", "motion_BFCHW"):
-        x0 = getattr(conditions, name)
-        if x0 is not None:
-            noise = randn_tensor(x0.shape, generator=generator, device=x0.device, dtype=torch.float32)
-            levels = torch.full((len(x0),), timestep, device=x0.device)
-            changed |= {name: schedule.noisy(x0, noise, levels), "timestep_B": levels}
-    return replace(conditions, **changed)
 
 
 def _divisor_near(whole: int, steps: int) -> int:

@@ -18,6 +18,8 @@ from torch import Tensor, nn
 from mvideo_core.errors import ConfigError
 from mvideo_core.model.attention import MVideoAttnProcessor, SdpaChoice
 from mvideo_core.model.block import MVideoBlock
+from mvideo_core.model.caching import fitted
+from mvideo_core.model.compiled import CompiledGraphs
 from mvideo_core.model.conditions import Conditions
 from mvideo_core.model.inputs import checked
 from mvideo_core.model.notices import expecting_missing
@@ -132,6 +134,7 @@ class MVideoTransformer3DModel(CogVideoXTransformer3DModel):
         self.set_sdpa("auto")
         self._recompute_every = 1
         self._positions: dict[Any, Any] = {}
+        self.graphs: CompiledGraphs | None = None
 
     @classmethod
     def from_base(cls, transformer: CogVideoXTransformer3DModel, **changes: Any) -> Self:
@@ -218,9 +221,19 @@ class MVideoTransformer3DModel(CogVideoXTransformer3DModel):
             raise ConfigError(f"gradient_checkpointing: {choice!r}; give none, full or block_skip:n with n >= 2")
         self.enable_gradient_checkpointing()
 
-    def compile_blocks(self, **options: Any) -> None:
-        """`torch.compile` of the block, once for all blocks of one shape; student and teacher are two graphs."""
-        self.compile_repeated_blocks(**({"fullgraph": True} | options))
+    def compile_blocks(self, backend: str | None = None) -> CompiledGraphs:
+        """`torch.compile` of the block; names of parameters stay. Returns the graphs made from now on."""
+        self.graphs = CompiledGraphs(backend)
+        self.graphs.take(self)
+        return self.graphs
+
+    def enable_cache(self, config: Any) -> None:
+        """As in diffusers, for its caches between denoising steps; what is left out is filled in for this model.
+
+        Raises:
+            ConfigError: a cache that cannot work here (`caching.py`).
+        """
+        super().enable_cache(fitted(self, config))
 
     def token_count(
         self, format_latents_FHW: tuple[int, int, int], motion_FHW: tuple[int, int, int] | None = None
@@ -288,6 +301,8 @@ class MVideoTransformer3DModel(CogVideoXTransformer3DModel):
         temb_clean: Tensor | None,
         n_clean: int,
     ) -> Tensor:
+        if self.graphs:
+            video, text = self.graphs.entering(self.transformer_blocks[0], video, text, n_clean)
         recompute = torch.is_grad_enabled() and self.gradient_checkpointing
         for index, block in enumerate(self.transformer_blocks):
             args = (video, text, temb, rope, attention_kwargs, temb_clean, n_clean)

@@ -1,7 +1,7 @@
 """What is random in a step, drawn once for the whole global batch, so that every rank knows all of it.
 
 G: slots of the global batch. The history mode is one draw per step: all ranks then run the same token count, which
-leaves no straggler and at most three compiled shapes. Mask and text are dropped per sample.
+leaves no straggler and at most three compiled shapes (`callbacks/warm_up.py`). Mask and text are dropped per sample.
 """
 
 from dataclasses import dataclass
@@ -33,6 +33,17 @@ class DrawOptions(Options):
         default=100, ge=0, lt=1000, description="noise on history latents: timestep uniform in 0..this; 0 adds none"
     )
     stratified: bool = Field(default=True, description="timesteps spread over the global batch, one in each stratum")
+
+
+def histories(options: DrawOptions) -> tuple[History, ...]:
+    """The histories that a step can have under these options."""
+    with_history = options.history_none < 1
+    possible: dict[History, bool] = {
+        "none": options.history_none > 0,
+        "appearance": with_history and options.appearance_only > 0,
+        "both": with_history and options.appearance_only < 1,
+    }
+    return tuple(name for name, drawn in possible.items() if drawn)
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,4 @@
-"""Start a training as child processes, relay its progress, pass on a stop, tell its last error as our own.
+"""Start a training as child processes, relay its progress, pass on a stop, raise its error as our own.
 
 One process is started as it is; more are started by torchrun, over several machines by its rendezvous. The children die
 with this process (Linux), so a killed launcher leaves nothing behind that writes to the run folder.
@@ -20,15 +20,14 @@ from typing import TYPE_CHECKING, Any
 import yaml
 from pydantic import Field
 
-from mvideo_core import errors
-from mvideo_core.errors import ConfigError, MVideoError, TrainError
+from mvideo_core.errors import ConfigError, MVideoError
 from mvideo_core.machine import gpu_ids
 from mvideo_core.options import Options, read_yaml
 from mvideo_core.training.callbacks.metrics import cut_after
 from mvideo_core.training.callbacks.stopping import STOP
 from mvideo_core.training.callbacks.trackers import METRICS
 from mvideo_core.training.checkpoint import CHECKPOINTS, complete, read_state, sole_owner
-from mvideo_core.training.distributed import RankLost
+from mvideo_core.training.failures import ERRORS, death, told_error
 
 if TYPE_CHECKING:
     from mvideo_core.training.options import TrainOptions
@@ -36,7 +35,6 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 POLL_S = 0.5
-ERRORS = "errors"
 TIE = Path(__file__).resolve().parent.parent / "media" / "_launch.py"
 LAUNCHED = "MVIDEO_LAUNCHED"
 
@@ -49,7 +47,7 @@ class LaunchOptions(Options):
     nodes: int = Field(default=1, ge=1, description="machines; each runs the same command with the same rendezvous")
     rendezvous: str = Field(default="", description="host:port of one machine, free and seen by all; for nodes > 1")
     rendezvous_id: str = Field(default="mvideo", description="name of this launch at the rendezvous")
-    restarts: int = Field(default=0, ge=0, description="starts anew after a process died without a message of ours")
+    restarts: int = Field(default=0, ge=0, description="new starts after a process died without an error of its own")
     threads: int = Field(default=0, ge=0, description="OMP_NUM_THREADS of each process; 0: left as it is")
     stop_grace_s: float = Field(default=300, ge=0, description="s a stop may take before it is enforced")
 
@@ -144,19 +142,6 @@ def _one_gpu_profiles(weights: str) -> list[str]:
     return [path.stem for path in profiles if read_yaml(path).get("base", {}).get("weights") == weights]
 
 
-def told_error(run: Path) -> MVideoError | None:
-    """What the training said first when it failed; None when it died with no word but "another rank is gone"."""
-    files = sorted((run / ERRORS).glob("rank-*.json"), key=lambda path: path.stat().st_mtime_ns)
-    told = [json.loads(path.read_text(encoding="utf-8")) for path in files]
-    said = next((one for one in told if one["kind"] != RankLost.__name__), None)
-    if said is None:
-        return None
-    kind = getattr(errors, said["kind"], TrainError)
-    error: MVideoError = kind(said["message"])
-    error.told = True  # type: ignore[attr-defined]
-    return error
-
-
 def _one_launch(
     options: "TrainOptions",
     run: Path,
@@ -181,7 +166,7 @@ def _one_launch(
         on_metrics(line)
     if child.returncode == 0:
         return None
-    return told_error(run) or _silent_death(child.returncode, log_path, start_byte)
+    return told_error(run, log_path) or death(child.returncode, log_path, start_byte)
 
 
 def _tidy(run: Path) -> None:
@@ -229,19 +214,6 @@ def _wait(
             deadline_s = time.monotonic() + 45
         with contextlib.suppress(subprocess.TimeoutExpired):
             child.wait(POLL_S)
-
-
-def _silent_death(code: int, log_path: Path, start_byte: int) -> TrainError:
-    with log_path.open("rb") as stream:
-        stream.seek(start_byte)
-        said = stream.read()[-4000:].decode(errors="replace").strip().splitlines()
-    how = f"by signal {signal.Signals(-code).name}" if code < 0 else f"with code {code}"
-    last = "\n  ".join(said[-12:])
-    return TrainError(
-        f"the training ended {how} without a message of its own; a process may have been killed, by the kernel for "
-        f"memory for example. The last lines of {log_path}:\n  {last}\nThe same command goes on from the newest "
-        "checkpoint"
-    )
 
 
 def _run_folder(options: "TrainOptions") -> Path:

@@ -6,7 +6,6 @@ run folder, where the launcher looks for it.
 
 import argparse
 import contextlib
-import json
 import logging
 import os
 import sys
@@ -16,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import yaml
 
-from mvideo_core.errors import ConfigError, MVideoError, TrainError
+from mvideo_core.errors import ConfigError, MVideoError
 from mvideo_core.machine import gpu_ids
 from mvideo_core.media._launch import die_with_parent
 from mvideo_core.options import read_yaml
@@ -28,12 +27,14 @@ from mvideo_core.training.callbacks.samples import SampleVideos
 from mvideo_core.training.callbacks.stopping import STOP, Stopping, signals_ask
 from mvideo_core.training.callbacks.trackers import check_extras
 from mvideo_core.training.callbacks.validation import SEED, Validation
+from mvideo_core.training.callbacks.warm_up import WarmUp
 from mvideo_core.training.checkpoint import CHECKPOINTS, State, sole_owner
 from mvideo_core.training.course import allowed
 from mvideo_core.training.data import Feed, GlobalOrder, Split, ThreadCopies, rank_slots
 from mvideo_core.training.distributed import World, joined, placed
 from mvideo_core.training.execution import input_dtype, prepare
-from mvideo_core.training.launch import ERRORS, LAUNCHED, check_processes
+from mvideo_core.training.failures import write_failure
+from mvideo_core.training.launch import LAUNCHED, check_processes
 from mvideo_core.training.loop import Trainer
 from mvideo_core.training.options import TrainOptions
 from mvideo_core.training.report import last_line, write_report
@@ -58,7 +59,7 @@ def main(argv: list[str] | None = None) -> int:
         die_with_parent(os.getppid())  # a killed torchrun leaves no process that trains on alone and holds the lock
     try:
         options = TrainOptions.parse(read_yaml(config), str(config))
-        with _told(options):
+        with _recorded(options):
             train(options)
     except MVideoError as error:
         log.error("%s: %s", type(error).__name__, error)
@@ -141,9 +142,8 @@ def build(options: TrainOptions, world: World) -> "tuple[Trainer, Callable[[], N
     split = Split(list(dataset.keys), options.data.holdout, options.data.exclude, dataset.ids)
     slots = rank_slots(options.global_batch, options.micro_batch, world.rank, world.size)
     order = GlobalOrder(split.train, options.global_batch, options.seed)
-    feed: Feed[Any, Any] = Feed(
-        ThreadCopies(dataset), order, slots, batch_maker(options, dataset, schedule, options.seed, world), options.data
-    )
+    train_maker = batch_maker(options, dataset, schedule, options.seed, world)
+    feed: Feed[Any, Any] = Feed(ThreadCopies(dataset), order, slots, train_maker, options.data)
     parameters = trainable(transformer)
     trainer = Trainer(
         objective, parameters, feed, world, n_micro=len(slots), steps=options.steps, options=options.optimizer,
@@ -151,7 +151,8 @@ def build(options: TrainOptions, world: World) -> "tuple[Trainer, Callable[[], N
     )  # fmt: skip
     validation_maker = batch_maker(options, dataset, schedule, SEED, world)
     state = start.state(options, world, dataset.info.digest)
-    trainer.callbacks = callbacks(options, dataset, split.held, objective, validation_maker, parameters, state)
+    makers = (train_maker, validation_maker)
+    trainer.callbacks = callbacks(options, dataset, split, objective, makers, parameters, state)
     resume(start, trainer)
     return trainer, feed.close
 
@@ -189,13 +190,13 @@ def batch_maker(
 def callbacks(
     options: TrainOptions,
     dataset: "LatentDataset",
-    held: list[int],
+    split: Split,
     objective: Any,
-    maker: "BatchMaker",
+    makers: "tuple[BatchMaker, BatchMaker]",
     parameters: dict[str, Any],
     state: State,
 ) -> list[Callback]:
-    """In the order in which their hooks run."""
+    """In the order in which their hooks run; `makers` of training and of validation batches."""
     from mvideo_core.model.adapter import save_adapter
 
     run, form = Path(options.out), dataset.info.identity.format
@@ -207,12 +208,15 @@ def callbacks(
             with ema.swapped():
                 save_adapter(folder / "adapter_ema", objective.transformer, form)
 
-    validation = Validation(objective, dataset, held, maker, options.validation, ema)
+    validation = Validation(objective, dataset, split.held, makers[1], options.validation, ema)
+    videos = SampleVideos(run / "samples", options.samples, objective, options.base, dataset, split.held, ema)
+    warm_up = WarmUp(options, objective, dataset, split.train, makers[0], validation, videos)
     return [
         Stopping(run),
         *([ema] if ema else []),
+        *([warm_up] if options.execution.compile else []),
         validation,
-        SampleVideos(run / "samples", options.samples, objective, options.base, dataset, held, ema),
+        videos,
         Metrics(run, options.metrics, options.global_batch, options.model_dump(mode="json")),
         Checkpoints(run / CHECKPOINTS, options.checkpoints, state, options.global_batch, export),
     ]
@@ -228,21 +232,13 @@ def _owned(run: Path, world: World) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def _told(options: TrainOptions) -> Iterator[None]:
-    """Every error is written down for the launcher, which otherwise could only guess why the process is gone."""
+def _recorded(options: TrainOptions) -> Iterator[None]:
+    """Every error inside is written down for the launcher, ours and any other."""
     try:
         yield
     except Exception as error:
-        known = isinstance(error, MVideoError)
-        message = str(error) if known else f"{type(error).__name__}: {error}"
         if options.out:
-            folder = Path(options.out) / ERRORS
-            folder.mkdir(parents=True, exist_ok=True)
-            said = {
-                "kind": type(error).__name__ if known else TrainError.__name__,
-                "message": message,
-            }
-            (folder / f"rank-{placed()[0]}.json").write_text(json.dumps(said, indent=1), encoding="utf-8")
+            write_failure(Path(options.out), placed()[0], error)
         raise
 
 

@@ -7,7 +7,7 @@ since the cache has no pixels.
 """
 
 import gc
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -19,11 +19,13 @@ from mvideo_core.options import Options
 from mvideo_core.training.callbacks.base import Callback, due
 from mvideo_core.training.callbacks.ema import Ema
 from mvideo_core.training.callbacks.validation import SEED, evaluating
+from mvideo_core.training.draws import History
 from mvideo_core.training.seeds import generator
 
 if TYPE_CHECKING:
     from mvideo_core.latents.cache import LatentDataset, LatentSample
     from mvideo_core.model.pipeline import MVideoPipeline
+    from mvideo_core.training.distributed import World
     from mvideo_core.training.loop import Trainer
     from mvideo_core.training.objective import MVideoObjective
 
@@ -69,35 +71,60 @@ class SampleVideos(Callback):
 
     def on_step(self, trainer: "Trainer", metrics: dict[str, Any]) -> None:
         """Makes the videos when they are due or the run ends."""
+        from mvideo_core.media.encode import write_mp4
+
         last = trainer.step >= trainer.steps and self.options.every > 0
-        mine = self.held[trainer.world.rank :: trainer.world.size]
+        mine = self._mine(trainer.world)
         if not (due(trainer.step, self.options.every) or last) or not mine:
             return
         folder = self.folder / f"step-{trainer.step:08d}"
         folder.mkdir(parents=True, exist_ok=True)
+        fps = self.dataset.info.identity.format.fps
         with evaluating(self.objective.transformer, self.ema):
-            self._write(folder, mine, trainer)
+            for index, frames in self._made(mine, self.options.inference_steps, trainer.world):
+                write_mp4(frames, folder / f"{self.dataset.ids[index]}.mp4", fps)
 
-    def _write(self, folder: Path, indices: Sequence[int], trainer: "Trainer") -> None:
+    def histories(self, world: "World") -> set[History]:
+        """Histories of the videos that this rank makes."""
+        return set(self._kinds(world)) if self.options.every else set()
+
+    def warm_up(self, world: "World") -> None:
+        """One video of each kind with one denoising step, for what it compiles; nothing is written."""
+        if self.options.every and (kinds := self._kinds(world)):
+            with evaluating(self.objective.transformer, self.ema):
+                list(self._made(list(kinds.values()), 1, world))
+
+    def _mine(self, world: "World") -> list[int]:
+        return self.held[world.rank :: world.size]
+
+    def _kinds(self, world: "World") -> dict[History, int]:
+        """History and index of the first video of each kind."""
+        kinds: dict[History, int] = {}
+        for index in self._mine(world):
+            kinds.setdefault("both" if self._with_history(self.dataset.get(index)) else "none", index)
+        return kinds
+
+    def _with_history(self, sample: "LatentSample") -> bool:
+        return self.options.history and sample.motion_FCHW is not None
+
+    def _made(self, indices: Sequence[int], steps: int, world: "World") -> Iterator[tuple[int, np.ndarray]]:
+        """Index and frames of each video; the VAE is in memory meanwhile."""
         import torch
 
-        from mvideo_core.media.encode import write_mp4
         from mvideo_core.model.turns import move_frozen
 
-        pipeline = self._pipeline(trainer.world.device)
-        fps = self.dataset.info.identity.format.fps
         mixed = self.objective.dtype != torch.float32
+        pipeline = self._pipeline(world.device)
         for index in indices:
-            sample = self.dataset.get(index)
-            with torch.autocast(trainer.world.device.type, torch.bfloat16, enabled=mixed):
-                frames = self._frames(pipeline, sample, index)
-            write_mp4(frames, folder / f"{self.dataset.ids[index]}.mp4", fps)
+            with torch.autocast(world.device.type, torch.bfloat16, enabled=mixed):
+                frames = self._frames(pipeline, self.dataset.get(index), index, steps)
+            yield index, frames
         del pipeline  # and the VAE with it
         gc.collect()
-        if trainer.world.device.type == "cuda":
+        if world.device.type == "cuda":
             torch.cuda.empty_cache()
         if self.options.offload:
-            move_frozen(self.objective.transformer, trainer.world.device)
+            move_frozen(self.objective.transformer, world.device)
 
     def _pipeline(self, device: Any) -> "MVideoPipeline":
         import torch
@@ -120,7 +147,7 @@ class SampleVideos(Callback):
         pipeline.set_progress_bar_config(disable=True)
         return pipeline
 
-    def _frames(self, pipeline: "MVideoPipeline", sample: "LatentSample", index: int) -> np.ndarray:
+    def _frames(self, pipeline: "MVideoPipeline", sample: "LatentSample", index: int, steps: int) -> np.ndarray:
         """Sample, mask and generated clip side by side, (T, H, 3 W, 3) uint8."""
         device = self.objective.device
 
@@ -130,13 +157,13 @@ class SampleVideos(Callback):
 
         mask = seen(sample.mask_FCHW)
         inside_THW = mask.mean(axis=3) > 127
-        with_history = self.options.history and sample.motion_FCHW is not None
+        with_history = self._with_history(sample)
         made = pipeline(
             None,
             inside_THW,
             seen(sample.appearance_1CHW)[0] if with_history else None,
             seen(sample.motion_FCHW) if with_history else None,
-            num_inference_steps=self.options.inference_steps,
+            num_inference_steps=steps,
             guidance_scale=self.options.guidance_scale,
             condition_timestep=self.options.history_timestep,
             generator=generator(SEED, "video", index),

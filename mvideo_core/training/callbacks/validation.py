@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
     from mvideo_core.training.batches import BatchMaker
     from mvideo_core.training.data import Samples
+    from mvideo_core.training.distributed import World
     from mvideo_core.training.loop import Trainer
     from mvideo_core.training.objective import MVideoObjective
 
@@ -85,6 +86,18 @@ class Validation(Callback):
             "val/loss_consistency": sum(consistency) / sum(count),
         }
         return means | by_bin
+
+    def takes_part(self, world: "World") -> bool:
+        """Whether this rank ever runs a sample."""
+        return self.options.every > 0 and bool(self._mine(world.rank, world.size))
+
+    def warm_up(self, world: "World") -> None:
+        """One sample as in `measure`, for what it compiles; no other rank is waited for."""
+        import torch
+
+        if self.takes_part(world):
+            with torch.no_grad(), evaluating(self.objective.transformer, self.ema):
+                self.objective.sample_losses(self._batch(*self._mine(world.rank, world.size)[0]))
 
     def _mine(self, rank: int, size: int) -> list[tuple[int, int]]:
         pairs = [(index, bin_) for index in self.held for bin_ in range(self.options.bins)]

@@ -1,0 +1,121 @@
+"""Compile before the first step everything that a run will compute, so that no later step stands still for a compiler.
+
+`torch.compile` makes one graph of the transformer's block for each combination of
+
+* tokens: text and clip alone, with the last frame, with the last frame and motion;
+* batch: the micro-batch in training, 1 in validation, one per branch of guidance in sample videos;
+* gradients: on for the student in training, off for everything else;
+* adapters: on for the student, off for the teacher.
+
+A step draws one of three histories, and the rest is fixed by the options. So a run has a handful of graphs, all known
+beforehand: `planned_graphs`. Masks, dropped texts, timesteps and the swap to EMA weights change values only.
+"""
+
+import logging
+import time
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+
+from mvideo_core.model.guidance import Guidance
+from mvideo_core.training.callbacks.base import Callback
+from mvideo_core.training.callbacks.samples import SampleVideos
+from mvideo_core.training.callbacks.validation import Validation, fixed_draws
+from mvideo_core.training.draws import History, histories
+
+if TYPE_CHECKING:
+    from mvideo_core.training.batches import BatchMaker
+    from mvideo_core.training.data import Samples
+    from mvideo_core.training.loop import Trainer
+    from mvideo_core.training.objective import MVideoObjective
+    from mvideo_core.training.options import TrainOptions
+
+log = logging.getLogger(__name__)
+
+
+class Graph(NamedTuple):
+    """What one compiled graph computes."""
+
+    model: Literal["student", "teacher"]
+    batch: int
+    history: History
+    gradients: bool
+
+
+def planned_graphs(options: "TrainOptions", validated: bool, shown: set[History]) -> list[Graph]:
+    """The graphs of a run on one rank.
+
+    Args:
+        validated: whether this rank takes part in validation.
+        shown: histories of the sample videos that this rank makes.
+    """
+    drawn, taught = histories(options.draws), options.consistency.alpha > 0
+    graphs = [Graph("student", options.micro_batch, history, True) for history in drawn]
+    if taught:
+        graphs.append(Graph("teacher", options.micro_batch, "none", False))
+        if options.consistency.prediction == "extra_forward":
+            graphs.append(Graph("student", options.micro_batch, "none", True))
+    if validated:
+        graphs.append(Graph("student", 1, "both" if options.draws.history_none < 1 else "none", False))
+        if taught:
+            graphs.append(Graph("teacher", 1, "none", False))
+            if options.consistency.prediction == "extra_forward":
+                graphs.append(Graph("student", 1, "none", False))
+    branches = len(Guidance(options.samples.guidance_scale).branches(has_mask=True))
+    graphs += [Graph("student", branches, history, False) for history in sorted(shown)]
+    return list(dict.fromkeys(graphs))
+
+
+class WarmUp(Callback):
+    """Runs each graph once before the first step, then watches for new ones (`CompiledGraphs.seal`).
+
+    Sample videos are made for real, with one denoising step, so VAE and memory are tried, too.
+
+    Args:
+        samples: to take a training sample from.
+        train: indices of the training samples.
+        maker: of training batches.
+    """
+
+    def __init__(
+        self,
+        options: "TrainOptions",
+        objective: "MVideoObjective",
+        samples: "Samples[Any]",
+        train: list[int],
+        maker: "BatchMaker",
+        validation: Validation,
+        videos: SampleVideos,
+    ):
+        self.options, self.objective, self.samples, self.train = options, objective, samples, train
+        self.maker, self.validation, self.videos = maker, validation, videos
+
+    def on_start(self, trainer: "Trainer") -> None:
+        """Compiles, and logs how much and how long."""
+        graphs = self.objective.transformer.graphs
+        if trainer.step >= trainer.steps:
+            return
+        began_s = time.perf_counter()
+        shown = self.videos.histories(trainer.world)
+        planned = planned_graphs(self.options, self.validation.takes_part(trainer.world), shown)
+        log.info("torch.compile: %d graphs to compile before step %d", len(planned), trainer.step + 1)
+        runs: list[Callable[[], None]] = [lambda h=history: self._train(h) for history in histories(self.options.draws)]  # type: ignore[misc]
+        runs += [lambda: self.validation.warm_up(trainer.world), lambda: self.videos.warm_up(trainer.world)]
+        for run in runs:
+            before, run_s = len(graphs.made), time.perf_counter()
+            run()
+            for made in graphs.made[before:]:
+                log.info("torch.compile: %s (%.0f s)", made, time.perf_counter() - run_s)
+        log.info("torch.compile: %d graphs in %.0f s", len(graphs.made), time.perf_counter() - began_s)
+        if len(graphs.made) != len(planned):
+            log.warning("torch.compile: %d graphs were planned: %s", len(planned), planned)
+        graphs.seal()
+
+    def _train(self, history: History) -> None:
+        """Forward and backward of a micro-batch; the gradients are zeroed when the step begins."""
+        import torch
+
+        batch, noise = self.options.micro_batch, self.options.draws.history_noise
+        drawn = fixed_draws(0, batch, history, noise or None)
+        samples = [self.samples.get(self.train[0])] * batch
+        made = self.maker.batch(drawn, range(batch), samples, torch.ones(batch))
+        self.objective.loss(made).total.backward()

@@ -1,0 +1,99 @@
+"""Why a training ended: what its processes wrote down, else what their log shows, else how they died."""
+
+import json
+import re
+import signal
+from pathlib import Path
+
+from mvideo_core import errors
+from mvideo_core.errors import MVideoError, TrainError
+from mvideo_core.training.distributed import RankLost
+
+ERRORS = "errors"
+TRACEBACK = "Traceback (most recent call last):"
+LONGEST = 400
+RESUME = "The same command resumes from the newest checkpoint"
+
+
+def write_failure(run: Path, rank: int, error: Exception) -> None:
+    """Keep an error of this process in errors/rank-<n>.json, for the launcher."""
+    folder = run / ERRORS
+    folder.mkdir(parents=True, exist_ok=True)
+    known = isinstance(error, MVideoError)
+    kind = type(error).__name__ if known else _qualified(type(error))
+    said = {"kind": kind, "message": str(error)}
+    (folder / f"rank-{rank}.json").write_text(json.dumps(said, indent=1), encoding="utf-8")
+
+
+def told_error(run: Path, log_path: Path | None = None) -> MVideoError | None:
+    """The first error that a process wrote down; None when there is none but "another rank is gone".
+
+    Errors of ours come back as they were. Any other becomes a TrainError with its type and message, on one line, that
+    points to the log.
+    """
+    files = sorted((run / ERRORS).glob("rank-*.json"), key=lambda path: path.stat().st_mtime_ns)
+    told = [json.loads(path.read_text(encoding="utf-8")) for path in files]
+    said = next((one for one in told if one["kind"] != RankLost.__name__), None)
+    if said is None:
+        return None
+    kind = getattr(errors, said["kind"], None)
+    error: MVideoError = kind(said["message"]) if kind else _foreign(f"{said['kind']}: {said['message']}", log_path)
+    error.told = True  # type: ignore[attr-defined]
+    return error
+
+
+def death(code: int, log_path: Path, start_byte: int) -> TrainError:
+    """The end of processes that wrote nothing down.
+
+    Args:
+        code: exit code of the process that was started; negative: the signal it died of.
+        log_path, start_byte: its output, and where this launch begins in it.
+    """
+    with log_path.open("rb") as stream:
+        stream.seek(start_byte)
+        said = stream.read().decode(errors="replace").strip().splitlines()
+    if name := _signal(code, said):
+        memory = "; out of memory, the kernel kills processes this way: see `dmesg`" if name == "SIGKILL" else ""
+        return TrainError(
+            f"a process of the training was ended by signal {name}{memory}. Its log: {log_path}. {RESUME}"
+        )
+    if line := _last_exception(said):
+        return _foreign(line, log_path)
+    last = "\n  ".join(said[-12:])
+    return TrainError(
+        f"the training ended with code {code} and no message. The last lines of {log_path}:\n  {last}\n{RESUME}"
+    )
+
+
+def _foreign(line: str, log_path: Path | None) -> TrainError:
+    one_line = " ".join(line.split())
+    if len(one_line) > LONGEST:
+        one_line = f"{one_line[:LONGEST]}..."
+    return TrainError(f"{one_line} (the traceback is in {log_path or 'the log'}). {RESUME}")
+
+
+def _last_exception(lines: list[str]) -> str:
+    """The line below the last traceback that names its exception; torchrun's own account of a child is passed over."""
+    found = ""
+    for number, line in enumerate(lines):
+        if line.strip().endswith(TRACEBACK):
+            # torchrun and logging may indent or prefix a traceback; the exception is the first line that is no frame.
+            before = line[: line.index("Traceback")]
+            body = (one.removeprefix(before) for one in lines[number + 1 :])
+            ended = next((one for one in body if one and not one.startswith((" ", "\t"))), "")
+            if ended and "ChildFailedError" not in ended:
+                found = ended
+    return found
+
+
+def _signal(code: int, lines: list[str]) -> str:
+    """Name of the signal that ended the process, or one of torchrun's children; "" when none did."""
+    if code < 0:
+        return signal.Signals(-code).name
+    reported = re.findall(r"Signal \d+ \((SIG[A-Z0-9]+)\) received", "\n".join(lines))
+    # torchrun ends the others with SIGTERM once one is gone.
+    return next((name for name in reported if name != "SIGTERM"), reported[0] if reported else "")
+
+
+def _qualified(kind: type[Exception]) -> str:
+    return kind.__name__ if kind.__module__ == "builtins" else f"{kind.__module__}.{kind.__qualname__}"

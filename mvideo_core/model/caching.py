@@ -74,12 +74,12 @@ def fitted(transformer: "MVideoTransformer3DModel", config: Any) -> Any:
             "enable_cache: TextKVCacheConfig keeps text keys apart, which only NucleusMoE blocks have; here text and "
             "video are projected together. Use FirstBlockCacheConfig"
         )
-    if isinstance(config, (PyramidAttentionBroadcastConfig, FasterCacheConfig)):
-        if config.current_timestep_callback is None:
-            raise ConfigError(
-                f"enable_cache: {type(config).__name__} asks for the timestep; give "
-                "current_timestep_callback=lambda: pipeline.current_timestep"
-            )
+    timed = isinstance(config, (PyramidAttentionBroadcastConfig, FasterCacheConfig))
+    if timed and config.current_timestep_callback is None:
+        raise ConfigError(
+            f"enable_cache: {type(config).__name__} asks for the timestep; give "
+            "current_timestep_callback=lambda: pipeline.current_timestep"
+        )
     if isinstance(config, FasterCacheConfig):
         # The conditions are split like the other inputs where the branch without text is left out.
         split = (*config._unconditional_conditional_input_kwargs_identifiers, "conditions")

@@ -154,11 +154,9 @@ def test_a_graph_that_was_not_planned_is_warned_of_and_kept(
 
 
 def test_planned_graphs_by_hand() -> None:
-    """The shipped 2b profile: three histories, teacher, validation of one sample with history, samples of two branches."""
-    student, teacher = (
-        [Graph("student", 1, h, True) for h in ("none", "appearance", "both")],
-        [Graph("teacher", 1, "none", False)],
-    )
+    """The shipped 2b profile: three histories, teacher, validation of one sample, sample videos of two branches."""
+    student = [Graph("student", 1, history, True) for history in ("none", "appearance", "both")]
+    teacher = [Graph("teacher", 1, "none", False)]
     evaluation = [Graph("student", 1, "both", False), Graph("student", 2, "both", False)]
     profile = load_profile("mvideo-2b")
     assert planned_graphs(profile, True, {"both"}) == student + teacher + evaluation

@@ -14,7 +14,8 @@ from mvideo_core.training.checkpoint import complete
 from mvideo_core.training.launch import launch
 from mvideo_core.training.options import PROFILES, TrainOptions, load_profile
 
-BASES = {"mini": "random:tiny-sincos", "mvideo-2b": "random:tiny-sincos", "mvideo-5b": "random:tiny-rope"}
+NAMES = sorted(path.stem for path in PROFILES.glob("*.yaml"))
+BASES = {name: "random:tiny-rope" if "5b" in name else "random:tiny-sincos" for name in NAMES}
 STEPS, EVERY = 14, 7
 
 
@@ -52,12 +53,8 @@ def shrunk(name: str, out: Path, latents: str, processes: int = 1) -> TrainOptio
     return load_profile(name, changes)
 
 
-def test_all_profiles_are_here() -> None:
-    assert {path.stem for path in PROFILES.glob("*.yaml")} == set(BASES)
-
-
 @pytest.mark.slow
-@pytest.mark.parametrize(("name", "processes"), [*((name, 1) for name in BASES), ("mvideo-2b", 2)])
+@pytest.mark.parametrize(("name", "processes"), [*((name, 1) for name in NAMES), ("mvideo-2b", 2)])
 def test_a_profile_trains_validates_shows_saves_and_loads(
     name: str, processes: int, latents_of: Callable[[str], str], tmp_path: Path
 ) -> None:

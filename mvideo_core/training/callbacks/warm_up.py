@@ -103,8 +103,8 @@ class WarmUp(Callback):
         for run in runs:
             before, run_s = len(graphs.made), time.perf_counter()
             run()
-            for made in graphs.made[before:]:
-                log.info("torch.compile: %s (%.0f s)", made, time.perf_counter() - run_s)
+            if made := graphs.made[before:]:
+                log.info("torch.compile: %s (%.0f s)", "; ".join(made), time.perf_counter() - run_s)
         log.info("torch.compile: %d graphs in %.0f s", len(graphs.made), time.perf_counter() - began_s)
         if len(graphs.made) != len(planned):
             log.warning("torch.compile: %d graphs were planned: %s", len(planned), planned)

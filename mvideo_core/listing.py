@@ -51,13 +51,15 @@ def read_entries(path: str | os.PathLike[str], what: str) -> list[str]:
 
 
 def visible_files(folder: str | os.PathLike[str], *endings: str, recursive: bool = False) -> list[Path]:
-    """Files of a folder by name, without hidden ones and those in hidden folders.
+    """Files of a folder by name, without hidden ones and those in hidden folders; none where there is no folder.
 
     Args:
         endings: lower-case endings with their dot; none takes every file.
         recursive: enter folders, too.
     """
     root = Path(folder)
+    if not root.is_dir():
+        return []
     found = root.rglob("*") if recursive else root.iterdir()
     return sorted(
         path

@@ -78,6 +78,6 @@ def write_profile(path: Path, models: dict[str, str], part_size: int = 1) -> Non
             "gate": {"min_area_frac": 0, "max_area_frac": 1, "min_visible_frac": 0, "min_score": 0, "max_drift": 1},
         },
         "caption": {"captioner": "motion"},
-        "shard": {"samples_per_shard": 4, "test_frac": 0.3},
+        "shard": {"samples_per_shard": 4, "test_frac": 0.3, "split_seed": 2},
     }
     path.write_text(yaml.safe_dump(profile))

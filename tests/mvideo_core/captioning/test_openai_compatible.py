@@ -4,11 +4,13 @@ import base64
 import io
 import itertools
 import logging
+import os
 import signal
 import subprocess
 import sys
 import threading
 import time
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -180,7 +182,13 @@ def test_ctrl_c_during_a_hang_stops_at_once_and_sends_nothing_more(server, tmp_p
         "server = type('Server', (), {'url': sys.argv[1]})\n"
         "in_order(captioner(server, concurrency=2), [clip(str(n)) for n in range(9)])\n"
     )
-    child = subprocess.Popen([sys.executable, str(script), server.url], stderr=subprocess.PIPE, text=True)
+    root = str(Path(__file__).resolve().parents[3])
+    child = subprocess.Popen(
+        [sys.executable, str(script), server.url],
+        stderr=subprocess.PIPE,
+        text=True,
+        env=os.environ | {"PYTHONPATH": root},
+    )
     deadline = time.monotonic() + 30
     while len(server.requests) < 2 and time.monotonic() < deadline:
         time.sleep(0.05)

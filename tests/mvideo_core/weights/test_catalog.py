@@ -65,7 +65,9 @@ def test_present_weights_are_found_and_checked(tmp_path):
     problems = {state.path.name: state.problem for state in check("swint-ogc")}
     assert problems["groundingdino_swint_ogc.pth"] == "5 bytes, 693997677 expected"
     assert problems["vocab.txt"] == "5 bytes, 231508 expected"
-    assert problems["config.json"] == "another content than this project writes"
+    assert problems["config.json"] == "not a JSON object (int)"
+    (folder / "config.json").write_text('{"embed_dim": 1}')
+    assert check("swint-ogc")[2].problem == "another content than this project writes"
     (folder / "config.json").write_text("{}\n")
     assert [state.problem for state in check("swint-ogc")][2] == ""
     assert [state.problem for state in check("sam2.1-hiera-tiny")] == ["missing"]

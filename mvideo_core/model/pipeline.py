@@ -40,7 +40,7 @@ from mvideo_core.model.conditions import Conditions
 from mvideo_core.model.guidance import Guidance, batched_conditions, batched_text, combined
 from mvideo_core.model.history import noisy_history
 from mvideo_core.model.pixels import check_finite, frames_THWC, mask_CTHW, video_CTHW
-from mvideo_core.model.schedule import Schedule
+from mvideo_core.model.schedule import Schedule, timesteps_of
 from mvideo_core.model.transformer import MVideoTransformer3DModel
 from mvideo_core.model.turns import Turns
 from mvideo_core.model.video_format import VideoFormat
@@ -307,7 +307,7 @@ class MVideoPipeline(CogVideoXPipeline):
         branches = guidance.branches(conditions.mask_BFCHW is not None)
         text = batched_text(branches, positive, negative).to(dtype)
         batched = batched_conditions(branches, conditions).to(dtype)
-        timesteps = self._timesteps(steps)
+        timesteps = timesteps_of(self.scheduler, steps, self._execution_device)
         check_call(self.transformer, len(branches), steps)
         extra = self.prepare_extra_step_kwargs(generator, 0.0)
         clean_before = None
@@ -378,20 +378,6 @@ class MVideoPipeline(CogVideoXPipeline):
             given = randn_tensor(shape, generator=generator, device=self._execution_device, dtype=torch.float32)
         return given.to(self._execution_device, torch.float32) * self.scheduler.init_noise_sigma
 
-    def _timesteps(self, steps: int) -> Tensor:
-        trained = self.scheduler.config.num_train_timesteps
-        if not 1 <= steps <= trained:
-            raise ConfigError(f"num_inference_steps: {steps}; 1 to {trained} expected")
-        self.scheduler.set_timesteps(steps, device=self._execution_device)
-        if int(self.scheduler.timesteps[-1]) - trained // steps >= 0:
-            log.warning(
-                "%d steps do not divide %d: the last one ends before noise zero; %d would",
-                steps,
-                trained,
-                _divisor_near(trained, steps),
-            )
-        return self.scheduler.timesteps
-
     def _positive(self, prompt: str | None, embeds: Tensor | None) -> Tensor:
         if isinstance(prompt, str) and embeds is None:
             return self.embed_text(prompt)
@@ -406,7 +392,3 @@ class MVideoPipeline(CogVideoXPipeline):
             )
         if appearance is not None and appearance.ndim != 3:
             raise ConfigError(f"appearance_frame: shape {appearance.shape}; one frame (H, W, 3) expected")
-
-
-def _divisor_near(whole: int, steps: int) -> int:
-    return min((n for n in range(1, whole + 1) if whole % n == 0), key=lambda n: abs(n - steps))

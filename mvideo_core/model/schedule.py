@@ -5,13 +5,17 @@ diffusers' schedulers cast alpha-bar to the type of the latents: in bf16 the noi
 Shape letters: B batch, F latent frames, C channels, H, W; "..." any trailing axes.
 """
 
+import logging
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from mvideo_core.errors import ConfigError
 
 if TYPE_CHECKING:
+    import torch
     from torch import Generator, Tensor
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,3 +87,19 @@ class Schedule:
         shape = (-1, *[1] * (like.dim() - 1))
         index = t_B.to(self.signal_T.device).long()
         return tuple(table[index].view(shape).to(like.device) for table in (self.signal_T, self.sigma_T))  # type: ignore[return-value]
+
+
+def timesteps_of(scheduler: Any, steps: int, device: "torch.device | str | None" = None) -> "Tensor":
+    """Timesteps of a generation, set in the scheduler; a warning where the last one ends before noise zero.
+
+    Raises:
+        ConfigError: fewer than 1 or more than the model was trained with.
+    """
+    trained = scheduler.config.num_train_timesteps
+    if not 1 <= steps <= trained:
+        raise ConfigError(f"num_inference_steps: {steps}; 1 to {trained} expected")
+    scheduler.set_timesteps(steps, device=device)
+    if int(scheduler.timesteps[-1]) - trained // steps >= 0:
+        near = min((n for n in range(1, trained + 1) if trained % n == 0), key=lambda n: abs(n - steps))
+        log.warning("%d steps do not divide %d: the last one ends before noise zero; %d would", steps, trained, near)
+    return scheduler.timesteps

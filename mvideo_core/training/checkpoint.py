@@ -249,14 +249,6 @@ def _is_whole(folder: Path) -> bool:
         return False
 
 
-def _flattened(values: dict[str, Any], place: str = "") -> Iterator[tuple[str, Any]]:
-    for key, value in values.items():
-        if isinstance(value, dict):
-            yield from _flattened(value, f"{place}{key}.")
-        else:
-            yield f"{place}{key}", value
-
-
 def _sync(folder: Path) -> None:
     for path in folder.rglob("*"):
         if path.is_file():

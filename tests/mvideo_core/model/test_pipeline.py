@@ -15,7 +15,7 @@ from mvideo_core.model.base import BaseOptions, load_base, random_base, save_bas
 from mvideo_core.model.conditions import Conditions
 from mvideo_core.model.fun_control import to_fun_control
 from mvideo_core.model.pipeline import noisy_history
-from mvideo_core.model.schedule import Schedule
+from mvideo_core.model.schedule import Schedule, timesteps_of
 from tests.mvideo_core.model.test_adapter import LORA, trained
 
 PROMPT = "A red dog runs to the right."
@@ -227,11 +227,11 @@ def test_steps_are_reported(pipeline):
     assert seen[0][2] == (1, 3, 16, 4, 8)
 
 
-def test_uneven_step_numbers_are_told(pipeline, caplog):
+def test_uneven_step_numbers_are_warned_of(pipeline, caplog):
     with caplog.at_level(logging.WARNING):
-        pipeline._timesteps(50)
+        timesteps_of(pipeline.scheduler, 50)
         assert not caplog.text
-        pipeline._timesteps(7)
+        timesteps_of(pipeline.scheduler, 7)
     assert "7 steps do not divide 1000" in caplog.text
 
 

@@ -71,9 +71,9 @@ def _clip(pipeline: Any, steps: int, cache: Any, **conditions: Any) -> np.ndarra
 
 
 def _conditions(pipeline: Any, before: np.ndarray) -> dict[str, Any]:
-    mask = np.zeros(before.shape[:3], np.bool_)
-    height, width = mask.shape[1:]
-    for t in range(len(mask)):
+    frames, height, width = before.shape[:3]
+    mask = np.zeros((frames, height, width), np.bool_)
+    for t in range(frames):
         mask[t, height // 4 : height // 2, 2 * t : 2 * t + width // 4] = True
     return {"mask": mask, "appearance_frame": before[-1], "motion_frames": before}
 

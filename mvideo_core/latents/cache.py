@@ -4,7 +4,6 @@ Shape letters: F latent frames, C channels, H, W latent sides, L tokens.
 """
 
 import hashlib
-import io
 import os
 import threading
 from collections.abc import Callable
@@ -18,6 +17,7 @@ from mvideo_core.latents.encode import APPEARANCE, LOGVAR, MASK, MOTION, TARGET,
 from mvideo_core.latents.info import EMPTY_NAME, INDEX_NAME, INFO_NAME, SCHEMA_VERSION, LatentIdentity, LatentsInfo
 from mvideo_core.latents.members import read_tensors
 from mvideo_core.latents.text import TEXT
+from mvideo_core.parquet import read_table
 from mvideo_core.shards.files import DatasetFiles
 
 if TYPE_CHECKING:
@@ -149,14 +149,13 @@ class LatentDataset:
 
     def _read_index(self, history: History) -> None:
         import pyarrow.compute as pc
-        import pyarrow.parquet as pq
 
         content = self.files.read(INDEX_NAME)
         if hashlib.sha256(content).hexdigest() != self.info.index.sha256:
             raise StoreError(
                 f"{self.files.root}/{INDEX_NAME}: not the one that {INFO_NAME} speaks of; run encode again"
             )
-        table = pq.read_table(io.BytesIO(content), filters=pc.field("split") == self.split)
+        table = read_table(content).filter(pc.field("split") == self.split)
         if history != "any":
             table = table.filter(pc.field("history") == (history == "with"))
         self._table = table.combine_chunks()

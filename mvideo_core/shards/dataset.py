@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from mvideo_core.errors import ConfigError, StoreError
+from mvideo_core.parquet import read_table
 from mvideo_core.shards.card import INFO_NAME, DatasetInfo
 from mvideo_core.shards.files import DatasetFiles
 from mvideo_core.shards.index import INDEX_NAME
@@ -119,14 +120,11 @@ class MaskVideoDataset:
         """Columns as arrays (about 150 bytes a sample), so that forked workers share them."""
         import pyarrow as pa
         import pyarrow.compute as pc
-        import pyarrow.parquet as pq
 
         wanted = ["key", "shard", *(f"{e}_{what}_bytes" for e in self.members for what in ("offset", "size"))]
         try:
-            table = pq.read_table(
-                io.BytesIO(self.files.read(INDEX_NAME)), columns=[*wanted, *(["labels"] if labels else [])],
-                filters=pc.field("split") == self.split,
-            )  # fmt: skip
+            whole = read_table(self.files.read(INDEX_NAME), [*wanted, "split", *(["labels"] if labels else [])])
+            table = whole.filter(pc.field("split") == self.split)
         except pa.ArrowException as error:
             raise StoreError(f"{self.files.root}/{INDEX_NAME}: not a readable index: {error}") from None
         if labels:

@@ -1,7 +1,6 @@
 """Is a written dataset whole and consistent? Every doubt is a line; an empty list means none."""
 
 import hashlib
-import io
 import itertools
 import json
 from collections import Counter
@@ -9,6 +8,7 @@ from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 from mvideo_core.errors import MediaError, StoreError
+from mvideo_core.parquet import open_parquet
 from mvideo_core.shards.card import INFO_NAME, DatasetInfo, ShardEntry, dataset_digest
 from mvideo_core.shards.dataset import read_info
 from mvideo_core.shards.files import DatasetFiles
@@ -73,11 +73,10 @@ def _by_shard(index: bytes) -> Iterator[tuple[str, list[dict[str, Any]]]]:
         StoreError: not a Parquet file.
     """
     import pyarrow as pa
-    import pyarrow.parquet as pq
 
     try:
-        file = pq.ParquetFile(io.BytesIO(index))
-        groups = (file.read_row_group(n).to_pylist() for n in range(file.num_row_groups))
+        file = open_parquet(index)
+        groups = (file.read_row_group(n, use_threads=False).to_pylist() for n in range(file.num_row_groups))
         yield from (
             (path, list(rows))
             for path, rows in itertools.groupby(itertools.chain.from_iterable(groups), lambda row: row["shard"])

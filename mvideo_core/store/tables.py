@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from pydantic import BaseModel
 
 from mvideo_core.errors import StoreError
+from mvideo_core.parquet import read_table
 from mvideo_core.records import Row
 
 if TYPE_CHECKING:  # imported where rows are read or written: `mvideo status` reads markers alone
@@ -58,10 +59,9 @@ def from_parquet(content: bytes, row_class: type[R]) -> list[R]:
         StoreError: not Parquet, or columns that the row class does not know.
     """
     import pyarrow as pa
-    import pyarrow.parquet as pq
 
     try:
-        table = pq.read_table(io.BytesIO(content))
+        table = read_table(content)
         return [row_class.model_validate(values) for values in table.to_pylist()]
     except (pa.ArrowInvalid, ValueError) as error:
         raise StoreError(

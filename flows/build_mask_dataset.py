@@ -14,7 +14,7 @@ from mvideo_core.detection.select import DetectOptions
 from mvideo_core.doctor import Asked, require
 from mvideo_core.ingest.describe import IngestOptions
 from mvideo_core.ingest.sources import SourceOptions
-from mvideo_core.pipeline import PART_STAGES, preflight
+from mvideo_core.pipeline import PART_STAGES, reach_servers
 from mvideo_core.scenes.cut import CutOptions
 from mvideo_core.segmentation.gate import SegmentOptions
 from mvideo_core.shards.options import ShardOptions
@@ -61,7 +61,7 @@ def build_mask_dataset(
     )  # fmt: skip
     require("data", Asked(workspace=workspace, pipeline=options))
     planned = plan.plan(workspace, source, options.plan)
-    preflight(options, Workspace(workspace))  # new sources may need a server that was not needed before
+    reach_servers(options, Workspace(workspace))  # new sources may need a server that was not needed before
     steps = [step(name, options.of(name)) for name in PART_STAGES]
     with open_lanes(engine, options.run.jobs) as lanes:
         Pipeline(lanes, steps, workspace, range(planned.n_parts), options.run.max_failed_frac).run()

@@ -96,6 +96,21 @@ def digest(value: Any) -> str:
     return hashlib.sha256(canonical_json(value).encode()).hexdigest()
 
 
+def parse_yaml(text: str, where: str) -> Any:
+    """The value of a YAML text, safely (no object tags).
+
+    Args:
+        where: what the message calls the place the text came from.
+
+    Raises:
+        ConfigError: not YAML, a date that does not exist, or a key given twice, of which YAML would drop the first.
+    """
+    try:
+        return yaml.load(text, _UniqueKeys)  # noqa: S506 - a SafeLoader
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
+        raise ConfigError(f"{where}: not valid YAML: {_yaml_words(error)}") from None
+
+
 def read_yaml(path: str | Path) -> dict[str, Any]:
     """A YAML mapping from disk, safely (no object tags).
 
@@ -103,16 +118,41 @@ def read_yaml(path: str | Path) -> dict[str, Any]:
         ConfigError: missing file, not YAML, or not a mapping.
     """
     try:
-        value = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
+        text = Path(path).read_text(encoding="utf-8")
     except FileNotFoundError:
         raise ConfigError(f"{path}: no such file; give the path of a YAML options file") from None
-    except yaml.YAMLError as error:
-        raise ConfigError(f"{path}: not valid YAML: {error}") from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path}: cannot be read as UTF-8 text ({error}); give a YAML options file") from None
+    value = parse_yaml(text, str(path))
     if value is None:
         return {}
     if not isinstance(value, dict):
         raise ConfigError(f"{path}: a mapping is expected at the top, {type(value).__name__} seen")
     return value
+
+
+def _yaml_words(error: Exception) -> str:
+    mark = getattr(error, "problem_mark", None)
+    if mark is None:
+        return " ".join(str(error).split())
+    return f"line {mark.line + 1}, column {mark.column + 1}: {getattr(error, 'problem', '')}"
+
+
+class _UniqueKeys(yaml.SafeLoader):
+    """SafeLoader that refuses a key given twice in a mapping."""
+
+    def construct_mapping(self, node: Any, deep: bool = False) -> dict[Any, Any]:
+        seen = set()
+        for key, _ in node.value:
+            if key.tag == "tag:yaml.org,2002:merge":
+                continue
+            if key.value in seen and isinstance(key, yaml.ScalarNode):
+                raise yaml.constructor.ConstructorError(
+                    None, None, f"the key {key.value!r} is given twice; keep one", key.start_mark
+                )
+            if isinstance(key, yaml.ScalarNode):
+                seen.add(key.value)
+        return super().construct_mapping(node, deep=deep)
 
 
 def _plain(value: Any) -> Any:

@@ -85,6 +85,17 @@ def preflight(
     for name in stages:
         STAGES.get(name).externals(options.of(name))
         STAGES.get(name).check(options.of(name))
+    reach_servers(options, workspace, stages)
+
+
+def reach_servers(
+    options: PipelineOptions, workspace: Workspace | None = None, stages: Sequence[str] = (*PART_STAGES, "shard")
+) -> None:
+    """The part of `preflight` whose answer depends on the plan: servers that the work left over needs.
+
+    Raises:
+        ModelError: a server does not answer.
+    """
     for name in stages:
         if workspace is None or not _finished(workspace, STAGES.get(name), options.of(name)):
             STAGES.get(name).reach(options.of(name))
@@ -105,11 +116,13 @@ def run_pipeline(
     source: SourceOptions,
     options: PipelineOptions,
     on_stage: Callable[[StageSummary], None] | None = None,
+    checked: bool = False,
 ) -> "ReportSummary":
     """The whole data half on this machine, without a server; run again, it goes on where it stopped.
 
     Args:
         on_stage: called with the summary of each finished stage.
+        checked: `preflight` was run just now, with these options.
 
     Returns:
         The report, with the warnings of all stages.
@@ -122,9 +135,10 @@ def run_pipeline(
     from mvideo_core.stages.sources import plan_sources
 
     told = on_stage or (lambda _summary: None)
-    preflight(options, workspace)
+    if not checked:
+        preflight(options, workspace)
     plan = plan_sources(workspace, source, options.plan)
-    preflight(options, workspace)  # new sources may need a server that was not needed before
+    reach_servers(options, workspace)  # new sources may need a server that was not needed before
     log.info("plan: %d sources in %d parts", plan.n_sources, plan.n_parts)
     for name in PART_STAGES:
         told(run_stage(workspace, STAGES.get(name), options.of(name), options.run))

@@ -44,6 +44,14 @@ def main() -> None:
     except MVideoError as error:
         typer.secho(f"{type(error).__name__}: {error}", fg=typer.colors.RED, err=True)
         sys.exit(2 if isinstance(error, ConfigError) else 1)
+    except OSError as error:  # a path that a command reads or writes; the library calls turn theirs into ours
+        logging.getLogger("mvideo_core").debug("%r", error, exc_info=error)
+        where = f"{error.filename}: " if error.filename else ""
+        typer.secho(
+            f"StoreError: {where}{error.strerror or error}; check the path, its permissions and the disk",
+            fg=typer.colors.RED, err=True,
+        )  # fmt: skip
+        sys.exit(1)
     except KeyboardInterrupt:
         typer.secho("stopped; run the same command again to continue from here", err=True)
         sys.exit(130)

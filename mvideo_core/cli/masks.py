@@ -19,7 +19,7 @@ from mvideo_core.editing.recipe import load_recipe, recipe_names, write_recipe
 from mvideo_core.editing.resample import ResampleOptions, resample
 from mvideo_core.errors import ConfigError
 from mvideo_core.model.video_format import VideoFormat
-from mvideo_core.options import Options, read_yaml
+from mvideo_core.options import Options, parse_yaml, read_yaml
 
 FORMS = (
     "MASKS is a .masks, .npz or gray .mp4 file, a folder of PNGs, DATASET#KEY (a sample of a finished dataset), or "
@@ -253,7 +253,7 @@ def _told(clip: MaskClip) -> str:
 
 def _layer(text: str, fps: float) -> Layer:
     """A layer from its text: a path, or 'path: {options}'."""
-    value = None if Path(text).exists() else yaml.safe_load(text)
+    value = None if Path(text).exists() else parse_yaml(text, f"layer {text!r}")
     if not isinstance(value, dict):
         return Layer(_clip(text, fps))
     [(masks, options)] = value.items()

@@ -49,7 +49,7 @@ def run(
     source = _source(folder, hdvila, hdvila_videos, manifest)
     require("data", Asked(workspace=workspace, source_bytes=_bytes(folder), pipeline=chosen))
     ws = Workspace(workspace)
-    report = run_pipeline(ws, source, chosen, on_stage=_tell)
+    report = run_pipeline(ws, source, chosen, on_stage=_tell, checked=True)
     typer.echo(f"report: {ws.url.rstrip('/')}/{report.path}")
     end_with(report.warnings)
 
@@ -82,7 +82,7 @@ def stage(
     from mvideo_core.stages.report import build_report
     from mvideo_core.stages.shard import shard_dataset
 
-    chosen, ws = _options(profile, options, set_), Workspace(workspace)
+    chosen, ws = _options(profile, options, set_), Workspace.existing(workspace)
     if name == "report":
         report = build_report(ws)
         typer.echo(f"report: {ws.url.rstrip('/')}/{report.path}")

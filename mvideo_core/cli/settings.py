@@ -5,10 +5,10 @@ from pathlib import Path
 from typing import Any
 
 import typer
-import yaml
 
 from mvideo_core.errors import ConfigError
-from mvideo_core.options import merged, read_yaml
+from mvideo_core.listing import visible_files
+from mvideo_core.options import merged, parse_yaml, read_yaml
 
 
 def given_values(options: str, settings: list[str]) -> dict[str, Any]:
@@ -26,7 +26,7 @@ def given_values(options: str, settings: list[str]) -> dict[str, Any]:
         path, separator, text = setting.partition("=")
         if not separator:
             raise ConfigError(f"--set {setting!r}: name=value is expected, e.g. cut.min_shot_s=4")
-        value: Any = yaml.safe_load(text)
+        value = parse_yaml(text, f"--set {setting!r}")
         for key in reversed(path.split(".")):
             value = {key: value}
         values = merged(values, value)
@@ -47,6 +47,6 @@ def end_with(warnings: Sequence[str]) -> None:
 
 def tell_profiles(folder: Path) -> None:
     """Name and first comment line of each profile in a folder."""
-    for path in sorted(folder.glob("*.yaml")):
+    for path in visible_files(folder, ".yaml"):
         first = path.read_text(encoding="utf-8").split("\n", 1)[0]
         typer.echo(f"{path.stem:<12} {first.removeprefix('#').strip()}")

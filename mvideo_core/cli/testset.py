@@ -46,7 +46,7 @@ def mask_to_video(
     options = MaskToVideoOptions(classes=[one.name for one in card.classes], synonyms=synonyms, n_samples=samples)
     taken: set[str] = set()
     if training:
-        for sample, clip, _ in current_samples(Workspace(training)):
+        for sample, clip, _ in current_samples(Workspace.existing(training)):
             taken |= {sample.video_id, clip.source_sha256} - {""}
     candidates = _candidates(workspace)
     _write(choose_mask_to_video(candidates, options, taken), Path(out))
@@ -77,9 +77,9 @@ def complexmotion(
     """The longest clip of each listed video in which its object was found."""
     try:
         lines = [json.loads(line) for line in read_lines(manifest, "manifest") if line.strip()]
-    except (OSError, ValueError) as error:
-        raise ConfigError(f"{manifest}: not a manifest of `mvideo testset complexmotion-list`: {error}") from None
-    wanted = {line["video_id"]: line["objects"] for line in lines}
+        wanted = {str(line["video_id"]): [str(name) for name in line["objects"]] for line in lines}
+    except (ValueError, KeyError, TypeError) as error:
+        raise ConfigError(f"{manifest}: not a manifest of `mvideo testset complexmotion-list`: {error!r}") from None
     candidates = _candidates(workspace)
     _write(pick_named(candidates, wanted, ComplexMotionOptions(n_samples=samples)), Path(out))
 
@@ -97,7 +97,7 @@ def manifest_(
     from mvideo_core.evaluation.of_testset import write_test_manifest
     from mvideo_core.stages.publish import dataset_root
 
-    made, root = read_test_set(testset), dataset_root(Workspace(workspace))
+    made, root = read_test_set(testset), dataset_root(Workspace.existing(workspace))
     path = write_test_manifest(made, root, Path(out), system, videos, seconds or None)
     typer.echo(f"{len(made.samples)} items: {path}\nmvideo eval validate {path}")
 
@@ -120,7 +120,7 @@ def vbench(
 
 
 def _candidates(workspace: str) -> list[TestCandidate]:
-    return [candidate_of(sample) for sample, _, _ in current_samples(Workspace(workspace))]
+    return [candidate_of(sample) for sample, _, _ in current_samples(Workspace.existing(workspace))]
 
 
 def _write(made: TestSet, out: Path) -> None:

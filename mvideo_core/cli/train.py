@@ -149,7 +149,7 @@ def _current(workspace: str) -> str:
     from mvideo_core.stages.publish_latents import current_latents
     from mvideo_core.store.workspace import Workspace
 
-    return current_latents(Workspace(workspace))
+    return current_latents(Workspace.existing(workspace))
 
 
 def _given(flags: dict[str, Any]) -> dict[str, Any]:

@@ -30,7 +30,7 @@ def status(
     from mvideo_core.store.status import failed_rows, reason_lines, stage_status
     from mvideo_core.store.workspace import Workspace
 
-    ws = Workspace(workspace)
+    ws = Workspace.existing(workspace)
     states = [stage_status(ws, name, [one for _, one in valid_markers(ws, name) if one]) for name in held_stages(ws)]
     if as_json:
         typer.echo(json.dumps([state.model_dump() for state in states], indent=1))
@@ -63,7 +63,7 @@ def verify(
     from mvideo_core.store.status import verify_stage
     from mvideo_core.store.workspace import Workspace
 
-    ws = Workspace(workspace)
+    ws = Workspace.existing(workspace)
     problems = [
         problem for name, row_class in held_rows(ws).items() for problem in verify_stage(ws, name, row_class, deep)
     ]
@@ -84,7 +84,7 @@ def retry(
     from mvideo_core.store.maintain import retry_failed
     from mvideo_core.store.workspace import Workspace
 
-    ws = Workspace(workspace)
+    ws = Workspace.existing(workspace)
     chosen = {name: row for name, row in held_rows(ws).items() if stage in ("", name)}
     if not chosen:
         raise typer.BadParameter(f"no stage called {stage!r}; known: {', '.join(held_rows(ws))}")
@@ -101,7 +101,7 @@ def gc(
     from mvideo_core.store.maintain import collect_garbage
     from mvideo_core.store.workspace import Workspace
 
-    ws = Workspace(workspace)
+    ws = Workspace.existing(workspace)
     freed = collect_garbage(ws, held_rows(ws), dry_run=not delete)
     verb = "deleted" if delete else "would delete (add --delete)"
     typer.echo(f"{verb}: {freed.files} files, {freed.size_bytes / 1e6:.1f} MB")

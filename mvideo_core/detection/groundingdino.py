@@ -21,6 +21,7 @@ from mvideo_core.detection.state import load_state, read_state
 from mvideo_core.errors import ModelError
 from mvideo_core.listing import read_lines
 from mvideo_core.options import Options
+from mvideo_core.weights.reading import plain_words
 
 PIXEL_MEAN = (0.485, 0.456, 0.406)
 PIXEL_STD = (0.229, 0.224, 0.225)
@@ -207,8 +208,8 @@ def read_arch(folder: Path) -> GroundingDinoArch:
         values = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise ModelError(f"{path}: missing; a model folder holds config.json, model.safetensors and bert/") from None
-    except json.JSONDecodeError as error:
-        raise ModelError(f"{path}: not JSON: {error}") from None
+    except (OSError, ValueError) as error:
+        raise ModelError(f"{path}: not JSON ({plain_words(error)}); copy the model folder again") from None
     return GroundingDinoArch.parse(values, where=str(path))
 
 

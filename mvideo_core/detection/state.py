@@ -6,7 +6,7 @@ from typing import Any
 
 from mvideo_core.errors import ModelError
 from mvideo_core.listing import visible_files
-from mvideo_core.weights.reading import plain_words
+from mvideo_core.weights.reading import RAISED_BY_LOADERS, plain_words
 
 LEFTOVERS = frozenset({"label_enc.weight", "bert.embeddings.position_ids"})
 """Keys of the official checkpoints that the published model has no place for: the label embedding of denoising
@@ -104,13 +104,11 @@ def _read_safetensors(path: Path) -> dict[str, Any]:
 
 
 def _read_pth(path: Path) -> dict[str, Any]:
-    import pickle
-
     import torch
 
     try:
         state = torch.load(path, map_location="cpu", weights_only=True)
-    except (OSError, pickle.UnpicklingError, RuntimeError, EOFError, ValueError) as error:
+    except RAISED_BY_LOADERS as error:
         raise ModelError(f"{path}: not a plain checkpoint ({plain_words(error)}); fetch it again") from None
     if not isinstance(state, dict):
         raise ModelError(f"{path}: a mapping of tensors expected, {type(state).__name__} seen")

@@ -141,8 +141,8 @@ class TransformersDetector:
     @classmethod
     def _check_type(cls, folder: Path) -> None:
         try:
-            seen = json.loads((folder / "config.json").read_text(encoding="utf-8")).get("model_type")
-        except (FileNotFoundError, json.JSONDecodeError) as error:
+            seen = dict(json.loads((folder / "config.json").read_text(encoding="utf-8"))).get("model_type")
+        except (OSError, ValueError, TypeError) as error:
             raise ModelError(f"{folder}/config.json: {error}; a transformers model folder is expected") from None
         if seen != cls.model_type:
             raise ModelError(f"{folder}: model_type {seen!r}; this detector reads {cls.model_type!r}")

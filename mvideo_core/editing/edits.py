@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
-import yaml
 
 from mvideo_core.editing.clip import MaskClip, RunWriter, checked_objects
 from mvideo_core.editing.geometry import Motion, after, measure_motion, shift
@@ -18,7 +17,7 @@ from mvideo_core.editing.operations import OPERATIONS, Operation
 from mvideo_core.editing.warp import cut_shows, warp_edges
 from mvideo_core.errors import ConfigError
 from mvideo_core.masks.codec import check_shape
-from mvideo_core.options import Options, read_yaml
+from mvideo_core.options import Options, parse_yaml, read_yaml
 
 log = logging.getLogger(__name__)
 
@@ -129,10 +128,7 @@ class _State(NamedTuple):
 def _parse(item: Any, where: str) -> Edit:
     value = item
     if isinstance(item, str):
-        try:
-            value = yaml.safe_load(item)
-        except yaml.YAMLError as error:
-            raise ConfigError(f"{where}: {item!r} is not YAML: {error}") from None
+        value = parse_yaml(item, f"{where}: {item!r}")
     if isinstance(value, str):
         value = {value: None}
     if not isinstance(value, dict) or len(value) != 1:

@@ -1,5 +1,6 @@
 """Masks as `.npz`: array `masks` (T, N, H, W) bool or uint8, `fps`, `labels`. Read and written frame by frame."""
 
+import lzma
 import zipfile
 import zlib
 from collections.abc import Sequence
@@ -33,7 +34,10 @@ def read(place: Path) -> tuple[MaskSequence, float | None, tuple[str, ...]]:
                 sequence = _masks(stream, place)
             rate = None if fps is None else float(fps.reshape(()))
             return sequence, rate, tuple(str(label) for label in labels.reshape(-1))
-    except (zipfile.BadZipFile, zlib.error, EOFError, ValueError, NotImplementedError) as error:
+    except (
+        zipfile.BadZipFile, zlib.error, lzma.LZMAError, OSError, EOFError, ValueError, TypeError, NotImplementedError,
+        RuntimeError,
+    ) as error:  # fmt: skip
         raise MediaError(f"{place}: not a readable .npz: {error}") from None
 
 

@@ -53,7 +53,7 @@ def _frames(files: list[Path]) -> Iterator[np.ndarray]:
                     raise MediaError(f"{file}: {image.mode} image; gray or palette (one number per pixel) wanted")
                 frame = np.array(image.convert("L") if image.mode == "1" else image, np.uint8)
                 yield np.where(frame == VOID, 0, frame) if image.mode == "P" else frame
-        except (UnidentifiedImageError, OSError, SyntaxError, Image.DecompressionBombError) as error:
+        except (UnidentifiedImageError, OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
             raise MediaError(f"{file}: not a readable PNG: {error}") from None
 
 

@@ -18,6 +18,7 @@ from mvideo_core.editing.preview import PreviewOptions, overview, write_preview
 from mvideo_core.editing.resample import ResampleOptions, resample
 from mvideo_core.editing.sequence import save_masks
 from mvideo_core.errors import ConfigError
+from mvideo_core.listing import visible_files
 from mvideo_core.media.encode import write_png
 from mvideo_core.model.video_format import VideoFormat
 from mvideo_core.options import Options, read_yaml
@@ -65,7 +66,7 @@ class Cooked(NamedTuple):
 
 def recipe_names() -> list[str]:
     """The recipes that come with the project."""
-    return sorted(file.stem for file in FOLDER.glob("*.yaml"))
+    return [file.stem for file in visible_files(FOLDER, ".yaml")]
 
 
 def load_recipe(name: str) -> Recipe:

@@ -57,7 +57,7 @@ def read_prompts(path: str | Path) -> list[str]:
     place = Path(path)
     try:
         if place.suffix == ".json":
-            found = [str(one["prompt"]) for one in json.loads(place.read_text(encoding="utf-8-sig"))["prompts"]]
+            found = [_text(one["prompt"]) for one in json.loads(place.read_text(encoding="utf-8-sig"))["prompts"]]
         else:
             found = [line.strip() for line in read_lines(place, "list of prompts") if line.strip()]
     except (OSError, ValueError, KeyError, TypeError) as error:
@@ -79,12 +79,18 @@ def with_lengthened(items: Sequence[EvalItem], path: str | Path) -> list[EvalIte
         ConfigError: not such a file, or a prompt is not in it.
     """
     try:
-        texts = dict(json.loads(Path(path).read_text(encoding="utf-8")))
-        return [item.model_copy(update={"prompt_generation": str(texts[item.prompt])}) for item in items]
+        texts = dict(json.loads(Path(path).read_text(encoding="utf-8-sig")))
+        return [item.model_copy(update={"prompt_generation": _text(texts[item.prompt])}) for item in items]
     except KeyError as error:
         raise ConfigError(f"{path}: no text for the prompt {error}") from None
     except (OSError, ValueError, TypeError) as error:
         raise ConfigError(f"{path}: a JSON object, prompt -> text to generate from, is wanted: {error!r}") from None
+
+
+def _text(value: Any) -> str:
+    if not isinstance(value, str) or not value.strip():
+        raise TypeError(f"{value!r} is no text")
+    return value
 
 
 def make_videos(

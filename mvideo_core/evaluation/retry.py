@@ -11,6 +11,7 @@ from mvideo_core.errors import ConfigError
 from mvideo_core.evaluation.result import PartNote
 from mvideo_core.evaluation.scores import StoredScore
 from mvideo_core.evaluation.stored import read_record
+from mvideo_core.listing import visible_files
 
 
 def forget_failed(out: str | Path) -> int:
@@ -27,7 +28,7 @@ def forget_failed(out: str | Path) -> int:
         raise ConfigError(f"{place}: no evaluation lies there; give the --out of `mvideo eval run`")
     for path in _notes_with_failures(place):
         path.unlink(missing_ok=True)
-    failed = [path for path in sorted(place.glob("scores/*/*.json")) if _failed(path)]
+    failed = [path for path in visible_files(place / "scores", ".json", recursive=True) if _failed(path)]
     for path in failed:
         path.unlink(missing_ok=True)
     return len(failed)
@@ -39,7 +40,7 @@ def _failed(path: Path) -> bool:
 
 
 def _notes_with_failures(place: Path) -> Iterator[Path]:
-    for path in sorted(place.glob("parts/*.json")):
+    for path in visible_files(place / "parts", ".json"):
         note = read_record(PartNote, path)
         if note is not None and any(row.status == "failed" for row in note.rows):
             yield path

@@ -100,7 +100,7 @@ def read_vbench(path: str | Path) -> Scores:
         return {name: [aggregate, list(rows)] for name, (aggregate, rows) in scores.items()}
     except FileNotFoundError:
         raise ConfigError(f"{path}: no such file; `mvideo eval run` writes vbench/<system>_eval_results.json") from None
-    except (ValueError, AttributeError, TypeError) as error:
+    except (OSError, ValueError, AttributeError, TypeError) as error:
         raise ConfigError(f"{path}: not scores in VBench's format: {error}") from None
 
 

@@ -10,6 +10,8 @@ clips/done.json    the request's digest, and what is finished
 
 import json
 import os
+import zipfile
+import zlib
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -19,6 +21,9 @@ import numpy as np
 from mvideo_core.disk import write_whole
 from mvideo_core.errors import ConfigError, StoreError
 from mvideo_core.media.encode import write_mp4
+
+UNREADABLE = (OSError, EOFError, ValueError, KeyError, TypeError, zipfile.BadZipFile, zlib.error)
+"""What JSON and NumPy raise at files that are damaged or of another form."""
 
 
 class OutputFolder:
@@ -78,7 +83,7 @@ class OutputFolder:
         try:
             with np.load(path) as stored:
                 frames, index = stored["frames"], int(stored["index"])
-        except (OSError, ValueError, KeyError) as error:
+        except UNREADABLE as error:
             raise StoreError(f"{path}: cannot be read ({error}); start again with --overwrite") from error
         if index != self.n_clips - 1:
             raise StoreError(f"{path}: holds clip {index}, not {self.n_clips - 1}; start again with --overwrite")
@@ -129,16 +134,18 @@ class OutputFolder:
         path = self.folder / "clips" / "done.json"
         if not path.exists():
             return {}
-        try:
-            note = json.loads(path.read_text(encoding="utf-8"))
-        except (OSError, ValueError) as error:
-            raise StoreError(f"{path}: cannot be read ({error}); start again with --overwrite") from error
         staged = self.folder / "clips" / "next.npz"
-        if staged.exists():  # killed around the note: the frames are those of its last clip, or of none
-            with np.load(staged) as stored:
-                noted = int(stored["index"]) == len(note["clips"]) - 1
-            staged.replace(self.folder / "clips" / "last.npz") if noted else staged.unlink()
-        return dict(note)
+        try:
+            note = dict(json.loads(path.read_text(encoding="utf-8")))
+            newest = len(note["clips"]) - 1
+            if not staged.exists():
+                return note
+            with np.load(staged) as stored:  # killed around the note: the frames are those of its last clip, or of none
+                noted = int(stored["index"]) == newest
+        except UNREADABLE as error:
+            raise StoreError(f"{path}: cannot be read ({error!r}); start again with --overwrite") from error
+        staged.replace(self.folder / "clips" / "last.npz") if noted else staged.unlink()
+        return note
 
     def _write(self, note: dict[str, Any]) -> None:
         self.keep("clips/done.json", (json.dumps(note, indent=1) + "\n").encode())

@@ -111,16 +111,16 @@ def download(
 
 
 def read_archive(path: Path) -> dict[str, str]:
-    """Last status of each id; a line that a crash cut short is skipped."""
+    """Last status of each id; a line that a crash cut short is named and skipped."""
     if not path.is_file():
         return {}
     known = {}
     for line in read_lines(path, "archive of downloads"):
         try:
-            entry = json.loads(line)
-        except json.JSONDecodeError:
-            continue
-        known[entry["video_id"]] = entry["status"]
+            entry = dict(json.loads(line))
+            known[str(entry["video_id"])] = str(entry["status"])
+        except (ValueError, KeyError, TypeError):
+            log.warning("%s: the line %.60r is damaged; its video is looked for again", path, line)
     return known
 
 

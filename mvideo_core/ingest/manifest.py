@@ -11,6 +11,8 @@ from mvideo_core.ingest.naming import check_id, path_of, uri_of, video_id_of
 from mvideo_core.ingest.seen import SeenIds
 from mvideo_core.ingest.sources import SourceItem, SourceOptions
 
+COLUMNS = ("path", "uri", "video_id", "source_url", "licence", "license", "title")
+
 
 def list_manifest(options: SourceOptions) -> Iterator[SourceItem]:
     """Videos in the manifest's order; relative paths start at the manifest's folder; other columns are ignored.
@@ -55,13 +57,18 @@ def _csv_rows(path: Path) -> Iterator[tuple[str, dict[str, str]]]:
             raise ConfigError(f"{path}: the first line must name a `path` or `uri` column; seen {reader.fieldnames}")
         try:
             for row in reader:
-                yield f"{path}:{reader.line_num}", {k: v for k, v in row.items() if k is not None and v is not None}
+                where = f"{path}:{reader.line_num}"
+                if None in row:
+                    raise ConfigError(
+                        f"{where}: more values than columns, {row[None]} seen; put values with commas in quotes"
+                    )
+                yield where, {name: value for name, value in row.items() if value is not None}
         except csv.Error as error:
             raise ConfigError(f"{path}:{reader.line_num}: not CSV: {error}") from None
 
 
 def _json_rows(path: Path) -> Iterator[tuple[str, dict[str, str]]]:
-    with open(path, encoding="utf-8-sig") as lines:
+    with open(path, encoding="utf-8-sig", errors="surrogateescape", newline="\n") as lines:
         for number, line in enumerate(lines, 1):
             where = f"{path}:{number}"
             if not line.strip():
@@ -72,4 +79,7 @@ def _json_rows(path: Path) -> Iterator[tuple[str, dict[str, str]]]:
                 raise ConfigError(f"{where}: not JSON: {error}") from None
             if not isinstance(row, dict):
                 raise ConfigError(f"{where}: an object is expected, {type(row).__name__} seen")
-            yield where, {key: value for key, value in row.items() if isinstance(value, str)}
+            for name in COLUMNS:
+                if not isinstance(row.get(name, ""), str | None):
+                    raise ConfigError(f"{where}: {name} is {row[name]!r}; a text in quotes is expected")
+            yield where, {name: row[name] for name in COLUMNS if row.get(name)}

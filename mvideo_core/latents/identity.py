@@ -1,10 +1,9 @@
 """Which models and format a cache belongs to, told from their files; nothing is loaded, no transformer counts."""
 
-import json
 from typing import Any
 
 from mvideo_core.latents.info import LatentIdentity
-from mvideo_core.model.base import RANDOM, BaseOptions, load_base
+from mvideo_core.model.base import RANDOM, BaseOptions, load_base, read_json
 from mvideo_core.model.sizes import size_of
 from mvideo_core.model.video_format import VideoFormat
 from mvideo_core.weights import find
@@ -45,6 +44,4 @@ def _config(options: BaseOptions, part: str) -> dict[str, Any]:
         plan = size_of(options.weights.removeprefix(RANDOM))
         values: dict[str, Any] = getattr(plan, part)
         return values
-    path = find(options.weights, kind="generator") / part / "config.json"
-    values = json.loads(path.read_text(encoding="utf-8"))
-    return values
+    return read_json(find(options.weights, kind="generator") / part / "config.json")

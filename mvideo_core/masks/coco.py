@@ -32,6 +32,8 @@ def from_coco(masklet: Sequence[Sequence[dict[str, Any]]]) -> MaskSequence:
     """
     try:
         height, width = (int(side) for side in masklet[0][0]["size"])
+        if not all(isinstance(mask, dict) and "counts" in mask for frame in masklet for mask in frame):
+            raise TypeError
     except (IndexError, KeyError, TypeError, ValueError):
         raise MediaError("COCO masks: [frame][object] of {'size': [H, W], 'counts': ...} wanted") from None
     check_shape(len(masklet), len(masklet[0]), height, width)
@@ -39,7 +41,7 @@ def from_coco(masklet: Sequence[Sequence[dict[str, Any]]]) -> MaskSequence:
     for index, frame in enumerate(masklet):
         if len(frame) != len(masklet[0]) or any(list(mask.get("size", ())) != [height, width] for mask in frame):
             raise MediaError(f"COCO masks: frame {index} has another number of objects or another size than frame 0")
-        writer.append(np.stack([pixels_of(mask.get("counts", ""), height, width) for mask in frame]))
+        writer.append(np.stack([pixels_of(mask["counts"], height, width) for mask in frame]))
     return writer.finish()
 
 

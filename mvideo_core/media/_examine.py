@@ -3,7 +3,6 @@
 Runs as a script, never imported by the parent, so that whatever a file does to a demuxer or decoder stays here.
 """
 
-import itertools
 import json
 import os
 import resource
@@ -60,18 +59,24 @@ def _describe(container, settings: dict) -> dict:
     if first is None:
         return {"error": "no video frame decodes"}
     info = _facts(container, stream, first, duration)
-    info["picture"]["interlaced"] |= first.interlaced_frame or _any_interlaced(frames)
+    info["picture"]["interlaced"] |= first.interlaced_frame or _any_interlaced(container, stream)
     if settings["check_tail"]:
         info |= _tail(container, stream, duration)
     return info
 
 
-def _any_interlaced(frames) -> bool:
-    """Whether one of the next frames holds fields; damage here is the cut stage's business."""
-    try:
-        return any(frame.interlaced_frame for frame in itertools.islice(frames, N_LOOKED_AT))
-    except av.error.FFmpegError:
-        return False
+def _any_interlaced(container, stream) -> bool:
+    """Whether one of the next frames holds fields; damaged ones, which are the cut stage's business, are skipped."""
+    frames = container.decode(stream)
+    for _ in range(N_LOOKED_AT):
+        try:
+            frame = next(frames, None)
+        except av.error.FFmpegError:
+            frames = container.decode(stream)
+            continue
+        if frame is None or frame.interlaced_frame:
+            return frame is not None
+    return False
 
 
 def _facts(container, stream, frame, duration: float) -> dict:

@@ -19,6 +19,7 @@ from mvideo_core.mini.base_data import FPS, WINDOW_FRAMES, Clips
 from mvideo_core.mini.base_vae_eval import psnr
 from mvideo_core.mini.world_clips import HEIGHT, WIDTH
 from mvideo_core.model.base import save_base
+from mvideo_core.model.pixels import check_finite
 from mvideo_core.model.transformer import MVideoTransformer3DModel
 
 if TYPE_CHECKING:
@@ -82,7 +83,9 @@ def sample(run: "Text2Video", prompts: tuple[str, ...], seed: int = 0, guidance:
             list(prompts), height=HEIGHT, width=WIDTH, num_frames=WINDOW_FRAMES, num_inference_steps=STEPS,
             guidance_scale=guidance, generator=draws, max_sequence_length=run.length, output_type="np",
         )  # fmt: skip
-    return np.round(np.nan_to_num(np.asarray(result.frames, np.float32)) * 255).astype(np.uint8)
+    frames = np.asarray(result.frames, np.float32)
+    check_finite(torch.from_numpy(frames), "the base model gave")
+    return np.round(frames * 255).astype(np.uint8)
 
 
 def write_sheet(path: Path, videos_NTHWC: np.ndarray) -> None:

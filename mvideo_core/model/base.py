@@ -96,7 +96,7 @@ def transformer_config(options: BaseOptions) -> dict[str, Any]:
         return dict(size_of(options.weights.removeprefix(RANDOM)).transformer)
     folder = find(options.weights, kind="generator")
     _check_folder(folder, ())
-    return _read_json(folder / "transformer" / "config.json")
+    return read_json(folder / "transformer" / "config.json")
 
 
 def has_mask_weights(options: BaseOptions) -> bool:
@@ -209,7 +209,7 @@ def save_base(base: Base, folder: str | Path) -> None:
 
 def _drop_origin(path: Path) -> None:
     """Take out where a part was loaded from: a folder of this machine, which is nobody's business elsewhere."""
-    config = _read_json(path)
+    config = read_json(path)
     if config.pop("_name_or_path", None) is not None:
         path.write_text(json.dumps(config, indent=2, sort_keys=True) + "\n", encoding="utf-8")
 
@@ -251,7 +251,7 @@ def _from_folder(folder: Path, options: BaseOptions, parts: Collection[str]) -> 
             ).eval()
         transformer.base_folder = str(folder)
     with loading(folder / "scheduler"):
-        settings = _read_json(folder / "scheduler" / "scheduler_config.json")
+        settings = read_json(folder / "scheduler" / "scheduler_config.json")
         scheduler = getattr(diffusers, settings["_class_name"]).from_pretrained(folder, subfolder="scheduler")
     fingerprints: dict[str, str] = {
         part: folder_sha256(folder, _folders_of(part)) for part in PARTS if (folder / part).is_dir()
@@ -272,8 +272,8 @@ def _from_folder(folder: Path, options: BaseOptions, parts: Collection[str]) -> 
 def read_format(folder: Path) -> VideoFormat:
     """The clip sizes a pipeline folder is for: `mvideo_format.json`, else as `format_of` its transformer."""
     if (folder / FORMAT_FILE).is_file():
-        return VideoFormat.parse(_read_json(folder / FORMAT_FILE), where=str(folder / FORMAT_FILE))
-    return format_of(_read_json(folder / "transformer" / "config.json"), str(folder / "transformer" / "config.json"))
+        return VideoFormat.parse(read_json(folder / FORMAT_FILE), where=str(folder / FORMAT_FILE))
+    return format_of(read_json(folder / "transformer" / "config.json"), str(folder / "transformer" / "config.json"))
 
 
 def format_of(config: Mapping[str, Any], where: str = "transformer") -> VideoFormat:
@@ -314,10 +314,11 @@ def _cast(base: Base, dtype: str) -> Base:
     return base
 
 
-def _read_json(path: Path) -> dict[str, Any]:
+def read_json(path: Path) -> dict[str, Any]:
+    """A JSON object of a model folder. Raises ModelError: absent, or none."""
     try:
         value = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, json.JSONDecodeError) as error:
+    except (OSError, ValueError) as error:
         raise ModelError(f"{path}: cannot be read ({error}); copy the model folder again") from None
     if not isinstance(value, dict):
         raise ModelError(f"{path}: a JSON object is expected; copy the model folder again")

@@ -104,7 +104,10 @@ def cache_folder() -> Path | None:
 def _weight_files(folder: Path) -> list[Path]:
     """The files of the index; without one, the single file; without either, all weight files."""
     for index in visible_files(folder, ".safetensors.index.json"):
-        return sorted(folder / name for name in set(_json(index).get("weight_map", {}).values()))
+        named = _json(index).get("weight_map")
+        if not isinstance(named, dict) or not named:
+            raise ModelError(f"weights: {index}: its weight_map names no files; copy the model folder again")
+        return sorted(folder / str(name) for name in set(named.values()))
     single = folder / "diffusion_pytorch_model.safetensors"
     if single.is_file():
         return [single]

@@ -15,6 +15,7 @@ from pydantic import Field
 from mvideo_core.errors import ModelError
 from mvideo_core.options import Options
 from mvideo_core.scenes import SCENE_DETECTORS
+from mvideo_core.weights.reading import plain_words
 
 _SIZE = (48, 27)
 _WINDOW_FRAMES, _STEP_FRAMES, _EDGE_FRAMES = 100, 50, 25
@@ -111,4 +112,7 @@ def _session(path: str) -> Any:
         import onnxruntime
     except ImportError:
         raise ModelError("transnetv2: the package onnxruntime is missing; pip install onnxruntime") from None
-    return onnxruntime.InferenceSession(path, providers=onnxruntime.get_available_providers())
+    try:
+        return onnxruntime.InferenceSession(path, providers=onnxruntime.get_available_providers())
+    except Exception as error:  # noqa: BLE001 - its errors have no base class of their own
+        raise ModelError(f"transnetv2: {path} is no ONNX network ({plain_words(error)}); export it again") from None

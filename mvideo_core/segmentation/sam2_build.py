@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mvideo_core.errors import ModelError
-from mvideo_core.weights.reading import plain_words
+from mvideo_core.weights.reading import RAISED_BY_LOADERS, plain_words
 
 if TYPE_CHECKING:
     import torch
@@ -163,13 +163,11 @@ def read_checkpoint(path: Path) -> dict[str, "torch.Tensor"]:
     Raises:
         ModelError: not such a file.
     """
-    import pickle
-
     import torch
 
     try:
         content = torch.load(path, map_location="cpu", weights_only=True)
-    except (OSError, RuntimeError, pickle.UnpicklingError, EOFError) as error:
+    except RAISED_BY_LOADERS as error:
         raise ModelError(f"{path}: cannot be read as a checkpoint of tensors: {plain_words(error)}") from None
     state = content.get("model") if isinstance(content, dict) else None
     if not isinstance(state, dict):

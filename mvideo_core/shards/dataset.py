@@ -39,11 +39,19 @@ class Sample:
     @property
     def text(self) -> str:
         """The caption."""
-        return self._member("txt").decode()
+        try:
+            return self._member("txt").decode()
+        except UnicodeDecodeError as error:
+            raise StoreError(f"{self.key}: its .txt is damaged ({error}); run `mvideo dataset verify --deep`") from None
 
     def meta(self) -> dict[str, Any]:
         """The .json member: source, span, objects, models."""
-        return json.loads(self._member("json"))
+        try:
+            return dict(json.loads(self._member("json")))
+        except (ValueError, TypeError) as error:
+            raise StoreError(
+                f"{self.key}: its .json is damaged ({error}); run `mvideo dataset verify --deep`"
+            ) from None
 
     def frames(self) -> np.ndarray:
         """The clip, (T, H, W, 3) uint8 RGB. Raises MediaError if it does not decode."""
@@ -143,6 +151,8 @@ def read_info(files: DatasetFiles) -> DatasetInfo:
     Raises:
         StoreError: absent, or not of this form.
     """
+    if files.size(INFO_NAME) is None:
+        raise StoreError(f"{files.root}: no dataset there ({INFO_NAME} is missing); `mvideo status` prints its folder")
     try:
         return DatasetInfo.model_validate_json(files.read(INFO_NAME))
     except ValueError as error:

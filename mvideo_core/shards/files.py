@@ -60,6 +60,8 @@ class DatasetFiles:
             return Path(self._at(path)).stat().st_size if self._local else int(self._remote().size(self._at(path)))
         except FileNotFoundError:
             return None
+        except OSError as error:
+            raise StoreError(f"{self._at(path)}: cannot be read: {error}") from error
 
     def read_range(self, path: str, offset_bytes: int, size_bytes: int) -> bytes:
         """Exactly `size_bytes` from `offset_bytes` on: one positioned read, or one ranged request.

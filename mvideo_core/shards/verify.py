@@ -178,7 +178,7 @@ def _content(row: dict[str, Any], held: dict[str, bytes]) -> Iterator[str]:
         masks = from_bytes(held["masks"])
         if (masks.n_frames, masks.n_objects) != (row["n_frames"], len(meta.get("objects", []))):
             yield f".masks holds {masks.n_frames} frames x {masks.n_objects} objects, other than .json and index say"
-    except (ValueError, MediaError) as error:
+    except (ValueError, TypeError, AttributeError, MediaError) as error:
         yield f"cannot be decoded: {error}"
     if row["size_bytes"] != sum(
         header_bytes(f"{row['key']}.{extension}") + padded(len(content)) for extension, content in held.items()

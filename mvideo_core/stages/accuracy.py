@@ -27,7 +27,7 @@ def measure_workspace(workspace_url: str, world: str, out: str, strips: int = 12
     Raises:
         ConfigError: no truth there, the cut stage has not run, or the rows are about other videos.
     """
-    workspace = Workspace(workspace_url)
+    workspace = Workspace.existing(workspace_url)
     truth = Path(world) / "truth"
     with tempfile.TemporaryDirectory(prefix="mvideo-accuracy-") as scratch:
         rows = _rows(workspace, StageContext(workspace, "accuracy", Path(scratch)))

@@ -18,9 +18,9 @@ tmp/                                           scratch of running parts
 import functools
 import json
 from collections.abc import Iterator, Mapping
-from typing import Any, TypeVar, get_args
+from typing import Any, Self, TypeVar, get_args
 
-from mvideo_core.errors import StoreError
+from mvideo_core.errors import ConfigError, StoreError
 from mvideo_core.options import canonical_json
 from mvideo_core.records import Blob, Record, Row
 from mvideo_core.store import tables
@@ -75,6 +75,21 @@ class Workspace:
                 f"{url}: workspace layout {found.get('layout')!r}, this version reads {LAYOUT_VERSION}; "
                 "use the version that wrote it or start a new workspace"
             )
+
+    @classmethod
+    def existing(cls, url: str) -> Self:
+        """A workspace to look at or to go on with.
+
+        Raises:
+            ConfigError: there is none at that place.
+        """
+        found = cls(url)
+        if not found.folder.exists("workspace.json"):
+            raise ConfigError(
+                f"{url}: no workspace there (workspace.json is missing); give the --workspace of `mvideo run` or "
+                "`mvideo plan`"
+            )
+        return found
 
     def ensure(self) -> None:
         """Write the layout file if this is a new workspace."""

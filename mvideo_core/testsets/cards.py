@@ -6,6 +6,7 @@ from typing import Any, Literal
 from pydantic import Field, ValidationError, model_validator
 
 from mvideo_core.errors import ConfigError
+from mvideo_core.listing import visible_files
 from mvideo_core.options import Options, read_yaml
 
 
@@ -105,7 +106,7 @@ def read_card(path: str | Path) -> DatasetCard:
 
 def read_cards(folder: str | Path) -> dict[str, DatasetCard]:
     """All cards of a folder, by name."""
-    return {path.stem: read_card(path) for path in sorted(Path(folder).glob("*.yaml"))}
+    return {path.stem: read_card(path) for path in visible_files(folder, ".yaml")}
 
 
 def card_path(name: str) -> Path:

@@ -5,8 +5,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from pydantic import ValidationError
-
 from mvideo_core.errors import ConfigError
 from mvideo_core.records import PlannedSample, Record
 
@@ -75,7 +73,7 @@ def candidate_of(sample: PlannedSample) -> TestCandidate:
     try:
         meta = json.loads(sample.meta_json)
         objects = tuple((int(one["object_id"]), str(one["label"])) for one in meta["objects"] if one["kept"])
-        source = meta["source"]
+        source = dict(meta["source"])
     except (ValueError, KeyError, TypeError) as error:
         raise ConfigError(f"{sample.key}: its .json member does not tell objects and source: {error!r}") from None
     return TestCandidate(
@@ -98,7 +96,7 @@ def read_test_set(path: str | Path) -> TestSet:
     """
     try:
         return TestSet.model_validate_json(Path(path).read_text(encoding="utf-8"))
-    except (OSError, ValidationError) as error:
+    except (OSError, ValueError) as error:
         raise ConfigError(f"{path}: not a test set: {error}") from None
 
 

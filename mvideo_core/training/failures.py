@@ -6,6 +6,7 @@ import signal
 from pathlib import Path
 
 from mvideo_core import errors
+from mvideo_core.disk import write_whole
 from mvideo_core.errors import MVideoError, TrainError
 from mvideo_core.training.distributed import RankLost
 
@@ -17,12 +18,10 @@ RESUME = "The same command resumes from the newest checkpoint"
 
 def write_failure(run: Path, rank: int, error: Exception) -> None:
     """Keep an error of this process in errors/rank-<n>.json, for the launcher."""
-    folder = run / ERRORS
-    folder.mkdir(parents=True, exist_ok=True)
     known = isinstance(error, MVideoError)
     kind = type(error).__name__ if known else _qualified(type(error))
     said = {"kind": kind, "message": str(error)}
-    (folder / f"rank-{rank}.json").write_text(json.dumps(said, indent=1), encoding="utf-8")
+    write_whole(run / ERRORS / f"rank-{rank}.json", json.dumps(said, indent=1))
 
 
 def told_error(run: Path, log_path: Path | None = None) -> MVideoError | None:

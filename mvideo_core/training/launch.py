@@ -21,6 +21,7 @@ import yaml
 from pydantic import Field
 
 from mvideo_core.errors import ConfigError, MVideoError
+from mvideo_core.listing import visible_files
 from mvideo_core.machine import gpu_ids
 from mvideo_core.options import Options, read_yaml
 from mvideo_core.training.callbacks.metrics import cut_after
@@ -138,7 +139,7 @@ def _one_gpu_profiles(weights: str) -> list[str]:
     """Names of the profiles that train the same base on one GPU."""
     from mvideo_core.training.options import PROFILES
 
-    profiles = sorted(PROFILES.glob("*-1gpu.yaml"))
+    profiles = visible_files(PROFILES, "-1gpu.yaml")
     return [path.stem for path in profiles if read_yaml(path).get("base", {}).get("weights") == weights]
 
 

@@ -6,9 +6,9 @@ from functools import lru_cache
 from pathlib import Path
 from typing import NamedTuple
 
-import yaml
-
 from mvideo_core.errors import ConfigError, ModelError
+from mvideo_core.listing import visible_files
+from mvideo_core.options import parse_yaml
 from mvideo_core.weights.contents import content_problem, folder_problems, needs_of
 from mvideo_core.weights.records import PACKAGE, WeightsEntry, WeightsFile, fetched_files
 
@@ -25,8 +25,8 @@ class FileState(NamedTuple):
 def entries() -> tuple[WeightsEntry, ...]:
     """Every entry, by name. A repeated name, or alias within a kind, is a programming error."""
     found: list[WeightsEntry] = []
-    for path in sorted((PACKAGE / "entries").glob("*.yaml")):
-        found += [WeightsEntry.model_validate(item) for item in yaml.safe_load(path.read_text(encoding="utf-8"))]
+    for path in visible_files(PACKAGE / "entries", ".yaml"):
+        found += [WeightsEntry.model_validate(item) for item in parse_yaml(path.read_text(encoding="utf-8"), str(path))]
     names = [item.name for item in found] + [f"{item.kind}:{item.alias}" for item in found if item.alias]
     repeated = sorted({name for name in names if names.count(name) > 1})
     if repeated:

@@ -45,7 +45,7 @@ def weight_files(folder: Path, stem: str) -> list[Path]:
     if single.is_file():
         return [single]
     try:
-        names = sorted(set(json.loads(index.read_text(encoding="utf-8"))["weight_map"].values()))
+        names = sorted({str(name) for name in json.loads(index.read_text(encoding="utf-8"))["weight_map"].values()})
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         raise ModelError(f"weights: {single} is missing, and {index.name} beside it or its content") from None
     return [folder / name for name in names]

@@ -10,8 +10,6 @@ import json
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import ValidationError
-
 from mvideo_core.errors import MediaError
 from mvideo_core.masks import MaskSequence, from_bytes
 from mvideo_core.records import Record
@@ -120,7 +118,7 @@ def read_truth(path: str | Path) -> SourceTruth:
         truth = SourceTruth.model_validate(value)
     except OSError as error:
         raise MediaError(f"{path}: cannot be read: {error.strerror}; make the world again") from None
-    except (json.JSONDecodeError, ValidationError) as error:
+    except ValueError as error:
         raise MediaError(f"{path}: not a truth file of the mini world: {error}") from None
     if truth.version != VERSION:
         raise MediaError(f"{path}: truth version {truth.version} seen, {VERSION} wanted; make the world again")

@@ -74,7 +74,8 @@ def latents_bytes(asked: Asked) -> tuple[float, int]:
 
     from mvideo_core.errors import StoreError
     from mvideo_core.latents.encode import APPEARANCE, MASK, MOTION, TARGET, latent_shapes
-    from mvideo_core.shards.card import DatasetInfo
+    from mvideo_core.shards.dataset import read_info
+    from mvideo_core.shards.files import DatasetFiles
     from mvideo_core.store.workspace import Workspace
     from mvideo_core.training.estimate.shape import model_shape
     from mvideo_core.training.options import TrainOptions
@@ -82,8 +83,7 @@ def latents_bytes(asked: Asked) -> tuple[float, int]:
     pointer = Workspace(asked.workspace).pointer("dataset")
     if pointer is None:
         raise StoreError(f"{asked.workspace} has no dataset")
-    card = (Path(asked.workspace) / pointer["path"] / "dataset.json").read_text(encoding="utf-8")
-    splits = DatasetInfo.model_validate_json(card).splits.values()
+    splits = read_info(DatasetFiles(f"{asked.workspace}/{pointer['path']}")).splits.values()
     base = asked.latents.base if asked.latents else asked.training.base if asked.training else None
     assert base is not None
     shape = model_shape(TrainOptions(base=base))

@@ -1,13 +1,12 @@
 """Public checkpoints: read as tensors only, loaded strictly. Nothing in a file is executed."""
 
-import pickle
 import zipfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mvideo_core.errors import ModelError
 from mvideo_core.listing import visible_files
-from mvideo_core.weights.reading import plain_words
+from mvideo_core.weights.reading import RAISED_BY_LOADERS, plain_words
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -34,7 +33,6 @@ def read_checkpoint(path: Path, key: str = "") -> "dict[str, Tensor]":
         ModelError: missing, damaged, or without that entry.
     """
     import torch
-    from safetensors import SafetensorError
     from safetensors.torch import load_file
 
     if not path.is_file():
@@ -47,7 +45,7 @@ def read_checkpoint(path: Path, key: str = "") -> "dict[str, Tensor]":
         foreign = torch.serialization.get_unsafe_globals_in_checkpoint(path) if zipfile.is_zipfile(path) else []
         with torch.serialization.safe_globals([(Inert, name) for name in foreign]):
             content = torch.load(path, map_location="cpu", weights_only=True)
-    except (pickle.UnpicklingError, SafetensorError, RuntimeError, EOFError, ValueError) as error:
+    except RAISED_BY_LOADERS as error:
         raise ModelError(f"{path}: not a checkpoint of tensors ({plain_words(error)}); fetch it again") from None
     state = content.get(key) if key and isinstance(content, dict) else content
     if not isinstance(state, dict):

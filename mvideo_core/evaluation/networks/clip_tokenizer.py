@@ -6,6 +6,7 @@ build: 256 bytes, 256 bytes that end a word, one id per merge, start and end of 
 
 import gzip
 import html
+import zlib
 from collections.abc import Sequence
 from itertools import pairwise
 from pathlib import Path
@@ -47,7 +48,7 @@ class ClipTokenizer:
         try:
             packed = path.read_bytes()
             text = (gzip.decompress(packed) if path.suffix == ".gz" else packed).decode("utf-8")
-        except (OSError, EOFError, UnicodeDecodeError) as error:
+        except (OSError, EOFError, zlib.error, UnicodeDecodeError) as error:
             raise ModelError(f"{path}: cannot be read as CLIP's list of merges: {error}; fetch it again") from None
         lines = [line.split() for line in text.split("\n")[1 : PUBLIC_MERGES + 1] if line.strip()]
         wrong = next((line for line in lines if len(line) != 2), None)

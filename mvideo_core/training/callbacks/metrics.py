@@ -11,6 +11,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from mvideo_core.errors import StoreError
 from mvideo_core.training.callbacks.base import Callback, due
 from mvideo_core.training.callbacks.trackers import METRICS, MetricOptions, Tracker, opened
 
@@ -83,12 +84,21 @@ def loss_words(line: dict[str, Any]) -> str:
 
 
 def read_metrics(run: str | Path) -> list[dict[str, Any]]:
-    """Lines of a run's metrics.jsonl, oldest first; a last line cut short by a death is left out."""
+    """Lines of a run's metrics.jsonl, oldest first; a last line cut short by a death is left out.
+
+    Raises:
+        StoreError: another line is damaged.
+    """
     path = Path(run) / METRICS
     if not path.exists():
         return []
-    lines = path.read_text(encoding="utf-8").split("\n")[:-1]
-    return [json.loads(line) for line in lines]
+    found = []
+    for number, line in enumerate(path.read_bytes().split(b"\n")[:-1], 1):
+        try:
+            found.append(dict(json.loads(line)))
+        except (ValueError, TypeError):
+            raise StoreError(f"{path}:{number}: damaged, {line[:40]!r} seen; delete this line") from None
+    return found
 
 
 def cut_after(path: Path, step: int) -> None:

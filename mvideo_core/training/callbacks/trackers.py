@@ -15,7 +15,7 @@ from typing import Any, Protocol
 from pydantic import Field
 
 from mvideo_core.disk import write_whole
-from mvideo_core.errors import ConfigError, ModelError
+from mvideo_core.errors import ConfigError, ModelError, StoreError
 from mvideo_core.options import Options
 
 log = logging.getLogger(__name__)
@@ -105,9 +105,7 @@ class Wandb:
         import wandb
 
         self._note = run / WANDB_NOTE
-        kept = json.loads(self._note.read_text(encoding="utf-8")) if self._note.exists() else {}
-        self._id: str = kept.get("id") or uuid.uuid4().hex[:8]
-        self._last: int = kept.get("step", 0)
+        self._id, self._last = _noted(self._note)
         self._write_note()
         try:
             self._run = wandb.init(project=project, id=self._id, resume="allow", dir=str(run))
@@ -134,3 +132,14 @@ class Wandb:
 
     def _write_note(self) -> None:
         write_whole(self._note, json.dumps({"id": self._id, "step": self._last}))
+
+
+def _noted(note: Path) -> tuple[str, int]:
+    """Id of the run folder's W&B run, and its last step; a new id and 0 when it has none yet."""
+    if not note.exists():
+        return uuid.uuid4().hex[:8], 0
+    try:
+        kept = json.loads(note.read_text(encoding="utf-8"))
+        return str(kept["id"]), int(kept["step"])
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise StoreError(f"{note}: cannot be read ({error!r}); delete it to log to a new W&B run") from None

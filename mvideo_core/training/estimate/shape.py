@@ -1,10 +1,9 @@
 """The model that a training is about, built without memory (meta device), and inputs of the right shapes."""
 
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from mvideo_core.model.base import RANDOM, read_format
+from mvideo_core.model.base import RANDOM, read_format, read_json
 from mvideo_core.model.sizes import SIZES, size_of
 from mvideo_core.model.video_format import VideoFormat
 from mvideo_core.training.options import TrainOptions
@@ -41,8 +40,7 @@ def model_shape(options: TrainOptions) -> ModelShape:
 
 
 def _config(path: Path) -> dict[str, Any]:
-    values = json.loads(path.read_text(encoding="utf-8"))
-    return {key: value for key, value in values.items() if not key.startswith("_")}
+    return {key: value for key, value in read_json(path).items() if not key.startswith("_")}
 
 
 def on_meta(options: TrainOptions, config: dict[str, Any], layers: int = 0) -> "MVideoTransformer3DModel":

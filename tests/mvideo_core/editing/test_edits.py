@@ -200,7 +200,7 @@ def test_a_cut_brought_inside_is_told(caplog):
         ("zoom: {too: 3}", "allowed keys: centre, ease, keys, start, to"),
         ("zoom: 3", "in braces"),
         ("zoom: {to: 0}", "greater than 0"),
-        ("zoom: [", "not YAML"),
+        ("zoom: [", "not valid YAML"),
         ("scale: {factor: [[0, 1], [0.5, -1]]}", "above 0"),
         ("zoom: {keys: [[1, 2], [0.5, 3]]}", "times must rise"),
         ("translate: {x_frac: [[later, 1]]}", "a share such as"),

@@ -100,7 +100,7 @@ def test_unknown_split_and_member_are_named(written):
         MaskVideoDataset(written[0], "val")
     with pytest.raises(ConfigError, match="no member flac"):
         MaskVideoDataset(written[0], members=["flac"])
-    with pytest.raises(StoreError, match="cannot be read"):
+    with pytest.raises(StoreError, match="no dataset there"):
         MaskVideoDataset(written[0] / "absent")
 
 
@@ -139,7 +139,7 @@ def test_verify_finds_each_kind_of_damage(written, tmp_path):
     (root / "index.parquet").write_bytes(b"PAR1")
     assert "not a readable index" in verify_dataset(str(root))[0].what
     (root / "dataset.json").unlink()
-    assert "cannot be read" in verify_dataset(str(root))[0].what
+    assert "no dataset there" in verify_dataset(str(root))[0].what
 
 
 def test_verify_finds_a_leak_across_the_split(written, tmp_path):

@@ -127,3 +127,23 @@ def test_weights_list_tells_sizes_and_what_is_missing(run, tmp_path, monkeypatch
     assert "?" not in "".join(lines.values())
     assert float(lines["groundingdino-mini"].split()[3]) < 25  # as on disk
     assert " MB  here " in lines["groundingdino-mini"]
+
+
+def test_options_weights_and_keys_are_checked_once_before_a_run(run, tmp_path, videos, monkeypatch):
+    """Each stage's check and digests of its weights; the plan comes after, and asks servers alone again."""
+    from mvideo_core.stages import STAGES
+
+    seen, planned = [], []
+    for name in pipeline.PART_STAGES:
+        stage = STAGES.get(name)
+        looked = lambda options, name=name, check=stage.check: (seen.append(name), check(options))  # noqa: E731
+        monkeypatch.setitem(stage.__dict__, "check", looked)
+
+    def stop(*_args):
+        planned.extend(seen)
+        raise ConfigError("planned")
+
+    monkeypatch.setattr("mvideo_core.stages.sources.plan_sources", stop)
+    done = run("run", "-w", tmp_path / "ws", "--folder", videos)
+    assert "planned" in str(done.exception)
+    assert planned == list(pipeline.PART_STAGES)

@@ -1,12 +1,17 @@
 """Damaged pictures are found, placed in time, stored with the clip, and drop it: none passes as whole."""
 
+import subprocess
+
 import numpy as np
 import pytest
 
 from mvideo_core.ingest.describe import describe
 from mvideo_core.ingest.naming import uri_of
 from mvideo_core.ingest.sources import SourceItem
+from mvideo_core.media import guard
+from mvideo_core.media.damage import damaged_pictures_s
 from mvideo_core.media.decode import read_clip
+from mvideo_core.media.ffmpeg import ffmpeg_path
 from mvideo_core.scenes.cut import CutOptions, cut_video
 from tests.mvideo_core.media import footage
 
@@ -14,7 +19,7 @@ OPTIONS = {
     "width": 192, "height": 128, "min_shot_s": 1, "min_frames": 9, "max_frames": 17, "preset": "ultrafast",
     "gradual": {"enabled": False}, "detector": "content", "detector_options": {"threshold": 255},
 }  # fmt: skip
-# Not HEVC: FFmpeg's decoder reports nothing when bytes within a slice are wrong.
+# Not HEVC: FFmpeg's decoder often reports nothing when bytes within a slice are wrong.
 CODINGS = {
     "H.264": ("a.mp4", ("-c:v", "libx264", "-preset", "veryfast", "-crf", "12", "-g", "20", "-pix_fmt", "yuv420p")),
     "MPEG-2": ("a.ts", ("-c:v", "mpeg2video", "-q:v", "2", "-g", "20", "-pix_fmt", "yuv420p")),
@@ -68,3 +73,24 @@ def test_clips_with_damaged_pictures_are_dropped(tmp_path, kind):
     kept = cut(tmp_path / f"bad{path.suffix}", tmp_path / "all", max_decode_errors=1000, max_clip_errors=1000)
     assert len(kept.clips) == 6
     assert {clip.start_s for clip in kept.clips if clip.decode_errors} == {one.start_s for one in result.dropped}
+
+
+def test_whatever_the_decoder_complains_about_is_found(tmp_path):
+    """FFmpeg's HEVC decoder logs errors without flagging a picture; most damage within a slice it does not notice."""
+    quiet = ("-x265-params", "log-level=0:keyint=10:min-keyint=10:crf=18:pools=1:frame-threads=1")
+    path = footage.film(
+        tmp_path / "a.mp4", "-c:v", "libx265", "-preset", "ultrafast", *quiet, "-pix_fmt", "yuv420p", frames=noisy(30)
+    )
+    whole, found = path.read_bytes(), []
+    for seed in range(12):
+        content = bytearray(whole)
+        at = len(content) * (seed + 3) // 20
+        content[at : at + 400] = np.random.default_rng(seed).bytes(400)
+        bad = tmp_path / f"{seed}.mp4"
+        bad.write_bytes(content)
+        argv = [ffmpeg_path(), "-v", "error", "-i", str(bad), "-f", "null", "-"]
+        if subprocess.run(argv, capture_output=True, check=False).stderr:
+            with bad.open("rb") as file:
+                found.append(damaged_pictures_s(file.fileno(), bad.name, guard.Limits(wall_s=60), -1, 1 << 24))
+    assert found
+    assert all(found)

@@ -23,6 +23,7 @@ import numpy as np
 from mvideo_core.ingest.describe import describe
 from mvideo_core.ingest.naming import uri_of
 from mvideo_core.ingest.sources import SourceItem
+from mvideo_core.listing import visible_files
 from mvideo_core.media.encode import write_mp4
 from mvideo_core.media.ffmpeg import ffmpeg_path
 from mvideo_core.scenes.cut import CutOptions, CutResult, cut_video
@@ -108,7 +109,7 @@ def judge(join: Join, result: CutResult) -> Seen:
 
 def _pieces(folder: Path | None, scratch: Path) -> list[Path]:
     """Every clip at one size and rate, lossless."""
-    sources = sorted(folder.glob("*.mp4")) if folder else list(_drawn(scratch))
+    sources = visible_files(folder, ".mp4") if folder else list(_drawn(scratch))
     out = []
     for number, source in enumerate(sources):
         out.append(scratch / f"piece{number}.mkv")

@@ -5,14 +5,14 @@ from typing import Any
 import typer
 import yaml
 
-from mvideo_core.cli.settings import given_values
+from mvideo_core.cli.settings import given_values, needs_a_look
 from mvideo_core.doctor import Asked, require
 from mvideo_core.options import merged
 
 
 def add_to(app: typer.Typer) -> None:
     """Register the command."""
-    app.command()(generate)
+    app.command()(needs_a_look("mvideo_core.editing")(generate))
 
 
 def generate(
@@ -20,7 +20,8 @@ def generate(
     prompt: str = typer.Option("", "--prompt", help="What is to be seen; a dataset sample brings its own."),
     video: str = typer.Option("", "--video", help="Reference video whose objects' masks guide the new one."),
     object_: list[str] = typer.Option([], "--object", help="Name of an object in the reference video. Repeatable."),
-    masks: str = typer.Option("", "--masks", help="Mask file: .masks, .npz, folder of PNGs, gray mp4."),
+    masks: str = typer.Option("", "--masks", help="Mask file: .masks, .npz, .npy, folder of pictures, mask video."),
+    as_: str = typer.Option("", "--as", help="How to read masks that can be read in several ways (docs/masks.md)."),
     sample: str = typer.Option("", "--sample", help="Sample of a finished dataset, DATASET#KEY."),
     op: list[str] = typer.Option([], "--op", help='Edit of the masks, e.g. --op "zoom: {to: 1.4}". Repeatable.'),
     base: str = typer.Option("", "--base", help="Weights: catalog name (default mini), diffusers folder, random:SIZE."),
@@ -38,14 +39,17 @@ def generate(
 ) -> None:
     """A prompt, and one of reference video and object, mask file or dataset sample, to a video of any length.
 
-    Killed or stopped, the same command goes on at the first clip that is missing.
+    Killed or stopped, the same command continues with the first clip that is missing. Exit code 3: the video is made,
+    but a warning about its masks needs a look.
     """
     from mvideo_core.generation.request import GenerateRequest
     from mvideo_core.generation.request import generate as make
 
     flags = {
         "prompt": prompt,
-        "source": _given({"video": video, "objects": object_, "masks": masks, "sample": sample, "edits": op}),
+        "source": _given(
+            {"video": video, "objects": object_, "masks": masks, "masks_as": as_, "sample": sample, "edits": op}
+        ),
         "base": _given({"weights": base, "dtype": dtype}),
         "adapter": adapter,
         "allow_other_base": allow_other_base,

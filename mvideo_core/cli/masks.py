@@ -7,12 +7,14 @@ import typer
 import yaml
 from pydantic import Field
 
+from mvideo_core.cli.settings import needs_a_look
 from mvideo_core.editing import sequence
 from mvideo_core.editing.clip import MaskClip
 from mvideo_core.editing.combine import CombineOptions, Layer, combine
 from mvideo_core.editing.edits import apply_edits, parse_edits, read_edits
 from mvideo_core.editing.extract import ExtractOptions, extract_masks
-from mvideo_core.editing.inputs import open_input
+from mvideo_core.editing.inputs import MaskInput, names_video, open_input
+from mvideo_core.editing.mask_form import HELP, MaskForm
 from mvideo_core.editing.operations import OPERATIONS
 from mvideo_core.editing.preview import PreviewOptions, write_contact_sheet, write_preview
 from mvideo_core.editing.recipe import load_recipe, recipe_names, write_recipe
@@ -22,18 +24,20 @@ from mvideo_core.model.video_format import VideoFormat
 from mvideo_core.options import Options, parse_yaml, read_yaml
 
 FORMS = (
-    "MASKS is a .masks, .npz or gray .mp4 file, a folder of PNGs, DATASET#KEY (a sample of a finished dataset), or "
-    "VIDEO#NAME[,NAME] (extracted on the spot, see `mvideo masks extract`). OUT takes its form from its ending; "
-    "no ending = a folder of PNGs."
+    "MASKS is a .masks, .npz or .npy file, a folder of pictures, a mask video, DATASET#KEY (a sample of a finished "
+    "dataset), or VIDEO#NAME[,NAME] (extracted on the spot, see `mvideo masks extract`). OUT takes its form from its "
+    "ending; no ending = a folder of PNGs. Exit code 3: done, but a warning says what needs a look."
 )
 masks_app = typer.Typer(
     no_args_is_help=True,
     help="Mask sequences, the model's motion condition: extract, edit, combine, resample, look at. " + FORMS,
 )
 
-MASKS = typer.Argument(help="Masks: a file, a folder of PNGs, DATASET#KEY or VIDEO#NAME.")
+MASKS = typer.Argument(help="Masks: a file, a folder of pictures, DATASET#KEY or VIDEO#NAME.")
 OUT = typer.Argument(help="Where the masks go: .masks, .npz, .mp4, or no ending for a folder of PNGs.")
-FPS = typer.Option(0.0, "--fps", help="Frame rate of masks that do not tell theirs.")
+FPS = typer.Option(0.0, "--fps", help="Frame rate of masks that have none of their own.")
+AS = typer.Option("", "--as", help=f"How to read masks that can be read in several ways; {HELP}.")
+checked = needs_a_look("mvideo_core.editing")
 SIZE = typer.Option("480x720", "--size", help="HEIGHTxWIDTH of the model's frames, px.")
 RATE = typer.Option(8.0, "--out-fps", help="Frames per second of the model.")
 CLIP_FRAMES = typer.Option(33, "--clip-frames", help="Frames of one generated clip, 8n + 1.")
@@ -45,6 +49,7 @@ def add_to(app: typer.Typer) -> None:
 
 
 @masks_app.command()
+@checked
 def extract(
     video: str = typer.Argument(help="Reference video."),
     out: str = OUT,
@@ -81,12 +86,14 @@ def extract(
 
 
 @masks_app.command()
+@checked
 def edit(
     masks: str = MASKS,
     out: str = OUT,
     op: list[str] = typer.Option([], "--op", help="An edit, e.g. --op reverse --op 'zoom: {to: 1.4}'; in this order."),
     edits: str = typer.Option("", "--edits", help="YAML file with a list under `edits`; done before --op."),
     fps: float = FPS,
+    as_: str = AS,
 ) -> None:
     """Edits in order; `mvideo masks ops` lists them. A value can be keys: pairs of time (seconds or "50%") and value.
 
@@ -97,7 +104,7 @@ def edit(
     chosen = (read_edits(edits) if edits else []) + parse_edits(op, "--op")
     if not chosen:
         raise ConfigError("edit: no edit given; add --op 'name: {option: value}' or --edits FILE (`mvideo masks ops`)")
-    _save(apply_edits(_clip(masks, fps), chosen), out)
+    _save(apply_edits(_input(masks, fps, as_).clip, chosen), out)
 
 
 @masks_app.command()
@@ -114,6 +121,7 @@ def ops(name: str = typer.Argument("", help="An operation; all when not given.")
 
 
 @masks_app.command("combine")
+@checked
 def combine_(
     out: str = OUT,
     layer: list[str] = typer.Argument(
@@ -124,6 +132,7 @@ def combine_(
     size: str = typer.Option("", "--size", help="HEIGHTxWIDTH, px; the first layer's when not given."),
     fit: str = typer.Option("crop", help="Layers of another shape: crop, letterbox or stretch."),
     fps: float = FPS,
+    as_: str = AS,
 ) -> None:
     """Several mask sequences in one, objects kept apart.
 
@@ -131,10 +140,11 @@ def combine_(
     """
     height, width = _size(size) if size else (0, 0)
     given = {"occlude": occlude, "length": length, "height_px": height, "width_px": width, "fit": fit}
-    _save(combine([_layer(text, fps) for text in layer], CombineOptions.parse(given, "combine")), out)
+    _save(combine([_layer(text, fps, as_) for text in layer], CombineOptions.parse(given, "combine")), out)
 
 
 @masks_app.command("resample")
+@checked
 def resample_(
     masks: str = MASKS,
     out: str = OUT,
@@ -145,13 +155,15 @@ def resample_(
     fit: str = typer.Option("crop", help="Another shape: crop, letterbox or stretch."),
     tail: str = typer.Option("hold", help="Past the end: hold, hide or bounce."),
     fps: float = FPS,
+    as_: str = AS,
 ) -> None:
     """Masks on the model's grid: its size, its frame rate, and n * (clip frames - 1) + 1 frames."""
     options = ResampleOptions.parse({"n_clips": n_clips, "fit": fit, "tail": tail}, "resample")
-    _save(resample(_clip(masks, fps), _format(size, out_fps, clip_frames), options), out)
+    _save(resample(_input(masks, fps, as_).clip, _format(size, out_fps, clip_frames), options), out)
 
 
 @masks_app.command()
+@checked
 def preview(
     masks: str = MASKS,
     out: str = typer.Argument(help=".mp4: overlay video; .png: contact sheet."),
@@ -160,12 +172,13 @@ def preview(
     columns: int = typer.Option(4, help="Pictures in a row of a contact sheet."),
     side: int = typer.Option(0, "--side", help="Longer side of the video, or of a sheet's picture, px; 0 = as usual."),
     fps: float = FPS,
+    as_: str = AS,
 ) -> None:
     """Masks to look at: an overlay video, or a contact sheet."""
     given: dict[str, Any] = {"sheet_frames": frames, "sheet_columns": columns}
     if side:
         given |= {"max_side_px": side, "cell_px": side}
-    source = open_input(masks, fps or None)
+    source = _input(masks, fps, as_)
     under = video or source.video
     options = PreviewOptions.parse(given, "preview")
     if out.endswith(".png"):
@@ -178,6 +191,7 @@ def preview(
 
 
 @masks_app.command()
+@checked
 def recipe(
     name: str = typer.Argument("", help="A recipe or a YAML file of that form; the list when not given."),
     given: list[str] = typer.Option([], "--input", "-i", help="NAME=MASKS, or MASKS when the recipe has one input."),
@@ -186,6 +200,7 @@ def recipe(
     out_fps: float = RATE,
     clip_frames: int = CLIP_FRAMES,
     fps: float = FPS,
+    as_: str = AS,
 ) -> None:
     """The paper's case studies (figures 4 to 9): masks on the model's grid, previews, and the prompts to go with them.
 
@@ -207,21 +222,32 @@ def recipe(
     if not out:
         raise ConfigError("recipe: where to? give a folder with --out")
     names = dict(_assigned(text, list(found.inputs)) for text in given)
-    inputs = {key: open_input(text, fps or None) for key, text in names.items()}
+    inputs = {key: _input(text, fps, as_) for key, text in names.items()}
     for file in write_recipe(name, inputs, out, _format(size, out_fps, clip_frames)):
-        typer.echo(f"{file}: {_told(sequence.load_masks(file))}")
+        typer.echo(f"{file}: {_summary(sequence.load_masks(file))}")
     typer.echo(f"prompts: {Path(out) / 'recipe.json'}")
 
 
 @masks_app.command()
-def info(masks: str = typer.Argument(help="A mask file, a folder of PNGs, or DATASET#KEY.")) -> None:
-    """What a mask file holds: form, frames, size, rate, and each object's presence, area and travel."""
+@checked
+def convert(masks: str = MASKS, out: str = OUT, fps: float = FPS, as_: str = AS) -> None:
+    """Masks in another form, otherwise as they are: what `--as` has settled once need not be said again.
+
+    mvideo masks convert painted/ painted.masks --fps 24 --as colors
+    """
+    _save(_input(masks, fps, as_).clip, out)
+
+
+@masks_app.command()
+@checked
+def info(masks: str = MASKS, as_: str = AS) -> None:
+    """What masks hold: form, frames, size, rate, and each object's presence, area and travel."""
     from mvideo_core.editing.geometry import measure_motion
     from mvideo_core.masks.measure import areas
 
-    found = sequence.read_masks(masks)
+    found = _found(masks, as_)
     n_frames, n_objects, height, width = found.sequence.shape
-    rate = f"{found.fps:g} fps, {n_frames / found.fps:.2f} s" if found.fps else "frame rate not told"
+    rate = f"{found.fps:g} fps, {n_frames / found.fps:.2f} s" if found.fps else "frame rate unknown"
     typer.echo(f"{found.kind}: {n_frames} frames of {width}x{height}, {rate}, {n_objects} objects")
     areas_TN, motion = areas(found.sequence), measure_motion(found.sequence, found.fps or 1.0)
     for number in range(n_objects if n_frames else 0):
@@ -237,36 +263,54 @@ def info(masks: str = typer.Argument(help="A mask file, a folder of PNGs, or DAT
         typer.echo(f"  caption: {found.caption}")
 
 
-def _clip(text: str, fps: float) -> MaskClip:
-    return open_input(text, fps or None).clip
+def _found(text: str, as_: str) -> sequence.ReadMasks:
+    if not names_video(text):
+        return sequence.read_masks(text, MaskForm.parse(as_))
+    clip = _input(text, 0.0, as_).clip
+    return sequence.ReadMasks(clip.sequence, clip.fps, clip.labels, f"extracted from {text.rpartition('#')[0]}")
+
+
+def _input(text: str, fps: float, as_: str) -> MaskInput:
+    return open_input(text, fps or None, form=MaskForm.parse(as_))
 
 
 def _save(clip: MaskClip, out: str) -> None:
     place = sequence.save_masks(out, clip.sequence, clip.fps, clip.labels)
-    typer.echo(f"{place}: {_told(clip)}")
+    typer.echo(f"{place}: {_summary(clip)}")
 
 
-def _told(clip: MaskClip) -> str:
+def _summary(clip: MaskClip) -> str:
     n_frames, n_objects, height, width = clip.sequence.shape
     return f"{n_frames} frames of {width}x{height} at {clip.fps:g} fps, {n_objects} objects"
 
 
-def _layer(text: str, fps: float) -> Layer:
+def _layer(text: str, fps: float, as_: str) -> Layer:
     """A layer from its text: a path, or 'path: {options}'."""
-    value = None if Path(text).exists() else parse_yaml(text, f"layer {text!r}")
+    value = None if Path(text).exists() else _layer_yaml(text)
     if not isinstance(value, dict):
-        return Layer(_clip(text, fps))
+        return Layer(_input(text, fps, as_).clip)
     [(masks, options)] = value.items()
     chosen = LayerOptions.parse(options, text)
-    return Layer(apply_edits(_clip(masks, fps), parse_edits(chosen.edits, text)), chosen.start_s, chosen.tail)
+    clip = _input(str(masks), fps, chosen.read_as or as_).clip
+    return Layer(apply_edits(clip, parse_edits(chosen.edits, text)), chosen.start_s, chosen.tail)
+
+
+def _layer_yaml(text: str) -> Any:
+    wanted = "a path, or 'path: {start_s: 1, tail: loop, edits: [mirror]}' wanted"
+    value = parse_yaml(text, f"layer {text!r}")
+    options = next(iter(value.values()), None) if isinstance(value, dict) else {}
+    if (isinstance(value, dict) and len(value) != 1) or not isinstance(options, dict | None):
+        raise ConfigError(f"layer {text!r}: {wanted}")
+    return value
 
 
 class LayerOptions(Options):
-    """What may stand in the braces of a layer."""
+    """What the braces of a layer may hold."""
 
     start_s: float = Field(default=0.0, description="seconds; when its first frame shows")
     tail: Literal["hide", "hold", "loop", "bounce"] = Field(default="hide", description="what it shows past its end")
     edits: list[Any] = Field(default_factory=list, description="edits of this layer")
+    read_as: str = Field(default="", description="how to read its masks, as --as says it; empty = as --as says")
 
 
 def _assigned(text: str, names: list[str]) -> tuple[str, str]:

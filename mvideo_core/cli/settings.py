@@ -1,14 +1,18 @@
 """What commands with a profile share: values from `--options` and `--set`, the list of profiles, how they end."""
 
-from collections.abc import Sequence
+import functools
+import logging
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, ParamSpec
 
 import typer
 
 from mvideo_core.errors import ConfigError
 from mvideo_core.listing import visible_files
 from mvideo_core.options import merged, parse_yaml, read_yaml
+
+P = ParamSpec("P")
 
 
 def given_values(options: str, settings: list[str]) -> dict[str, Any]:
@@ -43,6 +47,36 @@ def end_with(warnings: Sequence[str]) -> None:
         typer.secho(f"warning: {warning}", fg=typer.colors.YELLOW, err=True)
     if warnings:
         raise typer.Exit(FINISHED_WITH_WARNINGS)
+
+
+def needs_a_look(*packages: str) -> Callable[[Callable[P, None]], Callable[P, None]]:
+    """Decorator of a command: one that did its work ends with exit code 3 if these packages logged warnings."""
+
+    def wrap(command: Callable[P, None]) -> Callable[P, None]:
+        @functools.wraps(command)
+        def run(*args: P.args, **kwargs: P.kwargs) -> None:
+            counter = _Counter(logging.WARNING)
+            loggers = [logging.getLogger(package) for package in packages]
+            for logger in loggers:
+                logger.addHandler(counter)
+            try:
+                command(*args, **kwargs)
+            finally:
+                for logger in loggers:
+                    logger.removeHandler(counter)
+            if counter.seen:
+                raise typer.Exit(FINISHED_WITH_WARNINGS)
+
+        return run
+
+    return wrap
+
+
+class _Counter(logging.Handler):
+    seen = 0
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self.seen += 1
 
 
 def tell_profiles(folder: Path) -> None:

@@ -109,6 +109,15 @@ def union_edges(sequence: MaskSequence, frame: int) -> np.ndarray:
     return edges_of(np.any(sequence.frame(frame), axis=0))
 
 
+def inverted(sequence: MaskSequence) -> MaskSequence:
+    """Inside and outside swapped, mask by mask."""
+    writer = RunWriter(*sequence.shape)
+    for frame in range(sequence.n_frames):
+        for obj in range(sequence.n_objects):
+            writer.append(edges_of(~sequence.mask(frame, obj)))
+    return writer.finish()
+
+
 def checked_objects(objects: Sequence[int] | None, n_objects: int) -> list[int]:
     """Object numbers to work on; all when None.
 

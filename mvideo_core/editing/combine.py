@@ -7,9 +7,11 @@ import numpy as np
 from pydantic import Field
 
 from mvideo_core.editing.clip import MaskClip, RunWriter, edges_of
+from mvideo_core.editing.presence import check_change, visible
 from mvideo_core.editing.resample import HIDDEN, Fit, nearest_frames, past_end, place_edges, placement
 from mvideo_core.editing.warp import pixels_of
 from mvideo_core.errors import ConfigError
+from mvideo_core.masks import MaskSequence
 from mvideo_core.masks.codec import fill_runs
 from mvideo_core.options import Options
 
@@ -21,7 +23,7 @@ class Layer(NamedTuple):
 
     Attributes:
         start_s: when its first frame shows; below 0 its beginning is not seen.
-        tail: what it shows past its end: nothing, its last frame, the clip anew, or back and forth.
+        tail: what it shows past its end: nothing, its last frame, the clip again, or back and forth.
     """
 
     clip: MaskClip
@@ -44,6 +46,8 @@ class CombineOptions(Options):
 
 def combine(layers: Sequence[Layer], options: CombineOptions | None = None) -> MaskClip:
     """One clip with the objects of all layers, numbered layer by layer, back to front.
+
+    A warning says which objects are hidden, cropped away or too late all the time.
 
     Raises:
         ConfigError: no layer, or nothing to show.
@@ -68,7 +72,20 @@ def combine(layers: Sequence[Layer], options: CombineOptions | None = None) -> M
         for edges in (edges for objects in drawn for edges in objects):
             writer.append(edges)
     labels = tuple(label for layer in layers for label in layer.clip.labels)
-    return MaskClip(writer.finish(), fps, labels)
+    result = writer.finish()
+    _check_all_seen(layers, index_LT, result, labels)
+    return MaskClip(result, fps, labels)
+
+
+def _check_all_seen(
+    layers: Sequence[Layer], index_LT: Sequence[np.ndarray], result: MaskSequence, labels: Sequence[str]
+) -> None:
+    before, ever = [], []
+    for layer, index_T in zip(layers, index_LT, strict=True):
+        seen_TN = visible(layer.clip.sequence)
+        before.append(seen_TN[index_T[index_T != HIDDEN]].sum(axis=0))
+        ever.append(seen_TN.sum(axis=0))
+    check_change(np.concatenate(before), np.concatenate(ever), result, labels, "of the combined picture")
 
 
 def occluded(layers: Sequence[Sequence[np.ndarray]], height: int, width: int) -> list[list[np.ndarray]]:

@@ -1,7 +1,7 @@
 """A list of edits applied to a clip: maps and frame numbers are composed first, every mask is drawn once.
 
-So `zoom 0.5` then `zoom 2` gives the clip back, and ten edits blur no more than one. Nothing that a middle step would
-push out of the frame is lost.
+So a zoom to half throughout (`{start: 0.5, to: 0.5}`) and then to double (`{start: 2, to: 2}`) gives the clip back, and
+ten edits blur no more than one. Nothing that a middle step would push out of the frame is lost.
 """
 
 import logging
@@ -14,12 +14,15 @@ import numpy as np
 from mvideo_core.editing.clip import MaskClip, RunWriter, checked_objects
 from mvideo_core.editing.geometry import Motion, after, measure_motion, shift
 from mvideo_core.editing.operations import OPERATIONS, Operation
+from mvideo_core.editing.presence import check_change, visible
 from mvideo_core.editing.warp import cut_shows, warp_edges
 from mvideo_core.errors import ConfigError
 from mvideo_core.masks.codec import check_shape
 from mvideo_core.options import Options, parse_yaml, read_yaml
 
 log = logging.getLogger(__name__)
+
+AFTER = "after the edits"
 
 
 class Edit(NamedTuple):
@@ -59,10 +62,11 @@ def read_edits(path: str | Path) -> list[Edit]:
 
 
 def apply_edits(clip: MaskClip, edits: Iterable[Edit]) -> MaskClip:
-    """The clip after all edits, in order.
+    """The clip after all edits, in order. A warning says which objects they push out of the picture.
 
     Raises:
-        ConfigError: an edit that does not fit the clip (an object it does not have, times beyond its end).
+        ConfigError: an edit that does not fit the clip (an object it does not have, times beyond its end), or no object
+            is left in any frame.
     """
     state = _State.of(clip)
     for operation, options in edits:
@@ -122,7 +126,9 @@ class _State(NamedTuple):
                 "object %d: in %d of %d frames the source's frame cuts it off, and the edits bring that cut inside",
                 obj, n_cut[obj], len(self.frames_T),
             )  # fmt: skip
-        return self.clip._replace(sequence=writer.finish())
+        result, seen_TN = writer.finish(), visible(sequence)
+        check_change(seen_TN[self.frames_T].sum(axis=0), seen_TN.sum(axis=0), result, self.clip.labels, AFTER)
+        return self.clip._replace(sequence=result)
 
 
 def _parse(item: Any, where: str) -> Edit:

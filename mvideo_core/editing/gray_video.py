@@ -1,34 +1,40 @@
-"""Masks as gray mp4: lossless label maps when we write them, black and white from anywhere else."""
+"""Masks as video: lossless gray label maps when we write them; black and white, or with alpha, from anywhere else."""
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 
-from mvideo_core.editing.label_maps import label_maps, read_maps
-from mvideo_core.errors import MediaError
+from mvideo_core.editing.label_maps import label_maps
+from mvideo_core.editing.mask_form import MaskForm
+from mvideo_core.editing.mask_frames import MaskFrame, Read, read_frames
 from mvideo_core.masks import MaskSequence
-from mvideo_core.media.decode import first_frame, read_gray
+from mvideo_core.media.decode import read_mattes
 from mvideo_core.media.encode import write_gray_mp4
 from mvideo_core.media.probe import probe
 
-COLOURED, MAX_COLOURED_FRAC = 24, 0.01
-"""A pixel is coloured when its channels differ by more levels; a mask video has less than this share of them."""
 
+def read(place: Path, form: MaskForm = MaskForm(), n_known: int = 0) -> tuple[Read, float]:
+    """Masks and frame rate. A video of limited range holds no object numbers; it is split at half brightness.
 
-def read(place: Path) -> tuple[MaskSequence, float]:
-    """Masks and frame rate. A video of limited range is black and white, split at half brightness.
+    Args:
+        n_known: objects that a description beside it names; 0 = unknown.
 
     Raises:
-        MediaError: refused by the prober, it does not decode, or it shows colours: a picture, not masks.
+        MediaError: refused by the prober, it does not decode, it shows colors, or a form that cannot be known.
     """
     info = probe(place)  # in a child process: the file may come from anywhere
     # Object numbers need 8 bits of full range: there black is 0. One gray plane may decode as full-range 4:2:0.
-    numbers = info.bit_depth == 8 and info.picture.range == "pc"
-    if np.mean(np.ptp(first_frame(place).astype(int), axis=2) > COLOURED) > MAX_COLOURED_FRAC:
-        raise MediaError(
-            f"{place}: a video in colour, no masks; to extract masks from it name the object: {place}#NAME"
-        )
-    return read_maps(lambda: read_gray(place), place, binary=not numbers), info.fps
+    limited = info.picture.range != "pc"
+    numbers = info.bit_depth == 8 and not limited
+
+    def frames() -> Iterator[MaskFrame]:
+        for matte in read_mattes(place):
+            luma = _expanded(matte.luma) if limited else matte.luma
+            yield MaskFrame(luma, matte.rgb, matte.alpha)
+
+    extract = f" (to extract masks from it name the object: {place}#NAME)"
+    return read_frames(frames, str(place), form, numbers, n_known, extract), info.fps
 
 
 def write(place: Path, sequence: MaskSequence, fps: float) -> None:
@@ -38,3 +44,8 @@ def write(place: Path, sequence: MaskSequence, fps: float) -> None:
         MediaError: an odd side, or no frame.
     """
     write_gray_mp4(label_maps(sequence), place, fps)
+
+
+def _expanded(luma: np.ndarray) -> np.ndarray:
+    """From 16 to 235 to the full range."""
+    return np.asarray(np.clip((luma.astype(np.int32) - 16) * 255 // 219, 0, 255)).astype(np.uint8)

@@ -2,7 +2,7 @@
 
 | Text | Masks |
 |---|---|
-| `horse.masks`, `.npz`, `.mp4`, folder of PNGs | that file, see `sequence` |
+| `horse.masks`, `.npz`, `.npy`, mask video, folder of pictures | that file, see `sequence` |
 | `DATASET#KEY` | a sample of a finished dataset, with its caption |
 | `run.mp4#horse` or `run.mp4#horse,person` | extracted from a reference video: object names after the `#` |
 """
@@ -13,7 +13,8 @@ from typing import Any, NamedTuple
 
 from mvideo_core.editing.clip import MaskClip
 from mvideo_core.editing.extract import ExtractOptions, Models, extract_masks
-from mvideo_core.editing.sequence import load_masks, read_masks
+from mvideo_core.editing.mask_form import MaskForm
+from mvideo_core.editing.sequence import clip_of, load_masks, read_masks
 from mvideo_core.errors import ConfigError
 
 
@@ -33,12 +34,14 @@ class MaskInput(NamedTuple):
 
 
 def open_input(
-    text: str, fps: float | None = None, extract: ExtractOptions | None = None, models: Models | None = None
-) -> MaskInput:
+    text: str, fps: float | None = None, extract: ExtractOptions | None = None, models: Models | None = None,
+    form: MaskForm = MaskForm(),
+) -> MaskInput:  # fmt: skip
     """The masks that a line of text names.
 
     Args:
-        fps: frame rate of mask files that do not tell theirs.
+        fps: frame rate of mask files that have none of their own.
+        form: how to read files that can be read in several ways.
         extract, models: for reference videos; models are loaded when not given.
 
     Raises:
@@ -46,10 +49,18 @@ def open_input(
     """
     left, mark, right = text.rpartition("#")
     if not mark or Path(text).exists():
-        return _file(Path(text), fps)
-    if Path(left).is_file():
+        return _file(Path(text), fps, form)
+    if names_video(text):
+        if any(form):
+            raise ConfigError(f"{text}: --as says how to read mask files; these masks are extracted from a video")
         return _video(Path(left), right, extract or ExtractOptions(), models)
-    return _sample(left, right, fps)
+    return _sample(left, right, fps, form)
+
+
+def names_video(text: str) -> bool:
+    """Whether the text is VIDEO#NAME: masks that are still to be extracted."""
+    left, mark, _ = text.rpartition("#")
+    return bool(mark) and not Path(text).exists() and Path(left).is_file()
 
 
 def file_sha256(path: Path) -> str:
@@ -58,9 +69,9 @@ def file_sha256(path: Path) -> str:
         return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
-def _file(path: Path, fps: float | None) -> MaskInput:
-    clip = load_masks(path, fps)
-    origin: dict[str, Any] = {"kind": "masks", "path": str(path)}
+def _file(path: Path, fps: float | None, form: MaskForm) -> MaskInput:
+    clip = load_masks(path, fps, form)
+    origin: dict[str, Any] = {"kind": "masks", "path": str(path)} | ({"as": str(form)} if any(form) else {})
     if path.is_file():
         origin["sha256"] = file_sha256(path)
     return MaskInput(clip, "", origin, None)
@@ -79,10 +90,8 @@ def _video(path: Path, names: str, options: ExtractOptions, models: Models | Non
     return MaskInput(done.clip, "", origin, path)
 
 
-def _sample(root: str, key: str, fps: float | None) -> MaskInput:
-    found = read_masks(f"{root}#{key}")
-    rate = fps or found.fps
-    if rate is None:
-        raise ConfigError(f"{root}#{key}: it does not tell its frame rate; give it (--fps, or fps=...)")
+def _sample(root: str, key: str, fps: float | None, form: MaskForm) -> MaskInput:
+    name = f"{root}#{key}"
+    found = read_masks(name, form)
     origin = {"kind": "dataset sample", "path": root, "key": key}
-    return MaskInput(MaskClip(found.sequence, rate, found.labels), found.caption, origin, None)
+    return MaskInput(clip_of(found, name, fps), found.caption, origin, None)

@@ -1,5 +1,6 @@
 """Frames of a reference video, which may come from anywhere: probed in a child, decoded by a guarded ffmpeg."""
 
+import math
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -62,7 +63,10 @@ def _graph(
     if length_s:
         part["t"] = length_s
     source = open_input(fd, threads=1, an=None, sn=None, dn=None, **part)
-    video = frames_of(source, info.picture).filter("fps", fps=fps)
+    # A part shorter than half a frame of the new rate would round to none: a video of one frame shows that one.
+    length = min(length_s or math.inf, (info.duration_s or math.inf) - start_s)
+    short = {"eof_action": "pass"} if length * fps < 1 else {}
+    video = frames_of(source, info.picture).filter("fps", fps=fps, **short)
     width, height = size
     if fit == "letterbox":
         scale = min(width / info.width, height / info.height)

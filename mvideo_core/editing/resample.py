@@ -8,6 +8,7 @@ import numpy as np
 from pydantic import Field
 
 from mvideo_core.editing.clip import MaskClip, RunWriter, edges_of
+from mvideo_core.editing.presence import check_change, visible
 from mvideo_core.editing.warp import pixels_of
 from mvideo_core.masks import MaskSequence
 from mvideo_core.masks.measure import box_xyxy
@@ -51,6 +52,10 @@ def resample(clip: MaskClip, video_format: VideoFormat, options: ResampleOptions
     """The clip at the format's size and rate, with n_clips * stride + 1 frames.
 
     Frame k shows the source frame nearest in time to k / fps; a pixel is set when half of its area or more is covered.
+    A warning says which objects the new size loses.
+
+    Raises:
+        ConfigError: no object is left in any frame.
     """
     options = options or ResampleOptions()
     n_clips = options.n_clips or whole_clips(clip, video_format, options.max_hold_s)
@@ -64,6 +69,9 @@ def resample(clip: MaskClip, video_format: VideoFormat, options: ResampleOptions
         )  # fmt: skip
     index = past_end(index, clip.sequence.n_frames, options.tail)
     sequence = resized(clip.sequence, video_format.height_px, video_format.width_px, options.fit, index)
+    seen_TN = visible(clip.sequence)
+    before_N = seen_TN[index[index != HIDDEN]].sum(axis=0)
+    check_change(before_N, seen_TN.sum(axis=0), sequence, clip.labels, "on the model's grid")
     return MaskClip(sequence, video_format.fps, clip.labels)
 
 

@@ -1,14 +1,15 @@
-"""Mask sequences in and out of files; the kind is told by what is there, not by the name.
+"""Mask sequences in and out of files; the kind is known by the content, not by the name.
 
 | Form | Frame rate and names |
 |---|---|
 | `.masks` (mvideo_core.masks) | `<file>.json` beside it, or the `.json` of an extracted dataset sample |
-| `.npz` with `masks` (T, H, W) or (T, N, H, W) | arrays `fps`, `labels` inside |
-| folder of PNGs, sorted by name | `masks.json` inside |
-| gray mp4 | the container's rate; names in `<file>.json` |
+| `.npz` with `masks`, or one array of any name; `.npy` | arrays `fps`, `labels` inside; `<file>.json` |
+| folder of pictures in the order of their numbers; one picture | `masks.json` inside; `<file>.json` |
+| video: gray, black and white, or with alpha | the container's rate; names in `<file>.json` |
 | `DATASET#KEY`: a sample of a finished dataset | the sample's own |
 
-PNG and mp4 frames are label maps (0 = nothing, n = object n - 1) when no value reaches 128, else black and white.
+Values are object numbers (n = object n - 1), or black and white; where they can be read in several ways, the error
+names the words of `--as` (`mask_form`) that settle it.
 """
 
 import json
@@ -18,21 +19,27 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from mvideo_core.editing import gray_video, npz_file, png_folder
-from mvideo_core.editing.clip import MaskClip
+from mvideo_core.editing import arrays, gray_video, picture_folder
+from mvideo_core.editing.clip import MaskClip, inverted
 from mvideo_core.editing.label_maps import check_maps
+from mvideo_core.editing.mask_form import MaskForm
+from mvideo_core.editing.mask_frames import Read
+from mvideo_core.editing.picture_file import is_picture
+from mvideo_core.editing.presence import check_read
 from mvideo_core.errors import ConfigError, MediaError
 from mvideo_core.masks import MaskSequence, from_bytes
+from mvideo_core.media.files import open_regular, sniff
 
 log = logging.getLogger(__name__)
 
 MAX_FPS = 1000.0
 MAX_SIDECAR_BYTES = 1 << 20
-KINDS = (".masks", ".npz", ".mp4", "a folder (PNGs)")
+WRITTEN = (".masks", ".npz", ".mp4", "no ending (a folder of PNGs)")
+READ = ".masks, .npz, .npy, a folder of pictures or one of them, a mask video, DATASET#KEY"
 
 
 class ReadMasks(NamedTuple):
-    """What a file holds; `fps` is None where it does not tell, `labels` () where it names nothing.
+    """What a file holds; `fps` is None and `labels` () where the file does not have them.
 
     `caption` is set for dataset samples only.
     """
@@ -44,39 +51,58 @@ class ReadMasks(NamedTuple):
     caption: str = ""
 
 
-def load_masks(path: str | Path, fps: float | None = None) -> MaskClip:
+def load_masks(path: str | Path, fps: float | None = None, form: MaskForm = MaskForm()) -> MaskClip:
     """The masks of a file, folder or dataset sample.
 
     Args:
         path: see the module's table.
         fps: frames per second; wins over what the file says.
+        form: how to read what can be read in several ways.
 
     Raises:
         ConfigError: nothing there, or no frame rate known: give `fps`.
-        MediaError: not masks, damaged, or beyond the limits.
+        MediaError: not masks, damaged, beyond the limits, without a frame or an object, or of a form that cannot be
+            known.
     """
-    found = read_masks(path)
-    rate = fps if fps is not None else found.fps
-    if rate is None:
-        raise ConfigError(f"{path}: it does not tell its frame rate; give it (--fps, or fps=...)")
-    if not 0 < rate <= MAX_FPS:
-        raise ConfigError(f"{path}: {rate:g} frames per second; above 0, at most {MAX_FPS:g} wanted")
-    return MaskClip(found.sequence, rate, _named(found.labels, found.sequence.n_objects, path))
+    return clip_of(read_masks(path, form), path, fps)
 
 
-def read_masks(path: str | Path) -> ReadMasks:
-    """As `load_masks`, with whatever the file tells.
+def clip_of(found: "ReadMasks", path: str | Path, fps: float | None = None) -> MaskClip:
+    """What was read, with a frame rate.
 
     Raises:
-        ConfigError: nothing there. MediaError: not masks, or damaged.
+        ConfigError: none known. MediaError: no frame, or no object.
     """
-    text = str(path)
+    n_frames, n_objects = found.sequence.shape[:2]
+    if not n_frames or not n_objects:
+        raise MediaError(f"{path}: {n_frames} frames of {n_objects} objects; nothing to work with")
+    rate = fps if fps is not None else found.fps
+    if rate is None:
+        raise ConfigError(f"{path}: its frame rate is not in it; give it (--fps, or fps=...)")
+    if not 0 < rate <= MAX_FPS:
+        raise ConfigError(f"{path}: {rate:g} frames per second; above 0, at most {MAX_FPS:g} wanted")
+    return MaskClip(found.sequence, rate, found.labels or ("",) * n_objects)
+
+
+def read_masks(path: str | Path, form: MaskForm = MaskForm()) -> ReadMasks:
+    """As `load_masks`, with whatever the file has.
+
+    Raises:
+        ConfigError: nothing there. MediaError: not masks, damaged, or of a form that cannot be known.
+    """
+    found = _read(str(path), form)
+    _named(found.labels, found.sequence.n_objects, path)
+    check_read(found.sequence, found.labels, str(path))
+    return found
+
+
+def _read(text: str, form: MaskForm) -> ReadMasks:
     root, mark, key = text.rpartition("#")
     if mark and not Path(text).exists():
-        return _sample(root, key)
+        return _as_asked(_sample(root, key), form, text)
     place = Path(text)
     if place.is_dir():
-        return _folder(place)
+        return _folder(place, form)
     if not place.is_file():
         raise ConfigError(f"{place}: no such file or folder")
     with place.open("rb") as stream:
@@ -84,13 +110,46 @@ def read_masks(path: str | Path) -> ReadMasks:
     if head[:4] == b"MVMS":
         sequence = from_bytes(place.read_bytes())
         sidecar = _sidecar(place)
-        return _kept(ReadMasks(sequence, sidecar.fps, sidecar.labels, "masks"), sidecar.objects)
+        kept = _kept(ReadMasks(sequence, sidecar.fps, sidecar.labels, "masks"), sidecar.objects)
+        return _as_asked(kept, form, text)
+    if form.joined:
+        raise ConfigError(f"{place}: --as joined is for a folder of pictures; this is a file")
     if head[:4] == b"PK\x03\x04":
-        return ReadMasks(*npz_file.read(place), "npz")
-    if head[4:8] == b"ftyp":
-        sequence, fps = gray_video.read(place)
-        return ReadMasks(sequence, fps, _sidecar(place).labels, "gray mp4")
-    raise MediaError(f"{place}: no masks: it begins with {head!r}; {', '.join(KINDS)} or DATASET#KEY can be read")
+        read, fps = arrays.read_npz(place, form)
+        return _described_as(read, _Sidecar(fps), "npz")
+    sidecar = _sidecar(place)
+    if head[:6] == b"\x93NUMPY":
+        return _described_as(arrays.read_npy(place, form), sidecar, "npy")
+    if form.layout:
+        raise ConfigError(f"{place}: --as {form.layout} names the axes of an array (.npz, .npy); this file has none")
+    if is_picture(head):
+        return _described_as(picture_folder.read(place, form, len(sidecar.labels)), sidecar, "one picture")
+    if _is_video(place):
+        read, fps = gray_video.read(place, form, len(sidecar.labels))
+        return _described_as(read, sidecar._replace(fps=fps), f"gray {place.suffix.lower().lstrip('.') or 'video'}")
+    raise MediaError(f"{place}: no masks: it begins with {head!r}; {READ} can be read")
+
+
+def _as_asked(found: ReadMasks, form: MaskForm, name: str) -> ReadMasks:
+    """Masks of our own form, which `--as` can only turn inside out."""
+    if form.content == "inverted" and not (form.layout or form.joined):
+        return found._replace(sequence=inverted(found.sequence))
+    if any(form):
+        raise ConfigError(f"{name}: masks of this form are read in one way; only --as inverted is possible")
+    return found
+
+
+def _described_as(read: Read, sidecar: "_Sidecar", kind: str) -> ReadMasks:
+    labels = sidecar.labels or read.labels
+    return ReadMasks(read.sequence, sidecar.fps, labels, f"{kind} ({read.form})" if read.form else kind)
+
+
+def _is_video(place: Path) -> bool:
+    with open_regular(place) as fd:
+        try:
+            return bool(sniff(fd))
+        except MediaError:
+            return False
 
 
 def save_masks(path: str | Path, sequence: MaskSequence, fps: float, labels: Sequence[str] = ()) -> Path:
@@ -110,7 +169,7 @@ def save_masks(path: str | Path, sequence: MaskSequence, fps: float, labels: Seq
         _replaced(place, lambda work: work.write_bytes(sequence.to_bytes()))
         _write_json(_beside(place), about)
     elif place.suffix == ".npz":
-        _replaced(place, lambda work: npz_file.write(work, sequence, fps, names))
+        _replaced(place, lambda work: arrays.write(work, sequence, fps, names))
     elif place.suffix == ".mp4":
         check_maps(sequence, place)
         _replaced(place, lambda work: gray_video.write(work, sequence, fps))
@@ -119,7 +178,7 @@ def save_masks(path: str | Path, sequence: MaskSequence, fps: float, labels: Seq
         check_maps(sequence, place)
         _write_folder(place, sequence, about)
     else:
-        raise ConfigError(f"{place}: masks are written as {', '.join(KINDS)}; choose one of these endings")
+        raise ConfigError(f"{place}: masks are written as {', '.join(WRITTEN)}; choose one of these endings")
     return place
 
 
@@ -135,7 +194,7 @@ def _beside(place: Path) -> Path:
 
 
 def _sidecar(place: Path) -> _Sidecar:
-    """What stands beside a file; the .json of an extracted sample counts too."""
+    """The description beside a file; the .json of an extracted sample counts too."""
     for file in (_beside(place), place.with_suffix(".json")):
         if file.is_file():
             return _read_sidecar(file)
@@ -174,6 +233,11 @@ def _sample(root: str, key: str) -> ReadMasks:
     from mvideo_core.shards.dataset import MaskVideoDataset, read_info
     from mvideo_core.shards.files import DatasetFiles
 
+    if Path(root).is_file():
+        raise ConfigError(
+            f"{root}#{key}: {root} is a file, no dataset; to take the masks of {key!r} from a video: "
+            f"mvideo masks extract {root} OUT -n {key}"
+        )
     for split in read_info(DatasetFiles(root)).splits:
         dataset = MaskVideoDataset(root, split, members=("json", "masks", "txt"))
         places = [number for number, known in enumerate(dataset.keys) if known == key]
@@ -186,11 +250,13 @@ def _sample(root: str, key: str) -> ReadMasks:
     raise ConfigError(f"{root}: no sample {key!r}; index.parquet has all keys in its column `key`")
 
 
-def _folder(place: Path) -> ReadMasks:
+def _folder(place: Path, form: MaskForm) -> ReadMasks:
     if (place / "dataset.json").is_file():
         raise ConfigError(f"{place}: a dataset; name one of its samples: {place}#KEY")
+    if form.layout:
+        raise ConfigError(f"{place}: --as {form.layout} names the axes of an array (.npz, .npy); this is a folder")
     about = _read_sidecar(place / "masks.json") if (place / "masks.json").is_file() else _Sidecar()
-    return ReadMasks(png_folder.read(place), about.fps, about.labels, "png folder")
+    return _described_as(picture_folder.read(place, form, len(about.labels)), about, "picture folder")
 
 
 def _write_folder(place: Path, sequence: MaskSequence, about: dict[str, Any]) -> None:
@@ -199,7 +265,7 @@ def _write_folder(place: Path, sequence: MaskSequence, about: dict[str, Any]) ->
     work = place.with_name(f".{place.name}.tmp")
     shutil.rmtree(work, ignore_errors=True)
     work.mkdir(parents=True)
-    png_folder.write(work, sequence)
+    picture_folder.write(work, sequence)
     _write_json(work / "masks.json", about)
     if place.exists():
         place.rmdir()

@@ -79,15 +79,12 @@ def length_frames(options: GenerateOptions, masks: MaskSequence | None, grid: Vi
         asked = round(options.seconds * grid.fps) + 1
     else:
         asked = masks.n_frames if masks is not None else grid.clip_frames
-    whole = grid.n_frames(grid.n_clips(asked))
     if masks is not None and masks.n_frames < asked and options.mask_end == "error":
         raise ConfigError(
             f"the masks have {masks.n_frames} frames and the video needs {asked} ({asked / grid.fps:.2f} s at "
             f"{grid.fps:g} fps); make it shorter, loop or stretch the masks (`mvideo masks edit`), or set mask_end to "
             "hold or none"
         )
-    if whole != asked:
-        log.info("%d frames asked, %d generated (whole clips), the last %d dropped", asked, whole, whole - asked)
     return asked
 
 
@@ -137,6 +134,9 @@ def generate_long(
     grid = model.format
     n_frames = length_frames(options, masks, grid)
     clips = plan_clips(n_frames, grid, options.seed)
+    whole = grid.n_frames(len(clips))
+    if whole != n_frames:
+        log.info("%d frames asked, %d generated (whole clips), the last %d dropped", n_frames, whole, whole - n_frames)
     before = output.last_frames() if 0 < output.n_clips < len(clips) else None
     for plan in clips[output.n_clips :]:
         if progress:

@@ -6,7 +6,7 @@ from mvideo_core.errors import ConfigError
 from mvideo_core.generation.loading import load_pipeline
 from mvideo_core.generation.long_video import Progress
 from mvideo_core.generation.options import GenerateOptions
-from mvideo_core.generation.sources import SourceOptions, load_source
+from mvideo_core.generation.sources import SourceOptions, check_guides, on_grid, read_source
 from mvideo_core.generation.video import GeneratedVideo, make_video
 from mvideo_core.model.base import BaseOptions
 from mvideo_core.options import Options
@@ -35,16 +35,20 @@ def generate(
         overwrite: replace what another request left there.
 
     Raises:
-        ConfigError: no prompt, masks that do not fit, or a folder of another request.
+        ConfigError: no prompt, masks that do not fit or are empty, or a folder of another request.
         MediaError, ModelError, StoreError: as the parts say.
     """
+    # What is wrong with files is said in seconds, before the model is loaded; a video needs models of its own.
+    source = None if request.source.video else read_source(request.source)
+    prompt = request.prompt or (source.caption if source else "")
+    if not prompt:
+        raise ConfigError("generate: no prompt; give one (only a dataset sample brings its own caption)")
+    if source and source.masks:
+        check_guides(source.masks.sequence, request.options.objects, request.source.masks or request.source.sample)
     loaded = load_pipeline(
         request.base, request.adapter, request.options.scheduler, request.allow_other_base, request.source.given
     )
-    source = load_source(request.source, loaded.pipeline.format)
-    prompt = request.prompt or source.caption
-    if not prompt:
-        raise ConfigError("generate: no prompt; give one (only a dataset sample brings its own caption)")
+    source = on_grid(source or read_source(request.source), request.source, loaded.pipeline.format)
     origin = {"request": request.model_dump(mode="json"), "masks_from": source.origin}
     return make_video(
         loaded, prompt, source.masks, request.options, out, origin=origin, overwrite=overwrite, progress=progress

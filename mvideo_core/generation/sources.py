@@ -1,5 +1,6 @@
 """Where the masks of a video come from: a reference video, a mask file, a dataset sample; edits; the model's grid."""
 
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 from pydantic import Field, model_validator
@@ -8,7 +9,11 @@ from mvideo_core.editing.clip import MaskClip
 from mvideo_core.editing.edits import apply_edits, parse_edits
 from mvideo_core.editing.extract import ExtractOptions
 from mvideo_core.editing.inputs import open_input
+from mvideo_core.editing.mask_form import HELP, MaskForm
+from mvideo_core.editing.presence import visible
 from mvideo_core.editing.resample import ResampleOptions, resample
+from mvideo_core.errors import ConfigError
+from mvideo_core.masks import MaskSequence
 from mvideo_core.model.video_format import VideoFormat
 from mvideo_core.options import Options
 
@@ -18,8 +23,11 @@ class SourceOptions(Options):
 
     video: str = Field(default="", description="reference video; `objects` names what is taken from it")
     objects: tuple[str, ...] = Field(default=(), description="names of the objects in the reference video")
-    masks: str = Field(default="", description="mask file or folder: .masks, .npz, PNGs, gray mp4")
-    fps: float = Field(default=0.0, ge=0, le=240, description="rate of a mask file that does not tell it; 0 = it tells")
+    masks: str = Field(default="", description="mask file or folder: .masks, .npz, .npy, pictures, a mask video")
+    masks_as: str = Field(default="", description=f"how to read masks that can be read in several ways; {HELP}")
+    fps: float = Field(
+        default=0.0, ge=0, le=240, description="rate of a mask file that has none of its own; 0 = it has"
+    )
     sample: str = Field(default="", description="sample of a finished dataset, DATASET#KEY; its caption is the prompt")
     edits: tuple[Any, ...] = Field(default=(), description='operations in order, e.g. "zoom: {to: 1.4}"')
     extract: ExtractOptions = Field(default=ExtractOptions(), description="detector, segmenter and search in `video`")
@@ -39,6 +47,8 @@ class SourceOptions(Options):
             raise ValueError("video and objects belong together: name what is to be taken from the reference video")
         if self.edits and not given:
             raise ValueError("edits need masks: give one of video, masks, sample")
+        if self.masks_as and not (self.masks or self.sample):
+            raise ValueError("masks_as says how to read masks: give them (masks or sample)")
         return self
 
 
@@ -54,16 +64,54 @@ def load_source(options: SourceOptions, grid: VideoFormat) -> Source:
     """Extract or read the masks, edit them, bring them to the grid.
 
     Raises:
-        ConfigError: nothing of that name, an unknown operation. MediaError: a file that is no masks, an object that is
-            not found. ModelError: weights of detector or segmenter are absent.
+        ConfigError, MediaError, ModelError: as `read_source` and `on_grid`.
+    """
+    return on_grid(read_source(options), options, grid)
+
+
+def read_source(options: SourceOptions) -> Source:
+    """The masks at their own size and rate, edited.
+
+    Raises:
+        ConfigError: nothing of that name, an unknown operation, or masks that are empty. MediaError: a file that is no
+            masks, an object that is not found. ModelError: weights of detector or segmenter are absent.
     """
     edits = parse_edits(options.edits)
     text = f"{options.video}#{','.join(options.objects)}" if options.video else options.masks or options.sample
     if not text:
         return Source(None, "", {})
-    found = open_input(text, options.fps or None, options.extract)
+    found = open_input(text, options.fps or None, options.extract, form=MaskForm.parse(options.masks_as))
     clip, origin = found.clip, found.origin
     if edits:
         clip = apply_edits(clip, edits)
         origin = origin | {"edits": [edit.plain() for edit in edits]}
-    return Source(resample(clip, grid, options.resample), found.caption, origin)
+    check_guides(clip.sequence, (), text)
+    return Source(clip, found.caption, origin)
+
+
+def on_grid(source: Source, options: SourceOptions, grid: VideoFormat) -> Source:
+    """The source with its masks at the model's size and rate.
+
+    Raises:
+        ConfigError: no object is left in any frame.
+    """
+    if source.masks is None:
+        return source
+    return source._replace(masks=resample(source.masks, grid, options.resample))
+
+
+def check_guides(masks: MaskSequence, objects: Sequence[int], name: str) -> None:
+    """Nothing when these objects (all when empty) show something that can guide.
+
+    Raises:
+        ConfigError: an object that is not there, or no pixel in any frame.
+    """
+    chosen = list(objects) or list(range(masks.n_objects))
+    if unknown := [obj for obj in chosen if not 0 <= obj < masks.n_objects]:
+        raise ConfigError(f"objects {unknown} are not in the masks, which have objects 0 to {masks.n_objects - 1}")
+    if not visible(masks)[:, chosen].any():
+        which = f"objects {chosen}" if objects else f"{masks.n_objects} objects"
+        raise ConfigError(
+            f"{name}: empty masks: {which} in 0 of {masks.n_frames} frames, so nothing guides the video; "
+            "give other masks (`mvideo masks info` shows what is in them), or none"
+        )

@@ -8,15 +8,18 @@ from collections.abc import Mapping
 from os import PathLike
 from typing import Any
 
+import numpy as np
 from pydantic import Field
 
 from mvideo_core import __version__
-from mvideo_core.editing.clip import MaskClip
+from mvideo_core.editing.clip import MaskClip, take_frames
 from mvideo_core.editing.sequence import save_masks
 from mvideo_core.generation.loading import Loaded
-from mvideo_core.generation.long_video import Progress, generate_long
+from mvideo_core.generation.long_video import Progress, generate_long, length_frames, plan_clips
 from mvideo_core.generation.options import GenerateOptions
 from mvideo_core.generation.output import OutputFolder
+from mvideo_core.generation.sources import check_guides
+from mvideo_core.model.video_format import VideoFormat
 from mvideo_core.options import Options, digest
 
 LIBRARIES = ("torch", "diffusers", "transformers", "peft", "numpy", "av")
@@ -51,15 +54,16 @@ def make_video(
         overwrite: replace what other weights, masks or options left in the folder.
 
     Raises:
-        ConfigError: masks that do not fit, or (without `overwrite`) a folder of another video.
+        ConfigError: masks that do not fit or are empty, or (without `overwrite`) a folder of another video.
         StoreError: the folder cannot be read or written.
     """
     started = time.monotonic()
+    used = None if masks is None else used_masks(masks, options, loaded.pipeline.format)
     decides = _decides(loaded, prompt, masks, options)
     output = OutputFolder(folder, digest(decides), overwrite)
     fresh = not (output.video.is_file() and (output.folder / "provenance.json").is_file())
-    if fresh and masks is not None:
-        save_masks(output.folder / "conditions" / "masks.masks", masks.sequence, masks.fps, masks.labels)
+    if fresh and used is not None:
+        save_masks(output.folder / "conditions" / "masks.masks", used.sequence, used.fps, used.labels)
     sequence = masks.sequence if masks is not None else None
     video = generate_long(loaded.pipeline, prompt, sequence, options, output, progress)
     clips = output.done["clips"]
@@ -75,6 +79,26 @@ def make_video(
         record = {"decides": decides, **(origin or {}), **_machine(loaded), **made}
         output.keep("provenance.json", (json.dumps(record, indent=1) + "\n").encode())
     return result
+
+
+def used_masks(masks: MaskClip, options: GenerateOptions, grid: VideoFormat) -> MaskClip:
+    """The masks that guide the video: the chosen objects, frame by frame of the video, the last one held where it is.
+
+    With `mask_end` "none" they end with the last clip that is guided.
+
+    Raises:
+        ConfigError: masks that do not fit, an object they do not have, or nothing in any of these frames.
+    """
+    n_frames = length_frames(options, masks.sequence, grid)
+    if options.mask_end == "none":
+        guided = [plan for plan in plan_clips(n_frames, grid, options.seed) if plan.start < masks.sequence.n_frames]
+        n_frames = min(n_frames, guided[-1].start + grid.clip_frames)
+    frames = np.minimum(np.arange(n_frames), masks.sequence.n_frames - 1)
+    taken = take_frames(masks.sequence, frames)
+    check_guides(taken, options.objects, "the masks on the model's grid")
+    chosen = options.objects or range(taken.n_objects)
+    labels = tuple(masks.labels[obj] for obj in chosen) if masks.labels else ()
+    return MaskClip(taken.select(chosen), masks.fps, labels)
 
 
 def _decides(loaded: Loaded, prompt: str, masks: MaskClip | None, options: GenerateOptions) -> dict[str, Any]:

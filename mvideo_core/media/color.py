@@ -70,6 +70,9 @@ Reading keeps FFmpeg's fast path, up to three levels off: metrics must see the n
 GRAY = ("gray", "ya")
 """How names of pixel formats without chroma begin."""
 
+ALPHA = ("yuva", "rgba", "argb", "bgra", "abgr", "gbrap", "ya", "vuya")
+"""How names of pixel formats with an alpha channel begin."""
+
 CLIP_TAGS = {"colorspace": "bt709", "color_primaries": "bt709", "color_trc": "bt709", "color_range": "tv"}
 """Output options of ffmpeg that say what our own files hold."""
 

@@ -3,12 +3,12 @@
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import IO, Any
+from typing import IO, Any, NamedTuple
 
 import numpy as np
 
 from mvideo_core.errors import MediaError
-from mvideo_core.media.color import luma, to_rgb
+from mvideo_core.media.color import ALPHA, GRAY, luma, to_rgb
 from mvideo_core.media.ffmpeg import FORMATS, file_url
 
 Source = str | os.PathLike[str] | IO[bytes]
@@ -42,6 +42,54 @@ def read_gray(source: Source) -> Iterator[np.ndarray]:
     with _opened(source) as (container, stream):
         for frame in container.decode(stream):
             yield luma(frame)
+
+
+class Matte(NamedTuple):
+    """A frame of a video that may be masks.
+
+    Attributes:
+        luma: (H, W) uint8 at the file's own range.
+        rgb: (H, W, 3) uint8; None where the pixel format has no color.
+        alpha: (H, W) uint8; None where it has no alpha channel.
+    """
+
+    luma: np.ndarray
+    rgb: np.ndarray | None
+    alpha: np.ndarray | None
+
+
+def read_mattes(source: Source) -> Iterator[Matte]:
+    """Luma, color and alpha of every frame; luma as `read_gray` gives it.
+
+    Raises:
+        MediaError: as `read_frames`.
+    """
+    with _opened(source) as (container, stream):
+        for frame in container.decode(stream):
+            name = frame.format.name
+            alpha = None
+            if name.startswith(ALPHA):
+                alpha = np.ascontiguousarray(frame.to_ndarray(format="rgba")[..., 3])
+            rgb = None if name.startswith((*GRAY, "mono")) else to_rgb(frame)
+            yield Matte(luma(frame), rgb, alpha)
+
+
+def read_exr(path: str | os.PathLike[str]) -> np.ndarray:
+    """An OpenEXR picture as stored, float32 (H, W), or (H, W, 3) RGB, or (H, W, 4) with alpha.
+
+    Raises:
+        MediaError: it does not decode.
+    """
+    import av
+
+    try:
+        options = {"format_whitelist": "exr_pipe", "protocol_whitelist": "file"}
+        with av.open(file_url(path), format="exr_pipe", options=options) as container:
+            for frame in container.decode(video=0):
+                return np.asarray(frame.to_ndarray()).astype(np.float32)
+    except (av.error.FFmpegError, EOFError, ValueError) as error:
+        raise MediaError(f"{_name(path)}: not a readable EXR: {error}") from None
+    raise MediaError(f"{_name(path)}: not a readable EXR: no picture inside")
 
 
 def read_clip(source: Source, max_bytes: int | None = None) -> np.ndarray:

@@ -59,9 +59,9 @@ def merges(path):
 
 
 def npz_masks(path):
-    from mvideo_core.editing.npz_file import read
+    from mvideo_core.editing.arrays import read_npz
 
-    return read(path)
+    return read_npz(path)
 
 
 def held_out(path):

@@ -20,9 +20,18 @@ def keep(clip: MaskClip, options: KeepOptions) -> MaskClip:
     """Keep some objects and drop the others."""
     if (options.objects is None) == (options.labels is None):
         raise ConfigError("keep: give `objects` or `labels`, one of them")
+    if not (options.objects or options.labels):
+        raise ConfigError(
+            "keep: an empty list keeps nothing; give the objects to keep: "
+            f"numbers 0 to {clip.sequence.n_objects - 1}, or names"
+        )
     chosen = checked_objects(options.objects, clip.sequence.n_objects)
     if options.labels is not None:
+        known = sorted(set(clip.labels) - {""})
+        unknown = [label for label in options.labels if label not in known]
+        if unknown:
+            raise ConfigError(
+                f"keep: no object called {', '.join(unknown)}; the names are: {', '.join(known) or 'none'}"
+            )
         chosen = [number for number, label in enumerate(clip.labels) if label in options.labels]
-    if not chosen:
-        raise ConfigError(f"keep: no object called {options.labels}; the names are {list(clip.labels)}")
     return clip._replace(sequence=clip.sequence.select(chosen), labels=tuple(clip.labels[n] for n in chosen))

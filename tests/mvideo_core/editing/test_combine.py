@@ -62,3 +62,14 @@ def test_nothing_to_combine_is_refused():
         combine([])
     with pytest.raises(ConfigError, match="start_s"):
         combine([Layer(square_path(), start_s=-9)])
+
+
+def test_an_object_that_never_shows_is_said(caplog):
+    behind, front = block((10, 10, 20, 20), 4, "dog"), block((5, 5, 30, 30), 4, "wall")
+    combine([Layer(behind), Layer(front)])
+    assert caplog.messages == ["object 0 (dog) is in 0 of 4 frames of the combined picture"]
+    caplog.clear()
+    combine([Layer(front), Layer(behind, start_s=9)], CombineOptions(length="first"))
+    assert caplog.messages == ["object 1 (dog) is in 0 of 4 frames of the combined picture"]
+    with pytest.raises(ConfigError, match="in 0 of 4 frames of the combined picture; nothing is left"):
+        combine([Layer(block((0, 0, 1, 1), 4))], CombineOptions(height_px=8, width_px=8))

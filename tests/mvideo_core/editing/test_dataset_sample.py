@@ -36,5 +36,8 @@ def test_what_is_no_sample(dataset, tmp_path):
         load_masks(f"{dataset}#v99")
     with pytest.raises(ConfigError, match=r"name one of its samples: .*#KEY"):
         load_masks(dataset)
+    (tmp_path / "run.mp4").write_bytes(b"")
+    with pytest.raises(ConfigError, match=r"is a file, no dataset; .*mvideo masks extract .*run\.mp4 OUT -n horse"):
+        load_masks(f"{tmp_path}/run.mp4#horse")
     with pytest.raises((StoreError, ConfigError)):
         load_masks(f"{tmp_path}#v99")

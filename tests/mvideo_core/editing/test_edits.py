@@ -47,6 +47,28 @@ def test_zoom_out_and_in_again_gives_the_clip_back():
     assert away.sequence == clip.sequence
 
 
+def test_zoom_to_half_and_to_double_are_ramps_from_one():
+    """docs/masks.md: `to` alone is where a zoom that begins at 1 ends, so the two do not undo each other."""
+    clip = square_path()
+    assert edited(clip, "zoom: {to: 0.5}", "zoom: {to: 2}").sequence != clip.sequence
+    still = block((28, 18, 32, 22), n_frames=3)
+    assert boxes(edited(still, "zoom: {to: 0.5}"))[0] == boxes(still)[0]
+
+
+def test_objects_that_leave_the_picture_are_said(caplog):
+    caplog.set_level(logging.INFO)
+    clip = MaskClip(encode(np.concatenate([square_path(step=0).sequence.pixels()] * 2, axis=1)), FPS, ("dog", ""))
+    edited(clip, "translate: {x_frac: 5, objects: [0]}")
+    assert caplog.record_tuples[-1][1:] == (logging.WARNING, "object 0 (dog) is in 0 of 5 frames after the edits")
+    edited(clip, "translate: {x_frac: [[0, 0], [0.5, 1.2]], objects: [1]}")  # 8 + 18 k of 60 px: gone in frame 3
+    assert caplog.record_tuples[-1][1:] == (
+        logging.INFO, "object 1 is in 3 of 5 frames after the edits (before: 5)"
+    )  # fmt: skip
+    caplog.clear()
+    edited(clip, "translate: {x_frac: 0.1}", "trim: {start: '50%'}")
+    assert not caplog.text
+
+
 def test_zoom_out_covers_a_quarter():
     half = edited(square_path(), "zoom: {start: 0.5, to: 0.5}")
     assert areas(half.sequence)[:, 0].tolist() == [25] * 5
@@ -76,9 +98,9 @@ def test_rotation_is_counter_clockwise_about_the_objects_centre():
 
 
 def test_translate_follows_keys_and_cuts_at_the_border():
-    moved = edited(square_path(step=0), "translate: {x_frac: [['0%', 0], ['100%', 0.2]], y_frac: -0.5}")
     # 0.2 widths = 12 px over 4 steps; 0.5 heights = 20 px up: the square [10, 20) ends at the border.
-    assert areas(moved.sequence)[:, 0].tolist() == [0] * 5
+    with pytest.raises(ConfigError, match=r"object 0 \(square\): in 0 of 5 frames after the edits"):
+        edited(square_path(step=0), "translate: {x_frac: [['0%', 0], ['100%', 0.2]], y_frac: -0.5}")
     moved = edited(square_path(step=0), "translate: {x_frac: [['0%', 0], ['100%', 0.2]], y_frac: -0.375}")
     assert boxes(moved) == [[8 + 3 * k, 0, 18 + 3 * k, 5] for k in range(5)]
 
@@ -206,7 +228,9 @@ def test_a_cut_brought_inside_is_told(caplog):
         ("translate: {x_frac: [[later, 1]]}", "a share such as"),
         ("trim: {start: 9}", "holds no frame"),
         ("keep: {objects: [4]}", "objects 0 to 0"),
-        ("keep: {labels: [horse]}", "the names are"),
+        ("keep: {labels: [horse]}", "no object called horse; the names are: square"),
+        ("keep: {objects: []}", "an empty list keeps nothing; give the objects to keep: numbers 0 to 0"),
+        ("keep: {labels: []}", "an empty list keeps nothing"),
         ("translate: {objects: [3]}", "objects 0 to 0"),
         ("stretch", "one of them"),
         ("loop: {times: 20000}", "10000"),

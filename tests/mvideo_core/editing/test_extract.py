@@ -127,6 +127,18 @@ def test_part_rate_and_size(tmp_path, models):
     np.testing.assert_allclose(lefts(done.clip.sequence, 0), expected, atol=2)
 
 
+@pytest.mark.parametrize("fps", [1, 8, 0])
+def test_a_video_of_one_frame_has_one_mask(tmp_path, models, fps):
+    write_mp4(
+        [np.pad(np.full((16, 16, 3), (250, 20, 20), np.uint8), ((8, 40), (8, 72), (0, 0)))], tmp_path / "a.mp4", 25
+    )
+    done = extract_masks(tmp_path / "a.mp4", ["red"], ExtractOptions(fps=fps), models)
+    assert (done.clip.sequence.n_frames, done.clip.fps) == (1, fps or 25.0)
+    assert abs(int(done.clip.sequence.mask(0, 0).sum()) - 256) < 20
+    part = ExtractOptions(fps=2, start_s=4.85)  # the last 0.15 s of 5: less than half a frame
+    assert extract_masks(film(tmp_path / "b.mp4"), ["red"], part, models).clip.sequence.n_frames == 1
+
+
 def test_a_name_that_is_not_there(tmp_path, models):
     path = film(tmp_path / "a.mp4", red_from=30)
     with pytest.raises(MediaError, match=r"'red' \(best score 0.20 at 0.00 s\); lower box_threshold"):

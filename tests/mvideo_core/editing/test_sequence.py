@@ -68,12 +68,12 @@ def test_label_maps_warn_about_what_they_lose(tmp_path, caplog):
 
 
 def test_foreign_pngs(tmp_path):
-    for number in (2, 10, 1):  # in the order of their numbers, not of their letters
+    for number in (9, 10, 8):  # in the order of their numbers, not of their letters
         frame = np.zeros((8, 8), np.uint8)
-        frame[:, :number] = 255
+        frame[:, : number - 7] = 255
         Image.fromarray(frame).save(tmp_path / f"frame{number}.png")
     read = load_masks(tmp_path, fps=5)
-    assert [int(mask.sum()) for mask in read.sequence.pixels()[:, 0]] == [8, 16, 64]
+    assert [int(mask.sum()) for mask in read.sequence.pixels()[:, 0]] == [8, 16, 24]
     with pytest.raises(ConfigError, match="--fps"):
         load_masks(tmp_path)
 
@@ -108,13 +108,13 @@ def test_npz_of_three_axes_and_other_types(tmp_path):
     masks[1, 1:3] = 255
     np.savez(tmp_path / "a.npz", masks=masks)
     assert load_masks(tmp_path / "a.npz", fps=8).sequence.pixels()[1, 0].sum() == 12
-    for bad in (masks.astype(float), masks[0], np.asfortranarray(masks), np.array([{}], object)):
+    for same in (masks.astype(float), np.asfortranarray(masks), masks.astype(">i2"), masks > 0):
+        np.savez(tmp_path / "b.npz", masks=same)
+        assert load_masks(tmp_path / "b.npz", fps=8).sequence == load_masks(tmp_path / "a.npz", fps=8).sequence
+    for bad in (masks[0], np.array([{}], object), np.array(["a"])):
         np.savez(tmp_path / "b.npz", masks=bad)
         with pytest.raises(MediaError, match="wanted"):
             load_masks(tmp_path / "b.npz", fps=8)
-    np.savez(tmp_path / "c.npz", frames=masks)
-    with pytest.raises(MediaError, match=r"no array `masks`.*frames"):
-        load_masks(tmp_path / "c.npz")
 
 
 def test_npz_that_announces_more_than_it_holds(tmp_path):
@@ -139,7 +139,7 @@ def test_what_is_no_mask_file(tmp_path):
     write_mp4([colour], tmp_path / "film.mp4", 8)
     for name, error, message in [
         ("a.txt", MediaError, "it begins with b'hello, masks'"),
-        ("empty", MediaError, r"no \.png"),
+        ("empty", MediaError, r"no picture inside \(\.png"),
         ("wrong.masks", MediaError, "mask file"),
         ("missing.masks", ConfigError, "no such file"),
         ("film.mp4", MediaError, r"film.mp4#NAME"),
@@ -151,10 +151,7 @@ def test_what_is_no_mask_file(tmp_path):
 def test_frames_of_different_sizes_are_refused(tmp_path):
     for number, side in enumerate((8, 9)):
         Image.fromarray(np.zeros((side, 8), np.uint8)).save(tmp_path / f"{number}.png")
-    with pytest.raises(MediaError, match="frame 1"):
-        load_masks(tmp_path, fps=8)
-    Image.fromarray(np.zeros((8, 8, 3), np.uint8)).save(tmp_path / "0.png")
-    with pytest.raises(MediaError, match="RGB image"):
+    with pytest.raises(MediaError, match=r"frame 1 1\.png is 8x9 px, the first is 8x8"):
         load_masks(tmp_path, fps=8)
 
 

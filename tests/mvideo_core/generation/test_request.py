@@ -10,11 +10,14 @@ from pathlib import Path
 
 import pytest
 
-from mvideo_core.editing.sequence import save_masks
+from mvideo_core.editing.clip import take_frames
+from mvideo_core.editing.sequence import load_masks, save_masks
 from mvideo_core.errors import ConfigError
+from mvideo_core.generation.loading import Loaded
 from mvideo_core.generation.request import GenerateRequest, generate
 from mvideo_core.generation.sources import SourceOptions
-from mvideo_core.masks import MaskSequence
+from mvideo_core.generation.video import used_masks
+from mvideo_core.masks import MaskSequence, encode
 from mvideo_core.media.decode import count_frames
 from tests.mvideo_core.generation.conftest import TINY, tiny_adapter
 
@@ -59,6 +62,31 @@ def test_sigkill_then_the_same_command(square: MaskSequence, adapter: Path, tmp_
     assert (tmp_path / "b" / "conditions" / "masks.masks").exists()
     with pytest.raises(ConfigError, match="another request"):
         generate(_request(masks, adapter, prompt="a cube"), str(tmp_path / "b"))
+
+
+def test_the_masks_kept_are_those_used(square: MaskSequence, adapter: Path, loaded: Loaded, tmp_path: Path) -> None:
+    """docs/generation.md: the chosen objects, one mask for each frame of the video."""
+    masks = save_masks(tmp_path / "square.masks", square, 8.0, ["ball", "box"])
+    for name, options, numbers in (
+        ("short", {"seconds": 1.5}, list(range(13))),
+        ("held", {"seconds": 3.5, "mask_end": "hold"}, [*range(25), *[24] * 4]),
+        ("none", {"seconds": 4.0, "mask_end": "none"}, [*range(25), *[24] * 8]),  # the clip of frame 24 is guided
+    ):
+        request = _request(masks, adapter, options={"steps": 1, "objects": [0], **options})
+        clip = used_masks(load_masks(masks), request.options, loaded.pipeline.format)
+        assert (clip.sequence, clip.labels) == (take_frames(square, numbers).select([0]), ("ball",)), name
+    made = generate(_request(masks, adapter, options={"steps": 1, "seconds": 1.0, "objects": [1]}), str(tmp_path / "a"))
+    kept = load_masks(tmp_path / "a" / "conditions" / "masks.masks")
+    assert (made.frames, kept.sequence) == (9, take_frames(square, range(9)).select([1]))
+
+
+def test_masks_that_are_empty_where_they_are_used(square: MaskSequence, adapter: Path, tmp_path: Path) -> None:
+    pixels = square.pixels()
+    pixels[:13] = False  # only later frames have masks
+    masks = save_masks(tmp_path / "late.masks", encode(pixels), 8.0)
+    with pytest.raises(ConfigError, match="empty masks: 2 objects in 0 of 9 frames"):
+        generate(_request(masks, adapter, options={"steps": 1, "seconds": 1.0}), str(tmp_path / "a"))
+    assert not (tmp_path / "a").exists()
 
 
 def test_no_prompt_and_no_sample(square: MaskSequence, adapter: Path, tmp_path: Path) -> None:

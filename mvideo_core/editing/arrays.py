@@ -133,8 +133,8 @@ def _mapped(stream: IO[bytes], name: str) -> Iterator[np.ndarray]:
     """The array of a .npy stream, in a temporary file."""
     shape, fortran, dtype = _header(stream, name)
     if dtype.kind not in "buif":
-        what = "Python objects (a pickle), which are never loaded" if dtype.hasobject else f"of type {dtype}"
-        raise MediaError(f"{name}: values {what}; bool, whole numbers or fractions of 0 to 1 wanted")
+        what = "Python objects (a pickle), which are never loaded" if dtype.hasobject else f"values of type {dtype}"
+        raise MediaError(f"{name}: it holds {what}; bool, whole numbers or fractions of 0 to 1 wanted")
     n_bytes = math.prod(shape) * dtype.itemsize
     if len(shape) not in range(2, len(AXES) + 2) or not n_bytes:
         raise MediaError(f"{name}: array of shape {shape}: (T, H, W) or (T, N, H, W) with frames in it wanted")

@@ -60,8 +60,9 @@ def _check(numbers: list[int], files: Sequence[Path], place: Path) -> None:
     n_missing = sum(last - first + 1 for first, last in gaps)
     named = ", ".join(str(first) if first == last else f"{first}-{last}" for first, last in gaps[:SHOWN])
     rest = f" and {len(gaps) - SHOWN} more gaps" if len(gaps) > SHOWN else ""
+    what = f"{n_missing} frames are" if n_missing > 1 else "1 frame is"
     raise MediaError(
-        f"{place}: {n_missing} frames are missing between {files[0].name} and {files[-1].name}: {named}{rest}; "
+        f"{place}: {what} missing between {files[0].name} and {files[-1].name}: {named}{rest}; "
         "add them, or let what follows move up with --as joined"
     )
 

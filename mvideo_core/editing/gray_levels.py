@@ -127,7 +127,7 @@ def _are_numbers(seen: Histogram) -> bool:
     values = seen.values
     if values[-1] >= WHITE or values[-1] > max(FEW_NUMBERS, 2 * len(values)):
         return False
-    return len(values) <= FEW_NUMBERS or 2 * np.count_nonzero(seen.flat[values]) >= len(values)
+    return len(values) <= FEW_NUMBERS or 2 * int(np.count_nonzero(seen.flat[values])) >= len(values)
 
 
 def _numbers_and_void(values: np.ndarray) -> bool:

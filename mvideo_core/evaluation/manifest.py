@@ -33,7 +33,7 @@ class EvalItem(Record):
         prompt: the text that scores compare with.
         prompt_generation: the text it was generated from, where that is another one (lengthened by a model).
         seed: of the generation.
-        masks: the masks that guided it: .masks, .npz, folder of PNGs, gray mp4, or DATASET#KEY.
+        masks: the masks that guided it: .masks, .npz, .npy, folder of pictures, mask video, or DATASET#KEY.
         source_video: the video the masks come from.
         seconds: length asked for.
         variant: of the system, such as "8 s" or "no consistency loss"; variants are tabled apart.

@@ -12,6 +12,7 @@ from mvideo_core.accuracy.identity import AFTER, BEFORE, frames_to_show, to_show
 from mvideo_core.accuracy.mapping import Fit, clip_truth
 from mvideo_core.accuracy.measure import AccuracyOptions
 from mvideo_core.accuracy.table import lines_of
+from mvideo_core.disk import write_whole
 from mvideo_core.masks import encode
 from mvideo_core.media.decode import read_clip
 from mvideo_core.media.encode import write_png
@@ -28,14 +29,13 @@ def write_report(report: AccuracyReport, truth_folder: str | Path, rows: Rows, f
         The page.
     """
     out = Path(folder)
-    out.mkdir(parents=True, exist_ok=True)
-    (out / "accuracy.json").write_text(report.model_dump_json(indent=1), encoding="utf-8")
+    write_whole(out / "accuracy.json", report.model_dump_json(indent=1))
     videos = {video.truth.name: video for video in by_video(truth_folder, rows)}
     options = AccuracyOptions.parse(report.options, "options of the report")
     body = ["<h1>Accuracy against the mini world</h1>", _table(report)]
     body += [*_identity(report, videos, rows, options, out), *_worst(report, videos, rows, options.fit, out)]
     page = out / "index.html"
-    page.write_text(PAGE.format(body="\n".join(body)), encoding="utf-8")
+    write_whole(page, PAGE.format(body="\n".join(body)))
     return page
 
 

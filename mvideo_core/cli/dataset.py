@@ -6,6 +6,7 @@ from pathlib import Path
 import typer
 
 from mvideo_core.cli.pipeline import HDVILA, HDVILA_VIDEOS, MANIFEST
+from mvideo_core.disk import write_whole
 from mvideo_core.errors import ConfigError
 from mvideo_core.ingest.download import DownloadOptions, download
 from mvideo_core.ingest.sources import SourceOptions, list_sources
@@ -65,9 +66,8 @@ def extract(
     if not places:
         raise ConfigError(f"{root}: no sample {key!r} in split {split}; index.parquet has all keys in its column `key`")
     sample, folder = dataset.sample(places[0]), Path(out)
-    folder.mkdir(parents=True, exist_ok=True)
     for extension, content in sample.content.items():
-        (folder / f"{key}.{extension}").write_bytes(content)
+        write_whole(folder / f"{key}.{extension}", content)
     meta = sample.meta()
     labels = [one["label"] if one["kept"] else "" for one in meta["objects"]]
     video, poster = folder / f"{key}.overlay.mp4", folder / f"{key}.overlay.png"

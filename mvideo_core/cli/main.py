@@ -7,6 +7,7 @@ import typer
 
 from mvideo_core import __version__
 from mvideo_core.cli.index import LazyGroup
+from mvideo_core.disk import disk_errors
 from mvideo_core.errors import ConfigError, MVideoError
 
 app = typer.Typer(
@@ -40,7 +41,8 @@ def main() -> None:
     result needs a look (warnings).
     """
     try:
-        app()
+        with disk_errors():
+            app()
     except MVideoError as error:
         typer.secho(f"{type(error).__name__}: {error}", fg=typer.colors.RED, err=True)
         sys.exit(2 if isinstance(error, ConfigError) else 1)

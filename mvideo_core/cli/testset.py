@@ -6,6 +6,7 @@ from pathlib import Path
 import typer
 
 from mvideo_core.cli.workspace import WORKSPACE
+from mvideo_core.disk import write_whole
 from mvideo_core.errors import ConfigError
 from mvideo_core.listing import read_lines
 from mvideo_core.stages.samples import current_samples
@@ -61,7 +62,6 @@ def complexmotion_list(
     """A manifest of the folder for `mvideo run --manifest`, with the object of each file."""
     videos = list_complex_motion(ComplexMotionOptions(folder=folder, objects_csv=objects))
     path = Path(out) / "manifest.jsonl"
-    path.parent.mkdir(parents=True, exist_ok=True)
     write_manifest(videos, path)
     names = sorted({name for video in videos for name in video.objects})
     typer.echo(f"{len(videos)} videos: {path}\nmvideo run --manifest {path} --set 'detect.classes={json.dumps(names)}'")
@@ -114,8 +114,7 @@ def vbench(
     options = VBenchOptions(full_info=full_info, dimensions=dimension, count=count, seed=seed)
     chosen = choose_prompts(*read_full_info(full_info), options)
     path = Path(out) / "prompts.json"
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps(chosen.model_dump(mode="json"), indent=1, sort_keys=True), encoding="utf-8")
+    write_whole(path, json.dumps(chosen.model_dump(mode="json"), indent=1, sort_keys=True))
     typer.echo(f"{len(chosen.prompts)} prompts: {path}")
 
 
@@ -124,7 +123,6 @@ def _candidates(workspace: str) -> list[TestCandidate]:
 
 
 def _write(made: TestSet, out: Path) -> None:
-    out.mkdir(parents=True, exist_ok=True)
     write_test_set(made, out / "testset.json")
     write_list(made.held_out, out / "held-out.txt", f"videos of {made.name}; training must not see them")
     typer.echo(f"{made.name}: {len(made.samples)} of {made.wanted} samples {made.per_class}, left out {made.left_out}")

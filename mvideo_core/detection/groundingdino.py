@@ -18,6 +18,7 @@ from mvideo_core.detection.arch import BertArch, GroundingDinoArch
 from mvideo_core.detection.base import Detections, Frames, candidates, frames_as_list, indices_by_shape, merged
 from mvideo_core.detection.prompt import Prompt, build_prompts, phrase_scores
 from mvideo_core.detection.state import load_state, read_state
+from mvideo_core.disk import write_tensors
 from mvideo_core.errors import ModelError
 from mvideo_core.listing import read_lines
 from mvideo_core.options import Options
@@ -217,8 +218,6 @@ def write_model_folder(
     folder: Path, model: Any, arch: GroundingDinoArch, vocab: Sequence[str], half: bool = True
 ) -> None:
     """A model folder that `load` reads back: config, weights (fp16 if `half`; loaded as fp32), vocabulary."""
-    from safetensors.torch import save_file
-
     from mvideo_core.detection.state import unshared_state
 
     (folder / "bert").mkdir(parents=True, exist_ok=True)
@@ -230,7 +229,7 @@ def write_model_folder(
     state = unshared_state(model)
     if half:
         state = {name: value.half() if value.is_floating_point() else value for name, value in state.items()}
-    save_file({name: value.contiguous() for name, value in state.items()}, folder / "model.safetensors")
+    write_tensors(folder / "model.safetensors", state)
 
 
 def _bert_config_text(bert: BertArch) -> str:

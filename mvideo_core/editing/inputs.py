@@ -7,7 +7,6 @@
 | `run.mp4#horse` or `run.mp4#horse,person` | extracted from a reference video: object names after the `#` |
 """
 
-import hashlib
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -16,6 +15,7 @@ from mvideo_core.editing.extract import ExtractOptions, Models, extract_masks
 from mvideo_core.editing.mask_form import MaskForm
 from mvideo_core.editing.sequence import clip_of, load_masks, read_masks
 from mvideo_core.errors import ConfigError
+from mvideo_core.weights.catalog import file_sha256
 
 
 class MaskInput(NamedTuple):
@@ -61,12 +61,6 @@ def names_video(text: str) -> bool:
     """Whether the text is VIDEO#NAME: masks that are still to be extracted."""
     left, mark, _ = text.rpartition("#")
     return bool(mark) and not Path(text).exists() and Path(left).is_file()
-
-
-def file_sha256(path: Path) -> str:
-    """Digest of a file's bytes."""
-    with path.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
 def _file(path: Path, fps: float | None, form: MaskForm) -> MaskInput:

@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 
 from pydantic import Field
 
+from mvideo_core.disk import write_whole
 from mvideo_core.editing.clip import MaskClip
 from mvideo_core.editing.combine import CombineOptions, Layer, Tail, combine
 from mvideo_core.editing.edits import apply_edits, parse_edits
@@ -116,11 +117,10 @@ def write_recipe(
         The mask files.
 
     Raises:
-        ConfigError: as `load_recipe` and `run_recipe`.
+        ConfigError: as `load_recipe` and `run_recipe`. StoreError: the disk refuses.
     """
     recipe, video_format = load_recipe(name), video_format or VideoFormat()
     place = Path(folder)
-    place.mkdir(parents=True, exist_ok=True)
     written: list[Path] = []
     variants: dict[str, Any] = {}
     shown = {f"in: {key}": one.clip for key, one in inputs.items()}
@@ -140,5 +140,5 @@ def write_recipe(
         "variants": variants,
     }  # fmt: skip
     write_png(place / "overview.png", overview(shown, preview or PreviewOptions()))
-    (place / "recipe.json").write_text(json.dumps(about, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+    write_whole(place / "recipe.json", json.dumps(about, indent=1, ensure_ascii=False) + "\n")
     return written

@@ -14,11 +14,11 @@ names the words of `--as` (`mask_form`) that settle it.
 
 import json
 import logging
-import shutil
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from mvideo_core.disk import new_file, new_folder
 from mvideo_core.editing import arrays, gray_video, picture_folder
 from mvideo_core.editing.clip import MaskClip, inverted
 from mvideo_core.editing.label_maps import check_maps
@@ -161,6 +161,7 @@ def save_masks(path: str | Path, sequence: MaskSequence, fps: float, labels: Seq
     Raises:
         ConfigError: an ending that is none of ours, or `path` is something else already.
         MediaError: masks that the form cannot hold (odd sides in mp4, over 127 objects in label maps).
+        StoreError: the disk refuses; nothing of it is left.
     """
     place = Path(path)
     names = _named(tuple(labels), sequence.n_objects, place)
@@ -262,27 +263,16 @@ def _folder(place: Path, form: MaskForm) -> ReadMasks:
 def _write_folder(place: Path, sequence: MaskSequence, about: dict[str, Any]) -> None:
     if place.exists() and (not place.is_dir() or any(place.iterdir())):
         raise ConfigError(f"{place}: there already, and PNGs are not mixed with what it holds; choose another name")
-    work = place.with_name(f".{place.name}.tmp")
-    shutil.rmtree(work, ignore_errors=True)
-    work.mkdir(parents=True)
-    picture_folder.write(work, sequence)
-    _write_json(work / "masks.json", about)
-    if place.exists():
-        place.rmdir()
-    work.rename(place)
+    with new_folder(place) as work:
+        picture_folder.write(work, sequence)
+        _write_json(work / "masks.json", about)
 
 
 def _replaced(place: Path, write: Callable[[Path], object]) -> None:
-    """Writes beside the place and renames into it."""
     if place.is_dir():
         raise ConfigError(f"{place}: a folder; a file name wanted")
-    place.parent.mkdir(parents=True, exist_ok=True)
-    work = place.with_name(f".{place.stem}.tmp{place.suffix}")
-    try:
+    with new_file(place) as work:
         write(work)
-        work.replace(place)
-    finally:
-        work.unlink(missing_ok=True)
 
 
 def _write_json(file: Path, value: dict[str, Any]) -> None:

@@ -120,11 +120,8 @@ class DiffusersMaker:
         if (folder / "video.mp4").is_file() and _request(provenance) == digest(decides):
             return False
         frames_THWC = self._frames(text, item.seed or 0, masks)
-        folder.mkdir(parents=True, exist_ok=True)
         provenance.unlink(missing_ok=True)
-        partial = folder / ".video.part.mp4"
-        write_mp4(frames_THWC, partial, self.system.fps, crf=CRF)
-        partial.replace(folder / "video.mp4")
+        write_mp4(frames_THWC, folder / "video.mp4", self.system.fps, crf=CRF)
         versions = {name: importlib.metadata.version(name) for name in ("torch", "diffusers", "transformers")}
         page = {"request": digest(decides), "decides": decides, "item": item.id, "software": versions}
         write_whole(provenance, json.dumps(page, indent=1) + "\n")

@@ -7,6 +7,7 @@ out/source/<key>.mp4            the clip the masks come from, as it lies in the 
 
 from pathlib import Path
 
+from mvideo_core.disk import write_whole
 from mvideo_core.editing.sequence import save_masks
 from mvideo_core.errors import ConfigError
 from mvideo_core.evaluation.manifest import EvalItem, write_manifest
@@ -29,19 +30,17 @@ def write_test_manifest(
         Path of the manifest.
 
     Raises:
-        ConfigError: a sample that is not in the dataset. StoreError: the dataset cannot be read.
+        ConfigError: a sample that is not in the dataset. StoreError: the dataset cannot be read, or the disk refuses.
     """
     held = MaskVideoDataset(dataset)
     places = {key: index for index, key in enumerate(held.keys)}
     if lost := [one.key for one in test_set.samples if one.key not in places]:
         raise ConfigError(f"{dataset} has no sample {lost[0]} ({len(lost)} such); give the test set's own workspace")
-    for folder in ("masks", "source"):
-        (out / folder).mkdir(parents=True, exist_ok=True)
     items = []
     for one in test_set.samples:
         sample = held.sample(places[one.key])
         save_masks(out / f"masks/{one.key}.masks", sample.masks().select(one.object_ids), _fps(sample), _names(one))
-        (out / f"source/{one.key}.mp4").write_bytes(sample.content["mp4"])
+        write_whole(out / f"source/{one.key}.mp4", sample.content["mp4"])
         items.append(
             EvalItem(
                 id=one.key,

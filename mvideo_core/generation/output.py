@@ -18,7 +18,7 @@ from typing import Any
 
 import numpy as np
 
-from mvideo_core.disk import write_whole
+from mvideo_core.disk import disk_errors, new_file, write_whole
 from mvideo_core.errors import ConfigError, StoreError
 from mvideo_core.media.encode import write_mp4
 
@@ -42,11 +42,11 @@ class OutputFolder:
     def __init__(self, folder: str | os.PathLike[str], request: str, overwrite: bool = False):
         self.folder = Path(folder)
         self.request = request
-        try:
-            (self.folder / "clips").mkdir(parents=True, exist_ok=True)
-            (self.folder / "conditions").mkdir(exist_ok=True)
-        except OSError as error:
-            raise StoreError(f"{folder}: cannot be written: {error}; give another output folder") from error
+        with disk_errors("output folder"):
+            for name in ("clips", "conditions"):
+                (self.folder / name).mkdir(parents=True, exist_ok=True)
+            for left in self.folder.rglob(".*.part*"):  # of a process that was killed
+                left.unlink(missing_ok=True)
         self.done = self._read()
         if self.done and self.done["request"] != request:
             if not overwrite:
@@ -98,15 +98,12 @@ class OutputFolder:
             facts: kept in the note, such as seconds.
         """
         index = self.n_clips
-        partial = self.clip(index).with_name(f".{index:04d}.part.mp4")
-        n_new = write_mp4(frames_THWC[new_from:], partial, fps, crf=crf)
-        partial.replace(self.clip(index))
+        n_new = write_mp4(frames_THWC[new_from:], self.clip(index), fps, crf=crf)
         # The frames of the clip before stay in `last` until the note names this one; see `_read` for a kill in between.
         note = {**self.done, "clips": [*self.done["clips"], {"frames": n_new, **facts}]}
-        last = self.folder / "clips" / ".last.part.npz"
-        np.savez(last, frames=frames_THWC, index=index)
         staged = self.folder / "clips" / "next.npz"
-        last.replace(staged)
+        with new_file(staged) as part:
+            np.savez(part, frames=frames_THWC, index=index)
         self._write(note)
         staged.replace(self.folder / "clips" / "last.npz")
 
@@ -118,10 +115,8 @@ class OutputFolder:
         """
         from mvideo_core.media.join import join_mp4
 
-        partial = self.video.with_name(".video.part.mp4")
         n_frames = sum(clip["frames"] for clip in self.done["clips"])
-        join_mp4([self.clip(index) for index in range(self.n_clips)], partial, fps, n_frames)
-        partial.replace(self.video)
+        join_mp4([self.clip(index) for index in range(self.n_clips)], self.video, fps, n_frames)
         return self.video
 
     def keep(self, name: str, content: bytes) -> Path:

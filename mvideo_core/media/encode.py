@@ -3,11 +3,11 @@
 import os
 from collections.abc import Iterable
 from fractions import Fraction
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from mvideo_core.disk import new_file
 from mvideo_core.errors import MediaError
 from mvideo_core.media.color import FULL, from_rgb, tag
 from mvideo_core.media.ffmpeg import x264_params
@@ -25,7 +25,7 @@ def write_mp4(
 
     Args:
         frames: (H, W, 3) uint8 RGB, all of one size, both sides even.
-        path: file to write; an existing one is overwritten.
+        path: file to write, whole or not at all; an existing one is replaced, folders are made.
         fps: frames per second.
         crf: x264 quality, 0 (best) to 51.
         preset: x264 speed preset.
@@ -36,6 +36,7 @@ def write_mp4(
 
     Raises:
         MediaError: no frame, an odd side, or frames of different sizes.
+        StoreError: it cannot be written; nothing of it is left.
     """
     options = {"crf": str(crf), "preset": preset, **x264_params()}
     return _write(frames, path, fps, "libx264", "yuv420p", options, threads)
@@ -45,16 +46,21 @@ def write_gray_mp4(frames: Iterable[np.ndarray], path: str | os.PathLike[str], f
     """Lossless H.264 of (H, W) uint8 planes, e.g. label maps, for readers that only know videos. Returns frame count.
 
     Raises:
-        MediaError: as `write_mp4`.
+        MediaError, StoreError: as `write_mp4`.
     """
     return _write(frames, path, fps, "libx264", "gray", {"qp": "0", "preset": "veryfast", **x264_params()}, 1)
 
 
 def write_png(path: str | os.PathLike[str], frame: np.ndarray) -> None:
-    """PNG of a (H, W, 3) RGB or (H, W) gray uint8 frame, without metadata."""
+    """PNG of a (H, W, 3) RGB or (H, W) gray uint8 frame, without metadata, whole or not at all.
+
+    Raises:
+        StoreError: it cannot be written.
+    """
     from PIL import Image
 
-    Image.fromarray(np.ascontiguousarray(frame)).save(path, format="PNG", compress_level=6)
+    with new_file(path) as part:
+        Image.fromarray(np.ascontiguousarray(frame)).save(part, format="PNG", compress_level=6)
 
 
 def _write(
@@ -72,7 +78,7 @@ def _write(
     muxing = {"movflags": "+faststart", "fflags": "+bitexact"}
     count, shape = 0, None
     stream: Any = None
-    with av.open(str(Path(path)), "w", format="mp4", options=muxing) as container:
+    with new_file(path) as part, av.open(str(part), "w", format="mp4", options=muxing) as container:
         for frame in frames:
             if shape is None:
                 shape = frame.shape

@@ -6,11 +6,12 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
+from mvideo_core.disk import new_file
 from mvideo_core.errors import MediaError
 
 
 def join_mp4(parts: Iterable[Path], path: str | os.PathLike[str], fps: float, n_frames: int) -> None:
-    """Write the parts one after another; one packet in memory at a time.
+    """Write the parts one after another, whole or not at all; one packet in memory at a time.
 
     Args:
         parts: H.264 files of one size, made with the same settings.
@@ -18,13 +19,13 @@ def join_mp4(parts: Iterable[Path], path: str | os.PathLike[str], fps: float, n_
         n_frames: frames of all parts together.
 
     Raises:
-        MediaError: a part cannot be read, or the frames are not as many as said.
+        MediaError: a part cannot be read, or the frames are not as many as said. StoreError: the disk refuses.
     """
     import av
 
     frame_s, seen, target = 1 / Fraction(fps).limit_denominator(1001), 0, None
     try:
-        with av.open(str(path), "w", format="mp4", options={"movflags": "faststart"}) as sink:
+        with new_file(path) as whole, av.open(str(whole), "w", format="mp4", options={"movflags": "faststart"}) as sink:
             for part in parts:
                 with av.open(str(part)) as source:
                     stream = source.streams.video[0]
@@ -32,10 +33,12 @@ def join_mp4(parts: Iterable[Path], path: str | os.PathLike[str], fps: float, n_
                     assert stream.time_base is not None
                     shift = int(seen * frame_s / stream.time_base)
                     seen += _copy(source, stream, sink, target, shift)
+            if seen != n_frames:
+                raise MediaError(
+                    f"{path}: {seen} frames in the parts, {n_frames} expected; start again with --overwrite"
+                )
     except av.FFmpegError as error:
         raise MediaError(f"{path}: joining failed: {error}") from error
-    if seen != n_frames:
-        raise MediaError(f"{path}: {seen} frames in the parts, {n_frames} expected; start again with --overwrite")
 
 
 def _copy(source: Any, stream: Any, sink: Any, target: Any, shift: int) -> int:

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from mvideo_core.disk import obey_umask
 from mvideo_core.mini.base_data import Clips
 from mvideo_core.mini.base_vae import mask_frames, to_frames, to_video
 
@@ -103,6 +104,7 @@ def export(vae: Any, clips: Clips, folder: Path) -> dict[str, Any]:
     spread = float((1 + mean_C.square().mean()).sqrt())  # about zero, means of the channels counted in
     vae.register_to_config(scaling_factor=round(1 / spread, 4))
     vae.to(torch.float16).save_pretrained(folder)
+    obey_umask(folder)
     return {"scaling_factor": vae.config.scaling_factor, "std": _rounded(std_C), "mean_over_std": _rounded(mean_C)}
 
 

@@ -3,14 +3,15 @@
 from pathlib import Path
 from typing import Any
 
+from mvideo_core.disk import new_file
+
 
 def save(path: Path, state: dict[str, Any]) -> None:
     """Replace the checkpoint; killed at any moment, the old one or the new one is there."""
     import torch
 
-    part = path.with_name(f"{path.name}.part")
-    torch.save(state, part)
-    part.replace(path)
+    with new_file(path) as part:
+        torch.save(state, part)
 
 
 def load(path: Path, device: Any = None) -> dict[str, Any] | None:

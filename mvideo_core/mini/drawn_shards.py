@@ -13,6 +13,8 @@ from typing import IO, Any
 
 import numpy as np
 
+from mvideo_core.disk import new_file
+
 log = logging.getLogger(__name__)
 
 TEXTS = "texts"
@@ -22,10 +24,8 @@ TEXTS = "texts"
 @contextmanager
 def written_whole(path: Path) -> Iterator[IO[bytes]]:
     """A file to write, which gets its name `path` in one move at the end; an error leaves `path` as it was."""
-    part = path.with_name(path.name + ".part")
-    with part.open("wb") as file:
+    with new_file(path) as part, part.open("wb") as file:
         yield file
-    part.replace(path)
 
 
 def write_array(path: Path, array: np.ndarray) -> None:

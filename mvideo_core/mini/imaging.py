@@ -17,6 +17,7 @@ from typing import Any
 
 import numpy as np
 
+from mvideo_core.disk import write_tensors
 from mvideo_core.evaluation.networks.frame_quality import QualityWeights, features
 from mvideo_core.mini.world_clips import clip_shot, large_frames, shrunk
 from mvideo_core.world.spec import Split
@@ -179,11 +180,11 @@ def measure(weights: QualityWeights, frames_NHWC: np.ndarray, seed: int = 1) -> 
 
 def write_model(folder: Path, weights: QualityWeights, figures: dict[str, dict[str, Any]], n: int, n_val: int) -> None:
     """model.safetensors (fp32) and README.md."""
-    from safetensors.numpy import save_file
+    import torch
 
     folder.mkdir(parents=True, exist_ok=True)
     tensors = {name: np.ascontiguousarray(value, dtype=np.float32) for name, value in weights._asdict().items()}
-    save_file(tensors, folder / "model.safetensors")
+    write_tensors(folder / "model.safetensors", {name: torch.from_numpy(value) for name, value in tensors.items()})
     rows = [
         f"| {name} | {one['rho']:.3f} | {one['ordered']:.3f} | {one['below_clean']:.3f} |"
         for name, one in figures.items()

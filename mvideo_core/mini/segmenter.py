@@ -11,6 +11,7 @@ import logging
 from pathlib import Path
 from typing import Any
 
+from mvideo_core.disk import write_tensors
 from mvideo_core.mini.segmenter_arch import IMAGE_SIZE, TRACKED_SIZE, config
 
 log = logging.getLogger(__name__)
@@ -26,12 +27,11 @@ def export(mean_weights: dict[str, Any], folder: Path, image_size: int = TRACKED
         image_size: input side that the model is to be used at, px.
     """
     import torch
-    from safetensors.torch import save_file
 
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "config.json").write_text(json.dumps(config(image_size), indent=2) + "\n", encoding="utf-8")
     halves = {name: value.to("cpu", torch.float16).contiguous() for name, value in mean_weights.items()}
-    save_file(halves, folder / "model.safetensors")
+    write_tensors(folder / "model.safetensors", halves)
 
 
 def main() -> None:

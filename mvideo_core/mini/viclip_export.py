@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
+from mvideo_core.disk import write_tensors
 from mvideo_core.mini.viclip_batches import Pairs
 from mvideo_core.mini.viclip_eval import measure
 from mvideo_core.mini.viclip_words import GENERAL, merges_of, unseen_words, world_words, write_merges
@@ -42,15 +43,12 @@ Split "val", {clips:.0f} clips of {val_shots} shots, none of them trained on:
 
 def write_model(run: "Trainer", pairs: Pairs, folder: Path) -> dict[str, float]:
     """Write config.json, model.safetensors, bpe_world.txt and README.md; returns the measured figures."""
-    from safetensors.torch import save_file
-
     network = run.averaged()
     lend_vectors(network, run.tokenizer)
     halves = {name: value.detach().half().contiguous() for name, value in network.state_dict().items()}
     network.load_state_dict({name: value.float() for name, value in halves.items()})
     figures = measure(network, run.tokenizer, pairs)
-    folder.mkdir(parents=True, exist_ok=True)
-    save_file(halves, folder / "model.safetensors")
+    write_tensors(folder / "model.safetensors", halves)
     (folder / "config.json").write_text(run.sizes.model_dump_json(indent=1) + "\n", encoding="utf-8")
     write_merges(folder / "bpe_world.txt", merges_of(world_words()))
     (folder / "README.md").write_text(card(run, network, figures, len(pairs)), encoding="utf-8")

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import Field
 
+from mvideo_core.disk import new_file, write_tensors, write_whole
 from mvideo_core.errors import ConfigError, ModelError
 from mvideo_core.model.adapter_files import (
     BASE_CONFIG,
@@ -95,26 +96,25 @@ def save_adapter(folder: str | Path, transformer: "MVideoTransformer3DModel", fo
         format: sizes the model was trained at; readers check theirs against it.
 
     Raises:
-        ConfigError: no adapter, or several.
+        ConfigError: no adapter, or several. StoreError: the disk refuses.
     """
     from diffusers.loaders import CogVideoXLoraLoaderMixin
     from peft.utils import get_peft_model_state_dict
-    from safetensors.torch import save_file
 
     name = _only_adapter(transformer)
     lora = transformer.peft_config[name]
     folder = Path(folder)
-    folder.mkdir(parents=True, exist_ok=True)
-    CogVideoXLoraLoaderMixin.save_lora_weights(
-        folder,
-        transformer_lora_layers=get_peft_model_state_dict(transformer, adapter_name=name),
-        weight_name=LORA_FILE,
-        # Sets have another order in every process; the same adapter must give the same bytes.
-        transformer_lora_adapter_metadata={
-            key: sorted(value) if isinstance(value, set) else value for key, value in lora.to_dict().items()
-        },
-    )
-    save_file(conditioning_state(transformer), folder / CONDITIONING_FILE)
+    with new_file(folder / LORA_FILE) as part:
+        CogVideoXLoraLoaderMixin.save_lora_weights(
+            folder,
+            transformer_lora_layers=get_peft_model_state_dict(transformer, adapter_name=name),
+            weight_name=part.name,
+            # Sets have another order in every process; the same adapter must give the same bytes.
+            transformer_lora_adapter_metadata={
+                key: sorted(value) if isinstance(value, set) else value for key, value in lora.to_dict().items()
+            },
+        )
+    write_tensors(folder / CONDITIONING_FILE, conditioning_state(transformer))
     record = {
         "format": format.model_dump(mode="json"),
         "conditioning": {field: transformer.config[field] for field in CONDITIONING_CONFIG},
@@ -124,7 +124,7 @@ def save_adapter(folder: str | Path, transformer: "MVideoTransformer3DModel", fo
         "lora": {"rank": lora.r, "alpha": lora.lora_alpha, "target_modules": sorted(lora.target_modules)},
         "files": {name: tensors_digest(folder / name) for name in (LORA_FILE, CONDITIONING_FILE)},
     }
-    (folder / CONFIG_FILE).write_text(json.dumps(record, indent=2, sort_keys=True) + "\n", encoding="utf-8")
+    write_whole(folder / CONFIG_FILE, json.dumps(record, indent=2, sort_keys=True) + "\n")
 
 
 def load_adapter(

@@ -14,6 +14,7 @@ from mvideo_core.listing import visible_files
 from mvideo_core.model.expected import Shapes, expected_shapes
 from mvideo_core.model.weights_digest import CONDITIONING_CONFIG, NEW_PARAMETERS, file_tensors
 from mvideo_core.options import digest
+from mvideo_core.weights.catalog import file_sha256
 from mvideo_core.weights.contents import content_problem, safetensors_header
 from mvideo_core.weights.reading import loading
 from mvideo_core.weights.tensors import StoredTensor, first_not_finite, stored_tensors
@@ -56,7 +57,7 @@ def find_adapter(given: str | Path, option: str = "adapter") -> AdapterFiles:
         option: what the path was given as, the first word of messages.
 
     Raises:
-        ConfigError: nothing is there. ModelError: no adapter is in it, or one of its files is missing.
+        ConfigError: nothing is there. ModelError: no adapter is in it, or one of its files is missing or has changed.
     """
     if str(given).startswith(HUB):
         name = str(given).removeprefix(HUB)
@@ -81,6 +82,12 @@ def find_adapter(given: str | Path, option: str = "adapter") -> AdapterFiles:
                 f"{option}: {folder / sorted(absent)[0]} is missing; {' and '.join(held)} are there, and all three "
                 "files belong together: copy the folder again"
             )
+        if changed := _changed(folder):
+            said = f"{option}: {folder / changed} has changed since its checkpoint was written"
+            if folder in (start, start / ADAPTER_FOLDER):
+                raise ModelError(f"{said}; take the checkpoint before it, or copy it again")
+            log.warning("%s; the checkpoint before it is taken", said)
+            continue
         if folder != start:
             log.info("%s: %s: taking %s", option, given, folder.relative_to(start))
         return AdapterFiles(folder / LORA_FILE, ours=not absent)
@@ -217,6 +224,19 @@ def _candidates(start: Path) -> Iterator[Path]:
     steps = [path for path in (start / "checkpoints").glob("step-*") if (path / "state.json").is_file()]
     for step in sorted(steps, reverse=True):
         yield step / ADAPTER_FOLDER
+
+
+def _changed(folder: Path) -> str:
+    """Name of the first file of a checkpoint's adapter whose bytes are not those in its state.json; "" when all are.
+
+    An adapter elsewhere has no such record; then `check_adapter` compares what its own files say of each other.
+    """
+    try:
+        known = json.loads((folder.parent / "state.json").read_text(encoding="utf-8"))["sha256"]
+        names = [name for name in known if name.startswith(f"{folder.name}/")]
+        return next((Path(n).name for n in names if file_sha256(folder.parent / n) != known[n]), "")
+    except (OSError, ValueError, KeyError, TypeError):
+        return ""
 
 
 def _there(path: Path) -> bool:

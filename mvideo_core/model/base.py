@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import Field
 
+from mvideo_core.disk import disk_errors, obey_umask, write_whole
 from mvideo_core.errors import ConfigError, ModelError
 from mvideo_core.model.fingerprint import folder_sha256
 from mvideo_core.model.folder_check import check_model
@@ -200,18 +201,20 @@ def save_base(base: Base, folder: str | Path) -> None:
         transformer=plain(base.transformer),
         scheduler=base.scheduler,
     )
-    pipeline.save_pretrained(folder)
+    with disk_errors(str(folder)):
+        pipeline.save_pretrained(folder)
+    obey_umask(folder)
     for config in sorted(Path(folder).glob("*/config.json")):
         _drop_origin(config)
     text = json.dumps(base.format.model_dump(mode="json"), indent=2, sort_keys=True)
-    (Path(folder) / FORMAT_FILE).write_text(text + "\n", encoding="utf-8")
+    write_whole(Path(folder) / FORMAT_FILE, text + "\n")
 
 
 def _drop_origin(path: Path) -> None:
     """Take out where a part was loaded from: a folder of this machine, which is nobody's business elsewhere."""
     config = read_json(path)
     if config.pop("_name_or_path", None) is not None:
-        path.write_text(json.dumps(config, indent=2, sort_keys=True) + "\n", encoding="utf-8")
+        write_whole(path, json.dumps(config, indent=2, sort_keys=True) + "\n")
 
 
 def _random_sha256(size: str, seed: int, part: str) -> str:

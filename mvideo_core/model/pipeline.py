@@ -24,6 +24,7 @@ from diffusers.utils.torch_utils import randn_tensor
 from torch import Generator, Tensor
 from transformers import T5EncoderModel, T5Tokenizer
 
+from mvideo_core.disk import obey_umask
 from mvideo_core.errors import ConfigError
 from mvideo_core.model.adapter import (
     conditioning_state,
@@ -116,12 +117,14 @@ class MVideoPipeline(CogVideoXPipeline):
         full = self.transformer
         if not getattr(full, "peft_config", None):
             super().save_pretrained(folder, **options)
+            obey_umask(folder)
             return
         try:
             self.transformer = without_adapters(full)
             super().save_pretrained(folder, **options)
         finally:
             self.transformer = full
+        obey_umask(folder)
         save_adapter(Path(folder) / ADAPTER_FOLDER, full, self.format)
 
     def load_lora_weights(

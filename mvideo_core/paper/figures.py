@@ -10,6 +10,7 @@ import logging
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from mvideo_core.disk import write_whole
 from mvideo_core.editing.inputs import MaskInput, open_input
 from mvideo_core.editing.recipe import write_recipe
 from mvideo_core.editing.sequence import load_masks
@@ -55,7 +56,7 @@ def _figure(name: str, figure: FigureOptions, options: PaperOptions, root: Path,
             log.info("figure %s: %s, %s", name, variant, prompt)
             _video(folder / f"{variant}-{index}", folder / facts["masks"], prompt, options, loaded)
         facts["prompts"] = list(prompts)
-    (folder / "recipe.json").write_text(json.dumps(about, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+    write_whole(folder / "recipe.json", json.dumps(about, indent=1, ensure_ascii=False) + "\n")
     return folder
 
 

@@ -8,6 +8,7 @@ import csv
 from pathlib import Path
 from typing import Any, Literal
 
+from mvideo_core.disk import new_file
 from mvideo_core.ingest.sources import SourceOptions
 from mvideo_core.listing import visible_files
 from mvideo_core.options import merged
@@ -53,7 +54,6 @@ def source_of(options: PaperOptions, root: str | Path, name: SetName) -> SourceO
     if name != "complex":
         return SourceOptions(folder=str(folder))
     place = Path(root) / name
-    place.mkdir(parents=True, exist_ok=True)
     table = options.complex.objects_csv or _name_objects(folder, options.complex_actions, place / "objects.csv")
     every = list_complex_motion(ComplexMotionOptions(folder=str(folder), objects_csv=str(table), default_objects=[]))
     write_manifest([video for video in every if video.objects], place / "manifest.jsonl")
@@ -73,7 +73,7 @@ def pipeline_overrides(options: PaperOptions, name: SetName) -> dict[str, Any]:
 def _name_objects(folder: Path, actions: tuple[str, ...], path: Path) -> Path:
     """What a person curating the set would write down: the file, and the object to follow."""
     truths = [read_truth(file) for file in visible_files(folder / "truth", ".json")]
-    with path.open("w", encoding="utf-8", newline="") as stream:
+    with new_file(path) as part, part.open("w", encoding="utf-8", newline="") as stream:
         lines = csv.writer(stream)
         lines.writerow(["file", "objects"])
         lines.writerows([truth.video, "person"] for truth in truths if acts(truth, actions))

@@ -29,7 +29,6 @@ def write_sheet(videos: Sequence[Path], masks: MaskSequence, path: Path, n: int 
             continue
         pairs = zip(*_tiles(read_clip(video), masks, n, width), strict=True)
         lines.append(np.concatenate([tile for pair in pairs for tile in pair], axis=1))
-    path.parent.mkdir(parents=True, exist_ok=True)
     write_png(path, np.concatenate(lines, axis=0))
     return path
 

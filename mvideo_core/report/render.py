@@ -3,6 +3,7 @@
 from pathlib import Path
 from urllib.parse import quote, urlsplit
 
+from mvideo_core.disk import write_whole
 from mvideo_core.report.charts import histogram_svg, number, summary
 from mvideo_core.report.data import FunnelStep, ReportData, check_funnel
 
@@ -22,9 +23,8 @@ def render_report(data: ReportData, out_dir: Path) -> Path:
         StoreError: the funnel does not add up.
     """
     check_funnel(data.funnel)
-    out_dir.mkdir(parents=True, exist_ok=True)
     page = out_dir / PAGE_NAME
-    page.write_text(page_text(data), encoding="utf-8")
+    write_whole(page, page_text(data))
     return page
 
 

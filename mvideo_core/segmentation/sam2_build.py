@@ -8,12 +8,12 @@ Public checkpoints (`sam2.1_hiera_tiny.pt`, ...) are read as they are; a model f
 `model.safetensors`.
 """
 
-import hashlib
 import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mvideo_core.errors import ModelError
+from mvideo_core.weights.catalog import file_sha256
 from mvideo_core.weights.reading import RAISED_BY_LOADERS, plain_words
 
 if TYPE_CHECKING:
@@ -173,12 +173,6 @@ def read_checkpoint(path: Path) -> dict[str, "torch.Tensor"]:
     if not isinstance(state, dict):
         raise ModelError(f'{path}: a checkpoint with an entry "model" is wanted')
     return state
-
-
-def file_sha256(path: Path) -> str:
-    """SHA-256 of a file, 64 hex digits."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _refuse_targets(values: dict[str, Any], where: str) -> None:

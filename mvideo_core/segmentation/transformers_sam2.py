@@ -19,8 +19,9 @@ from mvideo_core.options import Options
 from mvideo_core.segmentation import SEGMENTERS
 from mvideo_core.segmentation.base import FrameMasks, check_boxes, checked_frame
 from mvideo_core.segmentation.convert import to_transformers
-from mvideo_core.segmentation.sam2_build import PUBLIC, build_predictor, file_sha256, load_predictor
+from mvideo_core.segmentation.sam2_build import PUBLIC, build_predictor, load_predictor
 from mvideo_core.segmentation.sam2_video import ENDLESS, Step, drained, normalised_image, tiny_arch, weights_path
+from mvideo_core.weights.catalog import file_sha256
 from mvideo_core.weights.reading import RAISED_BY_LOADERS, plain_words
 
 if TYPE_CHECKING:

@@ -13,12 +13,12 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from mvideo_core.disk import disk_errors
 from mvideo_core.errors import ConfigError, KilledError, MediaError, StoreError
 from mvideo_core.options import Options
 from mvideo_core.records import Row
 from mvideo_core.stages.base import Item, Stage, StageContext, Worker
 from mvideo_core.store.commit import commit_part
-from mvideo_core.store.files import disk_errors
 from mvideo_core.store.journal import Journal
 from mvideo_core.store.keys import item_key, part_key, settings_digest
 from mvideo_core.store.lock import part_lock

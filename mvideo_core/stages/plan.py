@@ -10,11 +10,11 @@ from pathlib import Path
 
 from pydantic import Field
 
+from mvideo_core.disk import disk_errors
 from mvideo_core.errors import ConfigError
 from mvideo_core.options import Options
 from mvideo_core.records import Record, SourceRow
 from mvideo_core.store.commit import commit_part
-from mvideo_core.store.files import disk_errors
 from mvideo_core.store.keys import part_key, rows_digest, settings_digest
 from mvideo_core.store.workspace import Workspace
 

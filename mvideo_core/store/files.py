@@ -1,20 +1,16 @@
 """A folder behind an fsspec URL, with atomic writes. Local folders rename; object stores put whole objects."""
 
-import errno
 import hashlib
 import os
 import shutil
-import uuid
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any
 
-from mvideo_core.disk import write_whole
+from mvideo_core.disk import new_file, write_whole
 from mvideo_core.errors import StoreError
 
 CHUNK_BYTES = 1 << 20
-_DISK_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EIO)
 
 
 class Folder:
@@ -95,9 +91,8 @@ class Folder:
             try:
                 local.replace(target)
             except OSError:  # another file system: copy beside the target, then rename
-                temporary = Path(f"{target}.{uuid.uuid4().hex[:8]}.part")
-                shutil.copyfile(local, temporary)
-                temporary.replace(target)
+                with new_file(target) as part:
+                    shutil.copyfile(local, part)
                 local.unlink()
             return
         self.fs.makedirs(target.rsplit("/", 1)[0], exist_ok=True)
@@ -139,21 +134,3 @@ def sha256_of(stream: IO[bytes]) -> str:
     while chunk := stream.read(CHUNK_BYTES):
         state.update(chunk)
     return state.hexdigest()
-
-
-@contextmanager
-def disk_errors(what: str) -> Iterator[None]:
-    """Turns the disk's refusals inside the block into StoreError: full, quota, too large, read-only, broken.
-
-    Args:
-        what: what was being done, begins the message.
-    """
-    try:
-        yield
-    except OSError as error:
-        if error.errno not in _DISK_ERRORS:
-            raise
-        where = f" ({error.filename})" if error.filename else ""
-        raise StoreError(
-            f"{what}: {error.strerror}{where}; free space or fix the disk, then run again: what is done is kept"
-        ) from error

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from pydantic import Field
 
+from mvideo_core.disk import write_whole
 from mvideo_core.errors import ConfigError
 from mvideo_core.listing import visible_files
 from mvideo_core.options import Options
@@ -74,7 +75,7 @@ def list_complex_motion(options: ComplexMotionOptions) -> list[ComplexVideo]:
 def write_manifest(videos: Iterable[ComplexVideo], path: str | Path) -> None:
     """JSON lines that `ingest` takes as a manifest."""
     lines = (json.dumps(one.model_dump(mode="json"), sort_keys=True, ensure_ascii=False) for one in videos)
-    Path(path).write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
+    write_whole(Path(path), "".join(f"{line}\n" for line in lines))
 
 
 def pick_named(

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from mvideo_core.disk import write_whole
 from mvideo_core.errors import ConfigError
 from mvideo_core.records import PlannedSample, Record
 
@@ -85,7 +86,7 @@ def candidate_of(sample: PlannedSample) -> TestCandidate:
 def write_test_set(test_set: TestSet, path: str | Path) -> None:
     """One JSON file: origin first, then the samples; the same set gives the same bytes."""
     text = json.dumps(test_set.model_dump(mode="json"), indent=1, sort_keys=True, ensure_ascii=False)
-    Path(path).write_text(text + "\n", encoding="utf-8")
+    write_whole(Path(path), text + "\n")
 
 
 def read_test_set(path: str | Path) -> TestSet:
@@ -103,4 +104,4 @@ def read_test_set(path: str | Path) -> TestSet:
 def write_list(entries: list[str], path: str | Path, heading: str) -> None:
     """A list as `shard.held_out_list` and `shard.removal_list` read it: one entry a line below a comment."""
     lines = [f"# {line}" for line in heading.splitlines()] + sorted(entries)
-    Path(path).write_text("\n".join(lines) + "\n", encoding="utf-8")
+    write_whole(Path(path), "\n".join(lines) + "\n")

@@ -1,7 +1,7 @@
-"""Checkpoints: one folder each, renamed into place when complete; the newest complete one is where a run goes on.
+"""Checkpoints: one folder each, renamed into place when complete; a run resumes from the newest good one.
 
-    checkpoints/step-00001000/     nonfinite-step-... is one that was set aside: no run goes on from it
-        state.json              step, options that fix the course of the run, dataset digest, sizes of all files
+    checkpoints/step-00001000/     damaged-step-... and nonfinite-step-... were set aside: no run resumes from them
+        state.json              step, options that fix the course of the run, dataset digest, size and SHA-256 of files
         trainable.safetensors   adapters and conditioning as trained, fp32
         optimizer.safetensors   Adam's means and step counts, by parameter
         <callback>.safetensors  state of a callback, e.g. ema
@@ -22,10 +22,12 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import Field
 
+from mvideo_core.disk import work_folder, write_tensors, write_whole
 from mvideo_core.errors import ConfigError, StoreError
-from mvideo_core.options import Options
+from mvideo_core.options import Options, digest
 from mvideo_core.training.course import Change
 from mvideo_core.training.diagnosis import first_not_finite
+from mvideo_core.weights.catalog import file_sha256
 
 if TYPE_CHECKING:
     import torch
@@ -35,7 +37,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 CHECKPOINTS, LOCK = "checkpoints", ".lock"
 STATE, TRAINABLE, OPTIMIZER = "state.json", "trainable.safetensors", "optimizer.safetensors"
-ASIDE = "nonfinite-"
+NOT_FINITE, DAMAGED = "nonfinite-", "damaged-"
 """Before the name of a checkpoint that was set aside."""
 LAYOUT = 1
 """Raised when a checkpoint of before can no longer be read."""
@@ -57,6 +59,13 @@ class State(Options):
     skipped: int = Field(default=0, description="steps without update, since they were not finite")
     skipped_in_a_row: int = Field(default=0, description="of these, the last ones before this checkpoint")
     files: dict[str, int] = Field(default={}, description="every other file of the folder and its bytes")
+    sha256: dict[str, str] = Field(default={}, description="of each of these files; earlier versions wrote none")
+    own_digest: str = Field(default="", description="of all the rest of this file; earlier versions wrote none")
+
+    @property
+    def content_digest(self) -> str:
+        """What `own_digest` has to be."""
+        return digest(self.model_dump(mode="json", exclude={"own_digest"}))
 
 
 def folder_of(checkpoints: Path, step: int) -> Path:
@@ -65,9 +74,8 @@ def folder_of(checkpoints: Path, step: int) -> Path:
 
 
 def complete(checkpoints: Path) -> list[Path]:
-    """Complete checkpoints, oldest first. Half-written and damaged ones (a file gone or cut short) are left out."""
-    found = sorted(path for path in checkpoints.glob("step-*") if path.name[5:].isdigit())
-    return [path for path in found if _is_whole(path)]
+    """Complete checkpoints, oldest first. Those with a file gone or cut short are left out; no content is read."""
+    return [path for path in _of_steps(checkpoints) if _is_whole(path)]
 
 
 def read_state(folder: Path) -> State:
@@ -79,7 +87,7 @@ def read_state(folder: Path) -> State:
     try:
         state = State.parse(json.loads((folder / STATE).read_text(encoding="utf-8")), str(folder / STATE))
     except (OSError, ValueError, ConfigError) as error:
-        raise StoreError(f"{folder}: no readable {STATE} ({error}); delete this folder to go on before it") from None
+        raise StoreError(f"{folder}: no readable {STATE} ({error}); delete this folder to resume before it") from None
     if state.layout != LAYOUT:
         raise StoreError(f"{folder}: layout {state.layout}, this version reads {LAYOUT}; start a new run folder")
     return state
@@ -89,33 +97,33 @@ def save(checkpoints: Path, trainer: "Trainer", state: State, export: Callable[[
     """Write the checkpoint of the trainer's step; call on the first rank only.
 
     Args:
-        state: step, samples_seen, skipped steps and files are filled in here.
+        state: step, skipped steps, files and their digests are filled in here.
         export: writes the adapter folders below the folder it is given.
         keep: newest complete checkpoints to leave; 0 leaves all.
 
     Raises:
-        StoreError: the disk refuses.
+        StoreError: the disk refuses; nothing of this checkpoint is left on it.
     """
     folder = folder_of(checkpoints, trainer.step)
-    part = checkpoints / f".{folder.name}.part"
-    try:
-        checkpoints.mkdir(parents=True, exist_ok=True)
-        for stale in checkpoints.glob(".step-*.part"):
-            shutil.rmtree(stale)
-        part.mkdir()
+    for stale in checkpoints.glob(".step-*.part"):
+        shutil.rmtree(stale, ignore_errors=True)
+    with work_folder(folder) as part:
         _write_tensors(part, trainer)
         export(part)
-        sizes = {str(path.relative_to(part)): path.stat().st_size for path in sorted(part.rglob("*")) if path.is_file()}
-        now = {"step": trainer.step, "skipped": trainer.skipped, "skipped_in_a_row": trainer.skipped_in_a_row}
-        text = state.model_copy(update=now | {"files": sizes}).model_dump_json(indent=1)
-        (part / STATE).write_text(text, encoding="utf-8")
+        files = {str(path.relative_to(part)): path for path in sorted(part.rglob("*")) if path.is_file()}
+        now: dict[str, Any] = {
+            "step": trainer.step, "skipped": trainer.skipped, "skipped_in_a_row": trainer.skipped_in_a_row,
+            "files": {name: path.stat().st_size for name, path in files.items()},
+            "sha256": {name: file_sha256(path) for name, path in files.items()},
+        }  # fmt: skip
+        full = state.model_copy(update=now)
+        full = full.model_copy(update={"own_digest": full.content_digest})
+        write_whole(part / STATE, full.model_dump_json(indent=1))
         _sync(part)
         if folder.exists():
             shutil.rmtree(folder)
         part.rename(folder)
         _sync_folder(checkpoints)
-    except OSError as error:
-        raise StoreError(f"{folder}: cannot be written ({error}); free the disk, then start the run again") from error
     for old in complete(checkpoints)[:-keep] if keep else []:
         shutil.rmtree(old)
     return folder
@@ -149,22 +157,40 @@ def load(folder: Path, trainer: "Trainer") -> None:
     trainer.skipped, trainer.skipped_in_a_row = state.skipped, state.skipped_in_a_row
 
 
-def newest_finite(checkpoints: Path) -> Path | None:
-    """The newest complete checkpoint whose weights and Adam's means are finite; newer ones are set aside.
+def newest_good(checkpoints: Path) -> Path | None:
+    """The newest checkpoint whose files are as they were written, and its weights and Adam's means finite.
 
-    Call it on one process. None: there is no such checkpoint.
+    Newer ones are set aside. Call it on one process. None: there is no such checkpoint.
     """
-    for folder in reversed(complete(checkpoints)):
-        bad = _not_finite_in(folder)
-        if not bad:
+    whole = complete(checkpoints)
+    for folder in reversed(_of_steps(checkpoints)):
+        if folder not in whole:
+            log.warning("%s: %s unreadable, or a file gone or cut short; passed over", folder, STATE)
+            continue
+        if damaged := damaged_file(folder):
+            why, prefix = f"{damaged} has changed since it was written", DAMAGED
+        elif bad := _not_finite_in(folder):
+            why, prefix = f"{bad} is not finite", NOT_FINITE
+        else:
             return folder
-        log.warning("%s: %s is not finite; set aside as %s", folder, bad, set_aside(folder).name)
+        aside = set_aside(folder, prefix)
+        before = complete(checkpoints)
+        instead = f"resuming from {before[-1].name}" if before else "starting at step 0"
+        log.warning("%s: %s; set aside as %s, %s", folder, why, aside.name, instead)
     return None
 
 
-def set_aside(folder: Path) -> Path:
-    """Rename a checkpoint so that no run goes on from it; returns where it is."""
-    aside = folder.with_name(f"{ASIDE}{folder.name}")
+def damaged_file(folder: Path) -> str:
+    """Name of the first file of a checkpoint whose bytes are not those that were written; "" when all are."""
+    state = read_state(folder)
+    if state.own_digest and state.own_digest != state.content_digest:
+        return STATE
+    return next((name for name, known in sorted(state.sha256.items()) if file_sha256(folder / name) != known), "")
+
+
+def set_aside(folder: Path, prefix: str = NOT_FINITE) -> Path:
+    """Rename a checkpoint so that no run resumes from it; returns where it is."""
+    aside = folder.with_name(f"{prefix}{folder.name}")
     if aside.exists():
         shutil.rmtree(aside)
     folder.rename(aside)
@@ -198,22 +224,17 @@ def sole_owner(run: Path) -> Iterator[None]:
 
 
 def _write_tensors(part: Path, trainer: "Trainer") -> None:
-    from safetensors.torch import save_file
-
-    save_file({name: p.detach().cpu().contiguous() for name, p in trainer.parameters.items()}, part / TRAINABLE)
+    write_tensors(part / TRAINABLE, trainer.parameters)
     state = trainer.optimizer.state
     moments = {
-        f"{name}/{key}": value.detach().cpu().contiguous()
+        f"{name}/{key}": value
         for name, parameter in trainer.parameters.items()
         for key, value in state.get(parameter, {}).items()
     }
-    save_file(moments, part / OPTIMIZER)
+    write_tensors(part / OPTIMIZER, moments)
     for callback in trainer.callbacks:
         if callback.name and (tensors := callback.tensors()):
-            save_file(
-                {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()},
-                part / f"{callback.name}.safetensors",
-            )
+            write_tensors(part / f"{callback.name}.safetensors", tensors)
 
 
 def _not_finite_in(folder: Path) -> str:
@@ -238,6 +259,11 @@ def _load_optimizer(folder: Path, trainer: "Trainer") -> None:
         state.setdefault(numbers[name], {})[what] = value
     whole = trainer.optimizer.state_dict()
     trainer.optimizer.load_state_dict({"state": state, "param_groups": whole["param_groups"]})
+
+
+def _of_steps(checkpoints: Path) -> list[Path]:
+    """Folders named as checkpoints are, oldest first."""
+    return sorted(path for path in checkpoints.glob("step-*") if path.name[5:].isdigit())
 
 
 def _is_whole(folder: Path) -> bool:

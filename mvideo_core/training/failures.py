@@ -1,18 +1,22 @@
 """Why a training ended: what its processes wrote down, else what their log shows, else how they died."""
 
 import json
+import logging
 import re
 import signal
 from pathlib import Path
 
 from mvideo_core import errors
-from mvideo_core.disk import write_whole
-from mvideo_core.errors import MVideoError, TrainError
+from mvideo_core.disk import work_folder, write_whole
+from mvideo_core.errors import MVideoError, StoreError, TrainError
 from mvideo_core.training.distributed import RankLost
 
+log = logging.getLogger(__name__)
 ERRORS = "errors"
 TRACEBACK = "Traceback (most recent call last):"
 LONGEST = 400
+PROBE_BYTES = 1 << 16
+"""Enough for what a process writes about its end."""
 RESUME = "The same command resumes from the newest checkpoint"
 
 
@@ -21,7 +25,10 @@ def write_failure(run: Path, rank: int, error: Exception) -> None:
     known = isinstance(error, MVideoError)
     kind = type(error).__name__ if known else _qualified(type(error))
     said = {"kind": kind, "message": str(error)}
-    write_whole(run / ERRORS / f"rank-{rank}.json", json.dumps(said, indent=1))
+    try:
+        write_whole(run / ERRORS / f"rank-{rank}.json", json.dumps(said, indent=1))
+    except StoreError as full:  # the error itself must not be lost for it; the launcher looks at the disk, too
+        log.error("%s", full)
 
 
 def told_error(run: Path, log_path: Path | None = None) -> MVideoError | None:
@@ -39,6 +46,18 @@ def told_error(run: Path, log_path: Path | None = None) -> MVideoError | None:
     error: MVideoError = kind(said["message"]) if kind else _foreign(f"{said['kind']}: {said['message']}", log_path)
     error.told = True  # type: ignore[attr-defined]
     return error
+
+
+def full_disk(run: Path) -> StoreError | None:
+    """What a run folder's disk says to a new file, when a process died without a word; None when it takes one."""
+    try:
+        with work_folder(run / ERRORS / "probe") as probe:
+            (probe / "file").write_bytes(bytes(PROBE_BYTES))
+    except StoreError as error:
+        own = StoreError(f"the training ended, and {error}. {RESUME}")
+        own.told = True  # type: ignore[attr-defined]
+        return own
+    return None
 
 
 def death(code: int, log_path: Path, start_byte: int) -> TrainError:

@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any
 import yaml
 from pydantic import Field
 
+from mvideo_core.disk import disk_errors, write_whole
 from mvideo_core.errors import ConfigError, MVideoError
 from mvideo_core.listing import visible_files
 from mvideo_core.machine import gpu_ids
@@ -28,7 +29,7 @@ from mvideo_core.training.callbacks.metrics import cut_after
 from mvideo_core.training.callbacks.stopping import STOP
 from mvideo_core.training.callbacks.trackers import METRICS
 from mvideo_core.training.checkpoint import CHECKPOINTS, complete, read_state, sole_owner
-from mvideo_core.training.failures import ERRORS, death, told_error
+from mvideo_core.training.failures import ERRORS, death, full_disk, told_error
 
 if TYPE_CHECKING:
     from mvideo_core.training.options import TrainOptions
@@ -75,8 +76,7 @@ def launch(
     run = _run_folder(options)
     stop = stop or threading.Event()
     config = run / "launch" / f"{os.uname().nodename}.yaml"
-    config.parent.mkdir(exist_ok=True)
-    config.write_text(yaml.safe_dump(options.model_dump(mode="json"), sort_keys=False), encoding="utf-8")
+    write_whole(config, yaml.safe_dump(options.model_dump(mode="json"), sort_keys=False))
     own_restarts = options.launch.restarts if options.launch.nodes == 1 else 0
     with _signals(stop):
         for left in range(own_restarts, -1, -1):
@@ -167,7 +167,7 @@ def _one_launch(
         on_metrics(line)
     if child.returncode == 0:
         return None
-    return told_error(run, log_path) or death(child.returncode, log_path, start_byte)
+    return told_error(run, log_path) or full_disk(run) or death(child.returncode, log_path, start_byte)
 
 
 def _tidy(run: Path) -> None:
@@ -221,7 +221,8 @@ def _run_folder(options: "TrainOptions") -> Path:
     if not options.out:
         raise ConfigError("out is empty; give the folder that this run is kept in")
     run = Path(options.out)
-    run.mkdir(parents=True, exist_ok=True)
+    with disk_errors("out"):
+        run.mkdir(parents=True, exist_ok=True)
     return run
 
 

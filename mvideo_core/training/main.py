@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import yaml
 
+from mvideo_core.disk import disk_errors, write_whole
 from mvideo_core.errors import ConfigError, MVideoError
 from mvideo_core.machine import gpu_ids
 from mvideo_core.media._launch import die_with_parent
@@ -83,7 +84,7 @@ def train(options: TrainOptions) -> None:
         try:
             if world.first:
                 text = yaml.safe_dump(options.model_dump(mode="json"), sort_keys=False)
-                (run / "options.yaml").write_text(text, encoding="utf-8")
+                write_whole(run / "options.yaml", text)
             with signals_ask(trainer):
                 trainer.fit()
         finally:
@@ -235,7 +236,8 @@ def _owned(run: Path, world: World) -> Iterator[None]:
 def _recorded(options: TrainOptions) -> Iterator[None]:
     """Every error inside is written down for the launcher, ours and any other."""
     try:
-        yield
+        with disk_errors():
+            yield
     except Exception as error:
         if options.out:
             write_failure(Path(options.out), placed()[0], error)

@@ -9,6 +9,7 @@ from xml.sax.saxutils import escape
 
 from pydantic import Field
 
+from mvideo_core.disk import write_whole
 from mvideo_core.options import Options
 from mvideo_core.training.callbacks.metrics import read_metrics
 from mvideo_core.training.callbacks.trackers import METRICS
@@ -51,8 +52,8 @@ def write_report(run: str | Path) -> RunReport:
     run = Path(run)
     lines = read_metrics(run)
     report = summarised(run, lines)
-    (run / REPORT).write_text(report.model_dump_json(indent=1) + "\n", encoding="utf-8")
-    (run / CURVES).write_text(curves_svg(curves_of(lines), report.changes), encoding="utf-8")
+    write_whole(run / REPORT, report.model_dump_json(indent=1) + "\n")
+    write_whole(run / CURVES, curves_svg(curves_of(lines), report.changes))
     return report
 
 

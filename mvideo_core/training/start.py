@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 from mvideo_core.errors import ConfigError
 from mvideo_core.model.base import weights_identity
-from mvideo_core.training.checkpoint import CHECKPOINTS, State, load, newest_finite, read_state
+from mvideo_core.training.checkpoint import CHECKPOINTS, State, load, newest_good, read_state
 from mvideo_core.training.course import BASE, DATA, Change, changes, check_allow, flattened, read_course
 from mvideo_core.training.distributed import World
 from mvideo_core.training.loop import Trainer
@@ -52,7 +52,7 @@ class Start(NamedTuple):
 
 
 def find_start(options: TrainOptions, world: World) -> Start:
-    """The newest finite checkpoint and the differences to it; all ranks the same. Nothing large is loaded.
+    """The newest good checkpoint and the differences to it; all ranks the same. Nothing large is loaded.
 
     Raises:
         ConfigError: it was trained with other options, or the machines see different run folders or base weights.
@@ -60,7 +60,7 @@ def find_start(options: TrainOptions, world: World) -> Start:
     course = options.course() | {BASE: _base(options, world), INIT: adapter_identity(options.init_adapter)}
     check_allow(options.allow, [*course, DATA, OTHER_BASE, "steps"])
     checkpoints = Path(options.out) / CHECKPOINTS
-    newest = newest_finite(checkpoints) if world.first else None
+    newest = newest_good(checkpoints) if world.first else None
     name = world.gather(newest.name if newest else "")[0]
     if not name:
         return Start(None, course, State(), [])

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
+from mvideo_core.disk import write_whole
 from mvideo_core.listing import visible_files
 from mvideo_core.media.decode import read_frames
 from mvideo_core.media.encode import write_png
@@ -54,7 +55,6 @@ def make_gallery(folder: str | Path) -> Path:
     """
     folder = Path(folder)
     out = folder / "gallery"
-    out.mkdir(parents=True, exist_ok=True)
     write_png(out / "classes.png", class_sheet())
     write_png(out / "stills.png", shot_sheet(range(20)))
     write_png(out / "unseen.png", shot_sheet(range(10), unseen=True))
@@ -67,7 +67,7 @@ def make_gallery(folder: str | Path) -> Path:
     for path in visible_files(folder / "truth", ".json"):
         body += _video_section(folder, out, path)
     page = out / "index.html"
-    page.write_text(PAGE.format(body="\n".join(body)), encoding="utf-8")
+    write_whole(page, PAGE.format(body="\n".join(body)))
     return page
 
 

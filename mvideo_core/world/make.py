@@ -2,11 +2,11 @@
 
 import json
 import logging
-import shutil
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 
+from mvideo_core.disk import work_folder, write_whole
 from mvideo_core.errors import ConfigError
 from mvideo_core.masks import MaskWriter
 from mvideo_core.media.encode import write_mp4
@@ -68,6 +68,9 @@ def write_source(spec: SourceSpec, folder: str | Path) -> SourceTruth:
     """The video and its truth under `folder`; nothing is done when both are complete.
 
     The truth's JSON is renamed into place last, so its presence says that the rest is there.
+
+    Raises:
+        StoreError: the disk refuses.
     """
     from mvideo_core.world.truth import read_truth
 
@@ -76,19 +79,15 @@ def write_source(spec: SourceSpec, folder: str | Path) -> SourceTruth:
     final = truth_dir / f"{spec.name}.json"
     if final.is_file() and (folder / f"{spec.name}.mp4").is_file():
         return read_truth(final)
-    work = folder / f".{spec.name}.tmp"
-    shutil.rmtree(work, ignore_errors=True)
-    work.mkdir(parents=True)
-    truth_dir.mkdir(exist_ok=True)
-    recorder = _Recorder(spec)
-    write_mp4(recorder.frames(), work / f"{spec.name}.mp4", spec.fps, crf=CRF, preset=PRESET)
-    truth = recorder.truth(work)
-    (work / final.name).write_text(json.dumps(truth.model_dump(mode="json"), separators=(",", ":")), encoding="utf-8")
-    for file in sorted(work.glob("*.masks")):
-        file.replace(truth_dir / file.name)
-    (work / f"{spec.name}.mp4").replace(folder / f"{spec.name}.mp4")
-    (work / final.name).replace(final)
-    work.rmdir()
+    with work_folder(folder / spec.name) as work:
+        truth_dir.mkdir(exist_ok=True)
+        recorder = _Recorder(spec)
+        write_mp4(recorder.frames(), work / f"{spec.name}.mp4", spec.fps, crf=CRF, preset=PRESET)
+        truth = recorder.truth(work)
+        for file in sorted(work.glob("*.masks")):
+            file.replace(truth_dir / file.name)
+        (work / f"{spec.name}.mp4").replace(folder / f"{spec.name}.mp4")
+        write_whole(final, json.dumps(truth.model_dump(mode="json"), separators=(",", ":")))
     return truth
 
 

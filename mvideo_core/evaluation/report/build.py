@@ -7,6 +7,7 @@ from pathlib import Path
 
 from pydantic import Field
 
+from mvideo_core.disk import work_folder, write_whole
 from mvideo_core.errors import ConfigError, MediaError
 from mvideo_core.evaluation.base import VideoScore
 from mvideo_core.evaluation.manifest import EvalItem
@@ -49,20 +50,20 @@ def build_report(results_dir: str | Path, out: str | Path, options: ReportOption
         Path of the page.
 
     Raises:
-        ConfigError: no result there, or `out` holds something else. StoreError: the result is damaged.
+        ConfigError: no result there, or `out` holds something else.
+        StoreError: the result is damaged, or the disk refuses.
     """
     options = options or ReportOptions()
     loaded, place = read_result(results_dir), Path(out)
     if place.exists() and (not place.is_dir() or (any(place.iterdir()) and not (place / DATA_NAME).is_file())):
         raise ConfigError(f"{place}: there already, and not a page of ours; give another folder")
-    work = place.with_name(f".{place.name}.part")
-    shutil.rmtree(work, ignore_errors=True)
-    (work / "videos").mkdir(parents=True)
-    data = page_data(loaded, work / "videos", options)
-    (work / DATA_NAME).write_text(json_text(data), encoding="utf-8")
-    (work / PAGE_NAME).write_text(page_text(data, loaded.result), encoding="utf-8")
-    shutil.rmtree(place, ignore_errors=True)
-    work.rename(place)
+    with work_folder(place) as work:
+        (work / "videos").mkdir()
+        data = page_data(loaded, work / "videos", options)
+        write_whole(work / DATA_NAME, json_text(data))
+        write_whole(work / PAGE_NAME, page_text(data, loaded.result))
+        shutil.rmtree(place, ignore_errors=True)
+        work.rename(place)
     return place / PAGE_NAME
 
 

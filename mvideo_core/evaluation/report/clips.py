@@ -8,6 +8,7 @@ from typing import NamedTuple
 import numpy as np
 
 from mvideo_core.accuracy.page import outlined
+from mvideo_core.disk import new_file
 from mvideo_core.errors import MediaError
 from mvideo_core.evaluation.report.page_data import Clip
 from mvideo_core.evaluation.video import MAX_DECODED_BYTES
@@ -73,7 +74,8 @@ def _written(frames: Iterator[np.ndarray], fps: float, folder: Path, name: str, 
     def passing() -> Iterator[np.ndarray]:
         for number, frame in enumerate(frames):
             if number == still:
-                Image.fromarray(frame).save(folder / f"{name}.jpg", format="JPEG", quality=88)
+                with new_file(folder / f"{name}.jpg") as part:
+                    Image.fromarray(frame).save(part, format="JPEG", quality=88)
             yield frame
 
     write_mp4(passing(), folder / f"{name}.mp4", fps, crf=20)

@@ -11,6 +11,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from mvideo_core.disk import write_whole
 from mvideo_core.errors import StoreError
 from mvideo_core.training.callbacks.base import Callback, due
 from mvideo_core.training.callbacks.trackers import METRICS, MetricOptions, Tracker, opened
@@ -109,9 +110,7 @@ def cut_after(path: Path, step: int) -> None:
     kept = [line for line in lines if line["step"] <= step]
     if kept == lines and path.read_bytes().endswith(b"\n"):
         return
-    part = path.with_suffix(".part")
-    part.write_text("".join(json.dumps(line) + "\n" for line in kept), encoding="utf-8")
-    part.replace(path)
+    write_whole(path, "".join(json.dumps(line) + "\n" for line in kept))
 
 
 def peak_gib(trainer: "Trainer") -> float:

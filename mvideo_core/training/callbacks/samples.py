@@ -78,7 +78,6 @@ class SampleVideos(Callback):
         if not (due(trainer.step, self.options.every) or last) or not mine:
             return
         folder = self.folder / f"step-{trainer.step:08d}"
-        folder.mkdir(parents=True, exist_ok=True)
         fps = self.dataset.info.identity.format.fps
         with evaluating(self.objective.transformer, self.ema):
             for index, frames in self._made(mine, self.options.inference_steps, trainer.world):

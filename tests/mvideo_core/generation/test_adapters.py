@@ -1,5 +1,6 @@
 """`generate --adapter`: what is refused, in one line and before the base is loaded; what a path may lead to."""
 
+import hashlib
 import json
 import logging
 import shutil
@@ -162,6 +163,25 @@ def test_a_hub_id_is_not_guessed_from_a_path(mvideo, bases, tmp_path, monkeypatc
     assert (code, "adapter: runs/adapter: no such file or folder" in said) == (2, True)
     code, said = mvideo(*common, "hub:owner/name")
     assert (code, "run `hf download owner/name --revision COMMIT" in said) == (2, True)
+
+
+def test_an_adapter_that_changed_in_its_checkpoint_is_passed_over_or_refused(whole, tmp_path, caplog):
+    run = tmp_path / "run"
+    for step in (10, 20):
+        folder = run / f"checkpoints/step-{step:08d}"
+        shutil.copytree(whole, folder / "adapter")
+        known = {
+            f"adapter/{p.name}": hashlib.sha256(p.read_bytes()).hexdigest() for p in (folder / "adapter").iterdir()
+        }
+        (folder / "state.json").write_text(json.dumps({"sha256": known}))
+    newest, config = folder, folder / "adapter" / CONFIG_FILE
+    assert find_adapter(run).folder == newest / "adapter"
+    config.write_text(config.read_text().replace('"fps": 8', '"fps": 9'))
+    assert find_adapter(run).folder == run / "checkpoints/step-00000010/adapter"
+    assert f"{config} has changed since its checkpoint was written; the checkpoint before it is taken" in caplog.text
+    for given in (newest, newest / "adapter"):
+        with pytest.raises(ModelError, match=r"mvideo_config\.json has changed .*; take the checkpoint before it"):
+            find_adapter(given)
 
 
 def test_checkpoint_and_run_folders_are_understood(whole, tmp_path, caplog):

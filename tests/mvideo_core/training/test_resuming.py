@@ -1,6 +1,7 @@
 """Runs resumed with other options, other weights, and after steps that were not finite."""
 
 import json
+import re
 import shutil
 import xml.etree.ElementTree as ET
 from collections.abc import Callable
@@ -132,11 +133,52 @@ def test_a_checkpoint_that_is_not_finite_is_set_aside_when_the_run_starts(tiny: 
     tensors = load_file(damaged / "trainable.safetensors")
     tensors["mask_proj.weight"].view(-1)[-1] = float("inf")
     save_file(tensors, damaged / "trainable.safetensors")
+    state = json.loads((damaged / "state.json").read_text())
+    (damaged / "state.json").write_text(
+        json.dumps(state | {"sha256": {}, "own_digest": ""})
+    )  # as written before there were digests
     trainer, close = main.build(tiny(), ALONE)
     close()
     assert trainer.step == 2
     assert f"{damaged}: mask_proj.weight is not finite; set aside as nonfinite-step-00000004" in caplog.text
     assert complete(older.parent) == [older]
+
+
+@pytest.mark.parametrize(
+    "name", ["trainable.safetensors", "optimizer.safetensors", "adapter/mvideo_config.json", "state.json"]
+)
+def test_a_checkpoint_damaged_at_the_same_length_is_set_aside_and_the_one_before_is_taken(
+    tiny: Make, caplog: Any, name: str
+) -> None:
+    main.train(tiny())
+    older, damaged = complete(Path(tiny().out) / "checkpoints")
+    content = bytearray((damaged / name).read_bytes())
+    place = content.index(b'"sha256"') + 40 if name == "state.json" else len(content) - 20
+    content[place] ^= 1
+    (damaged / name).write_bytes(content)
+    trainer, close = main.build(tiny(), ALONE)
+    close()
+    assert trainer.step == 2
+    assert complete(older.parent) == [older]
+    said = [record.message for record in caplog.records if record.levelname == "WARNING"]
+    assert len(said) == 1
+    assert re.fullmatch(
+        f"{damaged}: [a-z_./]+ has changed since it was written; set aside as damaged-step-00000004, resuming from "
+        "step-00000002",
+        said[0],
+    )
+    assert f" {name} has changed" in said[0]
+
+
+def test_a_checkpoint_cut_short_is_passed_over_and_named(tiny: Make, caplog: Any) -> None:
+    main.train(tiny())
+    damaged = newest(tiny())
+    with (damaged / "optimizer.safetensors").open("r+b") as stream:
+        stream.truncate(100)
+    trainer, close = main.build(tiny(), ALONE)
+    close()
+    assert trainer.step == 2
+    assert f"{damaged}: state.json unreadable, or a file gone or cut short; passed over" in caplog.text
 
 
 def test_weights_that_are_not_finite_are_not_written(tiny: Make) -> None:

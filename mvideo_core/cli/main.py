@@ -9,6 +9,7 @@ from mvideo_core import __version__
 from mvideo_core.cli.index import LazyGroup
 from mvideo_core.disk import disk_errors
 from mvideo_core.errors import ConfigError, MVideoError
+from mvideo_core.home import ensure_home
 
 app = typer.Typer(
     cls=LazyGroup,
@@ -42,6 +43,7 @@ def main() -> None:
     """
     try:
         with disk_errors():
+            ensure_home()
             app()
     except MVideoError as error:
         typer.secho(f"{type(error).__name__}: {error}", fg=typer.colors.RED, err=True)

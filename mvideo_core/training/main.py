@@ -17,6 +17,7 @@ import yaml
 
 from mvideo_core.disk import disk_errors, write_whole
 from mvideo_core.errors import ConfigError, MVideoError
+from mvideo_core.home import ensure_home
 from mvideo_core.machine import gpu_ids
 from mvideo_core.media._launch import die_with_parent
 from mvideo_core.options import read_yaml
@@ -59,6 +60,7 @@ def main(argv: list[str] | None = None) -> int:
     if UNDER_TORCHRUN in os.environ:
         die_with_parent(os.getppid())  # a killed torchrun leaves no process that trains on alone and holds the lock
     try:
+        ensure_home()
         options = TrainOptions.parse(read_yaml(config), str(config))
         with _recorded(options):
             train(options)

@@ -50,13 +50,13 @@ def test_a_folder_of_somebody_else_is_refused(temporary: Path, tmp_path: Path) -
 
 @pytest.fixture
 def foreign(tmp_path_factory: pytest.TempPathFactory) -> Iterator[list[str]]:
-    """The start of a command line under a foreign user id, without HOME; it may read everything, and write as any user."""
+    """The start of a Python command line under a foreign user id without HOME; it may read everything."""
     if os.getuid() != 0:
         pytest.skip("another user id needs root")
     with pytest.raises(KeyError):
         pwd.getpwuid(FOREIGN)
     place = Path(tempfile.mkdtemp(prefix="mvideo-foreign-"))
-    place.chmod(0o777)  # noqa: S103
+    place.chmod(0o777)
     unset = [
         word for name in ("HOME", "XDG_CACHE_HOME", "USER", "LOGNAME", "LNAME", "USERNAME") for word in ("-u", name)
     ]

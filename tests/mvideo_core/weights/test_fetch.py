@@ -114,7 +114,7 @@ def test_one_process_downloads_a_file(listed):
 def test_a_folder_that_cannot_be_written_is_named(listed, tmp_path):
     listed("/whole")
     (tmp_path / "thing").write_text("in the way")
-    with pytest.raises(StoreError, match=r"thing.*cannot write"):
+    with pytest.raises(StoreError, match=r"thing.*cannot be written .*thing is a file, not a folder"):
         fetch("thing")
 
 

@@ -88,7 +88,7 @@ def test_a_kill_before_the_truth_file_leaves_work_to_redo(tmp_path):
     wanted = (tmp_path / "tiny.mp4").read_bytes()
     (tmp_path / "truth" / "tiny.json").unlink()
     (tmp_path / "tiny.mp4").write_bytes(b"half")
-    (tmp_path / ".tiny.tmp").mkdir()
+    (tmp_path / ".tiny.part").mkdir()
     write_source(spec, tmp_path)
     assert (tmp_path / "tiny.mp4").read_bytes() == wanted
 

@@ -28,7 +28,7 @@ def status(
     """What is done, stage by stage, and why items were dropped. Parts of older input or options are not done."""
     from mvideo_core.stages.chain import held_stages, row_class, valid_markers
     from mvideo_core.store.status import failed_rows, reason_lines, stage_status
-    from mvideo_core.store.workspace import Workspace
+    from mvideo_core.store.workspace import POINTERS, Workspace
 
     ws = Workspace.existing(workspace)
     states = [stage_status(ws, name, [one for _, one in valid_markers(ws, name) if one]) for name in held_stages(ws)]
@@ -44,7 +44,7 @@ def status(
         why = ", ".join(reason_lines(state.reasons)[:4])
         numbers = f"{count('ok', 0):>9}{count('filtered', 0):>10}{count('failed', 0):>8}"
         typer.echo(f"{state.stage:<9}{parts:>9}{numbers}{state.blob_bytes / 1e9:>8.2f}{state.seconds:>10.1f}  {why}")
-    for name in ("dataset", "latents", "report"):
+    for name in POINTERS:
         pointer = ws.pointer(name)
         if pointer:
             typer.echo(f"{name}: {ws.url.rstrip('/')}/{pointer['path']}")
@@ -58,7 +58,10 @@ def verify(
     workspace: str = WORKSPACE,
     deep: bool = typer.Option(False, "--deep", help="Also read every file and compare its SHA-256."),
 ) -> None:
-    """Check that everything the markers speak of is there; exit code 1 when something is not."""
+    """Check that everything that markers record is there, and the current dataset, latents and report.
+
+    Exit code 1 when something is not.
+    """
     from mvideo_core.pipeline import held_rows
     from mvideo_core.store.status import verify_stage
     from mvideo_core.store.workspace import Workspace
@@ -67,7 +70,7 @@ def verify(
     problems = [
         problem for name, row_class in held_rows(ws).items() for problem in verify_stage(ws, name, row_class, deep)
     ]
-    problems += _dataset_problems(ws, deep)
+    problems += _published_problems(ws, deep)
     for problem in problems:
         typer.echo(f"{problem.path}: {problem.what}; {problem.mend}")
     typer.echo(f"{workspace}: {len(problems)} problems" + ("" if deep else " (sizes only; --deep reads every byte)"))
@@ -95,19 +98,42 @@ def retry(
 def gc(
     workspace: str = WORKSPACE,
     delete: bool = typer.Option(False, "--delete", help="Delete; without it only what would go is counted."),
+    min_age_h: float | None = typer.Option(
+        None,
+        "--min-age-h",
+        min=0,
+        help="Keep younger files. Default: 0 on a local disk; 24 on object stores, where gc cannot see who works.",
+        show_default=False,
+    ),
 ) -> None:
-    """Delete rows, clips, masks, datasets and latents that no current part points to."""
+    """Delete what nothing current reaches: rows, clips, masks, journals, scratch, old datasets, latents and reports.
+
+    What a live process works on or reads is left alone.
+    """
     from mvideo_core.pipeline import held_rows
-    from mvideo_core.store.maintain import collect_garbage
+    from mvideo_core.stages.garbage import collect_garbage
     from mvideo_core.store.workspace import Workspace
 
     ws = Workspace.existing(workspace)
-    freed = collect_garbage(ws, held_rows(ws), dry_run=not delete)
+    freed = collect_garbage(ws, held_rows(ws), not delete, None if min_age_h is None else min_age_h * 3600)
     verb = "deleted" if delete else "would delete (add --delete)"
     typer.echo(f"{verb}: {freed.files} files, {freed.size_bytes / 1e6:.1f} MB")
+    if freed.in_use:
+        typer.echo(f"left alone, a live process works there: {', '.join(freed.in_use)}")
+    if freed.young:
+        typer.echo(f"left alone, younger than --min-age-h: {freed.young} files")
+    if freed.unknown:
+        typer.echo(f"left alone, not a stage of this version: {', '.join(freed.unknown)}")
 
 
-def _dataset_problems(workspace: "Workspace", deep: bool) -> "list[Problem]":
+def _published_problems(workspace: "Workspace", deep: bool) -> "list[Problem]":
+    """What is wrong with the current dataset, latents and report."""
     from mvideo_core.stages.publish import dataset_problems
+    from mvideo_core.stages.report import report_problems
 
-    return dataset_problems(workspace, deep)
+    found = dataset_problems(workspace, deep) + report_problems(workspace)
+    if workspace.pointer("latents") is not None:
+        from mvideo_core.stages.publish_latents import latents_problems
+
+        found += latents_problems(workspace, deep)
+    return found

@@ -1,7 +1,9 @@
 """The page: one HTML file with style and script inside, media beside it, nothing from a network."""
 
+import html
+import re
 from pathlib import Path
-from urllib.parse import quote, urlsplit
+from urllib.parse import quote, unquote, urlsplit
 
 from mvideo_core.disk import write_whole
 from mvideo_core.report.charts import histogram_svg, number, summary
@@ -50,6 +52,11 @@ def page_text(data: ReportData) -> str:
         more_labels=len(data.labels) - SHOWN_LABELS,
         chips=sorted({one.label for item in data.gallery for one in item.objects}),
     )
+
+
+def media_of(page: str) -> set[str]:
+    """Files beside a page that it shows, by their paths relative to it."""
+    return {unquote(html.unescape(name)) for name in re.findall(r'(?:src|href|poster)="(media/[^"]+)"', page)}
 
 
 def funnel_bar(step: FunnelStep) -> list[tuple[str, int, float]]:

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
+from mvideo_core.errors import StoreError
 from mvideo_core.options import Options
 from mvideo_core.records import Blob, Row
 from mvideo_core.store.files import sha256_of
@@ -61,9 +62,18 @@ class StageContext:
     _fetched: dict[str, Path] = field(default_factory=dict)
 
     def local(self, blob: Blob) -> Path:
-        """A blob as a local file: itself on a local workspace, else a copy in scratch (kept until the part ends)."""
+        """A blob as a local file: itself on a local workspace, else a copy in scratch, kept until `release`.
+
+        Raises:
+            StoreError: it is missing or cut short, which says nothing about the item: its stage writes it again.
+        """
         folder = self.workspace.folder
         if folder.is_local:
+            if not self.workspace.holds(blob):
+                raise StoreError(
+                    f"{folder.at(blob.path)}: missing or of another size than recorded; run stage "
+                    f"{blob.path.split('/')[1]} again, it redoes only what is missing"
+                )
             return Path(folder.at(blob.path))
         if blob.path not in self._fetched:
             target = self.scratch / f"in-{len(self._fetched):06d}-{blob.path.rsplit('/', 1)[1]}"

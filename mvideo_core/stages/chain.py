@@ -37,6 +37,18 @@ def upstream_of(stage: str) -> tuple[str, ...]:
     return () if stage in PLANNED_ROWS else READS.get(stage) or STAGES.get(stage).reads
 
 
+def touched_by(stage: str) -> set[str]:
+    """The stage and those whose files its work reads: gc leaves them alone meanwhile.
+
+    Planned samples name clips and masks of the stages before, so who works on samples or shards reads those too; the
+    report reads everything.
+    """
+    if stage == "report":
+        return {*CHAIN, "report"}
+    names = {stage, *upstream_of(stage)}
+    return names if names.isdisjoint({"samples"}) else names | {*SAMPLED, "samples"}
+
+
 def sampled_digests(workspace: Workspace) -> dict[str, str]:
     """For each stage that samples are made of, the digest over all its current parts."""
     found: dict[str, str] = {}

@@ -6,7 +6,7 @@ import tempfile
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Generator, Iterator, Sequence, Set
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence, Set
 from contextlib import closing, contextmanager, nullcontext
 from dataclasses import dataclass
 from functools import cached_property
@@ -18,10 +18,11 @@ from mvideo_core.errors import ConfigError, KilledError, MediaError, StoreError
 from mvideo_core.options import Options
 from mvideo_core.records import Row
 from mvideo_core.stages.base import Item, Stage, StageContext, Worker
+from mvideo_core.stages.chain import row_class, touched_by
 from mvideo_core.store.commit import commit_part
 from mvideo_core.store.journal import Journal
 from mvideo_core.store.keys import item_key, part_key, settings_digest
-from mvideo_core.store.lock import part_lock
+from mvideo_core.store.lock import part_lock, stages_in_use
 from mvideo_core.store.tables import misfit
 from mvideo_core.store.workspace import Marker, Workspace, blobs_of, journal_path
 
@@ -67,15 +68,15 @@ def run_part(
         ModelError: weights or an extra are missing.
         StoreError: the part is owned by another live process, or the disk fails.
     """
-    job = PartJob(workspace, stage, index, options)
-    workspace.ask_for(stage.name, job.settings)
-    if (done := job.finished()) is not None:
-        return PartResult(done, reused=True)
-    lock = part_lock(workspace.folder, f"{stage.name}-{job.key}", lock_wait_s)
-    with disk_errors(f"{stage.name} part {index}"), lock:
+    with disk_errors(f"{stage.name} part {index}"), stages_in_use(workspace.folder, touched_by(stage.name)):
+        job = PartJob(workspace, stage, index, options)
+        workspace.ask_for(stage.name, job.settings)
         if (done := job.finished()) is not None:
             return PartResult(done, reused=True)
-        return PartResult(job.run(progress or (lambda _done, _total: None)), reused=False)
+        with part_lock(workspace.folder, f"{stage.name}-{job.key}", lock_wait_s):
+            if (done := job.finished()) is not None:
+                return PartResult(done, reused=True)
+            return PartResult(job.run(progress or (lambda _done, _total: None)), reused=False)
 
 
 class PartJob:
@@ -104,15 +105,7 @@ class PartJob:
     @cached_property
     def items(self) -> list[Item]:
         """Keys that are `ok` in every upstream stage, in key order."""
-        from mvideo_core.stages.chain import row_class
-
-        tables = {
-            name: {row.key: row for row in self.workspace.rows(marker, row_class(name)) if row.status == "ok"}
-            for name, marker in self.upstream.items()
-        }
-        shared = sorted(set.intersection(*(set(table) for table in tables.values())))
-        rows = ({name: table[key] for name, table in tables.items()} for key in shared)
-        return [Item(key, row, item_key(self.settings, row)) for key, row in zip(shared, rows, strict=True)]
+        return items_of(self.workspace, self.upstream, self.settings)
 
     def run(self, progress: Progress) -> Marker:
         """Work on every item that is not known yet, then commit."""
@@ -327,6 +320,22 @@ def upstream_markers(workspace: Workspace, stage: Stage, index: int) -> dict[str
             raise StoreError(f"{marker.rows.path} is missing or cut short; run stage {name!r} again")
         found[name] = marker
     return found
+
+
+def items_of(workspace: Workspace, upstream: Mapping[str, Marker], settings: str) -> list[Item]:
+    """Items of a part: keys that are `ok` in every upstream stage, in key order.
+
+    Args:
+        upstream: marker of the part by upstream stage.
+        settings: `stage_settings` of the stage that works on them.
+    """
+    tables = {
+        name: {row.key: row for row in workspace.rows(marker, row_class(name)) if row.status == "ok"}
+        for name, marker in upstream.items()
+    }
+    shared = sorted(set.intersection(*(set(table) for table in tables.values())))
+    rows = ({name: table[key] for name, table in tables.items()} for key in shared)
+    return [Item(key, row, item_key(settings, row)) for key, row in zip(shared, rows, strict=True)]
 
 
 def _batches(items: list[Item], pending: list[Item], size: int, crashes: Counter[str]) -> Iterator[list[Item]]:

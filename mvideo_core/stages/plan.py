@@ -16,9 +16,9 @@ from mvideo_core.options import Options
 from mvideo_core.records import Record, SourceRow
 from mvideo_core.store.commit import commit_part
 from mvideo_core.store.keys import part_key, rows_digest, settings_digest
-from mvideo_core.store.workspace import Workspace
+from mvideo_core.store.lock import stages_in_use
+from mvideo_core.store.workspace import SOURCE_STAGE, Workspace
 
-SOURCE_STAGE = "source"
 REVISION = 1
 MAX_PARTS = 256
 """Five per-part stages and the shards at this many parts stay below 2,000 task runs."""
@@ -43,7 +43,8 @@ class Plan(Record):
 def make_plan(workspace: Workspace, sources: Iterable[SourceRow], options: PlanOptions) -> Plan:
     """Commit the listed sources as parts of the pseudo-stage "source" and make this the current plan.
 
-    Sources pass through bucket files, so memory holds one part at a time.
+    Sources pass through bucket files, so memory holds one part at a time. The plan before stays whole until its last
+    part is written: one file then names them all.
 
     Args:
         sources: one row a video, any order; keys unique.
@@ -52,7 +53,6 @@ def make_plan(workspace: Workspace, sources: Iterable[SourceRow], options: PlanO
         ConfigError: nothing listed, or two sources of one key.
         StoreError: the disk is full, here or where temporary files go.
     """
-    workspace.ensure()
     started = time.monotonic()
     settings = settings_digest(SOURCE_STAGE, REVISION, options, {})
     with disk_errors("planning"), tempfile.TemporaryDirectory(prefix="mvideo-plan-") as folder:
@@ -61,11 +61,16 @@ def make_plan(workspace: Workspace, sources: Iterable[SourceRow], options: PlanO
         if n_sources == 0:
             raise ConfigError("no videos found: give a folder that holds some, a HD-VILA JSONL file or a manifest")
         n_parts = parts_for(n_sources, options.part_size)
-        for index in range(n_parts):
-            rows = _gather(buckets[index::n_parts])
-            _commit(workspace, index, rows, settings, options, time.monotonic() - started)
-    plan = Plan(n_parts=n_parts, n_sources=n_sources, part_size=options.part_size)
-    workspace.set_plan(plan.model_dump())
+        for index in range(n_parts):  # found wrong before anything is written
+            _gather(buckets[index::n_parts])
+        workspace.ensure()
+        plan = Plan(n_parts=n_parts, n_sources=n_sources, part_size=options.part_size)
+        with stages_in_use(workspace.folder, [SOURCE_STAGE]):
+            keys = [
+                _commit(workspace, index, _gather(buckets[index::n_parts]), settings, options, started)
+                for index in range(n_parts)
+            ]
+            workspace.set_plan(plan.model_dump() | {"keys": keys})
     return plan
 
 
@@ -107,13 +112,14 @@ def _gather(paths: Iterable[Path]) -> list[SourceRow]:
 
 
 def _commit(
-    workspace: Workspace, index: int, rows: list[SourceRow], settings: str, options: PlanOptions, seconds: float
-) -> None:
+    workspace: Workspace, index: int, rows: list[SourceRow], settings: str, options: PlanOptions, started: float
+) -> str:
+    """Rows and marker of one part, if they are not there yet; returns its key."""
     digest = rows_digest(rows)
     key = part_key(settings, {"sources": digest})
-    if workspace.marker(SOURCE_STAGE, key) is not None:
-        workspace.set_head(SOURCE_STAGE, index, key)
-        return
+    marker = workspace.marker(SOURCE_STAGE, key)
+    if marker is not None and workspace.holds(marker.rows):
+        return key
     commit_part(
         workspace,
         stage=SOURCE_STAGE,
@@ -126,6 +132,8 @@ def _commit(
         row_class=SourceRow,
         n_items=len(rows),
         n_reused=0,
-        seconds=seconds,
+        seconds=time.monotonic() - started,
         digest=digest,
+        head=False,
     )
+    return key

@@ -12,8 +12,10 @@ from mvideo_core.shards.dataset import MaskVideoDataset
 from mvideo_core.shards.index import INDEX_NAME, write_index
 from mvideo_core.shards.options import ShardOptions
 from mvideo_core.shards.verify import verify_dataset
+from mvideo_core.stages.chain import touched_by
 from mvideo_core.stages.samples import SAMPLES_STAGE
 from mvideo_core.store.files import sha256_of
+from mvideo_core.store.lock import stages_in_use
 from mvideo_core.store.status import Problem
 from mvideo_core.store.workspace import Workspace
 
@@ -34,6 +36,11 @@ def publish_dataset(workspace: Workspace, options: ShardOptions) -> DatasetSumma
     Raises:
         StoreError: a shard part is not finished or its tar is not there.
     """
+    with stages_in_use(workspace.folder, touched_by("shard")):
+        return _publish(workspace, options)
+
+
+def _publish(workspace: Workspace, options: ShardOptions) -> DatasetSummary:
     excluded: Counter[str] = Counter()
     dataset = ""
     for row in workspace.current_rows(SAMPLES_STAGE, ShardPlanRow):

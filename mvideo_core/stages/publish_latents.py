@@ -8,6 +8,7 @@ from pathlib import Path
 
 from mvideo_core import __version__
 from mvideo_core.errors import StoreError
+from mvideo_core.latents.cache import read_info
 from mvideo_core.latents.identity import base_identity, vae_numbers
 from mvideo_core.latents.info import (
     EMPTY_NAME,
@@ -25,9 +26,12 @@ from mvideo_core.latents.options import LatentOptions
 from mvideo_core.latents.text import TEXT
 from mvideo_core.records import LatentShardRow, Record
 from mvideo_core.shards.card import FileEntry
-from mvideo_core.stages.chain import valid_markers
+from mvideo_core.shards.files import DatasetFiles
+from mvideo_core.stages.chain import touched_by, valid_markers
 from mvideo_core.stages.encode import STAGE, encoders, latents_folder, write_empty
 from mvideo_core.store.keys import settings_digest
+from mvideo_core.store.lock import stages_in_use
+from mvideo_core.store.status import Problem
 from mvideo_core.store.workspace import Workspace
 
 
@@ -46,6 +50,11 @@ def publish_latents(workspace: Workspace, options: LatentOptions) -> LatentsSumm
     Raises:
         StoreError: a part is not finished with these options, or one of its tars is not there.
     """
+    with stages_in_use(workspace.folder, touched_by(STAGE.name)):
+        return _publish(workspace, options)
+
+
+def _publish(workspace: Workspace, options: LatentOptions) -> LatentsSummary:
     dataset = workspace.pointer("dataset")
     if dataset is None:
         raise StoreError(f"{workspace.url} has no dataset; run `mvideo stage shard` and `mvideo encode` first")
@@ -82,6 +91,27 @@ def publish_latents(workspace: Workspace, options: LatentOptions) -> LatentsSumm
     workspace.folder.write(f"{root}/{INFO_NAME}", info_bytes(info))
     workspace.set_pointer("latents", root, digest=info.digest)
     return LatentsSummary(path=root, digest=info.digest, splits=splits, filtered=info.filtered)
+
+
+def latents_problems(workspace: Workspace, deep: bool) -> list[Problem]:
+    """What is wrong with the files of the current latents; [] when nothing is, or when there are none yet."""
+    pointer = workspace.pointer("latents")
+    if pointer is None:
+        return []
+    root, mend = pointer["path"], f"run `mvideo encode --workspace {workspace.url}` again, it redoes only this"
+    try:
+        info = read_info(DatasetFiles(current_latents(workspace)))
+    except StoreError as error:
+        return [Problem(path=f"{root}/{INFO_NAME}", what=str(error), mend=mend)]
+    found: list[Problem] = []
+    for entry in (*info.shards, info.index, info.empty):
+        path = f"{root}/{entry.path}"
+        if workspace.folder.size(path) != entry.size_bytes:
+            found.append(Problem(path=path, what="missing or of another size than recorded", mend=mend))
+        elif deep and workspace.folder.sha256(path) != entry.sha256:
+            what = "content differs from its recorded SHA-256"
+            found.append(Problem(path=path, what=what, mend=f"delete it, {mend}"))
+    return found
 
 
 def current_latents(workspace: Workspace) -> str:

@@ -15,10 +15,12 @@ from mvideo_core.records import PLANNED_ROWS, CaptionRow, ClipRow, MaskRow, Reco
 from mvideo_core.report.collect import ReportCounter
 from mvideo_core.report.data import FunnelStep, GalleryItem, GalleryObject, ReportData, ReportOptions, StageTime
 from mvideo_core.report.overlay import colour_hex, write_overlay
-from mvideo_core.report.render import PAGE_NAME, render_report
+from mvideo_core.report.render import PAGE_NAME, media_of, render_report
 from mvideo_core.stages import STAGES
 from mvideo_core.stages.base import StageContext
-from mvideo_core.stages.chain import CHAIN, row_class, upstream_of, valid_markers
+from mvideo_core.stages.chain import CHAIN, row_class, touched_by, upstream_of, valid_markers
+from mvideo_core.store.lock import stages_in_use
+from mvideo_core.store.status import Problem
 from mvideo_core.store.workspace import Marker, Workspace
 
 log = logging.getLogger(__name__)
@@ -45,7 +47,11 @@ def build_report(workspace: Workspace, options: ReportOptions | None = None) -> 
     Raises:
         StoreError: the rows do not account for every item.
     """
-    options = options or ReportOptions()
+    with stages_in_use(workspace.folder, touched_by("report")):
+        return _build(workspace, options or ReportOptions())
+
+
+def _build(workspace: Workspace, options: ReportOptions) -> ReportSummary:
     markers = {stage: dict(valid_markers(workspace, stage)) for stage in CHAIN}
     markers = {stage: found for stage, found in markers.items() if any(found.values())}
     warnings = _warnings(workspace, markers)
@@ -78,6 +84,20 @@ def build_report(workspace: Workspace, options: ReportOptions | None = None) -> 
     workspace.set_pointer("report", page)
     log.info("report: %s/%s", workspace.url.rstrip("/"), page)
     return ReportSummary(path=page, funnel=funnel, gallery=gallery, warnings=warnings)
+
+
+def report_problems(workspace: Workspace) -> list[Problem]:
+    """Files of the current report that are not there: its page, or media that the page shows."""
+    pointer = workspace.pointer("report")
+    if pointer is None:
+        return []
+    path = pointer["path"]
+    folder = path.rpartition("/")[0]
+    page = workspace.folder.read_or_none(path)
+    wanted = {path} if page is None else {f"{folder}/{name}" for name in media_of(page.decode(errors="replace"))}
+    there = {facts.path for facts in workspace.folder.files(folder)}
+    mend = f"run `mvideo stage report --workspace {workspace.url}` again"
+    return [Problem(path=name, what="missing", mend=mend) for name in sorted(wanted - there)]
 
 
 def _warnings(workspace: Workspace, markers: dict[str, dict[int, Marker | None]]) -> list[str]:

@@ -14,11 +14,12 @@ from mvideo_core.shards.exclusion_lists import ExclusionList, read_exclusion_lis
 from mvideo_core.shards.members import planned_sample, sample_bytes
 from mvideo_core.shards.options import ShardOptions
 from mvideo_core.shards.plan import SPLITS, Candidate, DatasetPlan, plan_shards
-from mvideo_core.stages.chain import sampled_digests, valid_markers
+from mvideo_core.stages.chain import sampled_digests, touched_by, valid_markers
 from mvideo_core.stages.plan import MAX_PARTS
 from mvideo_core.stages.run import planned_parts
 from mvideo_core.store.commit import commit_part
 from mvideo_core.store.keys import part_key, row_digest, settings_digest
+from mvideo_core.store.lock import stages_in_use
 from mvideo_core.store.workspace import Workspace
 from mvideo_core.weights.catalog import file_sha256
 
@@ -41,6 +42,11 @@ def plan_dataset(workspace: Workspace, options: ShardOptions) -> int:
         ConfigError: a part lacks a stage; the message names it.
         StoreError: no triplet is left to write.
     """
+    with stages_in_use(workspace.folder, touched_by(SAMPLES_STAGE)):
+        return _plan_dataset(workspace, options)
+
+
+def _plan_dataset(workspace: Workspace, options: ShardOptions) -> int:
     started = time.monotonic()
     externals = list_digests(options)
     settings = settings_digest(SAMPLES_STAGE, REVISION, options, externals)

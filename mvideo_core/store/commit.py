@@ -27,6 +27,7 @@ def commit_part(
     n_reused: int,
     seconds: float,
     digest: str = "",
+    head: bool = True,
 ) -> Marker:
     """Write the rows, the marker and the head of a finished part.
 
@@ -36,6 +37,7 @@ def commit_part(
         n_items, n_reused: items in, and how many of them were taken over from a journal or an earlier part.
         seconds: wall time of this run.
         digest: `rows_digest` of the rows, if the caller has it already.
+        head: make the part the current one; else the caller does, for many parts at once.
 
     Returns:
         The marker as written.
@@ -59,7 +61,8 @@ def commit_part(
     )
     workspace.folder.write(path, content)
     workspace.folder.write(marker_path(stage, key), marker.model_dump_json(indent=1).encode())
-    workspace.set_head(stage, index, key)
+    if head:
+        workspace.set_head(stage, index, key)
     return marker
 
 

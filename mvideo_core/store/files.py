@@ -1,16 +1,20 @@
 """A folder behind an fsspec URL, with atomic writes. Local folders rename; object stores put whole objects."""
 
+import contextlib
 import hashlib
+import itertools
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import UTC, datetime
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, NamedTuple
 
 from mvideo_core.disk import new_file, write_whole
 from mvideo_core.errors import StoreError
 
 CHUNK_BYTES = 1 << 20
+DELETE_AT_ONCE = 1000
 
 
 class Folder:
@@ -122,10 +126,76 @@ class Folder:
         prefix = len(self.root) + 1
         yield from sorted(name[prefix:] for name in names)
 
+    def names(self, path: str) -> list[str]:
+        """Names of the files and folders directly in a folder, sorted; none when it is not there."""
+        try:
+            found = self.fs.ls(self.at(path), detail=False)
+        except (FileNotFoundError, NotADirectoryError):
+            return []
+        return sorted({str(name).rstrip("/").rsplit("/", 1)[-1] for name in found})
+
+    def files(self, path: str) -> list["FileFacts"]:
+        """Size and age of all files below a folder, by name: one listing, no request a file."""
+        if self.is_local:
+            return [FileFacts(name, *_facts_of(self.at(name))) for name in self.walk(path)]
+        try:
+            found = self.fs.find(self.at(path), detail=True)
+        except FileNotFoundError:
+            return []
+        prefix = len(self.root) + 1
+        facts = (
+            FileFacts(name[prefix:], int(info.get("size") or 0), _modified_s(info)) for name, info in found.items()
+        )
+        return sorted(facts)
+
+    def remove_files(self, paths: Sequence[str]) -> None:
+        """Delete files, and local folders that this empties; absent ones are fine. One request deletes many objects."""
+        if not self.is_local:
+            for start in range(0, len(paths), DELETE_AT_ONCE):
+                with contextlib.suppress(FileNotFoundError):
+                    self.fs.rm([self.at(path) for path in paths[start : start + DELETE_AT_ONCE]])
+            return
+        for path in paths:
+            target = Path(self.at(path))
+            target.unlink(missing_ok=True)
+            with contextlib.suppress(OSError):  # the first folder that still holds something
+                for folder in itertools.islice(target.parents, path.count("/") - 1):
+                    folder.rmdir()
+
     def sha256(self, path: str) -> str:
         """SHA-256 of a file, read in chunks."""
         with self.open(path) as stream:
             return sha256_of(stream)
+
+
+class FileFacts(NamedTuple):
+    """A file of a folder. `modified_s`: seconds since 1970; None where the store does not say."""
+
+    path: str
+    size_bytes: int
+    modified_s: float | None
+
+
+def _facts_of(path: str) -> tuple[int, float | None]:
+    try:
+        facts = os.stat(path)  # noqa: PTH116
+    except FileNotFoundError:  # gone since it was listed
+        return 0, None
+    return facts.st_size, facts.st_mtime
+
+
+def _modified_s(info: Mapping[str, Any]) -> float | None:
+    """When an object was written, as the drivers call it (S3, Google, Azure, memory)."""
+    for name in ("LastModified", "last_modified", "mtime", "updated", "created"):
+        value = info.get(name)
+        if isinstance(value, str):
+            with contextlib.suppress(ValueError):
+                value = datetime.fromisoformat(value)
+        if isinstance(value, datetime):
+            return (value if value.tzinfo else value.replace(tzinfo=UTC)).timestamp()
+        if isinstance(value, int | float):
+            return float(value)
+    return None
 
 
 def sha256_of(stream: IO[bytes]) -> str:

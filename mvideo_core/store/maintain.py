@@ -1,17 +1,11 @@
-"""Trying failed items again, and deleting what no current part needs."""
+"""Trying failed items again."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 
-from mvideo_core.records import Record, Row
+from mvideo_core.records import Row
 from mvideo_core.store.journal import Journal
-from mvideo_core.store.workspace import Workspace, blobs_of, journal_path, marker_path
-
-
-class Freed(Record):
-    """What `gc` deleted (or would delete)."""
-
-    files: int
-    size_bytes: int
+from mvideo_core.store.lock import stages_in_use
+from mvideo_core.store.workspace import Workspace, head_path, journal_path, marker_path
 
 
 def retry_failed(workspace: Workspace, stage: str, row_class: type[Row], error: str | None = None) -> int:
@@ -23,61 +17,25 @@ def retry_failed(workspace: Workspace, stage: str, row_class: type[Row], error: 
     Returns:
         Number of items that will be tried again. Their `attempts` count goes on from where it is.
     """
-    n_items = 0
-    for index in range(workspace.parts_of(stage)):
-        marker = workspace.current(stage, index)
-        if marker is None or not marker.counts.get("failed"):
-            continue
-        rows = workspace.rows(marker, row_class)
-        again = {row.content_key for row in rows if row.status == "failed" and error in (None, row.error)}
-        if not again:
-            continue
-        n_items += len(again)
+    with stages_in_use(workspace.folder, [stage]):
+        return sum(_retry_part(workspace, stage, index, row_class, error) for index in range(workspace.parts_of(stage)))
+
+
+def _retry_part(workspace: Workspace, stage: str, index: int, row_class: type[Row], error: str | None) -> int:
+    marker = workspace.current(stage, index)
+    if marker is None or not marker.counts.get("failed"):
+        return 0
+    rows = workspace.rows(marker, row_class)
+    again = {row.content_key for row in rows if row.status == "failed" and error in (None, row.error)}
+    if again:
         journal = Journal(workspace.folder, journal_path(stage, marker.key))
         journal.discard()
         _journal_rows(journal, rows, again)
         journal.close()
         # The marker goes last: killed before, the part is still whole; killed after, the journal has everything.
-        workspace.folder.remove(f"heads/{stage}/part-{index:05d}.json")
+        workspace.folder.remove(head_path(stage, index))
         workspace.folder.remove(marker_path(stage, marker.key))
-    return n_items
-
-
-def collect_garbage(workspace: Workspace, stages: Mapping[str, type[Row]], dry_run: bool) -> Freed:
-    """Delete rows, markers, blobs, datasets and latents that no current part points to, and scratch of dead runs.
-
-    Args:
-        stages: row class by stage name, for every stage that writes into the workspace.
-        dry_run: only count.
-    """
-    keep = set(_kept_files(workspace, stages))
-    kept_folders = tuple(
-        f"{pointer['path'].rstrip('/')}/"
-        for name in ("dataset", "latents", "report")
-        if (pointer := workspace.pointer(name)) is not None
-    )
-    files = size_bytes = 0
-    for area in ("rows", "done", "blobs", "journal", "datasets", "latents", "reports", "tmp"):
-        for path in workspace.folder.walk(area):
-            if path in keep or path.startswith(kept_folders):
-                continue
-            files += 1
-            size_bytes += workspace.folder.size(path) or 0
-            if not dry_run:
-                workspace.folder.remove(path)
-    return Freed(files=files, size_bytes=size_bytes)
-
-
-def _kept_files(workspace: Workspace, stages: Mapping[str, type[Row]]) -> Iterable[str]:
-    for stage, row_class in stages.items():
-        for index in range(workspace.parts_of(stage)):
-            marker = workspace.current(stage, index)
-            if marker is None:
-                continue
-            yield marker_path(stage, marker.key)
-            yield marker.rows.path
-            for row in workspace.rows(marker, row_class) if marker.blob_bytes else ():
-                yield from (blob.path for blob in blobs_of(row))
+    return len(again)
 
 
 def _journal_rows(journal: Journal, rows: Iterable[Row], again: set[str]) -> None:

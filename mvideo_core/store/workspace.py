@@ -1,8 +1,8 @@
-"""One workspace: where plans, heads, markers, rows, blobs, journals and datasets lie, and how they are read back.
+"""One workspace: where plans, heads, markers, rows, blobs, journals and datasets are, and how they are read back.
 
 ```
 workspace.json                                 layout version
-heads/plan.json                                number of parts of the current plan
+heads/plan.json                                number of parts of the current plan, and the keys of its sources
 heads/<stage>/part-00000.json                  key of the latest committed part
 heads/<stage>/asked.json                       settings that the stage was last asked to run with
 done/<stage>/<key>.json                        marker: outputs, sizes, counts; no marker, no output
@@ -10,13 +10,16 @@ rows/<stage>/<key>.parquet                     one row an item, every status
 blobs/<stage>/<xx>/<name>                      clips, mask sequences
 journal/<stage>/<key>.jsonl                    events of a part under way
 datasets/<key>/                                shards, index, data card
+latents/<key>/                                 tars of latents, index, latents.json
 reports/<key>/index.html                       report
+locks/                                         who works where; empty files
 tmp/                                           scratch of running parts
 ```
 """
 
 import functools
 import json
+import re
 from collections.abc import Iterator, Mapping
 from typing import Any, Self, TypeVar, get_args
 
@@ -28,6 +31,9 @@ from mvideo_core.store.files import Folder
 
 LAYOUT_VERSION = 1
 HEADS_KEPT = 3
+POINTERS = ("dataset", "latents", "report")
+SOURCE_STAGE = "source"
+"""The planned sources. Their heads are the plan's `keys`, so that one write replaces a plan as a whole."""
 R = TypeVar("R", bound=Row)
 
 
@@ -117,7 +123,7 @@ class Workspace:
         self.folder.write(f"heads/{stage}/plan.json", json.dumps({"n_parts": n_parts}).encode())
 
     def plan(self) -> dict[str, Any] | None:
-        """The current plan's head: n_parts, n_sources, part_size and the source options."""
+        """The current plan's head: n_parts, n_sources, part_size and the keys of the parts of "source"."""
         return self._json("heads/plan.json")
 
     def set_plan(self, plan: Mapping[str, Any]) -> None:
@@ -126,14 +132,14 @@ class Workspace:
 
     def head(self, stage: str, index: int) -> str | None:
         """Key of the latest committed part `index` of a stage."""
-        found = self._json(_head_path(stage, index))
-        return None if found is None else str(found["key"])
+        recent = self.recent_heads(stage, index)
+        return recent[0] if recent else None
 
     def set_head(self, stage: str, index: int, key: str) -> None:
         """Make a committed part the current one; the ones before it stay known as places to take rows over from."""
         before = [other for other in self.recent_heads(stage, index) if other != key]
         head = {"key": key, "before": before[:HEADS_KEPT]}
-        self.folder.write(_head_path(stage, index), json.dumps(head).encode())
+        self.folder.write(head_path(stage, index), json.dumps(head).encode())
 
     def ask_for(self, stage: str, settings: str) -> None:
         """Note the settings (see Marker) that a stage was last asked to run with: parts of others are not finished."""
@@ -147,15 +153,24 @@ class Workspace:
 
     def recent_heads(self, stage: str, index: int) -> list[str]:
         """Keys that are or were lately the current one of a part, newest first."""
-        found = self._json(_head_path(stage, index))
+        if stage == SOURCE_STAGE and (keys := (self.plan() or {}).get("keys")):
+            return keys[index : index + 1]
+        found = self._json(head_path(stage, index))
         return [] if found is None else [found["key"], *found.get("before", [])]
 
+    def head_indices(self, stage: str) -> list[int]:
+        """Parts that a stage has heads of, those beyond the current plan included."""
+        if stage == SOURCE_STAGE:
+            return list(range(self.n_parts() or 0))
+        names = self.folder.names(f"heads/{stage}")
+        return [int(name[5:-5]) for name in names if re.fullmatch(r"part-\d+\.json", name)]
+
     def pointer(self, name: str) -> dict[str, Any] | None:
-        """Where the current "dataset" or "report" lies: a mapping with `path` relative to the workspace."""
+        """Where the current one of `POINTERS` is: a mapping with `path` relative to the workspace."""
         return self._json(f"heads/{name}.json")
 
     def set_pointer(self, name: str, path: str, **more: Any) -> None:
-        """Make a finished dataset or report the current one."""
+        """Make a finished dataset, latents or report the current ones."""
         self.folder.write(f"heads/{name}.json", json.dumps({"path": path, **more}, sort_keys=True).encode())
 
     # markers and rows
@@ -244,5 +259,6 @@ def journal_path(stage: str, key: str) -> str:
     return f"journal/{stage}/{key}.jsonl"
 
 
-def _head_path(stage: str, index: int) -> str:
+def head_path(stage: str, index: int) -> str:
+    """Where the head of a part lies."""
     return f"heads/{stage}/part-{index:05d}.json"

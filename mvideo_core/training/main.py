@@ -18,6 +18,7 @@ import yaml
 from mvideo_core.disk import disk_errors, write_whole
 from mvideo_core.errors import ConfigError, MVideoError
 from mvideo_core.home import ensure_home
+from mvideo_core.locks import folder_in_use
 from mvideo_core.machine import gpu_ids
 from mvideo_core.media._launch import die_with_parent
 from mvideo_core.options import read_yaml
@@ -81,7 +82,7 @@ def train(options: TrainOptions) -> None:
     """
     check(options, placed()[2])
     run = Path(options.out)
-    with joined(options.distributed) as world, _owned(run, world):
+    with joined(options.distributed) as world, _owned(run, world), folder_in_use(options.data.latents):
         trainer, close = build(options, world)
         try:
             if world.first:

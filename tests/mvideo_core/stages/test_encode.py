@@ -25,8 +25,8 @@ from mvideo_core.records import LatentShardRow, ShardRow
 from mvideo_core.shards.dataset import MaskVideoDataset
 from mvideo_core.stages import encode as stage
 from mvideo_core.stages.encode import encode_dataset
+from mvideo_core.stages.garbage import collect_garbage
 from mvideo_core.stages.publish_latents import current_latents
-from mvideo_core.store.maintain import collect_garbage
 from mvideo_core.store.workspace import Workspace
 from tests.mvideo_core.latents.drawn import dataset
 

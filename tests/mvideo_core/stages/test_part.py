@@ -4,10 +4,11 @@ import resource
 import pytest
 
 from mvideo_core.errors import ConfigError, StoreError
+from mvideo_core.stages.garbage import collect_garbage
 from mvideo_core.stages.part import MAX_CRASHES, MAX_KILLS, PartJob, run_part
 from mvideo_core.stages.plan import MAX_PARTS, PlanOptions, make_plan, part_of, parts_for
 from mvideo_core.stages.run import RunOptions, run_stage
-from mvideo_core.store.maintain import collect_garbage, retry_failed
+from mvideo_core.store.maintain import retry_failed
 from mvideo_core.store.status import stage_status, verify_stage
 from mvideo_core.store.workspace import Workspace
 from tests.mvideo_core.stages import toy
@@ -211,10 +212,10 @@ def test_gc_deletes_what_no_head_points_to(workspace):
     run_stage(workspace, LETTERS, LetterOptions(suffix="?"))
     run_stage(workspace, LETTERS, LetterOptions())
     stages = {"source": toy.SourceRow, LETTERS.name: LETTERS.row}
-    would = collect_garbage(workspace, stages, dry_run=True)
+    would = collect_garbage(workspace, stages, dry_run=True, min_age_s=0)
     assert would.files == 12  # ten letters, one rows file, one marker
-    assert collect_garbage(workspace, stages, dry_run=False) == would
-    assert collect_garbage(workspace, stages, dry_run=True).files == 0
+    assert collect_garbage(workspace, stages, dry_run=False, min_age_s=0) == would
+    assert collect_garbage(workspace, stages, dry_run=True, min_age_s=0).files == 0
     toy.forget()
     run_stage(workspace, LETTERS, LetterOptions())
     assert LetterWorker.worked == []

@@ -4,6 +4,7 @@ import logging
 from pathlib import Path
 
 from mvideo_core.ingest.sources import SourceOptions
+from mvideo_core.local_paths import local_path
 from mvideo_core.paper.data import build_test_sets
 from mvideo_core.paper.figures import make_figures
 from mvideo_core.paper.material import SetName, source_of
@@ -23,7 +24,7 @@ def material(options: PaperOptions, out: str, name: SetName) -> SourceOptions:
     Raises:
         ConfigError: a folder or table that is not there.
     """
-    keep_options(options, Path(out))
+    keep_options(options, local_path(out, "out"))
     return source_of(options, out, name)
 
 

@@ -2,6 +2,7 @@
 
 import typer
 
+from mvideo_core.cli.settings import local_only
 from mvideo_core.cli.workspace import WORKSPACE
 
 
@@ -13,7 +14,9 @@ def add_to(app: typer.Typer) -> None:
 def accuracy(
     workspace: str = WORKSPACE,
     world: str = typer.Option(..., "--world", help="Folder made by `mvideo world make`, the source of the workspace."),
-    out: str = typer.Option("build/accuracy", "--out", help="Folder for accuracy.json and the page."),
+    out: str = typer.Option(
+        "build/accuracy", "--out", help="Folder for accuracy.json and the page.", callback=local_only
+    ),
     strips: int = typer.Option(
         12, "--strips", min=0, max=500, help="Crossings drawn on the page, and as many returns, at most."
     ),

@@ -6,6 +6,7 @@ from pathlib import Path
 import typer
 
 from mvideo_core.cli.pipeline import HDVILA, HDVILA_VIDEOS, MANIFEST
+from mvideo_core.cli.settings import local_only
 from mvideo_core.disk import write_whole
 from mvideo_core.errors import ConfigError
 from mvideo_core.ingest.download import DownloadOptions, download
@@ -56,7 +57,9 @@ def extract(
     root: str = typer.Argument(help="Dataset folder or fsspec URL."),
     key: str = typer.Argument(help="Key of a sample."),
     split: str = typer.Option("train", "--split", help="Split it is in."),
-    out: str = typer.Option(".", "--out", help="Folder for the sample's files and its overlay video."),
+    out: str = typer.Option(
+        ".", "--out", help="Folder for the sample's files and its overlay video.", callback=local_only
+    ),
 ) -> None:
     """One sample as files, and an overlay video of its masks."""
     from mvideo_core.report.overlay import write_overlay

@@ -6,7 +6,7 @@ from typing import Any
 import typer
 
 from mvideo_core.cli.eval_vbench import add_to as add_vbench
-from mvideo_core.cli.settings import given_values, tell_profiles
+from mvideo_core.cli.settings import given_values, local_only, tell_profiles
 from mvideo_core.errors import ConfigError
 
 eval_app = typer.Typer(
@@ -23,7 +23,7 @@ eval_app = typer.Typer(
 MANIFESTS = typer.Argument(help="Manifests (.jsonl), or folders of videos named after their prompts. One or more.")
 SUITE = typer.Option("mini", "--suite", help="Metrics: a profile of `mvideo eval ls`, or the path of a YAML file.")
 SET = typer.Option([], "--set", "-s", help="One value over the suite, e.g. --set bootstrap.samples=500. Repeatable.")
-RESULT = typer.Argument(help="Folder that `mvideo eval run --out` wrote.")
+RESULT = typer.Argument(help="Folder that `mvideo eval run --out` wrote.", callback=local_only)
 
 
 def add_to(app: typer.Typer) -> None:
@@ -77,7 +77,9 @@ def validate_(manifests: list[str] = MANIFESTS, suite: str = SUITE, set_: list[s
 @eval_app.command("run")
 def run(
     manifests: list[str] = MANIFESTS,
-    out: str = typer.Option(..., "--out", help="Folder for scores, result.json and exports. Kept scores are reused."),
+    out: str = typer.Option(
+        ..., "--out", help="Folder for scores, result.json and exports. Kept scores are reused.", callback=local_only
+    ),
     suite: str = SUITE,
     set_: list[str] = SET,
     part: str = typer.Option("", "--part", help="INDEX/COUNT, e.g. 0/4: score every fourth item (one GPU of four)."),
@@ -140,7 +142,7 @@ def compare_(
 @eval_app.command("report")
 def report(
     result: str = RESULT,
-    out: str = typer.Option("", "--out", help="Folder of the page; empty = RESULT/report."),
+    out: str = typer.Option("", "--out", help="Folder of the page; empty = RESULT/report.", callback=local_only),
     set_: list[str] = typer.Option([], "--set", "-s", help="One value, e.g. max_rows=500 or max_side_px=720."),
 ) -> None:
     """A page that opens offline: videos side by side, contours, per-frame curves, worst first."""
@@ -153,7 +155,7 @@ def report(
 @eval_app.command("generate")
 def generate(
     system: str = typer.Option(..., "--system", help="A system of `mvideo eval ls`, or the path of a YAML file."),
-    out: str = typer.Option(..., "--out", help="Folder for manifest.jsonl and videos/."),
+    out: str = typer.Option(..., "--out", help="Folder for manifest.jsonl and videos/.", callback=local_only),
     prompts: str = typer.Option("", "--prompts", help="Text file, one per line, or prompts.json of `testset vbench`."),
     manifest: str = typer.Option("", "--manifest", help="Manifest whose prompts, seeds and masks are taken."),
     lengthened: str = typer.Option("", "--lengthened", help="JSON, prompt -> longer text to generate from instead."),
@@ -194,7 +196,9 @@ def generate(
 def table(
     number: str = typer.Argument(help="2, 3, 4 or 5, as in the paper."),
     results: list[str] = typer.Option([], "--results", "-r", help="Folder of `mvideo eval run --out`. Repeatable."),
-    out: str = typer.Option("", "--out", help="Folder for table-N.md, .tex, .csv, .json; empty = print only."),
+    out: str = typer.Option(
+        "", "--out", help="Folder for table-N.md, .tex, .csv, .json; empty = print only.", callback=local_only
+    ),
 ) -> None:
     """A table of the paper: its figures beside ours with intervals, and below it every choice the paper leaves open.
 

@@ -5,6 +5,8 @@ from pathlib import Path
 
 import typer
 
+from mvideo_core.cli.settings import local_only
+
 
 def add_to(app: typer.Typer) -> None:
     """Register the command."""
@@ -16,7 +18,9 @@ def vbench(
     python: str = typer.Option(
         ..., "--python", help="Python of an environment with vbench 0.1.5; see docs/metrics.md."
     ),
-    out: str = typer.Option(..., "--out", help="File for the scores, in VBench's format; versions go beside it."),
+    out: str = typer.Option(
+        ..., "--out", help="File for the scores, in VBench's format; versions go beside it.", callback=local_only
+    ),
     dimensions: list[str] = typer.Option([], "--dimension", help="VBench's name; repeatable. None = all four."),
     device: str = typer.Option("cpu", "--device", help="cpu or cuda, as VBench takes it."),
     cache: str = typer.Option("", "--cache", help="VBench's folder of weights; empty = $VBENCH_CACHE_DIR."),

@@ -5,7 +5,7 @@ from typing import Any
 import typer
 import yaml
 
-from mvideo_core.cli.settings import given_values, needs_a_look
+from mvideo_core.cli.settings import given_values, local_only, needs_a_look
 from mvideo_core.doctor import Asked, require
 from mvideo_core.options import merged
 
@@ -16,7 +16,9 @@ def add_to(app: typer.Typer) -> None:
 
 
 def generate(
-    out: str = typer.Option(..., "--out", help="Folder of this video: mp4, conditions, provenance.json."),
+    out: str = typer.Option(
+        ..., "--out", help="Folder of this video: mp4, conditions, provenance.json.", callback=local_only
+    ),
     prompt: str = typer.Option("", "--prompt", help="What is to be seen; a dataset sample brings its own."),
     video: str = typer.Option("", "--video", help="Reference video whose objects' masks guide the new one."),
     object_: list[str] = typer.Option([], "--object", help="Name of an object in the reference video. Repeatable."),

@@ -7,7 +7,7 @@ import typer
 import yaml
 from pydantic import Field
 
-from mvideo_core.cli.settings import needs_a_look
+from mvideo_core.cli.settings import local_only, needs_a_look
 from mvideo_core.editing import sequence
 from mvideo_core.editing.clip import MaskClip
 from mvideo_core.editing.combine import CombineOptions, Layer, combine
@@ -34,7 +34,9 @@ masks_app = typer.Typer(
 )
 
 MASKS = typer.Argument(help="Masks: a file, a folder of pictures, DATASET#KEY or VIDEO#NAME.")
-OUT = typer.Argument(help="Where the masks go: .masks, .npz, .mp4, or no ending for a folder of PNGs.")
+OUT = typer.Argument(
+    help="Where the masks go: .masks, .npz, .mp4, or no ending for a folder of PNGs.", callback=local_only
+)
 FPS = typer.Option(0.0, "--fps", help="Frame rate of masks that have none of their own.")
 AS = typer.Option("", "--as", help=f"How to read masks that can be read in several ways; {HELP}.")
 checked = needs_a_look("mvideo_core.editing")
@@ -166,7 +168,7 @@ def resample_(
 @checked
 def preview(
     masks: str = MASKS,
-    out: str = typer.Argument(help=".mp4: overlay video; .png: contact sheet."),
+    out: str = typer.Argument(help=".mp4: overlay video; .png: contact sheet.", callback=local_only),
     video: str = typer.Option("", "--video", help="Video to draw over; black when not given."),
     frames: int = typer.Option(8, help="Pictures on a contact sheet."),
     columns: int = typer.Option(4, help="Pictures in a row of a contact sheet."),
@@ -195,7 +197,7 @@ def preview(
 def recipe(
     name: str = typer.Argument("", help="A recipe or a YAML file of that form; the list when not given."),
     given: list[str] = typer.Option([], "--input", "-i", help="NAME=MASKS, or MASKS when the recipe has one input."),
-    out: str = typer.Option("", "--out", help="Folder for masks, previews and recipe.json."),
+    out: str = typer.Option("", "--out", help="Folder for masks, previews and recipe.json.", callback=local_only),
     size: str = SIZE,
     out_fps: float = RATE,
     clip_frames: int = CLIP_FRAMES,

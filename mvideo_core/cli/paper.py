@@ -4,7 +4,7 @@ from pathlib import Path
 
 import typer
 
-from mvideo_core.cli.settings import given_values, tell_profiles
+from mvideo_core.cli.settings import given_values, local_only, tell_profiles
 
 
 def add_to(app: typer.Typer) -> None:
@@ -13,7 +13,9 @@ def add_to(app: typer.Typer) -> None:
 
 
 def reproduce(
-    out: str = typer.Option("build/reproduce", "--out", help="Folder of the whole run; a run that is there goes on."),
+    out: str = typer.Option(
+        "build/reproduce", "--out", help="Folder of the whole run; a run that is there goes on.", callback=local_only
+    ),
     profile: str = typer.Option("mini", "--profile", help="Profile, or the path of a YAML file; `--profile list`."),
     set_: list[str] = typer.Option([], "--set", "-s", help="One value, e.g. --set tests.prompts=8. Repeatable."),
     tables_only: bool = typer.Option(False, "--tables-only", help="Only tables and page, from the scores there are."),

@@ -5,7 +5,7 @@ from pathlib import Path
 import typer
 import yaml
 
-from mvideo_core.cli.settings import end_with, given_values, tell_profiles
+from mvideo_core.cli.settings import end_with, given_values, local_only, tell_profiles
 from mvideo_core.cli.workspace import WORKSPACE
 from mvideo_core.doctor import Asked, require
 from mvideo_core.errors import ConfigError
@@ -20,10 +20,12 @@ from mvideo_core.store.workspace import Workspace
 PROFILE = typer.Option("mini", "--profile", "-p", help="Name of a run profile (`mvideo profiles`) or a YAML file.")
 OPTIONS = typer.Option("", "--options", "-o", help="YAML file whose values go over the profile's.")
 SET = typer.Option([], "--set", "-s", help="One value over the profile's, e.g. --set cut.min_shot_s=4. Repeatable.")
-FOLDER = typer.Option("", "--folder", help="Folder of videos.")
-HDVILA = typer.Option("", "--hdvila", help="HD-VILA JSONL file, or a folder of them.")
-HDVILA_VIDEOS = typer.Option("", "--hdvila-videos", help="Folder of the downloaded HD-VILA videos.")
-MANIFEST = typer.Option("", "--manifest", help="CSV or JSONL list with a `path` column.")
+FOLDER = typer.Option("", "--folder", help="Folder of videos.", callback=local_only)
+HDVILA = typer.Option("", "--hdvila", help="HD-VILA JSONL file, or a folder of them.", callback=local_only)
+HDVILA_VIDEOS = typer.Option(
+    "", "--hdvila-videos", help="Folder of the downloaded HD-VILA videos.", callback=local_only
+)
+MANIFEST = typer.Option("", "--manifest", help="CSV or JSONL list with a `path` column.", callback=local_only)
 
 
 def add_to(app: typer.Typer) -> None:

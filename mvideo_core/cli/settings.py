@@ -10,6 +10,7 @@ import typer
 
 from mvideo_core.errors import ConfigError
 from mvideo_core.listing import visible_files
+from mvideo_core.local_paths import local_path
 from mvideo_core.options import merged, parse_yaml, read_yaml
 
 P = ParamSpec("P")
@@ -35,6 +36,17 @@ def given_values(options: str, settings: list[str]) -> dict[str, Any]:
             value = {key: value}
         values = merged(values, value)
     return values
+
+
+def local_only(param: typer.CallbackParam, value: str) -> str:
+    """Callback of options and arguments that name a file or folder of this machine.
+
+    Raises:
+        ConfigError: a URL.
+    """
+    if value:
+        local_path(value, param.opts[0])
+    return value
 
 
 FINISHED_WITH_WARNINGS = 3

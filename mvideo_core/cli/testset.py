@@ -5,6 +5,7 @@ from pathlib import Path
 
 import typer
 
+from mvideo_core.cli.settings import local_only
 from mvideo_core.cli.workspace import WORKSPACE
 from mvideo_core.disk import write_whole
 from mvideo_core.errors import ConfigError
@@ -23,7 +24,7 @@ from mvideo_core.testsets.samples import TestCandidate, TestSet, candidate_of, r
 from mvideo_core.testsets.vbench import VBenchOptions, choose_prompts, read_full_info
 
 testset_app = typer.Typer(no_args_is_help=True, help="Test sets: Mask-to-Video, ComplexMotion, VBench prompts.")
-OUT = typer.Option(..., "--out", help="Folder for the files.")
+OUT = typer.Option(..., "--out", help="Folder for the files.", callback=local_only)
 
 
 def add_to(app: typer.Typer) -> None:
@@ -55,7 +56,9 @@ def mask_to_video(
 
 @testset_app.command("complexmotion-list")
 def complexmotion_list(
-    folder: str = typer.Option(..., "--folder", help="Folder of videos (the paper's come from Pexels)."),
+    folder: str = typer.Option(
+        ..., "--folder", help="Folder of videos (the paper's come from Pexels).", callback=local_only
+    ),
     objects: str = typer.Option("", "--objects", help="CSV: file, objects (joined by |), prompt, source_url, licence."),
     out: str = OUT,
 ) -> None:

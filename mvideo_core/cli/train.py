@@ -7,7 +7,7 @@ from typing import Any
 import typer
 import yaml
 
-from mvideo_core.cli.settings import given_values, tell_profiles
+from mvideo_core.cli.settings import given_values, local_only, tell_profiles
 from mvideo_core.doctor import Asked, require
 from mvideo_core.errors import ConfigError
 from mvideo_core.options import merged
@@ -19,7 +19,7 @@ from mvideo_core.training.options import PROFILES, load_profile
 from mvideo_core.training.report import last_line, write_report
 
 train_app = typer.Typer(no_args_is_help=True, help="LoRA training of MVideo on cached latents, 1 to N GPUs.")
-RUN = typer.Argument(help="Run folder.")
+RUN = typer.Argument(help="Run folder.", callback=local_only)
 PROFILE = typer.Option("mini", "--profile", "-p", help="Name of a training profile (`mvideo train profiles`) or YAML.")
 OPTIONS = typer.Option("", "--options", "-o", help="YAML file whose values go over the profile's.")
 SET = typer.Option([], "--set", "-s", help="One value over the profile's, e.g. --set optimizer.clip_norm=0.5.")

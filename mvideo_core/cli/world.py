@@ -4,6 +4,8 @@ from typing import Literal
 
 import typer
 
+from mvideo_core.cli.settings import local_only
+
 world_app = typer.Typer(no_args_is_help=True, help="Drawn videos whose cuts, boxes and masks are known.")
 
 
@@ -14,7 +16,7 @@ def add_to(app: typer.Typer) -> None:
 
 @world_app.command()
 def make(
-    folder: str = typer.Argument(help="Gets the mp4 files, and their truth in `truth/`."),
+    folder: str = typer.Argument(help="Gets the mp4 files, and their truth in `truth/`.", callback=local_only),
     videos: int = typer.Option(4, min=1, help="Number of multi-shot source videos."),
     seed: int = typer.Option(0, min=0, help="First seed; the same seeds give the same bytes."),
     split: Literal["train", "val", "heldout"] = typer.Option("heldout", help="Disjoint lists of seeds."),

@@ -1,9 +1,10 @@
 """One evaluation as a record that crosses process borders: what to score, with what, into which folder."""
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
 from mvideo_core.evaluation.plan import EvalPlan, make_plan
 from mvideo_core.evaluation.suite import SuiteOptions
+from mvideo_core.local_paths import check_local
 from mvideo_core.options import Options
 
 
@@ -11,8 +12,10 @@ class EvaluateRequest(Options):
     """Everything `evaluate-mvideo` needs."""
 
     manifests: tuple[str, ...] = Field(min_length=1, description="manifests (.jsonl) or folders of videos")
-    out: str = Field(min_length=1, description="folder of scores and results; kept scores are reused")
+    out: str = Field(min_length=1, description="local folder of scores and results; kept scores are reused")
     suite: SuiteOptions = Field(description="metrics and choices")
+
+    _local = field_validator("out")(check_local)
 
     def plan(self) -> EvalPlan:
         """Items and suite. Raises ConfigError: a manifest that cannot be read."""

@@ -8,6 +8,7 @@ from mvideo_core.generation.long_video import Progress
 from mvideo_core.generation.options import GenerateOptions
 from mvideo_core.generation.sources import SourceOptions, check_guides, on_grid, read_source
 from mvideo_core.generation.video import GeneratedVideo, make_video
+from mvideo_core.local_paths import local_path
 from mvideo_core.model.base import BaseOptions
 from mvideo_core.options import Options
 
@@ -35,9 +36,10 @@ def generate(
         overwrite: replace what another request left there.
 
     Raises:
-        ConfigError: no prompt, masks that do not fit or are empty, or a folder of another request.
+        ConfigError: no prompt, masks that do not fit or are empty, or `out` is of another request or a URL.
         MediaError, ModelError, StoreError: as the parts say.
     """
+    local_path(out, "out")
     # What is wrong with files is said in seconds, before the model is loaded; a video needs models of its own.
     source = None if request.source.video else read_source(request.source)
     prompt = request.prompt or (source.caption if source else "")

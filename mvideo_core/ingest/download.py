@@ -22,6 +22,7 @@ from pydantic import Field, model_validator
 from mvideo_core.errors import ConfigError, MediaError, StoreError
 from mvideo_core.ingest.sources import SourceItem
 from mvideo_core.listing import read_lines
+from mvideo_core.local_paths import local_path
 from mvideo_core.media import guard
 from mvideo_core.options import Options
 from mvideo_core.records import Record
@@ -86,7 +87,7 @@ def download(
     program = shutil.which(options.command[0])
     if program is None:
         raise ConfigError(f"download.command: no program {options.command[0]!r} on PATH; install or correct it")
-    folder = Path(options.folder)
+    folder = local_path(options.folder, "download.folder")
     folder.mkdir(parents=True, exist_ok=True)
     archive = folder / "archive.jsonl"
     known = read_archive(archive)

@@ -10,6 +10,7 @@ from mvideo_core.errors import ConfigError
 from mvideo_core.ingest.naming import check_id, path_of, uri_of, video_id_of
 from mvideo_core.ingest.seen import SeenIds
 from mvideo_core.ingest.sources import SourceItem, SourceOptions
+from mvideo_core.local_paths import local_path
 
 COLUMNS = ("path", "uri", "video_id", "source_url", "licence", "license", "title")
 
@@ -33,8 +34,12 @@ def list_manifest(options: SourceOptions) -> Iterator[SourceItem]:
 
 def _item(row: dict[str, str], where: str, manifest: Path, options: SourceOptions) -> SourceItem:
     if row.get("uri"):
-        path = os.fsencode(path_of(row["uri"]))
+        try:
+            path = os.fsencode(path_of(row["uri"]))
+        except ConfigError as error:
+            raise ConfigError(f"{where}: {error}") from None
     elif row.get("path"):
+        local_path(row["path"], f"{where}: path")
         path = os.path.join(os.fsencode(manifest.parent), os.fsencode(row["path"]))  # noqa: PTH118 - bytes
     else:
         raise ConfigError(f"{where}: needs `path` or `uri`; columns seen: {', '.join(row)}")

@@ -24,7 +24,7 @@ def path_of(uri: str) -> str:
         ConfigError: another scheme.
     """
     if not uri.startswith(_SCHEME):
-        raise ConfigError(f"{uri!r}: only file:// URIs are read here; download or mount it first")
+        raise ConfigError(f"{uri!r}: only local files (file://) are read; download it, or mount the bucket")
     return os.fsdecode(unquote_to_bytes(uri[len(_SCHEME) :]))
 
 

@@ -3,8 +3,9 @@
 from collections.abc import Callable, Iterator
 from typing import Self
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
+from mvideo_core.local_paths import check_local
 from mvideo_core.options import Options
 from mvideo_core.records import Record
 
@@ -50,6 +51,8 @@ class SourceOptions(Options):
         default="", description="folder links must not leave; default: the folder of the videos (manifest: none)"
     )
     licence: str = Field(default="", description="licence text put on every video whose source names none")
+
+    _local = field_validator("folder", "hdvila", "hdvila_videos", "manifest", "root")(check_local)
 
     @model_validator(mode="after")
     def _one_source(self) -> Self:

@@ -23,6 +23,7 @@ from pydantic import Field
 from mvideo_core.disk import disk_errors, write_whole
 from mvideo_core.errors import ConfigError, MVideoError
 from mvideo_core.listing import visible_files
+from mvideo_core.local_paths import local_path
 from mvideo_core.machine import gpu_ids
 from mvideo_core.options import Options, read_yaml
 from mvideo_core.training.callbacks.metrics import cut_after
@@ -220,7 +221,7 @@ def _wait(
 def _run_folder(options: "TrainOptions") -> Path:
     if not options.out:
         raise ConfigError("out is empty; give the folder that this run is kept in")
-    run = Path(options.out)
+    run = local_path(options.out, "out")
     with disk_errors("out"):
         run.mkdir(parents=True, exist_ok=True)
     return run

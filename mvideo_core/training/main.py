@@ -18,6 +18,7 @@ import yaml
 from mvideo_core.disk import disk_errors, write_whole
 from mvideo_core.errors import ConfigError, MVideoError
 from mvideo_core.home import ensure_home
+from mvideo_core.local_paths import local_path
 from mvideo_core.locks import folder_in_use
 from mvideo_core.machine import gpu_ids
 from mvideo_core.media._launch import die_with_parent
@@ -104,6 +105,7 @@ def check(options: TrainOptions, world_size: int) -> None:
     """
     if not options.out:
         raise ConfigError("out is empty; give the folder that this run is kept in")
+    local_path(options.out, "out")
     if not options.data.latents:
         raise ConfigError("data.latents is empty; give the folder that `mvideo encode` wrote")
     if LAUNCHED not in os.environ:  # the launcher looked before it started us

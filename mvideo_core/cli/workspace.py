@@ -27,10 +27,11 @@ def status(
 ) -> None:
     """What is done, stage by stage, and why items were dropped. Parts of older input or options are not done."""
     from mvideo_core.stages.chain import held_stages, row_class, valid_markers
+    from mvideo_core.store.snapshot import snapshot
     from mvideo_core.store.status import failed_rows, reason_lines, stage_status
     from mvideo_core.store.workspace import POINTERS, Workspace
 
-    ws = Workspace.existing(workspace)
+    ws = snapshot(Workspace.existing(workspace))
     states = [stage_status(ws, name, [one for _, one in valid_markers(ws, name) if one]) for name in held_stages(ws)]
     if as_json:
         typer.echo(json.dumps([state.model_dump() for state in states], indent=1))
@@ -63,10 +64,11 @@ def verify(
     Exit code 1 when something is not.
     """
     from mvideo_core.pipeline import held_rows
+    from mvideo_core.store.snapshot import snapshot
     from mvideo_core.store.status import verify_stage
     from mvideo_core.store.workspace import Workspace
 
-    ws = Workspace.existing(workspace)
+    ws = snapshot(Workspace.existing(workspace))
     problems = [
         problem for name, row_class in held_rows(ws).items() for problem in verify_stage(ws, name, row_class, deep)
     ]

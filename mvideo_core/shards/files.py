@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from mvideo_core.errors import StoreError
+from mvideo_core.remote import remote_errors
 
 MAX_OPEN = 16
 
@@ -50,14 +51,18 @@ class DatasetFiles:
         try:
             if self._local:
                 return Path(self._at(path)).open("rb")
-            return self._remote().open(self._at(path), "rb")
+            with remote_errors(self.root, f"reading {path}"):
+                return self._remote().open(self._at(path), "rb")
         except OSError as error:
             raise StoreError(f"{self._at(path)}: cannot be read: {error}") from error
 
     def size(self, path: str) -> int | None:
         """Bytes of a file; None when it is not there."""
         try:
-            return Path(self._at(path)).stat().st_size if self._local else int(self._remote().size(self._at(path)))
+            if self._local:
+                return Path(self._at(path)).stat().st_size
+            with remote_errors(self.root, f"looking for {path}"):
+                return int(self._remote().size(self._at(path)))
         except FileNotFoundError:
             return None
         except OSError as error:
@@ -74,7 +79,9 @@ class DatasetFiles:
                 with self._lock:
                     content = _read_at(self._descriptor(path), offset_bytes, size_bytes)
             else:
-                content = self._remote().cat_file(self._at(path), start=offset_bytes, end=offset_bytes + size_bytes)
+                with remote_errors(self.root, f"reading {path}"):
+                    end_bytes = offset_bytes + size_bytes
+                    content = self._remote().cat_file(self._at(path), start=offset_bytes, end=end_bytes)
         except OSError as error:
             raise StoreError(f"{self._at(path)}: cannot be read: {error}") from error
         if len(content) != size_bytes:

@@ -1,6 +1,5 @@
 """A workspace's rows, handed to `mvideo_core.accuracy` with the options they were made under."""
 
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -10,6 +9,7 @@ from mvideo_core.masks import MaskSequence, from_bytes
 from mvideo_core.records import CaptionRow, ClipRow, DetectionRow, MaskRow, Row
 from mvideo_core.stages.base import StageContext
 from mvideo_core.stages.chain import row_class, valid_markers
+from mvideo_core.store.scratch import scratch_folder
 from mvideo_core.store.workspace import Workspace
 
 
@@ -29,8 +29,8 @@ def measure_workspace(workspace_url: str, world: str, out: str, strips: int = 12
     """
     workspace = Workspace.existing(workspace_url)
     truth = Path(world) / "truth"
-    with tempfile.TemporaryDirectory(prefix="mvideo-accuracy-") as scratch:
-        rows = _rows(workspace, StageContext(workspace, "accuracy", Path(scratch)))
+    with scratch_folder("accuracy") as scratch:
+        rows = _rows(workspace, StageContext(workspace, "accuracy", scratch))
         report = measure(truth, rows, _options(workspace, strips))
         page = write_report(report, truth, rows, out)
     yield as_table(report)

@@ -1,5 +1,6 @@
 """What a stage is, what its worker is given, and how it hands back files."""
 
+import itertools
 import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -10,7 +11,7 @@ from mvideo_core.errors import StoreError
 from mvideo_core.options import Options
 from mvideo_core.records import Blob, Row
 from mvideo_core.store.files import sha256_of
-from mvideo_core.store.workspace import Workspace
+from mvideo_core.store.workspace import Workspace, blobs_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +61,7 @@ class StageContext:
     stage: str
     scratch: Path
     _fetched: dict[str, Path] = field(default_factory=dict)
+    _numbers: Iterator[int] = field(default_factory=itertools.count)
 
     def local(self, blob: Blob) -> Path:
         """A blob as a local file: itself on a local workspace, else a copy in scratch, kept until `release`.
@@ -76,11 +78,18 @@ class StageContext:
                 )
             return Path(folder.at(blob.path))
         if blob.path not in self._fetched:
-            target = self.scratch / f"in-{len(self._fetched):06d}-{blob.path.rsplit('/', 1)[1]}"
+            target = self.scratch / f"in-{next(self._numbers):06d}-{blob.path.rsplit('/', 1)[1]}"
             with folder.open(blob.path) as source, target.open("wb") as sink:
                 shutil.copyfileobj(source, sink)
             self._fetched[blob.path] = target
         return self._fetched[blob.path]
+
+    def release(self, item: Item) -> None:
+        """Delete the local copies of an item's files: its rows are known."""
+        for row in item.rows.values() if self._fetched else ():
+            for blob in blobs_of(row):
+                if (copy := self._fetched.pop(blob.path, None)) is not None:
+                    copy.unlink(missing_ok=True)
 
     def commit(self, local: Path, name: str, content_key: str) -> Blob:
         """Move a finished file into the store under a name that its content key makes unique.

@@ -16,6 +16,7 @@ from mvideo_core.stages.part import items_of
 from mvideo_core.store.journal import Journal
 from mvideo_core.store.keys import part_key
 from mvideo_core.store.lock import stages_unused
+from mvideo_core.store.snapshot import snapshot
 from mvideo_core.store.workspace import Marker, Workspace, blobs_of, head_path, journal_path, marker_path
 
 STAGE_AREAS = ("rows", "done", "blobs", "journal")
@@ -53,6 +54,7 @@ def collect_garbage(
         dry_run: only count.
         min_age_s: leave younger files; None: 0 on local disks, which have locks, and a day on object stores.
     """
+    workspace = snapshot(workspace)
     if min_age_s is None:
         min_age_s = 0.0 if workspace.folder.is_local else MIN_AGE_S
     sweep = _Sweep(workspace, dry_run, time.time() - min_age_s if min_age_s else None)

@@ -2,12 +2,11 @@
 
 import logging
 import shutil
-import tempfile
 import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence, Set
-from contextlib import closing, contextmanager, nullcontext
+from contextlib import ExitStack, closing, contextmanager, nullcontext
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -23,6 +22,7 @@ from mvideo_core.store.commit import commit_part
 from mvideo_core.store.journal import Journal
 from mvideo_core.store.keys import item_key, part_key, settings_digest
 from mvideo_core.store.lock import part_lock, stages_in_use
+from mvideo_core.store.scratch import scratch_folder
 from mvideo_core.store.tables import misfit
 from mvideo_core.store.workspace import Marker, Workspace, blobs_of, journal_path
 
@@ -207,6 +207,7 @@ class PartJob:
                         stamped = self._stamped(item, rows, attempts)
                         self.journal.append(_done_event(item, stamped))
                         done[item.content_key] = stamped
+                        context.release(item)
                         n_done = min(n_before + len(done), total)
                         progress(n_done, total)
                         clock.tick(n_done, total, len(done))
@@ -280,17 +281,16 @@ class PartJob:
     @contextmanager
     def _scratch(self) -> Iterator[Path]:
         """A folder of this part alone, on the workspace's disk if it has one; leftovers of a killed run go first."""
-        if self.workspace.folder.is_local:
-            scratch = Path(self.workspace.folder.at(f"tmp/{self.stage.name}-{self.key}"))
-            shutil.rmtree(scratch, ignore_errors=True)
-            scratch.mkdir(parents=True)
-        else:
-            scratch = Path(tempfile.mkdtemp(prefix=f"mvideo-{self.stage.name}-"))
-        try:
+        with ExitStack() as held:
+            held.callback(self.journal.close)
+            if self.workspace.folder.is_local:
+                scratch = Path(self.workspace.folder.at(f"tmp/{self.stage.name}-{self.key}"))
+                shutil.rmtree(scratch, ignore_errors=True)
+                scratch.mkdir(parents=True)
+                held.callback(shutil.rmtree, scratch, ignore_errors=True)
+            else:
+                scratch = held.enter_context(scratch_folder(self.stage.name))
             yield scratch
-        finally:
-            self.journal.close()
-            shutil.rmtree(scratch, ignore_errors=True)
 
 
 def stage_settings(stage: Stage, options: Options) -> str:

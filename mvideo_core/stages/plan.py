@@ -3,7 +3,6 @@ moves nothing but the new files; the number of parts is a power of two, so that 
 
 import contextlib
 import hashlib
-import tempfile
 import time
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -17,6 +16,7 @@ from mvideo_core.records import Record, SourceRow
 from mvideo_core.store.commit import commit_part
 from mvideo_core.store.keys import part_key, rows_digest, settings_digest
 from mvideo_core.store.lock import stages_in_use
+from mvideo_core.store.scratch import scratch_folder
 from mvideo_core.store.workspace import SOURCE_STAGE, Workspace
 
 REVISION = 1
@@ -55,8 +55,8 @@ def make_plan(workspace: Workspace, sources: Iterable[SourceRow], options: PlanO
     """
     started = time.monotonic()
     settings = settings_digest(SOURCE_STAGE, REVISION, options, {})
-    with disk_errors("planning"), tempfile.TemporaryDirectory(prefix="mvideo-plan-") as folder:
-        buckets = [Path(folder) / f"{index:05d}.jsonl" for index in range(MAX_PARTS)]
+    with disk_errors("planning"), scratch_folder("plan") as folder:
+        buckets = [folder / f"{index:05d}.jsonl" for index in range(MAX_PARTS)]
         n_sources = _spill(sources, buckets)
         if n_sources == 0:
             raise ConfigError("no videos found: give a folder that holds some, a HD-VILA JSONL file or a manifest")

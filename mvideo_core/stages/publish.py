@@ -1,9 +1,7 @@
 """The end of sharding: index, `dataset.json` and data card beside the tars, then the pointer that makes it current."""
 
-import tempfile
 from collections import Counter
 from collections.abc import Iterator
-from pathlib import Path
 
 from mvideo_core.errors import StoreError
 from mvideo_core.records import Record, ShardPlanRow, ShardRow
@@ -16,6 +14,7 @@ from mvideo_core.stages.chain import touched_by
 from mvideo_core.stages.samples import SAMPLES_STAGE
 from mvideo_core.store.files import sha256_of
 from mvideo_core.store.lock import stages_in_use
+from mvideo_core.store.scratch import scratch_folder
 from mvideo_core.store.status import Problem
 from mvideo_core.store.workspace import Workspace
 
@@ -48,8 +47,8 @@ def _publish(workspace: Workspace, options: ShardOptions) -> DatasetSummary:
         if row.status == "filtered":
             excluded[row.reason or "unknown"] += 1
     shards = list(_shards(workspace, dataset))
-    with tempfile.TemporaryDirectory(prefix="mvideo-index-") as folder:
-        local = Path(folder) / INDEX_NAME
+    with scratch_folder("index") as folder:
+        local = folder / INDEX_NAME
         with local.open("wb") as out:
             totals = write_index(workspace.current_rows(SAMPLES_STAGE, ShardPlanRow), out)
         with local.open("rb") as stream:

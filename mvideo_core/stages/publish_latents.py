@@ -1,10 +1,8 @@
 """The end of encoding: index and `latents.json` beside the tars, then the pointer that makes them current."""
 
 import hashlib
-import tempfile
 from collections import Counter
 from collections.abc import Iterator
-from pathlib import Path
 
 from mvideo_core import __version__
 from mvideo_core.errors import StoreError
@@ -31,6 +29,7 @@ from mvideo_core.stages.chain import touched_by, valid_markers
 from mvideo_core.stages.encode import STAGE, encoders, latents_folder, write_empty
 from mvideo_core.store.keys import settings_digest
 from mvideo_core.store.lock import stages_in_use
+from mvideo_core.store.scratch import scratch_folder
 from mvideo_core.store.status import Problem
 from mvideo_core.store.workspace import Workspace
 
@@ -63,8 +62,8 @@ def _publish(workspace: Workspace, options: LatentOptions) -> LatentsSummary:
     root = latents_folder(settings, dataset["path"])
     filtered = Counter(row.reason or "unknown" for row in _rows(workspace, settings) if row.status == "filtered")
     shards = list(_shards(workspace, settings, root))
-    with tempfile.TemporaryDirectory(prefix="mvideo-latents-") as folder:
-        local = Path(folder) / INDEX_NAME
+    with scratch_folder("latents") as folder:
+        local = folder / INDEX_NAME
         with local.open("wb") as out:
             splits = write_index(_rows(workspace, settings), root, out)
         workspace.folder.adopt(local, f"{root}/{INDEX_NAME}")

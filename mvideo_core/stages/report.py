@@ -2,7 +2,6 @@
 
 import itertools
 import logging
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -20,6 +19,7 @@ from mvideo_core.stages import STAGES
 from mvideo_core.stages.base import StageContext
 from mvideo_core.stages.chain import CHAIN, row_class, touched_by, upstream_of, valid_markers
 from mvideo_core.store.lock import stages_in_use
+from mvideo_core.store.scratch import scratch_folder
 from mvideo_core.store.status import Problem
 from mvideo_core.store.workspace import Marker, Workspace
 
@@ -62,8 +62,7 @@ def _build(workspace: Workspace, options: ReportOptions) -> ReportSummary:
             if marker is not None:
                 counter.add_part(stage, workspace.rows(marker, row_class(stage)))
     funnel = counter.funnel(pending_parents=_pending(markers))
-    with tempfile.TemporaryDirectory(prefix="mvideo-report-") as folder:
-        out = Path(folder)
+    with scratch_folder("report") as out:
         gallery = list(_gallery(workspace, set(counter.gallery_keys()), markers, options, out))
         data = ReportData(
             title=options.title,
@@ -189,8 +188,8 @@ def _part(workspace: Workspace, stage: str, index: int, markers: dict[str, dict[
 def _draw(workspace: Workspace, clip: ClipRow, masks: MaskRow, options: ReportOptions, out: Path) -> None:
     assert clip.clip is not None
     assert masks.masks is not None
-    with tempfile.TemporaryDirectory(prefix="mvideo-overlay-") as scratch:
-        context = StageContext(workspace, "report", Path(scratch))
+    with scratch_folder("overlay") as scratch:
+        context = StageContext(workspace, "report", scratch)
         sequence = from_bytes(context.local(masks.masks).read_bytes())
         labels = [one.label if one.kept else "" for one in masks.objects]
         media = out / "media" / clip.key

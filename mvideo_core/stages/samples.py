@@ -1,7 +1,6 @@
 """Planning the shards: every finished triplet of every part, laid out by `shards.plan`, as parts of "samples"."""
 
 import sqlite3
-import tempfile
 import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -20,6 +19,7 @@ from mvideo_core.stages.run import planned_parts
 from mvideo_core.store.commit import commit_part
 from mvideo_core.store.keys import part_key, row_digest, settings_digest
 from mvideo_core.store.lock import stages_in_use
+from mvideo_core.store.scratch import scratch_folder
 from mvideo_core.store.workspace import Workspace
 from mvideo_core.weights.catalog import file_sha256
 
@@ -50,8 +50,8 @@ def _plan_dataset(workspace: Workspace, options: ShardOptions) -> int:
     started = time.monotonic()
     externals = list_digests(options)
     settings = settings_digest(SAMPLES_STAGE, REVISION, options, externals)
-    with tempfile.TemporaryDirectory(prefix="mvideo-samples-") as folder:
-        store = _SampleStore(Path(folder) / "samples.db")
+    with scratch_folder("samples") as folder:
+        store = _SampleStore(folder / "samples.db")
         lists = read_exclusion_lists(options)
         plan = plan_shards((store.put(sample) for sample in current_samples(workspace, lists)), options, lists)
         if not plan.shards:

@@ -12,9 +12,11 @@ from typing import IO, Any, NamedTuple
 
 from mvideo_core.disk import new_file, write_whole
 from mvideo_core.errors import StoreError
+from mvideo_core.remote import OBJECT_STORES, remote_errors
 
 CHUNK_BYTES = 1 << 20
 DELETE_AT_ONCE = 1000
+READ_AT_ONCE = 256
 
 
 class Folder:
@@ -37,8 +39,10 @@ class Folder:
             ) from None
         self.root = root.rstrip("/")
         self.url = url
-        protocol = self.fs.protocol if isinstance(self.fs.protocol, str) else self.fs.protocol[0]
-        self.is_local = protocol in ("file", "local")
+        protocols = {self.fs.protocol} if isinstance(self.fs.protocol, str) else set(self.fs.protocol)
+        self.is_local = not protocols.isdisjoint(("file", "local"))
+        self._flat = not protocols.isdisjoint(OBJECT_STORES)
+        self._made: set[str] = set()
 
     def at(self, path: str) -> str:
         """Full path inside the file system."""
@@ -48,42 +52,74 @@ class Folder:
 
     def exists(self, path: str) -> bool:
         """True when a file (or folder) of that name is there."""
-        return os.path.exists(self.at(path)) if self.is_local else bool(self.fs.exists(self.at(path)))  # noqa: PTH110
+        if self.is_local:
+            return os.path.exists(self.at(path))  # noqa: PTH110
+        with remote_errors(self.url, f"looking for {path}"):
+            return bool(self.fs.exists(self.at(path)))
 
     def size(self, path: str) -> int | None:
         """Bytes of a file; None when it is not there."""
         try:
             if self.is_local:
                 return os.stat(self.at(path)).st_size  # noqa: PTH116
-            return int(self.fs.size(self.at(path)))
+            with remote_errors(self.url, f"looking for {path}"):
+                return int(self.fs.size(self.at(path)))
         except FileNotFoundError:
             return None
 
     def open(self, path: str) -> IO[bytes]:
         """The file opened for reading."""
         try:
-            return self.fs.open(self.at(path), "rb")
+            with remote_errors(self.url, f"reading {path}"):
+                return self.fs.open(self.at(path), "rb")
         except FileNotFoundError:
             raise StoreError(f"{self.url}: {path} is not there; `mvideo verify` lists what is missing") from None
 
     def read(self, path: str) -> bytes:
-        """All bytes of a file."""
-        with self.open(path) as stream:
-            return stream.read()
+        """All bytes of a file: one request on an object store.
+
+        Raises:
+            StoreError: it is not there or cannot be read.
+        """
+        content = self.read_or_none(path)
+        if content is None:
+            raise StoreError(f"{self.url}: {path} is not there; `mvideo verify` lists what is missing")
+        return content
 
     def read_or_none(self, path: str) -> bytes | None:
         """All bytes of a file, or None when it is not there."""
         try:
-            return bytes(self.fs.cat_file(self.at(path)))
+            if self.is_local:
+                return Path(self.at(path)).read_bytes()
+            with remote_errors(self.url, f"reading {path}"):
+                return bytes(self.fs.cat_file(self.at(path)))
         except FileNotFoundError:
             return None
+
+    def read_many(self, paths: Sequence[str]) -> dict[str, bytes]:
+        """Contents of the files that are there, by path; an object store is asked for many at once."""
+        if self.is_local:
+            return {path: content for path in paths if (content := self.read_or_none(path)) is not None}
+        found: dict[str, bytes] = {}
+        by_place = {self.at(path): path for path in paths}
+        with remote_errors(self.url, f"reading {len(paths)} files"):
+            places = list(by_place)
+            for start in range(0, len(places), READ_AT_ONCE):
+                contents = self.fs.cat(places[start : start + READ_AT_ONCE], on_error="return")
+                for place, content in contents.items():
+                    if isinstance(content, bytes):
+                        found[by_place[place]] = content
+                    elif not isinstance(content, FileNotFoundError):
+                        raise content
+        return found
 
     def write(self, path: str, content: bytes) -> None:
         """Whole file or nothing: a reader never sees half of it."""
         target = self.at(path)
         if not self.is_local:
-            self.fs.makedirs(target.rsplit("/", 1)[0], exist_ok=True)
-            self.fs.pipe_file(target, content)
+            with remote_errors(self.url, f"writing {path}", writes=True):
+                self._make_folder_of(target)
+                self.fs.pipe_file(target, content)
             return
         write_whole(Path(target), content)
 
@@ -99,15 +135,24 @@ class Folder:
                     shutil.copyfile(local, part)
                 local.unlink()
             return
-        self.fs.makedirs(target.rsplit("/", 1)[0], exist_ok=True)
-        self.fs.put_file(str(local), target)
+        with remote_errors(self.url, f"writing {path}", writes=True):
+            self._make_folder_of(target)
+            self.fs.put_file(str(local), target)
         local.unlink()
+
+    def _make_folder_of(self, target: str) -> None:
+        """For remote file systems that have folders; on object stores this would cost requests and make buckets."""
+        parent = target.rsplit("/", 1)[0]
+        if not self._flat and parent not in self._made:
+            self.fs.makedirs(parent, exist_ok=True)
+            self._made.add(parent)
 
     def remove(self, path: str) -> None:
         """Delete a file or a tree; absent is fine."""
         target = self.at(path)
         try:
-            self.fs.rm(target, recursive=True)
+            with remote_errors(self.url, f"deleting {path}"):
+                self.fs.rm(target, recursive=True)
         except FileNotFoundError:
             return
 
@@ -119,17 +164,16 @@ class Folder:
                 return
             names: list[Any] = [str(p) for p in Path(base).rglob("*") if p.is_file() and not p.is_symlink()]
         else:
-            try:
-                names = self.fs.find(base)
-            except FileNotFoundError:
-                return
+            names = list(self._found(path))
         prefix = len(self.root) + 1
         yield from sorted(name[prefix:] for name in names)
 
     def names(self, path: str) -> list[str]:
         """Names of the files and folders directly in a folder, sorted; none when it is not there."""
         try:
-            found = self.fs.ls(self.at(path), detail=False)
+            with remote_errors(self.url, f"listing {path}"):
+                found = self.fs.ls(self.at(path), detail=False)
+                self.fs.invalidate_cache()
         except (FileNotFoundError, NotADirectoryError):
             return []
         return sorted({str(name).rstrip("/").rsplit("/", 1)[-1] for name in found})
@@ -138,21 +182,28 @@ class Folder:
         """Size and age of all files below a folder, by name: one listing, no request a file."""
         if self.is_local:
             return [FileFacts(name, *_facts_of(self.at(name))) for name in self.walk(path)]
-        try:
-            found = self.fs.find(self.at(path), detail=True)
-        except FileNotFoundError:
-            return []
         prefix = len(self.root) + 1
         facts = (
-            FileFacts(name[prefix:], int(info.get("size") or 0), _modified_s(info)) for name, info in found.items()
+            FileFacts(name[prefix:], int(info.get("size") or 0), _modified_s(info))
+            for name, info in self._found(path).items()
         )
         return sorted(facts)
+
+    def _found(self, path: str) -> dict[str, Any]:
+        """What an object store says about all files below a folder. Drivers keep listings; ours must be of now."""
+        try:
+            with remote_errors(self.url, f"listing {path}"):
+                found: dict[str, Any] = self.fs.find(self.at(path), detail=True)
+                self.fs.invalidate_cache()
+        except FileNotFoundError:
+            return {}
+        return found
 
     def remove_files(self, paths: Sequence[str]) -> None:
         """Delete files, and local folders that this empties; absent ones are fine. One request deletes many objects."""
         if not self.is_local:
             for start in range(0, len(paths), DELETE_AT_ONCE):
-                with contextlib.suppress(FileNotFoundError):
+                with contextlib.suppress(FileNotFoundError), remote_errors(self.url, "deleting files"):
                     self.fs.rm([self.at(path) for path in paths[start : start + DELETE_AT_ONCE]])
             return
         for path in paths:

@@ -2,7 +2,8 @@
 
 An event that cannot be used (damaged, or of rows that no table holds) is set aside in a file beside the journal.
 
-Local workspaces append to one file; elsewhere each event is one small object, since object stores cannot append.
+Local workspaces append to one file. Object stores cannot append: events are collected into objects, and an object is
+written before work begins, and every few seconds. A kill costs the items finished since then; they are worked on again.
 """
 
 import json
@@ -18,16 +19,22 @@ from mvideo_core.store.files import Folder
 log = logging.getLogger(__name__)
 
 SYNC_EVERY_S = 1.0
+WRITE_EVERY_S = 5.0
+WAITS = ("done",)
+"""Events that an object store may get later: what they lead to is only work done twice."""
 
 
 class Journal:
-    """Events of one part in the order written. `append` returns when the event would survive the process's death."""
+    """Events of one part in the order written. `append` returns when the event would survive the process's death; on
+    object stores, `done` events may wait up to WRITE_EVERY_S for it.
+    """
 
     def __init__(self, folder: Folder, path: str):
         self.folder = folder
         self.path = path
         self._count = 0
         self._synced_at = 0.0
+        self._waiting: list[bytes] = []
         self._stream: Any = None
 
     def events(self) -> list[dict[str, Any]]:
@@ -38,8 +45,9 @@ class Journal:
         """Write one event."""
         line = json.dumps(event, separators=(",", ":"), sort_keys=True).encode() + b"\n"
         if not self.folder.is_local:
-            self.folder.write(f"{self.path}/{self._count:08d}.json", line)
-            self._count += 1
+            self._waiting.append(line)
+            if event.get("event") not in WAITS or time.monotonic() - self._synced_at > WRITE_EVERY_S:
+                self._write_waiting()
             return
         if self._stream is None:
             target = Path(self.folder.at(self.path))
@@ -68,15 +76,20 @@ class Journal:
         )  # fmt: skip
 
     def close(self) -> None:
-        """Release the file."""
+        """Write what waits, and release the file."""
+        self._write_waiting()
         if self._stream is not None:
             self._stream.close()
             self._stream = None
 
     def discard(self) -> None:
         """Forget the part: its rows are committed."""
+        self._waiting.clear()
         self.close()
-        self.folder.remove(self.path)
+        if self.folder.is_local:
+            self.folder.remove(self.path)
+        else:
+            self.folder.remove_files(list(self.folder.walk(self.path)))
 
     def _local_events(self) -> Iterator[dict[str, Any]]:
         target = Path(self.folder.at(self.path))
@@ -97,12 +110,22 @@ class Journal:
             with target.open("r+b") as stream:
                 stream.truncate(whole)
 
+    def _write_waiting(self) -> None:
+        if self._waiting:
+            self.folder.write(f"{self.path}/{self._count:08d}.json", b"".join(self._waiting))
+            self._count += 1
+            self._waiting.clear()
+            self._synced_at = time.monotonic()
+
     def _remote_events(self) -> Iterator[dict[str, Any]]:
-        for name in self.folder.walk(self.path):
-            event = _event(self.folder.read(name))
+        names = list(self.folder.walk(self.path))
+        contents = self.folder.read_many(names)
+        for name in names:
             self._count = int(name.rsplit("/", 1)[1].split(".")[0]) + 1
-            if event is not None:
-                yield event
+            for line in contents.get(name, b"").splitlines(keepends=True):
+                event = _event(line)
+                if event is not None:
+                    yield event
 
 
 def _event(line: bytes) -> dict[str, Any] | None:

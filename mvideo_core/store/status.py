@@ -2,9 +2,12 @@
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 
 from mvideo_core.records import Record, Row
-from mvideo_core.store.workspace import Marker, Workspace, blobs_of
+from mvideo_core.store.workspace import Marker, Workspace, blobs_of, head_path
+
+PARTS_AT_ONCE = 16
 
 
 class StageStatus(Record):
@@ -59,20 +62,28 @@ def failed_rows(workspace: Workspace, stage: str, row_class: type[Row]) -> Itera
 
 def verify_stage(workspace: Workspace, stage: str, row_class: type[Row], deep: bool) -> Iterator[Problem]:
     """Check every current part: marker, rows and blobs are there at their sizes; `deep` also checks SHA-256."""
-    for index in range(workspace.parts_of(stage)):
-        marker = workspace.current(stage, index)
-        if marker is None:
-            if workspace.head(stage, index) is not None:
-                yield Problem(
-                    path=f"heads/{stage}/part-{index:05d}.json",
-                    what="points to a part without a readable marker",
-                    mend=f"run stage {stage} again",
-                )
-            continue
-        yield from _verify_part(workspace, marker, row_class, deep)
+    indices = range(workspace.parts_of(stage))
+    if workspace.folder.is_local:
+        for index in indices:
+            yield from _verify_part(workspace, stage, index, row_class, deep)
+        return
+    for start in range(0, len(indices), PARTS_AT_ONCE):  # an object store answers many at once
+        with ThreadPoolExecutor(PARTS_AT_ONCE) as pool:
+            jobs = [
+                pool.submit(lambda index: list(_verify_part(workspace, stage, index, row_class, deep)), index)
+                for index in indices[start : start + PARTS_AT_ONCE]
+            ]
+        for job in jobs:
+            yield from job.result()
 
 
-def _verify_part(workspace: Workspace, marker: Marker, row_class: type[Row], deep: bool) -> Iterator[Problem]:
+def _verify_part(workspace: Workspace, stage: str, index: int, row_class: type[Row], deep: bool) -> Iterator[Problem]:
+    marker = workspace.current(stage, index)
+    if marker is None:
+        if workspace.head(stage, index) is not None:
+            what = "points to a part without a readable marker"
+            yield Problem(path=head_path(stage, index), what=what, mend=f"run stage {stage} again")
+        return
     mend = f"run stage {marker.stage} again; only what is missing is redone"
     if not workspace.holds(marker.rows):
         yield Problem(path=marker.rows.path, what="missing or of another size than recorded", mend=mend)

@@ -97,6 +97,13 @@ class Workspace:
             )
         return found
 
+    @classmethod
+    def of(cls, folder: Folder) -> Self:
+        """The workspace in a folder that was opened and checked before."""
+        found = cls.__new__(cls)
+        found.folder, found.url = folder, folder.url
+        return found
+
     def ensure(self) -> None:
         """Write the layout file if this is a new workspace."""
         if not self.folder.exists("workspace.json"):

@@ -1,0 +1,49 @@
+"""Folders for temporary files that a kill leaves behind no longer than until the next start on that machine."""
+
+import contextlib
+import shutil
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+from mvideo_core.errors import StoreError
+from mvideo_core.locks import file_lock
+
+PREFIX = "mvideo-"
+OWNER = ".owner"
+"""A file that the folder's process holds locked while it lives."""
+
+
+@contextlib.contextmanager
+def scratch_folder(name: str) -> Iterator[Path]:
+    """An empty folder of this process alone below TMPDIR; those of dead processes are removed first.
+
+    Args:
+        name: what it is for; part of its name.
+    """
+    _sweep(Path(tempfile.gettempdir()))
+    folder, lock = _owned_folder(name)
+    with lock:
+        try:
+            inside = folder / "files"
+            inside.mkdir()
+            yield inside
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+def _owned_folder(name: str) -> tuple[Path, contextlib.ExitStack]:
+    while True:
+        folder = Path(tempfile.mkdtemp(prefix=f"{PREFIX}{name}-"))
+        lock = contextlib.ExitStack()
+        with contextlib.suppress(BlockingIOError):  # another process took it for a dead one's before it was locked
+            lock.enter_context(file_lock(folder / OWNER))
+            if (folder / OWNER).exists():
+                return folder, lock
+        lock.close()
+
+
+def _sweep(root: Path) -> None:
+    for owner in root.glob(f"{PREFIX}*/{OWNER}"):
+        with contextlib.suppress(BlockingIOError, StoreError), file_lock(owner):
+            shutil.rmtree(owner.parent, ignore_errors=True)

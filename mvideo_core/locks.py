@@ -37,7 +37,7 @@ def file_lock(path: Path, *, shared: bool = False, wait_s: float = 0.0) -> Itera
 def _opened(path: Path) -> IO[str]:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        return path.open("a")
+        return path.open("a+")  # NFS shares a lock only of a file that is open for reading, too
     except OSError as error:
         raise StoreError(
             f"{path}: cannot write this lock file ({error.strerror}); fix permissions or the disk"

@@ -84,6 +84,8 @@ def stage(
     from mvideo_core.stages.report import build_report
     from mvideo_core.stages.shard import shard_dataset
 
+    if parts and name in ("shard", "report"):
+        raise ConfigError(f"--parts {parts}: stage {name} is about all parts together; leave --parts out")
     chosen, ws = _options(profile, options, set_), Workspace.existing(workspace)
     if name == "report":
         report = build_report(ws)
@@ -111,7 +113,7 @@ def profiles(
 
 
 def part_list(text: str) -> list[int] | None:
-    """[0, 3, 4, 5] of "0,3-5"; None of "".
+    """[0, 3, 4, 5] of "0,3-5", each once; None of "".
 
     Raises:
         ConfigError: not numbers and ranges.
@@ -122,10 +124,13 @@ def part_list(text: str) -> list[int] | None:
     for piece in text.split(","):
         first, _, last = piece.partition("-")
         try:
-            indices += range(int(first), int(last or first) + 1)
+            found = range(int(first), int(last or first) + 1)
         except ValueError:
-            raise ConfigError(f"--parts {text!r}: numbers and ranges such as 0,3-7 are expected") from None
-    return indices
+            found = range(0)
+        if not found:
+            raise ConfigError(f"--parts {text!r}: numbers and ranges such as 0,3-7 are expected; seen {piece!r}")
+        indices += found
+    return sorted(set(indices))
 
 
 def _options(profile: str, options: str, settings: list[str]) -> PipelineOptions:

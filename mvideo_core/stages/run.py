@@ -60,12 +60,12 @@ def run_stage(
         progress: called with (part, items done, items in the part).
 
     Raises:
-        ConfigError: there is no plan, or an upstream part is missing.
+        ConfigError: there is no plan, no such part, or an upstream part is missing.
         StoreError: more than `max_failed_frac` of the items failed (their rows are kept).
     """
     run = run or RunOptions()
     started = time.monotonic()
-    indices = list(range(planned_parts(workspace)) if parts is None else parts)
+    indices = list(range(planned_parts(workspace)) if parts is None else _known_parts(workspace, stage.name, parts))
     report = progress or (lambda _part, _done, _total: None)
 
     def one(index: int) -> PartResult:
@@ -80,6 +80,15 @@ def run_stage(
     summary = summarize(stage.name, [result.marker for result in results], reused, time.monotonic() - started)
     check_failed(summary, run.max_failed_frac)
     return summary.model_copy(update={"warnings": stage.review(workspace, options)})
+
+
+def _known_parts(workspace: Workspace, stage: str, parts: Sequence[int]) -> Sequence[int]:
+    n_parts = workspace.parts_of(stage) or planned_parts(workspace)
+    unknown = [index for index in parts if not 0 <= index < n_parts]
+    if unknown:
+        has = "part 0 only" if n_parts == 1 else f"parts 0 to {n_parts - 1}"
+        raise ConfigError(f"stage {stage}: there is no part {unknown[0]}; this workspace has {has}")
+    return parts
 
 
 def planned_parts(workspace: Workspace) -> int:

@@ -80,6 +80,30 @@ def test_parts_are_numbers_and_ranges():
     assert pipeline.part_list("") is None
     with pytest.raises(ConfigError, match="numbers and ranges"):
         pipeline.part_list("a-b")
+    with pytest.raises(ConfigError, match="seen '7-3'"):
+        pipeline.part_list("1,7-3")
+    assert pipeline.part_list("3,1-3") == [1, 2, 3]
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("stage", "cut", "--parts", "99"), "stage cut: there is no part 99; this workspace has part 0 only"),
+        (("stage", "shard", "--parts", "99"), "--parts 99: stage shard is about all parts together"),
+        (("stage", "report", "--parts", "0"), "--parts 0: stage report is about all parts together"),
+    ],
+)
+def test_parts_that_are_not_there_are_refused(run, tmp_path, words, said):
+    finish(Workspace(str(tmp_path / "ws")), tmp_path, {"a": 1})
+    result = run(*words, "-w", tmp_path / "ws")
+    assert isinstance(result.exception, ConfigError)
+    assert said in str(result.exception)
+
+
+def test_a_plan_of_nothing_leaves_nothing(run, tmp_path):
+    (tmp_path / "videos").mkdir()
+    assert isinstance(run("plan", "-w", tmp_path / "ws", "--folder", tmp_path / "videos").exception, ConfigError)
+    assert not (tmp_path / "ws").exists()
 
 
 def test_settings_are_typed_and_wrong_ones_refused(run, tmp_path, videos):

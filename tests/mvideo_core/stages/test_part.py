@@ -8,6 +8,7 @@ from mvideo_core.stages.garbage import collect_garbage
 from mvideo_core.stages.part import MAX_CRASHES, MAX_KILLS, PartJob, run_part
 from mvideo_core.stages.plan import MAX_PARTS, PlanOptions, make_plan, part_of, parts_for
 from mvideo_core.stages.run import RunOptions, run_stage
+from mvideo_core.store.commit import commit_part
 from mvideo_core.store.maintain import retry_failed
 from mvideo_core.store.status import stage_status, verify_stage
 from mvideo_core.store.workspace import Workspace
@@ -65,6 +66,31 @@ def test_a_disk_too_full_for_planning_says_so(tmp_path):
             plan(Workspace(str(tmp_path / "ws")), keys=[f"v{n:06d}" for n in range(20_000)])
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+
+def test_a_plan_stopped_halfway_leaves_the_one_before_whole(workspace, monkeypatch):
+    plan(workspace, KEYS[:8])
+    before = workspace.plan()
+    calls = iter(range(99))
+
+    def stopping(*given, **named):
+        if next(calls) == 2:
+            raise KeyboardInterrupt
+        return commit_part(*given, **named)
+
+    monkeypatch.setattr("mvideo_core.stages.plan.commit_part", stopping)
+    with pytest.raises(KeyboardInterrupt):
+        plan(workspace, KEYS, part_size=3)
+    assert workspace.plan() == before
+    assert sorted(row.key for row in workspace.current_rows("source", toy.SourceRow)) == KEYS[:8]
+    assert plan(workspace, KEYS, part_size=3).n_parts == 4
+    assert sorted(row.key for row in workspace.current_rows("source", toy.SourceRow)) == KEYS
+
+
+def test_two_sources_of_one_name_leave_no_workspace(workspace):
+    with pytest.raises(ConfigError, match="two sources are called 'v00'"):
+        plan(workspace, ["v00", "v01", "v00"])
+    assert list(workspace.folder.walk("")) == []
 
 
 def test_a_new_option_reruns_that_stage_and_what_depends_on_it_only(workspace):

@@ -6,6 +6,7 @@ samples; a batch may straddle two epochs, so no sample is left out.
 """
 
 import copy
+import heapq
 import threading
 from collections.abc import Callable, Collection, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -49,11 +50,21 @@ class Samples(Protocol[Item_co]):
 class Split:
     """Indices for training and for validation.
 
-    Whole clips are held out, those with the smallest digests: windows of one clip never stand on both sides, and the
-    held-out clips change neither with the seed nor with what is excluded.
+    Whole clips are held out, those with the smallest digests: windows of one clip are never on both sides, and the
+    held-out clips change neither with the seed nor with what is excluded. Memory: 9 bytes a window.
+
+    Attributes:
+        train: ascending indices, int64.
+        held: ascending indices.
     """
 
-    def __init__(self, keys: Sequence[str], holdout: int, exclude: Collection[str] = (), ids: Sequence[str] = ()):
+    def __init__(
+        self,
+        keys: "Sequence[str] | np.ndarray",
+        holdout: int,
+        exclude: Collection[str] = (),
+        ids: Sequence[str] = (),
+    ):
         """Hold out clips until at least `holdout` windows are held.
 
         Args:
@@ -64,29 +75,54 @@ class Split:
         Raises:
             ConfigError: nothing is left to train on, or `exclude` names what is not there.
         """
-        names = [{str(key), *ids[n : n + 1]} for n, key in enumerate(keys)]
-        absent = sorted(set(exclude).difference(*names))
+        excluded = set(exclude)
+        smallest = _smallest_clips(keys, holdout)
+        windows: dict[str, list[int]] = {key: [] for key in smallest}
+        free = np.ones(len(keys), bool)
+        for index, key in enumerate(map(str, keys)):
+            if key in windows:
+                windows[key].append(index)
+            if excluded and not excluded.isdisjoint((key, *ids[index : index + 1])):
+                free[index] = False
+        self._check_names(excluded, keys, ids)
+        held: list[int] = []
+        for key in smallest:
+            if len(held) >= holdout:
+                break
+            held += windows[key]
+        self.held = sorted(index for index in held if free[index])
+        free[held] = False
+        self.train = np.flatnonzero(free)
+        if not len(self.train):
+            raise ConfigError(
+                f"data.holdout is {holdout} and the cache has {len(keys)} windows of {len(set(keys))} clips: nothing "
+                "is left to train on; hold out or exclude fewer, or encode more clips"
+            )
+
+    @staticmethod
+    def _check_names(excluded: set[str], keys: "Sequence[str] | np.ndarray", ids: Sequence[str]) -> None:
+        absent = sorted(excluded.difference(map(str, keys)).difference(ids)) if excluded else []
         if absent:
             raise ConfigError(
                 f"data.exclude: {', '.join(absent)}: no such clip or window in these latents; the first clips are "
-                f"{', '.join(sorted({str(key) for key in keys})[:4])}"
+                f"{', '.join(heapq.nsmallest(4, {str(key) for key in keys}))}"
             )
-        out = {index for index, of_window in enumerate(names) if of_window & set(exclude)}
-        windows: dict[str, list[int]] = {}
-        for index, key in enumerate(keys):
-            windows.setdefault(str(key), []).append(index)
-        self.held: list[int] = []
-        for key in sorted(windows, key=digest):
-            if len(self.held) >= holdout:
-                break
-            self.held += windows[key]
-        self.train = sorted(set(range(len(keys))) - set(self.held) - out)
-        self.held = sorted(set(self.held) - out)
-        if not self.train:
-            raise ConfigError(
-                f"data.holdout is {holdout} and the cache has {len(keys)} windows of {len(windows)} clips: nothing is "
-                "left to train on; hold out or exclude fewer, or encode more clips"
-            )
+
+
+def _smallest_clips(keys: "Sequence[str] | np.ndarray", n: int) -> list[str]:
+    """The n clips with the smallest digests, by digest; the others are not kept in memory."""
+    found: dict[str, str] = {}
+    before = largest = ""
+    for key in map(str, keys):
+        if key == before or key in found or n == 0:  # windows of a clip mostly follow each other
+            continue
+        before, drawn = key, digest(key)
+        if len(found) < n or drawn < largest:
+            found[key] = drawn
+            if len(found) > n:
+                del found[max(found, key=found.__getitem__)]
+            largest = max(found.values())
+    return sorted(found, key=found.__getitem__)
 
 
 class GlobalOrder:
@@ -98,7 +134,7 @@ class GlobalOrder:
         seed: of the permutations.
     """
 
-    def __init__(self, indices: Sequence[int], global_batch: int, seed: int):
+    def __init__(self, indices: "Sequence[int] | np.ndarray", global_batch: int, seed: int):
         self.indices = np.asarray(indices, np.int64)
         self.global_batch = global_batch
         self.seed = seed

@@ -145,7 +145,7 @@ def build(options: TrainOptions, world: World) -> "tuple[Trainer, Callable[[], N
 
     dataset = open_latents(options)
     start = start.with_data(options, dataset.info.digest)
-    split = Split(list(dataset.keys), options.data.holdout, options.data.exclude, dataset.ids)
+    split = Split(dataset.keys, options.data.holdout, options.data.exclude, dataset.ids)
     slots = rank_slots(options.global_batch, options.micro_batch, world.rank, world.size)
     order = GlobalOrder(split.train, options.global_batch, options.seed)
     train_maker = batch_maker(options, dataset, schedule, options.seed, world)

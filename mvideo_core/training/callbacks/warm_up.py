@@ -13,7 +13,7 @@ beforehand: `planned_graphs`. Masks, dropped texts, timesteps and the swap to EM
 
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from mvideo_core.model.guidance import Guidance
@@ -23,6 +23,8 @@ from mvideo_core.training.callbacks.validation import Validation, fixed_draws
 from mvideo_core.training.draws import History, histories
 
 if TYPE_CHECKING:
+    import numpy as np
+
     from mvideo_core.training.batches import BatchMaker
     from mvideo_core.training.data import Samples
     from mvideo_core.training.loop import Trainer
@@ -81,7 +83,7 @@ class WarmUp(Callback):
         options: "TrainOptions",
         objective: "MVideoObjective",
         samples: "Samples[Any]",
-        train: list[int],
+        train: "Sequence[int] | np.ndarray",
         maker: "BatchMaker",
         validation: Validation,
         videos: SampleVideos,
@@ -116,6 +118,6 @@ class WarmUp(Callback):
 
         batch, noise = self.options.micro_batch, self.options.draws.history_noise
         drawn = fixed_draws(0, batch, history, noise or None)
-        samples = [self.samples.get(self.train[0])] * batch
+        samples = [self.samples.get(int(self.train[0]))] * batch
         made = self.maker.batch(drawn, range(batch), samples, torch.ones(batch))
         self.objective.loss(made).total.backward()

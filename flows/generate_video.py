@@ -36,7 +36,8 @@ def generate_video(
         prompt: what is to be seen; empty = the caption of the dataset sample.
         source: masks from one of a reference video and object names, a mask file, a dataset sample; none = no masks.
         base: the CogVideoX, and its precision.
-        adapter: folder that train-mvideo wrote; empty = the base model alone.
+        adapter: folder that train-mvideo wrote, or a name of the catalog; empty = mvideo-mini over mini, else the base
+            alone; none = the base alone.
         allow_other_base: use the adapter over other base weights than those it was trained on.
         options: length, sampling, which conditions are used.
         overwrite: replace the video of another request in `out`.

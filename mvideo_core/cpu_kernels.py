@@ -6,12 +6,12 @@ mini models three differed by a few pixels, and so did the dataset's digest. Seg
 
 import functools
 import os
-from collections.abc import MutableMapping
+from collections.abc import Mapping, MutableMapping
 from pathlib import Path
 
 CHOICE = "MVIDEO_CPU_KERNELS"
 """Set it to "native" for the fastest kernels of this machine, and other low-order bits."""
-_AVX2 = {"ATEN_CPU_CAPABILITY": "avx2", "ONEDNN_MAX_CPU_ISA": "AVX2", "MKL_CBWR": "AVX2"}
+PINS = {"ATEN_CPU_CAPABILITY": "avx2", "ONEDNN_MAX_CPU_ISA": "AVX2", "MKL_CBWR": "AVX2"}
 
 
 @functools.lru_cache(maxsize=1)
@@ -31,5 +31,16 @@ def pin_cpu_kernels(environment: MutableMapping[str, str] = os.environ) -> None:
     They are read when the first operation runs, so this comes before any of it: `mvideo_core` calls it on import.
     """
     if environment.get(CHOICE) != "native" and "avx2" in cpu_flags():
-        for name, value in _AVX2.items():
+        for name, value in PINS.items():
             environment.setdefault(name, value)
+
+
+def half_precision_advice(dtype: str, environment: Mapping[str, str] = os.environ) -> str:
+    """Why a model in 16 bits crawls on this CPU and what helps; "" where it does not.
+
+    oneDNN has no 16-bit convolution in AVX2, and PyTorch's own loop takes hundreds of times as long (a convolution of
+    CogVideoX's VAE, 256 channels at 5x50x74: 264 s, with AVX-512 0.6 s).
+    """
+    if dtype == "fp32" or environment.get("ONEDNN_MAX_CPU_ISA") != PINS["ONEDNN_MAX_CPU_ISA"]:
+        return ""
+    return f"{dtype} on this CPU: convolutions crawl with the AVX2 kernels; set {CHOICE}=native, or use fp32"

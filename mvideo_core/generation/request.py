@@ -1,5 +1,7 @@
 """A request for one video: load the model, find its masks and its text, make it."""
 
+import logging
+
 from pydantic import Field
 
 from mvideo_core.errors import ConfigError
@@ -9,8 +11,13 @@ from mvideo_core.generation.options import GenerateOptions
 from mvideo_core.generation.sources import SourceOptions, check_guides, on_grid, read_source
 from mvideo_core.generation.video import GeneratedVideo, make_video
 from mvideo_core.local_paths import local_path
+from mvideo_core.model.adapter_files import adapter_for
 from mvideo_core.model.base import BaseOptions
 from mvideo_core.options import Options
+
+log = logging.getLogger(__name__)
+ALONE = "none"
+"""As an adapter: the base model alone."""
 
 
 class GenerateRequest(Options):
@@ -19,7 +26,11 @@ class GenerateRequest(Options):
     prompt: str = Field(default="", description="what is to be seen; empty = the caption of the dataset sample")
     source: SourceOptions = Field(default=SourceOptions(), description="Masks: video and objects, file, or sample.")
     base: BaseOptions = Field(default=BaseOptions(), description="The CogVideoX.")
-    adapter: str = Field(default="", description="folder that training wrote; empty = the base model alone")
+    adapter: str = Field(
+        default="",
+        description="folder that training wrote, or a name of the catalog; empty = the catalog's adapter of this base "
+        "(mvideo-mini over mini), else the base model alone; none = the base model alone",
+    )
     allow_other_base: bool = Field(
         default=False, description="use an adapter over other base weights than those it was trained on"
     )
@@ -48,10 +59,19 @@ def generate(
     if source and source.masks:
         check_guides(source.masks.sequence, request.options.objects, request.source.masks or request.source.sample)
     loaded = load_pipeline(
-        request.base, request.adapter, request.options.scheduler, request.allow_other_base, request.source.given
+        request.base, _adapter(request), request.options.scheduler, request.allow_other_base, request.source.given
     )
     source = on_grid(source or read_source(request.source), request.source, loaded.pipeline.format)
     origin = {"request": request.model_dump(mode="json"), "masks_from": source.origin}
     return make_video(
         loaded, prompt, source.masks, request.options, out, origin=origin, overwrite=overwrite, progress=progress
     )
+
+
+def _adapter(request: GenerateRequest) -> str:
+    if request.adapter == ALONE:
+        return ""
+    found = request.adapter or adapter_for(request.base.weights)
+    if found and not request.adapter:
+        log.info("adapter: %s, the base's own; `none` is the base alone", found)
+    return found

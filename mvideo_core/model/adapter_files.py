@@ -14,7 +14,7 @@ from mvideo_core.listing import visible_files
 from mvideo_core.model.expected import Shapes, expected_shapes
 from mvideo_core.model.weights_digest import CONDITIONING_CONFIG, NEW_PARAMETERS, file_tensors
 from mvideo_core.options import digest
-from mvideo_core.weights.catalog import file_sha256
+from mvideo_core.weights.catalog import entries, file_sha256, find
 from mvideo_core.weights.contents import content_problem, safetensors_header
 from mvideo_core.weights.reading import loading
 from mvideo_core.weights.tensors import StoredTensor, first_not_finite, stored_tensors
@@ -52,8 +52,8 @@ def find_adapter(given: str | Path, option: str = "adapter") -> AdapterFiles:
     """The adapter that a path leads to.
 
     Args:
-        given: folder of an adapter, checkpoint folder, run folder (its newest checkpoint is taken, and said), or the
-            .safetensors file of a plain LoRA.
+        given: name of an adapter in the catalog (`mvideo-mini`), folder of an adapter, checkpoint folder, run folder
+            (its newest checkpoint is taken, and said), or the .safetensors file of a plain LoRA.
         option: what the path was given as, the first word of messages.
 
     Raises:
@@ -65,7 +65,7 @@ def find_adapter(given: str | Path, option: str = "adapter") -> AdapterFiles:
             f"{option}: {given}: adapters are not fetched; run `hf download {name} --revision COMMIT --local-dir "
             "FOLDER` and give that folder"
         )
-    path = Path(given).expanduser()
+    path = find(str(given), "adapter") if given in catalog_adapters() else Path(given).expanduser()
     if not path.exists():
         raise ConfigError(f"{option}: {given}: no such file or folder; give the folder that training wrote, such as "
                           "RUN/checkpoints/step-.../adapter")  # fmt: skip
@@ -100,6 +100,21 @@ def find_adapter(given: str | Path, option: str = "adapter") -> AdapterFiles:
         f"{option}: {given}: no {LORA_FILE} here or in adapter/; give RUN/checkpoints/step-.../adapter, or the folder "
         "or file of a CogVideoX LoRA"
     )
+
+
+def catalog_adapters() -> dict[str, str]:
+    """The catalog's adapters, and the base that each was trained over."""
+    return {item.name: item.base for item in entries() if item.kind == "adapter"}
+
+
+def adapter_for(base: str) -> str:
+    """The catalog's adapter of a base; "" where it has none.
+
+    Args:
+        base: name or alias of a generator; a path or `random:SIZE` has none.
+    """
+    names = {item.alias: item.name for item in entries() if item.kind == "generator" and item.alias}
+    return next((name for name, own in catalog_adapters().items() if own == names.get(base, base)), "")
 
 
 def check_adapter(files: AdapterFiles, config: Mapping[str, Any], option: str = "adapter") -> None:

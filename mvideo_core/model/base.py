@@ -5,6 +5,7 @@
 """
 
 import json
+import logging
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import Field
 
+from mvideo_core.cpu_kernels import half_precision_advice
 from mvideo_core.disk import disk_errors, obey_umask, write_whole
 from mvideo_core.errors import ConfigError, ModelError
 from mvideo_core.model.fingerprint import folder_sha256
@@ -30,6 +32,7 @@ if TYPE_CHECKING:
 
     from mvideo_core.model.transformer import MVideoTransformer3DModel
 
+log = logging.getLogger(__name__)
 Part = Literal["vae", "text_encoder", "transformer"]
 PARTS: tuple[Part, ...] = ("vae", "text_encoder", "transformer")
 FORMAT_FILE = "mvideo_format.json"
@@ -135,12 +138,21 @@ def load_base(options: BaseOptions, parts: Collection[str] = PARTS) -> Base:
     unknown = sorted(set(parts) - set(PARTS))
     if unknown:
         raise ConfigError(f"load_base: parts {unknown}; known: {', '.join(PARTS)}")
+    if "vae" in parts:
+        _advise(options.dtype)
     if options.weights.startswith(RANDOM):
         return _cast(random_base(options.weights.removeprefix(RANDOM), parts=parts), options.dtype)
     folder = find(options.weights, kind="generator")
     _check_folder(folder, parts)
     check_model(folder, parts, options.weights)
     return _from_folder(folder, options, parts)
+
+
+def _advise(dtype: str) -> None:
+    import torch
+
+    if not torch.cuda.is_available() and (advice := half_precision_advice(dtype)):
+        log.warning("%s", advice)
 
 
 def random_base(size: str = "tiny-sincos", seed: int = 0, parts: Collection[str] = PARTS) -> Base:

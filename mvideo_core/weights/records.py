@@ -10,7 +10,7 @@ from mvideo_core.records import Record
 from mvideo_core.weights.contents import FETCHED, Needs
 
 PACKAGE = Path(__file__).parent
-Kind = Literal["detector", "segmenter", "captioner", "generator", "metric"]
+Kind = Literal["detector", "segmenter", "captioner", "generator", "adapter", "metric"]
 
 
 class WeightsFile(Record):
@@ -78,6 +78,7 @@ class WeightsEntry(Record):
         shipped: folder inside this package, for models that come with the project.
         repository: for a model that is fetched as a whole; `files` are then those that it must have.
         expects: values in its JSON files that tell it from its relatives, by file and key.
+        base: of an adapter, the generator it was trained over.
     """
 
     name: str
@@ -89,6 +90,7 @@ class WeightsEntry(Record):
     note: str = ""
     files: list[WeightsFile]
     expects: dict[str, dict[str, Any]] = {}
+    base: str = ""
 
     @property
     def folder(self) -> Path:

@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from mvideo_core.cpu_kernels import CHOICE, cpu_flags, pin_cpu_kernels
+from mvideo_core.cpu_kernels import CHOICE, cpu_flags, half_precision_advice, pin_cpu_kernels
 
 PINNED = ("ATEN_CPU_CAPABILITY", "ONEDNN_MAX_CPU_ISA", "MKL_CBWR")
 needs_avx2 = pytest.mark.skipif("avx2" not in cpu_flags(), reason="this processor has no AVX2")
@@ -35,6 +35,13 @@ def test_pytorch_itself_says_that_it_uses_avx2() -> None:
 def test_native_gives_pytorch_the_whole_processor() -> None:
     code = "import mvideo_core, torch; print(torch.backends.cpu.get_cpu_capability())"
     assert _run(code, {CHOICE: "native"}) == "AVX512"
+
+
+def test_sixteen_bits_under_the_limit_come_with_advice() -> None:
+    limited = {"ONEDNN_MAX_CPU_ISA": "AVX2"}
+    assert f"set {CHOICE}=native, or use fp32" in half_precision_advice("bf16", limited)
+    assert half_precision_advice("fp32", limited) == ""
+    assert half_precision_advice("bf16", {}) == ""
 
 
 def _run(code: str, more: dict[str, str]) -> str:

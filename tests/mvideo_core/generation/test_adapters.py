@@ -228,9 +228,9 @@ def test_a_plain_lora_is_taken_but_sees_no_masks(whole, tmp_path):
 
 def test_masks_without_an_adapter_are_refused(mvideo, bases, square, tmp_path):
     masks = save_masks(tmp_path / "square.masks", square, 8.0)
-    for base in ("random:tiny-sincos", bases / "base0", "mini"):
+    for base, own in (("random:tiny-sincos", ()), (bases / "base0", ()), ("mini", ("--adapter", "none"))):
         code, said = mvideo(
-            "generate", "--out", tmp_path / "out", "--prompt", "a kite", "--masks", masks, "--base", base
+            "generate", "--out", tmp_path / "out", "--prompt", "a kite", "--masks", masks, "--base", base, *own
         )
         assert code == 2
         assert f"masks are given and no adapter is given: {base} alone cannot see masks" in said

@@ -172,7 +172,7 @@ def first_sample(workspace: Path) -> str:
     from mvideo_core.store.workspace import Workspace
 
     dataset = workspace / (Workspace(str(workspace)).pointer("dataset") or {})["path"]
-    return f"{dataset}#{MaskVideoDataset(str(dataset), members=())[0].key}"
+    return f"{dataset}#{MaskVideoDataset(str(dataset)).keys[0]}"
 
 
 def last_line(text: str) -> str:

@@ -6,7 +6,7 @@ from typing import Any
 from flows._engine import EngineOptions, Step, open_lanes
 from flows._pipelining import Pipeline
 from mvideo_core.errors import ConfigError
-from mvideo_core.options import Options
+from mvideo_core.options import Options, merged
 from mvideo_core.pipeline import PipelineOptions, load_profile
 from mvideo_core.stages import STAGES
 from mvideo_core.stages.run import StageSummary, planned_parts
@@ -22,18 +22,18 @@ from tasks.shard import shard
 TASKS = {task.name: task for task in (ingest, cut, detect, segment, caption, shard, encode)}
 
 
-def resolve(profile: str, overrides: dict[str, Any] | None = None, **stages: Options | None) -> PipelineOptions:
-    """Options of a profile, with single values over it, and whole stages as filled in on the form.
+def resolve(profile: str, overrides: dict[str, Any] | None = None, **stages: dict[str, Any] | None) -> PipelineOptions:
+    """Options of a profile, with single values over it, key by key.
 
     Args:
         overrides: nested values such as {"cut": {"min_shot_s": 4}}.
-        stages: options by field name of PipelineOptions; None = as the profile says.
+        stages: values by field name of PipelineOptions, over those; None = none.
 
     Raises:
         ConfigError: no such profile, or a value that is not allowed.
     """
-    base = load_profile(profile, overrides)
-    return base.model_copy(update={name: options for name, options in stages.items() if options is not None})
+    given = {name: values for name, values in stages.items() if values}
+    return load_profile(profile, merged(overrides or {}, given))
 
 
 def step(name: str, options: Options) -> Step:

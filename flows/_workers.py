@@ -76,6 +76,7 @@ class WorkerLanes:
     def _run(self, client: SyncPrefectClient, step: Step, parts: Parts) -> FlowRun:
         parameters = {
             "workspace": parts.workspace,
+            "profile": "",
             "options": step.options.model_dump(mode="json"),
             "parts": list(parts.indices),
         }

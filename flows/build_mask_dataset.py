@@ -1,6 +1,7 @@
 """Deployment "build-mask-dataset": raw videos to mask shards and a report (the paper's section 4.1)."""
 
-from typing import Any
+import logging
+from typing import Annotated, Any
 
 from prefect import State, flow
 
@@ -14,7 +15,8 @@ from mvideo_core.detection.select import DetectOptions
 from mvideo_core.doctor import Asked, require
 from mvideo_core.ingest.describe import IngestOptions
 from mvideo_core.ingest.sources import SourceOptions
-from mvideo_core.pipeline import PART_STAGES, reach_servers
+from mvideo_core.options import Over
+from mvideo_core.pipeline import PART_STAGES, models_in_use, reach_servers
 from mvideo_core.scenes.cut import CutOptions
 from mvideo_core.segmentation.gate import SegmentOptions
 from mvideo_core.shards.options import ShardOptions
@@ -24,6 +26,8 @@ from mvideo_core.stages.run import RunOptions
 from mvideo_core.store.workspace import Workspace
 from tasks import plan
 
+log = logging.getLogger(__name__)
+
 
 @flow(name="build-mask-dataset", persist_result=False)
 def build_mask_dataset(
@@ -31,14 +35,14 @@ def build_mask_dataset(
     source: SourceOptions,
     profile: str = "mini",
     overrides: dict[str, Any] | None = None,
-    plan_options: PlanOptions | None = None,
-    run: RunOptions | None = None,
-    ingest: IngestOptions | None = None,
-    cut: CutOptions | None = None,
-    detect: DetectOptions | None = None,
-    segment: SegmentOptions | None = None,
-    caption: CaptionOptions | None = None,
-    shard: ShardOptions | None = None,
+    plan_options: Annotated[dict[str, Any], Over(PlanOptions)] | None = None,
+    run: Annotated[dict[str, Any], Over(RunOptions)] | None = None,
+    ingest: Annotated[dict[str, Any], Over(IngestOptions)] | None = None,
+    cut: Annotated[dict[str, Any], Over(CutOptions)] | None = None,
+    detect: Annotated[dict[str, Any], Over(DetectOptions)] | None = None,
+    segment: Annotated[dict[str, Any], Over(SegmentOptions)] | None = None,
+    caption: Annotated[dict[str, Any], Over(CaptionOptions)] | None = None,
+    shard: Annotated[dict[str, Any], Over(ShardOptions)] | None = None,
     engine: EngineOptions = EngineOptions(),
 ) -> ReportSummary | State[ReportSummary]:
     """Ingest, cut, detect, segment, caption, shard, report. Killed at any moment, a retry goes on where it stopped.
@@ -50,9 +54,14 @@ def build_mask_dataset(
         source: exactly one of folder, hdvila, manifest.
         profile: run profile: mini, mvideo-2b, mvideo-5b, or the path of a YAML file.
         overrides: single values over the profile, such as {"cut": {"min_shot_s": 4}}.
-        plan_options: how sources are grouped into parts; empty = as the profile says.
-        run: parts at once, tolerated failures; empty = as the profile says.
-        ingest: options of stage 1; empty = as the profile says. Likewise cut, detect, segment, caption, shard.
+        plan_options: how sources are grouped into parts; what is empty is as the profile says. Likewise the next ones.
+        run: parts at once, tolerated failures.
+        ingest: values of stage 1 over the profile's.
+        cut: of stage 2, scene cuts to clips.
+        detect: of stage 3, boxes on the first frame.
+        segment: of stage 4, mask sequences.
+        caption: of stage 5, a text per clip.
+        shard: of stage 6, the dataset.
         engine: where tasks run: threads of this process, workers on the queues, or Ray.
     """
     options = resolve(
@@ -62,6 +71,7 @@ def build_mask_dataset(
     require("data", Asked(workspace=workspace, pipeline=options))
     planned = plan.plan(workspace, source, options.plan)
     reach_servers(options, Workspace(workspace))  # new sources may need a server that was not needed before
+    log.info("plan: %d sources in %d parts; %s", planned.n_sources, planned.n_parts, models_in_use(options))
     steps = [step(name, options.of(name)) for name in PART_STAGES]
     with open_lanes(engine, options.run.jobs) as lanes:
         Pipeline(lanes, steps, workspace, range(planned.n_parts), options.run.max_failed_frac).run()

@@ -1,11 +1,14 @@
 """Deployment "caption": one stage on its own, from its upstream's rows on disk."""
 
+from typing import Annotated, Any
+
 from prefect import State, flow
 
 from flows._engine import EngineOptions
 from flows._notices import concluded
 from flows._stage import finish_stage, resolve
 from mvideo_core.captioning.rows import CaptionOptions
+from mvideo_core.options import Over
 from mvideo_core.pipeline import preflight
 from mvideo_core.stages.run import StageSummary
 from mvideo_core.store.workspace import Workspace
@@ -15,7 +18,7 @@ from mvideo_core.store.workspace import Workspace
 def caption(
     workspace: str,
     profile: str = "mini",
-    options: CaptionOptions | None = None,
+    options: Annotated[dict[str, Any], Over(CaptionOptions)] | None = None,
     parts: list[int] | None = None,
     engine: EngineOptions = EngineOptions(),
 ) -> StageSummary | State[StageSummary]:
@@ -24,7 +27,7 @@ def caption(
     Args:
         workspace: local path or fsspec URL; it needs a plan and this stage's upstream.
         profile: run profile whose options hold where none are given here.
-        options: of this stage; empty = as the profile says.
+        options: values of this stage; what is empty is as the profile says.
         parts: indices to finish; empty = all.
         engine: threads of this process, or Ray.
     """

@@ -1,9 +1,12 @@
 """Deployment "cut": one stage on its own, from its upstream's rows on disk."""
 
+from typing import Annotated, Any
+
 from prefect import flow
 
 from flows._engine import EngineOptions
 from flows._stage import finish_stage, resolve
+from mvideo_core.options import Over
 from mvideo_core.scenes.cut import CutOptions
 from mvideo_core.stages.run import StageSummary
 
@@ -12,7 +15,7 @@ from mvideo_core.stages.run import StageSummary
 def cut(
     workspace: str,
     profile: str = "mini",
-    options: CutOptions | None = None,
+    options: Annotated[dict[str, Any], Over(CutOptions)] | None = None,
     parts: list[int] | None = None,
     engine: EngineOptions = EngineOptions(),
 ) -> StageSummary:
@@ -21,7 +24,7 @@ def cut(
     Args:
         workspace: local path or fsspec URL; it needs a plan and this stage's upstream.
         profile: run profile whose options hold where none are given here.
-        options: of this stage; empty = as the profile says.
+        options: values of this stage; what is empty is as the profile says.
         parts: indices to finish; empty = all.
         engine: threads of this process, or Ray.
     """

@@ -1,7 +1,7 @@
 """Deployment "evaluate-mvideo": videos to scores, tables and a report (the paper's section 4)."""
 
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 from prefect import flow
 from prefect.artifacts import create_link_artifact, create_markdown_artifact, create_table_artifact
@@ -13,6 +13,7 @@ from mvideo_core.evaluation.request import EvaluateRequest
 from mvideo_core.evaluation.result import LoadedResult, read_result
 from mvideo_core.evaluation.suite import SuiteOptions, load_suite
 from mvideo_core.evaluation.validate import Validation
+from mvideo_core.options import Over, merged
 from tasks.evaluate import check_items, collect_scores, evaluation_report, score
 
 
@@ -22,7 +23,7 @@ def evaluate_mvideo(
     out: str,
     suite: str = "mini",
     overrides: dict[str, Any] | None = None,
-    options: SuiteOptions | None = None,
+    options: Annotated[dict[str, Any], Over(SuiteOptions)] | None = None,
     gpus: int = 1,
     part: str = "",
     report: bool = True,
@@ -34,7 +35,7 @@ def evaluate_mvideo(
         out: folder of scores, result.json, exports and report.
         suite: profile of metrics: mini, paper, or the path of a YAML file.
         overrides: single values over the profile, such as {"bootstrap": {"samples": 500}}.
-        options: the whole suite, instead of profile and overrides.
+        options: values over both, as the form fills them in; what is empty is as the suite says.
         gpus: parts scored at once, each as a run of this deployment; needs as many workers on the queue.
         part: "INDEX/COUNT": score this part and stop; what `gpus` asks of further runs.
         report: build the page of videos, curves and worst cases.
@@ -43,7 +44,9 @@ def evaluate_mvideo(
         Path of result.json; of the folder where `part` is given.
     """
     request = EvaluateRequest(
-        manifests=tuple(manifests), out=str(Path(out).absolute()), suite=options or load_suite(suite, overrides)
+        manifests=tuple(manifests),
+        out=str(Path(out).absolute()),
+        suite=load_suite(suite, merged(overrides or {}, options or {})),
     )
     if part:
         score(request, part)

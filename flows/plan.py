@@ -1,21 +1,29 @@
 """Deployment "plan": list the sources and group them into parts, nothing more."""
 
+from typing import Annotated, Any
+
 from prefect import flow
 
 from flows._stage import resolve
 from mvideo_core.ingest.sources import SourceOptions
+from mvideo_core.options import Over
 from mvideo_core.stages.plan import Plan, PlanOptions
 from tasks import plan as task
 
 
 @flow(name="plan", persist_result=False)
-def plan(workspace: str, source: SourceOptions, profile: str = "mini", options: PlanOptions | None = None) -> Plan:
+def plan(
+    workspace: str,
+    source: SourceOptions,
+    profile: str = "mini",
+    options: Annotated[dict[str, Any], Over(PlanOptions)] | None = None,
+) -> Plan:
     """List a folder, an HD-VILA list or a manifest and make its videos the workspace's current plan.
 
     Args:
         workspace: local path or fsspec URL; made when it is not there.
         source: exactly one of folder, hdvila, manifest.
         profile: run profile whose options hold where none are given here.
-        options: of planning; empty = as the profile says.
+        options: values of planning; what is empty is as the profile says.
     """
     return task.plan(workspace, source, resolve(profile, plan=options).plan)

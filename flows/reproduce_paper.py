@@ -1,7 +1,7 @@
 """Deployment "reproduce-paper": data, trainings, videos, scores, tables 2 to 5, figures 4 to 9 (the whole paper)."""
 
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 from prefect import flow
 from prefect.artifacts import create_link_artifact, create_markdown_artifact
@@ -11,7 +11,7 @@ from flows._sharing import Piece, share
 from flows.build_mask_dataset import build_mask_dataset
 from flows.evaluate_mvideo import evaluate_mvideo
 from flows.train_mvideo import train_mvideo
-from mvideo_core.options import digest
+from mvideo_core.options import Over, digest, merged
 from mvideo_core.paper.material import pipeline_overrides, sets_to_build, workspace_of
 from mvideo_core.paper.options import PaperOptions, load_profile
 from mvideo_core.paper.training import latent_options, training_options
@@ -28,7 +28,7 @@ def reproduce_paper(
     out: str,
     profile: str = "mini",
     overrides: dict[str, Any] | None = None,
-    options: PaperOptions | None = None,
+    options: Annotated[dict[str, Any], Over(PaperOptions)] | None = None,
     gpus: int = 1,
     job: str = "",
 ) -> str:
@@ -38,14 +38,15 @@ def reproduce_paper(
         out: folder of the whole run; one that is there goes on.
         profile: mini, or the path of a YAML file.
         overrides: single values over the profile, such as {"tests": {"prompts": 8}}.
-        options: the whole of the options, instead of profile and overrides.
+        options: values over both, as the form fills them in; what is empty is as the profile says.
         gpus: above 1, jobs of videos and parts of the scoring are runs of their own on the queue gpu.
         job: make the videos of this job, such as "prompts/base/1-clips", and stop; what `gpus` asks of further runs.
 
     Returns:
         Path of the page; of the manifest where `job` is given.
     """
-    chosen, root = options or load_profile(profile, overrides), Path(out).absolute()
+    chosen = load_profile(profile, merged(overrides or {}, options or {}))
+    root = Path(out).absolute()
     if job:
         return paper.job_videos(chosen, str(root), job_named(job, chosen))
     for name in sets_to_build(chosen):
@@ -56,7 +57,8 @@ def reproduce_paper(
         train_mvideo(
             workspace=workspace_of(chosen, root, "train"),
             latents=latent_options(chosen),
-            options=training_options(chosen, root, alpha, ""),
+            profile="",
+            options=training_options(chosen, root, alpha, "").model_dump(mode="json"),
         )
     manifests = make_all_videos(chosen, root, gpus)
     evaluate_mvideo(manifests, str(root / "scores"), chosen.suite, gpus=gpus, report=False)
@@ -75,7 +77,7 @@ def make_all_videos(options: PaperOptions, root: Path, gpus: int) -> list[str]:
     todo = jobs(options)
     if gpus == 1:
         return [paper.job_videos(options, str(root), job) for job in todo]
-    base = {"out": str(root), "options": options.model_dump(mode="json")}
+    base = {"out": str(root), "profile": "", "options": options.model_dump(mode="json")}
     pieces = [Piece(base | {"job": job.name}, f"videos {job.name}", f"{job.name}-{digest(base)[:16]}") for job in todo]
     share(
         DEPLOYMENT, pieces, lambda number: paper.job_videos(options, str(root), todo[number]), done=False, queue=QUEUE

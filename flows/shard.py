@@ -1,10 +1,13 @@
 """Deployment "shard": clips, masks and captions of the workspace -> WebDataset shards, index, data card."""
 
+from typing import Annotated, Any
+
 from prefect import flow
 
 from flows._dataset import write_dataset
 from flows._engine import EngineOptions
 from flows._stage import resolve
+from mvideo_core.options import Over
 from mvideo_core.shards.options import ShardOptions
 from mvideo_core.stages.publish import DatasetSummary
 
@@ -13,7 +16,7 @@ from mvideo_core.stages.publish import DatasetSummary
 def shard(
     workspace: str,
     profile: str = "mini",
-    options: ShardOptions | None = None,
+    options: Annotated[dict[str, Any], Over(ShardOptions)] | None = None,
     engine: EngineOptions = EngineOptions(),
 ) -> DatasetSummary:
     """Plan the shards, write them, publish the dataset.
@@ -21,7 +24,7 @@ def shard(
     Args:
         workspace: local path or fsspec URL; stages ingest to caption have finished all its parts.
         profile: run profile whose options hold where none are given here.
-        options: of this stage; empty = as the profile says.
+        options: values of this stage; what is empty is as the profile says.
         engine: threads of this process, or Ray.
     """
     return write_dataset(workspace, resolve(profile, shard=options), engine)

@@ -1,6 +1,6 @@
 """Deployment "train-mvideo": mask shards to a trained adapter (the paper's sections 3.4 and 4.1)."""
 
-from typing import Any
+from typing import Annotated, Any
 
 from prefect import flow
 
@@ -10,6 +10,7 @@ from flows._training import training_page
 from mvideo_core.doctor import Asked, require
 from mvideo_core.errors import ConfigError
 from mvideo_core.latents.options import LatentOptions
+from mvideo_core.options import Over, merged
 from mvideo_core.training.options import TrainOptions, load_profile
 from mvideo_core.training.report import RunReport
 from tasks.train import train
@@ -22,7 +23,7 @@ def train_mvideo(
     profile: str = "mini",
     overrides: dict[str, Any] | None = None,
     latents: LatentOptions | None = None,
-    options: TrainOptions | None = None,
+    options: Annotated[dict[str, Any], Over(TrainOptions)] | None = None,
     init_adapter: str = "",
     allow: list[str] | None = None,
     engine: EngineOptions = EngineOptions(),
@@ -35,12 +36,12 @@ def train_mvideo(
         profile: training profile: mini, mvideo-2b, mvideo-5b, or the path of a YAML file.
         overrides: single values over the profile, such as {"optimizer": {"rate": {"peak": 1e-4}}}.
         latents: options of the encode stage; empty = the profile's base model and its own format.
-        options: the whole of the training options, instead of profile and overrides.
+        options: values over both, as the form fills them in; what is empty is as the profile says.
         init_adapter: adapter to start from: a folder that training wrote, or a plain CogVideoX LoRA.
         allow: options that may differ from the checkpoint's when the run is resumed, such as optimizer.rate.peak.
         engine: where the encode stage runs: threads of this process, or Ray.
     """
-    chosen = options or load_profile(profile, overrides)
+    chosen = load_profile(profile, merged(overrides or {}, options or {}))
     given = {"out": out, "init_adapter": init_adapter, "allow": tuple(allow or ())}
     chosen = chosen.model_copy(update={name: value for name, value in given.items() if value})
     if not chosen.out:

@@ -1,13 +1,17 @@
 """Base class of every options record, and the canonical JSON that content keys are made of."""
 
+import copy
+import functools
 import hashlib
 import json
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
 
 import yaml
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, GetCoreSchemaHandler, ValidationError, create_model
+from pydantic_core import CoreSchema, core_schema
 
 from mvideo_core.errors import ConfigError
 
@@ -39,7 +43,9 @@ class Options(BaseModel):
                     "(not shown)" if isinstance(seen, str | list | dict) and _hides(cls, problem["loc"]) else repr(seen)
                 )
                 lines.append(f"  {place}: {problem['msg']}; seen {shown}")
-            lines.append(f"  allowed keys: {', '.join(sorted(cls.model_fields))}")
+            place, record = _record_at(cls, error.errors()[0]["loc"][:-1])
+            keys = ", ".join(sorted(record.model_fields))
+            lines.append(f"  allowed keys{f' of {place}' if place else ''}: {keys}")
             raise ConfigError("\n".join(lines)) from None
 
     @classmethod
@@ -48,18 +54,76 @@ class Options(BaseModel):
 
         Args:
             folder: where profiles lie.
-            name: a file of `folder` without its ending, or the path of a YAML file.
+            name: a file of `folder` without its ending, or the path of a YAML file; "" is the class's own defaults.
             overrides: nested mapping such as {"cut": {"min_shot_s": 4}}; wins over the profile.
 
         Raises:
-            ConfigError: no such profile, or a value that is not allowed.
+            ConfigError: no such profile, or a value that is not allowed, in the file or in the overrides.
         """
+        if not name:
+            return cls.parse(overrides or {}, where="options")
         path = Path(name) if name.endswith((".yaml", ".yml")) else folder / f"{name}.yaml"
         if not path.is_file():
             known = ", ".join(sorted(file.stem for file in folder.glob("*.yaml")))
             where = f"{folder.parent.name}/{folder.name}"
             raise ConfigError(f"no profile {name!r} in {where}; give the path of a YAML file or one of: {known}")
-        return cls.parse(merged(read_yaml(path), overrides or {}), where=str(path))
+        values = read_yaml(path)
+        own = cls.parse(values, where=str(path))
+        return cls.parse(merged(values, overrides), where=f"values over the profile {name}") if overrides else own
+
+
+@dataclass(frozen=True)
+class Over:
+    """Annotation of a parameter: single values over a profile's options of a class, as a mapping.
+
+    `Annotated[dict[str, Any], Over(CutOptions)]` has that class's JSON schema without defaults and required fields, so
+    that a form shows no value that the profile does not have; what is given is checked field by field, and holds
+    nothing else.
+    """
+
+    record: type[Options]
+
+    def __get_pydantic_core_schema__(self, _source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
+        """Checked as the partial class, kept as a mapping."""
+        partial = handler.generate_schema(partial_of(self.record))
+        return core_schema.no_info_after_validator_function(lambda own: own.model_dump(exclude_unset=True), partial)
+
+
+@functools.cache
+def partial_of(record: type[Options]) -> type[Options]:
+    """The class with every field optional and none with a default; nested options likewise."""
+    fields: dict[str, Any] = {}
+    for name, field in record.model_fields.items():
+        own = copy.copy(field)
+        own.default, own.default_factory = None, None
+        own.json_schema_extra = _without_default
+        inner = field.annotation
+        if isinstance(inner, type) and issubclass(inner, Options):
+            inner = partial_of(inner)
+        fields[name] = (inner, own)
+    hides = bool(record.model_config.get("hide_input_in_errors"))
+    return create_model(
+        record.__name__,
+        __base__=Options,
+        __doc__=record.__doc__,
+        __cls_kwargs__={"hide_input_in_errors": hides},
+        **fields,
+    )
+
+
+def _without_default(schema: dict[str, Any]) -> None:
+    schema.pop("default", None)
+
+
+def _record_at(record: type[BaseModel], path: Sequence[int | str]) -> tuple[str, type[BaseModel]]:
+    """The record that a path of fields leads to, and the path as text; `record` itself where it leads elsewhere."""
+    inner = record
+    for step in path:
+        field = inner.model_fields.get(str(step))
+        if field is None or not (isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel)):
+            return "", record
+        inner = field.annotation
+    return ".".join(str(step) for step in path), inner
 
 
 def _hides(record: type[BaseModel], path: Sequence[int | str]) -> bool:

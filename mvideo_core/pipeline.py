@@ -17,6 +17,7 @@ from mvideo_core.scenes.cut import CutOptions
 from mvideo_core.segmentation.gate import SegmentOptions
 from mvideo_core.shards.options import ShardOptions
 from mvideo_core.stages import STAGES
+from mvideo_core.stages._models import model_in_use
 from mvideo_core.stages.base import Stage
 from mvideo_core.stages.chain import CHAIN, held_stages, row_class, valid_markers
 from mvideo_core.stages.part import stage_settings
@@ -101,6 +102,23 @@ def reach_servers(
             STAGES.get(name).reach(options.of(name))
 
 
+def models_in_use(options: PipelineOptions) -> str:
+    """Detector, segmenter and captioner with their weights, in a line for the start of a run."""
+    from mvideo_core.captioning.base import CAPTIONERS
+    from mvideo_core.detection import DETECTORS
+    from mvideo_core.segmentation import SEGMENTERS
+
+    detect, segment, caption = options.detect, options.segment, options.caption
+    return "; ".join(
+        f"{stage}: {model_in_use(registry, name, own)}"
+        for stage, registry, name, own in (
+            ("detect", DETECTORS, detect.detector, detect.detector_options),
+            ("segment", SEGMENTERS, segment.segmenter, segment.segmenter_options),
+            ("caption", CAPTIONERS, caption.captioner, caption.captioner_options),
+        )
+    )
+
+
 def _finished(workspace: Workspace, stage: Stage, options: Options) -> bool:
     """Whether a stage and all before it finished every part of the current plan, the stage with these options."""
     settings = stage_settings(stage, options)
@@ -139,7 +157,7 @@ def run_pipeline(
         preflight(options, workspace)
     plan = plan_sources(workspace, source, options.plan)
     reach_servers(options, workspace)  # new sources may need a server that was not needed before
-    log.info("plan: %d sources in %d parts", plan.n_sources, plan.n_parts)
+    log.info("plan: %d sources in %d parts; %s", plan.n_sources, plan.n_parts, models_in_use(options))
     for name in PART_STAGES:
         told(run_stage(workspace, STAGES.get(name), options.of(name), options.run))
     told(shard_dataset(workspace, options.shard, options.run))

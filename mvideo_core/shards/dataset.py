@@ -94,8 +94,12 @@ class MaskVideoDataset:
         transform: Callable[[Sample], Any] | None = None,
     ):
         unknown = sorted(set(members) - set(EXTENSIONS))
-        if unknown:
-            raise ConfigError(f"no member {', '.join(unknown)} in a sample; known: {', '.join(EXTENSIONS)}")
+        if unknown or not members:
+            raise ConfigError(
+                f"no member {', '.join(unknown)} in a sample; known: {', '.join(EXTENSIONS)}"
+                if unknown
+                else f"no members are asked for; give some of {', '.join(EXTENSIONS)} (keys alone: `.keys`)"
+            )
         self.files = DatasetFiles(root)
         self.info = read_info(self.files)
         if split not in self.info.splits:

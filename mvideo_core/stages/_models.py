@@ -25,6 +25,13 @@ def plugin_options(registry: Registry[Any], name: str, options: dict[str, Any]) 
     return chosen.Options.parse(options, f"options of {registry.kind} {name}")
 
 
+def model_in_use(registry: Registry[Any], name: str, options: dict[str, Any]) -> str:
+    """A plugin and its weights, or the model that a server is asked for: "groundingdino, weights mini"."""
+    chosen = plugin_options(registry, name, options)
+    named = {field: getattr(chosen, field, "") for field in ("weights", "model")}
+    return ", ".join([name, *(f"{field} {value}" for field, value in named.items() if value)])
+
+
 def device() -> str:
     """ "cuda" when this process sees a GPU, else "cpu"."""
     import torch

@@ -38,11 +38,12 @@ def deployment(prefect_server: None, monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_a_job_by_its_name(made: tuple[Path, PaperOptions]) -> None:
     root, options = made
-    manifest = reproduce_paper(str(root), options=options, job="prompts/base/1-clips")
+    given = options.model_dump(mode="json")
+    manifest = reproduce_paper(str(root), profile="", options=given, job="prompts/base/1-clips")
     items = absolute_items(read_manifest(manifest))
     assert [(item.system, Path(item.video).is_file()) for item in items] == [("base", True)] * 2
     with pytest.raises(ConfigError, match=r"no job called 'prompts/best/1-clips'; .* have: prompts/base/1-clips, "):
-        reproduce_paper(str(root), options=options, job="prompts/best/1-clips")
+        reproduce_paper(str(root), profile="", options=given, job="prompts/best/1-clips")
 
 
 def test_jobs_are_shared_and_what_nobody_takes_is_done_here(

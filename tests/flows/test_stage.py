@@ -1,24 +1,53 @@
 from pathlib import Path
 
 import pytest
+from prefect.exceptions import ParameterTypeError
+from prefect.utilities.callables import parameter_schema
 
 from flows._engine import EngineOptions, Step
 from flows._stage import TASKS, finish_stage, resolve
 from flows._workers import WorkerLanes
+from flows.build_mask_dataset import build_mask_dataset
+from mvideo_core.detection.select import DetectOptions
 from mvideo_core.errors import ConfigError
-from mvideo_core.pipeline import PART_STAGES, PipelineOptions
+from mvideo_core.pipeline import PART_STAGES, PipelineOptions, models_in_use
 from mvideo_core.scenes.cut import CutOptions
 from mvideo_core.stages import STAGES
 from tasks._parts import Parts
 from tests.flows.toy import ToyOptions, planned, toy_a
 
 
-def test_profile_then_single_values_then_whole_stages() -> None:
+def test_profile_then_single_values_then_values_of_stages() -> None:
     options = resolve("mini", {"cut": {"min_shot_s": 5}, "plan": {"part_size": 7}})
     assert (options.cut.min_shot_s, options.cut.width, options.plan.part_size) == (5, 384, 7)
-    whole = resolve("mini", {"cut": {"min_shot_s": 5}}, cut=CutOptions(min_shot_s=9), detect=None)
-    assert (whole.cut.min_shot_s, whole.cut.width) == (9, 720)  # the form's whole stage wins, defaults and all
-    assert whole.detect == options.detect
+    over = resolve("mini", {"cut": {"min_shot_s": 5}}, cut={"min_shot_s": 9}, detect={"box_threshold": 0.3})
+    assert (over.cut.min_shot_s, over.cut.width) == (9, 384)
+    assert over.detect == options.detect.model_copy(update={"box_threshold": 0.3})
+    assert resolve("", cut={"min_shot_s": 9}).cut == CutOptions(min_shot_s=9)
+    with pytest.raises(
+        ConfigError, match=r"values over the profile mini: .*\n.*seen 7\n  allowed keys of detect: box_thr"
+    ):
+        resolve("mini", detect={"box_threshold": 7})
+
+
+def test_a_run_says_which_models_it_uses() -> None:
+    other = {"detect": {"detector": "transformers-groundingdino"}, "caption": {"captioner": "motion"}}
+    mini = "detect: groundingdino, weights mini; segment: sam2, weights mini; caption: "
+    assert models_in_use(resolve("mini")) == f"{mini}motion"
+    assert models_in_use(resolve("", other)).startswith("detect: transformers-groundingdino, weights ")
+
+
+def test_a_parameter_holds_the_values_that_were_given_and_its_form_no_defaults() -> None:
+    schema = parameter_schema(build_mask_dataset)
+    form = schema.definitions["DetectOptions"]
+    assert form["properties"].keys() == DetectOptions.model_fields.keys()
+    assert not [name for name, field in form["properties"].items() if "default" in field or "description" not in field]
+    assert (form["additionalProperties"], form.get("required")) == (False, None)
+    given = {"workspace": "ws", "source": {"folder": "v"}, "detect": {"box_threshold": 0.3}}
+    assert build_mask_dataset.validate_parameters(given)["detect"] == {"box_threshold": 0.3}
+    for wrong in ({"box_treshold": 0.3}, {"box_threshold": 3}, {"max_objects": "many"}):
+        with pytest.raises(ParameterTypeError, match=next(iter(wrong))):
+            build_mask_dataset.validate_parameters(given | {"detect": wrong})
 
 
 def test_every_part_stage_has_its_task_with_its_resource() -> None:

@@ -100,6 +100,8 @@ def test_unknown_split_and_member_are_named(written):
         MaskVideoDataset(written[0], "val")
     with pytest.raises(ConfigError, match="no member flac"):
         MaskVideoDataset(written[0], members=["flac"])
+    with pytest.raises(ConfigError, match="no members are asked for"):
+        MaskVideoDataset(written[0], members=())
     with pytest.raises(StoreError, match="no dataset there"):
         MaskVideoDataset(written[0] / "absent")
 

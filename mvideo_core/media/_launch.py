@@ -15,6 +15,8 @@ import sys
 PR_SET_PDEATHSIG = 1
 PR_SET_NO_NEW_PRIVS = 38
 GRACE_S = 5
+STOPS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
+"""What a cancel, a service manager or Ctrl-C sends to the whole process tree."""
 
 
 def take_limits(limits: dict[str, int]) -> None:
@@ -28,6 +30,15 @@ def take_limits(limits: dict[str, int]) -> None:
             # CPU: SIGXCPU first and SIGKILL seconds later, so that a SIGKILL from outside can be told from ours.
             most = wanted + GRACE_S if name == resource.RLIMIT_CPU else wanted
             resource.setrlimit(name, (wanted, most if free else min(most, hard)))
+
+
+def leave_stops_to_the_parent() -> None:
+    """Block the signals of a stop, also in the command: the parent hears them and ends the command with SIGKILL.
+
+    ffmpeg would end at SIGTERM with exit code 255, and its video be blamed for it. It sets handlers whatever it
+    inherits, so ignoring the signals here would not do.
+    """
+    signal.pthread_sigmask(signal.SIG_BLOCK, STOPS)
 
 
 def die_with_parent(parent: int) -> None:
@@ -44,4 +55,5 @@ if __name__ == "__main__":
     settings = json.loads(sys.argv[1])
     die_with_parent(settings["parent"])
     take_limits(settings)
+    leave_stops_to_the_parent()
     os.execv(sys.argv[2], sys.argv[2:])  # noqa: S606 - no shell is the point

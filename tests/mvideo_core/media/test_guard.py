@@ -48,6 +48,16 @@ def test_a_kill_from_outside_is_told_apart():
         guard.run([PYTHON, "-c", "import os; os.kill(os.getpid(), 9)"], guard.Limits(wall_s=30, cpu_s=9), "clip a")
 
 
+@pytest.mark.parametrize("stop", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
+def test_a_stop_of_the_whole_tree_is_no_fault_of_the_video_under_the_encoder(stop, tmp_path):
+    source = ["-f", "lavfi", "-i", "testsrc=size=320x240:rate=25:duration=1.5"]
+    argv = [ffmpeg.ffmpeg_path(), "-v", "error", "-y", "-re", *source, str(tmp_path / "out.mp4")]
+    with guard.child(argv, guard.Limits()) as running:
+        time.sleep(0.5)
+        running.popen.send_signal(stop)
+        assert running.finish() == (0, "")
+
+
 def test_child_dies_with_a_killed_parent(tmp_path):
     script = (
         "import sys\nfrom mvideo_core.media import guard\n"

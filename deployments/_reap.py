@@ -2,17 +2,23 @@
 
 A worker that is stopped by SIGTERM, or dies together with its runs, leaves them Running for ever; nothing can retry
 them, and they hold slots of limited queues. Facts and upstream issues: docs/operations.md.
+
+Only runs of our deployments are looked at, by their tag, and the runs that their flows began: a server may hold runs of
+other teams, whose processes are none of our business.
 """
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from uuid import UUID
 
 from prefect.client.orchestration import SyncPrefectClient
 from prefect.client.schemas.filters import (
     FlowRunFilter,
+    FlowRunFilterId,
     FlowRunFilterState,
     FlowRunFilterStateType,
+    FlowRunFilterTags,
     TaskRunFilter,
     TaskRunFilterState,
     TaskRunFilterStateType,
@@ -23,11 +29,13 @@ from prefect.events.filters import EventFilter, EventNameFilter, EventOccurredFi
 from prefect.states import Cancelled, Crashed, Scheduled
 
 from deployments._processes import live_flow_runs
+from deployments.names import TAG
 
 STARTING_S = 60.0
 """A run claimed by a worker this recently may not have its process yet."""
 
 PAGE = 200
+OURS = FlowRunFilterTags(all_=[TAG])
 GONE = "its process is gone; a retry goes on where it stopped"
 
 
@@ -50,7 +58,7 @@ def reap(client: SyncPrefectClient, *, silent_s: float, elsewhere: bool, startin
     """
     here = live_flow_runs()
     found = []
-    for run in _unfinished(client):
+    for run in unfinished(client):
         if str(run.id) in here or (starting and _age_s(run) < STARTING_S and run.state_type == StateType.PENDING):
             continue
         if elsewhere and (_age_s(run) < STARTING_S or _heard(client, run, silent_s)):
@@ -58,7 +66,7 @@ def reap(client: SyncPrefectClient, *, silent_s: float, elsewhere: bool, startin
         now = _verdict(run)
         client.set_flow_run_state(run.id, now, force=True)
         found.append(Reaped(run, run.state_name or "", now.name or ""))
-    bury_tasks(client)
+    bury_tasks(client, [entry.run.id for entry in found])
     return found
 
 
@@ -70,7 +78,7 @@ def retry_crashed(client: SyncPrefectClient, max_runs: int, names: Collection[st
         names: only runs of these names or ids.
     """
     state = FlowRunFilterState(type=FlowRunFilterStateType(any_=[StateType.CRASHED]))
-    runs = client.read_flow_runs(flow_run_filter=FlowRunFilter(state=state), limit=PAGE)
+    runs = client.read_flow_runs(flow_run_filter=FlowRunFilter(state=state, tags=OURS), limit=PAGE)
     again = [
         run
         for run in runs
@@ -84,32 +92,53 @@ def retry_crashed(client: SyncPrefectClient, max_runs: int, names: Collection[st
     return again
 
 
-def bury_tasks(client: SyncPrefectClient) -> int:
-    """Mark task runs Crashed that were Running when their flow run's process died. Returns: how many."""
+def bury_tasks(client: SyncPrefectClient, ended: Sequence[UUID] = ()) -> int:
+    """Mark task runs Crashed that were Running when their flow run's process died. Returns: how many.
+
+    Args:
+        ended: flow runs that ended just now, besides those of our deployments.
+    """
     over = [StateType.CRASHED, StateType.CANCELLED, StateType.COMPLETED, StateType.FAILED]
-    tasks = client.read_task_runs(
-        flow_run_filter=FlowRunFilter(state=FlowRunFilterState(type=FlowRunFilterStateType(any_=over))),
-        task_run_filter=TaskRunFilter(
-            state=TaskRunFilterState(type=TaskRunFilterStateType(any_=[StateType.RUNNING, StateType.PENDING]))
-        ),
-        limit=PAGE,
-    )
-    for task in tasks:
-        client.set_task_run_state(task.id, Crashed(message="its flow run ended without it"), force=True)
-    return len(tasks)
+    ours = FlowRunFilter(state=FlowRunFilterState(type=FlowRunFilterStateType(any_=over)), tags=OURS)
+    state = TaskRunFilterState(type=TaskRunFilterStateType(any_=[StateType.RUNNING, StateType.PENDING]))
+    n_tasks = 0
+    for runs in (ours, *([FlowRunFilter(id=FlowRunFilterId(any_=list(ended)))] if ended else [])):
+        tasks = client.read_task_runs(flow_run_filter=runs, task_run_filter=TaskRunFilter(state=state), limit=PAGE)
+        for task in tasks:
+            client.set_task_run_state(task.id, Crashed(message="its flow run ended without it"), force=True)
+        n_tasks += len(tasks)
+    return n_tasks
 
 
-def _unfinished(client: SyncPrefectClient) -> list[FlowRun]:
+def unfinished(client: SyncPrefectClient) -> list[FlowRun]:
+    """Unfinished runs of our deployments, and those that their flows began, which have no tag."""
+    found = _unfinished(client, OURS)
+    tagged = {run.id for run in found}
+    began = [run for run in _unfinished(client) if run.id not in tagged and run.parent_task_run_id is not None]
+    return [*found, *(run for run in began if _began_by_ours(client, run))]
+
+
+def _unfinished(client: SyncPrefectClient, tags: FlowRunFilterTags | None = None) -> list[FlowRun]:
     kinds = [StateType.RUNNING, StateType.CANCELLING, StateType.PENDING]
-    state = FlowRunFilterState(type=FlowRunFilterStateType(any_=kinds))
+    chosen = FlowRunFilter(state=FlowRunFilterState(type=FlowRunFilterStateType(any_=kinds)), tags=tags)
     runs: list[FlowRun] = []
     while True:
         page = client.read_flow_runs(
-            flow_run_filter=FlowRunFilter(state=state), limit=PAGE, offset=len(runs), sort=FlowRunSort.START_TIME_ASC
+            flow_run_filter=chosen, limit=PAGE, offset=len(runs), sort=FlowRunSort.START_TIME_ASC
         )
         runs += page
         if len(page) < PAGE:
             return runs
+
+
+def _began_by_ours(client: SyncPrefectClient, run: FlowRun) -> bool:
+    """Whether the run at the root of a run's parents is one of ours."""
+    while run.parent_task_run_id is not None:
+        parent = client.read_task_run(run.parent_task_run_id).flow_run_id
+        if parent is None:
+            return False
+        run = client.read_flow_run(parent)
+    return TAG in run.tags
 
 
 def _verdict(run: FlowRun) -> State:

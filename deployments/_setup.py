@@ -17,6 +17,7 @@ from prefect.workers.process import ProcessWorker
 
 from deployments._environment import REPOSITORY, Environment
 from deployments._processes import python_module
+from deployments.names import TAG
 from mvideo_core.errors import ConfigError
 
 AUTOMATION = "mvideo: runs without heartbeat are crashed"
@@ -61,7 +62,7 @@ def _pool(client: SyncPrefectClient, environment: Environment) -> None:
 
 
 def _automation(client: SyncPrefectClient, environment: Environment) -> None:
-    """Mark runs Crashed whose heartbeat stopped: the host is gone, so nobody else can say it."""
+    """Mark runs of ours Crashed whose heartbeat stopped: the host is gone, so nobody else can say it."""
     wanted = AutomationCore(
         name=AUTOMATION,
         description="After a heartbeat either the next heartbeat or a final state must follow.",
@@ -69,6 +70,7 @@ def _automation(client: SyncPrefectClient, environment: Environment) -> None:
             after={"prefect.flow-run.heartbeat"},
             expect={"prefect.flow-run.heartbeat", *(f"prefect.flow-run.{state}" for state in FINAL_STATES)},
             match=ResourceSpecification({"prefect.resource.id": ["prefect.flow-run.*"]}),
+            match_related=ResourceSpecification({"prefect.resource.id": [f"prefect.tag.{TAG}"]}),
             for_each={"prefect.resource.id"},
             posture=Posture.Proactive,
             threshold=1,

@@ -7,8 +7,8 @@ import pytest
 import yaml
 from prefect.flows import Flow, load_flow_from_entrypoint
 
-from deployments._environment import FOLDER, REPOSITORY, load_environment
-from deployments.names import DEPLOYMENTS
+from deployments._environment import FOLDER, REPOSITORY, load_environment, prefect_settings
+from deployments.names import DEPLOYMENTS, HEARTBEAT_S, TAG
 from flows._engine import EngineOptions
 from mvideo_core.pipeline import PART_STAGES, PipelineOptions
 from mvideo_core.stages import STAGES
@@ -42,6 +42,15 @@ def test_entrypoint_imports_and_takes_its_parameters(name: str) -> None:
 @pytest.mark.parametrize("name", PART_STAGES)
 def test_stage_deployments_wait_on_the_queue_of_their_resource(name: str) -> None:
     assert ENTRIES[name]["work_pool"]["work_queue_name"] == STAGES.get(name).resource
+
+
+@pytest.mark.parametrize("name", DEPLOYMENTS)
+def test_runs_are_known_as_ours_and_have_heartbeat_and_loggers_under_any_worker(name: str) -> None:
+    assert TAG in ENTRIES[name]["tags"]
+    env = ENTRIES[name]["work_pool"]["job_variables"]["env"]
+    ours = prefect_settings(load_environment("laptop"), REPOSITORY, "")
+    assert env == {key: ours[key] for key in ("PREFECT_FLOWS_HEARTBEAT_FREQUENCY", "PREFECT_LOGGING_EXTRA_LOGGERS")}
+    assert env["PREFECT_FLOWS_HEARTBEAT_FREQUENCY"] == str(HEARTBEAT_S)
 
 
 def test_the_orchestrating_flow_has_a_queue_of_its_own() -> None:

@@ -5,19 +5,25 @@ from collections.abc import Iterator
 from uuid import UUID
 
 import pytest
-from prefect import flow
+from prefect import flow, task
 from prefect.client.orchestration import SyncPrefectClient, get_client
 from prefect.client.schemas.objects import StateType
-from prefect.states import Cancelling, Completed, Pending, Running
+from prefect.states import Cancelling, Completed, Crashed, Pending, Running
 
 from deployments._processes import FLOW_RUN
-from deployments._reap import reap
+from deployments._reap import reap, retry_crashed
+from deployments.names import TAG
 
 pytestmark = pytest.mark.usefixtures("prefect_server")
 
 
 @flow
 def idle() -> None:
+    """Never run here."""
+
+
+@task
+def step() -> None:
     """Never run here."""
 
 
@@ -32,7 +38,7 @@ def kind(client: SyncPrefectClient, run_id: UUID) -> StateType | None:
 
 
 def test_runs_without_a_process_are_put_right_and_living_ones_left_alone(client: SyncPrefectClient) -> None:
-    running, cancelling, pending, living, done = (client.create_flow_run(idle).id for _ in range(5))
+    running, cancelling, pending, living, done = (client.create_flow_run(idle, tags=[TAG]).id for _ in range(5))
     for run, state in (
         (running, Running()),
         (cancelling, Cancelling()),
@@ -61,14 +67,38 @@ def test_runs_without_a_process_are_put_right_and_living_ones_left_alone(client:
 
 
 def test_a_run_just_claimed_may_still_be_starting(client: SyncPrefectClient) -> None:
-    run = client.create_flow_run(idle).id
+    run = client.create_flow_run(idle, tags=[TAG]).id
     client.set_flow_run_state(run, Pending(), force=True)
     assert reap(client, silent_s=90, elsewhere=False, starting=True) == []
     assert [entry.now for entry in reap(client, silent_s=90, elsewhere=False, starting=False)] == ["Scheduled"]
 
 
 def test_a_run_of_another_host_is_left_alone_while_it_is_fresh(client: SyncPrefectClient) -> None:
-    run = client.create_flow_run(idle).id
+    run = client.create_flow_run(idle, tags=[TAG]).id
     client.set_flow_run_state(run, Running(), force=True)
     assert reap(client, silent_s=90, elsewhere=True, starting=True) == []
     assert kind(client, run) == StateType.RUNNING
+
+
+def test_runs_of_another_team_are_not_judged(client: SyncPrefectClient) -> None:
+    theirs = {state: client.create_flow_run(idle, tags=["theirs"]).id for state in ("run", "wait", "stop", "crash")}
+    for state, value in (("run", Running()), ("wait", Pending()), ("stop", Cancelling()), ("crash", Crashed())):
+        client.set_flow_run_state(theirs[state], value, force=True)
+    before = {run: client.read_flow_run(run).state for run in theirs.values()}
+    ours = client.create_flow_run(idle, tags=["data", TAG]).id
+    client.set_flow_run_state(ours, Running(), force=True)
+    found = {entry.run.id for entry in reap(client, silent_s=90, elsewhere=False, starting=False)}
+    assert ours in found
+    retry_crashed(client, max_runs=100)
+    assert {run: client.read_flow_run(run).state for run in theirs.values()} == before
+
+
+def test_a_run_that_a_flow_of_ours_began_is_judged_with_it(client: SyncPrefectClient) -> None:
+    for tags in ([TAG], ["theirs"]):
+        parent = client.create_flow_run(idle, tags=tags).id
+        begun = client.create_task_run(step, flow_run_id=parent, dynamic_key="0")
+        child = client.create_flow_run(idle, parent_task_run_id=begun.id).id
+        for run in (parent, child):
+            client.set_flow_run_state(run, Running(), force=True)
+        found = {entry.run.id for entry in reap(client, silent_s=90, elsewhere=False, starting=False)}
+        assert found == ({parent, child} if TAG in tags else set())

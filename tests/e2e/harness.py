@@ -5,7 +5,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 from uuid import UUID
@@ -18,6 +18,7 @@ from prefect.states import Scheduled
 from deployments import _processes as processes
 from deployments._environment import REPOSITORY
 from deployments._state import VARIABLE
+from deployments.names import TAG
 from deployments.stack import Stack
 
 ENVIRONMENT = str(Path(__file__).with_name("one-worker.yaml"))
@@ -55,14 +56,15 @@ class Trial:
             cwd=REPOSITORY, env=environment, capture_output=True, text=True, timeout=900, check=False,
         )  # fmt: skip
 
-    def register(self, entrypoint: str, queue: str = "cpu") -> None:
-        """Deploy one more flow of this checkout under its own name."""
+    def register(self, entrypoint: str, queue: str = "cpu", tags: Sequence[str] = (TAG,)) -> None:
+        """Deploy one more flow of this checkout under its own name; without tags it is another team's."""
         flow = load_flow_from_entrypoint(str(REPOSITORY / entrypoint), use_placeholder_flow=False)
         here = {"prefect.deployments.steps.set_working_directory": {"directory": str(REPOSITORY)}}
         with self.stack.client() as client:
             client.create_deployment(
                 client.create_flow_from_name(flow.name), flow.name, entrypoint=entrypoint, pull_steps=[here],
                 work_pool_name=self.stack.environment.pool, work_queue_name=queue,
+                tags=list(tags),
             )  # fmt: skip
 
     def start(self, deployment: str, parameters: Mapping[str, Any]) -> UUID:

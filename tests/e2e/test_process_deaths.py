@@ -2,12 +2,14 @@
 
 import time
 from collections import Counter
+from functools import partial
 from pathlib import Path
 from uuid import UUID
 
 import pytest
 
 from deployments._reap import _heard as heard
+from deployments.names import HEARTBEAT_S
 from tasks._parts import Parts
 from tests.e2e.harness import Trial, kill, until
 from tests.flows.toy import ToyOptions, numbers, planned, toy_a, toy_b
@@ -153,21 +155,26 @@ def test_a_killed_orchestrator_finds_the_stage_run_that_outlived_it(trial: Trial
 
 @pytest.mark.slow
 def test_the_server_alone_notices_a_lost_host_and_a_retry_finishes_the_run(trial: Trial, tmp_path: Path) -> None:
-    """Worker and engine die together: only the automation on heartbeats is left to say so."""
+    """Worker and engine die together: only the automation on heartbeats is left to say so.
+
+    It says nothing of a run of another team that fell silent at the same time, nor do `up` and its reaping.
+    """
     trial.stack.up(deploy=False)
+    theirs = trial.start("neighbor/neighbor", {"seconds": 3600})
     toy = Toy(trial, tmp_path)
     toy.under_way()
     with trial.stack.client() as client:
-        run = client.read_flow_run(toy.run)
-        until(lambda: heard(client, run, 3600), 240, trial.tail, every_s=1)
-    for pid in trial.workers() + trial.engines(toy.run):
+        for run in (client.read_flow_run(toy.run), client.read_flow_run(theirs)):
+            until(partial(heard, client, run, 3600), 240, trial.tail, every_s=1)
+    for pid in trial.workers() + trial.engines(toy.run) + trial.engines(theirs):
         kill(pid)
     silent_s = trial.stack.environment.silent_s
     killed = time.monotonic()
     assert trial.wait(toy.run, silent_s + 240, "CRASHED") == "CRASHED"
-    assert time.monotonic() - killed > silent_s - 2 * trial.stack.environment.heartbeat_s
+    assert time.monotonic() - killed > silent_s - 2 * HEARTBEAT_S
     assert f"no heartbeat for {silent_s} s" in (trial.read(toy.run).state.message or "")
     trial.stack.up(deploy=False)
     trial.retry(toy.run)
     assert trial.wait(toy.run, 900, "COMPLETED", "FAILED") == "COMPLETED", trial.tail()
     toy.check(deaths=1)
+    assert (trial.read(theirs).state_name, trial.read(theirs).run_count) == ("Running", 1)

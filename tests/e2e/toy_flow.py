@@ -1,5 +1,7 @@
 """The toy stages as deployments: what build-mask-dataset does, without media and models."""
 
+import time
+
 from prefect import flow
 
 from flows._engine import EngineOptions, Step, open_lanes
@@ -28,12 +30,18 @@ def toy(workspace: str, options: ToyOptions, engine: EngineOptions = EngineOptio
 
 
 @flow(name="toy-a")
-def only_a(workspace: str, options: ToyOptions, parts: list[int] | None = None) -> None:
+def only_a(workspace: str, options: ToyOptions, parts: list[int] | None = None, profile: str = "") -> None:
     """First toy stage."""
     _finish(workspace, _steps(options, ("toy-a",)), parts, EngineOptions())
 
 
 @flow(name="toy-b")
-def only_b(workspace: str, options: ToyOptions, parts: list[int] | None = None) -> None:
+def only_b(workspace: str, options: ToyOptions, parts: list[int] | None = None, profile: str = "") -> None:
     """Second toy stage."""
     _finish(workspace, _steps(options, ("toy-b",)), parts, EngineOptions())
+
+
+@flow(name="neighbor")
+def neighbor(seconds: float) -> None:
+    """A flow of another team."""
+    time.sleep(seconds)

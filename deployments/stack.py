@@ -132,8 +132,9 @@ class Stack:
         """Pool, queues, automation and (if `deploy`) deployments on the server.
 
         Raises:
-            ConfigError: a deployment cannot be registered.
+            StoreError: no server answers. ConfigError: a deployment cannot be registered.
         """
+        self._require_server()
         with self.client() as client:
             set_up(client, self.environment)
         if deploy:
@@ -153,7 +154,8 @@ class Stack:
         write_state(self.folder, StackState(0, self.environment_name, []))
 
     def reap(self) -> list[Reaped]:
-        """Put zombie runs right. Safe at any time."""
+        """Put zombie runs right. Safe at any time. Raises StoreError: no server answers."""
+        self._require_server()
         with self.client() as client:
             ours = {plan.name for plan in self.planned_workers()}
             others = [worker.name for worker in self._workers_known(client) if worker.name not in ours]
@@ -191,10 +193,14 @@ class Stack:
 
     # parts of `up`
 
+    def _require_server(self) -> None:
+        if not self.healthy():
+            here = "start it with `mvideo server up`" if self.environment.server else "start it, or correct the address"
+            raise StoreError(f"no server answers at {self.url}; {here}")
+
     def _start_server(self) -> None:
         if not self.environment.server:
-            if not self.healthy():
-                raise StoreError(f"no server answers at {self.url}; start it first, or correct the address")
+            self._require_server()
             return
         if any(process.name == "server" for process in self.running()) and self._comes_up():
             return

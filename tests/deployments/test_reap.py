@@ -2,6 +2,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator
+from pathlib import Path
 from uuid import UUID
 
 import pytest
@@ -12,7 +13,9 @@ from prefect.states import Cancelling, Completed, Crashed, Pending, Running
 
 from deployments._processes import FLOW_RUN
 from deployments._reap import reap, retry_crashed
+from deployments.commands import app
 from deployments.names import TAG
+from mvideo_core.errors import StoreError
 
 pytestmark = pytest.mark.usefixtures("prefect_server")
 
@@ -102,3 +105,11 @@ def test_a_run_that_a_flow_of_ours_began_is_judged_with_it(client: SyncPrefectCl
             client.set_flow_run_state(run, Running(), force=True)
         found = {entry.run.id for entry in reap(client, silent_s=90, elsewhere=False, starting=False)}
         assert found == ({parent, child} if TAG in tags else set())
+
+
+@pytest.mark.parametrize("command", ["reap", "register"])
+def test_without_a_server_it_is_one_line(command: str, tmp_path: Path) -> None:
+    with pytest.raises(
+        StoreError, match="no server answers at http://127.0.0.1:0/api; start it with `mvideo server up`"
+    ):
+        app([command, "--state", str(tmp_path)], standalone_mode=False)

@@ -1,10 +1,11 @@
 """The files of an adapter: where a path leads, and whether they are whole and made for a base, before it is loaded.
 
-A path is a path: nothing here asks the Hugging Face hub.
+A path is a path: only `hub:owner/name@COMMIT` asks the Hugging Face hub.
 """
 
 import json
 import logging
+import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -16,7 +17,9 @@ from mvideo_core.model.weights_digest import CONDITIONING_CONFIG, NEW_PARAMETERS
 from mvideo_core.options import digest
 from mvideo_core.weights.catalog import entries, file_sha256, find
 from mvideo_core.weights.contents import content_problem, safetensors_header
+from mvideo_core.weights.fetch import fetch_repository
 from mvideo_core.weights.reading import loading
+from mvideo_core.weights.records import Repository, WeightsEntry, WeightsFile
 from mvideo_core.weights.tensors import StoredTensor, first_not_finite, stored_tensors
 
 log = logging.getLogger(__name__)
@@ -53,18 +56,14 @@ def find_adapter(given: str | Path, option: str = "adapter") -> AdapterFiles:
 
     Args:
         given: name of an adapter in the catalog (`mvideo-mini`), folder of an adapter, checkpoint folder, run folder
-            (its newest checkpoint is taken, and said), or the .safetensors file of a plain LoRA.
+            (its newest checkpoint is taken, and said), the .safetensors file of a plain LoRA, or hub:owner/name@COMMIT.
         option: what the path was given as, the first word of messages.
 
     Raises:
         ConfigError: nothing is there. ModelError: no adapter is in it, or one of its files is missing or has changed.
     """
     if str(given).startswith(HUB):
-        name = str(given).removeprefix(HUB)
-        raise ConfigError(
-            f"{option}: {given}: adapters are not fetched; run `hf download {name} --revision COMMIT --local-dir "
-            "FOLDER` and give that folder"
-        )
+        return find_adapter(_from_hub(str(given), option), option)
     path = find(str(given), "adapter") if given in catalog_adapters() else Path(given).expanduser()
     if not path.exists():
         raise ConfigError(f"{option}: {given}: no such file or folder; give the folder that training wrote, such as "
@@ -115,6 +114,32 @@ def adapter_for(base: str) -> str:
     """
     names = {item.alias: item.name for item in entries() if item.kind == "generator" and item.alias}
     return next((name for name, own in catalog_adapters().items() if own == names.get(base, base)), "")
+
+
+def _from_hub(given: str, option: str) -> Path:
+    """Folder of an adapter `hub:owner/name@COMMIT`, fetched where it is not on this disk yet.
+
+    Raises:
+        ConfigError: no such form; a branch or tag is none, since it may name another adapter tomorrow.
+        ModelError: the hub refuses or cannot be reached, or the repository has no LoRA of this name.
+    """
+    name, _, commit = given.removeprefix(HUB).partition("@")
+    if not re.fullmatch(r"[\w.-]+/[\w.-]+", name):
+        raise ConfigError(f"{option}: {given}: hub:owner/name@COMMIT is expected; a folder on this disk has no `hub:`")
+    if not re.fullmatch("[0-9a-f]{40}", commit):
+        seen = f"{commit!r} may move" if commit else "no commit is given"
+        raise ConfigError(
+            f"{option}: {given}: {seen}; write hub:{name}@COMMIT with the 40 digits that the hub shows under History"
+        )
+    repository = Repository(
+        name=name, revision=commit, weights=[LORA_FILE.removesuffix(".safetensors")],
+        also=[CONDITIONING_FILE, CONFIG_FILE],
+    )  # fmt: skip
+    folder = f"adapters/{name.replace('/', '--')}@{commit[:12]}"
+    files = [WeightsFile(path=LORA_FILE)]
+    return fetch_repository(
+        WeightsEntry(name=folder, kind="adapter", repository=repository, licence="see the hub", files=files)
+    )
 
 
 def check_adapter(files: AdapterFiles, config: Mapping[str, Any], option: str = "adapter") -> None:

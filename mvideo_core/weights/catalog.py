@@ -96,7 +96,11 @@ def check(name: str, kind: str | None = None, digests: bool = True) -> list[File
         folder = Path(name).expanduser()
         found = folder_problems(folder, needs_of(folder))
         return _states(folder, found, fetched_files(folder), digests)
-    item = entry(name, kind)
+    return check_entry(entry(name, kind), digests)
+
+
+def check_entry(item: WeightsEntry, digests: bool = True) -> list[FileState]:
+    """As `check`, of an entry that need not be in the catalog."""
     found = folder_problems(item.folder, item.needs)
     known = {file.path: file for file in item.files} | fetched_files(item.folder)
     return _states(item.folder, found | _unexpected(item, found), known, digests)

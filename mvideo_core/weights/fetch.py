@@ -12,7 +12,7 @@ from pathlib import Path
 from mvideo_core.disk import write_whole
 from mvideo_core.errors import ModelError, StoreError
 from mvideo_core.weights import hub
-from mvideo_core.weights.catalog import check, entry, file_problem, size_text
+from mvideo_core.weights.catalog import check, check_entry, entry, file_problem, size_text
 from mvideo_core.weights.download import Progress, download, http_client, part_of
 from mvideo_core.weights.records import Fetched, WeightsEntry, WeightsFile, fetched, write_record
 
@@ -38,9 +38,15 @@ def fetch(name: str, kind: str | None = None, progress: Progress | None = None, 
     """
     item = entry(name, kind)
     if item.repository:
-        _fetch_repository(item, revision or item.repository.revision, progress)
-    else:
-        _fetch_files(item, progress)
+        return fetch_repository(item, progress, revision)
+    _fetch_files(item, progress)
+    return item.folder
+
+
+def fetch_repository(item: WeightsEntry, progress: Progress | None = None, revision: str = "") -> Path:
+    """As `fetch`, of an entry with a repository, which need not be in the catalog."""
+    assert item.repository is not None
+    _fetch_repository(item, revision or item.repository.revision, progress)
     return item.folder
 
 
@@ -88,7 +94,7 @@ def _fetch_repository(item: WeightsEntry, revision: str, progress: Progress | No
             (item.folder / file.path).unlink(missing_ok=True)
     write_record(item.folder, record)
     _download_all(item.folder, addresses, progress)
-    bad = [state for state in check(item.name, item.kind, digests=False) if state.problem]
+    bad = [state for state in check_entry(item, digests=False) if state.problem]
     if bad:
         raise ModelError(f"weights: {item.name} as published at {record.commit}: {bad[0].path}: {bad[0].problem}")
 

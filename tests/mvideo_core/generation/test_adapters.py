@@ -21,6 +21,10 @@ from mvideo_core.model.adapter import LoraOptions, add_lora, save_adapter, train
 from mvideo_core.model.adapter_files import CONDITIONING_FILE, CONFIG_FILE, LORA_FILE, find_adapter
 from mvideo_core.model.base import BaseOptions, load_base, random_base, save_base
 from tests.mvideo_core.generation.conftest import TINY, tiny_adapter
+from tests.mvideo_core.weights.conftest import hub
+from tests.mvideo_core.weights.loopback_hub import Repo
+
+__all__ = ["hub"]
 
 LFS = b"version https://git-lfs.github.com/spec/v1\noid sha256:4d7a\nsize 4971\n"
 
@@ -162,7 +166,7 @@ def test_a_hub_id_is_not_guessed_from_a_path(mvideo, bases, tmp_path, monkeypatc
     code, said = mvideo(*common, "runs/adapter")
     assert (code, "adapter: runs/adapter: no such file or folder" in said) == (2, True)
     code, said = mvideo(*common, "hub:owner/name")
-    assert (code, "run `hf download owner/name --revision COMMIT" in said) == (2, True)
+    assert (code, "no commit is given; write hub:owner/name@COMMIT" in said) == (2, True)
 
 
 def test_an_adapter_that_changed_in_its_checkpoint_is_passed_over_or_refused(whole, tmp_path, caplog):
@@ -238,3 +242,27 @@ def test_masks_without_an_adapter_are_refused(mvideo, bases, square, tmp_path):
 
 def test_an_adapter_of_random_weights_fits(tmp_path: Path):
     assert load_pipeline(TINY, str(tiny_adapter(tmp_path / "adapter")), masks=True).adapter_sha256
+
+
+def test_an_adapter_of_the_hub_at_a_commit(hub, whole):
+    commit = "5b" * 20
+    held = {path.name: path.read_bytes() for path in whole.iterdir()}
+    hub.repos["me/kites"] = Repo(commit, held | {"README.md": b"# kites", "other.bin": b"no"})
+    files = find_adapter(f"hub:me/kites@{commit}")
+    assert (files.ours, files.lora.read_bytes()) == (True, held[LORA_FILE])
+    assert {path.name for path in files.folder.iterdir()} == {*held, "fetched.json"}
+    asked = len(hub.requests)
+    assert find_adapter(f"hub:me/kites@{commit}") == files
+    assert len(hub.requests) == asked, "a whole adapter needs no network"
+    hub.repos["me/plain"] = Repo(commit, {LORA_FILE: held[LORA_FILE]})
+    assert not find_adapter(f"hub:me/plain@{commit}").ours
+    hub.repos["me/empty"] = Repo(commit, {"README.md": b"# nothing"})
+    for given, error, said in (
+        ("hub:me/kites", ConfigError, "no commit is given; write hub:me/kites@COMMIT"),
+        ("hub:me/kites@main", ConfigError, "'main' may move; write hub:me/kites@COMMIT"),
+        ("hub:kites", ConfigError, "hub:owner/name@COMMIT is expected"),
+        (f"hub:me/empty@{commit}", ModelError, f"lacks {LORA_FILE}"),
+        (f"hub:me/absent@{commit}", ModelError, "shows no repository me/absent"),
+    ):
+        with pytest.raises(error, match=said):
+            find_adapter(given)

@@ -1,6 +1,7 @@
 """Running one part of one stage: take over what is known, work on the rest, commit. The heart of resume."""
 
 import logging
+import math
 import shutil
 import threading
 import time
@@ -52,13 +53,13 @@ def run_part(
     index: int,
     options: Options,
     progress: Progress | None = None,
-    lock_wait_s: float = 60.0,
+    lock_wait_s: float = math.inf,
 ) -> PartResult:
     """Finish part `index` of a stage from its upstream's rows on disk.
 
     Args:
         progress: called with (items done, items in all) after every batch.
-        lock_wait_s: how long to wait for another owner of the same part.
+        lock_wait_s: how long to wait at most for another live owner of the same part, whose rows are then taken.
 
     Returns:
         The part's marker. Same inputs, options and weights: the marker found, nothing is run.
@@ -66,7 +67,7 @@ def run_part(
     Raises:
         ConfigError: an upstream stage has not finished this part.
         ModelError: weights or an extra are missing.
-        StoreError: the part is owned by another live process, or the disk fails.
+        StoreError: the part is owned by another live process after `lock_wait_s`, or the disk fails.
     """
     with disk_errors(f"{stage.name} part {index}"), stages_in_use(workspace.folder, touched_by(stage.name)):
         job = PartJob(workspace, stage, index, options)

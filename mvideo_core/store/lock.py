@@ -5,7 +5,12 @@ deletes only files of some age there.
 """
 
 import contextlib
+import itertools
 import logging
+import math
+import os
+import socket
+import time
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
@@ -15,32 +20,42 @@ from mvideo_core.store.files import Folder
 
 log = logging.getLogger(__name__)
 
+FIRST_WORD_S, NEXT_WORD_S = 1.0, 60.0
+"""When whoever waits for a part says so for the first time, and how often again."""
 GC_WAIT_S = 3600.0
 """How long work waits for a `mvideo gc` that is deleting files of the same stage."""
 
 
 @contextlib.contextmanager
-def part_lock(folder: Folder, name: str, wait_s: float) -> Iterator[None]:
-    """Hold the lock of one part.
+def part_lock(folder: Folder, name: str, wait_s: float = math.inf) -> Iterator[None]:
+    """Hold the lock of one part; wait for another owner as long as it lives, and say for whom.
 
     Args:
         name: lock file below `locks/`.
-        wait_s: how long to wait for another live owner.
+        wait_s: how long to wait at most.
 
     Raises:
-        StoreError: another process still works on this part.
+        StoreError: another process still works on this part after `wait_s`.
     """
     if not folder.is_local:
         yield
         return
+    path, begun_s = _path(folder, name), time.monotonic()
     with contextlib.ExitStack() as held:
-        try:
-            held.enter_context(file_lock(_path(folder, name), wait_s=wait_s))
-        except BlockingIOError:
-            raise StoreError(
-                f"{name}: another live process works on this part (waited {wait_s:.0f} s); "
-                "stop it, or wait for it, then run again"
-            ) from None
+        for patience_s in itertools.chain([FIRST_WORD_S], itertools.repeat(NEXT_WORD_S)):
+            waited_s = time.monotonic() - begun_s
+            try:
+                held.enter_context(file_lock(path, wait_s=min(patience_s, max(0.0, wait_s - waited_s))))
+                break
+            except BlockingIOError:
+                waited_s = time.monotonic() - begun_s
+                if waited_s >= wait_s:
+                    raise StoreError(
+                        f"{name}: {_owner(path)} works on this part (waited {waited_s:.0f} s); stop it, or wait for "
+                        "it, then run again"
+                    ) from None
+                log.info("%s: waiting for %s, which works on this part (%.0f s)", name, _owner(path), waited_s)
+        path.write_text(f"process {os.getpid()} on {socket.gethostname()}", encoding="utf-8")
         yield
 
 
@@ -92,6 +107,11 @@ def _after_gc(path: Path, stage: str) -> Iterator[None]:
                 f"stage {stage}: a `mvideo gc` has held its files for an hour; stop it, run again"
             ) from None
         yield
+
+
+def _owner(path: Path) -> str:
+    """Who said last that it holds a lock."""
+    return path.read_text(encoding="utf-8", errors="replace").strip() or "another live process"
 
 
 def _path(folder: Folder, name: str) -> Path:

@@ -1,5 +1,11 @@
 import json
+import logging
+import os
 import resource
+import signal
+import subprocess
+import sys
+import threading
 
 import pytest
 
@@ -268,8 +274,28 @@ def test_a_part_has_one_owner(tmp_path):
 
     key = PartJob(workspace, LETTERS, 0, LetterOptions()).key
     held = part_lock(workspace.folder, f"toy-letters-{key}", 1)
-    with held, pytest.raises(StoreError, match="another live process"):
+    with held, pytest.raises(StoreError, match=rf"process {os.getpid()} on \S+ works on this part \(waited 0 s\)"):
         run_part(workspace, LETTERS, 0, LetterOptions(), lock_wait_s=0.3)
+
+
+def test_a_second_run_waits_for_the_first_and_takes_its_rows(tmp_path, caplog):
+    """The first owner is a process of its own; it is killed, and the second goes on where it was."""
+    toy.forget()
+    workspace = Workspace(str(tmp_path))
+    plan(workspace)
+    key = PartJob(workspace, LETTERS, 0, LetterOptions()).key
+    code = (
+        "import sys, time; from mvideo_core.store.files import Folder; from mvideo_core.store.lock import part_lock\n"
+        "with part_lock(Folder(sys.argv[1]), sys.argv[2]): print('held', flush=True); time.sleep(60)"
+    )
+    owner = subprocess.Popen([sys.executable, "-c", code, str(tmp_path), f"toy-letters-{key}"], stdout=subprocess.PIPE)
+    assert owner.stdout.readline() == b"held\n"
+    timer = threading.Timer(2.5, owner.kill)
+    timer.start()
+    with caplog.at_level(logging.INFO):
+        assert run_part(workspace, LETTERS, 0, LetterOptions()).marker.counts["ok"] == len(KEYS)
+    assert owner.wait() == -signal.SIGKILL
+    assert f"waiting for process {owner.pid} on " in caplog.text
 
 
 def test_number_of_parts_is_a_power_of_two_and_bounded():

@@ -29,8 +29,8 @@ from mvideo_core.shards.card import FileEntry
 def draw_latents(folder: Path, size: str = "tiny-sincos", clips: int = 6, seed: int = 0) -> Path:
     """`clips` clips of one window with history each, as one tar of the split "train"."""
     base, plan = BaseOptions(weights=f"random:{size}", dtype="fp32"), size_of(size)
-    channels, scaling = vae_numbers(base)
-    shapes = latent_shapes(plan.format, channels)
+    numbers = vae_numbers(base)
+    shapes = latent_shapes(plan.format, numbers.channels, numbers.stride_px)
     text_shape = (plan.text_tokens, plan.transformer["text_embed_dim"])
     draw = torch.Generator().manual_seed(seed)
     windows = windows_of(plan.format.window_frames, plan.format.clip_frames)
@@ -55,7 +55,8 @@ def draw_latents(folder: Path, size: str = "tiny-sincos", clips: int = 6, seed: 
     shard = LatentShard(**tar.model_dump(), split="train", clips=clips, windows=len(rows))
     info = LatentsInfo(
         digest=latents_digest([shard, empty]), written_by="test", dataset="drawn", dataset_digest="",
-        scaling_factor=scaling, identity=base_identity(base), latent_channels=channels, text_shape=text_shape,
+        scaling_factor=numbers.scaling_factor, stride_px=numbers.stride_px, identity=base_identity(base),
+        latent_channels=numbers.channels, text_shape=text_shape,
         splits=splits, filtered={}, options={}, index=index, empty=empty, shards=[shard],
     )  # fmt: skip
     (folder / INFO_NAME).write_bytes(info_bytes(info))

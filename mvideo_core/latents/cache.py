@@ -84,7 +84,7 @@ class LatentDataset:
         if split not in self.info.splits:
             raise ConfigError(f"{self.files.root} has no split {split!r}; it has: {', '.join(self.info.splits)}")
         check_files(self.files, self.info)
-        self._shapes = latent_shapes(self.info.identity.format, self.info.latent_channels)
+        self._shapes = latent_shapes(self.info.identity.format, self.info.latent_channels, self.info.stride_px)
         self._read_index(history)
         if not self.ids:
             raise ConfigError(

@@ -14,7 +14,7 @@ import numpy as np
 
 from mvideo_core.errors import ModelError
 from mvideo_core.model.pixels import mask_CTHW, video_CTHW
-from mvideo_core.model.video_format import SPATIAL_STRIDE, VideoFormat
+from mvideo_core.model.video_format import VideoFormat
 
 if TYPE_CHECKING:
     import torch
@@ -82,9 +82,14 @@ def encode_windows(
     return results
 
 
-def latent_shapes(video_format: VideoFormat, channels: int) -> dict[str, tuple[int, int, int, int]]:
-    """Shape of every latent that a window can have, by name."""
-    frames, side = video_format.latent_frames, SPATIAL_STRIDE
+def latent_shapes(video_format: VideoFormat, channels: int, stride_px: int) -> dict[str, tuple[int, int, int, int]]:
+    """Shape of every latent that a window can have, by name.
+
+    Args:
+        channels: of the VAE's latents.
+        stride_px: pixels a latent cell stands for (`spatial_stride` of the VAE's config).
+    """
+    frames, side = video_format.latent_frames, stride_px
     large = (channels, video_format.height_px // side, video_format.width_px // side)
     small = (channels, video_format.motion_height_px // side, video_format.motion_width_px // side)
     return {TARGET: (frames, *large), LOGVAR: (frames, *large), MASK: (frames, *large), APPEARANCE: (1, *large),

@@ -1,11 +1,11 @@
 """Which models and format a cache belongs to, told from their files; nothing is loaded, no transformer counts."""
 
-from typing import Any
+from typing import Any, NamedTuple
 
 from mvideo_core.latents.info import LatentIdentity
 from mvideo_core.model.base import RANDOM, BaseOptions, load_base, read_json
 from mvideo_core.model.sizes import size_of
-from mvideo_core.model.video_format import VideoFormat
+from mvideo_core.model.video_format import VideoFormat, spatial_stride
 from mvideo_core.weights import find
 
 COGVIDEOX_TOKENS = 226
@@ -32,11 +32,28 @@ def base_identity(options: BaseOptions, video_format: VideoFormat | None = None)
     )
 
 
-def vae_numbers(options: BaseOptions) -> tuple[int, float]:
-    """(latent channels, scaling factor) of the VAE, from its config."""
+class VaeNumbers(NamedTuple):
+    """What of a VAE's config its latents depend on.
+
+    Attributes:
+        channels: C of every latent.
+        scaling_factor: what the latents are multiplied with before the transformer sees them.
+        stride_px: pixels a latent cell stands for, both ways.
+    """
+
+    channels: int
+    scaling_factor: float
+    stride_px: int
+
+
+def vae_numbers(options: BaseOptions) -> VaeNumbers:
+    """The numbers of the base's VAE, from its config."""
     config = _config(options, "vae")
-    channels = int(config.get("latent_channels", COGVIDEOX_CHANNELS))
-    return channels, float(config.get("scaling_factor", COGVIDEOX_2B_SCALING))
+    return VaeNumbers(
+        int(config.get("latent_channels", COGVIDEOX_CHANNELS)),
+        float(config.get("scaling_factor", COGVIDEOX_2B_SCALING)),
+        spatial_stride(config),
+    )
 
 
 def _config(options: BaseOptions, part: str) -> dict[str, Any]:

@@ -59,6 +59,7 @@ class LatentsInfo(Record):
         dataset: folder of the dataset, relative to the workspace; `dataset_digest` is the one of its dataset.json.
         latent_channels: C of every latent; `text_shape` is (L, C) of every text embedding.
         scaling_factor: what the unscaled latents are multiplied with before the transformer sees them.
+        stride_px: pixels a latent cell stands for, both ways; folders written before it was recorded have 8.
         filtered: reason -> number of clips without a window.
         options: LatentOptions as used.
     """
@@ -71,6 +72,7 @@ class LatentsInfo(Record):
     identity: LatentIdentity
     latent_channels: int
     scaling_factor: float
+    stride_px: int = 8
     text_shape: tuple[int, int]
     dtype: str = "bfloat16"
     splits: dict[str, LatentSplit]

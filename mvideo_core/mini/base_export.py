@@ -15,9 +15,7 @@ import torch
 from torch import Tensor
 
 from mvideo_core.listing import read_lines
-from mvideo_core.mini.base_data import FPS, WINDOW_FRAMES, Clips
-from mvideo_core.mini.base_vae_eval import psnr
-from mvideo_core.mini.world_clips import HEIGHT, WIDTH
+from mvideo_core.mini.base_data import Clips
 from mvideo_core.model.base import save_base
 from mvideo_core.model.pixels import check_finite
 from mvideo_core.model.transformer import MVideoTransformer3DModel
@@ -71,17 +69,18 @@ class Exporter:
 
 @torch.no_grad()
 def sample(run: "Text2Video", prompts: tuple[str, ...], seed: int = 0, guidance: float = GUIDANCE) -> np.ndarray:
-    """Videos (len(prompts), 17, 64, 96, 3) uint8 from diffusers' own pipeline, DDIM, with the weights as they are."""
+    """Videos (len(prompts), T, H, W, 3) uint8 from diffusers' own pipeline, DDIM, with the weights as they are."""
     from diffusers import CogVideoXPipeline
 
-    base = run.base
+    base, form = run.base, run.base.format
     pipeline = CogVideoXPipeline(base.tokenizer, run.text_encoder, base.vae, run.transformer, base.scheduler)
     pipeline.set_progress_bar_config(disable=True)
     draws = [torch.Generator().manual_seed(seed + n) for n in range(len(prompts))]
     with torch.autocast(run.device, torch.bfloat16, enabled=run.options.bfloat16):
         result = pipeline(
-            list(prompts), height=HEIGHT, width=WIDTH, num_frames=WINDOW_FRAMES, num_inference_steps=STEPS,
-            guidance_scale=guidance, generator=draws, max_sequence_length=run.length, output_type="np",
+            list(prompts), height=form.height_px, width=form.width_px, num_frames=form.clip_frames,
+            num_inference_steps=STEPS, guidance_scale=guidance, generator=draws, max_sequence_length=run.length,
+            output_type="np",
         )  # fmt: skip
     frames = np.asarray(result.frames, np.float32)
     check_finite(torch.from_numpy(frames), "the base model gave")
@@ -97,30 +96,19 @@ def write_sheet(path: Path, videos_NTHWC: np.ndarray) -> None:
     image.resize((3 * image.width, 3 * image.height), Image.Resampling.NEAREST).save(path)
 
 
-def ceiling_db(run: "Text2Video", clips: Clips, latents_NFChw: Tensor, n_windows: int = 12) -> float:
-    """PSNR of what the VAE makes of the cached latents: the best that samples could look, dB."""
-    scores = []
-    for index in range(n_windows):
-        z = (latents_NFChw[index : index + 1].float() / run.base.vae.config.scaling_factor).transpose(1, 2)
-        with torch.no_grad(), torch.autocast(run.device, torch.bfloat16):
-            shown = run.base.vae.decode(z.to(run.device)).sample.float().cpu()
-        levels = shown.add(1).mul(127.5).round().clamp(0, 255)[0].permute(1, 2, 3, 0).numpy()
-        scores.append(psnr(levels, np.asarray(clips[index])))
-    return round(float(np.mean(scores)), 2)
-
-
 def card(run: "Text2Video", bins: list[float], size_mb: float) -> str:
     """Model card; every figure is of this run."""
     count = {
         "transformer": _millions(run.transformer), "text encoder": _millions(run.text_encoder),
         "VAE": _millions(run.base.vae),
     }  # fmt: skip
-    measured = _last(run.out / "vae.jsonl", "measured")
+    form, measured = run.base.format, _last(run.out / "vae.jsonl", "measured")
+    size = f"{form.clip_frames} frames of {form.height_px}x{form.width_px} px at {form.fps:g} fps"
     lines = [
         "# MVideo mini base",
         "",
         "A CogVideoX pipeline small enough to train on one CPU core, trained from nothing on the project's mini world:",
-        f"text to video, {WINDOW_FRAMES} frames of {HEIGHT}x{WIDTH} px at {FPS:g} fps. It exists to exercise the code",
+        f"text to video, {size}. It exists to exercise the code",
         "and to measure methods against each other; it knows nothing of real video.",
         "Positions: sincos (as CogVideoX-2b); a RoPE variant was not trained, for want of time.",
         "",

@@ -28,7 +28,7 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
-from mvideo_core.errors import ModelError
+from mvideo_core.errors import ConfigError, ModelError
 from mvideo_core.mini.base_data import Clips
 from mvideo_core.mini.base_latents import WORDINGS, cache_latents, caption_tokens, tokens_of
 from mvideo_core.mini.running_mean import copy_weights, holding, move_mean
@@ -36,6 +36,7 @@ from mvideo_core.mini.timed_run import TimedRun
 from mvideo_core.model.base import Base, random_base
 from mvideo_core.model.schedule import Schedule
 from mvideo_core.model.sizes import size_of
+from mvideo_core.model.video_format import spatial_stride
 from mvideo_core.options import Options
 
 log = logging.getLogger(__name__)
@@ -214,16 +215,59 @@ def load_vae(folder: Path) -> Any:
     return vae
 
 
+def _check_size(folder: Path, seen: Any, size: str) -> None:
+    wanted = size_of(size).vae
+    (stride, channels), (stride_wanted, channels_wanted) = (
+        (spatial_stride(config), config["latent_channels"]) for config in (seen, wanted)
+    )
+    if (stride, channels) != (stride_wanted, channels_wanted):
+        raise ConfigError(
+            f"{folder}: a VAE of {stride}x compression with {channels} latent channels; {size} has "
+            f"{stride_wanted}x and {channels_wanted}; give the --size that it was trained for, or another --out"
+        )
+
+
 def _groups(parameters: dict[str, torch.nn.Parameter], weight_decay: float) -> list[dict[str, Any]]:
     matrices = [value for name, value in parameters.items() if value.dim() > 1 and "shared" not in name]
     others = [value for name, value in parameters.items() if value.dim() <= 1 or "shared" in name]
     return [{"params": matrices, "weight_decay": weight_decay}, {"params": others, "weight_decay": 0.0}]
 
 
-def main() -> None:
-    """Encode, train, validate, draw samples, write the model folder."""
+def train_text2video(
+    out: Path, size: str, options: Text2VideoOptions, until_s: float = math.inf, n_windows: int | None = None
+) -> None:
+    """Encodes the drawn clips, trains, validates, draws samples, writes the model folder.
+
+    Args:
+        size: of the model; `<out>/vae` is that size's VAE.
+        until_s: seconds of this call; 0: no step, only what comes after.
+        n_windows: train on so many windows only.
+
+    Raises:
+        ModelError: there is no VAE. ConfigError: no such size, or the VAE is another size's.
+    """
     from mvideo_core.mini.base_export import Exporter
 
+    vae = load_vae(out / "vae")
+    _check_size(out / "vae", vae.config, size)
+    run = Text2Video(out, size, options, vae)
+    run.advise(options.bfloat16)
+    run.resume()
+    tokenizer, data, latents = run.base.tokenizer, out / "data", out / "latents"
+    held = cache_latents(vae, data, latents, "val", 60)
+    held_tokens = caption_tokens(tokenizer, Clips(data, "val"), len(held), run.length)
+    exporter = Exporter(run, held, held_tokens, Clips(data, "val"))
+    if until_s <= 0:
+        exporter()
+        return
+    encoded = cache_latents(vae, data, latents, "train", n_windows)
+    tokens = caption_tokens(tokenizer, Clips(data), len(encoded), run.length)
+    log.info("%d windows, step %d, %.1f of %.1f min", len(encoded), run.step, run.seconds / 60, run.options.minutes)
+    run.train(encoded, tokens, until_s, on_validation=exporter)
+
+
+def main() -> None:
+    """Encode, train, validate, draw samples, write the model folder."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--out", type=Path, default=Path("build/mini/base"))
     parser.add_argument("--size", default="mini-sincos", help="model size (mvideo_core/model/sizes.py)")
@@ -238,20 +282,9 @@ def main() -> None:
     torch.set_num_threads(1)
     torch.set_flush_denormal(True)
     values = {name: json.loads(value) for name, value in (item.split("=", 1) for item in args.set)}
-    vae = load_vae(args.out / "vae")
-    run = Text2Video(args.out, args.size, Text2VideoOptions.parse(values, where="--set"), vae)
-    run.resume()
-    tokenizer, data, latents = run.base.tokenizer, args.out / "data", args.out / "latents"
-    held = cache_latents(vae, data, latents, "val", 60)
-    held_tokens = caption_tokens(tokenizer, Clips(data, "val"), len(held), run.length)
-    exporter = Exporter(run, held, held_tokens, Clips(data, "val"))
-    if args.export_only:
-        exporter()
-        return
-    encoded = cache_latents(vae, data, latents, "train", args.windows)
-    tokens = caption_tokens(tokenizer, Clips(data), len(encoded), run.length)
-    log.info("%d windows, step %d, %.1f of %.1f min", len(encoded), run.step, run.seconds / 60, run.options.minutes)
-    run.train(encoded, tokens, args.stop_after * 60, on_validation=exporter)
+    options = Text2VideoOptions.parse(values, where="--set")
+    until_s = 0.0 if args.export_only else args.stop_after * 60
+    train_text2video(args.out, args.size, options, until_s, args.windows)
 
 
 if __name__ == "__main__":

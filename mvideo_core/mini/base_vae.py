@@ -4,7 +4,7 @@ Draws the world clips to `<out>/data` (about 14 s of CPU per 100 shots), trains 
 diffusers folder) and `<out>/vae.jsonl` (curve). Interrupted, the same command goes on where it stopped. The
 option `minutes` is of CPU, not of the clock; on a GPU, of the clock.
 
-What it learns: frames of the world at 64x96 px, and also what the model encodes besides: mask videos (white on black),
+What it learns: frames of the world at the clip's size, and what else the model encodes: mask videos (white on black),
 clips at half the size (the motion condition) and single frames (the appearance condition).
 
 Legend: B batch, C channels, T frames, F latent frames, H, W.
@@ -49,6 +49,7 @@ class Phase(NamedTuple):
     batch: int
 
 
+VALIDATION_SHOTS = 100
 PHASES = (Phase("crops", 0.4, 9, 0.5, 4), Phase("short", 0.3, 9, 1.0, 2), Phase("whole", 0.3, 17, 1.0, 1))
 
 
@@ -209,10 +210,38 @@ def _draw(clips: Clips, rng: np.random.Generator, frames: int, side_frac: float,
     return mask_frames(part) if masked else np.asarray(part)
 
 
-def main() -> None:
-    """Render, train, measure, write the VAE folder."""
+def train_vae(out: Path, size: str, options: VaeOptions, shots: int, until_s: float = math.inf) -> bool:
+    """Draws the clips, trains, measures, writes the VAE folder.
+
+    Args:
+        size: model size whose VAE and format are used.
+        shots: training shots to draw.
+        until_s: seconds of this call.
+
+    Returns:
+        Whether the options' minutes are used up.
+
+    Raises:
+        ConfigError: no such size, or `<out>/data` holds clips of another size.
+    """
     from mvideo_core.mini.base_vae_eval import export, measure
 
+    plan = size_of(size)
+    size_hw = (plan.format.height_px, plan.format.width_px)
+    render_clips(out / "data", VALIDATION_SHOTS, "val", size_hw=size_hw)
+    render_clips(out / "data", shots, size_hw=size_hw)
+    training = VaeTraining(out, plan.vae, options)
+    training.advise(options.bfloat16)
+    training.resume()
+    training.train(Clips(out / "data"), until_s)
+    vae = training.averaged()
+    training.report({"measured": measure(vae, Clips(out / "data", "val"), out / "vae.png")})
+    training.report({"exported": export(vae, Clips(out / "data"), out / "vae")})
+    return training.seconds >= 60 * options.minutes
+
+
+def main() -> None:
+    """Render, train, measure, write the VAE folder."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--out", type=Path, default=Path("build/mini/base"))
     parser.add_argument(
@@ -226,14 +255,7 @@ def main() -> None:
     torch.set_num_threads(1)
     torch.set_flush_denormal(True)
     values = {name: json.loads(value) for name, value in (item.split("=", 1) for item in args.set)}
-    render_clips(args.out / "data", 100, "val")
-    render_clips(args.out / "data", args.shots)
-    training = VaeTraining(args.out, size_of(args.size).vae, VaeOptions.parse(values, where="--set"))
-    training.resume()
-    training.train(Clips(args.out / "data"), args.stop_after * 60)
-    vae = training.averaged()
-    training.report({"measured": measure(vae, Clips(args.out / "data", "val"), args.out / "vae.png")})
-    training.report({"exported": export(vae, Clips(args.out / "data"), args.out / "vae")})
+    train_vae(args.out, args.size, VaeOptions.parse(values, where="--set"), args.shots, args.stop_after * 60)
 
 
 if __name__ == "__main__":

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from mvideo_core.cpu_kernels import half_precision_advice
 from mvideo_core.errors import TrainError
 from mvideo_core.mini import checkpoint
 
@@ -62,6 +63,11 @@ class TimedRun(ABC):
     def clock(self) -> float:
         """Seconds of CPU, so that a busy machine does not change the schedule; on a GPU, of the clock."""
         return time.process_time() if self.device == "cpu" else time.monotonic()
+
+    def advise(self, bfloat16: bool) -> None:
+        """Warns where autocast would make this machine slower instead of faster."""
+        if bfloat16 and self.device == "cpu" and (advice := half_precision_advice("bf16")):
+            log.warning("%s", advice)
 
     def descend(self, loss: "Tensor", parameters: "Iterable[Tensor]") -> float:
         """One optimizer step, gradients clipped to a norm of 1; then the mean moves.

@@ -41,22 +41,23 @@ class Tracks(NamedTuple):
     lost_NT: np.ndarray
 
 
-def clip_shot(seed: int, split: Split) -> ShotSpec:
-    """A shot with its grain averaged over the source's pixels, as it would be in a clip of the pipeline."""
-    spec = sample_shot(seed, split)
-    return dataclasses.replace(spec, grain=spec.grain * OVERSIZE * WIDTH / SOURCE_WIDTH)
+def clip_shot(seed: int, split: Split, width: int = WIDTH, unseen: bool = False) -> ShotSpec:
+    """A shot with its grain averaged over the source's pixels, as it would be in a clip `width` px wide."""
+    spec = sample_shot(seed, split, unseen)
+    return dataclasses.replace(spec, grain=spec.grain * OVERSIZE * width / SOURCE_WIDTH)
 
 
-def large_frames(spec: ShotSpec, times_s: list[float]) -> list[WorldFrame]:
-    """The shot's frames at these times, OVERSIZE times as large as a clip's."""
-    return list(render_times(spec, times_s, OVERSIZE * WIDTH, OVERSIZE * HEIGHT))
+def large_frames(spec: ShotSpec, times_s: list[float], size_hw: tuple[int, int] = (HEIGHT, WIDTH)) -> list[WorldFrame]:
+    """The shot's frames at these times, OVERSIZE times as large as a clip of `size_hw` px."""
+    height, width = size_hw
+    return list(render_times(spec, times_s, OVERSIZE * width, OVERSIZE * height))
 
 
-def shrunk(large: np.ndarray) -> np.ndarray:
+def shrunk(large: np.ndarray, size_hw: tuple[int, int] = (HEIGHT, WIDTH)) -> np.ndarray:
     """A large frame or uint8 mask at the size of a clip, by area."""
     import cv2
 
-    return cv2.resize(large, (WIDTH, HEIGHT), interpolation=cv2.INTER_AREA)
+    return cv2.resize(large, size_hw[::-1], interpolation=cv2.INTER_AREA)
 
 
 def true_tracks(frames: Sequence[WorldFrame]) -> Tracks:

@@ -289,9 +289,9 @@ def _field(config: Mapping[str, Any], field: str) -> Any:
 
     from mvideo_core.model.transformer import MVideoTransformer3DModel
 
-    if field in config:
-        return config[field]
-    return inspect.signature(MVideoTransformer3DModel.__init__).parameters[field].default
+    defaults = inspect.signature(MVideoTransformer3DModel.__init__).parameters
+    value = config[field] if field in config else defaults[field].default
+    return _field(config, "in_channels") if field == "mask_channels" and value is None else value
 
 
 def _layer(name: str) -> str:

@@ -19,7 +19,7 @@ from mvideo_core.errors import ConfigError, ModelError
 from mvideo_core.model.fingerprint import folder_sha256
 from mvideo_core.model.folder_check import check_model
 from mvideo_core.model.sizes import ModelSize, size_of
-from mvideo_core.model.video_format import SPATIAL_STRIDE, VideoFormat
+from mvideo_core.model.video_format import VideoFormat, spatial_stride
 from mvideo_core.model.weights_digest import base_sha256, conditioning_config
 from mvideo_core.model.words import mini_tokenizer, vocabulary
 from mvideo_core.options import Options, digest
@@ -288,15 +288,21 @@ def read_format(folder: Path) -> VideoFormat:
     """The clip sizes a pipeline folder is for: `mvideo_format.json`, else as `format_of` its transformer."""
     if (folder / FORMAT_FILE).is_file():
         return VideoFormat.parse(read_json(folder / FORMAT_FILE), where=str(folder / FORMAT_FILE))
-    return format_of(read_json(folder / "transformer" / "config.json"), str(folder / "transformer" / "config.json"))
+    config, vae = folder / "transformer" / "config.json", folder / "vae" / "config.json"
+    stride_px = spatial_stride(read_json(vae) if vae.is_file() else {})
+    return format_of(read_json(config), stride_px, str(config))
 
 
-def format_of(config: Mapping[str, Any], where: str = "transformer") -> VideoFormat:
+def format_of(config: Mapping[str, Any], stride_px: int, where: str = "transformer") -> VideoFormat:
     """Clip sizes of a CogVideoX that has no format of its own: its training size, 33 frames at 8 fps (the paper's 4 s).
 
     The motion condition is CogVideoX's low-resolution stage: 480 / 1.875 = 256 high.
+
+    Args:
+        config: of the transformer.
+        stride_px: pixels a latent cell stands for (`spatial_stride` of the VAE's config).
     """
-    height, width = config["sample_height"] * SPATIAL_STRIDE, config["sample_width"] * SPATIAL_STRIDE
+    height, width = config["sample_height"] * stride_px, config["sample_width"] * stride_px
     scale = config.get("spatial_interpolation_scale", 1.875)
     values = {"height_px": height, "width_px": width}
     values |= {"motion_height_px": round(height / scale / 16) * 16, "motion_width_px": round(width / scale / 16) * 16}

@@ -79,7 +79,10 @@ class MVideoPipeline(CogVideoXPipeline):
             transformer = MVideoTransformer3DModel.from_base(transformer)
         super().__init__(tokenizer, text_encoder, vae, transformer, scheduler)
         self._turns: Turns | None = None
-        self._set_format(VideoFormat.parse(format_config) if format_config else format_of(transformer.config))
+        if format_config:
+            self._set_format(VideoFormat.parse(format_config))
+        else:
+            self._set_format(format_of(transformer.config, self.vae_scale_factor_spatial))
 
     def _set_format(self, format: VideoFormat) -> None:
         self.register_to_config(format_config=format.model_dump(mode="json"))

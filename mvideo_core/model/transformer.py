@@ -54,7 +54,7 @@ class MVideoTransformer3DModel(CogVideoXTransformer3DModel):
     Without conditions it is CogVideoXTransformer3DModel bit for bit.
 
     Args:
-        mask_channels: channels of the mask latents.
+        mask_channels: channels of the mask latents; None: as many as `in_channels`, since one VAE encodes both.
         clean_modulation: "own": tokens of the clip before are modulated by `Conditions.timestep_B` (0: clean);
             "shared": by the noisy clip's timestep.
         segment_embedding: learned offset for appearance and for motion tokens.
@@ -107,7 +107,7 @@ class MVideoTransformer3DModel(CogVideoXTransformer3DModel):
         use_rotary_positional_embeddings: bool = False,
         use_learned_positional_embeddings: bool = False,
         patch_bias: bool = True,
-        mask_channels: int = 16,
+        mask_channels: int | None = None,
         clean_modulation: str = "own",
         segment_embedding: bool = True,
         history_offset_frames: int = 0,
@@ -121,6 +121,9 @@ class MVideoTransformer3DModel(CogVideoXTransformer3DModel):
         _one_of("clean_modulation", clean_modulation, ("own", "shared"))
         _one_of("spatial_align", spatial_align, ("corner", "center"))
         super().__init__(**{name: self.config[name] for name in _BASE_FIELDS})
+        if mask_channels is None:
+            mask_channels = in_channels
+            self.register_to_config(mask_channels=mask_channels)
         dim = num_attention_heads * attention_head_dim
         self.mask_proj = nn.Conv2d(mask_channels, dim, kernel_size=patch_size, stride=patch_size, bias=False)
         nn.init.zeros_(self.mask_proj.weight)

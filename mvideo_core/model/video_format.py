@@ -3,12 +3,15 @@
 Shape letters: B batch, T frames, F latent frames, C channels, H, W; small h, w: latent sides.
 """
 
+from collections.abc import Mapping
+from typing import Any
+
 from pydantic import Field, model_validator
 
 from mvideo_core.options import Options
 
-SPATIAL_STRIDE = 8
-"""Pixels a latent cell stands for, both ways (AutoencoderKLCogVideoX)."""
+COGVIDEOX_BLOCKS = 4
+"""Default of AutoencoderKLCogVideoX, for configs that leave `block_out_channels` out."""
 TEMPORAL_STRIDE = 4
 """Frames a latent frame stands for, after the first, which stands for one."""
 PATCH = 2
@@ -54,6 +57,16 @@ class VideoFormat(Options):
     def n_frames(self, n_clips: int) -> int:
         """Frames of a video of so many clips."""
         return n_clips * self.stride_frames + 1
+
+
+def spatial_stride(vae_config: Mapping[str, Any]) -> int:
+    """Pixels a latent cell stands for, both ways: an AutoencoderKLCogVideoX halves the sides between its blocks.
+
+    Args:
+        vae_config: arguments of AutoencoderKLCogVideoX, or its config.json.
+    """
+    blocks = vae_config.get("block_out_channels")
+    return 2 ** ((COGVIDEOX_BLOCKS if blocks is None else len(blocks)) - 1)
 
 
 def latent_frames(n_frames: int) -> int:

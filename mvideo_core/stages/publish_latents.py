@@ -70,15 +70,16 @@ def _publish(workspace: Workspace, options: LatentOptions) -> LatentsSummary:
     if not workspace.folder.exists(f"{root}/{EMPTY_NAME}"):
         write_empty(workspace, root, encoders(options), identity)
     empty = read_tensors(workspace.folder.read(f"{root}/{EMPTY_NAME}"), f"{root}/{EMPTY_NAME}")[TEXT]
-    channels, scaling_factor = vae_numbers(options.base)
+    numbers = vae_numbers(options.base)
     info = LatentsInfo(
         digest=latents_digest([*shards, _entry(workspace, root, EMPTY_NAME)]),
         written_by=f"mvideo {__version__}",
         dataset=dataset["path"],
         dataset_digest=dataset["digest"],
         identity=identity,
-        latent_channels=channels,
-        scaling_factor=scaling_factor,
+        latent_channels=numbers.channels,
+        scaling_factor=numbers.scaling_factor,
+        stride_px=numbers.stride_px,
         text_shape=tuple(empty.shape),
         splits=splits,
         filtered=dict(sorted(filtered.items())),

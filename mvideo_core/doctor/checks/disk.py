@@ -73,7 +73,7 @@ def latents_bytes(asked: Asked) -> tuple[float, int]:
     import math
 
     from mvideo_core.errors import StoreError
-    from mvideo_core.latents.encode import APPEARANCE, MASK, MOTION, TARGET, latent_shapes
+    from mvideo_core.latents.encode import APPEARANCE, MASK, MOTION, TARGET
     from mvideo_core.shards.dataset import read_info
     from mvideo_core.shards.files import DatasetFiles
     from mvideo_core.store.workspace import Workspace
@@ -90,7 +90,7 @@ def latents_bytes(asked: Asked) -> tuple[float, int]:
     form = (asked.latents.format if asked.latents else None) or shape.format
     seconds = 3600 * sum(split.hours for split in splits)
     windows = math.ceil(seconds * form.fps / form.stride_frames)
-    shapes = latent_shapes(form, 16)
+    shapes = shape._replace(format=form).latents
     latent = sum(math.prod(shapes[name]) for name in (TARGET, MASK, APPEARANCE, MOTION))
     text = shape.config.get("max_text_seq_length", 226) * shape.config.get("text_embed_dim", 4096)
     return 2.0 * windows * (latent + text), windows

@@ -147,9 +147,7 @@ def _frozen_bytes(options: "TrainOptions", model: "nn.Module") -> int:
 
 
 def _workspace(options: "TrainOptions", shape: ModelShape, model: Any) -> int:
-    from mvideo_core.latents.encode import latent_shapes
-
-    shapes = latent_shapes(shape.format, model.config.in_channels)
+    shapes = shape.latents
     target, motion = ((frames, h, w) for frames, _, h, w in (shapes["target"], shapes["motion"]))
     dim = model.config.num_attention_heads * model.config.attention_head_dim
     accumulator = FP32 * options.micro_batch * model.token_count(target, motion) * dim

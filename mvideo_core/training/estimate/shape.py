@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from mvideo_core.model.base import RANDOM, read_format, read_json
 from mvideo_core.model.sizes import SIZES, size_of
-from mvideo_core.model.video_format import VideoFormat
+from mvideo_core.model.video_format import VideoFormat, spatial_stride
 from mvideo_core.training.options import TrainOptions
 from mvideo_core.weights import find
 
@@ -22,6 +22,13 @@ class ModelShape(NamedTuple):
     config: dict[str, Any]
     vae: dict[str, Any]
     format: VideoFormat
+
+    @property
+    def latents(self) -> dict[str, tuple[int, int, int, int]]:
+        """Shape (F, C, h, w) of every latent that a window can have, by name."""
+        from mvideo_core.latents.encode import latent_shapes
+
+        return latent_shapes(self.format, self.config.get("in_channels", 16), spatial_stride(self.vae))
 
 
 def model_shape(options: TrainOptions) -> ModelShape:
@@ -76,10 +83,9 @@ def empty_inputs(shape: ModelShape, batch: int, dtype: Any) -> Inputs:
     """Inputs of `batch` samples on the default device."""
     import torch
 
-    from mvideo_core.latents.encode import latent_shapes
     from mvideo_core.model.conditions import Conditions
 
-    shapes = latent_shapes(shape.format, shape.config.get("in_channels", 16))
+    shapes = shape.latents
     x, mask, appearance, motion = (
         torch.empty(batch, *shapes[name], dtype=dtype) for name in ("target", "mask", "appearance", "motion")
     )

@@ -11,14 +11,13 @@ def vae_bytes(shape: ModelShape, dtype: Any) -> tuple[int, int]:
     from diffusers import AutoencoderKLCogVideoX
     from torch import nn
 
-    from mvideo_core.latents.encode import latent_shapes
     from mvideo_core.training.estimate.live import LiveBytes, made_fake, pretended
 
     with torch.device("meta"):
         vae: Any = AutoencoderKLCogVideoX(**shape.vae).eval()
         nn.Module.to(vae, dtype)
     weights = sum(one.numel() * one.element_size() for one in vae.parameters())
-    frames, channels, height, width = latent_shapes(shape.format, 16)["target"]
+    frames, channels, height, width = shape.latents["target"]
     with pretended():
         made_fake(vae)
         latents = torch.empty(1, channels, frames, height, width, dtype=dtype)

@@ -34,10 +34,21 @@ def encoded(vae: AutoencoderKLCogVideoX, video_CTHW: torch.Tensor) -> torch.Tens
 
 def test_names_shapes_and_dtype(vae: AutoencoderKLCogVideoX) -> None:
     (found,) = encode_windows(vae, [pixels(0)], FORMAT, logvar=True)
-    assert {name: tuple(tensor.shape) for name, tensor in found.items()} == latent_shapes(FORMAT, 16)
-    assert latent_shapes(FORMAT, 16)["target"] == (3, 16, 4, 8)  # 9 frames -> 3, 32x64 px -> 4x8
-    assert latent_shapes(FORMAT, 16)["motion"] == (3, 16, 2, 4)
+    assert {name: tuple(tensor.shape) for name, tensor in found.items()} == latent_shapes(FORMAT, 16, 8)
+    assert latent_shapes(FORMAT, 16, 8)["target"] == (3, 16, 4, 8)  # 9 frames -> 3, 32x64 px -> 4x8
+    assert latent_shapes(FORMAT, 16, 8)["motion"] == (3, 16, 2, 4)
     assert {tensor.dtype for tensor in found.values()} == {torch.bfloat16}
+
+
+def test_a_vae_of_less_compression_gives_more_cells() -> None:
+    fine = AutoencoderKLCogVideoX(**SIZES["tiny-fine"].vae).eval()
+    (found,) = encode_windows(fine, [pixels(0)], FORMAT)
+    shapes = {name: tuple(tensor.shape) for name, tensor in found.items()}
+    # 32x64 px and 16x32 px in cells of 4x4, 8 channels
+    assert shapes == {
+        "target": (3, 8, 8, 16), "mask": (3, 8, 8, 16), "appearance": (1, 8, 8, 16), "motion": (3, 8, 4, 8),
+    }  # fmt: skip
+    assert shapes == {name: shape for name, shape in latent_shapes(FORMAT, 8, 4).items() if name in shapes}
 
 
 def test_each_latent_is_the_mean_of_its_own_video(vae: AutoencoderKLCogVideoX) -> None:

@@ -1,7 +1,9 @@
 """The mini base's clips: shape, truth and captions of what is drawn, and the way they are read back."""
 
 import numpy as np
+import pytest
 
+from mvideo_core.errors import ConfigError
 from mvideo_core.mini.base_data import CLIP_FRAMES, Clips, render_clips, render_shot_clips
 from mvideo_core.mini.world_clips import motion_caption, true_tracks
 from mvideo_core.world import render_shot, sample_shot
@@ -40,6 +42,24 @@ def test_shards_are_drawn_once_and_read_by_window(tmp_path):
     assert len(clips) == 2 * 2 * 2  # shots, clips, windows
     np.testing.assert_array_equal(clips[4][16], clips[5][0])  # windows of a clip share a frame
     assert clips.texts(4)[0] == clips.texts(7)[0] != clips.texts(3)[0]
+
+
+def test_clips_of_another_size_hold_the_same_world(tmp_path):
+    (small, masks, texts), _ = render_shot_clips(1, "train")
+    (large, wide, said), _ = render_shot_clips(1, "train", (96, 144))
+    assert (large.shape, wide.shape) == ((CLIP_FRAMES, 96, 144, 3), (CLIP_FRAMES, 96, 18))
+    assert said.plain == texts.plain
+    covered = [np.unpackbits(one, axis=-1, bitorder="little").mean() for one in (masks, wide)]
+    assert covered[1] == pytest.approx(covered[0], rel=0.05)
+    shrunk = large[:, ::3, ::3].astype(float).mean(axis=(1, 2))
+    np.testing.assert_allclose(shrunk, small.astype(float).mean(axis=(1, 2)), atol=4)
+
+
+def test_clips_of_two_sizes_are_not_mixed(tmp_path):
+    write_clips(tmp_path)  # 32x64
+    render_clips(tmp_path, 3, size_hw=(32, 64))
+    with pytest.raises(ConfigError, match=r"holds clips of 32x64 px, but 64x96 are wanted"):
+        render_clips(tmp_path, 3)
 
 
 def test_masks_follow_the_frames(tmp_path):

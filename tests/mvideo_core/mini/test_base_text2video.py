@@ -112,9 +112,6 @@ def test_the_folder_is_a_base_of_the_project(tmp_path: Path, vae, samples, monke
     run._step(*samples)
     # Samples of the mini size would take the tiny networks seconds and show nothing.
     monkeypatch.setattr("mvideo_core.mini.base_export.STEPS", 1)
-    monkeypatch.setattr("mvideo_core.mini.base_export.HEIGHT", 32)
-    monkeypatch.setattr("mvideo_core.mini.base_export.WIDTH", 64)
-    monkeypatch.setattr("mvideo_core.mini.base_export.WINDOW_FRAMES", 9)
     Exporter(run, *samples, Clips(tmp_path / "data", "val"))()
     base = load_base(BaseOptions(weights=str(tmp_path / "model"), dtype="fp32"))
     for name, value in run.text_encoder.named_parameters():

@@ -172,3 +172,13 @@ def test_without_adapters_keeps_conditioning(transformer, inputs: Inputs):
     assert torch.equal(state["mask_proj.weight"], transformer.mask_proj.weight)
     assert torch.equal(state["proj_out.weight"], before["proj_out.weight"])
     assert getattr(transformer, "peft_config", None)
+
+
+def test_an_adapter_over_a_plain_folder_of_fewer_channels_fits_its_own_base(tmp_path):
+    """A plain CogVideoX says nothing about masks: they have as many channels as its latents, 8 here."""
+    save_base(random_base("tiny-fine"), tmp_path / "base")
+    base = BaseOptions(weights=str(tmp_path / "base"), dtype="fp32")
+    form = random_base("tiny-fine", parts=()).format
+    save_adapter(tmp_path / "adapter", trained(load_base(base, parts=("transformer",)).transformer), form)
+    pipeline = load_pipeline(base, str(tmp_path / "adapter")).pipeline
+    assert pipeline.transformer.mask_proj.weight.shape == (32, 8, 4, 4)

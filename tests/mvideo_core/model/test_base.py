@@ -104,9 +104,16 @@ def test_trained_base_is_not_written_as_a_plain_one(tmp_path):
 
 def test_format_of_a_public_folder():
     public = {"sample_height": 60, "sample_width": 90, "sample_frames": 49, "spatial_interpolation_scale": 1.875}
-    form = format_of(public)
+    form = format_of(public, stride_px=8)
     assert (form.height_px, form.width_px, form.clip_frames, form.fps) == (480, 720, 33, 8.0)
     assert (form.motion_height_px, form.motion_width_px) == (256, 384)
+
+
+def test_format_of_a_folder_follows_its_vae(tmp_path):
+    save_base(random_base("tiny-fine"), tmp_path)
+    (tmp_path / "mvideo_format.json").unlink()
+    form = load_base(options(tmp_path), parts=()).format
+    assert (form.height_px, form.width_px, form.motion_height_px, form.motion_width_px) == (32, 64, 16, 32)
 
 
 def test_own_format_file_wins(tmp_path):

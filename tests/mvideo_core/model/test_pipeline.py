@@ -62,6 +62,22 @@ def test_one_clip(pipeline, conditions):
     assert np.array_equal(without_history, make(pipeline))
 
 
+def test_a_vae_of_less_compression(conditions, tmp_path):
+    """4x instead of 8x, 8 channels instead of 16, patches of 4: masks and history in, the same file out and in."""
+    save_base(random_base("tiny-fine"), tmp_path)
+    (tmp_path / "mvideo_format.json").unlink()
+    for pipeline in (
+        quiet(MVideoPipeline.from_base(random_base("tiny-fine"))),
+        quiet(MVideoPipeline.from_pretrained(tmp_path)),
+    ):
+        assert tuple(pipeline.encode_mask(conditions["mask"]).shape) == (1, 3, 8, 8, 16)
+        pipeline._set_format(pipeline.format.model_copy(update={"clip_frames": T}))
+        torch.nn.init.constant_(pipeline.transformer.mask_proj.weight, 0.05)
+        clip = make(pipeline, **conditions)
+        assert clip.shape == (T, H, W, 3)
+        assert not np.array_equal(make(pipeline, appearance_frame=conditions["appearance_frame"]), clip)
+
+
 def test_equals_diffusers_without_conditions(base, pipeline):
     theirs = quiet(CogVideoXPipeline(base.tokenizer, base.text_encoder, base.vae, base.transformer, base.scheduler))
     frames = theirs(

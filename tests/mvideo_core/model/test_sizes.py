@@ -7,6 +7,7 @@ from mvideo_core.errors import ConfigError
 from mvideo_core.model.adapter import LoraOptions, add_lora, trainable
 from mvideo_core.model.sizes import SIZES, size_of
 from mvideo_core.model.transformer import MVideoTransformer3DModel
+from mvideo_core.model.video_format import spatial_stride
 
 
 def build(name: str) -> MVideoTransformer3DModel:
@@ -72,12 +73,20 @@ def test_sizes_follow_from_the_format(name: str):
     plan = SIZES[name]
     model = build(name).config
     form = plan.format
-    assert (model.sample_height * 8, model.sample_width * 8) == (form.height_px, form.width_px)
+    stride = 4 if name.endswith("-fine") else 8  # three blocks in the VAE, or four
+    assert (model.sample_height * stride, model.sample_width * stride) == (form.height_px, form.width_px)
+    assert spatial_stride(plan.vae) == stride
+    assert model.in_channels == model.out_channels == model.mask_channels == plan.vae.get("latent_channels", 16)
     assert model.spatial_interpolation_scale == form.height_px / form.motion_height_px
     assert model.spatial_interpolation_scale == form.width_px / form.motion_width_px
     assert model.text_embed_dim == plan.text_encoder["d_model"]
     assert model.max_text_seq_length == plan.text_tokens
     assert model.attention_head_dim % 8 == 0
+
+
+def test_a_config_without_blocks_is_the_public_vae_s():
+    assert spatial_stride({}) == 8
+    assert spatial_stride({"block_out_channels": [8, 16]}) == 2
 
 
 def test_mini_sizes_are_small():

@@ -61,7 +61,7 @@ def test_micro_batches_equal_one_batch_to_fp32_rounding(tiny: Make) -> None:
     torch.testing.assert_close(gradients[0], gradients[1], rtol=1e-4, atol=1e-7)
 
 
-@pytest.mark.parametrize("size", ["tiny-sincos", "tiny-rope"])
+@pytest.mark.parametrize("size", ["tiny-sincos", "tiny-rope", "tiny-fine"])
 def test_only_adapters_and_conditioning_change_and_the_teacher_agrees_at_step_0(
     size: str, tiny: Make, tmp_path: Path
 ) -> None:

@@ -214,3 +214,12 @@ def test_checkpoints_on_disk_by_hand() -> None:
     assert checkpoint_bytes(chosen, 10) == 4 * 10 * 6  # weights, two means of Adam, EMA, two adapters
     assert kept_checkpoints(chosen) == 4
     assert kept_checkpoints(options(steps=1000, checkpoints={"every": 100, "keep": 0})) == 11
+
+
+def test_inputs_follow_the_vae_s_compression():
+    shape = model_shape(options(base={"weights": "random:tiny-fine", "dtype": "fp32"}))
+    given = empty_inputs(shape, 2, torch.float32)
+    # 9 frames of 32x64 px, motion of 16x32, in cells of 4x4 px with 8 channels
+    assert given.x.shape == (2, 3, 8, 8, 16)
+    assert given.conditions.motion_BFCHW.shape == (2, 3, 8, 4, 8)
+    assert shape.latents["appearance"] == (1, 8, 8, 16)

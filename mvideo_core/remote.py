@@ -43,5 +43,5 @@ def remote_errors(url: str, what: str, writes: bool = False) -> Iterator[None]:
 
 
 def _first(error: BaseException) -> str:
-    words = " ".join(str(error).split())[:300]
+    words = " ".join(str(error).split())[:160]
     return f"{type(error).__name__}: {words}" if words else type(error).__name__

@@ -2,6 +2,7 @@
 
 import sqlite3
 import time
+import zlib
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -33,7 +34,7 @@ ROW_CLASSES: dict[str, type[Row]] = {
 def plan_dataset(workspace: Workspace, options: ShardOptions) -> int:
     """Lay out the dataset from the current rows of all parts and commit the layout.
 
-    Samples pass through a database file, so memory holds their sizes and texts but not their records.
+    Samples pass through a database file; memory holds a key and some numbers of each.
 
     Returns:
         Number of shard parts that `run_part` has to finish.
@@ -141,12 +142,13 @@ class _SampleStore:
 
     def __init__(self, path: Path):
         self._db = sqlite3.connect(path)
-        self._db.execute("CREATE TABLE sample (key TEXT PRIMARY KEY, record TEXT)")
+        self._db.execute("CREATE TABLE sample (key TEXT PRIMARY KEY, record BLOB)")
 
     def put(self, found: tuple[PlannedSample, ClipRow, VideoRow]) -> Candidate:
         """Keep a sample; what planning needs of it comes back."""
         sample, clip, video = found
-        self._db.execute("INSERT INTO sample VALUES (?, ?)", (sample.key, sample.model_dump_json()))
+        record = zlib.compress(sample.model_dump_json().encode(), 1)
+        self._db.execute("INSERT INTO sample VALUES (?, ?)", (sample.key, record))
         return Candidate(
             key=sample.key, video_id=sample.video_id, source_sha256=clip.source_sha256, source_url=clip.source_url,
             start_s=clip.start_s, end_s=clip.end_s, texts=(*sample.labels, sample.caption, video.title),
@@ -156,7 +158,7 @@ class _SampleStore:
     def get(self, key: str) -> PlannedSample:
         """A sample put before."""
         (record,) = self._db.execute("SELECT record FROM sample WHERE key = ?", (key,)).fetchone()
-        return PlannedSample.model_validate_json(record)
+        return PlannedSample.model_validate_json(zlib.decompress(record))
 
     def close(self) -> None:
         self._db.close()

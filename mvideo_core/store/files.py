@@ -7,6 +7,7 @@ import os
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
+from inspect import signature
 from pathlib import Path
 from typing import IO, Any, NamedTuple
 
@@ -43,6 +44,9 @@ class Folder:
         self.is_local = not protocols.isdisjoint(("file", "local"))
         self._flat = not protocols.isdisjoint(OBJECT_STORES)
         self._made: set[str] = set()
+        reader = getattr(type(self.fs), "_cat_file", None)
+        # s3fs asks for the size of each file before it reads it, to read large ones in pieces
+        self._whole = {"max_concurrency": 1} if reader and "max_concurrency" in signature(reader).parameters else {}
 
     def at(self, path: str) -> str:
         """Full path inside the file system."""
@@ -92,7 +96,7 @@ class Folder:
             if self.is_local:
                 return Path(self.at(path)).read_bytes()
             with remote_errors(self.url, f"reading {path}"):
-                return bytes(self.fs.cat_file(self.at(path)))
+                return bytes(self.fs.cat_file(self.at(path), **self._whole))
         except FileNotFoundError:
             return None
 
@@ -105,7 +109,7 @@ class Folder:
         with remote_errors(self.url, f"reading {len(paths)} files"):
             places = list(by_place)
             for start in range(0, len(places), READ_AT_ONCE):
-                contents = self.fs.cat(places[start : start + READ_AT_ONCE], on_error="return")
+                contents = self.fs.cat(places[start : start + READ_AT_ONCE], on_error="return", **self._whole)
                 for place, content in contents.items():
                     if isinstance(content, bytes):
                         found[by_place[place]] = content

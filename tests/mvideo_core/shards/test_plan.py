@@ -1,3 +1,5 @@
+import tracemalloc
+
 import pytest
 
 from mvideo_core.errors import ConfigError
@@ -135,3 +137,22 @@ def test_bad_input_is_named(tmp_path):
 def test_nothing_gives_nothing():
     plan = plan_shards([], ShardOptions())
     assert (plan.shards, plan.excluded) == ((), ())
+
+
+def test_planning_keeps_a_few_hundred_bytes_of_a_candidate_and_none_of_its_texts():
+    n = 20_000
+
+    def long_texts():
+        for number in range(n):
+            video = f"video{number // 8:08d}"
+            text = f"take {number} " + "of a dog that walks over a lawn " * 40
+            yield Candidate(f"{video}_{number % 8}", video, f"sha-{video}", "", number % 8, 1.0, (text,), 1000)
+
+    tracemalloc.start()
+    try:
+        plan = plan_shards(long_texts(), ShardOptions(exclude_terms=["cat"]))
+        peak_bytes = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert sum(len(shard.keys) for shard in plan.shards) == n
+    assert peak_bytes / n < 350  # the texts alone are 1,300 bytes

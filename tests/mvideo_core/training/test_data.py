@@ -1,5 +1,8 @@
 """The global order, the ranks' slices, the held-out clips, reading ahead."""
 
+import tracemalloc
+
+import numpy as np
 import pytest
 
 from mvideo_core.errors import ConfigError
@@ -78,3 +81,17 @@ def test_an_error_while_reading_reaches_the_step_that_needs_it() -> None:
     with pytest.raises(ConfigError, match="sample of step 1"):
         list(feed.step(1))
     feed.close()
+
+
+def test_a_split_costs_bytes_a_window_not_objects():
+    n = 50_000
+    keys = np.array([f"clip{number // 4:09d}" for number in range(n)])
+    ids = [f"{key}-w{number % 4}" for number, key in enumerate(keys)]
+    tracemalloc.start()
+    try:
+        split = Split(keys, 8, ids[100:102], ids)
+        peak_bytes = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert (len(split.held), len(split.train)) == (8, n - 10)
+    assert peak_bytes / n < 20

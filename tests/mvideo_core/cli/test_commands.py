@@ -7,6 +7,7 @@ from typer.testing import CliRunner
 from mvideo_core.cli import main, pipeline
 from mvideo_core.errors import ConfigError
 from mvideo_core.media.encode import write_mp4
+from mvideo_core.store.lock import stages_in_use
 from mvideo_core.store.workspace import Workspace
 from tests.mvideo_core.stages.finished import finish
 
@@ -98,6 +99,28 @@ def test_parts_that_are_not_there_are_refused(run, tmp_path, words, said):
     result = run(*words, "-w", tmp_path / "ws")
     assert isinstance(result.exception, ConfigError)
     assert said in str(result.exception)
+
+
+def test_gc_says_what_it_left_alone_and_keeps_the_report(run, tmp_path):
+    workspace = Workspace(str(tmp_path / "ws"))
+    finish(workspace, tmp_path, {"a": 1})
+    run("stage", "shard", "-w", tmp_path / "ws", "-s", "shard.test_frac=0")
+    run("stage", "report", "-w", tmp_path / "ws")
+    workspace.folder.write("blobs/cut/00/old.mp4", b"old")
+    workspace.folder.write("blobs/shelf/00/a.bin", b"of another version")
+    with stages_in_use(workspace.folder, ["cut"]):
+        assert run("gc", "-w", tmp_path / "ws", "--delete").output.splitlines() == [
+            "deleted: 0 files, 0.0 MB",
+            "left alone, a live process works there: cut",
+            "left alone, not a stage of this version: shelf",
+        ]
+    assert run("gc", "-w", tmp_path / "ws", "--delete").output.startswith("deleted: 1 files, 0.0 MB\n")
+    assert workspace.folder.exists(workspace.pointer("report")["path"])
+    assert run("verify", "-w", tmp_path / "ws").exit_code == 0
+    workspace.folder.remove(workspace.pointer("report")["path"])
+    found = run("verify", "-w", tmp_path / "ws")
+    assert found.exit_code == 1
+    assert "index.html: missing; run `mvideo stage report" in found.output
 
 
 def test_a_plan_of_nothing_leaves_nothing(run, tmp_path):

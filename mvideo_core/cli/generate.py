@@ -29,7 +29,9 @@ def generate(
     base: str = typer.Option("", "--base", help="Weights: catalog name (default mini), diffusers folder, random:SIZE."),
     dtype: str = typer.Option("", "--dtype", help="bf16, fp16 or fp32; empty: bf16 on a GPU, fp32 without."),
     adapter: str = typer.Option(
-        "", "--adapter", help="Folder that training wrote, or catalog name; none: base alone. [default: the base's own]"
+        "",
+        "--adapter",
+        help="Folder that training wrote, or catalog name; empty: the base's own; none: the base alone.",
     ),
     allow_other_base: bool = typer.Option(
         False, "--allow-other-base", help="Use the adapter over other base weights than it was trained on."

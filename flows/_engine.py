@@ -116,5 +116,8 @@ def _ray_lanes(engine: EngineOptions, slots: dict[Resource, int]) -> Any:
     try:
         from flows._ray import ray_lanes
     except ImportError as error:
-        raise ConfigError(f"engine ray needs its extra ({error.name} is missing): pip install 'mvideo[ray]'") from None
+        install = (
+            "pip install 'prefect-ray>=0.6,<0.7' 'ray[default]>=2.60,<3'"  # not mvideo[ray]: it brings a full OpenCV
+        )
+        raise ConfigError(f"engine ray needs packages that are absent ({error.name} is missing): {install}") from None
     return ray_lanes(engine, slots)

@@ -21,9 +21,9 @@ PROFILE = typer.Option("mini", "--profile", "-p", help="Name of a run profile (`
 OPTIONS = typer.Option("", "--options", "-o", help="YAML file whose values go over the profile's.")
 SET = typer.Option([], "--set", "-s", help="One value over the profile's, e.g. --set cut.min_shot_s=4. Repeatable.")
 FOLDER = typer.Option("", "--folder", help="Folder of videos.", callback=local_only)
-HDVILA = typer.Option("", "--hdvila", help="HD-VILA JSONL file, or a folder of them.", callback=local_only)
+HDVILA = typer.Option("", "--hdvila", help="HD-VILA JSONL file or folder; needs --hdvila-videos.", callback=local_only)
 HDVILA_VIDEOS = typer.Option(
-    "", "--hdvila-videos", help="Folder of the downloaded HD-VILA videos.", callback=local_only
+    "", "--hdvila-videos", help="Folder of files named by the list's video_id: ID.mp4.", callback=local_only
 )
 MANIFEST = typer.Option("", "--manifest", help="CSV or JSONL list with a `path` column.", callback=local_only)
 

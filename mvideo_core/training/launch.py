@@ -9,6 +9,7 @@ import json
 import logging
 import os
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -74,6 +75,7 @@ def launch(
     from mvideo_core.training.report import write_report
 
     check_processes(options, len(gpu_ids()))
+    check_rendezvous(options.launch)
     run = _run_folder(options)
     stop = stop or threading.Event()
     config = run / "launch" / f"{os.uname().nodename}.yaml"
@@ -134,6 +136,26 @@ def check_processes(options: "TrainOptions", gpus: int) -> None:
         f"launch.processes is {n} and this machine has {gpus} GPU{'' if gpus == 1 else 's'}. Ways out: "
         + "; ".join(f"({number}) {way}" for number, way in enumerate(ways, 1))
     )
+
+
+def check_rendezvous(chosen: LaunchOptions) -> None:
+    """Refuse a meeting place whose name does not resolve; torchrun tries for minutes and then dies of a signal.
+
+    Raises:
+        ConfigError: no host:port, or a host that no name server knows.
+    """
+    if chosen.nodes == 1 or not chosen.rendezvous:
+        return
+    host, _, port = chosen.rendezvous.rpartition(":")
+    if not host or not port.isdecimal():
+        raise ConfigError(f"launch.rendezvous is {chosen.rendezvous!r}; host:port of one machine is expected")
+    try:
+        socket.getaddrinfo(host.strip("[]"), int(port))
+    except OSError as error:
+        raise ConfigError(
+            f"launch.rendezvous: the host {host!r} cannot be resolved ({error.strerror}); give the name or address by "
+            "which every machine reaches that host"
+        ) from None
 
 
 def _one_gpu_profiles(weights: str) -> list[str]:

@@ -39,3 +39,17 @@ def test_the_launcher_refuses_before_it_makes_a_folder(
     with pytest.raises(ConfigError, match=r"launch.processes is 2 and this machine has 1 GPU. Ways out"):
         launch(chosen)
     assert not Path(chosen.out).exists()
+
+
+@pytest.mark.parametrize(
+    ("rendezvous", "message"),
+    [("node.invalid:29500", "the host 'node.invalid' cannot be resolved"), ("node0", "host:port of one machine")],
+)
+def test_a_meeting_place_that_cannot_be_is_refused_before_anything_starts(
+    tmp_path: Path, rendezvous: str, message: str
+) -> None:
+    where = {"nodes": 2, "rendezvous": rendezvous, "processes": 1}
+    options = TrainOptions.parse({"out": str(tmp_path / "run"), "launch": where, "distributed": {"device": "cpu"}})
+    with pytest.raises(ConfigError, match=message):
+        launch(options)
+    assert not (tmp_path / "run").exists()

@@ -78,7 +78,9 @@ def clip_of(found: "ReadMasks", path: str | Path, fps: float | None = None) -> M
         raise MediaError(f"{path}: {n_frames} frames of {n_objects} objects; nothing to work with")
     rate = fps if fps is not None else found.fps
     if rate is None:
-        raise ConfigError(f"{path}: its frame rate is not in it; give it (--fps, or fps=...)")
+        raise ConfigError(
+            f"{path}: its frame rate is not in it; give it (--fps, fps=..., or with generate --set source.fps=...)"
+        )
     if not 0 < rate <= MAX_FPS:
         raise ConfigError(f"{path}: {rate:g} frames per second; above 0, at most {MAX_FPS:g} wanted")
     return MaskClip(found.sequence, rate, found.labels or ("",) * n_objects)

@@ -18,7 +18,7 @@ from mvideo_core.editing.sequence import save_masks
 from mvideo_core.errors import ConfigError, ModelError
 from mvideo_core.generation.loading import load_pipeline
 from mvideo_core.model.adapter import LoraOptions, add_lora, save_adapter, trainable
-from mvideo_core.model.adapter_files import CONDITIONING_FILE, CONFIG_FILE, LORA_FILE, find_adapter
+from mvideo_core.model.adapter_files import CONDITIONING_FILE, CONFIG_FILE, LORA_FILE, adapter_for, find_adapter
 from mvideo_core.model.base import BaseOptions, load_base, random_base, save_base
 from tests.mvideo_core.generation.conftest import TINY, tiny_adapter
 from tests.mvideo_core.weights.conftest import hub
@@ -266,3 +266,15 @@ def test_an_adapter_of_the_hub_at_a_commit(hub, whole):
     ):
         with pytest.raises(error, match=said):
             find_adapter(given)
+
+
+def test_the_mini_base_brings_its_own_adapter(mvideo, square, tmp_path):
+    masks = save_masks(tmp_path / "square.masks", square, 8.0)
+    assert (adapter_for("mini"), adapter_for("cogvideox-mini")) == ("mvideo-mini", "mvideo-mini")
+    assert (adapter_for("cogvideox-2b"), adapter_for("random:mini"), adapter_for("./mini")) == ("", "", "")
+    request = ("--prompt", "a kite", "--masks", masks, "--steps", "1")
+    for folder, adapter in (("own", ()), ("named", ("--adapter", "mvideo-mini"))):
+        code, said = mvideo("generate", "--out", tmp_path / folder, *request, *adapter)
+        assert (code, "adapter: mvideo-mini, the base's own" in said) == (0, folder == "own"), said
+    made = [json.loads((tmp_path / folder / "provenance.json").read_text()) for folder in ("own", "named")]
+    assert made[0]["adapter_sha256"] == made[1]["adapter_sha256"] != ""

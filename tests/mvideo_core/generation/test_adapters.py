@@ -280,4 +280,4 @@ def test_the_mini_base_brings_its_own_adapter(mvideo, square, tmp_path, caplog):
         assert ("adapter: mvideo-mini, the base's own" in caplog.text) == (folder == "own")
         caplog.clear()
     made = [json.loads((tmp_path / folder / "provenance.json").read_text()) for folder in ("own", "named")]
-    assert made[0]["adapter_sha256"] == made[1]["adapter_sha256"] != ""
+    assert made[0]["decides"]["adapter_sha256"] == made[1]["decides"]["adapter_sha256"] != ""

@@ -1,6 +1,6 @@
 """Which finished parts belong together: a part counts only if it was made from what its upstream stages hold now."""
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 
 from mvideo_core.options import digest
 from mvideo_core.records import PLANNED_ROWS, Row
@@ -37,15 +37,18 @@ def upstream_of(stage: str) -> tuple[str, ...]:
     return () if stage in PLANNED_ROWS else READS.get(stage) or STAGES.get(stage).reads
 
 
-def touched_by(stage: str) -> set[str]:
+def touched_by(stage: str, reads: Collection[str] | None = None) -> set[str]:
     """The stage and those whose files its work reads: gc leaves them alone meanwhile.
+
+    Args:
+        reads: stages that it reads, where it is not one of the registry's.
 
     Planned samples name clips and masks of the stages before, so who works on samples or shards reads those too; the
     report reads everything.
     """
     if stage == "report":
         return {*CHAIN, "report"}
-    names = {stage, *upstream_of(stage)}
+    names = {stage, *(upstream_of(stage) if reads is None else reads)}
     return names if names.isdisjoint({"samples"}) else names | {*SAMPLED, "samples"}
 
 

@@ -69,7 +69,8 @@ def run_part(
         ModelError: weights or an extra are missing.
         StoreError: the part is owned by another live process after `lock_wait_s`, or the disk fails.
     """
-    with disk_errors(f"{stage.name} part {index}"), stages_in_use(workspace.folder, touched_by(stage.name)):
+    touched = touched_by(stage.name, stage.reads)
+    with disk_errors(f"{stage.name} part {index}"), stages_in_use(workspace.folder, touched):
         job = PartJob(workspace, stage, index, options)
         workspace.ask_for(stage.name, job.settings)
         if (done := job.finished()) is not None:

@@ -70,7 +70,7 @@ def test_kill_9_of_the_engine_then_sigterm_of_the_worker_then_retry(
     done = trial.prefect("flow-run", "retry", str(run))
     assert done.returncode == 0, done.stdout + done.stderr
 
-    until(lambda: any((path / "done" / "detect").glob("*.json")), 600, trial.tail, every_s=0.02)
+    until(lambda: any((path / "done" / "cut").glob("*.json")), 600, trial.tail, every_s=0.02)
     for pid in trial.workers():
         kill(pid, signal.SIGTERM)
     until(lambda: not trial.workers() and not trial.engines(run), 240, trial.tail)

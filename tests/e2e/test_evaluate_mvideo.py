@@ -42,7 +42,7 @@ def test_kill_9_then_retry_scores_only_what_is_missing(trial: Trial, tmp_path: P
     trial.stack.up(deploy=False)
     videos, out = tmp_path / "videos", tmp_path / "out"
     draw(videos)
-    values = {"manifests": [str(videos)], "out": str(out), "options": SUITE, "report": False}
+    values = {"manifests": [str(videos)], "out": str(out), "suite": "", "options": SUITE, "report": False}
     run = trial.start("evaluate-mvideo/evaluate-mvideo", values)
     until(lambda: len(scores(out)) >= 3, 600, trial.tail, every_s=0.01)
     for pid in trial.engines(run):
@@ -70,7 +70,7 @@ def test_several_gpus_give_the_result_of_one(trial: Trial, tmp_path: Path) -> No
     trial.stack.up(deploy=False)
     videos, out = tmp_path / "videos", tmp_path / "out"
     draw(videos, n_good=6)
-    values = {"manifests": [str(videos)], "out": str(out), "options": SUITE, "gpus": 2}
+    values = {"manifests": [str(videos)], "out": str(out), "suite": "", "options": SUITE, "gpus": 2}
     run = trial.start("evaluate-mvideo/evaluate-mvideo", values)
     assert trial.wait(run, 400, "COMPLETED", "FAILED", "CRASHED") == "COMPLETED", trial.tail()
     assert sorted(path.name for path in (out / "parts").iterdir()) == ["0-of-2.json", "1-of-2.json"]

@@ -28,6 +28,7 @@ def cluster() -> Iterator[None]:
     ray.shutdown()
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("prefect_server", "cluster")
 def test_flow_on_ray_with_two_fictitious_gpus(tmp_path: Path) -> None:
     log = tmp_path / "devices.txt"

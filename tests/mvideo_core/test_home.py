@@ -95,6 +95,7 @@ def test_torch_finds_a_place_for_its_compile_cache(foreign: list[str]) -> None:
         "import getpass; from mvideo_core.home import ensure_home; ensure_home(); print(getpass.getuser())\n"
         "from torch._inductor.runtime.cache_dir_utils import cache_dir; print(cache_dir())"
     )
-    done = subprocess.run([*foreign, "-c", code], capture_output=True, text=True, cwd=HERE, timeout=120)
+    own = {name: value for name, value in os.environ.items() if name != "TORCHINDUCTOR_CACHE_DIR"}  # set by compiling
+    done = subprocess.run([*foreign, "-c", code], capture_output=True, text=True, cwd=HERE, timeout=120, env=own)
     assert done.stdout.splitlines()[0] == f"uid{FOREIGN}", done.stderr
     assert done.stdout.splitlines()[1].endswith(f"torchinductor_uid{FOREIGN}")

@@ -65,6 +65,7 @@ def test_a_killed_parent_leaves_nothing_behind(tmp_path: Path) -> None:
         time.sleep(0.05)
 
 
+@pytest.mark.slow
 def test_drawn_videos_do_not_depend_on_the_processes(tmp_path: Path) -> None:
     for processes in (1, 2):
         make_world(tmp_path / str(processes), 2, seed=3, n_shots=1, processes=processes)

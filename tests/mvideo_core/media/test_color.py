@@ -115,7 +115,8 @@ def test_a_matte_of_any_format_keeps_its_disc(tmp_path, kind):
     path = bars.write(
         tmp_path / name, pix_fmt=pix_fmt, coding=coding, rgb=drawn, size=(256, 128), n=3, full=pix_fmt == "gray10le"
     )
-    sequence, fps = read(path)
+    masks, fps = read(path)
+    sequence = masks.sequence
     assert (sequence.n_frames, sequence.n_objects, fps) == (3, 1, 8.0)
     mask = sequence.frame(1)[0]
     assert np.count_nonzero(mask != (drawn[..., 0] > 0)) < 12

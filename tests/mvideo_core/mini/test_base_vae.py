@@ -119,6 +119,7 @@ def test_frames_survive_the_change_of_form():
     np.testing.assert_array_equal(to_frames(to_video(frames)), frames)
 
 
+@pytest.mark.slow
 def test_training_resumes_and_learns(tmp_path, clips: Clips):
     first = trained(tmp_path, clips, 3)
     first.save()

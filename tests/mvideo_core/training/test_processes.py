@@ -27,6 +27,7 @@ def weights(options: TrainOptions, name: str = "trainable") -> dict[str, torch.T
     return load_file(complete(Path(options.out) / "checkpoints")[-1] / f"{name}.safetensors")
 
 
+@pytest.mark.slow
 def test_killed_started_anew_stopped_and_resumed_ends_with_the_bits_of_an_unbroken_run(
     tiny: Make, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -91,6 +91,7 @@ def test_the_peak_of_a_real_step_is_the_predicted_one(checkpointing: str) -> Non
     assert activation_bytes(chosen) == pytest.approx(live.peak, rel=0.01)
 
 
+@pytest.mark.slow
 def test_the_peak_of_a_process_grows_by_the_predicted_bytes() -> None:
     """The kernel's own count (VmHWM) of a child that takes one step of 16 clips: to 20 %, as an allocator sees it."""
     chosen = options(global_batch=16, micro_batch=16)

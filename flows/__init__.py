@@ -1,1 +1,10 @@
+"""Flows of the deployments. Their loggers, and those of what they call, report to the run's page from INFO on."""
 
+import logging
+
+LOGGERS = ("mvideo_core", "tasks", "flows")
+"""Prefect gives its handler to the loggers of PREFECT_LOGGING_EXTRA_LOGGERS, but leaves their level as it is."""
+
+for _name in LOGGERS:
+    if logging.getLogger(_name).level == logging.NOTSET:
+        logging.getLogger(_name).setLevel(logging.INFO)

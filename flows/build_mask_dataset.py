@@ -26,7 +26,7 @@ from mvideo_core.stages.run import RunOptions
 from mvideo_core.store.workspace import Workspace
 from tasks import plan
 
-log = logging.getLogger(__name__)
+log = logging.getLogger("flows.build_mask_dataset")  # Prefect loads this file under a name of its own
 
 
 @flow(name="build-mask-dataset", persist_result=False)

@@ -1,6 +1,6 @@
 """Started as a script: take limits, tie our life to the parent's, become the command. Standard library only.
 
-    python -I -S _launch.py '{"cpu_s": 60, "memory_bytes": 0, "parent": 123}' command arguments...
+    python -I -S _launch.py '{"cpu_s": 60, "memory_bytes": 0, "deaf": 0, "parent": 123}' command arguments...
 
 A launcher instead of `preexec_fn`, which may deadlock in a parent that has threads (workers, torch).
 """
@@ -55,5 +55,6 @@ if __name__ == "__main__":
     settings = json.loads(sys.argv[1])
     die_with_parent(settings["parent"])
     take_limits(settings)
-    leave_stops_to_the_parent()
+    if settings.get("deaf"):
+        leave_stops_to_the_parent()
     os.execv(sys.argv[2], sys.argv[2:])  # noqa: S606 - no shell is the point

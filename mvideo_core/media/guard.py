@@ -38,9 +38,16 @@ class Limits:
     memory_bytes: int = 0
 
 
-def guarded_argv(argv: Sequence[str], limits: Limits) -> list[str]:
-    """The command behind our launcher; `argv[0]` must be an absolute path."""
-    settings = {"cpu_s": int(limits.cpu_s), "memory_bytes": int(limits.memory_bytes), "parent": os.getpid()}
+def guarded_argv(argv: Sequence[str], limits: Limits, deaf: bool = False) -> list[str]:
+    """The command behind our launcher.
+
+    Args:
+        argv: `argv[0]` must be an absolute path.
+        deaf: it does not hear the signals of a stop (SIGTERM, SIGINT, SIGHUP): its parent does, and ends it.
+    """
+    settings = {
+        "cpu_s": int(limits.cpu_s), "memory_bytes": int(limits.memory_bytes), "deaf": int(deaf), "parent": os.getpid(),
+    }  # fmt: skip
     return [sys.executable, "-I", "-S", _LAUNCHER, json.dumps(settings), *argv]
 
 
@@ -95,7 +102,7 @@ def child(argv: Sequence[str], limits: Limits, **popen_args: Any) -> Iterator[Ch
     """A guarded child that is surely gone when the block ends. stdin defaults to /dev/null, stderr is collected."""
     popen_args.setdefault("stdin", subprocess.DEVNULL)
     popen_args.setdefault("stdout", subprocess.PIPE)
-    popen = subprocess.Popen(guarded_argv(argv, limits), stderr=subprocess.PIPE, **popen_args)
+    popen = subprocess.Popen(guarded_argv(argv, limits, deaf=True), stderr=subprocess.PIPE, **popen_args)
     running = Child(popen, limits)
     try:
         yield running

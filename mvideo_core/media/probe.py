@@ -115,7 +115,7 @@ class Prober:
         self.close()
         ours, theirs = socket.socketpair()
         limits = guard.Limits(memory_bytes=int(options.memory_gib * 2**30))
-        argv = guard.guarded_argv([sys.executable, "-I", _CHILD, str(theirs.fileno())], limits)
+        argv = guard.guarded_argv([sys.executable, "-I", _CHILD, str(theirs.fileno())], limits, deaf=True)
         with theirs:
             self._popen = subprocess.Popen(
                 argv, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, pass_fds=(theirs.fileno(),)

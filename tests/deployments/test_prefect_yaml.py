@@ -9,6 +9,7 @@ from prefect.flows import Flow, load_flow_from_entrypoint
 
 from deployments._environment import FOLDER, REPOSITORY, load_environment, prefect_settings
 from deployments.names import DEPLOYMENTS, HEARTBEAT_S, TAG
+from flows import LOGGERS
 from flows._engine import EngineOptions
 from mvideo_core.pipeline import PART_STAGES, PipelineOptions
 from mvideo_core.stages import STAGES
@@ -49,7 +50,9 @@ def test_runs_are_known_as_ours_and_have_heartbeat_and_loggers_under_any_worker(
     assert TAG in ENTRIES[name]["tags"]
     env = ENTRIES[name]["work_pool"]["job_variables"]["env"]
     ours = prefect_settings(load_environment("laptop"), REPOSITORY, "")
-    assert env == {key: ours[key] for key in ("PREFECT_FLOWS_HEARTBEAT_FREQUENCY", "PREFECT_LOGGING_EXTRA_LOGGERS")}
+    assert set(env) > {"PREFECT_FLOWS_HEARTBEAT_FREQUENCY", "PREFECT_LOGGING_EXTRA_LOGGERS"}
+    assert env == {key: ours[key] for key in env}
+    assert env["PREFECT_LOGGING_EXTRA_LOGGERS"].split(",") == list(LOGGERS)
     assert env["PREFECT_FLOWS_HEARTBEAT_FREQUENCY"] == str(HEARTBEAT_S)
 
 

@@ -106,3 +106,12 @@ def test_names_never_reach_the_command_line(tmp_path):
     with pytest.raises(MediaError, match=r"that file: .*Invalid data"):
         ffmpeg.run_graph(graph, guard.Limits(wall_s=20), "that file", pass_fds=(fd,))
     os.close(fd)
+
+
+@pytest.mark.parametrize("deaf", [False, True])
+def test_only_who_is_asked_to_be_is_deaf_to_a_stop(deaf):
+    """Workers and trainings begin through the same launcher, and must hear it."""
+    code = "print([line.split()[1] for line in open('/proc/self/status') if line.startswith('SigBlk')][0])"
+    argv = guard.guarded_argv([PYTHON, "-c", code], guard.Limits(), deaf)
+    blocked = int(subprocess.run(argv, capture_output=True, text=True, check=True).stdout, 16)
+    assert blocked == (0x4003 if deaf else 0)

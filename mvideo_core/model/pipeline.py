@@ -118,17 +118,15 @@ class MVideoPipeline(CogVideoXPipeline):
     def save_pretrained(self, folder: str | Path, **options: Any) -> None:
         """As in diffusers; adapters go to `adapter/` beside the base, from where `from_pretrained` takes them."""
         full = self.transformer
-        if not getattr(full, "peft_config", None):
-            super().save_pretrained(folder, **options)
-            obey_umask(folder)
-            return
+        adapted = bool(getattr(full, "peft_config", None))
         try:
-            self.transformer = without_adapters(full)
+            self.transformer = without_adapters(full) if adapted else full
             super().save_pretrained(folder, **options)
         finally:
             self.transformer = full
         obey_umask(folder)
-        save_adapter(Path(folder) / ADAPTER_FOLDER, full, self.format)
+        if adapted:
+            save_adapter(Path(folder) / ADAPTER_FOLDER, full, self.format)
 
     def load_lora_weights(
         self, source: Any, adapter_name: str | None = None, *, allow_other_base: bool = False, **options: Any

@@ -24,14 +24,7 @@ from mvideo_core.model.conditions import Conditions
 from mvideo_core.model.inputs import checked
 from mvideo_core.model.notices import expecting_missing
 from mvideo_core.model.patches import patches, unpatched
-from mvideo_core.model.positions import (
-    PositionRules,
-    TokenGrid,
-    rope_axes,
-    rope_tables,
-    sincos_axes,
-    sincos_embedding,
-)
+from mvideo_core.model.positions import PositionRules, TokenGrid, rope_axes, rope_tables, sincos_axes, sincos_embedding
 from mvideo_core.model.weights_digest import NEW_PARAMETERS
 
 # ModelMixin: a pipeline folder names this module as the home of its transformer; diffusers asks it for the base class.
@@ -122,15 +115,8 @@ class MVideoTransformer3DModel(CogVideoXTransformer3DModel):
         _one_of("spatial_align", spatial_align, ("corner", "center"))
         super().__init__(**{name: self.config[name] for name in _BASE_FIELDS})
         if mask_channels is None:
-            mask_channels = in_channels
-            self.register_to_config(mask_channels=mask_channels)
-        dim = num_attention_heads * attention_head_dim
-        self.mask_proj = nn.Conv2d(mask_channels, dim, kernel_size=patch_size, stride=patch_size, bias=False)
-        nn.init.zeros_(self.mask_proj.weight)
-        if segment_embedding:
-            self.segment_embed = nn.Parameter(torch.zeros(2, dim))
-        else:
-            self.register_parameter("segment_embed", None)
+            self.register_to_config(mask_channels=in_channels)
+        self._add_parameters(num_attention_heads * attention_head_dim)
         for block in self.transformer_blocks:
             # The same parameters with another forward; building 42 blocks twice takes minutes.
             block.__class__ = MVideoBlock
@@ -138,6 +124,16 @@ class MVideoTransformer3DModel(CogVideoXTransformer3DModel):
         self._recompute_every = 1
         self._positions: dict[Any, Any] = {}
         self.graphs: CompiledGraphs | None = None
+
+    def _add_parameters(self, dim: int) -> None:
+        """The new parameters, zero; `dim` is the width of a token."""
+        patch = self.config.patch_size
+        self.mask_proj = nn.Conv2d(self.config.mask_channels, dim, kernel_size=patch, stride=patch, bias=False)
+        nn.init.zeros_(self.mask_proj.weight)
+        if self.config.segment_embedding:
+            self.segment_embed = nn.Parameter(torch.zeros(2, dim))
+        else:
+            self.register_parameter("segment_embed", None)
 
     @classmethod
     def from_base(cls, transformer: CogVideoXTransformer3DModel, **changes: Any) -> Self:

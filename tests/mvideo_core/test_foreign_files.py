@@ -4,6 +4,7 @@ One row per reader: what is in the file, which error comes, and words of its mes
 """
 
 import gzip
+import importlib
 import io
 import json
 import zipfile
@@ -16,28 +17,34 @@ from mvideo_core.errors import ConfigError, MediaError, ModelError, StoreError
 LATIN1 = "é".encode("latin-1")
 
 
-def yaml_file(path):
-    from mvideo_core.options import read_yaml
+def reader(module, name, folder=False):
+    """A function of the project, imported when it is called, with the file or its folder."""
 
-    return read_yaml(path)
+    def read(path):
+        return getattr(importlib.import_module(f"mvideo_core.{module}"), name)(path.parent if folder else path)
+
+    return read
 
 
-def detector_config(path):
-    from mvideo_core.detection.groundingdino import read_arch
-
-    return read_arch(path.parent)
+yaml_file = reader("options", "read_yaml")
+detector_config = reader("detection.groundingdino", "read_arch", folder=True)
+model_config = reader("model.base", "read_json")
+npz_masks = reader("editing.arrays", "read_npz")
+held_out = reader("testsets.samples", "read_test_set")
+world_truth = reader("world.truth", "read_truth")
+vbench_scores = reader("evaluation.vbench_backend", "read_vbench")
+sam2_checkpoint = reader("segmentation.sam2_build", "read_checkpoint")
+metric_checkpoint = reader("evaluation.networks.checkpoint", "read_checkpoint")
+metrics_lines = reader("training.callbacks.metrics", "read_metrics", folder=True)
+wandb_note = reader("training.callbacks.trackers", "_noted")
+weights_index = reader("model.weights_digest", "_weight_files", folder=True)
+prompts = reader("evaluation.make_videos", "read_prompts")
 
 
 def hf_detector_config(path):
     from mvideo_core.detection.transformers_groundingdino import TransformersGroundingDino
 
     return TransformersGroundingDino._check_type(path.parent)
-
-
-def model_config(path):
-    from mvideo_core.model.base import read_json
-
-    return read_json(path)
 
 
 def finished_clips(path):
@@ -56,66 +63,6 @@ def merges(path):
     from mvideo_core.evaluation.networks.clip_tokenizer import ClipTokenizer
 
     return ClipTokenizer.from_file(path)
-
-
-def npz_masks(path):
-    from mvideo_core.editing.arrays import read_npz
-
-    return read_npz(path)
-
-
-def held_out(path):
-    from mvideo_core.testsets.samples import read_test_set
-
-    return read_test_set(path)
-
-
-def world_truth(path):
-    from mvideo_core.world.truth import read_truth
-
-    return read_truth(path)
-
-
-def vbench_scores(path):
-    from mvideo_core.evaluation.vbench_backend import read_vbench
-
-    return read_vbench(path)
-
-
-def sam2_checkpoint(path):
-    from mvideo_core.segmentation.sam2_build import read_checkpoint
-
-    return read_checkpoint(path)
-
-
-def metric_checkpoint(path):
-    from mvideo_core.evaluation.networks.checkpoint import read_checkpoint
-
-    return read_checkpoint(path)
-
-
-def metrics_lines(path):
-    from mvideo_core.training.callbacks.metrics import read_metrics
-
-    return read_metrics(path.parent)
-
-
-def wandb_note(path):
-    from mvideo_core.training.callbacks.trackers import _noted
-
-    return _noted(path)
-
-
-def weights_index(path):
-    from mvideo_core.model.weights_digest import _weight_files
-
-    return _weight_files(path.parent)
-
-
-def prompts(path):
-    from mvideo_core.evaluation.make_videos import read_prompts
-
-    return read_prompts(path)
 
 
 def lengthened(path):

@@ -32,7 +32,11 @@ def step() -> None:
 
 @pytest.fixture
 def client() -> Iterator[SyncPrefectClient]:
+    """A client of the shared server, on which no other test has left a run."""
     with get_client(sync_client=True) as client:
+        while runs := client.read_flow_runs():
+            for run in runs:
+                client.delete_flow_run(run.id)
         yield client
 
 

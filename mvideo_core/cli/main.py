@@ -1,15 +1,13 @@
 """Entry point of `mvideo`: turns our errors into one clear message and an exit code. The commands: see `index`."""
 
 import logging
-import sys
 
 import typer
 
 from mvideo_core import __version__
 from mvideo_core.cli.index import LazyGroup
-from mvideo_core.disk import disk_errors
-from mvideo_core.errors import ConfigError, MVideoError
 from mvideo_core.home import ensure_home
+from mvideo_core.one_line import errors_in_one_line
 
 app = typer.Typer(
     cls=LazyGroup,
@@ -41,24 +39,9 @@ def main() -> None:
     """Run the command line. Exit code 2: the call or the options are wrong; 1: the work failed; 3: it is done, but its
     result needs a look (warnings).
     """
-    try:
-        with disk_errors():
-            ensure_home()
-            app()
-    except MVideoError as error:
-        typer.secho(f"{type(error).__name__}: {error}", fg=typer.colors.RED, err=True)
-        sys.exit(2 if isinstance(error, ConfigError) else 1)
-    except OSError as error:  # a path that a command reads or writes; the library calls turn theirs into ours
-        logging.getLogger("mvideo_core").debug("%r", error, exc_info=error)
-        where = f"{error.filename}: " if error.filename else ""
-        typer.secho(
-            f"StoreError: {where}{error.strerror or error}; check the path, its permissions and the disk",
-            fg=typer.colors.RED, err=True,
-        )  # fmt: skip
-        sys.exit(1)
-    except KeyboardInterrupt:
-        typer.secho("stopped; run the same command again to continue from here", err=True)
-        sys.exit(130)
+    with errors_in_one_line():
+        ensure_home()
+        app()
 
 
 if __name__ == "__main__":

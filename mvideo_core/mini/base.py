@@ -8,7 +8,6 @@ transformer. `MVIDEO_CPU_KERNELS=native` lets bfloat16 use what the processor ha
 """
 
 import argparse
-import json
 import logging
 from pathlib import Path
 
@@ -16,6 +15,8 @@ import torch
 
 from mvideo_core.mini.base_text2video import Text2VideoOptions, train_text2video
 from mvideo_core.mini.base_vae import VaeOptions, train_vae
+from mvideo_core.mini.option_values import option_values
+from mvideo_core.one_line import errors_in_one_line
 
 
 def train_base(out: Path, size: str, shots: int, vae: VaeOptions, text2video: Text2VideoOptions) -> None:
@@ -46,10 +47,7 @@ def main() -> None:
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
     torch.set_num_threads(1)
     torch.set_flush_denormal(True)
-    vae, text2video = (
-        {name: json.loads(value) for name, value in (item.split("=", 1) for item in given)}
-        for given in (args.vae, args.text2video)
-    )
+    vae, text2video = option_values(args.vae, "--vae"), option_values(args.text2video, "--text2video")
     train_base(
         args.out, args.size, args.shots,
         VaeOptions.parse(vae, where="--vae"), Text2VideoOptions.parse(text2video, where="--text2video"),
@@ -57,4 +55,5 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    with errors_in_one_line():
+        main()

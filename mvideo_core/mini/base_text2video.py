@@ -15,7 +15,6 @@ Legend: B batch, F latent frames, C channels, h, w latent sides, L tokens.
 """
 
 import argparse
-import json
 import logging
 import math
 from collections.abc import Iterator
@@ -31,12 +30,14 @@ from torch import Tensor
 from mvideo_core.errors import ConfigError, ModelError
 from mvideo_core.mini.base_data import Clips
 from mvideo_core.mini.base_latents import WORDINGS, cache_latents, caption_tokens, tokens_of
+from mvideo_core.mini.option_values import option_values
 from mvideo_core.mini.running_mean import copy_weights, holding, move_mean
 from mvideo_core.mini.timed_run import TimedRun
 from mvideo_core.model.base import Base, random_base
 from mvideo_core.model.schedule import Schedule
 from mvideo_core.model.sizes import size_of
 from mvideo_core.model.video_format import spatial_stride
+from mvideo_core.one_line import errors_in_one_line
 from mvideo_core.options import Options
 
 log = logging.getLogger(__name__)
@@ -281,11 +282,12 @@ def main() -> None:
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
     torch.set_num_threads(1)
     torch.set_flush_denormal(True)
-    values = {name: json.loads(value) for name, value in (item.split("=", 1) for item in args.set)}
+    values = option_values(args.set, "--set")
     options = Text2VideoOptions.parse(values, where="--set")
     until_s = 0.0 if args.export_only else args.stop_after * 60
     train_text2video(args.out, args.size, options, until_s, args.windows)
 
 
 if __name__ == "__main__":
-    main()
+    with errors_in_one_line():
+        main()

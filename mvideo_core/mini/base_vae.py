@@ -11,7 +11,6 @@ Legend: B batch, C channels, T frames, F latent frames, H, W.
 """
 
 import argparse
-import json
 import logging
 import math
 from pathlib import Path
@@ -26,9 +25,11 @@ from torch.nn import functional as F
 from mvideo_core.mini.base_data import Clips, render_clips
 from mvideo_core.mini.base_fast import use_fast_layers
 from mvideo_core.mini.base_start import start_as_pyramid
+from mvideo_core.mini.option_values import option_values
 from mvideo_core.mini.running_mean import copy_weights, move_mean
 from mvideo_core.mini.timed_run import TimedRun
 from mvideo_core.model.sizes import size_of
+from mvideo_core.one_line import errors_in_one_line
 from mvideo_core.options import Options
 
 
@@ -254,9 +255,10 @@ def main() -> None:
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
     torch.set_num_threads(1)
     torch.set_flush_denormal(True)
-    values = {name: json.loads(value) for name, value in (item.split("=", 1) for item in args.set)}
+    values = option_values(args.set, "--set")
     train_vae(args.out, args.size, VaeOptions.parse(values, where="--set"), args.shots, args.stop_after * 60)
 
 
 if __name__ == "__main__":
-    main()
+    with errors_in_one_line():
+        main()

@@ -13,7 +13,6 @@ a model folder that the detector loads like any other. What makes it converge fr
 """
 
 import argparse
-import json
 import logging
 import math
 import time
@@ -32,7 +31,9 @@ from mvideo_core.mini.detector_data import INPUT_HW, Still, Stills, batches, ren
 from mvideo_core.mini.detector_forward import TrainingForward
 from mvideo_core.mini.detector_loss import Target, model_loss
 from mvideo_core.mini.detector_words import vocabulary
+from mvideo_core.mini.option_values import option_values
 from mvideo_core.mini.running_mean import copy_weights, move_mean
+from mvideo_core.one_line import errors_in_one_line
 from mvideo_core.options import Options
 
 log = logging.getLogger(__name__)
@@ -213,12 +214,14 @@ class Trainer:
         checkpoint.save(self.folder / "checkpoint.pt", state)
 
     def _resume(self) -> None:
-        state = checkpoint.load(self.folder / "checkpoint.pt", self.device)
+        path = self.folder / "checkpoint.pt"
+        state = checkpoint.load(path, self.device)
         if state is None:
             return
-        self.model.load_state_dict(state["model"])
-        self.optimizer.load_state_dict(state["optimizer"])
-        self.average, self.step, self.seconds = state["average"], state["step"], state["seconds"]
+        with checkpoint.taken_from(path):
+            self.model.load_state_dict(state["model"])
+            self.optimizer.load_state_dict(state["optimizer"])
+            self.average, self.step, self.seconds = state["average"], state["step"], state["seconds"]
 
     def _rate(self) -> float:
         rise = min(1.0, (self.step + 1) / max(1, self.options.warmup_steps))
@@ -253,7 +256,7 @@ def main() -> None:
     args = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
     torch.set_num_threads(args.threads)
-    values = {name: json.loads(value) for name, value in (item.split("=", 1) for item in args.set)}
+    values = option_values(args.set, "--set")
     options = DetectorTrainingOptions.parse(values, where="--set")
     stills = Stills(render_chunks(args.out / "data", options.frames))
     trainer = Trainer(args.out, options, device=args.device or ("cuda" if torch.cuda.is_available() else "cpu"))
@@ -264,4 +267,5 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    with errors_in_one_line():
+        main()

@@ -13,6 +13,7 @@ import numpy as np
 from mvideo_core.detection import DETECTORS
 from mvideo_core.detection.base import Detections
 from mvideo_core.detection.select import DetectOptions, iou_one_to_many, select
+from mvideo_core.one_line import errors_in_one_line
 from mvideo_core.world import sample_frame, unseen_classes
 from mvideo_core.world.spec import Split
 
@@ -171,4 +172,5 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    with errors_in_one_line():
+        main()

@@ -20,6 +20,7 @@ import numpy as np
 from mvideo_core.disk import write_tensors
 from mvideo_core.evaluation.networks.frame_quality import QualityWeights, features
 from mvideo_core.mini.world_clips import clip_shot, large_frames, shrunk
+from mvideo_core.one_line import errors_in_one_line
 from mvideo_core.world.spec import Split
 
 log = logging.getLogger(__name__)
@@ -218,4 +219,5 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    with errors_in_one_line():
+        main()

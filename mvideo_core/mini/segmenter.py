@@ -13,6 +13,7 @@ from typing import Any
 
 from mvideo_core.disk import write_tensors
 from mvideo_core.mini.segmenter_arch import IMAGE_SIZE, TRACKED_SIZE, config
+from mvideo_core.one_line import errors_in_one_line
 
 log = logging.getLogger(__name__)
 
@@ -61,4 +62,5 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    with errors_in_one_line():
+        main()

@@ -15,6 +15,7 @@ from pathlib import Path
 import numpy as np
 
 from mvideo_core.accuracy.boundary import boundary_f, region_j
+from mvideo_core.one_line import errors_in_one_line
 from mvideo_core.segmentation.base import Segmenter
 from mvideo_core.world import WorldFrame, labelled, render_shot, sample_shot
 from mvideo_core.world.spec import Split
@@ -141,4 +142,5 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    with errors_in_one_line():
+        main()

@@ -121,9 +121,16 @@ class TimedRun(ABC):
         self.mean, self.step, self.seconds = state["mean"], state["step"], state["seconds"]
 
     def resume(self) -> bool:
-        """Takes up the checkpoint of an earlier run, if there is one."""
-        state = checkpoint.load(self.out / self.checkpoint_file, self.device)
+        """Takes up the checkpoint of an earlier run, if there is one.
+
+        Raises:
+            ConfigError: the checkpoint is of another training or size.
+            StoreError: it is damaged.
+        """
+        path = self.out / self.checkpoint_file
+        state = checkpoint.load(path, self.device)
         if state is None:
             return False
-        self.take_state(state)
+        with checkpoint.taken_from(path):
+            self.take_state(state)
         return True

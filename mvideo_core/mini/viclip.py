@@ -16,7 +16,6 @@ Legend: B videos, L tokens, D embedding.
 """
 
 import argparse
-import json
 import logging
 import math
 import random
@@ -29,12 +28,14 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from mvideo_core.evaluation.networks.viclip import ViClip, ViclipSizes
+from mvideo_core.mini.option_values import option_values
 from mvideo_core.mini.running_mean import move_mean
 from mvideo_core.mini.timed_run import TimedRun
 from mvideo_core.mini.viclip_batches import Batch, Pairs, draw_batch, kept_patches, patch_labels
 from mvideo_core.mini.viclip_data import CLASSES, COLOURS, draw_pairs
 from mvideo_core.mini.viclip_forward import text_embeddings, video_states
 from mvideo_core.mini.viclip_words import world_tokenizer
+from mvideo_core.one_line import errors_in_one_line
 from mvideo_core.options import Options
 
 log = logging.getLogger(__name__)
@@ -222,7 +223,7 @@ def main() -> None:
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
     torch.set_num_threads(1)
     torch.set_flush_denormal(True)
-    values = {name: json.loads(value) for name, value in (item.split("=", 1) for item in args.set)}
+    values = option_values(args.set, "--set")
     if args.minutes is not None:
         values["minutes"] = args.minutes
     data = args.out / "data"
@@ -239,4 +240,5 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    with errors_in_one_line():
+        main()

@@ -20,6 +20,7 @@ from mvideo_core.evaluation.networks.mini_viclip import clip_norm
 from mvideo_core.mini.viclip_batches import Pairs, tokens_of
 from mvideo_core.mini.viclip_data import WRONG, draw_pairs
 from mvideo_core.mini.viclip_words import mirrored
+from mvideo_core.one_line import errors_in_one_line
 
 GALLERY = 32
 """Videos, and captions, that are told apart from each other in R@1; chance is 1 / 32."""
@@ -119,4 +120,5 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    with errors_in_one_line():
+        main()

@@ -54,12 +54,14 @@ def run_part(
     options: Options,
     progress: Progress | None = None,
     lock_wait_s: float = math.inf,
+    settings: str = "",
 ) -> PartResult:
     """Finish part `index` of a stage from its upstream's rows on disk.
 
     Args:
         progress: called with (items done, items in all) after every batch.
         lock_wait_s: how long to wait at most for another live owner of the same part, whose rows are then taken.
+        settings: what `stage_settings` gave for these options in this run; "" = ask it.
 
     Returns:
         The part's marker. Same inputs, options and weights: the marker found, nothing is run.
@@ -71,7 +73,7 @@ def run_part(
     """
     touched = touched_by(stage.name, stage.reads)
     with disk_errors(f"{stage.name} part {index}"), stages_in_use(workspace.folder, touched):
-        job = PartJob(workspace, stage, index, options)
+        job = PartJob(workspace, stage, index, options, settings)
         workspace.ask_for(stage.name, job.settings)
         if (done := job.finished()) is not None:
             return PartResult(done, reused=True)
@@ -84,13 +86,13 @@ def run_part(
 class PartJob:
     """One part of one stage with its key, its items and its journal."""
 
-    def __init__(self, workspace: Workspace, stage: Stage, index: int, options: Options):
+    def __init__(self, workspace: Workspace, stage: Stage, index: int, options: Options, settings: str = ""):
         self.workspace = workspace
         self.stage = stage
         self.index = index
         self.options = options
         self.upstream = upstream_markers(workspace, stage, index)
-        self.settings = stage_settings(stage, options)
+        self.settings = settings or stage_settings(stage, options)
         self.inputs = {name: marker.digest for name, marker in self.upstream.items()}
         self.key = part_key(self.settings, self.inputs)
         self.journal = Journal(workspace.folder, journal_path(stage.name, self.key))

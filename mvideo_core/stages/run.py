@@ -12,7 +12,7 @@ from mvideo_core.errors import ConfigError, StoreError
 from mvideo_core.options import Options
 from mvideo_core.records import Record
 from mvideo_core.stages.base import Stage
-from mvideo_core.stages.part import PartResult, run_part
+from mvideo_core.stages.part import PartResult, run_part, stage_settings
 from mvideo_core.store.workspace import Marker, Workspace
 
 log = logging.getLogger(__name__)
@@ -67,9 +67,12 @@ def run_stage(
     started = time.monotonic()
     indices = list(range(planned_parts(workspace)) if parts is None else _known_parts(workspace, stage.name, parts))
     report = progress or (lambda _part, _done, _total: None)
+    settings = stage_settings(stage, options)  # once: it reads weights
 
     def one(index: int) -> PartResult:
-        return run_part(workspace, stage, index, options, lambda done, total: report(index, done, total))
+        return run_part(
+            workspace, stage, index, options, lambda done, total: report(index, done, total), settings=settings
+        )
 
     if run.jobs == 1 or len(indices) == 1:
         results = [one(index) for index in indices]

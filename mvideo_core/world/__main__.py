@@ -3,12 +3,13 @@
 import argparse
 import logging
 
+from mvideo_core.one_line import errors_in_one_line
 from mvideo_core.world.gallery import make_gallery
 from mvideo_core.world.make import make_world
 from mvideo_core.world.sample import SPLITS
 
 
-def main(argv: list[str] | None = None) -> int:
+def main(argv: list[str] | None = None) -> None:
     """Parse, make, and print where the gallery is."""
     parser = argparse.ArgumentParser(prog="python -m mvideo_core.world", description=__doc__)
     parser.add_argument("folder")
@@ -21,8 +22,8 @@ def main(argv: list[str] | None = None) -> int:
     logging.basicConfig(level=logging.INFO, format="%(message)s")
     make_world(given.folder, given.videos, given.seed, given.split, given.unseen_frac, given.shots)
     print(make_gallery(given.folder))
-    return 0
 
 
 if __name__ == "__main__":
-    raise SystemExit(main())
+    with errors_in_one_line():
+        main()

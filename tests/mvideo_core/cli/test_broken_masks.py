@@ -20,10 +20,8 @@ N_FRAMES = 97
 ADVICE = ("Traceback", "allow_pickle", "max_header_size", "weights_only", "pip install", 'File "')
 
 
-@pytest.fixture(scope="module")
-def place(tmp_path_factory):
-    """A folder with everything the table names."""
-    root = tmp_path_factory.mktemp("masks")
+def draw_masks(root):
+    """Write everything the table names into a folder."""
     pair = np.concatenate([boxes()] * 20)[:N_FRAMES]
     save_masks(root / "pair.masks", encode(pair), 8, ("dog", "cat"))
     save_masks(root / "empty.masks", encode(np.zeros((9, 1, 32, 48), bool)), 8)
@@ -51,6 +49,13 @@ def place(tmp_path_factory):
     np.savez(root / "two.npz", a=boxes(), b=boxes())
     (root / "huge_header.npy").write_bytes(b"\x93NUMPY\x02\x00" + b"\xff\xff\x00\x00" + b"{" * 65535)
     (root / "masks.json").write_text('{"size": [32, 48], "counts": "abc"}')
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory):
+    """A folder with everything the table names."""
+    root = tmp_path_factory.mktemp("masks")
+    draw_masks(root)
     return root
 
 
@@ -101,6 +106,7 @@ def words_of(arguments: str, place, out) -> list[str]:
     """The table's line as arguments: files by their path."""
     import shlex
 
+    arguments = arguments.replace("'pair.masks: {", f"'{place}/pair.masks: {{")
     words = [str(out) if word == "OUT" else word for word in shlex.split(arguments)]
     return ["masks", words[0], *(str(place / word) if (place / word).exists() else word for word in words[1:])]
 
@@ -108,7 +114,6 @@ def words_of(arguments: str, place, out) -> list[str]:
 @pytest.mark.parametrize(("arguments", "code", "line"), [row[1:] for row in TABLE], ids=[row[0] for row in TABLE])
 def test_each_prints_one_line(place, tmp_path, monkeypatch, capsys, caplog, arguments, code, line):
     out = tmp_path / "out.masks"
-    arguments = arguments.replace("'pair.masks: {", f"'{place}/pair.masks: {{")
     monkeypatch.setattr(sys, "argv", ["mvideo", *words_of(arguments, place, out)])
     started = time.monotonic()
     with pytest.raises(SystemExit) as ended:

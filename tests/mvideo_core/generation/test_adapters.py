@@ -100,26 +100,36 @@ BROKEN = {
 }  # fmt: skip
 
 
-@pytest.fixture(scope="module")
-def bases(tmp_path_factory):
-    """Two tiny bases of the same shape on disk, and the same with its transformer's weights gone."""
-    place = tmp_path_factory.mktemp("bases")
+def write_bases(place):
+    """Two tiny bases of the same shape, and one with its transformer's weights gone."""
     for seed in (0, 1):
         save_base(random_base("tiny-sincos", seed), place / f"base{seed}")
     shutil.copytree(place / "base0", place / "gone")
     (place / "gone/transformer/diffusion_pytorch_model.safetensors").unlink()
-    return place
 
 
-@pytest.fixture(scope="module")
-def whole(bases):
-    """An adapter over the first base."""
+def write_adapter(bases):
+    """An adapter over the first base; its folder."""
     loaded = load_base(BaseOptions(weights=str(bases / "base0"), dtype="fp32"), parts=("transformer",))
     add_lora(loaded.transformer, LoraOptions(rank=4, alpha=2))
     for value in trainable(loaded.transformer).values():
         torch.nn.init.normal_(value, std=0.1, generator=torch.manual_seed(2))
     save_adapter(bases / "adapter", loaded.transformer, loaded.format)
     return bases / "adapter"
+
+
+@pytest.fixture(scope="module")
+def bases(tmp_path_factory):
+    """The bases on disk."""
+    place = tmp_path_factory.mktemp("bases")
+    write_bases(place)
+    return place
+
+
+@pytest.fixture(scope="module")
+def whole(bases):
+    """The adapter."""
+    return write_adapter(bases)
 
 
 @pytest.fixture

@@ -1,6 +1,8 @@
 """The chained training of a mini base: both halves by one call, each once."""
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -10,8 +12,9 @@ from mvideo_core.errors import ConfigError
 from mvideo_core.mini import base
 from mvideo_core.mini.base import train_base
 from mvideo_core.mini.base_text2video import Text2VideoOptions
-from mvideo_core.mini.base_vae import VaeOptions
+from mvideo_core.mini.base_vae import VaeOptions, VaeTraining
 from mvideo_core.model.base import BaseOptions, load_base, random_base
+from mvideo_core.model.sizes import size_of
 from tests.mvideo_core.mini.base_drawn import write_clips
 
 VAE = VaeOptions(minutes=0.01, bfloat16=False)
@@ -49,6 +52,16 @@ def test_a_vae_of_another_size_is_refused(out: Path):
     random_base("tiny-sincos", parts=("vae",)).vae.save_pretrained(out / "vae")
     with pytest.raises(ConfigError, match=r"8x compression with 16 latent channels; tiny-fine has 4x and 8"):
         train_base(out, "tiny-fine", 3, VAE, TEXT2VIDEO)
+
+
+def test_a_checkpoint_of_another_size_in_the_same_folder_is_one_line(out: Path):
+    VaeTraining(out, size_of("tiny-sincos").vae, VAE).save()
+    command = [sys.executable, "-m", "mvideo_core.mini.base", "--out", str(out), "--size", "tiny-fine", "--shots", "3"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    said = [line for line in done.stderr.splitlines() if not line[:4].isdigit()]  # without the log
+    assert (done.returncode, len(said)) == (2, 1), done.stderr
+    assert said[0].startswith(f"ConfigError: {out}/vae.pt: a checkpoint of another size or training (")
+    assert "size mismatch" in said[0] or "Missing key" in said[0] or "Unexpected key" in said[0]
 
 
 def test_a_stopped_vae_goes_on_before_the_transformer_starts(out: Path, monkeypatch):

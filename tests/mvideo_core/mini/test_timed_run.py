@@ -7,7 +7,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from mvideo_core.errors import TrainError
+from mvideo_core.errors import ConfigError, StoreError, TrainError
+from mvideo_core.mini.option_values import option_values
 from mvideo_core.mini.running_mean import copy_weights, holding, move_mean
 from mvideo_core.mini.timed_run import TimedRun
 
@@ -74,6 +75,39 @@ def test_resuming(run: OneNumber) -> None:
     assert (again.step, again.seconds) == (1, 3.5)
     assert torch.equal(again.w, run.w)
     assert torch.equal(again.mean["w"], run.mean["w"])
+
+
+@pytest.mark.parametrize("kind", ["another size", "another training", "cut off", "garbage", "a list"])
+def test_a_checkpoint_that_cannot_be_used_is_one_line(run: OneNumber, kind: str) -> None:
+    run.save()
+    path = run.out / "one.pt"
+    whole, error, line = path.read_bytes(), StoreError, "not a readable checkpoint"
+    if kind == "another size":
+        torch.save(run.state() | {"weights": {"w": torch.ones(7)}}, path)
+        error, line = ConfigError, "a checkpoint of another size or training"
+    elif kind == "another training":
+        torch.save({"vae": {}}, path)
+        error, line = ConfigError, "a checkpoint of another size or training ('weights')"
+    elif kind == "a list":
+        torch.save([1], path)
+        line = "not a checkpoint (list)"
+    else:
+        path.write_bytes(whole[: len(whole) // 2] if kind == "cut off" else b"garbage")
+    with pytest.raises(error) as caught:
+        run.resume()
+    said = str(caught.value)
+    assert said.startswith(f"{path}: {line}")
+    assert said.endswith("another --out, or delete the file")
+    assert "\n" not in said
+    assert "weights_only" not in said
+    assert (run.step, run.w.item()) == (0, 1)
+
+
+def test_options_of_the_command_line() -> None:
+    assert option_values(["minutes=2.5", 'name="a=b"'], "--set") == {"minutes": 2.5, "name": "a=b"}
+    for wrong in ("minutes", "minutes=", "name=x"):
+        with pytest.raises(ConfigError, match=f"^--set {wrong}: NAME=VALUE is expected"):
+            option_values([wrong], "--set")
 
 
 def test_other_weights_for_a_while(run: OneNumber) -> None:

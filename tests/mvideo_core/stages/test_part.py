@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import threading
+from dataclasses import replace
 
 import pytest
 
@@ -47,6 +48,14 @@ def test_a_finished_part_is_not_run_again(workspace):
     assert sorted(LetterWorker.worked) == KEYS
     assert again.marker == first.marker
     assert first.marker.counts == {"items": 10, "reused": 0, "ok": 10, "filtered": 0, "failed": 0}
+
+
+def test_a_stage_reads_its_weights_once_for_all_its_parts(workspace):
+    n_parts, asked = plan(workspace, part_size=2).n_parts, []
+    stage = replace(LETTERS, externals=lambda options: asked.append(options) or {"weights": "5b"})
+    summary = run_stage(workspace, stage, LetterOptions(), RunOptions(jobs=2))
+    assert (n_parts, summary.parts, len(asked)) == (8, 8, 1)
+    assert run_part(workspace, stage, 0, LetterOptions()).reused, "asked for alone, a part has the same settings"
 
 
 def test_a_full_disk_stops_the_part_and_what_was_done_is_kept(tmp_path):

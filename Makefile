@@ -31,7 +31,7 @@ $(READY): constraints.txt requirements/unofficial.txt pyproject.toml
 	@touch $(READY)
 
 demo: setup
-	@$(BIN)/python -m deployments.demo $(if $(V),-v)
+	@$(BIN)/python -m mvideo.deployments.demo $(if $(V),-v)
 
 test: setup
 	@$(BIN)/python -m tests.suite

@@ -19,10 +19,10 @@ from typing import Any
 
 from prefect.client.schemas.objects import FlowRun
 
-from deployments import _processes as processes
-from deployments._reap import retry_crashed
-from deployments.demo import make_videos
-from deployments.stack import Stack
+from mvideo.deployments import _processes as processes
+from mvideo.deployments._reap import retry_crashed
+from mvideo.deployments.demo import make_videos
+from mvideo.deployments.stack import Stack
 from mvideo_core.ingest.sources import SourceOptions
 from mvideo_core.pipeline import load_profile, run_pipeline
 from mvideo_core.shards.dataset import MaskVideoDataset, read_info

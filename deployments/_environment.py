@@ -5,7 +5,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from deployments.names import HEARTBEAT_S
+from mvideo.deployments.names import HEARTBEAT_S
 from mvideo_core.errors import ConfigError
 from mvideo_core.machine import gpu_ids
 from mvideo_core.options import Options, read_yaml
@@ -74,7 +74,7 @@ def prefect_settings(environment: Environment, folder: Path, url: str) -> dict[s
         "PREFECT_RUNNER_AUTO_INSTALL_DEPENDENCIES": "false",
         "PREFECT_FLOWS_HEARTBEAT_FREQUENCY": str(HEARTBEAT_S),
         "PREFECT_WORKER_QUERY_SECONDS": f"{environment.poll_s:g}",
-        "PREFECT_LOGGING_EXTRA_LOGGERS": "mvideo_core,tasks,flows",
+        "PREFECT_LOGGING_EXTRA_LOGGERS": "mvideo_core,mvideo",
         "PREFECT_LOGGING_TO_API_WHEN_MISSING_FLOW": "ignore",
         "MVIDEO_ROOT": str(REPOSITORY),
         **environment.settings,

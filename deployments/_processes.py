@@ -10,7 +10,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from deployments._state import VARIABLE, Started, ticks_of
+from mvideo.deployments._state import VARIABLE, Started, ticks_of
 from mvideo_core.media import guard
 
 TAG = "MVIDEO_STACK"

@@ -28,8 +28,8 @@ from prefect.client.schemas.sorting import FlowRunSort
 from prefect.events.filters import EventFilter, EventNameFilter, EventOccurredFilter, EventResourceFilter
 from prefect.states import Cancelled, Crashed, Scheduled
 
-from deployments._processes import live_flow_runs
-from deployments.names import TAG
+from mvideo.deployments._processes import live_flow_runs
+from mvideo.deployments.names import TAG
 
 STARTING_S = 60.0
 """A run claimed by a worker this recently may not have its process yet."""

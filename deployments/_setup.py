@@ -15,9 +15,9 @@ from prefect.events.schemas.events import ResourceSpecification
 from prefect.exceptions import ObjectAlreadyExists, ObjectNotFound
 from prefect.workers.process import ProcessWorker
 
-from deployments._environment import REPOSITORY, Environment
-from deployments._processes import python_module
-from deployments.names import TAG
+from mvideo.deployments._environment import REPOSITORY, Environment
+from mvideo.deployments._processes import python_module
+from mvideo.deployments.names import TAG
 from mvideo_core.errors import ConfigError
 
 AUTOMATION = "mvideo: runs without heartbeat are crashed"

@@ -20,9 +20,9 @@ from prefect.client.schemas.filters import (
 from prefect.client.schemas.objects import Artifact, FlowRun, State, StateType
 from prefect.exceptions import PrefectException
 
-from deployments._lines import Line, LiveLines
+from mvideo.deployments._lines import Line, LiveLines
+from mvideo.tasks._bar import duration
 from mvideo_core.errors import StoreError
-from tasks._bar import duration
 
 LOOK_EVERY_S = 2.0
 AWAY_S = 120.0

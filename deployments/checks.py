@@ -9,9 +9,9 @@ from typing import NamedTuple
 
 import httpx
 
-from deployments._environment import default_environment, load_environment
-from deployments._ports import is_free
-from deployments._state import running_api_url
+from mvideo.deployments._environment import default_environment, load_environment
+from mvideo.deployments._ports import is_free
+from mvideo.deployments._state import running_api_url
 from mvideo_core.doctor import Asked, Finding, check
 
 WAIT_S = 5.0

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import typer
 
-from deployments._state import VARIABLE
+from mvideo.deployments._state import VARIABLE
 
 app = typer.Typer(help="Prefect server and workers of this machine.", no_args_is_help=True, add_completion=False)
 
@@ -17,7 +17,7 @@ PORT = typer.Option(None, "--port", help="Port on 127.0.0.1; 0 = any free one.")
 @app.command()
 def up(state: Path | None = STATE, environment: str = ENVIRONMENT, port: int | None = PORT) -> None:
     """Start server and workers, register pool, queues, automation and deployments. Again: only what is missing."""
-    from deployments.stack import Stack
+    from mvideo.deployments.stack import Stack
 
     _logging()
     stack = Stack(state, environment, port)
@@ -28,7 +28,7 @@ def up(state: Path | None = STATE, environment: str = ENVIRONMENT, port: int | N
 @app.command()
 def down(state: Path | None = STATE) -> None:
     """Stop everything that `up` started; runs under way are marked Crashed and can be retried after the next `up`."""
-    from deployments.stack import Stack
+    from mvideo.deployments.stack import Stack
 
     _logging()
     Stack(state).down()
@@ -38,7 +38,7 @@ def down(state: Path | None = STATE) -> None:
 @app.command()
 def status(state: Path | None = STATE) -> None:
     """What runs, and where the UI is. Exit code 1 when something of ours is missing."""
-    from deployments.stack import Stack
+    from mvideo.deployments.stack import Stack
 
     stack = Stack(state)
     _print(stack)
@@ -50,7 +50,7 @@ def status(state: Path | None = STATE) -> None:
 @app.command()
 def register(state: Path | None = STATE, environment: str = ENVIRONMENT) -> None:
     """Pool, queues, automation and deployments on a server that runs already; starts nothing."""
-    from deployments.stack import Stack
+    from mvideo.deployments.stack import Stack
 
     _logging()
     stack = Stack(state, environment)
@@ -64,8 +64,8 @@ def reap(
     retry: bool = typer.Option(False, "--retry", help="Also send crashed runs back to their queues."),
 ) -> None:
     """Put runs right whose process is gone: Running becomes Crashed, Cancelling Cancelled, Pending is queued again."""
-    from deployments._reap import retry_crashed
-    from deployments.stack import Stack
+    from mvideo.deployments._reap import retry_crashed
+    from mvideo.deployments.stack import Stack
 
     _logging()
     stack = Stack(state)
@@ -87,7 +87,7 @@ def watch(
     max_runs: int = typer.Option(10, "--max-runs", help="Starts of one crashed flow run in all; 0 = never retry."),
 ) -> None:
     """Like `up`, and stay: start again what dies, put zombies right, retry crashed runs. Ctrl-C stops everything."""
-    from deployments.stack import Stack
+    from mvideo.deployments.stack import Stack
 
     _logging()
     stack = Stack(state, environment, port)
@@ -101,11 +101,11 @@ def watch(
 
 def _logging() -> None:
     logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(levelname)s %(message)s", datefmt="%H:%M:%S")
-    logging.getLogger("deployments").setLevel(logging.INFO)
+    logging.getLogger("mvideo.deployments").setLevel(logging.INFO)
 
 
 def _print(stack: "object") -> None:
-    from deployments.stack import Stack
+    from mvideo.deployments.stack import Stack
 
     assert isinstance(stack, Stack)
     for process in stack.running():

@@ -21,9 +21,9 @@ from typing import Any
 
 from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterName
 
-from deployments._lines import LiveLines
-from deployments._watching import follow
-from deployments.stack import Stack
+from mvideo.deployments._lines import LiveLines
+from mvideo.deployments._watching import follow
+from mvideo.deployments.stack import Stack
 from mvideo_core.errors import MVideoError
 from mvideo_core.pipeline import stage_rows
 from mvideo_core.store.status import stage_status
@@ -139,7 +139,7 @@ def _score_lines(comparisons: list[dict[str, Any]]) -> Iterator[str]:
 
 
 def _arguments(argv: list[str] | None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="python -m deployments.demo", description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m mvideo.deployments.demo", description=__doc__)
     parser.add_argument("--folder", default="", help="your own folder of videos instead of drawn ones")
     parser.add_argument("--videos", type=int, default=3, help="drawn videos, three shots each")
     parser.add_argument("--data-only", action="store_true", help="stop after the dataset: no training, no generation")

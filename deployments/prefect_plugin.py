@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from prefect.plugins import SetupResult, register_hook
 
-from deployments.names import DEPLOYMENTS
+from mvideo.deployments.names import DEPLOYMENTS
 
 if TYPE_CHECKING:
     from prefect.plugins import HookContext
@@ -30,7 +30,7 @@ def setup_environment(*, ctx: "HookContext") -> SetupResult | None:
     sys.argv[:] = with_full_names(sys.argv)
     if ctx.api_url or "PREFECT_API_URL" in os.environ:
         return None
-    from deployments._state import running_api_url
+    from mvideo.deployments._state import running_api_url
 
     url = running_api_url()
     if url:

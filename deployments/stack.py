@@ -12,8 +12,8 @@ from prefect.client.orchestration import SyncPrefectClient
 from prefect.client.schemas.objects import FlowRun, Worker
 from prefect.exceptions import PrefectHTTPStatusError
 
-from deployments import _processes as processes
-from deployments._environment import (
+from mvideo.deployments import _processes as processes
+from mvideo.deployments._environment import (
     REPOSITORY,
     Environment,
     WorkerOptions,
@@ -21,10 +21,10 @@ from deployments._environment import (
     load_environment,
     prefect_settings,
 )
-from deployments._ports import free_port, is_free
-from deployments._reap import Reaped, reap, retry_crashed
-from deployments._setup import deploy_all, set_up
-from deployments._state import StackState, Started, alive, api_url, default_folder, read_state, write_state
+from mvideo.deployments._ports import free_port, is_free
+from mvideo.deployments._reap import Reaped, reap, retry_crashed
+from mvideo.deployments._setup import deploy_all, set_up
+from mvideo.deployments._state import StackState, Started, alive, api_url, default_folder, read_state, write_state
 from mvideo_core.errors import ConfigError, StoreError
 from mvideo_core.machine import gpu_ids
 
@@ -231,7 +231,7 @@ class Stack:
         for plan in plans:
             queues = [word for queue in plan.options.queues for word in ("--work-queue", queue)]
             argv = processes.python_module(
-                "deployments.worker", "start", "--type", "process", "--pool", self.environment.pool,
+                "mvideo.deployments.worker", "start", "--type", "process", "--pool", self.environment.pool,
                 "--name", plan.name, "--limit", str(plan.options.runs), *queues,
             )  # fmt: skip
             self._start(plan.name, argv, {"CUDA_VISIBLE_DEVICES": plan.cuda})

@@ -1,4 +1,4 @@
-"""`python -m deployments.worker start ...`: `prefect worker start ...` that reports each crash once.
+"""`python -m mvideo.deployments.worker start ...`: `prefect worker start ...` that reports each crash once.
 
 When the process of a run dies, Prefect reports the crash twice: its executor at once, and the worker again after the
 crash hooks, for which it starts a process whether there are hooks or not (11 s later in the trial with Prefect 3.9.1).

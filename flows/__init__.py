@@ -2,7 +2,7 @@
 
 import logging
 
-LOGGERS = ("mvideo_core", "tasks", "flows")
+LOGGERS = ("mvideo_core", "mvideo")
 """Prefect gives its handler to the loggers of PREFECT_LOGGING_EXTRA_LOGGERS, but leaves their level as it is."""
 
 for _name in LOGGERS:

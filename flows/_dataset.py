@@ -2,16 +2,16 @@
 
 import logging
 
-from flows._engine import EngineOptions, open_lanes
-from flows._notices import report_page
-from flows._pipelining import Pipeline
-from flows._stage import step
+from mvideo.flows._engine import EngineOptions, open_lanes
+from mvideo.flows._notices import report_page
+from mvideo.flows._pipelining import Pipeline
+from mvideo.flows._stage import step
+from mvideo.tasks.report import report
+from mvideo.tasks.shard import plan_shards, publish
 from mvideo_core.pipeline import PipelineOptions
 from mvideo_core.stages.publish import DatasetSummary
 from mvideo_core.stages.report import ReportSummary
 from mvideo_core.store.workspace import Workspace
-from tasks.report import report
-from tasks.shard import plan_shards, publish
 
 log = logging.getLogger(__name__)
 

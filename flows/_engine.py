@@ -8,9 +8,9 @@ from typing import Any, Literal, Protocol
 from prefect import Task
 from pydantic import Field
 
+from mvideo.tasks._parts import Parts, PartsDone
 from mvideo_core.errors import ConfigError
 from mvideo_core.options import Options
-from tasks._parts import Parts, PartsDone
 
 Resource = Literal["cpu", "gpu"]
 
@@ -94,14 +94,14 @@ def open_lanes(engine: EngineOptions, jobs: int) -> Iterator[Lanes]:
     """
     slots: dict[Resource, int] = {"cpu": engine.cpu_slots or jobs, "gpu": engine.gpu_slots}
     if engine.kind == "workers":
-        from flows._workers import WorkerLanes
+        from mvideo.flows._workers import WorkerLanes
 
         yield WorkerLanes(engine, slots)
     elif engine.kind == "ray":
         with _ray_lanes(engine, slots) as lanes:
             yield lanes
     else:
-        from flows._runners import thread_lanes
+        from mvideo.flows._runners import thread_lanes
 
         with thread_lanes({**slots, "gpu": 1}) as lanes:
             yield lanes
@@ -114,7 +114,7 @@ def even_slice(n_parts: int, slots: int, parts_per_run: int) -> int:
 
 def _ray_lanes(engine: EngineOptions, slots: dict[Resource, int]) -> Any:
     try:
-        from flows._ray import ray_lanes
+        from mvideo.flows._ray import ray_lanes
     except ImportError as error:
         install = (
             "pip install 'prefect-ray>=0.6,<0.7' 'ray[default]>=2.60,<3'"  # not mvideo[ray]: it brings a full OpenCV

@@ -1,8 +1,8 @@
-"""Scoring on several GPUs: each further part is a run of the same deployment (see `flows._sharing`)."""
+"""Scoring on several GPUs: each further part is a run of the same deployment (see `mvideo.flows._sharing`)."""
 
-from flows._sharing import Piece, share
+from mvideo.flows._sharing import Piece, share
+from mvideo.tasks.evaluate import parts_to_score, score
 from mvideo_core.evaluation.request import EvaluateRequest
-from tasks.evaluate import parts_to_score, score
 
 DEPLOYMENT = "evaluate-mvideo/evaluate-mvideo"
 

@@ -12,11 +12,11 @@ from prefect.artifacts import (
 from prefect.exceptions import PrefectException
 from prefect.states import Completed, State
 
+from mvideo.tasks._pictures import data_url
 from mvideo_core.report.data import FunnelStep, GalleryItem
 from mvideo_core.stages import STAGES
 from mvideo_core.stages.report import ReportSummary
 from mvideo_core.store.workspace import Marker, Workspace
-from tasks._pictures import data_url
 
 log = logging.getLogger(__name__)
 R = TypeVar("R")

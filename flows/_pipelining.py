@@ -6,14 +6,14 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from flows._engine import Lanes, Outcome, Step
-from flows._notices import failed_items
-from flows._progress import StageBoard
+from mvideo.flows._engine import Lanes, Outcome, Step
+from mvideo.flows._notices import failed_items
+from mvideo.flows._progress import StageBoard
+from mvideo.tasks._parts import Parts
 from mvideo_core.errors import ConfigError, ModelError, MVideoError
 from mvideo_core.stages import STAGES
 from mvideo_core.stages.run import StageSummary, check_failed, summarize
 from mvideo_core.store.workspace import Workspace
-from tasks._parts import Parts
 
 log = logging.getLogger(__name__)
 

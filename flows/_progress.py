@@ -3,8 +3,8 @@
 import time
 from collections.abc import Collection
 
-from tasks import _items
-from tasks._bar import ProgressBar, duration
+from mvideo.tasks import _items
+from mvideo.tasks._bar import ProgressBar, duration
 
 PUBLISH_EVERY_S = 4.0
 

@@ -13,8 +13,8 @@ from prefect.futures import PrefectFuture
 from prefect_ray import RayTaskRunner
 from prefect_ray.context import remote_options
 
-from flows._engine import EngineOptions, Resource, Step, even_slice
-from flows._runners import RunnerLanes
+from mvideo.flows._engine import EngineOptions, Resource, Step, even_slice
+from mvideo.flows._runners import RunnerLanes
 
 
 class RayLanes(RunnerLanes):

@@ -10,8 +10,8 @@ from prefect.client.schemas.objects import RunInput, TaskRunResult
 from prefect.futures import PrefectFuture
 from prefect.task_runners import TaskRunner, ThreadPoolTaskRunner
 
-from flows._engine import Outcome, Resource, Step
-from tasks._parts import Parts, PartsDone
+from mvideo.flows._engine import Outcome, Resource, Step
+from mvideo.tasks._parts import Parts, PartsDone
 
 
 class RunnerLanes:

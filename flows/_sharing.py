@@ -12,7 +12,7 @@ from uuid import UUID
 from prefect.client.orchestration import get_client
 from prefect.states import Cancelled
 
-from flows._workers import run_of_piece
+from mvideo.flows._workers import run_of_piece
 from mvideo_core.errors import StoreError
 
 POLL_S = 3.0

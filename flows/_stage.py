@@ -3,21 +3,21 @@
 from collections.abc import Sequence
 from typing import Any
 
-from flows._engine import EngineOptions, Step, open_lanes
-from flows._pipelining import Pipeline
+from mvideo.flows._engine import EngineOptions, Step, open_lanes
+from mvideo.flows._pipelining import Pipeline
+from mvideo.tasks.caption import caption
+from mvideo.tasks.cut import cut
+from mvideo.tasks.detect import detect
+from mvideo.tasks.encode import encode
+from mvideo.tasks.ingest import ingest
+from mvideo.tasks.segment import segment
+from mvideo.tasks.shard import shard
 from mvideo_core.errors import ConfigError
 from mvideo_core.options import Options, merged
 from mvideo_core.pipeline import PipelineOptions, load_profile
 from mvideo_core.stages import STAGES
 from mvideo_core.stages.run import StageSummary, planned_parts
 from mvideo_core.store.workspace import Workspace
-from tasks.caption import caption
-from tasks.cut import cut
-from tasks.detect import detect
-from tasks.encode import encode
-from tasks.ingest import ingest
-from tasks.segment import segment
-from tasks.shard import shard
 
 TASKS = {task.name: task for task in (ingest, cut, detect, segment, caption, shard, encode)}
 

@@ -5,9 +5,9 @@ from typing import Any
 
 from prefect.artifacts import create_link_artifact, create_markdown_artifact, create_table_artifact
 
-from flows._notices import shows
+from mvideo.flows._notices import shows
+from mvideo.tasks._pictures import svg_url
 from mvideo_core.training.report import CURVES, RunReport
-from tasks._pictures import svg_url
 
 MAX_SVG_BYTES = 200_000
 

@@ -15,13 +15,13 @@ from prefect.client.schemas.objects import FlowRun, State
 from prefect.deployments import run_deployment
 from prefect.states import Scheduled
 
-from flows._engine import EngineOptions, Outcome, Resource, Step, even_slice
+from mvideo.flows._engine import EngineOptions, Outcome, Resource, Step, even_slice
+from mvideo.tasks._parts import Parts
 from mvideo_core.errors import ConfigError, ModelError, StoreError
 from mvideo_core.options import digest
 from mvideo_core.stages import STAGES
 from mvideo_core.stages.part import PartJob
 from mvideo_core.store.workspace import Workspace
-from tasks._parts import Parts
 
 CRASH_RETRIES = 5
 """A stage run whose process or host died goes on where it stopped, this often."""

@@ -5,11 +5,12 @@ from typing import Annotated, Any
 
 from prefect import State, flow
 
-from flows._dataset import write_dataset, write_report
-from flows._engine import EngineOptions, open_lanes
-from flows._notices import concluded
-from flows._pipelining import Pipeline
-from flows._stage import resolve, step
+from mvideo.flows._dataset import write_dataset, write_report
+from mvideo.flows._engine import EngineOptions, open_lanes
+from mvideo.flows._notices import concluded
+from mvideo.flows._pipelining import Pipeline
+from mvideo.flows._stage import resolve, step
+from mvideo.tasks import plan
 from mvideo_core.captioning.rows import CaptionOptions
 from mvideo_core.detection.select import DetectOptions
 from mvideo_core.doctor import Asked, require
@@ -24,9 +25,8 @@ from mvideo_core.stages.plan import PlanOptions
 from mvideo_core.stages.report import ReportSummary
 from mvideo_core.stages.run import RunOptions
 from mvideo_core.store.workspace import Workspace
-from tasks import plan
 
-log = logging.getLogger("flows.build_mask_dataset")  # Prefect loads this file under a name of its own
+log = logging.getLogger("mvideo.flows.build_mask_dataset")  # Prefect loads this file under a name of its own
 
 
 @flow(name="build-mask-dataset", persist_result=False)

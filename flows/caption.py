@@ -4,9 +4,9 @@ from typing import Annotated, Any
 
 from prefect import State, flow
 
-from flows._engine import EngineOptions
-from flows._notices import concluded
-from flows._stage import finish_stage, resolve
+from mvideo.flows._engine import EngineOptions
+from mvideo.flows._notices import concluded
+from mvideo.flows._stage import finish_stage, resolve
 from mvideo_core.captioning.rows import CaptionOptions
 from mvideo_core.options import Over
 from mvideo_core.pipeline import preflight

@@ -4,8 +4,8 @@ from typing import Annotated, Any
 
 from prefect import flow
 
-from flows._engine import EngineOptions
-from flows._stage import finish_stage, resolve
+from mvideo.flows._engine import EngineOptions
+from mvideo.flows._stage import finish_stage, resolve
 from mvideo_core.options import Over
 from mvideo_core.scenes.cut import CutOptions
 from mvideo_core.stages.run import StageSummary

@@ -2,8 +2,8 @@
 
 from prefect import flow
 
-from flows._engine import EngineOptions
-from flows._latents import write_latents
+from mvideo.flows._engine import EngineOptions
+from mvideo.flows._latents import write_latents
 from mvideo_core.doctor import Asked, require
 from mvideo_core.latents.options import LatentOptions
 

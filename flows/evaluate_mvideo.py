@@ -6,15 +6,15 @@ from typing import Annotated, Any
 from prefect import flow
 from prefect.artifacts import create_link_artifact, create_markdown_artifact, create_table_artifact
 
-from flows._evaluation import score_parts
-from flows._notices import MAX_FAILED_SHOWN, shows
+from mvideo.flows._evaluation import score_parts
+from mvideo.flows._notices import MAX_FAILED_SHOWN, shows
+from mvideo.tasks.evaluate import check_items, collect_scores, evaluation_report, score
 from mvideo_core.evaluation.export import rows_of, to_markdown
 from mvideo_core.evaluation.request import EvaluateRequest
 from mvideo_core.evaluation.result import LoadedResult, read_result
 from mvideo_core.evaluation.suite import SuiteOptions, load_suite
 from mvideo_core.evaluation.validate import Validation
 from mvideo_core.options import Over, merged
-from tasks.evaluate import check_items, collect_scores, evaluation_report, score
 
 
 @flow(name="evaluate-mvideo", persist_result=False)

@@ -5,7 +5,8 @@ from pathlib import Path
 from prefect import flow
 from prefect.artifacts import create_markdown_artifact
 
-from flows._notices import shows
+from mvideo.flows._notices import shows
+from mvideo.tasks.generate import generate
 from mvideo_core.doctor import Asked, require
 from mvideo_core.generation.options import GenerateOptions
 from mvideo_core.generation.request import GenerateRequest
@@ -14,7 +15,6 @@ from mvideo_core.generation.video import GeneratedVideo
 from mvideo_core.model.base import BaseOptions
 from mvideo_core.stages.publish import first_sample
 from mvideo_core.store.workspace import Workspace
-from tasks.generate import generate
 
 
 @flow(name="generate-video", persist_result=False)

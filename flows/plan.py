@@ -4,11 +4,11 @@ from typing import Annotated, Any
 
 from prefect import flow
 
-from flows._stage import resolve
+from mvideo.flows._stage import resolve
+from mvideo.tasks import plan as task
 from mvideo_core.ingest.sources import SourceOptions
 from mvideo_core.options import Over
 from mvideo_core.stages.plan import Plan, PlanOptions
-from tasks import plan as task
 
 
 @flow(name="plan", persist_result=False)

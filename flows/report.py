@@ -2,8 +2,8 @@
 
 from prefect import State, flow
 
-from flows._dataset import write_report
-from flows._notices import concluded
+from mvideo.flows._dataset import write_report
+from mvideo.flows._notices import concluded
 from mvideo_core.stages.report import ReportSummary
 
 

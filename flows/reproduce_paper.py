@@ -6,17 +6,17 @@ from typing import Annotated, Any
 from prefect import flow
 from prefect.artifacts import create_link_artifact, create_markdown_artifact
 
-from flows._notices import shows
-from flows._sharing import Piece, share
-from flows.build_mask_dataset import build_mask_dataset
-from flows.evaluate_mvideo import evaluate_mvideo
-from flows.train_mvideo import train_mvideo
+from mvideo.flows._notices import shows
+from mvideo.flows._sharing import Piece, share
+from mvideo.flows.build_mask_dataset import build_mask_dataset
+from mvideo.flows.evaluate_mvideo import evaluate_mvideo
+from mvideo.flows.train_mvideo import train_mvideo
+from mvideo.tasks import paper
 from mvideo_core.options import Over, digest, merged
 from mvideo_core.paper.material import pipeline_overrides, sets_to_build, workspace_of
 from mvideo_core.paper.options import PaperOptions, load_profile
 from mvideo_core.paper.training import latent_options, training_options
 from mvideo_core.paper.videos import job_named, jobs, manifest_of
-from tasks import paper
 
 DEPLOYMENT = "reproduce-paper/reproduce-paper"
 QUEUE = "gpu"

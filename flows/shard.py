@@ -4,9 +4,9 @@ from typing import Annotated, Any
 
 from prefect import flow
 
-from flows._dataset import write_dataset
-from flows._engine import EngineOptions
-from flows._stage import resolve
+from mvideo.flows._dataset import write_dataset
+from mvideo.flows._engine import EngineOptions
+from mvideo.flows._stage import resolve
 from mvideo_core.options import Over
 from mvideo_core.shards.options import ShardOptions
 from mvideo_core.stages.publish import DatasetSummary

@@ -4,16 +4,16 @@ from typing import Annotated, Any
 
 from prefect import flow
 
-from flows._engine import EngineOptions
-from flows._latents import write_latents
-from flows._training import training_page
+from mvideo.flows._engine import EngineOptions
+from mvideo.flows._latents import write_latents
+from mvideo.flows._training import training_page
+from mvideo.tasks.train import train
 from mvideo_core.doctor import Asked, require
 from mvideo_core.errors import ConfigError
 from mvideo_core.latents.options import LatentOptions
 from mvideo_core.options import Over, merged
 from mvideo_core.training.options import TrainOptions, load_profile
 from mvideo_core.training.report import RunReport
-from tasks.train import train
 
 
 @flow(name="train-mvideo", persist_result=False)

@@ -2,7 +2,6 @@
 
 import logging
 from collections.abc import Callable, Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pydantic import Field
@@ -16,6 +15,7 @@ from mvideo_core.records import Row
 from mvideo_core.scenes.cut import CutOptions
 from mvideo_core.segmentation.gate import SegmentOptions
 from mvideo_core.shards.options import ShardOptions
+from mvideo_core.shipped import shipped
 from mvideo_core.stages import STAGES
 from mvideo_core.stages._models import model_in_use
 from mvideo_core.stages.base import Stage
@@ -33,7 +33,7 @@ log = logging.getLogger(__name__)
 PART_STAGES = ("ingest", "cut", "detect", "segment", "caption")
 """Stages that go part by part, in order; shard and report follow over all parts."""
 
-PROFILES = Path(__file__).resolve().parent.parent / "deployments" / "profiles"
+PROFILES = shipped("deployments/profiles")
 
 
 class PipelineOptions(Options):

@@ -5,12 +5,12 @@ from functools import partial
 
 from prefect.context import TaskRunContext
 
+from mvideo.tasks import _items
 from mvideo_core.options import Options
 from mvideo_core.records import Record
 from mvideo_core.stages import STAGES
 from mvideo_core.stages.part import run_part
 from mvideo_core.store.workspace import Workspace
-from tasks import _items
 
 
 class Parts(Record):

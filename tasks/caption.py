@@ -1,8 +1,8 @@
 """Task of stage 5, caption."""
 
+from mvideo.tasks._decorators import io_task
+from mvideo.tasks._parts import Parts, PartsDone, finish_parts
 from mvideo_core.captioning.rows import CaptionOptions
-from tasks._decorators import io_task
-from tasks._parts import Parts, PartsDone, finish_parts
 
 
 @io_task

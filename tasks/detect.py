@@ -1,8 +1,8 @@
 """Task of stage 3, detect."""
 
+from mvideo.tasks._decorators import gpu_task
+from mvideo.tasks._parts import Parts, PartsDone, finish_parts
 from mvideo_core.detection.select import DetectOptions
-from tasks._decorators import gpu_task
-from tasks._parts import Parts, PartsDone, finish_parts
 
 
 @gpu_task

@@ -1,11 +1,11 @@
 """Tasks of encode: latents and text embeddings of the dataset's shards, and publishing them."""
 
+from mvideo.tasks._decorators import gpu_task, io_task
+from mvideo.tasks._parts import Parts, PartsDone, finish_parts
 from mvideo_core.latents.options import LatentOptions
 from mvideo_core.stages.encode import plan_latents
 from mvideo_core.stages.publish_latents import LatentsSummary, publish_latents
 from mvideo_core.store.workspace import Workspace
-from tasks._decorators import gpu_task, io_task
-from tasks._parts import Parts, PartsDone, finish_parts
 
 
 @io_task

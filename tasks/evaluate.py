@@ -4,14 +4,14 @@ import logging
 from collections.abc import Callable
 from pathlib import Path
 
+from mvideo.tasks._bar import CountBar
+from mvideo.tasks._decorators import gpu_task, io_task
 from mvideo_core.evaluation.export import write_exports
 from mvideo_core.evaluation.plan import Part, parse_part
 from mvideo_core.evaluation.request import EvaluateRequest
 from mvideo_core.evaluation.result import collect, read_result, waiting_parts
 from mvideo_core.evaluation.run import score_part
 from mvideo_core.evaluation.validate import Validation, validate
-from tasks._bar import CountBar
-from tasks._decorators import gpu_task, io_task
 
 log = logging.getLogger(__name__)
 

@@ -3,11 +3,11 @@
 import logging
 from collections.abc import Callable
 
+from mvideo.tasks._bar import CountBar
+from mvideo.tasks._decorators import gpu_task
 from mvideo_core.generation.request import GenerateRequest
 from mvideo_core.generation.request import generate as make
 from mvideo_core.generation.video import GeneratedVideo
-from tasks._bar import CountBar
-from tasks._decorators import gpu_task
 
 log = logging.getLogger(__name__)
 

@@ -3,6 +3,8 @@
 import logging
 from pathlib import Path
 
+from mvideo.tasks._bar import CountBar
+from mvideo.tasks._decorators import gpu_task, io_task
 from mvideo_core.ingest.sources import SourceOptions
 from mvideo_core.local_paths import local_path
 from mvideo_core.paper.data import build_test_sets
@@ -11,8 +13,6 @@ from mvideo_core.paper.material import SetName, source_of
 from mvideo_core.paper.options import PaperOptions
 from mvideo_core.paper.reproduce import finish, keep_options
 from mvideo_core.paper.videos import Job, make_videos, write_job_manifest
-from tasks._bar import CountBar
-from tasks._decorators import gpu_task, io_task
 
 log = logging.getLogger(__name__)
 

@@ -1,10 +1,10 @@
 """Task before all stages: list the sources and group them into parts."""
 
+from mvideo.tasks._decorators import io_task
 from mvideo_core.ingest.sources import SourceOptions
 from mvideo_core.stages.plan import Plan, PlanOptions
 from mvideo_core.stages.sources import plan_sources
 from mvideo_core.store.workspace import Workspace
-from tasks._decorators import io_task
 
 
 @io_task

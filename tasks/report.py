@@ -1,8 +1,8 @@
 """Task of stage 7, report: funnel, statistics and overlay gallery over all rows."""
 
+from mvideo.tasks._decorators import io_task
 from mvideo_core.stages.report import ReportSummary, build_report
 from mvideo_core.store.workspace import Workspace
-from tasks._decorators import io_task
 
 
 @io_task

@@ -1,8 +1,8 @@
 """Task of stage 4, segment."""
 
+from mvideo.tasks._decorators import gpu_task
+from mvideo.tasks._parts import Parts, PartsDone, finish_parts
 from mvideo_core.segmentation.gate import SegmentOptions
-from tasks._decorators import gpu_task
-from tasks._parts import Parts, PartsDone, finish_parts
 
 
 @gpu_task

@@ -1,11 +1,11 @@
 """Tasks of stage 6, shard: plan the shards over all parts, write each one, publish the dataset."""
 
+from mvideo.tasks._decorators import io_task
+from mvideo.tasks._parts import Parts, PartsDone, finish_parts
 from mvideo_core.shards.options import ShardOptions
 from mvideo_core.stages.publish import DatasetSummary, publish_dataset
 from mvideo_core.stages.samples import plan_dataset
 from mvideo_core.store.workspace import Workspace
-from tasks._decorators import io_task
-from tasks._parts import Parts, PartsDone, finish_parts
 
 
 @io_task

@@ -6,12 +6,12 @@ import time
 from collections.abc import Callable
 from typing import Any
 
+from mvideo.tasks._bar import ProgressBar, duration
+from mvideo.tasks._decorators import gpu_task
 from mvideo_core.training.callbacks.metrics import loss_words
 from mvideo_core.training.launch import launch
 from mvideo_core.training.options import TrainOptions
 from mvideo_core.training.report import RunReport
-from tasks._bar import ProgressBar, duration
-from tasks._decorators import gpu_task
 
 log = logging.getLogger(__name__)
 

@@ -1,15 +1,15 @@
 """Which metrics are run, how, and what was decided where the paper is silent. Profiles: deployments/evaluation."""
 
 from collections import Counter
-from pathlib import Path
 from typing import Any, NamedTuple
 
 from pydantic import ConfigDict, Field, model_validator
 
 from mvideo_core.evaluation.base import METRICS, Metric
 from mvideo_core.options import Options
+from mvideo_core.shipped import shipped
 
-PROFILES = Path(__file__).resolve().parents[2] / "deployments" / "evaluation"
+PROFILES = shipped("deployments/evaluation")
 
 NOT_STATED = {
     "prompts": "which 100 prompts of VBench: no list that carries the paper's three dimensions has 100",

@@ -1,6 +1,5 @@
 """What `reproduce-paper` makes and how much of it; a profile is a YAML file of this shape in deployments/paper."""
 
-from pathlib import Path
 from typing import Any, Literal
 
 from pydantic import Field, model_validator
@@ -8,8 +7,9 @@ from pydantic import Field, model_validator
 from mvideo_core.generation.options import GenerateOptions
 from mvideo_core.model.base import BaseOptions
 from mvideo_core.options import Options
+from mvideo_core.shipped import shipped
 
-PROFILES = Path(__file__).resolve().parent.parent.parent / "deployments" / "paper"
+PROFILES = shipped("deployments/paper")
 
 
 class MaterialOptions(Options):

@@ -8,6 +8,7 @@ from pydantic import Field, ValidationError, model_validator
 from mvideo_core.errors import ConfigError
 from mvideo_core.listing import visible_files
 from mvideo_core.options import Options, read_yaml
+from mvideo_core.shipped import shipped
 
 
 class SourceEntry(Options):
@@ -110,12 +111,13 @@ def read_cards(folder: str | Path) -> dict[str, DatasetCard]:
 
 
 def card_path(name: str) -> Path:
-    """The card `datasets/<name>.yaml` of this checkout.
+    """The card `datasets/<name>.yaml` that comes with the project.
 
     Raises:
-        ConfigError: there is none (an installed package carries no cards: give a path).
+        ConfigError: there is none of this name.
     """
-    path = Path(__file__).parents[2] / "datasets" / f"{name}.yaml"
+    path = shipped(f"datasets/{name}.yaml")
     if not path.is_file():
-        raise ConfigError(f"{path}: no such data card; run from a checkout of the project or give the path of a card")
+        known = ", ".join(sorted(read_cards(path.parent)))
+        raise ConfigError(f"{path}: no such data card; known: {known}")
     return path

@@ -1,6 +1,5 @@
 """All options of a training; a profile is a YAML file of this shape, and YAML is the only surface."""
 
-from pathlib import Path
 from typing import Any
 
 from pydantic import Field
@@ -8,6 +7,7 @@ from pydantic import Field
 from mvideo_core.model.adapter import LoraOptions
 from mvideo_core.model.base import BaseOptions
 from mvideo_core.options import Options
+from mvideo_core.shipped import shipped
 from mvideo_core.training.callbacks.checkpoints import CheckpointOptions
 from mvideo_core.training.callbacks.ema import EmaOptions
 from mvideo_core.training.callbacks.samples import SampleOptions
@@ -22,7 +22,7 @@ from mvideo_core.training.launch import LaunchOptions
 from mvideo_core.training.loop import OptimizerOptions
 from mvideo_core.training.objective import ConsistencyOptions
 
-PROFILES = Path(__file__).resolve().parent.parent.parent / "deployments" / "training"
+PROFILES = shipped("deployments/training")
 COURSE = ("base", "lora", "draws", "consistency", "optimizer", "ema")
 """Groups that fix which weights come out."""
 

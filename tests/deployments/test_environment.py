@@ -2,8 +2,8 @@ from pathlib import Path
 
 import pytest
 
-from deployments._environment import default_environment, load_environment
-from deployments.stack import Stack, free_port
+from mvideo.deployments._environment import default_environment, load_environment
+from mvideo.deployments.stack import Stack, free_port
 from mvideo_core.errors import ConfigError
 from mvideo_core.machine import gpu_ids
 

@@ -6,7 +6,7 @@ import select
 
 import pytest
 
-from deployments._lines import Line, LiveLines
+from mvideo.deployments._lines import Line, LiveLines
 
 
 class Screen:

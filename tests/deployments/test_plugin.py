@@ -1,6 +1,6 @@
 import pytest
 
-from deployments.prefect_plugin import asks_for_ours, is_prefect_command, with_full_names
+from mvideo.deployments.prefect_plugin import asks_for_ours, is_prefect_command, with_full_names
 
 FULL = "build-mask-dataset/build-mask-dataset"
 

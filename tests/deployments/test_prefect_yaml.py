@@ -7,10 +7,10 @@ import pytest
 import yaml
 from prefect.flows import Flow, load_flow_from_entrypoint
 
-from deployments._environment import FOLDER, REPOSITORY, load_environment, prefect_settings
-from deployments.names import DEPLOYMENTS, HEARTBEAT_S, TAG
-from flows import LOGGERS
-from flows._engine import EngineOptions
+from mvideo.deployments._environment import FOLDER, REPOSITORY, load_environment, prefect_settings
+from mvideo.deployments.names import DEPLOYMENTS, HEARTBEAT_S, TAG
+from mvideo.flows import LOGGERS
+from mvideo.flows._engine import EngineOptions
 from mvideo_core.pipeline import PART_STAGES, PipelineOptions
 from mvideo_core.stages import STAGES
 
@@ -81,5 +81,5 @@ def test_the_form_offers_every_stage_and_the_engine() -> None:
 def test_entry_points_are_installed() -> None:
     hooks = {point.name: point.value for point in importlib.metadata.entry_points(group="prefect.plugins")}
     commands = {point.name: point.value for point in importlib.metadata.entry_points(group="mvideo.commands")}
-    assert hooks["mvideo"] == "deployments.prefect_plugin"
-    assert commands["server"] == "deployments.commands:app"
+    assert hooks["mvideo"] == "mvideo.deployments.prefect_plugin"
+    assert commands["server"] == "mvideo.deployments.commands:app"

@@ -5,8 +5,8 @@ import sys
 import time
 from pathlib import Path
 
-from deployments import _processes as processes
-from deployments._state import StackState, Started, alive, read_state, running_api_url, ticks_of, write_state
+from mvideo.deployments import _processes as processes
+from mvideo.deployments._state import StackState, Started, alive, read_state, running_api_url, ticks_of, write_state
 
 SLEEP = [sys.executable, "-c", "import time; time.sleep(60)"]
 ROOT = Path(__file__).resolve().parents[2]
@@ -58,7 +58,7 @@ def test_sigint_works_in_children_even_if_we_were_started_with_it_ignored(tmp_pa
 
 def test_tied_processes_die_with_the_one_that_started_them(tmp_path: Path) -> None:
     code = (
-        "import os, sys, time; from pathlib import Path; from deployments import _processes as p\n"
+        "import os, sys, time; from pathlib import Path; from mvideo.deployments import _processes as p\n"
         f"s = p.start('t', {SLEEP!r}, dict(os.environ), Path({str(tmp_path)!r}), Path('.'), tied=True)\n"
         "print(s.pid, flush=True); time.sleep(60)"
     )

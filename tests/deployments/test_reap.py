@@ -11,10 +11,10 @@ from prefect.client.orchestration import SyncPrefectClient, get_client
 from prefect.client.schemas.objects import StateType
 from prefect.states import Cancelling, Completed, Crashed, Pending, Running
 
-from deployments._processes import FLOW_RUN
-from deployments._reap import reap, retry_crashed
-from deployments.commands import app
-from deployments.names import TAG
+from mvideo.deployments._processes import FLOW_RUN
+from mvideo.deployments._reap import reap, retry_crashed
+from mvideo.deployments.commands import app
+from mvideo.deployments.names import TAG
 from mvideo_core.errors import StoreError
 
 pytestmark = pytest.mark.usefixtures("prefect_server")

@@ -5,10 +5,10 @@ import pytest
 from prefect import flow, runtime
 from prefect.client.orchestration import get_client
 
-from deployments._lines import LiveLines
-from deployments._watching import follow
-from flows._progress import StageBoard
-from tasks._bar import CountBar, ProgressBar
+from mvideo.deployments._lines import LiveLines
+from mvideo.deployments._watching import follow
+from mvideo.flows._progress import StageBoard
+from mvideo.tasks._bar import CountBar, ProgressBar
 
 pytestmark = pytest.mark.usefixtures("prefect_server")
 

@@ -15,11 +15,11 @@ from prefect.client.schemas.objects import FlowRun
 from prefect.flows import load_flow_from_entrypoint
 from prefect.states import Scheduled
 
-from deployments import _processes as processes
-from deployments._environment import REPOSITORY
-from deployments._state import VARIABLE
-from deployments.names import TAG
-from deployments.stack import Stack
+from mvideo.deployments import _processes as processes
+from mvideo.deployments._environment import REPOSITORY
+from mvideo.deployments._state import VARIABLE
+from mvideo.deployments.names import TAG
+from mvideo.deployments.stack import Stack
 
 ENVIRONMENT = str(Path(__file__).with_name("one-worker.yaml"))
 FINAL = ("COMPLETED", "FAILED", "CANCELLED", "CRASHED")

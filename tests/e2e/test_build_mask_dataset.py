@@ -67,7 +67,10 @@ def test_the_literal_command_ends_with_a_dataset_and_its_report(
             lines = [f"{line.name}: {line.message}" for line in client.read_logs(own, limit=200)]
         return all(
             any(line.startswith(words) for line in lines)
-            for words in ("flows.build_mask_dataset: plan: 3 sources in ", "mvideo_core.stages.part: cut part 0: ")
+            for words in (
+                "mvideo.flows.build_mask_dataset: plan: 3 sources in ",
+                "mvideo_core.stages.part: cut part 0: ",
+            )
         )
 
     until(told, 60, trial.tail)

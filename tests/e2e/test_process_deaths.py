@@ -8,9 +8,9 @@ from uuid import UUID
 
 import pytest
 
-from deployments._reap import _heard as heard
-from deployments.names import HEARTBEAT_S
-from tasks._parts import Parts
+from mvideo.deployments._reap import _heard as heard
+from mvideo.deployments.names import HEARTBEAT_S
+from mvideo.tasks._parts import Parts
 from tests.e2e.harness import Trial, kill, until
 from tests.flows.toy import ToyOptions, numbers, planned, toy_a, toy_b
 

@@ -13,9 +13,9 @@ from prefect.client.orchestration import SyncPrefectClient, get_client
 from prefect.client.schemas.objects import State
 from prefect.states import Completed, Crashed, Failed, Running
 
-from flows import _evaluation, _sharing
-from flows._evaluation import score_parts
-from flows.evaluate_mvideo import evaluate_mvideo
+from mvideo.flows import _evaluation, _sharing
+from mvideo.flows._evaluation import score_parts
+from mvideo.flows.evaluate_mvideo import evaluate_mvideo
 from mvideo_core.errors import StoreError
 from mvideo_core.evaluation.plan import Part
 from mvideo_core.evaluation.request import EvaluateRequest

@@ -1,7 +1,7 @@
 import pytest
 from prefect import State, flow
 
-from flows._notices import concluded
+from mvideo.flows._notices import concluded
 
 
 @pytest.mark.usefixtures("prefect_server")

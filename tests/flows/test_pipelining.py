@@ -7,11 +7,11 @@ from prefect import flow
 from prefect.client.orchestration import get_client
 from prefect.client.schemas.filters import ArtifactFilter, ArtifactFilterKey
 
-from flows._engine import EngineOptions, Outcome, Resource, Step, even_slice, open_lanes
-from flows._pipelining import Pipeline
+from mvideo.flows._engine import EngineOptions, Outcome, Resource, Step, even_slice, open_lanes
+from mvideo.flows._pipelining import Pipeline
+from mvideo.tasks._parts import Parts
 from mvideo_core.errors import ModelError, StoreError
 from mvideo_core.store.workspace import Workspace
-from tasks._parts import Parts
 from tests.flows.toy import ToyOptions, digests, planned, toy_a, toy_b
 
 pytestmark = [

@@ -1,7 +1,7 @@
 import pytest
 
-from flows._progress import StageBoard, duration
-from tasks import _items
+from mvideo.flows._progress import StageBoard, duration
+from mvideo.tasks import _items
 
 
 def test_rate_and_time_left_count_only_fresh_work() -> None:

@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 from prefect import flow
 
-from flows._engine import EngineOptions, Step, open_lanes
-from flows._pipelining import Pipeline
+from mvideo.flows._engine import EngineOptions, Step, open_lanes
+from mvideo.flows._pipelining import Pipeline
 from mvideo_core.errors import ModelError
 from mvideo_core.store.workspace import Workspace
 from tests.flows.toy import ToyOptions, digests, planned, toy_a, toy_b, toy_gpu

@@ -10,13 +10,13 @@ from prefect.client.orchestration import get_client
 from prefect.client.schemas.actions import WorkPoolCreate
 from prefect.states import Completed, Running
 
-from flows import _sharing
-from flows.reproduce_paper import make_all_videos, reproduce_paper
+from mvideo.flows import _sharing
+from mvideo.flows.reproduce_paper import make_all_videos, reproduce_paper
+from mvideo.tasks import paper
 from mvideo_core.errors import ConfigError
 from mvideo_core.evaluation.manifest import absolute_items, read_manifest
 from mvideo_core.paper.options import PaperOptions
 from mvideo_core.paper.videos import job_named, jobs, make_videos, write_job_manifest
-from tasks import paper
 from tests.mvideo_core.paper.test_chain import made
 
 __all__ = ["made"]

@@ -4,16 +4,16 @@ import pytest
 from prefect.exceptions import ParameterTypeError
 from prefect.utilities.callables import parameter_schema
 
-from flows._engine import EngineOptions, Step
-from flows._stage import TASKS, finish_stage, resolve
-from flows._workers import WorkerLanes
-from flows.build_mask_dataset import build_mask_dataset
+from mvideo.flows._engine import EngineOptions, Step
+from mvideo.flows._stage import TASKS, finish_stage, resolve
+from mvideo.flows._workers import WorkerLanes
+from mvideo.flows.build_mask_dataset import build_mask_dataset
+from mvideo.tasks._parts import Parts
 from mvideo_core.detection.select import DetectOptions
 from mvideo_core.errors import ConfigError
 from mvideo_core.pipeline import PART_STAGES, PipelineOptions, models_in_use
 from mvideo_core.scenes.cut import CutOptions
 from mvideo_core.stages import STAGES
-from tasks._parts import Parts
 from tests.flows.toy import ToyOptions, planned, toy_a
 
 

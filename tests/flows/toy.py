@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
 
+from mvideo.tasks._decorators import gpu_task, io_task
+from mvideo.tasks._parts import Parts, PartsDone, finish_parts
 from mvideo_core.errors import MediaError, ModelError, StoreError
 from mvideo_core.options import Options
 from mvideo_core.records import Blob, Row, SourceRow
@@ -13,8 +15,6 @@ from mvideo_core.stages import STAGES
 from mvideo_core.stages.base import Item, Stage, StageContext, Worker
 from mvideo_core.stages.plan import PlanOptions, make_plan
 from mvideo_core.store.workspace import Workspace
-from tasks._decorators import gpu_task, io_task
-from tasks._parts import Parts, PartsDone, finish_parts
 
 
 class ToyOptions(Options):

@@ -141,7 +141,8 @@ def _names(key: ast.expr, tree: ast.Module, file: str) -> tuple[str, ...]:
     """Values of an expression: a text, a constant of its module, or a loop variable over constants."""
     if isinstance(key, ast.Constant):
         return (str(key.value),)
-    module = importlib.import_module(file.removesuffix(".py").removesuffix("/__init__").replace("/", "."))
+    name = file.removesuffix(".py").removesuffix("/__init__").replace("/", ".")
+    module = importlib.import_module(name if name.startswith("mvideo_core") else f"mvideo.{name}")
     word = ast.unparse(key)
     if hasattr(module, word):
         return (str(getattr(module, word)),)

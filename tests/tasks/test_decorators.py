@@ -4,9 +4,9 @@ from prefect.cache_policies import NO_CACHE
 from prefect.client.schemas.objects import State, TaskRun
 from prefect.states import Failed
 
+from mvideo.tasks._decorators import gpu_task, heals, io_task
+from mvideo.tasks._parts import Parts
 from mvideo_core.errors import ConfigError, MediaError, ModelError, ServerAway, StoreError
-from tasks._decorators import gpu_task, heals, io_task
-from tasks._parts import Parts
 
 REQUEST = httpx.Request("GET", "http://127.0.0.1/")
 

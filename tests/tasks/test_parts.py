@@ -2,10 +2,10 @@ from pathlib import Path
 
 import pytest
 
+from mvideo.tasks import _items
+from mvideo.tasks._parts import Parts
 from mvideo_core.errors import ConfigError
 from mvideo_core.store.workspace import Workspace
-from tasks import _items
-from tasks._parts import Parts
 from tests.flows.toy import ToyOptions, planned, toy_a, toy_b
 
 

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from deployments import checks as prefect_checks
+from mvideo.deployments import checks as prefect_checks
 from mvideo_core.doctor import ALL, Asked, Finding, check, require, run_checks
 from mvideo_core.doctor.base import CHECKS
 from mvideo_core.doctor.checks import disk, gpu, media, needed, system

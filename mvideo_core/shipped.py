@@ -1,0 +1,14 @@
+"""Files of YAML that come with the project: `prefect.yaml`, `datasets/` and the folders of `deployments/`."""
+
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[1] / "mvideo"
+
+
+def shipped(name: str) -> Path:
+    """Absolute path of such a file or folder, in a checkout or in an installed package.
+
+    Args:
+        name: as in the repository, such as "deployments/profiles".
+    """
+    return (ROOT / name).resolve()

@@ -35,15 +35,19 @@ class Options(BaseModel):
         try:
             return cls.model_validate(values or {})
         except ValidationError as error:
+            problems = error.errors()
+            misfits = [_misfit(problem) for problem in problems]
+            if all(misfits):
+                raise ConfigError(f"{where}: {'; '.join(misfits)}") from None
             lines = [f"{where}: {cls.__name__} does not accept these values:"]
-            for problem in error.errors():
+            for problem in problems:
                 place = ".".join(str(step) for step in problem["loc"]) or "(whole)"
                 seen = problem.get("input")
                 shown = (
                     "(not shown)" if isinstance(seen, str | list | dict) and _hides(cls, problem["loc"]) else repr(seen)
                 )
                 lines.append(f"  {place}: {problem['msg']}; seen {shown}")
-            place, record = _record_at(cls, error.errors()[0]["loc"][:-1])
+            place, record = _record_at(cls, problems[0]["loc"][:-1])
             keys = ", ".join(sorted(record.model_fields))
             lines.append(f"  allowed keys{f' of {place}' if place else ''}: {keys}")
             raise ConfigError("\n".join(lines)) from None
@@ -124,6 +128,14 @@ def _record_at(record: type[BaseModel], path: Sequence[int | str]) -> tuple[str,
             return "", record
         inner = field.annotation
     return ".".join(str(step) for step in path), inner
+
+
+def _misfit(problem: Any) -> str:
+    """What a record's own check says of values that do not fit each other, where no single key is at fault; else ""."""
+    if problem["type"] != "value_error" or not isinstance(problem["input"], dict):
+        return ""
+    place = ".".join(str(step) for step in problem["loc"])
+    return f"{place}: {problem['ctx']['error']}" if place else str(problem["ctx"]["error"])
 
 
 def _hides(record: type[BaseModel], path: Sequence[int | str]) -> bool:

@@ -284,6 +284,9 @@ def _open(transformer: "MVideoTransformer3DModel") -> None:
         if "lora_" in name or name.split(".")[0] in CONDITIONING:
             parameter.data = parameter.data.to(torch.float32)
             parameter.requires_grad_(True)
+    for module in transformer.modules():
+        if hasattr(module, "cast_input_dtype_enabled"):  # autocast casts the input back, and keeps a copy of its own
+            module.cast_input_dtype_enabled = False
 
 
 def _check_targets(transformer: "MVideoTransformer3DModel", targets: tuple[str, ...]) -> None:

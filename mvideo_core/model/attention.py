@@ -15,6 +15,7 @@ from torch import Tensor
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from mvideo_core.errors import ConfigError
+from mvideo_core.model.block import layer_norm
 
 SdpaChoice = Literal["auto", "cudnn", "flash", "efficient", "math"]
 
@@ -58,9 +59,9 @@ class MVideoAttnProcessor:
         tokens_BLD = torch.cat([encoder_hidden_states, hidden_states], dim=1)
         query, key, value = (_heads(proj(tokens_BLD), attn.heads) for proj in (attn.to_q, attn.to_k, attn.to_v))
         if attn.norm_q is not None:
-            query = attn.norm_q(query).to(value.dtype)  # fp32 under autocast
+            query = layer_norm(attn.norm_q, query)
         if attn.norm_k is not None:
-            key = attn.norm_k(key).to(value.dtype)
+            key = layer_norm(attn.norm_k, key)
         if image_rotary_emb is not None:
             query[:, :, n_text:] = apply_rotary_emb(query[:, :, n_text:], image_rotary_emb)
             key[:, :, n_text:] = apply_rotary_emb(key[:, :, n_text:], image_rotary_emb)

@@ -3,12 +3,12 @@
 Shape letters: B batch, L tokens, D channels.
 """
 
-from typing import Any
+from typing import Any, cast
 
 import torch
 from diffusers.models.normalization import CogVideoXLayerNormZero
 from diffusers.models.transformers.cogvideox_transformer_3d import CogVideoXBlock
-from torch import Tensor
+from torch import Tensor, nn
 
 
 class MVideoBlock(CogVideoXBlock):
@@ -61,7 +61,7 @@ def _modulated(
 ) -> tuple[Tensor, Tensor, Gates, Tensor]:
     """Normed and modulated video and text; gates (B, 1, D) of noisy and of clean tokens; gate of the text."""
     shift, scale, gate, text_shift, text_scale, text_gate = _six(norm, temb)
-    normed, text = _normed(norm, video), _normed(norm, text) * (1 + text_scale) + text_shift
+    normed, text = layer_norm(norm.norm, video), layer_norm(norm.norm, text) * (1 + text_scale) + text_shift
     if temb_clean is None:
         return normed * (1 + scale) + shift, text, (gate, None), text_gate
     clean_shift, clean_scale, clean_gate, *_ = _six(norm, temb_clean)
@@ -70,9 +70,15 @@ def _modulated(
     return video, text, (gate, clean_gate), text_gate
 
 
-def _normed(norm: CogVideoXLayerNormZero, tokens: Tensor) -> Tensor:
-    # Autocast runs layer norms in fp32 and leaves them so, which would double what the backward pass keeps.
-    return norm.norm(tokens).to(tokens.dtype)
+def layer_norm(norm: nn.Module, tokens: Tensor) -> Tensor:
+    """Layer norm in the type of its input; statistics are fp32 inside the kernel all the same.
+
+    Autocast would run it on an fp32 copy of the input, and the backward pass would keep that copy, six in a block.
+    """
+    if tokens.dtype != torch.float32 and all(weight.dtype == tokens.dtype for weight in norm.parameters()):
+        with torch.autocast(tokens.device.type, enabled=False):
+            return cast(Tensor, norm(tokens))
+    return cast(Tensor, norm(tokens).to(tokens.dtype))
 
 
 def _six(norm: CogVideoXLayerNormZero, temb: Tensor) -> tuple[Tensor, ...]:

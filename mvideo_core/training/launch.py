@@ -101,7 +101,9 @@ def command(options: "TrainOptions", config: Path) -> list[str]:
         return [sys.executable, *entry]
     if chosen.nodes > 1 and not chosen.rendezvous:
         raise ConfigError(
-            f"launch.nodes is {chosen.nodes} and launch.rendezvous is empty; give host:port of one machine"
+            f"launch.nodes is {chosen.nodes} and launch.rendezvous is empty. Ways out: (1) this machine alone, with "
+            "the same batch by accumulation: `--set launch.nodes=1`; (2) the same command on "
+            f"{chosen.nodes} machines, each with `--set launch.rendezvous=HOST:PORT` of one of them"
         )
     meeting = ["--standalone"]
     if chosen.nodes > 1:

@@ -1,8 +1,8 @@
 """All options of a training; a profile is a YAML file of this shape, and YAML is the only surface."""
 
-from typing import Any
+from typing import Any, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from mvideo_core.model.adapter import LoraOptions
 from mvideo_core.model.base import BaseOptions
@@ -25,6 +25,8 @@ from mvideo_core.training.objective import ConsistencyOptions
 PROFILES = shipped("deployments/training")
 COURSE = ("base", "lora", "draws", "consistency", "optimizer", "ema")
 """Groups that fix which weights come out."""
+BASES = {"bf16": ("bf16", "fp32"), "fp32": ("fp32",)}
+"""Types of the base weights that each precision trains over."""
 
 
 class TrainOptions(Options):
@@ -60,6 +62,16 @@ class TrainOptions(Options):
     metrics: MetricOptions = Field(default=MetricOptions(), description="metrics.jsonl and trackers.")
     checkpoints: CheckpointOptions = Field(default=CheckpointOptions(), description="When, how many.")
     launch: LaunchOptions = Field(default=LaunchOptions(), description="Processes started by `mvideo train run`.")
+
+    @model_validator(mode="after")
+    def _types_fit(self) -> Self:
+        """Products of a type that the weights do not have need autocast, and fp16 gradients would need loss scaling."""
+        if self.base.dtype not in BASES[self.execution.precision]:
+            raise ValueError(
+                f"execution.precision {self.execution.precision} does not train over base.dtype {self.base.dtype}; "
+                "allowed: " + ", ".join(f"{precision} over {' or '.join(bases)}" for precision, bases in BASES.items())
+            )
+        return self
 
     def course(self) -> dict[str, Any]:
         """The options that fix the course of the run, as plain values by dotted name.

@@ -55,3 +55,14 @@ def test_processes_follow_the_gpus(visible: str, n: int, tmp_path: Path, monkeyp
     options = load_profile("mini", {"launch": {"processes": 0, "cpu_processes": 2}})
     line = command(options, tmp_path / "run.yaml")
     assert [word for word in line if word.startswith("--nproc")] == ([f"--nproc-per-node={n}"] if n > 1 else [])
+
+
+@pytest.mark.parametrize(("precision", "base"), [("fp32", "bf16"), ("fp32", "fp16"), ("bf16", "fp16")])
+def test_types_that_cannot_be_trained_together_are_refused_with_the_pairs_that_can(precision: str, base: str) -> None:
+    values = {"execution": {"precision": precision}, "base": {"dtype": base}}
+    with pytest.raises(ConfigError) as refused:
+        load_profile("mini", values)
+    assert str(refused.value) == (
+        f"values over the profile mini: execution.precision {precision} does not train over base.dtype {base}; "
+        "allowed: bf16 over bf16 or fp32, fp32 over fp32"
+    )

@@ -118,7 +118,7 @@ print((kib("VmHWM") - before) * 1024)
 def test_kept_bytes_under_bf16_are_those_of_cuda_autocast() -> None:
     """torch's own CUDA autocast on fake CUDA tensors (forward only: its backward needs a GPU), flash attention's op."""
     chosen = options(
-        base={"weights": "random:tiny-rope", "dtype": "bf16"}, execution={"precision": "bf16"}, micro_batch=1
+        base={"weights": "random:mini-rope", "dtype": "bf16"}, execution={"precision": "bf16"}, micro_batch=1
     )
     shape = model_shape(chosen)
     found = []

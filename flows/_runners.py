@@ -12,6 +12,7 @@ from prefect.task_runners import TaskRunner, ThreadPoolTaskRunner
 
 from mvideo.flows._engine import Outcome, Resource, Step
 from mvideo.tasks._parts import Parts, PartsDone
+from mvideo_core.stopping import pool_that_stops
 
 
 class RunnerLanes:
@@ -58,9 +59,9 @@ class RunnerLanes:
 
 @contextmanager
 def thread_lanes(slots: dict[Resource, int]) -> Iterator[RunnerLanes]:
-    """Tasks in threads of this process."""
+    """Tasks in threads of this process; a stop ends them at their next frame."""
     runner: ThreadPoolTaskRunner[Any]
-    with ThreadPoolTaskRunner(max_workers=sum(slots.values())) as runner:
+    with pool_that_stops(ThreadPoolTaskRunner(max_workers=sum(slots.values()))) as runner:
         yield RunnerLanes(runner, slots)
 
 

@@ -7,6 +7,7 @@ from prefect import State, flow
 
 from mvideo.flows._dataset import write_dataset, write_report
 from mvideo.flows._engine import EngineOptions, open_lanes
+from mvideo.flows._naming import run_name
 from mvideo.flows._notices import concluded
 from mvideo.flows._pipelining import Pipeline
 from mvideo.flows._stage import resolve, step
@@ -14,10 +15,11 @@ from mvideo.tasks import plan
 from mvideo_core.captioning.rows import CaptionOptions
 from mvideo_core.detection.select import DetectOptions
 from mvideo_core.doctor import Asked, require
+from mvideo_core.forms import ProfileName, Values
 from mvideo_core.ingest.describe import IngestOptions
 from mvideo_core.ingest.sources import SourceOptions
 from mvideo_core.options import Over
-from mvideo_core.pipeline import PART_STAGES, models_in_use, reach_servers
+from mvideo_core.pipeline import PART_STAGES, PROFILES, PipelineOptions, models_in_use, reach_servers
 from mvideo_core.scenes.cut import CutOptions
 from mvideo_core.segmentation.gate import SegmentOptions
 from mvideo_core.shards.options import ShardOptions
@@ -29,20 +31,20 @@ from mvideo_core.store.workspace import Workspace
 log = logging.getLogger("mvideo.flows.build_mask_dataset")  # Prefect loads this file under a name of its own
 
 
-@flow(name="build-mask-dataset", persist_result=False)
+@flow(name="build-mask-dataset", flow_run_name=run_name, persist_result=False)
 def build_mask_dataset(
     workspace: str,
     source: SourceOptions,
-    profile: str = "mini",
-    overrides: dict[str, Any] | None = None,
-    plan_options: Annotated[dict[str, Any], Over(PlanOptions)] | None = None,
-    run: Annotated[dict[str, Any], Over(RunOptions)] | None = None,
-    ingest: Annotated[dict[str, Any], Over(IngestOptions)] | None = None,
-    cut: Annotated[dict[str, Any], Over(CutOptions)] | None = None,
-    detect: Annotated[dict[str, Any], Over(DetectOptions)] | None = None,
-    segment: Annotated[dict[str, Any], Over(SegmentOptions)] | None = None,
-    caption: Annotated[dict[str, Any], Over(CaptionOptions)] | None = None,
-    shard: Annotated[dict[str, Any], Over(ShardOptions)] | None = None,
+    profile: Annotated[str, ProfileName(PROFILES)] = "mini",
+    overrides: Annotated[dict[str, Any] | None, Values(PipelineOptions)] = None,
+    plan_options: Annotated[dict[str, Any] | None, Over(PlanOptions)] = None,
+    run: Annotated[dict[str, Any] | None, Over(RunOptions)] = None,
+    ingest: Annotated[dict[str, Any] | None, Over(IngestOptions)] = None,
+    cut: Annotated[dict[str, Any] | None, Over(CutOptions)] = None,
+    detect: Annotated[dict[str, Any] | None, Over(DetectOptions)] = None,
+    segment: Annotated[dict[str, Any] | None, Over(SegmentOptions)] = None,
+    caption: Annotated[dict[str, Any] | None, Over(CaptionOptions)] = None,
+    shard: Annotated[dict[str, Any] | None, Over(ShardOptions)] = None,
     engine: EngineOptions = EngineOptions(),
 ) -> ReportSummary | State[ReportSummary]:
     """Ingest, cut, detect, segment, caption, shard, report. Killed at any moment, a retry goes on where it stopped.
@@ -54,14 +56,14 @@ def build_mask_dataset(
         source: exactly one of folder, hdvila, manifest.
         profile: run profile: mini, mvideo-2b, mvideo-5b, or the path of a YAML file.
         overrides: single values over the profile, such as {"cut": {"min_shot_s": 4}}.
-        plan_options: how sources are grouped into parts; what is empty is as the profile says. Likewise the next ones.
-        run: parts at once, tolerated failures.
-        ingest: values of stage 1 over the profile's.
-        cut: of stage 2, scene cuts to clips.
-        detect: of stage 3, boxes on the first frame.
-        segment: of stage 4, mask sequences.
-        caption: of stage 5, a text per clip.
-        shard: of stage 6, the dataset.
+        plan_options: how sources are grouped into parts; what is empty is as the profile says.
+        run: parts at once, tolerated failures; what is empty is as the profile says.
+        ingest: stage 1, probing and hashing the files; what is empty is as the profile says.
+        cut: stage 2, from videos to shots to clips; what is empty is as the profile says.
+        detect: stage 3, boxes and classes on first frames; what is empty is as the profile says.
+        segment: stage 4, mask sequences of the boxed objects; what is empty is as the profile says.
+        caption: stage 5, one text per clip; what is empty is as the profile says.
+        shard: stage 6, WebDataset shards, split and data card; what is empty is as the profile says.
         engine: where tasks run: threads of this process, workers on the queues, or Ray.
     """
     options = resolve(

@@ -5,20 +5,22 @@ from typing import Annotated, Any
 from prefect import State, flow
 
 from mvideo.flows._engine import EngineOptions
+from mvideo.flows._naming import run_name
 from mvideo.flows._notices import concluded
 from mvideo.flows._stage import finish_stage, resolve
 from mvideo_core.captioning.rows import CaptionOptions
+from mvideo_core.forms import ProfileName
 from mvideo_core.options import Over
-from mvideo_core.pipeline import preflight
+from mvideo_core.pipeline import PROFILES, preflight
 from mvideo_core.stages.run import StageSummary
 from mvideo_core.store.workspace import Workspace
 
 
-@flow(name="caption", persist_result=False)
+@flow(name="caption", flow_run_name=run_name, persist_result=False)
 def caption(
     workspace: str,
-    profile: str = "mini",
-    options: Annotated[dict[str, Any], Over(CaptionOptions)] | None = None,
+    profile: Annotated[str, ProfileName(PROFILES)] = "mini",
+    options: Annotated[dict[str, Any] | None, Over(CaptionOptions)] = None,
     parts: list[int] | None = None,
     engine: EngineOptions = EngineOptions(),
 ) -> StageSummary | State[StageSummary]:

@@ -4,11 +4,12 @@ from prefect import flow
 
 from mvideo.flows._engine import EngineOptions
 from mvideo.flows._latents import write_latents
+from mvideo.flows._naming import run_name
 from mvideo_core.doctor import Asked, require
 from mvideo_core.latents.options import LatentOptions
 
 
-@flow(name="encode", persist_result=False)
+@flow(name="encode", flow_run_name=run_name, persist_result=False)
 def encode(workspace: str, options: LatentOptions = LatentOptions(), engine: EngineOptions = EngineOptions()) -> str:
     """VAE latents and text embeddings of the current dataset, in shards of the same names and keys.
 

@@ -7,23 +7,25 @@ from prefect import flow
 from prefect.artifacts import create_link_artifact, create_markdown_artifact, create_table_artifact
 
 from mvideo.flows._evaluation import score_parts
+from mvideo.flows._naming import run_name
 from mvideo.flows._notices import MAX_FAILED_SHOWN, shows
 from mvideo.tasks.evaluate import check_items, collect_scores, evaluation_report, score
 from mvideo_core.evaluation.export import rows_of, to_markdown
 from mvideo_core.evaluation.request import EvaluateRequest
 from mvideo_core.evaluation.result import LoadedResult, read_result
-from mvideo_core.evaluation.suite import SuiteOptions, load_suite
+from mvideo_core.evaluation.suite import PROFILES, SuiteOptions, load_suite
 from mvideo_core.evaluation.validate import Validation
+from mvideo_core.forms import ProfileName, Values
 from mvideo_core.options import Over, merged
 
 
-@flow(name="evaluate-mvideo", persist_result=False)
+@flow(name="evaluate-mvideo", flow_run_name=run_name, persist_result=False)
 def evaluate_mvideo(
     manifests: list[str],
     out: str,
-    suite: str = "mini",
-    overrides: dict[str, Any] | None = None,
-    options: Annotated[dict[str, Any], Over(SuiteOptions)] | None = None,
+    suite: Annotated[str, ProfileName(PROFILES)] = "mini",
+    overrides: Annotated[dict[str, Any] | None, Values(SuiteOptions)] = None,
+    options: Annotated[dict[str, Any] | None, Over(SuiteOptions)] = None,
     gpus: int = 1,
     part: str = "",
     report: bool = True,

@@ -5,6 +5,7 @@ from pathlib import Path
 from prefect import flow
 from prefect.artifacts import create_markdown_artifact
 
+from mvideo.flows._naming import run_name
 from mvideo.flows._notices import shows
 from mvideo.tasks.generate import generate
 from mvideo_core.doctor import Asked, require
@@ -17,7 +18,7 @@ from mvideo_core.stages.publish import first_sample
 from mvideo_core.store.workspace import Workspace
 
 
-@flow(name="generate-video", persist_result=False)
+@flow(name="generate-video", flow_run_name=run_name, persist_result=False)
 def generate_video(
     out: str,
     prompt: str = "",

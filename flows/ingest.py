@@ -5,17 +5,20 @@ from typing import Annotated, Any
 from prefect import flow
 
 from mvideo.flows._engine import EngineOptions
+from mvideo.flows._naming import run_name
 from mvideo.flows._stage import finish_stage, resolve
+from mvideo_core.forms import ProfileName
 from mvideo_core.ingest.describe import IngestOptions
 from mvideo_core.options import Over
+from mvideo_core.pipeline import PROFILES
 from mvideo_core.stages.run import StageSummary
 
 
-@flow(name="ingest", persist_result=False)
+@flow(name="ingest", flow_run_name=run_name, persist_result=False)
 def ingest(
     workspace: str,
-    profile: str = "mini",
-    options: Annotated[dict[str, Any], Over(IngestOptions)] | None = None,
+    profile: Annotated[str, ProfileName(PROFILES)] = "mini",
+    options: Annotated[dict[str, Any] | None, Over(IngestOptions)] = None,
     parts: list[int] | None = None,
     engine: EngineOptions = EngineOptions(),
 ) -> StageSummary:

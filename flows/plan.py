@@ -4,19 +4,22 @@ from typing import Annotated, Any
 
 from prefect import flow
 
+from mvideo.flows._naming import run_name
 from mvideo.flows._stage import resolve
 from mvideo.tasks import plan as task
+from mvideo_core.forms import ProfileName
 from mvideo_core.ingest.sources import SourceOptions
 from mvideo_core.options import Over
+from mvideo_core.pipeline import PROFILES
 from mvideo_core.stages.plan import Plan, PlanOptions
 
 
-@flow(name="plan", persist_result=False)
+@flow(name="plan", flow_run_name=run_name, persist_result=False)
 def plan(
     workspace: str,
     source: SourceOptions,
-    profile: str = "mini",
-    options: Annotated[dict[str, Any], Over(PlanOptions)] | None = None,
+    profile: Annotated[str, ProfileName(PROFILES)] = "mini",
+    options: Annotated[dict[str, Any] | None, Over(PlanOptions)] = None,
 ) -> Plan:
     """List a folder, an HD-VILA list or a manifest and make its videos the workspace's current plan.
 

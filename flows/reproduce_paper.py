@@ -6,15 +6,17 @@ from typing import Annotated, Any
 from prefect import flow
 from prefect.artifacts import create_link_artifact, create_markdown_artifact
 
+from mvideo.flows._naming import run_name
 from mvideo.flows._notices import shows
 from mvideo.flows._sharing import Piece, share
 from mvideo.flows.build_mask_dataset import build_mask_dataset
 from mvideo.flows.evaluate_mvideo import evaluate_mvideo
 from mvideo.flows.train_mvideo import train_mvideo
 from mvideo.tasks import paper
+from mvideo_core.forms import ProfileName, Values
 from mvideo_core.options import Over, digest, merged
 from mvideo_core.paper.material import pipeline_overrides, sets_to_build, workspace_of
-from mvideo_core.paper.options import PaperOptions, load_profile
+from mvideo_core.paper.options import PROFILES, PaperOptions, load_profile
 from mvideo_core.paper.training import latent_options, training_options
 from mvideo_core.paper.videos import job_named, jobs, manifest_of
 
@@ -23,12 +25,12 @@ QUEUE = "gpu"
 """Of the jobs of videos: each needs one GPU, whereas trainings of the queue "train" take all of a machine."""
 
 
-@flow(name="reproduce-paper", persist_result=False)
+@flow(name="reproduce-paper", flow_run_name=run_name, persist_result=False)
 def reproduce_paper(
     out: str,
-    profile: str = "mini",
-    overrides: dict[str, Any] | None = None,
-    options: Annotated[dict[str, Any], Over(PaperOptions)] | None = None,
+    profile: Annotated[str, ProfileName(PROFILES)] = "mini",
+    overrides: Annotated[dict[str, Any] | None, Values(PaperOptions)] = None,
+    options: Annotated[dict[str, Any] | None, Over(PaperOptions)] = None,
     gpus: int = 1,
     job: str = "",
 ) -> str:

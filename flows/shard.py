@@ -6,17 +6,20 @@ from prefect import flow
 
 from mvideo.flows._dataset import write_dataset
 from mvideo.flows._engine import EngineOptions
+from mvideo.flows._naming import run_name
 from mvideo.flows._stage import resolve
+from mvideo_core.forms import ProfileName
 from mvideo_core.options import Over
+from mvideo_core.pipeline import PROFILES
 from mvideo_core.shards.options import ShardOptions
 from mvideo_core.stages.publish import DatasetSummary
 
 
-@flow(name="shard", persist_result=False)
+@flow(name="shard", flow_run_name=run_name, persist_result=False)
 def shard(
     workspace: str,
-    profile: str = "mini",
-    options: Annotated[dict[str, Any], Over(ShardOptions)] | None = None,
+    profile: Annotated[str, ProfileName(PROFILES)] = "mini",
+    options: Annotated[dict[str, Any] | None, Over(ShardOptions)] = None,
     engine: EngineOptions = EngineOptions(),
 ) -> DatasetSummary:
     """Plan the shards, write them, publish the dataset.

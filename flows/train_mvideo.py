@@ -6,24 +6,26 @@ from prefect import flow
 
 from mvideo.flows._engine import EngineOptions
 from mvideo.flows._latents import write_latents
+from mvideo.flows._naming import run_name
 from mvideo.flows._training import training_page
 from mvideo.tasks.train import train
 from mvideo_core.doctor import Asked, require
 from mvideo_core.errors import ConfigError
+from mvideo_core.forms import ProfileName, Values
 from mvideo_core.latents.options import LatentOptions
 from mvideo_core.options import Over, merged
-from mvideo_core.training.options import TrainOptions, load_profile
+from mvideo_core.training.options import PROFILES, TrainOptions, load_profile
 from mvideo_core.training.report import RunReport
 
 
-@flow(name="train-mvideo", persist_result=False)
+@flow(name="train-mvideo", flow_run_name=run_name, persist_result=False)
 def train_mvideo(
     workspace: str = "",
     out: str = "",
-    profile: str = "mini",
-    overrides: dict[str, Any] | None = None,
+    profile: Annotated[str, ProfileName(PROFILES)] = "mini",
+    overrides: Annotated[dict[str, Any] | None, Values(TrainOptions)] = None,
     latents: LatentOptions | None = None,
-    options: Annotated[dict[str, Any], Over(TrainOptions)] | None = None,
+    options: Annotated[dict[str, Any] | None, Over(TrainOptions)] = None,
     init_adapter: str = "",
     allow: list[str] | None = None,
     engine: EngineOptions = EngineOptions(),

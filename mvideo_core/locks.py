@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import IO
 
 from mvideo_core.errors import StoreError
+from mvideo_core.stopping import heed
 
 POLL_S = 0.2
 
@@ -30,6 +31,7 @@ def file_lock(path: Path, *, shared: bool = False, wait_s: float = 0.0) -> Itera
         while not _taken(stream, path, how):
             if time.monotonic() >= deadline:
                 raise BlockingIOError(f"{path} is held by another process")
+            heed()
             time.sleep(POLL_S)
         yield
 

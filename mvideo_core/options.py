@@ -7,10 +7,18 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Self
+from types import NoneType
+from typing import Any, Self, get_args
 
 import yaml
-from pydantic import BaseModel, ConfigDict, GetCoreSchemaHandler, ValidationError, create_model
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    GetCoreSchemaHandler,
+    GetJsonSchemaHandler,
+    ValidationError,
+    create_model,
+)
 from pydantic_core import CoreSchema, core_schema
 
 from mvideo_core.errors import ConfigError
@@ -20,6 +28,15 @@ class Options(BaseModel):
     """How to work. Frozen, unknown keys forbidden; every field carries a description with unit and effect."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", ser_json_inf_nan="constants", allow_inf_nan=False)
+
+    @classmethod
+    def __get_pydantic_json_schema__(cls, core: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
+        """The allowed keys as an enum: who refuses another one by this schema lists them."""
+        found = handler(core)
+        own = handler.resolve_ref_schema(found)
+        if own.pop("additionalProperties", None) is False:
+            own["propertyNames"] = {"enum": sorted(own.get("properties", {}))}
+        return found
 
     @classmethod
     def parse(cls, values: dict[str, Any] | None, where: str = "options") -> Self:
@@ -80,17 +97,22 @@ class Options(BaseModel):
 class Over:
     """Annotation of a parameter: single values over a profile's options of a class, as a mapping.
 
-    `Annotated[dict[str, Any], Over(CutOptions)]` has that class's JSON schema without defaults and required fields, so
-    that a form shows no value that the profile does not have; what is given is checked field by field, and holds
-    nothing else.
+    `Annotated[dict[str, Any] | None, Over(CutOptions)]` has that class's JSON schema without defaults and required
+    fields, so that a form shows no value that the profile does not have; what is given is checked field by field, and
+    holds nothing else.
     """
 
     record: type[Options]
 
-    def __get_pydantic_core_schema__(self, _source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
-        """Checked as the partial class, kept as a mapping."""
+    def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
+        """Checked as the partial class, kept as a mapping; None is kept where it is allowed."""
         partial = handler.generate_schema(partial_of(self.record))
-        return core_schema.no_info_after_validator_function(lambda own: own.model_dump(exclude_unset=True), partial)
+        kept = core_schema.no_info_after_validator_function(lambda own: own.model_dump(exclude_unset=True), partial)
+        return core_schema.nullable_schema(kept) if NoneType in get_args(source) else kept
+
+    def __get_pydantic_json_schema__(self, core: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
+        """The class or null; the allowed keys once more outside of that choice, whose own messages name none."""
+        return handler(core) | {"propertyNames": {"enum": sorted(self.record.model_fields)}}
 
 
 @functools.cache

@@ -14,10 +14,13 @@ from typing import Any, TypeVar
 from mvideo_core.captioning.base import Outcome
 from mvideo_core.captioning.chat_client import ChatClient, RequestFailed
 from mvideo_core.errors import ConfigError, MediaError, ServerAway
+from mvideo_core.stopping import heed
 
 T = TypeVar("T")
 LEAST_IN_A_ROW = 8
 """So many failures in a row, none answered in between, mean that the server is down (more under more concurrency)."""
+LOOK_EVERY_S = 0.5
+"""Seconds between looks for a stop while answers are awaited."""
 
 
 class Asking:
@@ -62,7 +65,7 @@ class Asking:
         held: list[tuple[int, Outcome]] = []
         try:
             for _ in keys:
-                n, outcome = came.get()
+                n, outcome = _next(came)
                 if isinstance(outcome, RequestFailed):
                     held.append((n, outcome))
                     self._note_failure(outcome)
@@ -120,3 +123,13 @@ class Asking:
 
 async def _opened(open_client: Callable[[], ChatClient]) -> ChatClient:
     return open_client()
+
+
+def _next(came: "queue.SimpleQueue[tuple[int, Any]]") -> tuple[int, Any]:
+    """The next answer; raises Stopped when a stop is asked for first."""
+    while True:
+        heed()
+        try:
+            return came.get(timeout=LOOK_EVERY_S)
+        except queue.Empty:
+            continue

@@ -3,7 +3,8 @@
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-from pydantic import Field, model_validator
+from pydantic import Field, GetJsonSchemaHandler, model_validator
+from pydantic_core import CoreSchema
 
 from mvideo_core.editing.clip import MaskClip
 from mvideo_core.editing.edits import apply_edits, parse_edits
@@ -13,6 +14,7 @@ from mvideo_core.editing.mask_form import HELP, MaskForm
 from mvideo_core.editing.presence import visible
 from mvideo_core.editing.resample import ResampleOptions, resample
 from mvideo_core.errors import ConfigError
+from mvideo_core.forms import one_of
 from mvideo_core.masks import MaskSequence
 from mvideo_core.model.video_format import VideoFormat
 from mvideo_core.options import Options
@@ -37,6 +39,13 @@ class SourceOptions(Options):
     def given(self) -> bool:
         """Whether masks come from anywhere."""
         return bool(self.video or self.masks or self.sample)
+
+    @classmethod
+    def __get_pydantic_json_schema__(cls, core: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
+        """With the rule of one source, so that a server refuses two of them when a run is submitted."""
+        found = super().__get_pydantic_json_schema__(core, handler)
+        handler.resolve_ref_schema(found).update(one_of("video", "masks", "sample", required=False))
+        return found
 
     @model_validator(mode="after")
     def _one_of(self) -> "SourceOptions":

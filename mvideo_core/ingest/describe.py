@@ -12,6 +12,7 @@ from mvideo_core.media.files import open_regular
 from mvideo_core.media.probe import ProbeOptions, probe_open
 from mvideo_core.options import Options
 from mvideo_core.records import VideoRow
+from mvideo_core.stopping import heed
 
 _BLOCK_BYTES = 1 << 20
 
@@ -63,6 +64,7 @@ def _sha256(fd: int, path: str) -> str:
     summer, offset = hashlib.sha256(), 0
     try:
         while block := os.pread(fd, _BLOCK_BYTES, offset):
+            heed()
             summer.update(block)
             offset += len(block)
     except OSError as error:

@@ -1,10 +1,12 @@
 """Where videos come from: a folder, an HD-VILA list with downloaded files, or a manifest. Listing opens no video."""
 
 from collections.abc import Callable, Iterator
-from typing import Self
+from typing import Any, Self
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field, GetJsonSchemaHandler, field_validator, model_validator
+from pydantic_core import CoreSchema
 
+from mvideo_core.forms import one_of
 from mvideo_core.local_paths import check_local
 from mvideo_core.options import Options
 from mvideo_core.records import Record
@@ -53,6 +55,13 @@ class SourceOptions(Options):
     licence: str = Field(default="", description="licence text put on every video whose source names none")
 
     _local = field_validator("folder", "hdvila", "hdvila_videos", "manifest", "root")(check_local)
+
+    @classmethod
+    def __get_pydantic_json_schema__(cls, core: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
+        """With the rule of one source, so that a server refuses two of them, or none, when a run is submitted."""
+        found = super().__get_pydantic_json_schema__(core, handler)
+        handler.resolve_ref_schema(found).update(one_of("folder", "hdvila", "manifest"))
+        return found
 
     @model_validator(mode="after")
     def _one_source(self) -> Self:

@@ -18,6 +18,7 @@ from mvideo_core.latents.text import embed_texts
 from mvideo_core.latents.windows import Window
 from mvideo_core.model.video_format import VideoFormat
 from mvideo_core.records import LatentWindow
+from mvideo_core.stopping import heeding
 
 if TYPE_CHECKING:
     from mvideo_core.model.base import Base
@@ -72,7 +73,7 @@ def encode_group(
     texts_BLC = embed_texts(base.text_encoder, base.tokenizer, captions, identity.text_tokens)
     latents: list[list[tuple[Window, dict[str, Any]]]] = [[] for _ in group]
     n_batches = -(-sum(len(clip.windows) for clip in group) // options.batch_size)
-    for batch in itertools.islice(batches, n_batches):
+    for batch in heeding(itertools.islice(batches, n_batches)):
         encoded = encode_windows(base.vae, [one.pixels for one in batch], identity.format, options.store_logvar)
         for one, tensors in zip(batch, encoded, strict=True):
             latents[one.at].append((one.window, tensors))

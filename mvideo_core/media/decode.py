@@ -10,6 +10,7 @@ import numpy as np
 from mvideo_core.errors import MediaError
 from mvideo_core.media.color import ALPHA, GRAY, luma, to_rgb
 from mvideo_core.media.ffmpeg import FORMATS, file_url
+from mvideo_core.stopping import heeding
 
 Source = str | os.PathLike[str] | IO[bytes]
 
@@ -27,7 +28,7 @@ def read_frames(source: Source) -> Iterator[np.ndarray]:
         MediaError: not a video we can open, or decoding broke off.
     """
     with _opened(source) as (container, stream):
-        for frame in container.decode(stream):
+        for frame in heeding(container.decode(stream)):
             yield to_rgb(frame)
 
 
@@ -40,7 +41,7 @@ def read_gray(source: Source) -> Iterator[np.ndarray]:
         MediaError: as `read_frames`.
     """
     with _opened(source) as (container, stream):
-        for frame in container.decode(stream):
+        for frame in heeding(container.decode(stream)):
             yield luma(frame)
 
 
@@ -65,7 +66,7 @@ def read_mattes(source: Source) -> Iterator[Matte]:
         MediaError: as `read_frames`.
     """
     with _opened(source) as (container, stream):
-        for frame in container.decode(stream):
+        for frame in heeding(container.decode(stream)):
             name = frame.format.name
             alpha = None
             if name.startswith(ALPHA):
@@ -149,7 +150,7 @@ def sample_frames(source: Source, n: int) -> np.ndarray:
         wanted = _spread(total, n)
         container.seek(0)
         keep = {}
-        for index, frame in enumerate(container.decode(stream)):
+        for index, frame in enumerate(heeding(container.decode(stream))):
             if index in wanted:
                 keep[index] = to_rgb(frame)
             if index == wanted[-1]:

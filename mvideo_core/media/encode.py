@@ -11,6 +11,7 @@ from mvideo_core.disk import new_file
 from mvideo_core.errors import MediaError
 from mvideo_core.media.color import FULL, from_rgb, tag
 from mvideo_core.media.ffmpeg import x264_params
+from mvideo_core.stopping import heeding
 
 
 def write_mp4(
@@ -79,7 +80,7 @@ def _write(
     count, shape = 0, None
     stream: Any = None
     with new_file(path) as part, av.open(str(part), "w", format="mp4", options=muxing) as container:
-        for frame in frames:
+        for frame in heeding(frames):
             if shape is None:
                 shape = frame.shape
                 _check(path, shape)

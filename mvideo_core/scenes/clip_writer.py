@@ -14,6 +14,7 @@ from mvideo_core.media import guard
 from mvideo_core.media.decode import first_frame
 from mvideo_core.media.ffmpeg import BITEXACT, compile_argv, x264_params
 from mvideo_core.media.graph import clip_tags, tagged
+from mvideo_core.stopping import Stopped, heeding
 
 MAX_ENCODERS = 3
 """Each holds the frames of one clip: 50 MB at 97 frames of 720x480."""
@@ -65,7 +66,7 @@ def encode_clip(frames: Sequence[memoryview], path: Path, encoding: Encoding, li
         pipe = running.popen.stdin
         assert pipe is not None
         try:
-            for frame in frames:
+            for frame in heeding(frames):
                 pipe.write(frame)
             pipe.close()
         except BrokenPipeError:
@@ -99,7 +100,7 @@ class ClipWriter:
         """
         self._encoding, self._limits = encoding, limits
         self._jobs: queue.Queue[tuple[list[memoryview], Path] | None] = queue.Queue(maxsize=1)
-        self._error: MVideoError | None = None
+        self._error: MVideoError | Stopped | None = None
         self._part = part
         self.means_rgb: dict[Path, np.ndarray] = {}
         """Mean RGB of each finished clip's first frame as its file gives it back, (3,) float."""
@@ -147,7 +148,7 @@ class ClipWriter:
                 if not self._error:
                     encode_clip(*job, self._encoding, self._limits)
                     self.means_rgb[job[1]] = first_frame(job[1])[self._part].mean((0, 1))
-            except MVideoError as error:
+            except (MVideoError, Stopped) as error:  # a thread that is gone would leave `__exit__` waiting
                 self._error = self._error or error
             except OSError as error:  # no process or pipe to be had; a dead thread would leave `write` waiting
                 self._error = self._error or StoreError(f"{job[1]}: cannot start the encoder: {error}")

@@ -15,6 +15,7 @@ from mvideo_core.media import guard
 from mvideo_core.media.ffmpeg import compile_argv, open_input
 from mvideo_core.media.graph import cropped, frames_of, scaled
 from mvideo_core.records import Picture
+from mvideo_core.stopping import heeding
 
 _PIPE_BYTES = 1 << 20
 _F_SETPIPE_SZ = 1031
@@ -60,7 +61,7 @@ class VideoStream:
         options = {"protocol_whitelist": "pipe", "probesize": "32", "analyzeduration": "0"}
         try:
             with av.open(f"pipe:{pipe.fileno()}", format="nut", options=options) as container:
-                for packet in container.demux():
+                for packet in heeding(container.demux()):
                     if packet.size:
                         yield self._frame(packet)
         except (av.error.FFmpegError, EOFError) as error:

@@ -10,6 +10,7 @@ from typing import IO, Any, NamedTuple
 from mvideo_core.errors import StoreError
 from mvideo_core.records import Blob, Record, SampleRow, ShardPlanRow
 from mvideo_core.shards.members import Member, end_bytes, padded, sample_members, sample_row, tar_header
+from mvideo_core.stopping import heeding
 
 CHUNK_BYTES = 1 << 20
 _N_BUFFERS = 8
@@ -49,7 +50,7 @@ def write_shard(plan: ShardPlanRow, open_blob: OpenBlob, out: IO[bytes]) -> Writ
     path = shard_path(plan.key, plan.split)
     rows: list[SampleRow] = []
     with _Sink(out) as sink:
-        for sample in plan.samples:
+        for sample in heeding(plan.samples):
             members = sample_members(sample, sink.written_bytes)
             rows.append(sample_row(sample, path, plan.split, sink.written_bytes, members))
             for member in members:

@@ -19,6 +19,7 @@ from mvideo_core.options import Options
 from mvideo_core.records import Row
 from mvideo_core.stages.base import Item, Stage, StageContext, Worker
 from mvideo_core.stages.chain import row_class, touched_by
+from mvideo_core.stopping import heed, heeding
 from mvideo_core.store.commit import commit_part
 from mvideo_core.store.journal import Journal
 from mvideo_core.store.keys import item_key, part_key, settings_digest
@@ -203,9 +204,10 @@ class PartJob:
             context = StageContext(self.workspace, self.stage.name, scratch)
             lock = _gpu_locks["gpu"] if self.stage.resource == "gpu" else nullcontext()
             with lock:
+                heed()
                 worker = self.stage.open(self.options, context)
             batches = _alone if worker.independent else _batches
-            for batch in batches(self.items, pending, worker.batch_size, crashes):
+            for batch in heeding(batches(self.items, pending, worker.batch_size, crashes)):
                 with self._announced(batch, done), lock, closing(self._attempt(worker, batch, crashes)) as results:
                     for item, rows in results:
                         stamped = self._stamped(item, rows, attempts)

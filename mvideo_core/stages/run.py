@@ -13,6 +13,7 @@ from mvideo_core.options import Options
 from mvideo_core.records import Record
 from mvideo_core.stages.base import Stage
 from mvideo_core.stages.part import PartResult, run_part, stage_settings
+from mvideo_core.stopping import pool_that_stops
 from mvideo_core.store.workspace import Marker, Workspace
 
 log = logging.getLogger(__name__)
@@ -77,7 +78,7 @@ def run_stage(
     if run.jobs == 1 or len(indices) == 1:
         results = [one(index) for index in indices]
     else:
-        with ThreadPoolExecutor(run.jobs, thread_name_prefix=stage.name) as pool:
+        with pool_that_stops(ThreadPoolExecutor(run.jobs, thread_name_prefix=stage.name)) as pool:
             results = list(pool.map(one, indices))
     reused = sum(result.reused for result in results)
     summary = summarize(stage.name, [result.marker for result in results], reused, time.monotonic() - started)

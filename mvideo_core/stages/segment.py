@@ -15,6 +15,7 @@ from mvideo_core.stages._models import loaded, weights_digests
 from mvideo_core.stages.base import Item, Stage, StageContext, Worker
 from mvideo_core.stages.chain import READS
 from mvideo_core.stages.detect import clip_of
+from mvideo_core.stopping import heeding
 
 
 class SegmentWorker(Worker):
@@ -56,7 +57,7 @@ class SegmentWorker(Worker):
         boxes_xyxy = np.asarray(boxes.boxes_xyxy, np.float32)
         writer = MaskWriter(len(boxes.labels), clip.height, clip.width)
         scores: list[np.ndarray] = []
-        for found in self.segmenter.propagate(frames, clip.height, clip.width, boxes_xyxy):
+        for found in heeding(self.segmenter.propagate(frames, clip.height, clip.width, boxes_xyxy)):
             writer.append(found.masks_NHW)
             scores.append(found.scores_N)
         if len(scores) != clip.n_frames:

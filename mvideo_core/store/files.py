@@ -14,6 +14,7 @@ from typing import IO, Any, NamedTuple
 from mvideo_core.disk import new_file, write_whole
 from mvideo_core.errors import StoreError
 from mvideo_core.remote import OBJECT_STORES, remote_errors
+from mvideo_core.stopping import heed
 
 CHUNK_BYTES = 1 << 20
 DELETE_AT_ONCE = 1000
@@ -257,5 +258,6 @@ def sha256_of(stream: IO[bytes]) -> str:
     """SHA-256 (hex) of what is left in a stream, read in 1 MiB chunks."""
     state = hashlib.sha256()
     while chunk := stream.read(CHUNK_BYTES):
+        heed()
         state.update(chunk)
     return state.hexdigest()

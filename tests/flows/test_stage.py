@@ -42,7 +42,8 @@ def test_a_parameter_holds_the_values_that_were_given_and_its_form_no_defaults()
     form = schema.definitions["DetectOptions"]
     assert form["properties"].keys() == DetectOptions.model_fields.keys()
     assert not [name for name, field in form["properties"].items() if "default" in field or "description" not in field]
-    assert (form["additionalProperties"], form.get("required")) == (False, None)
+    assert form["propertyNames"] == {"enum": sorted(DetectOptions.model_fields)}
+    assert "required" not in form
     given = {"workspace": "ws", "source": {"folder": "v"}, "detect": {"box_threshold": 0.3}}
     assert build_mask_dataset.validate_parameters(given)["detect"] == {"box_threshold": 0.3}
     for wrong in ({"box_treshold": 0.3}, {"box_threshold": 3}, {"max_objects": "many"}):

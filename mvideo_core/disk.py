@@ -2,6 +2,7 @@
 
 import contextlib
 import errno
+import json
 import os
 import re
 import shutil
@@ -54,6 +55,20 @@ def write_tensors(path: Path, tensors: "Mapping[str, torch.Tensor]", metadata: M
     plain = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
     with new_file(path) as part:
         save_file(plain, part, None if metadata is None else dict(metadata))
+        sort_metadata(part)
+
+
+def sort_metadata(path: Path) -> None:
+    """Put the metadata of a safetensors file, if it has any, in the order of its keys; its writer's order is random."""
+    with path.open("r+b") as stream:
+        n_bytes = int.from_bytes(stream.read(8), "little")
+        header = json.loads(stream.read(n_bytes))
+        if metadata := header.get("__metadata__"):
+            header["__metadata__"] = dict(sorted(metadata.items()))
+            text = json.dumps(header, separators=(",", ":"), ensure_ascii=False).encode()
+            assert len(text) <= n_bytes, f"{path}: a header of other bytes than safetensors writes"
+            stream.seek(8)
+            stream.write(text.ljust(n_bytes))
 
 
 @contextlib.contextmanager

@@ -13,9 +13,10 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import Field
 
-from mvideo_core.disk import new_file, write_tensors, write_whole
+from mvideo_core.disk import new_file, sort_metadata, write_tensors, write_whole
 from mvideo_core.errors import ConfigError, ModelError
 from mvideo_core.model.adapter_files import (
+    ADAPTER_NAME,
     BASE_CONFIG,
     CONDITIONING_FILE,
     CONFIG_FILE,
@@ -38,7 +39,6 @@ if TYPE_CHECKING:
     from mvideo_core.model.transformer import MVideoTransformer3DModel
 
 log = logging.getLogger(__name__)
-ADAPTER_NAME = "default"
 BASE_PARTS = {"sha256": "base weights", "vae": "VAE weights", "text_encoder": "text encoder weights"}
 """Digests in an adapter's configuration of the base that it was trained over."""
 CONDITIONING = ("mask_proj", "segment_embed")
@@ -114,6 +114,7 @@ def save_adapter(folder: str | Path, transformer: "MVideoTransformer3DModel", fo
                 key: sorted(value) if isinstance(value, set) else value for key, value in lora.to_dict().items()
             },
         )
+        sort_metadata(part)
     write_tensors(folder / CONDITIONING_FILE, conditioning_state(transformer))
     record = {
         "format": format.model_dump(mode="json"),

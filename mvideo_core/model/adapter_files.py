@@ -8,7 +8,7 @@ import logging
 import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from mvideo_core.errors import ConfigError, ModelError
 from mvideo_core.listing import visible_files
@@ -22,12 +22,17 @@ from mvideo_core.weights.reading import loading
 from mvideo_core.weights.records import Repository, WeightsEntry, WeightsFile
 from mvideo_core.weights.tensors import StoredTensor, first_not_finite, stored_tensors
 
+if TYPE_CHECKING:
+    import torch
+
 log = logging.getLogger(__name__)
 LORA_FILE = "pytorch_lora_weights.safetensors"
 CONDITIONING_FILE = "mvideo_conditioning.safetensors"
 CONFIG_FILE = "mvideo_config.json"
 ADAPTER_FOLDER = "adapter"
 """Within a checkpoint, and within a pipeline saved with its adapter."""
+ADAPTER_NAME = "default"
+"""Of the adapter within a model."""
 BASE_CONFIG = ("num_layers", "num_attention_heads", "attention_head_dim", "use_rotary_positional_embeddings")
 PREFIX = "transformer."
 HUB = "hub:"
@@ -244,6 +249,20 @@ def read_config(folder: str | Path) -> dict[str, Any]:
         raise ModelError(
             f"{path}: not a configuration written by this project ({error}); copy the adapter again"
         ) from None
+
+
+def adapter_tensors(folder: Path) -> "dict[str, torch.Tensor]":
+    """All tensors of an adapter's folder by the names that the parameters have in a model with adapters."""
+    from safetensors.torch import load_file
+
+    lora = {parameter_name(name): value for name, value in load_file(folder / LORA_FILE).items()}
+    return lora | load_file(folder / CONDITIONING_FILE)
+
+
+def parameter_name(name: str) -> str:
+    """ "transformer.x.lora_A.weight" of diffusers -> "x.lora_A.default.weight" of peft."""
+    stem, _, kind = name.removeprefix(PREFIX).rpartition(".lora_")
+    return f"{stem}.lora_{kind.replace('.weight', f'.{ADAPTER_NAME}.weight')}" if stem else name
 
 
 def present(folder: Path, file: str) -> Path:

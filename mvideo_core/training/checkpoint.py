@@ -2,16 +2,16 @@
 
     checkpoints/step-00001000/     damaged-step-... and nonfinite-step-... were set aside: no run resumes from them
         state.json              step, options that fix the course of the run, dataset digest, size and SHA-256 of files
-        trainable.safetensors   adapters and conditioning as trained, fp32
         optimizer.safetensors   Adam's means and step counts, by parameter
-        <callback>.safetensors  state of a callback, e.g. ema
-        adapter/, adapter_ema/  what MVideoPipeline and diffusers load
+        adapter/                adapters and conditioning as trained, fp32: what MVideoPipeline and diffusers load
+        adapter_ema/            the same for their running mean
 
 Random draws and the data position are functions of seed and step (seeds.py, data.py) and the learning rate is one of
 the step, so nothing else is needed to go on bit for bit. There is no pickle in a checkpoint.
 """
 
 import contextlib
+import itertools
 import json
 import logging
 import os
@@ -24,6 +24,7 @@ from pydantic import Field
 
 from mvideo_core.disk import work_folder, write_tensors, write_whole
 from mvideo_core.errors import ConfigError, StoreError
+from mvideo_core.model.adapter_files import ADAPTER_FOLDER, adapter_tensors
 from mvideo_core.options import Options, digest
 from mvideo_core.training.course import Change
 from mvideo_core.training.diagnosis import first_not_finite
@@ -36,11 +37,14 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 CHECKPOINTS, LOCK = "checkpoints", ".lock"
-STATE, TRAINABLE, OPTIMIZER = "state.json", "trainable.safetensors", "optimizer.safetensors"
+STATE, OPTIMIZER = "state.json", "optimizer.safetensors"
+ADAPTER, ADAPTER_EMA = ADAPTER_FOLDER, "adapter_ema"
+FIRST_FORM = {ADAPTER: "trainable.safetensors", ADAPTER_EMA: "ema.safetensors"}
+"""Checkpoints of layout 1 kept the same tensors a second time, by the parameters' names."""
 NOT_FINITE, DAMAGED = "nonfinite-", "damaged-"
 """Before the name of a checkpoint that was set aside."""
-LAYOUT = 1
-"""Raised when a checkpoint of before can no longer be read."""
+LAYOUT, READABLE = 2, (1, 2)
+"""Layout that is written, and those that can be read."""
 
 
 class State(Options):
@@ -88,8 +92,8 @@ def read_state(folder: Path) -> State:
         state = State.parse(json.loads((folder / STATE).read_text(encoding="utf-8")), str(folder / STATE))
     except (OSError, ValueError, ConfigError) as error:
         raise StoreError(f"{folder}: no readable {STATE} ({error}); delete this folder to resume before it") from None
-    if state.layout != LAYOUT:
-        raise StoreError(f"{folder}: layout {state.layout}, this version reads {LAYOUT}; start a new run folder")
+    if state.layout not in READABLE:
+        raise StoreError(f"{folder}: layout {state.layout}, this version reads {READABLE}; start a new run folder")
     return state
 
 
@@ -108,7 +112,7 @@ def save(checkpoints: Path, trainer: "Trainer", state: State, export: Callable[[
     for stale in checkpoints.glob(".step-*.part"):
         shutil.rmtree(stale, ignore_errors=True)
     with work_folder(folder) as part:
-        _write_tensors(part, trainer)
+        _write_optimizer(part, trainer)
         export(part)
         files = {str(path.relative_to(part)): path for path in sorted(part.rglob("*")) if path.is_file()}
         now: dict[str, Any] = {
@@ -136,25 +140,33 @@ def load(folder: Path, trainer: "Trainer") -> None:
         StoreError: a parameter is missing or has another shape.
     """
     import torch
-    from safetensors.torch import load_file
 
-    values = load_file(folder / TRAINABLE)
+    values = weights_of(folder, ADAPTER)
     if set(values) != set(trainer.parameters):
         odd = sorted(set(values) ^ set(trainer.parameters))[:4]
-        raise StoreError(f"{folder / TRAINABLE}: other parameters than this model's, e.g. {', '.join(odd)}")
+        raise StoreError(f"{folder / ADAPTER}: other parameters than this model's, e.g. {', '.join(odd)}")
     with torch.no_grad():
         for name, parameter in trainer.parameters.items():
             if values[name].shape != parameter.shape:
                 seen, wanted = tuple(values[name].shape), tuple(parameter.shape)
-                raise StoreError(f"{folder / TRAINABLE}: {name} has shape {seen}, the model's is {wanted}")
+                raise StoreError(f"{folder / ADAPTER}: {name} has shape {seen}, the model's is {wanted}")
             parameter.copy_(values[name])
     _load_optimizer(folder, trainer)
     for callback in trainer.callbacks:
-        if callback.name and (folder / f"{callback.name}.safetensors").exists():
-            callback.load_tensors(load_file(folder / f"{callback.name}.safetensors"))
+        callback.load(folder)
     state = read_state(folder)
     trainer.step = state.step
     trainer.skipped, trainer.skipped_in_a_row = state.skipped, state.skipped_in_a_row
+
+
+def weights_of(folder: Path, adapter: str) -> "dict[str, torch.Tensor]":
+    """Tensors of one of a checkpoint's adapters by parameter name; {} when it has none."""
+    from safetensors.torch import load_file
+
+    first_form = folder / FIRST_FORM[adapter]
+    if first_form.exists():
+        return load_file(first_form)
+    return adapter_tensors(folder / adapter) if (folder / adapter).is_dir() else {}
 
 
 def newest_good(checkpoints: Path) -> Path | None:
@@ -223,8 +235,7 @@ def sole_owner(run: Path) -> Iterator[None]:
         yield
 
 
-def _write_tensors(part: Path, trainer: "Trainer") -> None:
-    write_tensors(part / TRAINABLE, trainer.parameters)
+def _write_optimizer(part: Path, trainer: "Trainer") -> None:
     state = trainer.optimizer.state
     moments = {
         f"{name}/{key}": value
@@ -232,21 +243,15 @@ def _write_tensors(part: Path, trainer: "Trainer") -> None:
         for key, value in state.get(parameter, {}).items()
     }
     write_tensors(part / OPTIMIZER, moments)
-    for callback in trainer.callbacks:
-        if callback.name and (tensors := callback.tensors()):
-            write_tensors(part / f"{callback.name}.safetensors", tensors)
 
 
 def _not_finite_in(folder: Path) -> str:
     """Name of the first tensor of a checkpoint that is not finite; "" when all are."""
     from safetensors import safe_open
 
-    for file in (TRAINABLE, OPTIMIZER):
-        with safe_open(folder / file, "pt") as tensors:
-            bad = first_not_finite((name, tensors.get_tensor(name)) for name in tensors.keys())  # noqa: SIM118
-        if bad:
-            return bad
-    return ""
+    with safe_open(folder / OPTIMIZER, "pt") as tensors:
+        means = ((name, tensors.get_tensor(name)) for name in tensors.keys())  # noqa: SIM118
+        return first_not_finite(itertools.chain(weights_of(folder, ADAPTER).items(), means))
 
 
 def _load_optimizer(folder: Path, trainer: "Trainer") -> None:
@@ -270,7 +275,7 @@ def _is_whole(folder: Path) -> bool:
     try:
         state = read_state(folder)
         sizes_fit = all((folder / name).stat().st_size == size for name, size in state.files.items())
-        return sizes_fit and TRAINABLE in state.files and folder.name == folder_of(folder.parent, state.step).name
+        return sizes_fit and OPTIMIZER in state.files and folder.name == folder_of(folder.parent, state.step).name
     except (StoreError, OSError):
         return False
 

@@ -32,10 +32,11 @@ from mvideo_core.training.callbacks.stopping import STOP, Stopping, signals_ask
 from mvideo_core.training.callbacks.trackers import check_extras
 from mvideo_core.training.callbacks.validation import SEED, Validation
 from mvideo_core.training.callbacks.warm_up import WarmUp
-from mvideo_core.training.checkpoint import CHECKPOINTS, State, sole_owner
+from mvideo_core.training.checkpoint import ADAPTER, ADAPTER_EMA, CHECKPOINTS, State, sole_owner
 from mvideo_core.training.course import allowed
 from mvideo_core.training.data import Feed, GlobalOrder, Split, ThreadCopies, rank_slots
 from mvideo_core.training.distributed import World, joined, placed
+from mvideo_core.training.estimate.memory import checkpoint_bytes
 from mvideo_core.training.execution import input_dtype, prepare
 from mvideo_core.training.failures import write_failure
 from mvideo_core.training.launch import LAUNCHED, check_processes
@@ -209,13 +210,14 @@ def callbacks(
     ema = Ema(parameters, options.ema) if options.ema.decay else None
 
     def export(folder: Path) -> None:
-        save_adapter(folder / "adapter", objective.transformer, form)
+        save_adapter(folder / ADAPTER, objective.transformer, form)
         if ema:
             with ema.swapped():
-                save_adapter(folder / "adapter_ema", objective.transformer, form)
+                save_adapter(folder / ADAPTER_EMA, objective.transformer, form)
 
     validation = Validation(objective, dataset, split.held, makers[1], options.validation, ema)
     videos = SampleVideos(run / "samples", options.samples, objective, options.base, dataset, split.held, ema)
+    n_bytes = checkpoint_bytes(options, sum(one.numel() for one in parameters.values()))
     warm_up = WarmUp(options, objective, dataset, split.train, makers[0], validation, videos)
     return [
         Stopping(run),
@@ -224,7 +226,7 @@ def callbacks(
         validation,
         videos,
         Metrics(run, options.metrics, options.global_batch, options.model_dump(mode="json")),
-        Checkpoints(run / CHECKPOINTS, options.checkpoints, state, options.global_batch, export),
+        Checkpoints(run / CHECKPOINTS, options.checkpoints, state, options.global_batch, n_bytes, export),
     ]
 
 

@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mvideo_core.errors import ConfigError, ModelError
-from mvideo_core.model.adapter import ADAPTER_NAME, LoraOptions
-from mvideo_core.model.adapter_files import CONDITIONING_FILE, find_adapter
+from mvideo_core.model.adapter import LoraOptions
+from mvideo_core.model.adapter_files import CONDITIONING_FILE, PREFIX, find_adapter, parameter_name
 from mvideo_core.model.weights_digest import file_tensors
 from mvideo_core.options import digest
 from mvideo_core.weights.reading import loading
@@ -25,7 +25,6 @@ log = logging.getLogger(__name__)
 INIT = "init_adapter"
 OTHER_BASE = "init_adapter.base"
 """Name under which --allow takes an adapter of other base weights."""
-PREFIX = "transformer."
 
 
 def adapter_identity(given: str) -> str:
@@ -69,7 +68,7 @@ def load_init_adapter(
     if folder:
         load_conditioning(transformer, folder, allow_other_base, f"--allow {OTHER_BASE}")
     with loading(lora):
-        values = {_parameter_name(name): value for name, value in load_file(lora).items()}
+        values = {parameter_name(name): value for name, value in load_file(lora).items()}
     parameters = {name: p for name, p in transformer.named_parameters() if ".lora_" in name}
     _check_alpha(lora, values, options)
     _check_rank(lora, values, options)
@@ -86,12 +85,6 @@ def load_init_adapter(
             parameters[name].copy_(value)
     kind = "with its conditioning" if folder else "a plain LoRA: masks and history start at zero"
     log.info("starting from %s, %s", lora, kind)
-
-
-def _parameter_name(name: str) -> str:
-    """ "transformer.x.lora_A.weight" of diffusers -> "x.lora_A.default.weight" of peft."""
-    stem, _, kind = name.removeprefix(PREFIX).rpartition(".lora_")
-    return f"{stem}.lora_{kind.replace('.weight', f'.{ADAPTER_NAME}.weight')}" if stem else name
 
 
 def _check_alpha(lora: Path, values: "dict[str, torch.Tensor]", options: LoraOptions) -> None:

@@ -3,19 +3,13 @@
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    import torch
+    from pathlib import Path
 
     from mvideo_core.training.loop import Trainer
 
 
 class Callback:
-    """Does nothing; override what is needed.
-
-    Attributes:
-        name: under which its state is kept in checkpoints; "" has no state.
-    """
-
-    name = ""
+    """Does nothing; override what is needed."""
 
     def on_start(self, trainer: "Trainer") -> None:
         """Once before the first step, after a checkpoint was loaded; `trainer.step` steps are done."""
@@ -37,12 +31,8 @@ class Callback:
     def close(self, failed: bool) -> None:
         """Once in the end, after `on_end` (failed = False) or an error."""
 
-    def tensors(self) -> "dict[str, torch.Tensor]":
-        """State for a checkpoint, by name."""
-        return {}
-
-    def load_tensors(self, tensors: "dict[str, torch.Tensor]") -> None:
-        """State from a checkpoint; called before `on_start`."""
+    def load(self, checkpoint: "Path") -> None:
+        """State from a checkpoint's folder; called after the weights were loaded and before `on_start`."""
 
 
 def due(step: int, every: int) -> bool:

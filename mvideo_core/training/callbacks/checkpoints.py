@@ -33,6 +33,7 @@ class Checkpoints(Callback):
     Args:
         folder: `checkpoints/` of the run.
         state: what every state.json of this run says besides the step.
+        n_bytes: of one checkpoint.
         export: writes adapter folders below the folder it is given.
     """
 
@@ -42,15 +43,19 @@ class Checkpoints(Callback):
         options: CheckpointOptions,
         state: State,
         global_batch: int,
+        n_bytes: int,
         export: Callable[[Path], None],
     ):
         self.folder, self.options, self.state = folder, options, state
-        self.global_batch, self.export = global_batch, export
+        self.global_batch, self.n_bytes, self.export = global_batch, n_bytes, export
         self._saved = -1
 
     def on_start(self, trainer: "Trainer") -> None:
-        """Knows the step the run goes on from as saved."""
+        """Takes the step that the run resumes at as saved; says what a checkpoint takes."""
         self._saved = trainer.step if trainer.step else -1
+        log.info(
+            "a checkpoint of this run takes %.2f GB; newest kept: %s", self.n_bytes / 1e9, self.options.keep or "all"
+        )
 
     def on_step(self, trainer: "Trainer", metrics: dict[str, Any]) -> None:
         """Saves when it is due or the run stops here."""

@@ -2,12 +2,14 @@
 
 import contextlib
 from collections.abc import Iterator
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pydantic import Field
 
 from mvideo_core.options import Options
 from mvideo_core.training.callbacks.base import Callback
+from mvideo_core.training.checkpoint import ADAPTER_EMA, weights_of
 
 if TYPE_CHECKING:
     import torch
@@ -29,8 +31,6 @@ class Ema(Callback):
         parameters: the trained ones; the mean starts as a copy.
     """
 
-    name = "ema"
-
     def __init__(self, parameters: "dict[str, Parameter]", options: EmaOptions):
         self.parameters, self.options = parameters, options
         self.mean: dict[str, torch.Tensor] = {name: p.detach().clone() for name, p in parameters.items()}
@@ -43,14 +43,11 @@ class Ema(Callback):
         weights = [p.detach() for p in self.parameters.values()]
         torch._foreach_lerp_(list(self.mean.values()), weights, 1 - decay)
 
-    def tensors(self) -> "dict[str, torch.Tensor]":
-        """The mean."""
-        return self.mean
-
-    def load_tensors(self, tensors: "dict[str, torch.Tensor]") -> None:
-        """Takes over a saved mean."""
+    def load(self, checkpoint: Path) -> None:
+        """Takes over the mean that the checkpoint has; without one, begins at its weights."""
+        saved = weights_of(checkpoint, ADAPTER_EMA) or self.parameters
         for name, value in self.mean.items():
-            value.copy_(tensors[name])
+            value.copy_(saved[name].detach())
 
     @contextlib.contextmanager
     def swapped(self) -> Iterator[None]:

@@ -114,8 +114,8 @@ def peak_of_step(options: "TrainOptions", shape: ModelShape, layers: int) -> int
 
 
 def checkpoint_bytes(options: "TrainOptions", n_trained: int) -> int:
-    """One checkpoint: weights, Adam, EMA, and the exported adapters, fp32."""
-    return FP32 * n_trained * (4 + 2 * (options.ema.decay > 0))
+    """One checkpoint: weights, Adam's two means, and EMA where it is on, fp32."""
+    return FP32 * n_trained * (3 + (options.ema.decay > 0))
 
 
 def kept_checkpoints(options: "TrainOptions") -> int:

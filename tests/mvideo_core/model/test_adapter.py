@@ -64,6 +64,16 @@ def test_adapters_are_fp32_over_a_half_precision_base(transformer):
     assert transformer.proj_out.weight.dtype == torch.bfloat16
 
 
+def test_the_same_adapter_gives_the_same_bytes(transformer, tmp_path):
+    """safetensors writes its metadata in an order of chance; five equal files by chance: one in 32."""
+    trained(transformer)
+    files = set()
+    for n in range(6):
+        save_adapter(tmp_path / str(n), transformer, VideoFormat())
+        files.add((tmp_path / str(n) / LORA_FILE).read_bytes())
+    assert len(files) == 1
+
+
 def test_fresh_adapters_change_nothing(transformer, inputs: Inputs):
     before = output(transformer, inputs)
     add_lora(transformer, LORA)

@@ -23,8 +23,11 @@ from mvideo_core.training.options import TrainOptions
 Make = Callable[..., TrainOptions]
 
 
-def weights(options: TrainOptions, name: str = "trainable") -> dict[str, torch.Tensor]:
-    return load_file(complete(Path(options.out) / "checkpoints")[-1] / f"{name}.safetensors")
+def weights(options: TrainOptions) -> dict[str, torch.Tensor]:
+    """All tensors of the newest complete checkpoint, by file and name."""
+    newest = complete(Path(options.out) / "checkpoints")[-1]
+    files = newest.rglob("*.safetensors")
+    return {f"{file.relative_to(newest)} {key}": one for file in files for key, one in load_file(file).items()}
 
 
 @pytest.mark.slow
@@ -53,10 +56,9 @@ def test_killed_started_anew_stopped_and_resumed_ends_with_the_bits_of_an_unbrok
     assert [line["step"] for line in read_metrics(broken.out)] == list(range(1, report.step + 1))
     main.train(broken)
     main.train(unbroken)
-    for name in ("trainable", "optimizer"):
-        one, other = weights(unbroken, name), weights(broken, name)
-        assert one.keys() == other.keys()
-        assert all(torch.equal(one[key], other[key]) for key in one), name
+    one, other = weights(unbroken), weights(broken)
+    assert one.keys() == other.keys()
+    assert all(torch.equal(one[key], other[key]) for key in one)
 
 
 @pytest.fixture(scope="module")
@@ -92,7 +94,7 @@ def test_two_gloo_ranks_equal_one(two_ranks: tuple[Path, TrainOptions], tiny: Ma
             assert two[name] == pytest.approx(one[name], rel=1e-4, abs=1e-6), name
     one, two = weights(alone), weights(pair)
     assert one.keys() == two.keys()
-    for name in one:
+    for name in (name for name in one if name.startswith("adapter")):
         torch.testing.assert_close(two[name], one[name], rtol=0, atol=2e-5)
 
 

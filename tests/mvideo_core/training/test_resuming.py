@@ -20,6 +20,7 @@ from mvideo_core.training.callbacks.base import Callback
 from mvideo_core.training.callbacks.metrics import read_metrics
 from mvideo_core.training.checkpoint import complete, read_state
 from mvideo_core.training.distributed import World
+from mvideo_core.training.estimate.memory import checkpoint_bytes
 from mvideo_core.training.options import TrainOptions
 from mvideo_core.training.report import read_report
 
@@ -130,9 +131,10 @@ def test_the_run_falls_back_to_the_checkpoint_before_the_wild_step(tiny: Make) -
 def test_a_checkpoint_that_is_not_finite_is_set_aside_when_the_run_starts(tiny: Make, caplog: Any) -> None:
     main.train(tiny())
     older, damaged = complete(Path(tiny().out) / "checkpoints")
-    tensors = load_file(damaged / "trainable.safetensors")
+    file = damaged / "adapter" / "mvideo_conditioning.safetensors"
+    tensors = load_file(file)
     tensors["mask_proj.weight"].view(-1)[-1] = float("inf")
-    save_file(tensors, damaged / "trainable.safetensors")
+    save_file(tensors, file)
     state = json.loads((damaged / "state.json").read_text())
     (damaged / "state.json").write_text(
         json.dumps(state | {"sha256": {}, "own_digest": ""})
@@ -145,7 +147,8 @@ def test_a_checkpoint_that_is_not_finite_is_set_aside_when_the_run_starts(tiny: 
 
 
 @pytest.mark.parametrize(
-    "name", ["trainable.safetensors", "optimizer.safetensors", "adapter/mvideo_config.json", "state.json"]
+    "name",
+    ["adapter/pytorch_lora_weights.safetensors", "optimizer.safetensors", "adapter/mvideo_config.json", "state.json"],
 )
 def test_a_checkpoint_damaged_at_the_same_length_is_set_aside_and_the_one_before_is_taken(
     tiny: Make, caplog: Any, name: str
@@ -285,3 +288,48 @@ def test_excluded_clips_are_neither_trained_on_nor_held_out(tiny: Make) -> None:
     close()
     assert "clip001" not in seen
     assert len(seen) == 4  # of six clips one is held out, one excluded
+
+
+def tensor_bytes(folder: Path) -> dict[str, int]:
+    """Bytes of the tensors of each file below a folder."""
+    return {
+        str(file.relative_to(folder)): sum(one.nbytes for one in load_file(file).values())
+        for file in folder.rglob("*.safetensors")
+    }
+
+
+def test_a_checkpoint_holds_each_tensor_once_and_takes_what_the_estimate_says(tiny: Make) -> None:
+    options = tiny(ema={"decay": 0.9})
+    trainer, close = main.build(options, ALONE)
+    close()
+    main.train(options)
+    n_trained = sum(one.numel() for one in trainer.parameters.values())
+    counters = 4 * len(trainer.parameters)  # Adam's step of each parameter
+    for folder in complete(Path(options.out) / "checkpoints"):
+        assert sum(tensor_bytes(folder).values()) == checkpoint_bytes(options, n_trained) + counters
+
+
+def test_a_checkpoint_of_layout_1_resumes_to_the_same_adapters(tiny: Make) -> None:
+    """It kept weights and mean a second time, by the parameters' names."""
+    options = tiny(ema={"decay": 0.9})
+    main.train(options)
+    half, whole = complete(Path(options.out) / "checkpoints")
+    expected = {name: (whole / name).read_bytes() for name in tensor_bytes(whole)}
+    trainer, close = main.build(options, ALONE)
+    close()
+    for adapter, name in (("adapter", "trainable"), ("adapter_ema", "ema")):
+        lora = load_file(half / adapter / "pytorch_lora_weights.safetensors")
+        tensors = {
+            key.removeprefix("transformer.").replace(".weight", ".default.weight"): value for key, value in lora.items()
+        } | load_file(half / adapter / "mvideo_conditioning.safetensors")
+        assert tensors.keys() == trainer.parameters.keys()
+        save_file(tensors, half / f"{name}.safetensors")
+        save_file({key: one.zero_() for key, one in lora.items()}, half / adapter / "pytorch_lora_weights.safetensors")
+    old = json.loads((half / "state.json").read_text()) | {"layout": 1, "files": {}, "sha256": {}, "own_digest": ""}
+    old["files"] = {"optimizer.safetensors": (half / "optimizer.safetensors").stat().st_size}
+    (half / "state.json").write_text(json.dumps(old))
+    shutil.rmtree(whole)
+    main.train(options)
+    again = complete(Path(options.out) / "checkpoints")[-1]
+    assert read_state(again).layout == 2
+    assert {name: (again / name).read_bytes() for name in tensor_bytes(again)} == expected

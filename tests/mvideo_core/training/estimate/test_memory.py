@@ -212,7 +212,7 @@ def test_the_one_gpu_profiles_fit_what_their_files_say() -> None:
 
 def test_checkpoints_on_disk_by_hand() -> None:
     chosen = options(steps=1000, ema={"decay": 0.9}, checkpoints={"every": 100, "keep": 3})
-    assert checkpoint_bytes(chosen, 10) == 4 * 10 * 6  # weights, two means of Adam, EMA, two adapters
+    assert checkpoint_bytes(chosen, 10) == 4 * 10 * 4  # weights, two means of Adam, EMA
     assert kept_checkpoints(chosen) == 4
     assert kept_checkpoints(options(steps=1000, checkpoints={"every": 100, "keep": 0})) == 11
 

@@ -34,6 +34,8 @@ from tests.e2e.tiny import draw_videos, write_models, write_profile
 ROOT = Path("build/stops").resolve()
 DEPLOYMENT = "build-mask-dataset/build-mask-dataset"
 LONG_S = 600.0
+Took = dict[str, dict[str, list[float]]]
+"""Seconds by kind of stop and stage."""
 CLIP_FRAMES = 25
 WITHIN_S = {"ingest": 0.1, "cut": 0.5, "detect": 0.3, "segment": 3.0, "caption": 0.1}
 """A stop comes at a random moment within so many seconds of the stage's first journaled batch."""
@@ -45,16 +47,16 @@ def main(argv: list[str] | None = None) -> int:
     draw = random.Random(given.seed)
     shutil.rmtree(ROOT, ignore_errors=True)
     profile, expected = _material(given.videos)
-    took: dict[str, dict[str, list[float]]] = {}
+    took: Took = {how: {stage: [] for stage in PART_STAGES} for how in STOPS}
     digests: list[str] = []
     with Trial(ROOT / "state") as trial:
-        for how, stop in (("cancel", _cancel), ("kill", _kill)):
-            took[how] = {stage: [] for stage in PART_STAGES}
-            for number in range(given.rounds if how == "cancel" else given.kills):
+        for number in range(given.rounds):
+            for how, stop in STOPS.items():
                 workspace = ROOT / f"{how}-{number}"
                 _round(trial, workspace, profile, draw, stop, took[how])
                 digests.append(_dataset(workspace))
-                print(f"{how} {number + 1}: {'same' if digests[-1] == expected else 'DIFFERENT'} digest", flush=True)
+                print(f"{workspace.name}: {'same' if digests[-1] == expected else 'DIFFERENT'} digest", flush=True)
+                _write(took, digests, expected)
                 shutil.rmtree(workspace)
     return _finish(took, digests, expected)
 
@@ -145,17 +147,23 @@ def _kill(trial: Trial, run: UUID) -> float:
     return took_s
 
 
-def _finish(took: dict[str, dict[str, list[float]]], digests: list[str], expected: str) -> int:
+STOPS: dict[str, Callable[[Trial, UUID], float]] = {"cancel": _cancel, "kill": _kill}
+
+
+def _write(took: Took, digests: list[str], expected: str) -> None:
     result: dict[str, Any] = {"same": digests.count(expected), "runs": len(digests), "seconds": took}
     ROOT.with_suffix(".json").write_text(json.dumps(result, indent=1))
+
+
+def _finish(took: Took, digests: list[str], expected: str) -> int:
     print(f"{'stage':<8} {'cancel':>22} {'kill -9 of the worker':>24}")
     for stage in PART_STAGES:
         cells = [_cell(took[how][stage]) for how in ("cancel", "kill")]
         print(f"{stage:<8} {cells[0]:>22} {cells[1]:>24}")
     for digest in sorted(set(digests) - {expected}):
         print(f"DIFFERENT: {digest}")
-    print(f"stops: {result['same']} of {len(digests)} datasets equal the undisturbed one; build/stops.json")
-    return 0 if result["same"] == len(digests) else 1
+    print(f"stops: {digests.count(expected)} of {len(digests)} datasets equal the undisturbed one; build/stops.json")
+    return 0 if digests.count(expected) == len(digests) else 1
 
 
 def _cell(values: list[float]) -> str:
@@ -167,8 +175,7 @@ def _cell(values: list[float]) -> str:
 
 def _arguments(argv: list[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.stops", description=__doc__)
-    parser.add_argument("--rounds", type=int, default=10, help="runs that are cancelled once in every stage")
-    parser.add_argument("--kills", type=int, default=10, help="runs whose worker is killed once in every stage")
+    parser.add_argument("--rounds", type=int, default=10, help="stops of each kind per stage")
     parser.add_argument("--videos", type=int, default=3, help="drawn source videos of two clips each")
     parser.add_argument("--seed", type=int, default=0, help="of the moments at which runs are stopped")
     return parser.parse_args(argv)

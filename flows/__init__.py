@@ -2,9 +2,13 @@
 
 import logging
 
+from mvideo.flows._orphans import end_with_the_worker
+
 LOGGERS = ("mvideo_core", "mvideo")
 """Prefect gives its handler to the loggers of PREFECT_LOGGING_EXTRA_LOGGERS, but leaves their level as it is."""
 
 for _name in LOGGERS:
     if logging.getLogger(_name).level == logging.NOTSET:
         logging.getLogger(_name).setLevel(logging.INFO)
+
+end_with_the_worker()

@@ -1,0 +1,34 @@
+"""The end of a run whose worker is gone: nobody would hear of the run, and it would hold the GPU.
+
+Prefect 3.9.1 leaves such an engine alone.
+"""
+
+import os
+import select
+import signal
+import sys
+import threading
+import time
+
+LOOK_EVERY_S = 1.0
+ENGINE = "PREFECT__FLOW_RUN_ID"
+"""Set in the process that a worker starts for a run."""
+
+
+def end_with_the_worker() -> None:
+    """In an engine process: SIGTERM to this very process, which ends the run, once its worker is gone."""
+    if ENGINE in os.environ and "prefect" in " ".join(sys.orig_argv):
+        threading.Thread(target=_watch, args=(os.getppid(),), name="worker-watch", daemon=True).start()
+
+
+def _watch(worker: int) -> None:
+    while os.getppid() == worker and not unread(1):
+        time.sleep(LOOK_EVERY_S)
+    os.kill(os.getpid(), signal.SIGTERM)
+
+
+def unread(fd: int) -> bool:
+    """Whether a file descriptor is a pipe that nobody reads from any more: its worker died before we knew it."""
+    poll = select.poll()
+    poll.register(fd, 0)  # errors are reported whatever is asked for
+    return any(events & select.POLLERR for _, events in poll.poll(0))

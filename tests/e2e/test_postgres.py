@@ -13,7 +13,6 @@ import pytest
 import yaml
 
 from mvideo.deployments._ports import free_port
-from mvideo_core.media import guard
 from tests.e2e.harness import ENVIRONMENT, Trial, until
 from tests.e2e.test_process_deaths import Toy
 
@@ -46,9 +45,7 @@ def database() -> Iterator[tuple[str, int]]:
         data, port = str(folder / "data"), free_port(0)
         made = [initdb, "-D", data, "-U", "prefect", "--auth=trust", "--no-sync"]
         subprocess.run(made, check=True, capture_output=True, cwd=folder, **user)
-        argv = guard.guarded_argv(
-            [postgres, "-D", data, "-k", str(folder), "-h", "127.0.0.1", "-p", str(port)], guard.Limits()
-        )
+        argv = [postgres, "-D", data, "-k", str(folder), "-h", "127.0.0.1", "-p", str(port)]
         with (folder / "log").open("wb") as log:
             server = subprocess.Popen(argv, cwd=folder, stdout=log, stderr=log, **user)
         try:

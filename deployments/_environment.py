@@ -9,9 +9,9 @@ from mvideo.deployments.names import HEARTBEAT_S
 from mvideo_core.errors import ConfigError
 from mvideo_core.machine import gpu_ids
 from mvideo_core.options import Options, read_yaml
+from mvideo_core.shipped import shipped
 
-FOLDER = Path(__file__).with_name("environments")
-REPOSITORY = Path(__file__).resolve().parent.parent
+FOLDER = shipped("deployments/environments")
 
 
 class WorkerOptions(Options):
@@ -33,7 +33,10 @@ class Environment(Options):
     server: bool = Field(default=True, description="Start a server here; false on hosts that only run workers.")
     api_url: str = Field(default="", description="Address of the server when it is not started here.")
     port: int = Field(default=4200, ge=1024, le=65535, description="Port on 127.0.0.1; a free one if it is taken.")
-    pool: str = Field(default="mvideo", description="Work pool (type process).")
+    pool: str = Field(
+        default="mvideo",
+        description="Work pool of deployments and workers; made, of type process, when it is missing.",
+    )
     queues: list[str] = Field(default=["orchestrate", "cpu", "gpu", "train"], description="Work queues of the pool.")
     silent_s: int = Field(
         default=120,
@@ -76,6 +79,5 @@ def prefect_settings(environment: Environment, folder: Path, url: str) -> dict[s
         "PREFECT_WORKER_QUERY_SECONDS": f"{environment.poll_s:g}",
         "PREFECT_LOGGING_EXTRA_LOGGERS": "mvideo_core,mvideo",
         "PREFECT_LOGGING_TO_API_WHEN_MISSING_FLOW": "ignore",
-        "MVIDEO_ROOT": str(REPOSITORY),
         **environment.settings,
     }

@@ -33,9 +33,7 @@ class Member:
     command: str
 
 
-def start(
-    name: str, argv: Sequence[str], environment: Mapping[str, str], folder: Path, cwd: Path, tied: bool
-) -> Started:
+def start(name: str, argv: Sequence[str], environment: Mapping[str, str], folder: Path, tied: bool) -> Started:
     """Start one process of the stack in a session of its own, with its output in logs/<name>.log.
 
     Args:
@@ -51,7 +49,7 @@ def start(
         with (logs / f"{name}.log").open("ab") as log:
             popen = subprocess.Popen(
                 command,
-                cwd=cwd,
+                cwd=folder,
                 env={**environment, TAG: str(folder), VARIABLE: str(folder)},
                 stdin=subprocess.DEVNULL,
                 stdout=log,

@@ -3,9 +3,13 @@
 import contextlib
 import os
 import subprocess
+import tempfile
 from collections.abc import Mapping
 from datetime import timedelta
+from pathlib import Path
+from typing import Any
 
+import yaml
 from prefect.client.orchestration import SyncPrefectClient
 from prefect.client.schemas.actions import WorkPoolCreate
 from prefect.client.schemas.objects import StateType
@@ -15,10 +19,12 @@ from prefect.events.schemas.events import ResourceSpecification
 from prefect.exceptions import ObjectAlreadyExists, ObjectNotFound
 from prefect.workers.process import ProcessWorker
 
-from mvideo.deployments._environment import REPOSITORY, Environment
+from mvideo.deployments._environment import Environment
 from mvideo.deployments._processes import python_module
 from mvideo.deployments.names import TAG
 from mvideo_core.errors import ConfigError
+from mvideo_core.options import read_yaml
+from mvideo_core.shipped import shipped
 
 AUTOMATION = "mvideo: runs without heartbeat are crashed"
 FINAL_STATES = ("Completed", "Failed", "Cancelled", "Crashed")
@@ -30,23 +36,34 @@ def set_up(client: SyncPrefectClient, environment: Environment) -> None:
     _automation(client, environment)
 
 
-def deploy_all(settings: Mapping[str, str]) -> None:
-    """Register every deployment of prefect.yaml.
+def deploy_all(environment: Environment, settings: Mapping[str, str]) -> None:
+    """Register every deployment of prefect.yaml, in the environment's pool.
 
     Raises:
         ConfigError: with Prefect's message, e.g. an entrypoint that does not import.
     """
-    done = subprocess.run(
-        python_module("prefect", "--no-prompt", "deploy", "--all"),
-        cwd=REPOSITORY,
-        env={**os.environ, **settings},
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    with tempfile.TemporaryDirectory(prefix="mvideo-deploy-") as folder:
+        text = yaml.safe_dump(in_pool(environment.pool), sort_keys=False)
+        (Path(folder) / "prefect.yaml").write_text(text, encoding="utf-8")
+        done = subprocess.run(
+            python_module("prefect", "--no-prompt", "deploy", "--all"),
+            cwd=folder,
+            env={**os.environ, **settings},
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
     if done.returncode != 0:
         raise ConfigError(f"prefect deploy --all failed:\n{done.stdout[-2000:]}{done.stderr[-4000:]}")
+
+
+def in_pool(pool: str) -> dict[str, Any]:
+    """What prefect.yaml says, with another work pool."""
+    project: dict[str, Any] = read_yaml(shipped("prefect.yaml"))
+    for entry in project["deployments"]:
+        entry["work_pool"] = {**entry["work_pool"], "name": pool}
+    return project
 
 
 def _pool(client: SyncPrefectClient, environment: Environment) -> None:

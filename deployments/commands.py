@@ -55,7 +55,8 @@ def register(state: Path | None = STATE, environment: str = ENVIRONMENT) -> None
     _logging()
     stack = Stack(state, environment)
     stack.register()
-    typer.echo(f"registered on {stack.url}")
+    pool = stack.environment.pool
+    typer.echo(f"registered on {stack.url}; `prefect worker start --pool {pool}` on any host takes the runs")
 
 
 @app.command()

@@ -14,7 +14,6 @@ from prefect.exceptions import PrefectHTTPStatusError
 
 from mvideo.deployments import _processes as processes
 from mvideo.deployments._environment import (
-    REPOSITORY,
     Environment,
     WorkerOptions,
     default_environment,
@@ -138,7 +137,7 @@ class Stack:
         with self.client() as client:
             set_up(client, self.environment)
         if deploy:
-            deploy_all(self.settings)
+            deploy_all(self.environment, self.settings)
 
     def down(self) -> None:
         """Stop workers, then whatever they left behind, mark their runs Crashed, stop the server."""
@@ -250,7 +249,7 @@ class Stack:
     def _start(self, name: str, argv: list[str], more: dict[str, str]) -> None:
         # The startup hook is for command lines; in a worker it has nothing to do, and a crash there makes it complain.
         environment = {**_clean_environment(), **self.settings, "PREFECT_PLUGINS_ENABLED": "false", **more}
-        started = processes.start(name, argv, environment, self.folder, REPOSITORY, self.tied)
+        started = processes.start(name, argv, environment, self.folder, self.tied)
         others = [process for process in self.state.processes if process.name != name and alive(process)]
         self.state = StackState(self.state.port, self.environment_name, [*others, started])
         write_state(self.folder, self.state)

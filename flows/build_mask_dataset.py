@@ -10,6 +10,7 @@ from mvideo.flows._engine import EngineOptions, open_lanes
 from mvideo.flows._naming import run_name
 from mvideo.flows._notices import concluded
 from mvideo.flows._pipelining import Pipeline
+from mvideo.flows._root import in_root
 from mvideo.flows._stage import resolve, step
 from mvideo.tasks import plan
 from mvideo_core.captioning.rows import CaptionOptions
@@ -28,10 +29,11 @@ from mvideo_core.stages.report import ReportSummary
 from mvideo_core.stages.run import RunOptions
 from mvideo_core.store.workspace import Workspace
 
-log = logging.getLogger("mvideo.flows.build_mask_dataset")  # Prefect loads this file under a name of its own
+log = logging.getLogger(__name__)
 
 
 @flow(name="build-mask-dataset", flow_run_name=run_name, persist_result=False)
+@in_root
 def build_mask_dataset(
     workspace: str,
     source: SourceOptions,

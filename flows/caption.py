@@ -7,6 +7,7 @@ from prefect import State, flow
 from mvideo.flows._engine import EngineOptions
 from mvideo.flows._naming import run_name
 from mvideo.flows._notices import concluded
+from mvideo.flows._root import in_root
 from mvideo.flows._stage import finish_stage, resolve
 from mvideo_core.captioning.rows import CaptionOptions
 from mvideo_core.forms import ProfileName
@@ -17,6 +18,7 @@ from mvideo_core.store.workspace import Workspace
 
 
 @flow(name="caption", flow_run_name=run_name, persist_result=False)
+@in_root
 def caption(
     workspace: str,
     profile: Annotated[str, ProfileName(PROFILES)] = "mini",

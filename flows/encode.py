@@ -5,11 +5,13 @@ from prefect import flow
 from mvideo.flows._engine import EngineOptions
 from mvideo.flows._latents import write_latents
 from mvideo.flows._naming import run_name
+from mvideo.flows._root import in_root
 from mvideo_core.doctor import Asked, require
 from mvideo_core.latents.options import LatentOptions
 
 
 @flow(name="encode", flow_run_name=run_name, persist_result=False)
+@in_root
 def encode(workspace: str, options: LatentOptions = LatentOptions(), engine: EngineOptions = EngineOptions()) -> str:
     """VAE latents and text embeddings of the current dataset, in shards of the same names and keys.
 

@@ -9,6 +9,7 @@ from prefect.artifacts import create_link_artifact, create_markdown_artifact, cr
 from mvideo.flows._evaluation import score_parts
 from mvideo.flows._naming import run_name
 from mvideo.flows._notices import MAX_FAILED_SHOWN, shows
+from mvideo.flows._root import in_root
 from mvideo.tasks.evaluate import check_items, collect_scores, evaluation_report, score
 from mvideo_core.evaluation.export import rows_of, to_markdown
 from mvideo_core.evaluation.request import EvaluateRequest
@@ -20,6 +21,7 @@ from mvideo_core.options import Over, merged
 
 
 @flow(name="evaluate-mvideo", flow_run_name=run_name, persist_result=False)
+@in_root
 def evaluate_mvideo(
     manifests: list[str],
     out: str,

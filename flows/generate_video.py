@@ -7,6 +7,7 @@ from prefect.artifacts import create_markdown_artifact
 
 from mvideo.flows._naming import run_name
 from mvideo.flows._notices import shows
+from mvideo.flows._root import in_root
 from mvideo.tasks.generate import generate
 from mvideo_core.doctor import Asked, require
 from mvideo_core.generation.options import GenerateOptions
@@ -19,6 +20,7 @@ from mvideo_core.store.workspace import Workspace
 
 
 @flow(name="generate-video", flow_run_name=run_name, persist_result=False)
+@in_root
 def generate_video(
     out: str,
     prompt: str = "",

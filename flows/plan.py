@@ -5,6 +5,7 @@ from typing import Annotated, Any
 from prefect import flow
 
 from mvideo.flows._naming import run_name
+from mvideo.flows._root import in_root
 from mvideo.flows._stage import resolve
 from mvideo.tasks import plan as task
 from mvideo_core.forms import ProfileName
@@ -15,6 +16,7 @@ from mvideo_core.stages.plan import Plan, PlanOptions
 
 
 @flow(name="plan", flow_run_name=run_name, persist_result=False)
+@in_root
 def plan(
     workspace: str,
     source: SourceOptions,

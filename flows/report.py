@@ -5,10 +5,12 @@ from prefect import State, flow
 from mvideo.flows._dataset import write_report
 from mvideo.flows._naming import run_name
 from mvideo.flows._notices import concluded
+from mvideo.flows._root import in_root
 from mvideo_core.stages.report import ReportSummary
 
 
 @flow(name="report", flow_run_name=run_name, persist_result=False)
+@in_root
 def report(workspace: str) -> ReportSummary | State[ReportSummary]:
     """Write the report; its core is shown on the run's Artifacts tab. Warnings of stages make it end with warnings.
 

@@ -8,6 +8,7 @@ from prefect.artifacts import create_link_artifact, create_markdown_artifact
 
 from mvideo.flows._naming import run_name
 from mvideo.flows._notices import shows
+from mvideo.flows._root import in_root
 from mvideo.flows._sharing import Piece, share
 from mvideo.flows.build_mask_dataset import build_mask_dataset
 from mvideo.flows.evaluate_mvideo import evaluate_mvideo
@@ -26,6 +27,7 @@ QUEUE = "gpu"
 
 
 @flow(name="reproduce-paper", flow_run_name=run_name, persist_result=False)
+@in_root
 def reproduce_paper(
     out: str,
     profile: Annotated[str, ProfileName(PROFILES)] = "mini",

@@ -6,6 +6,7 @@ from prefect import flow
 
 from mvideo.flows._engine import EngineOptions
 from mvideo.flows._naming import run_name
+from mvideo.flows._root import in_root
 from mvideo.flows._stage import finish_stage, resolve
 from mvideo_core.forms import ProfileName
 from mvideo_core.options import Over
@@ -15,6 +16,7 @@ from mvideo_core.stages.run import StageSummary
 
 
 @flow(name="segment", flow_run_name=run_name, persist_result=False)
+@in_root
 def segment(
     workspace: str,
     profile: Annotated[str, ProfileName(PROFILES)] = "mini",

@@ -7,6 +7,7 @@ from prefect import flow
 from mvideo.flows._dataset import write_dataset
 from mvideo.flows._engine import EngineOptions
 from mvideo.flows._naming import run_name
+from mvideo.flows._root import in_root
 from mvideo.flows._stage import resolve
 from mvideo_core.forms import ProfileName
 from mvideo_core.options import Over
@@ -16,6 +17,7 @@ from mvideo_core.stages.publish import DatasetSummary
 
 
 @flow(name="shard", flow_run_name=run_name, persist_result=False)
+@in_root
 def shard(
     workspace: str,
     profile: Annotated[str, ProfileName(PROFILES)] = "mini",

@@ -7,6 +7,7 @@ from prefect import flow
 from mvideo.flows._engine import EngineOptions
 from mvideo.flows._latents import write_latents
 from mvideo.flows._naming import run_name
+from mvideo.flows._root import in_root
 from mvideo.flows._training import training_page
 from mvideo.tasks.train import train
 from mvideo_core.doctor import Asked, require
@@ -19,6 +20,7 @@ from mvideo_core.training.report import RunReport
 
 
 @flow(name="train-mvideo", flow_run_name=run_name, persist_result=False)
+@in_root
 def train_mvideo(
     workspace: str = "",
     out: str = "",

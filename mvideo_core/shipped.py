@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parents[1] / "mvideo"
+_PACKAGE = Path(__file__).resolve().parents[1] / "mvideo"
 
 
 def shipped(name: str) -> Path:
@@ -11,4 +11,9 @@ def shipped(name: str) -> Path:
     Args:
         name: as in the repository, such as "deployments/profiles".
     """
-    return (ROOT / name).resolve()
+    return (_PACKAGE / name).resolve()
+
+
+def checkout() -> Path | None:
+    """The repository that the code is imported from; None for an installed package."""
+    return _PACKAGE.parent if (_PACKAGE / "flows").is_symlink() else None

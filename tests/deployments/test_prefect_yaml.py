@@ -4,23 +4,25 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
 from prefect.flows import Flow, load_flow_from_entrypoint
 
-from mvideo.deployments._environment import FOLDER, REPOSITORY, load_environment, prefect_settings
+from mvideo.deployments._environment import FOLDER, load_environment, prefect_settings
+from mvideo.deployments._setup import in_pool
 from mvideo.deployments.names import DEPLOYMENTS, HEARTBEAT_S, TAG
 from mvideo.flows import LOGGERS
 from mvideo.flows._engine import EngineOptions
+from mvideo.flows._root import in_root
+from mvideo_core.options import read_yaml
 from mvideo_core.pipeline import PART_STAGES, PipelineOptions
 from mvideo_core.stages import STAGES
+from tests.reference import REPOSITORY
 
-ENTRIES: dict[str, dict[str, Any]] = {
-    entry["name"]: entry for entry in yaml.safe_load((REPOSITORY / "prefect.yaml").read_text())["deployments"]
-}
+PROJECT = read_yaml(REPOSITORY / "prefect.yaml")
+ENTRIES: dict[str, dict[str, Any]] = {entry["name"]: entry for entry in PROJECT["deployments"]}
 
 
 def flow_of(name: str) -> Flow[Any, Any]:
-    return load_flow_from_entrypoint(str(REPOSITORY / ENTRIES[name]["entrypoint"]), use_placeholder_flow=False)
+    return load_flow_from_entrypoint(ENTRIES[name]["entrypoint"], use_placeholder_flow=False)
 
 
 def test_prefect_yaml_holds_exactly_the_deployments_whose_short_names_work() -> None:
@@ -49,11 +51,27 @@ def test_stage_deployments_wait_on_the_queue_of_their_resource(name: str) -> Non
 def test_runs_are_known_as_ours_and_have_heartbeat_and_loggers_under_any_worker(name: str) -> None:
     assert TAG in ENTRIES[name]["tags"]
     env = ENTRIES[name]["work_pool"]["job_variables"]["env"]
-    ours = prefect_settings(load_environment("laptop"), REPOSITORY, "")
+    ours = prefect_settings(load_environment("laptop"), Path(), "")
     assert set(env) > {"PREFECT_FLOWS_HEARTBEAT_FREQUENCY", "PREFECT_LOGGING_EXTRA_LOGGERS"}
     assert env == {key: ours[key] for key in env}
     assert env["PREFECT_LOGGING_EXTRA_LOGGERS"].split(",") == list(LOGGERS)
     assert env["PREFECT_FLOWS_HEARTBEAT_FREQUENCY"] == str(HEARTBEAT_S)
+
+
+@pytest.mark.parametrize("name", DEPLOYMENTS)
+def test_flows_come_from_the_package_and_begin_in_the_root(name: str) -> None:
+    module = name.replace("-", "_")
+    assert ENTRIES[name]["entrypoint"] == f"mvideo.flows.{module}.{module}"
+    assert flow_of(name).fn.__code__ is in_root(lambda: None).__code__
+    assert PROJECT["pull"] == []  # Prefect would pull the registering host's folder
+
+
+def test_another_pool_is_that_of_every_deployment() -> None:
+    there = in_pool("company")
+    pools = [entry.pop("work_pool") for entry in there["deployments"]]
+    assert [pool["name"] for pool in pools] == ["company"] * len(DEPLOYMENTS)
+    assert [pool["work_queue_name"] for pool in pools] == [e["work_pool"]["work_queue_name"] for e in ENTRIES.values()]
+    assert [entry["name"] for entry in there["deployments"]] == list(DEPLOYMENTS)
 
 
 def test_the_orchestrating_flow_has_a_queue_of_its_own() -> None:

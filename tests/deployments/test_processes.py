@@ -14,8 +14,8 @@ ROOT = Path(__file__).resolve().parents[2]
 
 def test_processes_are_found_by_their_stack_and_ended(tmp_path: Path) -> None:
     parent = "import subprocess, sys; subprocess.run([sys.executable, '-c', 'import time; time.sleep(60)'])"
-    started = processes.start("a", [sys.executable, "-c", parent], dict(os.environ), tmp_path, ROOT, tied=False)
-    other = processes.start("b", SLEEP, dict(os.environ), tmp_path / "other", ROOT, tied=False)
+    started = processes.start("a", [sys.executable, "-c", parent], dict(os.environ), tmp_path, tied=False)
+    other = processes.start("b", SLEEP, dict(os.environ), tmp_path / "other", tied=False)
     try:
         deadline = time.monotonic() + 120
         while len(processes.members(tmp_path)) < 2 and time.monotonic() < deadline:
@@ -34,7 +34,7 @@ def test_a_process_that_ignores_sigterm_is_killed(tmp_path: Path) -> None:
     stubborn = (
         "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); print('on', flush=True); time.sleep(60)"
     )
-    started = processes.start("s", [sys.executable, "-c", stubborn], dict(os.environ), tmp_path, ROOT, tied=False)
+    started = processes.start("s", [sys.executable, "-c", stubborn], dict(os.environ), tmp_path, tied=False)
     log = tmp_path / "logs" / "s.log"
     deadline = time.monotonic() + 120
     while "on" not in log.read_text() and time.monotonic() < deadline:
@@ -46,7 +46,7 @@ def test_a_process_that_ignores_sigterm_is_killed(tmp_path: Path) -> None:
 def test_sigint_works_in_children_even_if_we_were_started_with_it_ignored(tmp_path: Path) -> None:
     before = signal.signal(signal.SIGINT, signal.SIG_IGN)
     try:
-        started = processes.start("i", SLEEP, dict(os.environ), tmp_path, ROOT, tied=False)
+        started = processes.start("i", SLEEP, dict(os.environ), tmp_path, tied=False)
         assert signal.getsignal(signal.SIGINT) is signal.SIG_IGN
     finally:
         signal.signal(signal.SIGINT, before)
@@ -59,7 +59,7 @@ def test_sigint_works_in_children_even_if_we_were_started_with_it_ignored(tmp_pa
 def test_tied_processes_die_with_the_one_that_started_them(tmp_path: Path) -> None:
     code = (
         "import os, sys, time; from pathlib import Path; from mvideo.deployments import _processes as p\n"
-        f"s = p.start('t', {SLEEP!r}, dict(os.environ), Path({str(tmp_path)!r}), Path('.'), tied=True)\n"
+        f"s = p.start('t', {SLEEP!r}, dict(os.environ), Path({str(tmp_path)!r}), tied=True)\n"
         "print(s.pid, flush=True); time.sleep(60)"
     )
     parent = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True, cwd=ROOT)

@@ -16,10 +16,10 @@ from prefect.flows import load_flow_from_entrypoint
 from prefect.states import Scheduled
 
 from mvideo.deployments import _processes as processes
-from mvideo.deployments._environment import REPOSITORY
 from mvideo.deployments._state import VARIABLE
 from mvideo.deployments.names import TAG
 from mvideo.deployments.stack import Stack
+from tests.reference import REPOSITORY
 
 ENVIRONMENT = str(Path(__file__).with_name("one-worker.yaml"))
 FINAL = ("COMPLETED", "FAILED", "CANCELLED", "CRASHED")

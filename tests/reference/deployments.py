@@ -29,7 +29,7 @@ def entries() -> dict[str, dict[str, Any]]:
 
 def flow_of(entry: dict[str, Any]) -> Flow[Any, Any]:
     """The flow that a deployment runs."""
-    return load_flow_from_entrypoint(str(REPOSITORY / entry["entrypoint"]), use_placeholder_flow=False)
+    return load_flow_from_entrypoint(entry["entrypoint"], use_placeholder_flow=False)
 
 
 def deployments_page() -> str:

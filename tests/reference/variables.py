@@ -2,7 +2,6 @@
 
 import ast
 import importlib
-import re
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
@@ -25,7 +24,10 @@ READ = {
     ),
     "ONEDNN_MAX_CPU_ISA": ("`AVX2`", "kernels of oneDNN; set unless MVIDEO_CPU_KERNELS is `native`"),
     "MVIDEO_STATE": ("`~/.mvideo`", "state folder of `mvideo server`: database, logs, list of processes"),
-    "MVIDEO_ROOT": ("set by `mvideo server up`", "checkout that workers load flows from"),
+    "MVIDEO_ROOT": (
+        "the checkout, or `~/mvideo` for an installed package",
+        "folder of a worker's host that relative paths in parameters of runs count from",
+    ),
     "MVIDEO_STACK": ("set by `mvideo server up`", "state folder, in every process it starts; `down` finds them by it"),
     "MVIDEO_LAUNCHED": ("set by `mvideo train run`", "marks processes of a training that the launcher started"),
     "PREFECT_API_URL": ("the server that `mvideo server up` started", "Prefect server of commands and workers"),
@@ -96,9 +98,6 @@ def reads() -> Iterator[Read]:
     for package in PRODUCT:
         for path in sorted((REPOSITORY / package).rglob("*.py")):
             yield from reads_of(path.read_text(encoding="utf-8"), str(path.relative_to(REPOSITORY)))
-    for number, line in enumerate((REPOSITORY / "prefect.yaml").read_text(encoding="utf-8").splitlines(), 1):
-        if found := re.findall(r"\{\{ \$(\w+) \}\}", line):
-            yield Read("prefect.yaml", number, tuple(found))
 
 
 def reads_of(source: str, file: str) -> Iterator[Read]:

@@ -1,0 +1,75 @@
+"""Where relative paths of a deployment's parameters count from.
+
+A process worker starts each run in a temporary folder and removes it afterwards, so such paths need a root of their
+own: $MVIDEO_ROOT of the worker, else the checkout that the code is imported from, else ~/mvideo.
+"""
+
+import functools
+import logging
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import NamedTuple, ParamSpec, TypeVar
+
+from prefect.context import FlowRunContext
+
+from mvideo_core.errors import ConfigError
+from mvideo_core.home import ensure_home
+from mvideo_core.shipped import checkout
+
+log = logging.getLogger(__name__)
+
+VARIABLE = "MVIDEO_ROOT"
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+class Root(NamedTuple):
+    """The folder, and the rule that chose it."""
+
+    path: Path
+    rule: str
+
+
+def in_root(function: Callable[P, R]) -> Callable[P, R]:
+    """Below `@flow`: a run of a deployment moves to the root first and logs it. Subflows and direct calls stay."""
+
+    @functools.wraps(function)
+    def body(*args: P.args, **named: P.kwargs) -> R:
+        context = FlowRunContext.get()
+        if context is not None and context.flow_run is not None and context.flow_run.deployment_id is not None:
+            enter_root()
+        return function(*args, **named)
+
+    return body
+
+
+def enter_root() -> None:
+    """Move this process to the root, and say so.
+
+    Raises:
+        ConfigError: MVIDEO_ROOT names no folder.
+    """
+    found = root()
+    os.chdir(found.path)
+    log.info("relative paths count from %s (%s)", found.path, found.rule)
+
+
+def root() -> Root:
+    """The root of this process; the folder in the home directory is made when it is not there.
+
+    Raises:
+        ConfigError: MVIDEO_ROOT names no folder.
+    """
+    if given := os.environ.get(VARIABLE):
+        path = Path(given).expanduser()
+        if not path.is_absolute() or not path.is_dir():
+            raise ConfigError(f"{VARIABLE}={given}: no such folder; give the absolute path of one, or unset it")
+        return Root(path, VARIABLE)
+    if found := checkout():
+        return Root(found, f"the checkout; {VARIABLE} is not set")
+    ensure_home()
+    path = Path.home() / "mvideo"
+    path.mkdir(exist_ok=True)
+    return Root(path, f"{VARIABLE} is not set")

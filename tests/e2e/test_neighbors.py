@@ -15,13 +15,13 @@ import pytest
 from prefect.client.orchestration import SyncPrefectClient
 from prefect.states import Cancelling, Crashed, Pending, Running
 
-from mvideo.deployments._environment import REPOSITORY
 from mvideo.deployments._ports import free_port
 from mvideo.deployments._processes import live_flow_runs, python_module
 from mvideo.deployments._setup import AUTOMATION
 from mvideo_core.media import guard
 from tests.e2e.harness import Trial, kill, until
 from tests.e2e.test_process_deaths import Toy
+from tests.reference import REPOSITORY
 
 SILENT_S = 90
 OURS = """

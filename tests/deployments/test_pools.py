@@ -13,7 +13,7 @@ from prefect.client.orchestration import get_client
 from prefect.client.schemas.actions import WorkPoolCreate
 from prefect.utilities.templating import apply_values
 
-from mvideo.deployments._environment import REPOSITORY
+from tests.reference import REPOSITORY
 
 POOLS = REPOSITORY / "deployments" / "pools"
 CONTAINERFILE = REPOSITORY / "deployments" / "containers" / "Containerfile"

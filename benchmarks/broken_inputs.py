@@ -1,0 +1,140 @@
+"""Broken weights, adapters and masks, each given to a real `mvideo` process: what it says, its exit code, its seconds.
+
+`python -m benchmarks.broken_inputs` prints one Markdown table for each kind; benchmarks/results/broken_inputs.md holds
+them. Exit code 1: something other than one line of ours was said, or a code was wrong. The inputs are those of the
+tests, which compare every line with its pattern.
+"""
+
+import argparse
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+from mvideo_core.model.base import random_base, save_base
+from tests.mvideo_core.cli import test_broken_masks as masks
+from tests.mvideo_core.generation import test_adapters as adapters
+from tests.mvideo_core.model import test_folder_check as weights
+
+UNWANTED = (
+    "Traceback", "weights_only", "pip install", "safe to ignore", "pickle_module", "allow_pickle", "trust_remote_code",
+    "Repo id", "Re-running",
+)  # fmt: skip
+"""Tracebacks, and advice of other libraries that is unsafe or wrong here."""
+
+
+class Said(NamedTuple):
+    """What became of one broken input.
+
+    Attributes:
+        line: what the process said, paths shortened.
+        code: its exit code.
+        n_lines: lines on standard error.
+        seconds: from start to end of the process, imports included.
+        fault: what is wrong with that, "" when nothing is.
+    """
+
+    name: str
+    line: str
+    code: int
+    n_lines: int
+    seconds: float
+    fault: str
+
+
+def call(name: str, arguments: list[str], codes: tuple[int, ...], place: Path) -> Said:
+    """Run `mvideo` and judge what it says.
+
+    Args:
+        codes: exit codes that are right.
+        place: folder that is left out of the line.
+    """
+    started = time.monotonic()
+    done = subprocess.run(
+        [sys.executable, "-m", "mvideo_core.cli.main", *arguments], capture_output=True, text=True, check=False
+    )
+    seconds = time.monotonic() - started
+    lines = done.stderr.strip().splitlines()
+    faults = [f"says {word!r}" for word in UNWANTED if word in done.stdout + done.stderr]
+    faults += [f"{len(lines)} lines"] if len(lines) != 1 else []
+    faults += [f"exit code {done.returncode}"] if done.returncode not in codes else []
+    line = (lines[-1] if lines else "").replace(f"{place}/", "")
+    return Said(name, line, done.returncode, len(lines), seconds, ", ".join(faults))
+
+
+def of_weights(place: Path) -> Iterator[Said]:
+    """Each broken base, given to `mvideo generate --base`."""
+    save_base(random_base("tiny-sincos"), place / "whole")
+    for name, (damage, _) in weights.BROKEN.items():
+        yield _damaged(
+            name, place / "whole", place / "base", damage, ["--base", f"{place}/base"], (1,),
+        )  # fmt: skip
+
+
+def of_adapters(place: Path) -> Iterator[Said]:
+    """Each broken adapter, given to `mvideo generate --adapter` over a base that cannot be loaded either."""
+    adapters.write_bases(place)
+    whole = adapters.write_adapter(place).rename(place / "whole")
+    for name, (damage, code, _) in adapters.BROKEN.items():
+        words = ["--base", f"{place}/gone", "--adapter", f"{place}/adapter"]
+        yield _damaged(name, whole, place / "adapter", damage, words, (code,))
+
+
+def of_masks(place: Path) -> Iterator[Said]:
+    """Each broken or doubtful mask file, given to the command of the table."""
+    masks.draw_masks(place)
+    for name, arguments, code, _ in masks.TABLE:
+        yield call(name, masks.words_of(arguments, place, place / "out.masks"), (code,), place)
+
+
+def _damaged(
+    name: str, whole: Path, copy: Path, damage: Callable[[Path], object], words: list[str], codes: tuple[int, ...]
+) -> Said:
+    """`generate` with a copy that was damaged; nothing may come out."""
+    shutil.copytree(whole, copy)
+    damage(copy)
+    out = copy.parent / "out"
+    said = call(name, ["generate", "--out", str(out), "--prompt", "a red kite", *words], codes, copy.parent)
+    shutil.rmtree(copy, ignore_errors=True)
+    return said._replace(fault=", ".join(filter(None, (said.fault, "an output is there" if out.exists() else ""))))
+
+
+KINDS = {"weights": of_weights, "adapters": of_adapters, "masks": of_masks}
+
+
+def table(kind: str, rows: list[Said]) -> list[str]:
+    """Markdown lines: a summary, then one row for each input."""
+    times = sorted(row.seconds for row in rows)
+    wrong = sum(bool(row.fault) for row in rows)
+    summary = f"{len(rows)} broken {kind}: {wrong} at fault; {times[0]:.1f} to {times[-1]:.1f} s"
+    lines = [summary, "", f"| Broken {kind} | The line | Exit code | Seconds |", "|---|---|---|---|"]
+    for row in rows:
+        line = row.line.replace("|", "\\|").replace("<", "&lt;")
+        fault = f" **{row.fault}**" if row.fault else ""
+        lines.append(f"| {row.name} | {line}{fault} | {row.code} | {row.seconds:.1f} |")
+    return lines
+
+
+def main() -> None:
+    """Print the tables."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--only", default=",".join(KINDS), help="kinds, joined with commas")
+    chosen = parser.parse_args().only.split(",")
+    at_fault = False
+    for kind in chosen:
+        with tempfile.TemporaryDirectory(prefix="mvideo-broken-") as place:
+            rows = []
+            for row in KINDS[kind](Path(place)):
+                rows.append(row)
+                print(f"{kind}: {row.name}: {row.fault or 'one line'}", file=sys.stderr)
+        print("\n".join([*table(kind, rows), ""]))
+        at_fault |= any(row.fault for row in rows)
+    sys.exit(at_fault)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,7 +1,8 @@
 """Broken weights, adapters and masks, each given to a real `mvideo` process: what it says, its exit code, its seconds.
 
 `python -m benchmarks.broken_inputs` prints one Markdown table for each kind; benchmarks/results/broken_inputs.md holds
-them. Exit code 1: something other than one line of ours was said, or a code was wrong. The inputs are those of the
+them. Exit code 1: something other than one line of ours was said (warnings that come before it are
+counted apart), or a code was wrong. The inputs are those of the
 tests, which compare every line with its pattern.
 """
 
@@ -33,7 +34,7 @@ class Said(NamedTuple):
     Attributes:
         line: what the process said, paths shortened.
         code: its exit code.
-        n_lines: lines on standard error.
+        n_warnings: lines of the log before it.
         seconds: from start to end of the process, imports included.
         fault: what is wrong with that, "" when nothing is.
     """
@@ -41,7 +42,7 @@ class Said(NamedTuple):
     name: str
     line: str
     code: int
-    n_lines: int
+    n_warnings: int
     seconds: float
     fault: str
 
@@ -60,10 +61,11 @@ def call(name: str, arguments: list[str], codes: tuple[int, ...], place: Path) -
     seconds = time.monotonic() - started
     lines = done.stderr.strip().splitlines()
     faults = [f"says {word!r}" for word in UNWANTED if word in done.stdout + done.stderr]
-    faults += [f"{len(lines)} lines"] if len(lines) != 1 else []
+    n_warnings = sum(" WARNING " in one for one in lines[:-1])
+    faults += [f"{len(lines)} lines"] if len(lines) - n_warnings != 1 else []
     faults += [f"exit code {done.returncode}"] if done.returncode not in codes else []
     line = (lines[-1] if lines else "").replace(f"{place}/", "")
-    return Said(name, line, done.returncode, len(lines), seconds, ", ".join(faults))
+    return Said(name, line, done.returncode, n_warnings, seconds, ", ".join(faults))
 
 
 def of_weights(place: Path) -> Iterator[Said]:
@@ -115,7 +117,8 @@ def table(kind: str, rows: list[Said]) -> list[str]:
     for row in rows:
         line = row.line.replace("|", "\\|").replace("<", "&lt;")
         fault = f" **{row.fault}**" if row.fault else ""
-        lines.append(f"| {row.name} | {line}{fault} | {row.code} | {row.seconds:.1f} |")
+        before = f"({row.n_warnings} warning before) " if row.n_warnings else ""
+        lines.append(f"| {row.name} | {before}{line}{fault} | {row.code} | {row.seconds:.1f} |")
     return lines
 
 

@@ -2,22 +2,34 @@
 
 Planned: sources listed into parts. Kept: a stage that does nothing on every item, so what is measured is keys, journal,
 Parquet, markers and heads. Answered: what a second run costs when everything is done.
+
+`python -m benchmarks.planning shards 1000000` plans the shards of so many clips, `... split 1000000` opens the index of
+so many windows of latents and splits it for training: memory, temporary files, CPU seconds.
 """
 
+import hashlib
+import os
 import resource
+import sys
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+from mvideo_core.latents.info import INDEX_NAME, index_schema
+from mvideo_core.latents.window_index import WindowIndex
 from mvideo_core.options import Options
 from mvideo_core.pipeline import PART_STAGES
-from mvideo_core.records import CaptionRow, Row, SourceRow
+from mvideo_core.records import Blob, CaptionRow, ClipRow, PlannedSample, Row, SourceRow, VideoRow
+from mvideo_core.shards.files import DatasetFiles
+from mvideo_core.shards.options import ShardOptions
 from mvideo_core.stages.base import Item, Stage, StageContext, Worker
 from mvideo_core.stages.plan import PlanOptions, make_plan
 from mvideo_core.stages.run import run_stage
+from mvideo_core.stages.samples import Layout
 from mvideo_core.store.workspace import Workspace
+from mvideo_core.training.data import Split
 
 N_CLIPS = 400_000
 
@@ -70,7 +82,114 @@ def measure(n_clips: int = N_CLIPS) -> dict[str, Any]:
     }
 
 
-if __name__ == "__main__":
+def simulated_samples(n_clips: int) -> Iterator[tuple[PlannedSample, ClipRow, VideoRow]]:
+    """What the stages before would give: eight clips a video, texts and digests of realistic length."""
+    for n in range(n_clips):
+        video = f"video{n // 8:08d}"
+        key, start_s, url = f"{video}_{n % 8:09d}", n % 8 * 12, f"https://x.example/{video}"
+        meta = (
+            f'{{"caption":{{"captioner":"motion","model":""}},"fps":8.0,"height":480,"objects":[{{"kept":true,"label":'
+            f'"dog","object_id":0,"score":0.{n % 997}}}],"source":{{"end_s":{start_s + 12},"licence":"r-uda-1.0",'
+            f'"start_s":{start_s},"url":"{url}"}},"width":720}}'
+        )
+        sample = PlannedSample(
+            key=key, video_id=video, clip=_blob("cut", f"{key}.mp4"), masks=_blob("segment", f"{key}.masks"),
+            caption=f"A brown dog runs to the left over a lawn, take {n}. " * 3, labels=["dog"], n_frames=97,
+            meta_json=meta,
+        )  # fmt: skip
+        clip = ClipRow(
+            key=key, parent=video, source_sha256=_hex(video), source_url=url, start_s=start_s, end_s=start_s + 12
+        )
+        yield sample, clip, VideoRow(key=video, parent=video, uri=f"file:///data/{video}.mp4", title=f"about {video}")
+
+
+def measure_shards(n_clips: int) -> dict[str, Any]:
+    """Planning the shards of so many clips, from rows to the digest and the first part's rows."""
+    before = _peak_mb()
+    with tempfile.TemporaryDirectory(prefix="mvideo-bench-") as folder:
+        layout = Layout(Path(folder) / "samples.db", ShardOptions(exclude_terms=("tank",)))
+        for found in simulated_samples(n_clips):
+            layout.put(found)
+        n_shards = layout.settle()
+        layout.digest()
+        layout.part_rows(0, min(n_shards, 256), "datasets/x")
+        size = sum(path.stat().st_size for path in Path(folder).iterdir())
+        layout.close()
+    return {"clips": n_clips, "shards": n_shards, "memory_mb": _peak_mb() - before, "tmpdir_mb": round(size / 1e6, 1)}
+
+
+def write_window_index(folder: Path, n_windows: int, per_shard: int = 1000) -> None:
+    """An index of latents as the encode stage writes it: two windows a clip, a tenth of the shards for tests."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    folder.mkdir(parents=True)
+    with pq.ParquetWriter(folder / INDEX_NAME, index_schema(), compression="zstd") as writer:
+        for first in range(0, n_windows, per_shard):
+            split = "test" if first // per_shard % 10 == 9 else "train"
+            rows = [
+                {
+                    "id": f"clip{n // 2:09d}-w{n % 2 * 32:05d}", "key": f"clip{n // 2:09d}", "video_id": f"v{n // 16}",
+                    "split": split, "shard": f"{split}-{first // per_shard:06d}.tar", "target_start_frame": n % 2 * 32,
+                    "history": bool(n % 2), "caption": f"A brown dog runs over a lawn, take {n // 2}. " * 3,
+                    "offset_bytes": n * 300_000, "size_bytes": 300_000, "sha256": _hex(f"l{n}"),
+                    "text_offset_bytes": n * 300_000, "text_size_bytes": 90_000, "text_sha256": _hex(f"t{n}"),
+                }
+                for n in range(first, min(first + per_shard, n_windows))
+            ]  # fmt: skip
+            writer.write_table(pa.Table.from_pylist(rows, schema=index_schema()))
+
+
+def measure_split(n_windows: int) -> dict[str, Any]:
+    """Opening the index of so many windows, and holding windows out for validation.
+
+    The mapped pages of the temporary file belong to the system, which takes them back when it needs memory; what the
+    process owns is `memory_mb`.
+    """
+    with tempfile.TemporaryDirectory(prefix="mvideo-bench-") as folder:
+        if (child := os.fork()) == 0:  # what is written costs memory, too
+            write_window_index(Path(folder) / "latents", n_windows)
+            os._exit(0)
+        os.waitpid(child, 0)
+        file = Path(folder) / "latents" / INDEX_NAME
+        with file.open("rb") as stream:
+            sha256 = hashlib.file_digest(stream, "sha256").hexdigest()
+        before, free = _owned_mb(), os.statvfs(tempfile.gettempdir())
+        index = WindowIndex(DatasetFiles(file.parent), sha256, "train", "any")
+        used = (free.f_bavail - os.statvfs(tempfile.gettempdir()).f_bavail) * free.f_frsize
+        split = Split(index.names("key"), 8, (), index.names("id"))
+        return {
+            "windows": n_windows, "train": len(split.train), "memory_mb": round(_owned_mb() - before, 1),
+            "mapped_and_owned_peak_mb": _peak_mb(), "tmpdir_mb": round(used / 1e6, 1),
+        }  # fmt: skip
+
+
+def _blob(stage: str, name: str) -> Blob:
+    return Blob(path=f"blobs/{stage}/{_hex(name)[:2]}/{name}", sha256=_hex(name), size_bytes=900_000)
+
+
+def _hex(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _peak_mb() -> float:
+    return round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024, 1)
+
+
+def _owned_mb() -> float:
+    """Anonymous memory of this process, megabytes."""
+    lines = Path("/proc/self/status").read_text().splitlines()
+    return next(int(line.split()[1]) / 1024 for line in lines if line.startswith("RssAnon"))
+
+
+def main() -> None:
+    """All of the figures, or those of one part for a number of clips or windows."""
     import json
 
-    print(json.dumps(measure(), indent=1))
+    kind, n = (sys.argv[1], int(sys.argv[2])) if len(sys.argv) == 3 else ("", N_CLIPS)
+    measured = {"shards": measure_shards, "split": measure_split}.get(kind, measure)(n)
+    print(json.dumps(measured | {"cpu_s": round(time.process_time(), 1)}, indent=1))
+
+
+if __name__ == "__main__":
+    main()

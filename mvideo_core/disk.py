@@ -136,35 +136,37 @@ def obey_umask(folder: str | os.PathLike[str]) -> None:
 
 
 @contextlib.contextmanager
-def disk_errors(what: str = "") -> Iterator[None]:
+def disk_errors(what: str = "", place: str = "the disk") -> Iterator[None]:
     """Turn every refusal of the disk inside the block into a StoreError; see `store_error`.
 
     Args:
         what: what was being done, begins the message.
+        place: folder that is most likely meant where the error names no file.
     """
     try:
         yield
     except Exception as error:
-        own = store_error(error)
+        own = store_error(error, place=place)
         if own is None:
             raise
         raise StoreError(f"{what}: {own}" if what else str(own)) from error
 
 
-def store_error(error: BaseException, path: str | os.PathLike[str] = "") -> StoreError | None:
+def store_error(error: BaseException, path: str | os.PathLike[str] = "", place: str = "the disk") -> StoreError | None:
     """A refusal of the disk as our own error, with the way out; None when the error is something else.
 
     Args:
         error: an OSError, or what safetensors makes of one.
         path: what was being written; the file that the error names when not given.
+        place: what the message names where neither does.
     """
     code = _code(error)
     if code is None:
         return None
     named, said = getattr(error, "filename", None), getattr(error, "strerror", None)
-    place = os.fspath(path) or (os.fsdecode(named) if isinstance(named, str | bytes) else "")
+    file = os.fspath(path) or (os.fsdecode(named) if isinstance(named, str | bytes) else "")
     verb = "cannot be written" if path else "cannot be read or written"
-    return StoreError(f"{place or 'the disk'}: {verb} ({said or os.strerror(code)}); {_way_out(code, place)}")
+    return StoreError(f"{file or place}: {verb} ({said or os.strerror(code)}); {_way_out(code, file)}")
 
 
 def _code(error: BaseException) -> int | None:

@@ -120,6 +120,8 @@ def gc(
     freed = collect_garbage(ws, held_rows(ws), not delete, None if min_age_h is None else min_age_h * 3600)
     verb = "deleted" if delete else "would delete (add --delete)"
     typer.echo(f"{verb}: {freed.files} files, {freed.size_bytes / 1e6:.1f} MB")
+    if freed.uploads:
+        typer.echo(f"{verb}: {freed.uploads} unfinished uploads of killed processes")
     if freed.in_use:
         typer.echo(f"left alone, a live process works there: {', '.join(freed.in_use)}")
     if freed.young:

@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import yaml
 from pydantic import Field
 
 from mvideo_core.disk import write_whole
@@ -79,7 +80,9 @@ def load_recipe(name: str) -> Recipe:
     path = Path(name) if name.endswith((".yaml", ".yml")) else FOLDER / f"{name}.yaml"
     if not path.is_file():
         raise ConfigError(f"no recipe {name!r}; give a YAML file or one of: {', '.join(recipe_names())}")
-    recipe = Recipe.parse(read_yaml(path), str(path))
+    values = read_yaml(path)
+    _check_prompts(path)
+    recipe = Recipe.parse(values, str(path))
     for variant_name, variant in recipe.variants.items():
         unknown = sorted({layer.input for layer in variant.layers} - set(recipe.inputs))
         if unknown:
@@ -87,6 +90,27 @@ def load_recipe(name: str) -> Recipe:
         for edits in [variant.edits, *(layer.edits for layer in variant.layers)]:
             parse_edits(edits, f"{path}: variant {variant_name}")
     return recipe
+
+
+def _check_prompts(path: Path) -> None:
+    """Two prompts without quotes in brackets may be one with a comma, which YAML takes for the end of a text."""
+    nodes = [yaml.compose(path.read_text(encoding="utf-8"), yaml.SafeLoader)]
+    while nodes:
+        node = nodes.pop()
+        if isinstance(node, yaml.SequenceNode):
+            nodes += node.value
+        for key, value in node.value if isinstance(node, yaml.MappingNode) else ():
+            nodes.append(value)
+            plain = (
+                [one.value for one in value.value if isinstance(one, yaml.ScalarNode) and one.style is None]
+                if (key.value == "prompts" and isinstance(value, yaml.SequenceNode) and value.flow_style)
+                else []
+            )
+            if len(value.value) > 1 and plain:
+                raise ConfigError(
+                    f"{path}: line {value.start_mark.line + 1}: prompts: {plain[0]!r} in brackets ends at a comma; put "
+                    f"each prompt into quotes, or on a line of its own after `- `"
+                )
 
 
 def run_recipe(recipe: Recipe, inputs: Mapping[str, MaskClip], video_format: VideoFormat) -> Iterator[Cooked]:

@@ -39,16 +39,16 @@ def load_pipeline(
         ModelError: weights absent, or adapter and base damaged or not for each other.
         ConfigError: no such size or path, or masks that nothing sees.
     """
-    import torch
-
-    from mvideo_core.model.pipeline import MVideoPipeline
-
     files = find_adapter(adapter) if adapter else None
     if files:
         check_adapter(files, transformer_config(base))
     if masks and not (files and files.ours) and not has_mask_weights(base):
         raise ConfigError(_blind(base, adapter))
     loaded = load_base(base)
+    import torch
+
+    from mvideo_core.model.pipeline import MVideoPipeline  # seconds of imports, after what is refused without them
+
     pipeline = MVideoPipeline.from_base(loaded)
     if files:
         pipeline.load_lora_weights(files.lora, allow_other_base=allow_other_base)

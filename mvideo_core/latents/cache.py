@@ -8,22 +8,18 @@ import os
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal
-
-import numpy as np
+from typing import TYPE_CHECKING, Any
 
 from mvideo_core.errors import ConfigError, StoreError
 from mvideo_core.latents.encode import APPEARANCE, LOGVAR, MASK, MOTION, TARGET, latent_shapes
-from mvideo_core.latents.info import EMPTY_NAME, INDEX_NAME, INFO_NAME, SCHEMA_VERSION, LatentIdentity, LatentsInfo
+from mvideo_core.latents.info import EMPTY_NAME, INFO_NAME, SCHEMA_VERSION, LatentIdentity, LatentsInfo
 from mvideo_core.latents.members import read_tensors
 from mvideo_core.latents.text import TEXT
-from mvideo_core.parquet import read_table
+from mvideo_core.latents.window_index import History, Names, WindowIndex
 from mvideo_core.shards.files import DatasetFiles
 
 if TYPE_CHECKING:
     from torch import Tensor
-
-History = Literal["any", "with", "without"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +48,8 @@ class LatentSample:
 class LatentDataset:
     """Windows of one split in the order of the dataset; any one of them in two positioned reads.
 
-    Needs a few hundred bytes of memory a window; threads, forked and spawned loader workers may read at once.
+    Its memory does not grow with the windows (see `WindowIndex`); threads, forked and spawned loader workers may read
+    at once.
 
     Args:
         root: folder of latents or fsspec URL.
@@ -85,15 +82,25 @@ class LatentDataset:
             raise ConfigError(f"{self.files.root} has no split {split!r}; it has: {', '.join(self.info.splits)}")
         check_files(self.files, self.info)
         self._shapes = latent_shapes(self.info.identity.format, self.info.latent_channels, self.info.stride_px)
-        self._read_index(history)
-        if not self.ids:
+        self._index = WindowIndex(self.files, self.info.index.sha256, split, history)
+        if not len(self):
             raise ConfigError(
                 f"{self.files.root}: split {split!r} has no window {history} history; "
                 "clips need 2 * clip_frames - 1 frames for one (cut.min_frames)"
             )
 
+    @property
+    def ids(self) -> Names:
+        """Of all windows."""
+        return self._index.names("id")
+
+    @property
+    def keys(self) -> Names:
+        """Of the clip of each window."""
+        return self._index.names("key")
+
     def __len__(self) -> int:
-        return len(self.ids)
+        return len(self._index)
 
     def __getitem__(self, index: int) -> Any:
         sample = self.get(int(index))
@@ -147,23 +154,8 @@ class LatentDataset:
     def _whole(self, index: int, member: str) -> bool:
         return hashlib.sha256(self._content(index, member)).hexdigest() == self._column(f"{member}sha256", index)
 
-    def _read_index(self, history: History) -> None:
-        import pyarrow.compute as pc
-
-        content = self.files.read(INDEX_NAME)
-        if hashlib.sha256(content).hexdigest() != self.info.index.sha256:
-            raise StoreError(
-                f"{self.files.root}/{INDEX_NAME}: not the one that {INFO_NAME} speaks of; run encode again"
-            )
-        table = read_table(content).filter(pc.field("split") == self.split)
-        if history != "any":
-            table = table.filter(pc.field("history") == (history == "with"))
-        self._table = table.combine_chunks()
-        self.ids: list[str] = table.column("id").to_pylist()
-        self.keys = np.array(table.column("key").to_pylist(), dtype=np.str_)
-
     def _column(self, name: str, index: int) -> Any:
-        return self._table.column(name)[index].as_py()
+        return self._index.value(name, index)
 
     def _shard(self, index: int) -> str:
         return str(self._column("shard", index))

@@ -1,11 +1,11 @@
-"""Which sample goes into which shard: exclusions, split by source video, seeded order. Nothing is opened or written."""
+"""Which sample goes into which shard: exclusions, split by source video, seeded order. No sample is opened."""
 
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 
-import numpy as np
-
-from mvideo_core.shards.candidates import Candidate, Columns, Exclusion, draw
+from mvideo_core.shards.candidate_table import CandidateTable
+from mvideo_core.shards.candidates import Candidate, Exclusion
 from mvideo_core.shards.exclusion_lists import ExclusionList, check_matched, read_exclusion_lists
 from mvideo_core.shards.options import ShardOptions
 
@@ -33,9 +33,9 @@ class DatasetPlan:
 def plan_shards(
     candidates: Iterable[Candidate], options: ShardOptions, lists: Sequence[ExclusionList] | None = None
 ) -> DatasetPlan:
-    """The dataset's layout; depends on the set of candidates and the options, not on the order they come in.
+    """The dataset's layout in memory; depends on the set of candidates and the options, not on the order they come in.
 
-    Of each candidate only its key and about 50 bytes of numbers are kept; texts and names are looked at as they pass.
+    For more candidates than memory holds, fill a `CandidateTable` in a file and ask `planned_shards`.
 
     Args:
         candidates: all triplets.
@@ -46,34 +46,34 @@ def plan_shards(
         ConfigError: a key occurs twice, a list cannot be read, or an entry of a list matches nothing.
     """
     lists = read_exclusion_lists(options) if lists is None else lists
-    columns = Columns(options, lists)
-    for one in candidates:
-        columns.add(one)
-    order = columns.by_key()
+    with closing(CandidateTable(options, lists)) as table:
+        for one in candidates:
+            table.add(one)
+        shards = tuple(planned_shards(table, options, lists))
+        return DatasetPlan(shards, tuple(table.exclusions()))
+
+
+def planned_shards(table: CandidateTable, options: ShardOptions, lists: Sequence[ExclusionList]) -> Iterator[ShardPlan]:
+    """The shards of a filled table, one at a time, train first; afterwards the table also knows what stays out.
+
+    Raises:
+        ConfigError: an entry of a list matches nothing.
+    """
     check_matched(lists, options)
-    excluded = columns.exclusions(order)
-    is_test = columns.test_side(order)
-    kept = order[columns.outside(order, excluded)]
-    shards: list[ShardPlan] = []
+    table.decide()
     for split in SPLITS:
-        members = kept[is_test[kept] == (split == "test")]
-        draws = np.fromiter(
-            (draw(f"order/{options.split_seed}/{columns.keys[row]}") for row in members), np.float64, len(members)
-        )
-        shards.extend(_cut(split, members[np.argsort(draws, kind="stable")], columns, options))
-    return DatasetPlan(tuple(shards), tuple(excluded[key] for key in sorted(excluded)))
+        yield from _cut(split, table.members(split == "test"), options)
 
 
-def _cut(split: str, members: np.ndarray, columns: Columns, options: ShardOptions) -> Iterator[ShardPlan]:
+def _cut(split: str, members: Iterable[tuple[str, int]], options: ShardOptions) -> Iterator[ShardPlan]:
     held: list[str] = []
     size_bytes, number = 0, 0
-    for row in members:
-        sample_bytes = columns.size_bytes[row]
+    for key, sample_bytes in members:
         full = len(held) >= options.samples_per_shard or size_bytes + sample_bytes > options.max_shard_bytes
         if held and full:
             yield ShardPlan(f"{split}-{number:06d}", split, tuple(held), size_bytes)
             held, size_bytes, number = [], 0, number + 1
-        held.append(columns.keys[row])
+        held.append(key)
         size_bytes += sample_bytes
     if held:
         yield ShardPlan(f"{split}-{number:06d}", split, tuple(held), size_bytes)

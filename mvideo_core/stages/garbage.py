@@ -17,6 +17,7 @@ from mvideo_core.store.journal import Journal
 from mvideo_core.store.keys import part_key
 from mvideo_core.store.lock import stages_unused
 from mvideo_core.store.snapshot import snapshot
+from mvideo_core.store.uploads import abort_uploads
 from mvideo_core.store.workspace import Marker, Workspace, blobs_of, head_path, journal_path, marker_path
 
 STAGE_AREAS = ("rows", "done", "blobs", "journal")
@@ -34,7 +35,8 @@ class Freed(Record):
     Attributes:
         in_use: stages, and folders of latents, that live processes use: nothing of theirs was deleted.
         unknown: stages that this version does not know: nothing of theirs was deleted.
-        young: files that nothing reaches, but younger than the age asked for.
+        young: files that nothing reaches, and unfinished uploads, but younger than the age asked for.
+        uploads: unfinished uploads in parts, which a killed process left in a bucket.
     """
 
     files: int = 0
@@ -42,6 +44,7 @@ class Freed(Record):
     in_use: tuple[str, ...] = ()
     unknown: tuple[str, ...] = ()
     young: int = 0
+    uploads: int = 0
 
 
 def collect_garbage(
@@ -67,6 +70,7 @@ def collect_garbage(
             if free:
                 reached = sweep.reached(stage, stages[stage]) if stage in stages else set()
                 sweep.published(area, pointer, reached)
+    sweep.uploads()
     found = {name.removesuffix("-growing") for area in STAGE_AREAS for name in workspace.folder.names(area)}
     return sweep.freed(unknown=found - stages.keys())
 
@@ -76,7 +80,7 @@ class _Sweep:
 
     def __init__(self, workspace: Workspace, dry_run: bool, before_s: float | None):
         self.workspace, self.dry_run, self.before_s = workspace, dry_run, before_s
-        self.files = self.size_bytes = self.young = 0
+        self.files = self.size_bytes = self.young = self.aborted = 0
         self.in_use: set[str] = set()
 
     def freed(self, unknown: set[str]) -> Freed:
@@ -86,6 +90,7 @@ class _Sweep:
             in_use=tuple(sorted(self.in_use)),
             unknown=tuple(sorted(unknown)),
             young=self.young,
+            uploads=self.aborted,
         )
 
     @contextmanager
@@ -106,6 +111,11 @@ class _Sweep:
         for name in self.workspace.folder.names("tmp"):
             if name.rpartition("-")[0] == stage:
                 self._delete(f"tmp/{name}", lambda path: path in reached)
+
+    def uploads(self) -> None:
+        """Unfinished uploads anywhere in the workspace."""
+        self.aborted, young = abort_uploads(self.workspace.folder, self.before_s, self.dry_run)
+        self.young += young
 
     def published(self, area: str, pointer: str, reached: set[str]) -> None:
         """Folders of one area, all but the current one and what finished parts put there."""

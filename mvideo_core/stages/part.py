@@ -73,7 +73,7 @@ def run_part(
         StoreError: the part is owned by another live process after `lock_wait_s`, or the disk fails.
     """
     touched = touched_by(stage.name, stage.reads)
-    with disk_errors(f"{stage.name} part {index}"), stages_in_use(workspace.folder, touched):
+    with disk_errors(f"{stage.name} part {index}", workspace.url), stages_in_use(workspace.folder, touched):
         job = PartJob(workspace, stage, index, options, settings)
         workspace.ask_for(stage.name, job.settings)
         if (done := job.finished()) is not None:

@@ -3,6 +3,7 @@ moves nothing but the new files; the number of parts is a power of two, so that 
 
 import contextlib
 import hashlib
+import tempfile
 import time
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -55,7 +56,7 @@ def make_plan(workspace: Workspace, sources: Iterable[SourceRow], options: PlanO
     """
     started = time.monotonic()
     settings = settings_digest(SOURCE_STAGE, REVISION, options, {})
-    with disk_errors("planning"), scratch_folder("plan") as folder:
+    with disk_errors("planning", f"{tempfile.gettempdir()} (temporary files)"), scratch_folder("plan") as folder:
         buckets = [folder / f"{index:05d}.jsonl" for index in range(MAX_PARTS)]
         n_sources = _spill(sources, buckets)
         if n_sources == 0:

@@ -1,19 +1,24 @@
 """Planning the shards: every finished triplet of every part, laid out by `shards.plan`, as parts of "samples"."""
 
-import sqlite3
+import hashlib
+import tempfile
 import time
 import zlib
 from collections.abc import Iterator, Sequence
+from contextlib import closing
 from pathlib import Path
 
+from mvideo_core.disk import disk_errors
 from mvideo_core.errors import ConfigError, StoreError
 from mvideo_core.ingest.naming import path_of
-from mvideo_core.options import digest
+from mvideo_core.options import canonical_json, digest
 from mvideo_core.records import CaptionRow, ClipRow, DetectionRow, MaskRow, PlannedSample, Row, ShardPlanRow, VideoRow
+from mvideo_core.shards.candidate_table import CandidateTable
+from mvideo_core.shards.candidates import Candidate
 from mvideo_core.shards.exclusion_lists import ExclusionList, read_exclusion_lists
 from mvideo_core.shards.members import planned_sample, sample_bytes
 from mvideo_core.shards.options import ShardOptions
-from mvideo_core.shards.plan import SPLITS, Candidate, DatasetPlan, plan_shards
+from mvideo_core.shards.plan import SPLITS, planned_shards
 from mvideo_core.stages.chain import sampled_digests, touched_by, valid_markers
 from mvideo_core.stages.plan import MAX_PARTS
 from mvideo_core.stages.run import planned_parts
@@ -26,6 +31,8 @@ from mvideo_core.weights.catalog import file_sha256
 
 SAMPLES_STAGE = "samples"
 REVISION = 1
+LEVEL = 1
+"""Of zlib. A sample's record is packed against the first one, which it resembles: that halves the database."""
 ROW_CLASSES: dict[str, type[Row]] = {
     "ingest": VideoRow, "cut": ClipRow, "detect": DetectionRow, "segment": MaskRow, "caption": CaptionRow,
 }  # fmt: skip
@@ -34,44 +41,49 @@ ROW_CLASSES: dict[str, type[Row]] = {
 def plan_dataset(workspace: Workspace, options: ShardOptions) -> int:
     """Lay out the dataset from the current rows of all parts and commit the layout.
 
-    Samples pass through a database file; memory holds a key and some numbers of each.
+    Samples pass through a database file: memory holds those of one part. The layout before stays whole until the last
+    part of the new one is written: one file then names them all.
 
     Returns:
         Number of shard parts that `run_part` has to finish.
 
     Raises:
         ConfigError: a part lacks a stage; the message names it.
-        StoreError: no triplet is left to write.
+        StoreError: no triplet is left to write, or the disk is full, here or where temporary files go.
     """
-    with stages_in_use(workspace.folder, touched_by(SAMPLES_STAGE)):
-        return _plan_dataset(workspace, options)
+    with (
+        disk_errors("planning shards", f"{tempfile.gettempdir()} (temporary files)"),
+        stages_in_use(workspace.folder, touched_by(SAMPLES_STAGE)),
+        scratch_folder("samples") as folder,
+        closing(Layout(folder / "samples.db", options)) as layout,
+    ):
+        return _plan_dataset(workspace, options, layout)
 
 
-def _plan_dataset(workspace: Workspace, options: ShardOptions) -> int:
+def _plan_dataset(workspace: Workspace, options: ShardOptions, layout: "Layout") -> int:
     started = time.monotonic()
-    externals = list_digests(options)
-    settings = settings_digest(SAMPLES_STAGE, REVISION, options, externals)
-    with scratch_folder("samples") as folder:
-        store = _SampleStore(folder / "samples.db")
-        lists = read_exclusion_lists(options)
-        plan = plan_shards((store.put(sample) for sample in current_samples(workspace, lists)), options, lists)
-        if not plan.shards:
-            raise StoreError(
-                f"{workspace.url}: no clip has a video, masks and a caption (left out: {len(plan.excluded)}); "
-                "`mvideo status` shows where they were dropped"
-            )
-        dataset = f"datasets/{_dataset_key(settings, plan, store)}"
-        n_parts, inputs = min(len(plan.shards), MAX_PARTS), sampled_digests(workspace)
-        for index in range(n_parts):
-            rows = _part_rows(plan, store, index, n_parts, dataset)
-            key = part_key(settings, {"rows": digest([row_digest(row) for row in rows])})
-            commit_part(
-                workspace, stage=SAMPLES_STAGE, index=index, key=key, settings=settings, inputs=inputs, options=options,
-                rows=rows, row_class=ShardPlanRow, n_items=len(rows), n_reused=0, seconds=time.monotonic() - started,
-            )  # fmt: skip
-        store.close()
-    for stage in (SAMPLES_STAGE, "shard"):
-        workspace.set_parts_of(stage, n_parts)
+    settings = settings_digest(SAMPLES_STAGE, REVISION, options, list_digests(options))
+    for found in current_samples(workspace, layout.lists):
+        layout.put(found)
+    n_shards = layout.settle()
+    if not n_shards:
+        n_out = sum(1 for _ in layout.table.exclusions())
+        raise StoreError(
+            f"{workspace.url}: no clip has a video, masks and a caption (left out: {n_out}); "
+            "`mvideo status` shows where they were dropped"
+        )
+    dataset = f"datasets/{part_key(settings, {'shards': layout.digest()})[:16]}"
+    n_parts, inputs, keys = min(n_shards, MAX_PARTS), sampled_digests(workspace), []
+    for index in range(n_parts):
+        rows = layout.part_rows(index, n_parts, dataset)
+        keys.append(part_key(settings, {"rows": digest([row_digest(row) for row in rows])}))
+        commit_part(
+            workspace, stage=SAMPLES_STAGE, index=index, key=keys[-1], settings=settings, inputs=inputs,
+            options=options, rows=rows, row_class=ShardPlanRow, n_items=len(rows), n_reused=0,
+            seconds=time.monotonic() - started, head=False,
+        )  # fmt: skip
+    workspace.set_parts_of(SAMPLES_STAGE, n_parts, keys)
+    workspace.set_parts_of("shard", n_parts)
     return n_parts
 
 
@@ -137,52 +149,80 @@ def list_digests(options: ShardOptions) -> dict[str, str]:
     return digests
 
 
-class _SampleStore:
-    """Samples by key in a database file."""
+class Layout:
+    """Samples and the shards that they go into, in a database file.
 
-    def __init__(self, path: Path):
-        self._db = sqlite3.connect(path)
-        self._db.execute("CREATE TABLE sample (key TEXT PRIMARY KEY, record BLOB)")
+    Args:
+        path: of the file, new.
+    """
 
-    def put(self, found: tuple[PlannedSample, ClipRow, VideoRow]) -> Candidate:
-        """Keep a sample; what planning needs of it comes back."""
+    def __init__(self, path: Path, options: ShardOptions):
+        self.options, self.lists = options, read_exclusion_lists(options)
+        self.table = CandidateTable(options, self.lists, path)
+        self.table.db.execute("CREATE TABLE shard (number INTEGER PRIMARY KEY, name TEXT, split TEXT, keys TEXT)")
+        self._n_shards = 0
+        self._alike = b""
+
+    def put(self, found: tuple[PlannedSample, ClipRow, VideoRow]) -> None:
+        """Keep a sample."""
         sample, clip, video = found
-        record = zlib.compress(sample.model_dump_json().encode(), 1)
-        self._db.execute("INSERT INTO sample VALUES (?, ?)", (sample.key, record))
-        return Candidate(
+        text = sample.model_dump_json().encode()
+        self._alike = self._alike or text
+        candidate = Candidate(
             key=sample.key, video_id=sample.video_id, source_sha256=clip.source_sha256, source_url=clip.source_url,
             start_s=clip.start_s, end_s=clip.end_s, texts=(*sample.labels, sample.caption, video.title),
             size_bytes=sample_bytes(sample), source_name=_file_name(video.uri),
         )  # fmt: skip
+        packer = zlib.compressobj(LEVEL, zdict=self._alike)
+        self.table.add(candidate, packer.compress(text) + packer.flush())
 
-    def get(self, key: str) -> PlannedSample:
-        """A sample put before."""
-        (record,) = self._db.execute("SELECT record FROM sample WHERE key = ?", (key,)).fetchone()
-        return PlannedSample.model_validate_json(zlib.decompress(record))
+    def settle(self) -> int:
+        """Decide what is in which shard; the number of shards comes back.
+
+        Raises:
+            ConfigError: an entry of a list matches nothing.
+        """
+        for shard in planned_shards(self.table, self.options, self.lists):
+            row = self._n_shards, shard.name, shard.split, "\n".join(shard.keys)
+            self.table.db.execute("INSERT INTO shard VALUES (?, ?, ?, ?)", row)
+            self._n_shards += 1
+        return self._n_shards
+
+    def digest(self) -> str:
+        """`options.digest` of [[name, [digest of each sample]], ...], without all of them in memory."""
+        state = hashlib.sha256(b"[")
+        for number in range(self._n_shards):
+            name, _, keys = self._shard(number)
+            state.update(b"," if number else b"")
+            state.update(canonical_json([name, [digest(self._sample(key)) for key in keys]]).encode())
+        state.update(b"]")
+        return state.hexdigest()
+
+    def part_rows(self, index: int, n_parts: int, dataset: str) -> list[ShardPlanRow]:
+        """Neighboring shards, so that part order is shard order; what stays out is spread over the parts."""
+        first, end = (round(self._n_shards * at / n_parts) for at in (index, index + 1))
+        rows = []
+        for number in range(first, end):
+            name, split, keys = self._shard(number)
+            samples = [self._sample(key) for key in keys]
+            rows.append(ShardPlanRow(key=name, parent=name, split=split, dataset=dataset, samples=samples))
+        for out in self.table.exclusions(index, n_parts):
+            known = {"entry": out.entry} if out.entry else {}
+            rows.append(ShardPlanRow.filtered(out.key, out.video_id, out.reason, out.value, out.threshold, **known))
+        return rows
 
     def close(self) -> None:
-        self._db.close()
+        """Close the file."""
+        self.table.close()
 
+    def _shard(self, number: int) -> tuple[str, str, list[str]]:
+        query = "SELECT name, split, keys FROM shard WHERE number = ?"
+        name, split, keys = self.table.db.execute(query, (number,)).fetchone()
+        return name, split, keys.split("\n")
 
-def _dataset_key(settings: str, plan: DatasetPlan, store: _SampleStore) -> str:
-    parts = [[shard.name, [digest(store.get(key)) for key in shard.keys]] for shard in plan.shards]
-    return part_key(settings, {"shards": digest(parts)})[:16]
-
-
-def _part_rows(plan: DatasetPlan, store: _SampleStore, index: int, n_parts: int, dataset: str) -> list[ShardPlanRow]:
-    """Neighbouring shards, so that part order is shard order; what stays out is spread over the parts."""
-    first, end = (round(len(plan.shards) * at / n_parts) for at in (index, index + 1))
-    rows = [
-        ShardPlanRow(
-            key=shard.name, parent=shard.name, split=shard.split, dataset=dataset,
-            samples=[store.get(key) for key in shard.keys],
-        )
-        for shard in plan.shards[first:end]
-    ]  # fmt: skip
-    for out in plan.excluded[index::n_parts]:
-        known = {"entry": out.entry} if out.entry else {}
-        rows.append(ShardPlanRow.filtered(out.key, out.video_id, out.reason, out.value, out.threshold, **known))
-    return rows
+    def _sample(self, key: str) -> PlannedSample:
+        text = zlib.decompressobj(zdict=self._alike).decompress(self.table.record(key))
+        return PlannedSample.model_validate_json(text)
 
 
 def _names(row: Row) -> list[str]:

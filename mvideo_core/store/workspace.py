@@ -20,7 +20,7 @@ tmp/                                           scratch of running parts
 import functools
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Self, TypeVar, get_args
 
 from mvideo_core.errors import ConfigError, StoreError
@@ -125,9 +125,14 @@ class Workspace:
         """True when a stage has a number of parts of its own: it was run, or at least planned."""
         return self._json(f"heads/{stage}/plan.json") is not None
 
-    def set_parts_of(self, stage: str, n_parts: int) -> None:
-        """Give a stage that regroups items its own number of parts."""
-        self.folder.write(f"heads/{stage}/plan.json", json.dumps({"n_parts": n_parts}).encode())
+    def set_parts_of(self, stage: str, n_parts: int, keys: Sequence[str] = ()) -> None:
+        """Give a stage that regroups items its own number of parts.
+
+        Args:
+            keys: of committed parts, all of which become current at once; else each part has a head of its own.
+        """
+        own = {"n_parts": n_parts} | ({"keys": list(keys)} if keys else {})
+        self.folder.write(f"heads/{stage}/plan.json", json.dumps(own).encode())
 
     def plan(self) -> dict[str, Any] | None:
         """The current plan's head: n_parts, n_sources, part_size and the keys of the parts of "source"."""
@@ -160,7 +165,7 @@ class Workspace:
 
     def recent_heads(self, stage: str, index: int) -> list[str]:
         """Keys that are or were lately the current one of a part, newest first."""
-        if stage == SOURCE_STAGE and (keys := (self.plan() or {}).get("keys")):
+        if keys := self._planned_keys(stage):
             return keys[index : index + 1]
         found = self._json(head_path(stage, index))
         return [] if found is None else [found["key"], *found.get("before", [])]
@@ -169,6 +174,8 @@ class Workspace:
         """Parts that a stage has heads of, those beyond the current plan included."""
         if stage == SOURCE_STAGE:
             return list(range(self.n_parts() or 0))
+        if keys := self._planned_keys(stage):
+            return list(range(len(keys)))
         names = self.folder.names(f"heads/{stage}")
         return [int(name[5:-5]) for name in names if re.fullmatch(r"part-\d+\.json", name)]
 
@@ -226,6 +233,11 @@ class Workspace:
         if marker.blob_bytes == 0:
             return True
         return all(self.holds(blob) for row in self.rows(marker, row_class) for blob in blobs_of(row))
+
+    def _planned_keys(self, stage: str) -> list[str]:
+        """Keys of a stage whose parts became current all at once; [] where each part has a head."""
+        plan = self.plan() if stage == SOURCE_STAGE else self._json(f"heads/{stage}/plan.json")
+        return list((plan or {}).get("keys", ()))
 
     def _json(self, path: str) -> dict[str, Any] | None:
         content = self.folder.read_or_none(path)

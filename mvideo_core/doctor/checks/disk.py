@@ -6,8 +6,8 @@ from pathlib import Path
 
 from mvideo_core.doctor.base import Asked, Finding, check
 from mvideo_core.errors import MVideoError
+from mvideo_core.weights.catalog import size_text
 
-GB = 1e9
 WORKSPACE_PER_SOURCE = 1.0
 """Assumed: clips, masks, shards and reports take about as much as the raw videos."""
 LEAST_BYTES = 5e9
@@ -27,7 +27,7 @@ def workspace(asked: Asked) -> Iterator[Finding]:
     low = free < LEAST_BYTES
     yield Finding(
         status="warning" if low else "ok",
-        what=f"{free / GB:.1f} GB free at {asked.workspace}",
+        what=f"{size_text(free)} free at {asked.workspace}",
         next_step="give a workspace on a larger disk: it takes about as much as the raw videos" if low else "",
     )
 
@@ -103,7 +103,7 @@ def _present(folder: Path) -> int:
 
 def _compared(what: str, needed: float, place: Path, basis: str) -> Finding:
     free = _free(place)
-    said = f"{what} writes about {max(needed, 0) / GB:.1f} GB ({basis}); {free / GB:.1f} GB are free at {place}"
+    said = f"{what} writes about {size_text(max(int(needed), 0))} ({basis}); {size_text(free)} are free at {place}"
     if needed <= free:
         return Finding(what=said)
     step = "free space there, or give a folder on a larger disk"

@@ -1,6 +1,7 @@
 """Python, open files, shared memory, clock."""
 
 import datetime
+import importlib.metadata
 import os
 import resource
 import sys
@@ -11,6 +12,7 @@ from pathlib import Path
 from mvideo_core.doctor.base import Asked, Finding, check
 
 PYTHONS = ((3, 11), (3, 12))
+OPENCVS = ("opencv-python-headless", "opencv-python", "opencv-contrib-python", "opencv-contrib-python-headless")
 OPEN_FILES = 1024
 SHARED_BYTES = 1 << 30
 SHARED = Path("/dev/shm")  # noqa: S108 - looked at, not written
@@ -27,6 +29,29 @@ def python(asked: Asked) -> Iterator[Finding]:
     else:
         step = "make the environment again with `make setup PYTHON=python3.11`"
         yield Finding(status="problem", what=f"Python {seen}; 3.11 or 3.12 is needed", next_step=step)
+
+
+@check("opencv")
+def opencv(asked: Asked) -> Iterator[Finding]:
+    """One OpenCV only: the full and the headless one put different files into the same folder."""
+    there = [name for name in OPENCVS if _installed(name)]
+    if len(there) <= 1:
+        yield Finding(what=f"one OpenCV: {there[0] if there else 'none'}")
+        return
+    yield Finding(
+        status="problem",
+        what=f"{' and '.join(there)} are installed into one folder, cv2; which of their files are there is chance",
+        next_step=f"run `pip uninstall -y {' '.join(there)}`, then `pip install --no-deps {OPENCVS[0]}`; "
+        "`pip install 'mvideo[ray]'` brings the full one, as groundingdino-py lists it (docs/operations.md, Ray)",
+    )
+
+
+def _installed(name: str) -> bool:
+    try:
+        importlib.metadata.distribution(name)
+    except importlib.metadata.PackageNotFoundError:
+        return False
+    return True
 
 
 @check("open files")

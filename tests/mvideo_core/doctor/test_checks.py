@@ -49,6 +49,19 @@ def test_gpu_and_driver_are_named(driver) -> None:
     assert one(gpu.gpu(Asked())).what == "GPU 0: NVIDIA H100 80GB HBM3, driver 580.95.05, 79.1 of 79.6 GiB free"
 
 
+def test_two_opencvs_are_a_problem(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The full one as pip leaves it: a folder of metadata on the path."""
+    assert one(system.opencv(Asked())).what == "one OpenCV: opencv-python-headless"
+    metadata = tmp_path / "opencv_python-4.11.0.86.dist-info"
+    metadata.mkdir()
+    (metadata / "METADATA").write_text("Metadata-Version: 2.1\nName: opencv-python\nVersion: 4.11.0.86\n")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    found = one(system.opencv(Asked()))
+    assert found.status == "problem"
+    assert found.what.startswith("opencv-python-headless and opencv-python are installed into one folder")
+    assert "pip uninstall -y opencv-python-headless opencv-python`" in found.next_step
+
+
 def test_no_gpu_is_a_problem_only_where_one_is_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", "/nowhere")
     assert one(gpu.gpu(Asked())).status == "warning"

@@ -105,6 +105,30 @@ def call(*words):
     return result
 
 
+@pytest.mark.parametrize(
+    ("prompts", "read"),
+    [
+        ("[A horse runs, and stops.]", None),
+        ('["A horse runs, and stops.", A dog.]', None),
+        ("[A horse runs.]", ["A horse runs."]),
+        ('["A horse runs, and stops.", "A dog."]', ["A horse runs, and stops.", "A dog."]),
+        ("\n    - A horse runs, and stops.\n    - A dog.", ["A horse runs, and stops.", "A dog."]),
+    ],
+)
+def test_a_prompt_with_a_comma_is_read_whole_or_refused(tmp_path, prompts, read):
+    file = tmp_path / "mine.yaml"
+    file.write_text(
+        f"title: t\ninputs: {{main: m}}\nvariants:\n  a:\n    layers: [{{input: main}}]\n    prompts: {prompts}\n"
+    )
+    if read is None:
+        with pytest.raises(
+            ConfigError, match=r"mine\.yaml: line 6: prompts: 'A .*' in brackets ends at a comma; put each"
+        ):
+            load_recipe(str(file))
+    else:
+        assert load_recipe(str(file)).variants["a"].prompts == read
+
+
 def test_the_command_line(tmp_path):
     source, out = str(tmp_path / "a.masks"), str(tmp_path / "b.npz")
     save_masks(source, square_path(n_frames=9).sequence, 8, ("square",))

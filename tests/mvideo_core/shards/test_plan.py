@@ -4,6 +4,8 @@ import pytest
 
 from mvideo_core.errors import ConfigError
 from mvideo_core.shards import Candidate, ShardOptions, plan_shards
+from mvideo_core.shards.candidate_table import CACHE_KIB, CandidateTable
+from mvideo_core.shards.plan import planned_shards
 
 
 def candidates(n_videos=20, clips=3, **changes):
@@ -139,20 +141,27 @@ def test_nothing_gives_nothing():
     assert (plan.shards, plan.excluded) == ((), ())
 
 
-def test_planning_keeps_a_few_hundred_bytes_of_a_candidate_and_none_of_its_texts():
-    n = 20_000
+def test_planning_in_a_file_keeps_no_candidate_in_memory(tmp_path):
+    """Memory of Python; that of SQLite is a number, CACHE_KIB. Measured whole by `python -m benchmarks.planning`."""
+    options, peaks = ShardOptions(exclude_terms=["cat"], samples_per_shard=100), []
+    for n in (6_000, 18_000):
+        table = CandidateTable(options, [], tmp_path / f"{n}.db")
+        (cache,) = table.db.execute("PRAGMA cache_size").fetchone()
+        tracemalloc.start()
+        try:
+            for number in range(n):
+                table.add(candidate_of(number))
+            assert sum(len(shard.keys) for shard in planned_shards(table, options, [])) == n
+            peaks.append(tracemalloc.get_traced_memory()[1])
+        finally:
+            tracemalloc.stop()
+        assert cache == -CACHE_KIB
+        assert sum(1 for _ in table.exclusions()) == 0
+        table.close()
+    assert peaks[1] - peaks[0] < 10 * 12_000  # bytes a candidate: the keys alone are 20
 
-    def long_texts():
-        for number in range(n):
-            video = f"video{number // 8:08d}"
-            text = f"take {number} " + "of a dog that walks over a lawn " * 40
-            yield Candidate(f"{video}_{number % 8}", video, f"sha-{video}", "", number % 8, 1.0, (text,), 1000)
 
-    tracemalloc.start()
-    try:
-        plan = plan_shards(long_texts(), ShardOptions(exclude_terms=["cat"]))
-        peak_bytes = tracemalloc.get_traced_memory()[1]
-    finally:
-        tracemalloc.stop()
-    assert sum(len(shard.keys) for shard in plan.shards) == n
-    assert peak_bytes / n < 350  # the texts alone are 1,300 bytes
+def candidate_of(number):
+    video = f"video{number:08d}"
+    text = f"take {number} " + "of a dog that walks over a lawn " * 40
+    return Candidate(f"{video}_0", video, f"sha-{video}", "", 0.0, 1.0, (text,), 1000)

@@ -1,10 +1,17 @@
 import json
+import signal
+import subprocess
+import sys
 
 import pytest
 
 from mvideo_core.errors import ConfigError, StoreError
+from mvideo_core.pipeline import stage_rows
+from mvideo_core.records import ShardPlanRow
 from mvideo_core.shards.dataset import MaskVideoDataset
 from mvideo_core.shards.options import ShardOptions
+from mvideo_core.stages.chain import valid_markers
+from mvideo_core.stages.garbage import collect_garbage
 from mvideo_core.stages.plan import PlanOptions, make_plan
 from mvideo_core.stages.publish import dataset_problems, first_sample
 from mvideo_core.stages.run import RunOptions, run_stage
@@ -61,6 +68,34 @@ def test_the_same_rows_give_the_same_bytes_in_any_workspace(tmp_path):
     names = list(one.walk(path))
     assert names == list(two.walk(path))
     assert [one.sha256(name) for name in names] == [two.sha256(name) for name in names]
+
+
+def test_a_plan_killed_between_two_parts_leaves_the_one_before_whole(workspace, tmp_path):
+    finish(workspace, tmp_path, {"a": 2, "b": 1, "c": 2})
+    shard_dataset(workspace, OPTIONS)
+    before, digest = planned(workspace), digest_of(workspace)
+    code = (
+        "import os\nfrom mvideo_core.stages import samples\nfrom mvideo_core.shards.options import ShardOptions\n"
+        "from mvideo_core.store.workspace import Workspace\nreal, calls = samples.commit_part, []\n"
+        "def commit(*args, **values):\n    calls.append(1)\n    len(calls) == 3 and os.kill(os.getpid(), 9)\n"
+        "    return real(*args, **values)\n"
+        "samples.commit_part = commit\n"
+        f"samples.plan_dataset(Workspace({workspace.url!r}), ShardOptions(samples_per_shard=1))\n"
+    )
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == -signal.SIGKILL
+    n_rows = len(list(workspace.folder.walk("rows/samples")))
+    assert (n_rows, planned(workspace)) == (5, before), "two parts of the new plan are written, none is current"
+    assert all(marker is not None for _, marker in valid_markers(workspace, "samples"))
+    collect_garbage(workspace, stage_rows(), dry_run=False)
+    assert (planned(workspace), dataset_problems(workspace, deep=True)) == (before, [])
+    shard_dataset(workspace, ShardOptions(samples_per_shard=1))
+    assert [len(row.samples) for row in workspace.current_rows("samples", ShardPlanRow)] == [1] * 5
+    assert digest_of(workspace) != digest
+
+
+def planned(workspace):
+    """Keys of the samples of each current shard."""
+    return [[sample.key for sample in row.samples] for row in workspace.current_rows("samples", ShardPlanRow)]
 
 
 def test_a_lost_tar_is_written_again_and_only_that_one(workspace, tmp_path):

@@ -18,12 +18,14 @@ class BucketFileSystem(MemoryFileSystem):
     """Number of times that a caller waited for an answer; many files asked for at once count once."""
     refusal: Exception | None = None
     read_only = False
+    uploads: list[dict] = []
+    """Unfinished uploads in parts, as S3 lists them; two a page."""
 
     @classmethod
     def fresh(cls, *buckets: str) -> None:
         cls.store.clear()
         cls.pseudo_dirs[:] = [""]
-        cls.buckets, cls.refusal, cls.read_only = set(buckets), None, False
+        cls.buckets, cls.refusal, cls.read_only, cls.uploads = set(buckets), None, False, []
         cls.count()
 
     @classmethod
@@ -81,6 +83,22 @@ class BucketFileSystem(MemoryFileSystem):
             except FileNotFoundError as error:
                 out[self._strip_protocol(name)] = error
         return out
+
+    def call_s3(self, method, **asked):
+        """The two calls about uploads in parts, as s3fs passes them on."""
+        self._ask(method, f"/{asked['Bucket']}")
+        if method == "abort_multipart_upload":
+            BucketFileSystem.uploads = [one for one in self.uploads if one["UploadId"] != asked["UploadId"]]
+            return {}
+        assert method == "list_multipart_uploads"
+        after = (asked.get("KeyMarker", ""), asked.get("UploadIdMarker", ""))
+        left = sorted(
+            (one for one in self.uploads if one["Key"].startswith(asked["Prefix"])),
+            key=lambda one: (one["Key"], one["UploadId"]),
+        )
+        left = [one for one in left if (one["Key"], one["UploadId"]) > after]
+        page = {"Uploads": left[:2], "IsTruncated": len(left) > 2}
+        return page | ({"NextKeyMarker": left[1]["Key"], "NextUploadIdMarker": left[1]["UploadId"]} if left[2:] else {})
 
     def _content(self, path) -> bytes:
         try:

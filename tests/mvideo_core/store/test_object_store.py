@@ -4,6 +4,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -216,3 +217,31 @@ def test_gc_on_a_bucket_deletes_what_is_old_and_unreached(remote):
     freed = collect_garbage(remote, stages, dry_run=False)
     assert (freed.files, freed.young) == (1, 1)
     assert set(remote.folder.walk("")) == before | {"blobs/cut/00/new.mp4"}
+
+
+def test_gc_aborts_uploads_that_killed_processes_left(remote, caplog):
+    def upload(name, age_s, key):
+        begun = datetime.now(UTC) - timedelta(seconds=age_s)
+        bucket.BucketFileSystem.uploads.append({"Key": key, "UploadId": name, "Initiated": begun})
+
+    def left():
+        return sorted(one["UploadId"] for one in bucket.BucketFileSystem.uploads)
+
+    prefix = remote.folder.root.partition("/")[2]
+    for number in range(5):
+        upload(f"old{number}", MIN_AGE_S + 60, f"{prefix}/blobs/cut/{number}.mp4")
+    upload("fresh", 60, f"{prefix}/datasets/a/train-000000.tar")
+    upload("neighbor", MIN_AGE_S + 60, f"{prefix}-of-somebody-else/a.tar")
+    stages, everything = held_rows(remote), left()
+    assert collect_garbage(remote, stages, dry_run=True).uploads == 5
+    assert left() == everything
+    freed = collect_garbage(remote, stages, dry_run=False)
+    assert (freed.uploads, freed.young, left()) == (5, 1, ["fresh", "neighbor"])
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(bucket.BucketFileSystem, "call_s3", denied)
+        assert collect_garbage(remote, stages, dry_run=False).uploads == 0
+    assert "looking for unfinished uploads: PermissionError: Access Denied; check the credentials" in caplog.text
+
+
+def denied(*_args, **_asked):
+    raise PermissionError("Access Denied")

@@ -1,0 +1,70 @@
+"""Uploads in parts that a killed process left unfinished in an S3 bucket: no listing shows them, and they cost storage.
+
+Other stores need none of this: Google's and Azure's unfinished uploads expire after a week.
+"""
+
+import logging
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from typing import Any, NamedTuple
+
+from mvideo_core.errors import StoreError
+from mvideo_core.remote import remote_errors
+from mvideo_core.store.files import Folder
+
+log = logging.getLogger(__name__)
+
+
+class Upload(NamedTuple):
+    """One unfinished upload; `key` within the bucket."""
+
+    bucket: str
+    key: str
+    upload_id: str
+
+
+def abort_uploads(folder: Folder, before_s: float | None, dry_run: bool) -> tuple[int, int]:
+    """Abort unfinished uploads below a folder.
+
+    Args:
+        before_s: only those begun before, seconds since 1970; a running process's own are younger. None = all.
+        dry_run: only count.
+
+    Returns:
+        How many were aborted (or would be), and how many were left because they are younger. A bucket that does not let
+        itself be asked is a warning.
+    """
+    call = getattr(folder.fs, "call_s3", None)
+    if folder.is_local or call is None:
+        return 0, 0
+    old: list[Upload] = []
+    n_found = 0
+    try:
+        with remote_errors(folder.url, "looking for unfinished uploads"):
+            for upload, begun_s in _uploads(call, folder):
+                n_found += 1
+                old += [upload] if before_s is None or begun_s < before_s else []
+            for upload in () if dry_run else old:
+                call("abort_multipart_upload", Bucket=upload.bucket, Key=upload.key, UploadId=upload.upload_id)
+    except StoreError as error:
+        log.warning("%s", error)
+        return 0, 0
+    return len(old), n_found - len(old)
+
+
+def _uploads(call: Any, folder: Folder) -> Iterator[tuple[Upload, float]]:
+    """Each unfinished upload below the folder, and when it was begun, page by page."""
+    bucket, _, prefix = folder.root.partition("/")
+    asked = {"Bucket": bucket, "Prefix": f"{prefix.rstrip('/')}/" if prefix else ""}
+    markers: dict[str, str] = {}
+    while True:
+        page = call("list_multipart_uploads", **asked, **markers)
+        for one in page.get("Uploads", ()):
+            yield Upload(bucket, one["Key"], one["UploadId"]), _seconds(one["Initiated"])
+        if not page.get("IsTruncated"):
+            return
+        markers = {"KeyMarker": page["NextKeyMarker"], "UploadIdMarker": page["NextUploadIdMarker"]}
+
+
+def _seconds(begun: datetime) -> float:
+    return (begun if begun.tzinfo else begun.replace(tzinfo=UTC)).timestamp()

@@ -141,6 +141,15 @@ def test_an_older_page_is_replaced_and_nothing_else_is(page, result, tmp_path):
     assert (mine / "notes.txt").read_text() == "keep"
 
 
+def test_the_means_are_over_all_videos_however_few_are_shown(page, result, tmp_path):
+    """Cells of the page's first table."""
+    few = build_report(result, tmp_path / "few", ReportOptions(max_rows=1))
+    assert len(json.loads(few.with_name("data.json").read_bytes())["rows"]) == 1
+    cells = [re.findall(r'<td class="n">(<b>.*?)\n', file.read_text(encoding="utf-8")) for file in (few, page)]
+    assert cells[0] == cells[1]
+    assert len(cells[0]) >= 2
+
+
 def test_masks_that_are_gone_cost_the_outlines_only(result, tmp_path, caplog):
     masks = result.parent / "m.masks"
     moved = masks.rename(tmp_path / "m.masks")

@@ -99,3 +99,47 @@ def test_torch_finds_a_place_for_its_compile_cache(foreign: list[str]) -> None:
     done = subprocess.run([*foreign, "-c", code], capture_output=True, text=True, cwd=HERE, timeout=120, env=own)
     assert done.stdout.splitlines()[0] == f"uid{FOREIGN}", done.stderr
     assert done.stdout.splitlines()[1].endswith(f"torchinductor_uid{FOREIGN}")
+
+
+@pytest.fixture
+def shared(tmp_path: Path) -> Iterator[Path]:
+    """A dataset and latents that everybody may read, and a folder that everybody may write into."""
+    from benchmarks.drawn_latents import draw_latents
+    from mvideo_core.store.workspace import Workspace
+    from tests.mvideo_core.latents.drawn import dataset
+
+    place = Path(tempfile.mkdtemp(prefix="mvideo-shared-"))
+    dataset(Workspace(str(place / "ws")), tmp_path, {"a": 17})
+    draw_latents(place / "latents")
+    (place / "out").mkdir()
+    subprocess.run(["chmod", "-R", "a+rwX", place], check=True)
+    yield place
+    subprocess.run(["rm", "-r", place], check=True)
+
+
+def run_as(foreign: list[str], *words: str | Path) -> subprocess.CompletedProcess[str]:
+    command = [*foreign, "-m", "mvideo_core.cli.main", *map(str, words)]
+    return subprocess.run(command, capture_output=True, text=True, cwd=HERE, timeout=500)
+
+
+def test_a_sample_is_extracted_under_a_foreign_user_id_without_home(foreign: list[str], shared: Path) -> None:
+    from mvideo_core.stages.publish import first_sample
+    from mvideo_core.store.workspace import Workspace
+
+    root, key = first_sample(Workspace(str(shared / "ws"))).split("#")
+    done = run_as(foreign, "dataset", "extract", root, key, "--out", shared / "out" / "sample")
+    assert (done.returncode, "Traceback" in done.stderr) == (0, False), done.stderr
+    assert (shared / "out" / "sample" / f"{key}.overlay.mp4").stat().st_uid == FOREIGN
+
+
+@pytest.mark.slow
+def test_a_training_ends_under_a_foreign_user_id_without_home(foreign: list[str], shared: Path) -> None:
+    import yaml
+
+    from tests.mvideo_core.training.conftest import TINY
+
+    (shared / "tiny.yaml").write_text(yaml.safe_dump(TINY))
+    run = shared / "out" / "run"
+    done = run_as(foreign, "train", "run", run, "--latents", shared / "latents", "-o", shared / "tiny.yaml")
+    assert (done.returncode, "Traceback" in done.stderr) == (0, False), done.stderr
+    assert (run / "checkpoints" / "step-00000004" / "state.json").is_file()

@@ -16,6 +16,8 @@ from typer.testing import CliRunner
 
 from benchmarks.chat_server import FAULTS, ChatServer, completion
 from mvideo_core.cli import main
+from mvideo_core.doctor import Asked
+from mvideo_core.doctor.checks import system
 from mvideo_core.errors import MVideoError
 from mvideo_core.shards.verify import verify_dataset
 from mvideo_core.store.workspace import Workspace
@@ -287,6 +289,24 @@ def _(tmp_path):
     _, _, error = mvideo("plan", "-w", tmp_path / "ws", "--folder", tmp_path, "-o", tmp_path / "o.yaml")
     assert "o.yaml" in str(error)
     assert "'cut' is given twice" in str(error)
+
+
+@kind("a prompt cut at its comma")
+def _(tmp_path):
+    layers = "layers: [{input: main}], prompts: [A dog runs, and stops.]"
+    (tmp_path / "r.yaml").write_text(f"title: t\ninputs: {{main: m}}\nvariants:\n  a: {{{layers}}}\n")
+    _, _, error = mvideo("masks", "recipe", tmp_path / "r.yaml")
+    assert "r.yaml: line 4: prompts: 'A dog runs' in brackets ends at a comma" in str(error)
+
+
+@kind("two OpenCVs in one folder")
+def _(tmp_path):
+    (tmp_path / "opencv_python-4.dist-info").mkdir()
+    (tmp_path / "opencv_python-4.dist-info" / "METADATA").write_text("Name: opencv-python\nVersion: 4\n")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.syspath_prepend(str(tmp_path))
+        (found,) = system.opencv(Asked())
+    assert (found.status, "opencv-python-headless and opencv-python are installed" in found.what) == ("problem", True)
 
 
 @kind("a workspace that is not there")

@@ -49,7 +49,7 @@ reference: setup
 wheel: setup
 	@rm -rf build/lib build/bdist.*  # setuptools would pack what earlier builds left there
 	@PIP_CONSTRAINT=/dev/null $(BIN)/python -m pip wheel --quiet --no-deps --no-build-isolation --wheel-dir dist .
-	@ls dist/mvideo-*.whl
+	@rm -rf build/lib build/bdist.* && ls dist/mvideo-*.whl
 
 bench: setup
 	@$(BIN)/python -m benchmarks.data

@@ -78,6 +78,7 @@ def prefect_settings(environment: Environment, folder: Path, url: str) -> dict[s
         "PREFECT_FLOWS_HEARTBEAT_FREQUENCY": str(HEARTBEAT_S),
         "PREFECT_WORKER_QUERY_SECONDS": f"{environment.poll_s:g}",
         "PREFECT_LOGGING_EXTRA_LOGGERS": "mvideo_core,mvideo",
+        "PREFECT_PLUGINS_ENABLED": "false",  # our startup hook is for command lines
         "PREFECT_LOGGING_TO_API_WHEN_MISSING_FLOW": "ignore",
         **environment.settings,
     }

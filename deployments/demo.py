@@ -80,7 +80,8 @@ def run_deployment(stack: Stack, name: str, parameters: dict[str, Any], verbose:
     label = f"{name}-{uuid.uuid4().hex[:8]}"
     command = [sys.executable, "-m", "prefect", "deployment", "run", name, "--flow-run-name", label]
     command += ["--params", json.dumps(parameters)]
-    environment = {**os.environ, **stack.settings, "PREFECT_API_URL": stack.url}
+    # The short name works through our startup hook, which prefect.toml switches on in a checkout only.
+    environment = {**os.environ, **stack.settings, "PREFECT_API_URL": stack.url, "PREFECT_PLUGINS_ENABLED": "true"}
     if verbose:
         return subprocess.run([*command, "--watch", "--watch-interval", "5"], env=environment, check=False).returncode
     asked = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)

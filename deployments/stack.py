@@ -247,8 +247,7 @@ class Stack:
                     wanted.discard(worker.name)
 
     def _start(self, name: str, argv: list[str], more: dict[str, str]) -> None:
-        # The startup hook is for command lines; in a worker it has nothing to do, and a crash there makes it complain.
-        environment = {**_clean_environment(), **self.settings, "PREFECT_PLUGINS_ENABLED": "false", **more}
+        environment = {**_clean_environment(), **self.settings, **more}
         started = processes.start(name, argv, environment, self.folder, self.tied)
         others = [process for process in self.state.processes if process.name != name and alive(process)]
         self.state = StackState(self.state.port, self.environment_name, [*others, started])

@@ -1,11 +1,11 @@
 """The wheel on a company's server: no checkout, Prefect's own server and worker, commands typed in other folders."""
 
+import contextlib
 import json
 import os
 import re
 import signal
 import subprocess
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 import httpx
 import pytest
 from prefect.client.orchestration import SyncPrefectClient
-from prefect.client.schemas.filters import LogFilter, LogFilterFlowRunId
+from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterId, LogFilter, LogFilterFlowRunId
 from prefect.client.schemas.objects import FlowRun
 
 from mvideo.deployments._ports import free_port
@@ -155,23 +155,57 @@ def test_the_literal_command_trains(company: Company, material: Material, tmp_pa
     assert json.loads((tmp_path / "out" / "report.json").read_text())["finished"] is True
 
 
+def test_the_demos_data_half_brings_up_its_own_stack(installed: Installed) -> None:
+    """In the folder that relative paths of runs count from, so that the next test finds what it made."""
+    root = installed.home / "mvideo"
+    root.mkdir(exist_ok=True)
+    words = ("-m", "mvideo.deployments.demo", "--data-only", "--videos", "1", "--port", "0")
+    done = installed.run("python", *words, cwd=root)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "make demo: done in" in done.stdout
+    assert json.loads((root / "build" / "demo.json").read_text())["stages"]["shard"]["ok"] >= 1
+
+
 def test_the_bare_command_works_on_relative_paths_below_the_root(company: Company) -> None:
-    """What `make demo` begins with, by the short name that the startup hook allows."""
+    """By the short name, which the startup hook allows; everything is in the demo's workspace already."""
     root = company.installed.home / "mvideo"
-    drawn = company.run("mvideo", "world", "make", str(root / "build" / "demo" / "videos"), "--videos", "1")
-    assert drawn.returncode == 0, drawn.stderr
+    before = Workspace(str(root / "build" / "demo" / "workspace")).pointer("dataset")
     bare = company.run("prefect", "deployment", "run", "build-mask-dataset", "--watch", PREFECT_PLUGINS_ENABLED="1")
     assert bare.returncode == 0, bare.stdout + bare.stderr + company.tail()
-    assert Workspace(str(root / "build" / "demo" / "workspace")).pointer("dataset") is not None
-    assert company.newest().name
+    run = company.newest()
+    assert run.parameters["workspace"] == "build/demo/workspace"
+    with company.client() as client:
+        mine = FlowRunFilter(id=FlowRunFilterId(any_=[run.id]))
+        names = [task.name for task in client.read_task_runs(flow_run_filter=mine)]
+    assert "detect part 0 (reused)" in names
+    assert before is not None
+    assert Workspace(str(root / "build" / "demo" / "workspace")).pointer("dataset") == before
     assert list(company.desk.iterdir()) == [company.desk / "company.yaml"]
 
 
-def test_the_workers_log_holds_no_traceback(company: Company) -> None:
-    time.sleep(1)
-    text = (company.logs / "worker.log").read_text()
-    assert "Failed to initialize plugins" not in text
-    assert "Traceback" not in text
+def test_a_crash_leaves_no_traceback_in_the_workers_log(company: Company, material: Material, tmp_path: Path) -> None:
+    values = {"workspace": str(tmp_path / "ws"), "source": {"folder": str(material.videos)}}
+    asked = company.run("prefect", "deployment", "run", DATA, "--params", json.dumps(values))
+    assert asked.returncode == 0, asked.stdout + asked.stderr
+    run = company.newest()
+    until(lambda: any(line.startswith("mvideo.flows._root: ") for line in company.lines(run)), 120, company.tail)
+    log = company.logs / "worker.log"
+    seen = log.stat().st_size
+    for pid in engines(str(run.id)):
+        os.kill(pid, signal.SIGKILL)
+    until(lambda: "prefect.flow_runs.worker - Check whether" in log.read_text()[seen:], 120, company.tail)
+    assert "Failed to initialize plugins" not in log.read_text()
+    assert "Traceback" not in log.read_text()
+
+
+def engines(run_id: str) -> list[int]:
+    """Processes that work for a run."""
+    found = []
+    for path in Path("/proc").glob("[0-9]*/environ"):
+        with contextlib.suppress(OSError):
+            if f"PREFECT__FLOW_RUN_ID={run_id}".encode() in path.read_bytes():
+                found.append(int(path.parent.name))
+    return found
 
 
 def test_plain_prefect_deploy_works_once_its_pool_is_made(company: Company) -> None:
@@ -188,11 +222,3 @@ def test_plain_prefect_deploy_works_once_its_pool_is_made(company: Company) -> N
         found = client.read_deployments()
     assert {one.work_pool_name for one in found} == {"mvideo"}
     assert not any(one.pull_steps for one in found)
-
-
-def test_the_demos_data_half_brings_up_its_own_stack(installed: Installed, tmp_path: Path) -> None:
-    words = ("-m", "mvideo.deployments.demo", "--data-only", "--videos", "1", "--port", "0")
-    done = installed.run("python", *words, cwd=tmp_path)
-    assert done.returncode == 0, done.stdout + done.stderr
-    assert "make demo: done in" in done.stdout
-    assert json.loads((tmp_path / "build" / "demo.json").read_text())["stages"]["shard"]["ok"] >= 1

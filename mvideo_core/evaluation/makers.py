@@ -20,7 +20,9 @@ from mvideo_core.generation.video import make_video
 from mvideo_core.media.encode import write_mp4
 from mvideo_core.model.base import torch_dtype
 from mvideo_core.model.fingerprint import folder_sha256
+from mvideo_core.model.kernels import use_attention, use_kernels_of_diffusers
 from mvideo_core.model.pixels import check_not_blank
+from mvideo_core.model.schedule import sampler_of
 from mvideo_core.model.video_format import VideoFormat
 from mvideo_core.options import digest
 from mvideo_core.weights import find
@@ -49,7 +51,7 @@ class MVideoMaker:
                 "this system needs an adapter and MVideo's own are not published: train one (`mvideo train`, "
                 "docs/training.md) and give its folder with --set mvideo.adapter=RUN/checkpoints/.../adapter"
             )
-        loaded = load_pipeline(system.base, system.adapter, system.options.scheduler, system.allow_other_base)
+        loaded = load_pipeline(system.base, system.adapter, system.options, system.allow_other_base)
         return cls(system, loaded)
 
     def make(self, item: EvalItem, folder: Path) -> bool:
@@ -80,6 +82,7 @@ class DiffusersMaker:
         self.system = system
         self.pipeline = pipeline
         self.weights_sha256 = weights_sha256
+        use_kernels_of_diffusers(pipeline.transformer, system.execution)
 
     @classmethod
     def load(cls, system: DiffusersSystem) -> Self:
@@ -92,10 +95,8 @@ class DiffusersMaker:
             pipeline = getattr(diffusers, system.pipeline).from_pretrained(
                 folder, dtype=torch_dtype(system.dtype), local_files_only=True
             )
-        if system.scheduler == "dpm":
-            pipeline.scheduler = diffusers.CogVideoXDPMScheduler.from_config(
-                pipeline.scheduler.config, timestep_spacing="trailing"
-            )
+        if system.scheduler:
+            pipeline.scheduler = sampler_of(pipeline.scheduler, system.scheduler, system.spacing)
         pipeline.set_progress_bar_config(disable=None)
         if torch.cuda.is_available() and system.offload:
             pipeline.enable_model_cpu_offload()
@@ -159,7 +160,8 @@ class DiffusersMaker:
             known["num_frames"] = s.frames
         if masks is not None:
             known |= self._control(control_frames(masks, s.control))
-        made = np.asarray(self.pipeline(**known).frames[0], np.float32)
+        with use_attention(self.system.execution):
+            made = np.asarray(self.pipeline(**known).frames[0], np.float32)
         if not np.isfinite(made).all():
             raise ModelError(f"{s.pipeline} gave non-finite pixels for {text!r}; try dtype fp32 or bf16")
         frames_THWC = np.rint(made.clip(0, 1) * 255).astype(np.uint8)

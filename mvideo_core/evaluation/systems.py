@@ -15,6 +15,7 @@ from pydantic import Field, model_validator
 from mvideo_core.evaluation.suite import PROFILES
 from mvideo_core.generation.options import GenerateOptions
 from mvideo_core.model.base import BaseOptions
+from mvideo_core.model.kernels import KernelOptions
 from mvideo_core.options import Options
 
 SYSTEMS = PROFILES / "systems"
@@ -47,9 +48,13 @@ class DiffusersSystem(Options):
     steps: int = Field(default=50, ge=1, description="denoising steps")
     guidance: float = Field(default=6.0, ge=1, description="classifier-free guidance on the text")
     dynamic_guidance: bool = Field(default=False, description="CogVideoX's use_dynamic_cfg (recommended with dpm)")
-    scheduler: Literal["", "dpm"] = Field(
-        default="", description="empty = as published; dpm = CogVideoXDPMScheduler with trailing timesteps"
+    scheduler: Literal["", "ddim", "dpm"] = Field(
+        default="", description="sampler of a CogVideoX: ddim or dpm; empty: as published"
     )
+    spacing: Literal["", "leading", "linspace", "trailing"] = Field(
+        default="", description="which timesteps that sampler takes; empty: as published"
+    )
+    execution: KernelOptions = Field(default=KernelOptions(), description="kernels: other roundings, other speed")
     negative_prompt: str = Field(default="", description="what the text guidance leads away from")
     control: Literal["none", "filled", "outline"] = Field(
         default="none",
@@ -61,6 +66,12 @@ class DiffusersSystem(Options):
     def _controlled(self) -> "DiffusersSystem":
         if (self.pipeline == "CogVideoXPipeline") != (self.control == "none"):
             raise ValueError(f"pipeline {self.pipeline} and control {self.control!r}: only CogVideoXPipeline has none")
+        if self.pipeline == "WanVACEPipeline" and (self.scheduler or self.spacing or self.dynamic_guidance):
+            raise ValueError(
+                "scheduler, spacing and dynamic_guidance are those of CogVideoX; WanVACEPipeline has its own"
+            )
+        if self.spacing and not self.scheduler:
+            raise ValueError("spacing needs a scheduler: ddim or dpm")
         if self.frames % 8 != 1:
             raise ValueError(f"frames is {self.frames}; 8n + 1 wanted, such as 49 or 81")
         return self

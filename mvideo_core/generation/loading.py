@@ -1,12 +1,14 @@
 """The pipeline that generates: base model, adapter, sampler, on the device that is there."""
 
 import hashlib
-from typing import TYPE_CHECKING, Literal, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from mvideo_core.errors import ConfigError
+from mvideo_core.generation.options import GenerateOptions
 from mvideo_core.listing import visible_files
 from mvideo_core.model.adapter_files import AdapterFiles, check_adapter, find_adapter
 from mvideo_core.model.base import BaseOptions, has_mask_weights, load_base, transformer_config
+from mvideo_core.model.kernels import use_kernels
 
 if TYPE_CHECKING:
     from mvideo_core.model.pipeline import MVideoPipeline
@@ -24,7 +26,7 @@ class Loaded(NamedTuple):
 def load_pipeline(
     base: BaseOptions,
     adapter: str = "",
-    scheduler: Literal["ddim", "dpm"] = "ddim",
+    options: GenerateOptions = GenerateOptions(),
     allow_other_base: bool = False,
     masks: bool = False,
 ) -> Loaded:
@@ -32,6 +34,7 @@ def load_pipeline(
 
     Args:
         adapter: what training wrote, see `find_adapter`; empty = the base model alone.
+        options: sampler and kernels are set.
         allow_other_base: only warn of an adapter that was trained over other base weights.
         masks: masks will be given, so something has to see them.
 
@@ -52,7 +55,8 @@ def load_pipeline(
     pipeline = MVideoPipeline.from_base(loaded)
     if files:
         pipeline.load_lora_weights(files.lora, allow_other_base=allow_other_base)
-    pipeline.use_scheduler(scheduler)
+    pipeline.use_scheduler(options.scheduler, options.spacing)
+    use_kernels(pipeline.transformer, options.execution)
     pipeline.set_progress_bar_config(disable=None)  # a bar on a terminal only
     pipeline.to("cuda" if torch.cuda.is_available() else "cpu")
     return Loaded(pipeline, loaded.weights_sha256, _digest(files), base.dtype)

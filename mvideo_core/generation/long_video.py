@@ -175,6 +175,7 @@ def _make_clip(
         negative_prompt=options.negative_prompt,
         num_inference_steps=options.steps,
         guidance_scale=options.guidance,
+        dynamic_guidance=options.dynamic_guidance,
         mask_guidance_scale=options.mask_guidance,
         condition_timestep=options.condition_timestep,
         cache=options.cache,

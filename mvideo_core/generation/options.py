@@ -5,6 +5,7 @@ from typing import Literal
 from pydantic import Field, model_validator
 
 from mvideo_core.model.cache_options import CacheOptions
+from mvideo_core.model.kernels import KernelOptions
 from mvideo_core.options import Options
 
 
@@ -19,7 +20,13 @@ class GenerateOptions(Options):
     scheduler: Literal["ddim", "dpm"] = Field(
         default="ddim", description="sampler: ddim (recommended for 2b) or dpm (recommended for 5b)"
     )
+    spacing: Literal["", "leading", "linspace", "trailing"] = Field(
+        default="", description="which timesteps the sampler takes; empty: as the base's publisher set it"
+    )
     guidance: float = Field(default=6.0, ge=1, description="classifier-free guidance on the text; 1 = none")
+    dynamic_guidance: bool = Field(
+        default=False, description="guidance on the text that changes with the step, as CogVideoX's use_dynamic_cfg"
+    )
     mask_guidance: float = Field(
         default=1.0, ge=1, description="extra guidance on the masks; 1 = none, above 1 costs a third pass"
     )
@@ -35,6 +42,7 @@ class GenerateOptions(Options):
     )
     objects: tuple[int, ...] = Field(default=(), description="objects of the mask file that guide; empty = all")
     cache: CacheOptions = Field(default=CacheOptions(), description="steps computed in part: faster, other pixels")
+    execution: KernelOptions = Field(default=KernelOptions(), description="kernels: other roundings, other speed")
     crf: int = Field(default=14, ge=0, le=40, description="x264 quality of the mp4; lower is better")
 
     @model_validator(mode="after")

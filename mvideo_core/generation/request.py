@@ -59,7 +59,7 @@ def generate(
     if source and source.masks:
         check_guides(source.masks.sequence, request.options.objects, request.source.masks or request.source.sample)
     loaded = load_pipeline(
-        request.base, _adapter(request), request.options.scheduler, request.allow_other_base, request.source.given
+        request.base, _adapter(request), request.options, request.allow_other_base, request.source.given
     )
     source = on_grid(source or read_source(request.source), request.source, loaded.pipeline.format)
     origin = {"request": request.model_dump(mode="json"), "masks_from": source.origin}

@@ -103,11 +103,14 @@ def used_masks(masks: MaskClip, options: GenerateOptions, grid: VideoFormat) -> 
 
 def _decides(loaded: Loaded, prompt: str, masks: MaskClip | None, options: GenerateOptions) -> dict[str, Any]:
     """All that decides the pixels; its digest names the folder's video."""
-    # Without a cache nothing is said of it, so that videos made before there was one are still known.
-    exclude = {"cache"} if options.cache.kind == "none" else None
+    said = options.model_dump(mode="json")
+    # Options of later versions are left out at their defaults, so that videos made before are still known.
+    for name in ("cache", "spacing", "dynamic_guidance", "execution"):
+        if getattr(options, name) == GenerateOptions.model_fields[name].default:
+            del said[name]
     return {
         "prompt": prompt,
-        "options": options.model_dump(mode="json", exclude=exclude),
+        "options": said,
         "dtype": loaded.dtype,
         "base_sha256": loaded.base_sha256,
         "adapter_sha256": loaded.adapter_sha256,

@@ -34,6 +34,7 @@ from mvideo_core.options import Options
 from mvideo_core.weights.reading import loading
 
 if TYPE_CHECKING:
+    import torch
     from torch import nn
 
     from mvideo_core.model.transformer import MVideoTransformer3DModel
@@ -280,14 +281,24 @@ def without_adapters(transformer: "MVideoTransformer3DModel") -> "MVideoTransfor
 
 def _open(transformer: "MVideoTransformer3DModel") -> None:
     import torch
+    from peft.tuners.tuners_utils import BaseTunerLayer
 
     for name, parameter in transformer.named_parameters():
         if "lora_" in name or name.split(".")[0] in CONDITIONING:
             parameter.data = parameter.data.to(torch.float32)
             parameter.requires_grad_(True)
     for module in transformer.modules():
-        if hasattr(module, "cast_input_dtype_enabled"):  # autocast casts the input back, and keeps a copy of its own
-            module.cast_input_dtype_enabled = False
+        if isinstance(module, BaseTunerLayer):
+            module._cast_input_dtype = _cast_outside_autocast
+
+
+def _cast_outside_autocast(tokens: "torch.Tensor", dtype: "torch.dtype") -> "torch.Tensor":
+    """peft casts to the adapter's fp32, autocast casts back, and the backward pass keeps that second copy."""
+    import torch
+
+    device = tokens.device.type
+    on = torch.amp.is_autocast_available(device) and torch.is_autocast_enabled(device)
+    return tokens if on else tokens.to(dtype)
 
 
 def _check_targets(transformer: "MVideoTransformer3DModel", targets: tuple[str, ...]) -> None:

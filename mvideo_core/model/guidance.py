@@ -12,6 +12,7 @@ Source: Ho & Salimans 2022 (arXiv:2207.12598); two conditions as in Brooks et al
     3.2.1.
 """
 
+import math
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -23,10 +24,17 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Guidance:
-    """Scales; 1 switches one off."""
+    """Scales; 1 switches one off.
+
+    Attributes:
+        dynamic: the text's scale s becomes 1 + s (1 - cos(pi ((steps - t) / steps)^5)) / 2 at timestep t, as diffusers'
+            CogVideoX pipelines do for `use_dynamic_cfg`. There t counts the training's timesteps, so that with few
+            steps the scale jumps up and down rather than growing; it is kept as it is published.
+    """
 
     text: float = 6.0
     mask: float = 1.0
+    dynamic: bool = False
 
     def branches(self, has_mask: bool) -> "tuple[Branch, ...]":
         """What the transformer is run on at each step."""
@@ -37,6 +45,13 @@ class Guidance:
         if self.text != 1:
             found.append(Branch(positive=True, masked=True, scale=self.text))
         return tuple(found)
+
+    def at(self, branches: "tuple[Branch, ...]", t: float, steps: int) -> "tuple[Branch, ...]":
+        """The branches with their scales at timestep `t` of a generation in so many steps."""
+        if not self.dynamic or self.text == 1:
+            return branches
+        scale = 1 + self.text * (1 - math.cos(math.pi * ((steps - t) / steps) ** 5)) / 2
+        return (*branches[:-1], replace(branches[-1], scale=scale))
 
 
 @dataclass(frozen=True, slots=True)

@@ -41,7 +41,7 @@ from mvideo_core.model.conditions import Conditions
 from mvideo_core.model.guidance import Guidance, batched_conditions, batched_text, combined
 from mvideo_core.model.history import noisy_history
 from mvideo_core.model.pixels import check_finite, frames_THWC, mask_CTHW, video_CTHW
-from mvideo_core.model.schedule import Schedule, timesteps_of
+from mvideo_core.model.schedule import Schedule, sampler_of, timesteps_of
 from mvideo_core.model.transformer import MVideoTransformer3DModel
 from mvideo_core.model.turns import Turns
 from mvideo_core.model.video_format import VideoFormat
@@ -164,16 +164,9 @@ class MVideoPipeline(CogVideoXPipeline):
             for name in conditioning_state(self.transformer):
                 parameters[name].zero_()
 
-    def use_scheduler(self, name: Literal["ddim", "dpm"]) -> None:
-        """Sample with DDIM (deterministic) or the SDE form of DPM-Solver++, on the same noise schedule.
-
-        Raises:
-            ConfigError: another name.
-        """
-        known = {"ddim": CogVideoXDDIMScheduler, "dpm": CogVideoXDPMScheduler}
-        if name not in known:
-            raise ConfigError(f"scheduler: {name!r} is not known; give one of: {', '.join(known)}")
-        self.scheduler = known[name].from_config(self.scheduler.config)
+    def use_scheduler(self, name: Literal["ddim", "dpm"], spacing: str = "") -> None:
+        """Sample with another sampler on the same noise schedule; see `sampler_of`."""
+        self.scheduler = sampler_of(self.scheduler, name, spacing)
 
     def take_turns(self, device: torch.device, away: torch.device) -> None:
         """Keep VAE and transformer on `device` one at a time; the trained part of the transformer stays there."""
@@ -247,6 +240,7 @@ class MVideoPipeline(CogVideoXPipeline):
         num_inference_steps: int = 50,
         guidance_scale: float = 6.0,
         mask_guidance_scale: float = 1.0,
+        dynamic_guidance: bool = False,
         condition_timestep: int = 20,
         generator: Generator | None = None,
         latents: Tensor | None = None,
@@ -265,6 +259,7 @@ class MVideoPipeline(CogVideoXPipeline):
             negative_prompt: what the text guidance leads away from.
             num_inference_steps: best a divisor of the schedule's length (1000).
             guidance_scale: on the text; 1 switches it off and halves the cost.
+            dynamic_guidance: the text's scale changes with the step (`guidance.py`).
             mask_guidance_scale: on the mask (`guidance.py`); other than 1 costs a third pass.
             condition_timestep: noise level added to appearance and motion, and said of them; 0: none.
             generator: of all noise, on CPU for the same clip on any device.
@@ -281,7 +276,7 @@ class MVideoPipeline(CogVideoXPipeline):
         """
         self._check_call(mask, appearance_frame)
         positive = self._positive(prompt, prompt_embeds)
-        guidance = Guidance(guidance_scale, mask_guidance_scale)
+        guidance = Guidance(guidance_scale, mask_guidance_scale, dynamic_guidance)
         negative = negative_prompt_embeds
         if guidance.text != 1 and negative is None:
             negative = self.embed_text(negative_prompt)
@@ -324,7 +319,7 @@ class MVideoPipeline(CogVideoXPipeline):
                         hidden_states=x_t, encoder_hidden_states=text, timestep=t.expand(len(x_t)), conditions=batched,
                         return_dict=False,
                     )[0]  # fmt: skip
-                velocity = combined(branches, velocity.float())
+                velocity = combined(guidance.at(branches, float(t), steps), velocity.float())
                 if isinstance(self.scheduler, CogVideoXDPMScheduler):
                     before = timesteps[n - 1] if n else None
                     latents, clean_before = self.scheduler.step(

@@ -89,6 +89,23 @@ class Schedule:
         return tuple(table[index].view(shape).to(like.device) for table in (self.signal_T, self.sigma_T))  # type: ignore[return-value]
 
 
+def sampler_of(scheduler: Any, name: str, spacing: str = "") -> Any:
+    """DDIM (deterministic) or the SDE form of DPM-Solver++ on the noise schedule of another scheduler.
+
+    Args:
+        spacing: "leading", "linspace" or "trailing" timesteps; "" as the scheduler has them.
+
+    Raises:
+        ConfigError: another name.
+    """
+    from diffusers import CogVideoXDDIMScheduler, CogVideoXDPMScheduler
+
+    known = {"ddim": CogVideoXDDIMScheduler, "dpm": CogVideoXDPMScheduler}
+    if name not in known:
+        raise ConfigError(f"scheduler: {name!r} is not known; give one of: {', '.join(known)}")
+    return known[name].from_config(scheduler.config, **({"timestep_spacing": spacing} if spacing else {}))
+
+
 def timesteps_of(scheduler: Any, steps: int, device: "torch.device | str | None" = None) -> "Tensor":
     """Timesteps of a generation, set in the scheduler; a warning where the last one ends before noise zero.
 

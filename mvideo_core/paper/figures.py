@@ -41,7 +41,7 @@ def make_figures(options: PaperOptions, root: Path) -> list[Path]:
     """
     if not options.figures:
         return []
-    loaded = load_pipeline(options.base, adapter_of(root, options.alpha), options.sampling.scheduler)
+    loaded = load_pipeline(options.base, adapter_of(root, options.alpha), options.sampling)
     return [_figure(name, figure, options, root, loaded) for name, figure in options.figures.items()]
 
 

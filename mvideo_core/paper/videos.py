@@ -116,7 +116,7 @@ def make_videos(job: Job, options: PaperOptions, root: Path, progress: Progress 
     from mvideo_core.generation.loading import load_pipeline
 
     cases = read_cases(root, job.test_set)
-    loaded = load_pipeline(options.base, adapter_of(root, job.alpha), options.sampling.scheduler)
+    loaded = load_pipeline(options.base, adapter_of(root, job.alpha), options.sampling)
     for index, case in enumerate(cases):
         if progress:
             progress(index, len(cases))

@@ -4,8 +4,8 @@ from typing import TYPE_CHECKING, Literal
 
 from pydantic import Field
 
+from mvideo_core.model.kernels import KernelOptions, use_kernels
 from mvideo_core.model.quantize import Quantization
-from mvideo_core.options import Options
 
 if TYPE_CHECKING:
     import torch
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from mvideo_core.model.transformer import MVideoTransformer3DModel
 
 
-class ExecutionOptions(Options):
+class ExecutionOptions(KernelOptions):
     """Speed and memory. All but precision and quantization may change when a run is resumed."""
 
     precision: Literal["fp32", "bf16"] = Field(
@@ -29,23 +29,12 @@ class ExecutionOptions(Options):
         pattern=r"^(none|full|block_skip:([2-9]|[1-9]\d+))$",
         description="recompute activations: none (most memory, fastest), full (every block), block_skip:n (every n-th)",
     )
-    attention: Literal["auto", "cudnn", "flash", "efficient", "math"] = Field(
-        default="auto", description="kernel of attention; cudnn comes first on Hopper GPUs and falls back to others"
-    )
-    compile: bool = Field(default=False, description="torch.compile each block; minutes once, then faster steps")
-    tf32: bool = Field(default=True, description="let fp32 products on GPUs use TensorFloat-32")
 
 
 def prepare(transformer: "MVideoTransformer3DModel", options: ExecutionOptions) -> None:
     """Set attention kernel, activation checkpointing, TF32 and compilation of a transformer, in place."""
-    import torch
-
-    torch.backends.cuda.matmul.allow_tf32 = options.tf32
-    torch.backends.cudnn.allow_tf32 = options.tf32
-    transformer.set_sdpa(options.attention)
     transformer.set_gradient_checkpointing(options.gradient_checkpointing)
-    if options.compile:
-        transformer.compile_blocks()
+    use_kernels(transformer, options)
 
 
 def input_dtype(options: ExecutionOptions) -> "torch.dtype":

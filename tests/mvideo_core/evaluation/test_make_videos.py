@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -70,6 +71,36 @@ def test_cogvideox_through_diffusers_is_made_once_and_scored_as_asked(tmp_path: 
     assert told[4:] == [f"{item.id}: made" for item in items]
     assert read_manifest(manifest).items[0].prompt == "a red ball"
     assert read_manifest(manifest).items[0].prompt_generation == "a ball, red and round"
+
+
+@pytest.mark.parametrize(
+    "execution", [{"attention": "math"}, pytest.param({"compile": True, "tf32": False}, marks=pytest.mark.slow)]
+)
+def test_kernels_are_those_asked_for_in_both_kinds_of_system(tmp_path: Path, execution: dict[str, Any]) -> None:
+    """Compiled and under another attention kernel the frames are the same but for rounding."""
+    save_base(random_base("tiny-sincos"), tmp_path / "weights")
+    weights = str(tmp_path / "weights")
+    kinds: dict[str, dict[str, Any]] = {
+        "diffusers": {**SIZE, "pipeline": "CogVideoXPipeline", "weights": weights},
+        "mvideo": {"base": {"weights": weights, "dtype": "fp32"}, "options": {"steps": 1}},
+    }
+    item = EvalItem(id="a", prompt="a red ball", seed=5, seconds=1.0)
+    for kind, values in kinds.items():
+        frames = []
+        for name, chosen in (("plain", {}), ("other", {"execution": execution})):
+            given = {**values, **chosen} if kind == "diffusers" else values | {"options": {"steps": 1, **chosen}}
+            maker: Any = MAKERS[kind](given)
+            maker.make(item, tmp_path / f"{kind}-{name}")
+            frames.append(read_clip(tmp_path / f"{kind}-{name}" / "video.mp4").astype(int))
+        assert np.abs(frames[0] - frames[1]).max() <= 2, kind
+
+
+def _mvideo(values: dict[str, Any]) -> MVideoMaker:
+    system = MVideoSystem.parse(values)
+    return MVideoMaker(system, load_pipeline(system.base, options=system.options))
+
+
+MAKERS = {"diffusers": lambda values: DiffusersMaker.load(DiffusersSystem.parse(values)), "mvideo": _mvideo}
 
 
 def test_fun_control_follows_the_masks(masks: list[str], tmp_path: Path) -> None:

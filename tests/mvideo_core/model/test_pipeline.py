@@ -5,7 +5,12 @@ import logging
 import numpy as np
 import pytest
 import torch
-from diffusers import CogVideoXFunControlPipeline, CogVideoXPipeline
+from diffusers import (
+    CogVideoXDDIMScheduler,
+    CogVideoXDPMScheduler,
+    CogVideoXFunControlPipeline,
+    CogVideoXPipeline,
+)
 from PIL import Image
 
 from mvideo_core import MVideoPipeline
@@ -78,14 +83,19 @@ def test_a_vae_of_less_compression(conditions, tmp_path):
         assert not np.array_equal(make(pipeline, appearance_frame=conditions["appearance_frame"]), clip)
 
 
-def test_equals_diffusers_without_conditions(base, pipeline):
+@pytest.mark.parametrize("dynamic", [False, True])
+@pytest.mark.parametrize(("sampler", "spacing"), [("ddim", ""), ("ddim", "linspace"), ("dpm", "trailing")])
+def test_equals_diffusers_without_conditions(base, pipeline, sampler: str, spacing: str, dynamic: bool):
     theirs = quiet(CogVideoXPipeline(base.tokenizer, base.text_encoder, base.vae, base.transformer, base.scheduler))
+    kind = {"ddim": CogVideoXDDIMScheduler, "dpm": CogVideoXDPMScheduler}[sampler]
+    theirs.scheduler = kind.from_config(base.scheduler.config, **({"timestep_spacing": spacing} if spacing else {}))
     frames = theirs(
         PROMPT, height=H, width=W, num_frames=T, num_inference_steps=3, guidance_scale=6.0, generator=seeded(),
-        max_sequence_length=16, output_type="np",
+        max_sequence_length=16, output_type="np", use_dynamic_cfg=dynamic,
     ).frames[0]  # fmt: skip
     expected = (frames * 255).round().astype(np.uint8)
-    assert np.abs(make(pipeline, steps=3).astype(int) - expected).max() <= 1
+    pipeline.use_scheduler(sampler, spacing)
+    assert np.abs(make(pipeline, steps=3, dynamic_guidance=dynamic).astype(int) - expected).max() <= 1
 
 
 def test_save_load_generate_equal_with_lora(pipeline, conditions, tmp_path):

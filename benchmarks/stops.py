@@ -1,28 +1,35 @@
-"""Times of a cancel and of a worker's death, stage by stage; and the dataset afterwards.
+"""Times of a cancel, of a worker's death and of a signal, stage by stage; and the dataset afterwards.
 
     python -m benchmarks.stops --rounds 10
 
-Drawn videos, tiny models, a server and a worker. First an undisturbed run without a server. Then runs of
-build-mask-dataset that are stopped at a random moment of each stage in turn, and retried:
+Drawn videos and tiny models. First an undisturbed run. Then runs that are stopped at a random moment of each stage in
+turn, and go on:
 
-* cancel: from the request until no process of the run is left, and until the server calls it Cancelled;
-* kill: kill -9 of the worker, until no process of the run is left.
+* cancel: `build-mask-dataset` on a server, from the request until no process of the run is left;
+* kill: the same, kill -9 of its worker, until no process of the run is left;
+* signal: `mvideo run`, SIGINT or SIGTERM in turn to its whole process group, until no process of it is left.
 
 In the end every dataset must have the digest of the undisturbed run, with no failed row. Prints a table, writes
-build/stops.json; exit code 1 when a digest differs.
+build/stops.json after every run; exit code 1 when a digest differs.
 """
 
 import argparse
+import itertools
 import json
+import os
 import random
 import shutil
+import signal
+import subprocess
+import sys
 import time
-from collections.abc import Callable
+from contextlib import ExitStack
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 from uuid import UUID
 
 import yaml
+from prefect.states import Cancelling
 
 from benchmarks.timing import spread
 from mvideo_core.ingest.sources import SourceOptions
@@ -34,6 +41,7 @@ from tests.e2e.tiny import draw_videos, write_models, write_profile
 ROOT = Path("build/stops").resolve()
 DEPLOYMENT = "build-mask-dataset/build-mask-dataset"
 LONG_S = 600.0
+KINDS = ("cancel", "kill", "signal")
 Took = dict[str, dict[str, list[float]]]
 """Seconds by kind of stop and stage."""
 CLIP_FRAMES = 25
@@ -47,13 +55,19 @@ def main(argv: list[str] | None = None) -> int:
     draw = random.Random(given.seed)
     shutil.rmtree(ROOT, ignore_errors=True)
     profile, expected = _material(given.videos)
-    took: Took = {how: {stage: [] for stage in PART_STAGES} for how in STOPS}
+    took: Took = {how: {stage: [] for stage in PART_STAGES} for how in given.kinds}
     digests: list[str] = []
-    with Trial(ROOT / "state") as trial:
+    with ExitStack() as held:
+        trial = held.enter_context(Trial(ROOT / "state")) if {"cancel", "kill"} & set(given.kinds) else None
         for number in range(given.rounds):
-            for how, stop in STOPS.items():
+            for how in given.kinds:
                 workspace = ROOT / f"{how}-{number}"
-                _round(trial, workspace, profile, draw, stop, took[how])
+                run = (
+                    Command(workspace, profile)
+                    if trial is None or how == "signal"
+                    else Deployed(trial, how, workspace, profile)
+                )
+                _round(run, workspace, draw, took[how])
                 digests.append(_dataset(workspace))
                 print(f"{workspace.name}: {'same' if digests[-1] == expected else 'DIFFERENT'} digest", flush=True)
                 _write(took, digests, expected)
@@ -87,27 +101,102 @@ def _dataset(path: Path) -> str:
     return (workspace.pointer("dataset") or {})["digest"] + "".join(f"; {line}" for line in failed)
 
 
-def _round(
-    trial: Trial,
-    workspace: Path,
-    profile: Path,
-    draw: random.Random,
-    stop: Callable[[Trial, UUID], float],
-    took: dict[str, list[float]],
-) -> None:
+class Run(Protocol):
+    """One run, started when made."""
+
+    def stop(self) -> float:
+        """Stop it; seconds until no process of it is left."""
+
+    def resume(self) -> None:
+        """Let it go on."""
+
+    def finish(self) -> None:
+        """Wait for its end, which must be a good one."""
+
+
+class Deployed:
+    """A run of the deployment.
+
+    Args:
+        how: "cancel" or "kill".
+    """
+
+    def __init__(self, trial: Trial, how: str, workspace: Path, profile: Path):
+        self.trial, self.how = trial, how
+        values = {"workspace": str(workspace), "source": {"folder": str(ROOT / "videos")}, "profile": str(profile)}
+        self.run: UUID = trial.start(DEPLOYMENT, values)
+
+    def stop(self) -> float:
+        """By a cancel, or by kill -9 of the worker."""
+        began = time.monotonic()
+        if self.how == "cancel":
+            with self.trial.stack.client() as client:
+                client.set_flow_run_state(self.run, Cancelling())
+        else:
+            for pid in self.trial.workers():
+                kill(pid)
+        until(lambda: not self.trial.engines(self.run), LONG_S, self.trial.tail, every_s=0.05)
+        return time.monotonic() - began
+
+    def resume(self) -> None:
+        """Bring the worker back, which also judges a run that could not say that it ended; retry."""
+        self.trial.stack.up(deploy=False)
+        self.trial.wait(self.run, LONG_S)
+        self.trial.retry(self.run)
+
+    def finish(self) -> None:
+        """Until it is Completed."""
+        assert self.trial.wait(self.run, LONG_S, "COMPLETED", "FAILED") == "COMPLETED", self.trial.tail()
+
+
+class Command:
+    """`mvideo run` in a process group of its own."""
+
+    def __init__(self, workspace: Path, profile: Path):
+        words = ["run", "-w", str(workspace), "--folder", str(ROOT / "videos"), "-p", str(profile)]
+        self.argv = [sys.executable, "-m", "mvideo_core.cli.main", *words]
+        self.signals = itertools.cycle((signal.SIGINT, signal.SIGTERM))
+        self.resume()
+
+    def stop(self) -> float:
+        """By a signal to the whole group, as Ctrl-C and a service manager send it."""
+        began = time.monotonic()
+        os.killpg(self.process.pid, next(self.signals))
+        self.process.wait(LONG_S)
+        until(lambda: not _group(self.process.pid), LONG_S, lambda: "a process is left", every_s=0.02)
+        return time.monotonic() - began
+
+    def resume(self) -> None:
+        """The same command once more."""
+        self.process = subprocess.Popen(
+            self.argv, start_new_session=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+        )
+
+    def finish(self) -> None:
+        """Until it ends with 0, or 3 for a dataset with warnings."""
+        assert self.process.wait(LONG_S) in (0, 3)
+
+
+def _group(group: int) -> bool:
+    """Whether a process group has a process."""
+    try:
+        os.killpg(group, 0)
+    except ProcessLookupError:
+        return False
+    return True
+
+
+def _round(run: Run, workspace: Path, draw: random.Random, took: dict[str, list[float]]) -> None:
     """One run, stopped once in every stage."""
-    values = {"workspace": str(workspace), "source": {"folder": str(ROOT / "videos")}, "profile": str(profile)}
-    run = trial.start(DEPLOYMENT, values)
     for stage in PART_STAGES:
         if not _under_way(workspace, stage):
             print(f"{workspace.name}: {stage} was over before it could be stopped", flush=True)
             continue
         time.sleep(draw.uniform(0, WITHIN_S[stage]))
-        took[stage].append(stop(trial, run))
+        took[stage].append(run.stop())
         print(f"{workspace.name} {stage}: {took[stage][-1]:.1f} s", flush=True)
-        trial.stack.up(deploy=False)
-        trial.retry(run)
-    assert trial.wait(run, LONG_S, "COMPLETED", "FAILED") == "COMPLETED", trial.tail()
+        run.resume()
+    run.finish()
 
 
 def _under_way(workspace: Path, stage: str) -> bool:
@@ -124,42 +213,15 @@ def _done(workspace: Path, stage: str) -> bool:
     return any((workspace / "done" / stage).glob("*.json"))
 
 
-def _cancel(trial: Trial, run: UUID) -> float:
-    from prefect.states import Cancelling
-
-    began = time.monotonic()
-    with trial.stack.client() as client:
-        client.set_flow_run_state(run, Cancelling())
-    until(lambda: not trial.engines(run), LONG_S, trial.tail, every_s=0.05)
-    took_s = time.monotonic() - began
-    assert trial.wait(run, LONG_S) == "CANCELLED", trial.tail()
-    return took_s
-
-
-def _kill(trial: Trial, run: UUID) -> float:
-    began = time.monotonic()
-    for pid in trial.workers():
-        kill(pid)
-    until(lambda: not trial.engines(run), LONG_S, trial.tail, every_s=0.05)
-    took_s = time.monotonic() - began
-    trial.stack.up(deploy=False)  # also puts the run right if it could not say itself that it ended
-    trial.wait(run, LONG_S)
-    return took_s
-
-
-STOPS: dict[str, Callable[[Trial, UUID], float]] = {"cancel": _cancel, "kill": _kill}
-
-
 def _write(took: Took, digests: list[str], expected: str) -> None:
     result: dict[str, Any] = {"same": digests.count(expected), "runs": len(digests), "seconds": took}
     ROOT.with_suffix(".json").write_text(json.dumps(result, indent=1))
 
 
 def _finish(took: Took, digests: list[str], expected: str) -> int:
-    print(f"{'stage':<8} {'cancel':>22} {'kill -9 of the worker':>24}")
+    print("stage   " + "".join(f"{how:>28}" for how in took))
     for stage in PART_STAGES:
-        cells = [_cell(took[how][stage]) for how in ("cancel", "kill")]
-        print(f"{stage:<8} {cells[0]:>22} {cells[1]:>24}")
+        print(f"{stage:<8}" + "".join(f"{_cell(took[how][stage]):>28}" for how in took))
     for digest in sorted(set(digests) - {expected}):
         print(f"DIFFERENT: {digest}")
     print(f"stops: {digests.count(expected)} of {len(digests)} datasets equal the undisturbed one; build/stops.json")
@@ -176,6 +238,7 @@ def _cell(values: list[float]) -> str:
 def _arguments(argv: list[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.stops", description=__doc__)
     parser.add_argument("--rounds", type=int, default=10, help="stops of each kind per stage")
+    parser.add_argument("--kinds", nargs="+", choices=KINDS, default=list(KINDS), help="of stops; default all")
     parser.add_argument("--videos", type=int, default=3, help="drawn source videos of two clips each")
     parser.add_argument("--seed", type=int, default=0, help="of the moments at which runs are stopped")
     return parser.parse_args(argv)

@@ -22,6 +22,7 @@ from mvideo.deployments._environment import (
 )
 from mvideo.deployments._ports import free_port, is_free
 from mvideo.deployments._reap import Reaped, reap, retry_crashed
+from mvideo.deployments._server import require_version
 from mvideo.deployments._setup import deploy_all, set_up
 from mvideo.deployments._state import StackState, Started, alive, api_url, default_folder, read_state, write_state
 from mvideo_core.errors import ConfigError, StoreError
@@ -196,6 +197,7 @@ class Stack:
         if not self.healthy():
             here = "start it with `mvideo server up`" if self.environment.server else "start it, or correct the address"
             raise StoreError(f"no server answers at {self.url}; {here}")
+        require_version(self.url)
 
     def _start_server(self) -> None:
         if not self.environment.server:

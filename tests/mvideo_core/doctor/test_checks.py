@@ -180,7 +180,8 @@ class _Answer(BaseHTTPRequestHandler):
         pass
 
 
-ANSWERS = [("client", 0.0, "ok", "ok"), ("2.20.1", 0.0, "problem", "ok")]
+ANSWERS = [("client", 0.0, "ok", "ok"), ("2.20.1", 0.0, "problem", "ok"), ("3.7.4", 0.0, "problem", "ok")]
+ANSWERS += [("3.8.8", 0.0, "warning", "ok"), ("4.0.0", 0.0, "problem", "ok")]
 ANSWERS += [("client", -20.0, "ok", "warning"), ("client", 3600.0, "ok", "problem")]
 
 

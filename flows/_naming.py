@@ -8,8 +8,8 @@ from prefect import runtime
 
 from mvideo.tasks._parts import Parts
 
-GIVEN_BY_NOBODY = re.compile(r"[a-z]+-[a-z]+")
-"""Prefect's own names, such as "wise-otter"."""
+GIVEN_BY_NOBODY = re.compile(r"[a-z]+\d*-[a-z]+")
+"""Names that the server ("wise-otter") and the form of the UI ("tau4-virchow") make up."""
 
 
 def run_name() -> str:

@@ -5,9 +5,9 @@
 Drawn videos and tiny models. First an undisturbed run. Then runs that are stopped at a random moment of each stage in
 turn, and go on:
 
-* cancel: `build-mask-dataset` on a server, from the request until no process of the run is left;
-* kill: the same, kill -9 of its worker, until no process of the run is left;
-* signal: `mvideo run`, SIGINT or SIGTERM in turn to its whole process group, until no process of it is left.
+* cancel: `build-mask-dataset` on a server, from the request until the run's process is gone;
+* kill: the same, from kill -9 of its worker;
+* signal: `mvideo run`, SIGINT or SIGTERM in turn to its whole process group, until no process is left.
 
 In the end every dataset must have the digest of the undisturbed run, with no failed row. Prints a table, writes
 build/stops.json after every run; exit code 1 when a digest differs.
@@ -127,7 +127,8 @@ class Deployed:
         self.run: UUID = trial.start(DEPLOYMENT, values)
 
     def stop(self) -> float:
-        """By a cancel, or by kill -9 of the worker."""
+        """By a cancel, or by kill -9 of the worker. Not counted: the process in which a worker looks for hooks then."""
+        engines = set(self.trial.engines(self.run))
         began = time.monotonic()
         if self.how == "cancel":
             with self.trial.stack.client() as client:
@@ -135,7 +136,7 @@ class Deployed:
         else:
             for pid in self.trial.workers():
                 kill(pid)
-        until(lambda: not self.trial.engines(self.run), LONG_S, self.trial.tail, every_s=0.05)
+        until(lambda: engines.isdisjoint(self.trial.engines(self.run)), LONG_S, self.trial.tail, every_s=0.05)
         return time.monotonic() - began
 
     def resume(self) -> None:

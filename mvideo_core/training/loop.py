@@ -134,13 +134,15 @@ class Trainer:
 
         A step that is skipped counts: data, noise and learning rate go on to the next one; weights and Adam stay.
         """
+        import torch
+
         began_s = time.perf_counter()
         batches, waited_s = self._accumulate()
         self.world.sum_(self._flat).div_(self.world.size)
         n_tail = 2 + len(self.objective.parts)
         gradient, tail = self._flat[:-n_tail], self._flat[-n_tail:]
-        norm = float(gradient.norm())
-        total, *parts, stop = tail.tolist()
+        # The one wait for the GPU in a step.
+        norm, total, *parts, stop = torch.cat([gradient.norm()[None], tail]).tolist()
         rate = rate_at(self.options.rate, self.step, self.steps)
         metrics: dict[str, Any] = {}
         if math.isfinite(total) and math.isfinite(norm):

@@ -1,4 +1,4 @@
-"""mvideo weights list | check | fetch: public weights and the mini ones that come with the project."""
+"""mvideo weights list | check | fetch | convert: public weights and the mini ones that come with the project."""
 
 import sys
 import time
@@ -110,6 +110,23 @@ def fetch_(
     failed = [one.name for one in dict.fromkeys(wanted) if not _fetch_one(one, revision)]
     if failed:
         raise ModelError(f"weights: not fetched: {', '.join(failed)}; see above, then run the same command again")
+
+
+@weights_app.command()
+def convert(
+    name: str = typer.Argument(help="GroundingDINO of groundingdino-py: catalog name or model folder."),
+    folder: Path = typer.Argument(help="New folder for the same model in transformers' layout."),
+) -> None:
+    """Write a GroundingDINO for the detector transformers-groundingdino, which needs no groundingdino-py.
+
+    Same network, same numbers to rounding. Use it by `--set detect.detector=transformers-groundingdino --set
+    detect.detector_options.weights=FOLDER`. SAM2 needs no conversion: transformers-sam2 reads the published files.
+    """
+    from mvideo_core.detection.convert import save_transformers
+    from mvideo_core.detection.groundingdino import GroundingDinoDetector, GroundingDinoOptions
+
+    save_transformers(GroundingDinoDetector.load(GroundingDinoOptions(weights=name)), folder)
+    typer.echo(f"{folder}: config.json, model.safetensors, vocab.txt")
 
 
 def _fetch_one(one: weights_needed.Needed, revision: str) -> bool:

@@ -14,10 +14,15 @@
 """
 
 import re
-from typing import Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from mvideo_core.detection.arch import GroundingDinoArch
-from mvideo_core.errors import ModelError
+from mvideo_core.disk import obey_umask, work_folder
+from mvideo_core.errors import ModelError, StoreError
+
+if TYPE_CHECKING:
+    from mvideo_core.detection.groundingdino import GroundingDinoDetector
 
 RULES: tuple[tuple[str, str], ...] = (
     (r"^backbone\.0\.patch_embed\.", "model.backbone.conv_encoder.model.swin.embeddings."),
@@ -63,6 +68,32 @@ RULES: tuple[tuple[str, str], ...] = (
     (r"(decoder\.layers\.\d+)\.catext_norm\.", r"\1.encoder_attn_text_layer_norm."),
 )
 """(pattern, replacement), applied in this order, each wherever it matches."""
+UNUSED = re.compile(r"swin\.layernorm\.(weight|bias)$")
+"""A norm that transformers' Swin has and GroundingDINO does not use."""
+
+
+def save_transformers(detector: "GroundingDinoDetector", folder: Path) -> None:
+    """Write the folder that detector "transformers-groundingdino" reads: config.json, model.safetensors, vocab.txt.
+
+    Raises:
+        ModelError: a shape that transformers cannot express, or a weight without a place.
+        StoreError: the folder is there already, or cannot be written.
+    """
+    from transformers import GroundingDinoForObjectDetection
+
+    model = GroundingDinoForObjectDetection(transformers_config(detector.arch)).eval()
+    report = model.load_state_dict(to_transformers(detector.model.state_dict()), strict=False)
+    odd = [name for name in (*report.missing_keys, *report.unexpected_keys) if not UNUSED.search(name)]
+    if odd:
+        raise ModelError(f"{len(odd)} weights have no place in transformers' GroundingDino, e.g. {odd[0]}")
+    if folder.exists():
+        raise StoreError(f"{folder}: exists already; give a new folder")
+    vocabulary = detector.tokenizer.get_vocab()
+    with work_folder(folder) as part:
+        model.save_pretrained(part)
+        (part / "vocab.txt").write_text("".join(f"{word}\n" for word in sorted(vocabulary, key=vocabulary.__getitem__)))
+        obey_umask(part)
+        part.rename(folder)
 
 
 def to_transformers(state: dict[str, Any]) -> dict[str, Any]:

@@ -5,8 +5,11 @@ import shutil
 import numpy as np
 import pytest
 import torch
+from typer.testing import CliRunner
 
+from mvideo_core.cli.main import app
 from mvideo_core.detection.arch import GroundingDinoArch
+from mvideo_core.detection.convert import save_transformers
 from mvideo_core.detection.groundingdino import (
     GroundingDinoDetector,
     GroundingDinoOptions,
@@ -16,7 +19,8 @@ from mvideo_core.detection.groundingdino import (
     write_model_folder,
 )
 from mvideo_core.detection.state import LEFTOVERS, read_state, shared_names
-from mvideo_core.errors import ModelError
+from mvideo_core.detection.transformers_groundingdino import TransformersGroundingDino, TransformersOptions
+from mvideo_core.errors import ModelError, StoreError
 
 FRAMES = np.random.default_rng(7).integers(0, 256, (2, 64, 96, 3), dtype=np.uint8)
 
@@ -136,3 +140,23 @@ def test_resize_and_normalisation_by_hand():
     np.testing.assert_allclose(
         grey[0, :, 3, 3], [(1 - 0.485) / 0.229, (1 - 0.456) / 0.224, (1 - 0.406) / 0.225], rtol=1e-5
     )
+
+
+def test_the_command_converts_it_for_the_detector_of_transformers(folder, tmp_path):
+    """Same boxes and scores; a model without a place in transformers, and a folder that is there, are refused."""
+    assert CliRunner().invoke(app, ["weights", "convert", str(folder), str(tmp_path / "hf")]).exit_code == 0
+    assert sorted(path.name for path in (tmp_path / "hf").iterdir()) == [
+        "config.json",
+        "model.safetensors",
+        "vocab.txt",
+    ]
+    sizes = {"score_floor": 0.0, "short_side_px": 64, "long_side_px": 128}
+    theirs = TransformersGroundingDino.load(TransformersOptions(weights=str(tmp_path / "hf"), **sizes))
+    ours = load(folder, score_floor=0.0)
+    for a, b in zip(ours.detect(FRAMES, ["person", "car"]), theirs.detect(FRAMES, ["person", "car"]), strict=True):
+        np.testing.assert_allclose(np.sort(a.scores), np.sort(b.scores), atol=1e-4)
+        assert sorted(a.labels) == sorted(b.labels)
+    with pytest.raises(StoreError, match="exists already"):
+        save_transformers(ours, tmp_path / "hf")
+    with pytest.raises(ModelError, match="always has text enhancer and fusion layers"):
+        save_transformers(GroundingDinoDetector.load(GroundingDinoOptions()), tmp_path / "mini")

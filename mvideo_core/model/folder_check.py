@@ -212,13 +212,25 @@ def _tokenizer_problems(folder: Path, text_config: Mapping[str, Any]) -> Iterato
             ids = tokenizer(SENTENCE).input_ids
             text = str(tokenizer.decode(ids, skip_special_tokens=True))
     except ModelError as error:
-        yield Problem(folder, _reason(error, folder))
+        spiece = folder / "spiece.model"
+        damaged = not (folder / "tokenizer.json").exists() and not _is_sentencepiece(spiece)
+        yield Problem(spiece, "no SentencePiece model") if damaged else Problem(folder, _reason(error, folder))
         return
     if "".join(text.split()) != "".join(SENTENCE.split()):
         yield Problem(folder, f"{SENTENCE!r} becomes the tokens {ids}, which read {text!r}: its vocabulary is damaged")
     rows = text_config.get("vocab_size", 32128)
     if max(ids, default=0) >= rows or len(tokenizer) > rows:
         yield Problem(folder, f"{len(tokenizer)} tokens, vocab_size of text_encoder/config.json is {rows}")
+
+
+def _is_sentencepiece(path: Path) -> bool:
+    """Whether the file holds pieces; transformers speaks of another kind of file where it does not."""
+    from sentencepiece import SentencePieceProcessor
+
+    try:
+        return bool(SentencePieceProcessor().LoadFromSerializedProto(path.read_bytes()))
+    except (RuntimeError, OSError):
+        return False
 
 
 def _config(folder: Path, part: str) -> dict[str, Any]:

@@ -26,7 +26,7 @@ VAE = "vae/diffusion_pytorch_model.safetensors"
 T5 = "text_encoder/model.safetensors"
 LFS = b"version https://git-lfs.github.com/spec/v1\noid sha256:4d7a\nsize 4971\n"
 HTML = b"<!DOCTYPE html>\n<html><body>Sign in</body></html>"
-ADVICE = ("weights_only", "ignore", "pip install", "pickle", "trust_remote_code", "Traceback")
+ADVICE = ("tiktoken", "weights_only", "ignore", "pip install", "pickle", "trust_remote_code", "Traceback")
 
 
 def config(part, **values):
@@ -87,7 +87,7 @@ BROKEN = {
     ),
     "spiece.model is garbage": (
         lambda f: ((f / "tokenizer/tokenizer.json").unlink(), (f / "tokenizer/spiece.model").write_bytes(b"\x07" * 99)),
-        r"tokenizer: cannot be loaded \(",
+        r"tokenizer/spiece\.model: no SentencePiece model; copy|tokenizer/spiece\.model: no SentencePiece model$",
     ),
     "tokenizer without words": (words_gone, r"tokenizer: 'a red kite over a meadow' becomes the tokens \["),
     "tokenizer larger than the table": (

@@ -55,7 +55,7 @@ SLOW = {
     "world": Case("world make DISK/world --videos 1 --shots 1", 64),
     "generate": Case("generate --out DISK/video --prompt kite --base random:tiny-sincos --steps 1 --seconds 2", 16),
     "encode": Case("encode -w WS --weights random:tiny-sincos", 150),
-    "train": Case("train run DISK/run --latents LATENTS -o TRAIN -p mini", 300),
+    "train": Case("train run DISK/run --latents LATENTS -o TRAIN -p mini", 100),
 }
 
 

@@ -1,6 +1,7 @@
 """Task of generation: one video, clip after clip; what is finished is kept."""
 
-import logging
+import math
+import time
 from collections.abc import Callable
 
 from mvideo.tasks._bar import CountBar
@@ -9,7 +10,7 @@ from mvideo_core.generation.request import GenerateRequest
 from mvideo_core.generation.request import generate as make
 from mvideo_core.generation.video import GeneratedVideo
 
-log = logging.getLogger(__name__)
+EVERY_S = 2.0
 
 
 @gpu_task
@@ -23,11 +24,14 @@ def generate(request: GenerateRequest, out: str, overwrite: bool = False) -> Gen
 
 
 def _shown() -> Callable[[int, int], None]:
-    """A progress bar over the clips of the video."""
-    bar = CountBar("generate", "clips")
+    """A progress bar over the denoising steps of the video, at most every few seconds."""
+    bar = CountBar("generate", "steps")
+    shown_s = -math.inf
 
     def show(done: int, total: int) -> None:
-        log.info("generating: %d of %d clips", done, total)
-        bar(done, total)
+        nonlocal shown_s
+        if done == total or time.monotonic() - shown_s > EVERY_S:
+            shown_s = time.monotonic()
+            bar(done, total)
 
     return show

@@ -25,7 +25,8 @@ from mvideo_core.model.video_format import VideoFormat
 log = logging.getLogger(__name__)
 
 Progress = Callable[[int, int], None]
-"""Called with clips done and clips in all."""
+"""Called with denoising steps done and steps in all; clips of an earlier run count as done."""
+LOG_EVERY_S = 15.0
 
 
 class ClipModel(Protocol):
@@ -121,7 +122,7 @@ def generate_long(
     Args:
         masks: on the model's grid (size and frame rate); None = free of masks.
         output: finished clips in it are kept.
-        progress: called after each clip, and once before the first.
+        progress: called after each denoising step, and once before the first.
 
     Returns:
         Path of the mp4.
@@ -138,18 +139,48 @@ def generate_long(
     if whole != n_frames:
         log.info("%d frames asked, %d generated (whole clips), the last %d dropped", n_frames, whole, whole - n_frames)
     before = output.last_frames() if 0 < output.n_clips < len(clips) else None
+    steps = _Steps(len(clips), options.steps, output.n_clips, progress)
+    steps.done(output.n_clips)
     for plan in clips[output.n_clips :]:
-        if progress:
-            progress(plan.index, len(clips))
         started = time.monotonic()
-        frames = _make_clip(model, prompt, mask_of(masks, plan, grid, options), before, plan, options, output)
+        mask = mask_of(masks, plan, grid, options)
+        frames = _make_clip(model, prompt, mask, before, plan, options, output, steps)
         last = min(len(frames), n_frames - plan.start)
         took = round(time.monotonic() - started, 3)
         output.add(frames[:last], min(plan.index, 1), grid.fps, options.crf, {"seed": plan.seed, "seconds": took})
         before = frames
-    if progress:
-        progress(len(clips), len(clips))
+        steps.done(plan.index + 1)
     return output.video if output.video.exists() else output.finish(grid.fps)
+
+
+class _Steps:
+    """Says how far a video is: to a caller after every denoising step, in the log every LOG_EVERY_S."""
+
+    def __init__(self, n_clips: int, n_steps: int, n_made: int, progress: Progress | None):
+        self.n_clips, self.n_steps, self.progress = n_clips, n_steps, progress
+        self.clip, self.first = n_made, n_made * n_steps
+        self.began_s = self.said_s = time.monotonic()
+
+    def done(self, clips: int) -> None:
+        """So many clips are whole."""
+        self.clip = clips
+        self._tell(clips * self.n_steps)
+
+    def __call__(self, pipeline: Any, step: int, timestep: int, latents: Any) -> None:
+        """As `callback_on_step_end` of a pipeline: step `step` of the present clip is done."""
+        done, now_s = self.clip * self.n_steps + step + 1, time.monotonic()
+        self._tell(done)
+        if now_s - self.said_s >= LOG_EVERY_S:
+            self.said_s, step_s = now_s, (now_s - self.began_s) / max(done - self.first, 1)
+            left_s = step_s * (self.n_clips * self.n_steps - done)
+            log.info(
+                "clip %d of %d: step %d of %d, %.1f s a step, about %.0f s left",
+                self.clip + 1, self.n_clips, step + 1, self.n_steps, step_s, left_s,
+            )  # fmt: skip
+
+    def _tell(self, done: int) -> None:
+        if self.progress:
+            self.progress(done, self.n_clips * self.n_steps)
 
 
 def _make_clip(
@@ -160,6 +191,7 @@ def _make_clip(
     plan: ClipPlan,
     options: GenerateOptions,
     output: OutputFolder,
+    steps: "_Steps",
 ) -> np.ndarray:
     import torch
 
@@ -179,6 +211,7 @@ def _make_clip(
         mask_guidance_scale=options.mask_guidance,
         condition_timestep=options.condition_timestep,
         cache=options.cache,
+        callback_on_step_end=steps,
     )
     check_not_blank(frames, f"clip {plan.index}")
     return frames

@@ -1,5 +1,6 @@
 """Clips follow each other as the paper says, and a stopped video goes on as if nothing had been."""
 
+import re
 from pathlib import Path
 
 import numpy as np
@@ -61,19 +62,34 @@ def test_masks_of_another_size_name_the_tool_that_helps(square: MaskSequence) ->
         length_frames(FAST, square, PAPER)
 
 
-def test_a_stopped_video_goes_on_to_the_same_bytes(square: MaskSequence, loaded: Loaded, tmp_path: Path) -> None:
+def test_a_stopped_video_resumes_to_the_same_bytes_and_says_how_far_it_is(
+    square: MaskSequence,
+    loaded: Loaded,
+    tmp_path: Path,
+    caplog: pytest.LogCaptureFixture,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     straight = generate_long(loaded.pipeline, "a ball", square, FAST, OutputFolder(tmp_path / "a", "r"))
 
+    shown: list[int] = []
+
     def stop(done: int, total: int) -> None:
-        assert total == 3
-        if done == 2:
+        assert total == 3 * FAST.steps
+        shown.append(done)
+        if done == 2 * FAST.steps and shown.count(done) == 2:  # the last step of the second clip, then the whole clip
             raise Stopped
 
     with pytest.raises(Stopped):
         generate_long(loaded.pipeline, "a ball", square, FAST, OutputFolder(tmp_path / "b", "r"), stop)
     again = OutputFolder(tmp_path / "b", "r")
     assert again.n_clips == 2
+    assert sorted(set(shown)) == list(range(2 * FAST.steps + 1))
+    caplog.set_level("INFO")
+    monkeypatch.setattr("mvideo_core.generation.long_video.LOG_EVERY_S", 0)
     resumed = generate_long(loaded.pipeline, "a ball", square, FAST, again)
+    lines = [line for line in caplog.messages if line.startswith("clip ")]
+    assert len(lines) == FAST.steps
+    assert re.fullmatch(rf"clip 3 of 3: step {FAST.steps} of {FAST.steps}, [\d.]+ s a step, about 0 s left", lines[-1])
     assert resumed.read_bytes() == straight.read_bytes()
     assert len(read_clip(straight)) == 25
 

@@ -32,7 +32,10 @@ from mvideo.deployments._processes import live_flow_runs
 from mvideo.deployments.names import TAG
 
 STARTING_S = 60.0
-"""A run claimed by a worker this recently may not have its process yet."""
+"""A run claimed by a worker this recently may not have its process yet; one that is being cancelled may have none left,
+while its worker still looks for hooks and says Cancelled then, also of a run that was retried in between.
+"""
+ITS_WORKERS = (StateType.PENDING, StateType.CANCELLING)
 
 PAGE = 200
 OURS = FlowRunFilterTags(all_=[TAG])
@@ -54,12 +57,13 @@ def reap(client: SyncPrefectClient, *, silent_s: float, elsewhere: bool, startin
     Args:
         silent_s: a run of another host counts as alive if it gave a heartbeat within this time.
         elsewhere: runs may live on other hosts; without it, a run without a process here is gone.
-        starting: workers are up, so a run that was claimed just now may be about to get its process.
+        starting: workers are up, so a run that was claimed just now may be about to get its process, and one that was
+            cancelled just now about to be called so.
     """
     here = live_flow_runs()
     found = []
     for run in unfinished(client):
-        if str(run.id) in here or (starting and _age_s(run) < STARTING_S and run.state_type == StateType.PENDING):
+        if str(run.id) in here or (starting and _age_s(run) < STARTING_S and run.state_type in ITS_WORKERS):
             continue
         if elsewhere and (_age_s(run) < STARTING_S or _heard(client, run, silent_s)):
             continue

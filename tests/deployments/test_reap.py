@@ -8,7 +8,7 @@ from uuid import UUID
 import pytest
 from prefect import flow, task
 from prefect.client.orchestration import SyncPrefectClient, get_client
-from prefect.client.schemas.objects import StateType
+from prefect.client.schemas.objects import State, StateType
 from prefect.states import Cancelling, Completed, Crashed, Pending, Running
 
 from mvideo.deployments._processes import FLOW_RUN
@@ -73,11 +73,12 @@ def test_runs_without_a_process_are_put_right_and_living_ones_left_alone(client:
     assert [entry.run.id for entry in found] == [living]
 
 
-def test_a_run_just_claimed_may_still_be_starting(client: SyncPrefectClient) -> None:
+@pytest.mark.parametrize(("state", "now"), [(Pending(), "Scheduled"), (Cancelling(), "Cancelled")])
+def test_a_run_just_claimed_or_cancelled_is_its_worker_s(client: SyncPrefectClient, state: State, now: str) -> None:
     run = client.create_flow_run(idle, tags=[TAG]).id
-    client.set_flow_run_state(run, Pending(), force=True)
+    client.set_flow_run_state(run, state, force=True)
     assert reap(client, silent_s=90, elsewhere=False, starting=True) == []
-    assert [entry.now for entry in reap(client, silent_s=90, elsewhere=False, starting=False)] == ["Scheduled"]
+    assert [entry.now for entry in reap(client, silent_s=90, elsewhere=False, starting=False)] == [now]
 
 
 def test_a_run_of_another_host_is_left_alone_while_it_is_fresh(client: SyncPrefectClient) -> None:

@@ -20,6 +20,8 @@ from mvideo_core.errors import KilledError, MediaError
 
 _LAUNCHER = str(Path(__file__).with_name("_launch.py"))
 _STDERR_KEEP_BYTES = 64 * 1024
+FROM_OUTSIDE = (signal.SIGKILL, signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
+"""Of these we send SIGKILL only, when the time is up."""
 _DISK_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EIO, errno.EACCES, errno.ENOENT)
 
 
@@ -125,8 +127,11 @@ def run(argv: Sequence[str], limits: Limits, what: str, **popen_args: Any) -> by
 
 
 def died(what: str, code: int, tail: str, timed_out: bool, limits: Limits) -> MediaError:
-    """The error to raise for a child that failed: KilledError when none of our limits explains its SIGKILL."""
-    outside = code == -signal.SIGKILL and not timed_out
+    """The error to raise for a child that failed: KilledError when none of our limits explains the signal it died of.
+
+    A stop of the whole process tree reaches a child whose launcher has not yet left the signals to us.
+    """
+    outside = -code in FROM_OUTSIDE and not timed_out
     return (KilledError if outside else MediaError)(failure(what, code, tail, timed_out, limits))
 
 

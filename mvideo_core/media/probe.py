@@ -2,7 +2,6 @@
 
 import json
 import os
-import signal
 import socket
 import subprocess
 import sys
@@ -95,7 +94,7 @@ class Prober:
         except (ConnectionError, BrokenPipeError):
             code = self._popen.wait() if self._popen else 0
             self.close()
-            kind = KilledError if code == -signal.SIGKILL else MediaError
+            kind = KilledError if -code in guard.FROM_OUTSIDE else MediaError
             raise kind(f"the probing child died over it ({_how(code)})") from None
         return dict(json.loads(answer))
 

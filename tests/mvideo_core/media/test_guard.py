@@ -49,6 +49,15 @@ def test_a_kill_from_outside_is_told_apart():
 
 
 @pytest.mark.parametrize("stop", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
+def test_a_stop_that_comes_before_the_launcher_leaves_it_to_us_is_from_outside(stop):
+    with guard.child([PYTHON, "-c", "print('begun')"], guard.Limits()) as running:
+        running.popen.send_signal(stop)  # at once: Python has not started yet
+        code, tail = running.finish()
+    assert code == -stop
+    assert isinstance(guard.died("clip a", code, tail, running.timed_out, guard.Limits()), KilledError)
+
+
+@pytest.mark.parametrize("stop", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
 def test_a_stop_of_the_whole_tree_is_no_fault_of_the_video_under_the_encoder(stop, tmp_path):
     source = ["-f", "lavfi", "-i", "testsrc=size=320x240:rate=25:duration=1.5"]
     argv = [ffmpeg.ffmpeg_path(), "-v", "error", "-y", "-re", *source, str(tmp_path / "out.mp4")]

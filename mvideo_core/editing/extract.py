@@ -26,6 +26,7 @@ from mvideo_core.errors import ConfigError, MediaError
 from mvideo_core.masks import MaskSequence, MaskWriter
 from mvideo_core.options import Options
 from mvideo_core.segmentation import SEGMENTERS
+from mvideo_core.segmentation.base import reporting
 
 log = logging.getLogger(__name__)
 
@@ -241,14 +242,16 @@ class _Track:
             return
         writer = MaskWriter(len(self.boxes), reference.height, reference.width)
         frames = spool.frames(range(self.start, -1, -1))
-        for masks in self.segmenter.propagate(frames, reference.height, reference.width, self.boxes):
+        found = self.segmenter.propagate(frames, reference.height, reference.width, self.boxes)
+        for masks in reporting(found, "backwards", self.start + 1):
             writer.append(masks.masks_NHW)
         self.before = take_frames(writer.finish(), np.arange(self.start, 0, -1))
 
     def forwards(self, frames: Iterable[np.ndarray], reference: Reference) -> Iterator[None]:
         """One step per frame from the first sight on."""
         self.writer = MaskWriter(len(self.boxes), reference.height, reference.width)
-        for masks in self.segmenter.propagate(frames, reference.height, reference.width, self.boxes):
+        found = self.segmenter.propagate(frames, reference.height, reference.width, self.boxes)
+        for masks in reporting(found, "forwards"):
             self.writer.append(masks.masks_NHW)
             yield
 

@@ -1,5 +1,7 @@
 """What a segmenter is: boxes on the first frame in, the masks of every frame out, one frame at a time."""
 
+import logging
+import time
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any, ClassVar, Protocol, Self
@@ -7,6 +9,8 @@ from typing import Any, ClassVar, Protocol, Self
 import numpy as np
 
 from mvideo_core.options import Options
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -91,3 +95,20 @@ def checked_frame(frame: np.ndarray, index: int, height: int, width: int) -> np.
     if frame.shape != (height, width, 3) or frame.dtype != np.uint8:
         raise MediaError(f"frame {index}: {frame.dtype}{list(frame.shape)} seen, uint8[{height}, {width}, 3] wanted")
     return frame
+
+
+def reporting(found: Iterable[FrameMasks], name: str, n_frames: int = 0, every_s: float = 15.0) -> Iterator[FrameMasks]:
+    """The same masks; a log line every few seconds says how many frames are done.
+
+    Args:
+        name: of the clip.
+        n_frames: in all; 0: not known.
+    """
+    began_s = said_s = time.monotonic()
+    for n_done, masks in enumerate(found, 1):
+        yield masks
+        now_s = time.monotonic()
+        if now_s - said_s >= every_s:
+            said_s, frame_s = now_s, (now_s - began_s) / n_done
+            of = f" of {n_frames}, about {frame_s * max(n_frames - n_done, 0):.0f} s left" if n_frames else ""
+            log.info("%s: masks of %d frames%s; %.2f s a frame", name, n_done, of, frame_s)

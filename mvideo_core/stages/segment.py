@@ -9,6 +9,7 @@ from mvideo_core.masks import MaskSequence, MaskWriter
 from mvideo_core.media.decode import read_frames
 from mvideo_core.records import ClipRow, DetectionRow, MaskRow, Row
 from mvideo_core.segmentation import SEGMENTERS
+from mvideo_core.segmentation.base import reporting
 from mvideo_core.segmentation.gate import SegmentOptions, object_stats
 from mvideo_core.stages import STAGES
 from mvideo_core.stages._models import loaded, weights_digests
@@ -57,7 +58,8 @@ class SegmentWorker(Worker):
         boxes_xyxy = np.asarray(boxes.boxes_xyxy, np.float32)
         writer = MaskWriter(len(boxes.labels), clip.height, clip.width)
         scores: list[np.ndarray] = []
-        for found in heeding(self.segmenter.propagate(frames, clip.height, clip.width, boxes_xyxy)):
+        masks = self.segmenter.propagate(frames, clip.height, clip.width, boxes_xyxy)
+        for found in heeding(reporting(masks, clip.key, clip.n_frames)):
             writer.append(found.masks_NHW)
             scores.append(found.scores_N)
         if len(scores) != clip.n_frames:

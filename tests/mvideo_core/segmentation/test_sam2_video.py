@@ -4,6 +4,7 @@ import torch
 
 from mvideo_core.errors import MediaError, ModelError
 from mvideo_core.segmentation import SEGMENTERS
+from mvideo_core.segmentation.base import reporting
 from mvideo_core.segmentation.sam2_video import Sam2Options, Sam2Segmenter, Tracks
 
 HEIGHT, WIDTH = 48, 80
@@ -156,3 +157,13 @@ def test_bad_input_is_refused(segmenter):
 
 def test_registered():
     assert SEGMENTERS.get("sam2") is Sam2Segmenter
+
+
+def test_a_long_clip_says_how_far_it_is(segmenter, caplog):
+    caplog.set_level("INFO")
+    frames = moving_squares(3)
+    found = list(reporting(segmenter.propagate(frames, HEIGHT, WIDTH, BOXES), "clip-7", 3, every_s=0))
+    assert len(found) == 3
+    said = [line for line in caplog.messages if line.startswith("clip-7")]
+    assert [line.split(", about")[0] for line in said] == [f"clip-7: masks of {n} frames of 3" for n in (1, 2, 3)]
+    assert "about 0 s left" in said[-1]

@@ -287,9 +287,9 @@ def _open(transformer: "MVideoTransformer3DModel") -> None:
         if "lora_" in name or name.split(".")[0] in CONDITIONING:
             parameter.data = parameter.data.to(torch.float32)
             parameter.requires_grad_(True)
-    for module in transformer.modules():
-        if isinstance(module, BaseTunerLayer):
-            module._cast_input_dtype = _cast_outside_autocast
+    adapted: list[Any] = [module for module in transformer.modules() if isinstance(module, BaseTunerLayer)]
+    for layer in adapted:
+        layer._cast_input_dtype = _cast_outside_autocast
 
 
 def _cast_outside_autocast(tokens: "torch.Tensor", dtype: "torch.dtype") -> "torch.Tensor":

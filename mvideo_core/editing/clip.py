@@ -3,14 +3,18 @@
 Shape letters: T frames, N objects, H, W pixels.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from mvideo_core.errors import ConfigError, MediaError
 from mvideo_core.masks import MaskSequence
 from mvideo_core.masks.codec import check_shape
+
+Mask = NDArray[np.bool_]
+"""One object in one frame, (H, W)."""
 
 
 class MaskClip(NamedTuple):
@@ -130,3 +134,16 @@ def checked_objects(objects: Sequence[int] | None, n_objects: int) -> list[int]:
     if unknown:
         raise ConfigError(f"objects {unknown}: the sequence has objects 0 to {n_objects - 1}")
     return list(objects)
+
+
+def with_masks(clip: MaskClip, objects: Sequence[int] | None, change: Callable[[Mask], Mask]) -> MaskClip:
+    """The clip with every mask of some objects (None: all) changed on its own, bool (H, W) to the same."""
+    chosen = checked_objects(objects, clip.sequence.n_objects)
+    writer = RunWriter(*clip.sequence.shape)
+    for frame in range(clip.sequence.n_frames):
+        for obj in range(clip.sequence.n_objects):
+            if obj in chosen:
+                writer.append(edges_of(change(clip.sequence.mask(frame, obj))))
+            else:
+                writer.append(clip.sequence.mask_edges(frame, obj))
+    return clip._replace(sequence=writer.finish())

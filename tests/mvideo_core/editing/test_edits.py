@@ -218,7 +218,7 @@ def test_a_cut_brought_inside_is_told(caplog):
 @pytest.mark.parametrize(
     ("op", "message"),
     [
-        ("zom", "known: keep, loop, mirror"),
+        ("zom", "known: delay, fill_holes, freeze, grow, invert, keep, largest_part, loop, mirror"),
         ("zoom: {too: 3}", "allowed keys: centre, ease, keys, start, to"),
         ("zoom: 3", "in braces"),
         ("zoom: {to: 0}", "greater than 0"),

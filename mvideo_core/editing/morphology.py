@@ -1,0 +1,20 @@
+"""Masks grown and shrunk by a disc: exact distances, whatever the radius."""
+
+import cv2
+import numpy as np
+
+from mvideo_core.editing.clip import Mask
+
+
+def grown(mask_HW: Mask, px: float) -> Mask:
+    """All pixels whose centre is within `px` of the centre of a pixel of the mask."""
+    if not mask_HW.any():
+        return mask_HW
+    distance_HW = cv2.distanceTransform((~mask_HW).astype(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_PRECISE)
+    near: Mask = distance_HW <= px + 1e-4
+    return near
+
+
+def shrunk(mask_HW: Mask, px: float) -> Mask:
+    """All pixels of the mask further than `px` from what is outside it; beyond the frame nothing is outside."""
+    return ~grown(~mask_HW, px)

@@ -1,0 +1,20 @@
+"""A later start."""
+
+import numpy as np
+from pydantic import Field
+
+from mvideo_core.editing.operations import checked_length, timing
+from mvideo_core.options import Options
+
+
+class DelayOptions(Options):
+    """How long."""
+
+    by_s: float = Field(default=0.5, gt=0, description="seconds during which the first frame is held")
+
+
+@timing("delay", DelayOptions)
+def delay(n_frames: int, fps: float, options: DelayOptions) -> np.ndarray:
+    """Hold the first frame, then play; the clip gets longer (`trim` cuts it)."""
+    n_held = round(options.by_s * fps)
+    return np.maximum(np.arange(checked_length("delay", n_frames + n_held)) - n_held, 0)

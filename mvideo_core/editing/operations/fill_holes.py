@@ -1,0 +1,12 @@
+"""Objects without holes."""
+
+from scipy.ndimage import binary_fill_holes
+
+from mvideo_core.editing.clip import MaskClip, with_masks
+from mvideo_core.editing.operations import ObjectOptions, rewrite
+
+
+@rewrite("fill_holes", ObjectOptions)
+def fill_holes(clip: MaskClip, options: ObjectOptions) -> MaskClip:
+    """Fill what an object encloses; a bay that opens to the outside stays."""
+    return with_masks(clip, options.objects, binary_fill_holes)

@@ -1,0 +1,19 @@
+"""A wider outline."""
+
+from pydantic import Field
+
+from mvideo_core.editing.clip import MaskClip, with_masks
+from mvideo_core.editing.morphology import grown
+from mvideo_core.editing.operations import ObjectOptions, rewrite
+
+
+class GrowOptions(ObjectOptions):
+    """How far."""
+
+    px: int = Field(default=4, ge=1, le=512, description="pixels of the masks' own size, to all sides")
+
+
+@rewrite("grow", GrowOptions)
+def grow(clip: MaskClip, options: GrowOptions) -> MaskClip:
+    """Widen each object by a margin: all pixels within `px` of it."""
+    return with_masks(clip, options.objects, lambda mask_HW: grown(mask_HW, options.px))

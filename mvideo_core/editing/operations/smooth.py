@@ -1,0 +1,24 @@
+"""A calmer outline."""
+
+from pydantic import Field
+
+from mvideo_core.editing.clip import Mask, MaskClip, with_masks
+from mvideo_core.editing.morphology import grown, shrunk
+from mvideo_core.editing.operations import ObjectOptions, rewrite
+
+
+class SmoothOptions(ObjectOptions):
+    """How much."""
+
+    px: int = Field(default=3, ge=1, le=256, description="notches, spikes and specks up to twice this width go")
+
+
+@rewrite("smooth", SmoothOptions)
+def smooth(clip: MaskClip, options: SmoothOptions) -> MaskClip:
+    """Close notches and holes, then cut off spikes and specks: a closing and an opening by a disc."""
+
+    def change(mask_HW: Mask) -> Mask:
+        closed = shrunk(grown(mask_HW, options.px), options.px)
+        return grown(shrunk(closed, options.px), options.px)
+
+    return with_masks(clip, options.objects, change)

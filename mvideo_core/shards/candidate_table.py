@@ -52,7 +52,16 @@ _MEMBERS = """
 SELECT key, size_bytes FROM candidate JOIN side USING (video)
 WHERE test = ? AND key NOT IN (SELECT key FROM excluded) ORDER BY draw, key
 """
-_EXCLUSIONS = "SELECT key, text, reason, value, threshold, entry FROM excluded JOIN name ON number = video ORDER BY key"
+_NUMBERS = """
+CREATE TABLE nth (number INTEGER PRIMARY KEY, key TEXT);
+INSERT INTO nth SELECT row_number() OVER (ORDER BY key) - 1, key FROM excluded;
+"""
+_EXCLUSIONS = """
+SELECT key, text, reason, value, threshold, entry
+FROM nth CROSS JOIN excluded USING (key) CROSS JOIN name ON name.number = video
+WHERE nth.number % ? = ? ORDER BY nth.number
+"""
+"""In this order of joins, rows of other parts are skipped before anything else is read."""
 
 
 class CandidateTable:
@@ -108,17 +117,16 @@ class CandidateTable:
             self.db.execute(_NAMING.format(column="video" if self._options.exclude_whole_video else "key"))
         if self._options.drop_duplicates:
             self.db.execute(_DOUBLES)
-        self.db.executescript(_SIDES)
+        self.db.executescript(_SIDES + _NUMBERS)
 
     def members(self, test: bool) -> Iterator[tuple[str, int]]:
         """(key, bytes) of what is kept on one side, in the seeded order of the dataset."""
         yield from self.db.execute(_MEMBERS, (test,))
 
     def exclusions(self, start: int = 0, step: int = 1) -> Iterator[Exclusion]:
-        """What stays out, by key: every `step`-th from `start` on."""
-        for number, row in enumerate(self.db.execute(_EXCLUSIONS)):
-            if number % step == start:
-                yield Exclusion(*row)
+        """What stays out once all is decided, by key: every `step`-th from `start` on."""
+        for row in self.db.execute(_EXCLUSIONS, (step, start)):
+            yield Exclusion(*row)
 
     def record(self, key: str) -> bytes:
         """The record that was kept with a key."""

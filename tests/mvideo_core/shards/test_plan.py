@@ -141,6 +141,16 @@ def test_nothing_gives_nothing():
     assert (plan.shards, plan.excluded) == ((), ())
 
 
+def test_what_stays_out_is_dealt_to_parts_in_turn_by_key():
+    options = ShardOptions(exclude_terms=["dog"])
+    table = CandidateTable(options, [])
+    for number in (3, 0, 4, 1, 2):
+        table.add(candidate_of(number))
+    assert list(planned_shards(table, options, [])) == []
+    assert [[one.video_id[-1] for one in table.exclusions(part, 2)] for part in (0, 1)] == [["0", "2", "4"], ["1", "3"]]
+    table.close()
+
+
 def test_planning_in_a_file_keeps_no_candidate_in_memory(tmp_path):
     """Memory of Python; that of SQLite is a number, CACHE_KIB. Measured whole by `python -m benchmarks.planning`."""
     options, peaks = ShardOptions(exclude_terms=["cat"], samples_per_shard=100), []

@@ -79,6 +79,8 @@ def save_transformers(detector: "GroundingDinoDetector", folder: Path) -> None:
         ModelError: a shape that transformers cannot express, or a weight without a place.
         StoreError: the folder is there already, or cannot be written.
     """
+    if folder.exists():
+        raise StoreError(f"{folder}: exists already; give a new folder")
     from transformers import GroundingDinoForObjectDetection
 
     model = GroundingDinoForObjectDetection(transformers_config(detector.arch)).eval()
@@ -86,12 +88,11 @@ def save_transformers(detector: "GroundingDinoDetector", folder: Path) -> None:
     odd = [name for name in (*report.missing_keys, *report.unexpected_keys) if not UNUSED.search(name)]
     if odd:
         raise ModelError(f"{len(odd)} weights have no place in transformers' GroundingDino, e.g. {odd[0]}")
-    if folder.exists():
-        raise StoreError(f"{folder}: exists already; give a new folder")
     vocabulary = detector.tokenizer.get_vocab()
+    words = "".join(f"{word}\n" for word in sorted(vocabulary, key=vocabulary.__getitem__))
     with work_folder(folder) as part:
         model.save_pretrained(part)
-        (part / "vocab.txt").write_text("".join(f"{word}\n" for word in sorted(vocabulary, key=vocabulary.__getitem__)))
+        (part / "vocab.txt").write_text(words, encoding="utf-8")
         obey_umask(part)
         part.rename(folder)
 

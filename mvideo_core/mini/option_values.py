@@ -14,15 +14,15 @@ def option_values(given: Iterable[str], flag: str) -> dict[str, Any]:
         flag: what the message calls the option of the command line.
 
     Raises:
-        ConfigError: no NAME=VALUE, or a value that is no JSON.
+        ConfigError: no NAME=VALUE, or a value that is not JSON.
     """
     values = {}
     for item in given:
-        name, equals, value = item.partition("=")
+        name, _, value = item.partition("=")
         try:
-            values[name] = json.loads(value)
+            values[name] = json.loads(value)  # without "=", the value is empty, which is not JSON either
         except ValueError:
-            equals = ""
-        if not equals:
-            raise ConfigError(f"{flag} {item}: NAME=VALUE is expected, the value as JSON: minutes=2.5, bfloat16=false")
+            raise ConfigError(
+                f"{flag} {item}: NAME=VALUE is expected, the value as JSON: minutes=2.5, bfloat16=false"
+            ) from None
     return values

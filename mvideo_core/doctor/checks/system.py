@@ -40,7 +40,7 @@ def opencv(asked: Asked) -> Iterator[Finding]:
         return
     yield Finding(
         status="problem",
-        what=f"{' and '.join(there)} are installed into one folder, cv2; which of their files are there is chance",
+        what=f"{' and '.join(there)} are installed into one folder, cv2, where each overwrites files of the others",
         next_step=f"run `pip uninstall -y {' '.join(there)}`, then `pip install --no-deps {OPENCVS[0]}`; "
         "`pip install 'mvideo[ray]'` brings the full one, as groundingdino-py lists it (docs/operations.md, Ray)",
     )

@@ -1,9 +1,8 @@
 """Broken weights, adapters and masks, each given to a real `mvideo` process: what it says, its exit code, its seconds.
 
 `python -m benchmarks.broken_inputs` prints one Markdown table for each kind; benchmarks/results/broken_inputs.md holds
-them. Exit code 1: something other than one line of ours was said (warnings that come before it are
-counted apart), or a code was wrong. The inputs are those of the
-tests, which compare every line with its pattern.
+them. Exit code 1: something other than one line of ours was said (warnings that come before it are counted apart), or a
+code was wrong. The inputs are those of the tests, which compare every line with its pattern.
 """
 
 import argparse
@@ -72,9 +71,7 @@ def of_weights(place: Path) -> Iterator[Said]:
     """Each broken base, given to `mvideo generate --base`."""
     save_base(random_base("tiny-sincos"), place / "whole")
     for name, (damage, _) in weights.BROKEN.items():
-        yield _damaged(
-            name, place / "whole", place / "base", damage, ["--base", f"{place}/base"], (1,),
-        )  # fmt: skip
+        yield _damaged(name, place / "whole", place / "base", damage, ["--base", f"{place}/base"], (1,))
 
 
 def of_adapters(place: Path) -> Iterator[Said]:

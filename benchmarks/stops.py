@@ -3,7 +3,7 @@
     python -m benchmarks.stops --rounds 10
 
 Drawn videos and tiny models. First an undisturbed run. Then runs that are stopped at a random moment of each stage in
-turn, and go on:
+turn and then resumed:
 
 * cancel: `build-mask-dataset` on a server, from the request until the run's process is gone;
 * kill: the same, from kill -9 of its worker;
@@ -108,7 +108,7 @@ class Run(Protocol):
         """Stop it; seconds until no process of it is left."""
 
     def resume(self) -> None:
-        """Let it go on."""
+        """Start it again."""
 
     def finish(self) -> None:
         """Wait for its end, which must be a good one."""

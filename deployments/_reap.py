@@ -32,8 +32,8 @@ from mvideo.deployments._processes import live_flow_runs
 from mvideo.deployments.names import TAG
 
 STARTING_S = 60.0
-"""A run claimed by a worker this recently may not have its process yet; one that is being cancelled may have none left,
-while its worker still looks for hooks and says Cancelled then, also of a run that was retried in between.
+"""A run that a worker claimed this recently may not have its process yet. One that is being cancelled may have none any
+more: its worker still looks for hooks and then sets it to Cancelled, even if it was retried in the meantime.
 """
 ITS_WORKERS = (StateType.PENDING, StateType.CANCELLING)
 
@@ -58,7 +58,7 @@ def reap(client: SyncPrefectClient, *, silent_s: float, elsewhere: bool, startin
         silent_s: a run of another host counts as alive if it gave a heartbeat within this time.
         elsewhere: runs may live on other hosts; without it, a run without a process here is gone.
         starting: workers are up, so a run that was claimed just now may be about to get its process, and one that was
-            cancelled just now about to be called so.
+            cancelled just now may be about to become Cancelled.
     """
     here = live_flow_runs()
     found = []

@@ -34,7 +34,7 @@ def versions(asked: Asked) -> Iterator[Finding]:
         what = f"client Prefect {client}, server {server.version} at {url}: {needed()}"
         yield Finding(status="problem", what=what, next_step="install one there, then start the server again")
     elif minor(server.version) != minor(client):
-        step = "install the same version on both sides when there is a chance"
+        step = "install the same version on both sides at the next opportunity"
         what = f"client Prefect {client}, server {server.version} at {url}: they work together, but are tested less"
         yield Finding(status="warning", what=what, next_step=step)
     else:

@@ -13,7 +13,7 @@ GIVEN_BY_NOBODY = re.compile(r"[a-z]+\d*-[a-z]+")
 
 
 def run_name() -> str:
-    """Name of the flow run that starts now; one that was asked for (`--flow-run-name`) is kept."""
+    """Name of the flow run that starts now; a given one is kept, unless it looks made up, as "nightly-build" does."""
     name = str(runtime.flow_run.name or "")
     return name if name and not GIVEN_BY_NOBODY.fullmatch(name) else name_of(dict(runtime.flow_run.parameters))
 

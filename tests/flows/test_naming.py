@@ -20,7 +20,7 @@ def test_a_run_is_named_after_its_folder_its_profile_and_its_piece(parameters: d
     assert name_of(parameters) == name
 
 
-def test_names_of_prefect_are_told_from_names_that_were_asked_for() -> None:
+def test_made_up_names_are_distinguished_from_names_that_were_asked_for() -> None:
     assert all(GIVEN_BY_NOBODY.fullmatch(name) for name in ("wise-otter", "tau4-virchow"))
     for asked_for in ("cut parts 0-3", "tuesday", "score part 1 of 4", "run-7", "nightly/set-a"):
         assert not GIVEN_BY_NOBODY.fullmatch(asked_for)

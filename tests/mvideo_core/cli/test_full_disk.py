@@ -61,7 +61,7 @@ SLOW = {
 
 @pytest.fixture(scope="module")
 def place(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
-    """What the commands read, by the word that stands for it."""
+    """What the commands read, by the word that is replaced with it."""
     root = tmp_path_factory.mktemp("place")
     (root / "clips").mkdir()
     workspace = Workspace(str(root / "ws"))

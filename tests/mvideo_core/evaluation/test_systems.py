@@ -1,4 +1,4 @@
-"""Systems that stand in one table sample alike, and what does not fit a pipeline is refused."""
+"""Systems in one table sample the same way, and what does not fit a pipeline is refused."""
 
 from typing import Any
 

@@ -50,9 +50,12 @@ def test_a_kill_from_outside_is_told_apart():
 
 @pytest.mark.parametrize("stop", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
 def test_a_stop_that_comes_before_the_launcher_leaves_it_to_us_is_from_outside(stop):
-    with guard.child([PYTHON, "-c", "print('begun')"], guard.Limits()) as running:
-        running.popen.send_signal(stop)  # at once: Python has not started yet
-        code, tail = running.finish()
+    for _ in range(20):  # on a busy machine the launcher may be faster
+        with guard.child([PYTHON, "-c", "print('begun')"], guard.Limits()) as running:
+            running.popen.send_signal(stop)  # at once: Python has not started yet
+            code, tail = running.finish()
+        if code == -stop:
+            break
     assert code == -stop
     assert isinstance(guard.died("clip a", code, tail, running.timed_out, guard.Limits()), KilledError)
 

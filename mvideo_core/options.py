@@ -74,7 +74,7 @@ class Options(BaseModel):
         """Options of a profile, with overrides on top.
 
         Args:
-            folder: where profiles lie.
+            folder: where profiles are.
             name: a file of `folder` without its ending, or the path of a YAML file; "" is the class's own defaults.
             overrides: nested mapping such as {"cut": {"min_shot_s": 4}}; wins over the profile.
 
@@ -91,6 +91,11 @@ class Options(BaseModel):
         values = read_yaml(path)
         own = cls.parse(values, where=str(path))
         return cls.parse(merged(values, overrides), where=f"values over the profile {name}") if overrides else own
+
+    def at_default(self, *names: str) -> set[str]:
+        """Those of some fields that have their default: a digest that leaves them out survives their introduction."""
+        fields = type(self).model_fields
+        return {name for name in names if getattr(self, name) == fields[name].default}
 
 
 @dataclass(frozen=True)

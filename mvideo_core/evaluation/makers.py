@@ -110,10 +110,11 @@ class DiffusersMaker:
         if not text:
             raise ConfigError(f"{item.id}: no prompt to generate from")
         masks = self._masks(item)
+        apart = {"weights", "offload"} | self.system.at_default("spacing", "execution")  # the latter came later
         decides = {
             "prompt": text,
             "seed": item.seed or 0,
-            "system": self.system.model_dump(mode="json", exclude={"weights", "offload"}),
+            "system": self.system.model_dump(mode="json", exclude=apart),
             "weights_sha256": self.weights_sha256,
             "masks": digest(masks.sequence.to_bytes().hex()) if masks is not None else "",
         }

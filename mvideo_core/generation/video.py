@@ -103,14 +103,11 @@ def used_masks(masks: MaskClip, options: GenerateOptions, grid: VideoFormat) -> 
 
 def _decides(loaded: Loaded, prompt: str, masks: MaskClip | None, options: GenerateOptions) -> dict[str, Any]:
     """All that decides the pixels; its digest names the folder's video."""
-    said = options.model_dump(mode="json")
     # Options of later versions are left out at their defaults, so that videos made before are still known.
-    for name in ("cache", "spacing", "dynamic_guidance", "execution"):
-        if getattr(options, name) == GenerateOptions.model_fields[name].default:
-            del said[name]
+    later = options.at_default("cache", "spacing", "dynamic_guidance", "execution")
     return {
         "prompt": prompt,
-        "options": said,
+        "options": options.model_dump(mode="json", exclude=later),
         "dtype": loaded.dtype,
         "base_sha256": loaded.base_sha256,
         "adapter_sha256": loaded.adapter_sha256,

@@ -19,6 +19,18 @@ def test_digest_does_not_depend_on_key_order():
     assert digest({"a": 1}) == "015abd7f5cc57a2dd94b7590f04ad8084273905ee33ec5cebeae62276a97f862"
 
 
+def test_new_fields_at_their_defaults_leave_the_digest_of_older_options_as_it_was():
+    class Grown(Small):
+        inner: Small = Small()
+        speed: float = 1.0
+
+    assert Grown().at_default("inner", "speed") == {"inner", "speed"}
+    assert Grown(speed=2.0).at_default("inner", "speed") == {"inner"}
+    assert Grown(inner=Small(size=5)).at_default("inner", "speed") == {"speed"}
+    old = digest(Small().model_dump(mode="json"))
+    assert digest(Grown().model_dump(mode="json", exclude=Grown().at_default("inner", "speed"))) == old
+
+
 def test_a_bad_value_is_named_with_what_was_seen_and_what_is_allowed():
     with pytest.raises(ConfigError, match=r"(?s)size: .*greater than or equal to 1; seen 0.*allowed keys: size"):
         Small.parse({"size": 0}, "my.yaml")

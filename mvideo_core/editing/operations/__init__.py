@@ -80,3 +80,15 @@ def checked_length(name: str, n_frames: int) -> int:
     if n_frames > MAX_FRAMES:
         raise ConfigError(f"{name}: {n_frames} frames; at most {MAX_FRAMES} allowed: ask for less")
     return n_frames
+
+
+def held_frames(name: str, seconds: float, fps: float) -> int:
+    """Frames that a picture is held for.
+
+    Raises:
+        ConfigError: not one.
+    """
+    n_held = round(seconds * fps)
+    if n_held == 0:
+        raise ConfigError(f"{name}: {seconds:g} s is less than half a frame at {fps:g} fps; give {1 / fps:g} or more")
+    return n_held

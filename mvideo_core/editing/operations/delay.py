@@ -3,7 +3,7 @@
 import numpy as np
 from pydantic import Field
 
-from mvideo_core.editing.operations import checked_length, timing
+from mvideo_core.editing.operations import checked_length, held_frames, timing
 from mvideo_core.options import Options
 
 
@@ -16,5 +16,5 @@ class DelayOptions(Options):
 @timing("delay", DelayOptions)
 def delay(n_frames: int, fps: float, options: DelayOptions) -> np.ndarray:
     """Hold the first frame, then play; the clip gets longer (`trim` cuts it)."""
-    n_held = round(options.by_s * fps)
+    n_held = held_frames("delay", options.by_s, fps)
     return np.maximum(np.arange(checked_length("delay", n_frames + n_held)) - n_held, 0)

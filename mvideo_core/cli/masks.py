@@ -11,6 +11,7 @@ from mvideo_core.cli.settings import local_only, needs_a_look
 from mvideo_core.editing import sequence
 from mvideo_core.editing.clip import MaskClip
 from mvideo_core.editing.combine import CombineOptions, Layer, combine
+from mvideo_core.editing.draw import CanvasOptions, draw, parse_shapes, read_shapes
 from mvideo_core.editing.edits import apply_edits, parse_edits, read_edits
 from mvideo_core.editing.extract import ExtractOptions, extract_masks
 from mvideo_core.editing.inputs import MaskInput, names_video, open_input
@@ -85,6 +86,27 @@ def extract(
     _save(done.clip, out)
     if preview:
         typer.echo(f"{preview}: {write_preview(done.clip, preview, video, start_s=chosen.start_s)} frames")
+
+
+@masks_app.command("draw")
+@checked
+def draw_(
+    out: str = OUT,
+    shape: list[str] = typer.Option([], "--shape", help="A shape, e.g. --shape 'ellipse: {label: ball}'; repeat."),
+    shapes: str = typer.Option("", "--shapes", help="YAML file with a list under `shapes`; drawn before --shape."),
+    size: str = SIZE,
+    out_fps: float = RATE,
+    frames: int = typer.Option(33, "--frames", min=1, help="Frames to draw: 33 is one clip, then 32 more for each."),
+) -> None:
+    """Masks without a reference video: ellipses, boxes, polygons and text along keyed paths.
+
+    mvideo masks draw ball.masks --shape "ellipse: {label: ball, path: \\[[0, 0.1, 0.8], [2, 0.5, 0.2], [4, 0.9, 0.8]]}"
+
+    Options of a shape: see docs/masks.md, or docs/reference/options.md.
+    """
+    height, width = _size(size)
+    canvas = CanvasOptions.parse({"height_px": height, "width_px": width, "fps": out_fps, "frames": frames}, "draw")
+    _save(draw((read_shapes(shapes) if shapes else []) + parse_shapes(shape, "--shape"), canvas), out)
 
 
 @masks_app.command()

@@ -38,6 +38,7 @@ def cells(lines: list[str]) -> dict[str, list[str]]:
     return {row[0].replace("\\|", "|").replace("&lt;", "<"): row[1:] for row in rows}
 
 
+@pytest.mark.slow
 def test_each_answer_is_stored_cleaned_or_refused_with_one_request(tables: tuple[list[str], list[str]]) -> None:
     found = cells(tables[0])
     assert set(found) == set(ANSWERS)
@@ -53,6 +54,7 @@ def test_each_answer_is_stored_cleaned_or_refused_with_one_request(tables: tuple
         assert requests == "1", name
 
 
+@pytest.mark.slow
 def test_each_fault_is_retried_fails_one_clip_or_stops_the_run(tables: tuple[list[str], list[str]]) -> None:
     found = cells(tables[1])
     assert set(found) == set(FAULTS)

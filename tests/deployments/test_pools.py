@@ -64,6 +64,7 @@ def test_a_template_has_all_that_its_worker_reads_and_each_variable_is_used_and_
     assert set(prefects["variables"]["properties"]) - set(variables) <= credentials
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("prefect_server")
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_server_takes_the_template_and_our_deployments_with_their_job_variables(kind: str) -> None:

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pytest
 
 from mvideo_core.evaluation.plan import make_plan
 from mvideo_core.evaluation.run import run_suite
@@ -66,6 +67,7 @@ def test_kill_9_then_retry_scores_only_what_is_missing(trial: Trial, tmp_path: P
         assert (straight / name).read_bytes() == (out / name).read_bytes()
 
 
+@pytest.mark.slow
 def test_several_gpus_give_the_result_of_one(trial: Trial, tmp_path: Path) -> None:
     trial.stack.up(deploy=False)
     videos, out = tmp_path / "videos", tmp_path / "out"

@@ -112,6 +112,7 @@ def test_cancel_ends_the_process_and_a_retry_goes_on(trial: Trial, tmp_path: Pat
     toy.check(deaths=1)
 
 
+@pytest.mark.slow
 def test_engine_workers_gives_slices_to_stage_runs_and_mends_a_killed_one(trial: Trial, tmp_path: Path) -> None:
     trial.stack.up(deploy=False)
     engine = {"kind": "workers", "cpu_slots": 1, "gpu_slots": 1, "parts_per_run": 4, "poll_s": 0.5}

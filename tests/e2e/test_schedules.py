@@ -2,12 +2,14 @@
 
 from datetime import timedelta
 
+import pytest
 from prefect.client.schemas.objects import FlowRun
 from prefect.client.schemas.schedules import IntervalSchedule
 
 from tests.e2e.harness import Trial, until
 
 
+@pytest.mark.slow
 def test_a_deployment_with_an_interval_schedule_runs_by_itself(trial: Trial) -> None:
     trial.stack.up(deploy=False)
     with trial.stack.client() as client:

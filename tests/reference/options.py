@@ -45,6 +45,8 @@ SECTIONS = (
     Section("Mask extraction", "`mvideo masks extract --options FILE`.", "mvideo_core.editing.extract:ExtractOptions"),
     Section("Layers of `mvideo masks combine`", 'After the file: `"dancer.npz: {start_s: 0.5}"`.',
             "mvideo_core.cli.masks:LayerOptions"),
+    Section("Shapes of masks", "One `--shape` of `mvideo masks draw`.", "mvideo_core.editing.draw:ShapeOptions"),
+    Section("Canvas of drawn masks", "Flags of `mvideo masks draw`.", "mvideo_core.editing.draw:CanvasOptions"),
     Section("Combining masks", "Flags of `mvideo masks combine`.", "mvideo_core.editing.combine:CombineOptions"),
     Section("Resampling masks", "Flags of `mvideo masks resample`.", "mvideo_core.editing.resample:ResampleOptions"),
     Section("Previews of masks", "Flags of `mvideo masks preview`.", "mvideo_core.editing.preview:PreviewOptions"),

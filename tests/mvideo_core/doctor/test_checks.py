@@ -154,10 +154,10 @@ def test_missing_weights_are_named_with_the_command(tmp_path: Path, monkeypatch:
 
 
 def test_disk_of_checkpoints_and_of_a_workspace(tmp_path: Path) -> None:
-    """By hand: 3 kept and one being written; weights, two means, EMA, two adapters in fp32."""
+    """By hand: 3 kept and one being written; weights, two means, EMA in fp32."""
     training = load_profile("mvideo-5b-1gpu", {"out": str(tmp_path)})
-    assert "about 12.7 GB (4 checkpoints)" in one(disk.checkpoints(Asked(training=training))).what
-    assert round(4 * 6 * 4 * 132_323_328 / 1e9, 1) == 12.7
+    assert "about 8.5 GB (4 checkpoints)" in one(disk.checkpoints(Asked(training=training))).what
+    assert round(4 * 4 * 4 * 132_323_328 / 1e9, 1) == 8.5
     huge = Asked(workspace=str(tmp_path / "new"), source_bytes=10**17)
     found = one(disk.workspace(huge))
     assert (found.status, found.kind) == ("problem", "StoreError")

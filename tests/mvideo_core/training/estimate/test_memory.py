@@ -197,6 +197,7 @@ def test_frozen_and_trained_bytes_are_those_of_a_real_model() -> None:
     assert (memory.frozen, memory.n_trained, memory.trained) == (frozen + eight, trained, 5 * 4 * trained)
 
 
+@pytest.mark.slow
 def test_the_one_gpu_profiles_fit_what_their_files_say() -> None:
     """And full-size figures that the files and docs name."""
     for name in ("mvideo-2b-1gpu", "mvideo-5b-1gpu"):

@@ -1,0 +1,195 @@
+"""Masks without a reference video: shapes that travel along keyed paths.
+
+    shapes:
+      - ellipse: {label: ball, width_frac: 0.1, path: [[0, 0.1, 0.8], ["50%", 0.5, 0.3], ["100%", 0.9, 0.8]]}
+      - polygon: {points: [[0.5, 0], [1, 1], [0, 1]], angle_deg: [[0, 0], [2, 90]], show_until: 2}
+
+A pixel is set when half of it or more is covered; shapes may overlap and leave the frame. Coordinates are fractions of
+the frame's width and height, times seconds or shares ("50%"), as in the edits.
+"""
+
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any, Literal, NamedTuple
+
+import numpy as np
+from pydantic import Field
+
+from mvideo_core.editing.clip import MaskClip, RunWriter, edges_of
+from mvideo_core.editing.keyframes import EASE_HELP, Ease, Keyed, PathKeys, Time, path_values, seconds, values
+from mvideo_core.editing.presence import visible
+from mvideo_core.errors import ConfigError
+from mvideo_core.options import Options, parse_yaml, read_yaml
+
+KINDS = ("ellipse", "box", "polygon", "text")
+Kind = Literal["ellipse", "box", "polygon", "text"]
+FINE = 8
+"""Samples across a pixel, both ways."""
+CURVE_POINTS = 256
+FONT_PX = 256
+
+
+class ShapeOptions(Options):
+    """One object: its form, its size, and where it is over time."""
+
+    label: str = Field(default="", description="name of the object, such as dog; the text itself for a text")
+    width_frac: float = Field(default=0.2, gt=0, le=4, description="of the frame's width; a text keeps its own shape")
+    height_frac: float = Field(default=0.2, gt=0, le=4, description="of the frame's height")
+    path: PathKeys = Field(
+        default=[("0%", 0.25, 0.5), ("100%", 0.75, 0.5)],
+        description="[[time, x, y], ...]: its middle, fractions of width and height from the top left; may be outside",
+    )
+    ease: Ease = Field(default="linear", description=EASE_HELP)
+    scale: Keyed = Field(default=1.0, description="times as large; number or [[time, value], ...]")
+    angle_deg: Keyed = Field(default=0.0, description="degrees, counter-clockwise; number or [[time, value], ...]")
+    show_from: Time = Field(default=0.0, description="seconds or share; hidden before")
+    show_until: Time | None = Field(default=None, description="seconds or share; hidden from then on")
+    points: list[tuple[float, float]] = Field(
+        default=[], description="of a polygon: [[x, y], ...] in its own box, 0 to 1 from the top left"
+    )
+    text: str = Field(default="", max_length=64, description="of a text: one line")
+
+
+class Shape(NamedTuple):
+    """A kind of form with its options."""
+
+    kind: Kind
+    options: ShapeOptions
+
+
+class CanvasOptions(Options):
+    """The grid that is drawn on: the model's, as a rule."""
+
+    height_px: int = Field(default=480, ge=8, le=4096, description="px")
+    width_px: int = Field(default=720, ge=8, le=4096, description="px")
+    fps: float = Field(default=8.0, gt=0, le=240, description="frames per second")
+    frames: int = Field(default=33, ge=1, le=10_000, description="frames to draw")
+
+
+def parse_shapes(items: Iterable[Any], where: str = "shapes") -> list[Shape]:
+    """Shapes from their YAML forms: "ellipse", "box: {label: car}" as text, or a mapping {kind: options}.
+
+    Raises:
+        ConfigError: another kind, an option that it does not have, or a form that cannot be drawn.
+    """
+    return [_parse(item, f"{where}, number {number}") for number, item in enumerate(items, 1)]
+
+
+def read_shapes(path: str | Path) -> list[Shape]:
+    """Shapes of a YAML file: a mapping with the list under `shapes`."""
+    found = read_yaml(path)
+    if set(found) != {"shapes"} or not isinstance(found["shapes"], list):
+        raise ConfigError(f"{path}: one key `shapes` with a list wanted, such as\nshapes:\n  - box: {{label: car}}")
+    return parse_shapes(found["shapes"], str(path))
+
+
+def draw(shapes: Sequence[Shape], canvas: CanvasOptions) -> MaskClip:
+    """One object per shape, frame by frame.
+
+    Raises:
+        ConfigError: no shape, keys that do not rise, or a shape that is in no frame.
+    """
+    if not shapes:
+        raise ConfigError(f"nothing to draw; give a shape: {', '.join(KINDS)}")
+    outlines = [_Outlines(shape, canvas) for shape in shapes]
+    writer = RunWriter(canvas.frames, len(shapes), canvas.height_px, canvas.width_px)
+    for frame in range(canvas.frames):
+        for one in outlines:
+            writer.append(_edges(one.at(frame), canvas.height_px, canvas.width_px))
+    labels = tuple(options.label or options.text for _, options in shapes)
+    clip = MaskClip(writer.finish(), canvas.fps, labels)
+    for number, n_seen in enumerate(visible(clip.sequence).sum(axis=0).tolist()):
+        if not n_seen:
+            name = f"shape {number + 1} ({labels[number] or shapes[number].kind})"
+            raise ConfigError(f"{name} is in 0 of {canvas.frames} frames; its path, size or times keep it out of them")
+    return clip
+
+
+def _parse(item: Any, where: str) -> Shape:
+    value = parse_yaml(item, f"{where}: {item!r}") if isinstance(item, str) else item
+    value = {value: None} if isinstance(value, str) else value
+    if not isinstance(value, dict) or len(value) != 1 or not isinstance(next(iter(value.values())), dict | None):
+        raise ConfigError(f"{where}: 'kind: {{option: value}}' wanted, such as 'box: {{label: car}}'; {item!r} seen")
+    [(kind, options)] = value.items()
+    if kind not in KINDS:
+        raise ConfigError(f"{where}: no shape called {kind!r}; known: {', '.join(KINDS)}")
+    chosen = ShapeOptions.parse(options or {}, f"{where} ({kind})")
+    if (kind == "polygon") != bool(chosen.points) or (kind == "text") != bool(chosen.text.strip()):
+        raise ConfigError(f"{where}: `points` belong to a polygon and `text` to a text; each needs its own")
+    if kind == "polygon" and len(chosen.points) < 3:
+        raise ConfigError(f"{where}: {len(chosen.points)} points; a polygon has 3 or more")
+    return Shape(kind, chosen)
+
+
+class _Outlines:
+    """The outlines of a shape in px, frame by frame."""
+
+    def __init__(self, shape: Shape, canvas: CanvasOptions):
+        options, (n_frames, fps) = shape.options, (canvas.frames, canvas.fps)
+        size = np.array([options.width_frac * canvas.width_px, options.height_frac * canvas.height_px])
+        self.unit = [outline * size for outline in _unit(shape)]
+        if shape.kind == "text":
+            self.unit = [outline * size[1] for outline in _letters(options.text)]
+        x, y = path_values(options.path, n_frames, fps, options.ease)
+        self.middle_T2 = np.stack([x * canvas.width_px, y * canvas.height_px], axis=1)
+        self.scale_T = values(options.scale, n_frames, fps, options.ease)
+        self.angle_T = np.deg2rad(values(options.angle_deg, n_frames, fps, options.ease))
+        until = np.inf if options.show_until is None else seconds(options.show_until, n_frames, fps)
+        now_T = np.arange(n_frames) / fps + 1e-7
+        self.shown_T = (now_T >= seconds(options.show_from, n_frames, fps)) & (now_T < until)
+
+    def at(self, frame: int) -> list[np.ndarray]:
+        """Closed outlines (P, 2) of x, y; [] where it is hidden."""
+        if not self.shown_T[frame] or self.scale_T[frame] <= 0:
+            return []
+        cos, sin = np.cos(self.angle_T[frame]), np.sin(self.angle_T[frame])
+        turned = self.scale_T[frame] * np.array(
+            [[cos, -sin], [sin, cos]]
+        )  # y points down: counter-clockwise to the eye
+        return [outline @ turned + self.middle_T2[frame] for outline in self.unit]
+
+
+def _unit(shape: Shape) -> list[np.ndarray]:
+    """Outlines about 0, one wide and one high."""
+    if shape.kind == "ellipse":
+        turn = np.linspace(0, 2 * np.pi, CURVE_POINTS, endpoint=False)
+        return [np.stack([np.cos(turn), np.sin(turn)], axis=1) / 2]
+    if shape.kind == "box":
+        return [np.array([[-0.5, -0.5], [0.5, -0.5], [0.5, 0.5], [-0.5, 0.5]])]
+    return [np.array(shape.options.points) - 0.5] if shape.kind == "polygon" else []
+
+
+def _letters(text: str) -> list[np.ndarray]:
+    """Outlines of a line of text about 0, one high; inner outlines are holes."""
+    import cv2
+    from PIL import Image, ImageDraw, ImageFont
+
+    font = ImageFont.load_default(FONT_PX)
+    left, top, right, bottom = font.getbbox(text)
+    picture = Image.new("L", (int(right - left) + 2, int(bottom - top) + 2))
+    ImageDraw.Draw(picture).text((1 - left, 1 - top), text, fill=255, font=font)
+    pixels = (np.asarray(picture) >= 128).astype(np.uint8)
+    found, _ = cv2.findContours(pixels, cv2.RETR_CCOMP, cv2.CHAIN_APPROX_TC89_L1)
+    if not found:
+        raise ConfigError(f"text {text!r}: the font has no sign for it")
+    height, width = pixels.shape
+    return [(one[:, 0].astype(float) - [width / 2, height / 2]) / height for one in found if len(one) > 2]
+
+
+def _edges(outlines: list[np.ndarray], height: int, width: int) -> np.ndarray:
+    """Runs of the pixels that the outlines cover by half or more; overlapping outlines are holes in each other."""
+    import cv2
+
+    if not outlines:
+        return np.zeros(0, np.int32)
+    points = np.concatenate(outlines)
+    low = np.maximum(np.floor(points.min(axis=0)).astype(int), 0)
+    high = np.minimum(np.ceil(points.max(axis=0)).astype(int), [width, height])
+    if (low >= high).any():
+        return np.zeros(0, np.int32)
+    n_columns, n_rows = (high - low).tolist()
+    fine = np.zeros((n_rows * FINE, n_columns * FINE), np.uint8)
+    places = [np.rint(((outline - low) * FINE - 0.5) * 16).astype(np.int32) for outline in outlines]
+    cv2.fillPoly(fine, places, 1, shift=4)
+    share = fine.reshape(n_rows, FINE, n_columns, FINE).mean(axis=(1, 3))
+    return edges_of(share >= 0.5, int(low[1]), int(low[0]), width)

@@ -17,7 +17,7 @@ ENGINE = "PREFECT__FLOW_RUN_ID"
 
 def end_with_the_worker() -> None:
     """In an engine process: SIGTERM to this very process, which ends the run, once its worker is gone."""
-    if ENGINE in os.environ and "prefect" in " ".join(sys.orig_argv):
+    if ENGINE in os.environ and any(word.startswith("prefect") for word in sys.orig_argv[1:]):
         threading.Thread(target=_watch, args=(os.getppid(),), name="worker-watch", daemon=True).start()
 
 

@@ -104,7 +104,7 @@ def gc(
         None,
         "--min-age-h",
         min=0,
-        help="Keep younger files. Default: 0 on a local disk; 24 on object stores, where gc cannot see who works.",
+        help="Keep younger files and uploads. Default: 0 on a local disk; 24 on object stores, which have no locks.",
         show_default=False,
     ),
 ) -> None:

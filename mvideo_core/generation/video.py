@@ -104,7 +104,8 @@ def used_masks(masks: MaskClip, options: GenerateOptions, grid: VideoFormat) -> 
 def _decides(loaded: Loaded, prompt: str, masks: MaskClip | None, options: GenerateOptions) -> dict[str, Any]:
     """All that decides the pixels; its digest names the folder's video."""
     # Options of later versions are left out at their defaults, so that videos made before are still known.
-    later = options.at_default("cache", "spacing", "dynamic_guidance", "execution")
+    later = options.at_default("spacing", "dynamic_guidance", "execution")
+    later |= {"cache"} if options.cache.kind == "none" else set()
     return {
         "prompt": prompt,
         "options": options.model_dump(mode="json", exclude=later),

@@ -38,6 +38,10 @@ class SampleOptions(Options):
     inference_steps: int = Field(default=50, ge=1, le=1000, description="denoising steps")
     guidance_scale: float = Field(default=6.0, ge=1, description="of the text; 1: off")
     scheduler: Literal["ddim", "dpm"] = Field(default="ddim", description="ddim for 2b, dpm for 5b")
+    spacing: Literal["", "leading", "linspace", "trailing"] = Field(
+        default="", description="which timesteps the sampler takes; empty: as the base's publisher set it"
+    )
+    dynamic_guidance: bool = Field(default=False, description="as `dynamic_guidance` of generation")
     history: bool = Field(default=True, description="give appearance and motion; false: as a first clip")
     history_timestep: int = Field(default=20, ge=0, lt=1000, description="noise level of the history")
     offload: bool = Field(
@@ -142,7 +146,7 @@ class SampleVideos(Callback):
         )
         if self.options.offload:
             pipeline.take_turns(device, torch.device("cpu"))
-        pipeline.use_scheduler(self.options.scheduler)
+        pipeline.use_scheduler(self.options.scheduler, self.options.spacing)
         pipeline.set_progress_bar_config(disable=True)
         return pipeline
 
@@ -164,6 +168,7 @@ class SampleVideos(Callback):
             seen(sample.motion_FCHW) if with_history else None,
             num_inference_steps=steps,
             guidance_scale=self.options.guidance_scale,
+            dynamic_guidance=self.options.dynamic_guidance,
             condition_timestep=self.options.history_timestep,
             generator=generator(SEED, "video", index),
             prompt_embeds=sample.text_LC[None].to(device),

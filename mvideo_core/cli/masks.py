@@ -7,7 +7,7 @@ import typer
 import yaml
 from pydantic import Field
 
-from mvideo_core.cli.settings import local_only, needs_a_look
+from mvideo_core.cli.settings import given_values, local_only, needs_a_look
 from mvideo_core.editing import sequence
 from mvideo_core.editing.clip import MaskClip
 from mvideo_core.editing.combine import CombineOptions, Layer, combine
@@ -107,6 +107,28 @@ def draw_(
     height, width = _size(size)
     canvas = CanvasOptions.parse({"height_px": height, "width_px": width, "fps": out_fps, "frames": frames}, "draw")
     _save(draw((read_shapes(shapes) if shapes else []) + parse_shapes(shape, "--shape"), canvas), out)
+
+
+@masks_app.command("suggest")
+@checked
+def suggest_(
+    words: str = typer.Argument(help="What moves and how, e.g. 'a ball bounces twice to the right'."),
+    out: str = typer.Argument(help="YAML file for the shapes; their sheet goes beside it.", callback=local_only),
+    size: str = SIZE,
+    out_fps: float = RATE,
+    frames: int = typer.Option(33, "--frames", min=1, help="Frames to draw: 33 is one clip, then 32 more for each."),
+    set_: list[str] = typer.Option([], "--set", "-s", help="The chat server, e.g. -s base_url=http://host:8000/v1."),
+) -> None:
+    """Shapes from words, by the chat server that captions use; change the YAML by hand, then `mvideo masks draw`."""
+    from mvideo_core.editing import suggest
+
+    height, width = _size(size)
+    canvas = CanvasOptions.parse({"height_px": height, "width_px": width, "fps": out_fps, "frames": frames}, "suggest")
+    made = suggest.suggest(words, canvas, suggest.server_of(given_values("", set_)))
+    suggest.save(made, words, Path(out))
+    write_contact_sheet(made.clip, Path(out).with_suffix(".png"))
+    typer.echo(f"{out} and {Path(out).with_suffix('.png')}: {_summary(made.clip)}")
+    typer.echo(f"mvideo masks draw OUT.masks --shapes {out} makes the masks")
 
 
 @masks_app.command()

@@ -10,21 +10,23 @@ the frame's width and height, times seconds or shares ("50%"), as in the edits.
 
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal, NamedTuple, cast, get_args
 
 import numpy as np
 from pydantic import Field
 
 from mvideo_core.editing.clip import MaskClip, RunWriter, edges_of
+from mvideo_core.editing.edits import named_options
 from mvideo_core.editing.keyframes import EASE_HELP, Ease, Keyed, PathKeys, Time, path_values, seconds, values
 from mvideo_core.editing.presence import visible
 from mvideo_core.errors import ConfigError
-from mvideo_core.options import Options, parse_yaml, read_yaml
+from mvideo_core.options import Options, read_yaml
 
-KINDS = ("ellipse", "box", "polygon", "text")
 Kind = Literal["ellipse", "box", "polygon", "text"]
+KINDS: tuple[Kind, ...] = get_args(Kind)
 FINE = 8
 """Samples across a pixel, both ways."""
+FAR_PX = 1_000_000
 CURVE_POINTS = 256
 FONT_PX = 256
 
@@ -106,11 +108,7 @@ def draw(shapes: Sequence[Shape], canvas: CanvasOptions) -> MaskClip:
 
 
 def _parse(item: Any, where: str) -> Shape:
-    value = parse_yaml(item, f"{where}: {item!r}") if isinstance(item, str) else item
-    value = {value: None} if isinstance(value, str) else value
-    if not isinstance(value, dict) or len(value) != 1 or not isinstance(next(iter(value.values())), dict | None):
-        raise ConfigError(f"{where}: 'kind: {{option: value}}' wanted, such as 'box: {{label: car}}'; {item!r} seen")
-    [(kind, options)] = value.items()
+    kind, options = named_options(item, where)
     if kind not in KINDS:
         raise ConfigError(f"{where}: no shape called {kind!r}; known: {', '.join(KINDS)}")
     chosen = ShapeOptions.parse(options or {}, f"{where} ({kind})")
@@ -118,7 +116,7 @@ def _parse(item: Any, where: str) -> Shape:
         raise ConfigError(f"{where}: `points` belong to a polygon and `text` to a text; each needs its own")
     if kind == "polygon" and len(chosen.points) < 3:
         raise ConfigError(f"{where}: {len(chosen.points)} points; a polygon has 3 or more")
-    return Shape(kind, chosen)
+    return Shape(cast(Kind, kind), chosen)
 
 
 class _Outlines:
@@ -126,6 +124,7 @@ class _Outlines:
 
     def __init__(self, shape: Shape, canvas: CanvasOptions):
         options, (n_frames, fps) = shape.options, (canvas.frames, canvas.fps)
+        self.name = f"{shape.kind} {options.label!r}" if options.label else shape.kind
         size = np.array([options.width_frac * canvas.width_px, options.height_frac * canvas.height_px])
         self.unit = [outline * size for outline in _unit(shape)]
         if shape.kind == "text":
@@ -143,10 +142,12 @@ class _Outlines:
         if not self.shown_T[frame] or self.scale_T[frame] <= 0:
             return []
         cos, sin = np.cos(self.angle_T[frame]), np.sin(self.angle_T[frame])
-        turned = self.scale_T[frame] * np.array(
-            [[cos, -sin], [sin, cos]]
-        )  # y points down: counter-clockwise to the eye
-        return [outline @ turned + self.middle_T2[frame] for outline in self.unit]
+        # y points down, so this turns counter-clockwise to the eye.
+        turned = self.scale_T[frame] * np.array([[cos, -sin], [sin, cos]])
+        placed = [outline @ turned + self.middle_T2[frame] for outline in self.unit]
+        if max(np.abs(outline).max() for outline in placed) > FAR_PX:
+            raise ConfigError(f"{self.name} reaches more than {FAR_PX} px from the frame; use smaller values")
+        return placed
 
 
 def _unit(shape: Shape) -> list[np.ndarray]:
@@ -165,13 +166,16 @@ def _letters(text: str) -> list[np.ndarray]:
     from PIL import Image, ImageDraw, ImageFont
 
     font = ImageFont.load_default(FONT_PX)
+    unknown = font.getmask("\uffff")
+    if missing := [sign for sign in text if bytes(font.getmask(sign)) == bytes(unknown)]:
+        raise ConfigError(
+            f"text {text!r}: the font has no sign for {''.join(missing)!r}; A to Z, digits and punctuation are there"
+        )
     left, top, right, bottom = font.getbbox(text)
     picture = Image.new("L", (int(right - left) + 2, int(bottom - top) + 2))
     ImageDraw.Draw(picture).text((1 - left, 1 - top), text, fill=255, font=font)
     pixels = (np.asarray(picture) >= 128).astype(np.uint8)
     found, _ = cv2.findContours(pixels, cv2.RETR_CCOMP, cv2.CHAIN_APPROX_TC89_L1)
-    if not found:
-        raise ConfigError(f"text {text!r}: the font has no sign for it")
     height, width = pixels.shape
     return [(one[:, 0].astype(float) - [width / 2, height / 2]) / height for one in found if len(one) > 2]
 

@@ -131,7 +131,12 @@ class _State(NamedTuple):
         return self.clip._replace(sequence=result)
 
 
-def _parse(item: Any, where: str) -> Edit:
+def named_options(item: Any, where: str) -> tuple[str, dict[str, Any] | None]:
+    """A name with its options, from "name", "name: {option: value}" as text, or a mapping {name: {option: value}}.
+
+    Raises:
+        ConfigError: another form.
+    """
     value = item
     if isinstance(item, str):
         value = parse_yaml(item, f"{where}: {item!r}")
@@ -142,5 +147,10 @@ def _parse(item: Any, where: str) -> Edit:
     [(name, options)] = value.items()
     if options is not None and not isinstance(options, dict):
         raise ConfigError(f"{where}: options of {name} in braces wanted, such as 'zoom: {{to: 1.4}}'; seen {options!r}")
-    operation = OPERATIONS.get(str(name))
+    return str(name), options
+
+
+def _parse(item: Any, where: str) -> Edit:
+    name, options = named_options(item, where)
+    operation = OPERATIONS.get(name)
     return Edit(operation, operation.options.parse(options, f"{where} ({name})"))

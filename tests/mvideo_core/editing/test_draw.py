@@ -75,7 +75,9 @@ def test_shapes_are_hidden_outside_their_times_and_may_leave_the_frame():
     [
         ("circle", "no shape called 'circle'; known: ellipse, box, polygon, text"),
         ("box: {radius: 3}", "allowed keys"),
-        ("box: 3", "'kind: {option: value}' wanted"),
+        ("box: 3", "options of box in braces wanted"),
+        ("box: {label: dog, scale: 1.0e+9}", "box 'dog' reaches more than 1000000 px from the frame"),
+        ("text: {text: a日}", "the font has no sign for '日'"),
         ("polygon", "`points` belong to a polygon"),
         ("polygon: {points: [[0, 0], [1, 1]]}", "2 points; a polygon has 3 or more"),
         ("box: {text: a}", "`text` to a text"),

@@ -38,7 +38,7 @@ def abort_uploads(folder: Folder, before_s: float | None, dry_run: bool) -> tupl
     if folder.is_local or call is None:
         return 0, 0
     old: list[Upload] = []
-    n_found = 0
+    n_found = n_gone = 0
     try:
         with remote_errors(folder.url, "looking for unfinished uploads"):
             for upload, begun_s in _uploads(call, folder):
@@ -46,9 +46,10 @@ def abort_uploads(folder: Folder, before_s: float | None, dry_run: bool) -> tupl
                 old += [upload] if before_s is None or begun_s < before_s else []
             for upload in () if dry_run else old:
                 call("abort_multipart_upload", Bucket=upload.bucket, Key=upload.key, UploadId=upload.upload_id)
+                n_gone += 1
     except StoreError as error:
         log.warning("%s", error)
-        return 0, 0
+        return n_gone, 0
     return len(old), n_found - len(old)
 
 

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import Literal, NamedTuple
 
 from mvideo_core.evaluation.bootstrap import bootstrap_mean
+from mvideo_core.evaluation.facts import ItemFacts
 from mvideo_core.evaluation.manifest import EvalItem
 from mvideo_core.evaluation.suite import BootstrapOptions
 from mvideo_core.records import Record
@@ -67,8 +68,8 @@ class GroupKey(NamedTuple):
     variant: str
 
 
-def group_of(row: EvalItem | ScoreRow) -> GroupKey:
-    """The group of an item or row."""
+def group_of(row: EvalItem | ScoreRow | ItemFacts) -> GroupKey:
+    """The group of an item, of a row, or of the facts of a video."""
     return GroupKey(row.test_set, row.system, row.variant)
 
 

@@ -52,6 +52,11 @@ class Metric(ABC):
     weights_sha256: str = ""
 
     @classmethod
+    def stands_in(cls, options: Any) -> bool:
+        """Whether these options measure with a mini network, not the public one; the metric's name then gets mini_."""
+        return False
+
+    @classmethod
     @abstractmethod
     def load(cls, options: Any, device: str = "cpu") -> Self:
         """Ready metric. Raises ModelError: weights or an extra are absent; the harness writes "unavailable"."""

@@ -15,6 +15,7 @@ from typing import Any
 from mvideo_core.disk import write_whole
 from mvideo_core.evaluation.aggregate import Aggregate, GroupKey, group_of
 from mvideo_core.evaluation.compare import Difference
+from mvideo_core.evaluation.facts import NOT_RECORDED, SAME_SECONDS, described
 from mvideo_core.evaluation.result import EvalResult, GroupResult, LoadedResult
 from mvideo_core.options import canonical_json
 
@@ -83,6 +84,8 @@ def to_markdown(result: EvalResult) -> str:
         "## Counts",
         "Videos scored / missing / failed / without what the metric needs; then frames skipped, where there are any.",
         markdown_table(["system", "videos", *result.metrics], counts),
+        "## Videos",
+        *(f"- {group.title}: {text}" for group in result.groups for text in made_how(group)),
     ]
     if result.unavailable:
         parts += ["## Not measured", *(f"- {name}: {reason}" for name, reason in result.unavailable.items())]
@@ -208,6 +211,22 @@ def measured_by(result: EvalResult, name: str) -> str:
     facts = result.metrics[name]
     weights = f"weights {facts.weights_sha256[:12]}" if facts.weights_sha256 else "no weights"
     return f"{name}: {facts.metric}, revision {facts.revision}, {weights}, options {canonical_json(facts.options)}"
+
+
+def made_how(group: GroupResult) -> list[str]:
+    """Length, size, rate and sampling of a system's videos, by files and provenance; a length declared otherwise."""
+    if not group.videos:
+        return ["no video could be measured"]
+    sampled: Counter[str] = Counter()
+    for one in group.videos:
+        sampled[one.facts.sampling or NOT_RECORDED] += one.n
+    sampling = "; ".join(text if len(sampled) == 1 else f"{n} by {text}" for text, n in sampled.items())
+    found = [f"measured: {described(group.videos)}; {sampling}"]
+    measured = [one.facts.seconds for one in group.videos]
+    if any(abs(said - one) >= SAME_SECONDS for said in group.seconds for one in measured):
+        said = "/".join(f"{one:g}" for one in group.seconds)
+        found.append(f"the manifest declares {said} s; the table goes by the files")
+    return found
 
 
 def markdown_table(head: Sequence[str], lines: Sequence[Sequence[str]]) -> str:

@@ -20,6 +20,7 @@ from mvideo_core import __version__
 from mvideo_core.disk import write_whole
 from mvideo_core.errors import ConfigError, MediaError, StoreError
 from mvideo_core.evaluation.aggregate import Aggregate, GroupKey, ScoreRow, aggregate, cluster_of, group_of
+from mvideo_core.evaluation.facts import ItemFacts, VideoKind, kinds
 from mvideo_core.evaluation.manifest import EvalItem
 from mvideo_core.evaluation.plan import EvalPlan, Part, shuffled_masks
 from mvideo_core.evaluation.scores import Digests, key_facts, score_path
@@ -29,12 +30,16 @@ from mvideo_core.records import Record
 
 
 class PartNote(Record):
-    """What a finished part leaves: its rows, metrics that could not be loaded, digests of the weights of the others."""
+    """What a finished part leaves: its rows, metrics that could not be loaded, digests of the weights of the others.
+
+    `videos`: what the files of its items are, where they can be read.
+    """
 
     plan: str
     rows: tuple[ScoreRow, ...]
     unavailable: dict[str, str]
     weights: dict[str, str]
+    videos: tuple[ItemFacts, ...] = ()
 
 
 class MetricFacts(Record):
@@ -56,7 +61,8 @@ class GroupResult(Record):
         n_prompts: distinct prompts.
         videos_per_prompt: fewest and most.
         n_lengthened: items generated from another text than the scored one.
-        seconds: lengths asked for, ascending.
+        seconds: lengths the manifest declares, ascending.
+        videos: what the files are, as measured; () = none could be read.
         metrics: by name of the suite; unavailable metrics are not in it.
     """
 
@@ -68,6 +74,7 @@ class GroupResult(Record):
     videos_per_prompt: tuple[int, int]
     n_lengthened: int
     seconds: tuple[float, ...]
+    videos: tuple[VideoKind, ...] = ()
     metrics: dict[str, Aggregate]
 
     @property
@@ -140,7 +147,7 @@ def collect(plan: EvalPlan, count: int, out: str | Path) -> EvalResult:
         choices=_choices(plan),
         metrics=_metric_facts(plan, weights),
         unavailable=unavailable,
-        groups=tuple(_groups(plan, rows)),
+        groups=tuple(_groups(plan, rows, [one for note in found for one in note.videos])),
     )
     write_whole(place / "items.jsonl", _lines(plan.items))
     write_whole(place / "rows.jsonl", _lines(rows))
@@ -166,20 +173,20 @@ def read_result(folder: str | Path) -> LoadedResult:
     return LoadedResult(place, result, rows, items)
 
 
-def _groups(plan: EvalPlan, rows: Sequence[ScoreRow]) -> list[GroupResult]:
+def _groups(plan: EvalPlan, rows: Sequence[ScoreRow], videos: Sequence[ItemFacts]) -> list[GroupResult]:
     members: dict[GroupKey, list[EvalItem]] = {}
     for item in plan.items:
         members.setdefault(group_of(item), []).append(item)
     clusters = {(group_of(item), item.id): cluster_of(item) for item in plan.items}
+    names = [one.name for one in prepare(plan.suite)]
     found = []
     for key, items in members.items():
         per_prompt = Counter(cluster_of(item) for item in items)
         metrics = {}
-        for one in plan.suite.metrics:
-            mine = [row for row in rows if row.metric == one.name and group_of(row) == key]
+        for name in names:
+            mine = [row for row in rows if row.metric == name and group_of(row) == key]
             if mine:
-                names = [clusters[key, row.id] for row in mine]
-                metrics[one.name] = aggregate(mine, names, plan.suite.bootstrap)
+                metrics[name] = aggregate(mine, [clusters[key, row.id] for row in mine], plan.suite.bootstrap)
         lengthened = [item for item in items if item.prompt_generation not in ("", item.prompt)]
         found.append(
             GroupResult(
@@ -189,6 +196,7 @@ def _groups(plan: EvalPlan, rows: Sequence[ScoreRow]) -> list[GroupResult]:
                 videos_per_prompt=(min(per_prompt.values()), max(per_prompt.values())),
                 n_lengthened=len(lengthened),
                 seconds=tuple(sorted({item.seconds for item in items if item.seconds is not None})),
+                videos=kinds([one.facts for one in videos if group_of(one) == key]),
                 metrics=metrics,
             )
         )

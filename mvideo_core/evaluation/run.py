@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 from mvideo_core.errors import KilledError, MediaError, ModelError
 from mvideo_core.evaluation.aggregate import GroupKey, RowStatus, ScoreRow, group_of
 from mvideo_core.evaluation.base import Metric
+from mvideo_core.evaluation.facts import ItemFacts, facts_of
 from mvideo_core.evaluation.manifest import EvalItem
 from mvideo_core.evaluation.plan import EvalPlan, Part, shuffled_masks
 from mvideo_core.evaluation.result import EvalResult, PartNote, collect, note_path
@@ -56,9 +57,12 @@ def score_part(plan: EvalPlan, part: Part, out: str | Path, progress: Progress |
     pairs = shuffled_masks(plan.items)
     items = plan.of_part(part)
     rows: list[ScoreRow] = []
+    videos: list[ItemFacts] = []
     for number, item in enumerate(items, 1):
         found = _score_item(item, ready, pairs, place)
         rows += found
+        if (facts := facts_of(item)) is not None:
+            videos.append(ItemFacts(**group_of(item)._asdict(), id=item.id, facts=facts))
         if progress is not None:
             progress(number, len(items), _told(item, found))
     note = PartNote(
@@ -66,6 +70,7 @@ def score_part(plan: EvalPlan, part: Part, out: str | Path, progress: Progress |
         rows=tuple(rows),
         unavailable=unavailable,
         weights={one.about.name: one.metric.weights_sha256 for one in ready},
+        videos=tuple(videos),
     )
     write_record(note_path(place, part), note)
     return note

@@ -5,6 +5,7 @@ from typing import Any, NamedTuple
 
 from pydantic import ConfigDict, Field, model_validator
 
+from mvideo_core.errors import ConfigError
 from mvideo_core.evaluation.base import METRICS, Metric
 from mvideo_core.options import Options
 from mvideo_core.shipped import shipped
@@ -91,13 +92,20 @@ def load_suite(name: str, overrides: dict[str, Any] | None = None) -> SuiteOptio
 
 
 def prepare(suite: SuiteOptions) -> list[Prepared]:
-    """Classes and options of the suite's metrics.
+    """Classes and options of the suite's metrics. What a mini network judges is called mini_, whatever the suite says.
 
     Raises:
-        ConfigError: a metric that does not exist, or an option it does not have.
+        ConfigError: a metric that does not exist, an option it does not have, or two of one name.
     """
-    found = []
+    found: list[Prepared] = []
     for one in suite.metrics:
         kind = METRICS.get(one.metric)
-        found.append(Prepared(one.name, kind, kind.Options.parse(one.options, f"metric {one.name}"), one.metric))
+        options = kind.Options.parse(one.options, f"metric {one.name}")
+        name = f"mini_{one.name}" if "mini" not in one.name and kind.stands_in(options) else one.name
+        if name in {other.name for other in found}:
+            raise ConfigError(
+                f"two metrics are called {name!r} ({one.name!r} is judged by mini weights, so it gets that name); give "
+                "each its own name with `as`"
+            )
+        found.append(Prepared(name, kind, options, one.metric))
     return found

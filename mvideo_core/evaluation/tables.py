@@ -14,29 +14,41 @@ from pathlib import Path
 from mvideo_core.disk import write_whole
 from mvideo_core.errors import ConfigError
 from mvideo_core.evaluation.aggregate import Aggregate, GroupKey
-from mvideo_core.evaluation.export import latex_text, markdown_table, measured_by, numbers
+from mvideo_core.evaluation.export import latex_text, made_how, markdown_table, measured_by, numbers
+from mvideo_core.evaluation.facts import SAME_SECONDS, VideoFacts, described
 from mvideo_core.evaluation.result import EvalResult, GroupResult, MetricFacts
 from mvideo_core.options import read_yaml
 from mvideo_core.records import Record
+from mvideo_core.weights.catalog import entries
 
 DATA = Path(__file__).with_name("paper_tables.yaml")
-SAME_SECONDS = 0.5
-"""Lengths closer than this are one row: 97 frames at 8 fps are 12.1 s, the paper says 12."""
-
 NOTHING_SCORED = "no video scored"
 DETAILS = {"3": ("box_fill", "j", "f", "j_and_f")}
 """Further numbers of a metric that a table shows as columns of their own where they were measured."""
 
 
 class PaperRow(Record):
-    """One printed row. `figures`: by our name of the metric."""
+    """One printed row. `figures`: by our name of the metric; `fps`: where the paper states the rate."""
 
     model: str
     video: str
     test_set: str = ""
     system: str
     seconds: float
+    fps: float | None = None
     figures: dict[str, float]
+
+    @property
+    def size_px(self) -> tuple[int, int]:
+        """Height and width, from `video`: "12 s x 480 x 720"."""
+        _, height, width = self.video.split(" x ")
+        return int(height), int(width)
+
+    def shows(self, facts: VideoFacts) -> bool:
+        """Whether a video is as long and as large as this row's."""
+        same_rate = self.fps is None or abs(facts.fps - self.fps) < 0.01
+        same_size = (facts.height_px, facts.width_px) == self.size_px
+        return same_size and same_rate and abs(facts.seconds - self.seconds) < SAME_SECONDS
 
 
 class PaperTable(Record):
@@ -177,13 +189,11 @@ def write_table(table: Table, out: Path) -> list[Path]:
 
 
 def _fits(printed: PaperRow, paper: PaperTable, group: GroupResult) -> bool:
-    """Whether a group of ours is what a printed row measured."""
+    """Whether a group of ours is what a printed row measured: every video of its length and size, as the files are."""
     sets = (printed.test_set,) if printed.test_set else paper.test_sets
     if group.system != printed.system or group.test_set not in sets:
         return False
-    if not group.seconds:  # lengths not told: only where the table has the system once
-        return sum((row.system, row.test_set) == (printed.system, printed.test_set) for row in paper.rows) == 1
-    return all(abs(seconds - printed.seconds) < SAME_SECONDS for seconds in group.seconds)
+    return bool(group.videos) and all(printed.shows(one.facts) for one in group.videos)
 
 
 def _row(number: str, name: str, result: EvalResult, group: GroupResult, printed: PaperRow | None = None) -> TableRow:
@@ -191,7 +201,8 @@ def _row(number: str, name: str, result: EvalResult, group: GroupResult, printed
     ours: dict[str, Figure] = {}
     columns = paper_tables()[number].metrics
     for metric, facts in result.metrics.items():
-        column = f"{metric} (own)" if metric in columns and not _papers(metric, facts) else metric
+        own = metric in columns and metric not in result.unavailable and not _papers(metric, facts)
+        column = f"{metric} (own)" if own else metric
         got = group.metrics.get(metric)
         ours[column] = _figure(result, metric, got, facts.scale)
         if got is not None and got.mean is not None:
@@ -199,10 +210,9 @@ def _row(number: str, name: str, result: EvalResult, group: GroupResult, printed
                 if detail in got.details:
                     value = got.details[detail] * facts.scale
                     ours[f"{metric}: {detail}"] = Figure(mean=value, n=got.n, text=f"{value:.2f}")
-    lengths = "/".join(f"{seconds:g}" for seconds in group.seconds)
     return TableRow(
         model=printed.model if printed else ", ".join(part for part in (group.system, group.variant) if part),
-        video=printed.video if printed else (f"{lengths} s" if lengths else ""),
+        video=printed.video if printed else described(group.videos),
         test_set=group.test_set,
         paper=printed.figures if printed else {},
         ours=ours,
@@ -211,9 +221,21 @@ def _row(number: str, name: str, result: EvalResult, group: GroupResult, printed
 
 
 def _papers(metric: str, facts: MetricFacts) -> bool:
-    """Whether a name says what it measures: the metric of that name, and no control of it."""
+    """Whether a name says what it measures: the metric of that name, no control of it, judged by a published SAM2."""
     control = facts.options.get("pairing") == "shuffled" or facts.options.get("subject") == "source"
-    return metric == facts.metric and not control
+    return metric == facts.metric and not control and (metric != "mask_miou" or known_judge(facts.weights_sha256))
+
+
+@lru_cache(maxsize=1)
+def _published_sam2() -> frozenset[str]:
+    return frozenset(
+        one.sha256 for item in entries() if item.kind == "segmenter" for one in item.files if one.sha256 and one.url
+    )
+
+
+def known_judge(weights_sha256: str) -> bool:
+    """Whether a digest is that of a published SAM2 checkpoint of the weights catalog."""
+    return weights_sha256 in _published_sam2()
 
 
 def _empty(printed: PaperRow) -> TableRow:
@@ -272,6 +294,7 @@ def _notes(results: Sequence[tuple[str, EvalResult]]) -> list[str]:
                 f"{name}: {group.title}: {group.n_items} videos of {group.n_prompts} prompts, {per_prompt} per prompt, "
                 f"{group.n_lengthened} generated from another text than the scored one"
             )
+            found += [f"{name}: {group.title}: {text}" for text in made_how(group)]
         found += [f"{name}: {metric} was not measured: {reason}" for metric, reason in result.unavailable.items()]
         found += [
             f"{name}: metric {measured_by(result, metric)}"

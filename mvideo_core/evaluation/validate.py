@@ -1,12 +1,13 @@
 """Looking at every item before a GPU is touched: what is missing, broken, or measured otherwise than one may think."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Literal, NamedTuple
 
 from mvideo_core.errors import MediaError
 from mvideo_core.evaluation.aggregate import GroupKey, group_of
 from mvideo_core.evaluation.export import VBENCH_DIMENSIONS
+from mvideo_core.evaluation.facts import SAME_SECONDS, facts_from
 from mvideo_core.evaluation.manifest import EvalItem
 from mvideo_core.evaluation.mask_grid import GridFit, check_shape, frames_on_grid
 from mvideo_core.evaluation.plan import EvalPlan
@@ -63,6 +64,7 @@ def validate(plan: EvalPlan) -> Validation:
     metrics = prepare(plan.suite)
     problems: list[Problem] = []
     seen: dict[GroupKey, list[MediaInfo]] = {}
+    seen_of: dict[tuple[GroupKey, str], MediaInfo] = {}
     sizes: dict[GroupKey, int] = {}
     without = {key: _absent(members) for key, members in _members(plan.items).items()}
     for item in plan.items:
@@ -71,8 +73,17 @@ def validate(plan: EvalPlan) -> Validation:
         found, info = check_item(item, metrics, without[key])
         problems += [Problem(level=level, group=_name(key), item=item.id, message=text) for level, text in found]
         seen.setdefault(key, []).extend([info] if info else [])
+        if info is not None:
+            seen_of[key, item.id] = info
     facts = [_facts(key, sizes[key], infos) for key, infos in seen.items()]
-    between = [*_left_out(without, metrics), *_protocols(seen, metrics), *_between(plan.items), *_uneven(facts)]
+    declared = _declared(plan.items, seen_of)
+    between = [
+        *declared,
+        *_left_out(without, metrics),
+        *_protocols(seen, metrics),
+        *_between(plan.items),
+        *_uneven(facts),
+    ]
     return Validation((*problems, *between), tuple(facts))
 
 
@@ -150,6 +161,26 @@ def _facts(key: GroupKey, n_items: int, infos: Sequence[MediaInfo]) -> GroupFact
         frames=tuple(sorted({info.n_frames for info in infos})),
         sizes=tuple(sorted({f"{info.width}x{info.height}" for info in infos})),
     )
+
+
+def _declared(items: Sequence[EvalItem], seen: Mapping[tuple[GroupKey, str], MediaInfo]) -> list[Problem]:
+    """Systems whose manifest declares another length than the files have."""
+    wrong: dict[GroupKey, list[tuple[float, float]]] = {}
+    for item in items:
+        info = seen.get((group_of(item), item.id))
+        if info is None or item.seconds is None:
+            continue
+        measured_s = facts_from(info, item.video).seconds
+        if abs(measured_s - item.seconds) >= SAME_SECONDS:
+            wrong.setdefault(group_of(item), []).append((item.seconds, measured_s))
+    return [
+        Problem(
+            level="warning", group=_name(key), item="",
+            message=f"the manifest declares {found[0][0]:g} s and the file has {found[0][1]:.1f} s ({len(found)} such "
+            "videos): tables go by the files",
+        )
+        for key, found in wrong.items()
+    ]  # fmt: skip
 
 
 def _uneven(facts: Sequence[GroupFacts]) -> list[Problem]:

@@ -14,17 +14,18 @@ from collections import deque
 from collections.abc import Iterable, Iterator
 from contextlib import AbstractContextManager, nullcontext
 from itertools import chain, islice
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, NamedTuple, Self
 
 import numpy as np
 from pydantic import Field
 
-from mvideo_core.errors import ModelError
+from mvideo_core.errors import ConfigError, ModelError
 from mvideo_core.listing import visible_files
 from mvideo_core.options import Options
 from mvideo_core.segmentation import SEGMENTERS
 from mvideo_core.segmentation.base import FrameMasks, check_boxes, checked_frame
-from mvideo_core.segmentation.sam2_build import PUBLIC, build_predictor, load_predictor
+from mvideo_core.segmentation.sam2_build import PUBLIC, build_predictor, load_predictor, read_config
 
 if TYPE_CHECKING:
     import torch
@@ -318,8 +319,6 @@ def weights_path(weights: str) -> str:
         ModelError: the catalog's files are not on this machine.
         ConfigError: no such name.
     """
-    from pathlib import Path
-
     from mvideo_core.weights import find
 
     if Path(weights).expanduser().is_file():
@@ -329,6 +328,15 @@ def weights_path(weights: str) -> str:
     if not (folder / "config.json").exists() and len(checkpoints) == 1:
         return str(checkpoints[0])
     return str(folder)
+
+
+def is_mini(weights: str) -> bool:
+    """Whether weights are of a network smaller than every public one; False where they are not there."""
+    try:
+        overrides = read_config(Path(weights_path(weights)) / "config.json")["overrides"]
+    except (ModelError, ConfigError):
+        return False
+    return "image_encoder" in overrides
 
 
 def _advance(groups: list[Tracks], features: Features) -> tuple[list[Tracks], list[Step]]:

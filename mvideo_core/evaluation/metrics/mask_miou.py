@@ -19,6 +19,7 @@ from mvideo_core.evaluation.video import EvalVideo
 from mvideo_core.masks import MaskSequence, MaskWriter
 from mvideo_core.segmentation import SEGMENTERS, Segmenter
 from mvideo_core.segmentation.sam2_image import Sam2ImageMode
+from mvideo_core.segmentation.sam2_video import is_mini
 
 PREDICTED = "predicted.masks"
 """Artifact: what the segmenter saw, on the frames scored, at the video's size."""
@@ -76,6 +77,13 @@ class MaskMiou(Metric):
         if options.prompt == "per_frame_box" and image_mode is None:
             image_mode = Sam2ImageMode(segmenter, options.frames_per_pass)
         self.image_mode = image_mode
+
+    @classmethod
+    def stands_in(cls, options: Any) -> bool:
+        """Whether the segmenter is smaller than every public one, whatever its folder is called."""
+        kind: Any = SEGMENTERS.get(options.segmenter)
+        chosen = kind.Options.parse(options.segmenter_options, "segmenter_options")
+        return is_mini(str(getattr(chosen, "weights", "")))
 
     @classmethod
     def load(cls, options: Any, device: str = "cpu") -> Self:

@@ -2,16 +2,23 @@ import csv
 import io
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from mvideo_core.evaluation.aggregate import GroupKey
 from mvideo_core.evaluation.base import VideoScore
 from mvideo_core.evaluation.export import latex_text, to_csv, to_latex, to_markdown, to_vbench, write_exports
+from mvideo_core.evaluation.facts import VideoFacts
 from mvideo_core.evaluation.scores import StoredScore
 from mvideo_core.evaluation.stored import read_record, write_record
 from mvideo_core.evaluation.tables import make_table, paper_tables, table_latex, table_markdown, write_table
+from mvideo_core.weights.catalog import entry
 from tests.mvideo_core.evaluation.results import VBENCH, made
+
+PAPERS = VideoFacts(frames=33, fps=8.0, width_px=720, height_px=480)
+"""4 s of table 5."""
+LARGE = {"segmenter_options": {"weights": "sam2.1-hiera-large"}}
 
 
 def test_vbench_units_differ_inside_one_file(tmp_path: Path) -> None:
@@ -65,14 +72,47 @@ def test_rows_without_results_say_so() -> None:
 
 def test_results_find_their_row_by_system_length_and_test_set(tmp_path: Path) -> None:
     values = {"mvideo-2b": {name: [0.5, 0.5] for name in VBENCH}}
-    long = made(tmp_path / "a", values, seconds=12.125)
-    short = made(tmp_path / "b", values, seconds=4.0)
+    long = made(tmp_path / "a", values, measured=PAPERS.model_copy(update={"frames": 97}))
+    short = made(tmp_path / "b", values, measured=PAPERS)
     rows = make_table("5", [("a", long.result), ("b", short.result)]).rows
     assert [(row.video[:4].strip(), row.source) for row in rows] == [
         ("4 s", "b"), ("8 s", ""), ("12 s", "a"), ("16 s", ""),
     ]  # fmt: skip
-    elsewhere = made(tmp_path / "c", values, seconds=4.0, test_set="complexmotion")
+    elsewhere = made(tmp_path / "c", values, measured=PAPERS, test_set="complexmotion")
     assert [row.source for row in make_table("5", [("c", elsewhere.result)]).rows] == ["", "", "", "", "c"]
+
+
+@pytest.mark.parametrize(
+    ("measured", "shown"),
+    [
+        ({"frames": 18, "height_px": 240, "width_px": 360}, "2.1 s x 240 x 360, 8 fps"),
+        ({"width_px": 736}, "4 s x 480 x 736, 8 fps"),
+        ({"frames": 97, "fps": 24.0}, "4 s x 480 x 720, 24 fps"),
+        (None, ""),
+    ],
+)
+def test_a_declared_length_finds_no_row_of_the_paper(
+    tmp_path: Path, measured: dict[str, float] | None, shown: str
+) -> None:
+    """Whatever the manifest declares, only files of the row's length, size and (table 5) rate stand in it."""
+    facts = None if measured is None else PAPERS.model_copy(update=measured)
+    loaded = made(tmp_path, {"mvideo-2b": {name: [0.5] for name in VBENCH}}, seconds=4.0, measured=facts)
+    table = make_table("5", [("r", loaded.result)])
+    assert [(row.model, row.video) for row in table.rows if row.source] == [("mvideo-2b", shown)]
+    declared = "r: mvideo-2b: the manifest declares 4 s; the table goes by the files" in table.notes
+    assert declared == (shown.startswith("2.1 s"))
+
+
+def test_only_a_published_sam2_judges_in_the_papers_column(tmp_path: Path) -> None:
+    large = entry("sam2.1-hiera-large").files[0].sha256
+    facts = PAPERS.model_copy(update={"frames": 97})
+    for name, digest, column in (("a", large, "mask_miou"), ("b", "0" * 64, "mask_miou (own)")):
+        loaded = made(
+            tmp_path / name, {"mvideo-5b": {"mask_miou": [0.5]}}, test_set="complexmotion", measured=facts,
+            weights={"mask_miou": digest},
+        )  # fmt: skip
+        (row,) = [row for row in make_table("3", [(name, loaded.result)]).rows if row.source]
+        assert (row.model, list(row.ours)) == ("MVideo-5b", [column])
 
 
 def test_stand_ins_have_columns_of_their_own_and_choices_stand_below(tmp_path: Path) -> None:
@@ -112,12 +152,12 @@ def test_tables_count_items_that_lack_what_a_metric_needs(tmp_path: Path) -> Non
     got = group.metrics["mask_miou"].model_copy(update={"n_inapplicable": 4})
     mixed = loaded.result.model_copy(update={"groups": (group.model_copy(update={"metrics": {"mask_miou": got}}),)})
     (row,) = [row for row in make_table("3", [("r", mixed)]).rows if row.source]
-    assert row.ours["mask_miou"].text == "60.00 [50.00, 70.00] (n = 2, 1 missing, 4 inapplicable)"
+    assert row.ours["mask_miou (own)"].text == "60.00 [50.00, 70.00] (n = 2, 1 missing, 4 inapplicable)"
 
 
 @pytest.mark.parametrize("control", [{"pairing": "shuffled"}, {"subject": "source"}])
-def test_controls_never_stand_in_the_papers_column(tmp_path: Path, control: dict[str, str]) -> None:
-    loaded = made(tmp_path, {"s": {"mask_miou": [0.5]}}, metrics=[{"metric": "mask_miou", "options": control}])
+def test_controls_never_stand_in_the_papers_column(tmp_path: Path, control: dict[str, Any]) -> None:
+    loaded = made(tmp_path, {"s": {"mask_miou": [0.5]}}, metrics=[{"metric": "mask_miou", "options": control | LARGE}])
     table = make_table("3", [("r", loaded.result)])
     (row,) = [row for row in table.rows if row.source]
     assert list(row.ours) == ["mask_miou (own)"]

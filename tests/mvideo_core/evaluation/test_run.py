@@ -158,7 +158,7 @@ def test_a_damaged_score_is_named(videos: Path, tmp_path: Path) -> None:
 def test_items_without_what_a_metric_needs_are_told_apart_from_failures(videos: Path, tmp_path: Path) -> None:
     options = {"segmenter": "sam2", "segmenter_options": {"weights": "mini"}}
     result = run_suite(plan_of(videos, {"metric": "mask_miou", "options": options}), tmp_path)
-    got = result.groups[0].metrics["mask_miou"]
+    got = result.groups[0].metrics["mini_mask_miou"]
     assert (got.n, got.n_failed, got.n_inapplicable, got.n_missing) == (0, 0, 4, 1)
     assert got.mean is None
 

@@ -48,7 +48,7 @@ def test_validate_run_compare_and_table(videos: Path, tmp_path: Path) -> None:
     assert (code, "+0.00 [+0.00, +0.00] | 2 | 0 | 0 | no |" in text) == (0, True)
     assert invoke("retry-failed", out) == (0, "1 failed scores will be made again by the next run\n")
     code, text = invoke("table", "2", "--results", out, "--out", tmp_path / "tables")
-    assert (code, "| videos |  | - | not measured |" in text) == (0, True)
+    assert (code, "| videos | 0.5 s x 32 x 48, 8 fps | - | not measured |" in text) == (0, True)
     assert (tmp_path / "tables" / "table-2.tex").exists()
 
 

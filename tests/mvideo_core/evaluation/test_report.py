@@ -80,21 +80,23 @@ def test_rows_hold_what_the_result_says(data, result):
     assert data["systems"] == ["one", "two"]
     assert [row["id"] for row in data["rows"]] == ["a", HOSTILE, "c"]
     first, second = data["rows"][0]["cells"]
-    want = next(row for row in rows if row["id"] == "a" and row["system"] == "one" and row["metric"] == "mask_miou")
-    assert first["values"]["mask_miou"] == pytest.approx(100 * want["value"], abs=0.01)
-    assert first["values"]["mask_miou"] > second["values"]["mask_miou"] + 20
-    assert len(first["curves"]["mask_miou"]["values"]) == N_FRAMES
-    assert first["curves"]["mask_miou"]["step_s"] == 1 / FPS
+    want = next(
+        row for row in rows if row["id"] == "a" and row["system"] == "one" and row["metric"] == "mini_mask_miou"
+    )
+    assert first["values"]["mini_mask_miou"] == pytest.approx(100 * want["value"], abs=0.01)
+    assert first["values"]["mini_mask_miou"] > second["values"]["mini_mask_miou"] + 20
+    assert len(first["curves"]["mini_mask_miou"]["values"]) == N_FRAMES
+    assert first["curves"]["mini_mask_miou"]["step_s"] == 1 / FPS
     assert len(first["curves"]["temporal_flickering"]["values"]) == N_FRAMES - 1
-    worst = second["curves"]["mask_miou"]["values"]
+    worst = second["curves"]["mini_mask_miou"]["values"]
     assert data["rows"][0]["start_s"] == (worst.index(min(worst)) + 0.5) / FPS
-    assert data["overlays_of"] == "mask_miou"
+    assert data["overlays_of"] == "mini_mask_miou"
 
 
 def test_missing_and_broken_videos_have_a_place_and_a_reason(data):
     broken = data["rows"][1]["cells"][1]
     assert broken["note"].startswith("failed: 'broken.mp4': not a video container")  # no path of this machine
-    assert broken["notes"]["mask_miou"].startswith("failed: ")
+    assert broken["notes"]["mini_mask_miou"].startswith("failed: ")
     assert "values" not in broken
     gone, not_asked = data["rows"][2]["cells"]
     assert gone["note"] == "missing: gone.mp4 is not there"
@@ -132,7 +134,7 @@ def test_an_older_page_is_replaced_and_nothing_else_is(page, result, tmp_path):
     data = json.loads(build_report(result, out, ReportOptions(max_rows=1)).with_name("data.json").read_bytes())
     assert not (out / "videos" / "stale.mp4").exists()
     assert (len(data["rows"]), data["n_rows"]) == (1, 3)
-    assert data["chosen_by"] == "the 1 of 3 with the lowest mask_miou of any system"
+    assert data["chosen_by"] == "the 1 of 3 with the lowest mini_mask_miou of any system"
     mine = tmp_path / "mine"
     mine.mkdir()
     (mine / "notes.txt").write_text("keep")
@@ -160,7 +162,7 @@ def test_masks_that_are_gone_cost_the_outlines_only(result, tmp_path, caplog):
     row = json.loads(page.with_name("data.json").read_bytes())["rows"][0]
     assert "overlay" not in row["cells"][0]["clip"]
     assert "mask" not in row
-    assert row["cells"][0]["values"]["mask_miou"] > 50
+    assert row["cells"][0]["values"]["mini_mask_miou"] > 50
     assert "a: outlines left out" in caplog.text
 
 
@@ -255,14 +257,14 @@ def test_order_curves_and_links_work_in_a_browser(page, data, tmp_path):
     used.unlink()
     found = json.loads(html.unescape(re.search(r'data-found="([^"]*)"', told)[1]))
     first, second = data["rows"][0]["cells"]
-    far = data["rows"][1]["cells"][0]["values"]["mask_miou"]
-    value, other = (cell["values"]["mask_miou"] for cell in (first, second))
+    far = data["rows"][1]["cells"][0]["values"]["mini_mask_miou"]
+    value, other = (cell["values"]["mini_mask_miou"] for cell in (first, second))
     worst = ["a", "</s"] if other <= far else ["</s", "a"]  # "</s" begins the hostile id
     assert found["worst"] == [*worst, "c"]
     frame = int(data["rows"][0]["start_s"] * FPS)
     assert found["opened"] == f"{data['rows'][0]['start_s']:.2f} of 0.50 s, frame {frame}"
     assert found["clicked"] == ["0.06 of 0.50 s, frame 0", "0.31 of 0.50 s, frame 2"]
-    assert found["now"] == f" now {first['curves']['mask_miou']['values'][2]:.1f}"
+    assert found["now"] == f" now {first['curves']['mini_mask_miou']['values'][2]:.1f}"
     assert found["gap"] == [["a", "</s", "c"], f"two minus one: {other - value:.1f}"]
     assert found["best"] == ["a", "</s", "c"]
     assert found["hash"] == "#sort=best&overlay=0"
@@ -274,7 +276,7 @@ def test_rows_are_chosen_by_a_metric_that_has_values(result, tmp_path):
     """S_m first in the suite, but no video has a score of it: its absence orders nothing."""
     loaded = read_result(result)
     rows = tuple(
-        row.model_copy(update={"value": None, "status": "inapplicable"}) if row.metric == "mask_miou" else row
+        row.model_copy(update={"value": None, "status": "inapplicable"}) if row.metric == "mini_mask_miou" else row
         for row in loaded.rows
     )
     (tmp_path / "videos").mkdir()

@@ -23,11 +23,11 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from mvideo_core.evaluation.bootstrap import bootstrap_mean
 from mvideo_core.evaluation.manifest import EvalItem
 from mvideo_core.evaluation.mask_overlap import OverlapPolicy, overlap, together
 from mvideo_core.evaluation.metrics.mask_miou import MaskMiou, MaskMiouOptions
-from mvideo_core.evaluation.suite import BootstrapOptions
+from mvideo_core.evaluation.sign_flips import estimate_mean
+from mvideo_core.evaluation.suite import IntervalOptions
 from mvideo_core.evaluation.video import EvalVideo
 from mvideo_core.masks import MaskSequence, encode
 from mvideo_core.mini.base_data import FPS, WINDOW_FRAMES
@@ -147,7 +147,7 @@ def every_nth(masks: MaskSequence) -> MaskSequence:
 
 
 def row(clips: list[DrawnClip], link: Link, metric: MaskMiou) -> dict[str, Any]:
-    """Both judges over all clips, in percent, with 95 % bootstrap intervals over clips; PSNR in dB."""
+    """Both judges over all clips, in percent, with 95 % intervals over clips; PSNR in dB."""
     silhouettes, seen, box_fill, noise = [], [], [], []
     for place, clip in enumerate(clips):
         shown, item = link(clip.frames_THWC), EvalItem(id=str(place))
@@ -163,7 +163,8 @@ def row(clips: list[DrawnClip], link: Link, metric: MaskMiou) -> dict[str, Any]:
 
 
 def _interval(values: list[float]) -> list[float]:
-    return [_percent(one) for one in bootstrap_mean(values, range(len(values)), BootstrapOptions())]
+    found = estimate_mean(values, range(len(values)), IntervalOptions())
+    return [_percent(float("nan") if one is None else one) for one in (found.mean, found.low, found.high)]
 
 
 def _percent(value: float) -> float:

@@ -38,7 +38,7 @@ def evaluate_mvideo(
         manifests: .jsonl files, or folders of videos named after their prompts.
         out: folder of scores, result.json, exports and report.
         suite: profile of metrics: mini, paper, or the path of a YAML file.
-        overrides: single values over the profile, such as {"bootstrap": {"samples": 500}}.
+        overrides: single values over the profile, such as {"intervals": {"level": 0.9}}.
         options: values over both, as the form fills them in; what is empty is as the suite says.
         gpus: parts scored at once, each as a run of this deployment; needs as many workers on the queue.
         part: "INDEX/COUNT": score this part and stop; what `gpus` asks of further runs.

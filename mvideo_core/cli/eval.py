@@ -22,7 +22,7 @@ eval_app = typer.Typer(
 )
 MANIFESTS = typer.Argument(help="Manifests (.jsonl), or folders of videos named after their prompts. One or more.")
 SUITE = typer.Option("mini", "--suite", help="Metrics: a profile of `mvideo eval ls`, or the path of a YAML file.")
-SET = typer.Option([], "--set", "-s", help="One value over the suite, e.g. --set bootstrap.samples=500. Repeatable.")
+SET = typer.Option([], "--set", "-s", help="One value over the suite, e.g. --set intervals.level=0.9. Repeatable.")
 RESULT = typer.Argument(help="Folder that `mvideo eval run --out` wrote.", callback=local_only)
 
 
@@ -128,9 +128,12 @@ def compare_(
     a: str = typer.Option("", "--a", help="System of the first result, as its table names it."),
     b: str = typer.Option("", "--b", help="System of the second result."),
 ) -> None:
-    """Second minus first, paired by item id, with a bootstrap interval: is the difference more than noise?"""
+    """Second minus first, paired by item id: different, or not distinguishable, by a sign-flip test of prompts.
+
+    P-values are corrected for the number of metrics (Holm). Below six prompts the answer is "too few".
+    """
     from mvideo_core.evaluation.compare import compare, find_side
-    from mvideo_core.evaluation.export import differences_markdown
+    from mvideo_core.evaluation.differences import differences_markdown
     from mvideo_core.evaluation.result import read_result
 
     one = read_result(first)

@@ -3,10 +3,10 @@
 from collections.abc import Sequence
 from typing import Literal, NamedTuple
 
-from mvideo_core.evaluation.bootstrap import bootstrap_mean
 from mvideo_core.evaluation.facts import ItemFacts
 from mvideo_core.evaluation.manifest import EvalItem
-from mvideo_core.evaluation.suite import BootstrapOptions
+from mvideo_core.evaluation.sign_flips import estimate_mean
+from mvideo_core.evaluation.suite import IntervalOptions
 from mvideo_core.records import Record
 
 RowStatus = Literal["ok", "missing", "failed", "inapplicable"]
@@ -17,6 +17,7 @@ class ScoreRow(Record):
 
     Attributes:
         status: missing = no such video; failed = it could not be scored; inapplicable = it lacks what the metric needs.
+        masks_sha256: digest of the masks it was compared with; "" for metrics without.
         score: the score file, relative to the results; "" without one.
     """
 
@@ -31,6 +32,7 @@ class ScoreRow(Record):
     n_frames: int = 0
     n_frames_skipped: int = 0
     frames_sum: float = 0.0
+    masks_sha256: str = ""
     score: str = ""
     error: str = ""
     message: str = ""
@@ -41,7 +43,8 @@ class Aggregate(Record):
 
     Attributes:
         mean: over videos (macro).
-        low, high: ends of the confidence interval; None with fewer than two prompts.
+        low, high: ends of the confidence interval; None with fewer than six prompts.
+        n_prompts: prompts of the scored videos.
         micro: mean over frames of all videos, where the metric gives frames.
         n_frames, n_frames_skipped: frames with and without a number.
         details: means over videos of the metric's further numbers.
@@ -52,6 +55,7 @@ class Aggregate(Record):
     high: float | None = None
     micro: float | None = None
     n: int = 0
+    n_prompts: int = 0
     n_missing: int = 0
     n_failed: int = 0
     n_inapplicable: int = 0
@@ -74,11 +78,11 @@ def group_of(row: EvalItem | ScoreRow | ItemFacts) -> GroupKey:
 
 
 def cluster_of(item: EvalItem) -> str:
-    """What is drawn together: the prompt, or the item itself without one."""
+    """What flips together in a test: the prompt, or the item itself without one."""
     return f"prompt {item.prompt}" if item.prompt else f"id {item.id}"
 
 
-def aggregate(rows: Sequence[ScoreRow], clusters: Sequence[str], options: BootstrapOptions) -> Aggregate:
+def aggregate(rows: Sequence[ScoreRow], clusters: Sequence[str], options: IntervalOptions) -> Aggregate:
     """Mean, interval and counts of one metric over one group.
 
     Args:
@@ -97,15 +101,15 @@ def aggregate(rows: Sequence[ScoreRow], clusters: Sequence[str], options: Bootst
     if not scored:
         return Aggregate(**counts)
     values = [row.value for row, _ in scored if row.value is not None]
-    interval = bootstrap_mean(values, [name for _, name in scored], options)
-    known = interval.low == interval.low
+    found = estimate_mean(values, [name for _, name in scored], options)
     total = sum(row.frames_sum for row, _ in scored)
     return Aggregate(
-        mean=interval.mean,
-        low=interval.low if known else None,
-        high=interval.high if known else None,
+        mean=found.mean,
+        low=found.low,
+        high=found.high,
         micro=total / counts["n_frames"] if counts["n_frames"] else None,
         details=_detail_means([row for row, _ in scored]),
+        n_prompts=found.n_clusters,
         **counts,
     )
 

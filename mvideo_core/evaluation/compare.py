@@ -1,43 +1,64 @@
-"""Is one system better than another? Paired differences over the items both have a score for, with intervals."""
+"""Is one system better than another? Paired differences over the items both have a score for, each with a test.
 
+The test flips whole prompts (`sign_flips`); p-values of one table are corrected together (Holm). A table says
+"different" or "not distinguishable", and "too few" where no test at this level exists.
+"""
+
+import math
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 from mvideo_core.errors import ConfigError
 from mvideo_core.evaluation.aggregate import GroupKey, ScoreRow, cluster_of, group_of
-from mvideo_core.evaluation.bootstrap import bootstrap_mean
 from mvideo_core.evaluation.manifest import EvalItem
-from mvideo_core.evaluation.result import LoadedResult
-from mvideo_core.evaluation.suite import BootstrapOptions
+from mvideo_core.evaluation.result import LoadedResult, MetricFacts
+from mvideo_core.evaluation.sign_flips import estimate_mean, holm
+from mvideo_core.evaluation.suite import IntervalOptions
 from mvideo_core.records import Record
+
+Verdict = Literal["different", "not distinguishable", "too few"]
 
 
 class Difference(Record):
     """One metric, second system minus first, in printed units (raw times scale).
 
     Attributes:
+        first_system, second_system: their titles.
         first, second: means over the pairs.
-        difference, low, high: mean difference and its interval; the ends are None with fewer than two prompts.
+        difference, low, high: mean difference and its interval; no interval with too few prompts.
+        p: of "no difference", two-sided, of this comparison alone; None with too few prompts.
+        p_corrected: after Holm's correction over `family` comparisons.
+        level: confidence of interval and verdict.
         n_pairs: items both have a score for.
+        n_prompts: prompts of the pairs.
         n_unpaired: items only one of them has a score for.
         n_better: pairs in which the second is higher.
     """
 
     metric: str
     test_set: str
+    first_system: str = ""
+    second_system: str = ""
     first: float | None = None
     second: float | None = None
     difference: float | None = None
     low: float | None = None
     high: float | None = None
+    p: float | None = None
+    p_corrected: float | None = None
+    family: int = 1
+    level: float = 0.95
     n_pairs: int = 0
+    n_prompts: int = 0
     n_unpaired: int = 0
     n_better: int = 0
 
     @property
-    def told_apart(self) -> bool:
-        """Whether the interval leaves 0 out."""
-        return self.low is not None and self.high is not None and (self.low > 0 or self.high < 0)
+    def verdict(self) -> Verdict:
+        """What the corrected p-value allows to say."""
+        if self.p_corrected is None:
+            return "too few"
+        return "different" if self.p_corrected <= 1 - self.level + 1e-9 else "not distinguishable"
 
 
 class Side(NamedTuple):
@@ -48,7 +69,7 @@ class Side(NamedTuple):
 
 
 def find_side(loaded: LoadedResult, name: str) -> Side:
-    """The group that a name tells: "system", "system, variant" or the title as tables print it; "" = the only one.
+    """The group of a name: "system", "system, variant" or the title as tables print it; "" = the only one.
 
     Raises:
         ConfigError: none, or several.
@@ -63,18 +84,20 @@ def find_side(loaded: LoadedResult, name: str) -> Side:
     return Side(loaded, fitting[0])
 
 
-def compare(first: Side, second: Side, options: BootstrapOptions | None = None) -> list[Difference]:
-    """Paired differences of every metric both results have, matched by item id.
+def compare(first: Side, second: Side, options: IntervalOptions | None = None) -> list[Difference]:
+    """Paired differences of every metric both results have, matched by item id and corrected for their number.
+
+    Metrics of the source video are left out: they say nothing about a system.
 
     Args:
-        options: of the interval; None = those of the first result's suite.
+        options: of interval and test; None = those of the first result's suite.
 
     Raises:
         ConfigError: a metric was measured with other options, weights or revision on the two sides, or one id has
-            different prompts there.
+            different prompts or masks there.
     """
     _same_prompts(first, second)
-    chosen = options or first.loaded.result.suite.bootstrap
+    chosen = options or first.loaded.result.suite.intervals
     found = []
     for name, facts in first.loaded.result.metrics.items():
         other = second.loaded.result.metrics.get(name)
@@ -84,8 +107,31 @@ def compare(first: Side, second: Side, options: BootstrapOptions | None = None) 
             raise ConfigError(
                 f"{name} was not measured alike: {facts.model_dump()} and {other.model_dump()}; run both with one suite"
             )
-        found.append(_difference(name, facts.scale, first, second, chosen))
-    return found
+        if facts.options.get("subject") != "source":
+            found.append(_difference(name, facts, first, second, chosen))
+    return corrected(found)
+
+
+def compare_all(loaded: LoadedResult) -> list[Difference]:
+    """Every pair of systems of a test set, the earlier one first, corrected over all pairs and metrics.
+
+    Raises:
+        ConfigError: one id has different prompts or masks in two systems.
+    """
+    keys = [group.key for group in loaded.result.groups]
+    pairs = [(one, two) for place, one in enumerate(keys) for two in keys[place + 1 :] if one.test_set == two.test_set]
+    found = [one for first, second in pairs for one in compare(Side(loaded, first), Side(loaded, second))]
+    return corrected([one for one in found if one.n_pairs])
+
+
+def corrected(differences: Sequence[Difference]) -> list[Difference]:
+    """The same with `p_corrected` over all of them: one table is one family."""
+    tested = [one.p for one in differences if one.p is not None]
+    p_values = iter(holm(tested))
+    return [
+        one.model_copy(update={"p_corrected": None if one.p is None else next(p_values), "family": max(1, len(tested))})
+        for one in differences
+    ]
 
 
 def _same_prompts(first: Side, second: Side) -> None:
@@ -95,42 +141,76 @@ def _same_prompts(first: Side, second: Side) -> None:
     if unlike:
         name = unlike[0]
         raise ConfigError(
-            f"{len(unlike)} ids stand for other prompts on the other side, such as {name!r}: {one[name]!r} and "
+            f"{len(unlike)} ids have other prompts on the other side, such as {name!r}: {one[name]!r} and "
             f"{two[name]!r}; compare results of one list of prompts"
         )
 
 
-def _difference(name: str, scale: float, first: Side, second: Side, options: BootstrapOptions) -> Difference:
-    one, two = _values(first, name), _values(second, name)
+def _same_masks(metric: str, one: dict[str, ScoreRow], two: dict[str, ScoreRow]) -> None:
+    """The same id with other masks is another task; rows that name no masks are not checked."""
+    unlike = [name for name in one.keys() & two.keys() if _masks_differ(one[name], two[name])]
+    if unlike:
+        raise ConfigError(
+            f"{metric}: {len(unlike)} ids were scored against other masks on the other side, such as {min(unlike)!r}; "
+            "score both systems with the masks of one manifest"
+        )
+
+
+def _masks_differ(one: ScoreRow, two: ScoreRow) -> bool:
+    return bool(one.masks_sha256 and two.masks_sha256 and one.masks_sha256 != two.masks_sha256)
+
+
+def _difference(name: str, facts: MetricFacts, first: Side, second: Side, options: IntervalOptions) -> Difference:
+    one, two = _scored(first, name), _scored(second, name)
+    _same_masks(name, one, two)
     both = sorted(one.keys() & two.keys())
-    n_unpaired = len(one.keys() ^ two.keys())
-    if not both:
-        return Difference(metric=name, test_set=first.key.test_set, n_unpaired=n_unpaired)
-    clusters = {item.id: cluster_of(item) for item in _items(first)}
-    gains = [(two[item] - one[item]) * scale for item in both]
-    interval = bootstrap_mean(gains, [clusters[item] for item in both], options)
-    known = interval.low == interval.low
-    return Difference(
+    about = Difference(
         metric=name,
         test_set=first.key.test_set,
-        first=scale * sum(one[item] for item in both) / len(both),
-        second=scale * sum(two[item] for item in both) / len(both),
-        difference=interval.mean,
-        low=interval.low if known else None,
-        high=interval.high if known else None,
+        **_names(first, second),
+        level=options.level,
         n_pairs=len(both),
-        n_unpaired=n_unpaired,
-        n_better=sum(gain > 0 for gain in gains),
+        n_unpaired=len(one.keys() ^ two.keys()),
+    )
+    if not both:
+        return about
+    clusters = {item.id: cluster_of(item) for item in _items(first)}
+    befores, afters = ([_value(side[item]) * facts.scale for item in both] for side in (one, two))
+    gains = [after - before for before, after in zip(befores, afters, strict=True)]
+    found = estimate_mean(gains, [clusters[item] for item in both], options)
+    return about.model_copy(
+        update={
+            "first": math.fsum(befores) / len(both),
+            "second": math.fsum(afters) / len(both),
+            "difference": found.mean,
+            "low": found.low,
+            "high": found.high,
+            "p": found.p,
+            "n_prompts": found.n_clusters,
+            "n_better": sum(gain > 0 for gain in gains),
+        }
     )
 
 
-def _values(side: Side, metric: str) -> dict[str, float]:
-    rows: Sequence[ScoreRow] = side.loaded.rows
+def _names(first: Side, second: Side) -> dict[str, str]:
+    """Titles of the two systems; with their folders where the titles are the same."""
+    titles = [", ".join(part for part in (side.key.system, side.key.variant) if part) for side in (first, second)]
+    if titles[0] == titles[1] and first.loaded.folder != second.loaded.folder:
+        titles = [f"{title} ({side.loaded.folder})" for title, side in zip(titles, (first, second), strict=True)]
+    return {"first_system": titles[0] or "(unnamed)", "second_system": titles[1] or "(unnamed)"}
+
+
+def _scored(side: Side, metric: str) -> dict[str, ScoreRow]:
     return {
-        row.id: row.value
-        for row in rows
+        row.id: row
+        for row in side.loaded.rows
         if row.metric == metric and group_of(row) == side.key and row.value is not None
     }
+
+
+def _value(row: ScoreRow) -> float:
+    assert row.value is not None
+    return row.value
 
 
 def _items(side: Side) -> list[EvalItem]:

@@ -14,7 +14,6 @@ from typing import Any
 
 from mvideo_core.disk import write_whole
 from mvideo_core.evaluation.aggregate import Aggregate, GroupKey, group_of
-from mvideo_core.evaluation.compare import Difference
 from mvideo_core.evaluation.facts import NOT_RECORDED, SAME_SECONDS, described
 from mvideo_core.evaluation.result import EvalResult, GroupResult, LoadedResult
 from mvideo_core.options import canonical_json
@@ -80,7 +79,7 @@ def to_markdown(result: EvalResult) -> str:
     parts = [
         f"# {result.suite.name}",
         markdown_table(head, lines),
-        f"In brackets: {result.suite.bootstrap.level:.0%} interval of the mean, bootstrap over prompts.",
+        f"In brackets: {result.suite.intervals.level:.0%} interval of the mean, from 6 prompts on.",
         "## Counts",
         "Videos scored / missing / failed / without what the metric needs; then frames skipped, where there are any.",
         markdown_table(["system", "videos", *result.metrics], counts),
@@ -163,30 +162,6 @@ def write_exports(loaded: LoadedResult, out: Path) -> list[Path]:
             write_whole(path, json.dumps(dimensions, indent=1) + "\n")
             written.append(path)
     return written
-
-
-def differences_markdown(differences: Sequence[Difference]) -> str:
-    """A table of paired differences; the last column says whether the interval leaves 0 out."""
-    head = ["metric", "first", "second", "second - first", "pairs", "unpaired", "second higher", "told apart"]
-    lines = []
-    for one in differences:
-        if one.difference is None:
-            lines.append([one.metric, "-", "-", "no pairs", "0", str(one.n_unpaired), "-", "no"])
-            continue
-        interval = f" [{one.low:+.{DIGITS}f}, {one.high:+.{DIGITS}f}]" if one.low is not None else ""
-        lines.append(
-            [
-                one.metric,
-                f"{one.first:.{DIGITS}f}",
-                f"{one.second:.{DIGITS}f}",
-                f"{one.difference:+.{DIGITS}f}{interval}",
-                str(one.n_pairs),
-                str(one.n_unpaired),
-                str(one.n_better),
-                "yes" if one.told_apart else "no",
-            ]
-        )
-    return markdown_table(head, lines)
 
 
 def cell(result: EvalResult, group: GroupResult, name: str) -> str:

@@ -186,7 +186,7 @@ def _groups(plan: EvalPlan, rows: Sequence[ScoreRow], videos: Sequence[ItemFacts
         for name in names:
             mine = [row for row in rows if row.metric == name and group_of(row) == key]
             if mine:
-                metrics[name] = aggregate(mine, [clusters[key, row.id] for row in mine], plan.suite.bootstrap)
+                metrics[name] = aggregate(mine, [clusters[key, row.id] for row in mine], plan.suite.intervals)
         lengthened = [item for item in items if item.prompt_generation not in ("", item.prompt)]
         found.append(
             GroupResult(

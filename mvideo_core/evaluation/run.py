@@ -150,6 +150,7 @@ def _score(video: EvalVideo, one: _Ready, out: Path, digests: Digests) -> ScoreR
         n_frames=len(frames),
         n_frames_skipped=len(stored.score.per_frame) - len(frames),
         frames_sum=float(sum(frames)),
+        masks_sha256=facts.get("masks", ""),
         score=where,
     )
 

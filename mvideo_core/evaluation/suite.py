@@ -40,12 +40,14 @@ class MetricInstance(Options):
         return self.as_ or self.metric
 
 
-class BootstrapOptions(Options):
-    """Confidence intervals of means: percentile bootstrap, seeded."""
+class IntervalOptions(Options):
+    """Confidence intervals of means and the paired test: sign flips of prompts (`sign_flips`)."""
 
-    samples: int = Field(default=2000, ge=100, le=100_000, description="resamplings")
-    seed: int = Field(default=0, ge=0, description="of the draws; same seed, same interval")
-    level: float = Field(default=0.95, gt=0.5, lt=1, description="share of resampled means inside the interval")
+    level: float = Field(
+        default=0.95, gt=0.5, lt=1, description="confidence; a difference is called one at p <= 1 - level"
+    )
+    draws: int = Field(default=9999, ge=99, le=1_000_000, description="flips tried with more than 14 prompts")
+    seed: int = Field(default=0, ge=0, description="of those draws; same seed, same interval")
 
 
 class SuiteOptions(Options):
@@ -53,7 +55,7 @@ class SuiteOptions(Options):
 
     name: str = Field(default="suite", description="what files and tables call this suite")
     metrics: tuple[MetricInstance, ...] = Field(min_length=1, description="metrics, each as {metric, as, options}")
-    bootstrap: BootstrapOptions = Field(default=BootstrapOptions(), description="confidence intervals")
+    intervals: IntervalOptions = Field(default=IntervalOptions(), description="confidence intervals and tests")
     choices: dict[str, str] = Field(
         default={}, description=f"what was decided where the paper is silent: {', '.join(NOT_STATED)}, or other names"
     )

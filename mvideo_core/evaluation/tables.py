@@ -148,7 +148,7 @@ def make_table(number: str, results: Sequence[tuple[str, EvalResult]]) -> Table:
 def table_markdown(table: Table) -> str:
     """The table, and below it everything one has to know to read it."""
     head, lines = table_cells(table)
-    level = "n = videos scored; in brackets the interval of the mean, bootstrap over prompts"
+    level = "n = videos scored; in brackets the interval of the mean, from 6 prompts on"
     parts = [f"**Table {table.number}.** {table.title}", markdown_table(head, lines), f"{level}.", "Choices and notes:"]
     parts.append("\n".join(f"- {note}" for note in table.notes) or "- no result was given")
     return "\n\n".join(parts) + "\n"

@@ -1,6 +1,7 @@
 """One page over a whole run: answers, tables, videos beside their masks, figures. Works from file://, offline."""
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -8,6 +9,8 @@ import numpy as np
 
 from mvideo_core.disk import write_whole
 from mvideo_core.editing.sequence import load_masks
+from mvideo_core.evaluation.compare import Difference
+from mvideo_core.evaluation.differences import difference_cells, reading_note
 from mvideo_core.evaluation.manifest import EvalItem
 from mvideo_core.evaluation.tables import Table, table_cells
 from mvideo_core.media.encode import write_mp4
@@ -63,13 +66,19 @@ def write_page(options: PaperOptions, root: Path, found: Findings) -> Path:
     text = template.render(
         title=TITLE,
         lead="Every number on this page was computed in this run, from videos generated in this run.",
-        answers=[(one.question.title, one.differences) for one in found.answers],
+        answers=[(one.question.title, _cells(one.differences)) for one in found.answers],
+        reading=reading_note([one for answer in found.answers for one in answer.differences]),
         tables=[_plain(table) for table in found.tables],
         sections=sections,
         limits=LIMITS,
     )
     write_whole(root / "index.html", text)
     return root / "index.html"
+
+
+def _cells(differences: Sequence[Difference]) -> dict[str, Any]:
+    head, lines = difference_cells(differences) if differences else ([], [])
+    return {"head": head, "lines": lines}
 
 
 def _plain(table: Table) -> dict[str, Any]:

@@ -6,13 +6,15 @@ root/tables/       table-2.md ... table-5.md (also .tex, .csv, .json), compariso
 
 import json
 from collections.abc import Sequence
+from itertools import islice
 from pathlib import Path
 from typing import NamedTuple
 
 from mvideo_core.disk import write_whole
 from mvideo_core.evaluation.aggregate import GroupKey
-from mvideo_core.evaluation.compare import Difference, Side, compare
-from mvideo_core.evaluation.export import differences_markdown
+from mvideo_core.evaluation.compare import Difference, Side, compare, corrected
+from mvideo_core.evaluation.differences import difference_cells, reading_note
+from mvideo_core.evaluation.export import markdown_table
 from mvideo_core.evaluation.plan import EvalPlan, make_plan
 from mvideo_core.evaluation.result import EvalResult, LoadedResult, read_result
 from mvideo_core.evaluation.run import Progress, run_suite
@@ -73,17 +75,19 @@ def write_findings(options: PaperOptions, root: Path) -> Findings:
 def answers(options: PaperOptions, loaded: LoadedResult) -> list[Answer]:
     """Paired differences: the loss (table 4), the lengths (table 5), masks against none (table 3).
 
-    Metrics without a pair (S_m of videos without masks) are left out.
+    Metrics without a pair (S_m of videos without masks) are left out. P-values are corrected over all answers.
     """
-    found = []
-    for one in questions(options):
-        differences = compare(_side(loaded, one.first), _side(loaded, one.second))
-        found.append(Answer(one, [difference for difference in differences if difference.n_pairs]))
-    return found
+    asked = questions(options)
+    found = [
+        [one for one in compare(_side(loaded, asking.first), _side(loaded, asking.second)) if one.n_pairs]
+        for asking in asked
+    ]
+    rest = iter(corrected([one for members in found for one in members]))
+    return [Answer(one, list(islice(rest, len(members)))) for one, members in zip(asked, found, strict=True)]
 
 
 def questions(options: PaperOptions) -> list[Question]:
-    """What the experiments are to tell, of the tables asked for."""
+    """What the experiments ask, for the tables asked for."""
     asked: list[Question] = []
     if "4" in options.tables:
         without, *others = table_jobs("4", options)
@@ -103,14 +107,20 @@ def questions(options: PaperOptions) -> list[Question]:
 
 
 def answers_markdown(found: Sequence[Answer]) -> str:
-    """Every comparison with its differences and intervals."""
-    parts = [f"### {one.question.title}\n\n{differences_markdown(one.differences)}" for one in found]
-    return "\n\n".join(parts) + "\n"
+    """Every comparison with its differences, intervals and verdicts."""
+    parts = []
+    for one in found:
+        table = markdown_table(*difference_cells(one.differences)) if one.differences else "no pairs"
+        parts.append(f"### {one.question.title}\n\n{table}")
+    return "\n\n".join([*parts, reading_note([one for answer in found for one in answer.differences])]) + "\n"
 
 
 def _write_answers(found: Sequence[Answer], out: Path) -> None:
     plain = [
-        {"question": one.question.title, "differences": [d.model_dump(mode="json") for d in one.differences]}
+        {
+            "question": one.question.title,
+            "differences": [d.model_dump(mode="json") | {"verdict": d.verdict} for d in one.differences],
+        }
         for one in found
     ]
     write_whole(out / "comparisons.json", json.dumps(plain, indent=1) + "\n")

@@ -101,8 +101,8 @@ def test_a_refused_key_comes_with_the_keys_of_its_own_level() -> None:
         (evaluate_mvideo, {"manifests": ["m"], "out": "o", "suite": "pape"}, "suite"),
         (
             evaluate_mvideo,
-            {"manifests": ["m"], "out": "o", "overrides": {"bootstrap": {"n": 1}}},
-            "overrides.bootstrap",
+            {"manifests": ["m"], "out": "o", "overrides": {"intervals": {"n": 1}}},
+            "overrides.intervals",
         ),
         (reproduce_paper, {"out": "o", "overrides": {"test": {}}}, "overrides"),
     ],

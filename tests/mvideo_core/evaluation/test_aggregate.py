@@ -1,12 +1,9 @@
-import math
-
 import pytest
 
 from mvideo_core.evaluation.aggregate import ScoreRow, aggregate
-from mvideo_core.evaluation.bootstrap import bootstrap_mean
-from mvideo_core.evaluation.suite import BootstrapOptions
+from mvideo_core.evaluation.suite import IntervalOptions
 
-OPTIONS = BootstrapOptions()
+OPTIONS = IntervalOptions()
 
 
 def row(name: str, value: float | None, status: str = "ok", **known: float) -> ScoreRow:
@@ -39,37 +36,3 @@ def test_details_are_means_over_the_videos_that_have_them() -> None:
         ScoreRow(id="b", metric="m", status="ok", value=1, details={"j": 0.4}),
     ]
     assert aggregate(rows, ["a", "b"], OPTIONS).details == pytest.approx({"j": 0.3, "f": 0.5})
-
-
-def test_interval_of_two_values_is_the_two_values() -> None:
-    # Means of two draws out of {0, 1}: 0, 1/2, 1/2, 1, each a quarter; so 2.5 % and 97.5 % are 0 and 1.
-    assert bootstrap_mean([0.0, 1.0], ["a", "b"], OPTIONS) == (0.5, 0.0, 1.0)
-    narrow = bootstrap_mean([0.0, 1.0], ["a", "b"], BootstrapOptions(level=0.501))
-    assert narrow.low in (0.0, 0.5)
-    assert narrow.high in (0.5, 1.0)
-
-
-def test_interval_of_many_is_near_the_normal_one() -> None:
-    values = [float(n % 2) for n in range(400)]  # standard deviation 1/2, of the mean 1/40
-    got = bootstrap_mean(values, range(400), BootstrapOptions(samples=4000))
-    assert got.mean == 0.5
-    assert got.low == pytest.approx(0.5 - 1.96 / 40, abs=0.004)
-    assert got.high == pytest.approx(0.5 + 1.96 / 40, abs=0.004)
-
-
-def test_videos_of_a_prompt_are_drawn_together() -> None:
-    values = [0.0] * 50 + [1.0] * 50
-    together = bootstrap_mean(values, ["p"] * 50 + ["q"] * 50, OPTIONS)
-    apart = bootstrap_mean(values, range(100), OPTIONS)
-    assert together == (0.5, 0.0, 1.0)
-    assert apart.high - apart.low < 0.25
-
-
-def test_same_seed_same_interval_and_one_prompt_none() -> None:
-    values, names = [math.sin(n) for n in range(40)], list(range(40))
-    assert bootstrap_mean(values, names, OPTIONS) == bootstrap_mean(values, names, OPTIONS)
-    assert bootstrap_mean(values, names, OPTIONS) != bootstrap_mean(values, names, BootstrapOptions(seed=1))
-    alone = bootstrap_mean([0.25, 0.75], ["p", "p"], OPTIONS)
-    assert alone.mean == 0.5
-    assert math.isnan(alone.low)
-    assert aggregate([row("a", 0.5)], ["p"], OPTIONS).low is None

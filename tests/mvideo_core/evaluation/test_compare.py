@@ -3,8 +3,8 @@ from pathlib import Path
 import pytest
 
 from mvideo_core.errors import ConfigError
-from mvideo_core.evaluation.compare import compare, find_side
-from mvideo_core.evaluation.export import differences_markdown
+from mvideo_core.evaluation.compare import compare, compare_all, find_side
+from mvideo_core.evaluation.differences import differences_markdown
 from tests.mvideo_core.evaluation.results import made
 
 
@@ -20,21 +20,67 @@ def test_differences_are_over_pairs_only(tmp_path: Path) -> None:
     assert got.first == pytest.approx(55)  # the pairs i0 and i1, times 100
     assert got.second == pytest.approx(65)
     assert got.difference == pytest.approx(10)
-    assert (got.low, got.high) == pytest.approx((10, 10))  # both pairs differ by 10: no resampling changes that
-    assert (got.n_pairs, got.n_unpaired, got.n_better) == (2, 2, 2)
-    assert got.told_apart
-    assert (
-        "| temporal_flickering | 55.00 | 65.00 | +10.00 [+10.00, +10.00] | 2 | 2 | 2 | yes |"
-        in differences_markdown([got])
-    )
+    assert (got.low, got.high, got.p, got.verdict) == (None, None, None, "too few")  # two pairs show nothing
+    assert (got.n_pairs, got.n_prompts, got.n_unpaired, got.n_better) == (2, 2, 2, 2)
+    text = differences_markdown([got])
+    assert "**two against one**" in text
+    assert "| temporal_flickering | 55.00 | 65.00 | +10.00 | 2 | 2 | 2 | 2 | - | - | too few (2) |" in text
 
 
-def test_a_difference_within_noise_is_not_told_apart(tmp_path: Path) -> None:
+def test_a_difference_within_noise_is_not_distinguishable(tmp_path: Path) -> None:
     ups = [0.5 + (0.1 if n % 2 else -0.09) for n in range(20)]
     loaded = made(tmp_path, {"one": {"temporal_flickering": [0.5] * 20}, "two": {"temporal_flickering": ups}})
     (got,) = compare(find_side(loaded, "one"), find_side(loaded, "two"))
     assert got.difference == pytest.approx(0.5)
-    assert not got.told_apart
+    assert got.verdict == "not distinguishable"
+
+
+def test_a_difference_of_every_pair_is_one(tmp_path: Path) -> None:
+    second = [0.5 + 0.01 * n for n in range(1, 9)]  # +1 to +8 points: p = 1/128
+    loaded = made(tmp_path, {"one": {"temporal_flickering": [0.5] * 8}, "two": {"temporal_flickering": second}})
+    (got,) = compare(find_side(loaded, "one"), find_side(loaded, "two"))
+    assert (got.p, got.p_corrected, got.verdict) == (1 / 128, 1 / 128, "different")
+    # 6 of 127 subset means lie outside at 5 %: {1}, {2}, {1,2}, {3}, {1,3}, {1,2,3}: 1, 1.5, 2, 2, 2, then 2.33, ...
+    assert (got.low, got.high) == pytest.approx((2.333, 6.667), abs=0.001)
+    assert "+4.50 [+2.33, +6.67] | 8 | 8 | 0 | 8 | 0.0078 | 0.0078 | different |" in differences_markdown([got])
+
+
+def test_p_values_of_one_table_are_corrected_together(tmp_path: Path) -> None:
+    rises = {"temporal_flickering": [0.5 + 0.01 * n for n in range(1, 7)], "mask_miou": [0.5] * 6}
+    loaded = made(tmp_path, {"one": {name: [0.5] * 6 for name in rises}, "two": rises, "three": rises})
+    alone = compare(find_side(loaded, "one"), find_side(loaded, "two"))
+    assert [one.p for one in alone] == [1.0, 1 / 32]
+    assert [one.verdict for one in alone] == ["not distinguishable"] * 2  # 2/32 = 0.0625 after Holm
+    every = compare_all(loaded)
+    assert [(one.first_system, one.second_system) for one in every[::2]] == [
+        ("one", "two"), ("one", "three"), ("two", "three"),
+    ]  # fmt: skip
+    assert {one.family for one in every} == {6}
+    assert every[1].p_corrected == pytest.approx(6 / 32)
+
+
+def test_metrics_of_the_source_compare_no_systems(tmp_path: Path) -> None:
+    metrics = [{"metric": "mask_miou", "as": "source", "options": {"subject": "source"}}]
+    values = {"one": {"source": [0.5] * 6}, "two": {"source": [0.5] * 6}}
+    loaded = made(tmp_path, values, metrics=metrics)
+    assert compare(find_side(loaded, "one"), find_side(loaded, "two")) == []
+
+
+def test_one_id_with_other_masks_is_no_pair(tmp_path: Path) -> None:
+    loaded = made(tmp_path, {"one": {"mask_miou": [0.5, 0.6]}, "two": {"mask_miou": [0.5, 0.6]}})
+    rows = tuple(
+        row.model_copy(update={"masks_sha256": f"{row.id}, {row.system}" if row.id == "i1" else "same"})
+        for row in loaded.rows
+    )
+    other = loaded._replace(rows=rows)
+    with pytest.raises(ConfigError, match=r"mask_miou: 1 ids were scored against other masks .* 'i1'"):
+        compare(find_side(other, "one"), find_side(other, "two"))
+
+
+def test_systems_of_the_same_name_are_named_by_their_folders(tmp_path: Path) -> None:
+    sides = [find_side(made(tmp_path / name, {"s": {"mask_miou": [0.5]}}), "s") for name in "ab"]
+    (got,) = compare(*sides)
+    assert (got.first_system, got.second_system) == (f"s ({tmp_path / 'a'})", f"s ({tmp_path / 'b'})")
 
 
 def test_metrics_measured_otherwise_are_not_compared(tmp_path: Path) -> None:
@@ -58,7 +104,7 @@ def test_ids_that_stand_for_other_prompts_are_no_pairs(tmp_path: Path) -> None:
     """Ids of `eval generate` are numbers of a list of prompts: the same numbers of another list mean nothing."""
     one = made(tmp_path, {"one": {"temporal_flickering": [0.5, 0.6]}})
     items = tuple(item.model_copy(update={"prompt": f"another {item.prompt}"}) for item in one.items)
-    with pytest.raises(ConfigError, match=r"2 ids stand for other prompts .* 'i0': 'p0' and 'another p0'"):
+    with pytest.raises(ConfigError, match=r"2 ids have other prompts .* 'i0': 'p0' and 'another p0'"):
         compare(find_side(one, ""), find_side(one._replace(items=items), ""))
     bare = tuple(item.model_copy(update={"prompt": ""}) for item in one.items)  # not told: nothing to object to
     assert compare(find_side(one, ""), find_side(one._replace(items=bare), ""))[0].n_pairs == 2

@@ -30,7 +30,7 @@ TINY = BaseOptions(weights="random:tiny-sincos", dtype="fp32")
 
 def options_of(folder: Path) -> PaperOptions:
     suite = folder / "suite.yaml"
-    suite.write_text("name: tiny\nmetrics: [{metric: temporal_flickering}]\nbootstrap: {samples: 100}\n")
+    suite.write_text("name: tiny\nmetrics: [{metric: temporal_flickering}]\nintervals: {draws: 99}\n")
     return PaperOptions.parse(
         {
             "base": TINY.model_dump(),

@@ -1,0 +1,109 @@
+"""Paired differences as tables: Markdown, LaTeX and CSV, one table per pair of systems, with the verdict in words."""
+
+import csv
+import io
+from collections.abc import Sequence
+
+from mvideo_core.evaluation.compare import Difference
+from mvideo_core.evaluation.export import DIGITS, latex_text, markdown_table
+
+
+def differences_markdown(differences: Sequence[Difference]) -> str:
+    """A table per pair of systems, named in its heading, and below them how to read the verdicts."""
+    parts = []
+    for title, members in by_pair(differences):
+        parts += [f"**{title}**", markdown_table(*difference_cells(members))]
+    return "\n\n".join([*parts, reading_note(differences)]) + "\n"
+
+
+def differences_latex(differences: Sequence[Difference]) -> str:
+    """One `tabular` with a line over each pair of systems."""
+    body: list[str] = []
+    head: list[str] = []
+    for title, members in by_pair(differences):
+        head, lines = difference_cells(members, named=False)
+        body += [r"\hline", rf"\multicolumn{{{len(head)}}}{{l}}{{{latex_text(title)}}} \\", r"\hline"]
+        body += [" & ".join(map(latex_text, line)) + r" \\" for line in lines]
+    if not head:
+        return "% no pair of systems\n"
+    opening = rf"\begin{{tabular}}{{l{'r' * (len(head) - 2)}l}}"
+    first = " & ".join(map(latex_text, head)) + r" \\"
+    note = f"% {reading_note(differences)}"
+    return "\n".join([r"{\footnotesize", opening, first, *body, r"\hline", r"\end{tabular}}", note, ""])
+
+
+def differences_csv(differences: Sequence[Difference]) -> str:
+    """Every field of every difference, unrounded, and the verdict."""
+    stream = io.StringIO()
+    names = [*Difference.model_fields, "verdict"]
+    writer = csv.DictWriter(stream, names, lineterminator="\n")
+    writer.writeheader()
+    writer.writerows({**one.model_dump(), "verdict": one.verdict} for one in differences)
+    return stream.getvalue()
+
+
+def difference_cells(members: Sequence[Difference], named: bool = True) -> tuple[list[str], list[list[str]]]:
+    """Header and lines for one pair of systems; the header has their names, or "first" and "second"."""
+    one = members[0]
+    first, second = (one.first_system, one.second_system) if named else ("first", "second")
+    head = ["metric", first, second, "difference", "pairs", "prompts", "unpaired", "higher", "p", "p, Holm", "verdict"]
+    return head, [_line(one) for one in members]
+
+
+def by_pair(differences: Sequence[Difference]) -> list[tuple[str, list[Difference]]]:
+    """("B against A, test set", its differences), in their order."""
+    found: dict[str, list[Difference]] = {}
+    for one in differences:
+        where = f", {one.test_set}" if one.test_set else ""
+        found.setdefault(f"{one.second_system} against {one.first_system}{where}", []).append(one)
+    return list(found.items())
+
+
+def reading_note(differences: Sequence[Difference]) -> str:
+    """How differences, p-values and verdicts of one table were made."""
+    if not differences:
+        return "No pair of systems has an item in common."
+    one = differences[0]
+    return (
+        f"Difference: second minus first over the pairs, with its {one.level:.0%} interval; higher: pairs in which the "
+        f"second is higher; p: paired sign-flip test by prompt; Holm: corrected for the {one.family} comparisons of "
+        f'this table. "different" wants a corrected p of at most {1 - one.level:.2g}; "too few": below 6 prompts, '
+        "or so few that no p can be that small. An interval is that of one comparison by itself."
+    )
+
+
+def verdict_text(one: Difference) -> str:
+    """The verdict as a table prints it."""
+    return f"too few ({one.n_prompts})" if one.verdict == "too few" else one.verdict
+
+
+def p_text(p: float | None) -> str:
+    """ "0.031", or "0.0001" for small ones."""
+    if p is None:
+        return "-"
+    return f"{p:.3f}" if p >= 0.01 else f"{p:.1g}" if p < 0.001 else f"{p:.4f}"
+
+
+def interval_text(one: Difference) -> str:
+    """ "+1.25 [-0.59, +4.06]"."""
+    assert one.difference is not None
+    interval = f" [{one.low:+.{DIGITS}f}, {one.high:+.{DIGITS}f}]" if one.low is not None else ""
+    return f"{one.difference:+.{DIGITS}f}{interval}"
+
+
+def _line(one: Difference) -> list[str]:
+    if one.difference is None:
+        return [one.metric, "-", "-", "no pairs", "0", "0", str(one.n_unpaired), "-", "-", "-", "too few (0)"]
+    return [
+        one.metric,
+        f"{one.first:.{DIGITS}f}",
+        f"{one.second:.{DIGITS}f}",
+        interval_text(one),
+        str(one.n_pairs),
+        str(one.n_prompts),
+        str(one.n_unpaired),
+        str(one.n_better),
+        p_text(one.p),
+        p_text(one.p_corrected),
+        verdict_text(one),
+    ]

@@ -1,0 +1,123 @@
+"""How sure a mean is: sign flips of whole prompts, for the p-value and for the interval alike.
+
+Under "no difference" each prompt's total could have had the other sign, so the observed mean is compared with the
+means under all flips (or a seeded draw of them). Videos of one prompt (several seeds) are not independent, so a prompt
+flips as a whole. The interval holds every value that the same test does not reject, so the two never contradict each
+other. The test makes at most 1 - level false alarms at any number of prompts if differences are symmetric, as they
+are when two systems do not differ; no normal distribution is assumed.
+
+Source: Fisher (The Design of Experiments, 1935) for the test; Hartigan (JASA 1969, "Using subsample values as typical
+values") for the interval, whose ends are means of subsets; Holm (1979) for several comparisons.
+"""
+
+import math
+from collections.abc import Hashable, Iterable, Iterator, Sequence
+from functools import lru_cache
+from typing import NamedTuple
+
+import numpy as np
+
+from mvideo_core.evaluation.suite import IntervalOptions
+
+MIN_CLUSTERS = 6
+"""Below this no 5 % test exists: 5 prompts have 16 distinct flips, so the smallest p-value is 1/16."""
+EXACT_CLUSTERS = 14
+"""Up to this number of prompts all flips are tried (8,192); beyond it, `draws` of them."""
+_AT_ONCE = 1 << 22
+"""Signs held at once, about 32 MB as float64."""
+_ROUNDING = 1e-12
+"""Means closer than this share of the largest value are equal: their last bits depend on the order of a sum."""
+
+
+class Estimate(NamedTuple):
+    """A mean, its interval, and the p-value of "the mean is 0"; all but the mean are None with too few prompts."""
+
+    mean: float
+    low: float | None
+    high: float | None
+    p: float | None
+    n_clusters: int
+
+
+def estimate_mean(values: Sequence[float], clusters: Sequence[Hashable], options: IntervalOptions) -> Estimate:
+    """Mean of the values with interval and p-value. The order of the values does not matter.
+
+    Args:
+        values: one per video or pair of videos, at least one.
+        clusters: what each belongs to, such as its prompt; all of a cluster flip together.
+        options: level, and draws and seed where there are too many flips to try all.
+    """
+    assert len(values) == len(clusters) > 0
+    members: dict[Hashable, list[float]] = {}
+    for name, value in zip(clusters, values, strict=True):
+        members.setdefault(name, []).append(value)
+    totals = sorted((math.fsum(one), len(one)) for one in members.values())
+    mean = math.fsum(values) / len(values)
+    n = len(totals)
+    if n < MIN_CLUSTERS:
+        return Estimate(mean, None, None, None, n)
+    means = _subset_means(*map(np.array, zip(*totals, strict=True)), options)
+    n_flips = 1 + means.shape[1]
+    rank = math.floor((1 - options.level) * n_flips + 1e-9)
+    if rank < 1:
+        return Estimate(mean, None, None, None, n)
+    slack = _ROUNDING * max(abs(total) / many for total, many in totals)
+    extreme = means >= -slack if mean < 0 else means <= slack  # a subset's mean on the other side of 0
+    p = 1.0 if abs(mean) <= slack else (1 + int(np.count_nonzero(extreme | np.isnan(means)))) / n_flips
+    low, high = (float(np.partition(_pool(means, end), rank - 1)[rank - 1]) for end in (1, -1))
+    return Estimate(mean, min(low, mean), max(-high, mean), p, n)
+
+
+def holm(p_values: Sequence[float]) -> list[float]:
+    """P-values corrected for being several: one false alarm in the whole family at most as often as with one test.
+
+    Source: Holm (Scandinavian Journal of Statistics, 1979).
+    """
+    order = sorted(range(len(p_values)), key=lambda place: p_values[place])
+    corrected = [0.0] * len(p_values)
+    highest = 0.0
+    for rank, place in enumerate(order):
+        highest = max(highest, min(1.0, (len(p_values) - rank) * p_values[place]))
+        corrected[place] = highest
+    return corrected
+
+
+def _subset_means(sums: np.ndarray, counts: np.ndarray, options: IntervalOptions) -> np.ndarray:
+    """Means over the flipped prompts (row 0) and over the others (row 1), one column per flip; NaN = no prompt.
+
+    A flip is as extreme as the data, seen from a value below their mean, if one of its two means is at or below it.
+    """
+    found = []
+    for flipped in _flips(len(sums), options.draws, options.seed):
+        total, many = (np.einsum("fn,n->f", flipped, one) for one in (sums, counts))
+        both, sizes = np.stack([total, sums.sum() - total]), np.stack([many, counts.sum() - many])
+        found.append(np.divide(both, sizes, out=np.full_like(both, np.nan), where=sizes > 0))
+    return np.concatenate(found, axis=1)
+
+
+def _flips(n: int, draws: int, seed: int) -> Iterable[np.ndarray]:
+    """Which prompts flip, 0 or 1, (flips, n) in pieces: all but "none", up to the sign of the whole; or draws."""
+    count = 2 ** (n - 1) - 1 if n <= EXACT_CLUSTERS else draws
+    return _kept_flips(n, count, seed) if count * n <= _AT_ONCE else _made_flips(n, count, seed)
+
+
+@lru_cache(maxsize=4)
+def _kept_flips(n: int, count: int, seed: int) -> tuple[np.ndarray, ...]:
+    """Those of the metrics and systems of one table, which mostly have the same number of prompts."""
+    return tuple(_made_flips(n, count, seed))
+
+
+def _made_flips(n: int, count: int, seed: int) -> Iterator[np.ndarray]:
+    step = max(1, _AT_ONCE // n)
+    draw = np.random.default_rng(seed)
+    for start in range(0, count, step):
+        many = min(step, count - start)
+        if n <= EXACT_CLUSTERS:
+            yield ((np.arange(start + 1, start + many + 1)[:, None] >> np.arange(n)) & 1).astype(np.float64)
+        else:
+            yield draw.integers(0, 2, (many, n)).astype(np.float64)
+
+
+def _pool(means: np.ndarray, end: int) -> np.ndarray:
+    """All subset means, times `end`; a subset without prompts counts as beyond every value."""
+    return np.where(np.isnan(means), -np.inf, end * means).ravel()

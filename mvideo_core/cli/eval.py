@@ -205,13 +205,15 @@ def table(
 ) -> None:
     """A table of the paper: its figures beside ours with intervals, and below it every choice the paper leaves open.
 
-    Rows find their results by system, test set and seconds of the manifest: mvideo-5b, mvideo-2b,
-    mvideo-2b-no-consistency, cogvideox-2b, cogvideox-5b, opensora-v1.2; other systems follow below the paper's rows.
+    Means are over the items that all results share; own means stand beside them. Rows find their results by system and
+    test set of the manifest, and by the length and size of the files: mvideo-5b, mvideo-2b, mvideo-2b-no-consistency,
+    cogvideox-2b, cogvideox-5b, opensora-v1.2; other systems follow below the paper's rows.
     """
-    from mvideo_core.evaluation.result import read_result
+    from mvideo_core.evaluation.result import read_result, share_items
     from mvideo_core.evaluation.tables import make_table, table_markdown, write_table
 
-    made = make_table(number, [(folder, read_result(folder).result) for folder in results])
+    shared = share_items([read_result(folder) for folder in results])
+    made = make_table(number, list(zip(results, shared, strict=True)))
     typer.echo(table_markdown(made))
     if out:
         typer.echo(f"written: {', '.join(str(path) for path in write_table(made, Path(out)))}")

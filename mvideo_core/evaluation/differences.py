@@ -5,7 +5,8 @@ import io
 from collections.abc import Sequence
 
 from mvideo_core.evaluation.compare import Difference
-from mvideo_core.evaluation.export import DIGITS, latex_text, markdown_table
+from mvideo_core.evaluation.figures import DIGITS
+from mvideo_core.evaluation.layout import latex_text, markdown_table
 
 
 def differences_markdown(differences: Sequence[Difference]) -> str:

@@ -6,6 +6,7 @@ Printed numbers are raw values times the metric's scale, so VBench's dimensions 
 import csv
 import io
 import json
+import math
 import re
 from collections import Counter
 from collections.abc import Callable, Sequence
@@ -15,6 +16,8 @@ from typing import Any
 from mvideo_core.disk import write_whole
 from mvideo_core.evaluation.aggregate import Aggregate, GroupKey, group_of
 from mvideo_core.evaluation.facts import NOT_RECORDED, SAME_SECONDS, described
+from mvideo_core.evaluation.figures import COUNTS, READING, detail_of, figure_of, metric_titles
+from mvideo_core.evaluation.layout import Section, Sheet, sheet_latex, sheet_markdown
 from mvideo_core.evaluation.result import EvalResult, GroupResult, LoadedResult
 from mvideo_core.options import canonical_json
 
@@ -26,25 +29,30 @@ VBENCH_DIMENSIONS = {
 }
 """VBench's dimensions, and what its aggregates are times the mean of its videos (imaging quality: 0-100 to 0-1)."""
 
-DIGITS = 2
-_LATEX = {letter: f"\\{letter}" for letter in "_%&#${}"}
-_LATEX |= {"\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}"}
-
 
 def rows_of(result: EvalResult) -> list[dict[str, Any]]:
-    """One plain mapping per system and metric, in printed units; what CSV and JSON hold."""
+    """One plain mapping per system and metric, in printed units; what CSV and JSON hold.
+
+    mean, low, high, n, n_prompts: over all items of the system; shared_...: over those all systems of the test set
+    share. incomplete: not scored on every item that was asked of a system.
+    """
     found: list[dict[str, Any]] = []
     for group in result.groups:
         head = {"test_set": group.test_set, "system": group.system, "variant": group.variant}
         for name, facts in result.metrics.items():
-            got = group.metrics.get(name)
+            got, shared = group.metrics.get(name), group.shared.get(name)
             row: dict[str, Any] = {**head, "metric": name, "status": _status(result, name, got)}
-            for field in ("mean", "low", "high", "micro"):
-                value = getattr(got, field) if got is not None else None
-                row[field] = None if value is None else value * facts.scale
-            for field in ("n", "n_missing", "n_failed", "n_inapplicable", "n_frames", "n_frames_skipped"):
+            for prefix, one in (("", got), ("shared_", shared)):
+                for field in ("mean", "low", "high"):
+                    value = getattr(one, field) if one is not None else None
+                    row[prefix + field] = None if value is None else value * facts.scale
+                for field in ("n", "n_prompts"):
+                    row[prefix + field] = getattr(one, field) if one is not None else None
+            row["micro"] = None if got is None or got.micro is None else got.micro * facts.scale
+            for field in ("n_missing", "n_failed", "n_inapplicable", "n_frames", "n_frames_skipped"):
                 row[field] = getattr(got, field) if got is not None else None
-            row["n_items"] = group.n_items
+            row["n_items"], row["n_asked"] = group.n_items, group.n_asked.get(name)
+            row["incomplete"] = figure_of(result, group, name).marked
             row["weights_sha256"] = facts.weights_sha256
             found.append(row)
     return found
@@ -72,19 +80,14 @@ def to_json(result: EvalResult) -> str:
 
 
 def to_markdown(result: EvalResult) -> str:
-    """The table of means, the table of counts, unavailable metrics with reasons, and every recorded choice."""
-    head = ["system", *result.metrics]
-    lines = [[group.title, *(cell(result, group, name) for name in result.metrics)] for group in result.groups]
-    counts = [[group.title, str(group.n_items), *_counts(result, group)] for group in result.groups]
+    """The table, what the videos are, unavailable metrics with reasons, and every recorded choice."""
     parts = [
         f"# {result.suite.name}",
-        markdown_table(head, lines),
-        f"In brackets: {result.suite.intervals.level:.0%} interval of the mean, from 6 prompts on.",
-        "## Counts",
-        "Videos scored / missing / failed / without what the metric needs; then frames skipped, where there are any.",
-        markdown_table(["system", "videos", *result.metrics], counts),
+        sheet_markdown(sheet_of(result)),
+        READING,
         "## Videos",
         *(f"- {group.title}: {text}" for group in result.groups for text in made_how(group)),
+        *(f"- {text}" for text in frames_skipped(result)),
     ]
     if result.unavailable:
         parts += ["## Not measured", *(f"- {name}: {reason}" for name, reason in result.unavailable.items())]
@@ -94,26 +97,36 @@ def to_markdown(result: EvalResult) -> str:
 
 
 def to_latex(result: EvalResult) -> str:
-    """The table of means as a `tabular`, with intervals."""
-    head = " & ".join(["System", *(latex_text(name) for name in result.metrics)])
-    body = [
-        " & ".join(latex_text(text) for text in (group.title, *(cell(result, group, name) for name in result.metrics)))
+    """The table as a `tabular`, and how to read it as a comment."""
+    return f"% {READING}\n{sheet_latex(sheet_of(result))}"
+
+
+def sheet_of(result: EvalResult) -> Sheet:
+    """One section per test set and metric, one line per system."""
+    titles = metric_titles(result.metrics)
+    sections = []
+    for test_set in dict.fromkeys(group.test_set for group in result.groups):
+        groups = [group for group in result.groups if group.test_set == test_set]
+        for name in result.metrics:
+            title = f"{titles[name]}, {test_set}" if test_set else titles[name]
+            figures = [(group.short_title, figure_of(result, group, name)) for group in groups]
+            sections.append(Section(title, [[system, one.text, *one.counts] for system, one in figures]))
+            boxes = [(group.short_title, detail_of(result, group, name, "box_fill")) for group in groups]
+            if result.metrics[name].options.get("pairing") == "own" and any(one for _, one in boxes):
+                lines = [[system, one.text, *one.counts] for system, one in boxes if one]
+                sections.append(Section(f"filled boxes in place of what was seen: {title}", lines))
+    return Sheet("Metric", ["System", "Mean", *COUNTS], sections)
+
+
+def frames_skipped(result: EvalResult) -> list[str]:
+    """ "S_m, ours: 12 frames skipped", where a metric skipped frames."""
+    titles = metric_titles(result.metrics)
+    return [
+        f"{titles[name]}, {group.title}: {got.n_frames_skipped} of {got.n_frames + got.n_frames_skipped} frames skipped"
         for group in result.groups
+        for name, got in group.metrics.items()
+        if got.n_frames_skipped and name in titles
     ]
-    rows = [f"{line} \\\\" for line in body]
-    columns = "l" + "c" * len(result.metrics)
-    return "\n".join(
-        [
-            rf"\begin{{tabular}}{{{columns}}}",
-            r"\hline",
-            rf"{head} \\",
-            r"\hline",
-            *rows,
-            r"\hline",
-            r"\end{tabular}",
-            "",
-        ]
-    )
 
 
 def to_vbench(loaded: LoadedResult, group: GroupKey) -> dict[str, list[Any]]:
@@ -131,7 +144,7 @@ def to_vbench(loaded: LoadedResult, group: GroupKey) -> dict[str, list[Any]]:
         if not mine:
             continue
         per_video = [{"video_path": videos[group, row.id], "video_results": row.value} for row in mine]
-        mean = sum(row.value for row in mine if row.value is not None) / len(mine)
+        mean = math.fsum(row.value for row in mine if row.value is not None) / len(mine)
         found[name] = [mean * VBENCH_DIMENSIONS[name], per_video]
     return found
 
@@ -164,23 +177,6 @@ def write_exports(loaded: LoadedResult, out: Path) -> list[Path]:
     return written
 
 
-def cell(result: EvalResult, group: GroupResult, name: str) -> str:
-    """ "26.57 [25.90, 27.21]", or why there is no number."""
-    got = group.metrics.get(name)
-    if got is None or got.mean is None:
-        return _status(result, name, got)
-    return numbers(got, result.metrics[name].scale)
-
-
-def numbers(got: Aggregate, scale: float) -> str:
-    """Mean and interval in printed units."""
-    assert got.mean is not None
-    text = f"{got.mean * scale:.{DIGITS}f}"
-    if got.low is None or got.high is None:
-        return text
-    return f"{text} [{got.low * scale:.{DIGITS}f}, {got.high * scale:.{DIGITS}f}]"
-
-
 def measured_by(result: EvalResult, name: str) -> str:
     """What a metric measured with: "mask_miou: mask_miou, revision 1, weights 80c877891c34, options {}"."""
     facts = result.metrics[name]
@@ -204,17 +200,6 @@ def made_how(group: GroupResult) -> list[str]:
     return found
 
 
-def markdown_table(head: Sequence[str], lines: Sequence[Sequence[str]]) -> str:
-    """A table in GitHub's Markdown."""
-    rows = [head, ["---"] * len(head), *lines]
-    return "\n".join("| " + " | ".join(text.replace("|", r"\|") for text in row) + " |" for row in rows)
-
-
-def latex_text(text: str) -> str:
-    """Text with LaTeX's special characters escaped."""
-    return "".join(_LATEX.get(letter, letter) for letter in text)
-
-
 def _status(result: EvalResult, name: str, got: Aggregate | None) -> str:
     if name in result.unavailable:
         return "unavailable"
@@ -224,18 +209,6 @@ def _status(result: EvalResult, name: str, got: Aggregate | None) -> str:
         return "ok"
     reasons = {"missing": got.n_missing, "failed": got.n_failed, "inapplicable": got.n_inapplicable}
     return "none: " + ", ".join(f"{n} {word}" for word, n in reasons.items() if n)
-
-
-def _counts(result: EvalResult, group: GroupResult) -> list[str]:
-    found = []
-    for name in result.metrics:
-        got = group.metrics.get(name)
-        if got is None:
-            found.append("-")
-            continue
-        skipped = f", {got.n_frames_skipped} frames" if got.n_frames_skipped else ""
-        found.append(f"{got.n} / {got.n_missing} / {got.n_failed} / {got.n_inapplicable}{skipped}")
-    return found
 
 
 def _lists_closed(parts: Sequence[str]) -> list[str]:

@@ -10,7 +10,7 @@ Nothing here depends on the clock or the host: the same videos give the same byt
 
 import json
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -24,6 +24,7 @@ from mvideo_core.evaluation.facts import ItemFacts, VideoKind, kinds
 from mvideo_core.evaluation.manifest import EvalItem
 from mvideo_core.evaluation.plan import EvalPlan, Part, shuffled_masks
 from mvideo_core.evaluation.scores import Digests, key_facts, score_path
+from mvideo_core.evaluation.shared import AskedRow, SharedMean, shared_means
 from mvideo_core.evaluation.stored import read_record
 from mvideo_core.evaluation.suite import NOT_STATED, SuiteOptions, prepare
 from mvideo_core.records import Record
@@ -64,6 +65,8 @@ class GroupResult(Record):
         seconds: lengths the manifest declares, ascending.
         videos: what the files are, as measured; () = none could be read.
         metrics: by name of the suite; unavailable metrics are not in it.
+        shared: the same over the items that every system of the test set was scored on.
+        n_asked: by metric, distinct items asked of any system of the test set.
     """
 
     test_set: str = ""
@@ -76,11 +79,18 @@ class GroupResult(Record):
     seconds: tuple[float, ...]
     videos: tuple[VideoKind, ...] = ()
     metrics: dict[str, Aggregate]
+    shared: dict[str, Aggregate] = {}
+    n_asked: dict[str, int] = {}
 
     @property
     def key(self) -> GroupKey:
         """What this group is called."""
         return GroupKey(self.test_set, self.system, self.variant)
+
+    @property
+    def short_title(self) -> str:
+        """ "mvideo-5b, 12 s"."""
+        return ", ".join(part for part in (self.system, self.variant) if part) or "(unnamed)"
 
     @property
     def title(self) -> str:
@@ -141,7 +151,7 @@ def collect(plan: EvalPlan, count: int, out: str | Path) -> EvalResult:
         (row for note in found for row in note.rows if row.metric not in unavailable),
         key=lambda row: order[group_of(row), row.id],
     )
-    result = EvalResult(
+    alone = EvalResult(
         plan=plan.digest,
         suite=plan.suite,
         choices=_choices(plan),
@@ -149,6 +159,7 @@ def collect(plan: EvalPlan, count: int, out: str | Path) -> EvalResult:
         unavailable=unavailable,
         groups=tuple(_groups(plan, rows, [one for note in found for one in note.videos])),
     )
+    (result,) = share_items([LoadedResult(place, alone, tuple(rows), plan.items)])
     write_whole(place / "items.jsonl", _lines(plan.items))
     write_whole(place / "rows.jsonl", _lines(rows))
     write_whole(place / "result.json", json.dumps(result.model_dump(mode="json"), indent=1) + "\n")
@@ -171,6 +182,51 @@ def read_result(folder: str | Path) -> LoadedResult:
     except (OSError, ValidationError) as error:
         raise StoreError(f"{place}: not a result of this version ({error}); run `mvideo eval run` again") from None
     return LoadedResult(place, result, rows, items)
+
+
+def share_items(results: Sequence[LoadedResult], groups: Collection[GroupKey] | None = None) -> list[EvalResult]:
+    """The results with `shared` over the items that all systems of a test set have in common, across all of them.
+
+    Args:
+        groups: systems of the table; None = all. Others are left out of the results.
+    """
+    if not results:
+        return []
+    asked: dict[tuple[int, GroupKey], list[AskedRow]] = {}
+    for place, loaded in enumerate(results):
+        items = {(group_of(item), item.id): item for item in loaded.items}
+        for row in loaded.rows:
+            item = items[group_of(row), row.id]
+            if groups is None or group_of(row) in groups:
+                asked.setdefault((place, group_of(row)), []).append(AskedRow(row, item.prompt, cluster_of(item)))
+    shuffled = {
+        name
+        for loaded in results
+        for name, facts in loaded.result.metrics.items()
+        if facts.options.get("pairing") == "shuffled"
+    }
+    means = shared_means(asked, results[0].result.suite.intervals, shuffled)
+    return [
+        loaded.result.model_copy(
+            update={
+                "groups": tuple(
+                    _sharing(group, means.get((place, group.key), {}))
+                    for group in loaded.result.groups
+                    if groups is None or group.key in groups
+                )
+            }
+        )
+        for place, loaded in enumerate(results)
+    ]
+
+
+def _sharing(group: GroupResult, means: Mapping[str, SharedMean]) -> GroupResult:
+    return group.model_copy(
+        update={
+            "shared": {name: one.mean for name, one in means.items()},
+            "n_asked": {name: one.n_asked for name, one in means.items()},
+        }
+    )
 
 
 def _groups(plan: EvalPlan, rows: Sequence[ScoreRow], videos: Sequence[ItemFacts]) -> list[GroupResult]:

@@ -1,30 +1,37 @@
 """Tables 2 to 5 of the paper: its figures beside ours, with every choice it leaves open written below.
 
-A metric stands in a column of the paper only under the paper's own name; stand-ins and controls have columns of their
-own, without a figure of the paper. Systems that the paper does not have follow below its rows.
+A section per metric: under the paper's own name with its figures beside ours, and below them stand-ins and controls, which
+have no figure of the paper. Systems that the paper does not have follow below its rows.
 """
 
-import csv
-import io
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from functools import lru_cache
 from pathlib import Path
 
 from mvideo_core.disk import write_whole
 from mvideo_core.errors import ConfigError
-from mvideo_core.evaluation.aggregate import Aggregate, GroupKey
-from mvideo_core.evaluation.export import latex_text, made_how, markdown_table, measured_by, numbers
+from mvideo_core.evaluation.aggregate import GroupKey
+from mvideo_core.evaluation.export import made_how, measured_by
 from mvideo_core.evaluation.facts import SAME_SECONDS, VideoFacts, described
+from mvideo_core.evaluation.figures import (
+    COUNTS,
+    NOTHING_SCORED,
+    READING,
+    Figure,
+    detail_of,
+    figure_of,
+    metric_titles,
+)
+from mvideo_core.evaluation.layout import Section, Sheet, sheet_csv, sheet_latex, sheet_markdown
 from mvideo_core.evaluation.result import EvalResult, GroupResult, MetricFacts
 from mvideo_core.options import read_yaml
 from mvideo_core.records import Record
 from mvideo_core.weights.catalog import entries
 
 DATA = Path(__file__).with_name("paper_tables.yaml")
-NOTHING_SCORED = "no video scored"
-DETAILS = {"3": ("box_fill", "j", "f", "j_and_f")}
-"""Further numbers of a metric that a table shows as columns of their own where they were measured."""
+DETAILS = {"3": {"box_fill": "filled boxes", "j": "J", "f": "F", "j_and_f": "J and F"}}
+"""Further numbers of a metric that a table shows under it where they were measured, with their names."""
 
 
 class PaperRow(Record):
@@ -60,19 +67,6 @@ class PaperTable(Record):
     rows: tuple[PaperRow, ...]
 
 
-class Figure(Record):
-    """One of our numbers, in printed units; `text` is a reason where there is none."""
-
-    mean: float | None = None
-    low: float | None = None
-    high: float | None = None
-    n: int = 0
-    n_missing: int = 0
-    n_failed: int = 0
-    n_inapplicable: int = 0
-    text: str
-
-
 class TableRow(Record):
     """One line: the paper's figures, ours, and which result ours come from ("" = none)."""
 
@@ -89,14 +83,14 @@ class Table(Record):
 
     Attributes:
         metrics: the paper's columns, our name -> printed name.
-        others: further columns, under their own names.
+        others: further metrics, key -> readable name; each is a section below those of the paper.
         notes: what was decided where the paper is silent, what was not measured, and by which weights.
     """
 
     number: str
     title: str
     metrics: dict[str, str]
-    others: tuple[str, ...]
+    others: dict[str, str]
     rows: tuple[TableRow, ...]
     notes: tuple[str, ...]
 
@@ -133,13 +127,13 @@ def make_table(number: str, results: Sequence[tuple[str, EvalResult]]) -> Table:
         column
         for row in rows
         for column, figure in row.ours.items()
-        if column not in paper.metrics and figure.text != NOTHING_SCORED  # S_m of videos without masks
+        if column not in paper.metrics and figure.reason != NOTHING_SCORED  # S_m of videos without masks
     )
     return Table(
         number=number,
         title=paper.title,
         metrics=paper.metrics,
-        others=tuple(found),
+        others=_titles(number, found, [result for _, result in results]),
         rows=tuple(rows),
         notes=tuple(_notes(results)),
     )
@@ -147,31 +141,25 @@ def make_table(number: str, results: Sequence[tuple[str, EvalResult]]) -> Table:
 
 def table_markdown(table: Table) -> str:
     """The table, and below it everything one has to know to read it."""
-    head, lines = table_cells(table)
-    level = "n = videos scored; in brackets the interval of the mean, from 6 prompts on"
-    parts = [f"**Table {table.number}.** {table.title}", markdown_table(head, lines), f"{level}.", "Choices and notes:"]
+    parts = [
+        f"**Table {table.number}.** {table.title}",
+        sheet_markdown(table_sheet(table)),
+        READING,
+        "Choices and notes:",
+    ]
     parts.append("\n".join(f"- {note}" for note in table.notes) or "- no result was given")
     return "\n\n".join(parts) + "\n"
 
 
 def table_latex(table: Table) -> str:
     """The table as a `tabular` with a caption comment and its notes as comments."""
-    head, lines = table_cells(table)
-    body = [" & ".join(latex_text(text) for text in line) + r" \\" for line in (head, *lines)]
-    notes = [f"% {line}" for note in table.notes for line in note.splitlines()]
-    opening = rf"\begin{{tabular}}{{{'l' * len(head)}}}"
-    return "\n".join(
-        [f"% Table {table.number}. {table.title}", opening, r"\hline", body[0], r"\hline", *body[1:], r"\hline",
-         r"\end{tabular}", *notes, ""]
-    )  # fmt: skip
+    notes = [f"% {line}" for note in (READING, *table.notes) for line in note.splitlines()]
+    return "\n".join([f"% Table {table.number}. {table.title}", sheet_latex(table_sheet(table)) + "\n".join(notes), ""])
 
 
 def table_csv(table: Table) -> str:
     """The cells as CSV with a header."""
-    head, lines = table_cells(table)
-    stream = io.StringIO()
-    csv.writer(stream, lineterminator="\n").writerows([head, *lines])
-    return stream.getvalue()
+    return sheet_csv(table_sheet(table))
 
 
 def write_table(table: Table, out: Path) -> list[Path]:
@@ -204,12 +192,11 @@ def _row(number: str, name: str, result: EvalResult, group: GroupResult, printed
         own = metric in columns and metric not in result.unavailable and not _papers(metric, facts)
         column = f"{metric} (own)" if own else metric
         got = group.metrics.get(metric)
-        ours[column] = _figure(result, metric, got, facts.scale)
+        ours[column] = figure_of(result, group, metric)
         if got is not None and got.mean is not None:
             for detail in DETAILS.get(number, ()):
-                if detail in got.details:
-                    value = got.details[detail] * facts.scale
-                    ours[f"{metric}: {detail}"] = Figure(mean=value, n=got.n, text=f"{value:.2f}")
+                if found := detail_of(result, group, metric, detail):
+                    ours[f"{metric}: {detail}"] = found
     return TableRow(
         model=printed.model if printed else ", ".join(part for part in (group.system, group.variant) if part),
         video=printed.video if printed else described(group.videos),
@@ -242,40 +229,36 @@ def _empty(printed: PaperRow) -> TableRow:
     return TableRow(model=printed.model, video=printed.video, test_set=printed.test_set, paper=printed.figures, ours={})
 
 
-def _figure(result: EvalResult, metric: str, got: Aggregate | None, scale: float) -> Figure:
-    if metric in result.unavailable:
-        return Figure(text="unavailable")
-    if got is None:
-        return Figure(text="not measured")
-    lost = {"missing": got.n_missing, "failed": got.n_failed, "inapplicable": got.n_inapplicable}
-    counts = {"n": got.n, **{f"n_{word}": n for word, n in lost.items()}}
-    if got.mean is None:
-        return Figure(text=NOTHING_SCORED, **counts)
-    told = "".join(f", {n} {word}" for word, n in lost.items() if n)
-    return Figure(
-        mean=got.mean * scale,
-        low=None if got.low is None else got.low * scale,
-        high=None if got.high is None else got.high * scale,
-        text=f"{numbers(got, scale)} (n = {got.n}{told})",
-        **counts,
-    )
-
-
-def table_cells(table: Table) -> tuple[list[str], list[list[str]]]:
-    """Header and lines of a table as text, as every form of it prints them."""
+def table_sheet(table: Table) -> Sheet:
+    """The table as text, as every form of it prints it."""
     sets = any(row.test_set for row in table.rows)
-    head = ["Model", "Video", *(["Test set"] if sets else [])]
-    for title in table.metrics.values():
-        head += [f"{title}, paper", f"{title}, ours"]
-    head += list(table.others)
-    lines = []
-    for row in table.rows:
-        line = [row.model, row.video, *([row.test_set] if sets else [])]
-        for metric in table.metrics:
-            printed = f"{row.paper[metric]:.2f}" if metric in row.paper else "-"
-            line += [printed, row.ours[metric].text if metric in row.ours else _nothing(row)]
-        lines.append([*line, *(row.ours[name].text if name in row.ours else "-" for name in table.others)])
-    return head, lines
+    sections = []
+    for metric, title in {**table.metrics, **table.others}.items():
+        lines = []
+        for row in table.rows:
+            if metric in table.others and metric not in row.ours:
+                continue
+            figure = row.ours.get(metric, Figure(reason=_nothing(row)))
+            line = [row.model, row.video, *([row.test_set] if sets else [])]
+            line.append(f"{row.paper[metric]:.2f}" if metric in row.paper else "-")
+            lines.append([*line, figure.text, *figure.counts])
+        sections.append(Section(title, lines))
+    return Sheet("Metric", ["Model", "Video", *(["Test set"] if sets else []), "Paper", "Ours", *COUNTS], sections)
+
+
+def _titles(number: str, columns: Iterable[str], results: Sequence[EvalResult]) -> dict[str, str]:
+    """Readable names of metrics that the paper does not have."""
+    known = {name: facts for result in results for name, facts in result.metrics.items()}
+    titles = metric_titles(known)
+    printed = paper_tables()[number].metrics.values()
+    found = {}
+    for column in columns:
+        metric, _, detail = column.partition(": ")
+        name = metric.removesuffix(" (own)")
+        title = f"{titles[name]}, not the paper's" if metric != name else titles[name]
+        title = f"{title} ({metric})" if title in printed else title
+        found[column] = f"{DETAILS[number][detail]}: {title}" if detail else title
+    return found
 
 
 def _nothing(row: TableRow) -> str:

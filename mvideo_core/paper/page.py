@@ -11,8 +11,9 @@ from mvideo_core.disk import write_whole
 from mvideo_core.editing.sequence import load_masks
 from mvideo_core.evaluation.compare import Difference
 from mvideo_core.evaluation.differences import difference_cells, reading_note
+from mvideo_core.evaluation.figures import READING
 from mvideo_core.evaluation.manifest import EvalItem
-from mvideo_core.evaluation.tables import Table, table_cells
+from mvideo_core.evaluation.tables import Table, table_sheet
 from mvideo_core.media.encode import write_mp4
 from mvideo_core.paper.options import PaperOptions
 from mvideo_core.paper.scoring import Findings
@@ -69,6 +70,7 @@ def write_page(options: PaperOptions, root: Path, found: Findings) -> Path:
         answers=[(one.question.title, _cells(one.differences)) for one in found.answers],
         reading=reading_note([one for answer in found.answers for one in answer.differences]),
         tables=[_plain(table) for table in found.tables],
+        reading_tables=READING,
         sections=sections,
         limits=LIMITS,
     )
@@ -82,8 +84,8 @@ def _cells(differences: Sequence[Difference]) -> dict[str, Any]:
 
 
 def _plain(table: Table) -> dict[str, Any]:
-    head, lines = table_cells(table)
-    return {"number": table.number, "title": table.title, "head": head, "lines": lines, "notes": table.notes}
+    sheet = table_sheet(table)
+    return {"number": table.number, "title": table.title, "sheet": sheet, "notes": table.notes}
 
 
 def _mask_sections(options: PaperOptions, root: Path) -> list[Section]:

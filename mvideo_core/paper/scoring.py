@@ -14,9 +14,9 @@ from mvideo_core.disk import write_whole
 from mvideo_core.evaluation.aggregate import GroupKey
 from mvideo_core.evaluation.compare import Difference, Side, compare, corrected
 from mvideo_core.evaluation.differences import difference_cells, reading_note
-from mvideo_core.evaluation.export import markdown_table
+from mvideo_core.evaluation.layout import markdown_table
 from mvideo_core.evaluation.plan import EvalPlan, make_plan
-from mvideo_core.evaluation.result import EvalResult, LoadedResult, read_result
+from mvideo_core.evaluation.result import EvalResult, LoadedResult, read_result, share_items
 from mvideo_core.evaluation.run import Progress, run_suite
 from mvideo_core.evaluation.suite import load_suite
 from mvideo_core.evaluation.tables import Table, make_table, write_table
@@ -64,7 +64,7 @@ def write_findings(options: PaperOptions, root: Path) -> Findings:
         ConfigError: nothing was scored yet.
     """
     loaded = read_result(root / "scores")
-    tables = [make_table(number, [("scores", _part(number, loaded.result, options))]) for number in options.tables]
+    tables = [make_table(number, [("scores", _part(number, loaded, options))]) for number in options.tables]
     for table in tables:
         write_table(table, root / "tables")
     found = Findings(tables, answers(options, loaded))
@@ -127,9 +127,10 @@ def _write_answers(found: Sequence[Answer], out: Path) -> None:
     write_whole(out / "comparisons.md", answers_markdown(found))
 
 
-def _part(number: str, result: EvalResult, options: PaperOptions) -> EvalResult:
+def _part(number: str, loaded: LoadedResult, options: PaperOptions) -> EvalResult:
     """What one table shows: its jobs in its order; table 3 the mask metrics, the others all but those."""
     order: dict[GroupKey, int] = {_key(job): place for place, job in enumerate(table_jobs(number, options))}
+    (result,) = share_items([loaded], order)
     groups = sorted((group for group in result.groups if group.key in order), key=lambda group: order[group.key])
     metrics = {
         name: facts for name, facts in result.metrics.items() if (facts.metric == "mask_miou") == (number == "3")

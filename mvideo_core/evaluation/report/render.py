@@ -1,8 +1,9 @@
 """The page as text: tables by template, rows by its script from the data inside it. Nothing comes from a network."""
 
 from pathlib import Path
-from typing import Any
 
+from mvideo_core.evaluation.export import frames_skipped, sheet_of
+from mvideo_core.evaluation.figures import READING
 from mvideo_core.evaluation.report.clips import SEEN, TRUE
 from mvideo_core.evaluation.report.page_data import PageData
 from mvideo_core.evaluation.result import EvalResult
@@ -18,10 +19,12 @@ def page_text(data: PageData, result: EvalResult) -> str:
         loader=jinja2.FileSystemLoader(here), autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True,
         lstrip_blocks=True,
     )  # fmt: skip
-    made.filters |= {"printed": printed}
     return made.get_template("page.html").render(
         data=data,
         result=result,
+        sheet=sheet_of(result),
+        reading=READING,
+        skipped=frames_skipped(result),
         style=(here / "page.css").read_text(encoding="utf-8"),
         script="".join((here / name).read_text(encoding="utf-8") for name in ("row.js", "page.js")),
         json=json_text(data),
@@ -36,11 +39,6 @@ def json_text(data: PageData) -> str:
     for sign in "<>&":
         text = text.replace(sign, f"\\u{ord(sign):04x}")
     return text
-
-
-def printed(value: Any, scale: float = 1.0) -> str:
-    """A number as the tables print it; "-" for none."""
-    return "-" if value is None else f"{value * scale:.2f}"
 
 
 def _hex(colour: tuple[int, int, int]) -> str:

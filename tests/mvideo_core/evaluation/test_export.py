@@ -8,8 +8,9 @@ import pytest
 
 from mvideo_core.evaluation.aggregate import GroupKey
 from mvideo_core.evaluation.base import VideoScore
-from mvideo_core.evaluation.export import latex_text, to_csv, to_latex, to_markdown, to_vbench, write_exports
+from mvideo_core.evaluation.export import to_csv, to_latex, to_markdown, to_vbench, write_exports
 from mvideo_core.evaluation.facts import VideoFacts
+from mvideo_core.evaluation.layout import latex_text
 from mvideo_core.evaluation.scores import StoredScore
 from mvideo_core.evaluation.stored import read_record, write_record
 from mvideo_core.evaluation.tables import make_table, paper_tables, table_latex, table_markdown, write_table
@@ -46,10 +47,10 @@ def test_tables_print_scaled_means_counts_and_reasons(tmp_path: Path) -> None:
     values = {"my_sys": {"temporal_flickering": [0.9, 0.98, None]}}
     loaded = made(tmp_path, values, unavailable={"overall_consistency": "weights are not here"})
     text = to_markdown(loaded.result)
-    assert "| my_sys | unavailable | 94.00 |" in text
-    assert "| my_sys | 3 | - | 2 / 1 / 0 / 0 |" in text
+    assert "| overall consistency | my_sys | unavailable | - | - | - | - | - |" in text
+    assert "| temporal flickering | my_sys | 94.00* | 2 | 2 | 1 | 0 |  |" in text
     assert "- overall_consistency: weights are not here" in text
-    assert r"my\_sys & unavailable & 94.00 \\" in to_latex(loaded.result)
+    assert r"my\_sys & 94.00* & 2 & 2 & 1 & 0 &  \\" in to_latex(loaded.result)
     rows = list(csv.DictReader(io.StringIO(to_csv(loaded.result))))
     assert float(rows[1]["mean"]) == pytest.approx(94)
     assert (rows[0]["status"], rows[0]["mean"], rows[1]["n_missing"]) == ("unavailable", "", "1")
@@ -67,7 +68,8 @@ def test_the_papers_figures_are_those_printed() -> None:
 
 def test_rows_without_results_say_so() -> None:
     text = table_markdown(make_table("2", []))
-    assert "| MVideo-5b | 12 s x 480 x 720 | 26.57 | no result | 60.53 | no result | 97.19 | no result |" in text
+    for name, figure in (("overall consistency", 26.57), ("imaging quality", 60.53), ("motion smoothness", 97.19)):
+        assert f"| {name} | MVideo-5b | 12 s x 480 x 720 | {figure:.2f} | no result | - | - | - | - | - |" in text
 
 
 def test_results_find_their_row_by_system_length_and_test_set(tmp_path: Path) -> None:
@@ -120,9 +122,9 @@ def test_stand_ins_have_columns_of_their_own_and_choices_stand_below(tmp_path: P
     values = {"mvideo-mini": {"mini_mask_miou": [0.5, 0.7]}}
     loaded = made(tmp_path, values, test_set="complexmotion", metrics=metrics)
     table = make_table("3", [("here", loaded.result)])
-    assert table.others == ("mini_mask_miou",)
+    assert table.others == {"mini_mask_miou": "S_m (mini_mask_miou)"}
     text = table_markdown(table)
-    assert "| mvideo-mini |  | complexmotion | - | not measured | 60.00 (n = 2) |" in text
+    assert "| S_m (mini_mask_miou) | mvideo-mini |  | complexmotion | - | 60.00 | 2 | 2 | 0 | 0 |  |" in text
     for choice in ("prompts", "protocol", "videos_per_prompt", "prompt_augmentation", "segmenter", "empty_frames"):
         assert f"here: {choice}: " in text
     assert "2 videos of 2 prompts, 1 per prompt" in text
@@ -152,7 +154,8 @@ def test_tables_count_items_that_lack_what_a_metric_needs(tmp_path: Path) -> Non
     got = group.metrics["mask_miou"].model_copy(update={"n_inapplicable": 4})
     mixed = loaded.result.model_copy(update={"groups": (group.model_copy(update={"metrics": {"mask_miou": got}}),)})
     (row,) = [row for row in make_table("3", [("r", mixed)]).rows if row.source]
-    assert row.ours["mask_miou (own)"].text == "60.00 (n = 2, 1 missing, 4 inapplicable)"
+    figure = row.ours["mask_miou (own)"]
+    assert [figure.text, *figure.counts] == ["60.00*", "2", "2", "1 + 4 inapplicable", "0", ""]
 
 
 @pytest.mark.parametrize("control", [{"pairing": "shuffled"}, {"subject": "source"}])

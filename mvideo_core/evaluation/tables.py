@@ -1,7 +1,7 @@
 """Tables 2 to 5 of the paper: its figures beside ours, with every choice it leaves open written below.
 
-A section per metric: under the paper's own name with its figures beside ours, and below them stand-ins and controls, which
-have no figure of the paper. Systems that the paper does not have follow below its rows.
+A section per metric: first the paper's, with its figures beside ours, then stand-ins and controls, which have no figure
+of the paper. Systems that the paper does not have follow below its rows.
 """
 
 import json

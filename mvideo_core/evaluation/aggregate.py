@@ -48,6 +48,7 @@ class Aggregate(Record):
         micro: mean over frames of all videos, where the metric gives frames.
         n_frames, n_frames_skipped: frames with and without a number.
         details: means over videos of the metric's further numbers.
+        remark: what a reader of the number has to know; printed beside it.
     """
 
     mean: float | None = None
@@ -62,6 +63,7 @@ class Aggregate(Record):
     n_frames: int = 0
     n_frames_skipped: int = 0
     details: dict[str, float] = {}
+    remark: str = ""
 
 
 class GroupKey(NamedTuple):

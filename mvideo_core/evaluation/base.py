@@ -1,6 +1,7 @@
 """What every metric takes and gives."""
 
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from typing import Any, ClassVar, Self
 
 from pydantic import ConfigDict
@@ -29,6 +30,13 @@ class VideoScore(Record):
     artifacts: dict[str, bytes] = {}
 
 
+class SetScore(Record):
+    """One metric over all videos of a system; `remark`: what the number's reader has to know, printed beside it."""
+
+    value: float | None
+    remark: str = ""
+
+
 class Metric(ABC):
     """A plugin of METRICS: a file in `evaluation/metrics/`. Scores of a video do not depend on the other videos.
 
@@ -40,6 +48,7 @@ class Metric(ABC):
         min_side_px: videos with a shorter side cannot be scored; validation tells before anything is loaded.
         memory_options: names of options that change memory or time and no score; not part of the cache key.
         weights_sha256: digest of the loaded weights; "" = the metric has none.
+        set_level: a system's number is `of_set` of its videos' scores, not their mean.
     """
 
     Options: ClassVar[type[AnyOptions]]
@@ -50,6 +59,7 @@ class Metric(ABC):
     min_side_px: int = 1
     memory_options: ClassVar[frozenset[str]] = frozenset()
     weights_sha256: str = ""
+    set_level: ClassVar[bool] = False
 
     @classmethod
     def stands_in(cls, options: Any) -> bool:
@@ -64,6 +74,11 @@ class Metric(ABC):
     @abstractmethod
     def score(self, video: EvalVideo) -> VideoScore:
         """The score of one video. Raises MediaError: this item is bad (the harness counts it as failed)."""
+
+    @classmethod
+    def of_set(cls, options: Any, scores: Sequence[VideoScore]) -> SetScore:
+        """A system's number from the scores of its videos; only for `set_level`."""
+        raise NotImplementedError(cls.__name__)
 
 
 METRICS: Registry[type[Metric]] = Registry("metric", "mvideo_core.evaluation.metrics")

@@ -103,6 +103,8 @@ def compare(first: Side, second: Side, options: IntervalOptions | None = None) -
         other = second.loaded.result.metrics.get(name)
         if other is None or name in first.loaded.result.unavailable or name in second.loaded.result.unavailable:
             continue
+        if facts.set_level:  # one number of all videos: there are no pairs
+            continue
         if facts != other:
             raise ConfigError(
                 f"{name} was not measured alike: {facts.model_dump()} and {other.model_dump()}; run both with one suite"

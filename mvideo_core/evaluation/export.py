@@ -51,6 +51,7 @@ def rows_of(result: EvalResult) -> list[dict[str, Any]]:
             row["micro"] = None if got is None or got.micro is None else got.micro * facts.scale
             for field in ("n_missing", "n_failed", "n_inapplicable", "n_frames", "n_frames_skipped"):
                 row[field] = getattr(got, field) if got is not None else None
+            row["remark"] = got.remark if got is not None else ""
             row["n_items"], row["n_asked"] = group.n_items, group.n_asked.get(name)
             row["incomplete"] = figure_of(result, group, name).marked
             row["weights_sha256"] = facts.weights_sha256

@@ -25,6 +25,7 @@ class Figure(Record):
         own_mean, own_n: over all scored items of the system.
         n_missing, n_failed, n_inapplicable, n_frames_skipped: of the system.
         marked: it was not scored on every item that was asked of a system, or shares none.
+        remark: what a reader of the number has to know.
         reason: why there is no number; "" where there is one.
     """
 
@@ -40,6 +41,7 @@ class Figure(Record):
     n_inapplicable: int = 0
     n_frames_skipped: int = 0
     marked: bool = False
+    remark: str = ""
     reason: str = ""
 
     @property
@@ -47,7 +49,7 @@ class Figure(Record):
         """ "26.57 [25.90, 27.21]", with a mark, or why there is no number."""
         if self.mean is None:
             return self.reason
-        text = f"{self.mean:.{DIGITS}f}{MARK if self.marked else ''}"
+        text = f"{self.mean:.{DIGITS}f}{MARK if self.marked else ''}" + (f" ({self.remark})" if self.remark else "")
         if self.low is None or self.high is None:
             return text
         return f"{text} [{self.low:.{DIGITS}f}, {self.high:.{DIGITS}f}]"
@@ -73,10 +75,12 @@ def figure_of(result: EvalResult, group: GroupResult, metric: str) -> Figure:
     shown = shared if shared.n else own
     counts = {name: getattr(own, name) for name in ("n_missing", "n_failed", "n_inapplicable", "n_frames_skipped")}
     if own.mean is None:
-        return Figure(reason=NOTHING_SCORED, **counts)
+        return Figure(reason=own.remark or NOTHING_SCORED, **counts)
     scale = result.metrics[metric].scale
     return Figure(
         **{name: _times(getattr(shown, name), scale) for name in ("mean", "low", "high")},
+        remark=shown.remark,
+        reason=shown.remark if shown.mean is None else "",
         n=shown.n,
         n_prompts=shown.n_prompts,
         own_mean=own.mean * scale,
@@ -95,7 +99,7 @@ def detail_of(result: EvalResult, group: GroupResult, metric: str, detail: str) 
     if value is None or whole.mean is None:
         return None
     return whole.model_copy(
-        update={"mean": value * result.metrics[metric].scale, "low": None, "high": None, "own_mean": None}
+        update={"mean": value * result.metrics[metric].scale, "low": None, "high": None, "own_mean": None, "remark": ""}
     )
 
 

@@ -20,10 +20,11 @@ from mvideo_core import __version__
 from mvideo_core.disk import write_whole
 from mvideo_core.errors import ConfigError, MediaError, StoreError
 from mvideo_core.evaluation.aggregate import Aggregate, GroupKey, ScoreRow, aggregate, cluster_of, group_of
+from mvideo_core.evaluation.base import METRICS, VideoScore
 from mvideo_core.evaluation.facts import ItemFacts, VideoKind, kinds
 from mvideo_core.evaluation.manifest import EvalItem
 from mvideo_core.evaluation.plan import EvalPlan, Part, shuffled_masks
-from mvideo_core.evaluation.scores import Digests, key_facts, score_path
+from mvideo_core.evaluation.scores import Digests, StoredScore, key_facts, score_path
 from mvideo_core.evaluation.shared import AskedRow, SharedMean, shared_means
 from mvideo_core.evaluation.stored import read_record
 from mvideo_core.evaluation.suite import NOT_STATED, SuiteOptions, prepare
@@ -44,7 +45,9 @@ class PartNote(Record):
 
 
 class MetricFacts(Record):
-    """What a number of this metric means. `scale`: times the raw value = as the tables print it."""
+    """What a number of this metric means. `scale`: times the raw value = as the tables print it; `set_level`: of all
+    videos together, so that no two systems can be compared pair by pair.
+    """
 
     metric: str
     options: dict[str, Any]
@@ -52,6 +55,7 @@ class MetricFacts(Record):
     scale: float
     licence: str
     weights_sha256: str = ""
+    set_level: bool = False
 
 
 class GroupResult(Record):
@@ -157,7 +161,7 @@ def collect(plan: EvalPlan, count: int, out: str | Path) -> EvalResult:
         choices=_choices(plan),
         metrics=_metric_facts(plan, weights),
         unavailable=unavailable,
-        groups=tuple(_groups(plan, rows, [one for note in found for one in note.videos])),
+        groups=tuple(_groups(plan, rows, [one for note in found for one in note.videos], place)),
     )
     (result,) = share_items([LoadedResult(place, alone, tuple(rows), plan.items)])
     write_whole(place / "items.jsonl", _lines(plan.items))
@@ -210,7 +214,7 @@ def share_items(results: Sequence[LoadedResult], groups: Collection[GroupKey] | 
         loaded.result.model_copy(
             update={
                 "groups": tuple(
-                    _sharing(group, means.get((place, group.key), {}))
+                    _sharing(group, means.get((place, group.key), {}), loaded)
                     for group in loaded.result.groups
                     if groups is None or group.key in groups
                 )
@@ -220,29 +224,31 @@ def share_items(results: Sequence[LoadedResult], groups: Collection[GroupKey] | 
     ]
 
 
-def _sharing(group: GroupResult, means: Mapping[str, SharedMean]) -> GroupResult:
+def _sharing(group: GroupResult, means: Mapping[str, SharedMean], loaded: LoadedResult) -> GroupResult:
+    facts = loaded.result.metrics
     return group.model_copy(
         update={
-            "shared": {name: one.mean for name, one in means.items()},
+            "shared": {name: _of_set(facts[name], one.mean, one.rows, loaded.folder) for name, one in means.items()},
             "n_asked": {name: one.n_asked for name, one in means.items()},
         }
     )
 
 
-def _groups(plan: EvalPlan, rows: Sequence[ScoreRow], videos: Sequence[ItemFacts]) -> list[GroupResult]:
+def _groups(plan: EvalPlan, rows: Sequence[ScoreRow], videos: Sequence[ItemFacts], out: Path) -> list[GroupResult]:
     members: dict[GroupKey, list[EvalItem]] = {}
     for item in plan.items:
         members.setdefault(group_of(item), []).append(item)
     clusters = {(group_of(item), item.id): cluster_of(item) for item in plan.items}
-    names = [one.name for one in prepare(plan.suite)]
+    facts = _metric_facts(plan, {})
     found = []
     for key, items in members.items():
         per_prompt = Counter(cluster_of(item) for item in items)
         metrics = {}
-        for name in names:
+        for name in facts:
             mine = [row for row in rows if row.metric == name and group_of(row) == key]
             if mine:
-                metrics[name] = aggregate(mine, [clusters[key, row.id] for row in mine], plan.suite.intervals)
+                mean = aggregate(mine, [clusters[key, row.id] for row in mine], plan.suite.intervals)
+                metrics[name] = _of_set(facts[name], mean, mine, out)
         lengthened = [item for item in items if item.prompt_generation not in ("", item.prompt)]
         found.append(
             GroupResult(
@@ -257,6 +263,25 @@ def _groups(plan: EvalPlan, rows: Sequence[ScoreRow], videos: Sequence[ItemFacts
             )
         )
     return found
+
+
+def _of_set(facts: MetricFacts, mean: Aggregate, rows: Sequence[ScoreRow], out: Path) -> Aggregate:
+    """Under a metric of whole sets, the number of the set of scored videos in place of their mean; no interval."""
+    if not facts.set_level:
+        return mean
+    kind = METRICS.get(facts.metric)
+    scores: list[VideoScore] = []
+    for row in rows:
+        stored = read_record(StoredScore, out / row.score) if row.status == "ok" else None
+        if stored is not None and stored.score is not None:
+            scores.append(stored.score)
+    number: dict[str, Any] = {"mean": None, "low": None, "high": None, "micro": None}
+    if len(scores) < mean.n:
+        number["remark"] = f"{mean.n - len(scores)} of {mean.n} score files are gone; run `mvideo eval run` again"
+    else:
+        got = kind.of_set(kind.Options.parse(facts.options, facts.metric), scores)
+        number |= {"mean": got.value, "remark": got.remark}
+    return mean.model_copy(update=number)
 
 
 def _same_weights(notes: Sequence[PartNote], out: str | Path) -> dict[str, str]:
@@ -293,6 +318,7 @@ def _metric_facts(plan: EvalPlan, weights: dict[str, str]) -> dict[str, MetricFa
             scale=one.kind.scale,
             licence=one.kind.licence,
             weights_sha256=weights.get(one.name, ""),
+            set_level=one.kind.set_level,
         )
         for one in prepare(plan.suite)
     }

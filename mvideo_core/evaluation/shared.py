@@ -24,10 +24,11 @@ class AskedRow(NamedTuple):
 
 
 class SharedMean(NamedTuple):
-    """Mean over the shared items, and how many distinct items were asked of any system."""
+    """Mean over the shared items, how many distinct items were asked of any system, and the rows behind the mean."""
 
     mean: Aggregate
     n_asked: int
+    rows: tuple[ScoreRow, ...] = ()
 
 
 def shared_means(
@@ -52,7 +53,7 @@ def shared_means(
         for group, rows in mine.items():
             kept = [one for one in rows if one.row.status != "ok" or keys[one] in common]
             mean = aggregate([one.row for one in kept], [one.cluster for one in kept], options)
-            found[group][metric] = SharedMean(mean, len(asked))
+            found[group][metric] = SharedMean(mean, len(asked), tuple(one.row for one in kept))
     return found
 
 

@@ -2,6 +2,7 @@
 
 import contextlib
 import errno
+import hashlib
 import json
 import os
 import re
@@ -10,6 +11,7 @@ import sqlite3
 import uuid
 from collections.abc import Iterator, Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from mvideo_core.errors import StoreError
@@ -41,11 +43,18 @@ def write_whole(path: Path, content: str | bytes) -> None:
         part.write_bytes(content.encode("utf-8") if isinstance(content, str) else content)
 
 
-def write_tensors(path: Path, tensors: "Mapping[str, torch.Tensor]", metadata: Mapping[str, str] | None = None) -> None:
-    """A safetensors file in one move; folders are made.
+def write_tensors(
+    path: Path,
+    tensors: "Mapping[str, torch.Tensor]",
+    metadata: Mapping[str, str] | None = None,
+    content_keys: Mapping[str, str] = MappingProxyType({}),
+) -> None:
+    """A safetensors file in one move; folders are made. The same content gives the same bytes.
 
     Args:
         tensors: on any device, of any memory layout.
+        content_keys: more keys of the metadata, which get the SHA-256 (hex) of the file's bytes behind the header, with
+            what stands before it: {"modelspec.hash_sha256": "0x"}.
 
     Raises:
         StoreError: the place cannot be written.
@@ -53,17 +62,20 @@ def write_tensors(path: Path, tensors: "Mapping[str, torch.Tensor]", metadata: M
     from safetensors.torch import save_file
 
     plain = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
+    room = {key: before + "0" * 64 for key, before in content_keys.items()}
     with new_file(path) as part:
-        save_file(plain, part, None if metadata is None else dict(metadata))
-        sort_metadata(part)
+        save_file(plain, part, None if metadata is None and not room else dict(metadata or {}) | room)
+        _finish_metadata(part, content_keys)
 
 
-def sort_metadata(path: Path) -> None:
-    """Put the metadata of a safetensors file, if it has any, in the order of its keys; its writer's order is random."""
+def _finish_metadata(path: Path, content_keys: Mapping[str, str]) -> None:
+    """Fill in the digest of the content, and sort the keys: safetensors writes them in random order."""
     with path.open("r+b") as stream:
         n_bytes = int.from_bytes(stream.read(8), "little")
         header = json.loads(stream.read(n_bytes))
         if metadata := header.get("__metadata__"):
+            content = hashlib.file_digest(stream, "sha256").hexdigest() if content_keys else ""
+            metadata |= {key: before + content for key, before in content_keys.items()}
             header["__metadata__"] = dict(sorted(metadata.items()))
             text = json.dumps(header, separators=(",", ":"), ensure_ascii=False).encode()
             assert len(text) <= n_bytes, f"{path}: a header of other bytes than safetensors writes"

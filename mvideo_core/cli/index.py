@@ -37,6 +37,7 @@ INDEX = {
     "accuracy": Entry("accuracy", "A workspace against the truth of the mini world it was made from."),
     "dataset": Entry("dataset", "A finished dataset: what is in it, is it whole, one sample out."),
     "train": Entry("train", "LoRA training of MVideo on cached latents, 1 to N GPUs."),
+    "adapter": Entry("adapter", "Trained adapters for other programs: export, and what a file says about itself."),
     "masks": Entry("masks", "Mask sequences, the model's motion condition: extract, edit, combine, resample, look at."),
     "eval": Entry("eval", "Score videos with VBench's dimensions and mask IoU, and tabulate them."),
     "testset": Entry("testset", "Test sets: Mask-to-Video, ComplexMotion, VBench prompts."),

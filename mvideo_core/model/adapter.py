@@ -8,12 +8,13 @@ refuses a LoRA file with other keys in it, so the conditioning has a file of its
 import json
 import logging
 import warnings
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pydantic import Field
 
-from mvideo_core.disk import new_file, sort_metadata, write_tensors, write_whole
+from mvideo_core.disk import write_tensors, write_whole
 from mvideo_core.errors import ConfigError, ModelError
 from mvideo_core.model.adapter_files import (
     ADAPTER_NAME,
@@ -21,6 +22,7 @@ from mvideo_core.model.adapter_files import (
     CONDITIONING_FILE,
     CONFIG_FILE,
     LORA_FILE,
+    PREFIX,
     AdapterFiles,
     check_adapter,
     check_configuration,
@@ -28,6 +30,7 @@ from mvideo_core.model.adapter_files import (
     read_config,
     tensors_digest,
 )
+from mvideo_core.model.adapter_header import CONTENT_KEYS, about_of, conditioning_header, lora_header, read_header
 from mvideo_core.model.video_format import VideoFormat
 from mvideo_core.model.weights_digest import CONDITIONING_CONFIG, base_sha256, encoder_digests
 from mvideo_core.options import Options
@@ -88,44 +91,51 @@ def trainable(transformer: "nn.Module") -> "dict[str, nn.Parameter]":
     return {name: parameter for name, parameter in transformer.named_parameters() if parameter.requires_grad}
 
 
-def save_adapter(folder: str | Path, transformer: "MVideoTransformer3DModel", format: VideoFormat) -> None:
+def save_adapter(
+    folder: str | Path,
+    transformer: "MVideoTransformer3DModel",
+    format: VideoFormat,
+    about: Mapping[str, str] | None = None,
+) -> None:
     """Write the three files; the folder is made when absent.
 
     Args:
         folder: where to; files of the same names are replaced.
         transformer: with one adapter, from `add_lora` or `load_adapter`.
         format: sizes the model was trained at; readers check theirs against it.
+        about: keys of `adapter_header` for the files' headers; None: those of the files that were loaded.
 
     Raises:
         ConfigError: no adapter, or several. StoreError: the disk refuses.
     """
-    from diffusers.loaders import CogVideoXLoraLoaderMixin
+    from diffusers.loaders.lora_base import LORA_ADAPTER_METADATA_KEY
     from peft.utils import get_peft_model_state_dict
 
     name = _only_adapter(transformer)
     lora = transformer.peft_config[name]
     folder = Path(folder)
-    with new_file(folder / LORA_FILE) as part:
-        CogVideoXLoraLoaderMixin.save_lora_weights(
-            folder,
-            transformer_lora_layers=get_peft_model_state_dict(transformer, adapter_name=name),
-            weight_name=part.name,
-            # Sets have another order in every process; the same adapter must give the same bytes.
-            transformer_lora_adapter_metadata={
-                key: sorted(value) if isinstance(value, set) else value for key, value in lora.to_dict().items()
-            },
-        )
-        sort_metadata(part)
-    write_tensors(folder / CONDITIONING_FILE, conditioning_state(transformer))
-    record = {
+    record: dict[str, Any] = {
         "format": format.model_dump(mode="json"),
         "conditioning": {field: transformer.config[field] for field in CONDITIONING_CONFIG},
         "base": {field: transformer.config[field] for field in BASE_CONFIG}
         | {"sha256": base_digest(transformer)}
         | encoders_of(transformer),
         "lora": {"rank": lora.r, "alpha": lora.lora_alpha, "target_modules": sorted(lora.target_modules)},
-        "files": {name: tensors_digest(folder / name) for name in (LORA_FILE, CONDITIONING_FILE)},
     }
+    # Sets have another order in every process; the same adapter must give the same bytes.
+    settings = {
+        PREFIX + key: sorted(value) if isinstance(value, set) else value for key, value in lora.to_dict().items()
+    }
+    about = transformer.adapter_about or {} if about is None else about
+    header = lora_header(record, about, lora.lora_dropout) | {
+        "format": "pt",
+        LORA_ADAPTER_METADATA_KEY: json.dumps(settings, indent=2, sort_keys=True),
+    }
+    layers = get_peft_model_state_dict(transformer, adapter_name=name)
+    write_tensors(folder / LORA_FILE, {PREFIX + key: value for key, value in layers.items()}, header, CONTENT_KEYS)
+    header = conditioning_header(record, about)
+    write_tensors(folder / CONDITIONING_FILE, conditioning_state(transformer), header, CONTENT_KEYS)
+    record["files"] = {name: tensors_digest(folder / name) for name in (LORA_FILE, CONDITIONING_FILE)}
     write_whole(folder / CONFIG_FILE, json.dumps(record, indent=2, sort_keys=True) + "\n")
 
 
@@ -208,6 +218,7 @@ def load_conditioning(
     with torch.no_grad():
         for name, value in state.items():
             parameters[name].copy_(value)
+    transformer.adapter_about = about_of(read_header(present(Path(folder), LORA_FILE)))
     return VideoFormat.parse(record["format"], where=str(Path(folder) / CONFIG_FILE))
 
 

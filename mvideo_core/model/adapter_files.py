@@ -36,7 +36,7 @@ ADAPTER_NAME = "default"
 BASE_CONFIG = ("num_layers", "num_attention_heads", "attention_head_dim", "use_rotary_positional_embeddings")
 PREFIX = "transformer."
 HUB = "hub:"
-_A, _B = ".lora_A.weight", ".lora_B.weight"
+A_ENDING, B_ENDING = ".lora_A.weight", ".lora_B.weight"
 
 
 class AdapterFiles(NamedTuple):
@@ -175,7 +175,7 @@ def check_adapter(files: AdapterFiles, config: Mapping[str, Any], option: str = 
             raise ModelError(
                 f"{option}: {path}: {bad} holds values that are not finite (NaN or infinity); give another"
             )
-    _check_companions(files, record, option)
+    check_companions(files, record, option)
 
 
 def check_configuration(path: Path, record: Mapping[str, Any], config: Mapping[str, Any]) -> None:
@@ -215,13 +215,13 @@ def lora_problem(
         chosen = [layer for layer in layers if any(layer == end or layer.endswith(f".{end}") for end in targets)]
     else:
         chosen = sorted({_layer(name) for name in tensors})
-    wanted = {f"{PREFIX}{layer}{side}" for layer in chosen for side in (_A, _B)}
+    wanted = {f"{PREFIX}{layer}{side}" for layer in chosen for side in (A_ENDING, B_ENDING)}
     if missing := sorted(wanted - ours):
         return f"{len(missing)} of {len(wanted)} tensors are missing, such as {missing[0]}"
     if extra := sorted(ours - wanted):
         return f"{len(extra)} tensors are of no target layer, such as {extra[0]}"
     for layer in chosen:
-        first, second = tensors[f"{PREFIX}{layer}{_A}"].shape, tensors[f"{PREFIX}{layer}{_B}"].shape
+        first, second = tensors[f"{PREFIX}{layer}{A_ENDING}"].shape, tensors[f"{PREFIX}{layer}{B_ENDING}"].shape
         own = rank if rank is not None else first[0] if first else 0
         if (first, second) != ((own, layers[layer][1]), (layers[layer][0], own)):
             expected = f"{[own, layers[layer][1]]} and {[layers[layer][0], own]} expected at rank {own}"
@@ -315,7 +315,7 @@ def _field(config: Mapping[str, Any], field: str) -> Any:
 
 def _layer(name: str) -> str:
     """The layer that a LoRA tensor belongs to; "" for another name."""
-    for side in (_A, _B):
+    for side in (A_ENDING, B_ENDING):
         if name.startswith(PREFIX) and name.endswith(side):
             return name.removeprefix(PREFIX).removesuffix(side)
     return ""
@@ -325,14 +325,15 @@ def _said(lora: Path, record: Mapping[str, Any]) -> tuple[int | None, tuple[str,
     """Rank and targets, by our configuration, else by the metadata that diffusers writes; None where none says."""
     if record:
         return int(record["lora"]["rank"]), tuple(record["lora"]["target_modules"])
-    noted = _metadata(lora)
+    noted = lora_settings(lora)
     targets, rank = noted.get(f"{PREFIX}target_modules"), noted.get(f"{PREFIX}r")
     if not isinstance(rank, int) or noted.get(f"{PREFIX}rank_pattern") or noted.get(f"{PREFIX}layers_to_transform"):
         return None, None
     return rank, tuple(targets) if isinstance(targets, list) else None
 
 
-def _metadata(lora: Path) -> dict[str, Any]:
+def lora_settings(lora: Path) -> dict[str, Any]:
+    """What diffusers writes about the adapter into the LoRA file, by `transformer.<field of LoraConfig>`; or {}."""
     from safetensors import safe_open
 
     with loading(lora), safe_open(lora, "np") as file:
@@ -348,8 +349,12 @@ def _check_conditioning(path: Path, shapes: Shapes, option: str) -> None:
         raise ModelError(f"{option}: {path}: {seen}; {wanted} expected; it is of another model than this base")
 
 
-def _check_companions(files: AdapterFiles, record: Mapping[str, Any], option: str) -> None:
-    """The configuration carries the digests of the other two files, and the LoRA's metadata its alpha."""
+def check_companions(files: AdapterFiles, record: Mapping[str, Any], option: str = "adapter") -> None:
+    """The configuration carries the digests of the other two files, and the LoRA's metadata its alpha.
+
+    Raises:
+        ModelError: they differ.
+    """
     for name, then in record.get("files", {}).items():
         path = files.folder / name
         if name in (LORA_FILE, CONDITIONING_FILE) and (now := tensors_digest(path)) != then:
@@ -359,7 +364,7 @@ def _check_companions(files: AdapterFiles, record: Mapping[str, Any], option: st
             )
     if not record:
         return
-    noted = _metadata(files.lora)
+    noted = lora_settings(files.lora)
     alpha = noted.get(f"{PREFIX}lora_alpha", record["lora"]["alpha"])
     if alpha != record["lora"]["alpha"]:
         raise ModelError(

@@ -159,6 +159,7 @@ class MVideoPipeline(CogVideoXPipeline):
     def unload_lora_weights(self) -> None:
         """Back to the base model: adapters removed, conditioning zero."""
         super().unload_lora_weights()
+        self.transformer.adapter_about = None
         parameters = dict(self.transformer.named_parameters())
         with torch.no_grad():
             for name in conditioning_state(self.transformer):

@@ -65,6 +65,8 @@ class MVideoTransformer3DModel(CogVideoXTransformer3DModel):
     """Their digest once it is known (`adapter.base_digest`); adapters are checked with it."""
     encoder_sha256: dict[str, str] | None = None
     """Digests of VAE and text encoder beside them, once asked for (`adapter.encoders_of`)."""
+    adapter_about: dict[str, str] | None = None
+    """What the files of the loaded adapter say about themselves (`adapter_header.about_of`)."""
 
     _no_split_modules = ["MVideoBlock", "CogVideoXPatchEmbed"]
     _repeated_blocks = ["MVideoBlock"]

@@ -97,12 +97,12 @@ def read_state(folder: Path) -> State:
     return state
 
 
-def save(checkpoints: Path, trainer: "Trainer", state: State, export: Callable[[Path], None], keep: int) -> Path:
+def save(checkpoints: Path, trainer: "Trainer", state: State, export: Callable[[Path, int], None], keep: int) -> Path:
     """Write the checkpoint of the trainer's step; call on the first rank only.
 
     Args:
         state: step, skipped steps, files and their digests are filled in here.
-        export: writes the adapter folders below the folder it is given.
+        export: writes the adapter folders of a step below the folder it is given.
         keep: newest complete checkpoints to leave; 0 leaves all.
 
     Raises:
@@ -113,7 +113,7 @@ def save(checkpoints: Path, trainer: "Trainer", state: State, export: Callable[[
         shutil.rmtree(stale, ignore_errors=True)
     with work_folder(folder) as part:
         _write_optimizer(part, trainer)
-        export(part)
+        export(part, trainer.step)
         files = {str(path.relative_to(part)): path for path in sorted(part.rglob("*")) if path.is_file()}
         now: dict[str, Any] = {
             "step": trainer.step, "skipped": trainer.skipped, "skipped_in_a_row": trainer.skipped_in_a_row,

@@ -22,6 +22,7 @@ from mvideo_core.local_paths import local_path
 from mvideo_core.locks import folder_in_use
 from mvideo_core.machine import gpu_ids
 from mvideo_core.media._launch import die_with_parent
+from mvideo_core.model.adapter_header import Training
 from mvideo_core.options import read_yaml
 from mvideo_core.training.callbacks.base import Callback
 from mvideo_core.training.callbacks.checkpoints import Checkpoints
@@ -194,6 +195,16 @@ def batch_maker(
     )  # fmt: skip
 
 
+def about_training(options: TrainOptions, data_sha256: str, step: int) -> dict[str, str]:
+    """What the headers of an adapter's files say of this training and, by the options' card, of the adapter."""
+    training = Training(
+        base=options.base.weights, data_sha256=data_sha256, seed=options.seed, step=step,
+        global_batch=options.global_batch, peak_rate=options.optimizer.rate.peak,
+        precision=options.execution.precision,
+    )  # fmt: skip
+    return training.keys() | options.card.keys()
+
+
 def callbacks(
     options: TrainOptions,
     dataset: "LatentDataset",
@@ -209,11 +220,12 @@ def callbacks(
     run, form = Path(options.out), dataset.info.identity.format
     ema = Ema(parameters, options.ema) if options.ema.decay else None
 
-    def export(folder: Path) -> None:
-        save_adapter(folder / ADAPTER, objective.transformer, form)
+    def export(folder: Path, step: int) -> None:
+        about = about_training(options, state.data, step)
+        save_adapter(folder / ADAPTER, objective.transformer, form, about)
         if ema:
             with ema.swapped():
-                save_adapter(folder / ADAPTER_EMA, objective.transformer, form)
+                save_adapter(folder / ADAPTER_EMA, objective.transformer, form, about)
 
     validation = Validation(objective, dataset, split.held, makers[1], options.validation, ema)
     videos = SampleVideos(run / "samples", options.samples, objective, options.base, dataset, split.held, ema)

@@ -5,6 +5,7 @@ from typing import Any, Self
 from pydantic import Field, model_validator
 
 from mvideo_core.model.adapter import LoraOptions
+from mvideo_core.model.adapter_header import CardOptions
 from mvideo_core.model.base import BaseOptions
 from mvideo_core.options import Options
 from mvideo_core.shipped import shipped
@@ -61,6 +62,7 @@ class TrainOptions(Options):
     samples: SampleOptions = Field(default=SampleOptions(), description="Validation videos.")
     metrics: MetricOptions = Field(default=MetricOptions(), description="metrics.jsonl and trackers.")
     checkpoints: CheckpointOptions = Field(default=CheckpointOptions(), description="When, how many.")
+    card: CardOptions = Field(default=CardOptions(), description="What the adapter's files say about it.")
     launch: LaunchOptions = Field(default=LaunchOptions(), description="Processes started by `mvideo train run`.")
 
     @model_validator(mode="after")

@@ -34,7 +34,7 @@ class Checkpoints(Callback):
         folder: `checkpoints/` of the run.
         state: what every state.json of this run says besides the step.
         n_bytes: of one checkpoint.
-        export: writes adapter folders below the folder it is given.
+        export: writes the adapter folders of a step below the folder it is given.
     """
 
     def __init__(
@@ -44,7 +44,7 @@ class Checkpoints(Callback):
         state: State,
         global_batch: int,
         n_bytes: int,
-        export: Callable[[Path], None],
+        export: Callable[[Path, int], None],
     ):
         self.folder, self.options, self.state = folder, options, state
         self.global_batch, self.n_bytes, self.export = global_batch, n_bytes, export

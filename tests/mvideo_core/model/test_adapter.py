@@ -1,5 +1,6 @@
 """What is trained, what is written, and that it comes back the same."""
 
+import hashlib
 import json
 import shutil
 
@@ -7,6 +8,7 @@ import pytest
 import torch
 from safetensors import safe_open
 
+import mvideo_core
 from mvideo_core.errors import ConfigError, ModelError
 from mvideo_core.generation.loading import load_pipeline
 from mvideo_core.model.adapter import (
@@ -18,9 +20,11 @@ from mvideo_core.model.adapter import (
     without_adapters,
 )
 from mvideo_core.model.adapter_files import CONDITIONING_FILE, CONFIG_FILE, LORA_FILE
+from mvideo_core.model.adapter_header import CardOptions, Training, architecture
 from mvideo_core.model.base import BaseOptions, load_base, random_base, save_base
 from mvideo_core.model.transformer import MVideoTransformer3DModel
 from mvideo_core.model.video_format import VideoFormat
+from mvideo_core.model.weights_digest import base_sha256
 from tests.mvideo_core.model.conftest import Inputs
 
 LORA = LoraOptions(rank=4, alpha=2)
@@ -70,7 +74,7 @@ def test_the_same_adapter_gives_the_same_bytes(transformer, tmp_path):
     files = set()
     for n in range(6):
         save_adapter(tmp_path / str(n), transformer, VideoFormat())
-        files.add((tmp_path / str(n) / LORA_FILE).read_bytes())
+        files.add(tuple((tmp_path / str(n) / name).read_bytes() for name in (LORA_FILE, CONDITIONING_FILE)))
     assert len(files) == 1
 
 
@@ -114,10 +118,57 @@ def test_round_trip(size, transformer, inputs: Inputs, tmp_path):
     assert set(trainable(resumed)) == set(trainable(transformer))
     save_adapter(tmp_path / "twice", resumed, form)
     for name in (LORA_FILE, CONDITIONING_FILE):
-        # Not the bytes: safetensors writes a header of several fields in any order.
-        first, second = (contents(tmp_path / folder / name) for folder in ("adapter", "twice"))
-        assert first == second
+        assert (tmp_path / "twice" / name).read_bytes() == (tmp_path / "adapter" / name).read_bytes()
     assert (tmp_path / "twice" / CONFIG_FILE).read_bytes() == (tmp_path / "adapter" / CONFIG_FILE).read_bytes()
+
+
+TRAINING = Training("/models/cogvideox-2b", "da7a", seed=3, step=70, global_batch=8, peak_rate=2e-4, precision="fp32")
+
+
+def test_headers_say_what_the_files_are(base, tmp_path):
+    save_base(base, tmp_path / "base")
+    options = BaseOptions(weights=str(tmp_path / "base"), dtype="fp32")
+    transformer = trained(load_base(options, parts=("transformer",)).transformer)
+    form = VideoFormat(height_px=32, width_px=64, motion_height_px=16, motion_width_px=32, clip_frames=9)
+    about = TRAINING.keys() | CardOptions(license="Apache-2.0", trigger="a red kite", author="me").keys()
+    save_adapter(tmp_path / "adapter", transformer, form, about)
+    record = json.loads((tmp_path / "adapter" / CONFIG_FILE).read_text())
+    for name, kind in ((LORA_FILE, "lora"), (CONDITIONING_FILE, "mvideo-conditioning")):
+        header, _ = contents(tmp_path / "adapter" / name)
+        positions = "rope" if record["base"]["use_rotary_positional_embeddings"] else "sincos"
+        assert header["modelspec.architecture"] == f"cogvideox-2x32-{positions}/{kind}"
+        assert header["modelspec.resolution"] == "64x32"
+        assert header["modelspec.title"] == "MVideo LoRA over cogvideox-2b"
+        assert (header["modelspec.license"], header["modelspec.author"]) == ("Apache-2.0", "me")
+        assert header["mvideo.base_sha256"] == base_sha256(tmp_path / "base") == record["base"]["sha256"]
+        assert header["mvideo.data_sha256"] == "da7a"
+        assert header["mvideo.version"] == mvideo_core.__version__
+        # By the specification: of all bytes behind the header.
+        raw = (tmp_path / "adapter" / name).read_bytes()
+        assert (
+            header["modelspec.hash_sha256"]
+            == "0x" + hashlib.sha256(raw[8 + int.from_bytes(raw[:8], "little") :]).hexdigest()
+        )
+    header, _ = contents(tmp_path / "adapter" / LORA_FILE)
+    assert header["modelspec.trigger_phrase"] == "a red kite"
+    ss = {key.removeprefix("ss_"): value for key, value in header.items() if key.startswith("ss_")}
+    assert ss == {
+        "base_model_version": f"cogvideox-2x32-{positions}", "network_dim": "4", "network_alpha": "2",
+        "network_dropout": "0.0", "output_name": "MVideo LoRA over cogvideox-2b", "resolution": "(64, 32)",
+        "seed": "3", "steps": "70", "total_batch_size": "8", "learning_rate": "0.0002", "mixed_precision": "no",
+        "sd_model_name": "cogvideox-2b",
+    }  # fmt: skip
+    again = load_base(options, parts=("transformer",)).transformer
+    load_adapter(again, tmp_path / "adapter")
+    save_adapter(tmp_path / "twice", again, form)
+    assert contents(tmp_path / "twice" / LORA_FILE)[0] == header
+
+
+def test_published_sizes_have_their_names():
+    names = {"cogvideox-2b": (30, 30, False), "cogvideox-5b": (42, 48, True)}
+    for name, (layers, heads, rotary) in names.items():
+        sizes = {"num_layers": layers, "num_attention_heads": heads, "attention_head_dim": 64}
+        assert architecture(sizes | {"use_rotary_positional_embeddings": rotary}) == name
 
 
 def test_alpha_is_in_the_lora_file(transformer, tmp_path):

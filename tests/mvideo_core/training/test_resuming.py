@@ -14,6 +14,7 @@ from safetensors.torch import load_file, save_file
 
 from mvideo_core.errors import ConfigError, TrainError
 from mvideo_core.latents.identity import base_identity
+from mvideo_core.model.adapter_header import read_header
 from mvideo_core.model.base import BaseOptions, random_base, save_base
 from mvideo_core.training import main
 from mvideo_core.training.callbacks.base import Callback
@@ -134,7 +135,7 @@ def test_a_checkpoint_that_is_not_finite_is_set_aside_when_the_run_starts(tiny: 
     file = damaged / "adapter" / "mvideo_conditioning.safetensors"
     tensors = load_file(file)
     tensors["mask_proj.weight"].view(-1)[-1] = float("inf")
-    save_file(tensors, file)
+    save_file(tensors, file, read_header(file))
     state = json.loads((damaged / "state.json").read_text())
     (damaged / "state.json").write_text(
         json.dumps(state | {"sha256": {}, "own_digest": ""})

@@ -11,6 +11,7 @@ import torch
 from safetensors.torch import load_file
 
 from mvideo_core.errors import ConfigError, ModelError, StoreError, TrainError
+from mvideo_core.model.adapter_header import read_header
 from mvideo_core.training import main
 from mvideo_core.training.callbacks.metrics import read_metrics
 from mvideo_core.training.checkpoint import complete
@@ -46,6 +47,20 @@ def test_stop_and_resume_equals_straight_through_bit_for_bit(tiny: Make) -> None
     lines = [[drop_times(line) for line in read_metrics(run.out)[2:]] for run in (straight, broken)]
     assert lines[0] == lines[1]
     assert [line["step"] for line in read_metrics(broken.out)] == [1, 2, 3, 4]
+
+
+def test_the_files_of_an_adapter_say_what_it_was_trained_on(tiny: Make) -> None:
+    options = tiny("card", card={"title": "Kites", "license": "MIT"}, seed=3, ema={"decay": 0.9})
+    main.train(options.model_copy(update={"steps": 2}))
+    newest = complete(Path(options.out) / "checkpoints")[-1]
+    state = json.loads((newest / "state.json").read_text())
+    for folder in ("adapter", "adapter_ema"):
+        header = read_header(newest / folder / "pytorch_lora_weights.safetensors")
+        assert header["mvideo.data_sha256"] == state["data"] != ""
+        assert (header["modelspec.title"], header["modelspec.license"]) == ("Kites", "MIT")
+        assert (header["ss_steps"], header["ss_seed"]) == ("2", "3")
+        conditioning = read_header(newest / folder / "mvideo_conditioning.safetensors")
+        assert conditioning["mvideo.data_sha256"] == state["data"]
 
 
 def drop_times(line: dict[str, Any]) -> dict[str, Any]:

@@ -228,7 +228,9 @@ def _sharing(group: GroupResult, means: Mapping[str, SharedMean], loaded: Loaded
     facts = loaded.result.metrics
     return group.model_copy(
         update={
-            "shared": {name: _of_set(facts[name], one.mean, one.rows, loaded.folder) for name, one in means.items()},
+            "shared": {
+                name: _of_set(facts.get(name), one.mean, one.rows, loaded.folder) for name, one in means.items()
+            },
             "n_asked": {name: one.n_asked for name, one in means.items()},
         }
     )
@@ -265,9 +267,9 @@ def _groups(plan: EvalPlan, rows: Sequence[ScoreRow], videos: Sequence[ItemFacts
     return found
 
 
-def _of_set(facts: MetricFacts, mean: Aggregate, rows: Sequence[ScoreRow], out: Path) -> Aggregate:
+def _of_set(facts: MetricFacts | None, mean: Aggregate, rows: Sequence[ScoreRow], out: Path) -> Aggregate:
     """Under a metric of whole sets, the number of the set of scored videos in place of their mean; no interval."""
-    if not facts.set_level:
+    if facts is None or not facts.set_level:
         return mean
     kind = METRICS.get(facts.metric)
     scores: list[VideoScore] = []

@@ -35,7 +35,7 @@ def evaluate_mvideo(
     """Score videos. Killed at any moment, a retry goes on at the first score that is missing.
 
     Args:
-        manifests: .jsonl files, or folders of videos named after their prompts.
+        manifests: .jsonl files, or folders of videos named after their prompts, as PATH or NAME=PATH.
         out: folder of scores, result.json, exports and report.
         suite: profile of metrics: mini, paper, or the path of a YAML file.
         overrides: single values over the profile, such as {"intervals": {"level": 0.9}}.

@@ -20,7 +20,9 @@ eval_app = typer.Typer(
     a video that is named but absent counts as missing. Order: ls, validate, run, compare, table, report.
     """,
 )
-MANIFESTS = typer.Argument(help="Manifests (.jsonl), or folders of videos named after their prompts. One or more.")
+MANIFESTS = typer.Argument(
+    help="Manifests (.jsonl), or folders of videos named after their prompts, as PATH or NAME=PATH. One or more."
+)
 SUITE = typer.Option("mini", "--suite", help="Metrics: a profile of `mvideo eval ls`, or the path of a YAML file.")
 SET = typer.Option([], "--set", "-s", help="One value over the suite, e.g. --set intervals.level=0.9. Repeatable.")
 RESULT = typer.Argument(help="Folder that `mvideo eval run --out` wrote.", callback=local_only)

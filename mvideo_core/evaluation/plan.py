@@ -4,12 +4,12 @@ import hashlib
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import NamedTuple
 
 from mvideo_core.errors import ConfigError
 from mvideo_core.evaluation.aggregate import GroupKey, group_of
-from mvideo_core.evaluation.manifest import EvalItem, Manifest, absolute_items, checked, read_manifest
+from mvideo_core.evaluation.inputs import read_inputs
+from mvideo_core.evaluation.manifest import EvalItem
 from mvideo_core.evaluation.suite import SuiteOptions
 from mvideo_core.options import digest
 
@@ -41,16 +41,14 @@ class EvalPlan(NamedTuple):
 
 
 def make_plan(suite: SuiteOptions, manifests: Sequence[str]) -> EvalPlan:
-    """Suite and items of all manifests (files or folders of videos).
+    """Suite and items of all manifests: files or folders of videos, each as PATH or NAME=PATH.
 
     Raises:
-        ConfigError: no manifest, one that cannot be read, or an item that stands in two.
+        ConfigError: no manifest, one that cannot be read, or two whose systems or items cannot be kept apart.
     """
     if not manifests:
         raise ConfigError("eval: nothing to score; give --manifest FILE.jsonl or a folder of videos")
-    items = tuple(item for one in manifests for item in absolute_items(read_manifest(one)))
-    checked(Manifest(items, Path()), " + ".join(map(str, manifests)))
-    return EvalPlan(suite, items)
+    return EvalPlan(suite, read_inputs(manifests))
 
 
 def parse_part(text: str) -> Part:

@@ -97,7 +97,7 @@ class FolderSystem(Options):
 class SystemOptions(Options):
     """One system under test."""
 
-    name: str = Field(description="what manifests and tables call it")
+    name: str = Field(default="", description="what manifests and tables call it; empty: the folder's name")
     mvideo: MVideoSystem | None = Field(default=None, description="this project's generation code")
     diffusers: DiffusersSystem | None = Field(default=None, description="a pipeline of diffusers")
     folder: FolderSystem | None = Field(default=None, description="videos that are there already")
@@ -107,9 +107,14 @@ class SystemOptions(Options):
         given = [kind for kind in ("mvideo", "diffusers", "folder") if getattr(self, kind) is not None]
         if len(given) != 1:
             raise ValueError(f"{' and '.join(given) or 'none'} given; exactly one of mvideo, diffusers, folder")
+        if not self.name and self.folder is None:
+            raise ValueError("name is empty; only a folder of videos is called by the folder's name")
         return self
 
 
 def load_system(name: str, overrides: dict[str, Any] | None = None, folder: Path = SYSTEMS) -> SystemOptions:
     """A system by profile name or path. Raises ConfigError: no such system, or a value that is not allowed."""
-    return SystemOptions.of_profile(folder, name, overrides)
+    found = SystemOptions.of_profile(folder, name, overrides)
+    if found.folder is None or found.name or not found.folder.folder:
+        return found
+    return found.model_copy(update={"name": Path(found.folder.folder).expanduser().absolute().name})

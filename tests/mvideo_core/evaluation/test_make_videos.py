@@ -198,7 +198,8 @@ def test_a_folder_of_videos_is_a_system(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("path", sorted(SYSTEMS.glob("*.yaml")), ids=lambda path: path.stem)
 def test_shipped_systems_are_named_as_their_files(path: Path) -> None:
-    assert load_system(path.stem).name == path.stem
+    unnamed = path.stem == "folder"  # called as the folder is that --set gives it
+    assert load_system(path.stem).name == ("" if unnamed else path.stem)
 
 
 @pytest.mark.parametrize("name", ["cogvideox-5b", "wan-vace-1.3b", "fun-control"])

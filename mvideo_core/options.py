@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import NoneType
-from typing import Any, Self, get_args
+from typing import Any, ClassVar, Self, get_args
 
 import yaml
 from pydantic import (
@@ -18,6 +18,7 @@ from pydantic import (
     GetJsonSchemaHandler,
     ValidationError,
     create_model,
+    model_validator,
 )
 from pydantic_core import CoreSchema, core_schema
 
@@ -28,6 +29,15 @@ class Options(BaseModel):
     """How to work. Frozen, unknown keys forbidden; every field carries a description with unit and effect."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", ser_json_inf_nan="constants", allow_inf_nan=False)
+    GONE: ClassVar[dict[str, str]] = {}
+    """Names of earlier versions, and what to give instead."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _known_names(cls, values: Any) -> Any:
+        for name in cls.GONE.keys() & values.keys() if isinstance(values, dict) else ():
+            raise ValueError(f"{name} (seen {values[name]!r}) is no longer an option; {cls.GONE[name]}")
+        return values
 
     @classmethod
     def __get_pydantic_json_schema__(cls, core: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
@@ -133,13 +143,15 @@ def partial_of(record: type[Options]) -> type[Options]:
             inner = partial_of(inner)
         fields[name] = (inner, own)
     hides = bool(record.model_config.get("hide_input_in_errors"))
-    return create_model(
+    partial = create_model(
         record.__name__,
         __base__=Options,
         __doc__=record.__doc__,
         __cls_kwargs__={"hide_input_in_errors": hides},
         **fields,
     )
+    partial.GONE = record.GONE
+    return partial
 
 
 def _without_default(schema: dict[str, Any]) -> None:

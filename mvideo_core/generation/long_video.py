@@ -209,7 +209,7 @@ def _make_clip(
         guidance_scale=options.guidance,
         dynamic_guidance=options.dynamic_guidance,
         mask_guidance_scale=options.mask_guidance,
-        condition_timestep=options.condition_timestep,
+        history_sigma=options.history_sigma,
         cache=options.cache,
         callback_on_step_end=steps,
     )

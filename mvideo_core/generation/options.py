@@ -1,16 +1,19 @@
 """How a video is generated; defaults are those of the paper and of CogVideoX."""
 
-from typing import Literal
+from typing import ClassVar, Literal
 
 from pydantic import Field, model_validator
 
 from mvideo_core.model.cache_options import CacheOptions
+from mvideo_core.model.history_sigma import HISTORY_SIGMA, TIMESTEP_GONE
 from mvideo_core.model.kernels import KernelOptions
 from mvideo_core.options import Options
 
 
 class GenerateOptions(Options):
     """Sampling, length and which conditions are used. Everything that changes the video is in here."""
+
+    GONE: ClassVar[dict[str, str]] = {"condition_timestep": TIMESTEP_GONE}
 
     seconds: float | None = Field(
         default=None, gt=0, le=600, description="length, s; empty: that of the masks, or one clip without masks"
@@ -33,8 +36,11 @@ class GenerateOptions(Options):
     negative_prompt: str = Field(default="", description="what the text guidance leads away from")
     appearance: bool = Field(default=True, description="last frame of the clip before, full size, as a condition")
     motion: bool = Field(default=True, description="the clip before at low resolution as a condition")
-    condition_timestep: int = Field(
-        default=20, ge=0, lt=1000, description="noise level said of, and added to, the two conditions above"
+    history_sigma: float = Field(
+        default=HISTORY_SIGMA,
+        ge=0,
+        lt=1,
+        description="noise on the two conditions above, in sigma like `draws.history_sigma` of training; 0: none",
     )
     mask_end: Literal["error", "hold", "none"] = Field(
         default="error",

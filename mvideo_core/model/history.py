@@ -12,22 +12,25 @@ from mvideo_core.model.schedule import Schedule
 
 
 def noisy_history(
-    conditions: Conditions, schedule: Schedule, timestep: int, generator: Generator | None = None
+    conditions: Conditions, schedule: Schedule, sigma: float, generator: Generator | None = None
 ) -> Conditions:
-    """Appearance and motion brought to a noise level, and the level said; without history, or at 0, as they are.
+    """Appearance and motion with noise, and its timestep for the network; without history, or at sigma 0, unchanged.
 
-    What was generated is not as clean as training data: a little noise hides the difference, so that errors do not add
-        up from clip to clip.
+    Generated frames are not as clean as training data. A little noise hides the difference, so that errors do not add
+    up from clip to clip.
+
+    Raises:
+        ConfigError: sigma is not in [0, 1).
     """
-    if timestep == 0 or not conditions.has_history:
+    if not 0 <= sigma < 1:
+        raise ConfigError(f"history_sigma: {sigma}; 0 (no noise) to below 1 (nothing but noise) expected")
+    if sigma == 0 or not conditions.has_history:
         return conditions
-    if not 0 < timestep < len(schedule):
-        raise ConfigError(f"condition_timestep: {timestep}; 0 to {len(schedule) - 1} expected")
     changed: dict[str, Tensor] = {}
     for name in ("appearance_BFCHW", "motion_BFCHW"):
         x0 = getattr(conditions, name)
         if x0 is not None:
             noise = randn_tensor(x0.shape, generator=generator, device=x0.device, dtype=torch.float32)
-            levels = torch.full((len(x0),), timestep, device=x0.device)
+            levels = schedule.timesteps_at(torch.full((len(x0),), sigma)).to(x0.device)
             changed |= {name: schedule.noisy(x0, noise, levels), "timestep_B": levels}
     return replace(conditions, **changed)

@@ -40,6 +40,7 @@ from mvideo_core.model.caching import cached, check_call, noise_share
 from mvideo_core.model.conditions import Conditions
 from mvideo_core.model.guidance import Guidance, batched_conditions, batched_text, combined
 from mvideo_core.model.history import noisy_history
+from mvideo_core.model.history_sigma import HISTORY_SIGMA
 from mvideo_core.model.pixels import check_finite, frames_THWC, mask_CTHW, video_CTHW
 from mvideo_core.model.schedule import Schedule, sampler_of, timesteps_of
 from mvideo_core.model.transformer import MVideoTransformer3DModel
@@ -242,7 +243,7 @@ class MVideoPipeline(CogVideoXPipeline):
         guidance_scale: float = 6.0,
         mask_guidance_scale: float = 1.0,
         dynamic_guidance: bool = False,
-        condition_timestep: int = 20,
+        history_sigma: float = HISTORY_SIGMA,
         generator: Generator | None = None,
         latents: Tensor | None = None,
         prompt_embeds: Tensor | None = None,
@@ -262,7 +263,7 @@ class MVideoPipeline(CogVideoXPipeline):
             guidance_scale: on the text; 1 switches it off and halves the cost.
             dynamic_guidance: the text's scale changes with the step (`guidance.py`).
             mask_guidance_scale: on the mask (`guidance.py`); other than 1 costs a third pass.
-            condition_timestep: noise level added to appearance and motion, and said of them; 0: none.
+            history_sigma: noise added to appearance and motion, which the network knows of; 0: none (`history.py`).
             generator: of all noise, on CPU for the same clip on any device.
             latents: (1, F, C, h, w) initial noise instead of a draw.
             callback_on_step_end: called after each step.
@@ -282,7 +283,7 @@ class MVideoPipeline(CogVideoXPipeline):
         if guidance.text != 1 and negative is None:
             negative = self.embed_text(negative_prompt)
         latents = self._initial(latents, generator)
-        conditions = self._conditions(mask, appearance_frame, motion_frames, condition_timestep, generator)
+        conditions = self._conditions(mask, appearance_frame, motion_frames, history_sigma, generator)
         with self._turn("transformer"), cached(self.transformer, cache or CacheOptions()):
             latents = self._denoise(
                 latents, positive, negative, conditions, guidance, num_inference_steps, generator, callback_on_step_end
@@ -346,7 +347,7 @@ class MVideoPipeline(CogVideoXPipeline):
         mask: np.ndarray | None,
         appearance_frame: np.ndarray | None,
         motion_frames: np.ndarray | None,
-        timestep: int,
+        history_sigma: float,
         generator: Generator | None,
     ) -> Conditions:
         small = (self.format.motion_height_px, self.format.motion_width_px)
@@ -355,7 +356,7 @@ class MVideoPipeline(CogVideoXPipeline):
             appearance_BFCHW=None if appearance_frame is None else self.encode_video(appearance_frame[None]),
             motion_BFCHW=None if motion_frames is None else self.encode_video(motion_frames, *small),
         )
-        return noisy_history(conditions, Schedule.of(self.scheduler), timestep, generator)
+        return noisy_history(conditions, Schedule.of(self.scheduler), history_sigma, generator)
 
     def _encode(self, video_CTHW: Tensor) -> Tensor:
         frames = video_CTHW.shape[1]

@@ -83,6 +83,19 @@ class Schedule:
         inside = torch.rand(n, generator=generator, device=device, dtype=torch.float64)
         return ((order + inside) * (len(self) / n)).long().clamp_(max=len(self) - 1)
 
+    def timesteps_at(self, sigma_B: "Tensor") -> "Tensor":
+        """The timesteps whose noise is nearest to sigma (B,), int64 on CPU.
+
+        The smallest noise is that of t = 0: sigma 0.05 in CogVideoX-2b, 0.03 in 5b and the mini base.
+        """
+        import torch
+
+        sigma_B = sigma_B.detach().to("cpu", torch.float32)
+        above = torch.searchsorted(self.sigma_T, sigma_B).clamp(1, len(self) - 1)
+        below = above - 1
+        nearer = sigma_B - self.sigma_T[below] <= self.sigma_T[above] - sigma_B
+        return torch.where(nearer, below, above)
+
     def _at(self, t_B: "Tensor", like: "Tensor") -> "tuple[Tensor, Tensor]":
         shape = (-1, *[1] * (like.dim() - 1))
         index = t_B.to(self.signal_T.device).long()

@@ -25,6 +25,8 @@ FIXED = {
 """Options that no run can change, and why."""
 RENAMED = {"holdout": "data.holdout", "precision": "execution.precision"}
 """Names in checkpoints of earlier versions."""
+HISTORY_TIMESTEPS = "draws.history_noise"
+"""Of earlier versions: the history's noise, which depended on the base's schedule."""
 SHOWN_DIGITS = 12
 
 
@@ -102,7 +104,10 @@ def check_allow(allow: Sequence[str], names: Sequence[str]) -> None:
 
 def read_course(course: dict[str, Any], defaults: dict[str, Any]) -> dict[str, Any]:
     """The flat course of a checkpoint, whichever version wrote it; an option it did not know had its default."""
-    return defaults | {RENAMED.get(name, name): value for name, value in flattened(course).items()}
+    read = defaults | {RENAMED.get(name, name): value for name, value in flattened(course).items()}
+    if (largest := read.pop(HISTORY_TIMESTEPS, None)) is not None:
+        read["draws.history_sigma"] = f"timesteps up to {largest}" if largest else 0.0
+    return read
 
 
 def _flat(values: dict[str, Any], place: str) -> Iterator[tuple[str, Any]]:

@@ -5,10 +5,11 @@ leaves no straggler and at most three compiled shapes (`callbacks/warm_up.py`). 
 """
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, ClassVar, Literal
 
 from pydantic import Field
 
+from mvideo_core.model.history_sigma import HISTORY_SIGMA_MAX, RANGE_GONE
 from mvideo_core.options import Options
 from mvideo_core.training.seeds import generator
 
@@ -23,14 +24,19 @@ History = Literal["none", "appearance", "both"]
 class DrawOptions(Options):
     """Condition dropout, noise on the conditions, timesteps. The paper gives none of these; all are our choice."""
 
+    GONE: ClassVar[dict[str, str]] = {"history_noise": RANGE_GONE}
+
     history_none: float = Field(default=0.3, ge=0, le=1, description="share of steps as a first clip, no history")
     appearance_only: float = Field(
         default=0.15, ge=0, le=1, description="share of the steps with history that have the last frame alone"
     )
     mask: float = Field(default=0.15, ge=0, le=1, description="share of samples without mask (zero latent)")
     text: float = Field(default=0.1, ge=0, le=1, description="share of samples with the empty prompt")
-    history_noise: int = Field(
-        default=100, ge=0, lt=1000, description="noise on history latents: timestep uniform in 0..this; 0 adds none"
+    history_sigma: float = Field(
+        default=HISTORY_SIGMA_MAX,
+        ge=0,
+        lt=1,
+        description="noise on history latents: sigma uniform in 0..this; 0 adds none",
     )
     stratified: bool = Field(default=True, description="timesteps spread over the global batch, one in each stratum")
 
@@ -80,6 +86,8 @@ def draw_step(options: DrawOptions, schedule: "Schedule", seed: int, step: int, 
     history: History = "none" if first < options.history_none else with_history
     drop_mask, drop_text = torch.rand((2, global_batch), generator=choose)
     timesteps = schedule.sample_timesteps(generator(seed, "timestep", step), global_batch, options.stratified)
-    noised = options.history_noise > 0 and history != "none"
-    levels = torch.randint(options.history_noise + 1, (global_batch,), generator=choose) if noised else None
+    noised = options.history_sigma > 0 and history != "none"
+    levels = None
+    if noised:
+        levels = schedule.timesteps_at(options.history_sigma * torch.rand(global_batch, generator=choose))
     return StepDraws(step, history, timesteps, levels, drop_mask < options.mask, drop_text < options.text)

@@ -9,12 +9,13 @@ since the cache has no pixels.
 import gc
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import numpy as np
 from pydantic import Field
 
 from mvideo_core.model.base import BaseOptions
+from mvideo_core.model.history_sigma import HISTORY_SIGMA, TIMESTEP_GONE
 from mvideo_core.options import Options
 from mvideo_core.training.callbacks.base import Callback, due
 from mvideo_core.training.callbacks.ema import Ema
@@ -33,6 +34,8 @@ if TYPE_CHECKING:
 class SampleOptions(Options):
     """Videos of held-out samples (data.holdout); the settings are those of inference."""
 
+    GONE: ClassVar[dict[str, str]] = {"history_timestep": TIMESTEP_GONE}
+
     every: int = Field(default=0, ge=0, description="steps between videos; 0: never")
     count: int = Field(default=4, ge=1, le=64, description="held-out samples to show, over all ranks")
     inference_steps: int = Field(default=50, ge=1, le=1000, description="denoising steps")
@@ -43,7 +46,7 @@ class SampleOptions(Options):
     )
     dynamic_guidance: bool = Field(default=False, description="as `dynamic_guidance` of generation")
     history: bool = Field(default=True, description="give appearance and motion; false: as a first clip")
-    history_timestep: int = Field(default=20, ge=0, lt=1000, description="noise level of the history")
+    history_sigma: float = Field(default=HISTORY_SIGMA, ge=0, lt=1, description="as `history_sigma` of generation")
     offload: bool = Field(
         default=False, description="VAE and transformer take turns on the GPU; less memory, seconds more for each video"
     )
@@ -169,7 +172,7 @@ class SampleVideos(Callback):
             num_inference_steps=steps,
             guidance_scale=self.options.guidance_scale,
             dynamic_guidance=self.options.dynamic_guidance,
-            condition_timestep=self.options.history_timestep,
+            history_sigma=self.options.history_sigma,
             generator=generator(SEED, "video", index),
             prompt_embeds=sample.text_LC[None].to(device),
             negative_prompt_embeds=self.dataset.empty_text_LC()[None].to(device),

@@ -8,10 +8,11 @@ The pairs are dealt to the ranks, so none waits long for another.
 
 import contextlib
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from pydantic import Field
 
+from mvideo_core.model.history_sigma import HISTORY_SIGMA, TIMESTEP_GONE
 from mvideo_core.options import Options
 from mvideo_core.training.callbacks.base import Callback, due
 from mvideo_core.training.callbacks.ema import Ema
@@ -21,6 +22,7 @@ from mvideo_core.training.seeds import generator
 if TYPE_CHECKING:
     import torch
 
+    from mvideo_core.model.schedule import Schedule
     from mvideo_core.training.batches import BatchMaker
     from mvideo_core.training.data import Samples
     from mvideo_core.training.distributed import World
@@ -35,9 +37,11 @@ N_TIMESTEPS = 1000
 class ValidationOptions(Options):
     """Fixed-noise loss on held-out samples (data.holdout)."""
 
+    GONE: ClassVar[dict[str, str]] = {"history_timestep": TIMESTEP_GONE}
+
     every: int = Field(default=250, ge=0, description="steps between validations; 0: never")
     bins: int = Field(default=5, ge=1, le=50, description="timestep bins; one forward per sample and bin")
-    history_timestep: int = Field(default=20, ge=0, lt=1000, description="noise level of the history, as at inference")
+    history_sigma: float = Field(default=HISTORY_SIGMA, ge=0, lt=1, description="as `history_sigma` of generation")
 
 
 class Validation(Callback):
@@ -108,12 +112,13 @@ class Validation(Callback):
 
         bins = self.options.bins
         history: History = "both" if self.maker.draws.history_none < 1 else "none"
-        noised = self.maker.draws.history_noise > 0 and history == "both"
-        drawn = fixed_draws(index, bins, history, self.options.history_timestep if noised else None)
+        noised = self.maker.draws.history_sigma > 0 and history == "both"
+        sigma = self.options.history_sigma if noised else 0.0
+        drawn = fixed_draws(index, bins, history, sigma, self.maker.schedule)
         return self.maker.batch(drawn, range(bin_, bin_ + 1), [self.samples.get(index)], torch.ones(bins))
 
 
-def fixed_draws(index: int, bins: int, history: History, history_timestep: int | None) -> StepDraws:
+def fixed_draws(index: int, bins: int, history: History, history_sigma: float, schedule: "Schedule") -> StepDraws:
     """Draws of one held-out sample: a fixed timestep in every bin, all conditions given."""
     import torch
 
@@ -121,7 +126,7 @@ def fixed_draws(index: int, bins: int, history: History, history_timestep: int |
     u = torch.rand(bins, generator=generator(SEED, "timestep", index))
     timesteps = ((torch.arange(bins) + u) * width).long().clamp(max=N_TIMESTEPS - 1)
     never = torch.zeros(bins, dtype=torch.bool)
-    levels = None if history_timestep is None else torch.full((bins,), history_timestep)
+    levels = schedule.timesteps_at(torch.full((bins,), history_sigma)) if history_sigma else None
     return StepDraws(index, history, timesteps, levels, never, never)
 
 

@@ -116,8 +116,8 @@ class WarmUp(Callback):
         """Forward and backward of a micro-batch; the gradients are zeroed when the step begins."""
         import torch
 
-        batch, noise = self.options.micro_batch, self.options.draws.history_noise
-        drawn = fixed_draws(0, batch, history, noise or None)
+        batch, sigma = self.options.micro_batch, self.options.draws.history_sigma
+        drawn = fixed_draws(0, batch, history, sigma, self.maker.schedule)
         samples = [self.samples.get(int(self.train[0]))] * batch
         made = self.maker.batch(drawn, range(batch), samples, torch.ones(batch))
         self.objective.loss(made).total.backward()

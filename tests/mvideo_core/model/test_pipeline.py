@@ -236,14 +236,14 @@ def test_history_is_brought_to_its_noise_level(base):
     schedule = Schedule.of(base.scheduler)
     clean = Conditions(None, torch.ones(1, 1, 16, 4, 8), torch.zeros(1, 3, 16, 2, 4))
     assert noisy_history(clean, schedule, 0) is clean
-    assert noisy_history(Conditions(), schedule, 20) == Conditions()
-    noisy = noisy_history(clean, schedule, 20, seeded())
+    assert noisy_history(Conditions(), schedule, 0.14) == Conditions()
+    noisy = noisy_history(clean, schedule, schedule.sigma_T[20].item(), seeded())
     assert noisy.timestep_B.tolist() == [20]
     sigma = schedule.sigma_T[20].item()
     assert noisy.motion_BFCHW.std().item() == pytest.approx(sigma, rel=0.15)
     assert noisy.appearance_BFCHW.mean().item() == pytest.approx(schedule.signal_T[20].item(), abs=sigma / 4)
-    with pytest.raises(ConfigError, match="condition_timestep: 1000"):
-        noisy_history(clean, schedule, 1000)
+    with pytest.raises(ConfigError, match=r"history_sigma: 1\.0; 0 .* to below 1 "):
+        noisy_history(clean, schedule, 1.0)
 
 
 def test_steps_are_reported(pipeline):

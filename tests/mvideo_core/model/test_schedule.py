@@ -66,3 +66,19 @@ def test_stratified_timesteps_fall_one_in_each_part():
 def test_other_predictions_are_refused():
     with pytest.raises(ConfigError, match="epsilon"):
         Schedule.of(CogVideoXDDIMScheduler(prediction_type="epsilon"))
+
+
+@pytest.mark.parametrize(("size", "sigma", "timestep"), [
+    ("cogvideox-2b", 0.2369, 20), ("cogvideox-2b", 0.5213, 100),
+    ("cogvideox-5b", 0.1414, 20), ("cogvideox-5b", 0.3365, 100), ("cogvideox-5b", 0.0, 0),
+])  # fmt: skip
+def test_sigma_is_found_in_the_schedule(size, sigma, timestep):
+    """The first four were computed from alphas_cumprod by hand."""
+    assert Schedule.of(CogVideoXDDIMScheduler(**SIZES[size].scheduler)).timesteps_at(torch.tensor([sigma])) == timestep
+
+
+def test_the_nearest_timestep_is_that_of_a_search_through_all(scheduler):
+    sigma_T = (1 - scheduler.alphas_cumprod.double()).sqrt()
+    asked = torch.rand(200, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    nearest = (sigma_T[None] - asked[:, None]).abs().argmin(dim=1)
+    assert torch.equal(Schedule.of(scheduler).timesteps_at(asked), nearest)

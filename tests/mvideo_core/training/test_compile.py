@@ -180,7 +180,7 @@ VARIANTS: dict[str, dict[str, Any]] = {
     "larger micro-batch": {"micro_batch": 2},
     "extra forward, never a first clip": {
         "consistency": {"prediction": "extra_forward"},
-        "draws": {"history_none": 0.0, "history_noise": 0},
+        "draws": {"history_none": 0.0, "history_sigma": 0.0},
     },
     "dropout": {"lora": {"dropout": 0.1}},
     "no guidance, samples as first clips": {"samples": {"guidance_scale": 1.0, "history": False}},

@@ -52,3 +52,16 @@ def test_a_checkpoint_of_an_earlier_version_is_read_with_the_defaults_of_what_it
     assert read["data.exclude"] == []
     assert read["base.weights"] == "mini"
     assert not {"holdout", "precision"} & read.keys()
+
+
+def test_noise_on_the_history_by_timestep_is_a_difference_that_can_be_allowed() -> None:
+    now = flattened(TrainOptions().course())
+    old = {name: value for name, value in now.items() if name != "draws.history_sigma"} | {"draws.history_noise": 100}
+    with pytest.raises(
+        ConfigError,
+        match=r"options: draws\.history_sigma: timesteps up to 100 then, 0\.34 now\..*--allow draws\.history_s",
+    ):
+        changes("run", 4, read_course(old, now), now, [])
+    assert len(changes("run", 4, read_course(old, now), now, ["draws.history_sigma"])) == 1
+    clean = now | {"draws.history_sigma": 0.0}
+    assert changes("run", 4, read_course(old | {"draws.history_noise": 0}, now), clean, []) == []

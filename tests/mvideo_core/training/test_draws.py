@@ -1,8 +1,11 @@
 """What is random in a step, and the weights of the consistency loss."""
 
+import pytest
 import torch
+from diffusers import CogVideoXDDIMScheduler
 
 from mvideo_core.model.schedule import Schedule
+from mvideo_core.model.sizes import SIZES
 from mvideo_core.training.draws import DrawOptions, StepDraws, draw_step
 from mvideo_core.training.objective import ConsistencyOptions, consistency_weights
 
@@ -31,6 +34,22 @@ def test_shares_of_2000_steps_are_those_asked_for() -> None:
 def test_every_stratum_of_the_global_batch_has_one_timestep() -> None:
     one = draw_step(DrawOptions(), FLAT, 0, 5, 8)
     assert sorted((one.timestep_G // 125).tolist()) == list(range(8))
+
+
+@pytest.mark.parametrize("size", ["cogvideox-2b", "cogvideox-5b", "mini-sincos"])
+def test_noise_on_the_history_is_uniform_in_sigma_for_every_base(size: str) -> None:
+    """Up to 0.34; what is below the noise of t = 0 (0.05 in 2b, 0.03 in the others) becomes that."""
+    alpha_bar = CogVideoXDDIMScheduler(**SIZES[size].scheduler).alphas_cumprod.double()
+    schedule = Schedule(alpha_bar.sqrt().float(), (1 - alpha_bar).sqrt().float())
+    drawn = draw_step(DrawOptions(history_none=0), schedule, 0, 0, 4000).history_timestep_G
+    assert drawn is not None
+    sigma = (1 - alpha_bar[drawn]).sqrt()
+    least = (1 - alpha_bar[0]).sqrt().item()
+    mean, square = (0.34**2 + least**2) / (2 * 0.34), (0.34**3 + 2 * least**3) / (3 * 0.34)
+    assert sigma.mean().item() == pytest.approx(mean, abs=0.005)
+    assert sigma.std().item() == pytest.approx((square - mean**2) ** 0.5, abs=0.003)
+    assert 0.33 < sigma.max() < 0.342
+    assert draw_step(DrawOptions(history_none=0, history_sigma=0), schedule, 0, 0, 4).history_timestep_G is None
 
 
 def test_draws_depend_on_seed_and_step_alone() -> None:

@@ -135,18 +135,17 @@ def measure(sigmas: tuple[float, ...], n_sequences: int) -> dict[str, np.ndarray
     chosen = sequences(n_sequences, pipeline.format)
     rows: list[tuple[str, dict[str, Any]]] = [("none", {"appearance": False, "motion": False})]
     rows += [(f"{sigma:g}", {"history_sigma": sigma}) for sigma in sigmas]
-    drift = {}
-    for name, changed in rows:
-        began_s, found = time.process_time(), []
-        for place, (text, masks) in enumerate(chosen):
+    drift: dict[str, list[Any]] = {name: [] for name, _ in rows}
+    for place, (text, masks) in enumerate(chosen):
+        began_s = time.process_time()
+        for name, changed in rows:
             options = GenerateOptions(**SAMPLING, **changed, seed=place)
             output = OutputFolder(VIDEOS / name / f"{place:02}", digest([text, options]), overwrite=True)
             frames_THWC = read_clip(generate_long(pipeline, text, masks, options, output))
             clips = relative(clip_figures(frames_THWC, masks, pipeline.format.stride_frames, metric))
-            found.append([[one[figure] for figure in FIGURES] for one in clips])
-        drift[name] = np.array(found)
-        print(f"{name}: {time.process_time() - began_s:.0f} CPU s", flush=True)
-    return drift
+            drift[name].append([[one[figure] for figure in FIGURES] for one in clips])
+        print(f"sequence {place + 1} of {len(chosen)}: {time.process_time() - began_s:.0f} CPU s", flush=True)
+    return {name: np.array(found) for name, found in drift.items()}
 
 
 def main() -> None:

@@ -72,7 +72,8 @@ class ImagingQuality(Metric):
         import torch
 
         with torch.inference_mode():
-            scores = [float(self.network(resized(frame, self.options.resizing, self.device))) for frame in frames_THWC]
+            seen = [self.network(resized(frame, self.options.resizing, self.device)) for frame in frames_THWC]
+            scores = torch.stack([score.reshape(()) for score in seen]).tolist()  # one wait for the GPU
         return VideoScore(
             value=float(np.mean(scores)), per_frame=tuple(scores), details={"n_frames": float(len(frames_THWC))}
         )

@@ -25,11 +25,12 @@ def train(options: TrainOptions) -> RunReport:
     Raises:
         ConfigError, ModelError, StoreError, TrainError: as the training did, with its message.
     """
-    return launch(options, on_metrics=TrainingBoard())
+    board = TrainingBoard()
+    return launch(options, on_metrics=board, on_phase=board.phase)
 
 
 class TrainingBoard:
-    """A progress bar "train-progress" with step, loss and speed; at most every few seconds."""
+    """A progress bar "train-progress" with phase, then step, loss and speed; at most every few seconds."""
 
     def __init__(self, now: Callable[[], float] = time.monotonic):
         self.now, self.shown_at = now, -SHOW_EVERY_S
@@ -48,6 +49,11 @@ class TrainingBoard:
             text = self.words(line, now)
             log.info("training: %s", text)
             self.bar.show(100 * step / steps, text)
+
+    def phase(self, words: str) -> None:
+        """Take what is done before the first of these lines."""
+        log.info("training: %s", words)
+        self.bar.show(0, words)
 
     def words(self, line: dict[str, Any], now: float) -> str:
         """ "step 120 of 400, loss 0.1034, 1.9 s/step, about 9 min left"."""

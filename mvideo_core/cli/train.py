@@ -63,7 +63,7 @@ def run(
     }
     chosen = load_profile(profile, merged(given_values(options, set_), _given(flags)))
     require("train", Asked(workspace=workspace, training=chosen))
-    report = launch(chosen, _Progress(every_s).tell)
+    report = launch(chosen, _Progress(every_s).tell, on_phase=typer.echo)
     typer.echo(last_line(report))
 
 

@@ -32,6 +32,7 @@ from mvideo_core.training.callbacks.stopping import STOP
 from mvideo_core.training.callbacks.trackers import METRICS
 from mvideo_core.training.checkpoint import CHECKPOINTS, complete, read_state, sole_owner
 from mvideo_core.training.failures import ERRORS, death, full_disk, told_error
+from mvideo_core.training.phases import PHASES, STARTING, PhaseClock, Say
 
 if TYPE_CHECKING:
     from mvideo_core.training.options import TrainOptions
@@ -60,6 +61,7 @@ def launch(
     options: "TrainOptions",
     on_metrics: Callable[[dict[str, Any]], None] = lambda line: None,
     stop: threading.Event | None = None,
+    on_phase: Say = lambda words: None,
 ) -> "RunReport":
     """Train to the end, or to the step at which a stop was asked for, and report.
 
@@ -68,6 +70,8 @@ def launch(
     Args:
         on_metrics: called with every new line of metrics.jsonl.
         stop: asks for a stop when set.
+        on_phase: called with what is done before the first of these lines, such as "loading the base mini"; again every
+            few seconds with its age while it lasts.
 
     Raises:
         ConfigError, ModelError, StoreError, TrainError: as the training did, with its message.
@@ -83,7 +87,7 @@ def launch(
     own_restarts = options.launch.restarts if options.launch.nodes == 1 else 0
     with _signals(stop):
         for left in range(own_restarts, -1, -1):
-            problem = _one_launch(options, run, config, on_metrics, stop)
+            problem = _one_launch(options, run, config, _Shown(on_metrics, PhaseClock(on_phase)), stop)
             if problem is None:
                 return write_report(run)
             if left == 0 or getattr(problem, "told", False) or stop.is_set():
@@ -172,24 +176,23 @@ def _one_launch(
     options: "TrainOptions",
     run: Path,
     config: Path,
-    on_metrics: Callable[[dict[str, Any]], None],
+    shown: "_Shown",
     stop: threading.Event,
 ) -> MVideoError | None:
     if options.launch.nodes == 1:
         _tidy(run)
-    lines = _Tail(run / METRICS)
+    shown.start(run)
     log_path = config.with_suffix(".log")
     with log_path.open("ab") as output:
         start_byte = output.tell()
         child = _start(command(options, config), options.launch, output)
         try:
-            _wait(child, lines, on_metrics, stop, run, options.launch.stop_grace_s)
+            _wait(child, shown, stop, run, options.launch.stop_grace_s)
         finally:
             if child.poll() is None:
                 child.kill()
                 child.wait()
-    for line in lines.new():
-        on_metrics(line)
+    shown.look()
     if child.returncode == 0:
         return None
     return told_error(run, log_path) or full_disk(run) or death(child.returncode, log_path, start_byte)
@@ -205,6 +208,7 @@ def _tidy(run: Path) -> None:
         for old in (run / ERRORS).glob("rank-*.json"):
             old.unlink()
         (run / STOP).unlink(missing_ok=True)
+        (run / PHASES).unlink(missing_ok=True)
         done = complete(run / CHECKPOINTS)
         cut_after(run / METRICS, read_state(done[-1]).step if done else 0)
 
@@ -221,8 +225,7 @@ def _start(argv: list[str], chosen: LaunchOptions, output: Any) -> "subprocess.P
 
 def _wait(
     child: "subprocess.Popen[bytes]",
-    lines: "_Tail",
-    on_metrics: Callable[[dict[str, Any]], None],
+    shown: "_Shown",
     stop: threading.Event,
     run: Path,
     grace_s: float,
@@ -230,8 +233,7 @@ def _wait(
     """Until the child is gone. A stop is asked for by a file; SIGTERM and SIGKILL follow where it is not heard."""
     deadline_s, hints = 0.0, [child.terminate, child.kill]
     while child.poll() is None:
-        for line in lines.new():
-            on_metrics(line)
+        shown.look()
         if stop.is_set() and not deadline_s:
             (run / STOP).touch()
             deadline_s = time.monotonic() + grace_s
@@ -263,6 +265,27 @@ def _signals(stop: threading.Event) -> Iterator[None]:
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
+
+
+class _Shown:
+    """Phases and metrics of a launch, shown as they are written."""
+
+    def __init__(self, on_metrics: Callable[[dict[str, Any]], None], clock: PhaseClock):
+        self.on_metrics, self.clock = on_metrics, clock
+
+    def start(self, run: Path) -> None:
+        """Files of the run are read from their present end on."""
+        self.metrics, self.phases = _Tail(run / METRICS), _Tail(run / PHASES)
+        self.clock.begin(STARTING)
+
+    def look(self) -> None:
+        """Show what is new."""
+        for line in self.phases.new():
+            self.clock.begin(line["phase"])
+        for line in self.metrics.new():
+            self.clock.begin("")
+            self.on_metrics(line)
+        self.clock.tick()
 
 
 class _Tail:

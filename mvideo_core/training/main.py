@@ -43,6 +43,7 @@ from mvideo_core.training.failures import write_failure
 from mvideo_core.training.launch import LAUNCHED, check_processes
 from mvideo_core.training.loop import Trainer
 from mvideo_core.training.options import TrainOptions
+from mvideo_core.training.phases import FirstSteps, Say, phase_writer
 from mvideo_core.training.report import last_line, write_report
 from mvideo_core.training.start import find_start, resume
 from mvideo_core.training.warm_start import OTHER_BASE, load_init_adapter
@@ -86,7 +87,7 @@ def train(options: TrainOptions) -> None:
     check(options, placed()[2])
     run = Path(options.out)
     with joined(options.distributed) as world, _owned(run, world), folder_in_use(options.data.latents):
-        trainer, close = build(options, world)
+        trainer, close = build(options, world, phase_writer(run, world.first))
         try:
             if world.first:
                 text = yaml.safe_dump(options.model_dump(mode="json"), sort_keys=False)
@@ -116,8 +117,11 @@ def check(options: TrainOptions, world_size: int) -> None:
     check_extras(options.metrics)
 
 
-def build(options: TrainOptions, world: World) -> "tuple[Trainer, Callable[[], None]]":
+def build(options: TrainOptions, world: World, say: Say = log.info) -> "tuple[Trainer, Callable[[], None]]":
     """A trainer at the step to go on from, and what closes its readers.
+
+    Args:
+        say: told what is done next.
 
     Options that are not the checkpoint's are found before the model is loaded; targets that match nothing, before the
     latents are opened.
@@ -131,20 +135,25 @@ def build(options: TrainOptions, world: World) -> "tuple[Trainer, Callable[[], N
     from mvideo_core.training.objective import MVideoObjective
 
     torch.manual_seed(options.seed)
+    say(f"checking the base {options.base.weights} against the run folder")
     check_quantization(options.execution.quantize, capability(world.device))
     start = find_start(options, world)
+    say(f"loading the base {options.base.weights}")
     # Text and clips come as latents: text encoder and VAE stay off the device.
     base = load_base(options.base, parts=("transformer",))
     transformer: Any = base.transformer
+    say("adding the adapters")
     quantize_blocks(transformer, options.execution.quantize)
     add_lora(transformer, options.lora)
     if options.init_adapter:
         load_init_adapter(transformer, options.init_adapter, options.lora, allowed(OTHER_BASE, options.allow))
+    say(f"moving the base to {world.device}")
     transformer.to(world.device).train()
     prepare(transformer, options.execution)
     schedule = Schedule.of(base.scheduler)
     objective = MVideoObjective(transformer, schedule, options.consistency, input_dtype(options.execution))
 
+    say(f"checking the latents {options.data.latents}")
     dataset = open_latents(options)
     start = start.with_data(options, dataset.info.digest)
     split = Split(dataset.keys, options.data.holdout, options.data.exclude, dataset.ids)
@@ -160,7 +169,9 @@ def build(options: TrainOptions, world: World) -> "tuple[Trainer, Callable[[], N
     validation_maker = batch_maker(options, dataset, schedule, SEED, world)
     state = start.state(options, world, dataset.info.digest)
     makers = (train_maker, validation_maker)
-    trainer.callbacks = callbacks(options, dataset, split, objective, makers, parameters, state)
+    trainer.callbacks = callbacks(options, dataset, split, objective, makers, parameters, state, say)
+    if start.folder is not None:
+        say(f"loading {start.folder.name}")
     resume(start, trainer)
     return trainer, feed.close
 
@@ -213,6 +224,7 @@ def callbacks(
     makers: "tuple[BatchMaker, BatchMaker]",
     parameters: dict[str, Any],
     state: State,
+    say: Say,
 ) -> list[Callback]:
     """In the order in which their hooks run; `makers` of training and of validation batches."""
     from mvideo_core.model.adapter import save_adapter
@@ -230,7 +242,7 @@ def callbacks(
     validation = Validation(objective, dataset, split.held, makers[1], options.validation, ema)
     videos = SampleVideos(run / "samples", options.samples, objective, options.base, dataset, split.held, ema)
     n_bytes = checkpoint_bytes(options, sum(one.numel() for one in parameters.values()))
-    warm_up = WarmUp(options, objective, dataset, split.train, makers[0], validation, videos)
+    warm_up = WarmUp(options, objective, dataset, split.train, makers[0], validation, videos, say)
     return [
         Stopping(run),
         *([ema] if ema else []),
@@ -239,6 +251,7 @@ def callbacks(
         videos,
         Metrics(run, options.metrics, options.global_batch, options.model_dump(mode="json")),
         Checkpoints(run / CHECKPOINTS, options.checkpoints, state, options.global_batch, n_bytes, export),
+        FirstSteps(say, options.metrics.every),
     ]
 
 

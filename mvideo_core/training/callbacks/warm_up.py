@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from mvideo_core.training.loop import Trainer
     from mvideo_core.training.objective import MVideoObjective
     from mvideo_core.training.options import TrainOptions
+    from mvideo_core.training.phases import Say
 
 log = logging.getLogger(__name__)
 
@@ -76,6 +77,7 @@ class WarmUp(Callback):
         samples: to take a training sample from.
         train: indices of the training samples.
         maker: of training batches.
+        say: told which part is compiled next.
     """
 
     def __init__(
@@ -87,9 +89,10 @@ class WarmUp(Callback):
         maker: "BatchMaker",
         validation: Validation,
         videos: SampleVideos,
+        say: "Say" = log.info,
     ):
         self.options, self.objective, self.samples, self.train = options, objective, samples, train
-        self.maker, self.validation, self.videos = maker, validation, videos
+        self.maker, self.validation, self.videos, self.say = maker, validation, videos, say
 
     def on_start(self, trainer: "Trainer") -> None:
         """Compiles, and logs how much and how long."""
@@ -102,7 +105,8 @@ class WarmUp(Callback):
         log.info("torch.compile: %d graphs to compile before step %d", len(planned), trainer.step + 1)
         runs: list[Callable[[], None]] = [lambda h=history: self._train(h) for history in histories(self.options.draws)]  # type: ignore[misc]
         runs += [lambda: self.validation.warm_up(trainer.world), lambda: self.videos.warm_up(trainer.world)]
-        for run in runs:
+        for part, run in enumerate(runs, 1):
+            self.say(f"compiling, part {part} of {len(runs)}: {len(planned)} graphs in all")
             before, run_s = len(graphs.made), time.perf_counter()
             run()
             if made := graphs.made[before:]:

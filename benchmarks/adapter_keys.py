@@ -26,17 +26,18 @@ HEAD = "| Reader | file as trained | the same without `transformer.` | `mvideo a
 def main() -> int:
     """Print the table."""
     base: Any = random_base("mini-sincos", parts=("transformer",)).transformer
-    trained = random_base("mini-sincos", parts=("transformer",))
-    add_lora(trained.transformer, LoraOptions(rank=16, alpha=8))
-    for value in trainable(trained.transformer).values():
+    other = random_base("mini-sincos", parts=("transformer",))
+    trained: Any = other.transformer
+    add_lora(trained, LoraOptions(rank=16, alpha=8))
+    for value in trainable(trained).values():
         torch.nn.init.normal_(value, std=0.1, generator=torch.manual_seed(1))
     wanted = {
         name: 8 / 16 * module.lora_B["default"].weight.detach() @ module.lora_A["default"].weight.detach()
-        for name, module in trained.transformer.named_modules()
+        for name, module in trained.named_modules()
         if hasattr(module, "lora_A")
     }
     with tempfile.TemporaryDirectory() as place:
-        save_adapter(Path(place) / "adapter", trained.transformer, trained.format)
+        save_adapter(Path(place) / "adapter", trained, other.format)
         lines = list(table(Path(place), base, wanted))
     print("\n".join([HEAD, "|---|---|---|---|", *lines]))
     return 0 if all(line.endswith(f"{len(wanted)} of {len(wanted)}, once |") for line in lines) else 1

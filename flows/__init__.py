@@ -2,6 +2,7 @@
 
 import logging
 
+from mvideo.flows._cancelled import end_as_cancelled
 from mvideo.flows._orphans import end_with_the_worker
 
 LOGGERS = ("mvideo_core", "mvideo")
@@ -12,3 +13,4 @@ for _name in LOGGERS:
         logging.getLogger(_name).setLevel(logging.INFO)
 
 end_with_the_worker()
+end_as_cancelled()

@@ -1,6 +1,8 @@
 """Names of flow runs in the UI: what they work on and under which profile."""
 
+import functools
 import re
+from collections.abc import Mapping
 from pathlib import PurePosixPath
 from typing import Any
 
@@ -8,14 +10,40 @@ from prefect import runtime
 
 from mvideo.tasks._parts import Parts
 
-GIVEN_BY_NOBODY = re.compile(r"[a-z]+\d*-[a-z]+")
-"""Names that the server ("wise-otter") and the form of the UI ("tau4-virchow") make up."""
+GREEK = (
+    "alpha|beta|gamma|delta|epsilon|zeta|eta|theta|iota|kappa|lambda|mu|nu|xi|omicron|pi|rho|sigma|tau|upsilon|phi|chi|"
+    "psi|omega"
+)
+OF_THE_FORM = re.compile(rf"({GREEK})\d*(-[a-z]+){{1,3}}")
+"""Names that the form of the UI makes up: "tau4-virchow", "beta-canis-majoris-nebula"; its words are nowhere but in its
+own script."""
 
 
 def run_name() -> str:
-    """Name of the flow run that starts now; a given one is kept, unless it looks made up, as "nightly-build" does."""
+    """Name of the flow run that starts now; a given one is kept, unless it is one that Prefect makes up."""
     name = str(runtime.flow_run.name or "")
-    return name if name and not GIVEN_BY_NOBODY.fullmatch(name) else name_of(dict(runtime.flow_run.parameters))
+    return name if name and not made_up(name) else name_of(dict(runtime.flow_run.parameters))
+
+
+def made_up(name: str) -> bool:
+    """Whether the server ("wise-otter": coolname's adjectives and animals) or the UI's form made a name up."""
+    first, _, second = name.partition("-")
+    return any(first in one and second in two for one, two in _pairs()) or bool(OF_THE_FORM.fullmatch(name))
+
+
+@functools.cache
+def _pairs() -> tuple[tuple[frozenset[str], frozenset[str]], ...]:
+    """Words that Prefect's slugs of two words begin with, and those that they end with."""
+    from coolname.data import config
+
+    pairs = [config[name]["lists"] for name in config["2"]["lists"] if config[name]["type"] == "cartesian"]
+    return tuple((_words(config, pair[0]), _words(config, pair[1])) for pair in pairs if len(pair) == 2)
+
+
+def _words(config: Mapping[str, Any], name: str) -> frozenset[str]:
+    """All words of one of coolname's lists and of the lists within it."""
+    found = config[name]
+    return frozenset(found.get("words", ())).union(*(_words(config, inner) for inner in found.get("lists", ())))
 
 
 def name_of(parameters: dict[str, Any]) -> str:

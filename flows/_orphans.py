@@ -15,16 +15,26 @@ ENGINE = "PREFECT__FLOW_RUN_ID"
 """Set in the process that a worker starts for a run."""
 
 
+def in_engine() -> bool:
+    """Whether this process works for a run, started by a worker."""
+    return ENGINE in os.environ and any(word.startswith("prefect") for word in sys.orig_argv[1:])
+
+
 def end_with_the_worker() -> None:
     """In an engine process: SIGTERM to this very process, which ends the run, once its worker is gone."""
-    if ENGINE in os.environ and any(word.startswith("prefect") for word in sys.orig_argv[1:]):
+    if in_engine():
         threading.Thread(target=_watch, args=(os.getppid(),), name="worker-watch", daemon=True).start()
 
 
 def _watch(worker: int) -> None:
-    while os.getppid() == worker and not unread(1):
+    while not gone(worker):
         time.sleep(LOOK_EVERY_S)
     os.kill(os.getpid(), signal.SIGTERM)
+
+
+def gone(worker: int) -> bool:
+    """Whether the worker, this process's first parent, is no more."""
+    return os.getppid() != worker or unread(1)
 
 
 def unread(fd: int) -> bool:

@@ -25,6 +25,7 @@ def trial(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Trial]:
     with Trial(tmp_path_factory.mktemp("stack")) as trial:
         for entrypoint in ("toy", "only_a", "only_b"):
             trial.register(f"tests/e2e/toy_flow.py:{entrypoint}")
+        trial.register("tests/flows/ends_by_itself.py:ends_by_itself")
         trial.register("tests/e2e/toy_flow.py:neighbor", tags=())
         yield trial
 

@@ -113,6 +113,14 @@ def test_cancel_ends_the_process_and_a_retry_goes_on(trial: Trial, tmp_path: Pat
 
 
 @pytest.mark.slow
+def test_a_run_that_ends_by_itself_after_its_cancel_is_cancelled(trial: Trial) -> None:
+    """Three at once: the worker hears of a cancel before, while or after the process ends."""
+    trial.stack.up(deploy=False)
+    runs = [trial.start("ends-by-itself/ends-by-itself", {}) for _ in range(3)]
+    assert [trial.wait(run, 240) for run in runs] == ["CANCELLED"] * 3, trial.tail()
+
+
+@pytest.mark.slow
 def test_engine_workers_gives_slices_to_stage_runs_and_mends_a_killed_one(trial: Trial, tmp_path: Path) -> None:
     trial.stack.up(deploy=False)
     engine = {"kind": "workers", "cpu_slots": 1, "gpu_slots": 1, "parts_per_run": 4, "poll_s": 0.5}

@@ -1,6 +1,7 @@
 import pytest
+from prefect.utilities.names import generate_slug
 
-from mvideo.flows._naming import GIVEN_BY_NOBODY, name_of
+from mvideo.flows._naming import made_up, name_of
 
 
 @pytest.mark.parametrize(
@@ -20,7 +21,20 @@ def test_a_run_is_named_after_its_folder_its_profile_and_its_piece(parameters: d
     assert name_of(parameters) == name
 
 
-def test_made_up_names_are_distinguished_from_names_that_were_asked_for() -> None:
-    assert all(GIVEN_BY_NOBODY.fullmatch(name) for name in ("wise-otter", "tau4-virchow"))
-    for asked_for in ("cut parts 0-3", "tuesday", "score part 1 of 4", "run-7", "nightly/set-a"):
-        assert not GIVEN_BY_NOBODY.fullmatch(asked_for)
+def test_every_name_that_the_server_makes_up_is_known() -> None:
+    assert [name for name in (generate_slug(2) for _ in range(3000)) if not made_up(name)] == []
+
+
+def test_names_that_the_form_makes_up_are_known() -> None:
+    """Two parts, or three, as the script of Prefect 3.9.1's UI joins them."""
+    for name in ("tau4-virchow", "alpha-andromedae", "xi812-virchow-nebula", "beta-canis-majoris-x", "mu-barad-dur"):
+        assert made_up(name)
+
+
+def test_names_that_were_asked_for_are_kept() -> None:
+    """Among them all that have two lowercase words but are none of coolname's adjectives with one of its animals."""
+    for asked_for in (
+        "cut parts 0-3", "tuesday", "score part 1 of 4", "run-7", "nightly/set-a", "nightly-build", "smoke-test",
+        "first-try", "blue-green", "otter-wise", "wise-build", "test-otter", "full-set",
+    ):  # fmt: skip
+        assert not made_up(asked_for), asked_for

@@ -36,8 +36,9 @@ def _pairs() -> tuple[tuple[frozenset[str], frozenset[str]], ...]:
     """Words that Prefect's slugs of two words begin with, and those that they end with."""
     from coolname.data import config
 
-    pairs = [config[name]["lists"] for name in config["2"]["lists"] if config[name]["type"] == "cartesian"]
-    return tuple((_words(config, pair[0]), _words(config, pair[1])) for pair in pairs if len(pair) == 2)
+    known: Mapping[str, Any] = config
+    pairs = [known[name]["lists"] for name in known["2"]["lists"] if known[name]["type"] == "cartesian"]
+    return tuple((_words(known, pair[0]), _words(known, pair[1])) for pair in pairs if len(pair) == 2)
 
 
 def _words(config: Mapping[str, Any], name: str) -> frozenset[str]:

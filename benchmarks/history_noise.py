@@ -17,6 +17,7 @@ For each clip after the first, over its kept frames:
 import argparse
 import json
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -127,8 +128,19 @@ def table(drift: dict[str, np.ndarray]) -> str:
     return "\n".join(lines)
 
 
-def measure(sigmas: tuple[float, ...], n_sequences: int) -> dict[str, np.ndarray]:
-    """Arrays (sequences, clips after the first, FIGURES) by row."""
+def write(drift: dict[str, np.ndarray], out: Path) -> None:
+    """The table, and every figure."""
+    n_sequences = len(next(iter(drift.values())))
+    what = f"Ten clips each, {n_sequences} sequences; columns as `python -m benchmarks.history_noise --help` says."
+    rows = {name: np.round(one, 3).tolist() for name, one in drift.items()}
+    record = {"figures": FIGURES, "axes": f"sequence, clip (2 to {CLIPS}), figure", "rows": rows}
+    out.parent.mkdir(parents=True, exist_ok=True)
+    out.with_suffix(".md").write_text(f"{what}\n\n{table(drift)}\n", encoding="utf-8")
+    out.with_suffix(".json").write_text(json.dumps(record) + "\n", encoding="utf-8")
+
+
+def measure(sigmas: tuple[float, ...], n_sequences: int) -> Iterator[dict[str, np.ndarray]]:
+    """After each sequence, arrays (sequences, clips after the first, FIGURES) by row."""
     base = BaseOptions(weights="mini", dtype="fp32")
     pipeline = load_pipeline(base, adapter_for("mini")).pipeline
     pipeline.set_progress_bar_config(disable=True)
@@ -147,7 +159,7 @@ def measure(sigmas: tuple[float, ...], n_sequences: int) -> dict[str, np.ndarray
             clips = relative(clip_figures(frames_THWC, masks, pipeline.format.stride_frames, metric))
             drift[name].append([[one[figure] for figure in FIGURES] for one in clips])
         print(f"sequence {place + 1} of {len(chosen)}: {time.process_time() - began_s:.0f} CPU s", flush=True)
-    return {name: np.array(found) for name, found in drift.items()}
+        yield {name: np.array(found) for name, found in drift.items()}
 
 
 def main() -> None:
@@ -157,14 +169,9 @@ def main() -> None:
     parser.add_argument("--sequences", type=int, default=SEQUENCES)
     parser.add_argument("--out", type=Path, default=OUT, help="without ending; .md and .json are written")
     args = parser.parse_args()
-    drift = measure(tuple(args.sigmas), args.sequences)
-    text = table(drift)
-    args.out.parent.mkdir(parents=True, exist_ok=True)
-    args.out.with_suffix(".md").write_text(text + "\n", encoding="utf-8")
-    rows = {name: np.round(one, 3).tolist() for name, one in drift.items()}
-    record = {"figures": FIGURES, "axes": f"sequence, clip (2 to {CLIPS}), figure", "rows": rows}
-    args.out.with_suffix(".json").write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
-    print(text)
+    for drift in measure(tuple(args.sigmas), args.sequences):
+        write(drift, args.out)
+    print(table(drift))
 
 
 if __name__ == "__main__":

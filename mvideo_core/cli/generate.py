@@ -1,5 +1,7 @@
 """mvideo generate: one long video from a prompt and masks."""
 
+import time
+from collections.abc import Callable
 from typing import Any
 
 import typer
@@ -8,6 +10,8 @@ import yaml
 from mvideo_core.cli.settings import given_values, local_only, needs_a_look
 from mvideo_core.doctor import Asked, require
 from mvideo_core.options import merged
+
+EVERY_S = 10.0
 
 
 def add_to(app: typer.Typer) -> None:
@@ -66,7 +70,7 @@ def generate(
         request = merged(request, layer)
     chosen = GenerateRequest.parse(request, "generate")
     require("generate", Asked(base=chosen.base))
-    made = make(chosen, out, overwrite, _tell)
+    made = make(chosen, out, overwrite, Steps())
     typer.echo(yaml.safe_dump(made.model_dump(mode="json"), sort_keys=False).strip())
 
 
@@ -80,6 +84,14 @@ def _dtype() -> str:
     return "bf16" if torch.cuda.is_available() else "fp32"
 
 
-def _tell(done: int, total: int) -> None:
-    if done < total:
-        typer.echo(f"clip {done + 1} of {total}", err=True)
+class Steps:
+    """A line with the denoising steps done, every few seconds and at the end."""
+
+    def __init__(self, now: Callable[[], float] = time.monotonic):
+        self.now, self.shown_s = now, -EVERY_S
+
+    def __call__(self, done: int, total: int) -> None:
+        """`done` steps of `total` in all clips are done."""
+        if done == total or self.now() - self.shown_s >= EVERY_S:
+            self.shown_s = self.now()
+            typer.echo(f"step {done} of {total}", err=True)

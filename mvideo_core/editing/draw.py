@@ -19,10 +19,11 @@ from mvideo_core.editing.clip import MaskClip, RunWriter, edges_of
 from mvideo_core.editing.edits import named_options
 from mvideo_core.editing.keyframes import EASE_HELP, Ease, Keyed, PathKeys, Time, path_values, seconds, values
 from mvideo_core.editing.presence import visible
+from mvideo_core.editing.svg_path import FillRule, covered, svg_outlines
 from mvideo_core.errors import ConfigError
 from mvideo_core.options import Options, read_yaml
 
-Kind = Literal["ellipse", "box", "polygon", "text"]
+Kind = Literal["ellipse", "box", "polygon", "svg", "text"]
 KINDS: tuple[Kind, ...] = get_args(Kind)
 FINE = 8
 """Samples across a pixel, both ways."""
@@ -35,7 +36,9 @@ class ShapeOptions(Options):
     """One object: its form, its size, and where it is over time."""
 
     label: str = Field(default="", description="name of the object, such as dog; the text itself for a text")
-    width_frac: float = Field(default=0.2, gt=0, le=4, description="of the frame's width; a text keeps its own shape")
+    width_frac: float = Field(
+        default=0.2, gt=0, le=4, description="of the frame's width; svg and text keep their own shape"
+    )
     height_frac: float = Field(default=0.2, gt=0, le=4, description="of the frame's height")
     path: PathKeys = Field(
         default=[("0%", 0.25, 0.5), ("100%", 0.75, 0.5)],
@@ -49,6 +52,8 @@ class ShapeOptions(Options):
     points: list[tuple[float, float]] = Field(
         default=[], description="of a polygon: [[x, y], ...] in its own box, 0 to 1 from the top left"
     )
+    d: str = Field(default="", max_length=100_000, description="of an svg: path data, such as M 0 0 C 1 2 3 2 4 0 Z")
+    fill: FillRule = Field(default="nonzero", description="of an svg: the path's fill-rule")
     text: str = Field(default="", max_length=64, description="of a text: one line")
 
 
@@ -97,7 +102,7 @@ def draw(shapes: Sequence[Shape], canvas: CanvasOptions) -> MaskClip:
     writer = RunWriter(canvas.frames, len(shapes), canvas.height_px, canvas.width_px)
     for frame in range(canvas.frames):
         for one in outlines:
-            writer.append(_edges(one.at(frame), canvas.height_px, canvas.width_px))
+            writer.append(_edges(one.at(frame), canvas.height_px, canvas.width_px, one.rule))
     labels = tuple(options.label or options.text for _, options in shapes)
     clip = MaskClip(writer.finish(), canvas.fps, labels)
     for number, n_seen in enumerate(visible(clip.sequence).sum(axis=0).tolist()):
@@ -112,8 +117,14 @@ def _parse(item: Any, where: str) -> Shape:
     if kind not in KINDS:
         raise ConfigError(f"{where}: no shape called {kind!r}; known: {', '.join(KINDS)}")
     chosen = ShapeOptions.parse(options or {}, f"{where} ({kind})")
-    if (kind == "polygon") != bool(chosen.points) or (kind == "text") != bool(chosen.text.strip()):
-        raise ConfigError(f"{where}: `points` belong to a polygon and `text` to a text; each needs its own")
+    own = {"polygon": bool(chosen.points), "svg": bool(chosen.d.strip()), "text": bool(chosen.text.strip())}
+    if any(given != (kind == name) for name, given in own.items()):
+        raise ConfigError(f"{where}: `points` belong to a polygon, `d` to an svg, `text` to a text; each needs its own")
+    if kind == "svg":
+        try:
+            svg_outlines(chosen.d)
+        except ConfigError as error:
+            raise ConfigError(f"{where}: {error}") from None
     if kind == "polygon" and len(chosen.points) < 3:
         raise ConfigError(f"{where}: {len(chosen.points)} points; a polygon has 3 or more")
     return Shape(cast(Kind, kind), chosen)
@@ -127,8 +138,10 @@ class _Outlines:
         self.name = f"{shape.kind} {options.label!r}" if options.label else shape.kind
         size = np.array([options.width_frac * canvas.width_px, options.height_frac * canvas.height_px])
         self.unit = [outline * size for outline in _unit(shape)]
-        if shape.kind == "text":
-            self.unit = [outline * size[1] for outline in _letters(options.text)]
+        if shape.kind in ("svg", "text"):
+            own = _of_path(options.d) if shape.kind == "svg" else _letters(options.text)
+            self.unit = [outline * size[1] for outline in own]
+        self.rule = options.fill if shape.kind == "svg" else None
         x, y = path_values(options.path, n_frames, fps, options.ease)
         self.middle_T2 = np.stack([x * canvas.width_px, y * canvas.height_px], axis=1)
         self.scale_T = values(options.scale, n_frames, fps, options.ease)
@@ -160,6 +173,14 @@ def _unit(shape: Shape) -> list[np.ndarray]:
     return [np.array(shape.options.points) - 0.5] if shape.kind == "polygon" else []
 
 
+def _of_path(data: str) -> list[np.ndarray]:
+    """Outlines of SVG path data about 0, one high."""
+    found = svg_outlines(data)
+    points = np.concatenate(found)
+    low, high = points.min(axis=0), points.max(axis=0)
+    return [(outline - (low + high) / 2) / (high - low)[1] for outline in found]
+
+
 def _letters(text: str) -> list[np.ndarray]:
     """Outlines of a line of text about 0, one high; inner outlines are holes."""
     import cv2
@@ -180,8 +201,8 @@ def _letters(text: str) -> list[np.ndarray]:
     return [(one[:, 0].astype(float) - [width / 2, height / 2]) / height for one in found if len(one) > 2]
 
 
-def _edges(outlines: list[np.ndarray], height: int, width: int) -> np.ndarray:
-    """Runs of the pixels that the outlines cover by half or more; overlapping outlines are holes in each other."""
+def _edges(outlines: list[np.ndarray], height: int, width: int, rule: FillRule | None = None) -> np.ndarray:
+    """Runs of the pixels that the outlines cover by half or more; overlapping outlines are holes without a rule."""
     import cv2
 
     if not outlines:
@@ -192,8 +213,11 @@ def _edges(outlines: list[np.ndarray], height: int, width: int) -> np.ndarray:
     if (low >= high).any():
         return np.zeros(0, np.int32)
     n_columns, n_rows = (high - low).tolist()
-    fine = np.zeros((n_rows * FINE, n_columns * FINE), np.uint8)
-    places = [np.rint(((outline - low) * FINE - 0.5) * 16).astype(np.int32) for outline in outlines]
-    cv2.fillPoly(fine, places, 1, shift=4)
+    if rule:
+        fine = covered([(outline - low) * FINE for outline in outlines], n_rows * FINE, n_columns * FINE, rule)
+    else:
+        fine = np.zeros((n_rows * FINE, n_columns * FINE), np.uint8)
+        places = [np.rint(((outline - low) * FINE - 0.5) * 16).astype(np.int32) for outline in outlines]
+        cv2.fillPoly(fine, places, 1, shift=4)
     share = fine.reshape(n_rows, FINE, n_columns, FINE).mean(axis=(1, 3))
     return edges_of(share >= 0.5, int(low[1]), int(low[0]), width)

@@ -73,7 +73,7 @@ def test_shapes_are_hidden_outside_their_times_and_may_leave_the_frame():
 @pytest.mark.parametrize(
     ("shape", "said"),
     [
-        ("circle", "no shape called 'circle'; known: ellipse, box, polygon, text"),
+        ("circle", "no shape called 'circle'; known: ellipse, box, polygon, svg, text"),
         ("box: {radius: 3}", "allowed keys"),
         ("box: 3", "options of box in braces wanted"),
         ("box: {label: dog, scale: 1.0e+9}", "box 'dog' reaches more than 1000000 px from the frame"),

@@ -5,6 +5,7 @@ from typing import Any
 
 import typer
 
+from mvideo_core.cli.eval_models import add_to as add_models
 from mvideo_core.cli.eval_vbench import add_to as add_vbench
 from mvideo_core.cli.settings import given_values, local_only, tell_profiles
 from mvideo_core.errors import ConfigError
@@ -31,6 +32,7 @@ RESULT = typer.Argument(help="Folder that `mvideo eval run --out` wrote.", callb
 def add_to(app: typer.Typer) -> None:
     """Register the group."""
     add_vbench(eval_app)
+    add_models(eval_app)
     app.add_typer(eval_app, name="eval")
 
 
@@ -72,7 +74,7 @@ def validate_(manifests: list[str] = MANIFESTS, suite: str = SUITE, set_: list[s
             f"{one.group}: {one.n_readable} of {one.n_items} readable, {_listed(one.fps)} fps, "
             f"{_listed(one.frames)} frames, {_listed(one.sizes)}"
         )
-    _tell_problems(found.problems)
+    show_problems(found.problems)
     raise typer.Exit(1 if found.n_errors else 0)
 
 
@@ -104,15 +106,15 @@ def run(
     piece = parse_part(part) if part else Part()
     if strict or (check and piece.index == 0):
         found = validate(plan)
-        _tell_problems(found.problems)
+        show_problems(found.problems)
         if strict and found.n_errors:
             raise ConfigError(f"eval: {found.n_errors} errors above; mend them, or leave --strict out to count them")
-    score_part(plan, piece, out, _tell)
+    score_part(plan, piece, out, show_progress)
     if waiting := waiting_parts(plan, piece.count, out):
         typer.echo(f"part {piece.index} of {piece.count} is scored; waiting for parts {waiting}")
         return
     collect(plan, piece.count, out)
-    _write_all(out)
+    write_all(out)
 
 
 @eval_app.command("retry-failed")
@@ -193,7 +195,7 @@ def generate(
         given |= {"seconds": seconds, "variant": f"{seconds:g} s"} if seconds else {}
         items = [item.model_copy(update=given) for item in items]
     chosen = load_system(system, given_values("", set_))
-    made = make_videos(chosen, items, out, parse_part(part) if part else None, _tell)
+    made = make_videos(chosen, items, out, parse_part(part) if part else None, show_progress)
     typer.echo(f"{made}: {len(items)} items; score them with: mvideo eval run {made} --suite SUITE --out RESULT")
 
 
@@ -228,7 +230,8 @@ def _plan(suite: str, settings: list[str], manifests: list[str]) -> Any:
     return make_plan(load_suite(suite, given_values("", settings)), manifests)
 
 
-def _write_all(out: str) -> None:
+def write_all(out: str) -> None:
+    """Every export of a result; prints its table."""
     from mvideo_core.evaluation.export import to_markdown, write_exports
     from mvideo_core.evaluation.result import read_result
 
@@ -238,7 +241,8 @@ def _write_all(out: str) -> None:
     typer.echo(f"written: {Path(out) / 'result.json'}, {', '.join(str(path) for path in paths)}")
 
 
-def _tell_problems(problems: Any, most: int = 40) -> None:
+def show_problems(problems: Any, most: int = 40) -> None:
+    """What validation saw, on standard error."""
     for one in problems[:most]:
         where = f"{one.group}: {one.item}" if one.item else one.group
         typer.echo(f"{one.level:<8} {where}: {one.message}", err=True)
@@ -252,5 +256,6 @@ def _listed(values: Any, most: int = 4) -> str:
     return "/".join(f"{one:g}" if isinstance(one, float) else str(one) for one in values[:most]) or "no"
 
 
-def _tell(done: int, total: int, text: str) -> None:
+def show_progress(done: int, total: int, text: str) -> None:
+    """One line per item, on standard error."""
     typer.echo(f"[{done}/{total}] {text}", err=True)

@@ -1,7 +1,7 @@
 """Is one system better than another? Paired differences over the items both have a score for, each with a test.
 
 The test flips whole prompts (`sign_flips`); p-values of one table are corrected together (Holm). A table says
-"different" or "not distinguishable", and "too few" where no test at this level exists.
+"different" or "not distinguishable", and "too few" where even a difference of every prompt would not be enough.
 """
 
 import math
@@ -10,9 +10,10 @@ from typing import Literal, NamedTuple
 
 from mvideo_core.errors import ConfigError
 from mvideo_core.evaluation.aggregate import GroupKey, ScoreRow, cluster_of, group_of
+from mvideo_core.evaluation.figures import metric_titles
 from mvideo_core.evaluation.manifest import EvalItem
 from mvideo_core.evaluation.result import LoadedResult, MetricFacts
-from mvideo_core.evaluation.sign_flips import estimate_mean, holm
+from mvideo_core.evaluation.sign_flips import MIN_CLUSTERS, estimate_mean, holm
 from mvideo_core.evaluation.suite import IntervalOptions
 from mvideo_core.records import Record
 
@@ -23,6 +24,7 @@ class Difference(Record):
     """One metric, second system minus first, in printed units (raw times scale).
 
     Attributes:
+        title: readable name of the metric.
         first_system, second_system: their titles.
         first, second: means over the pairs.
         difference, low, high: mean difference and its interval; no interval with too few prompts.
@@ -36,6 +38,7 @@ class Difference(Record):
     """
 
     metric: str
+    title: str = ""
     test_set: str
     first_system: str = ""
     second_system: str = ""
@@ -54,11 +57,16 @@ class Difference(Record):
     n_better: int = 0
 
     @property
+    def n_needed(self) -> int:
+        """Prompts from which on a difference of every prompt would be called one in this table."""
+        return max(MIN_CLUSTERS, 1 + math.ceil(math.log2(self.family / (1 - self.level)) - 1e-9))
+
+    @property
     def verdict(self) -> Verdict:
         """What the corrected p-value allows to say."""
-        if self.p_corrected is None:
-            return "too few"
-        return "different" if self.p_corrected <= 1 - self.level + 1e-9 else "not distinguishable"
+        if self.p_corrected is not None and self.p_corrected <= 1 - self.level + 1e-9:
+            return "different"
+        return "too few" if self.n_prompts < self.n_needed else "not distinguishable"
 
 
 class Side(NamedTuple):
@@ -169,6 +177,7 @@ def _difference(name: str, facts: MetricFacts, first: Side, second: Side, option
     both = sorted(one.keys() & two.keys())
     about = Difference(
         metric=name,
+        title=metric_titles(first.loaded.result.metrics)[name],
         test_set=first.key.test_set,
         **_names(first, second),
         level=options.level,

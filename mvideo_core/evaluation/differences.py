@@ -68,14 +68,14 @@ def reading_note(differences: Sequence[Difference]) -> str:
     return (
         f"Difference: second minus first over the pairs, with its {one.level:.0%} interval; higher: pairs in which the "
         f"second is higher; p: paired sign-flip test by prompt; Holm: corrected for the {one.family} comparisons of "
-        f'this table. "different" wants a corrected p of at most {1 - one.level:.2g}; "too few": below 6 prompts, '
-        "or so few that no p can be that small. An interval is that of one comparison by itself."
+        f'this table. "different" wants a corrected p of at most {1 - one.level:.2g}; "too few": even a '
+        "difference of every prompt would not reach that in a table of this size. Intervals are not corrected."
     )
 
 
 def verdict_text(one: Difference) -> str:
     """The verdict as a table prints it."""
-    return f"too few ({one.n_prompts})" if one.verdict == "too few" else one.verdict
+    return f"too few (needs {one.n_needed})" if one.verdict == "too few" else one.verdict
 
 
 def p_text(p: float | None) -> str:
@@ -94,9 +94,9 @@ def interval_text(one: Difference) -> str:
 
 def _line(one: Difference) -> list[str]:
     if one.difference is None:
-        return [one.metric, "-", "-", "no pairs", "0", "0", str(one.n_unpaired), "-", "-", "-", "too few (0)"]
+        return [one.title, "-", "-", "no pairs", "0", "0", str(one.n_unpaired), "-", "-", "-", verdict_text(one)]
     return [
-        one.metric,
+        one.title,
         f"{one.first:.{DIGITS}f}",
         f"{one.second:.{DIGITS}f}",
         interval_text(one),

@@ -113,7 +113,9 @@ def sheet_of(result: EvalResult) -> Sheet:
             figures = [(group.short_title, figure_of(result, group, name)) for group in groups]
             sections.append(Section(title, [[system, one.text, *one.counts] for system, one in figures]))
             boxes = [(group.short_title, detail_of(result, group, name, "box_fill")) for group in groups]
-            if result.metrics[name].options.get("pairing") == "own" and any(one for _, one in boxes):
+            options = result.metrics[name].options
+            own = options.get("pairing") == "own" and options.get("subject") == "video"
+            if own and any(one for _, one in boxes):
                 lines = [[system, one.text, *one.counts] for system, one in boxes if one]
                 sections.append(Section(f"filled boxes in place of what was seen: {title}", lines))
     return Sheet("Metric", ["System", "Mean", *COUNTS], sections)

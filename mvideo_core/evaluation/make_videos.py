@@ -110,7 +110,7 @@ def make_videos(
     place, piece = Path(out), part or Part()
     known = [item.model_copy(update={"system": system.name, **_length(system, item)}) for item in items]
     if system.folder is not None:
-        known = [item.model_copy(update={"video": _found(system.folder, item)}) for item in known]
+        known = [item.model_copy(update={"video": find_video(system.folder, item)}) for item in known]
     else:
         known = [item.model_copy(update={"video": f"videos/{item.id}/video.mp4"}) for item in known]
     checked(Manifest(tuple(known), place), str(place))
@@ -149,7 +149,7 @@ def _length(system: SystemOptions, item: EvalItem) -> dict[str, Any]:
     return {"seconds": item.seconds or system.mvideo.options.seconds}
 
 
-def _found(folder: FolderSystem, item: EvalItem) -> str:
+def find_video(folder: FolderSystem, item: EvalItem) -> str:
     """Path of the item's video in the folder; the first name, absent, when there is none.
 
     Raises:

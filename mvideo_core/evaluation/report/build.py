@@ -61,7 +61,7 @@ def build_report(results_dir: str | Path, out: str | Path, options: ReportOption
         (work / "videos").mkdir()
         data = page_data(loaded, work / "videos", options)
         write_whole(work / DATA_NAME, json_text(data))
-        write_whole(work / PAGE_NAME, page_text(data, loaded.result))
+        write_whole(work / PAGE_NAME, page_text(data, loaded))
         shutil.rmtree(place, ignore_errors=True)
         work.rename(place)
     return place / PAGE_NAME

@@ -44,7 +44,7 @@ def test_validate_run_compare_and_table(videos: Path, tmp_path: Path) -> None:
     assert "| temporal flickering | videos | 100.00* | 2 | 2 | 0 | 1 |  |" in text  # nothing moves; one is broken
     assert json.loads((out / "vbench" / "videos_eval_results.json").read_text())["temporal_flickering"][0] == 1.0
     code, text = invoke("compare", out, "--a", "videos", "--b", "videos")
-    assert (code, "| +0.00 | 2 | 2 | 0 | 0 | - | - | too few (2) |" in text) == (0, True)
+    assert (code, "| +0.00 | 2 | 2 | 0 | 0 | - | - | too few (needs 6) |" in text) == (0, True)
     assert invoke("retry-failed", out) == (0, "1 failed scores will be made again by the next run\n")
     code, text = invoke("table", "2", "--results", out, "--out", tmp_path / "tables")
     assert (code, "| videos | 0.5 s x 32 x 48, 8 fps | - | not measured |" in text) == (0, True)

@@ -24,7 +24,7 @@ def test_differences_are_over_pairs_only(tmp_path: Path) -> None:
     assert (got.n_pairs, got.n_prompts, got.n_unpaired, got.n_better) == (2, 2, 2, 2)
     text = differences_markdown([got])
     assert "**two against one**" in text
-    assert "| temporal_flickering | 55.00 | 65.00 | +10.00 | 2 | 2 | 2 | 2 | - | - | too few (2) |" in text
+    assert "| temporal flickering | 55.00 | 65.00 | +10.00 | 2 | 2 | 2 | 2 | - | - | too few (needs 6) |" in text
 
 
 def test_a_difference_within_noise_is_not_distinguishable(tmp_path: Path) -> None:
@@ -50,13 +50,14 @@ def test_p_values_of_one_table_are_corrected_together(tmp_path: Path) -> None:
     loaded = made(tmp_path, {"one": {name: [0.5] * 6 for name in rises}, "two": rises, "three": rises})
     alone = compare(find_side(loaded, "one"), find_side(loaded, "two"))
     assert [one.p for one in alone] == [1.0, 1 / 32]
-    assert [one.verdict for one in alone] == ["not distinguishable"] * 2  # 2/32 = 0.0625 after Holm
+    # 2/32 = 0.0625 after Holm: with two comparisons 7 prompts are the least (2/64), with six 8 (6/128).
+    assert [(one.verdict, one.n_needed) for one in alone] == [("too few", 7)] * 2
     every = compare_all(loaded)
     assert [(one.first_system, one.second_system) for one in every[::2]] == [
         ("one", "two"), ("one", "three"), ("two", "three"),
     ]  # fmt: skip
     assert {one.family for one in every} == {6}
-    assert every[1].p_corrected == pytest.approx(6 / 32)
+    assert (every[1].p_corrected, every[1].n_needed) == (pytest.approx(6 / 32), 8)
 
 
 def test_metrics_of_the_source_compare_no_systems(tmp_path: Path) -> None:

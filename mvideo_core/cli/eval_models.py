@@ -1,0 +1,63 @@
+"""mvideo eval compare-models: from folders of videos to the table of a paper, in one command."""
+
+from pathlib import Path
+
+import typer
+
+from mvideo_core.cli.settings import given_values, local_only
+from mvideo_core.errors import ConfigError
+
+
+def add_to(app: typer.Typer) -> None:
+    """Register the command."""
+    app.command("compare-models")(compare_models)
+
+
+def compare_models(
+    models: list[str] = typer.Argument(
+        help="Two or more, as NAME=PATH: folders of videos, outputs of `mvideo generate`, or manifests."
+    ),
+    out: str = typer.Option(
+        ..., "--out", help="Folder for scores, tables, plots and page. Kept scores are reused.", callback=local_only
+    ),
+    masks: str = typer.Option(
+        "", "--masks", help="Manifest of the samples: id, prompt, masks. Empty = as the models' own manifests say."
+    ),
+    suite: str = typer.Option(
+        "mini", "--suite", help="Metrics: a profile of `mvideo eval ls`, or the path of a YAML file."
+    ),
+    set_: list[str] = typer.Option([], "--set", "-s", help="One value over the suite. Repeatable."),
+    strict: bool = typer.Option(False, "--strict", help="Stop before scoring if an item would get no score."),
+    report: bool = typer.Option(True, "--report/--no-report", help="Build the page, with every video re-encoded."),
+) -> None:
+    """Validate, score, compare every pair, and draw table, plots and page: A=dir B=dir C=dir --masks M.jsonl --out OUT.
+
+    With --masks, videos are found by name ({id}.mp4, {prompt}-{seed}.mp4 or {prompt}.mp4) or by the ids of a model's
+    manifest; a sample without a video counts as missing. Killed or stopped, the same command goes on at the first
+    missing score.
+    """
+    from mvideo_core.cli.eval import show_problems, show_progress, write_all
+    from mvideo_core.evaluation.compare_models import write_comparisons
+    from mvideo_core.evaluation.models import read_models
+    from mvideo_core.evaluation.plan import EvalPlan
+    from mvideo_core.evaluation.report import build_report
+    from mvideo_core.evaluation.result import read_result
+    from mvideo_core.evaluation.run import run_suite
+    from mvideo_core.evaluation.suite import load_suite
+    from mvideo_core.evaluation.validate import validate
+
+    found = read_models(models, masks)
+    for text in found.notices:
+        typer.echo(f"warning  {text}", err=True)
+    plan = EvalPlan(load_suite(suite, given_values("", set_)), found.items)
+    problems = validate(plan)
+    show_problems(problems.problems)
+    if strict and problems.n_errors:
+        raise ConfigError(f"eval: {problems.n_errors} errors above; repair them, or leave --strict out to count them")
+    run_suite(plan, out, show_progress)
+    write_all(out)
+    written = write_comparisons(read_result(out), Path(out))
+    typer.echo((Path(out) / "comparisons.md").read_text(encoding="utf-8"))
+    typer.echo(f"written: {', '.join(str(path) for path in written)}")
+    if report:
+        typer.echo(f"report: {build_report(out, Path(out) / 'report')}")

@@ -1,0 +1,38 @@
+"""Several models against each other: every pair with one correction, as tables, plots and a page.
+
+<out>/result.json, results.md, .tex, .csv      as `mvideo eval run` writes them
+<out>/comparisons.md, .tex, .csv, .json        every pair of models under every metric
+<out>/plots/<metric>.svg                       one line per item across the models
+<out>/report/                                  the page, with the tables, the plots and the videos
+"""
+
+import json
+import re
+from pathlib import Path
+
+from mvideo_core.disk import write_whole
+from mvideo_core.evaluation.compare import compare_all
+from mvideo_core.evaluation.differences import differences_csv, differences_latex, differences_markdown
+from mvideo_core.evaluation.paired_plot import paired_plots
+from mvideo_core.evaluation.result import LoadedResult
+
+
+def write_comparisons(loaded: LoadedResult, out: Path) -> list[Path]:
+    """The comparisons and plots of a result. Returns: what was written.
+
+    Raises:
+        ConfigError: one id has different prompts or masks in two systems. StoreError: the folder cannot be written.
+    """
+    differences = compare_all(loaded)
+    plain = [one.model_dump(mode="json") | {"verdict": one.verdict} for one in differences]
+    content = {
+        "comparisons.md": differences_markdown(differences),
+        "comparisons.tex": differences_latex(differences),
+        "comparisons.csv": differences_csv(differences),
+        "comparisons.json": json.dumps(plain, indent=1) + "\n",
+    }
+    for plot in paired_plots(loaded):
+        content[f"plots/{re.sub(r'[^A-Za-z0-9._-]+', '_', plot.name)}.svg"] = plot.svg + "\n"
+    for name, text in content.items():
+        write_whole(out / name, text)
+    return [out / name for name in content]

@@ -1,0 +1,101 @@
+"""Videos of several models for the samples of one manifest: each model's folder is matched to the samples by name."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+from mvideo_core.errors import ConfigError
+from mvideo_core.evaluation.inputs import Input, parse_input, read_inputs
+from mvideo_core.evaluation.make_videos import find_video
+from mvideo_core.evaluation.manifest import (
+    VIDEO_ENDINGS,
+    EvalItem,
+    absolute_items,
+    manifest_of_generated,
+    read_manifest,
+)
+from mvideo_core.evaluation.systems import FolderSystem
+
+NAMES = tuple(f"{name}{ending}" for name in ("{id}", "{prompt}-{seed}", "{prompt}") for ending in VIDEO_ENDINGS)
+
+
+class Models(NamedTuple):
+    """Items of every model, and what a person should know about the match."""
+
+    items: tuple[EvalItem, ...]
+    notices: list[str]
+
+
+def read_models(texts: Sequence[str], samples: str = "") -> Models:
+    """Items of every model.
+
+    Args:
+        texts: PATH or NAME=PATH: a folder of videos, an output of `mvideo generate`, or a manifest.
+        samples: manifest with id, prompt and masks of what the models were asked for; "" = the models' own manifests
+            and folders say it. A sample without a video counts as missing.
+
+    Raises:
+        ConfigError: fewer than two models, inputs that cannot be kept apart, samples of several systems, or a model
+            without a video of any sample.
+    """
+    items = read_inputs(texts)
+    names = list(dict.fromkeys(item.system for item in items))
+    if len(names) < 2:
+        raise ConfigError(f"{' '.join(texts)}: {len(names)} model; two or more are compared: A=PATH B=PATH")
+    if not samples:
+        return Models(items, [])
+    asked = _samples(samples)
+    found, notices = [], []
+    for text in texts:
+        one = parse_input(text)
+        own = list(read_inputs([text]))
+        systems = sorted({item.system for item in own})
+        if len(systems) > 1:
+            raise ConfigError(f"{one.path}: has {len(systems)} systems ({', '.join(systems)}); one per model is wanted")
+        matched = _matched(one, own, asked)
+        found += [item.model_copy(update={"system": systems[0]}) for item in matched]
+        notices += _unused(systems[0], own, matched, samples)
+    return Models(tuple(found), notices)
+
+
+def _samples(path: str) -> list[EvalItem]:
+    items = absolute_items(read_manifest(path))
+    systems = sorted({item.system for item in items})
+    if len(systems) > 1:
+        raise ConfigError(f"{path}: has {len(systems)} systems ({', '.join(systems)}); one line per sample is wanted")
+    return items
+
+
+def _matched(one: Input, own: Sequence[EvalItem], asked: Sequence[EvalItem]) -> list[EvalItem]:
+    """The samples with this model's videos: by id where the model has a manifest, else by file name.
+
+    Raises:
+        ConfigError: none of them has one.
+    """
+    place = Path(one.path).expanduser()
+    if place.is_dir() and not (place / "manifest.jsonl").is_file() and manifest_of_generated(place) is None:
+        folder = FolderSystem(folder=str(place), names=NAMES)
+        videos = {item.id: find_video(folder, item) for item in asked}
+        wanted = "{id}.mp4, {prompt}-{seed}.mp4 or {prompt}.mp4"
+    else:
+        videos = {item.id: item.video for item in own}
+        wanted = "the samples' ids"
+    there = [item.id for item in asked if Path(videos.get(item.id) or "/nonexistent").exists()]
+    if not there:
+        raise ConfigError(
+            f"{one.path}: no video of the {len(asked)} samples, such as {asked[0].id!r}; its videos are named {wanted}"
+        )
+    seeds = {item.id: item.seed for item in own}
+    return [
+        item.model_copy(update={"video": videos.get(item.id, ""), "variant": "", "seed": seeds.get(item.id, item.seed)})
+        for item in asked
+    ]
+
+
+def _unused(name: str, own: Sequence[EvalItem], matched: Sequence[EvalItem], samples: str) -> list[str]:
+    used = {item.video for item in matched}
+    unused = [item.video for item in own if item.video not in used]
+    if not unused:
+        return []
+    such = Path(unused[0]).name
+    return [f"{name}: {len(unused)} of {len(own)} videos belong to no sample of {samples}, such as {such}: left out"]

@@ -1,0 +1,110 @@
+"""A paired plot as SVG: one line per item across the systems, and each system's mean with its interval."""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+from xml.sax.saxutils import escape
+
+from mvideo_core.evaluation.aggregate import group_of
+from mvideo_core.evaluation.figures import Figure, figure_of, metric_titles
+from mvideo_core.evaluation.result import LoadedResult
+
+WIDTH, HEIGHT, LEFT, TOP, BOTTOM = 640, 280, 52, 26, 40
+MEAN_COLOUR, ITEM_COLOUR = "#d1502f", "#1f6feb"
+LETTER_PX = 6.2
+
+
+class Plot(NamedTuple):
+    """A plot. `name`: for a file."""
+
+    name: str
+    title: str
+    svg: str
+
+
+def paired_plots(loaded: LoadedResult) -> list[Plot]:
+    """One plot per test set and metric with scores of two systems; metrics of the source video are left out."""
+    titles = metric_titles(loaded.result.metrics)
+    plots = []
+    for test_set in dict.fromkeys(group.test_set for group in loaded.result.groups):
+        for metric, facts in loaded.result.metrics.items():
+            groups = [
+                group
+                for group in loaded.result.groups
+                if group.test_set == test_set and group.metrics.get(metric) and group.metrics[metric].n
+            ]
+            if len(groups) < 2 or facts.options.get("subject") == "source":
+                continue
+            values: dict[str, dict[int, float]] = {}
+            places = {group.key: place for place, group in enumerate(groups)}
+            for row in loaded.rows:
+                if row.metric == metric and group_of(row) in places and row.value is not None:
+                    values.setdefault(row.id, {})[places[group_of(row)]] = row.value * facts.scale
+            figures = [figure_of(loaded.result, group, metric) for group in groups]
+            title = f"{titles[metric]}, {test_set}" if test_set else titles[metric]
+            svg = paired_svg(title, [group.short_title for group in groups], values, figures)
+            plots.append(Plot("-".join(part for part in (test_set, metric) if part), title, svg))
+    return plots
+
+
+def paired_svg(
+    title: str, systems: Sequence[str], values: dict[str, dict[int, float]], figures: Sequence[Figure]
+) -> str:
+    """The plot.
+
+    Args:
+        values: item -> place of the system -> number as printed; a system without a score leaves a gap.
+        figures: of the systems, as the table prints them.
+    """
+    numbers = [number for one in values.values() for number in one.values()]
+    numbers += [end for one in figures for end in (one.low, one.high) if end is not None]
+    low, high = min(numbers), max(numbers)
+    if high - low < 1e-9:
+        low, high = low - 0.5, high + 0.5
+    slot = (WIDTH - LEFT - 8) / len(systems)
+
+    def x(place: int) -> float:
+        return LEFT + slot * (place + 0.5)
+
+    def y(number: float) -> float:
+        return TOP + (HEIGHT - TOP - BOTTOM) * (high - number) / (high - low)
+
+    parts = [
+        f'<text x="{LEFT - 6}" y="{y(number) + 4:.1f}" text-anchor="end">{number:.4g}</text>'
+        f'<path d="M{LEFT} {y(number):.1f}H{WIDTH - 8}" stroke="#888" stroke-opacity=".3"/>'
+        for number in (low, (low + high) / 2, high)
+    ]
+    for name, one in values.items():
+        points = [(x(place), y(one[place])) for place in sorted(one)]
+        line = " ".join(f"{across:.1f},{down:.1f}" for across, down in points)
+        dots = "".join(f'<circle cx="{across:.1f}" cy="{down:.1f}" r="2.2"/>' for across, down in points)
+        parts.append(
+            f'<g fill="{ITEM_COLOUR}" opacity=".55"><title>{escape(name)}</title>'
+            f'<polyline points="{line}" fill="none" stroke="{ITEM_COLOUR}" stroke-width="1"/>{dots}</g>'
+        )
+    for place, (system, one) in enumerate(zip(systems, figures, strict=True)):
+        if one.mean is None:
+            continue
+        across = x(place) + 12
+        if one.low is not None and one.high is not None:
+            parts.append(
+                f'<path d="M{across:.1f} {y(one.low):.1f}V{y(one.high):.1f}" stroke="{MEAN_COLOUR}" stroke-width="2"/>'
+            )
+        parts.append(
+            f'<circle cx="{across:.1f}" cy="{y(one.mean):.1f}" r="4.5" fill="{MEAN_COLOUR}">'
+            f"<title>{escape(f'{system}: {one.text}')}</title></circle>"
+            f'<text x="{x(place):.1f}" y="{HEIGHT - 22}" text-anchor="middle">{escape(_short(system, slot))}</text>'
+            f'<text x="{x(place):.1f}" y="{HEIGHT - 8}" text-anchor="middle" fill="{MEAN_COLOUR}">'
+            f"{escape(one.text)}</text>"
+        )
+    told = "; ".join(f"{system} {one.text}" for system, one in zip(systems, figures, strict=True))
+    quoted = escape(f"{title}: {told}", {'"': "&quot;"})
+    return (
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {HEIGHT}" role="img" font-size="11" '
+        f'font-family="sans-serif" fill="currentColor" aria-label="{quoted}">'
+        f'<text x="{LEFT}" y="14" font-weight="bold">{escape(title)}</text>{"".join(parts)}</svg>'
+    )
+
+
+def _short(text: str, room_px: float) -> str:
+    most = max(4, int(room_px / LETTER_PX))
+    return text if len(text) <= most else text[: most - 1] + "…"

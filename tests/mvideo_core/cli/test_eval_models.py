@@ -1,0 +1,116 @@
+"""mvideo eval compare-models, in this process: drawn videos in, every table and the page out."""
+
+import csv
+import json
+import xml.etree.ElementTree as ET
+from pathlib import Path
+
+import numpy as np
+import pytest
+from typer.testing import CliRunner
+
+from mvideo_core.cli.main import app
+from mvideo_core.errors import ConfigError
+from mvideo_core.evaluation.manifest import EvalItem, write_manifest
+from mvideo_core.media.encode import write_mp4
+
+N_SAMPLES = 7
+
+
+def invoke(*words: object) -> tuple[int, str]:
+    result = CliRunner().invoke(app, ["eval", *map(str, words)], catch_exceptions=True)
+    if result.exception and not isinstance(result.exception, SystemExit):
+        raise result.exception
+    return result.exit_code, result.output
+
+
+def flicker(place: Path, levels: int) -> None:
+    """A gray video that jumps by so many levels each frame."""
+    frames = (np.full((32, 48, 3), 100 + levels * (n % 2), np.uint8) for n in range(5))
+    place.parent.mkdir(parents=True, exist_ok=True)
+    write_mp4(frames, place, 8, crf=0)
+
+
+@pytest.fixture(scope="module")
+def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Seven samples; one model names its videos by id, one by prompt, one has a manifest and lacks a video."""
+    place = tmp_path_factory.mktemp("models")
+    items = [EvalItem(id=f"s{n}", prompt=f"a cat {n}", test_set="drawn") for n in range(N_SAMPLES)]
+    for n, item in enumerate(items):
+        flicker(place / "still" / "out" / f"{item.id}.mp4", 1)
+        flicker(place / "jumpy" / "out" / f"{item.prompt}.mp4", 20 + n)
+        if n:
+            flicker(place / "gaps" / "v" / f"{n}.mp4", 10)
+    flicker(place / "still" / "out" / "another.mp4", 1)
+    write_manifest(
+        [item.model_copy(update={"video": f"v/{n}.mp4", "system": "x"}) for n, item in enumerate(items)],
+        place / "gaps" / "manifest.jsonl",
+    )
+    write_manifest(items, place / "samples.jsonl")
+    (place / "suite.yaml").write_text("name: thin\nmetrics: [{metric: temporal_flickering}]\n")
+    return place
+
+
+def words(root: Path, out: Path, *more: object) -> tuple[object, ...]:
+    models = (f"A={root / 'still' / 'out'}", f"B={root / 'jumpy' / 'out'}", f"C={root / 'gaps'}")
+    return ("compare-models", *models, "--masks", root / "samples.jsonl", "--suite", root / "suite.yaml", "--out", out,
+            *more)  # fmt: skip
+
+
+def test_three_models_come_out_as_tables_plots_and_a_page(root: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    code, text = invoke(*words(root, out))
+    assert code == 0
+    assert "A: 1 of 8 videos belong to no sample" in text
+    assert "another.mp4: left out" in text
+    assert "| temporal flickering, drawn | C | " in text
+    rows = {row["system"]: row for row in csv.DictReader((out / "results.csv").open())}
+    assert [(rows[name]["n"], rows[name]["n_missing"], rows[name]["incomplete"]) for name in "ABC"] == [
+        ("7", "0", "False"), ("7", "0", "False"), ("6", "1", "True"),
+    ]  # fmt: skip
+    assert float(rows["A"]["shared_mean"]) > float(rows["C"]["shared_mean"]) > float(rows["B"]["shared_mean"])
+    found = json.loads((out / "comparisons.json").read_text())
+    assert [(one["first_system"], one["second_system"], one["n_pairs"], one["family"]) for one in found] == [
+        ("A", "B", 7, 3), ("A", "C", 6, 3), ("B", "C", 6, 3),
+    ]  # fmt: skip
+    # One of 64 flips is as extreme as seven differences of one sign, one of 32 as six; after Holm 3/64 and 2/32.
+    assert [(one["p"], one["p_corrected"], one["verdict"]) for one in found] == [
+        (1 / 64, 3 / 64, "different"), (1 / 32, 2 / 32, "too few"), (1 / 32, 2 / 32, "too few"),
+    ]  # fmt: skip
+    plot = ET.parse(out / "plots" / "drawn-temporal_flickering.svg").getroot()
+    lines = [one.get("points", "").split() for one in plot.iter("{http://www.w3.org/2000/svg}polyline")]
+    assert sorted(map(len, lines)) == [2, 3, 3, 3, 3, 3, 3]  # the missing video leaves its line short
+    page = (out / "report" / "index.html").read_text(encoding="utf-8")
+    assert "B against A, drawn" in page
+    assert page.count("<svg") == 1
+    assert r"\begin{tabular}" in (out / "comparisons.tex").read_text()
+
+
+def test_a_second_run_scores_nothing_again_and_writes_the_same(root: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    invoke(*words(root, out, "--no-report"))
+    scores = {path: path.stat().st_mtime_ns for path in (out / "scores").rglob("*.json")}
+    before = {path.name: path.read_bytes() for path in out.glob("*.*")}
+    next(iter(scores)).unlink()  # as a run that was stopped would leave it
+    code, _ = invoke(*words(root, out, "--no-report"))
+    assert code == 0
+    after = {path: path.stat().st_mtime_ns for path in (out / "scores").rglob("*.json")}
+    assert after.keys() == scores.keys()
+    assert sum(after[path] != scores[path] for path in scores) == 1
+    assert {path.name: path.read_bytes() for path in out.glob("*.*")} == before
+
+
+def test_wrong_calls_are_refused_in_one_line(root: Path, tmp_path: Path) -> None:
+    still, jumpy = root / "still" / "out", root / "jumpy" / "out"
+    rest = ("--masks", root / "samples.jsonl", "--suite", root / "suite.yaml", "--out", tmp_path / "out")
+    for models, told in (
+        ((f"A={still}",), "1 model; two or more are compared"),
+        ((still, jumpy), "both would be called 'out'"),
+        ((f"A={still}", f"B={root / 'gaps' / 'v'}"), "no video of the 7 samples, such as 's0'"),
+    ):
+        with pytest.raises(ConfigError, match=told) as refused:
+            invoke("compare-models", *models, *rest)
+        assert "\n" not in str(refused.value)
+    with pytest.raises(ConfigError, match="1 errors above"):
+        invoke(*words(root, tmp_path / "strict", "--strict"))
+    assert not (tmp_path / "out").exists()

@@ -106,7 +106,7 @@ def wrong_captions(spec: ShotSpec, shown: Sequence[int], rng: random.Random) -> 
 
     Args:
         spec: the shot.
-        shown: indices of the actors that can be told apart in the clip; only they are changed.
+        shown: indices of the actors that can be distinguished in the clip; only they are changed.
     """
     found: dict[str, list[str]] = {kind: [] for kind in WRONG}
     for _ in range(3 if shown else 0):

@@ -23,7 +23,7 @@ from mvideo_core.mini.viclip_words import mirrored
 from mvideo_core.one_line import errors_in_one_line
 
 GALLERY = 32
-"""Videos, and captions, that are told apart from each other in R@1; chance is 1 / 32."""
+"""Videos, and captions, among which R@1 looks for the match; chance is 1 / 32."""
 
 
 @torch.inference_mode()

@@ -12,7 +12,7 @@ from mvideo_core.masks.codec import MaskSequence
 
 COLOURS = ((230, 159, 0), (86, 180, 233), (0, 158, 115), (240, 228, 66), (204, 121, 167), (213, 94, 0), (0, 114, 178),
            (170, 110, 255), (120, 220, 120), (255, 120, 120))  # fmt: skip
-"""RGB, told apart also by colour-blind people (Okabe & Ito for the first seven); object n takes number n modulo ten."""
+"""RGB, also for color-blind readers (Okabe & Ito for the first seven); object n takes number n modulo ten."""
 
 TINT = 0.38
 """Share of the colour in the tint."""

@@ -17,7 +17,7 @@ from mvideo_core.media.encode import write_mp4
 from mvideo_core.report.overlay import COLOURS, even_size
 
 TRUE, SEEN = (0, 229, 255), (255, 138, 0)
-"""Outlines of the wanted and of the seen mask: cyan and orange, told apart by colour-blind people."""
+"""Outlines of the wanted and of the seen mask: cyan and orange, which color-blind readers can distinguish."""
 MIN_OVERLAY_PX = 320
 """Overlays of smaller videos are enlarged by a whole factor to about this longer side: outlines need room."""
 MAX_ENLARGED = 4

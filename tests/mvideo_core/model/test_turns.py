@@ -31,7 +31,7 @@ def test_never_two_modules_at_once() -> None:
     one, two = nn.Linear(2, 2), nn.Linear(2, 2)
     for module in (one, two):
         module.requires_grad_(False)
-    turns = Turns({"one": one, "two": two}, CPU, META)  # away is "meta", whose tensors can be told apart
+    turns = Turns({"one": one, "two": two}, CPU, META)  # away is "meta", whose tensors differ
     with turns.of("one"):
         assert (one.weight.is_meta, two.weight.is_meta) == (False, True)
         assert turns.here == "one"

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from mvideo_core.evaluation.compare import Difference
 from mvideo_core.evaluation.figures import DIGITS
-from mvideo_core.evaluation.layout import latex_text, markdown_table
+from mvideo_core.evaluation.layout import NEEDS_ARRAY, latex_text, markdown_table, wrapping
 
 
 def differences_markdown(differences: Sequence[Difference]) -> str:
@@ -27,10 +27,11 @@ def differences_latex(differences: Sequence[Difference]) -> str:
         body += [" & ".join(map(latex_text, line)) + r" \\" for line in lines]
     if not head:
         return "% no pair of systems\n"
-    opening = rf"\begin{{tabular}}{{l{'r' * (len(head) - 2)}l}}"
+    opening = rf"\begin{{tabular}}{{{wrapping(0.13)}{'r' * (len(head) - 2)}{wrapping(0.14)}}}"
     first = " & ".join(map(latex_text, head)) + r" \\"
     note = f"% {reading_note(differences)}"
-    return "\n".join([r"{\footnotesize", opening, first, *body, r"\hline", r"\end{tabular}}", note, ""])
+    size = r"{\scriptsize\setlength{\tabcolsep}{2.5pt}"
+    return "\n".join([NEEDS_ARRAY, size, opening, first, *body, r"\hline", r"\end{tabular}}", note, ""])
 
 
 def differences_csv(differences: Sequence[Difference]) -> str:

@@ -6,10 +6,10 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 _LATEX = {letter: f"\\{letter}" for letter in "_%&#${}"}
-_LATEX |= {"\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}"}
-TEXT_WIDTH = 0.17
-"""Share of the line that a column of names has in LaTeX; longer names wrap."""
-N_NAMES = ("System", "Model", "Video", "Test set")
+_LATEX |= {"\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "[": "{[}"}
+NEEDS_ARRAY = r"% needs \usepackage{array}"
+NAMES = ("System", "Model", "Video", "Test set")
+"""Columns of text: in LaTeX they have a fixed share of the line, and longer names wrap."""
 
 
 class Section(NamedTuple):
@@ -43,18 +43,17 @@ def sheet_csv(sheet: Sheet) -> str:
 
 def sheet_latex(sheet: Sheet) -> str:
     """A `tabular` with the section's title on a line of its own; names wrap, so it fits a page of one column."""
-    columns = "".join(
-        rf">{{\raggedright\arraybackslash}}p{{{TEXT_WIDTH}\linewidth}}" if name in N_NAMES else "r"
-        for name in sheet.head
-    )
+    narrow = sum(name in NAMES for name in sheet.head) > 1
+    width_frac, size, gap_pt = (0.12, r"\scriptsize", 2.5) if narrow else (0.17, r"\footnotesize", 4)
+    columns = "".join(wrapping(width_frac) if name in NAMES else "r" for name in sheet.head)
     body = [" & ".join(map(latex_text, sheet.head)) + r" \\"]
     for section in sheet.sections:
         body += [r"\hline", rf"\multicolumn{{{len(sheet.head)}}}{{l}}{{\textit{{{latex_text(section.title)}}}}} \\"]
         body += [" & ".join(map(latex_text, line)) + r" \\" for line in section.lines]
     return "\n".join(
         [
-            r"% needs \usepackage{array}",
-            r"{\footnotesize\setlength{\tabcolsep}{4pt}",
+            NEEDS_ARRAY,
+            rf"{{{size}\setlength{{\tabcolsep}}{{{gap_pt}pt}}",
             rf"\begin{{tabular}}{{{columns}}}",
             r"\hline",
             *body,
@@ -63,6 +62,11 @@ def sheet_latex(sheet: Sheet) -> str:
             "",
         ]
     )
+
+
+def wrapping(width_frac: float) -> str:
+    """A column of names for LaTeX: left-aligned, as wide as this share of the line."""
+    return rf">{{\raggedright\arraybackslash}}p{{{width_frac}\linewidth}}"
 
 
 def markdown_table(head: Sequence[str], lines: Sequence[Sequence[str]]) -> str:

@@ -27,6 +27,7 @@ def _piece(request: EvaluateRequest, index: int, count: int) -> Piece:
         "out": request.out,
         "options": request.suite.model_dump(mode="json"),
         "part": f"{index}/{count}",
+        "overwrite": request.overwrite,
     }
     key = f"part-{index}-of-{count}-{request.plan().digest[:16]}"
     return Piece(parameters, f"score part {index} of {count}", key)

@@ -31,6 +31,7 @@ def evaluate_mvideo(
     gpus: int = 1,
     part: str = "",
     report: bool = True,
+    overwrite: bool = False,
 ) -> str:
     """Score videos. Killed at any moment, a retry goes on at the first score that is missing.
 
@@ -43,6 +44,7 @@ def evaluate_mvideo(
         gpus: parts scored at once, each as a run of this deployment; needs as many workers on the queue.
         part: "INDEX/COUNT": score this part and stop; what `gpus` asks of further runs.
         report: build the page of videos, curves and worst cases.
+        overwrite: replace the result of other videos or metrics in `out`.
 
     Returns:
         Path of result.json; of the folder where `part` is given.
@@ -51,6 +53,7 @@ def evaluate_mvideo(
         manifests=tuple(manifests),
         out=str(Path(out).absolute()),
         suite=load_suite(suite, merged(overrides or {}, options or {})),
+        overwrite=overwrite,
     )
     if part:
         score(request, part)

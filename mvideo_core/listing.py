@@ -5,6 +5,7 @@ newlines end a line. Hidden files (._clip.mp4 of macOS, our own unfinished .clip
 """
 
 import os
+import unicodedata
 from pathlib import Path
 
 from mvideo_core.errors import ConfigError
@@ -68,6 +69,31 @@ def visible_files(folder: str | os.PathLike[str], *endings: str, recursive: bool
         and not any(name.startswith(".") for name in path.relative_to(root).parts)
         and path.is_file()
     )
+
+
+def named_file(folder: str | os.PathLike[str], name: str) -> Path | None:
+    """The file of a folder with this name, however its accents are encoded (macOS writes them decomposed, NFD).
+
+    Returns:
+        None when there is none, or when no file can have such a name (over 255 bytes).
+    """
+    root = Path(folder)
+    return next((root / form for form in spellings(name) if is_file(root / form)), None)
+
+
+def spellings(text: str) -> tuple[str, ...]:
+    """A text as it is, composed (NFC) and decomposed (NFD): one name to people, up to three to a file system."""
+    return tuple(dict.fromkeys((text, unicodedata.normalize("NFC", text), unicodedata.normalize("NFD", text))))
+
+
+def exists(path: str | os.PathLike[str]) -> bool:
+    """Whether something is there; False, not an error, for a name that the file system refuses (over 255 bytes)."""
+    return os.path.exists(path)  # noqa: PTH110
+
+
+def is_file(path: str | os.PathLike[str]) -> bool:
+    """Whether a file is there; False, not an error, for a name that the file system refuses (over 255 bytes)."""
+    return os.path.isfile(path)  # noqa: PTH113
 
 
 def _before_comment(line: str) -> str:

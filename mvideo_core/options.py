@@ -191,12 +191,32 @@ def _hides(record: type[BaseModel], path: Sequence[int | str]) -> bool:
 
 
 def merged(base: dict[str, Any], top: dict[str, Any]) -> dict[str, Any]:
-    """`base` with `top`'s values over it, mappings merged key by key."""
+    """`base` with `top`'s values over it, mappings merged key by key.
+
+    A mapping of numbers over a list changes those entries, from 0: {"4": {"options": {"align": True}}}.
+
+    Raises:
+        ConfigError: a number that the list does not have, or another key.
+    """
     result = dict(base)
     for key, value in top.items():
         inner = result.get(key)
-        result[key] = merged(inner, value) if isinstance(inner, dict) and isinstance(value, dict) else value
+        if isinstance(inner, list | tuple) and isinstance(value, dict):
+            result[key] = _merged_list(list(inner), value, key)
+        else:
+            result[key] = merged(inner, value) if isinstance(inner, dict) and isinstance(value, dict) else value
     return result
+
+
+def _merged_list(base: list[Any], top: dict[str, Any], name: str) -> list[Any]:
+    for key, value in top.items():
+        index = int(key) if str(key).isascii() and str(key).isdigit() else len(base)
+        if index >= len(base):
+            entries = f"{len(base)} entries, 0 to {len(base) - 1}" if base else "no entries"
+            raise ConfigError(f"{name}.{key}: {name} is a list of {entries}; give the number of one, or the whole list")
+        old = base[index]
+        base[index] = merged(old, value) if isinstance(old, dict) and isinstance(value, dict) else value
+    return base
 
 
 def canonical_json(value: Any) -> str:

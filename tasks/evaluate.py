@@ -36,7 +36,7 @@ def score(request: EvaluateRequest, part: str) -> dict[str, str]:
         ConfigError, StoreError: as `mvideo_core.evaluation.run` says.
     """
     piece = parse_part(part)
-    return score_part(request.plan(), piece, request.out, _shown(piece)).unavailable
+    return score_part(request.plan(), piece, request.out, _shown(piece), request.overwrite).unavailable
 
 
 @io_task

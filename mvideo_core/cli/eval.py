@@ -7,7 +7,7 @@ import typer
 
 from mvideo_core.cli.eval_models import add_to as add_models
 from mvideo_core.cli.eval_vbench import add_to as add_vbench
-from mvideo_core.cli.settings import given_values, local_only, tell_profiles
+from mvideo_core.cli.settings import end_with, given_values, local_only, tell_profiles
 from mvideo_core.errors import ConfigError
 
 eval_app = typer.Typer(
@@ -91,6 +91,9 @@ def run(
         False, "--strict", help="Validate (every part does) and stop before scoring on an error."
     ),
     check: bool = typer.Option(True, "--check/--no-check", help="Validate first; of several parts, part 0 does."),
+    overwrite: bool = typer.Option(
+        False, "--overwrite", help="Replace the result of other videos or metrics in --out."
+    ),
 ) -> None:
     """Score every item under every metric of the suite; write result.json, Markdown, LaTeX, CSV, JSON, VBench's format.
 
@@ -98,18 +101,21 @@ def run(
     (CUDA_VISIBLE_DEVICES=0 mvideo eval run ... --part 0/4); the last part to finish writes the result.
     """
     from mvideo_core.evaluation.plan import Part, parse_part
+    from mvideo_core.evaluation.replacing import check_replaces_nothing
     from mvideo_core.evaluation.result import collect, waiting_parts
     from mvideo_core.evaluation.run import score_part
     from mvideo_core.evaluation.validate import validate
 
     plan = _plan(suite, set_, manifests)
+    if not overwrite:
+        check_replaces_nothing(plan, out)
     piece = parse_part(part) if part else Part()
     if strict or (check and piece.index == 0):
         found = validate(plan)
         show_problems(found.problems)
         if strict and found.n_errors:
             raise ConfigError(f"eval: {found.n_errors} errors above; mend them, or leave --strict out to count them")
-    score_part(plan, piece, out, show_progress)
+    score_part(plan, piece, out, show_progress, overwrite)
     if waiting := waiting_parts(plan, piece.count, out):
         typer.echo(f"part {piece.index} of {piece.count} is scored; waiting for parts {waiting}")
         return
@@ -176,9 +182,16 @@ def generate(
     """Make a system's videos for a list of prompts or samples, and the manifest that scores them.
 
     Killed or stopped, the same command goes on at the first missing video. The manifest names every video from the
-    start: one that never comes counts as missing.
+    start: one that never comes counts as missing, one that cannot be made as failed (exit code 3). Its masks are
+    those of the frames that the system makes.
     """
-    from mvideo_core.evaluation.make_videos import items_of_prompts, make_videos, read_prompts, with_lengthened
+    from mvideo_core.evaluation.make_videos import (
+        failures,
+        items_of_prompts,
+        make_videos,
+        read_prompts,
+        with_lengthened,
+    )
     from mvideo_core.evaluation.manifest import absolute_items, read_manifest
     from mvideo_core.evaluation.plan import parse_part
     from mvideo_core.evaluation.systems import load_system
@@ -197,6 +210,11 @@ def generate(
     chosen = load_system(system, given_values("", set_))
     made = make_videos(chosen, items, out, parse_part(part) if part else None, show_progress)
     typer.echo(f"{made}: {len(items)} items; score them with: mvideo eval run {made} --suite SUITE --out RESULT")
+    lost = failures(absolute_items(read_manifest(made)))
+    if lost and len(lost) == len(items):
+        name, why = next(iter(lost.items()))
+        raise ConfigError(f"eval generate: none of {len(items)} videos could be made; {name}: {why}")
+    end_with([f"{len(lost)} of {len(items)} videos could not be made and count as failed"] if lost else [])
 
 
 @eval_app.command("table")

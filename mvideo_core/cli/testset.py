@@ -2,10 +2,11 @@
 
 import json
 from pathlib import Path
+from typing import NamedTuple
 
 import typer
 
-from mvideo_core.cli.settings import local_only
+from mvideo_core.cli.settings import end_with, local_only
 from mvideo_core.cli.workspace import WORKSPACE
 from mvideo_core.disk import write_whole
 from mvideo_core.errors import ConfigError
@@ -20,10 +21,22 @@ from mvideo_core.testsets.complex_motion import (
     write_manifest,
 )
 from mvideo_core.testsets.mask_to_video import MaskToVideoOptions, choose_mask_to_video
-from mvideo_core.testsets.samples import TestCandidate, TestSet, candidate_of, read_test_set, write_list, write_test_set
+from mvideo_core.testsets.samples import (
+    FPS,
+    TestCandidate,
+    TestSet,
+    candidate_of,
+    read_test_set,
+    write_list,
+    write_test_set,
+)
 from mvideo_core.testsets.vbench import VBenchOptions, choose_prompts, read_full_info
 
 testset_app = typer.Typer(no_args_is_help=True, help="Test sets: Mask-to-Video, ComplexMotion, VBench prompts.")
+SYSTEM = typer.Option("mvideo-5b", "--system", help="System whose videos the samples must be long enough for.")
+MIN_FRAMES = typer.Option(
+    0, "--min-frames", min=0, help="Frames at 8 fps a sample must have; 0: those of --system's videos."
+)
 OUT = typer.Option(..., "--out", help="Folder for the files.", callback=local_only)
 
 
@@ -38,20 +51,26 @@ def mask_to_video(
     out: str = OUT,
     samples: int = typer.Option(500, min=1, help="Samples wanted."),
     training: str = typer.Option("", "--training", help="Workspace of the training set: its videos are left out."),
+    system: str = SYSTEM,
+    min_frames: int = MIN_FRAMES,
 ) -> None:
     """Clips of the paper's seven unseen classes, from a run whose detector was asked for them.
 
-    Writes testset.json, and held-out.txt for the option shard.held_out_list of the training run.
+    Clips too short for the system's videos are left out and counted. Writes testset.json, and held-out.txt for the
+    option shard.held_out_list of the training run.
     """
     card = read_card(card_path("unseen"))
     synonyms = [word for one in card.classes for word in one.synonyms]
-    options = MaskToVideoOptions(classes=[one.name for one in card.classes], synonyms=synonyms, n_samples=samples)
+    length = _Length.of(min_frames, system, MaskToVideoOptions().min_frames)
+    options = MaskToVideoOptions(
+        classes=[one.name for one in card.classes], synonyms=synonyms, n_samples=samples, min_frames=length.frames
+    )
     taken: set[str] = set()
     if training:
         for sample, clip, _ in current_samples(Workspace.existing(training)):
             taken |= {sample.video_id, clip.source_sha256} - {""}
     candidates = _candidates(workspace)
-    _write(choose_mask_to_video(candidates, options, taken), Path(out))
+    _write(choose_mask_to_video(candidates, options, taken), Path(out), length)
 
 
 @testset_app.command("complexmotion-list")
@@ -76,15 +95,19 @@ def complexmotion(
     manifest: str = typer.Option(..., "--manifest", help="manifest.jsonl of `mvideo testset complexmotion-list`."),
     out: str = OUT,
     samples: int = typer.Option(200, min=1, help="Samples wanted."),
+    system: str = SYSTEM,
+    min_frames: int = MIN_FRAMES,
 ) -> None:
-    """The longest clip of each listed video in which its object was found."""
+    """The longest clip of each listed video in which its object was found; clips too short are left out and counted."""
     try:
         lines = [json.loads(line) for line in read_lines(manifest, "manifest") if line.strip()]
         wanted = {str(line["video_id"]): [str(name) for name in line["objects"]] for line in lines}
     except (ValueError, KeyError, TypeError) as error:
         raise ConfigError(f"{manifest}: not a manifest of `mvideo testset complexmotion-list`: {error!r}") from None
     candidates = _candidates(workspace)
-    _write(pick_named(candidates, wanted, ComplexMotionOptions(n_samples=samples)), Path(out))
+    length = _Length.of(min_frames, system, ComplexMotionOptions().min_frames)
+    options = ComplexMotionOptions(n_samples=samples, min_frames=length.frames)
+    _write(pick_named(candidates, wanted, options), Path(out), length)
 
 
 @testset_app.command("manifest")
@@ -94,15 +117,24 @@ def manifest_(
     out: str = OUT,
     system: str = typer.Option("", "--system", help="Name of what makes the videos, such as mvideo-5b."),
     videos: str = typer.Option("videos", "--videos", help="Folder of the videos KEY.mp4, relative to --out."),
-    seconds: float = typer.Option(0.0, "--seconds", min=0, help="Length asked for; finds the row of a table."),
+    seconds: float = typer.Option(
+        0.0, "--seconds", min=0, help="Length of the videos: masks end there; 0: that of --system, else the masks' own."
+    ),
 ) -> None:
-    """The test set for `mvideo eval`: texts, the masks that count, source clips; videos that are absent are missing."""
-    from mvideo_core.evaluation.of_testset import write_test_manifest
+    """The test set for `mvideo eval`: texts, the masks that count, source clips; videos that are absent are missing.
+
+    Masks are cut to the length of the videos; samples that are shorter are left out and counted.
+    """
+    from mvideo_core.evaluation.of_testset import seconds_of, write_test_manifest
     from mvideo_core.stages.publish import dataset_root
 
     made, root = read_test_set(testset), dataset_root(Workspace.existing(workspace))
-    path = write_test_manifest(made, root, Path(out), system, videos, seconds or None)
-    typer.echo(f"{len(made.samples)} items: {path}\nmvideo eval validate {path}")
+    written = write_test_manifest(made, root, Path(out), system, videos, seconds or seconds_of(system))
+    typer.echo(f"{written.n_items} items: {written.path}\nmvideo eval validate {written.path}")
+    short = written.too_short
+    end_with(
+        [f"{len(short)} of {len(made.samples)} samples are too short and left out, such as {short[0]}"] if short else []
+    )
 
 
 @testset_app.command("vbench")
@@ -125,8 +157,31 @@ def _candidates(workspace: str) -> list[TestCandidate]:
     return [candidate_of(sample) for sample, _, _ in current_samples(Workspace.existing(workspace))]
 
 
-def _write(made: TestSet, out: Path) -> None:
+class _Length(NamedTuple):
+    """Frames that a sample needs at 8 fps, and why."""
+
+    frames: int
+    why: str
+
+    @classmethod
+    def of(cls, given: int, system: str, default: int) -> "_Length":
+        """What was given; else the length of the system's videos; else the builder's default.
+
+        Raises:
+            ConfigError: no such system.
+        """
+        from mvideo_core.evaluation.systems import length_s, load_system
+
+        if given:
+            return cls(given, "--min-frames")
+        if seconds := length_s(load_system(system)):
+            return cls(round(seconds * FPS) + 1, f"{seconds:g} s of {system} at {FPS:g} fps")
+        return cls(default, f"{system} has no length of its own")
+
+
+def _write(made: TestSet, out: Path, length: _Length) -> None:
     write_test_set(made, out / "testset.json")
     write_list(made.held_out, out / "held-out.txt", f"videos of {made.name}; training must not see them")
     typer.echo(f"{made.name}: {len(made.samples)} of {made.wanted} samples {made.per_class}, left out {made.left_out}")
+    typer.echo(f"{made.left_out.get('too_short', 0)} clips shorter than {length.frames} frames ({length.why}) left out")
     typer.echo(f"{out / 'testset.json'}, {out / 'held-out.txt'}")

@@ -15,6 +15,7 @@ from mvideo_core.editing.extract import ExtractOptions, Models, extract_masks
 from mvideo_core.editing.mask_form import MaskForm
 from mvideo_core.editing.sequence import clip_of, load_masks, read_masks
 from mvideo_core.errors import ConfigError
+from mvideo_core.listing import exists, is_file
 from mvideo_core.weights.catalog import file_sha256
 
 
@@ -48,7 +49,7 @@ def open_input(
         ConfigError: nothing there, or a part is missing. MediaError, ModelError, StoreError: as the readers say.
     """
     left, mark, right = text.rpartition("#")
-    if not mark or Path(text).exists():
+    if not mark or exists(text):
         return _file(Path(text), fps, form)
     if names_video(text):
         if any(form):
@@ -60,13 +61,13 @@ def open_input(
 def names_video(text: str) -> bool:
     """Whether the text is VIDEO#NAME: masks that are still to be extracted."""
     left, mark, _ = text.rpartition("#")
-    return bool(mark) and not Path(text).exists() and Path(left).is_file()
+    return bool(mark) and not exists(text) and is_file(left)
 
 
 def _file(path: Path, fps: float | None, form: MaskForm) -> MaskInput:
     clip = load_masks(path, fps, form)
     origin: dict[str, Any] = {"kind": "masks", "path": str(path)} | ({"as": str(form)} if any(form) else {})
-    if path.is_file():
+    if is_file(path):
         origin["sha256"] = file_sha256(path)
     return MaskInput(clip, "", origin, None)
 

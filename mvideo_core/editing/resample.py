@@ -59,7 +59,15 @@ def resample(clip: MaskClip, video_format: VideoFormat, options: ResampleOptions
     """
     options = options or ResampleOptions()
     n_clips = options.n_clips or whole_clips(clip, video_format, options.max_hold_s)
-    n_frames = video_format.n_frames(n_clips)
+    return resample_frames(clip, video_format, video_format.n_frames(n_clips), options)
+
+
+def resample_frames(clip: MaskClip, video_format: VideoFormat, n_frames: int, options: ResampleOptions) -> MaskClip:
+    """As `resample`, with any number of frames.
+
+    Raises:
+        ConfigError: no object is left in any frame.
+    """
     index = nearest_frames(np.arange(n_frames) / video_format.fps, clip.fps)
     lacking_s = (n_frames - 1) / video_format.fps - (clip.sequence.n_frames - 1) / clip.fps
     if lacking_s > options.max_hold_s + 1e-6:
@@ -80,6 +88,17 @@ def whole_clips(clip: MaskClip, video_format: VideoFormat, max_hold_s: float = 0
     new_frames = math.floor((clip.sequence.n_frames - 1) / clip.fps * video_format.fps + 1e-6)
     held = math.floor(max_hold_s * video_format.fps + 1e-6)
     return max(1, (new_frames + held) // video_format.stride_frames)
+
+
+def frames_for(clip: MaskClip, fps: float, n_frames: int, max_hold_s: float = 0.0) -> int:
+    """Frames at `fps` that the masks give a video of `n_frames`: all of them, or fewer when they end before it.
+
+    Args:
+        max_hold_s: masks that lack no more than this still fill the video, seconds.
+    """
+    filled = math.floor((clip.sequence.n_frames - 1) / clip.fps * fps + 1e-6) + 1
+    held = math.floor(max_hold_s * fps + 1e-6)
+    return n_frames if filled + held >= n_frames else filled
 
 
 def nearest_frames(times_s: np.ndarray, fps: float) -> np.ndarray:

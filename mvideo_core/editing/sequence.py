@@ -27,6 +27,7 @@ from mvideo_core.editing.mask_frames import Read
 from mvideo_core.editing.picture_file import is_picture
 from mvideo_core.editing.presence import check_read
 from mvideo_core.errors import ConfigError, MediaError
+from mvideo_core.listing import exists
 from mvideo_core.masks import MaskSequence, from_bytes
 from mvideo_core.media.files import open_regular, sniff
 
@@ -100,9 +101,11 @@ def read_masks(path: str | Path, form: MaskForm = MaskForm()) -> ReadMasks:
 
 def _read(text: str, form: MaskForm) -> ReadMasks:
     root, mark, key = text.rpartition("#")
-    if mark and not Path(text).exists():
+    if mark and not exists(text):
         return _as_asked(_sample(root, key), form, text)
     place = Path(text)
+    if not exists(place):
+        raise ConfigError(f"{place}: no such file or folder")
     if place.is_dir():
         return _folder(place, form)
     if not place.is_file():

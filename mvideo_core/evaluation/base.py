@@ -46,6 +46,7 @@ class Metric(ABC):
         needs: of "prompt", "masks", "source": what an item must have to be scored.
         scale: raw value times this is what tables print (VBench's dimensions: 100).
         min_side_px: videos with a shorter side cannot be scored; validation tells before anything is loaded.
+        min_frames: videos with fewer frames cannot be scored; validation tells before anything is loaded.
         memory_options: names of options that change memory or time and no score; not part of the cache key.
         weights_sha256: digest of the loaded weights; "" = the metric has none.
         set_level: a system's number is `of_set` of its videos' scores, not their mean.
@@ -57,6 +58,7 @@ class Metric(ABC):
     needs: ClassVar[frozenset[str]] = frozenset()
     scale: ClassVar[float] = 100.0
     min_side_px: int = 1
+    min_frames: ClassVar[int] = 1
     memory_options: ClassVar[frozenset[str]] = frozenset()
     weights_sha256: str = ""
     set_level: ClassVar[bool] = False

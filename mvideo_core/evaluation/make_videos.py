@@ -2,7 +2,8 @@
 
 <out>/manifest.jsonl           written first, with every item: a video that never comes counts as missing
 <out>/system.json              the system's options
-<out>/videos/<id>/video.mp4    with provenance.json beside it
+<out>/masks/<id>.masks         the item's masks on the frames that the system makes
+<out>/videos/<id>/video.mp4    with provenance.json beside it; failed.json where one could not be made
 """
 
 import json
@@ -12,11 +13,22 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from mvideo_core.disk import write_whole
-from mvideo_core.errors import ConfigError
+from mvideo_core.editing.clip import MaskClip
+from mvideo_core.errors import ConfigError, MediaError, ModelError
+from mvideo_core.evaluation.guides import (
+    failure_of,
+    file_name_of,
+    forget_failure,
+    guide_facts,
+    guide_path,
+    has_guide,
+    keep_guide,
+    note_failure,
+)
 from mvideo_core.evaluation.manifest import EvalItem, Manifest, checked, write_manifest
 from mvideo_core.evaluation.plan import Part
 from mvideo_core.evaluation.systems import FolderSystem, SystemOptions
-from mvideo_core.listing import read_lines
+from mvideo_core.listing import exists, named_file, read_lines
 
 log = logging.getLogger(__name__)
 
@@ -31,6 +43,18 @@ class Maker(Protocol):
 
         Raises:
             MediaError: the item's masks are bad. ConfigError: it lacks what the system needs.
+        """
+        ...
+
+    def grid(self, item: EvalItem) -> dict[str, Any]:
+        """What the size, rate and length of the item's masks follow from."""
+        ...
+
+    def guide(self, item: EvalItem) -> MaskClip:
+        """The item's masks on the frames that the system makes.
+
+        Raises:
+            MediaError, ConfigError: they cannot be read, or end before the video they are to guide.
         """
         ...
 
@@ -99,22 +123,27 @@ def make_videos(
 ) -> Path:  # fmt: skip
     """Every video of a system that is not there yet. Returns: the manifest.
 
+    An item whose video cannot be made is noted beside its place (`guides.failure_of`), and the next one is made.
+
     Args:
         items: paths absolute; `video` and `system` are filled in here.
         part: every n-th item only, for several GPUs; the manifest holds all of them.
 
     Raises:
         ModelError: weights or adapter absent; the message says which, from where and where to put them.
-        ConfigError: an item lacks what the system needs. MediaError: its masks are bad.
+        ConfigError: no such folder, or two items of one id.
     """
     place, piece = Path(out), part or Part()
     known = [item.model_copy(update={"system": system.name, **_length(system, item)}) for item in items]
     if system.folder is not None:
         known = [item.model_copy(update={"video": find_video(system.folder, item)}) for item in known]
     else:
-        known = [item.model_copy(update={"video": f"videos/{item.id}/video.mp4"}) for item in known]
-    checked(Manifest(tuple(known), place), str(place))
-    manifest = write_manifest(known, place / "manifest.jsonl")
+        known = [item.model_copy(update={"video": f"videos/{file_name_of(item.id)}/video.mp4"}) for item in known]
+    listed = known
+    if system.folder is None:
+        listed = [item.model_copy(update={"masks": guide_path(item)}) for item in known]
+    checked(Manifest(tuple(listed), place), str(place))
+    manifest = write_manifest(listed, place / "manifest.jsonl")
     write_whole(place / "system.json", json.dumps(system.model_dump(mode="json"), indent=1) + "\n")
     if system.folder is None:
         _make_all(_maker(system), known[piece.index :: piece.count], place, progress)
@@ -123,9 +152,35 @@ def make_videos(
 
 def _make_all(maker: Maker, items: Sequence[EvalItem], out: Path, progress: Progress | None) -> None:
     for number, item in enumerate(items, 1):
-        fresh = maker.make(item, out / "videos" / item.id)
+        folder = (out / item.video).parent
+        try:
+            guided = item.model_copy(update={"masks": _guide(maker, item, out)})
+            told = "made" if maker.make(guided, folder) else "there already"
+            forget_failure(folder)
+        except (ConfigError, MediaError, ModelError) as error:
+            note_failure(folder, item, error)
+            told = f"failed: {error}"
         if progress is not None:
-            progress(number, len(items), f"{item.id}: {'made' if fresh else 'there already'}")
+            progress(number, len(items), f"{item.id}: {told}")
+
+
+def failures(items: Iterable[EvalItem]) -> dict[str, str]:
+    """Id and reason of those whose video could not be made.
+
+    Args:
+        items: with absolute paths.
+    """
+    return {item.id: why for item in items if not exists(item.video) and (why := failure_of(item.video))}
+
+
+def _guide(maker: Maker, item: EvalItem, out: Path) -> str:
+    """Path of the item's masks on the grid, resampled where they are not there; "" without masks."""
+    if not item.masks:
+        return ""
+    facts = guide_facts(item, maker.grid(item))
+    if not has_guide(out, item, facts):
+        keep_guide(out, item, maker.guide(item), facts)
+    return str(out / guide_path(item))
 
 
 def _maker(system: SystemOptions) -> Maker:
@@ -159,5 +214,5 @@ def find_video(folder: FolderSystem, item: EvalItem) -> str:
     if not folder.folder or not root.is_dir():
         raise ConfigError(f"folder {folder.folder!r}: no such folder of videos; give it with --set folder.folder=PATH")
     values = {"id": item.id, "prompt": item.prompt, "seed": item.seed if item.seed is not None else 0}
-    names = [root / name.format(**values).replace("/", "_") for name in folder.names]
-    return str(next((path for path in names if path.is_file()), names[0]).absolute())
+    names = [name.format(**values).replace("/", "_") for name in folder.names]
+    return str(next((path for path in (named_file(root, name) for name in names) if path), root / names[0]).absolute())

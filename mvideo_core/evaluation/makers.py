@@ -9,14 +9,13 @@ import numpy as np
 
 from mvideo_core.disk import write_whole
 from mvideo_core.editing.clip import MaskClip
-from mvideo_core.editing.inputs import open_input
-from mvideo_core.editing.resample import ResampleOptions, resample
-from mvideo_core.errors import ConfigError, ModelError
+from mvideo_core.errors import ConfigError, MediaError, ModelError
 from mvideo_core.evaluation.manifest import EvalItem
 from mvideo_core.evaluation.systems import DiffusersSystem, MVideoSystem
 from mvideo_core.generation.loading import Loaded, load_pipeline
-from mvideo_core.generation.sources import SourceOptions, load_source
-from mvideo_core.generation.video import make_video
+from mvideo_core.generation.options import GenerateOptions
+from mvideo_core.generation.sources import Source, SourceOptions, frames_of, on_grid, read_source
+from mvideo_core.generation.video import make_video, used_masks
 from mvideo_core.media.encode import write_mp4
 from mvideo_core.model.base import torch_dtype
 from mvideo_core.model.fingerprint import folder_sha256
@@ -59,15 +58,36 @@ class MVideoMaker:
         text = item.prompt_generation or item.prompt
         if not text:
             raise ConfigError(f"{item.id}: no prompt to generate from")
-        options = self.system.options.model_copy(
+        masks = self.guide(item) if item.masks and self.system.masks else None
+        made = make_video(self.loaded, text, masks, self._options(item), folder, origin={"item": item.id})
+        return made.fresh
+
+    def grid(self, item: EvalItem) -> dict[str, Any]:
+        """Size and rate of the model, and the options that decide the length."""
+        options = self._options(item)
+        return {
+            "format": self.loaded.pipeline.format.model_dump(mode="json"),
+            "seconds": options.seconds,
+            "mask_end": options.mask_end,
+            "guided": self.system.masks,
+        }
+
+    def guide(self, item: EvalItem) -> MaskClip:
+        """The masks frame by frame of the video; held at their end, or ended, where `mask_end` says so."""
+        options, grid = self._options(item), self.loaded.pipeline.format
+        seconds = options.seconds
+        if seconds is None and not self.system.masks:  # the model makes one clip
+            seconds = grid.stride_frames / grid.fps
+        wanted = self.system.masks and options.mask_end == "error"
+        masks = masks_on(item, grid, seconds, whole=wanted)
+        if not self.system.masks:
+            return masks
+        return used_masks(masks, options.model_copy(update={"objects": ()}), grid)
+
+    def _options(self, item: EvalItem) -> GenerateOptions:
+        return self.system.options.model_copy(
             update={"seed": item.seed or 0, "seconds": item.seconds or self.system.options.seconds}
         )
-        masks = None
-        if item.masks and self.system.masks:
-            key = "sample" if "#" in item.masks else "masks"
-            masks = load_source(SourceOptions.parse({key: item.masks}), self.loaded.pipeline.format).masks
-        made = make_video(self.loaded, text, masks, options, folder, origin={"item": item.id})
-        return made.fresh
 
 
 class DiffusersMaker:
@@ -109,7 +129,11 @@ class DiffusersMaker:
         text = item.prompt_generation or item.prompt
         if not text:
             raise ConfigError(f"{item.id}: no prompt to generate from")
-        masks = self._masks(item)
+        masks = None
+        if self.system.control != "none":
+            if not item.masks:
+                raise ConfigError(f"{item.id}: {self.system.pipeline} is guided by masks and the item has none")
+            masks = self.guide(item)
         apart = {"weights", "offload"} | self.system.at_default("spacing", "execution")  # the latter came later
         decides = {
             "prompt": text,
@@ -129,15 +153,18 @@ class DiffusersMaker:
         write_whole(provenance, json.dumps(page, indent=1) + "\n")
         return True
 
-    def _masks(self, item: EvalItem) -> MaskClip | None:
-        """The item's masks at the pipeline's size, rate and length."""
-        if self.system.control == "none":
-            return None
-        if not item.masks:
-            raise ConfigError(f"{item.id}: {self.system.pipeline} is guided by masks and the item has none")
+    def grid(self, item: EvalItem) -> dict[str, Any]:
+        """Size, rate and length of the pipeline's videos."""
         s = self.system
-        grid = VideoFormat(height_px=s.height_px, width_px=s.width_px, clip_frames=s.frames, fps=s.fps)
-        return resample(open_input(item.masks).clip, grid, ResampleOptions(n_clips=1))
+        return {
+            "size_px": [s.height_px, s.width_px], "fps": s.fps, "frames": s.frames, "guided": s.control != "none"
+        }  # fmt: skip
+
+    def guide(self, item: EvalItem) -> MaskClip:
+        """The item's masks at the pipeline's size, rate and length."""
+        s = self.system
+        grid = VideoFormat(height_px=s.height_px, width_px=s.width_px, fps=s.fps)
+        return masks_on(item, grid, s.seconds, whole=s.control != "none")
 
     def _frames(self, text: str, seed: int, masks: MaskClip | None) -> np.ndarray:
         """Frames (T, H, W, 3) uint8 of one video."""
@@ -177,6 +204,30 @@ class DiffusersMaker:
         # VACE's `mask` says where to generate (white = here), not where the object goes: everything is generated.
         everywhere = [Image.new("L", drawn[0].size, WHITE)] * len(drawn)
         return {"video": drawn, "mask": everywhere}
+
+
+def masks_on(item: EvalItem, grid: VideoFormat, seconds: float | None, whole: bool) -> MaskClip:
+    """An item's masks at a size and rate, for a video of that length; None = as long as they are, in whole clips.
+
+    Args:
+        whole: the masks must fill the video.
+
+    Raises:
+        MediaError: they end before it. ConfigError: nothing there, or nothing in them.
+    """
+    options = SourceOptions.parse({"sample" if "#" in item.masks else "masks": item.masks})
+    source: Source = read_source(options)
+    assert source.masks is not None
+    found = on_grid(source, options, grid, seconds).masks
+    assert found is not None
+    if whole and seconds is not None and found.sequence.n_frames < frames_of(seconds, grid):
+        given = source.masks
+        raise MediaError(
+            f"{item.masks}: {given.sequence.n_frames} frames at {given.fps:g} fps are masks for "
+            f"{(given.sequence.n_frames - 1) / given.fps:.2f} s, and the video has {seconds:g} s; ask for shorter "
+            "videos (--seconds), or leave short samples out of the set (`mvideo testset --min-frames`)"
+        )
+    return found
 
 
 def control_frames(masks: MaskClip, drawing: str) -> "list[Image.Image]":

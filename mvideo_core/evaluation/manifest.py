@@ -6,19 +6,36 @@ flatters the system.
 
 import json
 import re
+import unicodedata
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
-from pydantic import ValidationError
+from pydantic import ValidationError, field_validator
 
 from mvideo_core.disk import write_whole
 from mvideo_core.errors import ConfigError
-from mvideo_core.listing import read_lines, visible_files
+from mvideo_core.listing import exists, read_lines, spellings, visible_files
 from mvideo_core.records import Record
 
-VIDEO_ENDINGS = (".mp4", ".mov", ".mkv", ".webm", ".avi")
+VIDEO_ENDINGS = (".mp4", ".m4v", ".mov", ".mkv", ".webm", ".avi")
+OTHER_VIDEOS = (
+    ".gif",
+    ".apng",
+    ".webp",
+    ".mpg",
+    ".mpeg",
+    ".ts",
+    ".mts",
+    ".wmv",
+    ".flv",
+    ".ogv",
+    ".3gp",
+    ".mxf",
+    ".y4m",
+)
+PICTURES = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff")
 _NUMBERED = re.compile(r"-\d+$")
 
 
@@ -37,6 +54,8 @@ class EvalItem(Record):
         source_video: the video the masks come from.
         seconds: length asked for.
         variant: of the system, such as "8 s" or "no consistency loss"; variants are tabled apart.
+        fit: how the system brought masks of another shape to its frame; "" = as the metric's option says.
+        bars_px: black bars above, below, left and right of the picture; every metric looks at the picture only.
     """
 
     id: str
@@ -50,6 +69,14 @@ class EvalItem(Record):
     source_video: str = ""
     seconds: float | None = None
     variant: str = ""
+    fit: Literal["", "same", "crop", "letterbox", "stretch"] = ""
+    bars_px: tuple[int, int, int, int] = (0, 0, 0, 0)
+
+    @field_validator("id", "prompt", "prompt_generation")
+    @classmethod
+    def _composed(cls, text: str) -> str:
+        """One spelling of accents (NFC), so that items of systems whose files were named on different machines pair."""
+        return unicodedata.normalize("NFC", text)
 
 
 class Manifest(NamedTuple):
@@ -62,7 +89,8 @@ class Manifest(NamedTuple):
         """A path of an item, made absolute; "" and URLs stay as they are, so does the #KEY of a dataset sample."""
         if not text or "://" in text:
             return text
-        return str((self.root / Path(text).expanduser()).absolute())
+        whole = str((self.root / Path(text).expanduser()).absolute())
+        return next((form for form in spellings(whole) if exists(form)), whole)
 
 
 def read_manifest(path: str | Path) -> Manifest:
@@ -112,11 +140,13 @@ def manifest_of_folder(folder: str | Path, prompts: Mapping[str, str] | None = N
         system: name of what made them; "" = the folder's name.
 
     Raises:
-        ConfigError: no such folder, or no video in it.
+        ConfigError: no such folder, no video in it, or videos that would be left out: of another kind, as pictures, or
+            in subfolders.
     """
     root = Path(folder)
     if not root.is_dir():
         raise ConfigError(f"{root}: no such folder of videos")
+    _check_nothing_left_out(root)
     names = {path.name for path in visible_files(root, *VIDEO_ENDINGS)}
     wanted = sorted(names | set(prompts or {}))
     if not wanted:
@@ -146,6 +176,37 @@ def manifest_of_generated(folder: str | Path) -> Manifest | None:
     places = [place for place in (root, *_visible_folders(root)) if (place / "provenance.json").is_file()]
     items = [_generated(place, root) for place in places]
     return checked(Manifest(tuple(items), root.absolute()), str(root)) if items else None
+
+
+def _check_nothing_left_out(root: Path) -> None:
+    """Nothing when every video of a folder is one of its files of `VIDEO_ENDINGS`.
+
+    Raises:
+        ConfigError: naming the first of the others, their number, and the way out.
+    """
+    for others, what, way_out in (
+        (visible_files(root, *OTHER_VIDEOS), "of a kind that is not read", "convert them: ffmpeg -i IN OUT.mp4"),
+        (
+            [] if visible_files(root, *VIDEO_ENDINGS) else visible_files(root, *PICTURES),  # beside videos: thumbnails
+            "a picture",
+            "make a video of its frames: ffmpeg -framerate 8 -i %05d.png OUT.mp4",
+        ),
+        (
+            [place for place in _visible_folders(root) if visible_files(place, *VIDEO_ENDINGS, *OTHER_VIDEOS)],
+            "a folder with videos of its own",
+            "give each folder by itself, or a manifest.jsonl that names the videos",
+        ),
+        (
+            [place for place in _visible_folders(root) if visible_files(place, *PICTURES)],
+            "a folder of pictures",
+            "make a video of each: ffmpeg -framerate 8 -i FOLDER/%05d.png OUT.mp4",
+        ),
+    ):
+        if others:
+            raise ConfigError(
+                f"{root}: {others[0].name!r} is {what} ({len(others)} such) and would not be scored; a folder's videos "
+                f"are its files {', '.join(VIDEO_ENDINGS)}; {way_out}"
+            )
 
 
 def prompt_of_name(name: str) -> str:

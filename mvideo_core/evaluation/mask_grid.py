@@ -1,7 +1,7 @@
 """Masks of any size and rate on the frames of a video. Shape letters: T frames, N objects, H, W pixels."""
 
 import math
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import numpy as np
 
@@ -12,32 +12,78 @@ from mvideo_core.masks import MaskSequence, MaskWriter
 GridFit = Literal["same", "crop", "letterbox", "stretch"]
 MAX_SHAPE_DIFFERENCE = 0.02
 """Width over height may differ by this share and still count as the same shape: sides rounded to multiples of 16."""
+MAX_UNMATCHED = 0.05
+"""With `align`: share of the masks that may be after the video's end: a short video is not scored by its start."""
 
 
-def frames_on_grid(
-    n_masks: int, masks_fps: float | None, n_frames: int, fps: float, align: bool = False
-) -> np.ndarray:  # fmt: skip
-    """Number of the mask frame that belongs to video frame 0, 1, ...
+class GridMatch(NamedTuple):
+    """Which mask belongs to which frame of a video.
 
-    As many masks as frames: k belongs to k, whatever the rates say. Else, with both rates known, the mask nearest in
-    time. Masks that end before the video does, or after it, are an error unless `align`, which keeps the frames that
-    both have.
+    Attributes:
+        index: number of the mask nearest to video frame 0, 1, ... up to the last frame that has one.
+        scored: bool, as long: the frame is the one nearest to the time of its mask. Of a video that is faster than its
+            masks the frames between two masks are not: no mask says where the object is then.
+        n_unmatched: frames of the video after the masks end.
+        lost: numbers of the masks after the video ends.
+    """
+
+    index: np.ndarray
+    scored: np.ndarray
+    n_unmatched: int
+    lost: np.ndarray
+
+
+def match_frames(n_masks: int, masks_fps: float | None, n_frames: int, fps: float) -> GridMatch:
+    """Masks and frames by their times, mask j at j / masks_fps, frame k at k / fps.
+
+    As many masks as frames, or masks of unknown rate: k belongs to k. Else each mask of the slower side meets the frame
+    nearest in time; what is further away than half a frame of the slower side has no partner.
+    """
+    if n_masks == n_frames or masks_fps is None:
+        common = min(n_masks, n_frames)
+        return GridMatch(np.arange(common), np.ones(common, np.bool_), n_frames - common, np.arange(common, n_masks))
+    times_s, masks_s = np.arange(n_frames) / fps, np.arange(n_masks) / masks_fps
+    reach_s = 0.5 / min(fps, masks_fps) + 1e-6
+    last_s = masks_s[-1] if n_masks else -1.0
+    kept = int(np.count_nonzero(times_s <= last_s + reach_s))
+    index = np.minimum(nearest_frames(times_s[:kept], masks_fps), n_masks - 1)
+    scored = np.ones(kept, np.bool_)
+    if fps > masks_fps * 1.001 and kept:
+        partners = np.minimum(nearest_frames(masks_s, fps), kept - 1)
+        near = np.abs(times_s[partners] - masks_s) <= reach_s
+        scored[:] = False
+        scored[partners[near]] = True
+        index[partners[near]] = np.flatnonzero(near)
+    end_s = times_s[-1] if n_frames else -1.0
+    return GridMatch(index, scored, n_frames - kept, np.flatnonzero(masks_s > end_s + reach_s))
+
+
+def check_match(found: GridMatch, n_masks: int, masks_fps: float | None, fps: float, align: bool) -> None:
+    """Nothing when masks and video are of one length; with `align` when few masks are left over.
 
     Raises:
         MediaError: the lengths do not fit.
     """
-    if n_masks == n_frames:
-        return np.arange(n_frames)
-    ratio = masks_fps / fps if masks_fps else 1.0
-    n_grid = math.floor((n_masks - 1) / ratio + 1e-6) + 1 if n_masks else 0
-    if n_grid != n_frames and not align:
-        rate = f"{masks_fps:g} per second" if masks_fps else "rate unknown"
+    n_frames = len(found.index) + found.n_unmatched
+    if not found.n_unmatched and not len(found.lost):
+        return
+    rate = f"{masks_fps:g} per second" if masks_fps else "rate unknown"
+    n_filled = (
+        len(found.index)
+        if found.n_unmatched or not masks_fps
+        else math.floor((n_masks - 1) / masks_fps * fps + 1e-6) + 1
+    )
+    text = (
+        f"{n_masks} mask frames ({rate}) fill {n_filled if masks_fps else n_masks} frames of a video of {n_frames} at "
+        f"{fps:g} per second"
+    )
+    if not align:
+        raise MediaError(f"{text}; give masks of its length, or set `align: true` to score the frames that both have")
+    if (share := len(found.lost) / n_masks) > MAX_UNMATCHED:
         raise MediaError(
-            f"{n_masks} mask frames ({rate}) fill {n_grid} frames of a video of {n_frames} at {fps:g} per second; "
-            "give masks of its length, or set `align: true` to score the frames that both have"
+            f"{text}: {len(found.lost)} masks ({share:.0%}) are after the video's end; at most "
+            f"{MAX_UNMATCHED:.0%} may be"
         )
-    common = np.arange(min(n_grid, n_frames))
-    return np.minimum(nearest_frames(common / fps, masks_fps), n_masks - 1) if masks_fps else common
 
 
 def on_grid(

@@ -1,33 +1,44 @@
 """A test set as an evaluation manifest: its samples' texts, the masks that count, and their source clips.
 
 out/manifest.jsonl              one item a sample; its video is expected at <videos>/<key>.mp4
-out/masks/<key>.masks           only the objects that the test set names
+out/masks/<key>.masks           only the objects that the test set names, as long as the videos
 out/source/<key>.mp4            the clip the masks come from, as it lies in the shards
 """
 
+import math
 from pathlib import Path
+from typing import NamedTuple
 
 from mvideo_core.disk import write_whole
+from mvideo_core.editing.clip import take_frames
 from mvideo_core.editing.sequence import save_masks
 from mvideo_core.errors import ConfigError
 from mvideo_core.evaluation.manifest import EvalItem, write_manifest
+from mvideo_core.evaluation.systems import SYSTEMS, length_s, load_system
+from mvideo_core.listing import visible_files
 from mvideo_core.shards.dataset import MaskVideoDataset, Sample
 from mvideo_core.testsets.samples import TestSample, TestSet
 
 
+class Written(NamedTuple):
+    """A manifest, how many items it has, and which samples were too short for it."""
+
+    path: Path
+    n_items: int
+    too_short: tuple[str, ...]
+
+
 def write_test_manifest(
     test_set: TestSet, dataset: str, out: Path, system: str = "", videos: str = "videos", seconds: float | None = None
-) -> Path:
+) -> "Written":
     """Write manifest, masks and source clips.
 
     Args:
         dataset: folder or URL of the dataset that the samples come from.
         system: name of what makes, or made, the videos.
         videos: folder of the videos, relative to `out`; those that are not there count as missing.
-        seconds: length asked for; finds the row of a table.
-
-    Returns:
-        Path of the manifest.
+        seconds: length of the videos; masks end there, and samples that end before are left out. None = as long as
+            the masks.
 
     Raises:
         ConfigError: a sample that is not in the dataset. StoreError: the dataset cannot be read, or the disk refuses.
@@ -36,10 +47,15 @@ def write_test_manifest(
     places = {key: index for index, key in enumerate(held.keys)}
     if lost := [one.key for one in test_set.samples if one.key not in places]:
         raise ConfigError(f"{dataset} has no sample {lost[0]} ({len(lost)} such); give the test set's own workspace")
-    items = []
+    items, too_short = [], []
     for one in test_set.samples:
         sample = held.sample(places[one.key])
-        save_masks(out / f"masks/{one.key}.masks", sample.masks().select(one.object_ids), _fps(sample), _names(one))
+        fps, masks = _fps(sample), sample.masks().select(one.object_ids)
+        n_frames = masks.n_frames if seconds is None else math.floor(seconds * fps + 1e-6) + 1
+        if masks.n_frames < n_frames:
+            too_short.append(f"{one.key} ({masks.n_frames} of {n_frames} frames at {fps:g} fps)")
+            continue
+        save_masks(out / f"masks/{one.key}.masks", take_frames(masks, range(n_frames)), fps, _names(one))
         write_whole(out / f"source/{one.key}.mp4", sample.content["mp4"])
         items.append(
             EvalItem(
@@ -53,7 +69,18 @@ def write_test_manifest(
                 seconds=seconds,
             )
         )
-    return write_manifest(items, out / "manifest.jsonl")
+    if not items:
+        raise ConfigError(
+            f"{test_set.name}: none of {len(too_short)} samples is {seconds:g} s long, such as {too_short[0]}; give "
+            "shorter --seconds, or build the set with --min-frames"
+        )
+    return Written(write_manifest(items, out / "manifest.jsonl"), len(items), tuple(too_short))
+
+
+def seconds_of(system: str) -> float | None:
+    """Length of a system's videos; None where the name is of no system, or it has no length of its own."""
+    known = {path.stem for path in visible_files(SYSTEMS, ".yaml")}
+    return length_s(load_system(system)) if system in known else None
 
 
 def _fps(sample: Sample) -> float:

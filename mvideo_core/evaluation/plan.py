@@ -8,6 +8,8 @@ from typing import NamedTuple
 
 from mvideo_core.errors import ConfigError
 from mvideo_core.evaluation.aggregate import GroupKey, group_of
+from mvideo_core.evaluation.bars import with_bars
+from mvideo_core.evaluation.guides import failure_of
 from mvideo_core.evaluation.inputs import read_inputs
 from mvideo_core.evaluation.manifest import EvalItem
 from mvideo_core.evaluation.suite import SuiteOptions
@@ -48,7 +50,8 @@ def make_plan(suite: SuiteOptions, manifests: Sequence[str]) -> EvalPlan:
     """
     if not manifests:
         raise ConfigError("eval: nothing to score; give --manifest FILE.jsonl or a folder of videos")
-    return EvalPlan(suite, read_inputs(manifests))
+    items = read_inputs(manifests)
+    return EvalPlan(suite, tuple(with_bars(items)) if suite.crop_bars else items)
 
 
 def parse_part(text: str) -> Part:
@@ -69,11 +72,11 @@ def shuffled_masks(items: Sequence[EvalItem]) -> dict[tuple[GroupKey, str], Eval
 
     Distinct mask files stand in the order of the SHA-256 of the first id that has each; every item gets the next file
     in this circle. So nothing is random, no item keeps its own masks, and systems with the same ids get the same pairs.
-    Groups with a single mask file have no entry.
+    Groups with a single mask file have no entry; items whose video could not be made are left out.
     """
     groups: dict[GroupKey, list[EvalItem]] = {}
     for item in items:
-        if item.masks:
+        if item.masks and not failure_of(item.video):
             groups.setdefault(group_of(item), []).append(item)
     pairs: dict[tuple[GroupKey, str], EvalItem] = {}
     for group, members in groups.items():

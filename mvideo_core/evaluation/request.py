@@ -14,6 +14,7 @@ class EvaluateRequest(Options):
     manifests: tuple[str, ...] = Field(min_length=1, description="manifests (.jsonl) or folders of videos")
     out: str = Field(min_length=1, description="local folder of scores and results; kept scores are reused")
     suite: SuiteOptions = Field(description="metrics and choices")
+    overwrite: bool = Field(default=False, description="replace the result of other videos or metrics in `out`")
 
     _local = field_validator("out")(check_local)
 

@@ -22,12 +22,14 @@ from mvideo_core.errors import ConfigError, MediaError, StoreError
 from mvideo_core.evaluation.aggregate import Aggregate, GroupKey, ScoreRow, aggregate, cluster_of, group_of
 from mvideo_core.evaluation.base import METRICS, VideoScore
 from mvideo_core.evaluation.facts import ItemFacts, VideoKind, kinds
+from mvideo_core.evaluation.guides import NOT_MADE
 from mvideo_core.evaluation.manifest import EvalItem
 from mvideo_core.evaluation.plan import EvalPlan, Part, shuffled_masks
 from mvideo_core.evaluation.scores import Digests, StoredScore, key_facts, score_path
 from mvideo_core.evaluation.shared import AskedRow, SharedMean, shared_means
 from mvideo_core.evaluation.stored import read_record
 from mvideo_core.evaluation.suite import NOT_STATED, SuiteOptions, prepare
+from mvideo_core.listing import exists
 from mvideo_core.records import Record
 
 
@@ -346,9 +348,10 @@ def _outdated(plan: EvalPlan, note: PartNote) -> bool:
         return score_path(Path(), about.name, facts).as_posix()
 
     for row in note.rows:
-        if row.status in ("missing", "inapplicable"):
+        if row.status in ("missing", "inapplicable") or row.error == NOT_MADE:
             video = items[group_of(row), row.id].video
-            if (row.status == "missing") == bool(video and Path(video).exists()):
+            there = bool(video) and exists(video)
+            if (row.status != "inapplicable") == there:
                 return True
         elif (row.score or row.status == "failed") and row.score != score_now(row):
             return True

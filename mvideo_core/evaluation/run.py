@@ -10,13 +10,16 @@ from mvideo_core.errors import KilledError, MediaError, ModelError
 from mvideo_core.evaluation.aggregate import GroupKey, RowStatus, ScoreRow, group_of
 from mvideo_core.evaluation.base import Metric
 from mvideo_core.evaluation.facts import ItemFacts, facts_of
+from mvideo_core.evaluation.guides import NOT_MADE, failure_of
 from mvideo_core.evaluation.manifest import EvalItem
 from mvideo_core.evaluation.plan import EvalPlan, Part, shuffled_masks
+from mvideo_core.evaluation.replacing import check_replaces_nothing
 from mvideo_core.evaluation.result import EvalResult, PartNote, collect, note_path
 from mvideo_core.evaluation.scores import Digests, StoredScore, key_facts, score_path
 from mvideo_core.evaluation.stored import read_record, write_record
 from mvideo_core.evaluation.suite import Prepared, prepare
 from mvideo_core.evaluation.video import EvalVideo
+from mvideo_core.listing import exists
 
 log = logging.getLogger(__name__)
 
@@ -34,25 +37,35 @@ class _Ready(NamedTuple):
     metric: Metric
 
 
-def run_suite(plan: EvalPlan, out: str | Path, progress: Progress | None = None) -> EvalResult:
+def run_suite(
+    plan: EvalPlan, out: str | Path, progress: Progress | None = None, overwrite: bool = False
+) -> EvalResult:  # fmt: skip
     """Score everything here, and write result.json, rows.jsonl and items.jsonl.
 
     Raises:
-        ConfigError: a metric or option that does not exist. StoreError: `out` cannot be written.
+        ConfigError, StoreError: as `score_part`.
     """
-    score_part(plan, Part(), out, progress)
+    score_part(plan, Part(), out, progress, overwrite)
     return collect(plan, 1, out)
 
 
-def score_part(plan: EvalPlan, part: Part, out: str | Path, progress: Progress | None = None) -> PartNote:
+def score_part(
+    plan: EvalPlan, part: Part, out: str | Path, progress: Progress | None = None, overwrite: bool = False
+) -> PartNote:  # fmt: skip
     """Score one part. Killed at any moment, the next call goes on at the first score that is missing.
 
     A metric whose weights are absent is noted as unavailable with its reason; broken videos become failed rows.
 
+    Args:
+        overwrite: replace a result of other videos or metrics in `out`.
+
     Raises:
-        ConfigError: a metric or option that does not exist. StoreError: `out` cannot be written.
+        ConfigError: a metric or option that does not exist, or `out` holds the result of other videos or metrics.
+        StoreError: `out` cannot be written.
     """
     place = Path(out)
+    if not overwrite:
+        check_replaces_nothing(plan, place)
     ready, unavailable = _load(prepare(plan.suite), plan.suite.device)
     pairs = shuffled_masks(plan.items)
     items = plan.of_part(part)
@@ -98,7 +111,8 @@ def _score_item(
     for one in ready:
         status, message = _without_scoring(item, one.about, pairs)
         if status is not None:
-            rows.append(_row(item, one.about.name, status, message=message))
+            error = NOT_MADE if status == "failed" else ""
+            rows.append(_row(item, one.about.name, status, message=message, error=error))
             continue
         masks_from = pairs[group_of(item), item.id] if one.about.shuffled else item
         video.pair(masks_from)
@@ -113,7 +127,9 @@ def _without_scoring(
     """Why there is nothing to score, if so."""
     if not item.video:
         return "missing", "the manifest names no video"
-    if not Path(item.video).exists():
+    if not exists(item.video):
+        if why := failure_of(item.video):
+            return "failed", why
         return "missing", f"{item.video} is not there"
     has = {"video": item.video, "prompt": item.prompt, "masks": item.masks, "source": item.source_video}
     lacking = sorted(name for name in about.inputs if not has[name])

@@ -6,6 +6,7 @@ video, prompt, mask, option, weight or metric revision is scored anew.
 
 import functools
 import hashlib
+import os
 from pathlib import Path
 from typing import Any, Literal
 
@@ -16,7 +17,7 @@ from mvideo_core.errors import MediaError
 from mvideo_core.evaluation.base import VideoScore
 from mvideo_core.evaluation.manifest import EvalItem
 from mvideo_core.evaluation.suite import Prepared
-from mvideo_core.listing import visible_files
+from mvideo_core.listing import is_file, visible_files
 from mvideo_core.options import digest
 from mvideo_core.records import Record
 
@@ -63,10 +64,12 @@ def key_facts(
     }
     if "video" in metric.inputs:
         facts["video"] = digests.file(item.video)
+        facts |= {"bars_px": list(item.bars_px)} if any(item.bars_px) else {}
     if "prompt" in metric.inputs:
         facts["prompt"] = item.prompt
     if "masks" in metric.inputs:
         facts["masks"] = digests.masks(masks_from.masks)
+        facts |= {"fit": item.fit} if item.fit else {}
     if "source" in metric.inputs:
         facts["source"] = digests.file(item.source_video)
     return facts
@@ -84,7 +87,7 @@ def file_digest(path: str) -> str:
         MediaError: there, but not readable.
     """
     place = Path(path)
-    if not path or not place.is_file():
+    if not path or not is_file(place):
         return ""
     try:
         with place.open("rb") as stream:
@@ -102,9 +105,9 @@ def masks_digest(text: str) -> str:
     place = Path(text)
     if not text:
         return ""
-    if place.is_dir():
+    if os.path.isdir(place):  # noqa: PTH112 - False for a name that the file system refuses
         return digest({path.name: file_digest(str(path)) for path in visible_files(place)})
-    if place.is_file():
+    if is_file(place):
         beside = [place.with_name(place.name + ".json"), place.with_suffix(".json")]
         return digest([file_digest(str(path)) for path in (place, *beside)])
     return _sample_digest(text) if "#" in text else ""

@@ -18,7 +18,9 @@ NOT_STATED = {
     "videos_per_prompt": "how many videos (seeds) per prompt",
     "prompt_augmentation": "whether prompts were lengthened by a language model before generation",
     "segmenter": "which SAM2 checkpoint measures S_m",
+    "objects": "whether SAM2 gets one box per object or one around all of them",
     "empty_frames": "what S_m does with frames whose mask is empty",
+    "sampling": "sampler, timesteps and dynamic guidance, of its own models and of the baselines",
 }
 """What the paper does not say, by the name under which a suite decides it."""
 
@@ -56,6 +58,10 @@ class SuiteOptions(Options):
     name: str = Field(default="suite", description="what files and tables call this suite")
     metrics: tuple[MetricInstance, ...] = Field(min_length=1, description="metrics, each as {metric, as, options}")
     intervals: IntervalOptions = Field(default=IntervalOptions(), description="confidence intervals and tests")
+    crop_bars: bool = Field(
+        default=False,
+        description="score the picture without the black bars that all videos of a system have (letterboxing)",
+    )
     choices: dict[str, str] = Field(
         default={}, description=f"what was decided where the paper is silent: {', '.join(NOT_STATED)}, or other names"
     )

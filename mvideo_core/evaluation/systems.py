@@ -112,6 +112,13 @@ class SystemOptions(Options):
         return self
 
 
+def length_s(system: SystemOptions) -> float | None:
+    """Seconds of the system's videos as its options say; None = as long as the masks, or not known."""
+    if system.mvideo is not None:
+        return system.mvideo.options.seconds
+    return system.diffusers.seconds if system.diffusers is not None else None
+
+
 def load_system(name: str, overrides: dict[str, Any] | None = None, folder: Path = SYSTEMS) -> SystemOptions:
     """A system by profile name or path. Raises ConfigError: no such system, or a value that is not allowed."""
     found = SystemOptions.of_profile(folder, name, overrides)

@@ -1,18 +1,20 @@
 """Looking at every item before a GPU is touched: what is missing, broken, or measured otherwise than one may think."""
 
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Literal, NamedTuple
 
 from mvideo_core.errors import MediaError
 from mvideo_core.evaluation.aggregate import GroupKey, group_of
+from mvideo_core.evaluation.bars import bars_of
 from mvideo_core.evaluation.export import VBENCH_DIMENSIONS
-from mvideo_core.evaluation.facts import SAME_SECONDS, facts_from
+from mvideo_core.evaluation.facts import SAME_SECONDS, facts_from, frames_in
+from mvideo_core.evaluation.guides import failure_of
 from mvideo_core.evaluation.manifest import EvalItem
-from mvideo_core.evaluation.mask_grid import GridFit, check_shape, frames_on_grid
+from mvideo_core.evaluation.mask_grid import GridFit, GridMatch, check_match, check_shape, match_frames
 from mvideo_core.evaluation.plan import EvalPlan
 from mvideo_core.evaluation.suite import Prepared, prepare
-from mvideo_core.evaluation.video import EvalVideo
+from mvideo_core.evaluation.video import EvalVideo, picture_px
+from mvideo_core.listing import exists, is_file
 from mvideo_core.media.probe import MediaInfo
 from mvideo_core.records import Record
 
@@ -56,7 +58,7 @@ class Validation(NamedTuple):
 
 
 def validate(plan: EvalPlan) -> Validation:
-    """Probe every video and read every mask; nothing is decoded, no model is loaded.
+    """Probe every video, read every mask, look for black bars in a few frames of each system; no model is loaded.
 
     Raises:
         ConfigError: a metric or option of the suite that does not exist.
@@ -83,6 +85,8 @@ def validate(plan: EvalPlan) -> Validation:
         *_protocols(seen, metrics),
         *_between(plan.items),
         *_uneven(facts),
+        *_differing(facts),
+        *_bars(plan),
     ]
     return Validation((*problems, *between), tuple(facts))
 
@@ -99,8 +103,10 @@ def check_item(
     found: list[tuple[Level, str]] = []
     if "prompt" in inputs and not item.prompt:
         found.append(("error", "no prompt; metrics that compare with it leave the item out"))
-    if not item.video or not Path(item.video).exists():
-        return [*found, ("error", f"missing: {item.video or 'the manifest names no video'}")], None
+    if not item.video or not exists(item.video):
+        why = failure_of(item.video)
+        told = f"not made: {why}" if why else f"missing: {item.video or 'the manifest names no video'}"
+        return [*found, ("error", told)], None
     video = EvalVideo(item)
     try:
         info = video.info()
@@ -110,7 +116,7 @@ def check_item(
     if "masks" in inputs:
         own = [one for one in metrics if one.inputs >= {"masks", "video"} and not one.shuffled]
         found += _mask_problems(item, video, info, own)
-    if "source" in inputs and not Path(item.source_video or "/nonexistent").is_file():
+    if "source" in inputs and not is_file(item.source_video):
         found.append(("error", f"source_video {item.source_video or '(none)'} is not there"))
     return list(dict.fromkeys(found)), info
 
@@ -120,6 +126,9 @@ def _video_problems(info: MediaInfo, metric: Prepared) -> list[tuple[Level, str]
     least = metric.kind.min_side_px
     if min(info.width, info.height) < least:
         found.append(("error", f"{info.width}x{info.height}: {metric.name} needs at least {least} px on each side"))
+    n_frames = frames_in(info)
+    if n_frames < metric.kind.min_frames:
+        found.append(("error", f"{n_frames} frames: {metric.name} needs at least {metric.kind.min_frames}"))
     if info.rotation_deg:
         found.append(("warning", f"the container asks for a rotation by {info.rotation_deg}; it is not applied"))
     return found
@@ -143,12 +152,23 @@ def _mask_problems(
         fit: GridFit = getattr(one.options, "fit", "same")
         try:
             if info.n_frames:
-                index = frames_on_grid(masks.n_frames, video.masks_fps, info.n_frames, info.fps, align)
-                if len(index) != info.n_frames:
-                    found.append(("warning", f"{one.name}: masks for {len(index)} of {info.n_frames} frames only"))
-            check_shape(masks, info.height, info.width, fit)
+                match = match_frames(masks.n_frames, video.masks_fps, info.n_frames, info.fps)
+                check_match(match, masks.n_frames, video.masks_fps, info.fps, align)
+                found += _unmatched(match, one.name)
+            check_shape(masks, *picture_px(item, info.height, info.width), item.fit or fit)
         except MediaError as error:
             found.append(("error", f"{one.name}: {error}"))
+    return found
+
+
+def _unmatched(match: GridMatch, name: str) -> list[tuple[Level, str]]:
+    """What of masks and video has no partner, where that is allowed."""
+    found: list[tuple[Level, str]] = []
+    if match.n_unmatched:
+        n_frames = len(match.index) + match.n_unmatched
+        found.append(("warning", f"{name}: masks for {len(match.index)} of {n_frames} frames only"))
+    if len(match.lost):
+        found.append(("warning", f"{name}: {len(match.lost)} masks after the video's end score 0"))
     return found
 
 
@@ -193,6 +213,40 @@ def _uneven(facts: Sequence[GroupFacts]) -> list[Problem]:
                 message = f"{what} differ within the system: {told}"
                 found.append(Problem(level="warning", group=one.group, item="", message=message))
     return found
+
+
+def _differing(facts: Sequence[GroupFacts]) -> list[Problem]:
+    """Systems of unequal rate, length or size: their numbers differ by that, too."""
+    found = []
+    for what, values in (
+        ("frame rate (fps)", {one.group: one.fps for one in facts if one.fps}),
+        ("number of frames", {one.group: one.frames for one in facts if one.frames}),
+        ("size (px)", {one.group: one.sizes for one in facts if one.sizes}),
+    ):
+        if len({*values.values()}) > 1:
+            told = "; ".join(f"{group} {'/'.join(map(str, seen[:3]))}" for group, seen in values.items())
+            message = f"systems differ in {what}, and scores with it: {told}"
+            found.append(Problem(level="warning", group="all systems", item="", message=message))
+    return found
+
+
+def _bars(plan: EvalPlan) -> list[Problem]:
+    """Systems whose pictures have black bars: what was cropped, and what was not."""
+    found: dict[GroupKey, tuple[tuple[int, int, int, int], bool]] = {}
+    for item in plan.items:
+        if any(item.bars_px):
+            found[group_of(item)] = item.bars_px, True
+    if not plan.suite.crop_bars:
+        found |= {key: (bars, False) for (key, _), bars in bars_of(plan.items).items()}
+    problems = []
+    for key, (bars, cropped) in found.items():
+        above, below, left, right = bars
+        what = f"black bars of {above} px above, {below} below, {left} left, {right} right"
+        after = (
+            "cropped before scoring" if cropped else "scored as part of the picture; --set crop_bars=true crops them"
+        )
+        problems.append(Problem(level="warning", group=_name(key), item="", message=f"{what}: {after}"))
+    return problems
 
 
 def _members(items: Sequence[EvalItem]) -> dict[GroupKey, list[EvalItem]]:

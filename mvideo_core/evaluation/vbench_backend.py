@@ -16,6 +16,7 @@ from pydantic import Field
 
 from mvideo_core.errors import ConfigError, ModelError
 from mvideo_core.evaluation.manifest import EvalItem, Manifest
+from mvideo_core.listing import is_file
 from mvideo_core.options import Options
 
 Dimension = Literal["overall_consistency", "imaging_quality", "motion_smoothness", "temporal_flickering"]
@@ -74,7 +75,7 @@ def run_vbench(manifest: Manifest, options: VBenchOptions) -> VBenchRun:
     """
     cache = _cache(options)
     _check_environment(options, cache)
-    there = {item: bool(item.video) and Path(manifest.path(item.video)).is_file() for item in manifest.items}
+    there = {item: bool(item.video) and is_file(manifest.path(item.video)) for item in manifest.items}
     present = [item for item in manifest.items if there[item]]
     missing = [item.id for item in manifest.items if not there[item]]
     if not present:

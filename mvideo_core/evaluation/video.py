@@ -6,6 +6,7 @@ import numpy as np
 
 from mvideo_core.errors import ConfigError, MediaError
 from mvideo_core.evaluation.manifest import EvalItem
+from mvideo_core.listing import is_file
 from mvideo_core.masks import MaskSequence
 from mvideo_core.media.decode import read_clip
 from mvideo_core.media.probe import MediaInfo, probe
@@ -69,9 +70,13 @@ class EvalVideo:
 
     @property
     def frames_THWC(self) -> np.ndarray:
-        """Every frame in order, uint8 RGB (T, H, W, 3); decoded once. Raises MediaError: unreadable, or too large."""
+        """Every frame in order without black bars, uint8 RGB (T, H, W, 3); decoded once.
+
+        Raises:
+            MediaError: unreadable, too large, or smaller than its bars.
+        """
         if self._frames is None:
-            self._frames = _decoded(self.path)
+            self._frames = without_bars(_decoded(self.path), self.item)
         return self._frames
 
     def info(self) -> MediaInfo:
@@ -122,7 +127,7 @@ class EvalVideo:
         if not text:
             raise MediaError(f"{self.item.id}: the manifest names no {what} for it")
         place = self.root / Path(text).expanduser()
-        if not place.is_file():
+        if not is_file(place):
             raise MediaError(f"{self.item.id}: {what} {place} is not there")
         return place
 
@@ -137,6 +142,28 @@ class EvalVideo:
         except ConfigError as error:
             raise MediaError(f"{self.masks_from.id}: masks: {error}") from None
         self._masks, self._masks_fps = found.sequence, found.fps
+
+
+def without_bars(frames_THWC: np.ndarray, item: EvalItem) -> np.ndarray:
+    """The picture inside the bars of an item.
+
+    Raises:
+        MediaError: nothing is left of it.
+    """
+    height, width = picture_px(item, *frames_THWC.shape[1:3])
+    top, _, left, _ = item.bars_px
+    return frames_THWC[:, top : top + height, left : left + width]
+
+
+def picture_px(item: EvalItem, height: int, width: int) -> tuple[int, int]:
+    """Height and width of the picture inside the bars of a video of that size. Raises MediaError: nothing is left."""
+    top, bottom, left, right = item.bars_px
+    inside = height - top - bottom, width - left - right
+    if min(item.bars_px) < 0 or min(inside) < 1:
+        raise MediaError(
+            f"{item.id}: bars_px {list(item.bars_px)} (above, below, left, right) of a video of {width}x{height}"
+        )
+    return inside
 
 
 def _decoded(path: Path) -> np.ndarray:

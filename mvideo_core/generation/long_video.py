@@ -82,9 +82,8 @@ def length_frames(options: GenerateOptions, masks: MaskSequence | None, grid: Vi
         asked = masks.n_frames if masks is not None else grid.clip_frames
     if masks is not None and masks.n_frames < asked and options.mask_end == "error":
         raise ConfigError(
-            f"the masks have {masks.n_frames} frames and the video needs {asked} ({asked / grid.fps:.2f} s at "
-            f"{grid.fps:g} fps); make it shorter, loop or stretch the masks (`mvideo masks edit`), or set mask_end to "
-            "hold or none"
+            f"the masks fill {masks.n_frames} frames at {grid.fps:g} fps and the video needs {asked}; make it "
+            "shorter, loop or stretch the masks (`mvideo masks edit`), or set mask_end to hold or none"
         )
     return asked
 

@@ -61,7 +61,8 @@ def generate(
     loaded = load_pipeline(
         request.base, _adapter(request), request.options, request.allow_other_base, request.source.given
     )
-    source = on_grid(source or read_source(request.source), request.source, loaded.pipeline.format)
+    source = source or read_source(request.source)
+    source = on_grid(source, request.source, loaded.pipeline.format, request.options.seconds)
     origin = {"request": request.model_dump(mode="json"), "masks_from": source.origin}
     return make_video(
         loaded, prompt, source.masks, request.options, out, origin=origin, overwrite=overwrite, progress=progress

@@ -12,12 +12,17 @@ from mvideo_core.editing.extract import ExtractOptions
 from mvideo_core.editing.inputs import open_input
 from mvideo_core.editing.mask_form import HELP, MaskForm
 from mvideo_core.editing.presence import visible
-from mvideo_core.editing.resample import ResampleOptions, resample
+from mvideo_core.editing.resample import ResampleOptions, frames_for, resample, resample_frames
 from mvideo_core.errors import ConfigError
 from mvideo_core.forms import one_of
 from mvideo_core.masks import MaskSequence
 from mvideo_core.model.video_format import VideoFormat
 from mvideo_core.options import Options
+
+
+def frames_of(seconds: float, grid: VideoFormat) -> int:
+    """Frames of a video of that length, from the first to the last: 12 s at 8 fps are 97."""
+    return round(seconds * grid.fps) + 1
 
 
 class SourceOptions(Options):
@@ -69,13 +74,13 @@ class Source(NamedTuple):
     origin: dict[str, Any]
 
 
-def load_source(options: SourceOptions, grid: VideoFormat) -> Source:
-    """Extract or read the masks, edit them, bring them to the grid.
+def load_source(options: SourceOptions, grid: VideoFormat, seconds: float | None = None) -> Source:
+    """Extract or read the masks, edit them, bring them to the grid; `seconds`: length asked for.
 
     Raises:
         ConfigError, MediaError, ModelError: as `read_source` and `on_grid`.
     """
-    return on_grid(read_source(options), options, grid)
+    return on_grid(read_source(options), options, grid, seconds)
 
 
 def read_source(options: SourceOptions) -> Source:
@@ -98,14 +103,21 @@ def read_source(options: SourceOptions) -> Source:
     return Source(clip, found.caption, origin)
 
 
-def on_grid(source: Source, options: SourceOptions, grid: VideoFormat) -> Source:
+def on_grid(source: Source, options: SourceOptions, grid: VideoFormat, seconds: float | None = None) -> Source:
     """The source with its masks at the model's size and rate.
+
+    Args:
+        seconds: length asked for: so many frames, or all that the masks have when they end before it. None = as many
+            whole clips as the masks fill.
 
     Raises:
         ConfigError: no object is left in any frame.
     """
     if source.masks is None:
         return source
+    if seconds is not None and not options.resample.n_clips:
+        asked = frames_for(source.masks, grid.fps, frames_of(seconds, grid), options.resample.max_hold_s)
+        return source._replace(masks=resample_frames(source.masks, grid, asked, options.resample))
     return source._replace(masks=resample(source.masks, grid, options.resample))
 
 

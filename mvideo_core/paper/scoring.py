@@ -47,7 +47,7 @@ def score_plan(options: PaperOptions, root: Path) -> EvalPlan:
 
 def score(options: PaperOptions, root: Path, progress: Progress | None = None) -> EvalResult:
     """Score every video here; those scored already keep their scores."""
-    return run_suite(score_plan(options, root), root / "scores", progress)
+    return run_suite(score_plan(options, root), root / "scores", progress, overwrite=True)
 
 
 class Findings(NamedTuple):

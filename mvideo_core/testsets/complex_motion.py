@@ -36,7 +36,7 @@ class ComplexMotionOptions(Options):
         default=["mp4", "mov", "mkv", "webm"], min_length=1, description="endings of video files"
     )
     n_samples: int = Field(default=200, ge=1, description="size of the set; the paper has 200")
-    min_frames: int = Field(default=33, ge=1, description="shorter clips are left out; 33 frames are 4 s at 8 fps")
+    min_frames: int = Field(default=33, ge=1, description="frames at 8 fps; shorter clips are left out. 33 are 4 s")
 
 
 class ComplexVideo(Record):
@@ -94,7 +94,7 @@ def pick_named(
         wanted = objects_of.get(one.video_id, [])
         ids = [object_id for object_id, label in one.objects if label in wanted]
         reason = ""
-        if one.n_frames < options.min_frames:
+        if one.generated_frames < options.min_frames:
             reason = "too_short"
         elif not ids:
             reason = "object_not_found" if wanted else "not_in_manifest"

@@ -29,7 +29,7 @@ class MaskToVideoOptions(Options):
     max_per_video: int = Field(
         default=2, ge=1, description="samples of one source video at most; more are less diverse"
     )
-    min_frames: int = Field(default=65, ge=1, description="shorter clips are left out; 65 frames are 8 s at 8 fps")
+    min_frames: int = Field(default=65, ge=1, description="frames at 8 fps; shorter clips are left out. 65 are 8 s")
     require_mention: bool = Field(
         default=True,
         description="the caption or title must name one of the classes too: detectors alone mislabel animals",
@@ -85,7 +85,7 @@ def _fit(one: TestCandidate, options: MaskToVideoOptions, finder: TermFinder, ta
     """(reason to leave it out, "") or ("", class of its first object that counts)."""
     if one.video_id in taken or (one.source_sha256 and one.source_sha256 in taken):
         return "in_training", ""
-    if one.n_frames < options.min_frames:
+    if one.generated_frames < options.min_frames:
         return "too_short", ""
     labels = [label for _, label in one.objects if label in options.classes]
     if not labels:

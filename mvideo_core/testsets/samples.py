@@ -1,6 +1,7 @@
 """What a test set is made of: samples with the objects to be judged, the rule that chose them, what was left out."""
 
 import json
+import math
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -8,6 +9,9 @@ from typing import Any
 from mvideo_core.disk import write_whole
 from mvideo_core.errors import ConfigError
 from mvideo_core.records import PlannedSample, Record
+
+FPS = 8.0
+"""Frames per second of generated videos (paper, section 4.4)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,6 +21,7 @@ class TestCandidate:
     Attributes:
         objects: (object id in the mask file, label) of the kept objects.
         texts: caption and title.
+        fps: frames per second of clip and masks.
     """
 
     __test__ = False
@@ -27,6 +32,12 @@ class TestCandidate:
     objects: tuple[tuple[int, str], ...]
     texts: tuple[str, ...]
     n_frames: int
+    fps: float = FPS
+
+    @property
+    def generated_frames(self) -> int:
+        """Frames of the longest video that the masks can guide, at the models' 8 per second."""
+        return math.floor((self.n_frames - 1) / self.fps * FPS + 1e-6) + 1
 
 
 class TestSample(Record):
@@ -75,11 +86,12 @@ def candidate_of(sample: PlannedSample) -> TestCandidate:
         meta = json.loads(sample.meta_json)
         objects = tuple((int(one["object_id"]), str(one["label"])) for one in meta["objects"] if one["kept"])
         source = dict(meta["source"])
+        fps = float(meta.get("fps", FPS))
     except (ValueError, KeyError, TypeError) as error:
         raise ConfigError(f"{sample.key}: its .json member does not tell objects and source: {error!r}") from None
     return TestCandidate(
         key=sample.key, video_id=sample.video_id, source_sha256=source.get("sha256", ""), objects=objects,
-        texts=(sample.caption, source.get("title", "")), n_frames=sample.n_frames,
+        texts=(sample.caption, source.get("title", "")), n_frames=sample.n_frames, fps=fps,
     )  # fmt: skip
 
 

@@ -1,6 +1,7 @@
 """Lines end at newlines only, and hidden files are nobody's data."""
 
 import json
+from pathlib import Path
 
 import pytest
 
@@ -10,7 +11,7 @@ from mvideo_core.evaluation.manifest import EvalItem, manifest_of_folder, read_m
 from mvideo_core.ingest.download import read_archive
 from mvideo_core.ingest.folder import list_folder
 from mvideo_core.ingest.sources import SourceOptions
-from mvideo_core.listing import read_entries, read_lines, text_lines, visible_files
+from mvideo_core.listing import exists, is_file, named_file, read_entries, read_lines, text_lines, visible_files
 
 SEPARATORS = "one\u2028two\u2029three\x85four\x0b\x0c\x1c"
 
@@ -39,9 +40,10 @@ def test_hidden_files_are_not_listed(tmp_path):
     assert [path.name for path in visible_files(tmp_path, ".mp4")] == ["C.MP4", "a.mp4"]
     deep = visible_files(tmp_path, ".mp4", recursive=True)
     assert [path.relative_to(tmp_path).as_posix() for path in deep] == ["C.MP4", "a.mp4", "sub/e.mp4"]
-    assert [item.video for item in manifest_of_folder(tmp_path).items] == ["C.MP4", "a.mp4"]
     listed = {item.uri.removeprefix(tmp_path.as_uri()) for item in list_folder(SourceOptions(folder=str(tmp_path)))}
     assert listed == {"/C.MP4", "/a.mp4", "/sub/e.mp4"}
+    (tmp_path / "sub" / "e.mp4").unlink()  # a folder of videos in a folder of videos is refused there
+    assert [item.video for item in manifest_of_folder(tmp_path).items] == ["C.MP4", "a.mp4"]
 
 
 def test_entries_of_a_list_that_people_wrote(tmp_path):
@@ -53,3 +55,16 @@ def test_a_file_that_cannot_be_read_is_named(tmp_path):
     (tmp_path / "latin.txt").write_bytes(b"caf\xe9\n")
     with pytest.raises(ConfigError, match=r"latin\.txt: this removal list cannot be read"):
         read_lines(tmp_path / "latin.txt", "removal list")
+
+
+def test_a_file_is_found_under_either_spelling_of_its_accents(tmp_path: Path) -> None:
+    composed, decomposed = "caf\u00e9.mp4", "cafe\u0301.mp4"
+    (tmp_path / decomposed).touch()
+    assert named_file(tmp_path, composed) == tmp_path / decomposed
+    assert named_file(tmp_path, decomposed) == tmp_path / decomposed
+    assert named_file(tmp_path, "other.mp4") is None
+
+
+def test_a_name_that_no_file_can_have_is_absent(tmp_path: Path) -> None:
+    long = "x" * 300 + ".mp4"
+    assert (named_file(tmp_path, long), exists(tmp_path / long), is_file(tmp_path / long)) == (None, False, False)

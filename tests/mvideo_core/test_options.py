@@ -2,7 +2,7 @@ import pytest
 from pydantic import Field
 
 from mvideo_core.errors import ConfigError
-from mvideo_core.options import Options, canonical_json, digest, read_yaml
+from mvideo_core.options import Options, canonical_json, digest, merged, read_yaml
 from mvideo_core.registry import Registry
 
 
@@ -53,3 +53,17 @@ def test_an_unknown_plugin_is_answered_with_the_known_ones():
         registry.get("three")
     with pytest.raises(RuntimeError, match="two numbers are called 'one'"):
         registry.register("one")(11)
+
+
+def test_one_entry_of_a_list_is_changed_by_its_number() -> None:
+    suite = {"metrics": [{"metric": "a"}, {"metric": "b", "options": {"x": 1}}], "name": "s"}
+    changed = merged(suite, {"metrics": {"1": {"options": {"align": True}}}})
+    assert changed["metrics"] == [{"metric": "a"}, {"metric": "b", "options": {"x": 1, "align": True}}]
+    assert suite["metrics"][1] == {"metric": "b", "options": {"x": 1}}  # nobody else's list is changed
+    assert merged({"classes": ["cat", "dog"]}, {"classes": {"0": "cow"}}) == {"classes": ["cow", "dog"]}
+
+
+@pytest.mark.parametrize("key", ["2", "-1", "name", "1.0"])
+def test_a_number_that_a_list_does_not_have_is_refused_in_one_line(key: str) -> None:
+    with pytest.raises(ConfigError, match=rf"metrics.{key}: metrics is a list of 2 entries, 0 to 1"):
+        merged({"metrics": [{}, {}]}, {"metrics": {key: {"x": 1}}})

@@ -6,14 +6,15 @@ shuffled pairing and the source video as subject tell what a value is worth; doc
 """
 
 from collections.abc import Iterator
-from typing import Any, Literal, Self
+from typing import Any, Literal, NamedTuple, Self
 
 import numpy as np
 from pydantic import Field
 
+from mvideo_core.editing.clip import take_frames
 from mvideo_core.errors import MediaError
 from mvideo_core.evaluation.base import METRICS, Metric, VideoScore
-from mvideo_core.evaluation.mask_grid import GridFit, frames_on_grid, on_grid
+from mvideo_core.evaluation.mask_grid import GridFit, GridMatch, check_match, match_frames, on_grid
 from mvideo_core.evaluation.mask_overlap import OverlapPolicy, overlap, prompt_boxes, together
 from mvideo_core.evaluation.video import EvalVideo
 from mvideo_core.masks import MaskSequence, MaskWriter
@@ -41,7 +42,11 @@ class MaskMiouOptions(OverlapPolicy):
     subject: Literal["video", "source"] = Field(
         default="video", description="source = score the video the masks come from instead: the ceiling"
     )
-    align: bool = Field(default=False, description="lengths differ: score the frames that both have, not an error")
+    align: bool = Field(
+        default=False,
+        description="lengths differ: masks after the video's end score 0, above 5 % of them the item fails; frames "
+        "after the masks' end are left out and counted. false: an error",
+    )
     fit: GridFit = Field(
         default="same", description="shapes differ: same = an error; crop, letterbox, stretch = how masks are fitted"
     )
@@ -66,6 +71,7 @@ class MaskMiou(Metric):
 
     Options = MaskMiouOptions
     needs = frozenset({"masks"})
+    revision = 2
     memory_options = frozenset({"frames_per_pass"})
     licence = "code Apache-2.0; SAM2 code and weights Apache-2.0"
 
@@ -101,14 +107,26 @@ class MaskMiou(Metric):
         Raises:
             MediaError: masks absent, of another length or shape than the video, or without any frame that counts.
         """
-        frames_THWC, true, left_out = wanted(video, self.options)
-        frames = frames_THWC[: true.n_frames]
+        asked = wanted(video, self.options)
+        true, frames = asked.true, asked.frames_THWC[: asked.true.n_frames]
         seen = self.seen(frames, true) if self.options.prompt == "per_frame_box" else self.tracked(frames, true)
-        found = overlap(true, seen, self.options)
-        unmatched = len(frames_THWC) - true.n_frames
-        details = found.details | {"n_objects_left_out": float(left_out), "n_unmatched": float(unmatched)}
+        scored = np.flatnonzero(asked.match.scored)
+        found = overlap(take_frames(true, scored), take_frames(seen, scored), self.options)
+        per_frame: list[float | None] = [None] * true.n_frames
+        for frame, value in zip(scored.tolist(), found.per_frame, strict=True):
+            per_frame[frame] = value
+        counted = len(found.per_frame) - int(found.details["n_skipped"])
+        details = found.details | {
+            "n_objects_left_out": float(asked.n_left_out),
+            "n_unmatched": float(asked.match.n_unmatched),
+            "n_unmatched_masks": float(asked.n_lost),
+            "n_between": float(true.n_frames - len(scored)),
+        }
         return VideoScore(
-            value=found.value, per_frame=found.per_frame, details=details, artifacts={PREDICTED: seen.to_bytes()}
+            value=found.value * counted / (counted + asked.n_lost),
+            per_frame=tuple(per_frame),
+            details=details,
+            artifacts={PREDICTED: seen.to_bytes()},
         )
 
     def seen(self, frames_THWC: np.ndarray, true: MaskSequence) -> MaskSequence:
@@ -132,8 +150,26 @@ class MaskMiou(Metric):
         return writer.finish()
 
 
-def wanted(video: EvalVideo, options: MaskMiouOptions) -> tuple[np.ndarray, MaskSequence, int]:
-    """Frames to look at, the true masks on their grid, and how many objects cannot be asked for.
+class Wanted(NamedTuple):
+    """What a video is measured against.
+
+    Attributes:
+        frames_THWC: every frame of the video.
+        true: masks on its first frames, up to the last that has one.
+        match: which of them count.
+        n_lost: masks with something in them that the video ends before; they score 0.
+        n_left_out: objects that cannot be asked for.
+    """
+
+    frames_THWC: np.ndarray
+    true: MaskSequence
+    match: GridMatch
+    n_lost: int
+    n_left_out: int
+
+
+def wanted(video: EvalVideo, options: MaskMiouOptions) -> Wanted:
+    """Frames to look at, and the true masks on their grid.
 
     Raises:
         MediaError: masks absent, of another length or shape than the video, or none on frame 0 where one is needed.
@@ -144,12 +180,17 @@ def wanted(video: EvalVideo, options: MaskMiouOptions) -> tuple[np.ndarray, Mask
     frames = video.source_frames() if source else video.frames_THWC
     fps = video.source_fps if source else video.fps
     masks, (height, width) = video.masks(), frames.shape[1:3]
-    index = frames_on_grid(masks.n_frames, video.masks_fps, len(frames), fps, options.align or shuffled)
-    true = on_grid(masks, index, height, width, "stretch" if shuffled else options.fit)
+    match = match_frames(masks.n_frames, video.masks_fps, len(frames), fps)
+    if source:  # the clip that the masks were taken from may go on after them
+        check_match(match._replace(n_unmatched=0), masks.n_frames, video.masks_fps, fps, options.align)
+    elif not shuffled:
+        check_match(match, masks.n_frames, video.masks_fps, fps, options.align)
+    n_lost = 0 if shuffled else sum(bool(masks.frame(k).any()) for k in match.lost.tolist())
+    true = on_grid(masks, match.index, height, width, "stretch" if shuffled else video.item.fit or options.fit)
     left_out = 0
     if options.prompt == "first_frame_track":
         there = prompt_boxes(true, 0)[0] if true.n_frames else []
         if not there:
             raise MediaError(f"{video.item.id}: no object has a mask on frame 0, so there is nothing to track")
         true, left_out = true.select(there), true.n_objects - len(there)
-    return frames, together(true) if options.objects == "union_box" else true, left_out
+    return Wanted(frames, together(true) if options.objects == "union_box" else true, match, n_lost, left_out)

@@ -35,6 +35,7 @@ class MiniSmoothness(Metric):
 
     Options = MiniSmoothnessOptions
     min_side_px = MIN_SIDE_PX
+    min_frames = 3
     licence = "Apache-2.0 (own code, no weights)"
 
     def __init__(self, options: MiniSmoothnessOptions):

@@ -27,6 +27,7 @@ class TemporalFlickering(Metric):
     """(255 - mean over neighbours of mean |f(t) - f(t+1)|) / 255, over 8-bit RGB."""
 
     Options = TemporalFlickeringOptions
+    min_frames = 2
     licence = "Apache-2.0 (own code, no weights)"
 
     def __init__(self, options: TemporalFlickeringOptions):

@@ -27,6 +27,7 @@ from mvideo_core.evaluation.report.page_data import Cell, Clip, Curve, PageData,
 from mvideo_core.evaluation.report.render import json_text, page_text
 from mvideo_core.evaluation.result import LoadedResult, read_result
 from mvideo_core.evaluation.video import EvalVideo
+from mvideo_core.listing import is_file
 from mvideo_core.masks import from_bytes
 from mvideo_core.options import Options
 
@@ -131,7 +132,7 @@ def _system_clip(
 ) -> tuple[Clip | None, str]:  # fmt: skip
     """The column of one system, or why there is none."""
     video = EvalVideo(item)
-    if not item.video or not Path(item.video).is_file():
+    if not item.video or not is_file(item.video):
         return None, "missing: " + (
             f"{Path(item.video).name} is not there" if item.video else "the manifest names none"
         )
@@ -147,7 +148,7 @@ def _source_clip(
     loaded: LoadedResult, items: Sequence[EvalItem], scores: Sequence[dict[str, VideoScore]], name: str, start_s: float,
     videos: Path, max_side_px: int,
 ) -> Clip | None:  # fmt: skip
-    item = next((one for one in items if one.source_video and Path(one.source_video).is_file()), None)
+    item = next((one for one in items if is_file(one.source_video)), None)
     if item is None:
         return None
     video = EvalVideo(item)
@@ -169,7 +170,7 @@ def _with_masks(
         return shown
     options = MaskMiouOptions.parse(loaded.result.metrics[name].options, f"metric {name}")
     try:
-        _, true, _ = wanted(video, options)
+        true = wanted(video, options).true
         seen = from_bytes(scores[name].artifacts[PREDICTED])
     except MediaError as error:
         log.warning("%s: outlines left out: %s", video.item.id, error)

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from mvideo_core.editing.sequence import save_masks
-from mvideo_core.errors import ConfigError, ModelError
+from mvideo_core.errors import ConfigError, MediaError, ModelError
 from mvideo_core.evaluation.make_videos import items_of_prompts, make_videos, read_prompts, with_lengthened
 from mvideo_core.evaluation.makers import DiffusersMaker, MVideoMaker, control_frames
 from mvideo_core.evaluation.manifest import EvalItem, read_manifest
@@ -172,8 +172,8 @@ def test_mvideo_goes_through_the_projects_own_code(masks: list[str], tmp_path: P
     loaded.pipeline.set_progress_bar_config(disable=True)
     maker = MVideoMaker(system, loaded)
     item = EvalItem(id="a", prompt="a box", seed=3, seconds=2.0, masks=masks[0])
-    with pytest.raises(ConfigError, match="mask"):
-        maker.make(item, tmp_path / "a")  # masks of one second for a video of two
+    with pytest.raises(MediaError, match=r"left.masks: 9 frames at 8 fps are masks for 1.00 s, and the video has 2 s"):
+        maker.make(item, tmp_path / "a")
     item = item.model_copy(update={"seconds": 1.0})
     assert maker.make(item, tmp_path / "a")
     assert not maker.make(item, tmp_path / "a")

@@ -1,4 +1,5 @@
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -76,3 +77,45 @@ def test_bad_manifests_say_what_and_where(tmp_path: Path, line: str, told: str) 
 def test_an_empty_folder_is_no_manifest(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="no videos"):
         read_manifest(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("name", "told"),
+    [
+        ("a.gif", "'a.gif' is of a kind that is not read (1 such)"),
+        ("clip/00001.png", "'clip' is a folder of pictures (1 such)"),
+        ("more/b.mp4", "'more' is a folder with videos of its own (1 such)"),
+        ("more/b.webp", "'more' is a folder with videos of its own (1 such)"),
+    ],
+)
+def test_videos_that_would_be_left_out_are_refused(tmp_path: Path, name: str, told: str) -> None:
+    (tmp_path / "one.mp4").touch()
+    (tmp_path / name).parent.mkdir(exist_ok=True)
+    (tmp_path / name).touch()
+    with pytest.raises(ConfigError, match=re.escape(told)) as seen:
+        manifest_of_folder(tmp_path)
+    assert "\n" not in str(seen.value)
+
+
+def test_what_is_no_video_is_nobodys_business(tmp_path: Path) -> None:
+    for name in ("one.mp4", "one.jpg", "notes.txt", ".hidden.gif", "logs/run.txt", ".cache/x.mp4"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).touch()
+    assert [item.id for item in manifest_of_folder(tmp_path).items] == ["one"]
+
+
+def test_names_of_two_machines_are_one_item(tmp_path: Path) -> None:
+    """macOS writes e + accent; ids and prompts are composed, and the file is found by either spelling."""
+    composed, decomposed = "caf\u00e9", "cafe\u0301"
+    (tmp_path / "mac").mkdir()
+    (tmp_path / "mac" / f"{decomposed}-0.mp4").touch()
+    (item,) = absolute_items(manifest_of_folder(tmp_path / "mac"))
+    assert (item.id, item.prompt) == (f"{composed}-0", composed)
+    assert Path(item.video).exists()
+    (tmp_path / "m.jsonl").write_text(json.dumps({"id": decomposed, "video": f"mac/{composed}-0.mp4"}))
+    (item,) = absolute_items(read_manifest(tmp_path / "m.jsonl"))
+    assert item.id == composed
+    assert Path(item.video).exists()
+    (tmp_path / "mac" / f"{composed}-0.mp4").touch()
+    with pytest.raises(ConfigError, match="stands 2 times"):
+        manifest_of_folder(tmp_path / "mac")

@@ -52,6 +52,11 @@ def discs(n_frames: int, shift: int = 0, radius: int = 12) -> np.ndarray:
     return np.stack([[(x - 20 - shift - 3 * t) ** 2 + (y - 30) ** 2 <= radius**2] for t in range(n_frames)])
 
 
+def still(n_frames: int) -> np.ndarray:
+    """Bool (T, 1, H, W): a disc that stays."""
+    return np.repeat(discs(1), n_frames, axis=0)
+
+
 def painted(masks_T1HW: np.ndarray) -> np.ndarray:
     frames = np.full((len(masks_T1HW), *SIZE, 3), 40, np.uint8)
     frames[masks_T1HW[:, 0]] = (220, 30, 30)
@@ -111,6 +116,52 @@ def test_shuffled_pairing_wants_another_items_masks_and_bends_them_to_fit():
     assert found.value < 0.1
     with pytest.raises(MediaError, match="fill 9 frames of a video of 5"):
         red_metric().score(mixed)
+
+
+def test_masks_after_the_end_of_a_short_video_count_as_misses() -> None:
+    """41 masks, 39 frames that show them perfectly: 39 / 41, and two unmatched; with 38 the item fails."""
+    short = video(still(39), still(41), masks_fps=8.0)
+    with pytest.raises(MediaError, match=r"41 mask frames .* of a video of 39"):
+        red_metric().score(short)
+    found = red_metric(align=True).score(short)
+    assert found.value == pytest.approx(39 / 41)
+    assert (found.details["n_unmatched_masks"], len(found.per_frame)) == (2, 39)
+    for n_frames in (1, 38):
+        with pytest.raises(MediaError, match="at most 5% may be"):
+            red_metric(align=True).score(video(still(n_frames), still(41), masks_fps=8.0))
+
+
+def test_a_faster_video_scores_what_the_same_video_does_at_the_masks_rate() -> None:
+    """A disc at 1 px a frame and 24 fps under every third of its masks: nearest masks would be up to 1 px off."""
+    y, x = np.mgrid[: SIZE[0], : SIZE[1]]
+    every = np.stack([[(x - 20 - t) ** 2 + (y - 30) ** 2 <= 144] for t in range(25)])
+    fast = EvalVideo.of_arrays(painted(every), 24.0, EvalItem(id="one"), encode(every[::3]), masks_fps=8.0)
+    found = red_metric().score(fast)
+    slow = EvalVideo.of_arrays(painted(every[::3]), 8.0, EvalItem(id="one"), encode(every[::3]), masks_fps=8.0)
+    assert found.value == red_metric().score(slow).value == 1.0
+    assert (found.details["n_frames"], found.details["n_between"], len(found.per_frame)) == (9, 16, 25)
+    assert found.per_frame[3] == 1.0
+    assert found.per_frame[4] is None
+
+
+def test_the_clip_that_the_masks_come_from_may_go_on_after_them() -> None:
+    longer = video(still(9), still(9), source_THWC=painted(still(14)), masks_fps=8.0)
+    assert red_metric(subject="source").score(longer).value == 1.0
+
+
+def test_each_system_says_how_it_fitted_the_masks() -> None:
+    """Masks of 60x120 px in a frame of 60x90: cropped, or letterboxed to 45 rows with bars of 7.5."""
+    wide = np.zeros((2, 1, 60, 120), bool)
+    wide[..., 20:40, 50:70] = True
+    cropped, boxed = np.zeros((2, 1, *SIZE), bool), np.zeros((2, 1, *SIZE), bool)
+    cropped[..., 20:40, 35:55] = True
+    boxed[..., 22:37, 37:52] = True  # centers from 7.5 + 20 * 0.75 = 22.5 to below 37.5, and from 37.5 to below 52.5
+    for fit, shown in (("crop", cropped), ("letterbox", boxed)):
+        item = EvalItem(id="one", fit=fit)
+        found = red_metric().score(EvalVideo.of_arrays(painted(shown), 8.0, item, encode(wide)))
+        assert found.value == 1.0
+    with pytest.raises(MediaError, match="the shapes differ"):
+        red_metric().score(video(cropped, wide))
 
 
 def test_source_as_subject_is_the_ceiling():

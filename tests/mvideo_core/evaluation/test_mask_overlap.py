@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from mvideo_core.errors import MediaError
-from mvideo_core.evaluation.mask_grid import frames_on_grid, on_grid
+from mvideo_core.evaluation.mask_grid import on_grid
 from mvideo_core.evaluation.mask_overlap import OverlapPolicy, filled_boxes, overlap, prompt_boxes, together
 from mvideo_core.masks import encode
 from tests.mvideo_core.evaluation.davis_masks import drawn_masks
@@ -100,20 +100,6 @@ def test_j_and_f_are_those_of_davis2017_evaluation():
     for t in range(len(true)):  # frame by frame, so that no two errors cancel
         one = overlap(encode(true[t : t + 1]), encode(seen[t : t + 1]), ONE).details
         assert one["f"] == pytest.approx(np.mean([golden["f"][n][t] for n in range(2)]), abs=1e-12)
-
-
-def test_frames_of_another_rate_are_the_nearest_in_time():
-    assert frames_on_grid(9, 24, 9, 8).tolist() == list(range(9))  # as many masks as frames
-    assert frames_on_grid(25, 24, 9, 8).tolist() == [0, 3, 6, 9, 12, 15, 18, 21, 24]
-    assert frames_on_grid(5, 4, 9, 8).tolist() == [0, 1, 1, 2, 2, 3, 3, 4, 4]
-
-
-@pytest.mark.parametrize(("n_masks", "rate"), [(12, 8.0), (12, None), (22, 24.0)])
-def test_lengths_that_differ_are_an_error_unless_aligned(n_masks, rate):
-    with pytest.raises(MediaError, match="of a video of 9"):
-        frames_on_grid(n_masks, rate, 9, 8)
-    kept = frames_on_grid(n_masks, rate, 9, 8, align=True)
-    assert kept.tolist() == ([0, 3, 6, 9, 12, 15, 18, 21] if rate == 24 else list(range(9)))
 
 
 def test_masks_take_the_videos_size_by_nearest_pixels():

@@ -5,7 +5,8 @@ import pytest
 from mvideo_core.editing.sequence import load_masks
 from mvideo_core.errors import ConfigError
 from mvideo_core.evaluation.manifest import read_manifest
-from mvideo_core.evaluation.of_testset import write_test_manifest
+from mvideo_core.evaluation.of_testset import seconds_of, write_test_manifest
+from mvideo_core.masks import from_bytes
 from mvideo_core.media.decode import count_frames
 from mvideo_core.shards.options import ShardOptions
 from mvideo_core.stages.publish import dataset_root
@@ -30,10 +31,11 @@ def test_items_have_text_masks_and_source(tmp_path: Path) -> None:
     keys = finish(workspace, tmp_path, {"a": 1, "b": 1})
     shard_dataset(workspace, ShardOptions(test_frac=0.0))
     out = tmp_path / "set"
-    path = write_test_manifest(a_test_set(*keys), dataset_root(workspace), out, "mvideo-5b", seconds=12.0)
-    first = read_manifest(path).items[0]
+    written = write_test_manifest(a_test_set(*keys), dataset_root(workspace), out, "mvideo-5b", seconds=1.0)
+    assert (written.n_items, written.too_short) == (len(keys), ())
+    first = read_manifest(written.path).items[0]
     assert (first.id, first.system, first.test_set, first.prompt) == (keys[0], "mvideo-5b", "mask-to-video", "a tiger")
-    assert (first.seconds, first.video) == (12.0, f"videos/{keys[0]}.mp4")
+    assert (first.seconds, first.video) == (1.0, f"videos/{keys[0]}.mp4")
     masks = load_masks(out / first.masks)
     assert masks.sequence.shape == (FRAMES, 1, HEIGHT, WIDTH)
     assert masks.sequence.mask(0, 0).sum() == 12 * 16  # the square of `finished`
@@ -41,3 +43,22 @@ def test_items_have_text_masks_and_source(tmp_path: Path) -> None:
     assert count_frames(out / first.source_video) == FRAMES
     with pytest.raises(ConfigError, match="has no sample lost"):
         write_test_manifest(a_test_set("lost"), dataset_root(workspace), out)
+
+
+def test_masks_end_with_the_videos_and_short_samples_are_left_out(tmp_path: Path) -> None:
+    """9 frames at 8 fps are 1 s: for 0.5 s there are 5 masks, and 2 s ask for 17."""
+    workspace = Workspace(str(tmp_path / "ws"))
+    keys = finish(workspace, tmp_path, {"a": 1, "b": 1})
+    shard_dataset(workspace, ShardOptions(test_frac=0.0))
+    written = write_test_manifest(a_test_set(*keys), dataset_root(workspace), tmp_path / "half", seconds=0.5)
+    assert [from_bytes((tmp_path / "half" / f"masks/{key}.masks").read_bytes()).n_frames for key in keys] == [5, 5]
+    assert written.n_items == 2
+    with pytest.raises(ConfigError, match=r"none of 2 samples is 2 s long, such as \S+ \(9 of 17 frames at 8 fps\)"):
+        write_test_manifest(a_test_set(*keys), dataset_root(workspace), tmp_path / "long", seconds=2.0)
+
+
+@pytest.mark.parametrize(
+    ("system", "seconds"), [("mvideo-5b", 12), ("cogvideox-2b", 6), ("mvideo-mini", None), ("my", None)]
+)
+def test_the_length_is_that_of_the_system(system: str, seconds: float | None) -> None:
+    assert seconds_of(system) == seconds

@@ -270,3 +270,23 @@ def test_a_killed_try_is_repeated_and_never_kept_as_the_videos_fault(videos: Pat
     (row,) = scored_by(Odd(3, 0.5), videos, tmp_path / "b")
     assert (row.status, row.error) == ("failed", "KilledError")
     assert not (tmp_path / "b" / row.score).exists()
+
+
+def test_a_result_of_other_videos_or_metrics_is_not_replaced(videos: Path, tmp_path: Path) -> None:
+    first, second = tmp_path / "first", tmp_path / "second"
+    for place, value in ((first, 40), (second, 90)):
+        place.mkdir()
+        write_mp4([np.full((32, 48, 3), value, np.uint8)] * 3, place / "a.mp4", 8)
+    suites = {"one": ({"metric": "temporal_flickering"},), "other": ({"metric": "mini_smoothness"},)}
+    out = tmp_path / "out"
+    run_suite(make_plan(suite(*suites["one"]), [str(first)]), out)
+    before = (out / "result.json").read_bytes()
+    with pytest.raises(ConfigError, match=r"holds the result of 1 other videos \(first: a, ...\).*another --out"):
+        run_suite(make_plan(suite(*suites["one"]), [str(second)]), out)
+    with pytest.raises(ConfigError, match="holds the result of metric temporal_flickering"):
+        run_suite(make_plan(suite(*suites["other"]), [str(first)]), out)
+    assert (out / "result.json").read_bytes() == before
+    both = run_suite(make_plan(suite(*suites["one"]), [str(first), str(second)]), out)  # the same and more
+    assert [group.system for group in both.groups] == ["first", "second"]
+    replaced = run_suite(make_plan(suite(*suites["one"]), [str(second)]), out, overwrite=True)
+    assert [group.system for group in replaced.groups] == ["second"]

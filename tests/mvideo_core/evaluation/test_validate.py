@@ -84,6 +84,16 @@ def test_long_videos_under_the_short_protocol_and_mask_lengths(folder: Path) -> 
     ]
 
 
+def test_a_video_of_one_frame_is_said_before_it_fails(folder: Path) -> None:
+    write_mp4([np.full((128, 192, 3), 90, np.uint8)], folder / "still.mp4", 8)
+    item = EvalItem(id="a", prompt="p", video="still.mp4")
+    suite = SuiteOptions.parse({"metrics": [{"metric": "temporal_flickering"}, {"metric": "motion_smoothness"}]})
+    found = validate(EvalPlan(suite, (item.model_copy(update={"video": str(folder / "still.mp4")}),)))
+    assert told(found, "error") == [
+        "1 frames: temporal_flickering needs at least 2", "1 frames: motion_smoothness needs at least 3",
+    ]  # fmt: skip
+
+
 def test_a_declared_length_is_compared_with_the_files(folder: Path) -> None:
     known = {"prompt": "p", "video": "small.mp4", "masks": "nine.masks"}
     found = of(folder, EvalItem(id="a", seconds=12, **known), EvalItem(id="b", seconds=1, **known))

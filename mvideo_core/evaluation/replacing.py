@@ -1,0 +1,33 @@
+"""A second run into one folder: the same and more is taken in, other videos or metrics are not put in its place."""
+
+from pathlib import Path
+
+from mvideo_core.errors import ConfigError, StoreError
+from mvideo_core.evaluation.aggregate import group_of
+from mvideo_core.evaluation.plan import EvalPlan
+from mvideo_core.evaluation.result import read_result
+from mvideo_core.evaluation.suite import prepare
+
+
+def check_replaces_nothing(plan: EvalPlan, out: str | Path) -> None:
+    """Nothing when the result in a folder, if there is one, is part of what the plan will measure.
+
+    Raises:
+        ConfigError: it holds videos or metrics that the plan does not have, which would be gone.
+    """
+    try:
+        old = read_result(out)
+    except (ConfigError, StoreError):  # none, or one of another version, which has to be made again
+        return
+    new = {(group_of(item), item.id): item.video for item in plan.items}
+    lost = [item for item in old.items if new.get((group_of(item), item.id)) != item.video]
+    metrics = {one.name: one.options.model_dump(mode="json") for one in prepare(plan.suite)}
+    dropped = [name for name, facts in old.result.metrics.items() if metrics.get(name) != facts.options]
+    if not (lost or dropped):
+        return
+    title = ", ".join(part for part in (lost[0].system, lost[0].variant, lost[0].test_set) if part) if lost else ""
+    what = f"{len(lost)} other videos ({title or 'unnamed'}: {lost[0].id}, ...)" if lost else f"metric {dropped[0]}"
+    raise ConfigError(
+        f"{out}: holds the result of {what}, which this run would replace; give another --out, name all manifests in "
+        "one run, or --overwrite"
+    )

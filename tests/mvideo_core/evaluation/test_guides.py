@@ -1,0 +1,136 @@
+"""A batch over samples of any length: masks of the generated frames, short ones failed, nothing stops it."""
+
+from pathlib import Path
+
+import av
+import numpy as np
+import pytest
+import torch
+
+from mvideo_core.editing.sequence import load_masks, save_masks
+from mvideo_core.evaluation.guides import file_name_of
+from mvideo_core.evaluation.make_videos import failures, make_videos
+from mvideo_core.evaluation.manifest import EvalItem, absolute_items, read_manifest
+from mvideo_core.evaluation.plan import make_plan, shuffled_masks
+from mvideo_core.evaluation.run import run_suite
+from mvideo_core.evaluation.suite import SuiteOptions
+from mvideo_core.evaluation.systems import SystemOptions, load_system
+from mvideo_core.masks import encode
+
+SECONDS = 3.0
+"""25 frames at 8 fps: a clip of 17 and half of the next."""
+
+
+def masks_of(folder: Path, name: str, n_frames: int, fps: float = 8, first_px: int = 8) -> str:
+    """A square of 32 px that moves one pixel a frame, on a grid of 128x192."""
+    area = np.zeros((n_frames, 1, 128, 192), np.bool_)
+    for t in range(n_frames):
+        area[t, 0, 40:72, first_px + t : first_px + t + 32] = True
+    return str(save_masks(folder / f"{name}.masks", encode(area), fps, ["box"]))
+
+
+def decoded(path: str) -> int:
+    with av.open(path) as container:
+        return sum(1 for _ in container.decode(video=0))
+
+
+@pytest.fixture(scope="module")
+def batch(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[str]]:
+    """A short sample among long ones, made by the mini model at one step."""
+    torch.set_num_threads(1)
+    place = tmp_path_factory.mktemp("batch")
+    items = [
+        EvalItem(id="short", prompt="a box", seed=1, seconds=SECONDS, masks=masks_of(place, "short", 17)),
+        EvalItem(id="exact", prompt="a box", seed=2, seconds=SECONDS, masks=masks_of(place, "exact", 25)),
+        EvalItem(id="long", prompt="a box", seed=3, seconds=SECONDS, masks=masks_of(place, "long", 41, first_px=60)),
+        EvalItem(id="fast", prompt="a box", seed=4, seconds=SECONDS, masks=masks_of(place, "fast", 73, fps=24)),
+    ]
+    system = load_system("mvideo-mini", {"mvideo": {"adapter": "mvideo-mini", "options": {"steps": 1}}})
+    told: list[str] = []
+    make_videos(system, items, place / "out", progress=lambda done, total, text: told.append(text))
+    return place / "out", told
+
+
+def test_a_short_sample_fails_alone_and_its_frames_are_counted_right(batch: tuple[Path, list[str]]) -> None:
+    out, told = batch
+    assert told[0].startswith("short: failed: ")
+    assert "17 frames at 8 fps are masks for 2.00 s, and the video has 3 s" in told[0]
+    assert told[1:] == ["exact: made", "long: made", "fast: made"]
+    assert list(failures(absolute_items(read_manifest(out)))) == ["short"]
+
+
+def test_masks_of_the_manifest_are_those_of_the_frames(batch: tuple[Path, list[str]]) -> None:
+    out, _ = batch
+    for item in absolute_items(read_manifest(out))[1:]:
+        masks = load_masks(item.masks)
+        assert masks.sequence.n_frames == decoded(item.video) == 25
+        assert (masks.sequence.height, masks.sequence.width, masks.fps) == (64, 96, 8)
+        first = masks.sequence.frame(0)[0]  # half of 40:72 and of 8:40 (60:92): exact cells of 2 x 2
+        left = 30 if item.id == "long" else 4
+        assert first.sum() == 16 * 16
+        assert first[20:36, left : left + 16].all()
+
+
+def test_no_sample_is_lost_to_the_score_but_the_failed_one(batch: tuple[Path, list[str]], tmp_path: Path) -> None:
+    out, _ = batch
+    suite = SuiteOptions.parse(
+        {
+            "metrics": [
+                {"metric": "mask_miou"},
+                {"metric": "mask_miou", "as": "mini_other", "options": {"pairing": "shuffled"}},
+            ]
+        }
+    )
+    plan = make_plan(suite, [str(out)])
+    result = run_suite(plan, tmp_path / "result")
+    for name in ("mini_mask_miou", "mini_other"):
+        got = result.groups[0].metrics[name]
+        assert (got.n, got.n_failed, got.n_missing, got.n_inapplicable) == (3, 1, 0, 0)
+    assert "short" not in {one.id for one in shuffled_masks(plan.items).values()}
+    assert run_suite(plan, tmp_path / "result") == result  # and its part is not outdated
+    rows = (tmp_path / "result" / "rows.jsonl").read_text()
+    assert "are masks for 2.00 s" in rows
+
+
+def test_a_second_call_makes_and_resamples_nothing(batch: tuple[Path, list[str]]) -> None:
+    out, _ = batch
+    before = {path: path.stat().st_mtime_ns for path in [*out.glob("masks/*"), *out.glob("videos/*/video.mp4")]}
+    items = [
+        item.model_copy(update={"masks": item.masks.replace("/out/masks/", "/")})
+        for item in absolute_items(read_manifest(out))
+    ]
+    told: list[str] = []
+    system = load_system("mvideo-mini", {"mvideo": {"adapter": "mvideo-mini", "options": {"steps": 1}}})
+    make_videos(system, items, out, progress=lambda done, total, text: told.append(text.split(": ")[1]))
+    assert told == ["failed", "there already", "there already", "there already"]
+    assert before == {path: path.stat().st_mtime_ns for path in before}
+
+
+def test_without_a_length_the_masks_are_cut_to_whole_clips(tmp_path: Path) -> None:
+    """41 frames fill two clips of 17 that share one: 33 frames, and the manifest's masks have as many."""
+    system = load_system("mvideo-mini", {"mvideo": {"adapter": "mvideo-mini", "options": {"steps": 1}}})
+    items = [EvalItem(id="a", prompt="a box", masks=masks_of(tmp_path, "a", 41))]
+    (item,) = absolute_items(read_manifest(make_videos(system, items, tmp_path / "out")))
+    assert load_masks(item.masks).sequence.n_frames == decoded(item.video) == 33
+
+
+@pytest.mark.parametrize("name", ["a cat", "é" * 90, "0007-1", "ünï"])
+def test_ids_that_can_be_file_names_are(name: str) -> None:
+    assert file_name_of(name) == name
+
+
+@pytest.mark.parametrize("name", ["a/b", "../x", "..", ".", "x" * 300, "ä" * 150, "a\0b"])
+def test_other_ids_become_names_of_their_own(name: str, tmp_path: Path) -> None:
+    found = file_name_of(name)
+    assert found != file_name_of(name + "x")
+    (tmp_path / f"{found}.from.json").touch()
+    assert len(list(tmp_path.iterdir())) == 1
+
+
+def test_a_prompt_of_300_bytes_as_an_id_is_made(tmp_path: Path) -> None:
+    system = SystemOptions.parse({"name": "dir", "folder": {"folder": str(tmp_path)}})
+    long = "a very long prompt " * 16
+    (item,) = read_manifest(make_videos(system, [EvalItem(id=long, prompt=long)], tmp_path / "out")).items
+    plan = make_plan(SuiteOptions.parse({"metrics": [{"metric": "temporal_flickering"}]}), [str(tmp_path / "out")])
+    assert run_suite(plan, tmp_path / "result").groups[0].metrics["temporal_flickering"].n_missing == 1
+    assert item.id == long

@@ -19,6 +19,10 @@ from mvideo_core.cli import main
 from mvideo_core.doctor import Asked
 from mvideo_core.doctor.checks import system
 from mvideo_core.errors import MVideoError
+from mvideo_core.evaluation.manifest import EvalItem, read_manifest
+from mvideo_core.evaluation.plan import EvalPlan
+from mvideo_core.evaluation.run import run_suite
+from mvideo_core.evaluation.suite import SuiteOptions, prepare
 from mvideo_core.shards.verify import verify_dataset
 from mvideo_core.store.workspace import Workspace
 from tests.mvideo_core.media import bars, footage
@@ -374,6 +378,30 @@ def _page():
     """Kind -> the file that handles it, of the table in the docs."""
     rows = [line.strip("|").split("|") for line in PAGE.read_text(encoding="utf-8").split("\n") if line.startswith("|")]
     return {row[0].strip(): row[2].strip(" `") for row in rows[2:]}
+
+
+@kind("videos left out of a folder")
+def _(tmp_path):
+    (tmp_path / "videos" / "more").mkdir(parents=True)
+    for name in ("a.mp4", "b.gif", "more/c.mp4"):
+        (tmp_path / "videos" / name).touch()
+    refusal(lambda: read_manifest(tmp_path / "videos"), "b.gif", ".mp4", "convert")
+    (tmp_path / "videos" / "b.gif").unlink()
+    refusal(lambda: read_manifest(tmp_path / "videos"), "more", "folder with videos", "by itself")
+
+
+@kind("a result in another's place")
+def _(tmp_path):
+    suite = SuiteOptions.parse({"metrics": [{"metric": "temporal_flickering"}]})
+    plans = [EvalPlan(suite, (EvalItem(id="a", video=f"{tmp_path}/{name}.mp4"),)) for name in ("one", "two")]
+    run_suite(plans[0], tmp_path / "out")
+    refusal(lambda: run_suite(plans[1], tmp_path / "out"), tmp_path / "out", "other videos", "--overwrite")
+
+
+@kind("a mini judge in the paper's column")
+def _(tmp_path):
+    suite = SuiteOptions.parse({"metrics": [{"metric": "mask_miou"}]})
+    assert [one.name for one in prepare(suite)] == ["mini_mask_miou"]
 
 
 @pytest.mark.parametrize("name", KINDS)

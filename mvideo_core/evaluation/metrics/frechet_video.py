@@ -17,7 +17,7 @@ from pydantic import Field
 
 from mvideo_core.errors import MediaError
 from mvideo_core.evaluation.base import METRICS, Metric, SetScore, VideoScore
-from mvideo_core.evaluation.mask_grid import GridFit, frames_on_grid, on_grid
+from mvideo_core.evaluation.mask_grid import GridFit, check_match, match_frames, on_grid
 from mvideo_core.evaluation.set_distance import frechet_distance, polynomial_mmd
 from mvideo_core.evaluation.video import EvalVideo
 from mvideo_core.options import Options
@@ -109,19 +109,27 @@ class MaskedFrechetVideo(FrechetVideo):
     def _seen(self, video: EvalVideo) -> tuple[np.ndarray, np.ndarray]:
         return (
             self._masked(video, video.frames_THWC, video.fps),
-            self._masked(video, video.source_frames(), video.source_fps),
+            self._masked(video, video.source_frames(), video.source_fps, goes_on=True),
         )
 
-    def _masked(self, video: EvalVideo, frames_THWC: np.ndarray, fps: float) -> np.ndarray:
+    def _masked(
+        self, video: EvalVideo, frames_THWC: np.ndarray, fps: float, goes_on: bool = False
+    ) -> np.ndarray:  # fmt: skip
         """Frames with a gray background, uint8 (T, H, W, 3).
+
+        Args:
+            goes_on: the frames after the last mask are left out; else they are an error.
 
         Raises:
             MediaError: masks absent, of another length or shape, or empty in every frame.
         """
         masks = video.masks()
         height, width = frames_THWC.shape[1:3]
-        index = frames_on_grid(masks.n_frames, video.masks_fps, len(frames_THWC), fps)
-        there = on_grid(masks, index, height, width, self.options.fit)
+        match = match_frames(masks.n_frames, video.masks_fps, len(frames_THWC), fps)
+        checked = match._replace(n_unmatched=0) if goes_on else match
+        check_match(checked, masks.n_frames, video.masks_fps, fps, align=False)
+        frames_THWC = frames_THWC[: len(match.index)]
+        there = on_grid(masks, match.index, height, width, (not goes_on and video.item.fit) or self.options.fit)
         shown = np.full_like(frames_THWC, BACKGROUND)
         n_pixels = 0
         for frame in range(there.n_frames):

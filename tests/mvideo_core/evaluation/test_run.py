@@ -125,7 +125,7 @@ def test_a_changed_video_or_option_is_scored_anew_and_a_mended_one_too(videos: P
     result = run_suite(plan_of(folder), out)
     assert stamps(out) == first  # the score of these bytes was there
     assert result.groups[0].metrics["temporal_flickering"].n_failed == 0
-    run_suite(plan_of(folder, {"metric": "temporal_flickering", "options": {"protocol": "long"}}), out)
+    run_suite(plan_of(folder, {"metric": "temporal_flickering", "options": {"protocol": "long"}}), out, overwrite=True)
     assert len(stamps(out)) == len(first) + 3
 
 

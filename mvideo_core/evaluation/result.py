@@ -306,11 +306,17 @@ def _same_weights(notes: Sequence[PartNote], out: str | Path) -> dict[str, str]:
 
 
 def _choices(plan: EvalPlan) -> dict[str, str]:
-    """Every choice the paper leaves open, decided by the suite or said to be undecided."""
+    """Every choice the paper leaves open, decided by the suite or said to be undecided; the judge by its weights."""
     open_ones = {
         name: f"not recorded in the suite (the paper does not say {what})" for name, what in NOT_STATED.items()
     }
-    return open_ones | plan.suite.choices
+    found = open_ones | plan.suite.choices
+    mini = [one.name for one in prepare(plan.suite) if one.kind.stands_in(one.options)]
+    if mini and "mini" not in found["segmenter"]:
+        found["segmenter"] = (
+            f"a mini SAM2, by the weights of {', '.join(mini)}; the suite declares: {found['segmenter']}"
+        )
+    return found
 
 
 def _metric_facts(plan: EvalPlan, weights: dict[str, str]) -> dict[str, MetricFacts]:

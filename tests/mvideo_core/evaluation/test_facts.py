@@ -116,3 +116,11 @@ def test_a_mini_judge_is_called_mini_whatever_its_folder_is_called(tmp_path: Pat
     assert [one.name for one in prepare(SuiteOptions.parse({"metrics": [chosen]}))] == ["mini_mask_miou"]
     named = SuiteOptions.parse({"metrics": [{**chosen, "as": "mini_s_m"}]})
     assert [one.name for one in prepare(named)] == ["mini_s_m"]
+
+
+def test_a_judge_that_the_suite_declares_otherwise_is_named_by_its_weights(tmp_path: Path) -> None:
+    values = {"metrics": [{"metric": "mask_miou"}], "choices": {"segmenter": "sam2.1-hiera-large"}}
+    plan = EvalPlan(SuiteOptions.parse(values), (EvalItem(id="a"),))
+    assert run_suite(plan, tmp_path).choices["segmenter"] == (
+        "a mini SAM2, by the weights of mini_mask_miou; the suite declares: sam2.1-hiera-large"
+    )

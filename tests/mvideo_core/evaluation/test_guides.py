@@ -17,8 +17,8 @@ from mvideo_core.evaluation.suite import SuiteOptions
 from mvideo_core.evaluation.systems import SystemOptions, load_system
 from mvideo_core.masks import encode
 
-SECONDS = 3.0
-"""25 frames at 8 fps: a clip of 17 and half of the next."""
+FRAMES = {"exact": 25, "long": 17, "fast": 17}
+"""At 8 fps: 3 s are a clip of 17 and half of the next, 2 s are one clip."""
 
 
 def masks_of(folder: Path, name: str, n_frames: int, fps: float = 8, first_px: int = 8) -> str:
@@ -40,10 +40,10 @@ def batch(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[str]]:
     torch.set_num_threads(1)
     place = tmp_path_factory.mktemp("batch")
     items = [
-        EvalItem(id="short", prompt="a box", seed=1, seconds=SECONDS, masks=masks_of(place, "short", 17)),
-        EvalItem(id="exact", prompt="a box", seed=2, seconds=SECONDS, masks=masks_of(place, "exact", 25)),
-        EvalItem(id="long", prompt="a box", seed=3, seconds=SECONDS, masks=masks_of(place, "long", 41, first_px=60)),
-        EvalItem(id="fast", prompt="a box", seed=4, seconds=SECONDS, masks=masks_of(place, "fast", 73, fps=24)),
+        EvalItem(id="short", prompt="a box", seed=1, seconds=3, masks=masks_of(place, "short", 17)),
+        EvalItem(id="exact", prompt="a box", seed=2, seconds=3, masks=masks_of(place, "exact", 25)),
+        EvalItem(id="long", prompt="a box", seed=3, seconds=2, masks=masks_of(place, "long", 41, first_px=60)),
+        EvalItem(id="fast", prompt="a box", seed=4, seconds=2, masks=masks_of(place, "fast", 73, fps=24)),
     ]
     system = load_system("mvideo-mini", {"mvideo": {"adapter": "mvideo-mini", "options": {"steps": 1}}})
     told: list[str] = []
@@ -63,7 +63,7 @@ def test_masks_of_the_manifest_are_those_of_the_frames(batch: tuple[Path, list[s
     out, _ = batch
     for item in absolute_items(read_manifest(out))[1:]:
         masks = load_masks(item.masks)
-        assert masks.sequence.n_frames == decoded(item.video) == 25
+        assert masks.sequence.n_frames == decoded(item.video) == FRAMES[item.id]
         assert (masks.sequence.height, masks.sequence.width, masks.fps) == (64, 96, 8)
         first = masks.sequence.frame(0)[0]  # half of 40:72 and of 8:40 (60:92): exact cells of 2 x 2
         left = 30 if item.id == "long" else 4

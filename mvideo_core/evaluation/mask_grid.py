@@ -20,14 +20,14 @@ class GridMatch(NamedTuple):
     """Which mask belongs to which frame of a video.
 
     Attributes:
-        index: number of the mask nearest to video frame 0, 1, ... up to the last frame that has one.
+        masks: number of the mask nearest to video frame 0, 1, ... up to the last frame that has one.
         scored: bool, as long: the frame is the one nearest to the time of its mask. Of a video that is faster than its
             masks the frames between two masks are not: no mask says where the object is then.
         n_unmatched: frames of the video after the masks end.
         lost: numbers of the masks after the video ends.
     """
 
-    index: np.ndarray
+    masks: np.ndarray
     scored: np.ndarray
     n_unmatched: int
     lost: np.ndarray
@@ -64,12 +64,12 @@ def check_match(found: GridMatch, n_masks: int, masks_fps: float | None, fps: fl
     Raises:
         MediaError: the lengths do not fit.
     """
-    n_frames = len(found.index) + found.n_unmatched
+    n_frames = len(found.masks) + found.n_unmatched
     if not found.n_unmatched and not len(found.lost):
         return
     rate = f"{masks_fps:g} per second" if masks_fps else "rate unknown"
     n_filled = (
-        len(found.index)
+        len(found.masks)
         if found.n_unmatched or not masks_fps
         else math.floor((n_masks - 1) / masks_fps * fps + 1e-6) + 1
     )

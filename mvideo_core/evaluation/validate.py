@@ -165,8 +165,8 @@ def _unmatched(match: GridMatch, name: str) -> list[tuple[Level, str]]:
     """What of masks and video has no partner, where that is allowed."""
     found: list[tuple[Level, str]] = []
     if match.n_unmatched:
-        n_frames = len(match.index) + match.n_unmatched
-        found.append(("warning", f"{name}: masks for {len(match.index)} of {n_frames} frames only"))
+        n_frames = len(match.masks) + match.n_unmatched
+        found.append(("warning", f"{name}: masks for {len(match.masks)} of {n_frames} frames only"))
     if len(match.lost):
         found.append(("warning", f"{name}: {len(match.lost)} masks after the video's end score 0"))
     return found

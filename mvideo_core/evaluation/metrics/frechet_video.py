@@ -128,8 +128,8 @@ class MaskedFrechetVideo(FrechetVideo):
         match = match_frames(masks.n_frames, video.masks_fps, len(frames_THWC), fps)
         checked = match._replace(n_unmatched=0) if goes_on else match
         check_match(checked, masks.n_frames, video.masks_fps, fps, align=False)
-        frames_THWC = frames_THWC[: len(match.index)]
-        there = on_grid(masks, match.index, height, width, (not goes_on and video.item.fit) or self.options.fit)
+        frames_THWC = frames_THWC[: len(match.masks)]
+        there = on_grid(masks, match.masks, height, width, (not goes_on and video.item.fit) or self.options.fit)
         shown = np.full_like(frames_THWC, BACKGROUND)
         n_pixels = 0
         for frame in range(there.n_frames):

@@ -186,7 +186,7 @@ def wanted(video: EvalVideo, options: MaskMiouOptions) -> Wanted:
     elif not shuffled:
         check_match(match, masks.n_frames, video.masks_fps, fps, options.align)
     n_lost = 0 if shuffled else sum(bool(masks.frame(k).any()) for k in match.lost.tolist())
-    true = on_grid(masks, match.index, height, width, "stretch" if shuffled else video.item.fit or options.fit)
+    true = on_grid(masks, match.masks, height, width, "stretch" if shuffled else video.item.fit or options.fit)
     left_out = 0
     if options.prompt == "first_frame_track":
         there = prompt_boxes(true, 0)[0] if true.n_frames else []

@@ -65,6 +65,8 @@ def test_masks_of_the_manifest_are_those_of_the_frames(batch: tuple[Path, list[s
         masks = load_masks(item.masks)
         assert masks.sequence.n_frames == decoded(item.video) == FRAMES[item.id]
         assert (masks.sequence.height, masks.sequence.width, masks.fps) == (64, 96, 8)
+        beside = load_masks(Path(item.video).parent / "conditions" / "masks.masks")
+        assert beside.sequence == masks.sequence
         first = masks.sequence.frame(0)[0]  # half of 40:72 and of 8:40 (60:92): exact cells of 2 x 2
         left = 30 if item.id == "long" else 4
         assert first.sum() == 16 * 16

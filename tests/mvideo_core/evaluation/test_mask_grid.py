@@ -9,7 +9,7 @@ from mvideo_core.evaluation.mask_grid import GridMatch, check_match, match_frame
 
 def scored(found: GridMatch) -> list[tuple[int, int]]:
     """(frame, mask) of what counts."""
-    return [(k, int(found.index[k])) for k in np.flatnonzero(found.scored).tolist()]
+    return [(k, int(found.masks[k])) for k in np.flatnonzero(found.scored).tolist()]
 
 
 def test_as_many_masks_as_frames_belong_together_whatever_the_rates() -> None:
@@ -26,7 +26,7 @@ def test_a_faster_video_counts_at_the_times_of_the_masks_only() -> None:
     """24 fps under 8 fps masks: frames 0, 3, 6, ... are the masks' own; the two between have no exact mask."""
     found = match_frames(9, 8, 25, 24)
     assert scored(found) == [(3 * k, k) for k in range(9)]
-    assert found.index.tolist() == [min((k + 1) // 3, 8) for k in range(25)]  # nearest, for the page
+    assert found.masks.tolist() == [min((k + 1) // 3, 8) for k in range(25)]  # nearest, for the page
     assert (found.n_unmatched, len(found.lost)) == (0, 0)
 
 

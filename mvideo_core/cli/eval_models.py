@@ -28,6 +28,9 @@ def compare_models(
     ),
     set_: list[str] = typer.Option([], "--set", "-s", help="One value over the suite. Repeatable."),
     strict: bool = typer.Option(False, "--strict", help="Stop before scoring if an item would get no score."),
+    overwrite: bool = typer.Option(
+        False, "--overwrite", help="Replace the result of other videos or metrics in --out."
+    ),
     report: bool = typer.Option(True, "--report/--no-report", help="Build the page, with every video re-encoded."),
 ) -> None:
     """Validate, score, compare every pair, and draw table, plots and page: A=dir B=dir C=dir --masks M.jsonl --out OUT.
@@ -39,7 +42,7 @@ def compare_models(
     from mvideo_core.cli.eval import show_problems, show_progress, write_all
     from mvideo_core.evaluation.compare_models import write_comparisons
     from mvideo_core.evaluation.models import read_models
-    from mvideo_core.evaluation.plan import EvalPlan
+    from mvideo_core.evaluation.plan import plan_of
     from mvideo_core.evaluation.report import build_report
     from mvideo_core.evaluation.result import read_result
     from mvideo_core.evaluation.run import run_suite
@@ -49,12 +52,12 @@ def compare_models(
     found = read_models(models, masks)
     for text in found.notices:
         typer.echo(f"warning  {text}", err=True)
-    plan = EvalPlan(load_suite(suite, given_values("", set_)), found.items)
+    plan = plan_of(load_suite(suite, given_values("", set_)), found.items)
     problems = validate(plan)
     show_problems(problems.problems)
     if strict and problems.n_errors:
         raise ConfigError(f"eval: {problems.n_errors} errors above; repair them, or leave --strict out to count them")
-    run_suite(plan, out, show_progress)
+    run_suite(plan, out, show_progress, overwrite)
     write_all(out)
     written = write_comparisons(read_result(out), Path(out))
     typer.echo((Path(out) / "comparisons.md").read_text(encoding="utf-8"))

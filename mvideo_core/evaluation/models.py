@@ -15,6 +15,7 @@ from mvideo_core.evaluation.manifest import (
     read_manifest,
 )
 from mvideo_core.evaluation.systems import FolderSystem
+from mvideo_core.listing import exists
 
 NAMES = tuple(f"{name}{ending}" for name in ("{id}", "{prompt}-{seed}", "{prompt}") for ending in VIDEO_ENDINGS)
 
@@ -80,14 +81,14 @@ def _matched(one: Input, own: Sequence[EvalItem], asked: Sequence[EvalItem]) -> 
     else:
         videos = {item.id: item.video for item in own}
         wanted = "the samples' ids"
-    there = [item.id for item in asked if Path(videos.get(item.id) or "/nonexistent").exists()]
+    there = [item.id for item in asked if exists(videos.get(item.id, ""))]
     if not there:
         raise ConfigError(
             f"{one.path}: no video of the {len(asked)} samples, such as {asked[0].id!r}; its videos are named {wanted}"
         )
-    seeds = {item.id: item.seed for item in own}
+    mine = {item.id: {"seed": item.seed, "fit": item.fit, "bars_px": item.bars_px} for item in own}
     return [
-        item.model_copy(update={"video": videos.get(item.id, ""), "variant": "", "seed": seeds.get(item.id, item.seed)})
+        item.model_copy(update={"video": videos.get(item.id, ""), "variant": "", **mine.get(item.id, {})})
         for item in asked
     ]
 

@@ -50,8 +50,12 @@ def make_plan(suite: SuiteOptions, manifests: Sequence[str]) -> EvalPlan:
     """
     if not manifests:
         raise ConfigError("eval: nothing to score; give --manifest FILE.jsonl or a folder of videos")
-    items = read_inputs(manifests)
-    return EvalPlan(suite, tuple(with_bars(items)) if suite.crop_bars else items)
+    return plan_of(suite, read_inputs(manifests))
+
+
+def plan_of(suite: SuiteOptions, items: Sequence[EvalItem]) -> EvalPlan:
+    """Suite and items; with the bars of each system's videos, where the suite crops them."""
+    return EvalPlan(suite, tuple(with_bars(items) if suite.crop_bars else items))
 
 
 def parse_part(text: str) -> Part:

@@ -32,7 +32,7 @@ def paired_plots(loaded: LoadedResult) -> list[Plot]:
                 for group in loaded.result.groups
                 if group.test_set == test_set and group.metrics.get(metric) and group.metrics[metric].n
             ]
-            if len(groups) < 2 or facts.options.get("subject") == "source":
+            if len(groups) < 2 or facts.set_level or facts.options.get("subject") == "source":
                 continue
             values: dict[str, dict[int, float]] = {}
             places = {group.key: place for place, group in enumerate(groups)}

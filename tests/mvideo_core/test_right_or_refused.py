@@ -374,6 +374,37 @@ def _(tmp_path):
     refusal(lambda: check_not_blank(np.full((2, 4, 4, 3), 7, np.uint8), "clip 0"), "clip 0", "(7, 7, 7)")
 
 
+@kind("two systems of one name")
+def _(tmp_path):
+    from mvideo_core.evaluation.inputs import read_inputs
+
+    for place in (tmp_path / "a" / "out", tmp_path / "b" / "out"):
+        place.mkdir(parents=True)
+        (place / "a cat.mp4").write_bytes(b"x")
+    texts = [str(tmp_path / "a" / "out"), str(tmp_path / "b" / "out")]
+    refusal(lambda: read_inputs(texts), *texts, "'out'", "name the systems")
+
+
+@kind("means over different items")
+def _(tmp_path):
+    from mvideo_core.evaluation.export import to_markdown
+    from tests.mvideo_core.evaluation.results import made
+
+    values = {"easy": {"mask_miou": [0.8, None]}, "whole": {"mask_miou": [0.9, 0.3]}}
+    text = to_markdown(made(tmp_path, values).result)
+    assert "| easy | 80.00* | 1 | 1 | 1 | 0 |" in text
+    assert "| whole | 90.00 | 1 | 1 | 0 | 0 | 60.00 (2) |" in text
+
+
+@kind("a verdict from a few prompts")
+def _(tmp_path):
+    from mvideo_core.evaluation.compare import compare_all
+    from tests.mvideo_core.evaluation.results import made
+
+    (found,) = compare_all(made(tmp_path, {"a": {"mask_miou": [0.1] * 5}, "b": {"mask_miou": [0.9] * 5}}))
+    assert (found.verdict, found.p, found.low) == ("too few", None, None)
+
+
 def _page():
     """Kind -> the file that handles it, of the table in the docs."""
     rows = [line.strip("|").split("|") for line in PAGE.read_text(encoding="utf-8").split("\n") if line.startswith("|")]

@@ -78,9 +78,9 @@ def write_test_manifest(
 
 
 def seconds_of(system: str) -> float | None:
-    """Length of a system's videos; None where the name is of no system, or it has no length of its own."""
+    """Length of the videos of a system, by name or file; None where there is none of the name, or it has no length."""
     known = {path.stem for path in visible_files(SYSTEMS, ".yaml")}
-    return length_s(load_system(system)) if system in known else None
+    return length_s(load_system(system)) if system in known or system.endswith((".yaml", ".yml")) else None
 
 
 def _fps(sample: Sample) -> float:

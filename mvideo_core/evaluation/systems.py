@@ -91,7 +91,9 @@ class FolderSystem(Options):
         min_length=1,
         description="file names to look for, in this order; {id}, {prompt}, {seed} are the item's",
     )
-    seconds: float | None = Field(default=None, gt=0, description="length of its videos, s; for tables")
+    seconds: float | None = Field(
+        default=None, gt=0, description="length that its videos are said to have, s; files that differ are warned of"
+    )
 
 
 class SystemOptions(Options):

@@ -66,9 +66,10 @@ def reading_note(differences: Sequence[Difference]) -> str:
     if not differences:
         return "No pair of systems has an item in common."
     one = differences[0]
+    several = f"the {one.family} comparisons" if one.family > 1 else "one comparison"
     return (
         f"Difference: second minus first over the pairs, with its {one.level:.0%} interval; higher: pairs in which the "
-        f"second is higher; p: paired sign-flip test by prompt; Holm: corrected for the {one.family} comparisons of "
+        f"second is higher; p: paired sign-flip test by prompt; Holm: corrected for {several} of "
         f'this table. "different" wants a corrected p of at most {1 - one.level:.2g}; "too few": even a '
         "difference of every prompt would not reach that in a table of this size. Intervals are not corrected."
     )

@@ -81,20 +81,19 @@ def paired_svg(
             f'<g fill="{ITEM_COLOUR}" opacity=".55"><title>{escape(name)}</title>'
             f'<polyline points="{line}" fill="none" stroke="{ITEM_COLOUR}" stroke-width="1"/>{dots}</g>'
         )
-    for place, (system, one) in enumerate(zip(systems, figures, strict=True)):
-        if one.mean is None:
+    for place, (system, figure) in enumerate(zip(systems, figures, strict=True)):
+        if figure.mean is None:
             continue
         across = x(place) + 12
-        if one.low is not None and one.high is not None:
-            parts.append(
-                f'<path d="M{across:.1f} {y(one.low):.1f}V{y(one.high):.1f}" stroke="{MEAN_COLOUR}" stroke-width="2"/>'
-            )
+        if figure.low is not None and figure.high is not None:
+            line = f"M{across:.1f} {y(figure.low):.1f}V{y(figure.high):.1f}"
+            parts.append(f'<path d="{line}" stroke="{MEAN_COLOUR}" stroke-width="2"/>')
         parts.append(
-            f'<circle cx="{across:.1f}" cy="{y(one.mean):.1f}" r="4.5" fill="{MEAN_COLOUR}">'
-            f"<title>{escape(f'{system}: {one.text}')}</title></circle>"
+            f'<circle cx="{across:.1f}" cy="{y(figure.mean):.1f}" r="4.5" fill="{MEAN_COLOUR}">'
+            f"<title>{escape(f'{system}: {figure.text}')}</title></circle>"
             f'<text x="{x(place):.1f}" y="{HEIGHT - 22}" text-anchor="middle">{escape(_short(system, slot))}</text>'
             f'<text x="{x(place):.1f}" y="{HEIGHT - 8}" text-anchor="middle" fill="{MEAN_COLOUR}">'
-            f"{escape(one.text)}</text>"
+            f"{escape(figure.text)}</text>"
         )
     told = "; ".join(f"{system} {one.text}" for system, one in zip(systems, figures, strict=True))
     quoted = escape(f"{title}: {told}", {'"': "&quot;"})

@@ -56,7 +56,8 @@ def estimate_mean(values: Sequence[float], clusters: Sequence[Hashable], options
     n = len(totals)
     if n < MIN_CLUSTERS:
         return Estimate(mean, None, None, None, n)
-    means = _subset_means(*map(np.array, zip(*totals, strict=True)), options)
+    sums, counts = np.array([total for total, _ in totals]), np.array([many for _, many in totals])
+    means = _subset_means(sums, counts, options)
     n_flips = 1 + means.shape[1]
     rank = math.floor((1 - options.level) * n_flips + 1e-9)
     if rank < 1:

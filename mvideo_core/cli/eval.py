@@ -18,7 +18,8 @@ eval_app = typer.Typer(
 
     For masks, several systems or seeds, write a manifest.jsonl, one line per video, such as
     {"id": "cat-0", "system": "ours", "video": "cat-0.mp4", "prompt": "a cat runs", "masks": "cat.masks"};
-    a video that is named but absent counts as missing. Order: ls, validate, run, compare, table, report.
+    a video that is named but absent counts as missing. Order: ls, validate, run, compare, table, report;
+    compare-models does it all for several models.
     """,
 )
 MANIFESTS = typer.Argument(

@@ -1,5 +1,6 @@
 """From rows to means: per system and metric, with what is missing or failed counted beside them."""
 
+import math
 from collections.abc import Sequence
 from typing import Literal, NamedTuple
 
@@ -104,7 +105,7 @@ def aggregate(rows: Sequence[ScoreRow], clusters: Sequence[str], options: Interv
         return Aggregate(**counts)
     values = [row.value for row, _ in scored if row.value is not None]
     found = estimate_mean(values, [name for _, name in scored], options)
-    total = sum(row.frames_sum for row, _ in scored)
+    total = math.fsum(row.frames_sum for row, _ in scored)
     return Aggregate(
         mean=found.mean,
         low=found.low,
@@ -120,4 +121,4 @@ def _detail_means(rows: Sequence[ScoreRow]) -> dict[str, float]:
     """Mean of each further number over the videos that have it."""
     names = sorted({name for row in rows for name in row.details})
     found = {name: [row.details[name] for row in rows if name in row.details] for name in names}
-    return {name: sum(values) / len(values) for name, values in found.items()}
+    return {name: math.fsum(values) / len(values) for name, values in found.items()}

@@ -106,6 +106,14 @@ def test_every_comparison_of_a_table_by_numpy_and_scipy(tmp_path: Path) -> None:
     assert np.sort([one.p_corrected for one in found]) == pytest.approx(want)
 
 
+def test_the_order_of_a_manifests_lines_changes_no_number(tmp_path: Path) -> None:
+    loaded = uneven(tmp_path)
+    turned = loaded._replace(rows=loaded.rows[::-1], items=loaded.items[::-1])
+    (one,), (two,) = share_items([loaded]), share_items([turned])
+    assert [group.shared for group in one.groups] == [group.shared for group in two.groups]
+    assert compare_all(loaded) == compare_all(turned)
+
+
 def test_a_system_that_lost_its_hard_items_does_not_lead_unmarked(tmp_path: Path) -> None:
     """Own means: 80 of three easy items, 60 of all six; over the shared three the second is better."""
     values = {

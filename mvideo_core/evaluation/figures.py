@@ -105,18 +105,20 @@ def detail_of(result: EvalResult, group: GroupResult, metric: str, detail: str) 
 
 def metric_titles(metrics: dict[str, MetricFacts]) -> dict[str, str]:
     """Readable names by key: "S_m, shuffled masks (mini)"; with the key where two would be called the same."""
-    titles = {name: _title(facts) for name, facts in metrics.items()}
+    titles = {name: _title(name, facts) for name, facts in metrics.items()}
     taken = list(titles.values())
     return {name: title if taken.count(title) == 1 else f"{title} ({name})" for name, title in titles.items()}
 
 
-def _title(facts: MetricFacts) -> str:
+def _title(name: str, facts: MetricFacts) -> str:
     words = [_BASES.get(facts.metric, facts.metric.replace("_", " "))]
     options = facts.options
     words += ["source videos"] if options.get("subject") == "source" else []
     words += ["shuffled masks"] if options.get("pairing") == "shuffled" else []
     words += ["VBench-Long"] if options.get("protocol") == "long" else []
     judge = (options.get("segmenter_options") or {}).get("weights", "")
+    if facts.metric == "mask_miou" and "mini" in name:  # named by its weights, see `suite.prepare`
+        judge = "mini"
     return ", ".join(words) + (f" ({judge})" if judge else "")
 
 

@@ -122,9 +122,9 @@ def test_stand_ins_have_columns_of_their_own_and_choices_stand_below(tmp_path: P
     values = {"mvideo-mini": {"mini_mask_miou": [0.5, 0.7]}}
     loaded = made(tmp_path, values, test_set="complexmotion", metrics=metrics)
     table = make_table("3", [("here", loaded.result)])
-    assert table.others == {"mini_mask_miou": "S_m (mini_mask_miou)"}
+    assert table.others == {"mini_mask_miou": "S_m (mini)"}
     text = table_markdown(table)
-    assert "| S_m (mini_mask_miou) | mvideo-mini |  | complexmotion | - | 60.00 | 2 | 2 | 0 | 0 |  |" in text
+    assert "| S_m (mini) | mvideo-mini |  | complexmotion | - | 60.00 | 2 | 2 | 0 | 0 |  |" in text
     for choice in ("prompts", "protocol", "videos_per_prompt", "prompt_augmentation", "segmenter", "empty_frames"):
         assert f"here: {choice}: " in text
     assert "2 videos of 2 prompts, 1 per prompt" in text

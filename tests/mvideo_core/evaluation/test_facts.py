@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from mvideo_core.evaluation.facts import VideoFacts, described, facts_of, kinds
+from mvideo_core.evaluation.figures import metric_titles
 from mvideo_core.evaluation.manifest import EvalItem
 from mvideo_core.evaluation.plan import EvalPlan
 from mvideo_core.evaluation.run import run_suite
@@ -105,6 +106,7 @@ def test_three_small_short_videos_by_the_mini_judge_are_not_the_papers_row(tmp_p
     assert [(row.model, row.video) for row in ours] == [("mvideo-5b", "2.1 s x 240 x 360, 8 fps")]
     assert "mask_miou" not in ours[0].ours
     assert "r: mvideo-5b, mask-to-video: the manifest declares 12 s; the table goes by the files" in table.notes
+    assert metric_titles(result.metrics)["mini_mask_miou"] == "S_m (mini)"  # in every table, plot and page
 
 
 @pytest.mark.parametrize("weights", ["mini", "path"])

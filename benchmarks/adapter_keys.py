@@ -14,11 +14,11 @@ from typing import Any
 import torch
 from safetensors.torch import load_file
 
-from mvideo_core.model.adapter import LoraOptions, add_lora, save_adapter, trainable
-from mvideo_core.model.adapter_export import export_adapter
-from mvideo_core.model.adapter_files import LORA_FILE
-from mvideo_core.model.base import random_base
-from tests.mvideo_core.model.adapter_readers import READERS, Added, Reader, strength
+from mvideo_core.cogvideox.adapter import LoraOptions, add_lora, save_adapter, trainable
+from mvideo_core.cogvideox.adapter_export import export_adapter
+from mvideo_core.cogvideox.adapter_files import LORA_FILE
+from mvideo_core.cogvideox.base import random_base
+from tests.mvideo_core.cogvideox.adapter_readers import READERS, Added, Reader, strength
 
 HEAD = "| Reader | file as trained | the same without `transformer.` | `mvideo adapter export` |"
 

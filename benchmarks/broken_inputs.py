@@ -15,10 +15,10 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
-from mvideo_core.model.base import random_base, save_base
+from mvideo_core.cogvideox.base import random_base, save_base
 from tests.mvideo_core.cli import test_broken_masks as masks
+from tests.mvideo_core.cogvideox import test_folder_check as weights
 from tests.mvideo_core.generation import test_adapters as adapters
-from tests.mvideo_core.model import test_folder_check as weights
 
 UNWANTED = (
     "Traceback", "weights_only", "pip install", "safe to ignore", "pickle_module", "allow_pickle", "trust_remote_code",

@@ -24,9 +24,9 @@ def measure(base: str, steps: int) -> list[dict[str, Any]]:
     """One line for each cache."""
     import torch
 
+    from mvideo_core.cogvideox.base import BaseOptions
+    from mvideo_core.cogvideox.cache_options import CacheOptions
     from mvideo_core.generation.loading import load_pipeline
-    from mvideo_core.model.base import BaseOptions
-    from mvideo_core.model.cache_options import CacheOptions
 
     torch.set_num_threads(1)
     pipeline = load_pipeline(BaseOptions(weights=base, dtype="fp32")).pipeline

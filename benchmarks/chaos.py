@@ -23,8 +23,8 @@ from mvideo.deployments import _processes as processes
 from mvideo.deployments._reap import retry_crashed
 from mvideo.deployments.demo import make_videos
 from mvideo.deployments.stack import Stack
-from mvideo_core.ingest.sources import SourceOptions
-from mvideo_core.pipeline import load_profile, run_pipeline
+from mvideo_core.curation.ingest.sources import SourceOptions
+from mvideo_core.curation.pipeline import load_profile, run_pipeline
 from mvideo_core.shards.dataset import MaskVideoDataset, read_info
 from mvideo_core.shards.files import DatasetFiles
 from mvideo_core.shards.verify import verify_dataset

@@ -16,14 +16,14 @@ from typing import Any
 
 from benchmarks.drawing import Film, drawn_film, opened_film
 from benchmarks.timing import Work, cpus, interleaved, ratio, spread, walls
-from mvideo_core.media import guard
+from mvideo_core.curation.scenes import SCENE_DETECTORS
+from mvideo_core.curation.scenes.cut import CutOptions, CutResult, cut_video
+from mvideo_core.curation.scenes.stream import Geometry, SmallFrame, VideoStream
 from mvideo_core.media.ffmpeg import compile_argv, ffmpeg_path, open_input
-from mvideo_core.scenes import SCENE_DETECTORS
-from mvideo_core.scenes.cut import CutOptions, CutResult, cut_video
-from mvideo_core.scenes.stream import Geometry, SmallFrame, VideoStream
+from mvideo_core.processes import sandbox
 
 SCENEDETECT = [sys.executable, "-m", "scenedetect"]
-NO_LIMITS = guard.Limits(wall_s=600)
+NO_LIMITS = sandbox.Limits(wall_s=600)
 
 
 def measure(film: Film | None = None, rounds: int = 3) -> dict[str, Any]:
@@ -95,7 +95,7 @@ def detect_only(film: Film, options: CutOptions | None = None) -> list[float]:
         small = small.filter("scale", options.small_width, options.small_height, flags="area").filter("format", "bgr24")
         out = {"format": "nut", "vcodec": "rawvideo", "fps_mode": "passthrough", "enc_time_base": "1:1000000"}
         argv = compile_argv(ffmpeg.output(small, "pipe:1", flush_packets=0, **out), threads=1)
-        with guard.child(argv, NO_LIMITS, pass_fds=(source.fileno(),)) as running:
+        with sandbox.child(argv, NO_LIMITS, pass_fds=(source.fileno(),)) as running:
             stream = VideoStream(running, "film", NO_LIMITS, geometry)
             for frame in stream:
                 assert isinstance(frame, SmallFrame)

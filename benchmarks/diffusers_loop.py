@@ -16,9 +16,9 @@ class DiffusersLoop:
         from diffusers import CogVideoXDPMScheduler, CogVideoXTransformer3DModel
         from peft import LoraConfig
 
-        from mvideo_core.latents.cache import LatentDataset
-        from mvideo_core.model.base import torch_dtype
-        from mvideo_core.model.sizes import size_of
+        from mvideo_core.cogvideox.base import torch_dtype
+        from mvideo_core.cogvideox.sizes import size_of
+        from mvideo_core.training.latents.cache import LatentDataset
 
         plan, lora = size_of(options.base.weights.removeprefix("random:")), options.lora
         self.device, self.batch, self.dtype = device, batch, torch_dtype(options.base.dtype)

@@ -8,9 +8,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from mvideo_core.base.records import VideoRow
 from mvideo_core.media.ffmpeg import ffmpeg_path
 from mvideo_core.media.probe import probe
-from mvideo_core.records import VideoRow
 
 FPS = 30
 WIDTH, HEIGHT = 1280, 720
@@ -75,14 +75,14 @@ def drawn_masks(kind: str, n_frames: int = 97, n_objects: int = 3, height: int =
 
 def world_masks(n_frames: int = 97, n_objects: int = 3, height: int = 480, width: int = 720) -> np.ndarray:
     """bool (T, N, H, W): visible masks of the first shot of the mini world that has `n_objects` actors."""
-    from mvideo_core.world import render_shot
+    from mvideo_core.miniworld.world import render_shot
 
     return np.stack([frame.visible for frame in render_shot(world_shot(n_objects), n_frames, width, height, fps=8)])
 
 
 def world_shot(n_objects: int) -> Any:
     """The first shot of the mini world's validation part that has so many actors."""
-    from mvideo_core.world import sample_shot
+    from mvideo_core.miniworld.world import sample_shot
 
     return next(shot for shot in (sample_shot(seed, "val") for seed in range(1000)) if len(shot.actors) == n_objects)
 

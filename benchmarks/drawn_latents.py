@@ -5,9 +5,13 @@ from pathlib import Path
 
 import torch
 
-from mvideo_core.latents.encode import latent_shapes
-from mvideo_core.latents.identity import base_identity, vae_numbers
-from mvideo_core.latents.info import (
+from mvideo_core.base.records import LatentShardRow
+from mvideo_core.cogvideox.base import BaseOptions
+from mvideo_core.cogvideox.sizes import size_of
+from mvideo_core.shards.card import FileEntry
+from mvideo_core.training.latents.encode import latent_shapes
+from mvideo_core.training.latents.identity import base_identity, vae_numbers
+from mvideo_core.training.latents.info import (
     EMPTY_NAME,
     INDEX_NAME,
     INFO_NAME,
@@ -17,13 +21,9 @@ from mvideo_core.latents.info import (
     latents_digest,
     write_index,
 )
-from mvideo_core.latents.members import EncodedClip, pack_clip, tensor_bytes
-from mvideo_core.latents.text import TEXT
-from mvideo_core.latents.windows import windows_of
-from mvideo_core.model.base import BaseOptions
-from mvideo_core.model.sizes import size_of
-from mvideo_core.records import LatentShardRow
-from mvideo_core.shards.card import FileEntry
+from mvideo_core.training.latents.members import EncodedClip, pack_clip, tensor_bytes
+from mvideo_core.training.latents.text import TEXT
+from mvideo_core.training.latents.windows import windows_of
 
 
 def draw_latents(folder: Path, size: str = "tiny-sincos", clips: int = 6, seed: int = 0) -> Path:

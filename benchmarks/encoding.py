@@ -16,17 +16,17 @@ from typing import Any
 
 import numpy as np
 
-from mvideo_core.latents.cache import LatentDataset
-from mvideo_core.latents.options import LatentOptions
+from mvideo_core.base.options import Options, canonical_json
+from mvideo_core.base.records import Blob, PlannedSample, ShardPlanRow, ShardRow
+from mvideo_core.curation.stages.encode import encode_dataset, encoders
+from mvideo_core.curation.stages.publish_latents import current_latents
 from mvideo_core.masks import encode
 from mvideo_core.media.encode import write_mp4
-from mvideo_core.options import Options, canonical_json
-from mvideo_core.records import Blob, PlannedSample, ShardPlanRow, ShardRow
 from mvideo_core.shards import shard_path, write_shard
-from mvideo_core.stages.encode import encode_dataset, encoders
-from mvideo_core.stages.publish_latents import current_latents
 from mvideo_core.store.commit import commit_part
 from mvideo_core.store.workspace import Workspace
+from mvideo_core.training.latents.cache import LatentDataset
+from mvideo_core.training.latents.options import LatentOptions
 
 FRAMES = 65
 """The shortest clip of the paper's data: 8 s at 8 fps."""

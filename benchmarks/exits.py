@@ -12,12 +12,12 @@ import time
 from collections import Counter
 from pathlib import Path
 
+from mvideo_core.curation.stages.publish import dataset_root
+from mvideo_core.curation.stages.shard import shard_dataset
+from mvideo_core.pages.data_report.build import build_report
 from mvideo_core.shards.options import ShardOptions
-from mvideo_core.stages.publish import dataset_root
-from mvideo_core.stages.report import build_report
-from mvideo_core.stages.shard import shard_dataset
 from mvideo_core.store.workspace import Workspace
-from tests.mvideo_core.stages.finished import finish
+from tests.mvideo_core.engine.finished import finish
 
 COMMANDS = ("status -w WS", "verify -w WS", "gc -w WS", "stage shard -w WS", "dataset info DATASET")
 """Each reads Parquet files of the workspace."""

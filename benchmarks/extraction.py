@@ -18,9 +18,9 @@ from typing import Any
 from benchmarks.cutting import detect_only, film_facts
 from benchmarks.drawing import Film, drawn_film, opened_film
 from benchmarks.timing import Work, cpus, interleaved, ratio, spread, walls
+from mvideo_core.curation.scenes.cut import CutClip, CutOptions, cut_video
 from mvideo_core.media.decode import count_frames
 from mvideo_core.media.ffmpeg import ffmpeg_path
-from mvideo_core.scenes.cut import CutClip, CutOptions, cut_video
 
 
 def measure(film: Film | None = None, rounds: int = 3) -> dict[str, Any]:

@@ -19,7 +19,7 @@ import numpy as np
 
 from mvideo_core.evaluation import sign_flips
 from mvideo_core.evaluation.suite import IntervalOptions
-from mvideo_core.side_by_side import side_by_side
+from mvideo_core.processes.parallel_map import side_by_side
 
 NUMBERS = range(2, 73)
 LEVEL = 0.95

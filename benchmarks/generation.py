@@ -66,12 +66,12 @@ def _one(base: str, steps: int, seconds: float) -> dict[str, Any]:
     import numpy as np
     import torch
 
+    from mvideo_core.cogvideox.base import BaseOptions
     from mvideo_core.generation.loading import load_pipeline
     from mvideo_core.generation.long_video import generate_long
     from mvideo_core.generation.options import GenerateOptions
     from mvideo_core.generation.output import OutputFolder
     from mvideo_core.masks import MaskWriter
-    from mvideo_core.model.base import BaseOptions
 
     torch.set_num_threads(1)
     pipeline = load_pipeline(BaseOptions(weights=base, dtype="fp32")).pipeline

@@ -24,6 +24,9 @@ from typing import Any
 import cv2
 import numpy as np
 
+from mvideo_core.base.options import digest
+from mvideo_core.cogvideox.adapter_files import adapter_for
+from mvideo_core.cogvideox.base import BaseOptions
 from mvideo_core.evaluation.manifest import EvalItem
 from mvideo_core.evaluation.metrics.mask_miou import MaskMiou, MaskMiouOptions
 from mvideo_core.evaluation.video import EvalVideo
@@ -33,11 +36,8 @@ from mvideo_core.generation.options import GenerateOptions
 from mvideo_core.generation.output import OutputFolder
 from mvideo_core.masks import MaskSequence, encode
 from mvideo_core.media.decode import read_clip
-from mvideo_core.model.adapter_files import adapter_for
-from mvideo_core.model.base import BaseOptions
-from mvideo_core.options import digest
-from mvideo_core.segmentation import SEGMENTERS
-from mvideo_core.world import describe, render_shot, sample_shot
+from mvideo_core.miniworld.world import describe, render_shot, sample_shot
+from mvideo_core.perception.segmentation import SEGMENTERS
 
 OUT = Path("benchmarks/results/history_noise")
 VIDEOS = Path("build/bench/history_noise")

@@ -20,13 +20,13 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from mvideo_core.ingest.describe import describe
-from mvideo_core.ingest.naming import uri_of
-from mvideo_core.ingest.sources import SourceItem
-from mvideo_core.listing import visible_files
+from mvideo_core.base.listing import visible_files
+from mvideo_core.curation.ingest.describe import describe
+from mvideo_core.curation.ingest.naming import uri_of
+from mvideo_core.curation.ingest.sources import SourceItem
+from mvideo_core.curation.scenes.cut import CutOptions, CutResult, cut_video
 from mvideo_core.media.encode import write_mp4
 from mvideo_core.media.ffmpeg import ffmpeg_path
-from mvideo_core.scenes.cut import CutOptions, CutResult, cut_video
 
 WIDTH, HEIGHT, FPS = 256, 144, 24
 PIECE_S = 5.0
@@ -119,7 +119,7 @@ def _pieces(folder: Path | None, scratch: Path) -> list[Path]:
 
 
 def _drawn(scratch: Path) -> Iterator[Path]:
-    from mvideo_core.world import render_shot, sample_shot
+    from mvideo_core.miniworld.world import render_shot, sample_shot
 
     for seed in range(6):
         path = scratch / f"drawn{seed}.mp4"

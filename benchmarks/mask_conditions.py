@@ -10,15 +10,15 @@ import sys
 
 import numpy as np
 
-from mvideo_core.errors import MediaError
+from mvideo_core.base.errors import MediaError
 from mvideo_core.evaluation.bars import bars_in
 from mvideo_core.evaluation.manifest import EvalItem
 from mvideo_core.evaluation.mask_overlap import overlap
 from mvideo_core.evaluation.metrics.mask_miou import PREDICTED, MaskMiou, MaskMiouOptions, wanted
 from mvideo_core.evaluation.video import EvalVideo, without_bars
 from mvideo_core.masks import MaskSequence, encode, from_bytes
-from mvideo_core.segmentation import SEGMENTERS
-from mvideo_core.world import render_shot, sample_shot
+from mvideo_core.miniworld.world import render_shot, sample_shot
+from mvideo_core.perception.segmentation import SEGMENTERS
 
 FPS, FAST, WIDTH, HEIGHT, BAR_PX = 8, 24, 360, 240, 40
 

@@ -14,8 +14,8 @@ from mvideo_core.evaluation.manifest import EvalItem
 from mvideo_core.evaluation.metrics.mask_miou import MaskMiou, MaskMiouOptions
 from mvideo_core.evaluation.video import EvalVideo
 from mvideo_core.masks import MaskSequence, encode
-from mvideo_core.segmentation import SEGMENTERS
-from mvideo_core.world import render_shot, sample_shot
+from mvideo_core.miniworld.world import render_shot, sample_shot
+from mvideo_core.perception.segmentation import SEGMENTERS
 
 FPS, WIDTH, HEIGHT = 8, 360, 240
 Shot = tuple[np.ndarray, MaskSequence]

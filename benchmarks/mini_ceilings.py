@@ -23,6 +23,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from mvideo_core.cogvideox.video_format import TEMPORAL_STRIDE
 from mvideo_core.evaluation.manifest import EvalItem
 from mvideo_core.evaluation.mask_overlap import OverlapPolicy, overlap, together
 from mvideo_core.evaluation.metrics.mask_miou import MaskMiou, MaskMiouOptions
@@ -30,12 +31,11 @@ from mvideo_core.evaluation.sign_flips import estimate_mean
 from mvideo_core.evaluation.suite import IntervalOptions
 from mvideo_core.evaluation.video import EvalVideo
 from mvideo_core.masks import MaskSequence, encode
-from mvideo_core.mini.base_data import FPS, WINDOW_FRAMES
-from mvideo_core.mini.base_vae import mask_frames, to_video
-from mvideo_core.mini.base_vae_eval import psnr, there_and_back
-from mvideo_core.mini.world_clips import clip_shot, large_frames, shrunk
-from mvideo_core.model.video_format import TEMPORAL_STRIDE
-from mvideo_core.world.spec import Split
+from mvideo_core.miniworld.training.base_data import FPS, WINDOW_FRAMES
+from mvideo_core.miniworld.training.base_vae import mask_frames, to_video
+from mvideo_core.miniworld.training.base_vae_eval import psnr, there_and_back
+from mvideo_core.miniworld.training.world_clips import clip_shot, large_frames, shrunk
+from mvideo_core.miniworld.world.spec import Split
 
 OUT = Path("build/bench/ceilings.json")
 SHIPPED = Path(__file__).resolve().parents[1] / "mvideo_core" / "weights" / "mini" / "base" / "vae"
@@ -129,7 +129,7 @@ def union(masks: MaskSequence) -> np.ndarray:
 
 def through_vae(folder: Path) -> Link:
     """The VAE of a folder, encoded (the distribution's mode) and decoded."""
-    from mvideo_core.mini.base_text2video import load_vae
+    from mvideo_core.miniworld.training.base_text2video import load_vae
 
     vae = load_vae(folder)
     return lambda frames_THWC: there_and_back(vae, to_video(frames_THWC[None]))[0]
@@ -173,7 +173,7 @@ def _percent(value: float) -> float:
 
 def measure(args: argparse.Namespace) -> Iterator[dict[str, Any]]:
     """One row for each set of clips and link."""
-    from mvideo_core.segmentation import SEGMENTERS
+    from mvideo_core.perception.segmentation import SEGMENTERS
 
     kind: Any = SEGMENTERS.get("sam2")
     metric = MaskMiou(kind.load(kind.Options(), "cpu"), MaskMiouOptions())

@@ -4,9 +4,10 @@
     python -m benchmarks.mini_vae_trials --minutes 8            # writes build/bench/vae-trials/trials.json
     python -m benchmarks.mini_vae_trials --steps-only           # writes build/bench/vae-trials/steps.json
 
-A trial trains as `mvideo_core.mini.base_vae` does, with its whole schedule in the given minutes, and is measured on
-held-out clips. Stopped, the same command goes on in the middle of a trial. `--steps-only` trains nothing: it times a
-training step of the text-to-video transformer over the latents that each configuration gives.
+A trial trains as `mvideo_core.miniworld.training.base_vae` does, with its whole schedule in the given minutes, and is
+measured on held-out clips. After a stop, the same command resumes in the middle of a trial.
+`--steps-only` trains nothing: it times a training step of the text-to-video transformer over the latents that each
+configuration gives.
 """
 
 import argparse
@@ -18,11 +19,11 @@ from typing import Any, NamedTuple
 
 import torch
 
-from mvideo_core.mini.base_data import WINDOW_FRAMES, Clips, render_clips
-from mvideo_core.mini.base_vae import VaeOptions, VaeTraining
-from mvideo_core.mini.base_vae_eval import measure
-from mvideo_core.model.sizes import mini_vae, size_of
-from mvideo_core.model.video_format import latent_frames, spatial_stride
+from mvideo_core.cogvideox.sizes import mini_vae, size_of
+from mvideo_core.cogvideox.video_format import latent_frames, spatial_stride
+from mvideo_core.miniworld.training.base_data import WINDOW_FRAMES, Clips, render_clips
+from mvideo_core.miniworld.training.base_vae import VaeOptions, VaeTraining
+from mvideo_core.miniworld.training.base_vae_eval import measure
 
 OUT = Path("build/bench/vae-trials")
 BATCH = 16

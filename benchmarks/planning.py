@@ -17,19 +17,19 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from mvideo_core.latents.info import INDEX_NAME, index_schema
-from mvideo_core.latents.window_index import WindowIndex
-from mvideo_core.options import Options
-from mvideo_core.pipeline import PART_STAGES
-from mvideo_core.records import Blob, CaptionRow, ClipRow, PlannedSample, Row, SourceRow, VideoRow
+from mvideo_core.base.options import Options
+from mvideo_core.base.records import Blob, CaptionRow, ClipRow, PlannedSample, Row, SourceRow, VideoRow
+from mvideo_core.curation.pipeline import PART_STAGES
+from mvideo_core.curation.stages.samples import Layout
+from mvideo_core.engine.plan import PlanOptions, make_plan
+from mvideo_core.engine.run import run_stage
+from mvideo_core.engine.stage import Item, Stage, StageContext, Worker
 from mvideo_core.shards.files import DatasetFiles
 from mvideo_core.shards.options import ShardOptions
-from mvideo_core.stages.base import Item, Stage, StageContext, Worker
-from mvideo_core.stages.plan import PlanOptions, make_plan
-from mvideo_core.stages.run import run_stage
-from mvideo_core.stages.samples import Layout
 from mvideo_core.store.workspace import Workspace
 from mvideo_core.training.data import Split
+from mvideo_core.training.latents.info import INDEX_NAME, index_schema
+from mvideo_core.training.latents.window_index import WindowIndex
 
 N_CLIPS = 400_000
 

@@ -28,9 +28,9 @@ def write_groundingdino(folder: Path, seed: int = 0) -> Path:
     """
     import torch
 
-    from mvideo_core.detection.arch import GroundingDinoArch
-    from mvideo_core.detection.coco import COCO80
-    from mvideo_core.detection.groundingdino import bert_tokenizer, build_groundingdino
+    from mvideo_core.perception.detection.arch import GroundingDinoArch
+    from mvideo_core.perception.detection.coco import COCO80
+    from mvideo_core.perception.detection.groundingdino import bert_tokenizer, build_groundingdino
 
     (folder / "bert").mkdir(parents=True, exist_ok=True)
     words = sorted({word for name in COCO80 for word in name.split()})
@@ -56,7 +56,7 @@ def write_sam2(folder: Path, base: str, name: str, seed: int = 0) -> Path:
     """
     import torch
 
-    from mvideo_core.segmentation.sam2_build import build_predictor
+    from mvideo_core.perception.segmentation.sam2_build import build_predictor
 
     folder.mkdir(parents=True, exist_ok=True)
     torch.save({"model": build_predictor(base, seed=seed).state_dict()}, folder / name)
@@ -74,7 +74,7 @@ def write_cogvideox(folder: Path, size: str, text_layers: int = 0, seed: int = 0
     from diffusers import AutoencoderKLCogVideoX, CogVideoXDDIMScheduler, CogVideoXTransformer3DModel
     from transformers import T5Config, T5EncoderModel
 
-    from mvideo_core.model.sizes import size_of
+    from mvideo_core.cogvideox.sizes import size_of
 
     plan = size_of(size)
     dtype = torch.float16 if size == "cogvideox-2b" else torch.bfloat16
@@ -133,8 +133,8 @@ def _write_tokenizer(folder: Path, max_length: int) -> None:
 
     import sentencepiece
 
-    from mvideo_core.detection.coco import COCO80
-    from mvideo_core.model.words import mini_words
+    from mvideo_core.cogvideox.words import mini_words
+    from mvideo_core.perception.detection.coco import COCO80
 
     folder.mkdir(parents=True, exist_ok=True)
     lines = [f"a {name} moves over the {word}" for name in COCO80 for word in mini_words()]
@@ -161,16 +161,16 @@ def load(weights: Path, name: str) -> str:
     import torch
 
     if name.startswith("groundingdino"):
-        from mvideo_core.detection.groundingdino import GroundingDinoDetector, GroundingDinoOptions
+        from mvideo_core.perception.detection.groundingdino import GroundingDinoDetector, GroundingDinoOptions
 
         model: Any = GroundingDinoDetector.load(GroundingDinoOptions(weights=str(weights / name))).model
         return f"strict; {described(model)}"
     if name.startswith("sam2"):
-        from mvideo_core.segmentation.sam2_build import load_predictor
+        from mvideo_core.perception.segmentation.sam2_build import load_predictor
 
         model, _, _ = load_predictor(next((weights / name).glob("*.pt")))
         return f"strict; {described(model)}"
-    from mvideo_core.model.base import BaseOptions, load_base
+    from mvideo_core.cogvideox.base import BaseOptions, load_base
 
     base = load_base(BaseOptions(weights=str(weights / name), dtype="bf16"))
     loaded = {"transformer": base.transformer, "vae": base.vae, "T5": base.text_encoder}
@@ -194,7 +194,7 @@ def generate_plain(weights: Path, adapter: Path) -> str:
     import torch
     from diffusers import CogVideoXPipeline
 
-    from mvideo_core.model.base import read_format
+    from mvideo_core.cogvideox.base import read_format
 
     folder = weights / "cogvideox-2b"
     form = read_format(folder)
@@ -239,8 +239,8 @@ def main() -> None:
 
 def write(folder: Path, text_layers: int, form: str) -> None:
     """The checkpoint that belongs into a folder of this name, and the record that these are not the published bytes."""
-    from mvideo_core.model.base import FORMAT_FILE
-    from mvideo_core.segmentation.sam2_build import CHECKPOINTS
+    from mvideo_core.cogvideox.base import FORMAT_FILE
+    from mvideo_core.perception.segmentation.sam2_build import CHECKPOINTS
     from mvideo_core.weights.records import Fetched, WeightsFile, write_record
 
     if folder.name.startswith("groundingdino"):

@@ -26,7 +26,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from benchmarks.data import machine
-from mvideo_core.cpu_kernels import CHOICE, PINS
+from mvideo_core.base.cpu_kernels import CHOICE, PINS
 from mvideo_core.weights.contents import FETCHED
 
 OUT = Path("build/rehearsal")

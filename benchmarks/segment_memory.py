@@ -62,7 +62,7 @@ def _draw_frames(root: Path, folders: dict[int, Path]) -> None:
     """JPEGs numbered as sam2 wants, all of them links to a few; beside them the boxes of the first frame."""
     from PIL import Image
 
-    from mvideo_core.world import render_shot
+    from mvideo_core.miniworld.world import render_shot
 
     store = root / "frames"
     store.mkdir()
@@ -80,7 +80,7 @@ def _draw_frames(root: Path, folders: dict[int, Path]) -> None:
 
 def _clear_shot() -> Any:
     """The first world shot whose three objects are all well in sight at its beginning."""
-    from mvideo_core.world import render_shot, sample_shot
+    from mvideo_core.miniworld.world import render_shot, sample_shot
 
     shots = (sample_shot(seed, "val") for seed in range(1000))
     return next(
@@ -111,7 +111,7 @@ def _run_child(engine: str, network: str, folder: Path, out: Path) -> dict[str, 
     import torch
 
     torch.set_num_threads(1)
-    from mvideo_core.segmentation.sam2_build import build_predictor, load_predictor
+    from mvideo_core.perception.segmentation.sam2_build import build_predictor, load_predictor
     from mvideo_core.weights import find
 
     if network == "mini":
@@ -137,7 +137,7 @@ def _run_child(engine: str, network: str, folder: Path, out: Path) -> dict[str, 
 
 
 def _ours(predictor: Any, folder: Path, boxes: np.ndarray) -> Iterator[np.ndarray]:
-    from mvideo_core.segmentation.sam2_video import Sam2Options, Sam2Segmenter
+    from mvideo_core.perception.segmentation.sam2_video import Sam2Options, Sam2Segmenter
 
     segmenter = Sam2Segmenter(predictor, Sam2Options())
     for result in segmenter.propagate(_frames(folder), HEIGHT, WIDTH, boxes):

@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 
 from benchmarks.timing import Work, cpus, interleaved, ratio, spread, walls
-from mvideo_core.records import Blob, PlannedSample, ShardPlanRow
+from mvideo_core.base.records import Blob, PlannedSample, ShardPlanRow
 from mvideo_core.shards import (
     FileEntry,
     MaskVideoDataset,

@@ -32,8 +32,8 @@ import yaml
 from prefect.states import Cancelling
 
 from benchmarks.timing import spread
-from mvideo_core.ingest.sources import SourceOptions
-from mvideo_core.pipeline import PART_STAGES, load_profile, run_pipeline, stage_rows
+from mvideo_core.curation.ingest.sources import SourceOptions
+from mvideo_core.curation.pipeline import PART_STAGES, load_profile, run_pipeline, stage_rows
 from mvideo_core.store.workspace import Workspace
 from tests.e2e.harness import Trial, kill, until
 from tests.e2e.tiny import draw_videos, write_models, write_profile

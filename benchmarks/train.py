@@ -46,7 +46,7 @@ def measure(
     rank: int = 128,
     execution: dict[str, Any] | None = None,
 ) -> dict[str, Any]:
-    """The step with both histories, mask and teacher at a size of mvideo_core.model.sizes."""
+    """The step with both histories, mask and teacher at a size of mvideo_core.cogvideox.sizes."""
     import torch
 
     where = torch.device("cuda" if device == "auto" and torch.cuda.is_available() else device.replace("auto", "cpu"))
@@ -213,7 +213,7 @@ def against_diffusers(options: TrainOptions, device: Any, batch: int, rounds: in
 def main() -> None:
     """Measure, write, print."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--size", default="mini-rope", help="of mvideo_core.model.sizes")
+    parser.add_argument("--size", default="mini-rope", help="of mvideo_core.cogvideox.sizes")
     parser.add_argument("--batch", type=int, default=1, help="samples per step")
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--rank", type=int, default=128, help="of the adapters")

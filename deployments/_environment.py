@@ -6,10 +6,10 @@ from typing import Literal
 from pydantic import Field
 
 from mvideo.deployments.names import HEARTBEAT_S
-from mvideo_core.errors import ConfigError
-from mvideo_core.machine import gpu_ids
-from mvideo_core.options import Options, read_yaml
-from mvideo_core.shipped import shipped
+from mvideo_core.base.errors import ConfigError
+from mvideo_core.base.gpus import gpu_ids
+from mvideo_core.base.options import Options, read_yaml
+from mvideo_core.base.shipped import shipped
 
 FOLDER = shipped("deployments/environments")
 

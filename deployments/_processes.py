@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from mvideo.deployments._state import VARIABLE, Started, ticks_of
-from mvideo_core.media import guard
+from mvideo_core.processes import sandbox
 
 TAG = "MVIDEO_STACK"
 """Environment variable that every process of a stack inherits; its value is the state folder."""
@@ -41,7 +41,7 @@ def start(name: str, argv: Sequence[str], environment: Mapping[str, str], folder
     """
     logs = folder / "logs"
     logs.mkdir(parents=True, exist_ok=True)
-    command = guard.guarded_argv(argv, guard.Limits()) if tied else list(argv)
+    command = sandbox.guarded_argv(argv, sandbox.Limits()) if tied else list(argv)
     # Prefect ends its children by SIGINT. A process started with `&` from a script ignores SIGINT, and its children
     # would inherit that and never stop.
     before = signal.signal(signal.SIGINT, signal.default_int_handler) if _main_thread() else None

@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 import httpx
 
-from mvideo_core.errors import StoreError
+from mvideo_core.base.errors import StoreError
 
 WAIT_S = 5.0
 OLDEST = (3, 8)

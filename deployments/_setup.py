@@ -22,9 +22,9 @@ from prefect.workers.process import ProcessWorker
 from mvideo.deployments._environment import Environment
 from mvideo.deployments._processes import python_module
 from mvideo.deployments.names import TAG
-from mvideo_core.errors import ConfigError
-from mvideo_core.options import read_yaml
-from mvideo_core.shipped import shipped
+from mvideo_core.base.errors import ConfigError
+from mvideo_core.base.options import read_yaml
+from mvideo_core.base.shipped import shipped
 
 AUTOMATION = "mvideo: runs without heartbeat are crashed"
 FINAL_STATES = ("Completed", "Failed", "Cancelled", "Crashed")

@@ -22,7 +22,7 @@ from prefect.exceptions import PrefectException
 
 from mvideo.deployments._lines import Line, LiveLines
 from mvideo.tasks._bar import duration
-from mvideo_core.errors import StoreError
+from mvideo_core.base.errors import StoreError
 
 LOOK_EVERY_S = 2.0
 AWAY_S = 120.0

@@ -24,8 +24,8 @@ from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterName
 from mvideo.deployments._lines import LiveLines
 from mvideo.deployments._watching import follow
 from mvideo.deployments.stack import Stack
-from mvideo_core.errors import MVideoError
-from mvideo_core.pipeline import stage_rows
+from mvideo_core.base.errors import MVideoError
+from mvideo_core.curation.pipeline import stage_rows
 from mvideo_core.store.status import stage_status
 from mvideo_core.store.workspace import Workspace
 
@@ -98,7 +98,7 @@ def run_deployment(stack: Stack, name: str, parameters: dict[str, Any], verbose:
 
 
 def _make_one(folder: str, seed: int) -> None:
-    from mvideo_core.world.make import make_world
+    from mvideo_core.miniworld.world.make import make_world
 
     make_world(folder, 1, seed=seed, n_shots=3)
 

@@ -25,8 +25,8 @@ from mvideo.deployments._reap import Reaped, reap, retry_crashed
 from mvideo.deployments._server import require_version
 from mvideo.deployments._setup import deploy_all, set_up
 from mvideo.deployments._state import StackState, Started, alive, api_url, default_folder, read_state, write_state
-from mvideo_core.errors import ConfigError, StoreError
-from mvideo_core.machine import gpu_ids
+from mvideo_core.base.errors import ConfigError, StoreError
+from mvideo_core.base.gpus import gpu_ids
 
 log = logging.getLogger(__name__)
 

@@ -8,9 +8,9 @@ from mvideo.flows._pipelining import Pipeline
 from mvideo.flows._stage import step
 from mvideo.tasks.report import report
 from mvideo.tasks.shard import plan_shards, publish
-from mvideo_core.pipeline import PipelineOptions
-from mvideo_core.stages.publish import DatasetSummary
-from mvideo_core.stages.report import ReportSummary
+from mvideo_core.curation.pipeline import PipelineOptions
+from mvideo_core.curation.stages.publish import DatasetSummary
+from mvideo_core.pages.data_report.build import ReportSummary
 from mvideo_core.store.workspace import Workspace
 
 log = logging.getLogger(__name__)

@@ -9,8 +9,8 @@ from prefect import Task
 from pydantic import Field
 
 from mvideo.tasks._parts import Parts, PartsDone
-from mvideo_core.errors import ConfigError
-from mvideo_core.options import Options
+from mvideo_core.base.errors import ConfigError
+from mvideo_core.base.options import Options
 
 Resource = Literal["cpu", "gpu"]
 

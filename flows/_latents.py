@@ -4,9 +4,9 @@ from mvideo.flows._engine import EngineOptions, open_lanes
 from mvideo.flows._pipelining import Pipeline
 from mvideo.flows._stage import step
 from mvideo.tasks.encode import plan_encode, publish_encoded
-from mvideo_core.latents.options import LatentOptions
-from mvideo_core.stages.publish_latents import current_latents
+from mvideo_core.curation.stages.publish_latents import current_latents
 from mvideo_core.store.workspace import Workspace
+from mvideo_core.training.latents.options import LatentOptions
 
 
 def write_latents(workspace: str, options: LatentOptions, engine: EngineOptions, jobs: int = 1) -> str:

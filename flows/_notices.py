@@ -13,9 +13,9 @@ from prefect.exceptions import PrefectException
 from prefect.states import Completed, State
 
 from mvideo.tasks._pictures import data_url
-from mvideo_core.report.data import FunnelStep, GalleryItem
-from mvideo_core.stages import STAGES
-from mvideo_core.stages.report import ReportSummary
+from mvideo_core.engine import STAGES
+from mvideo_core.pages.data_report.build import ReportSummary
+from mvideo_core.pages.data_report.data import FunnelStep, GalleryItem
 from mvideo_core.store.workspace import Marker, Workspace
 
 log = logging.getLogger(__name__)

@@ -10,9 +10,9 @@ from mvideo.flows._engine import Lanes, Outcome, Step
 from mvideo.flows._notices import failed_items
 from mvideo.flows._progress import StageBoard
 from mvideo.tasks._parts import Parts
-from mvideo_core.errors import ConfigError, ModelError, MVideoError
-from mvideo_core.stages import STAGES
-from mvideo_core.stages.run import StageSummary, check_failed, summarize
+from mvideo_core.base.errors import ConfigError, ModelError, MVideoError
+from mvideo_core.engine import STAGES
+from mvideo_core.engine.run import StageSummary, check_failed, summarize
 from mvideo_core.store.workspace import Workspace
 
 log = logging.getLogger(__name__)

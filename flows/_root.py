@@ -13,9 +13,9 @@ from typing import NamedTuple, ParamSpec, TypeVar
 
 from prefect.context import FlowRunContext
 
-from mvideo_core.errors import ConfigError
-from mvideo_core.home import ensure_home
-from mvideo_core.shipped import checkout
+from mvideo_core.base.errors import ConfigError
+from mvideo_core.base.home import ensure_home
+from mvideo_core.base.shipped import checkout
 
 log = logging.getLogger(__name__)
 

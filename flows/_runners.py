@@ -12,7 +12,7 @@ from prefect.task_runners import TaskRunner, ThreadPoolTaskRunner
 
 from mvideo.flows._engine import Outcome, Resource, Step
 from mvideo.tasks._parts import Parts, PartsDone
-from mvideo_core.stopping import pool_that_stops
+from mvideo_core.base.stopping import pool_that_stops
 
 
 class RunnerLanes:

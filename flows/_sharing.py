@@ -13,7 +13,7 @@ from prefect.client.orchestration import get_client
 from prefect.states import Cancelled
 
 from mvideo.flows._workers import run_of_piece
-from mvideo_core.errors import StoreError
+from mvideo_core.base.errors import StoreError
 
 POLL_S = 3.0
 

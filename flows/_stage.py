@@ -12,11 +12,11 @@ from mvideo.tasks.encode import encode
 from mvideo.tasks.ingest import ingest
 from mvideo.tasks.segment import segment
 from mvideo.tasks.shard import shard
-from mvideo_core.errors import ConfigError
-from mvideo_core.options import Options, merged
-from mvideo_core.pipeline import PipelineOptions, load_profile
-from mvideo_core.stages import STAGES
-from mvideo_core.stages.run import StageSummary, planned_parts
+from mvideo_core.base.errors import ConfigError
+from mvideo_core.base.options import Options, merged
+from mvideo_core.curation.pipeline import PipelineOptions, load_profile
+from mvideo_core.engine import STAGES
+from mvideo_core.engine.run import StageSummary, planned_parts
 from mvideo_core.store.workspace import Workspace
 
 TASKS = {task.name: task for task in (ingest, cut, detect, segment, caption, shard, encode)}

@@ -17,10 +17,10 @@ from prefect.states import Scheduled
 
 from mvideo.flows._engine import EngineOptions, Outcome, Resource, Step, even_slice
 from mvideo.tasks._parts import Parts
-from mvideo_core.errors import ConfigError, ModelError, StoreError
-from mvideo_core.options import digest
-from mvideo_core.stages import STAGES
-from mvideo_core.stages.part import PartJob
+from mvideo_core.base.errors import ConfigError, ModelError, StoreError
+from mvideo_core.base.options import digest
+from mvideo_core.engine import STAGES
+from mvideo_core.engine.part import PartJob
 from mvideo_core.store.workspace import Workspace
 
 CRASH_RETRIES = 5

@@ -13,20 +13,20 @@ from mvideo.flows._pipelining import Pipeline
 from mvideo.flows._root import in_root
 from mvideo.flows._stage import resolve, step
 from mvideo.tasks import plan
-from mvideo_core.captioning.rows import CaptionOptions
-from mvideo_core.detection.select import DetectOptions
+from mvideo_core.base.forms import ProfileName, Values
+from mvideo_core.base.options import Over
+from mvideo_core.curation.ingest.describe import IngestOptions
+from mvideo_core.curation.ingest.sources import SourceOptions
+from mvideo_core.curation.pipeline import PART_STAGES, PROFILES, PipelineOptions, models_in_use, reach_servers
+from mvideo_core.curation.scenes.cut import CutOptions
 from mvideo_core.doctor import Asked, require
-from mvideo_core.forms import ProfileName, Values
-from mvideo_core.ingest.describe import IngestOptions
-from mvideo_core.ingest.sources import SourceOptions
-from mvideo_core.options import Over
-from mvideo_core.pipeline import PART_STAGES, PROFILES, PipelineOptions, models_in_use, reach_servers
-from mvideo_core.scenes.cut import CutOptions
-from mvideo_core.segmentation.gate import SegmentOptions
+from mvideo_core.engine.plan import PlanOptions
+from mvideo_core.engine.run import RunOptions
+from mvideo_core.pages.data_report.build import ReportSummary
+from mvideo_core.perception.captioning.rows import CaptionOptions
+from mvideo_core.perception.detection.select import DetectOptions
+from mvideo_core.perception.segmentation.gate import SegmentOptions
 from mvideo_core.shards.options import ShardOptions
-from mvideo_core.stages.plan import PlanOptions
-from mvideo_core.stages.report import ReportSummary
-from mvideo_core.stages.run import RunOptions
 from mvideo_core.store.workspace import Workspace
 
 log = logging.getLogger(__name__)

@@ -9,11 +9,11 @@ from mvideo.flows._naming import run_name
 from mvideo.flows._notices import concluded
 from mvideo.flows._root import in_root
 from mvideo.flows._stage import finish_stage, resolve
-from mvideo_core.captioning.rows import CaptionOptions
-from mvideo_core.forms import ProfileName
-from mvideo_core.options import Over
-from mvideo_core.pipeline import PROFILES, preflight
-from mvideo_core.stages.run import StageSummary
+from mvideo_core.base.forms import ProfileName
+from mvideo_core.base.options import Over
+from mvideo_core.curation.pipeline import PROFILES, preflight
+from mvideo_core.engine.run import StageSummary
+from mvideo_core.perception.captioning.rows import CaptionOptions
 from mvideo_core.store.workspace import Workspace
 
 

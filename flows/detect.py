@@ -8,11 +8,11 @@ from mvideo.flows._engine import EngineOptions
 from mvideo.flows._naming import run_name
 from mvideo.flows._root import in_root
 from mvideo.flows._stage import finish_stage, resolve
-from mvideo_core.detection.select import DetectOptions
-from mvideo_core.forms import ProfileName
-from mvideo_core.options import Over
-from mvideo_core.pipeline import PROFILES
-from mvideo_core.stages.run import StageSummary
+from mvideo_core.base.forms import ProfileName
+from mvideo_core.base.options import Over
+from mvideo_core.curation.pipeline import PROFILES
+from mvideo_core.engine.run import StageSummary
+from mvideo_core.perception.detection.select import DetectOptions
 
 
 @flow(name="detect", flow_run_name=run_name, persist_result=False)

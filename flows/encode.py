@@ -7,7 +7,7 @@ from mvideo.flows._latents import write_latents
 from mvideo.flows._naming import run_name
 from mvideo.flows._root import in_root
 from mvideo_core.doctor import Asked, require
-from mvideo_core.latents.options import LatentOptions
+from mvideo_core.training.latents.options import LatentOptions
 
 
 @flow(name="encode", flow_run_name=run_name, persist_result=False)

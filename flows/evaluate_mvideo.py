@@ -11,13 +11,13 @@ from mvideo.flows._naming import run_name
 from mvideo.flows._notices import MAX_FAILED_SHOWN, shows
 from mvideo.flows._root import in_root
 from mvideo.tasks.evaluate import check_items, collect_scores, evaluation_report, score
+from mvideo_core.base.forms import ProfileName, Values
+from mvideo_core.base.options import Over, merged
 from mvideo_core.evaluation.export import rows_of, to_markdown
 from mvideo_core.evaluation.request import EvaluateRequest
 from mvideo_core.evaluation.result import LoadedResult, read_result
 from mvideo_core.evaluation.suite import PROFILES, SuiteOptions, load_suite
 from mvideo_core.evaluation.validate import Validation
-from mvideo_core.forms import ProfileName, Values
-from mvideo_core.options import Over, merged
 
 
 @flow(name="evaluate-mvideo", flow_run_name=run_name, persist_result=False)

@@ -9,13 +9,13 @@ from mvideo.flows._naming import run_name
 from mvideo.flows._notices import shows
 from mvideo.flows._root import in_root
 from mvideo.tasks.generate import generate
+from mvideo_core.cogvideox.base import BaseOptions
+from mvideo_core.curation.stages.publish import first_sample
 from mvideo_core.doctor import Asked, require
 from mvideo_core.generation.options import GenerateOptions
 from mvideo_core.generation.request import GenerateRequest
 from mvideo_core.generation.sources import SourceOptions
 from mvideo_core.generation.video import GeneratedVideo
-from mvideo_core.model.base import BaseOptions
-from mvideo_core.stages.publish import first_sample
 from mvideo_core.store.workspace import Workspace
 
 

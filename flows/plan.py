@@ -8,11 +8,11 @@ from mvideo.flows._naming import run_name
 from mvideo.flows._root import in_root
 from mvideo.flows._stage import resolve
 from mvideo.tasks import plan as task
-from mvideo_core.forms import ProfileName
-from mvideo_core.ingest.sources import SourceOptions
-from mvideo_core.options import Over
-from mvideo_core.pipeline import PROFILES
-from mvideo_core.stages.plan import Plan, PlanOptions
+from mvideo_core.base.forms import ProfileName
+from mvideo_core.base.options import Over
+from mvideo_core.curation.ingest.sources import SourceOptions
+from mvideo_core.curation.pipeline import PROFILES
+from mvideo_core.engine.plan import Plan, PlanOptions
 
 
 @flow(name="plan", flow_run_name=run_name, persist_result=False)

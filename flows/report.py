@@ -6,7 +6,7 @@ from mvideo.flows._dataset import write_report
 from mvideo.flows._naming import run_name
 from mvideo.flows._notices import concluded
 from mvideo.flows._root import in_root
-from mvideo_core.stages.report import ReportSummary
+from mvideo_core.pages.data_report.build import ReportSummary
 
 
 @flow(name="report", flow_run_name=run_name, persist_result=False)

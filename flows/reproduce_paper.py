@@ -14,8 +14,8 @@ from mvideo.flows.build_mask_dataset import build_mask_dataset
 from mvideo.flows.evaluate_mvideo import evaluate_mvideo
 from mvideo.flows.train_mvideo import train_mvideo
 from mvideo.tasks import paper
-from mvideo_core.forms import ProfileName, Values
-from mvideo_core.options import Over, digest, merged
+from mvideo_core.base.forms import ProfileName, Values
+from mvideo_core.base.options import Over, digest, merged
 from mvideo_core.paper.material import pipeline_overrides, sets_to_build, workspace_of
 from mvideo_core.paper.options import PROFILES, PaperOptions, load_profile
 from mvideo_core.paper.training import latent_options, training_options

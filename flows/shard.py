@@ -9,11 +9,11 @@ from mvideo.flows._engine import EngineOptions
 from mvideo.flows._naming import run_name
 from mvideo.flows._root import in_root
 from mvideo.flows._stage import resolve
-from mvideo_core.forms import ProfileName
-from mvideo_core.options import Over
-from mvideo_core.pipeline import PROFILES
+from mvideo_core.base.forms import ProfileName
+from mvideo_core.base.options import Over
+from mvideo_core.curation.pipeline import PROFILES
+from mvideo_core.curation.stages.publish import DatasetSummary
 from mvideo_core.shards.options import ShardOptions
-from mvideo_core.stages.publish import DatasetSummary
 
 
 @flow(name="shard", flow_run_name=run_name, persist_result=False)

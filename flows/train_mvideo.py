@@ -10,11 +10,11 @@ from mvideo.flows._naming import run_name
 from mvideo.flows._root import in_root
 from mvideo.flows._training import training_page
 from mvideo.tasks.train import train
+from mvideo_core.base.errors import ConfigError
+from mvideo_core.base.forms import ProfileName, Values
+from mvideo_core.base.options import Over, merged
 from mvideo_core.doctor import Asked, require
-from mvideo_core.errors import ConfigError
-from mvideo_core.forms import ProfileName, Values
-from mvideo_core.latents.options import LatentOptions
-from mvideo_core.options import Over, merged
+from mvideo_core.training.latents.options import LatentOptions
 from mvideo_core.training.options import PROFILES, TrainOptions, load_profile
 from mvideo_core.training.report import RunReport
 

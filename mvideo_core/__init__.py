@@ -9,8 +9,8 @@ inside `load()` functions and stage workers. Model classes load on first use:
 import importlib
 from typing import Any
 
-from mvideo_core.cpu_kernels import pin_cpu_kernels
-from mvideo_core.log_filters import drop_harmless_lines
+from mvideo_core.base.cpu_kernels import pin_cpu_kernels
+from mvideo_core.base.log_filters import drop_harmless_lines
 
 pin_cpu_kernels()
 drop_harmless_lines()
@@ -18,8 +18,8 @@ drop_harmless_lines()
 __version__ = "0.1.0"
 
 _LAZY = {
-    "MVideoPipeline": "mvideo_core.model.pipeline",
-    "MVideoTransformer3DModel": "mvideo_core.model.transformer",
+    "MVideoPipeline": "mvideo_core.cogvideox.pipeline",
+    "MVideoTransformer3DModel": "mvideo_core.cogvideox.transformer",
     # diffusers asks the package of a component for the base classes of components.
     "ModelMixin": "diffusers",
 }

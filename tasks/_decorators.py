@@ -8,7 +8,7 @@ from prefect import Task, task
 from prefect.cache_policies import NO_CACHE
 from prefect.client.schemas.objects import State, TaskRun
 
-from mvideo_core.errors import ServerAway, StoreError
+from mvideo_core.base.errors import ServerAway, StoreError
 
 P = ParamSpec("P")
 R = TypeVar("R")

@@ -6,10 +6,10 @@ from functools import partial
 from prefect.context import TaskRunContext
 
 from mvideo.tasks import _items
-from mvideo_core.options import Options
-from mvideo_core.records import Record
-from mvideo_core.stages import STAGES
-from mvideo_core.stages.part import run_part
+from mvideo_core.base.options import Options
+from mvideo_core.base.records import Record
+from mvideo_core.engine import STAGES
+from mvideo_core.engine.part import run_part
 from mvideo_core.store.workspace import Workspace
 
 

@@ -2,7 +2,7 @@
 
 from mvideo.tasks._decorators import io_task
 from mvideo.tasks._parts import Parts, PartsDone, finish_parts
-from mvideo_core.captioning.rows import CaptionOptions
+from mvideo_core.perception.captioning.rows import CaptionOptions
 
 
 @io_task

@@ -2,7 +2,7 @@
 
 from mvideo.tasks._decorators import io_task
 from mvideo.tasks._parts import Parts, PartsDone, finish_parts
-from mvideo_core.scenes.cut import CutOptions
+from mvideo_core.curation.scenes.cut import CutOptions
 
 
 @io_task

@@ -2,7 +2,7 @@
 
 from mvideo.tasks._decorators import gpu_task
 from mvideo.tasks._parts import Parts, PartsDone, finish_parts
-from mvideo_core.detection.select import DetectOptions
+from mvideo_core.perception.detection.select import DetectOptions
 
 
 @gpu_task

@@ -2,10 +2,10 @@
 
 from mvideo.tasks._decorators import gpu_task, io_task
 from mvideo.tasks._parts import Parts, PartsDone, finish_parts
-from mvideo_core.latents.options import LatentOptions
-from mvideo_core.stages.encode import plan_latents
-from mvideo_core.stages.publish_latents import LatentsSummary, publish_latents
+from mvideo_core.curation.stages.encode import plan_latents
+from mvideo_core.curation.stages.publish_latents import LatentsSummary, publish_latents
 from mvideo_core.store.workspace import Workspace
+from mvideo_core.training.latents.options import LatentOptions
 
 
 @io_task

@@ -60,7 +60,7 @@ def collect_scores(request: EvaluateRequest, n_parts: int) -> str:
 @io_task
 def evaluation_report(out: str) -> str:
     """The page over a result. Returns: its path."""
-    from mvideo_core.evaluation.report import build_report
+    from mvideo_core.pages.evaluation_report import build_report
 
     return str(build_report(Path(out), Path(out) / "report"))
 

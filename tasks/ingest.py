@@ -2,7 +2,7 @@
 
 from mvideo.tasks._decorators import io_task
 from mvideo.tasks._parts import Parts, PartsDone, finish_parts
-from mvideo_core.ingest.describe import IngestOptions
+from mvideo_core.curation.ingest.describe import IngestOptions
 
 
 @io_task

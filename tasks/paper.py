@@ -5,8 +5,8 @@ from pathlib import Path
 
 from mvideo.tasks._bar import CountBar
 from mvideo.tasks._decorators import gpu_task, io_task
-from mvideo_core.ingest.sources import SourceOptions
-from mvideo_core.local_paths import local_path
+from mvideo_core.base.local_paths import local_path
+from mvideo_core.curation.ingest.sources import SourceOptions
 from mvideo_core.paper.data import build_test_sets
 from mvideo_core.paper.figures import make_figures
 from mvideo_core.paper.material import SetName, source_of

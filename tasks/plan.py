@@ -1,9 +1,9 @@
 """Task before all stages: list the sources and group them into parts."""
 
 from mvideo.tasks._decorators import io_task
-from mvideo_core.ingest.sources import SourceOptions
-from mvideo_core.stages.plan import Plan, PlanOptions
-from mvideo_core.stages.sources import plan_sources
+from mvideo_core.curation.ingest.sources import SourceOptions
+from mvideo_core.curation.stages.sources import plan_sources
+from mvideo_core.engine.plan import Plan, PlanOptions
 from mvideo_core.store.workspace import Workspace
 
 

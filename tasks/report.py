@@ -1,7 +1,7 @@
 """Task of stage 7, report: funnel, statistics and overlay gallery over all rows."""
 
 from mvideo.tasks._decorators import io_task
-from mvideo_core.stages.report import ReportSummary, build_report
+from mvideo_core.pages.data_report.build import ReportSummary, build_report
 from mvideo_core.store.workspace import Workspace
 
 

@@ -2,7 +2,7 @@
 
 from mvideo.tasks._decorators import gpu_task
 from mvideo.tasks._parts import Parts, PartsDone, finish_parts
-from mvideo_core.segmentation.gate import SegmentOptions
+from mvideo_core.perception.segmentation.gate import SegmentOptions
 
 
 @gpu_task

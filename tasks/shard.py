@@ -2,9 +2,9 @@
 
 from mvideo.tasks._decorators import io_task
 from mvideo.tasks._parts import Parts, PartsDone, finish_parts
+from mvideo_core.curation.stages.publish import DatasetSummary, publish_dataset
+from mvideo_core.curation.stages.samples import plan_dataset
 from mvideo_core.shards.options import ShardOptions
-from mvideo_core.stages.publish import DatasetSummary, publish_dataset
-from mvideo_core.stages.samples import plan_dataset
 from mvideo_core.store.workspace import Workspace
 
 

@@ -22,7 +22,7 @@ def accuracy(
     ),
 ) -> None:
     """Cuts, boxes, masks, captions and funnel of a workspace against the truth of the world it was made from."""
-    from mvideo_core.stages.accuracy import measure_workspace
+    from mvideo_core.miniworld.accuracy.workspace import measure_workspace
 
     for line in measure_workspace(workspace, world, out, strips):
         typer.echo(line)

@@ -30,8 +30,8 @@ def export(
     overwrite: bool = typer.Option(False, "--overwrite", help="Replace --out where it is there already."),
 ) -> None:
     """The LoRA under the names that another program looks for, with alpha as tensors; the header says what it is."""
-    from mvideo_core.model.adapter_export import TARGETS, export_adapter
-    from mvideo_core.model.adapter_header import CardOptions
+    from mvideo_core.cogvideox.adapter_export import TARGETS, export_adapter
+    from mvideo_core.cogvideox.adapter_header import CardOptions
 
     card = CardOptions(
         title=title, author=author, description=description, license=license_, trigger=trigger, tags=tags
@@ -45,8 +45,8 @@ def export(
 @adapter_app.command()
 def show(adapter: str = ADAPTER) -> None:
     """What the header of the LoRA file says: modelspec, kohya's ss_ keys, digests of base and data."""
-    from mvideo_core.model.adapter_files import find_adapter
-    from mvideo_core.model.adapter_header import read_header
+    from mvideo_core.cogvideox.adapter_files import find_adapter
+    from mvideo_core.cogvideox.adapter_header import read_header
 
     header = read_header(find_adapter(adapter).lora)
     told = {key: value for key, value in header.items() if key not in ("format", "lora_adapter_metadata")}

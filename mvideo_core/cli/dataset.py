@@ -5,13 +5,13 @@ from pathlib import Path
 
 import typer
 
+from mvideo_core.base.disk import write_whole
+from mvideo_core.base.errors import ConfigError
+from mvideo_core.base.options import read_yaml
 from mvideo_core.cli.pipeline import HDVILA, HDVILA_VIDEOS, MANIFEST
 from mvideo_core.cli.settings import local_only
-from mvideo_core.disk import write_whole
-from mvideo_core.errors import ConfigError
-from mvideo_core.ingest.download import DownloadOptions, download
-from mvideo_core.ingest.sources import SourceOptions, list_sources
-from mvideo_core.options import read_yaml
+from mvideo_core.curation.ingest.download import DownloadOptions, download
+from mvideo_core.curation.ingest.sources import SourceOptions, list_sources
 from mvideo_core.shards.card import DatasetInfo
 from mvideo_core.shards.dataset import MaskVideoDataset, read_info
 from mvideo_core.shards.files import DatasetFiles
@@ -62,7 +62,7 @@ def extract(
     ),
 ) -> None:
     """One sample as files, and an overlay video of its masks."""
-    from mvideo_core.report.overlay import write_overlay
+    from mvideo_core.masks.draw import write_overlay
 
     dataset = MaskVideoDataset(root, split)
     places = [n for n, known in enumerate(dataset.keys) if known == key]

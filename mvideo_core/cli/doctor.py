@@ -41,7 +41,7 @@ def _asked(profile: str, training: str, workspace: str) -> "Asked":
 
     pipeline = trained = None
     if profile:
-        from mvideo_core.pipeline import load_profile
+        from mvideo_core.curation.pipeline import load_profile
 
         pipeline = load_profile(profile)
     if training:

@@ -8,13 +8,13 @@ from mvideo_core.cli.pipeline import part_list
 from mvideo_core.cli.settings import given_values
 from mvideo_core.cli.workspace import WORKSPACE
 from mvideo_core.doctor import Asked, require
-from mvideo_core.latents.cache import read_info
-from mvideo_core.latents.info import LatentsInfo
-from mvideo_core.latents.options import LatentOptions
+from mvideo_core.engine.run import RunOptions
 from mvideo_core.shards.files import DatasetFiles
-from mvideo_core.stages.run import RunOptions
 from mvideo_core.store.status import reason_lines
 from mvideo_core.store.workspace import Workspace
+from mvideo_core.training.latents.cache import read_info
+from mvideo_core.training.latents.info import LatentsInfo
+from mvideo_core.training.latents.options import LatentOptions
 
 WEIGHTS = typer.Option("", "--weights", help="Base model: catalog name or folder; wins over the options.")
 
@@ -33,8 +33,8 @@ def encode(
     jobs: int = typer.Option(1, "--jobs", help="Parts at once; they take turns on the model."),
 ) -> None:
     """Encode the current dataset for training. Killed or stopped, the same command goes on where it was."""
-    from mvideo_core.stages.encode import encode_dataset
-    from mvideo_core.stages.publish_latents import current_latents
+    from mvideo_core.curation.stages.encode import encode_dataset
+    from mvideo_core.curation.stages.publish_latents import current_latents
 
     values = given_values(options, [*set_, *([f"base.weights={weights}"] if weights else [])])
     chosen, ws = LatentOptions.parse(values, options or "encode"), Workspace.existing(workspace)

@@ -5,10 +5,10 @@ from typing import Any
 
 import typer
 
+from mvideo_core.base.errors import ConfigError
 from mvideo_core.cli.eval_models import add_to as add_models
 from mvideo_core.cli.eval_vbench import add_to as add_vbench
 from mvideo_core.cli.settings import end_with, given_values, local_only, tell_profiles
-from mvideo_core.errors import ConfigError
 
 eval_app = typer.Typer(
     no_args_is_help=True,
@@ -42,7 +42,7 @@ def ls(
     load: bool = typer.Option(False, "--load", help="Try to load each metric (CPU): says what is missing for it."),
 ) -> None:
     """Metrics with what they need and their licence, suites, and systems under test."""
-    from mvideo_core.errors import ModelError
+    from mvideo_core.base.errors import ModelError
     from mvideo_core.evaluation.base import METRICS
     from mvideo_core.evaluation.suite import PROFILES
 
@@ -160,7 +160,7 @@ def report(
     set_: list[str] = typer.Option([], "--set", "-s", help="One value, e.g. max_rows=500 or max_side_px=720."),
 ) -> None:
     """A page that opens offline: videos side by side, contours, per-frame curves, worst first."""
-    from mvideo_core.evaluation.report import ReportOptions, build_report
+    from mvideo_core.pages.evaluation_report import ReportOptions, build_report
 
     options = ReportOptions.parse(given_values("", set_), "--set")
     typer.echo(f"report: {build_report(result, out or Path(result) / 'report', options)}")

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import typer
 
+from mvideo_core.base.errors import ConfigError
 from mvideo_core.cli.settings import given_values, local_only
-from mvideo_core.errors import ConfigError
 
 
 def add_to(app: typer.Typer) -> None:
@@ -43,11 +43,11 @@ def compare_models(
     from mvideo_core.evaluation.compare_models import write_comparisons
     from mvideo_core.evaluation.models import read_models
     from mvideo_core.evaluation.plan import plan_of
-    from mvideo_core.evaluation.report import build_report
     from mvideo_core.evaluation.result import read_result
     from mvideo_core.evaluation.run import run_suite
     from mvideo_core.evaluation.suite import load_suite
     from mvideo_core.evaluation.validate import validate
+    from mvideo_core.pages.evaluation_report import build_report
 
     found = read_models(models, masks)
     for text in found.notices:

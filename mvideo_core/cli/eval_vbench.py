@@ -28,7 +28,7 @@ def vbench(
     ours: str = typer.Option("", "--ours", help="An export of `mvideo eval run` (vbench/..._eval_results.json)."),
 ) -> None:
     """Score videos by the vbench package in its own environment; with --ours, print the largest differences."""
-    from mvideo_core.disk import write_whole
+    from mvideo_core.base.disk import write_whole
     from mvideo_core.evaluation.manifest import read_manifest
     from mvideo_core.evaluation.vbench_backend import VBenchOptions, largest_differences, read_vbench, run_vbench
 

@@ -7,9 +7,9 @@ from typing import Any
 import typer
 import yaml
 
+from mvideo_core.base.options import merged
 from mvideo_core.cli.settings import given_values, local_only, needs_a_look
 from mvideo_core.doctor import Asked, require
-from mvideo_core.options import merged
 
 EVERY_S = 10.0
 

@@ -5,9 +5,9 @@ import logging
 import typer
 
 from mvideo_core import __version__
+from mvideo_core.base.home import ensure_home
+from mvideo_core.base.one_line import errors_in_one_line
 from mvideo_core.cli.index import LazyGroup
-from mvideo_core.home import ensure_home
-from mvideo_core.one_line import errors_in_one_line
 
 app = typer.Typer(
     cls=LazyGroup,

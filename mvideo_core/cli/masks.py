@@ -7,22 +7,22 @@ import typer
 import yaml
 from pydantic import Field
 
+from mvideo_core.base.errors import ConfigError
+from mvideo_core.base.options import Options, parse_yaml, read_yaml
 from mvideo_core.cli.settings import given_values, local_only, needs_a_look
-from mvideo_core.editing import sequence
-from mvideo_core.editing.clip import MaskClip
+from mvideo_core.cogvideox.video_format import VideoFormat
+from mvideo_core.editing import mask_files as sequence
 from mvideo_core.editing.combine import CombineOptions, Layer, combine
 from mvideo_core.editing.draw import CanvasOptions, draw, parse_shapes, read_shapes
 from mvideo_core.editing.edits import apply_edits, parse_edits, read_edits
 from mvideo_core.editing.extract import ExtractOptions, extract_masks
 from mvideo_core.editing.inputs import MaskInput, names_video, open_input
-from mvideo_core.editing.mask_form import HELP, MaskForm
 from mvideo_core.editing.operations import OPERATIONS
 from mvideo_core.editing.preview import PreviewOptions, write_contact_sheet, write_preview
 from mvideo_core.editing.recipe import load_recipe, recipe_names, write_recipe
 from mvideo_core.editing.resample import ResampleOptions, resample
-from mvideo_core.errors import ConfigError
-from mvideo_core.model.video_format import VideoFormat
-from mvideo_core.options import Options, parse_yaml, read_yaml
+from mvideo_core.masks.io.clip import MaskClip
+from mvideo_core.masks.io.mask_form import HELP, MaskForm
 
 FORMS = (
     "MASKS is a .masks, .npz or .npy file, a folder of pictures, a mask video, DATASET#KEY (a sample of a finished "

@@ -5,15 +5,15 @@ from pathlib import Path
 import typer
 import yaml
 
+from mvideo_core.base.errors import ConfigError
 from mvideo_core.cli.settings import end_with, given_values, local_only, tell_profiles
 from mvideo_core.cli.workspace import WORKSPACE
+from mvideo_core.curation.ingest.sources import SourceOptions
+from mvideo_core.curation.pipeline import PART_STAGES, PROFILES, PipelineOptions, load_profile, preflight, run_pipeline
+from mvideo_core.curation.stages.sources import plan_sources
 from mvideo_core.doctor import Asked, require
-from mvideo_core.errors import ConfigError
-from mvideo_core.ingest.sources import SourceOptions
-from mvideo_core.pipeline import PART_STAGES, PROFILES, PipelineOptions, load_profile, preflight, run_pipeline
-from mvideo_core.stages import STAGES
-from mvideo_core.stages.run import StageSummary, run_stage
-from mvideo_core.stages.sources import plan_sources
+from mvideo_core.engine import STAGES
+from mvideo_core.engine.run import StageSummary, run_stage
 from mvideo_core.store.status import reason_lines
 from mvideo_core.store.workspace import Workspace
 
@@ -81,8 +81,8 @@ def stage(
     set_: list[str] = SET,
 ) -> None:
     """One stage from its upstream's rows on disk."""
-    from mvideo_core.stages.report import build_report
-    from mvideo_core.stages.shard import shard_dataset
+    from mvideo_core.curation.stages.shard import shard_dataset
+    from mvideo_core.pages.data_report.build import build_report
 
     if parts and name in ("shard", "report"):
         raise ConfigError(f"--parts {parts}: stage {name} is about all parts together; leave --parts out")

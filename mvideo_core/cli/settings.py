@@ -8,10 +8,10 @@ from typing import Any, ParamSpec
 
 import typer
 
-from mvideo_core.errors import ConfigError
-from mvideo_core.listing import visible_files
-from mvideo_core.local_paths import local_path
-from mvideo_core.options import merged, parse_yaml, read_yaml
+from mvideo_core.base.errors import ConfigError
+from mvideo_core.base.listing import visible_files
+from mvideo_core.base.local_paths import local_path
+from mvideo_core.base.options import merged, parse_yaml, read_yaml
 
 P = ParamSpec("P")
 

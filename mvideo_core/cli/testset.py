@@ -6,22 +6,21 @@ from typing import NamedTuple
 
 import typer
 
+from mvideo_core.base.disk import write_whole
+from mvideo_core.base.errors import ConfigError
+from mvideo_core.base.listing import read_lines
 from mvideo_core.cli.settings import end_with, local_only
 from mvideo_core.cli.workspace import WORKSPACE
-from mvideo_core.disk import write_whole
-from mvideo_core.errors import ConfigError
-from mvideo_core.listing import read_lines
-from mvideo_core.stages.samples import current_samples
-from mvideo_core.store.workspace import Workspace
-from mvideo_core.testsets.cards import card_path, read_card
-from mvideo_core.testsets.complex_motion import (
+from mvideo_core.curation.stages.samples import current_samples
+from mvideo_core.evaluation.testsets.cards import card_path, read_card
+from mvideo_core.evaluation.testsets.complex_motion import (
     ComplexMotionOptions,
     list_complex_motion,
     pick_named,
     write_manifest,
 )
-from mvideo_core.testsets.mask_to_video import MaskToVideoOptions, choose_mask_to_video
-from mvideo_core.testsets.samples import (
+from mvideo_core.evaluation.testsets.mask_to_video import MaskToVideoOptions, choose_mask_to_video
+from mvideo_core.evaluation.testsets.samples import (
     FPS,
     TestCandidate,
     TestSet,
@@ -30,7 +29,8 @@ from mvideo_core.testsets.samples import (
     write_list,
     write_test_set,
 )
-from mvideo_core.testsets.vbench import VBenchOptions, choose_prompts, read_full_info
+from mvideo_core.evaluation.testsets.vbench import VBenchOptions, choose_prompts, read_full_info
+from mvideo_core.store.workspace import Workspace
 
 testset_app = typer.Typer(no_args_is_help=True, help="Test sets: Mask-to-Video, ComplexMotion, VBench prompts.")
 SYSTEM = typer.Option("mvideo-5b", "--system", help="System whose videos the samples must be long enough for.")
@@ -125,8 +125,8 @@ def manifest_(
 
     Masks are cut to the length of the videos; samples that are shorter are left out and counted.
     """
+    from mvideo_core.curation.stages.publish import dataset_root
     from mvideo_core.evaluation.of_testset import seconds_of, write_test_manifest
-    from mvideo_core.stages.publish import dataset_root
 
     made, root = read_test_set(testset), dataset_root(Workspace.existing(workspace))
     written = write_test_manifest(made, root, Path(out), system, videos, seconds or seconds_of(system))

@@ -7,10 +7,10 @@ from typing import Any
 import typer
 import yaml
 
+from mvideo_core.base.errors import ConfigError
+from mvideo_core.base.options import merged
 from mvideo_core.cli.settings import given_values, local_only, tell_profiles
 from mvideo_core.doctor import Asked, require
-from mvideo_core.errors import ConfigError
-from mvideo_core.options import merged
 from mvideo_core.training.callbacks.metrics import loss_words
 from mvideo_core.training.callbacks.stopping import STOP
 from mvideo_core.training.course import Change
@@ -146,7 +146,7 @@ def _current(workspace: str) -> str:
     """Latents published last in a workspace; "" without one."""
     if not workspace:
         return ""
-    from mvideo_core.stages.publish_latents import current_latents
+    from mvideo_core.curation.stages.publish_latents import current_latents
     from mvideo_core.store.workspace import Workspace
 
     return current_latents(Workspace.existing(workspace))

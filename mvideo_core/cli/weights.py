@@ -7,9 +7,9 @@ from pathlib import Path
 
 import typer
 
+from mvideo_core.base.errors import ConfigError, ModelError, MVideoError
 from mvideo_core.cli import weights_needed
-from mvideo_core.errors import ConfigError, ModelError, MVideoError
-from mvideo_core.model.folder_check import Problem, is_cogvideox, model_problems
+from mvideo_core.cogvideox.folder_check import Problem, is_cogvideox, model_problems
 from mvideo_core.weights import catalog, hub
 from mvideo_core.weights.contents import FETCHED
 from mvideo_core.weights.fetch import fetch
@@ -122,8 +122,8 @@ def convert(
     Same network, same numbers to rounding. Use it by `--set detect.detector=transformers-groundingdino --set
     detect.detector_options.weights=FOLDER`. SAM2 needs no conversion: transformers-sam2 reads the published files.
     """
-    from mvideo_core.detection.convert import save_transformers
-    from mvideo_core.detection.groundingdino import GroundingDinoDetector, GroundingDinoOptions
+    from mvideo_core.perception.detection.convert import save_transformers
+    from mvideo_core.perception.detection.groundingdino import GroundingDinoDetector, GroundingDinoOptions
 
     save_transformers(GroundingDinoDetector.load(GroundingDinoOptions(weights=name)), folder)
     typer.echo(f"{folder}: config.json, model.safetensors, vocab.txt")

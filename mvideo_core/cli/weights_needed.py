@@ -2,7 +2,7 @@
 
 from typing import Any, NamedTuple
 
-from mvideo_core.options import Options
+from mvideo_core.base.options import Options
 
 
 class Needed(NamedTuple):
@@ -21,10 +21,10 @@ class Needed(NamedTuple):
 
 def of_profile(profile: str) -> list[Needed]:
     """Detector, segmenter and captioner of a data profile. Raises ConfigError: no such profile."""
-    from mvideo_core.captioning import CAPTIONERS
-    from mvideo_core.detection import DETECTORS
-    from mvideo_core.pipeline import load_profile
-    from mvideo_core.segmentation import SEGMENTERS
+    from mvideo_core.curation.pipeline import load_profile
+    from mvideo_core.perception.captioning import CAPTIONERS
+    from mvideo_core.perception.detection import DETECTORS
+    from mvideo_core.perception.segmentation import SEGMENTERS
 
     chosen = load_profile(profile)
     detect, segment, caption = chosen.detect, chosen.segment, chosen.caption
@@ -45,7 +45,7 @@ def of_training(profile: str) -> list[Needed]:
 def of_suite(suite: str) -> list[Needed]:
     """The networks of a suite's metrics. Raises ConfigError: no such suite."""
     from mvideo_core.evaluation.suite import load_suite, prepare
-    from mvideo_core.segmentation import SEGMENTERS
+    from mvideo_core.perception.segmentation import SEGMENTERS
 
     found: list[Needed] = []
     for metric in prepare(load_suite(suite)):
@@ -74,7 +74,7 @@ def _of_base(base: Options) -> list[Needed]:
 
 def _of_plugin(registry: Any, name: str, given: dict[str, Any], kind: str) -> list[Needed]:
     """What a plugin's option `weights` or `model_dir` names; a plugin with `base_url` asks a server."""
-    from mvideo_core.stages._models import plugin_options
+    from mvideo_core.engine.loaded_models import plugin_options
 
     options = plugin_options(registry, name, given)
     use = f"{kind} {name}"

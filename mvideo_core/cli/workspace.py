@@ -26,7 +26,7 @@ def status(
     as_json: bool = typer.Option(False, "--json", help="Print JSON instead of a table."),
 ) -> None:
     """What is done, stage by stage, and why items were dropped. Parts of older input or options are not done."""
-    from mvideo_core.stages.chain import held_stages, row_class, valid_markers
+    from mvideo_core.engine.chain import held_stages, row_class, valid_markers
     from mvideo_core.store.snapshot import snapshot
     from mvideo_core.store.status import failed_rows, reason_lines, stage_status
     from mvideo_core.store.workspace import POINTERS, Workspace
@@ -63,7 +63,7 @@ def verify(
 
     Exit code 1 when something is not.
     """
-    from mvideo_core.pipeline import held_rows
+    from mvideo_core.curation.pipeline import held_rows
     from mvideo_core.store.snapshot import snapshot
     from mvideo_core.store.status import verify_stage
     from mvideo_core.store.workspace import Workspace
@@ -85,7 +85,7 @@ def retry(
     error: str = typer.Option("", "--class", help="Only failures of this error class, e.g. MediaError."),
 ) -> None:
     """Make the next run try failed items again; nothing else of their parts is redone."""
-    from mvideo_core.pipeline import held_rows
+    from mvideo_core.curation.pipeline import held_rows
     from mvideo_core.store.maintain import retry_failed
     from mvideo_core.store.workspace import Workspace
 
@@ -112,8 +112,8 @@ def gc(
 
     What a live process works on or reads is left alone.
     """
-    from mvideo_core.pipeline import held_rows
-    from mvideo_core.stages.garbage import collect_garbage
+    from mvideo_core.curation.pipeline import held_rows
+    from mvideo_core.engine.garbage import collect_garbage
     from mvideo_core.store.workspace import Workspace
 
     ws = Workspace.existing(workspace)
@@ -132,12 +132,12 @@ def gc(
 
 def _published_problems(workspace: "Workspace", deep: bool) -> "list[Problem]":
     """What is wrong with the current dataset, latents and report."""
-    from mvideo_core.stages.publish import dataset_problems
-    from mvideo_core.stages.report import report_problems
+    from mvideo_core.curation.stages.publish import dataset_problems
+    from mvideo_core.pages.data_report.build import report_problems
 
     found = dataset_problems(workspace, deep) + report_problems(workspace)
     if workspace.pointer("latents") is not None:
-        from mvideo_core.stages.publish_latents import latents_problems
+        from mvideo_core.curation.stages.publish_latents import latents_problems
 
         found += latents_problems(workspace, deep)
     return found

@@ -25,7 +25,7 @@ def make(
     processes: int = typer.Option(1, min=1, help="Videos drawn side by side."),
 ) -> None:
     """Draw source videos; finished ones are kept, so a stopped run goes on."""
-    from mvideo_core.world.make import make_world
+    from mvideo_core.miniworld.world.make import make_world
 
     frac = None if unseen_frac < 0 else unseen_frac
     made = make_world(folder, videos, seed, split, frac, shots or None, processes)
@@ -36,6 +36,6 @@ def make(
 @world_app.command()
 def gallery(folder: str = typer.Argument(help="A folder made by `mvideo world make`.")) -> None:
     """A page with every class, and each video's cuts, shots and captions."""
-    from mvideo_core.world.gallery import make_gallery
+    from mvideo_core.miniworld.world.gallery import make_gallery
 
     typer.echo(f"gallery: {make_gallery(folder)}")

@@ -7,15 +7,15 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
-from mvideo_core import errors
-from mvideo_core.errors import ConfigError, MVideoError
-from mvideo_core.records import Record
-from mvideo_core.registry import Registry
+from mvideo_core.base import errors
+from mvideo_core.base.errors import ConfigError, MVideoError
+from mvideo_core.base.records import Record
+from mvideo_core.base.registry import Registry
 
 if TYPE_CHECKING:
-    from mvideo_core.latents.options import LatentOptions
-    from mvideo_core.model.base import BaseOptions
-    from mvideo_core.pipeline import PipelineOptions
+    from mvideo_core.cogvideox.base import BaseOptions
+    from mvideo_core.curation.pipeline import PipelineOptions
+    from mvideo_core.training.latents.options import LatentOptions
     from mvideo_core.training.options import TrainOptions
 
 Status = Literal["ok", "warning", "unknown", "problem"]

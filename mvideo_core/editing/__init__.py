@@ -9,8 +9,8 @@ One edit operation = one file in `operations/`; one recipe = one file in `recipe
 the way: pixels exist for one mask at a time, so memory does not grow with the length beyond the runs themselves.
 """
 
-from mvideo_core.editing.clip import MaskClip
 from mvideo_core.editing.edits import apply_edits, parse_edits
-from mvideo_core.editing.sequence import load_masks, save_masks
+from mvideo_core.editing.mask_files import load_masks, save_masks
+from mvideo_core.masks.io.clip import MaskClip
 
 __all__ = ["MaskClip", "apply_edits", "load_masks", "parse_edits", "save_masks"]

@@ -6,14 +6,14 @@ from typing import Literal, NamedTuple
 import numpy as np
 from pydantic import Field
 
-from mvideo_core.editing.clip import MaskClip, RunWriter, edges_of
+from mvideo_core.base.errors import ConfigError
+from mvideo_core.base.options import Options
 from mvideo_core.editing.presence import check_change, visible
 from mvideo_core.editing.resample import HIDDEN, Fit, nearest_frames, past_end, place_edges, placement
 from mvideo_core.editing.warp import pixels_of
-from mvideo_core.errors import ConfigError
 from mvideo_core.masks import MaskSequence
 from mvideo_core.masks.codec import fill_runs
-from mvideo_core.options import Options
+from mvideo_core.masks.io.clip import MaskClip, RunWriter, edges_of
 
 Tail = Literal["hide", "hold", "loop", "bounce"]
 

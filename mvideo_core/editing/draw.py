@@ -15,13 +15,13 @@ from typing import Any, Literal, NamedTuple, cast, get_args
 import numpy as np
 from pydantic import Field
 
-from mvideo_core.editing.clip import MaskClip, RunWriter, edges_of
+from mvideo_core.base.errors import ConfigError
+from mvideo_core.base.options import Options, read_yaml
 from mvideo_core.editing.edits import named_options
 from mvideo_core.editing.keyframes import EASE_HELP, Ease, Keyed, PathKeys, Time, path_values, seconds, values
 from mvideo_core.editing.presence import visible
 from mvideo_core.editing.svg_path import FillRule, covered, svg_outlines
-from mvideo_core.errors import ConfigError
-from mvideo_core.options import Options, read_yaml
+from mvideo_core.masks.io.clip import MaskClip, RunWriter, edges_of
 
 Kind = Literal["ellipse", "box", "polygon", "svg", "text"]
 KINDS: tuple[Kind, ...] = get_args(Kind)

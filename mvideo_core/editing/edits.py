@@ -11,14 +11,14 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from mvideo_core.editing.clip import MaskClip, RunWriter, checked_objects
+from mvideo_core.base.errors import ConfigError
+from mvideo_core.base.options import Options, parse_yaml, read_yaml
 from mvideo_core.editing.geometry import Motion, after, measure_motion, shift
 from mvideo_core.editing.operations import OPERATIONS, Operation
 from mvideo_core.editing.presence import check_change, visible
 from mvideo_core.editing.warp import cut_shows, warp_edges
-from mvideo_core.errors import ConfigError
 from mvideo_core.masks.codec import check_shape
-from mvideo_core.options import Options, parse_yaml, read_yaml
+from mvideo_core.masks.io.clip import MaskClip, RunWriter, checked_objects
 
 log = logging.getLogger(__name__)
 

@@ -17,16 +17,16 @@ from typing import Any, NamedTuple, Self
 import numpy as np
 from pydantic import Field
 
-from mvideo_core.detection import DETECTORS
-from mvideo_core.detection.base import Detections
-from mvideo_core.detection.select import DetectOptions, select
-from mvideo_core.editing.clip import MaskClip, RunWriter, joined, take_frames
+from mvideo_core.base.errors import ConfigError, MediaError
+from mvideo_core.base.options import Options
 from mvideo_core.editing.reference import Reference, open_reference
-from mvideo_core.errors import ConfigError, MediaError
 from mvideo_core.masks import MaskSequence, MaskWriter
-from mvideo_core.options import Options
-from mvideo_core.segmentation import SEGMENTERS
-from mvideo_core.segmentation.base import reporting
+from mvideo_core.masks.io.clip import MaskClip, RunWriter, joined, take_frames
+from mvideo_core.perception.detection import DETECTORS
+from mvideo_core.perception.detection.base import Detections
+from mvideo_core.perception.detection.select import DetectOptions, select
+from mvideo_core.perception.segmentation import SEGMENTERS
+from mvideo_core.perception.segmentation.base import reporting
 
 log = logging.getLogger(__name__)
 

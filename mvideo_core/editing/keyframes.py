@@ -9,7 +9,7 @@ from typing import Annotated, Literal
 import numpy as np
 from pydantic import AfterValidator, Field
 
-from mvideo_core.errors import ConfigError
+from mvideo_core.base.errors import ConfigError
 
 Ease = Literal["linear", "ease", "ease-in", "ease-out", "step"]
 

@@ -3,7 +3,7 @@
 import cv2
 import numpy as np
 
-from mvideo_core.editing.clip import Mask
+from mvideo_core.masks.io.clip import Mask
 
 
 def grown(mask_HW: Mask, px: float) -> Mask:

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from mvideo_core.errors import ConfigError
+from mvideo_core.base.errors import ConfigError
 from mvideo_core.masks import MaskSequence
 from mvideo_core.masks.measure import areas
 

@@ -7,13 +7,13 @@ from pathlib import Path
 import numpy as np
 from pydantic import Field
 
-from mvideo_core.editing.clip import MaskClip, take_frames
+from mvideo_core.base.errors import ConfigError
+from mvideo_core.base.options import Options
 from mvideo_core.editing.reference import open_reference
 from mvideo_core.editing.resample import Fit
-from mvideo_core.errors import ConfigError
+from mvideo_core.masks.draw import overlay_frames
+from mvideo_core.masks.io.clip import MaskClip, take_frames
 from mvideo_core.media.encode import write_mp4, write_png
-from mvideo_core.options import Options
-from mvideo_core.report.overlay import overlay_frames
 
 GAP_PX = 4
 """White between the pictures of a sheet."""

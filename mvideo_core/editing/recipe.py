@@ -11,19 +11,19 @@ from typing import Any, NamedTuple
 import yaml
 from pydantic import Field
 
-from mvideo_core.disk import write_whole
-from mvideo_core.editing.clip import MaskClip
+from mvideo_core.base.disk import write_whole
+from mvideo_core.base.errors import ConfigError
+from mvideo_core.base.listing import visible_files
+from mvideo_core.base.options import Options, read_yaml
+from mvideo_core.cogvideox.video_format import VideoFormat
 from mvideo_core.editing.combine import CombineOptions, Layer, Tail, combine
 from mvideo_core.editing.edits import apply_edits, parse_edits
 from mvideo_core.editing.inputs import MaskInput
+from mvideo_core.editing.mask_files import save_masks
 from mvideo_core.editing.preview import PreviewOptions, overview, write_preview
 from mvideo_core.editing.resample import ResampleOptions, resample
-from mvideo_core.editing.sequence import save_masks
-from mvideo_core.errors import ConfigError
-from mvideo_core.listing import visible_files
+from mvideo_core.masks.io.clip import MaskClip
 from mvideo_core.media.encode import write_png
-from mvideo_core.model.video_format import VideoFormat
-from mvideo_core.options import Options, read_yaml
 
 FOLDER = Path(__file__).with_name("recipes")
 

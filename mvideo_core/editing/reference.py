@@ -8,14 +8,14 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from mvideo_core.errors import ConfigError, MediaError
-from mvideo_core.media import guard
+from mvideo_core.base.errors import ConfigError, MediaError
 from mvideo_core.media.ffmpeg import compile_argv, open_input
 from mvideo_core.media.files import open_regular
 from mvideo_core.media.graph import cropped, frames_of, scaled
 from mvideo_core.media.probe import MediaInfo, ProbeOptions, probe_open
+from mvideo_core.processes import sandbox
 
-LIMITS = guard.Limits(wall_s=4 * 3600, memory_bytes=6 << 30)
+LIMITS = sandbox.Limits(wall_s=4 * 3600, memory_bytes=6 << 30)
 FLAGS = "area+accurate_rnd+full_chroma_int"
 
 
@@ -52,7 +52,7 @@ def open_reference(
         height, width = size_hw or _shrunk(info.height, info.width, max_side_px)
         rate = fps or info.fps
         graph = _graph(fd, info, (width, height), fit if size_hw else "stretch", rate, start_s, length_s)
-        with guard.child(compile_argv(graph, threads=1), LIMITS, pass_fds=(fd,)) as running:
+        with sandbox.child(compile_argv(graph, threads=1), LIMITS, pass_fds=(fd,)) as running:
             yield Reference(info, rate, width, height, _frames(running, height, width, str(path)))
 
 
@@ -79,7 +79,7 @@ def _graph(
     return video.output("pipe:1", format="rawvideo", fps_mode="passthrough")
 
 
-def _frames(running: guard.Child, height: int, width: int, name: str) -> Iterator[np.ndarray]:
+def _frames(running: sandbox.Child, height: int, width: int, name: str) -> Iterator[np.ndarray]:
     pipe, n_bytes, count = running.popen.stdout, height * width * 3, 0
     assert pipe is not None
     while len(raw := pipe.read(n_bytes)) == n_bytes:
@@ -87,7 +87,7 @@ def _frames(running: guard.Child, height: int, width: int, name: str) -> Iterato
         yield np.frombuffer(raw, np.uint8).reshape(height, width, 3)
     code, tail = running.finish()
     if code or raw:
-        raise guard.died(f"{name}: after {count} frames", code, tail, running.timed_out, LIMITS)
+        raise sandbox.died(f"{name}: after {count} frames", code, tail, running.timed_out, LIMITS)
     if not count:
         raise MediaError(f"{name}: no video frame decodes in the part asked for")
 

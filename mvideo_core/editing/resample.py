@@ -7,13 +7,13 @@ from typing import Literal, NamedTuple
 import numpy as np
 from pydantic import Field
 
-from mvideo_core.editing.clip import MaskClip, RunWriter, edges_of
+from mvideo_core.base.options import Options
+from mvideo_core.cogvideox.video_format import VideoFormat
 from mvideo_core.editing.presence import check_change, visible
 from mvideo_core.editing.warp import pixels_of
 from mvideo_core.masks import MaskSequence
+from mvideo_core.masks.io.clip import MaskClip, RunWriter, edges_of
 from mvideo_core.masks.measure import box_xyxy
-from mvideo_core.model.video_format import VideoFormat
-from mvideo_core.options import Options
 
 log = logging.getLogger(__name__)
 

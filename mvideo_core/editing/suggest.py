@@ -12,11 +12,11 @@ from typing import Any, NamedTuple
 
 import yaml
 
-from mvideo_core.captioning.openai_compatible import OpenAICompatibleOptions, open_client
-from mvideo_core.disk import write_whole
-from mvideo_core.editing.clip import MaskClip
+from mvideo_core.base.disk import write_whole
+from mvideo_core.base.errors import ConfigError, ModelError
 from mvideo_core.editing.draw import KINDS, CanvasOptions, ShapeOptions, draw, parse_shapes
-from mvideo_core.errors import ConfigError, ModelError
+from mvideo_core.masks.io.clip import MaskClip
+from mvideo_core.perception.captioning.openai_compatible import OpenAICompatibleOptions, open_client
 
 EXAMPLES = Path(__file__).with_name("suggestions.yaml")
 TRIES = 2

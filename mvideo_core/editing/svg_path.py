@@ -11,7 +11,7 @@ from typing import Literal, NamedTuple
 
 import numpy as np
 
-from mvideo_core.errors import ConfigError
+from mvideo_core.base.errors import ConfigError
 
 FillRule = Literal["nonzero", "evenodd"]
 NUMBERS = {"M": 2, "L": 2, "H": 1, "V": 1, "C": 6, "S": 4, "Q": 4, "T": 2, "A": 7, "Z": 0}

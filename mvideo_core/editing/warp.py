@@ -4,9 +4,9 @@ import math
 
 import numpy as np
 
-from mvideo_core.editing.clip import edges_of
 from mvideo_core.editing.geometry import mapped
 from mvideo_core.masks.codec import fill_runs
+from mvideo_core.masks.io.clip import edges_of
 from mvideo_core.masks.measure import box_xyxy
 
 MAX_SUPERSAMPLING = 8

@@ -4,11 +4,11 @@ import math
 from collections.abc import Sequence
 from typing import Literal, NamedTuple
 
+from mvideo_core.base.records import Record
 from mvideo_core.evaluation.facts import ItemFacts
 from mvideo_core.evaluation.manifest import EvalItem
 from mvideo_core.evaluation.sign_flips import estimate_mean
 from mvideo_core.evaluation.suite import IntervalOptions
-from mvideo_core.records import Record
 
 RowStatus = Literal["ok", "missing", "failed", "inapplicable"]
 

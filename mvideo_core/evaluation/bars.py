@@ -9,10 +9,10 @@ from functools import lru_cache
 
 import numpy as np
 
-from mvideo_core.errors import MediaError
+from mvideo_core.base.errors import MediaError
+from mvideo_core.base.listing import is_file
 from mvideo_core.evaluation.aggregate import GroupKey, group_of
 from mvideo_core.evaluation.manifest import EvalItem
-from mvideo_core.listing import is_file
 from mvideo_core.media.decode import sample_frames
 from mvideo_core.media.probe import probe
 

@@ -6,10 +6,10 @@ from typing import Any, ClassVar, Self
 
 from pydantic import ConfigDict
 
+from mvideo_core.base.options import Options as AnyOptions
+from mvideo_core.base.records import Record
+from mvideo_core.base.registry import Registry
 from mvideo_core.evaluation.video import EvalVideo
-from mvideo_core.options import Options as AnyOptions
-from mvideo_core.records import Record
-from mvideo_core.registry import Registry
 
 
 class VideoScore(Record):

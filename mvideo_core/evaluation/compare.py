@@ -8,14 +8,14 @@ import math
 from collections.abc import Sequence
 from typing import Literal, NamedTuple
 
-from mvideo_core.errors import ConfigError
+from mvideo_core.base.errors import ConfigError
+from mvideo_core.base.records import Record
 from mvideo_core.evaluation.aggregate import GroupKey, ScoreRow, cluster_of, group_of
 from mvideo_core.evaluation.figures import metric_titles
 from mvideo_core.evaluation.manifest import EvalItem
 from mvideo_core.evaluation.result import LoadedResult, MetricFacts
 from mvideo_core.evaluation.sign_flips import MIN_CLUSTERS, estimate_mean, holm
 from mvideo_core.evaluation.suite import IntervalOptions
-from mvideo_core.records import Record
 
 Verdict = Literal["different", "not distinguishable", "too few"]
 

@@ -10,7 +10,7 @@ import json
 import re
 from pathlib import Path
 
-from mvideo_core.disk import write_whole
+from mvideo_core.base.disk import write_whole
 from mvideo_core.evaluation.compare import compare_all
 from mvideo_core.evaluation.differences import differences_csv, differences_latex, differences_markdown
 from mvideo_core.evaluation.paired_plot import paired_plots

@@ -9,11 +9,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from mvideo_core.errors import MediaError
+from mvideo_core.base.errors import MediaError
+from mvideo_core.base.records import Record
 from mvideo_core.evaluation.manifest import EvalItem
 from mvideo_core.evaluation.video import EvalVideo
 from mvideo_core.media.probe import MediaInfo
-from mvideo_core.records import Record
 
 SAME_SECONDS = 0.5
 """Lengths closer than this are one length: 97 frames at 8 fps are 12.0 s from first to last, 12.125 s in all."""

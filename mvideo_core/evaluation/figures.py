@@ -1,8 +1,8 @@
 """One number of a table and what belongs beside it: interval, counts, and a mark where ranking by it is unfair."""
 
+from mvideo_core.base.records import Record
 from mvideo_core.evaluation.aggregate import Aggregate
 from mvideo_core.evaluation.result import EvalResult, GroupResult, MetricFacts
-from mvideo_core.records import Record
 
 DIGITS = 2
 MARK = "*"

@@ -11,13 +11,13 @@ import os
 from pathlib import Path
 from typing import Any
 
-from mvideo_core.disk import write_whole
-from mvideo_core.editing.clip import MaskClip
-from mvideo_core.editing.sequence import save_masks
-from mvideo_core.errors import MVideoError
+from mvideo_core.base.disk import write_whole
+from mvideo_core.base.errors import MVideoError
+from mvideo_core.base.options import digest
+from mvideo_core.editing.mask_files import save_masks
 from mvideo_core.evaluation.manifest import EvalItem
 from mvideo_core.evaluation.scores import masks_digest
-from mvideo_core.options import digest
+from mvideo_core.masks.io.clip import MaskClip
 
 FAILED = "failed.json"
 NOT_MADE = "NotMade"

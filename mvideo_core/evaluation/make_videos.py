@@ -12,9 +12,9 @@ from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
-from mvideo_core.disk import write_whole
-from mvideo_core.editing.clip import MaskClip
-from mvideo_core.errors import ConfigError, MediaError, ModelError
+from mvideo_core.base.disk import write_whole
+from mvideo_core.base.errors import ConfigError, MediaError, ModelError
+from mvideo_core.base.listing import exists, named_file, read_lines
 from mvideo_core.evaluation.guides import (
     failure_of,
     file_name_of,
@@ -28,7 +28,7 @@ from mvideo_core.evaluation.guides import (
 from mvideo_core.evaluation.manifest import EvalItem, Manifest, checked, write_manifest
 from mvideo_core.evaluation.plan import Part
 from mvideo_core.evaluation.systems import FolderSystem, SystemOptions
-from mvideo_core.listing import exists, named_file, read_lines
+from mvideo_core.masks.io.clip import MaskClip
 
 log = logging.getLogger(__name__)
 

@@ -7,23 +7,23 @@ from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
-from mvideo_core.disk import write_whole
-from mvideo_core.editing.clip import MaskClip
-from mvideo_core.errors import ConfigError, MediaError, ModelError
+from mvideo_core.base.disk import write_whole
+from mvideo_core.base.errors import ConfigError, MediaError, ModelError
+from mvideo_core.base.options import digest
+from mvideo_core.cogvideox.base import torch_dtype
+from mvideo_core.cogvideox.fingerprint import folder_sha256
+from mvideo_core.cogvideox.kernels import use_attention, use_kernels_of_diffusers
+from mvideo_core.cogvideox.pixels import check_not_blank
+from mvideo_core.cogvideox.schedule import sampler_of
+from mvideo_core.cogvideox.video_format import VideoFormat
 from mvideo_core.evaluation.manifest import EvalItem
 from mvideo_core.evaluation.systems import DiffusersSystem, MVideoSystem
 from mvideo_core.generation.loading import Loaded, load_pipeline
 from mvideo_core.generation.options import GenerateOptions
 from mvideo_core.generation.sources import Source, SourceOptions, frames_of, on_grid, read_source
 from mvideo_core.generation.video import make_video, used_masks
+from mvideo_core.masks.io.clip import MaskClip
 from mvideo_core.media.encode import write_mp4
-from mvideo_core.model.base import torch_dtype
-from mvideo_core.model.fingerprint import folder_sha256
-from mvideo_core.model.kernels import use_attention, use_kernels_of_diffusers
-from mvideo_core.model.pixels import check_not_blank
-from mvideo_core.model.schedule import sampler_of
-from mvideo_core.model.video_format import VideoFormat
-from mvideo_core.options import digest
 from mvideo_core.weights import find
 from mvideo_core.weights.reading import loading
 

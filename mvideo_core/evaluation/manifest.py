@@ -14,10 +14,10 @@ from typing import Literal, NamedTuple
 
 from pydantic import ValidationError, field_validator
 
-from mvideo_core.disk import write_whole
-from mvideo_core.errors import ConfigError
-from mvideo_core.listing import exists, read_lines, spellings, visible_files
-from mvideo_core.records import Record
+from mvideo_core.base.disk import write_whole
+from mvideo_core.base.errors import ConfigError
+from mvideo_core.base.listing import exists, read_lines, spellings, visible_files
+from mvideo_core.base.records import Record
 
 VIDEO_ENDINGS = (".mp4", ".m4v", ".mov", ".mkv", ".webm", ".avi")
 OTHER_VIDEOS = (

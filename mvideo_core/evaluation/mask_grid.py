@@ -5,8 +5,8 @@ from typing import Literal, NamedTuple
 
 import numpy as np
 
+from mvideo_core.base.errors import MediaError
 from mvideo_core.editing.resample import nearest_frames, placement
-from mvideo_core.errors import MediaError
 from mvideo_core.masks import MaskSequence, MaskWriter
 
 GridFit = Literal["same", "crop", "letterbox", "stretch"]

@@ -12,11 +12,11 @@ from typing import Literal, NamedTuple
 import numpy as np
 from pydantic import Field
 
-from mvideo_core.accuracy.boundary import boundary_f, region_j
-from mvideo_core.errors import MediaError
+from mvideo_core.base.errors import MediaError
+from mvideo_core.base.options import Options
 from mvideo_core.masks import MaskSequence, MaskWriter
+from mvideo_core.masks.boundary import boundary_f, region_j
 from mvideo_core.masks.measure import box_xyxy
-from mvideo_core.options import Options
 
 
 class OverlapPolicy(Options):

@@ -4,7 +4,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from mvideo_core.errors import ConfigError
+from mvideo_core.base.errors import ConfigError
+from mvideo_core.base.listing import exists
 from mvideo_core.evaluation.inputs import Input, parse_input, read_inputs
 from mvideo_core.evaluation.make_videos import find_video
 from mvideo_core.evaluation.manifest import (
@@ -15,7 +16,6 @@ from mvideo_core.evaluation.manifest import (
     read_manifest,
 )
 from mvideo_core.evaluation.systems import FolderSystem
-from mvideo_core.listing import exists
 
 NAMES = tuple(f"{name}{ending}" for name in ("{id}", "{prompt}-{seed}", "{prompt}") for ending in VIDEO_ENDINGS)
 

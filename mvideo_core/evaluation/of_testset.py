@@ -9,15 +9,15 @@ import math
 from pathlib import Path
 from typing import NamedTuple
 
-from mvideo_core.disk import write_whole
-from mvideo_core.editing.clip import take_frames
-from mvideo_core.editing.sequence import save_masks
-from mvideo_core.errors import ConfigError
+from mvideo_core.base.disk import write_whole
+from mvideo_core.base.errors import ConfigError
+from mvideo_core.base.listing import visible_files
+from mvideo_core.editing.mask_files import save_masks
 from mvideo_core.evaluation.manifest import EvalItem, write_manifest
 from mvideo_core.evaluation.systems import SYSTEMS, length_s, load_system
-from mvideo_core.listing import visible_files
+from mvideo_core.evaluation.testsets.samples import TestSample, TestSet
+from mvideo_core.masks.io.clip import take_frames
 from mvideo_core.shards.dataset import MaskVideoDataset, Sample
-from mvideo_core.testsets.samples import TestSample, TestSet
 
 
 class Written(NamedTuple):

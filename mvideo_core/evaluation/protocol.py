@@ -10,10 +10,10 @@ from typing import Literal
 import numpy as np
 from pydantic import Field
 
-from mvideo_core.errors import MediaError
+from mvideo_core.base.errors import MediaError
+from mvideo_core.base.options import Options
 from mvideo_core.evaluation.base import VideoScore
 from mvideo_core.evaluation.video import EvalVideo
-from mvideo_core.options import Options
 
 
 class ProtocolOptions(Options):

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from mvideo_core.errors import ConfigError, StoreError
+from mvideo_core.base.errors import ConfigError, StoreError
 from mvideo_core.evaluation.aggregate import group_of
 from mvideo_core.evaluation.plan import EvalPlan
 from mvideo_core.evaluation.result import read_result

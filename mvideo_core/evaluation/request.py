@@ -2,10 +2,10 @@
 
 from pydantic import Field, field_validator
 
+from mvideo_core.base.local_paths import check_local
+from mvideo_core.base.options import Options
 from mvideo_core.evaluation.plan import EvalPlan, make_plan
 from mvideo_core.evaluation.suite import SuiteOptions
-from mvideo_core.local_paths import check_local
-from mvideo_core.options import Options
 
 
 class EvaluateRequest(Options):

@@ -17,8 +17,10 @@ from typing import Any, NamedTuple
 from pydantic import ValidationError
 
 from mvideo_core import __version__
-from mvideo_core.disk import write_whole
-from mvideo_core.errors import ConfigError, MediaError, StoreError
+from mvideo_core.base.disk import write_whole
+from mvideo_core.base.errors import ConfigError, MediaError, StoreError
+from mvideo_core.base.listing import exists
+from mvideo_core.base.records import Record
 from mvideo_core.evaluation.aggregate import Aggregate, GroupKey, ScoreRow, aggregate, cluster_of, group_of
 from mvideo_core.evaluation.base import METRICS, VideoScore
 from mvideo_core.evaluation.facts import ItemFacts, VideoKind, kinds
@@ -29,8 +31,6 @@ from mvideo_core.evaluation.scores import Digests, StoredScore, key_facts, score
 from mvideo_core.evaluation.shared import AskedRow, SharedMean, shared_means
 from mvideo_core.evaluation.stored import read_record
 from mvideo_core.evaluation.suite import NOT_STATED, SuiteOptions, prepare
-from mvideo_core.listing import exists
-from mvideo_core.records import Record
 
 
 class PartNote(Record):

@@ -7,11 +7,11 @@ limit on a busy machine, a file system that was away) is given another chance he
 from collections.abc import Iterator
 from pathlib import Path
 
-from mvideo_core.errors import ConfigError
+from mvideo_core.base.errors import ConfigError
+from mvideo_core.base.listing import visible_files
 from mvideo_core.evaluation.result import PartNote
 from mvideo_core.evaluation.scores import StoredScore
 from mvideo_core.evaluation.stored import read_record
-from mvideo_core.listing import visible_files
 
 
 def forget_failed(out: str | Path) -> int:

@@ -6,7 +6,8 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from mvideo_core.errors import KilledError, MediaError, ModelError
+from mvideo_core.base.errors import KilledError, MediaError, ModelError
+from mvideo_core.base.listing import exists
 from mvideo_core.evaluation.aggregate import GroupKey, RowStatus, ScoreRow, group_of
 from mvideo_core.evaluation.base import Metric
 from mvideo_core.evaluation.facts import ItemFacts, facts_of
@@ -19,7 +20,6 @@ from mvideo_core.evaluation.scores import Digests, StoredScore, key_facts, score
 from mvideo_core.evaluation.stored import read_record, write_record
 from mvideo_core.evaluation.suite import Prepared, prepare
 from mvideo_core.evaluation.video import EvalVideo
-from mvideo_core.listing import exists
 
 log = logging.getLogger(__name__)
 

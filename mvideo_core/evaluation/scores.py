@@ -13,13 +13,13 @@ from typing import Any, Literal
 from pydantic import ConfigDict
 
 from mvideo_core import __version__
-from mvideo_core.errors import MediaError
+from mvideo_core.base.errors import MediaError
+from mvideo_core.base.listing import is_file, visible_files
+from mvideo_core.base.options import digest
+from mvideo_core.base.records import Record
 from mvideo_core.evaluation.base import VideoScore
 from mvideo_core.evaluation.manifest import EvalItem
 from mvideo_core.evaluation.suite import Prepared
-from mvideo_core.listing import is_file, visible_files
-from mvideo_core.options import digest
-from mvideo_core.records import Record
 
 
 class StoredScore(Record):
@@ -114,8 +114,8 @@ def masks_digest(text: str) -> str:
 
 
 def _sample_digest(text: str) -> str:
-    from mvideo_core.editing.sequence import read_masks
-    from mvideo_core.errors import ConfigError
+    from mvideo_core.base.errors import ConfigError
+    from mvideo_core.editing.mask_files import read_masks
 
     try:
         found = read_masks(text)

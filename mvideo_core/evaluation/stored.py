@@ -6,9 +6,9 @@ from typing import TypeVar
 
 from pydantic import ValidationError
 
-from mvideo_core.disk import write_whole
-from mvideo_core.errors import StoreError
-from mvideo_core.records import Record
+from mvideo_core.base.disk import write_whole
+from mvideo_core.base.errors import StoreError
+from mvideo_core.base.records import Record
 
 Kind = TypeVar("Kind", bound=Record)
 

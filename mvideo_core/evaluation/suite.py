@@ -5,10 +5,10 @@ from typing import Any, NamedTuple
 
 from pydantic import ConfigDict, Field, model_validator
 
-from mvideo_core.errors import ConfigError
+from mvideo_core.base.errors import ConfigError
+from mvideo_core.base.options import Options
+from mvideo_core.base.shipped import shipped
 from mvideo_core.evaluation.base import METRICS, Metric
-from mvideo_core.options import Options
-from mvideo_core.shipped import shipped
 
 PROFILES = shipped("deployments/evaluation")
 

@@ -12,11 +12,11 @@ from typing import Any, Literal
 
 from pydantic import Field, model_validator
 
+from mvideo_core.base.options import Options
+from mvideo_core.cogvideox.base import BaseOptions
+from mvideo_core.cogvideox.kernels import KernelOptions
 from mvideo_core.evaluation.suite import PROFILES
 from mvideo_core.generation.options import GenerateOptions
-from mvideo_core.model.base import BaseOptions
-from mvideo_core.model.kernels import KernelOptions
-from mvideo_core.options import Options
 
 SYSTEMS = PROFILES / "systems"
 

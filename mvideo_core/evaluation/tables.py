@@ -9,8 +9,10 @@ from collections.abc import Iterable, Sequence
 from functools import lru_cache
 from pathlib import Path
 
-from mvideo_core.disk import write_whole
-from mvideo_core.errors import ConfigError
+from mvideo_core.base.disk import write_whole
+from mvideo_core.base.errors import ConfigError
+from mvideo_core.base.options import read_yaml
+from mvideo_core.base.records import Record
 from mvideo_core.evaluation.aggregate import GroupKey
 from mvideo_core.evaluation.export import made_how, measured_by
 from mvideo_core.evaluation.facts import SAME_SECONDS, VideoFacts, described
@@ -25,8 +27,6 @@ from mvideo_core.evaluation.figures import (
 )
 from mvideo_core.evaluation.layout import Section, Sheet, sheet_csv, sheet_latex, sheet_markdown
 from mvideo_core.evaluation.result import EvalResult, GroupResult, MetricFacts
-from mvideo_core.options import read_yaml
-from mvideo_core.records import Record
 from mvideo_core.weights.catalog import entries
 
 DATA = Path(__file__).with_name("paper_tables.yaml")

@@ -3,7 +3,9 @@
 from collections.abc import Mapping, Sequence
 from typing import Literal, NamedTuple
 
-from mvideo_core.errors import MediaError
+from mvideo_core.base.errors import MediaError
+from mvideo_core.base.listing import exists, is_file
+from mvideo_core.base.records import Record
 from mvideo_core.evaluation.aggregate import GroupKey, group_of
 from mvideo_core.evaluation.bars import bars_of
 from mvideo_core.evaluation.export import VBENCH_DIMENSIONS
@@ -14,9 +16,7 @@ from mvideo_core.evaluation.mask_grid import GridFit, GridMatch, check_match, ch
 from mvideo_core.evaluation.plan import EvalPlan
 from mvideo_core.evaluation.suite import Prepared, prepare
 from mvideo_core.evaluation.video import EvalVideo, picture_px
-from mvideo_core.listing import exists, is_file
 from mvideo_core.media.probe import MediaInfo
-from mvideo_core.records import Record
 
 VBENCH_LONG_S = 5.0
 """VBench's authors: below this VBench ("short"), from it on VBench-Long ("long"; README-FAQ of the project)."""

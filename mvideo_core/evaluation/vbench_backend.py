@@ -14,10 +14,10 @@ from typing import Any, Literal, NamedTuple
 
 from pydantic import Field
 
-from mvideo_core.errors import ConfigError, ModelError
+from mvideo_core.base.errors import ConfigError, ModelError
+from mvideo_core.base.listing import is_file
+from mvideo_core.base.options import Options
 from mvideo_core.evaluation.manifest import EvalItem, Manifest
-from mvideo_core.listing import is_file
-from mvideo_core.options import Options
 
 Dimension = Literal["overall_consistency", "imaging_quality", "motion_smoothness", "temporal_flickering"]
 JOB = Path(__file__).with_name("_vbench_job.py")

@@ -4,9 +4,9 @@ from pathlib import Path
 
 import numpy as np
 
-from mvideo_core.errors import ConfigError, MediaError
+from mvideo_core.base.errors import ConfigError, MediaError
+from mvideo_core.base.listing import is_file
 from mvideo_core.evaluation.manifest import EvalItem
-from mvideo_core.listing import is_file
 from mvideo_core.masks import MaskSequence
 from mvideo_core.media.decode import read_clip
 from mvideo_core.media.probe import MediaInfo, probe
@@ -132,7 +132,7 @@ class EvalVideo:
         return place
 
     def _read_masks(self) -> None:
-        from mvideo_core.editing.sequence import read_masks
+        from mvideo_core.editing.mask_files import read_masks
 
         text = self.masks_from.masks
         if not text:

@@ -3,15 +3,15 @@
 import hashlib
 from typing import TYPE_CHECKING, NamedTuple
 
-from mvideo_core.errors import ConfigError
+from mvideo_core.base.errors import ConfigError
+from mvideo_core.base.listing import visible_files
+from mvideo_core.cogvideox.adapter_files import AdapterFiles, check_adapter, find_adapter
+from mvideo_core.cogvideox.base import BaseOptions, has_mask_weights, load_base, transformer_config
+from mvideo_core.cogvideox.kernels import use_kernels
 from mvideo_core.generation.options import GenerateOptions
-from mvideo_core.listing import visible_files
-from mvideo_core.model.adapter_files import AdapterFiles, check_adapter, find_adapter
-from mvideo_core.model.base import BaseOptions, has_mask_weights, load_base, transformer_config
-from mvideo_core.model.kernels import use_kernels
 
 if TYPE_CHECKING:
-    from mvideo_core.model.pipeline import MVideoPipeline
+    from mvideo_core.cogvideox.pipeline import MVideoPipeline
 
 
 class Loaded(NamedTuple):
@@ -50,7 +50,7 @@ def load_pipeline(
     loaded = load_base(base)
     import torch
 
-    from mvideo_core.model.pipeline import MVideoPipeline  # seconds of imports, after what is refused without them
+    from mvideo_core.cogvideox.pipeline import MVideoPipeline  # seconds of imports, after what is refused without them
 
     pipeline = MVideoPipeline.from_base(loaded)
     if files:

@@ -14,13 +14,13 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from mvideo_core.errors import ConfigError
+from mvideo_core.base.errors import ConfigError
+from mvideo_core.cogvideox.pixels import check_not_blank
+from mvideo_core.cogvideox.video_format import VideoFormat
 from mvideo_core.generation.options import GenerateOptions
 from mvideo_core.generation.output import OutputFolder
 from mvideo_core.masks import MaskSequence
 from mvideo_core.media.encode import write_mp4, write_png
-from mvideo_core.model.pixels import check_not_blank
-from mvideo_core.model.video_format import VideoFormat
 
 log = logging.getLogger(__name__)
 

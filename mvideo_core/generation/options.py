@@ -4,10 +4,10 @@ from typing import ClassVar, Literal
 
 from pydantic import Field, model_validator
 
-from mvideo_core.model.cache_options import CacheOptions
-from mvideo_core.model.history_sigma import HISTORY_SIGMA, TIMESTEP_GONE
-from mvideo_core.model.kernels import KernelOptions
-from mvideo_core.options import Options
+from mvideo_core.base.options import Options
+from mvideo_core.cogvideox.cache_options import CacheOptions
+from mvideo_core.cogvideox.history_sigma import HISTORY_SIGMA, TIMESTEP_GONE
+from mvideo_core.cogvideox.kernels import KernelOptions
 
 
 class GenerateOptions(Options):

@@ -18,8 +18,8 @@ from typing import Any
 
 import numpy as np
 
-from mvideo_core.disk import disk_errors, new_file, write_whole
-from mvideo_core.errors import ConfigError, StoreError
+from mvideo_core.base.disk import disk_errors, new_file, write_whole
+from mvideo_core.base.errors import ConfigError, StoreError
 from mvideo_core.media.encode import write_mp4
 
 UNREADABLE = (OSError, EOFError, ValueError, KeyError, TypeError, zipfile.BadZipFile, zlib.error)

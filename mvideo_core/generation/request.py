@@ -4,16 +4,16 @@ import logging
 
 from pydantic import Field
 
-from mvideo_core.errors import ConfigError
+from mvideo_core.base.errors import ConfigError
+from mvideo_core.base.local_paths import local_path
+from mvideo_core.base.options import Options
+from mvideo_core.cogvideox.adapter_files import adapter_for
+from mvideo_core.cogvideox.base import BaseOptions
 from mvideo_core.generation.loading import load_pipeline
 from mvideo_core.generation.long_video import Progress
 from mvideo_core.generation.options import GenerateOptions
 from mvideo_core.generation.sources import SourceOptions, check_guides, on_grid, read_source
 from mvideo_core.generation.video import GeneratedVideo, make_video
-from mvideo_core.local_paths import local_path
-from mvideo_core.model.adapter_files import adapter_for
-from mvideo_core.model.base import BaseOptions
-from mvideo_core.options import Options
 
 log = logging.getLogger(__name__)
 ALONE = "none"

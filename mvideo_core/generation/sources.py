@@ -6,18 +6,18 @@ from typing import Any, NamedTuple
 from pydantic import Field, GetJsonSchemaHandler, model_validator
 from pydantic_core import CoreSchema
 
-from mvideo_core.editing.clip import MaskClip
+from mvideo_core.base.errors import ConfigError
+from mvideo_core.base.forms import one_of
+from mvideo_core.base.options import Options
+from mvideo_core.cogvideox.video_format import VideoFormat
 from mvideo_core.editing.edits import apply_edits, parse_edits
 from mvideo_core.editing.extract import ExtractOptions
 from mvideo_core.editing.inputs import open_input
-from mvideo_core.editing.mask_form import HELP, MaskForm
 from mvideo_core.editing.presence import visible
 from mvideo_core.editing.resample import ResampleOptions, frames_for, resample, resample_frames
-from mvideo_core.errors import ConfigError
-from mvideo_core.forms import one_of
 from mvideo_core.masks import MaskSequence
-from mvideo_core.model.video_format import VideoFormat
-from mvideo_core.options import Options
+from mvideo_core.masks.io.clip import MaskClip
+from mvideo_core.masks.io.mask_form import HELP, MaskForm
 
 
 def frames_of(seconds: float, grid: VideoFormat) -> int:

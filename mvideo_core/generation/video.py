@@ -12,15 +12,15 @@ import numpy as np
 from pydantic import Field
 
 from mvideo_core import __version__
-from mvideo_core.editing.clip import MaskClip, take_frames
-from mvideo_core.editing.sequence import save_masks
+from mvideo_core.base.options import Options, digest
+from mvideo_core.cogvideox.video_format import VideoFormat
+from mvideo_core.editing.mask_files import save_masks
 from mvideo_core.generation.loading import Loaded
 from mvideo_core.generation.long_video import Progress, generate_long, length_frames, plan_clips
 from mvideo_core.generation.options import GenerateOptions
 from mvideo_core.generation.output import OutputFolder
 from mvideo_core.generation.sources import check_guides
-from mvideo_core.model.video_format import VideoFormat
-from mvideo_core.options import Options, digest
+from mvideo_core.masks.io.clip import MaskClip, take_frames
 
 LIBRARIES = ("torch", "diffusers", "transformers", "peft", "numpy", "av")
 

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from mvideo_core.errors import MediaError
+from mvideo_core.base.errors import MediaError
 from mvideo_core.masks.codec import MaskSequence, MaskWriter, check_shape
 
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from mvideo_core.errors import MediaError
+from mvideo_core.base.errors import MediaError
 
 MAX_SIDE_PX = 65535
 MAX_MASKS = 1 << 24

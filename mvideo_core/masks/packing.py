@@ -34,7 +34,7 @@ from dataclasses import dataclass
 import numpy as np
 import zstandard
 
-from mvideo_core.errors import MediaError
+from mvideo_core.base.errors import MediaError
 from mvideo_core.masks.codec import MaskSequence, check_shape
 
 MAGIC = b"MVMS"

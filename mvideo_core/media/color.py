@@ -9,8 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from mvideo_core.errors import MediaError
-from mvideo_core.records import Picture
+from mvideo_core.base.errors import MediaError
+from mvideo_core.base.records import Picture
 
 HD_LINES, HD_WIDTH_PX = 720, 1280
 """From either on, untagged samples are bt709: 1280x534 is HD without its bars."""

@@ -4,13 +4,13 @@ import json
 import sys
 from pathlib import Path
 
-from mvideo_core.media import guard
 from mvideo_core.media.ffmpeg import FORMATS
+from mvideo_core.processes import sandbox
 
 _CHILD = str(Path(__file__).with_name("_damage.py"))
 
 
-def damaged_pictures_s(fd: int, what: str, limits: guard.Limits, stream_index: int, max_pixels: int) -> list[float]:
+def damaged_pictures_s(fd: int, what: str, limits: sandbox.Limits, stream_index: int, max_pixels: int) -> list[float]:
     """Times of damaged pictures in seconds from the first picture, ascending, found in a guarded child.
 
     A picture counts when the decoder flags it, logs an error over it, cannot decode it, or may have predicted it from
@@ -28,4 +28,4 @@ def damaged_pictures_s(fd: int, what: str, limits: guard.Limits, stream_index: i
     """
     settings = {"formats": FORMATS, "stream_index": stream_index, "max_pixels": max_pixels}
     argv = [sys.executable, "-I", _CHILD, str(fd), json.dumps(settings)]
-    return list(json.loads(guard.run(argv, limits, f"{what}: looking for damaged pictures", pass_fds=(fd,))))
+    return list(json.loads(sandbox.run(argv, limits, f"{what}: looking for damaged pictures", pass_fds=(fd,))))

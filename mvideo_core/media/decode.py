@@ -7,10 +7,10 @@ from typing import IO, Any, NamedTuple
 
 import numpy as np
 
-from mvideo_core.errors import MediaError
+from mvideo_core.base.errors import MediaError
+from mvideo_core.base.stopping import heeding
 from mvideo_core.media.color import ALPHA, GRAY, luma, to_rgb
 from mvideo_core.media.ffmpeg import FORMATS, file_url
-from mvideo_core.stopping import heeding
 
 Source = str | os.PathLike[str] | IO[bytes]
 

@@ -7,11 +7,11 @@ from typing import Any
 
 import numpy as np
 
-from mvideo_core.disk import new_file
-from mvideo_core.errors import MediaError
+from mvideo_core.base.disk import new_file
+from mvideo_core.base.errors import MediaError
+from mvideo_core.base.stopping import heeding
 from mvideo_core.media.color import FULL, from_rgb, tag
 from mvideo_core.media.ffmpeg import x264_params
-from mvideo_core.stopping import heeding
 
 
 def write_mp4(

@@ -5,7 +5,7 @@ import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from mvideo_core.errors import MediaError
+from mvideo_core.base.errors import MediaError
 
 AnyPath = str | bytes | os.PathLike[str]
 

@@ -4,10 +4,10 @@ import functools
 import subprocess
 from typing import Any
 
-from mvideo_core.errors import MediaError
+from mvideo_core.base.errors import MediaError
+from mvideo_core.base.records import Picture
 from mvideo_core.media.color import CLIP_TAGS
 from mvideo_core.media.ffmpeg import ffmpeg_path
-from mvideo_core.records import Picture
 
 SDR_WHITE_NITS = 100
 HDR_PEAK = 10

@@ -6,8 +6,8 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
-from mvideo_core.disk import new_file
-from mvideo_core.errors import MediaError
+from mvideo_core.base.disk import new_file
+from mvideo_core.base.errors import MediaError
 
 
 def join_mp4(parts: Iterable[Path], path: str | os.PathLike[str], fps: float, n_frames: int) -> None:

@@ -11,13 +11,13 @@ from typing import Any
 
 from pydantic import Field
 
-from mvideo_core.errors import KilledError, MediaError
-from mvideo_core.media import guard
+from mvideo_core.base.errors import KilledError, MediaError
+from mvideo_core.base.options import Options
+from mvideo_core.base.records import Picture, Record
 from mvideo_core.media.color import picture_of
 from mvideo_core.media.ffmpeg import FORMATS
 from mvideo_core.media.files import AnyPath, open_regular, sniff
-from mvideo_core.options import Options
-from mvideo_core.records import Picture, Record
+from mvideo_core.processes import sandbox
 
 _CHILD = str(Path(__file__).with_name("_examine.py"))
 
@@ -94,7 +94,7 @@ class Prober:
         except (ConnectionError, BrokenPipeError):
             code = self._popen.wait() if self._popen else 0
             self.close()
-            kind = KilledError if -code in guard.FROM_OUTSIDE else MediaError
+            kind = KilledError if -code in sandbox.FROM_OUTSIDE else MediaError
             raise kind(f"the probing child died over it ({_how(code)})") from None
         return dict(json.loads(answer))
 
@@ -113,8 +113,8 @@ class Prober:
             return self._link
         self.close()
         ours, theirs = socket.socketpair()
-        limits = guard.Limits(memory_bytes=int(options.memory_gib * 2**30))
-        argv = guard.guarded_argv([sys.executable, "-I", _CHILD, str(theirs.fileno())], limits, deaf=True)
+        limits = sandbox.Limits(memory_bytes=int(options.memory_gib * 2**30))
+        argv = sandbox.guarded_argv([sys.executable, "-I", _CHILD, str(theirs.fileno())], limits, deaf=True)
         with theirs:
             self._popen = subprocess.Popen(
                 argv, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, pass_fds=(theirs.fileno(),)

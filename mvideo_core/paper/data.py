@@ -3,22 +3,22 @@
 import logging
 from pathlib import Path
 
-from mvideo_core.model.base import load_base
-from mvideo_core.model.video_format import VideoFormat
+from mvideo_core.cogvideox.base import load_base
+from mvideo_core.cogvideox.video_format import VideoFormat
+from mvideo_core.curation.pipeline import load_profile, run_pipeline
+from mvideo_core.curation.stages.encode import encode_dataset
+from mvideo_core.curation.stages.publish import dataset_root
+from mvideo_core.curation.stages.publish_latents import current_latents
+from mvideo_core.curation.stages.samples import current_samples
+from mvideo_core.evaluation.testsets.cards import card_path, read_card
+from mvideo_core.evaluation.testsets.complex_motion import ComplexMotionOptions, pick_named
+from mvideo_core.evaluation.testsets.mask_to_video import MaskToVideoOptions, choose_mask_to_video
+from mvideo_core.evaluation.testsets.samples import TestCandidate, TestSet, candidate_of, write_test_set
 from mvideo_core.paper.material import SetName, needed_sets, pipeline_overrides, sets_to_build, source_of, workspace_of
 from mvideo_core.paper.options import PaperOptions
 from mvideo_core.paper.sets import COMPLEX_MOTION, MASK_TO_VIDEO, mask_cases, prompt_cases
 from mvideo_core.paper.training import latent_options
-from mvideo_core.pipeline import load_profile, run_pipeline
-from mvideo_core.stages.encode import encode_dataset
-from mvideo_core.stages.publish import dataset_root
-from mvideo_core.stages.publish_latents import current_latents
-from mvideo_core.stages.samples import current_samples
 from mvideo_core.store.workspace import Workspace
-from mvideo_core.testsets.cards import card_path, read_card
-from mvideo_core.testsets.complex_motion import ComplexMotionOptions, pick_named
-from mvideo_core.testsets.mask_to_video import MaskToVideoOptions, choose_mask_to_video
-from mvideo_core.testsets.samples import TestCandidate, TestSet, candidate_of, write_test_set
 
 log = logging.getLogger(__name__)
 

@@ -10,11 +10,11 @@ import logging
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from mvideo_core.disk import write_whole
+from mvideo_core.base.disk import write_whole
+from mvideo_core.base.errors import ConfigError
 from mvideo_core.editing.inputs import MaskInput, open_input
+from mvideo_core.editing.mask_files import load_masks
 from mvideo_core.editing.recipe import write_recipe
-from mvideo_core.editing.sequence import load_masks
-from mvideo_core.errors import ConfigError
 from mvideo_core.generation.loading import load_pipeline
 from mvideo_core.generation.video import make_video
 from mvideo_core.media.decode import read_clip

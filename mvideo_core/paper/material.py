@@ -8,14 +8,14 @@ import csv
 from pathlib import Path
 from typing import Any, Literal
 
-from mvideo_core.disk import new_file
-from mvideo_core.ingest.sources import SourceOptions
-from mvideo_core.listing import visible_files
-from mvideo_core.options import merged
+from mvideo_core.base.disk import new_file
+from mvideo_core.base.listing import visible_files
+from mvideo_core.base.options import merged
+from mvideo_core.curation.ingest.sources import SourceOptions
+from mvideo_core.evaluation.testsets.complex_motion import ComplexMotionOptions, list_complex_motion, write_manifest
+from mvideo_core.evaluation.testsets.mask_to_video import UNSEEN
+from mvideo_core.miniworld.world import SourceTruth, make_world, read_truth
 from mvideo_core.paper.options import MaterialOptions, PaperOptions
-from mvideo_core.testsets.complex_motion import ComplexMotionOptions, list_complex_motion, write_manifest
-from mvideo_core.testsets.mask_to_video import UNSEEN
-from mvideo_core.world import SourceTruth, make_world, read_truth
 
 SetName = Literal["train", "unseen", "complex"]
 SETS: tuple[SetName, ...] = ("train", "unseen", "complex")

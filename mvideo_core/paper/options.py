@@ -4,10 +4,10 @@ from typing import Any, Literal
 
 from pydantic import Field, model_validator
 
+from mvideo_core.base.options import Options
+from mvideo_core.base.shipped import shipped
+from mvideo_core.cogvideox.base import BaseOptions
 from mvideo_core.generation.options import GenerateOptions
-from mvideo_core.model.base import BaseOptions
-from mvideo_core.options import Options
-from mvideo_core.shipped import shipped
 
 PROFILES = shipped("deployments/paper")
 

@@ -7,8 +7,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from mvideo_core.disk import write_whole
-from mvideo_core.editing.sequence import load_masks
+from mvideo_core.base.disk import write_whole
+from mvideo_core.editing.mask_files import load_masks
 from mvideo_core.evaluation.compare import Difference
 from mvideo_core.evaluation.differences import difference_cells, reading_note
 from mvideo_core.evaluation.figures import READING

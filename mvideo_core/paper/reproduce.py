@@ -6,8 +6,8 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from mvideo_core.disk import write_whole
-from mvideo_core.options import canonical_json
+from mvideo_core.base.disk import write_whole
+from mvideo_core.base.options import canonical_json
 from mvideo_core.paper.data import build_datasets, build_test_sets, encode_training_set
 from mvideo_core.paper.figures import make_figures
 from mvideo_core.paper.options import PaperOptions
@@ -15,7 +15,7 @@ from mvideo_core.paper.page import write_page
 from mvideo_core.paper.scoring import score, write_findings
 from mvideo_core.paper.training import training_options
 from mvideo_core.paper.videos import jobs, make_videos
-from mvideo_core.side_by_side import side_by_side
+from mvideo_core.processes.parallel_map import side_by_side
 from mvideo_core.training.launch import launch
 
 log = logging.getLogger(__name__)

@@ -10,7 +10,7 @@ from itertools import islice
 from pathlib import Path
 from typing import NamedTuple
 
-from mvideo_core.disk import write_whole
+from mvideo_core.base.disk import write_whole
 from mvideo_core.evaluation.aggregate import GroupKey
 from mvideo_core.evaluation.compare import Difference, Side, compare, corrected
 from mvideo_core.evaluation.differences import difference_cells, reading_note

@@ -9,17 +9,17 @@ from pathlib import Path
 
 import numpy as np
 
-from mvideo_core.editing.clip import MaskClip, take_frames
+from mvideo_core.base.errors import ConfigError, StoreError
+from mvideo_core.cogvideox.video_format import VideoFormat
+from mvideo_core.editing.mask_files import save_masks
 from mvideo_core.editing.resample import ResampleOptions, resample
-from mvideo_core.editing.sequence import save_masks
-from mvideo_core.errors import ConfigError, StoreError
 from mvideo_core.evaluation.make_videos import read_prompts
 from mvideo_core.evaluation.manifest import EvalItem, read_manifest, write_manifest
+from mvideo_core.evaluation.testsets.samples import TestSample, TestSet
+from mvideo_core.masks.io.clip import MaskClip, take_frames
 from mvideo_core.media.encode import write_mp4
-from mvideo_core.model.video_format import VideoFormat
 from mvideo_core.paper.options import PaperOptions
 from mvideo_core.shards.dataset import MaskVideoDataset, Sample
-from mvideo_core.testsets.samples import TestSample, TestSet
 
 PROMPTS, MASK_TO_VIDEO, COMPLEX_MOTION = "prompts", "mask-to-video", "complexmotion"
 
@@ -108,6 +108,6 @@ def _shrunk(frames_THWC: np.ndarray, grid: VideoFormat) -> Iterator[np.ndarray]:
 
 
 def _drawn_texts(wanted: int) -> list[str]:
-    from mvideo_core.world import describe, sample_shot
+    from mvideo_core.miniworld.world import describe, sample_shot
 
     return [describe(sample_shot(seed=seed, split="heldout")) for seed in range(wanted)]

@@ -2,10 +2,10 @@
 
 from pathlib import Path
 
-from mvideo_core.latents.options import LatentOptions
-from mvideo_core.options import merged
+from mvideo_core.base.options import merged
 from mvideo_core.paper.options import PaperOptions
 from mvideo_core.paper.videos import run_of
+from mvideo_core.training.latents.options import LatentOptions
 from mvideo_core.training.options import TrainOptions, load_profile
 
 

@@ -8,12 +8,12 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-from mvideo_core.editing.sequence import load_masks
-from mvideo_core.errors import ConfigError, StoreError
+from mvideo_core.base.errors import ConfigError, StoreError
+from mvideo_core.cogvideox.base import load_base
+from mvideo_core.cogvideox.video_format import VideoFormat
+from mvideo_core.editing.mask_files import load_masks
 from mvideo_core.evaluation.manifest import EvalItem, write_manifest
 from mvideo_core.generation.video import make_video
-from mvideo_core.model.base import load_base
-from mvideo_core.model.video_format import VideoFormat
 from mvideo_core.paper.options import PaperOptions
 from mvideo_core.paper.sets import PROMPTS, read_cases
 

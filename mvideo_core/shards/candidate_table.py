@@ -5,8 +5,8 @@ from collections.abc import Iterator, Sequence
 from functools import lru_cache
 from pathlib import Path
 
-from mvideo_core.errors import ConfigError
-from mvideo_core.phrases import TermFinder
+from mvideo_core.base.errors import ConfigError
+from mvideo_core.base.term_search import TermFinder
 from mvideo_core.shards.candidates import Candidate, Exclusion, draw, split_of
 from mvideo_core.shards.exclusion_lists import ExclusionList
 from mvideo_core.shards.options import ShardOptions

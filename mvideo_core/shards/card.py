@@ -5,8 +5,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from mvideo_core import __version__
-from mvideo_core.options import Options, digest
-from mvideo_core.records import Record
+from mvideo_core.base.options import Options, digest
+from mvideo_core.base.records import Record
 from mvideo_core.shards.index import INDEX_NAME, SplitTotals
 from mvideo_core.shards.members import EXTENSIONS
 

@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from mvideo_core.errors import ConfigError, StoreError
-from mvideo_core.parquet import read_table
+from mvideo_core.base.errors import ConfigError, StoreError
+from mvideo_core.base.parquet import read_table
 from mvideo_core.shards.card import INFO_NAME, DatasetInfo
 from mvideo_core.shards.files import DatasetFiles
 from mvideo_core.shards.index import INDEX_NAME

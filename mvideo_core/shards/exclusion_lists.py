@@ -2,8 +2,8 @@
 
 from collections.abc import Iterable
 
-from mvideo_core.errors import ConfigError
-from mvideo_core.listing import read_entries
+from mvideo_core.base.errors import ConfigError
+from mvideo_core.base.listing import read_entries
 from mvideo_core.shards.options import ShardOptions
 
 REASONS = {"removal_list": "removed_on_request", "held_out_list": "held_out"}

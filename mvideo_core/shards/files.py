@@ -6,8 +6,8 @@ from collections import OrderedDict
 from pathlib import Path
 from typing import IO, Any
 
-from mvideo_core.errors import StoreError
-from mvideo_core.remote import remote_errors
+from mvideo_core.base.errors import StoreError
+from mvideo_core.store.remote import remote_errors
 
 MAX_OPEN = 16
 

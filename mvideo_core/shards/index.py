@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import IO, TYPE_CHECKING, Any
 
-from mvideo_core.records import PlannedSample, SampleRow, ShardPlanRow
+from mvideo_core.base.records import PlannedSample, SampleRow, ShardPlanRow
 from mvideo_core.shards.members import EXTENSIONS, sample_members, sample_row
 from mvideo_core.shards.write import shard_path
 

@@ -11,9 +11,9 @@ import tarfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from mvideo_core.errors import StoreError
-from mvideo_core.options import canonical_json, digest
-from mvideo_core.records import (
+from mvideo_core.base.errors import StoreError
+from mvideo_core.base.options import canonical_json, digest
+from mvideo_core.base.records import (
     Blob,
     CaptionRow,
     ClipRow,

@@ -2,7 +2,7 @@
 
 from pydantic import Field
 
-from mvideo_core.options import Options
+from mvideo_core.base.options import Options
 
 TERMS_HELP = (
     "class names and synonyms; a sample whose labels, caption or title hold one stays out (reason excluded_class)"

@@ -5,8 +5,8 @@ from typing import Any, Literal, Protocol
 
 import numpy as np
 
-from mvideo_core.errors import ConfigError, TrainError
-from mvideo_core.options import digest
+from mvideo_core.base.errors import ConfigError, TrainError
+from mvideo_core.base.options import digest
 
 Remainder = Literal["drop", "keep", "repeat"]
 

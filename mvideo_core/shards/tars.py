@@ -4,7 +4,7 @@ import tarfile
 from collections.abc import Iterator
 from typing import IO, NamedTuple
 
-from mvideo_core.errors import StoreError
+from mvideo_core.base.errors import StoreError
 from mvideo_core.shards.members import BLOCK_BYTES, padded
 
 MAX_NAME_BYTES = 1024

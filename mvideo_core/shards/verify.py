@@ -7,8 +7,8 @@ from collections import Counter
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
-from mvideo_core.errors import MediaError, StoreError
-from mvideo_core.parquet import open_parquet
+from mvideo_core.base.errors import MediaError, StoreError
+from mvideo_core.base.parquet import open_parquet
 from mvideo_core.shards.card import INFO_NAME, DatasetInfo, ShardEntry, dataset_digest
 from mvideo_core.shards.dataset import read_info
 from mvideo_core.shards.files import DatasetFiles

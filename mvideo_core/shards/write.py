@@ -7,10 +7,10 @@ from collections.abc import Callable
 from queue import SimpleQueue
 from typing import IO, Any, NamedTuple
 
-from mvideo_core.errors import StoreError
-from mvideo_core.records import Blob, Record, SampleRow, ShardPlanRow
+from mvideo_core.base.errors import StoreError
+from mvideo_core.base.records import Blob, Record, SampleRow, ShardPlanRow
+from mvideo_core.base.stopping import heeding
 from mvideo_core.shards.members import Member, end_bytes, padded, sample_members, sample_row, tar_header
-from mvideo_core.stopping import heeding
 
 CHUNK_BYTES = 1 << 20
 _N_BUFFERS = 8

@@ -5,8 +5,8 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 
 from mvideo_core import __version__
-from mvideo_core.options import Options
-from mvideo_core.records import Blob, Row
+from mvideo_core.base.options import Options
+from mvideo_core.base.records import Blob, Row
 from mvideo_core.store import tables
 from mvideo_core.store.keys import rows_digest
 from mvideo_core.store.workspace import Marker, Workspace, blobs_of, marker_path, rows_path

@@ -11,10 +11,10 @@ from inspect import signature
 from pathlib import Path
 from typing import IO, Any, NamedTuple
 
-from mvideo_core.disk import new_file, write_whole
-from mvideo_core.errors import StoreError
-from mvideo_core.remote import OBJECT_STORES, remote_errors
-from mvideo_core.stopping import heed
+from mvideo_core.base.disk import new_file, write_whole
+from mvideo_core.base.errors import StoreError
+from mvideo_core.base.stopping import heed
+from mvideo_core.store.remote import OBJECT_STORES, remote_errors
 
 CHUNK_BYTES = 1 << 20
 DELETE_AT_ONCE = 1000

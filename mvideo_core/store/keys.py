@@ -4,8 +4,8 @@ import hashlib
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from mvideo_core.options import canonical_json
-from mvideo_core.records import Row
+from mvideo_core.base.options import canonical_json
+from mvideo_core.base.records import Row
 
 KEY_HEX_DIGITS = 32
 NOT_CONTENT = ("attempts", "message", "content_key")

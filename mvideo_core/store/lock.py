@@ -14,8 +14,8 @@ import time
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from mvideo_core.errors import StoreError
-from mvideo_core.locks import file_lock
+from mvideo_core.base.errors import StoreError
+from mvideo_core.base.locks import file_lock
 from mvideo_core.store.files import Folder
 
 log = logging.getLogger(__name__)

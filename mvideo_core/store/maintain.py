@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 
-from mvideo_core.records import Row
+from mvideo_core.base.records import Row
 from mvideo_core.store.journal import Journal
 from mvideo_core.store.lock import stages_in_use
 from mvideo_core.store.workspace import Workspace, head_path, journal_path, marker_path

@@ -6,8 +6,8 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
-from mvideo_core.errors import StoreError
-from mvideo_core.locks import file_lock
+from mvideo_core.base.errors import StoreError
+from mvideo_core.base.locks import file_lock
 
 PREFIX = "mvideo-"
 OWNER = ".owner"

@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
-from mvideo_core.records import Record, Row
+from mvideo_core.base.records import Record, Row
 from mvideo_core.store.workspace import Marker, Workspace, blobs_of, head_path
 
 PARTS_AT_ONCE = 16

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from pydantic import BaseModel
 
-from mvideo_core.errors import StoreError
-from mvideo_core.parquet import read_table
-from mvideo_core.records import Row
+from mvideo_core.base.errors import StoreError
+from mvideo_core.base.parquet import read_table
+from mvideo_core.base.records import Row
 
 if TYPE_CHECKING:  # imported where rows are read or written: `mvideo status` reads markers alone
     import pyarrow as pa

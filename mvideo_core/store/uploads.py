@@ -8,9 +8,9 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
-from mvideo_core.errors import StoreError
-from mvideo_core.remote import remote_errors
+from mvideo_core.base.errors import StoreError
 from mvideo_core.store.files import Folder
+from mvideo_core.store.remote import remote_errors
 
 log = logging.getLogger(__name__)
 

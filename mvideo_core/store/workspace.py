@@ -23,9 +23,9 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Self, TypeVar, get_args
 
-from mvideo_core.errors import ConfigError, StoreError
-from mvideo_core.options import canonical_json
-from mvideo_core.records import Blob, Record, Row
+from mvideo_core.base.errors import ConfigError, StoreError
+from mvideo_core.base.options import canonical_json
+from mvideo_core.base.records import Blob, Record, Row
 from mvideo_core.store import tables
 from mvideo_core.store.files import Folder
 

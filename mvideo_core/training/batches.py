@@ -14,8 +14,8 @@ from mvideo_core.training.seeds import derived, generator
 if TYPE_CHECKING:
     import torch
 
-    from mvideo_core.latents.cache import LatentSample
-    from mvideo_core.model.schedule import Schedule
+    from mvideo_core.cogvideox.schedule import Schedule
+    from mvideo_core.training.latents.cache import LatentSample
 
 
 @dataclass(frozen=True, slots=True)

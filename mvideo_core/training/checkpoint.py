@@ -22,10 +22,10 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import Field
 
-from mvideo_core.disk import work_folder, write_tensors, write_whole
-from mvideo_core.errors import ConfigError, StoreError
-from mvideo_core.model.adapter_files import ADAPTER_FOLDER, adapter_tensors
-from mvideo_core.options import Options, digest
+from mvideo_core.base.disk import work_folder, write_tensors, write_whole
+from mvideo_core.base.errors import ConfigError, StoreError
+from mvideo_core.base.options import Options, digest
+from mvideo_core.cogvideox.adapter_files import ADAPTER_FOLDER, adapter_tensors
 from mvideo_core.training.course import Change
 from mvideo_core.training.diagnosis import first_not_finite
 from mvideo_core.weights.catalog import file_sha256

@@ -10,8 +10,8 @@ from typing import Any
 
 from pydantic import Field
 
-from mvideo_core.errors import ConfigError
-from mvideo_core.options import Options
+from mvideo_core.base.errors import ConfigError
+from mvideo_core.base.options import Options
 
 DATA = "data.latents"
 BASE = "base.weights"

@@ -15,9 +15,9 @@ from typing import Any, Generic, Protocol, TypeVar
 import numpy as np
 from pydantic import Field
 
-from mvideo_core.errors import ConfigError
-from mvideo_core.model.video_format import VideoFormat
-from mvideo_core.options import Options, digest
+from mvideo_core.base.errors import ConfigError
+from mvideo_core.base.options import Options, digest
+from mvideo_core.cogvideox.video_format import VideoFormat
 from mvideo_core.training.seeds import derived
 
 Item = TypeVar("Item")

@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import Field
 
-from mvideo_core.errors import ConfigError, TrainError
-from mvideo_core.options import Options
+from mvideo_core.base.errors import ConfigError, TrainError
+from mvideo_core.base.options import Options
 
 if TYPE_CHECKING:
     import torch

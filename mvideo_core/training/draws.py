@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING, ClassVar, Literal
 
 from pydantic import Field
 
-from mvideo_core.model.history_sigma import HISTORY_SIGMA_MAX, RANGE_GONE
-from mvideo_core.options import Options
+from mvideo_core.base.options import Options
+from mvideo_core.cogvideox.history_sigma import HISTORY_SIGMA_MAX, RANGE_GONE
 from mvideo_core.training.seeds import generator
 
 if TYPE_CHECKING:
     import torch
 
-    from mvideo_core.model.schedule import Schedule
+    from mvideo_core.cogvideox.schedule import Schedule
 
 History = Literal["none", "appearance", "both"]
 

@@ -4,13 +4,13 @@ from typing import TYPE_CHECKING, Literal
 
 from pydantic import Field
 
-from mvideo_core.model.kernels import KernelOptions, use_kernels
-from mvideo_core.model.quantize import Quantization
+from mvideo_core.cogvideox.kernels import KernelOptions, use_kernels
+from mvideo_core.cogvideox.quantize import Quantization
 
 if TYPE_CHECKING:
     import torch
 
-    from mvideo_core.model.transformer import MVideoTransformer3DModel
+    from mvideo_core.cogvideox.transformer import MVideoTransformer3DModel
 
 
 class ExecutionOptions(KernelOptions):

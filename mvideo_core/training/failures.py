@@ -6,9 +6,9 @@ import re
 import signal
 from pathlib import Path
 
-from mvideo_core import errors
-from mvideo_core.disk import work_folder, write_whole
-from mvideo_core.errors import MVideoError, StoreError, TrainError
+from mvideo_core.base import errors
+from mvideo_core.base.disk import work_folder, write_whole
+from mvideo_core.base.errors import MVideoError, StoreError, TrainError
 from mvideo_core.training.distributed import RankLost
 
 log = logging.getLogger(__name__)

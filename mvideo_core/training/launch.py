@@ -21,12 +21,12 @@ from typing import TYPE_CHECKING, Any
 import yaml
 from pydantic import Field
 
-from mvideo_core.disk import disk_errors, write_whole
-from mvideo_core.errors import ConfigError, MVideoError
-from mvideo_core.listing import visible_files
-from mvideo_core.local_paths import local_path
-from mvideo_core.machine import gpu_ids
-from mvideo_core.options import Options, read_yaml
+from mvideo_core.base.disk import disk_errors, write_whole
+from mvideo_core.base.errors import ConfigError, MVideoError
+from mvideo_core.base.gpus import gpu_ids
+from mvideo_core.base.listing import visible_files
+from mvideo_core.base.local_paths import local_path
+from mvideo_core.base.options import Options, read_yaml
 from mvideo_core.training.callbacks.metrics import cut_after
 from mvideo_core.training.callbacks.stopping import STOP
 from mvideo_core.training.callbacks.trackers import METRICS
@@ -40,7 +40,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 POLL_S = 0.5
-TIE = Path(__file__).resolve().parent.parent / "media" / "_launch.py"
+TIE = Path(__file__).resolve().parent.parent / "processes" / "launcher.py"
 LAUNCHED = "MVIDEO_LAUNCHED"
 
 

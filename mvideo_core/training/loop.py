@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from pydantic import Field
 
-from mvideo_core.errors import TrainError
-from mvideo_core.options import Options
+from mvideo_core.base.errors import TrainError
+from mvideo_core.base.options import Options
 from mvideo_core.training.callbacks.base import Callback
 from mvideo_core.training.course import Change
 from mvideo_core.training.diagnosis import diagnose

@@ -15,15 +15,15 @@ from typing import TYPE_CHECKING, Any
 
 import yaml
 
-from mvideo_core.disk import disk_errors, write_whole
-from mvideo_core.errors import ConfigError, MVideoError
-from mvideo_core.home import ensure_home
-from mvideo_core.local_paths import local_path
-from mvideo_core.locks import folder_in_use
-from mvideo_core.machine import gpu_ids
-from mvideo_core.media._launch import die_with_parent
-from mvideo_core.model.adapter_header import Training
-from mvideo_core.options import read_yaml
+from mvideo_core.base.disk import disk_errors, write_whole
+from mvideo_core.base.errors import ConfigError, MVideoError
+from mvideo_core.base.gpus import gpu_ids
+from mvideo_core.base.home import ensure_home
+from mvideo_core.base.local_paths import local_path
+from mvideo_core.base.locks import folder_in_use
+from mvideo_core.base.options import read_yaml
+from mvideo_core.cogvideox.adapter_header import Training
+from mvideo_core.processes.launcher import die_with_parent
 from mvideo_core.training.callbacks.base import Callback
 from mvideo_core.training.callbacks.checkpoints import Checkpoints
 from mvideo_core.training.callbacks.ema import Ema
@@ -49,8 +49,8 @@ from mvideo_core.training.start import find_start, resume
 from mvideo_core.training.warm_start import OTHER_BASE, load_init_adapter
 
 if TYPE_CHECKING:
-    from mvideo_core.latents.cache import LatentDataset
     from mvideo_core.training.batches import BatchMaker
+    from mvideo_core.training.latents.cache import LatentDataset
 
 log = logging.getLogger(__name__)
 UNDER_TORCHRUN = "TORCHELASTIC_RUN_ID"
@@ -128,10 +128,10 @@ def build(options: TrainOptions, world: World, say: Say = log.info) -> "tuple[Tr
     """
     import torch
 
-    from mvideo_core.model.adapter import add_lora, trainable
-    from mvideo_core.model.base import load_base
-    from mvideo_core.model.quantize import capability, check_quantization, quantize_blocks
-    from mvideo_core.model.schedule import Schedule
+    from mvideo_core.cogvideox.adapter import add_lora, trainable
+    from mvideo_core.cogvideox.base import load_base
+    from mvideo_core.cogvideox.quantize import capability, check_quantization, quantize_blocks
+    from mvideo_core.cogvideox.schedule import Schedule
     from mvideo_core.training.objective import MVideoObjective
 
     torch.manual_seed(options.seed)
@@ -182,8 +182,8 @@ def open_latents(options: TrainOptions) -> "LatentDataset":
     Raises:
         ConfigError: latents of another VAE, text encoder or format.
     """
-    from mvideo_core.latents.cache import LatentDataset
-    from mvideo_core.latents.identity import base_identity
+    from mvideo_core.training.latents.cache import LatentDataset
+    from mvideo_core.training.latents.identity import base_identity
 
     uses_history = options.draws.history_none < 1
     return LatentDataset(
@@ -227,7 +227,7 @@ def callbacks(
     say: Say,
 ) -> list[Callback]:
     """In the order in which their hooks run; `makers` of training and of validation batches."""
-    from mvideo_core.model.adapter import save_adapter
+    from mvideo_core.cogvideox.adapter import save_adapter
 
     run, form = Path(options.out), dataset.info.identity.format
     ema = Ema(parameters, options.ema) if options.ema.decay else None

@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from pydantic import Field
 
-from mvideo_core.options import Options
+from mvideo_core.base.options import Options
 
 if TYPE_CHECKING:
     import torch
 
-    from mvideo_core.model.schedule import Schedule
+    from mvideo_core.cogvideox.schedule import Schedule
     from mvideo_core.training.batches import Batch
     from mvideo_core.training.draws import StepDraws
 
@@ -142,7 +142,7 @@ class MVideoObjective:
         """The base model's velocity: same noisy latents, text and timestep; no adapters, no mask, no history."""
         import torch
 
-        from mvideo_core.model.teacher import teacher_view
+        from mvideo_core.cogvideox.teacher import teacher_view
 
         with torch.no_grad(), teacher_view(self.transformer):
             return self.predict(x_t, batch, conditioned=False)
@@ -151,7 +151,7 @@ class MVideoObjective:
         """The model's velocity in fp32."""
         import torch
 
-        from mvideo_core.model.conditions import Conditions
+        from mvideo_core.cogvideox.conditions import Conditions
 
         conditions = None
         if conditioned:

@@ -4,11 +4,11 @@ from typing import Any, Self
 
 from pydantic import Field, model_validator
 
-from mvideo_core.model.adapter import LoraOptions
-from mvideo_core.model.adapter_header import CardOptions
-from mvideo_core.model.base import BaseOptions
-from mvideo_core.options import Options
-from mvideo_core.shipped import shipped
+from mvideo_core.base.options import Options
+from mvideo_core.base.shipped import shipped
+from mvideo_core.cogvideox.adapter import LoraOptions
+from mvideo_core.cogvideox.adapter_header import CardOptions
+from mvideo_core.cogvideox.base import BaseOptions
 from mvideo_core.training.callbacks.checkpoints import CheckpointOptions
 from mvideo_core.training.callbacks.ema import EmaOptions
 from mvideo_core.training.callbacks.samples import SampleOptions

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from mvideo_core.disk import disk_errors
+from mvideo_core.base.disk import disk_errors
 from mvideo_core.training.callbacks.base import Callback, due
 
 if TYPE_CHECKING:

@@ -9,8 +9,8 @@ from xml.sax.saxutils import escape
 
 from pydantic import Field
 
-from mvideo_core.disk import write_whole
-from mvideo_core.options import Options
+from mvideo_core.base.disk import write_whole
+from mvideo_core.base.options import Options
 from mvideo_core.training.callbacks.metrics import read_metrics
 from mvideo_core.training.callbacks.trackers import METRICS
 from mvideo_core.training.checkpoint import CHECKPOINTS, complete

@@ -5,7 +5,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from mvideo_core.options import Options
+from mvideo_core.base.options import Options
 
 
 class RateOptions(Options):

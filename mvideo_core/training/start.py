@@ -4,8 +4,8 @@ import logging
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from mvideo_core.errors import ConfigError
-from mvideo_core.model.base import weights_identity
+from mvideo_core.base.errors import ConfigError
+from mvideo_core.cogvideox.base import weights_identity
 from mvideo_core.training.checkpoint import CHECKPOINTS, State, load, newest_good, read_state
 from mvideo_core.training.course import BASE, DATA, Change, changes, check_allow, flattened, read_course
 from mvideo_core.training.distributed import World

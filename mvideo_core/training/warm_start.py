@@ -9,17 +9,17 @@ import logging
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from mvideo_core.errors import ConfigError, ModelError
-from mvideo_core.model.adapter import LoraOptions
-from mvideo_core.model.adapter_files import CONDITIONING_FILE, PREFIX, find_adapter, parameter_name
-from mvideo_core.model.weights_digest import file_tensors
-from mvideo_core.options import digest
+from mvideo_core.base.errors import ConfigError, ModelError
+from mvideo_core.base.options import digest
+from mvideo_core.cogvideox.adapter import LoraOptions
+from mvideo_core.cogvideox.adapter_files import CONDITIONING_FILE, PREFIX, find_adapter, parameter_name
+from mvideo_core.cogvideox.weights_digest import file_tensors
 from mvideo_core.weights.reading import loading
 
 if TYPE_CHECKING:
     import torch
 
-    from mvideo_core.model.transformer import MVideoTransformer3DModel
+    from mvideo_core.cogvideox.transformer import MVideoTransformer3DModel
 
 log = logging.getLogger(__name__)
 INIT = "init_adapter"
@@ -60,7 +60,7 @@ def load_init_adapter(
     import torch
     from safetensors.torch import load_file
 
-    from mvideo_core.model.adapter import load_conditioning
+    from mvideo_core.cogvideox.adapter import load_conditioning
     from mvideo_core.training.diagnosis import first_not_finite
 
     files = find_adapter(given, INIT)

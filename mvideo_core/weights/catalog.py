@@ -6,9 +6,9 @@ from functools import lru_cache
 from pathlib import Path
 from typing import NamedTuple
 
-from mvideo_core.errors import ConfigError, ModelError
-from mvideo_core.listing import visible_files
-from mvideo_core.options import parse_yaml
+from mvideo_core.base.errors import ConfigError, ModelError
+from mvideo_core.base.listing import visible_files
+from mvideo_core.base.options import parse_yaml
 from mvideo_core.weights.contents import content_problem, folder_problems, needs_of
 from mvideo_core.weights.records import PACKAGE, WeightsEntry, WeightsFile, fetched_files
 

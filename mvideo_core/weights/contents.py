@@ -5,7 +5,7 @@ import struct
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from mvideo_core.errors import ModelError
+from mvideo_core.base.errors import ModelError
 
 HEAD_BYTES = 512
 LFS_POINTER = b"version https://git-lfs.github.com/spec/"

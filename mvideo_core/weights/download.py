@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
-from mvideo_core.errors import ModelError, StoreError
+from mvideo_core.base.errors import ModelError, StoreError
 from mvideo_core.weights.catalog import file_problem, file_sha256
 from mvideo_core.weights.records import WeightsFile
 

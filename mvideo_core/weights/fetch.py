@@ -9,8 +9,8 @@ import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
-from mvideo_core.disk import write_whole
-from mvideo_core.errors import ModelError, StoreError
+from mvideo_core.base.disk import write_whole
+from mvideo_core.base.errors import ModelError, StoreError
 from mvideo_core.weights import hub
 from mvideo_core.weights.catalog import check, check_entry, entry, file_problem, size_text
 from mvideo_core.weights.download import Progress, download, http_client, part_of

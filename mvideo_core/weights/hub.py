@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from mvideo_core.errors import ModelError
+from mvideo_core.base.errors import ModelError
 from mvideo_core.weights.records import Fetched, WeightsEntry, WeightsFile
 
 PUBLIC = "https://huggingface.co"

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from safetensors import SafetensorError
 
-from mvideo_core.errors import ModelError
+from mvideo_core.base.errors import ModelError
 from mvideo_core.weights.contents import READ_BY_LOADERS, content_problem
 
 log = logging.getLogger(__name__)

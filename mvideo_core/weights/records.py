@@ -5,8 +5,8 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any, Literal
 
-from mvideo_core.disk import write_whole
-from mvideo_core.records import Record
+from mvideo_core.base.disk import write_whole
+from mvideo_core.base.records import Record
 from mvideo_core.weights.contents import FETCHED, Needs
 
 PACKAGE = Path(__file__).parent

@@ -1,7 +1,7 @@
 """Sizes that the VAE trials compare, worked out by hand."""
 
 from benchmarks.mini_vae_trials import TRANSFORMERS, TRIALS, Trial
-from mvideo_core.model.sizes import size_of
+from mvideo_core.cogvideox.sizes import size_of
 
 
 def test_cells_and_tokens():

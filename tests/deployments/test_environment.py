@@ -4,8 +4,8 @@ import pytest
 
 from mvideo.deployments._environment import default_environment, load_environment
 from mvideo.deployments.stack import Stack, free_port
-from mvideo_core.errors import ConfigError
-from mvideo_core.machine import gpu_ids
+from mvideo_core.base.errors import ConfigError
+from mvideo_core.base.gpus import gpu_ids
 
 
 def test_one_worker_per_gpu_and_one_without_on_a_cpu_box(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -12,9 +12,9 @@ from mvideo.deployments.names import DEPLOYMENTS, HEARTBEAT_S, TAG
 from mvideo.flows import LOGGERS
 from mvideo.flows._engine import EngineOptions
 from mvideo.flows._root import in_root
-from mvideo_core.options import read_yaml
-from mvideo_core.pipeline import PART_STAGES, PipelineOptions
-from mvideo_core.stages import STAGES
+from mvideo_core.base.options import read_yaml
+from mvideo_core.curation.pipeline import PART_STAGES, PipelineOptions
+from mvideo_core.engine import STAGES
 from tests.reference import REPOSITORY
 
 PROJECT = read_yaml(REPOSITORY / "prefect.yaml")

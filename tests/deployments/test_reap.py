@@ -15,7 +15,7 @@ from mvideo.deployments._processes import FLOW_RUN
 from mvideo.deployments._reap import reap, retry_crashed
 from mvideo.deployments.commands import app
 from mvideo.deployments.names import TAG
-from mvideo_core.errors import StoreError
+from mvideo_core.base.errors import StoreError
 
 pytestmark = pytest.mark.usefixtures("prefect_server")
 

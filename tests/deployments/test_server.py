@@ -9,7 +9,7 @@ import pytest
 
 from mvideo.deployments._server import require_version
 from mvideo.deployments.stack import Stack
-from mvideo_core.errors import StoreError
+from mvideo_core.base.errors import StoreError
 
 
 class Answer(BaseHTTPRequestHandler):

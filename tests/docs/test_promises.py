@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 import pytest
 
-from mvideo_core.listing import read_lines
+from mvideo_core.base.listing import read_lines
 
 ROOT = Path(__file__).parents[2]
 PROMISING = re.compile(

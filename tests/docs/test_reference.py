@@ -11,7 +11,7 @@ from tests.reference import FOLDER, REPOSITORY, pages
 from tests.reference.options import every_record, nested
 from tests.reference.variables import LIBRARIES, READ, TESTS, reads, reads_of
 
-NAMED_BY_AN_OPTION = {"mvideo_core/captioning/connections.py"}
+NAMED_BY_AN_OPTION = {"mvideo_core/perception/captioning/connections.py"}
 """Files that read a variable whose name an option holds (api_key_env)."""
 
 NOT_GIVEN_BY_ANYBODY = {
@@ -87,7 +87,7 @@ def test_a_new_variable_would_be_found() -> None:
         "def f(given=os.environ):\n    return given.get('FIVE'), [given.get(n) for n in ('SIX', 'SEVEN')]\n"
         "os.environ['SET'] = '1'\n"
     )
-    names = {name for one in reads_of(source, "mvideo_core/errors.py") for name in one.names}
+    names = {name for one in reads_of(source, "mvideo_core/base/errors.py") for name in one.names}
     assert names == {"ONE", "TWO", "THREE", "FOUR", "FIVE", "SIX", "SEVEN"}
 
 

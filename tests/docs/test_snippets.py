@@ -6,11 +6,11 @@ from pathlib import Path
 import pytest
 import yaml
 
-from mvideo_core.pipeline import load_profile
-from mvideo_core.stages import STAGES
-from mvideo_core.stages.part import stage_settings
+from mvideo_core.curation.pipeline import load_profile
+from mvideo_core.engine import STAGES
+from mvideo_core.engine.part import stage_settings
 from mvideo_core.store.workspace import Workspace
-from tests.mvideo_core.stages.finished import finish
+from tests.mvideo_core.engine.finished import finish
 from tests.reference import REPOSITORY
 
 

@@ -33,8 +33,8 @@ def trial(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Trial]:
 @pytest.fixture(scope="session")
 def material(tmp_path_factory: pytest.TempPathFactory) -> Material:
     """Three videos of two shots each, and what the pipeline makes of them without a server."""
-    from mvideo_core.ingest.sources import SourceOptions
-    from mvideo_core.pipeline import load_profile, run_pipeline
+    from mvideo_core.curation.ingest.sources import SourceOptions
+    from mvideo_core.curation.pipeline import load_profile, run_pipeline
     from mvideo_core.store.workspace import Workspace
 
     folder = tmp_path_factory.mktemp("material")

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from prefect.client.schemas.filters import ArtifactFilter, ArtifactFilterFlowRunId, LogFilter, LogFilterFlowRunId
 
-from mvideo_core.pipeline import PART_STAGES, stage_rows
+from mvideo_core.curation.pipeline import PART_STAGES, stage_rows
 from mvideo_core.store.status import verify_stage
 from mvideo_core.store.workspace import Workspace
 from tests.e2e.conftest import Material
@@ -69,7 +69,7 @@ def test_the_literal_command_ends_with_a_dataset_and_its_report(
             any(line.startswith(words) for line in lines)
             for words in (
                 "mvideo.flows.build_mask_dataset: plan: 3 sources in ",
-                "mvideo_core.stages.part: cut part 0: ",
+                "mvideo_core.engine.part: cut part 0: ",
             )
         )
 
@@ -109,8 +109,8 @@ def test_kill_9_of_the_engine_then_sigterm_of_the_worker_then_retry(
 def test_a_second_run_reuses_everything_and_one_changed_option_only_its_stages(
     trial: Trial, material: Material, tmp_path: Path
 ) -> None:
-    from mvideo_core.ingest.sources import SourceOptions
-    from mvideo_core.pipeline import load_profile, run_pipeline
+    from mvideo_core.curation.ingest.sources import SourceOptions
+    from mvideo_core.curation.pipeline import load_profile, run_pipeline
 
     trial.stack.up(deploy=False)
     path = tmp_path / "ws"

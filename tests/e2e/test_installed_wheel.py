@@ -109,7 +109,7 @@ def answers(url: str) -> bool:
 def test_the_checkout_is_out_of_sight_and_no_foreign_name_is_taken(installed: Installed, tmp_path: Path) -> None:
     assert installed.added == {"mvideo", "mvideo_core"}
     code = (
-        "import importlib.util as u, mvideo.flows.cut as f, mvideo_core.pipeline as p, sys\n"
+        "import importlib.util as u, mvideo.flows.cut as f, mvideo_core.curation.pipeline as p, sys\n"
         "print(f.__file__, p.PROFILES, [u.find_spec(n) for n in ('flows', 'tasks', 'deployments', 'tests')], sys.path)"
     )
     done = installed.run("python", "-c", code, cwd=tmp_path)
@@ -142,7 +142,7 @@ def test_the_literal_command_makes_a_dataset(company: Company, material: Materia
     run = company.newest()
     root = f"relative paths count from {company.installed.home / 'mvideo'} (MVIDEO_ROOT is not set)"
     until(lambda: f"mvideo.flows._root: {root}" in company.lines(run), 60, lambda: "\n".join(company.lines(run)))
-    assert any(line.startswith("mvideo_core.stages.part: cut part 0: ") for line in company.lines(run))
+    assert any(line.startswith("mvideo_core.engine.part: cut part 0: ") for line in company.lines(run))
 
 
 def test_the_literal_command_trains(company: Company, material: Material, tmp_path: Path) -> None:

@@ -18,7 +18,7 @@ from prefect.states import Cancelling, Crashed, Pending, Running
 from mvideo.deployments._ports import free_port
 from mvideo.deployments._processes import live_flow_runs, python_module
 from mvideo.deployments._setup import AUTOMATION
-from mvideo_core.media import guard
+from mvideo_core.processes import sandbox
 from tests.e2e.harness import Trial, kill, until
 from tests.e2e.test_process_deaths import Toy
 from tests.reference import REPOSITORY
@@ -69,7 +69,7 @@ def prefect_process(words: Sequence[str], folder: Path, **variables: str) -> Ite
     environment = {name: value for name, value in os.environ.items() if not name.startswith(("PREFECT_", "MVIDEO_"))}
     environment |= {"PREFECT_HOME": str(folder / "home"), "PREFECT_SERVER_ANALYTICS_ENABLED": "false", **variables}
     with (folder / f"{words[0]}.log").open("ab") as log:
-        argv = guard.guarded_argv(python_module("prefect", *words), guard.Limits())
+        argv = sandbox.guarded_argv(python_module("prefect", *words), sandbox.Limits())
         process = subprocess.Popen(argv, cwd=folder, env=environment, stdout=log, stderr=log, stdin=subprocess.DEVNULL)
     try:
         yield

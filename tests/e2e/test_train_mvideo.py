@@ -10,7 +10,7 @@ import torch
 from prefect.client.schemas.filters import ArtifactFilter, ArtifactFilterFlowRunId
 from safetensors.torch import load_file
 
-from mvideo_core.model.adapter_files import LORA_FILE
+from mvideo_core.cogvideox.adapter_files import LORA_FILE
 from tests.e2e.conftest import Material
 from tests.e2e.harness import Trial, kill, until
 

@@ -43,9 +43,9 @@ def write_models(folder: Path) -> dict[str, str]:
 
     from safetensors.torch import save_file
 
-    from mvideo_core.detection.groundingdino import GroundingDinoDetector, write_model_folder
-    from mvideo_core.segmentation.sam2_build import PUBLIC, build_predictor
-    from mvideo_core.segmentation.sam2_video import tiny_arch
+    from mvideo_core.perception.detection.groundingdino import GroundingDinoDetector, write_model_folder
+    from mvideo_core.perception.segmentation.sam2_build import PUBLIC, build_predictor
+    from mvideo_core.perception.segmentation.sam2_video import tiny_arch
 
     detector = GroundingDinoDetector.tiny()
     vocab = sorted(detector.tokenizer.get_vocab(), key=detector.tokenizer.get_vocab().__getitem__)

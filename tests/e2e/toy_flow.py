@@ -6,7 +6,7 @@ from prefect import flow
 
 from mvideo.flows._engine import EngineOptions, Step, open_lanes
 from mvideo.flows._pipelining import Pipeline
-from mvideo_core.stages.run import planned_parts
+from mvideo_core.engine.run import planned_parts
 from mvideo_core.store.workspace import Workspace
 from tests.flows.toy import ToyOptions, toy_a, toy_b
 

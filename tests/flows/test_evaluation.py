@@ -16,7 +16,7 @@ from prefect.states import Completed, Crashed, Failed, Running
 from mvideo.flows import _evaluation, _sharing
 from mvideo.flows._evaluation import score_parts
 from mvideo.flows.evaluate_mvideo import evaluate_mvideo
-from mvideo_core.errors import StoreError
+from mvideo_core.base.errors import StoreError
 from mvideo_core.evaluation.plan import Part
 from mvideo_core.evaluation.request import EvaluateRequest
 from mvideo_core.evaluation.result import collect

@@ -10,7 +10,7 @@ from prefect.client.schemas.filters import ArtifactFilter, ArtifactFilterKey
 from mvideo.flows._engine import EngineOptions, Outcome, Resource, Step, even_slice, open_lanes
 from mvideo.flows._pipelining import Pipeline
 from mvideo.tasks._parts import Parts
-from mvideo_core.errors import ModelError, StoreError
+from mvideo_core.base.errors import ModelError, StoreError
 from mvideo_core.store.workspace import Workspace
 from tests.flows.toy import ToyOptions, digests, planned, toy_a, toy_b
 

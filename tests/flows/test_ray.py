@@ -7,7 +7,7 @@ from prefect import flow
 
 from mvideo.flows._engine import EngineOptions, Step, open_lanes
 from mvideo.flows._pipelining import Pipeline
-from mvideo_core.errors import ModelError
+from mvideo_core.base.errors import ModelError
 from mvideo_core.store.workspace import Workspace
 from tests.flows.toy import ToyOptions, digests, planned, toy_a, toy_b, toy_gpu
 

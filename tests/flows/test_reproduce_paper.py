@@ -13,7 +13,7 @@ from prefect.states import Completed, Running
 from mvideo.flows import _sharing
 from mvideo.flows.reproduce_paper import make_all_videos, reproduce_paper
 from mvideo.tasks import paper
-from mvideo_core.errors import ConfigError
+from mvideo_core.base.errors import ConfigError
 from mvideo_core.evaluation.manifest import absolute_items, read_manifest
 from mvideo_core.paper.options import PaperOptions
 from mvideo_core.paper.videos import job_named, jobs, make_videos, write_job_manifest

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from mvideo.flows._root import enter_root, in_root, root
-from mvideo_core.errors import ConfigError
+from mvideo_core.base.errors import ConfigError
 from tests.reference import REPOSITORY
 
 

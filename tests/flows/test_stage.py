@@ -9,11 +9,11 @@ from mvideo.flows._stage import TASKS, finish_stage, resolve
 from mvideo.flows._workers import WorkerLanes
 from mvideo.flows.build_mask_dataset import build_mask_dataset
 from mvideo.tasks._parts import Parts
-from mvideo_core.detection.select import DetectOptions
-from mvideo_core.errors import ConfigError
-from mvideo_core.pipeline import PART_STAGES, PipelineOptions, models_in_use
-from mvideo_core.scenes.cut import CutOptions
-from mvideo_core.stages import STAGES
+from mvideo_core.base.errors import ConfigError
+from mvideo_core.curation.pipeline import PART_STAGES, PipelineOptions, models_in_use
+from mvideo_core.curation.scenes.cut import CutOptions
+from mvideo_core.engine import STAGES
+from mvideo_core.perception.detection.select import DetectOptions
 from tests.flows.toy import ToyOptions, planned, toy_a
 
 

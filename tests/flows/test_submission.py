@@ -11,8 +11,8 @@ from mvideo.flows.evaluate_mvideo import evaluate_mvideo
 from mvideo.flows.generate_video import generate_video
 from mvideo.flows.reproduce_paper import reproduce_paper
 from mvideo.flows.train_mvideo import train_mvideo
-from mvideo_core.detection.select import DetectOptions
-from mvideo_core.errors import ConfigError
+from mvideo_core.base.errors import ConfigError
+from mvideo_core.perception.detection.select import DetectOptions
 
 SCHEMA: dict[str, Any] = build_mask_dataset.parameters.model_dump()
 GOOD = {"workspace": "ws", "source": {"folder": "videos"}}

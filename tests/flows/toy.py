@@ -8,12 +8,12 @@ from typing import Literal
 
 from mvideo.tasks._decorators import gpu_task, io_task
 from mvideo.tasks._parts import Parts, PartsDone, finish_parts
-from mvideo_core.errors import MediaError, ModelError, StoreError
-from mvideo_core.options import Options
-from mvideo_core.records import Blob, Row, SourceRow
-from mvideo_core.stages import STAGES
-from mvideo_core.stages.base import Item, Stage, StageContext, Worker
-from mvideo_core.stages.plan import PlanOptions, make_plan
+from mvideo_core.base.errors import MediaError, ModelError, StoreError
+from mvideo_core.base.options import Options
+from mvideo_core.base.records import Blob, Row, SourceRow
+from mvideo_core.engine import STAGES
+from mvideo_core.engine.plan import PlanOptions, make_plan
+from mvideo_core.engine.stage import Item, Stage, StageContext, Worker
 from mvideo_core.store.workspace import Workspace
 
 

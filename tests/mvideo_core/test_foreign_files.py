@@ -12,7 +12,7 @@ import zipfile
 import numpy as np
 import pytest
 
-from mvideo_core.errors import ConfigError, MediaError, ModelError, StoreError
+from mvideo_core.base.errors import ConfigError, MediaError, ModelError, StoreError
 
 LATIN1 = "é".encode("latin-1")
 
@@ -26,23 +26,23 @@ def reader(module, name, folder=False):
     return read
 
 
-yaml_file = reader("options", "read_yaml")
-detector_config = reader("detection.groundingdino", "read_arch", folder=True)
-model_config = reader("model.base", "read_json")
-npz_masks = reader("editing.arrays", "read_npz")
-held_out = reader("testsets.samples", "read_test_set")
-world_truth = reader("world.truth", "read_truth")
+yaml_file = reader("base.options", "read_yaml")
+detector_config = reader("perception.detection.groundingdino", "read_arch", folder=True)
+model_config = reader("cogvideox.base", "read_json")
+npz_masks = reader("masks.io.arrays", "read_npz")
+held_out = reader("evaluation.testsets.samples", "read_test_set")
+world_truth = reader("miniworld.world.truth", "read_truth")
 vbench_scores = reader("evaluation.vbench_backend", "read_vbench")
-sam2_checkpoint = reader("segmentation.sam2_build", "read_checkpoint")
+sam2_checkpoint = reader("perception.segmentation.sam2_build", "read_checkpoint")
 metric_checkpoint = reader("evaluation.networks.checkpoint", "read_checkpoint")
 metrics_lines = reader("training.callbacks.metrics", "read_metrics", folder=True)
 wandb_note = reader("training.callbacks.trackers", "_noted")
-weights_index = reader("model.weights_digest", "_weight_files", folder=True)
+weights_index = reader("cogvideox.weights_digest", "_weight_files", folder=True)
 prompts = reader("evaluation.make_videos", "read_prompts")
 
 
 def hf_detector_config(path):
-    from mvideo_core.detection.transformers_groundingdino import TransformersGroundingDino
+    from mvideo_core.perception.detection.transformers_groundingdino import TransformersGroundingDino
 
     return TransformersGroundingDino._check_type(path.parent)
 
@@ -73,7 +73,7 @@ def lengthened(path):
 
 
 def listed(path):
-    from mvideo_core.ingest.sources import SourceOptions, list_sources
+    from mvideo_core.curation.ingest.sources import SourceOptions, list_sources
 
     return list(list_sources(SourceOptions(manifest=str(path))))
 
@@ -197,14 +197,14 @@ def test_a_line_separator_in_a_title_ends_no_line(tmp_path):
 
 def test_hidden_files_of_macos_are_no_cards(tmp_path):
     """AppleDouble files beside copied cards, profiles and entries are bytes that no reader can make sense of."""
-    from mvideo_core.testsets.cards import read_cards
+    from mvideo_core.evaluation.testsets.cards import read_cards
 
     (tmp_path / "._wild.yaml").write_bytes(b"\0\x05\x16\x07" + LATIN1)
     assert read_cards(tmp_path) == {}
 
 
 def test_a_damaged_line_of_the_download_archive_is_named(tmp_path, caplog):
-    from mvideo_core.ingest.download import read_archive
+    from mvideo_core.curation.ingest.download import read_archive
 
     lines = ['{"video_id": "a", "status": "ok"}', "[1]", '{"video_id": "b"}', '{"video_id": "c", "sta']
     (tmp_path / "archive.jsonl").write_text("\n".join(lines), encoding="utf-8")

@@ -15,19 +15,19 @@ import pytest
 from typer.testing import CliRunner
 
 from benchmarks.chat_server import FAULTS, ChatServer, completion
+from mvideo_core.base.errors import MVideoError
 from mvideo_core.cli import main
 from mvideo_core.doctor import Asked
 from mvideo_core.doctor.checks import system
-from mvideo_core.errors import MVideoError
 from mvideo_core.evaluation.manifest import EvalItem, read_manifest
 from mvideo_core.evaluation.plan import EvalPlan
 from mvideo_core.evaluation.run import run_suite
 from mvideo_core.evaluation.suite import SuiteOptions, prepare
 from mvideo_core.shards.verify import verify_dataset
 from mvideo_core.store.workspace import Workspace
+from tests.mvideo_core.curation.scenes import test_clip_colors, test_damage
+from tests.mvideo_core.engine.finished import finish
 from tests.mvideo_core.media import bars, footage
-from tests.mvideo_core.scenes import test_clip_colors, test_damage
-from tests.mvideo_core.stages.finished import finish
 
 ROOT = Path(__file__).parents[2]
 PAGE = ROOT / "docs" / "right_or_refused.md"
@@ -111,7 +111,7 @@ def _(tmp_path):
 
 @kind("mattes of more than 8 bits")
 def _(tmp_path):
-    from mvideo_core.editing.sequence import load_masks
+    from mvideo_core.editing.mask_files import load_masks
 
     rgb = np.zeros((128, 256, 3), np.uint8)
     rgb[44:84, 160:200] = 255  # a square around x = 180
@@ -331,7 +331,7 @@ def _(tmp_path):
     import torch
     from safetensors.torch import save_file
 
-    from mvideo_core.model.weights_digest import tensors_sha256
+    from mvideo_core.cogvideox.weights_digest import tensors_sha256
 
     path = tmp_path / "diffusion_pytorch_model.safetensors"
     digests = set()
@@ -345,11 +345,11 @@ def _(tmp_path):
 
 @kind("adapter not loaded")
 def _(tmp_path):
-    from mvideo_core.model.adapter import load_adapter, save_adapter
-    from mvideo_core.model.adapter_files import CONDITIONING_FILE
-    from mvideo_core.model.base import random_base
-    from mvideo_core.model.video_format import VideoFormat
-    from tests.mvideo_core.model.test_adapter import trained
+    from mvideo_core.cogvideox.adapter import load_adapter, save_adapter
+    from mvideo_core.cogvideox.adapter_files import CONDITIONING_FILE
+    from mvideo_core.cogvideox.base import random_base
+    from mvideo_core.cogvideox.video_format import VideoFormat
+    from tests.mvideo_core.cogvideox.test_adapter import trained
 
     base = random_base("tiny-sincos", parts=("transformer",))
     save_adapter(tmp_path, trained(base.transformer), VideoFormat())
@@ -362,14 +362,14 @@ def _(tmp_path):
 def _(tmp_path):
     import torch
 
-    from mvideo_core.model.pixels import frames_THWC
+    from mvideo_core.cogvideox.pixels import frames_THWC
 
     refusal(lambda: frames_THWC(torch.full((3, 1, 2, 2), float("nan"))), "not finite", "weights check --deep")
 
 
 @kind("frames of one color")
 def _(tmp_path):
-    from mvideo_core.model.pixels import check_not_blank
+    from mvideo_core.cogvideox.pixels import check_not_blank
 
     refusal(lambda: check_not_blank(np.full((2, 4, 4, 3), 7, np.uint8), "clip 0"), "clip 0", "(7, 7, 7)")
 

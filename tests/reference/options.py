@@ -9,7 +9,7 @@ from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
-from mvideo_core.options import Options
+from mvideo_core.base.options import Options
 from tests.reference import HEADER, REPOSITORY, cell, code, table
 from tests.reference.types import limits, type_text
 
@@ -32,12 +32,13 @@ class Section(NamedTuple):
 
 SECTIONS = (
     Section("Run profiles", "`mvideo run`, `plan` and `stage`: `--options`, `--set`; deployments/profiles/*.yaml.",
-            "mvideo_core.pipeline:PipelineOptions"),
+            "mvideo_core.curation.pipeline:PipelineOptions"),
     Section("Sources", "The parameter `source` of build-mask-dataset and plan; flags of `mvideo run` and `plan`.",
-            "mvideo_core.ingest.sources:SourceOptions"),
-    Section("Downloads", "`mvideo download --options FILE`.", "mvideo_core.ingest.download:DownloadOptions"),
-    Section("Data report", "In Python: `mvideo_core.report`.", "mvideo_core.report.data:ReportOptions"),
-    Section("Encoding", "`mvideo encode`: `--options`, `--set`.", "mvideo_core.latents.options:LatentOptions"),
+            "mvideo_core.curation.ingest.sources:SourceOptions"),
+    Section("Downloads", "`mvideo download --options FILE`.", "mvideo_core.curation.ingest.download:DownloadOptions"),
+    Section("Data report", "In Python: `mvideo_core.pages.data_report`.",
+            "mvideo_core.pages.data_report.data:ReportOptions"),
+    Section("Encoding", "`mvideo encode`: `--options`, `--set`.", "mvideo_core.training.latents.options:LatentOptions"),
     Section("Training", "`mvideo train run`: `--options`, `--set`; deployments/training/*.yaml.",
             "mvideo_core.training.options:TrainOptions"),
     Section("Generation", "`mvideo generate`: `--options`, `--set`.",
@@ -55,36 +56,38 @@ SECTIONS = (
             "mvideo_core.evaluation.suite:SuiteOptions"),
     Section("Systems", "`mvideo eval generate`: `--system FILE`, `--set`; deployments/evaluation/systems/*.yaml.",
             "mvideo_core.evaluation.systems:SystemOptions"),
-    Section("Evaluation report", "`mvideo eval report --set`.", "mvideo_core.evaluation.report.build:ReportOptions"),
+    Section("Evaluation report", "`mvideo eval report --set`.",
+            "mvideo_core.pages.evaluation_report.build:ReportOptions"),
     Section("The vbench package", "`mvideo eval vbench`.", "mvideo_core.evaluation.vbench_backend:VBenchOptions"),
     Section("Paper", "`mvideo reproduce`: `--profile FILE`, `--set`; deployments/paper/*.yaml.",
             "mvideo_core.paper.options:PaperOptions"),
-    Section("Accuracy", "`mvideo accuracy`.", "mvideo_core.accuracy.measure:AccuracyOptions"),
+    Section("Accuracy", "`mvideo accuracy`.", "mvideo_core.miniworld.accuracy.measure:AccuracyOptions"),
     Section("Test set Mask-to-Video", "`mvideo testset mask-to-video`.",
-            "mvideo_core.testsets.mask_to_video:MaskToVideoOptions"),
+            "mvideo_core.evaluation.testsets.mask_to_video:MaskToVideoOptions"),
     Section("Test set ComplexMotion", "`mvideo testset complexmotion`.",
-            "mvideo_core.testsets.complex_motion:ComplexMotionOptions"),
-    Section("VBench's prompts", "`mvideo testset vbench`.", "mvideo_core.testsets.vbench:VBenchOptions"),
-    Section("Data cards", "datasets/*.yaml.", "mvideo_core.testsets.cards:DatasetCard"),
+            "mvideo_core.evaluation.testsets.complex_motion:ComplexMotionOptions"),
+    Section("VBench's prompts", "`mvideo testset vbench`.", "mvideo_core.evaluation.testsets.vbench:VBenchOptions"),
+    Section("Data cards", "datasets/*.yaml.", "mvideo_core.evaluation.testsets.cards:DatasetCard"),
     Section("Environments", "`mvideo server up --environment FILE`; deployments/environments/*.yaml.",
             "mvideo.deployments._environment:Environment"),
     Section("Engine", "The parameter `engine` of deployments.", "mvideo.flows._engine:EngineOptions"),
-    Section("Training the mini base's VAE", "`python -m mvideo_core.mini.base_vae --set`.",
-            "mvideo_core.mini.base_vae:VaeOptions"),
-    Section("Training the mini base", "`python -m mvideo_core.mini.base_text2video --set`.",
-            "mvideo_core.mini.base_text2video:Text2VideoOptions"),
-    Section("Training the mini detector", "`python -m mvideo_core.mini.detector --set`.",
-            "mvideo_core.mini.detector:DetectorTrainingOptions"),
-    Section("Training the mini ViCLIP", "`python -m mvideo_core.mini.viclip --set`.",
-            "mvideo_core.mini.viclip:MiniViclipOptions"),
+    Section("Training the mini base's VAE", "`python -m mvideo_core.miniworld.training.base_vae --set`.",
+            "mvideo_core.miniworld.training.base_vae:VaeOptions"),
+    Section("Training the mini base", "`python -m mvideo_core.miniworld.training.base_text2video --set`.",
+            "mvideo_core.miniworld.training.base_text2video:Text2VideoOptions"),
+    Section("Training the mini detector", "`python -m mvideo_core.miniworld.training.detector --set`.",
+            "mvideo_core.miniworld.training.detector:DetectorTrainingOptions"),
+    Section("Training the mini ViCLIP", "`python -m mvideo_core.miniworld.training.viclip --set`.",
+            "mvideo_core.miniworld.training.viclip:MiniViclipOptions"),
 )  # fmt: skip
 
 REGISTRIES = (
-    ("Scene detector", "`cut.detector_options`", "mvideo_core.scenes:SCENE_DETECTORS"),
-    ("Detector", "`detect.detector_options`, `detector_options` of masks", "mvideo_core.detection:DETECTORS"),
+    ("Scene detector", "`cut.detector_options`", "mvideo_core.curation.scenes:SCENE_DETECTORS"),
+    ("Detector", "`detect.detector_options`, `detector_options` of masks",
+     "mvideo_core.perception.detection:DETECTORS"),
     ("Segmenter", "`segment.segmenter_options`, `segmenter_options` of masks and metrics",
-     "mvideo_core.segmentation:SEGMENTERS"),
-    ("Captioner", "`caption.captioner_options`", "mvideo_core.captioning:CAPTIONERS"),
+     "mvideo_core.perception.segmentation:SEGMENTERS"),
+    ("Captioner", "`caption.captioner_options`", "mvideo_core.perception.captioning:CAPTIONERS"),
     ("Metric", "`options` of a metric in a suite", "mvideo_core.evaluation.base:METRICS"),
     ("Edit", '`mvideo masks edit --op "NAME: {...}"`', "mvideo_core.editing.operations:OPERATIONS"),
 )  # fmt: skip

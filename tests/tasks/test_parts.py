@@ -4,7 +4,7 @@ import pytest
 
 from mvideo.tasks import _items
 from mvideo.tasks._parts import Parts
-from mvideo_core.errors import ConfigError
+from mvideo_core.base.errors import ConfigError
 from mvideo_core.store.workspace import Workspace
 from tests.flows.toy import ToyOptions, planned, toy_a, toy_b
 

@@ -4,8 +4,8 @@ import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
+from mvideo_core.base.errors import MVideoError
 from mvideo_core.doctor.base import Asked, Finding, check
-from mvideo_core.errors import MVideoError
 from mvideo_core.weights.catalog import size_text
 
 WORKSPACE_PER_SOURCE = 1.0
@@ -72,12 +72,12 @@ def latents_bytes(asked: Asked) -> tuple[float, int]:
     """
     import math
 
-    from mvideo_core.errors import StoreError
-    from mvideo_core.latents.encode import APPEARANCE, MASK, MOTION, TARGET
+    from mvideo_core.base.errors import StoreError
     from mvideo_core.shards.dataset import read_info
     from mvideo_core.shards.files import DatasetFiles
     from mvideo_core.store.workspace import Workspace
     from mvideo_core.training.estimate.shape import model_shape
+    from mvideo_core.training.latents.encode import APPEARANCE, MASK, MOTION, TARGET
     from mvideo_core.training.options import TrainOptions
 
     pointer = Workspace(asked.workspace).pointer("dataset")

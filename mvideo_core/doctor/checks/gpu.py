@@ -8,9 +8,9 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+from mvideo_core.base.errors import ConfigError, MVideoError
+from mvideo_core.base.gpus import Gpu, gpus
 from mvideo_core.doctor.base import Asked, Finding, check, problem
-from mvideo_core.errors import ConfigError, MVideoError
-from mvideo_core.machine import Gpu, gpus
 
 GIB = 1 << 30
 BF16_CAPABILITY = (8, 0)

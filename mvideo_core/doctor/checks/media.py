@@ -3,8 +3,8 @@
 import subprocess
 from collections.abc import Iterator
 
+from mvideo_core.base.errors import ConfigError
 from mvideo_core.doctor.base import Asked, Finding, check, problem
-from mvideo_core.errors import ConfigError
 from mvideo_core.media.ffmpeg import ffmpeg_path
 
 ENCODER = "libx264"

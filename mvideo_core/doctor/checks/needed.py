@@ -4,9 +4,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from mvideo_core import weights
+from mvideo_core.base.errors import MVideoError
+from mvideo_core.base.gpus import gpu_ids, gpus
 from mvideo_core.doctor.base import Asked, Finding, check, problem
-from mvideo_core.errors import MVideoError
-from mvideo_core.machine import gpu_ids, gpus
 
 RANDOM = "random:"
 
@@ -40,7 +40,7 @@ def base_weights(name: str) -> Iterator[Finding]:
 
 
 def _of_stages(asked: Asked) -> Iterator[Finding]:
-    from mvideo_core.pipeline import PART_STAGES, preflight
+    from mvideo_core.curation.pipeline import PART_STAGES, preflight
     from mvideo_core.store.workspace import Workspace
 
     assert asked.pipeline is not None
@@ -59,7 +59,7 @@ def training(asked: Asked) -> Iterator[Finding]:
     """Processes against GPUs, batch against processes, extras that the options need."""
     if asked.training is None:
         return
-    from mvideo_core.model.quantize import check_quantization
+    from mvideo_core.cogvideox.quantize import check_quantization
     from mvideo_core.training.callbacks.trackers import check_extras
     from mvideo_core.training.data import rank_slots
     from mvideo_core.training.launch import check_processes

@@ -13,9 +13,9 @@ from typing import Any, Literal
 
 from pydantic import Field
 
-from mvideo_core.errors import ConfigError
-from mvideo_core.options import Options
-from mvideo_core.registry import Registry
+from mvideo_core.base.errors import ConfigError
+from mvideo_core.base.options import Options
+from mvideo_core.base.registry import Registry
 
 MAX_FRAMES = 1 << 20
 """36 hours at 8 frames per second."""

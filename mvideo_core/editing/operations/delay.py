@@ -3,8 +3,8 @@
 import numpy as np
 from pydantic import Field
 
+from mvideo_core.base.options import Options
 from mvideo_core.editing.operations import checked_length, held_frames, timing
-from mvideo_core.options import Options
 
 
 class DelayOptions(Options):

@@ -2,8 +2,8 @@
 
 from scipy.ndimage import binary_fill_holes
 
-from mvideo_core.editing.clip import MaskClip, with_masks
 from mvideo_core.editing.operations import ObjectOptions, rewrite
+from mvideo_core.masks.io.clip import MaskClip, with_masks
 
 
 @rewrite("fill_holes", ObjectOptions)

@@ -1,7 +1,7 @@
 """What is not the object."""
 
-from mvideo_core.editing.clip import MaskClip, with_masks
 from mvideo_core.editing.operations import ObjectOptions, rewrite
+from mvideo_core.masks.io.clip import MaskClip, with_masks
 
 
 @rewrite("invert", ObjectOptions)

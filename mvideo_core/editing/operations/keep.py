@@ -2,10 +2,10 @@
 
 from pydantic import Field
 
-from mvideo_core.editing.clip import MaskClip, checked_objects
+from mvideo_core.base.errors import ConfigError
+from mvideo_core.base.options import Options
 from mvideo_core.editing.operations import rewrite
-from mvideo_core.errors import ConfigError
-from mvideo_core.options import Options
+from mvideo_core.masks.io.clip import MaskClip, checked_objects
 
 
 class KeepOptions(Options):

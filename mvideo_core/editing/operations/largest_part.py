@@ -3,8 +3,8 @@
 import numpy as np
 from scipy.ndimage import label
 
-from mvideo_core.editing.clip import Mask, MaskClip, with_masks
 from mvideo_core.editing.operations import ObjectOptions, rewrite
+from mvideo_core.masks.io.clip import Mask, MaskClip, with_masks
 
 
 @rewrite("largest_part", ObjectOptions)

@@ -3,10 +3,10 @@
 import numpy as np
 from pydantic import Field
 
+from mvideo_core.base.options import Options
 from mvideo_core.editing.geometry import Motion, shift
 from mvideo_core.editing.keyframes import EASE_HELP, Ease, PathKeys, path_values
 from mvideo_core.editing.operations import warp
-from mvideo_core.options import Options
 
 
 class PanOptions(Options):

@@ -2,8 +2,8 @@
 
 import numpy as np
 
+from mvideo_core.base.options import Options
 from mvideo_core.editing.operations import timing
-from mvideo_core.options import Options
 
 
 class ReverseOptions(Options):

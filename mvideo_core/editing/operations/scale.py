@@ -5,10 +5,10 @@ from typing import Literal
 import numpy as np
 from pydantic import Field
 
+from mvideo_core.base.errors import ConfigError
 from mvideo_core.editing.geometry import Motion, about, scaling
 from mvideo_core.editing.keyframes import EASE_HELP, Ease, Keyed, values
 from mvideo_core.editing.operations import ObjectOptions, warp
-from mvideo_core.errors import ConfigError
 
 
 class ScaleOptions(ObjectOptions):

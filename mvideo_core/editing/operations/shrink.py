@@ -2,9 +2,9 @@
 
 from pydantic import Field
 
-from mvideo_core.editing.clip import MaskClip, with_masks
 from mvideo_core.editing.morphology import shrunk
 from mvideo_core.editing.operations import ObjectOptions, rewrite
+from mvideo_core.masks.io.clip import MaskClip, with_masks
 
 
 class ShrinkOptions(ObjectOptions):

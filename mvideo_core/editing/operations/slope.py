@@ -5,9 +5,9 @@ from typing import Literal
 import numpy as np
 from pydantic import Field
 
+from mvideo_core.base.errors import ConfigError
 from mvideo_core.editing.geometry import Motion, about, after, rotation, shift
 from mvideo_core.editing.operations import ObjectOptions, warp
-from mvideo_core.errors import ConfigError
 
 MIN_TRAVEL_FRAC = 0.02
 """Of the frame's width; objects that travel less all through the clip stand still as far as a slope is concerned."""

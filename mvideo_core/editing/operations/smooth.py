@@ -2,9 +2,9 @@
 
 from pydantic import Field
 
-from mvideo_core.editing.clip import Mask, MaskClip, with_masks
 from mvideo_core.editing.morphology import grown, shrunk
 from mvideo_core.editing.operations import ObjectOptions, rewrite
+from mvideo_core.masks.io.clip import Mask, MaskClip, with_masks
 
 
 class SmoothOptions(ObjectOptions):

@@ -3,10 +3,10 @@
 import numpy as np
 from pydantic import Field
 
+from mvideo_core.base.errors import ConfigError
+from mvideo_core.base.options import Options
 from mvideo_core.editing.keyframes import EASE_HELP, Ease, Keys, values
 from mvideo_core.editing.operations import checked_length, timing
-from mvideo_core.errors import ConfigError
-from mvideo_core.options import Options
 
 
 class SpeedRampOptions(Options):

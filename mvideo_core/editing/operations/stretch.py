@@ -3,9 +3,9 @@
 import numpy as np
 from pydantic import Field
 
+from mvideo_core.base.errors import ConfigError
+from mvideo_core.base.options import Options
 from mvideo_core.editing.operations import checked_length, timing
-from mvideo_core.errors import ConfigError
-from mvideo_core.options import Options
 
 
 class StretchOptions(Options):

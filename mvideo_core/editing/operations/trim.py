@@ -3,10 +3,10 @@
 import numpy as np
 from pydantic import Field
 
+from mvideo_core.base.errors import ConfigError
+from mvideo_core.base.options import Options
 from mvideo_core.editing.keyframes import Time, seconds
 from mvideo_core.editing.operations import timing
-from mvideo_core.errors import ConfigError
-from mvideo_core.options import Options
 
 
 class TrimOptions(Options):

@@ -3,11 +3,11 @@
 import numpy as np
 from pydantic import Field
 
+from mvideo_core.base.errors import ConfigError
+from mvideo_core.base.options import Options
 from mvideo_core.editing.geometry import Motion, about, scaling
 from mvideo_core.editing.keyframes import EASE_HELP, Ease, Keys, values
 from mvideo_core.editing.operations import warp
-from mvideo_core.errors import ConfigError
-from mvideo_core.options import Options
 
 
 class ZoomOptions(Options):

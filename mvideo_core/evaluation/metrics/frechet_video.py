@@ -15,12 +15,12 @@ from typing import Any, Literal, Self
 import numpy as np
 from pydantic import Field
 
-from mvideo_core.errors import MediaError
+from mvideo_core.base.errors import MediaError
+from mvideo_core.base.options import Options
 from mvideo_core.evaluation.base import METRICS, Metric, SetScore, VideoScore
 from mvideo_core.evaluation.mask_grid import GridFit, check_match, match_frames, on_grid
 from mvideo_core.evaluation.set_distance import frechet_distance, polynomial_mmd
 from mvideo_core.evaluation.video import EvalVideo
-from mvideo_core.options import Options
 
 ENOUGH_VIDEOS = 2000
 """Below, the literature finds the distance biased (FID: 2,048 at the least; FVD: the same sets of 2,048)."""

@@ -11,16 +11,16 @@ from typing import Any, Literal, NamedTuple, Self
 import numpy as np
 from pydantic import Field
 
-from mvideo_core.editing.clip import take_frames
-from mvideo_core.errors import MediaError
+from mvideo_core.base.errors import MediaError
 from mvideo_core.evaluation.base import METRICS, Metric, VideoScore
 from mvideo_core.evaluation.mask_grid import GridFit, GridMatch, check_match, match_frames, on_grid
 from mvideo_core.evaluation.mask_overlap import OverlapPolicy, overlap, prompt_boxes, together
 from mvideo_core.evaluation.video import EvalVideo
 from mvideo_core.masks import MaskSequence, MaskWriter
-from mvideo_core.segmentation import SEGMENTERS, Segmenter
-from mvideo_core.segmentation.sam2_image import Sam2ImageMode
-from mvideo_core.segmentation.sam2_video import is_mini
+from mvideo_core.masks.io.clip import take_frames
+from mvideo_core.perception.segmentation import SEGMENTERS, Segmenter
+from mvideo_core.perception.segmentation.sam2_image import Sam2ImageMode
+from mvideo_core.perception.segmentation.sam2_video import is_mini
 
 PREDICTED = "predicted.masks"
 """Artifact: what the segmenter saw, on the frames scored, at the video's size."""

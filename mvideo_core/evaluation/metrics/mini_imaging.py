@@ -11,7 +11,7 @@ from typing import Self
 import numpy as np
 from pydantic import Field
 
-from mvideo_core.errors import MediaError
+from mvideo_core.base.errors import MediaError
 from mvideo_core.evaluation.base import METRICS, Metric, VideoScore
 from mvideo_core.evaluation.networks.frame_quality import MIN_SIDE_PX, QualityWeights, features
 from mvideo_core.evaluation.protocol import ProtocolOptions, score_by_protocol

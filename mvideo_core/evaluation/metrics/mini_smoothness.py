@@ -12,7 +12,7 @@ from typing import Any, Self
 import numpy as np
 from pydantic import Field
 
-from mvideo_core.errors import MediaError
+from mvideo_core.base.errors import MediaError
 from mvideo_core.evaluation.base import METRICS, Metric, VideoScore
 from mvideo_core.evaluation.metrics.temporal_flickering import mean_difference
 from mvideo_core.evaluation.protocol import ProtocolOptions, score_by_protocol

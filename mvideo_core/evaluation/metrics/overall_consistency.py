@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Self
 import numpy as np
 from pydantic import Field
 
-from mvideo_core.errors import MediaError, ModelError
+from mvideo_core.base.errors import MediaError, ModelError
 from mvideo_core.evaluation.base import METRICS, Metric, VideoScore
 from mvideo_core.evaluation.networks.clip_tokenizer import ClipTokenizer
 from mvideo_core.evaluation.protocol import ProtocolOptions, score_by_protocol

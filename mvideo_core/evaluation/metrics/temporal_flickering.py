@@ -10,7 +10,7 @@ from typing import Self
 import numpy as np
 from pydantic import Field
 
-from mvideo_core.errors import MediaError
+from mvideo_core.base.errors import MediaError
 from mvideo_core.evaluation.base import METRICS, Metric, VideoScore
 from mvideo_core.evaluation.protocol import ProtocolOptions, score_by_protocol
 from mvideo_core.evaluation.video import EvalVideo

@@ -10,7 +10,7 @@ import sys
 import types
 from typing import Any
 
-from mvideo_core.errors import ModelError
+from mvideo_core.base.errors import ModelError
 
 MODULE = "vbench.third_party.amt.networks.AMT-S"
 INSTALL = "pip install --no-deps vbench==0.1.5"

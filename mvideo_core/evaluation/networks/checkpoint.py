@@ -4,8 +4,8 @@ import zipfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from mvideo_core.errors import ModelError
-from mvideo_core.listing import visible_files
+from mvideo_core.base.errors import ModelError
+from mvideo_core.base.listing import visible_files
 from mvideo_core.weights.reading import RAISED_BY_LOADERS, plain_words
 
 if TYPE_CHECKING:

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
-from mvideo_core.errors import ModelError
+from mvideo_core.base.errors import ModelError
 
 START, END = "<|startoftext|>", "<|endoftext|>"
 PUBLIC_MERGES = 49152 - 256 - 2

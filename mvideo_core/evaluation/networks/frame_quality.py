@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from mvideo_core.errors import ModelError
+from mvideo_core.base.errors import ModelError
 from mvideo_core.weights.reading import plain_words
 
 SHORT_SIDE_PX = 64

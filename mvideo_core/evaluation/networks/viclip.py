@@ -13,7 +13,7 @@ import torch
 from pydantic import Field
 from torch import Tensor, nn
 
-from mvideo_core.options import Options
+from mvideo_core.base.options import Options
 
 
 class ViclipSizes(Options):

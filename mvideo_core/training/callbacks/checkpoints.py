@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import Field
 
-from mvideo_core.errors import StoreError, TrainError
-from mvideo_core.options import Options
+from mvideo_core.base.errors import StoreError, TrainError
+from mvideo_core.base.options import Options
 from mvideo_core.training.callbacks.base import Callback, due
 from mvideo_core.training.checkpoint import State, complete, folder_of, save, set_aside
 from mvideo_core.training.diagnosis import first_not_finite

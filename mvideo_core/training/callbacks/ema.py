@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import Field
 
-from mvideo_core.options import Options
+from mvideo_core.base.options import Options
 from mvideo_core.training.callbacks.base import Callback
 from mvideo_core.training.checkpoint import ADAPTER_EMA, weights_of
 

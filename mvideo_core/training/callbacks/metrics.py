@@ -11,8 +11,8 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from mvideo_core.disk import write_whole
-from mvideo_core.errors import StoreError
+from mvideo_core.base.disk import write_whole
+from mvideo_core.base.errors import StoreError
 from mvideo_core.training.callbacks.base import Callback, due
 from mvideo_core.training.callbacks.trackers import METRICS, MetricOptions, Tracker, opened
 

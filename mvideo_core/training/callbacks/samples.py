@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 import numpy as np
 from pydantic import Field
 
-from mvideo_core.model.base import BaseOptions
-from mvideo_core.model.history_sigma import HISTORY_SIGMA, TIMESTEP_GONE
-from mvideo_core.options import Options
+from mvideo_core.base.options import Options
+from mvideo_core.cogvideox.base import BaseOptions
+from mvideo_core.cogvideox.history_sigma import HISTORY_SIGMA, TIMESTEP_GONE
 from mvideo_core.training.callbacks.base import Callback, due
 from mvideo_core.training.callbacks.ema import Ema
 from mvideo_core.training.callbacks.validation import SEED, evaluating
@@ -24,9 +24,9 @@ from mvideo_core.training.draws import History
 from mvideo_core.training.seeds import generator
 
 if TYPE_CHECKING:
-    from mvideo_core.latents.cache import LatentDataset, LatentSample
-    from mvideo_core.model.pipeline import MVideoPipeline
+    from mvideo_core.cogvideox.pipeline import MVideoPipeline
     from mvideo_core.training.distributed import World
+    from mvideo_core.training.latents.cache import LatentDataset, LatentSample
     from mvideo_core.training.loop import Trainer
     from mvideo_core.training.objective import MVideoObjective
 
@@ -117,7 +117,7 @@ class SampleVideos(Callback):
         """Index and frames of each video; the VAE is in memory meanwhile."""
         import torch
 
-        from mvideo_core.model.turns import move_frozen
+        from mvideo_core.cogvideox.turns import move_frozen
 
         mixed = self.objective.dtype != torch.float32
         pipeline = self._pipeline(world.device)
@@ -135,8 +135,8 @@ class SampleVideos(Callback):
     def _pipeline(self, device: Any) -> "MVideoPipeline":
         import torch
 
-        from mvideo_core.model.base import load_base
-        from mvideo_core.model.pipeline import MVideoPipeline
+        from mvideo_core.cogvideox.base import load_base
+        from mvideo_core.cogvideox.pipeline import MVideoPipeline
 
         loaded = load_base(self.base, parts=("vae",))
         pipeline = MVideoPipeline(

@@ -14,9 +14,9 @@ from typing import Any, Protocol
 
 from pydantic import Field
 
-from mvideo_core.disk import write_whole
-from mvideo_core.errors import ConfigError, ModelError, StoreError
-from mvideo_core.options import Options
+from mvideo_core.base.disk import write_whole
+from mvideo_core.base.errors import ConfigError, ModelError, StoreError
+from mvideo_core.base.options import Options
 
 log = logging.getLogger(__name__)
 METRICS = "metrics.jsonl"

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from pydantic import Field
 
-from mvideo_core.model.history_sigma import HISTORY_SIGMA, TIMESTEP_GONE
-from mvideo_core.options import Options
+from mvideo_core.base.options import Options
+from mvideo_core.cogvideox.history_sigma import HISTORY_SIGMA, TIMESTEP_GONE
 from mvideo_core.training.callbacks.base import Callback, due
 from mvideo_core.training.callbacks.ema import Ema
 from mvideo_core.training.draws import History, StepDraws
@@ -22,7 +22,7 @@ from mvideo_core.training.seeds import generator
 if TYPE_CHECKING:
     import torch
 
-    from mvideo_core.model.schedule import Schedule
+    from mvideo_core.cogvideox.schedule import Schedule
     from mvideo_core.training.batches import BatchMaker
     from mvideo_core.training.data import Samples
     from mvideo_core.training.distributed import World

@@ -16,7 +16,7 @@ import time
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
-from mvideo_core.model.guidance import Guidance
+from mvideo_core.cogvideox.guidance import Guidance
 from mvideo_core.training.callbacks.base import Callback
 from mvideo_core.training.callbacks.samples import SampleVideos
 from mvideo_core.training.callbacks.validation import Validation, fixed_draws

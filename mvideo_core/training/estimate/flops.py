@@ -25,7 +25,7 @@ def _counted(options: "TrainOptions", shape: ModelShape, layers: int, batch: int
     from torch import nn
     from torch.utils.flop_counter import FlopCounterMode
 
-    from mvideo_core.model.teacher import teacher_view
+    from mvideo_core.cogvideox.teacher import teacher_view
 
     flops: dict[str, float] = {}
     model: Any = on_meta(options, shape.config, layers)

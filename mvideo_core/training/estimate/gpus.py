@@ -2,7 +2,7 @@
 
 from typing import NamedTuple
 
-from mvideo_core.errors import ConfigError
+from mvideo_core.base.errors import ConfigError
 
 MIB = 1 << 20
 DEFAULT_MFU = 0.35

@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
-from mvideo_core.records import Record
+from mvideo_core.base.records import Record
 from mvideo_core.training.estimate.shape import Inputs, ModelShape, empty_inputs, model_shape, on_meta
 
 if TYPE_CHECKING:
@@ -161,7 +161,7 @@ def _sample_bytes(options: "TrainOptions", shape: ModelShape, frozen: int) -> in
     """While sample videos are made: transformer with both branches of the guidance, and the VAE; both or in turns."""
     import torch
 
-    from mvideo_core.model.base import torch_dtype
+    from mvideo_core.cogvideox.base import torch_dtype
     from mvideo_core.training.estimate.vae import vae_bytes
 
     two = options.model_copy(update={"micro_batch": 2 if options.samples.guidance_scale != 1 else 1})

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from mvideo_core.records import Record
+from mvideo_core.base.records import Record
 from mvideo_core.training.estimate.flops import count_flops
 from mvideo_core.training.estimate.gpus import DEFAULT_MFU, GPUS, gpu_model
 from mvideo_core.training.estimate.memory import (

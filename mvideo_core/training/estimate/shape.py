@@ -3,17 +3,17 @@
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from mvideo_core.model.base import RANDOM, read_format, read_json
-from mvideo_core.model.sizes import SIZES, size_of
-from mvideo_core.model.video_format import VideoFormat, spatial_stride
+from mvideo_core.cogvideox.base import RANDOM, read_format, read_json
+from mvideo_core.cogvideox.sizes import SIZES, size_of
+from mvideo_core.cogvideox.video_format import VideoFormat, spatial_stride
 from mvideo_core.training.options import TrainOptions
 from mvideo_core.weights import find
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from mvideo_core.model.conditions import Conditions
-    from mvideo_core.model.transformer import MVideoTransformer3DModel
+    from mvideo_core.cogvideox.conditions import Conditions
+    from mvideo_core.cogvideox.transformer import MVideoTransformer3DModel
 
 
 class ModelShape(NamedTuple):
@@ -26,7 +26,7 @@ class ModelShape(NamedTuple):
     @property
     def latents(self) -> dict[str, tuple[int, int, int, int]]:
         """Shape (F, C, h, w) of every latent that a window can have, by name."""
-        from mvideo_core.latents.encode import latent_shapes
+        from mvideo_core.training.latents.encode import latent_shapes
 
         return latent_shapes(self.format, self.config.get("in_channels", 16), spatial_stride(self.vae))
 
@@ -59,9 +59,9 @@ def on_meta(options: TrainOptions, config: dict[str, Any], layers: int = 0) -> "
     import torch
     from torch import nn
 
-    from mvideo_core.model.adapter import add_lora
-    from mvideo_core.model.base import torch_dtype
-    from mvideo_core.model.transformer import MVideoTransformer3DModel
+    from mvideo_core.cogvideox.adapter import add_lora
+    from mvideo_core.cogvideox.base import torch_dtype
+    from mvideo_core.cogvideox.transformer import MVideoTransformer3DModel
 
     with torch.device("meta"):
         model = MVideoTransformer3DModel(**(config | ({"num_layers": layers} if layers else {})))
@@ -83,7 +83,7 @@ def empty_inputs(shape: ModelShape, batch: int, dtype: Any) -> Inputs:
     """Inputs of `batch` samples on the default device."""
     import torch
 
-    from mvideo_core.model.conditions import Conditions
+    from mvideo_core.cogvideox.conditions import Conditions
 
     shapes = shape.latents
     x, mask, appearance, motion = (

@@ -11,10 +11,10 @@ from PIL import Image
 from typer.testing import CliRunner
 
 from mvideo_core.cli import main
-from mvideo_core.editing.sequence import load_masks, save_masks
+from mvideo_core.editing.mask_files import load_masks, save_masks
 from mvideo_core.masks import encode
 from mvideo_core.media.encode import write_mp4
-from tests.mvideo_core.editing.mask_files import boxes, painted, write_exr, write_pictures, write_video
+from tests.mvideo_core.editing.written_masks import boxes, painted, write_exr, write_pictures, write_video
 
 N_FRAMES = 97
 ADVICE = ("Traceback", "allow_pickle", "max_header_size", "weights_only", "pip install", 'File "')

@@ -4,12 +4,12 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
+from mvideo_core.base.errors import ConfigError
 from mvideo_core.cli import main, pipeline
-from mvideo_core.errors import ConfigError
 from mvideo_core.media.encode import write_mp4
 from mvideo_core.store.lock import stages_in_use
 from mvideo_core.store.workspace import Workspace
-from tests.mvideo_core.stages.finished import finish
+from tests.mvideo_core.engine.finished import finish
 
 
 @pytest.fixture(scope="module")
@@ -178,7 +178,7 @@ def test_weights_list_tells_sizes_and_what_is_missing(run, tmp_path, monkeypatch
 
 def test_options_weights_and_keys_are_checked_once_before_a_run(run, tmp_path, videos, monkeypatch):
     """Each stage's check and digests of its weights; the plan comes after, and asks servers alone again."""
-    from mvideo_core.stages import STAGES
+    from mvideo_core.engine import STAGES
 
     seen, planned = [], []
     for name in pipeline.PART_STAGES:
@@ -190,7 +190,7 @@ def test_options_weights_and_keys_are_checked_once_before_a_run(run, tmp_path, v
         planned.extend(seen)
         raise ConfigError("planned")
 
-    monkeypatch.setattr("mvideo_core.stages.sources.plan_sources", stop)
+    monkeypatch.setattr("mvideo_core.curation.stages.sources.plan_sources", stop)
     done = run("run", "-w", tmp_path / "ws", "--folder", videos)
     assert "planned" in str(done.exception)
     assert planned == list(pipeline.PART_STAGES)

@@ -5,11 +5,11 @@ import torch
 import typer
 from typer.testing import CliRunner
 
+from mvideo_core.base.errors import ConfigError
 from mvideo_core.cli import encode
-from mvideo_core.errors import ConfigError
-from mvideo_core.latents.cache import LatentDataset
 from mvideo_core.store.workspace import Workspace
-from tests.mvideo_core.latents.drawn import dataset
+from mvideo_core.training.latents.cache import LatentDataset
+from tests.mvideo_core.training.latents.drawn import dataset
 
 
 @pytest.fixture

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
+from mvideo_core.base.errors import ConfigError
 from mvideo_core.cli.eval import eval_app
-from mvideo_core.errors import ConfigError
 from mvideo_core.media.encode import write_mp4
 
 SUITE = "name: thin\nmetrics: [{metric: temporal_flickering}]\n"

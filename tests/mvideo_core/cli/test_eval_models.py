@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
+from mvideo_core.base.errors import ConfigError
 from mvideo_core.cli.main import app
-from mvideo_core.errors import ConfigError
 from mvideo_core.evaluation.manifest import EvalItem, write_manifest
 from mvideo_core.media.encode import write_mp4
 

@@ -12,13 +12,13 @@ import pytest
 import yaml
 
 from benchmarks.drawn_latents import draw_latents
-from mvideo_core.editing.sequence import save_masks
+from mvideo_core.curation.stages.publish import first_sample
+from mvideo_core.editing.mask_files import save_masks
 from mvideo_core.masks import encode
-from mvideo_core.stages.publish import first_sample
 from mvideo_core.store.workspace import Workspace
 from tests.e2e.tiny import draw_videos, write_models, write_profile
-from tests.mvideo_core.latents.drawn import dataset
 from tests.mvideo_core.training.conftest import TINY
+from tests.mvideo_core.training.latents.drawn import dataset
 from tests.small_disk import names, small_disk
 
 PLENTY_BYTES = 40 << 20

@@ -12,7 +12,7 @@ from typer.testing import CliRunner
 from mvideo_core.cli.index import INDEX, load
 from mvideo_core.cli.main import app
 from mvideo_core.store.workspace import Workspace
-from tests.mvideo_core.stages.finished import finish
+from tests.mvideo_core.engine.finished import finish
 
 HEAVY = {"torch", "torchvision", "diffusers", "transformers", "prefect", "pyarrow", "av", "cv2", "ray", "tensorboard"}
 NOT_FOR_A_LIST = {*HEAVY, "numpy", "pydantic", "yaml", "httpx"}
@@ -67,7 +67,7 @@ def test_no_help_page_imports_anything_heavy() -> None:
 
 
 def test_the_check_sees_a_heavy_import() -> None:
-    code = "from mvideo_core.store.tables import schema_of\nfrom mvideo_core.records import ClipRow\n"
+    code = "from mvideo_core.store.tables import schema_of\nfrom mvideo_core.base.records import ClipRow\n"
     assert "pyarrow" in imported(f"{code}schema_of(ClipRow)")
 
 

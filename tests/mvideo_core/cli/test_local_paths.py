@@ -3,9 +3,9 @@
 import pytest
 from typer.testing import CliRunner
 
+from mvideo_core.base.errors import ConfigError
 from mvideo_core.cli import main
-from mvideo_core.errors import ConfigError
-from mvideo_core.ingest.sources import SourceOptions, list_sources
+from mvideo_core.curation.ingest.sources import SourceOptions, list_sources
 
 URL = "s3://bucket/x"
 COMMANDS = (

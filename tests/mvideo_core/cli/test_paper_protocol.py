@@ -10,15 +10,15 @@ import pytest
 import torch
 from typer.testing import CliRunner
 
+from mvideo_core.base.records import Row
 from mvideo_core.cli import main
-from mvideo_core.editing.sequence import load_masks
+from mvideo_core.curation.stages.shard import shard_dataset
+from mvideo_core.editing.mask_files import load_masks
 from mvideo_core.evaluation.manifest import absolute_items, read_manifest
 from mvideo_core.evaluation.result import read_result
-from mvideo_core.records import Row
 from mvideo_core.shards.options import ShardOptions
-from mvideo_core.stages.shard import shard_dataset
 from mvideo_core.store.workspace import Workspace
-from tests.mvideo_core.stages import finished
+from tests.mvideo_core.engine import finished
 
 LENGTHS = {"a9": 9, "b16": 16, "c17": 17, "d25": 25, "e40": 40}
 """Frames at 8 fps. The system below makes 2 s, so 17: two clips are too short."""

@@ -14,10 +14,10 @@ from pathlib import Path
 import pytest
 
 from mvideo.deployments import checks as prefect_checks
+from mvideo_core.base.errors import ConfigError, ModelError
 from mvideo_core.doctor import ALL, Asked, Finding, check, require, run_checks
 from mvideo_core.doctor.base import CHECKS
 from mvideo_core.doctor.checks import disk, gpu, media, needed, system
-from mvideo_core.errors import ConfigError, ModelError
 from mvideo_core.training.options import load_profile
 
 H100 = "0, GPU-aa, NVIDIA H100 80GB HBM3, {driver}, 81559, {free}, {capability}"

@@ -1,11 +1,10 @@
 import numpy as np
 import pytest
 
+from mvideo_core.base.errors import ConfigError
 from mvideo_core.editing.combine import CombineOptions, Layer, combine
-from mvideo_core.errors import ConfigError
 from mvideo_core.masks.measure import areas
-
-from .drawn import block, boxes, noise, square_path
+from tests.mvideo_core.editing.drawn import block, boxes, noise, square_path
 
 
 def test_the_last_layer_is_in_front():

@@ -2,13 +2,12 @@
 
 import pytest
 
+from mvideo_core.base.errors import ConfigError, StoreError
 from mvideo_core.editing import load_masks
 from mvideo_core.editing.inputs import open_input
-from mvideo_core.errors import ConfigError, StoreError
 from mvideo_core.masks.measure import boxes_xyxy
 from mvideo_core.shards import ShardOptions
-
-from ..shards.conftest import Drawn
+from tests.mvideo_core.shards.conftest import Drawn
 
 
 @pytest.fixture(scope="module")

@@ -3,12 +3,11 @@
 import numpy as np
 import pytest
 
+from mvideo_core.base.errors import ConfigError
 from mvideo_core.editing import MaskClip
 from mvideo_core.editing.draw import CanvasOptions, draw, parse_shapes, read_shapes
-from mvideo_core.errors import ConfigError
 from mvideo_core.masks.measure import areas
-
-from .drawn import boxes
+from tests.mvideo_core.editing.drawn import boxes
 
 CANVAS = CanvasOptions(height_px=80, width_px=120, fps=8, frames=9)  # one second
 

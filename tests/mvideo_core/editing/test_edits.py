@@ -4,14 +4,13 @@ import tracemalloc
 import numpy as np
 import pytest
 
+from mvideo_core.base.errors import ConfigError
 from mvideo_core.editing import MaskClip, apply_edits, parse_edits
 from mvideo_core.editing.edits import read_edits
 from mvideo_core.editing.operations import OPERATIONS
-from mvideo_core.errors import ConfigError
 from mvideo_core.masks import MaskWriter, encode
 from mvideo_core.masks.measure import areas, iou
-
-from .drawn import FPS, HEIGHT, WIDTH, block, boxes, noise, square_path
+from tests.mvideo_core.editing.drawn import FPS, HEIGHT, WIDTH, block, boxes, noise, square_path
 
 
 def edited(clip: MaskClip, *ops) -> MaskClip:

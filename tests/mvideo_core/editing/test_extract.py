@@ -5,14 +5,14 @@ import tracemalloc
 import numpy as np
 import pytest
 
-from mvideo_core.detection.base import Detections
+from mvideo_core.base.errors import ConfigError, MediaError
 from mvideo_core.editing.extract import ExtractOptions, Models, extract_masks
 from mvideo_core.editing.inputs import open_input
 from mvideo_core.editing.reference import open_reference
-from mvideo_core.errors import ConfigError, MediaError
 from mvideo_core.masks.measure import boxes_xyxy
 from mvideo_core.media.encode import write_mp4
-from mvideo_core.segmentation.base import FrameMasks
+from mvideo_core.perception.detection.base import Detections
+from mvideo_core.perception.segmentation.base import FrameMasks
 
 CHANNELS = {"red": 0, "green": 1, "blue": 2}
 HEIGHT, WIDTH, FPS = 64, 96, 8

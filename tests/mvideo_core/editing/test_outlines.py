@@ -4,13 +4,12 @@ import numpy as np
 import pytest
 from scipy import ndimage
 
+from mvideo_core.base.errors import ConfigError
 from mvideo_core.editing import MaskClip
 from mvideo_core.editing.morphology import grown, shrunk
-from mvideo_core.errors import ConfigError
 from mvideo_core.masks import encode
-
-from .drawn import FPS, HEIGHT, WIDTH, block, boxes, noise, square_path
-from .test_edits import edited
+from tests.mvideo_core.editing.drawn import FPS, HEIGHT, WIDTH, block, boxes, noise, square_path
+from tests.mvideo_core.editing.test_edits import edited
 
 
 def disc(px: int) -> np.ndarray:

@@ -4,19 +4,18 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
+from mvideo_core.base.errors import ConfigError
 from mvideo_core.cli.masks import masks_app
+from mvideo_core.cogvideox.video_format import VideoFormat
 from mvideo_core.editing import load_masks, save_masks
-from mvideo_core.editing.clip import take_frames
 from mvideo_core.editing.preview import PreviewOptions, contact_sheet, overview, write_preview
 from mvideo_core.editing.recipe import load_recipe, recipe_names, run_recipe
 from mvideo_core.editing.resample import resample
-from mvideo_core.errors import ConfigError
+from mvideo_core.masks.io.clip import take_frames
 from mvideo_core.masks.measure import areas
 from mvideo_core.media.decode import count_frames, read_clip
 from mvideo_core.media.encode import write_mp4
-from mvideo_core.model.video_format import VideoFormat
-
-from .drawn import FPS, HEIGHT, WIDTH, block, boxes, noise, square_path
+from tests.mvideo_core.editing.drawn import FPS, HEIGHT, WIDTH, block, boxes, noise, square_path
 
 SMALL = VideoFormat(height_px=48, width_px=64, motion_height_px=16, motion_width_px=16, clip_frames=9, fps=8)
 

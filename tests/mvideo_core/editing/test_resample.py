@@ -2,6 +2,7 @@ import cv2
 import numpy as np
 import pytest
 
+from mvideo_core.cogvideox.video_format import VideoFormat
 from mvideo_core.editing import MaskClip
 from mvideo_core.editing.resample import (
     HIDDEN,
@@ -15,9 +16,7 @@ from mvideo_core.editing.resample import (
 )
 from mvideo_core.masks import encode
 from mvideo_core.masks.measure import areas
-from mvideo_core.model.video_format import VideoFormat
-
-from .drawn import block, boxes, noise, square_path
+from tests.mvideo_core.editing.drawn import block, boxes, noise, square_path
 
 SMALL = VideoFormat(height_px=16, width_px=32, motion_height_px=16, motion_width_px=16, clip_frames=9, fps=8)
 

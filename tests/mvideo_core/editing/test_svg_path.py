@@ -4,12 +4,11 @@ import numpy as np
 import pytest
 from PIL import Image, ImageDraw
 
+from mvideo_core.base.errors import ConfigError
 from mvideo_core.editing.draw import CanvasOptions, draw, parse_shapes
 from mvideo_core.editing.svg_path import commands, covered, svg_outlines
-from mvideo_core.errors import ConfigError
 from mvideo_core.masks.measure import areas
-
-from .drawn import boxes
+from tests.mvideo_core.editing.drawn import boxes
 
 CANVAS = CanvasOptions(height_px=160, width_px=240, fps=8, frames=9)
 MIDDLE = "path: [[0, 0.5, 0.5]]"

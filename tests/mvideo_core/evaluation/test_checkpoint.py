@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from mvideo_core.errors import ModelError
+from mvideo_core.base.errors import ModelError
 from mvideo_core.evaluation.networks.checkpoint import load_strictly, only_file, read_checkpoint
 
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from mvideo_core.errors import ModelError
+from mvideo_core.base.errors import ModelError
 from mvideo_core.evaluation.networks.clip_tokenizer import ClipTokenizer, cleaned
 from tests.goldens.vbench_inputs import PROMPTS, goldens
 

@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from mvideo_core.errors import ConfigError
+from mvideo_core.base.errors import ConfigError
 from mvideo_core.evaluation.compare import compare, compare_all, find_side
 from mvideo_core.evaluation.differences import differences_markdown
 from tests.mvideo_core.evaluation.results import made

@@ -19,7 +19,7 @@ from mvideo_core.evaluation.networks.amt import amt_s
 from mvideo_core.evaluation.networks.viclip import ViClip, ViclipSizes
 from mvideo_core.evaluation.video import EvalVideo
 from mvideo_core.masks import encode
-from mvideo_core.segmentation.sam2_video import Sam2Segmenter
+from mvideo_core.perception.segmentation.sam2_video import Sam2Segmenter
 from tests.goldens.vbench_inputs import MUSIQ_TINY
 from tests.pretended_gpu import GPU, PretendedGpu
 

@@ -8,8 +8,8 @@ import pytest
 import torch
 import transformers
 
-from mvideo_core.editing.sequence import save_masks
-from mvideo_core.errors import MediaError, ModelError
+from mvideo_core.base.errors import MediaError, ModelError
+from mvideo_core.editing.mask_files import save_masks
 from mvideo_core.evaluation.compare import compare, find_side
 from mvideo_core.evaluation.export import to_csv, to_markdown
 from mvideo_core.evaluation.manifest import EvalItem, write_manifest

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 
-from mvideo_core.editing.sequence import load_masks, save_masks
+from mvideo_core.editing.mask_files import load_masks, save_masks
 from mvideo_core.evaluation.guides import file_name_of
 from mvideo_core.evaluation.make_videos import failures, make_videos
 from mvideo_core.evaluation.manifest import EvalItem, absolute_items, read_manifest

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from mvideo_core.errors import ConfigError
+from mvideo_core.base.errors import ConfigError
 from mvideo_core.evaluation.inputs import parse_input, read_inputs
 from mvideo_core.evaluation.manifest import EvalItem, write_manifest
 from mvideo_core.evaluation.systems import load_system

@@ -8,8 +8,10 @@ import numpy as np
 import pytest
 import torch
 
-from mvideo_core.editing.sequence import save_masks
-from mvideo_core.errors import ConfigError, MediaError, ModelError
+from mvideo_core.base.errors import ConfigError, MediaError, ModelError
+from mvideo_core.cogvideox.base import BaseOptions, random_base, save_base
+from mvideo_core.cogvideox.words import mini_tokenizer
+from mvideo_core.editing.mask_files import save_masks
 from mvideo_core.evaluation.make_videos import items_of_prompts, make_videos, read_prompts, with_lengthened
 from mvideo_core.evaluation.makers import DiffusersMaker, MVideoMaker, control_frames
 from mvideo_core.evaluation.manifest import EvalItem, read_manifest
@@ -17,8 +19,6 @@ from mvideo_core.evaluation.systems import SYSTEMS, DiffusersSystem, MVideoSyste
 from mvideo_core.generation.loading import load_pipeline
 from mvideo_core.masks import encode
 from mvideo_core.media.decode import read_clip
-from mvideo_core.model.base import BaseOptions, random_base, save_base
-from mvideo_core.model.words import mini_tokenizer
 
 SIZE = {"dtype": "fp32", "height_px": 32, "width_px": 64, "frames": 9, "steps": 1}
 
@@ -106,7 +106,7 @@ MAKERS = {"diffusers": lambda values: DiffusersMaker.load(DiffusersSystem.parse(
 def test_fun_control_follows_the_masks(masks: list[str], tmp_path: Path) -> None:
     from diffusers import CogVideoXFunControlPipeline
 
-    from mvideo_core.model.fun_control import to_fun_control
+    from mvideo_core.cogvideox.fun_control import to_fun_control
 
     base = random_base("tiny-sincos")
     assert base.transformer is not None
@@ -214,7 +214,7 @@ def test_absent_weights_are_named_with_source_and_place(
 
 
 def test_outlines_are_two_pixels_wide() -> None:
-    from mvideo_core.editing.clip import MaskClip
+    from mvideo_core.masks.io.clip import MaskClip
 
     area = np.zeros((1, 2, 16, 24), np.bool_)
     area[0, 0, 4:12, 4:12] = True

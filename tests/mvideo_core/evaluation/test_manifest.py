@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from mvideo_core.errors import ConfigError
+from mvideo_core.base.errors import ConfigError
 from mvideo_core.evaluation.manifest import (
     EvalItem,
     absolute_items,

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from mvideo_core.errors import MediaError
+from mvideo_core.base.errors import MediaError
 from mvideo_core.evaluation.mask_grid import GridMatch, check_match, match_frames
 
 

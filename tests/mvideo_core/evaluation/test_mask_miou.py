@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from mvideo_core.errors import ConfigError, MediaError, ModelError
+from mvideo_core.base.errors import ConfigError, MediaError, ModelError
 from mvideo_core.evaluation.base import METRICS
 from mvideo_core.evaluation.manifest import EvalItem
 from mvideo_core.evaluation.metrics.mask_miou import PREDICTED, MaskMiou, MaskMiouOptions
@@ -12,9 +12,9 @@ from mvideo_core.evaluation.scores import Digests, key_facts
 from mvideo_core.evaluation.suite import SuiteOptions, prepare
 from mvideo_core.evaluation.video import EvalVideo
 from mvideo_core.masks import encode, from_bytes
-from mvideo_core.segmentation.base import FrameMasks
-from mvideo_core.segmentation.sam2_video import Sam2Segmenter
-from mvideo_core.world import render_shot, sample_shot
+from mvideo_core.miniworld.world import render_shot, sample_shot
+from mvideo_core.perception.segmentation.base import FrameMasks
+from mvideo_core.perception.segmentation.sam2_video import Sam2Segmenter
 
 SIZE = (60, 90)
 

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from mvideo_core.errors import MediaError
+from mvideo_core.base.errors import MediaError
 from mvideo_core.evaluation.mask_grid import on_grid
 from mvideo_core.evaluation.mask_overlap import OverlapPolicy, filled_boxes, overlap, prompt_boxes, together
 from mvideo_core.masks import encode

@@ -4,13 +4,13 @@ import numpy as np
 import pytest
 import torch
 
-from mvideo_core.errors import MediaError
+from mvideo_core.base.errors import MediaError
 from mvideo_core.evaluation.base import METRICS, Metric
 from mvideo_core.evaluation.manifest import EvalItem
 from mvideo_core.evaluation.metrics.overall_consistency import load_viclip
 from mvideo_core.evaluation.networks.mini_viclip import square_frames, whole_frames
 from mvideo_core.evaluation.video import EvalVideo
-from mvideo_core.mini.viclip_data import PairTexts, draw_shot
+from mvideo_core.miniworld.training.viclip_data import PairTexts, draw_shot
 from mvideo_core.weights import find
 
 N_SHOTS = 16

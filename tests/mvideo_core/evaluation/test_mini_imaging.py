@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 from scipy.stats import spearmanr
 
-from mvideo_core.errors import MediaError, ModelError
+from mvideo_core.base.errors import MediaError, ModelError
 from mvideo_core.evaluation.base import METRICS
 from mvideo_core.evaluation.networks.frame_quality import QualityWeights, features
 from mvideo_core.evaluation.video import EvalVideo
-from mvideo_core.mini.imaging import DEGRADATIONS, clean_frames, degraded, fit, write_model
+from mvideo_core.miniworld.training.imaging import DEGRADATIONS, clean_frames, degraded, fit, write_model
 
 
 @pytest.fixture(scope="module")

@@ -4,7 +4,7 @@ import cv2
 import numpy as np
 import pytest
 
-from mvideo_core.errors import MediaError
+from mvideo_core.base.errors import MediaError
 from mvideo_core.evaluation.base import METRICS
 from mvideo_core.evaluation.metrics.mini_smoothness import flow, flow_smoothness, halfway
 from mvideo_core.evaluation.video import EvalVideo

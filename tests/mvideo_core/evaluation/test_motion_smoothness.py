@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from mvideo_core.errors import MediaError, ModelError
+from mvideo_core.base.errors import MediaError, ModelError
 from mvideo_core.evaluation.base import METRICS
 from mvideo_core.evaluation.manifest import EvalItem
 from mvideo_core.evaluation.networks.amt import amt_s

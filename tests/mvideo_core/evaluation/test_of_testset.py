@@ -2,18 +2,18 @@ from pathlib import Path
 
 import pytest
 
-from mvideo_core.editing.sequence import load_masks
-from mvideo_core.errors import ConfigError
+from mvideo_core.base.errors import ConfigError
+from mvideo_core.curation.stages.publish import dataset_root
+from mvideo_core.curation.stages.shard import shard_dataset
+from mvideo_core.editing.mask_files import load_masks
 from mvideo_core.evaluation.manifest import read_manifest
 from mvideo_core.evaluation.of_testset import seconds_of, write_test_manifest
+from mvideo_core.evaluation.testsets.samples import TestSample, TestSet
 from mvideo_core.masks import from_bytes
 from mvideo_core.media.decode import count_frames
 from mvideo_core.shards.options import ShardOptions
-from mvideo_core.stages.publish import dataset_root
-from mvideo_core.stages.shard import shard_dataset
 from mvideo_core.store.workspace import Workspace
-from mvideo_core.testsets.samples import TestSample, TestSet
-from tests.mvideo_core.stages.finished import FRAMES, HEIGHT, WIDTH, finish
+from tests.mvideo_core.engine.finished import FRAMES, HEIGHT, WIDTH, finish
 
 
 def a_test_set(*keys: str) -> TestSet:

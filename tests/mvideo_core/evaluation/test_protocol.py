@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from mvideo_core.errors import MediaError
+from mvideo_core.base.errors import MediaError
 from mvideo_core.evaluation.base import VideoScore
 from mvideo_core.evaluation.protocol import ProtocolOptions, clip_ranges, score_by_protocol
 from mvideo_core.evaluation.video import EvalVideo

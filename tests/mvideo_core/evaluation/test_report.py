@@ -11,13 +11,10 @@ import numpy as np
 import pytest
 import torch
 
-from mvideo_core.editing.sequence import save_masks
-from mvideo_core.errors import ConfigError, MediaError
+from mvideo_core.base.errors import ConfigError, MediaError
+from mvideo_core.editing.mask_files import save_masks
 from mvideo_core.evaluation.manifest import EvalItem, write_manifest
 from mvideo_core.evaluation.plan import make_plan
-from mvideo_core.evaluation.report import ReportOptions, build_report
-from mvideo_core.evaluation.report.build import page_data
-from mvideo_core.evaluation.report.clips import SEEN, TRUE, Shown, mask_frames, overlay_size, write_clip
 from mvideo_core.evaluation.result import read_result
 from mvideo_core.evaluation.run import run_suite
 from mvideo_core.evaluation.suite import SuiteOptions
@@ -25,6 +22,9 @@ from mvideo_core.masks import MaskSequence, encode
 from mvideo_core.media.decode import read_clip
 from mvideo_core.media.encode import write_mp4
 from mvideo_core.media.probe import probe
+from mvideo_core.pages.evaluation_report import ReportOptions, build_report
+from mvideo_core.pages.evaluation_report.build import page_data
+from mvideo_core.pages.evaluation_report.clips import SEEN, TRUE, Shown, mask_frames, overlay_size, write_clip
 
 HOSTILE = "</script><script>document.title='owned'</script><img src=x onerror=\"document.title='owned'\"> & 'a'"
 N_FRAMES, FPS = 4, 8

@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from mvideo_core.editing.sequence import save_masks
-from mvideo_core.errors import ConfigError, KilledError, StoreError
+from mvideo_core.base.errors import ConfigError, KilledError, StoreError
+from mvideo_core.editing.mask_files import save_masks
 from mvideo_core.evaluation.aggregate import ScoreRow, group_of
 from mvideo_core.evaluation.base import VideoScore
 from mvideo_core.evaluation.manifest import EvalItem, write_manifest

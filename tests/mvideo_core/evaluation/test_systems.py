@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from mvideo_core.errors import ConfigError
+from mvideo_core.base.errors import ConfigError
 from mvideo_core.evaluation.systems import DiffusersSystem, load_system
 
 SHARED = ("steps", "guidance", "dynamic_guidance", "scheduler", "spacing", "negative_prompt", "execution")

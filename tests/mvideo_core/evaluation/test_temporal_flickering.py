@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from mvideo_core.errors import MediaError
+from mvideo_core.base.errors import MediaError
 from mvideo_core.evaluation.base import METRICS
 from mvideo_core.evaluation.manifest import EvalItem
 from mvideo_core.evaluation.metrics.temporal_flickering import flickering

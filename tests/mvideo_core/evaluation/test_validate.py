@@ -3,7 +3,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from mvideo_core.editing.sequence import save_masks
+from mvideo_core.editing.mask_files import save_masks
 from mvideo_core.evaluation.manifest import EvalItem
 from mvideo_core.evaluation.plan import EvalPlan
 from mvideo_core.evaluation.suite import SuiteOptions

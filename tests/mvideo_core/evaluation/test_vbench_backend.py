@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from mvideo_core.errors import ConfigError, ModelError
+from mvideo_core.base.errors import ConfigError, ModelError
 from mvideo_core.evaluation.manifest import EvalItem, Manifest
 from mvideo_core.evaluation.vbench_backend import VBenchOptions, largest_differences, read_vbench, run_vbench
 

@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 import torch
 
+from mvideo_core.cogvideox.adapter import LoraOptions, add_lora, save_adapter, trainable
+from mvideo_core.cogvideox.base import BaseOptions, random_base
 from mvideo_core.generation.loading import Loaded, load_pipeline
 from mvideo_core.masks import MaskSequence, encode
-from mvideo_core.model.adapter import LoraOptions, add_lora, save_adapter, trainable
-from mvideo_core.model.base import BaseOptions, random_base
 
 TINY = BaseOptions(weights="random:tiny-sincos", dtype="fp32")
 

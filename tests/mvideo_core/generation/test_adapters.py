@@ -13,13 +13,13 @@ import torch
 from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 
+from mvideo_core.base.errors import ConfigError, ModelError
 from mvideo_core.cli.main import main
-from mvideo_core.editing.sequence import save_masks
-from mvideo_core.errors import ConfigError, ModelError
+from mvideo_core.cogvideox.adapter import LoraOptions, add_lora, save_adapter, trainable
+from mvideo_core.cogvideox.adapter_files import CONDITIONING_FILE, CONFIG_FILE, LORA_FILE, adapter_for, find_adapter
+from mvideo_core.cogvideox.base import BaseOptions, load_base, random_base, save_base
+from mvideo_core.editing.mask_files import save_masks
 from mvideo_core.generation.loading import load_pipeline
-from mvideo_core.model.adapter import LoraOptions, add_lora, save_adapter, trainable
-from mvideo_core.model.adapter_files import CONDITIONING_FILE, CONFIG_FILE, LORA_FILE, adapter_for, find_adapter
-from mvideo_core.model.base import BaseOptions, load_base, random_base, save_base
 from tests.mvideo_core.generation.conftest import TINY, tiny_adapter
 from tests.mvideo_core.weights.conftest import hub
 from tests.mvideo_core.weights.loopback_hub import Repo

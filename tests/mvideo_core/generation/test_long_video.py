@@ -6,14 +6,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from mvideo_core.errors import ConfigError
+from mvideo_core.base.errors import ConfigError
+from mvideo_core.cogvideox.video_format import VideoFormat
 from mvideo_core.generation.loading import Loaded
 from mvideo_core.generation.long_video import ClipPlan, generate_long, length_frames, mask_of, plan_clips
 from mvideo_core.generation.options import GenerateOptions
 from mvideo_core.generation.output import OutputFolder
 from mvideo_core.masks import MaskSequence
 from mvideo_core.media.decode import read_clip
-from mvideo_core.model.video_format import VideoFormat
 
 FAST = GenerateOptions(steps=2, guidance=1)
 PAPER = VideoFormat()

@@ -10,14 +10,14 @@ from pathlib import Path
 
 import pytest
 
-from mvideo_core.editing.clip import take_frames
-from mvideo_core.editing.sequence import load_masks, save_masks
-from mvideo_core.errors import ConfigError
+from mvideo_core.base.errors import ConfigError
+from mvideo_core.editing.mask_files import load_masks, save_masks
 from mvideo_core.generation.loading import Loaded
 from mvideo_core.generation.request import GenerateRequest, generate
 from mvideo_core.generation.sources import SourceOptions
 from mvideo_core.generation.video import used_masks
 from mvideo_core.masks import MaskSequence, encode
+from mvideo_core.masks.io.clip import take_frames
 from mvideo_core.media.decode import count_frames
 from tests.mvideo_core.generation.conftest import TINY, tiny_adapter
 

@@ -3,12 +3,12 @@
 import numpy as np
 import pytest
 
-from mvideo_core.editing.clip import MaskClip
+from mvideo_core.cogvideox.video_format import VideoFormat
 from mvideo_core.generation.options import GenerateOptions
 from mvideo_core.generation.sources import Source, SourceOptions, frames_of, on_grid
 from mvideo_core.generation.video import used_masks
 from mvideo_core.masks import encode
-from mvideo_core.model.video_format import VideoFormat
+from mvideo_core.masks.io.clip import MaskClip
 
 GRID = VideoFormat(height_px=64, width_px=96, motion_height_px=32, motion_width_px=48, clip_frames=17)
 

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from pycocotools import mask as reference
 
-from mvideo_core.errors import MediaError
+from mvideo_core.base.errors import MediaError
 from mvideo_core.masks import coco, encode
 
 

@@ -5,7 +5,7 @@ import zlib
 import numpy as np
 import pytest
 
-from mvideo_core.errors import MediaError
+from mvideo_core.base.errors import MediaError
 from mvideo_core.masks import MaskWriter, codec, encode, from_bytes, packing
 
 

@@ -5,9 +5,9 @@ import subprocess
 import numpy as np
 import pytest
 
-from mvideo_core.editing.gray_video import read
+from mvideo_core.base.errors import MediaError
 from mvideo_core.editing.reference import open_reference
-from mvideo_core.errors import MediaError
+from mvideo_core.masks.io.gray_video import read
 from mvideo_core.media.color import picture_of, untagged_matrix
 from mvideo_core.media.decode import first_frame, read_clip, read_gray, sample_frames
 from mvideo_core.media.encode import write_mp4

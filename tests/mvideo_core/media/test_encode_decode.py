@@ -8,7 +8,7 @@ import av
 import numpy as np
 import pytest
 
-from mvideo_core.errors import MediaError
+from mvideo_core.base.errors import MediaError
 from mvideo_core.media.decode import count_frames, first_frame, read_clip, read_frames, read_gray, sample_frames
 from mvideo_core.media.encode import write_gray_mp4, write_mp4, write_png
 

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from mvideo_core.errors import MediaError
+from mvideo_core.base.errors import MediaError
 from mvideo_core.media.decode import read_clip
 from mvideo_core.media.encode import write_mp4
 from mvideo_core.media.join import join_mp4

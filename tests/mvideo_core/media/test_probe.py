@@ -8,10 +8,11 @@ from fractions import Fraction
 
 import pytest
 
-from mvideo_core.errors import KilledError, MediaError
-from mvideo_core.media import ffmpeg, guard
+from mvideo_core.base.errors import KilledError, MediaError
+from mvideo_core.media import ffmpeg
 from mvideo_core.media import probe as probing
 from mvideo_core.media.probe import ProbeOptions, probe
+from mvideo_core.processes import sandbox
 from tests.mvideo_core.media import samples
 
 
@@ -147,7 +148,7 @@ def test_playlists_in_disguise_reach_nothing(text, tmp_path):
         fd = os.open(path, os.O_RDONLY)  # and below the sniffing, the whitelists alone must hold
         graph = ffmpeg.open_input(fd).output("pipe:", format="null")
         with pytest.raises(MediaError, match=r"Invalid|whitelist"):
-            ffmpeg.run_graph(graph, guard.Limits(wall_s=20), "list", pass_fds=(fd,))
+            ffmpeg.run_graph(graph, sandbox.Limits(wall_s=20), "list", pass_fds=(fd,))
         os.close(fd)
         with pytest.raises(TimeoutError):
             server.accept()

@@ -9,21 +9,21 @@ import pytest
 import torch
 from PIL import Image
 
-from mvideo_core.errors import StoreError
+from mvideo_core.base.errors import StoreError
+from mvideo_core.cogvideox.adapter import LoraOptions, add_lora, save_adapter
+from mvideo_core.cogvideox.base import BaseOptions
+from mvideo_core.curation.stages.publish import dataset_root
+from mvideo_core.curation.stages.shard import shard_dataset
+from mvideo_core.evaluation.testsets.samples import TestSample, TestSet
 from mvideo_core.generation.loading import load_pipeline
-from mvideo_core.model.adapter import LoraOptions, add_lora, save_adapter
-from mvideo_core.model.base import BaseOptions
 from mvideo_core.paper.options import PaperOptions
 from mvideo_core.paper.reproduce import finish
 from mvideo_core.paper.scoring import score
 from mvideo_core.paper.sets import MASK_TO_VIDEO, mask_cases, prompt_cases, read_cases
 from mvideo_core.paper.videos import adapter_of, jobs, make_videos, run_of, write_job_manifest
 from mvideo_core.shards.options import ShardOptions
-from mvideo_core.stages.publish import dataset_root
-from mvideo_core.stages.shard import shard_dataset
 from mvideo_core.store.workspace import Workspace
-from mvideo_core.testsets.samples import TestSample, TestSet
-from tests.mvideo_core.stages.finished import finish as finished_stages
+from tests.mvideo_core.engine.finished import finish as finished_stages
 
 TINY = BaseOptions(weights="random:tiny-sincos", dtype="fp32")
 
@@ -73,7 +73,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, PaperOptions]:
 
 
 def test_cases_lie_on_the_models_grid(made: tuple[Path, PaperOptions]) -> None:
-    from mvideo_core.editing.sequence import load_masks
+    from mvideo_core.editing.mask_files import load_masks
     from mvideo_core.media.decode import count_frames
 
     root, _ = made

@@ -1,8 +1,8 @@
 import csv
 
+from mvideo_core.evaluation.testsets.mask_to_video import UNSEEN
 from mvideo_core.paper.material import needed_sets, pipeline_overrides, sets_to_build, source_of, workspace_of
 from mvideo_core.paper.options import MaterialOptions, PaperOptions
-from mvideo_core.testsets.mask_to_video import UNSEEN
 
 
 def test_sets_that_no_table_shows_are_not_built():

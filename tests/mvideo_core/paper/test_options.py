@@ -1,6 +1,6 @@
 import pytest
 
-from mvideo_core.errors import ConfigError
+from mvideo_core.base.errors import ConfigError
 from mvideo_core.paper.options import PROFILES, PaperOptions, load_profile
 from mvideo_core.paper.videos import Job, jobs
 

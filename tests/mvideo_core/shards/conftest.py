@@ -5,9 +5,9 @@ import hashlib
 import numpy as np
 import pytest
 
+from mvideo_core.base.records import Blob, CaptionRow, ClipRow, MaskRow, ObjectStats, ShardPlanRow, VideoRow
 from mvideo_core.masks.codec import encode
 from mvideo_core.media.encode import write_mp4
-from mvideo_core.records import Blob, CaptionRow, ClipRow, MaskRow, ObjectStats, ShardPlanRow, VideoRow
 from mvideo_core.shards import (
     Candidate,
     FileEntry,

@@ -8,10 +8,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from mvideo_core.errors import ConfigError, StoreError
+from mvideo_core.base.errors import ConfigError, StoreError
 from mvideo_core.shards import MaskVideoDataset, ShardOptions, files, verify_dataset
-
-from .conftest import H, T, W
+from tests.mvideo_core.shards.conftest import H, T, W
 
 
 def test_two_builds_give_the_same_files(drawn, written, tmp_path):

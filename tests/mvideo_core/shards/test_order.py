@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from mvideo_core.errors import ConfigError, TrainError
+from mvideo_core.base.errors import ConfigError, TrainError
 from mvideo_core.shards import MaskVideoDataset, ResumableLoader
 from mvideo_core.shards.order import rank_order
 

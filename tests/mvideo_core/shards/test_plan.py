@@ -2,7 +2,7 @@ import tracemalloc
 
 import pytest
 
-from mvideo_core.errors import ConfigError
+from mvideo_core.base.errors import ConfigError
 from mvideo_core.shards import Candidate, ShardOptions, plan_shards
 from mvideo_core.shards.candidate_table import CACHE_KIB, CandidateTable
 from mvideo_core.shards.plan import planned_shards

@@ -5,8 +5,8 @@ import tarfile
 
 import pytest
 
-from mvideo_core.errors import StoreError
-from mvideo_core.records import Blob, PlannedSample, ShardPlanRow
+from mvideo_core.base.errors import StoreError
+from mvideo_core.base.records import Blob, PlannedSample, ShardPlanRow
 from mvideo_core.shards import sample_bytes, write_shard
 from mvideo_core.shards.members import tar_header
 from mvideo_core.shards.tars import tar_entries

@@ -2,13 +2,13 @@ import threading
 
 import pytest
 
-from mvideo_core.errors import StoreError
-from mvideo_core.records import Blob, ClipRow, MaskRow, ObjectStats, VideoRow
+from mvideo_core.base.errors import StoreError
+from mvideo_core.base.records import Blob, ClipRow, MaskRow, ObjectStats, VideoRow
 from mvideo_core.store.files import Folder
 from mvideo_core.store.keys import part_key, row_digest, settings_digest
 from mvideo_core.store.tables import from_parquet, to_parquet
 from mvideo_core.store.workspace import Workspace
-from tests.mvideo_core.test_options import Small
+from tests.mvideo_core.base.test_options import Small
 
 
 def test_a_reader_never_sees_half_a_file(tmp_path):

@@ -9,25 +9,25 @@ from pathlib import Path
 
 import pytest
 
-from mvideo_core.errors import StoreError
-from mvideo_core.pipeline import held_rows
+from mvideo_core.base.errors import StoreError
+from mvideo_core.curation.pipeline import held_rows
+from mvideo_core.curation.stages.shard import shard_dataset
+from mvideo_core.engine.garbage import MIN_AGE_S, collect_garbage
+from mvideo_core.engine.plan import PlanOptions, make_plan
+from mvideo_core.engine.run import run_stage
+from mvideo_core.engine.stage import StageContext
+from mvideo_core.pages.data_report.build import build_report, report_problems
 from mvideo_core.shards.dataset import MaskVideoDataset
 from mvideo_core.shards.options import ShardOptions
-from mvideo_core.stages.base import StageContext
-from mvideo_core.stages.garbage import MIN_AGE_S, collect_garbage
-from mvideo_core.stages.plan import PlanOptions, make_plan
-from mvideo_core.stages.report import build_report, report_problems
-from mvideo_core.stages.run import run_stage
-from mvideo_core.stages.shard import shard_dataset
 from mvideo_core.store.files import Folder
 from mvideo_core.store.journal import Journal
 from mvideo_core.store.scratch import scratch_folder
 from mvideo_core.store.snapshot import snapshot
 from mvideo_core.store.status import stage_status, verify_stage
 from mvideo_core.store.workspace import Workspace
-from tests.mvideo_core.stages import toy
-from tests.mvideo_core.stages.finished import finish
-from tests.mvideo_core.stages.toy import DOUBLES, LETTERS, DoubleOptions, LetterOptions, LetterWorker
+from tests.mvideo_core.engine import toy
+from tests.mvideo_core.engine.finished import finish
+from tests.mvideo_core.engine.toy import DOUBLES, LETTERS, DoubleOptions, LetterOptions, LetterWorker
 from tests.mvideo_core.store import bucket
 from tests.mvideo_core.store.bucket import BucketFileSystem
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from mvideo_core.options import merged
+from mvideo_core.base.options import merged
 from mvideo_core.training.options import TrainOptions
 
 TINY: dict[str, Any] = {

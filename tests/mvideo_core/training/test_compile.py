@@ -10,8 +10,8 @@ import torch
 from safetensors.torch import load_file
 
 from benchmarks.drawn_latents import draw_latents
-from mvideo_core.model import compiled
-from mvideo_core.model.compiled import CompiledGraphs
+from mvideo_core.cogvideox import compiled
+from mvideo_core.cogvideox.compiled import CompiledGraphs
 from mvideo_core.training import main
 from mvideo_core.training.callbacks.metrics import read_metrics
 from mvideo_core.training.callbacks.warm_up import Graph, planned_graphs

@@ -2,7 +2,7 @@
 
 import pytest
 
-from mvideo_core.errors import ConfigError
+from mvideo_core.base.errors import ConfigError
 from mvideo_core.training.course import changes, check_allow, flattened, read_course
 from mvideo_core.training.options import TrainOptions
 

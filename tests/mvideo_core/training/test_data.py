@@ -5,7 +5,7 @@ import tracemalloc
 import numpy as np
 import pytest
 
-from mvideo_core.errors import ConfigError
+from mvideo_core.base.errors import ConfigError
 from mvideo_core.training.data import DataOptions, Feed, GlobalOrder, Split, rank_slots
 
 

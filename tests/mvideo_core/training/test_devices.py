@@ -15,10 +15,10 @@ from torch._subclasses.fake_tensor import DataDependentOutputException, FakeTens
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from mvideo_core import MVideoPipeline
-from mvideo_core.model import pipeline as pipeline_module
-from mvideo_core.model.adapter import LoraOptions, add_lora
-from mvideo_core.model.base import Base, random_base
-from mvideo_core.model.schedule import Schedule
+from mvideo_core.cogvideox import pipeline as pipeline_module
+from mvideo_core.cogvideox.adapter import LoraOptions, add_lora
+from mvideo_core.cogvideox.base import Base, random_base
+from mvideo_core.cogvideox.schedule import Schedule
 from mvideo_core.training import main
 from mvideo_core.training.batches import Batch
 from mvideo_core.training.distributed import World

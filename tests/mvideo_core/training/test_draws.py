@@ -4,8 +4,8 @@ import pytest
 import torch
 from diffusers import CogVideoXDDIMScheduler
 
-from mvideo_core.model.schedule import Schedule
-from mvideo_core.model.sizes import SIZES
+from mvideo_core.cogvideox.schedule import Schedule
+from mvideo_core.cogvideox.sizes import SIZES
 from mvideo_core.training.draws import DrawOptions, StepDraws, draw_step
 from mvideo_core.training.objective import ConsistencyOptions, consistency_weights
 

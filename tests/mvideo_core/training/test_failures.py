@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from mvideo_core.errors import ConfigError, TrainError
+from mvideo_core.base.errors import ConfigError, TrainError
 from mvideo_core.training.distributed import RankLost
 from mvideo_core.training.failures import death, told_error, write_failure
 from mvideo_core.training.launch import launch

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from mvideo_core.errors import ConfigError
+from mvideo_core.base.errors import ConfigError
 from mvideo_core.training.launch import check_processes, launch
 from mvideo_core.training.options import TrainOptions, load_profile
 

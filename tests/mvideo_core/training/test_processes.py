@@ -13,7 +13,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from mvideo_core.errors import TrainError
+from mvideo_core.base.errors import TrainError
 from mvideo_core.training import main
 from mvideo_core.training.callbacks.metrics import read_metrics
 from mvideo_core.training.checkpoint import complete
@@ -66,7 +66,7 @@ def two_ranks(latents: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[
     """One torchrun of two_ranks.py: a run of three steps, then one that meets a NaN on the second rank."""
     import yaml
 
-    from mvideo_core.options import merged
+    from mvideo_core.base.options import merged
     from tests.mvideo_core.training.conftest import TINY
 
     folder = tmp_path_factory.mktemp("two")

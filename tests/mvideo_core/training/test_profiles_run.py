@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from benchmarks.drawn_latents import draw_latents
-from mvideo_core.model.adapter import load_adapter
-from mvideo_core.model.base import random_base
+from mvideo_core.cogvideox.adapter import load_adapter
+from mvideo_core.cogvideox.base import random_base
 from mvideo_core.training.callbacks.metrics import read_metrics
 from mvideo_core.training.checkpoint import complete
 from mvideo_core.training.launch import launch

@@ -9,9 +9,9 @@ import torch
 from diffusers import CogVideoXPipeline
 from safetensors.torch import load_file
 
-from mvideo_core.errors import ConfigError
-from mvideo_core.model.base import random_base
-from mvideo_core.model.fun_control import plain
+from mvideo_core.base.errors import ConfigError
+from mvideo_core.cogvideox.base import random_base
+from mvideo_core.cogvideox.fun_control import plain
 from mvideo_core.training import main
 from mvideo_core.training.callbacks.metrics import read_metrics
 from mvideo_core.training.checkpoint import complete

@@ -12,16 +12,16 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from mvideo_core.errors import ConfigError, TrainError
-from mvideo_core.latents.identity import base_identity
-from mvideo_core.model.adapter_header import read_header
-from mvideo_core.model.base import BaseOptions, random_base, save_base
+from mvideo_core.base.errors import ConfigError, TrainError
+from mvideo_core.cogvideox.adapter_header import read_header
+from mvideo_core.cogvideox.base import BaseOptions, random_base, save_base
 from mvideo_core.training import main
 from mvideo_core.training.callbacks.base import Callback
 from mvideo_core.training.callbacks.metrics import read_metrics
 from mvideo_core.training.checkpoint import complete, read_state
 from mvideo_core.training.distributed import World
 from mvideo_core.training.estimate.memory import checkpoint_bytes
+from mvideo_core.training.latents.identity import base_identity
 from mvideo_core.training.options import TrainOptions
 from mvideo_core.training.report import read_report
 

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import torch
 
-from mvideo_core.errors import ConfigError
+from mvideo_core.base.errors import ConfigError
 from mvideo_core.training import main
 from mvideo_core.training.callbacks.base import Callback
 from mvideo_core.training.callbacks.metrics import read_metrics

@@ -10,8 +10,8 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from mvideo_core.errors import ConfigError, ModelError, StoreError, TrainError
-from mvideo_core.model.adapter_header import read_header
+from mvideo_core.base.errors import ConfigError, ModelError, StoreError, TrainError
+from mvideo_core.cogvideox.adapter_header import read_header
 from mvideo_core.training import main
 from mvideo_core.training.callbacks.metrics import read_metrics
 from mvideo_core.training.checkpoint import complete

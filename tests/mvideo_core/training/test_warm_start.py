@@ -10,8 +10,8 @@ import torch
 from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 
-from mvideo_core.errors import ConfigError, ModelError
-from mvideo_core.model.base import random_base, save_base
+from mvideo_core.base.errors import ConfigError, ModelError
+from mvideo_core.cogvideox.base import random_base, save_base
 from mvideo_core.training import main
 from mvideo_core.training.checkpoint import complete, read_state
 from mvideo_core.training.distributed import World

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import torch
 
-from mvideo_core.errors import TrainError
-from mvideo_core.options import read_yaml
+from mvideo_core.base.errors import TrainError
+from mvideo_core.base.options import read_yaml
 from mvideo_core.training import main
 from mvideo_core.training.distributed import joined, placed
 from mvideo_core.training.options import TrainOptions

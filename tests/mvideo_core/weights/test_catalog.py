@@ -7,8 +7,8 @@ import pytest
 import typer
 from typer.testing import CliRunner
 
+from mvideo_core.base.errors import ConfigError, ModelError
 from mvideo_core.cli import weights as weights_commands
-from mvideo_core.errors import ConfigError, ModelError
 from mvideo_core.weights import check, entries, entry, find, weights_dir
 
 

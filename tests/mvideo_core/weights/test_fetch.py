@@ -8,7 +8,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
-from mvideo_core.errors import ModelError, StoreError
+from mvideo_core.base.errors import ModelError, StoreError
 from mvideo_core.weights import catalog, download, fetch
 from mvideo_core.weights.records import WeightsEntry, WeightsFile
 

@@ -13,8 +13,8 @@ import typer
 from huggingface_hub import snapshot_download
 from typer.testing import CliRunner
 
+from mvideo_core.base.errors import ConfigError, ModelError, StoreError
 from mvideo_core.cli import weights as weights_commands
-from mvideo_core.errors import ConfigError, ModelError, StoreError
 from mvideo_core.weights import check, fetch, find
 from mvideo_core.weights.records import fetched
 from tests.mvideo_core.weights.loopback_hub import (

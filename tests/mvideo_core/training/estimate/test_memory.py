@@ -10,7 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from mvideo_core.model.quantize import quantize_blocks
+from mvideo_core.cogvideox.quantize import quantize_blocks
 from mvideo_core.training.estimate.live import LiveBytes, made_fake, pretended
 from mvideo_core.training.estimate.memory import (
     activation_bytes,
@@ -178,8 +178,8 @@ def test_frozen_and_trained_bytes_are_those_of_a_real_model() -> None:
         ema={"decay": 0.9},
         lora={"rank": 4, "alpha": 4},
     )
-    from mvideo_core.model.adapter import LoraOptions, add_lora
-    from mvideo_core.model.base import load_base
+    from mvideo_core.cogvideox.adapter import LoraOptions, add_lora
+    from mvideo_core.cogvideox.base import load_base
 
     model: Any = load_base(chosen.base, parts=("transformer",)).transformer
     quantize_blocks(model, "int8")

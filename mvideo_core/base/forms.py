@@ -1,0 +1,89 @@
+"""Annotations of flow parameters whose JSON schema lets a server refuse wrong values at submission.
+
+They change the schema only. A message of a JSON schema says which values are allowed where it comes from an "enum";
+"anyOf" and "additionalProperties" list none, so enums are added beside them.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pydantic import GetJsonSchemaHandler
+from pydantic_core import CoreSchema
+
+from mvideo_core.base.options import Options, partial_of
+
+YAML_PATH = r"^$|\.ya?ml$"
+"""A profile by path; "" is no profile at all, as in runs that carry all their options."""
+
+
+@dataclass(frozen=True)
+class ProfileName:
+    """Annotation of a parameter: a profile by the name of its file in `folder`, or the path of a YAML file."""
+
+    folder: Path
+
+    def __get_pydantic_json_schema__(self, core: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
+        """A list of names to choose from, or a path."""
+        names = sorted(file.stem for file in self.folder.glob("*.yaml"))
+        path = {"type": "string", "pattern": YAML_PATH}
+        return {
+            "anyOf": [{"type": "string", "enum": names, "title": "name"}, {**path, "title": "path of a YAML file"}],
+            "if": {"not": path},
+            "then": {"enum": names},
+        }
+
+
+@dataclass(frozen=True)
+class Values:
+    """Annotation of a parameter: single values over options of a class, as a mapping that is checked when submitted.
+
+    A form shows one box for JSON, whatever the class holds: its fields are named by patterns, which forms do not draw.
+    """
+
+    record: type[Options]
+
+    def __get_pydantic_json_schema__(self, core: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
+        """Names, types and ranges of the class and of all options inside it."""
+        schema = partial_of(self.record).model_json_schema()
+        boxed = _boxed(schema, schema.get("$defs", {}))
+        return handler(core) | {name: boxed[name] for name in ("propertyNames", "patternProperties")}
+
+
+def _boxed(schema: Any, definitions: dict[str, Any]) -> Any:
+    """The schema without references, its fields as patterns."""
+    if isinstance(schema, list):
+        return [_boxed(one, definitions) for one in schema]
+    if not isinstance(schema, dict):
+        return schema
+    if "$ref" in schema:
+        return _boxed(definitions[schema["$ref"].rpartition("/")[2]], definitions)
+    rest = {name: _boxed(value, definitions) for name, value in schema.items() if name not in ("properties", "$defs")}
+    if "properties" in schema:
+        fields = schema["properties"]
+        rest["patternProperties"] = {f"^{name}$": _boxed(field, definitions) for name, field in fields.items()}
+    return rest
+
+
+def one_of(*names: str, required: bool = True) -> dict[str, Any]:
+    """Keywords of a JSON schema: only one of these text fields is given; the others are empty or absent.
+
+    Args:
+        required: one of them must be given.
+    """
+    return _one_of(names, {"required": [names[0]], **_texts(names[:1], minLength=1)} if required else {})
+
+
+def _one_of(names: Sequence[str], none: dict[str, Any]) -> dict[str, Any]:
+    if not names:
+        return none
+    return {
+        "if": _texts(names[:1], maxLength=0),
+        "then": _one_of(names[1:], none),
+        "else": _texts(names[1:], maxLength=0),
+    }
+
+
+def _texts(names: Sequence[str], **keywords: int) -> dict[str, Any]:
+    return {"properties": {name: dict(keywords) for name in names}}

@@ -1,0 +1,83 @@
+"""Advisory file locks that the kernel drops when their holder dies, however it dies."""
+
+import contextlib
+import fcntl
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import IO
+
+from mvideo_core.base.errors import StoreError
+from mvideo_core.base.stopping import heed
+
+POLL_S = 0.2
+
+
+@contextlib.contextmanager
+def file_lock(path: Path, *, shared: bool = False, wait_s: float = 0.0) -> Iterator[None]:
+    """Hold the lock of one file; the file and its folder are made if need be.
+
+    Args:
+        shared: any number of holders at once, but none beside an exclusive one.
+        wait_s: how long to wait for other holders.
+
+    Raises:
+        BlockingIOError: another live process, or another part of this one, still holds it.
+        StoreError: the file cannot be made, or its file system has no locks.
+    """
+    deadline = time.monotonic() + wait_s
+    how = fcntl.LOCK_SH if shared else fcntl.LOCK_EX
+    with _opened(path) as stream:
+        while not _taken(stream, path, how):
+            if time.monotonic() >= deadline:
+                raise BlockingIOError(f"{path} is held by another process")
+            heed()
+            time.sleep(POLL_S)
+        yield
+
+
+def _opened(path: Path) -> IO[str]:
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        return path.open("a+")  # NFS shares a lock only of a file that is open for reading, too
+    except OSError as error:
+        raise StoreError(
+            f"{path}: cannot write this lock file ({error.strerror}); fix permissions or the disk"
+        ) from error
+
+
+def _taken(stream: IO[str], path: Path, how: int) -> bool:
+    try:
+        fcntl.flock(stream, how | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    except OSError as error:
+        raise StoreError(
+            f"{path}: this file system has no locks ({error.strerror}); mount it with flock, or use another one"
+        ) from error
+    return True
+
+
+@contextlib.contextmanager
+def folder_in_use(root: str) -> Iterator[None]:
+    """Keep `mvideo gc` from deleting a dataset or latents while they are read.
+
+    Args:
+        root: `<workspace>/datasets/<key>` or `<workspace>/latents/<key>`. Anywhere else, and at a URL, gc deletes
+            nothing, or has no locks: nothing is held.
+
+    Raises:
+        BlockingIOError: gc is deleting this very folder.
+    """
+    path = Path(root).expanduser().absolute()
+    workspace = path.parent.parent
+    with contextlib.ExitStack() as held:
+        if "://" not in root and (workspace / "workspace.json").is_file():
+            with contextlib.suppress(StoreError):  # a workspace to read only
+                held.enter_context(file_lock(folder_lock(workspace, path.parent.name, path.name), shared=True))
+        yield
+
+
+def folder_lock(workspace: Path, area: str, key: str) -> Path:
+    """Lock file of one folder of "datasets" or "latents" in a workspace."""
+    return workspace / "locks" / f"{area}-{key}.lock"

@@ -1,0 +1,321 @@
+"""The nouns: rows that stages write, one class per stage, joined by clip key. Options live elsewhere.
+
+A row has one of three statuses: `ok`, `filtered(reason, value, threshold)` (a rule said no) or `failed(error, message,
+attempts)` (the item is bad). Timings and host names never stand in a row: the same input must give the same bytes.
+"""
+
+from typing import Any, ClassVar, Literal, Self
+
+from pydantic import BaseModel, ConfigDict
+
+Status = Literal["ok", "filtered", "failed"]
+
+
+class Record(BaseModel):
+    """What the data is. Frozen, unknown keys forbidden."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", ser_json_inf_nan="constants")
+
+
+class Blob(Record):
+    """One file of the workspace.
+
+    Attributes:
+        path: relative to the workspace root, forward slashes.
+        sha256: of the bytes, 64 hex digits.
+        size_bytes: length.
+    """
+
+    path: str
+    sha256: str
+    size_bytes: int
+
+
+class Picture(Record):
+    """How the samples of a video become pictures; the cut stage and every other decode of the file obey it.
+
+    Attributes:
+        stream_index: of the video stream taken, counted over all streams; -1 = the first that is no cover art.
+        matrix: FFmpeg's name of the YCbCr matrix, "rgb" without one; "" = as FFmpeg finds.
+        range: "tv" (limited) or "pc" (full).
+        primaries, transfer: FFmpeg's names.
+        gray_bits: depth of gray samples of limited range, which FFmpeg's scaler takes for full; 0 = otherwise.
+        tagged: False when the file names no matrix and its size decided.
+        interlaced: its frames hold two fields; they are deinterlaced.
+    """
+
+    stream_index: int = -1
+    matrix: str = ""
+    range: str = ""
+    primaries: str = "bt709"
+    transfer: str = "bt709"
+    gray_bits: int = 0
+    tagged: bool = True
+    interlaced: bool = False
+
+    @property
+    def hdr(self) -> bool:
+        """Whether brightness is coded as PQ or HLG, which must be tone-mapped."""
+        return self.transfer in ("smpte2084", "arib-std-b67")
+
+    @property
+    def wide(self) -> bool:
+        """Whether its colors reach beyond bt709 (HDR, bt2020, P3): they are then converted in linear light."""
+        return self.hdr or self.primaries in ("bt2020", "smpte431", "smpte432")
+
+
+class Row(Record):
+    """Common head of every row.
+
+    Attributes:
+        key: unique within the stage; letters, digits, "_" and "-" only (WebDataset splits names at the first dot).
+        parent: key of the item it came from; "" at the first stage.
+        reason, value, threshold: set when filtered; `reason` is a fixed word such as "shot_too_short".
+        error, message, attempts: set when failed; `error` is the class name.
+    """
+
+    volatile: ClassVar[tuple[str, ...]] = ()
+    """Fields that say where something lies, not what it is; they stay out of content digests."""
+
+    key: str
+    parent: str = ""
+    status: Status = "ok"
+    reason: str | None = None
+    value: float | None = None
+    threshold: float | None = None
+    error: str | None = None
+    message: str | None = None
+    attempts: int = 0
+    content_key: str = ""
+    """Content key of the item that gave this row, set by the runner; lets later runs take the row over."""
+
+    @classmethod
+    def filtered(cls, key: str, parent: str, reason: str, value: float, threshold: float, **known: Any) -> Self:
+        """A row that a rule dropped, with the value seen and the limit it met."""
+        return cls(key=key, parent=parent, status="filtered", reason=reason, value=value, threshold=threshold, **known)
+
+    @classmethod
+    def failed(cls, key: str, parent: str, error: str, message: str, attempts: int, **known: Any) -> Self:
+        """A row whose item is bad; `error` is the exception's class name."""
+        return cls(key=key, parent=parent, status="failed", error=error, message=message, attempts=attempts, **known)
+
+
+class SourceRow(Row):
+    """plan: one source as listed, before anything was opened.
+
+    Attributes:
+        uri: "file://" + percent-encoded absolute path; "" when the listed video was not found on disk.
+        root: "file://" URI of the folder that links must not lead out of; "" for any place.
+        fingerprint: size and modification time of the file, so that a changed file is read again.
+    """
+
+    uri: str = ""
+    root: str = ""
+    fingerprint: str = ""
+    source_url: str = ""
+    licence: str = ""
+    title: str = ""
+    spans_s: list[list[float]] = []
+
+
+class VideoRow(Row):
+    """ingest: one source video. Width and height are as displayed, after rotation and sample aspect ratio.
+
+    Attributes:
+        root: as in SourceRow; the cut stage opens the file again and holds it to the same folder.
+        picture: which stream is taken, and what its samples mean.
+    """
+
+    volatile: ClassVar[tuple[str, ...]] = ("uri", "root")
+
+    uri: str = ""
+    root: str = ""
+    sha256: str = ""
+    size_bytes: int = 0
+    container: str = ""
+    codec: str = ""
+    pix_fmt: str = ""
+    width: int = 0
+    height: int = 0
+    rotation_deg: int = 0
+    picture: Picture = Picture()
+    fps: float = 0.0
+    duration_s: float = 0.0
+    source_url: str = ""
+    licence: str = ""
+    title: str = ""
+    spans_s: list[list[float]] = []
+    """Spans given by the source's own metadata (HD-VILA), seconds; provenance only unless `cut.use_spans`."""
+
+
+class ClipRow(Row):
+    """cut: one clip of one shot. Times are seconds of the source video; half-open [start_s, end_s).
+
+    Attributes:
+        decode_errors: source pictures within the clip that the decoder called damaged.
+        source_errors: complaints of the decoder over the whole source.
+        color_shift: largest difference between the mean red, green or blue of clip and source, 0 to 255.
+        deinterlaced, tone_mapped: what was done to the source's pictures.
+    """
+
+    shot_index: int = 0
+    start_s: float = 0.0
+    end_s: float = 0.0
+    fps: float = 0.0
+    n_frames: int = 0
+    width: int = 0
+    height: int = 0
+    decode_errors: int = 0
+    source_errors: int = 0
+    color_shift: float = 0.0
+    deinterlaced: bool = False
+    tone_mapped: bool = False
+    clip: Blob | None = None
+    source_sha256: str = ""
+    source_url: str = ""
+    licence: str = ""
+
+
+class DetectionRow(Row):
+    """detect: boxes on the clip's first frame. `boxes_xyxy` are absolute pixels of the clip, half-open, float."""
+
+    boxes_xyxy: list[list[float]] = []
+    labels: list[str] = []
+    scores: list[float] = []
+    model: str = ""
+    weights_sha256: str = ""
+
+
+class ObjectStats(Record):
+    """One masklet in numbers. Fractions are of frames or of the frame's area.
+
+    Attributes:
+        object_id: index into the mask file, from 0.
+        kept: False when the quality gate dropped it; `drop_reason`, `drop_value`, `drop_threshold` say why.
+        drift: 1 - mean IoU of consecutive non-empty frames.
+    """
+
+    object_id: int
+    label: str
+    detection_score: float
+    mask_score: float
+    visible_frac: float
+    mean_area_frac: float
+    drift: float
+    kept: bool = True
+    drop_reason: str | None = None
+    drop_value: float | None = None
+    drop_threshold: float | None = None
+
+
+class MaskRow(Row):
+    """segment: the mask sequence of every object of a clip."""
+
+    masks: Blob | None = None
+    objects: list[ObjectStats] = []
+    n_frames: int = 0
+    width: int = 0
+    height: int = 0
+    model: str = ""
+    weights_sha256: str = ""
+
+
+class CaptionRow(Row):
+    """caption: one text per clip, at most the token budget of the text encoder.
+
+    Attributes:
+        model: the captioner's name, or the id that its server gave with the answer.
+        cleaned: codes of what was removed from the answer (perception/captioning/clean.py).
+        answer: start of the answer as it came, where it was refused.
+    """
+
+    text: str = ""
+    captioner: str = ""
+    model: str = ""
+    prompt_sha256: str = ""
+    n_words: int = 0
+    cleaned: list[str] = []
+    answer: str = ""
+
+
+class SampleRow(Row):
+    """shard: where one <video, text, masks> triplet stands. `offset_bytes` is the first member's header in the tar."""
+
+    shard: str = ""
+    split: str = ""
+    offset_bytes: int = 0
+    size_bytes: int = 0
+    sha256: str = ""
+    video_id: str = ""
+    labels: list[str] = []
+    n_frames: int = 0
+    caption: str = ""
+
+
+class PlannedSample(Record):
+    """One sample of a planned shard: everything that goes into the tar, and where its files lie."""
+
+    key: str
+    video_id: str
+    clip: Blob
+    masks: Blob
+    caption: str
+    labels: list[str]
+    n_frames: int
+    meta_json: str
+    """Content of the sample's .json member, canonical JSON: source, span, objects, caption model, licence."""
+
+
+class ShardPlanRow(Row):
+    """samples: one planned shard (`ok`), or one clip that stays out of the dataset (`filtered`, with its reason)."""
+
+    dataset: str = ""
+    """Folder of the dataset the shard belongs to, relative to the workspace; named by the content of the whole plan."""
+    split: str = ""
+    samples: list[PlannedSample] = []
+    entry: str = ""
+    """Of a clip that a removal or held-out list leaves out: the entry of that list."""
+
+
+class ShardRow(Row):
+    """shard: one written tar and what stands where in it."""
+
+    split: str = ""
+    tar: Blob | None = None
+    samples: list[SampleRow] = []
+
+
+class LatentWindow(Record):
+    """One training window in a tar of latents.
+
+    Attributes:
+        key: of the clip, as in the dataset; several windows of one clip share it.
+        target_start_frame: frame of the clip at which the window's target begins.
+        history: False when the clip is too short for the frames before the target (first-clip mode only).
+        offset_bytes, size_bytes, sha256: content of the window's member in the tar.
+        text_offset_bytes, text_size_bytes, text_sha256: content of the caption's embedding, one per clip.
+    """
+
+    key: str
+    video_id: str
+    caption: str
+    target_start_frame: int
+    history: bool
+    offset_bytes: int
+    size_bytes: int
+    sha256: str
+    text_offset_bytes: int
+    text_size_bytes: int
+    text_sha256: str
+
+
+class LatentShardRow(Row):
+    """encode: the tar of latents beside one tar of the dataset (`ok`), or one clip that is too short (`filtered`)."""
+
+    split: str = ""
+    tar: Blob | None = None
+    windows: list[LatentWindow] = []
+
+
+PLANNED_ROWS: dict[str, type[Row]] = {"source": SourceRow, "samples": ShardPlanRow}
+"""Pseudo-stages: rows that a planner commits without a worker."""

@@ -1,8 +1,0 @@
-"""Clip -> text: a registry of captioners behind one protocol, and the cap that T5's 226 tokens ask for."""
-
-from mvideo_core.captioning.base import CAPTIONERS, Answer, Captioner, CaptionInput, in_order
-from mvideo_core.captioning.rows import CaptionOptions, caption_rows, load_captioner
-
-__all__ = [
-    "CAPTIONERS", "Answer", "CaptionInput", "CaptionOptions", "Captioner", "caption_rows", "in_order", "load_captioner",
-]  # fmt: skip

@@ -1,0 +1,176 @@
+"""An adapter's LoRA as a file that other programs load: their names of the tensors, and alpha as a tensor.
+
+All three targets read kohya's form: `<prefix><layer with underscores>.lora_down.weight`, `.lora_up.weight`, `.alpha`,
+and scale by alpha / rank. diffusers' form is what training writes: there, alpha is in the header only.
+"""
+
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from mvideo_core.base.disk import write_tensors
+from mvideo_core.base.errors import ConfigError, ModelError
+from mvideo_core.cogvideox.adapter_files import (
+    A_ENDING,
+    B_ENDING,
+    CONDITIONING_FILE,
+    CONFIG_FILE,
+    LORA_FILE,
+    PREFIX,
+    AdapterFiles,
+    check_companions,
+    find_adapter,
+    lora_settings,
+    read_config,
+)
+from mvideo_core.cogvideox.adapter_header import CONTENT_KEYS, CardOptions, about_of, lora_header, read_header
+from mvideo_core.weights.contents import content_problem
+from mvideo_core.weights.reading import loading
+from mvideo_core.weights.tensors import first_not_finite, stored_tensors
+
+if TYPE_CHECKING:
+    import torch
+
+
+class Target(NamedTuple):
+    """A program that loads LoRA files.
+
+    Attributes:
+        title: its name.
+        prefix: before the layer's name.
+        loader: where the file is given to it.
+    """
+
+    title: str
+    prefix: str
+    loader: str
+
+
+TARGETS = {
+    "videox-fun": Target("VideoX-Fun", "lora_unet__", "lora_path of its CogVideoX scripts and nodes"),
+    "comfyui": Target("ComfyUI", "lora_unet_", "LoRA nodes of ComfyUI-CogVideoXWrapper"),
+    "kohya": Target("kohya's sd-scripts", "lora_unet_", "its networks and LoRA tools, and programs that read its form"),
+}
+NOT_EXPORTED = ("use_dora", "use_rslora", "alpha_pattern", "lora_bias")
+"""Settings of peft that kohya's form has no place for."""
+
+
+class Exported(NamedTuple):
+    """What was written.
+
+    Attributes:
+        layers: of the model that the file adapts.
+        left_out: what of the adapter the target cannot load, in one line; "" for a plain LoRA.
+    """
+
+    path: Path
+    layers: int
+    rank: int
+    alpha: float
+    left_out: str
+
+
+def export_adapter(
+    given: str | Path, target: str, out: str | Path, card: CardOptions = CardOptions(), overwrite: bool = False
+) -> Exported:
+    """Write the LoRA of an adapter for another program.
+
+    Args:
+        given: see `find_adapter`.
+        target: a name of TARGETS.
+        out: .safetensors file; its folders are made.
+        card: goes over what the adapter's own header says.
+        overwrite: replace `out` where it is there.
+
+    Raises:
+        ConfigError: no such adapter or target, or `out` is there or no .safetensors file.
+        ModelError: the adapter is damaged, or has settings that the target's form cannot hold.
+        StoreError: the disk refuses.
+    """
+    if target not in TARGETS:
+        raise ConfigError(f"adapter export: --for {target}: known are {', '.join(TARGETS)}")
+    path = Path(out)
+    if path.suffix != ".safetensors":
+        raise ConfigError(f"adapter export: --out {path}: the name has to end with .safetensors")
+    if path.exists() and not overwrite:
+        raise ConfigError(f"adapter export: --out {path} is there already; give another name, or --overwrite")
+    files = find_adapter(given)
+    record = _checked(files)
+    layers, alpha = _layers(files.lora)
+    rank = max(pair[0].shape[0] for pair in layers.values())
+    record |= {"lora": {"rank": rank, "alpha": alpha}}
+    about = about_of(read_header(files.lora)) | card.keys()
+    header = _header(record, about) | {"format": "pt", "ss_network_module": "networks.lora"}
+    write_tensors(
+        path, _kohya_form(layers, alpha, TARGETS[target].prefix), header, CONTENT_KEYS | {"sshs_model_hash": ""}
+    )
+    return Exported(path, len(layers), rank, alpha, _left_out(TARGETS[target]) if files.ours else "")
+
+
+def _checked(files: AdapterFiles) -> dict[str, Any]:
+    """The configuration of an adapter whose files are whole; of a plain LoRA, none is known."""
+    paths = [files.lora, *([files.folder / CONDITIONING_FILE, files.folder / CONFIG_FILE] if files.ours else [])]
+    for path in paths:
+        if problem := content_problem(path):
+            raise ModelError(f"adapter: {path}: {problem}; copy the adapter again")
+    if bad := first_not_finite(stored_tensors([files.lora]), deep=True):
+        raise ModelError(f"adapter: {files.lora}: {bad} holds values that are not finite (NaN or infinity)")
+    if not files.ours:
+        return {"base": {}, "format": None}
+    record = read_config(files.folder)
+    check_companions(files, record)
+    return record
+
+
+def _layers(lora: Path) -> "tuple[dict[str, tuple[torch.Tensor, torch.Tensor]], float]":
+    """A and B of each layer, and alpha: the header's, else the rank, as in diffusers."""
+    from safetensors.torch import load_file
+
+    with loading(lora):
+        tensors = load_file(lora)
+    names = {name.removesuffix(A_ENDING).removesuffix(B_ENDING) for name in tensors}
+    odd = [name for name in sorted(tensors) if not re.fullmatch(r"transformer\..+\.lora_[AB]\.weight", name)]
+    lone = [name for name in sorted(names) if not {name + A_ENDING, name + B_ENDING} <= set(tensors)]
+    if odd or lone or not tensors:
+        seen = (odd or lone or ["no tensor at all"])[0]
+        raise ModelError(f"adapter: {lora}: {seen}; pairs of transformer...{A_ENDING} and ...{B_ENDING} are expected")
+    noted = {name.removeprefix(PREFIX): value for name, value in lora_settings(lora).items()}
+    if strange := [name for name in NOT_EXPORTED if noted.get(name)]:
+        raise ModelError(f"adapter: {lora}: {strange[0]} is {noted[strange[0]]!r}, which no target's form can hold")
+    layers = {name.removeprefix(PREFIX): (tensors[name + A_ENDING], tensors[name + B_ENDING]) for name in sorted(names)}
+    ranks = {first.shape[0] for first, _ in layers.values()}
+    if "lora_alpha" not in noted and len(ranks) > 1:
+        raise ModelError(f"adapter: {lora}: ranks {sorted(ranks)} and no alpha in its header; give another file")
+    return layers, float(noted.get("lora_alpha", min(ranks)))
+
+
+def _kohya_form(
+    layers: "Mapping[str, tuple[torch.Tensor, torch.Tensor]]", alpha: float, prefix: str
+) -> "dict[str, torch.Tensor]":
+    import torch
+
+    written: dict[str, torch.Tensor] = {}
+    for layer, (down, up) in layers.items():
+        name = prefix + layer.replace(".", "_")
+        written |= {f"{name}.lora_down.weight": down, f"{name}.lora_up.weight": up}
+        written[f"{name}.alpha"] = torch.tensor(alpha, dtype=torch.float32)
+    return written
+
+
+def _header(record: Mapping[str, Any], about: Mapping[str, str]) -> dict[str, str]:
+    """As of a LoRA of ours; of a plain one, sizes are not known."""
+    form = record["format"] or {"width_px": 0, "height_px": 0}
+    header = lora_header({**record, "format": form}, about)
+    header["ss_network_alpha"] = f"{record['lora']['alpha']:g}"
+    drop = ["ss_network_dropout"]
+    if not record["format"]:
+        drop += ["modelspec.resolution", "ss_resolution", "modelspec.usage_hint"]
+    return {key: value for key, value in header.items() if key not in drop}
+
+
+def _left_out(target: Target) -> str:
+    return (
+        f"{CONDITIONING_FILE} is not in it: {target.title} has no place for mask_proj and segment_embed, so masks and "
+        f"the clip before have no effect there; `mvideo generate` and MVideoPipeline read {LORA_FILE} and all the rest"
+    )

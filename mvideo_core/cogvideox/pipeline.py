@@ -1,0 +1,395 @@
+"""MVideoPipeline: one clip from text, masks and the clip before (paper, figure 2 and section 3.3).
+
+Importing this file imports torch, transformers and diffusers; `mvideo_core.MVideoPipeline` does it on first use.
+
+Shape letters: B batch (always 1 here), T frames, F latent frames, C channels, H, W, L tokens.
+"""
+
+import logging
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
+from pathlib import Path
+from typing import Any, Literal, Self
+
+import numpy as np
+import torch
+from diffusers import (
+    AutoencoderKLCogVideoX,
+    CogVideoXDDIMScheduler,
+    CogVideoXDPMScheduler,
+    CogVideoXPipeline,
+    CogVideoXTransformer3DModel,
+)
+from diffusers.utils.torch_utils import randn_tensor
+from torch import Generator, Tensor
+from transformers import T5EncoderModel, T5Tokenizer
+
+from mvideo_core.base.disk import obey_umask
+from mvideo_core.base.errors import ConfigError
+from mvideo_core.cogvideox.adapter import (
+    conditioning_state,
+    load_adapter,
+    load_conditioning,
+    save_adapter,
+    without_adapters,
+)
+from mvideo_core.cogvideox.adapter_files import ADAPTER_FOLDER, CONFIG_FILE, check_adapter, find_adapter
+from mvideo_core.cogvideox.base import FORMAT_FILE, Base, format_of
+from mvideo_core.cogvideox.cache_options import CacheOptions
+from mvideo_core.cogvideox.caching import cached, check_call, noise_share
+from mvideo_core.cogvideox.conditions import Conditions
+from mvideo_core.cogvideox.guidance import Guidance, batched_conditions, batched_text, combined
+from mvideo_core.cogvideox.history import noisy_history
+from mvideo_core.cogvideox.history_sigma import HISTORY_SIGMA
+from mvideo_core.cogvideox.pixels import check_finite, frames_THWC, mask_CTHW, video_CTHW
+from mvideo_core.cogvideox.schedule import Schedule, sampler_of, timesteps_of
+from mvideo_core.cogvideox.transformer import MVideoTransformer3DModel
+from mvideo_core.cogvideox.turns import Turns
+from mvideo_core.cogvideox.video_format import VideoFormat
+from mvideo_core.weights.reading import loading
+
+log = logging.getLogger(__name__)
+
+OnStep = Callable[["MVideoPipeline", int, int, Tensor], None]
+"""Called after each step with (pipeline, step from 0, timestep, latents)."""
+
+
+class MVideoPipeline(CogVideoXPipeline):
+    """CogVideoX with masks and history; the rest (offloading, LoRA, saving) as in diffusers' CogVideoXPipeline.
+
+    Args:
+        transformer: MVideoTransformer3DModel; a plain CogVideoX is widened, and then gives CogVideoX's own videos.
+        scheduler: DDIM (recommended for 2b) or DPM (recommended for 5b).
+        format_config: fields of VideoFormat; None for the transformer's training size with 33 frames.
+        Others: as in CogVideoXPipeline.
+    """
+
+    transformer: MVideoTransformer3DModel
+    scheduler: CogVideoXDDIMScheduler | CogVideoXDPMScheduler
+
+    def __init__(
+        self,
+        tokenizer: T5Tokenizer,
+        text_encoder: T5EncoderModel,
+        vae: AutoencoderKLCogVideoX,
+        transformer: CogVideoXTransformer3DModel,
+        scheduler: CogVideoXDDIMScheduler | CogVideoXDPMScheduler,
+        format_config: dict[str, Any] | None = None,
+    ):
+        if transformer is not None and not isinstance(transformer, MVideoTransformer3DModel):
+            transformer = MVideoTransformer3DModel.from_base(transformer)
+        super().__init__(tokenizer, text_encoder, vae, transformer, scheduler)
+        self._turns: Turns | None = None
+        if format_config:
+            self._set_format(VideoFormat.parse(format_config))
+        else:
+            self._set_format(format_of(transformer.config, self.vae_scale_factor_spatial))
+
+    def _set_format(self, format: VideoFormat) -> None:
+        self.register_to_config(format_config=format.model_dump(mode="json"))
+        self.format = format
+
+    @classmethod
+    def from_base(cls, base: Base) -> Self:
+        """A pipeline over a loaded base, sharing its modules."""
+        return cls(
+            tokenizer=base.tokenizer,
+            text_encoder=base.text_encoder,
+            vae=base.vae,
+            transformer=base.transformer,
+            scheduler=base.scheduler,
+            format_config=base.format.model_dump(mode="json"),
+        )
+
+    @classmethod
+    def from_pretrained(cls, folder: str | Path, **options: Any) -> Self:
+        """As in diffusers, from a folder of `save_pretrained`, `save_base` or a plain CogVideoX pipeline."""
+        given = Path(folder)
+        if (given / FORMAT_FILE).is_file() and "format_config" not in options:
+            options["format_config"] = VideoFormat.model_validate_json(
+                (given / FORMAT_FILE).read_text(encoding="utf-8")
+            ).model_dump(mode="json")
+        pipeline = super().from_pretrained(folder, **options)
+        if (given / ADAPTER_FOLDER / CONFIG_FILE).is_file():
+            load_adapter(pipeline.transformer, given / ADAPTER_FOLDER)  # saved together, perhaps in another precision
+        if (given / "transformer").is_dir():
+            pipeline.transformer.base_folder = str(given)
+        return pipeline
+
+    def save_pretrained(self, folder: str | Path, **options: Any) -> None:
+        """As in diffusers; adapters go to `adapter/` beside the base, from where `from_pretrained` takes them."""
+        full = self.transformer
+        adapted = bool(getattr(full, "peft_config", None))
+        try:
+            self.transformer = without_adapters(full) if adapted else full
+            super().save_pretrained(folder, **options)
+        finally:
+            self.transformer = full
+        obey_umask(folder)
+        if adapted:
+            save_adapter(Path(folder) / ADAPTER_FOLDER, full, self.format)
+
+    def load_lora_weights(
+        self, source: Any, adapter_name: str | None = None, *, allow_other_base: bool = False, **options: Any
+    ) -> None:
+        """As in diffusers, from disk only; from what training wrote, conditioning weights and format come along.
+
+        Args:
+            source: see `find_adapter`; or tensors by name.
+            allow_other_base: warn, instead of an error, where the base weights are not those of the training.
+
+        Raises:
+            ModelError: files missing, damaged or of another model, or other base weights.
+            ConfigError: nothing is there, or it was trained with another configuration.
+        """
+        if not isinstance(source, (str, Path)):
+            super().load_lora_weights(source, adapter_name, **options)
+            return
+        files = find_adapter(Path(source) / options.pop("weight_name", ""))
+        check_adapter(files, self.transformer.config)
+        if files.ours:
+            format = load_conditioning(self.transformer, files.folder, allow_other_base)
+            if format != self.format:
+                log.info("%s: the clip format becomes that of training: %s (was %s)", source, format, self.format)
+                self._set_format(format)
+        with loading(files.lora):
+            super().load_lora_weights(
+                str(files.folder), adapter_name, weight_name=files.lora.name, use_safetensors=True, **options
+            )
+
+    def unload_lora_weights(self) -> None:
+        """Back to the base model: adapters removed, conditioning zero."""
+        super().unload_lora_weights()
+        self.transformer.adapter_about = None
+        parameters = dict(self.transformer.named_parameters())
+        with torch.no_grad():
+            for name in conditioning_state(self.transformer):
+                parameters[name].zero_()
+
+    def use_scheduler(self, name: Literal["ddim", "dpm"], spacing: str = "") -> None:
+        """Sample with another sampler on the same noise schedule; see `sampler_of`."""
+        self.scheduler = sampler_of(self.scheduler, name, spacing)
+
+    def take_turns(self, device: torch.device, away: torch.device) -> None:
+        """Keep VAE and transformer on `device` one at a time; the trained part of the transformer stays there."""
+        self.vae.requires_grad_(False)
+        self._turns = Turns({"vae": self.vae, "transformer": self.transformer}, device, away)
+
+    @property
+    def _execution_device(self) -> torch.device:
+        return self._turns.device if self._turns else super()._execution_device
+
+    def _turn(self, name: str) -> AbstractContextManager[None]:
+        return self._turns.of(name) if self._turns else nullcontext()
+
+    @torch.no_grad()
+    def encode_video(self, frames: np.ndarray, height: int | None = None, width: int | None = None) -> Tensor:
+        """Scaled latents (1, F, C, h, w), fp32: the mean of the VAE's distribution, so nothing in them is random.
+
+        Args:
+            frames: (T, H, W, 3) uint8 RGB, T = 1 or 8n + 1.
+            height, width: px to resize to (antialiased); the format's when None.
+
+        Raises:
+            ConfigError: wrong shape, type or number of frames.
+        """
+        if frames.ndim != 4 or frames.shape[3] != 3 or frames.dtype != np.uint8:
+            raise ConfigError(f"frames: {frames.dtype} of shape {frames.shape}; uint8 of shape (T, H, W, 3) expected")
+        size = (height or self.format.height_px, width or self.format.width_px)
+        return self._encode(video_CTHW(frames, *size, self._execution_device))
+
+    @torch.no_grad()
+    def encode_mask(self, mask: np.ndarray) -> Tensor:
+        """Scaled latents (1, F, C, h, w), fp32, of masks drawn white on black.
+
+        Args:
+            mask: (T, H, W) bool or integer, above 0 inside; T = 1 or 8n + 1.
+
+        Raises:
+            ConfigError: wrong shape or number of frames.
+        """
+        if mask.ndim != 3:
+            raise ConfigError(f"mask: shape {mask.shape}; (T, H, W) expected, the union of the objects")
+        return self._encode(mask_CTHW(mask, self.format.height_px, self.format.width_px, self._execution_device))
+
+    @torch.no_grad()
+    def decode(self, latents: Tensor) -> np.ndarray:
+        """Frames (T, H, W, 3) uint8 RGB of scaled latents (1, F, C, h, w)."""
+        with self._turn("vae"):
+            video_BCTHW = self.decode_latents(latents.to(self.vae.dtype))
+        return frames_THWC(video_BCTHW[0])
+
+    def embed_text(self, prompt: str) -> Tensor:
+        """T5 embedding (1, L, C) of a prompt, padded to the transformer's length; "" is the empty prompt.
+
+        Raises:
+            ModelError: it is not finite.
+        """
+        tokens = self.transformer.config.max_text_seq_length
+        embeds = self._get_t5_prompt_embeds([prompt], 1, tokens, self._execution_device, self.transformer.dtype)
+        check_finite(embeds, f"the text encoder, given {prompt[:60]!r}, gave")
+        return embeds
+
+    @torch.no_grad()
+    def __call__(  # type: ignore[override]
+        self,
+        prompt: str | None,
+        mask: np.ndarray | None = None,
+        appearance_frame: np.ndarray | None = None,
+        motion_frames: np.ndarray | None = None,
+        *,
+        negative_prompt: str = "",
+        num_inference_steps: int = 50,
+        guidance_scale: float = 6.0,
+        mask_guidance_scale: float = 1.0,
+        dynamic_guidance: bool = False,
+        history_sigma: float = HISTORY_SIGMA,
+        generator: Generator | None = None,
+        latents: Tensor | None = None,
+        prompt_embeds: Tensor | None = None,
+        negative_prompt_embeds: Tensor | None = None,
+        callback_on_step_end: OnStep | None = None,
+        cache: CacheOptions | None = None,
+    ) -> np.ndarray:
+        """One clip.
+
+        Args:
+            prompt: text; None when `prompt_embeds` (1, L, C) is given.
+            mask: (T, H, W) bool or integer, T = clip_frames; None: no mask, which is not the same as an empty one.
+            appearance_frame: (H, W, 3) uint8, last frame of the clip before; None for a first clip.
+            motion_frames: (T, H, W, 3) uint8, the clip before, T = 8n + 1; made small here. None for a first clip.
+            negative_prompt: what the text guidance leads away from.
+            num_inference_steps: best a divisor of the schedule's length (1000).
+            guidance_scale: on the text; 1 switches it off and halves the cost.
+            dynamic_guidance: the text's scale changes with the step (`guidance.py`).
+            mask_guidance_scale: on the mask (`guidance.py`); other than 1 costs a third pass.
+            history_sigma: noise added to appearance and motion, which the network knows of; 0: none (`history.py`).
+            generator: of all noise, on CPU for the same clip on any device.
+            latents: (1, F, C, h, w) initial noise instead of a draw.
+            callback_on_step_end: called after each step.
+            cache: steps computed in part; None: none, or what `transformer.enable_cache` has turned on.
+
+        Returns:
+            Frames (clip_frames, H, W, 3), uint8 RGB.
+
+        Raises:
+            ConfigError: arguments that do not fit the format or each other.
+            ModelError: embeddings, latents or frames are not finite.
+        """
+        self._check_call(mask, appearance_frame)
+        positive = self._positive(prompt, prompt_embeds)
+        guidance = Guidance(guidance_scale, mask_guidance_scale, dynamic_guidance)
+        negative = negative_prompt_embeds
+        if guidance.text != 1 and negative is None:
+            negative = self.embed_text(negative_prompt)
+        latents = self._initial(latents, generator)
+        conditions = self._conditions(mask, appearance_frame, motion_frames, history_sigma, generator)
+        with self._turn("transformer"), cached(self.transformer, cache or CacheOptions()):
+            latents = self._denoise(
+                latents, positive, negative, conditions, guidance, num_inference_steps, generator, callback_on_step_end
+            )
+        frames = self.decode(latents)
+        self.maybe_free_model_hooks()
+        return frames
+
+    def _denoise(
+        self,
+        latents: Tensor,
+        positive: Tensor,
+        negative: Tensor | None,
+        conditions: Conditions,
+        guidance: Guidance,
+        steps: int,
+        generator: Generator | None,
+        on_step: OnStep | None,
+    ) -> Tensor:
+        """x_0 from x_T, in fp32 between the transformer's calls."""
+        dtype = self.transformer.dtype
+        branches = guidance.branches(conditions.mask_BFCHW is not None)
+        text = batched_text(branches, positive, negative).to(dtype)
+        batched = batched_conditions(branches, conditions).to(dtype)
+        timesteps = timesteps_of(self.scheduler, steps, self._execution_device)
+        check_call(self.transformer, len(branches), steps)
+        extra = self.prepare_extra_step_kwargs(generator, 0.0)
+        clean_before = None
+        with self.progress_bar(total=steps) as bar:
+            for n, t in enumerate(timesteps):
+                self._current_timestep = t
+                x_t = latents.repeat(len(branches), 1, 1, 1, 1).to(dtype)
+                with self.transformer.cache_context("branches", **self._place(n, len(timesteps), t)):
+                    velocity = self.transformer(
+                        hidden_states=x_t, encoder_hidden_states=text, timestep=t.expand(len(x_t)), conditions=batched,
+                        return_dict=False,
+                    )[0]  # fmt: skip
+                velocity = combined(guidance.at(branches, float(t), steps), velocity.float())
+                if isinstance(self.scheduler, CogVideoXDPMScheduler):
+                    before = timesteps[n - 1] if n else None
+                    latents, clean_before = self.scheduler.step(
+                        velocity, clean_before, t, before, latents, return_dict=False, **extra
+                    )
+                else:
+                    latents = self.scheduler.step(velocity, t, latents, return_dict=False, **extra)[0]
+                latents = latents.float()
+                check_finite(latents, f"denoising step {n + 1} of {steps} (timestep {int(t)}) gave")
+                if on_step:
+                    on_step(self, n, int(t), latents)
+                bar.update()
+        self._current_timestep = None
+        return latents
+
+    def _place(self, n: int, steps: int, t: Tensor) -> dict[str, Any]:
+        """Where the loop is, for hooks that cache between steps."""
+        sigma = noise_share(float(self.scheduler.alphas_cumprod[int(t)]))
+        return {"step_index": n, "num_inference_steps": steps, "timestep": t, "sigma": sigma}
+
+    def _conditions(
+        self,
+        mask: np.ndarray | None,
+        appearance_frame: np.ndarray | None,
+        motion_frames: np.ndarray | None,
+        history_sigma: float,
+        generator: Generator | None,
+    ) -> Conditions:
+        small = (self.format.motion_height_px, self.format.motion_width_px)
+        conditions = Conditions(
+            mask_BFCHW=None if mask is None else self.encode_mask(mask),
+            appearance_BFCHW=None if appearance_frame is None else self.encode_video(appearance_frame[None]),
+            motion_BFCHW=None if motion_frames is None else self.encode_video(motion_frames, *small),
+        )
+        return noisy_history(conditions, Schedule.of(self.scheduler), history_sigma, generator)
+
+    def _encode(self, video_CTHW: Tensor) -> Tensor:
+        frames = video_CTHW.shape[1]
+        if frames != 1 and frames % 8 != 1:
+            raise ConfigError(
+                f"{frames} frames; the VAE keeps 1 or 8n + 1 frames only: cut to {max(1, (frames - 1) // 8 * 8 + 1)}"
+            )
+        with self._turn("vae"):
+            mean_BCFHW = self.vae.encode(video_CTHW[None].to(self.vae.dtype)).latent_dist.mode()
+        check_finite(mean_BCFHW, "the VAE's encoder gave")
+        return mean_BCFHW.permute(0, 2, 1, 3, 4).float() * self.vae.config.scaling_factor
+
+    def _initial(self, given: Tensor | None, generator: Generator | None) -> Tensor:
+        stride = self.vae_scale_factor_spatial
+        sides = (self.format.height_px // stride, self.format.width_px // stride)
+        shape = (1, self.format.latent_frames, self.transformer.config.in_channels, *sides)
+        if given is not None and tuple(given.shape) != shape:
+            raise ConfigError(f"latents: shape {tuple(given.shape)}; {shape} expected")
+        if given is None:
+            given = randn_tensor(shape, generator=generator, device=self._execution_device, dtype=torch.float32)
+        return given.to(self._execution_device, torch.float32) * self.scheduler.init_noise_sigma
+
+    def _positive(self, prompt: str | None, embeds: Tensor | None) -> Tensor:
+        if isinstance(prompt, str) and embeds is None:
+            return self.embed_text(prompt)
+        if prompt is None and embeds is not None:
+            return embeds
+        raise ConfigError("pipeline: give either one prompt (a text: a call makes one clip) or prompt_embeds")
+
+    def _check_call(self, mask: np.ndarray | None, appearance: np.ndarray | None) -> None:
+        if mask is not None and len(mask) != self.format.clip_frames:
+            raise ConfigError(
+                f"mask: {len(mask)} frames; {self.format.clip_frames} expected, one per frame of the clip"
+            )
+        if appearance is not None and appearance.ndim != 3:
+            raise ConfigError(f"appearance_frame: shape {appearance.shape}; one frame (H, W, 3) expected")

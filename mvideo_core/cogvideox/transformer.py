@@ -1,0 +1,405 @@
+"""MVideoTransformer3DModel: CogVideoX with mask channels and tokens of the clip before (paper, sections 3.2 and 3.3).
+
+Importing this file imports torch and diffusers; `mvideo_core.MVideoTransformer3DModel` does it on first use.
+
+Shape letters: B batch, F latent frames, C channels, H, W latent sides, L tokens, D channels of a token.
+"""
+
+import inspect
+from typing import Any, Self
+
+import torch
+from diffusers import CogVideoXTransformer3DModel, ModelMixin
+from diffusers.configuration_utils import register_to_config
+from diffusers.models.modeling_outputs import Transformer2DModelOutput
+from diffusers.utils import apply_lora_scale
+from torch import Tensor, nn
+
+from mvideo_core.base.errors import ConfigError
+from mvideo_core.cogvideox.attention import MVideoAttnProcessor, SdpaChoice
+from mvideo_core.cogvideox.block import MVideoBlock
+from mvideo_core.cogvideox.caching import fitted
+from mvideo_core.cogvideox.compiled import CompiledGraphs
+from mvideo_core.cogvideox.conditions import Conditions
+from mvideo_core.cogvideox.inputs import checked
+from mvideo_core.cogvideox.notices import expecting_missing
+from mvideo_core.cogvideox.patches import patches, unpatched
+from mvideo_core.cogvideox.positions import (
+    PositionRules,
+    TokenGrid,
+    rope_axes,
+    rope_tables,
+    sincos_axes,
+    sincos_embedding,
+)
+from mvideo_core.cogvideox.weights_digest import NEW_PARAMETERS
+
+# ModelMixin: a pipeline folder names this module as the home of its transformer; diffusers asks it for the base class.
+__all__ = ["NEW_PARAMETERS", "MVideoTransformer3DModel", "ModelMixin"]
+
+_BASE_FIELDS = tuple(inspect.signature(CogVideoXTransformer3DModel.__init__).parameters)[1:]
+
+
+class MVideoTransformer3DModel(CogVideoXTransformer3DModel):
+    """CogVideoX 1.0 text-to-video (2b sincos, 5b RoPE) plus two zero-initialised parameters.
+
+    Tokens: [text | noisy clip | appearance frame | motion clip]; only the noisy clip's come out.
+
+    * mask (section 3.2, channel concatenation): `mask_proj(mask)` is added to the clip's patches. A convolution over 16
+      + 16 channels is the sum of two over 16, so this is the paper's fusion with the new half starting at zero, and the
+      base convolution stays untouched for the teacher. `fun_control.py` joins and splits the two.
+    * appearance and motion (section 3.3, sequence concatenation): patched by the base convolution, positions in
+      physical time, a learned offset per segment, modulated by their own timestep.
+
+    Without conditions it is CogVideoXTransformer3DModel bit for bit.
+
+    Args:
+        mask_channels: channels of the mask latents; None: as many as `in_channels`, since one VAE encodes both.
+        clean_modulation: "own": tokens of the clip before are modulated by `Conditions.timestep_B` (0: clean);
+            "shared": by the noisy clip's timestep.
+        segment_embedding: learned offset for appearance and for motion tokens.
+        history_offset_frames: frames from the clip's first frame to the last one of the clip before; 0: the same frame.
+        spatial_align: how low-resolution tokens lie over the clip's: "corner" or "center".
+        Others: as in CogVideoXTransformer3DModel.
+
+    Raises:
+        ConfigError: a CogVideoX 1.5 or image-to-video configuration.
+    """
+
+    base_folder: str = ""
+    """Pipeline folder that the base weights came from; "" where nobody knows."""
+    base_sha256: str = ""
+    """Their digest once it is known (`adapter.base_digest`); adapters are checked with it."""
+    encoder_sha256: dict[str, str] | None = None
+    """Digests of VAE and text encoder beside them, once asked for (`adapter.encoders_of`)."""
+    adapter_about: dict[str, str] | None = None
+    """What the files of the loaded adapter say about themselves (`adapter_header.about_of`)."""
+
+    _no_split_modules = ["MVideoBlock", "CogVideoXPatchEmbed"]
+    _repeated_blocks = ["MVideoBlock"]
+
+    @register_to_config
+    def __init__(
+        self,
+        num_attention_heads: int = 30,
+        attention_head_dim: int = 64,
+        in_channels: int = 16,
+        out_channels: int | None = 16,
+        flip_sin_to_cos: bool = True,
+        freq_shift: int = 0,
+        time_embed_dim: int = 512,
+        ofs_embed_dim: int | None = None,
+        text_embed_dim: int = 4096,
+        num_layers: int = 30,
+        dropout: float = 0.0,
+        attention_bias: bool = True,
+        sample_width: int = 90,
+        sample_height: int = 60,
+        sample_frames: int = 49,
+        patch_size: int = 2,
+        patch_size_t: int | None = None,
+        temporal_compression_ratio: int = 4,
+        max_text_seq_length: int = 226,
+        activation_fn: str = "gelu-approximate",
+        timestep_activation_fn: str = "silu",
+        norm_elementwise_affine: bool = True,
+        norm_eps: float = 1e-5,
+        spatial_interpolation_scale: float = 1.875,
+        temporal_interpolation_scale: float = 1.0,
+        use_rotary_positional_embeddings: bool = False,
+        use_learned_positional_embeddings: bool = False,
+        patch_bias: bool = True,
+        mask_channels: int | None = None,
+        clean_modulation: str = "own",
+        segment_embedding: bool = True,
+        history_offset_frames: int = 0,
+        spatial_align: str = "corner",
+    ):
+        if patch_size_t is not None or ofs_embed_dim or use_learned_positional_embeddings:
+            raise ConfigError(
+                "transformer: patch_size_t, ofs_embed_dim or use_learned_positional_embeddings is set, so this is "
+                "CogVideoX 1.5 or an image-to-video model; MVideo extends CogVideoX-2b and CogVideoX-5b (text-to-video)"
+            )
+        _one_of("clean_modulation", clean_modulation, ("own", "shared"))
+        _one_of("spatial_align", spatial_align, ("corner", "center"))
+        super().__init__(**{name: self.config[name] for name in _BASE_FIELDS})
+        if mask_channels is None:
+            self.register_to_config(mask_channels=in_channels)
+        self._add_parameters(num_attention_heads * attention_head_dim)
+        for block in self.transformer_blocks:
+            # The same parameters with another forward; building 42 blocks twice takes minutes.
+            block.__class__ = MVideoBlock
+        self.set_sdpa("auto")
+        self._recompute_every = 1
+        self._positions: dict[Any, Any] = {}
+        self.graphs: CompiledGraphs | None = None
+
+    def _add_parameters(self, dim: int) -> None:
+        """The new parameters, zero; `dim` is the width of a token."""
+        patch = self.config.patch_size
+        self.mask_proj = nn.Conv2d(self.config.mask_channels, dim, kernel_size=patch, stride=patch, bias=False)
+        nn.init.zeros_(self.mask_proj.weight)
+        if self.config.segment_embedding:
+            self.segment_embed = nn.Parameter(torch.zeros(2, dim))
+        else:
+            self.register_parameter("segment_embed", None)
+
+    @classmethod
+    def from_base(cls, transformer: CogVideoXTransformer3DModel, **changes: Any) -> Self:
+        """A plain CogVideoX with MVideo's parameters added (zeros). The tensors are taken over, not copied.
+
+        Args:
+            transformer: CogVideoX 2b or 5b, without adapters.
+            changes: MVideo's own configuration fields.
+
+        Raises:
+            ConfigError: not a text-to-video CogVideoX 1.0, or adapters are attached.
+        """
+        if getattr(transformer, "peft_config", None):
+            raise ConfigError(
+                "from_base: adapters are attached; fuse or unload them first (`fuse_lora`, `unload_lora`)"
+            )
+        known = {name: value for name, value in transformer.config.items() if not name.startswith("_")}
+        with torch.device("meta"):
+            model = cls(**(known | changes))
+        state = transformer.state_dict()
+        missing = model.load_state_dict(state, strict=False, assign=True).missing_keys
+        if set(missing) - set(NEW_PARAMETERS):
+            raise ConfigError(f"from_base: the model lacks {sorted(set(missing) - set(NEW_PARAMETERS))[:3]}")
+        model.fill_missing()
+        return model.train(transformer.training)
+
+    @classmethod
+    def from_pretrained(cls, *args: Any, **kwargs: Any) -> Any:
+        """As in diffusers; folders of plain CogVideoX transformers are widened with zeros.
+
+        diffusers builds on the meta device and leaves there what the folder lacks.
+        """
+        with expecting_missing(NEW_PARAMETERS):
+            loaded = super().from_pretrained(*args, **kwargs)
+        model = loaded[0] if isinstance(loaded, tuple) else loaded
+        model.fill_missing()
+        return loaded
+
+    def fill_missing(self) -> None:
+        """Replace what is still on the meta device: new parameters by zeros, the unused position buffer by values."""
+        device, dtype = self.patch_embed.proj.weight.device, self.dtype
+        if device.type == "meta":
+            return
+        if self.mask_proj.weight.is_meta:
+            self.mask_proj.weight = nn.Parameter(torch.zeros_like(self.mask_proj.weight, device=device, dtype=dtype))
+        if self.segment_embed is not None and self.segment_embed.is_meta:
+            self.segment_embed = nn.Parameter(torch.zeros_like(self.segment_embed, device=device, dtype=dtype))
+        buffer = getattr(self.patch_embed, "pos_embedding", None)
+        if buffer is not None and buffer.is_meta:
+            # Not in checkpoints and not read here (see `positions.py`), but `.to()` refuses meta tensors.
+            config = self.config
+            value = self.patch_embed._get_positional_embeddings(
+                config.sample_height, config.sample_width, config.sample_frames, device=device
+            )
+            self.patch_embed.register_buffer("pos_embedding", value.to(dtype), persistent=False)
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """Type of the frozen weights, which inputs need; what is trained may be fp32 over a bf16 model."""
+        return self.patch_embed.proj.weight.dtype
+
+    def set_sdpa(self, choice: SdpaChoice) -> None:
+        """Attention kernel of every block: "auto", "cudnn" (where it can), "flash", "efficient", "math"."""
+        self.set_attn_processor(MVideoAttnProcessor(choice))
+
+    def set_gradient_checkpointing(self, choice: str) -> None:
+        """What is computed again in the backward pass instead of being kept.
+
+        Args:
+            choice: "none"; "full": every block; "block_skip:n": every n-th block (n >= 2), for 1/n of the saving.
+
+        Raises:
+            ConfigError: another word, or n below 2.
+        """
+        name, _, number = choice.partition(":")
+        if name == "none" and not number:
+            self.disable_gradient_checkpointing()
+            return
+        if name == "full" and not number:
+            self._recompute_every = 1
+        elif name == "block_skip" and number.isdigit() and int(number) >= 2:
+            self._recompute_every = int(number)
+        else:
+            raise ConfigError(f"gradient_checkpointing: {choice!r}; give none, full or block_skip:n with n >= 2")
+        self.enable_gradient_checkpointing()
+
+    def compile_blocks(self, backend: str | None = None) -> CompiledGraphs:
+        """`torch.compile` of the block; names of parameters stay. Returns the graphs made from now on."""
+        self.graphs = CompiledGraphs(backend)
+        self.graphs.take(self)
+        return self.graphs
+
+    def enable_cache(self, config: Any) -> None:
+        """As in diffusers, for its caches between denoising steps; what is left out is filled in for this model.
+
+        Raises:
+            ConfigError: a cache that cannot work here (`caching.py`).
+        """
+        super().enable_cache(fitted(self, config))
+
+    def token_count(
+        self, format_latents_FHW: tuple[int, int, int], motion_FHW: tuple[int, int, int] | None = None
+    ) -> int:
+        """Length of the sequence with text, clip and, when `motion_FHW` is given, appearance and motion tokens."""
+        clip = self._grid(*format_latents_FHW)
+        history = (clip.height * clip.width + self._grid(*motion_FHW).tokens) if motion_FHW else 0
+        return self.config.max_text_seq_length + clip.tokens + history
+
+    @apply_lora_scale("attention_kwargs")
+    def forward(
+        self,
+        hidden_states: Tensor,
+        encoder_hidden_states: Tensor,
+        timestep: Tensor,
+        conditions: Conditions | None = None,
+        timestep_cond: Tensor | None = None,
+        ofs: Tensor | None = None,
+        image_rotary_emb: tuple[Tensor, Tensor] | None = None,
+        attention_kwargs: dict[str, Any] | None = None,
+        return_dict: bool = True,
+    ) -> tuple[Tensor] | Transformer2DModelOutput:
+        """Velocity of the noisy clip.
+
+        Args:
+            hidden_states: x_t (B, F, C, H, W); channels beyond in_channels are the mask (Fun-Control's form).
+            encoder_hidden_states: text embeddings (B, L, text_embed_dim), padded to `max_text_seq_length`.
+            timestep: (B,) of the noisy clip.
+            conditions: see `Conditions`; None for CogVideoX itself.
+            image_rotary_emb: cos and sin of the noisy clip's tokens, as CogVideoX pipelines give them; computed when
+                None.
+            timestep_cond, ofs, attention_kwargs, return_dict: as in CogVideoXTransformer3DModel; `ofs` is not used.
+
+        Returns:
+            (B, F, out_channels, H, W), as a tuple or an output object.
+
+        Raises:
+            ConfigError: shapes that do not fit each other or the configuration.
+        """
+        hidden_states, conditions = checked(self.config, hidden_states, encoder_hidden_states, conditions)
+        frames, height, width = hidden_states.shape[1], *hidden_states.shape[3:]
+        temb = self._time_embedding(timestep, hidden_states.dtype, timestep_cond)
+        segments = [hidden_states]
+        if conditions.has_history:
+            segments += [x for x in (conditions.appearance_BFCHW, conditions.motion_BFCHW) if x is not None]
+        grids = [self._grid(x.shape[1], *x.shape[3:]) for x in segments]
+        text = self.patch_embed.text_proj(encoder_hidden_states)
+        video = self._embedded(segments, grids, conditions, text.dtype)
+        temb_clean = self._clean_embedding(conditions, hidden_states) if len(segments) > 1 else None
+        n_clean = sum(grid.tokens for grid in grids[1:])
+        rope = self._rope(grids, image_rotary_emb, hidden_states.device)
+        video = self._blocks(video, text, temb, rope, attention_kwargs, temb_clean, n_clean)
+        video = self.norm_final(video[:, : grids[0].tokens])
+        video = self.proj_out(self.norm_out(video, temb=temb))
+        output = unpatched(video, frames, height, width, self.config.patch_size)
+        return Transformer2DModelOutput(sample=output) if return_dict else (output,)
+
+    def _blocks(
+        self,
+        video: Tensor,
+        text: Tensor,
+        temb: Tensor,
+        rope: tuple[Tensor, Tensor] | None,
+        attention_kwargs: dict[str, Any] | None,
+        temb_clean: Tensor | None,
+        n_clean: int,
+    ) -> Tensor:
+        if self.graphs:
+            video, text = self.graphs.entering(self.transformer_blocks[0], video, text, n_clean)
+        recompute = torch.is_grad_enabled() and self.gradient_checkpointing
+        for index, block in enumerate(self.transformer_blocks):
+            args = (video, text, temb, rope, attention_kwargs, temb_clean, n_clean)
+            if recompute and index % self._recompute_every == 0:
+                video, text = self._gradient_checkpointing_func(block, *args)
+            else:
+                video, text = block(*args)
+        return video
+
+    def _time_embedding(self, timestep: Tensor, dtype: torch.dtype, timestep_cond: Tensor | None = None) -> Tensor:
+        return self.time_embedding(self.time_proj(timestep).to(dtype=dtype), timestep_cond)
+
+    def _clean_embedding(self, conditions: Conditions, like: Tensor) -> Tensor | None:
+        if self.config.clean_modulation == "shared":
+            return None
+        timestep = conditions.timestep_B
+        if timestep is None:
+            timestep = torch.zeros(like.shape[0], device=like.device, dtype=torch.long)
+        return self._time_embedding(timestep, like.dtype)
+
+    def _embedded(
+        self, segments: list[Tensor], grids: list[TokenGrid], conditions: Conditions, dtype: torch.dtype
+    ) -> Tensor:
+        """Patches of every segment with mask, sincos positions and segment offsets added, one after the other."""
+        tokens = [patches(self.patch_embed.proj, segment) for segment in segments]
+        if not self.config.use_rotary_positional_embeddings:
+            positions = self._sincos(tuple(grids), segments[0].device, dtype)
+            tokens = [token + position for token, position in zip(tokens, positions, strict=True)]
+        if conditions.mask_BFCHW is not None:
+            mask = conditions.mask_BFCHW.to(self.mask_proj.weight.dtype)
+            tokens[0] = tokens[0] + patches(self.mask_proj, mask).to(tokens[0].dtype)
+        if self.segment_embed is not None and len(tokens) > 1:
+            present = [n for n, x in enumerate((conditions.appearance_BFCHW, conditions.motion_BFCHW)) if x is not None]
+            for place, segment in enumerate(present, start=1):
+                tokens[place] = tokens[place] + self.segment_embed[segment].to(tokens[place].dtype)
+        return self.embedding_dropout(torch.cat(tokens, dim=1) if len(tokens) > 1 else tokens[0])
+
+    def _grid(self, frames: int, height: int, width: int) -> TokenGrid:
+        return TokenGrid(frames, height // self.config.patch_size, width // self.config.patch_size)
+
+    def _rules(self) -> PositionRules:
+        config = self.config
+        return PositionRules(
+            base_height=config.sample_height // config.patch_size,
+            base_width=config.sample_width // config.patch_size,
+            spatial_scale=config.spatial_interpolation_scale,
+            temporal_scale=config.temporal_interpolation_scale,
+            align=config.spatial_align,
+            history_offset_frames=config.history_offset_frames,
+            temporal_stride=config.temporal_compression_ratio,
+        )
+
+    def _sincos(self, grids: tuple[TokenGrid, ...], device: torch.device, dtype: torch.dtype) -> list[Tensor]:
+        """Embeddings (L, D) of each segment; kept, because they depend on shapes only."""
+        key = ("sincos", grids, device, dtype)
+        if key not in self._positions:
+            dim = self.config.num_attention_heads * self.config.attention_head_dim
+            rules = self._rules()
+            with torch.inference_mode(False):  # what is kept must serve training, too
+                self._positions[key] = [
+                    sincos_embedding(sincos_axes(grid, grids[0], rules, n > 0, device), dim).to(dtype)
+                    for n, grid in enumerate(grids)
+                ]
+        return self._positions[key]
+
+    def _rope(
+        self, grids: list[TokenGrid], given: tuple[Tensor, Tensor] | None, device: torch.device
+    ) -> tuple[Tensor, Tensor] | None:
+        """cos and sin (L, head dim) of all video tokens; `given` stands for the noisy clip's own."""
+        if not self.config.use_rotary_positional_embeddings:
+            return given
+        if given is not None and len(grids) == 1:
+            return given
+        key = ("rope", tuple(grids), device)
+        if key not in self._positions:
+            rules, head_dim = self._rules(), self.config.attention_head_dim
+            with torch.inference_mode(False):
+                tables = [
+                    rope_tables(rope_axes(grid, grids[0], rules, n > 0, device), head_dim)
+                    for n, grid in enumerate(grids)
+                ]
+                self._positions[key] = (torch.cat([cos for cos, _ in tables]), torch.cat([sin for _, sin in tables]))
+        cos, sin = self._positions[key]
+        if given is None:
+            return cos, sin
+        n = grids[0].tokens
+        return torch.cat([given[0].to(cos), cos[n:]]), torch.cat([given[1].to(sin), sin[n:]])
+
+
+def _one_of(name: str, value: str, allowed: tuple[str, ...]) -> None:
+    if value not in allowed:
+        raise ConfigError(f"transformer: {name} is {value!r}; give one of: {', '.join(allowed)}")

@@ -1,0 +1,74 @@
+"""The grid that latents, masks and generated clips share: sizes, frame rate, clip length (paper, sections 3.3 and 4.1).
+
+Shape letters: B batch, T frames, F latent frames, C channels, H, W; small h, w: latent sides.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+from pydantic import Field, model_validator
+
+from mvideo_core.base.options import Options
+
+COGVIDEOX_BLOCKS = 4
+"""Default of AutoencoderKLCogVideoX, for configs that leave `block_out_channels` out."""
+TEMPORAL_STRIDE = 4
+"""Frames a latent frame stands for, after the first, which stands for one."""
+PATCH = 2
+"""Latent cells a token stands for, both ways (CogVideoX 1.0)."""
+
+
+class VideoFormat(Options):
+    """Sizes of one clip and of its conditions. Defaults: CogVideoX at the paper's 480x720, motion at 256x384."""
+
+    height_px: int = Field(default=480, ge=16, multiple_of=16, description="px; frames of a clip")
+    width_px: int = Field(default=720, ge=16, multiple_of=16, description="px")
+    motion_height_px: int = Field(default=256, ge=16, multiple_of=16, description="px; low-resolution motion condition")
+    motion_width_px: int = Field(default=384, ge=16, multiple_of=16, description="px")
+    clip_frames: int = Field(default=33, ge=9, le=129, description="frames of one clip, 8n + 1: the VAE's chunks are 8")
+    fps: float = Field(default=8.0, gt=0, description="frames per second of clips and masks")
+
+    @model_validator(mode="after")
+    def _whole_chunks(self) -> "VideoFormat":
+        if self.clip_frames % 8 != 1:
+            near = self.clip_frames // 8 * 8 + 1
+            raise ValueError(f"clip_frames is {self.clip_frames}; the VAE keeps 8n + 1 frames only: use {near}")
+        return self
+
+    @property
+    def stride_frames(self) -> int:
+        """New frames a clip adds to a long video; its first frame is the last one of the clip before."""
+        return self.clip_frames - 1
+
+    @property
+    def window_frames(self) -> int:
+        """Frames of one training window: the clip before (motion), and the clip itself, sharing one frame."""
+        return 2 * self.clip_frames - 1
+
+    @property
+    def latent_frames(self) -> int:
+        """F of one clip."""
+        return latent_frames(self.clip_frames)
+
+    def n_clips(self, n_frames: int) -> int:
+        """Clips that make a video of at least `n_frames` frames."""
+        return max(1, -(-(n_frames - 1) // self.stride_frames))
+
+    def n_frames(self, n_clips: int) -> int:
+        """Frames of a video of so many clips."""
+        return n_clips * self.stride_frames + 1
+
+
+def spatial_stride(vae_config: Mapping[str, Any]) -> int:
+    """Pixels a latent cell stands for, both ways: an AutoencoderKLCogVideoX halves the sides between its blocks.
+
+    Args:
+        vae_config: arguments of AutoencoderKLCogVideoX, or its config.json.
+    """
+    blocks = vae_config.get("block_out_channels")
+    return 2 ** ((COGVIDEOX_BLOCKS if blocks is None else len(blocks)) - 1)
+
+
+def latent_frames(n_frames: int) -> int:
+    """Latent frames of a video of 1 or 8n + 1 frames."""
+    return (n_frames - 1) // TEMPORAL_STRIDE + 1

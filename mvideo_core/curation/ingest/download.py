@@ -1,0 +1,166 @@
+"""Optional download of listed videos by a command of the user's choice. Off by default; polite; resumes.
+
+The command is a list of arguments (no shell) with the placeholders {url}, {video_id} and {output}, for instance
+
+    ["yt-dlp", "--no-warnings", "-f", "bv[height>=720][ext=mp4]", "-o", "{output}", "--", "{url}"]
+
+Nothing here helps to get round a site's limits: no cookies, no proxies, no retries in haste. Respect its terms.
+"""
+
+import json
+import logging
+import os
+import re
+import shutil
+import time
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+from typing import Self
+
+from pydantic import Field, model_validator
+
+from mvideo_core.base.errors import ConfigError, MediaError, StoreError
+from mvideo_core.base.listing import read_lines
+from mvideo_core.base.local_paths import local_path
+from mvideo_core.base.options import Options
+from mvideo_core.base.records import Record
+from mvideo_core.curation.ingest.sources import SourceItem
+from mvideo_core.processes import sandbox
+
+log = logging.getLogger(__name__)
+
+_PLAIN_URL = re.compile(r"https?://[^\s\x00-\x1f]+")
+
+
+class DownloadOptions(Options):
+    """How to fetch the files a list names. Nothing happens unless `enabled`."""
+
+    enabled: bool = Field(default=False, description="downloading is off unless this is true")
+    command: list[str] = Field(
+        default=[], description="argument list with {url}, {video_id}, {output}; run without a shell"
+    )
+    folder: str = Field(default="", description="folder that receives <video_id>.<extension>")
+    extension: str = Field(default="mp4", pattern=r"[a-z0-9]{2,4}", description="extension of the files")
+    interval_s: float = Field(
+        default=10.0, ge=1.0, description="seconds between the starts of two downloads, at least 1"
+    )
+    timeout_s: float = Field(default=1800.0, gt=0, description="seconds after which one download is killed")
+    max_items: int = Field(default=0, ge=0, description="stop after this many attempts; 0 = no limit")
+    max_failures_in_row: int = Field(
+        default=10, ge=1, description="stop when this many fail one after another (blocked?)"
+    )
+    retry_failed: bool = Field(default=False, description="try again what the archive lists as failed")
+
+    @model_validator(mode="after")
+    def _complete(self) -> Self:
+        if self.enabled and not (self.command and self.folder):
+            raise ValueError("enabled downloading needs `command` and `folder`")
+        if self.enabled and not any("{output}" in word for word in self.command):
+            raise ValueError("`command` must contain {output}, the file to write")
+        return self
+
+
+class DownloadResult(Record):
+    """What became of one listed video: status `ok`, `there` (was on disk), `skipped` (failed before) or `failed`."""
+
+    video_id: str
+    status: str
+    message: str = ""
+
+
+def download(
+    items: Iterable[SourceItem], options: DownloadOptions, sleep: Callable[[float], None] = time.sleep
+) -> Iterator[DownloadResult]:
+    """Fetch what is missing, one after another, and note each attempt in `<folder>/archive.jsonl`.
+
+    Args:
+        items: listed videos; the address is `source_url`.
+        options: command and pace.
+        sleep: how to wait between downloads.
+
+    Raises:
+        ConfigError: not enabled, or the command's program is not installed.
+        StoreError: too many failures in a row: the site refuses, the command is wrong or the network is down.
+    """
+    if not options.enabled:
+        raise ConfigError("downloading is off; set download.enabled and read the site's terms first")
+    program = shutil.which(options.command[0])
+    if program is None:
+        raise ConfigError(f"download.command: no program {options.command[0]!r} on PATH; install or correct it")
+    folder = local_path(options.folder, "download.folder")
+    folder.mkdir(parents=True, exist_ok=True)
+    archive = folder / "archive.jsonl"
+    known = read_archive(archive)
+    attempts = in_row = 0
+    due = 0.0
+    for item in items:
+        quick = _without_download(item, folder, known, options)
+        if quick:
+            yield quick
+            continue
+        if options.max_items and attempts >= options.max_items:
+            return
+        sleep(max(0.0, due - time.monotonic()))
+        due = time.monotonic() + options.interval_s
+        attempts += 1
+        result = _fetch(item, program, folder, options)
+        _note(archive, result)
+        yield result
+        in_row = in_row + 1 if result.status == "failed" else 0
+        if in_row >= options.max_failures_in_row:
+            raise StoreError(f"{in_row} downloads failed in a row, the last: {result.message}; wait, then run again")
+
+
+def read_archive(path: Path) -> dict[str, str]:
+    """Last status of each id; a line that a crash cut short is named and skipped."""
+    if not path.is_file():
+        return {}
+    known = {}
+    for line in read_lines(path, "archive of downloads"):
+        try:
+            entry = dict(json.loads(line))
+            known[str(entry["video_id"])] = str(entry["status"])
+        except (ValueError, KeyError, TypeError):
+            log.warning("%s: the line %.60r is damaged; its video is looked for again", path, line)
+    return known
+
+
+def _without_download(
+    item: SourceItem, folder: Path, known: dict[str, str], options: DownloadOptions
+) -> DownloadResult | None:
+    if item.uri or (folder / f"{item.video_id}.{options.extension}").exists():
+        return DownloadResult(video_id=item.video_id, status="there")
+    if known.get(item.video_id) == "failed" and not options.retry_failed:
+        return DownloadResult(video_id=item.video_id, status="skipped", message="failed before; set retry_failed")
+    return None
+
+
+def _fetch(item: SourceItem, program: str, folder: Path, options: DownloadOptions) -> DownloadResult:
+    if not _PLAIN_URL.fullmatch(item.source_url):
+        return DownloadResult(video_id=item.video_id, status="failed", message=f"no http(s) url: {item.source_url!r}")
+    final = folder / f"{item.video_id}.{options.extension}"
+    part = folder / f".part-{item.video_id}.{options.extension}"
+    words = {"{url}": item.source_url, "{video_id}": item.video_id, "{output}": str(part.absolute())}
+    argv = [program, *(_filled(word, words) for word in options.command[1:])]
+    try:
+        sandbox.run(argv, sandbox.Limits(wall_s=options.timeout_s), item.video_id)
+        if not part.is_file() or part.stat().st_size == 0:
+            raise MediaError(f"{item.video_id}: the command ended well but wrote no {{output}} file")
+    except MediaError as error:
+        part.unlink(missing_ok=True)
+        log.warning("download failed: %s", error)
+        return DownloadResult(video_id=item.video_id, status="failed", message=str(error))
+    os.replace(part, final)  # noqa: PTH105
+    return DownloadResult(video_id=item.video_id, status="ok")
+
+
+def _filled(word: str, words: dict[str, str]) -> str:
+    """The word with its placeholders filled in one pass, so a filled-in text is never read as a placeholder."""
+    return re.sub(r"\{(?:url|video_id|output)\}", lambda match: words[match.group()], word)
+
+
+def _note(archive: Path, result: DownloadResult) -> None:
+    with open(archive, "a", encoding="utf-8") as handle:
+        handle.write(result.model_dump_json() + "\n")
+        handle.flush()
+        os.fsync(handle.fileno())

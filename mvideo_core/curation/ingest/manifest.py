@@ -1,0 +1,90 @@
+"""Plain lists of videos, CSV with a header or JSON lines: path or uri, video_id, source_url, licence, title."""
+
+import csv
+import json
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+from mvideo_core.base.errors import ConfigError
+from mvideo_core.base.local_paths import local_path
+from mvideo_core.curation.ingest.naming import check_id, path_of, uri_of, video_id_of
+from mvideo_core.curation.ingest.seen import SeenIds
+from mvideo_core.curation.ingest.sources import SourceItem, SourceOptions
+
+COLUMNS = ("path", "uri", "video_id", "source_url", "licence", "license", "title")
+
+
+def list_manifest(options: SourceOptions) -> Iterator[SourceItem]:
+    """Videos in the manifest's order; relative paths start at the manifest's folder; other columns are ignored.
+
+    Raises:
+        ConfigError: no such file, no path column, a bad line, or an id that occurs twice.
+    """
+    manifest = Path(options.manifest)
+    if not manifest.is_file():
+        raise ConfigError(f"source.manifest={options.manifest!r}: no such file")
+    rows = _json_rows(manifest) if manifest.suffix.lower() in (".jsonl", ".ndjson") else _csv_rows(manifest)
+    seen = SeenIds()
+    for where, row in rows:
+        item = _item(row, where, manifest, options)
+        seen.add(item.video_id, where)
+        yield item
+
+
+def _item(row: dict[str, str], where: str, manifest: Path, options: SourceOptions) -> SourceItem:
+    if row.get("uri"):
+        try:
+            path = os.fsencode(path_of(row["uri"]))
+        except ConfigError as error:
+            raise ConfigError(f"{where}: {error}") from None
+    elif row.get("path"):
+        local_path(row["path"], f"{where}: path")
+        path = os.path.join(os.fsencode(manifest.parent), os.fsencode(row["path"]))  # noqa: PTH118 - bytes
+    else:
+        raise ConfigError(f"{where}: needs `path` or `uri`; columns seen: {', '.join(row)}")
+    given = row.get("video_id", "")
+    name = os.path.relpath(path, os.fsencode(manifest.parent))
+    return SourceItem(
+        video_id=check_id(given, where) if given else video_id_of(name),
+        uri=uri_of(path) if os.path.lexists(path) else "",
+        root=uri_of(options.root) if options.root else "",
+        source_url=row.get("source_url", ""),
+        licence=row.get("licence", "") or row.get("license", "") or options.licence,
+        title=row.get("title", ""),
+    )
+
+
+def _csv_rows(path: Path) -> Iterator[tuple[str, dict[str, str]]]:
+    with open(path, encoding="utf-8-sig", errors="surrogateescape", newline="") as handle:
+        reader = csv.DictReader(handle)
+        if not {"path", "uri"} & set(reader.fieldnames or ()):
+            raise ConfigError(f"{path}: the first line must name a `path` or `uri` column; seen {reader.fieldnames}")
+        try:
+            for row in reader:
+                where = f"{path}:{reader.line_num}"
+                if None in row:
+                    raise ConfigError(
+                        f"{where}: more values than columns, {row[None]} seen; put values with commas in quotes"
+                    )
+                yield where, {name: value for name, value in row.items() if value is not None}
+        except csv.Error as error:
+            raise ConfigError(f"{path}:{reader.line_num}: not CSV: {error}") from None
+
+
+def _json_rows(path: Path) -> Iterator[tuple[str, dict[str, str]]]:
+    with open(path, encoding="utf-8-sig", errors="surrogateescape", newline="\n") as lines:
+        for number, line in enumerate(lines, 1):
+            where = f"{path}:{number}"
+            if not line.strip():
+                continue
+            try:
+                row = json.loads(line)
+            except json.JSONDecodeError as error:
+                raise ConfigError(f"{where}: not JSON: {error}") from None
+            if not isinstance(row, dict):
+                raise ConfigError(f"{where}: an object is expected, {type(row).__name__} seen")
+            for name in COLUMNS:
+                if not isinstance(row.get(name, ""), str | None):
+                    raise ConfigError(f"{where}: {name} is {row[name]!r}; a text in quotes is expected")
+            yield where, {name: row[name] for name in COLUMNS if row.get(name)}

@@ -1,0 +1,164 @@
+"""`build-mask-dataset` as data: its options, its profiles, and the order of its stages; run here without a server."""
+
+import logging
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
+
+from pydantic import Field
+
+from mvideo_core.base.options import Options
+from mvideo_core.base.records import Row
+from mvideo_core.base.shipped import shipped
+from mvideo_core.curation.ingest.describe import IngestOptions
+from mvideo_core.curation.ingest.sources import SourceOptions
+from mvideo_core.curation.scenes.cut import CutOptions
+from mvideo_core.engine import STAGES
+from mvideo_core.engine.chain import CHAIN, held_stages, row_class, valid_markers
+from mvideo_core.engine.loaded_models import model_in_use
+from mvideo_core.engine.part import stage_settings
+from mvideo_core.engine.plan import PlanOptions
+from mvideo_core.engine.run import RunOptions, StageSummary, run_stage
+from mvideo_core.engine.stage import Stage
+from mvideo_core.perception.captioning.rows import CaptionOptions
+from mvideo_core.perception.detection.select import DetectOptions
+from mvideo_core.perception.segmentation.gate import SegmentOptions
+from mvideo_core.shards.options import ShardOptions
+from mvideo_core.store.workspace import Workspace
+
+if TYPE_CHECKING:
+    from mvideo_core.pages.data_report.build import ReportSummary
+
+log = logging.getLogger(__name__)
+
+PART_STAGES = ("ingest", "cut", "detect", "segment", "caption")
+"""Stages that go part by part, in order; shard and report follow over all parts."""
+
+PROFILES = shipped("deployments/profiles")
+
+
+class PipelineOptions(Options):
+    """Every option of the data half; a profile is a YAML file of this shape."""
+
+    plan: PlanOptions = Field(default=PlanOptions(), description="How sources are grouped into parts.")
+    run: RunOptions = Field(default=RunOptions(), description="Parts at once, tolerated failures.")
+    ingest: IngestOptions = Field(default=IngestOptions(), description="Stage 1.")
+    cut: CutOptions = Field(default=CutOptions(), description="Stage 2.")
+    detect: DetectOptions = Field(default=DetectOptions(), description="Stage 3.")
+    segment: SegmentOptions = Field(default=SegmentOptions(), description="Stage 4.")
+    caption: CaptionOptions = Field(default=CaptionOptions(), description="Stage 5.")
+    shard: ShardOptions = Field(default=ShardOptions(), description="Stage 6.")
+
+    def of(self, stage: str) -> Options:
+        """Options of one stage."""
+        value = getattr(self, stage)
+        assert isinstance(value, Options)
+        return value
+
+
+def stage_rows() -> dict[str, type[Row]]:
+    """Row class of everything that the data half commits, in the order of the stages."""
+    return {name: row_class(name) for name in CHAIN}
+
+
+def held_rows(workspace: Workspace) -> dict[str, type[Row]]:
+    """Row class of everything in a workspace: `stage_rows`, and "encode" once its dataset was encoded."""
+    return {name: row_class(name) for name in held_stages(workspace)}
+
+
+def load_profile(name: str, overrides: dict[str, Any] | None = None) -> PipelineOptions:
+    """Options of a run profile, with overrides on top; see `Options.of_profile`."""
+    return PipelineOptions.of_profile(PROFILES, name, overrides)
+
+
+def preflight(
+    options: PipelineOptions, workspace: Workspace | None = None, stages: Sequence[str] = (*PART_STAGES, "shard")
+) -> None:
+    """Find out now what would stop a run in hour three: weights, lists, packages, keys, a server that is not there.
+
+    Args:
+        workspace: a stage that finished all its parts in it with these options needs no server; None = all need theirs.
+        stages: only these.
+
+    Raises:
+        ModelError: weights are missing, or a server does not answer; the message says which and what to do.
+        ConfigError: a list, a key or a plugin's options are wrong.
+    """
+    for name in stages:
+        STAGES.get(name).externals(options.of(name))
+        STAGES.get(name).check(options.of(name))
+    reach_servers(options, workspace, stages)
+
+
+def reach_servers(
+    options: PipelineOptions, workspace: Workspace | None = None, stages: Sequence[str] = (*PART_STAGES, "shard")
+) -> None:
+    """The part of `preflight` whose answer depends on the plan: servers that the work left over needs.
+
+    Raises:
+        ModelError: a server does not answer.
+    """
+    for name in stages:
+        if workspace is None or not _finished(workspace, STAGES.get(name), options.of(name)):
+            STAGES.get(name).reach(options.of(name))
+
+
+def models_in_use(options: PipelineOptions) -> str:
+    """Detector, segmenter and captioner with their weights, in a line for the start of a run."""
+    from mvideo_core.perception.captioning.base import CAPTIONERS
+    from mvideo_core.perception.detection import DETECTORS
+    from mvideo_core.perception.segmentation import SEGMENTERS
+
+    detect, segment, caption = options.detect, options.segment, options.caption
+    return "; ".join(
+        f"{stage}: {model_in_use(registry, name, own)}"
+        for stage, registry, name, own in (
+            ("detect", DETECTORS, detect.detector, detect.detector_options),
+            ("segment", SEGMENTERS, segment.segmenter, segment.segmenter_options),
+            ("caption", CAPTIONERS, caption.captioner, caption.captioner_options),
+        )
+    )
+
+
+def _finished(workspace: Workspace, stage: Stage, options: Options) -> bool:
+    """Whether a stage and all before it finished every part of the current plan, the stage with these options."""
+    settings = stage_settings(stage, options)
+    names = PART_STAGES[: PART_STAGES.index(stage.name) + 1] if stage.name in PART_STAGES else (stage.name,)
+    found = [marker for name in names for _, marker in valid_markers(workspace, name)]
+    return bool(found) and all(
+        marker is not None and (marker.stage != stage.name or marker.settings == settings) for marker in found
+    )
+
+
+def run_pipeline(
+    workspace: Workspace,
+    source: SourceOptions,
+    options: PipelineOptions,
+    on_stage: Callable[[StageSummary], None] | None = None,
+    checked: bool = False,
+) -> "ReportSummary":
+    """The whole data half on this machine, without a server; run again, it goes on where it stopped.
+
+    Args:
+        on_stage: called with the summary of each finished stage.
+        checked: `preflight` was run just now, with these options.
+
+    Returns:
+        The report, with the warnings of all stages.
+
+    Raises:
+        ConfigError, ModelError, StoreError: as the stages say.
+    """
+    from mvideo_core.curation.stages.shard import shard_dataset
+    from mvideo_core.curation.stages.sources import plan_sources
+    from mvideo_core.pages.data_report.build import build_report
+
+    told = on_stage or (lambda _summary: None)
+    if not checked:
+        preflight(options, workspace)
+    plan = plan_sources(workspace, source, options.plan)
+    reach_servers(options, workspace)  # new sources may need a server that was not needed before
+    log.info("plan: %d sources in %d parts; %s", plan.n_sources, plan.n_parts, models_in_use(options))
+    for name in PART_STAGES:
+        told(run_stage(workspace, STAGES.get(name), options.of(name), options.run))
+    told(shard_dataset(workspace, options.shard, options.run))
+    return build_report(workspace)

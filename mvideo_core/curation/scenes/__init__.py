@@ -1,0 +1,37 @@
+"""Cutting a video into clips: find shot changes, choose clips inside shots, write them, all in one decode.
+
+A detector is one file of this package: a class registered in `SCENE_DETECTORS`, built from its options record
+(class attribute `options_type`), that obeys `SceneDetector`.
+"""
+
+from typing import ClassVar, Protocol
+
+import numpy as np
+
+from mvideo_core.base.options import Options
+from mvideo_core.base.registry import Registry
+
+
+class SceneDetector(Protocol):
+    """Finds hard cuts in a stream of small frames.
+
+    Attributes:
+        settled_s: no cut before this time will be reported any more (seconds, -inf before the first frame).
+    """
+
+    options_type: ClassVar[type[Options]]
+    settled_s: float
+
+    def feed(self, time_s: float, frame_bgr: np.ndarray) -> list[float]:
+        """Take the next frame, (h, w, 3) uint8 BGR at its PTS in seconds; times of cuts found now.
+
+        A cut's time is the PTS of the first frame of the new shot.
+        """
+        ...
+
+    def finish(self) -> list[float]:
+        """Cuts found only at the end of the video."""
+        ...
+
+
+SCENE_DETECTORS: Registry[type[SceneDetector]] = Registry("scene detector", "mvideo_core.curation.scenes")

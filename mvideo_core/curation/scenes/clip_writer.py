@@ -1,0 +1,157 @@
+"""Raw frames to clip files, a few ffmpeg encoders at once, beside the decode. Same frames, same bytes."""
+
+import os
+import queue
+import threading
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from mvideo_core.base.errors import MVideoError, StoreError
+from mvideo_core.base.stopping import Stopped, heeding
+from mvideo_core.media.decode import first_frame
+from mvideo_core.media.ffmpeg import BITEXACT, compile_argv, x264_params
+from mvideo_core.media.graph import clip_tags, tagged
+from mvideo_core.processes import sandbox
+
+MAX_ENCODERS = 3
+"""Each holds the frames of one clip: 50 MB at 97 frames of 720x480."""
+
+
+class Encoding(NamedTuple):
+    """How clips are written; bytes depend on every field."""
+
+    width: int
+    height: int
+    fps: float
+    crf: int
+    preset: str
+    threads: int
+    primaries: str = "bt709"
+    transfer: str = "bt709"
+    """FFmpeg's names; matrix and range of clips are always bt709, limited."""
+
+
+def encode_clip(frames: Sequence[memoryview], path: Path, encoding: Encoding, limits: sandbox.Limits) -> None:
+    """H.264 MP4 of raw 4:2:0 bt709 frames, tagged so: pinned threads, bit-exact flags, index in front, no metadata.
+
+    Raises:
+        MediaError: the encoder failed or ran out of time.
+        StoreError: the disk would not take the clip: full, quota, read-only.
+    """
+    import subprocess
+
+    import ffmpeg
+
+    size = f"{encoding.width}x{encoding.height}"
+    source = ffmpeg.input(
+        "pipe:0", format="rawvideo", pix_fmt="yuv420p", s=size, r=encoding.fps, protocol_whitelist="pipe"
+    )
+    coding = {
+        "vcodec": "libx264",
+        "preset": encoding.preset,
+        "crf": encoding.crf,
+        "threads": encoding.threads,
+        **x264_params(),
+    }
+    colors = clip_tags(encoding.primaries, encoding.transfer)
+    muxing = {"format": "mp4", "pix_fmt": "yuv420p", "movflags": "+faststart+write_colr"}
+    graph = tagged(source, encoding.primaries, encoding.transfer).output(
+        f"file:{path.absolute()}", **muxing, **coding, **colors, **BITEXACT
+    )
+    argv = compile_argv(graph, threads=1)
+    with sandbox.child(argv, limits, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL) as running:
+        pipe = running.popen.stdin
+        assert pipe is not None
+        try:
+            for frame in heeding(frames):
+                pipe.write(frame)
+            pipe.close()
+        except BrokenPipeError:
+            pass  # the exit code below says why the encoder left
+        code, tail = running.finish()
+    if code and (said := sandbox.disk_trouble(code, tail)):
+        raise StoreError(f"{path}: cannot write the clip ({said}); free space or fix permissions, then run again")
+    if code:
+        raise sandbox.died(f"encoding {path.name}", code, tail, running.timed_out, limits)
+
+
+class ClipWriter:
+    """Encodes handed-in clips beside the decode, a few at once; one more may wait, so memory is bounded.
+
+    Each clip has an encoder process of its own with pinned threads: its bytes do not depend on how many run. Use as a
+    context manager; `wait` raises what went wrong.
+    """
+
+    def __init__(
+        self,
+        encoding: Encoding,
+        limits: sandbox.Limits,
+        n_encoders: int = 0,
+        part: tuple[slice, slice] = (slice(None), slice(None)),
+    ):
+        """Start nothing yet.
+
+        Args:
+            n_encoders: at once; 0 = as many as this process may use cores, at most `MAX_ENCODERS`.
+            part: rows and columns of a clip whose colors `means_rgb` tells.
+        """
+        self._encoding, self._limits = encoding, limits
+        self._jobs: queue.Queue[tuple[list[memoryview], Path] | None] = queue.Queue(maxsize=1)
+        self._error: MVideoError | Stopped | None = None
+        self._part = part
+        self.means_rgb: dict[Path, np.ndarray] = {}
+        """Mean RGB of each finished clip's first frame as its file gives it back, (3,) float."""
+        cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+        count = n_encoders or min(MAX_ENCODERS, cores)
+        names = (f"clip-writer-{number}" for number in range(count))
+        self._threads = [threading.Thread(target=self._work, name=name, daemon=True) for name in names]
+
+    def __enter__(self) -> "ClipWriter":
+        for thread in self._threads:
+            thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for _thread in self._threads:
+            self._jobs.put(None)
+        for thread in self._threads:
+            thread.join()
+
+    def write(self, frames: list[memoryview], path: Path) -> None:
+        """Queue one clip; blocks while another is waiting.
+
+        Raises:
+            MediaError, StoreError: an earlier clip failed.
+        """
+        self._raise()
+        self._jobs.put((frames, path))
+
+    def wait(self) -> None:
+        """Until all are written.
+
+        Raises:
+            MediaError, StoreError: one of them failed.
+        """
+        self._jobs.join()
+        self._raise()
+
+    def _raise(self) -> None:
+        if self._error:
+            raise self._error
+
+    def _work(self) -> None:
+        while (job := self._jobs.get()) is not None:
+            try:
+                if not self._error:
+                    encode_clip(*job, self._encoding, self._limits)
+                    self.means_rgb[job[1]] = first_frame(job[1])[self._part].mean((0, 1))
+            except (MVideoError, Stopped) as error:  # a thread that is gone would leave `__exit__` waiting
+                self._error = self._error or error
+            except OSError as error:  # no process or pipe to be had; a dead thread would leave `write` waiting
+                self._error = self._error or StoreError(f"{job[1]}: cannot start the encoder: {error}")
+            finally:
+                del job  # a hundred frames; the next clip may be long in coming
+                self._jobs.task_done()

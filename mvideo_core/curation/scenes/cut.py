@@ -1,0 +1,355 @@
+"""The cut stage for one video: decode once, find shots, write clips, account for every stretch that gives none."""
+
+import bisect
+import math
+import os
+from collections import deque
+from pathlib import Path
+from typing import Any, Literal, NamedTuple, Self
+
+import numpy as np
+from pydantic import Field, model_validator
+
+from mvideo_core.base.errors import MediaError
+from mvideo_core.base.options import Options
+from mvideo_core.base.records import Record, VideoRow
+from mvideo_core.curation.scenes import SCENE_DETECTORS, SceneDetector
+from mvideo_core.curation.scenes.clip_writer import ClipWriter, Encoding
+from mvideo_core.curation.scenes.color_check import SourceColors, mean_of_frame, picture_part
+from mvideo_core.curation.scenes.gradual import GradualFinder, GradualOptions
+from mvideo_core.curation.scenes.plan import Boundary, ClipRules, DroppedShot, PlannedClip, ShotPlanner, union_of_spans
+from mvideo_core.curation.scenes.stream import ClipFrame, Geometry, SmallFrame, decoded
+from mvideo_core.curation.scenes.wipes import WipeFinder, WipeOptions, without_margin
+from mvideo_core.media.damage import damaged_pictures_s
+from mvideo_core.media.files import AnyPath, open_regular, sniff
+from mvideo_core.processes import sandbox
+
+_BLEND_SHARE = 0.3
+"""Of a wipe's span, margins included, from which dissolves found there explain it."""
+_BLEND_MARGIN_S = 0.15
+
+
+class CutOptions(Options):
+    """From shots to clips."""
+
+    detector: str = Field(default="adaptive", description="hard-cut detector by name: adaptive, content, hash, ...")
+    detector_options: dict[str, Any] = Field(default={}, description="options of that detector")
+    gradual: GradualOptions = Field(default=GradualOptions(), description="second look: dissolves and fades")
+    wipes: WipeOptions = Field(default=WipeOptions(), description="third look: wipes, slides, radial transitions")
+    min_shot_s: float = Field(default=8.0, ge=0, description="seconds; shorter shots give no clip")
+    trim_s: float = Field(default=0.25, ge=0, description="seconds left out on both sides of every cut")
+    fps: float = Field(default=8.0, gt=0, le=60, description="frames per second of clips")
+    width: int = Field(default=720, ge=16, multiple_of=2, description="pixels of clips")
+    height: int = Field(default=480, ge=16, multiple_of=2, description="pixels of clips")
+    min_frames: int = Field(default=65, ge=1, description="fewest frames of a clip, 8 n + 1; 65 at 8 fps is 8 s")
+    max_frames: int = Field(default=97, ge=1, description="most frames of a clip, 8 n + 1; a longer shot gives several")
+    clips_per_shot: int = Field(default=0, ge=0, description="most clips of one shot; 0 = as many as it holds")
+    fit: Literal["cover", "contain", "stretch"] = Field(
+        default="cover", description="how another shape is fitted: crop the middle, add bars, or distort"
+    )
+    use_spans: bool = Field(default=False, description="keep only what lies in the spans the source names (HD-VILA)")
+    min_motion: float = Field(
+        default=0.0,
+        ge=0,
+        description="mean change of neighbouring small frames, 0 to 255; stiller clips are dropped",
+    )
+    crf: int = Field(default=18, ge=0, le=51, description="x264 quality of clips; lower = better and larger")
+    preset: str = Field(default="veryfast", pattern=r"[a-z]+", description="x264 preset")
+    encode_threads: int = Field(default=1, ge=1, le=64, description="x264 threads; the clip's bytes depend on it")
+    decode_threads: int = Field(default=0, ge=0, le=64, description="decoder threads; 0 = all cores. Not in the bytes")
+    small_width: int = Field(default=128, ge=32, description="pixels of the frames searched for cuts, at most")
+    small_height: int = Field(default=72, ge=32, description="pixels of the frames searched for cuts, at most")
+    max_clip_errors: int = Field(
+        default=0, ge=0, description="damaged source pictures within a clip above which it is dropped"
+    )
+    max_color_shift: float = Field(
+        default=6.0, gt=0, description="difference of mean colors of clip and source, 0 to 255, that drops a clip"
+    )
+    max_decode_errors: int = Field(default=16, ge=0, description="decoder complaints above which a video is refused")
+    max_pixels: int = Field(default=8192 * 4320, ge=1, description="larger frames are not decoded")
+    memory_gib: float = Field(default=8.0, gt=0.5, description="GiB of address space of the decoder")
+    wall_s_per_s: float = Field(default=20.0, gt=0, description="seconds of clock time allowed per second of video")
+    wall_s_base: float = Field(default=120.0, gt=0, description="seconds of clock time allowed on top")
+
+    @model_validator(mode="after")
+    def _frame_counts(self) -> Self:
+        for name in ("min_frames", "max_frames"):
+            if getattr(self, name) % 8 != 1:
+                raise ValueError(f"{name} must have the form 8 n + 1 (65, 97, ...); seen {getattr(self, name)}")
+        if self.min_frames > self.max_frames:
+            raise ValueError(f"min_frames {self.min_frames} is above max_frames {self.max_frames}")
+        return self
+
+
+class CutClip(Record):
+    """One written clip; times are seconds of the source, half-open."""
+
+    shot_index: int
+    start_s: float
+    end_s: float
+    n_frames: int
+    path: str
+    decode_errors: int = 0
+    color_shift: float = 0.0
+
+
+class Transition(Record):
+    """Where one shot ends and the next begins: kind "cut" (start = end), "gradual", "wipe", or "span" (its edge)."""
+
+    start_s: float
+    end_s: float
+    kind: str
+
+
+class CutResult(Record):
+    """All that became of one video: every second lies in a clip, beside one of its shot, in a dropped shot or in a
+    transition."""
+
+    clips: list[CutClip]
+    dropped: list[DroppedShot]
+    transitions: list[Transition]
+    n_shots: int
+    n_frames: int
+    duration_s: float
+    decode_errors: int
+
+
+def cut_video(
+    path: AnyPath, video: VideoRow, out_dir: AnyPath, options: CutOptions, root: AnyPath | None = None
+) -> CutResult:
+    """Write the clips of one video into `out_dir`, named by their start in milliseconds (00012500.mp4).
+
+    Args:
+        path: the video; not trusted.
+        video: its row; size, duration and spans are used.
+        out_dir: existing folder.
+        options: see `CutOptions`.
+        root: folder that links must not lead out of.
+
+    Raises:
+        MediaError: the file is damaged, hostile or too costly; `out_dir` may then hold some clips.
+        StoreError: `out_dir` cannot take a clip: disk full, quota, read-only.
+        ConfigError, ModelError: the detector's options or weights.
+    """
+    detector_type = SCENE_DETECTORS.get(options.detector)
+    detector = detector_type(detector_type.options_type.parse(options.detector_options, "cut.detector_options"))  # type: ignore[call-arg]
+    wall_s = options.wall_s_base + options.wall_s_per_s * video.duration_s
+    limits = sandbox.Limits(wall_s=wall_s, cpu_s=int(4 * wall_s), memory_bytes=int(options.memory_gib * 2**30))
+    decoding = {"threads": options.decode_threads, "max_pixels": options.max_pixels}
+    geometry = _geometry(video, options)
+    what = os.fsdecode(path)
+    with open_regular(path, root) as fd:
+        sniff(fd)
+        with (
+            ClipWriter(
+                _encoding(video, options), sandbox.Limits(wall_s=600), part=picture_part(video, geometry)
+            ) as writer,
+            decoded(fd, what, geometry, limits, picture=video.picture, **decoding) as stream,
+        ):
+            cutting = _Cutting(options, video, geometry, detector, writer, Path(os.fsdecode(out_dir)))
+            for frame in stream:
+                cutting.take(frame)
+            errors, damaged = stream.close_checked(), []
+            if errors > options.max_decode_errors:
+                raise MediaError(f"{what}: {errors} decoding errors; {options.max_decode_errors} allowed")
+            if errors:
+                damaged = damaged_pictures_s(fd, what, limits, video.picture.stream_index, options.max_pixels)
+            return cutting.finish(errors, damaged)
+
+
+def _encoding(video: VideoRow, options: CutOptions) -> Encoding:
+    """Clips keep the source's primaries and transfer, which no conversion touches; HDR and wide colors become bt709."""
+    picture = video.picture
+    kept = ("bt709", "bt709") if picture.wide else (picture.primaries, picture.transfer)
+    return Encoding(
+        options.width, options.height, options.fps, options.crf, options.preset, options.encode_threads, *kept
+    )
+
+
+def _geometry(video: VideoRow, options: CutOptions) -> Geometry:
+    small_width = max(16, min(options.small_width, video.width or options.small_width))
+    small_height = max(16, min(options.small_height, video.height or options.small_height))
+    return Geometry(small_width, small_height, options.width, options.height, options.fps, options.fit)
+
+
+class _Change(NamedTuple):
+    time_s: float
+    value: float
+
+
+class _Cutting:
+    """State of one running cut: what is known of shots, and the clip frames that may still be needed."""
+
+    def __init__(
+        self,
+        options: CutOptions,
+        video: VideoRow,
+        geometry: Geometry,
+        detector: SceneDetector,
+        writer: ClipWriter,
+        out_dir: Path,
+    ):
+        self.options, self.detector, self.writer, self.out_dir = options, detector, writer, out_dir
+        spans = union_of_spans(video.spans_s) if options.use_spans else None
+        self.planner = ShotPlanner(
+            ClipRules(
+                options.fps,
+                options.min_shot_s,
+                options.trim_s,
+                options.min_frames,
+                options.max_frames,
+                options.clips_per_shot,
+                spans,
+            )
+        )
+        self.finders: list[GradualFinder | WipeFinder] = []
+        if options.gradual.enabled:
+            self.finders.append(GradualFinder(options.gradual))
+        if options.wipes.enabled:
+            self.finders.append(WipeFinder(options.wipes))
+        self.pending = [Boundary(edge, edge, "span") for span in spans or () for edge in span if edge > 0]
+        self.geometry, self.part = geometry, picture_part(video, geometry)
+        self.colors = SourceColors(video, geometry)
+        self.clips: list[CutClip] = []
+        self.first_rgb: dict[str, np.ndarray] = {}
+        self.refused: list[DroppedShot] = []
+        self.frames: deque[ClipFrame] = deque()
+        self.changes: deque[_Change] = deque()
+        self.last_small: np.ndarray | None = None
+        self.n_frames, self.n_clip_frames, self.first_s, self.last_s, self.step_s = 0, 0, 0.0, 0.0, 0.0
+
+    def take(self, frame: SmallFrame | ClipFrame) -> None:
+        """The next frame of either stream."""
+        if isinstance(frame, ClipFrame):
+            self.n_clip_frames = frame.number + 1
+            if frame.number >= self.planner.needed_from:
+                self.frames.append(frame)
+            return
+        if not self.n_frames:
+            self.first_s = self.last_s = frame.time_s
+            self.planner.begin(frame.time_s)
+            self.pending = [boundary for boundary in self.pending if boundary.start_s > frame.time_s]
+        self.n_frames += 1
+        self.step_s, self.last_s = frame.time_s - self.last_s, frame.time_s
+        self.colors.feed(frame)
+        if self.options.min_motion:
+            self._note_change(frame)
+        self._note(self.detector.feed(*frame), [found for finder in self.finders for found in finder.feed(*frame)])
+        self._settle(min(one.settled_s for one in (self.detector, *self.finders)))
+
+    def finish(self, decode_errors: int, damaged_s: list[float]) -> CutResult:
+        """Close the last shot, wait for the encoder, look at what came out, and sum up.
+
+        Args:
+            decode_errors: complaints of the decoder.
+            damaged_s: times of damaged pictures, from the first picture on, ascending.
+        """
+        if not self.n_frames:
+            raise MediaError("no video frame decodes")
+        duration_s = self.last_s + self.step_s
+        self._note(self.detector.finish(), [found for finder in self.finders for found in finder.finish()])
+        self.pending = [boundary for boundary in self.pending if boundary.start_s < duration_s]
+        self._settle(float("inf"))
+        for clip in self.planner.finish(duration_s, self.n_clip_frames):
+            self._emit(clip)
+        self.writer.wait()
+        judged = [self._judged(clip, damaged_s) for clip in self.clips]
+        return CutResult(
+            clips=[clip for clip in judged if clip],
+            dropped=sorted(self.planner.dropped + self.refused, key=lambda shot: (shot.start_s, shot.end_s)),
+            transitions=[Transition(**boundary._asdict()) for boundary in self.planner.transitions],
+            n_shots=self.planner.shot_index + 1,
+            n_frames=self.n_frames,
+            duration_s=duration_s,
+            decode_errors=decode_errors,
+        )
+
+    def _note(self, cuts_s: list[float], gradual: list[Boundary]) -> None:
+        for boundary in [Boundary(cut_s, cut_s, "cut") for cut_s in cuts_s] + gradual:
+            bisect.insort(self.pending, boundary)
+
+    def _settle(self, settled_s: float) -> None:
+        while self.pending and self.pending[0].end_s < settled_s:
+            boundary = self.pending.pop(0)
+            if boundary.kind == "wipe" and (blend := self._blend_in(boundary)):
+                bisect.insort(self.pending, blend)
+                continue
+            for clip in self.planner.close(boundary):
+                self._emit(clip)
+        settled_s = min([settled_s, *(boundary.start_s for boundary in self.pending[:1])])
+        if settled_s != float("inf"):
+            for clip in self.planner.advance(settled_s):
+                self._emit(clip)
+        needed = self.planner.needed_from
+        if self.planner.idle and math.isfinite(settled_s):
+            needed = max(needed, math.floor(settled_s * self.options.fps))
+        while self.frames and self.frames[0].number < needed:
+            self.frames.popleft()
+        self.colors.forget(needed / self.options.fps)
+
+    def _blend_in(self, wipe: Boundary) -> Boundary | None:
+        """The dissolve or fade, or both halves of one, that was taken for a wipe; its ends are known more exactly."""
+        near = [one for one in self.planner.transitions[-1:] + self.pending if one.kind == "gradual"]
+        near = [one for one in near if one.start_s < wipe.end_s and one.end_s > wipe.start_s]
+        if sum(one.end_s - one.start_s for one in near) < _BLEND_SHARE * (wipe.end_s - wipe.start_s):
+            return None
+        first_s, last_s = min(one.start_s for one in near), max(one.end_s for one in near)
+        found = without_margin(wipe)
+        start_s, end_s = max(found.start_s, first_s - _BLEND_MARGIN_S), min(found.end_s, last_s + _BLEND_MARGIN_S)
+        return Boundary(min(start_s, first_s), max(end_s, last_s), "gradual")
+
+    def _emit(self, clip: PlannedClip) -> None:
+        fps = self.options.fps
+        start_s, end_s = clip.first_frame / fps, (clip.first_frame + clip.n_frames) / fps
+        wanted = [frame for frame in self.frames if 0 <= frame.number - clip.first_frame < clip.n_frames]
+        if len(wanted) != clip.n_frames:
+            raise MediaError(f"{start_s:.3f} s: {len(wanted)} of {clip.n_frames} frames decoded; the file has holes")
+        path = str(self.out_dir / f"{round(start_s * 1000):08d}.mp4")
+        made = CutClip(shot_index=clip.shot_index, start_s=start_s, end_s=end_s, n_frames=clip.n_frames, path=path)
+        motion = self._motion(start_s, end_s)
+        if motion < self.options.min_motion:
+            self._refuse(made, "too_still", motion, self.options.min_motion)
+            return
+        middle, last = wanted[len(wanted) // 2], wanted[-1]
+        shift = max(self._shift(frame.number / fps, self._mean(frame)) for frame in (middle, last))
+        self.first_rgb[path] = self.colors.at(start_s)
+        self.writer.write([frame.yuv420p for frame in wanted], Path(path))
+        self.clips.append(made.model_copy(update={"color_shift": shift}))
+
+    def _mean(self, frame: ClipFrame) -> np.ndarray:
+        return mean_of_frame(frame, self.geometry, self.part)
+
+    def _shift(self, time_s: float, mean_rgb: np.ndarray) -> float:
+        return float(np.abs(mean_rgb - self.colors.at(time_s)).max())
+
+    def _judged(self, clip: CutClip, damaged_s: list[float]) -> CutClip | None:
+        """A written clip with its damage and color shift; None, its file gone and the reason kept, if it is refused."""
+        options, picture_s = self.options, (self.last_s - self.first_s) / max(1, self.n_frames - 1)
+        begin = bisect.bisect_right(damaged_s, clip.start_s - self.first_s - picture_s + 1e-6)
+        errors = bisect.bisect_left(damaged_s, clip.end_s - self.first_s) - begin
+        read_back = np.abs(self.writer.means_rgb[Path(clip.path)] - self.first_rgb[clip.path]).max()
+        shift = round(max(clip.color_shift, float(read_back)), 2)
+        if errors > options.max_clip_errors:
+            self._refuse(clip, "decode_errors", errors, options.max_clip_errors)
+            return None
+        if shift > options.max_color_shift:
+            self._refuse(clip, "color_shift", shift, options.max_color_shift)
+            return None
+        return clip.model_copy(update={"decode_errors": errors, "color_shift": shift})
+
+    def _refuse(self, clip: CutClip, reason: str, value: float, threshold: float) -> None:
+        Path(clip.path).unlink(missing_ok=True)
+        span = {"shot_index": clip.shot_index, "start_s": clip.start_s, "end_s": clip.end_s}
+        self.refused.append(DroppedShot(**span, reason=reason, value=value, threshold=threshold))
+
+    def _note_change(self, frame: SmallFrame) -> None:
+        if self.last_small is not None:
+            change = np.abs(frame.bgr.astype(np.int16) - self.last_small).mean()
+            self.changes.append(_Change(frame.time_s, float(change)))
+        self.last_small = frame.bgr
+        while self.changes and self.changes[0].time_s < self.planner.needed_from / self.options.fps:
+            self.changes.popleft()
+
+    def _motion(self, start_s: float, end_s: float) -> float:
+        values = [change.value for change in self.changes if start_s < change.time_s < end_s]
+        return float(np.mean(values)) if values else 0.0

@@ -1,0 +1,229 @@
+"""Dissolves and fades, which hard-cut detectors miss: windows in which one picture is blended into another.
+
+Two facts single out a blend x(a) = (1 - a) A + a B with a growing evenly from 0 to 1, whatever moves in A and B:
+
+* at thumbnail size the frames lie on the straight line from A to B (camera motion leaves that line);
+* two unrelated pictures lose contrast half-way: gradient energy follows (1 - a)^2 E_A + a^2 E_B, a parabola that sags
+  to half (motion and light changes keep it on or near the straight line between E_A and E_B).
+
+A fade is a blend with a flat picture. For every window of several lengths the two residuals and the distance of the
+ends give one number of evidence, a logistic regression whose weights were fitted on drawn and real footage; of
+overlapping windows the one with most evidence wins.
+
+Measured at the defaults, small frames 128 x 72: mini world, 40 held-out videos: 50 of 50 found, none false; six real
+clips joined at random by dissolves of 0.3-2 s and fades of 0.5-2 s: 90 of 90, none false; drawn textures whose
+neighbours often share colours, seeds never used for tuning: F1 0.95 (59 of 64, 1 false).
+
+Source of the contrast parabola: Alattar 1993; Truong, Dorai, Venkatesh 2000.
+"""
+
+from collections import deque
+from typing import NamedTuple
+
+import numpy as np
+from pydantic import Field
+
+from mvideo_core.base.options import Options
+from mvideo_core.curation.scenes.plan import Boundary
+
+_LENGTHS = (6, 8, 11, 15, 21, 30, 42, 60, 84)
+_POINTS = 9
+_RAMP = np.linspace(0, 1, _POINTS, dtype=np.float32)
+_BLOCK = 32
+_EXTENT = 24
+_ALIKE = 0.97
+_FLAT = 0.02
+_MIN_DISTANCE = 4.0
+"""Gray levels between the ends of a window, below which it is not judged (and single precision would not do)."""
+_HISTORY = 2 * _LENGTHS[-1] + _BLOCK + _EXTENT + 2
+"""Samples until a transition is certain: its own length, as long again for a better one, and room to grow."""
+_THUMB = (16, 9)
+_TEXTURE = (64, 36)
+_BLUR_PX = 0.8
+_WEIGHTS = {"distance": 2.71, "line": -17.9, "energy": -19.9, "sag": -0.62, "constant": -4.2}
+
+
+class GradualOptions(Options):
+    """The second look for transitions that are not sudden."""
+
+    enabled: bool = Field(default=True, description="search for dissolves and fades")
+    min_evidence: float = Field(default=1.5, description="log-odds of a transition; higher = fewer, surer ones")
+    min_spacing_s: float = Field(default=0.025, gt=0, description="seconds; of faster videos only some frames are used")
+    max_step_share: float = Field(
+        default=0.7, gt=0, le=1, description="share of the whole change one frame may make; above it is a hard cut"
+    )
+
+
+class _Window(NamedTuple):
+    evidence: float
+    start: int
+    end: int
+
+    def overlaps(self, other: "_Window") -> bool:
+        """Whether they share more than an end."""
+        return self.start < other.end and other.start < self.end
+
+
+class GradualFinder:
+    """Finds gradual transitions in a stream of small frames.
+
+    Attributes:
+        settled_s: no transition that starts before this time will be reported any more.
+    """
+
+    def __init__(self, options: GradualOptions):
+        self.settled_s = float("-inf")
+        self._options = options
+        self._times: list[float] = []
+        self._thumbs: list[np.ndarray] = []
+        self._energies: list[float] = []
+        self._n_samples = self._n_done = 0
+        self._waiting: list[_Window] = []
+        self._recent: deque[float] = deque(maxlen=_HISTORY)
+
+    def feed(self, time_s: float, frame_bgr: np.ndarray) -> list[Boundary]:
+        """Take the next frame, (h, w, 3) uint8; transitions that are certain now."""
+        if self._times and time_s - self._times[-1] < self._options.min_spacing_s - 1e-6:
+            return []
+        thumb, energy = _features(frame_bgr)
+        self._times.append(time_s)
+        self._thumbs.append(thumb)
+        self._energies.append(energy)
+        self._recent.append(time_s)
+        self._n_samples += 1
+        if self._n_samples - self._n_done < _BLOCK:
+            return []
+        self._search()
+        if len(self._recent) == self._recent.maxlen:
+            self.settled_s = self._recent[0]
+        return self._certain(self._n_samples - _LENGTHS[-1])
+
+    def finish(self) -> list[Boundary]:
+        """Transitions still open at the end of the video."""
+        self._search()
+        return self._certain(self._n_samples + 1)
+
+    def _search(self) -> None:
+        """Judge every window that ends among the samples that came since the last search."""
+        n_kept = min(len(self._times), self._n_samples - self._n_done + _LENGTHS[-1])
+        first = self._n_samples - n_kept
+        windows = _windows(self._n_done - first, n_kept, first)
+        if len(windows):
+            thumbs, energies = np.stack(self._thumbs[-n_kept:]), np.array(self._energies[-n_kept:], np.float32)
+            evidence = _evidence(thumbs, energies, windows, self._options.max_step_share)
+            self._waiting += [
+                _Window(float(evidence[k]), int(windows[k, 0]) + first, int(windows[k, -1]) + first)
+                for k in np.flatnonzero(evidence > self._options.min_evidence)
+            ]
+        self._n_done = self._n_samples
+
+    def _certain(self, before_sample: int) -> list[Boundary]:
+        """Best windows that no later window can overlap, and the end of the weaker ones they overlap."""
+        chosen: list[_Window] = []
+        better: list[_Window] = []
+        for window in sorted(self._waiting, key=lambda one: (-one.evidence, one.start)):
+            if not any(window.overlaps(other) for other in better):
+                better.append(window)
+                if window.end < before_sample:
+                    chosen.append(window)
+        self._waiting = [one for one in self._waiting if not any(one.overlaps(other) for other in chosen)]
+        found = sorted(self._grown(window) for window in chosen)
+        self._times, self._thumbs = self._times[-_HISTORY:], self._thumbs[-_HISTORY:]
+        self._energies = self._energies[-_HISTORY:]
+        return found
+
+    def _grown(self, window: _Window) -> Boundary:
+        """The window, widened while neighbouring steps go on in its direction: any part of a fade is itself a fade."""
+        first = self._n_samples - len(self._times)
+        start, end = window.start - first, window.end - first
+        change = self._thumbs[end] - self._thumbs[start]
+        enough = 0.3 * float(change @ change) / (end - start)
+        for _ in range(_EXTENT):
+            if start == 0 or float((self._thumbs[start] - self._thumbs[start - 1]) @ change) < enough:
+                break
+            start -= 1
+        for _ in range(_EXTENT):
+            if end + 1 >= len(self._thumbs) or float((self._thumbs[end + 1] - self._thumbs[end]) @ change) < enough:
+                break
+            end += 1
+        return Boundary(self._times[start], self._times[end], "gradual")
+
+
+def _features(frame_bgr: np.ndarray) -> tuple[np.ndarray, float]:
+    """Thumbnail as a flat vector, and gradient energy of the luma, blurred against sub-pixel shifts."""
+    import cv2
+
+    thumb = cv2.resize(frame_bgr, _THUMB, interpolation=cv2.INTER_AREA).astype(np.float32).ravel()
+    gray = cv2.cvtColor(cv2.resize(frame_bgr, _TEXTURE, interpolation=cv2.INTER_AREA), cv2.COLOR_BGR2GRAY)
+    gray = cv2.GaussianBlur(gray.astype(np.float32), (0, 0), _BLUR_PX)
+    across, down = np.subtract(gray[:, 1:], gray[:, :-1]).ravel(), np.subtract(gray[1:], gray[:-1]).ravel()
+    return thumb, float(across @ across) / across.size + float(down @ down) / down.size
+
+
+def _windows(done: int, n_kept: int, first: int) -> np.ndarray:
+    """Indices (windows, 9) of evenly spread samples of every window that ends in [done, n_kept); long ones in strides.
+
+    Args:
+        first: number of the first kept sample in the video, so that strides do not depend on how blocks fall.
+    """
+    parts = []
+    for length in _LENGTHS:
+        stride = max(1, length // 8)
+        ends = np.arange(max(done, length), n_kept)
+        ends = ends[(ends + first) % stride == 0]
+        parts.append((ends - length)[:, None] + np.rint(_RAMP * length).astype(int))
+    return np.concatenate(parts)
+
+
+def _evidence(thumbs: np.ndarray, energies: np.ndarray, windows: np.ndarray, max_step_share: float) -> np.ndarray:
+    """Log-odds that each window holds a blend of its first into its last frame; -inf when it cannot.
+
+    All distances come from one matrix of inner products of the thumbnails.
+    """
+    means = thumbs.mean(1, keepdims=True)
+    shapes = thumbs - means
+    inner = shapes @ shapes.T
+    level = means - means.mean()
+    products = inner + thumbs.shape[1] * level * level.T
+    points, first, last = windows, windows[:, :1], windows[:, -1:]
+    norms = np.diagonal(products)
+    size = (norms[first] + norms[last] - 2 * products[first, last])[:, 0]
+    ramp, back = _RAMP, 1 - _RAMP
+    off_line = norms[points] + back**2 * norms[first] + ramp**2 * norms[last]
+    off_line += 2 * (
+        ramp * back * products[first, last] - back * products[points, first] - ramp * products[points, last]
+    )
+    line = off_line[:, 1:-1].sum(1) / ((_POINTS - 2) * size + 1e-3)
+    before, after = points[:, :-1], points[:, 1:]
+    steps = (norms[before] + norms[after] - 2 * products[before, after]).max(1)
+    misfit, sag = _contrast(energies[windows])
+    distance = 0.5 * np.log(np.maximum(size, 0) / thumbs.shape[1] + 1e-6)
+    weights = _WEIGHTS
+    evidence = (
+        weights["distance"] * distance
+        + weights["line"] * line
+        + weights["energy"] * misfit
+        + weights["sag"] * np.abs(sag - 1)
+        + weights["constant"]
+    )
+    hopeless = (steps > max_step_share**2 * size) | (size < thumbs.shape[1] * _MIN_DISTANCE**2)
+    return np.where(hopeless | _same_but_for_light(inner, energies, windows), -np.inf, evidence)
+
+
+def _contrast(energy: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Relative distance of energies (windows, 9) from a blend's parabola, and their sag: 0 straight, 1 a blend."""
+    start, end = energy[:, :1], energy[:, -1:]
+    straight = (1 - _RAMP) * start + _RAMP * end
+    blended = (1 - _RAMP) ** 2 * start + _RAMP**2 * end
+    misfit = np.sqrt(((energy - blended)[:, 1:-1] ** 2).mean(1)) / (straight.mean(1) + 1e-6)
+    full_sag = (blended - straight)[:, 1:-1]
+    sag = ((energy - straight)[:, 1:-1] * full_sag).sum(1) / ((full_sag * full_sag).sum(1) + 1e-6)
+    return misfit, sag
+
+
+def _same_but_for_light(inner: np.ndarray, energies: np.ndarray, windows: np.ndarray) -> np.ndarray:
+    """Whether the last frame is the first one, brighter or darker but not black: a mere change of light."""
+    first, last = windows[:, 0], windows[:, -1]
+    alike = inner[first, last] > _ALIKE * np.sqrt(inner[first, first] * inner[last, last])
+    weaker, stronger = np.minimum(energies[first], energies[last]), np.maximum(energies[first], energies[last])
+    return np.asarray(alike & (weaker > _FLAT * stronger))

@@ -1,0 +1,1 @@
+"""The stages: each file wires functions of a package to the store."""

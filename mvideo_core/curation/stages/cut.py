@@ -1,0 +1,90 @@
+"""Stage 2, cut: a video -> shots -> clips of fixed size, rate and legal length (paper, section 4.1)."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from mvideo_core.base.records import ClipRow, Row, VideoRow
+from mvideo_core.curation.ingest.naming import path_of
+from mvideo_core.curation.scenes import SCENE_DETECTORS
+from mvideo_core.curation.scenes.cut import CutClip, CutOptions, CutResult, cut_video
+from mvideo_core.engine import STAGES
+from mvideo_core.engine.chain import READS
+from mvideo_core.engine.stage import Item, Stage, StageContext, Worker
+
+
+class CutWorker(Worker):
+    """Decodes one video after another, each once."""
+
+    def __init__(self, options: CutOptions, context: StageContext):
+        self.options, self.context = options, context
+
+    def work(self, items: Sequence[Item]) -> list[list[Row]]:
+        """One row per clip and one per dropped stretch; a video without either is filtered ("no_shot")."""
+        return [self._cut(item) for item in items]
+
+    def _cut(self, item: Item) -> list[Row]:
+        video = item.rows["ingest"]
+        assert isinstance(video, VideoRow)
+        out_dir = self.context.scratch / video.key
+        out_dir.mkdir(exist_ok=True)
+        root = path_of(video.root) if video.root else None  # checked again: links may change after ingest
+        result = cut_video(path_of(video.uri), video, out_dir, self.options, root)
+        rows: list[Row] = [self._clip_row(video, clip, item.content_key, result.decode_errors) for clip in result.clips]
+        rows += self._dropped_rows(video, result)
+        return rows or [ClipRow.filtered(video.key, video.key, "no_shot", 0.0, 1.0)]
+
+    def _clip_row(self, video: VideoRow, clip: CutClip, content_key: str, source_errors: int) -> ClipRow:
+        key = clip_key(video.key, clip.start_s)
+        return ClipRow(
+            key=key,
+            parent=video.key,
+            shot_index=clip.shot_index,
+            start_s=clip.start_s,
+            end_s=clip.end_s,
+            fps=self.options.fps,
+            n_frames=clip.n_frames,
+            width=self.options.width,
+            height=self.options.height,
+            decode_errors=clip.decode_errors,
+            source_errors=source_errors,
+            color_shift=clip.color_shift,
+            deinterlaced=video.picture.interlaced,
+            tone_mapped=video.picture.hdr,
+            clip=self.context.commit(Path(clip.path), f"{key}.mp4", content_key),
+            source_sha256=video.sha256,
+            source_url=video.source_url,
+            licence=video.licence,
+        )
+
+    def _dropped_rows(self, video: VideoRow, result: CutResult) -> list[Row]:
+        rows: list[Row] = []
+        for shot in result.dropped:
+            key = f"{clip_key(video.key, shot.start_s)}-out"
+            span = {"shot_index": shot.shot_index, "start_s": shot.start_s, "end_s": shot.end_s}
+            rows.append(ClipRow.filtered(key, video.key, shot.reason, shot.value, shot.threshold, **span))
+        return rows
+
+
+def clip_key(video_id: str, start_s: float) -> str:
+    """Key of a clip: the video's id and the clip's start in milliseconds."""
+    return f"{video_id}_{round(start_s * 1000):09d}"
+
+
+def _check(options: CutOptions) -> None:
+    """Makes the detector once: a wrong option, a missing file or package shows here."""
+    chosen = SCENE_DETECTORS.get(options.detector)
+    where = f"options of scene detector {options.detector}"
+    chosen(chosen.options_type.parse(options.detector_options, where))  # type: ignore[call-arg]
+
+
+STAGE = Stage(
+    name="cut",
+    revision=2,  # 2: clips are bt709 and tagged; damaged pictures and shifted colors drop them; the main stream is cut
+    reads=READS["cut"],
+    options=CutOptions,
+    row=ClipRow,
+    resource="cpu",
+    open=CutWorker,
+    check=_check,
+)
+STAGES.register(STAGE.name)(STAGE)

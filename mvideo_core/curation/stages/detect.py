@@ -1,0 +1,77 @@
+"""Stage 3, detect: the first frame of a clip -> boxes with class and score (paper, section 4.1)."""
+
+from collections.abc import Sequence
+
+from mvideo_core.base.records import ClipRow, DetectionRow, Row
+from mvideo_core.engine import STAGES
+from mvideo_core.engine.chain import READS
+from mvideo_core.engine.loaded_models import device, loaded, weights_digests
+from mvideo_core.engine.stage import Item, Stage, StageContext, Worker
+from mvideo_core.media.decode import first_frame
+from mvideo_core.perception.detection import DETECTORS
+from mvideo_core.perception.detection.select import DetectOptions, Selection, select
+
+BATCH_CLIPS = 8
+"""On a GPU. A CPU gains nothing from batches, and one by one its results cannot depend on the neighbours."""
+
+
+class DetectWorker(Worker):
+    """First frames of several clips in one forward pass."""
+
+    def __init__(self, options: DetectOptions, context: StageContext):
+        self.batch_size = BATCH_CLIPS if device() == "cuda" else 1
+        self.options, self.context = options, context
+        self.detector = loaded(DETECTORS, options.detector, options.detector_options)
+        self.phrases = options.phrases()
+
+    def work(self, items: Sequence[Item]) -> list[list[Row]]:
+        """One DetectionRow per clip; filtered ("no_objects") when no box is left."""
+        clips = [clip_of(item) for item in items]
+        frames = [first_frame(self.context.local(clip.clip)) for clip in clips if clip.clip]
+        found = self.detector.detect(frames, self.phrases)
+        rows: list[list[Row]] = []
+        for clip, frame, candidates in zip(clips, frames, found, strict=True):
+            selection = select(candidates, self.options, *frame.shape[:2])
+            best = float(candidates.scores.max()) if len(candidates) else 0.0
+            rows.append([self._row(clip, selection, best)])
+        return rows
+
+    def _row(self, clip: ClipRow, selection: Selection, best: float) -> DetectionRow:
+        model = {"model": self.detector.model_name, "weights_sha256": self.detector.weights_sha256}
+        kept = selection.kept
+        if len(kept) == 0:
+            limit = self.options.box_threshold
+            return DetectionRow.filtered(clip.key, clip.key, "no_objects", best, limit, **model)
+        return DetectionRow(
+            key=clip.key,
+            parent=clip.key,
+            boxes_xyxy=[[round(float(edge), 3) for edge in box] for box in kept.boxes_xyxy],
+            labels=list(kept.labels),
+            scores=[round(float(score), 5) for score in kept.scores],
+            **model,
+        )
+
+
+def clip_of(item: Item) -> ClipRow:
+    """The clip an item is about."""
+    row = item.rows["cut"]
+    assert isinstance(row, ClipRow)
+    assert row.clip is not None
+    return row
+
+
+def _externals(options: DetectOptions) -> dict[str, str]:
+    return weights_digests(DETECTORS, options.detector, options.detector_options, "detector")
+
+
+STAGE = Stage(
+    name="detect",
+    revision=1,
+    reads=READS["detect"],
+    options=DetectOptions,
+    row=DetectionRow,
+    resource="gpu",
+    open=DetectWorker,
+    externals=_externals,
+)
+STAGES.register(STAGE.name)(STAGE)

@@ -1,0 +1,39 @@
+"""Stage 1, ingest: a listed source -> a probed, hashed video row. Bad files become failed rows with their reason."""
+
+from collections.abc import Sequence
+
+from mvideo_core.base.records import Row, SourceRow, VideoRow
+from mvideo_core.curation.ingest.describe import IngestOptions, describe
+from mvideo_core.curation.ingest.sources import SourceItem
+from mvideo_core.engine import STAGES
+from mvideo_core.engine.chain import READS
+from mvideo_core.engine.stage import Item, Stage, StageContext, Worker
+
+
+class IngestWorker(Worker):
+    """Probes and hashes files one by one."""
+
+    def __init__(self, options: IngestOptions, context: StageContext):
+        self.options = options
+
+    def work(self, items: Sequence[Item]) -> list[list[Row]]:
+        """One VideoRow per source."""
+        return [[self._describe(item.rows["source"])] for item in items]
+
+    def _describe(self, row: Row) -> VideoRow:
+        assert isinstance(row, SourceRow)
+        fields = SourceItem.model_fields.keys() - {"video_id"}
+        source = SourceItem(video_id=row.key, **{name: getattr(row, name) for name in fields})
+        return describe(source, self.options).model_copy(update={"parent": row.key})
+
+
+STAGE = Stage(
+    name="ingest",
+    revision=3,  # 2: rows name the folder that links must not leave; 3: and what the samples mean (`picture`)
+    reads=READS["ingest"],
+    options=IngestOptions,
+    row=VideoRow,
+    resource="cpu",
+    open=IngestWorker,
+)
+STAGES.register(STAGE.name)(STAGE)

@@ -1,0 +1,261 @@
+"""Planning the shards: every finished triplet of every part, laid out by `shards.plan`, as parts of "samples"."""
+
+import hashlib
+import tempfile
+import time
+import zlib
+from collections.abc import Iterator, Sequence
+from contextlib import closing
+from pathlib import Path
+
+from mvideo_core.base.disk import disk_errors
+from mvideo_core.base.errors import ConfigError, StoreError
+from mvideo_core.base.options import canonical_json, digest
+from mvideo_core.base.records import (
+    CaptionRow,
+    ClipRow,
+    DetectionRow,
+    MaskRow,
+    PlannedSample,
+    Row,
+    ShardPlanRow,
+    VideoRow,
+)
+from mvideo_core.curation.ingest.naming import path_of
+from mvideo_core.engine.chain import sampled_digests, touched_by, valid_markers
+from mvideo_core.engine.plan import MAX_PARTS
+from mvideo_core.engine.run import planned_parts
+from mvideo_core.shards.candidate_table import CandidateTable
+from mvideo_core.shards.candidates import Candidate
+from mvideo_core.shards.exclusion_lists import ExclusionList, read_exclusion_lists
+from mvideo_core.shards.members import planned_sample, sample_bytes
+from mvideo_core.shards.options import ShardOptions
+from mvideo_core.shards.plan import SPLITS, planned_shards
+from mvideo_core.store.commit import commit_part
+from mvideo_core.store.keys import part_key, row_digest, settings_digest
+from mvideo_core.store.lock import stages_in_use
+from mvideo_core.store.scratch import scratch_folder
+from mvideo_core.store.workspace import Workspace
+from mvideo_core.weights.catalog import file_sha256
+
+SAMPLES_STAGE = "samples"
+REVISION = 1
+LEVEL = 1
+"""Of zlib. A sample's record is packed against the first one, which it resembles: that halves the database."""
+ROW_CLASSES: dict[str, type[Row]] = {
+    "ingest": VideoRow, "cut": ClipRow, "detect": DetectionRow, "segment": MaskRow, "caption": CaptionRow,
+}  # fmt: skip
+
+
+def plan_dataset(workspace: Workspace, options: ShardOptions) -> int:
+    """Lay out the dataset from the current rows of all parts and commit the layout.
+
+    Samples pass through a database file: memory holds those of one part. The layout before stays whole until the last
+    part of the new one is written: one file then names them all.
+
+    Returns:
+        Number of shard parts that `run_part` has to finish.
+
+    Raises:
+        ConfigError: a part lacks a stage; the message names it.
+        StoreError: no triplet is left to write, or the disk is full, here or where temporary files go.
+    """
+    with (
+        disk_errors("planning shards", f"{tempfile.gettempdir()} (temporary files)"),
+        stages_in_use(workspace.folder, touched_by(SAMPLES_STAGE)),
+        scratch_folder("samples") as folder,
+        closing(Layout(folder / "samples.db", options)) as layout,
+    ):
+        return _plan_dataset(workspace, options, layout)
+
+
+def _plan_dataset(workspace: Workspace, options: ShardOptions, layout: "Layout") -> int:
+    started = time.monotonic()
+    settings = settings_digest(SAMPLES_STAGE, REVISION, options, list_digests(options))
+    for found in current_samples(workspace, layout.lists):
+        layout.put(found)
+    n_shards = layout.settle()
+    if not n_shards:
+        n_out = sum(1 for _ in layout.table.exclusions())
+        raise StoreError(
+            f"{workspace.url}: no clip has a video, masks and a caption (left out: {n_out}); "
+            "`mvideo status` shows where they were dropped"
+        )
+    dataset = f"datasets/{part_key(settings, {'shards': layout.digest()})[:16]}"
+    n_parts, inputs, keys = min(n_shards, MAX_PARTS), sampled_digests(workspace), []
+    for index in range(n_parts):
+        rows = layout.part_rows(index, n_parts, dataset)
+        keys.append(part_key(settings, {"rows": digest([row_digest(row) for row in rows])}))
+        commit_part(
+            workspace, stage=SAMPLES_STAGE, index=index, key=keys[-1], settings=settings, inputs=inputs,
+            options=options, rows=rows, row_class=ShardPlanRow, n_items=len(rows), n_reused=0,
+            seconds=time.monotonic() - started, head=False,
+        )  # fmt: skip
+    workspace.set_parts_of(SAMPLES_STAGE, n_parts, keys)
+    workspace.set_parts_of("shard", n_parts)
+    return n_parts
+
+
+def current_samples(
+    workspace: Workspace, lists: Sequence[ExclusionList] = ()
+) -> Iterator[tuple[PlannedSample, ClipRow, VideoRow]]:
+    """Every clip that is `ok` in all stages, part by part, with its rows.
+
+    Args:
+        lists: get to know every video and clip, those without a sample, too.
+
+    Raises:
+        ConfigError: a stage has not finished a part.
+    """
+    parts = {stage: dict(valid_markers(workspace, stage)) for stage in ROW_CLASSES}
+    for stage, found in parts.items():
+        if len({marker.settings for marker in found.values() if marker is not None}) > 1:
+            raise ConfigError(
+                f"shard: parts of stage {stage!r} were made with different options; "
+                f"run `mvideo stage {stage} --workspace {workspace.url}` over all parts first"
+            )
+    for index in range(planned_parts(workspace)):
+        tables: dict[str, dict[str, Row]] = {}
+        for stage, row_class in ROW_CLASSES.items():
+            marker = parts[stage].get(index)
+            if marker is None:
+                raise ConfigError(
+                    f"shard: stage {stage!r} has not finished part {index} with the options it was last run with, on "
+                    f"what its upstream holds now; run `mvideo stage {stage} --workspace {workspace.url}` first"
+                )
+            rows = list(workspace.rows(marker, row_class))
+            for one in lists:
+                for row in rows:
+                    one.note(_names(row))
+            tables[stage] = {row.key: row for row in rows if row.status == "ok"}
+        for key in sorted(tables["caption"]):
+            clip, masks, caption = tables["cut"].get(key), tables["segment"].get(key), tables["caption"][key]
+            if clip is None or masks is None:
+                continue
+            video = tables["ingest"].get(clip.parent)
+            assert isinstance(clip, ClipRow)
+            assert isinstance(masks, MaskRow)
+            assert isinstance(caption, CaptionRow)
+            assert isinstance(video, VideoRow)
+            boxes = tables["detect"].get(key)
+            assert boxes is None or isinstance(boxes, DetectionRow)
+            yield planned_sample(clip, masks, caption, video, boxes), clip, video
+
+
+def list_digests(options: ShardOptions) -> dict[str, str]:
+    """SHA-256 of the lists that the options name.
+
+    Raises:
+        ConfigError: a list is not there.
+    """
+    digests = {}
+    for name in ("removal_list", "held_out_list"):
+        path = getattr(options, name)
+        if path and not Path(path).is_file():
+            raise ConfigError(f"shard.{name}: no file {path}; give a text file with one id a line")
+        if path:
+            digests[name] = file_sha256(Path(path))
+    return digests
+
+
+class Layout:
+    """Samples and the shards that they go into, in a database file.
+
+    Args:
+        path: of the file, new.
+    """
+
+    def __init__(self, path: Path, options: ShardOptions):
+        self.options, self.lists = options, read_exclusion_lists(options)
+        self.table = CandidateTable(options, self.lists, path)
+        self.table.db.execute("CREATE TABLE shard (number INTEGER PRIMARY KEY, name TEXT, split TEXT, keys TEXT)")
+        self._n_shards = 0
+        self._alike = b""
+
+    def put(self, found: tuple[PlannedSample, ClipRow, VideoRow]) -> None:
+        """Keep a sample."""
+        sample, clip, video = found
+        text = sample.model_dump_json().encode()
+        self._alike = self._alike or text
+        candidate = Candidate(
+            key=sample.key, video_id=sample.video_id, source_sha256=clip.source_sha256, source_url=clip.source_url,
+            start_s=clip.start_s, end_s=clip.end_s, texts=(*sample.labels, sample.caption, video.title),
+            size_bytes=sample_bytes(sample), source_name=_file_name(video.uri),
+        )  # fmt: skip
+        packer = zlib.compressobj(LEVEL, zdict=self._alike)
+        self.table.add(candidate, packer.compress(text) + packer.flush())
+
+    def settle(self) -> int:
+        """Decide what is in which shard; the number of shards comes back.
+
+        Raises:
+            ConfigError: an entry of a list matches nothing.
+        """
+        for shard in planned_shards(self.table, self.options, self.lists):
+            row = self._n_shards, shard.name, shard.split, "\n".join(shard.keys)
+            self.table.db.execute("INSERT INTO shard VALUES (?, ?, ?, ?)", row)
+            self._n_shards += 1
+        return self._n_shards
+
+    def digest(self) -> str:
+        """`options.digest` of [[name, [digest of each sample]], ...], without all of them in memory."""
+        state = hashlib.sha256(b"[")
+        for number in range(self._n_shards):
+            name, _, keys = self._shard(number)
+            state.update(b"," if number else b"")
+            state.update(canonical_json([name, [digest(self._sample(key)) for key in keys]]).encode())
+        state.update(b"]")
+        return state.hexdigest()
+
+    def part_rows(self, index: int, n_parts: int, dataset: str) -> list[ShardPlanRow]:
+        """Neighboring shards, so that part order is shard order; what stays out is spread over the parts."""
+        first, end = (round(self._n_shards * at / n_parts) for at in (index, index + 1))
+        rows = []
+        for number in range(first, end):
+            name, split, keys = self._shard(number)
+            samples = [self._sample(key) for key in keys]
+            rows.append(ShardPlanRow(key=name, parent=name, split=split, dataset=dataset, samples=samples))
+        for out in self.table.exclusions(index, n_parts):
+            known = {"entry": out.entry} if out.entry else {}
+            rows.append(ShardPlanRow.filtered(out.key, out.video_id, out.reason, out.value, out.threshold, **known))
+        return rows
+
+    def close(self) -> None:
+        """Close the file."""
+        self.table.close()
+
+    def _shard(self, number: int) -> tuple[str, str, list[str]]:
+        query = "SELECT name, split, keys FROM shard WHERE number = ?"
+        name, split, keys = self.table.db.execute(query, (number,)).fetchone()
+        return name, split, keys.split("\n")
+
+    def _sample(self, key: str) -> PlannedSample:
+        text = zlib.decompressobj(zdict=self._alike).decompress(self.table.record(key))
+        return PlannedSample.model_validate_json(text)
+
+
+def _names(row: Row) -> list[str]:
+    """What a removal list may call the video or clip of a row."""
+    names = [row.key]
+    if isinstance(row, VideoRow):
+        names += [_file_name(row.uri), row.source_url, row.sha256]
+    return [name for name in names if name]
+
+
+def _file_name(uri: str) -> str:
+    return Path(path_of(uri)).name if uri else ""
+
+
+def empty_split(workspace: Workspace, options: ShardOptions) -> list[str]:
+    """A line if a test split was asked for and none, or no train split, came out.
+
+    A hash decides each video's side, so that a new video moves no other; a few videos can all fall on one.
+    """
+    rows = workspace.current_rows(SAMPLES_STAGE, ShardPlanRow)
+    splits = {row.split for row in rows if row.status == "ok"}
+    if not options.test_frac or len(splits) == len(SPLITS):
+        return []
+    return [
+        f"shard.test_frac={options.test_frac:g}: all videos fall into {', '.join(sorted(splits))}, so there is no "
+        f"{', '.join(sorted({*SPLITS} - splits))} split; take another shard.split_seed or a larger test_frac"
+    ]

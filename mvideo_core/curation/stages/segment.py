@@ -1,0 +1,84 @@
+"""Stage 4, segment: a clip and its boxes -> the mask sequence of every object (paper, section 4.1), and the gate."""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from mvideo_core.base.errors import MediaError
+from mvideo_core.base.records import ClipRow, DetectionRow, MaskRow, Row
+from mvideo_core.base.stopping import heeding
+from mvideo_core.curation.stages.detect import clip_of
+from mvideo_core.engine import STAGES
+from mvideo_core.engine.chain import READS
+from mvideo_core.engine.loaded_models import loaded, weights_digests
+from mvideo_core.engine.stage import Item, Stage, StageContext, Worker
+from mvideo_core.masks import MaskSequence, MaskWriter
+from mvideo_core.media.decode import read_frames
+from mvideo_core.perception.segmentation import SEGMENTERS
+from mvideo_core.perception.segmentation.base import reporting
+from mvideo_core.perception.segmentation.gate import SegmentOptions, object_stats
+
+
+class SegmentWorker(Worker):
+    """Streams one clip after another through the segmenter; all objects of a clip together."""
+
+    def __init__(self, options: SegmentOptions, context: StageContext):
+        self.options, self.context = options, context
+        self.segmenter = loaded(SEGMENTERS, options.segmenter, options.segmenter_options)
+
+    def work(self, items: Sequence[Item]) -> list[list[Row]]:
+        """One MaskRow per clip; filtered ("no_object_passed") when the gate keeps no object."""
+        return [[self._segment(item)] for item in items]
+
+    def _segment(self, item: Item) -> MaskRow:
+        clip, boxes = clip_of(item), item.rows["detect"]
+        assert isinstance(boxes, DetectionRow)
+        sequence, scores_TN = self._propagate(clip, boxes)
+        objects = object_stats(sequence, scores_TN, boxes.labels, boxes.scores, self.options.gate)
+        blob = self.context.commit_bytes(sequence.to_bytes(), f"{clip.key}.masks", item.content_key)
+        row = MaskRow(
+            key=clip.key,
+            parent=clip.key,
+            masks=blob,
+            objects=objects,
+            n_frames=sequence.n_frames,
+            width=clip.width,
+            height=clip.height,
+            model=self.segmenter.model_name,
+            weights_sha256=self.segmenter.weights_sha256,
+        )
+        if any(one.kept for one in objects):
+            return row
+        gone = {"status": "filtered", "reason": "no_object_passed", "value": 0.0, "threshold": 1.0}
+        return row.model_copy(update=gone)
+
+    def _propagate(self, clip: ClipRow, boxes: DetectionRow) -> tuple[MaskSequence, np.ndarray]:
+        assert clip.clip is not None
+        frames = read_frames(self.context.local(clip.clip))
+        boxes_xyxy = np.asarray(boxes.boxes_xyxy, np.float32)
+        writer = MaskWriter(len(boxes.labels), clip.height, clip.width)
+        scores: list[np.ndarray] = []
+        masks = self.segmenter.propagate(frames, clip.height, clip.width, boxes_xyxy)
+        for found in heeding(reporting(masks, clip.key, clip.n_frames)):
+            writer.append(found.masks_NHW)
+            scores.append(found.scores_N)
+        if len(scores) != clip.n_frames:
+            raise MediaError(f"{clip.key}: {len(scores)} frames decode, its row says {clip.n_frames}")
+        return writer.finish(), np.stack(scores)
+
+
+def _externals(options: SegmentOptions) -> dict[str, str]:
+    return weights_digests(SEGMENTERS, options.segmenter, options.segmenter_options, "segmenter")
+
+
+STAGE = Stage(
+    name="segment",
+    revision=1,
+    reads=READS["segment"],
+    options=SegmentOptions,
+    row=MaskRow,
+    resource="gpu",
+    open=SegmentWorker,
+    externals=_externals,
+)
+STAGES.register(STAGE.name)(STAGE)

@@ -1,0 +1,67 @@
+"""Stage 6, shard: planned shards -> deterministic tars, index, data card (facts: docs/data.md)."""
+
+import time
+from collections.abc import Sequence
+
+from mvideo_core.base.records import Blob, Row, ShardPlanRow, ShardRow
+from mvideo_core.curation.stages.samples import empty_split, list_digests, plan_dataset
+from mvideo_core.engine import STAGES
+from mvideo_core.engine.chain import READS
+from mvideo_core.engine.run import RunOptions, StageSummary, run_stage
+from mvideo_core.engine.stage import Item, Stage, StageContext, Worker
+from mvideo_core.shards.options import ShardOptions
+from mvideo_core.shards.write import write_shard
+from mvideo_core.store.workspace import Workspace
+
+
+class ShardWorker(Worker):
+    """Writes one tar at a time into scratch, then moves it into the dataset's folder."""
+
+    def __init__(self, options: ShardOptions, context: StageContext):
+        self.options, self.context = options, context
+
+    def work(self, items: Sequence[Item]) -> list[list[Row]]:
+        """One ShardRow per planned shard."""
+        return [[self._write(item)] for item in items]
+
+    def _write(self, item: Item) -> ShardRow:
+        plan = item.rows["samples"]
+        assert isinstance(plan, ShardPlanRow)
+        folder = self.context.workspace.folder
+        local = self.context.scratch / f"{plan.key}.tar"
+        with local.open("wb") as out:
+            written = write_shard(plan, lambda blob: folder.open(blob.path), out)
+        path = f"{plan.dataset}/{written.path}"
+        folder.adopt(local, path)
+        tar = Blob(path=path, sha256=written.sha256, size_bytes=written.size_bytes)
+        return ShardRow(key=plan.key, parent=plan.key, split=plan.split, tar=tar, samples=written.samples)
+
+
+STAGE = Stage(
+    name="shard",
+    revision=1,
+    reads=READS["shard"],
+    options=ShardOptions,
+    row=ShardRow,
+    resource="cpu",
+    open=ShardWorker,
+    externals=list_digests,
+    adopts=False,
+    review=empty_split,
+)
+STAGES.register(STAGE.name)(STAGE)
+
+
+def shard_dataset(workspace: Workspace, options: ShardOptions, run: RunOptions | None = None) -> StageSummary:
+    """Plan, write and publish the dataset; what is written already is kept.
+
+    Raises:
+        ConfigError, StoreError: as `plan_dataset`, `run_stage` and `publish_dataset` say.
+    """
+    from mvideo_core.curation.stages.publish import publish_dataset
+
+    started = time.monotonic()
+    n_parts = plan_dataset(workspace, options)
+    summary = run_stage(workspace, STAGE, options, run, range(n_parts))
+    publish_dataset(workspace, options)
+    return summary.model_copy(update={"seconds": round(time.monotonic() - started, 3)})

@@ -1,0 +1,42 @@
+"""Listing the sources of a run and planning its parts from them."""
+
+import os
+from collections.abc import Iterator
+
+from mvideo_core.base.records import SourceRow
+from mvideo_core.curation.ingest.naming import path_of
+from mvideo_core.curation.ingest.sources import SourceItem, SourceOptions, list_sources
+from mvideo_core.engine.plan import Plan, PlanOptions, make_plan
+from mvideo_core.store.workspace import Workspace
+
+
+def plan_sources(workspace: Workspace, source: SourceOptions, options: PlanOptions | None = None) -> Plan:
+    """List a folder, an HD-VILA list or a manifest and make its videos the workspace's current plan.
+
+    Running it again over a folder that grew keeps everything done and adds the new files.
+
+    Raises:
+        ConfigError: nothing found, a bad line in a list, or an id twice.
+    """
+    return make_plan(workspace, source_rows(source), options or PlanOptions())
+
+
+def source_rows(source: SourceOptions) -> Iterator[SourceRow]:
+    """One row a listed video; opens no file."""
+    return (source_row(item) for item in list_sources(source))
+
+
+def source_row(item: SourceItem) -> SourceRow:
+    """The row of one listed video, with the file's size and modification time as its fingerprint."""
+    values = item.model_dump(exclude={"video_id"})
+    return SourceRow(key=item.video_id, fingerprint=_fingerprint(item.uri), **values)
+
+
+def _fingerprint(uri: str) -> str:
+    if not uri:
+        return ""
+    try:
+        facts = os.stat(path_of(uri), follow_symlinks=True)  # noqa: PTH116 - names may not be UTF-8
+    except OSError as error:
+        return f"unreadable:{error.errno}"
+    return f"{facts.st_size}:{facts.st_mtime_ns}"

@@ -1,8 +1,0 @@
-"""Detectors: frames and phrases in, boxes with scores and labels out; one class per file, found by name."""
-
-from typing import Any
-
-from mvideo_core.registry import Registry
-
-DETECTORS: Registry[Any] = Registry("detector", "mvideo_core.detection")
-"""Name -> class obeying `mvideo_core.detection.base.Detector`."""

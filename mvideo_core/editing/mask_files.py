@@ -1,0 +1,290 @@
+"""Mask sequences in and out of files; the kind is known by the content, not by the name.
+
+| Form | Frame rate and names |
+|---|---|
+| `.masks` (mvideo_core.masks) | `<file>.json` beside it, or the `.json` of an extracted dataset sample |
+| `.npz` with `masks`, or one array of any name; `.npy` | arrays `fps`, `labels` inside; `<file>.json` |
+| folder of pictures in the order of their numbers; one picture | `masks.json` inside; `<file>.json` |
+| video: gray, black and white, or with alpha | the container's rate; names in `<file>.json` |
+| `DATASET#KEY`: a sample of a finished dataset | the sample's own |
+
+Values are object numbers (n = object n - 1), or black and white; where they can be read in several ways, the error
+names the words of `--as` (`mask_form`) that settle it.
+"""
+
+import json
+import logging
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from mvideo_core.base.disk import new_file, new_folder
+from mvideo_core.base.errors import ConfigError, MediaError
+from mvideo_core.base.listing import exists
+from mvideo_core.editing.presence import check_read
+from mvideo_core.masks import MaskSequence, from_bytes
+from mvideo_core.masks.io import arrays, gray_video, picture_folder
+from mvideo_core.masks.io.clip import MaskClip, inverted
+from mvideo_core.masks.io.label_maps import check_maps
+from mvideo_core.masks.io.mask_form import MaskForm
+from mvideo_core.masks.io.mask_frames import Read
+from mvideo_core.masks.io.picture_file import is_picture
+from mvideo_core.media.files import open_regular, sniff
+
+log = logging.getLogger(__name__)
+
+MAX_FPS = 1000.0
+MAX_SIDECAR_BYTES = 1 << 20
+WRITTEN = (".masks", ".npz", ".mp4", "no ending (a folder of PNGs)")
+READ = ".masks, .npz, .npy, a folder of pictures or one of them, a mask video, DATASET#KEY"
+
+
+class ReadMasks(NamedTuple):
+    """What a file holds; `fps` is None and `labels` () where the file does not have them.
+
+    `caption` is set for dataset samples only.
+    """
+
+    sequence: MaskSequence
+    fps: float | None
+    labels: tuple[str, ...]
+    kind: str
+    caption: str = ""
+
+
+def load_masks(path: str | Path, fps: float | None = None, form: MaskForm = MaskForm()) -> MaskClip:
+    """The masks of a file, folder or dataset sample.
+
+    Args:
+        path: see the module's table.
+        fps: frames per second; wins over what the file says.
+        form: how to read what can be read in several ways.
+
+    Raises:
+        ConfigError: nothing there, or no frame rate known: give `fps`.
+        MediaError: not masks, damaged, beyond the limits, without a frame or an object, or of a form that cannot be
+            known.
+    """
+    return clip_of(read_masks(path, form), path, fps)
+
+
+def clip_of(found: "ReadMasks", path: str | Path, fps: float | None = None) -> MaskClip:
+    """What was read, with a frame rate.
+
+    Raises:
+        ConfigError: none known. MediaError: no frame, or no object.
+    """
+    n_frames, n_objects = found.sequence.shape[:2]
+    if not n_frames or not n_objects:
+        raise MediaError(f"{path}: {n_frames} frames of {n_objects} objects; nothing to work with")
+    rate = fps if fps is not None else found.fps
+    if rate is None:
+        raise ConfigError(
+            f"{path}: its frame rate is not in it; give it (--fps, fps=..., or with generate --set source.fps=...)"
+        )
+    if not 0 < rate <= MAX_FPS:
+        raise ConfigError(f"{path}: {rate:g} frames per second; above 0, at most {MAX_FPS:g} wanted")
+    return MaskClip(found.sequence, rate, found.labels or ("",) * n_objects)
+
+
+def read_masks(path: str | Path, form: MaskForm = MaskForm()) -> ReadMasks:
+    """As `load_masks`, with whatever the file has.
+
+    Raises:
+        ConfigError: nothing there. MediaError: not masks, damaged, or of a form that cannot be known.
+    """
+    found = _read(str(path), form)
+    _named(found.labels, found.sequence.n_objects, path)
+    check_read(found.sequence, found.labels, str(path))
+    return found
+
+
+def _read(text: str, form: MaskForm) -> ReadMasks:
+    root, mark, key = text.rpartition("#")
+    if mark and not exists(text):
+        return _as_asked(_sample(root, key), form, text)
+    place = Path(text)
+    if not exists(place):
+        raise ConfigError(f"{place}: no such file or folder")
+    if place.is_dir():
+        return _folder(place, form)
+    if not place.is_file():
+        raise ConfigError(f"{place}: no such file or folder")
+    with place.open("rb") as stream:
+        head = stream.read(12)
+    if head[:4] == b"MVMS":
+        sequence = from_bytes(place.read_bytes())
+        sidecar = _sidecar(place)
+        kept = _kept(ReadMasks(sequence, sidecar.fps, sidecar.labels, "masks"), sidecar.objects)
+        return _as_asked(kept, form, text)
+    if form.joined:
+        raise ConfigError(f"{place}: --as joined is for a folder of pictures; this is a file")
+    if head[:4] == b"PK\x03\x04":
+        read, fps = arrays.read_npz(place, form)
+        return _described_as(read, _Sidecar(fps), "npz")
+    sidecar = _sidecar(place)
+    if head[:6] == b"\x93NUMPY":
+        return _described_as(arrays.read_npy(place, form), sidecar, "npy")
+    if form.layout:
+        raise ConfigError(f"{place}: --as {form.layout} names the axes of an array (.npz, .npy); this file has none")
+    if is_picture(head):
+        return _described_as(picture_folder.read(place, form, len(sidecar.labels)), sidecar, "one picture")
+    if _is_video(place):
+        read, fps = gray_video.read(place, form, len(sidecar.labels))
+        return _described_as(read, sidecar._replace(fps=fps), f"gray {place.suffix.lower().lstrip('.') or 'video'}")
+    raise MediaError(f"{place}: no masks: it begins with {head!r}; {READ} can be read")
+
+
+def _as_asked(found: ReadMasks, form: MaskForm, name: str) -> ReadMasks:
+    """Masks of our own form, which `--as` can only turn inside out."""
+    if form.content == "inverted" and not (form.layout or form.joined):
+        return found._replace(sequence=inverted(found.sequence))
+    if any(form):
+        raise ConfigError(f"{name}: masks of this form are read in one way; only --as inverted is possible")
+    return found
+
+
+def _described_as(read: Read, sidecar: "_Sidecar", kind: str) -> ReadMasks:
+    labels = sidecar.labels or read.labels
+    return ReadMasks(read.sequence, sidecar.fps, labels, f"{kind} ({read.form})" if read.form else kind)
+
+
+def _is_video(place: Path) -> bool:
+    with open_regular(place) as fd:
+        try:
+            return bool(sniff(fd))
+        except MediaError:
+            return False
+
+
+def save_masks(path: str | Path, sequence: MaskSequence, fps: float, labels: Sequence[str] = ()) -> Path:
+    """Write masks in the form that the name's ending asks for; a name without one is a folder of PNGs.
+
+    A file appears whole or not at all. PNG and mp4 keep one object per pixel: where objects overlap the later one
+    shows, and a warning says so.
+
+    Raises:
+        ConfigError: an ending that is none of ours, or `path` is something else already.
+        MediaError: masks that the form cannot hold (odd sides in mp4, over 127 objects in label maps).
+        StoreError: the disk refuses; nothing of it is left.
+    """
+    place = Path(path)
+    names = _named(tuple(labels), sequence.n_objects, place)
+    about = {"fps": fps, "labels": list(names)}
+    if place.suffix == ".masks":
+        _replaced(place, lambda work: work.write_bytes(sequence.to_bytes()))
+        _write_json(_beside(place), about)
+    elif place.suffix == ".npz":
+        _replaced(place, lambda work: arrays.write(work, sequence, fps, names))
+    elif place.suffix == ".mp4":
+        check_maps(sequence, place)
+        _replaced(place, lambda work: gray_video.write(work, sequence, fps))
+        _write_json(_beside(place), about)
+    elif place.suffix == "":
+        check_maps(sequence, place)
+        _write_folder(place, sequence, about)
+    else:
+        raise ConfigError(f"{place}: masks are written as {', '.join(WRITTEN)}; choose one of these endings")
+    return place
+
+
+class _Sidecar(NamedTuple):
+    fps: float | None = None
+    labels: tuple[str, ...] = ()
+    objects: tuple[tuple[str, bool], ...] | None = None
+    """(label, kept) of each object, of a dataset sample's .json."""
+
+
+def _beside(place: Path) -> Path:
+    return place.with_name(place.name + ".json")
+
+
+def _sidecar(place: Path) -> _Sidecar:
+    """The description beside a file; the .json of an extracted sample counts too."""
+    for file in (_beside(place), place.with_suffix(".json")):
+        if file.is_file():
+            return _read_sidecar(file)
+    return _Sidecar()
+
+
+def _read_sidecar(file: Path) -> _Sidecar:
+    try:
+        if file.stat().st_size > MAX_SIDECAR_BYTES:
+            raise MediaError(f"{file}: {file.stat().st_size} bytes; a description of masks is smaller")
+        return _described(json.loads(file.read_text(encoding="utf-8")))
+    except (ValueError, TypeError, KeyError, AttributeError) as error:
+        raise MediaError(
+            f"{file}: not a description of masks ({error!r}); {{'fps': 8, 'labels': [...]}} wanted"
+        ) from None
+
+
+def _described(meta: dict[str, Any]) -> _Sidecar:
+    fps = None if meta.get("fps") is None else float(meta["fps"])
+    if "objects" in meta:
+        objects = tuple((str(one["label"]), bool(one.get("kept", True))) for one in meta["objects"])
+        return _Sidecar(fps, tuple(label for label, _ in objects), objects)
+    return _Sidecar(fps, tuple(str(label) for label in meta.get("labels", ())))
+
+
+def _kept(found: ReadMasks, objects: tuple[tuple[str, bool], ...] | None) -> ReadMasks:
+    """Without the objects that the quality gate of the dataset dropped."""
+    if objects is None or len(objects) != found.sequence.n_objects:
+        return found
+    chosen = [number for number, (_, kept) in enumerate(objects) if kept]
+    labels = tuple(objects[number][0] for number in chosen)
+    return found._replace(sequence=found.sequence.select(chosen), labels=labels)
+
+
+def _sample(root: str, key: str) -> ReadMasks:
+    from mvideo_core.shards.dataset import MaskVideoDataset, read_info
+    from mvideo_core.shards.files import DatasetFiles
+
+    if Path(root).is_file():
+        raise ConfigError(
+            f"{root}#{key}: {root} is a file, no dataset; to take the masks of {key!r} from a video: "
+            f"mvideo masks extract {root} OUT -n {key}"
+        )
+    for split in read_info(DatasetFiles(root)).splits:
+        dataset = MaskVideoDataset(root, split, members=("json", "masks", "txt"))
+        places = [number for number, known in enumerate(dataset.keys) if known == key]
+        if places:
+            sample = dataset.sample(places[0])
+            about = _described(sample.meta())
+            return _kept(
+                ReadMasks(sample.masks(), about.fps, about.labels, "dataset sample", sample.text), about.objects
+            )
+    raise ConfigError(f"{root}: no sample {key!r}; index.parquet has all keys in its column `key`")
+
+
+def _folder(place: Path, form: MaskForm) -> ReadMasks:
+    if (place / "dataset.json").is_file():
+        raise ConfigError(f"{place}: a dataset; name one of its samples: {place}#KEY")
+    if form.layout:
+        raise ConfigError(f"{place}: --as {form.layout} names the axes of an array (.npz, .npy); this is a folder")
+    about = _read_sidecar(place / "masks.json") if (place / "masks.json").is_file() else _Sidecar()
+    return _described_as(picture_folder.read(place, form, len(about.labels)), about, "picture folder")
+
+
+def _write_folder(place: Path, sequence: MaskSequence, about: dict[str, Any]) -> None:
+    if place.exists() and (not place.is_dir() or any(place.iterdir())):
+        raise ConfigError(f"{place}: there already, and PNGs are not mixed with what it holds; choose another name")
+    with new_folder(place) as work:
+        picture_folder.write(work, sequence)
+        _write_json(work / "masks.json", about)
+
+
+def _replaced(place: Path, write: Callable[[Path], object]) -> None:
+    if place.is_dir():
+        raise ConfigError(f"{place}: a folder; a file name wanted")
+    with new_file(place) as work:
+        write(work)
+
+
+def _write_json(file: Path, value: dict[str, Any]) -> None:
+    _replaced(file, lambda work: work.write_text(json.dumps(value, ensure_ascii=False) + "\n", encoding="utf-8"))
+
+
+def _named(labels: tuple[str, ...], n_objects: int, path: str | Path) -> tuple[str, ...]:
+    if labels and len(labels) != n_objects:
+        raise MediaError(f"{path}: {len(labels)} labels for {n_objects} objects")
+    return labels or ("",) * n_objects

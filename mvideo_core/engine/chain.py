@@ -1,0 +1,80 @@
+"""Which finished parts belong together: a part counts only if it was made from what its upstream stages hold now."""
+
+from collections.abc import Collection, Iterator
+
+from mvideo_core.base.options import digest
+from mvideo_core.base.records import PLANNED_ROWS, Row
+from mvideo_core.engine import STAGES
+from mvideo_core.store.workspace import Marker, Workspace
+
+CHAIN = ("source", "ingest", "cut", "detect", "segment", "caption", "samples", "shard")
+READS = {
+    "ingest": ("source",),
+    "cut": ("ingest",),
+    "detect": ("cut",),
+    "segment": ("cut", "detect"),
+    "caption": ("cut", "segment"),
+    "shard": ("samples",),
+    "encode": ("shard",),
+}
+"""Upstream stages by stage, here so that `mvideo status` need not import the stages to know."""
+SAMPLED = ("ingest", "cut", "detect", "segment", "caption")
+"""Stages whose rows of all parts together make the samples."""
+
+
+def held_stages(workspace: Workspace) -> tuple[str, ...]:
+    """Everything that a workspace holds rows of, in order: CHAIN, and "encode" once its dataset was encoded."""
+    return (*CHAIN, "encode") if workspace.regrouped("encode") else CHAIN
+
+
+def row_class(stage: str) -> type[Row]:
+    """Class of the rows that a stage, or a planner, commits."""
+    return PLANNED_ROWS.get(stage) or STAGES.get(stage).row
+
+
+def upstream_of(stage: str) -> tuple[str, ...]:
+    """Stages that a stage reads."""
+    return () if stage in PLANNED_ROWS else READS.get(stage) or STAGES.get(stage).reads
+
+
+def touched_by(stage: str, reads: Collection[str] | None = None) -> set[str]:
+    """The stage and those whose files its work reads: gc leaves them alone meanwhile.
+
+    Args:
+        reads: stages that it reads, where it is not one of the registry's.
+
+    Planned samples name clips and masks of the stages before, so who works on samples or shards reads those too; the
+    report reads everything.
+    """
+    if stage == "report":
+        return {*CHAIN, "report"}
+    names = {stage, *(upstream_of(stage) if reads is None else reads)}
+    return names if names.isdisjoint({"samples"}) else names | {*SAMPLED, "samples"}
+
+
+def sampled_digests(workspace: Workspace) -> dict[str, str]:
+    """For each stage that samples are made of, the digest over all its current parts."""
+    found: dict[str, str] = {}
+    for stage in SAMPLED:
+        markers = [workspace.current(stage, index) for index in range(workspace.parts_of(stage))]
+        found[stage] = digest([marker.digest if marker else "" for marker in markers])
+    return found
+
+
+def valid_markers(workspace: Workspace, stage: str) -> Iterator[tuple[int, Marker | None]]:
+    """(part, marker) of every part of a stage; None where it is not finished, or was made from older input, or with
+    other options than the stage was last asked for.
+    """
+    asked = workspace.asked_for(stage)
+    sampled = sampled_digests(workspace) if stage == "samples" else {}
+    for index in range(workspace.parts_of(stage)):
+        marker = workspace.current(stage, index)
+        if marker is None or not workspace.holds(marker.rows) or asked not in (None, marker.settings):
+            yield index, None
+            continue
+        if stage == "samples":
+            fresh = marker.inputs == sampled
+        else:
+            ups = {name: workspace.current(name, index) for name in upstream_of(stage)}
+            fresh = all(up is not None and marker.inputs.get(name) == up.digest for name, up in ups.items())
+        yield index, marker if fresh else None

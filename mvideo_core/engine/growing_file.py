@@ -1,0 +1,99 @@
+"""A large file that grows piece by piece and goes on after a kill with the last whole piece.
+
+Pieces go into a file below `tmp/`; after each, its end and digest stand in a journal. On object stores, which cannot
+append, the file lies in scratch and a killed shard starts anew.
+"""
+
+import hashlib
+from pathlib import Path
+from typing import Any
+
+from mvideo_core.base.records import Blob
+from mvideo_core.engine.stage import StageContext
+from mvideo_core.store.files import CHUNK_BYTES, sha256_of
+from mvideo_core.store.journal import Journal
+
+
+class GrowingFile:
+    """One file under way. What an earlier process wrote and journalled whole is taken over.
+
+    Attributes:
+        size_bytes: of what is there.
+        notes: what was given with each piece, in order.
+
+    Args:
+        name: unique for the content, e.g. an item's content key.
+    """
+
+    def __init__(self, context: StageContext, name: str):
+        folder = context.workspace.folder
+        self._context = context
+        self._journal: Journal | None = None
+        self._path = context.scratch / f"{name}.growing"
+        self.size_bytes = 0
+        self.notes: list[Any] = []
+        if folder.is_local:
+            self._path = Path(folder.at(f"tmp/{context.stage}-growing/{name}"))
+            self._path.parent.mkdir(parents=True, exist_ok=True)
+            self._journal = Journal(folder, f"journal/{context.stage}-growing/{name}.jsonl")
+        self._take_over()
+        self._stream = self._path.open("ab")
+
+    def append(self, content: bytes, note: Any) -> None:
+        """Add a piece; when this returns, a kill of the process does not lose it.
+
+        Args:
+            note: anything JSON can hold.
+        """
+        self._stream.write(content)
+        self._stream.flush()
+        self.size_bytes += len(content)
+        self.notes.append(note)
+        if self._journal is not None:
+            sha256 = hashlib.sha256(content).hexdigest()
+            self._journal.append({"end_bytes": self.size_bytes, "sha256": sha256, "note": note})
+
+    def finish(self, content: bytes, path: str) -> Blob:
+        """Add the last bytes and move the file to its final name."""
+        self._stream.write(content)
+        self._stream.close()
+        size_bytes = self._path.stat().st_size
+        with self._path.open("rb") as stream:
+            blob = Blob(path=path, sha256=sha256_of(stream), size_bytes=size_bytes)
+        self._context.workspace.folder.adopt(self._path, path)
+        if self._journal is not None:
+            self._journal.discard()
+        return blob
+
+    def close(self) -> None:
+        """Release the files; the next process goes on from here."""
+        self._stream.close()
+        if self._journal is not None:
+            self._journal.close()
+
+    def _take_over(self) -> None:
+        """Pieces that are there as journalled; the file is cut behind them."""
+        if self._journal is None or not self._path.exists():
+            if self._journal is not None:
+                self._journal.discard()
+            return
+        events = self._journal.events()
+        with self._path.open("r+b") as stream:
+            for event in events:
+                if _sha256_of_next(stream, event["end_bytes"] - self.size_bytes) != event["sha256"]:
+                    break
+                self.size_bytes = event["end_bytes"]
+                self.notes.append(event["note"])
+            stream.truncate(self.size_bytes)
+        if len(self.notes) < len(events):  # after a power loss: forget what the disk did not keep
+            self._journal.discard()
+            for event in events[: len(self.notes)]:
+                self._journal.append(event)
+
+
+def _sha256_of_next(stream: Any, n_bytes: int) -> str:
+    state = hashlib.sha256()
+    while n_bytes > 0 and (chunk := stream.read(min(CHUNK_BYTES, n_bytes))):
+        state.update(chunk)
+        n_bytes -= len(chunk)
+    return state.hexdigest()

@@ -1,0 +1,68 @@
+"""Models of this process: loaded once for each set of options, shared by all parts, dropped for newer ones."""
+
+import functools
+import json
+from pathlib import Path
+from typing import Any
+
+from mvideo_core.base.listing import visible_files
+from mvideo_core.base.options import Options, canonical_json
+from mvideo_core.base.registry import Registry
+
+
+def loaded(registry: Registry[Any], name: str, options: dict[str, Any]) -> Any:
+    """The plugin `name` of a registry, loaded with these options on this process's device.
+
+    Raises:
+        ConfigError: unknown name or options. ModelError: weights absent.
+    """
+    return _load(registry, name, canonical_json(options), device())
+
+
+def plugin_options(registry: Registry[Any], name: str, options: dict[str, Any]) -> Options:
+    """Options of a plugin, checked by its own class."""
+    chosen = registry.get(name)
+    return chosen.Options.parse(options, f"options of {registry.kind} {name}")
+
+
+def model_in_use(registry: Registry[Any], name: str, options: dict[str, Any]) -> str:
+    """A plugin and its weights, or the model that a server is asked for: "groundingdino, weights mini"."""
+    chosen = plugin_options(registry, name, options)
+    named = {field: getattr(chosen, field, "") for field in ("weights", "model")}
+    return ", ".join([name, *(f"{field} {value}" for field, value in named.items() if value)])
+
+
+def device() -> str:
+    """ "cuda" when this process sees a GPU, else "cpu"."""
+    import torch
+
+    return "cuda" if torch.cuda.is_available() else "cpu"
+
+
+def weights_digests(registry: Registry[Any], name: str, options: dict[str, Any], kind: str) -> dict[str, str]:
+    """SHA-256 of every weight file that a plugin's `weights` option names; {} when it has none.
+
+    Raises:
+        ModelError: the weights are not on this machine; the message says what to put where.
+    """
+    from mvideo_core.weights import find
+
+    weights = getattr(plugin_options(registry, name, options), "weights", "")
+    if not weights:
+        return {}
+    place = Path(find(weights, kind=kind))
+    endings = (".safetensors", ".pth", ".pt", ".bin")
+    known = [place] if place.is_file() else visible_files(place, *endings, recursive=True)
+    return {file.name: _sha256(str(file), file.stat().st_size, file.stat().st_mtime_ns) for file in known}
+
+
+@functools.lru_cache(maxsize=4)
+def _load(registry: Registry[Any], name: str, options_json: str, where: str) -> Any:
+    return registry.get(name).load(plugin_options(registry, name, json.loads(options_json)), where)
+
+
+@functools.lru_cache(maxsize=64)
+def _sha256(path: str, _size: int, _mtime_ns: int) -> str:
+    from mvideo_core.weights.catalog import file_sha256
+
+    return file_sha256(Path(path))

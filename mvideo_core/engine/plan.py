@@ -1,0 +1,140 @@
+"""Planning: sources -> a fixed number of parts. A source's part depends on its id alone, so that a growing folder
+moves nothing but the new files; the number of parts is a power of two, so that a doubling splits parts in two."""
+
+import contextlib
+import hashlib
+import tempfile
+import time
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+from pydantic import Field
+
+from mvideo_core.base.disk import disk_errors
+from mvideo_core.base.errors import ConfigError
+from mvideo_core.base.options import Options
+from mvideo_core.base.records import Record, SourceRow
+from mvideo_core.store.commit import commit_part
+from mvideo_core.store.keys import part_key, rows_digest, settings_digest
+from mvideo_core.store.lock import stages_in_use
+from mvideo_core.store.scratch import scratch_folder
+from mvideo_core.store.workspace import SOURCE_STAGE, Workspace
+
+REVISION = 1
+MAX_PARTS = 256
+"""Five per-part stages and the shards at this many parts stay below 2,000 task runs."""
+
+
+class PlanOptions(Options):
+    """How sources are grouped into parts, the unit of a task, of a retry and of GPU placement."""
+
+    part_size: int = Field(
+        default=64, ge=1, le=100_000, description="Sources per part aimed at; larger when 256 parts would not do."
+    )
+
+
+class Plan(Record):
+    """Head of the current plan."""
+
+    n_parts: int
+    n_sources: int
+    part_size: int
+
+
+def make_plan(workspace: Workspace, sources: Iterable[SourceRow], options: PlanOptions) -> Plan:
+    """Commit the listed sources as parts of the pseudo-stage "source" and make this the current plan.
+
+    Sources pass through bucket files, so memory holds one part at a time. The plan before stays whole until its last
+    part is written: one file then names them all.
+
+    Args:
+        sources: one row a video, any order; keys unique.
+
+    Raises:
+        ConfigError: nothing listed, or two sources of one key.
+        StoreError: the disk is full, here or where temporary files go.
+    """
+    started = time.monotonic()
+    settings = settings_digest(SOURCE_STAGE, REVISION, options, {})
+    with disk_errors("planning", f"{tempfile.gettempdir()} (temporary files)"), scratch_folder("plan") as folder:
+        buckets = [folder / f"{index:05d}.jsonl" for index in range(MAX_PARTS)]
+        n_sources = _spill(sources, buckets)
+        if n_sources == 0:
+            raise ConfigError("no videos found: give a folder that holds some, a HD-VILA JSONL file or a manifest")
+        n_parts = parts_for(n_sources, options.part_size)
+        for index in range(n_parts):  # found wrong before anything is written
+            _gather(buckets[index::n_parts])
+        workspace.ensure()
+        plan = Plan(n_parts=n_parts, n_sources=n_sources, part_size=options.part_size)
+        with stages_in_use(workspace.folder, [SOURCE_STAGE]):
+            keys = [
+                _commit(workspace, index, _gather(buckets[index::n_parts]), settings, options, started)
+                for index in range(n_parts)
+            ]
+            workspace.set_plan(plan.model_dump() | {"keys": keys})
+    return plan
+
+
+def parts_for(n_sources: int, part_size: int) -> int:
+    """Smallest power of two that brings parts to about `part_size` sources, at most 256."""
+    n_parts = 1
+    while n_parts * part_size < n_sources and n_parts < MAX_PARTS:
+        n_parts *= 2
+    return n_parts
+
+
+def part_of(key: str, n_parts: int) -> int:
+    """Part of a source: a hash of its key, modulo the number of parts."""
+    return int.from_bytes(hashlib.sha256(key.encode()).digest()[:8], "big") % n_parts
+
+
+def _spill(sources: Iterable[SourceRow], buckets: Sequence[Path]) -> int:
+    with contextlib.ExitStack() as stack:
+        sinks = [stack.enter_context(path.open("w", encoding="utf-8")) for path in buckets]
+        n_sources = 0
+        for row in sources:
+            sinks[part_of(row.key, len(buckets))].write(row.model_dump_json(exclude_defaults=True) + "\n")
+            n_sources += 1
+    return n_sources
+
+
+def _gather(paths: Iterable[Path]) -> list[SourceRow]:
+    rows: dict[str, SourceRow] = {}
+    for path in paths:
+        with path.open(encoding="utf-8") as lines:
+            for line in lines:
+                row = SourceRow.model_validate_json(line)
+                if row.key in rows:
+                    raise ConfigError(
+                        f"two sources are called {row.key!r} ({rows[row.key].uri}, {row.uri}); rename one"
+                    )
+                rows[row.key] = row
+    return list(rows.values())
+
+
+def _commit(
+    workspace: Workspace, index: int, rows: list[SourceRow], settings: str, options: PlanOptions, started: float
+) -> str:
+    """Rows and marker of one part, if they are not there yet; returns its key."""
+    digest = rows_digest(rows)
+    key = part_key(settings, {"sources": digest})
+    marker = workspace.marker(SOURCE_STAGE, key)
+    if marker is not None and workspace.holds(marker.rows):
+        return key
+    commit_part(
+        workspace,
+        stage=SOURCE_STAGE,
+        index=index,
+        key=key,
+        settings=settings,
+        inputs={},
+        options=options,
+        rows=rows,
+        row_class=SourceRow,
+        n_items=len(rows),
+        n_reused=0,
+        seconds=time.monotonic() - started,
+        digest=digest,
+        head=False,
+    )
+    return key

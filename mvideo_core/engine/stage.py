@@ -1,0 +1,148 @@
+"""What a stage is, what its worker is given, and how it hands back files."""
+
+import itertools
+import shutil
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+from mvideo_core.base.errors import StoreError
+from mvideo_core.base.options import Options
+from mvideo_core.base.records import Blob, Row
+from mvideo_core.store.files import sha256_of
+from mvideo_core.store.workspace import Workspace, blobs_of
+
+
+@dataclass(frozen=True, slots=True)
+class Item:
+    """One unit of loss: the rows of one key from every upstream stage.
+
+    Attributes:
+        key: of the item; all its rows share it.
+        rows: by upstream stage name, all `ok`.
+        content_key: changes when options, weights or any upstream row change.
+    """
+
+    key: str
+    rows: Mapping[str, Row]
+    content_key: str
+
+
+class Worker:
+    """Does the work of one stage in one process. Weights are loaded by the constructor, once.
+
+    Subclasses set `batch_size` and implement `work`; a `MediaError` from `work` concerns the items given, which are
+    then tried one by one.
+
+    Attributes:
+        batch_size: items handed over at once.
+        independent: an item's rows do not depend on its neighbors in the batch, so batches need no fixed places: only
+            items that are missing are worked on.
+    """
+
+    batch_size = 1
+    independent = False
+
+    def work(self, items: Sequence[Item]) -> list[list[Row]]:
+        """Rows of each item, in the items' order. An item may give several rows (a video's clips)."""
+        raise NotImplementedError
+
+    def stream(self, items: Sequence[Item]) -> Iterator[tuple[int, list[Row]]]:
+        """(position in `items`, its rows), each as soon as it is known; what came is kept if a later one raises."""
+        yield from enumerate(self.work(items))
+
+
+@dataclass(frozen=True)
+class StageContext:
+    """What a worker may touch: the workspace to read from, a scratch folder, and a way to hand files over."""
+
+    workspace: Workspace
+    stage: str
+    scratch: Path
+    _fetched: dict[str, Path] = field(default_factory=dict)
+    _numbers: Iterator[int] = field(default_factory=itertools.count)
+
+    def local(self, blob: Blob) -> Path:
+        """A blob as a local file: itself on a local workspace, else a copy in scratch, kept until `release`.
+
+        Raises:
+            StoreError: it is missing or cut short, which says nothing about the item: its stage writes it again.
+        """
+        folder = self.workspace.folder
+        if folder.is_local:
+            if not self.workspace.holds(blob):
+                raise StoreError(
+                    f"{folder.at(blob.path)}: missing or of another size than recorded; run stage "
+                    f"{blob.path.split('/')[1]} again, it redoes only what is missing"
+                )
+            return Path(folder.at(blob.path))
+        if blob.path not in self._fetched:
+            target = self.scratch / f"in-{next(self._numbers):06d}-{blob.path.rsplit('/', 1)[1]}"
+            with folder.open(blob.path) as source, target.open("wb") as sink:
+                shutil.copyfileobj(source, sink)
+            self._fetched[blob.path] = target
+        return self._fetched[blob.path]
+
+    def release(self, item: Item) -> None:
+        """Delete the local copies of an item's files: its rows are known."""
+        for row in item.rows.values() if self._fetched else ():
+            for blob in blobs_of(row):
+                if (copy := self._fetched.pop(blob.path, None)) is not None:
+                    copy.unlink(missing_ok=True)
+
+    def commit(self, local: Path, name: str, content_key: str) -> Blob:
+        """Move a finished file into the store under a name that its content key makes unique.
+
+        Args:
+            local: the file, whole and closed.
+            name: "<item key>.<extension>"; the key part becomes readable in the blob's name.
+            content_key: of the item that made it.
+        """
+        stem, _, extension = name.partition(".")
+        path = f"blobs/{self.stage}/{content_key[:2]}/{stem}-{content_key[:12]}.{extension}"
+        with local.open("rb") as stream:
+            blob = Blob(path=path, sha256=sha256_of(stream), size_bytes=local.stat().st_size)
+        self.workspace.folder.adopt(local, path)
+        return blob
+
+    def commit_bytes(self, content: bytes, name: str, content_key: str) -> Blob:
+        """Like `commit`, for content in memory."""
+        local = self.scratch / name
+        local.write_bytes(content)
+        return self.commit(local, name, content_key)
+
+
+@dataclass(frozen=True)
+class Stage:
+    """One stage of the pipeline.
+
+    Attributes:
+        name: also the name of its deployment, its task and its folder in the workspace.
+        revision: raise it when the meaning of the output changes; it is part of every key.
+        reads: upstream stages whose `ok` rows of one key make an item.
+        options: the stage's options class.
+        row: class of the rows it writes.
+        resource: which queue and which lock it needs.
+        open: builds the worker; called only when there is work left.
+        externals: digests of files that options name (weights, lists), so that a new file means a new key.
+        content: what of the options decides the output; the rest (timeouts, hosts) stays out of the keys.
+        check: raises what would stop the stage later: wrong options, a missing extra, an unset key. No network.
+        reach: raises when a server that the stage needs does not answer; called only while work is left.
+        review: reasons why a finished stage's output needs a look, from all its current rows.
+        adopts: rows of earlier parts may stand for items of the same content (not where files must lie together).
+    """
+
+    name: str
+    revision: int
+    reads: tuple[str, ...]
+    options: type[Options]
+    row: type[Row]
+    resource: Literal["cpu", "gpu"]
+    open: Callable[[Any, StageContext], Worker]
+    externals: Callable[[Any], dict[str, str]] = lambda _options: {}
+    content: Callable[[Any], Any] = lambda options: options
+    check: Callable[[Any], None] = lambda _options: None
+    reach: Callable[[Any], None] = lambda _options: None
+    review: Callable[[Workspace, Any], list[str]] = lambda _workspace, _options: []
+    adopts: bool = True

@@ -1,5 +1,0 @@
-"""A page of an evaluation that opens from disk, offline: videos in step, contours, curves per frame, worst first."""
-
-from mvideo_core.evaluation.report.build import PAGE_NAME, ReportOptions, build_report
-
-__all__ = ["PAGE_NAME", "ReportOptions", "build_report"]

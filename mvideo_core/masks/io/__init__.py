@@ -1,0 +1,1 @@
+"""Masks in files: readers and writers by format."""

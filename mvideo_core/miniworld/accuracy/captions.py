@@ -1,0 +1,105 @@
+"""Facts in captions: who is named, what is said of their doing and their way."""
+
+import re
+from collections.abc import Sequence
+
+import numpy as np
+
+from mvideo_core.miniworld.accuracy.figures import CaptionFigures, Score
+from mvideo_core.miniworld.accuracy.mapping import ClipTruth
+from mvideo_core.miniworld.world.kinds import kinds
+
+PRESENT_FRAC = 0.25
+TRAVEL_FRAC = 0.2
+ALIASES = {
+    "person": ("person", "people", "man", "men", "woman", "women", "boy", "girl", "child", "figure"),
+    "sports ball": ("sports ball", "ball", "football", "basketball"),
+    "bicycle": ("bicycle", "bike"),
+    "airplane": ("airplane", "plane", "aeroplane", "aircraft"),
+    "boat": ("boat", "ship", "sailboat"),
+    "sea turtle": ("sea turtle", "turtle"),
+    "traffic light": ("traffic light", "traffic signal"),
+}
+ACTION_WORDS = {
+    "jumping jack": ("jumping jack", "jumping-jack"),
+    "stand": ("stand", "still", "stays", "sitting"),
+    "park": ("park", "still", "stays", "stand"),
+    "run": ("run", "running", "runs", "gallop"),
+    "cartwheel": ("cartwheel",),
+}
+
+
+class CaptionCounter:
+    """Adds up clips."""
+
+    def __init__(self) -> None:
+        self.n_clips = 0
+        self.classes, self.actions, self.directions = [0, 0, 0], [0, 0, 0], [0, 0, 0]
+
+    def add(self, clip: ClipTruth, text: str) -> None:
+        """One caption against the objects that show in at least PRESENT_FRAC of the clip's frames."""
+        self.n_clips += 1
+        present = [thing for thing in clip.objects if shown_frac(clip, thing.object_id) >= PRESENT_FRAC]
+        seen_at_all = {thing.label for thing in clip.objects if shown_frac(clip, thing.object_id) > 0}
+        labels = {thing.label for thing in present}
+        said = {name for name in kinds() if mentions(text, name)}
+        self.classes[0] += len(labels & said)
+        self.classes[1] += len(labels - said)
+        self.classes[2] += len(said - seen_at_all)
+        for thing in present:
+            if thing.label not in said:
+                continue
+            told = sentences_about(text, thing.label)
+            right = any(word in told for word in action_words(thing.action, thing.verb))
+            self.actions[0 if right else 1] += 1
+            if sum(other.label == thing.label for other in clip.objects) == 1:
+                self._direction(told, image_direction(clip, thing.object_id))
+
+    def _direction(self, told: str, true: str) -> None:
+        if not true:
+            return
+        said = set(re.findall(r"\b(?:to|towards?) the (left|right)\b|\b(left|right)wards?\b", told))
+        words = {a or b for a, b in said}
+        self.directions[0 if true in words else 2 if words else 1] += 1
+
+    def figures(self) -> CaptionFigures:
+        """The rates so far."""
+        return CaptionFigures(n_clips=self.n_clips, classes=Score.of(*self.classes), actions=Score.of(*self.actions),
+                              directions=Score.of(*self.directions))  # fmt: skip
+
+
+def mentions(text: str, name: str) -> bool:
+    """Whether a class, an everyday word for it, or its plural stands in the text."""
+    words = "|".join(re.escape(word) for word in ALIASES.get(name, (name,)))
+    return re.search(rf"\b(?:{words})(?:s|es)?\b", text.lower()) is not None
+
+
+def sentences_about(text: str, name: str) -> str:
+    """The sentences that mention a class, lower case, joined."""
+    return " ".join(one for one in re.split(r"(?<=[.!?])\s+", text.lower()) if mentions(one, name))
+
+
+def action_words(action: str, verb: str) -> Sequence[str]:
+    """What counts as naming an action: its words, or the first word of the true caption's verb without -ing."""
+    return ACTION_WORDS.get(action, (action, verb.split()[0]))
+
+
+def shown_frac(clip: ClipTruth, obj: int) -> float:
+    """Share of the clip's frames inside the shot in which the source shows anything of the object."""
+    areas = clip.objects[obj].visible_px
+    return float(np.mean([areas[clip.local(k)] > 0 for k in range(clip.n_inside)]))
+
+
+def image_direction(clip: ClipTruth, obj: int) -> str:
+    """ "left" or "right" when the visible box's centre goes one way by TRAVEL_FRAC of the clip's width, else ""."""
+    boxes = [clip.objects[obj].boxes_xyxy[clip.local(k)] for k in range(clip.n_inside)]
+    shown = np.array([box for box in boxes if box], float).reshape(-1, 4)
+    mapped = clip.fit.boxes(shown)
+    centres = mapped[np.isfinite(mapped[:, 0])][:, [0, 2]].mean(axis=1)
+    if len(centres) < 2:
+        return ""
+    travel = centres[-1] - centres[0]
+    path = np.abs(np.diff(centres)).sum()
+    if abs(travel) < TRAVEL_FRAC * clip.fit.width or abs(travel) < 0.8 * path:
+        return ""
+    return "right" if travel > 0 else "left"

@@ -1,0 +1,87 @@
+"""The report as a table of text."""
+
+from collections.abc import Iterator
+
+from mvideo_core.miniworld.accuracy.figures import AccuracyReport, MaskGroup, Score
+
+
+def as_table(report: AccuracyReport) -> str:
+    """Plain lines for a terminal."""
+    return "\n".join(f"{name:<34}{value}" if value else f"\n{name}" for name, value in lines_of(report))
+
+
+def lines_of(report: AccuracyReport) -> Iterator[tuple[str, str]]:
+    """(name, value) pairs; a heading has no value."""
+    yield from _cuts(report)
+    yield from _funnel(report)
+    yield from _detection(report)
+    yield from _masks(report)
+    if report.captions:
+        said = report.captions
+        yield f"Captions, {said.n_clips} clips", ""
+        yield "classes mentioned", _score(said.classes)
+        yield "actions said", _share(said.actions.hits, said.actions.hits + said.actions.misses)
+        told = said.directions
+        yield "directions right / wrong / unsaid", f"{told.hits} / {told.false_alarms} / {told.misses}"
+
+
+def _cuts(report: AccuracyReport) -> Iterator[tuple[str, str]]:
+    if report.cuts:
+        yield f"Cuts, within {report.cuts.tolerance_s:g} s", ""
+        yield "all", _score(report.cuts.all)
+        for kind, score in report.cuts.by_kind.items():
+            yield kind, _score(score)
+
+
+def _funnel(report: AccuracyReport) -> Iterator[tuple[str, str]]:
+    funnel = report.funnel
+    yield f"Funnel, {funnel.n_videos} videos, {funnel.n_shots} shots, {funnel.n_clips} clips", ""
+    yield "long shots kept", _share(funnel.long_kept, funnel.long_kept + funnel.long_lost)
+    yield "short shots dropped", _share(funnel.short_dropped, funnel.short_dropped + funnel.short_kept)
+    yield "clips with a cut inside", _share(funnel.mixed_clips, funnel.n_clips)
+    yield "unaccounted shots, failed videos", f"{funnel.unaccounted}, {funnel.failed_videos}"
+
+
+def _detection(report: AccuracyReport) -> Iterator[tuple[str, str]]:
+    found = report.detection
+    if found:
+        yield f"Detection, {found.n_frames} first frames, IoU {found.iou_threshold:g}", ""
+        yield "all classes", _score(found.all)
+        yield "COCO classes located", _share(found.seen.hits, found.seen.hits + found.seen.misses)
+        yield "unseen classes located", _share(found.unseen.hits, found.unseen.hits + found.unseen.misses)
+        yield "class accuracy (COCO classes)", _rate(found.class_accuracy)
+        yield "mean IoU of located", f"{found.mean_iou:.3f}"
+
+
+def _masks(report: AccuracyReport) -> Iterator[tuple[str, str]]:
+    masks = report.masks
+    if masks:
+        yield f"Masks, {masks.n_clips} clips, {masks.n_frames} frames", ""
+        yield "followed objects", _group(masks.matched)
+        yield "all objects (lost ones as 0)", _group(masks.all)
+        yield "let through by the gate", _group(masks.kept)
+        groups = {**masks.by_size, **masks.by_occlusion, **masks.by_class_kind}
+        for name, one in groups.items():
+            yield f"  {name}", _group(one)
+        yield "J on the first frame", f"{masks.first_frame_j:.3f}"
+        yield "identity kept through crossings", _share(masks.crossings_kept, masks.crossings)
+        yield "found again after absence", _share(masks.returns_kept, masks.returns)
+        yield "masklets on nothing", str(masks.false_masklets)
+
+
+def _score(score: Score) -> str:
+    wanted = score.hits + score.misses
+    rates = f"precision {_rate(score.precision)}  recall {_rate(score.recall)}  F1 {_rate(score.f1)}"
+    return f"{rates}  ({score.hits} of {wanted}, {score.false_alarms} false)"
+
+
+def _group(one: MaskGroup) -> str:
+    return f"J {one.j:.3f}  F {one.f:.3f}  J&F {one.j_and_f:.3f}  ({one.n_objects})" if one.n_objects else "-"
+
+
+def _share(part: int, whole: int) -> str:
+    return f"{part} of {whole}" + (f"  ({part / whole:.3f})" if whole else "")
+
+
+def _rate(value: float | None) -> str:
+    return "-" if value is None else f"{value:.3f}"

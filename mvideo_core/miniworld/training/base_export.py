@@ -1,0 +1,142 @@
+"""What the mini base's training leaves behind: validation line, sheet of samples, pipeline folder with its card.
+
+Legend: N windows, F latent frames, C channels, h, w latent sides, L tokens.
+"""
+
+import copy
+import dataclasses
+import json
+import shutil
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from mvideo_core.base.listing import read_lines
+from mvideo_core.cogvideox.base import save_base
+from mvideo_core.cogvideox.pixels import check_finite
+from mvideo_core.cogvideox.transformer import MVideoTransformer3DModel
+from mvideo_core.miniworld.training.base_data import Clips
+
+if TYPE_CHECKING:
+    from mvideo_core.miniworld.training.base_text2video import Text2Video
+
+PROMPTS = (
+    "A person in red is walking to the right on a green meadow. The camera stays still.",
+    "A white boat is sailing to the left by a lake. The camera stays still.",
+    "A blue car is driving to the right on a city street. The camera stays still.",
+    "A black dog is running to the left in a desert. The camera pans to the left.",
+    "A yellow umbrella is swaying on a snowy mountain. The camera zooms in.",
+    "An elephant is in view. The elephant starts on the left and moves to the right.",
+)
+GUIDANCE, STEPS = 4.0, 25
+
+
+class Exporter:
+    """Called now and then in training, and at its end; the folder always holds a model that can be used."""
+
+    def __init__(self, run: "Text2Video", latents_NFChw: Tensor, tokens_N3L: Tensor, clips: Clips):
+        self.run, self.latents, self.tokens, self.clips = run, latents_NFChw, tokens_N3L, clips
+
+    def __call__(self) -> None:
+        """One validation line, `<out>/samples-<step>.png`, `<out>/model`."""
+        bins = self.run.validate(self.latents, self.tokens)
+        self.run.report({"validation": round(float(np.mean(bins)), 4), "bins": bins})
+        with self.run.averaged():
+            videos = sample(self.run, PROMPTS)
+            write_sheet(self.run.out / f"samples-{self.run.step:06d}.png", videos)
+            self.run.report({"sample_std": round(float(videos.std()), 1)})
+            self.write(self.run.out / "model", bins)
+
+    def write(self, folder: Path, bins: list[float]) -> None:
+        """The pipeline folder in fp16, replaced in one move."""
+        run = self.run
+        halves = {
+            "text_encoder": copy.deepcopy(run.text_encoder).to("cpu", torch.float16).eval(),
+            "transformer": _widened(run.transformer).to("cpu", torch.float16).eval(),
+            "vae": copy.deepcopy(run.base.vae).to("cpu", torch.float16).eval(),
+        }
+        part = folder.with_name(folder.name + ".part")
+        shutil.rmtree(part, ignore_errors=True)
+        save_base(dataclasses.replace(run.base, **halves), part)
+        size_mb = sum(path.stat().st_size for path in part.rglob("*") if path.is_file()) / 1e6
+        (part / "README.md").write_text(card(run, bins, size_mb), encoding="utf-8")
+        shutil.rmtree(folder, ignore_errors=True)
+        part.rename(folder)
+
+
+@torch.no_grad()
+def sample(run: "Text2Video", prompts: tuple[str, ...], seed: int = 0, guidance: float = GUIDANCE) -> np.ndarray:
+    """Videos (len(prompts), T, H, W, 3) uint8 from diffusers' own pipeline, DDIM, with the weights as they are."""
+    from diffusers import CogVideoXPipeline
+
+    base, form = run.base, run.base.format
+    pipeline = CogVideoXPipeline(base.tokenizer, run.text_encoder, base.vae, run.transformer, base.scheduler)
+    pipeline.set_progress_bar_config(disable=True)
+    draws = [torch.Generator().manual_seed(seed + n) for n in range(len(prompts))]
+    with torch.autocast(run.device, torch.bfloat16, enabled=run.options.bfloat16):
+        result = pipeline(
+            list(prompts), height=form.height_px, width=form.width_px, num_frames=form.clip_frames,
+            num_inference_steps=STEPS, guidance_scale=guidance, generator=draws, max_sequence_length=run.length,
+            output_type="np",
+        )  # fmt: skip
+    frames = np.asarray(result.frames, np.float32)
+    check_finite(torch.from_numpy(frames), "the base model gave")
+    return np.round(frames * 255).astype(np.uint8)
+
+
+def write_sheet(path: Path, videos_NTHWC: np.ndarray) -> None:
+    """One row per video, every fourth frame, three times the size."""
+    from PIL import Image
+
+    rows = [np.concatenate(list(video[::4]), axis=1) for video in videos_NTHWC]
+    image = Image.fromarray(np.concatenate(rows))
+    image.resize((3 * image.width, 3 * image.height), Image.Resampling.NEAREST).save(path)
+
+
+def card(run: "Text2Video", bins: list[float], size_mb: float) -> str:
+    """Model card; every figure is of this run."""
+    count = {
+        "transformer": _millions(run.transformer), "text encoder": _millions(run.text_encoder),
+        "VAE": _millions(run.base.vae),
+    }  # fmt: skip
+    form, measured = run.base.format, _last(run.out / "vae.jsonl", "measured")
+    size = f"{form.clip_frames} frames of {form.height_px}x{form.width_px} px at {form.fps:g} fps"
+    lines = [
+        "# MVideo mini base",
+        "",
+        "A CogVideoX pipeline small enough to train on one CPU core, trained from nothing on the project's mini world:",
+        f"text to video, {size}. It exists to exercise the code",
+        "and to measure methods against each other; it knows nothing of real video.",
+        "Positions: sincos (as CogVideoX-2b); a RoPE variant was not trained, for want of time.",
+        "",
+        f"- parameters: {', '.join(f'{name} {value:.2f} M' for name, value in count.items())}; {size_mb:.1f} MB",
+        f"- transformer and text encoder: {run.step} steps of {run.options.batch} windows, {run.seconds / 60:.0f} min",
+        f"- validation v-loss by timestep, low to high: {', '.join(f'{value:.3f}' for value in bins)}",
+        f"- VAE on held-out clips: {json.dumps(measured)}",
+        "",
+        "Training data: shots of the mini world's train split, 18 classes with COCO names, none of the seven unseen.",
+        "Captions: the world's own wording and the motion captioner's.",
+        "Made by `python -m mvideo_core.miniworld.training.base_vae` and",
+        "`python -m mvideo_core.miniworld.training.base_text2video`;",
+        "see docs/mini_base.md. Licence: that of the project.",
+        "",
+    ]
+    return "\n".join(lines)
+
+
+def _widened(transformer: Any) -> MVideoTransformer3DModel:
+    return MVideoTransformer3DModel.from_base(copy.deepcopy(transformer))
+
+
+def _millions(module: Any) -> float:
+    return float(sum(value.numel() for value in module.parameters()) / 1e6)
+
+
+def _last(path: Path, key: str) -> Any:
+    if not path.is_file():
+        return None
+    found = [json.loads(line) for line in read_lines(path, "log") if f'"{key}"' in line]
+    return found[-1][key] if found else None

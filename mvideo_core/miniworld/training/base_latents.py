@@ -1,0 +1,86 @@
+"""What the mini base's transformer trains on, computed once: latents of every window and tokens of its captions.
+
+One file per data shard: `<folder>/train-00000.npy`, float16 (windows, F, C, h, w), already times the VAE's scaling
+factor. The file's name holds the VAE's fingerprint, so latents of another VAE are never taken for these.
+
+Legend: N windows, B batch, F latent frames, C channels, h, w latent sides, L tokens.
+"""
+
+import hashlib
+import logging
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from mvideo_core.miniworld.training.base_data import WINDOW_FRAMES, WINDOWS, Clips
+from mvideo_core.miniworld.training.base_vae import to_video
+from mvideo_core.miniworld.training.base_vae_eval import encode_mode
+from mvideo_core.miniworld.training.drawn_shards import write_array
+from mvideo_core.miniworld.world.spec import Split
+
+log = logging.getLogger(__name__)
+
+WORDINGS = 3
+"""Plain, motion, and both in one text."""
+
+
+def cache_latents(vae: Any, data: Path, folder: Path, split: Split = "train", n_windows: int | None = None) -> Tensor:
+    """Latents of all windows of the split, (N, F, C, h, w) float16; shards already encoded are read.
+
+    Args:
+        vae: ready VAE with its scaling factor.
+        data: folder of the drawn clips.
+        folder: where the latents lie; one sub-folder per VAE.
+        n_windows: stop after the shard that reaches this many.
+    """
+    place = folder / fingerprint(vae)
+    place.mkdir(parents=True, exist_ok=True)
+    clips = Clips(data, split)
+    parts, first = [], 0
+    for number, shard in enumerate(clips.shards):
+        path, count = place / f"{split}-{number:05d}.npy", len(shard.texts) * len(WINDOWS)
+        if not path.is_file():
+            write_array(path, _encode(vae, [clips[first + n] for n in range(count)]))
+            log.info("encoded %s shard %d of %d", split, number + 1, len(clips.shards))
+        parts.append(torch.from_numpy(np.load(path)))
+        first += count
+        if n_windows is not None and first >= n_windows:
+            break
+    return torch.cat(parts)[:n_windows]
+
+
+def fingerprint(vae: Any) -> str:
+    """12 hex digits of the VAE's encoder weights and scaling factor."""
+    sha = hashlib.sha256(str(vae.config.scaling_factor).encode())
+    for name, value in sorted(vae.encoder.state_dict().items()):
+        sha.update(name.encode() + value.detach().to("cpu", torch.float16).numpy().tobytes())
+    return sha.hexdigest()[:12]
+
+
+def caption_tokens(tokenizer: Any, clips: Clips, n_windows: int, length: int) -> Tensor:
+    """(N, 3, L) int32: the plain wording, the motion captioner's, and both in one text, padded and cut to `length`."""
+    texts = [text for index in range(n_windows) for text in wordings(*clips.texts(index))]
+    return tokens_of(tokenizer, texts, length).view(n_windows, WORDINGS, length)
+
+
+def wordings(plain: str, motion: str) -> tuple[str, str, str]:
+    """The three texts that stand for one window."""
+    return plain, motion, f"{plain} {motion}"
+
+
+def tokens_of(tokenizer: Any, texts: list[str], length: int) -> Tensor:
+    """(len(texts), L) int32, as the pipeline does it: padded, cut, end mark, no attention mask."""
+    coded = tokenizer(texts, padding="max_length", max_length=length, truncation=True, return_tensors="np")
+    return torch.from_numpy(coded.input_ids.astype(np.int32))
+
+
+def _encode(vae: Any, windows: list[np.ndarray], batch: int = 4) -> np.ndarray:
+    assert all(len(window) == WINDOW_FRAMES for window in windows)
+    parts = []
+    for first in range(0, len(windows), batch):
+        latents = encode_mode(vae, to_video(np.stack(windows[first : first + batch])))
+        parts.append((latents * vae.config.scaling_factor).transpose(1, 2).to(torch.float16).numpy())
+    return np.concatenate(parts)

@@ -1,0 +1,295 @@
+"""Trains the mini base's text encoder and transformer.
+
+    python -m mvideo_core.miniworld.training.base_text2video --out build/mini/base
+
+Needs `<out>/vae` of `mvideo_core.miniworld.training.base_vae`. Encodes the drawn clips once to `<out>/latents`, trains
+plain text-to-video with the v-prediction loss on one thread, writes `<out>/model` (a diffusers CogVideoX pipeline
+folder, fp16) and `<out>/text2video.jsonl` (curve, validation loss per timestep bin). Interrupted, the same command
+resumes; `--set minutes=N` are of CPU in all (a GPU: of the clock); more lengthen a run that ended.
+
+The text encoder (0.45 M parameters) is trained together with the transformer: the captions have about 200 different
+words, so what a text must say to the transformer is learned faster from the transformer's own loss than from a second
+objective, and nothing else of the project needs the encoder.
+
+Legend: B batch, F latent frames, C channels, h, w latent sides, L tokens.
+"""
+
+import argparse
+import logging
+import math
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from pydantic import Field
+from torch import Tensor
+
+from mvideo_core.base.errors import ConfigError, ModelError
+from mvideo_core.base.one_line import errors_in_one_line
+from mvideo_core.base.options import Options
+from mvideo_core.cogvideox.base import Base, random_base
+from mvideo_core.cogvideox.schedule import Schedule
+from mvideo_core.cogvideox.sizes import size_of
+from mvideo_core.cogvideox.video_format import spatial_stride
+from mvideo_core.miniworld.training.base_data import Clips
+from mvideo_core.miniworld.training.base_latents import WORDINGS, cache_latents, caption_tokens, tokens_of
+from mvideo_core.miniworld.training.option_values import option_values
+from mvideo_core.miniworld.training.running_mean import copy_weights, holding, move_mean
+from mvideo_core.miniworld.training.timed_run import TimedRun
+
+log = logging.getLogger(__name__)
+
+BINS = 10
+"""Equal parts of the timesteps, each with a validation loss of its own."""
+
+
+class Text2VideoOptions(Options):
+    """How the mini base's transformer and text encoder are trained."""
+
+    minutes: float = Field(default=600.0, gt=0, description="of CPU in all, resumed runs too")
+    decay_frac: float = Field(default=0.15, ge=0, le=1, description="last part of the minutes, in which the rate falls")
+    rate: float = Field(default=1e-3, gt=0, description="learning rate (AdamW)")
+    warmup_steps: int = Field(default=300, ge=1, description="steps over which the rate rises")
+    batch: int = Field(default=16, ge=1, description="windows a step")
+    ema: float = Field(
+        default=0.9995, ge=0, lt=1, description="decay of the running mean of the weights, which is kept"
+    )
+    text_dropout: float = Field(default=0.1, ge=0, le=1, description="captions replaced by the empty one")
+    weight_decay: float = Field(default=0.01, ge=0, description="of matrices")
+    bfloat16: bool = Field(default=True, description="autocast; noise, target and loss stay fp32")
+    validation_minutes: float = Field(default=10.0, gt=0, description="of training between validations and exports")
+    seed: int = Field(default=0, ge=0, description="of weights and draws")
+
+
+class Text2Video(TimedRun):
+    """Everything a run holds."""
+
+    checkpoint_file, curve_file = "text2video.pt", "text2video.jsonl"
+
+    def __init__(self, out: Path, size: str, options: Text2VideoOptions, vae: Any):
+        self.out, self.size, self.options = out, size, options
+        self.device = "cuda" if torch.cuda.is_available() else "cpu"
+        self.base: Base = random_base(size, options.seed, parts=("text_encoder", "transformer"))
+        self.base.vae = vae
+        self.text_encoder = self.base.text_encoder.to(self.device).train()
+        self.transformer = plain_transformer(self.base).to(self.device).train()
+        self.schedule = Schedule.of(self.base.scheduler)
+        self.length = size_of(size).text_tokens
+        self.empty = tokens_of(self.base.tokenizer, [""], self.length)
+        self.parameters = named(self.text_encoder, self.transformer)
+        self.mean = {name: value.detach().clone() for name, value in self.parameters.items()}
+        self.optimizer = torch.optim.AdamW(
+            _groups(self.parameters, options.weight_decay), lr=options.rate, betas=(0.9, 0.98), fused=True
+        )
+
+    def train(self, latents_NFChw: Tensor, tokens_N3L: Tensor, until_s: float = math.inf, save_every_s: float = 120.0,
+              on_validation: Any = None) -> None:  # fmt: skip
+        """Until the options' minutes are used, or `until_s` seconds of this call.
+
+        Args:
+            on_validation: called without arguments every `validation_minutes` and at the end.
+        """
+        total_s, began_s, saved_s, validated_s = 60 * self.options.minutes, self.seconds, self.seconds, self.seconds
+        losses: list[float] = []
+        while self.seconds < total_s and self.seconds - began_s < until_s:
+            started = self.clock()
+            losses.append(self._step(latents_NFChw, tokens_N3L))
+            self.seconds += self.clock() - started
+            if self.step % 100 == 0:
+                self.report({"loss": float(np.mean(losses)), "rate": self.rate()})
+                losses = []
+            if self.seconds - saved_s > save_every_s:
+                self.save()
+                saved_s = self.seconds
+            if on_validation and self.seconds - validated_s > 60 * self.options.validation_minutes:
+                on_validation()
+                validated_s = self.seconds
+        self.save()
+        if on_validation:
+            on_validation()
+
+    def predict(self, latents: Tensor, tokens_BL: Tensor, noise: Tensor, t_B: Tensor) -> tuple[Tensor, Tensor]:
+        """(velocity predicted, velocity wanted), both fp32 (B, F, C, h, w)."""
+        noisy = self.schedule.noisy(latents, noise, t_B)
+        with torch.autocast(self.device, torch.bfloat16, enabled=self.options.bfloat16):
+            text = self.text_encoder(input_ids=tokens_BL.to(self.device, torch.long)).last_hidden_state
+            output = self.transformer(noisy.to(self.device), text, t_B.to(self.device), return_dict=False)[0]
+        return output.float(), self.schedule.velocity(latents, noise, t_B).to(self.device)
+
+    @torch.no_grad()
+    def validate(self, latents_NFChw: Tensor, tokens_N3L: Tensor) -> list[float]:
+        """Mean squared error of v per timestep bin with the averaged weights; always the same noise and timesteps."""
+        draws = torch.Generator().manual_seed(1)
+        count = len(latents_NFChw)
+        t_NB = ((torch.arange(BINS) + torch.rand(count, BINS, generator=draws)) * (len(self.schedule) / BINS)).long()
+        noise = torch.randn(latents_NFChw.shape, generator=draws)
+        sums = torch.zeros(BINS, dtype=torch.float64)
+        with self.averaged():
+            for index in range(count):
+                latents, same = latents_NFChw[index].float().expand(BINS, -1, -1, -1, -1), noise[index]
+                tokens = tokens_N3L[index, index % WORDINGS].expand(BINS, -1)
+                got, wanted = self.predict(latents, tokens, same.expand_as(latents), t_NB[index])
+                sums += (got - wanted).square().mean(dim=(1, 2, 3, 4)).cpu()
+        return [round(float(value), 4) for value in sums / count]
+
+    @contextmanager
+    def averaged(self) -> Iterator[None]:
+        """Context in which the networks hold the running mean of their weights, in evaluation mode."""
+        networks = self.text_encoder, self.transformer
+        with holding(self.parameters, self.mean):
+            for network in networks:
+                network.eval()
+            try:
+                yield
+            finally:
+                for network in networks:
+                    network.train()
+
+    def rate(self) -> float:
+        """Learning rate of this moment."""
+        left = 1.0 - self.seconds / (60 * self.options.minutes)
+        fall = min(1.0, max(left, 0.0) / self.options.decay_frac) if self.options.decay_frac else 1.0
+        return self.options.rate * min(1.0, (self.step + 1) / self.options.warmup_steps) * max(fall, 0.01)
+
+    def weights(self) -> dict[str, Tensor]:
+        return {name: value.detach() for name, value in self.parameters.items()}
+
+    def take_weights(self, weights: dict[str, Tensor]) -> None:
+        copy_weights(self.parameters, weights)
+
+    def average(self) -> None:
+        move_mean(self.mean, self.parameters, self.options.ema, self.step)
+
+    def _step(self, latents_NFChw: Tensor, tokens_N3L: Tensor) -> float:
+        for group in self.optimizer.param_groups:
+            group["lr"] = self.rate()
+        draws = torch.Generator().manual_seed(1_000_003 * self.options.seed + self.step)
+        latents, tokens = draw_batch(latents_NFChw, tokens_N3L, self.empty, draws, self.options)
+        noise = torch.randn(latents.shape, generator=draws)
+        got, wanted = self.predict(latents, tokens, noise, self.schedule.sample_timesteps(draws, len(latents)))
+        loss = (got - wanted).square().mean()
+        self.descend(loss, self.parameters.values())
+        return float(loss.detach())
+
+
+def plain_transformer(base: Base) -> Any:
+    """The CogVideoXTransformer3DModel inside the base, sharing its tensors; trained in its place."""
+    from mvideo_core.cogvideox.fun_control import plain
+
+    return plain(base.transformer)  # type: ignore[arg-type]
+
+
+def named(text_encoder: Any, transformer: Any) -> dict[str, torch.nn.Parameter]:
+    """All trained parameters by name."""
+    found = {f"text_encoder.{name}": value for name, value in text_encoder.named_parameters()}
+    return found | {f"transformer.{name}": value for name, value in transformer.named_parameters()}
+
+
+def draw_batch(
+    latents_NFChw: Tensor, tokens_N3L: Tensor, empty_1L: Tensor, draws: torch.Generator, options: Text2VideoOptions
+) -> tuple[Tensor, Tensor]:
+    """(latents (B, F, C, h, w) fp32, tokens (B, L)): random windows, each with one of its wordings or with none."""
+    index = torch.randint(len(latents_NFChw), (options.batch,), generator=draws)
+    wording = torch.multinomial(torch.tensor([0.4, 0.35, 0.25]), options.batch, replacement=True, generator=draws)
+    dropped = torch.rand(options.batch, generator=draws) < options.text_dropout
+    tokens = torch.where(dropped[:, None], empty_1L, tokens_N3L[index, wording])
+    return latents_NFChw[index].float(), tokens
+
+
+def load_vae(folder: Path) -> Any:
+    """The trained VAE, widened to fp32, with the fast layers.
+
+    Raises:
+        ModelError: there is none.
+    """
+    from diffusers import AutoencoderKLCogVideoX
+
+    from mvideo_core.miniworld.training.base_fast import use_fast_layers
+
+    if not (folder / "config.json").is_file():
+        raise ModelError(
+            f"{folder}: no VAE; run `python -m mvideo_core.miniworld.training.base_vae --out {folder.parent}` first"
+        )
+    vae = AutoencoderKLCogVideoX.from_pretrained(folder, torch_dtype=torch.float32, local_files_only=True).eval()
+    use_fast_layers(vae)
+    return vae
+
+
+def _check_size(folder: Path, seen: Any, size: str) -> None:
+    wanted = size_of(size).vae
+    (stride, channels), (stride_wanted, channels_wanted) = (
+        (spatial_stride(config), config["latent_channels"]) for config in (seen, wanted)
+    )
+    if (stride, channels) != (stride_wanted, channels_wanted):
+        raise ConfigError(
+            f"{folder}: a VAE of {stride}x compression with {channels} latent channels; {size} has "
+            f"{stride_wanted}x and {channels_wanted}; give the --size that it was trained for, or another --out"
+        )
+
+
+def _groups(parameters: dict[str, torch.nn.Parameter], weight_decay: float) -> list[dict[str, Any]]:
+    matrices = [value for name, value in parameters.items() if value.dim() > 1 and "shared" not in name]
+    others = [value for name, value in parameters.items() if value.dim() <= 1 or "shared" in name]
+    return [{"params": matrices, "weight_decay": weight_decay}, {"params": others, "weight_decay": 0.0}]
+
+
+def train_text2video(
+    out: Path, size: str, options: Text2VideoOptions, until_s: float = math.inf, n_windows: int | None = None
+) -> None:
+    """Encodes the drawn clips, trains, validates, draws samples, writes the model folder.
+
+    Args:
+        size: of the model; `<out>/vae` is that size's VAE.
+        until_s: seconds of this call; 0: no step, only what comes after.
+        n_windows: train on so many windows only.
+
+    Raises:
+        ModelError: there is no VAE. ConfigError: no such size, or the VAE is another size's.
+    """
+    from mvideo_core.miniworld.training.base_export import Exporter
+
+    vae = load_vae(out / "vae")
+    _check_size(out / "vae", vae.config, size)
+    run = Text2Video(out, size, options, vae)
+    run.advise(options.bfloat16)
+    run.resume()
+    tokenizer, data, latents = run.base.tokenizer, out / "data", out / "latents"
+    held = cache_latents(vae, data, latents, "val", 60)
+    held_tokens = caption_tokens(tokenizer, Clips(data, "val"), len(held), run.length)
+    exporter = Exporter(run, held, held_tokens, Clips(data, "val"))
+    if until_s <= 0:
+        exporter()
+        return
+    encoded = cache_latents(vae, data, latents, "train", n_windows)
+    tokens = caption_tokens(tokenizer, Clips(data), len(encoded), run.length)
+    log.info("%d windows, step %d, %.1f of %.1f min", len(encoded), run.step, run.seconds / 60, run.options.minutes)
+    run.train(encoded, tokens, until_s, on_validation=exporter)
+
+
+def main() -> None:
+    """Encode, train, validate, draw samples, write the model folder."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--out", type=Path, default=Path("build/mini/base"))
+    parser.add_argument("--size", default="mini-sincos", help="model size (mvideo_core/cogvideox/sizes.py)")
+    parser.add_argument("--windows", type=int, default=None, help="train on so many windows only")
+    parser.add_argument("--stop-after", type=float, default=math.inf, help="minutes of this call; run again to go on")
+    parser.add_argument(
+        "--export-only", action="store_true", help="validate, draw samples and write the folder, no step"
+    )
+    parser.add_argument("--set", action="append", default=[], metavar="NAME=VALUE", help="a training option, as JSON")
+    args = parser.parse_args()
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
+    torch.set_num_threads(1)
+    torch.set_flush_denormal(True)
+    values = option_values(args.set, "--set")
+    options = Text2VideoOptions.parse(values, where="--set")
+    until_s = 0.0 if args.export_only else args.stop_after * 60
+    train_text2video(args.out, args.size, options, until_s, args.windows)
+
+
+if __name__ == "__main__":
+    with errors_in_one_line():
+        main()

@@ -1,0 +1,58 @@
+"""Checkpoints of the mini trainings: one file, replaced in one move, read without pickle."""
+
+import pickle
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from mvideo_core.base.disk import new_file
+from mvideo_core.base.errors import ConfigError, StoreError
+
+
+def save(path: Path, state: dict[str, Any]) -> None:
+    """Replace the checkpoint; killed at any moment, the old one or the new one is there."""
+    import torch
+
+    with new_file(path) as part:
+        torch.save(state, part)
+
+
+def load(path: Path, device: Any = None) -> dict[str, Any] | None:
+    """The state that `save` wrote; None when there is no checkpoint yet.
+
+    Raises:
+        StoreError: the file is damaged, or no checkpoint.
+    """
+    import torch
+
+    if not path.is_file():
+        return None
+    try:
+        state = torch.load(path, weights_only=True, map_location=device)
+    except (RuntimeError, pickle.UnpicklingError, EOFError, ValueError) as error:
+        raise StoreError(_way_out(path, "not a readable checkpoint", error)) from error
+    if not isinstance(state, dict):
+        raise StoreError(_way_out(path, f"not a checkpoint ({type(state).__name__})"))
+    return state
+
+
+@contextmanager
+def taken_from(path: Path) -> Iterator[None]:
+    """Around giving a state to networks and optimizer: what does not fit them is one line.
+
+    Raises:
+        ConfigError: the state is of other networks.
+    """
+    try:
+        yield
+    except (RuntimeError, ValueError, KeyError, TypeError) as error:
+        raise ConfigError(_way_out(path, "a checkpoint of another size or training", error)) from error
+
+
+def _way_out(path: Path, problem: str, error: Exception | None = None) -> str:
+    """`path`, what is wrong, the first telling line of torch's message, and what to do."""
+    lines = [line.strip() for line in str(error or "").splitlines() if line.strip()]
+    telling = next((line for line in lines if "size mismatch" in line), lines[0] if lines else "")
+    seen = f" ({telling.rstrip('.')})" if telling and "weights_only" not in telling else ""
+    return f"{path}: {problem}{seen}; give the options that it was trained with, another --out, or delete the file"

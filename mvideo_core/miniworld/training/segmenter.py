@@ -1,0 +1,68 @@
+"""Trains the mini SAM2 on the mini world.
+
+    python -m mvideo_core.miniworld.training.segmenter --out build/mini/segmenter
+
+Draws the training shots to `<out>/world` (about 18 s of CPU and 300 MB per 100), trains, writes `<out>/model`
+(config.json, model.safetensors). Interrupted, the same command goes on where it stopped. The schedule is in steps
+(`segmenter_train.PHASES`); a GPU is used when there is one, batches are drawn on one core.
+"""
+
+import argparse
+import json
+import logging
+from pathlib import Path
+from typing import Any
+
+from mvideo_core.base.disk import write_tensors
+from mvideo_core.base.one_line import errors_in_one_line
+from mvideo_core.miniworld.training.segmenter_arch import IMAGE_SIZE, TRACKED_SIZE, config
+
+log = logging.getLogger(__name__)
+
+N_FRAMES = 12
+"""Frames of a drawn training shot."""
+
+
+def export(mean_weights: dict[str, Any], folder: Path, image_size: int = TRACKED_SIZE) -> None:
+    """Writes a model folder; fp16 on disk, widened when loaded.
+
+    Args:
+        image_size: input side that the model is to be used at, px.
+    """
+    import torch
+
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "config.json").write_text(json.dumps(config(image_size), indent=2) + "\n", encoding="utf-8")
+    halves = {name: value.to("cpu", torch.float16).contiguous() for name, value in mean_weights.items()}
+    write_tensors(folder / "model.safetensors", halves)
+
+
+def main() -> None:
+    """Command line."""
+    import torch
+
+    from mvideo_core.miniworld.training.segmenter_train import Run, train
+    from mvideo_core.miniworld.training.segmenter_world import render_shards
+
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--out", type=Path, default=Path("build/mini/segmenter"))
+    parser.add_argument("--scale", type=float, default=1.0, help="length of every phase; 0.01 for a trial")
+    parser.add_argument("--shots", type=int, default=2400, help="training shots to draw")
+    parser.add_argument("--seed", type=int, default=0, help="weights and batches")
+    parser.add_argument("--threads", type=int, default=1, help="of the CPU")
+    parser.add_argument("--device", default="", help="cpu or cuda; empty = a GPU when there is one")
+    args = parser.parse_args()
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
+    torch.set_num_threads(args.threads)
+    torch.set_flush_denormal(True)
+    render_shards(args.out / "world", args.shots, N_FRAMES, IMAGE_SIZE)
+    run = Run(args.out, args.seed, args.device or ("cuda" if torch.cuda.is_available() else "cpu"))
+    run.resume()
+    train(run, args.out / "world", args.scale)
+    export(run.mean, args.out / "model")
+    log.info("wrote %s after %d steps and %.1f min", args.out / "model", run.step, run.seconds / 60)
+
+
+if __name__ == "__main__":
+    with errors_in_one_line():
+        main()

@@ -1,0 +1,124 @@
+"""How well the mini ViCLIP tells videos and captions apart, on pairs it was not trained on.
+
+    python -m mvideo_core.miniworld.training.viclip_eval --out build/mini/viclip --weights mini
+
+Legend: N clips, D embedding.
+"""
+
+import argparse
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from mvideo_core.base.one_line import errors_in_one_line
+from mvideo_core.evaluation.networks.mini_viclip import clip_norm
+from mvideo_core.miniworld.training.viclip_batches import Pairs, tokens_of
+from mvideo_core.miniworld.training.viclip_data import WRONG, draw_pairs
+from mvideo_core.miniworld.training.viclip_words import mirrored
+
+GALLERY = 32
+"""Videos, and captions, among which R@1 looks for the match; chance is 1 / 32."""
+
+
+@torch.inference_mode()
+def measure(network: Any, tokenizer: Any, pairs: Pairs, n_shots: int | None = None) -> dict[str, float]:
+    """Figures over both clips of each shot.
+
+    Returns:
+        own: mean cosine of a clip and its plain caption; own_motion: of its motion caption;
+        other: mean cosine of a clip and another shot's plain caption;
+        r1_video, r1_text: clips (captions) whose own caption (clip) is the closest of 32 of different shots (of all
+        where there are fewer), plain wording; r1_video_motion: the same with motion captions (equal captions count as
+        found);
+        gap_<kind>, wins_<kind>: mean of own minus wrong, and share of wrong captions scored below the true one, for
+        captions with one thing changed: class, colour, action, scene, camera, direction (left and right swapped),
+        class_motion (the motion wording with another class).
+    """
+    shots = range(min(n_shots or len(pairs), len(pairs)))
+    places = [(shot, half) for half in range(2) for shot in shots]
+    video_ND = functional.normalize(_videos(network, pairs, places), dim=-1)
+    texts = [pairs.clip(*place)[2] for place in places]
+    context = network.sizes.context
+
+    def embedded(captions: Sequence[str]) -> Tensor:
+        rows = np.stack([tokens_of(tokenizer, caption, context) for caption in captions])
+        parts = [network.encode_text(part) for part in torch.from_numpy(rows).split(128)]
+        return functional.normalize(torch.cat(parts), dim=-1)
+
+    plain_ND, motion_ND = embedded([one.plain for one in texts]), embedded([one.motion for one in texts])
+    found = {
+        "clips": float(len(places)),
+        "own": float((video_ND * plain_ND).sum(1).mean()),
+        "own_motion": float((video_ND * motion_ND).sum(1).mean()),
+        "other": float((video_ND * plain_ND.roll(1, 0)).sum(1).mean()),
+        **_recall(video_ND, plain_ND, [one.plain for one in texts], ""),
+        **_recall(video_ND, motion_ND, [one.motion for one in texts], "_motion"),
+    }
+    for kind in (*WRONG, "direction", "class_motion"):
+        own_ND = motion_ND if kind == "class_motion" else plain_ND
+        index, captions = _wrong(texts, kind)
+        own, wrong = (video_ND[index] * own_ND[index]).sum(1), (video_ND[index] * embedded(captions)).sum(1)
+        found[f"gap_{kind}"], found[f"wins_{kind}"] = float((own - wrong).mean()), float((own > wrong).float().mean())
+    return {name: round(value, 4) for name, value in found.items()}
+
+
+def _videos(network: Any, pairs: Pairs, places: Sequence[tuple[int, int]]) -> Tensor:
+    frames = [pairs.squeezed(*place) for place in places]
+    return torch.cat(
+        [network.encode_video(clip_norm(torch.stack(frames[k : k + 8]))) for k in range(0, len(frames), 8)]
+    )
+
+
+def _recall(video_ND: Tensor, text_ND: Tensor, captions: Sequence[str], suffix: str) -> dict[str, float]:
+    hits: dict[str, list[float]] = {"video": [], "text": []}
+    size = min(GALLERY, len(captions) // 2)  # one clip of each shot, then the other: no gallery has both
+    for first in range(0, len(captions) - size + 1, size):
+        part = slice(first, first + size)
+        scores, told = video_ND[part] @ text_ND[part].T, captions[part]
+        for way, best in (("video", scores.argmax(dim=1)), ("text", scores.argmax(dim=0))):
+            hits[way] += [float(told[k] == told[int(one)]) for k, one in enumerate(best)]
+    return {f"r1_{way}{suffix}": float(np.mean(values)) for way, values in hits.items()}
+
+
+def _wrong(texts: Sequence[Any], kind: str) -> tuple[list[int], list[str]]:
+    """Clips and wrong captions of a kind, pair by pair."""
+    found: list[tuple[int, str]] = []
+    for n, one in enumerate(texts):
+        if kind == "direction":
+            found += [(n, mirrored(one.plain))] if mirrored(one.plain) != one.plain else []
+        elif kind == "class_motion":
+            found += [(n, one.wrong_motion)] if one.wrong_motion else []
+        else:
+            found += [(n, text) for text in dict.fromkeys(one.wrong[kind])]
+    return [n for n, _ in found], [text for _, text in found]
+
+
+def main() -> None:
+    """Measure weights on disk on the split `val` or `heldout`."""
+    from mvideo_core.evaluation.metrics.overall_consistency import load_viclip
+    from mvideo_core.weights import find
+
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--out", type=Path, default=Path("build/mini/viclip"))
+    parser.add_argument("--weights", default="mini", help="catalog name or model folder")
+    parser.add_argument("--shots", type=int, default=160)
+    parser.add_argument("--split", choices=("val", "heldout"), default="heldout")
+    args = parser.parse_args()
+    torch.set_num_threads(1)
+    network, tokenizer, _ = load_viclip(find(args.weights, kind="metric"))
+    draw_pairs(args.out / "data", args.shots, args.split)
+    figures = measure(
+        network.eval(), tokenizer, Pairs(args.out / "data", network.sizes.image_px, args.split), args.shots
+    )
+    print(json.dumps(figures, indent=1))
+
+
+if __name__ == "__main__":
+    with errors_in_one_line():
+        main()

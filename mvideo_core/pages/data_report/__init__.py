@@ -1,0 +1,35 @@
+"""What became of every item, as a page that opens from disk: funnel, statistics, overlay gallery."""
+
+from mvideo_core.masks.draw import colour_hex, overlay_frames, write_overlay
+from mvideo_core.pages.data_report.collect import GalleryChoice, ReportCounter
+from mvideo_core.pages.data_report.data import (
+    DropExample,
+    FunnelStep,
+    GalleryItem,
+    GalleryObject,
+    Histogram,
+    ReportData,
+    ReportOptions,
+    StageTime,
+    check_funnel,
+)
+from mvideo_core.pages.data_report.render import PAGE_NAME, render_report
+
+__all__ = [
+    "PAGE_NAME",
+    "DropExample",
+    "FunnelStep",
+    "GalleryChoice",
+    "GalleryItem",
+    "GalleryObject",
+    "Histogram",
+    "ReportCounter",
+    "ReportData",
+    "ReportOptions",
+    "StageTime",
+    "check_funnel",
+    "colour_hex",
+    "overlay_frames",
+    "render_report",
+    "write_overlay",
+]

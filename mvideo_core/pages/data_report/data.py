@@ -1,0 +1,166 @@
+"""What a report says, as records: a funnel that adds up, histograms, times, drop examples, a gallery."""
+
+from itertools import pairwise
+
+from pydantic import Field
+
+from mvideo_core.base.errors import StoreError
+from mvideo_core.base.options import Options
+from mvideo_core.base.records import Record
+
+
+class ReportOptions(Options):
+    """How much the report shows."""
+
+    gallery_items: int = Field(
+        default=24, ge=0, le=500, description="overlay videos in the gallery; each costs a decode"
+    )
+    seed: int = Field(default=0, description="seed of the gallery's choice among all finished clips")
+    max_side_px: int = Field(default=480, ge=64, le=2160, description="overlay videos are shrunk to this longer side")
+    examples: int = Field(default=3, ge=0, le=50, description="items named for every reason of a drop")
+    title: str = Field(default="Mask dataset report", description="heading of the page")
+
+
+class FunnelStep(Record):
+    """One stage. Every item that entered is in exactly one place.
+
+    Attributes:
+        stage: name of the stage.
+        unit: what its rows are: "video", "clip", "sample".
+        entered: items handed over by the stage before.
+        pending: entered items that have no row yet (the stage is not finished).
+        rows: rows written; equals entered - pending unless `expands`.
+        expands: one item may give several rows (a video's shots) or none.
+        empty: entered items that gave no row, in a stage that expands.
+        kept: rows with status ok.
+        filtered, failed: reason or error class -> rows.
+    """
+
+    stage: str
+    unit: str
+    entered: int
+    pending: int = 0
+    rows: int
+    expands: bool = False
+    empty: int = 0
+    kept: int
+    filtered: dict[str, int] = {}
+    failed: dict[str, int] = {}
+
+    @property
+    def dropped(self) -> int:
+        """Rows that did not go on."""
+        return sum(self.filtered.values()) + sum(self.failed.values())
+
+
+class Histogram(Record):
+    """Counts between edges; what lies outside is counted apart, never lost.
+
+    Attributes:
+        edges: bin i holds edges[i] <= value < edges[i + 1]; the last bin holds its right edge as well.
+        below, above: values outside.
+        total, mean, least, most: of all values; the last three are 0 when there are none.
+    """
+
+    name: str
+    unit: str
+    edges: list[float]
+    counts: list[int]
+    below: int = 0
+    above: int = 0
+    total: int = 0
+    mean: float = 0.0
+    least: float = 0.0
+    most: float = 0.0
+
+
+class StageTime(Record):
+    """Seconds of a stage summed over its parts (work time, not wall time when parts run side by side)."""
+
+    stage: str
+    seconds: float
+    items: int
+    parts: int
+
+
+class DropExample(Record):
+    """One item that was dropped, and why. `value` and `threshold` are those of a filtered row."""
+
+    stage: str
+    key: str
+    why: str
+    value: float | None = None
+    threshold: float | None = None
+    message: str = ""
+
+
+class ListedEntry(Record):
+    """An entry of a removal or held-out list, and how many samples it left out."""
+
+    reason: str
+    entry: str
+    samples: int
+
+
+class GalleryObject(Record):
+    """One object of a gallery item; `colour` is that of its overlay, "#rrggbb"."""
+
+    label: str
+    colour: str
+    detection_score: float
+    visible_frac: float
+
+
+class GalleryItem(Record):
+    """One clip to look at; `video` and `poster` are paths below the report's folder."""
+
+    key: str
+    video: str
+    poster: str
+    caption: str
+    objects: list[GalleryObject]
+    source: str
+    """Title or id of the source video."""
+    source_url: str = ""
+    start_s: float = 0.0
+    end_s: float = 0.0
+    split: str = ""
+    n_frames: int = 0
+
+
+class ReportData(Record):
+    """Everything on the page. `facts` are name -> text lines for the head (workspace, digest, versions)."""
+
+    title: str
+    funnel: list[FunnelStep]
+    labels: dict[str, int] = {}
+    """Class -> kept objects."""
+    histograms: list[Histogram] = []
+    times: list[StageTime] = []
+    examples: list[DropExample] = []
+    listed: list[ListedEntry] = []
+    gallery: list[GalleryItem] = []
+    facts: dict[str, str] = {}
+
+
+def check_funnel(steps: list[FunnelStep]) -> None:
+    """Every item is accounted for, within each stage and from stage to stage.
+
+    Raises:
+        StoreError: a sum that does not come out, with both sides of it.
+    """
+    for step in steps:
+        if step.rows != step.kept + step.dropped:
+            raise StoreError(
+                f"funnel: {step.stage} wrote {step.rows} rows, but {step.kept} kept + {step.dropped} dropped are "
+                f"{step.kept + step.dropped}; run `mvideo verify`"
+            )
+        with_rows = step.entered - step.pending - step.empty
+        if with_rows < 0 or (not step.expands and (with_rows != step.rows or step.empty)):
+            raise StoreError(
+                f"funnel: {step.entered} entered {step.stage}, {step.pending} pending, but it has {step.rows} rows; "
+                "run `mvideo verify`"
+            )
+    for before, after in pairwise(steps):
+        if before.kept != after.entered:
+            raise StoreError(f"funnel: {before.stage} kept {before.kept}, but {after.entered} entered {after.stage}")

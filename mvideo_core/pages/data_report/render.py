@@ -1,0 +1,93 @@
+"""The page: one HTML file with style and script inside, media beside it, nothing from a network."""
+
+import html
+import re
+from pathlib import Path
+from urllib.parse import quote, unquote, urlsplit
+
+from mvideo_core.base.disk import write_whole
+from mvideo_core.pages.data_report.charts import histogram_svg, number, summary
+from mvideo_core.pages.data_report.data import FunnelStep, ReportData, check_funnel
+
+PAGE_NAME = "index.html"
+SHOWN_LABELS = 40
+"""Classes listed one by one in the statistics; the rest is one line."""
+
+
+def render_report(data: ReportData, out_dir: Path) -> Path:
+    """Write the page into `out_dir` (its media folder is expected beside it) and return its path.
+
+    Args:
+        data: everything on the page.
+        out_dir: made if absent.
+
+    Raises:
+        StoreError: the funnel does not add up.
+    """
+    check_funnel(data.funnel)
+    page = out_dir / PAGE_NAME
+    write_whole(page, page_text(data))
+    return page
+
+
+def page_text(data: ReportData) -> str:
+    """The page's HTML; texts from outside are escaped, links are http(s) only."""
+    import jinja2
+
+    here = Path(__file__).parent
+    made = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(here), autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True,
+        lstrip_blocks=True,
+    )  # fmt: skip
+    made.filters |= {
+        "number": number, "duration": duration, "local_url": local_url, "web_url": web_url, "svg": histogram_svg,
+        "summary": summary, "percent": percent,
+    }  # fmt: skip
+    return made.get_template("page.html").render(
+        data=data,
+        style=(here / "page.css").read_text(encoding="utf-8"),
+        script=(here / "page.js").read_text(encoding="utf-8"),
+        bars=[funnel_bar(step) for step in data.funnel],
+        labels=sorted(data.labels.items(), key=lambda item: (-item[1], item[0]))[:SHOWN_LABELS],
+        more_labels=len(data.labels) - SHOWN_LABELS,
+        chips=sorted({one.label for item in data.gallery for one in item.objects}),
+    )
+
+
+def media_of(page: str) -> set[str]:
+    """Files beside a page that it shows, by their paths relative to it."""
+    return {unquote(html.unescape(name)) for name in re.findall(r'(?:src|href|poster)="(media/[^"]+)"', page)}
+
+
+def funnel_bar(step: FunnelStep) -> list[tuple[str, int, float]]:
+    """(class, count, percent of the rows and pending items) of each part of a step's bar; empty parts left out."""
+    parts = [
+        ("kept", step.kept), ("filtered", sum(step.filtered.values())), ("failed", sum(step.failed.values())),
+        ("pending", step.pending),
+    ]  # fmt: skip
+    whole = max(1, step.rows + step.pending)
+    return [(name, count, 100 * count / whole) for name, count in parts if count]
+
+
+def percent(part: float, whole: float) -> str:
+    """A share in percent, "-" of nothing."""
+    return f"{100 * part / whole:.1f} %" if whole else "-"
+
+
+def duration(seconds: float) -> str:
+    """Seconds in the unit people would use."""
+    if seconds < 120:
+        return f"{seconds:.1f} s"
+    if seconds < 7200:
+        return f"{seconds / 60:.1f} min"
+    return f"{seconds / 3600:.1f} h"
+
+
+def local_url(path: str) -> str:
+    """A relative path as a URL."""
+    return quote(path)
+
+
+def web_url(url: str) -> str:
+    """The URL if a browser may follow it from this page, else ""."""
+    return url if urlsplit(url).scheme in ("http", "https") else ""

@@ -1,0 +1,76 @@
+"""The page as text: tables by template, rows by its script from the data inside it. Nothing comes from a network."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from mvideo_core.base.errors import ConfigError
+from mvideo_core.base.options import canonical_json
+from mvideo_core.evaluation.compare import Difference, compare_all
+from mvideo_core.evaluation.differences import by_pair, difference_cells, reading_note
+from mvideo_core.evaluation.export import frames_skipped, sheet_of
+from mvideo_core.evaluation.figures import READING
+from mvideo_core.evaluation.layout import Section
+from mvideo_core.evaluation.paired_plot import paired_plots
+from mvideo_core.evaluation.result import LoadedResult
+from mvideo_core.pages.evaluation_report.clips import SEEN, TRUE
+from mvideo_core.pages.evaluation_report.page_data import PageData
+
+MAX_SYSTEMS = 6
+"""With more, a page of every pair (15 of six systems) is no longer read."""
+
+
+def page_text(data: PageData, loaded: LoadedResult) -> str:
+    """The page's HTML. Texts from outside are escaped by the template, or set as text by the script."""
+    import jinja2
+
+    result = loaded.result
+    compared, note = _comparisons(loaded)
+    here = Path(__file__).parent
+    made = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(here), autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True,
+        lstrip_blocks=True,
+    )  # fmt: skip
+    return made.get_template("page.html").render(
+        data=data,
+        result=result,
+        sheet=sheet_of(result),
+        reading=READING,
+        skipped=frames_skipped(result),
+        compared=compared,
+        compared_note=note,
+        plots=[one.svg for one in paired_plots(loaded)] if len(result.groups) <= MAX_SYSTEMS else [],
+        style=(here / "page.css").read_text(encoding="utf-8"),
+        script="".join((here / name).read_text(encoding="utf-8") for name in ("row.js", "page.js")),
+        json=json_text(data),
+        true_colour=_hex(TRUE),
+        seen_colour=_hex(SEEN),
+    )
+
+
+def _comparisons(loaded: LoadedResult) -> tuple[list[Section], str]:
+    """Tables of every pair of systems, and how to read them or why there are none."""
+    if len(loaded.result.groups) > MAX_SYSTEMS:
+        return [], f"More than {MAX_SYSTEMS} systems: compare pairs with `mvideo eval compare`."
+    try:
+        differences = compare_all(loaded)
+    except ConfigError as error:
+        return [], f"Not compared: {error}"
+    sections = [Section(title, [*map(list, _table(members))]) for title, members in by_pair(differences)]
+    return sections, reading_note(differences) if differences else ""
+
+
+def _table(members: Sequence[Difference]) -> list[list[str]]:
+    head, lines = difference_cells(members)
+    return [head, *lines]
+
+
+def json_text(data: PageData) -> str:
+    """The data as JSON that may stand inside a script element: no "<", ">" or "&" in it."""
+    text = canonical_json(data.model_dump(mode="json", exclude_defaults=True))
+    for sign in "<>&":
+        text = text.replace(sign, f"\\u{ord(sign):04x}")
+    return text
+
+
+def _hex(colour: tuple[int, int, int]) -> str:
+    return "#{:02x}{:02x}{:02x}".format(*colour)

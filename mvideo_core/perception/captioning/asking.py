@@ -1,0 +1,135 @@
+"""Many questions under way at once: an event loop in a thread of its own, and the judgment whether the server is down.
+
+A clip that fails alone becomes its own error. Failures are held back until another clip is answered: if too many in a
+row fail before one is, the server is at fault, the run stops, and no clip is blamed for it.
+"""
+
+import asyncio
+import queue
+import threading
+from collections.abc import Callable, Coroutine, Iterator, Sequence
+from concurrent.futures import CancelledError, Future
+from typing import Any, TypeVar
+
+from mvideo_core.base.errors import ConfigError, MediaError, ServerAway
+from mvideo_core.base.stopping import heed
+from mvideo_core.perception.captioning.base import Outcome
+from mvideo_core.perception.captioning.chat_client import ChatClient, RequestFailed
+
+T = TypeVar("T")
+LEAST_IN_A_ROW = 8
+"""So many failures in a row, none answered in between, mean that the server is down (more under more concurrency)."""
+LOOK_EVERY_S = 0.5
+"""Seconds between looks for a stop while answers are awaited."""
+
+
+class Asking:
+    """Questions to one server, from any number of threads.
+
+    Args:
+        open_client: makes the client; called in the event loop that it is used in.
+        model: model to ask for; "" = the only one served.
+        concurrency: requests in flight at once, over all callers.
+
+    Raises:
+        ServerAway, ConfigError, ModelError: see `ChatClient.find_model`.
+    """
+
+    def __init__(self, open_client: Callable[[], ChatClient], model: str, concurrency: int):
+        self._loop = asyncio.new_event_loop()
+        self.limit = max(LEAST_IN_A_ROW, concurrency)
+        self.answered = self.in_a_row = 0
+        self._rejected = True
+        self._lock = threading.Lock()
+        threading.Thread(target=self._loop.run_forever, name="caption-requests", daemon=True).start()
+        self._slots = asyncio.Semaphore(concurrency)
+        try:
+            self._client = self._wait(self._start(_opened(open_client)))
+            self.model = self._wait(self._start(self._client.find_model(model)))
+        except BaseException:
+            self._loop.call_soon_threadsafe(self._loop.stop)
+            raise
+
+    def ask(self, keys: Sequence[str], payload: Callable[[int], dict[str, Any]]) -> Iterator[tuple[int, Outcome]]:
+        """(position, outcome) for each key as it is known. Leaving the iteration cancels what is under way.
+
+        Args:
+            keys: clip keys, for messages.
+            payload: position -> request; called in a worker thread when its turn comes. A MediaError is an outcome.
+
+        Raises:
+            ServerAway, ConfigError, ModelError: nothing further can be answered.
+        """
+        came: queue.SimpleQueue[tuple[int, Any]] = queue.SimpleQueue()
+        running = self._start(self._all(keys, payload, came))
+        held: list[tuple[int, Outcome]] = []
+        try:
+            for _ in keys:
+                n, outcome = _next(came)
+                if isinstance(outcome, RequestFailed):
+                    held.append((n, outcome))
+                    self._note_failure(outcome)
+                elif isinstance(outcome, BaseException) and not isinstance(outcome, MediaError):
+                    raise outcome
+                else:
+                    if not isinstance(outcome, MediaError):
+                        self._note_answer()
+                        yield from held
+                        held.clear()
+                    yield n, outcome
+            yield from held
+        finally:
+            running.cancel()
+
+    async def _all(self, keys: Sequence[str], payload: Callable[[int], Any], came: "queue.SimpleQueue[Any]") -> None:
+        async def one(n: int) -> None:
+            try:
+                outcome: Any = await self._client.complete(await asyncio.to_thread(payload, n), keys[n])
+            except Exception as error:  # noqa: BLE001 - handed to the caller's thread, which raises it
+                outcome = error
+            came.put((n, outcome))
+
+        async with asyncio.TaskGroup() as group:
+            for n in range(len(keys)):
+                await self._slots.acquire()
+                task = group.create_task(one(n))
+                task.add_done_callback(lambda _task: self._slots.release())  # also of one that is canceled unstarted
+
+    def _note_answer(self) -> None:
+        with self._lock:
+            self.answered, self.in_a_row, self._rejected = self.answered + 1, 0, True
+
+    def _note_failure(self, error: RequestFailed) -> None:
+        with self._lock:
+            self.in_a_row += 1
+            self._rejected &= error.rejected
+            if self.in_a_row < self.limit:
+                return
+            n_failed, self.in_a_row = self.in_a_row, 0
+        others = f"{self.answered} clips were answered before" if self.answered else "no clip was answered"
+        kind = ConfigError if self._rejected else ServerAway
+        raise kind(f"{n_failed} clips in a row failed, {others}; the last: {error}") from error
+
+    def _start(self, work: Coroutine[Any, Any, T]) -> "Future[T]":
+        return asyncio.run_coroutine_threadsafe(work, self._loop)
+
+    def _wait(self, future: "Future[T]") -> T:
+        try:
+            return future.result()
+        except (KeyboardInterrupt, CancelledError):
+            future.cancel()
+            raise
+
+
+async def _opened(open_client: Callable[[], ChatClient]) -> ChatClient:
+    return open_client()
+
+
+def _next(came: "queue.SimpleQueue[tuple[int, Any]]") -> tuple[int, Any]:
+    """The next answer; raises Stopped when a stop is asked for first."""
+    while True:
+        heed()
+        try:
+            return came.get(timeout=LOOK_EVERY_S)
+        except queue.Empty:
+            continue

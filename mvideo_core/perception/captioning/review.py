@@ -1,0 +1,72 @@
+"""All captions of a dataset together: what no single row shows. Each warning is a reason not to call the run good."""
+
+from collections import Counter
+from typing import NamedTuple
+
+from mvideo_core.base.records import CaptionRow
+
+LEAST_EQUAL = 4
+"""So many clips must share a text before it counts; two clips of one scene may well be described alike."""
+SHOWN_CHARS = 80
+
+
+class _Written(NamedTuple):
+    captioner: str
+    model: str
+
+
+class CaptionReview:
+    """Counts rows as they pass; texts are kept as hashes, so that memory holds a few bytes a clip."""
+
+    def __init__(self) -> None:
+        self._texts: Counter[int] = Counter()
+        self._examples: dict[int, str] = {}
+        self._written: Counter[_Written] = Counter()
+        self._reasons: Counter[str] = Counter()
+        self.rows = 0
+
+    def add(self, row: CaptionRow) -> None:
+        """Count one row of any status."""
+        self.rows += 1
+        if row.status == "ok":
+            text = hash(" ".join(row.text.casefold().split()))
+            self._texts[text] += 1
+            if self._texts[text] == LEAST_EQUAL:
+                self._examples[text] = row.text
+            self._written[_Written(row.captioner, row.model)] += 1
+        else:
+            self._reasons[row.reason or row.error or "unknown"] += 1
+
+    def warnings(self, equal_frac: float, refused_frac: float) -> list[str]:
+        """What is wrong with the captions as a whole, one line each; [] when nothing is.
+
+        Args:
+            equal_frac: share of the captioned clips above which one text is on too many of them.
+            refused_frac: share of all clips above which too many have no caption.
+        """
+        found = []
+        n_ok = self._texts.total()
+        for text, n in self._texts.most_common(1):
+            if n >= LEAST_EQUAL and n > equal_frac * n_ok:
+                shown = self._examples[text]
+                shown = shown if len(shown) <= SHOWN_CHARS else f"{shown[:SHOWN_CHARS]}..."
+                found.append(
+                    f"{n} of {n_ok} captions are the same text ({shown!r}; warn_equal_frac {equal_frac:g}): "
+                    "check that the model gets the frames, or try another model"
+                )
+        n_without = self._reasons.total()
+        if n_without > refused_frac * self.rows:
+            why = ", ".join(
+                f"{name} x{n}" for name, n in sorted(self._reasons.items(), key=lambda one: (-one[1], one[0]))
+            )
+            found.append(
+                f"{n_without} of {self.rows} clips have no caption ({why}; warn_refused_frac {refused_frac:g}): "
+                "`answer` and `message` in rows/caption say what came; change the prompt or the model, then run again"
+            )
+        if len(self._written) > 1:
+            who = ", ".join(f"{one.model or one.captioner} x{n}" for one, n in self._written.most_common())
+            found.append(
+                f"captions of {len(self._written)} models are mixed ({who}): "
+                "name one in caption.captioner_options.model and run the stage again"
+            )
+        return found

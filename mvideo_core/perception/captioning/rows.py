@@ -1,0 +1,133 @@
+"""The caption stage's work: inputs -> rows, cleaned and within the length cap; no store, no decoding."""
+
+from collections.abc import Generator, Sequence
+from typing import Any
+
+from pydantic import ConfigDict, Field, ValidationInfo, field_validator
+
+from mvideo_core.base.errors import MediaError
+from mvideo_core.base.options import Options
+from mvideo_core.base.records import CaptionRow
+from mvideo_core.perception.captioning.base import (
+    CAPTIONERS,
+    Answer,
+    Captioner,
+    CaptionerOptions,
+    CaptionInput,
+    Outcome,
+)
+from mvideo_core.perception.captioning.clean import clean_answer, plain_characters
+from mvideo_core.perception.captioning.connections import refuse_secrets
+from mvideo_core.perception.captioning.length import T5_TOKENS, cap_text, count_words
+
+KEPT_ANSWER_CHARS = 1000
+"""Of a refused answer, so much is kept in its row."""
+
+
+class CaptionOptions(Options):
+    """Who writes the captions, how long they may be, and when the whole of them looks wrong."""
+
+    model_config = ConfigDict(hide_input_in_errors=True)  # what was typed may be a key
+
+    captioner: str = Field(
+        default="motion", description="name in the registry: motion, openai_compatible, transformers_vlm"
+    )
+    captioner_options: dict[str, Any] = Field(
+        default={}, validate_default=True, description="options of that captioner (docs/captions.md)"
+    )
+    max_tokens: int = Field(
+        default=T5_TOKENS, ge=8, le=4096, description="tokens of the text encoder; longer texts are cut at a sentence"
+    )
+    tokenizer_dir: str = Field(
+        default="", description="folder of the text encoder's tokenizer: exact count; empty: safe estimate"
+    )
+    min_words: int = Field(
+        default=1, ge=0, description="captions with fewer words are filtered (reason caption_too_short)"
+    )
+    warn_equal_frac: float = Field(
+        default=0.1, ge=0, le=1, description="a run ends with a warning when one text is on more of the clips than this"
+    )
+    warn_refused_frac: float = Field(
+        default=0.05, ge=0, le=1, description="likewise when more answers than this were refused, empty or failed"
+    )
+
+    @field_validator("captioner")
+    @classmethod
+    def _known_captioner(cls, name: str) -> str:
+        if name not in CAPTIONERS.names():
+            raise ValueError(f"no captioner called {name!r}; known: {', '.join(CAPTIONERS.names())}")
+        return name
+
+    @field_validator("captioner_options")
+    @classmethod
+    def _checked_options(cls, values: dict[str, Any], info: ValidationInfo) -> dict[str, Any]:
+        """Every option of the captioner with its value, so that a typo is found here and defaults can be seen."""
+        if "captioner" not in info.data:
+            return values
+        refuse_secrets(values, "captioner_options.")
+        return captioner_options(info.data["captioner"], values).model_dump(mode="json")
+
+
+def captioner_options(name: str, values: dict[str, Any]) -> CaptionerOptions:
+    """Options of a captioner, checked by its own class.
+
+    Raises:
+        ConfigError: unknown name, unknown key or value out of range.
+    """
+    parsed = CAPTIONERS.get(name).Options.parse(values, f"options of captioner {name}")
+    assert isinstance(parsed, CaptionerOptions)
+    return parsed
+
+
+def content_of(options: CaptionOptions) -> dict[str, Any]:
+    """What of the options decides the texts; how a server is reached and pressed, and when to warn, does not."""
+    values = options.model_dump(mode="json", exclude={"warn_equal_frac", "warn_refused_frac"})
+    inner = captioner_options(options.captioner, options.captioner_options)
+    values["captioner_options"] = inner.model_dump(mode="json", exclude=set(inner.not_content))
+    return values
+
+
+def load_captioner(options: CaptionOptions, device: str = "cpu") -> Captioner:
+    """The captioner that `options` name, ready to use.
+
+    Raises:
+        ConfigError: its options are wrong. ModelError: its weights or its server are absent.
+    """
+    chosen = CAPTIONERS.get(options.captioner)
+    return chosen.load(captioner_options(options.captioner, options.captioner_options), device)
+
+
+def caption_rows(
+    captioner: Captioner, inputs: Sequence[CaptionInput], options: CaptionOptions
+) -> Generator[tuple[int, CaptionRow], None, None]:
+    """(position in `inputs`, row) as answers come: `ok`, `filtered` (no caption) or `failed` (only that clip).
+
+    Raises:
+        ModelError: the captioner itself cannot go on (server gone, weights wrong); the rows given so far stand.
+    """
+    for n, outcome in captioner.caption(inputs):
+        yield n, caption_row(captioner, inputs[n], outcome, options)
+
+
+def caption_row(captioner: Captioner, clip: CaptionInput, outcome: Outcome, options: CaptionOptions) -> CaptionRow:
+    """The row of one outcome."""
+    key = clip.key
+    model = (outcome.model if isinstance(outcome, Answer) else "") or captioner.model_name
+    head: dict[str, Any] = {
+        "captioner": options.captioner, "model": plain_characters(model), "prompt_sha256": captioner.prompt_sha256,
+    }  # fmt: skip
+    if isinstance(outcome, MediaError):
+        return CaptionRow.failed(key, key, type(outcome).__name__, plain_characters(str(outcome)), 1, **head)
+    seen = clean_answer(outcome.text, captioner.question(clip), outcome.truncated)
+    reason = "caption_refused" if outcome.refusal else seen.reason
+    if reason:
+        answer = plain_characters(outcome.refusal or outcome.text)[:KEPT_ANSWER_CHARS]
+        return CaptionRow.filtered(key, key, reason, 0, 1, cleaned=list(seen.codes), answer=answer, **head)
+    capped = cap_text(seen.text, options.max_tokens, options.tokenizer_dir)
+    n_words, cleaned = count_words(capped), list(seen.codes)
+    if n_words < options.min_words:
+        return CaptionRow.filtered(
+            key, key, "caption_too_short", n_words, options.min_words, text=capped, n_words=n_words, cleaned=cleaned,
+            **head,
+        )  # fmt: skip
+    return CaptionRow(key=key, parent=key, text=capped, n_words=n_words, cleaned=cleaned, **head)

@@ -1,0 +1,99 @@
+"""Raw candidates -> the boxes worth segmenting, with the reason of every drop."""
+
+from collections.abc import Sequence
+from typing import Any, Literal, NamedTuple
+
+import numpy as np
+from pydantic import Field
+
+from mvideo_core.base.options import Options
+from mvideo_core.perception.detection.base import Detections
+from mvideo_core.perception.detection.coco import COCO80
+
+
+class DetectOptions(Options):
+    """Which detector looks for what, and which of its candidates are kept."""
+
+    detector: str = Field(default="groundingdino", description="registry name of the detector")
+    detector_options: dict[str, Any] = Field(
+        default_factory=dict, description="options of that detector, checked by its own Options class"
+    )
+    classes: Literal["coco80"] | list[str] = Field(default="coco80", description="phrases to look for, in one prompt")
+    box_threshold: float = Field(default=0.3, ge=0, le=1, description="lowest score kept; higher is stricter")
+    nms_iou: float = Field(
+        default=0.7, ge=0, le=1, description="IoU above which the lower-scored of two boxes goes, across classes"
+    )
+    max_objects: int = Field(default=10, ge=1, description="most boxes kept per clip, best scores first")
+    min_area_frac: float = Field(default=0.001, ge=0, le=1, description="smallest box kept, fraction of the frame")
+    max_area_frac: float = Field(default=0.95, gt=0, le=1, description="largest box kept, fraction of the frame")
+
+    def phrases(self) -> list[str]:
+        """The class list in full."""
+        return list(COCO80) if self.classes == "coco80" else list(self.classes)
+
+
+class DroppedBox(NamedTuple):
+    """A candidate that a rule dropped: its place among the candidates, the rule, the value seen and the limit."""
+
+    candidate: int
+    reason: str
+    value: float
+    threshold: float
+
+
+class Selection(NamedTuple):
+    """What was kept (best first) and what was dropped (in candidate order)."""
+
+    kept: Detections
+    dropped: list[DroppedBox]
+
+
+def select(detections: Detections, options: DetectOptions, height: int, width: int) -> Selection:
+    """Threshold, area, class-agnostic NMS and top-N, in that order; the result depends on no input order.
+
+    Args:
+        detections: raw candidates, boxes in pixels of a frame of `height` x `width`.
+        options: limits.
+    """
+    boxes, scores = detections.boxes_xyxy.astype(np.float64), detections.scores.astype(np.float64)
+    area = np.maximum(boxes[:, 2] - boxes[:, 0], 0) * np.maximum(boxes[:, 3] - boxes[:, 1], 0) / (height * width)
+    kept: list[int] = []
+    dropped: list[DroppedBox] = []
+    for i in _order(boxes, scores, detections.labels):
+        drop = _drop_by_value(i, scores[i], area[i], options)
+        if drop is None and kept:
+            overlap = float(iou_one_to_many(boxes[i], boxes[kept]).max())
+            if overlap > options.nms_iou:
+                drop = DroppedBox(i, "nms", overlap, options.nms_iou)
+        if drop is None and len(kept) >= options.max_objects:
+            drop = DroppedBox(i, "max_objects", float(len(kept) + 1), float(options.max_objects))
+        if drop is None:
+            kept.append(i)
+        else:
+            dropped.append(drop)
+    chosen = Detections(detections.boxes_xyxy[kept], detections.scores[kept], [detections.labels[i] for i in kept])
+    return Selection(chosen, sorted(dropped))
+
+
+def iou_one_to_many(box: np.ndarray, boxes: np.ndarray) -> np.ndarray:
+    """(N,) IoU of one xyxy box with N others; 0 where both areas are 0."""
+    low = np.maximum(box[:2], boxes[:, :2])
+    high = np.minimum(box[2:], boxes[:, 2:])
+    inter = np.prod(np.maximum(high - low, 0), axis=1)
+    union = np.prod(box[2:] - box[:2]) + np.prod(boxes[:, 2:] - boxes[:, :2], axis=1) - inter
+    return inter / np.maximum(union, 1e-12)
+
+
+def _order(boxes: np.ndarray, scores: np.ndarray, labels: Sequence[str]) -> list[int]:
+    """Best score first; equal scores by label, then by box, so that the order of the candidates does not matter."""
+    return sorted(range(len(scores)), key=lambda i: (-scores[i], labels[i], tuple(boxes[i])))
+
+
+def _drop_by_value(index: int, score: float, area: float, options: DetectOptions) -> DroppedBox | None:
+    if score < options.box_threshold:
+        return DroppedBox(index, "low_score", float(score), options.box_threshold)
+    if area < options.min_area_frac:
+        return DroppedBox(index, "too_small", float(area), options.min_area_frac)
+    if area > options.max_area_frac:
+        return DroppedBox(index, "too_large", float(area), options.max_area_frac)
+    return None

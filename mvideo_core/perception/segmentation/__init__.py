@@ -1,0 +1,13 @@
+"""Mask propagation: SAM2 of the sam2 package ("sam2") or of transformers ("transformers-sam2"), and the quality gate.
+
+from mvideo_core.perception.segmentation import SEGMENTERS
+segmenter = SEGMENTERS.get("sam2").load(options, device="cpu")
+for frame_masks in segmenter.propagate(frames, 480, 720, boxes_xyxy): ...
+"""
+
+from mvideo_core.base.registry import Registry
+from mvideo_core.perception.segmentation.base import FrameMasks, Segmenter
+
+SEGMENTERS: Registry[type[Segmenter]] = Registry("segmenter", "mvideo_core.perception.segmentation")
+
+__all__ = ["SEGMENTERS", "FrameMasks", "Segmenter"]

@@ -1,0 +1,108 @@
+"""The quality gate: numbers of every masklet, and which masklets are good enough to train on.
+
+All limits are fractions. The defaults are loose, meant to drop failures and no hard cases; they were not tuned on
+labelled data. A masklet is dropped for the first rule it breaks.
+"""
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+from pydantic import Field
+
+from mvideo_core.base.options import Options
+from mvideo_core.base.records import ObjectStats
+from mvideo_core.masks import MaskSequence
+from mvideo_core.masks.measure import areas, drift
+
+
+class GateOptions(Options):
+    """Limits of the quality gate."""
+
+    min_area_frac: float = Field(
+        0.0005,
+        ge=0,
+        le=1,
+        description="smallest mean area over visible frames, fraction of the frame; higher is stricter",
+    )
+    max_area_frac: float = Field(
+        0.8, gt=0, le=1, description="largest mean area over visible frames, fraction of the frame; lower is stricter"
+    )
+    min_visible_frac: float = Field(0.3, ge=0, le=1, description="fraction of frames with a mask; higher is stricter")
+    min_score: float = Field(
+        0.3, ge=0, le=1, description="mean score of the segmenter over visible frames; higher is stricter"
+    )
+    max_drift: float = Field(
+        0.7, ge=0, le=1, description="1 - mean IoU of consecutive frames; lower is stricter (fast motion drifts too)"
+    )
+
+
+class SegmentOptions(Options):
+    """Which segmenter tracks the boxes, and what the gate lets through."""
+
+    segmenter: str = Field("sam2", description="registry name of the segmenter")
+    segmenter_options: dict[str, Any] = Field(
+        default_factory=dict, description="options of that segmenter, checked by its own Options class"
+    )
+    gate: GateOptions = Field(default=GateOptions(), description="quality gate of each masklet")
+
+
+class Drop(NamedTuple):
+    """The rule a masklet broke: its name, the value seen and the limit."""
+
+    reason: str
+    value: float
+    threshold: float
+
+
+def object_stats(
+    sequence: MaskSequence, scores_TN: np.ndarray, labels: Sequence[str], detection_scores: Sequence[float],
+    options: GateOptions,
+) -> list[ObjectStats]:  # fmt: skip
+    """Numbers and verdict of every masklet, computed on the code without going back to pixels.
+
+    Args:
+        sequence: T frames, N objects.
+        scores_TN: (T, N) score of the segmenter in each frame, in [0, 1].
+        labels, detection_scores: N each.
+    """
+    areas_TN = areas(sequence)
+    n_pixels = sequence.height * sequence.width
+    found = []
+    for n, (label, detection_score) in enumerate(zip(labels, detection_scores, strict=True)):
+        visible_T = areas_TN[:, n] > 0
+        stats = ObjectStats(
+            object_id=n,
+            label=label,
+            detection_score=detection_score,
+            mask_score=_rounded(scores_TN[visible_T, n].mean()) if visible_T.any() else 0.0,
+            visible_frac=_rounded(visible_T.mean()) if len(visible_T) else 0.0,
+            mean_area_frac=_rounded(areas_TN[visible_T, n].mean() / n_pixels) if visible_T.any() else 0.0,
+            drift=_rounded(drift(sequence, n)),
+        )
+        drop = gate(stats, options)
+        if drop is not None:
+            verdict = {"drop_reason": drop.reason, "drop_value": drop.value, "drop_threshold": drop.threshold}
+            stats = stats.model_copy(update={"kept": False, **verdict})
+        found.append(stats)
+    return found
+
+
+def gate(stats: ObjectStats, options: GateOptions) -> Drop | None:
+    """The first rule that a masklet breaks; None when it passes."""
+    rules = (
+        ("rarely_visible", stats.visible_frac, options.min_visible_frac, stats.visible_frac < options.min_visible_frac),
+        ("too_small", stats.mean_area_frac, options.min_area_frac, stats.mean_area_frac < options.min_area_frac),
+        ("too_large", stats.mean_area_frac, options.max_area_frac, stats.mean_area_frac > options.max_area_frac),
+        ("low_score", stats.mask_score, options.min_score, stats.mask_score < options.min_score),
+        ("drifts", stats.drift, options.max_drift, stats.drift > options.max_drift),
+    )
+    for reason, value, threshold, broken in rules:
+        if broken:
+            return Drop(reason, value, threshold)
+    return None
+
+
+def _rounded(value: float) -> float:
+    """Six decimals: float noise between machines must not change a row."""
+    return round(float(value), 6)

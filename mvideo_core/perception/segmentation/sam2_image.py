@@ -1,0 +1,139 @@
+"""SAM2 image by image: boxes of every frame in, masks of that frame out, nothing remembered between frames.
+
+The masks of `SAM2ImagePredictor.predict(box=..., multimask_output=False)` (test: to 1e-4 of a logit), with the loaded
+network of a `Sam2Segmenter`, many frames in one pass and inputs of any size; no hole filling, logits above 0.
+
+Shape letters: B frames of a pass, R (frame, box) pairs of a pass, S the network's input side.
+"""
+
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+
+from mvideo_core.base.errors import ConfigError, MediaError
+from mvideo_core.perception.segmentation.base import Segmenter, check_boxes
+from mvideo_core.perception.segmentation.sam2_video import MEAN, STD, Sam2Segmenter
+
+if TYPE_CHECKING:
+    import torch
+
+
+class ImageFeatures(NamedTuple):
+    """Feature maps of B frames: the coarse embedding and the two fine levels, each (B, C, h, w)."""
+
+    embedding: "torch.Tensor"
+    fine: list["torch.Tensor"]
+
+
+class Sam2ImageMode:
+    """Masks of boxes on single frames.
+
+    Args:
+        segmenter: gives the network, its device and precision, and `max_objects_per_pass`.
+        frames_per_pass: frames encoded at once; costs memory, changes no mask.
+
+    Raises:
+        ConfigError: a segmenter of another kind.
+    """
+
+    def __init__(self, segmenter: Segmenter, frames_per_pass: int = 8):
+        if not isinstance(segmenter, Sam2Segmenter):
+            raise ConfigError(f"{segmenter.model_name}: image mode runs with the segmenter 'sam2' only; choose that")
+        self.segmenter = segmenter
+        self.network: Any = segmenter.network
+        self.frames_per_pass = frames_per_pass
+
+    def segment(self, frames_THWC: np.ndarray, boxes: Sequence[np.ndarray]) -> Iterator[np.ndarray]:
+        """Masks of each frame's boxes, bool (N_t, H, W), frame by frame.
+
+        Args:
+            frames_THWC: RGB uint8.
+            boxes: per frame float (N_t, 4) xyxy in pixels; a frame without boxes costs nothing.
+
+        Raises:
+            MediaError: frames of another type, or boxes that do not fit in number or form.
+        """
+        import torch
+
+        if frames_THWC.ndim != 4 or frames_THWC.dtype != np.uint8 or len(frames_THWC) != len(boxes):
+            raise MediaError(
+                f"{frames_THWC.dtype}{list(frames_THWC.shape)} and boxes of {len(boxes)} frames: "
+                "uint8 (T, H, W, 3) and T lists of boxes wanted"
+            )
+        height, width = frames_THWC.shape[1:3]
+        for start in range(0, len(frames_THWC), self.frames_per_pass):
+            held = [check_boxes(one) for one in boxes[start : start + self.frames_per_pass]]
+            asked = [number for number, one in enumerate(held) if len(one)]
+            found = {number: np.zeros((0, height, width), np.bool_) for number in range(len(held))}
+            if asked:
+                with torch.inference_mode(), self._autocast():
+                    features = self._features(frames_THWC[start : start + self.frames_per_pass][asked])
+                    for number, masks in zip(asked, self._masks(features, [held[n] for n in asked], height, width),
+                                             strict=True):  # fmt: skip
+                        found[number] = masks
+            yield from (found[number] for number in range(len(held)))
+
+    def _features(self, frames_BHWC: np.ndarray) -> ImageFeatures:
+        """As `SAM2ImagePredictor.set_image_batch`."""
+        images = normalised_images(frames_BHWC, self.network.image_size, self.segmenter.device)
+        _, levels, _, sizes = self.network._prepare_backbone_features(self.network.forward_image(images))
+        if self.network.directly_add_no_mem_embed:
+            levels[-1] = levels[-1] + self.network.no_mem_embed
+        maps = [
+            level.permute(1, 2, 0).reshape(len(images), -1, *size) for level, size in zip(levels, sizes, strict=True)
+        ]
+        return ImageFeatures(maps[-1], maps[:-1])
+
+    def _masks(
+        self, features: ImageFeatures, boxes: Sequence[np.ndarray], height: int, width: int
+    ) -> Iterator[np.ndarray]:
+        import torch
+        import torch.nn.functional as F
+
+        frame_R = torch.repeat_interleave(torch.arange(len(boxes)), torch.tensor([len(one) for one in boxes]))
+        points = self.segmenter._prompts(np.concatenate(boxes), height, width)
+        parts = []
+        for rows in torch.arange(len(frame_R)).split(self.segmenter.options.max_objects_per_pass):
+            logits = self._logits(features, frame_R[rows].to(points.device), points[rows.to(points.device)])
+            pixels = F.interpolate(logits.float(), size=(height, width), mode="bilinear", align_corners=False)
+            parts.append((pixels[:, 0] > 0).cpu().numpy())
+        masks_RHW = np.concatenate(parts)
+        stops = np.cumsum([len(one) for one in boxes])
+        for start, stop in zip([0, *stops[:-1]], stops, strict=True):
+            yield masks_RHW[start:stop]
+
+    def _logits(self, features: ImageFeatures, frame_R: "torch.Tensor", points_R22: "torch.Tensor") -> "torch.Tensor":
+        """Mask logits (R, 1, S / 4, S / 4) of boxes given as corner points, as `SAM2ImagePredictor._predict`."""
+        import torch
+
+        labels = torch.tensor([[2, 3]], dtype=torch.int32, device=points_R22.device).expand(len(points_R22), -1)
+        sparse, dense = self.network.sam_prompt_encoder(points=(points_R22, labels), boxes=None, masks=None)
+        logits, _, _, _ = self.network.sam_mask_decoder(
+            image_embeddings=features.embedding[frame_R],
+            image_pe=self.network.sam_prompt_encoder.get_dense_pe(),
+            sparse_prompt_embeddings=sparse,
+            dense_prompt_embeddings=dense,
+            multimask_output=False,
+            repeat_image=False,
+            high_res_features=[level[frame_R] for level in features.fine],
+        )
+        return logits
+
+    def _autocast(self) -> AbstractContextManager[Any]:
+        return self.segmenter._autocast() if self.segmenter.device.startswith("cuda") else nullcontext()
+
+
+def normalised_images(frames_BHWC: np.ndarray, side: int, device: str) -> "torch.Tensor":
+    """Frames as the image predictor sees them: fp32 (B, 3, side, side), antialiased bilinear, as torchvision's Resize.
+
+    The video predictor (`sam2_video.normalised_image`) resizes by Pillow's bicubic filter; both follow the package.
+    """
+    import torch
+    import torch.nn.functional as F
+
+    images = torch.from_numpy(np.ascontiguousarray(frames_BHWC)).to(device).permute(0, 3, 1, 2).float() / 255
+    images = F.interpolate(images, (side, side), mode="bilinear", align_corners=False, antialias=True)
+    mean, std = (torch.tensor(values, device=device).view(1, 3, 1, 1) for values in (MEAN, STD))
+    return (images - mean) / std

@@ -1,0 +1,371 @@
+"""SAM2 video propagation by the sam2 package: all objects in one batched pass, memory independent of the clip's length.
+
+The package's own `SAM2VideoPredictor` reads a folder of JPEGs, keeps every frame and every mask, and tracks object by
+object. Here its network is driven through the same steps (`_track_step`, `_encode_memory_in_output`) over a frame
+stream; what the network can no longer attend to is forgotten. Masks equal the stock predictor's to about 1e-5 of a
+logit (test), hole filling and non-overlap constraints off in both.
+
+Shape letters: N objects, S the network's input side, h = w = S / 4 mask logits.
+Source: Ravi et al. 2024 (arXiv:2408.00714).
+"""
+
+import logging
+from collections import deque
+from collections.abc import Iterable, Iterator
+from contextlib import AbstractContextManager, nullcontext
+from itertools import chain, islice
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, NamedTuple, Self
+
+import numpy as np
+from pydantic import Field
+
+from mvideo_core.base.errors import ConfigError, ModelError
+from mvideo_core.base.listing import visible_files
+from mvideo_core.base.options import Options
+from mvideo_core.perception.segmentation import SEGMENTERS
+from mvideo_core.perception.segmentation.base import FrameMasks, check_boxes, checked_frame
+from mvideo_core.perception.segmentation.sam2_build import PUBLIC, build_predictor, load_predictor, read_config
+
+if TYPE_CHECKING:
+    import torch
+    from sam2.sam2_video_predictor import SAM2VideoPredictor
+
+log = logging.getLogger(__name__)
+
+ENDLESS = 1 << 30
+"""Clip length told to the network when longer than the pointer window; it only asks whether frames are below it."""
+MEAN = (0.485, 0.456, 0.406)
+STD = (0.229, 0.224, 0.225)
+
+
+def tiny_arch(width: int = 32, memory_width: int = 16) -> dict[str, Any]:
+    """Overrides for a network with every part of the public one at 64 px input and few channels."""
+    attention = {"embedding_dim": width, "feat_sizes": [4, 4]}
+    return {
+        "image_size": 64,
+        "num_maskmem": 3,
+        "max_obj_ptrs_in_encoder": 4,
+        "image_encoder": {
+            "trunk": {"embed_dim": 8, "stages": [1, 1, 1, 1], "global_att_blocks": [], "window_spec": [4, 4, 4, 4]},
+            "neck": {
+                "d_model": width,
+                "backbone_channel_list": [64, 32, 16, 8],
+                "position_encoding": {"num_pos_feats": width},
+            },
+        },
+        "memory_attention": {
+            "d_model": width,
+            "num_layers": 1,
+            "layer": {
+                "d_model": width,
+                "dim_feedforward": 32,
+                "self_attention": attention,
+                "cross_attention": {**attention, "kv_in_dim": memory_width},
+            },
+        },
+        "memory_encoder": {
+            "out_dim": memory_width,
+            "in_dim": width,
+            "position_encoding": {"num_pos_feats": memory_width},
+            "mask_downsampler": {"embed_dim": width},
+            "fuser": {"layer": {"dim": width}},
+        },
+    }
+
+
+class Sam2Options(Options):
+    """Which weights, and how the network runs."""
+
+    weights: str = Field(
+        default="mini",
+        description='"mini", a catalog name ("sam2.1-hiera-tiny"), a model folder, or a checkpoint file',
+    )
+    arch: Literal["", "sam2.1_hiera_t", "sam2.1_hiera_s", "sam2.1_hiera_b+", "sam2.1_hiera_l"] = Field(
+        default="", description="architecture of a checkpoint file whose name does not tell it"
+    )
+    image_size: int = Field(
+        default=0,
+        ge=0,
+        le=2048,
+        multiple_of=32,
+        description="network input side, px; 0 = the model's own, the best one",
+    )
+    precision: Literal["fp32", "bf16"] = Field(
+        default="fp32", description="bf16 = autocast on CUDA, about twice as fast; the CPU always works in fp32"
+    )
+    max_objects_per_pass: int = Field(
+        default=32,
+        ge=1,
+        description="objects tracked in one batch; halved by itself when the device runs out of memory",
+    )
+
+
+class Step(NamedTuple):
+    """One frame of some objects before it is made into pixels: mask logits (N, 1, h, w) and scores (N)."""
+
+    logits: "torch.Tensor"
+    scores: "torch.Tensor"
+
+
+@SEGMENTERS.register("sam2")
+class Sam2Segmenter:
+    """Boxes on the first frame -> masks of all frames, by a `SAM2VideoPredictor`.
+
+    Args:
+        predictor: the network in eval mode; moved to `device`.
+        model_name, weights_sha256: for the row.
+    """
+
+    Options: ClassVar[type[Options]] = Sam2Options
+
+    def __init__(
+        self,
+        predictor: "SAM2VideoPredictor",
+        options: Sam2Options,
+        device: str = "cpu",
+        model_name: str = "sam2",
+        weights_sha256: str = "",
+    ):
+        self.options = options
+        self.device = device
+        self.network = predictor.to(device).eval()
+        self.model_name = model_name
+        self.weights_sha256 = weights_sha256
+
+    @classmethod
+    def load(cls, options: Sam2Options, device: str = "cpu") -> Self:
+        """The segmenter with weights from disk; nothing is downloaded.
+
+        Raises:
+            ModelError: weights missing, unreadable or of another architecture.
+        """
+        path = weights_path(options.weights)
+        predictor, name, sha256 = load_predictor(path, options.arch, options.image_size)
+        return cls(predictor, options, device, f"sam2/{name}", sha256)
+
+    @classmethod
+    def tiny(cls, seed: int = 0) -> Self:
+        """Random weights, 64 px input, for tests."""
+        return cls(build_predictor(PUBLIC[0], tiny_arch(), seed=seed), Sam2Options(), model_name="sam2/random-tiny")
+
+    def propagate(
+        self, frames: Iterable[np.ndarray], height: int, width: int, boxes_xyxy: np.ndarray
+    ) -> Iterator[FrameMasks]:
+        """Masks of every frame; see `base.Segmenter.propagate`.
+
+        Raises:
+            MediaError: a frame or box that does not fit.
+            ModelError: one object alone does not fit the device's memory.
+        """
+        import torch
+        import torch.nn.functional as F
+
+        for step in self.steps(frames, height, width, boxes_xyxy):
+            with torch.inference_mode():
+                pixels = F.interpolate(step.logits.float(), size=(height, width), mode="bilinear", align_corners=False)
+                masks = (pixels[:, 0] > 0).cpu().numpy()
+            yield FrameMasks(masks, step.scores.float().cpu().numpy())
+
+    def steps(self, frames: Iterable[np.ndarray], height: int, width: int, boxes_xyxy: np.ndarray) -> Iterator[Step]:
+        """The network's own outputs frame by frame: what `propagate` makes into pixels."""
+        import torch
+
+        boxes = check_boxes(boxes_xyxy)
+        stream = iter(frames)
+        # The network scales the age of object pointers by min(clip length, 16): so much of the length must be known.
+        window = self.network.max_obj_ptrs_in_encoder
+        ahead = deque(islice(stream, window))
+        n_frames = len(ahead) if len(ahead) < window else ENDLESS
+        if len(boxes) == 0:
+            empty = Step(torch.zeros(0, 1, 4, 4), torch.zeros(0))
+            yield from (empty for index, frame in enumerate(chain(ahead, stream))
+                        if checked_frame(frame, index, height, width) is not None)  # fmt: skip
+            return
+        groups = [
+            Tracks(self.network, part, n_frames)
+            for part in self._prompts(boxes, height, width).split(self.options.max_objects_per_pass)
+        ]
+        for index, frame in enumerate(chain(drained(ahead), stream)):
+            with torch.inference_mode(), self._autocast():
+                features = self._features(checked_frame(frame, index, height, width))
+                groups, steps = _advance(groups, features)
+            yield Step(torch.cat([step.logits for step in steps]), torch.cat([step.scores for step in steps]))
+
+    def _prompts(self, boxes: np.ndarray, height: int, width: int) -> "torch.Tensor":
+        """Boxes as pairs of points (N, 2, 2) in the network's pixels."""
+        import torch
+
+        side = self.network.image_size
+        scale = np.array([side / width, side / height], np.float32)
+        return torch.from_numpy(boxes.reshape(-1, 2, 2) * scale).to(self.device)
+
+    def _features(self, frame_HWC: np.ndarray) -> "Features":
+        """Image features of one frame, for a batch of one."""
+        image = normalised_image(frame_HWC, self.network.image_size, self.device)
+        out = self.network.forward_image(image)
+        _, levels, positions, sizes = self.network._prepare_backbone_features(out)
+        return Features(levels, positions, sizes)
+
+    def _autocast(self) -> AbstractContextManager[Any]:
+        import torch
+
+        if self.device.startswith("cuda") and self.options.precision == "bf16":
+            return torch.autocast("cuda", torch.bfloat16)
+        return nullcontext()
+
+
+class Features(NamedTuple):
+    """Feature levels of one image, (tokens, 1, C) each, their position codes and their (H, W)."""
+
+    levels: list["torch.Tensor"]
+    positions: list["torch.Tensor"]
+    sizes: list[tuple[int, int]]
+
+
+class Tracks:
+    """Objects that are tracked in one batch, and what the network remembers of them.
+
+    Args:
+        network: the SAM2 network.
+        points: box corners (N, 2, 2) in the network's pixels.
+        n_frames: clip length; `ENDLESS` from `max_obj_ptrs_in_encoder` frames up, where it makes no difference.
+    """
+
+    def __init__(self, network: "SAM2VideoPredictor", points: "torch.Tensor", n_frames: int):
+        self.network, self.points, self.n_frames = network, points, n_frames
+        self.frame = 0
+        self.first: dict[int, dict[str, Any]] = {}
+        self.recent: dict[int, dict[str, Any]] = {}
+        stride = network.memory_temporal_stride_for_eval
+        self._mask_reach = (network.num_maskmem - 1) * stride + 1
+        self._reach = max(self._mask_reach, network.max_obj_ptrs_in_encoder)
+
+    def step(self, features: Features) -> Step:
+        """Tracks one more frame. On an out-of-memory error nothing is changed: `split` and try again."""
+        import torch
+
+        n_objects, is_first = len(self.points), self.frame == 0
+        levels = [level.expand(-1, n_objects, -1) for level in features.levels]
+        positions = [position.expand(-1, n_objects, -1) for position in features.positions]
+        prompt = None
+        if is_first:
+            labels = torch.tensor([[2, 3]], dtype=torch.int32, device=self.points.device)
+            prompt = {"point_coords": self.points, "point_labels": labels.expand(n_objects, -1)}
+        memory = {"cond_frame_outputs": self.first, "non_cond_frame_outputs": self.recent}
+        # What SAM2Base.track_step does, which does not hand out the predicted IoU.
+        kept, heads, _, _ = self.network._track_step(
+            self.frame,
+            is_first,
+            levels,
+            positions,
+            features.sizes,
+            prompt,
+            None,
+            memory,
+            self.n_frames,
+            False,
+            None,
+        )
+        _, _, ious, logits, fine_logits, pointer, presence = heads
+        self.network._encode_memory_in_output(levels, features.sizes, prompt, True, fine_logits, presence, kept)
+        # The stock predictor stores memories in bf16, too.
+        self._remember(kept["maskmem_features"].to(torch.bfloat16), kept["maskmem_pos_enc"], pointer)
+        return Step(logits, ious.float().amax(-1) * presence.float().sigmoid()[:, 0])
+
+    def split(self) -> list["Tracks"]:
+        """Two halves that go on from here."""
+        half = (len(self.points) + 1) // 2
+        parts = []
+        for rows in (slice(0, half), slice(half, None)):
+            part = Tracks(self.network, self.points[rows], self.n_frames)
+            part.frame = self.frame
+            part.first = {t: _rows_of(entry, rows) for t, entry in self.first.items()}
+            part.recent = {t: _rows_of(entry, rows) for t, entry in self.recent.items()}
+            parts.append(part)
+        return parts
+
+    def _remember(self, features: "torch.Tensor", positions: list["torch.Tensor"], pointer: "torch.Tensor") -> None:
+        entry = {"maskmem_features": features, "maskmem_pos_enc": positions, "obj_ptr": pointer}
+        (self.first if self.frame == 0 else self.recent)[self.frame] = entry
+        self.frame += 1
+        self.recent.pop(self.frame - self._reach - 1, None)
+        too_old_for_masks = self.recent.get(self.frame - self._mask_reach - 1)
+        if too_old_for_masks:  # only its pointer can still be attended to
+            too_old_for_masks["maskmem_features"] = too_old_for_masks["maskmem_pos_enc"] = None
+
+
+def normalised_image(frame_HWC: np.ndarray, side: int, device: str) -> "torch.Tensor":
+    """A frame as the network sees it: fp32 (1, 3, side, side), resized by Pillow's bicubic filter as in the package."""
+    import torch
+    from PIL import Image
+
+    small = np.array(Image.fromarray(frame_HWC).resize((side, side)))
+    image = torch.from_numpy(small).to(device).permute(2, 0, 1)[None].float() / 255
+    mean, std = (torch.tensor(values, device=device).view(1, 3, 1, 1) for values in (MEAN, STD))
+    return (image - mean) / std
+
+
+def drained(frames: deque[np.ndarray]) -> Iterator[np.ndarray]:
+    """The frames, let go one by one."""
+    while frames:
+        yield frames.popleft()
+
+
+def weights_path(weights: str) -> str:
+    """A file path as it is; anything else through the weights catalog.
+
+    Raises:
+        ModelError: the catalog's files are not on this machine.
+        ConfigError: no such name.
+    """
+    from mvideo_core.weights import find
+
+    if Path(weights).expanduser().is_file():
+        return str(Path(weights).expanduser())
+    folder = find(weights, kind="segmenter")
+    checkpoints = visible_files(folder, ".pt")
+    if not (folder / "config.json").exists() and len(checkpoints) == 1:
+        return str(checkpoints[0])
+    return str(folder)
+
+
+def is_mini(weights: str) -> bool:
+    """Whether weights are of a network smaller than every public one; False where they are not there."""
+    try:
+        overrides = read_config(Path(weights_path(weights)) / "config.json")["overrides"]
+    except (ModelError, ConfigError):
+        return False
+    return "image_encoder" in overrides
+
+
+def _advance(groups: list[Tracks], features: Features) -> tuple[list[Tracks], list[Step]]:
+    """One frame of every group; groups too large for the device's memory are halved, for good."""
+    import torch
+
+    waiting, done, steps = list(groups), [], []
+    while waiting:
+        tracks = waiting.pop(0)
+        try:
+            steps.append(tracks.step(features))
+            done.append(tracks)
+        except torch.OutOfMemoryError as error:
+            if len(tracks.points) == 1:
+                raise ModelError(
+                    f"one object does not fit the device's memory at frame {tracks.frame}: "
+                    "lower image_size or free the device"
+                ) from error
+            log.warning("out of memory with %d objects in a pass; halving", len(tracks.points))
+            torch.cuda.empty_cache()
+            waiting = tracks.split() + waiting
+    return done, steps
+
+
+def _rows_of(entry: dict[str, Any], rows: slice) -> dict[str, Any]:
+    """A memory entry of some of its objects."""
+    features, positions = entry["maskmem_features"], entry["maskmem_pos_enc"]
+    return {
+        "maskmem_features": None if features is None else features[rows],
+        "maskmem_pos_enc": None if positions is None else [position[rows] for position in positions],
+        "obj_ptr": entry["obj_ptr"][rows],
+    }

@@ -1,0 +1,195 @@
+"""SAM2 video propagation by transformers' `Sam2VideoModel`: the maintained implementation, one option away.
+
+Takes the same weights as "sam2" (converted when loaded) or a folder in transformers' own format. It tracks object by
+object; the session is pruned here after each frame, as transformers itself keeps every frame and every output.
+"""
+
+import json
+from collections import deque
+from collections.abc import Iterable, Iterator
+from itertools import chain, islice
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar, Self
+
+import numpy as np
+from pydantic import Field
+
+from mvideo_core.base.errors import ModelError
+from mvideo_core.base.options import Options
+from mvideo_core.perception.segmentation import SEGMENTERS
+from mvideo_core.perception.segmentation.base import FrameMasks, check_boxes, checked_frame
+from mvideo_core.perception.segmentation.convert import to_transformers
+from mvideo_core.perception.segmentation.sam2_build import PUBLIC, build_predictor, load_predictor
+from mvideo_core.perception.segmentation.sam2_video import (
+    ENDLESS,
+    Step,
+    drained,
+    normalised_image,
+    tiny_arch,
+    weights_path,
+)
+from mvideo_core.weights.catalog import file_sha256
+from mvideo_core.weights.reading import RAISED_BY_LOADERS, plain_words
+
+if TYPE_CHECKING:
+    import torch
+    from transformers import Sam2VideoModel
+
+
+class TransformersSam2Options(Options):
+    """Which weights."""
+
+    weights: str = Field(
+        default="mini",
+        description='as for "sam2", or a folder in transformers\' format (config.json with model_type sam2_video)',
+    )
+    arch: str = Field(default="", description="architecture of a checkpoint file whose name does not tell it")
+
+
+@SEGMENTERS.register("transformers-sam2")
+class TransformersSam2Segmenter:
+    """Boxes on the first frame -> masks of all frames, by a `Sam2VideoModel`.
+
+    Args:
+        model: the network in eval mode; moved to `device`.
+        model_name, weights_sha256: for the row.
+    """
+
+    Options: ClassVar[type[Options]] = TransformersSam2Options
+
+    def __init__(
+        self,
+        model: "Sam2VideoModel",
+        device: str = "cpu",
+        model_name: str = "transformers-sam2",
+        weights_sha256: str = "",
+    ):
+        self.device = device
+        self.model: Any = model.eval()
+        self.model.to(device)
+        self.model_name = model_name
+        self.weights_sha256 = weights_sha256
+        self._ious: list[torch.Tensor] = []
+        # The model computes the predicted IoU and then drops it.
+        model.mask_decoder.register_forward_hook(lambda _module, _args, out: self._ious.append(out[1]))
+
+    @classmethod
+    def load(cls, options: TransformersSam2Options, device: str = "cpu") -> Self:
+        """The segmenter with weights from disk; nothing is downloaded.
+
+        Raises:
+            ModelError: weights missing, unreadable, or not expressible in transformers.
+        """
+        path = Path(weights_path(options.weights))
+        if _is_transformers_folder(path):
+            model = _read_folder(path)
+            return cls(model, device, f"transformers-sam2/{path.name}", file_sha256(path / "model.safetensors"))
+        network, name, sha256 = load_predictor(path, options.arch)
+        return cls(to_transformers(network), device, f"transformers-sam2/{name}", sha256)
+
+    @classmethod
+    def tiny(cls, seed: int = 0) -> Self:
+        """The random weights of `Sam2Segmenter.tiny(seed)`, converted."""
+        return cls(
+            to_transformers(build_predictor(PUBLIC[0], tiny_arch(), seed=seed)),
+            model_name="transformers-sam2/random-tiny",
+        )
+
+    def propagate(
+        self, frames: Iterable[np.ndarray], height: int, width: int, boxes_xyxy: np.ndarray
+    ) -> Iterator[FrameMasks]:
+        """Masks of every frame; see `base.Segmenter.propagate`.
+
+        Raises:
+            MediaError: a frame or box that does not fit.
+        """
+        import torch
+        import torch.nn.functional as F
+
+        if len(check_boxes(boxes_xyxy)) == 0:
+            for index, frame in enumerate(frames):
+                checked_frame(frame, index, height, width)
+                yield FrameMasks(np.zeros((0, height, width), np.bool_), np.zeros(0, np.float32))
+            return
+        for step in self.steps(frames, height, width, boxes_xyxy):
+            with torch.inference_mode():
+                pixels = F.interpolate(step.logits.float(), size=(height, width), mode="bilinear", align_corners=False)
+                masks = (pixels[:, 0] > 0).cpu().numpy()
+            yield FrameMasks(masks, step.scores.float().cpu().numpy())
+
+    def steps(self, frames: Iterable[np.ndarray], height: int, width: int, boxes_xyxy: np.ndarray) -> Iterator[Step]:
+        """The network's own outputs frame by frame, N >= 1 objects."""
+        import torch
+
+        stream = iter(frames)
+        window = self.model.config.max_object_pointers_in_encoder
+        ahead = deque(islice(stream, window))
+        session = self._session(check_boxes(boxes_xyxy), height, width, len(ahead) if len(ahead) < window else ENDLESS)
+        for index, frame in enumerate(chain(drained(ahead), stream)):
+            checked_frame(frame, index, height, width)
+            with torch.inference_mode():
+                session.add_new_frame(normalised_image(frame, self.model.image_size, self.device), index)
+                self._ious.clear()
+                out = self.model(session, frame_idx=index)
+                ious = torch.cat([value.reshape(1, -1).amax(1) for value in self._ious])
+                logits = out.pred_masks.reshape(len(ious), 1, *out.pred_masks.shape[-2:])
+                presence = out.object_score_logits.reshape(-1).sigmoid()
+            self._forget(session, index)
+            yield Step(logits, ious * presence)
+
+    def _session(self, boxes: np.ndarray, height: int, width: int, n_frames: int) -> Any:
+        """A session with one box prompt per object on frame 0."""
+        import torch
+        from transformers.models.sam2_video.modeling_sam2_video import Sam2VideoInferenceSession
+
+        class Session(Sam2VideoInferenceSession):
+            """The length is known from the stream, not from the frames still held."""
+
+            @property
+            def num_frames(self) -> int:
+                return n_frames
+
+        session = Session(video_height=height, video_width=width, dtype=torch.float32, inference_device=self.device,
+                          inference_state_device=self.device, video_storage_device=self.device)  # fmt: skip
+        side = self.model.image_size
+        points = torch.from_numpy(boxes.reshape(-1, 1, 1, 2, 2) * np.array([side / width, side / height], np.float32))
+        for obj in range(len(boxes)):
+            labels = torch.tensor([[[2, 3]]], dtype=torch.int32)
+            session.add_point_inputs(
+                session.obj_id_to_idx(obj), 0, {"point_coords": points[obj], "point_labels": labels}
+            )
+        session.obj_with_new_inputs = list(range(len(boxes)))
+        return session
+
+    def _forget(self, session: Any, frame: int) -> None:
+        """Drops what no later frame can attend to."""
+        session.processed_frames.clear()
+        config = self.model.config
+        reach = max(config.num_maskmem, config.max_object_pointers_in_encoder)
+        for outputs in session.output_dict_per_obj.values():
+            for entries in outputs.values():
+                entries.get(frame, {}).pop("high_res_masks", None)
+            outputs["non_cond_frame_outputs"].pop(frame - reach, None)
+        for tracked in session.frames_tracked_per_obj.values():
+            tracked.pop(frame - 1, None)
+
+
+def _is_transformers_folder(path: Path) -> bool:
+    config = path / "config.json"
+    if not config.is_file():
+        return False
+    try:
+        content = json.loads(config.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise ModelError(f"{config}: not JSON: {error}") from None
+    return isinstance(content, dict) and content.get("model_type") in ("sam2_video", "sam2")
+
+
+def _read_folder(path: Path) -> "Sam2VideoModel":
+    from transformers import Sam2VideoModel
+
+    try:
+        model: Sam2VideoModel = Sam2VideoModel.from_pretrained(path, local_files_only=True, use_safetensors=True)
+    except RAISED_BY_LOADERS as error:
+        raise ModelError(f"{path}: cannot be read as a transformers SAM2 video model: {plain_words(error)}") from None
+    return model

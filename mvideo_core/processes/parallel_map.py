@@ -1,0 +1,39 @@
+"""The same work over many items, several at a time, each in a process of its own that dies with this one."""
+
+import os
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
+from typing import TypeVar
+
+from mvideo_core.processes.launcher import die_with_parent
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+
+
+def side_by_side(work: Callable[[Item], Result], items: Sequence[Item], processes: int = 1) -> Iterator[Result]:
+    """Results in the order of the items, each as soon as it and those before it are there.
+
+    The cores are shared out: each process gets its part of them as OMP_NUM_THREADS. What a process raises is raised
+    here, and what was not begun is given up.
+
+    Args:
+        work: a function of a module (it is pickled); of one item.
+        processes: at once; 1 = in this process, one after the other.
+    """
+    processes = min(processes, len(items))
+    if processes <= 1:
+        yield from map(work, items)
+        return
+    threads = max(1, (os.cpu_count() or 1) // processes)
+    with ProcessPoolExecutor(processes, get_context("spawn"), _begin, (os.getpid(), threads)) as pool:
+        try:
+            yield from pool.map(work, items)
+        finally:
+            pool.shutdown(wait=False, cancel_futures=True)
+
+
+def _begin(parent: int, threads: int) -> None:
+    die_with_parent(parent)
+    os.environ["OMP_NUM_THREADS"] = str(threads)

@@ -1,0 +1,235 @@
+"""Written latents as a random-access collection, checked when opened: right models, right format, nothing missing.
+
+Shape letters: F latent frames, C channels, H, W latent sides, L tokens.
+"""
+
+import hashlib
+import os
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from mvideo_core.base.errors import ConfigError, StoreError
+from mvideo_core.shards.files import DatasetFiles
+from mvideo_core.training.latents.encode import APPEARANCE, LOGVAR, MASK, MOTION, TARGET, latent_shapes
+from mvideo_core.training.latents.info import EMPTY_NAME, INFO_NAME, SCHEMA_VERSION, LatentIdentity, LatentsInfo
+from mvideo_core.training.latents.members import read_tensors
+from mvideo_core.training.latents.text import TEXT
+from mvideo_core.training.latents.window_index import History, Names, WindowIndex
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+
+@dataclass(frozen=True, slots=True)
+class LatentSample:
+    """One training window. Latents are bfloat16 means, not multiplied with the VAE's scaling factor.
+
+    Attributes:
+        key: of the clip in the dataset; `target_start_frame` is the frame at which the target begins.
+        appearance_1CHW: the target's first frame, encoded alone.
+        motion_FCHW: the frames up to it at low resolution; None for a clip too short to have them.
+        target_logvar_FCHW: None unless the cache was made with `store_logvar`.
+        text_LC: embedding of `caption`.
+    """
+
+    key: str
+    target_start_frame: int
+    target_FCHW: "Tensor"
+    mask_FCHW: "Tensor"
+    appearance_1CHW: "Tensor"
+    motion_FCHW: "Tensor | None"
+    target_logvar_FCHW: "Tensor | None"
+    text_LC: "Tensor"
+    caption: str
+
+
+class LatentDataset:
+    """Windows of one split in the order of the dataset; any one of them in two positioned reads.
+
+    Its memory does not grow with the windows (see `WindowIndex`); threads, forked and spawned loader workers may read
+    at once.
+
+    Args:
+        root: folder of latents or fsspec URL.
+        split: "train" or "test".
+        expect: identity of the models and the format to be trained (`base_identity`); None takes what is there.
+        history: only windows with the frames before the target, only those without, or both. A batch that uses
+            history needs "with".
+        transform: called with each LatentSample in the worker process; its result is what `dataset[i]` gives.
+
+    Raises:
+        ConfigError: the latents are of another VAE, text encoder or format, or the split is not there or empty.
+        StoreError: a file is missing, cut short or damaged; the message names it.
+    """
+
+    def __init__(
+        self,
+        root: str | os.PathLike[str],
+        split: str = "train",
+        expect: LatentIdentity | None = None,
+        history: History = "any",
+        transform: Callable[[LatentSample], Any] | None = None,
+    ):
+        self.files = DatasetFiles(root)
+        self._of_thread = threading.local()
+        self.info = read_info(self.files)
+        self.split, self.transform = split, transform
+        if expect is not None:
+            check_identity(self.info.identity, expect, self.files.root)
+        if split not in self.info.splits:
+            raise ConfigError(f"{self.files.root} has no split {split!r}; it has: {', '.join(self.info.splits)}")
+        check_files(self.files, self.info)
+        self._shapes = latent_shapes(self.info.identity.format, self.info.latent_channels, self.info.stride_px)
+        self._index = WindowIndex(self.files, self.info.index.sha256, split, history)
+        if not len(self):
+            raise ConfigError(
+                f"{self.files.root}: split {split!r} has no window {history} history; "
+                "clips need 2 * clip_frames - 1 frames for one (cut.min_frames)"
+            )
+
+    @property
+    def ids(self) -> Names:
+        """Of all windows."""
+        return self._index.names("id")
+
+    @property
+    def keys(self) -> Names:
+        """Of the clip of each window."""
+        return self._index.names("key")
+
+    def __len__(self) -> int:
+        return len(self._index)
+
+    def __getitem__(self, index: int) -> Any:
+        sample = self.get(int(index))
+        return sample if self.transform is None else self.transform(sample)
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {name: value for name, value in self.__dict__.items() if name != "_of_thread"}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state, _of_thread=threading.local())
+
+    def get(self, index: int) -> LatentSample:
+        """Window `index`, before `transform`.
+
+        Raises:
+            StoreError: what is read is not what was written.
+        """
+        where = f"{self.files.root}/{self._shard(index)}: {self.ids[index]}"
+        tensors = read_tensors(self._content(index, ""), where)
+        text = read_tensors(self._content(index, "text_"), where)
+        self._check_shapes(tensors | text, where)
+        return LatentSample(
+            key=str(self._column("key", index)),
+            target_start_frame=int(self._column("target_start_frame", index)),
+            target_FCHW=tensors[TARGET],
+            mask_FCHW=tensors[MASK],
+            appearance_1CHW=tensors[APPEARANCE],
+            motion_FCHW=tensors.get(MOTION),
+            target_logvar_FCHW=tensors.get(LOGVAR),
+            text_LC=text[TEXT],
+            caption=str(self._column("caption", index)),
+        )
+
+    def empty_text_LC(self) -> "Tensor":
+        """Embedding of the empty prompt.
+
+        Raises:
+            StoreError: it is damaged.
+        """
+        content = self.files.read(EMPTY_NAME)
+        if hashlib.sha256(content).hexdigest() != self.info.empty.sha256:
+            raise StoreError(f"{self.files.root}/{EMPTY_NAME}: not what was written; delete it, run encode again")
+        return read_tensors(content, EMPTY_NAME)[TEXT]
+
+    def damaged(self) -> list[str]:
+        """Ids of windows whose bytes are not the ones written; reads everything."""
+        return [
+            name for index, name in enumerate(self.ids) if not (self._whole(index, "") and self._whole(index, "text_"))
+        ]
+
+    def _whole(self, index: int, member: str) -> bool:
+        return hashlib.sha256(self._content(index, member)).hexdigest() == self._column(f"{member}sha256", index)
+
+    def _column(self, name: str, index: int) -> Any:
+        return self._index.value(name, index)
+
+    def _shard(self, index: int) -> str:
+        return str(self._column("shard", index))
+
+    def _content(self, index: int, member: str) -> bytes:
+        start, size = self._column(f"{member}offset_bytes", index), self._column(f"{member}size_bytes", index)
+        return self._thread_files().read_range(self._shard(index), start, size)
+
+    def _thread_files(self) -> DatasetFiles:
+        """Open files of this thread alone: DatasetFiles closes the oldest, which another thread may be reading."""
+        if not hasattr(self._of_thread, "files"):
+            self._of_thread.files = DatasetFiles(self.files.root)
+        return self._of_thread.files  # type: ignore[no-any-return]
+
+    def _check_shapes(self, tensors: dict[str, Any], where: str) -> None:
+        wanted: dict[str, tuple[int, ...]] = {**self._shapes, TEXT: tuple(self.info.text_shape)}
+        for name, tensor in tensors.items():
+            if tuple(tensor.shape) != wanted.get(name):
+                raise StoreError(
+                    f"{where}: {name} has shape {list(tensor.shape)}, {list(wanted.get(name, ()))} wanted; encode again"
+                )
+
+
+def read_info(files: DatasetFiles) -> LatentsInfo:
+    """`latents.json` of a folder.
+
+    Raises:
+        StoreError: absent, or not of this form.
+    """
+    try:
+        info = LatentsInfo.model_validate_json(files.read(INFO_NAME))
+    except ValueError as error:
+        raise StoreError(f"{files.root}/{INFO_NAME}: not a description of latents: {error}") from None
+    if info.schema_version != SCHEMA_VERSION:
+        raise StoreError(
+            f"{files.root}: latents of schema {info.schema_version}, this version reads {SCHEMA_VERSION}; encode again"
+        )
+    return info
+
+
+def check_identity(seen: LatentIdentity, wanted: LatentIdentity, root: str) -> None:
+    """Raise when latents are not the ones of these models in this format.
+
+    Raises:
+        ConfigError: names every part that differs.
+    """
+    lines = []
+    for name in ("vae", "text_encoder", "text_tokens"):
+        old, new = str(getattr(seen, name)), str(getattr(wanted, name))
+        if old != new:
+            lines.append(f"{name} {old[:12]}, wanted {new[:12]}")
+    for name, new in wanted.format.model_dump().items():
+        old = getattr(seen.format, name)
+        if old != new:
+            lines.append(f"format.{name} {old}, wanted {new}")
+    if lines:
+        raise ConfigError(
+            f"{root}: these latents were made with other settings than the model to be trained: {'; '.join(lines)}. "
+            "Run `mvideo encode` with the weights and format of the training run, or train with those of the latents"
+        )
+
+
+def check_files(files: DatasetFiles, info: LatentsInfo) -> None:
+    """Raise when a file of the folder is missing or cut short.
+
+    Raises:
+        StoreError: names the first file and how many more.
+    """
+    entries = [*info.shards, info.index, info.empty]
+    bad = [(entry, size) for entry in entries if (size := files.size(entry.path)) != entry.size_bytes]
+    if bad:
+        entry, size = bad[0]
+        seen = "is missing" if size is None else f"has {size} bytes"
+        raise StoreError(
+            f"{files.root}/{entry.path} {seen}, {entry.size_bytes} bytes recorded ({len(bad)} of {len(entries)} files "
+            "are not whole); run `mvideo encode` again, it redoes only these"
+        )

@@ -1,0 +1,119 @@
+"""VAE latents of training windows: target, mask, motion and appearance, each an encode of its own.
+
+The appearance frame is encoded alone because the first latent of a longer encode is another one (the VAE normalizes
+over time), and generation has only that one frame; for the same reason the target is no slice of a longer encode.
+
+Shape letters: T frames, F latent frames, C channels, H, W pixels, h, w latent sides.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from mvideo_core.base.errors import ModelError
+from mvideo_core.cogvideox.pixels import mask_CTHW, video_CTHW
+from mvideo_core.cogvideox.video_format import VideoFormat
+
+if TYPE_CHECKING:
+    import torch
+
+TARGET, LOGVAR, MASK, APPEARANCE, MOTION = "target", "target_logvar", "mask", "appearance", "motion"
+
+
+@dataclass(frozen=True, slots=True)
+class WindowPixels:
+    """What one window is encoded from, at the clip's size.
+
+    Attributes:
+        name: for messages.
+        target_THWC: n frames, uint8 RGB; the first is the appearance frame.
+        masks_THW: bool, union of the kept objects, on the target's frames.
+        motion_THWC: the n frames up to the appearance frame; None without history.
+    """
+
+    name: str
+    target_THWC: np.ndarray
+    masks_THW: np.ndarray
+    motion_THWC: np.ndarray | None
+
+
+def encode_windows(
+    vae: Any, batch: Sequence[WindowPixels], video_format: VideoFormat, logvar: bool = False
+) -> list[dict[str, "torch.Tensor"]]:
+    """Unscaled latents of some windows: means of the VAE's distributions, so nothing in them is random.
+
+    Args:
+        vae: AutoencoderKLCogVideoX, in the dtype and on the device to work with.
+        batch: windows encoded together; history may differ.
+        video_format: sizes to resize to.
+        logvar: also give the log variance of the target.
+
+    Returns:
+        For each window: "target", "mask" (F, C, h, w), "appearance" (1, C, h, w), "motion" (F, C, h', w') if it has
+        history, and "target_logvar" if asked for. bfloat16 on the CPU.
+
+    Raises:
+        ModelError: a latent is not finite.
+    """
+    import torch
+
+    size = (video_format.height_px, video_format.width_px)
+    small = (video_format.motion_height_px, video_format.motion_width_px)
+    device = next(vae.parameters()).device
+    with torch.no_grad():
+        target = [video_CTHW(one.target_THWC, *size, device) for one in batch]
+        mask = [mask_CTHW(one.masks_THW, *size, device) for one in batch]
+        motion = [video_CTHW(one.motion_THWC, *small, device) for one in batch if one.motion_THWC is not None]
+        mean_BFChw, logvar_BFChw = _distribution(vae, target)
+        found = {TARGET: mean_BFChw, MASK: _distribution(vae, mask)[0]}
+        found[APPEARANCE] = _distribution(vae, [video[:, :1] for video in target])[0]
+        if logvar:
+            found[LOGVAR] = logvar_BFChw
+        motion_FChw = iter(_distribution(vae, motion)[0] if motion else ())
+    results = []
+    for index, one in enumerate(batch):
+        tensors = {name: stacked[index].contiguous() for name, stacked in found.items()}
+        if one.motion_THWC is not None:
+            tensors[MOTION] = next(motion_FChw).contiguous()
+        check_finite(tensors, one.name)
+        results.append(tensors)
+    return results
+
+
+def latent_shapes(video_format: VideoFormat, channels: int, stride_px: int) -> dict[str, tuple[int, int, int, int]]:
+    """Shape of every latent that a window can have, by name.
+
+    Args:
+        channels: of the VAE's latents.
+        stride_px: pixels a latent cell stands for (`spatial_stride` of the VAE's config).
+    """
+    frames, side = video_format.latent_frames, stride_px
+    large = (channels, video_format.height_px // side, video_format.width_px // side)
+    small = (channels, video_format.motion_height_px // side, video_format.motion_width_px // side)
+    return {TARGET: (frames, *large), LOGVAR: (frames, *large), MASK: (frames, *large), APPEARANCE: (1, *large),
+            MOTION: (frames, *small)}  # fmt: skip
+
+
+def check_finite(tensors: dict[str, "torch.Tensor"], where: str) -> None:
+    """Raise when a tensor holds NaN or infinity.
+
+    Raises:
+        ModelError: it does; half precision overflowed, or the weights are damaged.
+    """
+    for name, tensor in tensors.items():
+        if not bool(tensor.isfinite().all()):
+            raise ModelError(
+                f"{where}: the {name} encoding is not finite; set base.dtype to bf16 or fp32, "
+                "and look for damaged weights (`mvideo weights check --deep`)"
+            )
+
+
+def _distribution(vae: Any, videos: list["torch.Tensor"]) -> tuple["torch.Tensor", "torch.Tensor"]:
+    """Mean and log variance (B, F, C, h, w) of equally sized videos, bfloat16 on the CPU."""
+    import torch
+
+    found = vae.encode(torch.stack(videos).to(next(vae.parameters()).dtype)).latent_dist
+    mean, logvar = (part.permute(0, 2, 1, 3, 4).to(torch.bfloat16).cpu() for part in (found.mean, found.logvar))
+    return mean, logvar

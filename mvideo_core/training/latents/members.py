@@ -1,0 +1,98 @@
+"""What one clip looks like in a tar of latents: `{key}.txt`, `{key}.text.safetensors`, `{key}.w00032.safetensors`, ...
+
+Keys, names of tars and order are the dataset's, so both can be read side by side. The number in a window's name is the
+clip's frame at which its target begins; the embedding of the caption stands once for all windows of a clip.
+
+safetensors and not npy: it knows bfloat16 (npy needs a uint16 view and a note beside it), holds the tensors of a window
+in one member that is read in one go, is read without pickle, and equal tensors give equal bytes. No metadata is written
+(its order is not fixed): everything about the tensors stands in `latents.json`.
+"""
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from mvideo_core.base.errors import StoreError
+from mvideo_core.base.records import LatentWindow
+from mvideo_core.shards.members import padded, tar_header
+from mvideo_core.training.latents.text import TEXT
+from mvideo_core.training.latents.windows import Window
+
+if TYPE_CHECKING:
+    import torch
+
+
+@dataclass(frozen=True, slots=True)
+class EncodedClip:
+    """One clip with everything that is cached of it.
+
+    Attributes:
+        text_LC: embedding of the caption.
+        windows: with their tensors as `encode_windows` gives them.
+    """
+
+    key: str
+    video_id: str
+    caption: str
+    text_LC: "torch.Tensor"
+    windows: Sequence[tuple[Window, Mapping[str, "torch.Tensor"]]]
+
+
+def pack_clip(clip: EncodedClip, offset_bytes: int) -> tuple[bytes, list[LatentWindow]]:
+    """The bytes of a clip's members in a tar, headers and padding included, and the row of each window.
+
+    Args:
+        offset_bytes: where in the tar the bytes will stand.
+    """
+    sink = bytearray()
+    _put(sink, f"{clip.key}.txt", clip.caption.encode())
+    text = tensor_bytes({TEXT: clip.text_LC})
+    text_at = offset_bytes + _put(sink, f"{clip.key}.text.safetensors", text)
+    rows = []
+    for window, tensors in clip.windows:
+        content = tensor_bytes(tensors)
+        at = offset_bytes + _put(sink, f"{clip.key}.w{window.target_start:05d}.safetensors", content)
+        rows.append(
+            LatentWindow(
+                key=clip.key, video_id=clip.video_id, caption=clip.caption, target_start_frame=window.target_start,
+                history=window.history, offset_bytes=at, size_bytes=len(content), sha256=_sha256(content),
+                text_offset_bytes=text_at, text_size_bytes=len(text), text_sha256=_sha256(text),
+            )
+        )  # fmt: skip
+    return bytes(sink), rows
+
+
+def tensor_bytes(tensors: Mapping[str, "torch.Tensor"]) -> bytes:
+    """Tensors as safetensors; equal tensors give equal bytes."""
+    from safetensors.torch import save
+
+    return save({name: tensors[name].contiguous() for name in sorted(tensors)})
+
+
+def read_tensors(content: bytes, where: str) -> dict[str, Any]:
+    """Tensors of `tensor_bytes`.
+
+    Raises:
+        StoreError: damaged.
+    """
+    from safetensors import SafetensorError
+    from safetensors.torch import load
+
+    try:
+        return load(content)
+    except (SafetensorError, ValueError) as error:
+        raise StoreError(f"{where}: not readable tensors ({error}); encode this shard again") from None
+
+
+def _put(sink: bytearray, name: str, content: bytes) -> int:
+    """Append a member; where its content begins."""
+    sink += tar_header(name, len(content))
+    start = len(sink)
+    sink += content
+    sink += bytes(padded(len(content)) - len(content))
+    return start
+
+
+def _sha256(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()

@@ -1,0 +1,128 @@
+"""The mini base's transformer and text encoder: what a batch is, exact resuming, the folder that comes out."""
+
+from pathlib import Path
+
+import pytest
+import torch
+
+from mvideo_core.base.errors import ModelError
+from mvideo_core.cogvideox.base import BaseOptions, load_base, random_base
+from mvideo_core.miniworld.training.base_data import Clips
+from mvideo_core.miniworld.training.base_export import Exporter
+from mvideo_core.miniworld.training.base_latents import cache_latents, caption_tokens, wordings
+from mvideo_core.miniworld.training.base_text2video import Text2Video, Text2VideoOptions, draw_batch, load_vae
+from tests.mvideo_core.miniworld.training.base_drawn import write_clips
+
+OPTIONS = Text2VideoOptions(minutes=1.0, bfloat16=False, warmup_steps=1, batch=4, rate=3e-3)
+F, C, H, W = 3, 16, 4, 8
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _one_thread():
+    torch.set_num_threads(1)
+
+
+@pytest.fixture(scope="module")
+def vae():
+    return random_base("tiny-sincos", parts=("vae",)).vae
+
+
+@pytest.fixture(scope="module")
+def samples():
+    """Four windows of latents, and tokens that say which window and wording they are."""
+    draws = torch.Generator().manual_seed(3)
+    tokens = torch.arange(12).view(4, 3, 1).expand(4, 3, 16).contiguous().int() + 5
+    return torch.randn(4, F, C, H, W, generator=draws).half(), tokens
+
+
+def test_a_batch_holds_windows_with_one_of_their_texts(samples):
+    latents, tokens = samples
+    empty = torch.zeros(1, 16, dtype=torch.int32)
+    got, said = draw_batch(latents, tokens, empty, torch.Generator().manual_seed(0), OPTIONS)
+    for one, text in zip(got, said, strict=True):
+        if text[0] != 0:
+            window = (int(text[0]) - 5) // 3
+            assert torch.equal(one, latents[window].float())
+    always = OPTIONS.model_copy(update={"text_dropout": 1.0})
+    assert not draw_batch(latents, tokens, empty, torch.Generator().manual_seed(0), always)[1].any()
+
+
+def test_training_learns_and_resumes_exactly(tmp_path: Path, vae, samples):
+    straight = Text2Video(tmp_path, "tiny-sincos", OPTIONS, vae)
+    losses = [straight._step(*samples) for _ in range(40)]
+    assert sum(losses[-5:]) < 0.9 * sum(losses[:5])
+    first = Text2Video(tmp_path, "tiny-sincos", OPTIONS, vae)
+    for _ in range(2):
+        first._step(*samples)
+    first.save()
+    second = Text2Video(tmp_path, "tiny-sincos", OPTIONS, vae)
+    assert second.resume()
+    assert [second._step(*samples) for _ in range(2)] == pytest.approx(losses[2:4], rel=1e-5)
+
+
+def test_the_text_encoder_is_trained_too(tmp_path: Path, vae, samples):
+    run = Text2Video(tmp_path, "tiny-sincos", OPTIONS, vae)
+    before = run.text_encoder.shared.weight.detach().clone()
+    run._step(*samples)
+    changed = (run.text_encoder.shared.weight.detach() != before).any(dim=1)
+    assert changed[:17].any()
+
+
+def test_validation_repeats_itself_and_harms_nothing(tmp_path: Path, vae, samples):
+    run = Text2Video(tmp_path, "tiny-sincos", OPTIONS, vae)
+    before = {name: value.detach().clone() for name, value in run.parameters.items()}
+    bins = run.validate(*samples)
+    assert len(bins) == 10
+    assert bins == run.validate(*samples)
+    assert all(torch.equal(value, before[name]) for name, value in run.parameters.items())
+    assert run.transformer.training
+
+
+def test_rate_rises_and_falls(tmp_path: Path, vae):
+    run = Text2Video(tmp_path, "tiny-sincos", OPTIONS.model_copy(update={"warmup_steps": 10, "rate": 1.0}), vae)
+    assert run.rate() == pytest.approx(0.1)
+    run.step, run.seconds = 100, 30.0
+    assert run.rate() == 1.0
+    run.seconds = 60 * (1 - 0.15 / 2)
+    assert run.rate() == pytest.approx(0.5)
+
+
+def test_latents_are_cached_per_vae_and_captions_follow_windows(tmp_path: Path, vae):
+    write_clips(tmp_path / "data")
+    latents = cache_latents(vae, tmp_path / "data", tmp_path / "latents")
+    assert latents.shape == (6, 5, 16, 4, 8)
+    file = next((tmp_path / "latents").glob("*/train-00000.npy"))
+    before = file.stat().st_mtime_ns
+    assert torch.equal(cache_latents(vae, tmp_path / "data", tmp_path / "latents", n_windows=4), latents[:4])
+    assert file.stat().st_mtime_ns == before
+    other = random_base("tiny-sincos", seed=1, parts=("vae",)).vae
+    cache_latents(other, tmp_path / "data", tmp_path / "latents")
+    assert len(list((tmp_path / "latents").iterdir())) == 2
+    tokenizer, clips = random_base("tiny-sincos", parts=("text_encoder",)).tokenizer, Clips(tmp_path / "data")
+    tokens = caption_tokens(tokenizer, clips, 6, 16)
+    assert tokens.shape == (6, 3, 16)
+    assert torch.equal(tokens[0], tokens[2][[0, 1, 2]])
+    assert not torch.equal(tokens[0, 1], tokens[1, 1])
+    assert wordings("A.", "B.") == ("A.", "B.", "A. B.")
+
+
+def test_the_folder_is_a_base_of_the_project(tmp_path: Path, vae, samples, monkeypatch):
+    write_clips(tmp_path / "data", split="val")
+    run = Text2Video(tmp_path, "tiny-sincos", OPTIONS, vae)
+    run._step(*samples)
+    # Samples of the mini size would take the tiny networks seconds and show nothing.
+    monkeypatch.setattr("mvideo_core.miniworld.training.base_export.STEPS", 1)
+    Exporter(run, *samples, Clips(tmp_path / "data", "val"))()
+    base = load_base(BaseOptions(weights=str(tmp_path / "model"), dtype="fp32"))
+    for name, value in run.text_encoder.named_parameters():
+        torch.testing.assert_close(
+            dict(base.text_encoder.named_parameters())[name], run.mean[f"text_encoder.{name}"], atol=2e-3, rtol=1e-3
+        )
+        assert value.requires_grad
+    assert "1 steps of 4 windows" in (tmp_path / "model" / "README.md").read_text()
+    assert (tmp_path / "samples-000001.png").is_file()
+
+
+def test_no_vae_says_what_to_run(tmp_path: Path):
+    with pytest.raises(ModelError, match=r"mini\.base_vae"):
+        load_vae(tmp_path / "vae")

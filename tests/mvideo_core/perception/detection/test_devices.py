@@ -1,0 +1,44 @@
+"""Mistakes of devices in the detectors, found without a GPU; and how often they wait for it."""
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+from mvideo_core.perception.detection import DETECTORS
+from mvideo_core.perception.detection.transformers_groundingdino import TransformersDetector
+from tests.pretended_gpu import GPU, PretendedGpu
+
+FRAMES = np.random.default_rng(0).integers(0, 256, (3, 48, 64, 3)).astype(np.uint8)
+PHRASES = ["person", "dog"]
+OWN_WAITS = {"phrase_scores _to_copy.default": 1, "_ask _to_copy.default": 1}
+"""Scores and boxes leave the GPU once for each batch and prompt."""
+
+
+def moved(detector: Any) -> Any:
+    """The same detector, loaded onto the GPU."""
+    parts = [detector.model, detector.tokenizer]
+    parts += [] if isinstance(detector, TransformersDetector) else [detector.arch]
+    return type(detector)(*parts, detector.options, GPU, detector.model_name, "")
+
+
+@pytest.mark.parametrize(
+    ("name", "inside"),
+    [("groundingdino", 173), ("transformers-groundingdino", 4), ("transformers-mm-groundingdino", 4)],
+)
+def test_a_detector_finds_on_the_gpu_what_it_finds_on_the_cpu(name: str, inside: int) -> None:
+    """`inside`: waits of the library's own code for one batch of three frames and one prompt.
+
+    groundingdino-py reads its text masks and feature sizes number by number; most of that before its image network.
+    """
+    detector: Any = DETECTORS.get(name).tiny()
+    wanted = detector.detect(FRAMES, PHRASES)
+    with PretendedGpu() as gpu:
+        found = moved(detector).detect(FRAMES, PHRASES)
+    for one, other in zip(found, wanted, strict=True):
+        np.testing.assert_allclose(one.boxes_xyxy, other.boxes_xyxy, atol=1e-3)
+        np.testing.assert_allclose(one.scores, other.scores, atol=1e-5)
+    waits = {key.split(":")[1]: n for key, n in gpu.waits.items()}
+    own = {key: waits.pop(key, 0) for key in OWN_WAITS}
+    assert own == OWN_WAITS
+    assert sum(waits.values()) <= inside

@@ -25,6 +25,7 @@ from mvideo.deployments.names import TAG
 from mvideo_core.base.errors import ConfigError
 from mvideo_core.base.options import read_yaml
 from mvideo_core.base.shipped import shipped
+from mvideo_core.engine import STAGES
 
 AUTOMATION = "mvideo: runs without heartbeat are crashed"
 FINAL_STATES = ("Completed", "Failed", "Cancelled", "Crashed")
@@ -59,8 +60,19 @@ def deploy_all(environment: Environment, settings: Mapping[str, str]) -> None:
 
 
 def in_pool(pool: str) -> dict[str, Any]:
-    """What prefect.yaml says, with another work pool."""
+    """What prefect.yaml says, with another work pool, and with the stages that installed packages add."""
     project: dict[str, Any] = read_yaml(shipped("prefect.yaml"))
+    like = {"cpu": "cut", "gpu": "detect"}
+    by_name = {entry["name"]: entry for entry in project["deployments"]}
+    for stage in map(STAGES.get, STAGES.added()):
+        project["deployments"].append(
+            {
+                **by_name[like[stage.resource]],
+                "name": stage.name,
+                "description": stage.title,
+                "entrypoint": f"mvideo.flows.stages.{stage.name}",
+            }
+        )
     for entry in project["deployments"]:
         entry["work_pool"] = {**entry["work_pool"], "name": pool}
     return project

@@ -2,7 +2,7 @@
 
 import logging
 
-from mvideo.flows._engine import EngineOptions, open_lanes
+from mvideo.flows._engine import EngineOptions, open_engine
 from mvideo.flows._notices import report_page
 from mvideo.flows._pipelining import Pipeline
 from mvideo.flows._stage import step
@@ -26,8 +26,8 @@ def write_dataset(workspace: str, options: PipelineOptions, engine: EngineOption
     local = engine if engine.kind == "ray" else EngineOptions(cpu_slots=engine.cpu_slots)
     n_shards = plan_shards(workspace, options.shard)
     if n_shards:
-        with open_lanes(local, options.run.jobs) as lanes:
-            Pipeline(lanes, [step("shard", options.shard)], workspace, range(n_shards), 0.0).run()
+        with open_engine(local, options.run.jobs) as running:
+            Pipeline(running, [step("shard", options.shard)], workspace, range(n_shards), 0.0).run()
     return publish(workspace, options.shard)
 
 

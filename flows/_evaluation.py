@@ -1,6 +1,6 @@
 """Scoring on several GPUs: each further part is a run of the same deployment (see `mvideo.flows._sharing`)."""
 
-from mvideo.flows._sharing import Piece, share
+from mvideo.flows._sharing import Job, share
 from mvideo.tasks.evaluate import parts_to_score, score
 from mvideo_core.evaluation.request import EvaluateRequest
 
@@ -13,15 +13,15 @@ def score_parts(request: EvaluateRequest, gpus: int) -> int:
     Raises:
         StoreError: a part's run failed; its own page says why.
     """
-    pieces = [_piece(request, index, gpus) for index in range(gpus)]
-    share(DEPLOYMENT, pieces, lambda index: score(request, f"{index}/{gpus}"), done=True)
+    jobs = [_job(request, index, gpus) for index in range(gpus)]
+    share(DEPLOYMENT, jobs, lambda index: score(request, f"{index}/{gpus}"), done=True)
     if gpus > 1:
         for index in parts_to_score(request, gpus):  # a run of before a kill: its videos may have changed since
             score(request, f"{index}/{gpus}")
     return gpus
 
 
-def _piece(request: EvaluateRequest, index: int, count: int) -> Piece:
+def _job(request: EvaluateRequest, index: int, count: int) -> Job:
     parameters = {
         "manifests": list(request.manifests),
         "out": request.out,
@@ -30,4 +30,4 @@ def _piece(request: EvaluateRequest, index: int, count: int) -> Piece:
         "overwrite": request.overwrite,
     }
     key = f"part-{index}-of-{count}-{request.plan().digest[:16]}"
-    return Piece(parameters, f"score part {index} of {count}", key)
+    return Job(parameters, f"score part {index} of {count}", key)

@@ -1,6 +1,6 @@
 """Encoding a dataset's latents: plan the parts, run them, publish."""
 
-from mvideo.flows._engine import EngineOptions, open_lanes
+from mvideo.flows._engine import EngineOptions, open_engine
 from mvideo.flows._pipelining import Pipeline
 from mvideo.flows._stage import step
 from mvideo.tasks.encode import plan_encode, publish_encoded
@@ -20,7 +20,7 @@ def write_latents(workspace: str, options: LatentOptions, engine: EngineOptions,
         ModelError: the base model's weights are missing.
     """
     n_parts = plan_encode(workspace)
-    with open_lanes(engine, jobs) as lanes:
-        Pipeline(lanes, [step("encode", options)], workspace, range(n_parts), 0.0).run()
+    with open_engine(engine, jobs) as running:
+        Pipeline(running, [step("encode", options)], workspace, range(n_parts), 0.0).run()
     publish_encoded(workspace, options)
     return current_latents(Workspace(workspace))

@@ -48,10 +48,10 @@ def _words(config: Mapping[str, Any], name: str) -> frozenset[str]:
 
 
 def name_of(parameters: dict[str, Any]) -> str:
-    """ "demo/workspace, mini" or "demo/workspace, mini, parts 0-3": folder, profile, piece of the work."""
+    """ "demo/workspace, mini" or "demo/workspace, mini, parts 0-3": folder, profile, share of the work."""
     place = str(parameters.get("workspace") or parameters.get("out") or "")
     profile = str(parameters.get("profile") or parameters.get("suite") or "")
-    words = [_tail(place), PurePosixPath(profile).stem, _piece(parameters)]
+    words = [_tail(place), PurePosixPath(profile).stem, _share(parameters)]
     return ", ".join(word for word in words if word)
 
 
@@ -60,7 +60,7 @@ def _tail(place: str) -> str:
     return "/".join(part for part in PurePosixPath(place.partition("://")[2] or place).parts[-2:] if part != "/")
 
 
-def _piece(parameters: dict[str, Any]) -> str:
+def _share(parameters: dict[str, Any]) -> str:
     if indices := parameters.get("parts"):
         return Parts(workspace="", indices=tuple(indices)).label
     if part := parameters.get("part"):

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from mvideo.flows._engine import Lanes, Outcome, Step
+from mvideo.flows._engine import Engine, Outcome, Step
 from mvideo.flows._notices import failed_items
 from mvideo.flows._progress import StageBoard
 from mvideo.tasks._parts import Parts
@@ -18,12 +18,12 @@ from mvideo_core.store.workspace import Workspace
 log = logging.getLogger(__name__)
 
 LOOK_EVERY_S = 2.0
-HOPELESS = (ConfigError, ModelError)
+FINAL_ERRORS = (ConfigError, ModelError)
 """Errors that every other part of the stage would meet too; the stage is not started on another part."""
 
 
 @dataclass(frozen=True, slots=True)
-class Piece:
+class Job:
     """Some parts of one step: what is submitted at once."""
 
     step: Step
@@ -33,8 +33,8 @@ class Piece:
 class Pipeline:
     """The state of one run: what waits, what is under way, what is done, what went wrong.
 
-    Pieces are started latest stage first, so that a few parts are finished early and little is half-done at a kill.
-    No more than the lanes' slots are under way, so the server never sees a burst.
+    Jobs are started latest stage first, so that a few parts are finished early and little is half-done at a kill.
+    No more than the engine's slots are under way, so the server never sees a burst.
 
     Args:
         steps: in order; a step waits for those it reads, if they are among the steps.
@@ -43,14 +43,14 @@ class Pipeline:
     """
 
     def __init__(
-        self, lanes: Lanes, steps: Sequence[Step], workspace: str, indices: Sequence[int], max_failed_frac: float
+        self, engine: Engine, steps: Sequence[Step], workspace: str, indices: Sequence[int], max_failed_frac: float
     ):
-        self.lanes, self.steps, self.workspace, self.indices = lanes, steps, workspace, tuple(indices)
+        self.engine, self.steps, self.workspace, self.indices = engine, steps, workspace, tuple(indices)
         self.max_failed_frac = max_failed_frac
         self.boards = {step.name: StageBoard(step.name, workspace, len(self.indices)) for step in steps}
-        self.waiting = self._pieces()
-        self.running: dict[object, Piece] = {}
-        self.tickets: dict[tuple[str, int], object] = {}
+        self.waiting = self._jobs()
+        self.running: dict[object, Job] = {}
+        self.finished: dict[tuple[str, int], object] = {}
         self.reused: Counter[str] = Counter()
         self.summaries: dict[str, StageSummary] = {}
         self.errors: list[MVideoError | BaseException] = []
@@ -66,64 +66,64 @@ class Pipeline:
             MVideoError (or what the task raised): the first error, after all other parts went as far as they could.
         """
         while self._start_ready():
-            for outcome in self.lanes.finished(LOOK_EVERY_S):
+            for outcome in self.engine.finished(LOOK_EVERY_S):
                 self._note(outcome)
             for board in self.boards.values():
                 board.publish()
         for board in self.boards.values():
             board.publish(last=True)
         if self.errors:
-            left = sorted({piece.step.name for piece in self.waiting})
-            log.error("%d pieces of work failed; not finished: %s", len(self.errors), ", ".join(left) or "nothing else")
+            left = sorted({job.step.name for job in self.waiting})
+            log.error("%d jobs failed; not finished: %s", len(self.errors), ", ".join(left) or "nothing else")
             raise self.errors[0]
         return [self.summaries[step.name] for step in self.steps]
 
-    def _pieces(self) -> list[Piece]:
-        pieces = []
+    def _jobs(self) -> list[Job]:
+        jobs = []
         for step in reversed(self.steps):
-            size = self.lanes.slice_parts(step.resource, len(self.indices))
-            pieces += [Piece(step, self.indices[at : at + size]) for at in range(0, len(self.indices), size)]
-        return pieces
+            size = self.engine.slice_parts(step.resource, len(self.indices))
+            jobs += [Job(step, self.indices[at : at + size]) for at in range(0, len(self.indices), size)]
+        return jobs
 
     def _start_ready(self) -> bool:
         """Submit what can start now; False when nothing is under way, so that nothing else can ever start."""
-        free = dict(self.lanes.slots)
-        for piece in self.running.values():
-            free[piece.step.resource] -= 1
-        for piece in list(self.waiting):
-            if free[piece.step.resource] > 0 and piece.step.name not in self.broken and self._ready(piece):
-                free[piece.step.resource] -= 1
-                self._submit(piece)
+        free = dict(self.engine.slots)
+        for job in self.running.values():
+            free[job.step.resource] -= 1
+        for job in list(self.waiting):
+            if free[job.step.resource] > 0 and job.step.name not in self.broken and self._ready(job):
+                free[job.step.resource] -= 1
+                self._submit(job)
         return bool(self.running)
 
-    def _ready(self, piece: Piece) -> bool:
-        return all(need in self.tickets for need in self._needs(piece))
+    def _ready(self, job: Job) -> bool:
+        return all(need in self.finished for need in self._needs(job))
 
-    def _needs(self, piece: Piece) -> list[tuple[str, int]]:
-        """What a piece waits for: its upstream steps in this run, for the same parts."""
-        return [(name, index) for name in piece.step.reads if name in self.boards for index in piece.indices]
+    def _needs(self, job: Job) -> list[tuple[str, int]]:
+        """What a job waits for: its upstream steps in this run, for the same parts."""
+        return [(name, index) for name in job.step.reads if name in self.boards for index in job.indices]
 
-    def _submit(self, piece: Piece) -> None:
-        self.waiting.remove(piece)
-        self.boards[piece.step.name].begin()
-        after = {self.tickets[need] for need in self._needs(piece)}
-        ticket = self.lanes.submit(piece.step, Parts(workspace=self.workspace, indices=piece.indices), after)
-        self.running[ticket] = piece
+    def _submit(self, job: Job) -> None:
+        self.waiting.remove(job)
+        self.boards[job.step.name].begin()
+        after = {self.finished[need] for need in self._needs(job)}
+        submitted = self.engine.submit(job.step, Parts(workspace=self.workspace, indices=job.indices), after)
+        self.running[submitted] = job
 
     def _note(self, outcome: Outcome) -> None:
-        piece = self.running.pop(outcome.ticket)
-        name = piece.step.name
+        job = self.running.pop(outcome.job)
+        name = job.step.name
         if outcome.error is not None:
-            log.error("%s parts %s: %s", name, piece.indices, outcome.error)
+            log.error("%s parts %s: %s", name, job.indices, outcome.error)
             self.errors.append(outcome.error)
-            if isinstance(outcome.error, HOPELESS):
+            if isinstance(outcome.error, FINAL_ERRORS):
                 self.broken.add(name)
             return
-        self.tickets.update({(name, index): outcome.ticket for index in piece.indices})
+        self.finished.update({(name, index): outcome.job for index in job.indices})
         self.reused[name] += outcome.reused
-        self.boards[name].finished(piece.indices)
-        if all((name, index) in self.tickets for index in self.indices):
-            self._close(piece.step)
+        self.boards[name].finished(job.indices)
+        if all((name, index) in self.finished for index in self.indices):
+            self._close(job.step)
 
     def _close(self, step: Step) -> None:
         """All parts of a step are finished: sum up, show failed items, stop the run if there are too many of them."""

@@ -1,6 +1,6 @@
-"""Work shared with other workers: each piece is a run of a deployment, taken by any worker on its queue.
+"""Work shared with other workers: each job is a run of a deployment, taken by any worker on its queue.
 
-The flow run that asked works, too: on pieces that no worker has begun, which it takes back, and on those whose run
+The flow run that asked works, too: on jobs that no worker has begun, which it takes back, and on those whose run
 crashed. So it never waits for a worker that is not there.
 """
 
@@ -12,14 +12,14 @@ from uuid import UUID
 from prefect.client.orchestration import get_client
 from prefect.states import Cancelled
 
-from mvideo.flows._workers import run_of_piece
+from mvideo.flows._engine import run_of_job
 from mvideo_core.base.errors import StoreError
 
 POLL_S = 3.0
 
 
-class Piece(NamedTuple):
-    """A part of the work.
+class Job(NamedTuple):
+    """One share of the work.
 
     Attributes:
         parameters: of the run that does it.
@@ -33,19 +33,19 @@ class Piece(NamedTuple):
 
 
 def share(
-    deployment: str, pieces: Sequence[Piece], work: Callable[[int], object], done: bool, queue: str | None = None
+    deployment: str, jobs: Sequence[Job], work: Callable[[int], object], done: bool, queue: str | None = None
 ) -> None:
-    """Every piece is done when this returns: the first one here, the others by whoever comes first.
+    """Every job is done when this returns: the first one here, the others by whoever comes first.
 
     Args:
-        work: does a piece in this process, by its number.
+        work: does a job in this process, by its number.
         done: whether a run that was completed before a kill counts; without, it is followed by a new one.
         queue: work queue of the runs; None = the deployment's own.
 
     Raises:
-        StoreError: a piece's run failed; its own page says why.
+        StoreError: a job's run failed; its own page says why.
     """
-    runs = {number: _ask(deployment, piece, done, queue) for number, piece in enumerate(pieces) if number}
+    runs = {number: _ask(deployment, job, done, queue) for number, job in enumerate(jobs) if number}
     work(0)
     while runs:
         if (number := _own(runs)) is not None:
@@ -55,14 +55,14 @@ def share(
             time.sleep(POLL_S)
 
 
-def _ask(deployment: str, piece: Piece, done: bool, queue: str | None) -> UUID:
-    """The run of a piece: new, or the one that this flow run asked for before it was killed."""
+def _ask(deployment: str, job: Job, done: bool, queue: str | None) -> UUID:
+    """The run of a job: new, or the one that this flow run asked for before it was killed."""
     with get_client(sync_client=True) as client:
-        return run_of_piece(client, deployment, piece.parameters, piece.label, piece.key, done, queue).id
+        return run_of_job(client, deployment, job.parameters, job.label, job.key, done, queue).id
 
 
 def _own(runs: dict[int, UUID]) -> int | None:
-    """A piece for this process: no worker has begun it, and its run is cancelled; or its run crashed."""
+    """A job for this process: no worker has begun it, and its run is cancelled; or its run crashed."""
     with get_client(sync_client=True) as client:
         for number, run_id in runs.items():
             state = client.read_flow_run(run_id).state
@@ -75,7 +75,7 @@ def _own(runs: dict[int, UUID]) -> int | None:
 
 
 def _completed(run_id: UUID) -> bool:
-    """Whether a piece's run is completed; a crashed one is not.
+    """Whether a job's run is completed; a crashed one is not.
 
     Raises:
         StoreError: it failed, or somebody cancelled it.
@@ -86,4 +86,4 @@ def _completed(run_id: UUID) -> bool:
         return False
     if run.state.is_completed():
         return True
-    raise StoreError(f"{run.name} ended {run.state.name}: {run.state.message}; retry this run to go on")
+    raise StoreError(f"{run.name} ended {run.state.name}: {run.state.message}; retry this run to resume")

@@ -1,25 +1,21 @@
 """What all flows share: options from profile and form, steps of stages, running some of them."""
 
-from collections.abc import Sequence
-from typing import Any
+import inspect
+from collections.abc import Callable, Sequence
+from typing import Annotated, Any, ParamSpec, TypeVar
 
-from mvideo.flows._engine import EngineOptions, Step, open_lanes
+from mvideo.flows._engine import EngineOptions, Step, open_engine
 from mvideo.flows._pipelining import Pipeline
-from mvideo.tasks.caption import caption
-from mvideo.tasks.cut import cut
-from mvideo.tasks.detect import detect
-from mvideo.tasks.encode import encode
-from mvideo.tasks.ingest import ingest
-from mvideo.tasks.segment import segment
-from mvideo.tasks.shard import shard
+from mvideo.tasks.stages import TASKS
 from mvideo_core.base.errors import ConfigError
-from mvideo_core.base.options import Options, merged
-from mvideo_core.curation.pipeline import PipelineOptions, load_profile
+from mvideo_core.base.options import Options, Over, merged
+from mvideo_core.curation.pipeline import PART_STAGES, PipelineOptions, load_profile
 from mvideo_core.engine import STAGES
 from mvideo_core.engine.run import StageSummary, planned_parts
 from mvideo_core.store.workspace import Workspace
 
-TASKS = {task.name: task for task in (ingest, cut, detect, segment, caption, shard, encode)}
+P = ParamSpec("P")
+T = TypeVar("T")
 
 
 def resolve(profile: str, overrides: dict[str, Any] | None = None, **stages: dict[str, Any] | None) -> PipelineOptions:
@@ -34,6 +30,25 @@ def resolve(profile: str, overrides: dict[str, Any] | None = None, **stages: dic
     """
     given = {name: values for name, values in stages.items() if values}
     return load_profile(profile, merged(overrides or {}, given))
+
+
+def with_stage_parameters(function: Callable[P, T]) -> Callable[P, T]:
+    """Put a parameter for the options of each stage where the function takes `**stages`: the form shows them all."""
+    signature = inspect.signature(function)
+    fixed = [one for one in signature.parameters.values() if one.kind is not one.VAR_KEYWORD]
+    added, lines = [], []
+    for name in (*PART_STAGES, "shard"):
+        stage = STAGES.get(name)
+        kind: Any = Annotated[dict[str, Any] | None, Over(stage.options)]
+        added.append(inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=kind))
+        lines.append(f"    {name}: {stage.title[0].lower()}{stage.title[1:-1]}; what is empty is as the profile says.")
+    function.__signature__ = signature.replace(parameters=[*fixed, *added])  # type: ignore[attr-defined]
+    function.__annotations__ = {
+        **{name: kind for name, kind in function.__annotations__.items() if name != "stages"},
+        **{one.name: one.annotation for one in added},
+    }
+    function.__doc__ = "\n".join([inspect.getdoc(function) or "", *lines])
+    return function
 
 
 def step(name: str, options: Options) -> Step:
@@ -62,6 +77,6 @@ def finish_stage(
     indices = range(n_parts) if parts is None else sorted(set(parts))
     if unknown := [index for index in indices if not 0 <= index < n_parts]:
         raise ConfigError(f"{name}: no parts {unknown}; the plan of {workspace} has parts 0 to {n_parts - 1}")
-    with open_lanes(engine, options.run.jobs) as lanes:
-        run = Pipeline(lanes, [step(name, options.of(name))], workspace, list(indices), options.run.max_failed_frac)
+    with open_engine(engine, options.run.jobs) as running:
+        run = Pipeline(running, [step(name, options.of(name))], workspace, list(indices), options.run.max_failed_frac)
         return run.run()[0]

@@ -6,27 +6,21 @@ from typing import Annotated, Any
 from prefect import State, flow
 
 from mvideo.flows._dataset import write_dataset, write_report
-from mvideo.flows._engine import EngineOptions, open_lanes
+from mvideo.flows._engine import EngineOptions, open_engine
 from mvideo.flows._naming import run_name
 from mvideo.flows._notices import concluded
 from mvideo.flows._pipelining import Pipeline
 from mvideo.flows._root import in_root
-from mvideo.flows._stage import resolve, step
+from mvideo.flows._stage import resolve, step, with_stage_parameters
 from mvideo.tasks import plan
 from mvideo_core.base.forms import ProfileName, Values
 from mvideo_core.base.options import Over
-from mvideo_core.curation.ingest.describe import IngestOptions
 from mvideo_core.curation.ingest.sources import SourceOptions
 from mvideo_core.curation.pipeline import PART_STAGES, PROFILES, PipelineOptions, models_in_use, reach_servers
-from mvideo_core.curation.scenes.cut import CutOptions
 from mvideo_core.doctor import Asked, require
 from mvideo_core.engine.plan import PlanOptions
 from mvideo_core.engine.run import RunOptions
 from mvideo_core.pages.data_report.build import ReportSummary
-from mvideo_core.perception.captioning.rows import CaptionOptions
-from mvideo_core.perception.detection.select import DetectOptions
-from mvideo_core.perception.segmentation.gate import SegmentOptions
-from mvideo_core.shards.options import ShardOptions
 from mvideo_core.store.workspace import Workspace
 
 log = logging.getLogger(__name__)
@@ -34,6 +28,7 @@ log = logging.getLogger(__name__)
 
 @flow(name="build-mask-dataset", flow_run_name=run_name, persist_result=False)
 @in_root
+@with_stage_parameters
 def build_mask_dataset(
     workspace: str,
     source: SourceOptions,
@@ -41,13 +36,8 @@ def build_mask_dataset(
     overrides: Annotated[dict[str, Any] | None, Values(PipelineOptions)] = None,
     plan_options: Annotated[dict[str, Any] | None, Over(PlanOptions)] = None,
     run: Annotated[dict[str, Any] | None, Over(RunOptions)] = None,
-    ingest: Annotated[dict[str, Any] | None, Over(IngestOptions)] = None,
-    cut: Annotated[dict[str, Any] | None, Over(CutOptions)] = None,
-    detect: Annotated[dict[str, Any] | None, Over(DetectOptions)] = None,
-    segment: Annotated[dict[str, Any] | None, Over(SegmentOptions)] = None,
-    caption: Annotated[dict[str, Any] | None, Over(CaptionOptions)] = None,
-    shard: Annotated[dict[str, Any] | None, Over(ShardOptions)] = None,
     engine: EngineOptions = EngineOptions(),
+    **stages: dict[str, Any] | None,
 ) -> ReportSummary | State[ReportSummary]:
     """Ingest, cut, detect, segment, caption, shard, report. Killed at any moment, a retry goes on where it stopped.
 
@@ -60,25 +50,16 @@ def build_mask_dataset(
         overrides: single values over the profile, such as {"cut": {"min_shot_s": 4}}.
         plan_options: how sources are grouped into parts; what is empty is as the profile says.
         run: parts at once, tolerated failures; what is empty is as the profile says.
-        ingest: stage 1, probing and hashing the files; what is empty is as the profile says.
-        cut: stage 2, from videos to shots to clips; what is empty is as the profile says.
-        detect: stage 3, boxes and classes on first frames; what is empty is as the profile says.
-        segment: stage 4, mask sequences of the boxed objects; what is empty is as the profile says.
-        caption: stage 5, one text per clip; what is empty is as the profile says.
-        shard: stage 6, WebDataset shards, split and data card; what is empty is as the profile says.
         engine: where tasks run: threads of this process, workers on the queues, or Ray.
     """
-    options = resolve(
-        profile, overrides, plan=plan_options, run=run,
-        ingest=ingest, cut=cut, detect=detect, segment=segment, caption=caption, shard=shard,
-    )  # fmt: skip
+    options = resolve(profile, overrides, plan=plan_options, run=run, **stages)
     require("data", Asked(workspace=workspace, pipeline=options))
     planned = plan.plan(workspace, source, options.plan)
     reach_servers(options, Workspace(workspace))  # new sources may need a server that was not needed before
     log.info("plan: %d sources in %d parts; %s", planned.n_sources, planned.n_parts, models_in_use(options))
     steps = [step(name, options.of(name)) for name in PART_STAGES]
-    with open_lanes(engine, options.run.jobs) as lanes:
-        Pipeline(lanes, steps, workspace, range(planned.n_parts), options.run.max_failed_frac).run()
+    with open_engine(engine, options.run.jobs) as running:
+        Pipeline(running, steps, workspace, range(planned.n_parts), options.run.max_failed_frac).run()
     write_dataset(workspace, options, engine)
     summary = write_report(workspace)
     return concluded(summary, summary.warnings)

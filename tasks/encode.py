@@ -1,7 +1,6 @@
-"""Tasks of encode: latents and text embeddings of the dataset's shards, and publishing them."""
+"""What goes before and after encode: plan its parts; publish the latents."""
 
-from mvideo.tasks._decorators import gpu_task, io_task
-from mvideo.tasks._parts import Parts, PartsDone, finish_parts
+from mvideo.tasks._decorators import io_task
 from mvideo_core.curation.stages.encode import plan_latents
 from mvideo_core.curation.stages.publish_latents import LatentsSummary, publish_latents
 from mvideo_core.store.workspace import Workspace
@@ -12,12 +11,6 @@ from mvideo_core.training.latents.options import LatentOptions
 def plan_encode(workspace: str) -> int:
     """Returns: the number of encode parts of the current dataset."""
     return plan_latents(Workspace(workspace))
-
-
-@gpu_task
-def encode(parts: Parts, options: LatentOptions) -> PartsDone:
-    """Encode some shards; a part holds one shard, or a few of a very large dataset."""
-    return finish_parts("encode", parts, options)
 
 
 @io_task

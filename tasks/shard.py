@@ -1,7 +1,6 @@
-"""Tasks of stage 6, shard: plan the shards over all parts, write each one, publish the dataset."""
+"""What goes before and after stage 6, shard: plan the shards over all parts; publish the dataset."""
 
 from mvideo.tasks._decorators import io_task
-from mvideo.tasks._parts import Parts, PartsDone, finish_parts
 from mvideo_core.curation.stages.publish import DatasetSummary, publish_dataset
 from mvideo_core.curation.stages.samples import plan_dataset
 from mvideo_core.shards.options import ShardOptions
@@ -12,12 +11,6 @@ from mvideo_core.store.workspace import Workspace
 def plan_shards(workspace: str, options: ShardOptions) -> int:
     """Which sample goes into which shard. Returns: the number of shard parts."""
     return plan_dataset(Workspace(workspace), options)
-
-
-@io_task
-def shard(parts: Parts, options: ShardOptions) -> PartsDone:
-    """Write some shards; a part holds one shard, or a few of a very large dataset."""
-    return finish_parts("shard", parts, options)
 
 
 @io_task

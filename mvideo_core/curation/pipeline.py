@@ -4,25 +4,19 @@ import logging
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
-from pydantic import Field
+from pydantic import Field, create_model
 
 from mvideo_core.base.options import Options
 from mvideo_core.base.records import Row
 from mvideo_core.base.shipped import shipped
-from mvideo_core.curation.ingest.describe import IngestOptions
 from mvideo_core.curation.ingest.sources import SourceOptions
-from mvideo_core.curation.scenes.cut import CutOptions
 from mvideo_core.engine import STAGES
-from mvideo_core.engine.chain import CHAIN, held_stages, row_class, valid_markers
+from mvideo_core.engine.chain import chain, held_stages, row_class, sampled, valid_markers
 from mvideo_core.engine.loaded_models import model_in_use
 from mvideo_core.engine.part import stage_settings
 from mvideo_core.engine.plan import PlanOptions
 from mvideo_core.engine.run import RunOptions, StageSummary, run_stage
 from mvideo_core.engine.stage import Stage
-from mvideo_core.perception.captioning.rows import CaptionOptions
-from mvideo_core.perception.detection.select import DetectOptions
-from mvideo_core.perception.segmentation.gate import SegmentOptions
-from mvideo_core.shards.options import ShardOptions
 from mvideo_core.store.workspace import Workspace
 
 if TYPE_CHECKING:
@@ -30,34 +24,41 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-PART_STAGES = ("ingest", "cut", "detect", "segment", "caption")
+PART_STAGES = sampled()
 """Stages that go part by part, in order; shard and report follow over all parts."""
 
 PROFILES = shipped("deployments/profiles")
 
 
+def _with_stages(record: type[Options]) -> type[Options]:
+    """The record with the options of each stage as a field of the stage's name."""
+    fields: dict[str, Any] = {}
+    for name in (*PART_STAGES, "shard"):
+        stage = STAGES.get(name)
+        fields[name] = (stage.options, Field(default=stage.options(), description=stage.title))
+    return create_model(record.__name__, __base__=record, __doc__=record.__doc__, __module__=__name__, **fields)
+
+
+@_with_stages
 class PipelineOptions(Options):
     """Every option of the data half; a profile is a YAML file of this shape."""
 
     plan: PlanOptions = Field(default=PlanOptions(), description="How sources are grouped into parts.")
     run: RunOptions = Field(default=RunOptions(), description="Parts at once, tolerated failures.")
-    ingest: IngestOptions = Field(default=IngestOptions(), description="Stage 1.")
-    cut: CutOptions = Field(default=CutOptions(), description="Stage 2.")
-    detect: DetectOptions = Field(default=DetectOptions(), description="Stage 3.")
-    segment: SegmentOptions = Field(default=SegmentOptions(), description="Stage 4.")
-    caption: CaptionOptions = Field(default=CaptionOptions(), description="Stage 5.")
-    shard: ShardOptions = Field(default=ShardOptions(), description="Stage 6.")
+
+    if TYPE_CHECKING:
+
+        def __getattr__(self, stage: str) -> Any: ...
 
     def of(self, stage: str) -> Options:
         """Options of one stage."""
-        value = getattr(self, stage)
-        assert isinstance(value, Options)
-        return value
+        found: Options = getattr(self, stage)
+        return found
 
 
 def stage_rows() -> dict[str, type[Row]]:
     """Row class of everything that the data half commits, in the order of the stages."""
-    return {name: row_class(name) for name in CHAIN}
+    return {name: row_class(name) for name in chain()}
 
 
 def held_rows(workspace: Workspace) -> dict[str, type[Row]]:

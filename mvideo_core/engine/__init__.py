@@ -1,6 +1,5 @@
 """Runs stages over parts of a workspace: plans, journals, resumes, collects garbage. No Prefect here."""
 
-from mvideo_core.base.registry import Registry
-from mvideo_core.engine.stage import Stage
+from mvideo_core.engine.stages import Stages
 
-STAGES: Registry[Stage] = Registry("stage", "mvideo_core.curation.stages")
+STAGES = Stages(package="mvideo_core.curation.stages", entry_points="mvideo.stages")

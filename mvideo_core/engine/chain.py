@@ -7,24 +7,30 @@ from mvideo_core.base.records import PLANNED_ROWS, Row
 from mvideo_core.engine import STAGES
 from mvideo_core.store.workspace import Marker, Workspace
 
-CHAIN = ("source", "ingest", "cut", "detect", "segment", "caption", "samples", "shard")
-READS = {
-    "ingest": ("source",),
-    "cut": ("ingest",),
-    "detect": ("cut",),
-    "segment": ("cut", "detect"),
-    "caption": ("cut", "segment"),
-    "shard": ("samples",),
-    "encode": ("shard",),
-}
-"""Upstream stages by stage, here so that `mvideo status` need not import the stages to know."""
-SAMPLED = ("ingest", "cut", "detect", "segment", "caption")
-"""Stages whose rows of all parts together make the samples."""
+
+def sampled() -> tuple[str, ...]:
+    """Stages that go part by part, in order; their rows of all parts together make the samples."""
+    return tuple(stage.name for stage in STAGES.of_parts())
+
+
+def chain() -> tuple[str, ...]:
+    """Everything that makes a dataset, in order: planned sources, stages, planned samples, shards."""
+    return ("source", *sampled(), "samples", "shard")
 
 
 def held_stages(workspace: Workspace) -> tuple[str, ...]:
-    """Everything that a workspace holds rows of, in order: CHAIN, and "encode" once its dataset was encoded."""
-    return (*CHAIN, "encode") if workspace.regrouped("encode") else CHAIN
+    """Everything that a workspace holds rows of, in order: `chain`, and "encode" once its dataset was encoded."""
+    return (*chain(), "encode") if workspace.regrouped("encode") else chain()
+
+
+def unit_of(stage: str) -> str:
+    """What a row of a stage, or of a planner, is about."""
+    return {"source": "source", "samples": "sample"}.get(stage) or STAGES.get(stage).unit
+
+
+def expands(stage: str) -> bool:
+    """Whether an item of a stage may give several rows."""
+    return stage not in PLANNED_ROWS and STAGES.get(stage).expands
 
 
 def row_class(stage: str) -> type[Row]:
@@ -34,7 +40,7 @@ def row_class(stage: str) -> type[Row]:
 
 def upstream_of(stage: str) -> tuple[str, ...]:
     """Stages that a stage reads."""
-    return () if stage in PLANNED_ROWS else READS.get(stage) or STAGES.get(stage).reads
+    return () if stage in PLANNED_ROWS else STAGES.get(stage).reads
 
 
 def touched_by(stage: str, reads: Collection[str] | None = None) -> set[str]:
@@ -47,15 +53,15 @@ def touched_by(stage: str, reads: Collection[str] | None = None) -> set[str]:
     report reads everything.
     """
     if stage == "report":
-        return {*CHAIN, "report"}
+        return {*chain(), "report"}
     names = {stage, *(upstream_of(stage) if reads is None else reads)}
-    return names if names.isdisjoint({"samples"}) else names | {*SAMPLED, "samples"}
+    return names if names.isdisjoint({"samples"}) else names | {*sampled(), "samples"}
 
 
 def sampled_digests(workspace: Workspace) -> dict[str, str]:
     """For each stage that samples are made of, the digest over all its current parts."""
     found: dict[str, str] = {}
-    for stage in SAMPLED:
+    for stage in sampled():
         markers = [workspace.current(stage, index) for index in range(workspace.parts_of(stage))]
         found[stage] = digest([marker.digest if marker else "" for marker in markers])
     return found

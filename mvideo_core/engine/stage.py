@@ -5,7 +5,7 @@ import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 from mvideo_core.base.errors import StoreError
 from mvideo_core.base.options import Options
@@ -13,10 +13,12 @@ from mvideo_core.base.records import Blob, Row
 from mvideo_core.store.files import sha256_of
 from mvideo_core.store.workspace import Workspace, blobs_of
 
+R = TypeVar("R", bound=Row)
+
 
 @dataclass(frozen=True, slots=True)
 class Item:
-    """One unit of loss: the rows of one key from every upstream stage.
+    """What fails or succeeds as one: the rows of one key from every upstream stage.
 
     Attributes:
         key: of the item; all its rows share it.
@@ -27,6 +29,10 @@ class Item:
     key: str
     rows: Mapping[str, Row]
     content_key: str
+
+    def row(self, row_class: type[R]) -> R:
+        """Its row of a class; each upstream stage writes rows of another one."""
+        return next(row for row in self.rows.values() if isinstance(row, row_class))
 
 
 class Worker:
@@ -115,15 +121,20 @@ class StageContext:
 
 @dataclass(frozen=True)
 class Stage:
-    """One stage of the pipeline.
+    """One stage of the pipeline, declared once.
 
     Attributes:
-        name: also the name of its deployment, its task and its folder in the workspace.
+        name: also the name of its deployment, its task, its folder in the workspace and its key in profiles.
         revision: raise it when the meaning of the output changes; it is part of every key.
         reads: upstream stages whose `ok` rows of one key make an item.
         options: the stage's options class.
         row: class of the rows it writes.
         resource: which queue and which lock it needs.
+        unit: what a row is about, in the words of the report's funnel. Stages of samples follow the parts of the
+            dataset, the others those of the sources.
+        title: one line for forms and deployments.
+        expands: an item may give several rows (a video's clips).
+        before: for a stage of another package: it goes before this one, which then works on what is `ok` here only.
         open: builds the worker; called only when there is work left.
         externals: digests of files that options name (weights, lists), so that a new file means a new key.
         content: what of the options decides the output; the rest (timeouts, hosts) stays out of the keys.
@@ -140,6 +151,10 @@ class Stage:
     row: type[Row]
     resource: Literal["cpu", "gpu"]
     open: Callable[[Any, StageContext], Worker]
+    unit: Literal["video", "clip", "sample"] = "clip"
+    title: str = ""
+    expands: bool = False
+    before: str = ""
     externals: Callable[[Any], dict[str, str]] = lambda _options: {}
     content: Callable[[Any], Any] = lambda options: options
     check: Callable[[Any], None] = lambda _options: None

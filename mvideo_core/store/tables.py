@@ -3,7 +3,7 @@
 import io
 import types
 import typing
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -86,3 +86,19 @@ def _arrow(annotation: Any) -> "pa.DataType":
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
         return pa.struct([(name, _arrow(field.annotation)) for name, field in annotation.model_fields.items()])
     raise TypeError(f"no Arrow type for {annotation!r}")
+
+
+class RowIndex:
+    """Rows by class and key, for whoever needs several stages' rows of the same keys."""
+
+    def __init__(self) -> None:
+        self._by_class: dict[type[Row], dict[str, Any]] = {}
+
+    def add(self, rows: Iterable[Row]) -> None:
+        """Take in rows of any class."""
+        for row in rows:
+            self._by_class.setdefault(type(row), {})[row.key] = row
+
+    def of(self, row_class: type[R]) -> dict[str, R]:
+        """Rows of a class by key."""
+        return self._by_class.get(row_class, {})

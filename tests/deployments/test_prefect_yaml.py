@@ -60,8 +60,9 @@ def test_runs_are_known_as_ours_and_have_heartbeat_and_loggers_under_any_worker(
 
 @pytest.mark.parametrize("name", DEPLOYMENTS)
 def test_flows_come_from_the_package_and_begin_in_the_root(name: str) -> None:
-    module = name.replace("-", "_")
-    assert ENTRIES[name]["entrypoint"] == f"mvideo.flows.{module}.{module}"
+    function = name.replace("-", "_")
+    module = "stages" if name in PART_STAGES else function
+    assert ENTRIES[name]["entrypoint"] == f"mvideo.flows.{module}.{function}"
     assert flow_of(name).fn.__code__ is in_root(lambda: None).__code__
     assert PROJECT["pull"] == []  # Prefect would pull the registering host's folder
 

@@ -7,7 +7,7 @@ from prefect import flow
 from prefect.client.orchestration import get_client
 from prefect.client.schemas.filters import ArtifactFilter, ArtifactFilterKey
 
-from mvideo.flows._engine import EngineOptions, Outcome, Resource, Step, even_slice, open_lanes
+from mvideo.flows._engine import EngineOptions, Outcome, Resource, Step, even_slice, open_engine
 from mvideo.flows._pipelining import Pipeline
 from mvideo.tasks._parts import Parts
 from mvideo_core.base.errors import ModelError, StoreError
@@ -27,7 +27,7 @@ def steps(a: ToyOptions | None = None, b: ToyOptions | None = None) -> list[Step
     ]
 
 
-class InlineLanes:
+class InlineEngine:
     """Runs every piece at once and remembers the order; the most that was under way is `peak`."""
 
     def __init__(self, cpu: int = 2, gpu: int = 1, slice_gpu: int = 1):
@@ -42,16 +42,16 @@ class InlineLanes:
         return self.slice_gpu if resource == "gpu" else 1
 
     def submit(self, step: Step, parts: Parts, after: Collection[object]) -> object:
-        ticket = (step.name, parts.indices)
-        self.order.append(ticket)
+        job = (step.name, parts.indices)
+        self.order.append(job)
         self._under_way += 1
         self.peak = max(self.peak, self._under_way)
         try:
             done = step.task.fn(parts, step.options)
-            self._ended.put(Outcome(ticket, None, done.reused))
+            self._ended.put(Outcome(job, None, done.reused))
         except (ModelError, StoreError) as error:
-            self._ended.put(Outcome(ticket, error))
-        return ticket
+            self._ended.put(Outcome(job, error))
+        return job
 
     def finished(self, timeout_s: float) -> list[Outcome]:
         self._under_way -= 1
@@ -60,41 +60,41 @@ class InlineLanes:
 
 def test_parts_flow_on_while_others_are_still_upstream(tmp_path: Path) -> None:
     url, n_parts = planned(tmp_path, [f"v{i}" for i in range(8)])
-    lanes = InlineLanes(cpu=1, gpu=1)
-    summaries = Pipeline(lanes, steps(), url, range(n_parts), 0.2).run()
+    inline = InlineEngine(cpu=1, gpu=1)
+    summaries = Pipeline(inline, steps(), url, range(n_parts), 0.2).run()
     assert n_parts == 8
     # one cpu slot and one gpu slot: as soon as part 0 left toy-a it enters toy-b, before toy-a is through with the rest
-    assert lanes.order[:3] == [("toy-a", (0,)), ("toy-b", (0,)), ("toy-a", (1,))]
-    assert lanes.peak == 2
+    assert inline.order[:3] == [("toy-a", (0,)), ("toy-b", (0,)), ("toy-a", (1,))]
+    assert inline.peak == 2
     assert [s.counts["ok"] for s in summaries] == [8, 8]
-    assert sorted(lanes.order) == sorted((name, (i,)) for name in ("toy-a", "toy-b") for i in range(8))
+    assert sorted(inline.order) == sorted((name, (i,)) for name in ("toy-a", "toy-b") for i in range(8))
 
 
 def test_a_gpu_slice_waits_for_all_its_parts(tmp_path: Path) -> None:
     url, n_parts = planned(tmp_path, [f"v{i}" for i in range(8)])
-    lanes = InlineLanes(slice_gpu=4)
-    Pipeline(lanes, steps(), url, range(n_parts), 0.2).run()
-    gpu = [indices for name, indices in lanes.order if name == "toy-b"]
+    inline = InlineEngine(slice_gpu=4)
+    Pipeline(inline, steps(), url, range(n_parts), 0.2).run()
+    gpu = [indices for name, indices in inline.order if name == "toy-b"]
     assert sorted(gpu) == [(0, 1, 2, 3), (4, 5, 6, 7)]
-    first = lanes.order.index(("toy-b", gpu[0]))
-    assert {("toy-a", (i,)) for i in gpu[0]} <= set(lanes.order[:first])
+    first = inline.order.index(("toy-b", gpu[0]))
+    assert {("toy-a", (i,)) for i in gpu[0]} <= set(inline.order[:first])
 
 
 def test_missing_weights_stop_their_stage_but_not_the_one_before(tmp_path: Path) -> None:
     url, n_parts = planned(tmp_path, [f"v{i}" for i in range(24)], part_size=6)
-    lanes = InlineLanes()
+    inline = InlineEngine()
     with pytest.raises(ModelError, match="toy weights are missing"):
-        Pipeline(lanes, steps(b=ToyOptions(weights=False)), url, range(n_parts), 0.2).run()
-    assert [name for name, _ in lanes.order].count("toy-b") == 1
+        Pipeline(inline, steps(b=ToyOptions(weights=False)), url, range(n_parts), 0.2).run()
+    assert [name for name, _ in inline.order].count("toy-b") == 1
     assert len(digests(url, "toy-a", n_parts)) == 4
 
 
 def test_too_many_failed_items_stop_the_run_and_are_listed(tmp_path: Path) -> None:
     url, n_parts = planned(tmp_path, ["bad1", "bad2", "v3", "v4"], part_size=4)
-    lanes = InlineLanes()
+    inline = InlineEngine()
     with pytest.raises(StoreError, match=r"2 of 4 items failed .*allowed is a fraction of 0\.25"):
-        Pipeline(lanes, steps(), url, range(n_parts), 0.25).run()
-    assert [name for name, _ in lanes.order] == ["toy-a"]
+        Pipeline(inline, steps(), url, range(n_parts), 0.25).run()
+    assert [name for name, _ in inline.order] == ["toy-a"]
     with get_client(sync_client=True) as client:
         found = client.read_artifacts(artifact_filter=ArtifactFilter(key=ArtifactFilterKey(any_=["toy-a-failed"])))
     assert "bad1: not a video" in str(found[0].data)
@@ -103,18 +103,18 @@ def test_too_many_failed_items_stop_the_run_and_are_listed(tmp_path: Path) -> No
 
 def test_second_run_reuses_every_part(tmp_path: Path) -> None:
     url, n_parts = planned(tmp_path, [f"v{i}" for i in range(4)])
-    Pipeline(InlineLanes(), steps(), url, range(n_parts), 0.2).run()
-    again = Pipeline(InlineLanes(), steps(b=ToyOptions(factor=3)), url, range(n_parts), 0.2).run()
+    Pipeline(InlineEngine(), steps(), url, range(n_parts), 0.2).run()
+    again = Pipeline(InlineEngine(), steps(b=ToyOptions(factor=3)), url, range(n_parts), 0.2).run()
     assert [summary.parts_reused for summary in again] == [4, 0]  # toy-b has a new option, toy-a has not
 
 
-def test_threads_engine_names_runs_and_links_them(tmp_path: Path) -> None:
+def test_threads_inlinenames_runs_and_links_them(tmp_path: Path) -> None:
     url, n_parts = planned(tmp_path, [f"v{i}" for i in range(4)])
 
     @flow(name="toy")
     def toy() -> list[int]:
-        with open_lanes(EngineOptions(cpu_slots=2), jobs=1) as lanes:
-            return [s.parts_reused for s in Pipeline(lanes, steps(), url, range(n_parts), 0.2).run()]
+        with open_engine(EngineOptions(cpu_slots=2), jobs=1) as running:
+            return [s.parts_reused for s in Pipeline(running, steps(), url, range(n_parts), 0.2).run()]
 
     assert toy() == [0, 0]
     assert toy() == [4, 4]

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from prefect import flow
 
-from mvideo.flows._engine import EngineOptions, Step, open_lanes
+from mvideo.flows._engine import EngineOptions, Step, open_engine
 from mvideo.flows._pipelining import Pipeline
 from mvideo_core.base.errors import ModelError
 from mvideo_core.store.workspace import Workspace
@@ -43,8 +43,8 @@ def test_flow_on_ray_with_two_fictitious_gpus(tmp_path: Path) -> None:
 
     @flow(name="toy-on-ray")
     def on_ray() -> None:
-        with open_lanes(engine, jobs=1) as lanes:
-            Pipeline(lanes, steps, url, range(n_parts), 0.2).run()
+        with open_engine(engine, jobs=1) as running:
+            Pipeline(running, steps, url, range(n_parts), 0.2).run()
 
     with pytest.raises(ModelError, match="toy weights are missing"):  # the error's class survives the way back from Ray
         on_ray()

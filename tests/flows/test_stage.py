@@ -4,9 +4,8 @@ import pytest
 from prefect.exceptions import ParameterTypeError
 from prefect.utilities.callables import parameter_schema
 
-from mvideo.flows._engine import EngineOptions, Step
+from mvideo.flows._engine import EngineOptions, Step, WorkerEngine
 from mvideo.flows._stage import TASKS, finish_stage, resolve
-from mvideo.flows._workers import WorkerLanes
 from mvideo.flows.build_mask_dataset import build_mask_dataset
 from mvideo.tasks._parts import Parts
 from mvideo_core.base.errors import ConfigError
@@ -72,8 +71,8 @@ def test_engine_workers_asks_nobody_for_parts_that_the_store_holds(tmp_path: Pat
     url, n_parts = planned(tmp_path, ["a", "b", "c", "d"])
     parts = Parts(workspace=url, indices=tuple(range(n_parts)))
     toy_a.fn(parts, ToyOptions())
-    lanes = WorkerLanes(EngineOptions(kind="workers"), {"cpu": 1, "gpu": 1})
+    engine_ = WorkerEngine(EngineOptions(kind="workers"), {"cpu": 1, "gpu": 1})
     step = Step("toy-a", toy_a, ToyOptions(), ("source",), "cpu")
-    ticket = lanes.submit(step, parts, [])  # no server is running here
-    outcomes = lanes.finished(0.0)
-    assert [(outcome.ticket, outcome.error, outcome.reused) for outcome in outcomes] == [(ticket, None, 4)]
+    job = engine_.submit(step, parts, [])  # no server is running here
+    outcomes = engine_.finished(0.0)
+    assert [(outcome.job, outcome.error, outcome.reused) for outcome in outcomes] == [(job, None, 4)]

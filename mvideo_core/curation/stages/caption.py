@@ -9,8 +9,6 @@ import numpy as np
 from mvideo_core.base.errors import MediaError
 from mvideo_core.base.records import CaptionRow, MaskRow, Row
 from mvideo_core.curation.stages.detect import clip_of
-from mvideo_core.engine import STAGES
-from mvideo_core.engine.chain import READS
 from mvideo_core.engine.loaded_models import loaded
 from mvideo_core.engine.stage import Item, Stage, StageContext, Worker
 from mvideo_core.masks import from_bytes
@@ -51,8 +49,7 @@ class CaptionWorker(Worker):
                 yield inputs[at][0], [row]
 
     def _input(self, item: Item) -> CaptionInput:
-        clip, masks = clip_of(item), item.rows["segment"]
-        assert isinstance(masks, MaskRow)
+        clip, masks = clip_of(item), item.row(MaskRow)
         assert masks.masks is not None
         assert clip.clip is not None
         sequence = from_bytes(self.context.local(masks.masks).read_bytes())
@@ -93,7 +90,9 @@ def _review(workspace: Workspace, options: CaptionOptions) -> list[str]:
 STAGE = Stage(
     name="caption",
     revision=2,
-    reads=READS["caption"],
+    title="Stage 5: one text per clip.",
+    reads=("cut", "segment"),
+    unit="clip",
     options=CaptionOptions,
     row=CaptionRow,
     resource="cpu",
@@ -103,4 +102,3 @@ STAGE = Stage(
     reach=_reach,
     review=_review,
 )
-STAGES.register(STAGE.name)(STAGE)

@@ -7,8 +7,6 @@ from mvideo_core.base.records import ClipRow, Row, VideoRow
 from mvideo_core.curation.ingest.naming import path_of
 from mvideo_core.curation.scenes import SCENE_DETECTORS
 from mvideo_core.curation.scenes.cut import CutClip, CutOptions, CutResult, cut_video
-from mvideo_core.engine import STAGES
-from mvideo_core.engine.chain import READS
 from mvideo_core.engine.stage import Item, Stage, StageContext, Worker
 
 
@@ -23,8 +21,7 @@ class CutWorker(Worker):
         return [self._cut(item) for item in items]
 
     def _cut(self, item: Item) -> list[Row]:
-        video = item.rows["ingest"]
-        assert isinstance(video, VideoRow)
+        video = item.row(VideoRow)
         out_dir = self.context.scratch / video.key
         out_dir.mkdir(exist_ok=True)
         root = path_of(video.root) if video.root else None  # checked again: links may change after ingest
@@ -80,11 +77,13 @@ def _check(options: CutOptions) -> None:
 STAGE = Stage(
     name="cut",
     revision=2,  # 2: clips are bt709 and tagged; damaged pictures and shifted colors drop them; the main stream is cut
-    reads=READS["cut"],
+    title="Stage 2: shots, and the clips cut from them.",
+    reads=("ingest",),
+    unit="clip",
+    expands=True,
     options=CutOptions,
     row=ClipRow,
     resource="cpu",
     open=CutWorker,
     check=_check,
 )
-STAGES.register(STAGE.name)(STAGE)

@@ -3,8 +3,6 @@
 from collections.abc import Sequence
 
 from mvideo_core.base.records import ClipRow, DetectionRow, Row
-from mvideo_core.engine import STAGES
-from mvideo_core.engine.chain import READS
 from mvideo_core.engine.loaded_models import device, loaded, weights_digests
 from mvideo_core.engine.stage import Item, Stage, StageContext, Worker
 from mvideo_core.media.decode import first_frame
@@ -54,8 +52,7 @@ class DetectWorker(Worker):
 
 def clip_of(item: Item) -> ClipRow:
     """The clip an item is about."""
-    row = item.rows["cut"]
-    assert isinstance(row, ClipRow)
+    row = item.row(ClipRow)
     assert row.clip is not None
     return row
 
@@ -67,11 +64,12 @@ def _externals(options: DetectOptions) -> dict[str, str]:
 STAGE = Stage(
     name="detect",
     revision=1,
-    reads=READS["detect"],
+    title="Stage 3: boxes and classes on first frames.",
+    reads=("cut",),
+    unit="clip",
     options=DetectOptions,
     row=DetectionRow,
     resource="gpu",
     open=DetectWorker,
     externals=_externals,
 )
-STAGES.register(STAGE.name)(STAGE)

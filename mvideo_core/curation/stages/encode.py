@@ -15,8 +15,6 @@ from mvideo_core.base.errors import ConfigError, StoreError
 from mvideo_core.base.options import canonical_json
 from mvideo_core.base.records import LatentShardRow, LatentWindow, Row, ShardRow
 from mvideo_core.cogvideox.base import BaseOptions, load_base
-from mvideo_core.engine import STAGES
-from mvideo_core.engine.chain import READS
 from mvideo_core.engine.growing_file import GrowingFile
 from mvideo_core.engine.loaded_models import device
 from mvideo_core.engine.run import RunOptions, StageSummary, run_stage
@@ -55,8 +53,7 @@ class EncodeWorker(Worker):
         return [self._shard(item) for item in items]
 
     def _shard(self, item: Item) -> list[Row]:
-        shard = item.rows["shard"]
-        assert isinstance(shard, ShardRow)
+        shard = item.row(ShardRow)
         assert shard.tar is not None
         root = latents_folder(self.settings, shard.tar.path)
         write_empty(self.context.workspace, root, self.base, self.identity)
@@ -175,7 +172,9 @@ def _externals(options: LatentOptions) -> dict[str, str]:
 STAGE = Stage(
     name="encode",
     revision=1,
-    reads=READS["encode"],
+    title="Latents and text embeddings of the dataset, for training.",
+    reads=("shard",),
+    unit="sample",
     options=LatentOptions,
     row=LatentShardRow,
     resource="gpu",
@@ -183,7 +182,6 @@ STAGE = Stage(
     externals=_externals,
     adopts=False,
 )
-STAGES.register(STAGE.name)(STAGE)
 
 
 def plan_latents(workspace: Workspace) -> int:

@@ -5,8 +5,6 @@ from collections.abc import Sequence
 from mvideo_core.base.records import Row, SourceRow, VideoRow
 from mvideo_core.curation.ingest.describe import IngestOptions, describe
 from mvideo_core.curation.ingest.sources import SourceItem
-from mvideo_core.engine import STAGES
-from mvideo_core.engine.chain import READS
 from mvideo_core.engine.stage import Item, Stage, StageContext, Worker
 
 
@@ -18,10 +16,9 @@ class IngestWorker(Worker):
 
     def work(self, items: Sequence[Item]) -> list[list[Row]]:
         """One VideoRow per source."""
-        return [[self._describe(item.rows["source"])] for item in items]
+        return [[self._describe(item.row(SourceRow))] for item in items]
 
-    def _describe(self, row: Row) -> VideoRow:
-        assert isinstance(row, SourceRow)
+    def _describe(self, row: SourceRow) -> VideoRow:
         fields = SourceItem.model_fields.keys() - {"video_id"}
         source = SourceItem(video_id=row.key, **{name: getattr(row, name) for name in fields})
         return describe(source, self.options).model_copy(update={"parent": row.key})
@@ -30,10 +27,11 @@ class IngestWorker(Worker):
 STAGE = Stage(
     name="ingest",
     revision=3,  # 2: rows name the folder that links must not leave; 3: and what the samples mean (`picture`)
-    reads=READS["ingest"],
+    title="Stage 1: probe and hash the listed files.",
+    reads=("source",),
+    unit="video",
     options=IngestOptions,
     row=VideoRow,
     resource="cpu",
     open=IngestWorker,
 )
-STAGES.register(STAGE.name)(STAGE)

@@ -22,7 +22,7 @@ from mvideo_core.base.records import (
     VideoRow,
 )
 from mvideo_core.curation.ingest.naming import path_of
-from mvideo_core.engine.chain import sampled_digests, touched_by, valid_markers
+from mvideo_core.engine.chain import row_class, sampled, sampled_digests, touched_by, valid_markers
 from mvideo_core.engine.plan import MAX_PARTS
 from mvideo_core.engine.run import planned_parts
 from mvideo_core.shards.candidate_table import CandidateTable
@@ -35,6 +35,7 @@ from mvideo_core.store.commit import commit_part
 from mvideo_core.store.keys import part_key, row_digest, settings_digest
 from mvideo_core.store.lock import stages_in_use
 from mvideo_core.store.scratch import scratch_folder
+from mvideo_core.store.tables import RowIndex
 from mvideo_core.store.workspace import Workspace
 from mvideo_core.weights.catalog import file_sha256
 
@@ -42,9 +43,6 @@ SAMPLES_STAGE = "samples"
 REVISION = 1
 LEVEL = 1
 """Of zlib. A sample's record is packed against the first one, which it resembles: that halves the database."""
-ROW_CLASSES: dict[str, type[Row]] = {
-    "ingest": VideoRow, "cut": ClipRow, "detect": DetectionRow, "segment": MaskRow, "caption": CaptionRow,
-}  # fmt: skip
 
 
 def plan_dataset(workspace: Workspace, options: ShardOptions) -> int:
@@ -107,7 +105,7 @@ def current_samples(
     Raises:
         ConfigError: a stage has not finished a part.
     """
-    parts = {stage: dict(valid_markers(workspace, stage)) for stage in ROW_CLASSES}
+    parts = {stage: dict(valid_markers(workspace, stage)) for stage in sampled()}
     for stage, found in parts.items():
         if len({marker.settings for marker in found.values() if marker is not None}) > 1:
             raise ConfigError(
@@ -115,30 +113,24 @@ def current_samples(
                 f"run `mvideo stage {stage} --workspace {workspace.url}` over all parts first"
             )
     for index in range(planned_parts(workspace)):
-        tables: dict[str, dict[str, Row]] = {}
-        for stage, row_class in ROW_CLASSES.items():
+        tables = RowIndex()
+        for stage in parts:
             marker = parts[stage].get(index)
             if marker is None:
                 raise ConfigError(
                     f"shard: stage {stage!r} has not finished part {index} with the options it was last run with, on "
                     f"what its upstream holds now; run `mvideo stage {stage} --workspace {workspace.url}` first"
                 )
-            rows = list(workspace.rows(marker, row_class))
+            rows = list(workspace.rows(marker, row_class(stage)))
             for one in lists:
                 for row in rows:
                     one.note(_names(row))
-            tables[stage] = {row.key: row for row in rows if row.status == "ok"}
-        for key in sorted(tables["caption"]):
-            clip, masks, caption = tables["cut"].get(key), tables["segment"].get(key), tables["caption"][key]
+            tables.add(row for row in rows if row.status == "ok")
+        for key, caption in sorted(tables.of(CaptionRow).items()):
+            clip, masks = tables.of(ClipRow).get(key), tables.of(MaskRow).get(key)
             if clip is None or masks is None:
                 continue
-            video = tables["ingest"].get(clip.parent)
-            assert isinstance(clip, ClipRow)
-            assert isinstance(masks, MaskRow)
-            assert isinstance(caption, CaptionRow)
-            assert isinstance(video, VideoRow)
-            boxes = tables["detect"].get(key)
-            assert boxes is None or isinstance(boxes, DetectionRow)
+            video, boxes = tables.of(VideoRow)[clip.parent], tables.of(DetectionRow).get(key)
             yield planned_sample(clip, masks, caption, video, boxes), clip, video
 
 

@@ -8,8 +8,6 @@ from mvideo_core.base.errors import MediaError
 from mvideo_core.base.records import ClipRow, DetectionRow, MaskRow, Row
 from mvideo_core.base.stopping import heeding
 from mvideo_core.curation.stages.detect import clip_of
-from mvideo_core.engine import STAGES
-from mvideo_core.engine.chain import READS
 from mvideo_core.engine.loaded_models import loaded, weights_digests
 from mvideo_core.engine.stage import Item, Stage, StageContext, Worker
 from mvideo_core.masks import MaskSequence, MaskWriter
@@ -31,8 +29,7 @@ class SegmentWorker(Worker):
         return [[self._segment(item)] for item in items]
 
     def _segment(self, item: Item) -> MaskRow:
-        clip, boxes = clip_of(item), item.rows["detect"]
-        assert isinstance(boxes, DetectionRow)
+        clip, boxes = clip_of(item), item.row(DetectionRow)
         sequence, scores_TN = self._propagate(clip, boxes)
         objects = object_stats(sequence, scores_TN, boxes.labels, boxes.scores, self.options.gate)
         blob = self.context.commit_bytes(sequence.to_bytes(), f"{clip.key}.masks", item.content_key)
@@ -74,11 +71,12 @@ def _externals(options: SegmentOptions) -> dict[str, str]:
 STAGE = Stage(
     name="segment",
     revision=1,
-    reads=READS["segment"],
+    title="Stage 4: mask sequences of the boxed objects.",
+    reads=("cut", "detect"),
+    unit="clip",
     options=SegmentOptions,
     row=MaskRow,
     resource="gpu",
     open=SegmentWorker,
     externals=_externals,
 )
-STAGES.register(STAGE.name)(STAGE)

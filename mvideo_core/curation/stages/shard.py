@@ -5,8 +5,6 @@ from collections.abc import Sequence
 
 from mvideo_core.base.records import Blob, Row, ShardPlanRow, ShardRow
 from mvideo_core.curation.stages.samples import empty_split, list_digests, plan_dataset
-from mvideo_core.engine import STAGES
-from mvideo_core.engine.chain import READS
 from mvideo_core.engine.run import RunOptions, StageSummary, run_stage
 from mvideo_core.engine.stage import Item, Stage, StageContext, Worker
 from mvideo_core.shards.options import ShardOptions
@@ -25,8 +23,7 @@ class ShardWorker(Worker):
         return [[self._write(item)] for item in items]
 
     def _write(self, item: Item) -> ShardRow:
-        plan = item.rows["samples"]
-        assert isinstance(plan, ShardPlanRow)
+        plan = item.row(ShardPlanRow)
         folder = self.context.workspace.folder
         local = self.context.scratch / f"{plan.key}.tar"
         with local.open("wb") as out:
@@ -40,7 +37,9 @@ class ShardWorker(Worker):
 STAGE = Stage(
     name="shard",
     revision=1,
-    reads=READS["shard"],
+    title="Stage 6: WebDataset shards, split and data card.",
+    reads=("samples",),
+    unit="sample",
     options=ShardOptions,
     row=ShardRow,
     resource="cpu",
@@ -49,7 +48,6 @@ STAGE = Stage(
     adopts=False,
     review=empty_split,
 )
-STAGES.register(STAGE.name)(STAGE)
 
 
 def shard_dataset(workspace: Workspace, options: ShardOptions, run: RunOptions | None = None) -> StageSummary:

@@ -20,7 +20,7 @@ from mvideo_core.base.records import (
     VideoRow,
 )
 from mvideo_core.engine import STAGES
-from mvideo_core.engine.chain import CHAIN, row_class, touched_by, upstream_of, valid_markers
+from mvideo_core.engine.chain import chain, row_class, touched_by, upstream_of, valid_markers
 from mvideo_core.engine.stage import StageContext
 from mvideo_core.masks import from_bytes
 from mvideo_core.masks.draw import colour_hex, write_overlay
@@ -38,6 +38,7 @@ from mvideo_core.pages.data_report.render import PAGE_NAME, media_of, render_rep
 from mvideo_core.store.lock import stages_in_use
 from mvideo_core.store.scratch import scratch_folder
 from mvideo_core.store.status import Problem
+from mvideo_core.store.tables import RowIndex
 from mvideo_core.store.workspace import Marker, Workspace
 
 log = logging.getLogger(__name__)
@@ -69,7 +70,7 @@ def build_report(workspace: Workspace, options: ReportOptions | None = None) -> 
 
 
 def _build(workspace: Workspace, options: ReportOptions) -> ReportSummary:
-    markers = {stage: dict(valid_markers(workspace, stage)) for stage in CHAIN}
+    markers = {stage: dict(valid_markers(workspace, stage)) for stage in chain()}
     markers = {stage: found for stage, found in markers.items() if any(found.values())}
     warnings = _warnings(workspace, markers)
     key = _report_key(markers, options)
@@ -181,12 +182,13 @@ def _gallery(
     (out / "media").mkdir()
     splits = _splits(workspace, keys, markers)
     for index in markers.get("segment", {}):
-        rows = {stage: _part(workspace, stage, index, markers) for stage in ("ingest", "cut", "segment", "caption")}
-        for key in sorted(keys & rows["segment"].keys()):
-            clip, masks = rows["cut"][key], rows["segment"][key]
-            assert isinstance(clip, ClipRow)
-            assert isinstance(masks, MaskRow)
-            item = _item(clip, masks, rows["caption"].get(key), rows["ingest"].get(clip.parent), splits.get(key, ""))
+        rows = RowIndex()
+        for stage in ("ingest", "cut", "segment", "caption"):
+            rows.add(_part(workspace, stage, index, markers))
+        for key in sorted(keys & rows.of(MaskRow).keys()):
+            clip, masks = rows.of(ClipRow)[key], rows.of(MaskRow)[key]
+            caption, video = rows.of(CaptionRow).get(key), rows.of(VideoRow).get(clip.parent)
+            item = _item(clip, masks, caption, video, splits.get(key, ""))
             try:
                 _draw(workspace, clip, masks, options, out)
             except MediaError as error:
@@ -195,11 +197,11 @@ def _gallery(
             yield item
 
 
-def _part(workspace: Workspace, stage: str, index: int, markers: dict[str, dict[int, Marker | None]]) -> dict[str, Row]:
+def _part(workspace: Workspace, stage: str, index: int, markers: dict[str, dict[int, Marker | None]]) -> list[Row]:
     marker = markers.get(stage, {}).get(index)
     if marker is None:
-        return {}
-    return {row.key: row for row in workspace.rows(marker, row_class(stage)) if row.status == "ok"}
+        return []
+    return [row for row in workspace.rows(marker, row_class(stage)) if row.status == "ok"]
 
 
 def _draw(workspace: Workspace, clip: ClipRow, masks: MaskRow, options: ReportOptions, out: Path) -> None:
@@ -220,9 +222,7 @@ def _draw(workspace: Workspace, clip: ClipRow, masks: MaskRow, options: ReportOp
             raise
 
 
-def _item(clip: ClipRow, masks: MaskRow, caption: Row | None, video: Row | None, split: str) -> GalleryItem:
-    assert caption is None or isinstance(caption, CaptionRow)
-    assert video is None or isinstance(video, VideoRow)
+def _item(clip: ClipRow, masks: MaskRow, caption: CaptionRow | None, video: VideoRow | None, split: str) -> GalleryItem:
     objects = [
         GalleryObject(
             label=one.label,

@@ -17,6 +17,7 @@ from mvideo_core.base.records import (
     ShardPlanRow,
     ShardRow,
 )
+from mvideo_core.engine.chain import chain, expands, unit_of
 from mvideo_core.pages.data_report.data import (
     DropExample,
     FunnelStep,
@@ -26,13 +27,8 @@ from mvideo_core.pages.data_report.data import (
     check_funnel,
 )
 
-STAGES = ("source", "ingest", "cut", "detect", "segment", "caption", "samples", "shard")
-"""Order of the funnel; stages that gave no rows and no parts are left out of it."""
-UNITS = {"source": "source", "ingest": "video", "cut": "clip", "detect": "clip", "segment": "clip", "caption": "clip",
-         "samples": "sample", "shard": "sample"}  # fmt: skip
 MAX_LISTED = 500
 """Entries of lists on the page at most."""
-EXPANDS = frozenset({"cut"})
 
 
 class Bins:
@@ -118,8 +114,8 @@ class ReportCounter:
         Raises:
             ConfigError: a stage that the funnel does not know.
         """
-        if stage not in STAGES:
-            raise ConfigError(f"no stage {stage!r} in the funnel; known: {', '.join(STAGES)}")
+        if stage not in chain():
+            raise ConfigError(f"no stage {stage!r} in the funnel; known: {', '.join(chain())}")
         counts = self._stages.setdefault(stage, _StageCounts())
         per_parent: Counter[str] = Counter()
         for row in rows:
@@ -134,13 +130,13 @@ class ReportCounter:
                 self._example(stage, row)
             if isinstance(row, ShardPlanRow) and row.entry:
                 self._listed[_why(row), row.entry] += 1
-        if stage in EXPANDS:
+        if expands(stage):
             counts.parents += len(per_parent)
             for n_kept in per_parent.values():
                 self._bins["shots"].add(n_kept)
 
     def funnel(self, entered: int | None = None, pending_parents: Mapping[str, int] | None = None) -> list[FunnelStep]:
-        """The steps, checked to add up.
+        """The steps in the order of the stages, checked to add up. Stages without rows and parts are left out.
 
         Args:
             entered: items listed at the very start; the rows of the first stage when None.
@@ -151,17 +147,17 @@ class ReportCounter:
             StoreError: the rows do not account for every item.
         """
         steps: list[FunnelStep] = []
-        for stage in STAGES:
+        for stage in chain():
             counts = self._stages.get(stage)
             if counts is None:
                 continue
             came = steps[-1].kept if steps else (counts.rows if entered is None else entered)
             pending = (pending_parents or {}).get(stage, 0)
-            expands = stage in EXPANDS
-            empty = max(0, came - pending - counts.parents) if expands else 0
+            many = expands(stage)
+            empty = max(0, came - pending - counts.parents) if many else 0
             steps.append(
                 FunnelStep(
-                    stage=stage, unit=UNITS[stage], entered=came, pending=pending, rows=counts.rows, expands=expands,
+                    stage=stage, unit=unit_of(stage), entered=came, pending=pending, rows=counts.rows, expands=many,
                     empty=empty, kept=counts.kept, filtered=dict(sorted(counts.filtered.items())),
                     failed=dict(sorted(counts.failed.items())),
                 )

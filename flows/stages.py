@@ -1,0 +1,52 @@
+"""Deployments "ingest", "cut", "detect", "segment", "caption", and those of added stages: one stage on its own."""
+
+from typing import Annotated, Any
+
+from prefect import Flow, State, flow
+
+from mvideo.flows._engine import EngineOptions
+from mvideo.flows._naming import run_name
+from mvideo.flows._notices import concluded
+from mvideo.flows._root import in_root
+from mvideo.flows._stage import finish_stage, resolve
+from mvideo_core.base.forms import ProfileName
+from mvideo_core.base.options import Over
+from mvideo_core.curation.pipeline import PROFILES, preflight
+from mvideo_core.engine import STAGES
+from mvideo_core.engine.run import StageSummary
+from mvideo_core.engine.stage import Stage
+from mvideo_core.store.workspace import Workspace
+
+DOCUMENTATION = """{title}
+
+Works on its upstream's rows on disk. Ends as "CompletedWithWarnings" when what the stage made needs a look.
+
+Args:
+    workspace: local path or fsspec URL; it needs a plan and this stage's upstream.
+    profile: run profile whose options hold where none are given here.
+    options: values of this stage; what is empty is as the profile says.
+    parts: indices to finish; empty = all.
+    engine: threads of this process, or Ray.
+"""
+
+
+def flow_of(stage: Stage) -> Flow[..., Any]:
+    """The flow of one stage: the parts that are asked for, from what its upstream left on disk."""
+
+    def run(
+        workspace: str,
+        profile: Annotated[str, ProfileName(PROFILES)] = "mini",
+        options: Annotated[dict[str, Any] | None, Over(stage.options)] = None,
+        parts: list[int] | None = None,
+        engine: EngineOptions = EngineOptions(),
+    ) -> StageSummary | State[StageSummary]:
+        chosen = resolve(profile, **{stage.name: options})
+        preflight(chosen, Workspace(workspace), [stage.name])
+        summary = finish_stage(stage.name, workspace, chosen, parts, engine)
+        return concluded(summary, summary.warnings)
+
+    run.__name__, run.__doc__ = stage.name, DOCUMENTATION.format(title=stage.title)
+    return flow(name=stage.name, flow_run_name=run_name, persist_result=False)(in_root(run))
+
+
+globals().update({stage.name: flow_of(stage) for stage in STAGES.of_parts()})

@@ -1,0 +1,98 @@
+"""Every stage by name, in order: those of the product, and those that installed packages put between them."""
+
+import dataclasses
+import importlib
+from collections.abc import Callable, Iterator
+from importlib.metadata import EntryPoint, entry_points
+
+from mvideo_core.base.errors import ConfigError
+from mvideo_core.engine.stage import Stage
+
+
+class Stages:
+    """The stages, imported on first use.
+
+    A package adds one by an entry point; `before` in its `Stage` says where it goes:
+
+        [project.entry-points."mvideo.stages"]
+        sharp = "my_package.sharp:STAGE"
+
+    Args:
+        package: dotted package with `ORDER`, the names of its modules in the order of the stages; each has a `STAGE`.
+        entry_points: group of the entry points of other packages.
+    """
+
+    def __init__(self, package: str, entry_points: str):
+        self.package, self.group = package, entry_points
+        self._in_order: dict[str, Stage] | None = None
+        self._registered: dict[str, Stage] = {}
+
+    def register(self, name: str) -> Callable[[Stage], Stage]:
+        """Decorator that adds a stage outside of the order: it runs only where it is asked for by name."""
+
+        def add(stage: Stage) -> Stage:
+            self._registered[name] = stage
+            return stage
+
+        return add
+
+    def get(self, name: str) -> Stage:
+        """The stage called `name`.
+
+        Raises:
+            ConfigError: no such stage; the message lists the known names.
+        """
+        found = self._registered.get(name) or self._ordered().get(name)
+        if found is None:
+            raise ConfigError(f"no stage called {name!r}; known: {', '.join(self.names())}")
+        return found
+
+    def names(self) -> list[str]:
+        """Names of all stages, in order."""
+        return [*self._ordered(), *self._registered]
+
+    def of_parts(self) -> Iterator[Stage]:
+        """Stages that go part by part over the plan of the sources, in order."""
+        return (stage for stage in self._ordered().values() if stage.unit != "sample")
+
+    def added(self) -> list[str]:
+        """Names of the stages that other packages add."""
+        return [stage.name for stage in self._ordered().values() if stage.before]
+
+    def _ordered(self) -> dict[str, Stage]:
+        if self._in_order is None:
+            package = importlib.import_module(self.package)
+            own = [importlib.import_module(f"{self.package}.{name}").STAGE for name in package.ORDER]
+            self._in_order = {stage.name: stage for stage in _with_added(own, self.group)}
+        return self._in_order
+
+
+def _with_added(stages: list[Stage], group: str) -> list[Stage]:
+    """The stages with those of other packages in their places; the stage behind each reads it, too."""
+    found = list(stages)
+    for point in sorted(entry_points(group=group), key=lambda point: point.name):
+        stage = _load(point)
+        names = [one.name for one in found]
+        allowed = [one.name for one in found if one.unit == "clip"]
+        if stage.before not in allowed:
+            raise ConfigError(
+                f"stage {stage.name!r} of {point.value}: before={stage.before!r}; allowed: {', '.join(allowed)}"
+            )
+        if stage.name in names:
+            raise ConfigError(f"stage {stage.name!r} of {point.value}: a stage of that name is there; rename it")
+        at = names.index(stage.before)
+        behind = dataclasses.replace(found[at], reads=(*found[at].reads, stage.name))
+        found[at : at + 1] = [stage, behind]
+    return found
+
+
+def _load(point: EntryPoint) -> Stage:
+    try:
+        stage = point.load()
+    except (ImportError, AttributeError) as error:
+        raise ConfigError(
+            f"stage {point.name!r} of {point.value} does not load: {error}; fix or uninstall it"
+        ) from None
+    if not isinstance(stage, Stage):
+        raise ConfigError(f"stage {point.name!r}: {point.value} is a {type(stage).__name__}, not a Stage")
+    return stage

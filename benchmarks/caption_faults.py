@@ -9,10 +9,10 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.chat_server import ANSWERS, FAULTS, ChatServer, Reply, question_of
 from mvideo_core.base.errors import MVideoError
 from mvideo_core.base.records import CaptionRow
 from mvideo_core.perception.captioning import CaptionInput, CaptionOptions, caption_rows, load_captioner
+from tests.fixtures.chat_server import ANSWERS, FAULTS, ChatServer, Reply, question_of
 
 RETRIES, OTHERS, TIMEOUT_S = 1, 3, 3.0
 """Further tries, other clips, deadline of one request: small, so that all cases take seconds."""

@@ -28,8 +28,9 @@ from mvideo_core.shards.files import DatasetFiles
 from mvideo_core.shards.options import ShardOptions
 from mvideo_core.store.workspace import Workspace
 from mvideo_core.training.data import Split
-from mvideo_core.training.latents.info import INDEX_NAME, index_schema
+from mvideo_core.training.latents.info import INDEX_NAME
 from mvideo_core.training.latents.window_index import WindowIndex
+from tests.fixtures.window_index import write_window_index
 
 N_CLIPS = 400_000
 
@@ -116,28 +117,6 @@ def measure_shards(n_clips: int) -> dict[str, Any]:
         size = sum(path.stat().st_size for path in Path(folder).iterdir())
         layout.close()
     return {"clips": n_clips, "shards": n_shards, "memory_mb": _peak_mb() - before, "tmpdir_mb": round(size / 1e6, 1)}
-
-
-def write_window_index(folder: Path, n_windows: int, per_shard: int = 1000) -> None:
-    """An index of latents as the encode stage writes it: two windows a clip, a tenth of the shards for tests."""
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
-    folder.mkdir(parents=True)
-    with pq.ParquetWriter(folder / INDEX_NAME, index_schema(), compression="zstd") as writer:
-        for first in range(0, n_windows, per_shard):
-            split = "test" if first // per_shard % 10 == 9 else "train"
-            rows = [
-                {
-                    "id": f"clip{n // 2:09d}-w{n % 2 * 32:05d}", "key": f"clip{n // 2:09d}", "video_id": f"v{n // 16}",
-                    "split": split, "shard": f"{split}-{first // per_shard:06d}.tar", "target_start_frame": n % 2 * 32,
-                    "history": bool(n % 2), "caption": f"A brown dog runs over a lawn, take {n // 2}. " * 3,
-                    "offset_bytes": n * 300_000, "size_bytes": 300_000, "sha256": _hex(f"l{n}"),
-                    "text_offset_bytes": n * 300_000, "text_size_bytes": 90_000, "text_sha256": _hex(f"t{n}"),
-                }
-                for n in range(first, min(first + per_shard, n_windows))
-            ]  # fmt: skip
-            writer.write_table(pa.Table.from_pylist(rows, schema=index_schema()))
 
 
 def measure_split(n_windows: int) -> dict[str, Any]:

@@ -236,7 +236,17 @@ def rehearse(folder: Path | None, out: Path, keep: bool) -> int:
     if ok:
         port = free_port()
         server = subprocess.Popen(
-            [sys.executable, "-m", "benchmarks.chat_server", "--port", str(port), "--faults", FAULTS, "--every", "2"],
+            [
+                sys.executable,
+                "-m",
+                "tests.fixtures.chat_server",
+                "--port",
+                str(port),
+                "--faults",
+                FAULTS,
+                "--every",
+                "2",
+            ],
             stdout=subprocess.DEVNULL,
         )
         try:

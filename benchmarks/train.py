@@ -28,10 +28,10 @@ from typing import Any
 
 from benchmarks.data import holds, machine, summary, table
 from benchmarks.diffusers_loop import DiffusersLoop
-from benchmarks.drawn_latents import draw_latents
 from benchmarks.timing import cpus, interleaved, ratio, spread, walls
 from mvideo_core.training.estimate.flops import count_flops
 from mvideo_core.training.options import TrainOptions
+from tests.fixtures.drawn_latents import draw_latents
 
 OUT = Path("build/bench/train.json")
 PEAKS_TFLOPS = {("H200", "bf16"): 989.0, ("H100", "bf16"): 989.0, ("A100", "bf16"): 312.0}

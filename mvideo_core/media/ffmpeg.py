@@ -7,7 +7,6 @@ from typing import Any
 
 from mvideo_core.base.cpu_kernels import cpu_flags
 from mvideo_core.base.errors import ConfigError
-from mvideo_core.processes import sandbox
 
 FORMATS = "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,avi,mpegts,flv,ogg"
 """Demuxers we open. None of them can name another file or an address (concat, hls, sdp, image2 can)."""
@@ -69,17 +68,6 @@ def compile_argv(graph: Any, *, threads: int = 0) -> list[str]:
     if threads:
         head += ["-filter_threads", str(threads), "-filter_complex_threads", str(threads)]
     return [argv[0], *head, *argv[1:]]
-
-
-def run_graph(
-    graph: Any, limits: sandbox.Limits, what: str, *, threads: int = 0, pass_fds: tuple[int, ...] = ()
-) -> bytes:
-    """Run a graph to its end; stdout.
-
-    Raises:
-        MediaError: ffmpeg failed or ran out of time; the message begins with `what`.
-    """
-    return sandbox.run(compile_argv(graph, threads=threads), limits, what, pass_fds=pass_fds)
 
 
 def x264_params() -> dict[str, str]:

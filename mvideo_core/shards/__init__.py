@@ -1,11 +1,10 @@
-"""Triplets -> a WebDataset with index, description and card; and back, in an exact order."""
+"""Triplets -> a WebDataset with index, description and card; and back."""
 
 from mvideo_core.shards.card import DatasetInfo, FileEntry, ShardEntry, data_card, dataset_info, info_bytes
 from mvideo_core.shards.dataset import MaskVideoDataset, Sample
 from mvideo_core.shards.index import INDEX_NAME, write_index
 from mvideo_core.shards.members import planned_sample, sample_bytes
 from mvideo_core.shards.options import ShardOptions
-from mvideo_core.shards.order import ResumableLoader
 from mvideo_core.shards.plan import Candidate, DatasetPlan, plan_shards
 from mvideo_core.shards.verify import Problem, verify_dataset
 from mvideo_core.shards.write import WrittenShard, shard_path, write_shard
@@ -18,7 +17,6 @@ __all__ = [
     "FileEntry",
     "MaskVideoDataset",
     "Problem",
-    "ResumableLoader",
     "Sample",
     "ShardEntry",
     "ShardOptions",

@@ -5,12 +5,10 @@ ranks sees the same samples at the same step, and resuming is a number. An epoch
 samples; a batch may straddle two epochs, so no sample is left out.
 """
 
-import copy
 import heapq
-import threading
 from collections.abc import Callable, Collection, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from typing import Any, Generic, Protocol, TypeVar
+from typing import Generic, Protocol, TypeVar
 
 import numpy as np
 from pydantic import Field
@@ -169,26 +167,6 @@ def rank_slots(global_batch: int, micro_batch: int, rank: int, world_size: int) 
         )
     share = global_batch // world_size
     return [range(first, first + micro_batch) for first in range(rank * share, (rank + 1) * share, micro_batch)]
-
-
-class ThreadCopies(Generic[Item]):
-    """A dataset of which every thread gets a copy with files of its own, since open files may not be shared by threads.
-
-    Args:
-        dataset: with a `files` attribute; the rest of it is shared.
-    """
-
-    def __init__(self, dataset: Any):
-        self.dataset = dataset
-        self._mine = threading.local()
-
-    def get(self, index: int) -> Item:
-        """Sample `index`."""
-        if not hasattr(self._mine, "dataset"):
-            self._mine.dataset = copy.copy(self.dataset)
-            self._mine.dataset.files = copy.copy(self.dataset.files)
-        item: Item = self._mine.dataset.get(index)
-        return item
 
 
 class Feed(Generic[Item, Made]):

@@ -35,7 +35,7 @@ from mvideo_core.training.callbacks.validation import SEED, Validation
 from mvideo_core.training.callbacks.warm_up import WarmUp
 from mvideo_core.training.checkpoint import ADAPTER, ADAPTER_EMA, CHECKPOINTS, State, sole_owner
 from mvideo_core.training.course import allowed
-from mvideo_core.training.data import Feed, GlobalOrder, Split, ThreadCopies, rank_slots
+from mvideo_core.training.data import Feed, GlobalOrder, Split, rank_slots
 from mvideo_core.training.distributed import World, joined, placed
 from mvideo_core.training.estimate.memory import checkpoint_bytes
 from mvideo_core.training.execution import input_dtype, prepare
@@ -160,7 +160,7 @@ def build(options: TrainOptions, world: World, say: Say = log.info) -> "tuple[Tr
     slots = rank_slots(options.global_batch, options.micro_batch, world.rank, world.size)
     order = GlobalOrder(split.train, options.global_batch, options.seed)
     train_maker = batch_maker(options, dataset, schedule, options.seed, world)
-    feed: Feed[Any, Any] = Feed(ThreadCopies(dataset), order, slots, train_maker, options.data)
+    feed: Feed[Any, Any] = Feed(dataset, order, slots, train_maker, options.data)
     parameters = trainable(transformer)
     trainer = Trainer(
         objective, parameters, feed, world, n_micro=len(slots), steps=options.steps, options=options.optimizer,

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from benchmarks.caption_faults import answer_lines, fault_lines
-from benchmarks.chat_server import ANSWERS, FAULTS
+from tests.fixtures.chat_server import ANSWERS, FAULTS
 
 DOCS = Path(__file__).parents[2] / "docs" / "captions.md"
 STORED = {"plain text", "list of parts", "Chinese", "Thai", "2,000 tokens"}

@@ -6,7 +6,6 @@ One row per reader: what is in the file, which error comes, and words of its mes
 import gzip
 import importlib
 import io
-import json
 import zipfile
 
 import numpy as np
@@ -85,12 +84,6 @@ def dataset_info(path):
     return read_info(DatasetFiles(str(path)))
 
 
-def coco(path):
-    from mvideo_core.masks.coco import from_coco
-
-    return from_coco(json.loads(path.read_text()))
-
-
 def broken_gzip():
     """Whole header and trailer, damaged in the middle: the decompressor stops, not the file."""
     packed = bytearray(gzip.compress(b"#version\n" + b"a b\n" * 500, mtime=0))
@@ -135,8 +128,6 @@ ROWS = {
     "last frames empty": (last_frames, "clips/last.npz", b"", StoreError, "--overwrite"),
     "merges damaged in the middle": (merges, "bpe.txt.gz", broken_gzip(), ModelError, "fetch it again"),
     "masks in an encrypted archive": (npz_masks, "m.npz", encrypted_npz(), MediaError, "encrypted"),
-    "COCO masks without counts": (coco, "m.json", b'[[{"size": [2, 2]}]]', MediaError, "counts"),
-    "COCO masks that are numbers": (coco, "m.json", b'[[{"size": [2, 2], "counts": "4"}], [7]]', MediaError, "counts"),
     "test set of bytes": (held_out, "t.json", LATIN1, ConfigError, "not a test set"),
     "truth of bytes": (world_truth, "t.json", LATIN1, MediaError, "not a truth file"),
     "VBench scores that are a folder": (vbench_scores, "s.json/x", b"", ConfigError, "VBench"),

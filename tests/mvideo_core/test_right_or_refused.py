@@ -14,7 +14,6 @@ import pyarrow.parquet as pq
 import pytest
 from typer.testing import CliRunner
 
-from benchmarks.chat_server import FAULTS, ChatServer, completion
 from mvideo_core.base.errors import MVideoError
 from mvideo_core.cli import main
 from mvideo_core.doctor import Asked
@@ -25,6 +24,7 @@ from mvideo_core.evaluation.run import run_suite
 from mvideo_core.evaluation.suite import SuiteOptions, prepare
 from mvideo_core.shards.verify import verify_dataset
 from mvideo_core.store.workspace import Workspace
+from tests.fixtures.chat_server import FAULTS, ChatServer, completion
 from tests.mvideo_core.curation.scenes import test_clip_colors, test_damage
 from tests.mvideo_core.engine.finished import finish
 from tests.mvideo_core.media import bars, footage

@@ -106,13 +106,6 @@ def joined(parts: Iterable[MaskSequence]) -> MaskSequence:
     return MaskSequence(sum(part.n_frames for part in held), *held[0].shape[1:], edges, np.concatenate(offsets))
 
 
-def union_edges(sequence: MaskSequence, frame: int) -> np.ndarray:
-    """Runs of all objects of a frame together: what the model sees."""
-    if sequence.n_objects == 1:
-        return sequence.mask_edges(frame, 0)
-    return edges_of(np.any(sequence.frame(frame), axis=0))
-
-
 def inverted(sequence: MaskSequence) -> MaskSequence:
     """Inside and outside swapped, mask by mask."""
     writer = RunWriter(*sequence.shape)

@@ -104,8 +104,8 @@ def test_torch_finds_a_place_for_its_compile_cache(foreign: list[str]) -> None:
 @pytest.fixture
 def shared(tmp_path: Path) -> Iterator[Path]:
     """A dataset and latents that everybody may read, and a folder that everybody may write into."""
-    from benchmarks.drawn_latents import draw_latents
     from mvideo_core.store.workspace import Workspace
+    from tests.fixtures.drawn_latents import draw_latents
     from tests.mvideo_core.training.latents.drawn import dataset
 
     place = Path(tempfile.mkdtemp(prefix="mvideo-shared-"))

@@ -11,12 +11,12 @@ import numpy as np
 import pytest
 import yaml
 
-from benchmarks.drawn_latents import draw_latents
 from mvideo_core.curation.stages.publish import first_sample
 from mvideo_core.editing.mask_files import save_masks
 from mvideo_core.masks import encode
 from mvideo_core.store.workspace import Workspace
 from tests.e2e.tiny import draw_videos, write_models, write_profile
+from tests.fixtures.drawn_latents import draw_latents
 from tests.mvideo_core.training.conftest import TINY
 from tests.mvideo_core.training.latents.drawn import dataset
 from tests.small_disk import names, small_disk

@@ -7,12 +7,12 @@ import pytest
 import yaml
 from typer.testing import CliRunner
 
-from benchmarks.chat_server import ChatServer, Reply, completion
 from mvideo_core.base.errors import ConfigError, ModelError
 from mvideo_core.cli.main import app
 from mvideo_core.editing.draw import CanvasOptions, draw, parse_shapes, read_shapes
 from mvideo_core.editing.suggest import examples, server_of, suggest
 from mvideo_core.masks.measure import areas
+from tests.fixtures.chat_server import ChatServer, Reply, completion
 from tests.mvideo_core.editing.drawn import boxes
 
 CANVAS = CanvasOptions(height_px=48, width_px=72)

@@ -148,7 +148,7 @@ def test_playlists_in_disguise_reach_nothing(text, tmp_path):
         fd = os.open(path, os.O_RDONLY)  # and below the sniffing, the whitelists alone must hold
         graph = ffmpeg.open_input(fd).output("pipe:", format="null")
         with pytest.raises(MediaError, match=r"Invalid|whitelist"):
-            ffmpeg.run_graph(graph, sandbox.Limits(wall_s=20), "list", pass_fds=(fd,))
+            sandbox.run(ffmpeg.compile_argv(graph), sandbox.Limits(wall_s=20), "list", pass_fds=(fd,))
         os.close(fd)
         with pytest.raises(TimeoutError):
             server.accept()

@@ -31,7 +31,7 @@ def latents(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Six clips at the tiny size."""
     import torch
 
-    from benchmarks.drawn_latents import draw_latents
+    from tests.fixtures.drawn_latents import draw_latents
 
     torch.set_num_threads(1)
     return draw_latents(tmp_path_factory.mktemp("latents") / "tiny")

@@ -9,7 +9,6 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from benchmarks.drawn_latents import draw_latents
 from mvideo_core.cogvideox import compiled
 from mvideo_core.cogvideox.compiled import CompiledGraphs
 from mvideo_core.training import main
@@ -18,6 +17,7 @@ from mvideo_core.training.callbacks.warm_up import Graph, planned_graphs
 from mvideo_core.training.checkpoint import complete
 from mvideo_core.training.draws import DrawOptions, draw_step, histories
 from mvideo_core.training.options import TrainOptions, load_profile
+from tests.fixtures.drawn_latents import draw_latents
 from tests.mvideo_core.training.test_draws import FLAT
 
 Make = Callable[..., TrainOptions]

@@ -6,13 +6,13 @@ from typing import Any
 
 import pytest
 
-from benchmarks.drawn_latents import draw_latents
 from mvideo_core.cogvideox.adapter import load_adapter
 from mvideo_core.cogvideox.base import random_base
 from mvideo_core.training.callbacks.metrics import read_metrics
 from mvideo_core.training.checkpoint import complete
 from mvideo_core.training.launch import launch
 from mvideo_core.training.options import PROFILES, TrainOptions, load_profile
+from tests.fixtures.drawn_latents import draw_latents
 
 NAMES = sorted(path.stem for path in PROFILES.glob("*.yaml"))
 BASES = {name: "random:tiny-rope" if "5b" in name else "random:tiny-sincos" for name in NAMES}

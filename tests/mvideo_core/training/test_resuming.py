@@ -90,7 +90,7 @@ def of_base(latents: Path, base: Path, out: Path) -> Path:
 
 
 def test_other_latents_can_be_allowed(tiny: Make, latents: Path, tmp_path: Path) -> None:
-    from benchmarks.drawn_latents import draw_latents
+    from tests.fixtures.drawn_latents import draw_latents
 
     main.train(tiny(steps=2))
     other = {"latents": str(draw_latents(tmp_path / "other", seed=1))}

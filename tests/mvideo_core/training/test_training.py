@@ -83,7 +83,7 @@ def test_micro_batches_equal_one_batch_to_fp32_rounding(tiny: Make) -> None:
 def test_only_adapters_and_conditioning_change_and_the_teacher_agrees_at_step_0(
     size: str, tiny: Make, tmp_path: Path
 ) -> None:
-    from benchmarks.drawn_latents import draw_latents
+    from tests.fixtures.drawn_latents import draw_latents
 
     latents = draw_latents(tmp_path / "latents", size)
     first_clip = {"base": {"weights": f"random:{size}"}, "draws": {"history_none": 1.0}}

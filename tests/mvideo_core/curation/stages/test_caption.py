@@ -5,7 +5,6 @@ import json
 import pytest
 from typer.testing import CliRunner
 
-from benchmarks.chat_server import FAULTS, ChatServer, Reply, completion
 from mvideo_core.base.errors import ConfigError, ServerAway, StoreError
 from mvideo_core.base.records import CaptionRow
 from mvideo_core.cli import main
@@ -21,6 +20,7 @@ from mvideo_core.shards.options import ShardOptions
 from mvideo_core.store.maintain import retry_failed
 from mvideo_core.store.status import stage_status
 from mvideo_core.store.workspace import Workspace
+from tests.fixtures.chat_server import FAULTS, ChatServer, Reply, completion
 from tests.mvideo_core.engine.finished import finish
 
 CAPTION = STAGES.get("caption")

@@ -5,11 +5,11 @@ import threading
 
 import pytest
 
-from benchmarks.chat_server import ChatServer
 from mvideo_core.base.errors import ConfigError
 from mvideo_core.curation.pipeline import PipelineOptions
 from mvideo_core.perception.captioning.connections import open_http, read_key, refuse_secrets
 from mvideo_core.perception.captioning.openai_compatible import OpenAICompatibleOptions
+from tests.fixtures.chat_server import ChatServer
 
 
 @pytest.mark.parametrize(
@@ -138,7 +138,7 @@ def test_a_server_with_its_own_certificate_needs_and_uses_the_ca_file(tmp_path):
 def test_the_deadline_is_for_the_whole_answer():
     import httpx2
 
-    from benchmarks.chat_server import FAULTS
+    from tests.fixtures.chat_server import FAULTS
 
     async def get(url):
         async with open_http(url, 1.2, 1, "") as http:

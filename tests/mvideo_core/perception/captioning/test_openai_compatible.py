@@ -16,10 +16,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from benchmarks.chat_server import FAULTS, ChatServer, Reply, completion, failure, question_of
 from mvideo_core.base.errors import ConfigError, MediaError, ModelError, ServerAway
 from mvideo_core.perception.captioning import Answer, CaptionInput, in_order
 from mvideo_core.perception.captioning.openai_compatible import OpenAICompatibleCaptioner, OpenAICompatibleOptions
+from tests.fixtures.chat_server import FAULTS, ChatServer, Reply, completion, failure, question_of
 
 
 def color_of(body):

@@ -11,12 +11,12 @@ from pathlib import Path
 import pyarrow.parquet as pq
 import pytest
 
-from benchmarks.planning import write_window_index
 from mvideo_core.base.errors import StoreError
 from mvideo_core.shards.files import DatasetFiles
 from mvideo_core.training.latents import window_index
 from mvideo_core.training.latents.info import INDEX_NAME
 from mvideo_core.training.latents.window_index import WindowIndex
+from tests.fixtures.window_index import write_window_index
 from tests.small_disk import small_disk
 
 

@@ -35,14 +35,15 @@ def resolve(profile: str, overrides: dict[str, Any] | None = None, **stages: dic
 def with_stage_parameters(function: Callable[P, T]) -> Callable[P, T]:
     """Put a parameter for the options of each stage where the function takes `**stages`: the form shows them all."""
     signature = inspect.signature(function)
-    fixed = [one for one in signature.parameters.values() if one.kind is not one.VAR_KEYWORD]
+    own = [one for one in signature.parameters.values() if one.kind is not one.VAR_KEYWORD]
+    named = [one for one in own if one.kind is one.KEYWORD_ONLY]
     added, lines = [], []
     for name in (*PART_STAGES, "shard"):
         stage = STAGES.get(name)
         kind: Any = Annotated[dict[str, Any] | None, Over(stage.options)]
         added.append(inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=kind))
         lines.append(f"    {name}: {stage.title[0].lower()}{stage.title[1:-1]}; what is empty is as the profile says.")
-    function.__signature__ = signature.replace(parameters=[*fixed, *added])  # type: ignore[attr-defined]
+    function.__signature__ = signature.replace(parameters=[*own[: len(own) - len(named)], *added, *named])  # type: ignore[attr-defined]
     function.__annotations__ = {
         **{name: kind for name, kind in function.__annotations__.items() if name != "stages"},
         **{one.name: one.annotation for one in added},

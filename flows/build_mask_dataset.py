@@ -36,6 +36,7 @@ def build_mask_dataset(
     overrides: Annotated[dict[str, Any] | None, Values(PipelineOptions)] = None,
     plan_options: Annotated[dict[str, Any] | None, Over(PlanOptions)] = None,
     run: Annotated[dict[str, Any] | None, Over(RunOptions)] = None,
+    *,
     engine: EngineOptions = EngineOptions(),
     **stages: dict[str, Any] | None,
 ) -> ReportSummary | State[ReportSummary]:

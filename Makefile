@@ -9,12 +9,13 @@ export OMP_NUM_THREADS ?= 1
 export PREFECT_SERVER_ANALYTICS_ENABLED ?= false
 export DO_NOT_TRACK ?= 1
 
-.PHONY: setup demo test test-all check reference wheel bench chaos rehearsal lock clean help
+.PHONY: setup demo test test-all check reference site wheel bench chaos rehearsal lock clean help
 help:
 	@echo "make demo   set up, then videos -> mask dataset -> LoRA training -> videos under masks -> scores, under Prefect (V=1: all events)"
 	@echo "make test   set up, then the default test suite (CPU, offline)"
 	@echo "make check  ruff, format, mypy, import-linter"
 	@echo "make reference  docs/reference from the code"
+	@echo "make site   build/site/index.html, the docs as a website"
 	@echo "make wheel  dist/mvideo-*.whl, which needs no checkout"
 	@echo "make bench  measurements into build/bench/*.json        make chaos  50 random kill -9, same dataset"
 	@echo "make rehearsal  full-size models with random values through every stage; FOLDER=your videos"
@@ -45,6 +46,14 @@ check: setup
 
 reference: setup
 	@$(BIN)/python -m tests.reference
+
+site: build/site-venv/.ready
+	@NO_MKDOCS_2_WARNING=1 build/site-venv/bin/mkdocs build --quiet && echo "build/site/index.html written"
+
+build/site-venv/.ready: requirements/docs.txt
+	@$(PYTHON) -m venv build/site-venv
+	@PIP_CONSTRAINT=/dev/null build/site-venv/bin/python -m pip install --quiet --disable-pip-version-check --no-deps -r requirements/docs.txt
+	@touch $@
 
 wheel: setup
 	@rm -rf build/lib build/bdist.*  # setuptools would pack what earlier builds left there

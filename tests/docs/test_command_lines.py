@@ -183,6 +183,19 @@ def test_every_link_between_pages_leads_somewhere() -> None:
     assert [f"{page.name}: {link}" for page, link in links if not (page.parent / link).exists()] == []
 
 
+def test_the_site_has_every_page_once() -> None:
+    def pages(node: object) -> list[str]:
+        if isinstance(node, str):
+            return [node]
+        parts = node.values() if isinstance(node, dict) else node
+        return [page for part in parts for page in pages(part)]  # type: ignore[attr-defined]
+
+    nav = pages(yaml.safe_load((REPOSITORY / "mkdocs.yml").read_text(encoding="utf-8"))["nav"])
+    assert sorted(nav) == sorted(
+        str(path.relative_to(REPOSITORY / "docs")) for path in (REPOSITORY / "docs").rglob("*.md")
+    )
+
+
 def test_yaml_blocks_are_yaml() -> None:
     blocks = [
         (page.name, block)

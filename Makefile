@@ -48,7 +48,8 @@ reference: setup
 	@$(BIN)/python -m tests.reference
 
 site: build/site-venv/.ready
-	@NO_MKDOCS_2_WARNING=1 build/site-venv/bin/mkdocs build --quiet && echo "build/site/index.html written"
+	@NO_MKDOCS_2_WARNING=1 build/site-venv/bin/mkdocs build > build/site.log 2>&1 || { grep -v ^INFO build/site.log; exit 1; }
+	@echo "build/site/index.html written"
 
 build/site-venv/.ready: requirements/docs.txt
 	@$(PYTHON) -m venv build/site-venv

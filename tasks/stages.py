@@ -21,4 +21,4 @@ def task_of(stage: Stage) -> Task[Any, PartsDone]:
     return (gpu_task if stage.resource == "gpu" else io_task)(finish)
 
 
-TASKS = {name: task_of(STAGES.get(name)) for name in STAGES.names()}
+TASKS = {stage.name: task_of(stage) for stage in STAGES.in_order()}

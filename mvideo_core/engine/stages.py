@@ -8,6 +8,9 @@ from importlib.metadata import EntryPoint, entry_points
 from mvideo_core.base.errors import ConfigError
 from mvideo_core.engine.stage import Stage
 
+TAKEN = ("plan", "run", "source", "samples", "report")
+"""Names that stages may not have: fields of profiles, planners and pages."""
+
 
 class Stages:
     """The stages, imported on first use.
@@ -51,13 +54,17 @@ class Stages:
         """Names of all stages, in order."""
         return [*self._ordered(), *self._registered]
 
+    def in_order(self) -> Iterator[Stage]:
+        """All stages in order, without those that were registered outside of it."""
+        return iter(self._ordered().values())
+
     def of_parts(self) -> Iterator[Stage]:
         """Stages that go part by part over the plan of the sources, in order."""
-        return (stage for stage in self._ordered().values() if stage.unit != "sample")
+        return (stage for stage in self.in_order() if stage.unit != "sample")
 
     def added(self) -> list[str]:
         """Names of the stages that other packages add."""
-        return [stage.name for stage in self._ordered().values() if stage.before]
+        return [stage.name for stage in self.in_order() if stage.before]
 
     def _ordered(self) -> dict[str, Stage]:
         if self._in_order is None:
@@ -72,27 +79,38 @@ def _with_added(stages: list[Stage], group: str) -> list[Stage]:
     found = list(stages)
     for point in sorted(entry_points(group=group), key=lambda point: point.name):
         stage = _load(point)
-        names = [one.name for one in found]
-        allowed = [one.name for one in found if one.unit == "clip"]
-        if stage.before not in allowed:
-            raise ConfigError(
-                f"stage {stage.name!r} of {point.value}: before={stage.before!r}; allowed: {', '.join(allowed)}"
-            )
-        if stage.name in names:
-            raise ConfigError(f"stage {stage.name!r} of {point.value}: a stage of that name is there; rename it")
-        at = names.index(stage.before)
+        if problem := _misfit(stage, found):
+            raise ConfigError(f"stage {stage.name!r} of {point.value}: {problem}")
+        at = [one.name for one in found].index(stage.before)
         behind = dataclasses.replace(found[at], reads=(*found[at].reads, stage.name))
         found[at : at + 1] = [stage, behind]
     return found
 
 
+def _misfit(stage: Stage, found: list[Stage]) -> str:
+    """Why a stage cannot go where it wants; "" when it can."""
+    names = [one.name for one in found]
+    places = [one.name for one in found if one.unit == "clip"]
+    if stage.name in (*names, *TAKEN) or not stage.name.isidentifier():
+        return f"the name is taken, or no Python name; taken: {', '.join((*names, *TAKEN))}"
+    if stage.before not in places:
+        return f"before={stage.before!r}; allowed: {', '.join(places)}"
+    if stage.unit == "sample":
+        return "unit='sample'; allowed before the samples: video, clip"
+    earlier = ("source", *names[: names.index(stage.before)])
+    if not stage.reads or not set(stage.reads) <= set(earlier):
+        return f"reads={stage.reads}; allowed before {stage.before}: {', '.join(earlier)}"
+    if owner := next((one.name for one in found if one.row is stage.row), ""):
+        return f"row={stage.row.__name__} is that of stage {owner}; declare a row class of its own"
+    return ""
+
+
 def _load(point: EntryPoint) -> Stage:
     try:
         stage = point.load()
-    except (ImportError, AttributeError) as error:
-        raise ConfigError(
-            f"stage {point.name!r} of {point.value} does not load: {error}; fix or uninstall it"
-        ) from None
+    except Exception as error:  # noqa: BLE001 - another package's code may raise anything
+        text = " ".join(f"{type(error).__name__}: {error}".split())
+        raise ConfigError(f"stage {point.name!r} of {point.value} does not load: {text}") from None
     if not isinstance(stage, Stage):
         raise ConfigError(f"stage {point.name!r}: {point.value} is a {type(stage).__name__}, not a Stage")
     return stage

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
+import numpy as np
 from pydantic import Field, GetJsonSchemaHandler, model_validator
 from pydantic_core import CoreSchema
 
@@ -14,9 +15,9 @@ from mvideo_core.editing.edits import apply_edits, parse_edits
 from mvideo_core.editing.extract import ExtractOptions
 from mvideo_core.editing.inputs import open_input
 from mvideo_core.editing.presence import visible
-from mvideo_core.editing.resample import ResampleOptions, frames_for, resample, resample_frames
+from mvideo_core.editing.resample import ResampleOptions, frames_for, nearest_frames, resample, resample_frames
 from mvideo_core.masks import MaskSequence
-from mvideo_core.masks.io.clip import MaskClip
+from mvideo_core.masks.io.clip import MaskClip, take_frames
 from mvideo_core.masks.io.mask_form import HELP, MaskForm
 
 
@@ -117,6 +118,9 @@ def on_grid(source: Source, options: SourceOptions, grid: VideoFormat, seconds: 
         return source
     if seconds is not None and not options.resample.n_clips:
         asked = frames_for(source.masks, grid.fps, frames_of(seconds, grid), options.resample.max_hold_s)
+        last = int(nearest_frames(np.array([(asked - 1) / grid.fps]), source.masks.fps)[0])
+        used = take_frames(source.masks.sequence, range(min(last + 1, source.masks.sequence.n_frames)))
+        check_guides(used, (), f"the first {seconds:g} s of the masks")
         return source._replace(masks=resample_frames(source.masks, grid, asked, options.resample))
     return source._replace(masks=resample(source.masks, grid, options.resample))
 

@@ -108,7 +108,7 @@ def test_second_run_reuses_every_part(tmp_path: Path) -> None:
     assert [summary.parts_reused for summary in again] == [4, 0]  # toy-b has a new option, toy-a has not
 
 
-def test_threads_inlinenames_runs_and_links_them(tmp_path: Path) -> None:
+def test_engine_threads_names_runs_and_links_them(tmp_path: Path) -> None:
     url, n_parts = planned(tmp_path, [f"v{i}" for i in range(4)])
 
     @flow(name="toy")

@@ -15,7 +15,7 @@ from mvideo_core.base.errors import ConfigError
 from mvideo_core.base.home import ensure_home
 
 FOREIGN = 12345
-HERE = Path(__file__).parents[2]
+HERE = Path(__file__).parents[3]
 
 
 @pytest.fixture

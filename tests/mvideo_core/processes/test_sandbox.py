@@ -75,7 +75,7 @@ def test_a_stop_of_the_whole_tree_is_no_fault_of_the_video_under_the_encoder(sto
 
 def test_child_dies_with_a_killed_parent(tmp_path):
     script = (
-        "import sys\nfrom mvideo_core.media import guard\n"
+        "import sys\nfrom mvideo_core.processes import sandbox\n"
         f"with sandbox.child([{PYTHON!r}, '-c', 'import time; time.sleep(60)'], sandbox.Limits()) as c:\n"
         "    print(c.popen.pid, flush=True)\n    import time; time.sleep(60)\n"
     )
@@ -119,7 +119,7 @@ def test_names_never_reach_the_command_line(tmp_path):
     assert argv[argv.index("-i") + 1] == f"file:/dev/fd/{fd}"
     assert argv[argv.index("-protocol_whitelist") + 1] == "file"
     with pytest.raises(MediaError, match=r"that file: .*Invalid data"):
-        ffmpeg.run_graph(graph, sandbox.Limits(wall_s=20), "that file", pass_fds=(fd,))
+        sandbox.run(argv, sandbox.Limits(wall_s=20), "that file", pass_fds=(fd,))
     os.close(fd)
 
 

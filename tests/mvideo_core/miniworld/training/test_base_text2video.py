@@ -124,5 +124,5 @@ def test_the_folder_is_a_base_of_the_project(tmp_path: Path, vae, samples, monke
 
 
 def test_no_vae_says_what_to_run(tmp_path: Path):
-    with pytest.raises(ModelError, match=r"mini\.base_vae"):
+    with pytest.raises(ModelError, match=r"training\.base_vae"):
         load_vae(tmp_path / "vae")

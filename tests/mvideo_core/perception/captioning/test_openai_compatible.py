@@ -182,7 +182,7 @@ def test_ctrl_c_during_a_hang_stops_at_once_and_sends_nothing_more(server, tmp_p
         "server = type('Server', (), {'url': sys.argv[1]})\n"
         "in_order(captioner(server, concurrency=2), [clip(str(n)) for n in range(9)])\n"
     )
-    root = str(Path(__file__).resolve().parents[3])
+    root = str(Path(__file__).resolve().parents[4])
     child = subprocess.Popen(
         [sys.executable, str(script), server.url],
         stderr=subprocess.PIPE,

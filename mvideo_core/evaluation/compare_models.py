@@ -7,12 +7,12 @@
 """
 
 import json
-import re
 from pathlib import Path
 
 from mvideo_core.base.disk import write_whole
 from mvideo_core.evaluation.compare import compare_all
 from mvideo_core.evaluation.differences import differences_csv, differences_latex, differences_markdown
+from mvideo_core.evaluation.export import file_names
 from mvideo_core.evaluation.paired_plot import paired_plots
 from mvideo_core.evaluation.result import LoadedResult
 
@@ -31,8 +31,9 @@ def write_comparisons(loaded: LoadedResult, out: Path) -> list[Path]:
         "comparisons.csv": differences_csv(differences),
         "comparisons.json": json.dumps(plain, indent=1) + "\n",
     }
-    for plot in paired_plots(loaded):
-        content[f"plots/{re.sub(r'[^A-Za-z0-9._-]+', '_', plot.name)}.svg"] = plot.svg + "\n"
+    plots = paired_plots(loaded)
+    for name, plot in zip(file_names([plot.name for plot in plots]), plots, strict=True):
+        content[f"plots/{name}.svg"] = plot.svg + "\n"
     for name, text in content.items():
         write_whole(out / name, text)
     return [out / name for name in content]

@@ -5,6 +5,7 @@ Printed numbers are raw values times the metric's scale, so VBench's dimensions 
 
 import csv
 import io
+import itertools
 import json
 import math
 import re
@@ -169,14 +170,13 @@ def write_exports(loaded: LoadedResult, out: Path) -> list[Path]:
     for name, make in forms.items():
         write_whole(out / name, make(result))
         written.append(out / name)
-    taken: Counter[str] = Counter()
-    for group in result.groups:
-        if dimensions := to_vbench(loaded, group.key):
-            name = _file_name(group.key)
-            taken[name] += 1
-            path = out / "vbench" / f"{name}{f'-{taken[name]}' if taken[name] > 1 else ''}_eval_results.json"
-            write_whole(path, json.dumps(dimensions, indent=1) + "\n")
-            written.append(path)
+    found = {group.key: dimensions for group in result.groups if (dimensions := to_vbench(loaded, group.key))}
+    for name, dimensions in zip(
+        file_names(["-".join(filter(None, key)) for key in found]), found.values(), strict=True
+    ):
+        path = out / "vbench" / f"{name}_eval_results.json"
+        write_whole(path, json.dumps(dimensions, indent=1) + "\n")
+        written.append(path)
     return written
 
 
@@ -225,5 +225,13 @@ def _lists_closed(parts: Sequence[str]) -> list[str]:
     return found
 
 
-def _file_name(key: GroupKey) -> str:
-    return re.sub(r"[^A-Za-z0-9._-]+", "_", "-".join(part for part in key if part)) or "unnamed"
+def file_names(titles: Sequence[str]) -> list[str]:
+    """A file name for each title, in plain letters; "-2", "-3", ... behind those that would be another's."""
+    found: list[str] = []
+    taken: set[str] = set()
+    for title in titles:
+        plain = re.sub(r"[^A-Za-z0-9._-]+", "_", title) or "unnamed"
+        names = itertools.chain([plain], (f"{plain}-{number}" for number in itertools.count(2)))
+        found.append(next(name for name in names if name.lower() not in taken))
+        taken.add(found[-1].lower())
+    return found

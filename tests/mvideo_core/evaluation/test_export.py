@@ -1,6 +1,7 @@
 import csv
 import io
 import json
+import xml.etree.ElementTree as ET
 from pathlib import Path
 from typing import Any
 
@@ -8,7 +9,8 @@ import pytest
 
 from mvideo_core.evaluation.aggregate import GroupKey
 from mvideo_core.evaluation.base import VideoScore
-from mvideo_core.evaluation.export import to_csv, to_latex, to_markdown, to_vbench, write_exports
+from mvideo_core.evaluation.compare_models import write_comparisons
+from mvideo_core.evaluation.export import file_names, to_csv, to_latex, to_markdown, to_vbench, write_exports
 from mvideo_core.evaluation.facts import VideoFacts
 from mvideo_core.evaluation.layout import latex_text
 from mvideo_core.evaluation.scores import StoredScore
@@ -170,3 +172,23 @@ def test_systems_whose_names_make_one_file_name_have_a_file_each(tmp_path: Path)
     loaded = made(tmp_path, {"a b": {"temporal_flickering": [0.5]}, "a_b": {"temporal_flickering": [0.7]}})
     written = [path.name for path in write_exports(loaded, tmp_path) if path.parent.name == "vbench"]
     assert written == ["a_b_eval_results.json", "a_b-2_eval_results.json"]
+
+
+def test_titles_whose_letters_are_not_plain_have_a_file_each() -> None:
+    assert file_names(["测试-mask_miou", "样本-mask_miou", "_-mask_miou-2", "A b", "a_b", ""]) == [
+        "_-mask_miou", "_-mask_miou-2", "_-mask_miou-2-2", "A_b", "a_b-2", "unnamed",
+    ]  # fmt: skip
+
+
+def test_every_test_set_has_a_plot_of_its_own(tmp_path: Path) -> None:
+    values = {"a": {"temporal_flickering": [0.5, 0.6]}, "b": {"temporal_flickering": [0.7, 0.8]}}
+    sets = [made(tmp_path / str(n), values, test_set=name) for n, name in enumerate(("测试", "样本"))]
+    groups = tuple(group for one in sets for group in one.result.groups)
+    both = sets[0]._replace(
+        result=sets[0].result.model_copy(update={"groups": groups}),
+        rows=sets[0].rows + sets[1].rows,
+        items=sets[0].items + sets[1].items,
+    )
+    plots = [path for path in write_comparisons(both, tmp_path) if path.suffix == ".svg"]
+    titles = [next(ET.parse(path).getroot().iter("{http://www.w3.org/2000/svg}text")).text for path in plots]
+    assert titles == ["temporal flickering, 测试", "temporal flickering, 样本"]

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 from mvideo_core.base.errors import ConfigError
 from mvideo_core.base.listing import exists
@@ -36,8 +36,8 @@ def read_models(texts: Sequence[str], samples: str = "") -> Models:
             and folders say it. A sample without a video counts as missing.
 
     Raises:
-        ConfigError: fewer than two models, inputs that cannot be kept apart, samples of several systems, or a model
-            without a video of any sample.
+        ConfigError: fewer than two models, inputs that cannot be kept apart, samples of several systems or variants, a
+            manifest with several videos for one sample, or a model without a video of any sample.
     """
     items = read_inputs(texts)
     names = list(dict.fromkeys(item.system for item in items))
@@ -53,7 +53,7 @@ def read_models(texts: Sequence[str], samples: str = "") -> Models:
         systems = sorted({item.system for item in own})
         if len(systems) > 1:
             raise ConfigError(f"{one.path}: has {len(systems)} systems ({', '.join(systems)}); one per model is wanted")
-        matched = _matched(one, own, asked)
+        matched = _matched(one, own, asked, samples)
         found += [item.model_copy(update={"system": systems[0]}) for item in matched]
         notices += _unused(systems[0], own, matched, samples)
     return Models(tuple(found), notices)
@@ -64,14 +64,35 @@ def _samples(path: str) -> list[EvalItem]:
     systems = sorted({item.system for item in items})
     if len(systems) > 1:
         raise ConfigError(f"{path}: has {len(systems)} systems ({', '.join(systems)}); one line per sample is wanted")
+    _check_once(items, path, ("variant",))
     return items
 
 
-def _matched(one: Input, own: Sequence[EvalItem], asked: Sequence[EvalItem]) -> list[EvalItem]:
+def _check_once(items: Sequence[EvalItem], path: str, apart: tuple[Literal["variant", "test_set"], ...]) -> None:
+    """Nothing when no id has several lines that differ in `apart`.
+
+    Raises:
+        ConfigError: with the id and its lines' variants or test sets.
+    """
+    for field in apart:
+        values: dict[tuple[str, ...], dict[str, None]] = {}
+        for item in items:
+            others = [getattr(item, other) for other in ("test_set", "variant") if other not in apart]
+            values.setdefault((item.id, *others), {})[getattr(item, field)] = None
+        for (name, *_), found in values.items():
+            if len(found) > 1:
+                named = ", ".join(repr(value) for value in found)
+                raise ConfigError(
+                    f"{path}: the id {name!r} has {len(found)} {field.replace('_', ' ')}s ({named}), and ids alone "
+                    f"match videos to samples; give a manifest of one {field.replace('_', ' ')}"
+                )
+
+
+def _matched(one: Input, own: Sequence[EvalItem], asked: Sequence[EvalItem], samples: str) -> list[EvalItem]:
     """The samples with this model's videos: by id where the model has a manifest, else by file name.
 
     Raises:
-        ConfigError: none of them has one.
+        ConfigError: none of them has one, or one of them several.
     """
     place = Path(one.path).expanduser()
     if place.is_dir() and not (place / "manifest.jsonl").is_file() and manifest_of_generated(place) is None:
@@ -79,6 +100,8 @@ def _matched(one: Input, own: Sequence[EvalItem], asked: Sequence[EvalItem]) -> 
         videos = {item.id: find_video(folder, item) for item in asked}
         wanted = "{id}.mp4, {prompt}-{seed}.mp4 or {prompt}.mp4"
     else:
+        for items, path in ((own, one.path), (asked, samples)):
+            _check_once(items, path, ("variant", "test_set"))
         videos = {item.id: item.video for item in own}
         wanted = "the samples' ids"
     there = [item.id for item in asked if exists(videos.get(item.id, ""))]

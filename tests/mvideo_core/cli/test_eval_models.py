@@ -2,6 +2,7 @@
 
 import csv
 import json
+import re
 import xml.etree.ElementTree as ET
 from pathlib import Path
 
@@ -113,4 +114,26 @@ def test_wrong_calls_are_refused_in_one_line(root: Path, tmp_path: Path) -> None
         assert "\n" not in str(refused.value)
     with pytest.raises(ConfigError, match="1 errors above"):
         invoke(*words(root, tmp_path / "strict", "--strict"))
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(("field", "values"), [("variant", ("8 s", "12 s")), ("test_set", ("one", "other"))])
+def test_several_videos_of_one_sample_are_refused_not_picked_from(
+    root: Path, tmp_path: Path, field: str, values: tuple[str, str]
+) -> None:
+    """Of two videos with one id the last was scored and the other said to belong to no sample."""
+    item = EvalItem(id="s1", system="x", video=str(root / "gaps" / "v" / "1.mp4"))
+    several = [item.model_copy(update={field: value}) for value in values]
+    model = write_manifest(several, tmp_path / "model.jsonl")
+    samples = write_manifest([one.model_copy(update={"system": ""}) for one in several], tmp_path / "samples.jsonl")
+    still = f"A={root / 'still' / 'out'}"
+    for other, masks, where in (
+        (f"B={model}", root / "samples.jsonl", model),
+        (f"B={root / 'gaps'}", samples, samples),
+    ):
+        told = f"{where}: the id 's1' has 2 {field.replace('_', ' ')}s ({values[0]!r}, {values[1]!r})"
+        with pytest.raises(ConfigError, match=re.escape(told)) as refused:
+            invoke("compare-models", still, other, "--masks", masks, "--suite", root / "suite.yaml",
+                   "--out", tmp_path / "out")  # fmt: skip
+        assert "\n" not in str(refused.value)
     assert not (tmp_path / "out").exists()

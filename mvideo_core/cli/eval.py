@@ -194,7 +194,7 @@ def generate(
         with_lengthened,
     )
     from mvideo_core.evaluation.manifest import absolute_items, read_manifest
-    from mvideo_core.evaluation.plan import parse_part
+    from mvideo_core.evaluation.plan import Part, parse_part
     from mvideo_core.evaluation.systems import load_system
 
     if bool(prompts) == bool(manifest):
@@ -209,13 +209,15 @@ def generate(
         given |= {"seconds": seconds, "variant": f"{seconds:g} s"} if seconds else {}
         items = [item.model_copy(update=given) for item in items]
     chosen = load_system(system, given_values("", set_))
-    made = make_videos(chosen, items, out, parse_part(part) if part else None, show_progress)
+    piece = parse_part(part) if part else Part()
+    made = make_videos(chosen, items, out, piece, show_progress)
     typer.echo(f"{made}: {len(items)} items; score them with: mvideo eval run {made} --suite SUITE --out RESULT")
-    lost = failures(absolute_items(read_manifest(made)))
-    if lost and len(lost) == len(items):
+    mine = absolute_items(read_manifest(made))[piece.index :: piece.count]
+    lost = failures(mine)
+    if lost and len(lost) == len(mine):
         name, why = next(iter(lost.items()))
-        raise ConfigError(f"eval generate: none of {len(items)} videos could be made; {name}: {why}")
-    end_with([f"{len(lost)} of {len(items)} videos could not be made and count as failed"] if lost else [])
+        raise ConfigError(f"eval generate: none of {len(mine)} videos could be made; {name}: {why}")
+    end_with([f"{len(lost)} of {len(mine)} videos could not be made and count as failed"] if lost else [])
 
 
 @eval_app.command("table")

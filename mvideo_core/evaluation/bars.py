@@ -10,9 +10,9 @@ from functools import lru_cache
 import numpy as np
 
 from mvideo_core.base.errors import MediaError
-from mvideo_core.base.listing import is_file
 from mvideo_core.evaluation.aggregate import GroupKey, group_of
 from mvideo_core.evaluation.manifest import EvalItem
+from mvideo_core.evaluation.unmade import absence_of
 from mvideo_core.media.decode import sample_frames
 from mvideo_core.media.probe import probe
 
@@ -52,7 +52,7 @@ def bars_of(items: Sequence[EvalItem]) -> dict[tuple[GroupKey, str], Bars]:
     """The bars of every item that has some, by its system: those that all videos of one size share."""
     groups: dict[tuple[GroupKey, tuple[int, int]], list[EvalItem]] = {}
     for item in items:
-        if is_file(item.video) and item.bars_px == NO_BARS and (size := _size(item.video)):
+        if absence_of(item.video) is None and item.bars_px == NO_BARS and (size := _size(item.video)):
             groups.setdefault((group_of(item), size), []).append(item)
     found: dict[tuple[GroupKey, str], Bars] = {}
     for (key, _), members in groups.items():

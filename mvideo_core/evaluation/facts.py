@@ -12,6 +12,7 @@ from typing import Any
 from mvideo_core.base.errors import MediaError
 from mvideo_core.base.records import Record
 from mvideo_core.evaluation.manifest import EvalItem
+from mvideo_core.evaluation.unmade import absence_of
 from mvideo_core.evaluation.video import EvalVideo
 from mvideo_core.media.probe import MediaInfo
 
@@ -68,7 +69,9 @@ class VideoKind(Record):
 
 
 def facts_of(item: EvalItem) -> VideoFacts | None:
-    """What the item's video is; None when there is none that can be read."""
+    """What the item's video is; None when there is none that can be read, or it is of an earlier request."""
+    if absence_of(item.video) is not None:
+        return None
     try:
         return facts_from(EvalVideo(item).info(), item.video)
     except MediaError:

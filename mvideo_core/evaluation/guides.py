@@ -1,8 +1,7 @@
-"""The masks of a system's videos, on the frames that it makes; and the notes of videos that could not be made.
+"""The masks of a system's videos, on the frames that it makes.
 
 <out>/masks/<id>.masks          at the size, rate and length of the video
 <out>/masks/<id>.from.json      what they were made from: the same again is not resampled again
-<out>/videos/<id>/failed.json   why there is no video; removed when there is one
 """
 
 import hashlib
@@ -12,16 +11,12 @@ from pathlib import Path
 from typing import Any
 
 from mvideo_core.base.disk import write_whole
-from mvideo_core.base.errors import MVideoError
 from mvideo_core.base.options import digest
 from mvideo_core.editing.mask_files import save_masks
 from mvideo_core.evaluation.manifest import EvalItem
 from mvideo_core.evaluation.scores import masks_digest
 from mvideo_core.masks.io.clip import MaskClip
 
-FAILED = "failed.json"
-NOT_MADE = "NotMade"
-"""Error of a row whose video could not be generated."""
 MAX_NAME_BYTES = 180
 """Of a file name made of an id; file systems take 255, and endings come behind."""
 RESAMPLING = 1
@@ -61,25 +56,6 @@ def keep_guide(out: Path, item: EvalItem, masks: MaskClip, facts: str) -> None:
     path = out / guide_path(item)
     save_masks(path, masks.sequence, masks.fps, masks.labels)
     write_whole(_note(path), json.dumps({"from": facts}) + "\n")
-
-
-def note_failure(folder: Path, item: EvalItem, error: MVideoError) -> None:
-    """Say why the video of this folder could not be made."""
-    page = {"item": item.id, "error": type(error).__name__, "message": str(error)}
-    write_whole(folder / FAILED, json.dumps(page, indent=1, ensure_ascii=False) + "\n")
-
-
-def forget_failure(folder: Path) -> None:
-    """The video is there now."""
-    (folder / FAILED).unlink(missing_ok=True)
-
-
-def failure_of(video: str) -> str:
-    """Why a video that is not there could not be made; "" when nothing is noted beside its place."""
-    try:
-        return str(json.loads((Path(video).parent / FAILED).read_text(encoding="utf-8"))["message"]) if video else ""
-    except (OSError, ValueError, KeyError, TypeError):
-        return ""
 
 
 def _note(masks: Path) -> Path:

@@ -16,18 +16,16 @@ from mvideo_core.base.disk import write_whole
 from mvideo_core.base.errors import ConfigError, MediaError, ModelError
 from mvideo_core.base.listing import exists, named_file, read_lines
 from mvideo_core.evaluation.guides import (
-    failure_of,
     file_name_of,
-    forget_failure,
     guide_facts,
     guide_path,
     has_guide,
     keep_guide,
-    note_failure,
 )
-from mvideo_core.evaluation.manifest import EvalItem, Manifest, checked, write_manifest
+from mvideo_core.evaluation.manifest import EvalItem, Manifest, checked, read_manifest, write_manifest
 from mvideo_core.evaluation.plan import Part
 from mvideo_core.evaluation.systems import FolderSystem, SystemOptions
+from mvideo_core.evaluation.unmade import absence_of, forget_failure, note_failure
 from mvideo_core.masks.io.clip import MaskClip
 
 log = logging.getLogger(__name__)
@@ -123,7 +121,7 @@ def make_videos(
 ) -> Path:  # fmt: skip
     """Every video of a system that is not there yet. Returns: the manifest.
 
-    An item whose video cannot be made is noted beside its place (`guides.failure_of`), and the next one is made.
+    An item whose video cannot be made is noted beside its place (`unmade.failure_of`), and the next one is made.
 
     Args:
         items: paths absolute; `video` and `system` are filled in here.
@@ -143,11 +141,32 @@ def make_videos(
     if system.folder is None:
         listed = [item.model_copy(update={"masks": guide_path(item)}) for item in known]
     checked(Manifest(tuple(listed), place), str(place))
+    about = json.dumps(system.model_dump(mode="json"), indent=1) + "\n"
+    if system.folder is None:
+        _note_earlier(listed, about, place)
     manifest = write_manifest(listed, place / "manifest.jsonl")
-    write_whole(place / "system.json", json.dumps(system.model_dump(mode="json"), indent=1) + "\n")
+    write_whole(place / "system.json", about)
     if system.folder is None:
         _make_all(_maker(system), known[piece.index :: piece.count], place, progress)
     return manifest
+
+
+def _note_earlier(items: Sequence[EvalItem], about: str, out: Path) -> None:
+    """Until a video of another request is made again, it counts as failed: a run may end before it comes to it."""
+    try:
+        same = (out / "system.json").read_text(encoding="utf-8") == about
+        before = {item.id: _asked(item) for item in read_manifest(out / "manifest.jsonl").items} if same else {}
+    except (OSError, ConfigError):
+        before = {}
+    for item in items:
+        if exists(out / item.video) and before.get(item.id) != _asked(item):
+            why = "not made yet as asked for now; the command that makes it (`mvideo eval generate`) has not finished"
+            note_failure((out / item.video).parent, item.id, MediaError(why))
+
+
+def _asked(item: EvalItem) -> tuple[Any, ...]:
+    """What decides an item's video, next to the system."""
+    return item.prompt_generation or item.prompt, item.seed, item.seconds, item.masks
 
 
 def _make_all(maker: Maker, items: Sequence[EvalItem], out: Path, progress: Progress | None) -> None:
@@ -158,19 +177,20 @@ def _make_all(maker: Maker, items: Sequence[EvalItem], out: Path, progress: Prog
             told = "made" if maker.make(guided, folder) else "there already"
             forget_failure(folder)
         except (ConfigError, MediaError, ModelError) as error:
-            note_failure(folder, item, error)
+            note_failure(folder, item.id, error)
             told = f"failed: {error}"
         if progress is not None:
             progress(number, len(items), f"{item.id}: {told}")
 
 
 def failures(items: Iterable[EvalItem]) -> dict[str, str]:
-    """Id and reason of those whose video could not be made.
+    """Id and reason of those whose video could not be made, whether or not an older one is there.
 
     Args:
         items: with absolute paths.
     """
-    return {item.id: why for item in items if not exists(item.video) and (why := failure_of(item.video))}
+    absent = {item.id: absence_of(item.video) for item in items}
+    return {name: one.why for name, one in absent.items() if one is not None and one.status == "failed"}
 
 
 def _guide(maker: Maker, item: EvalItem, out: Path) -> str:

@@ -19,18 +19,17 @@ from pydantic import ValidationError
 from mvideo_core import __version__
 from mvideo_core.base.disk import write_whole
 from mvideo_core.base.errors import ConfigError, MediaError, StoreError
-from mvideo_core.base.listing import exists
 from mvideo_core.base.records import Record
 from mvideo_core.evaluation.aggregate import Aggregate, GroupKey, ScoreRow, aggregate, cluster_of, group_of
 from mvideo_core.evaluation.base import METRICS, VideoScore
 from mvideo_core.evaluation.facts import ItemFacts, VideoKind, kinds
-from mvideo_core.evaluation.guides import NOT_MADE
 from mvideo_core.evaluation.manifest import EvalItem
 from mvideo_core.evaluation.plan import EvalPlan, Part, shuffled_masks
 from mvideo_core.evaluation.scores import Digests, StoredScore, key_facts, score_path
 from mvideo_core.evaluation.shared import AskedRow, SharedMean, shared_means
 from mvideo_core.evaluation.stored import read_record
 from mvideo_core.evaluation.suite import NOT_STATED, SuiteOptions, prepare
+from mvideo_core.evaluation.unmade import NOT_MADE, absence_of
 
 
 class PartNote(Record):
@@ -354,12 +353,11 @@ def _outdated(plan: EvalPlan, note: PartNote) -> bool:
         return score_path(Path(), about.name, facts).as_posix()
 
     for row in note.rows:
+        there = absence_of(items[group_of(row), row.id].video) is None
         if row.status in ("missing", "inapplicable") or row.error == NOT_MADE:
-            video = items[group_of(row), row.id].video
-            there = bool(video) and exists(video)
             if (row.status != "inapplicable") == there:
                 return True
-        elif (row.score or row.status == "failed") and row.score != score_now(row):
+        elif (row.score or row.status == "failed") and (not there or row.score != score_now(row)):
             return True
     return False
 

@@ -7,11 +7,9 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from mvideo_core.base.errors import KilledError, MediaError, ModelError
-from mvideo_core.base.listing import exists
 from mvideo_core.evaluation.aggregate import GroupKey, RowStatus, ScoreRow, group_of
 from mvideo_core.evaluation.base import Metric
 from mvideo_core.evaluation.facts import ItemFacts, facts_of
-from mvideo_core.evaluation.guides import NOT_MADE, failure_of
 from mvideo_core.evaluation.manifest import EvalItem
 from mvideo_core.evaluation.plan import EvalPlan, Part, shuffled_masks
 from mvideo_core.evaluation.replacing import check_replaces_nothing
@@ -19,6 +17,7 @@ from mvideo_core.evaluation.result import EvalResult, PartNote, collect, note_pa
 from mvideo_core.evaluation.scores import Digests, StoredScore, key_facts, score_path
 from mvideo_core.evaluation.stored import read_record, write_record
 from mvideo_core.evaluation.suite import Prepared, prepare
+from mvideo_core.evaluation.unmade import NOT_MADE, absence_of
 from mvideo_core.evaluation.video import EvalVideo
 
 log = logging.getLogger(__name__)
@@ -125,12 +124,8 @@ def _without_scoring(
     item: EvalItem, about: Prepared, pairs: dict[tuple[GroupKey, str], EvalItem]
 ) -> tuple[RowStatus | None, str]:
     """Why there is nothing to score, if so."""
-    if not item.video:
-        return "missing", "the manifest names no video"
-    if not exists(item.video):
-        if why := failure_of(item.video):
-            return "failed", why
-        return "missing", f"{item.video} is not there"
+    if (absence := absence_of(item.video)) is not None:
+        return absence
     has = {"video": item.video, "prompt": item.prompt, "masks": item.masks, "source": item.source_video}
     lacking = sorted(name for name in about.inputs if not has[name])
     if lacking:

@@ -4,17 +4,17 @@ from collections.abc import Mapping, Sequence
 from typing import Literal, NamedTuple
 
 from mvideo_core.base.errors import MediaError
-from mvideo_core.base.listing import exists, is_file
+from mvideo_core.base.listing import is_file
 from mvideo_core.base.records import Record
 from mvideo_core.evaluation.aggregate import GroupKey, group_of
 from mvideo_core.evaluation.bars import bars_of
 from mvideo_core.evaluation.export import VBENCH_DIMENSIONS
 from mvideo_core.evaluation.facts import SAME_SECONDS, facts_from, frames_in
-from mvideo_core.evaluation.guides import failure_of
 from mvideo_core.evaluation.manifest import EvalItem
 from mvideo_core.evaluation.mask_grid import GridFit, GridMatch, check_match, check_shape, match_frames
 from mvideo_core.evaluation.plan import EvalPlan
 from mvideo_core.evaluation.suite import Prepared, prepare
+from mvideo_core.evaluation.unmade import absence_of
 from mvideo_core.evaluation.video import EvalVideo, picture_px
 from mvideo_core.media.probe import MediaInfo
 
@@ -103,10 +103,9 @@ def check_item(
     found: list[tuple[Level, str]] = []
     if "prompt" in inputs and not item.prompt:
         found.append(("error", "no prompt; metrics that compare with it leave the item out"))
-    if not item.video or not exists(item.video):
-        why = failure_of(item.video)
-        told = f"not made: {why}" if why else f"missing: {item.video or 'the manifest names no video'}"
-        return [*found, ("error", told)], None
+    if (absence := absence_of(item.video)) is not None:
+        told = "not made" if absence.status == "failed" else "missing"
+        return [*found, ("error", f"{told}: {absence.why}")], None
     video = EvalVideo(item)
     try:
         info = video.info()

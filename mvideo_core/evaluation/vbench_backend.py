@@ -18,6 +18,7 @@ from mvideo_core.base.errors import ConfigError, ModelError
 from mvideo_core.base.listing import is_file
 from mvideo_core.base.options import Options
 from mvideo_core.evaluation.manifest import EvalItem, Manifest
+from mvideo_core.evaluation.unmade import failure_of
 
 Dimension = Literal["overall_consistency", "imaging_quality", "motion_smoothness", "temporal_flickering"]
 JOB = Path(__file__).with_name("_vbench_job.py")
@@ -75,7 +76,8 @@ def run_vbench(manifest: Manifest, options: VBenchOptions) -> VBenchRun:
     """
     cache = _cache(options)
     _check_environment(options, cache)
-    there = {item: bool(item.video) and is_file(manifest.path(item.video)) for item in manifest.items}
+    paths = {item: manifest.path(item.video) for item in manifest.items}
+    there = {item: bool(path) and is_file(path) and not failure_of(path) for item, path in paths.items()}
     present = [item for item in manifest.items if there[item]]
     missing = [item.id for item in manifest.items if not there[item]]
     if not present:

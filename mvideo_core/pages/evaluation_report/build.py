@@ -15,6 +15,7 @@ from mvideo_core.evaluation.base import VideoScore
 from mvideo_core.evaluation.manifest import EvalItem
 from mvideo_core.evaluation.metrics.mask_miou import PREDICTED, MaskMiouOptions, wanted
 from mvideo_core.evaluation.result import LoadedResult, read_result
+from mvideo_core.evaluation.unmade import absence_of
 from mvideo_core.evaluation.video import EvalVideo
 from mvideo_core.masks import from_bytes
 from mvideo_core.pages.evaluation_report.clips import Shown, mask_frames, write_clip
@@ -132,9 +133,9 @@ def _system_clip(
 ) -> tuple[Clip | None, str]:  # fmt: skip
     """The column of one system, or why there is none."""
     video = EvalVideo(item)
-    if not item.video or not is_file(item.video):
-        return None, "missing: " + (
-            f"{Path(item.video).name} is not there" if item.video else "the manifest names none"
+    if (absence := absence_of(item.video)) is not None:
+        return None, f"{absence.status}: " + (
+            absence.why.replace(item.video, Path(item.video).name) if item.video else absence.why
         )
     try:
         shown = Shown(video.frames_THWC, video.fps)

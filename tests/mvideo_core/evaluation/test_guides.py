@@ -6,15 +6,19 @@ import av
 import numpy as np
 import pytest
 import torch
+from typer.testing import CliRunner
 
+from mvideo_core.base.errors import ConfigError
+from mvideo_core.cli.main import app
 from mvideo_core.editing.mask_files import load_masks, save_masks
 from mvideo_core.evaluation.guides import file_name_of
 from mvideo_core.evaluation.make_videos import failures, make_videos
-from mvideo_core.evaluation.manifest import EvalItem, absolute_items, read_manifest
+from mvideo_core.evaluation.manifest import EvalItem, absolute_items, read_manifest, write_manifest
 from mvideo_core.evaluation.plan import make_plan, shuffled_masks
 from mvideo_core.evaluation.run import run_suite
 from mvideo_core.evaluation.suite import SuiteOptions
 from mvideo_core.evaluation.systems import SystemOptions, load_system
+from mvideo_core.evaluation.validate import validate
 from mvideo_core.masks import encode
 
 FRAMES = {"exact": 25, "long": 17, "fast": 17}
@@ -106,6 +110,53 @@ def test_a_second_call_makes_and_resamples_nothing(batch: tuple[Path, list[str]]
     make_videos(system, items, out, progress=lambda done, total, text: told.append(text.split(": ")[1]))
     assert told == ["failed", "there already", "there already", "there already"]
     assert before == {path: path.stat().st_mtime_ns for path in before}
+
+
+def test_a_failure_beside_an_earlier_video_counts_as_failed(tmp_path: Path) -> None:
+    """2 s are made, then 3 s fail: the 2 s video stays, is scored for the 2 s request only, and no run ends green."""
+    masks = masks_of(tmp_path, "a", 17)
+    write_manifest(
+        [EvalItem(id="a", prompt="a box", masks=masks), EvalItem(id="b", prompt="a box")], tmp_path / "m.jsonl"
+    )
+    out, result = tmp_path / "out", tmp_path / "result"
+    words = ["eval", "generate", "--system", "mvideo-mini", "--manifest", str(tmp_path / "m.jsonl"), "--out", str(out),
+             "--set", "mvideo.adapter=mvideo-mini", "--set", "mvideo.options.steps=1"]  # fmt: skip
+    suite = SuiteOptions.parse({"metrics": [{"metric": "temporal_flickering"}]})
+
+    def counts() -> tuple[int, int, list[int]]:
+        group = run_suite(make_plan(suite, [str(out)]), result, overwrite=True).groups[0]
+        got = group.metrics["temporal_flickering"]
+        return got.n, got.n_failed, [one.facts.frames for one in group.videos]
+
+    assert CliRunner().invoke(app, [*words, "--seconds", "2"]).exit_code == 0
+    assert counts() == (2, 0, [17])
+    assert CliRunner().invoke(app, [*words, "--seconds", "3"]).exit_code == 3
+    assert decoded(str(out / "videos" / "a" / "video.mp4")) == 17
+    assert counts() == (1, 1, [25])
+    assert "is of an earlier request and is not scored" in (result / "rows.jsonl").read_text()
+    (found, _) = validate(make_plan(suite, [str(out)]))
+    assert [(one.item, one.message[:8]) for one in found if one.level == "error"] == [("a", "not made")]
+    assert CliRunner().invoke(app, [*words, "--seconds", "2"]).exit_code == 0
+    assert counts() == (2, 0, [17])
+
+
+def test_a_run_that_ends_before_a_video_leaves_no_earlier_one_to_be_scored(tmp_path: Path) -> None:
+    system = load_system("mvideo-mini", {"mvideo": {"adapter": "mvideo-mini", "options": {"steps": 1}}})
+    items = [EvalItem(id=name, prompt="a box", seed=1, seconds=2) for name in "ab"]
+
+    def stop(done: int, total: int, text: str) -> None:
+        raise KeyboardInterrupt
+
+    out = tmp_path / "out"
+    make_videos(system, items, out)
+    for seed, left in ((1, []), (2, ["b"])):  # the same request again, then another one
+        with pytest.raises(KeyboardInterrupt):
+            make_videos(system, [item.model_copy(update={"seed": seed}) for item in items], out, progress=stop)
+        assert list(failures(absolute_items(read_manifest(out)))) == left
+    absent = {"mvideo": {"adapter": str(tmp_path / "none"), "options": {"steps": 1}}}
+    with pytest.raises(ConfigError):
+        make_videos(load_system("mvideo-mini", absent), items, out)
+    assert list(failures(absolute_items(read_manifest(out)))) == ["a", "b"]
 
 
 def test_without_a_length_the_masks_are_cut_to_whole_clips(tmp_path: Path) -> None:

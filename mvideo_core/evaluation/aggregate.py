@@ -19,6 +19,7 @@ class ScoreRow(Record):
     Attributes:
         status: missing = no such video; failed = it could not be scored; inapplicable = it lacks what the metric needs.
         masks_sha256: digest of the masks it was compared with; "" for metrics without.
+        sample_masks_sha256: digest of the sample's masks that those were brought to the system's grid from; "" = none.
         score: the score file, relative to the results; "" without one.
     """
 
@@ -34,9 +35,18 @@ class ScoreRow(Record):
     n_frames_skipped: int = 0
     frames_sum: float = 0.0
     masks_sha256: str = ""
+    sample_masks_sha256: str = ""
     score: str = ""
     error: str = ""
     message: str = ""
+
+    @property
+    def masks_named(self) -> frozenset[str]:
+        """Digests of the masks it was compared with and of the sample's; rows that have one in common have one sample.
+
+        Empty for metrics without masks.
+        """
+        return frozenset({self.masks_sha256, self.sample_masks_sha256} - {""})
 
 
 class Aggregate(Record):

@@ -5,7 +5,7 @@ The test flips whole prompts (`sign_flips`); p-values of one table are corrected
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Literal, NamedTuple
 
 from mvideo_core.base.errors import ConfigError
@@ -156,24 +156,24 @@ def _same_prompts(first: Side, second: Side) -> None:
         )
 
 
-def _same_masks(metric: str, one: dict[str, ScoreRow], two: dict[str, ScoreRow]) -> None:
-    """The same id with other masks is another task; rows that name no masks are not checked."""
-    unlike = [name for name in one.keys() & two.keys() if _masks_differ(one[name], two[name])]
+def _same_masks(metric: str, one: Mapping[str, frozenset[str]], two: Mapping[str, frozenset[str]]) -> None:
+    """The same id with other masks is another task; ids that name no masks are not checked.
+
+    Args:
+        one, two: by id, `ScoreRow.masks_named`.
+    """
+    unlike = [name for name in one.keys() & two.keys() if one[name] and two[name] and not one[name] & two[name]]
     if unlike:
         raise ConfigError(
-            f"{metric}: {len(unlike)} ids were scored against other masks on the other side, such as {min(unlike)!r}; "
-            "score both systems with the masks of one manifest"
+            f"{metric}: {len(unlike)} ids have other masks on the other side, such as {min(unlike)!r}; score both "
+            "systems with the masks of one manifest"
         )
-
-
-def _masks_differ(one: ScoreRow, two: ScoreRow) -> bool:
-    return bool(one.masks_sha256 and two.masks_sha256 and one.masks_sha256 != two.masks_sha256)
 
 
 def _difference(name: str, facts: MetricFacts, first: Side, second: Side, options: IntervalOptions) -> Difference:
     one, two = _scored(first, name), _scored(second, name)
     if facts.options.get("pairing") != "shuffled":
-        _same_masks(name, one, two)
+        _same_masks(name, *({key: row.masks_named for key, row in side.items()} for side in (one, two)))
     both = sorted(one.keys() & two.keys())
     about = Difference(
         metric=name,

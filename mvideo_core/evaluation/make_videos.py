@@ -24,6 +24,7 @@ from mvideo_core.evaluation.guides import (
 )
 from mvideo_core.evaluation.manifest import EvalItem, Manifest, checked, read_manifest, write_manifest
 from mvideo_core.evaluation.plan import Part
+from mvideo_core.evaluation.scores import masks_digest
 from mvideo_core.evaluation.systems import FolderSystem, SystemOptions
 from mvideo_core.evaluation.unmade import absence_of, forget_failure, note_failure
 from mvideo_core.masks.io.clip import MaskClip
@@ -139,7 +140,7 @@ def make_videos(
         known = [item.model_copy(update={"video": f"videos/{file_name_of(item.id)}/video.mp4"}) for item in known]
     listed = known
     if system.folder is None:
-        listed = [item.model_copy(update={"masks": guide_path(item)}) for item in known]
+        listed = [item.model_copy(update=_on_the_grid(item)) for item in known]
     checked(Manifest(tuple(listed), place), str(place))
     about = json.dumps(system.model_dump(mode="json"), indent=1) + "\n"
     if system.folder is None:
@@ -149,6 +150,15 @@ def make_videos(
     if system.folder is None:
         _make_all(_maker(system), known[piece.index :: piece.count], place, progress)
     return manifest
+
+
+def _on_the_grid(item: EvalItem) -> dict[str, str]:
+    """What the manifest says of the item's masks: those on the system's grid, and which sample's they are."""
+    try:
+        own = (item.sample_masks_sha256 or masks_digest(item.masks)) if item.masks else ""
+    except MediaError:  # said when the video is made
+        own = ""
+    return {"masks": guide_path(item), "sample_masks_sha256": own}
 
 
 def _note_earlier(items: Sequence[EvalItem], about: str, out: Path) -> None:
@@ -166,7 +176,7 @@ def _note_earlier(items: Sequence[EvalItem], about: str, out: Path) -> None:
 
 def _asked(item: EvalItem) -> tuple[Any, ...]:
     """What decides an item's video, next to the system."""
-    return item.prompt_generation or item.prompt, item.seed, item.seconds, item.masks
+    return item.prompt_generation or item.prompt, item.seed, item.seconds, item.masks, item.sample_masks_sha256
 
 
 def _make_all(maker: Maker, items: Sequence[EvalItem], out: Path, progress: Progress | None) -> None:

@@ -10,13 +10,14 @@ import unicodedata
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 from pydantic import ValidationError, field_validator
 
 from mvideo_core.base.disk import write_whole
 from mvideo_core.base.errors import ConfigError
 from mvideo_core.base.listing import exists, read_lines, spellings, visible_files
+from mvideo_core.base.options import digest
 from mvideo_core.base.records import Record
 
 VIDEO_ENDINGS = (".mp4", ".m4v", ".mov", ".mkv", ".webm", ".avi")
@@ -51,6 +52,9 @@ class EvalItem(Record):
         prompt_generation: the text it was generated from, where that is another one (lengthened by a model).
         seed: of the generation.
         masks: the masks that guided it: .masks, .npz, .npy, folder of pictures, mask video, or DATASET#KEY.
+        sample_masks_sha256: digest of the sample's own masks, where `masks` are those on the grid and length of one
+            system: by it, systems on different grids still share the sample. "" = `masks` are the sample's own, or
+            were edited since.
         source_video: the video the masks come from.
         seconds: length asked for.
         variant: of the system, such as "8 s" or "no consistency loss"; variants are tabled apart.
@@ -66,6 +70,7 @@ class EvalItem(Record):
     prompt_generation: str = ""
     seed: int | None = None
     masks: str = ""
+    sample_masks_sha256: str = ""
     source_video: str = ""
     seconds: float | None = None
     variant: str = ""
@@ -234,7 +239,8 @@ def checked(manifest: Manifest, where: str) -> Manifest:
 
 def _generated(place: Path, root: Path) -> EvalItem:
     try:
-        made = json.loads((place / "provenance.json").read_text(encoding="utf-8"))["decides"]
+        record = json.loads((place / "provenance.json").read_text(encoding="utf-8"))
+        made = record["decides"]
         prompt, seed, masked = str(made["prompt"]), int(made["options"]["seed"]), bool(made["masks"])
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise ConfigError(f"{place}/provenance.json: not written by `mvideo generate`: {error!r}") from None
@@ -246,7 +252,17 @@ def _generated(place: Path, root: Path) -> EvalItem:
         prompt=prompt,
         seed=seed,
         masks=str(inside / "conditions" / "masks.masks") if masked else "",
+        sample_masks_sha256=_masks_given(record) if masked else "",
     )
+
+
+def _masks_given(record: dict[str, Any]) -> str:
+    """Digest of which masks `mvideo generate` was given, before its grid; "" where its record does not say."""
+    given = record.get("masks_from")
+    if not isinstance(given, dict) or not given:
+        return ""
+    told = {key: value for key, value in given.items() if key != "path" or "sha256" not in given}
+    return digest({"masks_from": told, "objects": record["decides"]["options"].get("objects")})
 
 
 def _item(line: str, where: str) -> EvalItem:

@@ -14,6 +14,7 @@ from mvideo_core.base.errors import ConfigError
 from mvideo_core.base.listing import visible_files
 from mvideo_core.editing.mask_files import save_masks
 from mvideo_core.evaluation.manifest import EvalItem, write_manifest
+from mvideo_core.evaluation.scores import sequence_digest
 from mvideo_core.evaluation.systems import SYSTEMS, length_s, load_system
 from mvideo_core.evaluation.testsets.samples import TestSample, TestSet
 from mvideo_core.masks.io.clip import take_frames
@@ -65,6 +66,7 @@ def write_test_manifest(
                 video=f"{videos}/{one.key}.mp4",
                 prompt=one.caption,
                 masks=f"masks/{one.key}.masks",
+                sample_masks_sha256=sequence_digest(masks, fps),
                 source_video=f"source/{one.key}.mp4",
                 seconds=seconds,
             )

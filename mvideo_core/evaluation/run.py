@@ -162,6 +162,7 @@ def _score(video: EvalVideo, one: _Ready, out: Path, digests: Digests) -> ScoreR
         n_frames_skipped=len(stored.score.per_frame) - len(frames),
         frames_sum=float(sum(frames)),
         masks_sha256=facts.get("masks", ""),
+        sample_masks_sha256=video.masks_from.sample_masks_sha256 if "masks" in facts else "",
         score=where,
     )
 

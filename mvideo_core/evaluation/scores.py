@@ -20,6 +20,7 @@ from mvideo_core.base.records import Record
 from mvideo_core.evaluation.base import VideoScore
 from mvideo_core.evaluation.manifest import EvalItem
 from mvideo_core.evaluation.suite import Prepared
+from mvideo_core.masks import MaskSequence
 
 
 class StoredScore(Record):
@@ -121,6 +122,11 @@ def _sample_digest(text: str) -> str:
         found = read_masks(text)
     except ConfigError:
         return ""
-    whole = hashlib.sha256(repr((found.sequence.shape, found.fps)).encode())
-    whole.update(found.sequence.edges.tobytes() + found.sequence.offsets.tobytes())
+    return sequence_digest(found.sequence, found.fps)
+
+
+def sequence_digest(masks: MaskSequence, fps: float | None) -> str:
+    """Of masks in memory: their runs, size and rate."""
+    whole = hashlib.sha256(repr((masks.shape, fps)).encode())
+    whole.update(masks.edges.tobytes() + masks.offsets.tobytes())
     return whole.hexdigest()

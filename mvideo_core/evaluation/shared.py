@@ -12,7 +12,7 @@ from mvideo_core.evaluation.suite import IntervalOptions
 
 Group = TypeVar("Group", bound=Hashable)
 ItemKey = tuple[str, str, str]
-"""Id; prompt and digest of the masks where one id has several of them."""
+"""Id; prompt and digest of the sample's masks where one id has several of them."""
 
 
 class AskedRow(NamedTuple):
@@ -62,13 +62,18 @@ class _Keys:
 
     def __init__(self, rows: Sequence[AskedRow], by_masks: bool):
         self.prompts: dict[str, set[str]] = {}
-        self.masks: dict[str, set[str]] = {}
+        self.masks: dict[str, list[frozenset[str]]] = {}
+        """By id, the digests of each sample's masks, on every grid."""
         for one in rows:
             self.prompts.setdefault(one.row.id, set()).update({one.prompt} - {""})
-            self.masks.setdefault(one.row.id, set()).update({one.row.masks_sha256} - {""} if by_masks else ())
+            samples = self.masks.setdefault(one.row.id, [])
+            if by_masks and (named := one.row.masks_named):
+                known = [sample for sample in samples if sample & named]
+                samples[:] = [sample for sample in samples if not sample & named] + [named.union(*known)]
 
     def __getitem__(self, one: AskedRow) -> ItemKey:
         name = one.row.id
-        several_masks = len(self.masks[name]) > 1
+        samples = self.masks[name]
+        masks = next((min(sample) for sample in samples if sample & one.row.masks_named), "")
         prompt = one.prompt if len(self.prompts[name]) > 1 else ""
-        return name, prompt, one.row.masks_sha256 if several_masks else ""
+        return name, prompt, masks if len(samples) > 1 else ""

@@ -74,7 +74,7 @@ def test_one_id_with_other_masks_is_no_pair(tmp_path: Path) -> None:
         for row in loaded.rows
     )
     other = loaded._replace(rows=rows)
-    with pytest.raises(ConfigError, match=r"mask_miou: 1 ids were scored against other masks .* 'i1'"):
+    with pytest.raises(ConfigError, match=r"mask_miou: 1 ids have other masks .* 'i1'"):
         compare(find_side(other, "one"), find_side(other, "two"))
 
 

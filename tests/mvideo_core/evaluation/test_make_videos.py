@@ -12,9 +12,15 @@ from mvideo_core.base.errors import ConfigError, MediaError, ModelError
 from mvideo_core.cogvideox.base import BaseOptions, random_base, save_base
 from mvideo_core.cogvideox.words import mini_tokenizer
 from mvideo_core.editing.mask_files import save_masks
+from mvideo_core.evaluation.compare import compare_all
+from mvideo_core.evaluation.figures import figure_of
 from mvideo_core.evaluation.make_videos import items_of_prompts, make_videos, read_prompts, with_lengthened
 from mvideo_core.evaluation.makers import DiffusersMaker, MVideoMaker, control_frames
-from mvideo_core.evaluation.manifest import EvalItem, read_manifest
+from mvideo_core.evaluation.manifest import EvalItem, absolute_items, read_manifest
+from mvideo_core.evaluation.plan import make_plan
+from mvideo_core.evaluation.result import read_result
+from mvideo_core.evaluation.run import run_suite
+from mvideo_core.evaluation.suite import SuiteOptions
 from mvideo_core.evaluation.systems import SYSTEMS, DiffusersSystem, MVideoSystem, SystemOptions, load_system
 from mvideo_core.generation.loading import load_pipeline
 from mvideo_core.masks import encode
@@ -235,3 +241,33 @@ def test_prompts_come_from_text_or_the_suites_list(tmp_path: Path) -> None:
     (tmp_path / "p.json").write_text("[1]")
     with pytest.raises(ConfigError, match="one per line"):
         read_prompts(tmp_path / "p.json")
+
+
+def test_systems_of_other_sizes_rates_and_lengths_share_the_samples(tmp_path: Path) -> None:
+    """One manifest, two grids: the masks differ and the samples are the same, so means and pairs are over all."""
+    items = []
+    for name, x in (("left", 12), ("right", 100)):
+        area = np.zeros((25, 1, 128, 192), np.bool_)
+        area[:, 0, 32:96, x : x + 64] = True
+        path = save_masks(tmp_path / f"{name}.masks", encode(area), 8, ["box"])
+        items.append(EvalItem(id=name, prompt=f"a box, {name}", masks=str(path), test_set="boxes"))
+    mini = load_system("mvideo-mini", {"mvideo": {"adapter": "mvideo-mini", "options": {"steps": 1, "seconds": 2}}})
+    save_base(random_base("tiny-sincos"), tmp_path / "weights")
+    values = {**SIZE, "pipeline": "CogVideoXPipeline", "weights": str(tmp_path / "weights"), "height_px": 64,
+              "width_px": 64, "fps": 4}  # fmt: skip
+    tiny = SystemOptions.parse({"name": "tiny", "diffusers": values})
+    made = [make_videos(system, items, tmp_path / system.name) for system in (mini, tiny)]
+    both = [absolute_items(read_manifest(path)) for path in made]
+    for one, other in zip(*both, strict=True):
+        assert Path(one.masks).read_bytes() != Path(other.masks).read_bytes()
+    suite = SuiteOptions.parse({"metrics": [{"metric": "mask_miou"}, {"metric": "temporal_flickering"}]})
+    result = run_suite(make_plan(suite, [str(path) for path in made]), tmp_path / "result")
+    for group in result.groups:
+        figure = figure_of(result, group, "mini_mask_miou")
+        assert (figure.n, figure.marked, group.n_asked["mini_mask_miou"]) == (2, False, 2)
+    found = compare_all(read_result(tmp_path / "result"))
+    assert {one.metric: one.n_pairs for one in found} == {"mini_mask_miou": 2, "temporal_flickering": 2}
+    again = make_videos(tiny, both[0], tmp_path / "again")  # from the manifest of the other system
+    assert [item.sample_masks_sha256 for item in read_manifest(again).items] == [
+        item.sample_masks_sha256 for item in both[0]
+    ]

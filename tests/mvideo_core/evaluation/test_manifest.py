@@ -58,6 +58,28 @@ def test_folders_of_generated_videos_tell_prompt_seed_and_masks(tmp_path: Path) 
     assert (alone.id, alone.video) == ("two", "video.mp4")
 
 
+def test_generated_videos_say_which_masks_they_were_given(tmp_path: Path) -> None:
+    """On two grids, from copies of one file: one sample. Another file, another object of it, or no record: not."""
+    given = {
+        "a": ({"kind": "masks", "path": "/x/m.masks", "sha256": "1"}, []),
+        "copy": ({"kind": "masks", "path": "/y/m.masks", "sha256": "1"}, []),
+        "other": ({"kind": "masks", "path": "/x/m.masks", "sha256": "2"}, []),
+        "object": ({"kind": "masks", "path": "/x/m.masks", "sha256": "1"}, [1]),
+        "sample": ({"kind": "dataset sample", "path": "/d", "key": "k"}, []),
+        "moved": ({"kind": "dataset sample", "path": "/e", "key": "k"}, []),
+        "silent": ({}, []),
+    }
+    for name, (masks_from, objects) in given.items():
+        decides = {"prompt": "p", "options": {"seed": 7, "objects": objects}, "masks": f"grid {name}"}
+        (tmp_path / name).mkdir()
+        page = {"decides": decides, "masks_from": masks_from}
+        (tmp_path / name / "provenance.json").write_text(json.dumps(page))
+    found = {item.id: item.sample_masks_sha256 for item in read_manifest(tmp_path).items}
+    assert found["a"] == found["copy"]
+    assert found.pop("silent") == ""
+    assert len(set(found.values())) == 5
+
+
 @pytest.mark.parametrize(
     ("line", "told"),
     [

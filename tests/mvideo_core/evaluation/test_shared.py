@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from mvideo_core.evaluation.compare import compare_all
+from mvideo_core.base.errors import ConfigError
+from mvideo_core.evaluation.compare import compare, compare_all, find_side
 from mvideo_core.evaluation.export import sheet_of, to_csv, to_markdown
 from mvideo_core.evaluation.result import LoadedResult, share_items
 from mvideo_core.evaluation.tables import make_table, table_sheet
@@ -161,3 +162,45 @@ def test_a_system_without_masks_does_not_empty_the_others_table(tmp_path: Path) 
     )
     (result,) = share_items([loaded._replace(rows=rows)])
     assert result.groups[1].shared["mask_miou"].n == 2
+
+
+def on_grids(loaded: LoadedResult, *digests: tuple[str, str]) -> LoadedResult:
+    """Rows of the systems with digests of (masks on the grid, the sample's masks), one pair a system."""
+    named = dict(zip(dict.fromkeys(row.system for row in loaded.rows), digests, strict=True))
+    rows = [
+        row.model_copy(
+            update={
+                field: one and f"{one} {row.id}"
+                for field, one in zip(("masks_sha256", "sample_masks_sha256"), named[row.system], strict=True)
+            }
+        )
+        for row in loaded.rows
+        if row.metric == "mask_miou"
+    ]
+    return loaded._replace(rows=tuple(rows))
+
+
+@pytest.mark.parametrize(
+    ("digests", "n_shared"),
+    [
+        ((("12 s", "own"), ("6 s", "own"), ("480x832", "own")), 2),  # one sample on three grids
+        ((("12 s", "own"), ("own", ""), ("6 s", "own")), 2),  # the second scored with the sample's own masks
+        ((("12 s", "own"), ("12 s", ""), ("6 s", "own")), 2),  # the second scored with those of the first's grid
+        ((("12 s", "own"), ("6 s", "other"), ("6 s", "other")), 0),
+        ((("12 s", ""), ("6 s", ""), ("6 s", "")), 0),  # nothing says whose they are
+    ],
+)
+def test_systems_on_grids_of_their_own_share_the_sample(
+    digests: tuple[tuple[str, str], ...], n_shared: int, tmp_path: Path
+) -> None:
+    values = {system: {"mask_miou": [0.5, 0.7]} for system in SYSTEMS}
+    loaded = on_grids(made(tmp_path, values), *digests)
+    (result,) = share_items([loaded])
+    assert [group.shared["mask_miou"].n for group in result.groups] == [n_shared] * 3
+    assert [group.n_asked["mask_miou"] for group in result.groups] == [2 if n_shared else 4] * 3
+    first, second = (find_side(loaded, system) for system in SYSTEMS[:2])
+    if n_shared:
+        assert compare(first, second)[0].n_pairs == 2
+    else:
+        with pytest.raises(ConfigError, match=r"2 ids have other masks on the other side, such as 'i0'"):
+            compare(first, second)

@@ -40,6 +40,7 @@ def compare_models(
     missing score.
     """
     from mvideo_core.cli.eval import show_problems, show_progress, write_all
+    from mvideo_core.evaluation.compare import check_comparable
     from mvideo_core.evaluation.compare_models import write_comparisons
     from mvideo_core.evaluation.models import read_models
     from mvideo_core.evaluation.plan import plan_of
@@ -53,6 +54,7 @@ def compare_models(
     for text in found.notices:
         typer.echo(f"warning  {text}", err=True)
     plan = plan_of(load_suite(suite, given_values("", set_)), found.items)
+    check_comparable(plan)
     problems = validate(plan)
     show_problems(problems.problems)
     if strict and problems.n_errors:

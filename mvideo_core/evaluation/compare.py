@@ -8,14 +8,17 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Literal, NamedTuple
 
-from mvideo_core.base.errors import ConfigError
+from mvideo_core.base.errors import ConfigError, MediaError
 from mvideo_core.base.records import Record
 from mvideo_core.evaluation.aggregate import GroupKey, ScoreRow, cluster_of, group_of
 from mvideo_core.evaluation.figures import metric_titles
 from mvideo_core.evaluation.manifest import EvalItem
+from mvideo_core.evaluation.plan import EvalPlan
 from mvideo_core.evaluation.result import LoadedResult, MetricFacts
+from mvideo_core.evaluation.scores import Digests
 from mvideo_core.evaluation.sign_flips import MIN_CLUSTERS, estimate_mean, holm
-from mvideo_core.evaluation.suite import IntervalOptions
+from mvideo_core.evaluation.suite import IntervalOptions, prepare
+from mvideo_core.evaluation.unmade import absence_of
 
 Verdict = Literal["different", "not distinguishable", "too few"]
 
@@ -104,7 +107,7 @@ def compare(first: Side, second: Side, options: IntervalOptions | None = None) -
         ConfigError: a metric was measured with other options, weights or revision on the two sides, or one id has
             different prompts or masks there.
     """
-    _same_prompts(first, second)
+    _same_prompts(_items(first), _items(second))
     chosen = options or first.loaded.result.suite.intervals
     found = []
     for name, facts in first.loaded.result.metrics.items():
@@ -128,10 +131,45 @@ def compare_all(loaded: LoadedResult) -> list[Difference]:
     Raises:
         ConfigError: one id has different prompts or masks in two systems.
     """
-    keys = [group.key for group in loaded.result.groups]
-    pairs = [(one, two) for place, one in enumerate(keys) for two in keys[place + 1 :] if one.test_set == two.test_set]
+    pairs = _pairs([group.key for group in loaded.result.groups])
     found = [one for first, second in pairs for one in compare(Side(loaded, first), Side(loaded, second))]
     return corrected([one for one in found if one.n_pairs])
+
+
+def check_comparable(plan: EvalPlan) -> None:
+    """Nothing when no pair of systems will be refused by `compare_all`; asked before anything is scored.
+
+    Raises:
+        ConfigError: one id has different prompts in two systems, or different masks where a metric compares with them.
+    """
+    with_masks = [one.name for one in prepare(plan.suite) if one.inputs >= {"masks", "video"} and not one.shuffled]
+    members: dict[GroupKey, list[EvalItem]] = {}
+    for item in plan.items:
+        members.setdefault(group_of(item), []).append(item)
+    pairs = _pairs(list(members))
+    for first, second in pairs:
+        _same_prompts(members[first], members[second])
+    if not with_masks:
+        return
+    digests = Digests()
+    masks = {key: {item.id: _masks_named(item, digests) for item in items} for key, items in members.items()}
+    for first, second in pairs:
+        _same_masks(", ".join(with_masks), masks[first], masks[second])
+
+
+def _pairs(keys: Sequence[GroupKey]) -> list[tuple[GroupKey, GroupKey]]:
+    """Every two systems of a test set, the earlier one first."""
+    return [(one, two) for place, one in enumerate(keys) for two in keys[place + 1 :] if one.test_set == two.test_set]
+
+
+def _masks_named(item: EvalItem, digests: Digests) -> frozenset[str]:
+    """What `ScoreRow.masks_named` of an item's row will be; empty where it gets no score."""
+    if absence_of(item.video) is not None:
+        return frozenset()
+    try:
+        return frozenset({digests.masks(item.masks), item.sample_masks_sha256 if item.masks else ""} - {""})
+    except MediaError:
+        return frozenset()
 
 
 def corrected(differences: Sequence[Difference]) -> list[Difference]:
@@ -144,9 +182,9 @@ def corrected(differences: Sequence[Difference]) -> list[Difference]:
     ]
 
 
-def _same_prompts(first: Side, second: Side) -> None:
+def _same_prompts(first: Sequence[EvalItem], second: Sequence[EvalItem]) -> None:
     """Ids are often plain numbers; those of another list of prompts would make pairs of unlike videos."""
-    one, two = ({item.id: item.prompt for item in _items(side)} for side in (first, second))
+    one, two = ({item.id: item.prompt for item in items} for items in (first, second))
     unlike = [name for name in one if one[name] and two.get(name) and one[name] != two[name]]
     if unlike:
         name = unlike[0]

@@ -12,7 +12,9 @@ from typer.testing import CliRunner
 
 from mvideo_core.base.errors import ConfigError
 from mvideo_core.cli.main import app
+from mvideo_core.editing.mask_files import save_masks
 from mvideo_core.evaluation.manifest import EvalItem, write_manifest
+from mvideo_core.masks import encode
 from mvideo_core.media.encode import write_mp4
 
 N_SAMPLES = 7
@@ -137,3 +139,26 @@ def test_several_videos_of_one_sample_are_refused_not_picked_from(
                    "--out", tmp_path / "out")  # fmt: skip
         assert "\n" not in str(refused.value)
     assert not (tmp_path / "out").exists()
+
+
+def test_what_cannot_be_compared_is_refused_before_anything_is_scored(root: Path, tmp_path: Path) -> None:
+    def model(name: str, prompt: str, column: int) -> str:
+        area = np.zeros((5, 1, 32, 48), np.bool_)
+        area[:, 0, 8:24, column : column + 16] = True
+        masks = save_masks(tmp_path / f"{column}.masks", encode(area), 8, ["box"])
+        item = EvalItem(id="1", system=name, video=str(root / "gaps" / "v" / "1.mp4"), prompt=prompt, masks=str(masks))
+        return f"{name}={write_manifest([item], tmp_path / f'{name}.jsonl')}"
+
+    suites = {name: tmp_path / f"{name}.yaml" for name in ("plain", "masks")}
+    suites["plain"].write_text("name: plain\nmetrics: [{metric: temporal_flickering}]\n")
+    suites["masks"].write_text("name: masks\nmetrics: [{metric: temporal_flickering}, {metric: mask_miou}]\n")
+    ours, prompt, masks = model("ours", "a box", 0), model("prompt", "a ball", 0), model("masks", "a box", 20)
+    out = tmp_path / "out"
+    for other, suite, told in (
+        (prompt, "plain", r"1 ids have other prompts on the other side, such as '1': 'a box' and 'a ball'"),
+        (masks, "masks", r"mini_mask_miou: 1 ids have other masks on the other side, such as '1'"),
+    ):
+        with pytest.raises(ConfigError, match=told):
+            invoke("compare-models", ours, other, "--suite", suites[suite], "--out", out)
+        assert not out.exists()
+    assert invoke("compare-models", ours, masks, "--suite", suites["plain"], "--out", out, "--no-report")[0] == 0

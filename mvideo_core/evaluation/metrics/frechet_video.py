@@ -1,8 +1,11 @@
 """Frechet video distance, of the whole picture or of the masked region: one number for all videos of a system.
 
 Each generated video and the source video of its item become one vector; the number is the distance between the two sets
-of vectors. Networks are VideoMAE or V-JEPA 2 (`weights`), since FVD's own, I3D, is published as a program that would
-have to be executed: figures stand beside others of this project only, never beside published FVD. With `distance: mmd`
+of vectors. Of a source that is longer than the video only its first seconds count, as many as the video has: the same
+number of frames is spread over both, and over unequal times they would show another tempo.
+
+Networks are VideoMAE or V-JEPA 2 (`weights`), since FVD's own, I3D, is published as a program that would have to be
+executed: compare figures with others of this project only, never with published FVD. With `distance: mmd`
 over V-JEPA 2 it is JEDi's recipe (with another release of the network).
 
 Sets are small here: below about 2,000 videos the distance is biased upwards by an amount that depends on the number of
@@ -17,6 +20,7 @@ from pydantic import Field
 
 from mvideo_core.base.errors import MediaError
 from mvideo_core.base.options import Options
+from mvideo_core.editing.resample import nearest_frames
 from mvideo_core.evaluation.base import METRICS, Metric, SetScore, VideoScore
 from mvideo_core.evaluation.mask_grid import GridFit, check_match, match_frames, on_grid
 from mvideo_core.evaluation.set_distance import frechet_distance, polynomial_mmd
@@ -25,7 +29,7 @@ from mvideo_core.evaluation.video import EvalVideo
 ENOUGH_VIDEOS = 2000
 """Below, the literature finds the distance biased (FID: 2,048 at the least; FVD: the same sets of 2,048)."""
 BACKGROUND = 127
-"""Gray level, all channels, that replaces what lies outside the masks."""
+"""Gray level, all channels, of every pixel outside the masks."""
 GENERATED, SOURCE = "generated.f32", "source.f32"
 """Artifacts: the two vectors, little-endian float32."""
 
@@ -52,6 +56,7 @@ class FrechetVideo(Metric):
 
     Options = FrechetVideoOptions
     needs = frozenset({"source"})
+    revision = 2
     scale = 1.0
     set_level = True
     licence = "Apache-2.0 (own code); weights: VideoMAE CC BY-NC 4.0, V-JEPA 2 as its publisher states"
@@ -77,7 +82,7 @@ class FrechetVideo(Metric):
 
     def _seen(self, video: EvalVideo) -> tuple[np.ndarray, np.ndarray]:
         """Frames of the video and of its source, as the network is shown them."""
-        return video.frames_THWC, video.source_frames()
+        return video.frames_THWC, as_long(video.source_frames(), video.source_fps, len(video.frames_THWC), video.fps)
 
     @classmethod
     def of_set(cls, options: Any, scores: Sequence[VideoScore]) -> SetScore:
@@ -89,6 +94,17 @@ class FrechetVideo(Metric):
         value = frechet_distance(*sets) if options.distance == "frechet" else polynomial_mmd(*sets)
         few = f"{n} videos; biased below about {ENOUGH_VIDEOS:,}" if n < ENOUGH_VIDEOS else ""
         return SetScore(value=value, remark=few)
+
+
+def as_long(source_THWC: np.ndarray, source_fps: float, n_frames: int, fps: float) -> np.ndarray:
+    """The frames of a source up to the time of a video's last frame; all of them when the source is shorter.
+
+    A source of as many frames as the video is kept whole, whatever rates the two files state.
+    """
+    if len(source_THWC) == n_frames:
+        return source_THWC
+    last = int(nearest_frames(np.array([(n_frames - 1) / fps]), source_fps)[0])
+    return source_THWC[: last + 1]
 
 
 class MaskedFrechetVideoOptions(FrechetVideoOptions):

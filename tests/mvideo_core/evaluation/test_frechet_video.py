@@ -21,6 +21,7 @@ from mvideo_core.evaluation.metrics.frechet_video import (
     FrechetVideoOptions,
     MaskedFrechetVideo,
     MaskedFrechetVideoOptions,
+    as_long,
 )
 from mvideo_core.evaluation.networks.video_features import MEAN, SPREAD, VideoFeatures, load_features
 from mvideo_core.evaluation.plan import make_plan
@@ -110,6 +111,28 @@ def test_only_the_masked_region_counts() -> None:
     shown, _ = masked._seen(video)
     assert (shown[:, 0, 0] == BACKGROUND).all()
     assert (shown[3, 4:20, 8:30] == one[3, 4:20, 8:30]).all()
+
+
+@pytest.mark.parametrize(("source_fps", "every"), [(8, 1), (24, 3)])
+def test_of_a_longer_source_as_much_counts_as_the_video_lasts(source_fps: int, every: int) -> None:
+    """A video of 13 frames that are the first 1.5 s of its source of 5 s: nothing is different, so 0."""
+    shown = frames(0, 40)
+    source = np.repeat(shown, every, axis=0)
+    masks = encode(np.ones((13, 1, 32, 48), np.bool_))
+    video = EvalVideo.of_arrays(
+        shown[:13], 8, masks=masks, masks_fps=8, source_THWC=source, source_fps=source_fps
+    )  # fmt: skip
+    loaded = VideoFeatures(network("videomae"))
+    for kind, options in ((FrechetVideo, FrechetVideoOptions()), (MaskedFrechetVideo, MaskedFrechetVideoOptions())):
+        assert kind(options, loaded, "").score(video).value == pytest.approx(0, abs=1e-6), kind
+
+
+def test_where_the_source_ends_for_a_video() -> None:
+    """By hand: 17 frames at 8 per second end at 2 s, frame 16, 48 or 50 at 8, 24 or 25 per second."""
+    source = np.zeros((60, 1, 1, 3), np.uint8)
+    assert [len(as_long(source, fps, 17, 8)) for fps in (8, 24, 25)] == [17, 49, 51]
+    assert len(as_long(source, 8, 97, 8)) == 60  # a source that is too short is taken whole
+    assert len(as_long(source, 24, 60, 8)) == len(as_long(source, 8, 60, 24)) == 60
 
 
 def test_without_any_mask_there_is_no_region() -> None:

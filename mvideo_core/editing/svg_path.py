@@ -16,6 +16,8 @@ from mvideo_core.base.errors import ConfigError
 FillRule = Literal["nonzero", "evenodd"]
 NUMBERS = {"M": 2, "L": 2, "H": 1, "V": 1, "C": 6, "S": 4, "Q": 4, "T": 2, "A": 7, "Z": 0}
 """How many numbers a command takes, once or repeatedly."""
+LARGEST_NUMBER = 1e7
+"""In either direction: far beyond any drawing, and no sum or product of a path gets near the end of floats."""
 CURVE_STEPS = 32
 """Straight pieces of a curve."""
 _NUMBER = re.compile(r"[-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?")
@@ -104,6 +106,8 @@ def _numbers(data: str, place: int, letter: str) -> tuple[list[float], int]:
         if match is None:
             break
         found.append(float(match.group()))
+        if abs(found[-1]) > LARGEST_NUMBER:
+            raise _unreadable(data, place, f"a number between -{LARGEST_NUMBER:,.0f} and {LARGEST_NUMBER:,.0f}")
         place = _skip(data, match.end())
     return found, place
 

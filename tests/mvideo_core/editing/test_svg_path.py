@@ -104,6 +104,9 @@ def test_relative_and_absolute_agree() -> None:
         ("M 0 0 L 1 1 Z 3", r"Z with 1 numbers .* it takes 0"),
         ("M 0 0 H 5", "the path has no area"),
         ("M 0 0 H 5 Z M 0 0 Z", "the path has no area"),
+        ("M0 0 L1e400 0 L0 5 Z", r"'1e400 0 L0 5' at sign 7; a number between -10,000,000 and 10,000,000 expected"),
+        ("M0 0 L-1e9 0 L0 5 Z", r"'-1e9 0 L0 5 ' at sign 7; a number between"),
+        ("M 0 0 A 1e200 1e200 0 0 1 3 3", r"'1e200 1e200 ' at sign 9; a number between"),
         ("M 0 0 L 1 NaN", "L with 1 numbers before sign 11"),
     ],
 )
@@ -112,6 +115,11 @@ def test_what_is_no_path_is_refused_in_one_line(data: str, said: str) -> None:
         parse_shapes([{"svg": {"d": data}}])
     assert "\n" not in str(refused.value)
     assert str(refused.value).startswith("shapes, number 1: ")
+
+
+def test_numbers_up_to_the_limit_are_drawn() -> None:
+    assert area("M0 0H1e7V1e7H0Z") == 6400
+    assert area("M-1e7 -1e7h1e7v1e7h-1e7z") == 6400
 
 
 def test_an_svg_needs_its_path_and_no_other_shape_takes_one() -> None:

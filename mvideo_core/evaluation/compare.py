@@ -116,7 +116,7 @@ def compare(first: Side, second: Side, options: IntervalOptions | None = None) -
             continue
         if facts.set_level:  # one number of all videos: there are no pairs
             continue
-        if facts != other:
+        if facts.deciding != other.deciding:
             raise ConfigError(
                 f"{name} was not measured alike: {facts.model_dump()} and {other.model_dump()}; run both with one suite"
             )

@@ -1,12 +1,12 @@
-"""A second run into one folder: the same and more is taken in, other videos or metrics are not put in its place."""
+"""A second run into one folder: the same and more is added; other videos or metrics never replace what is there."""
 
 from pathlib import Path
+from typing import Any
 
 from mvideo_core.base.errors import ConfigError, StoreError
 from mvideo_core.evaluation.aggregate import group_of
 from mvideo_core.evaluation.plan import EvalPlan
-from mvideo_core.evaluation.result import read_result
-from mvideo_core.evaluation.suite import prepare
+from mvideo_core.evaluation.result import MetricFacts, metric_facts, read_result
 
 
 def check_replaces_nothing(plan: EvalPlan, out: str | Path) -> None:
@@ -21,8 +21,8 @@ def check_replaces_nothing(plan: EvalPlan, out: str | Path) -> None:
         return
     new = {(group_of(item), item.id): item.video for item in plan.items}
     lost = [item for item in old.items if new.get((group_of(item), item.id)) != item.video]
-    metrics = {one.name: one.options.model_dump(mode="json") for one in prepare(plan.suite)}
-    dropped = [name for name, facts in old.result.metrics.items() if metrics.get(name) != facts.options]
+    metrics = {name: _measured(facts) for name, facts in metric_facts(plan, {}).items()}
+    dropped = [name for name, facts in old.result.metrics.items() if metrics.get(name) != _measured(facts)]
     if not (lost or dropped):
         return
     title = ", ".join(part for part in (lost[0].system, lost[0].variant, lost[0].test_set) if part) if lost else ""
@@ -31,3 +31,7 @@ def check_replaces_nothing(plan: EvalPlan, out: str | Path) -> None:
         f"{out}: holds the result of {what}, which this run would replace; give another --out, name all manifests in "
         "one run, or --overwrite"
     )
+
+
+def _measured(facts: MetricFacts) -> tuple[str, dict[str, Any]]:
+    return facts.metric, facts.deciding.options

@@ -58,6 +58,13 @@ class MetricFacts(Record):
     weights_sha256: str = ""
     set_level: bool = False
 
+    @property
+    def deciding(self) -> "MetricFacts":
+        """The same without options that change memory or time only; two numbers mean the same where these are equal."""
+        known = self.metric in METRICS.names()  # a result may be older than the metrics of today
+        memory = METRICS.get(self.metric).memory_options if known else ()
+        return self.model_copy(update={"options": {k: v for k, v in self.options.items() if k not in memory}})
+
 
 class GroupResult(Record):
     """One system (and variant) on one test set.
@@ -160,7 +167,7 @@ def collect(plan: EvalPlan, count: int, out: str | Path) -> EvalResult:
         plan=plan.digest,
         suite=plan.suite,
         choices=_choices(plan),
-        metrics=_metric_facts(plan, weights),
+        metrics=metric_facts(plan, weights),
         unavailable=unavailable,
         groups=tuple(_groups(plan, rows, [one for note in found for one in note.videos], place)),
     )
@@ -242,7 +249,7 @@ def _groups(plan: EvalPlan, rows: Sequence[ScoreRow], videos: Sequence[ItemFacts
     for item in plan.items:
         members.setdefault(group_of(item), []).append(item)
     clusters = {(group_of(item), item.id): cluster_of(item) for item in plan.items}
-    facts = _metric_facts(plan, {})
+    facts = metric_facts(plan, {})
     found = []
     for key, items in members.items():
         per_prompt = Counter(cluster_of(item) for item in items)
@@ -318,7 +325,8 @@ def _choices(plan: EvalPlan) -> dict[str, str]:
     return found
 
 
-def _metric_facts(plan: EvalPlan, weights: dict[str, str]) -> dict[str, MetricFacts]:
+def metric_facts(plan: EvalPlan, weights: dict[str, str]) -> dict[str, MetricFacts]:
+    """What the numbers of a plan's metrics mean, by their names in it; `weights`: digests by the same names."""
     return {
         one.name: MetricFacts(
             metric=one.registered,

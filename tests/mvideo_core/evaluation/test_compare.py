@@ -93,6 +93,15 @@ def test_metrics_measured_otherwise_are_not_compared(tmp_path: Path) -> None:
         compare(find_side(short, ""), find_side(long, ""))
 
 
+def test_options_that_change_memory_only_do_not_keep_results_apart(tmp_path: Path) -> None:
+    def side(frames_per_pass: int):
+        metrics = [{"metric": "mask_miou", "options": {"frames_per_pass": frames_per_pass}}]
+        return find_side(made(tmp_path / f"{frames_per_pass}", {"s": {"mini_mask_miou": [0.5]}}, metrics=metrics), "s")
+
+    (got,) = compare(side(4), side(8))
+    assert (got.n_pairs, got.difference) == (1, 0)
+
+
 def test_systems_are_found_by_name_or_listed(tmp_path: Path) -> None:
     loaded = made(tmp_path, {"one": {"temporal_flickering": [0.5]}, "two": {"temporal_flickering": [0.5]}})
     with pytest.raises(ConfigError, match=r"one \| two"):

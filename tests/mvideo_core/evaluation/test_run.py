@@ -272,6 +272,25 @@ def test_a_killed_try_is_repeated_and_never_kept_as_the_videos_fault(videos: Pat
     assert not (tmp_path / "b" / row.score).exists()
 
 
+def test_the_same_run_with_less_memory_finishes_the_result(tmp_path: Path) -> None:
+    """After running out of memory: fewer frames at once are the same measurement, another policy is not."""
+    write_mp4([np.full((32, 48, 3), 40, np.uint8)] * 3, tmp_path / "a.mp4", 8)
+    save_masks(tmp_path / "a.masks", encode(np.ones((3, 1, 32, 48), np.bool_)), 8)
+    item = EvalItem(id="a", system="s", video="a.mp4", masks="a.masks")
+    write_manifest([item], tmp_path / "manifest.jsonl")
+
+    def run(**options: Any) -> None:
+        run_suite(plan_of(tmp_path, {"metric": "mask_miou", "options": options}), tmp_path / "out")
+
+    run(frames_per_pass=2)
+    before = stamps(tmp_path / "out")
+    run(frames_per_pass=1)
+    assert len(before) == 1
+    assert stamps(tmp_path / "out") == before
+    with pytest.raises(ConfigError, match="holds the result of metric mini_mask_miou"):
+        run(empty_frames="one")
+
+
 def test_a_result_of_other_videos_or_metrics_is_not_replaced(videos: Path, tmp_path: Path) -> None:
     first, second = tmp_path / "first", tmp_path / "second"
     for place, value in ((first, 40), (second, 90)):

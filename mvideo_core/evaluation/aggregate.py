@@ -33,6 +33,7 @@ class ScoreRow(Record):
     details: dict[str, float] = {}
     n_frames: int = 0
     n_frames_skipped: int = 0
+    n_frames_between: int = 0
     frames_sum: float = 0.0
     masks_sha256: str = ""
     sample_masks_sha256: str = ""
@@ -57,7 +58,9 @@ class Aggregate(Record):
         low, high: ends of the confidence interval; None with fewer than six prompts.
         n_prompts: prompts of the scored videos.
         micro: mean over frames of all videos, where the metric gives frames.
-        n_frames, n_frames_skipped: frames with and without a number.
+        n_frames: frames with a number, those that a video lacks and that count 0 included.
+        n_frames_skipped: frames that a metric leaves out, such as those with an empty mask.
+        n_frames_between: frames between two masks, of videos that are faster than their masks.
         details: means over videos of the metric's further numbers.
         remark: what a reader of the number has to know; printed beside it.
     """
@@ -73,6 +76,7 @@ class Aggregate(Record):
     n_inapplicable: int = 0
     n_frames: int = 0
     n_frames_skipped: int = 0
+    n_frames_between: int = 0
     details: dict[str, float] = {}
     remark: str = ""
 
@@ -110,6 +114,7 @@ def aggregate(rows: Sequence[ScoreRow], clusters: Sequence[str], options: Interv
         "n_inapplicable": sum(row.status == "inapplicable" for row in rows),
         "n_frames": sum(row.n_frames for row, _ in scored),
         "n_frames_skipped": sum(row.n_frames_skipped for row, _ in scored),
+        "n_frames_between": sum(row.n_frames_between for row, _ in scored),
     }
     if not scored:
         return Aggregate(**counts)

@@ -17,7 +17,10 @@ class VideoScore(Record):
 
     Attributes:
         value: in the metric's raw unit; `Metric.scale` brings it to the paper's tables.
-        per_frame: one number per frame (or pair of frames) where the metric has them; None = skipped by its policy.
+        per_frame: one number per frame (or pair of frames) where the metric has them; None = it has none.
+        n_between: frames with None because they are between two frames of what a slower reference wants; the other
+            frames with None are skipped by the metric's policy.
+        n_lost: frames that were wanted and that the video does not have; each counts 0 in `value`.
         details: further numbers under fixed names, such as "j", "f", "n_skipped", "n_frames".
         artifacts: small files worth keeping beside the number, by name ("predicted.masks"); base64 in JSON.
     """
@@ -26,6 +29,8 @@ class VideoScore(Record):
 
     value: float
     per_frame: tuple[float | None, ...] = ()
+    n_between: int = 0
+    n_lost: int = 0
     details: dict[str, float] = {}
     artifacts: dict[str, bytes] = {}
 

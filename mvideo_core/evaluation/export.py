@@ -50,7 +50,14 @@ def rows_of(result: EvalResult) -> list[dict[str, Any]]:
                 for field in ("n", "n_prompts"):
                     row[prefix + field] = getattr(one, field) if one is not None else None
             row["micro"] = None if got is None or got.micro is None else got.micro * facts.scale
-            for field in ("n_missing", "n_failed", "n_inapplicable", "n_frames", "n_frames_skipped"):
+            for field in (
+                "n_missing",
+                "n_failed",
+                "n_inapplicable",
+                "n_frames",
+                "n_frames_skipped",
+                "n_frames_between",
+            ):
                 row[field] = getattr(got, field) if got is not None else None
             row["remark"] = got.remark if got is not None else ""
             row["n_items"], row["n_asked"] = group.n_items, group.n_asked.get(name)
@@ -89,7 +96,7 @@ def to_markdown(result: EvalResult) -> str:
         READING,
         "## Videos",
         *(f"- {group.title}: {text}" for group in result.groups for text in made_how(group)),
-        *(f"- {text}" for text in frames_skipped(result)),
+        *(f"- {text}" for text in frames_without(result)),
     ]
     if result.unavailable:
         parts += ["## Not measured", *(f"- {name}: {reason}" for name, reason in result.unavailable.items())]
@@ -122,15 +129,22 @@ def sheet_of(result: EvalResult) -> Sheet:
     return Sheet("Metric", ["System", "Mean", *COUNTS], sections)
 
 
-def frames_skipped(result: EvalResult) -> list[str]:
-    """ "S_m, ours: 12 frames skipped", where a metric skipped frames."""
+def frames_without(result: EvalResult) -> list[str]:
+    """ "S_m, ours: 12 of 97 frames skipped (empty masks)", where a metric has no number for some frames."""
     titles = metric_titles(result.metrics)
-    return [
-        f"{titles[name]}, {group.title}: {got.n_frames_skipped} of {got.n_frames + got.n_frames_skipped} frames skipped"
-        for group in result.groups
-        for name, got in group.metrics.items()
-        if got.n_frames_skipped and name in titles
-    ]
+    found = []
+    for group in result.groups:
+        for name, got in group.metrics.items():
+            about = f"{titles.get(name, name)}, {group.title}"
+            n_asked = got.n_frames + got.n_frames_skipped
+            if got.n_frames_skipped:
+                found.append(f"{about}: {got.n_frames_skipped} of {n_asked} frames skipped (empty masks)")
+            if got.n_frames_between:
+                found.append(
+                    f"{about}: {got.n_frames} frames compared; {got.n_frames_between} more are between two masks, "
+                    "since the video is faster than its masks"
+                )
+    return found
 
 
 def to_vbench(loaded: LoadedResult, group: GroupKey) -> dict[str, list[Any]]:

@@ -1,7 +1,7 @@
 """Overlap of predicted and true masks of a video under a written policy; no model, no files.
 
 S_m (eq. 3 of the paper) is the mean over frames of the intersection over union. The paper says neither what a frame
-without mask counts nor how several objects are taken together: the policy says, and stands in every result.
+without mask counts nor how several objects are taken together: the policy says, and every result records it.
 J and F: DAVIS (Perazzi et al. 2016), the numbers of davis2017-evaluation on the same masks.
 
 Shape letters: T frames, N objects, H, W pixels.
@@ -45,16 +45,21 @@ class VideoOverlap(NamedTuple):
     details: dict[str, float]
 
 
-def overlap(true: MaskSequence, seen: MaskSequence, policy: OverlapPolicy) -> VideoOverlap:
+def overlap(
+    true: MaskSequence, seen: MaskSequence, policy: OverlapPolicy, lost: MaskSequence | None = None
+) -> VideoOverlap:  # fmt: skip
     """Scores of a video's predicted masks.
 
     Args:
         true, seen: same T, N, H, W; object n of one belongs to object n of the other.
+        lost: true masks after the video's end, none of them empty in every object. There is nothing to see there, so
+            each is one more frame that scores 0 in value, j, f and box_fill.
 
     Returns:
         value: mean over the frames that count. Details: j, f, j_and_f (mean over frames, then objects; both empty = 1),
         box_fill (value of filled boxes around the true masks: what position and extent alone are worth), n_frames,
-        n_skipped, n_unfound (true mask there, predicted one empty), n_objects.
+        n_skipped, n_unfound (true mask there, predicted one empty), n_objects. The counts and `per_frame` are of the
+        frames that the video has.
 
     Raises:
         MediaError: no object, or no frame that counts.
@@ -71,15 +76,20 @@ def overlap(true: MaskSequence, seen: MaskSequence, policy: OverlapPolicy) -> Vi
         unfound += bool(true_NHW.any() and not seen_NHW.any())
         j_TN.append([region_j(one, other) for one, other in zip(seen_NHW, true_NHW, strict=True)])
         f_TN.append([boundary_f(one, other) for one, other in zip(seen_NHW, true_NHW, strict=True)])
+    nothing_HW = np.zeros(true.shape[2:], np.bool_)
+    lost_NHW = [] if lost is None else [lost.frame(frame) for frame in range(lost.n_frames)]
+    j_TN += [[region_j(nothing_HW, one) for one in frame_NHW] for frame_NHW in lost_NHW]
+    f_TN += [[boundary_f(nothing_HW, one) for one in frame_NHW] for frame_NHW in lost_NHW]
+    zeros = [0.0] * len(lost_NHW)
     counted = [one for one in scores if one is not None]
     if not counted:
         raise MediaError(f"no frame of {true.n_frames} has a mask; with `empty_frames: skip` there is no score")
-    chosen = slice(1, -1) if policy.davis_frames == "inner" and true.n_frames > 2 else slice(None)
+    chosen = slice(1, -1) if policy.davis_frames == "inner" and len(j_TN) > 2 else slice(None)
     j, f = float(np.mean(j_TN[chosen])), float(np.mean(f_TN[chosen]))
-    details = {"j": j, "f": f, "j_and_f": (j + f) / 2, "box_fill": mean(fills), "n_frames": float(true.n_frames),
-               "n_skipped": float(len(scores) - len(counted)), "n_unfound": float(unfound),
-               "n_objects": float(true.n_objects)}  # fmt: skip
-    return VideoOverlap(mean(scores), tuple(scores), details)
+    details = {"j": j, "f": f, "j_and_f": (j + f) / 2, "box_fill": mean(fills + zeros),
+               "n_frames": float(true.n_frames), "n_skipped": float(len(scores) - len(counted)),
+               "n_unfound": float(unfound), "n_objects": float(true.n_objects)}  # fmt: skip
+    return VideoOverlap(mean(scores + zeros), tuple(scores), details)
 
 
 def frame_iou(seen_NHW: np.ndarray, true_NHW: np.ndarray, policy: OverlapPolicy) -> float | None:

@@ -152,14 +152,16 @@ def _score(video: EvalVideo, one: _Ready, out: Path, digests: Digests) -> ScoreR
     if stored.score is None:
         return _row(video.item, name, "failed", error=stored.error, message=stored.message, score=where)
     frames = [value for value in stored.score.per_frame if value is not None]
+    n_between = stored.score.n_between
     return _row(
         video.item,
         name,
         "ok",
         value=stored.score.value,
         details=stored.score.details,
-        n_frames=len(frames),
-        n_frames_skipped=len(stored.score.per_frame) - len(frames),
+        n_frames=len(frames) + stored.score.n_lost,
+        n_frames_skipped=len(stored.score.per_frame) - len(frames) - n_between,
+        n_frames_between=n_between,
         frames_sum=float(sum(frames)),
         masks_sha256=facts.get("masks", ""),
         sample_masks_sha256=video.masks_from.sample_masks_sha256 if "masks" in facts else "",

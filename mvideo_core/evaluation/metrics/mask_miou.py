@@ -1,4 +1,4 @@
-"""S_m: how well the objects of a video lie where the masks wanted them (eq. 3 of the paper).
+"""S_m: how well the objects of a video are where the masks wanted them (eq. 3 of the paper).
 
 A segmenter gets the box of the wanted mask and answers with the mask it sees there; S_m is the mean IoU of the two.
 The box gives position and extent away: a filled box around a disc scores 0.79 by itself. `box_fill` in the details, the
@@ -71,7 +71,7 @@ class MaskMiou(Metric):
 
     Options = MaskMiouOptions
     needs = frozenset({"masks"})
-    revision = 2
+    revision = 3
     memory_options = frozenset({"frames_per_pass"})
     licence = "code Apache-2.0; SAM2 code and weights Apache-2.0"
 
@@ -111,20 +111,22 @@ class MaskMiou(Metric):
         true, frames = asked.true, asked.frames_THWC[: asked.true.n_frames]
         seen = self.seen(frames, true) if self.options.prompt == "per_frame_box" else self.tracked(frames, true)
         scored = np.flatnonzero(asked.match.scored)
-        found = overlap(take_frames(true, scored), take_frames(seen, scored), self.options)
+        found = overlap(take_frames(true, scored), take_frames(seen, scored), self.options, asked.lost)
         per_frame: list[float | None] = [None] * true.n_frames
         for frame, value in zip(scored.tolist(), found.per_frame, strict=True):
             per_frame[frame] = value
-        counted = len(found.per_frame) - int(found.details["n_skipped"])
+        n_lost, n_between = asked.lost.n_frames, true.n_frames - len(scored)
         details = found.details | {
             "n_objects_left_out": float(asked.n_left_out),
             "n_unmatched": float(asked.match.n_unmatched),
-            "n_unmatched_masks": float(asked.n_lost),
-            "n_between": float(true.n_frames - len(scored)),
+            "n_unmatched_masks": float(n_lost),
+            "n_between": float(n_between),
         }
         return VideoScore(
-            value=found.value * counted / (counted + asked.n_lost),
+            value=found.value,
             per_frame=tuple(per_frame),
+            n_between=n_between,
+            n_lost=n_lost,
             details=details,
             artifacts={PREDICTED: seen.to_bytes()},
         )
@@ -157,14 +159,14 @@ class Wanted(NamedTuple):
         frames_THWC: every frame of the video.
         true: masks on its first frames, up to the last that has one.
         match: which of them count.
-        n_lost: masks with something in them that the video ends before; they score 0.
+        lost: masks after the video's end with something in them; they score 0.
         n_left_out: objects that cannot be asked for.
     """
 
     frames_THWC: np.ndarray
     true: MaskSequence
     match: GridMatch
-    n_lost: int
+    lost: MaskSequence
     n_left_out: int
 
 
@@ -185,12 +187,15 @@ def wanted(video: EvalVideo, options: MaskMiouOptions) -> Wanted:
         check_match(match._replace(n_unmatched=0), masks.n_frames, video.masks_fps, fps, options.align)
     elif not shuffled:
         check_match(match, masks.n_frames, video.masks_fps, fps, options.align)
-    n_lost = 0 if shuffled else sum(bool(masks.frame(k).any()) for k in match.lost.tolist())
-    true = on_grid(masks, match.masks, height, width, "stretch" if shuffled else video.item.fit or options.fit)
+    every = match.masks if shuffled else np.concatenate([match.masks, match.lost])
+    true = on_grid(masks, every, height, width, "stretch" if shuffled else video.item.fit or options.fit)
     left_out = 0
     if options.prompt == "first_frame_track":
         there = prompt_boxes(true, 0)[0] if true.n_frames else []
         if not there:
             raise MediaError(f"{video.item.id}: no object has a mask on frame 0, so there is nothing to track")
         true, left_out = true.select(there), true.n_objects - len(there)
-    return Wanted(frames, together(true) if options.objects == "union_box" else true, match, n_lost, left_out)
+    true = together(true) if options.objects == "union_box" else true
+    n_met = len(match.masks)
+    lost = [frame for frame in range(n_met, true.n_frames) if true.frame(frame).any()]
+    return Wanted(frames, take_frames(true, range(n_met)), match, take_frames(true, lost), left_out)

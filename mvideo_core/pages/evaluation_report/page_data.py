@@ -23,7 +23,7 @@ class Clip(Record):
 
 
 class Curve(Record):
-    """One number per step of time, as printed; None = skipped by the metric's policy."""
+    """One number per step of time, as printed; None = the metric has none there."""
 
     step_s: float
     values: tuple[float | None, ...]

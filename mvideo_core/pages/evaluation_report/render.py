@@ -7,7 +7,7 @@ from mvideo_core.base.errors import ConfigError
 from mvideo_core.base.options import canonical_json
 from mvideo_core.evaluation.compare import Difference, compare_all
 from mvideo_core.evaluation.differences import by_pair, difference_cells, reading_note
-from mvideo_core.evaluation.export import frames_skipped, sheet_of
+from mvideo_core.evaluation.export import frames_without, sheet_of
 from mvideo_core.evaluation.figures import READING
 from mvideo_core.evaluation.layout import Section
 from mvideo_core.evaluation.paired_plot import paired_plots
@@ -35,7 +35,7 @@ def page_text(data: PageData, loaded: LoadedResult) -> str:
         result=result,
         sheet=sheet_of(result),
         reading=READING,
-        skipped=frames_skipped(result),
+        skipped=frames_without(result),
         compared=compared,
         compared_note=note,
         plots=[one.svg for one in paired_plots(loaded)] if len(result.groups) <= MAX_SYSTEMS else [],

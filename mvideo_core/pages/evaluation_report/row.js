@@ -185,7 +185,7 @@ Row.prototype.tell = function () {
   this.players.forEach(function (player) {
     if (player.now) {
       var value = valueAt(player.curve, self.t);
-      player.now.textContent = player.curve ? " now " + (value === null ? "skipped" : printed(value)) : "";
+      player.now.textContent = player.curve ? " now " + (value === null ? "not compared" : printed(value)) : "";
     }
   });
   if (this.cursor) {

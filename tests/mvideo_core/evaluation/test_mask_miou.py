@@ -131,6 +131,29 @@ def test_masks_after_the_end_of_a_short_video_count_as_misses() -> None:
             red_metric(align=True).score(video(still(n_frames), still(41), masks_fps=8.0))
 
 
+@pytest.mark.parametrize("davis_frames", ["all", "inner"])
+def test_lost_masks_lower_every_number_alike(davis_frames: str) -> None:
+    """39 perfect frames of 41: J, F and the mean over frames are 39/41 as the value; box_fill by hand 441/625 of it.
+    Without the first and the last frame, J and F are 38/39.
+    """
+    found = red_metric(align=True, davis_frames=davis_frames).score(video(still(39), still(41), masks_fps=8.0))
+    share = 39 / 41 if davis_frames == "all" else 38 / 39
+    assert [found.details[name] for name in ("j", "f", "j_and_f")] == pytest.approx([share] * 3)
+    assert found.details["box_fill"] == pytest.approx(441 / 625 * 39 / 41)
+    assert found.value == pytest.approx(sum(found.per_frame) / (len(found.per_frame) + found.n_lost))
+    full = red_metric(davis_frames=davis_frames).score(video(still(39), still(39)))
+    assert (full.details["j"], full.n_lost) == (1.0, 0)
+
+
+def test_lost_masks_with_nothing_in_them_count_nowhere() -> None:
+    """Of 41 masks the last is empty: 39 frames and one lost mask."""
+    wanted = still(41)
+    wanted[40] = False
+    found = red_metric(align=True).score(video(still(39), wanted, masks_fps=8.0))
+    assert [found.value, found.details["j"]] == pytest.approx([39 / 40] * 2)
+    assert found.n_lost == 1
+
+
 def test_a_faster_video_scores_what_the_same_video_does_at_the_masks_rate() -> None:
     """A disc at 1 px a frame and 24 fps under every third of its masks: nearest masks would be up to 1 px off."""
     y, x = np.mgrid[: SIZE[0], : SIZE[1]]
@@ -142,6 +165,7 @@ def test_a_faster_video_scores_what_the_same_video_does_at_the_masks_rate() -> N
     assert (found.details["n_frames"], found.details["n_between"], len(found.per_frame)) == (9, 16, 25)
     assert found.per_frame[3] == 1.0
     assert found.per_frame[4] is None
+    assert (found.n_between, found.details["n_skipped"]) == (16, 0)
 
 
 def test_the_clip_that_the_masks_come_from_may_go_on_after_them() -> None:

@@ -12,6 +12,7 @@ from mvideo_core.base.errors import ConfigError, KilledError, StoreError
 from mvideo_core.editing.mask_files import save_masks
 from mvideo_core.evaluation.aggregate import ScoreRow, group_of
 from mvideo_core.evaluation.base import VideoScore
+from mvideo_core.evaluation.export import frames_without
 from mvideo_core.evaluation.manifest import EvalItem, write_manifest
 from mvideo_core.evaluation.plan import EvalPlan, Part, make_plan, parse_part, shuffled_masks
 from mvideo_core.evaluation.result import collect, note_path, read_result, waiting_parts
@@ -270,6 +271,30 @@ def test_a_killed_try_is_repeated_and_never_kept_as_the_videos_fault(videos: Pat
     (row,) = scored_by(Odd(3, 0.5), videos, tmp_path / "b")
     assert (row.status, row.error) == ("failed", "KilledError")
     assert not (tmp_path / "b" / row.score).exists()
+
+
+def test_frames_between_masks_are_no_skipped_frames_and_lost_masks_count(tmp_path: Path) -> None:
+    """By hand. fast: 25 frames at 24 per second under 9 masks at 8, one of them empty: 8 compared, 1 skipped, 16
+    between. short: 39 frames under 41 masks: 39 frames and two zeros.
+    """
+    full = np.ones((41, 1, 32, 48), np.bool_)
+    holed = full[:9].copy()
+    holed[4] = False
+    for name, n_frames, fps, masks in (("fast", 25, 24, holed), ("short", 39, 8, full)):
+        write_mp4([np.full((32, 48, 3), 40, np.uint8)] * n_frames, tmp_path / f"{name}.mp4", fps)
+        save_masks(tmp_path / f"{name}.masks", encode(masks), 8)
+    items = [EvalItem(id=one, system=one, video=f"{one}.mp4", masks=f"{one}.masks") for one in ("fast", "short")]
+    write_manifest(items, tmp_path / "manifest.jsonl")
+    metric = {"metric": "mask_miou", "options": {"align": True}}
+    result = run_suite(plan_of(tmp_path, metric), tmp_path / "out")
+    fast, short = (group.metrics["mini_mask_miou"] for group in result.groups)
+    assert (fast.n_frames, fast.n_frames_skipped, fast.n_frames_between) == (8, 1, 16)
+    assert (short.n_frames, short.n_frames_skipped, short.n_frames_between) == (41, 0, 0)
+    assert short.micro == pytest.approx(short.mean)
+    assert frames_without(result) == [
+        "S_m (mini), fast: 1 of 9 frames skipped (empty masks)",
+        "S_m (mini), fast: 8 frames compared; 16 more are between two masks, since the video is faster than its masks",
+    ]
 
 
 def test_the_same_run_with_less_memory_finishes_the_result(tmp_path: Path) -> None:

@@ -95,20 +95,24 @@ def find_side(loaded: LoadedResult, name: str) -> Side:
     return Side(loaded, fitting[0])
 
 
-def compare(first: Side, second: Side, options: IntervalOptions | None = None) -> list[Difference]:
+def compare(
+    first: Side, second: Side, options: IntervalOptions | None = None, family: int = 1
+) -> list[Difference]:  # fmt: skip
     """Paired differences of every metric both results have, matched by item id and corrected for their number.
 
     Metrics of the source video are left out: they say nothing about a system.
 
     Args:
         options: of interval and test; None = those of the first result's suite.
+        family: comparisons of the table that these are part of, for the number of draws; no fewer than the metrics.
 
     Raises:
         ConfigError: a metric was measured with other options, weights or revision on the two sides, or one id has
-            different prompts or masks there.
+            different prompts or masks there; or more comparisons than can be tested at this level.
     """
     _same_prompts(_items(first), _items(second))
     chosen = options or first.loaded.result.suite.intervals
+    family = max(family, len(first.loaded.result.metrics))
     found = []
     for name, facts in first.loaded.result.metrics.items():
         other = second.loaded.result.metrics.get(name)
@@ -121,7 +125,7 @@ def compare(first: Side, second: Side, options: IntervalOptions | None = None) -
                 f"{name} was not measured alike: {facts.model_dump()} and {other.model_dump()}; run both with one suite"
             )
         if facts.options.get("subject") != "source":
-            found.append(_difference(name, facts, first, second, chosen))
+            found.append(_difference(name, facts, first, second, chosen, family))
     return corrected(found)
 
 
@@ -132,7 +136,10 @@ def compare_all(loaded: LoadedResult) -> list[Difference]:
         ConfigError: one id has different prompts or masks in two systems.
     """
     pairs = _pairs([group.key for group in loaded.result.groups])
-    found = [one for first, second in pairs for one in compare(Side(loaded, first), Side(loaded, second))]
+    family = len(pairs) * len(loaded.result.metrics)
+    found = [
+        one for first, second in pairs for one in compare(Side(loaded, first), Side(loaded, second), family=family)
+    ]
     return corrected([one for one in found if one.n_pairs])
 
 
@@ -208,7 +215,9 @@ def _same_masks(metric: str, one: Mapping[str, frozenset[str]], two: Mapping[str
         )
 
 
-def _difference(name: str, facts: MetricFacts, first: Side, second: Side, options: IntervalOptions) -> Difference:
+def _difference(
+    name: str, facts: MetricFacts, first: Side, second: Side, options: IntervalOptions, family: int
+) -> Difference:
     one, two = _scored(first, name), _scored(second, name)
     if facts.options.get("pairing") != "shuffled":
         _same_masks(name, *({key: row.masks_named for key, row in side.items()} for side in (one, two)))
@@ -227,7 +236,7 @@ def _difference(name: str, facts: MetricFacts, first: Side, second: Side, option
     clusters = {item.id: cluster_of(item) for item in _items(first)}
     befores, afters = ([_value(side[item]) * facts.scale for item in both] for side in (one, two))
     gains = [after - before for before, after in zip(befores, afters, strict=True)]
-    found = estimate_mean(gains, [clusters[item] for item in both], options)
+    found = estimate_mean(gains, [clusters[item] for item in both], options, family)
     return about.model_copy(
         update={
             "first": math.fsum(befores) / len(both),

@@ -17,12 +17,15 @@ from typing import NamedTuple
 
 import numpy as np
 
-from mvideo_core.evaluation.suite import IntervalOptions
+from mvideo_core.base.errors import ConfigError
+from mvideo_core.evaluation.suite import MAX_DRAWS, IntervalOptions
 
 MIN_CLUSTERS = 6
 """Below this no 5 % test exists: 5 prompts have 16 distinct flips, so the smallest p-value is 1/16."""
 EXACT_CLUSTERS = 14
-"""Up to this number of prompts all flips are tried (8,192); beyond it, `draws` of them."""
+"""Up to this number of prompts all flips are tried (8,192), beyond it as many draws (or all, where those are fewer)."""
+SPARE_DRAWS = 4
+"""Times the draws that a table's smallest p-value needs: up to 3 may be as extreme as the data by chance."""
 _AT_ONCE = 1 << 22
 """Signs held at once, about 32 MB as float64."""
 _ROUNDING = 1e-12
@@ -39,13 +42,19 @@ class Estimate(NamedTuple):
     n_clusters: int
 
 
-def estimate_mean(values: Sequence[float], clusters: Sequence[Hashable], options: IntervalOptions) -> Estimate:
+def estimate_mean(
+    values: Sequence[float], clusters: Sequence[Hashable], options: IntervalOptions, family: int = 1
+) -> Estimate:
     """Mean of the values with interval and p-value. The order of the values does not matter.
 
     Args:
         values: one per video or pair of videos, at least one.
         clusters: what each belongs to, such as its prompt; all of a cluster flip together.
         options: level, and draws and seed where there are too many flips to try all.
+        family: p-values that this one is corrected together with; more of them need more draws.
+
+    Raises:
+        ConfigError: too many comparisons for this level.
     """
     assert len(values) == len(clusters) > 0
     members: dict[Hashable, list[float]] = {}
@@ -57,7 +66,7 @@ def estimate_mean(values: Sequence[float], clusters: Sequence[Hashable], options
     if n < MIN_CLUSTERS:
         return Estimate(mean, None, None, None, n)
     sums, counts = np.array([total for total, _ in totals]), np.array([many for _, many in totals])
-    means = _subset_means(sums, counts, options)
+    means = _subset_means(sums, counts, draws_for(options, family) if n > EXACT_CLUSTERS else 0, options.seed)
     n_flips = 1 + means.shape[1]
     rank = math.floor((1 - options.level) * n_flips + 1e-9)
     if rank < 1:
@@ -67,6 +76,21 @@ def estimate_mean(values: Sequence[float], clusters: Sequence[Hashable], options
     p = 1.0 if abs(mean) <= slack else (1 + int(np.count_nonzero(extreme | np.isnan(means)))) / n_flips
     low, high = (float(np.partition(_pool(means, end), rank - 1)[rank - 1]) for end in (1, -1))
     return Estimate(mean, min(low, mean), max(-high, mean), p, n)
+
+
+def draws_for(options: IntervalOptions, family: int) -> int:
+    """Flips to draw so that a difference of every prompt is called one after correction for `family` comparisons.
+
+    Raises:
+        ConfigError: more than MAX_DRAWS would be needed.
+    """
+    least = math.ceil(family / (1 - options.level) - 1e-6)
+    if least > MAX_DRAWS:
+        raise ConfigError(
+            f"{family} comparisons at level {options.level:g} need {least:,} draws and {MAX_DRAWS:,} are the most; "
+            "compare fewer systems or metrics, or lower intervals.level"
+        )
+    return max(options.draws, min(MAX_DRAWS, SPARE_DRAWS * least))
 
 
 def holm(p_values: Sequence[float]) -> list[float]:
@@ -83,13 +107,13 @@ def holm(p_values: Sequence[float]) -> list[float]:
     return corrected
 
 
-def _subset_means(sums: np.ndarray, counts: np.ndarray, options: IntervalOptions) -> np.ndarray:
+def _subset_means(sums: np.ndarray, counts: np.ndarray, draws: int, seed: int) -> np.ndarray:
     """Means over the flipped prompts (row 0) and over the others (row 1), one column per flip; NaN = no prompt.
 
     A flip is as extreme as the data, seen from a value below their mean, if one of its two means is at or below it.
     """
     found = []
-    for flipped in _flips(len(sums), options.draws, options.seed):
+    for flipped in _flips(len(sums), draws, seed):
         total, many = (np.einsum("fn,n->f", flipped, one) for one in (sums, counts))
         both, sizes = np.stack([total, sums.sum() - total]), np.stack([many, counts.sum() - many])
         found.append(np.divide(both, sizes, out=np.full_like(both, np.nan), where=sizes > 0))
@@ -98,7 +122,8 @@ def _subset_means(sums: np.ndarray, counts: np.ndarray, options: IntervalOptions
 
 def _flips(n: int, draws: int, seed: int) -> Iterable[np.ndarray]:
     """Which prompts flip, 0 or 1, (flips, n) in pieces: all but "none", up to the sign of the whole; or draws."""
-    count = 2 ** (n - 1) - 1 if n <= EXACT_CLUSTERS else draws
+    every = 2 ** (n - 1) - 1
+    count = every if n <= EXACT_CLUSTERS else min(draws, every)
     return _kept_flips(n, count, seed) if count * n <= _AT_ONCE else _made_flips(n, count, seed)
 
 
@@ -113,7 +138,7 @@ def _made_flips(n: int, count: int, seed: int) -> Iterator[np.ndarray]:
     draw = np.random.default_rng(seed)
     for start in range(0, count, step):
         many = min(step, count - start)
-        if n <= EXACT_CLUSTERS:
+        if count == 2 ** (n - 1) - 1:
             yield ((np.arange(start + 1, start + many + 1)[:, None] >> np.arange(n)) & 1).astype(np.float64)
         else:
             yield draw.integers(0, 2, (many, n)).astype(np.float64)

@@ -78,10 +78,9 @@ def answers(options: PaperOptions, loaded: LoadedResult) -> list[Answer]:
     Metrics without a pair (S_m of videos without masks) are left out. P-values are corrected over all answers.
     """
     asked = questions(options)
-    found = [
-        [one for one in compare(_side(loaded, asking.first), _side(loaded, asking.second)) if one.n_pairs]
-        for asking in asked
-    ]
+    family = len(asked) * len(loaded.result.metrics)
+    sides = [(_side(loaded, asking.first), _side(loaded, asking.second)) for asking in asked]
+    found = [[one for one in compare(*pair, family=family) if one.n_pairs] for pair in sides]
     rest = iter(corrected([one for members in found for one in members]))
     return [Answer(one, list(islice(rest, len(members)))) for one, members in zip(asked, found, strict=True)]
 

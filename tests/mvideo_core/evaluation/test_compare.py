@@ -5,6 +5,7 @@ import pytest
 from mvideo_core.base.errors import ConfigError
 from mvideo_core.evaluation.compare import compare, compare_all, find_side
 from mvideo_core.evaluation.differences import differences_markdown
+from mvideo_core.evaluation.suite import IntervalOptions
 from tests.mvideo_core.evaluation.results import made
 
 
@@ -58,6 +59,17 @@ def test_p_values_of_one_table_are_corrected_together(tmp_path: Path) -> None:
     ]  # fmt: skip
     assert {one.family for one in every} == {6}
     assert (every[1].p_corrected, every[1].n_needed) == (pytest.approx(6 / 32), 8)
+
+
+@pytest.mark.parametrize("intervals", [{"draws": 99}, {"draws": 99, "level": 0.995}])
+def test_few_draws_hide_no_difference_of_every_prompt(tmp_path: Path, intervals: dict[str, float]) -> None:
+    """Six comparisons at 99 draws: 6/100 would be above 0.05 whatever the videos are."""
+    values = {f"s{n}": {"temporal_flickering": [0.5 + 0.1 * n] * 20} for n in range(4)}
+    loaded = made(tmp_path, values)
+    suite = loaded.result.suite.model_copy(update={"intervals": IntervalOptions.parse(intervals)})
+    found = compare_all(loaded._replace(result=loaded.result.model_copy(update={"suite": suite})))
+    assert len(found) == 6
+    assert {one.verdict for one in found} == {"different"}
 
 
 def test_metrics_of_the_source_compare_no_systems(tmp_path: Path) -> None:

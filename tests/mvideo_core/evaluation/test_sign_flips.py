@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
+from mvideo_core.base.errors import ConfigError
 from mvideo_core.evaluation.sign_flips import estimate_mean, holm
 from mvideo_core.evaluation.suite import IntervalOptions
 
@@ -76,6 +77,33 @@ def test_a_level_that_six_prompts_cannot_reach_gives_none() -> None:
     strict = IntervalOptions(level=0.99)  # needs 100 flips: 8 prompts have 128
     assert estimate_mean([1.0] * 7, range(7), strict).p is None
     assert estimate_mean([1.0] * 8, range(8), strict).p == 1 / 128
+
+
+@pytest.mark.parametrize("n", [15, 16, 17, 18, 20, 60])
+@pytest.mark.parametrize("family", [1, 6, 528])
+def test_a_difference_of_every_prompt_passes_any_correction(n: int, family: int) -> None:
+    """The smallest p-value is 1 / (draws + 1), which 99 or 9,999 draws leave above 0.05 / 528."""
+    for seed in range(3):
+        got = estimate_mean([1.0] * n, range(n), IntervalOptions(draws=99, seed=seed), family)
+        assert got.p is not None
+        assert got.p * family <= 0.05
+        assert got.p >= 2 / 2**n or n > 20  # no more than all flips can show
+
+
+def test_as_many_flips_as_there_are_give_the_p_value_of_scipy() -> None:
+    """15 prompts have 16,384 flips up to the sign of the whole, which 528 comparisons need anyway."""
+    values = np.random.default_rng(7).normal(0.6, 1, 15)
+    assert estimate_mean(list(values), range(15), OPTIONS, family=528).p == pytest.approx(scipy_p(values), abs=1e-12)
+
+
+def test_a_strict_level_gets_the_draws_that_it_needs() -> None:
+    got = estimate_mean([1.0] * 40, range(40), IntervalOptions(level=0.995, draws=99))
+    assert (got.p, got.low, got.high) == (1 / 801, 1.0, 1.0)  # 4 * 1 / 0.005 draws
+
+
+def test_more_comparisons_than_draws_can_tell_apart_are_refused() -> None:
+    with pytest.raises(ConfigError, match=r"101 comparisons at level 0\.9999 need 1,010,000 draws and 1,000,000 are"):
+        estimate_mean([1.0] * 40, range(40), IntervalOptions(level=0.9999), family=101)
 
 
 @pytest.mark.parametrize("n", [8, 40])

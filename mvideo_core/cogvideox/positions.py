@@ -1,7 +1,7 @@
 """Positions of every token in physical time and space: noisy clip, appearance frame, low-resolution motion.
 
 The noisy clip keeps CogVideoX's own coordinates. One unit of time is one latent frame; 0 is the clip's first frame,
-which is also the last frame of the clip before. So the appearance frame stands at 0 and the 9 motion latents at -8..0.
+which is also the last frame of the clip before. So the appearance frame is at 0 and the 9 motion latents at -8..0.
 In space, the motion tokens cover the same extent as the clip's: at 480x720 and 256x384 they are 1.875 base tokens apart
 (RoPE), which is 1.0 in the sincos coordinates of CogVideoX, divided by 1.875 already.
 
@@ -9,7 +9,7 @@ Shape letters: L tokens, D channels.
 """
 
 from dataclasses import dataclass
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple, Self
 
 import torch
 from diffusers.models.embeddings import (
@@ -65,6 +65,19 @@ class PositionRules:
     align: Align = "corner"
     history_offset_frames: int = 0
     temporal_stride: int = 4
+
+    @classmethod
+    def of(cls, config: Any) -> Self:
+        """Those of a transformer's configuration."""
+        return cls(
+            base_height=config.sample_height // config.patch_size,
+            base_width=config.sample_width // config.patch_size,
+            spatial_scale=config.spatial_interpolation_scale,
+            temporal_scale=config.temporal_interpolation_scale,
+            align=config.spatial_align,
+            history_offset_frames=config.history_offset_frames,
+            temporal_stride=config.temporal_compression_ratio,
+        )
 
 
 def sincos_axes(grid: TokenGrid, extent: TokenGrid, rules: PositionRules, history: bool, device: torch.device) -> Axes:

@@ -59,7 +59,7 @@ class MVideoTransformer3DModel(CogVideoXTransformer3DModel):
             "shared": by the noisy clip's timestep.
         segment_embedding: learned offset for appearance and for motion tokens.
         history_offset_frames: frames from the clip's first frame to the last one of the clip before; 0: the same frame.
-        spatial_align: how low-resolution tokens lie over the clip's: "corner" or "center".
+        spatial_align: how low-resolution tokens are placed over the clip's: "corner" or "center".
         Others: as in CogVideoXTransformer3DModel.
 
     Raises:
@@ -351,24 +351,12 @@ class MVideoTransformer3DModel(CogVideoXTransformer3DModel):
     def _grid(self, frames: int, height: int, width: int) -> TokenGrid:
         return TokenGrid(frames, height // self.config.patch_size, width // self.config.patch_size)
 
-    def _rules(self) -> PositionRules:
-        config = self.config
-        return PositionRules(
-            base_height=config.sample_height // config.patch_size,
-            base_width=config.sample_width // config.patch_size,
-            spatial_scale=config.spatial_interpolation_scale,
-            temporal_scale=config.temporal_interpolation_scale,
-            align=config.spatial_align,
-            history_offset_frames=config.history_offset_frames,
-            temporal_stride=config.temporal_compression_ratio,
-        )
-
     def _sincos(self, grids: tuple[TokenGrid, ...], device: torch.device, dtype: torch.dtype) -> list[Tensor]:
         """Embeddings (L, D) of each segment; kept, because they depend on shapes only."""
         key = ("sincos", grids, device, dtype)
         if key not in self._positions:
             dim = self.config.num_attention_heads * self.config.attention_head_dim
-            rules = self._rules()
+            rules = PositionRules.of(self.config)
             with torch.inference_mode(False):  # what is kept must serve training, too
                 self._positions[key] = [
                     sincos_embedding(sincos_axes(grid, grids[0], rules, n > 0, device), dim).to(dtype)
@@ -379,14 +367,14 @@ class MVideoTransformer3DModel(CogVideoXTransformer3DModel):
     def _rope(
         self, grids: list[TokenGrid], given: tuple[Tensor, Tensor] | None, device: torch.device
     ) -> tuple[Tensor, Tensor] | None:
-        """cos and sin (L, head dim) of all video tokens; `given` stands for the noisy clip's own."""
+        """cos and sin (L, head dim) of all video tokens; `given` replaces the noisy clip's own."""
         if not self.config.use_rotary_positional_embeddings:
             return given
         if given is not None and len(grids) == 1:
             return given
         key = ("rope", tuple(grids), device)
         if key not in self._positions:
-            rules, head_dim = self._rules(), self.config.attention_head_dim
+            rules, head_dim = PositionRules.of(self.config), self.config.attention_head_dim
             with torch.inference_mode(False):
                 tables = [
                     rope_tables(rope_axes(grid, grids[0], rules, n > 0, device), head_dim)

@@ -33,7 +33,7 @@ def evaluate_mvideo(
     report: bool = True,
     overwrite: bool = False,
 ) -> str:
-    """Score videos. Killed at any moment, a retry goes on at the first score that is missing.
+    """Score videos. Killed at any moment, a retry continues at the first score that is missing.
 
     Args:
         manifests: .jsonl files, or folders of videos named after their prompts, as PATH or NAME=PATH.

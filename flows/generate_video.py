@@ -32,7 +32,7 @@ def generate_video(
     overwrite: bool = False,
     workspace: str = "",
 ) -> GeneratedVideo:
-    """Generate one video. Killed at any moment, a retry goes on at the first clip that is missing.
+    """Generate one video. Killed at any moment, a retry continues at the first clip that is missing.
 
     Args:
         out: folder of this video: mp4, conditions, provenance.

@@ -54,7 +54,7 @@ def write_tensors(
     Args:
         tensors: on any device, of any memory layout.
         content_keys: more keys of the metadata, which get the SHA-256 (hex) of the file's bytes behind the header, with
-            what stands before it: {"modelspec.hash_sha256": "0x"}.
+            the text before it: {"modelspec.hash_sha256": "0x"}.
 
     Raises:
         StoreError: the place cannot be written.

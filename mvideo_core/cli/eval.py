@@ -98,7 +98,7 @@ def run(
 ) -> None:
     """Score every item under every metric of the suite; write result.json, Markdown, LaTeX, CSV, JSON, VBench's format.
 
-    Killed or stopped, the same command goes on at the first missing score. With --part, start one process per GPU
+    Killed or stopped, the same command continues at the first missing score. With --part, start one process per GPU
     (CUDA_VISIBLE_DEVICES=0 mvideo eval run ... --part 0/4); the last part to finish writes the result.
     """
     from mvideo_core.evaluation.plan import Part, parse_part
@@ -115,7 +115,7 @@ def run(
         found = validate(plan)
         show_problems(found.problems)
         if strict and found.n_errors:
-            raise ConfigError(f"eval: {found.n_errors} errors above; mend them, or leave --strict out to count them")
+            raise ConfigError(f"eval: {found.n_errors} errors above; fix them, or leave --strict out to count them")
     score_part(plan, piece, out, show_progress, overwrite)
     if waiting := waiting_parts(plan, piece.count, out):
         typer.echo(f"part {piece.index} of {piece.count} is scored; waiting for parts {waiting}")
@@ -182,7 +182,7 @@ def generate(
 ) -> None:
     """Make a system's videos for a list of prompts or samples, and the manifest that scores them.
 
-    Killed or stopped, the same command goes on at the first missing video. The manifest names every video from the
+    Killed or stopped, the same command continues at the first missing video. The manifest names every video from the
     start: one that never comes counts as missing, one that cannot be made as failed (exit code 3). Its masks are
     those of the frames that the system makes.
     """

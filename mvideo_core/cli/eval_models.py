@@ -36,7 +36,7 @@ def compare_models(
     """Validate, score, compare every pair, and draw table, plots and page: A=dir B=dir C=dir --masks M.jsonl --out OUT.
 
     With --masks, videos are found by name ({id}.mp4, {prompt}-{seed}.mp4 or {prompt}.mp4) or by the ids of a model's
-    manifest; a sample without a video counts as missing. Killed or stopped, the same command goes on at the first
+    manifest; a sample without a video counts as missing. Killed or stopped, the same command continues at the first
     missing score.
     """
     from mvideo_core.cli.eval import show_problems, show_progress, write_all
@@ -58,7 +58,7 @@ def compare_models(
     problems = validate(plan)
     show_problems(problems.problems)
     if strict and problems.n_errors:
-        raise ConfigError(f"eval: {problems.n_errors} errors above; repair them, or leave --strict out to count them")
+        raise ConfigError(f"eval: {problems.n_errors} errors above; fix them, or leave --strict out to count them")
     run_suite(plan, out, show_progress, overwrite)
     write_all(out)
     written = write_comparisons(read_result(out), Path(out))

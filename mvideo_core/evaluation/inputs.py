@@ -28,7 +28,7 @@ class _Read(NamedTuple):
 
 
 def parse_input(text: str) -> Input:
-    """ "A=videos/a" -> A, videos/a. A path that exists as it stands is no name, whatever signs are in it.
+    """ "A=videos/a" -> A, videos/a. A path that exists in this form is no name, whatever signs are in it.
 
     Raises:
         ConfigError: nothing before or behind the sign.

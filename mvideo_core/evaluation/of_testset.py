@@ -2,7 +2,7 @@
 
 out/manifest.jsonl              one item a sample; its video is expected at <videos>/<key>.mp4
 out/masks/<key>.masks           only the objects that the test set names, as long as the videos
-out/source/<key>.mp4            the clip the masks come from, as it lies in the shards
+out/source/<key>.mp4            the clip the masks come from, as the shards have it
 """
 
 import math

@@ -9,7 +9,7 @@ from mvideo_core.evaluation.figures import Figure, figure_of, metric_titles
 from mvideo_core.evaluation.result import LoadedResult
 
 WIDTH, HEIGHT, LEFT, TOP, BOTTOM = 640, 280, 52, 26, 40
-MEAN_COLOUR, ITEM_COLOUR = "#d1502f", "#1f6feb"
+MEAN_COLOR, ITEM_COLOR = "#d1502f", "#1f6feb"
 LETTER_PX = 6.2
 
 
@@ -78,8 +78,8 @@ def paired_svg(
         line = " ".join(f"{across:.1f},{down:.1f}" for across, down in points)
         dots = "".join(f'<circle cx="{across:.1f}" cy="{down:.1f}" r="2.2"/>' for across, down in points)
         parts.append(
-            f'<g fill="{ITEM_COLOUR}" opacity=".55"><title>{escape(name)}</title>'
-            f'<polyline points="{line}" fill="none" stroke="{ITEM_COLOUR}" stroke-width="1"/>{dots}</g>'
+            f'<g fill="{ITEM_COLOR}" opacity=".55"><title>{escape(name)}</title>'
+            f'<polyline points="{line}" fill="none" stroke="{ITEM_COLOR}" stroke-width="1"/>{dots}</g>'
         )
     for place, (system, figure) in enumerate(zip(systems, figures, strict=True)):
         if figure.mean is None:
@@ -87,12 +87,12 @@ def paired_svg(
         across = x(place) + 12
         if figure.low is not None and figure.high is not None:
             line = f"M{across:.1f} {y(figure.low):.1f}V{y(figure.high):.1f}"
-            parts.append(f'<path d="{line}" stroke="{MEAN_COLOUR}" stroke-width="2"/>')
+            parts.append(f'<path d="{line}" stroke="{MEAN_COLOR}" stroke-width="2"/>')
         parts.append(
-            f'<circle cx="{across:.1f}" cy="{y(figure.mean):.1f}" r="4.5" fill="{MEAN_COLOUR}">'
+            f'<circle cx="{across:.1f}" cy="{y(figure.mean):.1f}" r="4.5" fill="{MEAN_COLOR}">'
             f"<title>{escape(f'{system}: {figure.text}')}</title></circle>"
             f'<text x="{x(place):.1f}" y="{HEIGHT - 22}" text-anchor="middle">{escape(_short(system, slot))}</text>'
-            f'<text x="{x(place):.1f}" y="{HEIGHT - 8}" text-anchor="middle" fill="{MEAN_COLOUR}">'
+            f'<text x="{x(place):.1f}" y="{HEIGHT - 8}" text-anchor="middle" fill="{MEAN_COLOR}">'
             f"{escape(figure.text)}</text>"
         )
     told = "; ".join(f"{system} {one.text}" for system, one in zip(systems, figures, strict=True))

@@ -51,7 +51,7 @@ def run_suite(
 def score_part(
     plan: EvalPlan, part: Part, out: str | Path, progress: Progress | None = None, overwrite: bool = False
 ) -> PartNote:  # fmt: skip
-    """Score one part. Killed at any moment, the next call goes on at the first score that is missing.
+    """Score one part. Killed at any moment, the next call continues at the first score that is missing.
 
     A metric whose weights are absent is noted as unavailable with its reason; broken videos become failed rows.
 

@@ -1,7 +1,7 @@
 """Scores on disk: one file per video and metric, named by everything that decides the number.
 
-<out>/scores/<metric>/<sha>.json appears whole or not at all, so a killed run goes on where it stopped and a changed
-video, prompt, mask, option, weight or metric revision is scored anew.
+<out>/scores/<metric>/<sha>.json appears whole or not at all, so a killed run continues where it stopped, and a changed
+video, prompt, mask, option, weight or metric revision is scored again.
 """
 
 import functools
@@ -77,7 +77,7 @@ def key_facts(
 
 
 def score_path(out: Path, name: str, facts: dict[str, Any]) -> Path:
-    """Where the score of these facts lies, written or not."""
+    """Path of the score of these facts, written or not."""
     return out / "scores" / name / f"{digest(facts)}.json"
 
 
@@ -98,7 +98,7 @@ def file_digest(path: str) -> str:
 
 
 def masks_digest(text: str) -> str:
-    """Of a mask file with what stands beside it, of a folder's files, or of a dataset sample's runs; "" for none.
+    """Of a mask file with the JSON beside it, of a folder's files, or of a dataset sample's runs; "" for none.
 
     Raises:
         MediaError: there, but not readable.

@@ -54,7 +54,7 @@ class EvalVideo:
 
     @property
     def path(self) -> Path:
-        """Where the video lies.
+        """Path of the video file.
 
         Raises:
             MediaError: the item names none, or the file is not there (missing).

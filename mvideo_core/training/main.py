@@ -118,10 +118,10 @@ def check(options: TrainOptions, world_size: int) -> None:
 
 
 def build(options: TrainOptions, world: World, say: Say = log.info) -> "tuple[Trainer, Callable[[], None]]":
-    """A trainer at the step to go on from, and what closes its readers.
+    """A trainer at the step to continue from, and what closes its readers.
 
     Args:
-        say: told what is done next.
+        say: called with what is done next.
 
     Options that are not the checkpoint's are found before the model is loaded; targets that match nothing, before the
     latents are opened.

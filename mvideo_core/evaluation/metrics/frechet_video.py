@@ -125,16 +125,16 @@ class MaskedFrechetVideo(FrechetVideo):
     def _seen(self, video: EvalVideo) -> tuple[np.ndarray, np.ndarray]:
         return (
             self._masked(video, video.frames_THWC, video.fps),
-            self._masked(video, video.source_frames(), video.source_fps, goes_on=True),
+            self._masked(video, video.source_frames(), video.source_fps, longer=True),
         )
 
     def _masked(
-        self, video: EvalVideo, frames_THWC: np.ndarray, fps: float, goes_on: bool = False
+        self, video: EvalVideo, frames_THWC: np.ndarray, fps: float, longer: bool = False
     ) -> np.ndarray:  # fmt: skip
         """Frames with a gray background, uint8 (T, H, W, 3).
 
         Args:
-            goes_on: the frames after the last mask are left out; else they are an error.
+            longer: the frames may be more than the masks; those after the last mask are left out. Else they are an error.
 
         Raises:
             MediaError: masks absent, of another length or shape, or empty in every frame.
@@ -142,10 +142,10 @@ class MaskedFrechetVideo(FrechetVideo):
         masks = video.masks()
         height, width = frames_THWC.shape[1:3]
         match = match_frames(masks.n_frames, video.masks_fps, len(frames_THWC), fps)
-        checked = match._replace(n_unmatched=0) if goes_on else match
+        checked = match._replace(n_unmatched=0) if longer else match
         check_match(checked, masks.n_frames, video.masks_fps, fps, align=False)
         frames_THWC = frames_THWC[: len(match.masks)]
-        there = on_grid(masks, match.masks, height, width, (not goes_on and video.item.fit) or self.options.fit)
+        there = on_grid(masks, match.masks, height, width, (not longer and video.item.fit) or self.options.fit)
         shown = np.full_like(frames_THWC, BACKGROUND)
         n_pixels = 0
         for frame in range(there.n_frames):

@@ -1,4 +1,4 @@
-"""Compile before the first step everything that a run will compute, so that no later step stands still for a compiler.
+"""Compile before the first step everything that a run will compute, so that no later step waits for a compiler.
 
 `torch.compile` makes one graph of the transformer's block for each combination of
 
@@ -77,7 +77,7 @@ class WarmUp(Callback):
         samples: to take a training sample from.
         train: indices of the training samples.
         maker: of training batches.
-        say: told which part is compiled next.
+        say: called with the part that is compiled next.
     """
 
     def __init__(

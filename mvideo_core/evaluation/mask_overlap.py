@@ -80,7 +80,7 @@ def overlap(
     lost_NHW = [] if lost is None else [lost.frame(frame) for frame in range(lost.n_frames)]
     j_TN += [[region_j(nothing_HW, one) for one in frame_NHW] for frame_NHW in lost_NHW]
     f_TN += [[boundary_f(nothing_HW, one) for one in frame_NHW] for frame_NHW in lost_NHW]
-    zeros = [0.0] * len(lost_NHW)
+    zeros: list[float | None] = [0.0] * len(lost_NHW)
     counted = [one for one in scores if one is not None]
     if not counted:
         raise MediaError(f"no frame of {true.n_frames} has a mask; with `empty_frames: skip` there is no score")

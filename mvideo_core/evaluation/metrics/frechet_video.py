@@ -134,7 +134,7 @@ class MaskedFrechetVideo(FrechetVideo):
         """Frames with a gray background, uint8 (T, H, W, 3).
 
         Args:
-            longer: the frames may be more than the masks; those after the last mask are left out. Else they are an error.
+            longer: frames after the last mask are left out; else they are an error.
 
         Raises:
             MediaError: masks absent, of another length or shape, or empty in every frame.

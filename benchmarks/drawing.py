@@ -113,8 +113,8 @@ def _view(plane: np.ndarray, shift: np.ndarray, width: int, height: int, half: b
     import cv2
 
     size = (width // 2, height // 2) if half else (width, height)
-    centre = (plane.shape[1] / 2 + shift[0], plane.shape[0] / 2 + shift[1])
-    return cv2.getRectSubPix(plane, size, centre)
+    center = (plane.shape[1] / 2 + shift[0], plane.shape[0] / 2 + shift[1])
+    return cv2.getRectSubPix(plane, size, center)
 
 
 def _texture(rng: np.random.Generator, height: int, width: int, octaves: int, depth: float) -> np.ndarray:
@@ -146,13 +146,13 @@ def _outlines(rng: np.random.Generator, rough: bool, n_frames: int, height: int,
     orders = np.arange(2, 7) if not rough else np.concatenate([np.arange(2, 7), np.arange(12, 37)])
     sizes = rng.uniform(0.3, 1, len(orders)) * np.where(orders < 7, 0.08, 0.004)
     phases, turns = rng.uniform(0, 2 * np.pi, len(orders)), rng.uniform(-0.1, 0.1, len(orders))
-    centre, speed = rng.uniform(0.35, 0.65, 2) * (width, height), rng.uniform(-1.2, 1.2, 2)
+    center, speed = rng.uniform(0.35, 0.65, 2) * (width, height), rng.uniform(-1.2, 1.2, 2)
     for t in range(n_frames):
         waves = (sizes * np.cos(orders * angle[:, None] + phases + turns * t)).sum(axis=1)
         radius = height * 0.25 * (1 + waves)
         if rough:
             radius = radius + rng.normal(0, ROUGH_PX, len(angle))
-        x0, y0 = centre + speed * t
+        x0, y0 = center + speed * t
         yield np.stack([x0 + radius * np.cos(angle), y0 + radius * np.sin(angle)], axis=1)
 
 

@@ -299,7 +299,7 @@ def info(masks: str = MASKS, as_: str = AS) -> None:
     for number in range(n_objects if n_frames else 0):
         seen = motion.visible_TN[:, number]
         mean = areas_TN[seen, number].mean() / (height * width) if seen.any() else 0.0
-        x, y = motion.centres_TN2[-1, number] - motion.centres_TN2[0, number]
+        x, y = motion.centers_TN2[-1, number] - motion.centers_TN2[0, number]
         label = found.labels[number] if found.labels else ""
         typer.echo(
             f"  {number} {label or '-':<14} seen in {int(seen.sum())} frames, mean area {100 * mean:.2f} %, "

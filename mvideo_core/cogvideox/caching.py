@@ -1,6 +1,6 @@
 """Caches between denoising steps: diffusers' hooks on this model's blocks.
 
-Neighbouring steps compute nearly the same; a cache skips blocks or attention and takes what an earlier step had there.
+Neighboring steps compute nearly the same; a cache skips blocks or attention and takes what an earlier step had there.
 The numbers change, so nothing here is on unless asked for. `MVideoPipeline` names its calls to the hooks
 (`cache_context`) and clears them before each clip, since a clip must not see what another left.
 

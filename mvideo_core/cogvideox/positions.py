@@ -52,7 +52,7 @@ class PositionRules:
         base_height, base_width: tokens per frame the model was trained at (RoPE regions are scaled to it).
         spatial_scale, temporal_scale: CogVideoX's interpolation scales; sincos coordinates are divided by them.
         align: "corner": first motion token on the first base token, as in diffusers; "center": areas share their
-            centres.
+            centers.
         history_offset_frames: time of the last history frame, in frames after the clip's first one; 0 with overlap, -1
             without.
         temporal_stride: frames per latent frame.

@@ -41,7 +41,7 @@ _BASE_FIELDS = tuple(inspect.signature(CogVideoXTransformer3DModel.__init__).par
 
 
 class MVideoTransformer3DModel(CogVideoXTransformer3DModel):
-    """CogVideoX 1.0 text-to-video (2b sincos, 5b RoPE) plus two zero-initialised parameters.
+    """CogVideoX 1.0 text-to-video (2b sincos, 5b RoPE) plus two zero-initialized parameters.
 
     Tokens: [text | noisy clip | appearance frame | motion clip]; only the noisy clip's come out.
 

@@ -15,7 +15,7 @@ class Motion:
 
     Attributes:
         fps, width, height: of the sequence.
-        centres_TN2: centre of mass, px. Frames without the object: a straight line between its neighbours in time.
+        centers_TN2: center of mass, px. Frames without the object: a straight line between its neighbors in time.
         feet_TN2: middle of the lower edge of the box, px; the same rule.
         visible_TN: whether the mask has a pixel.
     """
@@ -23,7 +23,7 @@ class Motion:
     fps: float
     width: int
     height: int
-    centres_TN2: np.ndarray
+    centers_TN2: np.ndarray
     feet_TN2: np.ndarray
     visible_TN: np.ndarray
 
@@ -35,14 +35,14 @@ class Motion:
     def anchors(self, name: str) -> np.ndarray:
         """(T, N, 2) points by name: "centre" or "feet" of each object, or "frame": the middle of the picture."""
         if name == "frame":
-            return np.broadcast_to(np.array([self.width / 2, self.height / 2]), self.centres_TN2.shape)
-        return self.feet_TN2 if name == "feet" else self.centres_TN2
+            return np.broadcast_to(np.array([self.width / 2, self.height / 2]), self.centers_TN2.shape)
+        return self.feet_TN2 if name == "feet" else self.centers_TN2
 
     def moved(self, frames_T: np.ndarray, maps_TN23: np.ndarray) -> "Motion":
         """Of the sequence that shows these frames through these maps."""
-        centres, feet = self.centres_TN2[frames_T], self.feet_TN2[frames_T]
+        centers, feet = self.centers_TN2[frames_T], self.feet_TN2[frames_T]
         return Motion(
-            self.fps, self.width, self.height, mapped(maps_TN23, centres), mapped(maps_TN23, feet),
+            self.fps, self.width, self.height, mapped(maps_TN23, centers), mapped(maps_TN23, feet),
             self.visible_TN[frames_T],
         )  # fmt: skip
 
@@ -50,18 +50,18 @@ class Motion:
 def measure_motion(sequence: MaskSequence, fps: float) -> Motion:
     """The motion of a sequence, from its runs."""
     n_frames, n_objects, height, width = sequence.shape
-    centres = np.full((n_frames, n_objects, 2), np.nan)
-    feet = centres.copy()
+    centers = np.full((n_frames, n_objects, 2), np.nan)
+    feet = centers.copy()
     for frame in range(n_frames):
         for obj in range(n_objects):
             edges = sequence.mask_edges(frame, obj)
             if len(edges):
-                centres[frame, obj], feet[frame, obj] = _points(edges, width)
-    visible = ~np.isnan(centres[:, :, 0])
-    for points in (centres, feet):
+                centers[frame, obj], feet[frame, obj] = _points(edges, width)
+    visible = ~np.isnan(centers[:, :, 0])
+    for points in (centers, feet):
         for obj in range(n_objects):
             _fill(points[:, obj], visible[:, obj], (width / 2, height / 2))
-    return Motion(fps, width, height, centres, feet, visible)
+    return Motion(fps, width, height, centers, feet, visible)
 
 
 def shift(dx: np.ndarray | float, dy: np.ndarray | float) -> np.ndarray:
@@ -104,13 +104,13 @@ def after(outer: np.ndarray, inner: np.ndarray) -> np.ndarray:
 
 
 def _points(edges: np.ndarray, width: int) -> tuple[tuple[float, float], tuple[float, float]]:
-    """Centre of mass and foot point of one mask."""
+    """Center of mass and foot point of one mask."""
     starts, ends = edges[0::2].astype(np.float64), edges[1::2].astype(np.float64)
     rows = starts // width
     left, right, lengths = starts - rows * width, ends - rows * width, ends - starts
     total = lengths.sum()
-    centre = (float(((left + right) / 2 * lengths).sum() / total), float(((rows + 0.5) * lengths).sum() / total))
-    return centre, (float(left.min() + right.max()) / 2, float(rows[-1]) + 1)
+    center = (float(((left + right) / 2 * lengths).sum() / total), float(((rows + 0.5) * lengths).sum() / total))
+    return center, (float(left.min() + right.max()) / 2, float(rows[-1]) + 1)
 
 
 def _fill(points_T2: np.ndarray, visible_T: np.ndarray, default: tuple[float, float]) -> None:

@@ -7,7 +7,7 @@ from mvideo_core.masks.io.clip import Mask
 
 
 def grown(mask_HW: Mask, px: float) -> Mask:
-    """All pixels whose centre is within `px` of the centre of a pixel of the mask."""
+    """All pixels whose center is within `px` of the center of a pixel of the mask."""
     if not mask_HW.any():
         return mask_HW
     distance_HW = cv2.distanceTransform((~mask_HW).astype(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_PRECISE)

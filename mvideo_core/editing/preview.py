@@ -126,8 +126,8 @@ def _stamp(cell: np.ndarray, text: str, top: bool = False) -> None:
     import cv2
 
     place = (5, 14 if top else cell.shape[0] - 6)
-    for colour, thickness in (((0, 0, 0), 3), ((255, 255, 255), 1)):
-        cv2.putText(cell, text, place, cv2.FONT_HERSHEY_SIMPLEX, 0.4, colour, thickness, cv2.LINE_AA)
+    for color, thickness in (((0, 0, 0), 3), ((255, 255, 255), 1)):
+        cv2.putText(cell, text, place, cv2.FONT_HERSHEY_SIMPLEX, 0.4, color, thickness, cv2.LINE_AA)
 
 
 def _tiled(cells: list[np.ndarray], columns: int) -> np.ndarray:

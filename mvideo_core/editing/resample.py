@@ -136,7 +136,7 @@ def resized(
 
 
 def placement(height: int, width: int, new_height: int, new_width: int, fit: Fit) -> Placement:
-    """Where a picture lies in a new frame: centred, by the rule of `ResampleOptions.fit`."""
+    """Where a picture lies in a new frame: centered, by the rule of `ResampleOptions.fit`."""
     scale_x, scale_y = new_width / width, new_height / height
     if fit == "crop":
         scale_x = scale_y = max(scale_x, scale_y)

@@ -70,7 +70,7 @@ def _drawn(
 
     scale = math.sqrt(abs(np.linalg.det(map_23[:, :2])))
     fine = min(MAX_SUPERSAMPLING, max(1, math.ceil(1 / max(scale, 1e-6) - 1e-9)))
-    # OpenCV counts from pixel centres: index = coordinate - 0.5, at both ends of the map.
+    # OpenCV counts from pixel centers: index = coordinate - 0.5, at both ends of the map.
     linear = map_23[:, :2] * fine
     offset = linear @ (np.array(origin) + 0.5) + (map_23[:, 2] - low) * fine - 0.5
     padded = cv2.copyMakeBorder(source, 1, 1, 1, 1, cv2.BORDER_CONSTANT, value=0)

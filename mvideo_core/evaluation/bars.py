@@ -21,7 +21,7 @@ DARK = 32
 """Levels of 255: a row of a bar is no brighter than this in 99 of 100 pixels (compression leaves noise in black)."""
 MIN_BAR_PX = 4
 MAX_UNEVEN_PX = 4
-"""Bars of one picture differ by no more: it is centred but for rounding."""
+"""Bars of one picture differ by no more: it is centered but for rounding."""
 MAX_VIDEOS = 8
 """Looked at, of each system."""
 FRAMES = 3

@@ -244,7 +244,7 @@ def control_frames(masks: MaskClip, drawing: str) -> "list[Image.Image]":
 
 
 def _shrunk(area_HW: np.ndarray) -> np.ndarray:
-    """Without its border pixels (4-neighbourhood); what lies at the frame's edge counts as border."""
+    """Without its border pixels (4-neighborhood); what lies at the frame's edge counts as border."""
     padded = np.pad(area_HW, 1)
     return padded[1:-1, 1:-1] & padded[:-2, 1:-1] & padded[2:, 1:-1] & padded[1:-1, :-2] & padded[1:-1, 2:]
 

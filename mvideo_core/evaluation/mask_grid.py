@@ -89,7 +89,7 @@ def check_match(found: GridMatch, n_masks: int, masks_fps: float | None, fps: fl
 def on_grid(
     masks: MaskSequence, frames: np.ndarray, height: int, width: int, fit: GridFit = "same"
 ) -> MaskSequence:  # fmt: skip
-    """The mask frames of these numbers at another size, pixel by nearest pixel (centres).
+    """The mask frames of these numbers at another size, pixel by nearest pixel (centers).
 
     Args:
         fit: shapes differ: "same" = that is an error; crop, letterbox, stretch as in `editing.ResampleOptions`.
@@ -122,7 +122,7 @@ def check_shape(masks: MaskSequence, height: int, width: int, fit: GridFit) -> N
 
 
 def _nearest_pixels(masks: MaskSequence, height: int, width: int, fit: GridFit) -> tuple[np.ndarray, np.ndarray]:
-    """Row and column of the mask under the centre of each new row and column; may lie outside."""
+    """Row and column of the mask under the center of each new row and column; may lie outside."""
     place = placement(masks.height, masks.width, height, width, "stretch" if fit == "same" else fit)
     rows = np.floor((np.arange(height) + 0.5 - place.top) / place.scale_y + 1e-9).astype(np.int64)
     columns = np.floor((np.arange(width) + 0.5 - place.left) / place.scale_x + 1e-9).astype(np.int64)

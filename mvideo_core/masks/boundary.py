@@ -40,7 +40,7 @@ def boundary_f(seen: np.ndarray, true: np.ndarray, bound_th: float = BOUND_TH) -
 
 
 def edge_map(mask: np.ndarray) -> np.ndarray:
-    """One-pixel boundary, bool (H, W): where a pixel differs from its right, lower or lower-right neighbour."""
+    """One-pixel boundary, bool (H, W): where a pixel differs from its right, lower or lower-right neighbor."""
     out = np.zeros_like(mask)
     right, down = mask[:, :-1] ^ mask[:, 1:], mask[:-1] ^ mask[1:]
     out[:, :-1] |= right

@@ -10,17 +10,17 @@ import numpy as np
 from mvideo_core.base.errors import MediaError
 from mvideo_core.masks.codec import MaskSequence
 
-COLOURS = ((230, 159, 0), (86, 180, 233), (0, 158, 115), (240, 228, 66), (204, 121, 167), (213, 94, 0), (0, 114, 178),
+COLORS = ((230, 159, 0), (86, 180, 233), (0, 158, 115), (240, 228, 66), (204, 121, 167), (213, 94, 0), (0, 114, 178),
            (170, 110, 255), (120, 220, 120), (255, 120, 120))  # fmt: skip
 """RGB, also for color-blind readers (Okabe & Ito for the first seven); object n takes number n modulo ten."""
 
 TINT = 0.38
-"""Share of the colour in the tint."""
+"""Share of the color in the tint."""
 
 
-def colour_hex(n: int) -> str:
-    """The colour of object n as "#rrggbb"."""
-    return "#{:02x}{:02x}{:02x}".format(*COLOURS[n % len(COLOURS)])
+def color_hex(n: int) -> str:
+    """The color of object n as "#rrggbb"."""
+    return "#{:02x}{:02x}{:02x}".format(*COLORS[n % len(COLORS)])
 
 
 def overlay_frames(
@@ -99,16 +99,16 @@ def _drawn(frame_HWC: np.ndarray, masks_NHW: Sequence[np.ndarray | None], labels
     for n, mask_HW in enumerate(masks_NHW):
         if mask_HW is None or not mask_HW.any():
             continue
-        colour = np.array(COLOURS[n % len(COLOURS)], np.float32)
+        color = np.array(COLORS[n % len(COLORS)], np.float32)
         inside = mask_HW > 0
-        drawn[inside] = (drawn[inside] * (1 - TINT) + colour * TINT).astype(np.uint8)
+        drawn[inside] = (drawn[inside] * (1 - TINT) + color * TINT).astype(np.uint8)
         outlines.append((n, cv2.findContours(mask_HW, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_SIMPLE)[0]))
     for n, contours in outlines:  # after all tints, so that no outline is tinted over
-        cv2.drawContours(drawn, contours, -1, COLOURS[n % len(COLOURS)], 2, cv2.LINE_AA)
+        cv2.drawContours(drawn, contours, -1, COLORS[n % len(COLORS)], 2, cv2.LINE_AA)
     for n, contours in outlines:
         largest = max(contours, key=cv2.contourArea)
         x, y, _, _ = cv2.boundingRect(largest)
-        _paste(drawn, _tag(labels[n], COLOURS[n % len(COLOURS)]), x, y)
+        _paste(drawn, _tag(labels[n], COLORS[n % len(COLORS)]), x, y)
     return drawn
 
 
@@ -121,34 +121,34 @@ def _paste(frame_HWC: np.ndarray, tag_HWC: np.ndarray, x: int, y: int) -> None:
 
 
 @lru_cache(maxsize=256)
-def _tag(label: str, colour: tuple[int, int, int]) -> np.ndarray:
-    """The name on a field of its colour, dark or light letters by contrast."""
+def _tag(label: str, color: tuple[int, int, int]) -> np.ndarray:
+    """The name on a field of its color, dark or light letters by contrast."""
     from PIL import Image, ImageDraw, ImageFont
 
     font = ImageFont.load_default(13)
     left, top, right, bottom = font.getbbox(label)
-    image = Image.new("RGB", (int(right - left) + 8, int(bottom - top) + 8), colour)
-    luma = 0.299 * colour[0] + 0.587 * colour[1] + 0.114 * colour[2]
+    image = Image.new("RGB", (int(right - left) + 8, int(bottom - top) + 8), color)
+    luma = 0.299 * color[0] + 0.587 * color[1] + 0.114 * color[2]
     ImageDraw.Draw(image).text((4 - left, 4 - top), label, fill=(0, 0, 0) if luma > 110 else (255, 255, 255), font=font)
     return np.asarray(image)
 
 
-def outlined(rgb: np.ndarray, mask: np.ndarray, colour: tuple[int, int, int], width_px: int = 2) -> np.ndarray:
+def outlined(rgb: np.ndarray, mask: np.ndarray, color: tuple[int, int, int], width_px: int = 2) -> np.ndarray:
     """A copy of the frame with the mask's border drawn."""
     import cv2
 
     out = rgb.copy()
     lines, _ = cv2.findContours(mask.astype(np.uint8), cv2.RETR_LIST, cv2.CHAIN_APPROX_NONE)
-    cv2.drawContours(out, lines, -1, colour, width_px)
+    cv2.drawContours(out, lines, -1, color, width_px)
     return out
 
 
-def framed(rgb: np.ndarray, box: "np.ndarray | list[float]", colour: tuple[int, int, int]) -> np.ndarray:
+def framed(rgb: np.ndarray, box: "np.ndarray | list[float]", color: tuple[int, int, int]) -> np.ndarray:
     """A copy of the frame with a box drawn."""
     import cv2
 
     out = rgb.copy()
     if np.isfinite(box).all():
         x0, y0, x1, y1 = (round(float(value)) for value in box)
-        cv2.rectangle(out, (x0, y0), (x1, y1), colour, 2)
+        cv2.rectangle(out, (x0, y0), (x1, y1), color, 2)
     return out

@@ -9,7 +9,7 @@ from mvideo_core.masks import MaskSequence
 from mvideo_core.media.decode import read_clip
 from mvideo_core.media.encode import write_png
 
-COLOURS = ((230, 159, 0), (86, 180, 233), (240, 60, 60))
+COLORS = ((230, 159, 0), (86, 180, 233), (240, 60, 60))
 """Outlines of the first, second and third object."""
 
 
@@ -48,6 +48,6 @@ def _tiles(
             mask = masks.mask(t, index).astype(np.uint8)
             large = cv2.resize(mask, (width, height), interpolation=cv2.INTER_NEAREST)
             lines, _ = cv2.findContours(large, cv2.RETR_LIST, cv2.CHAIN_APPROX_NONE)
-            cv2.drawContours(outlined, lines, -1, COLOURS[index % len(COLOURS)], 1)
+            cv2.drawContours(outlined, lines, -1, COLORS[index % len(COLORS)], 1)
         drawn.append(outlined)
     return plain, drawn

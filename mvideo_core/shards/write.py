@@ -134,7 +134,7 @@ class _Sink:
             thread.join()
 
     def put(self, content: bytes) -> None:
-        """Write a few bytes, together with their neighbours."""
+        """Write a few bytes, together with their neighbors."""
         self._small += content
         self.written_bytes += len(content)
 

@@ -18,7 +18,7 @@ from mvideo_core.training.course import Change
 
 REPORT, CURVES = "report.json", "curves.svg"
 WIDTH, HEIGHT, LEFT, BOTTOM, TOP = 640, 300, 56, 28, 20
-COLOURS = ("#1f6feb", "#d1502f", "#2f9e55", "#8250df", "#9a6700")
+COLORS = ("#1f6feb", "#d1502f", "#2f9e55", "#8250df", "#9a6700")
 DRAWN = ("train/loss", "train/loss_diffusion", "train/loss_consistency", "val/loss_diffusion", "val/loss_consistency")
 MOST_POINTS = 400
 
@@ -51,13 +51,13 @@ def write_report(run: str | Path) -> RunReport:
     """Write report.json and curves.svg of a run folder, and return the report."""
     run = Path(run)
     lines = read_metrics(run)
-    report = summarised(run, lines)
+    report = summarized(run, lines)
     write_whole(run / REPORT, report.model_dump_json(indent=1) + "\n")
     write_whole(run / CURVES, curves_svg(curves_of(lines), report.changes))
     return report
 
 
-def summarised(run: Path, lines: Sequence[dict[str, Any]]) -> RunReport:
+def summarized(run: Path, lines: Sequence[dict[str, Any]]) -> RunReport:
     """The report of these metric lines."""
     last: dict[str, float] = {}
     for line in lines:
@@ -101,10 +101,10 @@ def curves_svg(curves: Sequence[Curve], changes: Sequence[Change] = ()) -> str:
         places = [
             f"{LEFT + wide * step / last:.1f},{TOP + tall * (1 - value / high):.1f}" for step, value in curve.points
         ]
-        colour = COLOURS[n % len(COLOURS)]
+        color = COLORS[n % len(COLORS)]
         mark = "".join(f'<circle cx="{p.split(",")[0]}" cy="{p.split(",")[1]}" r="2.5"/>' for p in places[:1])
-        parts.append(f'<g fill="{colour}">{mark}<text x="{LEFT + 8 + 118 * n}" y="12">{curve.name}</text></g>')
-        parts.append(f'<polyline points="{" ".join(places)}" fill="none" stroke="{colour}" stroke-width="1.5"/>')
+        parts.append(f'<g fill="{color}">{mark}<text x="{LEFT + 8 + 118 * n}" y="12">{curve.name}</text></g>')
+        parts.append(f'<polyline points="{" ".join(places)}" fill="none" stroke="{color}" stroke-width="1.5"/>')
     for n, change in enumerate(changes):
         x = LEFT + wide * change.step / last
         parts.append(

@@ -1,4 +1,4 @@
-"""The aggregator at tiny sizes: real measurements of every kind that fits in seconds, shape and judgement of goals."""
+"""The aggregator at tiny sizes: real measurements of every kind that fits in seconds, shape and judgment of goals."""
 
 import json
 from pathlib import Path

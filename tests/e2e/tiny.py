@@ -27,12 +27,12 @@ def _shot(seed: int, n_frames: int) -> list[np.ndarray]:
     rng = np.random.default_rng(seed)
     width, height = SIDES
     ground = np.kron(rng.integers(40, 216, (height // 8, width // 8, 3)), np.ones((8, 8, 1))).astype(np.uint8)
-    colour, start = rng.integers(0, 256, 3), rng.integers(0, 30, 2)
+    color, start = rng.integers(0, 256, 3), rng.integers(0, 30, 2)
     frames = []
     for t in range(n_frames):
         frame = ground.copy()
         x, y = start[0] + 2 * t, start[1] + t // 2
-        frame[y : y + 20, x : x + 20] = colour
+        frame[y : y + 20, x : x + 20] = color
         frames.append(frame)
     return frames
 

@@ -47,10 +47,10 @@ def drawn_frames(height: int, width: int, n_frames: int) -> np.ndarray:
     for t in range(n_frames):
         stripes = 24 * np.sin((x + 3 * t) / 5) + 20 * np.cos((y - t) / 4)
         frame = np.stack([60 + 100 * x / width + stripes, 90 + 80 * y / height + stripes, 140 - stripes], axis=-1)
-        for radius, speed, colour in ((height / 4, 7.3, (220, 40, 50)), (height / 6, -4.1, (30, 200, 90))):
-            centre_x = width / 2 + speed * t + 5 * np.sin(t)
-            inside = (x - centre_x) ** 2 + (y - height / 2 - 3 * t) ** 2 < radius**2
-            frame[inside] = colour
+        for radius, speed, color in ((height / 4, 7.3, (220, 40, 50)), (height / 6, -4.1, (30, 200, 90))):
+            center_x = width / 2 + speed * t + 5 * np.sin(t)
+            inside = (x - center_x) ** 2 + (y - height / 2 - 3 * t) ** 2 < radius**2
+            frame[inside] = color
         frames.append(frame.clip(0, 255).astype(np.uint8))
     return np.stack(frames)
 

@@ -33,7 +33,7 @@ def list_folder(options: SourceOptions) -> Iterator[SourceItem]:
 
 
 def _walk(top: bytes, below: bytes, options: SourceOptions) -> Iterator[tuple[bytes, bool]]:
-    """(relative path, stem shared with a neighbour) of every match, depth first in byte order."""
+    """(relative path, stem shared with a neighbor) of every match, depth first in byte order."""
     with os.scandir(os.path.join(top, below)) as entries:  # noqa: PTH118
         found = sorted((e.name, e.is_dir(follow_symlinks=False)) for e in entries if not e.name.startswith(b"."))
     names = [name for name, is_folder in found if not is_folder and _matches(below + name, name, options.patterns)]

@@ -1,6 +1,6 @@
 """AdaptiveDetector: a frame's change against the average change around it; best of PySceneDetect on most benchmarks.
 
-A cut between scenes of like colours changes little and falls below the library's floor. Such a small change counts
+A cut between scenes of like colors changes little and falls below the library's floor. Such a small change counts
 here too when the edges of the two frames have nothing in common, which motion and flicker do not achieve.
 """
 
@@ -20,7 +20,7 @@ _EDGE_SIZE = (80, 45)
 class AdaptiveOptions(Options):
     """`threshold`, `min_content_val` and `window_frames` are PySceneDetect 0.7.2's defaults."""
 
-    threshold: float = Field(default=3.0, gt=0, description="change over neighbours' average; higher = fewer cuts")
+    threshold: float = Field(default=3.0, gt=0, description="change over neighbors' average; higher = fewer cuts")
     min_content_val: float = Field(default=15.0, ge=0, description="change, 0 to 255, that counts; higher = fewer cuts")
     min_faint_val: float = Field(default=5.0, ge=0, description="change that counts where edges differ; higher = fewer")
     max_edge_correlation: float = Field(

@@ -1,4 +1,4 @@
-"""ContentDetector: mean change of hue, saturation and value between neighbouring frames against one threshold."""
+"""ContentDetector: mean change of hue, saturation and value between neighboring frames against one threshold."""
 
 from typing import ClassVar
 

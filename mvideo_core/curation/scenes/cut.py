@@ -51,7 +51,7 @@ class CutOptions(Options):
     min_motion: float = Field(
         default=0.0,
         ge=0,
-        description="mean change of neighbouring small frames, 0 to 255; stiller clips are dropped",
+        description="mean change of neighboring small frames, 0 to 255; stiller clips are dropped",
     )
     crf: int = Field(default=18, ge=0, le=51, description="x264 quality of clips; lower = better and larger")
     preset: str = Field(default="veryfast", pattern=r"[a-z]+", description="x264 preset")

@@ -12,7 +12,7 @@ overlapping windows the one with most evidence wins.
 
 Measured at the defaults, small frames 128 x 72: mini world, 40 held-out videos: 50 of 50 found, none false; six real
 clips joined at random by dissolves of 0.3-2 s and fades of 0.5-2 s: 90 of 90, none false; drawn textures whose
-neighbours often share colours, seeds never used for tuning: F1 0.95 (59 of 64, 1 false).
+neighbors often share colors, seeds never used for tuning: F1 0.95 (59 of 64, 1 false).
 
 Source of the contrast parabola: Alattar 1993; Truong, Dorai, Venkatesh 2000.
 """
@@ -133,7 +133,7 @@ class GradualFinder:
         return found
 
     def _grown(self, window: _Window) -> Boundary:
-        """The window, widened while neighbouring steps go on in its direction: any part of a fade is itself a fade."""
+        """The window, widened while neighboring steps go on in its direction: any part of a fade is itself a fade."""
         first = self._n_samples - len(self._times)
         start, end = window.start - first, window.end - first
         change = self._thumbs[end] - self._thumbs[start]

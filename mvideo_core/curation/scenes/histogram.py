@@ -1,4 +1,4 @@
-"""HistogramDetector: difference of luma histograms of neighbouring frames."""
+"""HistogramDetector: difference of luma histograms of neighboring frames."""
 
 from typing import ClassVar
 

@@ -1,4 +1,4 @@
-"""HashDetector: Hamming distance between perceptual hashes of neighbouring frames."""
+"""HashDetector: Hamming distance between perceptual hashes of neighboring frames."""
 
 from typing import ClassVar
 

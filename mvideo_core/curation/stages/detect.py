@@ -10,7 +10,7 @@ from mvideo_core.perception.detection import DETECTORS
 from mvideo_core.perception.detection.select import DetectOptions, Selection, select
 
 BATCH_CLIPS = 8
-"""On a GPU. A CPU gains nothing from batches, and one by one its results cannot depend on the neighbours."""
+"""On a GPU. A CPU gains nothing from batches, and one by one its results cannot depend on the neighbors."""
 
 
 class DetectWorker(Worker):

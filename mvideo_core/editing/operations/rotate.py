@@ -20,6 +20,6 @@ class RotateOptions(ObjectOptions):
 
 @warp("rotate", RotateOptions)
 def rotate(motion: Motion, options: RotateOptions) -> np.ndarray:
-    """Turn each object about its centre, its feet or the frame's middle."""
+    """Turn each object about its center, its feet or the frame's middle."""
     angles = values(options.angle_deg, motion.shape[0], motion.fps, options.ease)
     return about(rotation(angles)[:, None], motion.anchors(options.anchor))

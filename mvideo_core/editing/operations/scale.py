@@ -17,7 +17,7 @@ class ScaleOptions(ObjectOptions):
     factor: Keyed = Field(default=1.5, description="times as large, above 0; number or [[time, value], ...]")
     anchor: Literal["centre", "feet", "frame"] = Field(
         default="centre",
-        description="point that stays: the object's centre, its feet, or the frame's middle",
+        description="point that stays: the object's center, its feet, or the frame's middle",
     )
     ease: Ease = Field(default="linear", description=EASE_HELP)
 

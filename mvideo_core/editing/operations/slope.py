@@ -41,12 +41,12 @@ def slope(motion: Motion, options: SlopeOptions) -> np.ndarray:
     if not options.tilt:
         return maps
     angle = options.angle_deg * forward_N * np.sign(rise)
-    return after(maps, about(rotation(np.broadcast_to(angle, travel_TN.shape)), motion.centres_TN2))
+    return after(maps, about(rotation(np.broadcast_to(angle, travel_TN.shape)), motion.centers_TN2))
 
 
 def _travel(motion: Motion, options: SlopeOptions) -> tuple[np.ndarray, np.ndarray]:
     """Pixels gone forward since the first frame (T, N), and forward's sign (N,): 1 right, -1 left."""
-    x_TN = motion.centres_TN2[:, :, 0]
+    x_TN = motion.centers_TN2[:, :, 0]
     chosen = options.objects if options.objects is not None else list(range(motion.shape[1]))
     net_N = x_TN[-1] - x_TN[0]  # hidden frames at the ends hold the nearest place seen
     forward_N = np.where(net_N < 0, -1.0, 1.0)

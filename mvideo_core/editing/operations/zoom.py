@@ -16,7 +16,7 @@ class ZoomOptions(Options):
     start: float = Field(default=1.0, gt=0, le=20, description="zoom factor at the first frame; 1 = as it is")
     to: float = Field(default=1.5, gt=0, le=20, description="at the last frame; above `start` zooms in, below it out")
     keys: Keys | None = Field(default=None, description="[[time, factor], ...] instead of `start` and `to`")
-    centre: tuple[float, float] = Field(default=(0.5, 0.5), description="point that stays, fractions of the frame")
+    center: tuple[float, float] = Field(default=(0.5, 0.5), description="point that stays, fractions of the frame")
     ease: Ease = Field(default="ease", description=EASE_HELP)
 
 
@@ -28,5 +28,5 @@ def zoom(motion: Motion, options: ZoomOptions) -> np.ndarray:
     factor = values(keys, n_frames, motion.fps, options.ease) if n_frames > 1 else np.full(n_frames, keys[-1][1])
     if factor.size and factor.min() <= 0:
         raise ConfigError(f"zoom: factor {factor.min():g} seen; above 0 wanted")
-    point = np.array(options.centre) * (motion.width, motion.height)
+    point = np.array(options.center) * (motion.width, motion.height)
     return about(scaling(factor), np.broadcast_to(point, (n_frames, 2)))[:, None]

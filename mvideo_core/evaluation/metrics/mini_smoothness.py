@@ -1,8 +1,8 @@
 """Mini smoothness: VBench's motion-smoothness loop with plain optical flow in place of a trained interpolation network.
 
 A stand-in with a name of its own: its numbers compare systems of the mini profile with each other and are never to be
-set beside motion_smoothness. Every second frame is predicted from its two neighbours, whose flow (DIS, Kroeger et al.
-2016, arXiv:1603.03590, both ways) is halved and followed from the middle; the two warped neighbours are averaged. Like
+set beside motion_smoothness. Every second frame is predicted from its two neighbors, whose flow (DIS, Kroeger et al.
+2016, arXiv:1603.03590, both ways) is halved and followed from the middle; the two warped neighbors are averaged. Like
 VBench's, it rewards videos without motion; unlike AMT, it knows nothing of what objects look like, so fast or occluding
 motion costs more. Made for 64x96 px, where AMT-S gives no finite values; works at any size from 16 px.
 """

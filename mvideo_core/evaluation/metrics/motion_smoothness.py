@@ -1,4 +1,4 @@
-"""Motion smoothness (VBench): every second frame is predicted from its neighbours; 1 = predicted exactly.
+"""Motion smoothness (VBench): every second frame is predicted from its neighbors; 1 = predicted exactly.
 
 The network, AMT-S, is licensed CC BY-NC 4.0 and therefore never part of this project: it is read at run time from an
 installed `vbench` package. A video without motion scores best.

@@ -1,6 +1,6 @@
 """Overall consistency (VBench): cosine of ViCLIP's embeddings of the video and of its prompt.
 
-Eight frames, one from the middle of each eighth of the video; short side to 224 px, centre crop. The text is cut at 32
+Eight frames, one from the middle of each eighth of the video; short side to 224 px, center crop. The text is cut at 32
 tokens, so long prompts are scored by their beginning: score the short prompt even where an augmented one was used to
 generate.
 """
@@ -124,7 +124,7 @@ def middle_frames(n_frames: int, n_wanted: int) -> list[int]:
 
 
 def preprocessed(frames_THWC: np.ndarray, side_px: int, device: str = "cpu") -> "Tensor":
-    """CLIP's input (T, 3, side, side): short side by bicubic without antialiasing, back to 8 bits, centre crop, norm.
+    """CLIP's input (T, 3, side, side): short side by bicubic without antialiasing, back to 8 bits, center crop, norm.
 
     The rounding to 8 bits between resizing and cropping is VBench's, and so is the missing antialiasing.
 

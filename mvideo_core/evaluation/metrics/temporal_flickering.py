@@ -1,4 +1,4 @@
-"""Temporal flickering (VBench): mean absolute difference of neighbouring frames, 1 = nothing changes.
+"""Temporal flickering (VBench): mean absolute difference of neighboring frames, 1 = nothing changes.
 
 A static or nearly static video scores best, so VBench's standard mode scores static prompts only, after a filter by
 optical flow. The filter is not part of this metric.
@@ -24,7 +24,7 @@ class TemporalFlickeringOptions(ProtocolOptions):
 
 @METRICS.register("temporal_flickering")
 class TemporalFlickering(Metric):
-    """(255 - mean over neighbours of mean |f(t) - f(t+1)|) / 255, over 8-bit RGB."""
+    """(255 - mean over neighbors of mean |f(t) - f(t+1)|) / 255, over 8-bit RGB."""
 
     Options = TemporalFlickeringOptions
     min_frames = 2
@@ -39,7 +39,7 @@ class TemporalFlickering(Metric):
         return cls(options)
 
     def score(self, video: EvalVideo) -> VideoScore:
-        """Score in [0, 1]; `per_frame` has one number per pair of neighbours.
+        """Score in [0, 1]; `per_frame` has one number per pair of neighbors.
 
         Raises:
             MediaError: unreadable, or a single frame.

@@ -105,7 +105,7 @@ def byte_characters() -> dict[int, str]:
 
 
 def joined(pieces: list[str], pair: tuple[str, str]) -> list[str]:
-    """`pieces` with every neighbouring occurrence of `pair` made one, from the left."""
+    """`pieces` with every neighboring occurrence of `pair` made one, from the left."""
     result: list[str] = []
     for piece in pieces:
         if result and (result[-1], piece) == pair:

@@ -1,7 +1,7 @@
 """A small no-reference quality network: statistics of a frame, then two dense layers. Numpy only.
 
-The statistics follow BRISQUE (Mittal et al. 2012): luma divided by its local contrast, and how neighbouring values of
-that go together, at two scales; with the energies of band-passes, of colour, and of steps on a grid of 8 px beside
+The statistics follow BRISQUE (Mittal et al. 2012): luma divided by its local contrast, and how neighboring values of
+that go together, at two scales; with the energies of band-passes, of color, and of steps on a grid of 8 px beside
 them. Shape letters: H, W, C; F features, D hidden.
 """
 
@@ -20,7 +20,7 @@ GRID_PX = 8
 
 
 class QualityWeights(NamedTuple):
-    """Dense layers over normalised features: sigmoid(relu(x @ first + first_bias) @ second + second_bias)."""
+    """Dense layers over normalized features: sigmoid(relu(x @ first + first_bias) @ second + second_bias)."""
 
     mean_F: np.ndarray
     spread_F: np.ndarray
@@ -70,7 +70,7 @@ def features(rgb_HWC: np.ndarray) -> np.ndarray:
 
 
 def _natural(luma: np.ndarray) -> list[float]:
-    """Shape of locally normalised luma and of the products of its neighbours (MSCN of BRISQUE)."""
+    """Shape of locally normalized luma and of the products of its neighbors (MSCN of BRISQUE)."""
     import cv2
 
     mean = cv2.GaussianBlur(luma, (7, 7), 7 / 6)

@@ -18,7 +18,7 @@ def whole_frames(frames_THWC: np.ndarray, side_px: int, device: str = "cpu") -> 
 def square_frames(frames_THWC: np.ndarray, side_px: int) -> "Tensor":
     """uint8 (T, H, W, 3) to uint8 (T, 3, side, side): bilinear with antialiasing, each axis by itself.
 
-    Nothing is cut off: at 64x96 px a centre crop would lose a third of the picture.
+    Nothing is cut off: at 64x96 px a center crop would lose a third of the picture.
     """
     import torch
     from torch.nn import functional

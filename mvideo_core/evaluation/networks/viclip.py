@@ -51,7 +51,7 @@ class ViClip(nn.Module):
         self.temp = nn.Parameter(torch.tensor(0.01))
 
     def encode_video(self, video_BTCHW: Tensor) -> Tensor:
-        """Normalised frames (B, T, 3, H, W) to embeddings (B, D), not of unit length."""
+        """Normalized frames (B, T, 3, H, W) to embeddings (B, D), not of unit length."""
         return self.vision_encoder(video_BTCHW)
 
     def encode_text(self, tokens_BL: Tensor) -> Tensor:
@@ -130,7 +130,7 @@ class Transformer(nn.Module):
 
 
 class Block(nn.Module):
-    """Attention and a gated-by-sigmoid MLP, each on normalised input and added to it."""
+    """Attention and a gated-by-sigmoid MLP, each on normalized input and added to it."""
 
     def __init__(self, width: int, heads: int):
         super().__init__()

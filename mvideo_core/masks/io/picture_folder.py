@@ -37,12 +37,12 @@ def write(place: Path, sequence: MaskSequence) -> None:
     """One gray or palette PNG per frame into an empty folder."""
     from PIL import Image
 
-    from mvideo_core.masks.draw import COLOURS
+    from mvideo_core.masks.draw import COLORS
 
     for number, frame in enumerate(label_maps(sequence)):
         image = Image.fromarray(frame)
         if sequence.n_objects > 1:
-            palette = [(0, 0, 0), *(COLOURS[n % len(COLOURS)] for n in range(sequence.n_objects))]
+            palette = [(0, 0, 0), *(COLORS[n % len(COLORS)] for n in range(sequence.n_objects))]
             image.putpalette([value for color in palette for value in color])
         image.save(place / f"{number:05d}.png")
 

@@ -91,15 +91,15 @@ def shown_frac(clip: ClipTruth, obj: int) -> float:
 
 
 def image_direction(clip: ClipTruth, obj: int) -> str:
-    """ "left" or "right" when the visible box's centre goes one way by TRAVEL_FRAC of the clip's width, else ""."""
+    """ "left" or "right" when the visible box's center goes one way by TRAVEL_FRAC of the clip's width, else ""."""
     boxes = [clip.objects[obj].boxes_xyxy[clip.local(k)] for k in range(clip.n_inside)]
     shown = np.array([box for box in boxes if box], float).reshape(-1, 4)
     mapped = clip.fit.boxes(shown)
-    centres = mapped[np.isfinite(mapped[:, 0])][:, [0, 2]].mean(axis=1)
-    if len(centres) < 2:
+    centers = mapped[np.isfinite(mapped[:, 0])][:, [0, 2]].mean(axis=1)
+    if len(centers) < 2:
         return ""
-    travel = centres[-1] - centres[0]
-    path = np.abs(np.diff(centres)).sum()
+    travel = centers[-1] - centers[0]
+    path = np.abs(np.diff(centers)).sum()
     if abs(travel) < TRAVEL_FRAC * clip.fit.width or abs(travel) < 0.8 * path:
         return ""
     return "right" if travel > 0 else "left"

@@ -1,7 +1,7 @@
 """From a source video's truth to a clip's pixels and frames, the way the cut stage made the clip.
 
 Time: clip frame k shows what is on screen at start_s + k / fps, that is source frame floor(t * source fps).
-Space ("cover"): the largest centred rectangle of the clip's shape, whole source pixels, scaled to the clip.
+Space ("cover"): the largest centered rectangle of the clip's shape, whole source pixels, scaled to the clip.
 """
 
 import math

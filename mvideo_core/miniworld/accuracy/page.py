@@ -52,7 +52,7 @@ def _identity(
 ) -> Iterator[str]:
     yield "<h2>Crossings and absences</h2>"
     yield (f"<p>Frames evenly from {BEFORE} before the meeting or absence to {AFTER} from its end on. Each masklet in "
-           "its own colour with its number; the object's true outline in thin white. "
+           "its own color with its number; the object's true outline in thin white. "
            f"J is the mean over the last {AFTER} frames.</p>")  # fmt: skip
     for name, cases in (("crossing", report.crossings), ("return", report.returns)):
         shown = to_show(cases, options.strips)

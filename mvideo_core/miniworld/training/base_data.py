@@ -43,7 +43,7 @@ class ClipTexts(NamedTuple):
 
     Attributes:
         seed: of the shot.
-        plain: colours, classes, actions, scene and camera of the whole shot (`world.describe`).
+        plain: colors, classes, actions, scene and camera of the whole shot (`world.describe`).
         motion: one per window, from the boxes seen in it.
     """
 

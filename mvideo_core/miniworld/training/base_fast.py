@@ -34,7 +34,7 @@ def use_fast_layers(vae: Any) -> None:
 
 
 def spread(z_BCTHW: Tensor, size_THW: tuple[int, int, int]) -> Tensor:
-    """Nearest neighbours; of an odd number of frames the first stands for the first frame alone."""
+    """Nearest neighbors; of an odd number of frames the first stands for the first frame alone."""
     frames, height, width = size_THW
     if frames > 1 and frames % 2 == 1:
         first = F.interpolate(z_BCTHW[:, :, :1], size=(1, height, width))

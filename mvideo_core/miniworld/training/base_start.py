@@ -1,6 +1,6 @@
 """First weights of the mini VAE: a pyramid of averages, to which the residual blocks add nothing yet.
 
-With diffusers' default weights the first minutes pass before anything but a clip's mean colour gets through. Here the
+With diffusers' default weights the first minutes pass before anything but a clip's mean color gets through. Here the
 way down averages 2x2 pixels, the way up interpolates, each channel on its own, and the blocks start at zero.
 """
 

@@ -122,7 +122,7 @@ def targets_of(stills: list[Still], prompt: Prompt, names: dict[str, str], devic
 
 
 def images_of(stills: list[Still]) -> torch.Tensor:
-    """(B, 3, h, w) normalised like `mvideo_core.perception.detection.groundingdino.preprocess`."""
+    """(B, 3, h, w) normalized like `mvideo_core.perception.detection.groundingdino.preprocess`."""
     images = torch.from_numpy(np.stack([still.rgb for still in stills])).permute(0, 3, 1, 2).float() / 255
     return (images - torch.tensor(PIXEL_MEAN).view(1, 3, 1, 1)) / torch.tensor(PIXEL_STD).view(1, 3, 1, 1)
 

@@ -96,7 +96,7 @@ class Stills:
 
 
 def augmented(still: Still, rng: np.random.Generator) -> Still:
-    """Mirrored (unless it carries writing), shifted and scaled by up to a quarter, recoloured, blurred or noisy."""
+    """Mirrored (unless it carries writing), shifted and scaled by up to a quarter, recolored, blurred or noisy."""
     import cv2
 
     rgb, boxes, ignored = still.rgb, still.boxes.copy(), still.ignored.copy()

@@ -16,13 +16,13 @@ class Outputs:
 
     Attributes:
         token_logits, token_boxes: (B, S, L), (B, S, 4) of the encoder tokens that may become queries.
-        token_centres: (S, 2) fractions.
+        token_centers: (S, 2) fractions.
         query_logits, query_boxes: per decoder layer (B, Q, L), (B, Q, 4).
     """
 
     token_logits: Tensor
     token_boxes: Tensor
-    token_centres: Tensor
+    token_centers: Tensor
     query_logits: list[Tensor]
     query_boxes: list[Tensor]
 
@@ -74,8 +74,8 @@ def anchor_logits(shapes: list[tuple[int, ...]]) -> tuple[Tensor, Tensor]:
     levels = []
     for level, (height, width) in enumerate(shapes):
         y, x = torch.meshgrid(torch.arange(height), torch.arange(width), indexing="ij")
-        centre = torch.stack([(x + 0.5) / width, (y + 0.5) / height], -1).reshape(-1, 2)
-        levels.append(torch.cat([centre, torch.full_like(centre, 0.05 * 2.0**level)], -1))
+        center = torch.stack([(x + 0.5) / width, (y + 0.5) / height], -1).reshape(-1, 2)
+        levels.append(torch.cat([center, torch.full_like(center, 0.05 * 2.0**level)], -1))
     anchors = torch.cat(levels)
     valid = ((anchors > 0.01) & (anchors < 0.99)).all(-1)
     return torch.logit(anchors), valid

@@ -53,14 +53,14 @@ class Assignment(NamedTuple):
 
 
 def set_loss(
-    logits_BSL: Tensor, boxes_BS4: Tensor, centres_S2: Tensor | None, targets: list[Target], top_k: int
+    logits_BSL: Tensor, boxes_BS4: Tensor, centers_S2: Tensor | None, targets: list[Target], top_k: int
 ) -> Losses:
     """Losses of one set of predictions.
 
     Args:
         logits_BSL: before the sigmoid, real text tokens only.
         boxes_BS4: cxcywh fractions.
-        centres_S2: where each token lies (fractions), to restrict it to the objects it lies in; None for queries.
+        centers_S2: where each token lies (fractions), to restrict it to the objects it lies in; None for queries.
         targets: B truths.
         top_k: predictions per object.
     """
@@ -69,7 +69,7 @@ def set_loss(
     weight_BS = torch.ones_like(logits_BSL[..., 0])
     predicted, wanted, quality = [], [], []
     for b, target in enumerate(targets):
-        found = assign(logits_BSL[b].detach(), boxes_xyxy[b].detach(), centres_S2, target, top_k)
+        found = assign(logits_BSL[b].detach(), boxes_xyxy[b].detach(), centers_S2, target, top_k)
         weight_BS[b] = found.weight_S
         chosen = found.owner_S >= 0
         owners = found.owner_S[chosen]
@@ -87,21 +87,21 @@ def set_loss(
     return Losses(classes, giou, l1)
 
 
-def assign(logits_SL: Tensor, boxes_S4: Tensor, centres_S2: Tensor | None, target: Target, top_k: int) -> Assignment:
+def assign(logits_SL: Tensor, boxes_S4: Tensor, centers_S2: Tensor | None, target: Target, top_k: int) -> Assignment:
     """Which predictions learn which object; see the module's first lines. Boxes are xyxy."""
     n = len(boxes_S4)
     owner = torch.full((n,), -1, dtype=torch.long, device=boxes_S4.device)
     quality, weight = boxes_S4.new_zeros(n), boxes_S4.new_ones(n)
-    points = (boxes_S4[:, :2] + boxes_S4[:, 2:]) / 2 if centres_S2 is None else centres_S2
+    points = (boxes_S4[:, :2] + boxes_S4[:, 2:]) / 2 if centers_S2 is None else centers_S2
     if len(target.ignored_K4):
         weight = 1.0 - inside(points, target.ignored_K4).any(1).float()
     if not len(target.boxes_G4):
         return Assignment(owner, quality, weight)
     iou_SG = cross_iou(boxes_S4, target.boxes_G4)
     score_SG = logits_SL.sigmoid() @ target.spans_GL.T
-    score_power, iou_power = QUERY_POWERS if centres_S2 is None else TOKEN_POWERS
+    score_power, iou_power = QUERY_POWERS if centers_S2 is None else TOKEN_POWERS
     metric_SG = score_SG.clamp(min=1e-4) ** score_power * iou_SG.clamp(min=1e-4) ** iou_power
-    allowed_SG = inside(points, target.boxes_G4) if centres_S2 is not None else iou_SG > 0.2
+    allowed_SG = inside(points, target.boxes_G4) if centers_S2 is not None else iou_SG > 0.2
     masked = torch.where(allowed_SG, metric_SG, torch.zeros_like(metric_SG))
     best = masked.topk(min(top_k, n), dim=0)
     picked_SG = torch.zeros_like(allowed_SG)
@@ -127,8 +127,8 @@ def quality_focal(logits: Tensor, target: Tensor) -> Tensor:
 
 def to_xyxy(boxes: Tensor) -> Tensor:
     """cxcywh -> xyxy, any leading shape."""
-    centre, half = boxes[..., :2], boxes[..., 2:] / 2
-    return torch.cat([centre - half, centre + half], -1)
+    center, half = boxes[..., :2], boxes[..., 2:] / 2
+    return torch.cat([center - half, center + half], -1)
 
 
 def inside(points_S2: Tensor, boxes_G4: Tensor) -> Tensor:
@@ -162,7 +162,7 @@ def _area(boxes: Tensor) -> Tensor:
 
 def model_loss(outputs: Any, targets: list[Target], decoder_top_k: int) -> dict[str, Losses]:
     """Losses of every head of one forward pass (`mvideo_core.miniworld.training.detector_forward.Outputs`)."""
-    heads = {"encoder": set_loss(outputs.token_logits, outputs.token_boxes, outputs.token_centres, targets, 9)}
+    heads = {"encoder": set_loss(outputs.token_logits, outputs.token_boxes, outputs.token_centers, targets, 9)}
     for layer, (logits, boxes) in enumerate(zip(outputs.query_logits, outputs.query_boxes, strict=True)):
         heads[f"decoder{layer}"] = set_loss(logits, boxes, None, targets, decoder_top_k)
     return heads

@@ -79,7 +79,7 @@ def blocks(rgb: np.ndarray, level: float, rng: np.random.Generator) -> np.ndarra
 
 
 def smear(rgb: np.ndarray, level: float, rng: np.random.Generator) -> np.ndarray:
-    """What a small VAE loses: shrunk up to five times (colour more than luma), enlarged again, faint grid."""
+    """What a small VAE loses: shrunk up to five times (color more than luma), enlarged again, faint grid."""
     import cv2
 
     height, width = rgb.shape[:2]

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 MEAN = (0.485, 0.456, 0.406)
 STD = (0.229, 0.224, 0.225)
 LONE_SKIPPED_FRAC = 0.5
-"""Of the clips with one object only: an object with a neighbour teaches to tell the two apart."""
+"""Of the clips with one object only: an object with a neighbor teaches to tell the two apart."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,7 +25,7 @@ class Batch:
     """Clips with their prompted objects; a still is a clip of one frame.
 
     Attributes:
-        images: normalised fp32 (T, B, 3, S, S).
+        images: normalized fp32 (T, B, 3, S, S).
         clip_of_object: int64 (M), which clip each object is in.
         boxes_xyxy: fp32 (M, 4), jittered prompt on frame 0, px of the S x S image.
         coverage: fp32 (T, M, S / 2, S / 2), visible part of each cell in [0, 1].
@@ -77,7 +77,7 @@ def draw_batch(
                 owners.append(len(images))
                 boxes.append(jittered(tight_box(masks[0, n]) / scale, rng, jitter, size))
                 coverage.append(shrunk(masks[:, n].view(np.uint8) * 255, size // 2).astype(np.float32) / 255)
-        images.append(normalised(shrunk(frames, size), rng))
+        images.append(normalized(shrunk(frames, size), rng))
     return Batch(
         torch.from_numpy(np.stack(images, 1)),
         torch.tensor(owners),
@@ -109,8 +109,8 @@ def shrunk(images: np.ndarray, size: int) -> np.ndarray:
     return np.stack([cv2.resize(np.ascontiguousarray(image), side, interpolation=cv2.INTER_AREA) for image in images])
 
 
-def normalised(frames_THWC: np.ndarray, rng: np.random.Generator | None = None) -> np.ndarray:
-    """uint8 frames -> normalised float32 (T, 3, H, W); with a generator, under a random gain and cast of colour."""
+def normalized(frames_THWC: np.ndarray, rng: np.random.Generator | None = None) -> np.ndarray:
+    """uint8 frames -> normalized float32 (T, 3, H, W); with a generator, under a random gain and cast of color."""
     scale = np.ones(3, np.float32)
     shift = np.zeros(3, np.float32)
     if rng is not None:

@@ -16,7 +16,7 @@ import numpy as np
 
 from mvideo_core.base.one_line import errors_in_one_line
 from mvideo_core.masks.boundary import boundary_f, region_j
-from mvideo_core.miniworld.world import WorldFrame, labelled, render_shot, sample_shot
+from mvideo_core.miniworld.world import WorldFrame, labeled, render_shot, sample_shot
 from mvideo_core.miniworld.world.spec import Split
 from mvideo_core.perception.segmentation.base import Segmenter
 
@@ -55,7 +55,7 @@ def follow_shot(
     """
     spec = sample_shot(seed, split, unseen)
     frames = list(render_shot(spec, n_frames, WIDTH, HEIGHT, FPS))
-    sample = labelled(spec, frames[0])
+    sample = labeled(spec, frames[0])
     asked = _asked(frames[0], sample.boxes_xyxy)
     if not asked:
         return []

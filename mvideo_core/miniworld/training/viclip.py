@@ -8,7 +8,7 @@ of the public ViCLIP, read by the same code. Interrupted, the same command goes 
 CPU in all, and more of them lengthen a run that ended.
 
 Three losses: the contrastive one (every video against all captions of the batch and its own wrong captions, and every
-caption against all videos); what class and colour each kept patch shows; which words of the world's sentence fit the
+caption against all videos); what class and color each kept patch shows; which words of the world's sentence fit the
 video. The last two have heads of their own that are not shipped; they make a short training see objects at all.
 Most steps see a part of the patches (FLIP, Li et al. 2023, arXiv:2212.00794), the last ones all of them.
 
@@ -34,7 +34,7 @@ from mvideo_core.miniworld.training.option_values import option_values
 from mvideo_core.miniworld.training.running_mean import move_mean
 from mvideo_core.miniworld.training.timed_run import TimedRun
 from mvideo_core.miniworld.training.viclip_batches import Batch, Pairs, draw_batch, kept_patches, patch_labels
-from mvideo_core.miniworld.training.viclip_data import CLASSES, COLOURS, draw_pairs
+from mvideo_core.miniworld.training.viclip_data import CLASSES, COLORS, draw_pairs
 from mvideo_core.miniworld.training.viclip_forward import text_embeddings, video_states
 from mvideo_core.miniworld.training.viclip_words import world_tokenizer
 
@@ -58,7 +58,7 @@ class MiniViclipOptions(Options):
     kept: int = Field(default=72, ge=1, description="patches of a clip's 800 that a step sees")
     whole_frac: float = Field(default=0.08, ge=0, le=1, description="last part of the minutes, in which all are seen")
     whole_batch: int = Field(default=32, ge=2, description="clips a step in that part")
-    patch_weight: float = Field(default=0.5, ge=0, description="of the loss of class and colour per patch")
+    patch_weight: float = Field(default=0.5, ge=0, description="of the loss of class and color per patch")
     words_weight: float = Field(default=2.0, ge=0, description="of the loss of the sentence's words")
     ema: float = Field(default=0.995, ge=0, lt=1, description="decay of the running mean of the weights, which is kept")
     weight_decay: float = Field(default=0.05, ge=0, description="of matrices")
@@ -66,12 +66,12 @@ class MiniViclipOptions(Options):
 
 
 class Heads(nn.Module):
-    """What only training needs: classes and colours of patches, words of the sentence."""
+    """What only training needs: classes and colors of patches, words of the sentence."""
 
     def __init__(self, sizes: ViclipSizes):
         super().__init__()
         self.kind = nn.Linear(sizes.vision_width, len(CLASSES) + 1)
-        self.colour = nn.Linear(sizes.vision_width, len(COLOURS) + 1)
+        self.color = nn.Linear(sizes.vision_width, len(COLORS) + 1)
         self.words = nn.Linear(sizes.embedding, sizes.vocabulary)
 
 
@@ -170,7 +170,7 @@ class Trainer(TimedRun):
 
     def _patch_loss(self, states: Tensor, labels_BK2: Tensor) -> Tensor:
         total = states.new_zeros(())
-        for place, head in enumerate((self.heads.kind, self.heads.colour)):
+        for place, head in enumerate((self.heads.kind, self.heads.color)):
             logits, wanted = head(states).flatten(0, 1), labels_BK2[..., place].flatten()
             weights = torch.ones(logits.shape[1])
             weights[0] = 0.2  # most patches show nothing

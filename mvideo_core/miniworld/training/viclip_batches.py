@@ -29,7 +29,7 @@ class Batch(NamedTuple):
 
     Attributes:
         frames: uint8 (B, T, 3, side, side), whole frames squeezed to the network's square.
-        patches: uint8 (B, T, h, w, 2), class and colour, 0 = none.
+        patches: uint8 (B, T, h, w, 2), class and color, 0 = none.
         tokens: int64 (B, L), the true caption.
         plain: int64 (B, L), the world's sentence.
         wrong: int64 (B, WRONG_CAPTIONS, L).
@@ -89,9 +89,9 @@ def patch_labels(patches_BThw2: np.ndarray, side: int) -> Tensor:
     return torch.from_numpy(found.reshape(len(found), FRAMES * side * side, 2).astype(np.int64))
 
 
-def kept_patches(labels_BN2: Tensor, count: int, draws: torch.Generator, favour: float = 5.0) -> Tensor:
-    """(B, K) places drawn without repetition; a patch that shows an object is `favour` times likelier."""
-    weights = torch.where(labels_BN2[..., 0] > 0, favour, 1.0)
+def kept_patches(labels_BN2: Tensor, count: int, draws: torch.Generator, favor: float = 5.0) -> Tensor:
+    """(B, K) places drawn without repetition; a patch that shows an object is `favor` times likelier."""
+    weights = torch.where(labels_BN2[..., 0] > 0, favor, 1.0)
     # the largest of u^(1/w) is a weighted draw (Efraimidis and Spirakis 2006)
     keys = torch.rand(weights.shape, generator=draws) ** (1 / weights)
     return keys.topk(count, dim=1).indices.sort(dim=1).values

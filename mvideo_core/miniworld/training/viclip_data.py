@@ -1,8 +1,8 @@
 """Text-video pairs for the mini ViCLIP: eight frames of a world shot, true and wrong captions, what each patch shows.
 
 A shard is three files of S clips: `frames-train-00000.npy` uint8 (S, 8, 64, 96, 3); `patches-...npy` uint8 (S, 8, 8,
-12, 2), class and colour of the object that covers most of each 8x8-pixel patch (0 = none, else index in CLASSES or
-COLOURS, plus 1); `texts-...json`, one `PairTexts` per clip. A shot gives a clip of two seconds and one of 2 to 8.
+12, 2), class and color of the object that covers most of each 8x8-pixel patch (0 = none, else index in CLASSES or
+COLORS, plus 1); `texts-...json`, one `PairTexts` per clip. A shot gives a clip of two seconds and one of 2 to 8.
 `mini.base_data` holds pairs too, but windows of one length without a class per object; these are drawn anew.
 
 Legend: S clips, T frames, N objects, H, W; h, w patches.
@@ -39,8 +39,8 @@ SPANS_S = (2.0, 4.0, 6.0, 8.0)
 SHOTS_A_SHARD = 100
 KINDS = ("frames", "patches", drawn_shards.TEXTS)
 CLASSES = seen_classes()
-COLOURS = tuple(PALETTE)
-WRONG = ("class", "colour", "action", "scene", "camera")
+COLORS = tuple(PALETTE)
+WRONG = ("class", "color", "action", "scene", "camera")
 COVERED_FRAC = 0.25
 """Share of a patch an object must cover to be what the patch shows."""
 
@@ -113,10 +113,10 @@ def wrong_captions(spec: ShotSpec, shown: Sequence[int], rng: random.Random) -> 
         index = rng.choice(shown)
         actor = spec.actors[index]
         found["class"].append(describe(_with(spec, index, other_class(spec, actor, rng))))
-        colours = [word for word in kind_of(actor.kind).colours if word != actor.look.word]
-        if colours:
-            look = dataclasses.replace(actor.look, word=rng.choice(colours))
-            found["colour"].append(describe(_with(spec, index, dataclasses.replace(actor, look=look))))
+        colors = [word for word in kind_of(actor.kind).colors if word != actor.look.word]
+        if colors:
+            look = dataclasses.replace(actor.look, word=rng.choice(colors))
+            found["color"].append(describe(_with(spec, index, dataclasses.replace(actor, look=look))))
         actions = [one for one in kind_of(actor.kind).actions if one.name != actor.action]
         if actions:
             acting = doing(actor, actor.kind, rng.choice(actions).name, rng)
@@ -130,11 +130,11 @@ def wrong_captions(spec: ShotSpec, shown: Sequence[int], rng: random.Random) -> 
 
 
 def other_class(spec: ShotSpec, actor: ActorSpec, rng: random.Random) -> ActorSpec:
-    """The actor as one of a class that is not in the shot, with an action and a colour that class has."""
+    """The actor as one of a class that is not in the shot, with an action and a color that class has."""
     present = {one.kind for one in spec.actors}
     kinds = [kind_of(name) for name in CLASSES if name not in present]
     kind = rng.choice([one for one in kinds if not one.scenes or spec.scene.kind in one.scenes])
-    word = actor.look.word if actor.look.word in kind.colours else rng.choice(kind.colours)
+    word = actor.look.word if actor.look.word in kind.colors else rng.choice(kind.colors)
     actions = [action.name for action in kind.actions]
     action = actor.action if actor.action in actions else rng.choice(actions)
     look = dataclasses.replace(actor.look, word=word)
@@ -173,7 +173,7 @@ def _pair(
 
 def _patches(spec: ShotSpec, frames: Sequence[WorldFrame]) -> np.ndarray:
     side = OVERSIZE * PATCH
-    codes = np.array([(CLASSES.index(a.kind) + 1, COLOURS.index(a.look.word) + 1) for a in spec.actors], np.uint8)
+    codes = np.array([(CLASSES.index(a.kind) + 1, COLORS.index(a.look.word) + 1) for a in spec.actors], np.uint8)
     found = np.zeros((len(frames), HEIGHT // PATCH, WIDTH // PATCH, 2), np.uint8)
     for t, frame in enumerate(frames):
         blocks = frame.visible.reshape(len(codes), HEIGHT // PATCH, side, WIDTH // PATCH, side)

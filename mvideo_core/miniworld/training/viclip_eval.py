@@ -37,7 +37,7 @@ def measure(network: Any, tokenizer: Any, pairs: Pairs, n_shots: int | None = No
         where there are fewer), plain wording; r1_video_motion: the same with motion captions (equal captions count as
         found);
         gap_<kind>, wins_<kind>: mean of own minus wrong, and share of wrong captions scored below the true one, for
-        captions with one thing changed: class, colour, action, scene, camera, direction (left and right swapped),
+        captions with one thing changed: class, color, action, scene, camera, direction (left and right swapped),
         class_motion (the motion wording with another class).
     """
     shots = range(min(n_shots or len(pairs), len(pairs)))

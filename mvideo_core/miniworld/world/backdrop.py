@@ -6,7 +6,7 @@ import random
 
 import numpy as np
 
-from mvideo_core.miniworld.world.geometry import Colour, Part
+from mvideo_core.miniworld.world.geometry import Color, Part
 from mvideo_core.miniworld.world.raster import fill
 from mvideo_core.miniworld.world.scenery import CELL, SCENES
 from mvideo_core.miniworld.world.spec import SceneSpec
@@ -27,8 +27,8 @@ def paint(scene: SceneSpec, view: np.ndarray, width: int, height: int) -> np.nda
     h = scene.horizon
     stops = [(-0.5, one.above[0]), (h, one.above[1]), (h, one.below[0]), (one.bottom, one.below[1])]
     ys = np.array([stop[0] for stop in stops]) + np.arange(len(stops)) * 1e-6
-    colours = np.array([stop[1] for stop in stops], dtype=float) + scene.tint
-    column = np.stack([np.interp(rows, ys, colours[:, c]) for c in range(3)], axis=1)
+    colors = np.array([stop[1] for stop in stops], dtype=float) + scene.tint
+    column = np.stack([np.interp(rows, ys, colors[:, c]) for c in range(3)], axis=1)
     canvas = np.repeat(np.clip(column, 0, 255).astype(np.uint8)[:, None], width, axis=1)
     x0, x1 = -left / scale, (width - left) / scale
     xs = np.arange(math.floor(x0 / 0.1) - 1, math.ceil(x1 / 0.1) + 2) * 0.1
@@ -36,12 +36,12 @@ def paint(scene: SceneSpec, view: np.ndarray, width: int, height: int) -> np.nda
     for cell in range(math.floor(x0 / CELL) - 1, math.ceil(x1 / CELL) + 1):
         rng = random.Random(f"{scene.seed}/{cell}")
         parts += one.props(scene, cell * CELL, rng)
-    fill(canvas, [Part(part.points, _tinted(part.colour, scene)) for part in parts], view)
+    fill(canvas, [Part(part.points, _tinted(part.color, scene)) for part in parts], view)
     return _textured(canvas, scene, one.texture, view, rows)
 
 
-def _tinted(colour: Colour, scene: SceneSpec) -> Colour:
-    r, g, b = (min(255, max(0, round(c + t))) for c, t in zip(colour, scene.tint, strict=True))
+def _tinted(color: Color, scene: SceneSpec) -> Color:
+    r, g, b = (min(255, max(0, round(c + t))) for c, t in zip(color, scene.tint, strict=True))
     return r, g, b
 
 

@@ -39,7 +39,7 @@ def class_sheet(n_each: int = 4, cell_w: int = 260, cell_h: int = 200) -> np.nda
 
 
 def shot_sheet(seeds: range, unseen: bool = False, width: int = 360, height: int = 240) -> np.ndarray:
-    """(H, W, 3) uint8: one labelled still per seed, five a row."""
+    """(H, W, 3) uint8: one labeled still per seed, five a row."""
     tiles = []
     for seed in seeds:
         still = sample_frame(seed, width, height, "val", unseen)
@@ -114,7 +114,7 @@ def with_boxes(rgb: np.ndarray, boxes: np.ndarray, labels: tuple[str, ...]) -> n
 
 
 def with_outlines(rgb: np.ndarray, masks: np.ndarray) -> np.ndarray:
-    """A copy of the frame with the border of each (N, H, W) mask drawn, one colour per object."""
+    """A copy of the frame with the border of each (N, H, W) mask drawn, one color per object."""
     import cv2
 
     out = rgb.copy()

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-Colour = tuple[int, int, int]
+Color = tuple[int, int, int]
 Point = tuple[float, float]
 
 
@@ -15,7 +15,7 @@ class Part(NamedTuple):
     """One filled polygon of an object, RGB 0..255. What is drawn and what is true share these points."""
 
     points: np.ndarray
-    colour: Colour
+    color: Color
 
 
 @functools.lru_cache(maxsize=64)
@@ -95,24 +95,24 @@ def step(p: Point, angle: float, length: float) -> Point:
     return p[0] + length * math.sin(angle), p[1] + length * math.cos(angle)
 
 
-def shade(colour: Colour, factor: float) -> Colour:
-    """The colour made darker (< 1) or lighter (> 1)."""
+def shade(color: Color, factor: float) -> Color:
+    """The color made darker (< 1) or lighter (> 1)."""
     return (
-        min(255, max(0, round(colour[0] * factor))),
-        min(255, max(0, round(colour[1] * factor))),
-        min(255, max(0, round(colour[2] * factor))),
+        min(255, max(0, round(color[0] * factor))),
+        min(255, max(0, round(color[1] * factor))),
+        min(255, max(0, round(color[2] * factor))),
     )
 
 
 def moved(parts: list[Part], dx: float, dy: float) -> list[Part]:
     """All parts shifted."""
     shift = np.array((dx, dy))
-    return [Part(part.points + shift, part.colour) for part in parts]
+    return [Part(part.points + shift, part.color) for part in parts]
 
 
 def all_turned(parts: list[Part], angle: float, about: Point) -> list[Part]:
     """All parts turned around one point."""
-    return [Part(turned(part.points, angle, about), part.colour) for part in parts]
+    return [Part(turned(part.points, angle, about), part.color) for part in parts]
 
 
 def grounded(parts: list[Part], lift: float = 0.0) -> list[Part]:

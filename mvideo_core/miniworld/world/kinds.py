@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from typing import Literal
 
 from mvideo_core.base.errors import ConfigError
-from mvideo_core.miniworld.world.geometry import Colour, Part
+from mvideo_core.miniworld.world.geometry import Color, Part
 
 Place = Literal["ground", "sky", "water"]
 
-PALETTE: dict[str, Colour] = {
+PALETTE: dict[str, Color] = {
     "red": (205, 45, 40),
     "orange": (235, 130, 35),
     "yellow": (240, 205, 50),
@@ -32,18 +32,18 @@ SHAPE_MODULES = ("creatures", "people", "quadrupeds", "things", "vehicles")
 
 @dataclass(frozen=True)
 class Look:
-    """One individual: colours and proportions.
+    """One individual: colors and proportions.
 
     Attributes:
-        word: colour word a caption uses.
+        word: color word a caption uses.
         main, second, third: RGB; what they paint is the shape's business.
         traits: eight numbers in [0, 1) that set proportions and variants.
     """
 
     word: str
-    main: Colour
-    second: Colour
-    third: Colour
+    main: Color
+    second: Color
+    third: Color
     traits: tuple[float, ...]
 
 
@@ -71,10 +71,10 @@ class Kind:
     """One class.
 
     Attributes:
-        draw: (look, action name, phase in radians) -> parts, about 1 high, feet at y = 0 (sky: centre at 0), facing +x.
+        draw: (look, action name, phase in radians) -> parts, about 1 high, feet at y = 0 (sky: center at 0), facing +x.
         height: lowest and highest size, as a fraction of the frame height.
         aspect: width / height, roughly; used to place things, never as truth.
-        colours: palette words of the main colour.
+        colors: palette words of the main color.
         scenes: scene kinds it may stand in; empty = any.
         unseen: outside COCO-80 and outside every training split.
         mirror: may be seen facing -x; False for what carries writing.
@@ -85,7 +85,7 @@ class Kind:
     actions: tuple[Action, ...]
     height: tuple[float, float]
     aspect: float
-    colours: tuple[str, ...]
+    colors: tuple[str, ...]
     place: Place = "ground"
     scenes: tuple[str, ...] = ()
     unseen: bool = False
@@ -100,7 +100,7 @@ def kind(
     actions: tuple[Action, ...],
     height: tuple[float, float],
     aspect: float,
-    colours: tuple[str, ...],
+    colors: tuple[str, ...],
     place: Place = "ground",
     scenes: tuple[str, ...] = (),
     unseen: bool = False,
@@ -110,7 +110,7 @@ def kind(
 
     def register(draw: Draw) -> Draw:
         assert name not in _KINDS, name
-        _KINDS[name] = Kind(name, draw, actions, height, aspect, colours, place, scenes, unseen, mirror)
+        _KINDS[name] = Kind(name, draw, actions, height, aspect, colors, place, scenes, unseen, mirror)
         return draw
 
     return register

@@ -175,7 +175,7 @@ class _Recorder:
             action=actor.action,
             verb=next(action.verb for action in one.actions if action.name == actor.action),
             direction=direction_of(actor, shot.duration_s),
-            colour=actor.look.word,
+            color=actor.look.word,
             role=actor.role,
             depth_rank=sorted(other.depth for other in shot.actors).index(actor.depth),
             boxes_xyxy=self.boxes[index][actor.object_id],

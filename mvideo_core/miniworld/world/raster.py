@@ -12,7 +12,7 @@ Box = tuple[int, int, int, int]
 
 
 def to_pixels(parts: Sequence[Part], view: np.ndarray) -> list[np.ndarray]:
-    """Each part's vertices as int32 sixteenths of a pixel; pixel (0, 0) is centred on (0.5, 0.5)."""
+    """Each part's vertices as int32 sixteenths of a pixel; pixel (0, 0) is centered on (0.5, 0.5)."""
     if not parts:
         return []
     points = np.concatenate([part.points for part in parts])
@@ -24,20 +24,20 @@ def to_pixels(parts: Sequence[Part], view: np.ndarray) -> list[np.ndarray]:
 
 def fill(canvas: np.ndarray, parts: Sequence[Part], view: np.ndarray) -> None:
     """Draw parts in order, anti-aliased, into (H, W, 3) uint8; those outside are skipped."""
-    draw(canvas, to_pixels(parts, view), [part.colour for part in parts])
+    draw(canvas, to_pixels(parts, view), [part.color for part in parts])
 
 
-def draw(canvas: np.ndarray, outlines: Sequence[np.ndarray], colours: Sequence[tuple[int, int, int]]) -> None:
+def draw(canvas: np.ndarray, outlines: Sequence[np.ndarray], colors: Sequence[tuple[int, int, int]]) -> None:
     """Fill outlines (fixed point) in order, anti-aliased."""
     import cv2
 
     height, width = canvas.shape[:2]
-    for outline, colour in zip(outlines, colours, strict=True):
+    for outline, color in zip(outlines, colors, strict=True):
         x0, y0 = outline.min(axis=0)
         x1, y1 = outline.max(axis=0)
         if x1 < 0 or y1 < 0 or x0 > width * ONE or y0 > height * ONE:
             continue
-        cv2.fillPoly(canvas, [outline], colour, cv2.LINE_AA, SHIFT)
+        cv2.fillPoly(canvas, [outline], color, cv2.LINE_AA, SHIFT)
 
 
 def bounds(outlines: Sequence[np.ndarray], width: int, height: int) -> Box | None:

@@ -8,7 +8,7 @@ import numpy as np
 
 from mvideo_core.base.errors import ConfigError
 from mvideo_core.miniworld.world.backdrop import paint
-from mvideo_core.miniworld.world.geometry import Colour, Part, disc
+from mvideo_core.miniworld.world.geometry import Color, Part, disc
 from mvideo_core.miniworld.world.kinds import kind_of
 from mvideo_core.miniworld.world.raster import draw, silhouette, to_pixels
 from mvideo_core.miniworld.world.sample import sample_shot
@@ -89,7 +89,7 @@ def render_times(spec: ShotSpec, times_s: list[float], width: int, height: int) 
             rgb = plate.copy()
         else:
             scale = view[0, 0] / plate_view[0, 0]
-            # pixel centres stand at +0.5 in our coordinates and at 0 in OpenCV's
+            # pixel centers stand at +0.5 in our coordinates and at 0 in OpenCV's
             shift = view[:, 2] - scale * plate_view[:, 2] + 0.5 * scale - 0.5
             rgb = cv2.warpAffine(plate, np.array([[scale, 0, shift[0]], [0, scale, shift[1]]]), (width, height))
         yield _draw_frame(spec, t, rgb, view, grain)
@@ -104,15 +104,15 @@ def sample_frame(
     t_s: float | None = None,
     classes: tuple[str, ...] | None = None,
 ) -> Sample:
-    """A cheap labelled still: one frame of the seed's shot at `t_s` seconds; a time of the seed's own when None."""
+    """A cheap labeled still: one frame of the seed's shot at `t_s` seconds; a time of the seed's own when None."""
     spec = sample_shot(seed, split, unseen, aspect=width / height, classes=classes)
     if t_s is None:
         t_s = (seed * 0.6180339887) % 1.0 * spec.duration_s
     frame = next(render_times(spec, [t_s], width, height))
-    return labelled(spec, frame)
+    return labeled(spec, frame)
 
 
-def labelled(spec: ShotSpec, frame: WorldFrame) -> Sample:
+def labeled(spec: ShotSpec, frame: WorldFrame) -> Sample:
     """The frame's objects sorted into asked-for and ignored, by MIN_AREA_FRAC and MIN_VISIBLE_FRAC."""
     height, width = frame.rgb.shape[:2]
     areas = frame.visible.sum(axis=(1, 2))
@@ -146,7 +146,7 @@ def full_area(spec: ShotSpec, actor: ActorSpec, t: float, width: int, height: in
 
 
 def camera_at(spec: ShotSpec, t: float) -> tuple[float, float, float]:
-    """(x, y, zoom): the world point at the frame's centre and the magnification."""
+    """(x, y, zoom): the world point at the frame's center and the magnification."""
     camera = spec.camera
     u = min(1.0, max(0.0, t / spec.duration_s))
     u = u * u * (3 - 2 * u) if "zoom" in camera.kind else u
@@ -162,7 +162,7 @@ def camera_at(spec: ShotSpec, t: float) -> tuple[float, float, float]:
 
 
 def view_at(spec: ShotSpec, t: float, width: int, height: int) -> np.ndarray:
-    """(2, 3) affine from world to pixels at t seconds; a pixel's centre is at +0.5."""
+    """(2, 3) affine from world to pixels at t seconds; a pixel's center is at +0.5."""
     x, y, zoom = camera_at(spec, t)
     scale = zoom * height
     return np.array([[scale, 0.0, width / 2 - scale * x], [0.0, scale, height / 2 - scale * y]])
@@ -196,8 +196,8 @@ def _expose_channel(level: np.ndarray, spec: ShotSpec, channel: int) -> np.ndarr
     return np.clip(((level - 128) * spec.contrast + 128) * spec.gain + warm, 0, 255).astype(np.uint8)
 
 
-def _exposed_colour(colour: Colour, spec: ShotSpec) -> Colour:
-    r, g, b = (int(_expose_channel(np.array(colour[c]), spec, c)) for c in range(3))
+def _exposed_color(color: Color, spec: ShotSpec) -> Color:
+    r, g, b = (int(_expose_channel(np.array(color[c]), spec, c)) for c in range(3))
     return r, g, b
 
 
@@ -225,15 +225,15 @@ def _draw_frame(
     behind: list[int] = []
     for item in order:
         if isinstance(item, ActorSpec):
-            outlines, colours = _actor_outlines(spec, item, t, view)
+            outlines, colors = _actor_outlines(spec, item, t, view)
             if kind_of(item.kind).place == "ground":
                 _shadow(rgb, item, t, view)
         else:
-            outlines, colours = _occluder_outlines(spec, item, view)
+            outlines, colors = _occluder_outlines(spec, item, view)
         shape = silhouette(outlines, width, height)
         if shape is None:
             continue
-        draw(rgb, outlines, colours)
+        draw(rgb, outlines, colors)
         (x0, y0, x1, y1), mask = shape
         hit = mask.astype(bool)
         for other in behind:
@@ -251,7 +251,7 @@ def _draw_frame(
 
 def _actor_outlines(
     spec: ShotSpec, actor: ActorSpec, t: float, view: np.ndarray
-) -> tuple[list[np.ndarray], list[Colour]]:
+) -> tuple[list[np.ndarray], list[Color]]:
     one = kind_of(actor.kind)
     action = next(action for action in one.actions if action.name == actor.action)
     parts = one.draw(actor.look, actor.action, actor.phase + 2 * math.pi * action.cycle_hz * t)
@@ -259,7 +259,7 @@ def _actor_outlines(
     flip = (direction or actor.facing) * actor.height
     place = np.array([[flip * view[0, 0], 0.0, view[0, 0] * x + view[0, 2]],
                       [0.0, actor.height * view[0, 0], view[0, 0] * y + view[1, 2]]])  # fmt: skip
-    return to_pixels(parts, place), [_exposed_colour(part.colour, spec) for part in parts]
+    return to_pixels(parts, place), [_exposed_color(part.color, spec) for part in parts]
 
 
 def _shadow(rgb: np.ndarray, actor: ActorSpec, t: float, view: np.ndarray) -> None:
@@ -276,6 +276,6 @@ def _shadow(rgb: np.ndarray, actor: ActorSpec, t: float, view: np.ndarray) -> No
         area[hit] = (area[hit] * 0.68).astype(np.uint8)
 
 
-def _occluder_outlines(spec: ShotSpec, item: OccluderSpec, view: np.ndarray) -> tuple[list[np.ndarray], list[Colour]]:
+def _occluder_outlines(spec: ShotSpec, item: OccluderSpec, view: np.ndarray) -> tuple[list[np.ndarray], list[Color]]:
     parts = occluder_parts(item)
-    return to_pixels(parts, view), [_exposed_colour(part.colour, spec) for part in parts]
+    return to_pixels(parts, view), [_exposed_color(part.color, spec) for part in parts]

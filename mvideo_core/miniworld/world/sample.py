@@ -8,7 +8,7 @@ import random
 from collections.abc import Sequence
 
 from mvideo_core.base.errors import ConfigError
-from mvideo_core.miniworld.world.geometry import Colour, shade
+from mvideo_core.miniworld.world.geometry import Color, shade
 from mvideo_core.miniworld.world.kinds import PALETTE, Kind, Look, kind_of, seen_classes, unseen_classes
 from mvideo_core.miniworld.world.scenery import SCENES
 from mvideo_core.miniworld.world.spec import ActorSpec, CameraSpec, OccluderSpec, Path, SceneSpec, ShotSpec, Split
@@ -138,7 +138,7 @@ def _draw_class(rng: random.Random, names: Sequence[str]) -> str:
 
 
 def draw_look(rng: random.Random, one: Kind) -> Look:
-    word = rng.choice(one.colours)
+    word = rng.choice(one.colors)
     second, third = rng.choice(sorted(PALETTE)), rng.choice(sorted(PALETTE))
     if second == word:
         second = "white" if word != "white" else "black"
@@ -146,13 +146,13 @@ def draw_look(rng: random.Random, one: Kind) -> Look:
     return Look(word, _jitter(rng, word), _jitter(rng, second), _jitter(rng, third), traits)
 
 
-def _jitter(rng: random.Random, word: str) -> Colour:
+def _jitter(rng: random.Random, word: str) -> Color:
     r, g, b = (min(255, max(0, channel + rng.randint(-18, 18))) for channel in PALETTE[word])
     return shade((r, g, b), rng.uniform(0.88, 1.1))
 
 
 def _base_y(rng: random.Random, scene: SceneSpec, one: Kind, height: float) -> float:
-    """Where the feet stand (sky: the centre)."""
+    """Where the feet stand (sky: the center)."""
     if one.place == "sky":
         return rng.uniform(0.12 + height / 2, max(0.16 + height / 2, scene.horizon + 0.08))
     if one.place == "water":
@@ -277,8 +277,8 @@ def _occluder(
     rng: random.Random, x: float, y: float, height: float, depth: float, shapes: Sequence[str] = OCCLUDERS
 ) -> OccluderSpec:
     shape = rng.choice(shapes)
-    colour = _jitter(rng, rng.choice(("brown", "grey", "tan", "green")))
-    return OccluderSpec(shape, x, y, height, colour, depth, rng.randrange(1 << 30))
+    color = _jitter(rng, rng.choice(("brown", "grey", "tan", "green")))
+    return OccluderSpec(shape, x, y, height, color, depth, rng.randrange(1 << 30))
 
 
 def _overlap(a: ActorSpec, b: ActorSpec) -> float:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from mvideo_core.miniworld.world.geometry import Colour, Part, blob, box, capsule, disc, poly, shade
+from mvideo_core.miniworld.world.geometry import Color, Part, blob, box, capsule, disc, poly, shade
 from mvideo_core.miniworld.world.spec import SceneSpec
 
 CELL = 0.5
@@ -32,32 +32,32 @@ class Scenery:
 
     words: str
     horizon: tuple[float, float]
-    above: tuple[Colour, Colour]
-    below: tuple[Colour, Colour]
+    above: tuple[Color, Color]
+    below: tuple[Color, Color]
     far: Callable[[SceneSpec, np.ndarray], list[Part]]
     props: Callable[[SceneSpec, float, random.Random], Iterator[Part]]
     texture: tuple[float, float]
     bottom: float = 1.2
 
 
-def _ridge(scene: SceneSpec, xs: np.ndarray, level: float, size: float, colour: Colour, rough: float = 1.0) -> Part:
+def _ridge(scene: SceneSpec, xs: np.ndarray, level: float, size: float, color: Color, rough: float = 1.0) -> Part:
     """A hill line from sines of the seed down to below the horizon."""
     rng = random.Random(f"{scene.seed}/ridge/{level:.2f}")
     line = np.zeros_like(xs)
     for order in (1.1, 2.3, 4.7, 9.1):
         line += rng.uniform(0.3, 1.0) / order**rough * np.sin(order * xs * rng.uniform(0.8, 1.3) + rng.uniform(0, 6.28))
     top = np.stack([xs, scene.horizon - level - size * line], axis=1)
-    return Part(np.concatenate([top, [(xs[-1], scene.horizon + 0.01), (xs[0], scene.horizon + 0.01)]]), colour)
+    return Part(np.concatenate([top, [(xs[-1], scene.horizon + 0.01), (xs[0], scene.horizon + 0.01)]]), color)
 
 
-def _clouds(x: float, horizon: float, rng: random.Random, colour: Colour = (240, 242, 246)) -> Iterator[Part]:
+def _clouds(x: float, horizon: float, rng: random.Random, color: Color = (240, 242, 246)) -> Iterator[Part]:
     if rng.random() < 0.45:
         cx, cy = x + rng.uniform(0, CELL), rng.uniform(-0.1, horizon * 0.6)
         size = rng.uniform(0.04, 0.1)
         for dx in (-1.1, -0.3, 0.6, 1.3):
             yield Part(
                 disc(cx + dx * size, cy + rng.uniform(-0.2, 0.2) * size, size * rng.uniform(0.6, 1.0), size * 0.55),
-                colour,
+                color,
             )
 
 
@@ -66,25 +66,25 @@ def _scatter(x: float, low: float, high: float, rng: random.Random, count: int) 
         yield x + rng.uniform(0, CELL), rng.uniform(low, high)
 
 
-def _rock(x: float, y: float, r: float, rng: random.Random, colour: Colour = (120, 118, 115)) -> Part:
+def _rock(x: float, y: float, r: float, rng: random.Random, color: Color = (120, 118, 115)) -> Part:
     corners = [
         (x + r * math.cos(a) * rng.uniform(0.7, 1.2), y + 0.6 * r * math.sin(a) * rng.uniform(0.7, 1.1))
         for a in np.arange(7) * 0.9
     ]
-    return Part(poly(*corners), shade(colour, rng.uniform(0.75, 1.15)))
+    return Part(poly(*corners), shade(color, rng.uniform(0.75, 1.15)))
 
 
-def _tree(x: float, y: float, h: float, rng: random.Random, leaf: Colour) -> Iterator[Part]:
+def _tree(x: float, y: float, h: float, rng: random.Random, leaf: Color) -> Iterator[Part]:
     yield Part(capsule((x, y), (x, y - h * 0.5), h * 0.05, h * 0.04), (95, 70, 50))
     for dx, dy in ((-0.16, -0.5), (0.16, -0.52), (0.0, -0.75)):
         yield Part(disc(x + dx * h, y + dy * h, h * rng.uniform(0.18, 0.26)), shade(leaf, rng.uniform(0.8, 1.1)))
 
 
-def _pine(x: float, y: float, h: float, colour: Colour) -> Iterator[Part]:
+def _pine(x: float, y: float, h: float, color: Color) -> Iterator[Part]:
     yield Part(box(x - h * 0.04, y - h * 0.2, x + h * 0.04, y), (85, 62, 45))
     for i in range(3):
         w, base = h * (0.26 - 0.06 * i), y - h * (0.15 + 0.25 * i)
-        yield Part(poly((x - w, base), (x + w, base), (x, base - h * 0.4)), shade(colour, 1 - 0.07 * i))
+        yield Part(poly((x - w, base), (x + w, base), (x, base - h * 0.4)), shade(color, 1 - 0.07 * i))
 
 
 # ---- meadow
@@ -161,8 +161,8 @@ def _room(scene: SceneSpec, x: float, rng: random.Random) -> Iterator[Part]:
         yield Part(box(x + 0.05, y, x + 0.45, y + 0.02), (110, 80, 55))
         for i in range(7):
             tall = rng.uniform(0.06, 0.1)
-            colour = rng.choice(((150, 60, 60), (60, 90, 130), (190, 170, 110), (80, 110, 80)))
-            yield Part(box(x + 0.07 + i * 0.045, y - tall, x + 0.107 + i * 0.045, y), colour)
+            color = rng.choice(((150, 60, 60), (60, 90, 130), (190, 170, 110), (80, 110, 80)))
+            yield Part(box(x + 0.07 + i * 0.045, y - tall, x + 0.107 + i * 0.045, y), color)
     elif what < 0.62:
         yield Part(box(x + 0.06, 0.05, x + 0.44, h - 0.2), (235, 232, 225))
         yield Part(box(x + 0.08, 0.07, x + 0.24, h - 0.22), (160, 195, 225))
@@ -236,10 +236,10 @@ def _hall(scene: SceneSpec, x: float, rng: random.Random) -> Iterator[Part]:
     yield Part(box(x, -1.0, x + 0.008, h), (150, 155, 160))
     yield Part(poly((x, h), (x + 0.006, h), (1.8 * x + 0.012, 1.3), (1.8 * x, 1.3)), (175, 125, 75))
     if rng.random() < 0.5:
-        colour = rng.choice(((180, 60, 60), (60, 90, 170), (200, 170, 70), (80, 140, 100)))
+        color = rng.choice(((180, 60, 60), (60, 90, 170), (200, 170, 70), (80, 140, 100)))
         y = rng.uniform(0.02, h - 0.4)
         yield Part(
-            poly((x + 0.12, y), (x + 0.38, y), (x + 0.38, y + 0.16), (x + 0.25, y + 0.2), (x + 0.12, y + 0.16)), colour
+            poly((x + 0.12, y), (x + 0.38, y), (x + 0.38, y + 0.16), (x + 0.25, y + 0.2), (x + 0.12, y + 0.16)), color
         )
     if rng.random() < 0.4:
         yield Part(box(x + 0.1, h - 0.05, x + 0.42, h + 0.02), (110, 75, 50))

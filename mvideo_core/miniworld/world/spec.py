@@ -1,6 +1,6 @@
 """What a shot is, as numbers: scene, camera, actors, occluders. Everything else is computed from these.
 
-World coordinates: y 0 (top) .. 1 (bottom) is what the camera sees at rest; x in frame heights, 0 at the centre.
+World coordinates: y 0 (top) .. 1 (bottom) is what the camera sees at rest; x in frame heights, 0 at the center.
 Times are seconds of the shot.
 """
 
@@ -8,7 +8,7 @@ import math
 from dataclasses import dataclass
 from typing import Literal
 
-from mvideo_core.miniworld.world.geometry import Colour
+from mvideo_core.miniworld.world.geometry import Color
 from mvideo_core.miniworld.world.kinds import Look
 
 Split = Literal["train", "val", "heldout"]
@@ -79,14 +79,14 @@ class OccluderSpec:
     x: float
     y: float
     height: float
-    colour: Colour
+    color: Color
     depth: float
     seed: int
 
 
 @dataclass(frozen=True)
 class CameraSpec:
-    """Camera move. Position is the world point at the frame's centre.
+    """Camera move. Position is the world point at the frame's center.
 
     Attributes:
         kind: "static", "pan left", "pan right", "tilt up", "tilt down", "zoom in", "zoom out", "follow".
@@ -122,7 +122,7 @@ class ShotSpec:
         seed, split: what it was sampled from; the same pair gives the same spec.
         aspect: width / height that placement assumed; other shapes see more or less at the sides.
         grain: standard deviation of sensor noise, 8-bit levels.
-        gain, contrast, warmth: exposure, baked into all colours.
+        gain, contrast, warmth: exposure, baked into all colors.
     """
 
     seed: int

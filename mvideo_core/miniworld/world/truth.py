@@ -49,7 +49,7 @@ class TruthObject(Record):
     action: str
     verb: str
     direction: str
-    colour: str
+    color: str
     role: str
     depth_rank: int
     boxes_xyxy: list[list[int] | None]

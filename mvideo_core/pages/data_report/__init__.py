@@ -1,6 +1,6 @@
 """What became of every item, as a page that opens from disk: funnel, statistics, overlay gallery."""
 
-from mvideo_core.masks.draw import colour_hex, overlay_frames, write_overlay
+from mvideo_core.masks.draw import color_hex, overlay_frames, write_overlay
 from mvideo_core.pages.data_report.collect import GalleryChoice, ReportCounter
 from mvideo_core.pages.data_report.data import (
     DropExample,
@@ -28,7 +28,7 @@ __all__ = [
     "ReportOptions",
     "StageTime",
     "check_funnel",
-    "colour_hex",
+    "color_hex",
     "overlay_frames",
     "render_report",
     "write_overlay",

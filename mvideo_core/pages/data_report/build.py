@@ -23,7 +23,7 @@ from mvideo_core.engine import STAGES
 from mvideo_core.engine.chain import chain, row_class, touched_by, upstream_of, valid_markers
 from mvideo_core.engine.stage import StageContext
 from mvideo_core.masks import from_bytes
-from mvideo_core.masks.draw import colour_hex, write_overlay
+from mvideo_core.masks.draw import color_hex, write_overlay
 from mvideo_core.media.decode import read_frames
 from mvideo_core.pages.data_report.collect import ReportCounter
 from mvideo_core.pages.data_report.data import (
@@ -226,7 +226,7 @@ def _item(clip: ClipRow, masks: MaskRow, caption: CaptionRow | None, video: Vide
     objects = [
         GalleryObject(
             label=one.label,
-            colour=colour_hex(one.object_id),
+            color=color_hex(one.object_id),
             detection_score=one.detection_score,
             visible_frac=one.visible_frac,
         )

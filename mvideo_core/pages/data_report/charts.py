@@ -8,7 +8,7 @@ WIDTH, HEIGHT, TOP, BOTTOM = 320, 150, 12, 28
 
 
 def histogram_svg(histogram: Histogram) -> Markup:
-    """One bar per bin, edges of the range below, the highest count above; colours come from the page's style."""
+    """One bar per bin, edges of the range below, the highest count above; colors come from the page's style."""
     highest = max([*histogram.counts, 1])
     step = WIDTH / len(histogram.counts)
     room = HEIGHT - TOP - BOTTOM

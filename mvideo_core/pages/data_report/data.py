@@ -103,10 +103,10 @@ class ListedEntry(Record):
 
 
 class GalleryObject(Record):
-    """One object of a gallery item; `colour` is that of its overlay, "#rrggbb"."""
+    """One object of a gallery item; `color` is that of its overlay, "#rrggbb"."""
 
     label: str
-    colour: str
+    color: str
     detection_score: float
     visible_frac: float
 

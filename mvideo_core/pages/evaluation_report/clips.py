@@ -11,7 +11,7 @@ from mvideo_core.base.disk import new_file
 from mvideo_core.base.errors import MediaError
 from mvideo_core.evaluation.video import MAX_DECODED_BYTES
 from mvideo_core.masks import MaskSequence
-from mvideo_core.masks.draw import COLOURS, even_size, outlined
+from mvideo_core.masks.draw import COLORS, even_size, outlined
 from mvideo_core.media.encode import write_mp4
 from mvideo_core.pages.evaluation_report.page_data import Clip
 
@@ -52,7 +52,7 @@ def write_clip(shown: Shown, folder: Path, name: str, start_s: float, max_side_p
 
 
 def mask_frames(masks: MaskSequence) -> np.ndarray:
-    """Masks in the colours of their objects on black, uint8 (T, H, W, 3); later objects on top.
+    """Masks in the colors of their objects on black, uint8 (T, H, W, 3); later objects on top.
 
     Raises:
         MediaError: larger than a decoded video may be; masks are stored as runs, so a small file can ask for that.
@@ -63,7 +63,7 @@ def mask_frames(masks: MaskSequence) -> np.ndarray:
     drawn = np.zeros((masks.n_frames, masks.height, masks.width, 3), np.uint8)
     for frame in range(masks.n_frames):
         for n in range(masks.n_objects):
-            drawn[frame][masks.mask(frame, n)] = COLOURS[n % len(COLOURS)]
+            drawn[frame][masks.mask(frame, n)] = COLORS[n % len(COLORS)]
     return drawn
 
 
@@ -108,8 +108,8 @@ def _overlaid(shown: Shown, max_side_px: int) -> Iterator[np.ndarray]:
     method = cv2.INTER_LINEAR if size[0] > true.width else cv2.INTER_AREA
     for number, frame in enumerate(shown.frames_THWC):
         drawn = cv2.resize(frame, size, interpolation=method)
-        for masks, colour in ((true, TRUE), (seen, SEEN)) if number < true.n_frames else ():
+        for masks, color in ((true, TRUE), (seen, SEEN)) if number < true.n_frames else ():
             for n in range(masks.n_objects):
                 whole = masks.mask(number, n).astype(np.uint8)
-                drawn = outlined(drawn, cv2.resize(whole, size, interpolation=cv2.INTER_NEAREST), colour)
+                drawn = outlined(drawn, cv2.resize(whole, size, interpolation=cv2.INTER_NEAREST), color)
         yield drawn

@@ -120,7 +120,7 @@ def cell_of(loaded: LoadedResult, item: EvalItem, rows: Mapping[str, ScoreRow]) 
 def curve_of(score: VideoScore, scale: float, item: EvalItem, about: MetricFacts) -> Curve | None:
     """The numbers of a score over time; None when it has none or the video's rate is unknown.
 
-    S_m has a number per frame from the first on. Of other metrics, a number per frame or pair of neighbours is as long
+    S_m has a number per frame from the first on. Of other metrics, a number per frame or pair of neighbors is as long
     as the video to a frame; fewer are spread evenly over it.
     """
     if not score.per_frame:

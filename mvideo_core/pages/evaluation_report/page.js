@@ -1,5 +1,5 @@
 var data = JSON.parse(document.getElementById("data").textContent);
-var COLOURS = ["#0072b2", "#d55e00", "#009e73", "#cc79a7", "#b8860b", "#56b4e9", "#7b5bd6", "#8a8a8a"];
+var COLORS = ["#0072b2", "#d55e00", "#009e73", "#cc79a7", "#b8860b", "#56b4e9", "#7b5bd6", "#8a8a8a"];
 var SVG = "http://www.w3.org/2000/svg";
 var SORTS = { listed: "as listed", worst: "worst first", best: "best first", gap: "largest difference" };
 var metrics = {};
@@ -21,7 +21,7 @@ function drawn(tag, attributes) {
   return made;
 }
 
-function colour(system) { return COLOURS[system % COLOURS.length]; }
+function color(system) { return COLORS[system % COLORS.length]; }
 
 function printed(value) {
   if (value === undefined || value === null) return "-";

@@ -42,8 +42,8 @@ def page_text(data: PageData, loaded: LoadedResult) -> str:
         style=(here / "page.css").read_text(encoding="utf-8"),
         script="".join((here / name).read_text(encoding="utf-8") for name in ("row.js", "page.js")),
         json=json_text(data),
-        true_colour=_hex(TRUE),
-        seen_colour=_hex(SEEN),
+        true_color=_hex(TRUE),
+        seen_color=_hex(SEEN),
     )
 
 
@@ -72,5 +72,5 @@ def json_text(data: PageData) -> str:
     return text
 
 
-def _hex(colour: tuple[int, int, int]) -> str:
-    return "#{:02x}{:02x}{:02x}".format(*colour)
+def _hex(color: tuple[int, int, int]) -> str:
+    return "#{:02x}{:02x}{:02x}".format(*color)

@@ -36,7 +36,7 @@ Row.prototype.column = function (title, system, clip, cell) {
   var head = el("figcaption", {}, [el("b", {}, [title])]);
   if (system !== null) {
     var key = el("i");
-    key.style.background = colour(system);
+    key.style.background = color(system);
     head.prepend(key);
     if (cell && cell.seed !== undefined && cell.seed !== null) head.append("seed " + cell.seed);
   }
@@ -254,7 +254,7 @@ Row.prototype.draw = function () {
       open = true;
     });
     var line = drawn("path", { class: "line", d: path });
-    line.style.stroke = source ? "var(--soft)" : colour(player.system);
+    line.style.stroke = source ? "var(--soft)" : color(player.system);
     svg.append(line);
   });
   this.cursor = drawn("line", { class: "cursor", y1: 0, y2: 100, x1: 0, x2: 0 });

@@ -1,4 +1,4 @@
-"""What every captioner takes and gives. Shape letters: T frames, N objects, H, W, C colour channels."""
+"""What every captioner takes and gives. Shape letters: T frames, N objects, H, W, C color channels."""
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field

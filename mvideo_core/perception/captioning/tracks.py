@@ -10,7 +10,7 @@ from itertools import pairwise
 import numpy as np
 
 STILL_FRAC = 0.05
-"""Centre that stays within this fraction of the diagonal does not move."""
+"""Center that stays within this fraction of the diagonal does not move."""
 EDGE_FRAC = 0.02
 """Box side within this fraction of the frame's side touches the edge."""
 GROWTH_RATIO = 1.25
@@ -26,12 +26,12 @@ class TrackFacts:
     """One object's movement.
 
     Attributes:
-        start_xy, end_xy: first and last centre as fractions of width and height.
-        moved_xy_px: last minus first centre, px.
+        start_xy, end_xy: first and last center as fractions of width and height.
+        moved_xy_px: last minus first center, px.
         net_frac: length of that, fraction of the diagonal.
-        extent_frac: longer side of the box around all centres, fraction of the diagonal.
+        extent_frac: longer side of the box around all centers, fraction of the diagonal.
         main_axis: 0 horizontal, 1 vertical: the axis of `extent_frac`.
-        turns: how often the centre turned round along the main axis by more than STILL_FRAC.
+        turns: how often the center turned round along the main axis by more than STILL_FRAC.
         first_way: sign of the first movement along the main axis; 0 when it never moved.
         speed_frac_per_s: path length along the main axis (still parts of jitter left out) per second of visibility.
         growth: last over first linear size, off the frame's edges (an edge cuts the object); 1 when never off them.
@@ -78,14 +78,14 @@ def track_facts(
     if len(seen_K) == 0:
         return None
     boxes_K4 = boxes_T4[seen_K].astype(np.float64)
-    centres_K2 = (boxes_K4[:, :2] + boxes_K4[:, 2:]) / 2
+    centers_K2 = (boxes_K4[:, :2] + boxes_K4[:, 2:]) / 2
     n_end = max(1, len(seen_K) // 10)
-    first_xy, last_xy = np.median(centres_K2[:n_end], axis=0), np.median(centres_K2[-n_end:], axis=0)
+    first_xy, last_xy = np.median(centers_K2[:n_end], axis=0), np.median(centers_K2[-n_end:], axis=0)
     moved_xy = last_xy - first_xy
     diagonal = float(np.hypot(width, height))
-    extents = centres_K2.max(axis=0) - centres_K2.min(axis=0)
+    extents = centers_K2.max(axis=0) - centers_K2.min(axis=0)
     axis = int(extents[1] > extents[0])
-    turning = _turning_points(centres_K2[:, axis], STILL_FRAC * diagonal)
+    turning = _turning_points(centers_K2[:, axis], STILL_FRAC * diagonal)
     areas_K = np.maximum(areas_T[seen_K].astype(np.float64), 1.0)
     whole_K = np.array([not _edge(box_4, width, height) for box_4 in boxes_K4])
     late, early = seen_K[0] / fps > LATE_S, (len(boxes_T4) - 1 - seen_K[-1]) / fps > LATE_S

@@ -44,7 +44,7 @@ class TransformersVLMOptions(CaptionerOptions):
 class TransformersVLMCaptioner:
     """Greedy answers, one clip at a time.
 
-    Clips are not batched: padding changes the sums of a half-precision model, so a text would depend on its neighbours,
+    Clips are not batched: padding changes the sums of a half-precision model, so a text would depend on its neighbors,
     and a resumed part would not repeat the bytes of an unbroken one. For throughput run a server (openai_compatible).
     """
 

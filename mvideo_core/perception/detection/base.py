@@ -107,9 +107,9 @@ def candidates(boxes_cxcywh: np.ndarray, scores_QK: np.ndarray, phrases: Sequenc
     order = np.argsort(-score_Q, kind="stable")
     order = order[score_Q[order] >= floor]
     height, width = size_hw
-    centre, half = boxes_cxcywh[order, :2], boxes_cxcywh[order, 2:] / 2
+    center, half = boxes_cxcywh[order, :2], boxes_cxcywh[order, 2:] / 2
     scale = np.array([width, height, width, height], np.float32)
-    boxes = np.clip(np.concatenate([centre - half, centre + half], axis=1), 0.0, 1.0) * scale
+    boxes = np.clip(np.concatenate([center - half, center + half], axis=1), 0.0, 1.0) * scale
     return Detections(boxes.astype(np.float32), score_Q[order], [phrases[k] for k in best_Q[order]])
 
 

@@ -112,7 +112,7 @@ def read_tokenizer(folder: Path) -> Any:
 
 
 def preprocess(frames_BHWC: np.ndarray, arch: GroundingDinoArch, device: str) -> Any:
-    """(B, 3, h, w) float tensor: resized (bilinear, antialiased), ImageNet-normalised."""
+    """(B, 3, h, w) float tensor: resized (bilinear, antialiased), ImageNet-normalized."""
     import torch
     from torch.nn import functional
 

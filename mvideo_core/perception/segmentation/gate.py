@@ -1,7 +1,7 @@
 """The quality gate: numbers of every masklet, and which masklets are good enough to train on.
 
 All limits are fractions. The defaults are loose, meant to drop failures and no hard cases; they were not tuned on
-labelled data. A masklet is dropped for the first rule it breaks.
+labeled data. A masklet is dropped for the first rule it breaks.
 """
 
 from collections.abc import Sequence

@@ -202,7 +202,7 @@ class Sam2Segmenter:
 
     def _features(self, frame_HWC: np.ndarray) -> "Features":
         """Image features of one frame, for a batch of one."""
-        image = normalised_image(frame_HWC, self.network.image_size, self.device)
+        image = normalized_image(frame_HWC, self.network.image_size, self.device)
         out = self.network.forward_image(image)
         _, levels, positions, sizes = self.network._prepare_backbone_features(out)
         return Features(levels, positions, sizes)
@@ -295,7 +295,7 @@ class Tracks:
             too_old_for_masks["maskmem_features"] = too_old_for_masks["maskmem_pos_enc"] = None
 
 
-def normalised_image(frame_HWC: np.ndarray, side: int, device: str) -> "torch.Tensor":
+def normalized_image(frame_HWC: np.ndarray, side: int, device: str) -> "torch.Tensor":
     """A frame as the network sees it: fp32 (1, 3, side, side), resized by Pillow's bicubic filter as in the package."""
     import torch
     from PIL import Image

@@ -24,7 +24,7 @@ from mvideo_core.perception.segmentation.sam2_video import (
     ENDLESS,
     Step,
     drained,
-    normalised_image,
+    normalized_image,
     tiny_arch,
     weights_path,
 )
@@ -128,7 +128,7 @@ class TransformersSam2Segmenter:
         for index, frame in enumerate(chain(drained(ahead), stream)):
             checked_frame(frame, index, height, width)
             with torch.inference_mode():
-                session.add_new_frame(normalised_image(frame, self.model.image_size, self.device), index)
+                session.add_new_frame(normalized_image(frame, self.model.image_size, self.device), index)
                 self._ious.clear()
                 out = self.model(session, frame_idx=index)
                 ious = torch.cat([value.reshape(1, -1).amax(1) for value in self._ious])

@@ -98,7 +98,7 @@ TABLE = [
     ("two arrays", "info two.npz", 1, "no array `masks`, and not one array only"),
     ("another kind of file", "info masks.json", 1, "no masks: it begins with b'{\"size\": [32'"),
     ("nothing there", "info gone.masks", 2, "no such file or folder"),
-    ("a word of --as", "info gap --as colours", 2, "'colours' is not known here"),
+    ("a word of --as", "info gap --as tints", 2, "'tints' is not known here"),
 ]  # fmt: skip
 
 

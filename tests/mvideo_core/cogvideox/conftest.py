@@ -51,7 +51,7 @@ def base(size: str) -> Base:
 
 @pytest.fixture
 def transformer(size: str):
-    """Only its transformer, with zero-initialised conditioning."""
+    """Only its transformer, with zero-initialized conditioning."""
     return random_base(size, parts=("transformer",)).transformer
 
 

@@ -83,10 +83,10 @@ def test_without_overlap_history_ends_a_quarter_step_earlier(build):
     assert build(CLIP, CLIP, rules, False, CPU).t[0].item() == 0
 
 
-def test_centered_tokens_share_their_centres():
+def test_centered_tokens_share_their_centers():
     rules = PositionRules(base_height=4, base_width=6, spatial_scale=2.0, temporal_scale=1.0, align="center")
     clip, motion = TokenGrid(1, 4, 6), TokenGrid(1, 2, 3)
-    # A motion token covers two clip tokens: centres at 0.5 and 2.5 of the clip's 0..3, half of that in sincos units.
+    # A motion token covers two clip tokens: centers at 0.5 and 2.5 of the clip's 0..3, half of that in sincos units.
     torch.testing.assert_close(rope_axes(motion, clip, rules, True, CPU).h, torch.tensor([0.5, 2.5]))
     torch.testing.assert_close(sincos_axes(motion, clip, rules, True, CPU).h, torch.tensor([0.25, 1.25]))
     assert torch.equal(rope_axes(clip, clip, rules, False, CPU).h, torch.arange(4.0))

@@ -52,7 +52,7 @@ def test_half_precision_equals_cogvideox_bit_for_bit(transformer, inputs: Inputs
         assert torch.equal(transformer(latents, text, inputs.timestep).sample, expected)
 
 
-def test_zero_initialised_mask_changes_nothing(transformer, inputs: Inputs):
+def test_zero_initialized_mask_changes_nothing(transformer, inputs: Inputs):
     with torch.no_grad():
         free = transformer(inputs.latents, inputs.text, inputs.timestep).sample
         mask = inputs.conditions.mask_BFCHW

@@ -21,14 +21,14 @@ def test_zoom_doubles_the_box_about_the_middle():
     # Square [16, 26) x [10, 20) in 60 x 40: x -> 2x - 30, y -> 2y - 20.
     clip = block((16, 10, 26, 20))
     assert boxes(edited(clip, "zoom: {start: 2, to: 2}")) == [[2, 0, 22, 20]]
-    assert boxes(edited(clip, "zoom: {start: 2, to: 2, centre: [0, 0]}")) == [[32, 20, 52, 40]]
+    assert boxes(edited(clip, "zoom: {start: 2, to: 2, center: [0, 0]}")) == [[32, 20, 52, 40]]
 
 
 def test_zoom_goes_from_start_to_end():
     clip = block((28, 18, 32, 22), n_frames=3)
     zoomed = edited(clip, "zoom: {to: 3, ease: linear}")  # factors 1, 2, 3 about (30, 20): half side 2, 4, 6
     assert boxes(zoomed) == [[28, 18, 32, 22], [26, 16, 34, 24], [24, 14, 36, 26]]
-    # At 3 the corners round off: a corner pixel's centre lies 1/6 px inside both ways, bilinear (2/3)^2 = 0.44 < 0.5.
+    # At 3 the corners round off: a corner pixel's center lies 1/6 px inside both ways, bilinear (2/3)^2 = 0.44 < 0.5.
     assert areas(zoomed.sequence)[:, 0].tolist() == [16, 64, 144 - 4]
 
 
@@ -89,8 +89,8 @@ def test_half_turn_about_the_frame_is_exact():
     np.testing.assert_array_equal(turned.sequence.pixels(), clip.sequence.pixels()[..., ::-1, ::-1])
 
 
-def test_rotation_is_counter_clockwise_about_the_objects_centre():
-    clip = block((20, 18, 40, 22))  # 20 x 4, centre (30, 20): upright after a quarter turn
+def test_rotation_is_counter_clockwise_about_the_objects_center():
+    clip = block((20, 18, 40, 22))  # 20 x 4, center (30, 20): upright after a quarter turn
     assert boxes(edited(clip, "rotate: {angle_deg: 90}")) == [[28, 10, 32, 30]]
     arrow = block((30, 18, 50, 22))
     assert boxes(edited(arrow, "rotate: {angle_deg: 90, anchor: frame}")) == [[28, 0, 32, 20]]  # right goes up
@@ -218,7 +218,7 @@ def test_a_cut_brought_inside_is_told(caplog):
     ("op", "message"),
     [
         ("zom", "known: delay, fill_holes, freeze, grow, invert, keep, largest_part, loop, mirror"),
-        ("zoom: {too: 3}", "allowed keys: centre, ease, keys, start, to"),
+        ("zoom: {too: 3}", "allowed keys: center, ease, keys, start, to"),
         ("zoom: 3", "in braces"),
         ("zoom: {to: 0}", "greater than 0"),
         ("zoom: [", "not valid YAML"),

@@ -1,4 +1,4 @@
-"""Extraction with a detector and a segmenter that see colours: what they say is exact, so the results are too."""
+"""Extraction with a detector and a segmenter that see colors: what they say is exact, so the results are too."""
 
 import tracemalloc
 
@@ -18,15 +18,15 @@ CHANNELS = {"red": 0, "green": 1, "blue": 2}
 HEIGHT, WIDTH, FPS = 64, 96, 8
 
 
-def of_colour(frame: np.ndarray, channel: int) -> np.ndarray:
+def of_color(frame: np.ndarray, channel: int) -> np.ndarray:
     others = np.delete(frame, channel, axis=2).max(axis=2).astype(int)
     return frame[:, :, channel].astype(int) - others > 80
 
 
-class ColourDetector:
-    """Names are colours; the box of all their pixels, score 0.9, and a weak false alarm at 0.2."""
+class ColorDetector:
+    """Names are colors; the box of all their pixels, score 0.9, and a weak false alarm at 0.2."""
 
-    model_name, weights_sha256 = "colours", "0" * 64
+    model_name, weights_sha256 = "colors", "0" * 64
 
     def __init__(self):
         self.asked = 0
@@ -38,7 +38,7 @@ class ColourDetector:
     def _one(self, frame, phrases):
         boxes, scores, labels = [], [], []
         for phrase in phrases:
-            rows, columns = np.nonzero(of_colour(frame, CHANNELS[phrase]))
+            rows, columns = np.nonzero(of_color(frame, CHANNELS[phrase]))
             if len(rows):
                 boxes.append([columns.min(), rows.min(), columns.max() + 1, rows.max() + 1])
                 scores.append(0.9)
@@ -49,24 +49,24 @@ class ColourDetector:
         return Detections(np.array(boxes, np.float32), np.array(scores, np.float32), labels)
 
 
-class ColourSegmenter:
-    """Follows the colour in the middle of the box it is given."""
+class ColorSegmenter:
+    """Follows the color in the middle of the box it is given."""
 
-    model_name, weights_sha256 = "colours", "1" * 64
+    model_name, weights_sha256 = "colors", "1" * 64
 
     def propagate(self, frames, height, width, boxes_xyxy):
         channels = None
         for frame in frames:
             if channels is None:
-                centres = [((box[1] + box[3]) / 2, (box[0] + box[2]) / 2) for box in boxes_xyxy]
-                channels = [int(frame[int(y), int(x)].argmax()) for y, x in centres]
-            masks = np.stack([of_colour(frame, channel) for channel in channels])
+                centers = [((box[1] + box[3]) / 2, (box[0] + box[2]) / 2) for box in boxes_xyxy]
+                channels = [int(frame[int(y), int(x)].argmax()) for y, x in centers]
+            masks = np.stack([of_color(frame, channel) for channel in channels])
             yield FrameMasks(masks, np.ones(len(masks), np.float32))
 
 
 @pytest.fixture
 def models():
-    return Models(ColourDetector(), ColourSegmenter())
+    return Models(ColorDetector(), ColorSegmenter())
 
 
 def film(path, n_frames=40, red_from=0, blue_from=0):
@@ -169,7 +169,7 @@ def test_a_line_of_text_names_video_and_objects(tmp_path, models):
     found = open_input(f"{path}#red, blue", models=models)
     assert (found.clip.labels, found.video) == (("red", "blue"), path)
     assert found.origin["objects"] == ["red", "blue"]
-    assert found.origin["models"]["detector"] == "colours"
+    assert found.origin["models"]["detector"] == "colors"
     with pytest.raises(ConfigError, match="object names wanted"):
         open_input(f"{path}#", models=models)
 

@@ -133,9 +133,9 @@ def test_what_is_no_mask_file(tmp_path):
     (tmp_path / "a.txt").write_text("hello, masks")
     (tmp_path / "empty").mkdir()
     (tmp_path / "wrong.masks").write_bytes(b"MVMS" + b"\0" * 80)
-    colour = np.zeros((16, 16, 3), np.uint8)
-    colour[..., 0] = 200
-    write_mp4([colour], tmp_path / "film.mp4", 8)
+    color = np.zeros((16, 16, 3), np.uint8)
+    color[..., 0] = 200
+    write_mp4([color], tmp_path / "film.mp4", 8)
     for name, error, message in [
         ("a.txt", MediaError, "it begins with b'hello, masks'"),
         ("empty", MediaError, r"no picture inside \(\.png"),

@@ -74,7 +74,7 @@ def test_musiq_runs_on_the_gpu() -> None:
 
 
 class Mean(torch.nn.Module):
-    """In AMT's place: the two neighbours, blended by a convolution."""
+    """In AMT's place: the two neighbors, blended by a convolution."""
 
     def __init__(self) -> None:
         super().__init__()

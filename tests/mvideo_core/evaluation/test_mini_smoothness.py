@@ -11,7 +11,7 @@ from mvideo_core.evaluation.video import EvalVideo
 
 
 def texture(height: int, width: int, seed: int = 0) -> np.ndarray:
-    """Soft blobs of all colours, uint8 (height, width, 3)."""
+    """Soft blobs of all colors, uint8 (height, width, 3)."""
     noise = np.random.default_rng(seed).integers(0, 256, (height, width, 3)).astype(np.uint8)
     return cv2.normalize(cv2.GaussianBlur(noise, (0, 0), 2.5), None, 0, 255, cv2.NORM_MINMAX)
 
@@ -53,7 +53,7 @@ def test_flow_measures_pixels() -> None:
 
 
 def test_steady_movement_is_followed() -> None:
-    """Averaging the neighbours blurs what moves by 6 px; following the flow does not."""
+    """Averaging the neighbors blurs what moves by 6 px; following the flow does not."""
     frames = moving([40, 43, 46, 49, 52])
     plain = np.mean([np.abs(frames[i] - (frames[i - 1].astype(float) + frames[i + 1]) / 2).mean() for i in (1, 3)])
     assert 1 - flow_smoothness(frames).value < 0.25 * plain / 255
@@ -73,7 +73,7 @@ def test_plugin_and_long_protocol() -> None:
     frames[5] = 101
     metric = metric_class.load(metric_class.Options(protocol="long", clip_s=1))
     score = metric.score(EvalVideo.of_arrays(frames, fps=4.0))
-    # second clip: frame 5 is predicted as 50 from frames 4 and 6, and frame 7 has no right neighbour
+    # second clip: frame 5 is predicted as 50 from frames 4 and 6, and frame 7 has no right neighbor
     assert score.details == {"n_frames": 8, "n_clips": 2, "clip_0": 1, "clip_1": pytest.approx(1 - 51 / 255)}
 
 

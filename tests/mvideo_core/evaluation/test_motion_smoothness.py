@@ -27,7 +27,7 @@ needs_vbench = pytest.mark.skipif(importlib.util.find_spec("vbench") is None, re
 
 
 def average(one: Any, other: Any, *_: Any, **__: Any) -> dict[str, Any]:
-    """The mean of both neighbours."""
+    """The mean of both neighbors."""
     return {"imgt_pred": (one + other) / 2}
 
 
@@ -37,7 +37,7 @@ def metric_with(network: Any, min_side_px: int = 1, **options: Any) -> Any:
 
 
 def test_by_hand() -> None:
-    """Flat frames 10, 20, 21, 90, 51, 255: 15 predicted for 20 (15.5 cut down), 36 for 90; the sixth has no neighbour.
+    """Flat frames 10, 20, 21, 90, 51, 255: 15 predicted for 20 (15.5 cut down), 36 for 90; the sixth has no neighbor.
 
     Differences 5 and 54, mean 29.5.
     """

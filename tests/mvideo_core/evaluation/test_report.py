@@ -173,9 +173,9 @@ def test_overlays_outline_both_masks_where_they_are(tmp_path):
     assert overlay_size(96, 64, 480) == (384, 256)  # four times as large
     overlay = read_clip(tmp_path / "x_overlay.mp4").astype(int)
     assert overlay.shape == (N_FRAMES, 256, 384, 3)
-    for colour, left in ((TRUE, 10), (SEEN, 40)):
+    for color, left in ((TRUE, 10), (SEEN, 40)):
         for t in range(N_FRAMES):
-            seen = np.abs(overlay[t, 128, :] - colour).sum(axis=1) < 120
+            seen = np.abs(overlay[t, 128, :] - color).sum(axis=1) < 120
             edges = np.flatnonzero(seen) / 4
             assert edges.min() == pytest.approx(left + 4 * t, abs=1)
             assert edges.max() == pytest.approx(left + 24 + 4 * t, abs=1)
@@ -183,7 +183,7 @@ def test_overlays_outline_both_masks_where_they_are(tmp_path):
     assert overlay_size(1920, 1080, 480) == (480, 270)
 
 
-def test_mask_column_shows_objects_in_their_colours():
+def test_mask_column_shows_objects_in_their_colors():
     both = np.zeros((1, 2, 4, 4), bool)
     both[0, 0, :2], both[0, 1, 1:3] = True, True
     found = mask_frames(encode(both))[0, :, 0]

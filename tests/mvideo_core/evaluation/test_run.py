@@ -60,7 +60,7 @@ def test_scores_counts_and_reasons(videos: Path, tmp_path: Path) -> None:
     got = group.metrics["temporal_flickering"]
     assert (got.n, got.n_missing, got.n_failed) == (3, 1, 1)
     assert got.mean == pytest.approx(1 - 4 / 255, abs=1e-3)  # mean of 2, 4 and 6 levels; H.264 is not exact
-    assert got.n_frames == 3 * 8  # pairs of neighbours
+    assert got.n_frames == 3 * 8  # pairs of neighbors
     assert got.micro == pytest.approx(got.mean)
     assert "no-such-folder" in result.unavailable["mask_miou"]
     assert "mask_miou" not in group.metrics

@@ -3,9 +3,9 @@ import pytest
 
 from mvideo_core.base.errors import MediaError
 from mvideo_core.masks.codec import encode
-from mvideo_core.masks.draw import COLOURS, even_size
+from mvideo_core.masks.draw import COLORS, even_size
 from mvideo_core.media.decode import read_clip
-from mvideo_core.pages.data_report import colour_hex, overlay_frames, write_overlay
+from mvideo_core.pages.data_report import color_hex, overlay_frames, write_overlay
 
 
 def drawn(n_frames=4, height=40, width=60):
@@ -30,12 +30,12 @@ def test_inside_is_tinted_by_the_stated_share():
     assert shown[35, 55].tolist() == [149, 122, 62]  # 100 * 0.62 + (230, 159, 0) * 0.38, rounded down
 
 
-def test_outline_has_the_full_colour_and_colours_are_named():
+def test_outline_has_the_full_color_and_colors_are_named():
     frames, masks = drawn()
     shown = list(overlay_frames(frames, masks, ["dog", "cat"]))[3]
-    assert shown[37, 10].tolist() == list(COLOURS[0])
-    assert colour_hex(0) == "#e69f00"
-    assert colour_hex(10) == colour_hex(0)
+    assert shown[37, 10].tolist() == list(COLORS[0])
+    assert color_hex(0) == "#e69f00"
+    assert color_hex(10) == color_hex(0)
 
 
 def test_large_frames_are_shrunk_to_even_sides():
@@ -54,7 +54,7 @@ def test_the_written_video_plays_and_the_poster_is_its_fullest_frame(tmp_path):
     assert written == 4
     assert read_clip(tmp_path / "o.mp4").shape == (4, 40, 60, 3)
     poster = np.asarray(Image.open(tmp_path / "o.png"))
-    assert poster[37, 20].tolist() == list(COLOURS[0])  # only the last frame's mask reaches column 20
+    assert poster[37, 20].tolist() == list(COLORS[0])  # only the last frame's mask reaches column 20
 
 
 @pytest.mark.parametrize(

@@ -45,11 +45,11 @@ def bird(look: Look, action: str, phase: float) -> list[Part]:
     ]
 
 
-def _wing(root: tuple[float, float], lift: float, colour: tuple[int, int, int]) -> Part:
+def _wing(root: tuple[float, float], lift: float, color: tuple[int, int, int]) -> Part:
     x, y = root
     tip = (x - 0.22, y - lift)
     outline = [(x + 0.2, y), (x + 0.1, y - lift * 0.7), tip, (x - 0.3, y - lift * 0.7), (x - 0.2, y + 0.05)]
-    return Part(blob(outline, 2), colour)
+    return Part(blob(outline, 2), color)
 
 
 @kind(

@@ -103,7 +103,7 @@ def _skin(look: Look) -> tuple[int, int, int]:
 
 def _hair(look: Look, head: Point, side: bool) -> list[Part]:
     x, y = head
-    colour = HAIR[int(look.traits[1] * len(HAIR))]
+    color = HAIR[int(look.traits[1] * len(HAIR))]
     back = -0.02 if side else 0.0
     cap = Part(
         blob(
@@ -117,7 +117,7 @@ def _hair(look: Look, head: Point, side: bool) -> list[Part]:
             ],
             1,
         ),
-        colour,
+        color,
     )
     if look.traits[2] < 0.3:
         hat = [
@@ -129,5 +129,5 @@ def _hair(look: Look, head: Point, side: bool) -> list[Part]:
         ]
         return hat
     if look.traits[2] > 0.65:
-        return [Part(capsule((x - 0.06, y), (x - 0.075, y + 0.12), 0.035, 0.02), colour), cap]
+        return [Part(capsule((x - 0.06, y), (x - 0.075, y + 0.12), 0.035, 0.02), color), cap]
     return [cap]

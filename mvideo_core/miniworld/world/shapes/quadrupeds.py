@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from mvideo_core.miniworld.world.geometry import (
-    Colour,
+    Color,
     Part,
     Point,
     bend,
@@ -111,19 +111,19 @@ def _leg(build: Build, look: Look, top: Point, swing: float, phase: float, hind:
     shin = thigh - bend_ - 0.12 if hind else thigh - bend_ * 0.9
     knee = step(top, thigh, build.leg * 0.52)
     foot = step(knee, shin, build.leg * 0.5)
-    colour = shade(look.main, dark)
+    color = shade(look.main, dark)
     return [
-        Part(capsule(top, knee, build.leg_r * 1.6, build.leg_r), colour),
-        Part(capsule(knee, foot, build.leg_r, build.leg_r * 0.8), colour),
+        Part(capsule(top, knee, build.leg_r * 1.6, build.leg_r), color),
+        Part(capsule(knee, foot, build.leg_r, build.leg_r * 0.8), color),
         Part(capsule(foot, (foot[0] + build.leg_r * 0.8, foot[1]), build.leg_r * 0.8), shade(look.main, dark * 0.55)),
     ]
 
 
-def _muzzle(body: Body, build: Build, colour: Colour, tip: Colour, drop: float) -> list[Part]:
+def _muzzle(body: Body, build: Build, color: Color, tip: Color, drop: float) -> list[Part]:
     x, y = body.head
     end = (x + build.muzzle * math.cos(drop), y + build.muzzle * math.sin(drop))
     return [
-        Part(capsule((x, y), end, build.head * 0.95, build.head * 0.55), colour),
+        Part(capsule((x, y), end, build.head * 0.95, build.head * 0.55), color),
         Part(disc(end[0] + build.head * 0.35, end[1] - 0.01, build.head * 0.25, n=8), tip),
     ]
 

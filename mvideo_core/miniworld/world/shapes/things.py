@@ -50,10 +50,10 @@ def sports_ball(look: Look, action: str, phase: float) -> list[Part]:
             arc = [(side * (0.5 - 0.3 * math.cos(a)), -0.5 + 0.38 * math.sin(a)) for a in (-1.2, -0.5, 0.5, 1.2)]
             parts += [Part(capsule(p, q, 0.022, n=3), dark) for p, q in pairwise(arc)]
     else:
-        for i, colour in enumerate((look.second, (245, 245, 240), look.third)):
+        for i, color in enumerate((look.second, (245, 245, 240), look.third)):
             a = np.linspace(i * 2 * math.pi / 3, i * 2 * math.pi / 3 + math.pi / 3, 7)
             rim = np.stack([0.5 * np.cos(a), -0.5 + 0.5 * np.sin(a)], axis=1)
-            parts.append(Part(np.concatenate([[(0.0, -0.5)], rim]), colour))
+            parts.append(Part(np.concatenate([[(0.0, -0.5)], rim]), color))
     parts = all_turned(parts, phase * 1.3, (0.0, -0.5))
     return moved(parts, 0.0, -1.6 * abs(math.sin(phase))) if action == "bounce" else parts
 
@@ -63,7 +63,7 @@ TYRE_DARK = (35, 35, 38)
 
 @kind("kite", (Action("float", "floating in the wind", 0.25, 0.3),), (0.2, 0.38), 0.75, BRIGHT, place="sky")
 def kite(look: Look, action: str, phase: float) -> list[Part]:
-    """A four-coloured diamond with a waving tail of bows."""
+    """A four-colored diamond with a waving tail of bows."""
     top, right, low, left, mid = (0, -0.5), (0.34, -0.18), (0, 0.25), (-0.34, -0.18), (0, -0.18)
     parts = [
         Part(poly(top, right, mid), look.main),
@@ -85,7 +85,7 @@ def kite(look: Look, action: str, phase: float) -> list[Part]:
 
 @kind("umbrella", (Action("sway", "swaying", 0.0, 0.3),), (0.24, 0.44), 0.95, BRIGHT)
 def umbrella(look: Look, action: str, phase: float) -> list[Part]:
-    """Open canopy in two colours with scallops, shaft and hook."""
+    """Open canopy in two colors with scallops, shaft and hook."""
     angle = np.linspace(math.pi, 2 * math.pi, 7)
     rim = np.stack([0.48 * np.cos(angle), -0.55 + 0.42 * np.sin(angle)], axis=1)
     low = np.linspace(-0.48, 0.48, 5)
@@ -109,8 +109,8 @@ def umbrella(look: Look, action: str, phase: float) -> list[Part]:
 def stop_sign(look: Look, action: str, phase: float) -> list[Part]:
     """Red octagon with a white rim and the word on it, on a post."""
     parts = [Part(box(-0.025, -0.75, 0.025, 0.0), (150, 152, 155))]
-    for r, colour in ((0.225, (240, 240, 240)), (0.2, (200, 30, 35))):
-        parts.append(Part(disc(0, -0.77, r, n=8, turn=math.pi / 8), colour))
+    for r, color in ((0.225, (240, 240, 240)), (0.2, (200, 30, 35))):
+        parts.append(Part(disc(0, -0.77, r, n=8, turn=math.pi / 8), color))
     for x0, strokes in zip((-0.155, -0.075, 0.005, 0.085), LETTERS, strict=True):
         for ax, ay, bx, by in strokes:
             p, q = (x0 + 0.055 * ax, -0.83 + 0.12 * ay), (x0 + 0.055 * bx, -0.83 + 0.12 * by)
@@ -138,11 +138,11 @@ def traffic_light(look: Look, action: str, phase: float) -> list[Part]:
     lit = int(phase / (2 * math.pi) * 3) % 3
     case = shade(look.main, 0.75)
     parts = [Part(box(-0.022, -0.5, 0.022, 0.0), (95, 97, 100)), Part(box(-0.115, -1.0, 0.115, -0.46), case)]
-    for i, colour in enumerate(((235, 45, 40), (250, 200, 50), (60, 210, 90))):
+    for i, color in enumerate(((235, 45, 40), (250, 200, 50), (60, 210, 90))):
         y = -0.91 + 0.18 * i
         parts += [
             Part(disc(0, y, 0.08, n=16), (20, 20, 20)),
-            Part(disc(0, y, 0.066, n=16), colour if i == lit else shade(colour, 0.3)),
+            Part(disc(0, y, 0.066, n=16), color if i == lit else shade(color, 0.3)),
         ]
     return parts
 

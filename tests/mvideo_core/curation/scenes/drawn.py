@@ -15,7 +15,7 @@ class Join(NamedTuple):
 
 
 def texture(rng, size, palette):
-    """Square (size, size, 3) float texture: noise of several octaves, stripes or blobs, in two or three colours."""
+    """Square (size, size, 3) float texture: noise of several octaves, stripes or blobs, in two or three colors."""
     field = np.zeros((size, size), np.float32)
     for octave in range(2, 8):
         cells = 2**octave
@@ -27,8 +27,8 @@ def texture(rng, size, palette):
         field = field * 0.5 + 0.4 * np.sin(2 * np.pi * freq * (x * np.cos(angle) + y * np.sin(angle)))
     if kind == 2:
         for _ in range(rng.integers(5, 40)):
-            centre = tuple(int(v) for v in rng.integers(0, size, 2))
-            cv2.circle(field, centre, int(rng.integers(1 + size // 60, 3 + size // 10)), float(rng.uniform(-1, 1)), -1)
+            center = tuple(int(v) for v in rng.integers(0, size, 2))
+            cv2.circle(field, center, int(rng.integers(1 + size // 60, 3 + size // 10)), float(rng.uniform(-1, 1)), -1)
     field = (field - field.min()) / (np.ptp(field) + 1e-6)
     low, high = palette
     return low + field[..., None] * (high - low)
@@ -66,9 +66,9 @@ class Scene:
     def frame(self, t_s):
         """What the camera sees at t_s."""
         shift = self.pan * t_s + self.sway * np.sin(1.7 * t_s + self.phase)
-        centre = np.array([self.side / 2, self.side / 2])
-        matrix = cv2.getRotationMatrix2D(tuple(centre), self.turn * t_s, np.exp(self.zoom * t_s))
-        matrix[:, 2] += np.array([self.width, self.height]) / 2 - centre + shift
+        center = np.array([self.side / 2, self.side / 2])
+        matrix = cv2.getRotationMatrix2D(tuple(center), self.turn * t_s, np.exp(self.zoom * t_s))
+        matrix[:, 2] += np.array([self.width, self.height]) / 2 - center + shift
         size = (self.width, self.height)
         view = cv2.warpAffine(self.ground, matrix, size, flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT)
         for picture, mask, start, speed in self.things:
@@ -94,7 +94,7 @@ def joined(scenes, lengths, joins, fps=30.0):
     Args:
         scenes: objects with `frame(t_s)`.
         lengths: frames shown of each scene alone.
-        joins: (kind, frames) between neighbours: ("cut", 0), ("dissolve", n), ("fade", n) (down to black and up).
+        joins: (kind, frames) between neighbors: ("cut", 0), ("dissolve", n), ("fade", n) (down to black and up).
     """
     frames, truth = [], []
     for number, (scene, length) in enumerate(zip(scenes, lengths, strict=True)):

@@ -33,13 +33,13 @@ SMALL = {
 }
 
 
-def shot(colour, n, width=160, height=90, seed=0):
-    """Moving texture of one hue: the channel `colour` carries most of it."""
-    rng = np.random.default_rng(seed + colour)
+def shot(color, n, width=160, height=90, seed=0):
+    """Moving texture of one hue: the channel `color` carries most of it."""
+    rng = np.random.default_rng(seed + color)
     base = np.kron(rng.integers(40, 255, (9, 20)), np.ones((10, 10)))
     for k in range(n):
         frame = np.zeros((height, width, 3), np.uint8)
-        frame[..., colour] = np.roll(base, k, 1)[:height, :width]
+        frame[..., color] = np.roll(base, k, 1)[:height, :width]
         yield frame
 
 

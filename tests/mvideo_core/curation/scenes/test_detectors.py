@@ -61,7 +61,7 @@ def test_unknown_detector_lists_the_known():
         SCENE_DETECTORS.get("magic")
 
 
-def test_faint_cut_between_scenes_of_like_colours_and_flicker_in_one():
+def test_faint_cut_between_scenes_of_like_colors_and_flicker_in_one():
     rng = np.random.default_rng(8)
     one, two = (np.kron(rng.integers(80, 140, (18, 32, 1)), np.ones((5, 5, 3))) for _ in range(2))
     assert content_val(np.uint8(one), np.uint8(two)) < 15

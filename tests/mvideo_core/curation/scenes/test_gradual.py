@@ -26,7 +26,7 @@ def hard_cuts(frames):
 
 
 def checks(squares, width=160, height=90):
-    """A still picture of coloured squares."""
+    """A still picture of colored squares."""
     y, x = np.mgrid[:height, :width]
     odd = ((x // squares + y // squares) % 2)[..., None]
     return np.uint8(odd * (200, 60, 30) + (1 - odd) * (30, 90, 220))

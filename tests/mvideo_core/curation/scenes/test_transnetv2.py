@@ -1,6 +1,6 @@
 """TransNetV2 without its public weights: a torch network of its kind at random weights stands behind the ONNX session.
 
-What is tested: windows, their seams, both ends of the video, colours, clocks and promises. The network is TransNetV2's
+What is tested: windows, their seams, both ends of the video, colors, clocks and promises. The network is TransNetV2's
 trunk (dilated 3D convolutions in parallel, paired, pooled; Soucek & Lokoc 2020) without its two side branches for
 similarity and histograms. The reference runs it over the whole padded video at once, as the authors' own script does:
 windows of 100 frames every 50, of which the middle 50 count; the last frame repeated beyond the end.

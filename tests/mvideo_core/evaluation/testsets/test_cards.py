@@ -80,7 +80,7 @@ def changed(tmp_path: Path, name: str = "coco80", **changes) -> Path:
     [
         ({"consent_basis": None}, "consent_basis: Field required"),
         ({"licences": []}, "licences: List should have at least 1 item"),
-        ({"colour": "blue"}, "colour: Extra inputs are not permitted"),
+        ({"color": "blue"}, "color: Extra inputs are not permitted"),
         ({"classes": [{"name": "dog"}, {"name": "dog"}]}, "a class name occurs twice"),
         ({"name": "other"}, "name and file name must agree"),
     ],

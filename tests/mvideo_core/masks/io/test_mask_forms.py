@@ -286,7 +286,7 @@ def test_videos_with_alpha_and_in_color(tmp_path):
 
 def test_words_that_do_not_fit(tmp_path):
     folder = write_pictures(tmp_path / "a", painted(255, 255))
-    for as_, message in (("colours", "not known"), ("binary,labels", "contradicts"), ("TTHW", "not known")):
+    for as_, message in (("tints", "not known"), ("binary,labels", "contradicts"), ("TTHW", "not known")):
         with pytest.raises(ConfigError, match=message):
             read(folder, as_)
     with pytest.raises(ConfigError, match="axes of an array"):

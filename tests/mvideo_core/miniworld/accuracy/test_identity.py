@@ -9,7 +9,7 @@ import pytest
 
 from mvideo_core.base.records import Blob, ClipRow, MaskRow, ObjectStats
 from mvideo_core.masks import encode
-from mvideo_core.masks.draw import COLOURS, TINT
+from mvideo_core.masks.draw import COLORS, TINT
 from mvideo_core.media.decode import read_clip
 from mvideo_core.miniworld.accuracy import AccuracyReport, Rows, measure, write_report
 from mvideo_core.miniworld.accuracy.identity import frames_to_show, meeting
@@ -149,8 +149,8 @@ def test_a_crossing_is_drawn_with_its_masklets_and_its_fate(crossing, right, wro
     mask = crossing.visible(k, 0)
     inside = cv2.erode(mask.astype(np.uint8), np.ones((5, 5), np.uint8)).astype(bool)
     frame = read_clip(crossing.truth_path.parent.parent / "x.mp4")[k].astype(float)
-    for tile, colour in ((good_tiles[-1], COLOURS[0]), (bad_tiles[-1], COLOURS[1])):
-        tinted = frame * (1 - TINT) + np.array(colour) * TINT
+    for tile, color in ((good_tiles[-1], COLORS[0]), (bad_tiles[-1], COLORS[1])):
+        tinted = frame * (1 - TINT) + np.array(color) * TINT
         assert np.abs(np.median((tile - tinted)[inside], axis=0)).max() < 2
         edge = mask & ~cv2.erode(mask.astype(np.uint8), cv2.getStructuringElement(cv2.MORPH_CROSS, (3, 3))).astype(bool)
         assert (tile[edge] == 255).all()

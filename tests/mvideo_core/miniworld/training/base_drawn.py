@@ -9,7 +9,7 @@ HEIGHT, WIDTH = 32, 64
 
 
 def write_clips(folder: Path, n_clips: int = 3, split: str = "train") -> None:
-    """Squares of one colour that move right over grey, 33 frames of 32x64 px, with their masks and captions."""
+    """Squares of one color that move right over grey, 33 frames of 32x64 px, with their masks and captions."""
     folder.mkdir(parents=True, exist_ok=True)
     frames = np.full((n_clips, 33, HEIGHT, WIDTH, 3), 90, np.uint8)
     masks = np.zeros((n_clips, 33, HEIGHT, WIDTH), bool)

@@ -163,4 +163,4 @@ def test_augmentation_keeps_boxes_on_their_squares():
         for box in still.boxes:
             x0, y0, x1, y1 = (box * [96, 64, 96, 64]).round().astype(int)
             inner = still.rgb[y0 + 3 : y1 - 3, x0 + 3 : x1 - 3].astype(int).reshape(-1, 3).mean(0)
-            assert abs(inner[0] - inner[2]) > 60, "the box left its coloured square"
+            assert abs(inner[0] - inner[2]) > 60, "the box left its colored square"

@@ -38,51 +38,51 @@ def test_quality_focal_by_hand():
 
 
 def test_tokens_inside_the_box_compete_and_the_best_gets_the_iou_as_target():
-    centres = torch.tensor([[0.1, 0.1], [0.3, 0.3], [0.35, 0.35], [0.9, 0.9]])
+    centers = torch.tensor([[0.1, 0.1], [0.3, 0.3], [0.35, 0.35], [0.9, 0.9]])
     truth = torch.tensor([0.2, 0.2, 0.4, 0.4])
     boxes = torch.stack([truth, truth + 0.02, truth, truth])
-    found = assign(torch.zeros(4, 3), boxes, centres, target(truth.tolist()), top_k=2)
-    assert found.owner_S.tolist() == [-1, 0, 0, -1], "only tokens whose centre lies in the object may learn it"
+    found = assign(torch.zeros(4, 3), boxes, centers, target(truth.tolist()), top_k=2)
+    assert found.owner_S.tolist() == [-1, 0, 0, -1], "only tokens whose center lies in the object may learn it"
     shifted = 0.18 * 0.18 / (2 * 0.04 - 0.18 * 0.18)
     assert found.quality_S[2].item() == pytest.approx(1.0)
     assert found.quality_S[1].item() == pytest.approx(shifted**4, rel=1e-4), "equal scores: IoU^4 decides"
 
 
 def test_top_k_limits_and_overlapping_objects_share_no_token():
-    centres = torch.full((6, 2), 0.5)
+    centers = torch.full((6, 2), 0.5)
     a, b = [0.4, 0.4, 0.6, 0.6], [0.3, 0.3, 0.7, 0.7]
     boxes = torch.tensor([a, a, a, b, b, b])
-    found = assign(torch.zeros(6, 3), boxes, centres, target(a, b), top_k=2)
+    found = assign(torch.zeros(6, 3), boxes, centers, target(a, b), top_k=2)
     assert sorted(found.owner_S.tolist()) == [-1, -1, 0, 0, 1, 1]
     assert (found.owner_S[:3] <= 0).all()
 
 
 def test_object_between_all_tokens_still_gets_one():
-    centres = torch.tensor([[0.1, 0.1], [0.9, 0.9]])
+    centers = torch.tensor([[0.1, 0.1], [0.9, 0.9]])
     boxes = torch.tensor([[0.0, 0.0, 0.2, 0.2], [0.5, 0.5, 0.6, 0.6]])
-    found = assign(torch.zeros(2, 3), boxes, centres, target([0.52, 0.52, 0.6, 0.6]), top_k=3)
+    found = assign(torch.zeros(2, 3), boxes, centers, target([0.52, 0.52, 0.6, 0.6]), top_k=3)
     assert found.owner_S.tolist() == [-1, 0]
 
 
 def test_ignored_places_weigh_nothing():
-    centres = torch.tensor([[0.1, 0.1], [0.9, 0.9]])
+    centers = torch.tensor([[0.1, 0.1], [0.9, 0.9]])
     boxes = torch.rand(2, 4)
-    found = assign(torch.zeros(2, 3), boxes, centres, target(ignored=torch.tensor([[0.8, 0.8, 1.0, 1.0]])), top_k=3)
+    found = assign(torch.zeros(2, 3), boxes, centers, target(ignored=torch.tensor([[0.8, 0.8, 1.0, 1.0]])), top_k=3)
     assert found.weight_S.tolist() == [1.0, 0.0]
     logits = torch.tensor([[[-20.0, -20, -20], [9.0, 9, 9]]])
-    losses = set_loss(logits, boxes[None], centres, [target(ignored=torch.tensor([[0.8, 0.8, 1.0, 1.0]]))], 3)
+    losses = set_loss(logits, boxes[None], centers, [target(ignored=torch.tensor([[0.8, 0.8, 1.0, 1.0]]))], 3)
     assert losses.total().item() == pytest.approx(0, abs=1e-6)
 
 
 def test_perfect_prediction_costs_nothing_and_its_span_alone_is_right():
     truth = torch.tensor([[0.2, 0.2, 0.6, 0.4]])
-    centre = torch.tensor([[0.4, 0.3, 0.4, 0.2]])
+    center = torch.tensor([[0.4, 0.3, 0.4, 0.2]])
     spans = torch.tensor([[0.0, 0.5, 0.5, 0.0]])
     good = torch.tensor([[[-20.0, 20, 20, -20]]])
     one = Target(truth, spans, NONE)
-    right = set_loss(good, centre[None], None, [one], 1)
+    right = set_loss(good, center[None], None, [one], 1)
     assert right.total().item() == pytest.approx(0, abs=1e-4)
-    wrong = set_loss(-good, centre[None], None, [one], 1)
+    wrong = set_loss(-good, center[None], None, [one], 1)
     assert wrong.classes.item() == pytest.approx(80, rel=1e-3)  # four tokens, each 20 nats
     assert wrong.giou.item() == pytest.approx(0, abs=1e-4)
 

@@ -6,7 +6,7 @@ from mvideo_core.miniworld.training.segmenter_batches import (
     STD,
     draw_batch,
     jittered,
-    normalised,
+    normalized,
     shrunk,
     tight_box,
 )
@@ -42,12 +42,12 @@ def test_boxes_by_hand():
     assert moved.std(0) == pytest.approx([1.5, 0.4, 1.5, 0.4], rel=0.2)
 
 
-def test_shrunk_and_normalised_by_hand():
+def test_shrunk_and_normalized_by_hand():
     image = np.zeros((1, 4, 4), np.uint8)
     image[0, :2, :2] = [[100, 200], [0, 100]]
     assert shrunk(image, 2)[0].tolist() == [[100, 0], [0, 0]]
     assert shrunk(image, 4) is image
-    white = normalised(np.full((1, 2, 2, 3), 255, np.uint8))
+    white = normalized(np.full((1, 2, 2, 3), 255, np.uint8))
     assert white[0, :, 0, 0] == pytest.approx([(1 - m) / s for m, s in zip(MEAN, STD, strict=True)], rel=1e-5)
 
 

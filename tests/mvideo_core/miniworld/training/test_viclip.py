@@ -134,10 +134,10 @@ def test_contrastive_by_hand() -> None:
     assert float(swapped[1]) == 0
 
 
-def test_kept_patches_favour_objects() -> None:
+def test_kept_patches_favor_objects() -> None:
     labels = torch.zeros(200, 100, 2, dtype=torch.int64)
     labels[:, :10] = 1
-    kept = kept_patches(labels, 20, torch.Generator().manual_seed(0), favour=5.0)
+    kept = kept_patches(labels, 20, torch.Generator().manual_seed(0), favor=5.0)
     assert all(len(set(row.tolist())) == 20 for row in kept)
     objects = float((kept < 10).float().mean())
     assert 0.2 < objects < 10 * 5 / (10 * 5 + 90) + 0.05, "more than their tenth, at most five times"

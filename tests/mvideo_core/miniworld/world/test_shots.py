@@ -12,7 +12,7 @@ import pytest
 from mvideo_core.base.errors import ConfigError
 from mvideo_core.miniworld.world import (
     kinds,
-    labelled,
+    labeled,
     render_shot,
     render_times,
     sample_frame,
@@ -138,7 +138,7 @@ def test_path_turns_at_its_ends():
 def test_still_asks_for_what_is_big_and_visible_enough():
     spec = sample_shot(0)
     frame = next(render_times(spec, [0.0], 144, 96))
-    still = labelled(spec, frame)
+    still = labeled(spec, frame)
     assert still.labels == ("person",)
     rows, columns = np.nonzero(still.masks[0])
     assert still.boxes_xyxy[0].tolist() == [columns.min(), rows.min(), columns.max() + 1, rows.max() + 1]

@@ -48,7 +48,7 @@ def data(**changes):
     item = GalleryItem(
         key="v0_1", video="media/a b#1.mp4", poster="media/a.png", caption=f"A dog {EVIL}", source="A & B",
         source_url="https://x.example/?a=1&b=2", start_s=1.5, end_s=9.6,
-        objects=[GalleryObject(label="sea turtle", colour="#e69f00", detection_score=0.5, visible_frac=1)],
+        objects=[GalleryObject(label="sea turtle", color="#e69f00", detection_score=0.5, visible_frac=1)],
     )  # fmt: skip
     values = {
         "title": f"Report {EVIL}",

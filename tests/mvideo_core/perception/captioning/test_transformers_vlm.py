@@ -6,11 +6,11 @@ from mvideo_core.perception.captioning import CAPTIONERS, Answer, CaptionInput, 
 from mvideo_core.perception.captioning.transformers_vlm import TransformersVLMCaptioner, TransformersVLMOptions
 
 
-def clip(key, colour, calls=None):
+def clip(key, color, calls=None):
     def frames(n):
         if calls is not None:
             calls.append(n)
-        return np.full((n, 32, 48, 3), colour, np.uint8)
+        return np.full((n, 32, 48, 3), color, np.uint8)
 
     return CaptionInput(key=key, width=48, height=32, fps=8.0, frames_THWC=frames)
 

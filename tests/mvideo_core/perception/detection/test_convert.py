@@ -15,7 +15,7 @@ ABSENT_BY_DESIGN = {f"model.backbone.conv_encoder.model.swin.layernorm.{part}" f
 
 
 def test_same_logits_and_boxes():
-    """All weights drawn at random, zero-initialised heads and layer scales included; agreement to 1e-4 (1e-5 seen)."""
+    """All weights drawn at random, zero-initialized heads and layer scales included; agreement to 1e-4 (1e-5 seen)."""
     from transformers import GroundingDinoForObjectDetection
 
     detector = GroundingDinoDetector.tiny(seed=5)

@@ -131,7 +131,7 @@ def test_narrow_model_runs():
         build_groundingdino(arch.model_copy(update={"use_text_enhancer": True}), bert_tokenizer(vocab))
 
 
-def test_resize_and_normalisation_by_hand():
+def test_resize_and_normalization_by_hand():
     arch = GroundingDinoArch(short_side_px=32, long_side_px=40)
     assert arch.size_for(480, 720) == (27, 40)  # 48 would exceed the long side
     assert GroundingDinoArch.swin_t().size_for(480, 720) == (800, 1200)

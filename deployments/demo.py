@@ -116,9 +116,9 @@ def _write_summary(path: Path, paper: Path | None, seconds: float) -> None:
     _say(f"    dataset: {_short(path / dataset.get('path', ''))} (digest {dataset.get('digest', '')[:16]})")
     page = f"report: {_short(path / report.get('path', ''))}"
     if paper is not None:
-        found: list[dict[str, Any]] = json.loads((paper / "tables" / "comparisons.json").read_text(encoding="utf-8"))
-        summary["paper"] = found
-        for line in _score_lines(found):
+        summary["paper"] = json.loads((paper / "tables" / "comparisons.json").read_text(encoding="utf-8"))
+        means = json.loads((paper / "scores" / "results.json").read_text(encoding="utf-8"))["rows"]
+        for line in score_lines(means):
             _say(f"    {line}")
         _say(f"    data {page}")
         page = f"page: {_short(paper / 'index.html')}"
@@ -126,16 +126,23 @@ def _write_summary(path: Path, paper: Path | None, seconds: float) -> None:
     _say(f"make demo: done in {seconds:.0f} s; {page}")
 
 
-def _score_lines(comparisons: list[dict[str, Any]]) -> Iterator[str]:
-    """S_m of guided videos beside its controls, a line for each test set."""
-    for one in comparisons:
-        rows = {row["metric"]: row for row in one["differences"]}
-        if "mini_mask_miou" not in rows or "base" not in one["question"]:
+def score_lines(rows: list[dict[str, Any]]) -> Iterator[str]:
+    """S_m of guided videos with its controls, a line for each system and test set.
+
+    Args:
+        rows: of results.json: the mean of a system under a metric.
+    """
+    means = {(row["test_set"], row["system"], row["metric"]): row["mean"] for row in rows}
+    for row in rows:
+        test_set, system = row["test_set"], row["system"]
+        if row["metric"] != "mini_mask_miou" or system == "base":
             continue
-        own, other, source = (rows[f"mini_mask_miou{end}"] for end in ("", "_shuffled", "_source"))
+        names = [(system, ""), ("base", ""), (system, "_shuffled"), (system, "_source")]
+        found = [means.get((test_set, name, f"mini_mask_miou{end}")) for name, end in names]
+        masked, free, shuffled, source = ("not measured" if one is None else f"{one:.1f}" for one in found)
         yield (
-            f"S_m of {own['n_pairs']} videos: under masks {own['second']:.1f}, without {own['first']:.1f}, "
-            f"under another video's masks {other['second']:.1f}, source videos {source['second']:.1f}"
+            f"mask mIoU ({row['n']} videos): {masked} with masks, {free} without, {shuffled} with shuffled masks; "
+            f"upper bound {source}"
         )
 
 

@@ -10,6 +10,8 @@ import json
 from pathlib import Path
 from typing import Any, Literal
 
+from pydantic import AliasChoices, Field
+
 from mvideo_core.base.errors import MediaError
 from mvideo_core.base.records import Record
 from mvideo_core.masks import MaskSequence, from_bytes
@@ -49,7 +51,7 @@ class TruthObject(Record):
     action: str
     verb: str
     direction: str
-    color: str
+    color: str = Field(validation_alias=AliasChoices("color", "colour"))  # "colour" in worlds made before
     role: str
     depth_rank: int
     boxes_xyxy: list[list[int] | None]

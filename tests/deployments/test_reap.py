@@ -45,10 +45,10 @@ def kind(client: SyncPrefectClient, run_id: UUID) -> StateType | None:
 
 
 def test_runs_without_a_process_are_put_right_and_living_ones_left_alone(client: SyncPrefectClient) -> None:
-    running, canceling, pending, living, done = (client.create_flow_run(idle, tags=[TAG]).id for _ in range(5))
+    running, cancelling, pending, living, done = (client.create_flow_run(idle, tags=[TAG]).id for _ in range(5))
     for run, state in (
         (running, Running()),
-        (canceling, Cancelling()),
+        (cancelling, Cancelling()),
         (pending, Pending()),
         (living, Running()),
         (done, Completed()),
@@ -61,7 +61,7 @@ def test_runs_without_a_process_are_put_right_and_living_ones_left_alone(client:
         found = reap(client, silent_s=90, elsewhere=False, starting=False)
         assert {entry.run.id: entry.now for entry in found} == {
             running: "Crashed",
-            canceling: "Cancelled",
+            cancelling: "Cancelled",
             pending: "Scheduled",
         }
         assert kind(client, living) == StateType.RUNNING

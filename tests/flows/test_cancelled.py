@@ -45,7 +45,7 @@ def state(client: SyncPrefectClient, run: UUID) -> str:
     return found.type.value if found else ""
 
 
-def until_canceling(client: SyncPrefectClient, run: UUID, process: "subprocess.Popen[str]") -> None:
+def until_cancelling(client: SyncPrefectClient, run: UUID, process: "subprocess.Popen[str]") -> None:
     """Wait until the flow has asked for its cancel and has had time to fail as unfinished."""
     while state(client, run) != "CANCELLING":
         assert process.poll() is None, process.communicate()[0]
@@ -71,7 +71,7 @@ def test_a_process_that_the_worker_ends_leaves_the_state_to_it(client: SyncPrefe
     """Its hooks come first; a state set early would be taken back from a run that is retried in between."""
     run = client.create_flow_run(ends_by_itself, state=Pending()).id
     process = engine(run, killed_within_s=60)
-    until_canceling(client, run, process)
+    until_cancelling(client, run, process)
     time.sleep(2)
     assert process.poll() is None  # waits
     process.terminate()
@@ -82,7 +82,7 @@ def test_a_process_that_the_worker_ends_leaves_the_state_to_it(client: SyncPrefe
 def test_without_its_worker_it_is_cancelled_at_once(client: SyncPrefectClient) -> None:
     run = client.create_flow_run(ends_by_itself, state=Pending()).id
     worker = engine(run, killed_within_s=60, parent=True)
-    until_canceling(client, run, worker)
+    until_cancelling(client, run, worker)
     time.sleep(2)
     worker.kill()
     deadline = time.monotonic() + 20

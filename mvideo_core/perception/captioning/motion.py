@@ -162,7 +162,7 @@ def _place(xy: tuple[float, float]) -> str:
         return f"in the {row} {column}"
     if column:
         return f"on the {column}"
-    return {"upper": "at the top", "lower": "at the bottom", "": "in the center"}[row]
+    return {"upper": "at the top", "lower": "at the bottom", "": "in the centre"}[row]  # a word of the mini models
 
 
 def _direction(moved_xy_px: tuple[float, float]) -> str:

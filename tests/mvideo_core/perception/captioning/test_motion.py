@@ -73,8 +73,8 @@ def test_speed_words_have_the_stated_limits():
 def test_growth_is_an_approach():
     closer = [box(200, 150, 60 + 4 * t) for t in range(17)]
     farther = closer[::-1]
-    assert told(clip(person=closer)).endswith("The person stays in the center, coming closer to the camera.")
-    assert told(clip(person=farther)).endswith("The person stays in the center, getting farther from the camera.")
+    assert told(clip(person=closer)).endswith("The person stays in the centre, coming closer to the camera.")
+    assert told(clip(person=farther)).endswith("The person stays in the centre, getting farther from the camera.")
 
 
 def test_turning_round_once_and_often():
@@ -105,7 +105,7 @@ def test_same_names_are_counted_and_numbered():
     still = {"dog": [box(300, 150, 60)] * 9, "dog_2": [box(60, 150)] * 9, "umbrella": [box(200, 150, 20)] * 9}
     assert told(clip(**still)) == (
         "Two dogs and an umbrella are in view. The first dog stays on the right. The second dog stays on the left. "
-        "The umbrella stays in the center."
+        "The umbrella stays in the centre."
     )
     assert (
         told(clip(**still), max_objects=1) == "Two dogs and an umbrella are in view. The first dog stays on the right."

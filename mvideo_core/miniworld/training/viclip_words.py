@@ -21,7 +21,7 @@ GENERAL = ("animal", "object")
 _TOLD = """
 a an the and are in of on by is view two three four five six first second third fourth fifth sixth seventh starts
 stays moves enters appears leaves going out sight way coming back there then after about one less than more seconds
-changing pose slowly quickly up down from side to left right top bottom upper lower center upwards downwards across
+changing pose slowly quickly up down from side to left right top bottom upper lower centre upwards downwards across
 growing shrinking larger smaller nearer away behind it person people with scene without tracked objects others meet
 meets pass passes each other forth they shape closer come together apart move getting farther goes seven animal object
 animals at end for while

@@ -194,7 +194,7 @@ def measure(args: argparse.Namespace) -> Iterator[dict[str, Any]]:
 
 
 def markdown(rows: list[dict[str, Any]]) -> str:
-    """The table of docs/mini_base.md."""
+    """The table of docs/results/mini_base.md."""
     lines = ["| clip, px | classes | link | silhouettes | mini SAM2 | PSNR, dB |", "|---|---|---|---|---|---|"]
     for one in rows:
         judged = [f"{mean} [{low}, {high}]" for mean, low, high in (one["silhouettes"], one["sam2"])]

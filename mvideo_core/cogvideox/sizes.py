@@ -148,7 +148,7 @@ def mini_vae(size_hw: tuple[int, int], channels: tuple[int, ...], latent_channel
 
 
 def _mini(rope: bool) -> ModelSize:
-    """Trained from nothing on one CPU core and shipped in fp16 under 9 MB (`docs/mini_base.md`).
+    """Trained from nothing on one CPU core and shipped in fp16 under 9 MB (`docs/results/mini_base.md`).
 
     A third of a block of this width would be the linears of its two norms; a small time embedding leaves the room to
     attention. The noise schedule is not shifted: 8x12 latents repeat less than 60x90 ones, so less noise hides them.
@@ -157,7 +157,7 @@ def _mini(rope: bool) -> ModelSize:
 
 
 def _mini_fine() -> ModelSize:
-    """The next mini base: the same clips in a VAE of 4x compression, and a wider transformer (`docs/mini_base.md`).
+    """The next mini base: the same clips, a VAE of 4x compression, a wider transformer (`docs/results/mini_base.md`).
 
     Patches of 4 keep a token at 16x16 px, so a clip has the 120 tokens of `mini-sincos`. A token then holds 256
     numbers, all of which the noise fills, so the transformer is wider than that.

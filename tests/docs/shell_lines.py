@@ -8,7 +8,10 @@ from typing import NamedTuple
 
 from tests.reference import REPOSITORY
 
-PAGES = sorted([REPOSITORY / "README.md", REPOSITORY / "CONTRIBUTING.md", *(REPOSITORY / "docs").glob("*.md")])
+_DOCS = REPOSITORY / "docs"
+PAGES = sorted(
+    [REPOSITORY / "README.md", REPOSITORY / "CONTRIBUTING.md", *_DOCS.glob("*.md"), *(_DOCS / "results").glob("*.md")]
+)
 _SHELL = {"", "sh", "bash", "console"}
 _END = re.compile(r"[;&|<>()]+")
 

@@ -31,9 +31,11 @@ TABLE = [Row(*line.split("\t")) for line in read_lines(Path(__file__).with_name(
 
 
 def pages() -> dict[str, str]:
-    """Text by name of the page, white space as single blanks."""
-    files = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
-    return {file.name: " ".join(file.read_text(encoding="utf-8").split()) for file in files}
+    """Text by name of the page below docs/, white space as single blanks."""
+    docs = ROOT / "docs"
+    names = {str(file.relative_to(docs)): file for file in [*docs.glob("*.md"), *(docs / "results").glob("*.md")]}
+    names["README.md"] = ROOT / "README.md"
+    return {name: " ".join(file.read_text(encoding="utf-8").split()) for name, file in sorted(names.items())}
 
 
 @pytest.mark.parametrize("row", TABLE, ids=[f"{row.page}: {row.wording[:50]}" for row in TABLE])

@@ -7,6 +7,7 @@ from functools import cache
 import pytest
 
 from tests.docs.help_pages import HelpPage, every_page
+from tests.docs.shell_lines import PAGES
 from tests.reference import FOLDER, REPOSITORY, pages
 from tests.reference.options import every_record, nested
 from tests.reference.variables import LIBRARIES, READ, TESTS, reads, reads_of
@@ -96,7 +97,7 @@ def test_every_variable_that_a_page_names_is_in_the_reference() -> None:
     prefixes = r"(?:MVIDEO|PREFECT|HF|RAY|WANDB|CUDA|XDG|OMP)_[A-Z_]+"
     named = {
         (path.name, name)
-        for path in [REPOSITORY / "README.md", REPOSITORY / "CONTRIBUTING.md", *(REPOSITORY / "docs").glob("*.md")]
+        for path in PAGES
         for name in re.findall(rf"\b({prefixes})\b", path.read_text(encoding="utf-8"))
     }
     assert len(named) > 20

@@ -1,4 +1,4 @@
-"""Each kind of silent wrongness of docs/right_or_refused.md with the smallest real input: right, refused or yellow.
+"""Each silent error of docs/results/right_or_refused.md, with the smallest real input: right, refused or a warning.
 
 The full proof of a kind is in the tests of the file that the page names; here one case shows that it is handled.
 """
@@ -10,7 +10,7 @@ import pytest
 from tests.mvideo_core.right_or_refused import captions, evaluation, inputs, models, runs
 
 ROOT = Path(__file__).parents[2]
-PAGE = ROOT / "docs" / "right_or_refused.md"
+PAGE = ROOT / "docs" / "results" / "right_or_refused.md"
 KINDS = inputs.CASES | captions.CASES | runs.CASES | models.CASES | evaluation.CASES
 
 

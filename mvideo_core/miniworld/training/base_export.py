@@ -121,7 +121,7 @@ def card(run: "Text2Video", bins: list[float], size_mb: float) -> str:
         "Captions: the world's own wording and the motion captioner's.",
         "Made by `python -m mvideo_core.miniworld.training.base_vae` and",
         "`python -m mvideo_core.miniworld.training.base_text2video`;",
-        "see docs/mini_base.md. Licence: that of the project.",
+        "see docs/results/mini_base.md. Licence: that of the project.",
         "",
     ]
     return "\n".join(lines)

@@ -1,4 +1,4 @@
-"""The cases of docs/right_or_refused.md, a file for each area; tests/mvideo_core/test_right_or_refused.py runs them."""
+"""Cases of docs/results/right_or_refused.md, one file per area; run by tests/mvideo_core/test_right_or_refused.py."""
 
 import pytest
 

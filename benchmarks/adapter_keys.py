@@ -49,11 +49,11 @@ def table(place: Path, base: Any, wanted: Added) -> Iterator[str]:
     bare = {name.removeprefix("transformer."): value for name, value in written.items()}
     for name, (target, reader) in READERS.items():
         made = export_adapter(place / "adapter", target, place / f"{target}.safetensors", overwrite=True)
-        cells = [found(reader, tensors, base, wanted) for tensors in (written, bare, load_file(made.path))]
+        cells = [count_layers(reader, tensors, base, wanted) for tensors in (written, bare, load_file(made.path))]
         yield f"| {name}, `--for {target}` | " + " | ".join(cells) + " |"
 
 
-def found(reader: Reader, tensors: dict[str, Any], base: Any, wanted: Added) -> str:
+def count_layers(reader: Reader, tensors: dict[str, Any], base: Any, wanted: Added) -> str:
     """ "24 of 24, once": layers found, and how many times what training meant is added."""
     try:
         added = reader(tensors, base)

@@ -71,7 +71,7 @@ def of_weights(place: Path) -> Iterator[Said]:
     """Each broken base, given to `mvideo generate --base`."""
     save_base(random_base("tiny-sincos"), place / "whole")
     for name, (damage, _) in weights.BROKEN.items():
-        yield _damaged(name, place / "whole", place / "base", damage, ["--base", f"{place}/base"], (1,))
+        yield _try_damage(name, place / "whole", place / "base", damage, ["--base", f"{place}/base"], (1,))
 
 
 def of_adapters(place: Path) -> Iterator[Said]:
@@ -80,7 +80,7 @@ def of_adapters(place: Path) -> Iterator[Said]:
     whole = adapters.write_adapter(place).rename(place / "whole")
     for name, (damage, code, _) in adapters.BROKEN.items():
         words = ["--base", f"{place}/gone", "--adapter", f"{place}/adapter"]
-        yield _damaged(name, whole, place / "adapter", damage, words, (code,))
+        yield _try_damage(name, whole, place / "adapter", damage, words, (code,))
 
 
 def of_masks(place: Path) -> Iterator[Said]:
@@ -90,7 +90,7 @@ def of_masks(place: Path) -> Iterator[Said]:
         yield call(name, masks.words_of(arguments, place, place / "out.masks"), (code,), place)
 
 
-def _damaged(
+def _try_damage(
     name: str, whole: Path, copy: Path, damage: Callable[[Path], object], words: list[str], codes: tuple[int, ...]
 ) -> Said:
     """`generate` with a copy that was damaged; nothing may come out."""

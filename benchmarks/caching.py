@@ -38,16 +38,16 @@ def measure(base: str, steps: int) -> list[dict[str, Any]]:
         block.ff.register_forward_pre_hook(lambda *_: runs.__setitem__(0, runs[0] + 1))
     conditions = _conditions(pipeline, _clip(pipeline, steps, None))
 
-    def timed(cache: CacheOptions | None) -> tuple[np.ndarray, float, int]:
+    def run_once(cache: CacheOptions | None) -> tuple[np.ndarray, float, int]:
         runs[0], began_s = 0, time.process_time()
         frames = _clip(pipeline, steps, cache, **conditions)
         return frames, time.process_time() - began_s, runs[0]
 
-    timed(None)
-    plain, plain_s, _ = timed(None)
+    run_once(None)
+    plain, plain_s, _ = run_once(None)
     lines = []
     for kind, threshold in CACHES:
-        frames, took_s, ran = timed(CacheOptions(kind=kind, threshold=threshold))  # type: ignore[arg-type]
+        frames, took_s, ran = run_once(CacheOptions(kind=kind, threshold=threshold))  # type: ignore[arg-type]
         lines.append(
             {
                 "kind": kind,

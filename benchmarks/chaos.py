@@ -88,7 +88,7 @@ def _round(
             if (kind := _kill_one(stack, draw)) is not None:
                 kills[kind] += 1
             next_kill = time.monotonic() + draw.uniform(given.least_s, given.most_s)
-        wanted = {plan.name for plan in stack.planned_workers()} | {"server"}
+        wanted = {plan.name for plan in stack.plan_workers()} | {"server"}
         if wanted - {process.name for process in stack.running()}:
             stack.up(deploy=False)
         stack.reap()

@@ -15,8 +15,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from benchmarks.drawing import drawn_masks, world_masks
-from benchmarks.timing import Work, cpus, interleaved, spread, walls
+from benchmarks.drawing import draw_masks, world_masks
+from benchmarks.timing import Work, cpus, interleave, spread, walls
 from mvideo_core.masks import MaskSequence, encode, from_bytes
 from mvideo_core.masks.measure import ious
 
@@ -39,7 +39,7 @@ class Codec(NamedTuple):
 
 def measure(rounds: int = 9, n_frames: int = 97, height: int = 480, width: int = 720) -> dict[str, Any]:
     """Per kind of masks and codec: bytes, milliseconds of the five works; every codec checked to be lossless."""
-    kinds = {kind: drawn_masks(kind, n_frames, 3, height, width) for kind in ("smooth", "rough")}
+    kinds = {kind: draw_masks(kind, n_frames, 3, height, width) for kind in ("smooth", "rough")}
     kinds["world"] = world_masks(n_frames, 3, height, width)
     tables = {kind: _one_kind(masks, rounds) for kind, masks in kinds.items()}
     ours = [tables[kind]["ours"] for kind in tables]
@@ -69,11 +69,11 @@ def _one_kind(masks_TNHW: np.ndarray, rounds: int) -> dict[str, Any]:
         works[name, "load"] = partial(codec.load, data)
         works[name, "frame"] = partial(codec.frame, loaded, frame)
         works[name, "iou"] = partial(codec.iou, loaded, loaded_other)
-    took = interleaved(works, rounds)
+    took = interleave(works, rounds)
     table: dict[str, Any] = {name: {"kb": size, "cpu_ms": {}, "wall_ms": {}} for name, size in sizes.items()}
     for (name, what), one in took.items():
         table[name]["cpu_ms"][what] = round(1e3 * spread(cpus(one)).median, 2)
-        table[name]["wall_ms"][what] = spread([1e3 * s for s in walls(one)]).rounded(2)
+        table[name]["wall_ms"][what] = spread([1e3 * s for s in walls(one)]).round_to(2)
     return table
 
 

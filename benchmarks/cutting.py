@@ -14,8 +14,8 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from benchmarks.drawing import Film, drawn_film, opened_film
-from benchmarks.timing import Work, cpus, interleaved, ratio, spread, walls
+from benchmarks.drawing import Film, draw_film, open_film
+from benchmarks.timing import Work, cpus, interleave, ratio, spread, walls
 from mvideo_core.curation.scenes import SCENE_DETECTORS
 from mvideo_core.curation.scenes.cut import CutOptions, CutResult, cut_video
 from mvideo_core.curation.scenes.stream import Geometry, SmallFrame, VideoStream
@@ -29,7 +29,7 @@ NO_LIMITS = sandbox.Limits(wall_s=600)
 def measure(film: Film | None = None, rounds: int = 3) -> dict[str, Any]:
     """Frames per second of the four, their ratios to decoding alone, CPU seconds, and whether the cuts are right."""
     with tempfile.TemporaryDirectory(prefix="mvideo-bench-") as folder:
-        film = film or drawn_film(Path(folder))
+        film = film or draw_film(Path(folder))
         clips = Path(folder) / "clips"
         clips.mkdir()
         result = cut_video(film.path, film.row, clips, CutOptions())
@@ -41,7 +41,7 @@ def measure(film: Film | None = None, rounds: int = 3) -> dict[str, Any]:
             "scenedetect": lambda: scenedetect_cli(film, Path(folder)),
             "start": lambda: subprocess.run([*SCENEDETECT, "version"], check=True, stdout=subprocess.DEVNULL),
         }
-        took = interleaved(works, rounds, warm_up=False)
+        took = interleave(works, rounds, warm_up=False)
     wall, cpu = ({name: of(one) for name, one in took.items()} for of in (walls, cpus))
     for seconds in (wall, cpu):
         start = seconds.pop("start")
@@ -51,9 +51,9 @@ def measure(film: Film | None = None, rounds: int = 3) -> dict[str, Any]:
         "film": film_facts(film),
         "clips": len(result.clips),
         "cuts_right": right,
-        "fps": {name: spread([film.n_frames / s for s in one]).rounded(1) for name, one in wall.items()},
+        "fps": {name: spread([film.n_frames / s for s in one]).round_to(1) for name, one in wall.items()},
         "cpu_s": {name: round(spread(one).median, 2) for name, one in cpu.items()},
-        "spread_over_decode": {name: one.rounded() for name, one in over_decode.items()},
+        "spread_over_decode": {name: one.round_to() for name, one in over_decode.items()},
         "detect_over_decode": round(over_decode["detect"].median, 2),
         "cut_over_decode": round(over_decode["cut"].median, 2),
         "cut_over_scenedetect": round(ratio(wall["scenedetect"], wall["cut"]).median, 2),
@@ -127,7 +127,7 @@ def main() -> None:
     parser.add_argument("--video", type=Path, help="measure on this file instead of a drawn one")
     parser.add_argument("--rounds", type=int, default=3)
     args = parser.parse_args()
-    print(json.dumps(measure(opened_film(args.video) if args.video else None, args.rounds), indent=1))
+    print(json.dumps(measure(open_film(args.video) if args.video else None, args.rounds), indent=1))
 
 
 if __name__ == "__main__":

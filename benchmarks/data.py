@@ -21,7 +21,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from benchmarks.drawing import Film, drawn_film, opened_film
+from benchmarks.drawing import Film, draw_film, open_film
 from mvideo_core.media.ffmpeg import ffmpeg_path
 
 OUT = Path("build/bench/data.json")
@@ -134,7 +134,7 @@ def _film(names: Sequence[str], folder: Path, video: Path | None, size: Mapping[
     if not set(names) & set(ON_FILM):
         return None
     print("drawing a film ..." if video is None else f"film: {video}", file=sys.stderr, flush=True)
-    return drawn_film(folder, **size) if video is None else opened_film(video)
+    return draw_film(folder, **size) if video is None else open_film(video)
 
 
 def _cpu_name() -> str:

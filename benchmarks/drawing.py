@@ -32,7 +32,7 @@ class Film(NamedTuple):
     cuts_s: tuple[float, ...] | None
 
 
-def drawn_film(folder: Path, shots_s: Sequence[int] = SHOTS_S, width: int = WIDTH, height: int = HEIGHT) -> Film:
+def draw_film(folder: Path, shots_s: Sequence[int] = SHOTS_S, width: int = WIDTH, height: int = HEIGHT) -> Film:
     """H.264 file at 30 fps: scenes with detail at all scales, panning camera, things that move, fresh grain.
 
     Motion has a period of two seconds, so a shot is two encoded seconds, repeated without encoding again.
@@ -46,10 +46,10 @@ def drawn_film(folder: Path, shots_s: Sequence[int] = SHOTS_S, width: int = WIDT
     (folder / "loops.txt").write_text("".join(f"file {name}\n" for name in names))
     path = folder / "film.mp4"
     _ffmpeg(["-f", "concat", "-i", str(folder / "loops.txt"), "-c", "copy", str(path)])
-    return opened_film(path)._replace(cuts_s=tuple(accumulate(float(shot_s) for shot_s in shots_s))[:-1])
+    return open_film(path)._replace(cuts_s=tuple(accumulate(float(shot_s) for shot_s in shots_s))[:-1])
 
 
-def opened_film(path: Path) -> Film:
+def open_film(path: Path) -> Film:
     """A file that is already there."""
     info = probe(path)
     known = info.model_dump(include={"container", "codec", "pix_fmt", "width", "height", "fps", "duration_s"})
@@ -58,7 +58,7 @@ def opened_film(path: Path) -> Film:
     return Film(path, row, n_frames, path.stat().st_size * 8e-6 / info.duration_s, None)
 
 
-def drawn_masks(kind: str, n_frames: int = 97, n_objects: int = 3, height: int = 480, width: int = 720) -> np.ndarray:
+def draw_masks(kind: str, n_frames: int = 97, n_objects: int = 3, height: int = 480, width: int = 720) -> np.ndarray:
     """bool (T, N, H, W): blobs half as high as the frame that move, turn and overlap.
 
     Args:

@@ -16,8 +16,8 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.cutting import detect_only, film_facts
-from benchmarks.drawing import Film, drawn_film, opened_film
-from benchmarks.timing import Work, cpus, interleaved, ratio, spread, walls
+from benchmarks.drawing import Film, draw_film, open_film
+from benchmarks.timing import Work, cpus, interleave, ratio, spread, walls
 from mvideo_core.curation.scenes.cut import CutClip, CutOptions, cut_video
 from mvideo_core.media.decode import count_frames
 from mvideo_core.media.ffmpeg import ffmpeg_path
@@ -27,7 +27,7 @@ def measure(film: Film | None = None, rounds: int = 3) -> dict[str, Any]:
     """Seconds of both ways, extraction only and whole, in wall and CPU time."""
     options = CutOptions()
     with tempfile.TemporaryDirectory(prefix="mvideo-bench-") as folder:
-        film = film or drawn_film(Path(folder))
+        film = film or draw_film(Path(folder))
         ours, theirs = Path(folder) / "ours", Path(folder) / "theirs"
         ours.mkdir()
         theirs.mkdir()
@@ -39,9 +39,9 @@ def measure(film: Film | None = None, rounds: int = 3) -> dict[str, Any]:
             "cut": lambda: cut_video(film.path, film.row, ours, options),
             "per_clip": lambda: per_clip(film, clips, theirs, options),
         }
-        took = interleaved(works, rounds, warm_up=False)
+        took = interleave(works, rounds, warm_up=False)
     wall, cpu = ({name: of(one) for name, one in took.items()} for of in (walls, cpus))
-    compared = {what: _compared(seconds) for what, seconds in (("wall_s", wall), ("cpu_s", cpu))}
+    compared = {what: _compare(seconds) for what, seconds in (("wall_s", wall), ("cpu_s", cpu))}
     return {
         "film": film_facts(film),
         "clips": len(clips),
@@ -76,14 +76,14 @@ def per_clip(film: Film, clips: list[CutClip], out_dir: Path, options: CutOption
         subprocess.run([*argv, "-movflags", "+faststart", str(out_dir / Path(clip.path).name)], check=True)
 
 
-def _compared(seconds: dict[str, list[float]]) -> dict[str, Any]:
+def _compare(seconds: dict[str, list[float]]) -> dict[str, Any]:
     """Medians, and speed-ups with their spread."""
     added = [max(cut - detect, 1e-3) for cut, detect in zip(seconds["cut"], seconds["detect"], strict=True)]
     apart = [detect + clips for detect, clips in zip(seconds["detect"], seconds["per_clip"], strict=True)]
     return {
         **{name: round(spread(one).median, 2) for name, one in seconds.items()},
-        "extraction": ratio(seconds["per_clip"], added).rounded(2),
-        "whole": ratio(apart, seconds["cut"]).rounded(2),
+        "extraction": ratio(seconds["per_clip"], added).round_to(2),
+        "whole": ratio(apart, seconds["cut"]).round_to(2),
     }
 
 
@@ -93,7 +93,7 @@ def main() -> None:
     parser.add_argument("--video", type=Path, help="measure on this file instead of a drawn one")
     parser.add_argument("--rounds", type=int, default=3)
     args = parser.parse_args()
-    print(json.dumps(measure(opened_film(args.video) if args.video else None, args.rounds), indent=1))
+    print(json.dumps(measure(open_film(args.video) if args.video else None, args.rounds), indent=1))
 
 
 if __name__ == "__main__":

@@ -109,7 +109,7 @@ def judge(join: Join, result: CutResult) -> Seen:
 
 def _pieces(folder: Path | None, scratch: Path) -> list[Path]:
     """Every clip at one size and rate, lossless."""
-    sources = visible_files(folder, ".mp4") if folder else list(_drawn(scratch))
+    sources = visible_files(folder, ".mp4") if folder else list(_draw_videos(scratch))
     out = []
     for number, source in enumerate(sources):
         out.append(scratch / f"piece{number}.mkv")
@@ -118,7 +118,7 @@ def _pieces(folder: Path | None, scratch: Path) -> list[Path]:
     return out
 
 
-def _drawn(scratch: Path) -> Iterator[Path]:
+def _draw_videos(scratch: Path) -> Iterator[Path]:
     from mvideo_core.miniworld.world import render_shot, sample_shot
 
     for seed in range(6):

@@ -14,7 +14,7 @@ from mvideo_core.base.errors import MediaError
 from mvideo_core.evaluation.bars import bars_in
 from mvideo_core.evaluation.manifest import EvalItem
 from mvideo_core.evaluation.mask_overlap import overlap
-from mvideo_core.evaluation.metrics.mask_miou import PREDICTED, MaskMiou, MaskMiouOptions, wanted
+from mvideo_core.evaluation.metrics.mask_miou import PREDICTED, MaskMiou, MaskMiouOptions, frames_to_score
 from mvideo_core.evaluation.video import EvalVideo, without_bars
 from mvideo_core.masks import MaskSequence, encode, from_bytes
 from mvideo_core.miniworld.world import render_shot, sample_shot
@@ -23,20 +23,20 @@ from mvideo_core.perception.segmentation import SEGMENTERS
 FPS, FAST, WIDTH, HEIGHT, BAR_PX = 8, 24, 360, 240, 40
 
 
-def drawn(seed: int, n_frames: int, fps: int) -> tuple[np.ndarray, MaskSequence]:
+def draw(seed: int, n_frames: int, fps: int) -> tuple[np.ndarray, MaskSequence]:
     """Frames (T, H, W, 3) and visible masks of a held-out shot."""
     frames = list(render_shot(sample_shot(seed, "heldout"), n_frames, WIDTH, HEIGHT, fps=fps))
     return np.stack([one.rgb for one in frames]), encode(np.stack([one.visible for one in frames]))
 
 
-def measured(metric: MaskMiou, video: EvalVideo) -> tuple[float, float]:
+def measure(metric: MaskMiou, video: EvalVideo) -> tuple[float, float]:
     """S_m, and the mean over every frame against its nearest mask; percent, NaN where the item fails."""
     try:
         score = metric.score(video)
     except MediaError as error:
         print(f"   {error}", file=sys.stderr)
         return float("nan"), float("nan")
-    every = overlap(wanted(video, metric.options).true, from_bytes(score.artifacts[PREDICTED]), metric.options)
+    every = overlap(frames_to_score(video, metric.options).true, from_bytes(score.artifacts[PREDICTED]), metric.options)
     return 100 * score.value, 100 * every.value
 
 
@@ -46,8 +46,8 @@ def main(n_shots: int = 6, n_frames: int = 9) -> None:
     plain, aligned = (MaskMiou(segmenter, MaskMiouOptions(fit="letterbox", align=align)) for align in (False, True))
     rows: dict[str, list[tuple[float, float]]] = {}
     for seed in range(n_shots):
-        frames, masks = drawn(seed, n_frames, FPS)
-        fast, _ = drawn(seed, 3 * (n_frames - 1) + 1, FAST)
+        frames, masks = draw(seed, n_frames, FPS)
+        fast, _ = draw(seed, 3 * (n_frames - 1) + 1, FAST)
         boxed = np.pad(frames, ((0, 0), (BAR_PX, BAR_PX), (0, 0), (0, 0)))
         item = EvalItem(id=str(seed), bars_px=bars_in([boxed]))
         cases = {
@@ -59,7 +59,7 @@ def main(n_shots: int = 6, n_frames: int = 9) -> None:
         }
         for name, (metric, shown, fps) in cases.items():
             video = EvalVideo.of_arrays(shown, fps, EvalItem(id=str(seed)), masks, FPS)
-            rows.setdefault(name, []).append(measured(metric, video))
+            rows.setdefault(name, []).append(measure(metric, video))
     print("| video | S_m | every frame |\n|---|---|---|")
     for name, found in rows.items():
         score, every = np.mean(found, axis=0)

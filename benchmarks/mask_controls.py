@@ -21,7 +21,7 @@ FPS, WIDTH, HEIGHT = 8, 360, 240
 Shot = tuple[np.ndarray, MaskSequence]
 
 
-def drawn(seed: int, n_frames: int) -> Shot:
+def draw(seed: int, n_frames: int) -> Shot:
     """Frames (T, H, W, 3) and visible masks of a held-out shot."""
     frames = list(render_shot(sample_shot(seed, "heldout"), n_frames, WIDTH, HEIGHT, fps=FPS))
     return np.stack([one.rgb for one in frames]), encode(np.stack([one.visible for one in frames]))
@@ -43,7 +43,7 @@ def row(name: str, metric: MaskMiou, shots: list[Shot], change: Callable[[np.nda
 
 
 def main(n_shots: int = 12, n_frames: int = 13) -> None:
-    shots = [drawn(seed, n_frames) for seed in range(n_shots)]
+    shots = [draw(seed, n_frames) for seed in range(n_shots)]
     kind = SEGMENTERS.get("sam2")
     segmenter = kind.load(kind.Options(), "cpu")
 

@@ -55,7 +55,7 @@ class DrawnClip(NamedTuple):
     masks: MaskSequence
 
 
-def drawn(seed: int, size_hw: tuple[int, int], unseen: bool = False, split: Split = "heldout") -> DrawnClip | None:
+def draw(seed: int, size_hw: tuple[int, int], unseen: bool = False, split: Split = "heldout") -> DrawnClip | None:
     """The first frames of a shot, as the mini base's training clips are drawn; None without a visible object."""
     spec = clip_shot(seed, split, size_hw[1], unseen)
     frames = large_frames(spec, [t / FPS for t in range(WINDOW_FRAMES)], size_hw)
@@ -67,7 +67,7 @@ def drawn(seed: int, size_hw: tuple[int, int], unseen: bool = False, split: Spli
 
 def clips_of(n_shots: int, size_hw: tuple[int, int], unseen: bool) -> Iterator[DrawnClip]:
     """The first `n_shots` clips in which something is seen."""
-    found = (clip for seed in range(4 * n_shots) if (clip := drawn(seed, size_hw, unseen)) is not None)
+    found = (clip for seed in range(4 * n_shots) if (clip := draw(seed, size_hw, unseen)) is not None)
     yield from (clip for clip, _ in zip(found, range(n_shots), strict=False))
 
 
@@ -181,7 +181,7 @@ def measure(args: argparse.Namespace) -> Iterator[dict[str, Any]]:
     links |= {f"means of {side}x{side} px": block_means(side) for side in (8, 4, 2)}
     for size in args.sizes:
         height, width = map(int, size.split("x"))
-        fitted = [clip for seed in range(FITTED_SHOTS) if (clip := drawn(seed, (height, width), split="train"))]
+        fitted = [clip for seed in range(FITTED_SHOTS) if (clip := draw(seed, (height, width), split="train"))]
         for stride, channels in LINEAR_CODES:
             links[f"linear code, {stride}x, {channels} channels"] = linear_code(stride, channels, fitted)
         for classes in args.classes:

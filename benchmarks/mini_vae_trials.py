@@ -90,7 +90,7 @@ def train(name: str, trial: Trial, minutes: float, out: Path, shots: int) -> dic
     training = VaeTraining(place, trial.vae(), VaeOptions(minutes=minutes))
     training.resume()
     training.train(Clips(data))
-    measured = measure(training.averaged(), Clips(data, "val"), place / "sheet.png", n_windows=24)
+    measured = measure(training.mean_weights(), Clips(data, "val"), place / "sheet.png", n_windows=24)
     values = sum(value.numel() for value in training.vae.parameters())
     result = {"trial": name, "minutes": minutes, "steps": training.step, "parameters": values} | measured
     done.write_text(json.dumps(result) + "\n", encoding="utf-8")

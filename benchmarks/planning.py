@@ -49,7 +49,7 @@ class IdleWorker(Worker):
 IDLE = Stage("idle", 1, ("source",), Options, CaptionRow, "cpu", IdleWorker)
 
 
-def simulated_sources(n_clips: int) -> Iterator[SourceRow]:
+def simulate_sources(n_clips: int) -> Iterator[SourceRow]:
     """Rows as a folder listing gives them."""
     for n in range(n_clips):
         uri = f"file:///data/hdvila/{n % 1000:03d}/clip{n:07d}.mp4"
@@ -61,7 +61,7 @@ def measure(n_clips: int = N_CLIPS) -> dict[str, Any]:
     with tempfile.TemporaryDirectory(prefix="mvideo-bench-") as folder:
         workspace = Workspace(folder)
         started = time.perf_counter()
-        plan = make_plan(workspace, simulated_sources(n_clips), PlanOptions())
+        plan = make_plan(workspace, simulate_sources(n_clips), PlanOptions())
         planned = time.perf_counter()
         run_stage(workspace, IDLE, Options())
         kept = time.perf_counter()
@@ -83,7 +83,7 @@ def measure(n_clips: int = N_CLIPS) -> dict[str, Any]:
     }
 
 
-def simulated_samples(n_clips: int) -> Iterator[tuple[PlannedSample, ClipRow, VideoRow]]:
+def simulate_samples(n_clips: int) -> Iterator[tuple[PlannedSample, ClipRow, VideoRow]]:
     """What the stages before would give: eight clips a video, texts and digests of realistic length."""
     for n in range(n_clips):
         video = f"video{n // 8:08d}"
@@ -109,7 +109,7 @@ def measure_shards(n_clips: int) -> dict[str, Any]:
     before = _peak_mb()
     with tempfile.TemporaryDirectory(prefix="mvideo-bench-") as folder:
         layout = Layout(Path(folder) / "samples.db", ShardOptions(exclude_terms=("tank",)))
-        for found in simulated_samples(n_clips):
+        for found in simulate_samples(n_clips):
             layout.put(found)
         n_shards = layout.settle()
         layout.digest()
@@ -133,12 +133,12 @@ def measure_split(n_windows: int) -> dict[str, Any]:
         file = Path(folder) / "latents" / INDEX_NAME
         with file.open("rb") as stream:
             sha256 = hashlib.file_digest(stream, "sha256").hexdigest()
-        before, free = _owned_mb(), os.statvfs(tempfile.gettempdir())
+        before, free = _anonymous_mb(), os.statvfs(tempfile.gettempdir())
         index = WindowIndex(DatasetFiles(file.parent), sha256, "train", "any")
         used = (free.f_bavail - os.statvfs(tempfile.gettempdir()).f_bavail) * free.f_frsize
         split = Split(index.names("key"), 8, (), index.names("id"))
         return {
-            "windows": n_windows, "train": len(split.train), "memory_mb": round(_owned_mb() - before, 1),
+            "windows": n_windows, "train": len(split.train), "memory_mb": round(_anonymous_mb() - before, 1),
             "mapped_and_owned_peak_mb": _peak_mb(), "tmpdir_mb": round(used / 1e6, 1),
         }  # fmt: skip
 
@@ -155,7 +155,7 @@ def _peak_mb() -> float:
     return round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024, 1)
 
 
-def _owned_mb() -> float:
+def _anonymous_mb() -> float:
     """Anonymous memory of this process, megabytes."""
     lines = Path("/proc/self/status").read_text().splitlines()
     return next(int(line.split()[1]) / 1024 for line in lines if line.startswith("RssAnon"))

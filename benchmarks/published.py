@@ -164,22 +164,22 @@ def load(weights: Path, name: str) -> str:
         from mvideo_core.perception.detection.groundingdino import GroundingDinoDetector, GroundingDinoOptions
 
         model: Any = GroundingDinoDetector.load(GroundingDinoOptions(weights=str(weights / name))).model
-        return f"strict; {described(model)}"
+        return f"strict; {describe(model)}"
     if name.startswith("sam2"):
         from mvideo_core.perception.segmentation.sam2_build import load_predictor
 
         model, _, _ = load_predictor(next((weights / name).glob("*.pt")))
-        return f"strict; {described(model)}"
+        return f"strict; {describe(model)}"
     from mvideo_core.cogvideox.base import BaseOptions, load_base
 
     base = load_base(BaseOptions(weights=str(weights / name), dtype="bf16"))
     loaded = {"transformer": base.transformer, "vae": base.vae, "T5": base.text_encoder}
     own = {name for name, _ in torch.nn.Module.named_parameters(loaded["transformer"]) if name.startswith("mask_proj")}
-    parts = ", ".join(f"{part} {described(model)}" for part, model in loaded.items())
+    parts = ", ".join(f"{part} {describe(model)}" for part, model in loaded.items())
     return f"strict but for our {', '.join(sorted(own))}; {parts}"
 
 
-def described(model: Any) -> str:
+def describe(model: Any) -> str:
     """Parameters and their types."""
     types = sorted({str(value.dtype).removeprefix("torch.") for value in model.parameters()})
     return f"{sum(value.numel() for value in model.parameters()) / 1e6:.1f} M {'/'.join(types)}"

@@ -86,7 +86,7 @@ class Rehearsal:
         code = child.returncode = os.waitstatus_to_exitcode(status)
         text = log.read_text(encoding="utf-8", errors="replace")
         said = note(text) if code == 0 else last_line(text) or "no output"
-        self.add(step, shown(argv), code, time.monotonic() - started_s, usage.ru_maxrss / 2**20, said)
+        self.add(step, format_command(argv), code, time.monotonic() - started_s, usage.ru_maxrss / 2**20, said)
         return code in PASSES
 
     def add(self, step: str, command: str, code: int, seconds: float, peak_gib: float, note: str) -> None:
@@ -97,7 +97,7 @@ class Rehearsal:
         print(f"{step:<30} {mark:<12} {one.seconds:>7.1f} s {one.peak_gib:>6.2f} GiB  {note[:150]}", flush=True)
 
 
-def shown(argv: list[str]) -> str:
+def format_command(argv: list[str]) -> str:
     """The command as a user types it."""
     return " ".join(["mvideo", *argv[len(MVIDEO) :]] if argv[: len(MVIDEO)] == MVIDEO else ["python", *argv[1:]])
 

@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.timing import Work, cpus, interleaved, ratio, spread, walls
+from benchmarks.timing import Work, cpus, interleave, ratio, spread, walls
 from mvideo_core.base.records import Blob, PlannedSample, ShardPlanRow
 from mvideo_core.shards import (
     FileEntry,
@@ -56,7 +56,7 @@ def measure(n_samples: int = 200, rounds: int = 15, clip_bytes: int = CLIP_BYTES
             "read webdataset": lambda: _read_webdataset(tar),
         }
         counts = {work() for name, work in works.items() if name.startswith("read")}
-        took = interleaved(works, rounds)
+        took = interleave(works, rounds)
     wall = {name: walls(one) for name, one in took.items()}
     pairs = {
         "write_over_tar": ("write tarfile", "write ours"),
@@ -71,10 +71,10 @@ def measure(n_samples: int = 200, rounds: int = 15, clip_bytes: int = CLIP_BYTES
         "mb": round(mb, 1),
         "tars_equal": same,
         "bytes_read_equal": len(counts) == 1,
-        "mb_per_s": {name: spread([mb / s for s in one]).rounded(0) for name, one in wall.items()},
+        "mb_per_s": {name: spread([mb / s for s in one]).round_to(0) for name, one in wall.items()},
         "cpu_s": {name: round(spread(cpus(one)).median, 3) for name, one in took.items()},
         "fastest_rounds": {n: round(min(wall[theirs]) / min(wall[ours]), 2) for n, (theirs, ours) in pairs.items()},
-        "spread": {name: one.rounded(2) for name, one in ratios.items()},
+        "spread": {name: one.round_to(2) for name, one in ratios.items()},
         **{name: round(one.median, 2) for name, one in ratios.items()},
         "goals": {"write_over_tar": ">= 0.9", "read_over_tar": ">= 0.9"},
     }

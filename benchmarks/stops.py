@@ -207,14 +207,14 @@ def _round(run: Run, workspace: Path, draw: random.Random, took: dict[str, list[
 def _under_way(workspace: Path, stage: str) -> bool:
     """Wait until a stage has begun a batch; False when it is finished already."""
 
-    def begun() -> bool:
-        return any((workspace / "journal" / stage).glob("*.jsonl")) or _done(workspace, stage)
+    def has_begun() -> bool:
+        return any((workspace / "journal" / stage).glob("*.jsonl")) or _is_done(workspace, stage)
 
-    until(begun, LONG_S, lambda: f"{stage} does not begin", every_s=0.01)
-    return not _done(workspace, stage)
+    until(has_begun, LONG_S, lambda: f"{stage} does not begin", every_s=0.01)
+    return not _is_done(workspace, stage)
 
 
-def _done(workspace: Path, stage: str) -> bool:
+def _is_done(workspace: Path, stage: str) -> bool:
     return any((workspace / "done" / stage).glob("*.json"))
 
 

@@ -28,19 +28,19 @@ class Spread(NamedTuple):
     low: float
     high: float
 
-    def rounded(self, digits: int = 3) -> dict[str, float]:
+    def round_to(self, digits: int = 3) -> dict[str, float]:
         """As a part of a result."""
         return {name: round(value, digits) for name, value in self._asdict().items()}
 
 
-def timed(work: Work) -> Took:
+def measure_once(work: Work) -> Took:
     """Wall and CPU seconds of one call."""
     cpu_s, start_s = _cpu_s(), time.perf_counter()
     work()
     return Took(time.perf_counter() - start_s, _cpu_s() - cpu_s)
 
 
-def interleaved(works: Mapping[Name, Work], rounds: int, warm_up: bool = True) -> dict[Name, list[Took]]:
+def interleave(works: Mapping[Name, Work], rounds: int, warm_up: bool = True) -> dict[Name, list[Took]]:
     """Every work once per round, the order turned around each round; one uncounted round before, if `warm_up`."""
     if warm_up:
         for work in works.values():
@@ -48,7 +48,7 @@ def interleaved(works: Mapping[Name, Work], rounds: int, warm_up: bool = True) -
     took: dict[Name, list[Took]] = {name: [] for name in works}
     for round_no in range(rounds):
         for name in list(works) if round_no % 2 == 0 else reversed(list(works)):
-            took[name].append(timed(works[name]))
+            took[name].append(measure_once(works[name]))
     return took
 
 

@@ -28,7 +28,7 @@ from typing import Any
 
 from benchmarks.data import holds, machine, summary, table
 from benchmarks.diffusers_loop import DiffusersLoop
-from benchmarks.timing import cpus, interleaved, ratio, spread, walls
+from benchmarks.timing import cpus, interleave, ratio, spread, walls
 from mvideo_core.training.estimate.flops import count_flops
 from mvideo_core.training.options import TrainOptions
 from tests.fixtures.drawn_latents import draw_latents
@@ -72,8 +72,8 @@ def measure(
         "lora_rank": rank,
         "execution": options.execution.model_dump(),
         "seconds": "wall" if where.type == "cuda" else "CPU, all threads",
-        "step_s": spread(step_s).rounded(4),
-        "split_s": {name: spread([one[name] for one in parts]).rounded(4) for name in parts[0]},
+        "step_s": spread(step_s).round_to(4),
+        "split_s": {name: spread([one[name] for one in parts]).round_to(4) for name in parts[0]},
         "gflop": {name: round(value / 1e9, 3) for name, value in flops.items()},
         "peak_tflops": round(peak, 3),
         "peak_from": peak_from,
@@ -198,15 +198,15 @@ def against_diffusers(options: TrainOptions, device: Any, batch: int, rounds: in
         mask.requires_grad_(True)
 
     works = {"ours": frozen, "with_mask": bench.whole, "diffusers": DiffusersLoop(options, device, batch).step}
-    took = interleaved(works, rounds)
+    took = interleave(works, rounds)
     bench.close()
     wall, cpu = ({name: of(one) for name, one in took.items()} for of in (walls, cpus))
     return {
-        "wall_s": {name: spread(one).rounded(4) for name, one in wall.items()},
-        "cpu_s": {name: spread(one).rounded(4) for name, one in cpu.items()},
-        "ours_over_diffusers": ratio(wall["ours"], wall["diffusers"]).rounded(3),
-        "ours_over_diffusers_cpu": ratio(cpu["ours"], cpu["diffusers"]).rounded(3),
-        "with_mask_over_diffusers_cpu": ratio(cpu["with_mask"], cpu["diffusers"]).rounded(3),
+        "wall_s": {name: spread(one).round_to(4) for name, one in wall.items()},
+        "cpu_s": {name: spread(one).round_to(4) for name, one in cpu.items()},
+        "ours_over_diffusers": ratio(wall["ours"], wall["diffusers"]).round_to(3),
+        "ours_over_diffusers_cpu": ratio(cpu["ours"], cpu["diffusers"]).round_to(3),
+        "with_mask_over_diffusers_cpu": ratio(cpu["with_mask"], cpu["diffusers"]).round_to(3),
     }
 
 

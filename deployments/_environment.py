@@ -9,9 +9,9 @@ from mvideo.deployments.names import HEARTBEAT_S
 from mvideo_core.base.errors import ConfigError
 from mvideo_core.base.gpus import gpu_ids
 from mvideo_core.base.options import Options, read_yaml
-from mvideo_core.base.shipped import shipped
+from mvideo_core.base.shipped import shipped_path
 
-FOLDER = shipped("deployments/environments")
+FOLDER = shipped_path("deployments/environments")
 
 
 class WorkerOptions(Options):

@@ -41,7 +41,7 @@ def start(name: str, argv: Sequence[str], environment: Mapping[str, str], folder
     """
     logs = folder / "logs"
     logs.mkdir(parents=True, exist_ok=True)
-    command = sandbox.guarded_argv(argv, sandbox.Limits()) if tied else list(argv)
+    command = sandbox.guard_argv(argv, sandbox.Limits()) if tied else list(argv)
     # Prefect ends its children by SIGINT. A process started with `&` from a script ignores SIGINT, and its children
     # would inherit that and never stop.
     before = signal.signal(signal.SIGINT, signal.default_int_handler) if _main_thread() else None

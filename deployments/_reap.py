@@ -62,10 +62,10 @@ def reap(client: SyncPrefectClient, *, silent_s: float, elsewhere: bool, startin
     """
     here = live_flow_runs()
     found = []
-    for run in unfinished(client):
+    for run in list_unfinished(client):
         if str(run.id) in here or (starting and _age_s(run) < STARTING_S and run.state_type in ITS_WORKERS):
             continue
-        if elsewhere and (_age_s(run) < STARTING_S or _heard(client, run, silent_s)):
+        if elsewhere and (_age_s(run) < STARTING_S or _has_heartbeat(client, run, silent_s)):
             continue
         now = _verdict(run)
         client.set_flow_run_state(run.id, now, force=True)
@@ -114,15 +114,15 @@ def bury_tasks(client: SyncPrefectClient, ended: Sequence[UUID] = ()) -> int:
     return n_tasks
 
 
-def unfinished(client: SyncPrefectClient) -> list[FlowRun]:
+def list_unfinished(client: SyncPrefectClient) -> list[FlowRun]:
     """Unfinished runs of our deployments, and those that their flows began, which have no tag."""
-    found = _unfinished(client, OURS)
+    found = _query_unfinished(client, OURS)
     tagged = {run.id for run in found}
-    began = [run for run in _unfinished(client) if run.id not in tagged and run.parent_task_run_id is not None]
+    began = [run for run in _query_unfinished(client) if run.id not in tagged and run.parent_task_run_id is not None]
     return [*found, *(run for run in began if _began_by_ours(client, run))]
 
 
-def _unfinished(client: SyncPrefectClient, tags: FlowRunFilterTags | None = None) -> list[FlowRun]:
+def _query_unfinished(client: SyncPrefectClient, tags: FlowRunFilterTags | None = None) -> list[FlowRun]:
     kinds = [StateType.RUNNING, StateType.CANCELLING, StateType.PENDING]
     chosen = FlowRunFilter(state=FlowRunFilterState(type=FlowRunFilterStateType(any_=kinds)), tags=tags)
     runs: list[FlowRun] = []
@@ -160,7 +160,7 @@ def _age_s(run: FlowRun) -> float:
     return (datetime.now(UTC) - run.state.timestamp).total_seconds()
 
 
-def _heard(client: SyncPrefectClient, run: FlowRun, silent_s: float) -> bool:
+def _has_heartbeat(client: SyncPrefectClient, run: FlowRun, silent_s: float) -> bool:
     since = datetime.now(UTC) - timedelta(seconds=silent_s)
     page = client.read_events(
         filter=EventFilter(

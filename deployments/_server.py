@@ -47,10 +47,10 @@ def require_version(url: str) -> None:
     """
     server = ask(url)
     if server is not None and not server.works_with_us:
-        raise StoreError(f"the server at {url} is Prefect {server.version}; {needed()}")
+        raise StoreError(f"the server at {url} is Prefect {server.version}; {supported_versions()}")
 
 
-def needed() -> str:
+def supported_versions() -> str:
     """The versions that work, for messages."""
     major, least = OLDEST
     return f"{major}.{least} or a newer {major} is needed, best the version that is installed here"

@@ -24,7 +24,7 @@ from mvideo.deployments._processes import python_module
 from mvideo.deployments.names import TAG
 from mvideo_core.base.errors import ConfigError
 from mvideo_core.base.options import read_yaml
-from mvideo_core.base.shipped import shipped
+from mvideo_core.base.shipped import shipped_path
 from mvideo_core.engine import STAGES
 
 AUTOMATION = "mvideo: runs without heartbeat are crashed"
@@ -61,10 +61,10 @@ def deploy_all(environment: Environment, settings: Mapping[str, str]) -> None:
 
 def in_pool(pool: str) -> dict[str, Any]:
     """What prefect.yaml says, with another work pool, and with the stages that installed packages add."""
-    project: dict[str, Any] = read_yaml(shipped("prefect.yaml"))
+    project: dict[str, Any] = read_yaml(shipped_path("prefect.yaml"))
     like = {"cpu": "cut", "gpu": "detect"}
     by_name = {entry["name"]: entry for entry in project["deployments"]}
-    for stage in map(STAGES.get, STAGES.added()):
+    for stage in map(STAGES.get, STAGES.from_packages()):
         project["deployments"].append(
             {
                 **by_name[like[stage.resource]],

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from mvideo.deployments._environment import default_environment, load_environment
 from mvideo.deployments._ports import is_free
-from mvideo.deployments._server import ask, minor, needed
+from mvideo.deployments._server import ask, minor, supported_versions
 from mvideo.deployments._state import running_api_url
 from mvideo_core.doctor import Asked, Finding, check
 
@@ -31,7 +31,7 @@ def versions(asked: Asked) -> Iterator[Finding]:
         step = "look at `mvideo server status` and its logs, or unset PREFECT_API_URL"
         yield Finding(status="problem", what=f"Prefect {client}; the server at {url} does not answer", next_step=step)
     elif not server.works_with_us:
-        what = f"client Prefect {client}, server {server.version} at {url}: {needed()}"
+        what = f"client Prefect {client}, server {server.version} at {url}: {supported_versions()}"
         yield Finding(status="problem", what=what, next_step="install one there, then start the server again")
     elif minor(server.version) != minor(client):
         step = "install the same version on both sides at the next opportunity"

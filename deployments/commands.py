@@ -42,7 +42,7 @@ def status(state: Path | None = STATE) -> None:
 
     stack = Stack(state)
     _print(stack)
-    wanted = {plan.name for plan in stack.planned_workers()} | ({"server"} if stack.environment.server else set())
+    wanted = {plan.name for plan in stack.plan_workers()} | ({"server"} if stack.environment.server else set())
     if wanted - {process.name for process in stack.running()} or not stack.healthy():
         raise typer.Exit(1)
 

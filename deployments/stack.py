@@ -102,7 +102,7 @@ class Stack:
         except httpx.HTTPError:
             return False
 
-    def planned_workers(self) -> list[WorkerPlan]:
+    def plan_workers(self) -> list[WorkerPlan]:
         """Workers that the environment asks for on this machine."""
         found = gpu_ids()
         plans = []
@@ -157,7 +157,7 @@ class Stack:
         """Put zombie runs right. Safe at any time. Raises StoreError: no server answers."""
         self._require_server()
         with self.client() as client:
-            ours = {plan.name for plan in self.planned_workers()}
+            ours = {plan.name for plan in self.plan_workers()}
             others = [worker.name for worker in self._workers_known(client) if worker.name not in ours]
             starting = any(process.name != "server" for process in self.running())
             found = reap(client, silent_s=self.environment.silent_s, elsewhere=bool(others), starting=starting)
@@ -173,7 +173,7 @@ class Stack:
             until: asked after every look; True ends the watch.
         """
         while not until():
-            wanted = {plan.name for plan in self.planned_workers()} | ({"server"} if self.environment.server else set())
+            wanted = {plan.name for plan in self.plan_workers()} | ({"server"} if self.environment.server else set())
             if wanted - {process.name for process in self.running()} or not self.healthy():
                 self.up(deploy=False)
             self.reap()
@@ -228,7 +228,7 @@ class Stack:
 
     def _start_workers(self, client: SyncPrefectClient) -> None:
         there = {process.name for process in self.running()}
-        plans = [plan for plan in self.planned_workers() if plan.name not in there]
+        plans = [plan for plan in self.plan_workers() if plan.name not in there]
         for plan in plans:
             queues = [word for queue in plan.options.queues for word in ("--work-queue", queue)]
             argv = processes.python_module(

@@ -20,7 +20,7 @@ import httpx
 from prefect.exceptions import PrefectException, UnfinishedRun
 from prefect.states import Cancelled
 
-from mvideo.flows._orphans import ENGINE, gone, in_engine
+from mvideo.flows._orphans import ENGINE, in_engine, is_gone
 
 if TYPE_CHECKING:
     from prefect.client.orchestration import SyncPrefectClient
@@ -87,7 +87,7 @@ def _wait_or_cancel(client: "SyncPrefectClient", run_id: UUID, worker: int) -> N
     signal.signal(signal.SIGTERM, lambda *_: killed.set())
     deadline = time.monotonic() + KILLED_WITHIN_S
     while _cancelling(client, run_id):
-        orphaned = gone(worker)
+        orphaned = is_gone(worker)
         if killed.is_set() and not orphaned:
             return  # by the worker, which sets the run to Cancelled when its hooks have run
         if orphaned or time.monotonic() > deadline:

@@ -103,7 +103,7 @@ class Engine(Protocol):
     def submit(self, step: Step, parts: Parts, after: Collection[object]) -> object:
         """Start a job. `after`: the (finished) jobs that it builds on."""
 
-    def finished(self, timeout_s: float) -> list[Outcome]:
+    def collect(self, timeout_s: float) -> list[Outcome]:
         """Jobs that ended since the last call; waits up to `timeout_s` for one."""
 
 
@@ -165,7 +165,7 @@ class TaskRunnerEngine:
         """Hand one task to the runner."""
         return self.runner.submit(step.task, parameters, dependencies=dependencies)
 
-    def finished(self, timeout_s: float) -> list[Outcome]:
+    def collect(self, timeout_s: float) -> list[Outcome]:
         """Every ended future, waited for and asked for its error."""
         ended: list[PrefectFuture[Any]] = []
         deadline = time.monotonic() + timeout_s
@@ -241,7 +241,7 @@ class WorkerEngine:
 
     def submit(self, step: Step, parts: Parts, after: Collection[object]) -> object:
         """Id of the stage run, new or found again; a job that is finished at once if the store has all of it."""
-        if _held_by_store(step, parts):
+        if _is_in_store(step, parts):
             self._held.append(Outcome(job := object(), None, len(parts.indices)))
             return job
         with get_client(sync_client=True) as client:
@@ -249,7 +249,7 @@ class WorkerEngine:
         self._under_way.add(run.id)
         return run.id
 
-    def finished(self, timeout_s: float) -> list[Outcome]:
+    def collect(self, timeout_s: float) -> list[Outcome]:
         """Stage runs that ended; a crashed one is sent back to the queue first."""
         ended, self._held = self._held, []
         if ended or not self._under_way:
@@ -329,10 +329,10 @@ def _by_key(client: SyncPrefectClient, key: str) -> FlowRun | None:
     return runs[0] if runs else None
 
 
-def _held_by_store(step: Step, parts: Parts) -> bool:
+def _is_in_store(step: Step, parts: Parts) -> bool:
     workspace, stage = Workspace(parts.workspace), STAGES.get(step.name)
     try:
-        return all(PartJob(workspace, stage, index, step.options).finished() for index in parts.indices)
+        return all(PartJob(workspace, stage, index, step.options).find_marker() for index in parts.indices)
     except (ConfigError, ModelError):  # upstream or weights are not here; the worker will say so if it lacks them too
         return False
 

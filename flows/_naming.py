@@ -22,10 +22,10 @@ own script."""
 def run_name() -> str:
     """Name of the flow run that starts now; a given one is kept, unless it is one that Prefect makes up."""
     name = str(runtime.flow_run.name or "")
-    return name if name and not made_up(name) else name_of(dict(runtime.flow_run.parameters))
+    return name if name and not is_made_up(name) else name_of(dict(runtime.flow_run.parameters))
 
 
-def made_up(name: str) -> bool:
+def is_made_up(name: str) -> bool:
     """Whether the server ("wise-otter": coolname's adjectives and animals) or the UI's form made a name up."""
     first, _, second = name.partition("-")
     return any(first in one and second in two for one, two in _pairs()) or bool(OF_THE_FORM.fullmatch(name))

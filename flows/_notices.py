@@ -25,7 +25,7 @@ MAX_FAILED_SHOWN = 100
 MAX_OVERLAYS = 6
 
 
-def failed_items(workspace: Workspace, stage: str, markers: Sequence[Marker]) -> None:
+def failure_table(workspace: Workspace, stage: str, markers: Sequence[Marker]) -> None:
     """A table "<stage>-failed" of failed rows with their errors; nothing when none failed."""
     n_failed = sum(marker.counts.get("failed", 0) for marker in markers)
     table: list[dict[str, Any]] = []
@@ -68,7 +68,7 @@ def report_page(workspace: Workspace, summary: ReportSummary) -> None:
     log.info("report: %s", page)
 
 
-def concluded(summary: R, warnings: Sequence[str]) -> R | State[R]:
+def conclude(summary: R, warnings: Sequence[str]) -> R | State[R]:
     """What a flow returns: its summary, or with warnings a Completed state called "CompletedWithWarnings".
 
     The reasons are in the state's message, in the log and in an artifact "warnings".

@@ -27,12 +27,12 @@ def end_with_the_worker() -> None:
 
 
 def _watch(worker: int) -> None:
-    while not gone(worker):
+    while not is_gone(worker):
         time.sleep(LOOK_EVERY_S)
     os.kill(os.getpid(), signal.SIGTERM)
 
 
-def gone(worker: int) -> bool:
+def is_gone(worker: int) -> bool:
     """Whether the worker, this process's first parent, is no more."""
     return os.getppid() != worker or unread(1)
 

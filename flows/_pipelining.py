@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from mvideo.flows._engine import Engine, Outcome, Step
-from mvideo.flows._notices import failed_items
+from mvideo.flows._notices import failure_table
 from mvideo.flows._progress import StageBoard
 from mvideo.tasks._parts import Parts
 from mvideo_core.base.errors import ConfigError, ModelError, MVideoError
@@ -66,7 +66,7 @@ class Pipeline:
             MVideoError (or what the task raised): the first error, after all other parts went as far as they could.
         """
         while self._start_ready():
-            for outcome in self.engine.finished(LOOK_EVERY_S):
+            for outcome in self.engine.collect(LOOK_EVERY_S):
                 self._note(outcome)
             for board in self.boards.values():
                 board.publish()
@@ -121,7 +121,7 @@ class Pipeline:
             return
         self.finished.update({(name, index): outcome.job for index in job.indices})
         self.reused[name] += outcome.reused
-        self.boards[name].finished(job.indices)
+        self.boards[name].mark_finished(job.indices)
         if all((name, index) in self.finished for index in self.indices):
             self._close(job.step)
 
@@ -138,7 +138,7 @@ class Pipeline:
         log.info(
             "%s: %s in %.1f s, %s", step.name, summary.counts, summary.seconds, summary.reasons or "nothing dropped"
         )
-        failed_items(workspace, step.name, markers)
+        failure_table(workspace, step.name, markers)
         try:
             check_failed(summary, self.max_failed_frac)
         except MVideoError as error:

@@ -29,7 +29,7 @@ class StageBoard:
         """Start the clock: the first part of the stage is submitted."""
         self.started = self.started or time.monotonic()
 
-    def finished(self, indices: Collection[int]) -> None:
+    def mark_finished(self, indices: Collection[int]) -> None:
         """Note parts that are finished."""
         self.done.update(indices)
 
@@ -47,7 +47,7 @@ class StageBoard:
 
     def line(self, now: float) -> tuple[float, str]:
         """Percent done and what to say about it. What the store already held counts as done, not as speed."""
-        counts = _items.seen(self.workspace, self.stage)
+        counts = _items.item_counts(self.workspace, self.stage)
         shares = {part: count.done / count.total for part, count in counts.items() if count.total}
         fraction = min(sum((shares | dict.fromkeys(self.done, 1.0)).values()) / self.n_parts, 1.0)
         held = sum(count.at_first / count.total for count in counts.values() if count.total) / self.n_parts

@@ -51,7 +51,7 @@ def share(
         if (number := _own(runs)) is not None:
             del runs[number]
             work(number)
-        elif runs := {number: run_id for number, run_id in runs.items() if not _completed(run_id)}:
+        elif runs := {number: run_id for number, run_id in runs.items() if not _is_completed(run_id)}:
             time.sleep(POLL_S)
 
 
@@ -74,7 +74,7 @@ def _own(runs: dict[int, UUID]) -> int | None:
     return None
 
 
-def _completed(run_id: UUID) -> bool:
+def _is_completed(run_id: UUID) -> bool:
     """Whether a job's run is completed; a crashed one is not.
 
     Raises:

@@ -8,10 +8,10 @@ from mvideo.flows._engine import EngineOptions, Step, open_engine
 from mvideo.flows._pipelining import Pipeline
 from mvideo.tasks.stages import TASKS
 from mvideo_core.base.errors import ConfigError
-from mvideo_core.base.options import Options, Over, merged
+from mvideo_core.base.options import Options, Over, merge
 from mvideo_core.curation.pipeline import PART_STAGES, PipelineOptions, load_profile
 from mvideo_core.engine import STAGES
-from mvideo_core.engine.run import StageSummary, planned_parts
+from mvideo_core.engine.run import StageSummary, count_parts
 from mvideo_core.store.workspace import Workspace
 
 P = ParamSpec("P")
@@ -29,7 +29,7 @@ def resolve(profile: str, overrides: dict[str, Any] | None = None, **stages: dic
         ConfigError: no such profile, or a value that is not allowed.
     """
     given = {name: values for name, values in stages.items() if values}
-    return load_profile(profile, merged(overrides or {}, given))
+    return load_profile(profile, merge(overrides or {}, given))
 
 
 def with_stage_parameters(function: Callable[P, T]) -> Callable[P, T]:
@@ -74,7 +74,7 @@ def finish_stage(
         raise ConfigError(
             f"{name}: a stage deployment runs on engine threads or ray; workers is for build-mask-dataset"
         )
-    n_parts = planned_parts(Workspace(workspace))
+    n_parts = count_parts(Workspace(workspace))
     indices = range(n_parts) if parts is None else sorted(set(parts))
     if unknown := [index for index in indices if not 0 <= index < n_parts]:
         raise ConfigError(f"{name}: no parts {unknown}; the plan of {workspace} has parts 0 to {n_parts - 1}")

@@ -8,7 +8,7 @@ from prefect import State, flow
 from mvideo.flows._dataset import write_dataset, write_report
 from mvideo.flows._engine import EngineOptions, open_engine
 from mvideo.flows._naming import run_name
-from mvideo.flows._notices import concluded
+from mvideo.flows._notices import conclude
 from mvideo.flows._pipelining import Pipeline
 from mvideo.flows._root import in_root
 from mvideo.flows._stage import resolve, step, with_stage_parameters
@@ -63,4 +63,4 @@ def build_mask_dataset(
         Pipeline(running, steps, workspace, range(planned.n_parts), options.run.max_failed_frac).run()
     write_dataset(workspace, options, engine)
     summary = write_report(workspace)
-    return concluded(summary, summary.warnings)
+    return conclude(summary, summary.warnings)

@@ -12,7 +12,7 @@ from mvideo.flows._notices import MAX_FAILED_SHOWN, shows
 from mvideo.flows._root import in_root
 from mvideo.tasks.evaluate import check_items, collect_scores, evaluation_report, score
 from mvideo_core.base.forms import ProfileName, Values
-from mvideo_core.base.options import Over, merged
+from mvideo_core.base.options import Over, merge
 from mvideo_core.evaluation.export import rows_of, to_markdown
 from mvideo_core.evaluation.request import EvaluateRequest
 from mvideo_core.evaluation.result import LoadedResult, read_result
@@ -52,7 +52,7 @@ def evaluate_mvideo(
     request = EvaluateRequest(
         manifests=tuple(manifests),
         out=str(Path(out).absolute()),
-        suite=load_suite(suite, merged(overrides or {}, options or {})),
+        suite=load_suite(suite, merge(overrides or {}, options or {})),
         overwrite=overwrite,
     )
     if part:

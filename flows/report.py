@@ -4,7 +4,7 @@ from prefect import State, flow
 
 from mvideo.flows._dataset import write_report
 from mvideo.flows._naming import run_name
-from mvideo.flows._notices import concluded
+from mvideo.flows._notices import conclude
 from mvideo.flows._root import in_root
 from mvideo_core.pages.data_report.build import ReportSummary
 
@@ -18,4 +18,4 @@ def report(workspace: str) -> ReportSummary | State[ReportSummary]:
         workspace: local path or fsspec URL.
     """
     summary = write_report(workspace)
-    return concluded(summary, summary.warnings)
+    return conclude(summary, summary.warnings)

@@ -15,7 +15,7 @@ from mvideo.flows.evaluate_mvideo import evaluate_mvideo
 from mvideo.flows.train_mvideo import train_mvideo
 from mvideo.tasks import paper
 from mvideo_core.base.forms import ProfileName, Values
-from mvideo_core.base.options import Over, digest, merged
+from mvideo_core.base.options import Over, digest, merge
 from mvideo_core.paper.material import pipeline_overrides, sets_to_build, workspace_of
 from mvideo_core.paper.options import PROFILES, PaperOptions, load_profile
 from mvideo_core.paper.training import latent_options, training_options
@@ -49,7 +49,7 @@ def reproduce_paper(
     Returns:
         Path of the page; of the manifest where `job` is given.
     """
-    chosen = load_profile(profile, merged(overrides or {}, options or {}))
+    chosen = load_profile(profile, merge(overrides or {}, options or {}))
     root = Path(out).absolute()
     if job:
         return paper.job_videos(chosen, str(root), job_named(job, chosen))

@@ -6,7 +6,7 @@ from prefect import Flow, State, flow
 
 from mvideo.flows._engine import EngineOptions
 from mvideo.flows._naming import run_name
-from mvideo.flows._notices import concluded
+from mvideo.flows._notices import conclude
 from mvideo.flows._root import in_root
 from mvideo.flows._stage import finish_stage, resolve
 from mvideo_core.base.forms import ProfileName
@@ -43,7 +43,7 @@ def flow_of(stage: Stage) -> Flow[..., Any]:
         chosen = resolve(profile, **{stage.name: options})
         preflight(chosen, Workspace(workspace), [stage.name])
         summary = finish_stage(stage.name, workspace, chosen, parts, engine)
-        return concluded(summary, summary.warnings)
+        return conclude(summary, summary.warnings)
 
     run.__name__, run.__doc__ = stage.name, DOCUMENTATION.format(title=stage.title)
     return flow(name=stage.name, flow_run_name=run_name, persist_result=False)(in_root(run))

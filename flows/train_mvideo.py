@@ -12,7 +12,7 @@ from mvideo.flows._training import training_page
 from mvideo.tasks.train import train
 from mvideo_core.base.errors import ConfigError
 from mvideo_core.base.forms import ProfileName, Values
-from mvideo_core.base.options import Over, merged
+from mvideo_core.base.options import Over, merge
 from mvideo_core.doctor import Asked, require
 from mvideo_core.training.latents.options import LatentOptions
 from mvideo_core.training.options import PROFILES, TrainOptions, load_profile
@@ -45,7 +45,7 @@ def train_mvideo(
         allow: options that may differ from the checkpoint's when the run is resumed, such as optimizer.rate.peak.
         engine: where the encode stage runs: threads of this process, or Ray.
     """
-    chosen = load_profile(profile, merged(overrides or {}, options or {}))
+    chosen = load_profile(profile, merge(overrides or {}, options or {}))
     given = {"out": out, "init_adapter": init_adapter, "allow": tuple(allow or ())}
     chosen = chosen.model_copy(update={name: value for name, value in given.items() if value})
     if not chosen.out:

@@ -23,7 +23,7 @@ def note(workspace: str, stage: str, part: int, done: int, total: int) -> None:
         parts[part] = ItemCount(at_first, done, total)
 
 
-def seen(workspace: str, stage: str) -> dict[int, ItemCount]:
+def item_counts(workspace: str, stage: str) -> dict[int, ItemCount]:
     """Item counts by part; parts that run in other processes are not in it."""
     with _lock:
         return dict(_seen.get((workspace, stage), {}))

@@ -36,7 +36,7 @@ def score(request: EvaluateRequest, part: str) -> dict[str, str]:
         ConfigError, StoreError: as `mvideo_core.evaluation.run` says.
     """
     piece = parse_part(part)
-    return score_part(request.plan(), piece, request.out, _shown(piece), request.overwrite).unavailable
+    return score_part(request.plan(), piece, request.out, _progress(piece), request.overwrite).unavailable
 
 
 @io_task
@@ -65,7 +65,7 @@ def evaluation_report(out: str) -> str:
     return str(build_report(Path(out), Path(out) / "report"))
 
 
-def _shown(part: Part) -> Callable[[int, int, str], None]:
+def _progress(part: Part) -> Callable[[int, int, str], None]:
     """A progress bar over the videos of a part."""
     bar = CountBar("evaluate" if part.count == 1 else f"evaluate-{part.index}-of-{part.count}", "videos")
 

@@ -20,10 +20,10 @@ def generate(request: GenerateRequest, out: str, overwrite: bool = False) -> Gen
     Raises:
         ConfigError, MediaError, ModelError, StoreError: as `mvideo_core.generation` says.
     """
-    return make(request, out, overwrite, _shown())
+    return make(request, out, overwrite, _progress())
 
 
-def _shown() -> Callable[[int, int], None]:
+def _progress() -> Callable[[int, int], None]:
     """A progress bar over the denoising steps of the video, at most every few seconds."""
     bar = CountBar("generate", "steps")
     shown_s = -math.inf

@@ -47,22 +47,26 @@ class Values:
     def __get_pydantic_json_schema__(self, core: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
         """Names, types and ranges of the class and of all options inside it."""
         schema = partial_of(self.record).model_json_schema()
-        boxed = _boxed(schema, schema.get("$defs", {}))
+        boxed = _inline_schema(schema, schema.get("$defs", {}))
         return handler(core) | {name: boxed[name] for name in ("propertyNames", "patternProperties")}
 
 
-def _boxed(schema: Any, definitions: dict[str, Any]) -> Any:
+def _inline_schema(schema: Any, definitions: dict[str, Any]) -> Any:
     """The schema without references, its fields as patterns."""
     if isinstance(schema, list):
-        return [_boxed(one, definitions) for one in schema]
+        return [_inline_schema(one, definitions) for one in schema]
     if not isinstance(schema, dict):
         return schema
     if "$ref" in schema:
-        return _boxed(definitions[schema["$ref"].rpartition("/")[2]], definitions)
-    rest = {name: _boxed(value, definitions) for name, value in schema.items() if name not in ("properties", "$defs")}
+        return _inline_schema(definitions[schema["$ref"].rpartition("/")[2]], definitions)
+    rest = {
+        name: _inline_schema(value, definitions)
+        for name, value in schema.items()
+        if name not in ("properties", "$defs")
+    }
     if "properties" in schema:
         fields = schema["properties"]
-        rest["patternProperties"] = {f"^{name}$": _boxed(field, definitions) for name, field in fields.items()}
+        rest["patternProperties"] = {f"^{name}$": _inline_schema(field, definitions) for name, field in fields.items()}
     return rest
 
 

@@ -48,10 +48,10 @@ def gpus() -> list[Gpu]:
     if answer.returncode and "No devices" not in " ".join(said):
         why = said[0] if said else f"exit code {answer.returncode}"
         raise ConfigError(f"nvidia-smi fails: {why}; the driver and its kernel module do not fit: reinstall or reboot")
-    return visible(parsed(answer.stdout), os.environ.get("CUDA_VISIBLE_DEVICES"))
+    return visible(parse_listing(answer.stdout), os.environ.get("CUDA_VISIBLE_DEVICES"))
 
 
-def parsed(listing: str) -> list[Gpu]:
+def parse_listing(listing: str) -> list[Gpu]:
     """GPUs of nvidia-smi's CSV; figures that it does not know ("[N/A]") become 0."""
     found = []
     for line in listing.splitlines():

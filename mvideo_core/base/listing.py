@@ -71,7 +71,7 @@ def visible_files(folder: str | os.PathLike[str], *endings: str, recursive: bool
     )
 
 
-def named_file(folder: str | os.PathLike[str], name: str) -> Path | None:
+def find_file(folder: str | os.PathLike[str], name: str) -> Path | None:
     """The file of a folder with this name, however its accents are encoded (macOS writes them decomposed, NFD).
 
     Returns:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import IO
 
 from mvideo_core.base.errors import StoreError
-from mvideo_core.base.stopping import heed
+from mvideo_core.base.stopping import raise_if_stopped
 
 POLL_S = 0.2
 
@@ -27,16 +27,16 @@ def file_lock(path: Path, *, shared: bool = False, wait_s: float = 0.0) -> Itera
     """
     deadline = time.monotonic() + wait_s
     how = fcntl.LOCK_SH if shared else fcntl.LOCK_EX
-    with _opened(path) as stream:
-        while not _taken(stream, path, how):
+    with _open_lock(path) as stream:
+        while not _take_lock(stream, path, how):
             if time.monotonic() >= deadline:
                 raise BlockingIOError(f"{path} is held by another process")
-            heed()
+            raise_if_stopped()
             time.sleep(POLL_S)
         yield
 
 
-def _opened(path: Path) -> IO[str]:
+def _open_lock(path: Path) -> IO[str]:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         return path.open("a+")  # NFS shares a lock only of a file that is open for reading, too
@@ -46,7 +46,7 @@ def _opened(path: Path) -> IO[str]:
         ) from error
 
 
-def _taken(stream: IO[str], path: Path, how: int) -> bool:
+def _take_lock(stream: IO[str], path: Path, how: int) -> bool:
     try:
         fcntl.flock(stream, how | fcntl.LOCK_NB)
     except BlockingIOError:

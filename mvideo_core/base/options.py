@@ -34,7 +34,7 @@ class Options(BaseModel):
 
     @model_validator(mode="before")
     @classmethod
-    def _known_names(cls, values: Any) -> Any:
+    def _check_names(cls, values: Any) -> Any:
         for name in cls.GONE.keys() & values.keys() if isinstance(values, dict) else ():
             raise ValueError(f"{name} (seen {values[name]!r}) is no longer an option; {cls.GONE[name]}")
         return values
@@ -100,7 +100,7 @@ class Options(BaseModel):
             raise ConfigError(f"no profile {name!r} in {where}; give the path of a YAML file or one of: {known}")
         values = read_yaml(path)
         own = cls.parse(values, where=str(path))
-        return cls.parse(merged(values, overrides), where=f"values over the profile {name}") if overrides else own
+        return cls.parse(merge(values, overrides), where=f"values over the profile {name}") if overrides else own
 
     def at_default(self, *names: str) -> set[str]:
         """Those of some fields that have their default: a digest that leaves them out survives their introduction."""
@@ -190,7 +190,7 @@ def _hides(record: type[BaseModel], path: Sequence[int | str]) -> bool:
     return bool(record.model_config.get("hide_input_in_errors"))
 
 
-def merged(base: dict[str, Any], top: dict[str, Any]) -> dict[str, Any]:
+def merge(base: dict[str, Any], top: dict[str, Any]) -> dict[str, Any]:
     """`base` with `top`'s values over it, mappings merged key by key.
 
     A mapping of numbers over a list changes those entries, from 0: {"4": {"options": {"align": True}}}.
@@ -202,20 +202,20 @@ def merged(base: dict[str, Any], top: dict[str, Any]) -> dict[str, Any]:
     for key, value in top.items():
         inner = result.get(key)
         if isinstance(inner, list | tuple) and isinstance(value, dict):
-            result[key] = _merged_list(list(inner), value, key)
+            result[key] = _merge_lists(list(inner), value, key)
         else:
-            result[key] = merged(inner, value) if isinstance(inner, dict) and isinstance(value, dict) else value
+            result[key] = merge(inner, value) if isinstance(inner, dict) and isinstance(value, dict) else value
     return result
 
 
-def _merged_list(base: list[Any], top: dict[str, Any], name: str) -> list[Any]:
+def _merge_lists(base: list[Any], top: dict[str, Any], name: str) -> list[Any]:
     for key, value in top.items():
         index = int(key) if str(key).isascii() and str(key).isdigit() else len(base)
         if index >= len(base):
             entries = f"{len(base)} entries, 0 to {len(base) - 1}" if base else "no entries"
             raise ConfigError(f"{name}.{key}: {name} is a list of {entries}; give the number of one, or the whole list")
         old = base[index]
-        base[index] = merged(old, value) if isinstance(old, dict) and isinstance(value, dict) else value
+        base[index] = merge(old, value) if isinstance(old, dict) and isinstance(value, dict) else value
     return base
 
 

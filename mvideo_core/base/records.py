@@ -90,12 +90,12 @@ class Row(Record):
     """Content key of the item that gave this row, set by the runner; lets later runs take the row over."""
 
     @classmethod
-    def filtered(cls, key: str, parent: str, reason: str, value: float, threshold: float, **known: Any) -> Self:
+    def filter_row(cls, key: str, parent: str, reason: str, value: float, threshold: float, **known: Any) -> Self:
         """A row that a rule dropped, with the value seen and the limit it met."""
         return cls(key=key, parent=parent, status="filtered", reason=reason, value=value, threshold=threshold, **known)
 
     @classmethod
-    def failed(cls, key: str, parent: str, error: str, message: str, attempts: int, **known: Any) -> Self:
+    def failure_row(cls, key: str, parent: str, error: str, message: str, attempts: int, **known: Any) -> Self:
         """A row whose item is bad; `error` is the exception's class name."""
         return cls(key=key, parent=parent, status="failed", error=error, message=message, attempts=attempts, **known)
 

@@ -5,7 +5,7 @@ from pathlib import Path
 _PACKAGE = Path(__file__).resolve().parents[2] / "mvideo"
 
 
-def shipped(name: str) -> Path:
+def shipped_path(name: str) -> Path:
     """Absolute path of such a file or folder, in a checkout or in an installed package.
 
     Args:

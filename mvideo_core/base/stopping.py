@@ -20,7 +20,7 @@ class Stopped(BaseException):
     """The work in this thread ends here because a stop was asked for; never a fault of its input."""
 
 
-def heed() -> None:
+def raise_if_stopped() -> None:
     """Raise when a stop is asked for.
 
     Raises:
@@ -33,7 +33,7 @@ def heed() -> None:
 def heeding(things: Iterable[T]) -> Iterator[T]:
     """The same things, with a look for a stop before each."""
     for thing in things:
-        heed()
+        raise_if_stopped()
         yield thing
 
 

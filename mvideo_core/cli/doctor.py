@@ -25,7 +25,7 @@ def doctor(
     """Look at this machine, and at what a run or training needs of it. Exit code 1: something will fail."""
     from mvideo_core.doctor import ALL, run_checks
 
-    asked = _asked(profile, training, workspace)
+    asked = _read_settings(profile, training, workspace)
     found = list(run_checks(ALL, asked))
     problems = sum(one.status == "problem" for one in found)
     if as_json:
@@ -36,7 +36,7 @@ def doctor(
     raise typer.Exit(1 if problems else 0)
 
 
-def _asked(profile: str, training: str, workspace: str) -> "Asked":
+def _read_settings(profile: str, training: str, workspace: str) -> "Asked":
     from mvideo_core.doctor import Asked
 
     pipeline = trained = None

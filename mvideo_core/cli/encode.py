@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import typer
 
 from mvideo_core.cli.pipeline import part_list
-from mvideo_core.cli.settings import given_values
+from mvideo_core.cli.settings import read_values
 from mvideo_core.cli.workspace import WORKSPACE
 from mvideo_core.doctor import Asked, require
 from mvideo_core.engine.run import RunOptions
@@ -36,7 +36,7 @@ def encode(
     from mvideo_core.curation.stages.encode import encode_dataset
     from mvideo_core.curation.stages.publish_latents import current_latents
 
-    values = given_values(options, [*set_, *([f"base.weights={weights}"] if weights else [])])
+    values = read_values(options, [*set_, *([f"base.weights={weights}"] if weights else [])])
     chosen, ws = LatentOptions.parse(values, options or "encode"), Workspace.existing(workspace)
     require("encode", Asked(workspace=workspace, latents=chosen))
     summary = encode_dataset(ws, chosen, RunOptions(jobs=jobs), part_list(parts))

@@ -8,7 +8,7 @@ import typer
 from mvideo_core.base.errors import ConfigError
 from mvideo_core.cli.eval_models import add_to as add_models
 from mvideo_core.cli.eval_vbench import add_to as add_vbench
-from mvideo_core.cli.settings import end_with, given_values, local_only, tell_profiles
+from mvideo_core.cli.settings import end_with, local_only, read_values, tell_profiles
 
 eval_app = typer.Typer(
     no_args_is_help=True,
@@ -72,8 +72,8 @@ def validate_(manifests: list[str] = MANIFESTS, suite: str = SUITE, set_: list[s
     found = validate(_plan(suite, set_, manifests))
     for one in found.groups:
         typer.echo(
-            f"{one.group}: {one.n_readable} of {one.n_items} readable, {_listed(one.fps)} fps, "
-            f"{_listed(one.frames)} frames, {_listed(one.sizes)}"
+            f"{one.group}: {one.n_readable} of {one.n_items} readable, {_list_values(one.fps)} fps, "
+            f"{_list_values(one.frames)} frames, {_list_values(one.sizes)}"
         )
     show_problems(found.problems)
     raise typer.Exit(1 if found.n_errors else 0)
@@ -162,7 +162,7 @@ def report(
     """A page that opens offline: videos side by side, contours, per-frame curves, worst first."""
     from mvideo_core.pages.evaluation_report import ReportOptions, build_report
 
-    options = ReportOptions.parse(given_values("", set_), "--set")
+    options = ReportOptions.parse(read_values("", set_), "--set")
     typer.echo(f"report: {build_report(result, out or Path(result) / 'report', options)}")
 
 
@@ -208,7 +208,7 @@ def generate(
         given: dict[str, Any] = {"test_set": test_set} if test_set else {}
         given |= {"seconds": seconds, "variant": f"{seconds:g} s"} if seconds else {}
         items = [item.model_copy(update=given) for item in items]
-    chosen = load_system(system, given_values("", set_))
+    chosen = load_system(system, read_values("", set_))
     piece = parse_part(part) if part else Part()
     made = make_videos(chosen, items, out, piece, show_progress)
     typer.echo(f"{made}: {len(items)} items; score them with: mvideo eval run {made} --suite SUITE --out RESULT")
@@ -248,7 +248,7 @@ def _plan(suite: str, settings: list[str], manifests: list[str]) -> Any:
     from mvideo_core.evaluation.plan import make_plan
     from mvideo_core.evaluation.suite import load_suite
 
-    return make_plan(load_suite(suite, given_values("", settings)), manifests)
+    return make_plan(load_suite(suite, read_values("", settings)), manifests)
 
 
 def write_all(out: str) -> None:
@@ -273,7 +273,7 @@ def show_problems(problems: Any, most: int = 40) -> None:
     typer.echo(f"{n_errors} errors, {len(problems) - n_errors} warnings", err=True)
 
 
-def _listed(values: Any, most: int = 4) -> str:
+def _list_values(values: Any, most: int = 4) -> str:
     return "/".join(f"{one:g}" if isinstance(one, float) else str(one) for one in values[:most]) or "no"
 
 

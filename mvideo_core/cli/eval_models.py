@@ -5,7 +5,7 @@ from pathlib import Path
 import typer
 
 from mvideo_core.base.errors import ConfigError
-from mvideo_core.cli.settings import given_values, local_only
+from mvideo_core.cli.settings import local_only, read_values
 
 
 def add_to(app: typer.Typer) -> None:
@@ -53,7 +53,7 @@ def compare_models(
     found = read_models(models, masks)
     for text in found.notices:
         typer.echo(f"warning  {text}", err=True)
-    plan = plan_of(load_suite(suite, given_values("", set_)), found.items)
+    plan = plan_of(load_suite(suite, read_values("", set_)), found.items)
     check_comparable(plan)
     problems = validate(plan)
     show_problems(problems.problems)

@@ -7,8 +7,8 @@ from typing import Any
 import typer
 import yaml
 
-from mvideo_core.base.options import merged
-from mvideo_core.cli.settings import given_values, local_only, needs_a_look
+from mvideo_core.base.options import merge
+from mvideo_core.cli.settings import local_only, needs_a_look, read_values
 from mvideo_core.doctor import Asked, require
 
 EVERY_S = 10.0
@@ -57,24 +57,24 @@ def generate(
 
     flags = {
         "prompt": prompt,
-        "source": _given(
+        "source": _drop_empty(
             {"video": video, "objects": object_, "masks": masks, "masks_as": as_, "sample": sample, "edits": op}
         ),
-        "base": _given({"weights": base, "dtype": dtype}),
+        "base": _drop_empty({"weights": base, "dtype": dtype}),
         "adapter": adapter,
         "allow_other_base": allow_other_base,
-        "options": _given({"steps": steps, "seed": seed, "seconds": seconds}),
+        "options": _drop_empty({"steps": steps, "seed": seed, "seconds": seconds}),
     }
     request: dict[str, Any] = {"base": {"dtype": _dtype()}}
-    for layer in (given_values(options, []), _given(flags), given_values("", set_)):
-        request = merged(request, layer)
+    for layer in (read_values(options, []), _drop_empty(flags), read_values("", set_)):
+        request = merge(request, layer)
     chosen = GenerateRequest.parse(request, "generate")
     require("generate", Asked(base=chosen.base))
     made = make(chosen, out, overwrite, Steps())
     typer.echo(yaml.safe_dump(made.model_dump(mode="json"), sort_keys=False).strip())
 
 
-def _given(values: dict[str, Any]) -> dict[str, Any]:
+def _drop_empty(values: dict[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in values.items() if value}
 
 

@@ -9,7 +9,7 @@ from pydantic import Field
 
 from mvideo_core.base.errors import ConfigError
 from mvideo_core.base.options import Options, parse_yaml, read_yaml
-from mvideo_core.cli.settings import given_values, local_only, needs_a_look
+from mvideo_core.cli.settings import local_only, needs_a_look, read_values
 from mvideo_core.cogvideox.video_format import VideoFormat
 from mvideo_core.editing import mask_files as sequence
 from mvideo_core.editing.combine import CombineOptions, Layer, combine
@@ -124,7 +124,7 @@ def suggest_(
 
     height, width = _size(size)
     canvas = CanvasOptions.parse({"height_px": height, "width_px": width, "fps": out_fps, "frames": frames}, "suggest")
-    made = suggest.suggest(words, canvas, suggest.server_of(given_values("", set_)))
+    made = suggest.suggest(words, canvas, suggest.server_of(read_values("", set_)))
     suggest.save(made, words, Path(out))
     write_contact_sheet(made.clip, Path(out).with_suffix(".png"))
     typer.echo(f"{out} and {Path(out).with_suffix('.png')}: {_summary(made.clip)}")
@@ -267,7 +267,7 @@ def recipe(
         return
     if not out:
         raise ConfigError("recipe: where to? give a folder with --out")
-    names = dict(_assigned(text, list(found.inputs)) for text in given)
+    names = dict(_split_assignment(text, list(found.inputs)) for text in given)
     inputs = {key: _input(text, fps, as_) for key, text in names.items()}
     for file in write_recipe(name, inputs, out, _format(size, out_fps, clip_frames)):
         typer.echo(f"{file}: {_summary(sequence.load_masks(file))}")
@@ -291,7 +291,7 @@ def info(masks: str = MASKS, as_: str = AS) -> None:
     from mvideo_core.editing.geometry import measure_motion
     from mvideo_core.masks.measure import areas
 
-    found = _found(masks, as_)
+    found = _find_masks(masks, as_)
     n_frames, n_objects, height, width = found.sequence.shape
     rate = f"{found.fps:g} fps, {n_frames / found.fps:.2f} s" if found.fps else "frame rate unknown"
     typer.echo(f"{found.kind}: {n_frames} frames of {width}x{height}, {rate}, {n_objects} objects")
@@ -309,7 +309,7 @@ def info(masks: str = MASKS, as_: str = AS) -> None:
         typer.echo(f"  caption: {found.caption}")
 
 
-def _found(text: str, as_: str) -> sequence.ReadMasks:
+def _find_masks(text: str, as_: str) -> sequence.ReadMasks:
     if not names_video(text):
         return sequence.read_masks(text, MaskForm.parse(as_))
     clip = _input(text, 0.0, as_).clip
@@ -359,7 +359,7 @@ class LayerOptions(Options):
     read_as: str = Field(default="", description="how to read its masks, as --as says it; empty = as --as says")
 
 
-def _assigned(text: str, names: list[str]) -> tuple[str, str]:
+def _split_assignment(text: str, names: list[str]) -> tuple[str, str]:
     """NAME=MASKS taken apart; without a name, the only input there is."""
     name, mark, masks = text.partition("=")
     if mark and name in names:

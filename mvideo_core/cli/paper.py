@@ -4,7 +4,7 @@ from pathlib import Path
 
 import typer
 
-from mvideo_core.cli.settings import given_values, local_only, tell_profiles
+from mvideo_core.cli.settings import local_only, read_values, tell_profiles
 
 
 def add_to(app: typer.Typer) -> None:
@@ -32,7 +32,7 @@ def reproduce(
     if profile == "list":
         tell_profiles(PROFILES)
         return
-    options = load_profile(profile, given_values("", set_))
+    options = load_profile(profile, read_values("", set_))
     page = finish(options, Path(out)) if tables_only else run(options, Path(out), typer.echo)
     for number in options.tables:
         typer.echo((Path(out) / "tables" / f"table-{number}.md").read_text(encoding="utf-8"))

@@ -6,7 +6,7 @@ import typer
 import yaml
 
 from mvideo_core.base.errors import ConfigError
-from mvideo_core.cli.settings import end_with, given_values, local_only, tell_profiles
+from mvideo_core.cli.settings import end_with, local_only, read_values, tell_profiles
 from mvideo_core.cli.workspace import WORKSPACE
 from mvideo_core.curation.ingest.sources import SourceOptions
 from mvideo_core.curation.pipeline import PART_STAGES, PROFILES, PipelineOptions, load_profile, preflight, run_pipeline
@@ -134,7 +134,7 @@ def part_list(text: str) -> list[int] | None:
 
 
 def _options(profile: str, options: str, settings: list[str]) -> PipelineOptions:
-    return load_profile(profile, given_values(options, settings))
+    return load_profile(profile, read_values(options, settings))
 
 
 def _source(folder: str, hdvila: str, hdvila_videos: str, manifest: str) -> SourceOptions:

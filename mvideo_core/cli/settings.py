@@ -11,12 +11,12 @@ import typer
 from mvideo_core.base.errors import ConfigError
 from mvideo_core.base.listing import visible_files
 from mvideo_core.base.local_paths import local_path
-from mvideo_core.base.options import merged, parse_yaml, read_yaml
+from mvideo_core.base.options import merge, parse_yaml, read_yaml
 
 P = ParamSpec("P")
 
 
-def given_values(options: str, settings: list[str]) -> dict[str, Any]:
+def read_values(options: str, settings: list[str]) -> dict[str, Any]:
     """The nested values of an options file, with single settings over them.
 
     Args:
@@ -34,7 +34,7 @@ def given_values(options: str, settings: list[str]) -> dict[str, Any]:
         value = parse_yaml(text, f"--set {setting!r}")
         for key in reversed(path.split(".")):
             value = {key: value}
-        values = merged(values, value)
+        values = merge(values, value)
     return values
 
 

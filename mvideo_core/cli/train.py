@@ -8,8 +8,8 @@ import typer
 import yaml
 
 from mvideo_core.base.errors import ConfigError
-from mvideo_core.base.options import merged
-from mvideo_core.cli.settings import given_values, local_only, tell_profiles
+from mvideo_core.base.options import merge
+from mvideo_core.cli.settings import local_only, read_values, tell_profiles
 from mvideo_core.doctor import Asked, require
 from mvideo_core.training.callbacks.metrics import loss_words
 from mvideo_core.training.callbacks.stopping import STOP
@@ -61,7 +61,7 @@ def run(
         "init_adapter": init_adapter,
         "allow": allow,
     }
-    chosen = load_profile(profile, merged(given_values(options, set_), _given(flags)))
+    chosen = load_profile(profile, merge(read_values(options, set_), _flags_in_use(flags)))
     require("train", Asked(workspace=workspace, training=chosen))
     report = launch(chosen, _Progress(every_s).tell, on_phase=typer.echo)
     typer.echo(last_line(report))
@@ -98,7 +98,7 @@ def estimate(
     from mvideo_core.training.estimate.run import estimate as estimated
     from mvideo_core.training.estimate.run import lines
 
-    chosen = load_profile(profile, given_values(options, set_))
+    chosen = load_profile(profile, read_values(options, set_))
     made = estimated(chosen, gpu, mfu)
     if as_json:
         typer.echo(made.model_dump_json(indent=1))
@@ -152,7 +152,7 @@ def _current(workspace: str) -> str:
     return current_latents(Workspace.existing(workspace))
 
 
-def _given(flags: dict[str, Any]) -> dict[str, Any]:
+def _flags_in_use(flags: dict[str, Any]) -> dict[str, Any]:
     """The flags that were used, nested ones included."""
-    inner = {name: _given(value) if isinstance(value, dict) else value for name, value in flags.items()}
+    inner = {name: _flags_in_use(value) if isinstance(value, dict) else value for name, value in flags.items()}
     return {name: value for name, value in inner.items() if value}

@@ -13,7 +13,7 @@ from mvideo_core.cogvideox.folder_check import Problem, is_cogvideox, model_prob
 from mvideo_core.weights import catalog, hub
 from mvideo_core.weights.contents import FETCHED
 from mvideo_core.weights.fetch import fetch
-from mvideo_core.weights.records import WeightsEntry, fetched, weights_dir
+from mvideo_core.weights.records import WeightsEntry, read_record, weights_dir
 from mvideo_core.weights.tensors import first_not_finite, stored_tensors
 
 weights_app = typer.Typer(no_args_is_help=True, help="Weights: what there is, where it comes from, whether it is here.")
@@ -70,7 +70,7 @@ def check(
         typer.echo(f"{state.path}: {state.problem or fine}")
     wrong = sum(bool(state.problem) for state in states)
     folder = Path(name).expanduser() if catalog.is_path(name) else catalog.entry(name).folder
-    if record := fetched(folder):
+    if record := read_record(folder):
         typer.echo(f"{folder / FETCHED}: {record.repository} at {record.commit}")
     if wrong:
         typer.echo(f"{name}: {wrong} of {len(states)} files are missing or damaged; {_way_out(name)}")
@@ -215,7 +215,7 @@ def _summary(folder: Path, states: Sequence[catalog.FileState]) -> str:
 
 def _size(item: WeightsEntry, states: Sequence[catalog.FileState], online: bool) -> str:
     """Total of an entry: as published, else as on disk, else roughly, else from its publishers or not at all."""
-    record = fetched(item.folder)
+    record = read_record(item.folder)
     known = [file.size_bytes for file in (record.files if record else item.files)]
     if item.repository is None:
         texts = {file.path: len(file.text.encode()) for file in item.files if file.text is not None}
@@ -225,16 +225,16 @@ def _size(item: WeightsEntry, states: Sequence[catalog.FileState], online: bool)
     if not any(state.problem for state in states):
         return catalog.size_text(sum(state.path.stat().st_size for state in states))
     if online:
-        return _asked_size(item)
+        return _size_of(item)
     if item.repository and item.repository.about_bytes:
         return f"~{catalog.size_text(item.repository.about_bytes)}"
     return "asked at fetch"
 
 
-def _asked_size(item: WeightsEntry) -> str:
+def _size_of(item: WeightsEntry) -> str:
     try:
         if item.repository:
-            sizes = [file.size_bytes for file in hub.published(item, item.repository.revision).files]
+            sizes = [file.size_bytes for file in hub.list_repository(item, item.repository.revision).files]
         else:
             sizes = [hub.with_hub_digest(file).size_bytes for file in item.files if file.text is None]
     except ModelError as error:

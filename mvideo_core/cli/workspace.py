@@ -26,13 +26,15 @@ def status(
     as_json: bool = typer.Option(False, "--json", help="Print JSON instead of a table."),
 ) -> None:
     """What is done, stage by stage, and why items were dropped. Parts of older input or options are not done."""
-    from mvideo_core.engine.chain import held_stages, row_class, valid_markers
+    from mvideo_core.engine.chain import row_class, valid_markers, workspace_stages
     from mvideo_core.store.snapshot import snapshot
-    from mvideo_core.store.status import failed_rows, reason_lines, stage_status
+    from mvideo_core.store.status import failures, reason_lines, stage_status
     from mvideo_core.store.workspace import POINTERS, Workspace
 
     ws = snapshot(Workspace.existing(workspace))
-    states = [stage_status(ws, name, [one for _, one in valid_markers(ws, name) if one]) for name in held_stages(ws)]
+    states = [
+        stage_status(ws, name, [one for _, one in valid_markers(ws, name) if one]) for name in workspace_stages(ws)
+    ]
     if as_json:
         typer.echo(json.dumps([state.model_dump() for state in states], indent=1))
         return
@@ -50,8 +52,8 @@ def status(
         if pointer:
             typer.echo(f"{name}: {ws.url.rstrip('/')}/{pointer['path']}")
     if failed:
-        for name in held_stages(ws):
-            for row in failed_rows(ws, name, row_class(name)):
+        for name in workspace_stages(ws):
+            for row in failures(ws, name, row_class(name)):
                 typer.echo(f"{name} {row.key} ({row.error}, {row.attempts} attempts): {row.message}")
 
 
@@ -63,16 +65,16 @@ def verify(
 
     Exit code 1 when something is not.
     """
-    from mvideo_core.curation.pipeline import held_rows
+    from mvideo_core.curation.pipeline import workspace_rows
     from mvideo_core.store.snapshot import snapshot
     from mvideo_core.store.status import verify_stage
     from mvideo_core.store.workspace import Workspace
 
     ws = snapshot(Workspace.existing(workspace))
     problems = [
-        problem for name, row_class in held_rows(ws).items() for problem in verify_stage(ws, name, row_class, deep)
+        problem for name, row_class in workspace_rows(ws).items() for problem in verify_stage(ws, name, row_class, deep)
     ]
-    problems += _published_problems(ws, deep)
+    problems += _find_problems(ws, deep)
     for problem in problems:
         typer.echo(f"{problem.path}: {problem.what}; {problem.mend}")
     typer.echo(f"{workspace}: {len(problems)} problems" + ("" if deep else " (sizes only; --deep reads every byte)"))
@@ -85,14 +87,14 @@ def retry(
     error: str = typer.Option("", "--class", help="Only failures of this error class, e.g. MediaError."),
 ) -> None:
     """Make the next run try failed items again; nothing else of their parts is redone."""
-    from mvideo_core.curation.pipeline import held_rows
+    from mvideo_core.curation.pipeline import workspace_rows
     from mvideo_core.store.maintain import retry_failed
     from mvideo_core.store.workspace import Workspace
 
     ws = Workspace.existing(workspace)
-    chosen = {name: row for name, row in held_rows(ws).items() if stage in ("", name)}
+    chosen = {name: row for name, row in workspace_rows(ws).items() if stage in ("", name)}
     if not chosen:
-        raise typer.BadParameter(f"no stage called {stage!r}; known: {', '.join(held_rows(ws))}")
+        raise typer.BadParameter(f"no stage called {stage!r}; known: {', '.join(workspace_rows(ws))}")
     total = sum(retry_failed(ws, name, row, error or None) for name, row in chosen.items())
     typer.echo(f"{total} items will be tried again by the next run")
 
@@ -112,12 +114,12 @@ def gc(
 
     What a live process works on or reads is left alone.
     """
-    from mvideo_core.curation.pipeline import held_rows
+    from mvideo_core.curation.pipeline import workspace_rows
     from mvideo_core.engine.garbage import collect_garbage
     from mvideo_core.store.workspace import Workspace
 
     ws = Workspace.existing(workspace)
-    freed = collect_garbage(ws, held_rows(ws), not delete, None if min_age_h is None else min_age_h * 3600)
+    freed = collect_garbage(ws, workspace_rows(ws), not delete, None if min_age_h is None else min_age_h * 3600)
     verb = "deleted" if delete else "would delete (add --delete)"
     typer.echo(f"{verb}: {freed.files} files, {freed.size_bytes / 1e6:.1f} MB")
     if freed.uploads:
@@ -130,7 +132,7 @@ def gc(
         typer.echo(f"left alone, not a stage of this version: {', '.join(freed.unknown)}")
 
 
-def _published_problems(workspace: "Workspace", deep: bool) -> "list[Problem]":
+def _find_problems(workspace: "Workspace", deep: bool) -> "list[Problem]":
     """What is wrong with the current dataset, latents and report."""
     from mvideo_core.curation.stages.publish import dataset_problems
     from mvideo_core.pages.data_report.build import report_problems

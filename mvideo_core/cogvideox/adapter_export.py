@@ -96,7 +96,7 @@ def export_adapter(
     if path.exists() and not overwrite:
         raise ConfigError(f"adapter export: --out {path} is there already; give another name, or --overwrite")
     files = find_adapter(given)
-    record = _checked(files)
+    record = _check_adapter(files)
     layers, alpha = _layers(files.lora)
     rank = max(pair[0].shape[0] for pair in layers.values())
     record |= {"lora": {"rank": rank, "alpha": alpha}}
@@ -108,7 +108,7 @@ def export_adapter(
     return Exported(path, len(layers), rank, alpha, _left_out(TARGETS[target]) if files.ours else "")
 
 
-def _checked(files: AdapterFiles) -> dict[str, Any]:
+def _check_adapter(files: AdapterFiles) -> dict[str, Any]:
     """The configuration of an adapter whose files are whole; of a plain LoRA, none is known."""
     paths = [files.lora, *([files.folder / CONDITIONING_FILE, files.folder / CONFIG_FILE] if files.ours else [])]
     for path in paths:

@@ -86,7 +86,7 @@ def find_adapter(given: str | Path, option: str = "adapter") -> AdapterFiles:
                 f"{option}: {folder / sorted(absent)[0]} is missing; {' and '.join(held)} are there, and all three "
                 "files belong together: copy the folder again"
             )
-        if changed := _changed(folder):
+        if changed := _find_changed_file(folder):
             said = f"{option}: {folder / changed} has changed since its checkpoint was written"
             if folder in (start, start / ADAPTER_FOLDER):
                 raise ModelError(f"{said}; take the checkpoint before it, or copy it again")
@@ -168,7 +168,7 @@ def check_adapter(files: AdapterFiles, config: Mapping[str, Any], option: str = 
         check_configuration(files.folder / CONFIG_FILE, record, config)
         _check_conditioning(files.folder / CONDITIONING_FILE, shapes, option)
     tensors = stored_tensors([files.lora])
-    if problem := lora_problem(tensors, shapes, *_said(files.lora, record)):
+    if problem := lora_problem(tensors, shapes, *_read_rank_and_targets(files.lora, record)):
         raise ModelError(f"{option}: {files.lora}: {problem}; it is incomplete, or of another model than this base")
     for path in (files.lora, *own[:1]):
         if bad := first_not_finite(stored_tensors([path]), deep=True):
@@ -285,7 +285,7 @@ def _candidates(start: Path) -> Iterator[Path]:
         yield step / ADAPTER_FOLDER
 
 
-def _changed(folder: Path) -> str:
+def _find_changed_file(folder: Path) -> str:
     """Name of the first file of a checkpoint's adapter whose bytes are not those in its state.json; "" when all are.
 
     An adapter elsewhere has no such record; then `check_adapter` compares what its own files say of each other.
@@ -321,7 +321,7 @@ def _layer(name: str) -> str:
     return ""
 
 
-def _said(lora: Path, record: Mapping[str, Any]) -> tuple[int | None, tuple[str, ...] | None]:
+def _read_rank_and_targets(lora: Path, record: Mapping[str, Any]) -> tuple[int | None, tuple[str, ...] | None]:
     """Rank and targets, by our configuration, else by the metadata that diffusers writes; None where none says."""
     if record:
         return int(record["lora"]["rank"]), tuple(record["lora"]["target_modules"])

@@ -33,7 +33,7 @@ class MVideoBlock(CogVideoXBlock):
         """
         n_clean = n_clean if temb_clean is not None else 0
         text_length = encoder_hidden_states.shape[1]
-        video, text, gates, text_gate = _modulated(
+        video, text, gates, text_gate = _modulate(
             self.norm1, hidden_states, encoder_hidden_states, temb, temb_clean, n_clean
         )
         video, text = self.attn1(
@@ -42,13 +42,13 @@ class MVideoBlock(CogVideoXBlock):
             image_rotary_emb=image_rotary_emb,
             **(attention_kwargs or {}),
         )
-        hidden_states = hidden_states + _gated(video, gates, n_clean)
+        hidden_states = hidden_states + _apply_gates(video, gates, n_clean)
         encoder_hidden_states = encoder_hidden_states + text_gate * text
-        video, text, gates, text_gate = _modulated(
+        video, text, gates, text_gate = _modulate(
             self.norm2, hidden_states, encoder_hidden_states, temb, temb_clean, n_clean
         )
         joint = self.ff(torch.cat([text, video], dim=1))
-        hidden_states = hidden_states + _gated(joint[:, text_length:], gates, n_clean)
+        hidden_states = hidden_states + _apply_gates(joint[:, text_length:], gates, n_clean)
         encoder_hidden_states = encoder_hidden_states + text_gate * joint[:, :text_length]
         return hidden_states, encoder_hidden_states
 
@@ -56,7 +56,7 @@ class MVideoBlock(CogVideoXBlock):
 Gates = tuple[Tensor, Tensor | None]
 
 
-def _modulated(
+def _modulate(
     norm: CogVideoXLayerNormZero, video: Tensor, text: Tensor, temb: Tensor, temb_clean: Tensor | None, n_clean: int
 ) -> tuple[Tensor, Tensor, Gates, Tensor]:
     """Normed and modulated video and text; gates (B, 1, D) of noisy and of clean tokens; gate of the text."""
@@ -85,7 +85,7 @@ def _six(norm: CogVideoXLayerNormZero, temb: Tensor) -> tuple[Tensor, ...]:
     return norm.linear(norm.silu(temb))[:, None].chunk(6, dim=2)
 
 
-def _gated(video: Tensor, gates: Gates, n_clean: int) -> Tensor:
+def _apply_gates(video: Tensor, gates: Gates, n_clean: int) -> Tensor:
     gate, clean_gate = gates
     if clean_gate is None:
         return gate * video

@@ -40,7 +40,7 @@ if TYPE_CHECKING:
 
 
 @contextlib.contextmanager
-def cached(transformer: "MVideoTransformer3DModel", options: CacheOptions) -> Iterator[None]:
+def cache_steps(transformer: "MVideoTransformer3DModel", options: CacheOptions) -> Iterator[None]:
     """The cache is on inside; what the hooks remember is cleared before, whoever turned them on.
 
     Raises:
@@ -58,7 +58,7 @@ def cached(transformer: "MVideoTransformer3DModel", options: CacheOptions) -> It
         transformer.disable_cache()
 
 
-def fitted(transformer: "MVideoTransformer3DModel", config: Any) -> Any:
+def fit_config(transformer: "MVideoTransformer3DModel", config: Any) -> Any:
     """The configuration of a diffusers cache with this model's own values where they were left out.
 
     Raises:
@@ -133,7 +133,7 @@ def _clips_CFHW(module: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> "
     return list(latents_BFCHW[:, :, : module.config.in_channels].transpose(1, 2).unbind(0))
 
 
-def _unattended(attn: Any, hidden_states: "Tensor", encoder_hidden_states: "Tensor", *_: Any, **__: Any) -> Any:
+def _skip_attention(attn: Any, hidden_states: "Tensor", encoder_hidden_states: "Tensor", *_: Any, **__: Any) -> Any:
     return hidden_states, encoder_hidden_states
 
 
@@ -141,5 +141,5 @@ TransformerBlockRegistry.register(
     MVideoBlock, TransformerBlockMetadata(return_hidden_states_index=0, return_encoder_hidden_states_index=1)
 )
 AttentionProcessorRegistry.register(
-    MVideoAttnProcessor, AttentionProcessorMetadata(skip_processor_output_fn=_unattended)
+    MVideoAttnProcessor, AttentionProcessorMetadata(skip_processor_output_fn=_skip_attention)
 )

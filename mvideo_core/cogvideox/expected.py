@@ -41,13 +41,15 @@ def _transformer(config: dict[str, Any]) -> Shapes:
     from mvideo_core.cogvideox.transformer import MVideoTransformer3DModel
 
     layers = _layers(config, 30)
-    return _repeated(_built(MVideoTransformer3DModel, config | {"num_layers": 1}), "transformer_blocks", 0, layers)
+    return _repeat_block(
+        _shapes_of(MVideoTransformer3DModel, config | {"num_layers": 1}), "transformer_blocks", 0, layers
+    )
 
 
 def _vae(config: dict[str, Any]) -> Shapes:
     from diffusers import AutoencoderKLCogVideoX
 
-    return _built(AutoencoderKLCogVideoX, config)
+    return _shapes_of(AutoencoderKLCogVideoX, config)
 
 
 def _text_encoder(config: dict[str, Any]) -> Shapes:
@@ -60,10 +62,10 @@ def _text_encoder(config: dict[str, Any]) -> Shapes:
         model = T5EncoderModel(T5Config(**(config | {"num_layers": min(layers, 2)})))
     shapes = {name: tuple(value.shape) for name, value in model.state_dict().items()}
     shapes.pop("encoder.embed_tokens.weight")
-    return _repeated(shapes, "encoder.block", 1, layers)
+    return _repeat_block(shapes, "encoder.block", 1, layers)
 
 
-def _built(kind: Any, config: dict[str, Any]) -> Shapes:
+def _shapes_of(kind: Any, config: dict[str, Any]) -> Shapes:
     import torch
 
     known = set(inspect.signature(kind.__init__).parameters)
@@ -72,7 +74,7 @@ def _built(kind: Any, config: dict[str, Any]) -> Shapes:
     return {name: tuple(value.shape) for name, value in model.state_dict().items()}
 
 
-def _repeated(shapes: Shapes, blocks: str, number: int, layers: int) -> Shapes:
+def _repeat_block(shapes: Shapes, blocks: str, number: int, layers: int) -> Shapes:
     """The tensors of block `number` also for those after it."""
     start = f"{blocks}.{number}."
     more = {

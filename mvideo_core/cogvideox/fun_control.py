@@ -23,11 +23,11 @@ def to_fun_control(transformer: MVideoTransformer3DModel) -> Any:
     """
     import torch
 
-    state = _merged_state(transformer)
+    state = _merge_adapters(transformer)
     mask = state.pop("mask_proj.weight").to(state["patch_embed.proj.weight"].dtype)
     state.pop("segment_embed", None)
     state["patch_embed.proj.weight"] = torch.cat([state["patch_embed.proj.weight"], mask], dim=1)
-    return _built(transformer, transformer.config.in_channels + transformer.config.mask_channels, state)
+    return _build(transformer, transformer.config.in_channels + transformer.config.mask_channels, state)
 
 
 def from_fun_control(transformer: Any, **changes: Any) -> MVideoTransformer3DModel:
@@ -76,10 +76,10 @@ def plain(transformer: MVideoTransformer3DModel) -> Any:
             raise ConfigError(
                 f"plain: {name} is trained; a plain CogVideoX has no place for it (`MVideoPipeline.save_pretrained`)"
             )
-    return _built(transformer, transformer.config.in_channels, state)
+    return _build(transformer, transformer.config.in_channels, state)
 
 
-def _built(transformer: MVideoTransformer3DModel, in_channels: int, state: dict[str, Any]) -> Any:
+def _build(transformer: MVideoTransformer3DModel, in_channels: int, state: dict[str, Any]) -> Any:
     import torch
     from diffusers import CogVideoXTransformer3DModel
 
@@ -93,7 +93,7 @@ def _built(transformer: MVideoTransformer3DModel, in_channels: int, state: dict[
     return model.train(transformer.training)
 
 
-def _merged_state(transformer: MVideoTransformer3DModel) -> dict[str, Any]:
+def _merge_adapters(transformer: MVideoTransformer3DModel) -> dict[str, Any]:
     """The state dict with every active adapter added to its layer and the names of a model without adapters."""
     from peft.tuners.tuners_utils import BaseTunerLayer
 

@@ -63,7 +63,7 @@ class Branch:
     scale: float
 
 
-def batched_text(branches: tuple[Branch, ...], positive_BLC: "Tensor", negative_BLC: "Tensor | None") -> "Tensor":
+def stack_text(branches: tuple[Branch, ...], positive_BLC: "Tensor", negative_BLC: "Tensor | None") -> "Tensor":
     """Text embeddings of all branches, one after the other along the batch."""
     import torch
 
@@ -71,7 +71,7 @@ def batched_text(branches: tuple[Branch, ...], positive_BLC: "Tensor", negative_
     return torch.cat([text for text in chosen if text is not None])
 
 
-def batched_conditions(branches: tuple[Branch, ...], conditions: Conditions) -> Conditions:
+def stack_conditions(branches: tuple[Branch, ...], conditions: Conditions) -> Conditions:
     """Conditions of all branches; a mask of zeros is no mask."""
     import torch
 
@@ -83,7 +83,7 @@ def batched_conditions(branches: tuple[Branch, ...], conditions: Conditions) -> 
     return replace(batched, mask_BFCHW=torch.cat(masks))
 
 
-def combined(branches: tuple[Branch, ...], velocity: "Tensor") -> "Tensor":
+def guide(branches: tuple[Branch, ...], velocity: "Tensor") -> "Tensor":
     """The guided velocity (B, ...) from that of all branches (branches * B, ...)."""
     parts = velocity.chunk(len(branches))
     result = parts[0]

@@ -9,7 +9,9 @@ from mvideo_core.base.errors import ConfigError
 from mvideo_core.cogvideox.conditions import Conditions
 
 
-def checked(config: Any, latents: Tensor, text: Tensor, conditions: Conditions | None) -> tuple[Tensor, Conditions]:
+def check_inputs(
+    config: Any, latents: Tensor, text: Tensor, conditions: Conditions | None
+) -> tuple[Tensor, Conditions]:
     """Latents (B, F, in_channels, H, W) and conditions that fit them; a mask joined to the latents is split off.
 
     Raises:

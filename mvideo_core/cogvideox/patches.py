@@ -12,7 +12,7 @@ def patches(conv: nn.Module, latents_BFCHW: Tensor) -> Tensor:
     return conv(latents_BFCHW.flatten(0, 1)).unflatten(0, (batch, frames)).flatten(3).transpose(2, 3).flatten(1, 2)
 
 
-def unpatched(tokens_BLD: Tensor, frames: int, height: int, width: int, patch: int) -> Tensor:
+def unpatch(tokens_BLD: Tensor, frames: int, height: int, width: int, patch: int) -> Tensor:
     """Latents (B, F, C, H, W) of tokens (B, L, C * patch * patch)."""
     grid = tokens_BLD.reshape(
         -1, frames, height // patch, width // patch, tokens_BLD.shape[2] // patch**2, patch, patch

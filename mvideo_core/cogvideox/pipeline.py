@@ -36,9 +36,9 @@ from mvideo_core.cogvideox.adapter import (
 from mvideo_core.cogvideox.adapter_files import ADAPTER_FOLDER, CONFIG_FILE, check_adapter, find_adapter
 from mvideo_core.cogvideox.base import FORMAT_FILE, Base, format_of
 from mvideo_core.cogvideox.cache_options import CacheOptions
-from mvideo_core.cogvideox.caching import cached, check_call, noise_share
+from mvideo_core.cogvideox.caching import cache_steps, check_call, noise_share
 from mvideo_core.cogvideox.conditions import Conditions
-from mvideo_core.cogvideox.guidance import Guidance, batched_conditions, batched_text, combined
+from mvideo_core.cogvideox.guidance import Guidance, guide, stack_conditions, stack_text
 from mvideo_core.cogvideox.history import noisy_history
 from mvideo_core.cogvideox.history_sigma import HISTORY_SIGMA
 from mvideo_core.cogvideox.pixels import check_finite, frames_THWC, mask_CTHW, video_CTHW
@@ -284,7 +284,7 @@ class MVideoPipeline(CogVideoXPipeline):
             negative = self.embed_text(negative_prompt)
         latents = self._initial(latents, generator)
         conditions = self._conditions(mask, appearance_frame, motion_frames, history_sigma, generator)
-        with self._turn("transformer"), cached(self.transformer, cache or CacheOptions()):
+        with self._turn("transformer"), cache_steps(self.transformer, cache or CacheOptions()):
             latents = self._denoise(
                 latents, positive, negative, conditions, guidance, num_inference_steps, generator, callback_on_step_end
             )
@@ -306,8 +306,8 @@ class MVideoPipeline(CogVideoXPipeline):
         """x_0 from x_T, in fp32 between the transformer's calls."""
         dtype = self.transformer.dtype
         branches = guidance.branches(conditions.mask_BFCHW is not None)
-        text = batched_text(branches, positive, negative).to(dtype)
-        batched = batched_conditions(branches, conditions).to(dtype)
+        text = stack_text(branches, positive, negative).to(dtype)
+        batched = stack_conditions(branches, conditions).to(dtype)
         timesteps = timesteps_of(self.scheduler, steps, self._execution_device)
         check_call(self.transformer, len(branches), steps)
         extra = self.prepare_extra_step_kwargs(generator, 0.0)
@@ -321,7 +321,7 @@ class MVideoPipeline(CogVideoXPipeline):
                         hidden_states=x_t, encoder_hidden_states=text, timestep=t.expand(len(x_t)), conditions=batched,
                         return_dict=False,
                     )[0]  # fmt: skip
-                velocity = combined(guidance.at(branches, float(t), steps), velocity.float())
+                velocity = guide(guidance.at(branches, float(t), steps), velocity.float())
                 if isinstance(self.scheduler, CogVideoXDPMScheduler):
                     before = timesteps[n - 1] if n else None
                     latents, clean_before = self.scheduler.step(

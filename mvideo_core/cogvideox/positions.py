@@ -89,8 +89,8 @@ def sincos_axes(grid: TokenGrid, extent: TokenGrid, rules: PositionRules, histor
         history: the segment ends where the clip begins.
     """
     t = _time(grid.frames, rules, history, device) / rules.temporal_scale
-    h = _spaced(grid.height, extent.height, rules.align, device) / rules.spatial_scale
-    w = _spaced(grid.width, extent.width, rules.align, device) / rules.spatial_scale
+    h = _spacing(grid.height, extent.height, rules.align, device) / rules.spatial_scale
+    w = _spacing(grid.width, extent.width, rules.align, device) / rules.spatial_scale
     return Axes(t, h, w)
 
 
@@ -143,7 +143,7 @@ def _time(frames: int, rules: PositionRules, history: bool, device: torch.device
     return steps - (frames - 1) + rules.history_offset_frames / rules.temporal_stride
 
 
-def _spaced(n: int, extent: int, align: Align, device: torch.device) -> Tensor:
+def _spacing(n: int, extent: int, align: Align, device: torch.device) -> Tensor:
     """n positions over `extent` unit cells."""
     ratio = extent / n
     shift = (ratio - 1) / 2 if align == "center" else 0.0

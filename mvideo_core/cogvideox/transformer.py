@@ -18,12 +18,12 @@ from torch import Tensor, nn
 from mvideo_core.base.errors import ConfigError
 from mvideo_core.cogvideox.attention import MVideoAttnProcessor, SdpaChoice
 from mvideo_core.cogvideox.block import MVideoBlock
-from mvideo_core.cogvideox.caching import fitted
+from mvideo_core.cogvideox.caching import fit_config
 from mvideo_core.cogvideox.compiled import CompiledGraphs
 from mvideo_core.cogvideox.conditions import Conditions
-from mvideo_core.cogvideox.inputs import checked
+from mvideo_core.cogvideox.inputs import check_inputs
 from mvideo_core.cogvideox.notices import expecting_missing
-from mvideo_core.cogvideox.patches import patches, unpatched
+from mvideo_core.cogvideox.patches import patches, unpatch
 from mvideo_core.cogvideox.positions import (
     PositionRules,
     TokenGrid,
@@ -241,7 +241,7 @@ class MVideoTransformer3DModel(CogVideoXTransformer3DModel):
         Raises:
             ConfigError: a cache that cannot work here (`caching.py`).
         """
-        super().enable_cache(fitted(self, config))
+        super().enable_cache(fit_config(self, config))
 
     def token_count(
         self, format_latents_FHW: tuple[int, int, int], motion_FHW: tuple[int, int, int] | None = None
@@ -281,7 +281,7 @@ class MVideoTransformer3DModel(CogVideoXTransformer3DModel):
         Raises:
             ConfigError: shapes that do not fit each other or the configuration.
         """
-        hidden_states, conditions = checked(self.config, hidden_states, encoder_hidden_states, conditions)
+        hidden_states, conditions = check_inputs(self.config, hidden_states, encoder_hidden_states, conditions)
         frames, height, width = hidden_states.shape[1], *hidden_states.shape[3:]
         temb = self._time_embedding(timestep, hidden_states.dtype, timestep_cond)
         segments = [hidden_states]
@@ -289,14 +289,14 @@ class MVideoTransformer3DModel(CogVideoXTransformer3DModel):
             segments += [x for x in (conditions.appearance_BFCHW, conditions.motion_BFCHW) if x is not None]
         grids = [self._grid(x.shape[1], *x.shape[3:]) for x in segments]
         text = self.patch_embed.text_proj(encoder_hidden_states)
-        video = self._embedded(segments, grids, conditions, text.dtype)
+        video = self._embed(segments, grids, conditions, text.dtype)
         temb_clean = self._clean_embedding(conditions, hidden_states) if len(segments) > 1 else None
         n_clean = sum(grid.tokens for grid in grids[1:])
         rope = self._rope(grids, image_rotary_emb, hidden_states.device)
         video = self._blocks(video, text, temb, rope, attention_kwargs, temb_clean, n_clean)
         video = self.norm_final(video[:, : grids[0].tokens])
         video = self.proj_out(self.norm_out(video, temb=temb))
-        output = unpatched(video, frames, height, width, self.config.patch_size)
+        output = unpatch(video, frames, height, width, self.config.patch_size)
         return Transformer2DModelOutput(sample=output) if return_dict else (output,)
 
     def _blocks(
@@ -331,7 +331,7 @@ class MVideoTransformer3DModel(CogVideoXTransformer3DModel):
             timestep = torch.zeros(like.shape[0], device=like.device, dtype=torch.long)
         return self._time_embedding(timestep, like.dtype)
 
-    def _embedded(
+    def _embed(
         self, segments: list[Tensor], grids: list[TokenGrid], conditions: Conditions, dtype: torch.dtype
     ) -> Tensor:
         """Patches of every segment with mask, sincos positions and segment offsets added, one after the other."""

@@ -18,7 +18,7 @@ from mvideo_core.base.disk import write_whole
 from mvideo_core.base.errors import ModelError, StoreError
 from mvideo_core.base.listing import visible_files
 from mvideo_core.base.options import digest
-from mvideo_core.weights.tensors import sampled_sha256, stored_tensors, weight_files
+from mvideo_core.weights.tensors import sha256_of_samples, stored_tensors, weight_files
 
 log = logging.getLogger(__name__)
 CACHED_FROM_BYTES = 64 << 20
@@ -81,13 +81,13 @@ def tensors_sha256(folder: Path) -> str:
 
 
 def encoder_digests(folder: Path) -> dict[str, str]:
-    """SHA-256 (hex) of a pipeline folder's "vae" and "text_encoder", those that are there; see `sampled_sha256`.
+    """SHA-256 (hex) of a pipeline folder's "vae" and "text_encoder", those that are there; see `sha256_of_samples`.
 
     An adapter reads latents and embeddings that these two made; a sample of each tensor tells one release from another.
     """
     stems = {"vae": "diffusion_pytorch_model", "text_encoder": "model"}
     return {
-        part: sampled_sha256(stored_tensors(weight_files(folder / part, stem)))
+        part: sha256_of_samples(stored_tensors(weight_files(folder / part, stem)))
         for part, stem in stems.items()
         if any((folder / part).glob(f"{stem}*.safetensors"))
     }
@@ -131,7 +131,7 @@ def file_tensors(path: Path) -> dict[str, str]:
             return known
         if note:
             log.info("%s: reading %.1f GB for its digest, once", path, seen["size"] / 1e9)
-        tensors = _hashed(path)
+        tensors = _hash_tensors(path)
         if note and _stamp(path) == seen and time.time() - max(seen["mtime_ns"], seen["ctime_ns"]) / 1e9 > SETTLED_S:
             _write_note(note, {"path": str(path), "stamp": seen, "tensors": tensors})
     except OSError as error:
@@ -139,7 +139,7 @@ def file_tensors(path: Path) -> dict[str, str]:
     return tensors
 
 
-def _hashed(path: Path) -> dict[str, str]:
+def _hash_tensors(path: Path) -> dict[str, str]:
     with path.open("rb") as stream:
         if path.suffix != ".safetensors":
             return {path.name: hashlib.file_digest(stream, "sha256").hexdigest()}

@@ -8,10 +8,10 @@ from pydantic import Field, create_model
 
 from mvideo_core.base.options import Options
 from mvideo_core.base.records import Row
-from mvideo_core.base.shipped import shipped
+from mvideo_core.base.shipped import shipped_path
 from mvideo_core.curation.ingest.sources import SourceOptions
 from mvideo_core.engine import STAGES
-from mvideo_core.engine.chain import chain, held_stages, row_class, sampled, valid_markers
+from mvideo_core.engine.chain import chain, row_class, sample_stages, valid_markers, workspace_stages
 from mvideo_core.engine.loaded_models import model_in_use
 from mvideo_core.engine.part import stage_settings
 from mvideo_core.engine.plan import PlanOptions
@@ -24,10 +24,10 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-PART_STAGES = sampled()
+PART_STAGES = sample_stages()
 """Stages that go part by part, in order; shard and report follow over all parts."""
 
-PROFILES = shipped("deployments/profiles")
+PROFILES = shipped_path("deployments/profiles")
 
 
 def _with_stages(record: type[Options]) -> type[Options]:
@@ -61,9 +61,9 @@ def stage_rows() -> dict[str, type[Row]]:
     return {name: row_class(name) for name in chain()}
 
 
-def held_rows(workspace: Workspace) -> dict[str, type[Row]]:
+def workspace_rows(workspace: Workspace) -> dict[str, type[Row]]:
     """Row class of everything in a workspace: `stage_rows`, and "encode" once its dataset was encoded."""
-    return {name: row_class(name) for name in held_stages(workspace)}
+    return {name: row_class(name) for name in workspace_stages(workspace)}
 
 
 def load_profile(name: str, overrides: dict[str, Any] | None = None) -> PipelineOptions:
@@ -99,7 +99,7 @@ def reach_servers(
         ModelError: a server does not answer.
     """
     for name in stages:
-        if workspace is None or not _finished(workspace, STAGES.get(name), options.of(name)):
+        if workspace is None or not _is_finished(workspace, STAGES.get(name), options.of(name)):
             STAGES.get(name).reach(options.of(name))
 
 
@@ -120,7 +120,7 @@ def models_in_use(options: PipelineOptions) -> str:
     )
 
 
-def _finished(workspace: Workspace, stage: Stage, options: Options) -> bool:
+def _is_finished(workspace: Workspace, stage: Stage, options: Options) -> bool:
     """Whether a stage and all before it finished every part of the current plan, the stage with these options."""
     settings = stage_settings(stage, options)
     names = PART_STAGES[: PART_STAGES.index(stage.name) + 1] if stage.name in PART_STAGES else (stage.name,)

@@ -59,16 +59,16 @@ def combine(layers: Sequence[Layer], options: CombineOptions | None = None) -> M
     height = options.height_px or layers[0].clip.sequence.height
     width = options.width_px or layers[0].clip.sequence.width
     n_frames = _n_frames(layers, fps, options.length)
-    index_LT = [_shown(layer, n_frames, fps) for layer in layers]
+    index_LT = [_layer_frames(layer, n_frames, fps) for layer in layers]
     n_objects = sum(layer.clip.sequence.n_objects for layer in layers)
     writer = RunWriter(n_frames, n_objects, height, width)
     for frame in range(n_frames):
         drawn = [
-            _placed(layer, int(index_T[frame]), height, width, options.fit)
+            _place(layer, int(index_T[frame]), height, width, options.fit)
             for layer, index_T in zip(layers, index_LT, strict=True)
         ]
         if options.occlude:
-            drawn = occluded(drawn, height, width)
+            drawn = occlude(drawn, height, width)
         for edges in (edges for objects in drawn for edges in objects):
             writer.append(edges)
     labels = tuple(label for layer in layers for label in layer.clip.labels)
@@ -88,7 +88,7 @@ def _check_all_seen(
     check_change(np.concatenate(before), np.concatenate(ever), result, labels, "of the combined picture")
 
 
-def occluded(layers: Sequence[Sequence[np.ndarray]], height: int, width: int) -> list[list[np.ndarray]]:
+def occlude(layers: Sequence[Sequence[np.ndarray]], height: int, width: int) -> list[list[np.ndarray]]:
     """Runs of each object of each layer (back to front) without what the layers in front of it cover.
 
     Objects of one layer do not hide each other: their own sequence has already said what is visible.
@@ -118,13 +118,13 @@ def _n_frames(layers: Sequence[Layer], fps: float, length: str) -> int:
     return n_frames
 
 
-def _shown(layer: Layer, n_frames: int, fps: float) -> np.ndarray:
+def _layer_frames(layer: Layer, n_frames: int, fps: float) -> np.ndarray:
     """The layer's frame at each frame of the picture; HIDDEN where it shows nothing."""
     index = nearest_frames(np.arange(n_frames) / fps - layer.start_s, layer.clip.fps)
     return past_end(index, layer.clip.sequence.n_frames, layer.tail)
 
 
-def _placed(layer: Layer, frame: int, height: int, width: int, fit: Fit) -> list[np.ndarray]:
+def _place(layer: Layer, frame: int, height: int, width: int, fit: Fit) -> list[np.ndarray]:
     """Runs of the layer's objects in the picture."""
     sequence = layer.clip.sequence
     if frame == HIDDEN:

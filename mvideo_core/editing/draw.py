@@ -17,10 +17,10 @@ from pydantic import Field
 
 from mvideo_core.base.errors import ConfigError
 from mvideo_core.base.options import Options, read_yaml
-from mvideo_core.editing.edits import named_options
+from mvideo_core.editing.edits import parse_options
 from mvideo_core.editing.keyframes import EASE_HELP, Ease, Keyed, PathKeys, Time, path_values, seconds, values
 from mvideo_core.editing.presence import visible
-from mvideo_core.editing.svg_path import FillRule, covered, svg_outlines
+from mvideo_core.editing.svg_path import FillRule, cover, svg_outlines
 from mvideo_core.masks.io.clip import MaskClip, RunWriter, edges_of
 
 Kind = Literal["ellipse", "box", "polygon", "svg", "text"]
@@ -113,7 +113,7 @@ def draw(shapes: Sequence[Shape], canvas: CanvasOptions) -> MaskClip:
 
 
 def _parse(item: Any, where: str) -> Shape:
-    kind, options = named_options(item, where)
+    kind, options = parse_options(item, where)
     if kind not in KINDS:
         raise ConfigError(f"{where}: no shape called {kind!r}; known: {', '.join(KINDS)}")
     chosen = ShapeOptions.parse(options or {}, f"{where} ({kind})")
@@ -214,7 +214,7 @@ def _edges(outlines: list[np.ndarray], height: int, width: int, rule: FillRule |
         return np.zeros(0, np.int32)
     n_columns, n_rows = (high - low).tolist()
     if rule:
-        fine = covered([(outline - low) * FINE for outline in outlines], n_rows * FINE, n_columns * FINE, rule)
+        fine = cover([(outline - low) * FINE for outline in outlines], n_rows * FINE, n_columns * FINE, rule)
     else:
         fine = np.zeros((n_rows * FINE, n_columns * FINE), np.uint8)
         places = [np.rint(((outline - low) * FINE - 0.5) * 16).astype(np.int32) for outline in outlines]

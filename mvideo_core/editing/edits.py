@@ -18,7 +18,7 @@ from mvideo_core.editing.operations import OPERATIONS, Operation
 from mvideo_core.editing.presence import check_change, visible
 from mvideo_core.editing.warp import cut_shows, warp_edges
 from mvideo_core.masks.codec import check_shape
-from mvideo_core.masks.io.clip import MaskClip, RunWriter, checked_objects
+from mvideo_core.masks.io.clip import MaskClip, RunWriter, check_objects
 
 log = logging.getLogger(__name__)
 
@@ -71,12 +71,12 @@ def apply_edits(clip: MaskClip, edits: Iterable[Edit]) -> MaskClip:
     state = _State.of(clip)
     for operation, options in edits:
         if operation.kind == "rewrite":
-            state = _State.of(operation.function(state.drawn(), options))
+            state = _State.of(operation.function(state.draw(), options))
         elif operation.kind == "timing":
-            state = state.timed(operation, options)
+            state = state.retime(operation, options)
         else:
-            state = state.warped(operation, options)
-    return state.drawn()
+            state = state.warp(operation, options)
+    return state.draw()
 
 
 class _State(NamedTuple):
@@ -93,17 +93,17 @@ class _State(NamedTuple):
         maps = shift(np.zeros((n_frames, n_objects)), 0.0)
         return cls(clip, measure_motion(clip.sequence, clip.fps), np.arange(n_frames), maps)
 
-    def timed(self, operation: Operation, options: Options) -> "_State":
+    def retime(self, operation: Operation, options: Options) -> "_State":
         index = np.asarray(operation.function(len(self.frames_T), self.clip.fps, options), np.int64)
         check_shape(len(index), *self.clip.sequence.shape[1:])
         if not len(index):
             raise ConfigError(f"{operation.name}: no frame is left of {len(self.frames_T)}")
         return self._replace(frames_T=self.frames_T[index], maps_TN23=self.maps_TN23[index])
 
-    def warped(self, operation: Operation, options: Options) -> "_State":
+    def warp(self, operation: Operation, options: Options) -> "_State":
         n_objects = self.clip.sequence.n_objects
-        chosen = checked_objects(getattr(options, "objects", None), n_objects)
-        now = self.motion.moved(self.frames_T, self.maps_TN23)
+        chosen = check_objects(getattr(options, "objects", None), n_objects)
+        now = self.motion.move(self.frames_T, self.maps_TN23)
         outer = np.broadcast_to(operation.function(now, options), self.maps_TN23.shape)
         if not np.isfinite(outer).all():
             raise ConfigError(f"{operation.name}: its values leave the range of numbers; use smaller ones")
@@ -111,7 +111,7 @@ class _State(NamedTuple):
         maps[:, chosen] = after(outer, self.maps_TN23)[:, chosen]
         return self._replace(maps_TN23=maps)
 
-    def drawn(self) -> MaskClip:
+    def draw(self) -> MaskClip:
         sequence = self.clip.sequence
         _, n_objects, height, width = sequence.shape
         writer = RunWriter(len(self.frames_T), n_objects, height, width)
@@ -131,7 +131,7 @@ class _State(NamedTuple):
         return self.clip._replace(sequence=result)
 
 
-def named_options(item: Any, where: str) -> tuple[str, dict[str, Any] | None]:
+def parse_options(item: Any, where: str) -> tuple[str, dict[str, Any] | None]:
     """A name with its options, from "name", "name: {option: value}" as text, or a mapping {name: {option: value}}.
 
     Raises:
@@ -151,6 +151,6 @@ def named_options(item: Any, where: str) -> tuple[str, dict[str, Any] | None]:
 
 
 def _parse(item: Any, where: str) -> Edit:
-    name, options = named_options(item, where)
+    name, options = parse_options(item, where)
     operation = OPERATIONS.get(name)
     return Edit(operation, operation.options.parse(options, f"{where} ({name})"))

@@ -21,7 +21,7 @@ from mvideo_core.base.errors import ConfigError, MediaError
 from mvideo_core.base.options import Options
 from mvideo_core.editing.reference import Reference, open_reference
 from mvideo_core.masks import MaskSequence, MaskWriter
-from mvideo_core.masks.io.clip import MaskClip, RunWriter, joined, take_frames
+from mvideo_core.masks.io.clip import MaskClip, RunWriter, join, take_frames
 from mvideo_core.perception.detection import DETECTORS
 from mvideo_core.perception.detection.base import Detections
 from mvideo_core.perception.detection.select import DetectOptions, select
@@ -125,7 +125,7 @@ def extract_masks(
         )
         spool = stack.enter_context(_Spool(reference))
         found = _search(reference, spool, names, options, models, str(video))
-        sequence = _tracked(reference, spool, found, models)
+        sequence = _track(reference, spool, found, models)
     labels = tuple(one.label for one in found)
     about = {
         "detector": models.detector.model_name, "detector_sha256": models.detector.weights_sha256,
@@ -209,7 +209,7 @@ def _objects(seen: Detections, name: str, number: int, options: ExtractOptions, 
     return [Found(name, number, float(s), box) for s, box in zip(kept.scores, boxes, strict=True)]  # type: ignore[arg-type]
 
 
-def _tracked(reference: Reference, spool: _Spool, found: Sequence[Found], models: Models) -> MaskSequence:
+def _track(reference: Reference, spool: _Spool, found: Sequence[Found], models: Models) -> MaskSequence:
     """Masks of all objects over all frames, objects in the order of `found`."""
     starts = sorted({one.frame for one in found})
     groups = [[number for number, one in enumerate(found) if one.frame == start] for start in starts]
@@ -259,7 +259,7 @@ class _Track:
         """All frames in order."""
         assert self.writer is not None
         after = self.writer.finish()
-        return after if self.before is None else joined([self.before, after])
+        return after if self.before is None else join([self.before, after])
 
 
 def _forwards(tracks: Sequence[_Track], reference: Reference, spool: _Spool) -> None:
@@ -268,10 +268,10 @@ def _forwards(tracks: Sequence[_Track], reference: Reference, spool: _Spool) -> 
     A segmenter reads a few frames ahead, at most 16; those are held for the other tracks and no more.
     """
     n_spooled = spool.n_frames
-    streams = _shared(reference.frames, len(tracks))
+    streams = _share_frames(reference.frames, len(tracks))
     steps = []
     for track, stream in zip(tracks, streams, strict=True):
-        frames = chain(_spooled(spool, track.start, n_spooled), stream)
+        frames = chain(_read_spool(spool, track.start, n_spooled), stream)
         steps.append(track.forwards(frames, reference))
     for track, step in zip(tracks, steps, strict=True):
         for _ in range(n_spooled - track.start):
@@ -281,13 +281,13 @@ def _forwards(tracks: Sequence[_Track], reference: Reference, spool: _Spool) -> 
             log.info("%d frames (%.1f s) segmented", n_spooled + number + 1, (n_spooled + number + 1) / reference.fps)
 
 
-def _spooled(spool: _Spool, start: int, stop: int) -> Iterator[np.ndarray]:
+def _read_spool(spool: _Spool, start: int, stop: int) -> Iterator[np.ndarray]:
     """Spooled frames [start, stop), each read when it is asked for."""
     for number in range(start, stop):
         yield from spool.frames([number])
 
 
-def _shared(frames: Iterator[np.ndarray], n: int) -> list[Iterator[np.ndarray]]:
+def _share_frames(frames: Iterator[np.ndarray], n: int) -> list[Iterator[np.ndarray]]:
     """The same frames for `n` readers; a frame is freed when all had it (`itertools.tee` frees 57 at a time)."""
     waiting: list[deque[np.ndarray]] = [deque() for _ in range(n)]
 

@@ -38,11 +38,11 @@ class Motion:
             return np.broadcast_to(np.array([self.width / 2, self.height / 2]), self.centers_TN2.shape)
         return self.feet_TN2 if name == "feet" else self.centers_TN2
 
-    def moved(self, frames_T: np.ndarray, maps_TN23: np.ndarray) -> "Motion":
+    def move(self, frames_T: np.ndarray, maps_TN23: np.ndarray) -> "Motion":
         """Of the sequence that shows these frames through these maps."""
         centers, feet = self.centers_TN2[frames_T], self.feet_TN2[frames_T]
         return Motion(
-            self.fps, self.width, self.height, mapped(maps_TN23, centers), mapped(maps_TN23, feet),
+            self.fps, self.width, self.height, map_points(maps_TN23, centers), map_points(maps_TN23, feet),
             self.visible_TN[frames_T],
         )  # fmt: skip
 
@@ -92,7 +92,7 @@ def rotation(angle_deg: np.ndarray | float) -> np.ndarray:
     return np.stack([np.stack([cos, sin], -1), np.stack([-sin, cos], -1)], -2)
 
 
-def mapped(maps: np.ndarray, points: np.ndarray) -> np.ndarray:
+def map_points(maps: np.ndarray, points: np.ndarray) -> np.ndarray:
     """Points (..., 2) through maps (..., 2, 3)."""
     return np.einsum("...ij,...j->...i", maps[..., :2], points) + maps[..., 2]
 
@@ -100,7 +100,7 @@ def mapped(maps: np.ndarray, points: np.ndarray) -> np.ndarray:
 def after(outer: np.ndarray, inner: np.ndarray) -> np.ndarray:
     """The maps (..., 2, 3) that do `inner` first, then `outer`."""
     linear = np.einsum("...ij,...jk->...ik", outer[..., :2], inner[..., :2])
-    return np.concatenate([linear, mapped(outer, inner[..., 2])[..., None]], axis=-1)
+    return np.concatenate([linear, map_points(outer, inner[..., 2])[..., None]], axis=-1)
 
 
 def _points(edges: np.ndarray, width: int) -> tuple[tuple[float, float], tuple[float, float]]:

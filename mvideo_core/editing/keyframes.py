@@ -16,13 +16,13 @@ Ease = Literal["linear", "ease", "ease-in", "ease-out", "step"]
 _PERCENT = re.compile(r"(\d+(?:\.\d+)?)\s*%")
 
 
-def _checked_time(time: float | str) -> float | str:
+def _check_time(time: float | str) -> float | str:
     if isinstance(time, str) and not _PERCENT.fullmatch(time):
         raise ValueError(f"a time is a number of seconds or a share such as '50%', not {time!r}")
     return time
 
 
-Time = Annotated[float | str, AfterValidator(_checked_time)]
+Time = Annotated[float | str, AfterValidator(_check_time)]
 Keys = Annotated[list[tuple[Time, float]], Field(min_length=1)]
 Keyed = float | Keys
 PathKeys = Annotated[list[tuple[Time, float, float]], Field(min_length=1)]
@@ -55,7 +55,7 @@ def values(keyed: Keyed, n_frames: int, fps: float, ease: Ease = "linear") -> np
     # A tenth of a microsecond: a frame that stands on a key must not fall before it by rounding.
     place = np.clip(np.searchsorted(times, now + 1e-7, side="right") - 1, 0, len(times) - 2)
     share = np.clip((now - times[place]) / (times[place + 1] - times[place]), 0.0, 1.0)
-    return points[place] + (points[place + 1] - points[place]) * eased(share, ease)
+    return points[place] + (points[place + 1] - points[place]) * ease_share(share, ease)
 
 
 def path_values(path: PathKeys, n_frames: int, fps: float, ease: Ease) -> tuple[np.ndarray, np.ndarray]:
@@ -64,7 +64,7 @@ def path_values(path: PathKeys, n_frames: int, fps: float, ease: Ease) -> tuple[
     return x, values([(time, y) for time, _, y in path], n_frames, fps, ease)
 
 
-def eased(share: np.ndarray, ease: Ease) -> np.ndarray:
+def ease_share(share: np.ndarray, ease: Ease) -> np.ndarray:
     """Progress 0..1 after easing: 0 stays 0 and 1 stays 1."""
     if ease == "ease":
         return share * share * (3 - 2 * share)

@@ -24,7 +24,7 @@ from mvideo_core.base.listing import exists
 from mvideo_core.editing.presence import check_read
 from mvideo_core.masks import MaskSequence, from_bytes
 from mvideo_core.masks.io import arrays, gray_video, picture_folder
-from mvideo_core.masks.io.clip import MaskClip, inverted
+from mvideo_core.masks.io.clip import MaskClip, invert
 from mvideo_core.masks.io.label_maps import check_maps
 from mvideo_core.masks.io.mask_form import MaskForm
 from mvideo_core.masks.io.mask_frames import Read
@@ -94,7 +94,7 @@ def read_masks(path: str | Path, form: MaskForm = MaskForm()) -> ReadMasks:
         ConfigError: nothing there. MediaError: not masks, damaged, or of a form that cannot be known.
     """
     found = _read(str(path), form)
-    _named(found.labels, found.sequence.n_objects, path)
+    _check_labels(found.labels, found.sequence.n_objects, path)
     check_read(found.sequence, found.labels, str(path))
     return found
 
@@ -115,36 +115,36 @@ def _read(text: str, form: MaskForm) -> ReadMasks:
     if head[:4] == b"MVMS":
         sequence = from_bytes(place.read_bytes())
         sidecar = _sidecar(place)
-        kept = _kept(ReadMasks(sequence, sidecar.fps, sidecar.labels, "masks"), sidecar.objects)
+        kept = _drop_rejected(ReadMasks(sequence, sidecar.fps, sidecar.labels, "masks"), sidecar.objects)
         return _as_asked(kept, form, text)
     if form.joined:
         raise ConfigError(f"{place}: --as joined is for a folder of pictures; this is a file")
     if head[:4] == b"PK\x03\x04":
         read, fps = arrays.read_npz(place, form)
-        return _described_as(read, _Sidecar(fps), "npz")
+        return _add_sidecar(read, _Sidecar(fps), "npz")
     sidecar = _sidecar(place)
     if head[:6] == b"\x93NUMPY":
-        return _described_as(arrays.read_npy(place, form), sidecar, "npy")
+        return _add_sidecar(arrays.read_npy(place, form), sidecar, "npy")
     if form.layout:
         raise ConfigError(f"{place}: --as {form.layout} names the axes of an array (.npz, .npy); this file has none")
     if is_picture(head):
-        return _described_as(picture_folder.read(place, form, len(sidecar.labels)), sidecar, "one picture")
+        return _add_sidecar(picture_folder.read(place, form, len(sidecar.labels)), sidecar, "one picture")
     if _is_video(place):
         read, fps = gray_video.read(place, form, len(sidecar.labels))
-        return _described_as(read, sidecar._replace(fps=fps), f"gray {place.suffix.lower().lstrip('.') or 'video'}")
+        return _add_sidecar(read, sidecar._replace(fps=fps), f"gray {place.suffix.lower().lstrip('.') or 'video'}")
     raise MediaError(f"{place}: no masks: it begins with {head!r}; {READ} can be read")
 
 
 def _as_asked(found: ReadMasks, form: MaskForm, name: str) -> ReadMasks:
     """Masks of our own form, which `--as` can only turn inside out."""
     if form.content == "inverted" and not (form.layout or form.joined):
-        return found._replace(sequence=inverted(found.sequence))
+        return found._replace(sequence=invert(found.sequence))
     if any(form):
         raise ConfigError(f"{name}: masks of this form are read in one way; only --as inverted is possible")
     return found
 
 
-def _described_as(read: Read, sidecar: "_Sidecar", kind: str) -> ReadMasks:
+def _add_sidecar(read: Read, sidecar: "_Sidecar", kind: str) -> ReadMasks:
     labels = sidecar.labels or read.labels
     return ReadMasks(read.sequence, sidecar.fps, labels, f"{kind} ({read.form})" if read.form else kind)
 
@@ -169,16 +169,16 @@ def save_masks(path: str | Path, sequence: MaskSequence, fps: float, labels: Seq
         StoreError: the disk refuses; nothing of it is left.
     """
     place = Path(path)
-    names = _named(tuple(labels), sequence.n_objects, place)
+    names = _check_labels(tuple(labels), sequence.n_objects, place)
     about = {"fps": fps, "labels": list(names)}
     if place.suffix == ".masks":
-        _replaced(place, lambda work: work.write_bytes(sequence.to_bytes()))
+        _replace(place, lambda work: work.write_bytes(sequence.to_bytes()))
         _write_json(_beside(place), about)
     elif place.suffix == ".npz":
-        _replaced(place, lambda work: arrays.write(work, sequence, fps, names))
+        _replace(place, lambda work: arrays.write(work, sequence, fps, names))
     elif place.suffix == ".mp4":
         check_maps(sequence, place)
-        _replaced(place, lambda work: gray_video.write(work, sequence, fps))
+        _replace(place, lambda work: gray_video.write(work, sequence, fps))
         _write_json(_beside(place), about)
     elif place.suffix == "":
         check_maps(sequence, place)
@@ -211,14 +211,14 @@ def _read_sidecar(file: Path) -> _Sidecar:
     try:
         if file.stat().st_size > MAX_SIDECAR_BYTES:
             raise MediaError(f"{file}: {file.stat().st_size} bytes; a description of masks is smaller")
-        return _described(json.loads(file.read_text(encoding="utf-8")))
+        return _parse_sidecar(json.loads(file.read_text(encoding="utf-8")))
     except (ValueError, TypeError, KeyError, AttributeError) as error:
         raise MediaError(
             f"{file}: not a description of masks ({error!r}); {{'fps': 8, 'labels': [...]}} wanted"
         ) from None
 
 
-def _described(meta: dict[str, Any]) -> _Sidecar:
+def _parse_sidecar(meta: dict[str, Any]) -> _Sidecar:
     fps = None if meta.get("fps") is None else float(meta["fps"])
     if "objects" in meta:
         objects = tuple((str(one["label"]), bool(one.get("kept", True))) for one in meta["objects"])
@@ -226,7 +226,7 @@ def _described(meta: dict[str, Any]) -> _Sidecar:
     return _Sidecar(fps, tuple(str(label) for label in meta.get("labels", ())))
 
 
-def _kept(found: ReadMasks, objects: tuple[tuple[str, bool], ...] | None) -> ReadMasks:
+def _drop_rejected(found: ReadMasks, objects: tuple[tuple[str, bool], ...] | None) -> ReadMasks:
     """Without the objects that the quality gate of the dataset dropped."""
     if objects is None or len(objects) != found.sequence.n_objects:
         return found
@@ -249,8 +249,8 @@ def _sample(root: str, key: str) -> ReadMasks:
         places = [number for number, known in enumerate(dataset.keys) if known == key]
         if places:
             sample = dataset.sample(places[0])
-            about = _described(sample.meta())
-            return _kept(
+            about = _parse_sidecar(sample.meta())
+            return _drop_rejected(
                 ReadMasks(sample.masks(), about.fps, about.labels, "dataset sample", sample.text), about.objects
             )
     raise ConfigError(f"{root}: no sample {key!r}; index.parquet has all keys in its column `key`")
@@ -262,7 +262,7 @@ def _folder(place: Path, form: MaskForm) -> ReadMasks:
     if form.layout:
         raise ConfigError(f"{place}: --as {form.layout} names the axes of an array (.npz, .npy); this is a folder")
     about = _read_sidecar(place / "masks.json") if (place / "masks.json").is_file() else _Sidecar()
-    return _described_as(picture_folder.read(place, form, len(about.labels)), about, "picture folder")
+    return _add_sidecar(picture_folder.read(place, form, len(about.labels)), about, "picture folder")
 
 
 def _write_folder(place: Path, sequence: MaskSequence, about: dict[str, Any]) -> None:
@@ -273,7 +273,7 @@ def _write_folder(place: Path, sequence: MaskSequence, about: dict[str, Any]) ->
         _write_json(work / "masks.json", about)
 
 
-def _replaced(place: Path, write: Callable[[Path], object]) -> None:
+def _replace(place: Path, write: Callable[[Path], object]) -> None:
     if place.is_dir():
         raise ConfigError(f"{place}: a folder; a file name wanted")
     with new_file(place) as work:
@@ -281,10 +281,10 @@ def _replaced(place: Path, write: Callable[[Path], object]) -> None:
 
 
 def _write_json(file: Path, value: dict[str, Any]) -> None:
-    _replaced(file, lambda work: work.write_text(json.dumps(value, ensure_ascii=False) + "\n", encoding="utf-8"))
+    _replace(file, lambda work: work.write_text(json.dumps(value, ensure_ascii=False) + "\n", encoding="utf-8"))
 
 
-def _named(labels: tuple[str, ...], n_objects: int, path: str | Path) -> tuple[str, ...]:
+def _check_labels(labels: tuple[str, ...], n_objects: int, path: str | Path) -> tuple[str, ...]:
     if labels and len(labels) != n_objects:
         raise MediaError(f"{path}: {len(labels)} labels for {n_objects} objects")
     return labels or ("",) * n_objects

@@ -6,7 +6,7 @@ import numpy as np
 from mvideo_core.masks.io.clip import Mask
 
 
-def grown(mask_HW: Mask, px: float) -> Mask:
+def dilate(mask_HW: Mask, px: float) -> Mask:
     """All pixels whose center is within `px` of the center of a pixel of the mask."""
     if not mask_HW.any():
         return mask_HW
@@ -17,4 +17,4 @@ def grown(mask_HW: Mask, px: float) -> Mask:
 
 def shrunk(mask_HW: Mask, px: float) -> Mask:
     """All pixels of the mask further than `px` from what is outside it; beyond the frame nothing is outside."""
-    return ~grown(~mask_HW, px)
+    return ~dilate(~mask_HW, px)

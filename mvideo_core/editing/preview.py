@@ -71,7 +71,7 @@ def contact_sheet(clip: MaskClip, video: str | Path | None, options: PreviewOpti
         cells = list(overlay_frames(chosen, few, _names(clip), options.cell_px))
     for cell, number in zip(cells, wanted, strict=True):
         _stamp(cell, f"{number / clip.fps:.2f} s")
-    return _tiled(cells, min(options.sheet_columns, n_shown))
+    return _tile(cells, min(options.sheet_columns, n_shown))
 
 
 def overview(clips: Mapping[str, MaskClip], options: PreviewOptions) -> np.ndarray:
@@ -130,7 +130,7 @@ def _stamp(cell: np.ndarray, text: str, top: bool = False) -> None:
         cv2.putText(cell, text, place, cv2.FONT_HERSHEY_SIMPLEX, 0.4, color, thickness, cv2.LINE_AA)
 
 
-def _tiled(cells: list[np.ndarray], columns: int) -> np.ndarray:
+def _tile(cells: list[np.ndarray], columns: int) -> np.ndarray:
     gap = GAP_PX
     height, width = cells[0].shape[:2]
     rows = -(-len(cells) // columns)

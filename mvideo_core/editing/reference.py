@@ -11,7 +11,7 @@ import numpy as np
 from mvideo_core.base.errors import ConfigError, MediaError
 from mvideo_core.media.ffmpeg import compile_argv, open_input
 from mvideo_core.media.files import open_regular
-from mvideo_core.media.graph import cropped, frames_of, scaled
+from mvideo_core.media.graph import crop, frames_of, scale_frames
 from mvideo_core.media.probe import MediaInfo, ProbeOptions, probe_open
 from mvideo_core.processes import sandbox
 
@@ -71,11 +71,11 @@ def _graph(
     if fit == "letterbox":
         scale = min(width / info.width, height / info.height)
         inner = max(1, round(info.width * scale)), max(1, round(info.height * scale))
-        video = scaled(video, *inner, info.picture, "rgb24", FLAGS)
+        video = scale_frames(video, *inner, info.picture, "rgb24", FLAGS)
         video = video.filter("pad", width, height, "(ow-iw)/2", "(oh-ih)/2")
     else:
-        video = cropped(video, f"{width}/{height}") if fit == "crop" else video
-        video = scaled(video, width, height, info.picture, "rgb24", FLAGS)
+        video = crop(video, f"{width}/{height}") if fit == "crop" else video
+        video = scale_frames(video, width, height, info.picture, "rgb24", FLAGS)
     return video.output("pipe:1", format="rawvideo", fps_mode="passthrough")
 
 
@@ -87,7 +87,7 @@ def _frames(running: sandbox.Child, height: int, width: int, name: str) -> Itera
         yield np.frombuffer(raw, np.uint8).reshape(height, width, 3)
     code, tail = running.finish()
     if code or raw:
-        raise sandbox.died(f"{name}: after {count} frames", code, tail, running.timed_out, LIMITS)
+        raise sandbox.death_error(f"{name}: after {count} frames", code, tail, running.timed_out, LIMITS)
     if not count:
         raise MediaError(f"{name}: no video frame decodes in the part asked for")
 

@@ -76,7 +76,7 @@ def resample_frames(clip: MaskClip, video_format: VideoFormat, n_frames: int, op
             lacking_s, TAILS[options.tail], n_frames / video_format.fps,
         )  # fmt: skip
     index = past_end(index, clip.sequence.n_frames, options.tail)
-    sequence = resized(clip.sequence, video_format.height_px, video_format.width_px, options.fit, index)
+    sequence = resize(clip.sequence, video_format.height_px, video_format.width_px, options.fit, index)
     seen_TN = visible(clip.sequence)
     before_N = seen_TN[index[index != HIDDEN]].sum(axis=0)
     check_change(before_N, seen_TN.sum(axis=0), sequence, clip.labels, "on the model's grid")
@@ -121,7 +121,7 @@ def past_end(index: np.ndarray, n_frames: int, tail: str) -> np.ndarray:
     return np.where(index < 0, HIDDEN, inside)
 
 
-def resized(
+def resize(
     sequence: MaskSequence, height: int, width: int, fit: Fit = "crop", frames: np.ndarray | None = None
 ) -> MaskSequence:
     """The frames of these numbers (all when None; `HIDDEN` = no masks) at another size."""

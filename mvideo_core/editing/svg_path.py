@@ -80,7 +80,7 @@ def commands(data: str) -> Iterator[Command]:
             letter = {"M": "L", "m": "l"}.get(letter, letter)
 
 
-def covered(outlines: list[np.ndarray], height: int, width: int, rule: FillRule) -> np.ndarray:
+def cover(outlines: list[np.ndarray], height: int, width: int, rule: FillRule) -> np.ndarray:
     """Samples inside the outlines, bool (height, width); sample (r, c) is at x = c + 0.5, y = r + 0.5."""
     turns = np.zeros((height, width + 1), np.int16)
     for outline in outlines:

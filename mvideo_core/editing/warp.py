@@ -4,7 +4,7 @@ import math
 
 import numpy as np
 
-from mvideo_core.editing.geometry import mapped
+from mvideo_core.editing.geometry import map_points
 from mvideo_core.masks.codec import fill_runs
 from mvideo_core.masks.io.clip import edges_of
 from mvideo_core.masks.measure import box_xyxy
@@ -28,13 +28,13 @@ def warp_edges(edges: np.ndarray, map_23: np.ndarray, height: int, width: int) -
     if len(edges) == 0 or np.array_equal(map_23, IDENTITY):
         return edges
     x0, y0, x1, y1 = box_xyxy(edges, width)
-    corners = mapped(map_23, np.array([[x0, y0], [x1, y0], [x0, y1], [x1, y1]], np.float64))
+    corners = map_points(map_23, np.array([[x0, y0], [x1, y0], [x0, y1], [x1, y1]], np.float64))
     low = np.clip(np.floor(corners.min(axis=0)) - 1, 0, (width, height)).astype(int)
     high = np.clip(np.ceil(corners.max(axis=0)) + 1, 0, (width, height)).astype(int)
     if np.any(high <= low):
         return _EMPTY
     source = pixels_of(edges, height, width)[y0:y1, x0:x1].astype(np.float32)
-    drawn = _drawn(source, (x0, y0), map_23, low, high - low)
+    drawn = _draw_coverage(source, (x0, y0), map_23, low, high - low)
     return edges_of(drawn >= 0.5 - 1e-4, int(low[1]), int(low[0]), width)
 
 
@@ -51,7 +51,7 @@ def cut_shows(edges: np.ndarray, map_23: np.ndarray, height: int, width: int) ->
         (y1 == height, middle_x, height),
     )
     touched = np.array([(x, y) for touches, x, y in sides if touches], np.float64).reshape(-1, 2)
-    share = mapped(map_23, touched) / (width, height)
+    share = map_points(map_23, touched) / (width, height)
     return bool(np.all((share > CUT_FRAC) & (share < 1 - CUT_FRAC), axis=1).any())
 
 
@@ -62,7 +62,7 @@ def pixels_of(edges: np.ndarray, height: int, width: int) -> np.ndarray:
     return pixels.reshape(height, width)
 
 
-def _drawn(
+def _draw_coverage(
     source: np.ndarray, origin: tuple[int, int], map_23: np.ndarray, low: np.ndarray, size: np.ndarray
 ) -> np.ndarray:
     """Coverage of the result pixels [low, low + size)."""

@@ -8,19 +8,19 @@ from mvideo_core.engine import STAGES
 from mvideo_core.store.workspace import Marker, Workspace
 
 
-def sampled() -> tuple[str, ...]:
+def sample_stages() -> tuple[str, ...]:
     """Stages that go part by part, in order; their rows of all parts together make the samples."""
     return tuple(stage.name for stage in STAGES.of_parts())
 
 
 def chain() -> tuple[str, ...]:
     """Everything that makes a dataset, in order: planned sources, stages, planned samples, shards."""
-    return ("source", *sampled(), "samples", "shard")
+    return ("source", *sample_stages(), "samples", "shard")
 
 
-def held_stages(workspace: Workspace) -> tuple[str, ...]:
+def workspace_stages(workspace: Workspace) -> tuple[str, ...]:
     """Everything that a workspace holds rows of, in order: `chain`, and "encode" once its dataset was encoded."""
-    return (*chain(), "encode") if workspace.regrouped("encode") else chain()
+    return (*chain(), "encode") if workspace.has_own_parts("encode") else chain()
 
 
 def unit_of(stage: str) -> str:
@@ -43,7 +43,7 @@ def upstream_of(stage: str) -> tuple[str, ...]:
     return () if stage in PLANNED_ROWS else STAGES.get(stage).reads
 
 
-def touched_by(stage: str, reads: Collection[str] | None = None) -> set[str]:
+def stage_and_inputs(stage: str, reads: Collection[str] | None = None) -> set[str]:
     """The stage and those whose files its work reads: gc leaves them alone meanwhile.
 
     Args:
@@ -55,13 +55,13 @@ def touched_by(stage: str, reads: Collection[str] | None = None) -> set[str]:
     if stage == "report":
         return {*chain(), "report"}
     names = {stage, *(upstream_of(stage) if reads is None else reads)}
-    return names if names.isdisjoint({"samples"}) else names | {*sampled(), "samples"}
+    return names if names.isdisjoint({"samples"}) else names | {*sample_stages(), "samples"}
 
 
-def sampled_digests(workspace: Workspace) -> dict[str, str]:
+def sample_digests(workspace: Workspace) -> dict[str, str]:
     """For each stage that samples are made of, the digest over all its current parts."""
     found: dict[str, str] = {}
-    for stage in sampled():
+    for stage in sample_stages():
         markers = [workspace.current(stage, index) for index in range(workspace.parts_of(stage))]
         found[stage] = digest([marker.digest if marker else "" for marker in markers])
     return found
@@ -71,8 +71,8 @@ def valid_markers(workspace: Workspace, stage: str) -> Iterator[tuple[int, Marke
     """(part, marker) of every part of a stage; None where it is not finished, or was made from older input, or with
     other options than the stage was last asked for.
     """
-    asked = workspace.asked_for(stage)
-    sampled = sampled_digests(workspace) if stage == "samples" else {}
+    asked = workspace.last_request(stage)
+    sampled = sample_digests(workspace) if stage == "samples" else {}
     for index in range(workspace.parts_of(stage)):
         marker = workspace.current(stage, index)
         if marker is None or not workspace.holds(marker.rows) or asked not in (None, marker.settings):

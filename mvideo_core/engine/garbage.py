@@ -68,11 +68,11 @@ def collect_garbage(
     for area, (stage, pointer) in PUBLISHED.items():
         with sweep.alone(stage) as free:
             if free:
-                reached = sweep.reached(stage, stages[stage]) if stage in stages else set()
-                sweep.published(area, pointer, reached)
+                reached = sweep.files_in_use(stage, stages[stage]) if stage in stages else set()
+                sweep.sweep_area(area, pointer, reached)
     sweep.uploads()
     found = {name.removesuffix("-growing") for area in STAGE_AREAS for name in workspace.folder.names(area)}
-    return sweep.freed(unknown=found - stages.keys())
+    return sweep.summary(unknown=found - stages.keys())
 
 
 class _Sweep:
@@ -83,7 +83,7 @@ class _Sweep:
         self.files = self.size_bytes = self.young = self.aborted = 0
         self.in_use: set[str] = set()
 
-    def freed(self, unknown: set[str]) -> Freed:
+    def summary(self, unknown: set[str]) -> Freed:
         return Freed(
             files=self.files,
             size_bytes=self.size_bytes,
@@ -102,7 +102,7 @@ class _Sweep:
 
     def stage(self, stage: str, row_class: type[Row]) -> None:
         """Everything of one stage outside published folders; the caller holds it alone."""
-        reached = self.reached(stage, row_class)
+        reached = self.files_in_use(stage, row_class)
         stale = self._stale_heads(stage)
         self._delete(f"heads/{stage}", lambda path: path not in stale and not path.rsplit("/", 1)[1].startswith("."))
         for area in STAGE_AREAS:
@@ -117,7 +117,7 @@ class _Sweep:
         self.aborted, young = abort_uploads(self.workspace.folder, self.before_s, self.dry_run)
         self.young += young
 
-    def published(self, area: str, pointer: str, reached: set[str]) -> None:
+    def sweep_area(self, area: str, pointer: str, reached: set[str]) -> None:
         """Folders of one area, all but the current one and what finished parts put there."""
         current = self.workspace.pointer(pointer)
         kept = {_folder(current["path"])} if current else set()
@@ -138,22 +138,26 @@ class _Sweep:
         lock = folder_lock(Path(self.workspace.folder.root), area, key)
         return file_lock(lock) if self.workspace.folder.is_local and lock.exists() else nullcontext()
 
-    def reached(self, stage: str, row_class: type[Row]) -> set[str]:
+    def files_in_use(self, stage: str, row_class: type[Row]) -> set[str]:
         """Files that heads and live journals of a stage lead to, journals included."""
         found: set[str] = set()
-        for marker in self._kept_markers(stage):
+        for marker in self._markers_to_keep(stage):
             found |= {marker_path(stage, marker.key), marker.rows.path}
             if marker.blob_bytes and self.workspace.holds(marker.rows):
                 rows = self.workspace.rows(marker, row_class)
                 found.update(blob.path for row in rows for blob in blobs_of(row))
         for path in self._live_journals(stage):
             found.add(path)
-            found.update(_journaled_files(Journal(self.workspace.folder, path), row_class))
+            found.update(_journal_files(Journal(self.workspace.folder, path), row_class))
         return found | self._growing(stage)
 
-    def _kept_markers(self, stage: str) -> Iterator[Marker]:
+    def _markers_to_keep(self, stage: str) -> Iterator[Marker]:
         """Of current heads; while parts are missing, also those that their items may be taken over from."""
-        n_parts, asked, settled = self.workspace.parts_of(stage), self.workspace.asked_for(stage), self._settled(stage)
+        n_parts, asked, settled = (
+            self.workspace.parts_of(stage),
+            self.workspace.last_request(stage),
+            self._is_settled(stage),
+        )
         for index in self.workspace.head_indices(stage):
             for place, key in enumerate(self.workspace.recent_heads(stage, index)):
                 is_current = place == 0 and index < n_parts
@@ -161,14 +165,14 @@ class _Sweep:
                 if marker is not None and (is_current or marker.settings == asked):
                     yield marker
 
-    def _settled(self, stage: str) -> bool:
+    def _is_settled(self, stage: str) -> bool:
         """All parts of the current plan are finished, as asked for last."""
         found = [marker for _, marker in valid_markers(self.workspace, stage)]
         return bool(found) and None not in found
 
     def _stale_heads(self, stage: str) -> set[str]:
         """Heads beyond the current plan, once its own parts are all there."""
-        if not self._settled(stage):
+        if not self._is_settled(stage):
             return set()
         n_parts = self.workspace.parts_of(stage)
         return {head_path(stage, index) for index in self.workspace.head_indices(stage) if index >= n_parts}
@@ -176,7 +180,7 @@ class _Sweep:
     def _live_journals(self, stage: str) -> Iterator[str]:
         """Journals that the next run with the options asked for last goes on from."""
         names = {name.split(".")[0] for name in self.workspace.folder.names(f"journal/{stage}")}
-        asked = self.workspace.asked_for(stage)
+        asked = self.workspace.last_request(stage)
         if not names:
             return
         heads = {self.workspace.head(stage, index) for index in range(self.workspace.parts_of(stage))}
@@ -201,7 +205,7 @@ class _Sweep:
     def _growing(self, stage: str) -> set[str]:
         """Large files under way that the next run goes on with, and their journals."""
         names = {name.split(".")[0] for name in self.workspace.folder.names(f"journal/{stage}-growing")}
-        asked = self.workspace.asked_for(stage)
+        asked = self.workspace.last_request(stage)
         if names and asked:
             parts = (items_of(self.workspace, upstream, asked) for upstream in self._upstream(stage))
             names &= {item.content_key for items in parts for item in items}
@@ -221,7 +225,7 @@ class _Sweep:
             self.workspace.folder.remove_files([facts.path for facts in gone])
 
 
-def _journaled_files(journal: Journal, row_class: type[Row]) -> Iterator[str]:
+def _journal_files(journal: Journal, row_class: type[Row]) -> Iterator[str]:
     for event in journal.events():
         for values in event.get("rows", ()):
             try:

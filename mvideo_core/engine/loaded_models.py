@@ -10,7 +10,7 @@ from mvideo_core.base.options import Options, canonical_json
 from mvideo_core.base.registry import Registry
 
 
-def loaded(registry: Registry[Any], name: str, options: dict[str, Any]) -> Any:
+def load_plugin(registry: Registry[Any], name: str, options: dict[str, Any]) -> Any:
     """The plugin `name` of a registry, loaded with these options on this process's device.
 
     Raises:

@@ -17,8 +17,8 @@ from mvideo_core.base.disk import disk_errors
 from mvideo_core.base.errors import ConfigError, KilledError, MediaError, StoreError
 from mvideo_core.base.options import Options
 from mvideo_core.base.records import Row
-from mvideo_core.base.stopping import heed, heeding
-from mvideo_core.engine.chain import row_class, touched_by
+from mvideo_core.base.stopping import heeding, raise_if_stopped
+from mvideo_core.engine.chain import row_class, stage_and_inputs
 from mvideo_core.engine.stage import Item, Stage, StageContext, Worker
 from mvideo_core.store.commit import commit_part
 from mvideo_core.store.journal import Journal
@@ -72,14 +72,14 @@ def run_part(
         ModelError: weights or an extra are missing.
         StoreError: the part is owned by another live process after `lock_wait_s`, or the disk fails.
     """
-    touched = touched_by(stage.name, stage.reads)
+    touched = stage_and_inputs(stage.name, stage.reads)
     with disk_errors(f"{stage.name} part {index}", workspace.url), stages_in_use(workspace.folder, touched):
         job = PartJob(workspace, stage, index, options, settings)
         workspace.ask_for(stage.name, job.settings)
-        if (done := job.finished()) is not None:
+        if (done := job.find_marker()) is not None:
             return PartResult(done, reused=True)
         with part_lock(workspace.folder, f"{stage.name}-{job.key}", lock_wait_s):
-            if (done := job.finished()) is not None:
+            if (done := job.find_marker()) is not None:
                 return PartResult(done, reused=True)
             return PartResult(job.run(progress or (lambda _done, _total: None)), reused=False)
 
@@ -98,10 +98,10 @@ class PartJob:
         self.key = part_key(self.settings, self.inputs)
         self.journal = Journal(workspace.folder, journal_path(stage.name, self.key))
 
-    def finished(self) -> Marker | None:
+    def find_marker(self) -> Marker | None:
         """The marker of this part if everything it speaks of is there; the head is pointed at it."""
         marker = self.workspace.marker(self.stage.name, self.key)
-        if marker is None or not self.workspace.trusted(marker, self.stage.row):
+        if marker is None or not self.workspace.is_complete(marker, self.stage.row):
             return None
         if self.workspace.head(self.stage.name, self.index) != self.key:
             self.workspace.set_head(self.stage.name, self.index, self.key)
@@ -115,7 +115,7 @@ class PartJob:
     def run(self, progress: Progress) -> Marker:
         """Work on every item that is not known yet, then commit."""
         started = time.monotonic()
-        known, crashes, attempts = self._known()
+        known, crashes, attempts = self._read_known()
         pending = [item for item in self.items if item.content_key not in known]
         n_reused = len(self.items) - len(pending)
         progress(n_reused, len(self.items))
@@ -140,9 +140,9 @@ class PartJob:
         log.info("%s part %d: %s in %.1f s", self.stage.name, self.index, marker.counts, marker.seconds)
         return marker
 
-    def _known(self) -> tuple[dict[str, list[Row]], Counter[str], dict[str, int]]:
+    def _read_known(self) -> tuple[dict[str, list[Row]], Counter[str], dict[str, int]]:
         """Rows by content key from earlier parts and the journal; deaths and failed attempts by content key."""
-        known = self._adopted() if self.stage.adopts else {}
+        known = self._adopt_rows() if self.stage.adopts else {}
         crashes: Counter[str] = Counter()
         attempts: dict[str, int] = {}
         bad: list[tuple[dict[str, Any], str]] = []
@@ -154,7 +154,7 @@ class PartJob:
                     crashes.subtract(event["items"])
                 elif event["event"] == "done":
                     crashes.pop(event["item"], None)
-                    rows = self._journaled(event["rows"])
+                    rows = self._rows_of_event(event["rows"])
                     if self._complete(rows):
                         known[event["item"]] = rows
                 elif event["event"] == "retry":
@@ -164,14 +164,14 @@ class PartJob:
         self.journal.set_aside(bad)
         return known, crashes, attempts
 
-    def _journaled(self, values: list[dict[str, Any]]) -> list[Row]:
+    def _rows_of_event(self, values: list[dict[str, Any]]) -> list[Row]:
         """Rows of an event. Raises ValueError when they are no rows of this stage, or its table cannot hold them."""
         rows = [self.stage.row.model_validate(value) for value in values]
         if problem := misfit(rows, self.stage.row):
             raise ValueError(problem)
         return rows
 
-    def _adopted(self) -> dict[str, list[Row]]:
+    def _adopt_rows(self) -> dict[str, list[Row]]:
         """Rows of this stage under the same settings in parts where the plan's buckets may have moved an item from."""
         n_parts = self.workspace.parts_of(self.stage.name) or 1
         wanted = {item.content_key for item in self.items}
@@ -204,14 +204,14 @@ class PartJob:
             context = StageContext(self.workspace, self.stage.name, scratch)
             lock = _gpu_locks["gpu"] if self.stage.resource == "gpu" else nullcontext()
             with lock:
-                heed()
+                raise_if_stopped()
                 worker = self.stage.open(self.options, context)
             batches = _alone if worker.independent else _batches
             for batch in heeding(batches(self.items, pending, worker.batch_size, crashes)):
-                with self._announced(batch, done), lock, closing(self._attempt(worker, batch, crashes)) as results:
+                with self._announce(batch, done), lock, closing(self._attempt(worker, batch, crashes)) as results:
                     for item, rows in results:
-                        stamped = self._stamped(item, rows, attempts)
-                        self.journal.append(_done_event(item, stamped))
+                        stamped = self._stamp(item, rows, attempts)
+                        self.journal.append(_completion(item, stamped))
                         done[item.content_key] = stamped
                         context.release(item)
                         n_done = min(n_before + len(done), total)
@@ -219,11 +219,11 @@ class PartJob:
                         clock.tick(n_done, total, len(done))
         return done
 
-    def _stamped(self, item: Item, rows: list[Row], attempts: dict[str, int]) -> list[Row]:
+    def _stamp(self, item: Item, rows: list[Row], attempts: dict[str, int]) -> list[Row]:
         """Rows as they enter the journal: with the item's content key, and only such as the stage's table can hold."""
         if problem := misfit(rows, self.stage.row):
             log.warning("%s %s: the result cannot be stored: %s", self.stage.name, item.key, problem)
-            rows = [self._failed(item, "UnstorableRow", problem.encode("ascii", "backslashreplace").decode(), 1)]
+            rows = [self._failure_row(item, "UnstorableRow", problem.encode("ascii", "backslashreplace").decode(), 1)]
         before = attempts.get(item.content_key, 0)
         return [
             row.model_copy(
@@ -241,7 +241,7 @@ class PartJob:
         """Rows of each item of a batch, as they become known."""
         if len(batch) == 1 and crashes[batch[0].content_key] >= MAX_CRASHES:
             died = f"the process died {MAX_CRASHES} times while working on this item; see the worker's log"
-            yield batch[0], [self._failed(batch[0], "WorkerDied", died, MAX_CRASHES)]
+            yield batch[0], [self._failure_row(batch[0], "WorkerDied", died, MAX_CRASHES)]
             return
         left = {item.content_key: item for item in batch}
         try:
@@ -254,7 +254,7 @@ class PartJob:
                     yield from self._attempt(worker, [item], crashes)
             else:
                 log.warning("%s %s: %s", self.stage.name, batch[0].key, error)
-                yield batch[0], [self._failed(batch[0], "MediaError", str(error), 1)]
+                yield batch[0], [self._failure_row(batch[0], "MediaError", str(error), 1)]
 
     def _work_through_kills(self, worker: Worker, batch: list[Item]) -> Iterator[tuple[Item, list[Row]]]:
         left = {item.content_key: item for item in batch}
@@ -271,7 +271,7 @@ class PartJob:
                 log.warning("%s %s: %s; trying again, %d more times", self.stage.name, asked[0].key, error, kills_left)
 
     @contextmanager
-    def _announced(self, batch: list[Item], done: dict[str, list[Row]]) -> Iterator[None]:
+    def _announce(self, batch: list[Item], done: dict[str, list[Row]]) -> Iterator[None]:
         """Journal that work on a batch begins; an exception says it ended, so that only deaths count as crashes."""
         self.journal.append({"event": "start", "items": [item.content_key for item in batch]})
         try:
@@ -281,8 +281,10 @@ class PartJob:
             self.journal.append({"event": "stopped", "items": left})
             raise
 
-    def _failed(self, item: Item, error: str, message: str, attempts: int) -> Row:
-        return self.stage.row.failed(key=item.key, parent=item.key, error=error, message=message, attempts=attempts)
+    def _failure_row(self, item: Item, error: str, message: str, attempts: int) -> Row:
+        return self.stage.row.failure_row(
+            key=item.key, parent=item.key, error=error, message=message, attempts=attempts
+        )
 
     @contextmanager
     def _scratch(self) -> Iterator[Path]:
@@ -370,7 +372,7 @@ def _alone(items: list[Item], pending: list[Item], size: int, crashes: Counter[s
         yield from (group[at : at + step] for at in range(0, len(group), step))
 
 
-def _done_event(item: Item, rows: list[Row]) -> dict[str, object]:
+def _completion(item: Item, rows: list[Row]) -> dict[str, object]:
     values = [row.model_dump(mode="json", exclude_defaults=True) for row in rows]
     return {"event": "done", "item": item.content_key, "rows": values}
 

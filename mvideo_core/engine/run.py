@@ -66,7 +66,7 @@ def run_stage(
     """
     run = run or RunOptions()
     started = time.monotonic()
-    indices = list(range(planned_parts(workspace)) if parts is None else _known_parts(workspace, stage.name, parts))
+    indices = list(range(count_parts(workspace)) if parts is None else _check_parts(workspace, stage.name, parts))
     report = progress or (lambda _part, _done, _total: None)
     settings = stage_settings(stage, options)  # once: it reads weights
 
@@ -86,8 +86,8 @@ def run_stage(
     return summary.model_copy(update={"warnings": stage.review(workspace, options)})
 
 
-def _known_parts(workspace: Workspace, stage: str, parts: Sequence[int]) -> Sequence[int]:
-    n_parts = workspace.parts_of(stage) or planned_parts(workspace)
+def _check_parts(workspace: Workspace, stage: str, parts: Sequence[int]) -> Sequence[int]:
+    n_parts = workspace.parts_of(stage) or count_parts(workspace)
     unknown = [index for index in parts if not 0 <= index < n_parts]
     if unknown:
         has = "part 0 only" if n_parts == 1 else f"parts 0 to {n_parts - 1}"
@@ -95,7 +95,7 @@ def _known_parts(workspace: Workspace, stage: str, parts: Sequence[int]) -> Sequ
     return parts
 
 
-def planned_parts(workspace: Workspace) -> int:
+def count_parts(workspace: Workspace) -> int:
     """Number of parts of the current plan.
 
     Raises:

@@ -45,28 +45,28 @@ class Stages:
         Raises:
             ConfigError: no such stage; the message lists the known names.
         """
-        found = self._registered.get(name) or self._ordered().get(name)
+        found = self._registered.get(name) or self._sort().get(name)
         if found is None:
             raise ConfigError(f"no stage called {name!r}; known: {', '.join(self.names())}")
         return found
 
     def names(self) -> list[str]:
         """Names of all stages, in order."""
-        return [*self._ordered(), *self._registered]
+        return [*self._sort(), *self._registered]
 
     def in_order(self) -> Iterator[Stage]:
         """All stages in order, without those that were registered outside of it."""
-        return iter(self._ordered().values())
+        return iter(self._sort().values())
 
     def of_parts(self) -> Iterator[Stage]:
         """Stages that go part by part over the plan of the sources, in order."""
         return (stage for stage in self.in_order() if stage.unit != "sample")
 
-    def added(self) -> list[str]:
+    def from_packages(self) -> list[str]:
         """Names of the stages that other packages add."""
         return [stage.name for stage in self.in_order() if stage.before]
 
-    def _ordered(self) -> dict[str, Stage]:
+    def _sort(self) -> dict[str, Stage]:
         if self._in_order is None:
             package = importlib.import_module(self.package)
             own = [importlib.import_module(f"{self.package}.{name}").STAGE for name in package.ORDER]

@@ -56,7 +56,7 @@ def bars_of(items: Sequence[EvalItem]) -> dict[tuple[GroupKey, str], Bars]:
             groups.setdefault((group_of(item), size), []).append(item)
     found: dict[tuple[GroupKey, str], Bars] = {}
     for (key, _), members in groups.items():
-        clips = [clip for item in members[:MAX_VIDEOS] if (clip := _looked_at(item.video)) is not None]
+        clips = [clip for item in members[:MAX_VIDEOS] if (clip := _sample_video(item.video)) is not None]
         if clips and (bars := bars_in(clips)) != NO_BARS:
             found |= {(key, item.id): bars for item in members}
     return found
@@ -87,7 +87,7 @@ def _size(video: str) -> tuple[int, int] | None:
 
 
 @lru_cache(maxsize=64)
-def _looked_at(video: str) -> np.ndarray | None:
+def _sample_video(video: str) -> np.ndarray | None:
     try:
         return sample_frames(video, FRAMES)
     except MediaError:

@@ -126,7 +126,7 @@ def compare(
             )
         if facts.options.get("subject") != "source":
             found.append(_difference(name, facts, first, second, chosen, family))
-    return corrected(found)
+    return correct_for_family(found)
 
 
 def compare_all(loaded: LoadedResult) -> list[Difference]:
@@ -140,7 +140,7 @@ def compare_all(loaded: LoadedResult) -> list[Difference]:
     found = [
         one for first, second in pairs for one in compare(Side(loaded, first), Side(loaded, second), family=family)
     ]
-    return corrected([one for one in found if one.n_pairs])
+    return correct_for_family([one for one in found if one.n_pairs])
 
 
 def check_comparable(plan: EvalPlan) -> None:
@@ -179,7 +179,7 @@ def _masks_named(item: EvalItem, digests: Digests) -> frozenset[str]:
         return frozenset()
 
 
-def corrected(differences: Sequence[Difference]) -> list[Difference]:
+def correct_for_family(differences: Sequence[Difference]) -> list[Difference]:
     """The same with `p_corrected` over all of them: one table is one family."""
     tested = [one.p for one in differences if one.p is not None]
     p_values = iter(holm(tested))
@@ -218,7 +218,7 @@ def _same_masks(metric: str, one: Mapping[str, frozenset[str]], two: Mapping[str
 def _difference(
     name: str, facts: MetricFacts, first: Side, second: Side, options: IntervalOptions, family: int
 ) -> Difference:
-    one, two = _scored(first, name), _scored(second, name)
+    one, two = _score_rows(first, name), _score_rows(second, name)
     if facts.options.get("pairing") != "shuffled":
         _same_masks(name, *({key: row.masks_named for key, row in side.items()} for side in (one, two)))
     both = sorted(one.keys() & two.keys())
@@ -259,7 +259,7 @@ def _names(first: Side, second: Side) -> dict[str, str]:
     return {"first_system": titles[0] or "(unnamed)", "second_system": titles[1] or "(unnamed)"}
 
 
-def _scored(side: Side, metric: str) -> dict[str, ScoreRow]:
+def _score_rows(side: Side, metric: str) -> dict[str, ScoreRow]:
     return {
         row.id: row
         for row in side.loaded.rows

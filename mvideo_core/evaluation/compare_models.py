@@ -13,7 +13,7 @@ from mvideo_core.base.disk import write_whole
 from mvideo_core.evaluation.compare import compare_all
 from mvideo_core.evaluation.differences import differences_csv, differences_latex, differences_markdown
 from mvideo_core.evaluation.export import file_names
-from mvideo_core.evaluation.paired_plot import paired_plots
+from mvideo_core.evaluation.paired_plot import plots_of_pairs
 from mvideo_core.evaluation.result import LoadedResult
 
 
@@ -31,7 +31,7 @@ def write_comparisons(loaded: LoadedResult, out: Path) -> list[Path]:
         "comparisons.csv": differences_csv(differences),
         "comparisons.json": json.dumps(plain, indent=1) + "\n",
     }
-    plots = paired_plots(loaded)
+    plots = plots_of_pairs(loaded)
     for name, plot in zip(file_names([plot.name for plot in plots]), plots, strict=True):
         content[f"plots/{name}.svg"] = plot.svg + "\n"
     for name, text in content.items():

@@ -17,7 +17,7 @@ from typing import Any
 from mvideo_core.base.disk import write_whole
 from mvideo_core.base.options import canonical_json
 from mvideo_core.evaluation.aggregate import Aggregate, GroupKey, group_of
-from mvideo_core.evaluation.facts import NOT_RECORDED, SAME_SECONDS, described
+from mvideo_core.evaluation.facts import NOT_RECORDED, SAME_SECONDS, describe
 from mvideo_core.evaluation.figures import COUNTS, READING, detail_of, figure_of, metric_titles
 from mvideo_core.evaluation.layout import Section, Sheet, sheet_latex, sheet_markdown
 from mvideo_core.evaluation.result import EvalResult, GroupResult, LoadedResult
@@ -95,13 +95,13 @@ def to_markdown(result: EvalResult) -> str:
         sheet_markdown(sheet_of(result)),
         READING,
         "## Videos",
-        *(f"- {group.title}: {text}" for group in result.groups for text in made_how(group)),
+        *(f"- {group.title}: {text}" for group in result.groups for text in generation_facts(group)),
         *(f"- {text}" for text in frames_without(result)),
     ]
     if result.unavailable:
         parts += ["## Not measured", *(f"- {name}: {reason}" for name, reason in result.unavailable.items())]
     parts += ["## Choices", *(f"- {name}: {text}" for name, text in result.choices.items())]
-    parts += [f"- metric {measured_by(result, name)}" for name in result.metrics if name not in result.unavailable]
+    parts += [f"- metric {describe_metric(result, name)}" for name in result.metrics if name not in result.unavailable]
     return "\n\n".join(_lists_closed(parts)) + "\n"
 
 
@@ -194,14 +194,14 @@ def write_exports(loaded: LoadedResult, out: Path) -> list[Path]:
     return written
 
 
-def measured_by(result: EvalResult, name: str) -> str:
+def describe_metric(result: EvalResult, name: str) -> str:
     """What a metric measured with: "mask_miou: mask_miou, revision 1, weights 80c877891c34, options {}"."""
     facts = result.metrics[name]
     weights = f"weights {facts.weights_sha256[:12]}" if facts.weights_sha256 else "no weights"
     return f"{name}: {facts.metric}, revision {facts.revision}, {weights}, options {canonical_json(facts.options)}"
 
 
-def made_how(group: GroupResult) -> list[str]:
+def generation_facts(group: GroupResult) -> list[str]:
     """Length, size, rate and sampling of a system's videos, by files and provenance; a length declared otherwise."""
     if not group.videos:
         return ["no video could be measured"]
@@ -209,7 +209,7 @@ def made_how(group: GroupResult) -> list[str]:
     for one in group.videos:
         sampled[one.facts.sampling or NOT_RECORDED] += one.n
     sampling = "; ".join(text if len(sampled) == 1 else f"{n} by {text}" for text, n in sampled.items())
-    found = [f"measured: {described(group.videos)}; {sampling}"]
+    found = [f"measured: {describe(group.videos)}; {sampling}"]
     measured = [one.facts.seconds for one in group.videos]
     if any(abs(said - one) >= SAME_SECONDS for said in group.seconds for one in measured):
         said = "/".join(f"{one:g}" for one in group.seconds)

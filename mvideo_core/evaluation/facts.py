@@ -103,7 +103,7 @@ def kinds(facts: Sequence[VideoFacts]) -> tuple[VideoKind, ...]:
     return tuple(VideoKind(n=counts[one], facts=one) for one in order)
 
 
-def described(found: Sequence[VideoKind]) -> str:
+def describe(found: Sequence[VideoKind]) -> str:
     """ "12 s x 480 x 720, 8 fps", or each kind with its count; "" of nothing."""
     counts: Counter[str] = Counter()
     for one in found:

@@ -14,7 +14,7 @@ from typing import Any, Protocol
 
 from mvideo_core.base.disk import write_whole
 from mvideo_core.base.errors import ConfigError, MediaError, ModelError
-from mvideo_core.base.listing import exists, named_file, read_lines
+from mvideo_core.base.listing import exists, find_file, read_lines
 from mvideo_core.evaluation.guides import (
     file_name_of,
     guide_facts,
@@ -22,7 +22,7 @@ from mvideo_core.evaluation.guides import (
     has_guide,
     keep_guide,
 )
-from mvideo_core.evaluation.manifest import EvalItem, Manifest, checked, read_manifest, write_manifest
+from mvideo_core.evaluation.manifest import EvalItem, Manifest, check_unique, read_manifest, write_manifest
 from mvideo_core.evaluation.plan import Part
 from mvideo_core.evaluation.scores import masks_digest
 from mvideo_core.evaluation.systems import FolderSystem, SystemOptions
@@ -141,7 +141,7 @@ def make_videos(
     listed = known
     if system.folder is None:
         listed = [item.model_copy(update=_on_the_grid(item)) for item in known]
-    checked(Manifest(tuple(listed), place), str(place))
+    check_unique(Manifest(tuple(listed), place), str(place))
     about = json.dumps(system.model_dump(mode="json"), indent=1) + "\n"
     if system.folder is None:
         _note_earlier(listed, about, place)
@@ -165,16 +165,16 @@ def _note_earlier(items: Sequence[EvalItem], about: str, out: Path) -> None:
     """Until a video of another request is made again, it counts as failed: a run may end before it comes to it."""
     try:
         same = (out / "system.json").read_text(encoding="utf-8") == about
-        before = {item.id: _asked(item) for item in read_manifest(out / "manifest.jsonl").items} if same else {}
+        before = {item.id: _request_key(item) for item in read_manifest(out / "manifest.jsonl").items} if same else {}
     except (OSError, ConfigError):
         before = {}
     for item in items:
-        if exists(out / item.video) and before.get(item.id) != _asked(item):
+        if exists(out / item.video) and before.get(item.id) != _request_key(item):
             why = "not made yet as asked for now; the command that makes it (`mvideo eval generate`) has not finished"
             note_failure((out / item.video).parent, item.id, MediaError(why))
 
 
-def _asked(item: EvalItem) -> tuple[Any, ...]:
+def _request_key(item: EvalItem) -> tuple[Any, ...]:
     """What decides an item's video, next to the system."""
     return item.prompt_generation or item.prompt, item.seed, item.seconds, item.masks, item.sample_masks_sha256
 
@@ -245,4 +245,4 @@ def find_video(folder: FolderSystem, item: EvalItem) -> str:
         raise ConfigError(f"folder {folder.folder!r}: no such folder of videos; give it with --set folder.folder=PATH")
     values = {"id": item.id, "prompt": item.prompt, "seed": item.seed if item.seed is not None else 0}
     names = [name.format(**values).replace("/", "_") for name in folder.names]
-    return str(next((path for path in (named_file(root, name) for name in names) if path), root / names[0]).absolute())
+    return str(next((path for path in (find_file(root, name) for name in names) if path), root / names[0]).absolute())

@@ -21,7 +21,7 @@ from mvideo_core.evaluation.systems import DiffusersSystem, MVideoSystem
 from mvideo_core.generation.loading import Loaded, load_pipeline
 from mvideo_core.generation.options import GenerateOptions
 from mvideo_core.generation.sources import Source, SourceOptions, frames_of, on_grid, read_source
-from mvideo_core.generation.video import make_video, used_masks
+from mvideo_core.generation.video import make_video, masks_of_video
 from mvideo_core.masks.io.clip import MaskClip
 from mvideo_core.media.encode import write_mp4
 from mvideo_core.weights import find
@@ -82,7 +82,7 @@ class MVideoMaker:
         masks = masks_on(item, grid, seconds, whole=wanted)
         if not self.system.masks:
             return masks
-        return used_masks(masks, options.model_copy(update={"objects": ()}), grid)
+        return masks_of_video(masks, options.model_copy(update={"objects": ()}), grid)
 
     def _options(self, item: EvalItem) -> GenerateOptions:
         return self.system.options.model_copy(

@@ -79,7 +79,7 @@ class EvalItem(Record):
 
     @field_validator("id", "prompt", "prompt_generation")
     @classmethod
-    def _composed(cls, text: str) -> str:
+    def _compose(cls, text: str) -> str:
         """One spelling of accents (NFC), so that items of systems whose files were named on different machines pair."""
         return unicodedata.normalize("NFC", text)
 
@@ -116,7 +116,7 @@ def read_manifest(path: str | Path) -> Manifest:
         raise ConfigError(f"{place}: no such manifest; give a .jsonl file or a folder of videos")
     lines = enumerate(read_lines(place, "manifest"), 1)
     items = [_item(line, f"{place}, line {number}") for number, line in lines if line.strip()]
-    return checked(Manifest(tuple(items), place.parent.absolute()), str(place))
+    return check_unique(Manifest(tuple(items), place.parent.absolute()), str(place))
 
 
 def absolute_items(manifest: Manifest) -> list[EvalItem]:
@@ -166,7 +166,7 @@ def manifest_of_folder(folder: str | Path, prompts: Mapping[str, str] | None = N
         )
         for name in wanted
     ]
-    return checked(Manifest(tuple(items), root.absolute()), str(root))
+    return check_unique(Manifest(tuple(items), root.absolute()), str(root))
 
 
 def manifest_of_generated(folder: str | Path) -> Manifest | None:
@@ -179,8 +179,8 @@ def manifest_of_generated(folder: str | Path) -> Manifest | None:
     """
     root = Path(folder)
     places = [place for place in (root, *_visible_folders(root)) if (place / "provenance.json").is_file()]
-    items = [_generated(place, root) for place in places]
-    return checked(Manifest(tuple(items), root.absolute()), str(root)) if items else None
+    items = [_read_generated(place, root) for place in places]
+    return check_unique(Manifest(tuple(items), root.absolute()), str(root)) if items else None
 
 
 def _check_nothing_left_out(root: Path) -> None:
@@ -219,7 +219,7 @@ def prompt_of_name(name: str) -> str:
     return _NUMBERED.sub("", Path(name).stem)
 
 
-def checked(manifest: Manifest, where: str) -> Manifest:
+def check_unique(manifest: Manifest, where: str) -> Manifest:
     """The manifest itself, when no item stands in it twice.
 
     Raises:
@@ -237,7 +237,7 @@ def checked(manifest: Manifest, where: str) -> Manifest:
     return manifest
 
 
-def _generated(place: Path, root: Path) -> EvalItem:
+def _read_generated(place: Path, root: Path) -> EvalItem:
     try:
         record = json.loads((place / "provenance.json").read_text(encoding="utf-8"))
         made = record["decides"]

@@ -72,7 +72,7 @@ def overlap(
     for frame in range(true.n_frames):
         true_NHW, seen_NHW = true.frame(frame), seen.frame(frame)
         scores.append(frame_iou(seen_NHW, true_NHW, policy))
-        fills.append(frame_iou(filled_boxes(true, frame), true_NHW, policy))
+        fills.append(frame_iou(fill_boxes(true, frame), true_NHW, policy))
         unfound += bool(true_NHW.any() and not seen_NHW.any())
         j_TN.append([region_j(one, other) for one, other in zip(seen_NHW, true_NHW, strict=True)])
         f_TN.append([boundary_f(one, other) for one, other in zip(seen_NHW, true_NHW, strict=True)])
@@ -101,7 +101,7 @@ def frame_iou(seen_NHW: np.ndarray, true_NHW: np.ndarray, policy: OverlapPolicy)
     return _iou(np.any(seen_NHW, axis=0), np.any(true_NHW, axis=0), policy)
 
 
-def filled_boxes(masks: MaskSequence, frame: int) -> np.ndarray:
+def fill_boxes(masks: MaskSequence, frame: int) -> np.ndarray:
     """The tight box of each object, filled, bool (N, H, W); nothing where the mask is empty."""
     filled = np.zeros(masks.shape[1:], np.bool_)
     for n in range(masks.n_objects):

@@ -53,9 +53,9 @@ def read_models(texts: Sequence[str], samples: str = "") -> Models:
         systems = sorted({item.system for item in own})
         if len(systems) > 1:
             raise ConfigError(f"{one.path}: has {len(systems)} systems ({', '.join(systems)}); one per model is wanted")
-        matched = _matched(one, own, asked, samples)
+        matched = _match_samples(one, own, asked, samples)
         found += [item.model_copy(update={"system": systems[0]}) for item in matched]
-        notices += _unused(systems[0], own, matched, samples)
+        notices += _warn_of_unused(systems[0], own, matched, samples)
     return Models(tuple(found), notices)
 
 
@@ -88,7 +88,7 @@ def _check_once(items: Sequence[EvalItem], path: str, apart: tuple[Literal["vari
                 )
 
 
-def _matched(one: Input, own: Sequence[EvalItem], asked: Sequence[EvalItem], samples: str) -> list[EvalItem]:
+def _match_samples(one: Input, own: Sequence[EvalItem], asked: Sequence[EvalItem], samples: str) -> list[EvalItem]:
     """The samples with this model's videos: by id where the model has a manifest, else by file name.
 
     Raises:
@@ -116,7 +116,7 @@ def _matched(one: Input, own: Sequence[EvalItem], asked: Sequence[EvalItem], sam
     ]
 
 
-def _unused(name: str, own: Sequence[EvalItem], matched: Sequence[EvalItem], samples: str) -> list[str]:
+def _warn_of_unused(name: str, own: Sequence[EvalItem], matched: Sequence[EvalItem], samples: str) -> list[str]:
     used = {item.video for item in matched}
     unused = [item.video for item in own if item.video not in used]
     if not unused:

@@ -21,7 +21,7 @@ class Plot(NamedTuple):
     svg: str
 
 
-def paired_plots(loaded: LoadedResult) -> list[Plot]:
+def plots_of_pairs(loaded: LoadedResult) -> list[Plot]:
     """One plot per test set and metric with scores of two systems; metrics of the source video are left out."""
     titles = metric_titles(loaded.result.metrics)
     plots = []
@@ -41,12 +41,12 @@ def paired_plots(loaded: LoadedResult) -> list[Plot]:
                     values.setdefault(row.id, {})[places[group_of(row)]] = row.value * facts.scale
             figures = [figure_of(loaded.result, group, metric) for group in groups]
             title = f"{titles[metric]}, {test_set}" if test_set else titles[metric]
-            svg = paired_svg(title, [group.short_title for group in groups], values, figures)
+            svg = svg_of_pairs(title, [group.short_title for group in groups], values, figures)
             plots.append(Plot("-".join(part for part in (test_set, metric) if part), title, svg))
     return plots
 
 
-def paired_svg(
+def svg_of_pairs(
     title: str, systems: Sequence[str], values: dict[str, dict[int, float]], figures: Sequence[Figure]
 ) -> str:
     """The plot.

@@ -71,7 +71,7 @@ def parse_part(text: str) -> Part:
     return part
 
 
-def shuffled_masks(items: Sequence[EvalItem]) -> dict[tuple[GroupKey, str], EvalItem]:
+def shuffle_masks(items: Sequence[EvalItem]) -> dict[tuple[GroupKey, str], EvalItem]:
     """For every item with masks another one of its group whose masks it is measured against (chance level of S_m).
 
     Distinct mask files stand in the order of the SHA-256 of the first id that has each; every item gets the next file

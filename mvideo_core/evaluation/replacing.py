@@ -21,8 +21,8 @@ def check_replaces_nothing(plan: EvalPlan, out: str | Path) -> None:
         return
     new = {(group_of(item), item.id): item.video for item in plan.items}
     lost = [item for item in old.items if new.get((group_of(item), item.id)) != item.video]
-    metrics = {name: _measured(facts) for name, facts in metric_facts(plan, {}).items()}
-    dropped = [name for name, facts in old.result.metrics.items() if metrics.get(name) != _measured(facts)]
+    metrics = {name: _measurement(facts) for name, facts in metric_facts(plan, {}).items()}
+    dropped = [name for name, facts in old.result.metrics.items() if metrics.get(name) != _measurement(facts)]
     if not (lost or dropped):
         return
     title = ", ".join(part for part in (lost[0].system, lost[0].variant, lost[0].test_set) if part) if lost else ""
@@ -33,5 +33,5 @@ def check_replaces_nothing(plan: EvalPlan, out: str | Path) -> None:
     )
 
 
-def _measured(facts: MetricFacts) -> tuple[str, dict[str, Any]]:
+def _measurement(facts: MetricFacts) -> tuple[str, dict[str, Any]]:
     return facts.metric, facts.deciding.options

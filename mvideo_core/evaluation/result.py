@@ -24,7 +24,7 @@ from mvideo_core.evaluation.aggregate import Aggregate, GroupKey, ScoreRow, aggr
 from mvideo_core.evaluation.base import METRICS, VideoScore
 from mvideo_core.evaluation.facts import ItemFacts, VideoKind, kinds
 from mvideo_core.evaluation.manifest import EvalItem
-from mvideo_core.evaluation.plan import EvalPlan, Part, shuffled_masks
+from mvideo_core.evaluation.plan import EvalPlan, Part, shuffle_masks
 from mvideo_core.evaluation.scores import Digests, StoredScore, key_facts, score_path
 from mvideo_core.evaluation.shared import AskedRow, SharedMean, shared_means
 from mvideo_core.evaluation.stored import read_record
@@ -140,7 +140,7 @@ def waiting_parts(plan: EvalPlan, count: int, out: str | Path) -> list[int]:
     """Parts whose note is absent or belongs to another plan; else those whose files or metrics have changed since."""
     notes = _notes(plan, count, out)
     absent = [index for index, note in enumerate(notes) if note is None]
-    return absent or [index for index, note in enumerate(notes) if note is not None and _outdated(plan, note)]
+    return absent or [index for index, note in enumerate(notes) if note is not None and _is_outdated(plan, note)]
 
 
 def collect(plan: EvalPlan, count: int, out: str | Path) -> EvalResult:
@@ -345,11 +345,11 @@ def _notes(plan: EvalPlan, count: int, out: str | Path) -> list[PartNote | None]
     return [_read_note(plan, note_path(Path(out), Part(index, count))) for index in range(count)]
 
 
-def _outdated(plan: EvalPlan, note: PartNote) -> bool:
+def _is_outdated(plan: EvalPlan, note: PartNote) -> bool:
     """Whether a part would be scored otherwise now: a file, or a metric's revision, is not what its rows came from."""
     metrics = {one.name: one for one in prepare(plan.suite)}
     items = {(group_of(item), item.id): item for item in plan.items}
-    pairs, digests = shuffled_masks(plan.items), Digests()
+    pairs, digests = shuffle_masks(plan.items), Digests()
 
     def score_now(row: ScoreRow) -> str:
         item, about = items[group_of(row), row.id], metrics[row.metric]

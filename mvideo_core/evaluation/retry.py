@@ -28,13 +28,13 @@ def forget_failed(out: str | Path) -> int:
         raise ConfigError(f"{place}: no evaluation lies there; give the --out of `mvideo eval run`")
     for path in _notes_with_failures(place):
         path.unlink(missing_ok=True)
-    failed = [path for path in visible_files(place / "scores", ".json", recursive=True) if _failed(path)]
+    failed = [path for path in visible_files(place / "scores", ".json", recursive=True) if _has_failed(path)]
     for path in failed:
         path.unlink(missing_ok=True)
     return len(failed)
 
 
-def _failed(path: Path) -> bool:
+def _has_failed(path: Path) -> bool:
     stored = read_record(StoredScore, path)
     return stored is not None and stored.status == "failed"
 

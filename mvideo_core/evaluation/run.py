@@ -11,7 +11,7 @@ from mvideo_core.evaluation.aggregate import GroupKey, RowStatus, ScoreRow, grou
 from mvideo_core.evaluation.base import Metric
 from mvideo_core.evaluation.facts import ItemFacts, facts_of
 from mvideo_core.evaluation.manifest import EvalItem
-from mvideo_core.evaluation.plan import EvalPlan, Part, shuffled_masks
+from mvideo_core.evaluation.plan import EvalPlan, Part, shuffle_masks
 from mvideo_core.evaluation.replacing import check_replaces_nothing
 from mvideo_core.evaluation.result import EvalResult, PartNote, collect, note_path
 from mvideo_core.evaluation.scores import Digests, StoredScore, key_facts, score_path
@@ -66,7 +66,7 @@ def score_part(
     if not overwrite:
         check_replaces_nothing(plan, place)
     ready, unavailable = _load(prepare(plan.suite), plan.suite.device)
-    pairs = shuffled_masks(plan.items)
+    pairs = shuffle_masks(plan.items)
     items = plan.of_part(part)
     rows: list[ScoreRow] = []
     videos: list[ItemFacts] = []
@@ -76,7 +76,7 @@ def score_part(
         if (facts := facts_of(item)) is not None:
             videos.append(ItemFacts(**group_of(item)._asdict(), id=item.id, facts=facts))
         if progress is not None:
-            progress(number, len(items), _told(item, found))
+            progress(number, len(items), _progress_line(item, found))
     note = PartNote(
         plan=plan.digest,
         rows=tuple(rows),
@@ -177,15 +177,15 @@ def _fresh(video: EvalVideo, one: _Ready, facts: dict[str, Any]) -> StoredScore:
         except MediaError as error:
             if isinstance(error, KilledError) and attempt < TRIES_OF_KILLED:
                 continue
-            return _failed(one, error, facts)
+            return _failure_score(one, error, facts)
         if not math.isfinite(score.value):
             message = f"{video.item.id}: {one.about.name} gave {score.value}, which no mean can take in"
-            return _failed(one, MediaError(message), facts)
+            return _failure_score(one, MediaError(message), facts)
         return StoredScore(metric=one.about.registered, status="ok", score=score, decides=facts)
     raise AssertionError("the last attempt returns")
 
 
-def _failed(one: _Ready, error: MediaError, facts: dict[str, Any]) -> StoredScore:
+def _failure_score(one: _Ready, error: MediaError, facts: dict[str, Any]) -> StoredScore:
     return StoredScore(
         metric=one.about.registered,
         status="failed",
@@ -207,7 +207,7 @@ def _row(item: EvalItem, metric: str, status: RowStatus, **known: Any) -> ScoreR
     )
 
 
-def _told(item: EvalItem, rows: Sequence[ScoreRow]) -> str:
+def _progress_line(item: EvalItem, rows: Sequence[ScoreRow]) -> str:
     """ "cat-0: temporal_flickering 0.9812, mask_miou failed"."""
     words = [f"{row.metric} {row.value:.4f}" if row.value is not None else f"{row.metric} {row.status}" for row in rows]
     return f"{item.id}: {', '.join(words) or 'no metric is available'}"

@@ -124,16 +124,16 @@ def _flips(n: int, draws: int, seed: int) -> Iterable[np.ndarray]:
     """Which prompts flip, 0 or 1, (flips, n) in pieces: all but "none", up to the sign of the whole; or draws."""
     every = 2 ** (n - 1) - 1
     count = every if n <= EXACT_CLUSTERS else min(draws, every)
-    return _kept_flips(n, count, seed) if count * n <= _AT_ONCE else _made_flips(n, count, seed)
+    return _cached_flips(n, count, seed) if count * n <= _AT_ONCE else _generate_flips(n, count, seed)
 
 
 @lru_cache(maxsize=4)
-def _kept_flips(n: int, count: int, seed: int) -> tuple[np.ndarray, ...]:
+def _cached_flips(n: int, count: int, seed: int) -> tuple[np.ndarray, ...]:
     """Those of the metrics and systems of one table, which mostly have the same number of prompts."""
-    return tuple(_made_flips(n, count, seed))
+    return tuple(_generate_flips(n, count, seed))
 
 
-def _made_flips(n: int, count: int, seed: int) -> Iterator[np.ndarray]:
+def _generate_flips(n: int, count: int, seed: int) -> Iterator[np.ndarray]:
     step = max(1, _AT_ONCE // n)
     draw = np.random.default_rng(seed)
     for start in range(0, count, step):

@@ -7,10 +7,10 @@ from pydantic import ConfigDict, Field, model_validator
 
 from mvideo_core.base.errors import ConfigError
 from mvideo_core.base.options import Options
-from mvideo_core.base.shipped import shipped
+from mvideo_core.base.shipped import shipped_path
 from mvideo_core.evaluation.base import METRICS, Metric
 
-PROFILES = shipped("deployments/evaluation")
+PROFILES = shipped_path("deployments/evaluation")
 
 NOT_STATED = {
     "prompts": "which 100 prompts of VBench: no list that carries the paper's three dimensions has 100",
@@ -77,7 +77,7 @@ class SuiteOptions(Options):
     device: str = Field(default="", description="torch device of the metrics; empty = a GPU when there is one")
 
     @model_validator(mode="after")
-    def _named_apart(self) -> "SuiteOptions":
+    def _check_names(self) -> "SuiteOptions":
         name, n = Counter(one.name for one in self.metrics).most_common(1)[0]
         if n > 1:
             raise ValueError(f"{n} metrics are called {name!r}; give each its own name with `as`")

@@ -63,7 +63,7 @@ class DiffusersSystem(Options):
     offload: bool = Field(default=False, description="keep parts on the CPU while they are not used: less GPU memory")
 
     @model_validator(mode="after")
-    def _controlled(self) -> "DiffusersSystem":
+    def _check_control(self) -> "DiffusersSystem":
         if (self.pipeline == "CogVideoXPipeline") != (self.control == "none"):
             raise ValueError(f"pipeline {self.pipeline} and control {self.control!r}: only CogVideoXPipeline has none")
         if self.pipeline == "WanVACEPipeline" and (self.scheduler or self.spacing or self.dynamic_guidance):

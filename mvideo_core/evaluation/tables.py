@@ -14,8 +14,8 @@ from mvideo_core.base.errors import ConfigError
 from mvideo_core.base.options import read_yaml
 from mvideo_core.base.records import Record
 from mvideo_core.evaluation.aggregate import GroupKey
-from mvideo_core.evaluation.export import made_how, measured_by
-from mvideo_core.evaluation.facts import SAME_SECONDS, VideoFacts, described
+from mvideo_core.evaluation.export import describe_metric, generation_facts
+from mvideo_core.evaluation.facts import SAME_SECONDS, VideoFacts, describe
 from mvideo_core.evaluation.figures import (
     COUNTS,
     NOTHING_SCORED,
@@ -199,7 +199,7 @@ def _row(number: str, name: str, result: EvalResult, group: GroupResult, printed
                     ours[f"{metric}: {detail}"] = found
     return TableRow(
         model=printed.model if printed else ", ".join(part for part in (group.system, group.variant) if part),
-        video=printed.video if printed else described(group.videos),
+        video=printed.video if printed else describe(group.videos),
         test_set=group.test_set,
         paper=printed.figures if printed else {},
         ours=ours,
@@ -210,19 +210,21 @@ def _row(number: str, name: str, result: EvalResult, group: GroupResult, printed
 def _papers(metric: str, facts: MetricFacts) -> bool:
     """Whether a name says what it measures: the metric of that name, no control of it, judged by a published SAM2."""
     control = facts.options.get("pairing") == "shuffled" or facts.options.get("subject") == "source"
-    return metric == facts.metric and not control and (metric != "mask_miou" or known_judge(facts.weights_sha256))
+    return (
+        metric == facts.metric and not control and (metric != "mask_miou" or is_published_judge(facts.weights_sha256))
+    )
 
 
 @lru_cache(maxsize=1)
-def _published_sam2() -> frozenset[str]:
+def _sam2_digests() -> frozenset[str]:
     return frozenset(
         one.sha256 for item in entries() if item.kind == "segmenter" for one in item.files if one.sha256 and one.url
     )
 
 
-def known_judge(weights_sha256: str) -> bool:
+def is_published_judge(weights_sha256: str) -> bool:
     """Whether a digest is that of a published SAM2 checkpoint of the weights catalog."""
-    return weights_sha256 in _published_sam2()
+    return weights_sha256 in _sam2_digests()
 
 
 def _empty(printed: PaperRow) -> TableRow:
@@ -277,10 +279,10 @@ def _notes(results: Sequence[tuple[str, EvalResult]]) -> list[str]:
                 f"{name}: {group.title}: {group.n_items} videos of {group.n_prompts} prompts, {per_prompt} per prompt, "
                 f"{group.n_lengthened} generated from another text than the scored one"
             )
-            found += [f"{name}: {group.title}: {text}" for text in made_how(group)]
+            found += [f"{name}: {group.title}: {text}" for text in generation_facts(group)]
         found += [f"{name}: {metric} was not measured: {reason}" for metric, reason in result.unavailable.items()]
         found += [
-            f"{name}: metric {measured_by(result, metric)}"
+            f"{name}: metric {describe_metric(result, metric)}"
             for metric in result.metrics
             if metric not in result.unavailable
         ]

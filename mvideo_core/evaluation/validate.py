@@ -78,7 +78,7 @@ def validate(plan: EvalPlan) -> Validation:
         if info is not None:
             seen_of[key, item.id] = info
     facts = [_facts(key, sizes[key], infos) for key, infos in seen.items()]
-    declared = _declared(plan.items, seen_of)
+    declared = _check_declared(plan.items, seen_of)
     between = [
         *declared,
         *_left_out(without, metrics),
@@ -153,14 +153,14 @@ def _mask_problems(
             if info.n_frames:
                 match = match_frames(masks.n_frames, video.masks_fps, info.n_frames, info.fps)
                 check_match(match, masks.n_frames, video.masks_fps, info.fps, align)
-                found += _unmatched(match, one.name)
+                found += _describe_unmatched(match, one.name)
             check_shape(masks, *picture_px(item, info.height, info.width), item.fit or fit)
         except MediaError as error:
             found.append(("error", f"{one.name}: {error}"))
     return found
 
 
-def _unmatched(match: GridMatch, name: str) -> list[tuple[Level, str]]:
+def _describe_unmatched(match: GridMatch, name: str) -> list[tuple[Level, str]]:
     """What of masks and video has no partner, where that is allowed."""
     found: list[tuple[Level, str]] = []
     if match.n_unmatched:
@@ -182,7 +182,7 @@ def _facts(key: GroupKey, n_items: int, infos: Sequence[MediaInfo]) -> GroupFact
     )
 
 
-def _declared(items: Sequence[EvalItem], seen: Mapping[tuple[GroupKey, str], MediaInfo]) -> list[Problem]:
+def _check_declared(items: Sequence[EvalItem], seen: Mapping[tuple[GroupKey, str], MediaInfo]) -> list[Problem]:
     """Systems whose manifest declares another length than the files have."""
     wrong: dict[GroupKey, list[tuple[float, float]]] = {}
     for item in items:

@@ -76,7 +76,7 @@ class EvalVideo:
             MediaError: unreadable, too large, or smaller than its bars.
         """
         if self._frames is None:
-            self._frames = without_bars(_decoded(self.path), self.item)
+            self._frames = without_bars(_decode(self.path), self.item)
         return self._frames
 
     def info(self) -> MediaInfo:
@@ -103,7 +103,7 @@ class EvalVideo:
     def source_frames(self) -> np.ndarray:
         """Frames of the video that the masks come from, uint8 RGB (T, H, W, 3). Raises MediaError: none, unreadable."""
         if self._source is None:
-            self._source = _decoded(self._file(self.item.source_video, "source_video"))
+            self._source = _decode(self._file(self.item.source_video, "source_video"))
         return self._source
 
     @property
@@ -166,7 +166,7 @@ def picture_px(item: EvalItem, height: int, width: int) -> tuple[int, int]:
     return inside
 
 
-def _decoded(path: Path) -> np.ndarray:
+def _decode(path: Path) -> np.ndarray:
     """All frames, after a guarded child has looked at the file."""
     info = probe(path)
     size = int(info.duration_s * info.fps * info.width * info.height * 3)

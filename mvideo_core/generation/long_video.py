@@ -139,7 +139,7 @@ def generate_long(
         log.info("%d frames asked, %d generated (whole clips), the last %d dropped", n_frames, whole, whole - n_frames)
     before = output.last_frames() if 0 < output.n_clips < len(clips) else None
     steps = _Steps(len(clips), options.steps, output.n_clips, progress)
-    steps.done(output.n_clips)
+    steps.note_clips(output.n_clips)
     for plan in clips[output.n_clips :]:
         started = time.monotonic()
         mask = mask_of(masks, plan, grid, options)
@@ -148,7 +148,7 @@ def generate_long(
         took = round(time.monotonic() - started, 3)
         output.add(frames[:last], min(plan.index, 1), grid.fps, options.crf, {"seed": plan.seed, "seconds": took})
         before = frames
-        steps.done(plan.index + 1)
+        steps.note_clips(plan.index + 1)
     return output.video if output.video.exists() else output.finish(grid.fps)
 
 
@@ -160,7 +160,7 @@ class _Steps:
         self.clip, self.first = n_made, n_made * n_steps
         self.began_s = self.said_s = time.monotonic()
 
-    def done(self, clips: int) -> None:
+    def note_clips(self, clips: int) -> None:
         """So many clips are whole."""
         self.clip = clips
         self._tell(clips * self.n_steps)

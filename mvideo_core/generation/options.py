@@ -52,7 +52,7 @@ class GenerateOptions(Options):
     crf: int = Field(default=14, ge=0, le=40, description="x264 quality of the mp4; lower is better")
 
     @model_validator(mode="after")
-    def _guided(self) -> "GenerateOptions":
+    def _check_guidance(self) -> "GenerateOptions":
         if self.negative_prompt and self.guidance == 1:
             raise ValueError("negative_prompt has no effect at guidance 1; raise guidance or leave the prompt empty")
         return self

@@ -58,7 +58,7 @@ def make_video(
         StoreError: the folder cannot be read or written.
     """
     started = time.monotonic()
-    used = None if masks is None else used_masks(masks, options, loaded.pipeline.format)
+    used = None if masks is None else masks_of_video(masks, options, loaded.pipeline.format)
     decides = _decides(loaded, prompt, masks, options)
     output = OutputFolder(folder, digest(decides), overwrite)
     fresh = not (output.video.is_file() and (output.folder / "provenance.json").is_file())
@@ -81,7 +81,7 @@ def make_video(
     return result
 
 
-def used_masks(masks: MaskClip, options: GenerateOptions, grid: VideoFormat) -> MaskClip:
+def masks_of_video(masks: MaskClip, options: GenerateOptions, grid: VideoFormat) -> MaskClip:
     """The masks that guide the video: the chosen objects, frame by frame of the video, the last one held where it is.
 
     With `mask_end` "none" they end with the last clip that is guided.

@@ -130,7 +130,7 @@ class MaskWriter:
                 f"mask frame {len(self._edges)}: {masks_NHW.dtype}{list(masks_NHW.shape)} seen, "
                 f"bool{list(self._shape)} wanted"
             )
-        edges, lengths = coded(changes(masks_NHW), *self._shape)
+        edges, lengths = encode_edges(changes(masks_NHW), *self._shape)
         self._edges.append(edges)
         self._lengths.append(lengths)
 
@@ -164,7 +164,7 @@ def changes(masks: np.ndarray) -> np.ndarray:
     return found if len(found) % 2 == 0 else np.append(found, masks.size)  # a run that ends with the last pixel
 
 
-def coded(positions: np.ndarray, n_masks: int, height: int, width: int) -> tuple[np.ndarray, np.ndarray]:
+def encode_edges(positions: np.ndarray, n_masks: int, height: int, width: int) -> tuple[np.ndarray, np.ndarray]:
     """Edges (int32) and their number per mask, from the changes of a stack of whole masks."""
     runs = split_rows(positions.reshape(-1, 2), width)
     n_pixels = height * width
@@ -204,7 +204,7 @@ def encode(masks_TNHW: np.ndarray) -> MaskSequence:
     step = max(1, _PIXELS_AT_ONCE // max(n_frame, 1))
     parts = [changes(masks_TNHW[start : start + step]) + start * n_frame for start in range(0, n_frames, step)]
     positions = np.concatenate(parts) if parts else np.zeros(0, np.int64)
-    edges, lengths = coded(positions, n_frames * n_objects, height, width)
+    edges, lengths = encode_edges(positions, n_frames * n_objects, height, width)
     return MaskSequence(n_frames, n_objects, height, width, edges, np.concatenate([[0], np.cumsum(lengths)]))
 
 

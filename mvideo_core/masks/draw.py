@@ -55,7 +55,7 @@ def overlay_frames(
             else None
             for n, label in enumerate(labels)
         ]
-        yield _drawn(small, small_NHW, labels)
+        yield _draw_frame(small, small_NHW, labels)
         n_frames += 1
     if n_frames != masks.n_frames:
         raise MediaError(f"{n_frames} frames, but {masks.n_frames} frames of masks")
@@ -91,7 +91,7 @@ def even_size(width: int, height: int, max_side_px: int) -> tuple[int, int]:
     return max(2, round(width * scale / 2) * 2), max(2, round(height * scale / 2) * 2)
 
 
-def _drawn(frame_HWC: np.ndarray, masks_NHW: Sequence[np.ndarray | None], labels: Sequence[str]) -> np.ndarray:
+def _draw_frame(frame_HWC: np.ndarray, masks_NHW: Sequence[np.ndarray | None], labels: Sequence[str]) -> np.ndarray:
     import cv2
 
     drawn = frame_HWC.copy()
@@ -133,7 +133,7 @@ def _tag(label: str, color: tuple[int, int, int]) -> np.ndarray:
     return np.asarray(image)
 
 
-def outlined(rgb: np.ndarray, mask: np.ndarray, color: tuple[int, int, int], width_px: int = 2) -> np.ndarray:
+def draw_outline(rgb: np.ndarray, mask: np.ndarray, color: tuple[int, int, int], width_px: int = 2) -> np.ndarray:
     """A copy of the frame with the mask's border drawn."""
     import cv2
 
@@ -143,7 +143,7 @@ def outlined(rgb: np.ndarray, mask: np.ndarray, color: tuple[int, int, int], wid
     return out
 
 
-def framed(rgb: np.ndarray, box: "np.ndarray | list[float]", color: tuple[int, int, int]) -> np.ndarray:
+def draw_box(rgb: np.ndarray, box: "np.ndarray | list[float]", color: tuple[int, int, int]) -> np.ndarray:
     """A copy of the frame with a box drawn."""
     import cv2
 

@@ -213,10 +213,10 @@ def _rows_from(counts: np.ndarray, tops: np.ndarray, heights: np.ndarray) -> tup
     mask_of_row, y = mask_of_row[full], y[full]
     adjacent = np.zeros(len(full), np.bool_)
     adjacent[1:] = (mask_of_row[1:] == mask_of_row[:-1]) & (y[1:] == y[:-1] + 1)
-    return _linked(2 * counts[full].astype(np.int32), adjacent), mask_of_row, y
+    return _link_rows(2 * counts[full].astype(np.int32), adjacent), mask_of_row, y
 
 
-def _linked(n_edges: np.ndarray, adjacent: np.ndarray) -> _Rows:
+def _link_rows(n_edges: np.ndarray, adjacent: np.ndarray) -> _Rows:
     """The rows with their predictions."""
     n_above = np.zeros_like(n_edges)
     n_above[1:] = np.where(adjacent[1:], n_edges[:-1], 0)

@@ -14,7 +14,7 @@ sys.path.append(str(Path(__file__).parent))  # isolated: the package itself is n
 import _streams
 
 
-def damaged_times(fd: int, settings: dict) -> list[float]:
+def find_damage_times(fd: int, settings: dict) -> list[float]:
     """Times of damaged pictures, in seconds from the first picture: those the decoder flags, complains about or cannot
     decode, and all that may be predicted from them, up to the next keyframe."""
     whitelists = {"protocol_whitelist": "file", "format_whitelist": settings["formats"]}
@@ -58,4 +58,4 @@ def _spread(shown: list[tuple[float, bool, bool]], first_s: float) -> list[float
 
 
 if __name__ == "__main__":
-    print(json.dumps(damaged_times(int(sys.argv[1]), json.loads(sys.argv[2]))))
+    print(json.dumps(find_damage_times(int(sys.argv[1]), json.loads(sys.argv[2]))))

@@ -77,7 +77,7 @@ CLIP_TAGS = {"colorspace": "bt709", "color_primaries": "bt709", "color_trc": "bt
 """Output options of ffmpeg that say what our own files hold."""
 
 
-def untagged_matrix(width: int, height: int) -> int:
+def default_matrix(width: int, height: int) -> int:
     """Matrix of a picture that does not name one, by its coded size in pixels: bt709 for HD, else bt601."""
     return BT709 if height >= HD_LINES or width >= HD_WIDTH_PX else BT601
 
@@ -97,7 +97,7 @@ def picture_of(facts: dict[str, Any]) -> Picture:
     refuse_matrix(matrix)
     if facts["pix_fmt"].startswith("xyz"):
         raise MediaError(f"pixel format {facts['pix_fmt']} (digital cinema XYZ) is not read; convert it to bt709")
-    by_size = untagged_matrix(facts["coded_width"], facts["coded_height"])
+    by_size = default_matrix(facts["coded_width"], facts["coded_height"])
     sd_primaries = 5 if facts["coded_height"] == 576 else 6
     full = rgb or facts["range"] == FULL or facts["pix_fmt"].startswith("yuvj")
     return Picture(
@@ -131,7 +131,7 @@ def to_rgb(frame: Any) -> np.ndarray:
         )
     refuse_matrix(int(frame.colorspace))
     if frame.colorspace == UNKNOWN and not frame.format.is_rgb:
-        frame.colorspace = untagged_matrix(frame.width, frame.height)
+        frame.colorspace = default_matrix(frame.width, frame.height)
     if frame.format.name.startswith(GRAY) and frame.color_range == LIMITED:
         gray = (luma(frame).astype(np.int32) - 16) * 255
         return np.repeat(np.clip((gray + 109) // 219, 0, 255).astype(np.uint8)[..., None], 3, axis=2)

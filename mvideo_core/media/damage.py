@@ -10,7 +10,7 @@ from mvideo_core.processes import sandbox
 _CHILD = str(Path(__file__).with_name("_damage.py"))
 
 
-def damaged_pictures_s(fd: int, what: str, limits: sandbox.Limits, stream_index: int, max_pixels: int) -> list[float]:
+def find_damage_s(fd: int, what: str, limits: sandbox.Limits, stream_index: int, max_pixels: int) -> list[float]:
     """Times of damaged pictures in seconds from the first picture, ascending, found in a guarded child.
 
     A picture counts when the decoder flags it, logs an error over it, cannot decode it, or may have predicted it from

@@ -27,7 +27,7 @@ def read_frames(source: Source) -> Iterator[np.ndarray]:
     Raises:
         MediaError: not a video we can open, or decoding broke off.
     """
-    with _opened(source) as (container, stream):
+    with _open_stream(source) as (container, stream):
         for frame in heeding(container.decode(stream)):
             yield to_rgb(frame)
 
@@ -40,7 +40,7 @@ def read_gray(source: Source) -> Iterator[np.ndarray]:
     Raises:
         MediaError: as `read_frames`.
     """
-    with _opened(source) as (container, stream):
+    with _open_stream(source) as (container, stream):
         for frame in heeding(container.decode(stream)):
             yield luma(frame)
 
@@ -65,7 +65,7 @@ def read_mattes(source: Source) -> Iterator[Matte]:
     Raises:
         MediaError: as `read_frames`.
     """
-    with _opened(source) as (container, stream):
+    with _open_stream(source) as (container, stream):
         for frame in heeding(container.decode(stream)):
             name = frame.format.name
             alpha = None
@@ -145,7 +145,7 @@ def sample_frames(source: Source, n: int) -> np.ndarray:
     """
     if n < 1:
         raise ValueError(f"n = {n}; at least 1")
-    with _opened(source) as (container, stream):
+    with _open_stream(source) as (container, stream):
         total = stream.frames or sum(1 for _ in container.demux(stream)) - 1
         wanted = _spread(total, n)
         container.seek(0)
@@ -167,7 +167,7 @@ def count_frames(source: Source) -> int:
     Raises:
         MediaError: not a video, or decoding broke off.
     """
-    with _opened(source) as (container, stream):
+    with _open_stream(source) as (container, stream):
         return sum(1 for _ in container.decode(stream))
 
 
@@ -182,7 +182,7 @@ def _name(source: Source) -> str:
 
 
 @contextmanager
-def _opened(source: Source) -> Iterator[tuple[Any, Any]]:
+def _open_stream(source: Source) -> Iterator[tuple[Any, Any]]:
     import av
 
     from mvideo_core.media._streams import main_stream

@@ -47,7 +47,7 @@ def frames_of(source: Any, picture: Picture) -> Any:
     return video
 
 
-def cropped(video: Any, ratio: str) -> Any:
+def crop(video: Any, ratio: str) -> Any:
     """The middle of the frame in a displayed shape (width / height), whole chroma samples.
 
     Never `exact`: an odd offset into deep 4:2:2 or 4:2:0 makes FFmpeg read chroma from the middle of a sample.
@@ -55,7 +55,9 @@ def cropped(video: Any, ratio: str) -> Any:
     return video.filter("crop", f"min(iw,ih*{ratio}/sar)", f"min(ih,iw*sar/({ratio}))")
 
 
-def scaled(video: Any, width: int | str, height: int | str, picture: Picture, pix_fmt: str, flags: str = "") -> Any:
+def scale_frames(
+    video: Any, width: int | str, height: int | str, picture: Picture, pix_fmt: str, flags: str = ""
+) -> Any:
     """Frames of a size and pixel format, by the source's matrix and range: "yuv420p" comes out as bt709, limited range.
 
     Args:
@@ -65,7 +67,7 @@ def scaled(video: Any, width: int | str, height: int | str, picture: Picture, pi
     """
     extra = {"flags": flags} if flags else {}
     if picture.wide:
-        return _narrowed(video.filter("scale", width, height, **extra), picture).filter("format", pix_fmt)
+        return _convert_to_bt709(video.filter("scale", width, height, **extra), picture).filter("format", pix_fmt)
     if picture.matrix not in ("", "rgb"):
         extra["in_color_matrix"] = picture.matrix
     if picture.range and picture.matrix != "rgb":
@@ -75,7 +77,7 @@ def scaled(video: Any, width: int | str, height: int | str, picture: Picture, pi
     return video.filter("scale", width, height, **extra).filter("format", pix_fmt)
 
 
-def tagged(video: Any, primaries: str, transfer: str) -> Any:
+def tag_colors(video: Any, primaries: str, transfer: str) -> Any:
     """Frames that say they are bt709, limited range, with these primaries and transfer."""
     return video.filter("setparams", colorspace="bt709", range="tv", color_primaries=primaries, color_trc=transfer)
 
@@ -85,7 +87,7 @@ def clip_tags(primaries: str = "bt709", transfer: str = "bt709") -> dict[str, st
     return CLIP_TAGS | {"color_primaries": primaries, "color_trc": transfer}
 
 
-def _narrowed(video: Any, picture: Picture) -> Any:
+def _convert_to_bt709(video: Any, picture: Picture) -> Any:
     """Wide primaries, PQ or HLG to bt709, limited range; after the resize, where it costs little."""
     given = {"matrixin": _zimg(picture.matrix), "rangein": picture.range or "tv", "primariesin": picture.primaries}
     white = {"npl": SDR_WHITE_NITS} if picture.hdr else {}

@@ -114,7 +114,7 @@ class Prober:
         self.close()
         ours, theirs = socket.socketpair()
         limits = sandbox.Limits(memory_bytes=int(options.memory_gib * 2**30))
-        argv = sandbox.guarded_argv([sys.executable, "-I", _CHILD, str(theirs.fileno())], limits, deaf=True)
+        argv = sandbox.guard_argv([sys.executable, "-I", _CHILD, str(theirs.fileno())], limits, deaf=True)
         with theirs:
             self._popen = subprocess.Popen(
                 argv, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, pass_fds=(theirs.fileno(),)

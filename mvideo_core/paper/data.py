@@ -14,7 +14,7 @@ from mvideo_core.evaluation.testsets.cards import card_path, read_card
 from mvideo_core.evaluation.testsets.complex_motion import ComplexMotionOptions, pick_named
 from mvideo_core.evaluation.testsets.mask_to_video import MaskToVideoOptions, choose_mask_to_video
 from mvideo_core.evaluation.testsets.samples import TestCandidate, TestSet, candidate_of, write_test_set
-from mvideo_core.paper.material import SetName, needed_sets, pipeline_overrides, sets_to_build, source_of, workspace_of
+from mvideo_core.paper.material import SetName, list_sets, pipeline_overrides, sets_to_build, source_of, workspace_of
 from mvideo_core.paper.options import PaperOptions
 from mvideo_core.paper.sets import COMPLEX_MOTION, MASK_TO_VIDEO, mask_cases, prompt_cases
 from mvideo_core.paper.training import latent_options
@@ -49,7 +49,7 @@ def build_test_sets(options: PaperOptions, root: Path) -> list[Path]:
     """
     grid: VideoFormat = load_base(options.base, parts=()).format
     lists = [prompt_cases(options, root)]
-    for name in needed_sets(options)[1:]:
+    for name in list_sets(options)[1:]:
         chosen = _mask_to_video(options, root) if name == "unseen" else _complex_motion(options, root)
         title = MASK_TO_VIDEO if name == "unseen" else COMPLEX_MOTION
         write_test_set(chosen, root / "sets" / f"{title}.testset.json")

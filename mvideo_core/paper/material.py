@@ -10,7 +10,7 @@ from typing import Any, Literal
 
 from mvideo_core.base.disk import new_file
 from mvideo_core.base.listing import visible_files
-from mvideo_core.base.options import merged
+from mvideo_core.base.options import merge
 from mvideo_core.curation.ingest.sources import SourceOptions
 from mvideo_core.evaluation.testsets.complex_motion import ComplexMotionOptions, list_complex_motion, write_manifest
 from mvideo_core.evaluation.testsets.mask_to_video import UNSEEN
@@ -27,7 +27,7 @@ def workspace_of(options: PaperOptions, root: str | Path, name: SetName) -> str:
     return one.workspace or str(Path(root) / name / "workspace")
 
 
-def needed_sets(options: PaperOptions) -> list[SetName]:
+def list_sets(options: PaperOptions) -> list[SetName]:
     """Sets that this run uses, in order."""
     wanted = {"unseen": "mask-to-video", "complex": "complexmotion"}
     return [name for name in SETS if name == "train" or ("3" in options.tables and wanted[name] in options.test_sets)]
@@ -35,7 +35,7 @@ def needed_sets(options: PaperOptions) -> list[SetName]:
 
 def sets_to_build(options: PaperOptions) -> list[SetName]:
     """Sets whose workspace this run makes."""
-    return [name for name in needed_sets(options) if not getattr(options, name).workspace]
+    return [name for name in list_sets(options) if not getattr(options, name).workspace]
 
 
 def draw_videos(options: PaperOptions, root: str | Path, name: SetName) -> Path:
@@ -67,7 +67,7 @@ def pipeline_overrides(options: PaperOptions, name: SetName) -> dict[str, Any]:
         own = {"detect": {"classes": list(UNSEEN)}, "shard": {"test_frac": 0.0}}
     elif name == "complex":
         own = {"detect": {"classes": ["person"]}, "shard": {"test_frac": 0.0}}
-    return merged(own, getattr(options, name).pipeline)
+    return merge(own, getattr(options, name).pipeline)
 
 
 def _name_objects(folder: Path, actions: tuple[str, ...], path: Path) -> Path:

@@ -5,11 +5,11 @@ from typing import Any, Literal
 from pydantic import Field, model_validator
 
 from mvideo_core.base.options import Options
-from mvideo_core.base.shipped import shipped
+from mvideo_core.base.shipped import shipped_path
 from mvideo_core.cogvideox.base import BaseOptions
 from mvideo_core.generation.options import GenerateOptions
 
-PROFILES = shipped("deployments/paper")
+PROFILES = shipped_path("deployments/paper")
 
 
 class MaterialOptions(Options):
@@ -96,7 +96,7 @@ class PaperOptions(Options):
     )
 
     @model_validator(mode="after")
-    def _ablated(self) -> "PaperOptions":
+    def _check_ablation(self) -> "PaperOptions":
         if self.alpha not in self.alphas:
             raise ValueError(f"alphas are {self.alphas}; they must hold alpha, which is {self.alpha:g}")
         if "4" in self.tables and (0.0 not in self.alphas or len(self.alphas) < 2):

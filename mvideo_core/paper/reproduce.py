@@ -41,7 +41,7 @@ def reproduce(options: PaperOptions, root: Path, tell: Told = log.info) -> Path:
     latents = encode_training_set(options, root)
     for alpha in options.alphas:
         tell(f"3/7 training, consistency loss x {alpha:g}")
-        launch(training_options(options, root, alpha, latents), _told_steps(tell))
+        launch(training_options(options, root, alpha, latents), _log_steps(tell))
     todo = jobs(options)
     tell(f"4/7 videos: {len(todo)} jobs")
     made = side_by_side(partial(make_videos, options=options, root=root), todo, options.processes)
@@ -70,9 +70,9 @@ def finish(options: PaperOptions, root: Path) -> Path:
     return write_page(options, root, write_findings(options, root))
 
 
-def _told_steps(tell: Told) -> Callable[[dict[str, Any]], None]:
-    def told(line: dict[str, Any]) -> None:
+def _log_steps(tell: Told) -> Callable[[dict[str, Any]], None]:
+    def log(line: dict[str, Any]) -> None:
         if "train/loss" in line and line["step"] % 50 == 0:
             tell(f"    step {line['step']} of {line['steps']}: loss {line['train/loss']:.4f}")
 
-    return told
+    return log

@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 from mvideo_core.base.disk import write_whole
 from mvideo_core.evaluation.aggregate import GroupKey
-from mvideo_core.evaluation.compare import Difference, Side, compare, corrected
+from mvideo_core.evaluation.compare import Difference, Side, compare, correct_for_family
 from mvideo_core.evaluation.differences import difference_cells, reading_note
 from mvideo_core.evaluation.layout import markdown_table
 from mvideo_core.evaluation.plan import EvalPlan, make_plan
@@ -81,7 +81,7 @@ def answers(options: PaperOptions, loaded: LoadedResult) -> list[Answer]:
     family = len(asked) * len(loaded.result.metrics)
     sides = [(_side(loaded, asking.first), _side(loaded, asking.second)) for asking in asked]
     found = [[one for one in compare(*pair, family=family) if one.n_pairs] for pair in sides]
-    rest = iter(corrected([one for members in found for one in members]))
+    rest = iter(correct_for_family([one for members in found for one in members]))
     return [Answer(one, list(islice(rest, len(members)))) for one, members in zip(asked, found, strict=True)]
 
 

@@ -43,7 +43,7 @@ def prompt_cases(options: PaperOptions, root: Path) -> Path:
         ConfigError: the file has fewer lines than asked for.
     """
     wanted, path = options.tests.prompts, options.tests.prompts_file
-    texts = read_prompts(path)[:wanted] if path else _drawn_texts(wanted)
+    texts = read_prompts(path)[:wanted] if path else _world_texts(wanted)
     if len(texts) < wanted:
         raise ConfigError(f"{path}: {len(texts)} texts, {wanted} wanted (tests.prompts)")
     cases = [
@@ -107,7 +107,7 @@ def _shrunk(frames_THWC: np.ndarray, grid: VideoFormat) -> Iterator[np.ndarray]:
         yield cv2.resize(frame, (grid.width_px, grid.height_px), interpolation=cv2.INTER_AREA)
 
 
-def _drawn_texts(wanted: int) -> list[str]:
+def _world_texts(wanted: int) -> list[str]:
     from mvideo_core.miniworld.world import describe, sample_shot
 
     return [describe(sample_shot(seed=seed, split="heldout")) for seed in range(wanted)]

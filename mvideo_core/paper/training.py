@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from mvideo_core.base.options import merged
+from mvideo_core.base.options import merge
 from mvideo_core.paper.options import PaperOptions
 from mvideo_core.paper.videos import run_of
 from mvideo_core.training.latents.options import LatentOptions
@@ -26,4 +26,4 @@ def training_options(options: PaperOptions, root: Path, alpha: float, latents: s
         "data": {"latents": latents},
         "consistency": {"alpha": alpha},
     }
-    return load_profile(options.training, merged(options.training_overrides, own))
+    return load_profile(options.training, merge(options.training_overrides, own))

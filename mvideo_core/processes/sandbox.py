@@ -40,7 +40,7 @@ class Limits:
     memory_bytes: int = 0
 
 
-def guarded_argv(argv: Sequence[str], limits: Limits, deaf: bool = False) -> list[str]:
+def guard_argv(argv: Sequence[str], limits: Limits, deaf: bool = False) -> list[str]:
     """The command behind our launcher.
 
     Args:
@@ -104,7 +104,7 @@ def child(argv: Sequence[str], limits: Limits, **popen_args: Any) -> Iterator[Ch
     """A guarded child that is surely gone when the block ends. stdin defaults to /dev/null, stderr is collected."""
     popen_args.setdefault("stdin", subprocess.DEVNULL)
     popen_args.setdefault("stdout", subprocess.PIPE)
-    popen = subprocess.Popen(guarded_argv(argv, limits, deaf=True), stderr=subprocess.PIPE, **popen_args)
+    popen = subprocess.Popen(guard_argv(argv, limits, deaf=True), stderr=subprocess.PIPE, **popen_args)
     running = Child(popen, limits)
     try:
         yield running
@@ -122,11 +122,11 @@ def run(argv: Sequence[str], limits: Limits, what: str, **popen_args: Any) -> by
         stdout = running.popen.stdout.read() if running.popen.stdout else b""
         code, tail = running.finish()
     if code != 0:
-        raise died(what, code, tail, running.timed_out, limits)
+        raise death_error(what, code, tail, running.timed_out, limits)
     return stdout
 
 
-def died(what: str, code: int, tail: str, timed_out: bool, limits: Limits) -> MediaError:
+def death_error(what: str, code: int, tail: str, timed_out: bool, limits: Limits) -> MediaError:
     """The error to raise for a child that failed: KilledError when none of our limits explains the signal it died of.
 
     A stop of the whole process tree reaches a child whose launcher has not yet left the signals to us.

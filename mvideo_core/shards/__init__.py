@@ -3,7 +3,7 @@
 from mvideo_core.shards.card import DatasetInfo, FileEntry, ShardEntry, data_card, dataset_info, info_bytes
 from mvideo_core.shards.dataset import MaskVideoDataset, Sample
 from mvideo_core.shards.index import INDEX_NAME, write_index
-from mvideo_core.shards.members import planned_sample, sample_bytes
+from mvideo_core.shards.members import plan_sample, sample_bytes
 from mvideo_core.shards.options import ShardOptions
 from mvideo_core.shards.plan import Candidate, DatasetPlan, plan_shards
 from mvideo_core.shards.verify import Problem, verify_dataset
@@ -24,8 +24,8 @@ __all__ = [
     "data_card",
     "dataset_info",
     "info_bytes",
+    "plan_sample",
     "plan_shards",
-    "planned_sample",
     "sample_bytes",
     "shard_path",
     "verify_dataset",

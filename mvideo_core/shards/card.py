@@ -120,11 +120,11 @@ def data_card(info: DatasetInfo, licence: str = "") -> str:
             f"| {split.shards:,} | {split.bytes / 1e9:.3f} |"
         )
     lines += ["", "All clips of one source video are in one split.", "", "## Classes", ""]
-    lines += _counts("samples with at least one object of the class", _merged(info, "labels"))
+    lines += _counts("samples with at least one object of the class", _merge_counts(info, "labels"))
     lines += ["", "## Licence and origin", "", licence or _NO_LICENCE, ""]
-    lines += _counts("samples by licence of their source", _merged(info, "licences"))
+    lines += _counts("samples by licence of their source", _merge_counts(info, "licences"))
     lines += ["", "Each sample's `.json` names its source URL, licence and time span."]
-    lines += ["", "## Captions", "", *_counts("samples by captioner", _merged(info, "captioners"))]
+    lines += ["", "## Captions", "", *_counts("samples by captioner", _merge_counts(info, "captioners"))]
     lines += ["", "## Left out", "", *(_counts("triplets by reason", info.excluded) if info.excluded else ["Nothing."])]
     return "\n".join([*lines, "", *_how_to_read(info), ""])
 
@@ -197,7 +197,7 @@ def _split_info(total: SplitTotals, n_shards: int) -> SplitInfo:
     )
 
 
-def _merged(info: DatasetInfo, name: str) -> Counter[str]:
+def _merge_counts(info: DatasetInfo, name: str) -> Counter[str]:
     merged: Counter[str] = Counter()
     for split in info.splits.values():
         merged.update(getattr(split, name))

@@ -35,7 +35,7 @@ class ExclusionList:
             elif (entry := self._folded.get(name.casefold())) is not None:
                 self._alike[entry] = name
 
-    def unmatched(self) -> list[str]:
+    def list_unmatched(self) -> list[str]:
         """Entries of nothing that was noted, each with the name that differs by case only, where there is one."""
         missed = (entry for entry in self._entries if entry not in self._known)
         return [repr(one) + (f" ({self._alike[one]!r} exists)" if one in self._alike else "") for one in missed]
@@ -57,7 +57,7 @@ def check_matched(lists: Iterable[ExclusionList], options: ShardOptions) -> None
         ConfigError: one does not, and `allow_unmatched` is off.
     """
     for one in lists:
-        missed = one.unmatched()
+        missed = one.list_unmatched()
         if missed and not options.allow_unmatched:
             more = f" and {len(missed) - _SHOWN} more" if len(missed) > _SHOWN else ""
             raise ConfigError(

@@ -54,7 +54,7 @@ class Member:
     content: bytes = b""
 
 
-def planned_sample(
+def plan_sample(
     clip: ClipRow, masks: MaskRow, caption: CaptionRow, video: VideoRow | None = None, boxes: DetectionRow | None = None
 ) -> PlannedSample:
     """One triplet from the rows that share its key, with everything its .json member tells.
@@ -105,14 +105,14 @@ def sample_members(sample: PlannedSample, offset_bytes: int) -> list[Member]:
             sha256 = hashlib.sha256(content).hexdigest()
             member = Member(extension, start, len(content), sha256, content=content)
         members.append(member)
-        offset_bytes = start + padded(member.size_bytes)
+        offset_bytes = start + pad_size(member.size_bytes)
     return members
 
 
 def sample_bytes(sample: PlannedSample) -> int:
     """Bytes a sample takes in a tar."""
     last = sample_members(sample, 0)[-1]
-    return last.offset_bytes + padded(last.size_bytes)
+    return last.offset_bytes + pad_size(last.size_bytes)
 
 
 def sample_row(
@@ -126,7 +126,7 @@ def sample_row(
         shard=shard,
         split=split,
         offset_bytes=offset_bytes,
-        size_bytes=members[-1].offset_bytes + padded(members[-1].size_bytes) - offset_bytes,
+        size_bytes=members[-1].offset_bytes + pad_size(members[-1].size_bytes) - offset_bytes,
         sha256=digest([[member.extension, member.sha256] for member in members]),
         video_id=sample.video_id,
         labels=sample.labels,
@@ -170,10 +170,10 @@ _PLAIN_HEADER = _blank_header()
 
 def header_bytes(name: str) -> int:
     """Length of `tar_header` for an ASCII name."""
-    return BLOCK_BYTES if len(name) <= USTAR_NAME_CHARS else 2 * BLOCK_BYTES + padded(len(name) + 1)
+    return BLOCK_BYTES if len(name) <= USTAR_NAME_CHARS else 2 * BLOCK_BYTES + pad_size(len(name) + 1)
 
 
-def padded(size_bytes: int) -> int:
+def pad_size(size_bytes: int) -> int:
     """Size rounded up to whole blocks."""
     return -(-size_bytes // BLOCK_BYTES) * BLOCK_BYTES
 

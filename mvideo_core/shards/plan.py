@@ -35,7 +35,7 @@ def plan_shards(
 ) -> DatasetPlan:
     """The dataset's layout in memory; depends on the set of candidates and the options, not on the order they come in.
 
-    For more candidates than memory holds, fill a `CandidateTable` in a file and ask `planned_shards`.
+    For more candidates than memory holds, fill a `CandidateTable` in a file and ask `shards_of_table`.
 
     Args:
         candidates: all triplets.
@@ -49,11 +49,13 @@ def plan_shards(
     with closing(CandidateTable(options, lists)) as table:
         for one in candidates:
             table.add(one)
-        shards = tuple(planned_shards(table, options, lists))
+        shards = tuple(shards_of_table(table, options, lists))
         return DatasetPlan(shards, tuple(table.exclusions()))
 
 
-def planned_shards(table: CandidateTable, options: ShardOptions, lists: Sequence[ExclusionList]) -> Iterator[ShardPlan]:
+def shards_of_table(
+    table: CandidateTable, options: ShardOptions, lists: Sequence[ExclusionList]
+) -> Iterator[ShardPlan]:
     """The shards of a filled table, one at a time, train first; afterwards the table also knows what stays out.
 
     Raises:

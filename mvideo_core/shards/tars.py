@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from typing import IO, NamedTuple
 
 from mvideo_core.base.errors import StoreError
-from mvideo_core.shards.members import BLOCK_BYTES, padded
+from mvideo_core.shards.members import BLOCK_BYTES, pad_size
 
 MAX_NAME_BYTES = 1024
 
@@ -37,7 +37,7 @@ def tar_entries(stream: IO[bytes], path: str) -> Iterator[TarEntry]:
             if info.size > MAX_NAME_BYTES:
                 raise StoreError(f"{path}: a name of {info.size} bytes at byte {offset}; {MAX_NAME_BYTES} are allowed")
             name = stream.read(info.size).rstrip(b"\0").decode("ascii", "replace")
-            offset += BLOCK_BYTES + padded(info.size)
+            offset += BLOCK_BYTES + pad_size(info.size)
             info = _header(stream, offset, path)
             if info is None:
                 raise StoreError(f"{path}: a long name at byte {first} without its file; write the shard again")
@@ -47,7 +47,7 @@ def tar_entries(stream: IO[bytes], path: str) -> Iterator[TarEntry]:
         if start + info.size > size_bytes:
             raise StoreError(f"{path}: {info.name} reaches beyond the end of the file; write the shard again")
         yield TarEntry(info.name, first, start, info.size)
-        offset = start + padded(info.size)
+        offset = start + pad_size(info.size)
 
 
 def _header(stream: IO[bytes], offset: int, path: str) -> tarfile.TarInfo | None:

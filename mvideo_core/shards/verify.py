@@ -13,7 +13,7 @@ from mvideo_core.shards.card import INFO_NAME, DatasetInfo, ShardEntry, dataset_
 from mvideo_core.shards.dataset import read_info
 from mvideo_core.shards.files import DatasetFiles
 from mvideo_core.shards.index import INDEX_NAME
-from mvideo_core.shards.members import EXTENSIONS, header_bytes, padded
+from mvideo_core.shards.members import EXTENSIONS, header_bytes, pad_size
 from mvideo_core.shards.tars import tar_entries
 
 CHUNK_BYTES = 1 << 20
@@ -60,9 +60,9 @@ def _contents(files: DatasetFiles, info: DatasetInfo, index: bytes, deep: bool) 
         if shard is None:
             yield Problem(path, "", "the index names this shard twice, or dataset.json does not")
         else:
-            yield from _guarded(files, shard, rows, deep)
+            yield from _verify_guarded(files, shard, rows, deep)
     for shard in waiting.values():
-        yield from _guarded(files, shard, [], deep)
+        yield from _verify_guarded(files, shard, [], deep)
     yield from totals.problems(info)
 
 
@@ -114,7 +114,9 @@ class _Totals:
                 yield Problem(INDEX_NAME, "", f"clips of source video {video_id} stand in {sides}")
 
 
-def _guarded(files: DatasetFiles, shard: ShardEntry, rows: list[dict[str, Any]], deep: bool) -> Iterator[Problem]:
+def _verify_guarded(
+    files: DatasetFiles, shard: ShardEntry, rows: list[dict[str, Any]], deep: bool
+) -> Iterator[Problem]:
     """Problems of one shard; one that cannot be read is a problem, not the end."""
     try:
         yield from _shard(files, shard, rows, deep)
@@ -181,6 +183,6 @@ def _content(row: dict[str, Any], held: dict[str, bytes]) -> Iterator[str]:
     except (ValueError, TypeError, AttributeError, MediaError) as error:
         yield f"cannot be decoded: {error}"
     if row["size_bytes"] != sum(
-        header_bytes(f"{row['key']}.{extension}") + padded(len(content)) for extension, content in held.items()
+        header_bytes(f"{row['key']}.{extension}") + pad_size(len(content)) for extension, content in held.items()
     ):
         yield "the size of the whole sample is not the sum of its members"

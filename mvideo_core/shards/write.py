@@ -10,7 +10,7 @@ from typing import IO, Any, NamedTuple
 from mvideo_core.base.errors import StoreError
 from mvideo_core.base.records import Blob, Record, SampleRow, ShardPlanRow
 from mvideo_core.base.stopping import heeding
-from mvideo_core.shards.members import Member, end_bytes, padded, sample_members, sample_row, tar_header
+from mvideo_core.shards.members import Member, end_bytes, pad_size, sample_members, sample_row, tar_header
 
 CHUNK_BYTES = 1 << 20
 _N_BUFFERS = 8
@@ -56,7 +56,7 @@ def write_shard(plan: ShardPlanRow, open_blob: OpenBlob, out: IO[bytes]) -> Writ
             for member in members:
                 sink.put(tar_header(f"{sample.key}.{member.extension}", member.size_bytes))
                 _copy(member, sample.key, open_blob, sink)
-                sink.put(bytes(padded(member.size_bytes) - member.size_bytes))
+                sink.put(bytes(pad_size(member.size_bytes) - member.size_bytes))
         sink.put(bytes(end_bytes(sink.written_bytes)))
         sink.flush()
     return WrittenShard(
@@ -74,10 +74,10 @@ def _copy(member: Member, key: str, open_blob: OpenBlob, sink: "_Sink") -> None:
         too_long = bool(source.read(1))
     if passed != member.size_bytes or too_long:
         seen = f"{'more than ' if too_long else ''}{passed} bytes"
-        raise StoreError(_damaged(what, seen, f"{member.size_bytes} bytes"))
+        raise StoreError(_damage_message(what, seen, f"{member.size_bytes} bytes"))
 
 
-def _damaged(what: str, seen: str, wanted: str) -> str:
+def _damage_message(what: str, seen: str, wanted: str) -> str:
     return (
         f"{what}: {seen} seen, {wanted} recorded; "
         "the file was damaged after its stage finished: run `mvideo verify`, then that stage again"
@@ -185,7 +185,9 @@ class _Sink:
         while (entry := self._written.get()) is not None:
             if isinstance(entry, _Promise):
                 if state.hexdigest() != entry.sha256 and not self._damage:
-                    self._damage = _damaged(entry.what, f"SHA-256 {state.hexdigest()}", f"SHA-256 {entry.sha256}")
+                    self._damage = _damage_message(
+                        entry.what, f"SHA-256 {state.hexdigest()}", f"SHA-256 {entry.sha256}"
+                    )
                 state = hashlib.sha256()
                 continue
             if entry.member:

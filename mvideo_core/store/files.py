@@ -13,7 +13,7 @@ from typing import IO, Any, NamedTuple
 
 from mvideo_core.base.disk import new_file, write_whole
 from mvideo_core.base.errors import StoreError
-from mvideo_core.base.stopping import heed
+from mvideo_core.base.stopping import raise_if_stopped
 from mvideo_core.store.remote import OBJECT_STORES, remote_errors
 
 CHUNK_BYTES = 1 << 20
@@ -169,7 +169,7 @@ class Folder:
                 return
             names: list[Any] = [str(p) for p in Path(base).rglob("*") if p.is_file() and not p.is_symlink()]
         else:
-            names = list(self._found(path))
+            names = list(self._find(path))
         prefix = len(self.root) + 1
         yield from sorted(name[prefix:] for name in names)
 
@@ -189,12 +189,12 @@ class Folder:
             return [FileFacts(name, *_facts_of(self.at(name))) for name in self.walk(path)]
         prefix = len(self.root) + 1
         facts = (
-            FileFacts(name[prefix:], int(info.get("size") or 0), _modified_s(info))
-            for name, info in self._found(path).items()
+            FileFacts(name[prefix:], int(info.get("size") or 0), _modification_time_s(info))
+            for name, info in self._find(path).items()
         )
         return sorted(facts)
 
-    def _found(self, path: str) -> dict[str, Any]:
+    def _find(self, path: str) -> dict[str, Any]:
         """What an object store says about all files below a folder. Drivers keep listings; ours must be of now."""
         try:
             with remote_errors(self.url, f"listing {path}"):
@@ -240,7 +240,7 @@ def _facts_of(path: str) -> tuple[int, float | None]:
     return facts.st_size, facts.st_mtime
 
 
-def _modified_s(info: Mapping[str, Any]) -> float | None:
+def _modification_time_s(info: Mapping[str, Any]) -> float | None:
     """When an object was written, as the drivers call it (S3, Google, Azure, memory)."""
     for name in ("LastModified", "last_modified", "mtime", "updated", "created"):
         value = info.get(name)
@@ -258,6 +258,6 @@ def sha256_of(stream: IO[bytes]) -> str:
     """SHA-256 (hex) of what is left in a stream, read in 1 MiB chunks."""
     state = hashlib.sha256()
     while chunk := stream.read(CHUNK_BYTES):
-        heed()
+        raise_if_stopped()
         state.update(chunk)
     return state.hexdigest()

@@ -22,7 +22,7 @@ def scratch_folder(name: str) -> Iterator[Path]:
         name: what it is for; part of its name.
     """
     _sweep(Path(tempfile.gettempdir()))
-    folder, lock = _owned_folder(name)
+    folder, lock = _create_owned(name)
     with lock:
         try:
             inside = folder / "files"
@@ -32,7 +32,7 @@ def scratch_folder(name: str) -> Iterator[Path]:
             shutil.rmtree(folder, ignore_errors=True)
 
 
-def _owned_folder(name: str) -> tuple[Path, contextlib.ExitStack]:
+def _create_owned(name: str) -> tuple[Path, contextlib.ExitStack]:
     while True:
         folder = Path(tempfile.mkdtemp(prefix=f"{PREFIX}{name}-"))
         lock = contextlib.ExitStack()

@@ -40,22 +40,22 @@ class SnapshotFolder(Folder):
 
     def fetch(self, paths: Sequence[str]) -> None:
         """Read small files that will be asked for, all at once."""
-        self._contents |= self.read_many([path for path in paths if self._known(path) is not None])
+        self._contents |= self.read_many([path for path in paths if self._look_up(path) is not None])
 
     def exists(self, path: str) -> bool:
         """From the listing; folders count."""
-        return self._known(path) is not None or any(True for _ in self.files(path))
+        return self._look_up(path) is not None or any(True for _ in self.files(path))
 
     def size(self, path: str) -> int | None:
         """From the listing."""
-        found = self._known(path)
+        found = self._look_up(path)
         return None if found is None else found.size_bytes
 
     def read_or_none(self, path: str) -> bytes | None:
         """Fetched before, or one request; none for what the listing lacks."""
         if path in self._contents:
             return self._contents[path]
-        return None if self._known(path) is None else super().read_or_none(path)
+        return None if self._look_up(path) is None else super().read_or_none(path)
 
     def walk(self, path: str) -> Iterator[str]:
         """From the listing."""
@@ -70,7 +70,7 @@ class SnapshotFolder(Folder):
         """From the listing."""
         return [facts for name, facts in self._area(path).items() if name.startswith(f"{path}/")]
 
-    def _known(self, path: str) -> FileFacts | None:
+    def _look_up(self, path: str) -> FileFacts | None:
         return self._area(path).get(path)
 
     def _area(self, path: str) -> dict[str, FileFacts]:

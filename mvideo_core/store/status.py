@@ -55,7 +55,7 @@ def stage_status(workspace: Workspace, stage: str, markers: Sequence[Marker] | N
     )
 
 
-def failed_rows(workspace: Workspace, stage: str, row_class: type[Row]) -> Iterator[Row]:
+def failures(workspace: Workspace, stage: str, row_class: type[Row]) -> Iterator[Row]:
     """Rows with status `failed` in a stage's current parts."""
     return (row for row in workspace.current_rows(stage, row_class) if row.status == "failed")
 

@@ -121,7 +121,7 @@ class Workspace:
         own = self._json(f"heads/{stage}/plan.json")
         return int(own["n_parts"]) if own else self.n_parts() or 0
 
-    def regrouped(self, stage: str) -> bool:
+    def has_own_parts(self, stage: str) -> bool:
         """True when a stage has a number of parts of its own: it was run, or at least planned."""
         return self._json(f"heads/{stage}/plan.json") is not None
 
@@ -155,17 +155,17 @@ class Workspace:
 
     def ask_for(self, stage: str, settings: str) -> None:
         """Note the settings (see Marker) that a stage was last asked to run with: parts of others are not finished."""
-        if self.asked_for(stage) != settings:
+        if self.last_request(stage) != settings:
             self.folder.write(f"heads/{stage}/asked.json", json.dumps({"settings": settings}).encode())
 
-    def asked_for(self, stage: str) -> str | None:
+    def last_request(self, stage: str) -> str | None:
         """The settings a stage was last asked to run with; None in workspaces from before this was noted."""
         found = self._json(f"heads/{stage}/asked.json")
         return None if found is None else str(found["settings"])
 
     def recent_heads(self, stage: str, index: int) -> list[str]:
         """Keys that are or were lately the current one of a part, newest first."""
-        if keys := self._planned_keys(stage):
+        if keys := self._keys_in_plan(stage):
             return keys[index : index + 1]
         found = self._json(head_path(stage, index))
         return [] if found is None else [found["key"], *found.get("before", [])]
@@ -174,7 +174,7 @@ class Workspace:
         """Parts that a stage has heads of, those beyond the current plan included."""
         if stage == SOURCE_STAGE:
             return list(range(self.n_parts() or 0))
-        if keys := self._planned_keys(stage):
+        if keys := self._keys_in_plan(stage):
             return list(range(len(keys)))
         names = self.folder.names(f"heads/{stage}")
         return [int(name[5:-5]) for name in names if re.fullmatch(r"part-\d+\.json", name)]
@@ -226,7 +226,7 @@ class Workspace:
         """True when the blob is there at its recorded size."""
         return self.folder.size(blob.path) == blob.size_bytes
 
-    def trusted(self, marker: Marker | None, row_class: type[Row]) -> bool:
+    def is_complete(self, marker: Marker | None, row_class: type[Row]) -> bool:
         """True when every file a marker speaks of is there at its recorded size."""
         if marker is None or not self.holds(marker.rows):
             return False
@@ -234,7 +234,7 @@ class Workspace:
             return True
         return all(self.holds(blob) for row in self.rows(marker, row_class) for blob in blobs_of(row))
 
-    def _planned_keys(self, stage: str) -> list[str]:
+    def _keys_in_plan(self, stage: str) -> list[str]:
         """Keys of a stage whose parts became current all at once; [] where each part has a head."""
         plan = self.plan() if stage == SOURCE_STAGE else self._json(f"heads/{stage}/plan.json")
         return list((plan or {}).get("keys", ()))

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from mvideo_core.training.draws import DrawOptions, StepDraws, draw_step
 from mvideo_core.training.objective import ConsistencyOptions, consistency_weights
-from mvideo_core.training.seeds import derived, generator
+from mvideo_core.training.seeds import derive_seed, generator
 
 if TYPE_CHECKING:
     import torch
@@ -51,7 +51,7 @@ class Batch:
         """The same batch on a device; does nothing for tensors that are there."""
         return self._each(lambda tensor: tensor.to(device, non_blocking=True))
 
-    def pinned(self) -> "Batch":
+    def pin_memory(self) -> "Batch":
         """The same batch in page-locked memory, for copies beside the computation."""
         return self._each(lambda tensor: tensor.pin_memory())
 
@@ -106,7 +106,7 @@ class BatchMaker:
         rows = list(slots)
         x0 = self.scaling * torch.stack([_target(s, g) for s, g in zip(samples, places, strict=True)])
         noise = torch.stack([torch.randn(x0.shape[1:], generator=g) for g in places])
-        mask = self.scaling * stacked(samples, "mask_FCHW")
+        mask = self.scaling * stack(samples, "mask_FCHW")
         mask[drawn.drop_mask_G[rows]] = 0
         text = torch.stack([torch.as_tensor(sample.text_LC) for sample in samples])
         text = torch.where(drawn.drop_text_G[rows][:, None, None], self.empty_text_LC.to(text), text)
@@ -119,9 +119,9 @@ class BatchMaker:
         keys = tuple(sample.key for sample in samples)
         batch = Batch(
             keys, x0, noise, drawn.timestep_G[rows], text, mask, appearance, motion, levels,
-            weights_G[rows], bool(weights_G.any()), derived(self.seed, "model", drawn.step, slots.start),
+            weights_G[rows], bool(weights_G.any()), derive_seed(self.seed, "model", drawn.step, slots.start),
         )  # fmt: skip
-        return batch.pinned() if self.pin else batch
+        return batch.pin_memory() if self.pin else batch
 
     def _history(
         self,
@@ -132,14 +132,14 @@ class BatchMaker:
     ) -> "torch.Tensor":
         import torch
 
-        clean = self.scaling * stacked(samples, name)
+        clean = self.scaling * stack(samples, name)
         if levels is None:
             return clean
         noise = torch.stack([torch.randn(clean.shape[1:], generator=g) for g in places])
         return self.schedule.noisy(clean, noise, levels)
 
 
-def stacked(samples: Sequence["LatentSample"], name: str) -> "torch.Tensor":
+def stack(samples: Sequence["LatentSample"], name: str) -> "torch.Tensor":
     """One member of all samples, fp32, batch first."""
     import torch
 

@@ -179,7 +179,7 @@ def newest_good(checkpoints: Path) -> Path | None:
         if folder not in whole:
             log.warning("%s: %s unreadable, or a file gone or cut short; passed over", folder, STATE)
             continue
-        if damaged := damaged_file(folder):
+        if damaged := find_damage(folder):
             why, prefix = f"{damaged} has changed since it was written", DAMAGED
         elif bad := _not_finite_in(folder):
             why, prefix = f"{bad} is not finite", NOT_FINITE
@@ -192,7 +192,7 @@ def newest_good(checkpoints: Path) -> Path | None:
     return None
 
 
-def damaged_file(folder: Path) -> str:
+def find_damage(folder: Path) -> str:
     """Name of the first file of a checkpoint whose bytes are not those that were written; "" when all are."""
     state = read_state(folder)
     if state.own_digest and state.own_digest != state.content_digest:

@@ -40,10 +40,10 @@ class Change(Options):
 
     def words(self) -> str:
         """ "optimizer.rate.peak 1e+20 -> 0.001 after step 4"."""
-        return f"{self.name} {_shown(self.before)} -> {_shown(self.after)} after step {self.step}"
+        return f"{self.name} {_format_value(self.before)} -> {_format_value(self.after)} after step {self.step}"
 
 
-def flattened(values: dict[str, Any], place: str = "") -> dict[str, Any]:
+def flatten(values: dict[str, Any], place: str = "") -> dict[str, Any]:
     """Nested mappings as one, names joined by dots."""
     return dict(_flat(values, place))
 
@@ -65,10 +65,10 @@ def changes(where: str, step: int, before: dict[str, Any], now: dict[str, Any], 
         for name in sorted(before.keys() | now.keys())
         if before.get(name) != now.get(name)
     ]
-    refused = [one for one in found if one.name in FIXED or not allowed(one.name, allow)]
+    refused = [one for one in found if one.name in FIXED or not is_allowed(one.name, allow)]
     if not refused:
         return found
-    said = ", ".join(f"{one.name}: {_shown(one.before)} then, {_shown(one.after)} now" for one in refused)
+    said = ", ".join(f"{one.name}: {_format_value(one.before)} then, {_format_value(one.after)} now" for one in refused)
     fixed = [one.name for one in refused if one.name in FIXED]
     if fixed:
         why = "; ".join(f"{name} cannot change within a run, {FIXED[name]}" for name in fixed)
@@ -80,7 +80,7 @@ def changes(where: str, step: int, before: dict[str, Any], now: dict[str, Any], 
     )
 
 
-def allowed(name: str, allow: Sequence[str]) -> bool:
+def is_allowed(name: str, allow: Sequence[str]) -> bool:
     """Whether an option is named by `allow`, alone or by its group."""
     return any(name == one or name.startswith(f"{one}.") for one in allow)
 
@@ -97,14 +97,14 @@ def check_allow(allow: Sequence[str], names: Sequence[str]) -> None:
     for one in allow:
         if one in FIXED:
             raise ConfigError(f"--allow {one}: it cannot change within a run, {FIXED[one]}; give another `out` folder")
-        if not any(allowed(name, [one]) for name in names):
+        if not any(is_allowed(name, [one]) for name in names):
             free = ", ".join(name for name in sorted(names) if name not in FIXED)
             raise ConfigError(f"--allow {one}: no option that a run depends on has this name; those are: {free}")
 
 
 def read_course(course: dict[str, Any], defaults: dict[str, Any]) -> dict[str, Any]:
     """The flat course of a checkpoint, whichever version wrote it; an option it did not know had its default."""
-    read = defaults | {RENAMED.get(name, name): value for name, value in flattened(course).items()}
+    read = defaults | {RENAMED.get(name, name): value for name, value in flatten(course).items()}
     if (largest := read.pop(HISTORY_TIMESTEPS, None)) is not None:
         read["draws.history_sigma"] = f"timesteps up to {largest}" if largest else 0.0
     return read
@@ -118,7 +118,7 @@ def _flat(values: dict[str, Any], place: str) -> Iterator[tuple[str, Any]]:
             yield f"{place}{key}", value
 
 
-def _shown(value: Any) -> str:
+def _format_value(value: Any) -> str:
     if value is None or value == "":
         return "none"
     text = str(value)

@@ -16,7 +16,7 @@ from pydantic import Field
 from mvideo_core.base.errors import ConfigError
 from mvideo_core.base.options import Options, digest
 from mvideo_core.cogvideox.video_format import VideoFormat
-from mvideo_core.training.seeds import derived
+from mvideo_core.training.seeds import derive_seed
 
 Item = TypeVar("Item")
 Made = TypeVar("Made")
@@ -146,7 +146,7 @@ class GlobalOrder:
 
     def _of_epoch(self, epoch: int) -> np.ndarray:
         if epoch != self._epoch:
-            draw = np.random.default_rng(derived(self.seed, "order", epoch))
+            draw = np.random.default_rng(derive_seed(self.seed, "order", epoch))
             self._epoch, self._permuted = epoch, draw.permutation(self.indices)
         return self._permuted
 

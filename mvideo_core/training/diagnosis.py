@@ -74,7 +74,7 @@ def examine(trainer: "Trainer", batch: Any) -> Finding | None:
     for parameter in trainer.parameters.values():
         if parameter.grad is not None:
             parameter.grad.zero_()
-    with trainer.objective.watched(look):
+    with trainer.objective.watch(look):
         losses = trainer.objective.loss(batch)
     (losses.total / trainer.n_micro).backward()
     if not found:

@@ -57,7 +57,7 @@ class World:
         if self.size > 1:
             import torch.distributed as dist
 
-            with _told_of_loss():
+            with _peer_errors():
                 dist.all_reduce(tensor)
         return tensor
 
@@ -66,7 +66,7 @@ class World:
         if self.size > 1:
             import torch.distributed as dist
 
-            with _told_of_loss():
+            with _peer_errors():
                 dist.barrier()
 
     def gather(self, value: Any) -> list[Any]:
@@ -76,18 +76,18 @@ class World:
         import torch.distributed as dist
 
         values: list[Any] = [None] * self.size
-        with _told_of_loss():
+        with _peer_errors():
             dist.all_gather_object(values, value)
         return values
 
 
-def placed() -> tuple[int, int, int]:
+def environment_ranks() -> tuple[int, int, int]:
     """Rank, local rank and world size that torchrun put into the environment; 0, 0, 1 without it."""
     return tuple(int(os.environ.get(name, default)) for name, default in _PLACE)  # type: ignore[return-value]
 
 
 @contextlib.contextmanager
-def joined(options: DistributedOptions) -> Iterator[World]:
+def process_group(options: DistributedOptions) -> Iterator[World]:
     """Join the process group of this launch and leave it in the end.
 
     Raises:
@@ -95,7 +95,7 @@ def joined(options: DistributedOptions) -> Iterator[World]:
     """
     import torch
 
-    rank, local_rank, size = placed()
+    rank, local_rank, size = environment_ranks()
     with_gpu = torch.cuda.is_available() if options.device == "auto" else options.device == "cuda"
     if with_gpu and torch.cuda.device_count() <= local_rank:
         raise ConfigError(
@@ -124,12 +124,12 @@ def joined(options: DistributedOptions) -> Iterator[World]:
 
 
 @contextlib.contextmanager
-def _told_of_loss() -> Iterator[None]:
+def _peer_errors() -> Iterator[None]:
     """gloo and NCCL report a dead peer or a timeout as RuntimeError."""
     try:
         yield
     except RuntimeError as error:
-        raise RankLost(f"rank {placed()[0]}: another process does not answer any more ({error})") from error
+        raise RankLost(f"rank {environment_ranks()[0]}: another process does not answer any more ({error})") from error
 
 
 _PLACE = (("RANK", "0"), ("LOCAL_RANK", "0"), ("WORLD_SIZE", "1"))

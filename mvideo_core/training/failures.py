@@ -23,7 +23,7 @@ RESUME = "The same command resumes from the newest checkpoint"
 def write_failure(run: Path, rank: int, error: Exception) -> None:
     """Keep an error of this process in errors/rank-<n>.json, for the launcher."""
     known = isinstance(error, MVideoError)
-    kind = type(error).__name__ if known else _qualified(type(error))
+    kind = type(error).__name__ if known else _qualified_name(type(error))
     said = {"kind": kind, "message": str(error)}
     try:
         write_whole(run / ERRORS / f"rank-{rank}.json", json.dumps(said, indent=1))
@@ -31,7 +31,7 @@ def write_failure(run: Path, rank: int, error: Exception) -> None:
         log.error("%s", full)
 
 
-def told_error(run: Path, log_path: Path | None = None) -> MVideoError | None:
+def read_error(run: Path, log_path: Path | None = None) -> MVideoError | None:
     """The first error that a process wrote down; None when there is none but "another rank is gone".
 
     Errors of ours come back as they were. Any other becomes a TrainError with its type and message, on one line, that
@@ -113,5 +113,5 @@ def _signal(code: int, lines: list[str]) -> str:
     return next((name for name in reported if name != "SIGTERM"), reported[0] if reported else "")
 
 
-def _qualified(kind: type[Exception]) -> str:
+def _qualified_name(kind: type[Exception]) -> str:
     return kind.__name__ if kind.__module__ == "builtins" else f"{kind.__module__}.{kind.__qualname__}"

@@ -31,7 +31,7 @@ from mvideo_core.training.callbacks.metrics import cut_after
 from mvideo_core.training.callbacks.stopping import STOP
 from mvideo_core.training.callbacks.trackers import METRICS
 from mvideo_core.training.checkpoint import CHECKPOINTS, complete, read_state, sole_owner
-from mvideo_core.training.failures import ERRORS, death, full_disk, told_error
+from mvideo_core.training.failures import ERRORS, death, full_disk, read_error
 from mvideo_core.training.phases import PHASES, STARTING, PhaseClock, Say
 
 if TYPE_CHECKING:
@@ -195,7 +195,7 @@ def _one_launch(
     shown.look()
     if child.returncode == 0:
         return None
-    return told_error(run, log_path) or full_disk(run) or death(child.returncode, log_path, start_byte)
+    return read_error(run, log_path) or full_disk(run) or death(child.returncode, log_path, start_byte)
 
 
 def _tidy(run: Path) -> None:

@@ -55,7 +55,7 @@ class Objective(Protocol):
     def weights(self) -> "Iterator[tuple[str, torch.Tensor]]":
         """Every weight by name."""
 
-    def watched(self, look: Any) -> contextlib.AbstractContextManager[None]:
+    def watch(self, look: Any) -> contextlib.AbstractContextManager[None]:
         """Inside, `look(place, words, tensor)` sees what the loss is made of."""
 
 

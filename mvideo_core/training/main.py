@@ -34,9 +34,9 @@ from mvideo_core.training.callbacks.trackers import check_extras
 from mvideo_core.training.callbacks.validation import SEED, Validation
 from mvideo_core.training.callbacks.warm_up import WarmUp
 from mvideo_core.training.checkpoint import ADAPTER, ADAPTER_EMA, CHECKPOINTS, State, sole_owner
-from mvideo_core.training.course import allowed
+from mvideo_core.training.course import is_allowed
 from mvideo_core.training.data import Feed, GlobalOrder, Split, rank_slots
-from mvideo_core.training.distributed import World, joined, placed
+from mvideo_core.training.distributed import World, environment_ranks, process_group
 from mvideo_core.training.estimate.memory import checkpoint_bytes
 from mvideo_core.training.execution import input_dtype, prepare
 from mvideo_core.training.failures import write_failure
@@ -67,7 +67,7 @@ def main(argv: list[str] | None = None) -> int:
     try:
         ensure_home()
         options = TrainOptions.parse(read_yaml(config), str(config))
-        with _recorded(options):
+        with _record_errors(options):
             train(options)
     except MVideoError as error:
         log.error("%s: %s", type(error).__name__, error)
@@ -84,9 +84,9 @@ def train(options: TrainOptions) -> None:
         StoreError: the run folder or the latents cannot be read or written.
         TrainError: the loss is not finite.
     """
-    check(options, placed()[2])
+    check(options, environment_ranks()[2])
     run = Path(options.out)
-    with joined(options.distributed) as world, _owned(run, world), folder_in_use(options.data.latents):
+    with process_group(options.distributed) as world, _own_run(run, world), folder_in_use(options.data.latents):
         trainer, close = build(options, world, phase_writer(run, world.first))
         try:
             if world.first:
@@ -146,7 +146,7 @@ def build(options: TrainOptions, world: World, say: Say = log.info) -> "tuple[Tr
     quantize_blocks(transformer, options.execution.quantize)
     add_lora(transformer, options.lora)
     if options.init_adapter:
-        load_init_adapter(transformer, options.init_adapter, options.lora, allowed(OTHER_BASE, options.allow))
+        load_init_adapter(transformer, options.init_adapter, options.lora, is_allowed(OTHER_BASE, options.allow))
     say(f"moving the base to {world.device}")
     transformer.to(world.device).train()
     prepare(transformer, options.execution)
@@ -236,7 +236,7 @@ def callbacks(
         about = about_training(options, state.data, step)
         save_adapter(folder / ADAPTER, objective.transformer, form, about)
         if ema:
-            with ema.swapped():
+            with ema.swap():
                 save_adapter(folder / ADAPTER_EMA, objective.transformer, form, about)
 
     validation = Validation(objective, dataset, split.held, makers[1], options.validation, ema)
@@ -256,7 +256,7 @@ def callbacks(
 
 
 @contextlib.contextmanager
-def _owned(run: Path, world: World) -> Iterator[None]:
+def _own_run(run: Path, world: World) -> Iterator[None]:
     """The first rank holds the run folder's lock; a stop asked of an earlier launch is forgotten."""
     with sole_owner(run) if world.first else contextlib.nullcontext():
         if world.first and LAUNCHED not in os.environ:
@@ -265,14 +265,14 @@ def _owned(run: Path, world: World) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def _recorded(options: TrainOptions) -> Iterator[None]:
+def _record_errors(options: TrainOptions) -> Iterator[None]:
     """Every error inside is written down for the launcher, ours and any other."""
     try:
         with disk_errors():
             yield
     except Exception as error:
         if options.out:
-            write_failure(Path(options.out), placed()[0], error)
+            write_failure(Path(options.out), environment_ranks()[0], error)
         raise
 
 

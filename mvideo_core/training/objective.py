@@ -108,7 +108,7 @@ class MVideoObjective:
             yield name, parameter if plain else parameter.dequantize()
 
     @contextlib.contextmanager
-    def watched(self, look: "Look") -> "Iterator[None]":
+    def watch(self, look: "Look") -> "Iterator[None]":
         """Inside, `look(place, words, tensor)` sees predictions and losses as they are computed (`diagnosis.ORDER`)."""
         self._look = look
         try:

@@ -5,7 +5,7 @@ from typing import Any, Self
 from pydantic import Field, model_validator
 
 from mvideo_core.base.options import Options
-from mvideo_core.base.shipped import shipped
+from mvideo_core.base.shipped import shipped_path
 from mvideo_core.cogvideox.adapter import LoraOptions
 from mvideo_core.cogvideox.adapter_header import CardOptions
 from mvideo_core.cogvideox.base import BaseOptions
@@ -14,7 +14,7 @@ from mvideo_core.training.callbacks.ema import EmaOptions
 from mvideo_core.training.callbacks.samples import SampleOptions
 from mvideo_core.training.callbacks.trackers import MetricOptions
 from mvideo_core.training.callbacks.validation import ValidationOptions
-from mvideo_core.training.course import BASE, flattened
+from mvideo_core.training.course import BASE, flatten
 from mvideo_core.training.data import DataOptions
 from mvideo_core.training.distributed import DistributedOptions
 from mvideo_core.training.draws import DrawOptions
@@ -23,7 +23,7 @@ from mvideo_core.training.launch import LaunchOptions
 from mvideo_core.training.loop import OptimizerOptions
 from mvideo_core.training.objective import ConsistencyOptions
 
-PROFILES = shipped("deployments/training")
+PROFILES = shipped_path("deployments/training")
 COURSE = ("base", "lora", "draws", "consistency", "optimizer", "ema")
 """Groups that fix which weights come out."""
 BASES = {"bf16": ("bf16", "fp32"), "fp32": ("fp32",)}
@@ -81,7 +81,7 @@ class TrainOptions(Options):
         Base weights, latents and the first adapter are left out: their content counts, not their names (`start.py`).
         `steps` belongs to it only where the learning rate depends on it; a constant rate may be trained on for longer.
         """
-        values = flattened({name: getattr(self, name).model_dump(mode="json") for name in COURSE})
+        values = flatten({name: getattr(self, name).model_dump(mode="json") for name in COURSE})
         del values[BASE]
         values |= {"seed": self.seed, "global_batch": self.global_batch, "data.holdout": self.data.holdout}
         values |= {"data.exclude": sorted(self.data.exclude), "execution.precision": self.execution.precision}

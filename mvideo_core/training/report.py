@@ -51,13 +51,13 @@ def write_report(run: str | Path) -> RunReport:
     """Write report.json and curves.svg of a run folder, and return the report."""
     run = Path(run)
     lines = read_metrics(run)
-    report = summarized(run, lines)
+    report = summarize(run, lines)
     write_whole(run / REPORT, report.model_dump_json(indent=1) + "\n")
     write_whole(run / CURVES, curves_svg(curves_of(lines), report.changes))
     return report
 
 
-def summarized(run: Path, lines: Sequence[dict[str, Any]]) -> RunReport:
+def summarize(run: Path, lines: Sequence[dict[str, Any]]) -> RunReport:
     """The report of these metric lines."""
     last: dict[str, float] = {}
     for line in lines:
@@ -81,7 +81,7 @@ def curves_of(lines: Sequence[dict[str, Any]]) -> list[Curve]:
     for name in DRAWN:
         points = [(int(line["step"]), float(line[name])) for line in lines if _is_number(line.get(name))]
         if points:
-            curves.append(Curve(name, _thinned(points)))
+            curves.append(Curve(name, _thin_out(points)))
     return curves
 
 
@@ -141,7 +141,7 @@ def _is_number(value: Any) -> bool:
     return isinstance(value, int | float) and math.isfinite(value)
 
 
-def _thinned(points: list[tuple[int, float]]) -> list[tuple[int, float]]:
+def _thin_out(points: list[tuple[int, float]]) -> list[tuple[int, float]]:
     span = -(-len(points) // MOST_POINTS)
     groups = [points[n : n + span] for n in range(0, len(points), span)]
     return [(group[-1][0], sum(value for _, value in group) / len(group)) for group in groups]

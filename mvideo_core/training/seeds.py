@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     import torch
 
 
-def derived(seed: int, *path: int | str) -> int:
+def derive_seed(seed: int, *path: int | str) -> int:
     """A 63-bit seed for one purpose, e.g. derived(0, "noise", step, slot)."""
     text = "/".join(str(part) for part in (seed, *path))
     return int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "big") >> 1
@@ -20,4 +20,4 @@ def generator(seed: int, *path: int | str) -> "torch.Generator":
     """A fresh CPU generator for one purpose; CPU, so that every device trains on the same noise."""
     import torch
 
-    return torch.Generator().manual_seed(derived(seed, *path))
+    return torch.Generator().manual_seed(derive_seed(seed, *path))

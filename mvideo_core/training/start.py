@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 from mvideo_core.base.errors import ConfigError
 from mvideo_core.cogvideox.base import weights_identity
 from mvideo_core.training.checkpoint import CHECKPOINTS, State, load, newest_good, read_state
-from mvideo_core.training.course import BASE, DATA, Change, changes, check_allow, flattened, read_course
+from mvideo_core.training.course import BASE, DATA, Change, changes, check_allow, flatten, read_course
 from mvideo_core.training.distributed import World
 from mvideo_core.training.loop import Trainer
 from mvideo_core.training.options import TrainOptions
@@ -68,7 +68,7 @@ def find_start(options: TrainOptions, world: World) -> Start:
     if not all(world.gather(folder.is_dir())):
         raise ConfigError(f"{options.out}: not every machine sees {name} here; `out` has to be a folder they share")
     state = read_state(folder)
-    before = read_course(state.course, flattened(TrainOptions().course()) | {INIT: ""})
+    before = read_course(state.course, flatten(TrainOptions().course()) | {INIT: ""})
     if before.get(BASE) == options.base.weights:
         before[BASE] = course[BASE]  # a checkpoint of an earlier version has the name alone
     return Start(folder, course, state, changes(str(folder), state.step, before, course, options.allow))

@@ -107,7 +107,7 @@ def _check_rank(lora: Path, values: "dict[str, torch.Tensor]", options: LoraOpti
     ranks = sorted({value.shape[0] for name, value in values.items() if ".lora_A." in name})
     if ranks and ranks != [options.rank]:
         fit = f"give `--set lora.rank={ranks[0]}`" if len(ranks) == 1 else "one rank for all layers is supported"
-        raise ConfigError(f"init_adapter: {lora}: rank {_listed(ranks)}, lora.rank is {options.rank}; {fit}")
+        raise ConfigError(f"init_adapter: {lora}: rank {_list(ranks)}, lora.rank is {options.rank}; {fit}")
 
 
 def _check_names(
@@ -119,7 +119,7 @@ def _check_names(
     seen, wanted = _targets(values), _targets(parameters)
     if seen and seen != wanted:
         raise ConfigError(
-            f"init_adapter: {lora}: its targets are {_listed(seen)}; lora.target_modules gives {_listed(wanted)}; give "
+            f"init_adapter: {lora}: its targets are {_list(seen)}; lora.target_modules gives {_list(wanted)}; give "
             f"`--set lora.target_modules=[{','.join(seen)}]`"
         )
     parts = [f"{len(absent)} tensors missing, e.g. {absent[0]}"] if absent else []
@@ -132,5 +132,5 @@ def _targets(names: Any) -> list[str]:
     return sorted({".".join(name.split(".lora_")[0].split(".")[2:]) for name in names if ".lora_" in name})
 
 
-def _listed(values: list[Any]) -> str:
+def _list(values: list[Any]) -> str:
     return ", ".join(map(str, values)) or "none"

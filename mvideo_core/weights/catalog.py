@@ -10,7 +10,7 @@ from mvideo_core.base.errors import ConfigError, ModelError
 from mvideo_core.base.listing import visible_files
 from mvideo_core.base.options import parse_yaml
 from mvideo_core.weights.contents import content_problem, folder_problems, needs_of
-from mvideo_core.weights.records import PACKAGE, WeightsEntry, WeightsFile, fetched_files
+from mvideo_core.weights.records import PACKAGE, WeightsEntry, WeightsFile, read_files
 
 
 class FileState(NamedTuple):
@@ -95,15 +95,15 @@ def check(name: str, kind: str | None = None, digests: bool = True) -> list[File
     if is_path(name):
         folder = Path(name).expanduser()
         found = folder_problems(folder, needs_of(folder))
-        return _states(folder, found, fetched_files(folder), digests)
+        return _states(folder, found, read_files(folder), digests)
     return check_entry(entry(name, kind), digests)
 
 
 def check_entry(item: WeightsEntry, digests: bool = True) -> list[FileState]:
     """As `check`, of an entry that need not be in the catalog."""
     found = folder_problems(item.folder, item.needs)
-    known = {file.path: file for file in item.files} | fetched_files(item.folder)
-    return _states(item.folder, found | _unexpected(item, found), known, digests)
+    known = {file.path: file for file in item.files} | read_files(item.folder)
+    return _states(item.folder, found | _find_unexpected(item, found), known, digests)
 
 
 def file_sha256(path: Path) -> str:
@@ -155,7 +155,7 @@ def _states(folder: Path, found: dict[str, str], known: dict[str, WeightsFile], 
     return states
 
 
-def _unexpected(item: WeightsEntry, found: dict[str, str]) -> dict[str, str]:
+def _find_unexpected(item: WeightsEntry, found: dict[str, str]) -> dict[str, str]:
     """JSON files whose values are those of another model."""
     problems = {}
     for name, values in item.expects.items():

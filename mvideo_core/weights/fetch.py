@@ -14,7 +14,7 @@ from mvideo_core.base.errors import ModelError, StoreError
 from mvideo_core.weights import hub
 from mvideo_core.weights.catalog import check, check_entry, entry, file_problem, size_text
 from mvideo_core.weights.download import Progress, download, http_client, part_of
-from mvideo_core.weights.records import Fetched, WeightsEntry, WeightsFile, fetched, write_record
+from mvideo_core.weights.records import Fetched, WeightsEntry, WeightsFile, read_record, write_record
 
 log = logging.getLogger(__name__)
 
@@ -67,8 +67,8 @@ def _fetch_files(item: WeightsEntry, progress: Progress | None) -> None:
 
 def _fetch_repository(item: WeightsEntry, revision: str, progress: Progress | None) -> None:
     """What is needed of a repository; a fetch that was begun stays at its commit."""
-    before = fetched(item.folder)
-    record = before if before and revision in (before.revision, before.commit) else hub.published(item, revision)
+    before = read_record(item.folder)
+    record = before if before and revision in (before.revision, before.commit) else hub.list_repository(item, revision)
     if item.folder.is_dir():
         log.info("%s: checking what is in %s", item.name, item.folder)
     wrong = [file for file in record.files if file_problem(item.folder / file.path, file)]
@@ -105,7 +105,7 @@ def check_free_disk(folder: Path, files: Sequence[WeightsFile]) -> None:
     Raises:
         StoreError: not enough.
     """
-    needed = sum(file.size_bytes or 0 for file in files) - _begun_bytes(folder, files)
+    needed = sum(file.size_bytes or 0 for file in files) - _partial_bytes(folder, files)
     there = next(place for place in (folder, *folder.parents) if place.exists())
     free = shutil.disk_usage(there).free
     if needed > free:
@@ -115,7 +115,7 @@ def check_free_disk(folder: Path, files: Sequence[WeightsFile]) -> None:
         )
 
 
-def _begun_bytes(folder: Path, files: Sequence[WeightsFile]) -> int:
+def _partial_bytes(folder: Path, files: Sequence[WeightsFile]) -> int:
     """What an earlier fetch left of these files."""
     parts = [part_of(folder / file.path) for file in files]
     return sum(part.stat().st_size for part in parts if part.is_file())
@@ -129,7 +129,7 @@ def _download_all(folder: Path, files: Sequence[WeightsFile], progress: Progress
 
 def _link(item: WeightsEntry, commit: str, file: WeightsFile) -> bool:
     """Whether the file is whole in the Hugging Face cache and now linked from the model's folder."""
-    source, target = hub.cached(item, commit, file.path), item.folder / file.path
+    source, target = hub.find_in_cache(item, commit, file.path), item.folder / file.path
     if source is None or file_problem(source, file):
         return False
     try:
@@ -142,7 +142,7 @@ def _link(item: WeightsEntry, commit: str, file: WeightsFile) -> bool:
 
 
 def _tell(item: WeightsEntry, record: Fetched, linked: Sequence[WeightsFile], rest: Sequence[WeightsFile]) -> None:
-    begun = _begun_bytes(item.folder, rest)
+    begun = _partial_bytes(item.folder, rest)
     what = [f"{_total(linked)} linked from the Hugging Face cache"] if linked else []
     if rest:
         there = f" ({size_text(begun)} of it is there)" if begun else ""

@@ -42,7 +42,7 @@ def request_headers(url: str) -> dict[str, str]:
     return dict(build_hf_headers(library_name="mvideo")) if url.startswith(endpoint() + "/") else {}
 
 
-def published(item: WeightsEntry, revision: str) -> Fetched:
+def list_repository(item: WeightsEntry, revision: str) -> Fetched:
     """The files of an entry's repository that are needed, with size and digest, at the commit a revision names now.
 
     Offline they are those of the local cache.
@@ -52,7 +52,7 @@ def published(item: WeightsEntry, revision: str) -> Fetched:
     """
     assert item.repository is not None
     name = item.repository.name
-    found = _cached_listing(item, revision) if offline() else _listing(name, revision)
+    found = _list_cache(item, revision) if offline() else _listing(name, revision)
     required = list(item.needs.files)
     files = [file for file in found.files if item.repository.takes(file.path, required)]
     paths = {file.path for file in files}
@@ -108,7 +108,7 @@ def _digest(etag: str) -> dict[str, str]:
     return {kind: etag} if kind else {}
 
 
-def cached(item: WeightsEntry, commit: str, path: str) -> Path | None:
+def find_in_cache(item: WeightsEntry, commit: str, path: str) -> Path | None:
     """The file in the local Hugging Face cache, under the repository's name or a former one."""
     from huggingface_hub import try_to_load_from_cache
 
@@ -203,11 +203,11 @@ def _listing(name: str, revision: str) -> Fetched:
     return Fetched(repository=name, revision=revision, commit=info.sha, files=files)
 
 
-def _cached_listing(item: WeightsEntry, revision: str) -> Fetched:
+def _list_cache(item: WeightsEntry, revision: str) -> Fetched:
     """Files of a snapshot in the local cache; the names of its blobs are their digests."""
     assert item.repository is not None
     first = item.files[0].path
-    found = cached(item, revision, first)
+    found = find_in_cache(item, revision, first)
     if found is None:
         raise ModelError(
             f"weights: {item.name}: HF_HUB_OFFLINE is set, and the local Hugging Face cache has no "

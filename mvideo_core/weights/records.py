@@ -127,7 +127,7 @@ def weights_dir() -> Path:
     return Path(os.environ.get("MVIDEO_WEIGHTS") or "~/.cache/mvideo/weights").expanduser()
 
 
-def fetched(folder: Path) -> Fetched | None:
+def read_record(folder: Path) -> Fetched | None:
     """The record of a fetch into this folder, if there is a readable one."""
     try:
         return Fetched.model_validate_json((folder / FETCHED).read_text(encoding="utf-8"))
@@ -140,7 +140,7 @@ def write_record(folder: Path, record: Fetched) -> None:
     write_whole(folder / FETCHED, record.model_dump_json(indent=1, exclude_defaults=True) + "\n")
 
 
-def fetched_files(folder: Path) -> dict[str, WeightsFile]:
+def read_files(folder: Path) -> dict[str, WeightsFile]:
     """Files of the folder's record, by path; {} without one."""
-    record = fetched(folder)
+    record = read_record(folder)
     return {file.path: file for file in record.files} if record else {}

@@ -93,7 +93,7 @@ def all_zero(tensor: StoredTensor) -> bool:
     return not any(any(content) for _, _, content in _contents({"": tensor}, deep=True))
 
 
-def sampled_sha256(tensors: dict[str, StoredTensor]) -> str:
+def sha256_of_samples(tensors: dict[str, StoredTensor]) -> str:
     """SHA-256 (hex) over name, type, shape and sampled values, whatever the files are called or how they are split."""
     whole = hashlib.sha256()
     for name in sorted(tensors):

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from benchmarks import data
-from benchmarks.timing import Spread, Took, interleaved, ratio, spread
+from benchmarks.timing import Spread, Took, interleave, ratio, spread
 
 TINY = {
     "film": {"shots_s": (2, 2), "width": 160, "height": 96},
@@ -65,7 +65,7 @@ def test_ratios_are_taken_round_by_round():
 
 def test_works_take_turns():
     seen = []
-    took = interleaved({"a": lambda: seen.append("a"), "b": lambda: seen.append("b")}, rounds=2)
+    took = interleave({"a": lambda: seen.append("a"), "b": lambda: seen.append("b")}, rounds=2)
     assert seen == ["a", "b", "a", "b", "b", "a"]  # warm-up, then the order turns around
     assert [len(one) for one in took.values()] == [2, 2]
     assert isinstance(took["a"][0], Took)

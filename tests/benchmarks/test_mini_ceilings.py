@@ -6,7 +6,7 @@ import pytest
 from benchmarks.mini_ceilings import (
     DrawnClip,
     block_means,
-    drawn,
+    draw,
     from_blocks,
     linear_code,
     markdown,
@@ -60,7 +60,7 @@ def test_a_linear_code_keeps_what_it_has_numbers_for():
 
 
 def test_a_drawn_clip_has_its_objects_masks():
-    clip = drawn(0, (64, 96), unseen=False)
+    clip = draw(0, (64, 96), unseen=False)
     assert clip is not None
     assert clip.frames_THWC.shape == (17, 64, 96, 3)
     assert (clip.masks.n_frames, clip.masks.height, clip.masks.width) == (17, 64, 96)

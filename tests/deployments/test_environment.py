@@ -10,19 +10,19 @@ from mvideo_core.base.gpus import gpu_ids
 
 def test_one_worker_per_gpu_and_one_without_on_a_cpu_box(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "2,5")
-    plans = {plan.name: plan.cuda for plan in Stack(tmp_path, "gpu-host").planned_workers()}
+    plans = {plan.name: plan.cuda for plan in Stack(tmp_path, "gpu-host").plan_workers()}
     assert plans == {"orchestrator": "", "cpu": "", "gpu-2": "2", "gpu-5": "5", "trainer": "2,5"}
     assert default_environment() == "gpu-host"
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
     assert gpu_ids() == []
-    plans = {plan.name: plan.cuda for plan in Stack(tmp_path, "gpu-host").planned_workers()}
+    plans = {plan.name: plan.cuda for plan in Stack(tmp_path, "gpu-host").plan_workers()}
     assert plans == {"orchestrator": "", "cpu": "", "gpu": "", "trainer": ""}
     assert default_environment() == "laptop"
 
 
 def test_gpu_all_sees_every_gpu(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0,1")
-    plans = {plan.name: plan.cuda for plan in Stack(tmp_path, "laptop").planned_workers()}
+    plans = {plan.name: plan.cuda for plan in Stack(tmp_path, "laptop").plan_workers()}
     assert plans["orchestrator"] == "0,1"
 
 

@@ -24,7 +24,7 @@ def inner(seconds: list[float]) -> None:
 def outer(fails: bool) -> UUID:
     board = StageBoard("cut", "nowhere", 2)
     board.begin()
-    board.finished([0, 1])
+    board.mark_finished([0, 1])
     board.publish(last=True)
     inner([0.0, 4.0, 8.0])
     ProgressBar("train").show(40, "step 4 of 10, loss 0.5, 2 s/step, about 12 s left")

@@ -69,7 +69,7 @@ def prefect_process(words: Sequence[str], folder: Path, **variables: str) -> Ite
     environment = {name: value for name, value in os.environ.items() if not name.startswith(("PREFECT_", "MVIDEO_"))}
     environment |= {"PREFECT_HOME": str(folder / "home"), "PREFECT_SERVER_ANALYTICS_ENABLED": "false", **variables}
     with (folder / f"{words[0]}.log").open("ab") as log:
-        argv = sandbox.guarded_argv(python_module("prefect", *words), sandbox.Limits())
+        argv = sandbox.guard_argv(python_module("prefect", *words), sandbox.Limits())
         process = subprocess.Popen(argv, cwd=folder, env=environment, stdout=log, stderr=log, stdin=subprocess.DEVNULL)
     try:
         yield

@@ -8,7 +8,7 @@ from uuid import UUID
 
 import pytest
 
-from mvideo.deployments._reap import _heard as heard
+from mvideo.deployments._reap import _has_heartbeat as heard
 from mvideo.deployments.names import HEARTBEAT_S
 from mvideo.tasks._parts import Parts
 from tests.e2e.harness import Trial, kill, until

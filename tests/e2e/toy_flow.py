@@ -6,7 +6,7 @@ from prefect import flow
 
 from mvideo.flows._engine import EngineOptions, Step, open_engine
 from mvideo.flows._pipelining import Pipeline
-from mvideo_core.engine.run import planned_parts
+from mvideo_core.engine.run import count_parts
 from mvideo_core.store.workspace import Workspace
 from tests.flows.toy import ToyOptions, toy_a, toy_b
 
@@ -18,7 +18,7 @@ def _steps(options: ToyOptions, names: tuple[str, ...] = ("toy-a", "toy-b")) -> 
 
 
 def _finish(workspace: str, steps: list[Step], parts: list[int] | None, engine: EngineOptions) -> None:
-    indices = range(planned_parts(Workspace(workspace))) if parts is None else parts
+    indices = range(count_parts(Workspace(workspace))) if parts is None else parts
     with open_engine(engine, jobs=1) as running:
         Pipeline(running, steps, workspace, list(indices), 0.2).run()
 

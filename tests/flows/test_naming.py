@@ -1,7 +1,7 @@
 import pytest
 from prefect.utilities.names import generate_slug
 
-from mvideo.flows._naming import made_up, name_of
+from mvideo.flows._naming import is_made_up, name_of
 
 
 @pytest.mark.parametrize(
@@ -22,13 +22,13 @@ def test_a_run_is_named_after_its_folder_its_profile_and_its_piece(parameters: d
 
 
 def test_every_name_that_the_server_makes_up_is_known() -> None:
-    assert [name for name in (generate_slug(2) for _ in range(3000)) if not made_up(name)] == []
+    assert [name for name in (generate_slug(2) for _ in range(3000)) if not is_made_up(name)] == []
 
 
 def test_names_that_the_form_makes_up_are_known() -> None:
     """Two parts, or three, as the script of Prefect 3.9.1's UI joins them."""
     for name in ("tau4-virchow", "alpha-andromedae", "xi812-virchow-nebula", "beta-canis-majoris-x", "mu-barad-dur"):
-        assert made_up(name)
+        assert is_made_up(name)
 
 
 def test_names_that_were_asked_for_are_kept() -> None:
@@ -37,4 +37,4 @@ def test_names_that_were_asked_for_are_kept() -> None:
         "cut parts 0-3", "tuesday", "score part 1 of 4", "run-7", "nightly/set-a", "nightly-build", "smoke-test",
         "first-try", "blue-green", "otter-wise", "wise-build", "test-otter", "full-set",
     ):  # fmt: skip
-        assert not made_up(asked_for), asked_for
+        assert not is_made_up(asked_for), asked_for

@@ -1,14 +1,14 @@
 import pytest
 from prefect import State, flow
 
-from mvideo.flows._notices import concluded
+from mvideo.flows._notices import conclude
 
 
 @pytest.mark.usefixtures("prefect_server")
 def test_a_flow_with_warnings_completes_under_another_name_with_its_reasons() -> None:
     @flow(persist_result=False)
     def run(warnings: list[str]) -> dict[str, int] | State[dict[str, int]]:
-        return concluded({"ok": 12}, warnings)
+        return conclude({"ok": 12}, warnings)
 
     good = run([], return_state=True)
     assert (good.type.value, good.name) == ("COMPLETED", "Completed")

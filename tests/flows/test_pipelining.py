@@ -53,7 +53,7 @@ class InlineEngine:
             self._ended.put(Outcome(job, error))
         return job
 
-    def finished(self, timeout_s: float) -> list[Outcome]:
+    def collect(self, timeout_s: float) -> list[Outcome]:
         self._under_way -= 1
         return [self._ended.get()]
 

@@ -9,7 +9,7 @@ def test_rate_and_time_left_count_only_fresh_work() -> None:
     board.begin()
     start = board.started
     _items.note("w", "cut", 0, 10, 10)  # found in the store: no speed
-    board.finished([0])
+    board.mark_finished([0])
     _items.note("w", "cut", 1, 0, 10)
     _items.note("w", "cut", 1, 5, 10)  # half of part 1 in 20 s
     percent, line = board.line(start + 20)
@@ -31,7 +31,7 @@ def test_items_in_all_are_named_once_every_part_is_known() -> None:
 def test_parts_of_other_processes_count_by_parts() -> None:
     board = StageBoard("detect", "w", 8)
     board.begin()
-    board.finished([0, 1])
+    board.mark_finished([0, 1])
     percent, line = board.line(board.started + 30)
     assert percent == 25.0
     assert line == "detect: 2 of 8 parts, about 90 s left".replace("90 s", "2 min")

@@ -74,5 +74,5 @@ def test_engine_workers_asks_nobody_for_parts_that_the_store_holds(tmp_path: Pat
     engine_ = WorkerEngine(EngineOptions(kind="workers"), {"cpu": 1, "gpu": 1})
     step = Step("toy-a", toy_a, ToyOptions(), ("source",), "cpu")
     job = engine_.submit(step, parts, [])  # no server is running here
-    outcomes = engine_.finished(0.0)
+    outcomes = engine_.collect(0.0)
     assert [(outcome.job, outcome.error, outcome.reused) for outcome in outcomes] == [(job, None, 4)]

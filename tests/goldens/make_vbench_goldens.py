@@ -89,9 +89,9 @@ def used_merges(public: Path) -> dict[int, tuple[str, ...]]:
 
 def all_pieces(tokenizer: Any, prompt: str) -> set[str]:
     """Every piece of the vocabulary that is part of a word of the prompt."""
-    from mvideo_core.evaluation.networks.clip_tokenizer import cleaned
+    from mvideo_core.evaluation.networks.clip_tokenizer import clean
 
-    words = ["".join(tokenizer._pieces(word)) for word in tokenizer._words.findall(cleaned(prompt))]
+    words = ["".join(tokenizer._pieces(word)) for word in tokenizer._words.findall(clean(prompt))]
     starts = [(word, start) for word in words for start in range(len(word))]
     parts = {word[start:stop] for word, start in starts for stop in range(start + 1, len(word) + 1)}
     return parts & tokenizer.ids.keys()

@@ -44,6 +44,6 @@ def test_item_counts_keep_what_was_there_at_first() -> None:
     for done in (2, 3, 7):
         _items.note("w", "cut", 0, done, 10)
     _items.note("w", "cut", 1, 5, 5)
-    assert _items.seen("w", "cut") == {0: (2, 7, 10), 1: (5, 5, 5)}
+    assert _items.item_counts("w", "cut") == {0: (2, 7, 10), 1: (5, 5, 5)}
     _items.forget("w", "cut")
-    assert _items.seen("w", "cut") == {}
+    assert _items.item_counts("w", "cut") == {}

@@ -8,7 +8,7 @@ from pydantic import Field
 from mvideo_core.base.errors import MediaError
 from mvideo_core.base.options import Options
 from mvideo_core.base.records import VideoRow
-from mvideo_core.base.stopping import heed
+from mvideo_core.base.stopping import raise_if_stopped
 from mvideo_core.curation.ingest.naming import path_of
 from mvideo_core.curation.ingest.sources import SourceItem
 from mvideo_core.media.files import open_regular
@@ -64,7 +64,7 @@ def _sha256(fd: int, path: str) -> str:
     summer, offset = hashlib.sha256(), 0
     try:
         while block := os.pread(fd, _BLOCK_BYTES, offset):
-            heed()
+            raise_if_stopped()
             summer.update(block)
             offset += len(block)
     except OSError as error:

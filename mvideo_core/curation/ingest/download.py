@@ -141,7 +141,7 @@ def _fetch(item: SourceItem, program: str, folder: Path, options: DownloadOption
     final = folder / f"{item.video_id}.{options.extension}"
     part = folder / f".part-{item.video_id}.{options.extension}"
     words = {"{url}": item.source_url, "{video_id}": item.video_id, "{output}": str(part.absolute())}
-    argv = [program, *(_filled(word, words) for word in options.command[1:])]
+    argv = [program, *(_fill_placeholders(word, words) for word in options.command[1:])]
     try:
         sandbox.run(argv, sandbox.Limits(wall_s=options.timeout_s), item.video_id)
         if not part.is_file() or part.stat().st_size == 0:
@@ -154,7 +154,7 @@ def _fetch(item: SourceItem, program: str, folder: Path, options: DownloadOption
     return DownloadResult(video_id=item.video_id, status="ok")
 
 
-def _filled(word: str, words: dict[str, str]) -> str:
+def _fill_placeholders(word: str, words: dict[str, str]) -> str:
     """The word with its placeholders filled in one pass, so a filled-in text is never read as a placeholder."""
     return re.sub(r"\{(?:url|video_id|output)\}", lambda match: words[match.group()], word)
 

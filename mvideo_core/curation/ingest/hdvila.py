@@ -42,7 +42,7 @@ def list_hdvila(options: SourceOptions) -> Iterator[SourceItem]:
                 if line.strip():
                     item = parse_line(line, f"{path}:{number}")
                     seen.add(item.video_id, f"{path}:{number}")
-                    uri = _downloaded(options.hdvila_videos, item.video_id)
+                    uri = _find_download(options.hdvila_videos, item.video_id)
                     yield item.model_copy(update={"uri": uri, "root": root, "licence": options.licence or LICENCE})
 
 
@@ -93,7 +93,7 @@ def _lists(path: Path) -> list[Path]:
     return found
 
 
-def _downloaded(folder: str, video_id: str) -> str:
+def _find_download(folder: str, video_id: str) -> str:
     for extension in EXTENSIONS:
         path = os.path.join(folder, f"{video_id}.{extension}")  # noqa: PTH118 - three million of them
         if os.path.lexists(path):

@@ -13,7 +13,7 @@ from mvideo_core.base.errors import MVideoError, StoreError
 from mvideo_core.base.stopping import Stopped, heeding
 from mvideo_core.media.decode import first_frame
 from mvideo_core.media.ffmpeg import BITEXACT, compile_argv, x264_params
-from mvideo_core.media.graph import clip_tags, tagged
+from mvideo_core.media.graph import clip_tags, tag_colors
 from mvideo_core.processes import sandbox
 
 MAX_ENCODERS = 3
@@ -58,7 +58,7 @@ def encode_clip(frames: Sequence[memoryview], path: Path, encoding: Encoding, li
     }
     colors = clip_tags(encoding.primaries, encoding.transfer)
     muxing = {"format": "mp4", "pix_fmt": "yuv420p", "movflags": "+faststart+write_colr"}
-    graph = tagged(source, encoding.primaries, encoding.transfer).output(
+    graph = tag_colors(source, encoding.primaries, encoding.transfer).output(
         f"file:{path.absolute()}", **muxing, **coding, **colors, **BITEXACT
     )
     argv = compile_argv(graph, threads=1)
@@ -75,7 +75,7 @@ def encode_clip(frames: Sequence[memoryview], path: Path, encoding: Encoding, li
     if code and (said := sandbox.disk_trouble(code, tail)):
         raise StoreError(f"{path}: cannot write the clip ({said}); free space or fix permissions, then run again")
     if code:
-        raise sandbox.died(f"encoding {path.name}", code, tail, running.timed_out, limits)
+        raise sandbox.death_error(f"encoding {path.name}", code, tail, running.timed_out, limits)
 
 
 class ClipWriter:

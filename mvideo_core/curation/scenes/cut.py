@@ -18,9 +18,9 @@ from mvideo_core.curation.scenes.clip_writer import ClipWriter, Encoding
 from mvideo_core.curation.scenes.color_check import SourceColors, mean_of_frame, picture_part
 from mvideo_core.curation.scenes.gradual import GradualFinder, GradualOptions
 from mvideo_core.curation.scenes.plan import Boundary, ClipRules, DroppedShot, PlannedClip, ShotPlanner, union_of_spans
-from mvideo_core.curation.scenes.stream import ClipFrame, Geometry, SmallFrame, decoded
+from mvideo_core.curation.scenes.stream import ClipFrame, Geometry, SmallFrame, open_decode
 from mvideo_core.curation.scenes.wipes import WipeFinder, WipeOptions, without_margin
-from mvideo_core.media.damage import damaged_pictures_s
+from mvideo_core.media.damage import find_damage_s
 from mvideo_core.media.files import AnyPath, open_regular, sniff
 from mvideo_core.processes import sandbox
 
@@ -144,7 +144,7 @@ def cut_video(
             ClipWriter(
                 _encoding(video, options), sandbox.Limits(wall_s=600), part=picture_part(video, geometry)
             ) as writer,
-            decoded(fd, what, geometry, limits, picture=video.picture, **decoding) as stream,
+            open_decode(fd, what, geometry, limits, picture=video.picture, **decoding) as stream,
         ):
             cutting = _Cutting(options, video, geometry, detector, writer, Path(os.fsdecode(out_dir)))
             for frame in stream:
@@ -153,7 +153,7 @@ def cut_video(
             if errors > options.max_decode_errors:
                 raise MediaError(f"{what}: {errors} decoding errors; {options.max_decode_errors} allowed")
             if errors:
-                damaged = damaged_pictures_s(fd, what, limits, video.picture.stream_index, options.max_pixels)
+                damaged = find_damage_s(fd, what, limits, video.picture.stream_index, options.max_pixels)
             return cutting.finish(errors, damaged)
 
 
@@ -253,7 +253,7 @@ class _Cutting:
         for clip in self.planner.finish(duration_s, self.n_clip_frames):
             self._emit(clip)
         self.writer.wait()
-        judged = [self._judged(clip, damaged_s) for clip in self.clips]
+        judged = [self._judge(clip, damaged_s) for clip in self.clips]
         return CutResult(
             clips=[clip for clip in judged if clip],
             dropped=sorted(self.planner.dropped + self.refused, key=lambda shot: (shot.start_s, shot.end_s)),
@@ -322,7 +322,7 @@ class _Cutting:
     def _shift(self, time_s: float, mean_rgb: np.ndarray) -> float:
         return float(np.abs(mean_rgb - self.colors.at(time_s)).max())
 
-    def _judged(self, clip: CutClip, damaged_s: list[float]) -> CutClip | None:
+    def _judge(self, clip: CutClip, damaged_s: list[float]) -> CutClip | None:
         """A written clip with its damage and color shift; None, its file gone and the reason kept, if it is refused."""
         options, picture_s = self.options, (self.last_s - self.first_s) / max(1, self.n_frames - 1)
         begin = bisect.bisect_right(damaged_s, clip.start_s - self.first_s - picture_s + 1e-6)

@@ -127,12 +127,12 @@ class GradualFinder:
                 if window.end < before_sample:
                     chosen.append(window)
         self._waiting = [one for one in self._waiting if not any(one.overlaps(other) for other in chosen)]
-        found = sorted(self._grown(window) for window in chosen)
+        found = sorted(self._grow(window) for window in chosen)
         self._times, self._thumbs = self._times[-_HISTORY:], self._thumbs[-_HISTORY:]
         self._energies = self._energies[-_HISTORY:]
         return found
 
-    def _grown(self, window: _Window) -> Boundary:
+    def _grow(self, window: _Window) -> Boundary:
         """The window, widened while neighboring steps go on in its direction: any part of a fade is itself a fade."""
         first = self._n_samples - len(self._times)
         start, end = window.start - first, window.end - first

@@ -78,12 +78,12 @@ class ShotPlanner:
     @property
     def idle(self) -> bool:
         """Whether the open shot gives no further clip, however long it gets."""
-        return not (self._wanted() and self._in_span())
+        return not (self._wants_more() and self._in_span())
 
     def advance(self, settled_s: float) -> list[PlannedClip]:
         """Full-length clips that no boundary at or after `settled_s` can touch."""
         rules, clips = self.rules, []
-        while settled_s - self._start_s >= rules.min_shot_s and self._wanted() and self._in_span():
+        while settled_s - self._start_s >= rules.min_shot_s and self._wants_more() and self._in_span():
             end_s = (self._next_frame + rules.max_frames - 1) / rules.fps + rules.trim_s
             if end_s >= settled_s - _EPS_S:
                 break
@@ -122,7 +122,7 @@ class ShotPlanner:
         self._made = 0
         self._next_frame = math.ceil((start_s + trim_s) * self.rules.fps - _EPS_S)
 
-    def _wanted(self) -> bool:
+    def _wants_more(self) -> bool:
         return not self.rules.clips_per_shot or self._made < self.rules.clips_per_shot
 
     def _in_span(self) -> bool:
@@ -146,7 +146,7 @@ class ShotPlanner:
             self._drop(end_s, "shot_too_short", length_s, rules.min_shot_s)
             return []
         left = int(min(math.ceil((end_s - trim_s) * rules.fps - _EPS_S), n_frames)) - self._next_frame
-        while left >= rules.min_frames and self._wanted():
+        while left >= rules.min_frames and self._wants_more():
             clips.append(self._take(min(rules.max_frames, 8 * ((left - 1) // 8) + 1)))
             left -= clips[-1].n_frames
         if not self._made:

@@ -14,7 +14,7 @@ from mvideo_core.base.errors import MediaError
 from mvideo_core.base.records import Picture
 from mvideo_core.base.stopping import heeding
 from mvideo_core.media.ffmpeg import compile_argv, open_input
-from mvideo_core.media.graph import cropped, frames_of, scaled
+from mvideo_core.media.graph import crop, frames_of, scale_frames
 from mvideo_core.processes import sandbox
 
 _PIPE_BYTES = 1 << 20
@@ -68,14 +68,14 @@ class VideoStream:
             code, tail = self._child.finish()
             if code == 0 and not self._child.timed_out:
                 raise MediaError(f"{self._what}: no video frame decodes ({error})") from None
-            raise sandbox.died(self._what, code, tail, self._child.timed_out, self._limits) from None
+            raise sandbox.death_error(self._what, code, tail, self._child.timed_out, self._limits) from None
 
     def _frame(self, packet: Any) -> SmallFrame | ClipFrame:
         if packet.stream_index == 0:
             shape = (self._geometry.small_height, self._geometry.small_width, 3)
             if packet.size != shape[0] * shape[1] * 3:  # the decoder was killed while it wrote this frame
                 code, tail = self._child.finish()
-                raise sandbox.died(self._what, code, tail, self._child.timed_out, self._limits)
+                raise sandbox.death_error(self._what, code, tail, self._child.timed_out, self._limits)
             return SmallFrame(float(packet.pts * packet.time_base), np.frombuffer(packet, np.uint8).reshape(shape))
         return ClipFrame(round(float(packet.pts * packet.time_base) * self._geometry.fps), memoryview(packet))
 
@@ -87,12 +87,12 @@ class VideoStream:
         """
         code, tail = self._child.finish()
         if code:
-            raise sandbox.died(self._what, code, tail, self._child.timed_out, self._limits)
+            raise sandbox.death_error(self._what, code, tail, self._child.timed_out, self._limits)
         return len([line for line in tail.splitlines() if line.strip()])
 
 
 @contextmanager
-def decoded(
+def open_decode(
     fd: int,
     what: str,
     geometry: Geometry,
@@ -121,11 +121,11 @@ def _graph(fd: int, geometry: Geometry, picture: Picture, threads: int, max_pixe
 
     source = open_input(fd, threads=threads, max_pixels=max_pixels, an=None, sn=None, dn=None)
     both = frames_of(source, picture).filter_multi_output("split")
-    small = scaled(both[0], geometry.small_width, geometry.small_height, picture, "bgr24", "area")
+    small = scale_frames(both[0], geometry.small_width, geometry.small_height, picture, "bgr24", "area")
     clip = both[1].filter("fps", fps=geometry.fps, round="up")
     return ffmpeg.output(
         small,
-        _fitted(clip, geometry, picture).filter("setsar", 1),
+        _fit(clip, geometry, picture).filter("setsar", 1),
         "pipe:1",
         format="nut",
         vcodec="rawvideo",
@@ -135,15 +135,15 @@ def _graph(fd: int, geometry: Geometry, picture: Picture, threads: int, max_pixe
     )
 
 
-def _fitted(video: Any, geometry: Geometry, picture: Picture) -> Any:
+def _fit(video: Any, geometry: Geometry, picture: Picture) -> Any:
     """Scale to the clip size by displayed shape (sample aspect ratio counted)."""
     width, height = geometry.width, geometry.height
     if geometry.fit == "contain":
         inner = (f"trunc(min({width},{height}*dar)/2)*2", f"trunc(min({height},{width}/dar)/2)*2")
-        return scaled(video, *inner, picture, "yuv420p").filter("pad", width, height, "(ow-iw)/2", "(oh-ih)/2")
+        return scale_frames(video, *inner, picture, "yuv420p").filter("pad", width, height, "(ow-iw)/2", "(oh-ih)/2")
     if geometry.fit == "cover":
-        video = cropped(video, f"{width}/{height}")
-    return scaled(video, width, height, picture, "yuv420p")
+        video = crop(video, f"{width}/{height}")
+    return scale_frames(video, width, height, picture, "yuv420p")
 
 
 def _enlarge(fd: int) -> None:

@@ -161,9 +161,9 @@ class WipeFinder:
                 if window.end < before_sample:
                     chosen.append(window)
         self._waiting = [one for one in self._waiting if not any(one.overlaps(other) for other in chosen)]
-        return sorted(self._grown(window) for window in chosen)
+        return sorted(self._grow(window) for window in chosen)
 
-    def _grown(self, window: _Window) -> Boundary:
+    def _grow(self, window: _Window) -> Boundary:
         """The window, widened to where the way to the other side begins and ends."""
         first = self._n_samples - len(self._times)
         start, end = window.start - first, window.end - first
@@ -267,7 +267,7 @@ def _by_pictures(pictures: list[np.ndarray], window: _Window, enough: float) -> 
     ]
     correlation, color, equal, evidence = -1.0, 255.0, 1.0, 0.0
     for pair in pairs:
-        one_correlation, one_color = _found(*pair)
+        one_correlation, one_color = _match_blocks(*pair)
         correlation, color = max(correlation, one_correlation), min(color, one_color)
         equal = min(equal, _equal_light_distance(*pair))
         evidence = float(
@@ -281,7 +281,7 @@ def _by_pictures(pictures: list[np.ndarray], window: _Window, enough: float) -> 
     return evidence
 
 
-def _found(where_bgr: np.ndarray, what_bgr: np.ndarray) -> tuple[float, float]:
+def _match_blocks(where_bgr: np.ndarray, what_bgr: np.ndarray) -> tuple[float, float]:
     """How well blocks of one picture are found in another: correlation, 1 at best, and gray levels between them."""
     all_, all_shapes, all_norms = _patches(where_bgr, (1, 1))
     some, some_shapes, some_norms = _patches(what_bgr, _PATCH_STEP_PX)

@@ -9,7 +9,7 @@ import numpy as np
 from mvideo_core.base.errors import MediaError
 from mvideo_core.base.records import CaptionRow, MaskRow, Row
 from mvideo_core.curation.stages.detect import clip_of
-from mvideo_core.engine.loaded_models import loaded
+from mvideo_core.engine.loaded_models import load_plugin
 from mvideo_core.engine.stage import Item, Stage, StageContext, Worker
 from mvideo_core.masks import from_bytes
 from mvideo_core.masks.measure import areas, boxes_xyxy
@@ -28,7 +28,7 @@ class CaptionWorker(Worker):
 
     def __init__(self, options: CaptionOptions, context: StageContext):
         self.options, self.context = options, context
-        self.captioner = loaded(CAPTIONERS, options.captioner, options.captioner_options)
+        self.captioner = load_plugin(CAPTIONERS, options.captioner, options.captioner_options)
         self.batch_size = self.captioner.batch_clips
 
     def work(self, items: Sequence[Item]) -> list[list[Row]]:
@@ -43,7 +43,7 @@ class CaptionWorker(Worker):
             try:
                 inputs.append((n, self._input(item)))
             except MediaError as error:
-                yield n, [CaptionRow.failed(item.key, item.key, type(error).__name__, str(error), 1)]
+                yield n, [CaptionRow.failure_row(item.key, item.key, type(error).__name__, str(error), 1)]
         with closing(caption_rows(self.captioner, [one for _, one in inputs], self.options)) as rows:
             for at, row in rows:
                 yield inputs[at][0], [row]

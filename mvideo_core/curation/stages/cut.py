@@ -27,8 +27,8 @@ class CutWorker(Worker):
         root = path_of(video.root) if video.root else None  # checked again: links may change after ingest
         result = cut_video(path_of(video.uri), video, out_dir, self.options, root)
         rows: list[Row] = [self._clip_row(video, clip, item.content_key, result.decode_errors) for clip in result.clips]
-        rows += self._dropped_rows(video, result)
-        return rows or [ClipRow.filtered(video.key, video.key, "no_shot", 0.0, 1.0)]
+        rows += self._drop_rows(video, result)
+        return rows or [ClipRow.filter_row(video.key, video.key, "no_shot", 0.0, 1.0)]
 
     def _clip_row(self, video: VideoRow, clip: CutClip, content_key: str, source_errors: int) -> ClipRow:
         key = clip_key(video.key, clip.start_s)
@@ -53,12 +53,12 @@ class CutWorker(Worker):
             licence=video.licence,
         )
 
-    def _dropped_rows(self, video: VideoRow, result: CutResult) -> list[Row]:
+    def _drop_rows(self, video: VideoRow, result: CutResult) -> list[Row]:
         rows: list[Row] = []
         for shot in result.dropped:
             key = f"{clip_key(video.key, shot.start_s)}-out"
             span = {"shot_index": shot.shot_index, "start_s": shot.start_s, "end_s": shot.end_s}
-            rows.append(ClipRow.filtered(key, video.key, shot.reason, shot.value, shot.threshold, **span))
+            rows.append(ClipRow.filter_row(key, video.key, shot.reason, shot.value, shot.threshold, **span))
         return rows
 
 

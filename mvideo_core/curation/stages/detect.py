@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from mvideo_core.base.records import ClipRow, DetectionRow, Row
-from mvideo_core.engine.loaded_models import device, loaded, weights_digests
+from mvideo_core.engine.loaded_models import device, load_plugin, weights_digests
 from mvideo_core.engine.stage import Item, Stage, StageContext, Worker
 from mvideo_core.media.decode import first_frame
 from mvideo_core.perception.detection import DETECTORS
@@ -19,7 +19,7 @@ class DetectWorker(Worker):
     def __init__(self, options: DetectOptions, context: StageContext):
         self.batch_size = BATCH_CLIPS if device() == "cuda" else 1
         self.options, self.context = options, context
-        self.detector = loaded(DETECTORS, options.detector, options.detector_options)
+        self.detector = load_plugin(DETECTORS, options.detector, options.detector_options)
         self.phrases = options.phrases()
 
     def work(self, items: Sequence[Item]) -> list[list[Row]]:
@@ -39,7 +39,7 @@ class DetectWorker(Worker):
         kept = selection.kept
         if len(kept) == 0:
             limit = self.options.box_threshold
-            return DetectionRow.filtered(clip.key, clip.key, "no_objects", best, limit, **model)
+            return DetectionRow.filter_row(clip.key, clip.key, "no_objects", best, limit, **model)
         return DetectionRow(
             key=clip.key,
             parent=clip.key,

@@ -23,12 +23,12 @@ from mvideo_core.shards.members import end_bytes
 from mvideo_core.store.files import sha256_of
 from mvideo_core.store.keys import part_key, settings_digest
 from mvideo_core.store.workspace import Workspace
-from mvideo_core.training.latents.group import ahead, batched, decoded_batches, encode_group
+from mvideo_core.training.latents.group import ahead, batches, decode_batches, encode_group
 from mvideo_core.training.latents.identity import base_identity
 from mvideo_core.training.latents.info import EMPTY_NAME, LatentIdentity
 from mvideo_core.training.latents.members import tensor_bytes
 from mvideo_core.training.latents.options import LatentOptions
-from mvideo_core.training.latents.source import PlannedClip, ShardReader, planned_clips
+from mvideo_core.training.latents.source import PlannedClip, ShardReader, plan_clips
 from mvideo_core.training.latents.text import TEXT, embed_texts
 
 log = logging.getLogger(__name__)
@@ -58,8 +58,8 @@ class EncodeWorker(Worker):
         root = latents_folder(self.settings, shard.tar.path)
         write_empty(self.context.workspace, root, self.base, self.identity)
         clip_frames = self.identity.format.clip_frames
-        planned = planned_clips(shard, clip_frames, self.options)
-        groups = list(batched((clip for clip in planned if clip.windows), self.options.batch_size))
+        planned = plan_clips(shard, clip_frames, self.options)
+        groups = list(batches((clip for clip in planned if clip.windows), self.options.batch_size))
         growing = GrowingFile(self.context, item.content_key)
         try:
             with self.context.local(shard.tar).open("rb") as stream:
@@ -78,7 +78,7 @@ class EncodeWorker(Worker):
     ) -> None:
         """Encode the groups that are not there yet. Memory: a group's latents and two batches of frames."""
         clock, missing = _Clock(name, len(groups), len(growing.notes)), groups[len(growing.notes) :]
-        decoded = decoded_batches(reader, missing, self.identity.format, self.options)
+        decoded = decode_batches(reader, missing, self.identity.format, self.options)
         with contextlib.closing(ahead(decoded)) as batches:  # closed before the tar is: its thread reads there
             for group in missing:
                 content, windows = encode_group(
@@ -109,7 +109,7 @@ def latents_folder(settings: str, dataset_path: str) -> str:
 
 def _too_short(clip: PlannedClip, shard: ShardRow, clip_frames: int) -> LatentShardRow:
     seen, sample = clip.sample.n_frames, clip.sample
-    return LatentShardRow.filtered(sample.key, shard.key, "clip_too_short", seen, clip_frames, split=shard.split)
+    return LatentShardRow.filter_row(sample.key, shard.key, "clip_too_short", seen, clip_frames, split=shard.split)
 
 
 def _check_tar(sha256: str, shard: ShardRow) -> None:
@@ -146,11 +146,11 @@ def encoders(options: LatentOptions) -> Any:
     Raises:
         ModelError: the weights are not on this machine.
     """
-    return _loaded(canonical_json(options.base), options.tiling, device())
+    return _load(canonical_json(options.base), options.tiling, device())
 
 
 @functools.lru_cache(maxsize=1)
-def _loaded(base_json: str, tiling: bool, where: str) -> Any:
+def _load(base_json: str, tiling: bool, where: str) -> Any:
     base = load_base(BaseOptions.model_validate_json(base_json), parts=("vae", "text_encoder"))
     for module in (base.vae, base.text_encoder):
         module.to(where).eval().requires_grad_(False)

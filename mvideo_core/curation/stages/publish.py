@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from mvideo_core.base.errors import StoreError
 from mvideo_core.base.records import Record, ShardPlanRow, ShardRow
 from mvideo_core.curation.stages.samples import SAMPLES_STAGE
-from mvideo_core.engine.chain import touched_by
+from mvideo_core.engine.chain import stage_and_inputs
 from mvideo_core.shards.card import CARD_NAME, INFO_NAME, FileEntry, ShardEntry, data_card, dataset_info, info_bytes
 from mvideo_core.shards.dataset import MaskVideoDataset
 from mvideo_core.shards.index import INDEX_NAME, write_index
@@ -35,7 +35,7 @@ def publish_dataset(workspace: Workspace, options: ShardOptions) -> DatasetSumma
     Raises:
         StoreError: a shard part is not finished or its tar is not there.
     """
-    with stages_in_use(workspace.folder, touched_by("shard")):
+    with stages_in_use(workspace.folder, stage_and_inputs("shard")):
         return _publish(workspace, options)
 
 

@@ -8,7 +8,7 @@ from mvideo_core import __version__
 from mvideo_core.base.errors import StoreError
 from mvideo_core.base.records import LatentShardRow, Record
 from mvideo_core.curation.stages.encode import STAGE, encoders, latents_folder, write_empty
-from mvideo_core.engine.chain import touched_by, valid_markers
+from mvideo_core.engine.chain import stage_and_inputs, valid_markers
 from mvideo_core.shards.card import FileEntry
 from mvideo_core.shards.files import DatasetFiles
 from mvideo_core.store.keys import settings_digest
@@ -49,7 +49,7 @@ def publish_latents(workspace: Workspace, options: LatentOptions) -> LatentsSumm
     Raises:
         StoreError: a part is not finished with these options, or one of its tars is not there.
     """
-    with stages_in_use(workspace.folder, touched_by(STAGE.name)):
+    with stages_in_use(workspace.folder, stage_and_inputs(STAGE.name)):
         return _publish(workspace, options)
 
 

@@ -22,15 +22,15 @@ from mvideo_core.base.records import (
     VideoRow,
 )
 from mvideo_core.curation.ingest.naming import path_of
-from mvideo_core.engine.chain import row_class, sampled, sampled_digests, touched_by, valid_markers
+from mvideo_core.engine.chain import row_class, sample_digests, sample_stages, stage_and_inputs, valid_markers
 from mvideo_core.engine.plan import MAX_PARTS
-from mvideo_core.engine.run import planned_parts
+from mvideo_core.engine.run import count_parts
 from mvideo_core.shards.candidate_table import CandidateTable
 from mvideo_core.shards.candidates import Candidate
 from mvideo_core.shards.exclusion_lists import ExclusionList, read_exclusion_lists
-from mvideo_core.shards.members import planned_sample, sample_bytes
+from mvideo_core.shards.members import plan_sample, sample_bytes
 from mvideo_core.shards.options import ShardOptions
-from mvideo_core.shards.plan import SPLITS, planned_shards
+from mvideo_core.shards.plan import SPLITS, shards_of_table
 from mvideo_core.store.commit import commit_part
 from mvideo_core.store.keys import part_key, row_digest, settings_digest
 from mvideo_core.store.lock import stages_in_use
@@ -60,7 +60,7 @@ def plan_dataset(workspace: Workspace, options: ShardOptions) -> int:
     """
     with (
         disk_errors("planning shards", f"{tempfile.gettempdir()} (temporary files)"),
-        stages_in_use(workspace.folder, touched_by(SAMPLES_STAGE)),
+        stages_in_use(workspace.folder, stage_and_inputs(SAMPLES_STAGE)),
         scratch_folder("samples") as folder,
         closing(Layout(folder / "samples.db", options)) as layout,
     ):
@@ -80,7 +80,7 @@ def _plan_dataset(workspace: Workspace, options: ShardOptions, layout: "Layout")
             "`mvideo status` shows where they were dropped"
         )
     dataset = f"datasets/{part_key(settings, {'shards': layout.digest()})[:16]}"
-    n_parts, inputs, keys = min(n_shards, MAX_PARTS), sampled_digests(workspace), []
+    n_parts, inputs, keys = min(n_shards, MAX_PARTS), sample_digests(workspace), []
     for index in range(n_parts):
         rows = layout.part_rows(index, n_parts, dataset)
         keys.append(part_key(settings, {"rows": digest([row_digest(row) for row in rows])}))
@@ -105,14 +105,14 @@ def current_samples(
     Raises:
         ConfigError: a stage has not finished a part.
     """
-    parts = {stage: dict(valid_markers(workspace, stage)) for stage in sampled()}
+    parts = {stage: dict(valid_markers(workspace, stage)) for stage in sample_stages()}
     for stage, found in parts.items():
         if len({marker.settings for marker in found.values() if marker is not None}) > 1:
             raise ConfigError(
                 f"shard: parts of stage {stage!r} were made with different options; "
                 f"run `mvideo stage {stage} --workspace {workspace.url}` over all parts first"
             )
-    for index in range(planned_parts(workspace)):
+    for index in range(count_parts(workspace)):
         tables = RowIndex()
         for stage in parts:
             marker = parts[stage].get(index)
@@ -131,7 +131,7 @@ def current_samples(
             if clip is None or masks is None:
                 continue
             video, boxes = tables.of(VideoRow)[clip.parent], tables.of(DetectionRow).get(key)
-            yield planned_sample(clip, masks, caption, video, boxes), clip, video
+            yield plan_sample(clip, masks, caption, video, boxes), clip, video
 
 
 def list_digests(options: ShardOptions) -> dict[str, str]:
@@ -183,7 +183,7 @@ class Layout:
         Raises:
             ConfigError: an entry of a list matches nothing.
         """
-        for shard in planned_shards(self.table, self.options, self.lists):
+        for shard in shards_of_table(self.table, self.options, self.lists):
             row = self._n_shards, shard.name, shard.split, "\n".join(shard.keys)
             self.table.db.execute("INSERT INTO shard VALUES (?, ?, ?, ?)", row)
             self._n_shards += 1
@@ -209,7 +209,7 @@ class Layout:
             rows.append(ShardPlanRow(key=name, parent=name, split=split, dataset=dataset, samples=samples))
         for out in self.table.exclusions(index, n_parts):
             known = {"entry": out.entry} if out.entry else {}
-            rows.append(ShardPlanRow.filtered(out.key, out.video_id, out.reason, out.value, out.threshold, **known))
+            rows.append(ShardPlanRow.filter_row(out.key, out.video_id, out.reason, out.value, out.threshold, **known))
         return rows
 
     def close(self) -> None:

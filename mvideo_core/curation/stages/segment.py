@@ -8,7 +8,7 @@ from mvideo_core.base.errors import MediaError
 from mvideo_core.base.records import ClipRow, DetectionRow, MaskRow, Row
 from mvideo_core.base.stopping import heeding
 from mvideo_core.curation.stages.detect import clip_of
-from mvideo_core.engine.loaded_models import loaded, weights_digests
+from mvideo_core.engine.loaded_models import load_plugin, weights_digests
 from mvideo_core.engine.stage import Item, Stage, StageContext, Worker
 from mvideo_core.masks import MaskSequence, MaskWriter
 from mvideo_core.media.decode import read_frames
@@ -22,7 +22,7 @@ class SegmentWorker(Worker):
 
     def __init__(self, options: SegmentOptions, context: StageContext):
         self.options, self.context = options, context
-        self.segmenter = loaded(SEGMENTERS, options.segmenter, options.segmenter_options)
+        self.segmenter = load_plugin(SEGMENTERS, options.segmenter, options.segmenter_options)
 
     def work(self, items: Sequence[Item]) -> list[list[Row]]:
         """One MaskRow per clip; filtered ("no_object_passed") when the gate keeps no object."""

@@ -21,7 +21,7 @@ def workspace(asked: Asked) -> Iterator[Finding]:
         return
     needed = asked.source_bytes * WORKSPACE_PER_SOURCE
     if asked.source_bytes and not Path(asked.workspace).exists():  # a run that is resumed has written much of it
-        yield _compared("the data half", needed, Path(asked.workspace), "as much as the raw videos, an assumption")
+        yield _compare("the data half", needed, Path(asked.workspace), "as much as the raw videos, an assumption")
         return
     free = _free(Path(asked.workspace))
     low = free < LEAST_BYTES
@@ -42,7 +42,7 @@ def latents(asked: Asked) -> Iterator[Finding]:
     except MVideoError:
         return  # no dataset yet, or the weights' check says it
     needed -= _present(Path(asked.workspace) / "latents")
-    yield _compared("encoding", needed, Path(asked.workspace), f"about {windows:,} windows")
+    yield _compare("encoding", needed, Path(asked.workspace), f"about {windows:,} windows")
 
 
 @check("disk: checkpoints", "train")
@@ -51,7 +51,7 @@ def checkpoints(asked: Asked) -> Iterator[Finding]:
     options = asked.training
     if options is None:
         return
-    from mvideo_core.training.estimate.memory import checkpoint_bytes, kept_checkpoints
+    from mvideo_core.training.estimate.memory import checkpoint_bytes, most_checkpoints
     from mvideo_core.training.estimate.shape import model_shape, on_meta
 
     try:
@@ -59,9 +59,9 @@ def checkpoints(asked: Asked) -> Iterator[Finding]:
     except MVideoError:
         return  # the weights' check says it
     n_trained = sum(one.numel() for one in model.parameters() if one.requires_grad)
-    kept = kept_checkpoints(options)
+    kept = most_checkpoints(options)
     needed = kept * checkpoint_bytes(options, n_trained) - (_present(Path(options.out)) if options.out else 0)
-    yield _compared("training", needed, Path(options.out or "."), f"{kept} checkpoints")
+    yield _compare("training", needed, Path(options.out or "."), f"{kept} checkpoints")
 
 
 def latents_bytes(asked: Asked) -> tuple[float, int]:
@@ -101,7 +101,7 @@ def _present(folder: Path) -> int:
     return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file()) if folder.is_dir() else 0
 
 
-def _compared(what: str, needed: float, place: Path, basis: str) -> Finding:
+def _compare(what: str, needed: float, place: Path, basis: str) -> Finding:
     free = _free(place)
     said = f"{what} writes about {size_text(max(int(needed), 0))} ({basis}); {size_text(free)} are free at {place}"
     if needed <= free:

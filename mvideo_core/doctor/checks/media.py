@@ -21,7 +21,7 @@ def ffmpeg(asked: Asked) -> Iterator[Finding]:
         return
     step = "install ffmpeg with libx264, unset MVIDEO_FFMPEG, or reinstall imageio-ffmpeg, which brings one"
     try:
-        version, encoders = (_said(path, "-version"), _said(path, "-encoders"))
+        version, encoders = (_ffmpeg_version(path, "-version"), _ffmpeg_version(path, "-encoders"))
     except (OSError, subprocess.SubprocessError) as error:
         yield Finding(status="problem", what=f"{path} does not run: {error}", next_step=step)
         return
@@ -47,7 +47,7 @@ def av(asked: Asked) -> Iterator[Finding]:
         yield Finding(status="problem", what=f"PyAV {av.__version__} has no encoder {ENCODER}", next_step=step)
 
 
-def _said(*argv: str) -> str:
+def _ffmpeg_version(*argv: str) -> str:
     done = subprocess.run(
         [argv[0], "-hide_banner", *argv[1:]], capture_output=True, text=True, timeout=WAIT_S, check=True
     )

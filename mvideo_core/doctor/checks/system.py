@@ -34,7 +34,7 @@ def python(asked: Asked) -> Iterator[Finding]:
 @check("opencv")
 def opencv(asked: Asked) -> Iterator[Finding]:
     """One OpenCV only: the full and the headless one put different files into the same folder."""
-    there = [name for name in OPENCVS if _installed(name)]
+    there = [name for name in OPENCVS if _is_installed(name)]
     if len(there) <= 1:
         yield Finding(what=f"one OpenCV: {there[0] if there else 'none'}")
         return
@@ -46,7 +46,7 @@ def opencv(asked: Asked) -> Iterator[Finding]:
     )
 
 
-def _installed(name: str) -> bool:
+def _is_installed(name: str) -> bool:
     try:
         importlib.metadata.distribution(name)
     except importlib.metadata.PackageNotFoundError:

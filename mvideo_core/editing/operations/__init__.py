@@ -71,7 +71,7 @@ def rewrite(name: str, options: type[Options]) -> Callable[[Callable[..., Any]],
     return _adder("rewrite", name, options)
 
 
-def checked_length(name: str, n_frames: int) -> int:
+def check_length(name: str, n_frames: int) -> int:
     """A number of frames that may be made.
 
     Raises:
@@ -82,7 +82,7 @@ def checked_length(name: str, n_frames: int) -> int:
     return n_frames
 
 
-def held_frames(name: str, seconds: float, fps: float) -> int:
+def frames_to_hold(name: str, seconds: float, fps: float) -> int:
     """Frames that a picture is held for.
 
     Raises:

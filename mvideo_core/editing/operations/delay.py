@@ -4,7 +4,7 @@ import numpy as np
 from pydantic import Field
 
 from mvideo_core.base.options import Options
-from mvideo_core.editing.operations import checked_length, held_frames, timing
+from mvideo_core.editing.operations import check_length, frames_to_hold, timing
 
 
 class DelayOptions(Options):
@@ -16,5 +16,5 @@ class DelayOptions(Options):
 @timing("delay", DelayOptions)
 def delay(n_frames: int, fps: float, options: DelayOptions) -> np.ndarray:
     """Hold the first frame, then play; the clip gets longer (`trim` cuts it)."""
-    n_held = held_frames("delay", options.by_s, fps)
-    return np.maximum(np.arange(checked_length("delay", n_frames + n_held)) - n_held, 0)
+    n_held = frames_to_hold("delay", options.by_s, fps)
+    return np.maximum(np.arange(check_length("delay", n_frames + n_held)) - n_held, 0)

@@ -6,7 +6,7 @@ from pydantic import Field
 from mvideo_core.base.errors import ConfigError
 from mvideo_core.base.options import Options
 from mvideo_core.editing.keyframes import Time, seconds
-from mvideo_core.editing.operations import checked_length, held_frames, timing
+from mvideo_core.editing.operations import check_length, frames_to_hold, timing
 
 
 class FreezeOptions(Options):
@@ -23,6 +23,6 @@ def freeze(n_frames: int, fps: float, options: FreezeOptions) -> np.ndarray:
     frame = round(at_s * fps)
     if frame >= n_frames:
         raise ConfigError(f"freeze: {at_s:g} s is beyond the clip, which lasts {n_frames / fps:g} s at {fps:g} fps")
-    n_held = held_frames("freeze", options.for_s, fps)
-    checked_length("freeze", n_frames + n_held)
+    n_held = frames_to_hold("freeze", options.for_s, fps)
+    check_length("freeze", n_frames + n_held)
     return np.concatenate([np.arange(frame), np.full(n_held, frame), np.arange(frame, n_frames)])

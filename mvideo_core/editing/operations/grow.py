@@ -2,7 +2,7 @@
 
 from pydantic import Field
 
-from mvideo_core.editing.morphology import grown
+from mvideo_core.editing.morphology import dilate
 from mvideo_core.editing.operations import ObjectOptions, rewrite
 from mvideo_core.masks.io.clip import MaskClip, with_masks
 
@@ -16,4 +16,4 @@ class GrowOptions(ObjectOptions):
 @rewrite("grow", GrowOptions)
 def grow(clip: MaskClip, options: GrowOptions) -> MaskClip:
     """Widen each object by a margin: all pixels within `px` of it."""
-    return with_masks(clip, options.objects, lambda mask_HW: grown(mask_HW, options.px))
+    return with_masks(clip, options.objects, lambda mask_HW: dilate(mask_HW, options.px))

@@ -5,7 +5,7 @@ from pydantic import Field
 from mvideo_core.base.errors import ConfigError
 from mvideo_core.base.options import Options
 from mvideo_core.editing.operations import rewrite
-from mvideo_core.masks.io.clip import MaskClip, checked_objects
+from mvideo_core.masks.io.clip import MaskClip, check_objects
 
 
 class KeepOptions(Options):
@@ -25,7 +25,7 @@ def keep(clip: MaskClip, options: KeepOptions) -> MaskClip:
             "keep: an empty list keeps nothing; give the objects to keep: "
             f"numbers 0 to {clip.sequence.n_objects - 1}, or names"
         )
-    chosen = checked_objects(options.objects, clip.sequence.n_objects)
+    chosen = check_objects(options.objects, clip.sequence.n_objects)
     if options.labels is not None:
         known = sorted(set(clip.labels) - {""})
         unknown = [label for label in options.labels if label not in known]

@@ -7,7 +7,7 @@ from pydantic import Field
 
 from mvideo_core.base.errors import ConfigError
 from mvideo_core.base.options import Options
-from mvideo_core.editing.operations import checked_length, timing
+from mvideo_core.editing.operations import check_length, timing
 
 
 class LoopOptions(Options):
@@ -30,7 +30,7 @@ def loop(n_frames: int, fps: float, options: LoopOptions) -> np.ndarray:
     wanted = step * (options.times or 2) + n_frames - step
     if options.to_s is not None:
         wanted = max(1, round(options.to_s * fps))
-    k = np.arange(checked_length("loop", wanted))
+    k = np.arange(check_length("loop", wanted))
     if options.mode == "repeat" or n_frames == 1:
         return k % n_frames
     place = k % (2 * n_frames - 2)

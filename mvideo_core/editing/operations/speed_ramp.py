@@ -6,7 +6,7 @@ from pydantic import Field
 from mvideo_core.base.errors import ConfigError
 from mvideo_core.base.options import Options
 from mvideo_core.editing.keyframes import EASE_HELP, Ease, Keys, values
-from mvideo_core.editing.operations import checked_length, timing
+from mvideo_core.editing.operations import check_length, timing
 
 
 class SpeedRampOptions(Options):
@@ -27,6 +27,6 @@ def speed_ramp(n_frames: int, fps: float, options: SpeedRampOptions) -> np.ndarr
         raise ConfigError(f"speed_ramp: speed {speed_T.min():g} to {speed_T.max():g} seen; 0.01 to 100 allowed")
     between_T = (1 / speed_T[:-1] + 1 / speed_T[1:]) / 2  # frames shown between two of the source
     shown_T = np.concatenate([[0.0], np.cumsum(between_T)])
-    n_out = checked_length("speed_ramp", int(np.floor(shown_T[-1] + 1e-9)) + 1)
+    n_out = check_length("speed_ramp", int(np.floor(shown_T[-1] + 1e-9)) + 1)
     place = np.interp(np.arange(n_out), shown_T, np.arange(n_frames))
     return np.floor(place + 0.5 + 1e-9).astype(np.int64)

@@ -5,7 +5,7 @@ from pydantic import Field
 
 from mvideo_core.base.errors import ConfigError
 from mvideo_core.base.options import Options
-from mvideo_core.editing.operations import checked_length, timing
+from mvideo_core.editing.operations import check_length, timing
 
 
 class StretchOptions(Options):
@@ -27,6 +27,6 @@ def stretch(n_frames: int, fps: float, options: StretchOptions) -> np.ndarray:
         assert options.speed is not None
         speed = options.speed
         n_out = int(np.floor((n_frames - 1) / speed + 1e-9)) + 1
-    return np.minimum(np.floor(np.arange(checked_length("stretch", n_out)) * speed + 0.5 + 1e-9), n_frames - 1).astype(
+    return np.minimum(np.floor(np.arange(check_length("stretch", n_out)) * speed + 0.5 + 1e-9), n_frames - 1).astype(
         np.int64
     )

@@ -74,13 +74,13 @@ class FrechetVideo(Metric):
 
     def score(self, video: EvalVideo) -> VideoScore:
         """The vectors of video and source, as artifacts. Raises MediaError: one of them is unreadable."""
-        generated, source = (self.features.of(frames) for frames in self._seen(video))
+        generated, source = (self.features.of(frames) for frames in self._frames_of(video))
         return VideoScore(
             value=float(np.linalg.norm(generated - source)),
             artifacts={GENERATED: generated.astype("<f4").tobytes(), SOURCE: source.astype("<f4").tobytes()},
         )
 
-    def _seen(self, video: EvalVideo) -> tuple[np.ndarray, np.ndarray]:
+    def _frames_of(self, video: EvalVideo) -> tuple[np.ndarray, np.ndarray]:
         """Frames of the video and of its source, as the network is shown them."""
         return video.frames_THWC, as_long(video.source_frames(), video.source_fps, len(video.frames_THWC), video.fps)
 
@@ -122,13 +122,13 @@ class MaskedFrechetVideo(FrechetVideo):
     Options = MaskedFrechetVideoOptions
     needs = frozenset({"source", "masks"})
 
-    def _seen(self, video: EvalVideo) -> tuple[np.ndarray, np.ndarray]:
+    def _frames_of(self, video: EvalVideo) -> tuple[np.ndarray, np.ndarray]:
         return (
-            self._masked(video, video.frames_THWC, video.fps),
-            self._masked(video, video.source_frames(), video.source_fps, longer=True),
+            self._mask(video, video.frames_THWC, video.fps),
+            self._mask(video, video.source_frames(), video.source_fps, longer=True),
         )
 
-    def _masked(
+    def _mask(
         self, video: EvalVideo, frames_THWC: np.ndarray, fps: float, longer: bool = False
     ) -> np.ndarray:  # fmt: skip
         """Frames with a gray background, uint8 (T, H, W, 3).

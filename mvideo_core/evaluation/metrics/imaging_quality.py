@@ -72,7 +72,7 @@ class ImagingQuality(Metric):
         import torch
 
         with torch.inference_mode():
-            seen = [self.network(resized(frame, self.options.resizing, self.device)) for frame in frames_THWC]
+            seen = [self.network(shrink(frame, self.options.resizing, self.device)) for frame in frames_THWC]
             scores = torch.stack([score.reshape(()) for score in seen]).tolist()  # one wait for the GPU
         return VideoScore(
             value=float(np.mean(scores)), per_frame=tuple(scores), details={"n_frames": float(len(frames_THWC))}
@@ -98,7 +98,7 @@ def musiq(**sizes: Any) -> Any:
     return MUSIQ(pretrained=False, **sizes)
 
 
-def resized(frame_HWC: np.ndarray, mode: Resizing, device: str = "cpu") -> "Tensor":
+def shrink(frame_HWC: np.ndarray, mode: Resizing, device: str = "cpu") -> "Tensor":
     """Float image (1, 3, h, w) in [0, 1], made smaller by bilinear without antialiasing; never larger.
 
     Sizes are cut, not rounded: 480 x 720 becomes 341 x 512. `shorter_centercrop` cuts 512 x 512 out of what it resized.

@@ -107,9 +107,13 @@ class MaskMiou(Metric):
         Raises:
             MediaError: masks absent, of another length or shape than the video, or without any frame that counts.
         """
-        asked = wanted(video, self.options)
+        asked = frames_to_score(video, self.options)
         true, frames = asked.true, asked.frames_THWC[: asked.true.n_frames]
-        seen = self.seen(frames, true) if self.options.prompt == "per_frame_box" else self.tracked(frames, true)
+        seen = (
+            self.segment_frames(frames, true)
+            if self.options.prompt == "per_frame_box"
+            else self.track_frames(frames, true)
+        )
         scored = np.flatnonzero(asked.match.scored)
         found = overlap(take_frames(true, scored), take_frames(seen, scored), self.options, asked.lost)
         per_frame: list[float | None] = [None] * true.n_frames
@@ -131,7 +135,7 @@ class MaskMiou(Metric):
             artifacts={PREDICTED: seen.to_bytes()},
         )
 
-    def seen(self, frames_THWC: np.ndarray, true: MaskSequence) -> MaskSequence:
+    def segment_frames(self, frames_THWC: np.ndarray, true: MaskSequence) -> MaskSequence:
         """What the segmenter sees in the true box of every object in every frame."""
         asked = [prompt_boxes(true, frame) for frame in range(true.n_frames)]
         writer = MaskWriter(*true.shape[1:])
@@ -142,7 +146,7 @@ class MaskMiou(Metric):
             writer.append(masks_NHW)
         return writer.finish()
 
-    def tracked(self, frames_THWC: np.ndarray, true: MaskSequence) -> MaskSequence:
+    def track_frames(self, frames_THWC: np.ndarray, true: MaskSequence) -> MaskSequence:
         """What the segmenter makes of the boxes on frame 0 in every frame; every object has a mask there."""
         boxes = prompt_boxes(true, 0)[1]
         writer = MaskWriter(*true.shape[1:])
@@ -170,7 +174,7 @@ class Wanted(NamedTuple):
     n_left_out: int
 
 
-def wanted(video: EvalVideo, options: MaskMiouOptions) -> Wanted:
+def frames_to_score(video: EvalVideo, options: MaskMiouOptions) -> Wanted:
     """Frames to look at, and the true masks on their grid.
 
     Raises:

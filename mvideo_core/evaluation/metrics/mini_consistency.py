@@ -31,7 +31,7 @@ class MiniConsistency(OverallConsistency):
     Options = MiniConsistencyOptions
     licence = "Apache-2.0 (code and weights)"
 
-    def _seen(self, frames_THWC: np.ndarray) -> "Tensor":
+    def _prepare(self, frames_THWC: np.ndarray) -> "Tensor":
         from mvideo_core.evaluation.networks.mini_viclip import whole_frames
 
         return whole_frames(frames_THWC, self.network.sizes.image_px, self.device)

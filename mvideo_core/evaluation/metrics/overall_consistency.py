@@ -79,15 +79,15 @@ class OverallConsistency(Metric):
         indices = middle_frames(len(frames_THWC), sizes.n_frames)
         tokens_L = self.tokenizer.tokens(prompt, sizes.context)
         with torch.inference_mode():
-            video_TCHW = self._seen(frames_THWC[indices])
+            video_TCHW = self._prepare(frames_THWC[indices])
             video_BD = self.network.encode_video(video_TCHW[None])
             text_BD = self.network.encode_text(torch.from_numpy(tokens_L).to(self.device)[None])
             value = float(cosine(video_BD, text_BD)[0, 0])
         return VideoScore(value=value, details={"n_frames": float(len(frames_THWC))})
 
-    def _seen(self, frames_THWC: np.ndarray) -> "Tensor":
+    def _prepare(self, frames_THWC: np.ndarray) -> "Tensor":
         """The network's input (T, 3, side, side)."""
-        return preprocessed(frames_THWC, self.network.sizes.image_px, self.device)
+        return preprocess(frames_THWC, self.network.sizes.image_px, self.device)
 
 
 def load_viclip(folder: Path) -> tuple[Any, ClipTokenizer, str]:
@@ -123,7 +123,7 @@ def middle_frames(n_frames: int, n_wanted: int) -> list[int]:
     return indices + [indices[-1]] * (n_wanted - len(indices))
 
 
-def preprocessed(frames_THWC: np.ndarray, side_px: int, device: str = "cpu") -> "Tensor":
+def preprocess(frames_THWC: np.ndarray, side_px: int, device: str = "cpu") -> "Tensor":
     """CLIP's input (T, 3, side, side): short side by bicubic without antialiasing, back to 8 bits, center crop, norm.
 
     The rounding to 8 bits between resizing and cropping is VBench's, and so is the missing antialiasing.

@@ -63,7 +63,7 @@ class ClipTokenizer:
 
     def encode(self, text: str) -> list[int]:
         """Ids of a text's pieces, without start and end. Text is repaired, unescaped, lower-cased, spaces joined."""
-        words = self._words.findall(cleaned(text))
+        words = self._words.findall(clean(text))
         return [self.ids[piece] for word in words for piece in self._pieces(word)]
 
     def tokens(self, text: str, context: int) -> np.ndarray:
@@ -85,11 +85,11 @@ class ClipTokenizer:
             best = min(pairs, key=lambda pair: self._ranks.get(pair, len(self._ranks)))
             if best not in self._ranks:
                 break
-            pieces = joined(pieces, best)
+            pieces = join_pair(pieces, best)
         return pieces
 
 
-def cleaned(text: str) -> str:
+def clean(text: str) -> str:
     """Text as CLIP sees it: wrong encodings repaired and quotes straightened (ftfy), HTML unescaped, lower case."""
     import ftfy
 
@@ -104,7 +104,7 @@ def byte_characters() -> dict[int, str]:
     return {byte: chr(byte) for byte in printable} | {byte: chr(256 + i) for i, byte in enumerate(others)}
 
 
-def joined(pieces: list[str], pair: tuple[str, str]) -> list[str]:
+def join_pair(pieces: list[str], pair: tuple[str, str]) -> list[str]:
     """`pieces` with every neighboring occurrence of `pair` made one, from the left."""
     result: list[str] = []
     for piece in pieces:

@@ -8,7 +8,7 @@ from pydantic import Field, ValidationError, model_validator
 from mvideo_core.base.errors import ConfigError
 from mvideo_core.base.listing import visible_files
 from mvideo_core.base.options import Options, read_yaml
-from mvideo_core.base.shipped import shipped
+from mvideo_core.base.shipped import shipped_path
 
 
 class SourceEntry(Options):
@@ -116,7 +116,7 @@ def card_path(name: str) -> Path:
     Raises:
         ConfigError: there is none of this name.
     """
-    path = shipped(f"datasets/{name}.yaml")
+    path = shipped_path(f"datasets/{name}.yaml")
     if not path.is_file():
         known = ", ".join(sorted(read_cards(path.parent)))
         raise ConfigError(f"{path}: no such data card; known: {known}")

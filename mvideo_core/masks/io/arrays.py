@@ -39,7 +39,7 @@ def read_npy(place: Path, form: MaskForm = MaskForm()) -> Read:
         MediaError: as `read_npz`.
     """
     try:
-        with place.open("rb") as stream, _mapped(stream, str(place)) as array:
+        with place.open("rb") as stream, _map_array(stream, str(place)) as array:
             return _read(array, str(place), form, 0)
     except (OSError, EOFError, ValueError, TypeError) as error:
         raise MediaError(f"{place}: not a readable .npy: {error}") from None
@@ -58,7 +58,7 @@ def read_npz(place: Path, form: MaskForm = MaskForm()) -> tuple[Read, float | No
             fps = _small(archive, FPS) if FPS in names else None
             labels = _small(archive, LABELS).reshape(-1) if LABELS in names else np.zeros(0, np.str_)
             member = _member(archive, names, place)
-            with archive.open(f"{member}.npy") as stream, _mapped(stream, f"{place} ({member})") as array:
+            with archive.open(f"{member}.npy") as stream, _map_array(stream, f"{place} ({member})") as array:
                 done = _read(array, f"{place} ({member})", form, len(labels))
             rate = None if fps is None else float(fps.reshape(()))
             return done._replace(labels=tuple(str(label) for label in labels) or done.labels), rate
@@ -129,7 +129,7 @@ def _header(stream: IO[bytes], name: str) -> tuple[tuple[int, ...], bool, np.dty
 
 
 @contextmanager
-def _mapped(stream: IO[bytes], name: str) -> Iterator[np.ndarray]:
+def _map_array(stream: IO[bytes], name: str) -> Iterator[np.ndarray]:
     """The array of a .npy stream, in a temporary file."""
     shape, fortran, dtype = _header(stream, name)
     if dtype.kind not in "buif":

@@ -91,7 +91,7 @@ def take_frames(sequence: MaskSequence, frames: Sequence[int] | np.ndarray) -> M
     return MaskSequence(len(index), n, sequence.height, sequence.width, sequence.edges[source], offsets)
 
 
-def joined(parts: Iterable[MaskSequence]) -> MaskSequence:
+def join(parts: Iterable[MaskSequence]) -> MaskSequence:
     """Sequences of the same objects and size, one after the other.
 
     Raises:
@@ -106,7 +106,7 @@ def joined(parts: Iterable[MaskSequence]) -> MaskSequence:
     return MaskSequence(sum(part.n_frames for part in held), *held[0].shape[1:], edges, np.concatenate(offsets))
 
 
-def inverted(sequence: MaskSequence) -> MaskSequence:
+def invert(sequence: MaskSequence) -> MaskSequence:
     """Inside and outside swapped, mask by mask."""
     writer = RunWriter(*sequence.shape)
     for frame in range(sequence.n_frames):
@@ -115,7 +115,7 @@ def inverted(sequence: MaskSequence) -> MaskSequence:
     return writer.finish()
 
 
-def checked_objects(objects: Sequence[int] | None, n_objects: int) -> list[int]:
+def check_objects(objects: Sequence[int] | None, n_objects: int) -> list[int]:
     """Object numbers to work on; all when None.
 
     Raises:
@@ -131,7 +131,7 @@ def checked_objects(objects: Sequence[int] | None, n_objects: int) -> list[int]:
 
 def with_masks(clip: MaskClip, objects: Sequence[int] | None, change: Callable[[Mask], Mask]) -> MaskClip:
     """The clip with every mask of some objects (None: all) changed on its own, bool (H, W) to the same."""
-    chosen = checked_objects(objects, clip.sequence.n_objects)
+    chosen = check_objects(objects, clip.sequence.n_objects)
     writer = RunWriter(*clip.sequence.shape)
     for frame in range(clip.sequence.n_frames):
         for obj in range(clip.sequence.n_objects):

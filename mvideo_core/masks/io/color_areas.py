@@ -29,13 +29,13 @@ class ColorCount:
 
         self.n_colored += int(np.count_nonzero(np.ptp(rgb, axis=2) > COLORED))
         self.n_bright += int(np.count_nonzero(rgb.max(axis=2) > COLORED))
-        self._count(self._exact, packed(rgb))
+        self._count(self._exact, pack_colors(rgb))
         if min(rgb.shape[:2]) < 3:
             return
         box = np.ones((3, 3), np.uint8)
         spread = (cv2.dilate(rgb, box).astype(np.int16) - cv2.erode(rgb, box)).max(axis=2)[1:-1, 1:-1]
         inside = rgb[1:-1, 1:-1]
-        self._count(self._flat, packed(inside[spread == 0]))
+        self._count(self._flat, pack_colors(inside[spread == 0]))
         soft = inside[spread <= SOFT_STEP].astype(np.int64)
         bins = (soft[:, 0] >> 4 << 8) | (soft[:, 1] >> 4 << 4) | soft[:, 2] >> 4
         self._soft += np.bincount(bins, minlength=4096)
@@ -78,7 +78,7 @@ class ColorCount:
             color = self._sums[place] / self._soft[place]
             if color.max() >= DARK and min(np.linalg.norm(color - center) for center in centers) > FAR:
                 centers.append(color)
-        return packed(np.round(np.array(centers)).astype(np.uint8)).tolist()
+        return pack_colors(np.round(np.array(centers)).astype(np.uint8)).tolist()
 
     @staticmethod
     def _count(counts: dict[int, int], colors: np.ndarray) -> None:
@@ -88,7 +88,7 @@ class ColorCount:
             counts[color] = counts.get(color, 0) + count
 
 
-def packed(rgb: np.ndarray) -> np.ndarray:
+def pack_colors(rgb: np.ndarray) -> np.ndarray:
     """Colors (..., 3) uint8 as one number each, 0xRRGGBB, int32."""
     wide = rgb.astype(np.int32)
     return wide[..., 0] << 16 | wide[..., 1] << 8 | wide[..., 2]

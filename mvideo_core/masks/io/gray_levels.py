@@ -74,7 +74,7 @@ class Histogram:
         """Gray levels that fill areas, ascending; black is none of them."""
         dark = DARK * self.full / 255
         if len(self.values) <= FEW_VALUES:
-            levels = _merged_white(self._tall(self.flat), self.full)
+            levels = _merge_white(self._tall(self.flat), self.full)
             return [level for level in levels if self.numbers or level >= dark]
         tall = self._tall(self.soft)
         gap = PLATEAU_GAP * self.full / 255
@@ -163,7 +163,7 @@ def _top_number(values: np.ndarray, name: str) -> int:
     return int(numbers[-1]) if len(numbers) else 0
 
 
-def _merged_white(levels: np.ndarray, full: int) -> list[int]:
+def _merge_white(levels: np.ndarray, full: int) -> list[int]:
     bright = levels[levels >= BRIGHT * full / 255]
     rest = [int(level) for level in levels if level < BRIGHT * full / 255]
     return [*rest, int(bright[-1])] if len(bright) else rest

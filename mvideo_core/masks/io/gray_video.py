@@ -30,7 +30,7 @@ def read(place: Path, form: MaskForm = MaskForm(), n_known: int = 0) -> tuple[Re
 
     def frames() -> Iterator[MaskFrame]:
         for matte in read_mattes(place):
-            luma = _expanded(matte.luma) if limited else matte.luma
+            luma = _expand_range(matte.luma) if limited else matte.luma
             yield MaskFrame(luma, matte.rgb, matte.alpha)
 
     extract = f" (to extract masks from it name the object: {place}#NAME)"
@@ -46,6 +46,6 @@ def write(place: Path, sequence: MaskSequence, fps: float) -> None:
     write_gray_mp4(label_maps(sequence), place, fps)
 
 
-def _expanded(luma: np.ndarray) -> np.ndarray:
+def _expand_range(luma: np.ndarray) -> np.ndarray:
     """From 16 to 235 to the full range."""
     return np.asarray(np.clip((luma.astype(np.int32) - 16) * 255 // 219, 0, 255)).astype(np.uint8)

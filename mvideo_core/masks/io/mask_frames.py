@@ -68,13 +68,13 @@ def read_frames(
         return _binary(frames, seen, lambda frame: _alpha(frame) >= OPAQUE / 2, "alpha")
     if seen.indexed and form.content in ("", "labels"):
         n_objects = max(n_known, seen.top_index, 1)
-        return _numbered(frames, seen, n_objects, _objects, "palette numbers")
+        return _read_numbers(frames, seen, n_objects, _objects, "palette numbers")
     colored = seen.colors.colored and not seen.indexed
     if form.content == "colors" and (colored or seen.indexed):
-        return _colored(frames, seen, name)
+        return _read_colors(frames, seen, name)
     if colored and not form.content:
         if numbers and seen.colors.certain:
-            return _colored(frames, seen, name)
+            return _read_colors(frames, seen, name)
         raise MediaError(
             f"{name}: in color, no masks{extract}; if each color is an object, or nearly so, read it with --as colors"
         )
@@ -148,17 +148,19 @@ def _objects(frame: MaskFrame) -> np.ndarray:
 
 def _gray(frames: Frames, seen: _Seen, meaning: Meaning, inverted: bool) -> Read:
     if meaning.kind == "labels":
-        return _numbered(frames, seen, meaning.n_objects, _objects, "object numbers")
+        return _read_numbers(frames, seen, meaning.n_objects, _objects, "object numbers")
     if meaning.kind == "colors":
         levels = np.array(meaning.levels)
-        done = _numbered(frames, seen, len(levels), lambda frame: nearest(frame.values, levels), "one level per object")
+        done = _read_numbers(
+            frames, seen, len(levels), lambda frame: nearest(frame.values, levels), "one level per object"
+        )
         return done._replace(labels=tuple(f"level {level}" for level in meaning.levels))
     if inverted:
         return _binary(frames, seen, lambda frame: frame.values < meaning.threshold, "black on white")
     return _binary(frames, seen, lambda frame: frame.values >= meaning.threshold, "")
 
 
-def _colored(frames: Frames, seen: _Seen, name: str) -> Read:
+def _read_colors(frames: Frames, seen: _Seen, name: str) -> Read:
     transparent = seen.alpha is not None and seen.alpha[0] < OPAQUE
     palette = (seen.covered if transparent else seen.colors).palette(name)
 
@@ -166,15 +168,15 @@ def _colored(frames: Frames, seen: _Seen, name: str) -> Read:
         rgb = frame.rgb if frame.rgb is not None else np.repeat(frame.values[..., None], 3, axis=2)
         return nearest(rgb if frame.alpha is None else rgb * (frame.alpha[..., None] >= OPAQUE / 2), palette)
 
-    done = _numbered(frames, seen, len(palette), numbers, "one color per object")
+    done = _read_numbers(frames, seen, len(palette), numbers, "one color per object")
     return done._replace(labels=tuple("#" + bytes(color).hex() for color in palette))
 
 
 def _binary(frames: Frames, seen: _Seen, inside: Callable[[MaskFrame], np.ndarray], form: str) -> Read:
-    return _taken(frames, seen, 1, lambda frame: iter([inside(frame)]), form)
+    return _read_planes(frames, seen, 1, lambda frame: iter([inside(frame)]), form)
 
 
-def _numbered(
+def _read_numbers(
     frames: Frames, seen: _Seen, n_objects: int, numbers: Callable[[MaskFrame], np.ndarray], form: str
 ) -> Read:
     def planes(frame: MaskFrame) -> Iterator[np.ndarray]:
@@ -182,10 +184,10 @@ def _numbered(
         for number in range(1, n_objects + 1):
             yield values == number
 
-    return _taken(frames, seen, n_objects, planes, form)
+    return _read_planes(frames, seen, n_objects, planes, form)
 
 
-def _taken(
+def _read_planes(
     frames: Frames, seen: _Seen, n_objects: int, planes: Callable[[MaskFrame], Iterator[np.ndarray]], form: str
 ) -> Read:
     assert seen.shape is not None

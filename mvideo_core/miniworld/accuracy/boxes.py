@@ -49,7 +49,7 @@ class DetectionCounter:
         """One clip; no row, or one that is not ok, found nothing."""
         found = np.array(row.boxes_xyxy if row else [], float).reshape(-1, 4)
         labels, scores = (list(row.labels), list(row.scores)) if row else ([], [])
-        asked, ignored = clip.asked_at(0)
+        asked, ignored = clip.objects_at(0)
         true = np.array([clip.box(0, obj) for obj in asked]).reshape(-1, 4)
         pairs = match(found, scores, true, self.iou_threshold)
         overlap = iou_matrix(found, true)

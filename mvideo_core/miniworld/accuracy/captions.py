@@ -39,8 +39,8 @@ class CaptionCounter:
     def add(self, clip: ClipTruth, text: str) -> None:
         """One caption against the objects that show in at least PRESENT_FRAC of the clip's frames."""
         self.n_clips += 1
-        present = [thing for thing in clip.objects if shown_frac(clip, thing.object_id) >= PRESENT_FRAC]
-        seen_at_all = {thing.label for thing in clip.objects if shown_frac(clip, thing.object_id) > 0}
+        present = [thing for thing in clip.objects if visible_frac(clip, thing.object_id) >= PRESENT_FRAC]
+        seen_at_all = {thing.label for thing in clip.objects if visible_frac(clip, thing.object_id) > 0}
         labels = {thing.label for thing in present}
         said = {name for name in kinds() if mentions(text, name)}
         self.classes[0] += len(labels & said)
@@ -84,7 +84,7 @@ def action_words(action: str, verb: str) -> Sequence[str]:
     return ACTION_WORDS.get(action, (action, verb.split()[0]))
 
 
-def shown_frac(clip: ClipTruth, obj: int) -> float:
+def visible_frac(clip: ClipTruth, obj: int) -> float:
     """Share of the clip's frames inside the shot in which the source shows anything of the object."""
     areas = clip.objects[obj].visible_px
     return float(np.mean([areas[clip.local(k)] > 0 for k in range(clip.n_inside)]))

@@ -52,7 +52,7 @@ class CutCounter:
         for index, cut in enumerate(true):
             (self.hits if index in taken else self.misses)[cut.kind] += 1
         for t in left:
-            self.false_alarms[_blamed(t, true)] += 1
+            self.false_alarms[_nearest_kind(t, true)] += 1
 
     def _fits(self, t: float, cut: TruthCut) -> bool:
         return cut.start_s - self.tolerance_s <= t <= cut.end_s + self.tolerance_s
@@ -64,7 +64,7 @@ class CutCounter:
         return CutFigures(tolerance_s=self.tolerance_s, all=total, by_kind=by_kind)
 
 
-def _blamed(t: float, true: Sequence[TruthCut]) -> str:
+def _nearest_kind(t: float, true: Sequence[TruthCut]) -> str:
     near = [(max(cut.start_s - t, t - cut.end_s, 0.0), cut.kind) for cut in true]
     distance, kind = min(near, default=(NEAR_S + 1, "hard"))
     return kind if distance <= NEAR_S else "hard"

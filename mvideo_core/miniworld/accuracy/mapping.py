@@ -153,7 +153,7 @@ class ClipTruth:
         """(H, W) bool: the whole silhouette inside the clip frame."""
         return self.fit.mask(self._amodal.mask(self.local(k), obj))
 
-    def asked_at(self, k: int) -> tuple[list[int], list[int]]:
+    def objects_at(self, k: int) -> tuple[list[int], list[int]]:
         """Objects to be found on clip frame k, and those too small or too hidden to count either way."""
         asked: list[int] = []
         ignored: list[int] = []

@@ -49,7 +49,7 @@ class MaskCounter:
 
     def add(self, clip: ClipTruth, row: MaskRow | None, masks: MaskSequence | None) -> None:
         """One clip; no row, or one without masks, followed nothing."""
-        asked, ignored = clip.asked_at(0)
+        asked, ignored = clip.objects_at(0)
         tracks = {thing.object_id: track_of(clip, thing.object_id) for thing in clip.objects}
         found = masks.pixels()[: clip.n_inside] if masks else np.zeros((clip.n_inside, 0, 1, 1), bool)
         pairs = first_frame_pairs(found, tracks, asked, self.match_iou)

@@ -8,7 +8,7 @@ import numpy as np
 
 from mvideo_core.base.disk import write_whole
 from mvideo_core.masks import encode
-from mvideo_core.masks.draw import framed, outlined, overlay_frames
+from mvideo_core.masks.draw import draw_box, draw_outline, overlay_frames
 from mvideo_core.media.decode import read_clip
 from mvideo_core.media.encode import write_png
 from mvideo_core.miniworld.accuracy.evidence import Rows, VideoEvidence, by_video
@@ -90,7 +90,7 @@ def _strip(case: IdentityCase, video: VideoEvidence, rows: Rows, fit: Fit) -> np
     tiles = []
     for k, tile in zip(picks, overlaid, strict=True):
         true = cv2.resize(truth.visible(k, case.object_id).astype(np.uint8), tile.shape[1::-1])
-        tile = outlined(tile, true, THIN, 1)
+        tile = draw_outline(tile, true, THIN, 1)
         tiles.append(np.pad(tile, ((0, GAP_PX), (0, GAP_PX), (0, 0)), constant_values=255))
     tiles += [np.full_like(tiles[0], 255)] * (-len(tiles) % COLUMNS)
     return np.concatenate([np.concatenate(tiles[n : n + COLUMNS], axis=1) for n in range(0, len(tiles), COLUMNS)])
@@ -119,12 +119,12 @@ def _draw(case: BadCase, video: VideoEvidence, rows: Rows, fit: Fit, n: int = 6)
         found = rows.open_masks(video.masks[clip.key])
         tiles = []
         for k in np.linspace(0, truth.n_inside - 1, n).round().astype(int).tolist():
-            tile = outlined(frames[k], truth.visible(k, case.object_id), TRUE)
-            tiles.append(outlined(tile, found.mask(k, case.mask_index), FOUND))
+            tile = draw_outline(frames[k], truth.visible(k, case.object_id), TRUE)
+            tiles.append(draw_outline(tile, found.mask(k, case.mask_index), FOUND))
         return np.concatenate([tile[::2, ::2] for tile in tiles], axis=1)
     if case.box_xyxy:
-        picture = framed(frames[0], case.box_xyxy, FOUND if case.kind != "missed" else TRUE)
-        return framed(picture, truth.box(0, case.object_id), TRUE) if case.object_id >= 0 else picture
+        picture = draw_box(frames[0], case.box_xyxy, FOUND if case.kind != "missed" else TRUE)
+        return draw_box(picture, truth.box(0, case.object_id), TRUE) if case.object_id >= 0 else picture
     picks = np.linspace(0, len(frames) - 1, n).round().astype(int)
     return np.concatenate([frames[k][::2, ::2] for k in picks], axis=1)
 

@@ -44,7 +44,7 @@ class Exporter:
         """One validation line, `<out>/samples-<step>.png`, `<out>/model`."""
         bins = self.run.validate(self.latents, self.tokens)
         self.run.report({"validation": round(float(np.mean(bins)), 4), "bins": bins})
-        with self.run.averaged():
+        with self.run.mean_weights():
             videos = sample(self.run, PROMPTS)
             write_sheet(self.run.out / f"samples-{self.run.step:06d}.png", videos)
             self.run.report({"sample_std": round(float(videos.std()), 1)})
@@ -55,7 +55,7 @@ class Exporter:
         run = self.run
         halves = {
             "text_encoder": copy.deepcopy(run.text_encoder).to("cpu", torch.float16).eval(),
-            "transformer": _widened(run.transformer).to("cpu", torch.float16).eval(),
+            "transformer": _widen(run.transformer).to("cpu", torch.float16).eval(),
             "vae": copy.deepcopy(run.base.vae).to("cpu", torch.float16).eval(),
         }
         part = folder.with_name(folder.name + ".part")
@@ -127,7 +127,7 @@ def card(run: "Text2Video", bins: list[float], size_mb: float) -> str:
     return "\n".join(lines)
 
 
-def _widened(transformer: Any) -> MVideoTransformer3DModel:
+def _widen(transformer: Any) -> MVideoTransformer3DModel:
     return MVideoTransformer3DModel.from_base(copy.deepcopy(transformer))
 
 

@@ -30,7 +30,7 @@ def start_as_pyramid(vae: Any) -> None:
             module.conv2.conv.weight.zero_()
             module.conv2.conv.bias.zero_()
             if module.in_channels != module.out_channels:
-                module.conv_shortcut.weight.copy_(repeated_channels(*module.conv_shortcut.weight.shape[:2]))
+                module.conv_shortcut.weight.copy_(repeat_channels(*module.conv_shortcut.weight.shape[:2]))
                 module.conv_shortcut.bias.zero_()
         elif isinstance(module, CogVideoXDownsample3D):
             _each_channel(module.conv, torch.tensor([[0.25, 0.25, 0.0], [0.25, 0.25, 0.0], [0.0, 0.0, 0.0]]))
@@ -42,7 +42,7 @@ def start_as_pyramid(vae: Any) -> None:
     vae.encoder.conv_out.conv.weight[n_latent:] *= 0.1
 
 
-def repeated_channels(n_out: int, n_in: int) -> Tensor:
+def repeat_channels(n_out: int, n_in: int) -> Tensor:
     """(n_out, n_in, 1, 1, 1): outputs repeat the inputs, or are the mean of those that fall on them."""
     weight = torch.zeros(n_out, n_in)
     for channel in range(max(n_out, n_in)):

@@ -79,7 +79,7 @@ class Text2Video(TimedRun):
         self.schedule = Schedule.of(self.base.scheduler)
         self.length = size_of(size).text_tokens
         self.empty = tokens_of(self.base.tokenizer, [""], self.length)
-        self.parameters = named(self.text_encoder, self.transformer)
+        self.parameters = named_parameters(self.text_encoder, self.transformer)
         self.mean = {name: value.detach().clone() for name, value in self.parameters.items()}
         self.optimizer = torch.optim.AdamW(
             _groups(self.parameters, options.weight_decay), lr=options.rate, betas=(0.9, 0.98), fused=True
@@ -127,7 +127,7 @@ class Text2Video(TimedRun):
         t_NB = ((torch.arange(BINS) + torch.rand(count, BINS, generator=draws)) * (len(self.schedule) / BINS)).long()
         noise = torch.randn(latents_NFChw.shape, generator=draws)
         sums = torch.zeros(BINS, dtype=torch.float64)
-        with self.averaged():
+        with self.mean_weights():
             for index in range(count):
                 latents, same = latents_NFChw[index].float().expand(BINS, -1, -1, -1, -1), noise[index]
                 tokens = tokens_N3L[index, index % WORDINGS].expand(BINS, -1)
@@ -136,7 +136,7 @@ class Text2Video(TimedRun):
         return [round(float(value), 4) for value in sums / count]
 
     @contextmanager
-    def averaged(self) -> Iterator[None]:
+    def mean_weights(self) -> Iterator[None]:
         """Context in which the networks hold the running mean of their weights, in evaluation mode."""
         networks = self.text_encoder, self.transformer
         with holding(self.parameters, self.mean):
@@ -182,7 +182,7 @@ def plain_transformer(base: Base) -> Any:
     return plain(base.transformer)  # type: ignore[arg-type]
 
 
-def named(text_encoder: Any, transformer: Any) -> dict[str, torch.nn.Parameter]:
+def named_parameters(text_encoder: Any, transformer: Any) -> dict[str, torch.nn.Parameter]:
     """All trained parameters by name."""
     found = {f"text_encoder.{name}": value for name, value in text_encoder.named_parameters()}
     return found | {f"transformer.{name}": value for name, value in transformer.named_parameters()}

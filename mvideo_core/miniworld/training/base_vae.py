@@ -109,7 +109,7 @@ class VaeTraining(TimedRun):
                 saved_s = self.seconds
         self.save()
 
-    def averaged(self) -> Any:
+    def mean_weights(self) -> Any:
         """A copy with the running mean of the weights, in evaluation mode."""
         from diffusers import AutoencoderKLCogVideoX
 
@@ -237,7 +237,7 @@ def train_vae(out: Path, size: str, options: VaeOptions, shots: int, until_s: fl
     training.advise(options.bfloat16)
     training.resume()
     training.train(Clips(out / "data"), until_s)
-    vae = training.averaged()
+    vae = training.mean_weights()
     training.report({"measured": measure(vae, Clips(out / "data", "val"), out / "vae.png")})
     training.report({"exported": export(vae, Clips(out / "data"), out / "vae")})
     return training.seconds >= 60 * options.minutes

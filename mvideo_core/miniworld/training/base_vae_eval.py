@@ -110,7 +110,7 @@ def export(vae: Any, clips: Clips, folder: Path) -> dict[str, Any]:
         obey_umask(part)
         shutil.rmtree(folder, ignore_errors=True)
         part.replace(folder)
-    return {"scaling_factor": vae.config.scaling_factor, "std": _rounded(std_C), "mean_over_std": _rounded(mean_C)}
+    return {"scaling_factor": vae.config.scaling_factor, "std": _round_all(std_C), "mean_over_std": _round_all(mean_C)}
 
 
 def _precision(device: torch.device) -> torch.autocast:
@@ -119,7 +119,7 @@ def _precision(device: torch.device) -> torch.autocast:
     return torch.autocast(device.type, torch.bfloat16, enabled=fast)
 
 
-def _rounded(values: Tensor) -> list[float]:
+def _round_all(values: Tensor) -> list[float]:
     return [round(float(value), 3) for value in values]
 
 

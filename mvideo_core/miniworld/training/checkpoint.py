@@ -38,7 +38,7 @@ def load(path: Path, device: Any = None) -> dict[str, Any] | None:
 
 
 @contextmanager
-def taken_from(path: Path) -> Iterator[None]:
+def state_errors(path: Path) -> Iterator[None]:
     """Around giving a state to networks and optimizer: what does not fit them is one line.
 
     Raises:

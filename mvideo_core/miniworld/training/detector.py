@@ -176,7 +176,7 @@ class Trainer:
         prompt = build_prompts(phrases, self.tokenizer, self.arch.max_text_len)[0]
         images = images_of(batch).to(self.device)
         with torch.autocast(self.device, torch.bfloat16, enabled=self.options.bfloat16):
-            outputs = self.forward(self._sized(images), prompt.caption, prompt.n_tokens)
+            outputs = self.forward(self._resize(images), prompt.caption, prompt.n_tokens)
         many = self.step < self.options.many_frac * self.options.steps
         targets = targets_of(batch, prompt, names, self.device)
         heads = model_loss(outputs, targets, self.options.decoder_top_k if many else 1)
@@ -194,13 +194,13 @@ class Trainer:
             "dec_giou": float(heads[last].giou.detach()), "norm": float(norm),
         }  # fmt: skip
 
-    def _sized(self, images_BCHW: torch.Tensor) -> torch.Tensor:
+    def _resize(self, images_BCHW: torch.Tensor) -> torch.Tensor:
         if self.step >= self.options.low_res_frac * self.options.steps:
             return images_BCHW
         size = [2 * side // 3 for side in images_BCHW.shape[-2:]]
         return torch.nn.functional.interpolate(images_BCHW, size=size, mode="bilinear", antialias=True)
 
-    def averaged_model(self) -> Any:
+    def average_model(self) -> Any:
         """The model with its averaged weights, on the CPU, in evaluation mode; training goes on unharmed."""
         fresh = build_groundingdino(self.arch, self.tokenizer).eval()
         fresh.load_state_dict(self.model.state_dict())
@@ -220,7 +220,7 @@ class Trainer:
         state = checkpoint.load(path, self.device)
         if state is None:
             return
-        with checkpoint.taken_from(path):
+        with checkpoint.state_errors(path):
             self.model.load_state_dict(state["model"])
             self.optimizer.load_state_dict(state["optimizer"])
             self.average, self.step, self.seconds = state["average"], state["step"], state["seconds"]

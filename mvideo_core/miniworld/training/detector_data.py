@@ -11,8 +11,8 @@ from pathlib import Path
 
 import numpy as np
 
-from mvideo_core.miniworld.training.drawn_shards import written_whole
-from mvideo_core.miniworld.world import sample_frame, seen_classes
+from mvideo_core.miniworld.training.drawn_shards import write_whole
+from mvideo_core.miniworld.world import coco_classes, sample_frame
 from mvideo_core.miniworld.world.spec import Split
 from mvideo_core.perception.detection.coco import COCO80
 
@@ -21,7 +21,7 @@ log = logging.getLogger(__name__)
 CHUNK_FRAMES = 500
 RENDER_HW = (288, 432)
 INPUT_HW = (192, 288)
-FLIPPABLE = frozenset(seen_classes()) - {"stop sign", "clock"}
+FLIPPABLE = frozenset(coco_classes()) - {"stop sign", "clock"}
 GENERAL: dict[str, tuple[str, ...]] = {
     "animal": ("bird", "dog", "elephant", "horse"),
     "vehicle": ("airplane", "bicycle", "boat", "bus", "car"),
@@ -67,7 +67,7 @@ def _render_chunk(path: Path, seeds: Sequence[int], split: Split) -> None:
         owners += [index] * len(sample.labels)
         ignored.append(sample.ignored_xyxy / scale)
         ignored_owners += [index] * len(sample.ignored_xyxy)
-    with written_whole(path) as file:
+    with write_whole(path) as file:
         np.savez(
             file, frames=frames, boxes=np.concatenate(boxes).astype(np.float32), owners=np.array(owners, np.int64),
             labels=np.array(labels), ignored=np.concatenate(ignored).astype(np.float32),
@@ -95,7 +95,7 @@ class Stills:
         raise IndexError(index)
 
 
-def augmented(still: Still, rng: np.random.Generator) -> Still:
+def augment(still: Still, rng: np.random.Generator) -> Still:
     """Mirrored (unless it carries writing), shifted and scaled by up to a quarter, recolored, blurred or noisy."""
     import cv2
 
@@ -104,7 +104,7 @@ def augmented(still: Still, rng: np.random.Generator) -> Still:
         rgb = rgb[:, ::-1]
         boxes[:, [0, 2]], ignored[:, [0, 2]] = 1 - boxes[:, [2, 0]], 1 - ignored[:, [2, 0]]
     if rng.random() < 0.5:
-        rgb, boxes, ignored, labels = _moved(rgb, boxes, ignored, still.labels, rng)
+        rgb, boxes, ignored, labels = _move(rgb, boxes, ignored, still.labels, rng)
     else:
         labels = still.labels
     gain, shift = rng.uniform(0.75, 1.25, 3) * rng.uniform(0.8, 1.2), rng.uniform(-20, 20)
@@ -118,7 +118,7 @@ def augmented(still: Still, rng: np.random.Generator) -> Still:
     return Still(rgb, boxes, labels, ignored)
 
 
-def _moved(
+def _move(
     rgb: np.ndarray, boxes: np.ndarray, ignored: np.ndarray, labels: list[str], rng: np.random.Generator
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray, list[str]]:
     """Scale 0.75 .. 1.3 about a random point, edges mirrored; a box that loses over half its area is ignored."""
@@ -174,7 +174,7 @@ def batches(
     step = first_step
     while True:
         rng = np.random.default_rng([seed, step])
-        chosen = [augmented(stills[int(i)], rng) for i in rng.integers(0, len(stills), batch_size)]
+        chosen = [augment(stills[int(i)], rng) for i in rng.integers(0, len(stills), batch_size)]
         phrases, names = sample_prompt({label for still in chosen for label in still.labels}, rng)
         yield chosen, phrases, names
         step += 1

@@ -10,7 +10,7 @@ import torch
 
 from mvideo_core.miniworld.training.detector_data import Stills
 from mvideo_core.miniworld.training.detector_eval import Tally
-from mvideo_core.miniworld.training.detector_words import untrained_words
+from mvideo_core.miniworld.training.detector_words import similar_words
 from mvideo_core.perception.detection.coco import COCO80
 from mvideo_core.perception.detection.groundingdino import (
     GroundingDinoDetector,
@@ -32,7 +32,7 @@ def export(trainer: "Trainer", folder: Path, validation: Stills | None = None) -
     Args:
         validation: stills on which the scores are calibrated; None leaves them as they are.
     """
-    model = trainer.averaged_model()
+    model = trainer.average_model()
     borrow_vectors(model, trainer.vocab)
     if validation is not None:
         calibrate(model, trainer, validation)
@@ -44,7 +44,7 @@ def borrow_vectors(model: Any, vocab: list[str]) -> None:
     rows = model.bert.embeddings.word_embeddings.weight
     ids = {piece: index for index, piece in enumerate(vocab)}
     with torch.no_grad():
-        for word, like in untrained_words().items():
+        for word, like in similar_words().items():
             rows[ids[word]] = rows[ids[like]]
 
 

@@ -30,7 +30,7 @@ def vocabulary() -> list[str]:
     return [*SPECIAL, *pieces]
 
 
-def untrained_words() -> dict[str, str]:
+def similar_words() -> dict[str, str]:
     """Single words of the unseen names that no class shares -> the word they resemble."""
     known = {word for name in COCO80 for word in name.split()}
     return {word: like for name, like in LIKENESS.items() for word in name.split() if word not in known}

@@ -22,7 +22,7 @@ TEXTS = "texts"
 
 
 @contextmanager
-def written_whole(path: Path) -> Iterator[IO[bytes]]:
+def write_whole(path: Path) -> Iterator[IO[bytes]]:
     """A file to write, which gets its name `path` in one move at the end; an error leaves `path` as it was."""
     with new_file(path) as part, part.open("wb") as file:
         yield file
@@ -30,7 +30,7 @@ def written_whole(path: Path) -> Iterator[IO[bytes]]:
 
 def write_array(path: Path, array: np.ndarray) -> None:
     """One .npy file, written whole."""
-    with written_whole(path) as file:
+    with write_whole(path) as file:
         np.save(file, array)
 
 
@@ -74,7 +74,7 @@ def _write(path: Path, items: Sequence[Any]) -> None:
     if path.suffix == ".npy":
         write_array(path, np.stack(items))
         return
-    with written_whole(path) as file:
+    with write_whole(path) as file:
         file.write(json.dumps([one._asdict() for one in items], indent=0).encode())
 
 

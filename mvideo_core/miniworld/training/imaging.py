@@ -109,7 +109,7 @@ def clean_frames(n_frames: int, split: Split, first_seed: int = 0) -> np.ndarray
     return np.stack(found)
 
 
-def degraded(rgb: np.ndarray, name: str, level: float, rng: np.random.Generator) -> np.ndarray:
+def degrade(rgb: np.ndarray, name: str, level: float, rng: np.random.Generator) -> np.ndarray:
     """The frame at a level; level 0 is the frame itself."""
     return np.ascontiguousarray(DEGRADATIONS[name](rgb, level, rng)) if level > 0 else rgb
 
@@ -122,11 +122,11 @@ def examples(frames_NHWC: np.ndarray, rng: np.random.Generator) -> tuple[np.ndar
         levels.append(0.0)
         for name in DEGRADATIONS:
             level = float(rng.uniform(0.02, 1))
-            found.append(features(degraded(rgb, name, level, rng)))
+            found.append(features(degrade(rgb, name, level, rng)))
             levels.append(level)
         for _ in range(MIXED):
             names, two = rng.permutation(list(DEGRADATIONS))[:2], rng.uniform(0.02, 0.9, 2)
-            mixed = degraded(degraded(rgb, names[0], two[0], rng), names[1], two[1], rng)
+            mixed = degrade(degrade(rgb, names[0], two[0], rng), names[1], two[1], rng)
             found.append(features(mixed))
             levels.append(float(1 - (1 - two[0]) * (1 - two[1])))
     return np.stack(found), np.array(levels)
@@ -163,7 +163,7 @@ def measure(weights: QualityWeights, frames_NHWC: np.ndarray, seed: int = 1) -> 
     rng = np.random.default_rng(seed)
 
     def score(rgb: np.ndarray, name: str, level: float) -> float:
-        return weights.quality(features(degraded(rgb, name, level, rng)))
+        return weights.quality(features(degrade(rgb, name, level, rng)))
 
     found = {}
     for name in DEGRADATIONS:

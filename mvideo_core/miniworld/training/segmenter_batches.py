@@ -75,9 +75,9 @@ def draw_batch(
         for n in range(masks.shape[1]):
             if len(owners) < max_objects:
                 owners.append(len(images))
-                boxes.append(jittered(tight_box(masks[0, n]) / scale, rng, jitter, size))
+                boxes.append(jitter_box(tight_box(masks[0, n]) / scale, rng, jitter, size))
                 coverage.append(shrunk(masks[:, n].view(np.uint8) * 255, size // 2).astype(np.float32) / 255)
-        images.append(normalized(shrunk(frames, size), rng))
+        images.append(normalize(shrunk(frames, size), rng))
     return Batch(
         torch.from_numpy(np.stack(images, 1)),
         torch.tensor(owners),
@@ -92,7 +92,7 @@ def tight_box(mask_HW: np.ndarray) -> np.ndarray:
     return np.array([columns[0], rows[0], columns[-1] + 1, rows[-1] + 1], np.float32)
 
 
-def jittered(box: np.ndarray, rng: np.random.Generator, jitter: float, side: int) -> np.ndarray:
+def jitter_box(box: np.ndarray, rng: np.random.Generator, jitter: float, side: int) -> np.ndarray:
     """The box with every edge moved by a normal error (at most 2.5 deviations), inside the image."""
     size = np.tile(box[2:] - box[:2], 2)
     error = np.clip(rng.normal(0, jitter, 4), -2.5 * jitter, 2.5 * jitter) * size
@@ -109,7 +109,7 @@ def shrunk(images: np.ndarray, size: int) -> np.ndarray:
     return np.stack([cv2.resize(np.ascontiguousarray(image), side, interpolation=cv2.INTER_AREA) for image in images])
 
 
-def normalized(frames_THWC: np.ndarray, rng: np.random.Generator | None = None) -> np.ndarray:
+def normalize(frames_THWC: np.ndarray, rng: np.random.Generator | None = None) -> np.ndarray:
     """uint8 frames -> normalized float32 (T, 3, H, W); with a generator, under a random gain and cast of color."""
     scale = np.ones(3, np.float32)
     shift = np.zeros(3, np.float32)

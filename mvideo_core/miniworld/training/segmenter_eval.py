@@ -16,7 +16,7 @@ import numpy as np
 
 from mvideo_core.base.one_line import errors_in_one_line
 from mvideo_core.masks.boundary import boundary_f, region_j
-from mvideo_core.miniworld.world import WorldFrame, labeled, render_shot, sample_shot
+from mvideo_core.miniworld.world import WorldFrame, label_objects, render_shot, sample_shot
 from mvideo_core.miniworld.world.spec import Split
 from mvideo_core.perception.segmentation.base import Segmenter
 
@@ -55,8 +55,8 @@ def follow_shot(
     """
     spec = sample_shot(seed, split, unseen)
     frames = list(render_shot(spec, n_frames, WIDTH, HEIGHT, FPS))
-    sample = labeled(spec, frames[0])
-    asked = _asked(frames[0], sample.boxes_xyxy)
+    sample = label_objects(spec, frames[0])
+    asked = _object_ids(frames[0], sample.boxes_xyxy)
     if not asked:
         return []
     rng = np.random.default_rng(seed)
@@ -90,7 +90,7 @@ def _means(members: list[Followed]) -> dict[str, float]:
             "confused": mean("confused")}  # fmt: skip
 
 
-def _asked(frame: WorldFrame, boxes: np.ndarray) -> list[int]:
+def _object_ids(frame: WorldFrame, boxes: np.ndarray) -> list[int]:
     """Object ids of the sample's boxes, in their order."""
     every = frame.boxes()
     return [int(np.flatnonzero((every == box).all(1))[0]) for box in boxes]

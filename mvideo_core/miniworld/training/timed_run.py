@@ -131,6 +131,6 @@ class TimedRun(ABC):
         state = checkpoint.load(path, self.device)
         if state is None:
             return False
-        with checkpoint.taken_from(path):
+        with checkpoint.state_errors(path):
             self.take_state(state)
         return True

@@ -33,7 +33,7 @@ from mvideo_core.evaluation.networks.viclip import ViClip, ViclipSizes
 from mvideo_core.miniworld.training.option_values import option_values
 from mvideo_core.miniworld.training.running_mean import move_mean
 from mvideo_core.miniworld.training.timed_run import TimedRun
-from mvideo_core.miniworld.training.viclip_batches import Batch, Pairs, draw_batch, kept_patches, patch_labels
+from mvideo_core.miniworld.training.viclip_batches import Batch, Pairs, choose_patches, draw_batch, patch_labels
 from mvideo_core.miniworld.training.viclip_data import CLASSES, COLORS, draw_pairs
 from mvideo_core.miniworld.training.viclip_forward import text_embeddings, video_states
 from mvideo_core.miniworld.training.viclip_words import world_tokenizer
@@ -120,7 +120,7 @@ class Trainer(TimedRun):
         """Contrastive loss, patch loss, word loss, and the share of videos whose own caption came first."""
         side = self.sizes.image_px // self.sizes.patch_px
         labels = patch_labels(batch.patches, side)
-        kept = None if whole else kept_patches(labels, self.options.kept, draws)
+        kept = None if whole else choose_patches(labels, self.options.kept, draws)
         video_BD, states = video_states(self.network, batch.frames, kept)
         if kept is not None:
             labels = torch.gather(labels, 1, kept[..., None].expand(-1, -1, 2))
@@ -140,7 +140,7 @@ class Trainer(TimedRun):
             0.02, 0.5 + 0.5 * math.cos(math.pi * done)
         )  # fmt: skip
 
-    def averaged(self) -> ViClip:
+    def mean_weights(self) -> ViClip:
         """The network with the running mean of the weights, for inference."""
         network = ViClip(self.sizes)
         network.load_state_dict(self.mean)

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from mvideo_core.evaluation.networks.clip_tokenizer import END, START, ClipTokenizer
 from mvideo_core.miniworld.training.viclip_data import CLASSES, FRAMES, PATCH, PairTexts, open_pairs
-from mvideo_core.miniworld.training.viclip_words import generalised, mirrored
+from mvideo_core.miniworld.training.viclip_words import generalize, mirror
 from mvideo_core.miniworld.training.world_clips import HEIGHT, WIDTH
 from mvideo_core.miniworld.world.spec import Split
 
@@ -54,7 +54,7 @@ class Pairs:
         """Number of shots."""
         return sum(len(shard.texts) // 2 for shard in self.shards)
 
-    def squeezed(self, shot: int, half: int) -> Tensor:
+    def squeeze(self, shot: int, half: int) -> Tensor:
         """uint8 (T, 3, side, side) of a clip, kept once made: half a gigabyte for 3,000 clips."""
         if (shot, half) not in self._squeezed:
             from mvideo_core.evaluation.networks.mini_viclip import square_frames
@@ -89,7 +89,7 @@ def patch_labels(patches_BThw2: np.ndarray, side: int) -> Tensor:
     return torch.from_numpy(found.reshape(len(found), FRAMES * side * side, 2).astype(np.int64))
 
 
-def kept_patches(labels_BN2: Tensor, count: int, draws: torch.Generator, favor: float = 5.0) -> Tensor:
+def choose_patches(labels_BN2: Tensor, count: int, draws: torch.Generator, favor: float = 5.0) -> Tensor:
     """(B, K) places drawn without repetition; a patch that shows an object is `favor` times likelier."""
     weights = torch.where(labels_BN2[..., 0] > 0, favor, 1.0)
     # the largest of u^(1/w) is a weighted draw (Efraimidis and Spirakis 2006)
@@ -99,12 +99,12 @@ def kept_patches(labels_BN2: Tensor, count: int, draws: torch.Generator, favor: 
 
 def _draw(pairs: Pairs, shot: int, rng: random.Random) -> tuple[Tensor, np.ndarray, list[str]]:
     half = rng.randrange(2)
-    frames, (_, patches, texts) = pairs.squeezed(shot, half), pairs.clip(shot, half)
+    frames, (_, patches, texts) = pairs.squeeze(shot, half), pairs.clip(shot, half)
     captions = captions_of(texts, rng)
     plain = texts.plain
     if rng.random() < 0.5:
         frames, patches = frames.flip(-1), patches[:, :, ::-1]
-        captions, plain = [mirrored(text) for text in captions], mirrored(plain)
+        captions, plain = [mirror(text) for text in captions], mirror(plain)
     return frames, patches, [captions[0], plain, *captions[1:]]
 
 
@@ -115,13 +115,13 @@ def captions_of(texts: PairTexts, rng: random.Random) -> list[str]:
     true = {"plain": texts.plain, "motion": texts.motion, "both": f"{texts.plain} {texts.motion}"}[wording]
     if rng.random() < GENERAL_FRAC:
         named = [name for name in CLASSES if f" {name} " in true]
-        true = generalised(true, rng.choice(named)) if named else true
+        true = generalize(true, rng.choice(named)) if named else true
     return [true, wrong]
 
 
 def _wrong(texts: PairTexts, wording: str, rng: random.Random) -> str:
     """A false caption; class half of the time, as it is what matters most."""
-    turned = mirrored(texts.motion if wording == "motion" else texts.plain)
+    turned = mirror(texts.motion if wording == "motion" else texts.plain)
     if wording == "motion":
         can_turn = turned != texts.motion
         return turned if not texts.wrong_motion or (can_turn and rng.random() < 0.25) else texts.wrong_motion

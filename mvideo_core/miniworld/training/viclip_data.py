@@ -27,7 +27,7 @@ from mvideo_core.miniworld.training.world_clips import (
     shrunk,
     true_tracks,
 )
-from mvideo_core.miniworld.world import ActorSpec, ShotSpec, WorldFrame, describe, kind_of, seen_classes
+from mvideo_core.miniworld.world import ActorSpec, ShotSpec, WorldFrame, coco_classes, describe, kind_of
 from mvideo_core.miniworld.world.captions import CAMERA
 from mvideo_core.miniworld.world.kinds import PALETTE
 from mvideo_core.miniworld.world.scenery import SCENES
@@ -38,7 +38,7 @@ SPANS_S = (2.0, 4.0, 6.0, 8.0)
 """Lengths of a shot's second clip; the first is always the shortest, the mini base's own."""
 SHOTS_A_SHARD = 100
 KINDS = ("frames", "patches", drawn_shards.TEXTS)
-CLASSES = seen_classes()
+CLASSES = coco_classes()
 COLORS = tuple(PALETTE)
 WRONG = ("class", "color", "action", "scene", "camera")
 COVERED_FRAC = 0.25

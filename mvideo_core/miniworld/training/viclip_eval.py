@@ -20,7 +20,7 @@ from mvideo_core.base.one_line import errors_in_one_line
 from mvideo_core.evaluation.networks.mini_viclip import clip_norm
 from mvideo_core.miniworld.training.viclip_batches import Pairs, tokens_of
 from mvideo_core.miniworld.training.viclip_data import WRONG, draw_pairs
-from mvideo_core.miniworld.training.viclip_words import mirrored
+from mvideo_core.miniworld.training.viclip_words import mirror
 
 GALLERY = 32
 """Videos, and captions, among which R@1 looks for the match; chance is 1 / 32."""
@@ -46,12 +46,12 @@ def measure(network: Any, tokenizer: Any, pairs: Pairs, n_shots: int | None = No
     texts = [pairs.clip(*place)[2] for place in places]
     context = network.sizes.context
 
-    def embedded(captions: Sequence[str]) -> Tensor:
+    def embed(captions: Sequence[str]) -> Tensor:
         rows = np.stack([tokens_of(tokenizer, caption, context) for caption in captions])
         parts = [network.encode_text(part) for part in torch.from_numpy(rows).split(128)]
         return functional.normalize(torch.cat(parts), dim=-1)
 
-    plain_ND, motion_ND = embedded([one.plain for one in texts]), embedded([one.motion for one in texts])
+    plain_ND, motion_ND = embed([one.plain for one in texts]), embed([one.motion for one in texts])
     found = {
         "clips": float(len(places)),
         "own": float((video_ND * plain_ND).sum(1).mean()),
@@ -63,13 +63,13 @@ def measure(network: Any, tokenizer: Any, pairs: Pairs, n_shots: int | None = No
     for kind in (*WRONG, "direction", "class_motion"):
         own_ND = motion_ND if kind == "class_motion" else plain_ND
         index, captions = _wrong(texts, kind)
-        own, wrong = (video_ND[index] * own_ND[index]).sum(1), (video_ND[index] * embedded(captions)).sum(1)
+        own, wrong = (video_ND[index] * own_ND[index]).sum(1), (video_ND[index] * embed(captions)).sum(1)
         found[f"gap_{kind}"], found[f"wins_{kind}"] = float((own - wrong).mean()), float((own > wrong).float().mean())
     return {name: round(value, 4) for name, value in found.items()}
 
 
 def _videos(network: Any, pairs: Pairs, places: Sequence[tuple[int, int]]) -> Tensor:
-    frames = [pairs.squeezed(*place) for place in places]
+    frames = [pairs.squeeze(*place) for place in places]
     return torch.cat(
         [network.encode_video(clip_norm(torch.stack(frames[k : k + 8]))) for k in range(0, len(frames), 8)]
     )
@@ -91,7 +91,7 @@ def _wrong(texts: Sequence[Any], kind: str) -> tuple[list[int], list[str]]:
     found: list[tuple[int, str]] = []
     for n, one in enumerate(texts):
         if kind == "direction":
-            found += [(n, mirrored(one.plain))] if mirrored(one.plain) != one.plain else []
+            found += [(n, mirror(one.plain))] if mirror(one.plain) != one.plain else []
         elif kind == "class_motion":
             found += [(n, one.wrong_motion)] if one.wrong_motion else []
         else:

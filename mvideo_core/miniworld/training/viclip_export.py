@@ -43,7 +43,7 @@ Split "val", {clips:.0f} clips of {val_shots} shots, none of them trained on:
 
 def write_model(run: "Trainer", pairs: Pairs, folder: Path) -> dict[str, float]:
     """Write config.json, model.safetensors, bpe_world.txt and README.md; returns the measured figures."""
-    network = run.averaged()
+    network = run.mean_weights()
     lend_vectors(network, run.tokenizer)
     halves = {name: value.detach().half().contiguous() for name, value in network.state_dict().items()}
     network.load_state_dict({name: value.float() for name, value in halves.items()})

@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from itertools import pairwise
 from pathlib import Path
 
-from mvideo_core.evaluation.networks.clip_tokenizer import ClipTokenizer, joined
+from mvideo_core.evaluation.networks.clip_tokenizer import ClipTokenizer, join_pair
 from mvideo_core.miniworld.world import kinds, unseen_classes
 from mvideo_core.miniworld.world.captions import CAMERA
 from mvideo_core.miniworld.world.kinds import PALETTE
@@ -32,15 +32,15 @@ def world_words() -> list[str]:
     """All words that become one token, sorted."""
     words = set(_TOLD.split()) | set(PALETTE) | set(GENERAL)
     for text in (*CAMERA.values(), *(scene.words for scene in SCENES.values()), *kinds()):
-        words |= set(spelled(text))
+        words |= set(split_words(text))
     for one in kinds().values():
         for action in one.actions:
-            words |= set(spelled(action.verb))
-    words |= {f"{word}s" for name in kinds() for word in spelled(name)[-1:]} | {"buses", "deer"}
+            words |= set(split_words(action.verb))
+    words |= {f"{word}s" for name in kinds() for word in split_words(name)[-1:]} | {"buses", "deer"}
     return sorted(words)
 
 
-def spelled(text: str) -> list[str]:
+def split_words(text: str) -> list[str]:
     """Lower-case words of a text."""
     return re.findall(r"[a-z]+", text.lower())
 
@@ -59,7 +59,7 @@ def merges_of(words: Iterable[str]) -> list[tuple[str, str]]:
             return merges
         best = min(counts, key=lambda pair: (-counts[pair], pair))
         merges.append(best)
-        spellings = [joined(pieces, best) for pieces in spellings]
+        spellings = [join_pair(pieces, best) for pieces in spellings]
 
 
 def write_merges(path: Path, merges: Iterable[tuple[str, str]]) -> None:
@@ -75,16 +75,16 @@ def world_tokenizer() -> ClipTokenizer:
 
 def unseen_words() -> list[str]:
     """Words that only names of unseen classes have; captions in training never do."""
-    seen = {word for name, one in kinds().items() if not one.unseen for word in spelled(name)}
-    return sorted({word for name in unseen_classes() for word in spelled(name)} - seen)
+    seen = {word for name, one in kinds().items() if not one.unseen for word in split_words(name)}
+    return sorted({word for name in unseen_classes() for word in split_words(name)} - seen)
 
 
-def mirrored(text: str) -> str:
+def mirror(text: str) -> str:
     """The caption of the mirrored video: left and right change places."""
     return re.sub(r"\b(left|right)\b", lambda found: "right" if found[0] == "left" else "left", text)
 
 
-def generalised(text: str, name: str) -> str:
+def generalize(text: str, name: str) -> str:
     """The caption with "animal" or "object" for one class, articles in order."""
     general = GENERAL[0] if name in ANIMALS else GENERAL[1]
     text = re.sub(rf"\b[Aa] (?={name}\b)", lambda found: "An " if found[0][0] == "A" else "an ", text)

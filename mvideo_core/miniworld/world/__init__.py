@@ -16,14 +16,14 @@ Splits "train", "val" and "heldout" are disjoint lists of seeds 0, 1, 2, ...; th
 
 from mvideo_core.miniworld.world.captions import describe
 from mvideo_core.miniworld.world.gallery import make_gallery
-from mvideo_core.miniworld.world.kinds import kind_of, kinds, seen_classes, unseen_classes
+from mvideo_core.miniworld.world.kinds import coco_classes, kind_of, kinds, unseen_classes
 from mvideo_core.miniworld.world.make import make_world, write_source
 from mvideo_core.miniworld.world.render import (
     Sample,
     WorldFrame,
     boxes_of,
     camera_at,
-    labeled,
+    label_objects,
     render_shot,
     render_times,
     sample_frame,
@@ -49,10 +49,11 @@ __all__ = [
     "WorldFrame",
     "boxes_of",
     "camera_at",
+    "coco_classes",
     "describe",
     "kind_of",
     "kinds",
-    "labeled",
+    "label_objects",
     "make_gallery",
     "make_world",
     "read_masks",
@@ -63,7 +64,6 @@ __all__ = [
     "sample_frame",
     "sample_shot",
     "sample_source",
-    "seen_classes",
     "unseen_classes",
     "write_source",
 ]

@@ -36,16 +36,16 @@ def paint(scene: SceneSpec, view: np.ndarray, width: int, height: int) -> np.nda
     for cell in range(math.floor(x0 / CELL) - 1, math.ceil(x1 / CELL) + 1):
         rng = random.Random(f"{scene.seed}/{cell}")
         parts += one.props(scene, cell * CELL, rng)
-    fill(canvas, [Part(part.points, _tinted(part.color, scene)) for part in parts], view)
-    return _textured(canvas, scene, one.texture, view, rows)
+    fill(canvas, [Part(part.points, _tint(part.color, scene)) for part in parts], view)
+    return _add_texture(canvas, scene, one.texture, view, rows)
 
 
-def _tinted(color: Color, scene: SceneSpec) -> Color:
+def _tint(color: Color, scene: SceneSpec) -> Color:
     r, g, b = (min(255, max(0, round(c + t))) for c, t in zip(color, scene.tint, strict=True))
     return r, g, b
 
 
-def _textured(
+def _add_texture(
     canvas: np.ndarray, scene: SceneSpec, strength: tuple[float, float], view: np.ndarray, rows: np.ndarray
 ) -> np.ndarray:
     height, width = canvas.shape[:2]

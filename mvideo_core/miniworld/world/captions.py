@@ -20,7 +20,7 @@ def describe(spec: ShotSpec) -> str:
     first, *rest = spec.actors
     sentences = [f"{_sentence(first, spec.duration_s)} {spec.scene.words}."]
     sentences += [
-        f"{_sentence(actor, spec.duration_s)}{' behind it' if _hidden(actor, spec) else ''}." for actor in rest
+        f"{_sentence(actor, spec.duration_s)}{' behind it' if _is_hidden(actor, spec) else ''}." for actor in rest
     ]
     return " ".join([*sentences, CAMERA[spec.camera.kind]])
 
@@ -45,7 +45,7 @@ def _sentence(actor: ActorSpec, duration_s: float) -> str:
     return f"{_article(actor.look.word)} {actor.look.word} {actor.kind} is {verb}{how}"
 
 
-def _hidden(actor: ActorSpec, spec: ShotSpec) -> bool:
+def _is_hidden(actor: ActorSpec, spec: ShotSpec) -> bool:
     return actor.role == "crossing" and actor.depth < spec.actors[0].depth
 
 

@@ -97,7 +97,7 @@ def _strips(folder: Path, truth: SourceTruth, path: Path, n: int = 6, height: in
     for shot, some in zip(truth.shots, picks, strict=True):
         masks = read_masks(path, shot)
         drawn = [with_outlines(frames[shot.first_frame + pick], masks.frame(pick)) for pick in some]
-        strips.append(np.concatenate([_scaled(one, height) for one in drawn], axis=1))
+        strips.append(np.concatenate([_scale(one, height) for one in drawn], axis=1))
     return strips
 
 
@@ -131,7 +131,7 @@ def grid(tiles: list[np.ndarray], columns: int) -> np.ndarray:
     return np.concatenate([np.concatenate(padded[i : i + columns], 1) for i in range(0, len(padded), columns)])
 
 
-def _scaled(rgb: np.ndarray, height: int) -> np.ndarray:
+def _scale(rgb: np.ndarray, height: int) -> np.ndarray:
     import cv2
 
     return cv2.resize(rgb, (round(rgb.shape[1] * height / rgb.shape[0]), height), interpolation=cv2.INTER_AREA)

@@ -85,7 +85,7 @@ def bend(start: Point, angle: float, curl: float, length: float, n: int = 7) -> 
     return np.concatenate([[start], np.cumsum(steps, axis=0) + start])
 
 
-def turned(points: np.ndarray, angle: float, about: Point = (0.0, 0.0)) -> np.ndarray:
+def turn(points: np.ndarray, angle: float, about: Point = (0.0, 0.0)) -> np.ndarray:
     """Points turned by `angle` radians (positive = clockwise on screen)."""
     return (points - about) @ _turn(angle) + about
 
@@ -104,7 +104,7 @@ def shade(color: Color, factor: float) -> Color:
     )
 
 
-def moved(parts: list[Part], dx: float, dy: float) -> list[Part]:
+def move(parts: list[Part], dx: float, dy: float) -> list[Part]:
     """All parts shifted."""
     shift = np.array((dx, dy))
     return [Part(part.points + shift, part.color) for part in parts]
@@ -112,13 +112,13 @@ def moved(parts: list[Part], dx: float, dy: float) -> list[Part]:
 
 def all_turned(parts: list[Part], angle: float, about: Point) -> list[Part]:
     """All parts turned around one point."""
-    return [Part(turned(part.points, angle, about), part.color) for part in parts]
+    return [Part(turn(part.points, angle, about), part.color) for part in parts]
 
 
-def grounded(parts: list[Part], lift: float = 0.0) -> list[Part]:
+def ground(parts: list[Part], lift: float = 0.0) -> list[Part]:
     """All parts shifted so that the lowest point stands at y = -lift."""
     lowest = max(float(part.points[:, 1].max()) for part in parts)
-    return moved(parts, 0.0, -lowest - lift)
+    return move(parts, 0.0, -lowest - lift)
 
 
 def _turn(angle: float) -> np.ndarray:

@@ -135,7 +135,7 @@ def kind_of(name: str) -> Kind:
     return kinds()[name]
 
 
-def seen_classes() -> tuple[str, ...]:
+def coco_classes() -> tuple[str, ...]:
     """The COCO names of the world, sorted."""
     return tuple(name for name, one in kinds().items() if not one.unseen)
 

@@ -109,10 +109,10 @@ def sample_frame(
     if t_s is None:
         t_s = (seed * 0.6180339887) % 1.0 * spec.duration_s
     frame = next(render_times(spec, [t_s], width, height))
-    return labeled(spec, frame)
+    return label_objects(spec, frame)
 
 
-def labeled(spec: ShotSpec, frame: WorldFrame) -> Sample:
+def label_objects(spec: ShotSpec, frame: WorldFrame) -> Sample:
     """The frame's objects sorted into asked-for and ignored, by MIN_AREA_FRAC and MIN_VISIBLE_FRAC."""
     height, width = frame.rgb.shape[:2]
     areas = frame.visible.sum(axis=(1, 2))
@@ -172,7 +172,7 @@ def _plate(spec: ShotSpec, views: list[np.ndarray], width: int, height: int) -> 
     """The painted backdrop over everything the views see, and its own view."""
     if all(np.array_equal(view, views[0]) for view in views):
         plate, view = paint(spec.scene, views[0], width, height), views[0]
-        return _exposed(plate, spec), view
+        return _expose(plate, spec), view
     scale = max(view[0, 0] for view in views)
     x0 = min(-view[0, 2] / view[0, 0] for view in views) - 2 / scale
     y0 = min(-view[1, 2] / view[0, 0] for view in views) - 2 / scale
@@ -180,10 +180,10 @@ def _plate(spec: ShotSpec, views: list[np.ndarray], width: int, height: int) -> 
     y1 = max((height - view[1, 2]) / view[0, 0] for view in views) + 2 / scale
     view = np.array([[scale, 0.0, -scale * x0], [0.0, scale, -scale * y0]])
     plate = paint(spec.scene, view, math.ceil((x1 - x0) * scale), math.ceil((y1 - y0) * scale))
-    return _exposed(plate, spec), view
+    return _expose(plate, spec), view
 
 
-def _exposed(plate: np.ndarray, spec: ShotSpec) -> np.ndarray:
+def _expose(plate: np.ndarray, spec: ShotSpec) -> np.ndarray:
     import cv2
 
     levels = np.arange(256)
@@ -196,7 +196,7 @@ def _expose_channel(level: np.ndarray, spec: ShotSpec, channel: int) -> np.ndarr
     return np.clip(((level - 128) * spec.contrast + 128) * spec.gain + warm, 0, 255).astype(np.uint8)
 
 
-def _exposed_color(color: Color, spec: ShotSpec) -> Color:
+def _expose_color(color: Color, spec: ShotSpec) -> Color:
     r, g, b = (int(_expose_channel(np.array(color[c]), spec, c)) for c in range(3))
     return r, g, b
 
@@ -259,7 +259,7 @@ def _actor_outlines(
     flip = (direction or actor.facing) * actor.height
     place = np.array([[flip * view[0, 0], 0.0, view[0, 0] * x + view[0, 2]],
                       [0.0, actor.height * view[0, 0], view[0, 0] * y + view[1, 2]]])  # fmt: skip
-    return to_pixels(parts, place), [_exposed_color(part.color, spec) for part in parts]
+    return to_pixels(parts, place), [_expose_color(part.color, spec) for part in parts]
 
 
 def _shadow(rgb: np.ndarray, actor: ActorSpec, t: float, view: np.ndarray) -> None:
@@ -278,4 +278,4 @@ def _shadow(rgb: np.ndarray, actor: ActorSpec, t: float, view: np.ndarray) -> No
 
 def _occluder_outlines(spec: ShotSpec, item: OccluderSpec, view: np.ndarray) -> tuple[list[np.ndarray], list[Color]]:
     parts = occluder_parts(item)
-    return to_pixels(parts, view), [_exposed_color(part.color, spec) for part in parts]
+    return to_pixels(parts, view), [_expose_color(part.color, spec) for part in parts]

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 from mvideo_core.base.errors import ConfigError
 from mvideo_core.miniworld.world.geometry import Color, shade
-from mvideo_core.miniworld.world.kinds import PALETTE, Kind, Look, kind_of, seen_classes, unseen_classes
+from mvideo_core.miniworld.world.kinds import PALETTE, Kind, Look, coco_classes, kind_of, unseen_classes
 from mvideo_core.miniworld.world.scenery import SCENES
 from mvideo_core.miniworld.world.spec import ActorSpec, CameraSpec, OccluderSpec, Path, SceneSpec, ShotSpec, Split
 
@@ -46,7 +46,7 @@ def sample_shot(
     rng = random.Random(f"mini-world/{split}/{int(unseen)}/{seed}")
     drawn_s = rng.uniform(9.0, 14.0)
     duration = duration_s or drawn_s
-    pool = tuple(classes) if classes else seen_classes()
+    pool = tuple(classes) if classes else coco_classes()
     for name in pool:
         kind_of(name)
     lead = rng.choice(unseen_classes()) if unseen and not classes else _draw_class(rng, pool)

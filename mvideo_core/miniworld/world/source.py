@@ -130,10 +130,10 @@ def render_source(spec: SourceSpec) -> Iterator[SourceFrame]:
                 shot, length = spec.shots[index], spec.lengths[index]
                 open_[index] = render_shot(shot, length, spec.width, spec.height, float(spec.fps))
             showing.append((index, local, next(open_[index])))
-        yield SourceFrame(_mixed(spec, showing), tuple(showing))
+        yield SourceFrame(_mix_shots(spec, showing), tuple(showing))
 
 
-def _mixed(spec: SourceSpec, showing: list[tuple[int, int, WorldFrame]]) -> np.ndarray:
+def _mix_shots(spec: SourceSpec, showing: list[tuple[int, int, WorldFrame]]) -> np.ndarray:
     import cv2
 
     if len(showing) == 2:

@@ -20,7 +20,7 @@ from mvideo_core.base.records import (
     VideoRow,
 )
 from mvideo_core.engine import STAGES
-from mvideo_core.engine.chain import chain, row_class, touched_by, upstream_of, valid_markers
+from mvideo_core.engine.chain import chain, row_class, stage_and_inputs, upstream_of, valid_markers
 from mvideo_core.engine.stage import StageContext
 from mvideo_core.masks import from_bytes
 from mvideo_core.masks.draw import color_hex, write_overlay
@@ -65,7 +65,7 @@ def build_report(workspace: Workspace, options: ReportOptions | None = None) -> 
     Raises:
         StoreError: the rows do not account for every item.
     """
-    with stages_in_use(workspace.folder, touched_by("report")):
+    with stages_in_use(workspace.folder, stage_and_inputs("report")):
         return _build(workspace, options or ReportOptions())
 
 
@@ -89,7 +89,7 @@ def _build(workspace: Workspace, options: ReportOptions) -> ReportSummary:
             histograms=counter.histograms(),
             times=[_time(stage, found) for stage, found in markers.items()],
             examples=counter.examples(),
-            listed=counter.listed(),
+            listed=counter.list_entries(),
             gallery=gallery,
             facts=_facts(workspace) | ({"warnings": " | ".join(warnings)} if warnings else {}),
         )

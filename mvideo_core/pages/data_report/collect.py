@@ -173,14 +173,14 @@ class ReportCounter:
         """A few items per stage and reason, the same ones whatever the order of parts."""
         return [example for place in sorted(self._examples) for example in self._examples[place]]
 
-    def listed(self) -> list[ListedEntry]:
+    def list_entries(self) -> list[ListedEntry]:
         """Entries of removal and held-out lists, those that left out most first."""
         ordered = sorted(self._listed.items(), key=lambda one: (-one[1], one[0]))[:MAX_LISTED]
         return [ListedEntry(reason=reason, entry=entry, samples=count) for (reason, entry), count in ordered]
 
     def gallery_keys(self) -> list[str]:
         """Clips to draw, every class at least once if there is room."""
-        return self._gallery.chosen()
+        return self._gallery.choice()
 
     def _measure(self, row: Row) -> None:
         if isinstance(row, ClipRow) and row.fps:
@@ -236,7 +236,7 @@ class GalleryChoice:
         else:
             heapq.heappushpop(self._first, (-draw, key))
 
-    def chosen(self) -> list[str]:
+    def choice(self) -> list[str]:
         """The chosen keys, sorted."""
         chosen = [key for _, key in sorted(set(self._by_label.values()))][: self.n_items]
         for _, key in sorted(self._first, reverse=True):

@@ -13,7 +13,7 @@ from mvideo_core.base.listing import is_file
 from mvideo_core.base.options import Options
 from mvideo_core.evaluation.base import VideoScore
 from mvideo_core.evaluation.manifest import EvalItem
-from mvideo_core.evaluation.metrics.mask_miou import PREDICTED, MaskMiouOptions, wanted
+from mvideo_core.evaluation.metrics.mask_miou import PREDICTED, MaskMiouOptions, frames_to_score
 from mvideo_core.evaluation.result import LoadedResult, read_result
 from mvideo_core.evaluation.unmade import absence_of
 from mvideo_core.evaluation.video import EvalVideo
@@ -22,7 +22,7 @@ from mvideo_core.pages.evaluation_report.clips import Shown, mask_frames, write_
 from mvideo_core.pages.evaluation_report.collect import (
     RowPlan,
     cell_of,
-    chosen_rows,
+    choose_rows,
     overlay_metric,
     page_metrics,
     plan_rows,
@@ -76,7 +76,7 @@ def page_data(loaded: LoadedResult, videos: Path, options: ReportOptions) -> Pag
     scored = {name for plan in plans for found in plan.scores for name, row in found.items() if row.value is not None}
     overlays_of = overlays_of if overlays_of in scored else ""
     main = overlays_of or next((name for name in facts if name in scored), "")
-    chosen, how = chosen_rows(plans, main, options.max_rows)
+    chosen, how = choose_rows(plans, main, options.max_rows)
     rows = []
     for number, plan in enumerate(chosen):
         rows.append(_row(loaded, plan, f"{number:04d}", videos, options.max_side_px))
@@ -171,7 +171,7 @@ def _with_masks(
         return shown
     options = MaskMiouOptions.parse(loaded.result.metrics[name].options, f"metric {name}")
     try:
-        true = wanted(video, options).true
+        true = frames_to_score(video, options).true
         seen = from_bytes(scores[name].artifacts[PREDICTED])
     except MediaError as error:
         log.warning("%s: outlines left out: %s", video.item.id, error)

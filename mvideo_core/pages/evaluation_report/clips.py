@@ -11,7 +11,7 @@ from mvideo_core.base.disk import new_file
 from mvideo_core.base.errors import MediaError
 from mvideo_core.evaluation.video import MAX_DECODED_BYTES
 from mvideo_core.masks import MaskSequence
-from mvideo_core.masks.draw import COLORS, even_size, outlined
+from mvideo_core.masks.draw import COLORS, draw_outline, even_size
 from mvideo_core.media.encode import write_mp4
 from mvideo_core.pages.evaluation_report.page_data import Clip
 
@@ -43,10 +43,10 @@ def write_clip(shown: Shown, folder: Path, name: str, start_s: float, max_side_p
     """
     n_frames, height, width = shown.frames_THWC.shape[:3]
     still = min(n_frames - 1, int(start_s * shown.fps))
-    clip = {"video": _written(_shrunk(shown.frames_THWC, max_side_px), shown.fps, folder, name, still)}
+    clip = {"video": _write_clip(_shrunk(shown.frames_THWC, max_side_px), shown.fps, folder, name, still)}
     clip["poster"] = f"{folder.name}/{name}.jpg"
     if shown.true is not None and shown.seen is not None:
-        clip["overlay"] = _written(_overlaid(shown, max_side_px), shown.fps, folder, f"{name}_overlay", still)
+        clip["overlay"] = _write_clip(_overlaid(shown, max_side_px), shown.fps, folder, f"{name}_overlay", still)
         clip["poster_overlay"] = f"{folder.name}/{name}_overlay.jpg"
     return Clip(**clip, fps=shown.fps, n_frames=n_frames, width=width, height=height)
 
@@ -67,7 +67,7 @@ def mask_frames(masks: MaskSequence) -> np.ndarray:
     return drawn
 
 
-def _written(frames: Iterator[np.ndarray], fps: float, folder: Path, name: str, still: int) -> str:
+def _write_clip(frames: Iterator[np.ndarray], fps: float, folder: Path, name: str, still: int) -> str:
     from PIL import Image
 
     def passing() -> Iterator[np.ndarray]:
@@ -111,5 +111,5 @@ def _overlaid(shown: Shown, max_side_px: int) -> Iterator[np.ndarray]:
         for masks, color in ((true, TRUE), (seen, SEEN)) if number < true.n_frames else ():
             for n in range(masks.n_objects):
                 whole = masks.mask(number, n).astype(np.uint8)
-                drawn = outlined(drawn, cv2.resize(whole, size, interpolation=cv2.INTER_NEAREST), color)
+                drawn = draw_outline(drawn, cv2.resize(whole, size, interpolation=cv2.INTER_NEAREST), color)
         yield drawn

@@ -49,7 +49,7 @@ def plan_rows(loaded: LoadedResult) -> list[RowPlan]:
     return rows
 
 
-def chosen_rows(rows: Sequence[RowPlan], metric: str, most: int) -> tuple[list[RowPlan], str]:
+def choose_rows(rows: Sequence[RowPlan], metric: str, most: int) -> tuple[list[RowPlan], str]:
     """At most `most` rows, those with the lowest value of the metric, in their old order; and how they were chosen."""
     if len(rows) <= most:
         return list(rows), ""
@@ -106,8 +106,8 @@ def cell_of(loaded: LoadedResult, item: EvalItem, rows: Mapping[str, ScoreRow]) 
             why = row.message.replace(item.video, Path(item.video).name) if item.video else row.message
             notes[name] = f"{row.status}: {why}" if why else row.status
             continue
-        values[name] = rounded(row.value * scale)
-        details[name] = {key: rounded(value) for key, value in row.details.items()}
+        values[name] = round_digits(row.value * scale)
+        details[name] = {key: round_digits(value) for key, value in row.details.items()}
         stored = read_record(StoredScore, loaded.folder / row.score) if row.score else None
         if stored is not None and stored.score is not None:
             kept[name] = stored.score
@@ -134,7 +134,7 @@ def curve_of(score: VideoScore, scale: float, item: EvalItem, about: MetricFacts
     n = len(score.per_frame)
     step_s = n_frames / fps / n if n_frames and n < n_frames - 1 else 1 / fps
     return Curve(
-        step_s=step_s, values=tuple(None if value is None else rounded(value * scale) for value in score.per_frame)
+        step_s=step_s, values=tuple(None if value is None else round_digits(value * scale) for value in score.per_frame)
     )
 
 
@@ -150,6 +150,6 @@ def worst_time(cells: Sequence[Cell | None], metric: str) -> float:
     return min(found)[1] if found else 0.0
 
 
-def rounded(value: float) -> float:
+def round_digits(value: float) -> float:
     """To `DIGITS` significant digits."""
     return float(f"{value:.{DIGITS}g}")

@@ -10,7 +10,7 @@ from mvideo_core.evaluation.differences import by_pair, difference_cells, readin
 from mvideo_core.evaluation.export import frames_without, sheet_of
 from mvideo_core.evaluation.figures import READING
 from mvideo_core.evaluation.layout import Section
-from mvideo_core.evaluation.paired_plot import paired_plots
+from mvideo_core.evaluation.paired_plot import plots_of_pairs
 from mvideo_core.evaluation.result import LoadedResult
 from mvideo_core.pages.evaluation_report.clips import SEEN, TRUE
 from mvideo_core.pages.evaluation_report.page_data import PageData
@@ -38,7 +38,7 @@ def page_text(data: PageData, loaded: LoadedResult) -> str:
         skipped=frames_without(result),
         compared=compared,
         compared_note=note,
-        plots=[one.svg for one in paired_plots(loaded)] if len(result.groups) <= MAX_SYSTEMS else [],
+        plots=[one.svg for one in plots_of_pairs(loaded)] if len(result.groups) <= MAX_SYSTEMS else [],
         style=(here / "page.css").read_text(encoding="utf-8"),
         script="".join((here / name).read_text(encoding="utf-8") for name in ("row.js", "page.js")),
         json=json_text(data),

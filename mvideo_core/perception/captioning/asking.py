@@ -12,7 +12,7 @@ from concurrent.futures import CancelledError, Future
 from typing import Any, TypeVar
 
 from mvideo_core.base.errors import ConfigError, MediaError, ServerAway
-from mvideo_core.base.stopping import heed
+from mvideo_core.base.stopping import raise_if_stopped
 from mvideo_core.perception.captioning.base import Outcome
 from mvideo_core.perception.captioning.chat_client import ChatClient, RequestFailed
 
@@ -44,7 +44,7 @@ class Asking:
         threading.Thread(target=self._loop.run_forever, name="caption-requests", daemon=True).start()
         self._slots = asyncio.Semaphore(concurrency)
         try:
-            self._client = self._wait(self._start(_opened(open_client)))
+            self._client = self._wait(self._start(_open_guarded(open_client)))
             self.model = self._wait(self._start(self._client.find_model(model)))
         except BaseException:
             self._loop.call_soon_threadsafe(self._loop.stop)
@@ -121,14 +121,14 @@ class Asking:
             raise
 
 
-async def _opened(open_client: Callable[[], ChatClient]) -> ChatClient:
+async def _open_guarded(open_client: Callable[[], ChatClient]) -> ChatClient:
     return open_client()
 
 
 def _next(came: "queue.SimpleQueue[tuple[int, Any]]") -> tuple[int, Any]:
     """The next answer; raises Stopped when a stop is asked for first."""
     while True:
-        heed()
+        raise_if_stopped()
         try:
             return came.get(timeout=LOOK_EVERY_S)
         except queue.Empty:

@@ -82,13 +82,13 @@ def clean_answer(answer: str, prompt: str = "", truncated: bool = False) -> Clea
         if not _has_letters(text) and _has_letters(before):
             return Cleaned("", tuple(codes), _REASON_WHEN_NOTHING_LEFT.get(code, "caption_empty"))
     text = _line(text)
-    if reason := _refused(text, prompt):
+    if reason := _find_fault(text, prompt):
         return Cleaned("", tuple(codes), reason)
     kept = " ".join(piece for n, piece in enumerate(sentences(text)) if n == 0 or not _DISCLAIMER.match(piece))
     if kept != " ".join(sentences(text)):
         text, codes = kept, [*codes, "disclaimer"]
     if truncated or len(answer) > MAX_ANSWER_CHARS:
-        ended = ended_part(text)
+        ended = cut_at_sentence(text)
         if not ended:
             return Cleaned("", tuple(codes), "caption_truncated")
         text, codes = (ended, [*codes, "truncated"]) if ended != text else (text, codes)
@@ -109,7 +109,7 @@ def sentences(text: str) -> list[str]:
     return [piece.strip() for piece in _SENTENCE.findall(text) if piece.strip()]
 
 
-def ended_part(text: str) -> str:
+def cut_at_sentence(text: str) -> str:
     """The text up to its last sentence end; "" when no sentence ends."""
     ends = [match.end() for match in SENTENCE_END.finditer(text)]
     return text[: ends[-1]] if ends else ""
@@ -345,7 +345,7 @@ def _without_wrapper(text: str) -> str:
     return text if text == whole else text[:1].upper() + text[1:]
 
 
-def _refused(text: str, prompt: str) -> str:
+def _find_fault(text: str, prompt: str) -> str:
     """Why a cleaned answer is no caption; "" when it is one."""
     words = regex.findall(r"[\p{L}\p{N}]+", text.casefold())
     if not words or " ".join(words) in NO_TEXT:

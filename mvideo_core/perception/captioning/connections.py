@@ -22,7 +22,7 @@ _VARIABLE = re.compile(r"[A-Z_][A-Z0-9_]{0,63}")
 _SECRET = re.compile(r"(?i)api[-_]?key$|token$|secret|password|passwd|authorization|bearer|credential")
 
 
-def checked_url(base_url: str) -> str:
+def check_url(base_url: str) -> str:
     """The address without its last slash.
 
     Raises:
@@ -42,7 +42,7 @@ def checked_url(base_url: str) -> str:
     return base_url.rstrip("/")
 
 
-def checked_variable(name: str) -> str:
+def check_variable(name: str) -> str:
     """The name of an environment variable; "" is allowed.
 
     Raises:
@@ -146,12 +146,12 @@ def _client_class() -> "type[httpx2.AsyncClient]":
                     await response.aread()
             except TimeoutError:
                 raise httpx2.ReadTimeout("the whole answer did not arrive in time", request=request) from None
-            return _judged(response, request.url.path.endswith("/chat/completions"))
+            return _check_answer(response, request.url.path.endswith("/chat/completions"))
 
     return AttemptClient
 
 
-def _judged(response: "httpx2.Response", completion: bool) -> "httpx2.Response":
+def _check_answer(response: "httpx2.Response", completion: bool) -> "httpx2.Response":
     """The answer with the status and headers it should have had."""
     if response.status_code == 200 and completion:
         response.status_code = due_status(response.content)

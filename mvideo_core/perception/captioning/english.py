@@ -41,7 +41,7 @@ def with_article(noun: str) -> str:
     return f"{'an' if vowel else 'a'} {noun}"
 
 
-def counted(noun: str, n: int) -> str:
+def count_noun(noun: str, n: int) -> str:
     """ "a dog", "two dogs", "14 dogs"."""
     if n == 1:
         return with_article(noun)
@@ -57,7 +57,7 @@ def ordinal(n: int) -> str:
     return f"{n}{ending}"
 
 
-def listed(parts: Sequence[str]) -> str:
+def list_phrase(parts: Sequence[str]) -> str:
     """ "a", "a and b", "a, b and c"."""
     if len(parts) < 2:
         return "".join(parts)

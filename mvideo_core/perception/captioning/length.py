@@ -35,7 +35,7 @@ def count_words(text: str) -> int:
     return total
 
 
-def estimated_tokens(text: str) -> int:
+def estimate_tokens(text: str) -> int:
     """Tokens T5 is expected to need at most for English prose, end mark included; needs no tokenizer.
 
     A rule, not a proof: one token per started group of four letters of a word, one per digit or sign, two per character
@@ -53,12 +53,12 @@ def estimated_tokens(text: str) -> int:
 
 
 def token_counter(tokenizer_dir: str | Path | None) -> Callable[[str], int]:
-    """A function text -> number of tokens, end mark included: exact with a tokenizer folder, else `estimated_tokens`.
+    """A function text -> number of tokens, end mark included: exact with a tokenizer folder, else `estimate_tokens`.
 
     Raises:
         ModelError: the folder is missing or holds no tokenizer.
     """
-    return estimated_tokens if not tokenizer_dir else _exact_counter(str(tokenizer_dir))
+    return estimate_tokens if not tokenizer_dir else _exact_counter(str(tokenizer_dir))
 
 
 def cap_text(text: str, max_tokens: int = T5_TOKENS, tokenizer_dir: str | Path | None = None) -> str:
@@ -67,7 +67,7 @@ def cap_text(text: str, max_tokens: int = T5_TOKENS, tokenizer_dir: str | Path |
     Args:
         text: any caption; runs of white space become one blank.
         max_tokens: budget, end mark included.
-        tokenizer_dir: folder with the text encoder's tokenizer; without it the count is `estimated_tokens`.
+        tokenizer_dir: folder with the text encoder's tokenizer; without it the count is `estimate_tokens`.
 
     Raises:
         ModelError: the tokenizer folder is missing or holds no tokenizer.
@@ -96,16 +96,16 @@ def _cut_inside(text: str, count: Callable[[str], int], max_tokens: int) -> str:
     """The longest start of one long sentence, cut between words; between letters where one word is longer than all."""
     stop = "。" if regex.match(rf"[{_CJK}]", text) else "" if regex.match(rf"[{_SOUTH_EAST}]", text) else "."
 
-    def closed(part: str) -> str:
+    def close(part: str) -> str:
         return part.rstrip(",;:- ，、；：") + stop
 
     def cut_at(ends: Iterable[int]) -> str:
-        return _longest_prefix(text, list(ends), lambda part: count(closed(part)), max_tokens)
+        return _longest_prefix(text, list(ends), lambda part: count(close(part)), max_tokens)
 
     cut = cut_at(match.start() for match in _BREAK.finditer(text)) or cut_at(
         match.end() for match in regex.finditer(r"\X", text)
     )
-    return closed(cut) if cut else ""
+    return close(cut) if cut else ""
 
 
 @lru_cache(maxsize=4)

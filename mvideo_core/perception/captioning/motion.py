@@ -13,8 +13,8 @@ from mvideo_core.perception.captioning.base import CAPTIONERS, Answer, Captioner
 from mvideo_core.perception.captioning.english import (
     LIVING,
     about_seconds,
-    counted,
-    listed,
+    count_noun,
+    list_phrase,
     ordinal,
     sentence,
     with_article,
@@ -152,7 +152,7 @@ def _opening(seen: list[TrackFacts]) -> list[str]:
     if not counts:
         return []
     verb = "is" if sum(counts.values()) == 1 else "are"
-    return [sentence(f"{listed([counted(label, n) for label, n in counts.items()])} {verb} in view")]
+    return [sentence(f"{list_phrase([count_noun(label, n) for label, n in counts.items()])} {verb} in view")]
 
 
 def _place(xy: tuple[float, float]) -> str:

@@ -18,8 +18,8 @@ from mvideo_core.perception.captioning.asking import Asking
 from mvideo_core.perception.captioning.base import CAPTIONERS, CaptionerOptions, CaptionInput, Outcome
 from mvideo_core.perception.captioning.chat_client import ChatClient, Server
 from mvideo_core.perception.captioning.connections import (
-    checked_url,
-    checked_variable,
+    check_url,
+    check_variable,
     open_http,
     read_key,
     refuse_secrets,
@@ -80,12 +80,12 @@ class OpenAICompatibleOptions(CaptionerOptions):
     @field_validator("base_url")
     @classmethod
     def _url(cls, value: str) -> str:
-        return checked_url(value)
+        return check_url(value)
 
     @field_validator("api_key_env")
     @classmethod
     def _variable(cls, value: str) -> str:
-        return checked_variable(value)
+        return check_variable(value)
 
     @field_validator("extra_body")
     @classmethod

@@ -53,14 +53,14 @@ class CaptionOptions(Options):
 
     @field_validator("captioner")
     @classmethod
-    def _known_captioner(cls, name: str) -> str:
+    def _check_captioner(cls, name: str) -> str:
         if name not in CAPTIONERS.names():
             raise ValueError(f"no captioner called {name!r}; known: {', '.join(CAPTIONERS.names())}")
         return name
 
     @field_validator("captioner_options")
     @classmethod
-    def _checked_options(cls, values: dict[str, Any], info: ValidationInfo) -> dict[str, Any]:
+    def _check_options(cls, values: dict[str, Any], info: ValidationInfo) -> dict[str, Any]:
         """Every option of the captioner with its value, so that a typo is found here and defaults can be seen."""
         if "captioner" not in info.data:
             return values
@@ -117,16 +117,16 @@ def caption_row(captioner: Captioner, clip: CaptionInput, outcome: Outcome, opti
         "captioner": options.captioner, "model": plain_characters(model), "prompt_sha256": captioner.prompt_sha256,
     }  # fmt: skip
     if isinstance(outcome, MediaError):
-        return CaptionRow.failed(key, key, type(outcome).__name__, plain_characters(str(outcome)), 1, **head)
+        return CaptionRow.failure_row(key, key, type(outcome).__name__, plain_characters(str(outcome)), 1, **head)
     seen = clean_answer(outcome.text, captioner.question(clip), outcome.truncated)
     reason = "caption_refused" if outcome.refusal else seen.reason
     if reason:
         answer = plain_characters(outcome.refusal or outcome.text)[:KEPT_ANSWER_CHARS]
-        return CaptionRow.filtered(key, key, reason, 0, 1, cleaned=list(seen.codes), answer=answer, **head)
+        return CaptionRow.filter_row(key, key, reason, 0, 1, cleaned=list(seen.codes), answer=answer, **head)
     capped = cap_text(seen.text, options.max_tokens, options.tokenizer_dir)
     n_words, cleaned = count_words(capped), list(seen.codes)
     if n_words < options.min_words:
-        return CaptionRow.filtered(
+        return CaptionRow.filter_row(
             key, key, "caption_too_short", n_words, options.min_words, text=capped, n_words=n_words, cleaned=cleaned,
             **head,
         )  # fmt: skip

@@ -37,7 +37,7 @@ class TransformersVLMOptions(CaptionerOptions):
 
     def check(self) -> None:
         """Raises ConfigError or ModelError when the folder is not named or not there."""
-        _checked_folder(self.model_dir)
+        _check_folder(self.model_dir)
 
 
 @CAPTIONERS.register("transformers_vlm")
@@ -66,7 +66,7 @@ class TransformersVLMCaptioner:
             ModelError: the folder is missing, incomplete, or of a kind that transformers does not read.
         """
         checked = TransformersVLMOptions.model_validate(options.model_dump())
-        folder = _checked_folder(checked.model_dir)
+        folder = _check_folder(checked.model_dir)
         import torch
         from transformers import AutoModelForImageTextToText, AutoProcessor
 
@@ -105,7 +105,7 @@ class TransformersVLMCaptioner:
         import torch
 
         try:
-            batch = self._encoded(clip).to(self._model.device, dtype=self._model.dtype)
+            batch = self._encode(clip).to(self._model.device, dtype=self._model.dtype)
         except MediaError as error:
             return error
         try:
@@ -123,7 +123,7 @@ class TransformersVLMCaptioner:
             truncated=not ended and new.shape[1] >= self.options.max_new_tokens,
         )
 
-    def _encoded(self, clip: CaptionInput) -> Any:
+    def _encode(self, clip: CaptionInput) -> Any:
         from PIL import Image
 
         frames_THWC = clip.sample(self.options.n_frames)
@@ -135,7 +135,7 @@ class TransformersVLMCaptioner:
         )  # fmt: skip
 
 
-def _checked_folder(model_dir: str) -> str:
+def _check_folder(model_dir: str) -> str:
     if not model_dir:
         raise ConfigError(
             "transformers_vlm: model_dir is empty; give the name or folder of a vision-language model "

@@ -113,7 +113,7 @@ def candidates(boxes_cxcywh: np.ndarray, scores_QK: np.ndarray, phrases: Sequenc
     return Detections(boxes.astype(np.float32), score_Q[order], [phrases[k] for k in best_Q[order]])
 
 
-def merged(parts: Sequence[Detections]) -> Detections:
+def merge(parts: Sequence[Detections]) -> Detections:
     """Candidates of several prompts over one frame, best score first (ties: earlier prompt)."""
     boxes = np.concatenate([part.boxes_xyxy for part in parts])
     scores = np.concatenate([part.scores for part in parts])

@@ -105,7 +105,7 @@ def to_transformers(state: dict[str, Any]) -> dict[str, Any]:
             continue
         for pattern, replacement in RULES:
             name = re.sub(pattern, replacement, name)
-        for part_name, part in _unpacked(name, value):
+        for part_name, part in _unpack_attention(name, value):
             converted[part_name] = part
     return converted
 
@@ -136,7 +136,7 @@ def transformers_config(arch: GroundingDinoArch) -> Any:
     )  # fmt: skip
 
 
-def _unpacked(name: str, value: Any) -> list[tuple[str, Any]]:
+def _unpack_attention(name: str, value: Any) -> list[tuple[str, Any]]:
     """Packed attention weights as three entries, anything else as it is."""
     if ".attention.qkv." in name:
         parts, head = ("q_proj", "k_proj", "v_proj"), name.replace(".qkv.", ".{}.")

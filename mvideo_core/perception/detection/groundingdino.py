@@ -25,7 +25,7 @@ from mvideo_core.perception.detection.base import (
     candidates,
     frames_as_list,
     indices_by_shape,
-    merged,
+    merge,
 )
 from mvideo_core.perception.detection.prompt import Prompt, build_prompts, phrase_scores
 from mvideo_core.perception.detection.state import load_state, read_state
@@ -188,7 +188,7 @@ class GroundingDinoDetector:
                 images = preprocess(np.stack([frames[i] for i in batch]), self.arch, self.device)
                 parts = [self._ask(images, prompt, frames[batch[0]].shape[:2]) for prompt in prompts]
                 for place, i in enumerate(batch):
-                    found[i] = merged([part[place] for part in parts])
+                    found[i] = merge([part[place] for part in parts])
         return [item for item in found if item is not None]
 
     def _ask(self, images_BCHW: Any, prompt: Prompt, size_hw: tuple[int, ...]) -> list[Detections]:
@@ -225,7 +225,7 @@ def write_model_folder(
     folder: Path, model: Any, arch: GroundingDinoArch, vocab: Sequence[str], half: bool = True
 ) -> None:
     """A model folder that `load` reads back: config, weights (fp16 if `half`; loaded as fp32), vocabulary."""
-    from mvideo_core.perception.detection.state import unshared_state
+    from mvideo_core.perception.detection.state import save_state
 
     (folder / "bert").mkdir(parents=True, exist_ok=True)
     (folder / "config.json").write_text(json.dumps(arch.model_dump(mode="json"), indent=2) + "\n")
@@ -233,7 +233,7 @@ def write_model_folder(
     (folder / "bert" / "config.json").write_text(_bert_config_text(arch.bert))
     tokenizer = {"tokenizer_class": "BertTokenizer", "do_lower_case": True}
     (folder / "bert" / "tokenizer_config.json").write_text(json.dumps(tokenizer, indent=2) + "\n")
-    state = unshared_state(model)
+    state = save_state(model)
     if half:
         state = {name: value.half() if value.is_floating_point() else value for name, value in state.items()}
     write_tensors(folder / "model.safetensors", state)

@@ -46,7 +46,7 @@ def load_state(model: Any, state: dict[str, Any], path: Path) -> None:
         if name not in state and canonical in state:
             state[name] = state[canonical]
     expected = model.state_dict()
-    missing = sorted(expected.keys() - state.keys() - computed_names(model))
+    missing = sorted(expected.keys() - state.keys() - constructor_buffers(model))
     surplus = sorted(state.keys() - expected.keys())
     shapes = [
         f"{name} {tuple(state[name].shape)} for {tuple(expected[name].shape)}"
@@ -59,7 +59,7 @@ def load_state(model: Any, state: dict[str, Any], path: Path) -> None:
             if names:
                 lines.append(f"  {len(names)} {what}: {', '.join(names[:4])}{' ...' if len(names) > 4 else ''}")
         raise ModelError("\n".join(lines))
-    model.load_state_dict(state, strict=not computed_names(model) - state.keys())
+    model.load_state_dict(state, strict=not constructor_buffers(model) - state.keys())
 
 
 def shared_names(model: Any) -> dict[str, str]:
@@ -73,21 +73,21 @@ def shared_names(model: Any) -> dict[str, str]:
     return shared
 
 
-def computed_names(model: Any) -> set[str]:
+def constructor_buffers(model: Any) -> set[str]:
     """Buffers that the constructor computes and that files may leave out (Swin's index tables)."""
     return {name for name in model.state_dict() if name.endswith("relative_position_index")}
 
 
-def unshared_state(model: Any) -> dict[str, Any]:
+def save_state(model: Any) -> dict[str, Any]:
     """Tensors to save: each once, without the computed buffers."""
-    skip = shared_names(model).keys() | computed_names(model)
+    skip = shared_names(model).keys() | constructor_buffers(model)
     return {name: value.detach().cpu() for name, value in model.state_dict().items() if name not in skip}
 
 
 def parameters_sha256(model: Any) -> str:
     """Digest of all parameters in name order: the identity of weights that came from no file."""
     total = hashlib.sha256()
-    for name, value in sorted(unshared_state(model).items()):
+    for name, value in sorted(save_state(model).items()):
         total.update(name.encode())
         total.update(value.contiguous().numpy().tobytes())
     return total.hexdigest()

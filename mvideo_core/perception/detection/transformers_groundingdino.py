@@ -21,7 +21,7 @@ from mvideo_core.perception.detection.base import (
     candidates,
     frames_as_list,
     indices_by_shape,
-    merged,
+    merge,
 )
 from mvideo_core.perception.detection.groundingdino import bert_tokenizer, preprocess, read_tokenizer
 from mvideo_core.perception.detection.prompt import Prompt, build_prompts, phrase_scores
@@ -129,7 +129,7 @@ class TransformersDetector:
                 images = preprocess(np.stack([frames[i] for i in batch]), self.arch, self.device)
                 parts = [self._ask(images, prompt, frames[batch[0]].shape[:2]) for prompt in prompts]
                 for place, i in enumerate(batch):
-                    found[i] = merged([part[place] for part in parts])
+                    found[i] = merge([part[place] for part in parts])
         return [item for item in found if item is not None]
 
     def _ask(self, images_BCHW: Any, prompt: Prompt, size_hw: tuple[int, ...]) -> list[Detections]:

@@ -84,7 +84,7 @@ def check_boxes(boxes_xyxy: np.ndarray) -> np.ndarray:
     return boxes
 
 
-def checked_frame(frame: np.ndarray, index: int, height: int, width: int) -> np.ndarray:
+def check_frame(frame: np.ndarray, index: int, height: int, width: int) -> np.ndarray:
     """The frame itself.
 
     Raises:

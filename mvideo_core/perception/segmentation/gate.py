@@ -75,10 +75,10 @@ def object_stats(
             object_id=n,
             label=label,
             detection_score=detection_score,
-            mask_score=_rounded(scores_TN[visible_T, n].mean()) if visible_T.any() else 0.0,
-            visible_frac=_rounded(visible_T.mean()) if len(visible_T) else 0.0,
-            mean_area_frac=_rounded(areas_TN[visible_T, n].mean() / n_pixels) if visible_T.any() else 0.0,
-            drift=_rounded(drift(sequence, n)),
+            mask_score=_round_off(scores_TN[visible_T, n].mean()) if visible_T.any() else 0.0,
+            visible_frac=_round_off(visible_T.mean()) if len(visible_T) else 0.0,
+            mean_area_frac=_round_off(areas_TN[visible_T, n].mean() / n_pixels) if visible_T.any() else 0.0,
+            drift=_round_off(drift(sequence, n)),
         )
         drop = gate(stats, options)
         if drop is not None:
@@ -103,6 +103,6 @@ def gate(stats: ObjectStats, options: GateOptions) -> Drop | None:
     return None
 
 
-def _rounded(value: float) -> float:
+def _round_off(value: float) -> float:
     """Six decimals: float noise between machines must not change a row."""
     return round(float(value), 6)

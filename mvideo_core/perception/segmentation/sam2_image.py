@@ -77,7 +77,7 @@ class Sam2ImageMode:
 
     def _features(self, frames_BHWC: np.ndarray) -> ImageFeatures:
         """As `SAM2ImagePredictor.set_image_batch`."""
-        images = normalized_images(frames_BHWC, self.network.image_size, self.segmenter.device)
+        images = normalize_images(frames_BHWC, self.network.image_size, self.segmenter.device)
         _, levels, _, sizes = self.network._prepare_backbone_features(self.network.forward_image(images))
         if self.network.directly_add_no_mem_embed:
             levels[-1] = levels[-1] + self.network.no_mem_embed
@@ -125,10 +125,10 @@ class Sam2ImageMode:
         return self.segmenter._autocast() if self.segmenter.device.startswith("cuda") else nullcontext()
 
 
-def normalized_images(frames_BHWC: np.ndarray, side: int, device: str) -> "torch.Tensor":
+def normalize_images(frames_BHWC: np.ndarray, side: int, device: str) -> "torch.Tensor":
     """Frames as the image predictor sees them: fp32 (B, 3, side, side), antialiased bilinear, as torchvision's Resize.
 
-    The video predictor (`sam2_video.normalized_image`) resizes by Pillow's bicubic filter; both follow the package.
+    The video predictor (`sam2_video.normalize_image`) resizes by Pillow's bicubic filter; both follow the package.
     """
     import torch
     import torch.nn.functional as F

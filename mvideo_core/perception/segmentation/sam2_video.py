@@ -24,7 +24,7 @@ from mvideo_core.base.errors import ConfigError, ModelError
 from mvideo_core.base.listing import visible_files
 from mvideo_core.base.options import Options
 from mvideo_core.perception.segmentation import SEGMENTERS
-from mvideo_core.perception.segmentation.base import FrameMasks, check_boxes, checked_frame
+from mvideo_core.perception.segmentation.base import FrameMasks, check_boxes, check_frame
 from mvideo_core.perception.segmentation.sam2_build import PUBLIC, build_predictor, load_predictor, read_config
 
 if TYPE_CHECKING:
@@ -180,15 +180,15 @@ class Sam2Segmenter:
         if len(boxes) == 0:
             empty = Step(torch.zeros(0, 1, 4, 4), torch.zeros(0))
             yield from (empty for index, frame in enumerate(chain(ahead, stream))
-                        if checked_frame(frame, index, height, width) is not None)  # fmt: skip
+                        if check_frame(frame, index, height, width) is not None)  # fmt: skip
             return
         groups = [
             Tracks(self.network, part, n_frames)
             for part in self._prompts(boxes, height, width).split(self.options.max_objects_per_pass)
         ]
-        for index, frame in enumerate(chain(drained(ahead), stream)):
+        for index, frame in enumerate(chain(drain(ahead), stream)):
             with torch.inference_mode(), self._autocast():
-                features = self._features(checked_frame(frame, index, height, width))
+                features = self._features(check_frame(frame, index, height, width))
                 groups, steps = _advance(groups, features)
             yield Step(torch.cat([step.logits for step in steps]), torch.cat([step.scores for step in steps]))
 
@@ -202,7 +202,7 @@ class Sam2Segmenter:
 
     def _features(self, frame_HWC: np.ndarray) -> "Features":
         """Image features of one frame, for a batch of one."""
-        image = normalized_image(frame_HWC, self.network.image_size, self.device)
+        image = normalize_image(frame_HWC, self.network.image_size, self.device)
         out = self.network.forward_image(image)
         _, levels, positions, sizes = self.network._prepare_backbone_features(out)
         return Features(levels, positions, sizes)
@@ -295,7 +295,7 @@ class Tracks:
             too_old_for_masks["maskmem_features"] = too_old_for_masks["maskmem_pos_enc"] = None
 
 
-def normalized_image(frame_HWC: np.ndarray, side: int, device: str) -> "torch.Tensor":
+def normalize_image(frame_HWC: np.ndarray, side: int, device: str) -> "torch.Tensor":
     """A frame as the network sees it: fp32 (1, 3, side, side), resized by Pillow's bicubic filter as in the package."""
     import torch
     from PIL import Image
@@ -306,7 +306,7 @@ def normalized_image(frame_HWC: np.ndarray, side: int, device: str) -> "torch.Te
     return (image - mean) / std
 
 
-def drained(frames: deque[np.ndarray]) -> Iterator[np.ndarray]:
+def drain(frames: deque[np.ndarray]) -> Iterator[np.ndarray]:
     """The frames, let go one by one."""
     while frames:
         yield frames.popleft()

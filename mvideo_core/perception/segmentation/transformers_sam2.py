@@ -17,14 +17,14 @@ from pydantic import Field
 from mvideo_core.base.errors import ModelError
 from mvideo_core.base.options import Options
 from mvideo_core.perception.segmentation import SEGMENTERS
-from mvideo_core.perception.segmentation.base import FrameMasks, check_boxes, checked_frame
+from mvideo_core.perception.segmentation.base import FrameMasks, check_boxes, check_frame
 from mvideo_core.perception.segmentation.convert import to_transformers
 from mvideo_core.perception.segmentation.sam2_build import PUBLIC, build_predictor, load_predictor
 from mvideo_core.perception.segmentation.sam2_video import (
     ENDLESS,
     Step,
-    drained,
-    normalized_image,
+    drain,
+    normalize_image,
     tiny_arch,
     weights_path,
 )
@@ -108,7 +108,7 @@ class TransformersSam2Segmenter:
 
         if len(check_boxes(boxes_xyxy)) == 0:
             for index, frame in enumerate(frames):
-                checked_frame(frame, index, height, width)
+                check_frame(frame, index, height, width)
                 yield FrameMasks(np.zeros((0, height, width), np.bool_), np.zeros(0, np.float32))
             return
         for step in self.steps(frames, height, width, boxes_xyxy):
@@ -125,10 +125,10 @@ class TransformersSam2Segmenter:
         window = self.model.config.max_object_pointers_in_encoder
         ahead = deque(islice(stream, window))
         session = self._session(check_boxes(boxes_xyxy), height, width, len(ahead) if len(ahead) < window else ENDLESS)
-        for index, frame in enumerate(chain(drained(ahead), stream)):
-            checked_frame(frame, index, height, width)
+        for index, frame in enumerate(chain(drain(ahead), stream)):
+            check_frame(frame, index, height, width)
             with torch.inference_mode():
-                session.add_new_frame(normalized_image(frame, self.model.image_size, self.device), index)
+                session.add_new_frame(normalize_image(frame, self.model.image_size, self.device), index)
                 self._ious.clear()
                 out = self.model(session, frame_idx=index)
                 ious = torch.cat([value.reshape(1, -1).amax(1) for value in self._ious])

@@ -50,7 +50,7 @@ class Ema(Callback):
             value.copy_(saved[name].detach())
 
     @contextlib.contextmanager
-    def swapped(self) -> Iterator[None]:
+    def swap(self) -> Iterator[None]:
         """The model has the mean as weights inside, and its own again, bit for bit, after."""
         self._swap()
         try:

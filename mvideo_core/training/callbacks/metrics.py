@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from mvideo_core.base.disk import write_whole
 from mvideo_core.base.errors import StoreError
 from mvideo_core.training.callbacks.base import Callback, due
-from mvideo_core.training.callbacks.trackers import METRICS, MetricOptions, Tracker, opened
+from mvideo_core.training.callbacks.trackers import METRICS, MetricOptions, Tracker, open_trackers
 
 if TYPE_CHECKING:
     from mvideo_core.training.loop import Trainer
@@ -43,7 +43,7 @@ class Metrics(Callback):
             return
         self.run.mkdir(parents=True, exist_ok=True)
         cut_after(self.run / METRICS, trainer.step)
-        self._trackers = opened(self.options, self.run, trainer.step, self.options_seen)
+        self._trackers = open_trackers(self.options, self.run, trainer.step, self.options_seen)
 
     def on_step(self, trainer: "Trainer", metrics: dict[str, Any]) -> None:
         """Adds speed and memory, writes the line."""

@@ -87,7 +87,7 @@ class SampleVideos(Callback):
         folder = self.folder / f"step-{trainer.step:08d}"
         fps = self.dataset.info.identity.format.fps
         with evaluating(self.objective.transformer, self.ema):
-            for index, frames in self._made(mine, self.options.inference_steps, trainer.world):
+            for index, frames in self._make(mine, self.options.inference_steps, trainer.world):
                 write_mp4(frames, folder / f"{self.dataset.ids[index]}.mp4", fps)
 
     def histories(self, world: "World") -> set[History]:
@@ -98,7 +98,7 @@ class SampleVideos(Callback):
         """One video of each kind with one denoising step, for what it compiles; nothing is written."""
         if self.options.every and (kinds := self._kinds(world)):
             with evaluating(self.objective.transformer, self.ema):
-                list(self._made(list(kinds.values()), 1, world))
+                list(self._make(list(kinds.values()), 1, world))
 
     def _mine(self, world: "World") -> list[int]:
         return self.held[world.rank :: world.size]
@@ -113,7 +113,7 @@ class SampleVideos(Callback):
     def _with_history(self, sample: "LatentSample") -> bool:
         return self.options.history and sample.motion_FCHW is not None
 
-    def _made(self, indices: Sequence[int], steps: int, world: "World") -> Iterator[tuple[int, np.ndarray]]:
+    def _make(self, indices: Sequence[int], steps: int, world: "World") -> Iterator[tuple[int, np.ndarray]]:
         """Index and frames of each video; the VAE is in memory meanwhile."""
         import torch
 
@@ -157,18 +157,18 @@ class SampleVideos(Callback):
         """Sample, mask and generated clip side by side, (T, H, 3 W, 3) uint8."""
         device = self.objective.device
 
-        def seen(latents: Any) -> np.ndarray:
+        def decode(latents: Any) -> np.ndarray:
             scaled = latents[None].float() * self.dataset.info.scaling_factor
             return pipeline.decode(scaled.to(device))
 
-        mask = seen(sample.mask_FCHW)
+        mask = decode(sample.mask_FCHW)
         inside_THW = mask.mean(axis=3) > 127
         with_history = self._with_history(sample)
         made = pipeline(
             None,
             inside_THW,
-            seen(sample.appearance_1CHW)[0] if with_history else None,
-            seen(sample.motion_FCHW) if with_history else None,
+            decode(sample.appearance_1CHW)[0] if with_history else None,
+            decode(sample.motion_FCHW) if with_history else None,
             num_inference_steps=steps,
             guidance_scale=self.options.guidance_scale,
             dynamic_guidance=self.options.dynamic_guidance,
@@ -178,4 +178,4 @@ class SampleVideos(Callback):
             negative_prompt_embeds=self.dataset.empty_text_LC()[None].to(device),
         )
         white = np.repeat(255 * inside_THW[..., None].astype(np.uint8), 3, axis=3)
-        return np.concatenate([seen(sample.target_FCHW), white, made], axis=2)
+        return np.concatenate([decode(sample.target_FCHW), white, made], axis=2)

@@ -58,7 +58,7 @@ def check_extras(options: MetricOptions) -> None:
             )
 
 
-def opened(options: MetricOptions, run: Path, step: int, options_seen: dict[str, Any]) -> list[Tracker]:
+def open_trackers(options: MetricOptions, run: Path, step: int, options_seen: dict[str, Any]) -> list[Tracker]:
     """The trackers that are asked for.
 
     Args:
@@ -105,7 +105,7 @@ class Wandb:
         import wandb
 
         self._note = run / WANDB_NOTE
-        self._id, self._last = _noted(self._note)
+        self._id, self._last = _read_note(self._note)
         self._write_note()
         try:
             self._run = wandb.init(project=project, id=self._id, resume="allow", dir=str(run))
@@ -134,7 +134,7 @@ class Wandb:
         write_whole(self._note, json.dumps({"id": self._id, "step": self._last}))
 
 
-def _noted(note: Path) -> tuple[str, int]:
+def _read_note(note: Path) -> tuple[str, int]:
     """Id of the run folder's W&B run, and its last step; a new id and 0 when it has none yet."""
     if not note.exists():
         return uuid.uuid4().hex[:8], 0

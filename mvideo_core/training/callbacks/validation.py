@@ -114,11 +114,11 @@ class Validation(Callback):
         history: History = "both" if self.maker.draws.history_none < 1 else "none"
         noised = self.maker.draws.history_sigma > 0 and history == "both"
         sigma = self.options.history_sigma if noised else 0.0
-        drawn = fixed_draws(index, bins, history, sigma, self.maker.schedule)
+        drawn = validation_draws(index, bins, history, sigma, self.maker.schedule)
         return self.maker.batch(drawn, range(bin_, bin_ + 1), [self.samples.get(index)], torch.ones(bins))
 
 
-def fixed_draws(index: int, bins: int, history: History, history_sigma: float, schedule: "Schedule") -> StepDraws:
+def validation_draws(index: int, bins: int, history: History, history_sigma: float, schedule: "Schedule") -> StepDraws:
     """Draws of one held-out sample: a fixed timestep in every bin, all conditions given."""
     import torch
 
@@ -136,7 +136,7 @@ def evaluating(transformer: "torch.nn.Module", ema: Ema | None) -> Iterator[None
     was_training = transformer.training
     transformer.eval()
     try:
-        with ema.swapped() if ema else contextlib.nullcontext():
+        with ema.swap() if ema else contextlib.nullcontext():
             yield
     finally:
         transformer.train(was_training)

@@ -8,7 +8,7 @@
 * adapters: on for the student, off for the teacher.
 
 A step draws one of three histories, and the rest is fixed by the options. So a run has a handful of graphs, all known
-beforehand: `planned_graphs`. Masks, dropped texts, timesteps and the swap to EMA weights change values only.
+beforehand: `plan_graphs`. Masks, dropped texts, timesteps and the swap to EMA weights change values only.
 """
 
 import logging
@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 from mvideo_core.cogvideox.guidance import Guidance
 from mvideo_core.training.callbacks.base import Callback
 from mvideo_core.training.callbacks.samples import SampleVideos
-from mvideo_core.training.callbacks.validation import Validation, fixed_draws
+from mvideo_core.training.callbacks.validation import Validation, validation_draws
 from mvideo_core.training.draws import History, histories
 
 if TYPE_CHECKING:
@@ -44,7 +44,7 @@ class Graph(NamedTuple):
     gradients: bool
 
 
-def planned_graphs(options: "TrainOptions", validated: bool, shown: set[History]) -> list[Graph]:
+def plan_graphs(options: "TrainOptions", validated: bool, shown: set[History]) -> list[Graph]:
     """The graphs of a run on one rank.
 
     Args:
@@ -101,7 +101,7 @@ class WarmUp(Callback):
             return
         began_s = time.perf_counter()
         shown = self.videos.histories(trainer.world)
-        planned = planned_graphs(self.options, self.validation.takes_part(trainer.world), shown)
+        planned = plan_graphs(self.options, self.validation.takes_part(trainer.world), shown)
         log.info("torch.compile: %d graphs to compile before step %d", len(planned), trainer.step + 1)
         runs: list[Callable[[], None]] = [lambda h=history: self._train(h) for history in histories(self.options.draws)]  # type: ignore[misc]
         runs += [lambda: self.validation.warm_up(trainer.world), lambda: self.videos.warm_up(trainer.world)]
@@ -121,7 +121,7 @@ class WarmUp(Callback):
         import torch
 
         batch, sigma = self.options.micro_batch, self.options.draws.history_sigma
-        drawn = fixed_draws(0, batch, history, sigma, self.maker.schedule)
+        drawn = validation_draws(0, batch, history, sigma, self.maker.schedule)
         samples = [self.samples.get(int(self.train[0]))] * batch
         made = self.maker.batch(drawn, range(batch), samples, torch.ones(batch))
         self.objective.loss(made).total.backward()

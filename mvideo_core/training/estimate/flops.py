@@ -14,13 +14,13 @@ def count_flops(options: "TrainOptions", batch: int = 1) -> dict[str, float]:
     All blocks are equal, so two models of one and of two blocks give that of any number.
     """
     shape = model_shape(options)
-    one, two = (_counted(options, shape, layers, batch) for layers in (1, 2))
+    one, two = (_count(options, shape, layers, batch) for layers in (1, 2))
     more = shape.config["num_layers"] - 1
     flops = {name: one[name] + more * (two[name] - one[name]) for name in one}
     return flops | {"step": sum(flops.values())}
 
 
-def _counted(options: "TrainOptions", shape: ModelShape, layers: int, batch: int) -> dict[str, float]:
+def _count(options: "TrainOptions", shape: ModelShape, layers: int, batch: int) -> dict[str, float]:
     import torch
     from torch import nn
     from torch.utils.flop_counter import FlopCounterMode

@@ -49,15 +49,15 @@ class LiveBytes(TorchDispatchMode):
         size = storage.nbytes() if counted else 0
         self._known.add(key)
         self.now += size
-        weakref.finalize(storage, self._gone, key, size)
+        weakref.finalize(storage, self._subtract, key, size)
 
-    def _gone(self, key: int, size: int) -> None:
+    def _subtract(self, key: int, size: int) -> None:
         self._known.discard(key)
         self.now -= size
 
 
 @contextmanager
-def pretended() -> Iterator[None]:
+def fake_mode() -> Iterator[None]:
     """Inside, tensors are fake: real shapes and types on "cpu", no memory, no arithmetic.
 
     Autocast of "cpu" then keeps what autocast of "cuda" keeps: layer norms in fp32. Not for several threads.
@@ -77,8 +77,8 @@ def pretended() -> Iterator[None]:
         F.layer_norm = on_cpu
 
 
-def made_fake(model: nn.Module) -> None:
-    """Replace a module's meta tensors by fake ones, inside `pretended`."""
+def fake_tensors(model: nn.Module) -> None:
+    """Replace a module's meta tensors by fake ones, inside `fake_mode`."""
     for part in model.modules():
         for name, one in part.named_parameters(recurse=False):
             setattr(part, name, nn.Parameter(torch.empty(one.shape, dtype=one.dtype), requires_grad=one.requires_grad))

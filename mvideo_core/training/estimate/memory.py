@@ -94,14 +94,14 @@ def peak_of_step(options: "TrainOptions", shape: ModelShape, layers: int) -> int
     """Peak bytes of forward and backward with so many blocks."""
     import torch
 
-    from mvideo_core.training.estimate.live import LiveBytes, made_fake, pretended
+    from mvideo_core.training.estimate.live import LiveBytes, fake_mode, fake_tensors
     from mvideo_core.training.execution import input_dtype
 
     model = on_meta(options, shape.config, layers)
     model.set_gradient_checkpointing(options.execution.gradient_checkpointing)
     dtype = input_dtype(options.execution)
-    with pretended():
-        made_fake(model)
+    with fake_mode():
+        fake_tensors(model)
         given = empty_inputs(shape, options.micro_batch, dtype)
         for parameter in model.parameters():
             if parameter.requires_grad:
@@ -118,7 +118,7 @@ def checkpoint_bytes(options: "TrainOptions", n_trained: int) -> int:
     return FP32 * n_trained * (3 + (options.ema.decay > 0))
 
 
-def kept_checkpoints(options: "TrainOptions") -> int:
+def most_checkpoints(options: "TrainOptions") -> int:
     """Checkpoints on disk at most: those kept and the one that is being written."""
     made = options.steps // options.checkpoints.every + 1
     return min(made, options.checkpoints.keep + 1) if options.checkpoints.keep else made
@@ -177,13 +177,13 @@ def _sampling_peak(options: "TrainOptions", shape: ModelShape) -> int:
     """Without gradients the peak is that of one block, whatever their number."""
     import torch
 
-    from mvideo_core.training.estimate.live import LiveBytes, made_fake, pretended
+    from mvideo_core.training.estimate.live import LiveBytes, fake_mode, fake_tensors
     from mvideo_core.training.execution import input_dtype
 
     model = on_meta(options, shape.config, 2).eval()
     dtype = input_dtype(options.execution)
-    with pretended():
-        made_fake(model)
+    with fake_mode():
+        fake_tensors(model)
         given = empty_inputs(shape, options.micro_batch, dtype)
         with LiveBytes() as live, torch.autocast("cpu", torch.bfloat16, enabled=dtype != torch.float32):
             live.outside([*model.parameters(), *model.buffers()])

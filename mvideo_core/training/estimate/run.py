@@ -11,7 +11,7 @@ from mvideo_core.training.estimate.memory import (
     Memory,
     checkpoint_bytes,
     estimate_memory,
-    kept_checkpoints,
+    most_checkpoints,
 )
 
 if TYPE_CHECKING:
@@ -66,7 +66,7 @@ def estimate(options: "TrainOptions", gpu: str = "h100", mfu: float = DEFAULT_MF
     kind = gpu_model(gpu)
     flops, memory = count_flops(options), estimate_memory(options)
     teacher = flops["teacher"] / options.consistency.every if options.consistency.alpha > 0 else 0.0
-    recomputed = flops["forward"] * _recomputed_share(options.execution.gradient_checkpointing)
+    recomputed = flops["forward"] * _recompute_share(options.execution.gradient_checkpointing)
     samples = options.steps * options.global_batch
     per_sample = teacher + flops["forward"] + flops["backward"]
     gpu_hours = (per_sample + recomputed) * samples / (kind.peak_flops * mfu) / 3600
@@ -77,7 +77,7 @@ def estimate(options: "TrainOptions", gpu: str = "h100", mfu: float = DEFAULT_MF
         n_gpus=n_gpus, samples=samples, flops_sample=per_sample, flops_recomputed=recomputed,
         gpu_hours=gpu_hours, hours=gpu_hours / n_gpus,
         gpu_s_per_clip=CLIP_STEPS * GUIDANCE_PASSES * flops["forward"] / (kind.peak_flops * mfu),
-        disk_bytes=kept_checkpoints(options) * checkpoint_bytes(options, memory.n_trained),
+        disk_bytes=most_checkpoints(options) * checkpoint_bytes(options, memory.n_trained),
     )  # fmt: skip
 
 
@@ -118,7 +118,7 @@ def lines(options: "TrainOptions", made: Estimate) -> Iterator[str]:
     )
 
 
-def _recomputed_share(choice: str) -> float:
+def _recompute_share(choice: str) -> float:
     name, _, every = choice.partition(":")
     return 0.0 if name == "none" else 1 / int(every or 1)
 

@@ -11,15 +11,15 @@ def vae_bytes(shape: ModelShape, dtype: Any) -> tuple[int, int]:
     from diffusers import AutoencoderKLCogVideoX
     from torch import nn
 
-    from mvideo_core.training.estimate.live import LiveBytes, made_fake, pretended
+    from mvideo_core.training.estimate.live import LiveBytes, fake_mode, fake_tensors
 
     with torch.device("meta"):
         vae: Any = AutoencoderKLCogVideoX(**shape.vae).eval()
         nn.Module.to(vae, dtype)
     weights = sum(one.numel() * one.element_size() for one in vae.parameters())
     frames, channels, height, width = shape.latents["target"]
-    with pretended():
-        made_fake(vae)
+    with fake_mode():
+        fake_tensors(vae)
         latents = torch.empty(1, channels, frames, height, width, dtype=dtype)
         with torch.no_grad(), LiveBytes() as live:
             live.outside([*vae.parameters(), latents])

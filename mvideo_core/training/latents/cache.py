@@ -145,7 +145,7 @@ class LatentDataset:
             raise StoreError(f"{self.files.root}/{EMPTY_NAME}: not what was written; delete it, run encode again")
         return read_tensors(content, EMPTY_NAME)[TEXT]
 
-    def damaged(self) -> list[str]:
+    def find_damage(self) -> list[str]:
         """Ids of windows whose bytes are not the ones written; reads everything."""
         return [
             name for index, name in enumerate(self.ids) if not (self._whole(index, "") and self._whole(index, "text_"))

@@ -34,7 +34,7 @@ class Decoded(NamedTuple):
     pixels: WindowPixels
 
 
-def decoded_batches(
+def decode_batches(
     reader: ShardReader, groups: Iterable[Sequence[PlannedClip]], video_format: VideoFormat, options: LatentOptions
 ) -> Iterator[list[Decoded]]:
     """Pixels of all groups in order, `batch_size` windows at a time; a group's last batch may be smaller.
@@ -48,7 +48,7 @@ def decoded_batches(
             for at, clip in enumerate(group)
             for window, pixels in reader.pixels(clip, video_format, options.max_stretch)
         )
-        yield from batched(windows, options.batch_size)
+        yield from batches(windows, options.batch_size)
 
 
 def encode_group(
@@ -98,7 +98,7 @@ def ahead(values: Iterator[T]) -> Generator[T, None, None]:
             yield value  # type: ignore[misc]  # not `end`
 
 
-def batched(values: Iterable[T], size: int) -> Iterator[list[T]]:
+def batches(values: Iterable[T], size: int) -> Iterator[list[T]]:
     """Lists of `size` values, the last one shorter; taken from the source only when asked for."""
     source = iter(values)
     while batch := list(itertools.islice(source, size)):

@@ -130,11 +130,11 @@ def write_index(rows: Iterable[LatentShardRow], root: str, out: IO[bytes]) -> di
                 for one in row.windows
             ]
             writer.write_table(pa.Table.from_pylist(columns, schema=schema))
-            totals[row.split] = _added(totals.get(row.split), row)
+            totals[row.split] = _add_row(totals.get(row.split), row)
     return totals
 
 
-def _added(total: LatentSplit | None, row: LatentShardRow) -> LatentSplit:
+def _add_row(total: LatentSplit | None, row: LatentShardRow) -> LatentSplit:
     total = total or LatentSplit(shards=0, clips=0, windows=0, with_history=0, bytes=0)
     return LatentSplit(
         shards=total.shards + 1,

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from mvideo_core.base.errors import StoreError
 from mvideo_core.base.records import LatentWindow
-from mvideo_core.shards.members import padded, tar_header
+from mvideo_core.shards.members import pad_size, tar_header
 from mvideo_core.training.latents.text import TEXT
 from mvideo_core.training.latents.windows import Window
 
@@ -90,7 +90,7 @@ def _put(sink: bytearray, name: str, content: bytes) -> int:
     sink += tar_header(name, len(content))
     start = len(sink)
     sink += content
-    sink += bytes(padded(len(content)) - len(content))
+    sink += bytes(pad_size(len(content)) - len(content))
     return start
 
 

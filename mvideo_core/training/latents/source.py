@@ -32,7 +32,7 @@ class PlannedClip:
     windows: list[Window]
 
 
-def planned_clips(shard: ShardRow, clip_frames: int, options: LatentOptions) -> list[PlannedClip]:
+def plan_clips(shard: ShardRow, clip_frames: int, options: LatentOptions) -> list[PlannedClip]:
     """Every clip of a tar, in its order."""
     return [
         PlannedClip(sample, windows_of(sample.n_frames, clip_frames, options.stride_frames, options.max_windows))
@@ -80,7 +80,7 @@ class ShardReader:
         try:
             meta = json.loads(self.read(f"{key}.json"))
             check_format(meta, video_format, max_stretch, f"{self._path}: {key}")
-            masks = kept_masks(from_bytes(self.read(f"{key}.masks")), meta)
+            masks = keep_masks(from_bytes(self.read(f"{key}.masks")), meta)
             spans = [window.frames(n) for window in clip.windows]
             video = read_frames(io.BytesIO(self.read(f"{key}.mp4")))
             for window, frames_THWC in zip(clip.windows, frame_spans(video, spans), strict=True):
@@ -124,7 +124,7 @@ def frame_spans(frames: Iterator[np.ndarray], spans: Sequence[range]) -> Iterato
         yield np.stack([held[at] for at in span])
 
 
-def kept_masks(masks: MaskSequence, meta: dict[str, Any]) -> MaskSequence:
+def keep_masks(masks: MaskSequence, meta: dict[str, Any]) -> MaskSequence:
     """The objects that passed the quality gate."""
     return masks.select([one["object_id"] for one in meta["objects"] if one.get("kept", True)])
 

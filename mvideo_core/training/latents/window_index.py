@@ -40,9 +40,9 @@ class WindowIndex:
         self._made_of = (files, sha256, split, history)
         place = tempfile.gettempdir()
         with disk_errors("index of the latents", f"{place} (temporary files)"), tempfile.TemporaryFile() as local:
-            if _copied(files, local) != sha256:
+            if _copy_index(files, local) != sha256:
                 raise StoreError(f"{files.root}/{INDEX_NAME}: not the one that {INFO_NAME} speaks of; run encode again")
-            self._table = _mapped(local, split, history)
+            self._table = _map_windows(local, split, history)
 
     def __len__(self) -> int:
         return int(self._table.num_rows)
@@ -84,7 +84,7 @@ class Names(Sequence[str]):
                 yield from chunk.slice(start, NAMES_AT_ONCE).to_pylist()
 
 
-def _copied(files: DatasetFiles, local: IO[bytes]) -> str:
+def _copy_index(files: DatasetFiles, local: IO[bytes]) -> str:
     """Copy the index; its SHA-256 comes back. A remote one is asked for once."""
     seen = hashlib.sha256()
     with files.open(INDEX_NAME) as source:
@@ -95,7 +95,7 @@ def _copied(files: DatasetFiles, local: IO[bytes]) -> str:
     return seen.hexdigest()
 
 
-def _mapped(index: IO[bytes], split: str, history: History) -> "pa.Table":
+def _map_windows(index: IO[bytes], split: str, history: History) -> "pa.Table":
     """The windows of a split, written as an Arrow file without a name and mapped."""
     import pyarrow as pa
     import pyarrow.parquet as pq

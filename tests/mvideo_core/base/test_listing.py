@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from mvideo_core.base.errors import ConfigError
-from mvideo_core.base.listing import exists, is_file, named_file, read_entries, read_lines, text_lines, visible_files
+from mvideo_core.base.listing import exists, find_file, is_file, read_entries, read_lines, text_lines, visible_files
 from mvideo_core.curation.ingest.download import read_archive
 from mvideo_core.curation.ingest.folder import list_folder
 from mvideo_core.curation.ingest.sources import SourceOptions
@@ -60,11 +60,11 @@ def test_a_file_that_cannot_be_read_is_named(tmp_path):
 def test_a_file_is_found_under_either_spelling_of_its_accents(tmp_path: Path) -> None:
     composed, decomposed = "caf\u00e9.mp4", "cafe\u0301.mp4"
     (tmp_path / decomposed).touch()
-    assert named_file(tmp_path, composed) == tmp_path / decomposed
-    assert named_file(tmp_path, decomposed) == tmp_path / decomposed
-    assert named_file(tmp_path, "other.mp4") is None
+    assert find_file(tmp_path, composed) == tmp_path / decomposed
+    assert find_file(tmp_path, decomposed) == tmp_path / decomposed
+    assert find_file(tmp_path, "other.mp4") is None
 
 
 def test_a_name_that_no_file_can_have_is_absent(tmp_path: Path) -> None:
     long = "x" * 300 + ".mp4"
-    assert (named_file(tmp_path, long), exists(tmp_path / long), is_file(tmp_path / long)) == (None, False, False)
+    assert (find_file(tmp_path, long), exists(tmp_path / long), is_file(tmp_path / long)) == (None, False, False)

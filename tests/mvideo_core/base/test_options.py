@@ -2,7 +2,7 @@ import pytest
 from pydantic import Field
 
 from mvideo_core.base.errors import ConfigError
-from mvideo_core.base.options import Options, canonical_json, digest, merged, read_yaml
+from mvideo_core.base.options import Options, canonical_json, digest, merge, read_yaml
 from mvideo_core.base.registry import Registry
 
 
@@ -57,13 +57,13 @@ def test_an_unknown_plugin_is_answered_with_the_known_ones():
 
 def test_one_entry_of_a_list_is_changed_by_its_number() -> None:
     suite = {"metrics": [{"metric": "a"}, {"metric": "b", "options": {"x": 1}}], "name": "s"}
-    changed = merged(suite, {"metrics": {"1": {"options": {"align": True}}}})
+    changed = merge(suite, {"metrics": {"1": {"options": {"align": True}}}})
     assert changed["metrics"] == [{"metric": "a"}, {"metric": "b", "options": {"x": 1, "align": True}}]
     assert suite["metrics"][1] == {"metric": "b", "options": {"x": 1}}  # nobody else's list is changed
-    assert merged({"classes": ["cat", "dog"]}, {"classes": {"0": "cow"}}) == {"classes": ["cow", "dog"]}
+    assert merge({"classes": ["cat", "dog"]}, {"classes": {"0": "cow"}}) == {"classes": ["cow", "dog"]}
 
 
 @pytest.mark.parametrize("key", ["2", "-1", "name", "1.0"])
 def test_a_number_that_a_list_does_not_have_is_refused_in_one_line(key: str) -> None:
     with pytest.raises(ConfigError, match=rf"metrics.{key}: metrics is a list of 2 entries, 0 to 1"):
-        merged({"metrics": [{}, {}]}, {"metrics": {key: {"x": 1}}})
+        merge({"metrics": [{}, {}]}, {"metrics": {key: {"x": 1}}})

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from mvideo_core.base.stopping import Stopped, heed, heeding, pool_that_stops
+from mvideo_core.base.stopping import Stopped, heeding, pool_that_stops, raise_if_stopped
 from mvideo_core.engine import STAGES
 from mvideo_core.engine.run import RunOptions, run_stage
 from mvideo_core.media.decode import read_frames
@@ -49,7 +49,7 @@ def test_a_stop_ends_the_threads_at_their_next_frame_and_is_over_with_the_pool()
     (future,) = in_a_stopped_pool(Stop, lambda: slow_frames(seen))
     assert isinstance(future.exception(), Stopped)
     assert 0 < len(seen) < 40
-    heed()  # the next work in this process is not stopped
+    raise_if_stopped()  # the next work in this process is not stopped
 
 
 def test_after_an_error_the_other_threads_finish() -> None:
@@ -66,13 +66,13 @@ def test_a_pool_inside_a_stopping_one_leaves_the_stop_to_it() -> None:
                 slow_frames([])
         finally:
             with pytest.raises(Stopped):
-                heed()
+                raise_if_stopped()
             after.append(True)
 
     (future,) = in_a_stopped_pool(Stop, inner)
     assert isinstance(future.exception(), Stopped)
     assert after == [True]
-    heed()
+    raise_if_stopped()
 
 
 def test_reading_and_writing_videos_look_for_a_stop_at_every_frame(tmp_path: Path) -> None:

@@ -3,21 +3,21 @@
 import torch
 
 from mvideo_core.cogvideox.conditions import Conditions
-from mvideo_core.cogvideox.guidance import Guidance, batched_conditions, batched_text, combined
+from mvideo_core.cogvideox.guidance import Guidance, guide, stack_conditions, stack_text
 
 
 def test_text_only():
     branches = Guidance(text=6.0).branches(has_mask=True)
     assert [(b.positive, b.masked) for b in branches] == [(False, True), (True, True)]
     # 1 + 6 * (2 - 1) = 7
-    assert combined(branches, torch.tensor([[1.0], [2.0]])).tolist() == [[7.0]]
+    assert guide(branches, torch.tensor([[1.0], [2.0]])).tolist() == [[7.0]]
 
 
 def test_mask_scale_of_one_is_the_same_as_none():
     three = Guidance(text=3.0, mask=2.0).branches(has_mask=True)
     assert [(b.positive, b.masked) for b in three] == [(False, False), (False, True), (True, True)]
     # 1 + 2 * (2 - 1) + 3 * (5 - 2) = 12
-    assert combined(three, torch.tensor([[1.0], [2.0], [5.0]])).tolist() == [[12.0]]
+    assert guide(three, torch.tensor([[1.0], [2.0], [5.0]])).tolist() == [[12.0]]
     assert len(Guidance(text=3.0, mask=2.0).branches(has_mask=False)) == 2
     assert len(Guidance(text=1.0, mask=1.0).branches(has_mask=True)) == 1
     only_mask = Guidance(text=1.0, mask=2.0).branches(has_mask=True)
@@ -27,12 +27,12 @@ def test_mask_scale_of_one_is_the_same_as_none():
 def test_batch_holds_a_zero_mask_where_there_is_none_and_history_everywhere():
     branches = Guidance(text=3.0, mask=2.0).branches(has_mask=True)
     mask, motion = torch.ones(1, 3, 16, 4, 8), torch.full((1, 3, 16, 2, 4), 2.0)
-    batched = batched_conditions(branches, Conditions(mask, None, motion, torch.tensor([20])))
+    batched = stack_conditions(branches, Conditions(mask, None, motion, torch.tensor([20])))
     assert [part.mean().item() for part in batched.mask_BFCHW.chunk(3)] == [0, 1, 1]
     assert batched.motion_BFCHW.shape == (3, 3, 16, 2, 4)
     assert batched.timestep_B.tolist() == [20, 20, 20]
     assert batched.appearance_BFCHW is None
-    text = batched_text(branches, torch.ones(1, 2, 4), torch.zeros(1, 2, 4))
+    text = stack_text(branches, torch.ones(1, 2, 4), torch.zeros(1, 2, 4))
     assert [part.mean().item() for part in text.chunk(3)] == [0, 0, 1]
 
 

@@ -84,7 +84,7 @@ def test_without_a_home_or_with_a_cache_that_cannot_be_written_it_is_read_each_t
     monkeypatch.setattr(weights_digest, "CACHED_FROM_BYTES", 1)
     monkeypatch.setattr(weights_digest, "SETTLED_S", 0.0)
     path = written(tmp_path / "one", values) / FILE
-    expected = weights_digest._hashed(path)
+    expected = weights_digest._hash_tensors(path)
     monkeypatch.setattr(weights_digest, "cache_folder", lambda: None)
     assert file_tensors(path) == expected
     (tmp_path / "file").write_text("")

@@ -39,7 +39,7 @@ class LateWorker(Worker):
 
     def judge(self, clip):
         if clip.start_s < self.options.from_s:
-            return LateRow.filtered(clip.key, clip.key, "early", clip.start_s, self.options.from_s)
+            return LateRow.filter_row(clip.key, clip.key, "early", clip.start_s, self.options.from_s)
         return LateRow(key=clip.key, parent=clip.key, start_s=clip.start_s)
 
 

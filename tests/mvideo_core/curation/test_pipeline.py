@@ -1,7 +1,7 @@
 import pytest
 
 from mvideo_core.base.errors import ConfigError, ModelError
-from mvideo_core.base.options import merged
+from mvideo_core.base.options import merge
 from mvideo_core.curation.pipeline import PART_STAGES, PROFILES, load_profile, preflight, stage_rows
 from mvideo_core.engine import STAGES
 
@@ -26,7 +26,7 @@ def test_the_paper_profiles_keep_the_papers_numbers():
 def test_overrides_win_over_the_profile_key_by_key():
     options = load_profile("mini", {"cut": {"min_shot_s": 4}, "shard": {"test_frac": 0.5}})
     assert (options.cut.min_shot_s, options.cut.width) == (4, 384)
-    assert merged({"a": {"b": 1, "c": 2}}, {"a": {"b": 3}}) == {"a": {"b": 3, "c": 2}}
+    assert merge({"a": {"b": 1, "c": 2}}, {"a": {"b": 3}}) == {"a": {"b": 3, "c": 2}}
 
 
 def test_unknown_names_are_answered_with_the_known_ones():

@@ -11,7 +11,7 @@ from mvideo_core.editing import load_masks, save_masks
 from mvideo_core.editing.inputs import open_input
 from mvideo_core.editing.mask_files import read_masks
 from mvideo_core.masks import encode
-from mvideo_core.masks.io.clip import edges_of, joined, take_frames
+from mvideo_core.masks.io.clip import edges_of, join, take_frames
 from mvideo_core.media.encode import write_gray_mp4, write_mp4
 from tests.mvideo_core.editing.drawn import HEIGHT, WIDTH, noise, square_path
 
@@ -208,8 +208,8 @@ def test_frames_taken_and_joined_on_the_runs():
     pixels = clip.sequence.pixels()
     order = [2, 0, 0]
     assert take_frames(clip.sequence, order) == encode(pixels[order])
-    assert joined([clip.sequence, take_frames(clip.sequence, [1])]) == encode(np.concatenate([pixels, pixels[1:2]]))
+    assert join([clip.sequence, take_frames(clip.sequence, [1])]) == encode(np.concatenate([pixels, pixels[1:2]]))
     with pytest.raises(IndexError):
         take_frames(clip.sequence, [3])
     with pytest.raises(MediaError, match="differ"):
-        joined([clip.sequence, square_path().sequence])
+        join([clip.sequence, square_path().sequence])

@@ -11,7 +11,7 @@ from mvideo_core.editing.resample import (
     past_end,
     placement,
     resample,
-    resized,
+    resize,
     whole_clips,
 )
 from mvideo_core.masks import encode
@@ -73,30 +73,30 @@ def test_half_the_size_needs_half_the_area():
     mask[0, 0, 0, 0:2] = True  # upper half of pixel (0, 0): 2 of 4
     mask[0, 0, 0, 2] = True  # 1 of 4 of pixel (0, 1)
     mask[0, 0, 2:, 2:] = True  # all of pixel (1, 1)
-    assert resized(encode(mask), 2, 2).pixels()[0, 0].tolist() == [[True, False], [False, True]]
+    assert resize(encode(mask), 2, 2).pixels()[0, 0].tolist() == [[True, False], [False, True]]
 
 
 def test_two_thirds_of_the_size_by_exact_coverage():
     mask = np.zeros((1, 1, 3, 3), bool)
     mask[0, 0, :, 1] = True
     # Each new pixel is 1.5 px wide; the middle column covers [1, 1.5) and [1.5, 2): a third of both, below one half.
-    assert not resized(encode(mask), 2, 2).pixels().any()
+    assert not resize(encode(mask), 2, 2).pixels().any()
     mask[0, 0, :, 0] = True  # now the first new column is full, the second still at a third
-    assert resized(encode(mask), 2, 2).pixels()[0, 0].tolist() == [[True, False], [True, False]]
+    assert resize(encode(mask), 2, 2).pixels()[0, 0].tolist() == [[True, False], [True, False]]
 
 
 def test_whole_enlargement_repeats_pixels():
     clip = noise()
-    big = resized(clip.sequence, 80, 120)
+    big = resize(clip.sequence, 80, 120)
     np.testing.assert_array_equal(big.pixels(), clip.sequence.pixels().repeat(2, axis=2).repeat(2, axis=3))
-    assert resized(big, 40, 60) == clip.sequence
+    assert resize(big, 40, 60) == clip.sequence
 
 
 def test_shrinking_equals_an_independent_area_average():
     clip = noise(n_frames=1, n_objects=1, seed=4)
-    clip = MaskClip(resized(clip.sequence, 120, 180), 8.0, ("",))  # blobs of 3 px
+    clip = MaskClip(resize(clip.sequence, 120, 180), 8.0, ("",))  # blobs of 3 px
     coverage = cv2.resize(clip.sequence.mask(0, 0).astype(np.float64), (96, 64), interpolation=cv2.INTER_AREA)
-    ours = resized(clip.sequence, 64, 96).mask(0, 0)
+    ours = resize(clip.sequence, 64, 96).mask(0, 0)
     clear = abs(coverage - 0.5) > 1e-3
     assert clear.mean() > 0.9
     np.testing.assert_array_equal(ours[clear], (coverage > 0.5)[clear])
@@ -107,16 +107,16 @@ def test_fit_by_hand():
     assert placement(40, 60, 16, 32, "letterbox") == pytest.approx((0.4, 0.4, 4.0, 0.0))
     assert placement(40, 60, 16, 32, "crop") == pytest.approx((32 / 60, 32 / 60, 0.0, (16 - 40 * 32 / 60) / 2))
     clip = block((10, 10, 20, 20))
-    assert boxes(MaskClip(resized(clip.sequence, 16, 32, "letterbox"), 8, ("",))) == [[8, 4, 12, 8]]
+    assert boxes(MaskClip(resize(clip.sequence, 16, 32, "letterbox"), 8, ("",))) == [[8, 4, 12, 8]]
     full = block((0, 0, 60, 40))
-    assert areas(resized(full.sequence, 16, 32, "letterbox"))[0, 0] == 16 * 24  # bars of 4 px at both sides
-    assert areas(resized(full.sequence, 16, 32, "crop"))[0, 0] == 16 * 32
+    assert areas(resize(full.sequence, 16, 32, "letterbox"))[0, 0] == 16 * 24  # bars of 4 px at both sides
+    assert areas(resize(full.sequence, 16, 32, "crop"))[0, 0] == 16 * 32
 
 
 def test_objects_outside_a_crop_vanish():
     clip = block((0, 0, 60, 2))  # 40 x 60 cropped to 20 x 60 keeps rows 10 to 30
-    assert areas(resized(clip.sequence, 20, 60, "crop"))[0, 0] == 0
-    assert resized(encode(np.zeros((2, 0, 4, 4), bool)), 8, 8).shape == (2, 0, 8, 8)
+    assert areas(resize(clip.sequence, 20, 60, "crop"))[0, 0] == 0
+    assert resize(encode(np.zeros((2, 0, 4, 4), bool)), 8, 8).shape == (2, 0, 8, 8)
 
 
 def test_masks_that_end_early_are_told(caplog):

@@ -6,7 +6,7 @@ from PIL import Image, ImageDraw
 
 from mvideo_core.base.errors import ConfigError
 from mvideo_core.editing.draw import CanvasOptions, draw, parse_shapes
-from mvideo_core.editing.svg_path import commands, covered, svg_outlines
+from mvideo_core.editing.svg_path import commands, cover, svg_outlines
 from mvideo_core.masks.measure import areas
 from tests.mvideo_core.editing.drawn import boxes
 
@@ -61,7 +61,7 @@ def test_a_star_that_crosses_itself_equals_pillows(rule: str) -> None:
     pen.polygon([(8 * x - 0.5, 8 * y - 0.5) for x, y in around], fill=1)
     if rule == "evenodd":
         pen.polygon([(8 * x - 0.5, 8 * y - 0.5) for x, y in inner], fill=0)
-    mine = covered([8 * np.array(STAR)], 800, 800, rule)  # type: ignore[arg-type]
+    mine = cover([8 * np.array(STAR)], 800, 800, rule)  # type: ignore[arg-type]
     # Pillow fills the edge as well: a ring of one sample on outlines of 4000.
     assert (mine ^ np.asarray(picture)).sum() < 6000
     assert mine[400, 400] == (rule == "nonzero")

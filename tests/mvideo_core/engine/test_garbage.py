@@ -7,13 +7,13 @@ import pytest
 from mvideo_core.base.errors import StoreError
 from mvideo_core.base.locks import folder_in_use
 from mvideo_core.curation.ingest.sources import SourceOptions
-from mvideo_core.curation.pipeline import held_rows
+from mvideo_core.curation.pipeline import workspace_rows
 from mvideo_core.curation.stages.publish import dataset_problems
 from mvideo_core.curation.stages.publish_latents import current_latents, latents_problems
 from mvideo_core.curation.stages.shard import shard_dataset
 from mvideo_core.curation.stages.sources import plan_sources
 from mvideo_core.engine import STAGES
-from mvideo_core.engine.chain import touched_by
+from mvideo_core.engine.chain import stage_and_inputs
 from mvideo_core.engine.garbage import Freed, collect_garbage
 from mvideo_core.engine.plan import PlanOptions, make_plan
 from mvideo_core.engine.run import run_stage
@@ -90,7 +90,7 @@ def test_at_rest_exactly_what_nothing_reaches_goes(workspace, tmp_path):
     for path in GARBAGE:
         workspace.folder.write(path, json.dumps({"key": KEY}).encode())
     before = files(workspace)
-    stages = held_rows(workspace)
+    stages = workspace_rows(workspace)
 
     would = collect_garbage(workspace, stages, dry_run=True)
     assert files(workspace) == before
@@ -243,13 +243,13 @@ def test_beside_every_stage_of_the_pipeline_nothing_it_needs_goes(workspace, tmp
     for name in ("ingest", "cut", "detect", "segment", "caption", "shard", "report"):
         with held(workspace, name, tmp_path / name, **({"test_frac": 0} if name == "shard" else {})):
             before = files(workspace)
-            freed = gc(workspace, held_rows(workspace))
+            freed = gc(workspace, workspace_rows(workspace))
             assert files(workspace) == before, name
-            assert set(freed.in_use) >= touched_by(name) & {*held_rows(workspace), "report"}, name
-        assert whole(workspace, held_rows(workspace)), name
+            assert set(freed.in_use) >= stage_and_inputs(name) & {*workspace_rows(workspace), "report"}, name
+        assert whole(workspace, workspace_rows(workspace)), name
         if name != "report":
             assert "ok" in {row.status for row in workspace.current_rows(name, STAGES.get(name).row)}, name
-        assert gc(workspace, held_rows(workspace)).files == 0
+        assert gc(workspace, workspace_rows(workspace)).files == 0
 
 
 @pytest.mark.slow
@@ -258,17 +258,17 @@ def test_beside_encode_and_a_training_nothing_they_read_goes(workspace, tmp_path
     options = {"base": {"weights": "random:tiny-sincos", "dtype": "fp32"}, "batch_size": 2}
     with held(workspace, "encode", tmp_path / "encode", **options):
         before = files(workspace)
-        assert set(gc(workspace, held_rows(workspace)).in_use) == {"encode", "shard"}
+        assert set(gc(workspace, workspace_rows(workspace)).in_use) == {"encode", "shard"}
         assert files(workspace) == before
     first = workspace.pointer("latents")["path"]
     with held(workspace, "encode", tmp_path / "again", **options, max_windows=1):
         pass
     with folder_in_use(workspace.folder.at(first)):
-        assert gc(workspace, held_rows(workspace)).in_use == (first,)
-        assert LatentDataset(workspace.folder.at(first)).damaged() == []
-    gc(workspace, held_rows(workspace))
+        assert gc(workspace, workspace_rows(workspace)).in_use == (first,)
+        assert LatentDataset(workspace.folder.at(first)).find_damage() == []
+    gc(workspace, workspace_rows(workspace))
     assert workspace.folder.names("latents") == [workspace.pointer("latents")["path"].split("/")[1]]
-    assert LatentDataset(current_latents(workspace)).damaged() == []
+    assert LatentDataset(current_latents(workspace)).find_damage() == []
     assert latents_problems(workspace, deep=True) == []
     (tar,) = (path for path in workspace.folder.walk("latents") if path.endswith(".tar"))
     workspace.folder.remove(tar)

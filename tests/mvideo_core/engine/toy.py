@@ -50,7 +50,7 @@ class LetterWorker(Worker):
         if item.key in self.options.bad:
             raise MediaError(f"{item.key} is damaged")
         if item.key in self.options.short:
-            return LetterRow.filtered(key=item.key, parent=item.key, reason="short", value=1.0, threshold=2.0)
+            return LetterRow.filter_row(key=item.key, parent=item.key, reason="short", value=1.0, threshold=2.0)
         content = f"{item.key}{self.options.suffix}".encode()
         blob = self.context.commit_bytes(content, f"{item.key}.txt", item.content_key)
         return LetterRow(key=item.key, parent=item.key, letter=blob)

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from mvideo_core.base.errors import ModelError
-from mvideo_core.evaluation.networks.clip_tokenizer import ClipTokenizer, cleaned
+from mvideo_core.evaluation.networks.clip_tokenizer import ClipTokenizer, clean
 from tests.goldens.vbench_inputs import PROMPTS, goldens
 
 
@@ -29,7 +29,7 @@ def test_a_long_text_keeps_its_end() -> None:
 
 
 def test_text_is_repaired_before_it_is_cut() -> None:
-    assert cleaned("  It\u2019s &amp;amp; caf\u00c3\u00a9\n now") == "it's & caf\u00e9 now"
+    assert clean("  It\u2019s &amp;amp; caf\u00c3\u00a9\n now") == "it's & caf\u00e9 now"
 
 
 def test_ids_equal_vbench() -> None:

@@ -8,7 +8,7 @@ import av
 import numpy as np
 import pytest
 
-from mvideo_core.evaluation.facts import VideoFacts, described, facts_of, kinds
+from mvideo_core.evaluation.facts import VideoFacts, describe, facts_of, kinds
 from mvideo_core.evaluation.figures import metric_titles
 from mvideo_core.evaluation.manifest import EvalItem
 from mvideo_core.evaluation.plan import EvalPlan
@@ -49,9 +49,9 @@ def test_what_is_missing_or_broken_has_no_facts(tmp_path: Path) -> None:
 def test_kinds_are_counted() -> None:
     one = VideoFacts(frames=97, fps=8, width_px=720, height_px=480)
     other = one.model_copy(update={"frames": 18, "width_px": 360, "height_px": 240})
-    assert described(kinds([one, one])) == "12 s x 480 x 720, 8 fps"
-    assert described(kinds([other, one, one])) == "2 of 12 s x 480 x 720, 8 fps; 1 of 2.1 s x 240 x 360, 8 fps"
-    assert described(()) == ""
+    assert describe(kinds([one, one])) == "12 s x 480 x 720, 8 fps"
+    assert describe(kinds([other, one, one])) == "2 of 12 s x 480 x 720, 8 fps; 1 of 2.1 s x 240 x 360, 8 fps"
+    assert describe(()) == ""
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,7 @@ from mvideo_core.editing.mask_files import load_masks, save_masks
 from mvideo_core.evaluation.guides import file_name_of
 from mvideo_core.evaluation.make_videos import failures, make_videos
 from mvideo_core.evaluation.manifest import EvalItem, absolute_items, read_manifest, write_manifest
-from mvideo_core.evaluation.plan import make_plan, shuffled_masks
+from mvideo_core.evaluation.plan import make_plan, shuffle_masks
 from mvideo_core.evaluation.run import run_suite
 from mvideo_core.evaluation.suite import SuiteOptions
 from mvideo_core.evaluation.systems import SystemOptions, load_system
@@ -92,7 +92,7 @@ def test_no_sample_is_lost_to_the_score_but_the_failed_one(batch: tuple[Path, li
     for name in ("mini_mask_miou", "mini_other"):
         got = result.groups[0].metrics[name]
         assert (got.n, got.n_failed, got.n_missing, got.n_inapplicable) == (3, 1, 0, 0)
-    assert "short" not in {one.id for one in shuffled_masks(plan.items).values()}
+    assert "short" not in {one.id for one in shuffle_masks(plan.items).values()}
     assert run_suite(plan, tmp_path / "result") == result  # and its part is not outdated
     rows = (tmp_path / "result" / "rows.jsonl").read_text()
     assert "are masks for 2.00 s" in rows

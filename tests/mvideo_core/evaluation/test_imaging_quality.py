@@ -9,7 +9,7 @@ import pytest
 from mvideo_core.base.errors import ModelError
 from mvideo_core.evaluation.base import METRICS
 from mvideo_core.evaluation.manifest import EvalItem
-from mvideo_core.evaluation.metrics.imaging_quality import musiq, resized
+from mvideo_core.evaluation.metrics.imaging_quality import musiq, shrink
 from mvideo_core.evaluation.video import EvalVideo
 from tests.goldens.vbench_inputs import (
     LARGE_FRAME,
@@ -50,14 +50,14 @@ def test_order_of_frames_does_not_matter() -> None:
 def test_sizes_of_a_480_x_720_frame(mode: str, size: tuple[int, int]) -> None:
     """512 / 720 * 480 = 341.33, cut to 341; the short side is below 512 already."""
     frame = np.zeros((480, 720, 3), np.uint8)
-    assert tuple(resized(frame, mode).shape) == (1, 3, *size)  # type: ignore[arg-type]
+    assert tuple(shrink(frame, mode).shape) == (1, 3, *size)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("mode", ["longer", "shorter", "shorter_centercrop", "None"])
 def test_resizing_equals_vbench(mode: str) -> None:
     """One frame of 600 x 533: 512 x 454, 576 x 512, its middle 512 x 512, as it is."""
     frame = drawn_frames(*LARGE_FRAME, 1)[0]
-    ours = float(quality_stand_in(resized(frame, mode.lower())))  # type: ignore[arg-type]
+    ours = float(quality_stand_in(shrink(frame, mode.lower())))  # type: ignore[arg-type]
     assert ours == pytest.approx(goldens()["imaging_quality_frame"][mode], abs=1e-6)
 
 

@@ -7,7 +7,7 @@ import pytest
 
 from mvideo_core.base.errors import MediaError
 from mvideo_core.evaluation.mask_grid import on_grid
-from mvideo_core.evaluation.mask_overlap import OverlapPolicy, filled_boxes, overlap, prompt_boxes, together
+from mvideo_core.evaluation.mask_overlap import OverlapPolicy, fill_boxes, overlap, prompt_boxes, together
 from mvideo_core.masks import encode
 from tests.mvideo_core.evaluation.davis_masks import drawn_masks
 
@@ -72,7 +72,7 @@ def test_several_objects_as_one_union_or_as_their_mean():
 def test_a_filled_box_around_a_disc_scores_nearly_pi_over_4():
     y, x = np.mgrid[:200, :240]
     disc = encode(((x - 120) ** 2 + (y - 100) ** 2 <= 90**2)[None, None])
-    box = encode(filled_boxes(disc, 0)[None])
+    box = encode(fill_boxes(disc, 0)[None])
     found = overlap(disc, box, SKIP)
     assert found.value == found.details["box_fill"] == pytest.approx(math.pi / 4, abs=0.01)
     assert overlap(disc, disc, SKIP).details["box_fill"] == found.value

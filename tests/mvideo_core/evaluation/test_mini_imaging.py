@@ -10,7 +10,7 @@ from mvideo_core.base.errors import MediaError, ModelError
 from mvideo_core.evaluation.base import METRICS
 from mvideo_core.evaluation.networks.frame_quality import QualityWeights, features
 from mvideo_core.evaluation.video import EvalVideo
-from mvideo_core.miniworld.training.imaging import DEGRADATIONS, clean_frames, degraded, fit, write_model
+from mvideo_core.miniworld.training.imaging import DEGRADATIONS, clean_frames, degrade, fit, write_model
 
 
 @pytest.fixture(scope="module")
@@ -53,7 +53,7 @@ def test_shipped_weights_rank_levels(name: str, frames: np.ndarray, weights: Qua
     rng = np.random.default_rng(3)
     levels = [0.0, 0.25, 0.5, 1.0]
     scores = np.array(
-        [[weights.quality(features(degraded(rgb, name, level, rng))) for level in levels] for rgb in frames]
+        [[weights.quality(features(degrade(rgb, name, level, rng))) for level in levels] for rgb in frames]
     )
     assert (scores[:, 1] < scores[:, 0]).all(), "every degraded frame below itself clean"
     assert spearmanr(scores.ravel(), np.tile(levels, len(frames))).statistic < -0.9

@@ -9,7 +9,7 @@ import pytest
 from mvideo_core.base.errors import MediaError, ModelError
 from mvideo_core.evaluation.base import METRICS
 from mvideo_core.evaluation.manifest import EvalItem
-from mvideo_core.evaluation.metrics.overall_consistency import CLIP_MEAN, CLIP_STD, middle_frames, preprocessed
+from mvideo_core.evaluation.metrics.overall_consistency import CLIP_MEAN, CLIP_STD, middle_frames, preprocess
 from mvideo_core.evaluation.networks.viclip import ViClip, ViclipSizes
 from mvideo_core.evaluation.video import EvalVideo
 from tests.goldens.vbench_inputs import PROMPTS, VICLIP_SEED, VIDEOS, fill, goldens, video_path
@@ -101,7 +101,7 @@ def test_preprocessing_of_a_flat_frame_and_its_crop() -> None:
     """480 x 720 -> 224 x 336, columns 56 to 279 stay: a frame black left of column 360 is split in the middle."""
     frame = np.zeros((1, 480, 720, 3), np.uint8)
     frame[:, :, 360:] = 255
-    image = preprocessed(frame, 224)[0].numpy()
+    image = preprocess(frame, 224)[0].numpy()
     black = [-mean / std for mean, std in zip(CLIP_MEAN, CLIP_STD, strict=True)]
     white = [(1 - mean) / std for mean, std in zip(CLIP_MEAN, CLIP_STD, strict=True)]
     assert image.shape == (3, 224, 224)

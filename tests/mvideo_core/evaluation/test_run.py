@@ -14,7 +14,7 @@ from mvideo_core.evaluation.aggregate import ScoreRow, group_of
 from mvideo_core.evaluation.base import VideoScore
 from mvideo_core.evaluation.export import frames_without
 from mvideo_core.evaluation.manifest import EvalItem, write_manifest
-from mvideo_core.evaluation.plan import EvalPlan, Part, make_plan, parse_part, shuffled_masks
+from mvideo_core.evaluation.plan import EvalPlan, Part, make_plan, parse_part, shuffle_masks
 from mvideo_core.evaluation.result import collect, note_path, read_result, waiting_parts
 from mvideo_core.evaluation.retry import forget_failed
 from mvideo_core.evaluation.run import _Ready, _score_item, run_suite, score_part
@@ -166,16 +166,16 @@ def test_items_without_what_a_metric_needs_are_told_apart_from_failures(videos: 
 
 def test_shuffling_leaves_no_item_its_own_masks() -> None:
     items = [EvalItem(id=f"{n}-{seed}", masks=f"m{n}", system="s") for n in range(5) for seed in range(3)]
-    pairs = shuffled_masks(items)
+    pairs = shuffle_masks(items)
     assert all(pairs[group_of(item), item.id].masks != item.masks for item in items)
     for seed in range(3):  # a derangement: every mask file is used once per seed
         assert {pairs[group_of(items[0]), f"{n}-{seed}"].masks for n in range(5)} == {f"m{n}" for n in range(5)}
     other = [item.model_copy(update={"system": "t"}) for item in reversed(items)]
-    again = shuffled_masks(other)
+    again = shuffle_masks(other)
     assert {name: one.masks for (_, name), one in again.items()} == {
         name: one.masks for (_, name), one in pairs.items()
     }
-    assert shuffled_masks(items[:3]) == {}  # one mask file only
+    assert shuffle_masks(items[:3]) == {}  # one mask file only
 
 
 @pytest.mark.parametrize("text", ["4/4", "-1/2", "1", "a/b", "0/0"])

@@ -15,7 +15,7 @@ from mvideo_core.editing.mask_files import load_masks, save_masks
 from mvideo_core.generation.loading import Loaded
 from mvideo_core.generation.request import GenerateRequest, generate
 from mvideo_core.generation.sources import SourceOptions
-from mvideo_core.generation.video import used_masks
+from mvideo_core.generation.video import masks_of_video
 from mvideo_core.masks import MaskSequence, encode
 from mvideo_core.masks.io.clip import take_frames
 from mvideo_core.media.decode import count_frames
@@ -73,7 +73,7 @@ def test_the_masks_kept_are_those_used(square: MaskSequence, adapter: Path, load
         ("none", {"seconds": 4.0, "mask_end": "none"}, [*range(25), *[24] * 8]),  # the clip of frame 24 is guided
     ):
         request = _request(masks, adapter, options={"steps": 1, "objects": [0], **options})
-        clip = used_masks(load_masks(masks), request.options, loaded.pipeline.format)
+        clip = masks_of_video(load_masks(masks), request.options, loaded.pipeline.format)
         assert (clip.sequence, clip.labels) == (take_frames(square, numbers).select([0]), ("ball",)), name
     made = generate(_request(masks, adapter, options={"steps": 1, "seconds": 1.0, "objects": [1]}), str(tmp_path / "a"))
     kept = load_masks(tmp_path / "a" / "conditions" / "masks.masks")

@@ -6,7 +6,7 @@ import pytest
 from mvideo_core.cogvideox.video_format import VideoFormat
 from mvideo_core.generation.options import GenerateOptions
 from mvideo_core.generation.sources import Source, SourceOptions, frames_of, on_grid
-from mvideo_core.generation.video import used_masks
+from mvideo_core.generation.video import masks_of_video
 from mvideo_core.masks import encode
 from mvideo_core.masks.io.clip import MaskClip
 
@@ -53,4 +53,4 @@ def test_what_is_kept_beside_a_shorter_video_has_its_frames() -> None:
     whole = on_grid(masks(97), SourceOptions(), GRID).masks
     assert whole is not None
     assert whole.sequence.n_frames == 97
-    assert used_masks(whole, GenerateOptions(seconds=4), GRID).sequence.n_frames == 33
+    assert masks_of_video(whole, GenerateOptions(seconds=4), GRID).sequence.n_frames == 33

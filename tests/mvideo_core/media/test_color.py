@@ -8,7 +8,7 @@ import pytest
 from mvideo_core.base.errors import MediaError
 from mvideo_core.editing.reference import open_reference
 from mvideo_core.masks.io.gray_video import read
-from mvideo_core.media.color import picture_of, untagged_matrix
+from mvideo_core.media.color import default_matrix, picture_of
 from mvideo_core.media.decode import first_frame, read_clip, read_gray, sample_frames
 from mvideo_core.media.encode import write_mp4
 from mvideo_core.media.ffmpeg import ffmpeg_path
@@ -76,7 +76,7 @@ def test_hdr_is_not_read_as_if_it_were_not(tmp_path):
 
 @pytest.mark.parametrize(("size", "matrix"), [((1280, 534), 1), ((960, 720), 1), ((854, 480), 6), ((720, 576), 6)])
 def test_size_decides_where_no_tag_does(size, matrix):
-    assert untagged_matrix(*size) == matrix
+    assert default_matrix(*size) == matrix
 
 
 def test_gaps_are_filled_by_the_size_alone():

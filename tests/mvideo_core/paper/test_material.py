@@ -1,13 +1,13 @@
 import csv
 
 from mvideo_core.evaluation.testsets.mask_to_video import UNSEEN
-from mvideo_core.paper.material import needed_sets, pipeline_overrides, sets_to_build, source_of, workspace_of
+from mvideo_core.paper.material import list_sets, pipeline_overrides, sets_to_build, source_of, workspace_of
 from mvideo_core.paper.options import MaterialOptions, PaperOptions
 
 
 def test_sets_that_no_table_shows_are_not_built():
-    assert needed_sets(PaperOptions(tables=("2", "5"))) == ["train"]
-    assert needed_sets(PaperOptions(tables=("3",), test_sets=("complexmotion",))) == ["train", "complex"]
+    assert list_sets(PaperOptions(tables=("2", "5"))) == ["train"]
+    assert list_sets(PaperOptions(tables=("3",), test_sets=("complexmotion",))) == ["train", "complex"]
     ready = PaperOptions(train=MaterialOptions(workspace="there"), tables=("2",))
     assert sets_to_build(ready) == []
     assert workspace_of(ready, "root", "train") == "there"

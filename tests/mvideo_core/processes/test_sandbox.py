@@ -60,7 +60,7 @@ def test_a_stop_that_comes_before_the_launcher_leaves_it_to_us_is_from_outside(s
         if code == -stop:
             break
     assert code == -stop
-    assert isinstance(sandbox.died("clip a", code, tail, running.timed_out, sandbox.Limits()), KilledError)
+    assert isinstance(sandbox.death_error("clip a", code, tail, running.timed_out, sandbox.Limits()), KilledError)
 
 
 @pytest.mark.parametrize("stop", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
@@ -127,6 +127,6 @@ def test_names_never_reach_the_command_line(tmp_path):
 def test_only_who_is_asked_to_be_is_deaf_to_a_stop(deaf):
     """Workers and trainings begin through the same launcher, and must hear it."""
     code = "print([line.split()[1] for line in open('/proc/self/status') if line.startswith('SigBlk')][0])"
-    argv = sandbox.guarded_argv([PYTHON, "-c", code], sandbox.Limits(), deaf)
+    argv = sandbox.guard_argv([PYTHON, "-c", code], sandbox.Limits(), deaf)
     blocked = int(subprocess.run(argv, capture_output=True, text=True, check=True).stdout, 16)
     assert blocked == (0x4003 if deaf else 0)

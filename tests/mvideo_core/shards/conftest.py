@@ -16,8 +16,8 @@ from mvideo_core.shards import (
     data_card,
     dataset_info,
     info_bytes,
+    plan_sample,
     plan_shards,
-    planned_sample,
     sample_bytes,
     shard_path,
     write_index,
@@ -66,9 +66,7 @@ class Drawn:
         )
         text = f"A dog moves to the right in clip {key}."
         caption = CaptionRow(key=key, parent=key, text=text, captioner="motion", model="motion-1")
-        return planned_sample(
-            clip, masks, caption, VideoRow(key=video_id, title="a dog", width=96, height=64, fps=24.0)
-        )
+        return plan_sample(clip, masks, caption, VideoRow(key=video_id, title="a dog", width=96, height=64, fps=24.0))
 
     def blob(self, name):
         content = (self.folder / name).read_bytes()

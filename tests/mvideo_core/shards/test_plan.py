@@ -5,7 +5,7 @@ import pytest
 from mvideo_core.base.errors import ConfigError
 from mvideo_core.shards import Candidate, ShardOptions, plan_shards
 from mvideo_core.shards.candidate_table import CACHE_KIB, CandidateTable
-from mvideo_core.shards.plan import planned_shards
+from mvideo_core.shards.plan import shards_of_table
 
 
 def candidates(n_videos=20, clips=3, **changes):
@@ -146,7 +146,7 @@ def test_what_stays_out_is_dealt_to_parts_in_turn_by_key():
     table = CandidateTable(options, [])
     for number in (3, 0, 4, 1, 2):
         table.add(candidate_of(number))
-    assert list(planned_shards(table, options, [])) == []
+    assert list(shards_of_table(table, options, [])) == []
     assert [[one.video_id[-1] for one in table.exclusions(part, 2)] for part in (0, 1)] == [["0", "2", "4"], ["1", "3"]]
     table.close()
 
@@ -161,7 +161,7 @@ def test_planning_in_a_file_keeps_no_candidate_in_memory(tmp_path):
         try:
             for number in range(n):
                 table.add(candidate_of(number))
-            assert sum(len(shard.keys) for shard in planned_shards(table, options, [])) == n
+            assert sum(len(shard.keys) for shard in shards_of_table(table, options, [])) == n
             peaks.append(tracemalloc.get_traced_memory()[1])
         finally:
             tracemalloc.stop()

@@ -45,7 +45,7 @@ def test_rows_survive_parquet_with_nested_records_and_give_the_same_bytes():
     )
     rows = [
         MaskRow(key="b", parent="v", masks=Blob(path="x", sha256="0" * 64, size_bytes=7), objects=[stats], n_frames=9),
-        MaskRow.failed("a", "v", "MediaError", "no frames", 2),
+        MaskRow.failure_row("a", "v", "MediaError", "no frames", 2),
     ]
     content = to_parquet(rows, MaskRow)
     assert to_parquet(rows[::-1], MaskRow) == content

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from mvideo_core.base.errors import StoreError
-from mvideo_core.curation.pipeline import held_rows
+from mvideo_core.curation.pipeline import workspace_rows
 from mvideo_core.curation.stages.shard import shard_dataset
 from mvideo_core.engine.garbage import MIN_AGE_S, collect_garbage
 from mvideo_core.engine.plan import PlanOptions, make_plan
@@ -188,7 +188,7 @@ def waits_of(work) -> int:
 
 
 def test_looking_after_a_workspace_of_24_clips_takes_few_round_trips(remote):
-    stages = held_rows(remote)
+    stages = workspace_rows(remote)
 
     def status():
         ws = snapshot(Workspace.existing(remote.url))
@@ -209,7 +209,7 @@ def test_looking_after_a_workspace_of_24_clips_takes_few_round_trips(remote):
 
 
 def test_gc_on_a_bucket_deletes_what_is_old_and_unreached(remote):
-    stages = held_rows(remote)
+    stages = workspace_rows(remote)
     before = set(remote.folder.walk(""))
     remote.folder.write("blobs/cut/00/fresh.mp4", b"fresh")
     bucket.age(MIN_AGE_S + 1)
@@ -232,7 +232,7 @@ def test_gc_aborts_uploads_that_killed_processes_left(remote, caplog):
         upload(f"old{number}", MIN_AGE_S + 60, f"{prefix}/blobs/cut/{number}.mp4")
     upload("fresh", 60, f"{prefix}/datasets/a/train-000000.tar")
     upload("neighbor", MIN_AGE_S + 60, f"{prefix}-of-somebody-else/a.tar")
-    stages, everything = held_rows(remote), left()
+    stages, everything = workspace_rows(remote), left()
     assert collect_garbage(remote, stages, dry_run=True).uploads == 5
     assert left() == everything
     freed = collect_garbage(remote, stages, dry_run=False)

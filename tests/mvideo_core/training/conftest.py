@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from mvideo_core.base.options import merged
+from mvideo_core.base.options import merge
 from mvideo_core.training.options import TrainOptions
 
 TINY: dict[str, Any] = {
@@ -43,6 +43,6 @@ def tiny(latents: Path, tmp_path: Path) -> Callable[..., TrainOptions]:
 
     def make(run: str = "run", **values: Any) -> TrainOptions:
         places = {"out": str(tmp_path / run), "data": {"latents": str(latents)}}
-        return TrainOptions.parse(merged(merged(TINY, places), values))
+        return TrainOptions.parse(merge(merge(TINY, places), values))
 
     return make

@@ -13,7 +13,7 @@ from mvideo_core.cogvideox import compiled
 from mvideo_core.cogvideox.compiled import CompiledGraphs
 from mvideo_core.training import main
 from mvideo_core.training.callbacks.metrics import read_metrics
-from mvideo_core.training.callbacks.warm_up import Graph, planned_graphs
+from mvideo_core.training.callbacks.warm_up import Graph, plan_graphs
 from mvideo_core.training.checkpoint import complete
 from mvideo_core.training.draws import DrawOptions, draw_step, histories
 from mvideo_core.training.options import TrainOptions, load_profile
@@ -165,13 +165,13 @@ def test_planned_graphs_by_hand() -> None:
     teacher = [Graph("teacher", 1, "none", False)]
     evaluation = [Graph("student", 1, "both", False), Graph("student", 2, "both", False)]
     profile = load_profile("mvideo-2b")
-    assert planned_graphs(profile, True, {"both"}) == student + teacher + evaluation
-    assert planned_graphs(profile, False, set()) == student + teacher
+    assert plan_graphs(profile, True, {"both"}) == student + teacher + evaluation
+    assert plan_graphs(profile, False, set()) == student + teacher
     # With larger micro-batches the teacher of validation has a shape of its own.
     bigger = load_profile("mvideo-2b", {"micro_batch": 3})
-    assert len(planned_graphs(bigger, True, {"both"})) == 7
+    assert len(plan_graphs(bigger, True, {"both"})) == 7
     first_clips = load_profile("mvideo-2b", {"draws": {"history_none": 1.0}, "consistency": {"alpha": 0.0}})
-    assert planned_graphs(first_clips, True, {"none"}) == [
+    assert plan_graphs(first_clips, True, {"none"}) == [
         Graph("student", 1, "none", True), Graph("student", 1, "none", False), Graph("student", 2, "none", False),
     ]  # fmt: skip
 
@@ -201,7 +201,7 @@ def test_other_options_compile_what_is_planned_for_them(
     options = tiny(base={"weights": "random:tiny-rope"}, **(values | {"data": {"latents": latents_of("tiny-rope")}}))
     main.train(options)
     shown: set[Any] = {"both" if options.samples.history else "none"}
-    assert len(watched.one.made) == len(planned_graphs(options, True, shown))
+    assert len(watched.one.made) == len(plan_graphs(options, True, shown))
     assert watched.one.late == []
 
 

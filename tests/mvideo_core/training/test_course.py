@@ -3,7 +3,7 @@
 import pytest
 
 from mvideo_core.base.errors import ConfigError
-from mvideo_core.training.course import changes, check_allow, flattened, read_course
+from mvideo_core.training.course import changes, check_allow, flatten, read_course
 from mvideo_core.training.options import TrainOptions
 
 THEN = {"optimizer.rate.peak": 1e20, "optimizer.eps": 1e-8, "seed": 0, "lora.rank": 4}
@@ -47,7 +47,7 @@ def test_what_the_checkpoint_is_made_of_cannot_be_allowed() -> None:
 def test_a_checkpoint_of_an_earlier_version_is_read_with_the_defaults_of_what_it_did_not_know() -> None:
     """It nested its groups, and called two options by their last name."""
     old = {"optimizer": {"rate": {"peak": 1e-3}}, "holdout": 3, "precision": "fp32", "base": {"weights": "mini"}}
-    read = read_course(old, flattened(TrainOptions().course()))
+    read = read_course(old, flatten(TrainOptions().course()))
     assert (read["optimizer.rate.peak"], read["data.holdout"], read["execution.precision"]) == (1e-3, 3, "fp32")
     assert read["data.exclude"] == []
     assert read["base.weights"] == "mini"
@@ -55,7 +55,7 @@ def test_a_checkpoint_of_an_earlier_version_is_read_with_the_defaults_of_what_it
 
 
 def test_noise_on_the_history_by_timestep_is_a_difference_that_can_be_allowed() -> None:
-    now = flattened(TrainOptions().course())
+    now = flatten(TrainOptions().course())
     old = {name: value for name, value in now.items() if name != "draws.history_sigma"} | {"draws.history_noise": 100}
     with pytest.raises(
         ConfigError,

@@ -10,7 +10,7 @@ import torch
 
 from mvideo_core.base.errors import ConfigError, TrainError
 from mvideo_core.training.distributed import RankLost
-from mvideo_core.training.failures import death, told_error, write_failure
+from mvideo_core.training.failures import death, read_error, write_failure
 from mvideo_core.training.launch import launch
 from mvideo_core.training.options import TrainOptions
 
@@ -63,13 +63,13 @@ def test_an_exit_without_a_word_shows_the_end_of_the_log(tmp_path: Path) -> None
 
 def test_errors_of_ours_come_back_as_they_are_and_others_with_type_and_log(tmp_path: Path) -> None:
     write_failure(tmp_path, 0, RankLost("rank 0: another process does not answer any more"))
-    assert told_error(tmp_path) is None
+    assert read_error(tmp_path) is None
     write_failure(tmp_path, 1, ConfigError("steps: 0; at least 1"))
-    ours = told_error(tmp_path)
+    ours = read_error(tmp_path)
     assert (type(ours), str(ours)) == (ConfigError, "steps: 0; at least 1")
     foreign = torch._dynamo.exc.FailOnRecompileLimitHit("Hard failure\n\n  due to " + "=" * 500)
     write_failure(tmp_path / "other", 3, foreign)
-    told = told_error(tmp_path / "other", Path("launch/a.log"))
+    told = read_error(tmp_path / "other", Path("launch/a.log"))
     assert type(told) is TrainError
     first = str(told).split("=")[0]
     assert first == "torch._dynamo.exc.FailOnRecompileLimitHit: Hard failure due to "

@@ -17,7 +17,7 @@ from mvideo_core.base.errors import TrainError
 from mvideo_core.training import main
 from mvideo_core.training.callbacks.metrics import read_metrics
 from mvideo_core.training.checkpoint import complete
-from mvideo_core.training.launch import command, launch, told_error
+from mvideo_core.training.launch import command, launch, read_error
 from mvideo_core.training.options import TrainOptions
 
 Make = Callable[..., TrainOptions]
@@ -66,13 +66,13 @@ def two_ranks(latents: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[
     """One torchrun of two_ranks.py: a run of three steps, then one that meets a NaN on the second rank."""
     import yaml
 
-    from mvideo_core.base.options import merged
+    from mvideo_core.base.options import merge
     from tests.mvideo_core.training.conftest import TINY
 
     folder = tmp_path_factory.mktemp("two")
     places = {"out": str(folder / "pair"), "data": {"latents": str(latents)}, "steps": 3, "micro_batch": 1}
     places |= {"launch": {"processes": 2}, "validation": {"every": 3, "bins": 2}}
-    options = TrainOptions.parse(merged(TINY, places))
+    options = TrainOptions.parse(merge(TINY, places))
     config = folder / "run.yaml"
     config.write_text(yaml.safe_dump(options.model_dump(mode="json")))
     line = command(options, config)
@@ -111,9 +111,9 @@ def test_a_nan_on_one_rank_stops_both_in_the_same_step(two_ranks: tuple[Path, Tr
 def test_what_the_training_said_is_raised_as_its_own_error(tmp_path: Path) -> None:
     (tmp_path / "errors").mkdir()
     (tmp_path / "errors" / "rank-1.json").write_text('{"kind": "TrainError", "message": "step 3: loss nan"}')
-    error = told_error(tmp_path)
+    error = read_error(tmp_path)
     assert isinstance(error, TrainError)
     assert str(error) == "step 3: loss nan"
-    assert told_error(tmp_path / "other") is None
+    assert read_error(tmp_path / "other") is None
     (tmp_path / "errors" / "rank-1.json").write_text('{"kind": "RankLost", "message": "another process"}')
-    assert told_error(tmp_path) is None
+    assert read_error(tmp_path) is None

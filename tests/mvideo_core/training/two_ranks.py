@@ -8,14 +8,14 @@ import torch
 from mvideo_core.base.errors import TrainError
 from mvideo_core.base.options import read_yaml
 from mvideo_core.training import main
-from mvideo_core.training.distributed import joined, placed
+from mvideo_core.training.distributed import environment_ranks, process_group
 from mvideo_core.training.options import TrainOptions
 
 
 def run(config: Path) -> None:
     torch.set_num_threads(1)
     options = TrainOptions.parse(read_yaml(config))
-    with joined(options.distributed) as world:
+    with process_group(options.distributed) as world:
         trainer, close = main.build(options, world)
         trainer.fit()
         close()
@@ -31,7 +31,7 @@ def run(config: Path) -> None:
         try:
             trainer.fit()
         except TrainError as error:
-            (config.parent / f"rank-{placed()[0]}.txt").write_text(str(error))
+            (config.parent / f"rank-{environment_ranks()[0]}.txt").write_text(str(error))
         close()
 
 

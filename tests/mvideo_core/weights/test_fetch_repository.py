@@ -16,7 +16,7 @@ from typer.testing import CliRunner
 from mvideo_core.base.errors import ConfigError, ModelError, StoreError
 from mvideo_core.cli import weights as weights_commands
 from mvideo_core.weights import check, fetch, find
-from mvideo_core.weights.records import fetched
+from mvideo_core.weights.records import read_record
 from tests.mvideo_core.weights.loopback_hub import (
     COMMIT_2B,
     COMMIT_5B,
@@ -46,7 +46,7 @@ def digests(files):
 def test_what_is_needed_comes_once(hub, name, commit, layers):
     folder = fetch(f"cogvideox-{name}")
     assert on_disk(folder) == digests(needed(cogvideox(layers)))
-    record = fetched(folder)
+    record = read_record(folder)
     assert (record.repository, record.commit) == (f"zai-org/CogVideoX-{name}", commit)
     asked = len(hub.requests)
     assert fetch(f"cogvideox-{name}") == folder
@@ -137,7 +137,7 @@ def test_offline_the_cache_is_enough(hub, monkeypatch):
     monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", True)
     assert on_disk(fetch("cogvideox-2b")) == digests(needed(cogvideox(30)))
     assert hub.requests == []
-    assert fetched(find("cogvideox-2b")).commit == COMMIT_2B
+    assert read_record(find("cogvideox-2b")).commit == COMMIT_2B
 
 
 def test_files_copied_by_hand_are_compared_and_kept(hub, tmp_path):
@@ -163,7 +163,7 @@ def test_a_fetch_from_a_branch_stays_at_its_commit(hub):
         fetch("cogvideox-2b", revision="main")
     hub.repos["zai-org/CogVideoX-2b"] = before
     assert on_disk(fetch("cogvideox-2b", revision="main")) == digests(needed(cogvideox(30)))
-    assert fetched(find("cogvideox-2b")).commit == COMMIT_2B
+    assert read_record(find("cogvideox-2b")).commit == COMMIT_2B
 
 
 REFUSALS = {

@@ -9,7 +9,7 @@ from mvideo_core.miniworld.world.geometry import (
     blob,
     capsule,
     disc,
-    grounded,
+    ground,
     poly,
     ribbon,
     shade,
@@ -87,7 +87,7 @@ def penguin(look: Look, action: str, phase: float) -> list[Part]:
         Part(disc(0.07, -0.83, 0.022, n=8), (15, 15, 15)),
         Part(capsule((0.0, -0.56), (-0.02 - 0.26 * math.sin(flap), -0.26), 0.06, 0.025), shade(look.main, 1.3)),
     ]
-    return grounded([*feet, *all_turned(upper, sway, (0.0, 0.0))])
+    return ground([*feet, *all_turned(upper, sway, (0.0, 0.0))])
 
 
 @kind(
@@ -117,7 +117,7 @@ def sea_turtle(look: Look, action: str, phase: float) -> list[Part]:
         Part(disc(0.88, -0.46, 0.028, n=8), (15, 15, 15)),
     ]
     parts = [Part(far, shade(skin, 0.7)), Part(hind, skin), *head, Part(shell, look.main), *plates, Part(near, skin)]
-    return grounded(parts, 0.0 if action == "crawl" else 0.12 + 0.06 * math.sin(phase))
+    return ground(parts, 0.0 if action == "crawl" else 0.12 + 0.06 * math.sin(phase))
 
 
 @kind(
@@ -155,4 +155,4 @@ def squirrel(look: Look, action: str, phase: float) -> list[Part]:
         Part(capsule((-0.18, -0.03), (0.02, -0.03), 0.04), look.main),
     ]
     lift = 0.0 if sitting else 0.16 * max(0.0, math.sin(phase))
-    return grounded([*tail_parts, *front, *legs], lift)
+    return ground([*tail_parts, *front, *legs], lift)

@@ -2,7 +2,7 @@
 
 import math
 
-from mvideo_core.miniworld.world.geometry import Part, Point, all_turned, blob, capsule, disc, grounded, shade, step
+from mvideo_core.miniworld.world.geometry import Part, Point, all_turned, blob, capsule, disc, ground, shade, step
 from mvideo_core.miniworld.world.kinds import Action, Look, kind
 
 SKIN = ((244, 208, 178), (224, 172, 128), (176, 120, 80), (110, 72, 50))
@@ -56,7 +56,7 @@ def _side(look: Look, phase: float, running: bool) -> list[Part]:
     face = [Part(disc(*head, 0.075), _skin(look)), *_hair(look, head, side=True)]
     near_legs, near_arm = near[:3], near[3:]
     lift = 0.05 * abs(math.sin(phase)) if running else 0.0
-    return grounded([*far, *near_legs, torso, neck, *face, *near_arm], lift)
+    return ground([*far, *near_legs, torso, neck, *face, *near_arm], lift)
 
 
 def _front(look: Look, action: str, phase: float) -> list[Part]:
@@ -76,7 +76,7 @@ def _front(look: Look, action: str, phase: float) -> list[Part]:
     parts = _front_figure(look, arms, legs)
     if action == "cartwheel":
         parts = all_turned(parts, phase, (0.0, -0.6))
-    return grounded(parts, lift)
+    return ground(parts, lift)
 
 
 def _front_figure(look: Look, arms: list, legs: list) -> list[Part]:

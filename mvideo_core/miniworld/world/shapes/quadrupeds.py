@@ -14,7 +14,7 @@ from mvideo_core.miniworld.world.geometry import (
     blob,
     capsule,
     disc,
-    grounded,
+    ground,
     poly,
     ribbon,
     shade,
@@ -133,7 +133,7 @@ def _eye(body: Body, r: float = 0.016) -> Part:
 
 
 def _assemble(body: Body, tail: list[Part], coat: list[Part], head: list[Part], lift: float = 0.0) -> list[Part]:
-    return grounded([*body.far, *tail, body.neck, *body.near, body.trunk, *coat, *head], lift)
+    return ground([*body.far, *tail, body.neck, *body.near, body.trunk, *coat, *head], lift)
 
 
 def _bounce(action: str, phase: float) -> float:

@@ -12,8 +12,8 @@ from mvideo_core.miniworld.world.geometry import (
     box,
     capsule,
     disc,
-    grounded,
-    moved,
+    ground,
+    move,
     poly,
     shade,
 )
@@ -55,7 +55,7 @@ def sports_ball(look: Look, action: str, phase: float) -> list[Part]:
             rim = np.stack([0.5 * np.cos(a), -0.5 + 0.5 * np.sin(a)], axis=1)
             parts.append(Part(np.concatenate([[(0.0, -0.5)], rim]), color))
     parts = all_turned(parts, phase * 1.3, (0.0, -0.5))
-    return moved(parts, 0.0, -1.6 * abs(math.sin(phase))) if action == "bounce" else parts
+    return move(parts, 0.0, -1.6 * abs(math.sin(phase))) if action == "bounce" else parts
 
 
 TYRE_DARK = (35, 35, 38)
@@ -164,7 +164,7 @@ def clock(look: Look, action: str, phase: float) -> list[Part]:
     start = look.traits[4] * 6.28
     for a, length, r in ((start, 0.17, 0.026), (start * 12 + phase, 0.25, 0.018)):
         parts.append(Part(capsule((x, y), (x + length * math.cos(a), y + length * math.sin(a)), r, n=3), (30, 30, 30)))
-    return grounded(parts)
+    return ground(parts)
 
 
 @kind("chair", STILL, (0.26, 0.46), 0.6, ("brown", "tan", "red", "blue", "green", "white", "black"))

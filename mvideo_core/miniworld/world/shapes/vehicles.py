@@ -2,7 +2,7 @@
 
 import math
 
-from mvideo_core.miniworld.world.geometry import Part, all_turned, blob, box, capsule, disc, moved, poly, shade
+from mvideo_core.miniworld.world.geometry import Part, all_turned, blob, box, capsule, disc, move, poly, shade
 from mvideo_core.miniworld.world.kinds import Action, Look, kind
 
 TYRE = (32, 32, 34)
@@ -130,7 +130,7 @@ def boat(look: Look, action: str, phase: float) -> list[Part]:
             *(Part(disc(x, -0.4, 0.055, n=12), (70, 120, 160)) for x in (-0.22, -0.04, 0.14)),
             *parts,
         ]
-    return moved(all_turned(parts, 0.06 * math.sin(phase), (0.0, 0.0)), 0.0, 0.015 * math.sin(phase * 1.3))
+    return move(all_turned(parts, 0.06 * math.sin(phase), (0.0, 0.0)), 0.0, 0.015 * math.sin(phase * 1.3))
 
 
 @kind(

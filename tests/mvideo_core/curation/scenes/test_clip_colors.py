@@ -194,7 +194,7 @@ def test_the_fault_this_check_is_for(tmp_path, monkeypatch):
     def exactly(video, ratio):
         return video.filter("crop", f"min(iw,ih*{ratio}/sar)", f"min(ih,iw*sar/({ratio}))", exact=1)
 
-    monkeypatch.setattr(stream, "cropped", exactly)
+    monkeypatch.setattr(stream, "crop", exactly)
     pix_fmt, name, coding = FORMATS["ProRes 422"]
     _, result = cut(bars.write(tmp_path / name, pix_fmt=pix_fmt, coding=coding, size=(854, 480)), tmp_path / "out")
     assert [one.reason for one in result.dropped] == ["color_shift"]

@@ -9,7 +9,7 @@ from mvideo_core.curation.ingest.describe import describe
 from mvideo_core.curation.ingest.naming import uri_of
 from mvideo_core.curation.ingest.sources import SourceItem
 from mvideo_core.curation.scenes.cut import CutOptions, cut_video
-from mvideo_core.media.damage import damaged_pictures_s
+from mvideo_core.media.damage import find_damage_s
 from mvideo_core.media.decode import read_clip
 from mvideo_core.media.ffmpeg import ffmpeg_path
 from mvideo_core.processes import sandbox
@@ -91,6 +91,6 @@ def test_whatever_the_decoder_complains_about_is_found(tmp_path):
         argv = [ffmpeg_path(), "-v", "error", "-i", str(bad), "-f", "null", "-"]
         if subprocess.run(argv, capture_output=True, check=False).stderr:
             with bad.open("rb") as file:
-                found.append(damaged_pictures_s(file.fileno(), bad.name, sandbox.Limits(wall_s=60), -1, 1 << 24))
+                found.append(find_damage_s(file.fileno(), bad.name, sandbox.Limits(wall_s=60), -1, 1 << 24))
     assert found
     assert all(found)

@@ -13,7 +13,7 @@ import torch
 from mvideo_core.base.errors import ConfigError, StoreError
 from mvideo_core.base.records import LatentShardRow, ShardRow
 from mvideo_core.cogvideox.base import BaseOptions, random_base, save_base
-from mvideo_core.curation.pipeline import held_rows
+from mvideo_core.curation.pipeline import workspace_rows
 from mvideo_core.curation.stages import encode as stage
 from mvideo_core.curation.stages.encode import encode_dataset
 from mvideo_core.curation.stages.publish_latents import current_latents
@@ -253,14 +253,14 @@ def test_damage_is_told_with_the_files_name(encoded: Workspace, tmp_path) -> Non
     root = tmp_path / "copy"
     shutil.copytree(current_latents(encoded), root)
     found = LatentDataset(root)
-    assert found.damaged() == []
+    assert found.find_damage() == []
     tar = root / "train" / "train-000000.tar"
     content = bytearray(tar.read_bytes())
     place = found._column("offset_bytes", 0)
     content[place + found._column("size_bytes", 0) - 1] ^= 1
     content[place + 8] = 0  # the header of safetensors
     tar.write_bytes(bytes(content))
-    assert found.damaged() == [found.ids[0]]
+    assert found.find_damage() == [found.ids[0]]
     with pytest.raises(StoreError, match=rf"train-000000.tar: {found.ids[0]}: not readable tensors"):
         LatentDataset(root).get(0)
     (root / "index.parquet").write_bytes((root / "index.parquet").read_bytes()[::-1])
@@ -297,7 +297,7 @@ def test_gc_keeps_the_current_latents_and_drops_those_of_other_options(encoded: 
     encode_dataset(workspace, OPTIONS.model_copy(update={"max_windows": 1}))
     after = workspace.pointer("latents")["path"]
     assert after != before
-    assert collect_garbage(workspace, held_rows(workspace), dry_run=False).files > 0
+    assert collect_garbage(workspace, workspace_rows(workspace), dry_run=False).files > 0
     assert not list(workspace.folder.walk(before))
-    assert latents(workspace).damaged() == []
+    assert latents(workspace).find_damage() == []
     assert encode_dataset(workspace, OPTIONS.model_copy(update={"max_windows": 1})).parts_reused > 0

@@ -43,8 +43,8 @@ def test_boundaries_are_read_back_from_rows():
         ClipRow(key="a", parent="v", shot_index=0, start_s=0.0, end_s=12.125),
         ClipRow(key="b", parent="v", shot_index=1, start_s=12.75, end_s=24.0),
         ClipRow(key="c", parent="v", shot_index=1, start_s=24.0, end_s=33.0),
-        ClipRow.filtered("d", "v", "shot_too_short", 4.0, 8.0, shot_index=2, start_s=33.4, end_s=37.4),
-        ClipRow.failed("e", "v", "MediaError", "x", 1, shot_index=3, start_s=40.0),
+        ClipRow.filter_row("d", "v", "shot_too_short", 4.0, 8.0, shot_index=2, start_s=33.4, end_s=37.4),
+        ClipRow.failure_row("e", "v", "MediaError", "x", 1, shot_index=3, start_s=40.0),
     ]
     # 12.75 - 0.25 trim - half a clip frame (0.0625); the dropped shot tells its own start
     assert boundaries_of(rows, trim_s=0.25, clip_fps=8.0) == pytest.approx([12.4375, 33.4])

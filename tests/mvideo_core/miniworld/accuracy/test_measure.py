@@ -37,11 +37,11 @@ def perfect(folder: Path, tmp_path: Path) -> Rows:
     truth = read_truth(path)
     clips = [ClipRow(key=f"tiny_{i}", parent="tiny", shot_index=i, start_s=2.0 * i, end_s=2.0 * i + 1.875, fps=FPS,
                      n_frames=15, width=W, height=H) for i in (0, 1)]  # fmt: skip
-    short = ClipRow.filtered("tiny_2-out", "tiny", "shot_too_short", 0.5, 1.0, shot_index=2, start_s=4.0, end_s=4.5)
+    short = ClipRow.filter_row("tiny_2-out", "tiny", "shot_too_short", 0.5, 1.0, shot_index=2, start_s=4.0, end_s=4.5)
     detections, masks, captions, packed = [], [], [], {}
     for clip in clips:
         true = clip_truth(path, truth, clip)
-        asked, _ = true.asked_at(0)
+        asked, _ = true.objects_at(0)
         labels = [true.objects[obj].label for obj in asked]
         detections.append(DetectionRow(key=clip.key, parent=clip.key, labels=labels, scores=[0.9] * len(asked),
                                        boxes_xyxy=[true.box(0, obj).tolist() for obj in asked]))  # fmt: skip

@@ -7,7 +7,7 @@ import torch
 from mvideo_core.cogvideox.sizes import SIZES
 from mvideo_core.miniworld.training.base_data import Clips
 from mvideo_core.miniworld.training.base_fast import use_fast_layers
-from mvideo_core.miniworld.training.base_start import repeated_channels, start_as_pyramid
+from mvideo_core.miniworld.training.base_start import repeat_channels, start_as_pyramid
 from mvideo_core.miniworld.training.base_vae import (
     Phase,
     VaeOptions,
@@ -71,7 +71,7 @@ def test_the_first_weights_pass_averages_through():
         for block in vae.encoder.down_blocks[:3]:
             small, _ = block(small)
     torch.testing.assert_close(small, video.mean(dim=(3, 4), keepdim=True))
-    weight = repeated_channels(2, 4)[:, :, 0, 0, 0]
+    weight = repeat_channels(2, 4)[:, :, 0, 0, 0]
     assert weight.tolist() == [[0.5, 0.0, 0.5, 0.0], [0.0, 0.5, 0.0, 0.5]]
 
 
@@ -130,12 +130,12 @@ def test_training_resumes_and_learns(tmp_path, clips: Clips):
         assert torch.equal(value, dict(first.vae.named_parameters())[name])
     rest = [second._step(clips, 0.0)["l1"] for _ in range(20)]
     assert np.mean(rest[-3:]) < 0.8 * np.mean(rest[:3])
-    for name, value in second.averaged().named_parameters():
+    for name, value in second.mean_weights().named_parameters():
         torch.testing.assert_close(value, second.mean[name])
 
 
 def test_equal_channels_leave_reconstructions_as_they_are(tmp_path, clips: Clips):
-    vae = trained(tmp_path, clips, 2).averaged()
+    vae = trained(tmp_path, clips, 2).mean_weights()
     video = to_video(np.stack([clips[0], clips[3]]))
     with torch.no_grad():
         before = vae.decode(vae.encode(video).latent_dist.mode()).sample
@@ -149,7 +149,7 @@ def test_equal_channels_leave_reconstructions_as_they_are(tmp_path, clips: Clips
 def test_export_can_be_loaded_and_has_latents_of_unit_spread(tmp_path, clips: Clips):
     from diffusers import AutoencoderKLCogVideoX
 
-    vae = trained(tmp_path, clips, 2).averaged()
+    vae = trained(tmp_path, clips, 2).mean_weights()
     figures = measure(vae, clips, tmp_path / "sheet.png", n_windows=2)
     assert 0 < figures["psnr_db"] < 60
     assert (tmp_path / "sheet.png").is_file()

@@ -5,10 +5,10 @@ import pytest
 import torch
 
 from mvideo_core.miniworld.training.detector import DetectorTrainingOptions, Trainer, fold_prior, mini_arch
-from mvideo_core.miniworld.training.detector_data import Still, augmented, batches, sample_prompt
+from mvideo_core.miniworld.training.detector_data import Still, augment, batches, sample_prompt
 from mvideo_core.miniworld.training.detector_export import export
 from mvideo_core.miniworld.training.detector_forward import TrainingForward, anchor_logits
-from mvideo_core.miniworld.training.detector_words import untrained_words, vocabulary
+from mvideo_core.miniworld.training.detector_words import similar_words, vocabulary
 from mvideo_core.perception.detection.arch import BertArch
 from mvideo_core.perception.detection.groundingdino import (
     GroundingDinoDetector,
@@ -124,7 +124,7 @@ def test_words_of_unseen_classes_borrow_the_vector_of_what_they_are(tmp_path):
     detector = GroundingDinoDetector.load(GroundingDinoOptions(weights=str(tmp_path / "model")))
     rows = detector.model.bert.embeddings.word_embeddings.weight
     ids = {piece: index for index, piece in enumerate(vocabulary())}
-    assert untrained_words()["tiger"] == "animal"
+    assert similar_words()["tiger"] == "animal"
     torch.testing.assert_close(rows[ids["tiger"]], rows[ids["animal"]])
     assert not torch.equal(rows[ids["dog"]], rows[ids["animal"]])
 
@@ -158,7 +158,7 @@ def test_prompts_name_what_is_there_and_cover_the_kinds():
 def test_augmentation_keeps_boxes_on_their_squares():
     stills = Squares()
     for seed in range(40):
-        still = augmented(stills[seed], np.random.default_rng(seed))
+        still = augment(stills[seed], np.random.default_rng(seed))
         assert len(still.boxes) == len(still.labels)
         for box in still.boxes:
             x0, y0, x1, y1 = (box * [96, 64, 96, 64]).round().astype(int)

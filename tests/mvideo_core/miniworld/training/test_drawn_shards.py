@@ -6,7 +6,7 @@ from typing import NamedTuple
 import numpy as np
 import pytest
 
-from mvideo_core.miniworld.training.drawn_shards import TEXTS, draw_shards, open_shards, written_whole
+from mvideo_core.miniworld.training.drawn_shards import TEXTS, draw_shards, open_shards, write_whole
 
 
 class Text(NamedTuple):
@@ -48,6 +48,6 @@ def test_a_shard_without_its_last_kind_is_drawn_again(tmp_path: Path) -> None:
 def test_an_error_while_writing_leaves_the_old_file(tmp_path: Path) -> None:
     path = tmp_path / "kept"
     path.write_bytes(b"old")
-    with pytest.raises(ValueError, match="Object arrays"), written_whole(path) as file:
+    with pytest.raises(ValueError, match="Object arrays"), write_whole(path) as file:
         np.save(file, np.array([None]), allow_pickle=False)
     assert path.read_bytes() == b"old"

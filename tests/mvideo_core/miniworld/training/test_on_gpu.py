@@ -33,5 +33,5 @@ def test_detector(tmp_path):
         losses[device] = [trainer.train_step(batch, ["kite", "stop sign"], words)["loss"] for _ in range(2)]
         trainer.save()
         assert Trainer(tmp_path / device, options(steps=4), SMALL, device).step == 2
-        trainer.averaged_model()
+        trainer.average_model()
     assert losses["cuda"] == pytest.approx(losses["cpu"], rel=0.02)

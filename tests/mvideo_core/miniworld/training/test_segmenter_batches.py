@@ -5,8 +5,8 @@ from mvideo_core.miniworld.training.segmenter_batches import (
     MEAN,
     STD,
     draw_batch,
-    jittered,
-    normalized,
+    jitter_box,
+    normalize,
     shrunk,
     tight_box,
 )
@@ -36,8 +36,8 @@ def test_boxes_by_hand():
     mask[3:7, 10:25] = True
     assert tight_box(mask).tolist() == [10, 3, 25, 7]
     rng = np.random.default_rng(0)
-    assert jittered(tight_box(mask), rng, 0.0, 30).tolist() == [10, 3, 25, 7]
-    moved = np.stack([jittered(tight_box(mask), rng, 0.1, 30) for _ in range(300)])
+    assert jitter_box(tight_box(mask), rng, 0.0, 30).tolist() == [10, 3, 25, 7]
+    moved = np.stack([jitter_box(tight_box(mask), rng, 0.1, 30) for _ in range(300)])
     assert np.abs(moved - [10, 3, 25, 7]).max(0).tolist() <= [3.75, 1.0, 3.75, 1.0]  # 2.5 deviations of side 15 and 4
     assert moved.std(0) == pytest.approx([1.5, 0.4, 1.5, 0.4], rel=0.2)
 
@@ -47,7 +47,7 @@ def test_shrunk_and_normalized_by_hand():
     image[0, :2, :2] = [[100, 200], [0, 100]]
     assert shrunk(image, 2)[0].tolist() == [[100, 0], [0, 0]]
     assert shrunk(image, 4) is image
-    white = normalized(np.full((1, 2, 2, 3), 255, np.uint8))
+    white = normalize(np.full((1, 2, 2, 3), 255, np.uint8))
     assert white[0, :, 0, 0] == pytest.approx([(1 - m) / s for m, s in zip(MEAN, STD, strict=True)], rel=1e-5)
 
 

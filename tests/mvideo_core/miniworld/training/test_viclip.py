@@ -11,16 +11,16 @@ from mvideo_core.evaluation.metrics.overall_consistency import load_viclip
 from mvideo_core.evaluation.networks.clip_tokenizer import ClipTokenizer
 from mvideo_core.evaluation.networks.mini_viclip import clip_norm
 from mvideo_core.miniworld.training.viclip import MiniViclipOptions, Trainer, contrastive
-from mvideo_core.miniworld.training.viclip_batches import Pairs, draw_batch, kept_patches, patch_labels, tokens_of
+from mvideo_core.miniworld.training.viclip_batches import Pairs, choose_patches, draw_batch, patch_labels, tokens_of
 from mvideo_core.miniworld.training.viclip_data import CLASSES, WRONG, PairTexts, draw_pairs, draw_shot, other_class
 from mvideo_core.miniworld.training.viclip_eval import _recall, measure
 from mvideo_core.miniworld.training.viclip_export import lend_vectors, write_model
 from mvideo_core.miniworld.training.viclip_forward import text_embeddings, video_states
 from mvideo_core.miniworld.training.viclip_words import (
-    generalised,
+    generalize,
     merges_of,
-    mirrored,
-    spelled,
+    mirror,
+    split_words,
     world_tokenizer,
     world_words,
     write_merges,
@@ -81,7 +81,7 @@ def test_each_world_word_is_one_token(tmp_path: Path, pairs: Pairs) -> None:
     assert all(len(tokenizer.encode(word)) == 1 for word in world_words())
     for shot in range(len(pairs)):
         texts = pairs.clip(shot, 1)[2]
-        assert set(spelled(f"{texts.plain} {texts.motion}")) <= set(world_words())
+        assert set(split_words(f"{texts.plain} {texts.motion}")) <= set(world_words())
         assert (tokens_of(tokenizer, texts.motion, 64) == tokenizer.tokens(texts.motion, 64)).all()
     write_merges(tmp_path / "bpe_world.txt", merges_of(world_words()))
     assert ClipTokenizer.from_file(tmp_path / "bpe_world.txt").ids == tokenizer.ids
@@ -93,11 +93,11 @@ def test_merges_by_hand() -> None:
 
 
 def test_mirrored_and_generalised() -> None:
-    assert mirrored("It starts in the lower left and moves to the right.") == (
+    assert mirror("It starts in the lower left and moves to the right.") == (
         "It starts in the lower right and moves to the left."
     )
-    assert generalised("A red dog is near. A dog runs.", "dog") == "A red animal is near. An animal runs."
-    assert generalised("The first stop sign stays.", "stop sign") == "The first object stays."
+    assert generalize("A red dog is near. A dog runs.", "dog") == "A red animal is near. An animal runs."
+    assert generalize("The first stop sign stays.", "stop sign") == "The first object stays."
 
 
 def test_training_forward_equals_the_network(run: Trainer, pairs: Pairs) -> None:
@@ -137,7 +137,7 @@ def test_contrastive_by_hand() -> None:
 def test_kept_patches_favor_objects() -> None:
     labels = torch.zeros(200, 100, 2, dtype=torch.int64)
     labels[:, :10] = 1
-    kept = kept_patches(labels, 20, torch.Generator().manual_seed(0), favor=5.0)
+    kept = choose_patches(labels, 20, torch.Generator().manual_seed(0), favor=5.0)
     assert all(len(set(row.tolist())) == 20 for row in kept)
     objects = float((kept < 10).float().mean())
     assert 0.2 < objects < 10 * 5 / (10 * 5 + 90) + 0.05, "more than their tenth, at most five times"

@@ -11,13 +11,13 @@ import pytest
 
 from mvideo_core.base.errors import ConfigError
 from mvideo_core.miniworld.world import (
+    coco_classes,
     kinds,
-    labeled,
+    label_objects,
     render_shot,
     render_times,
     sample_frame,
     sample_shot,
-    seen_classes,
     unseen_classes,
 )
 from mvideo_core.miniworld.world.sample import draw_look
@@ -46,7 +46,7 @@ def test_same_seed_gives_the_same_bytes_in_another_interpreter():
 
 
 def test_classes_are_eighteen_of_coco_and_the_papers_seven():
-    assert len(seen_classes()) == 18
+    assert len(coco_classes()) == 18
     assert unseen_classes() == ("cheetah", "deer", "llama", "penguin", "sea turtle", "squirrel", "tiger")
 
 
@@ -138,7 +138,7 @@ def test_path_turns_at_its_ends():
 def test_still_asks_for_what_is_big_and_visible_enough():
     spec = sample_shot(0)
     frame = next(render_times(spec, [0.0], 144, 96))
-    still = labeled(spec, frame)
+    still = label_objects(spec, frame)
     assert still.labels == ("person",)
     rows, columns = np.nonzero(still.masks[0])
     assert still.boxes_xyxy[0].tolist() == [columns.min(), rows.min(), columns.max() + 1, rows.max() + 1]

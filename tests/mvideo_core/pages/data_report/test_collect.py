@@ -37,19 +37,19 @@ def planned(key):
 def rows():
     """Six videos; one is bad; five give seven shots, one of them none; and so on to three samples."""
     videos = [VideoRow(key=f"v{n}", parent=f"v{n}") for n in range(5)]
-    videos.append(VideoRow.failed("v5", "v5", "MediaError", "cut short", 1))
+    videos.append(VideoRow.failure_row("v5", "v5", "MediaError", "cut short", 1))
     clips = [ClipRow(key=f"v{n}_{m}", parent=f"v{n}", fps=8.0, n_frames=80) for n in range(3) for m in range(2)]
-    clips.append(ClipRow.filtered("v3_0", "v3", "shot_too_short", 4.0, 8.0))
+    clips.append(ClipRow.filter_row("v3_0", "v3", "shot_too_short", 4.0, 8.0))
     boxes = [DetectionRow(key=one.key, parent=one.key, scores=[0.5, 0.7]) for one in clips[:5]]
-    boxes.append(DetectionRow.filtered("v2_1", "v2_1", "no_object", 0, 1))
+    boxes.append(DetectionRow.filter_row("v2_1", "v2_1", "no_object", 0, 1))
     masks = [
         MaskRow(key=one.key, parent=one.key, objects=[stats("dog"), stats("cat", kept=False)]) for one in boxes[:4]
     ]
-    masks.append(MaskRow.filtered(boxes[4].key, boxes[4].key, "no_mask_kept", 0, 1))
+    masks.append(MaskRow.filter_row(boxes[4].key, boxes[4].key, "no_mask_kept", 0, 1))
     captions = [CaptionRow(key=one.key, parent=one.key, text="A dog.", n_words=2) for one in masks[:4]]
     samples = [
         ShardPlanRow(key="train-000000", split="train", samples=[planned(one.key) for one in captions[:3]]),
-        ShardPlanRow.filtered(captions[3].key, "v1", "duplicate", 2, 1),
+        ShardPlanRow.filter_row(captions[3].key, "v1", "duplicate", 2, 1),
     ]
     shards = [ShardRow(key="train-000000", samples=[SampleRow(key=one.key) for one in captions[:3]])]
     return {
@@ -140,7 +140,7 @@ def test_examples_name_items_limits_and_messages():
     found = {(one.stage, one.why): one for one in counted(rows()).examples()}
     assert (found["cut", "shot_too_short"].value, found["cut", "shot_too_short"].threshold) == (4.0, 8.0)
     assert found["ingest", "MediaError"].message == "cut short"
-    many = {"ingest": [VideoRow.failed(f"v{n}", f"v{n}", "MediaError", "", 1) for n in reversed(range(9))]}
+    many = {"ingest": [VideoRow.failure_row(f"v{n}", f"v{n}", "MediaError", "", 1) for n in reversed(range(9))]}
     assert [one.key for one in counted(many, examples=2).examples()] == ["v0", "v1"]
 
 
@@ -151,10 +151,10 @@ def test_gallery_has_every_class_and_does_not_depend_on_order():
         one.add(key, labels)
     for key, labels in reversed(keys):
         other.add(key, labels)
-    assert one.chosen() == other.chosen()
-    assert len(one.chosen()) == 5
-    assert "k77" in one.chosen()
-    assert GalleryChoice(5, seed=0).chosen() == []
+    assert one.choice() == other.choice()
+    assert len(one.choice()) == 5
+    assert "k77" in one.choice()
+    assert GalleryChoice(5, seed=0).choice() == []
 
 
 def test_unknown_stages_are_refused():
@@ -165,9 +165,9 @@ def test_unknown_stages_are_refused():
 def test_samples_left_out_are_counted_by_entry_of_the_list():
     counter = ReportCounter(ReportOptions())
     left_out = {"a_0": "a", "a_1": "a", "b_0": "b.mp4"}
-    rows = [ShardPlanRow.filtered(key, key[0], "held_out", 1, 0, entry=entry) for key, entry in left_out.items()]
+    rows = [ShardPlanRow.filter_row(key, key[0], "held_out", 1, 0, entry=entry) for key, entry in left_out.items()]
     counter.add_part("samples", rows)
-    assert [(one.reason, one.entry, one.samples) for one in counter.listed()] == [
+    assert [(one.reason, one.entry, one.samples) for one in counter.list_entries()] == [
         ("held_out", "a", 2),
         ("held_out", "b.mp4", 1),
     ]

@@ -4,7 +4,7 @@ from mvideo_core.perception.captioning.clean import (
     CODES,
     REASONS,
     clean_answer,
-    ended_part,
+    cut_at_sentence,
     plain_characters,
     sentences,
 )
@@ -151,8 +151,8 @@ def test_sentences_of_many_scripts():
     assert sentences('He said "stop!" Then 1.5 s passed. 它停了。然后走了！ وقف الكلب؟ वह रुका। end') == [
         'He said "stop!"', "Then 1.5 s passed.", "它停了。", "然后走了！", "وقف الكلب؟", "वह रुका।", "end",
     ]  # fmt: skip
-    assert ended_part("One. Two") == "One."
-    assert ended_part("สุนัขวิ่ง") == ""
+    assert cut_at_sentence("One. Two") == "One."
+    assert cut_at_sentence("สุนัขวิ่ง") == ""
 
 
 def test_half_a_surrogate_pair_goes_and_two_halves_become_one_character():

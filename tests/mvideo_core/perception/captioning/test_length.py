@@ -1,14 +1,14 @@
 import pytest
 
 from mvideo_core.base.errors import ModelError
-from mvideo_core.perception.captioning.length import cap_text, count_words, estimated_tokens
+from mvideo_core.perception.captioning.length import cap_text, count_words, estimate_tokens
 
 
 def test_estimate_by_hand():
     # "A" 1, "dog" 1, "running" 2 (7 letters), "." 1, end mark 1
-    assert estimated_tokens("A dog running.") == 6
-    assert estimated_tokens("42") == 3
-    assert estimated_tokens("é") == 3
+    assert estimate_tokens("A dog running.") == 6
+    assert estimate_tokens("42") == 3
+    assert estimate_tokens("é") == 3
 
 
 def test_short_text_stays_and_white_space_is_one_blank():
@@ -30,7 +30,7 @@ def test_one_long_sentence_is_cut_between_words_and_closed():
     cut = cap_text("a dog, a cat, a cow, a pig, a hen and a fox", 8)
     # a dog , a cat . and the end mark are 7; "a dog, a cat, a." would be 9
     assert cut == "a dog, a cat."
-    assert estimated_tokens(cut) == 7
+    assert estimate_tokens(cut) == 7
 
 
 def test_an_exact_tokenizer_is_used_when_its_folder_is_given(tmp_path):
@@ -81,6 +81,6 @@ def test_long_text_without_blanks_is_cut_and_never_lost():
     assert cap_text("一只狗在草地上奔跑。背景是森林和山脉", 24) == "一只狗在草地上奔跑。"
     thai = cap_text("สุนัขวิ่งบนหญ้าและแมวนอนอยู่ใต้ต้นไม้", 20)
     assert "สุนัขวิ่งบนหญ้าและแมวนอนอยู่ใต้ต้นไม้".startswith(thai)
-    assert estimated_tokens(thai) <= 20
+    assert estimate_tokens(thai) <= 20
     assert thai
     assert cap_text("x" * 400, 20) == "x" * 72 + "."  # 20 - 1 - 1 tokens of four letters

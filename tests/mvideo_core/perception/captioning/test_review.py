@@ -7,7 +7,7 @@ def ok(n, text, model="vlm"):
 
 
 def refused(n, reason="caption_refused"):
-    return CaptionRow.filtered(f"c{n}", f"c{n}", reason, 0, 1)
+    return CaptionRow.filter_row(f"c{n}", f"c{n}", reason, 0, 1)
 
 
 def warnings(rows, equal_frac=0.1, refused_frac=0.05):
@@ -35,7 +35,7 @@ def test_one_text_on_too_many_clips():
 def test_too_many_clips_without_a_caption():
     rows = [ok(n, f"Dog {n} runs.") for n in range(19)]
     assert warnings([*rows, refused(19)]) == []  # 1 of 20 is not more than a twentieth
-    failed = CaptionRow.failed("c21", "c21", "RequestFailed", "status 500", 1)
+    failed = CaptionRow.failure_row("c21", "c21", "RequestFailed", "status 500", 1)
     (said,) = warnings([*rows, refused(19), refused(20, "caption_empty"), failed])
     assert said.startswith("3 of 22 clips have no caption (RequestFailed x1, caption_empty x1, caption_refused x1;")
 

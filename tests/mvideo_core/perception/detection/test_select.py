@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from mvideo_core.base.errors import ConfigError
-from mvideo_core.perception.detection.base import Detections, candidates, empty_detections, merged
+from mvideo_core.perception.detection.base import Detections, candidates, empty_detections, merge
 from mvideo_core.perception.detection.select import DetectOptions, iou_one_to_many, select
 
 
@@ -81,7 +81,7 @@ def test_candidates_by_hand():
 
 
 def test_merge_keeps_the_best_first():
-    both = merged([detections(FAR, A), detections(A_MOVED)])
+    both = merge([detections(FAR, A), detections(A_MOVED)])
     assert both.labels == ["dog", "cat", "person"]
     np.testing.assert_array_equal(both.boxes_xyxy[1], [2, 0, 12, 10])
 

@@ -11,12 +11,12 @@ import torch.nn.functional as F
 from torch import nn
 
 from mvideo_core.cogvideox.quantize import quantize_blocks
-from mvideo_core.training.estimate.live import LiveBytes, made_fake, pretended
+from mvideo_core.training.estimate.live import LiveBytes, fake_mode, fake_tensors
 from mvideo_core.training.estimate.memory import (
     activation_bytes,
     checkpoint_bytes,
     estimate_memory,
-    kept_checkpoints,
+    most_checkpoints,
     peak_of_step,
 )
 from mvideo_core.training.estimate.shape import empty_inputs, model_shape, on_meta
@@ -67,8 +67,8 @@ def test_kept_activations_are_what_saved_tensors_hooks_count_in_a_real_forward(s
     assert out.requires_grad
     shape = model_shape(chosen)
     fake = on_meta(chosen, shape.config)
-    with pretended():
-        made_fake(fake)
+    with fake_mode():
+        fake_tensors(fake)
         fakes = empty_inputs(shape, chosen.micro_batch, torch.float32)
         with LiveBytes() as live:
             live.outside([*fake.parameters(), *fake.buffers()])
@@ -125,8 +125,8 @@ def test_kept_bytes_under_bf16_are_those_of_cuda_autocast() -> None:
     for device in ("cpu", "cuda"):
         model = on_meta(chosen, shape.config)
         kept: list[int] = []
-        with pretended() if device == "cpu" else _fake_cuda():
-            made_fake(model)
+        with fake_mode() if device == "cpu" else _fake_cuda():
+            fake_tensors(model)
             given = empty_inputs(shape, 1, torch.bfloat16)
             with LiveBytes() as live, _autocast(device):
                 live.outside([*model.parameters(), *model.buffers()])
@@ -214,8 +214,8 @@ def test_the_one_gpu_profiles_fit_what_their_files_say() -> None:
 def test_checkpoints_on_disk_by_hand() -> None:
     chosen = options(steps=1000, ema={"decay": 0.9}, checkpoints={"every": 100, "keep": 3})
     assert checkpoint_bytes(chosen, 10) == 4 * 10 * 4  # weights, two means of Adam, EMA
-    assert kept_checkpoints(chosen) == 4
-    assert kept_checkpoints(options(steps=1000, checkpoints={"every": 100, "keep": 0})) == 11
+    assert most_checkpoints(chosen) == 4
+    assert most_checkpoints(options(steps=1000, checkpoints={"every": 100, "keep": 0})) == 11
 
 
 def test_inputs_follow_the_vae_s_compression():

@@ -7,7 +7,7 @@ One meaning in training and generation and for every base. Its timestep is that 
 HISTORY_SIGMA_MAX = 0.34
 """Training draws sigma uniformly from 0 to here. The paper gives no number; the shipped mini adapter saw up to this."""
 HISTORY_SIGMA = 0.24
-"""Of generation. Chosen by drift over ten clips of the mini model (docs/model.md)."""
+"""Of generation. Chosen by drift over ten clips of the mini model (docs/results/accuracy.md)."""
 _AS_SIGMA = "give history_sigma, the same noise for every base"
 TIMESTEP_GONE = f"{_AS_SIGMA}: timestep 20 is sigma 0.14 in CogVideoX-5b and mini, 0.24 in 2b"
 RANGE_GONE = f"{_AS_SIGMA}: timesteps up to 100 are sigma up to 0.34 in CogVideoX-5b and mini, 0.52 in 2b"

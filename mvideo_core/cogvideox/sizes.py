@@ -1,6 +1,6 @@
 """Configurations of the models: the two public CogVideoX, the mini ones for the synthetic world, tiny ones for tests.
 
-Each is the real architecture; only numbers differ. `docs/model.md` says why the small ones have these numbers.
+Each is the real architecture; only numbers differ. The table of sizes is in `docs/results/mini_base.md`.
 """
 
 from dataclasses import dataclass, replace

@@ -157,7 +157,7 @@ def test_half_a_pair_is_refused(adapter, tmp_path):
 
 def test_the_table_in_the_docs_is_what_the_command_prints(capsys):
     assert adapter_keys.main() == 0
-    assert capsys.readouterr().out in (ROOT / "docs" / "model.md").read_text(encoding="utf-8")
+    assert capsys.readouterr().out in (ROOT / "docs" / "results" / "accuracy.md").read_text(encoding="utf-8")
 
 
 def noted(folder, **settings):

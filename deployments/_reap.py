@@ -1,7 +1,7 @@
 """Runs that Prefect believes to be alive and are not: found by looking for their processes, then put right.
 
 A worker that is stopped by SIGTERM, or dies together with its runs, leaves them Running for ever; nothing can retry
-them, and they hold slots of limited queues. Facts and upstream issues: docs/operations.md.
+them, and they hold slots of limited queues. Facts and upstream issues: docs/results/prefect.md.
 
 Only runs of our deployments are looked at, by their tag, and the runs that their flows began: a server may hold runs of
 other teams, whose processes are none of our business.

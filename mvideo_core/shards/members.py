@@ -7,7 +7,6 @@ case.
 
 import hashlib
 import re
-import tarfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -30,7 +29,6 @@ EXTENSIONS = ("json", "masks", "mp4", "txt")
 MAX_KEY_CHARS = 200
 USTAR_NAME_CHARS = 100
 META_VERSION = 2
-_USTAR_MAX_BYTES = 8**11
 
 _KEY = re.compile(r"[A-Za-z0-9_-]+")
 
@@ -135,52 +133,14 @@ def sample_row(
     )
 
 
-def tar_header(name: str, size_bytes: int) -> bytes:
-    """What stands before a member: plain USTAR, no time, no owner, so that equal content gives equal bytes.
-
-    512 bytes; a name beyond 100 characters takes GNU's long form, two blocks more, which every reader knows.
-    """
-    if len(name) <= USTAR_NAME_CHARS and "/" not in name and size_bytes < _USTAR_MAX_BYTES:
-        head = bytearray(_PLAIN_HEADER)
-        head[: len(name)] = name.encode("ascii")
-        head[124:135] = b"%011o" % size_bytes
-        head[148:156] = b"%06o\0 " % sum(head)
-        return bytes(head)
-    info = _plain_info(name, size_bytes)
-    if len(name) <= USTAR_NAME_CHARS:
-        return info.tobuf(tarfile.USTAR_FORMAT, "ascii", "strict")
-    return info.tobuf(tarfile.GNU_FORMAT, "ascii", "strict")
-
-
-def _plain_info(name: str, size_bytes: int) -> tarfile.TarInfo:
-    info = tarfile.TarInfo(name)
-    info.size, info.mtime, info.mode, info.uid, info.gid = size_bytes, 0, 0o644, 0, 0
-    return info
-
-
-def _blank_header() -> bytes:
-    """`tarfile`'s header with an empty name and size, and blanks where the sum of all bytes will stand."""
-    head = bytearray(_plain_info("", 0).tobuf(tarfile.USTAR_FORMAT, "ascii", "strict"))
-    head[148:156] = b" " * 8
-    return bytes(head)
-
-
-_PLAIN_HEADER = _blank_header()
-
-
 def header_bytes(name: str) -> int:
-    """Length of `tar_header` for an ASCII name."""
+    """Length of what `tar_writer.add_member` writes before the content, for an ASCII name."""
     return BLOCK_BYTES if len(name) <= USTAR_NAME_CHARS else 2 * BLOCK_BYTES + pad_size(len(name) + 1)
 
 
 def pad_size(size_bytes: int) -> int:
     """Size rounded up to whole blocks."""
     return -(-size_bytes // BLOCK_BYTES) * BLOCK_BYTES
-
-
-def end_bytes(written_bytes: int) -> int:
-    """Zeros that end a tar of so many bytes: two blocks, then up to a full record, as `tarfile` and `tar` do."""
-    return -(-(written_bytes + 2 * BLOCK_BYTES) // tarfile.RECORDSIZE) * tarfile.RECORDSIZE - written_bytes
 
 
 def _object(stats: ObjectStats) -> dict[str, object]:

@@ -1,25 +1,27 @@
-"""One tar from its plan: streamed, never whole in memory, checked and digested while it passes, the same bytes every
-time."""
+"""One tar from its plan: streamed, never whole in memory, checked and digested while it is written, the same bytes
+every time."""
 
 import hashlib
+import io
 import threading
 from collections.abc import Callable
 from queue import SimpleQueue
+from tarfile import TarFile
 from typing import IO, Any, NamedTuple
 
 from mvideo_core.base.errors import StoreError
 from mvideo_core.base.records import Blob, Record, SampleRow, ShardPlanRow
 from mvideo_core.base.stopping import heeding
-from mvideo_core.shards.members import Member, end_bytes, pad_size, sample_members, sample_row, tar_header
+from mvideo_core.shards.members import Member, sample_members, sample_row
+from mvideo_core.shards.tar_writer import CHUNK_BYTES, add_member, open_tar
 
-CHUNK_BYTES = 1 << 20
 _N_BUFFERS = 8
 
 OpenBlob = Callable[[Blob], IO[bytes]]
 
 
 class WrittenShard(Record):
-    """A finished tar: its path within the dataset, its size and digest, and where each sample stands."""
+    """A finished tar: its path within the dataset, its size and digest, and the place of each sample."""
 
     path: str
     split: str
@@ -29,7 +31,7 @@ class WrittenShard(Record):
 
 
 def shard_path(name: str, split: str) -> str:
-    """Where a shard stands in the dataset: "train/train-000000.tar"."""
+    """Path of a shard within the dataset: "train/train-000000.tar"."""
     return f"{split}/{name}.tar"
 
 
@@ -45,36 +47,29 @@ def write_shard(plan: ShardPlanRow, open_blob: OpenBlob, out: IO[bytes]) -> Writ
         Path, size, SHA-256 and rows; the same plan and blobs give the same bytes.
 
     Raises:
-        StoreError: a blob has not the size or digest that its row says; nothing of `out` may be used then.
+        StoreError: a blob differs in size or digest from its row; discard `out` then.
     """
     path = shard_path(plan.key, plan.split)
     rows: list[SampleRow] = []
-    with _Sink(out) as sink:
+    with _Sink(out) as sink, open_tar(sink) as tar:  # type: ignore[arg-type]  # `tarfile` calls `tell` and `write` only
         for sample in heeding(plan.samples):
-            members = sample_members(sample, sink.written_bytes)
-            rows.append(sample_row(sample, path, plan.split, sink.written_bytes, members))
+            members = sample_members(sample, tar.offset)
+            rows.append(sample_row(sample, path, plan.split, tar.offset, members))
             for member in members:
-                sink.put(tar_header(f"{sample.key}.{member.extension}", member.size_bytes))
-                _copy(member, sample.key, open_blob, sink)
-                sink.put(bytes(pad_size(member.size_bytes) - member.size_bytes))
-        sink.put(bytes(end_bytes(sink.written_bytes)))
-        sink.flush()
-    return WrittenShard(
-        path=path, split=plan.split, size_bytes=sink.written_bytes, sha256=sink.finished_sha256(), samples=rows
-    )
+                _add(tar, sample.key, member, open_blob, sink)
+    return WrittenShard(path=path, split=plan.split, size_bytes=sink.tell(), sha256=sink.sha256(), samples=rows)
 
 
-def _copy(member: Member, key: str, open_blob: OpenBlob, sink: "_Sink") -> None:
+def _add(tar: TarFile, key: str, member: Member, open_blob: OpenBlob, sink: "_Sink") -> None:
+    name = f"{key}.{member.extension}"
     if member.blob is None:
-        sink.put(member.content)
-        return
-    what = f"{member.blob.path} (.{member.extension} of {key})"
-    with open_blob(member.blob) as source:
-        passed = sink.copy(source, member.size_bytes, _Promise(what, member.sha256))
-        too_long = bool(source.read(1))
-    if passed != member.size_bytes or too_long:
-        seen = f"{'more than ' if too_long else ''}{passed} bytes"
-        raise StoreError(_damage_message(what, seen, f"{member.size_bytes} bytes"))
+        place = add_member(tar, name, io.BytesIO(member.content), member.size_bytes)
+    else:
+        with open_blob(member.blob) as stream:
+            source = _Source(stream, member, f"{member.blob.path} (.{member.extension} of {key})", sink)
+            place = add_member(tar, name, source, member.size_bytes)  # type: ignore[arg-type]  # it has `read`
+            source.finish()
+    assert place == member.offset_bytes, f"{name}: planned at byte {member.offset_bytes}, written at {place}"
 
 
 def _damage_message(what: str, seen: str, wanted: str) -> str:
@@ -85,39 +80,32 @@ def _damage_message(what: str, seen: str, wanted: str) -> str:
 
 
 class _Promise(NamedTuple):
-    """What the bytes copied last must have been."""
+    """The recorded digest of the file whose chunks came last."""
 
     what: str
     sha256: str
 
 
-class _Chunk(NamedTuple):
-    """Bytes on their way; `member`: they belong to a file whose digest is checked."""
-
-    content: memoryview
-    n_bytes: int
-    member: bool
-
-
 class _Sink:
-    """Writes, checks and digests at once: hashing frees the interpreter lock, so two threads do it.
+    """The file that `tarfile` writes into; members are checked and the tar is digested in two threads beside it.
 
-    Chunks pass from the writer through the thread that checks members to the one that digests the tar, then their
-    buffers are used again; new memory for every chunk would cost as much time as the copy. A digest that differs is
-    told at the next member or at the end: waiting for it after each member would stop the line.
+    Hashing releases the interpreter lock. The chunks of a file are memoryviews of a few buffers. They pass through the
+    thread that checks members to the one that digests the tar; then their buffer is free again. New memory for every
+    chunk would cost as much time as the copy. A wrong digest is reported with the next member or at the end: waiting
+    for it after each member would stop the line.
     """
 
     def __init__(self, out: IO[bytes]):
-        self.written_bytes = 0
         self._out = out
+        self._size_bytes = 0
         self._small = bytearray()
         self._damage: str | None = None
         self._tar = hashlib.sha256()
         self._free: SimpleQueue[memoryview] = SimpleQueue()
         for _ in range(_N_BUFFERS):
             self._free.put(memoryview(bytearray(CHUNK_BYTES)))
-        self._written: SimpleQueue[_Chunk | _Promise | None] = SimpleQueue()
-        self._checked: SimpleQueue[_Chunk | None] = SimpleQueue()
+        self._written: SimpleQueue[bytearray | memoryview | _Promise | None] = SimpleQueue()
+        self._checked: SimpleQueue[bytearray | memoryview | None] = SimpleQueue()
         self._threads = [
             threading.Thread(target=work, name=f"shard-{work.__name__.strip('_')}", daemon=True)
             for work in (self._check_members, self._digest_tar)
@@ -129,52 +117,54 @@ class _Sink:
         return self
 
     def __exit__(self, *_: object) -> None:
+        self._flush()
         self._written.put(None)
         for thread in self._threads:
             thread.join()
 
-    def put(self, content: bytes) -> None:
-        """Write a few bytes, together with their neighbors."""
-        self._small += content
-        self.written_bytes += len(content)
+    def tell(self) -> int:
+        """Bytes written so far."""
+        return self._size_bytes
 
-    def flush(self) -> None:
-        """Let go of the few bytes collected so far."""
-        if self._small:
-            content, self._small = self._small, bytearray()
-            self._out.write(content)
-            self._written.put(_Chunk(memoryview(content), len(content), member=False))
+    def read_chunk(self, source: Any, size_bytes: int) -> memoryview:
+        """At most `size_bytes` of a file, in a buffer that is free again after its `write`."""
+        buffer, n = self._free.get(), 0
+        while n < size_bytes and (more := source.readinto(buffer[n:size_bytes])):
+            n += more
+        return buffer[:n]
 
-    def copy(self, source: Any, size_bytes: int, promise: _Promise) -> int:
-        """Write at most `size_bytes` of a file; returns how many there were.
+    def write(self, content: bytes | memoryview) -> None:
+        """Append a chunk of a file (memoryview), or a few bytes, which are digested together with their neighbors."""
+        self._out.write(content)
+        self._size_bytes += len(content)
+        if isinstance(content, memoryview):
+            self._flush()
+            self._written.put(content)
+        else:
+            self._small += content
+
+    def expect(self, promise: _Promise) -> None:
+        """Compare the digest of the chunks since the last promise.
 
         Raises:
-            StoreError: a file copied earlier broke its promise.
+            StoreError: a file written earlier broke its promise.
         """
-        self._raise_damage()
-        self.flush()
-        passed = 0
-        while passed < size_bytes:
-            buffer = self._free.get()
-            n = source.readinto(buffer[: min(CHUNK_BYTES, size_bytes - passed)]) or 0
-            if not n:
-                self._free.put(buffer)
-                break
-            self._out.write(buffer[:n])
-            self._written.put(_Chunk(buffer, n, member=True))
-            passed += n
         self._written.put(promise)
-        self.written_bytes += passed
-        return passed
+        self._raise_damage()
 
-    def finished_sha256(self) -> str:
-        """Digest of all that was written; to be asked after the `with` block.
+    def sha256(self) -> str:
+        """Digest of all that was written; call it after the `with` block.
 
         Raises:
-            StoreError: a copied file broke its promise.
+            StoreError: a file broke its promise.
         """
         self._raise_damage()
         return self._tar.hexdigest()
+
+    def _flush(self) -> None:
+        if self._small:
+            self._written.put(self._small)
+            self._small = bytearray()
 
     def _raise_damage(self) -> None:
         if self._damage:
@@ -185,18 +175,51 @@ class _Sink:
         while (entry := self._written.get()) is not None:
             if isinstance(entry, _Promise):
                 if state.hexdigest() != entry.sha256 and not self._damage:
-                    self._damage = _damage_message(
-                        entry.what, f"SHA-256 {state.hexdigest()}", f"SHA-256 {entry.sha256}"
-                    )
+                    seen, wanted = f"SHA-256 {state.hexdigest()}", f"SHA-256 {entry.sha256}"
+                    self._damage = _damage_message(entry.what, seen, wanted)
                 state = hashlib.sha256()
                 continue
-            if entry.member:
-                state.update(entry.content[: entry.n_bytes])
+            if isinstance(entry, memoryview):
+                state.update(entry)
             self._checked.put(entry)
         self._checked.put(None)
 
     def _digest_tar(self) -> None:
         while (chunk := self._checked.get()) is not None:
-            self._tar.update(chunk.content[: chunk.n_bytes])
-            if chunk.member:
-                self._free.put(chunk.content)
+            self._tar.update(chunk)
+            if isinstance(chunk, memoryview):
+                self._free.put(memoryview(chunk.obj))
+
+
+class _Source:
+    """A file of a sample, as `tarfile` reads it, with its size and digest checked."""
+
+    def __init__(self, stream: IO[bytes], member: Member, what: str, sink: _Sink):
+        self._stream, self._member, self._what, self._sink = stream, member, what, sink
+        self._n_read = 0
+
+    def read(self, size_bytes: int) -> memoryview:
+        """The next chunk.
+
+        Raises:
+            StoreError: the file ends before that.
+        """
+        chunk = self._sink.read_chunk(self._stream, size_bytes)
+        self._n_read += len(chunk)
+        if len(chunk) < size_bytes:
+            raise self._wrong_size("")
+        return chunk
+
+    def finish(self) -> None:
+        """Check that the file ends here and that its digest is the recorded one.
+
+        Raises:
+            StoreError: it does not end here, or a file before it was damaged.
+        """
+        if self._stream.read(1):
+            raise self._wrong_size("more than ")
+        self._sink.expect(_Promise(self._what, self._member.sha256))
+
+    def _wrong_size(self, how: str) -> StoreError:
+        seen, wanted = f"{how}{self._n_read} bytes", f"{self._member.size_bytes} bytes"
+        return StoreError(_damage_message(self._what, seen, wanted))

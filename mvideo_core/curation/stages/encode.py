@@ -19,7 +19,7 @@ from mvideo_core.engine.growing_file import GrowingFile
 from mvideo_core.engine.loaded_models import device
 from mvideo_core.engine.run import RunOptions, StageSummary, run_stage
 from mvideo_core.engine.stage import Item, Stage, StageContext, Worker
-from mvideo_core.shards.members import end_bytes
+from mvideo_core.shards.tar_writer import tar_end
 from mvideo_core.store.files import sha256_of
 from mvideo_core.store.keys import part_key, settings_digest
 from mvideo_core.store.workspace import Workspace
@@ -66,7 +66,7 @@ class EncodeWorker(Worker):
                 _check_tar(sha256_of(stream), shard)
                 reader = ShardReader(stream, shard.tar.path)
                 self._fill(growing, reader, groups, shard.key)
-            tar = growing.finish(bytes(end_bytes(growing.size_bytes)), f"{root}/{shard.split}/{shard.key}.tar")
+            tar = growing.finish(tar_end(growing.size_bytes), f"{root}/{shard.split}/{shard.key}.tar")
         finally:
             growing.close()
         windows = [LatentWindow.model_validate(values) for note in growing.notes for values in note]

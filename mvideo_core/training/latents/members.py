@@ -9,13 +9,14 @@ in one member that is read in one go, is read without pickle, and equal tensors 
 """
 
 import hashlib
+import io
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from mvideo_core.base.errors import StoreError
 from mvideo_core.base.records import LatentWindow
-from mvideo_core.shards.members import pad_size, tar_header
+from mvideo_core.shards.tar_writer import add_member, open_tar
 from mvideo_core.training.latents.text import TEXT
 from mvideo_core.training.latents.windows import Window
 
@@ -45,14 +46,19 @@ def pack_clip(clip: EncodedClip, offset_bytes: int) -> tuple[bytes, list[LatentW
     Args:
         offset_bytes: where in the tar the bytes will stand.
     """
-    sink = bytearray()
-    _put(sink, f"{clip.key}.txt", clip.caption.encode())
+    out = io.BytesIO()
+    tar = open_tar(out)  # never closed: its end follows the last clip
+
+    def add(extension: str, content: bytes) -> int:
+        return offset_bytes + add_member(tar, f"{clip.key}.{extension}", io.BytesIO(content), len(content))
+
+    add("txt", clip.caption.encode())
     text = tensor_bytes({TEXT: clip.text_LC})
-    text_at = offset_bytes + _put(sink, f"{clip.key}.text.safetensors", text)
+    text_at = add("text.safetensors", text)
     rows = []
     for window, tensors in clip.windows:
         content = tensor_bytes(tensors)
-        at = offset_bytes + _put(sink, f"{clip.key}.w{window.target_start:05d}.safetensors", content)
+        at = add(f"w{window.target_start:05d}.safetensors", content)
         rows.append(
             LatentWindow(
                 key=clip.key, video_id=clip.video_id, caption=clip.caption, target_start_frame=window.target_start,
@@ -60,7 +66,7 @@ def pack_clip(clip: EncodedClip, offset_bytes: int) -> tuple[bytes, list[LatentW
                 text_offset_bytes=text_at, text_size_bytes=len(text), text_sha256=_sha256(text),
             )
         )  # fmt: skip
-    return bytes(sink), rows
+    return out.getvalue(), rows
 
 
 def tensor_bytes(tensors: Mapping[str, "torch.Tensor"]) -> bytes:
@@ -83,15 +89,6 @@ def read_tensors(content: bytes, where: str) -> dict[str, Any]:
         return load(content)
     except (SafetensorError, ValueError) as error:
         raise StoreError(f"{where}: not readable tensors ({error}); encode this shard again") from None
-
-
-def _put(sink: bytearray, name: str, content: bytes) -> int:
-    """Append a member; where its content begins."""
-    sink += tar_header(name, len(content))
-    start = len(sink)
-    sink += content
-    sink += bytes(pad_size(len(content)) - len(content))
-    return start
 
 
 def _sha256(content: bytes) -> str:

@@ -35,7 +35,7 @@ vbench_scores = reader("evaluation.vbench_backend", "read_vbench")
 sam2_checkpoint = reader("perception.segmentation.sam2_build", "read_checkpoint")
 metric_checkpoint = reader("evaluation.networks.checkpoint", "read_checkpoint")
 metrics_lines = reader("training.callbacks.metrics", "read_metrics", folder=True)
-wandb_note = reader("training.callbacks.trackers", "_noted")
+wandb_note = reader("training.callbacks.trackers", "_read_note")
 weights_index = reader("cogvideox.weights_digest", "_weight_files", folder=True)
 prompts = reader("evaluation.make_videos", "read_prompts")
 

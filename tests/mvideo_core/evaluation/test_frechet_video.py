@@ -108,7 +108,7 @@ def test_only_the_masked_region_counts() -> None:
     assert FrechetVideo(FrechetVideoOptions(), loaded, "").score(video).value > 0.01
     masked = MaskedFrechetVideo(MaskedFrechetVideoOptions(), loaded, "")
     assert masked.score(video).value == 0
-    shown, _ = masked._seen(video)
+    shown, _ = masked._frames_of(video)
     assert (shown[:, 0, 0] == BACKGROUND).all()
     assert (shown[3, 4:20, 8:30] == one[3, 4:20, 8:30]).all()
 

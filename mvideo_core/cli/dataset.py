@@ -42,7 +42,7 @@ def info(root: str = typer.Argument(help="Dataset folder or fsspec URL.")) -> No
 @dataset_app.command()
 def verify(
     root: str = typer.Argument(help="Dataset folder or fsspec URL."),
-    deep: bool = typer.Option(False, "--deep", help="Read every byte."),
+    deep: bool = typer.Option(False, "--deep", help="Read every byte, with webdataset."),
 ) -> None:
     """Check shards, index and counts against each other; exit code 1 when something is wrong."""
     problems = verify_dataset(root, deep)

@@ -5,7 +5,7 @@ import itertools
 import json
 from collections import Counter
 from collections.abc import Iterator
-from typing import Any, NamedTuple
+from typing import IO, Any, NamedTuple
 
 from mvideo_core.base.errors import MediaError, StoreError
 from mvideo_core.base.parquet import open_parquet
@@ -14,6 +14,7 @@ from mvideo_core.shards.dataset import read_info
 from mvideo_core.shards.files import DatasetFiles
 from mvideo_core.shards.index import INDEX_NAME
 from mvideo_core.shards.members import EXTENSIONS, header_bytes, pad_size
+from mvideo_core.shards.stream import stream_samples
 from mvideo_core.shards.tars import tar_entries
 
 CHUNK_BYTES = 1 << 20
@@ -32,8 +33,8 @@ def verify_dataset(root: str, deep: bool = False) -> list[Problem]:
 
     Args:
         root: folder or fsspec URL.
-        deep: also read every byte: digests of shards and members, json and caption against the index, mask files
-            decoded. Without it sizes, tar structure, index, counts and the split are checked.
+        deep: also read every byte, with `webdataset`: digests of shards and members, json and caption against the
+            index, mask files decoded. Without it sizes, tar structure, index, counts and the split are checked.
     """
     files = DatasetFiles(root)
     try:
@@ -111,7 +112,7 @@ class _Totals:
         for video_id, splits in sorted(self._sides.items()):
             if len(splits) > 1:
                 sides = " and ".join(sorted(splits))
-                yield Problem(INDEX_NAME, "", f"clips of source video {video_id} stand in {sides}")
+                yield Problem(INDEX_NAME, "", f"clips of source video {video_id} are in {sides}")
 
 
 def _verify_guarded(
@@ -143,7 +144,7 @@ def _shard(files: DatasetFiles, shard: ShardEntry, rows: list[dict[str, Any]], d
             if place is None:
                 yield Problem(shard.path, entry.name, "a member that the index does not know")
             elif place[:2] != (entry.offset_bytes, entry.size_bytes):
-                yield Problem(shard.path, place[2], f"{entry.name} does not stand where the index says")
+                yield Problem(shard.path, place[2], f"{entry.name} is not where the index says")
     for name, (_, _, key) in sorted(expected.items()):
         yield Problem(shard.path, key, f"{name} is missing")
     if deep and not expected:
@@ -151,21 +152,47 @@ def _shard(files: DatasetFiles, shard: ShardEntry, rows: list[dict[str, Any]], d
 
 
 def _deep(files: DatasetFiles, shard: ShardEntry, rows: list[dict[str, Any]]) -> Iterator[Problem]:
-    state = hashlib.sha256()
+    """The whole shard, read once with `webdataset`, as a trainer would read it."""
+    waiting = {row["key"]: row for row in rows}
+    found: list[Problem] = []
     with files.open(shard.path) as stream:
-        while chunk := stream.read(CHUNK_BYTES):
-            state.update(chunk)
-    if state.hexdigest() != shard.sha256:
+        whole = _DigestedStream(stream)
+        try:
+            for sample in stream_samples(whole, shard.path):  # type: ignore[arg-type]  # `tarfile` calls `read` only
+                if (row := waiting.pop(sample.key, None)) is not None:
+                    found += [Problem(shard.path, sample.key, what) for what in _sample(row, sample.content)]
+            found += [Problem(shard.path, key, "webdataset does not find it") for key in waiting]
+        except StoreError as error:
+            found.append(Problem(shard.path, "", str(error)))
+        while whole.read(CHUNK_BYTES):
+            pass
+    if whole.sha256() != shard.sha256:
         yield Problem(shard.path, "", "its SHA-256 is not the one in dataset.json")
-    for row in rows:
-        held = {
-            extension: files.read_range(shard.path, row[f"{extension}_offset_bytes"], row[f"{extension}_size_bytes"])
-            for extension in EXTENSIONS
-        }
-        for extension, content in held.items():
-            if hashlib.sha256(content).hexdigest() != row[f"{extension}_sha256"]:
-                yield Problem(shard.path, row["key"], f".{extension}: its SHA-256 is not the one in the index")
-        yield from (Problem(shard.path, row["key"], what) for what in _content(row, held))
+    yield from found
+
+
+class _DigestedStream:
+    """A file for reading, digested on the way."""
+
+    def __init__(self, stream: IO[bytes]):
+        self._stream, self._state = stream, hashlib.sha256()
+
+    def read(self, size_bytes: int) -> bytes:
+        """The next bytes; b"" at the end."""
+        content = self._stream.read(size_bytes)
+        self._state.update(content)
+        return content
+
+    def sha256(self) -> str:
+        """Digest of what was read so far."""
+        return self._state.hexdigest()
+
+
+def _sample(row: dict[str, Any], held: dict[str, bytes]) -> Iterator[str]:
+    for extension, content in held.items():
+        if hashlib.sha256(content).hexdigest() != row[f"{extension}_sha256"]:
+            yield f".{extension}: its SHA-256 is not the one in the index"
+    yield from _content(row, held)
 
 
 def _content(row: dict[str, Any], held: dict[str, bytes]) -> Iterator[str]:
@@ -174,7 +201,7 @@ def _content(row: dict[str, Any], held: dict[str, bytes]) -> Iterator[str]:
     try:
         meta = json.loads(held["json"])
         if meta.get("key") != row["key"]:
-            yield f".json speaks of {meta.get('key')!r}"
+            yield f".json names {meta.get('key')!r}"
         if held["txt"].decode() != row["caption"]:
             yield ".txt is not the caption of the index"
         masks = from_bytes(held["masks"])

@@ -4,7 +4,6 @@ Memory holds one clip's encoded bytes and the frames of one window.
 """
 
 import io
-import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import IO, Any
@@ -14,9 +13,10 @@ import numpy as np
 from mvideo_core.base.errors import ConfigError, MediaError, StoreError
 from mvideo_core.base.records import SampleRow, ShardRow
 from mvideo_core.cogvideox.video_format import VideoFormat
-from mvideo_core.masks.codec import MaskSequence, from_bytes
+from mvideo_core.masks.codec import MaskSequence
 from mvideo_core.media.decode import read_frames
-from mvideo_core.shards.tars import tar_entries
+from mvideo_core.shards.dataset import Sample
+from mvideo_core.shards.stream import stream_samples
 from mvideo_core.training.latents.encode import WindowPixels
 from mvideo_core.training.latents.options import LatentOptions
 from mvideo_core.training.latents.windows import Window, windows_of
@@ -41,36 +41,22 @@ def plan_clips(shard: ShardRow, clip_frames: int, options: LatentOptions) -> lis
 
 
 class ShardReader:
-    """Members of one tar of the dataset by name.
+    """Pixels of the clips of one tar of the dataset, in its order.
 
     Args:
         stream: the tar, seekable.
         path: for messages.
-
-    Raises:
-        StoreError: not a tar as this project writes it.
     """
 
     def __init__(self, stream: IO[bytes], path: str):
-        self._stream, self._path = stream, path
-        self._places = {entry.name: entry for entry in tar_entries(stream, path)}
-
-    def read(self, name: str) -> bytes:
-        """Content of a member.
-
-        Raises:
-            StoreError: not in this tar.
-        """
-        if name not in self._places:
-            raise StoreError(f"{self._path}: no member {name}; run stage shard again")
-        entry = self._places[name]
-        self._stream.seek(entry.offset_bytes)
-        return self._stream.read(entry.size_bytes)
+        stream.seek(0)
+        self._path = path
+        self._samples = stream_samples(stream, path)
 
     def pixels(
         self, clip: PlannedClip, video_format: VideoFormat, max_stretch: float
     ) -> Iterator[tuple[Window, WindowPixels]]:
-        """Frames and masks of each window of a clip, in order.
+        """Frames and masks of each window of a clip, in order. Clips before it are passed over for good.
 
         Raises:
             ConfigError: the dataset has another frame rate or shape than the format.
@@ -78,11 +64,12 @@ class ShardReader:
         """
         key, n = clip.sample.key, video_format.clip_frames
         try:
-            meta = json.loads(self.read(f"{key}.json"))
+            sample = self._pass_to(key)
+            meta = sample.meta()
             check_format(meta, video_format, max_stretch, f"{self._path}: {key}")
-            masks = keep_masks(from_bytes(self.read(f"{key}.masks")), meta)
+            masks = keep_masks(sample.masks(), meta)
             spans = [window.frames(n) for window in clip.windows]
-            video = read_frames(io.BytesIO(self.read(f"{key}.mp4")))
+            video = read_frames(io.BytesIO(sample.content["mp4"]))
             for window, frames_THWC in zip(clip.windows, frame_spans(video, spans), strict=True):
                 before = window.target_start - window.frames(n).start
                 yield (
@@ -99,6 +86,12 @@ class ShardReader:
                 f"{self._path}: {key} does not decode ({error}); the tar was damaged after it was written: "
                 "run `mvideo dataset verify --deep`, then stage shard again"
             ) from error
+
+    def _pass_to(self, key: str) -> Sample:
+        for sample in self._samples:
+            if sample.key == key:
+                return sample
+        raise StoreError(f"{self._path}: no sample {key} after those already read; run stage shard again")
 
 
 def frame_spans(frames: Iterator[np.ndarray], spans: Sequence[range]) -> Iterator[np.ndarray]:

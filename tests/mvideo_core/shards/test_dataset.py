@@ -1,7 +1,9 @@
+import io
 import json
 import os
 import re
 import shutil
+import tarfile
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -9,8 +11,18 @@ import numpy as np
 import pytest
 
 from mvideo_core.base.errors import ConfigError, StoreError
-from mvideo_core.shards import MaskVideoDataset, ShardOptions, files, verify_dataset
-from tests.mvideo_core.shards.conftest import H, T, W
+from mvideo_core.shards import (
+    DatasetInfo,
+    MaskVideoDataset,
+    ShardEntry,
+    ShardOptions,
+    files,
+    info_bytes,
+    verify_dataset,
+)
+from mvideo_core.shards.card import dataset_digest
+from mvideo_core.shards.tar_writer import add_member, open_tar
+from tests.mvideo_core.shards.conftest import H, T, W, entry
 
 
 def test_two_builds_give_the_same_files(drawn, written, tmp_path):
@@ -155,8 +167,40 @@ def test_verify_finds_a_leak_across_the_split(written, tmp_path):
     at = table.column_names.index("video_id")
     pq.write_table(table.set_column(at, "video_id", pa.array(videos)), root / "index.parquet")
     words = [one.what for one in verify_dataset(str(root))]
-    assert "clips of source video v00 stand in test and train" in words
+    assert "clips of source video v00 are in test and train" in words
     assert "its SHA-256 is not the one in dataset.json" in words
+
+
+def test_deep_verification_finds_samples_that_webdataset_cannot_put_together(written, tmp_path):
+    """Every offset and digest is right, but the members of a sample are not next to each other."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    root = tmp_path / "copy"
+    shutil.copytree(written[0], root)
+    path = "train/train-000000.tar"
+    with tarfile.open(root / path) as tar:
+        members = [(one.name, tar.extractfile(one).read()) for one in tar]
+    places = {}
+    with (root / path).open("wb") as out, open_tar(out) as tar:
+        for name, content in sorted(members, key=lambda one: one[0].split(".")[1]):
+            places[name] = add_member(tar, name, io.BytesIO(content), len(content))
+    table = pq.read_table(root / "index.parquet")
+    rows = table.to_pylist()
+    for row in [one for one in rows if one["shard"] == path]:
+        row |= {f"{e}_offset_bytes": places[f"{row['key']}.{e}"] for e in ("json", "masks", "mp4", "txt")}
+    pq.write_table(pa.Table.from_pylist(rows, schema=table.schema), root / "index.parquet")
+    info = DatasetInfo.model_validate_json((root / "dataset.json").read_bytes())
+    shards = [
+        ShardEntry(**entry(root, path).model_dump(), split=one.split, samples=one.samples) if one.path == path else one
+        for one in info.shards
+    ]
+    changes = {"shards": shards, "digest": dataset_digest(shards), "index": entry(root, "index.parquet")}
+    (root / "dataset.json").write_bytes(info_bytes(info.model_copy(update=changes)))
+    assert verify_dataset(str(root)) == []
+    (problem,) = verify_dataset(str(root), deep=True)
+    assert problem.path == path
+    assert "lacks .masks" in problem.what
 
 
 def test_plain_webdataset_reads_it(drawn, written):

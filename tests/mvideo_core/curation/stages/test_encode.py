@@ -145,6 +145,17 @@ def test_the_motion_condition_of_a_window_ends_where_its_target_begins(encoded: 
     assert columns == [12, 20, 28]  # the square starts at 4 and moves a pixel a frame; the dropped one is not there
 
 
+def test_clips_of_a_tar_are_read_forward_only(encoded: Workspace) -> None:
+    row = next(row for row in shards(encoded) if len(row.samples) > 1)
+    first, second = (PlannedClip(sample, []) for sample in row.samples[:2])
+    form = random_base("tiny-sincos", parts=()).format
+    with encoded.folder.open(row.tar.path) as stream:
+        reader = ShardReader(stream, row.tar.path)
+        assert list(reader.pixels(second, form, 0.02)) == []
+        with pytest.raises(StoreError, match=rf"{row.tar.path}: no sample {first.sample.key} after those already read"):
+            list(reader.pixels(first, form, 0.02))
+
+
 def test_killed_inside_a_shard_the_next_run_gives_the_same_bytes(encoded: Workspace, tmp_path, monkeypatch) -> None:
     workspace = Workspace(str(tmp_path / "ws"))
     dataset(workspace, tmp_path, LENGTHS)

@@ -8,9 +8,9 @@ from mvideo_core.evaluation.aggregate import group_of
 from mvideo_core.evaluation.figures import Figure, figure_of, metric_titles
 from mvideo_core.evaluation.result import LoadedResult
 
-WIDTH, HEIGHT, LEFT, TOP, BOTTOM = 640, 280, 52, 26, 40
-MEAN_COLOR, ITEM_COLOR = "#d1502f", "#1f6feb"
-LETTER_PX = 6.2
+WIDTH, HEIGHT, LEFT, TOP, BOTTOM = 640, 280, 58, 26, 40
+MEAN_COLOR, ITEM_COLOR = "#d9603f", "#3b82f6"
+LETTER_PX = 7.3
 
 
 class Plot(NamedTuple):
@@ -78,7 +78,7 @@ def svg_of_pairs(
         line = " ".join(f"{across:.1f},{down:.1f}" for across, down in points)
         dots = "".join(f'<circle cx="{across:.1f}" cy="{down:.1f}" r="2.2"/>' for across, down in points)
         parts.append(
-            f'<g fill="{ITEM_COLOR}" opacity=".55"><title>{escape(name)}</title>'
+            f'<g fill="{ITEM_COLOR}" opacity=".7"><title>{escape(name)}</title>'
             f'<polyline points="{line}" fill="none" stroke="{ITEM_COLOR}" stroke-width="1"/>{dots}</g>'
         )
     for place, (system, figure) in enumerate(zip(systems, figures, strict=True)):
@@ -98,7 +98,7 @@ def svg_of_pairs(
     told = "; ".join(f"{system} {one.text}" for system, one in zip(systems, figures, strict=True))
     quoted = escape(f"{title}: {told}", {'"': "&quot;"})
     return (
-        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {HEIGHT}" role="img" font-size="11" '
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {HEIGHT}" role="img" font-size="13" '
         f'font-family="sans-serif" fill="currentColor" aria-label="{quoted}">'
         f'<text x="{LEFT}" y="14" font-weight="bold">{escape(title)}</text>{"".join(parts)}</svg>'
     )

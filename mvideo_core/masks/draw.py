@@ -135,20 +135,33 @@ def _tag(label: str, color: tuple[int, int, int]) -> np.ndarray:
 
 def draw_outline(rgb: np.ndarray, mask: np.ndarray, color: tuple[int, int, int], width_px: int = 2) -> np.ndarray:
     """A copy of the frame with the mask's border drawn."""
+    return draw_outlines(rgb, [mask], [color], width_px)
+
+
+def draw_outlines(
+    rgb: np.ndarray,
+    masks_NHW: Iterable[np.ndarray],
+    colors: Sequence[tuple[int, int, int]] = COLORS,
+    width_px: int = 2,
+) -> np.ndarray:
+    """A copy of the frame with the border of every mask drawn; object n takes color n, from the first again."""
     import cv2
 
     out = rgb.copy()
-    lines, _ = cv2.findContours(mask.astype(np.uint8), cv2.RETR_LIST, cv2.CHAIN_APPROX_NONE)
-    cv2.drawContours(out, lines, -1, color, width_px)
+    for n, mask_HW in enumerate(masks_NHW):
+        lines, _ = cv2.findContours(mask_HW.astype(np.uint8), cv2.RETR_LIST, cv2.CHAIN_APPROX_NONE)
+        cv2.drawContours(out, lines, -1, colors[n % len(colors)], width_px)
     return out
 
 
-def draw_box(rgb: np.ndarray, box: "np.ndarray | list[float]", color: tuple[int, int, int]) -> np.ndarray:
+def draw_box(
+    rgb: np.ndarray, box: "np.ndarray | list[float]", color: tuple[int, int, int], width_px: int = 2
+) -> np.ndarray:
     """A copy of the frame with a box drawn."""
     import cv2
 
     out = rgb.copy()
     if np.isfinite(box).all():
         x0, y0, x1, y1 = (round(float(value)) for value in box)
-        cv2.rectangle(out, (x0, y0), (x1, y1), color, 2)
+        cv2.rectangle(out, (x0, y0), (x1, y1), color, width_px)
     return out

@@ -15,6 +15,7 @@ from mvideo_core.evaluation.figures import READING
 from mvideo_core.evaluation.manifest import EvalItem
 from mvideo_core.evaluation.tables import Table, table_sheet
 from mvideo_core.media.encode import write_mp4
+from mvideo_core.pages.kit import page_html
 from mvideo_core.paper.options import PaperOptions
 from mvideo_core.paper.scoring import Findings
 from mvideo_core.paper.sets import COMPLEX_MOTION, MASK_TO_VIDEO, PROMPTS, read_cases
@@ -58,14 +59,13 @@ class Section(NamedTuple):
 
 def write_page(options: PaperOptions, root: Path, found: Findings) -> Path:
     """`root/index.html`."""
-    from jinja2 import Environment
-
     lengths = [_length_section(options, root)] if "5" in options.tables else []
     sections = [*_mask_sections(options, root), *lengths, *_figure_sections(options, root)]
     sections = [one for one in sections if one.strips or one.pictures]
-    template = Environment(autoescape=True).from_string(Path(__file__).with_name("page.html").read_text("utf-8"))
-    text = template.render(
-        title=TITLE,
+    text = page_html(
+        Path(__file__).parent,
+        TITLE,
+        scripts=["page.js"],
         lead="Every number on this page was computed in this run, from videos generated in this run.",
         answers=[(one.question.title, _cells(one.differences)) for one in found.answers],
         reading=reading_note([one for answer in found.answers for one in answer.differences]),
@@ -106,7 +106,9 @@ def _mask_section(name: str, title: str, options: PaperOptions, root: Path) -> S
         masks = load_masks(root / "sets" / case.masks).sequence
         sheet = write_sheet(videos, masks, root / "pictures" / name / f"{case.id}.png")
         lines = ", ".join(["source", *(job.system for job in systems)])
-        pictures.append(Picture(sheet.relative_to(root).as_posix(), f"{case.prompt} From above: {lines}."))
+        pictures.append(
+            Picture(sheet.relative_to(root).as_posix(), f"{case.prompt.rstrip('.')}. Rows, top to bottom: {lines}.")
+        )
     return Section(title, "Source clip, its masks, and what each system makes of text (and masks).", strips, pictures)
 
 

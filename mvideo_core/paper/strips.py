@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from mvideo_core.masks import MaskSequence
+from mvideo_core.masks.draw import draw_outlines
 from mvideo_core.media.decode import read_clip
 from mvideo_core.media.encode import write_png
 
@@ -43,11 +44,9 @@ def _tiles(
     for t in np.linspace(0, min(len(frames_THWC), masks.n_frames) - 1, n).round().astype(int).tolist():
         picture = cv2.resize(frames_THWC[t], (width, height), interpolation=cv2.INTER_CUBIC)
         plain.append(picture)
-        outlined = picture.copy()
-        for index in range(masks.n_objects):
-            mask = masks.mask(t, index).astype(np.uint8)
-            large = cv2.resize(mask, (width, height), interpolation=cv2.INTER_NEAREST)
-            lines, _ = cv2.findContours(large, cv2.RETR_LIST, cv2.CHAIN_APPROX_NONE)
-            cv2.drawContours(outlined, lines, -1, COLORS[index % len(COLORS)], 1)
-        drawn.append(outlined)
+        large = (
+            cv2.resize(masks.mask(t, index).astype(np.uint8), (width, height), interpolation=cv2.INTER_NEAREST)
+            for index in range(masks.n_objects)
+        )
+        drawn.append(draw_outlines(picture, large, COLORS, 1))
     return plain, drawn

@@ -17,9 +17,21 @@ from mvideo_core.training.checkpoint import CHECKPOINTS, complete
 from mvideo_core.training.course import Change
 
 REPORT, CURVES = "report.json", "curves.svg"
-WIDTH, HEIGHT, LEFT, BOTTOM, TOP = 640, 300, 56, 28, 20
-COLORS = ("#1f6feb", "#d1502f", "#2f9e55", "#8250df", "#9a6700")
-DRAWN = ("train/loss", "train/loss_diffusion", "train/loss_consistency", "val/loss_diffusion", "val/loss_consistency")
+WIDTH, HEIGHT, LEFT, BOTTOM, TOP = 640, 300, 76, 28, 20
+LEGEND_ROW, FONT_PX = 26, 18
+COLORS = ("#3b82f6", "#d9603f", "#2f9e55", "#9b6fe8", "#b8860b")
+DRAWN = {
+    "train/loss": "training loss",
+    "train/loss_diffusion": "diffusion loss",
+    "train/loss_consistency": "consistency loss",
+    "val/loss_diffusion": "validation: diffusion",
+    "val/loss_consistency": "validation: consistency",
+}
+"""Metrics of the chart and what they are called there."""
+STYLE = (
+    "<style>svg{max-width:800px;background:#fff;color:#1b1f24}.grid{stroke:#8888;fill:none}"
+    "@media (prefers-color-scheme:dark){svg{background:#14181d;color:#e8ecf1}}</style>"
+)
 MOST_POINTS = 400
 
 
@@ -78,10 +90,10 @@ def summarize(run: Path, lines: Sequence[dict[str, Any]]) -> RunReport:
 def curves_of(lines: Sequence[dict[str, Any]]) -> list[Curve]:
     """The loss curves that have at least one point; long ones as means over equal spans of steps."""
     curves = []
-    for name in DRAWN:
+    for name, title in DRAWN.items():
         points = [(int(line["step"]), float(line[name])) for line in lines if _is_number(line.get(name))]
         if points:
-            curves.append(Curve(name, _thin_out(points)))
+            curves.append(Curve(title, _thin_out(points)))
     return curves
 
 
@@ -92,8 +104,8 @@ def curves_svg(curves: Sequence[Curve], changes: Sequence[Change] = ()) -> str:
     high = max(values, default=1.0) or 1.0
     wide, tall = WIDTH - LEFT - 8, HEIGHT - BOTTOM - TOP
     parts = [
-        f'<text x="{LEFT - 6}" y="{TOP + tall * (1 - part) + 4:.0f}" text-anchor="end">{high * part:.3g}</text>'
-        f'<path d="M{LEFT} {TOP + tall * (1 - part):.1f}h{wide}" stroke="#ddd"/>'
+        f'<text x="{LEFT - 6}" y="{TOP + tall * (1 - part) + 6:.0f}" text-anchor="end">{high * part:.3g}</text>'
+        f'<path d="M{LEFT} {TOP + tall * (1 - part):.1f}h{wide}" class="grid"/>'
         for part in (0, 0.5, 1)
     ]
     parts.append(f'<text x="{WIDTH - 8}" y="{HEIGHT - 8}" text-anchor="end">step {last:,}</text>')
@@ -102,19 +114,23 @@ def curves_svg(curves: Sequence[Curve], changes: Sequence[Change] = ()) -> str:
             f"{LEFT + wide * step / last:.1f},{TOP + tall * (1 - value / high):.1f}" for step, value in curve.points
         ]
         color = COLORS[n % len(COLORS)]
-        mark = "".join(f'<circle cx="{p.split(",")[0]}" cy="{p.split(",")[1]}" r="2.5"/>' for p in places[:1])
-        parts.append(f'<g fill="{color}">{mark}<text x="{LEFT + 8 + 118 * n}" y="12">{curve.name}</text></g>')
-        parts.append(f'<polyline points="{" ".join(places)}" fill="none" stroke="{color}" stroke-width="1.5"/>')
+        mark = "".join(f'<circle cx="{p.split(",")[0]}" cy="{p.split(",")[1]}" r="3.5"/>' for p in places[:1])
+        left, top = LEFT + wide * (n % 2) // 2, HEIGHT + LEGEND_ROW * (n // 2)
+        key = f'<rect x="{left}" y="{top + 6}" width="16" height="8"/>'
+        key += f'<text x="{left + 24}" y="{top + 16}">{curve.name}</text>'
+        parts.append(f'<g fill="{color}">{mark}{key}</g>')
+        parts.append(f'<polyline points="{" ".join(places)}" fill="none" stroke="{color}" stroke-width="2"/>')
     for n, change in enumerate(changes):
-        x = LEFT + wide * change.step / last
+        x, words = LEFT + wide * change.step / last, escape(change.words())
         parts.append(
-            f'<path d="M{x:.1f} {TOP}v{tall}" stroke="#555" stroke-dasharray="3 3"><title>{escape(change.words())}'
-            f'</title></path><text x="{x + 3:.1f}" y="{TOP + 10 + 11 * (n % 6)}">{escape(change.words())}</text>'
+            f'<path d="M{x:.1f} {TOP}v{tall}" stroke="currentColor" stroke-dasharray="3 3"/>'
+            f'<text x="{x + 3:.1f}" y="{TOP + 12 + 14 * (n % 6)}" font-size="13">{words}</text>'
         )
+    height = HEIGHT + LEGEND_ROW * -(-len(curves) // 2)
     return (
-        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {HEIGHT}" role="img" font-size="10" '
-        f'font-family="sans-serif" aria-label="Losses over {last} steps">'
-        f'<rect width="{WIDTH}" height="{HEIGHT}" fill="white"/>{"".join(parts)}</svg>\n'
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {height}" role="img" font-size="{FONT_PX}" '
+        f'font-family="sans-serif" fill="currentColor" aria-label="Losses over {last} steps">'
+        f"{STYLE}{''.join(parts)}</svg>\n"
     )
 
 

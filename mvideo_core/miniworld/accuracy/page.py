@@ -1,8 +1,8 @@
 """A page with all figures, crossings and absences as strips of frames, and the worst cases drawn."""
 
-import html
 from collections.abc import Iterator
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 
@@ -17,7 +17,9 @@ from mvideo_core.miniworld.accuracy.identity import AFTER, BEFORE, frames_to_sho
 from mvideo_core.miniworld.accuracy.mapping import Fit, clip_truth
 from mvideo_core.miniworld.accuracy.measure import AccuracyOptions
 from mvideo_core.miniworld.accuracy.table import lines_of
+from mvideo_core.pages.kit import page_html
 
+TITLE = "Accuracy against the mini world"
 TRUE, FOUND, THIN = (60, 220, 90), (240, 60, 60), (255, 255, 255)
 TILE_PX, GAP_PX, COLUMNS = 320, 4, 4
 
@@ -32,34 +34,43 @@ def write_report(report: AccuracyReport, truth_folder: str | Path, rows: Rows, f
     write_whole(out / "accuracy.json", report.model_dump_json(indent=1))
     videos = {video.truth.name: video for video in by_video(truth_folder, rows)}
     options = AccuracyOptions.parse(report.options, "options of the report")
-    body = ["<h1>Accuracy against the mini world</h1>", _table(report)]
-    body += [*_identity(report, videos, rows, options, out), *_worst(report, videos, rows, options.fit, out)]
-    page = out / "index.html"
-    write_whole(page, PAGE.format(body="\n".join(body)))
-    return page
+    text = page_html(
+        Path(__file__).parent,
+        TITLE,
+        lines=lines_of(report),
+        n_before=BEFORE,
+        n_after=AFTER,
+        strips=list(_strips(report, videos, rows, options, out)),
+        worst=list(_worst(report, videos, rows, options.fit, out)),
+    )
+    write_whole(out / "index.html", text)
+    return out / "index.html"
 
 
-def _table(report: AccuracyReport) -> str:
-    rows = []
-    for name, value in lines_of(report):
-        rows.append(f"<tr><td>{html.escape(name)}</td><td>{html.escape(value)}</td></tr>" if value
-                    else f'<tr><th colspan="2">{html.escape(name)}</th></tr>')  # fmt: skip
-    return f"<table>{''.join(rows)}</table>"
+class Picture(NamedTuple):
+    """A picture beside the page and what it shows; `file` is "" where only the text is known."""
+
+    file: str
+    text: str
 
 
-def _identity(
+class Strips(NamedTuple):
+    """Crossings, or absences."""
+
+    title: str
+    pictures: list[Picture]
+
+
+def _strips(
     report: AccuracyReport, videos: dict[str, VideoEvidence], rows: Rows, options: AccuracyOptions, out: Path
-) -> Iterator[str]:
-    yield "<h2>Crossings and absences</h2>"
-    yield (f"<p>Frames evenly from {BEFORE} before the meeting or absence to {AFTER} from its end on. Each masklet in "
-           "its own color with its number; the object's true outline in thin white. "
-           f"J is the mean over the last {AFTER} frames.</p>")  # fmt: skip
+) -> Iterator[Strips]:
     for name, cases in (("crossing", report.crossings), ("return", report.returns)):
         shown = to_show(cases, options.strips)
-        yield f"<p>{len(shown)} of {len(cases)} {name}s, kept ones first.</p>"
+        pictures = []
         for index, case in enumerate(shown):
-            yield _figure(out / f"{name}{index:03d}.png", _strip(case, videos[case.video], rows, options.fit),
-                          _caption(case))  # fmt: skip
+            picture = _strip(case, videos[case.video], rows, options.fit)
+            pictures.append(_write(out / f"{name}{index:03d}.png", picture, _caption(case)))
+        yield Strips(f"{len(shown)} of {len(cases)} {name}s, kept ones first.", pictures)
 
 
 def _caption(case: IdentityCase) -> str:
@@ -96,17 +107,18 @@ def _strip(case: IdentityCase, video: VideoEvidence, rows: Rows, fit: Fit) -> np
     return np.concatenate([np.concatenate(tiles[n : n + COLUMNS], axis=1) for n in range(0, len(tiles), COLUMNS)])
 
 
-def _worst(report: AccuracyReport, videos: dict[str, VideoEvidence], rows: Rows, fit: Fit, out: Path) -> Iterator[str]:
-    yield "<h2>Worst cases</h2><p>Green: truth. Red: what the pipeline said.</p>"
+def _worst(
+    report: AccuracyReport, videos: dict[str, VideoEvidence], rows: Rows, fit: Fit, out: Path
+) -> Iterator[Picture]:
     for index, case in enumerate(report.worst):
         picture = _draw(case, videos[case.video], rows, fit)
         text = f"{case.kind}: {case.label} {case.value:.3f} in {case.clip or case.video}. {case.note}"
-        yield f"<p>{html.escape(text)}</p>" if picture is None else _figure(out / f"case{index:03d}.png", picture, text)
+        yield Picture("", text) if picture is None else _write(out / f"case{index:03d}.png", picture, text)
 
 
-def _figure(file: Path, picture: np.ndarray, text: str) -> str:
+def _write(file: Path, picture: np.ndarray, text: str) -> Picture:
     write_png(file, picture)
-    return f'<figure><img loading="lazy" src="{file.name}"><figcaption>{html.escape(text)}</figcaption></figure>'
+    return Picture(file.name, text)
 
 
 def _draw(case: BadCase, video: VideoEvidence, rows: Rows, fit: Fit, n: int = 6) -> np.ndarray | None:
@@ -127,10 +139,3 @@ def _draw(case: BadCase, video: VideoEvidence, rows: Rows, fit: Fit, n: int = 6)
         return draw_box(picture, truth.box(0, case.object_id), TRUE) if case.object_id >= 0 else picture
     picks = np.linspace(0, len(frames) - 1, n).round().astype(int)
     return np.concatenate([frames[k][::2, ::2] for k in picks], axis=1)
-
-
-PAGE = """<!doctype html><html lang="en"><meta charset="utf-8"><title>Accuracy</title>
-<style>body{{font:15px/1.4 sans-serif;margin:2em;max-width:1300px}}img{{max-width:100%}}figure{{margin:1em 0}}
-td,th{{text-align:left;padding:.1em 1em .1em 0}}th{{padding-top:.8em}}</style>
-{body}</html>
-"""

@@ -1,13 +1,14 @@
 """Pages for human eyes: one sheet of every class, and for a folder of world videos a strip per shot with its truth."""
 
-import html
 import random
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 
 from mvideo_core.base.disk import write_whole
 from mvideo_core.base.listing import visible_files
+from mvideo_core.masks.draw import draw_box, draw_outlines
 from mvideo_core.media.decode import read_frames
 from mvideo_core.media.encode import write_png
 from mvideo_core.miniworld.world.kinds import kinds
@@ -15,6 +16,7 @@ from mvideo_core.miniworld.world.raster import fill
 from mvideo_core.miniworld.world.render import sample_frame
 from mvideo_core.miniworld.world.sample import draw_look
 from mvideo_core.miniworld.world.truth import SourceTruth, read_masks, read_truth
+from mvideo_core.pages.kit import page_html
 
 INK = ((230, 60, 60), (250, 210, 60), (60, 200, 230), (230, 90, 220), (90, 220, 110), (245, 245, 245))
 
@@ -58,35 +60,39 @@ def make_gallery(folder: str | Path) -> Path:
     write_png(out / "classes.png", class_sheet())
     write_png(out / "stills.png", shot_sheet(range(20)))
     write_png(out / "unseen.png", shot_sheet(range(10), unseen=True))
-    body = [
-        "<h1>Mini world</h1>",
-        _figure("classes.png", "Every class, four individuals each"),
-        _figure("stills.png", "Validation stills with true boxes"),
-        _figure("unseen.png", "Stills with unseen classes"),
+    sheets = [
+        ("classes.png", "Every class, four individuals each"),
+        ("stills.png", "Validation stills with true boxes"),
+        ("unseen.png", "Stills with unseen classes"),
     ]
-    for path in visible_files(folder / "truth", ".json"):
-        body += _video_section(folder, out, path)
+    videos = [_video_section(folder, out, path) for path in visible_files(folder / "truth", ".json")]
     page = out / "index.html"
-    write_whole(page, PAGE.format(body="\n".join(body)))
+    write_whole(page, page_html(Path(__file__).parent, "Mini world", sheets=sheets, videos=videos))
     return page
 
 
-def _video_section(folder: Path, out: Path, path: Path) -> list[str]:
+class VideoSection(NamedTuple):
+    """A video on the page. `file`: relative to the page; `strips`: a picture per shot, and its times and caption."""
+
+    name: str
+    about: str
+    file: str
+    strips: list[tuple[str, str]]
+
+
+def _video_section(folder: Path, out: Path, path: Path) -> VideoSection:
     truth = read_truth(path)
     cuts = (
         ", ".join(f"{cut.kind} at {cut.time_s:.2f} s ({cut.end_s - cut.start_s:.2f} s)" for cut in truth.cuts)
         or "no cut"
     )
-    lines = [
-        f"<h2>{html.escape(truth.name)}</h2>",
-        f"<p>{truth.width} x {truth.height}, {truth.fps:.2f} frames/s, {truth.n_frames} frames; {cuts}</p>",
-        f'<video controls preload="none" width="480" src="../{html.escape(truth.video)}"></video>',
-    ]
+    strips = []
     for shot, strip in zip(truth.shots, _strips(folder, truth, path), strict=True):
         name = f"{truth.name}.shot{shot.index:03d}.png"
         write_png(out / name, strip)
-        lines.append(_figure(name, f"{shot.start_s:.2f} to {shot.end_s:.2f} s: {shot.caption}"))
-    return lines
+        strips.append((name, f"{shot.start_s:.2f} to {shot.end_s:.2f} s: {shot.caption}"))
+    about = f"{truth.width} x {truth.height}, {truth.fps:.2f} frames/s, {truth.n_frames} frames; {cuts}"
+    return VideoSection(truth.name, about, f"../{truth.video}", strips)
 
 
 def _strips(folder: Path, truth: SourceTruth, path: Path, n: int = 6, height: int = 160) -> list[np.ndarray]:
@@ -96,7 +102,8 @@ def _strips(folder: Path, truth: SourceTruth, path: Path, n: int = 6, height: in
     strips = []
     for shot, some in zip(truth.shots, picks, strict=True):
         masks = read_masks(path, shot)
-        drawn = [with_outlines(frames[shot.first_frame + pick], masks.frame(pick)) for pick in some]
+        width_px = max(1, truth.height // 180)
+        drawn = [draw_outlines(frames[shot.first_frame + pick], masks.frame(pick), INK, width_px) for pick in some]
         strips.append(np.concatenate([_scale(one, height) for one in drawn], axis=1))
     return strips
 
@@ -107,20 +114,9 @@ def with_boxes(rgb: np.ndarray, boxes: np.ndarray, labels: tuple[str, ...]) -> n
 
     out = rgb.copy()
     for index, (box, label) in enumerate(zip(boxes, labels, strict=True)):
-        x0, y0, x1, y1 = (round(value) for value in box)
-        cv2.rectangle(out, (x0, y0), (x1, y1), INK[index % len(INK)], 1)
-        cv2.putText(out, label, (x0, max(10, y0 - 3)), cv2.FONT_HERSHEY_SIMPLEX, 0.4, (255, 255, 0), 1, cv2.LINE_AA)
-    return out
-
-
-def with_outlines(rgb: np.ndarray, masks: np.ndarray) -> np.ndarray:
-    """A copy of the frame with the border of each (N, H, W) mask drawn, one color per object."""
-    import cv2
-
-    out = rgb.copy()
-    for index, mask in enumerate(masks):
-        lines, _ = cv2.findContours(mask.astype(np.uint8), cv2.RETR_LIST, cv2.CHAIN_APPROX_NONE)
-        cv2.drawContours(out, lines, -1, INK[index % len(INK)], max(1, rgb.shape[0] // 180))
+        out = draw_box(out, box, INK[index % len(INK)], 1)
+        corner = round(box[0]), max(10, round(box[1]) - 3)
+        cv2.putText(out, label, corner, cv2.FONT_HERSHEY_SIMPLEX, 0.4, (255, 255, 0), 1, cv2.LINE_AA)
     return out
 
 
@@ -135,15 +131,3 @@ def _scale(rgb: np.ndarray, height: int) -> np.ndarray:
     import cv2
 
     return cv2.resize(rgb, (round(rgb.shape[1] * height / rgb.shape[0]), height), interpolation=cv2.INTER_AREA)
-
-
-def _figure(name: str, text: str) -> str:
-    return (
-        f'<figure><img loading="lazy" src="{html.escape(name)}"><figcaption>{html.escape(text)}</figcaption></figure>'
-    )
-
-
-PAGE = """<!doctype html><html lang="en"><meta charset="utf-8"><title>Mini world</title>
-<style>body{{font:15px/1.4 sans-serif;margin:2em;max-width:1200px}}img{{max-width:100%}}figure{{margin:1em 0}}</style>
-{body}</html>
-"""

@@ -8,7 +8,9 @@ from urllib.parse import quote, unquote, urlsplit
 from mvideo_core.base.disk import write_whole
 from mvideo_core.pages.data_report.charts import histogram_svg, number, summary
 from mvideo_core.pages.data_report.data import FunnelStep, ReportData, check_funnel
+from mvideo_core.pages.kit import page_html
 
+HERE = Path(__file__).parent
 PAGE_NAME = "index.html"
 SHOWN_LABELS = 40
 """Classes listed one by one in the statistics; the rest is one line."""
@@ -32,26 +34,18 @@ def render_report(data: ReportData, out_dir: Path) -> Path:
 
 def page_text(data: ReportData) -> str:
     """The page's HTML; texts from outside are escaped, links are http(s) only."""
-    import jinja2
-
-    here = Path(__file__).parent
-    made = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(here), autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True,
-        lstrip_blocks=True,
-    )  # fmt: skip
-    made.filters |= {
-        "number": number, "duration": duration, "local_url": local_url, "web_url": web_url, "svg": histogram_svg,
-        "summary": summary, "percent": percent,
-    }  # fmt: skip
-    return made.get_template("page.html").render(
+    return page_html(
+        HERE,
+        data.title,
+        scripts=["page.js"],
+        number=number, duration=duration, local_url=local_url, web_url=web_url, svg=histogram_svg, summary=summary,
+        percent=percent,
         data=data,
-        style=(here / "page.css").read_text(encoding="utf-8"),
-        script=(here / "page.js").read_text(encoding="utf-8"),
         bars=[funnel_bar(step) for step in data.funnel],
         labels=sorted(data.labels.items(), key=lambda item: (-item[1], item[0]))[:SHOWN_LABELS],
         more_labels=len(data.labels) - SHOWN_LABELS,
         chips=sorted({one.label for item in data.gallery for one in item.objects}),
-    )
+    )  # fmt: skip
 
 
 def media_of(page: str) -> set[str]:

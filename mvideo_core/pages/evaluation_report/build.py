@@ -12,6 +12,7 @@ from mvideo_core.base.errors import ConfigError, MediaError
 from mvideo_core.base.listing import is_file
 from mvideo_core.base.options import Options
 from mvideo_core.evaluation.base import VideoScore
+from mvideo_core.evaluation.figures import metric_titles
 from mvideo_core.evaluation.manifest import EvalItem
 from mvideo_core.evaluation.metrics.mask_miou import PREDICTED, MaskMiouOptions, frames_to_score
 from mvideo_core.evaluation.result import LoadedResult, read_result
@@ -76,7 +77,7 @@ def page_data(loaded: LoadedResult, videos: Path, options: ReportOptions) -> Pag
     scored = {name for plan in plans for found in plan.scores for name, row in found.items() if row.value is not None}
     overlays_of = overlays_of if overlays_of in scored else ""
     main = overlays_of or next((name for name in facts if name in scored), "")
-    chosen, how = choose_rows(plans, main, options.max_rows)
+    chosen, how = choose_rows(plans, main, metric_titles(facts).get(main, ""), options.max_rows)
     rows = []
     for number, plan in enumerate(chosen):
         rows.append(_row(loaded, plan, f"{number:04d}", videos, options.max_side_px))

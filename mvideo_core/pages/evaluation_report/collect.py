@@ -7,6 +7,7 @@ from typing import NamedTuple
 from mvideo_core.base.errors import MediaError
 from mvideo_core.evaluation.aggregate import ScoreRow
 from mvideo_core.evaluation.base import VideoScore
+from mvideo_core.evaluation.figures import metric_titles
 from mvideo_core.evaluation.manifest import EvalItem
 from mvideo_core.evaluation.result import LoadedResult, MetricFacts
 from mvideo_core.evaluation.scores import StoredScore
@@ -49,7 +50,7 @@ def plan_rows(loaded: LoadedResult) -> list[RowPlan]:
     return rows
 
 
-def choose_rows(rows: Sequence[RowPlan], metric: str, most: int) -> tuple[list[RowPlan], str]:
+def choose_rows(rows: Sequence[RowPlan], metric: str, title: str, most: int) -> tuple[list[RowPlan], str]:
     """At most `most` rows, those with the lowest value of the metric, in their old order; and how they were chosen."""
     if len(rows) <= most:
         return list(rows), ""
@@ -59,7 +60,7 @@ def choose_rows(rows: Sequence[RowPlan], metric: str, most: int) -> tuple[list[R
         return min((value for value in found if value is not None), default=float("inf"))
 
     kept = sorted(sorted(range(len(rows)), key=lambda place: (worst(place), place))[:most])
-    how = f"with the lowest {metric} of any system" if metric else "that come first; nothing was scored"
+    how = f"with the lowest {title} of any system" if metric else "that come first; nothing was scored"
     return [rows[place] for place in kept], f"the {most} of {len(rows)} {how}"
 
 
@@ -74,13 +75,14 @@ def overlay_metric(facts: Mapping[str, MetricFacts], subject: str = "video") -> 
 
 def page_metrics(loaded: LoadedResult, curves: Mapping[str, Sequence[Curve]]) -> tuple[PageMetric, ...]:
     """Metrics with the ends of their curves' axes: 0 to 100 for S_m, else lowest to highest value of all rows."""
-    found = []
+    found, titles = [], metric_titles(loaded.result.metrics)
     for name, about in loaded.result.metrics.items():
         seen = [value for curve in curves.get(name, ()) for value in curve.values if value is not None]
         whole = about.metric == "mask_miou" or not seen
         found.append(
             PageMetric(
                 name=name,
+                title=titles[name],
                 metric=about.metric,
                 scale=about.scale,
                 low=0.0 if whole else min(seen),

@@ -118,7 +118,7 @@ function fill(select, options) {
 
 var initial = Object.assign({}, state);
 var rows = (data.rows || []).map(function (row, place) { return new Row(row, place); });
-fill(control("metric"), data.metrics.map(function (one) { return [one.name, one.name]; }));
+fill(control("metric"), data.metrics.map(function (one) { return [one.name, one.title]; }));
 fill(control("sort"), Object.keys(SORTS).filter(function (name) {
   return name !== "gap" || data.systems.length > 1;
 }).map(function (name) { return [name, SORTS[name]]; }));

@@ -63,9 +63,10 @@ class PageRow(Record):
 
 
 class PageMetric(Record):
-    """A metric instance; `low` and `high` are the ends of its curves' axis."""
+    """A metric instance: its key in the result, its name for readers, and the ends of its curves' axis."""
 
     name: str
+    title: str
     metric: str
     scale: float
     low: float

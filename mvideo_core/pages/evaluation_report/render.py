@@ -8,12 +8,13 @@ from mvideo_core.base.options import canonical_json
 from mvideo_core.evaluation.compare import Difference, compare_all
 from mvideo_core.evaluation.differences import by_pair, difference_cells, reading_note
 from mvideo_core.evaluation.export import frames_without, sheet_of
-from mvideo_core.evaluation.figures import READING
+from mvideo_core.evaluation.figures import READING, metric_titles
 from mvideo_core.evaluation.layout import Section
 from mvideo_core.evaluation.paired_plot import plots_of_pairs
 from mvideo_core.evaluation.result import LoadedResult
 from mvideo_core.pages.evaluation_report.clips import SEEN, TRUE
 from mvideo_core.pages.evaluation_report.page_data import PageData
+from mvideo_core.pages.kit import page_html
 
 MAX_SYSTEMS = 6
 """With more, a page of every pair (15 of six systems) is no longer read."""
@@ -21,26 +22,21 @@ MAX_SYSTEMS = 6
 
 def page_text(data: PageData, loaded: LoadedResult) -> str:
     """The page's HTML. Texts from outside are escaped by the template, or set as text by the script."""
-    import jinja2
-
     result = loaded.result
     compared, note = _comparisons(loaded)
-    here = Path(__file__).parent
-    made = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(here), autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True,
-        lstrip_blocks=True,
-    )  # fmt: skip
-    return made.get_template("page.html").render(
+    return page_html(
+        Path(__file__).parent,
+        data.title,
+        scripts=["row.js", "page.js"],
         data=data,
         result=result,
         sheet=sheet_of(result),
+        titles=metric_titles(result.metrics),
         reading=READING,
         skipped=frames_without(result),
         compared=compared,
         compared_note=note,
         plots=[one.svg for one in plots_of_pairs(loaded)] if len(result.groups) <= MAX_SYSTEMS else [],
-        style=(here / "page.css").read_text(encoding="utf-8"),
-        script="".join((here / name).read_text(encoding="utf-8") for name in ("row.js", "page.js")),
         json=json_text(data),
         true_color=_hex(TRUE),
         seen_color=_hex(SEEN),

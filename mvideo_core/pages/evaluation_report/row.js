@@ -22,7 +22,7 @@ function Row(row, place) {
   var name = el("h2", {}, [row.id]);
   this.node.append(el("div", { class: "top" }, [link, name, el("span", { class: "note" }, [row.test_set || ""]), this.gap, this.output]));
   if (row.prompt) this.node.append(el("p", { class: "prompt" }, [row.prompt]));
-  var columns = el("div", { class: "columns" });
+  var columns = el("div", { class: "columns", tabindex: "0", role: "group", "aria-label": "Videos of " + row.id });
   if (row.source) columns.append(this.column("source", null, row.source, { curves: row.source_curves || {} }));
   if (row.mask) columns.append(this.column("mask", null, row.mask, null));
   (row.cells || []).forEach(function (cell, system) {
@@ -239,7 +239,7 @@ Row.prototype.draw = function () {
   if (!about || !measured.length || !this.duration) return;
   var low = about.low, span = about.high - about.low || 1;
   var svg = drawn("svg", { viewBox: "0 0 1000 100", preserveAspectRatio: "none", role: "img",
-    "aria-label": state.metric + " per frame of " + this.data.id });
+    "aria-label": about.title + " per frame of " + this.data.id });
   var y = function (value) { return (96 - 92 * (value - low) / span).toFixed(2); };
   [0.25, 0.5, 0.75].forEach(function (share) {
     svg.append(drawn("line", { class: "grid", x1: 0, x2: 1000, y1: y(low + share * span), y2: y(low + share * span) }));

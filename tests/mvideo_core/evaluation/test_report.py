@@ -134,7 +134,7 @@ def test_an_older_page_is_replaced_and_nothing_else_is(page, result, tmp_path):
     data = json.loads(build_report(result, out, ReportOptions(max_rows=1)).with_name("data.json").read_bytes())
     assert not (out / "videos" / "stale.mp4").exists()
     assert (len(data["rows"]), data["n_rows"]) == (1, 3)
-    assert data["chosen_by"] == "the 1 of 3 with the lowest mini_mask_miou of any system"
+    assert data["chosen_by"] == "the 1 of 3 with the lowest S_m (mini) of any system"
     mine = tmp_path / "mine"
     mine.mkdir()
     (mine / "notes.txt").write_text("keep")
@@ -213,6 +213,9 @@ def test_the_page_builds_its_rows_in_a_browser_from_disk(page, tmp_path):
     assert "not asked of this system" in plain
     assert plain.count('class="line"') == 3  # curves of the three videos that were scored
     assert "videos/0000_00_overlay.mp4" in plain
+    assert '<option value="mini_mask_miou">S_m (mini)</option>' in plain  # a name to read, not the key
+    shown = re.sub(r"<(script|style|dl).*?</\1>", "", plain, flags=re.DOTALL)
+    assert "mini_mask_miou" not in re.sub(r"<[^>]*>", "", shown)
     linked = dom(page.as_uri() + "#sort=listed&q=red+square&overlay=0&row=a", tmp_path)
     assert "1 row of 3" in linked
     assert '<article class="row chosen" data-key="a"' in linked
@@ -282,7 +285,7 @@ def test_rows_are_chosen_by_a_metric_that_has_values(result, tmp_path):
     (tmp_path / "videos").mkdir()
     data = page_data(loaded._replace(rows=rows), tmp_path / "videos", ReportOptions(max_rows=1))
     assert (data.main_metric, data.overlays_of) == ("temporal_flickering", "")
-    assert data.chosen_by == "the 1 of 3 with the lowest temporal_flickering of any system"
+    assert data.chosen_by == "the 1 of 3 with the lowest temporal flickering of any system"
 
 
 def test_masks_too_large_to_draw_are_refused_before_memory_is_asked_for():

@@ -32,12 +32,12 @@ def test_the_report_has_the_last_values_and_the_best_validation(run: Path) -> No
 
 
 def test_the_curve_runs_from_left_to_right_and_its_highest_point_is_at_the_top(run: Path) -> None:
-    """Chart: x 56..632 for steps 0..30, y 20..272 for 2.0..0; the first point is a third of the way, at the top."""
+    """Chart: x 76..632 for steps 0..30, y 20..272 for 2.0..0; the first point is a third of the way, at the top."""
     write_report(run)
     svg = ET.fromstring((run / "curves.svg").read_text())
     lines = svg.findall("{http://www.w3.org/2000/svg}polyline")
     assert len(lines) == 2
-    assert lines[0].attrib["points"].split(" ") == ["248.0,20.0", "440.0,146.0", "632.0,83.0"]
+    assert lines[0].attrib["points"].split(" ") == ["261.3,20.0", "446.7,146.0", "632.0,83.0"]
 
 
 def test_long_curves_are_thinned_to_means() -> None:

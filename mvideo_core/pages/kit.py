@@ -1,0 +1,36 @@
+"""The shared kit of all HTML pages: base template, style sheet and macros.
+
+A page is a folder with `page.html`, which extends `base.html`, and, if it needs them, `page.css` and script files. The
+result is one file that opens from disk: style and script are inside, media beside it, nothing comes from a network.
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+HERE = Path(__file__).parent
+
+
+def page_html(folder: Path, title: str, scripts: Sequence[str] = (), **values: Any) -> str:
+    """The page of a folder's template; texts from outside are escaped.
+
+    Args:
+        folder: of `page.html` and the files that belong to it.
+        title: of the page and of its first heading.
+        scripts: names of script files in the folder, which share one scope.
+        values: what the template shows, and filters by name where the value is a function.
+    """
+    import jinja2
+
+    made = jinja2.Environment(
+        loader=jinja2.FileSystemLoader([folder, HERE]), autoescape=True, undefined=jinja2.StrictUndefined,
+        trim_blocks=True, lstrip_blocks=True,
+    )  # fmt: skip
+    made.filters |= {name: value for name, value in values.items() if callable(value)}
+    sheets = [sheet for sheet in (HERE / "base.css", folder / "page.css") if sheet.is_file()]
+    return made.get_template("page.html").render(
+        values,
+        title=title,
+        style="".join(sheet.read_text(encoding="utf-8") for sheet in sheets),
+        script="".join((folder / name).read_text(encoding="utf-8") for name in scripts),
+    )

@@ -1,6 +1,6 @@
 """What becomes of odd answers and of server faults: every case of `chat_server`, asked for real, as two tables.
 
-`python -m benchmarks.caption_faults` prints the tables of docs/results/caption_cases.md.
+`python -m benchmarks.caption_faults` prints the tables of benchmarks/results/caption_faults.md.
 """
 
 from concurrent.futures import ThreadPoolExecutor

@@ -9,7 +9,7 @@ import pytest
 from benchmarks.caption_faults import answer_lines, fault_lines
 from tests.fixtures.chat_server import ANSWERS, FAULTS
 
-DOCS = Path(__file__).parents[2] / "docs" / "results" / "caption_cases.md"
+DOCS = Path(__file__).parents[2] / "benchmarks" / "results" / "caption_faults.md"
 STORED = {"plain text", "list of parts", "Chinese", "Thai", "2,000 tokens"}
 REFUSED = {
     "unclosed think block": "caption_thinking", "JSON without a caption": "caption_not_prose",

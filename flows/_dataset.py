@@ -4,8 +4,7 @@ import logging
 
 from mvideo.flows._engine import EngineOptions, open_engine
 from mvideo.flows._notices import report_page
-from mvideo.flows._pipelining import Pipeline
-from mvideo.flows._stage import step
+from mvideo.flows._pipelining import Pipeline, step
 from mvideo.tasks.report import report
 from mvideo.tasks.shard import plan_shards, publish
 from mvideo_core.curation.pipeline import PipelineOptions

@@ -25,7 +25,7 @@ from prefect.states import Scheduled
 from prefect.task_runners import TaskRunner, ThreadPoolTaskRunner
 from pydantic import Field
 
-from mvideo.tasks._parts import Parts, PartsDone
+from mvideo.tasks.stages import Parts, PartsDone
 from mvideo_core.base.errors import ConfigError, ModelError, StoreError
 from mvideo_core.base.options import Options, digest
 from mvideo_core.base.stopping import pool_that_stops

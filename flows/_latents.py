@@ -1,8 +1,7 @@
 """Encoding a dataset's latents: plan the parts, run them, publish."""
 
 from mvideo.flows._engine import EngineOptions, open_engine
-from mvideo.flows._pipelining import Pipeline
-from mvideo.flows._stage import step
+from mvideo.flows._pipelining import Pipeline, step
 from mvideo.tasks.encode import plan_encode, publish_encoded
 from mvideo_core.curation.stages.publish_latents import current_latents
 from mvideo_core.store.workspace import Workspace

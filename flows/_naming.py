@@ -8,7 +8,7 @@ from typing import Any
 
 from prefect import runtime
 
-from mvideo.tasks._parts import Parts
+from mvideo.tasks.stages import Parts
 
 GREEK = (
     "alpha|beta|gamma|delta|epsilon|zeta|eta|theta|iota|kappa|lambda|mu|nu|xi|omicron|pi|rho|sigma|tau|upsilon|phi|chi|"

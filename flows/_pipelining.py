@@ -9,8 +9,9 @@ from dataclasses import dataclass
 from mvideo.flows._engine import Engine, Outcome, Step
 from mvideo.flows._notices import failure_table
 from mvideo.flows._progress import StageBoard
-from mvideo.tasks._parts import Parts
+from mvideo.tasks.stages import TASKS, Parts
 from mvideo_core.base.errors import ConfigError, ModelError, MVideoError
+from mvideo_core.base.options import Options
 from mvideo_core.engine import STAGES
 from mvideo_core.engine.run import StageSummary, check_failed, summarize
 from mvideo_core.store.workspace import Workspace
@@ -28,6 +29,12 @@ class Job:
 
     step: Step
     indices: tuple[int, ...]
+
+
+def step(name: str, options: Options) -> Step:
+    """One stage as a step of a flow."""
+    stage = STAGES.get(name)
+    return Step(name, TASKS[name], options, stage.reads, stage.resource)
 
 
 class Pipeline:

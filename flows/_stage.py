@@ -1,14 +1,13 @@
-"""What all flows share: options from profile and form, steps of stages, running some of them."""
+"""What all flows share: options from profile and form, and running one stage."""
 
 import inspect
 from collections.abc import Callable, Sequence
 from typing import Annotated, Any, ParamSpec, TypeVar
 
-from mvideo.flows._engine import EngineOptions, Step, open_engine
-from mvideo.flows._pipelining import Pipeline
-from mvideo.tasks.stages import TASKS
+from mvideo.flows._engine import EngineOptions, open_engine
+from mvideo.flows._pipelining import Pipeline, step
 from mvideo_core.base.errors import ConfigError
-from mvideo_core.base.options import Options, Over, merge
+from mvideo_core.base.options import Over, merge
 from mvideo_core.curation.pipeline import PART_STAGES, PipelineOptions, load_profile
 from mvideo_core.engine import STAGES
 from mvideo_core.engine.run import StageSummary, count_parts
@@ -50,12 +49,6 @@ def with_stage_parameters(function: Callable[P, T]) -> Callable[P, T]:
     }
     function.__doc__ = "\n".join([inspect.getdoc(function) or "", *lines])
     return function
-
-
-def step(name: str, options: Options) -> Step:
-    """One stage as a step of a flow."""
-    stage = STAGES.get(name)
-    return Step(name, TASKS[name], options, stage.reads, stage.resource)
 
 
 def finish_stage(

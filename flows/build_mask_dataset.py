@@ -9,9 +9,9 @@ from mvideo.flows._dataset import write_dataset, write_report
 from mvideo.flows._engine import EngineOptions, open_engine
 from mvideo.flows._naming import run_name
 from mvideo.flows._notices import conclude
-from mvideo.flows._pipelining import Pipeline
+from mvideo.flows._pipelining import Pipeline, step
 from mvideo.flows._root import in_root
-from mvideo.flows._stage import resolve, step, with_stage_parameters
+from mvideo.flows._stage import resolve, with_stage_parameters
 from mvideo.tasks import plan
 from mvideo_core.base.forms import ProfileName, Values
 from mvideo_core.base.options import Over

@@ -1,14 +1,52 @@
-"""The task of each stage, made from its declaration: it finishes some parts."""
+"""The task of each stage, made from its declaration: it finishes some parts.
 
+What goes in and comes out are references to parts, never what is in them.
+"""
+
+from collections import Counter
+from functools import partial
 from typing import Any
 
 from prefect import Task
+from prefect.context import TaskRunContext
 
+from mvideo.tasks import _items
 from mvideo.tasks._decorators import gpu_task, io_task
-from mvideo.tasks._parts import Parts, PartsDone, finish_parts
 from mvideo_core.base.options import Options
+from mvideo_core.base.records import Record
 from mvideo_core.engine import STAGES
+from mvideo_core.engine.part import run_part
 from mvideo_core.engine.stage import Stage
+from mvideo_core.store.workspace import Workspace
+
+
+class Parts(Record):
+    """Some parts of the current plan of a workspace.
+
+    Attributes:
+        workspace: local path or fsspec URL.
+        indices: of the parts, ascending.
+    """
+
+    workspace: str
+    indices: tuple[int, ...]
+
+    @property
+    def label(self) -> str:
+        """ "part 3", "parts 0-15", or "parts 0-15 (4)" when some in between are left out."""
+        first, last, n = self.indices[0], self.indices[-1], len(self.indices)
+        if n == 1:
+            return f"part {first}"
+        return f"parts {first}-{last}" + ("" if n == last - first + 1 else f" ({n})")
+
+
+class PartsDone(Record):
+    """Parts of one stage that are finished: how many of them were found finished, and the sums of their counts."""
+
+    stage: str
+    indices: tuple[int, ...]
+    reused: int
+    counts: dict[str, int]
 
 
 def task_of(stage: Stage) -> Task[Any, PartsDone]:
@@ -19,6 +57,37 @@ def task_of(stage: Stage) -> Task[Any, PartsDone]:
 
     finish.__name__, finish.__doc__ = stage.name, stage.title
     return (gpu_task if stage.resource == "gpu" else io_task)(finish)
+
+
+def finish_parts(stage_name: str, parts: Parts, options: Options) -> PartsDone:
+    """Finish parts of a stage one after another. What the store already holds is not run again.
+
+    Raises:
+        ConfigError: an upstream stage has not finished one of these parts.
+        ModelError: weights or an extra are missing.
+        StoreError: another process owns one of these parts, or the disk fails.
+    """
+    workspace, stage = Workspace(parts.workspace), STAGES.get(stage_name)
+    results = [
+        run_part(workspace, stage, index, options, partial(_items.note, parts.workspace, stage_name, index))
+        for index in parts.indices
+    ]
+    counts: Counter[str] = Counter()
+    for index, result in zip(parts.indices, results, strict=True):
+        n_items = result.marker.counts["items"]
+        _items.note(parts.workspace, stage_name, index, n_items, n_items)
+        counts.update(result.marker.counts)
+    reused = sum(result.reused for result in results)
+    if reused == len(results):
+        _say_reused()
+    return PartsDone(stage=stage_name, indices=parts.indices, reused=reused, counts=dict(counts))
+
+
+def _say_reused() -> None:
+    """Let the run's name in the UI tell that the store had everything; the final state carries the new name."""
+    context = TaskRunContext.get()
+    if context is not None:
+        context.task_run.name += " (reused)"
 
 
 TASKS = {stage.name: task_of(stage) for stage in STAGES.in_order()}

@@ -10,7 +10,7 @@ import pytest
 
 from mvideo.deployments._reap import _has_heartbeat as heard
 from mvideo.deployments.names import HEARTBEAT_S
-from mvideo.tasks._parts import Parts
+from mvideo.tasks.stages import Parts
 from tests.e2e.harness import Trial, kill, until
 from tests.flows.toy import ToyOptions, numbers, planned, toy_a, toy_b
 

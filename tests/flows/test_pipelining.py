@@ -9,7 +9,7 @@ from prefect.client.schemas.filters import ArtifactFilter, ArtifactFilterKey
 
 from mvideo.flows._engine import EngineOptions, Outcome, Resource, Step, even_slice, open_engine
 from mvideo.flows._pipelining import Pipeline
-from mvideo.tasks._parts import Parts
+from mvideo.tasks.stages import Parts
 from mvideo_core.base.errors import ModelError, StoreError
 from mvideo_core.store.workspace import Workspace
 from tests.flows.toy import ToyOptions, digests, planned, toy_a, toy_b

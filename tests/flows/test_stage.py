@@ -5,9 +5,9 @@ from prefect.exceptions import ParameterTypeError
 from prefect.utilities.callables import parameter_schema
 
 from mvideo.flows._engine import EngineOptions, Step, WorkerEngine
-from mvideo.flows._stage import TASKS, finish_stage, resolve
+from mvideo.flows._stage import finish_stage, resolve
 from mvideo.flows.build_mask_dataset import build_mask_dataset
-from mvideo.tasks._parts import Parts
+from mvideo.tasks.stages import TASKS, Parts
 from mvideo_core.base.errors import ConfigError
 from mvideo_core.curation.pipeline import PART_STAGES, PipelineOptions, models_in_use
 from mvideo_core.curation.scenes.cut import CutOptions

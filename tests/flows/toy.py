@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Literal
 
 from mvideo.tasks._decorators import gpu_task, io_task
-from mvideo.tasks._parts import Parts, PartsDone, finish_parts
+from mvideo.tasks.stages import Parts, PartsDone, finish_parts
 from mvideo_core.base.errors import MediaError, ModelError, StoreError
 from mvideo_core.base.options import Options
 from mvideo_core.base.records import Blob, Row, SourceRow

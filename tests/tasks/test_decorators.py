@@ -5,7 +5,7 @@ from prefect.client.schemas.objects import State, TaskRun
 from prefect.states import Failed
 
 from mvideo.tasks._decorators import gpu_task, heals, io_task
-from mvideo.tasks._parts import Parts
+from mvideo.tasks.stages import Parts
 from mvideo_core.base.errors import ConfigError, MediaError, ModelError, ServerAway, StoreError
 
 REQUEST = httpx.Request("GET", "http://127.0.0.1/")

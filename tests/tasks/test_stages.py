@@ -3,7 +3,7 @@ from pathlib import Path
 import pytest
 
 from mvideo.tasks import _items
-from mvideo.tasks._parts import Parts
+from mvideo.tasks.stages import Parts
 from mvideo_core.base.errors import ConfigError
 from mvideo_core.store.workspace import Workspace
 from tests.flows.toy import ToyOptions, planned, toy_a, toy_b

@@ -11,7 +11,7 @@ from mvideo_core.base.errors import ConfigError
 from mvideo_core.base.options import Options
 from mvideo_core.editing.reference import open_reference
 from mvideo_core.editing.resample import Fit
-from mvideo_core.masks.draw import overlay_frames
+from mvideo_core.masks.draw import overlay_frames, tile
 from mvideo_core.masks.io.clip import MaskClip, take_frames
 from mvideo_core.media.encode import write_mp4, write_png
 
@@ -71,7 +71,7 @@ def contact_sheet(clip: MaskClip, video: str | Path | None, options: PreviewOpti
         cells = list(overlay_frames(chosen, few, _names(clip), options.cell_px))
     for cell, number in zip(cells, wanted, strict=True):
         _stamp(cell, f"{number / clip.fps:.2f} s")
-    return _tile(cells, min(options.sheet_columns, n_shown))
+    return tile(cells, min(options.sheet_columns, n_shown), GAP_PX)
 
 
 def overview(clips: Mapping[str, MaskClip], options: PreviewOptions) -> np.ndarray:
@@ -128,14 +128,3 @@ def _stamp(cell: np.ndarray, text: str, top: bool = False) -> None:
     place = (5, 14 if top else cell.shape[0] - 6)
     for color, thickness in (((0, 0, 0), 3), ((255, 255, 255), 1)):
         cv2.putText(cell, text, place, cv2.FONT_HERSHEY_SIMPLEX, 0.4, color, thickness, cv2.LINE_AA)
-
-
-def _tile(cells: list[np.ndarray], columns: int) -> np.ndarray:
-    gap = GAP_PX
-    height, width = cells[0].shape[:2]
-    rows = -(-len(cells) // columns)
-    sheet = np.full((rows * (height + gap) - gap, columns * (width + gap) - gap, 3), 255, np.uint8)
-    for number, cell in enumerate(cells):
-        top, left = number // columns * (height + gap), number % columns * (width + gap)
-        sheet[top : top + height, left : left + width] = cell
-    return sheet

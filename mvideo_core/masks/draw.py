@@ -165,3 +165,14 @@ def draw_box(
         x0, y0, x1, y1 = (round(float(value)) for value in box)
         cv2.rectangle(out, (x0, y0), (x1, y1), color, width_px)
     return out
+
+
+def tile(cells: Sequence[np.ndarray], columns: int, gap_px: int = 0, fill: int = 255) -> np.ndarray:
+    """Cells of one size in rows from the top left, (H, W, 3) uint8; the rest is gray of the level `fill`."""
+    height, width = cells[0].shape[:2]
+    rows = -(-len(cells) // columns)
+    sheet = np.full((rows * (height + gap_px) - gap_px, columns * (width + gap_px) - gap_px, 3), fill, np.uint8)
+    for number, cell in enumerate(cells):
+        top, left = number // columns * (height + gap_px), number % columns * (width + gap_px)
+        sheet[top : top + height, left : left + width] = cell
+    return sheet

@@ -8,7 +8,7 @@ import numpy as np
 
 from mvideo_core.base.disk import write_whole
 from mvideo_core.masks import encode
-from mvideo_core.masks.draw import draw_box, draw_outline, overlay_frames
+from mvideo_core.masks.draw import draw_box, draw_outline, overlay_frames, tile
 from mvideo_core.media.decode import read_clip
 from mvideo_core.media.encode import write_png
 from mvideo_core.miniworld.accuracy.evidence import Rows, VideoEvidence, by_video
@@ -98,13 +98,11 @@ def _strip(case: IdentityCase, video: VideoEvidence, rows: Rows, fit: Fit) -> np
     masks = encode(np.stack([found.frame(k) for k in picks]))
     labels = [str(index) for index in range(found.n_objects)]
     overlaid = overlay_frames(read_clip(rows.clip_path(clip))[picks], masks, labels, TILE_PX)
-    tiles = []
-    for k, tile in zip(picks, overlaid, strict=True):
-        true = cv2.resize(truth.visible(k, case.object_id).astype(np.uint8), tile.shape[1::-1])
-        tile = draw_outline(tile, true, THIN, 1)
-        tiles.append(np.pad(tile, ((0, GAP_PX), (0, GAP_PX), (0, 0)), constant_values=255))
-    tiles += [np.full_like(tiles[0], 255)] * (-len(tiles) % COLUMNS)
-    return np.concatenate([np.concatenate(tiles[n : n + COLUMNS], axis=1) for n in range(0, len(tiles), COLUMNS)])
+    cells = []
+    for k, cell in zip(picks, overlaid, strict=True):
+        true = cv2.resize(truth.visible(k, case.object_id).astype(np.uint8), cell.shape[1::-1])
+        cells.append(draw_outline(cell, true, THIN, 1))
+    return tile(cells, COLUMNS, GAP_PX)
 
 
 def _worst(
@@ -129,11 +127,11 @@ def _draw(case: BadCase, video: VideoEvidence, rows: Rows, fit: Fit, n: int = 6)
     truth = clip_truth(video.truth_path, video.truth, clip, fit)
     if case.kind == "masks":
         found = rows.open_masks(video.masks[clip.key])
-        tiles = []
+        cells = []
         for k in np.linspace(0, truth.n_inside - 1, n).round().astype(int).tolist():
-            tile = draw_outline(frames[k], truth.visible(k, case.object_id), TRUE)
-            tiles.append(draw_outline(tile, found.mask(k, case.mask_index), FOUND))
-        return np.concatenate([tile[::2, ::2] for tile in tiles], axis=1)
+            cell = draw_outline(frames[k], truth.visible(k, case.object_id), TRUE)
+            cells.append(draw_outline(cell, found.mask(k, case.mask_index), FOUND))
+        return np.concatenate([cell[::2, ::2] for cell in cells], axis=1)
     if case.box_xyxy:
         picture = draw_box(frames[0], case.box_xyxy, FOUND if case.kind != "missed" else TRUE)
         return draw_box(picture, truth.box(0, case.object_id), TRUE) if case.object_id >= 0 else picture

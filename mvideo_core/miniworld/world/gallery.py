@@ -8,7 +8,7 @@ import numpy as np
 
 from mvideo_core.base.disk import write_whole
 from mvideo_core.base.listing import visible_files
-from mvideo_core.masks.draw import draw_box, draw_outlines
+from mvideo_core.masks.draw import draw_box, draw_outlines, tile
 from mvideo_core.media.decode import read_frames
 from mvideo_core.media.encode import write_png
 from mvideo_core.miniworld.world.kinds import kinds
@@ -30,14 +30,14 @@ def class_sheet(n_each: int = 4, cell_w: int = 260, cell_h: int = 200) -> np.nda
         for index in range(n_each):
             rng = random.Random(f"{name}{index}")
             action = one.actions[index % len(one.actions)]
-            tile = np.full((cell_h, cell_w, 3), (170, 190, 170), np.uint8)
+            cell = np.full((cell_h, cell_w, 3), (170, 190, 170), np.uint8)
             scale = 0.74 * cell_h / max(1.0, one.aspect * 0.68)
             view = np.array([[scale, 0.0, cell_w / 2], [0.0, scale, cell_h * (0.5 if one.place == "sky" else 0.92)]])
-            fill(tile, one.draw(draw_look(rng, one), action.name, index * 1.7 + 0.4), view)
+            fill(cell, one.draw(draw_look(rng, one), action.name, index * 1.7 + 0.4), view)
             label = f"{name}: {action.name}" + (" (unseen)" if one.unseen else "")
-            cv2.putText(tile, label, (4, 14), cv2.FONT_HERSHEY_SIMPLEX, 0.4, (0, 0, 0), 1, cv2.LINE_AA)
-            tiles.append(tile)
-    return grid(tiles, 8)
+            cv2.putText(cell, label, (4, 14), cv2.FONT_HERSHEY_SIMPLEX, 0.4, (0, 0, 0), 1, cv2.LINE_AA)
+            tiles.append(cell)
+    return tile(tiles, 8, fill=0)
 
 
 def shot_sheet(seeds: range, unseen: bool = False, width: int = 360, height: int = 240) -> np.ndarray:
@@ -46,7 +46,7 @@ def shot_sheet(seeds: range, unseen: bool = False, width: int = 360, height: int
     for seed in seeds:
         still = sample_frame(seed, width, height, "val", unseen)
         tiles.append(with_boxes(still.rgb, still.boxes_xyxy, still.labels))
-    return grid(tiles, 5)
+    return tile(tiles, 5, fill=0)
 
 
 def make_gallery(folder: str | Path) -> Path:
@@ -118,13 +118,6 @@ def with_boxes(rgb: np.ndarray, boxes: np.ndarray, labels: tuple[str, ...]) -> n
         corner = round(box[0]), max(10, round(box[1]) - 3)
         cv2.putText(out, label, corner, cv2.FONT_HERSHEY_SIMPLEX, 0.4, (255, 255, 0), 1, cv2.LINE_AA)
     return out
-
-
-def grid(tiles: list[np.ndarray], columns: int) -> np.ndarray:
-    """Tiles of one size in rows, the rest black."""
-    blank = np.zeros_like(tiles[0])
-    padded = tiles + [blank] * (-len(tiles) % columns)
-    return np.concatenate([np.concatenate(padded[i : i + columns], 1) for i in range(0, len(padded), columns)])
 
 
 def _scale(rgb: np.ndarray, height: int) -> np.ndarray:

@@ -1,6 +1,5 @@
 """What became of every item, as a page that opens from disk: funnel, statistics, overlay gallery."""
 
-from mvideo_core.masks.draw import color_hex, overlay_frames, write_overlay
 from mvideo_core.pages.data_report.collect import GalleryChoice, ReportCounter
 from mvideo_core.pages.data_report.data import (
     DropExample,
@@ -28,8 +27,5 @@ __all__ = [
     "ReportOptions",
     "StageTime",
     "check_funnel",
-    "color_hex",
-    "overlay_frames",
     "render_report",
-    "write_overlay",
 ]

@@ -3,9 +3,8 @@ import pytest
 
 from mvideo_core.base.errors import MediaError
 from mvideo_core.masks.codec import encode
-from mvideo_core.masks.draw import COLORS, even_size
+from mvideo_core.masks.draw import COLORS, color_hex, draw_outlines, even_size, overlay_frames, tile, write_overlay
 from mvideo_core.media.decode import read_clip
-from mvideo_core.pages.data_report import color_hex, overlay_frames, write_overlay
 
 
 def drawn(n_frames=4, height=40, width=60):
@@ -64,3 +63,26 @@ def test_mismatches_are_named(frames, labels, words):
     _, masks = drawn()
     with pytest.raises(MediaError, match=words):
         list(overlay_frames(np.zeros((frames, 40, 60, 3), np.uint8), masks, ["x"] * labels))
+
+
+def test_borders_take_the_colors_in_turn_and_leave_the_inside():
+    masks = np.zeros((3, 20, 60), np.bool_)
+    for n in range(3):
+        masks[n, 5:15, 20 * n + 5 : 20 * n + 15] = True
+    frame = np.full((20, 60, 3), 9, np.uint8)
+    shown = draw_outlines(frame, masks, [(1, 2, 3), (4, 5, 6)], 1)
+    assert [shown[5, 20 * n + 5].tolist() for n in range(3)] == [[1, 2, 3], [4, 5, 6], [1, 2, 3]]
+    assert (shown[10, 10] == 9).all()
+    assert (frame == 9).all()
+
+
+def test_three_cells_in_two_columns_by_hand():
+    """Cells of 2x3 with a gap of 1: a sheet of 5x7; the fourth place and the gaps keep the gray."""
+    sheet = tile([np.full((2, 3, 3), level, np.uint8) for level in (1, 2, 3)], 2, 1, fill=200)
+    assert sheet[..., 0].tolist() == [
+        [1, 1, 1, 200, 2, 2, 2],
+        [1, 1, 1, 200, 2, 2, 2],
+        [200] * 7,
+        [3, 3, 3, 200, 200, 200, 200],
+        [3, 3, 3, 200, 200, 200, 200],
+    ]

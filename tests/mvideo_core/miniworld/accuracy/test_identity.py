@@ -131,7 +131,7 @@ def drawn(clip, report, pixels, folder):
     from PIL import Image
 
     page = write_report(report, clip.truth_path.parent, rows_of(clip, pixels), folder).read_text()
-    strip = np.asarray(Image.open(folder / "crossing000.png"))
+    strip = np.pad(np.asarray(Image.open(folder / "crossing000.png")), ((0, 4), (0, 4), (0, 0)))
     tiles = strip.reshape(2, 96 + 4, 4, 144 + 4, 3).swapaxes(1, 2)[:, :, :96, :144]  # 4 pixels between tiles
     return page, tiles.reshape(8, 96, 144, 3)
 

@@ -22,11 +22,11 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from pydantic import Field
 from torch import Tensor
 
+from mvideo_core.base.devices import default_device
 from mvideo_core.base.errors import ConfigError, ModelError
 from mvideo_core.base.one_line import errors_in_one_line
 from mvideo_core.base.options import Options
@@ -71,7 +71,7 @@ class Text2Video(TimedRun):
 
     def __init__(self, out: Path, size: str, options: Text2VideoOptions, vae: Any):
         self.out, self.size, self.options = out, size, options
-        self.device = "cuda" if torch.cuda.is_available() else "cpu"
+        self.device = default_device()
         self.base: Base = random_base(size, options.seed, parts=("text_encoder", "transformer"))
         self.base.vae = vae
         self.text_encoder = self.base.text_encoder.to(self.device).train()
@@ -92,24 +92,21 @@ class Text2Video(TimedRun):
         Args:
             on_validation: called without arguments every `validation_minutes` and at the end.
         """
-        total_s, began_s, saved_s, validated_s = 60 * self.options.minutes, self.seconds, self.seconds, self.seconds
-        losses: list[float] = []
-        while self.seconds < total_s and self.seconds - began_s < until_s:
-            started = self.clock()
-            losses.append(self._step(latents_NFChw, tokens_N3L))
-            self.seconds += self.clock() - started
-            if self.step % 100 == 0:
-                self.report({"loss": float(np.mean(losses)), "rate": self.rate()})
-                losses = []
-            if self.seconds - saved_s > save_every_s:
-                self.save()
-                saved_s = self.seconds
+        validated_s = self.seconds
+
+        def validate() -> None:
+            nonlocal validated_s
             if on_validation and self.seconds - validated_s > 60 * self.options.validation_minutes:
                 on_validation()
                 validated_s = self.seconds
-        self.save()
+
+        done = self.time_limit(self.options.minutes, until_s)
+        self.train_until(done, lambda: {"loss": self._step(latents_NFChw, tokens_N3L)}, 100, save_every_s, validate)
         if on_validation:
             on_validation()
+
+    def facts(self) -> dict[str, Any]:
+        return {"rate": self.rate()}
 
     def predict(self, latents: Tensor, tokens_BL: Tensor, noise: Tensor, t_B: Tensor) -> tuple[Tensor, Tensor]:
         """(velocity predicted, velocity wanted), both fp32 (B, F, C, h, w)."""

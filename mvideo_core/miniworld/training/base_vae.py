@@ -24,6 +24,7 @@ from pydantic import Field
 from torch import Tensor
 from torch.nn import functional as F
 
+from mvideo_core.base.devices import default_device
 from mvideo_core.base.one_line import errors_in_one_line
 from mvideo_core.base.options import Options
 from mvideo_core.cogvideox.sizes import size_of
@@ -84,7 +85,7 @@ class VaeTraining(TimedRun):
         from diffusers import AutoencoderKLCogVideoX
 
         self.out, self.options = out, options
-        self.device = "cuda" if torch.cuda.is_available() else "cpu"
+        self.device = default_device()
         torch.manual_seed(options.seed)
         self.vae = AutoencoderKLCogVideoX(**config).to(self.device)
         start_as_pyramid(self.vae)
@@ -94,20 +95,15 @@ class VaeTraining(TimedRun):
 
     def train(self, clips: Clips, until_s: float = math.inf, save_every_s: float = 60.0) -> None:
         """Until the options' minutes are used, or `until_s` seconds of this call."""
-        total_s, began_s, saved_s = 60 * self.options.minutes, self.seconds, self.seconds
-        sums: dict[str, list[float]] = {}
-        while self.seconds < total_s and self.seconds - began_s < until_s:
-            started = self.clock()
-            for name, value in self._step(clips, self.seconds / total_s).items():
-                sums.setdefault(name, []).append(value)
-            self.seconds += self.clock() - started
-            if self.step % 100 == 0:
-                self.report({"phase": phase_at(self.seconds / total_s).name} | {k: np.mean(v) for k, v in sums.items()})
-                sums = {}
-            if self.seconds - saved_s > save_every_s:
-                self.save()
-                saved_s = self.seconds
-        self.save()
+        done = self.time_limit(self.options.minutes, until_s)
+        self.train_until(done, lambda: self._step(clips, self.done_frac()), 100, save_every_s)
+
+    def done_frac(self) -> float:
+        """Part of the options' minutes that is used."""
+        return self.seconds / (60 * self.options.minutes)
+
+    def facts(self) -> dict[str, Any]:
+        return {"phase": phase_at(self.done_frac()).name}
 
     def mean_weights(self) -> Any:
         """A copy with the running mean of the weights, in evaluation mode."""

@@ -17,7 +17,6 @@ a model folder that the detector loads like any other. What makes it converge fr
 import argparse
 import logging
 import math
-import time
 from pathlib import Path
 from typing import Any
 
@@ -25,15 +24,16 @@ import numpy as np
 import torch
 from pydantic import Field
 
+from mvideo_core.base.devices import default_device
 from mvideo_core.base.one_line import errors_in_one_line
 from mvideo_core.base.options import Options
-from mvideo_core.miniworld.training import checkpoint
 from mvideo_core.miniworld.training.detector_data import INPUT_HW, Still, Stills, batches, render_chunks
 from mvideo_core.miniworld.training.detector_forward import TrainingForward
 from mvideo_core.miniworld.training.detector_loss import Target, model_loss
 from mvideo_core.miniworld.training.detector_words import vocabulary
 from mvideo_core.miniworld.training.option_values import option_values
 from mvideo_core.miniworld.training.running_mean import copy_weights, move_mean
+from mvideo_core.miniworld.training.timed_run import TimedRun
 from mvideo_core.perception.detection.arch import BertArch, GroundingDinoArch
 from mvideo_core.perception.detection.groundingdino import PIXEL_MEAN, PIXEL_STD, bert_tokenizer, build_groundingdino
 from mvideo_core.perception.detection.prompt import Prompt, build_prompts
@@ -127,14 +127,16 @@ def images_of(stills: list[Still]) -> torch.Tensor:
     return (images - torch.tensor(PIXEL_MEAN).view(1, 3, 1, 1)) / torch.tensor(PIXEL_STD).view(1, 3, 1, 1)
 
 
-class Trainer:
-    """State of one run; `run` goes on from the checkpoint in `folder` if there is one."""
+class Trainer(TimedRun):
+    """Everything a run holds; it resumes from the checkpoint in `out` if there is one."""
+
+    checkpoint_file, curve_file, weights_key, digits = "checkpoint.pt", "train.jsonl", "model", 3
 
     def __init__(
-        self, folder: Path, options: DetectorTrainingOptions, arch: GroundingDinoArch | None = None, device: str = "cpu"
+        self, out: Path, options: DetectorTrainingOptions, arch: GroundingDinoArch | None = None, device: str = "cpu"
     ):
         torch.manual_seed(options.seed)
-        self.folder, self.options, self.device = folder, options, device
+        self.out, self.options, self.device, self.clip_norm = out, options, device, options.clip_norm
         self.vocab = vocabulary()
         self.tokenizer = bert_tokenizer(self.vocab)
         self.arch = arch or mini_arch()
@@ -145,28 +147,17 @@ class Trainer:
         self.model.to(device)
         self.forward = TrainingForward(self.model)
         self.optimizer = torch.optim.AdamW(_groups(self.model, options.weight_decay), betas=(0.9, 0.98), fused=True)
-        self.average = {name: value.detach().clone() for name, value in self.model.named_parameters()}
-        self.step, self.seconds = 0, 0.0
-        self._resume()
+        self.mean = {name: value.detach().clone() for name, value in self.model.named_parameters()}
+        self.resume()
 
     def run(self, stills: Stills, until_s: float = math.inf) -> None:
         """Train to `options.steps`, or until this call has used `until_s` seconds."""
-        started, spent = time.monotonic(), self.seconds
         log.info("%d stills, step %d of %d", len(stills), self.step, self.options.steps)
-        sums: dict[str, float] = {}
-        for batch, phrases, names in batches(stills, self.options.batch_size, self.options.seed, self.step):
-            if self.step >= self.options.steps or time.monotonic() - started > until_s:
-                break
-            for name, value in self.train_step(batch, phrases, names).items():
-                sums[name] = sums.get(name, 0.0) + value
-            self.seconds = spent + time.monotonic() - started
-            if self.step % 25 == 0:
-                text = " ".join(f"{name} {value / 25:.3f}" for name, value in sums.items())
-                log.info("step %d %.0f s | %s", self.step, self.seconds, text)
-                sums = {}
-            if self.step % 100 == 0:
-                self.save()
-        self.save()
+        drawn = batches(stills, self.options.batch_size, self.options.seed, self.step)
+        out_of_time = self.time_limit(math.inf, until_s)
+        self.train_until(
+            lambda: self.step >= self.options.steps or out_of_time(), lambda: self.train_step(*next(drawn)), 25, 60.0
+        )
 
     def train_step(self, batch: list[Still], phrases: list[str], names: dict[str, str]) -> dict[str, float]:
         """One optimizer step; returns the terms of the loss."""
@@ -181,17 +172,12 @@ class Trainer:
         targets = targets_of(batch, prompt, names, self.device)
         heads = model_loss(outputs, targets, self.options.decoder_top_k if many else 1)
         loss = sum((head.total() for head in heads.values()), torch.zeros((), device=self.device))
-        self.optimizer.zero_grad(set_to_none=True)
-        loss.backward()
-        norm = torch.nn.utils.clip_grad_norm_(self.model.parameters(), self.options.clip_norm)
-        self.optimizer.step()
-        self.step += 1
-        move_mean(self.average, dict(self.model.named_parameters()), self.options.ema, self.step + 1)
+        norm = self.descend(loss, self.model.parameters())
         last = f"decoder{self.arch.dec_layers - 1}"
         return {
             "loss": float(loss.detach()), "enc_cls": float(heads["encoder"].classes.detach()),
             "enc_giou": float(heads["encoder"].giou.detach()), "dec_cls": float(heads[last].classes.detach()),
-            "dec_giou": float(heads[last].giou.detach()), "norm": float(norm),
+            "dec_giou": float(heads[last].giou.detach()), "norm": norm,
         }  # fmt: skip
 
     def _resize(self, images_BCHW: torch.Tensor) -> torch.Tensor:
@@ -201,29 +187,20 @@ class Trainer:
         return torch.nn.functional.interpolate(images_BCHW, size=size, mode="bilinear", antialias=True)
 
     def average_model(self) -> Any:
-        """The model with its averaged weights, on the CPU, in evaluation mode; training goes on unharmed."""
+        """The model with its averaged weights, on the CPU, in evaluation mode; the training's own are not touched."""
         fresh = build_groundingdino(self.arch, self.tokenizer).eval()
         fresh.load_state_dict(self.model.state_dict())
-        copy_weights(dict(fresh.named_parameters()), {name: value.cpu() for name, value in self.average.items()})
+        copy_weights(dict(fresh.named_parameters()), {name: value.cpu() for name, value in self.mean.items()})
         return fresh
 
-    def save(self) -> None:
-        """Checkpoint, written beside the old one and then moved over it."""
-        state = {
-            "model": self.model.state_dict(), "optimizer": self.optimizer.state_dict(), "average": self.average,
-            "step": self.step, "seconds": self.seconds, "options": self.options.model_dump(mode="json"),
-        }  # fmt: skip
-        checkpoint.save(self.folder / "checkpoint.pt", state)
+    def weights(self) -> dict[str, torch.Tensor]:
+        return self.model.state_dict()
 
-    def _resume(self) -> None:
-        path = self.folder / "checkpoint.pt"
-        state = checkpoint.load(path, self.device)
-        if state is None:
-            return
-        with checkpoint.state_errors(path):
-            self.model.load_state_dict(state["model"])
-            self.optimizer.load_state_dict(state["optimizer"])
-            self.average, self.step, self.seconds = state["average"], state["step"], state["seconds"]
+    def take_weights(self, weights: dict[str, torch.Tensor]) -> None:
+        self.model.load_state_dict(weights)
+
+    def average(self) -> None:
+        move_mean(self.mean, dict(self.model.named_parameters()), self.options.ema, self.step + 1)
 
     def _rate(self) -> float:
         rise = min(1.0, (self.step + 1) / max(1, self.options.warmup_steps))
@@ -261,7 +238,7 @@ def main() -> None:
     values = option_values(args.set, "--set")
     options = DetectorTrainingOptions.parse(values, where="--set")
     stills = Stills(render_chunks(args.out / "data", options.frames))
-    trainer = Trainer(args.out, options, device=args.device or ("cuda" if torch.cuda.is_available() else "cpu"))
+    trainer = Trainer(args.out, options, device=args.device or default_device())
     trainer.run(stills, args.minutes * 60)
     from mvideo_core.miniworld.training.detector_export import export
 

@@ -82,6 +82,14 @@ class Run(TimedRun):
             _groups(self.model), lr=1e-3, betas=(0.9, 0.98), weight_decay=0.02, fused=True
         )
         self.seed = seed
+        self.phase = ""
+        self.j: list[list[float]] = []
+
+    def facts(self) -> dict[str, Any]:
+        frames = [row for row in self.j if len(row) == len(self.j[-1])]
+        self.j = []
+        by_frame = [round(float(value), 3) for value in np.nanmean(np.asarray(frames), 0)]
+        return {"phase": self.phase, "j": by_frame}
 
     def at(self, size: int) -> "SAM2VideoPredictor":
         """The same weights behind an input of `size` px."""
@@ -106,21 +114,18 @@ def train(run: Run, shards_folder: Path, scale: float = 1.0, save_every_s: float
     Args:
         scale: length of every phase as a part of its steps; 0.01 for a trial.
     """
-    total = total_steps(scale)
-    shards, saved_s, window = open_shards(shards_folder), run.seconds, _Window()
+    total, shards = total_steps(scale), open_shards(shards_folder)
     log.info("%d shards, step %d of %d", len(shards), run.step, total)
-    while run.step < total:
-        began = run.clock()
+
+    def step() -> dict[str, float]:
         phase, done, steps = phase_at(run.step, scale)
         _set_rates(run.optimizer, phase, done, steps)
-        window.add(_step(run, shards, phase))
-        run.seconds += run.clock() - began
-        if run.step % 100 == 0:
-            window.report(run, phase)
-        if run.seconds - saved_s > save_every_s:
-            run.save()
-            shards, saved_s = open_shards(shards_folder), run.seconds
-    run.save()
+        loss, j = _step(run, shards, phase)
+        run.phase = phase.name
+        run.j.append(j)
+        return {"loss": loss}
+
+    run.train_until(lambda: run.step >= total, step, 100, save_every_s)
 
 
 def total_steps(scale: float = 1.0) -> int:
@@ -219,21 +224,3 @@ def _set_rates(optimizer: "torch.optim.Optimizer", phase: Phase, done: int, step
     factors = {"image": 0.0 if phase.frozen else 1.0, "memory": 0.0 if stills else 1.0, "heads": 1.0 if stills else 0.4}
     for group in optimizer.param_groups:
         group["lr"] = rate * factors[group["name"]]
-
-
-class _Window:
-    """Means since the last report."""
-
-    def __init__(self) -> None:
-        self.losses: list[float] = []
-        self.j: list[list[float]] = []
-
-    def add(self, result: tuple[float, list[float]]) -> None:
-        self.losses.append(result[0])
-        self.j.append(result[1])
-
-    def report(self, run: Run, phase: Phase) -> None:
-        frames = [row for row in self.j if len(row) == len(self.j[-1])]
-        by_frame = [round(float(value), 3) for value in np.nanmean(np.asarray(frames), 0)]
-        run.report({"phase": phase.name, "loss": float(np.mean(self.losses)), "j": by_frame})
-        self.losses, self.j = [], []

@@ -1,11 +1,11 @@
-"""What the mini trainings share: seconds as the measure of progress, a checkpoint, a curve, the optimizer's step."""
+"""What the mini trainings share: the loop, seconds as the measure of progress, checkpoint, curve, optimizer step."""
 
 import json
 import logging
 import math
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -29,6 +29,7 @@ class TimedRun(ABC):
         checkpoint_file, curve_file: their names in the folder `out`.
         weights_key: what the checkpoint calls the weights.
         digits: of the curve's figures after the point.
+        clip_norm: limit of the gradient's norm.
         out: folder of the run.
         device: "cpu", or "cuda" where a training can use it.
         mean: running mean of the weights, by name.
@@ -40,6 +41,7 @@ class TimedRun(ABC):
     curve_file: str
     weights_key = "weights"
     digits = 5
+    clip_norm = 1.0
 
     out: Path
     device = "cpu"
@@ -60,6 +62,45 @@ class TimedRun(ABC):
     def average(self) -> None:
         """Moves the running mean of the weights; called after every step, `step` being the number of steps done."""
 
+    def train_until(
+        self, done: Callable[[], bool], step: Callable[[], dict[str, float]], report_steps: int, save_every_s: float,
+        between: Callable[[], None] | None = None,
+    ) -> None:  # fmt: skip
+        """The training loop.
+
+        Args:
+            done: asked before every step.
+            step: one optimizer step; returns figures, whose means are reported.
+            report_steps: between two lines of the curve.
+            save_every_s: seconds of training between two checkpoints; there is one more at the end.
+            between: called after every step; its time does not count.
+        """
+        saved_s = self.seconds
+        figures: dict[str, list[float]] = {}
+        while not done():
+            began = self.clock()
+            for name, value in step().items():
+                figures.setdefault(name, []).append(value)
+            self.seconds += self.clock() - began
+            if self.step % report_steps == 0:
+                self.report(self.facts() | {name: float(np.mean(values)) for name, values in figures.items()})
+                figures = {}
+            if self.seconds - saved_s > save_every_s:
+                self.save()
+                saved_s = self.seconds
+            if between:
+                between()
+        self.save()
+
+    def time_limit(self, minutes: float, until_s: float) -> Callable[[], bool]:
+        """Whether the run has used `minutes` in all, or `until_s` seconds from now on."""
+        began_s = self.seconds
+        return lambda: self.seconds >= 60 * minutes or self.seconds - began_s >= until_s
+
+    def facts(self) -> dict[str, Any]:
+        """What a line of the curve says besides the means."""
+        return {}
+
     def clock(self) -> float:
         """Seconds of CPU, so that a busy machine does not change the schedule; on a GPU, of the clock."""
         return time.process_time() if self.device == "cpu" else time.monotonic()
@@ -70,7 +111,7 @@ class TimedRun(ABC):
             log.warning("%s", advice)
 
     def descend(self, loss: "Tensor", parameters: "Iterable[Tensor]") -> float:
-        """One optimizer step, gradients clipped to a norm of 1; then the mean moves.
+        """One optimizer step, gradients clipped to `clip_norm`; then the mean moves.
 
         Returns:
             Norm of the gradients of `parameters` before clipping.
@@ -87,7 +128,7 @@ class TimedRun(ABC):
             )
         self.optimizer.zero_grad(set_to_none=True)
         loss.backward()
-        norm = torch.nn.utils.clip_grad_norm_(parameters, 1.0)
+        norm = torch.nn.utils.clip_grad_norm_(parameters, self.clip_norm)
         self.optimizer.step()
         self.step += 1
         self.average()

@@ -101,20 +101,10 @@ class Trainer(TimedRun):
     def train(self, pairs: Pairs, until_s: float = math.inf, save_every_s: float = 20.0, every: int = 25) -> None:
         """Until the options' minutes are used, or `until_s` seconds of this call."""
         self.n_shots = len(pairs)
-        total_s, began_s, saved_s = 60 * self.options.minutes, self.seconds, self.seconds
-        since: list[dict[str, float]] = []
-        while self.seconds < total_s and self.seconds - began_s < until_s:
-            started = self.clock()
-            since.append(self._step(pairs))
-            self.seconds += self.clock() - started
-            if self.step % every == 0:
-                means = {name: sum(one[name] for one in since) / len(since) for name in since[0]}
-                self.report({**means, "rate": self.rate(), "temp": float(self.network.temp.detach())})
-                since = []
-            if self.seconds - saved_s > save_every_s:
-                self.save()
-                saved_s = self.seconds
-        self.save()
+        self.train_until(self.time_limit(self.options.minutes, until_s), lambda: self._step(pairs), every, save_every_s)
+
+    def facts(self) -> dict[str, Any]:
+        return {"rate": self.rate(), "temp": float(self.network.temp.detach())}
 
     def losses(self, batch: Batch, draws: torch.Generator, whole: bool = False) -> dict[str, Tensor]:
         """Contrastive loss, patch loss, word loss, and the share of videos whose own caption came first."""

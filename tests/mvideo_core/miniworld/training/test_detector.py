@@ -99,8 +99,8 @@ def test_resumed_training_equals_straight_training(tmp_path):
     second.run(Squares())
     for name, value in straight.model.state_dict().items():
         torch.testing.assert_close(second.model.state_dict()[name], value, msg=name)
-    for name, value in straight.average.items():
-        torch.testing.assert_close(second.average[name], value, msg=name)
+    for name, value in straight.mean.items():
+        torch.testing.assert_close(second.mean[name], value, msg=name)
 
 
 def test_it_learns_squares_and_the_folder_detects_them(tmp_path):

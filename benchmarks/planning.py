@@ -17,6 +17,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+from mvideo_core.base.digests import file_sha256
 from mvideo_core.base.options import Options
 from mvideo_core.base.records import Blob, CaptionRow, ClipRow, PlannedSample, Row, SourceRow, VideoRow
 from mvideo_core.curation.pipeline import PART_STAGES
@@ -131,8 +132,7 @@ def measure_split(n_windows: int) -> dict[str, Any]:
             os._exit(0)
         os.waitpid(child, 0)
         file = Path(folder) / "latents" / INDEX_NAME
-        with file.open("rb") as stream:
-            sha256 = hashlib.file_digest(stream, "sha256").hexdigest()
+        sha256 = file_sha256(file)
         before, free = _anonymous_mb(), os.statvfs(tempfile.gettempdir())
         index = WindowIndex(DatasetFiles(file.parent), sha256, "train", "any")
         used = (free.f_bavail - os.statvfs(tempfile.gettempdir()).f_bavail) * free.f_frsize

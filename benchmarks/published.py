@@ -14,6 +14,8 @@ import time
 from pathlib import Path
 from typing import Any
 
+from mvideo_core.base.devices import default_device
+
 STD = 0.02
 """Standard deviation of random matrices. Norm weights stay 1, biases 0: activations keep a sane size in depth."""
 BERT_PIECES = 30522
@@ -198,7 +200,7 @@ def generate_plain(weights: Path, adapter: Path) -> str:
 
     folder = weights / "cogvideox-2b"
     form = read_format(folder)
-    device = "cuda" if torch.cuda.is_available() else "cpu"
+    device = default_device()
     pipeline = CogVideoXPipeline.from_pretrained(folder, torch_dtype=torch.bfloat16).to(device)
     pipeline.set_progress_bar_config(disable=True)
 

@@ -27,6 +27,7 @@ from typing import Any, NamedTuple
 
 from benchmarks.data import machine
 from mvideo_core.base.cpu_kernels import CHOICE, PINS
+from mvideo_core.base.devices import default_device
 from mvideo_core.weights.contents import FETCHED
 
 OUT = Path("build/rehearsal")
@@ -221,7 +222,7 @@ def rehearse(folder: Path | None, out: Path, keep: bool) -> int:
     """All steps; the exit code."""
     import torch
 
-    cuda = torch.cuda.is_available()
+    cuda = default_device() == "cuda"
     weights, scale = out / "weights", GPU if cuda else CPU
     for old in ("ws", "runs", "video", "result", "logs"):
         shutil.rmtree(out / old, ignore_errors=True)

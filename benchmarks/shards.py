@@ -19,6 +19,7 @@ from typing import Any
 import numpy as np
 
 from benchmarks.timing import Work, cpus, interleave, ratio, spread, walls
+from mvideo_core.base.digests import file_sha256
 from mvideo_core.base.records import Blob, PlannedSample, ShardPlanRow
 from mvideo_core.shards import (
     FileEntry,
@@ -46,7 +47,7 @@ def measure(n_samples: int = 200, rounds: int = 15, clip_bytes: int = CLIP_BYTES
         _write_dataset(root, plan, tar)
         _write_plain(root / "files", plan, root / "plain.tar")
         _write_unchecked(root / "files", plan, root / "unchecked.tar")
-        same = _sha256(tar) == _sha256(root / "plain.tar") == _sha256(root / "unchecked.tar")
+        same = file_sha256(tar) == file_sha256(root / "plain.tar") == file_sha256(root / "unchecked.tar")
         mb = tar.stat().st_size / 1e6
         order = np.random.default_rng(0).permutation(n_samples).tolist()
         works: dict[str, Work] = {
@@ -119,7 +120,7 @@ def _write_dataset(root: Path, plan: ShardPlanRow, tar: Path) -> None:
         totals = write_index([plan], out)
     path = shard_path(plan.key, plan.split)
     shard = ShardEntry(
-        path=path, size_bytes=tar.stat().st_size, sha256=_sha256(tar), split=plan.split, samples=len(plan.samples)
+        path=path, size_bytes=tar.stat().st_size, sha256=file_sha256(tar), split=plan.split, samples=len(plan.samples)
     )
     index = FileEntry(path="index.parquet", size_bytes=0, sha256="")
     info = dataset_info(totals, [shard], index, {}, ShardOptions(), "Random bytes")
@@ -157,9 +158,9 @@ def _write_plain(files: Path, plan: ShardPlanRow, path: Path) -> None:
 
 def _write_digested(files: Path, plan: ShardPlanRow, path: Path) -> None:
     blobs = [blob for sample in plan.samples for blob in (sample.clip, sample.masks)]
-    assert all(_sha256(files / blob.path) == blob.sha256 for blob in blobs)
+    assert all(file_sha256(files / blob.path) == blob.sha256 for blob in blobs)
     _write_plain(files, plan, path)
-    _sha256(path)
+    file_sha256(path)
 
 
 def _read_ours(dataset: Path, order: Any) -> int:
@@ -183,11 +184,6 @@ def _read_webdataset(tar: Path) -> int:
 
     samples = webdataset.WebDataset(os.fspath(tar), shardshuffle=False)
     return sum(len(sample[extension]) for sample in samples for extension in EXTENSIONS)
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 if __name__ == "__main__":

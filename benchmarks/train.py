@@ -29,6 +29,7 @@ from typing import Any
 from benchmarks.data import holds, machine, summary, table
 from benchmarks.diffusers_loop import DiffusersLoop
 from benchmarks.timing import cpus, interleave, ratio, spread, walls
+from mvideo_core.base.devices import default_device
 from mvideo_core.training.estimate.flops import count_flops
 from mvideo_core.training.options import TrainOptions
 from tests.fixtures.drawn_latents import draw_latents
@@ -49,7 +50,7 @@ def measure(
     """The step with both histories, mask and teacher at a size of mvideo_core.cogvideox.sizes."""
     import torch
 
-    where = torch.device("cuda" if device == "auto" and torch.cuda.is_available() else device.replace("auto", "cpu"))
+    where = torch.device(default_device() if device == "auto" else device)
     with tempfile.TemporaryDirectory(prefix="mvideo-bench-") as folder:
         latents = draw_latents(Path(folder) / "latents", size, clips=max(2, batch))
         options = _options(size, batch, str(latents), Path(folder), where.type, rank, execution or {})

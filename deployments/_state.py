@@ -5,7 +5,7 @@ stack.json     what runs (see StackState)
 prefect/       PREFECT_HOME: SQLite database, results
 logs/          one file a process
 ```
-Standard library only: every `prefect` command line reads it.
+Reading takes the standard library only: every `prefect` command line does it.
 """
 
 import json
@@ -50,10 +50,10 @@ def read_state(folder: Path) -> StackState:
 
 def write_state(folder: Path, state: StackState) -> None:
     """Replace the record in one step."""
+    from mvideo_core.base.disk import write_whole  # kept out of the commands that only read
+
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-    temporary = folder / f"stack.json.{os.getpid()}"
-    temporary.write_text(json.dumps(asdict(state), indent=1))
-    temporary.replace(folder / "stack.json")
+    write_whole(folder / "stack.json", json.dumps(asdict(state), indent=1))
 
 
 def ticks_of(pid: int) -> int | None:

@@ -106,14 +106,19 @@ def new_file(path: str | os.PathLike[str]) -> Iterator[Path]:
 
 
 @contextlib.contextmanager
-def new_folder(path: str | os.PathLike[str]) -> Iterator[Path]:
-    """A `work_folder` that becomes `path`, which must be absent or empty, when the block ends.
+def new_folder(path: str | os.PathLike[str], *, replace: bool = False) -> Iterator[Path]:
+    """A `work_folder` that becomes `path` when the block ends.
+
+    Args:
+        replace: remove what is at `path` first; without it, `path` must be absent or empty.
 
     Raises:
         StoreError: the place cannot be written.
     """
     with work_folder(path) as part:
         yield part
+        if replace:
+            shutil.rmtree(path, ignore_errors=True)
         part.replace(path)
 
 

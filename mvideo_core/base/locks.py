@@ -5,7 +5,7 @@ import fcntl
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
 from mvideo_core.base.errors import StoreError
 from mvideo_core.base.stopping import raise_if_stopped
@@ -26,14 +26,31 @@ def file_lock(path: Path, *, shared: bool = False, wait_s: float = 0.0) -> Itera
         StoreError: the file cannot be made, or its file system has no locks.
     """
     deadline = time.monotonic() + wait_s
-    how = fcntl.LOCK_SH if shared else fcntl.LOCK_EX
     with _open_lock(path) as stream:
-        while not _take_lock(stream, path, how):
+        while not try_lock(stream, path, shared=shared):
             if time.monotonic() >= deadline:
                 raise BlockingIOError(f"{path} is held by another process")
             raise_if_stopped()
             time.sleep(POLL_S)
         yield
+
+
+def try_lock(stream: IO[Any], path: Path, *, shared: bool = False) -> bool:
+    """Lock an open file until it is closed; False when another process, or another part of this one, holds it.
+
+    Raises:
+        StoreError: its file system has no locks.
+    """
+    how = fcntl.LOCK_SH if shared else fcntl.LOCK_EX
+    try:
+        fcntl.flock(stream, how | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    except OSError as error:
+        raise StoreError(
+            f"{path}: this file system has no locks ({error.strerror}); mount it with flock, or use another one"
+        ) from error
+    return True
 
 
 def _open_lock(path: Path) -> IO[str]:
@@ -44,18 +61,6 @@ def _open_lock(path: Path) -> IO[str]:
         raise StoreError(
             f"{path}: cannot write this lock file ({error.strerror}); fix permissions or the disk"
         ) from error
-
-
-def _take_lock(stream: IO[str], path: Path, how: int) -> bool:
-    try:
-        fcntl.flock(stream, how | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    except OSError as error:
-        raise StoreError(
-            f"{path}: this file system has no locks ({error.strerror}); mount it with flock, or use another one"
-        ) from error
-    return True
 
 
 @contextlib.contextmanager

@@ -7,6 +7,7 @@ from typing import Any
 import typer
 import yaml
 
+from mvideo_core.base.devices import default_device
 from mvideo_core.base.options import merge
 from mvideo_core.cli.settings import local_only, needs_a_look, read_values
 from mvideo_core.doctor import Asked, require
@@ -79,9 +80,7 @@ def _drop_empty(values: dict[str, Any]) -> dict[str, Any]:
 
 
 def _dtype() -> str:
-    import torch
-
-    return "bf16" if torch.cuda.is_available() else "fp32"
+    return "bf16" if default_device() == "cuda" else "fp32"
 
 
 class Steps:

@@ -10,12 +10,13 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from mvideo_core.base.digests import file_sha256
 from mvideo_core.base.errors import ConfigError, ModelError
 from mvideo_core.base.listing import visible_files
 from mvideo_core.base.options import digest
 from mvideo_core.cogvideox.expected import Shapes, expected_shapes
 from mvideo_core.cogvideox.weights_digest import CONDITIONING_CONFIG, NEW_PARAMETERS, file_tensors
-from mvideo_core.weights.catalog import entries, file_sha256, find
+from mvideo_core.weights.catalog import entries, find
 from mvideo_core.weights.contents import content_problem, safetensors_header
 from mvideo_core.weights.fetch import fetch_repository
 from mvideo_core.weights.reading import loading

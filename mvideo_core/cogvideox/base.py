@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from pydantic import Field
 
 from mvideo_core.base.cpu_kernels import half_precision_advice
+from mvideo_core.base.devices import default_device
 from mvideo_core.base.disk import disk_errors, obey_umask, write_whole
 from mvideo_core.base.errors import ConfigError, ModelError
 from mvideo_core.base.options import Options, digest
@@ -149,9 +150,7 @@ def load_base(options: BaseOptions, parts: Collection[str] = PARTS) -> Base:
 
 
 def _advise(dtype: str) -> None:
-    import torch
-
-    if not torch.cuda.is_available() and (advice := half_precision_advice(dtype)):
+    if default_device() == "cpu" and (advice := half_precision_advice(dtype)):
         log.warning("%s", advice)
 
 

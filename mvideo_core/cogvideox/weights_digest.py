@@ -14,6 +14,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+from mvideo_core.base.digests import file_sha256
 from mvideo_core.base.disk import write_whole
 from mvideo_core.base.errors import ModelError, StoreError
 from mvideo_core.base.listing import visible_files
@@ -140,9 +141,9 @@ def file_tensors(path: Path) -> dict[str, str]:
 
 
 def _hash_tensors(path: Path) -> dict[str, str]:
+    if path.suffix != ".safetensors":
+        return {path.name: file_sha256(path)}
     with path.open("rb") as stream:
-        if path.suffix != ".safetensors":
-            return {path.name: hashlib.file_digest(stream, "sha256").hexdigest()}
         size = int.from_bytes(stream.read(8), "little")
         try:
             if size > path.stat().st_size:

@@ -17,6 +17,7 @@ from typing import Any, NamedTuple, Self
 import numpy as np
 from pydantic import Field
 
+from mvideo_core.base.devices import default_device
 from mvideo_core.base.errors import ConfigError, MediaError
 from mvideo_core.base.options import Options
 from mvideo_core.editing.reference import Reference, open_reference
@@ -69,9 +70,7 @@ class Models(NamedTuple):
         Raises:
             ConfigError: unknown name or options. ModelError: weights absent; says what to put where.
         """
-        import torch
-
-        device = device or ("cuda" if torch.cuda.is_available() else "cpu")
+        device = device or default_device()
         found = []
         for registry, name, values in (
             (DETECTORS, options.detector, options.detector_options),

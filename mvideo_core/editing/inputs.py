@@ -10,13 +10,13 @@
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from mvideo_core.base.digests import file_sha256
 from mvideo_core.base.errors import ConfigError
 from mvideo_core.base.listing import exists, is_file
 from mvideo_core.editing.extract import ExtractOptions, Models, extract_masks
 from mvideo_core.editing.mask_files import clip_of, load_masks, read_masks
 from mvideo_core.masks.io.clip import MaskClip
 from mvideo_core.masks.io.mask_form import MaskForm
-from mvideo_core.weights.catalog import file_sha256
 
 
 class MaskInput(NamedTuple):

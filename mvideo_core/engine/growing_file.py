@@ -8,9 +8,9 @@ import hashlib
 from pathlib import Path
 from typing import Any
 
+from mvideo_core.base.digests import sha256_of
 from mvideo_core.base.records import Blob
 from mvideo_core.engine.stage import StageContext
-from mvideo_core.store.files import CHUNK_BYTES, sha256_of
 from mvideo_core.store.journal import Journal
 
 
@@ -80,7 +80,7 @@ class GrowingFile:
         events = self._journal.events()
         with self._path.open("r+b") as stream:
             for event in events:
-                if _sha256_of_next(stream, event["end_bytes"] - self.size_bytes) != event["sha256"]:
+                if sha256_of(stream, event["end_bytes"] - self.size_bytes) != event["sha256"]:
                     break
                 self.size_bytes = event["end_bytes"]
                 self.notes.append(event["note"])
@@ -89,11 +89,3 @@ class GrowingFile:
             self._journal.discard()
             for event in events[: len(self.notes)]:
                 self._journal.append(event)
-
-
-def _sha256_of_next(stream: Any, n_bytes: int) -> str:
-    state = hashlib.sha256()
-    while n_bytes > 0 and (chunk := stream.read(min(CHUNK_BYTES, n_bytes))):
-        state.update(chunk)
-        n_bytes -= len(chunk)
-    return state.hexdigest()

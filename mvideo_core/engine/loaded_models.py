@@ -5,6 +5,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+from mvideo_core.base.devices import default_device
 from mvideo_core.base.listing import visible_files
 from mvideo_core.base.options import Options, canonical_json
 from mvideo_core.base.registry import Registry
@@ -16,7 +17,7 @@ def load_plugin(registry: Registry[Any], name: str, options: dict[str, Any]) -> 
     Raises:
         ConfigError: unknown name or options. ModelError: weights absent.
     """
-    return _load(registry, name, canonical_json(options), device())
+    return _load(registry, name, canonical_json(options), default_device())
 
 
 def plugin_options(registry: Registry[Any], name: str, options: dict[str, Any]) -> Options:
@@ -30,13 +31,6 @@ def model_in_use(registry: Registry[Any], name: str, options: dict[str, Any]) ->
     chosen = plugin_options(registry, name, options)
     named = {field: getattr(chosen, field, "") for field in ("weights", "model")}
     return ", ".join([name, *(f"{field} {value}" for field, value in named.items() if value)])
-
-
-def device() -> str:
-    """ "cuda" when this process sees a GPU, else "cpu"."""
-    import torch
-
-    return "cuda" if torch.cuda.is_available() else "cpu"
 
 
 def weights_digests(registry: Registry[Any], name: str, options: dict[str, Any], kind: str) -> dict[str, str]:
@@ -63,6 +57,6 @@ def _load(registry: Registry[Any], name: str, options_json: str, where: str) -> 
 
 @functools.lru_cache(maxsize=64)
 def _sha256(path: str, _size: int, _mtime_ns: int) -> str:
-    from mvideo_core.weights.catalog import file_sha256
+    from mvideo_core.base.digests import file_sha256
 
     return file_sha256(Path(path))

@@ -7,10 +7,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
+from mvideo_core.base.digests import sha256_of
 from mvideo_core.base.errors import StoreError
 from mvideo_core.base.options import Options
 from mvideo_core.base.records import Blob, Row
-from mvideo_core.store.files import sha256_of
 from mvideo_core.store.workspace import Workspace, blobs_of
 
 R = TypeVar("R", bound=Row)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
+from mvideo_core.base.devices import default_device
 from mvideo_core.base.disk import write_whole
 from mvideo_core.base.errors import ConfigError, MediaError, ModelError
 from mvideo_core.base.options import digest
@@ -108,7 +109,6 @@ class DiffusersMaker:
     def load(cls, system: DiffusersSystem) -> Self:
         """Raises ModelError: weights absent (which, from where, where to put them), or another pipeline's."""
         import diffusers
-        import torch
 
         folder = find(system.weights, "generator")
         with loading(folder, f"a whole {system.pipeline} in diffusers' layout is expected"):
@@ -118,10 +118,10 @@ class DiffusersMaker:
         if system.scheduler:
             pipeline.scheduler = sampler_of(pipeline.scheduler, system.scheduler, system.spacing)
         pipeline.set_progress_bar_config(disable=None)
-        if torch.cuda.is_available() and system.offload:
+        if default_device() == "cuda" and system.offload:
             pipeline.enable_model_cpu_offload()
         else:
-            pipeline.to("cuda" if torch.cuda.is_available() else "cpu")
+            pipeline.to(default_device())
         return cls(system, pipeline, folder_sha256(folder, PARTS))
 
     def make(self, item: EvalItem, folder: Path) -> bool:

@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from mvideo_core.base.devices import default_device
 from mvideo_core.base.errors import KilledError, MediaError, ModelError
 from mvideo_core.evaluation.aggregate import GroupKey, RowStatus, ScoreRow, group_of
 from mvideo_core.evaluation.base import Metric
@@ -94,7 +95,7 @@ def _load(metrics: Sequence[Prepared], device: str) -> tuple[list[_Ready], dict[
     unavailable: dict[str, str] = {}
     for about in metrics:
         try:
-            ready.append(_Ready(about, about.kind.load(about.options, device or _device())))
+            ready.append(_Ready(about, about.kind.load(about.options, device or default_device())))
         except ModelError as error:
             unavailable[about.name] = str(error)
             log.warning("%s is unavailable: %s", about.name, error)
@@ -211,12 +212,3 @@ def _progress_line(item: EvalItem, rows: Sequence[ScoreRow]) -> str:
     """ "cat-0: temporal_flickering 0.9812, mask_miou failed"."""
     words = [f"{row.metric} {row.value:.4f}" if row.value is not None else f"{row.metric} {row.status}" for row in rows]
     return f"{item.id}: {', '.join(words) or 'no metric is available'}"
-
-
-def _device() -> str:
-    """A GPU when there is one; without a driver torch is not imported for the question."""
-    if not Path("/proc/driver/nvidia").exists() and not Path("/dev/nvidia0").exists():
-        return "cpu"
-    import torch
-
-    return "cuda" if torch.cuda.is_available() else "cpu"

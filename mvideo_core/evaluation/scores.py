@@ -13,6 +13,7 @@ from typing import Any, Literal
 from pydantic import ConfigDict
 
 from mvideo_core import __version__
+from mvideo_core.base.digests import file_sha256
 from mvideo_core.base.errors import MediaError
 from mvideo_core.base.listing import is_file, visible_files
 from mvideo_core.base.options import digest
@@ -91,8 +92,7 @@ def file_digest(path: str) -> str:
     if not path or not is_file(place):
         return ""
     try:
-        with place.open("rb") as stream:
-            return hashlib.file_digest(stream, "sha256").hexdigest()
+        return file_sha256(place)
     except OSError as error:
         raise MediaError(f"{path}: cannot be read: {error.strerror}") from None
 

@@ -3,6 +3,7 @@
 import hashlib
 from typing import TYPE_CHECKING, NamedTuple
 
+from mvideo_core.base.devices import default_device
 from mvideo_core.base.errors import ConfigError
 from mvideo_core.base.listing import visible_files
 from mvideo_core.cogvideox.adapter_files import AdapterFiles, check_adapter, find_adapter
@@ -48,7 +49,6 @@ def load_pipeline(
     if masks and not (files and files.ours) and not has_mask_weights(base):
         raise ConfigError(_blind(base, adapter))
     loaded = load_base(base)
-    import torch
 
     from mvideo_core.cogvideox.pipeline import MVideoPipeline  # seconds of imports, after what is refused without them
 
@@ -58,7 +58,7 @@ def load_pipeline(
     pipeline.use_scheduler(options.scheduler, options.spacing)
     use_kernels(pipeline.transformer, options.execution)
     pipeline.set_progress_bar_config(disable=None)  # a bar on a terminal only
-    pipeline.to("cuda" if torch.cuda.is_available() else "cpu")
+    pipeline.to(default_device())
     return Loaded(pipeline, loaded.weights_sha256, _digest(files), base.dtype)
 
 

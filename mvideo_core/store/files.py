@@ -1,7 +1,6 @@
 """A folder behind an fsspec URL, with atomic writes. Local folders rename; object stores put whole objects."""
 
 import contextlib
-import hashlib
 import itertools
 import os
 import shutil
@@ -11,12 +10,11 @@ from inspect import signature
 from pathlib import Path
 from typing import IO, Any, NamedTuple
 
+from mvideo_core.base.digests import sha256_of
 from mvideo_core.base.disk import new_file, write_whole
 from mvideo_core.base.errors import StoreError
-from mvideo_core.base.stopping import raise_if_stopped
 from mvideo_core.store.remote import OBJECT_STORES, remote_errors
 
-CHUNK_BYTES = 1 << 20
 DELETE_AT_ONCE = 1000
 READ_AT_ONCE = 256
 
@@ -252,12 +250,3 @@ def _modification_time_s(info: Mapping[str, Any]) -> float | None:
         if isinstance(value, int | float):
             return float(value)
     return None
-
-
-def sha256_of(stream: IO[bytes]) -> str:
-    """SHA-256 (hex) of what is left in a stream, read in 1 MiB chunks."""
-    state = hashlib.sha256()
-    while chunk := stream.read(CHUNK_BYTES):
-        raise_if_stopped()
-        state.update(chunk)
-    return state.hexdigest()

@@ -22,13 +22,14 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import Field
 
+from mvideo_core.base.digests import file_sha256
 from mvideo_core.base.disk import work_folder, write_tensors, write_whole
 from mvideo_core.base.errors import ConfigError, StoreError
+from mvideo_core.base.locks import try_lock
 from mvideo_core.base.options import Options, digest
 from mvideo_core.cogvideox.adapter_files import ADAPTER_FOLDER, adapter_tensors
 from mvideo_core.training.course import Change
 from mvideo_core.training.diagnosis import first_not_finite
-from mvideo_core.weights.catalog import file_sha256
 
 if TYPE_CHECKING:
     import torch
@@ -217,18 +218,14 @@ def sole_owner(run: Path) -> Iterator[None]:
     Raises:
         StoreError: another live training writes to this folder.
     """
-    import fcntl
-
     run.mkdir(parents=True, exist_ok=True)
     with (run / LOCK).open("a+") as stream:
-        try:
-            fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
+        if not try_lock(stream, run / LOCK):
             stream.seek(0)
             raise StoreError(
                 f"{run}: another live training (process {stream.read().strip()}) writes here; stop it or give another "
                 "`out`"
-            ) from None
+            )
         stream.truncate(0)
         stream.write(str(os.getpid()))
         stream.flush()

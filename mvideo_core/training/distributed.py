@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import Field
 
+from mvideo_core.base.devices import default_device
 from mvideo_core.base.errors import ConfigError, TrainError
 from mvideo_core.base.options import Options
 
@@ -96,7 +97,7 @@ def process_group(options: DistributedOptions) -> Iterator[World]:
     import torch
 
     rank, local_rank, size = environment_ranks()
-    with_gpu = torch.cuda.is_available() if options.device == "auto" else options.device == "cuda"
+    with_gpu = (default_device() if options.device == "auto" else options.device) == "cuda"
     if with_gpu and torch.cuda.device_count() <= local_rank:
         raise ConfigError(
             f"distributed.device {options.device}: process {local_rank} of this machine has no GPU, "

@@ -6,6 +6,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import NamedTuple
 
+from mvideo_core.base.digests import file_sha256
 from mvideo_core.base.errors import ConfigError, ModelError
 from mvideo_core.base.listing import visible_files
 from mvideo_core.base.options import parse_yaml
@@ -104,12 +105,6 @@ def check_entry(item: WeightsEntry, digests: bool = True) -> list[FileState]:
     found = folder_problems(item.folder, item.needs)
     known = {file.path: file for file in item.files} | read_files(item.folder)
     return _states(item.folder, found | _find_unexpected(item, found), known, digests)
-
-
-def file_sha256(path: Path) -> str:
-    """SHA-256 of a file, read in pieces."""
-    with path.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
 def file_problem(path: Path, file: WeightsFile, digests: bool = True) -> str:

@@ -1,13 +1,14 @@
 """One file over HTTP: streamed into `<file>.part`, continued where it broke, digest checked before the final name."""
 
-import fcntl
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
+from mvideo_core.base.digests import file_sha256
 from mvideo_core.base.errors import ModelError, StoreError
-from mvideo_core.weights.catalog import file_problem, file_sha256
+from mvideo_core.base.locks import try_lock
+from mvideo_core.weights.catalog import file_problem
 from mvideo_core.weights.records import WeightsFile
 
 if TYPE_CHECKING:
@@ -52,7 +53,8 @@ def download(
     try:
         part.parent.mkdir(parents=True, exist_ok=True)
         with part.open("ab") as stream:
-            _hold(stream.fileno(), part)
+            if not try_lock(stream, part):
+                raise ModelError(f"weights: another process downloads to {part} now; wait for it")
             if file.size_bytes is None or stream.tell() != file.size_bytes:
                 _receive(client, file, stream, progress, headers or {})
         _finish(file, part, target)
@@ -65,13 +67,6 @@ def download(
             f"weights: {part}: cannot write ({error.strerror or error}); free space or fix permissions, then run the "
             "command again: what is there is kept"
         ) from None
-
-
-def _hold(descriptor: int, part: Path) -> None:
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        raise ModelError(f"weights: another process downloads to {part} now; wait for it") from None
 
 
 def _receive(

@@ -2,8 +2,9 @@
 
 from collections.abc import Sequence
 
+from mvideo_core.base.devices import default_device
 from mvideo_core.base.records import ClipRow, DetectionRow, Row
-from mvideo_core.engine.loaded_models import device, load_plugin, weights_digests
+from mvideo_core.engine.loaded_models import load_plugin, weights_digests
 from mvideo_core.engine.stage import Item, Stage, StageContext, Worker
 from mvideo_core.media.decode import first_frame
 from mvideo_core.perception.detection import DETECTORS
@@ -17,7 +18,7 @@ class DetectWorker(Worker):
     """First frames of several clips in one forward pass."""
 
     def __init__(self, options: DetectOptions, context: StageContext):
-        self.batch_size = BATCH_CLIPS if device() == "cuda" else 1
+        self.batch_size = BATCH_CLIPS if default_device() == "cuda" else 1
         self.options, self.context = options, context
         self.detector = load_plugin(DETECTORS, options.detector, options.detector_options)
         self.phrases = options.phrases()

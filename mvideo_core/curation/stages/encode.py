@@ -11,16 +11,16 @@ import time
 from collections.abc import Sequence
 from typing import Any
 
+from mvideo_core.base.devices import default_device
+from mvideo_core.base.digests import sha256_of
 from mvideo_core.base.errors import ConfigError, StoreError
 from mvideo_core.base.options import canonical_json
 from mvideo_core.base.records import LatentShardRow, LatentWindow, Row, ShardRow
 from mvideo_core.cogvideox.base import BaseOptions, load_base
 from mvideo_core.engine.growing_file import GrowingFile
-from mvideo_core.engine.loaded_models import device
 from mvideo_core.engine.run import RunOptions, StageSummary, run_stage
 from mvideo_core.engine.stage import Item, Stage, StageContext, Worker
 from mvideo_core.shards.tar_writer import tar_end
-from mvideo_core.store.files import sha256_of
 from mvideo_core.store.keys import part_key, settings_digest
 from mvideo_core.store.workspace import Workspace
 from mvideo_core.training.latents.group import ahead, batches, decode_batches, encode_group
@@ -146,7 +146,7 @@ def encoders(options: LatentOptions) -> Any:
     Raises:
         ModelError: the weights are not on this machine.
     """
-    return _load(canonical_json(options.base), options.tiling, device())
+    return _load(canonical_json(options.base), options.tiling, default_device())
 
 
 @functools.lru_cache(maxsize=1)

@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Iterator
 
+from mvideo_core.base.digests import sha256_of
 from mvideo_core.base.errors import StoreError
 from mvideo_core.base.records import Record, ShardPlanRow, ShardRow
 from mvideo_core.curation.stages.samples import SAMPLES_STAGE
@@ -12,7 +13,6 @@ from mvideo_core.shards.dataset import MaskVideoDataset
 from mvideo_core.shards.index import INDEX_NAME, write_index
 from mvideo_core.shards.options import ShardOptions
 from mvideo_core.shards.verify import verify_dataset
-from mvideo_core.store.files import sha256_of
 from mvideo_core.store.lock import stages_in_use
 from mvideo_core.store.scratch import scratch_folder
 from mvideo_core.store.status import Problem

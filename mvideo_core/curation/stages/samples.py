@@ -8,6 +8,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import closing
 from pathlib import Path
 
+from mvideo_core.base.digests import file_sha256
 from mvideo_core.base.disk import disk_errors
 from mvideo_core.base.errors import ConfigError, StoreError
 from mvideo_core.base.options import canonical_json, digest
@@ -37,7 +38,6 @@ from mvideo_core.store.lock import stages_in_use
 from mvideo_core.store.scratch import scratch_folder
 from mvideo_core.store.tables import RowIndex
 from mvideo_core.store.workspace import Workspace
-from mvideo_core.weights.catalog import file_sha256
 
 SAMPLES_STAGE = "samples"
 REVISION = 1

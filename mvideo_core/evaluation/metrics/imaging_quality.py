@@ -55,9 +55,9 @@ class ImagingQuality(Metric):
         Raises:
             ModelError: pyiqa or the weights are absent, or do not fit.
         """
+        from mvideo_core.base.digests import file_sha256
         from mvideo_core.evaluation.networks.checkpoint import load_strictly, only_file, read_checkpoint
         from mvideo_core.weights import find
-        from mvideo_core.weights.catalog import file_sha256
 
         network = musiq()
         path = only_file(find(options.weights, kind="metric"), ("*.pth", "*.safetensors"))

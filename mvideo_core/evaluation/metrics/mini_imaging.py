@@ -45,8 +45,8 @@ class MiniImaging(Metric):
         Raises:
             ModelError: weights absent or unfit.
         """
+        from mvideo_core.base.digests import file_sha256
         from mvideo_core.weights import find
-        from mvideo_core.weights.catalog import file_sha256
 
         path = find(options.weights, kind="metric") / "model.safetensors"
         return cls(options, QualityWeights.read(path), file_sha256(path))

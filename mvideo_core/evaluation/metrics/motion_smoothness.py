@@ -58,10 +58,10 @@ class MotionSmoothness(Metric):
         Raises:
             ModelError: the vbench package or the weights are absent, or do not fit.
         """
+        from mvideo_core.base.digests import file_sha256
         from mvideo_core.evaluation.networks.amt import amt_s
         from mvideo_core.evaluation.networks.checkpoint import load_strictly, only_file, read_checkpoint
         from mvideo_core.weights import find
-        from mvideo_core.weights.catalog import file_sha256
 
         network = amt_s()
         path = only_file(find(options.weights, kind="metric"), ("*.pth", "*.safetensors"))

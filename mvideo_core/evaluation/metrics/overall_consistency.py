@@ -96,9 +96,9 @@ def load_viclip(folder: Path) -> tuple[Any, ClipTokenizer, str]:
     Raises:
         ModelError: a file is missing or does not fit the others.
     """
+    from mvideo_core.base.digests import file_sha256
     from mvideo_core.evaluation.networks.checkpoint import load_strictly, only_file, read_checkpoint
     from mvideo_core.evaluation.networks.viclip import ViClip, ViclipSizes
-    from mvideo_core.weights.catalog import file_sha256
 
     config = folder / "config.json"
     if not config.is_file():

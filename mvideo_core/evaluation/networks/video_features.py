@@ -81,7 +81,7 @@ def load_features(folder: Path, n_frames: int = 0, device: str = "cpu") -> tuple
     """
     import transformers
 
-    from mvideo_core.weights.catalog import file_sha256
+    from mvideo_core.base.digests import file_sha256
     from mvideo_core.weights.reading import loading
 
     path = folder / "model.safetensors"

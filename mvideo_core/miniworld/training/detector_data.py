@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
-from mvideo_core.miniworld.training.drawn_shards import write_whole
+from mvideo_core.base.disk import new_file
 from mvideo_core.miniworld.world import coco_classes, sample_frame
 from mvideo_core.miniworld.world.spec import Split
 from mvideo_core.perception.detection.coco import COCO80
@@ -67,9 +67,9 @@ def _render_chunk(path: Path, seeds: Sequence[int], split: Split) -> None:
         owners += [index] * len(sample.labels)
         ignored.append(sample.ignored_xyxy / scale)
         ignored_owners += [index] * len(sample.ignored_xyxy)
-    with write_whole(path) as file:
+    with new_file(path) as part:
         np.savez(
-            file, frames=frames, boxes=np.concatenate(boxes).astype(np.float32), owners=np.array(owners, np.int64),
+            part, frames=frames, boxes=np.concatenate(boxes).astype(np.float32), owners=np.array(owners, np.int64),
             labels=np.array(labels), ignored=np.concatenate(ignored).astype(np.float32),
             ignored_owners=np.array(ignored_owners, np.int64),
         )  # fmt: skip

@@ -6,14 +6,13 @@ Shard 0 of the split train with the kinds frames, masks, texts is `frames-train-
 
 import json
 import logging
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 import numpy as np
 
-from mvideo_core.base.disk import new_file
+from mvideo_core.base.disk import new_file, write_whole
 
 log = logging.getLogger(__name__)
 
@@ -21,17 +20,10 @@ TEXTS = "texts"
 """The kind whose items are NamedTuples, kept as JSON; items of all others are arrays of one shape."""
 
 
-@contextmanager
-def write_whole(path: Path) -> Iterator[IO[bytes]]:
-    """A file to write, which gets its name `path` in one move at the end; an error leaves `path` as it was."""
-    with new_file(path) as part, part.open("wb") as file:
-        yield file
-
-
 def write_array(path: Path, array: np.ndarray) -> None:
     """One .npy file, written whole."""
-    with write_whole(path) as file:
-        np.save(file, array)
+    with new_file(path) as part:
+        np.save(part, array)
 
 
 def draw_shards(
@@ -74,8 +66,7 @@ def _write(path: Path, items: Sequence[Any]) -> None:
     if path.suffix == ".npy":
         write_array(path, np.stack(items))
         return
-    with write_whole(path) as file:
-        file.write(json.dumps([one._asdict() for one in items], indent=0).encode())
+    write_whole(path, json.dumps([one._asdict() for one in items], indent=0))
 
 
 def _read(path: Path) -> Any:

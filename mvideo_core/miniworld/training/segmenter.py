@@ -13,6 +13,7 @@ import logging
 from pathlib import Path
 from typing import Any
 
+from mvideo_core.base.devices import default_device
 from mvideo_core.base.disk import write_tensors
 from mvideo_core.base.one_line import errors_in_one_line
 from mvideo_core.miniworld.training.segmenter_arch import IMAGE_SIZE, TRACKED_SIZE, config
@@ -56,7 +57,7 @@ def main() -> None:
     torch.set_num_threads(args.threads)
     torch.set_flush_denormal(True)
     render_shards(args.out / "world", args.shots, N_FRAMES, IMAGE_SIZE)
-    run = Run(args.out, args.seed, args.device or ("cuda" if torch.cuda.is_available() else "cpu"))
+    run = Run(args.out, args.seed, args.device or default_device())
     run.resume()
     train(run, args.out / "world", args.scale)
     export(run.mean, args.out / "model")

@@ -1,13 +1,12 @@
 """Writes the page: index.html with everything inside but the videos, data.json, videos/."""
 
 import logging
-import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
 from pydantic import Field
 
-from mvideo_core.base.disk import work_folder, write_whole
+from mvideo_core.base.disk import new_folder, write_whole
 from mvideo_core.base.errors import ConfigError, MediaError
 from mvideo_core.base.listing import is_file
 from mvideo_core.base.options import Options
@@ -60,13 +59,11 @@ def build_report(results_dir: str | Path, out: str | Path, options: ReportOption
     loaded, place = read_result(results_dir), Path(out)
     if place.exists() and (not place.is_dir() or (any(place.iterdir()) and not (place / DATA_NAME).is_file())):
         raise ConfigError(f"{place}: there already, and not a page of ours; give another folder")
-    with work_folder(place) as work:
+    with new_folder(place, replace=True) as work:
         (work / "videos").mkdir()
         data = page_data(loaded, work / "videos", options)
         write_whole(work / DATA_NAME, json_text(data))
         write_whole(work / PAGE_NAME, page_text(data, loaded))
-        shutil.rmtree(place, ignore_errors=True)
-        work.rename(place)
     return place / PAGE_NAME
 
 

@@ -17,7 +17,7 @@ import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from mvideo_core.base.disk import obey_umask, work_folder
+from mvideo_core.base.disk import new_folder, obey_umask
 from mvideo_core.base.errors import ModelError, StoreError
 from mvideo_core.perception.detection.arch import GroundingDinoArch
 
@@ -90,11 +90,10 @@ def save_transformers(detector: "GroundingDinoDetector", folder: Path) -> None:
         raise ModelError(f"{len(odd)} weights have no place in transformers' GroundingDino, e.g. {odd[0]}")
     vocabulary = detector.tokenizer.get_vocab()
     words = "".join(f"{word}\n" for word in sorted(vocabulary, key=vocabulary.__getitem__))
-    with work_folder(folder) as part:
+    with new_folder(folder) as part:
         model.save_pretrained(part)
         (part / "vocab.txt").write_text(words, encoding="utf-8")
         obey_umask(part)
-        part.rename(folder)
 
 
 def to_transformers(state: dict[str, Any]) -> dict[str, Any]:

@@ -4,7 +4,6 @@ A model folder holds `config.json` (GroundingDinoArch), `model.safetensors` or t
 `bert/{config.json,vocab.txt,tokenizer_config.json}`; BERT's weights are part of the detector's own file.
 """
 
-import hashlib
 import json
 from collections.abc import Sequence
 from pathlib import Path
@@ -13,6 +12,7 @@ from typing import Any, ClassVar, Self
 import numpy as np
 from pydantic import Field
 
+from mvideo_core.base.digests import file_sha256
 from mvideo_core.base.disk import write_tensors
 from mvideo_core.base.errors import ModelError
 from mvideo_core.base.listing import read_lines
@@ -155,7 +155,7 @@ class GroundingDinoDetector:
         path, state = read_state(folder)
         model = build_groundingdino(arch, tokenizer)
         load_state(model, state, path)
-        digest = hashlib.sha256(path.read_bytes()).hexdigest()
+        digest = file_sha256(path)
         return cls(model, tokenizer, arch, options, device, f"groundingdino/{folder.name}", digest)
 
     @classmethod

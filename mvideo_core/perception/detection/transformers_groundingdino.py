@@ -75,8 +75,8 @@ class TransformersDetector:
         """
         import transformers
 
+        from mvideo_core.base.digests import file_sha256
         from mvideo_core.weights import find
-        from mvideo_core.weights.catalog import file_sha256
 
         folder = find(options.weights, kind="detector")
         cls._check_type(folder)

@@ -12,8 +12,8 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from mvideo_core.base.digests import file_sha256
 from mvideo_core.base.errors import ModelError
-from mvideo_core.weights.catalog import file_sha256
 from mvideo_core.weights.reading import RAISED_BY_LOADERS, plain_words
 
 if TYPE_CHECKING:

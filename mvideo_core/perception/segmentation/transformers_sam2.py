@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self
 import numpy as np
 from pydantic import Field
 
+from mvideo_core.base.digests import file_sha256
 from mvideo_core.base.errors import ModelError
 from mvideo_core.base.options import Options
 from mvideo_core.perception.segmentation import SEGMENTERS
@@ -28,7 +29,6 @@ from mvideo_core.perception.segmentation.sam2_video import (
     tiny_arch,
     weights_path,
 )
-from mvideo_core.weights.catalog import file_sha256
 from mvideo_core.weights.reading import RAISED_BY_LOADERS, plain_words
 
 if TYPE_CHECKING:

@@ -4,6 +4,7 @@ import io
 
 import numpy as np
 
+from mvideo_core.base.digests import sha256_of
 from mvideo_core.base.options import Options
 from mvideo_core.base.records import (
     Blob,
@@ -21,7 +22,6 @@ from mvideo_core.engine.plan import PlanOptions, make_plan, part_of
 from mvideo_core.masks import encode
 from mvideo_core.media.encode import write_mp4
 from mvideo_core.store.commit import commit_part
-from mvideo_core.store.files import sha256_of
 from mvideo_core.store.workspace import Workspace
 
 HEIGHT, WIDTH, FRAMES = 32, 48, 9

@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.goldens import vbench_inputs as inputs
+from tests.goldens.make_clip_goldens import used_merges
 
 
 def main() -> None:
@@ -54,9 +55,12 @@ def computed() -> dict[str, Any]:
     import clip
     import torch
 
+    from mvideo_core.evaluation.networks.clip_tokenizer import ClipTokenizer
+
     torch.set_num_threads(1)
     public = Path(clip.__file__).with_name("bpe_simple_vocab_16e6.txt.gz")
-    merges = used_merges(public)
+    tokens = public_tokens(public)
+    merges = used_merges(public, ClipTokenizer.from_file(public).ids, tokens.values())
     with tempfile.TemporaryDirectory() as cache:
         vocabulary = Path(cache) / "ViCLIP" / "bpe_simple_vocab_16e6.txt.gz"
         vocabulary.parent.mkdir()
@@ -67,7 +71,7 @@ def computed() -> dict[str, Any]:
             "made_with": {name: importlib.metadata.version(name) for name in packages},
             "merges": [" ".join(merge) for merge in merges.values()],
             "merge_ranks": list(merges),
-            "tokens": public_tokens(public),
+            "tokens": tokens,
             "viclip_l14_names_sha256": names_digest(),
             "overall_consistency": overall_consistency(),
             "imaging_quality": imaging_quality(),
@@ -75,26 +79,6 @@ def computed() -> dict[str, Any]:
             "motion_smoothness": motion_smoothness(),
             "temporal_flickering": temporal_flickering(),
         }
-
-
-def used_merges(public: Path) -> dict[int, tuple[str, ...]]:
-    """Rank -> merge of CLIP's list, for those the prompts need; with them alone, texts break into the same pieces."""
-    from mvideo_core.evaluation.networks.clip_tokenizer import ClipTokenizer
-
-    lines = gzip.decompress(public.read_bytes()).decode().split("\n")[1 : 49152 - 256 - 2 + 1]
-    tokenizer = ClipTokenizer.from_file(public)
-    pieces = {piece for prompt in inputs.PROMPTS for piece in all_pieces(tokenizer, prompt)}
-    return {rank: tuple(line.split()) for rank, line in enumerate(lines) if line.replace(" ", "") in pieces}
-
-
-def all_pieces(tokenizer: Any, prompt: str) -> set[str]:
-    """Every piece of the vocabulary that is part of a word of the prompt."""
-    from mvideo_core.evaluation.networks.clip_tokenizer import clean
-
-    words = ["".join(tokenizer._pieces(word)) for word in tokenizer._words.findall(clean(prompt))]
-    starts = [(word, start) for word in words for start in range(len(word))]
-    parts = {word[start:stop] for word, start in starts for stop in range(start + 1, len(word) + 1)}
-    return parts & tokenizer.ids.keys()
 
 
 def public_tokens(public: Path) -> dict[str, list[int]]:

@@ -1,15 +1,18 @@
-"""CLIP's byte-pair tokenizer (Radford et al. 2021): text to token ids, read from its published list of merges.
+"""CLIP's byte-pair tokenizer (Radford et al. 2021): text to token ids, from its published list of merges.
 
 The public list, bpe_simple_vocab_16e6.txt.gz, gives 49,408 ids; a shorter list gives a smaller vocabulary of the same
 build: 256 bytes, 256 bytes that end a word, one id per merge, start and end of text.
+
+Pieces and merges are transformers' CLIPTokenizer. It is given words, not text, because its own cleaning and word
+boundaries differ from OpenAI's: no text repair, no HTML, NFC after it, older Unicode tables.
 """
 
 import gzip
 import html
 import zlib
 from collections.abc import Sequence
-from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -26,17 +29,26 @@ class ClipTokenizer:
 
     Args:
         merges: pairs of pieces, the most frequent first.
+
+    Raises:
+        ModelError: a merge joins pieces that no earlier one gives.
     """
 
     def __init__(self, merges: Sequence[tuple[str, str]]):
         import regex
+        from tokenizers import normalizers
+        from tokenizers.pre_tokenizers import ByteLevel
+        from transformers import CLIPTokenizer
 
-        self._characters = byte_characters()
-        singles = list(self._characters.values())
-        pieces = [*singles, *(piece + "</w>" for piece in singles), *map("".join, merges), START, END]
+        characters = sorted(ByteLevel.alphabet())  # code points are in the order of CLIP's ids
+        pieces = [*characters, *(one + "</w>" for one in characters), *map("".join, merges), START, END]
         self.ids = {piece: index for index, piece in enumerate(pieces)}
-        self._ranks = {pair: rank for rank, pair in enumerate(merges)}
+        if unknown := next((pair for pair in merges if not self.ids.keys() >= {*pair}), None):
+            raise ModelError(f"merge {' '.join(unknown)!r}: one of the two is no piece of this vocabulary")
         self._words = regex.compile(WORDS, regex.IGNORECASE)
+        self._clip = CLIPTokenizer(vocab=self.ids, merges=list(merges))
+        self._clip.backend_tokenizer.normalizer = normalizers.Sequence([])
+        self._clip.backend_tokenizer.pre_tokenizer = ByteLevel(add_prefix_space=False, use_regex=False)
 
     @classmethod
     def from_file(cls, path: Path) -> "ClipTokenizer":
@@ -54,7 +66,10 @@ class ClipTokenizer:
         wrong = next((line for line in lines if len(line) != 2), None)
         if wrong is not None:
             raise ModelError(f"{path}: two pieces per line expected after the heading, {wrong} seen; fetch it again")
-        return cls([(first, second) for first, second in lines])
+        try:
+            return cls([(first, second) for first, second in lines])
+        except ModelError as error:
+            raise ModelError(f"{path}: {error}; fetch it again") from None
 
     @property
     def size(self) -> int:
@@ -63,30 +78,16 @@ class ClipTokenizer:
 
     def encode(self, text: str) -> list[int]:
         """Ids of a text's pieces, without start and end. Text is repaired, unescaped, lower-cased, spaces joined."""
-        words = self._words.findall(clean(text))
-        return [self.ids[piece] for word in words for piece in self._pieces(word)]
+        return self._ids(text, add_special_tokens=False)
 
     def tokens(self, text: str, context: int) -> np.ndarray:
         """int64 (context,): start, text, end, zeros. A longer text is cut; the end stays, in the last place."""
-        ids = [self.ids[START], *self.encode(text), self.ids[END]]
-        if len(ids) > context:
-            ids = [*ids[: context - 1], self.ids[END]]
-        row = np.zeros(context, np.int64)
-        row[: len(ids)] = ids
-        return row
+        ids = self._ids(text, truncation=True, max_length=context)
+        return np.pad(np.array(ids, np.int64), (0, context - len(ids)))
 
-    def _pieces(self, word: str) -> list[str]:
-        if word in (START, END):
-            return [word]
-        characters = [self._characters[byte] for byte in word.encode("utf-8")]
-        pieces = [*characters[:-1], characters[-1] + "</w>"]
-        while len(pieces) > 1:
-            pairs = list(pairwise(pieces))
-            best = min(pairs, key=lambda pair: self._ranks.get(pair, len(self._ranks)))
-            if best not in self._ranks:
-                break
-            pieces = join_pair(pieces, best)
-        return pieces
+    def _ids(self, text: str, **how: Any) -> list[int]:
+        words = self._words.findall(clean(text))
+        return list(self._clip(words, is_split_into_words=True, **how).input_ids)
 
 
 def clean(text: str) -> str:
@@ -95,21 +96,3 @@ def clean(text: str) -> str:
 
     text = html.unescape(html.unescape(ftfy.fix_text(text)))
     return " ".join(text.split()).lower()
-
-
-def byte_characters() -> dict[int, str]:
-    """A visible character for each byte, in the order of CLIP's ids: printable ones first, as themselves."""
-    printable = [*range(ord("!"), ord("~") + 1), *range(ord("¡"), ord("¬") + 1), *range(ord("®"), ord("ÿ") + 1)]
-    others = [byte for byte in range(256) if byte not in printable]
-    return {byte: chr(byte) for byte in printable} | {byte: chr(256 + i) for i, byte in enumerate(others)}
-
-
-def join_pair(pieces: list[str], pair: tuple[str, str]) -> list[str]:
-    """`pieces` with every neighboring occurrence of `pair` made one, from the left."""
-    result: list[str] = []
-    for piece in pieces:
-        if result and (result[-1], piece) == pair:
-            result[-1] += piece
-        else:
-            result.append(piece)
-    return result

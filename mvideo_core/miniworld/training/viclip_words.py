@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from itertools import pairwise
 from pathlib import Path
 
-from mvideo_core.evaluation.networks.clip_tokenizer import ClipTokenizer, join_pair
+from mvideo_core.evaluation.networks.clip_tokenizer import ClipTokenizer
 from mvideo_core.miniworld.world import kinds, unseen_classes
 from mvideo_core.miniworld.world.captions import CAMERA
 from mvideo_core.miniworld.world.kinds import PALETTE
@@ -60,6 +60,17 @@ def merges_of(words: Iterable[str]) -> list[tuple[str, str]]:
         best = min(counts, key=lambda pair: (-counts[pair], pair))
         merges.append(best)
         spellings = [join_pair(pieces, best) for pieces in spellings]
+
+
+def join_pair(pieces: list[str], pair: tuple[str, str]) -> list[str]:
+    """`pieces` with every neighboring occurrence of `pair` made one, from the left."""
+    result: list[str] = []
+    for piece in pieces:
+        if result and (result[-1], piece) == pair:
+            result[-1] += piece
+        else:
+            result.append(piece)
+    return result
 
 
 def write_merges(path: Path, merges: Iterable[tuple[str, str]]) -> None:

@@ -26,7 +26,7 @@ def page_html(folder: Path, title: str, scripts: Sequence[str] = (), **values: A
         loader=jinja2.FileSystemLoader([folder, HERE]), autoescape=True, undefined=jinja2.StrictUndefined,
         trim_blocks=True, lstrip_blocks=True,
     )  # fmt: skip
-    made.filters |= {name: value for name, value in values.items() if callable(value)}
+    made.filters |= {"words": words} | {name: value for name, value in values.items() if callable(value)}
     sheets = [sheet for sheet in (HERE / "base.css", folder / "page.css") if sheet.is_file()]
     return made.get_template("page.html").render(
         values,
@@ -34,3 +34,8 @@ def page_html(folder: Path, title: str, scripts: Sequence[str] = (), **values: A
         style="".join(sheet.read_text(encoding="utf-8") for sheet in sheets),
         script="".join((folder / name).read_text(encoding="utf-8") for name in scripts),
     )
+
+
+def words(key: str) -> str:
+    """A key as words to read: "too_short" -> "too short"."""
+    return key.replace("_", " ")

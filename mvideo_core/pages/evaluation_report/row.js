@@ -70,8 +70,9 @@ Row.prototype.timeline = function () {
     "aria-label": "Time of " + this.data.id
   });
   this.range.addEventListener("input", function () {
+    var t = Number(self.range.value);  // pausing sets the slider to where the videos are
     self.pause();
-    self.seek(Number(self.range.value));
+    self.seek(t);
   });
   this.ends = el("div", { class: "ends" });
   this.curve = el("div", { class: "curve" });

@@ -237,6 +237,10 @@ window.onload = function () {
   found.opened = row("a").querySelector("output").textContent;
   found.clicked = [click(0.1), click(0.6)];
   found.now = row("a").querySelectorAll(".now")[1].textContent;
+  var slider = row("a").querySelector("input");
+  slider.value = "0.375";
+  slider.dispatchEvent(new Event("input"));
+  found.slid = [row("a").querySelector("output").textContent, slider.value];
   change("sort", "gap");
   found.gap = [keys(), row("a").querySelector(".gap").textContent];
   change("sort", "best");
@@ -268,6 +272,7 @@ def test_order_curves_and_links_work_in_a_browser(page, data, tmp_path):
     assert found["opened"] == f"{data['rows'][0]['start_s']:.2f} of 0.50 s, frame {frame}"
     assert found["clicked"] == ["0.06 of 0.50 s, frame 0", "0.31 of 0.50 s, frame 2"]
     assert found["now"] == f" now {first['curves']['mini_mask_miou']['values'][2]:.1f}"
+    assert found["slid"] == ["0.38 of 0.50 s, frame 3", "0.375"]
     assert found["gap"] == [["a", "</s", "c"], f"two minus one: {other - value:.1f}"]
     assert found["best"] == ["a", "</s", "c"]
     assert found["hash"] == "#sort=best&overlay=0"

@@ -101,6 +101,12 @@ def test_numbers_of_the_page():
     assert 'data-labels="sea turtle"' in text
 
 
+def test_reasons_are_words():
+    step = FunnelStep(stage="detect", unit="clip", entered=3, rows=3, kept=1, filtered={"no_objects": 2})
+    text = page_text(data(funnel=[step]))
+    assert '<span class="why filtered">no objects 2</span>' in text
+
+
 def test_a_page_of_nothing_says_so():
     empty = ReportData(title="Empty", funnel=[])
     assert "nothing to show" in page_text(empty)

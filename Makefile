@@ -1,9 +1,9 @@
-# Two commands do everything: `make demo` and `make test`. Each target ends with one summary line.
+# The two main commands are `make demo` and `make test`. Each target ends with one summary line.
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 VENV ?= .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
-# Every version is pinned here, so a constraint file of the machine's own pip configuration must not add to it.
+# Every version is pinned here, so a constraint file from the machine's pip configuration must not interfere.
 PIP := PIP_CONSTRAINT=/dev/null $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-warn-script-location
 export OMP_NUM_THREADS ?= 1
 export PREFECT_SERVER_ANALYTICS_ENABLED ?= false
@@ -11,20 +11,20 @@ export DO_NOT_TRACK ?= 1
 
 .PHONY: setup demo test test-all check reference site wheel bench chaos rehearsal lock clean help
 help:
-	@echo "make demo   set up, then videos -> mask dataset -> LoRA training -> videos under masks -> scores, under Prefect (V=1: all events)"
+	@echo "make demo   set up, then videos -> mask dataset -> LoRA training -> videos from masks -> scores, under Prefect (V=1: all events)"
 	@echo "make test   set up, then the default test suite (CPU, offline)"
 	@echo "make check  ruff, format, mypy, import-linter"
 	@echo "make reference  docs/reference from the code"
 	@echo "make site   build/site/index.html, the docs as a website"
-	@echo "make wheel  dist/mvideo-*.whl, which needs no checkout"
+	@echo "make wheel  dist/mvideo-*.whl, to install without a checkout"
 	@echo "make bench  measurements into build/bench/*.json        make chaos  50 random kill -9, same dataset"
-	@echo "make rehearsal  full-size models with random values through every stage; FOLDER=your videos"
+	@echo "make rehearsal  full-size models with random weights through every stage; FOLDER=your videos"
 
 setup: $(READY)
 
 $(READY): constraints.txt requirements/unofficial.txt pyproject.toml
 	@$(PYTHON) -c 'import sys; v=sys.version_info[:2]; sys.exit(0 if v in ((3,11),(3,12)) else f"Python 3.11 or 3.12 is needed, {v} found; set PYTHON=")'
-	@$(PYTHON) -m venv $(VENV) || { echo "cannot make $(VENV): on Debian and Ubuntu install python3.11-venv"; exit 1; }
+	@$(PYTHON) -m venv $(VENV) || { echo "cannot create $(VENV): on Debian and Ubuntu install python3.11-venv"; exit 1; }
 	@echo "setting up $(VENV) (torch and friends, a few minutes) ..."
 	@grep -E '^(setuptools|wheel)==' constraints.txt > $(VENV)/build-tools.txt && $(PIP) -r $(VENV)/build-tools.txt
 	@$(PIP) --no-deps -r constraints.txt
@@ -57,7 +57,7 @@ build/site-venv/.ready: requirements/docs.txt
 	@touch $@
 
 wheel: setup
-	@rm -rf build/lib build/bdist.*  # setuptools would pack what earlier builds left there
+	@rm -rf build/lib build/bdist.*  # setuptools would package leftovers of earlier builds
 	@PIP_CONSTRAINT=/dev/null $(BIN)/python -m pip wheel --quiet --no-deps --no-build-isolation --wheel-dir dist .
 	@rm -rf build/lib build/bdist.* && ls dist/mvideo-*.whl
 

@@ -1,8 +1,8 @@
-"""Which layers of an adapter other programs find, and how strongly they add them; see docs/results/accuracy.md.
+"""Which layers of an adapter other programs find, and how strongly they add them: the table in docs/model.md.
 
-`python -m benchmarks.adapter_keys` writes an adapter over the mini transformer (24 layers, rank 16, alpha 8, random
+`python -m benchmarks.adapter_keys` writes an adapter for the mini transformer (24 layers, rank 16, alpha 8, random
 values), exports it for each program, and searches each file as that program does. Exit code 1: an exported file is not
-found whole, or not added once.
+found completely, or not added exactly once.
 """
 
 import sys
@@ -44,7 +44,7 @@ def main() -> int:
 
 
 def table(place: Path, base: Any, wanted: Added) -> Iterator[str]:
-    """One line for each reader."""
+    """One line per reader."""
     written = load_file(place / "adapter" / LORA_FILE)
     bare = {name.removeprefix("transformer."): value for name, value in written.items()}
     for name, (target, reader) in READERS.items():
@@ -54,7 +54,7 @@ def table(place: Path, base: Any, wanted: Added) -> Iterator[str]:
 
 
 def count_layers(reader: Reader, tensors: dict[str, Any], base: Any, wanted: Added) -> str:
-    """ "24 of 24, once": layers found, and how many times what training meant is added."""
+    """ "24 of 24, once": layers found, and how many times the trained change is added."""
     try:
         added = reader(tensors, base)
     except AssertionError as error:

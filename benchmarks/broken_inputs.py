@@ -1,8 +1,8 @@
-"""Broken weights, adapters and masks, each given to a real `mvideo` process: what it says, its exit code, its seconds.
+"""Broken weights, adapters and masks, each passed to a real `mvideo` process: its output, exit code and seconds.
 
-`python -m benchmarks.broken_inputs` prints one Markdown table for each kind; benchmarks/results/broken_inputs.md holds
-them. Exit code 1: something other than one line of ours was said (warnings that come before it are counted apart), or a
-code was wrong. The inputs are those of the tests, which compare every line with its pattern.
+`python -m benchmarks.broken_inputs` prints one Markdown table per kind; benchmarks/results/broken_inputs.md has them.
+Exit code 1: a process printed anything but one line of ours (earlier warnings are counted separately), or a wrong exit
+code. The inputs are those of the tests, which compare every line with its pattern.
 """
 
 import argparse
@@ -24,18 +24,18 @@ UNWANTED = (
     "Traceback", "weights_only", "pip install", "safe to ignore", "pickle_module", "allow_pickle", "trust_remote_code",
     "Repo id", "Re-running",
 )  # fmt: skip
-"""Tracebacks, and advice of other libraries that is unsafe or wrong here."""
+"""Tracebacks, and other libraries' advice that is unsafe or wrong here."""
 
 
 class Said(NamedTuple):
-    """What became of one broken input.
+    """The result for one broken input.
 
     Attributes:
-        line: what the process said, paths shortened.
+        line: what the process printed, with paths shortened.
         code: its exit code.
-        n_warnings: lines of the log before it.
+        n_warnings: log lines before it.
         seconds: from start to end of the process, imports included.
-        fault: what is wrong with that, "" when nothing is.
+        fault: what is wrong with that, "" if nothing.
     """
 
     name: str
@@ -47,11 +47,11 @@ class Said(NamedTuple):
 
 
 def call(name: str, arguments: list[str], codes: tuple[int, ...], place: Path) -> Said:
-    """Run `mvideo` and judge what it says.
+    """Run `mvideo` and judge its output.
 
     Args:
-        codes: exit codes that are right.
-        place: folder that is left out of the line.
+        codes: correct exit codes.
+        place: folder to remove from the line.
     """
     started = time.monotonic()
     done = subprocess.run(
@@ -68,14 +68,14 @@ def call(name: str, arguments: list[str], codes: tuple[int, ...], place: Path) -
 
 
 def of_weights(place: Path) -> Iterator[Said]:
-    """Each broken base, given to `mvideo generate --base`."""
+    """Each broken base, passed to `mvideo generate --base`."""
     save_base(random_base("tiny-sincos"), place / "whole")
     for name, (damage, _) in weights.BROKEN.items():
         yield _try_damage(name, place / "whole", place / "base", damage, ["--base", f"{place}/base"], (1,))
 
 
 def of_adapters(place: Path) -> Iterator[Said]:
-    """Each broken adapter, given to `mvideo generate --adapter` over a base that cannot be loaded either."""
+    """Each broken adapter, passed to `mvideo generate --adapter` with a base that cannot be loaded either."""
     adapters.write_bases(place)
     whole = adapters.write_adapter(place).rename(place / "whole")
     for name, (damage, code, _) in adapters.BROKEN.items():
@@ -84,7 +84,7 @@ def of_adapters(place: Path) -> Iterator[Said]:
 
 
 def of_masks(place: Path) -> Iterator[Said]:
-    """Each broken or doubtful mask file, given to the command of the table."""
+    """Each broken or doubtful mask file, passed to the table's command."""
     masks.draw_masks(place)
     for name, arguments, code, _ in masks.TABLE:
         yield call(name, masks.words_of(arguments, place, place / "out.masks"), (code,), place)
@@ -93,7 +93,7 @@ def of_masks(place: Path) -> Iterator[Said]:
 def _try_damage(
     name: str, whole: Path, copy: Path, damage: Callable[[Path], object], words: list[str], codes: tuple[int, ...]
 ) -> Said:
-    """`generate` with a copy that was damaged; nothing may come out."""
+    """`generate` with a damaged copy; there must be no output."""
     shutil.copytree(whole, copy)
     damage(copy)
     out = copy.parent / "out"
@@ -106,7 +106,7 @@ KINDS = {"weights": of_weights, "adapters": of_adapters, "masks": of_masks}
 
 
 def table(kind: str, rows: list[Said]) -> list[str]:
-    """Markdown lines: a summary, then one row for each input."""
+    """Markdown lines: a summary, then one row per input."""
     times = sorted(row.seconds for row in rows)
     wrong = sum(bool(row.fault) for row in rows)
     summary = f"{len(rows)} broken {kind}: {wrong} at fault; {times[0]:.1f} to {times[-1]:.1f} s"

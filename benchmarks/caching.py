@@ -3,7 +3,7 @@
 python -m benchmarks.caching                            the mini base, 20 steps; writes build/bench/caching.json
 python -m benchmarks.caching --base cogvideox-5b --steps 50
 
-For each cache: share of the block runs that were left out, CPU time of the clip over that without a cache (text and VAE
+For each cache: fraction of block runs that were skipped, CPU time of the clip relative to no cache (text and VAE
 included), and the mean difference of the frames in gray levels of 255.
 """
 
@@ -21,7 +21,7 @@ CACHES += (("sea", 0.1), ("sea", 0.2), ("sea", 0.4))
 
 
 def measure(base: str, steps: int) -> list[dict[str, Any]]:
-    """One line for each cache."""
+    """One line per cache."""
     import torch
 
     from mvideo_core.cogvideox.base import BaseOptions

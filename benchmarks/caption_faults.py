@@ -1,4 +1,4 @@
-"""What becomes of odd answers and of server faults: every case of `chat_server`, asked for real, as two tables.
+"""The result of odd answers and server faults: every case of `chat_server`, really requested, as two tables.
 
 `python -m benchmarks.caption_faults` prints the tables of benchmarks/results/caption_faults.md.
 """
@@ -15,18 +15,18 @@ from mvideo_core.perception.captioning import CaptionInput, CaptionOptions, capt
 from tests.fixtures.chat_server import ANSWERS, FAULTS, ChatServer, Reply, question_of
 
 RETRIES, OTHERS, TIMEOUT_S = 1, 3, 3.0
-"""Further tries, other clips, deadline of one request: small, so that all cases take seconds."""
+"""Retries, other clips, deadline of one request: small, so that all cases take seconds."""
 
 
 @dataclass(frozen=True)
 class Met:
-    """What became of one clip.
+    """The result for one clip.
 
     Attributes:
-        row: its row; None when the run stopped.
+        row: its row; None if the run stopped.
         stopped: error that stopped the run, or "".
         requests: sent for this clip.
-        others_ok: rows of the other clips that are ok.
+        others_ok: `ok` rows of the other clips.
     """
 
     row: CaptionRow | None
@@ -47,7 +47,7 @@ class Met:
 
 
 def meet(reply: Reply, times: int = 1_000_000, others: int = 0, **options: Any) -> Met:
-    """Ask about one clip that gets `reply` for its first `times` requests, and about others that get good answers."""
+    """Caption one clip that gets `reply` for its first `times` requests, and others that get good answers."""
     left = [times]
 
     def answer(body: dict[str, Any]) -> Reply:
@@ -88,7 +88,7 @@ def answer_lines() -> list[str]:
 
 
 def fault_lines() -> list[str]:
-    """Markdown table of FAULTS: met once, and met by every request for one clip while three others are answered."""
+    """Markdown table of FAULTS: once, and for every request for one clip while three others are answered."""
     with ThreadPoolExecutor(16) as pool:
         once = {name: pool.submit(meet, reply, 1, OTHERS) for name, reply in FAULTS.items()}
         always = {name: pool.submit(meet, reply, others=OTHERS) for name, reply in FAULTS.items()}

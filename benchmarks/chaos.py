@@ -1,9 +1,10 @@
-"""`make chaos`: kill -9 of the processes of a run, at random, and the same dataset in the end.
+"""`make chaos`: kill -9 of a run's processes at random; the dataset must come out the same.
 
-First an unbroken run without a server. Then `build-mask-dataset` as a deployment, in rounds, while processes of it are
-killed: the flow's engine, workers, and the children that stages start (decoders, encoders, probes). Dead workers are
-started again, zombie runs put right, crashed runs retried; nothing else is touched. After each round the dataset must
-have the digest of the unbroken run, every key once, every byte as recorded. Ends with one line and build/chaos.json.
+First an uninterrupted run without a server. Then `build-mask-dataset` as a deployment, in rounds, while its processes
+are killed: the flow's engine, workers, and the children that stages start (decoders, encoders, probes). Dead workers
+are restarted, zombie runs corrected, crashed runs retried; nothing else is touched. After each round the dataset must
+have the digest of the uninterrupted run, every key once, every byte as recorded. Ends with one line and
+build/chaos.json.
 """
 
 import argparse
@@ -38,14 +39,14 @@ WEIGHTS = (5, 4, 2)
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Run it; exit code 1 when a digest differs, a sample is lost or stands twice, or a run does not end."""
+    """Run it; exit code 1 if a digest differs, a sample is lost or duplicated, or a run does not end."""
     given = _arguments(argv)
     draw = random.Random(given.seed)
     shutil.rmtree(ROOT / "state", ignore_errors=True)
     videos = ROOT / "videos"
     make_videos(videos, given.videos)
     expected = _unbroken(videos)
-    _say(f"unbroken run: digest {expected['digest'][:16]}, {len(expected['keys'])} samples")
+    _say(f"uninterrupted run: digest {expected['digest'][:16]}, {len(expected['keys'])} samples")
     stack = Stack(ROOT / "state", port=0, tied=True)
     stack.up()
     kills: Counter[str] = Counter()
@@ -70,7 +71,7 @@ def _unbroken(videos: Path) -> dict[str, Any]:
 def _round(
     stack: Stack, videos: Path, number: int, draw: random.Random, kills: Counter[str], given: argparse.Namespace
 ) -> Workspace:
-    """One deployment run to its end, with kills at random times until the wanted number is reached."""
+    """One deployment run to its end, with kills at random times until the required number is reached."""
     folder = ROOT / f"round-{number}"
     shutil.rmtree(folder, ignore_errors=True)
     run = _start_run(stack, folder, videos)
@@ -82,7 +83,7 @@ def _round(
             if state is not None and state.is_completed():
                 return Workspace(str(folder))
             if state is not None and state.is_failed():
-                raise SystemExit(f"the run failed, which a retry would not heal: {state.message}")
+                raise SystemExit(f"the run failed in a way that no retry fixes:  {state.message}")
             retry_crashed(client, max_runs=10_000)
         if time.monotonic() > next_kill and sum(kills.values()) < given.kills:
             if (kind := _kill_one(stack, draw)) is not None:
@@ -106,7 +107,7 @@ def _start_run(stack: Stack, folder: Path, videos: Path) -> FlowRun:
 
 
 def _kill_one(stack: Stack, draw: random.Random) -> str | None:
-    """SIGKILL to a random live process of a random kind; None when none of that kind lives."""
+    """SIGKILL a random live process of a random kind; None if there is none of that kind."""
     found: dict[str, list[int]] = {kind: [] for kind in KINDS}
     for member in processes.members(stack.folder):
         if "worker start" in member.command:
@@ -158,9 +159,9 @@ def _finish(rounds: list[dict[str, Any]], kills: Counter[str], expected: dict[st
 
 def _arguments(argv: list[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.chaos", description=__doc__)
-    parser.add_argument("--kills", type=int, default=50, help="kill -9 in all, at least")
-    parser.add_argument("--videos", type=int, default=3, help="drawn source videos")
-    parser.add_argument("--seed", type=int, default=0, help="of what is killed and when")
+    parser.add_argument("--kills", type=int, default=50, help="minimum number of kill -9")
+    parser.add_argument("--videos", type=int, default=3, help="rendered source videos")
+    parser.add_argument("--seed", type=int, default=0, help="seed of what is killed and when")
     parser.add_argument("--least-s", type=float, default=2.0, help="shortest time between two kills")
     parser.add_argument("--most-s", type=float, default=15.0, help="longest time between two kills")
     parser.add_argument("--round-s", type=float, default=3600.0, help="longest time one round may take")

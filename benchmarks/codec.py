@@ -1,11 +1,11 @@
-"""Bytes and milliseconds of the mask codec for 97 frames x 3 objects of 480x720, against what others store.
+"""Bytes and milliseconds of the mask codec for 97 frames x 3 objects of 480x720, compared with other formats.
 
-- coco + zstd: SA-V's form, compressed COCO run lengths (pycocotools) as JSON under zstd level 3.
+- coco + zstd: SA-V's format, compressed COCO run lengths (pycocotools) as JSON under zstd level 3.
 - packbits + zstd: one bit per pixel (numpy.packbits) under zstd level 3.
 
 encode: bool pixels -> bytes. decode: bytes -> bool pixels of all frames. load: bytes -> whatever the codec measures on.
-frame: one frame's pixels after `load`. iou: IoU of all 291 masks with those of another clip, both loaded.
-All run in one thread; CPU milliseconds (median) judge, wall milliseconds stand beside them.
+    frame: one frame's pixels after `load`. iou: IoU of all 291 masks with those of another clip, both loaded. All run
+    in one thread; CPU milliseconds (median) decide, wall milliseconds are reported next to them.
 """
 
 import json
@@ -24,7 +24,7 @@ OTHER_FRAME = 61
 
 
 class Codec(NamedTuple):
-    """One way of storing masks; `load` gives what `frame`, `pixels` and `iou` work on."""
+    """One way of storing masks; `load` returns what `frame`, `pixels` and `iou` work on."""
 
     encode: Callable[[np.ndarray], bytes]
     load: Callable[[bytes], Any]
@@ -33,12 +33,12 @@ class Codec(NamedTuple):
     iou: Callable[[Any, Any], np.ndarray]
 
     def decode(self, data: bytes) -> np.ndarray:
-        """Bool pixels of all frames out of the bytes."""
+        """Bool pixels of all frames from the bytes."""
         return self.pixels(self.load(data))
 
 
 def measure(rounds: int = 9, n_frames: int = 97, height: int = 480, width: int = 720) -> dict[str, Any]:
-    """Per kind of masks and codec: bytes, milliseconds of the five works; every codec checked to be lossless."""
+    """Per kind of masks and codec: bytes, milliseconds of the five operations; each codec is verified as lossless."""
     kinds = {kind: draw_masks(kind, n_frames, 3, height, width) for kind in ("smooth", "rough")}
     kinds["world"] = world_masks(n_frames, 3, height, width)
     tables = {kind: _one_kind(masks, rounds) for kind, masks in kinds.items()}

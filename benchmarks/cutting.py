@@ -1,9 +1,10 @@
-"""Frames per second of the cut stage against decoding alone and against PySceneDetect's command line, on one file.
+"""Frames per second of the cut stage compared with decoding alone and PySceneDetect's command line, on one file.
 
 - decode: `ffmpeg -i f -f null -`, the same binary, all cores: the floor, since every frame has to be decoded.
-- detect: our guarded decode and the default detector, no clips: what cuts cost on top.
+- detect: our guarded decode and the default detector, no clips: what detecting cuts adds.
 - cut: `cut_video`, the whole stage: detection, clip frames and H.264 clips from the one decode.
-- scenedetect: `scenedetect -i f detect-adaptive list-scenes`; its start-up (measured with `version`) is taken off.
+- scenedetect: `scenedetect -i f detect-adaptive list-scenes`; its start-up time (measured with `version`) is
+subtracted.
 """
 
 import argparse
@@ -64,7 +65,7 @@ def measure(film: Film | None = None, rounds: int = 3) -> dict[str, Any]:
 
 
 def film_facts(film: Film) -> dict[str, Any]:
-    """What was measured on."""
+    """What was measured."""
     row = film.row
     return {
         "drawn": film.cuts_s is not None,
@@ -76,7 +77,7 @@ def film_facts(film: Film) -> dict[str, Any]:
 
 
 def decode_only(film: Film) -> None:
-    """Decode every frame on all cores and throw it away."""
+    """Decode every frame on all cores and discard it."""
     quiet = [ffmpeg_path(), "-loglevel", "error", "-nostdin"]
     subprocess.run([*quiet, "-i", str(film.path), "-f", "null", "-"], check=True)
 
@@ -111,7 +112,7 @@ def scenedetect_cli(film: Film, folder: Path) -> None:
 
 
 def cuts_right(film: Film, found: list[float], result: CutResult) -> bool | None:
-    """Whether both runs found the drawn cuts, to a frame; None for a film from elsewhere."""
+    """Whether both runs found the rendered cuts, to the frame; None for any other film."""
     if film.cuts_s is None:
         return None
     cut = [one.start_s for one in result.transitions]
@@ -124,7 +125,7 @@ def cuts_right(film: Film, found: list[float], result: CutResult) -> bool | None
 def main() -> None:
     """Print one measurement."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--video", type=Path, help="measure on this file instead of a drawn one")
+    parser.add_argument("--video", type=Path, help="measure on this file instead of a rendered one")
     parser.add_argument("--rounds", type=int, default=3)
     args = parser.parse_args()
     print(json.dumps(measure(open_film(args.video) if args.video else None, args.rounds), indent=1))

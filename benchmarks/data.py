@@ -1,8 +1,8 @@
-"""`make bench`: all measurements of the data half, into build/bench/data.json; a table and one summary line.
+"""`make bench`: all measurements of the data pipeline, into build/bench/data.json; a table and one summary line.
 
 python -m benchmarks.data                          all, some minutes on two cores
 python -m benchmarks.data --only cutting,codec     some of them
-python -m benchmarks.data --video my.mp4           cutting and extraction on a file of yours
+python -m benchmarks.data --video my.mp4           cutting and extraction on your own file
 """
 
 import argparse
@@ -57,8 +57,8 @@ def run_all(
 
     Args:
         names: of `NAMES`.
-        sizes: keyword arguments of each `measure`, and of the drawn "film"; nothing means full size.
-        video: file for cutting and extraction instead of the drawn film.
+        sizes: keyword arguments of each `measure`, and of the rendered "film"; empty means full size.
+        video: file for cutting and extraction instead of the rendered film.
         on_measured: called with the report after each measurement.
     """
     report: dict[str, Any] = {"date": _now(), "machine": machine(), "measurements": {}}
@@ -83,7 +83,7 @@ def _one(name: str, given: dict[str, Any]) -> dict[str, Any]:
 
 
 def machine() -> dict[str, Any]:
-    """Where it was measured: load is the queue of runnable threads, above the number of cores = a busy machine."""
+    """The machine: load is the queue of runnable threads; above the number of cores, the machine is busy."""
     versions = {}
     for package in PACKAGES:
         with contextlib.suppress(importlib.metadata.PackageNotFoundError):
@@ -103,11 +103,11 @@ def holds(value: float, goal: str) -> bool:
     """Whether a value meets a goal such as ">= 0.9".
 
     Raises:
-        ValueError: not of that form.
+        ValueError: not in that form.
     """
     found = _GOAL.fullmatch(goal)
     if not found:
-        raise ValueError(f"goal {goal!r}: <, <=, > or >= and a number wanted")
+        raise ValueError(f"goal {goal!r}: expected <, <=, > or >= and a number")
     return _HOLDS[found[1]](value, float(found[2]))
 
 

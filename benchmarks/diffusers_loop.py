@@ -1,6 +1,6 @@
-"""The peer of `benchmarks.train`: a step of diffusers' examples/cogvideo/train_cogvideox_lora.py, rewritten here.
+"""The baseline of `benchmarks.train`: a step of diffusers' examples/cogvideo/train_cogvideox_lora.py, reimplemented.
 
-Its lines in its order, on cached latents: its loss, its positions, AdamW, adapters on the plain transformer.
+Its operations in its order, on cached latents: its loss, its positions, AdamW, adapters on the plain transformer.
 """
 
 from typing import Any
@@ -9,7 +9,7 @@ from mvideo_core.training.options import TrainOptions
 
 
 class DiffusersLoop:
-    """Model, optimizer and data of the example; base, adapters and latents are those that `options` name."""
+    """Model, optimizer and data of the example; base, adapters and latents are those in `options`."""
 
     def __init__(self, options: TrainOptions, device: Any, batch: int):
         import torch

@@ -1,4 +1,4 @@
-"""What the measurements work on, drawn at run time: a 720p film with hard cuts, and masks of moving objects."""
+"""Inputs of the measurements, rendered at run time: a 720p film with hard cuts, and masks of moving objects."""
 
 import subprocess
 from collections.abc import Iterable, Iterator, Sequence
@@ -18,12 +18,12 @@ SHOTS_S = (12, 4, 10, 14, 2, 10, 14, 6)
 """Shot lengths of the film: five of eight are long enough for clips (the paper keeps shots longer than 8 s)."""
 LOOP_S = 2
 GRAIN, CRF, PAN_FRAC = 4.5, 24, 0.05
-"""Such that the film has the 2 Mbit/s of web video."""
+"""Chosen so that the film has the 2 Mbit/s of web video."""
 ROUGH_PX = 0.15
 
 
 class Film(NamedTuple):
-    """A video file and what is known of it; `cuts_s` is None for a file from elsewhere."""
+    """A video file and what is known about it; `cuts_s` is None for any other film."""
 
     path: Path
     row: VideoRow
@@ -33,9 +33,9 @@ class Film(NamedTuple):
 
 
 def draw_film(folder: Path, shots_s: Sequence[int] = SHOTS_S, width: int = WIDTH, height: int = HEIGHT) -> Film:
-    """H.264 file at 30 fps: scenes with detail at all scales, panning camera, things that move, fresh grain.
+    """H.264 file at 30 fps: scenes with detail at all scales, a panning camera, moving things, fresh grain.
 
-    Motion has a period of two seconds, so a shot is two encoded seconds, repeated without encoding again.
+    Motion has a period of two seconds, so a shot is two encoded seconds, repeated without re-encoding.
     """
     rng = np.random.default_rng(2026)
     names = []
@@ -50,7 +50,7 @@ def draw_film(folder: Path, shots_s: Sequence[int] = SHOTS_S, width: int = WIDTH
 
 
 def open_film(path: Path) -> Film:
-    """A file that is already there."""
+    """An existing file."""
     info = probe(path)
     known = info.model_dump(include={"container", "codec", "pix_fmt", "width", "height", "fps", "duration_s"})
     row = VideoRow(key="film", uri=path.absolute().as_uri(), **known)
@@ -62,8 +62,8 @@ def draw_masks(kind: str, n_frames: int = 97, n_objects: int = 3, height: int = 
     """bool (T, N, H, W): blobs half as high as the frame that move, turn and overlap.
 
     Args:
-        kind: "smooth" has outlines of five waves; "rough" adds 25 fine ones and noise that changes every frame,
-            such that COCO run lengths under zstd take about 70 kB.
+        kind: "smooth" has outlines of five waves; "rough" adds 25 fine ones and noise that changes every frame, so that
+            COCO run lengths under zstd take about 70 kB.
     """
     rng = np.random.default_rng(7)
     masks = np.zeros((n_frames, n_objects, height, width), np.bool_)
@@ -81,7 +81,7 @@ def world_masks(n_frames: int = 97, n_objects: int = 3, height: int = 480, width
 
 
 def world_shot(n_objects: int) -> Any:
-    """The first shot of the mini world's validation part that has so many actors."""
+    """The first shot in the mini world's validation split with that many actors."""
     from mvideo_core.miniworld.world import sample_shot
 
     return next(shot for shot in (sample_shot(seed, "val") for seed in range(1000)) if len(shot.actors) == n_objects)
@@ -109,7 +109,7 @@ def _loop_frames(rng: np.random.Generator, width: int, height: int) -> Iterator[
 
 
 def _view(plane: np.ndarray, shift: np.ndarray, width: int, height: int, half: bool) -> np.ndarray:
-    """The part of a plane, half as large again as the frame, that the camera sees, moved by parts of a pixel."""
+    """The part of a plane (half as large again as the frame) that the camera sees, moved by fractions of a pixel."""
     import cv2
 
     size = (width // 2, height // 2) if half else (width, height)

@@ -1,6 +1,6 @@
 """Encoding a dataset into latents: windows per second, bytes, where the time goes, and reading windows back shuffled.
 
-Clips and masks are drawn; the base model has random weights, which cost what trained ones cost.
+Clips and masks are drawn at random; the base model has random weights, which cost as much as trained ones.
 
     python -m benchmarks.encoding                                          mini models, CPU
     python -m benchmarks.encoding --size cogvideox-2b --dtype bf16 --clips 16 --source 480x720   needs a GPU
@@ -33,12 +33,12 @@ FRAMES = 65
 
 
 def measure(size: str, dtype: str, n_clips: int, source: tuple[int, int], batch_size: int) -> dict[str, Any]:
-    """Seconds and bytes of encoding `n_clips` clips of 65 frames of `source` (height, width) px."""
+    """Seconds and bytes of encoding `n_clips` clips with 65 frames of `source` (height, width) px."""
     options = LatentOptions.parse({"base": {"weights": f"random:{size}", "dtype": dtype}, "batch_size": batch_size})
     with tempfile.TemporaryDirectory(prefix="mvideo-bench-") as folder:
         workspace = Workspace(f"{folder}/ws")
         _draw_dataset(workspace, Path(folder), n_clips, *source)
-        encoders(options)  # loading is paid once per process and not measured
+        encoders(options)  # loading happens once per process and is not measured
         started, cpu = time.perf_counter(), time.process_time()
         encode_dataset(workspace, options)
         took_s, cpu_s = time.perf_counter() - started, time.process_time() - cpu

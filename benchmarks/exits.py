@@ -1,7 +1,7 @@
-"""Short commands over and over, each a process of its own: all of them must end with exit code 0.
+"""Runs short commands over and over, each in its own process: all must end with exit code 0.
 
-A command that succeeded can still die while the interpreter ends (threads of a library that free Python objects), so
-what counts is the code that the shell sees. `python -m benchmarks.exits` runs 500 and prints a line for each command.
+A command that succeeded can still die while the interpreter exits (threads of a library that free Python objects), so
+the code that the shell sees is what counts. `python -m benchmarks.exits` runs 500 and prints a line per command.
 """
 
 import argparse
@@ -24,9 +24,9 @@ COMMANDS = ("status -w WS", "verify -w WS", "gc -w WS", "stage shard -w WS", "da
 
 
 def main() -> None:
-    """Exit code 1 when a command ended with anything but 0."""
+    """Exit code 1 if a command ended with anything but 0."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--runs", type=int, default=500, help="of all commands together")
+    parser.add_argument("--runs", type=int, default=500, help="total over all commands")
     runs = parser.parse_args().runs // len(COMMANDS)
     bad = 0
     with tempfile.TemporaryDirectory(prefix="mvideo-exits-") as place:

@@ -1,10 +1,10 @@
-"""Cost of extracting all clips of a file: within the one decode, against one ffmpeg process per clip.
+"""Cost of extracting all clips of a file: within the single decode, compared with one ffmpeg process per clip.
 
-The peer is what curation scripts do: find the cuts in a decode of their own, then for each clip one
-`ffmpeg -ss start -i file -vf fps,crop,scale -c:v libx264`, one after another, each on all cores. Same detection, same
-clips, same rate, size and x264 settings.
+The alternative is what curation scripts do: find the cuts in a separate decode, then run for each clip `ffmpeg -ss
+start -i file -vf fps,crop,scale -c:v libx264`, one after another, each on all cores. Same detection, same clips, same
+rate, size and x264 settings.
 
-- extraction only: seconds that clips cost on top of detection: cut - detect, against the processes' sum.
+- extraction only: seconds that clips add to detection: cut - detect, compared with the processes' sum.
 - whole: detection and clips together.
 """
 
@@ -90,7 +90,7 @@ def _compare(seconds: dict[str, list[float]]) -> dict[str, Any]:
 def main() -> None:
     """Print one measurement."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--video", type=Path, help="measure on this file instead of a drawn one")
+    parser.add_argument("--video", type=Path, help="measure on this file instead of a rendered one")
     parser.add_argument("--rounds", type=int, default=3)
     args = parser.parse_args()
     print(json.dumps(measure(open_film(args.video) if args.video else None, args.rounds), indent=1))

@@ -1,12 +1,12 @@
-"""How often two equal systems are called different, by number of prompts: today's test, and the percentile bootstrap.
+"""How often two equal systems are reported as different, by number of prompts: the current test, and the percentile
+bootstrap.
 
     python -m benchmarks.false_alarms --out benchmarks/results/false_alarms.md
 
 Both systems score every prompt from one distribution, so every "different" is a false alarm. Three kinds of scores:
 normal; S_m-like (beta, most between 0.6 and 1, a tenth near 0); and prompts with one to five videos each, which share
-most of their noise. The test is `sign_flips.estimate_mean` as
-`mvideo eval compare` calls it; the bootstrap (whole prompts drawn, 2,000 times, "yes" if the interval leaves 0 out) is
-what it replaced.
+most of their noise. The test is `sign_flips.estimate_mean` as called by `mvideo eval compare`; the bootstrap
+(resampling whole prompts 2,000 times, "yes" if the interval excludes 0) is what it replaced.
 """
 
 import argparse
@@ -30,14 +30,14 @@ ALLOWED = 0.06
 
 
 class Draw(NamedTuple):
-    """Differences of pairs without a difference, and the prompt of each."""
+    """Differences of pairs that do not differ, and the prompt of each."""
 
     gains: np.ndarray
     prompts: np.ndarray
 
 
 class Rates(NamedTuple):
-    """Share of false alarms at one number of prompts, by kind of scores."""
+    """Fraction of false alarms at one number of prompts, by kind of scores."""
 
     n_prompts: int
     before: dict[str, float]
@@ -59,7 +59,7 @@ def miou(draw: np.random.Generator, n: int) -> Draw:
 
 
 def seeds(draw: np.random.Generator, n: int) -> Draw:
-    """One to five videos per prompt; the prompt's own difference is larger than that of the seeds."""
+    """One to five videos per prompt; the prompt's own difference is larger than the seeds'."""
     prompts = np.repeat(np.arange(n), draw.integers(1, 6, n))
     return Draw(draw.normal(size=n)[prompts] + 0.3 * draw.normal(size=len(prompts)), prompts)
 
@@ -79,7 +79,7 @@ def bootstrap_says_yes(one: Draw, draw: np.random.Generator, samples: int = 2000
 
 
 def p_values(tries: list[Draw], n: int) -> np.ndarray:
-    """P-values of all tries at once, from the same flips as `estimate_mean`; the first are compared with its own.
+    """P-values of all tries at once, from the same flips as `estimate_mean`; the first are compared with its result.
 
     Raises:
         AssertionError: one differs.
@@ -130,18 +130,18 @@ def markdown(found: list[Rates], trials: int, trials_before: int) -> str:
 
 
 def main() -> int:
-    """Simulate, write the page, and end with 1 if a rate is above what is allowed."""
+    """Simulate, write the page, and exit with 1 if a rate is above the limit."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--out", type=Path, default=Path("benchmarks/results/false_alarms.md"))
     parser.add_argument("--trials", type=int, default=5000, help="draws per number of prompts and kind")
     parser.add_argument("--trials-before", type=int, default=500, help="of those, draws that the bootstrap judges")
     parser.add_argument("--processes", type=int, default=1)
-    asked = parser.parse_args()
-    one = partial(rates, trials=asked.trials, trials_before=asked.trials_before)
-    found = list(side_by_side(one, list(NUMBERS), asked.processes))
-    asked.out.write_text(markdown(found, asked.trials, asked.trials_before), encoding="utf-8")
+    args = parser.parse_args()
+    one = partial(rates, trials=args.trials, trials_before=args.trials_before)
+    found = list(side_by_side(one, list(NUMBERS), args.processes))
+    args.out.write_text(markdown(found, args.trials, args.trials_before), encoding="utf-8")
     highest = max(rate for one in found for rate in one.after.values())
-    print(f"{asked.out}: highest rate of false alarms {highest:.1%}")
+    print(f"{args.out}: highest rate of false alarms {highest:.1%}")
     return 0 if highest <= ALLOWED else 1
 
 

@@ -1,10 +1,10 @@
-"""Cost and memory of long videos: 4 to 64 s at the mini size, each length in a process of its own.
+"""Cost and memory of long videos: 4 to 64 s at the mini size, each length in its own process.
 
 python -m benchmarks.generation                       writes build/bench/generation.json
 python -m benchmarks.generation --steps 10 --base mini
 
-Goals: seconds of CPU per clip stay within 10 % from the shortest to the longest (cost linear in length), peak memory
-within 5 % (flat). The first clip has no history and is cheaper, so it is left out of the cost of a clip.
+Goals: CPU seconds per clip stay within 10 % from the shortest to the longest (cost linear in length), peak memory
+    within 5 % (flat). The first clip has no history and is cheaper, so the cost per clip excludes it.
 """
 
 import argparse
@@ -105,7 +105,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--base", default="random:mini-sincos", help="weights, as in `mvideo generate --base`")
     parser.add_argument(
-        "--steps", type=int, default=4, help="denoising steps of a clip; the shape of the cost is the same"
+        "--steps", type=int, default=4, help="denoising steps per clip; the shape of the cost is the same"
     )
     parser.add_argument("--child", type=float, help=argparse.SUPPRESS)
     parser.add_argument("--out", type=Path, default=OUT)
@@ -119,7 +119,7 @@ def main() -> None:
     for length, clips, cpu_s, peak in zip(
         report["seconds"], report["clips"], report["clip_cpu_s"], report["peak_mb"], strict=True
     ):
-        print(f"{length:5.0f} s  {clips:3d} clips  {cpu_s:7.3f} CPU s a clip  {peak:8.1f} MB")
+        print(f"{length:5.0f} s  {clips:3d} clips  {cpu_s:7.3f} CPU s per clip  {peak:8.1f} MB")
     goals = report["goals"].values()
     print(f"bench generation: {sum(goal['reached'] for goal in goals)} of {len(goals)} goals; {args.out}")
 

@@ -1,17 +1,17 @@
-"""Drift of long videos over the noise on their history: ten recursive clips of the mini model at several sigmas.
+"""Drift of long videos by noise on their history: ten recursive clips of the mini model at several sigmas.
 
     OMP_NUM_THREADS=1 python -m benchmarks.history_noise      writes benchmarks/results/history_noise.md and .json
     python -m benchmarks.history_noise --sequences 2 --sigmas 0 0.14 --out build/bench/history
 
 Masks are those of held-out shots of the mini world, two seconds played forward and backward: every clip has the same
-things to show, so what changes from clip to clip is drift. All rows have the same noise, texts and masks; the first
-clip has no history and is the same in every row. `none` is ten clips without history, to compare with.
+things to show, so any change from clip to clip is drift. All rows have the same noise, prompts and masks; the first
+clip has no history and is the same in every row. `none` is ten clips without history, for comparison.
 
 For each clip after the first, over its kept frames:
-- S_m: overlap of masks wanted and seen (mini SAM2), percent;
+- S_m: overlap of requested and detected masks (mini SAM2), percent;
 - color: mean distance of the mean of R, G and B from clip 1, gray levels;
-- contrast, sharpness: standard deviation, and mean absolute Laplacian, of luma, over those of clip 1;
-- seam: change from the last frame of the clip before, over the mean change between frames of the clip; 1 = none.
+- contrast, sharpness: standard deviation, and mean absolute Laplacian, of luma, relative to clip 1;
+- seam: change from the previous clip's last frame, relative to the mean change between frames of the clip; 1 = none.
 """
 
 import argparse
@@ -41,11 +41,11 @@ from mvideo_core.perception.segmentation import SEGMENTERS
 
 OUT = Path("benchmarks/results/history_noise")
 VIDEOS = Path("build/bench/history_noise")
-"""The videos stay here; a run given again makes only those that are missing."""
+"""The videos are kept here; a repeated run generates only the missing ones."""
 SIGMAS = (0.0, 0.07, 0.14, 0.24, 0.34, 0.5)
 CLIPS, SEQUENCES = 10, 6
 LAST = 3
-"""Clips at the end that `end` columns are the mean of."""
+"""The `end` columns are means over this many last clips."""
 MIN_AREA_FRAC = 0.05
 FIGURES = ("s_m", "color", "contrast", "sharpness", "seam")
 SAMPLING: dict[str, Any] = {"steps": 15, "guidance": 3.0, "mask_guidance": 3.0}
@@ -53,7 +53,7 @@ SAMPLING: dict[str, Any] = {"steps": 15, "guidance": 3.0, "mask_guidance": 3.0}
 
 
 def sequences(count: int, grid: Any) -> list[tuple[str, MaskSequence]]:
-    """Texts and masks of the first held-out shots whose objects cover MIN_AREA_FRAC of every frame."""
+    """Captions and masks of the first held-out shots whose objects cover MIN_AREA_FRAC of every frame."""
     found: list[tuple[str, MaskSequence]] = []
     period = 2 * grid.stride_frames
     there_and_back = np.abs((np.arange(grid.n_frames(CLIPS)) + grid.stride_frames) % period - grid.stride_frames)
@@ -92,7 +92,7 @@ def clip_figures(frames_THWC: np.ndarray, masks: MaskSequence, stride: int, metr
 
 
 def relative(clips: list[dict[str, Any]]) -> list[dict[str, float]]:
-    """Each clip after the first against the first."""
+    """Each clip after the first, relative to the first."""
     first = clips[0]
     return [
         {
@@ -107,7 +107,7 @@ def relative(clips: list[dict[str, Any]]) -> list[dict[str, float]]:
 
 
 def table(drift: dict[str, np.ndarray]) -> str:
-    """Rows of means, in brackets the smallest and largest sequence.
+    """Rows of means, with the smallest and largest sequence in brackets.
 
     Args:
         drift: arrays (sequences, clips after the first, FIGURES) by row name.
@@ -167,7 +167,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--sigmas", type=float, nargs="+", default=SIGMAS)
     parser.add_argument("--sequences", type=int, default=SEQUENCES)
-    parser.add_argument("--out", type=Path, default=OUT, help="without ending; .md and .json are written")
+    parser.add_argument("--out", type=Path, default=OUT, help="without extension; .md and .json are written")
     args = parser.parse_args()
     for drift in measure(tuple(args.sigmas), args.sequences):
         write(drift, args.out)

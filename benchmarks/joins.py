@@ -1,12 +1,12 @@
-"""Joins of clips by every transition of ffmpeg's xfade and by hard cuts: which ones the cut stage sees, kind by kind.
+"""Joins of clips by every transition of ffmpeg's xfade and by hard cuts: which ones the cut stage detects, by kind.
 
 Each file holds the ends of two clips joined by one transition. Counted with and without `cut.wipes`:
 
 - found: a boundary was reported that touches the transition;
-- clean: no frame of any clip lies inside the transition, and no clip holds frames of both sides;
+- clean: no frame of any clip is inside the transition, and no clip has frames from both sides;
 - false: boundaries reported elsewhere.
 
-Input is a folder of single-shot videos; without one, shots of the mini world are drawn.
+Input is a folder of single-shot videos; without one, shots of the mini world are rendered.
 """
 
 import argparse
@@ -30,7 +30,7 @@ from mvideo_core.media.ffmpeg import ffmpeg_path
 
 WIDTH, HEIGHT, FPS = 256, 144, 24
 PIECE_S = 5.0
-"""Of each clip, the transition not counted."""
+"""Length of each clip, not counting the transition."""
 DURATIONS_S = (0.3, 0.5, 1.0, 2.0)
 _FOUR = ("left", "right", "up", "down")
 _CORNERS = ("tl", "tr", "bl", "br")
@@ -58,7 +58,7 @@ OPTIONS = {"width": 96, "height": 64, "min_shot_s": 1.0, "min_frames": 9, "max_f
 
 
 class Join(NamedTuple):
-    """One composed file; the transition's mixed frames lie strictly between the two times."""
+    """One composed file; the transition's mixed frames are strictly between the two times."""
 
     path: Path
     group: str
@@ -68,7 +68,7 @@ class Join(NamedTuple):
 
 
 class Seen(NamedTuple):
-    """What became of one join."""
+    """The result for one join."""
 
     found: bool
     clean: bool
@@ -143,7 +143,7 @@ def _joins(pieces: list[Path], scratch: Path, only: str, every: int, seed: int) 
 
 
 def _compose(first: Path, second: Path, kind: str, duration_s: float, path: Path) -> float:
-    """Write the join. Returns: where the transition begins, in seconds."""
+    """Write the join. Returns: where the transition starts, in seconds."""
     length_s = PIECE_S + duration_s
     have_s = min(describe(SourceItem(video_id="v", uri=uri_of(first))).duration_s, length_s)
     start_s = round((have_s - duration_s) * FPS) / FPS
@@ -169,10 +169,10 @@ def _ffmpeg(arguments: list[str]) -> None:
 def main() -> None:
     """Print one measurement."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("folder", type=Path, nargs="?", help="single-shot mp4 files; default: drawn ones")
-    parser.add_argument("--only", default="", help="kinds whose name holds this")
+    parser.add_argument("folder", type=Path, nargs="?", help="single-shot MP4 files; default: rendered ones")
+    parser.add_argument("--only", default="", help="kinds whose name contains this")
     parser.add_argument("--every", type=int, default=1, help="measure every n-th join only")
-    parser.add_argument("--seed", type=int, default=0, help="of the choice of pairs")
+    parser.add_argument("--seed", type=int, default=0, help="seed of the choice of pairs")
     args = parser.parse_args()
     print(json.dumps(measure(args.folder, args.only, args.every, args.seed), indent=1))
 

@@ -1,8 +1,8 @@
-"""S_m of the same shots at another frame rate, between black bars, and cut short: what the comparison does about each.
+"""S_m of the same shots at another frame rate, between black bars, and cut short: how the comparison handles each.
 
     OMP_NUM_THREADS=1 python -m benchmarks.mask_conditions [SHOTS] [FRAMES]
 
-Held-out shots of the mini world at 360x240 under exact masks at 8 fps, with the shipped mini SAM2. "every frame" scores
+Held-out shots of the mini world at 360x240 with exact masks at 8 fps, and the shipped mini SAM2. "every frame" scores
 each frame against the mask nearest in time; "S_m" is the metric.
 """
 
@@ -30,7 +30,7 @@ def draw(seed: int, n_frames: int, fps: int) -> tuple[np.ndarray, MaskSequence]:
 
 
 def measure(metric: MaskMiou, video: EvalVideo) -> tuple[float, float]:
-    """S_m, and the mean over every frame against its nearest mask; percent, NaN where the item fails."""
+    """S_m, and the mean over every frame against its nearest mask; percent, NaN if the item fails."""
     try:
         score = metric.score(video)
     except MediaError as error:

@@ -1,4 +1,4 @@
-"""What S_m says about videos whose masks are known exactly: the video itself, wrong masks, no content, late content.
+"""S_m of videos whose masks are known exactly: the video itself, wrong masks, no content, late content.
 
     OMP_NUM_THREADS=1 python -m benchmarks.mask_controls [SHOTS] [FRAMES]
 

@@ -1,16 +1,16 @@
-"""What the mini base cannot exceed, link by link: S_m of drawn clips themselves and of what the VAE leaves of them.
+"""Upper bounds for the mini base, link by link: S_m of the original clips and of what the VAE preserves of them.
 
     export MVIDEO_CPU_KERNELS=native OMP_NUM_THREADS=1
     python -m benchmarks.mini_ceilings                          # writes build/bench/ceilings.json
     python -m benchmarks.mini_ceilings --vae build/mini/base/vae --links VAE --out build/bench/mine.json
 
-Held-out shots of the world are drawn at each size. A link is what a clip goes through before it is judged: nothing, the
-means of squares of pixels, the VAE there and back, or a linear code of as many numbers as a VAE's latents hold. The
+Held-out shots of the world are rendered at each size. A link is what a clip passes through before it is scored:
+nothing, means of squares of pixels, the VAE and back, or a linear code with as many numbers as a VAE's latents. The
 linear code (principal components of blocks, fitted to training shots and their masks) needs no training, so it compares
-compressions before any VAE of them exists; a trained VAE of the same compression should do better.
+compressions before a VAE for them exists; a trained VAE with the same compression should do better.
 
-Two judges: the mini SAM2, asked with the true box of every object in every frame, as in S_m; and true silhouettes,
-where the mask video goes through the same link and is cut at middle gray, so nothing but the link can lose a pixel.
+Two scores: the mini SAM2, prompted with the true box of every object in every frame, as in S_m; and true silhouettes,
+where the mask video passes through the same link and is thresholded at middle gray, so only the link can lose pixels.
 
 Legend: T frames, N objects, H, W.
 """
@@ -40,7 +40,7 @@ from mvideo_core.miniworld.world.spec import Split
 OUT = Path("build/bench/ceilings.json")
 SHIPPED = Path(__file__).resolve().parents[1] / "mvideo_core" / "weights" / "mini" / "base" / "vae"
 JUDGED_EVERY = 4
-"""Both judges see frames 0, 4, 8, ...: neighbors say nearly the same, and SAM2 is what takes time."""
+"""Both scores use frames 0, 4, 8, ...: neighboring frames give nearly the same, and SAM2 takes the time."""
 LINEAR_CODES = ((8, 16), (4, 8), (4, 16))
 """Spatial stride and numbers per latent cell."""
 FITTED_SHOTS = 32
@@ -56,7 +56,7 @@ class DrawnClip(NamedTuple):
 
 
 def draw(seed: int, size_hw: tuple[int, int], unseen: bool = False, split: Split = "heldout") -> DrawnClip | None:
-    """The first frames of a shot, as the mini base's training clips are drawn; None without a visible object."""
+    """The first frames of a shot, rendered like the mini base's training clips; None without a visible object."""
     spec = clip_shot(seed, split, size_hw[1], unseen)
     frames = large_frames(spec, [t / FPS for t in range(WINDOW_FRAMES)], size_hw)
     masks = [[shrunk(np.where(one, 255, 0).astype(np.uint8), size_hw) >= 128 for one in f.visible] for f in frames]
@@ -66,13 +66,13 @@ def draw(seed: int, size_hw: tuple[int, int], unseen: bool = False, split: Split
 
 
 def clips_of(n_shots: int, size_hw: tuple[int, int], unseen: bool) -> Iterator[DrawnClip]:
-    """The first `n_shots` clips in which something is seen."""
+    """The first `n_shots` clips with a visible object."""
     found = (clip for seed in range(4 * n_shots) if (clip := draw(seed, size_hw, unseen)) is not None)
     yield from (clip for clip, _ in zip(found, range(n_shots), strict=False))
 
 
 def block_means(side: int) -> Link:
-    """Every square of `side` pixels becomes its mean: the least that a code of one color per square keeps."""
+    """Every square of `side` pixels becomes its mean: the least that a code with one color per square preserves."""
 
     def link(frames_THWC: np.ndarray) -> np.ndarray:
         frames, height, width, channels = frames_THWC.shape
@@ -87,7 +87,7 @@ def linear_code(stride: int, channels: int, clips: list[DrawnClip]) -> Link:
     """`channels` principal components of blocks of a latent cell's size: stride x stride px of one frame, then of four.
 
     Args:
-        clips: to fit to; their mask videos weigh as much as their frames.
+        clips: to fit to; their mask videos count as much as their frames.
     """
     videos = [video for clip in clips for video in (clip.frames_THWC, mask_frames(union(clip.masks)))]
     codes = {}
@@ -116,7 +116,7 @@ def to_blocks(video_THWC: np.ndarray, frames: int, side: int) -> np.ndarray:
 
 
 def from_blocks(blocks_NK: np.ndarray, shape: tuple[int, ...], frames: int, side: int) -> np.ndarray:
-    """The video of `shape` that `to_blocks` was given."""
+    """The video of `shape` that was passed to `to_blocks`."""
     t, h, w, c = shape
     split = blocks_NK.reshape(t // frames, h // side, w // side, frames, side, side, c)
     return split.transpose(0, 3, 1, 4, 2, 5, 6).reshape(shape)
@@ -136,18 +136,18 @@ def through_vae(folder: Path) -> Link:
 
 
 def silhouette_score(clip: DrawnClip, link: Link) -> float:
-    """IoU of the mask video after the link with the true one, mean over the judged frames with a mask."""
+    """IoU of the mask video after the link with the true one, mean over the scored frames with a mask."""
     seen_THW = link(mask_frames(union(clip.masks))).mean(axis=-1) > 127
     return overlap(every_nth(together(clip.masks)), encode(seen_THW[::JUDGED_EVERY, None]), OverlapPolicy()).value
 
 
 def every_nth(masks: MaskSequence) -> MaskSequence:
-    """The masks of the judged frames."""
+    """The masks of the scored frames."""
     return encode(np.stack([masks.frame(frame) for frame in range(0, masks.n_frames, JUDGED_EVERY)]))
 
 
 def row(clips: list[DrawnClip], link: Link, metric: MaskMiou) -> dict[str, Any]:
-    """Both judges over all clips, in percent, with 95 % intervals over clips; PSNR in dB."""
+    """Both scores over all clips, in percent, with 95 % intervals over clips; PSNR in dB."""
     silhouettes, seen, box_fill, noise = [], [], [], []
     for place, clip in enumerate(clips):
         shown, item = link(clip.frames_THWC), EvalItem(id=str(place))
@@ -172,7 +172,7 @@ def _percent(value: float) -> float:
 
 
 def measure(args: argparse.Namespace) -> Iterator[dict[str, Any]]:
-    """One row for each set of clips and link."""
+    """One row per set of clips and link."""
     from mvideo_core.perception.segmentation import SEGMENTERS
 
     kind: Any = SEGMENTERS.get("sam2")
@@ -194,7 +194,7 @@ def measure(args: argparse.Namespace) -> Iterator[dict[str, Any]]:
 
 
 def markdown(rows: list[dict[str, Any]]) -> str:
-    """The table of docs/results/mini_base.md."""
+    """The table in docs/results/mini_base.md."""
     lines = ["| clip, px | classes | link | silhouettes | mini SAM2 | PSNR, dB |", "|---|---|---|---|---|---|"]
     for one in rows:
         judged = [f"{mean} [{low}, {high}]" for mean, low, high in (one["silhouettes"], one["sam2"])]
@@ -205,10 +205,12 @@ def markdown(rows: list[dict[str, Any]]) -> str:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--shots", type=int, default=24, help="clips for each size and kind of classes")
+    parser.add_argument("--shots", type=int, default=24, help="clips per size and kind of classes")
     parser.add_argument("--sizes", nargs="+", default=["64x96", "96x144"], help="height x width, px")
     parser.add_argument("--classes", nargs="+", choices=["seen", "unseen"], default=["seen", "unseen"])
-    parser.add_argument("--links", nargs="+", help="only those whose name starts like this: none, VAE, means, linear")
+    parser.add_argument(
+        "--links", nargs="+", help="only those whose name starts with one of these: none, VAE, means, linear"
+    )
     parser.add_argument("--vae", type=Path, default=SHIPPED, help="folder of the VAE; the shipped one by default")
     parser.add_argument("--out", type=Path, default=OUT)
     args = parser.parse_args()

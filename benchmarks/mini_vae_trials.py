@@ -1,13 +1,12 @@
-"""Short trials of VAE configurations for the mini base, each with the same CPU time, one after the other.
+"""Short trials of VAE configurations for the mini base, each with the same CPU time, one after another.
 
     export MVIDEO_CPU_KERNELS=native OMP_NUM_THREADS=1
     python -m benchmarks.mini_vae_trials --minutes 8            # writes build/bench/vae-trials/trials.json
     python -m benchmarks.mini_vae_trials --steps-only           # writes build/bench/vae-trials/steps.json
 
-A trial trains as `mvideo_core.miniworld.training.base_vae` does, with its whole schedule in the given minutes, and is
-measured on held-out clips. After a stop, the same command resumes in the middle of a trial.
-`--steps-only` trains nothing: it times a training step of the text-to-video transformer over the latents that each
-configuration gives.
+A trial trains like `mvideo_core.miniworld.training.base_vae`, with its whole schedule in the given minutes, and is
+measured on held-out clips. After a stop, the same command resumes in the middle of a trial. `--steps-only` trains
+nothing: it times a training step of the text-to-video transformer for each configuration's latents.
 """
 
 import argparse
@@ -36,7 +35,7 @@ class Trial(NamedTuple):
         size_hw: of the clips, px.
         channels: of the VAE's blocks; the sides are halved between them.
         latent_channels: of the latents.
-        patch: latent cells of a token, both ways, in the transformer that follows.
+        patch: latent cells per token, in both directions, in the transformer that follows.
         heads, layers: of that transformer; heads are 32 wide.
     """
 
@@ -57,7 +56,7 @@ class Trial(NamedTuple):
         return self.size_hw[0] // stride, self.size_hw[1] // stride
 
     def tokens(self) -> int:
-        """Of a clip, in the transformer."""
+        """Tokens of a clip, in the transformer."""
         height, width = self.cells_hw()
         return latent_frames(WINDOW_FRAMES) * (height // self.patch) * (width // self.patch)
 
@@ -68,7 +67,7 @@ TRIALS: dict[str, Trial] = {
     "4x, 16 channels, 64x96": Trial((64, 96), (8, 16, 32), 16, 4),
     "4x, 8 channels, 64x96": Trial((64, 96), (8, 16, 32), 8, 4),
 }
-TRANSFORMERS: dict[str, Trial] = {  # timed only: the ceilings say that larger frames help little
+TRANSFORMERS: dict[str, Trial] = {  # only timed: by the ceilings, larger frames help little
     "8x, 16 channels, 96x144": Trial((96, 144), (8, 16, 32, 32), 16, 2),
     "4x, 16 channels, 96x144": Trial((96, 144), (8, 16, 32), 16, 4),
     "4x, 16 channels, 64x96, patch 2": Trial((64, 96), (8, 16, 32), 16, 2),
@@ -77,7 +76,7 @@ TRANSFORMERS: dict[str, Trial] = {  # timed only: the ceilings say that larger f
 
 
 def train(name: str, trial: Trial, minutes: float, out: Path, shots: int) -> dict[str, Any]:
-    """Trains to the end and measures; the result of a finished trial is read, not made again."""
+    """Train to the end and measure; the result of a finished trial is read, not recomputed."""
     place = out / name.replace(", ", "-").replace(" ", "-")
     done = place / f"result-{minutes:g}.json"
     if done.is_file():
@@ -98,9 +97,9 @@ def train(name: str, trial: Trial, minutes: float, out: Path, shots: int) -> dic
 
 
 def step_cost(trial: Trial, rounds: int = 3) -> tuple[float, int]:
-    """(CPU seconds of one training step over BATCH clips of these latents, parameters) of the transformer that follows.
+    """(CPU seconds of one training step with BATCH clips of these latents, parameters) of the transformer that follows.
 
-    The seconds are the least of some steps.
+    The seconds are the minimum of several steps.
     """
     from diffusers import CogVideoXTransformer3DModel
 
@@ -124,9 +123,9 @@ def step_cost(trial: Trial, rounds: int = 3) -> tuple[float, int]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--minutes", type=float, default=8.0, help="of CPU for each trial")
-    parser.add_argument("--shots", type=int, default=120, help="training shots to draw at each size")
-    parser.add_argument("--steps-only", action="store_true", help="time the transformer's steps, train nothing")
+    parser.add_argument("--minutes", type=float, default=8.0, help="CPU minutes per trial")
+    parser.add_argument("--shots", type=int, default=120, help="training shots to render at each size")
+    parser.add_argument("--steps-only", action="store_true", help="only time the transformer's steps, train nothing")
     parser.add_argument("--out", type=Path, default=OUT)
     args = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")

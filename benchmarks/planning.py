@@ -1,10 +1,10 @@
 """Planning and bookkeeping of 400,000 clips: seconds, megabytes, task runs. The items are simulated, the store is real.
 
-Planned: sources listed into parts. Kept: a stage that does nothing on every item, so what is measured is keys, journal,
-Parquet, markers and heads. Answered: what a second run costs when everything is done.
+Planned: sources listed into parts. Kept: a stage that does nothing for every item, so keys, journal, Parquet, markers
+    and heads are measured. Answered: the cost of a second run when everything is done.
 
-`python -m benchmarks.planning shards 1000000` plans the shards of so many clips, `... split 1000000` opens the index of
-so many windows of latents and splits it for training: memory, temporary files, CPU seconds.
+`python -m benchmarks.planning shards 1000000` plans the shards of that many clips; `... split 1000000` opens the index
+of that many windows of latents and splits it for training: memory, temporary files, CPU seconds.
 """
 
 import hashlib
@@ -37,7 +37,7 @@ N_CLIPS = 400_000
 
 
 class IdleWorker(Worker):
-    """Hands back one row per item without looking at anything."""
+    """Returns one row per item without doing any work."""
 
     def __init__(self, options: Options, context: StageContext):
         pass
@@ -51,7 +51,7 @@ IDLE = Stage("idle", 1, ("source",), Options, CaptionRow, "cpu", IdleWorker)
 
 
 def simulate_sources(n_clips: int) -> Iterator[SourceRow]:
-    """Rows as a folder listing gives them."""
+    """Rows as from a folder listing."""
     for n in range(n_clips):
         uri = f"file:///data/hdvila/{n % 1000:03d}/clip{n:07d}.mp4"
         yield SourceRow(key=f"clip{n:07d}", uri=uri, fingerprint=f"{n}:1", licence="r-uda-1.0")
@@ -85,7 +85,7 @@ def measure(n_clips: int = N_CLIPS) -> dict[str, Any]:
 
 
 def simulate_samples(n_clips: int) -> Iterator[tuple[PlannedSample, ClipRow, VideoRow]]:
-    """What the stages before would give: eight clips a video, texts and digests of realistic length."""
+    """Rows as from the previous stages: eight clips per video, texts and digests of realistic length."""
     for n in range(n_clips):
         video = f"video{n // 8:08d}"
         key, start_s, url = f"{video}_{n % 8:09d}", n % 8 * 12, f"https://x.example/{video}"
@@ -106,7 +106,7 @@ def simulate_samples(n_clips: int) -> Iterator[tuple[PlannedSample, ClipRow, Vid
 
 
 def measure_shards(n_clips: int) -> dict[str, Any]:
-    """Planning the shards of so many clips, from rows to the digest and the first part's rows."""
+    """Planning the shards of that many clips, from rows to the digest and the first part's rows."""
     before = _peak_mb()
     with tempfile.TemporaryDirectory(prefix="mvideo-bench-") as folder:
         layout = Layout(Path(folder) / "samples.db", ShardOptions(exclude_terms=("tank",)))
@@ -121,13 +121,13 @@ def measure_shards(n_clips: int) -> dict[str, Any]:
 
 
 def measure_split(n_windows: int) -> dict[str, Any]:
-    """Opening the index of so many windows, and holding windows out for validation.
+    """Opening the index of that many windows, and holding windows out for validation.
 
-    The mapped pages of the temporary file belong to the system, which takes them back when it needs memory; what the
+    The mapped pages of the temporary file belong to the system, which reclaims them when it needs memory; the process
     process owns is `memory_mb`.
     """
     with tempfile.TemporaryDirectory(prefix="mvideo-bench-") as folder:
-        if (child := os.fork()) == 0:  # what is written costs memory, too
+        if (child := os.fork()) == 0:  # written pages cost memory, too
             write_window_index(Path(folder) / "latents", n_windows)
             os._exit(0)
         os.waitpid(child, 0)

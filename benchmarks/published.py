@@ -4,8 +4,8 @@ python -m benchmarks.published WEIGHTS write cogvideox-2b --text-layers 2     in
 python -m benchmarks.published WEIGHTS load cogvideox-2b                      by the loaders of the product
 python -m benchmarks.published WEIGHTS plain ADAPTER                          an adapter in plain diffusers
 
-Names, nesting, shapes and dtypes are those of the public files; only the values are random. What loads these files
-loads the real ones. Sources of the layouts: docs/guide.md names each publisher.
+Names, nesting, shapes and dtypes are those of the public files; only the values are random. A loader that loads these
+files also loads the real ones. Sources of the layouts: docs/guide.md names each publisher.
 """
 
 import argparse
@@ -17,7 +17,7 @@ from typing import Any
 from mvideo_core.base.devices import default_device
 
 STD = 0.02
-"""Standard deviation of random matrices. Norm weights stay 1, biases 0: activations keep a sane size in depth."""
+"""Standard deviation of random matrices. Norm weights stay 1, biases 0: activations keep a sane scale in depth."""
 BERT_PIECES = 30522
 TEXT_PIECES = 400
 
@@ -26,7 +26,7 @@ def write_groundingdino(folder: Path, seed: int = 0) -> Path:
     """GroundingDINO-T as IDEA-Research publishes it: {"model": {"module.NAME": tensor}}, leftovers included.
 
     Returns:
-        The .pth file; bert/vocab.txt and config.json are beside it.
+        The .pth file; bert/vocab.txt and config.json are next to it.
     """
     import torch
 
@@ -70,7 +70,7 @@ def write_cogvideox(folder: Path, size: str, text_layers: int = 0, seed: int = 0
 
     Args:
         size: "cogvideox-2b" or "cogvideox-5b".
-        text_layers: layers of the T5 encoder; 0 for the published 24. Its configuration says the same number.
+        text_layers: layers of the T5 encoder; 0 for the published 24. Its configuration has the same number.
     """
     import torch
     from diffusers import AutoencoderKLCogVideoX, CogVideoXDDIMScheduler, CogVideoXTransformer3DModel
@@ -112,7 +112,7 @@ def write_cogvideox(folder: Path, size: str, text_layers: int = 0, seed: int = 0
 
 
 def _fill(model: Any, seed: int) -> None:
-    """Matrices are drawn, norm weights are 1, biases 0; buffers that the constructor computes are computed again."""
+    """Matrices are random, norm weights 1, biases 0; buffers computed by the constructor are recomputed."""
     import torch
 
     generator = torch.Generator().manual_seed(seed)
@@ -130,7 +130,7 @@ def _fill(model: Any, seed: int) -> None:
 
 
 def _write_tokenizer(folder: Path, max_length: int) -> None:
-    """spiece.model, trained on class names and captions, and the three JSON files beside it."""
+    """Write spiece.model, trained on class names and captions, and the three JSON files next to it."""
     import io
 
     import sentencepiece
@@ -159,7 +159,7 @@ def _write_tokenizer(folder: Path, max_length: int) -> None:
 
 
 def load(weights: Path, name: str) -> str:
-    """What the product's own loader makes of a checkpoint: strictness, parameters, dtype."""
+    """A checkpoint as loaded by the product's own loader: strictness, parameters, dtype."""
     import torch
 
     if name.startswith("groundingdino"):
@@ -182,7 +182,7 @@ def load(weights: Path, name: str) -> str:
 
 
 def describe(model: Any) -> str:
-    """Parameters and their types."""
+    """Parameters and their dtypes."""
     types = sorted({str(value.dtype).removeprefix("torch.") for value in model.parameters()})
     return f"{sum(value.numel() for value in model.parameters()) / 1e6:.1f} M {'/'.join(types)}"
 
@@ -191,7 +191,7 @@ def generate_plain(weights: Path, adapter: Path) -> str:
     """Two steps of diffusers' own pipeline with the adapter loaded by its own reader, and without it.
 
     Returns:
-        How far the latents differ: an adapter that changes nothing was not loaded.
+        How far the latents differ: an adapter without effect was not loaded.
     """
     import torch
     from diffusers import CogVideoXPipeline
@@ -226,7 +226,7 @@ def main() -> None:
     parser.add_argument("verb", choices=["write", "load", "plain"])
     parser.add_argument("name", help="catalog name; for `plain`, an adapter folder")
     parser.add_argument("--text-layers", type=int, default=0, help="layers of T5; 0: the published 24")
-    parser.add_argument("--format", default="", help="JSON of a smaller VideoFormat, written beside the 2b")
+    parser.add_argument("--format", default="", help="JSON of a smaller VideoFormat, written next to the 2b")
     args = parser.parse_args()
     started_s = time.monotonic()
     if args.verb == "load":

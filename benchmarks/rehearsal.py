@@ -1,15 +1,15 @@
-"""The first day on a GPU box, rehearsed: full-size models with random values through every stage, by README commands.
+"""Rehearses the first day on a GPU box: full-size models with random values through every stage, by README commands.
 
-python -m benchmarks.rehearsal --folder /data/videos       your own footage; drawn videos without it
+python -m benchmarks.rehearsal --folder /data/videos       your own footage; without it, rendered videos
 python -m benchmarks.rehearsal --keep                      leave the checkpoints (6 GB) for another look
 
-Writes GroundingDINO-T, SAM2.1 tiny and large and CogVideoX-2b (its T5 cut to two layers) in the layouts in which they
-are published, then types what README and guide say: run (detect, segment, caption by a local chat server that fails now
-and then, shard), verify, encode, train, resume, generate, eval, the adapter in plain diffusers. Values are random, so
-masks and videos mean nothing; that each command accepts the published layout, and what it costs, is what this shows.
+Writes GroundingDINO-T, SAM2.1 tiny and large and CogVideoX-2b (its T5 cut to two layers) in their published layouts,
+then runs the commands of README and guide: run (detect, segment, caption with a local chat server that fails now and
+then, shard), verify, encode, train, resume, generate, eval, the adapter in plain diffusers. Values are random, so masks
+and videos mean nothing; this shows that each command accepts the published layout, and what it costs.
 
-A GPU is used when there is one: then frames have the paper's size, and training steps of 2b and 5b are measured against
-the peak of the card. Without one, clips are small and short; the models keep their full size. Prints a line per step
+A GPU is used if there is one: then frames have the paper's size, and training steps of 2b and 5b are compared with the
+card's peak. Without one, clips are small and short; the models keep their full size. Prints a line per step
 and writes build/rehearsal.json; exit code 1 if a step fails.
 """
 
@@ -34,7 +34,7 @@ OUT = Path("build/rehearsal")
 TEXT_LAYERS = 2
 MVIDEO = [sys.executable, "-m", "mvideo_core.cli.main"]
 LOOSE_GATE = {"min_area_frac": 0, "max_area_frac": 1, "min_visible_frac": 0, "min_score": 0, "max_drift": 1}
-"""Random masks are no good masks: nothing is dropped."""
+"""Random masks are bad masks: nothing is dropped."""
 PASSES = (0, 3)
 """Exit codes of a step that succeeded; 3: with a warning, such as captions that need a look."""
 FAULTS = "429 Retry-After 1,500,malformed JSON,closed socket,empty"
@@ -68,7 +68,7 @@ class Done(NamedTuple):
 
 
 class Rehearsal:
-    """Runs steps one after another, each as a process of its own, and keeps what came of them."""
+    """Runs steps one after another, each in its own process, and records the results."""
 
     def __init__(self, out: Path, weights: Path):
         self.out, self.done = out, list[Done]()
@@ -86,12 +86,12 @@ class Rehearsal:
             _, status, usage = os.wait4(child.pid, 0)
         code = child.returncode = os.waitstatus_to_exitcode(status)
         text = log.read_text(encoding="utf-8", errors="replace")
-        said = note(text) if code == 0 else last_line(text) or "no output"
-        self.add(step, format_command(argv), code, time.monotonic() - started_s, usage.ru_maxrss / 2**20, said)
+        remark = note(text) if code == 0 else last_line(text) or "no output"
+        self.add(step, format_command(argv), code, time.monotonic() - started_s, usage.ru_maxrss / 2**20, remark)
         return code in PASSES
 
     def add(self, step: str, command: str, code: int, seconds: float, peak_gib: float, note: str) -> None:
-        """Keep and print the result of a step."""
+        """Record and print the result of a step."""
         one = Done(step, command, code, round(seconds, 1), round(peak_gib, 2), note)
         self.done.append(one)
         mark = {0: "ok", 3: "warning"}.get(code, f"exit code {code}")
@@ -104,7 +104,7 @@ def format_command(argv: list[str]) -> str:
 
 
 def settings(values: dict[str, Any], prefix: str = "") -> list[str]:
-    """--set options of nested values."""
+    """--set options for nested values."""
     flags: list[str] = []
     for name, value in values.items():
         if isinstance(value, dict):
@@ -145,7 +145,7 @@ def training_steps(rehearsal: Rehearsal) -> bool:
 
 
 def video_steps(rehearsal: Rehearsal) -> bool:
-    """A clip under masks of the dataset, scores, and the adapter in plain diffusers."""
+    """A clip from masks of the dataset, scores, and the adapter in plain diffusers."""
     out = rehearsal.out
     adapter = sorted((out / "runs" / "2b" / "checkpoints").glob("step-*"))[-1] / "adapter"
     sample = first_sample(out / "ws")
@@ -177,7 +177,7 @@ def first_sample(workspace: Path) -> str:
 
 
 def last_line(text: str) -> str:
-    """What a command said last."""
+    """The last line that a command printed."""
     return (text.strip().splitlines() or [""])[-1]
 
 
@@ -188,7 +188,7 @@ def stage_lines(text: str) -> str:
 
 
 def write_weights(rehearsal: Rehearsal, weights: Path, form: dict[str, Any]) -> bool:
-    """Each checkpoint by a process of its own, then loaded by our loaders in another."""
+    """Write each checkpoint in its own process, then load it with our loaders in another."""
     me = [sys.executable, "-m", "benchmarks.published", str(weights)]
     for name in ("groundingdino-swint-ogc", "sam2.1-hiera-tiny", "sam2.1-hiera-large", "cogvideox-2b"):
         write = [
@@ -206,7 +206,7 @@ def write_weights(rehearsal: Rehearsal, weights: Path, form: dict[str, Any]) -> 
 
 
 def gpu_steps(rehearsal: Rehearsal) -> bool:
-    """Step time, share of the card's peak and memory of 2b and 5b at 480x720x33, with both conditions and teacher."""
+    """Step time, fraction of the card's peak and memory of 2b and 5b at 480x720x33, with conditions and teacher."""
     ok = True
     for size in ("cogvideox-2b", "cogvideox-5b"):
         report = Path("benchmarks/results") / f"{time.strftime('%Y-%m-%d')}-{size}.json"
@@ -288,9 +288,9 @@ def free_port() -> int:
 def main() -> int:
     """Parse and run."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--folder", type=Path, help="videos; drawn ones without it")
+    parser.add_argument("--folder", type=Path, help="videos; default: rendered ones")
     parser.add_argument(
-        "--out", type=Path, default=OUT, help="kept checkpoints in it are used again, all else is made new"
+        "--out", type=Path, default=OUT, help="existing checkpoints in it are reused, everything else is redone"
     )
     parser.add_argument("--keep", action="store_true", help="leave the checkpoints there")
     args = parser.parse_args()

@@ -1,11 +1,10 @@
-"""Peak memory of tracking 97, 385 and 1,537 frames: our tracker against sam2's own SAM2VideoPredictor.
+"""Peak memory of tracking 97, 385 and 1,537 frames: our tracker compared with sam2's own SAM2VideoPredictor.
 
-Same network (the mini SAM2 that comes with the project, every part of SAM2 at 192 px), same boxes, same JPEG frames of
-480x720, which is the only input the stock predictor takes besides mp4 files; ours reads them one by one. They are 97
-frames of the mini world, played forth and back. Masks are packed and let go. Each run is a process of its own; its peak
-is the kernel's VmHWM.
+Same network (the shipped mini SAM2, every part of SAM2 at 192 px), same boxes, same JPEG frames of 480x720, which is
+the only input the stock predictor takes besides mp4 files; ours reads them one by one. They are 97 frames of the mini
+world, played back and forth. Masks are packed and dropped. Each run is its own process; its peak is the kernel's VmHWM.
 
-One more run, of ours, tells the time per frame of a public architecture (hiera tiny at 256 px, random weights).
+One more run, of ours, measures the time per frame of a public architecture (hiera tiny at 256 px, random weights).
 """
 
 import argparse
@@ -35,10 +34,10 @@ def measure(lengths: Sequence[int] = LENGTHS, hiera: bool = True) -> dict[str, A
         _draw_frames(root, folders)
         jobs = [(engine, "mini", length) for length in sorted(lengths, reverse=True) for engine in ("ours", "stock")]
         jobs += [("ours", "hiera_t", lengths[0])] if hiera else []
-        with ThreadPoolExecutor(2) as pool:  # memory and CPU seconds do not mind company
-            told = dict(zip(jobs, pool.map(lambda job: _child(job[0], job[1], job[2], root), jobs), strict=True))
+        with ThreadPoolExecutor(2) as pool:  # parallel runs do not affect memory and CPU seconds
+            results = dict(zip(jobs, pool.map(lambda job: _child(job[0], job[1], job[2], root), jobs), strict=True))
         agreement = _mean_iou(*(root / f"{engine}-mini-{lengths[0]}.bits" for engine in ("ours", "stock")))
-    runs = {e: {n: told[e, "mini", n] for n in lengths} for e in ("ours", "stock")}
+    runs = {e: {n: results[e, "mini", n] for n in lengths} for e in ("ours", "stock")}
     growth = {e: run[lengths[-1]]["peak_mb"] - run[lengths[0]]["peak_mb"] for e, run in runs.items()}
     return {
         "frames": list(lengths),
@@ -53,13 +52,13 @@ def measure(lengths: Sequence[int] = LENGTHS, hiera: bool = True) -> dict[str, A
         "mean_iou_ours_stock": agreement,
         "growth": round(runs["ours"][lengths[-1]]["peak_mb"] / runs["ours"][lengths[0]]["peak_mb"], 3),
         "stock_growth": round(runs["stock"][lengths[-1]]["peak_mb"] / runs["stock"][lengths[0]]["peak_mb"], 3),
-        "hiera_t_256px": told.get(("ours", "hiera_t", lengths[0])),
+        "hiera_t_256px": results.get(("ours", "hiera_t", lengths[0])),
         "goals": {"growth": "<= 1.05"},
     }
 
 
 def _draw_frames(root: Path, folders: dict[int, Path]) -> None:
-    """JPEGs numbered as sam2 wants, all of them links to a few; beside them the boxes of the first frame."""
+    """JPEGs numbered as sam2 needs, all of them links to a few; next to them the boxes of the first frame."""
     from PIL import Image
 
     from mvideo_core.miniworld.world import render_shot
@@ -79,7 +78,7 @@ def _draw_frames(root: Path, folders: dict[int, Path]) -> None:
 
 
 def _clear_shot() -> Any:
-    """The first world shot whose three objects are all well in sight at its beginning."""
+    """The first world shot whose three objects are all clearly visible at its start."""
     from mvideo_core.miniworld.world import render_shot, sample_shot
 
     shots = (sample_shot(seed, "val") for seed in range(1000))
@@ -97,7 +96,7 @@ def _box(mask_HW: np.ndarray) -> list[float]:
 
 
 def _child(engine: str, network: str, length: int, root: Path) -> dict[str, Any]:
-    """One run in a process of its own."""
+    """One run in its own process."""
     out = root / f"{engine}-{network}-{length}.bits"
     argv = ["-m", "benchmarks.segment_memory", "--child", engine, network, str(root / str(length)), str(out)]
     ended = subprocess.run([sys.executable, *argv], capture_output=True)
@@ -107,7 +106,7 @@ def _child(engine: str, network: str, length: int, root: Path) -> dict[str, Any]
 
 
 def _run_child(engine: str, network: str, folder: Path, out: Path) -> dict[str, Any]:
-    """In the child: load, track, tell."""
+    """In the child: load, track, report."""
     import torch
 
     torch.set_num_threads(1)
@@ -172,13 +171,13 @@ def _mean_iou(ours: Path, stock: Path) -> float:
 
 
 def _status_mb(field: str) -> float:
-    """A size of /proc/self/status: VmRSS now, VmHWM at most. (ru_maxrss would inherit the parent's peak.)"""
+    """A size from /proc/self/status: VmRSS now, VmHWM peak. (ru_maxrss would inherit the parent's peak.)"""
     lines = Path("/proc/self/status").read_text().splitlines()
     return round(next(int(line.split()[1]) for line in lines if line.startswith(f"{field}:")) * 1024 / 1e6, 1)
 
 
 def main() -> None:
-    """Print one measurement; `--child` is how it starts its own runs."""
+    """Print one measurement; it starts its own runs with `--child`."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--child", nargs=4, metavar=("ENGINE", "NETWORK", "FOLDER", "OUT"))
     args = parser.parse_args()

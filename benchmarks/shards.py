@@ -1,11 +1,12 @@
-"""MB/s of writing and reading WebDataset tars, against plain `tarfile` on the same bytes and the `webdataset` reader.
+"""MB/s of writing and reading WebDataset tars, compared with plain `tarfile` on the same bytes and `webdataset`'s
+reader.
 
 The files (clip, masks) are on disk as the stages leave them. Both writers make the same tar, byte for byte (checked);
-ours also verifies every file's SHA-256 and takes the tar's own on the way, plain `tarfile` does neither; "tarfile and
-digests" does both, each in a pass of its own, as `sha256sum -c`, `tar` and `sha256sum` would; "ours unchecked" is our
-tar layer alone, without digests. Each run writes a new file and leaves it to the page cache; nobody waits for the disk.
-Readers get every member's bytes once: ours through the index, in order and shuffled, `tarfile` and `webdataset` as a
-stream.
+ours also verifies every file's SHA-256 and computes the tar's own in the same pass, plain `tarfile` does neither;
+"tarfile and digests" does both, each in a separate pass, like `sha256sum -c`, `tar` and `sha256sum`; "ours unchecked"
+is our tar layer alone, without digests. Each run writes a new file and leaves it in the page cache; nothing waits for
+the disk. Readers get every member's bytes once: ours through the index, in order and shuffled, `tarfile` and
+`webdataset` as a stream.
 """
 
 import hashlib
@@ -39,7 +40,7 @@ CLIP_BYTES, MASK_BYTES = 1_500_000, 45_000
 
 
 def measure(n_samples: int = 200, rounds: int = 15, clip_bytes: int = CLIP_BYTES) -> dict[str, Any]:
-    """MB/s of four writers and four readers, and ratios of ours to theirs."""
+    """MB/s of four writers and four readers, and our ratios to theirs."""
     with tempfile.TemporaryDirectory(prefix="mvideo-bench-") as name:
         root = Path(name)
         plan = _draw_files(root / "files", n_samples, clip_bytes)
@@ -113,7 +114,7 @@ def _draw_files(folder: Path, n_samples: int, clip_bytes: int) -> ShardPlanRow:
 
 
 def _write_dataset(root: Path, plan: ShardPlanRow, tar: Path) -> None:
-    """The whole dataset, as the shard stage leaves it, for the readers."""
+    """The whole dataset, as written by the shard stage, for the readers."""
     tar.parent.mkdir(parents=True)
     _write_ours(root / "files", plan, tar)
     with (root / "dataset" / "index.parquet").open("wb") as out:
@@ -164,7 +165,7 @@ def _write_digested(files: Path, plan: ShardPlanRow, path: Path) -> None:
 
 
 def _read_ours(dataset: Path, order: Any) -> int:
-    """Opens the dataset (index and all) and reads; returns the bytes got."""
+    """Open the dataset (index and all) and read; returns the number of bytes."""
     data = MaskVideoDataset(dataset)
     return sum(len(content) for index in order for content in data.sample(index).content.values())
 

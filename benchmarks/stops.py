@@ -1,16 +1,16 @@
-"""Times of a cancel, of a worker's death and of a signal, stage by stage; and the dataset afterwards.
+"""Times of a cancel, a worker's death and a signal, stage by stage; and a check of the dataset afterwards.
 
     python -m benchmarks.stops --rounds 10
 
-Drawn videos and tiny models. First an undisturbed run. Then runs that are stopped at a random moment of each stage in
-turn and then resumed:
+Rendered videos and tiny models. First an undisturbed run. Then runs that are stopped at a random moment of each stage
+in turn and resumed:
 
 * cancel: `build-mask-dataset` on a server, from the request until the run's process is gone;
 * kill: the same, from kill -9 of its worker;
 * signal: `mvideo run`, SIGINT or SIGTERM in turn to its whole process group, until no process is left.
 
 In the end every dataset must have the digest of the undisturbed run, with no failed row. Prints a table, writes
-build/stops.json after every run; exit code 1 when a digest differs.
+build/stops.json after every run; exit code 1 if a digest differs.
 """
 
 import argparse
@@ -42,13 +42,13 @@ ROOT = Path("build/stops").resolve()
 DEPLOYMENT = "build-mask-dataset/build-mask-dataset"
 LONG_S = 600.0
 TWICE_S = 10.0
-"""Prefect's runner may act on a cancel twice, seconds apart, and would end a run that was retried between."""
+"""Prefect's runner may act on a cancel twice, seconds apart, and would end a run that was retried in between."""
 KINDS = ("cancel", "kill", "signal")
 Took = dict[str, dict[str, list[float]]]
 """Seconds by kind of stop and stage."""
 CLIP_FRAMES = 25
 WITHIN_S = {"ingest": 0.1, "cut": 0.5, "detect": 0.3, "segment": 3.0, "caption": 0.1}
-"""A stop comes at a random moment within so many seconds of the stage's first journaled batch."""
+"""A stop comes at a random moment within this many seconds of the stage's first journaled batch."""
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -92,7 +92,7 @@ def _material(n_videos: int) -> tuple[Path, str]:
 
 
 def _dataset(path: Path) -> str:
-    """Digest of the dataset and whether any row failed, which the dataset alone would not show."""
+    """Digest of the dataset, and whether any row failed, which the dataset alone would not show."""
     workspace = Workspace(str(path))
     failed = [
         f"{stage} {row.key}: {row.message}"
@@ -104,16 +104,16 @@ def _dataset(path: Path) -> str:
 
 
 class Run(Protocol):
-    """One run, started when made."""
+    """One run, started on construction."""
 
     def stop(self) -> float:
-        """Stop it; seconds until no process of it is left."""
+        """Stop it; returns the seconds until no process of it is left."""
 
     def resume(self) -> None:
         """Start it again."""
 
     def finish(self) -> None:
-        """Wait for its end, which must be a good one."""
+        """Wait for its end, which must be a success."""
 
 
 class Deployed:
@@ -129,7 +129,7 @@ class Deployed:
         self.run: UUID = trial.start(DEPLOYMENT, values)
 
     def stop(self) -> float:
-        """By a cancel, or by kill -9 of the worker. Not counted: the process in which a worker looks for hooks then."""
+        """By a cancel, or by kill -9 of the worker. Not counted: the process in which a worker then looks for hooks."""
         engines = set(self.trial.engines(self.run))
         began = time.monotonic()
         if self.how == "cancel":
@@ -142,7 +142,7 @@ class Deployed:
         return time.monotonic() - began
 
     def resume(self) -> None:
-        """Bring the worker back, which also judges a run that could not say that it ended; retry."""
+        """Bring the worker back, which also marks a run that could not report its end; retry."""
         self.trial.stack.up(deploy=False)
         self.trial.wait(self.run, LONG_S)
         if self.how == "cancel":
@@ -150,12 +150,12 @@ class Deployed:
         self.trial.retry(self.run)
 
     def finish(self) -> None:
-        """Until it is Completed."""
+        """Wait until it is Completed."""
         assert self.trial.wait(self.run, LONG_S, "COMPLETED", "FAILED") == "COMPLETED", self.trial.tail()
 
 
 class Command:
-    """`mvideo run` in a process group of its own."""
+    """`mvideo run` in its own process group."""
 
     def __init__(self, workspace: Path, profile: Path):
         words = ["run", "-w", str(workspace), "--folder", str(ROOT / "videos"), "-p", str(profile)]
@@ -164,7 +164,7 @@ class Command:
         self.resume()
 
     def stop(self) -> float:
-        """By a signal to the whole group, as Ctrl-C and a service manager send it."""
+        """By a signal to the whole group, as sent by Ctrl-C or a service manager."""
         began = time.monotonic()
         os.killpg(self.process.pid, next(self.signals))
         self.process.wait(LONG_S)
@@ -172,13 +172,13 @@ class Command:
         return time.monotonic() - began
 
     def resume(self) -> None:
-        """The same command once more."""
+        """Run the same command again."""
         self.process = subprocess.Popen(
             self.argv, start_new_session=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
         )
 
     def finish(self) -> None:
-        """Until it ends with 0, or 3 for a dataset with warnings."""
+        """Wait until it ends with 0, or 3 for a dataset with warnings."""
         assert self.process.wait(LONG_S) in (0, 3)
 
 
@@ -205,12 +205,12 @@ def _round(run: Run, workspace: Path, draw: random.Random, took: dict[str, list[
 
 
 def _under_way(workspace: Path, stage: str) -> bool:
-    """Wait until a stage has begun a batch; False when it is finished already."""
+    """Wait until a stage has started a batch; False if it has already finished."""
 
     def has_begun() -> bool:
         return any((workspace / "journal" / stage).glob("*.jsonl")) or _is_done(workspace, stage)
 
-    until(has_begun, LONG_S, lambda: f"{stage} does not begin", every_s=0.01)
+    until(has_begun, LONG_S, lambda: f"{stage} does not start", every_s=0.01)
     return not _is_done(workspace, stage)
 
 
@@ -243,9 +243,9 @@ def _cell(values: list[float]) -> str:
 def _arguments(argv: list[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.stops", description=__doc__)
     parser.add_argument("--rounds", type=int, default=10, help="stops of each kind per stage")
-    parser.add_argument("--kinds", nargs="+", choices=KINDS, default=list(KINDS), help="of stops; default all")
-    parser.add_argument("--videos", type=int, default=3, help="drawn source videos of two clips each")
-    parser.add_argument("--seed", type=int, default=0, help="of the moments at which runs are stopped")
+    parser.add_argument("--kinds", nargs="+", choices=KINDS, default=list(KINDS), help="kinds of stops; default: all")
+    parser.add_argument("--videos", type=int, default=3, help="rendered source videos with two clips each")
+    parser.add_argument("--seed", type=int, default=0, help="seed of the moments at which runs are stopped")
     return parser.parse_args(argv)
 
 

@@ -1,7 +1,7 @@
-"""Timing side by side: the works to compare take turns, so that a busy machine slows all of them alike.
+"""Interleaved timing: the workloads take turns, so that a busy machine slows all of them alike.
 
-A ratio is taken within each round and then the median over rounds; smallest and largest are reported beside it.
-CPU seconds count this process and the children it has waited for: they say what a work costs when the cores are shared.
+A ratio is computed within each round, then the median over rounds; smallest and largest are reported next to it. CPU
+seconds count this process and the children it has waited for: the cost of a workload when the cores are shared.
 """
 
 import resource
@@ -15,7 +15,7 @@ Name = TypeVar("Name")
 
 
 class Took(NamedTuple):
-    """Cost of one run of a work."""
+    """Cost of one run of a workload."""
 
     wall_s: float
     cpu_s: float
@@ -41,7 +41,7 @@ def measure_once(work: Work) -> Took:
 
 
 def interleave(works: Mapping[Name, Work], rounds: int, warm_up: bool = True) -> dict[Name, list[Took]]:
-    """Every work once per round, the order turned around each round; one uncounted round before, if `warm_up`."""
+    """Run every workload once per round, in alternating order; with `warm_up`, after one uncounted round."""
     if warm_up:
         for work in works.values():
             work()

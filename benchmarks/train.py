@@ -1,21 +1,21 @@
-"""Seconds of a training step by part, FLOPs counted, share of the machine's peak, and diffusers' plain loop beside it.
+"""Seconds of a training step by part, FLOPs, fraction of the machine's peak, and diffusers' plain loop for comparison.
 
 python -m benchmarks.train                                        mini, on this machine; some minutes on a CPU
 python -m benchmarks.train --size cogvideox-5b --batch 1          random weights, on a GPU
 python -m benchmarks.train --size cogvideox-2b --execution '{"attention": "cudnn", "compile": true}'
 
-Writes build/bench/train.json. Weights are random and latents drawn: the time does not depend on their values.
+Writes build/bench/train.json. Weights are random and latents drawn at random: the time does not depend on their values.
 
-- split: one step with the machine waited for after each part: data (read, drawn, copied), teacher, forward, backward,
-  optimizer (clip and Adam). The whole step is timed apart, without those waits.
+- split: one step, waiting for the machine after each part: data (read, drawn, copied), teacher, forward, backward,
+optimizer (clip and Adam). The whole step is timed separately, without those waits.
 - FLOPs: torch's FlopCounterMode on the meta device, matrix products and attention only, 2 per multiplication and
   addition, without recomputation. MFU = FLOPs / seconds / peak.
-- peak: of the GPU's data sheet where it is known (dense), else the best of some large matrix products on this machine.
-- plain: our step where there is nothing to add (no history, no teacher, mask weight frozen) against the loop of
-  diffusers' CogVideoX LoRA example (its loss, its positions, AdamW) on the plain transformer with equal adapters, batch
-  and latents; in turns. On a CPU the ratio of CPU seconds is judged, since other work takes its share of the clock.
-  with_mask: the same with the mask weight trained. It sits before the first block, so the gradient has to go through
-  that block too, which counts for one part in the number of layers.
+- peak: from the GPU's data sheet if it is known (dense), else the best of several large matrix products on this
+machine. - plain: our step without additions (no history, no teacher, mask weight frozen) compared with the loop of
+diffusers' CogVideoX LoRA example (its loss, its positions, AdamW) on the plain transformer with equal adapters, batch
+and latents; interleaved. On a CPU the ratio of CPU seconds decides, since other work affects wall time. with_mask: the
+same with the mask weight trained. It sits before the first block, so the gradient must pass through that block too,
+which adds one part in the number of layers.
 """
 
 import argparse
@@ -47,7 +47,7 @@ def measure(
     rank: int = 128,
     execution: dict[str, Any] | None = None,
 ) -> dict[str, Any]:
-    """The step with both histories, mask and teacher at a size of mvideo_core.cogvideox.sizes."""
+    """The step with both histories, mask and teacher, at a size from mvideo_core.cogvideox.sizes."""
     import torch
 
     where = torch.device(default_device() if device == "auto" else device)
@@ -108,7 +108,7 @@ def _options(
 
 
 class _Bench:
-    """A trainer of its own, driven part by part."""
+    """A trainer, driven part by part."""
 
     def __init__(self, options: TrainOptions, device: Any):
         from mvideo_core.training.distributed import World
@@ -119,13 +119,13 @@ class _Bench:
         self.device = device
 
     def whole(self) -> float:
-        """Seconds of a step as training takes it."""
+        """Seconds of a step as in training."""
         started_s = self._now()
         self.trainer.train_step()
         return self._now() - started_s
 
     def split(self) -> dict[str, float]:
-        """Seconds of the parts of a step, waited for one by one."""
+        """Seconds of the parts of a step, waiting for each."""
         from mvideo_core.training.objective import squared_error
 
         trainer, objective = self.trainer, self.objective
@@ -160,12 +160,12 @@ class _Bench:
 
 
 def clock_of(device: Any) -> Callable[[], float]:
-    """Wall seconds on a GPU; on a CPU, which may have other work, CPU seconds of this process."""
+    """Wall seconds on a GPU; CPU seconds of this process on a CPU, which may have other work."""
     return time.perf_counter if device.type == "cuda" else time.process_time
 
 
 def peak_tflops(device: Any, precision: str) -> tuple[float, str]:
-    """Peak of the device and where the figure is from."""
+    """Peak of the device and the source of the figure."""
     import torch
 
     if device.type == "cuda":
@@ -186,7 +186,7 @@ def peak_tflops(device: Any, precision: str) -> tuple[float, str]:
 
 
 def against_diffusers(options: TrainOptions, device: Any, batch: int, rounds: int) -> dict[str, Any]:
-    """Our plain step and diffusers' in turns: wall seconds, CPU seconds, their ratio."""
+    """Our plain step and diffusers', interleaved: wall seconds, CPU seconds, their ratio."""
     changed = options.model_dump(mode="json")
     changed["draws"] |= {"history_none": 1.0, "mask": 1.0}
     changed["consistency"] |= {"alpha": 0.0}
@@ -214,10 +214,10 @@ def against_diffusers(options: TrainOptions, device: Any, batch: int, rounds: in
 def main() -> None:
     """Measure, write, print."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--size", default="mini-rope", help="of mvideo_core.cogvideox.sizes")
+    parser.add_argument("--size", default="mini-rope", help="a size from mvideo_core.cogvideox.sizes")
     parser.add_argument("--batch", type=int, default=1, help="samples per step")
     parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--rank", type=int, default=128, help="of the adapters")
+    parser.add_argument("--rank", type=int, default=128, help="rank of the adapters")
     parser.add_argument("--device", default="auto", help="cpu, cuda or auto")
     parser.add_argument("--execution", default="{}", help="JSON of ExecutionOptions")
     parser.add_argument("--out", type=Path, default=OUT)

@@ -1,4 +1,4 @@
-"""Per-environment settings: which server, which workers, which Prefect settings. YAML in `environments/`."""
+"""Settings per environment: which server, which workers, which Prefect settings. YAML in `environments/`."""
 
 from pathlib import Path
 from typing import Literal
@@ -19,11 +19,11 @@ class WorkerOptions(Options):
 
     name: str = Field(description="Name in the UI; GPU workers get the GPU's number appended.")
     queues: list[str] = Field(description="Work queues it takes runs from.")
-    runs: int = Field(default=1, ge=1, le=64, description="Flow runs it works on at once.")
+    runs: int = Field(default=1, ge=1, le=64, description="Flow runs at once.")
     gpu: Literal["none", "all", "each"] = Field(
         default="none",
-        description="none: sees no GPU. all: sees every GPU. each: one such worker per GPU, seeing that one only; "
-        "on a machine without any, one worker that sees none.",
+        description="none: sees no GPU. all: sees every GPU. each: one worker per GPU, which sees only that one; "
+        "on a machine without GPUs, one worker that sees none.",
     )
 
 
@@ -31,20 +31,20 @@ class Environment(Options):
     """What `mvideo server up` sets up on this machine."""
 
     server: bool = Field(default=True, description="Start a server here; false on hosts that only run workers.")
-    api_url: str = Field(default="", description="Address of the server when it is not started here.")
+    api_url: str = Field(default="", description="Address of the server if it is not started here.")
     port: int = Field(default=4200, ge=1024, le=65535, description="Port on 127.0.0.1; a free one if it is taken.")
     pool: str = Field(
         default="mvideo",
-        description="Work pool of deployments and workers; made, of type process, when it is missing.",
+        description="Work pool of deployments and workers; created with type process if missing.",
     )
     queues: list[str] = Field(default=["orchestrate", "cpu", "gpu", "train"], description="Work queues of the pool.")
     silent_s: int = Field(
         default=120,
         ge=3 * HEARTBEAT_S,
         le=36_000,
-        description="A run of ours that is silent for this long is marked Crashed; three heartbeats at least.",
+        description="One of our runs without heartbeat for this long is marked Crashed; at least three heartbeats.",
     )
-    poll_s: float = Field(default=2.0, ge=0.5, le=60, description="Seconds between a worker's looks at its queues.")
+    poll_s: float = Field(default=2.0, ge=0.5, le=60, description="Seconds between a worker's polls of its queues.")
     workers: list[WorkerOptions] = Field(default=[], description="Workers started on this machine.")
     settings: dict[str, str] = Field(default={}, description="More Prefect settings for server and workers.")
 
@@ -58,7 +58,7 @@ def load_environment(name: str) -> Environment:
     path = Path(name) if name.endswith((".yaml", ".yml")) else FOLDER / f"{name}.yaml"
     if not path.is_file():
         known = ", ".join(sorted(file.stem for file in FOLDER.glob("*.yaml")))
-        raise ConfigError(f"no environment {name!r}; give the path of a YAML file or one of: {known}")
+        raise ConfigError(f"no environment {name!r}; use the path of a YAML file or one of: {known}")
     return Environment.parse(read_yaml(path), where=str(path))
 
 
@@ -78,7 +78,7 @@ def prefect_settings(environment: Environment, folder: Path, url: str) -> dict[s
         "PREFECT_FLOWS_HEARTBEAT_FREQUENCY": str(HEARTBEAT_S),
         "PREFECT_WORKER_QUERY_SECONDS": f"{environment.poll_s:g}",
         "PREFECT_LOGGING_EXTRA_LOGGERS": "mvideo_core,mvideo",
-        "PREFECT_PLUGINS_ENABLED": "false",  # our startup hook is for command lines
+        "PREFECT_PLUGINS_ENABLED": "false",  # our startup hook is only for command lines
         "PREFECT_LOGGING_TO_API_WHEN_MISSING_FLOW": "ignore",
         **environment.settings,
     }

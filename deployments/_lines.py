@@ -1,4 +1,4 @@
-"""Progress: on a terminal, lines that are rewritten in place; in a log, each line now and then, and its last state."""
+"""Progress lines: rewritten in place on a terminal; in a log, each line now and then, and its last state."""
 
 import shutil
 import time
@@ -11,7 +11,7 @@ LOG_EVERY_S = 30.0
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """One thing under way. `key` stays the same while the text changes; `done`: the text will not change again."""
+    """One line of progress. `key` stays the same while the text changes; `done`: the text will not change again."""
 
     key: str
     text: str
@@ -19,10 +19,11 @@ class Line:
 
 
 class LiveLines:
-    """Shows lines in the order in which they first came.
+    """Shows lines in the order in which they first appeared.
 
     Args:
-        out: a terminal gets lines in place; anything else gets a new line every `log_every_s` and at the end.
+        out: on a terminal, lines are rewritten in place; elsewhere a line is repeated every `log_every_s` and at the
+            end.
     """
 
     def __init__(self, out: TextIO, log_every_s: float = LOG_EVERY_S, now: Callable[[], float] = time.monotonic):
@@ -33,7 +34,7 @@ class LiveLines:
         self._height = 0
 
     def show(self, lines: list[Line], status: str = "") -> None:
-        """Take the newest state of some lines. `status`: what to say below them on a terminal; not logged."""
+        """Update some lines. `status`: text below them on a terminal; not logged."""
         for line in lines:
             if line.key not in self._over:
                 self._lines[line.key] = line
@@ -43,7 +44,7 @@ class LiveLines:
             self._log()
 
     def end(self) -> None:
-        """Leave every line in its last state."""
+        """Leave every line in its final state."""
         if self.live:
             self._redraw("")
         else:
@@ -60,7 +61,7 @@ class LiveLines:
         self._height = len(self._lines) + bool(status)
 
     def _release(self) -> None:
-        """Lines at the top that are done stay where they are, so that the rewritten part stays short."""
+        """Finished lines at the top are left as they are, so that the rewritten part stays short."""
         for key in list(self._lines):
             if not self._lines[key].done:
                 return

@@ -1,4 +1,4 @@
-"""Starting processes that can be found and ended again, whatever happened to the one that started them."""
+"""Starts processes that can be found and stopped again, whatever happened to the process that started them."""
 
 import os
 import signal
@@ -24,7 +24,7 @@ class Member:
     """A live process of a stack, found by its environment.
 
     Attributes:
-        flow_run_id: of the run it works for (an engine or a child of one); "" otherwise.
+        flow_run_id: of the run that it executes (an engine or a child of one); "" otherwise.
         command: its command line.
     """
 
@@ -34,15 +34,15 @@ class Member:
 
 
 def start(name: str, argv: Sequence[str], environment: Mapping[str, str], folder: Path, tied: bool) -> Started:
-    """Start one process of the stack in a session of its own, with its output in logs/<name>.log.
+    """Start one process of the stack in its own session, with its output in logs/<name>.log.
 
     Args:
-        tied: end it (SIGKILL) when the starting process ends; otherwise it lives on, as a service does.
+        tied: kill it (SIGKILL) when the starting process ends; otherwise it keeps running, like a service.
     """
     logs = folder / "logs"
     logs.mkdir(parents=True, exist_ok=True)
     command = sandbox.guard_argv(argv, sandbox.Limits()) if tied else list(argv)
-    # Prefect ends its children by SIGINT. A process started with `&` from a script ignores SIGINT, and its children
+    # Prefect stops its children with SIGINT. A process started with `&` in a script ignores SIGINT, and its children
     # would inherit that and never stop.
     before = signal.signal(signal.SIGINT, signal.default_int_handler) if _main_thread() else None
     try:
@@ -68,12 +68,12 @@ def members(folder: Path) -> list[Member]:
 
 
 def live_flow_runs() -> set[str]:
-    """Ids of the flow runs that have a live process on this machine, of whichever stack."""
+    """Ids of the flow runs with a live process on this machine, in any stack."""
     return {runs[0] for pid in _pids() if (runs := _values(pid, FLOW_RUN)) and ticks_of(pid) is not None}
 
 
 def end(pids: Collection[int], grace_s: float) -> None:
-    """SIGTERM, then SIGKILL to those that are still there after `grace_s`; returns when all are gone."""
+    """SIGTERM, then SIGKILL to those still running after `grace_s`; returns when all are gone."""
     started = {pid: ticks_of(pid) for pid in pids}
     left = {pid for pid, ticks in started.items() if ticks is not None}
     _signal(left, signal.SIGTERM)
@@ -98,7 +98,7 @@ def _still(pid: int, ticks: int | None) -> bool:
 
 
 def _collect(pid: int) -> None:
-    """Take the exit code of a child of ours, so that it does not stay as a zombie."""
+    """Reap the exit code of a child of ours, so that it does not stay a zombie."""
     try:
         os.waitpid(pid, os.WNOHANG)
     except ChildProcessError:
@@ -130,7 +130,7 @@ def _member(pid: int, folder: str) -> Member | None:
 
 
 def _values(pid: int, variable: str) -> list[str]:
-    """Value of an environment variable as the process got it at its start: none or one."""
+    """Value of an environment variable as of the process's start: none or one."""
     try:
         pairs = Path(f"/proc/{pid}/environ").read_bytes().split(b"\0")
     except OSError:

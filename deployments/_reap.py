@@ -1,10 +1,10 @@
-"""Runs that Prefect believes to be alive and are not: found by looking for their processes, then put right.
+"""Runs that Prefect considers alive although they are not: found by looking for their processes, then corrected.
 
-A worker that is stopped by SIGTERM, or dies together with its runs, leaves them Running for ever; nothing can retry
-them, and they hold slots of limited queues. Facts and upstream issues: docs/results/prefect.md.
+A worker that is stopped by SIGTERM, or dies together with its runs, leaves them Running forever; nothing can retry
+them, and they hold slots of limited queues. Facts and upstream issues: docs/operations.md.
 
-Only runs of our deployments are looked at, by their tag, and the runs that their flows began: a server may hold runs of
-other teams, whose processes are none of our business.
+Only runs of our deployments are checked, by their tag, and the runs that their flows started: a server may hold runs of
+other teams, whose processes are not our business.
 """
 
 from collections.abc import Collection, Sequence
@@ -32,19 +32,19 @@ from mvideo.deployments._processes import live_flow_runs
 from mvideo.deployments.names import TAG
 
 STARTING_S = 60.0
-"""A run that a worker claimed this recently may not have its process yet. One that is being cancelled may have none any
-more: its worker still looks for hooks and then sets it to Cancelled, even if it was retried in the meantime.
+"""A run that a worker claimed more recently than this may not have its process yet. One being cancelled may no longer
+have one: its worker still looks for hooks and then sets it to Cancelled, even if it was retried in the meantime.
 """
 ITS_WORKERS = (StateType.PENDING, StateType.CANCELLING)
 
 PAGE = 200
 OURS = FlowRunFilterTags(all_=[TAG])
-GONE = "its process is gone; a retry goes on where it stopped"
+GONE = "its process is gone; a retry resumes where it stopped"
 
 
 @dataclass(frozen=True, slots=True)
 class Reaped:
-    """One run put right: what it was, what it is now."""
+    """One corrected run: its old and new state."""
 
     run: FlowRun
     was: str
@@ -52,13 +52,13 @@ class Reaped:
 
 
 def reap(client: SyncPrefectClient, *, silent_s: float, elsewhere: bool, starting: bool) -> list[Reaped]:
-    """Put every zombie run right: Running becomes Crashed, Cancelling Cancelled, Pending goes back to its queue.
+    """Correct every zombie run: Running becomes Crashed, Cancelling becomes Cancelled, Pending is queued again.
 
     Args:
-        silent_s: a run of another host counts as alive if it gave a heartbeat within this time.
-        elsewhere: runs may live on other hosts; without it, a run without a process here is gone.
-        starting: workers are up, so a run that was claimed just now may be about to get its process, and one that was
-            cancelled just now may be about to become Cancelled.
+        silent_s: a run on another host counts as alive if it sent a heartbeat within this time.
+        elsewhere: runs may be on other hosts; otherwise, a run without a process here is gone.
+        starting: workers are up, so a run claimed just now may be about to get its process, and one cancelled just now
+            may be about to become Cancelled.
     """
     here = live_flow_runs()
     found = []
@@ -75,11 +75,11 @@ def reap(client: SyncPrefectClient, *, silent_s: float, elsewhere: bool, startin
 
 
 def retry_crashed(client: SyncPrefectClient, max_runs: int, names: Collection[str] | None = None) -> list[FlowRun]:
-    """Send crashed runs back to their queues; stage runs are left to the flow that asked for them.
+    """Put crashed runs back in their queues; stage runs are left to the flow that requested them.
 
     Args:
-        max_runs: a run that has been started this often is left alone.
-        names: only runs of these names or ids.
+        max_runs: a run that was started this many times is left alone.
+        names: only runs with these names or ids.
     """
     state = FlowRunFilterState(type=FlowRunFilterStateType(any_=[StateType.CRASHED]))
     runs = client.read_flow_runs(flow_run_filter=FlowRunFilter(state=state, tags=OURS), limit=PAGE)
@@ -92,7 +92,7 @@ def retry_crashed(client: SyncPrefectClient, max_runs: int, names: Collection[st
         and (names is None or run.name in names or str(run.id) in names)
     ]
     for run in again:
-        client.set_flow_run_state(run.id, Scheduled(message="crashed; goes on where it stopped"), force=True)
+        client.set_flow_run_state(run.id, Scheduled(message="crashed; resumes where it stopped"), force=True)
     return again
 
 
@@ -100,7 +100,7 @@ def bury_tasks(client: SyncPrefectClient, ended: Sequence[UUID] = ()) -> int:
     """Mark task runs Crashed that were Running when their flow run's process died. Returns: how many.
 
     Args:
-        ended: flow runs that ended just now, besides those of our deployments.
+        ended: flow runs that ended just now, in addition to those of our deployments.
     """
     over = [StateType.CRASHED, StateType.CANCELLED, StateType.COMPLETED, StateType.FAILED]
     ours = FlowRunFilter(state=FlowRunFilterState(type=FlowRunFilterStateType(any_=over)), tags=OURS)
@@ -115,11 +115,11 @@ def bury_tasks(client: SyncPrefectClient, ended: Sequence[UUID] = ()) -> int:
 
 
 def list_unfinished(client: SyncPrefectClient) -> list[FlowRun]:
-    """Unfinished runs of our deployments, and those that their flows began, which have no tag."""
+    """Unfinished runs of our deployments, and those that their flows started, which have no tag."""
     found = _query_unfinished(client, OURS)
     tagged = {run.id for run in found}
-    began = [run for run in _query_unfinished(client) if run.id not in tagged and run.parent_task_run_id is not None]
-    return [*found, *(run for run in began if _began_by_ours(client, run))]
+    untagged = [run for run in _query_unfinished(client) if run.id not in tagged and run.parent_task_run_id is not None]
+    return [*found, *(run for run in untagged if _started_by_ours(client, run))]
 
 
 def _query_unfinished(client: SyncPrefectClient, tags: FlowRunFilterTags | None = None) -> list[FlowRun]:
@@ -135,7 +135,7 @@ def _query_unfinished(client: SyncPrefectClient, tags: FlowRunFilterTags | None 
             return runs
 
 
-def _began_by_ours(client: SyncPrefectClient, run: FlowRun) -> bool:
+def _started_by_ours(client: SyncPrefectClient, run: FlowRun) -> bool:
     """Whether the run at the root of a run's parents is one of ours."""
     while run.parent_task_run_id is not None:
         parent = client.read_task_run(run.parent_task_run_id).flow_run_id
@@ -149,12 +149,12 @@ def _verdict(run: FlowRun) -> State:
     if run.state_type == StateType.CANCELLING:
         return Cancelled(message=f"cancelled; {GONE}")
     if run.state_type == StateType.PENDING:
-        return Scheduled(message="its worker died before it began")
+        return Scheduled(message="its worker died before it started")
     return Crashed(message=GONE)
 
 
 def _age_s(run: FlowRun) -> float:
-    """Seconds since the run took its present state."""
+    """Seconds since the run entered its current state."""
     if run.state is None or run.state.timestamp is None:
         return float("inf")
     return (datetime.now(UTC) - run.state.timestamp).total_seconds()

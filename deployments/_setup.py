@@ -1,4 +1,4 @@
-"""What a fresh server needs: pool, queues, heartbeat automation, deployments. Doing it again changes nothing."""
+"""What a fresh server needs: pool, queues, heartbeat automation, deployments. Repeating it changes nothing."""
 
 import contextlib
 import os
@@ -32,7 +32,7 @@ FINAL_STATES = ("Completed", "Failed", "Cancelled", "Crashed")
 
 
 def set_up(client: SyncPrefectClient, environment: Environment) -> None:
-    """Pool, queues and automation."""
+    """Create the pool, queues and automation."""
     _pool(client, environment)
     _automation(client, environment)
 
@@ -60,7 +60,7 @@ def deploy_all(environment: Environment, settings: Mapping[str, str]) -> None:
 
 
 def in_pool(pool: str) -> dict[str, Any]:
-    """What prefect.yaml says, with another work pool, and with the stages that installed packages add."""
+    """The contents of prefect.yaml with another work pool, and with the stages that installed packages add."""
     project: dict[str, Any] = read_yaml(shipped_path("prefect.yaml"))
     like = {"cpu": "cut", "gpu": "detect"}
     by_name = {entry["name"]: entry for entry in project["deployments"]}
@@ -91,10 +91,10 @@ def _pool(client: SyncPrefectClient, environment: Environment) -> None:
 
 
 def _automation(client: SyncPrefectClient, environment: Environment) -> None:
-    """Mark runs of ours Crashed whose heartbeat stopped: the host is gone, so nobody else can say it."""
+    """Mark runs of ours Crashed if their heartbeat stopped: the host is gone, so nothing else can report it."""
     wanted = AutomationCore(
         name=AUTOMATION,
-        description="After a heartbeat either the next heartbeat or a final state must follow.",
+        description="A heartbeat must be followed by the next heartbeat or a final state.",
         trigger=EventTrigger(
             after={"prefect.flow-run.heartbeat"},
             expect={"prefect.flow-run.heartbeat", *(f"prefect.flow-run.{state}" for state in FINAL_STATES)},

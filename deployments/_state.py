@@ -1,11 +1,11 @@
-"""The state folder of one local stack: where its server listens, which processes it has, their logs and database.
+"""The state folder of one local stack: its server's address, its processes, their logs and database.
 
 ```
-stack.json     what runs (see StackState)
+stack.json     what is running (see StackState)
 prefect/       PREFECT_HOME: SQLite database, results
-logs/          one file a process
+logs/          one file per process
 ```
-Reading takes the standard library only: every `prefect` command line does it.
+Reading needs only the standard library: every `prefect` command line does it.
 """
 
 import json
@@ -18,7 +18,7 @@ VARIABLE = "MVIDEO_STATE"
 
 @dataclass(frozen=True, slots=True)
 class Started:
-    """A process of the stack. `ticks`: start time from /proc, so that a reused process id is not mistaken for it."""
+    """A process of the stack. `ticks`: start time from /proc, to detect a reused process id."""
 
     name: str
     pid: int
@@ -40,7 +40,7 @@ def default_folder() -> Path:
 
 
 def read_state(folder: Path) -> StackState:
-    """The stack as last written; empty when there is none or the file is damaged."""
+    """The stack as last written; empty if there is none or the file is damaged."""
     try:
         found = json.loads((folder / "stack.json").read_text())
         return StackState(found["port"], found["environment"], [Started(**entry) for entry in found["processes"]])
@@ -49,7 +49,7 @@ def read_state(folder: Path) -> StackState:
 
 
 def write_state(folder: Path, state: StackState) -> None:
-    """Replace the record in one step."""
+    """Replace the record atomically."""
     from mvideo_core.base.disk import write_whole  # kept out of the commands that only read
 
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -57,7 +57,7 @@ def write_state(folder: Path, state: StackState) -> None:
 
 
 def ticks_of(pid: int) -> int | None:
-    """Start time of a live process in clock ticks since boot; None when it is gone (a zombie counts as gone)."""
+    """Start time of a live process in clock ticks since boot; None if it is gone (a zombie counts as gone)."""
     try:
         fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     except OSError:
@@ -66,12 +66,12 @@ def ticks_of(pid: int) -> int | None:
 
 
 def alive(process: Started) -> bool:
-    """True when that very process still runs."""
+    """True if that same process is still running."""
     return ticks_of(process.pid) == process.ticks
 
 
 def running_api_url(folder: Path | None = None) -> str | None:
-    """API address of the stack's server; None when it does not run."""
+    """API address of the stack's server; None if it is not running."""
     state = read_state(folder or default_folder())
     running = any(process.name == "server" and alive(process) for process in state.processes)
     return api_url(state.port) if running else None

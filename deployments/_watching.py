@@ -1,4 +1,4 @@
-"""Following a flow run from outside: a line per stage and per training, from the progress bars of its artifacts."""
+"""Follows a flow run from outside: one line per stage and per training, from the progress bars in its artifacts."""
 
 import time
 from collections.abc import Callable, Iterator
@@ -34,10 +34,10 @@ INDENT = "    "
 def follow(
     client: SyncPrefectClient, run_id: UUID, lines: LiveLines, sleep: Callable[[float], None] = time.sleep
 ) -> State:
-    """Show the progress of a run and of its subflows until the run ends. Returns: its final state.
+    """Show the progress of a run and its subflows until the run ends. Returns: its final state.
 
     Raises:
-        StoreError: the server has not answered for AWAY_S.
+        StoreError: the server has not responded for AWAY_S.
     """
     began = answered = time.monotonic()
     while True:
@@ -46,7 +46,7 @@ def follow(
             answered = time.monotonic()
         except (httpx.HTTPError, PrefectException) as error:
             if time.monotonic() - answered > AWAY_S:
-                raise StoreError(f"the server has not answered for {AWAY_S:.0f} s ({error}); see its log") from None
+                raise StoreError(f"the server has not responded for {AWAY_S:.0f} s ({error}); see its log") from None
             state = None
         if state is not None:
             lines.end()
@@ -55,7 +55,7 @@ def follow(
 
 
 def _look(client: SyncPrefectClient, run_id: UUID, lines: LiveLines, seconds: float) -> State | None:
-    """Show what is there now. Returns: the state of the run if it is final."""
+    """Show the current progress. Returns: the state of the run if it is final."""
     run = client.read_flow_run(run_id)
     tree = list(run_tree(client, run))
     over = run.state is not None and run.state.is_final()
@@ -65,7 +65,7 @@ def _look(client: SyncPrefectClient, run_id: UUID, lines: LiveLines, seconds: fl
 
 
 def run_tree(client: SyncPrefectClient, run: FlowRun) -> Iterator[FlowRun]:
-    """A run, its subflows, theirs, and so on."""
+    """A run, its subflows, their subflows, and so on."""
     found = [run]
     while found:
         yield from found
@@ -74,7 +74,7 @@ def run_tree(client: SyncPrefectClient, run: FlowRun) -> Iterator[FlowRun]:
 
 
 def progress_bars(client: SyncPrefectClient, runs: list[FlowRun]) -> list[Artifact]:
-    """The progress bars of some runs, oldest first; of two of one name in one run (a retried task), the newer one."""
+    """The progress bars of some runs, oldest first; if one run has two of the same name (a retried task), the newer."""
     mine = ArtifactFilter(
         flow_run_id=ArtifactFilterFlowRunId(any_=[run.id for run in runs]), type=ArtifactFilterType(any_=["progress"])
     )
@@ -91,7 +91,7 @@ def line_of(bar: Artifact) -> Line:
 
 
 def _doing(client: SyncPrefectClient, run: FlowRun, tree: list[FlowRun]) -> str:
-    """What is under way, for work that has no bar: the tasks that run, or the state of the run."""
+    """What is running without a progress bar: the running tasks, or the state of the run."""
     running = TaskRunFilter(state=TaskRunFilterState(type=TaskRunFilterStateType(any_=[StateType.RUNNING])))
     ids = FlowRunFilterId(any_=[one.id for one in tree])
     tasks = client.read_task_runs(flow_run_filter=FlowRunFilter(id=ids), task_run_filter=running, limit=5)

@@ -1,4 +1,4 @@
-"""Checks of `mvideo doctor` that concern Prefect: its versions, its port, and the clock against the server's."""
+"""Checks of `mvideo doctor` about Prefect: its versions, its port, and the clock compared with the server's."""
 
 import importlib.metadata
 import os
@@ -11,12 +11,12 @@ from mvideo.deployments._state import running_api_url
 from mvideo_core.doctor import Asked, Finding, check
 
 CLOCK_S = 5.0
-"""Difference of clocks that is worth a warning; heartbeats come every 30 s."""
+"""Clock difference that is worth a warning; heartbeats come every 30 s."""
 
 
 @check("prefect", "server")
 def versions(asked: Asked) -> Iterator[Finding]:
-    """Server and client of one minor version, or at least of versions that were tried together."""
+    """Server and client have the same minor version, or at least versions that were tested together."""
     try:
         client = importlib.metadata.version("prefect")
     except importlib.metadata.PackageNotFoundError:
@@ -24,15 +24,15 @@ def versions(asked: Asked) -> Iterator[Finding]:
         return
     url = _url()
     if url is None:
-        yield Finding(status="unknown", what=f"Prefect {client}; no server runs to compare it with")
+        yield Finding(status="unknown", what=f"Prefect {client}; no server is running to compare it with")
         return
     server = ask(url)
     if server is None:
-        step = "look at `mvideo server status` and its logs, or unset PREFECT_API_URL"
-        yield Finding(status="problem", what=f"Prefect {client}; the server at {url} does not answer", next_step=step)
+        step = "check `mvideo server status` and its logs, or unset PREFECT_API_URL"
+        yield Finding(status="problem", what=f"Prefect {client}; the server at {url} does not respond", next_step=step)
     elif not server.works_with_us:
         what = f"client Prefect {client}, server {server.version} at {url}: {supported_versions()}"
-        yield Finding(status="problem", what=what, next_step="install one there, then start the server again")
+        yield Finding(status="problem", what=what, next_step="install one there, then restart the server")
     elif minor(server.version) != minor(client):
         step = "install the same version on both sides at the next opportunity"
         what = f"client Prefect {client}, server {server.version} at {url}: they work together, but are tested less"
@@ -43,12 +43,12 @@ def versions(asked: Asked) -> Iterator[Finding]:
 
 @check("port", "server")
 def port(asked: Asked) -> Iterator[Finding]:
-    """Whether the server of the environment can listen where it is looked for."""
+    """Whether the environment's server can listen on its port."""
     if running_api_url():
         return
     environment = load_environment(default_environment())
     if environment.server and not is_free(environment.port):
-        step = "stop what listens there, or give `mvideo server up --port`; a free port is taken otherwise"
+        step = "stop the program that listens there, or set `mvideo server up --port`; otherwise a free port is used"
         what = f"port {environment.port} of the Prefect server is taken by another program"
         yield Finding(status="warning", what=what, next_step=step)
     elif environment.server:
@@ -57,11 +57,11 @@ def port(asked: Asked) -> Iterator[Finding]:
 
 @check("clock of the server", "server")
 def clock(asked: Asked) -> Iterator[Finding]:
-    """Our clock against the Date that the server's answers carry."""
+    """Our clock compared with the Date header of the server's responses."""
     url = _url()
     server = ask(url) if url else None
     if server is None:
-        yield Finding(status="unknown", what="no Prefect server answers, so the clock is compared with nothing")
+        yield Finding(status="unknown", what="no Prefect server responds, so the clock cannot be compared")
     elif abs(server.skew_s) > CLOCK_S:
         step = "set the time on both machines (`timedatectl set-ntp true`): healthy runs would be marked Crashed"
         what = f"the clock of the server at {server.url} differs by {server.skew_s:+.0f} s"

@@ -16,7 +16,7 @@ PORT = typer.Option(None, "--port", help="Port on 127.0.0.1; 0 = any free one.")
 
 @app.command()
 def up(state: Path | None = STATE, environment: str = ENVIRONMENT, port: int | None = PORT) -> None:
-    """Start server and workers, register pool, queues, automation and deployments. Again: only what is missing."""
+    """Start server and workers, register pool, queues, automation and deployments. Rerun to start what is missing."""
     from mvideo.deployments.stack import Stack
 
     _logging()
@@ -27,7 +27,7 @@ def up(state: Path | None = STATE, environment: str = ENVIRONMENT, port: int | N
 
 @app.command()
 def down(state: Path | None = STATE) -> None:
-    """Stop everything that `up` started; runs under way are marked Crashed and can be retried after the next `up`."""
+    """Stop everything that `up` started; active runs are marked Crashed and can be retried after the next `up`."""
     from mvideo.deployments.stack import Stack
 
     _logging()
@@ -37,7 +37,7 @@ def down(state: Path | None = STATE) -> None:
 
 @app.command()
 def status(state: Path | None = STATE) -> None:
-    """What runs, and where the UI is. Exit code 1 when something of ours is missing."""
+    """Show what is running and where the UI is. Exit code 1 if something of ours is missing."""
     from mvideo.deployments.stack import Stack
 
     stack = Stack(state)
@@ -49,22 +49,22 @@ def status(state: Path | None = STATE) -> None:
 
 @app.command()
 def register(state: Path | None = STATE, environment: str = ENVIRONMENT) -> None:
-    """Pool, queues, automation and deployments on a server that runs already; starts nothing."""
+    """Register pool, queues, automation and deployments on a running server; starts nothing."""
     from mvideo.deployments.stack import Stack
 
     _logging()
     stack = Stack(state, environment)
     stack.register()
     pool = stack.environment.pool
-    typer.echo(f"registered on {stack.url}; `prefect worker start --pool {pool}` on any host takes the runs")
+    typer.echo(f"registered on {stack.url}; `prefect worker start --pool {pool}` on any host executes the runs")
 
 
 @app.command()
 def reap(
     state: Path | None = STATE,
-    retry: bool = typer.Option(False, "--retry", help="Also send crashed runs back to their queues."),
+    retry: bool = typer.Option(False, "--retry", help="Also put crashed runs back in their queues."),
 ) -> None:
-    """Put runs right whose process is gone: Running becomes Crashed, Cancelling Cancelled, Pending is queued again."""
+    """Correct runs whose process is gone: Running becomes Crashed, Cancelling Cancelled, Pending is queued again."""
     from mvideo.deployments._reap import retry_crashed
     from mvideo.deployments.stack import Stack
 
@@ -77,7 +77,7 @@ def reap(
         with stack.client() as client:
             for run in retry_crashed(client, max_runs=100):
                 typer.echo(f"{run.name} ({run.id}): queued again")
-    typer.echo(f"{len(found)} runs put right")
+    typer.echo(f"{len(found)} runs corrected")
 
 
 @app.command()
@@ -85,9 +85,9 @@ def watch(
     state: Path | None = STATE,
     environment: str = ENVIRONMENT,
     port: int | None = PORT,
-    max_runs: int = typer.Option(10, "--max-runs", help="Starts of one crashed flow run in all; 0 = never retry."),
+    max_runs: int = typer.Option(10, "--max-runs", help="Total starts of a crashed flow run; 0 = never retry."),
 ) -> None:
-    """Like `up`, and stay: start again what dies, put zombies right, retry crashed runs. Ctrl-C stops everything."""
+    """Like `up`, then stay: restart what dies, correct zombie runs, retry crashed ones. Ctrl-C stops everything."""
     from mvideo.deployments.stack import Stack
 
     _logging()
@@ -112,7 +112,7 @@ def _print(stack: "object") -> None:
     for process in stack.running():
         typer.echo(f"{process.name:<14} pid {process.pid}")
     if not stack.running():
-        typer.echo("nothing runs; start it with `mvideo server up`")
+        typer.echo("nothing is running; start it with `mvideo server up`")
         return
     typer.echo(f"environment    {stack.environment_name}")
     typer.echo(f"logs           {stack.folder / 'logs'}")

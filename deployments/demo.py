@@ -1,9 +1,9 @@
-"""`make demo`: drawn videos -> mask dataset -> short LoRA training -> videos under masks -> scores -> one page.
+"""`make demo`: synthetic videos -> mask dataset -> short LoRA training -> videos from masks -> scores -> one page.
 
 A local Prefect server and workers, and two deployments by their literal commands: `prefect deployment run
-build-mask-dataset` and `prefect deployment run reproduce-paper` (profile demo). Everything lies under build/demo.
-Interrupted, the same command resumes. The last line says where the page is; build/demo.json has the same in numbers.
-A terminal gets one live line per stage and per training; a log gets a line now and then. -v shows Prefect's events.
+build-mask-dataset` and `prefect deployment run reproduce-paper` (profile demo). Everything is under build/demo. If
+interrupted, the same command resumes. The last line says where the page is; build/demo.json has the same in numbers. A
+terminal gets one live line per stage and per training; a log gets a line now and then. -v shows Prefect's events.
 """
 
 import argparse
@@ -34,13 +34,13 @@ DATA, PAPER = "build-mask-dataset", "reproduce-paper"
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Run the demo; exit code 1 when the flow run did not complete."""
+    """Run the demo; exit code 1 if the flow run did not complete."""
     given = _arguments(argv)
     logging.basicConfig(level=logging.WARNING, format="%(message)s")
     started = time.monotonic()
     videos = Path(given.folder).resolve() if given.folder else ROOT / "videos"
     if not given.folder:
-        _say(f"1/5 drawing {given.videos} videos of the mini world into {_short(videos)}")
+        _say(f"1/5 rendering {given.videos} videos of the mini world into {_short(videos)}")
         make_videos(videos, given.videos)
     _say("2/5 starting a Prefect server and workers on this machine")
     stack = Stack(ROOT / "state", port=given.port, tied=not given.keep)
@@ -50,29 +50,29 @@ def main(argv: list[str] | None = None) -> int:
         source = {"workspace": str(ROOT / "workspace"), "source": {"folder": str(videos)}, "profile": "mini"}
         code = run_deployment(stack, DATA, source, given.verbose)
         if not code and not given.data_only:
-            _say(f"4/5 prefect deployment run {PAPER}: LoRA training, videos under masks, scores")
+            _say(f"4/5 prefect deployment run {PAPER}: LoRA training, videos from masks, scores")
             mine = {"train": {"workspace": str(ROOT / "workspace")}}
-            asked = {"out": str(ROOT / "paper"), "profile": "demo", "overrides": mine}
-            code = run_deployment(stack, PAPER, asked, given.verbose)
+            request = {"out": str(ROOT / "paper"), "profile": "demo", "overrides": mine}
+            code = run_deployment(stack, PAPER, request, given.verbose)
     finally:
         if not given.keep:
             stack.down()
     if code:
         _say(f"the flow run did not complete; see {_short(stack.folder / 'logs')}, then `make demo` again to resume")
         return 1
-    _say("5/5 what came out")
+    _say("5/5 results")
     _write_summary(ROOT / "workspace", None if given.data_only else ROOT / "paper", time.monotonic() - started)
     return 0
 
 
 def make_videos(folder: Path, n_videos: int) -> None:
-    """Held-out videos of the mini world, two drawn at a time; those already there are kept."""
+    """Held-out videos of the mini world, rendered two at a time; existing ones are kept."""
     with ProcessPoolExecutor(max_workers=2) as pool:
         list(pool.map(_make_one, [str(folder)] * n_videos, range(n_videos)))
 
 
 def run_deployment(stack: Stack, name: str, parameters: dict[str, Any], verbose: bool = False) -> int:
-    """The literal command, with its run followed to the end; its exit code.
+    """The literal command, with its run followed to the end; returns its exit code.
 
     Args:
         verbose: show Prefect's own events instead of one line per stage.
@@ -80,14 +80,14 @@ def run_deployment(stack: Stack, name: str, parameters: dict[str, Any], verbose:
     label = f"{name}-{uuid.uuid4().hex[:8]}"
     command = [sys.executable, "-m", "prefect", "deployment", "run", name, "--flow-run-name", label]
     command += ["--params", json.dumps(parameters)]
-    # The short name works through our startup hook, which prefect.toml switches on in a checkout only.
+    # The short name works through our startup hook, which prefect.toml turns on only in a checkout.
     environment = {**os.environ, **stack.settings, "PREFECT_API_URL": stack.url, "PREFECT_PLUGINS_ENABLED": "true"}
     if verbose:
         return subprocess.run([*command, "--watch", "--watch-interval", "5"], env=environment, check=False).returncode
-    asked = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
-    if asked.returncode:
-        _say(asked.stdout + asked.stderr)
-        return asked.returncode
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    if done.returncode:
+        _say(done.stdout + done.stderr)
+        return done.returncode
     with stack.client() as client:
         (run,) = client.read_flow_runs(flow_run_filter=FlowRunFilter(name=FlowRunFilterName(any_=[label])))
         _say(f"    {stack.url.removesuffix('/api')}/runs/flow-run/{run.id}")
@@ -127,10 +127,10 @@ def _write_summary(path: Path, paper: Path | None, seconds: float) -> None:
 
 
 def score_lines(rows: list[dict[str, Any]]) -> Iterator[str]:
-    """S_m of guided videos with its controls, a line for each system and test set.
+    """S_m of guided videos with its controls, one line per system and test set.
 
     Args:
-        rows: of results.json: the mean of a system under a metric.
+        rows: of results.json: the mean of a system for a metric.
     """
     means = {(row["test_set"], row["system"], row["metric"]): row["mean"] for row in rows}
     for row in rows:
@@ -148,10 +148,12 @@ def score_lines(rows: list[dict[str, Any]]) -> Iterator[str]:
 
 def _arguments(argv: list[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m mvideo.deployments.demo", description=__doc__)
-    parser.add_argument("--folder", default="", help="your own folder of videos instead of drawn ones")
-    parser.add_argument("--videos", type=int, default=3, help="drawn videos, three shots each")
+    parser.add_argument("--folder", default="", help="your own folder of videos instead of rendered ones")
+    parser.add_argument("--videos", type=int, default=3, help="rendered videos, three shots each")
     parser.add_argument("--data-only", action="store_true", help="stop after the dataset: no training, no generation")
-    parser.add_argument("--port", type=int, default=None, help="of the Prefect server; any free one if it is taken")
+    parser.add_argument(
+        "--port", type=int, default=None, help="port of the Prefect server; any free one if it is taken"
+    )
     parser.add_argument("--keep", action="store_true", help="leave server and workers running (mvideo server down)")
     parser.add_argument("-v", "--verbose", action="store_true", help="Prefect's own events instead of a line per stage")
     return parser.parse_args(argv)

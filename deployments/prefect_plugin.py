@@ -1,10 +1,10 @@
-"""Lets `prefect deployment run build-mask-dataset` mean what it says.
+"""Makes `prefect deployment run build-mask-dataset` work.
 
-Prefect wants "<flow>/<deployment>". This startup hook (documented in Prefect, group "prefect.plugins", switched on by
-prefect.toml in the repository) writes a bare name of ours as "<name>/<name>" before the command line is read, and
-points the command line at the server that `mvideo server up` started, unless PREFECT_API_URL says otherwise.
+Prefect expects "<flow>/<deployment>". This startup hook (documented in Prefect, group "prefect.plugins", turned on by
+prefect.toml in the repository) expands a bare name of ours to "<name>/<name>" before the command line is parsed, and
+points the command line at the server that `mvideo server up` started, unless PREFECT_API_URL is set.
 
-It runs at every `import prefect` in a process with plugins on, so it imports next to nothing.
+It runs at every `import prefect` in a process with plugins on, so it imports almost nothing.
 """
 
 import os
@@ -24,7 +24,7 @@ VERBS = ("run", "inspect", "delete", "pause", "resume")
 
 @register_hook
 def setup_environment(*, ctx: "HookContext") -> SetupResult | None:
-    """Rewrite the command line of `prefect deployment ...`; give the address of our own server to any `prefect ...`."""
+    """Rewrite the command line of `prefect deployment ...`; pass our own server's address to any `prefect ...`."""
     if not is_prefect_command(sys.argv):
         return None
     sys.argv[:] = with_full_names(sys.argv)
@@ -36,7 +36,7 @@ def setup_environment(*, ctx: "HookContext") -> SetupResult | None:
     if url:
         return SetupResult(env={"PREFECT_API_URL": url}, note="server started by `mvideo server up`")
     if asks_for_ours(sys.argv):
-        sys.exit("no server is known: start one with `mvideo server up`, or set PREFECT_API_URL to yours")
+        sys.exit("no server found: start one with `mvideo server up`, or set PREFECT_API_URL to yours")
     return None
 
 
@@ -47,7 +47,7 @@ def is_prefect_command(argv: list[str]) -> bool:
 
 
 def asks_for_ours(argv: list[str]) -> bool:
-    """True for `deployment run` of one of ours; without a server Prefect would look into an empty one of its own."""
+    """True for `deployment run` of one of ours; without a server, Prefect would start an empty one of its own."""
     return "run" in argv and any(word in {f"{name}/{name}" for name in DEPLOYMENTS} for word in argv)
 
 

@@ -1,4 +1,4 @@
-"""A Prefect server with its workers on this machine: up, down, status, reap, watch. Also what tests start."""
+"""A Prefect server with its workers on this machine: up, down, status, reap, watch. Also used by tests."""
 
 import logging
 import os
@@ -37,7 +37,7 @@ WORKER_GRACE_S = 10.0
 
 @dataclass(frozen=True, slots=True)
 class WorkerPlan:
-    """One worker process to be: its name, its options and the GPUs it may see."""
+    """A worker process to start: its name, its options and the GPUs it may see."""
 
     name: str
     options: WorkerOptions
@@ -45,12 +45,12 @@ class WorkerPlan:
 
 
 class Stack:
-    """The stack that one state folder stands for.
+    """The stack of one state folder.
 
     Args:
         folder: state folder; default $MVIDEO_STATE or ~/.mvideo.
-        environment: name or YAML path; default what the last `up` used, else by the machine.
-        port: wins over the environment's; 0 = any free port.
+        environment: name or YAML path; default: the last `up`'s, else chosen by machine.
+        port: overrides the environment's; 0 = any free port.
         tied: its processes die with this process (tests, `make demo`).
 
     Raises:
@@ -70,13 +70,13 @@ class Stack:
 
     @property
     def url(self) -> str:
-        """API address of the server, running or to be."""
+        """API address of the server, whether it is running or not."""
         if self.environment.server:
             return api_url(self.state.port)
         if not (address := self.environment.api_url or os.environ.get("PREFECT_API_URL", "")):
             raise ConfigError(
                 f"environment {self.environment_name}: api_url is empty and PREFECT_API_URL is not set; "
-                "give the address of the server, such as http://head:4200/api"
+                "set the address of the server, such as http://head:4200/api"
             )
         return address
 
@@ -86,24 +86,24 @@ class Stack:
         return prefect_settings(self.environment, self.folder, self.url)
 
     def client(self) -> SyncPrefectClient:
-        """A client of this server; use it in a `with` block."""
+        """A client for this server; use it in a `with` block."""
         known = {**os.environ, **self.settings}
         return SyncPrefectClient(self.url, auth_string=known.get("PREFECT_API_AUTH_STRING"))
 
     def running(self) -> list[Started]:
-        """Server and workers of ours that live."""
+        """Our live server and workers."""
         self.state = read_state(self.folder)
         return [process for process in self.state.processes if alive(process)]
 
     def healthy(self) -> bool:
-        """True when the server answers."""
+        """True if the server responds."""
         try:
             return httpx.get(f"{self.url}/health", timeout=5).status_code == 200
         except httpx.HTTPError:
             return False
 
     def plan_workers(self) -> list[WorkerPlan]:
-        """Workers that the environment asks for on this machine."""
+        """Workers that the environment defines for this machine."""
         found = gpu_ids()
         plans = []
         for worker in self.environment.workers:
@@ -116,10 +116,10 @@ class Stack:
     # doing
 
     def up(self, deploy: bool = True) -> None:
-        """Start what is missing, register everything, put zombie runs right; what runs is left alone.
+        """Start what is missing, register everything, correct zombie runs; what is running is left alone.
 
         Raises:
-            StoreError: the server or a worker does not come up; the message names the log.
+            StoreError: the server or a worker does not start; the message names the log.
             ConfigError: a deployment cannot be registered.
         """
         self._start_server()
@@ -129,10 +129,10 @@ class Stack:
             self._start_workers(client)
 
     def register(self, deploy: bool = True) -> None:
-        """Pool, queues, automation and (if `deploy`) deployments on the server.
+        """Register pool, queues, automation and (if `deploy`) deployments on the server.
 
         Raises:
-            StoreError: no server answers. ConfigError: a deployment cannot be registered.
+            StoreError: no server responds. ConfigError: a deployment cannot be registered.
         """
         self._require_server()
         with self.client() as client:
@@ -141,7 +141,7 @@ class Stack:
             deploy_all(self.environment, self.settings)
 
     def down(self) -> None:
-        """Stop workers, then whatever they left behind, mark their runs Crashed, stop the server."""
+        """Stop workers, then whatever they left running, mark their runs Crashed, stop the server."""
         running = self.running()
         workers = [process.pid for process in running if process.name != "server"]
         processes.end(workers, WORKER_GRACE_S)
@@ -154,7 +154,7 @@ class Stack:
         write_state(self.folder, StackState(0, self.environment_name, []))
 
     def reap(self) -> list[Reaped]:
-        """Put zombie runs right. Safe at any time. Raises StoreError: no server answers."""
+        """Correct zombie runs. Safe at any time. Raises StoreError: no server responds."""
         self._require_server()
         with self.client() as client:
             ours = {plan.name for plan in self.plan_workers()}
@@ -166,11 +166,11 @@ class Stack:
         return found
 
     def watch(self, max_runs: int, every_s: float = 5.0, until: Callable[[], bool] = lambda: False) -> None:
-        """Keep the stack up: start again what died, put zombies right, retry crashed runs.
+        """Keep the stack up: restart what died, correct zombie runs, retry crashed runs.
 
         Args:
-            max_runs: a flow run that was started this often is not retried; 0 = never retry.
-            until: asked after every look; True ends the watch.
+            max_runs: a flow run that was started this many times is not retried; 0 = never retry.
+            until: called after every pass; True ends the watch.
         """
         while not until():
             wanted = {plan.name for plan in self.plan_workers()} | ({"server"} if self.environment.server else set())
@@ -179,11 +179,11 @@ class Stack:
             self.reap()
             if max_runs:
                 with self.client() as client:
-                    _tell_retried(retry_crashed(client, max_runs))
+                    _log_retried(retry_crashed(client, max_runs))
             time.sleep(every_s)
 
     def _workers_known(self, client: SyncPrefectClient) -> list[Worker]:
-        """Every worker the server has seen; none when the pool was never made."""
+        """Every worker the server has seen; none if the pool was never created."""
         try:
             return client.read_workers_for_work_pool(self.environment.pool)
         except PrefectHTTPStatusError as error:
@@ -196,7 +196,7 @@ class Stack:
     def _require_server(self) -> None:
         if not self.healthy():
             here = "start it with `mvideo server up`" if self.environment.server else "start it, or correct the address"
-            raise StoreError(f"no server answers at {self.url}; {here}")
+            raise StoreError(f"no server responds at {self.url}; {here}")
         require_version(self.url)
 
     def _start_server(self) -> None:
@@ -205,7 +205,7 @@ class Stack:
             return
         if any(process.name == "server" for process in self.running()) and self._comes_up():
             return
-        # A server that died comes back where its clients look for it.
+        # A server that died restarts on the port where its clients look for it.
         wanted = self.asked_port or (self.state.port if is_free(self.state.port) else self.port)
         port = free_port(wanted)
         if wanted and port != wanted:
@@ -214,7 +214,7 @@ class Stack:
         argv = processes.python_module("prefect", "server", "start", "--host", "127.0.0.1", "--port", str(port))
         self._start("server", argv, {})
         if not self._comes_up():
-            raise StoreError(f"the server did not come up in {SERVER_WAIT_S:.0f} s; see {self.folder}/logs/server.log")
+            raise StoreError(f"the server did not start in {SERVER_WAIT_S:.0f} s; see {self.folder}/logs/server.log")
 
     def _comes_up(self) -> bool:
         deadline = time.monotonic() + SERVER_WAIT_S
@@ -240,7 +240,7 @@ class Stack:
         started_s = time.time()
         while wanted:
             if lost := wanted - {process.name for process in self.running()}:
-                raise StoreError(f"worker {sorted(lost)} ended at once; see {self.folder}/logs/")
+                raise StoreError(f"worker {sorted(lost)} exited at once; see {self.folder}/logs/")
             if time.time() - started_s > WORKER_WAIT_S:
                 raise StoreError(f"worker {sorted(wanted)} did not report; see {self.folder}/logs/")
             time.sleep(0.3)
@@ -257,10 +257,10 @@ class Stack:
 
 
 def _clean_environment() -> dict[str, str]:
-    """Our environment without what belongs to a flow run or to a cloud account; `up` may be called from anywhere."""
+    """Our environment without what belongs to a flow run or a cloud account; `up` may be called from anywhere."""
     return {name: value for name, value in os.environ.items() if not name.startswith(("PREFECT__", "PREFECT_API_KEY"))}
 
 
-def _tell_retried(runs: list[FlowRun]) -> None:
+def _log_retried(runs: list[FlowRun]) -> None:
     for run in runs:
-        log.warning("run %s crashed; it goes on where it stopped (start %d)", run.name, run.run_count + 1)
+        log.warning("run %s crashed; it resumes where it stopped (start %d)", run.name, run.run_count + 1)

@@ -1,4 +1,4 @@
-"""Flows of the deployments. Their loggers, and those of what they call, report to the run's page from INFO on."""
+"""Flows of the deployments. Their loggers, and those of the code they call, log to the run's page from INFO on."""
 
 import logging
 
@@ -6,7 +6,7 @@ from mvideo.flows._cancelled import end_as_cancelled
 from mvideo.flows._orphans import end_with_the_worker
 
 LOGGERS = ("mvideo_core", "mvideo")
-"""Prefect gives its handler to the loggers of PREFECT_LOGGING_EXTRA_LOGGERS, but leaves their level as it is."""
+"""Prefect attaches its handler to the loggers in PREFECT_LOGGING_EXTRA_LOGGERS, but does not set their level."""
 
 for _name in LOGGERS:
     if logging.getLogger(_name).level == logging.NOTSET:

@@ -1,10 +1,10 @@
-"""The end of a run that finishes by itself while a cancel is on its way.
+"""Handles a run that finishes by itself while a cancel is on its way.
 
-The server turns away every state of a run that is Cancelling but Cancelled, and only the worker proposes that one, once
-it has killed the run's process. A flow that was about to end then ends in Cancelling, and one that was about to begin
-fails with `UnfinishedRun`; with Prefect 3.9.1 the worker forgets a process that has ended, finds none to kill, and the
-run stays Cancelling (300 s, until the server's own timeout, or for ever on earlier servers). So such a process waits to
-be killed, as any cancelled run is; where no worker comes, it sets its run to Cancelled.
+The server rejects every state of a Cancelling run except Cancelled, and only the worker proposes that one, after it has
+killed the run's process. A flow that was about to end then ends in Cancelling, and one that was about to start fails
+with `UnfinishedRun`; with Prefect 3.9.1 the worker forgets a process that has ended, finds none to kill, and the run
+stays Cancelling (300 s, until the server's own timeout, or forever on earlier servers). So such a process waits to be
+killed, like any cancelled run; if no worker comes, it sets its run to Cancelled.
 """
 
 import atexit
@@ -27,15 +27,15 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 KILLED_WITHIN_S = 30.0
-"""The worker hears of a cancel at once, or by its next look at the server (10 s)."""
+"""The worker learns of a cancel at once, or at its next poll of the server (10 s)."""
 LOOK_EVERY_S = 0.5
 
 
 class _Ending(logging.Filter):
-    """Listens to what the engine says about its end, at any level of logging; passes the lines that passed before.
+    """Reads the engine's log lines about its end, at any log level; passes on only the lines that passed before.
 
     Attributes:
-        unfinished: the flow began or ended while its run was Cancelling.
+        unfinished: the flow started or ended while its run was Cancelling.
     """
 
     def __init__(self) -> None:
@@ -51,7 +51,7 @@ class _Ending(logging.Filter):
         logger.addFilter(self)
 
     def filter(self, record: logging.LogRecord) -> bool:
-        """Notes what a line says."""
+        """Record what a line says."""
         text = record.getMessage()
         error = record.exc_info[1] if isinstance(record.exc_info, tuple) else None
         self.killed = self.killed or text == "Flow run was cancelled."  # by the worker, which sets the state
@@ -61,7 +61,7 @@ class _Ending(logging.Filter):
 
 
 def end_as_cancelled() -> None:
-    """In an engine process: do not end while the run is Cancelling, unless the worker has killed it."""
+    """In an engine process: do not exit while the run is Cancelling, unless the worker has killed it."""
     if in_engine():
         ending = _Ending()
         for name in ("prefect.engine", "prefect.flow_runs"):
@@ -78,7 +78,7 @@ def _end(flow_run_id: str, worker: int, ending: _Ending) -> None:
         with get_client(sync_client=True) as client:
             _wait_or_cancel(client, UUID(flow_run_id), worker)
     except (httpx.HTTPError, PrefectException) as error:
-        log.warning("the server does not say whether this run is cancelled: %s", error)
+        log.warning("cannot find out whether this run is cancelled: %s", error)
 
 
 def _wait_or_cancel(client: "SyncPrefectClient", run_id: UUID, worker: int) -> None:
@@ -89,9 +89,9 @@ def _wait_or_cancel(client: "SyncPrefectClient", run_id: UUID, worker: int) -> N
     while _cancelling(client, run_id):
         orphaned = is_gone(worker)
         if killed.is_set() and not orphaned:
-            return  # by the worker, which sets the run to Cancelled when its hooks have run
+            return  # by the worker, which sets the run to Cancelled after its hooks
         if orphaned or time.monotonic() > deadline:
-            message = "The run ended by itself after the request to cancel it, and no worker came to end it."
+            message = "The run ended by itself after a cancel request, and no worker came to end it."
             client.set_flow_run_state(run_id, Cancelled(message=message), force=True)
             return
         killed.wait(LOOK_EVERY_S)

@@ -1,4 +1,4 @@
-"""The two ends of the data half that look at all parts at once: shards with their dataset, and the report."""
+"""The two last steps of the data pipeline, over all parts at once: shards with their dataset, and the report."""
 
 import logging
 
@@ -21,7 +21,7 @@ def write_dataset(workspace: str, options: PipelineOptions, engine: EngineOption
     Raises:
         StoreError: no clip has a video, masks and a caption.
     """
-    # One writer a shard and seconds each: the flow's own threads serve every engine but Ray.
+    # One writer per shard and a few seconds each: the flow's own threads serve every engine but Ray.
     local = engine if engine.kind == "ray" else EngineOptions(cpu_slots=engine.cpu_slots)
     n_shards = plan_shards(workspace, options.shard)
     if n_shards:
@@ -31,7 +31,7 @@ def write_dataset(workspace: str, options: PipelineOptions, engine: EngineOption
 
 
 def write_report(workspace: str) -> ReportSummary:
-    """Build the report and show its core on the run's Artifacts tab."""
+    """Build the report and show its main content on the run's Artifacts tab."""
     summary = report(workspace)
     report_page(Workspace(workspace), summary)
     return summary

@@ -1,9 +1,9 @@
-"""Where a flow's tasks run: threads of this process, workers on the queues, or Ray. The flow reads the same for all.
+"""Where a flow's tasks run: threads of this process, workers on the queues, or Ray. The flow code is the same for all.
 
-Prefect's `map` and `submit(wait_for=...)` alone do not do. Measured with 3.9.1: of 5,000 mapped task runs the server
-recorded 3,462, since its event queue drops what comes in a burst; and a task run whose process is killed stays Running
-for ever. Here a flow starts no more than there are slots, late stages first, so that parts get finished one by one; and
-with workers a job is a run of the stage's deployment, which a retried flow finds again.
+Prefect's `map` and `submit(wait_for=...)` alone are not enough. Measured with 3.9.1: of 5,000 mapped task runs the
+server recorded 3,462, since its event queue drops bursts; and a task run whose process is killed stays Running forever.
+Here a flow starts no more tasks than there are slots, late stages first, so that parts get finished one by one; and
+with workers, a job is a run of the stage's deployment, which a retried flow finds again.
 """
 
 import queue
@@ -35,41 +35,41 @@ from mvideo_core.store.workspace import Workspace
 
 Resource = Literal["cpu", "gpu"]
 CRASH_RETRIES = 5
-"""A stage run whose process or host died resumes this often."""
+"""A stage run resumes this many times after its process or host died."""
 
 MAX_RUNS_OF_ONE_JOB = 100
 
 
 class EngineOptions(Options):
-    """Which engine runs the tasks, and how much of it at once."""
+    """Which engine runs the tasks, and how many at once."""
 
     kind: Literal["threads", "workers", "ray"] = Field(
         default="threads",
-        description="threads: in the flow's own process, one GPU. workers: each stage as runs of its own deployment, "
+        description="threads: in the flow's process, one GPU. workers: each stage as runs of its deployment, "
         "on as many hosts and GPUs as there are workers. ray: tasks on a Ray cluster.",
     )
     cpu_slots: int = Field(
-        default=0, ge=0, le=256, description="CPU tasks (or stage runs) under way at once; 0 = run.jobs of the profile."
+        default=0, ge=0, le=256, description="CPU tasks (or stage runs) at once; 0 = run.jobs of the profile."
     )
     gpu_slots: int = Field(
         default=1,
         ge=1,
         le=256,
-        description="GPU tasks (or stage runs) under way at once: the number of GPUs.",
+        description="GPU tasks (or stage runs) at once: the number of GPUs.",
     )
     parts_per_run: int = Field(
         default=0,
         ge=0,
         le=256,
-        description="Parts that one stage run (workers) or one GPU task (ray) takes, so that weights are loaded once "
-        "for all of them; 0 = about four runs per slot. Engine threads always goes part by part.",
+        description="Parts per stage run (workers) or GPU task (ray), so that weights are loaded once for all of them; "
+        "0 = about four runs per slot. Engine threads always processes single parts.",
     )
     ray_address: str = Field(
-        default="", description="ray: head of a running cluster, such as ray://head:10001; empty starts Ray here."
+        default="", description="ray: head of a running cluster, such as ray://head:10001; empty = start Ray here."
     )
     ray_cpus_per_task: float = Field(default=1.0, ge=0, le=1024, description="ray: CPUs that each task claims.")
     ray_gpus_per_task: float = Field(default=1.0, ge=0, le=64, description="ray: GPUs that each GPU task claims.")
-    poll_s: float = Field(default=3.0, ge=0.1, le=300, description="workers: seconds between looks at the stage runs.")
+    poll_s: float = Field(default=3.0, ge=0.1, le=300, description="workers: seconds between polls of the stage runs.")
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +85,7 @@ class Step:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """How one submitted job ended; `error` is None when it is done. `reused`: parts that the store already held."""
+    """How one submitted job ended; `error` is None if it succeeded. `reused`: parts that the store already held."""
 
     job: object
     error: BaseException | None
@@ -93,12 +93,12 @@ class Outcome:
 
 
 class Engine(Protocol):
-    """An engine in use: takes jobs, says which are finished. A job is one stage over some parts."""
+    """A running engine: accepts jobs and reports finished ones. A job is one stage over some parts."""
 
     slots: dict[Resource, int]
 
     def slice_parts(self, resource: Resource, n_parts: int) -> int:
-        """How many parts one job holds."""
+        """Number of parts per job."""
 
     def submit(self, step: Step, parts: Parts, after: Collection[object]) -> object:
         """Start a job. `after`: the (finished) jobs that it builds on."""
@@ -109,7 +109,7 @@ class Engine(Protocol):
 
 @contextmanager
 def open_engine(options: EngineOptions, jobs: int) -> Iterator[Engine]:
-    """The engine, started; everything it started is ended with the block.
+    """The started engine; everything it started ends with the block.
 
     Args:
         jobs: CPU parts at once unless `options.cpu_slots` says otherwise.
@@ -131,16 +131,16 @@ def open_engine(options: EngineOptions, jobs: int) -> Iterator[Engine]:
 
 
 def even_slice(n_parts: int, slots: int, parts_per_run: int) -> int:
-    """Parts per job: as asked, else so that each slot gets about four jobs."""
+    """Parts per job: as configured, else so that each slot gets about four jobs."""
     return parts_per_run or max(1, -(-n_parts // (4 * slots)))
 
 
 class TaskRunnerEngine:
-    """Tasks on a started task runner, part by part.
+    """Tasks on a running task runner, part by part.
 
     Args:
         runner: already entered.
-        slots: jobs under way at once, by resource.
+        slots: jobs running at once, by resource.
     """
 
     def __init__(self, runner: TaskRunner[Any], slots: dict[Resource, int]):
@@ -149,7 +149,7 @@ class TaskRunnerEngine:
         self._ended: queue.Queue[PrefectFuture[Any]] = queue.Queue()
 
     def slice_parts(self, resource: Resource, n_parts: int) -> int:
-        """One part a task: a part is the unit of a retry."""
+        """One part per task: a part is the unit of a retry."""
         return 1
 
     def submit(self, step: Step, parts: Parts, after: Collection[object]) -> object:
@@ -166,7 +166,7 @@ class TaskRunnerEngine:
         return self.runner.submit(step.task, parameters, dependencies=dependencies)
 
     def collect(self, timeout_s: float) -> list[Outcome]:
-        """Every ended future, waited for and asked for its error."""
+        """Wait for every ended future and get its error."""
         ended: list[PrefectFuture[Any]] = []
         deadline = time.monotonic() + timeout_s
         while not ended or not self._ended.empty():
@@ -178,10 +178,10 @@ class TaskRunnerEngine:
 
 
 class RayEngine(TaskRunnerEngine):
-    """Tasks on Ray with CPU and GPU claims.
+    """Tasks on Ray with CPU and GPU requests.
 
     Ray ends a worker process after each GPU task, so that a reused process cannot hold the wrong device; weights are
-    then loaded again. One GPU task therefore takes several parts, and loads them once for all of these.
+    then loaded again. So one GPU task takes several parts and loads the weights once for all of them.
     """
 
     def __init__(self, runner: TaskRunner[Any], slots: dict[Resource, int], engine: EngineOptions):
@@ -195,7 +195,7 @@ class RayEngine(TaskRunnerEngine):
     def start(
         self, step: Step, parameters: dict[str, Any], dependencies: dict[str, set[RunInput]]
     ) -> PrefectFuture[Any]:
-        """Hand one task to Ray with its claims."""
+        """Submit one task to Ray with its CPUs and GPUs."""
         claims: dict[str, float] = {"num_cpus": self.engine.ray_cpus_per_task}
         if step.resource == "gpu":
             claims["num_gpus"] = self.engine.ray_gpus_per_task
@@ -204,7 +204,7 @@ class RayEngine(TaskRunnerEngine):
 
 
 def _ray() -> Any:
-    """What is used of the package `prefect_ray`.
+    """What we use of the package `prefect_ray`.
 
     Raises:
         ConfigError: it is not installed.
@@ -215,17 +215,17 @@ def _ray() -> Any:
     except ImportError as error:
         # not mvideo[ray]: it brings a full OpenCV
         install = "pip install 'prefect-ray>=0.6,<0.7' 'ray[default]>=2.60,<3'"
-        raise ConfigError(f"engine ray needs packages that are absent ({error.name} is missing): {install}") from None
+        raise ConfigError(f"engine ray needs packages that are missing ({error.name}): {install}") from None
     return SimpleNamespace(RayTaskRunner=prefect_ray.RayTaskRunner, remote_options=prefect_ray.context.remote_options)
 
 
 class WorkerEngine:
-    """Jobs are runs of the stages' own deployments, taken by any worker on their queue.
+    """Jobs are runs of the stages' own deployments, executed by any worker on their queue.
 
-    A stage run outlives the flow that asked for it; after a crash the retried flow finds it again by its key.
+    A stage run outlives the flow that requested it; after a crash, the retried flow finds it again by its key.
 
     Args:
-        slots: stage runs asked for at once, by resource; how many really run is up to the workers.
+        slots: stage runs requested at once, by resource; the workers decide how many really run.
     """
 
     def __init__(self, engine: EngineOptions, slots: dict[Resource, int]):
@@ -236,7 +236,7 @@ class WorkerEngine:
         self._crashes: dict[UUID, int] = {}
 
     def slice_parts(self, resource: Resource, n_parts: int) -> int:
-        """Each stage run takes a slice: its start costs about ten seconds, and weights load once a run."""
+        """Each stage run takes a slice: starting it costs about ten seconds, and weights load once per run."""
         return even_slice(n_parts, self.slots[resource], self.engine.parts_per_run)
 
     def submit(self, step: Step, parts: Parts, after: Collection[object]) -> object:
@@ -250,7 +250,7 @@ class WorkerEngine:
         return run.id
 
     def collect(self, timeout_s: float) -> list[Outcome]:
-        """Stage runs that ended; a crashed one is sent back to the queue first."""
+        """Stage runs that ended; a crashed one is put back in the queue first."""
         ended, self._held = self._held, []
         if ended or not self._under_way:
             return ended
@@ -294,13 +294,13 @@ def run_of_job(
     done: bool = False,
     queue: str | None = None,
 ) -> FlowRun:
-    """A deployment's run for a job of this flow run: new, or the one asked for before a kill.
+    """A deployment's run for a job of this flow run: new, or the one requested before a kill.
 
     Args:
         label: name of a new run.
         key: what the run is found by; the same work must give the same text.
-        done: whether a completed run counts, too; without, a completed one is followed by a new one.
-        queue: work queue of a new run; None = the deployment's own.
+        done: whether a completed run counts, too; if not, a completed one is followed by a new one.
+        queue: work queue of a new run; None = the deployment's default.
 
     Raises:
         StoreError: many runs of this job ended without finishing it.
@@ -333,7 +333,7 @@ def _is_in_store(step: Step, parts: Parts) -> bool:
     workspace, stage = Workspace(parts.workspace), STAGES.get(step.name)
     try:
         return all(PartJob(workspace, stage, index, step.options).find_marker() for index in parts.indices)
-    except (ConfigError, ModelError):  # upstream or weights are not here; the worker will say so if it lacks them too
+    except (ConfigError, ModelError):  # upstream or weights are not on this host; a worker that lacks them says so
         return False
 
 

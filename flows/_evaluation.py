@@ -1,4 +1,4 @@
-"""Scoring on several GPUs: each further part is a run of the same deployment (see `mvideo.flows._sharing`)."""
+"""Scoring on several GPUs: each additional part is a run of the same deployment (see `flows._sharing`)."""
 
 from mvideo.flows._sharing import Job, share
 from mvideo.tasks.evaluate import parts_to_score, score
@@ -8,15 +8,15 @@ DEPLOYMENT = "evaluate-mvideo/evaluate-mvideo"
 
 
 def score_parts(request: EvaluateRequest, gpus: int) -> int:
-    """Score everything, in as many parts as there are GPUs. Returns: the number of parts.
+    """Score everything, in one part per GPU. Returns: the number of parts.
 
     Raises:
-        StoreError: a part's run failed; its own page says why.
+        StoreError: a part's run failed; its page says why.
     """
     jobs = [_job(request, index, gpus) for index in range(gpus)]
     share(DEPLOYMENT, jobs, lambda index: score(request, f"{index}/{gpus}"), done=True)
     if gpus > 1:
-        for index in parts_to_score(request, gpus):  # a run of before a kill: its videos may have changed since
+        for index in parts_to_score(request, gpus):  # for a run from before a kill: its videos may have changed since
             score(request, f"{index}/{gpus}")
     return gpus
 

@@ -9,7 +9,7 @@ from mvideo_core.training.latents.options import LatentOptions
 
 
 def write_latents(workspace: str, options: LatentOptions, engine: EngineOptions, jobs: int = 1) -> str:
-    """Cached latents of the workspace's current dataset; what is there already is kept.
+    """Cache the latents of the workspace's current dataset; existing ones are kept.
 
     Returns:
         Folder or URL for `data.latents` of a training.

@@ -1,4 +1,4 @@
-"""Names of flow runs in the UI: what they work on and under which profile."""
+"""Names of flow runs in the UI: what they process and with which profile."""
 
 import functools
 import re
@@ -15,25 +15,25 @@ GREEK = (
     "psi|omega"
 )
 OF_THE_FORM = re.compile(rf"({GREEK})\d*(-[a-z]+){{1,3}}")
-"""Names that the form of the UI makes up: "tau4-virchow", "beta-canis-majoris-nebula"; its words are nowhere but in its
-own script."""
+"""Names that the UI's form makes up, such as "tau4-virchow" or "beta-canis-majoris-nebula"; its word list exists only
+in the UI's script."""
 
 
 def run_name() -> str:
-    """Name of the flow run that starts now; a given one is kept, unless it is one that Prefect makes up."""
+    """Name of the starting flow run; a given name is kept, unless Prefect made it up."""
     name = str(runtime.flow_run.name or "")
     return name if name and not is_made_up(name) else name_of(dict(runtime.flow_run.parameters))
 
 
 def is_made_up(name: str) -> bool:
-    """Whether the server ("wise-otter": coolname's adjectives and animals) or the UI's form made a name up."""
+    """Whether the server ("wise-otter": coolname's adjectives and animals) or the UI's form made up a name."""
     first, _, second = name.partition("-")
     return any(first in one and second in two for one, two in _pairs()) or bool(OF_THE_FORM.fullmatch(name))
 
 
 @functools.cache
 def _pairs() -> tuple[tuple[frozenset[str], frozenset[str]], ...]:
-    """Words that Prefect's slugs of two words begin with, and those that they end with."""
+    """First and last words of Prefect's two-word slugs."""
     from coolname.data import config
 
     known: Mapping[str, Any] = config
@@ -42,13 +42,13 @@ def _pairs() -> tuple[tuple[frozenset[str], frozenset[str]], ...]:
 
 
 def _words(config: Mapping[str, Any], name: str) -> frozenset[str]:
-    """All words of one of coolname's lists and of the lists within it."""
+    """All words of one of coolname's lists and of the lists nested in it."""
     found = config[name]
     return frozenset(found.get("words", ())).union(*(_words(config, inner) for inner in found.get("lists", ())))
 
 
 def name_of(parameters: dict[str, Any]) -> str:
-    """ "demo/workspace, mini" or "demo/workspace, mini, parts 0-3": folder, profile, share of the work."""
+    """ "demo/workspace, mini" or "demo/workspace, mini, parts 0-3": folder, profile, part of the work."""
     place = str(parameters.get("workspace") or parameters.get("out") or "")
     profile = str(parameters.get("profile") or parameters.get("suite") or "")
     words = [_tail(place), PurePosixPath(profile).stem, _share(parameters)]

@@ -1,4 +1,4 @@
-"""What a flow leaves on its Artifacts page: failed items, the funnel, where dataset and report lie."""
+"""What a flow shows on its Artifacts page: failed items, the funnel, where dataset and report are."""
 
 import logging
 from collections.abc import Callable, Sequence
@@ -26,7 +26,7 @@ MAX_OVERLAYS = 6
 
 
 def failure_table(workspace: Workspace, stage: str, markers: Sequence[Marker]) -> None:
-    """A table "<stage>-failed" of failed rows with their errors; nothing when none failed."""
+    """A table "<stage>-failed" of failed rows with their errors; nothing if none failed."""
     n_failed = sum(marker.counts.get("failed", 0) for marker in markers)
     table: list[dict[str, Any]] = []
     for marker in markers:
@@ -46,12 +46,12 @@ def failure_table(workspace: Workspace, stage: str, markers: Sequence[Marker]) -
         ]
     if table:
         shown = table[:MAX_FAILED_SHOWN]
-        note = f"{n_failed} failed items of stage {stage}; {len(shown)} shown. `mvideo retry-failed` tries them again."
+        note = f"{n_failed} failed items of stage {stage}; {len(shown)} shown. `mvideo retry-failed` retries them."
         shows(create_table_artifact, table=shown, key=f"{stage}-failed", description=note)
 
 
 def report_page(workspace: Workspace, summary: ReportSummary) -> None:
-    """Funnel as a table "funnel", some overlay pictures as "overlays", and where everything lies as "report"."""
+    """The funnel as a table "funnel", some overlay pictures as "overlays", and all locations as "report"."""
     table = [_funnel_line(step) for step in summary.funnel]
     shows(create_table_artifact, table=table, key="funnel", description="Every item that entered is in one place.")
     if summary.gallery:
@@ -69,7 +69,7 @@ def report_page(workspace: Workspace, summary: ReportSummary) -> None:
 
 
 def conclude(summary: R, warnings: Sequence[str]) -> R | State[R]:
-    """What a flow returns: its summary, or with warnings a Completed state called "CompletedWithWarnings".
+    """What a flow returns: its summary, or, if there are warnings, a Completed state called "CompletedWithWarnings".
 
     The reasons are in the state's message, in the log and in an artifact "warnings".
     """
@@ -83,7 +83,7 @@ def conclude(summary: R, warnings: Sequence[str]) -> R | State[R]:
 
 
 def _overlay(workspace: Workspace, summary: ReportSummary, item: GalleryItem) -> str:
-    """One picture with its words. A data URL: the UI cannot read the workspace."""
+    """One picture with its caption. A data URL, since the UI cannot read the workspace."""
     picture = workspace.folder.read(f"{summary.path.rpartition('/')[0]}/{item.poster}")
     names = ", ".join(one.label for one in item.objects)
     return f"**{item.key}**: {names}\n\n![{names}]({data_url(picture)})\n\n{' '.join(item.caption.split())}"
@@ -104,7 +104,7 @@ def _funnel_line(step: FunnelStep) -> dict[str, Any]:
 
 
 def shows(create: Callable[..., Any], **values: Any) -> None:
-    """Make an artifact. It is for the eye alone: a server that is away does not fail the run."""
+    """Create an artifact. Display only: failures to reach the server are ignored."""
     try:
         create(**values)
     except (PrefectException, OSError) as error:

@@ -1,4 +1,4 @@
-"""The end of a run whose worker is gone: nobody would hear of the run, and it would hold the GPU.
+"""Ends a run whose worker is gone: nothing would monitor the run, and it would hold the GPU.
 
 Prefect 3.9.1 leaves such an engine alone.
 """
@@ -16,12 +16,12 @@ ENGINE = "PREFECT__FLOW_RUN_ID"
 
 
 def in_engine() -> bool:
-    """Whether this process works for a run, started by a worker."""
+    """Whether this process executes a run, started by a worker."""
     return ENGINE in os.environ and any(word.startswith("prefect") for word in sys.orig_argv[1:])
 
 
 def end_with_the_worker() -> None:
-    """In an engine process: SIGTERM to this very process, which ends the run, once its worker is gone."""
+    """In an engine process: send SIGTERM to this process, which ends the run, once its worker is gone."""
     if in_engine():
         threading.Thread(target=_watch, args=(os.getppid(),), name="worker-watch", daemon=True).start()
 
@@ -33,12 +33,12 @@ def _watch(worker: int) -> None:
 
 
 def is_gone(worker: int) -> bool:
-    """Whether the worker, this process's first parent, is no more."""
+    """Whether the worker, this process's original parent, is gone."""
     return os.getppid() != worker or unread(1)
 
 
 def unread(fd: int) -> bool:
-    """Whether a file descriptor is a pipe that nobody reads from any more: its worker died before we knew it."""
+    """Whether a file descriptor is a pipe without a reader: its worker died before we knew it."""
     poll = select.poll()
-    poll.register(fd, 0)  # errors are reported whatever is asked for
+    poll.register(fd, 0)  # errors are reported whatever the mask
     return any(events & select.POLLERR for _, events in poll.poll(0))

@@ -1,4 +1,4 @@
-"""Moving parts through stages: a part enters its next stage as soon as it has left the last one."""
+"""Moving parts through stages: a part enters its next stage as soon as it has finished the previous one."""
 
 import logging
 import time
@@ -20,7 +20,7 @@ log = logging.getLogger(__name__)
 
 LOOK_EVERY_S = 2.0
 FINAL_ERRORS = (ConfigError, ModelError)
-"""Errors that every other part of the stage would meet too; the stage is not started on another part."""
+"""Errors that every other part of the stage would hit too; the stage is not started on another part."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,10 +38,10 @@ def step(name: str, options: Options) -> Step:
 
 
 class Pipeline:
-    """The state of one run: what waits, what is under way, what is done, what went wrong.
+    """The state of one run: what is waiting, running and done, and what went wrong.
 
-    Jobs are started latest stage first, so that a few parts are finished early and little is half-done at a kill.
-    No more than the engine's slots are under way, so the server never sees a burst.
+    Jobs of the latest stage start first, so that a few parts finish early and a kill leaves little half-done. No more
+    jobs than the engine has slots run at once, so the server never sees a burst.
 
     Args:
         steps: in order; a step waits for those it reads, if they are among the steps.
@@ -67,7 +67,7 @@ class Pipeline:
         """Finish every step for every part; waits for everything it submitted.
 
         Returns:
-            One summary a step, in the order of the steps.
+            One summary per step, in the order of the steps.
 
         Raises:
             MVideoError (or what the task raised): the first error, after all other parts went as far as they could.
@@ -93,7 +93,7 @@ class Pipeline:
         return jobs
 
     def _start_ready(self) -> bool:
-        """Submit what can start now; False when nothing is under way, so that nothing else can ever start."""
+        """Submit what can start now; False if nothing is running, so that nothing else can ever start."""
         free = dict(self.engine.slots)
         for job in self.running.values():
             free[job.step.resource] -= 1
@@ -133,7 +133,7 @@ class Pipeline:
             self._close(job.step)
 
     def _close(self, step: Step) -> None:
-        """All parts of a step are finished: sum up, show failed items, stop the run if there are too many of them."""
+        """After all parts of a step: summarize, show failed items, stop the run if there are too many of them."""
         workspace = Workspace(self.workspace)
         found = [workspace.current(step.name, index) for index in self.indices]
         markers = [marker for marker in found if marker is not None]

@@ -1,4 +1,4 @@
-"""One progress bar a stage in the Prefect UI: parts, items, rate and time left."""
+"""One progress bar per stage in the Prefect UI: parts, items, rate and time left."""
 
 import time
 from collections.abc import Collection
@@ -46,7 +46,7 @@ class StageBoard:
         self.published = float("inf") if complete else now
 
     def line(self, now: float) -> tuple[float, str]:
-        """Percent done and what to say about it. What the store already held counts as done, not as speed."""
+        """Percent done and the text for it. What the store already held counts as done, but not as speed."""
         counts = _items.item_counts(self.workspace, self.stage)
         shares = {part: count.done / count.total for part, count in counts.items() if count.total}
         fraction = min(sum((shares | dict.fromkeys(self.done, 1.0)).values()) / self.n_parts, 1.0)

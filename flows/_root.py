@@ -1,7 +1,7 @@
-"""Where relative paths of a deployment's parameters count from.
+"""The folder that relative paths in a deployment's parameters are resolved against.
 
-A process worker starts each run in a temporary folder and removes it afterwards, so such paths need a root of their
-own: $MVIDEO_ROOT of the worker, else the checkout that the code is imported from, else ~/mvideo.
+A process worker starts each run in a temporary folder and removes it afterwards, so such paths need a fixed root:
+$MVIDEO_ROOT of the worker, else the checkout that the code is imported from, else ~/mvideo.
 """
 
 import functools
@@ -26,14 +26,14 @@ R = TypeVar("R")
 
 
 class Root(NamedTuple):
-    """The folder, and the rule that chose it."""
+    """The folder, and the rule that selected it."""
 
     path: Path
     rule: str
 
 
 def in_root(function: Callable[P, R]) -> Callable[P, R]:
-    """Below `@flow`: a run of a deployment moves to the root first and logs it. Subflows and direct calls stay."""
+    """Goes below `@flow`: a deployment's run moves to the root first and logs it. Subflows and direct calls do not."""
 
     @functools.wraps(function)
     def body(*args: P.args, **named: P.kwargs) -> R:
@@ -46,10 +46,10 @@ def in_root(function: Callable[P, R]) -> Callable[P, R]:
 
 
 def enter_root() -> None:
-    """Move this process to the root, and say so.
+    """Change this process's working directory to the root, and log it.
 
     Raises:
-        ConfigError: MVIDEO_ROOT names no folder.
+        ConfigError: MVIDEO_ROOT does not name a folder.
     """
     found = root()
     os.chdir(found.path)
@@ -57,10 +57,10 @@ def enter_root() -> None:
 
 
 def root() -> Root:
-    """The root of this process; the folder in the home directory is made when it is not there.
+    """The root of this process; the folder in the home directory is created if needed.
 
     Raises:
-        ConfigError: MVIDEO_ROOT names no folder.
+        ConfigError: MVIDEO_ROOT does not name a folder.
     """
     if given := os.environ.get(VARIABLE):
         path = Path(given).expanduser()

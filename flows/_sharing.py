@@ -1,7 +1,7 @@
-"""Work shared with other workers: each job is a run of a deployment, taken by any worker on its queue.
+"""Work shared with other workers: each job is a run of a deployment, executed by any worker on its queue.
 
-The flow run that asked works, too: on jobs that no worker has begun, which it takes back, and on those whose run
-crashed. So it never waits for a worker that is not there.
+The requesting flow run works, too: on jobs that no worker has started, which it takes back, and on those whose run
+crashed. So it never waits for a worker that does not exist.
 """
 
 import time
@@ -24,7 +24,7 @@ class Job(NamedTuple):
     Attributes:
         parameters: of the run that does it.
         label: name of that run.
-        key: what it is found by after a kill; the same work must give the same text.
+        key: what the run is found by after a kill; the same work must give the same text.
     """
 
     parameters: dict[str, Any]
@@ -35,15 +35,15 @@ class Job(NamedTuple):
 def share(
     deployment: str, jobs: Sequence[Job], work: Callable[[int], object], done: bool, queue: str | None = None
 ) -> None:
-    """Every job is done when this returns: the first one here, the others by whoever comes first.
+    """Finish every job: the first one here, the others by whoever is first to take them.
 
     Args:
         work: does a job in this process, by its number.
-        done: whether a run that was completed before a kill counts; without, it is followed by a new one.
-        queue: work queue of the runs; None = the deployment's own.
+        done: whether a run completed before a kill counts; if not, it is followed by a new one.
+        queue: work queue of the runs; None = the deployment's default.
 
     Raises:
-        StoreError: a job's run failed; its own page says why.
+        StoreError: a job's run failed; its page says why.
     """
     runs = {number: _ask(deployment, job, done, queue) for number, job in enumerate(jobs) if number}
     work(0)
@@ -56,18 +56,18 @@ def share(
 
 
 def _ask(deployment: str, job: Job, done: bool, queue: str | None) -> UUID:
-    """The run of a job: new, or the one that this flow run asked for before it was killed."""
+    """The run of a job: new, or the one that this flow run requested before it was killed."""
     with get_client(sync_client=True) as client:
         return run_of_job(client, deployment, job.parameters, job.label, job.key, done, queue).id
 
 
 def _own(runs: dict[int, UUID]) -> int | None:
-    """A job for this process: no worker has begun it, and its run is cancelled; or its run crashed."""
+    """A job for this process: one that no worker has started, its run now cancelled; or one whose run crashed."""
     with get_client(sync_client=True) as client:
         for number, run_id in runs.items():
             state = client.read_flow_run(run_id).state
             if state is not None and state.is_scheduled():
-                client.set_flow_run_state(run_id, Cancelled(message="done by the run that asked for it"), force=True)
+                client.set_flow_run_state(run_id, Cancelled(message="done by the run that requested it"), force=True)
                 return number
             if state is not None and state.is_crashed():
                 return number
@@ -78,7 +78,7 @@ def _is_completed(run_id: UUID) -> bool:
     """Whether a job's run is completed; a crashed one is not.
 
     Raises:
-        StoreError: it failed, or somebody cancelled it.
+        StoreError: it failed or was cancelled.
     """
     with get_client(sync_client=True) as client:
         run = client.read_flow_run(run_id)

@@ -1,4 +1,4 @@
-"""What all flows share: options from profile and form, and running one stage."""
+"""Shared by all flows: options from profile and form, and running one stage."""
 
 import inspect
 from collections.abc import Callable, Sequence
@@ -18,11 +18,11 @@ T = TypeVar("T")
 
 
 def resolve(profile: str, overrides: dict[str, Any] | None = None, **stages: dict[str, Any] | None) -> PipelineOptions:
-    """Options of a profile, with single values over it, key by key.
+    """Options of a profile, overridden value by value.
 
     Args:
         overrides: nested values such as {"cut": {"min_shot_s": 4}}.
-        stages: values by field name of PipelineOptions, over those; None = none.
+        stages: values by field name of PipelineOptions, applied last; None = none.
 
     Raises:
         ConfigError: no such profile, or a value that is not allowed.
@@ -32,7 +32,7 @@ def resolve(profile: str, overrides: dict[str, Any] | None = None, **stages: dic
 
 
 def with_stage_parameters(function: Callable[P, T]) -> Callable[P, T]:
-    """Put a parameter for the options of each stage where the function takes `**stages`: the form shows them all."""
+    """Replace the function's `**stages` by one parameter per stage for its options, so that the form shows them all."""
     signature = inspect.signature(function)
     own = [one for one in signature.parameters.values() if one.kind is not one.VAR_KEYWORD]
     named = [one for one in own if one.kind is one.KEYWORD_ONLY]
@@ -41,7 +41,7 @@ def with_stage_parameters(function: Callable[P, T]) -> Callable[P, T]:
         stage = STAGES.get(name)
         kind: Any = Annotated[dict[str, Any] | None, Over(stage.options)]
         added.append(inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=kind))
-        lines.append(f"    {name}: {stage.title[0].lower()}{stage.title[1:-1]}; what is empty is as the profile says.")
+        lines.append(f"    {name}: {stage.title[0].lower()}{stage.title[1:-1]}; empty values come from the profile.")
     function.__signature__ = signature.replace(parameters=[*own[: len(own) - len(named)], *added, *named])  # type: ignore[attr-defined]
     function.__annotations__ = {
         **{name: kind for name, kind in function.__annotations__.items() if name != "stages"},
@@ -58,10 +58,10 @@ def finish_stage(
     parts: Sequence[int] | None,
     engine: EngineOptions,
 ) -> StageSummary:
-    """One part-wise stage from its upstream's rows on disk: the body of every stage flow.
+    """Run one part-wise stage from its upstream stages' rows on disk: the body of every stage flow.
 
     Raises:
-        ConfigError: no plan, a part that is not in it, or engine "workers" (a stage run is what workers run).
+        ConfigError: no plan, a part outside it, or engine "workers" (a stage run is what workers run).
     """
     if engine.kind == "workers":
         raise ConfigError(

@@ -1,4 +1,4 @@
-"""What a training leaves on its run's Artifacts page."""
+"""What a training shows on its run's Artifacts page."""
 
 from pathlib import Path
 from typing import Any
@@ -13,10 +13,10 @@ MAX_SVG_BYTES = 200_000
 
 
 def training_page(report: RunReport) -> None:
-    """Last value of every metric as a table "train-metrics", the curves as a picture, where the run lies."""
+    """Last value of every metric as a table "train-metrics", the curves as a picture, and where the run is."""
     table: list[dict[str, Any]] = [{"metric": name, "value": f"{value:.6g}"} for name, value in report.last.items()]
     if table:
-        note = f"Newest values, step {report.step} of {report.steps}; all of them are in metrics.jsonl."
+        note = f"Latest values, step {report.step} of {report.steps}; metrics.jsonl has all of them."
         shows(create_table_artifact, table=table, key="train-metrics", description=note)
     run = Path(report.run)
     shows(create_markdown_artifact, markdown=_page(report, run), key="train-report", description="What this run made.")

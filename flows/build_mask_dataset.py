@@ -40,17 +40,17 @@ def build_mask_dataset(
     engine: EngineOptions = EngineOptions(),
     **stages: dict[str, Any] | None,
 ) -> ReportSummary | State[ReportSummary]:
-    """Ingest, cut, detect, segment, caption, shard, report. Killed at any moment, a retry goes on where it stopped.
+    """Ingest, cut, detect, segment, caption, shard, report. If killed at any moment, a retry resumes where it stopped.
 
     Ends as "CompletedWithWarnings" when a stage finished but its output needs a look.
 
     Args:
-        workspace: local path or fsspec URL; made when it is not there.
+        workspace: local path or fsspec URL; created if it does not exist.
         source: exactly one of folder, hdvila, manifest.
         profile: run profile: mini, mvideo-2b, mvideo-5b, or the path of a YAML file.
-        overrides: single values over the profile, such as {"cut": {"min_shot_s": 4}}.
-        plan_options: how sources are grouped into parts; what is empty is as the profile says.
-        run: parts at once, tolerated failures; what is empty is as the profile says.
+        overrides: values that override the profile, such as {"cut": {"min_shot_s": 4}}.
+        plan_options: how sources are grouped into parts; empty values come from the profile.
+        run: parts at once, tolerated failures; empty values come from the profile.
         engine: where tasks run: threads of this process, workers on the queues, or Ray.
     """
     options = resolve(profile, overrides, plan=plan_options, run=run, **stages)

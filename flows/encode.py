@@ -13,15 +13,15 @@ from mvideo_core.training.latents.options import LatentOptions
 @flow(name="encode", flow_run_name=run_name, persist_result=False)
 @in_root
 def encode(workspace: str, options: LatentOptions = LatentOptions(), engine: EngineOptions = EngineOptions()) -> str:
-    """VAE latents and text embeddings of the current dataset, in shards of the same names and keys.
+    """Compute VAE latents and text embeddings of the current dataset, in shards with the same names and keys.
 
     Args:
-        workspace: local path or fsspec URL; it holds a dataset.
-        options: base model, format, windows of a clip.
+        workspace: local path or fsspec URL; must hold a dataset.
+        options: base model, format, windows per clip.
         engine: threads of this process, or Ray.
 
     Returns:
-        Where the latents lie.
+        Where the latents are.
     """
     require("encode", Asked(workspace=workspace, latents=options))
     return write_latents(workspace, options, engine)

@@ -33,21 +33,21 @@ def evaluate_mvideo(
     report: bool = True,
     overwrite: bool = False,
 ) -> str:
-    """Score videos. Killed at any moment, a retry continues at the first score that is missing.
+    """Score videos. If killed at any moment, a retry continues at the first missing score.
 
     Args:
         manifests: .jsonl files, or folders of videos named after their prompts, as PATH or NAME=PATH.
-        out: folder of scores, result.json, exports and report.
+        out: folder for scores, result.json, exports and report.
         suite: profile of metrics: mini, paper, or the path of a YAML file.
-        overrides: single values over the profile, such as {"intervals": {"level": 0.9}}.
-        options: values over both, as the form fills them in; what is empty is as the suite says.
+        overrides: values that override the suite, such as {"intervals": {"level": 0.9}}.
+        options: values that override both, as filled in on the form; empty values come from the suite.
         gpus: parts scored at once, each as a run of this deployment; needs as many workers on the queue.
-        part: "INDEX/COUNT": score this part and stop; what `gpus` asks of further runs.
+        part: "INDEX/COUNT": score this part and stop; used by the runs that `gpus` starts.
         report: build the page of videos, curves and worst cases.
-        overwrite: replace the result of other videos or metrics in `out`.
+        overwrite: replace a result of different videos or metrics in `out`.
 
     Returns:
-        Path of result.json; of the folder where `part` is given.
+        Path of result.json; of the folder if `part` is given.
     """
     request = EvaluateRequest(
         manifests=tuple(manifests),
@@ -67,7 +67,7 @@ def evaluate_mvideo(
 
 
 def _problems(found: Validation) -> None:
-    """A table of what validation saw; nothing when all is well."""
+    """A table of validation problems; nothing if there are none."""
     table = [one.model_dump() for one in found.problems[:MAX_FAILED_SHOWN]]
     if table:
         note = f"{found.n_errors} errors, {len(found.problems) - found.n_errors} warnings; {len(table)} shown."
@@ -75,7 +75,7 @@ def _problems(found: Validation) -> None:
 
 
 def _pages(loaded: LoadedResult, page: str) -> None:
-    """Results as a page and a table, and where everything lies."""
+    """Results as a page and a table, and where everything is."""
     text = f"{to_markdown(loaded.result)}\n\nResults: `{loaded.folder}`" + (f"\n\nReport: `{page}`" if page else "")
     shows(create_markdown_artifact, markdown=text, key="evaluation-results", description="What was measured.")
     shows(create_table_artifact, table=rows_of(loaded.result), key="evaluation", description="Means and intervals.")

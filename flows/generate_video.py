@@ -32,19 +32,19 @@ def generate_video(
     overwrite: bool = False,
     workspace: str = "",
 ) -> GeneratedVideo:
-    """Generate one video. Killed at any moment, a retry continues at the first clip that is missing.
+    """Generate one video. If killed at any moment, a retry continues at the first missing clip.
 
     Args:
         out: folder of this video: mp4, conditions, provenance.
-        prompt: what is to be seen; empty = the caption of the dataset sample.
+        prompt: what to show; empty = the caption of the dataset sample.
         source: masks from one of a reference video and object names, a mask file, a dataset sample; none = no masks.
         base: the CogVideoX, and its precision.
-        adapter: folder that train-mvideo wrote, or a name of the catalog; empty = mvideo-mini over mini, else the base
-            alone; none = the base alone.
-        allow_other_base: use the adapter over other base weights than those it was trained on.
+        adapter: train-mvideo output folder, or a catalog name; empty = mvideo-mini for mini, else the base alone; none
+            = the base alone.
+        allow_other_base: use the adapter with base weights that it was not trained on.
         options: length, sampling, which conditions are used.
-        overwrite: replace the video of another request in `out`.
-        workspace: with neither prompt nor source, the first sample of this workspace's dataset gives both.
+        overwrite: replace a video of a different request in `out`.
+        workspace: without prompt and source, the first sample of this workspace's dataset provides both.
     """
     if workspace and not prompt and source == SourceOptions():
         source = SourceOptions(sample=first_sample(Workspace(workspace)))

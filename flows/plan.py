@@ -1,4 +1,4 @@
-"""Deployment "plan": list the sources and group them into parts, nothing more."""
+"""Deployment "plan": list the sources and group them into parts, nothing else."""
 
 from typing import Annotated, Any
 
@@ -26,9 +26,9 @@ def plan(
     """List a folder, an HD-VILA list or a manifest and make its videos the workspace's current plan.
 
     Args:
-        workspace: local path or fsspec URL; made when it is not there.
+        workspace: local path or fsspec URL; created if it does not exist.
         source: exactly one of folder, hdvila, manifest.
-        profile: run profile whose options hold where none are given here.
-        options: values of planning; what is empty is as the profile says.
+        profile: run profile for options that are not given here.
+        options: planning values; empty values come from the profile.
     """
     return task.plan(workspace, source, resolve(profile, plan=options).plan)

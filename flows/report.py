@@ -1,4 +1,4 @@
-"""Deployment "report": funnel, statistics and overlay gallery of what the workspace holds now."""
+"""Deployment "report": funnel, statistics and overlay gallery of the workspace's current state."""
 
 from prefect import State, flow
 
@@ -12,7 +12,8 @@ from mvideo_core.pages.data_report.build import ReportSummary
 @flow(name="report", flow_run_name=run_name, persist_result=False)
 @in_root
 def report(workspace: str) -> ReportSummary | State[ReportSummary]:
-    """Write the report; its core is shown on the run's Artifacts tab. Warnings of stages make it end with warnings.
+    """Write the report; its main content is shown on the run's Artifacts tab. With stage warnings it ends with
+    warnings.
 
     Args:
         workspace: local path or fsspec URL.

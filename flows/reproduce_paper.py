@@ -23,7 +23,7 @@ from mvideo_core.paper.videos import job_named, jobs, manifest_of
 
 DEPLOYMENT = "reproduce-paper/reproduce-paper"
 QUEUE = "gpu"
-"""Of the jobs of videos: each needs one GPU, whereas trainings of the queue "train" take all of a machine."""
+"""Queue for video jobs: each needs one GPU, whereas trainings of the queue "train" take a whole machine."""
 
 
 @flow(name="reproduce-paper", flow_run_name=run_name, persist_result=False)
@@ -36,18 +36,19 @@ def reproduce_paper(
     gpus: int = 1,
     job: str = "",
 ) -> str:
-    """Every experiment of the paper. Killed at any moment, a retry goes on where it stopped.
+    """Run every experiment of the paper. If killed at any moment, a retry resumes where it stopped.
 
     Args:
-        out: folder of the whole run; one that is there goes on.
+        out: folder of the whole run; an existing run resumes.
         profile: mini, or the path of a YAML file.
-        overrides: single values over the profile, such as {"tests": {"prompts": 8}}.
-        options: values over both, as the form fills them in; what is empty is as the profile says.
-        gpus: above 1, jobs of videos and parts of the scoring are runs of their own on the queue gpu.
-        job: make the videos of this job, such as "prompts/base/1-clips", and stop; what `gpus` asks of further runs.
+        overrides: values that override the profile, such as {"tests": {"prompts": 8}}.
+        options: values that override both, as filled in on the form; empty values come from the profile.
+        gpus: above 1, video jobs and parts of the scoring are separate runs on the queue gpu.
+        job: generate the videos of this job, such as "prompts/base/1-clips", and stop; used by the runs that `gpus`
+            starts.
 
     Returns:
-        Path of the page; of the manifest where `job` is given.
+        Path of the page; of the manifest if `job` is given.
     """
     chosen = load_profile(profile, merge(overrides or {}, options or {}))
     root = Path(out).absolute()
@@ -73,10 +74,10 @@ def reproduce_paper(
 
 
 def make_all_videos(options: PaperOptions, root: Path, gpus: int) -> list[str]:
-    """The videos of every job, here or shared with other workers. Returns: manifests.
+    """Generate the videos of every job, here or shared with other workers. Returns: manifests.
 
     Raises:
-        StoreError: a job's run failed; its own page says why.
+        StoreError: a job's run failed; its page says why.
     """
     todo = jobs(options)
     if gpus == 1:

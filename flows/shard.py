@@ -28,8 +28,8 @@ def shard(
 
     Args:
         workspace: local path or fsspec URL; stages ingest to caption have finished all its parts.
-        profile: run profile whose options hold where none are given here.
-        options: values of this stage; what is empty is as the profile says.
+        profile: run profile for options that are not given here.
+        options: values of this stage; empty values come from the profile.
         engine: threads of this process, or Ray.
     """
     return write_dataset(workspace, resolve(profile, shard=options), engine)

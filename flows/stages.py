@@ -1,4 +1,4 @@
-"""Deployments "ingest", "cut", "detect", "segment", "caption", and those of added stages: one stage on its own."""
+"""Deployments "ingest", "cut", "detect", "segment", "caption", and those of added stages: one stage by itself."""
 
 from typing import Annotated, Any
 
@@ -19,19 +19,19 @@ from mvideo_core.store.workspace import Workspace
 
 DOCUMENTATION = """{title}
 
-Works on its upstream's rows on disk. Ends as "CompletedWithWarnings" when what the stage made needs a look.
+Processes its upstream stages' rows on disk. Ends as "CompletedWithWarnings" if its output needs a look.
 
 Args:
     workspace: local path or fsspec URL; it needs a plan and this stage's upstream.
-    profile: run profile whose options hold where none are given here.
-    options: values of this stage; what is empty is as the profile says.
+    profile: run profile for options that are not given here.
+    options: values of this stage; empty values come from the profile.
     parts: indices to finish; empty = all.
     engine: threads of this process, or Ray.
 """
 
 
 def flow_of(stage: Stage) -> Flow[..., Any]:
-    """The flow of one stage: the parts that are asked for, from what its upstream left on disk."""
+    """The flow of one stage: the requested parts, from what its upstream stages left on disk."""
 
     def run(
         workspace: str,

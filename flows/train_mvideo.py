@@ -32,24 +32,24 @@ def train_mvideo(
     allow: list[str] | None = None,
     engine: EngineOptions = EngineOptions(),
 ) -> RunReport:
-    """Encode the dataset's latents, then train. Killed at any moment, a retry resumes from the newest checkpoint.
+    """Encode the dataset's latents, then train. If killed at any moment, a retry resumes from the newest checkpoint.
 
     Args:
         workspace: where build-mask-dataset wrote its dataset; empty = train on `data.latents` of the options.
-        out: run folder for checkpoints, metrics and samples; a run that is there is resumed.
+        out: run folder for checkpoints, metrics and samples; an existing run resumes.
         profile: training profile: mini, mvideo-2b, mvideo-5b, or the path of a YAML file.
-        overrides: single values over the profile, such as {"optimizer": {"rate": {"peak": 1e-4}}}.
-        latents: options of the encode stage; empty = the profile's base model and its own format.
-        options: values over both, as the form fills them in; what is empty is as the profile says.
-        init_adapter: adapter to start from: a folder that training wrote, or a plain CogVideoX LoRA.
-        allow: options that may differ from the checkpoint's when the run is resumed, such as optimizer.rate.peak.
+        overrides: values that override the profile, such as {"optimizer": {"rate": {"peak": 1e-4}}}.
+        latents: options of the encode stage; empty = the profile's base model and format.
+        options: values that override both, as filled in on the form; empty values come from the profile.
+        init_adapter: adapter to start from: a training output folder, or a plain CogVideoX LoRA.
+        allow: options that may differ from the checkpoint's on resume, such as optimizer.rate.peak.
         engine: where the encode stage runs: threads of this process, or Ray.
     """
     chosen = load_profile(profile, merge(overrides or {}, options or {}))
     given = {"out": out, "init_adapter": init_adapter, "allow": tuple(allow or ())}
     chosen = chosen.model_copy(update={name: value for name, value in given.items() if value})
     if not chosen.out:
-        raise ConfigError("train-mvideo: out is empty; give the folder that this run is kept in")
+        raise ConfigError("train-mvideo: out is empty; set the run's folder")
     require("train", Asked(workspace=workspace, training=chosen))
     if workspace:
         require("encode", Asked(workspace=workspace, latents=latents or LatentOptions(base=chosen.base)))

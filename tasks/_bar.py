@@ -1,4 +1,4 @@
-"""One progress bar on a run's Artifacts page. It is for the eye alone: a server that is away does not stop work."""
+"""One progress bar on a run's Artifacts page. Display only: if the server is unreachable, work continues."""
 
 import logging
 import time
@@ -12,14 +12,14 @@ log = logging.getLogger(__name__)
 
 
 class ProgressBar:
-    """The artifact "<name>-progress" of the current run, made when first shown."""
+    """The artifact "<name>-progress" of the current run, created when first shown."""
 
     def __init__(self, name: str):
         self.name = name
         self._artifact: UUID | None = None
 
     def show(self, percent: float, text: str) -> None:
-        """Set the bar and the words beside it."""
+        """Set the bar and the text next to it."""
         try:
             if self._artifact is None:
                 found = create_progress_artifact(percent, key=f"{self.name}-progress", description=text)
@@ -32,11 +32,11 @@ class ProgressBar:
 
 
 class CountBar:
-    """A progress bar over things of one kind, with their rate and the time left.
+    """A progress bar over items of one kind, with their rate and the time left.
 
     Args:
         name: the artifact is "<name>-progress".
-        unit: what is counted, in the plural.
+        unit: what is counted, as a plural.
     """
 
     def __init__(self, name: str, unit: str, now: Callable[[], float] = time.monotonic):
@@ -44,7 +44,7 @@ class CountBar:
         self.first: tuple[float, int] | None = None
 
     def __call__(self, done: int, total: int) -> None:
-        """Show a count; the first one may be what an earlier run had finished, and does not count as speed."""
+        """Show a count; the first one may include what an earlier run finished, and does not count as speed."""
         self.bar.show(100 * done / max(total, 1), self.words(done, total))
 
     def words(self, done: int, total: int) -> str:

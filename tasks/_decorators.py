@@ -1,4 +1,4 @@
-"""The two ways a function becomes a Prefect task here. Nobody decorates by hand."""
+"""The two ways a function becomes a Prefect task here. Nothing else uses Prefect's decorators."""
 
 from collections.abc import Callable
 from typing import Any, ParamSpec, TypeVar
@@ -14,17 +14,16 @@ P = ParamSpec("P")
 R = TypeVar("R")
 
 HEALS = (OSError, httpx.TransportError, ServerAway)
-"""What another try may heal: the disk, the network, a server that restarts; also when the store reports it (StoreError
-from OSError).
+"""Errors that a retry may fix: the disk, the network, a server that restarts; also when the store reports them
+(StoreError from OSError).
 
-Everything else stays as it is however often it is tried: options (ConfigError), media (MediaError), weights
-(ModelError), a part that another process owns, our own bugs. Preemption kills the process, so it heals by
-`prefect flow-run retry`, not here.
+No retry helps with options (ConfigError), media (MediaError), weights (ModelError), a part that another process owns,
+or our own bugs. Preemption kills the process, so it is handled by `prefect flow-run retry`, not here.
 """
 
 
 def heals(_task: Task[..., Any], _run: TaskRun, state: State[Any]) -> bool:
-    """True when the task failed for a reason that may be gone at the next try."""
+    """True if the task failed for a reason that may be gone at the next try."""
     error = state.result(raise_on_failure=False)
     return isinstance(error.__cause__ if isinstance(error, StoreError) else error, HEALS)
 
@@ -35,15 +34,15 @@ def io_task(function: Callable[P, R]) -> Task[P, R]:
 
 
 def gpu_task(function: Callable[P, R]) -> Task[P, R]:
-    """A task that runs a model. Which GPU it gets is the worker's matter (`CUDA_VISIBLE_DEVICES`)."""
+    """A task that runs a model. The worker decides which GPU it gets (`CUDA_VISIBLE_DEVICES`)."""
     return _house(function, tags=["gpu"], retries=2, delays_s=[10, 60])
 
 
 def _house(function: Callable[P, R], *, tags: list[str], retries: int, delays_s: list[float]) -> Task[P, R]:
-    # NO_CACHE: the store is the truth. Prefect's cache cannot see that an output was deleted or that weights changed,
-    # and its lock outlives a kill -9; asking the store for a finished part costs milliseconds.
-    # No timeout: Prefect cannot interrupt a task in a thread (it only warns so, every time). What can hang - ffmpeg,
-    # a captioner's server - has its limits in the core, and the part's journal keeps what was done.
+    # NO_CACHE: the store decides what is done. Prefect's cache cannot see that an output was deleted or that weights
+    # changed, and its lock outlives a kill -9; asking the store for a finished part takes milliseconds.
+    # No timeout: Prefect cannot interrupt a task in a thread (it only warns, every time). What can hang - ffmpeg,
+    # a captioner's server - has its own limits in the core, and the part's journal keeps what was done.
     decorate: Callable[[Callable[P, R]], Task[P, R]] = task(
         name=function.__name__.replace("_", "-"),
         task_run_name=_run_name(function),

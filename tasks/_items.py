@@ -1,4 +1,4 @@
-"""How many items of each part are done, as seen by this process; the flow's progress bars read it."""
+"""Number of finished items of each part, as seen by this process; the flow's progress bars read it."""
 
 import threading
 from typing import NamedTuple
@@ -8,7 +8,7 @@ _seen: dict[tuple[str, str], dict[int, "ItemCount"]] = {}
 
 
 class ItemCount(NamedTuple):
-    """Items of one part: done at the first report (taken from the store), done now, in all."""
+    """Items of one part: done at the first report (found in the store), done now, in total."""
 
     at_first: int
     done: int
@@ -16,7 +16,7 @@ class ItemCount(NamedTuple):
 
 
 def note(workspace: str, stage: str, part: int, done: int, total: int) -> None:
-    """Remember the state of one part."""
+    """Record the state of one part."""
     with _lock:
         parts = _seen.setdefault((workspace, stage), {})
         at_first = parts[part].at_first if part in parts else done
@@ -24,12 +24,12 @@ def note(workspace: str, stage: str, part: int, done: int, total: int) -> None:
 
 
 def item_counts(workspace: str, stage: str) -> dict[int, ItemCount]:
-    """Item counts by part; parts that run in other processes are not in it."""
+    """Item counts by part; parts that run in other processes are not included."""
     with _lock:
         return dict(_seen.get((workspace, stage), {}))
 
 
 def forget(workspace: str, stage: str) -> None:
-    """Start counting anew: a flow run begins this stage."""
+    """Restart the count: a flow run begins this stage."""
     with _lock:
         _seen.pop((workspace, stage), None)

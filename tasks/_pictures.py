@@ -1,4 +1,4 @@
-"""Pictures small enough to stand inside an artifact: the Prefect UI shows images by URL only, and a data URL is one."""
+"""Pictures small enough to embed in an artifact: the Prefect UI shows images only by URL, and a data URL is one."""
 
 import base64
 import io
@@ -20,5 +20,5 @@ def data_url(picture: bytes) -> str:
 
 
 def svg_url(picture: bytes) -> str:
-    """An SVG as it is, as a data URL."""
+    """An SVG, unchanged, as a data URL."""
     return "data:image/svg+xml;base64," + base64.b64encode(picture).decode()

@@ -1,4 +1,4 @@
-"""What goes before and after encode: plan its parts; publish the latents."""
+"""Before and after encode: plan its parts; publish the latents."""
 
 from mvideo.tasks._decorators import io_task
 from mvideo_core.curation.stages.encode import plan_latents
@@ -15,5 +15,5 @@ def plan_encode(workspace: str) -> int:
 
 @io_task
 def publish_encoded(workspace: str, options: LatentOptions) -> LatentsSummary:
-    """Index and `latents.json` over all tars of latents."""
+    """Write the index and `latents.json` over all tars of latents."""
     return publish_latents(Workspace(workspace), options)

@@ -1,4 +1,4 @@
-"""Tasks of evaluation: look at the items, score a part of them, put the parts together, build the report."""
+"""Evaluation tasks: check the items, score a part of them, combine the parts, build the report."""
 
 import logging
 from collections.abc import Callable
@@ -20,7 +20,7 @@ LOG_EVERY = 10
 
 @io_task
 def check_items(request: EvaluateRequest) -> Validation:
-    """Problems of the items, before a GPU is touched.
+    """Find problems with the items before a GPU is used.
 
     Raises:
         ConfigError: a manifest, metric or option that is wrong.
@@ -30,10 +30,10 @@ def check_items(request: EvaluateRequest) -> Validation:
 
 @gpu_task
 def score(request: EvaluateRequest, part: str) -> dict[str, str]:
-    """Score one part, "INDEX/COUNT"; scores that are on disk are kept. Returns: unavailable metrics and why.
+    """Score one part, "INDEX/COUNT"; scores on disk are kept. Returns: unavailable metrics and why.
 
     Raises:
-        ConfigError, StoreError: as `mvideo_core.evaluation.run` says.
+        ConfigError, StoreError: as in `mvideo_core.evaluation.run`.
     """
     piece = parse_part(part)
     return score_part(request.plan(), piece, request.out, _progress(piece), request.overwrite).unavailable
@@ -59,7 +59,7 @@ def collect_scores(request: EvaluateRequest, n_parts: int) -> str:
 
 @io_task
 def evaluation_report(out: str) -> str:
-    """The page over a result. Returns: its path."""
+    """Build the page of a result. Returns: its path."""
     from mvideo_core.pages.evaluation_report import build_report
 
     return str(build_report(Path(out), Path(out) / "report"))

@@ -1,4 +1,4 @@
-"""Task of generation: one video, clip after clip; what is finished is kept."""
+"""Generation task: one video, clip after clip; finished clips are kept."""
 
 import math
 import time
@@ -15,10 +15,10 @@ EVERY_S = 2.0
 
 @gpu_task
 def generate(request: GenerateRequest, out: str, overwrite: bool = False) -> GeneratedVideo:
-    """Make the video, or go on at the first clip that is missing.
+    """Generate the video, or resume at the first missing clip.
 
     Raises:
-        ConfigError, MediaError, ModelError, StoreError: as `mvideo_core.generation` says.
+        ConfigError, MediaError, ModelError, StoreError: as in `mvideo_core.generation`.
     """
     return make(request, out, overwrite, _progress())
 

@@ -1,4 +1,4 @@
-"""Tasks of the paper's experiments: draw videos, choose test sets, make a job's videos, figures, tables and page."""
+"""Tasks of the paper's experiments: render videos, choose test sets, generate videos, make figures, tables and page."""
 
 import logging
 from pathlib import Path
@@ -19,10 +19,10 @@ log = logging.getLogger(__name__)
 
 @io_task
 def material(options: PaperOptions, out: str, name: SetName) -> SourceOptions:
-    """The videos of a set, drawn when they are not there; returns what build-mask-dataset reads.
+    """The videos of a set, rendered if they do not exist; returns the input of build-mask-dataset.
 
     Raises:
-        ConfigError: a folder or table that is not there.
+        ConfigError: a folder or table that does not exist.
     """
     keep_options(options, local_path(out, "out"))
     return source_of(options, out, name)
@@ -30,20 +30,20 @@ def material(options: PaperOptions, out: str, name: SetName) -> SourceOptions:
 
 @io_task
 def test_sets(options: PaperOptions, out: str) -> list[str]:
-    """Lists of texts and masked cases; returns their paths.
+    """Write lists of prompts and masked cases; returns their paths.
 
     Raises:
-        StoreError: a dataset is missing, or a test set comes out too small.
+        StoreError: a dataset is missing, or a test set is too small.
     """
     return [str(path) for path in build_test_sets(options, Path(out))]
 
 
 @gpu_task
 def job_videos(options: PaperOptions, out: str, job: Job) -> str:
-    """The videos of one system at one length; returns their manifest.
+    """Generate the videos of one system at one length; returns their manifest.
 
     Raises:
-        ModelError, StoreError: as loading and generation say.
+        ModelError, StoreError: from loading and generating.
     """
     job = Job(*job)
     bar = CountBar("videos-" + job.name.replace("/", "-").replace(".", "-"), "videos")
@@ -58,15 +58,15 @@ def job_videos(options: PaperOptions, out: str, job: Job) -> str:
 
 @gpu_task
 def figures(options: PaperOptions, out: str) -> list[str]:
-    """Galleries of figures 4 to 9; returns their folders."""
+    """Build the galleries of figures 4 to 9; returns their folders."""
     return [str(path) for path in make_figures(options, Path(out))]
 
 
 @io_task
 def tables(options: PaperOptions, out: str) -> str:
-    """Tables 2 to 5, comparisons and the page; returns the page.
+    """Write tables 2 to 5, comparisons and the page; returns the page.
 
     Raises:
-        ConfigError: nothing was scored yet.
+        ConfigError: nothing is scored yet.
     """
     return str(finish(options, Path(out)))

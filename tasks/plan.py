@@ -1,4 +1,4 @@
-"""Task before all stages: list the sources and group them into parts."""
+"""The task before all stages: list the sources and group them into parts."""
 
 from mvideo.tasks._decorators import io_task
 from mvideo_core.curation.ingest.sources import SourceOptions
@@ -9,5 +9,5 @@ from mvideo_core.store.workspace import Workspace
 
 @io_task
 def plan(workspace: str, source: SourceOptions, options: PlanOptions) -> Plan:
-    """Make the listed videos the workspace's current plan. A folder that grew keeps everything done."""
+    """Make the listed videos the workspace's current plan. If a folder grew, finished work is kept."""
     return plan_sources(Workspace(workspace), source, options)

@@ -1,4 +1,4 @@
-"""Task of stage 7, report: funnel, statistics and overlay gallery over all rows."""
+"""The task of stage 7, report: funnel, statistics and overlay gallery over all rows."""
 
 from mvideo.tasks._decorators import io_task
 from mvideo_core.pages.data_report.build import ReportSummary, build_report
@@ -7,5 +7,5 @@ from mvideo_core.store.workspace import Workspace
 
 @io_task
 def report(workspace: str) -> ReportSummary:
-    """Write the report of what the workspace holds now."""
+    """Write the report of the workspace's current state."""
     return build_report(Workspace(workspace))

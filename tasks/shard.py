@@ -1,4 +1,4 @@
-"""What goes before and after stage 6, shard: plan the shards over all parts; publish the dataset."""
+"""Before and after stage 6, shard: plan the shards over all parts; publish the dataset."""
 
 from mvideo.tasks._decorators import io_task
 from mvideo_core.curation.stages.publish import DatasetSummary, publish_dataset
@@ -9,11 +9,11 @@ from mvideo_core.store.workspace import Workspace
 
 @io_task
 def plan_shards(workspace: str, options: ShardOptions) -> int:
-    """Which sample goes into which shard. Returns: the number of shard parts."""
+    """Decide which sample goes into which shard. Returns: the number of shard parts."""
     return plan_dataset(Workspace(workspace), options)
 
 
 @io_task
 def publish(workspace: str, options: ShardOptions) -> DatasetSummary:
-    """Index, data card and `dataset.json` over all shards."""
+    """Write the index, data card and `dataset.json` over all shards."""
     return publish_dataset(Workspace(workspace), options)

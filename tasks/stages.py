@@ -1,6 +1,6 @@
 """The task of each stage, made from its declaration: it finishes some parts.
 
-What goes in and comes out are references to parts, never what is in them.
+Its inputs and outputs are references to parts, never their contents.
 """
 
 from collections import Counter
@@ -33,7 +33,7 @@ class Parts(Record):
 
     @property
     def label(self) -> str:
-        """ "part 3", "parts 0-15", or "parts 0-15 (4)" when some in between are left out."""
+        """ "part 3", "parts 0-15", or "parts 0-15 (4)" if some in between are not included."""
         first, last, n = self.indices[0], self.indices[-1], len(self.indices)
         if n == 1:
             return f"part {first}"
@@ -41,7 +41,7 @@ class Parts(Record):
 
 
 class PartsDone(Record):
-    """Parts of one stage that are finished: how many of them were found finished, and the sums of their counts."""
+    """Finished parts of one stage: how many were already finished, and the sums of their counts."""
 
     stage: str
     indices: tuple[int, ...]
@@ -50,7 +50,7 @@ class PartsDone(Record):
 
 
 def task_of(stage: Stage) -> Task[Any, PartsDone]:
-    """A task with the stage's name, for the resource that it needs."""
+    """A task with the stage's name, for the resource that the stage needs."""
 
     def finish(parts: Parts, options: Options) -> PartsDone:
         return finish_parts(stage.name, parts, options)
@@ -60,7 +60,7 @@ def task_of(stage: Stage) -> Task[Any, PartsDone]:
 
 
 def finish_parts(stage_name: str, parts: Parts, options: Options) -> PartsDone:
-    """Finish parts of a stage one after another. What the store already holds is not run again.
+    """Finish parts of a stage one after another. Parts that the store already holds are not run again.
 
     Raises:
         ConfigError: an upstream stage has not finished one of these parts.
@@ -79,12 +79,12 @@ def finish_parts(stage_name: str, parts: Parts, options: Options) -> PartsDone:
         counts.update(result.marker.counts)
     reused = sum(result.reused for result in results)
     if reused == len(results):
-        _say_reused()
+        _show_reused()
     return PartsDone(stage=stage_name, indices=parts.indices, reused=reused, counts=dict(counts))
 
 
-def _say_reused() -> None:
-    """Let the run's name in the UI tell that the store had everything; the final state carries the new name."""
+def _show_reused() -> None:
+    """Show in the run's name in the UI that the store already had everything; the final state has the new name."""
     context = TaskRunContext.get()
     if context is not None:
         context.task_run.name += " (reused)"

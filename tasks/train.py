@@ -1,4 +1,4 @@
-"""Task of training: starts torchrun children and shows their metrics. A Prefect process never joins a process group."""
+"""Training task: starts torchrun children and shows their metrics. A Prefect process never joins a process group."""
 
 import logging
 import threading
@@ -20,17 +20,17 @@ SHOW_EVERY_S = 5.0
 
 @gpu_task
 def train(options: TrainOptions) -> RunReport:
-    """Train to the last step; a run folder with a checkpoint is resumed from there.
+    """Train to the last step; a run folder with a checkpoint resumes from it.
 
     Raises:
-        ConfigError, ModelError, StoreError, TrainError: as the training did, with its message.
+        ConfigError, ModelError, StoreError, TrainError: raised by the training, with its message.
     """
     board = TrainingBoard()
     return launch(options, on_metrics=board, on_phase=board.phase)
 
 
 class TrainingBoard:
-    """A progress bar "train-progress" with phase, then step, loss and speed; at most every few seconds."""
+    """A progress bar "train-progress" with phase, then step, loss and speed; updated every few seconds at most."""
 
     def __init__(self, now: Callable[[], float] = time.monotonic):
         self.now, self.shown_at = now, -SHOW_EVERY_S
@@ -39,7 +39,7 @@ class TrainingBoard:
         self._lock = threading.Lock()
 
     def __call__(self, line: dict[str, Any]) -> None:
-        """Take one line of metrics.jsonl."""
+        """Process one line of metrics.jsonl."""
         with self._lock:
             now, step, steps = self.now(), int(line["step"]), int(line["steps"])
             self.first = self.first or (now, step)
@@ -51,7 +51,7 @@ class TrainingBoard:
             self.bar.show(100 * step / steps, text)
 
     def phase(self, words: str) -> None:
-        """Take what is done before the first of these lines."""
+        """Show what happens before the first of these lines."""
         log.info("training: %s", words)
         self.bar.show(0, words)
 

@@ -1,1 +1,1 @@
-"""What every package may use: options, errors, records, registries, atomic files, locks."""
+"""Shared by every package: options, errors, records, registries, atomic files, locks."""

@@ -1,7 +1,7 @@
-"""Kernels of the CPU path, held to AVX2: models give the same bits on every x86-64 machine that has it.
+"""CPU kernels limited to AVX2: models return the same bits on every x86-64 machine that has it.
 
-PyTorch, oneDNN and MKL choose kernels by processor, and AVX-512 adds in another order than AVX2: of six masklets of the
-mini models three differed by a few pixels, and so did the dataset's digest. Segmentation took the same time with both.
+PyTorch, oneDNN and MKL pick kernels by processor, and AVX-512 adds in a different order than AVX2: three of six
+masklets of the mini models differed by a few pixels, and so did the dataset's digest. Segmentation took the same time.
 """
 
 import functools
@@ -10,13 +10,13 @@ from collections.abc import Mapping, MutableMapping
 from pathlib import Path
 
 CHOICE = "MVIDEO_CPU_KERNELS"
-"""Set it to "native" for the fastest kernels of this machine, and other low-order bits."""
+"""Set it to "native" for the fastest kernels of this machine, at the price of different low-order bits."""
 PINS = {"ATEN_CPU_CAPABILITY": "avx2", "ONEDNN_MAX_CPU_ISA": "AVX2", "MKL_CBWR": "AVX2"}
 
 
 @functools.lru_cache(maxsize=1)
 def cpu_flags() -> frozenset[str]:
-    """Features of this machine's processor as Linux names them; empty where it does not say."""
+    """CPU features of this machine as Linux names them; empty if it does not list them."""
     try:
         text = Path("/proc/cpuinfo").read_text(encoding="ascii", errors="replace")
     except OSError:
@@ -26,9 +26,9 @@ def cpu_flags() -> frozenset[str]:
 
 
 def pin_cpu_kernels(environment: MutableMapping[str, str] = os.environ) -> None:
-    """Limit PyTorch, oneDNN and MKL to AVX2, in this process and its children. Variables that are set are kept.
+    """Limit PyTorch, oneDNN and MKL to AVX2 in this process and its children. Variables already set are kept.
 
-    They are read when the first operation runs, so this comes before any of it: `mvideo_core` calls it on import.
+    They are read by the first operation, so this must run before any: `mvideo_core` calls it on import.
     """
     if environment.get(CHOICE) != "native" and "avx2" in cpu_flags():
         for name, value in PINS.items():
@@ -36,10 +36,10 @@ def pin_cpu_kernels(environment: MutableMapping[str, str] = os.environ) -> None:
 
 
 def half_precision_advice(dtype: str, environment: Mapping[str, str] = os.environ) -> str:
-    """Why a model in 16 bits crawls on this CPU and what helps; "" where it does not.
+    """Why a 16-bit model is slow on this CPU and what helps; "" if it is not.
 
-    oneDNN has no 16-bit convolution in AVX2, and PyTorch's own loop takes hundreds of times as long (a convolution of
-    CogVideoX's VAE, 256 channels at 5x50x74: 264 s, with AVX-512 0.6 s).
+    oneDNN has no 16-bit convolution in AVX2, and PyTorch's own loop is hundreds of times slower (one convolution of
+    CogVideoX's VAE, 256 channels at 5x50x74: 264 s, against 0.6 s with AVX-512).
     """
     if dtype == "fp32" or environment.get("ONEDNN_MAX_CPU_ISA") != PINS["ONEDNN_MAX_CPU_ISA"]:
         return ""

@@ -1,4 +1,4 @@
-"""Which device models run on where nobody has said so."""
+"""The device that models run on by default."""
 
 import sys
 from pathlib import Path
@@ -8,7 +8,7 @@ DRIVERS = ("/proc/driver/nvidia", "/dev/nvidia0", "/dev/dxg", "/dev/kfd")
 
 
 def default_device() -> str:
-    """ "cuda" when this process sees a GPU, else "cpu"; without a driver torch is not imported for the question."""
+    """ "cuda" if this process sees a GPU, else "cpu"; without a driver, torch is not imported to find out."""
     if "torch" not in sys.modules and not any(Path(driver).exists() for driver in DRIVERS):
         return "cpu"
     import torch

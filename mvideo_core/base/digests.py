@@ -10,10 +10,10 @@ CHUNK_BYTES = 1 << 20
 
 
 def sha256_of(stream: IO[bytes], n_bytes: int | None = None) -> str:
-    """SHA-256 (hex) of the next `n_bytes` of a stream, or of all that is left in it.
+    """SHA-256 (hex) of the next `n_bytes` of a stream, or of the rest of it.
 
     Raises:
-        Stopped: a stop was asked for in the meantime.
+        Stopped: a stop was requested in the meantime.
     """
     state = hashlib.sha256()
     left = n_bytes
@@ -25,6 +25,6 @@ def sha256_of(stream: IO[bytes], n_bytes: int | None = None) -> str:
 
 
 def file_sha256(path: Path) -> str:
-    """SHA-256 (hex) of a file; read to the end whatever is asked for, so that a checkpoint can be written on a stop."""
+    """SHA-256 (hex) of a file; ignores stop requests, so that a checkpoint can be written on a stop."""
     with path.open("rb") as stream:
         return hashlib.file_digest(stream, "sha256").hexdigest()

@@ -1,4 +1,4 @@
-"""Writing to disk: files and folders that appear whole or not at all, and a disk's refusal as one line of our own."""
+"""Writing to disk: files and folders appear whole or not at all, and a disk error becomes one line of our own."""
 
 import contextlib
 import errno
@@ -23,18 +23,18 @@ FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 FORBIDDEN = (errno.EACCES, errno.EPERM, errno.EROFS)
 MISPLACED = (errno.ENOENT, errno.ENOTDIR, errno.EEXIST, errno.EISDIR, errno.ENOTEMPTY, errno.ENAMETOOLONG, errno.ELOOP)
 OF_THE_DISK = (*FULL, errno.EROFS, errno.EIO)
-"""Codes that speak of the disk, whichever file was being written."""
+"""Error numbers that are about the disk, whichever file was being written."""
 PRIVATE = 0o600
-"""Mode of the files that safetensors writes."""
+"""Mode of files that safetensors writes."""
 _RUST = re.compile(r"\(os error (\d+)\)")
-"""How safetensors words an OSError: its SafetensorError is none."""
+"""How safetensors words an OSError: its SafetensorError is not one."""
 _SQLITE = {sqlite3.SQLITE_FULL: errno.ENOSPC, sqlite3.SQLITE_IOERR: errno.EIO, sqlite3.SQLITE_READONLY: errno.EROFS}
 
 
 def write_whole(path: Path, content: str | bytes) -> None:
-    """Write a file, text as UTF-8, in one move; folders are made. Several processes and threads may write the same one.
+    """Write a file atomically, text as UTF-8, creating folders. Several processes and threads may write the same file.
 
-    Killed at any moment, the old file or the new one is there, and perhaps a hidden `.part` beside it.
+    After a kill at any moment the old file or the new one exists, and perhaps a hidden `.part` next to it.
 
     Raises:
         StoreError: the place cannot be written.
@@ -49,12 +49,12 @@ def write_tensors(
     metadata: Mapping[str, str] | None = None,
     content_keys: Mapping[str, str] = MappingProxyType({}),
 ) -> None:
-    """A safetensors file in one move; folders are made. The same content gives the same bytes.
+    """Write a safetensors file atomically, creating folders. The same content gives the same bytes.
 
     Args:
-        tensors: on any device, of any memory layout.
-        content_keys: more keys of the metadata, which get the SHA-256 (hex) of the file's bytes behind the header, with
-            the text before it: {"modelspec.hash_sha256": "0x"}.
+        tensors: on any device, in any memory layout.
+        content_keys: more metadata keys, each set to its prefix followed by the SHA-256 (hex) of the bytes after the
+            header: {"modelspec.hash_sha256": "0x"}.
 
     Raises:
         StoreError: the place cannot be written.
@@ -78,17 +78,17 @@ def _finish_metadata(path: Path, content_keys: Mapping[str, str]) -> None:
             metadata |= {key: before + content for key, before in content_keys.items()}
             header["__metadata__"] = dict(sorted(metadata.items()))
             text = json.dumps(header, separators=(",", ":"), ensure_ascii=False).encode()
-            assert len(text) <= n_bytes, f"{path}: a header of other bytes than safetensors writes"
+            assert len(text) <= n_bytes, f"{path}: the header is not what safetensors writes"
             stream.seek(8)
             stream.write(text.ljust(n_bytes))
 
 
 @contextlib.contextmanager
 def new_file(path: str | os.PathLike[str]) -> Iterator[Path]:
-    """A hidden file beside `path`, with the same ending, to be written inside the block; folders are made.
+    """A hidden file next to `path`, with the same extension, to be written inside the block; folders are created.
 
-    It replaces `path` when the block ends, with the mode that the umask leaves (safetensors gives its files 0600). When
-    the block fails, nothing of it stays on the disk.
+    It replaces `path` when the block ends, with the mode that the umask gives (safetensors gives its files 0600). If
+    the block fails, the hidden file is removed.
 
     Raises:
         StoreError: the place cannot be written.
@@ -110,7 +110,7 @@ def new_folder(path: str | os.PathLike[str], *, replace: bool = False) -> Iterat
     """A `work_folder` that becomes `path` when the block ends.
 
     Args:
-        replace: remove what is at `path` first; without it, `path` must be absent or empty.
+        replace: remove an existing `path` first; otherwise it must be absent or empty.
 
     Raises:
         StoreError: the place cannot be written.
@@ -124,7 +124,7 @@ def new_folder(path: str | os.PathLike[str], *, replace: bool = False) -> Iterat
 
 @contextlib.contextmanager
 def work_folder(path: str | os.PathLike[str]) -> Iterator[Path]:
-    """A hidden, empty folder beside `path`, for one writer at a time; what the block leaves in it is removed.
+    """A hidden, empty folder next to `path`, for one writer at a time; removed after the block with what is left in it.
 
     Raises:
         StoreError: the place cannot be written.
@@ -132,14 +132,14 @@ def work_folder(path: str | os.PathLike[str]) -> Iterator[Path]:
     path = Path(path)
     part = path.with_name(f".{path.name}.part")
     with _no_remains(path, part):
-        shutil.rmtree(part, ignore_errors=True)  # of a process that was killed
+        shutil.rmtree(part, ignore_errors=True)  # left by a killed process
         part.mkdir(parents=True)
         yield part
     _remove(part)
 
 
 def obey_umask(folder: str | os.PathLike[str]) -> None:
-    """Give the files of a folder that a library wrote the mode that the umask leaves; safetensors gives its files 0600.
+    """Give files that a library wrote the mode that the umask gives; safetensors gives its files 0600.
 
     Raises:
         StoreError: the folder cannot be written.
@@ -154,11 +154,11 @@ def obey_umask(folder: str | os.PathLike[str]) -> None:
 
 @contextlib.contextmanager
 def disk_errors(what: str = "", place: str = "the disk") -> Iterator[None]:
-    """Turn every refusal of the disk inside the block into a StoreError; see `store_error`.
+    """Turn every disk error inside the block into a StoreError; see `store_error`.
 
     Args:
-        what: what was being done, begins the message.
-        place: folder that is most likely meant where the error names no file.
+        what: what was being done; starts the message.
+        place: the likely folder if the error names no file.
     """
     try:
         yield
@@ -170,20 +170,20 @@ def disk_errors(what: str = "", place: str = "the disk") -> Iterator[None]:
 
 
 def store_error(error: BaseException, path: str | os.PathLike[str] = "", place: str = "the disk") -> StoreError | None:
-    """A refusal of the disk as our own error, with the way out; None when the error is something else.
+    """A disk error as one of ours, with the way out; None if the error is something else.
 
     Args:
         error: an OSError, or what safetensors makes of one.
-        path: what was being written; the file that the error names when not given.
-        place: what the message names where neither does.
+        path: what was being written; default: the file that the error names.
+        place: what the message names if neither is known.
     """
     code = _code(error)
     if code is None:
         return None
-    named, said = getattr(error, "filename", None), getattr(error, "strerror", None)
+    named, reason = getattr(error, "filename", None), getattr(error, "strerror", None)
     file = os.fspath(path) or (os.fsdecode(named) if isinstance(named, str | bytes) else "")
     verb = "cannot be written" if path else "cannot be read or written"
-    return StoreError(f"{file or place}: {verb} ({said or os.strerror(code)}); {_way_out(code, file)}")
+    return StoreError(f"{file or place}: {verb} ({reason or os.strerror(code)}); {_way_out(code, file)}")
 
 
 def _code(error: BaseException) -> int | None:
@@ -200,19 +200,19 @@ def _code(error: BaseException) -> int | None:
 
 def _way_out(code: int, place: str) -> str:
     if code in FULL:
-        return "free space there, or give a place on another disk, then run again"
+        return "free space there or use a path on another disk, then run again"
     if code in FORBIDDEN:
-        return "fix its permissions, or give a place that you may use"
+        return "fix its permissions or use a path that you can write to"
     if code in MISPLACED:
         above = next((p for p in (Path(place), *Path(place).parents) if os.path.lexists(p)), None) if place else None
         kind = "" if above is None or os.path.isdir(above) else f"{above} is a file, not a folder: "  # noqa: PTH112
-        return f"{kind}give another place"
+        return f"{kind}use another path"
     return "check the disk, then run again"
 
 
 @contextlib.contextmanager
 def _no_remains(path: Path, part: Path) -> Iterator[None]:
-    """Remove the part when the block fails, and say so in our own words where it was the part that failed."""
+    """Remove the part when the block fails, and raise our own error if writing the part is what failed."""
     try:
         yield
     except BaseException as error:
@@ -224,7 +224,7 @@ def _no_remains(path: Path, part: Path) -> Iterator[None]:
 
 
 def _concerns(error: BaseException, part: Path) -> bool:
-    """Whether the error is about writing here, and not about something that is read meanwhile."""
+    """Whether the error is about writing here, and not about something being read at the same time."""
     named = getattr(error, "filename", None)
     if not isinstance(named, str | bytes) or _code(error) in OF_THE_DISK:
         return True

@@ -1,4 +1,4 @@
-"""Errors by the person who has to act; a message says what, the value seen, the value allowed and the next step."""
+"""Errors, by who has to act. A message gives the problem, the value seen, what is allowed and the next step."""
 
 
 class MVideoError(Exception):
@@ -10,22 +10,22 @@ class ConfigError(MVideoError):
 
 
 class MediaError(MVideoError):
-    """One video, clip or mask file is bad. Survivable: the item becomes a `failed` row and the run goes on."""
+    """One video, clip or mask file is bad. Not fatal: the item becomes a `failed` row and the run continues."""
 
 
 class KilledError(MediaError):
-    """A child process was killed from outside while it worked on an item (kill -9, the kernel short of memory).
+    """A child process was killed externally while it worked on an item (kill -9, out of memory).
 
-    It says little about the item, which is tried again a few times before it becomes a `failed` row.
+    That says little about the item, so it is retried a few times before it becomes a `failed` row.
     """
 
 
 class ModelError(MVideoError):
-    """Weights or an extra are missing or do not fit. The message names the file, its source and where to put it."""
+    """Weights or an extra are missing or do not match. The message names the file, its source and where to put it."""
 
 
 class ServerAway(ModelError):
-    """A server that the work needs does not answer, or answers nobody: it may be back at the next try."""
+    """A server that the work needs does not respond, or rejects every request; the next try may succeed."""
 
 
 class StoreError(MVideoError):

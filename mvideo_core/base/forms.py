@@ -1,7 +1,7 @@
-"""Annotations of flow parameters whose JSON schema lets a server refuse wrong values at submission.
+"""Annotations of flow parameters whose JSON schema lets a server reject wrong values at submission.
 
-They change the schema only. A message of a JSON schema says which values are allowed where it comes from an "enum";
-"anyOf" and "additionalProperties" list none, so enums are added beside them.
+They change the schema only. A JSON schema error lists the allowed values only if they come from an "enum"; "anyOf" and
+"additionalProperties" list none, so enums are added next to them.
 """
 
 from collections.abc import Sequence
@@ -15,12 +15,12 @@ from pydantic_core import CoreSchema
 from mvideo_core.base.options import Options, partial_of
 
 YAML_PATH = r"^$|\.ya?ml$"
-"""A profile by path; "" is no profile at all, as in runs that carry all their options."""
+"""A profile by path; "" means no profile, for runs that carry all their options."""
 
 
 @dataclass(frozen=True)
 class ProfileName:
-    """Annotation of a parameter: a profile by the name of its file in `folder`, or the path of a YAML file."""
+    """Annotation of a parameter: a profile, by the name of its file in `folder` or by the path of a YAML file."""
 
     folder: Path
 
@@ -37,15 +37,15 @@ class ProfileName:
 
 @dataclass(frozen=True)
 class Values:
-    """Annotation of a parameter: single values over options of a class, as a mapping that is checked when submitted.
+    """Annotation of a parameter: values that override options of a class, as a mapping checked at submission.
 
-    A form shows one box for JSON, whatever the class holds: its fields are named by patterns, which forms do not draw.
+    A form shows one JSON box, whatever the class holds: its fields are patterns, which forms do not draw.
     """
 
     record: type[Options]
 
     def __get_pydantic_json_schema__(self, core: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
-        """Names, types and ranges of the class and of all options inside it."""
+        """Names, types and ranges of the class and of all options nested in it."""
         schema = partial_of(self.record).model_json_schema()
         boxed = _inline_schema(schema, schema.get("$defs", {}))
         return handler(core) | {name: boxed[name] for name in ("propertyNames", "patternProperties")}
@@ -71,10 +71,10 @@ def _inline_schema(schema: Any, definitions: dict[str, Any]) -> Any:
 
 
 def one_of(*names: str, required: bool = True) -> dict[str, Any]:
-    """Keywords of a JSON schema: only one of these text fields is given; the others are empty or absent.
+    """Keywords of a JSON schema: at most one of these text fields is set; the others are empty or absent.
 
     Args:
-        required: one of them must be given.
+        required: one of them must be set.
     """
     return _one_of(names, {"required": [names[0]], **_texts(names[:1], minLength=1)} if required else {})
 

@@ -1,4 +1,4 @@
-"""The GPUs of this machine, asked of the driver; torch is not imported, and no CUDA context is made."""
+"""The GPUs of this machine according to the driver; torch is not imported, and no CUDA context is created."""
 
 import os
 import shutil
@@ -18,7 +18,7 @@ class Gpu(NamedTuple):
     """One GPU as its driver describes it.
 
     Attributes:
-        memory_bytes, free_bytes: of the whole GPU, and what no process uses now.
+        memory_bytes, free_bytes: total memory, and what no process uses now.
         capability: CUDA compute capability, such as (9, 0).
     """
 
@@ -35,7 +35,7 @@ def gpus() -> list[Gpu]:
     """GPUs that a process started here would see, in the order of CUDA_VISIBLE_DEVICES.
 
     Raises:
-        ConfigError: nvidia-smi is there and does not answer; the message has what it says.
+        ConfigError: nvidia-smi exists but fails; the message includes its output.
     """
     if shutil.which("nvidia-smi") is None:
         return []
@@ -44,15 +44,15 @@ def gpus() -> list[Gpu]:
         answer = subprocess.run(argv, capture_output=True, text=True, timeout=NVIDIA_SMI_WAIT_S, check=False)
     except (OSError, subprocess.TimeoutExpired) as error:
         raise ConfigError(f"nvidia-smi does not answer ({error}); reload the NVIDIA driver or reboot") from None
-    said = (answer.stdout.strip() or answer.stderr.strip()).splitlines()
-    if answer.returncode and "No devices" not in " ".join(said):
-        why = said[0] if said else f"exit code {answer.returncode}"
+    output = (answer.stdout.strip() or answer.stderr.strip()).splitlines()
+    if answer.returncode and "No devices" not in " ".join(output):
+        why = output[0] if output else f"exit code {answer.returncode}"
         raise ConfigError(f"nvidia-smi fails: {why}; the driver and its kernel module do not fit: reinstall or reboot")
     return visible(parse_listing(answer.stdout), os.environ.get("CUDA_VISIBLE_DEVICES"))
 
 
 def parse_listing(listing: str) -> list[Gpu]:
-    """GPUs of nvidia-smi's CSV; figures that it does not know ("[N/A]") become 0."""
+    """GPUs in nvidia-smi's CSV; unknown figures ("[N/A]") become 0."""
     found = []
     for line in listing.splitlines():
         fields = [field.strip() for field in line.split(",")]
@@ -66,7 +66,7 @@ def parse_listing(listing: str) -> list[Gpu]:
 
 
 def visible(found: list[Gpu], choice: str | None) -> list[Gpu]:
-    """The GPUs that CUDA_VISIBLE_DEVICES leaves; as in CUDA, the list ends at the first entry that is no GPU."""
+    """The GPUs that CUDA_VISIBLE_DEVICES allows; as in CUDA, the list ends at the first entry that is not a GPU."""
     if choice is None:
         return found
     left: list[Gpu] = []
@@ -79,7 +79,7 @@ def visible(found: list[Gpu], choice: str | None) -> list[Gpu]:
 
 
 def gpu_ids() -> list[str]:
-    """Ids of the GPUs that this process may use, without starting a program where CUDA_VISIBLE_DEVICES is set."""
+    """Ids of the GPUs that this process may use, without starting a program if CUDA_VISIBLE_DEVICES is set."""
     choice = os.environ.get("CUDA_VISIBLE_DEVICES")
     if choice is not None:
         named = [one.strip() for one in choice.split(",")]

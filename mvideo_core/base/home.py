@@ -1,7 +1,7 @@
-"""A home directory for users without one: containers run under a user id that has no entry in /etc/passwd.
+"""A home directory for users without one: containers often run under a user id with no entry in /etc/passwd.
 
-Weights, digests, Prefect, torch and the Hugging Face client all keep files in the home directory, and fail in their own
-ways when there is none.
+Weights, digests, Prefect, torch and the Hugging Face client all keep files in the home directory, and each fails in its
+own way if there is none.
 """
 
 import logging
@@ -17,18 +17,18 @@ log = logging.getLogger(__name__)
 
 
 def ensure_home(environment: MutableMapping[str, str] = os.environ) -> Path | None:
-    """Set HOME, and USER where nothing names the user, so that this process and its children have both.
+    """Set HOME, and USER if nothing names the user, for this process and its children.
 
-    Call it before libraries are imported that look for a home.
+    Call it before importing libraries that look for a home.
 
     Args:
         environment: changed in place.
 
     Returns:
-        The folder below the temporary directory that HOME was set to; None where there was a home.
+        The folder below the temporary directory that HOME was set to; None if there was a home.
 
     Raises:
-        ConfigError: that folder belongs to somebody else.
+        ConfigError: that folder belongs to another user.
     """
     uid = os.getuid()
     entry = _entry(uid)
@@ -40,7 +40,7 @@ def ensure_home(environment: MutableMapping[str, str] = os.environ) -> Path | No
     place = Path(tempfile.gettempdir()) / f"mvideo-home-{uid}"
     place.mkdir(mode=0o700, exist_ok=True)
     if place.is_symlink() or place.stat().st_uid != uid:
-        raise ConfigError(f"user {uid} has no home directory, and {place} belongs to somebody else; set HOME")
+        raise ConfigError(f"user {uid} has no home directory, and {place} belongs to another user; set HOME")
     environment["HOME"] = str(place)
     log.warning(
         "user %d has no home directory (HOME is %s): using %s; set HOME, or MVIDEO_WEIGHTS and MVIDEO_STATE, to keep "

@@ -1,7 +1,7 @@
-"""Lines of text files and files of folders, the same way everywhere.
+"""Lines of text files and files in folders, read the same way everywhere.
 
-`str.splitlines` also breaks at U+2028, U+2029 and U+0085, which captions, prompts and titles may hold; here only
-newlines end a line. Hidden files (._clip.mp4 of macOS, our own unfinished .clip.mp4.1f.part) are nobody's data.
+`str.splitlines` also breaks at U+2028, U+2029 and U+0085, which captions, prompts and titles may contain; here only
+newlines end a line. Hidden files (._clip.mp4 of macOS, our own unfinished .clip.mp4.1f.part) are not data.
 """
 
 import os
@@ -12,7 +12,7 @@ from mvideo_core.base.errors import ConfigError
 
 
 def text_lines(text: str) -> list[str]:
-    """Lines of a text without their ends (LF or CRLF); a byte order mark is left out, and so is the end of the last."""
+    """Lines of a text without their ends (LF or CRLF), without a byte order mark and without the empty last line."""
     lines = text.removeprefix("\ufeff").split("\n")
     return [line.removesuffix("\r") for line in (lines if lines[-1] else lines[:-1])]
 
@@ -21,10 +21,10 @@ def read_lines(path: str | os.PathLike[str], what: str) -> list[str]:
     """Lines of a UTF-8 file.
 
     Args:
-        what: the file's purpose, for the message: "removal list".
+        what: what the file is, for the message: "removal list".
 
     Raises:
-        ConfigError: it cannot be read, or is no UTF-8.
+        ConfigError: it cannot be read or is not UTF-8.
     """
     try:
         return text_lines(Path(path).read_text(encoding="utf-8"))
@@ -33,10 +33,10 @@ def read_lines(path: str | os.PathLike[str], what: str) -> list[str]:
 
 
 def read_entries(path: str | os.PathLike[str], what: str) -> list[str]:
-    """Entries of a list that people write: one a line, sorted, each once.
+    """Entries of a hand-written list: one per line, sorted, each once.
 
-    `#` at the start of a line or after a blank begins a comment; quotes around an entry and a comma after it are left
-    out, as spreadsheets and editors put them there.
+    `#` at the start of a line or after a blank starts a comment; quotes around an entry and a comma after it are
+    dropped, since spreadsheets and editors add them.
 
     Raises:
         ConfigError: it cannot be read.
@@ -52,11 +52,11 @@ def read_entries(path: str | os.PathLike[str], what: str) -> list[str]:
 
 
 def visible_files(folder: str | os.PathLike[str], *endings: str, recursive: bool = False) -> list[Path]:
-    """Files of a folder by name, without hidden ones and those in hidden folders; none where there is no folder.
+    """Files in a folder by name, without hidden ones and those in hidden folders; empty if the folder does not exist.
 
     Args:
-        endings: lower-case endings with their dot; none takes every file.
-        recursive: enter folders, too.
+        endings: lower-case extensions with their dot; none means every file.
+        recursive: include subfolders.
     """
     root = Path(folder)
     if not root.is_dir():
@@ -72,27 +72,27 @@ def visible_files(folder: str | os.PathLike[str], *endings: str, recursive: bool
 
 
 def find_file(folder: str | os.PathLike[str], name: str) -> Path | None:
-    """The file of a folder with this name, however its accents are encoded (macOS writes them decomposed, NFD).
+    """The file in a folder with this name, however its accents are encoded (macOS decomposes them, NFD).
 
     Returns:
-        None when there is none, or when no file can have such a name (over 255 bytes).
+        None if there is none, or if no file can have such a name (over 255 bytes).
     """
     root = Path(folder)
     return next((root / form for form in spellings(name) if is_file(root / form)), None)
 
 
 def spellings(text: str) -> tuple[str, ...]:
-    """A text as it is, composed (NFC) and decomposed (NFD): one name to people, up to three to a file system."""
+    """A text as is, composed (NFC) and decomposed (NFD): one name to people, up to three to a file system."""
     return tuple(dict.fromkeys((text, unicodedata.normalize("NFC", text), unicodedata.normalize("NFD", text))))
 
 
 def exists(path: str | os.PathLike[str]) -> bool:
-    """Whether something is there; False, not an error, for a name that the file system refuses (over 255 bytes)."""
+    """Whether the path exists; False, not an error, for a name that the file system rejects (over 255 bytes)."""
     return os.path.exists(path)  # noqa: PTH110
 
 
 def is_file(path: str | os.PathLike[str]) -> bool:
-    """Whether a file is there; False, not an error, for a name that the file system refuses (over 255 bytes)."""
+    """Whether the path is a file; False, not an error, for a name that the file system rejects (over 255 bytes)."""
     return os.path.isfile(path)  # noqa: PTH113
 
 

@@ -1,4 +1,4 @@
-"""Paths that must be of this machine: `Path` takes "s3://bucket" for a local folder called "s3:"."""
+"""Paths that must be local: `Path` takes "s3://bucket" for a local folder called "s3:"."""
 
 from pathlib import Path
 
@@ -12,15 +12,15 @@ def check_local(value: str) -> str:
         ValueError: it is a URL.
     """
     if "://" in value:
-        raise ValueError("a local path is needed here, not a URL; mount the bucket, or copy files to or from it")
+        raise ValueError("this must be a local path, not a URL; mount the bucket, or copy files to or from it")
     return value
 
 
 def local_path(value: str, what: str) -> Path:
-    """A path of this machine.
+    """A local path.
 
     Args:
-        what: what the path is for, begins the message.
+        what: what the path is for; starts the message.
 
     Raises:
         ConfigError: it is a URL.

@@ -1,4 +1,4 @@
-"""Advisory file locks that the kernel drops when their holder dies, however it dies."""
+"""Advisory file locks that the kernel releases when their holder dies, however it dies."""
 
 import contextlib
 import fcntl
@@ -15,15 +15,15 @@ POLL_S = 0.2
 
 @contextlib.contextmanager
 def file_lock(path: Path, *, shared: bool = False, wait_s: float = 0.0) -> Iterator[None]:
-    """Hold the lock of one file; the file and its folder are made if need be.
+    """Hold the lock of one file; the file and its folder are created if needed.
 
     Args:
-        shared: any number of holders at once, but none beside an exclusive one.
+        shared: any number of shared holders at once, but none alongside an exclusive one.
         wait_s: how long to wait for other holders.
 
     Raises:
-        BlockingIOError: another live process, or another part of this one, still holds it.
-        StoreError: the file cannot be made, or its file system has no locks.
+        BlockingIOError: another live process, or another thread of this one, still holds it.
+        StoreError: the file cannot be created, or its file system has no locks.
     """
     deadline = time.monotonic() + wait_s
     with _open_lock(path) as stream:
@@ -36,7 +36,7 @@ def file_lock(path: Path, *, shared: bool = False, wait_s: float = 0.0) -> Itera
 
 
 def try_lock(stream: IO[Any], path: Path, *, shared: bool = False) -> bool:
-    """Lock an open file until it is closed; False when another process, or another part of this one, holds it.
+    """Lock an open file until it is closed; False if another process, or another thread of this one, holds it.
 
     Raises:
         StoreError: its file system has no locks.
@@ -56,7 +56,7 @@ def try_lock(stream: IO[Any], path: Path, *, shared: bool = False) -> bool:
 def _open_lock(path: Path) -> IO[str]:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        return path.open("a+")  # NFS shares a lock only of a file that is open for reading, too
+        return path.open("a+")  # NFS grants a shared lock only on a file open for reading, too
     except OSError as error:
         raise StoreError(
             f"{path}: cannot write this lock file ({error.strerror}); fix permissions or the disk"
@@ -68,17 +68,17 @@ def folder_in_use(root: str) -> Iterator[None]:
     """Keep `mvideo gc` from deleting a dataset or latents while they are read.
 
     Args:
-        root: `<workspace>/datasets/<key>` or `<workspace>/latents/<key>`. Anywhere else, and at a URL, gc deletes
-            nothing, or has no locks: nothing is held.
+        root: `<workspace>/datasets/<key>` or `<workspace>/latents/<key>`. Anywhere else gc deletes nothing, and a URL
+            has no locks: then nothing is held.
 
     Raises:
-        BlockingIOError: gc is deleting this very folder.
+        BlockingIOError: gc is deleting this folder.
     """
     path = Path(root).expanduser().absolute()
     workspace = path.parent.parent
     with contextlib.ExitStack() as held:
         if "://" not in root and (workspace / "workspace.json").is_file():
-            with contextlib.suppress(StoreError):  # a workspace to read only
+            with contextlib.suppress(StoreError):  # a read-only workspace
                 held.enter_context(file_lock(folder_lock(workspace, path.parent.name, path.name), shared=True))
         yield
 

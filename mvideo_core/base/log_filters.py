@@ -1,15 +1,15 @@
-"""Drops log lines of other packages that say nothing to a user of this one. Standard library only."""
+"""Drops log lines of other packages that mean nothing to a user of this one. Standard library only."""
 
 import logging
 from functools import partial
 
 HARMLESS = {
-    # torchao 0.18, which diffusers imports when it is there, registers two enums in a way that torch 2.15 deprecates.
+    # torchao 0.18, which diffusers imports if installed, registers two enums in a way that torch 2.15 deprecates.
     "torch.utils._pytree": "register_constant() on Enum",
     # diffusers 0.42 looks for classes that torchao 0.18 no longer has; only checkpoints pickled with them need those.
     "diffusers.quantizers.torchao.torchao_quantizer": "Unable to import `torchao` Tensor objects",
 }
-"""Name of a logger -> text of the line that it does not write."""
+"""Name of a logger -> text of the line to drop."""
 
 
 def _is_other(text: str, record: logging.LogRecord) -> bool:

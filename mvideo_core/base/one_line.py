@@ -1,4 +1,4 @@
-"""Errors of a command as one line on standard error and an exit code, for every `main` of this project."""
+"""A command's error as one line on standard error and an exit code, for every `main` of this project."""
 
 import logging
 import sys
@@ -13,9 +13,9 @@ log = logging.getLogger("mvideo_core")
 
 @contextmanager
 def errors_in_one_line() -> Iterator[None]:
-    """End the process with one line when an error of ours or of the disk leaves the block.
+    """End the process with one line when one of our errors or a disk error leaves the block.
 
-    Exit code 2: the call or the options are wrong; 1: the work failed; 130: stopped with Ctrl-C.
+    Exit code 2: wrong call or options; 1: the work failed; 130: stopped with Ctrl-C.
     """
     try:
         with disk_errors():
@@ -23,7 +23,7 @@ def errors_in_one_line() -> Iterator[None]:
     except MVideoError as error:
         log.debug("%r", error, exc_info=error)
         _end(f"{type(error).__name__}: {error}", 2 if isinstance(error, ConfigError) else 1)
-    except OSError as error:  # a path that a command reads or writes; the library calls turn theirs into ours
+    except OSError as error:  # a path the command itself reads or writes; library code raises our errors
         log.debug("%r", error, exc_info=error)
         where = f"{error.filename}: " if error.filename else ""
         _end(f"StoreError: {where}{error.strerror or error}; check the path, its permissions and the disk", 1)

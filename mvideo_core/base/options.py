@@ -1,4 +1,4 @@
-"""Base class of every options record, and the canonical JSON that content keys are made of."""
+"""Base class of all options, and the canonical JSON that content keys are computed from."""
 
 import copy
 import functools
@@ -26,11 +26,11 @@ from mvideo_core.base.errors import ConfigError
 
 
 class Options(BaseModel):
-    """How to work. Frozen, unknown keys forbidden; every field carries a description with unit and effect."""
+    """How to work. Frozen, unknown keys forbidden; every field has a description with unit and effect."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", ser_json_inf_nan="constants", allow_inf_nan=False)
     GONE: ClassVar[dict[str, str]] = {}
-    """Names of earlier versions, and what to give instead."""
+    """Names from earlier versions, and what to use instead."""
 
     @model_validator(mode="before")
     @classmethod
@@ -41,7 +41,7 @@ class Options(BaseModel):
 
     @classmethod
     def __get_pydantic_json_schema__(cls, core: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
-        """The allowed keys as an enum: who refuses another one by this schema lists them."""
+        """The allowed keys as an enum, so that whoever rejects an unknown key by this schema lists them."""
         found = handler(core)
         own = handler.resolve_ref_schema(found)
         if own.pop("additionalProperties", None) is False:
@@ -54,7 +54,7 @@ class Options(BaseModel):
 
         Args:
             values: plain mapping, e.g. from YAML.
-            where: what the message calls the place the values came from.
+            where: where the values came from; starts the message.
 
         Raises:
             ConfigError: an unknown key or a value out of range; the message lists the allowed keys.
@@ -85,7 +85,7 @@ class Options(BaseModel):
 
         Args:
             folder: where profiles are.
-            name: a file of `folder` without its ending, or the path of a YAML file; "" is the class's own defaults.
+            name: a file in `folder` without its extension, or the path of a YAML file; "" means the class's defaults.
             overrides: nested mapping such as {"cut": {"min_shot_s": 4}}; wins over the profile.
 
         Raises:
@@ -103,36 +103,36 @@ class Options(BaseModel):
         return cls.parse(merge(values, overrides), where=f"values over the profile {name}") if overrides else own
 
     def at_default(self, *names: str) -> set[str]:
-        """Those of some fields that have their default: a digest that leaves them out survives their introduction."""
+        """The named fields that have their default value: a digest that leaves them out survives their introduction."""
         fields = type(self).model_fields
         return {name for name in names if getattr(self, name) == fields[name].default}
 
 
 @dataclass(frozen=True)
 class Over:
-    """Annotation of a parameter: single values over a profile's options of a class, as a mapping.
+    """Annotation of a parameter: values that override a profile's options of a class, as a mapping.
 
     `Annotated[dict[str, Any] | None, Over(CutOptions)]` has that class's JSON schema without defaults and required
-    fields, so that a form shows no value that the profile does not have; what is given is checked field by field, and
-    holds nothing else.
+    fields, so a form shows no value that the profile does not have. Given values are checked field by field and unknown
+    keys are rejected.
     """
 
     record: type[Options]
 
     def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
-        """Checked as the partial class, kept as a mapping; None is kept where it is allowed."""
+        """Checked as the partial class, kept as a mapping; None is kept if allowed."""
         partial = handler.generate_schema(partial_of(self.record))
         kept = core_schema.no_info_after_validator_function(lambda own: own.model_dump(exclude_unset=True), partial)
         return core_schema.nullable_schema(kept) if NoneType in get_args(source) else kept
 
     def __get_pydantic_json_schema__(self, core: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
-        """The class or null; the allowed keys once more outside of that choice, whose own messages name none."""
+        """The class or null; the allowed keys again outside of that choice, whose own messages list none."""
         return handler(core) | {"propertyNames": {"enum": sorted(self.record.model_fields)}}
 
 
 @functools.cache
 def partial_of(record: type[Options]) -> type[Options]:
-    """The class with every field optional and none with a default; nested options likewise."""
+    """The class with every field optional and without defaults; nested options likewise."""
     fields: dict[str, Any] = {}
     for name, field in record.model_fields.items():
         own = copy.copy(field)
@@ -159,7 +159,7 @@ def _without_default(schema: dict[str, Any]) -> None:
 
 
 def _record_at(record: type[BaseModel], path: Sequence[int | str]) -> tuple[str, type[BaseModel]]:
-    """The record that a path of fields leads to, and the path as text; `record` itself where it leads elsewhere."""
+    """The record that a path of fields leads to, and the path as text; `record` itself if it leads nowhere."""
     inner = record
     for step in path:
         field = inner.model_fields.get(str(step))
@@ -170,7 +170,7 @@ def _record_at(record: type[BaseModel], path: Sequence[int | str]) -> tuple[str,
 
 
 def _misfit(problem: Any) -> str:
-    """What a record's own check says of values that do not fit each other, where no single key is at fault; else ""."""
+    """The message of a record's own check of values that do not go together, where no single key is wrong; else ""."""
     if problem["type"] != "value_error" or not isinstance(problem["input"], dict):
         return ""
     place = ".".join(str(step) for step in problem["loc"])
@@ -178,7 +178,7 @@ def _misfit(problem: Any) -> str:
 
 
 def _hides(record: type[BaseModel], path: Sequence[int | str]) -> bool:
-    """Whether a record on the way to a value hides what was typed (`hide_input_in_errors`): it may hold a secret."""
+    """Whether a record on the way to a value hides the input (`hide_input_in_errors`): it may hold a secret."""
     for step in path:
         if record.model_config.get("hide_input_in_errors"):
             return True
@@ -191,12 +191,12 @@ def _hides(record: type[BaseModel], path: Sequence[int | str]) -> bool:
 
 
 def merge(base: dict[str, Any], top: dict[str, Any]) -> dict[str, Any]:
-    """`base` with `top`'s values over it, mappings merged key by key.
+    """`base` overridden by `top`, mappings merged key by key.
 
-    A mapping of numbers over a list changes those entries, from 0: {"4": {"options": {"align": True}}}.
+    A mapping of numbers on top of a list changes those entries, from 0: {"4": {"options": {"align": True}}}.
 
     Raises:
-        ConfigError: a number that the list does not have, or another key.
+        ConfigError: an index that the list does not have, or another key.
     """
     result = dict(base)
     for key, value in top.items():
@@ -213,7 +213,7 @@ def _merge_lists(base: list[Any], top: dict[str, Any], name: str) -> list[Any]:
         index = int(key) if str(key).isascii() and str(key).isdigit() else len(base)
         if index >= len(base):
             entries = f"{len(base)} entries, 0 to {len(base) - 1}" if base else "no entries"
-            raise ConfigError(f"{name}.{key}: {name} is a list of {entries}; give the number of one, or the whole list")
+            raise ConfigError(f"{name}.{key}: {name} is a list of {entries}; give an index or the whole list")
         old = base[index]
         base[index] = merge(old, value) if isinstance(old, dict) and isinstance(value, dict) else value
     return base
@@ -235,10 +235,10 @@ def parse_yaml(text: str, where: str) -> Any:
     """The value of a YAML text, safely (no object tags).
 
     Args:
-        where: what the message calls the place the text came from.
+        where: where the text came from; starts the message.
 
     Raises:
-        ConfigError: not YAML, a date that does not exist, or a key given twice, of which YAML would drop the first.
+        ConfigError: not YAML, a date that does not exist, or a repeated key, which YAML would silently overwrite.
     """
     try:
         return yaml.load(text, _UniqueKeys)  # noqa: S506 - a SafeLoader
@@ -262,7 +262,7 @@ def read_yaml(path: str | Path) -> dict[str, Any]:
     if value is None:
         return {}
     if not isinstance(value, dict):
-        raise ConfigError(f"{path}: a mapping is expected at the top, {type(value).__name__} seen")
+        raise ConfigError(f"{path}: expected a mapping at the top level, got {type(value).__name__}")
     return value
 
 
@@ -274,7 +274,7 @@ def _yaml_words(error: Exception) -> str:
 
 
 class _UniqueKeys(yaml.SafeLoader):
-    """SafeLoader that refuses a key given twice in a mapping."""
+    """SafeLoader that rejects a repeated key in a mapping."""
 
     def construct_mapping(self, node: Any, deep: bool = False) -> dict[Any, Any]:
         seen = set()

@@ -1,30 +1,30 @@
 """Parquet files in memory, read in the calling thread.
 
 Pre-buffering, pyarrow's default, reads in Arrow's own threads. One of them may free the Python buffer while the
-interpreter ends, and a command that succeeded then dies of SIGABRT (exit code 134; 3 to 14 of 40 runs).
+interpreter exits, and a successful command then dies of SIGABRT (exit code 134; 3 to 14 of 40 runs).
 """
 
 import io
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:  # imported where a file is read: `mvideo status` reads markers alone
+if TYPE_CHECKING:  # imported only where a file is read: `mvideo status` reads just markers
     import pyarrow as pa
     import pyarrow.parquet as pq
 
 
 def open_parquet(content: bytes) -> "pq.ParquetFile":
-    """A file to be read piece by piece; give `use_threads=False` to its methods. Raises pyarrow.ArrowInvalid."""
+    """A file to read piece by piece; pass `use_threads=False` to its methods. Raises pyarrow.ArrowInvalid."""
     import pyarrow.parquet as pq
 
     return pq.ParquetFile(io.BytesIO(content), pre_buffer=False)
 
 
 def read_table(content: bytes, columns: Sequence[str] | None = None) -> "pa.Table":
-    """A file's columns, all without `columns`.
+    """Columns of a file; all of them by default.
 
     Raises:
-        pyarrow.ArrowInvalid: not Parquet, or a column that it lacks.
+        pyarrow.ArrowInvalid: not Parquet, or a missing column.
     """
     import pyarrow as pa
 

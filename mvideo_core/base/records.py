@@ -1,7 +1,7 @@
-"""The nouns: rows that stages write, one class per stage, joined by clip key. Options live elsewhere.
+"""The nouns: rows that stages write, one class per stage, joined by clip key. Options are elsewhere.
 
-A row has one of three statuses: `ok`, `filtered(reason, value, threshold)` (a rule said no) or `failed(error, message,
-attempts)` (the item is bad). Timings and host names never stand in a row: the same input must give the same bytes.
+A row has one of three statuses: `ok`, `filtered(reason, value, threshold)` (a rule dropped it) or `failed(error,
+message, attempts)` (the item is bad). Rows never hold timings or host names: the same input must give the same bytes.
 """
 
 from typing import Any, ClassVar, Literal, Self
@@ -32,16 +32,16 @@ class Blob(Record):
 
 
 class Picture(Record):
-    """How the samples of a video become pictures; the cut stage and every other decode of the file obey it.
+    """How the video's samples become pictures; the cut stage and every other decode of the file follow it.
 
     Attributes:
-        stream_index: of the video stream taken, counted over all streams; -1 = the first that is no cover art.
-        matrix: FFmpeg's name of the YCbCr matrix, "rgb" without one; "" = as FFmpeg finds.
+        stream_index: of the video stream used, counted over all streams; -1 = the first that is not cover art.
+        matrix: FFmpeg's name of the YCbCr matrix, "rgb" if there is none; "" = whatever FFmpeg finds.
         range: "tv" (limited) or "pc" (full).
         primaries, transfer: FFmpeg's names.
-        gray_bits: depth of gray samples of limited range, which FFmpeg's scaler takes for full; 0 = otherwise.
-        tagged: False when the file names no matrix and its size decided.
-        interlaced: its frames hold two fields; they are deinterlaced.
+        gray_bits: depth of limited-range gray samples, which FFmpeg's scaler treats as full range; 0 = anything else.
+        tagged: False if the file names no matrix and its size decided.
+        interlaced: frames hold two fields; they are deinterlaced.
     """
 
     stream_index: int = -1
@@ -60,12 +60,12 @@ class Picture(Record):
 
     @property
     def wide(self) -> bool:
-        """Whether its colors reach beyond bt709 (HDR, bt2020, P3): they are then converted in linear light."""
+        """Whether its colors go beyond bt709 (HDR, bt2020, P3): they are then converted in linear light."""
         return self.hdr or self.primaries in ("bt2020", "smpte431", "smpte432")
 
 
 class Row(Record):
-    """Common head of every row.
+    """Common fields of every row.
 
     Attributes:
         key: unique within the stage; letters, digits, "_" and "-" only (WebDataset splits names at the first dot).
@@ -75,7 +75,7 @@ class Row(Record):
     """
 
     volatile: ClassVar[tuple[str, ...]] = ()
-    """Fields that say where something lies, not what it is; they stay out of content digests."""
+    """Fields that say where something is stored, not what it is; they stay out of content digests."""
 
     key: str
     parent: str = ""
@@ -87,11 +87,11 @@ class Row(Record):
     message: str | None = None
     attempts: int = 0
     content_key: str = ""
-    """Content key of the item that gave this row, set by the runner; lets later runs take the row over."""
+    """Content key of the item that gave this row, set by the runner; lets later runs reuse the row."""
 
     @classmethod
     def filter_row(cls, key: str, parent: str, reason: str, value: float, threshold: float, **known: Any) -> Self:
-        """A row that a rule dropped, with the value seen and the limit it met."""
+        """A row that a rule dropped, with the value seen and the limit it violated."""
         return cls(key=key, parent=parent, status="filtered", reason=reason, value=value, threshold=threshold, **known)
 
     @classmethod
@@ -101,11 +101,11 @@ class Row(Record):
 
 
 class SourceRow(Row):
-    """plan: one source as listed, before anything was opened.
+    """plan: one source as listed, before anything is opened.
 
     Attributes:
-        uri: "file://" + percent-encoded absolute path; "" when the listed video was not found on disk.
-        root: "file://" URI of the folder that links must not lead out of; "" for any place.
+        uri: "file://" + percent-encoded absolute path; "" if the listed video was not found on disk.
+        root: "file://" URI of the folder that links must not leave; "" for any place.
         fingerprint: size and modification time of the file, so that a changed file is read again.
     """
 
@@ -122,8 +122,8 @@ class VideoRow(Row):
     """ingest: one source video. Width and height are as displayed, after rotation and sample aspect ratio.
 
     Attributes:
-        root: as in SourceRow; the cut stage opens the file again and holds it to the same folder.
-        picture: which stream is taken, and what its samples mean.
+        root: as in SourceRow; the cut stage opens the file again and restricts it to the same folder.
+        picture: which stream is used, and what its samples mean.
     """
 
     volatile: ClassVar[tuple[str, ...]] = ("uri", "root")
@@ -152,10 +152,10 @@ class ClipRow(Row):
     """cut: one clip of one shot. Times are seconds of the source video; half-open [start_s, end_s).
 
     Attributes:
-        decode_errors: source pictures within the clip that the decoder called damaged.
-        source_errors: complaints of the decoder over the whole source.
+        decode_errors: source pictures within the clip that the decoder reported as damaged.
+        source_errors: decoder errors over the whole source.
         color_shift: largest difference between the mean red, green or blue of clip and source, 0 to 255.
-        deinterlaced, tone_mapped: what was done to the source's pictures.
+        deinterlaced, tone_mapped: what was applied to the source's pictures.
     """
 
     shot_index: int = 0
@@ -191,7 +191,7 @@ class ObjectStats(Record):
 
     Attributes:
         object_id: index into the mask file, from 0.
-        kept: False when the quality gate dropped it; `drop_reason`, `drop_value`, `drop_threshold` say why.
+        kept: False if the quality gate dropped it; `drop_reason`, `drop_value`, `drop_threshold` say why.
         drift: 1 - mean IoU of consecutive non-empty frames.
     """
 
@@ -224,9 +224,9 @@ class CaptionRow(Row):
     """caption: one text per clip, at most the token budget of the text encoder.
 
     Attributes:
-        model: the captioner's name, or the id that its server gave with the answer.
+        model: the captioner's name, or the id that its server returned with the answer.
         cleaned: codes of what was removed from the answer (perception/captioning/clean.py).
-        answer: start of the answer as it came, where it was refused.
+        answer: start of the raw answer, if it was rejected.
     """
 
     text: str = ""
@@ -239,7 +239,7 @@ class CaptionRow(Row):
 
 
 class SampleRow(Row):
-    """shard: where one <video, text, masks> triplet stands. `offset_bytes` is the first member's header in the tar."""
+    """shard: where one <video, text, masks> triplet is. `offset_bytes` is the first member's header in the tar."""
 
     shard: str = ""
     split: str = ""
@@ -253,7 +253,7 @@ class SampleRow(Row):
 
 
 class PlannedSample(Record):
-    """One sample of a planned shard: everything that goes into the tar, and where its files lie."""
+    """One sample of a planned shard: everything that goes into the tar, and where its files are."""
 
     key: str
     video_id: str
@@ -267,18 +267,18 @@ class PlannedSample(Record):
 
 
 class ShardPlanRow(Row):
-    """samples: one planned shard (`ok`), or one clip that stays out of the dataset (`filtered`, with its reason)."""
+    """samples: one planned shard (`ok`), or one clip left out of the dataset (`filtered`, with its reason)."""
 
     dataset: str = ""
     """Folder of the dataset the shard belongs to, relative to the workspace; named by the content of the whole plan."""
     split: str = ""
     samples: list[PlannedSample] = []
     entry: str = ""
-    """Of a clip that a removal or held-out list leaves out: the entry of that list."""
+    """For a clip that a removal or held-out list excludes: the entry of that list."""
 
 
 class ShardRow(Row):
-    """shard: one written tar and what stands where in it."""
+    """shard: one written tar and the position of everything in it."""
 
     split: str = ""
     tar: Blob | None = None
@@ -291,7 +291,7 @@ class LatentWindow(Record):
     Attributes:
         key: of the clip, as in the dataset; several windows of one clip share it.
         target_start_frame: frame of the clip at which the window's target begins.
-        history: False when the clip is too short for the frames before the target (first-clip mode only).
+        history: False if the clip is too short for the frames before the target (first-clip mode only).
         offset_bytes, size_bytes, sha256: content of the window's member in the tar.
         text_offset_bytes, text_size_bytes, text_sha256: content of the caption's embedding, one per clip.
     """
@@ -310,7 +310,7 @@ class LatentWindow(Record):
 
 
 class LatentShardRow(Row):
-    """encode: the tar of latents beside one tar of the dataset (`ok`), or one clip that is too short (`filtered`)."""
+    """encode: the tar of latents for one tar of the dataset (`ok`), or one clip that is too short (`filtered`)."""
 
     split: str = ""
     tar: Blob | None = None

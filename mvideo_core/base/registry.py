@@ -11,10 +11,10 @@ T = TypeVar("T")
 
 
 class Registry(Generic[T]):
-    """Plugins of one kind. Adding one means adding one file to `package` with a `@REGISTRY.register("name")`.
+    """Plugins of one kind. To add one, add one file to `package` with a `@REGISTRY.register("name")`.
 
     Args:
-        kind: what a member is called in messages ("detector").
+        kind: what messages call a member ("detector").
         package: dotted package whose direct modules are imported on first use. Modules starting with "_" are skipped.
     """
 

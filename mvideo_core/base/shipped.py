@@ -1,4 +1,4 @@
-"""Files of YAML that come with the project: `prefect.yaml`, `datasets/` and the folders of `deployments/`."""
+"""YAML files shipped with the project: `prefect.yaml`, `datasets/` and the folders of `deployments/`."""
 
 from pathlib import Path
 

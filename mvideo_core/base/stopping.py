@@ -1,8 +1,8 @@
-"""A stop of the work in this process, heard by its threads between two frames.
+"""Stopping the work of this process: its threads end between two frames.
 
-A cancel, Ctrl-C or the death of a worker raises an exception in the main thread only; the threads of a pool would work
-on to the end of their parts. `pool_that_stops` passes the stop on to them, and loops over frames, items and blocks of a
-file call `heed`.
+A cancel, Ctrl-C or the death of a worker raises an exception in the main thread only; threads of a pool would work to
+the end of their parts. `pool_that_stops` passes the stop on to them; loops over frames, items and blocks of a file
+check for it with `heeding` or `raise_if_stopped`.
 """
 
 import threading
@@ -13,25 +13,25 @@ from typing import TypeVar
 T = TypeVar("T")
 P = TypeVar("P")
 
-_asked = threading.Event()
+_stop_requested = threading.Event()
 
 
 class Stopped(BaseException):
-    """The work in this thread ends here because a stop was asked for; never a fault of its input."""
+    """The work in this thread ends here because a stop was requested; the input is not at fault."""
 
 
 def raise_if_stopped() -> None:
-    """Raise when a stop is asked for.
+    """Raise if a stop was requested.
 
     Raises:
-        Stopped: it is.
+        Stopped: it was.
     """
-    if _asked.is_set():
-        raise Stopped("a stop was asked for; what is journaled is kept")
+    if _stop_requested.is_set():
+        raise Stopped("stop requested; journaled work is kept")
 
 
 def heeding(things: Iterable[T]) -> Iterator[T]:
-    """The same things, with a look for a stop before each."""
+    """The same items, with a check for a stop before each."""
     for thing in things:
         raise_if_stopped()
         yield thing
@@ -39,9 +39,9 @@ def heeding(things: Iterable[T]) -> Iterator[T]:
 
 @contextmanager
 def pool_that_stops(pool: AbstractContextManager[P]) -> Iterator[P]:
-    """A pool of threads that end at their next frame when a stop leaves the block; an error lets them finish.
+    """A pool whose threads end at their next frame when a stop leaves the block; after an error they finish.
 
-    A stop is any exception that is no `Exception`: KeyboardInterrupt, SystemExit, Prefect's TerminationSignal.
+    A stop is any exception that is not an `Exception`: KeyboardInterrupt, SystemExit, Prefect's TerminationSignal.
     """
     mine = False
     try:
@@ -51,9 +51,9 @@ def pool_that_stops(pool: AbstractContextManager[P]) -> Iterator[P]:
             except Exception:
                 raise
             except BaseException:
-                mine = not _asked.is_set()
-                _asked.set()
+                mine = not _stop_requested.is_set()
+                _stop_requested.set()
                 raise
     finally:
         if mine:  # not inside another pool that is stopping
-            _asked.clear()
+            _stop_requested.clear()

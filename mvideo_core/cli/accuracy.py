@@ -1,4 +1,4 @@
-"""mvideo accuracy: the data half against the mini world's exact truth."""
+"""mvideo accuracy: the data pipeline against the mini world's exact ground truth."""
 
 import typer
 
@@ -18,10 +18,10 @@ def accuracy(
         "build/accuracy", "--out", help="Folder for accuracy.json and the page.", callback=local_only
     ),
     strips: int = typer.Option(
-        12, "--strips", min=0, max=500, help="Crossings drawn on the page, and as many returns, at most."
+        12, "--strips", min=0, max=500, help="Most crossings drawn on the page, and most returns."
     ),
 ) -> None:
-    """Cuts, boxes, masks, captions and funnel of a workspace against the truth of the world it was made from."""
+    """Compare a workspace's cuts, boxes, masks, captions and funnel with the ground truth of its mini world."""
     from mvideo_core.miniworld.accuracy.workspace import measure_workspace
 
     for line in measure_workspace(workspace, world, out, strips):

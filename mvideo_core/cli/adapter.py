@@ -19,17 +19,17 @@ def add_to(app: typer.Typer) -> None:
 @adapter_app.command()
 def export(
     adapter: str = ADAPTER,
-    for_: Literal["videox-fun", "comfyui", "kohya"] = typer.Option(..., "--for", help="Program that loads it."),
+    for_: Literal["videox-fun", "comfyui", "kohya"] = typer.Option(..., "--for", help="Program that will load it."),
     out: str = typer.Option(..., "--out", help="The .safetensors file to write.", callback=local_only),
-    title: str = typer.Option("", "--title", help="Name shown by other programs; empty: the adapter's own."),
+    title: str = typer.Option("", "--title", help="Name shown by other programs; default: the adapter's own."),
     author: str = typer.Option("", "--author", help="Who made it."),
-    description: str = typer.Option("", "--description", help="What it was trained on and what it can do."),
+    description: str = typer.Option("", "--description", help="What it was trained on and what it does."),
     license_: str = typer.Option("", "--license", help="Name or text of the license."),
-    trigger: str = typer.Option("", "--trigger", help="Words that a prompt needs to call on what was trained."),
+    trigger: str = typer.Option("", "--trigger", help="Words in a prompt that trigger what was trained."),
     tags: str = typer.Option("", "--tags", help="Categories, separated by commas."),
-    overwrite: bool = typer.Option(False, "--overwrite", help="Replace --out where it is there already."),
+    overwrite: bool = typer.Option(False, "--overwrite", help="Replace --out if it exists."),
 ) -> None:
-    """The LoRA under the names that another program looks for, with alpha as tensors; the header says what it is."""
+    """Export the LoRA with the names that another program expects and alpha as tensors; the header describes it."""
     from mvideo_core.cogvideox.adapter_export import TARGETS, export_adapter
     from mvideo_core.cogvideox.adapter_header import CardOptions
 
@@ -44,10 +44,10 @@ def export(
 
 @adapter_app.command()
 def show(adapter: str = ADAPTER) -> None:
-    """What the header of the LoRA file says: modelspec, kohya's ss_ keys, digests of base and data."""
+    """Print the header of the LoRA file: modelspec, kohya's ss_ keys, digests of base and data."""
     from mvideo_core.cogvideox.adapter_files import find_adapter
     from mvideo_core.cogvideox.adapter_header import read_header
 
     header = read_header(find_adapter(adapter).lora)
-    told = {key: value for key, value in header.items() if key not in ("format", "lora_adapter_metadata")}
-    typer.echo(yaml.safe_dump(told, sort_keys=True, allow_unicode=True).strip() if told else "no keys of these kinds")
+    keys = {key: value for key, value in header.items() if key not in ("format", "lora_adapter_metadata")}
+    typer.echo(yaml.safe_dump(keys, sort_keys=True, allow_unicode=True).strip() if keys else "no keys of these kinds")

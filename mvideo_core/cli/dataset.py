@@ -17,7 +17,7 @@ from mvideo_core.shards.dataset import MaskVideoDataset, read_info
 from mvideo_core.shards.files import DatasetFiles
 from mvideo_core.shards.verify import verify_dataset
 
-dataset_app = typer.Typer(no_args_is_help=True, help="A finished dataset: what is in it, is it whole, one sample out.")
+dataset_app = typer.Typer(no_args_is_help=True, help="A finished dataset: summary, verification, one sample.")
 
 
 def add_to(app: typer.Typer) -> None:
@@ -35,7 +35,7 @@ def info(root: str = typer.Argument(help="Dataset folder or fsspec URL.")) -> No
             f"{name:<6} {split.samples} samples of {split.videos} videos, {split.hours:.2f} h, "
             f"{split.shards} shards, {split.bytes / 1e6:.1f} MB"
         )
-    typer.echo(f"left out: {found.excluded or 'nothing'}")
+    typer.echo(f"excluded: {found.excluded or 'nothing'}")
     typer.echo(f"digest {found.digest}")
 
 
@@ -44,7 +44,7 @@ def verify(
     root: str = typer.Argument(help="Dataset folder or fsspec URL."),
     deep: bool = typer.Option(False, "--deep", help="Read every byte, with webdataset."),
 ) -> None:
-    """Check shards, index and counts against each other; exit code 1 when something is wrong."""
+    """Check shards, index and counts against each other; exit code 1 if anything is wrong."""
     problems = verify_dataset(root, deep)
     for problem in problems:
         typer.echo(f"{problem.path} {problem.key}: {problem.what}")
@@ -56,18 +56,18 @@ def verify(
 def extract(
     root: str = typer.Argument(help="Dataset folder or fsspec URL."),
     key: str = typer.Argument(help="Key of a sample."),
-    split: str = typer.Option("train", "--split", help="Split it is in."),
+    split: str = typer.Option("train", "--split", help="Split that has it."),
     out: str = typer.Option(
         ".", "--out", help="Folder for the sample's files and its overlay video.", callback=local_only
     ),
 ) -> None:
-    """One sample as files, and an overlay video of its masks."""
+    """Write one sample as files, with an overlay video of its masks."""
     from mvideo_core.masks.draw import write_overlay
 
     dataset = MaskVideoDataset(root, split)
     places = [n for n, known in enumerate(dataset.keys) if known == key]
     if not places:
-        raise ConfigError(f"{root}: no sample {key!r} in split {split}; index.parquet has all keys in its column `key`")
+        raise ConfigError(f"{root}: no sample {key!r} in split {split}; index.parquet lists all keys")
     sample, folder = dataset.sample(places[0]), Path(out)
     for extension, content in sample.content.items():
         write_whole(folder / f"{key}.{extension}", content)
@@ -84,7 +84,7 @@ def download_(
     hdvila_videos: str = HDVILA_VIDEOS,
     manifest: str = MANIFEST,
 ) -> None:
-    """Fetch listed videos with a command of yours, one at a time, slowly. Off unless the file says enabled: true."""
+    """Fetch listed videos with your own command, one at a time, slowly. Off unless the file says enabled: true."""
     chosen = DownloadOptions.parse(read_yaml(options), options)
     given = {"hdvila": hdvila, "hdvila_videos": hdvila_videos, "manifest": manifest}
     source = SourceOptions.parse({name: value for name, value in given.items() if value}, "source")

@@ -1,4 +1,4 @@
-"""mvideo doctor: what will fail, with a next step for each."""
+"""mvideo doctor: finds what will fail, with a next step for each problem."""
 
 import json
 from typing import TYPE_CHECKING
@@ -22,7 +22,7 @@ def doctor(
     workspace: str = typer.Option("", "--workspace", "-w", help="Workspace: free disk, and room for its latents."),
     as_json: bool = typer.Option(False, "--json", help="Print JSON instead of text."),
 ) -> None:
-    """Look at this machine, and at what a run or training needs of it. Exit code 1: something will fail."""
+    """Check this machine and what a run or training needs from it. Exit code 1: something will fail."""
     from mvideo_core.doctor import ALL, run_checks
 
     asked = _read_settings(profile, training, workspace)
@@ -32,7 +32,7 @@ def doctor(
         answer = {"problems": problems, "findings": [one.model_dump() for one in found]}
         typer.echo(json.dumps(answer, indent=1))
     else:
-        _tell(found)
+        _print_findings(found)
     raise typer.Exit(1 if problems else 0)
 
 
@@ -51,7 +51,7 @@ def _read_settings(profile: str, training: str, workspace: str) -> "Asked":
     return Asked(workspace=workspace, pipeline=pipeline, training=trained)
 
 
-def _tell(found: "list[Finding]") -> None:
+def _print_findings(found: "list[Finding]") -> None:
     width = max(len(one.check) for one in found)
     for one in found:
         typer.echo(f"{MARKS[one.status]:<5}{one.check:<{width}}  {one.what}")

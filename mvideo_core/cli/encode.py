@@ -16,7 +16,7 @@ from mvideo_core.training.latents.cache import read_info
 from mvideo_core.training.latents.info import LatentsInfo
 from mvideo_core.training.latents.options import LatentOptions
 
-WEIGHTS = typer.Option("", "--weights", help="Base model: catalog name or folder; wins over the options.")
+WEIGHTS = typer.Option("", "--weights", help="Base model: catalog name or folder; overrides the options.")
 
 
 def add_to(app: typer.Typer) -> None:
@@ -29,10 +29,10 @@ def encode(
     weights: str = WEIGHTS,
     options: str = typer.Option("", "--options", "-o", help="YAML file with LatentOptions."),
     set_: list[str] = typer.Option([], "--set", "-s", help="One value, e.g. --set store_logvar=true. Repeatable."),
-    parts: str = typer.Option("", "--parts", help="Only these parts, e.g. 0,3-7, nothing published; all if left out."),
-    jobs: int = typer.Option(1, "--jobs", help="Parts at once; they take turns on the model."),
+    parts: str = typer.Option("", "--parts", help="Only these parts, e.g. 0,3-7, and do not publish. Default: all."),
+    jobs: int = typer.Option(1, "--jobs", help="Parts processed at once; they take turns on the model."),
 ) -> None:
-    """Encode the current dataset for training. Killed or stopped, the same command goes on where it was."""
+    """Encode the current dataset for training. If stopped or killed, the same command resumes."""
     from mvideo_core.curation.stages.encode import encode_dataset
     from mvideo_core.curation.stages.publish_latents import current_latents
 
@@ -44,7 +44,7 @@ def encode(
     why = ", ".join(reason_lines(summary.reasons)[:4])
     typer.echo(
         f"encode   {counts.get('ok', 0)} shards, {counts.get('filtered', 0)} clips filtered "
-        f"in {summary.seconds:.1f} s, {summary.parts_reused} of {summary.parts} parts were there"
+        f"in {summary.seconds:.1f} s, {summary.parts_reused} of {summary.parts} parts were already done"
         + (f" ({why})" if why else "")
     )
     if not parts:
@@ -58,5 +58,5 @@ def _splits(info: LatentsInfo) -> Iterator[str]:
         each = split.bytes / max(split.windows, 1)
         yield (
             f"{name:<6} {split.windows} windows ({split.with_history} with history) of {split.clips} clips, "
-            f"{split.bytes / 1e6:.1f} MB, {each / 1e6:.3f} MB a window"
+            f"{split.bytes / 1e6:.1f} MB, {each / 1e6:.3f} MB per window"
         )

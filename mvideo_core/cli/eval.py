@@ -1,4 +1,4 @@
-"""mvideo eval ...: score videos, compare systems, print the paper's tables beside ours."""
+"""mvideo eval ...: score videos, compare systems, print the paper's tables next to ours."""
 
 from pathlib import Path
 from typing import Any
@@ -12,21 +12,21 @@ from mvideo_core.cli.settings import end_with, local_only, read_values, tell_pro
 
 eval_app = typer.Typer(
     no_args_is_help=True,
-    help="""Score videos with VBench's dimensions and mask IoU, and tabulate them.
+    help="""Score videos with VBench's dimensions and mask IoU, and tabulate the scores.
 
     A folder of videos is enough:  mvideo eval run my_videos --suite mini --out result
 
-    For masks, several systems or seeds, write a manifest.jsonl, one line per video, such as
+    For masks, or several systems or seeds, write a manifest.jsonl with one line per video, such as
     {"id": "cat-0", "system": "ours", "video": "cat-0.mp4", "prompt": "a cat runs", "masks": "cat.masks"};
-    a video that is named but absent counts as missing. Order: ls, validate, run, compare, table, report;
-    compare-models does it all for several models.
+    a listed video that does not exist counts as missing. Order: ls, validate, run, compare, table, report;
+    compare-models does all of it for several models.
     """,
 )
 MANIFESTS = typer.Argument(
     help="Manifests (.jsonl), or folders of videos named after their prompts, as PATH or NAME=PATH. One or more."
 )
-SUITE = typer.Option("mini", "--suite", help="Metrics: a profile of `mvideo eval ls`, or the path of a YAML file.")
-SET = typer.Option([], "--set", "-s", help="One value over the suite, e.g. --set intervals.level=0.9. Repeatable.")
+SUITE = typer.Option("mini", "--suite", help="Metrics: a suite of `mvideo eval ls`, or a YAML file.")
+SET = typer.Option([], "--set", "-s", help="Override a suite value, e.g. --set intervals.level=0.9. Repeatable.")
 RESULT = typer.Argument(help="Folder that `mvideo eval run --out` wrote.", callback=local_only)
 
 
@@ -39,17 +39,17 @@ def add_to(app: typer.Typer) -> None:
 
 @eval_app.command("ls")
 def ls(
-    load: bool = typer.Option(False, "--load", help="Try to load each metric (CPU): says what is missing for it."),
+    load: bool = typer.Option(False, "--load", help="Try to load each metric (CPU) and report what is missing."),
 ) -> None:
-    """Metrics with what they need and their licence, suites, and systems under test."""
+    """List metrics with their requirements and license, suites, and systems under test."""
     from mvideo_core.base.errors import ModelError
     from mvideo_core.evaluation.base import METRICS
     from mvideo_core.evaluation.suite import PROFILES
 
-    typer.echo("metrics (needs; scale of tables; licence; weights):")
+    typer.echo("metrics (needs; scale of tables; license; weights):")
     for name in METRICS.names():
         kind = METRICS.get(name)
-        state = "not tried; --load tries"
+        state = "not checked; --load checks"
         if load:
             try:
                 digest = kind.load(kind.Options(), "cpu").weights_sha256
@@ -66,7 +66,7 @@ def ls(
 
 @eval_app.command("validate")
 def validate_(manifests: list[str] = MANIFESTS, suite: str = SUITE, set_: list[str] = SET) -> None:
-    """Look at every video and mask before a GPU is touched. Exit code 1 when an item would get no score."""
+    """Check every video and mask before a GPU is used. Exit code 1 if an item would get no score."""
     from mvideo_core.evaluation.validate import validate
 
     found = validate(_plan(suite, set_, manifests))
@@ -89,16 +89,16 @@ def run(
     set_: list[str] = SET,
     part: str = typer.Option("", "--part", help="INDEX/COUNT, e.g. 0/4: score every fourth item (one GPU of four)."),
     strict: bool = typer.Option(
-        False, "--strict", help="Validate (every part does) and stop before scoring on an error."
+        False, "--strict", help="Validate (in every part) and stop before scoring on an error."
     ),
-    check: bool = typer.Option(True, "--check/--no-check", help="Validate first; of several parts, part 0 does."),
+    check: bool = typer.Option(True, "--check/--no-check", help="Validate first; with several parts, part 0 does it."),
     overwrite: bool = typer.Option(
-        False, "--overwrite", help="Replace the result of other videos or metrics in --out."
+        False, "--overwrite", help="Replace a result of different videos or metrics in --out."
     ),
 ) -> None:
-    """Score every item under every metric of the suite; write result.json, Markdown, LaTeX, CSV, JSON, VBench's format.
+    """Score every item with every metric of the suite; write result.json, Markdown, LaTeX, CSV, JSON, VBench's format.
 
-    Killed or stopped, the same command continues at the first missing score. With --part, start one process per GPU
+    If stopped or killed, the same command continues at the first missing score. With --part, start one process per GPU
     (CUDA_VISIBLE_DEVICES=0 mvideo eval run ... --part 0/4); the last part to finish writes the result.
     """
     from mvideo_core.evaluation.plan import Part, parse_part
@@ -115,10 +115,10 @@ def run(
         found = validate(plan)
         show_problems(found.problems)
         if strict and found.n_errors:
-            raise ConfigError(f"eval: {found.n_errors} errors above; fix them, or leave --strict out to count them")
+            raise ConfigError(f"eval: {found.n_errors} errors above; fix them, or drop --strict")
     score_part(plan, piece, out, show_progress, overwrite)
     if waiting := waiting_parts(plan, piece.count, out):
-        typer.echo(f"part {piece.index} of {piece.count} is scored; waiting for parts {waiting}")
+        typer.echo(f"part {piece.index} of {piece.count} scored; waiting for parts {waiting}")
         return
     collect(plan, piece.count, out)
     write_all(out)
@@ -126,22 +126,22 @@ def run(
 
 @eval_app.command("retry-failed")
 def retry(out: str = RESULT) -> None:
-    """Forget the failed scores of a result: the next `mvideo eval run` with this --out scores those videos again."""
+    """Delete the failed scores of a result: the next `mvideo eval run` with this --out scores those videos again."""
     from mvideo_core.evaluation.retry import forget_failed
 
-    typer.echo(f"{forget_failed(out)} failed scores will be made again by the next run")
+    typer.echo(f"{forget_failed(out)} failed scores deleted; the next run scores those videos again")
 
 
 @eval_app.command("compare")
 def compare_(
     first: str = RESULT,
-    second: str = typer.Argument("", help="Another result; empty = two systems of the first."),
-    a: str = typer.Option("", "--a", help="System of the first result, as its table names it."),
+    second: str = typer.Argument("", help="Another result; default: two systems of the first."),
+    a: str = typer.Option("", "--a", help="System of the first result, as named in its table."),
     b: str = typer.Option("", "--b", help="System of the second result."),
 ) -> None:
-    """Second minus first, paired by item id: different, or not distinguishable, by a sign-flip test of prompts.
+    """Second minus first, paired by item id: a significant difference or not, by a sign-flip test over prompts.
 
-    P-values are corrected for the number of metrics (Holm). Below six prompts the answer is "too few".
+    P-values are corrected for the number of metrics (Holm). With fewer than six prompts the answer is "too few".
     """
     from mvideo_core.evaluation.compare import compare, find_side
     from mvideo_core.evaluation.differences import differences_markdown
@@ -156,10 +156,10 @@ def compare_(
 @eval_app.command("report")
 def report(
     result: str = RESULT,
-    out: str = typer.Option("", "--out", help="Folder of the page; empty = RESULT/report.", callback=local_only),
+    out: str = typer.Option("", "--out", help="Folder of the page; default: RESULT/report.", callback=local_only),
     set_: list[str] = typer.Option([], "--set", "-s", help="One value, e.g. max_rows=500 or max_side_px=720."),
 ) -> None:
-    """A page that opens offline: videos side by side, contours, per-frame curves, worst first."""
+    """Build a page that works offline: videos side by side, contours, per-frame curves, worst first."""
     from mvideo_core.pages.evaluation_report import ReportOptions, build_report
 
     options = ReportOptions.parse(read_values("", set_), "--set")
@@ -171,20 +171,20 @@ def generate(
     system: str = typer.Option(..., "--system", help="A system of `mvideo eval ls`, or the path of a YAML file."),
     out: str = typer.Option(..., "--out", help="Folder for manifest.jsonl and videos/.", callback=local_only),
     prompts: str = typer.Option("", "--prompts", help="Text file, one per line, or prompts.json of `testset vbench`."),
-    manifest: str = typer.Option("", "--manifest", help="Manifest whose prompts, seeds and masks are taken."),
-    lengthened: str = typer.Option("", "--lengthened", help="JSON, prompt -> longer text to generate from instead."),
+    manifest: str = typer.Option("", "--manifest", help="Manifest with the prompts, seeds and masks to use."),
+    lengthened: str = typer.Option("", "--lengthened", help="JSON, prompt -> longer text to generate from."),
     videos_per_prompt: int = typer.Option(1, "--videos-per-prompt", min=1, help="With --prompts; VBench makes 5."),
-    seed: int = typer.Option(0, "--seed", min=0, help="With --prompts: of each prompt's first video."),
-    seconds: float = typer.Option(0.0, "--seconds", min=0, help="Length, for systems that make any; 0: as they say."),
+    seed: int = typer.Option(0, "--seed", min=0, help="With --prompts: seed of each prompt's first video."),
+    seconds: float = typer.Option(0.0, "--seconds", min=0, help="Length, for systems that support any; 0: their own."),
     test_set: str = typer.Option("", "--test-set", help="Name in tables: vbench, mask-to-video, complexmotion."),
-    set_: list[str] = typer.Option([], "--set", "-s", help="One value over the system, e.g. mvideo.adapter=PATH."),
+    set_: list[str] = typer.Option([], "--set", "-s", help="Override a system value, e.g. mvideo.adapter=PATH."),
     part: str = typer.Option("", "--part", help="INDEX/COUNT: every COUNT-th video (one GPU of several)."),
 ) -> None:
-    """Make a system's videos for a list of prompts or samples, and the manifest that scores them.
+    """Generate a system's videos for a list of prompts or samples, and the manifest to score them with.
 
-    Killed or stopped, the same command continues at the first missing video. The manifest names every video from the
-    start: one that never comes counts as missing, one that cannot be made as failed (exit code 3). Its masks are
-    those of the frames that the system makes.
+    If stopped or killed, the same command continues at the first missing video. The manifest lists every video from the
+    start: one that is never generated counts as missing, one that cannot be generated as failed (exit code 3). Its
+    masks are those of the frames that the system generates.
     """
     from mvideo_core.evaluation.make_videos import (
         failures,
@@ -198,7 +198,7 @@ def generate(
     from mvideo_core.evaluation.systems import load_system
 
     if bool(prompts) == bool(manifest):
-        raise ConfigError("eval generate: give --prompts or --manifest, one of them")
+        raise ConfigError("eval generate: give either --prompts or --manifest")
     items = absolute_items(read_manifest(manifest)) if manifest else []
     if prompts:
         items = items_of_prompts(read_prompts(prompts), videos_per_prompt, seed)
@@ -216,8 +216,8 @@ def generate(
     lost = failures(mine)
     if lost and len(lost) == len(mine):
         name, why = next(iter(lost.items()))
-        raise ConfigError(f"eval generate: none of {len(mine)} videos could be made; {name}: {why}")
-    end_with([f"{len(lost)} of {len(mine)} videos could not be made and count as failed"] if lost else [])
+        raise ConfigError(f"eval generate: none of {len(mine)} videos could be generated; {name}: {why}")
+    end_with([f"{len(lost)} of {len(mine)} videos could not be generated and count as failed"] if lost else [])
 
 
 @eval_app.command("table")
@@ -225,14 +225,14 @@ def table(
     number: str = typer.Argument(help="2, 3, 4 or 5, as in the paper."),
     results: list[str] = typer.Option([], "--results", "-r", help="Folder of `mvideo eval run --out`. Repeatable."),
     out: str = typer.Option(
-        "", "--out", help="Folder for table-N.md, .tex, .csv, .json; empty = print only.", callback=local_only
+        "", "--out", help="Folder for table-N.md, .tex, .csv, .json; default: print only.", callback=local_only
     ),
 ) -> None:
-    """A table of the paper: its figures beside ours with intervals, and below it every choice the paper leaves open.
+    """Print a table of the paper: its figures next to ours with intervals, then every choice the paper leaves open.
 
-    Means are over the items that all results share; own means stand beside them. Rows find their results by system and
-    test set of the manifest, and by the length and size of the files: mvideo-5b, mvideo-2b, mvideo-2b-no-consistency,
-    cogvideox-2b, cogvideox-5b, opensora-v1.2; other systems follow below the paper's rows.
+    Means are over the items that all results share; means over all items of a result are shown next to them. Rows match
+    results by the manifest's system and test set, and by the files' length and size: mvideo-5b, mvideo-2b,
+    mvideo-2b-no-consistency, cogvideox-2b, cogvideox-5b, opensora-v1.2; other systems follow below the paper's rows.
     """
     from mvideo_core.evaluation.result import read_result, share_items
     from mvideo_core.evaluation.tables import make_table, table_markdown, write_table
@@ -252,7 +252,7 @@ def _plan(suite: str, settings: list[str], manifests: list[str]) -> Any:
 
 
 def write_all(out: str) -> None:
-    """Every export of a result; prints its table."""
+    """Write every export of a result and print its table."""
     from mvideo_core.evaluation.export import to_markdown, write_exports
     from mvideo_core.evaluation.result import read_result
 
@@ -263,7 +263,7 @@ def write_all(out: str) -> None:
 
 
 def show_problems(problems: Any, most: int = 40) -> None:
-    """What validation saw, on standard error."""
+    """Print the findings of validation on standard error."""
     for one in problems[:most]:
         where = f"{one.group}: {one.item}" if one.item else one.group
         typer.echo(f"{one.level:<8} {where}: {one.message}", err=True)
@@ -278,5 +278,5 @@ def _list_values(values: Any, most: int = 4) -> str:
 
 
 def show_progress(done: int, total: int, text: str) -> None:
-    """One line per item, on standard error."""
+    """Print one line per item on standard error."""
     typer.echo(f"[{done}/{total}] {text}", err=True)

@@ -1,4 +1,4 @@
-"""mvideo eval compare-models: from folders of videos to the table of a paper, in one command."""
+"""mvideo eval compare-models: from folders of videos to a paper's table, in one command."""
 
 from pathlib import Path
 
@@ -21,22 +21,20 @@ def compare_models(
         ..., "--out", help="Folder for scores, tables, plots and page. Kept scores are reused.", callback=local_only
     ),
     masks: str = typer.Option(
-        "", "--masks", help="Manifest of the samples: id, prompt, masks. Empty = as the models' own manifests say."
+        "", "--masks", help="Manifest of the samples: id, prompt, masks. Default: the masks in the models' manifests."
     ),
-    suite: str = typer.Option(
-        "mini", "--suite", help="Metrics: a profile of `mvideo eval ls`, or the path of a YAML file."
-    ),
-    set_: list[str] = typer.Option([], "--set", "-s", help="One value over the suite. Repeatable."),
+    suite: str = typer.Option("mini", "--suite", help="Metrics: a suite of `mvideo eval ls`, or a YAML file."),
+    set_: list[str] = typer.Option([], "--set", "-s", help="Override a suite value. Repeatable."),
     strict: bool = typer.Option(False, "--strict", help="Stop before scoring if an item would get no score."),
     overwrite: bool = typer.Option(
-        False, "--overwrite", help="Replace the result of other videos or metrics in --out."
+        False, "--overwrite", help="Replace a result of different videos or metrics in --out."
     ),
-    report: bool = typer.Option(True, "--report/--no-report", help="Build the page, with every video re-encoded."),
+    report: bool = typer.Option(True, "--report/--no-report", help="Build the page, which re-encodes every video."),
 ) -> None:
     """Validate, score, compare every pair, and draw table, plots and page: A=dir B=dir C=dir --masks M.jsonl --out OUT.
 
     With --masks, videos are found by name ({id}.mp4, {prompt}-{seed}.mp4 or {prompt}.mp4) or by the ids of a model's
-    manifest; a sample without a video counts as missing. Killed or stopped, the same command continues at the first
+    manifest; a sample without a video counts as missing. If stopped or killed, the same command continues at the first
     missing score.
     """
     from mvideo_core.cli.eval import show_problems, show_progress, write_all
@@ -58,7 +56,7 @@ def compare_models(
     problems = validate(plan)
     show_problems(problems.problems)
     if strict and problems.n_errors:
-        raise ConfigError(f"eval: {problems.n_errors} errors above; fix them, or leave --strict out to count them")
+        raise ConfigError(f"eval: {problems.n_errors} errors above; fix them, or drop --strict")
     run_suite(plan, out, show_progress, overwrite)
     write_all(out)
     written = write_comparisons(read_result(out), Path(out))

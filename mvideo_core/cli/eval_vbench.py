@@ -1,4 +1,4 @@
-"""mvideo eval vbench: the vbench package itself on the same videos, as a cross-check."""
+"""mvideo eval vbench: runs the vbench package itself on the same videos, as a cross-check."""
 
 import json
 from pathlib import Path
@@ -19,15 +19,15 @@ def vbench(
         ..., "--python", help="Python of an environment with vbench 0.1.5; see docs/metrics.md."
     ),
     out: str = typer.Option(
-        ..., "--out", help="File for the scores, in VBench's format; versions go beside it.", callback=local_only
+        ..., "--out", help="File for the scores, in VBench's format; versions go next to it.", callback=local_only
     ),
-    dimensions: list[str] = typer.Option([], "--dimension", help="VBench's name; repeatable. None = all four."),
-    device: str = typer.Option("cpu", "--device", help="cpu or cuda, as VBench takes it."),
-    cache: str = typer.Option("", "--cache", help="VBench's folder of weights; empty = $VBENCH_CACHE_DIR."),
+    dimensions: list[str] = typer.Option([], "--dimension", help="VBench's name; repeatable. Default: all four."),
+    device: str = typer.Option("cpu", "--device", help="cpu or cuda."),
+    cache: str = typer.Option("", "--cache", help="VBench's folder of weights; default: $VBENCH_CACHE_DIR."),
     trust_pickles: bool = typer.Option(False, "--trust-pickles", help="Let torch.load run code from the weights."),
     ours: str = typer.Option("", "--ours", help="An export of `mvideo eval run` (vbench/..._eval_results.json)."),
 ) -> None:
-    """Score videos by the vbench package in its own environment; with --ours, print the largest differences."""
+    """Score videos with the vbench package in its own environment; with --ours, print the largest differences."""
     from mvideo_core.base.disk import write_whole
     from mvideo_core.evaluation.manifest import read_manifest
     from mvideo_core.evaluation.vbench_backend import VBenchOptions, largest_differences, read_vbench, run_vbench

@@ -24,33 +24,33 @@ def generate(
     out: str = typer.Option(
         ..., "--out", help="Folder of this video: mp4, conditions, provenance.json.", callback=local_only
     ),
-    prompt: str = typer.Option("", "--prompt", help="What is to be seen; a dataset sample brings its own."),
+    prompt: str = typer.Option("", "--prompt", help="What to show; a dataset sample has its own prompt."),
     video: str = typer.Option("", "--video", help="Reference video whose objects' masks guide the new one."),
-    object_: list[str] = typer.Option([], "--object", help="Name of an object in the reference video. Repeatable."),
+    object_: list[str] = typer.Option([], "--object", help="Object to follow in the reference video. Repeatable."),
     masks: str = typer.Option("", "--masks", help="Mask file: .masks, .npz, .npy, folder of pictures, mask video."),
-    as_: str = typer.Option("", "--as", help="How to read masks that can be read in several ways (docs/masks.md)."),
+    as_: str = typer.Option("", "--as", help="How to read ambiguous masks (docs/masks.md)."),
     sample: str = typer.Option("", "--sample", help="Sample of a finished dataset, DATASET#KEY."),
     op: list[str] = typer.Option([], "--op", help='Edit of the masks, e.g. --op "zoom: {to: 1.4}". Repeatable.'),
     base: str = typer.Option("", "--base", help="Weights: catalog name (default mini), diffusers folder, random:SIZE."),
-    dtype: str = typer.Option("", "--dtype", help="bf16, fp16 or fp32; empty: bf16 on a GPU, fp32 without."),
+    dtype: str = typer.Option("", "--dtype", help="bf16, fp16 or fp32; default: bf16 on a GPU, fp32 without."),
     adapter: str = typer.Option(
         "",
         "--adapter",
-        help="Folder that training wrote, or catalog name; empty: the base's own; none: the base alone.",
+        help="Training output folder or catalog name; default: the base's own; none: no adapter.",
     ),
     allow_other_base: bool = typer.Option(
-        False, "--allow-other-base", help="Use the adapter over other base weights than it was trained on."
+        False, "--allow-other-base", help="Use the adapter with base weights that it was not trained on."
     ),
-    seconds: float = typer.Option(0.0, "--seconds", min=0, help="Length; 0: that of the masks, or one clip."),
-    steps: int = typer.Option(0, "--steps", min=0, help="Denoising steps of a clip; 0: 50."),
-    seed: int = typer.Option(0, "--seed", min=0, help="Same seed, same machine: same video."),
-    options: str = typer.Option("", "--options", "-o", help="YAML file of a whole request; flags go over it."),
-    set_: list[str] = typer.Option([], "--set", "-s", help="One more value, e.g. --set options.guidance=4."),
-    overwrite: bool = typer.Option(False, "--overwrite", help="Replace the video of another request in --out."),
+    seconds: float = typer.Option(0.0, "--seconds", min=0, help="Length; 0: as long as the masks, or one clip."),
+    steps: int = typer.Option(0, "--steps", min=0, help="Denoising steps per clip; 0: 50."),
+    seed: int = typer.Option(0, "--seed", min=0, help="The same seed on the same machine gives the same video."),
+    options: str = typer.Option("", "--options", "-o", help="YAML file with a whole request; flags override it."),
+    set_: list[str] = typer.Option([], "--set", "-s", help="Any other value, e.g. --set options.guidance=4."),
+    overwrite: bool = typer.Option(False, "--overwrite", help="Replace a video of a different request in --out."),
 ) -> None:
-    """A prompt, and one of reference video and object, mask file or dataset sample, to a video of any length.
+    """Generate a video of any length from a prompt and one of: reference video and object, mask file, dataset sample.
 
-    Killed or stopped, the same command continues with the first clip that is missing. Exit code 3: the video is made,
+    If stopped or killed, the same command continues with the first missing clip. Exit code 3: the video is finished,
     but a warning about its masks needs a look.
     """
     from mvideo_core.generation.request import GenerateRequest
@@ -84,13 +84,13 @@ def _dtype() -> str:
 
 
 class Steps:
-    """A line with the denoising steps done, every few seconds and at the end."""
+    """Prints the number of finished denoising steps every few seconds and at the end."""
 
     def __init__(self, now: Callable[[], float] = time.monotonic):
         self.now, self.shown_s = now, -EVERY_S
 
     def __call__(self, done: int, total: int) -> None:
-        """`done` steps of `total` in all clips are done."""
+        """`done` of `total` steps over all clips are finished."""
         if done == total or self.now() - self.shown_s >= EVERY_S:
             self.shown_s = self.now()
             typer.echo(f"step {done} of {total}", err=True)

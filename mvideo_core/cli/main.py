@@ -1,4 +1,4 @@
-"""Entry point of `mvideo`: turns our errors into one clear message and an exit code. The commands: see `index`."""
+"""Entry point of `mvideo`: turns our errors into one clear message and an exit code. Commands: see `index`."""
 
 import logging
 
@@ -12,7 +12,7 @@ from mvideo_core.cli.index import LazyGroup
 app = typer.Typer(
     cls=LazyGroup,
     name="mvideo",
-    help="From raw footage to mask-controlled video. Stages run here without any server, or under Prefect "
+    help="From raw footage to mask-controlled video. Stages run here without a server, or under Prefect "
     "(`mvideo server up`, then `prefect deployment run build-mask-dataset/build-mask-dataset`).",
     no_args_is_help=True,
     add_completion=False,
@@ -23,7 +23,7 @@ app = typer.Typer(
 
 @app.callback(invoke_without_command=True)
 def options(
-    version: bool = typer.Option(False, "--version", help="Print the version and stop."),
+    version: bool = typer.Option(False, "--version", help="Print the version and exit."),
     quiet: bool = typer.Option(False, "--quiet", "-q", help="Only warnings and results."),
 ) -> None:
     """Options before the command."""
@@ -36,8 +36,8 @@ def options(
 
 
 def main() -> None:
-    """Run the command line. Exit code 2: the call or the options are wrong; 1: the work failed; 3: it is done, but its
-    result needs a look (warnings).
+    """Run the command line. Exit code 2: wrong call or options; 1: the work failed; 3: it is done, but its result needs
+    a look (warnings).
     """
     with errors_in_one_line():
         ensure_home()

@@ -1,4 +1,4 @@
-"""mvideo masks ... : motion conditions by hand: taken from a video, edited, combined, put on the model's grid."""
+"""mvideo masks ...: motion conditions by hand: extracted from a video, edited, combined, resampled for the model."""
 
 from pathlib import Path
 from typing import Any, Literal
@@ -26,20 +26,18 @@ from mvideo_core.masks.io.mask_form import HELP, MaskForm
 
 FORMS = (
     "MASKS is a .masks, .npz or .npy file, a folder of pictures, a mask video, DATASET#KEY (a sample of a finished "
-    "dataset), or VIDEO#NAME[,NAME] (extracted on the spot, see `mvideo masks extract`). OUT takes its form from its "
-    "ending; no ending = a folder of PNGs. Exit code 3: done, but a warning says what needs a look."
+    "dataset), or VIDEO#NAME[,NAME] (extracted on the spot, see `mvideo masks extract`). The extension of OUT sets its "
+    "format; no extension = a folder of PNGs. Exit code 3: done, but a warning says what needs a look."
 )
 masks_app = typer.Typer(
     no_args_is_help=True,
-    help="Mask sequences, the model's motion condition: extract, edit, combine, resample, look at. " + FORMS,
+    help="Mask sequences, the model's motion condition: extract, edit, combine, resample, preview. " + FORMS,
 )
 
 MASKS = typer.Argument(help="Masks: a file, a folder of pictures, DATASET#KEY or VIDEO#NAME.")
-OUT = typer.Argument(
-    help="Where the masks go: .masks, .npz, .mp4, or no ending for a folder of PNGs.", callback=local_only
-)
-FPS = typer.Option(0.0, "--fps", help="Frame rate of masks that have none of their own.")
-AS = typer.Option("", "--as", help=f"How to read masks that can be read in several ways; {HELP}.")
+OUT = typer.Argument(help="Output: .masks, .npz, .mp4, or no extension for a folder of PNGs.", callback=local_only)
+FPS = typer.Option(0.0, "--fps", help="Frame rate of masks that do not store one.")
+AS = typer.Option("", "--as", help=f"How to read ambiguous masks; {HELP}.")
 checked = needs_a_look("mvideo_core.editing")
 SIZE = typer.Option("480x720", "--size", help="HEIGHTxWIDTH of the model's frames, px.")
 RATE = typer.Option(8.0, "--out-fps", help="Frames per second of the model.")
@@ -57,22 +55,22 @@ def extract(
     video: str = typer.Argument(help="Reference video."),
     out: str = OUT,
     name: list[str] = typer.Option(..., "--object", "-n", help="Name of an object, e.g. -n horse; repeat for more."),
-    per_name: int | None = typer.Option(None, "--per-name", help="Objects of each name at most, best scores first; 1."),
+    per_name: int | None = typer.Option(None, "--per-name", help="Most objects per name, best scores first; 1."),
     threshold: float | None = typer.Option(None, "--threshold", help="Lowest score of a box; 0.3."),
-    search: float | None = typer.Option(None, "--max-search-s", help="Seconds in which each name must show up; 10."),
+    search: float | None = typer.Option(None, "--max-search-s", help="Seconds within which each name must appear; 10."),
     fps: float | None = typer.Option(None, "--fps", help="Masks per second, 0 = the video's own rate; 8."),
-    start: float | None = typer.Option(None, "--start-s", help="Seconds left out at the beginning; 0."),
-    length: float | None = typer.Option(None, "--length-s", help="Seconds taken; to the end when not given."),
-    options: str = typer.Option("", "--options", "-o", help="YAML with any of ExtractOptions; flags win over it."),
+    start: float | None = typer.Option(None, "--start-s", help="Seconds to skip at the start; 0."),
+    length: float | None = typer.Option(None, "--length-s", help="Seconds to use; default: to the end."),
+    options: str = typer.Option("", "--options", "-o", help="YAML with any of ExtractOptions; flags override it."),
     preview: str = typer.Option("", "--preview", help="Also write an overlay .mp4 here."),
 ) -> None:
-    """Masks of named objects in a reference video: GroundingDINO finds them, SAM2 follows them both ways in time.
+    """Extract masks of named objects from a video: GroundingDINO finds them, SAM2 tracks them both ways in time.
 
     mvideo masks extract run.mp4 horse.masks -n horse --preview horse.mp4
 
-    Weights: the mini models, for the mini world only, unless a file given with --options says otherwise; for real
-    footage e.g. detector_options: {weights: swint-ogc} and segmenter_options: {weights: sam2.1-hiera-large}
-    (`mvideo weights list` knows them all).
+    Default weights: the mini models, for the mini world only. For real footage pass a file with --options, e.g.
+    detector_options: {weights: swint-ogc} and segmenter_options: {weights: sam2.1-hiera-large} (`mvideo weights list`
+    shows all).
     """
     given = {
         "per_name": per_name, "box_threshold": threshold, "max_search_s": search, "fps": fps, "start_s": start,
@@ -92,13 +90,13 @@ def extract(
 @checked
 def draw_(
     out: str = OUT,
-    shape: list[str] = typer.Option([], "--shape", help="A shape, e.g. --shape 'ellipse: {label: ball}'; repeat."),
+    shape: list[str] = typer.Option([], "--shape", help="A shape, e.g. --shape 'ellipse: {label: ball}'; repeatable."),
     shapes: str = typer.Option("", "--shapes", help="YAML file with a list under `shapes`; drawn before --shape."),
     size: str = SIZE,
     out_fps: float = RATE,
-    frames: int = typer.Option(33, "--frames", min=1, help="Frames to draw: 33 is one clip, then 32 more for each."),
+    frames: int = typer.Option(33, "--frames", min=1, help="Frames to draw: 33 for one clip, then 32 for each more."),
 ) -> None:
-    """Masks without a reference video: ellipses, boxes, polygons and text along keyed paths.
+    """Draw masks without a reference video: ellipses, boxes, polygons and text along keyframed paths.
 
     mvideo masks draw ball.masks --shape "ellipse: {label: ball, path: \\[[0, 0.1, 0.8], [2, 0.5, 0.2], [4, 0.9, 0.8]]}"
 
@@ -113,13 +111,13 @@ def draw_(
 @checked
 def suggest_(
     words: str = typer.Argument(help="What moves and how, e.g. 'a ball bounces twice to the right'."),
-    out: str = typer.Argument(help="YAML file for the shapes; their sheet goes beside it.", callback=local_only),
+    out: str = typer.Argument(help="YAML file for the shapes; a contact sheet goes next to it.", callback=local_only),
     size: str = SIZE,
     out_fps: float = RATE,
-    frames: int = typer.Option(33, "--frames", min=1, help="Frames to draw: 33 is one clip, then 32 more for each."),
+    frames: int = typer.Option(33, "--frames", min=1, help="Frames to draw: 33 for one clip, then 32 for each more."),
     set_: list[str] = typer.Option([], "--set", "-s", help="The chat server, e.g. -s base_url=http://host:8000/v1."),
 ) -> None:
-    """Shapes from words, by the chat server that captions use; change the YAML by hand, then `mvideo masks draw`."""
+    """Turn words into shapes with the captions' chat server; edit the YAML by hand, then run `mvideo masks draw`."""
     from mvideo_core.editing import suggest
 
     height, width = _size(size)
@@ -136,12 +134,12 @@ def suggest_(
 def edit(
     masks: str = MASKS,
     out: str = OUT,
-    op: list[str] = typer.Option([], "--op", help="An edit, e.g. --op reverse --op 'zoom: {to: 1.4}'; in this order."),
-    edits: str = typer.Option("", "--edits", help="YAML file with a list under `edits`; done before --op."),
+    op: list[str] = typer.Option([], "--op", help="An edit, e.g. --op reverse --op 'zoom: {to: 1.4}', in order."),
+    edits: str = typer.Option("", "--edits", help="YAML file with a list under `edits`; applied before --op."),
     fps: float = FPS,
     as_: str = AS,
 ) -> None:
-    """Edits in order; `mvideo masks ops` lists them. A value can be keys: pairs of time (seconds or "50%") and value.
+    """Apply edits in order; `mvideo masks ops` lists them. A value can be keyframes: pairs [time, value].
 
     mvideo masks edit tiger.masks up.masks --op "slope: {direction: uphill, angle_deg: 15}" --op "zoom: {to: 0.8}"
 
@@ -154,8 +152,8 @@ def edit(
 
 
 @masks_app.command()
-def ops(name: str = typer.Argument("", help="An operation; all when not given.")) -> None:
-    """The edit operations, or one with its options."""
+def ops(name: str = typer.Argument("", help="An operation; default: list all.")) -> None:
+    """List the edit operations, or one with its options."""
     if not name:
         for known in OPERATIONS.names():
             typer.echo(f"{known:<10} {OPERATIONS.get(known).about}")
@@ -173,14 +171,14 @@ def combine_(
     layer: list[str] = typer.Argument(
         help="Masks back to front; with options as YAML: 'tiger.masks: {start_s: 1, tail: loop, edits: \\[mirror]}'."
     ),
-    occlude: bool = typer.Option(True, help="Layers hide what lies behind them."),
-    length: str = typer.Option("longest", help="longest, shortest or first: whose end is the end."),
-    size: str = typer.Option("", "--size", help="HEIGHTxWIDTH, px; the first layer's when not given."),
-    fit: str = typer.Option("crop", help="Layers of another shape: crop, letterbox or stretch."),
+    occlude: bool = typer.Option(True, help="Layers hide the layers behind them."),
+    length: str = typer.Option("longest", help="Which layer sets the length: longest, shortest or first."),
+    size: str = typer.Option("", "--size", help="HEIGHTxWIDTH, px; default: the first layer's."),
+    fit: str = typer.Option("crop", help="Layers with a different aspect ratio: crop, letterbox or stretch."),
     fps: float = FPS,
     as_: str = AS,
 ) -> None:
-    """Several mask sequences in one, objects kept apart.
+    """Combine several mask sequences into one, keeping objects apart.
 
     mvideo masks combine both.masks tiger.masks "dancers.masks: {start_s: 0.5, tail: bounce, edits: \\[mirror]}"
     """
@@ -197,13 +195,13 @@ def resample_(
     size: str = SIZE,
     out_fps: float = RATE,
     clip_frames: int = CLIP_FRAMES,
-    n_clips: int = typer.Option(0, "--clips", help="Clips wanted; 0 = as many as the masks fill."),
-    fit: str = typer.Option("crop", help="Another shape: crop, letterbox or stretch."),
+    n_clips: int = typer.Option(0, "--clips", help="Number of clips; 0 = as many as the masks fill."),
+    fit: str = typer.Option("crop", help="Different aspect ratio: crop, letterbox or stretch."),
     tail: str = typer.Option("hold", help="Past the end: hold, hide or bounce."),
     fps: float = FPS,
     as_: str = AS,
 ) -> None:
-    """Masks on the model's grid: its size, its frame rate, and n * (clip frames - 1) + 1 frames."""
+    """Resample masks for the model: its size, its frame rate, and n * (clip frames - 1) + 1 frames."""
     options = ResampleOptions.parse({"n_clips": n_clips, "fit": fit, "tail": tail}, "resample")
     _save(resample(_input(masks, fps, as_).clip, _format(size, out_fps, clip_frames), options), out)
 
@@ -213,14 +211,14 @@ def resample_(
 def preview(
     masks: str = MASKS,
     out: str = typer.Argument(help=".mp4: overlay video; .png: contact sheet.", callback=local_only),
-    video: str = typer.Option("", "--video", help="Video to draw over; black when not given."),
+    video: str = typer.Option("", "--video", help="Video to draw over; default: black."),
     frames: int = typer.Option(8, help="Pictures on a contact sheet."),
     columns: int = typer.Option(4, help="Pictures in a row of a contact sheet."),
-    side: int = typer.Option(0, "--side", help="Longer side of the video, or of a sheet's picture, px; 0 = as usual."),
+    side: int = typer.Option(0, "--side", help="Longer side of the video, or of a sheet's picture, px; 0 = default."),
     fps: float = FPS,
     as_: str = AS,
 ) -> None:
-    """Masks to look at: an overlay video, or a contact sheet."""
+    """Preview masks as an overlay video or a contact sheet."""
     given: dict[str, Any] = {"sheet_frames": frames, "sheet_columns": columns}
     if side:
         given |= {"max_side_px": side, "cell_px": side}
@@ -239,8 +237,8 @@ def preview(
 @masks_app.command()
 @checked
 def recipe(
-    name: str = typer.Argument("", help="A recipe or a YAML file of that form; the list when not given."),
-    given: list[str] = typer.Option([], "--input", "-i", help="NAME=MASKS, or MASKS when the recipe has one input."),
+    name: str = typer.Argument("", help="A recipe, or a YAML file in its format; default: list all."),
+    given: list[str] = typer.Option([], "--input", "-i", help="NAME=MASKS, or just MASKS if the recipe has one input."),
     out: str = typer.Option("", "--out", help="Folder for masks, previews and recipe.json.", callback=local_only),
     size: str = SIZE,
     out_fps: float = RATE,
@@ -248,11 +246,11 @@ def recipe(
     fps: float = FPS,
     as_: str = AS,
 ) -> None:
-    """The paper's case studies (figures 4 to 9): masks on the model's grid, previews, and the prompts to go with them.
+    """The paper's case studies (figures 4 to 9): masks resampled for the model, previews, and matching prompts.
 
-    mvideo masks recipe                                   the list
+    mvideo masks recipe                                   list
 
-    mvideo masks recipe slope                             what it wants and makes
+    mvideo masks recipe slope                             inputs and outputs
 
     mvideo masks recipe slope -i tiger.masks --out slope/
     """
@@ -266,7 +264,7 @@ def recipe(
         typer.echo(yaml.safe_dump(found.model_dump(mode="json", exclude_defaults=True), sort_keys=False, width=110))
         return
     if not out:
-        raise ConfigError("recipe: where to? give a folder with --out")
+        raise ConfigError("recipe: no output folder; give one with --out")
     names = dict(_split_assignment(text, list(found.inputs)) for text in given)
     inputs = {key: _input(text, fps, as_) for key, text in names.items()}
     for file in write_recipe(name, inputs, out, _format(size, out_fps, clip_frames)):
@@ -277,7 +275,7 @@ def recipe(
 @masks_app.command()
 @checked
 def convert(masks: str = MASKS, out: str = OUT, fps: float = FPS, as_: str = AS) -> None:
-    """Masks in another form, otherwise as they are: what `--as` has settled once need not be said again.
+    """Convert masks to another format, otherwise unchanged: what `--as` resolves once need not be given again.
 
     mvideo masks convert painted/ painted.masks --fps 24 --as colors
     """
@@ -287,7 +285,7 @@ def convert(masks: str = MASKS, out: str = OUT, fps: float = FPS, as_: str = AS)
 @masks_app.command()
 @checked
 def info(masks: str = MASKS, as_: str = AS) -> None:
-    """What masks hold: form, frames, size, rate, and each object's presence, area and travel."""
+    """Show what masks hold: format, frames, size, rate, and each object's presence, area and travel."""
     from mvideo_core.editing.geometry import measure_motion
     from mvideo_core.masks.measure import areas
 
@@ -342,7 +340,7 @@ def _layer(text: str, fps: float, as_: str) -> Layer:
 
 
 def _layer_yaml(text: str) -> Any:
-    wanted = "a path, or 'path: {start_s: 1, tail: loop, edits: [mirror]}' wanted"
+    wanted = "expected a path, or 'path: {start_s: 1, tail: loop, edits: [mirror]}'"
     value = parse_yaml(text, f"layer {text!r}")
     options = next(iter(value.values()), None) if isinstance(value, dict) else {}
     if (isinstance(value, dict) and len(value) != 1) or not isinstance(options, dict | None):
@@ -351,22 +349,22 @@ def _layer_yaml(text: str) -> Any:
 
 
 class LayerOptions(Options):
-    """What the braces of a layer may hold."""
+    """Options in the braces of a layer."""
 
-    start_s: float = Field(default=0.0, description="seconds; when its first frame shows")
-    tail: Literal["hide", "hold", "loop", "bounce"] = Field(default="hide", description="what it shows past its end")
+    start_s: float = Field(default=0.0, description="seconds; time of its first frame")
+    tail: Literal["hide", "hold", "loop", "bounce"] = Field(default="hide", description="what it shows after its end")
     edits: list[Any] = Field(default_factory=list, description="edits of this layer")
-    read_as: str = Field(default="", description="how to read its masks, as --as says it; empty = as --as says")
+    read_as: str = Field(default="", description="how to read its masks, as for --as; empty = the value of --as")
 
 
 def _split_assignment(text: str, names: list[str]) -> tuple[str, str]:
-    """NAME=MASKS taken apart; without a name, the only input there is."""
+    """Split NAME=MASKS; without a name, the recipe's only input."""
     name, mark, masks = text.partition("=")
     if mark and name in names:
         return name, masks
     if len(names) == 1:
         return names[0], text
-    raise ConfigError(f"--input {text}: NAME=MASKS wanted; names: {', '.join(names)}")
+    raise ConfigError(f"--input {text}: expected NAME=MASKS; names: {', '.join(names)}")
 
 
 def _format(size: str, fps: float, clip_frames: int) -> VideoFormat:
@@ -378,12 +376,12 @@ def _format(size: str, fps: float, clip_frames: int) -> VideoFormat:
 def _size(text: str) -> tuple[int, int]:
     height, mark, width = text.lower().partition("x")
     if not mark or not (height.isdigit() and width.isdigit()):
-        raise ConfigError(f"size {text!r}: HEIGHTxWIDTH in px wanted, such as 480x720")
+        raise ConfigError(f"size {text!r}: expected HEIGHTxWIDTH in px, such as 480x720")
     return int(height), int(width)
 
 
 def _describe(options: type[Options]) -> None:
-    """Fields of an Options class, one a line."""
+    """Print the fields of an Options class, one per line."""
     for name, field in options.model_fields.items():
         default = "none" if field.default is None else field.get_default(call_default_factory=True)
         typer.echo(f"  {name}: {field.description} (default {default})")

@@ -14,15 +14,15 @@ def add_to(app: typer.Typer) -> None:
 
 def reproduce(
     out: str = typer.Option(
-        "build/reproduce", "--out", help="Folder of the whole run; a run that is there goes on.", callback=local_only
+        "build/reproduce", "--out", help="Folder of the whole run; an existing run resumes.", callback=local_only
     ),
-    profile: str = typer.Option("mini", "--profile", help="Profile, or the path of a YAML file; `--profile list`."),
+    profile: str = typer.Option("mini", "--profile", help="Profile or YAML file; `--profile list` lists them."),
     set_: list[str] = typer.Option([], "--set", "-s", help="One value, e.g. --set tests.prompts=8. Repeatable."),
-    tables_only: bool = typer.Option(False, "--tables-only", help="Only tables and page, from the scores there are."),
+    tables_only: bool = typer.Option(False, "--tables-only", help="Only tables and page, from existing scores."),
 ) -> None:
     """Datasets, trainings with and without the consistency loss, videos, scores, tables 2 to 5, figures 4 to 9.
 
-    Killed or stopped, the same command goes on where it was. The same steps as a deployment, watched in the UI:
+    If stopped or killed, the same command resumes. To run the same steps as a deployment, visible in the UI:
     prefect deployment run reproduce-paper
     """
     from mvideo_core.paper.options import PROFILES, load_profile

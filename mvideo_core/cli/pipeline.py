@@ -1,4 +1,4 @@
-"""mvideo run | plan | stage | profiles: the data half without a server."""
+"""mvideo run | plan | stage | profiles: the data pipeline without a server."""
 
 from pathlib import Path
 
@@ -18,8 +18,8 @@ from mvideo_core.store.status import reason_lines
 from mvideo_core.store.workspace import Workspace
 
 PROFILE = typer.Option("mini", "--profile", "-p", help="Name of a run profile (`mvideo profiles`) or a YAML file.")
-OPTIONS = typer.Option("", "--options", "-o", help="YAML file whose values go over the profile's.")
-SET = typer.Option([], "--set", "-s", help="One value over the profile's, e.g. --set cut.min_shot_s=4. Repeatable.")
+OPTIONS = typer.Option("", "--options", "-o", help="YAML file that overrides the profile.")
+SET = typer.Option([], "--set", "-s", help="Override a profile value, e.g. --set cut.min_shot_s=4. Repeatable.")
 FOLDER = typer.Option("", "--folder", help="Folder of videos.", callback=local_only)
 HDVILA = typer.Option("", "--hdvila", help="HD-VILA JSONL file or folder; needs --hdvila-videos.", callback=local_only)
 HDVILA_VIDEOS = typer.Option(
@@ -46,12 +46,12 @@ def run(
     options: str = OPTIONS,
     set_: list[str] = SET,
 ) -> None:
-    """Raw videos to mask shards and a report. Killed or stopped, the same command goes on where it was."""
+    """Build mask shards and a report from raw videos. If stopped or killed, the same command resumes."""
     chosen = _options(profile, options, set_)
     source = _source(folder, hdvila, hdvila_videos, manifest)
     require("data", Asked(workspace=workspace, source_bytes=_bytes(folder), pipeline=chosen))
     ws = Workspace(workspace)
-    report = run_pipeline(ws, source, chosen, on_stage=_tell, checked=True)
+    report = run_pipeline(ws, source, chosen, on_stage=_print_summary, checked=True)
     typer.echo(f"report: {ws.url.rstrip('/')}/{report.path}")
     end_with(report.warnings)
 
@@ -66,7 +66,7 @@ def plan(
     options: str = OPTIONS,
     set_: list[str] = SET,
 ) -> None:
-    """List the sources and group them into parts. Opens no video; run it again when the folder has grown."""
+    """List the sources and group them into parts. Opens no video; rerun it when the folder has grown."""
     source = _source(folder, hdvila, hdvila_videos, manifest)
     made = plan_sources(Workspace(workspace), source, _options(profile, options, set_).plan)
     typer.echo(f"{made.n_sources} sources in {made.n_parts} parts")
@@ -75,35 +75,35 @@ def plan(
 def stage(
     name: str = typer.Argument(help=f"One of: {', '.join((*PART_STAGES, 'shard', 'report'))}."),
     workspace: str = WORKSPACE,
-    parts: str = typer.Option("", "--parts", help="Only these parts, e.g. 0,3-7; all when left out."),
+    parts: str = typer.Option("", "--parts", help="Only these parts, e.g. 0,3-7. Default: all."),
     profile: str = PROFILE,
     options: str = OPTIONS,
     set_: list[str] = SET,
 ) -> None:
-    """One stage from its upstream's rows on disk."""
+    """Run one stage from its upstream stages' rows on disk."""
     from mvideo_core.curation.stages.shard import shard_dataset
     from mvideo_core.pages.data_report.build import build_report
 
     if parts and name in ("shard", "report"):
-        raise ConfigError(f"--parts {parts}: stage {name} is about all parts together; leave --parts out")
+        raise ConfigError(f"--parts {parts}: stage {name} handles all parts together; drop --parts")
     chosen, ws = _options(profile, options, set_), Workspace.existing(workspace)
     if name == "report":
         report = build_report(ws)
         typer.echo(f"report: {ws.url.rstrip('/')}/{report.path}")
         end_with(report.warnings)
     elif name == "shard":
-        _tell(shard_dataset(ws, chosen.shard, chosen.run))
+        _print_summary(shard_dataset(ws, chosen.shard, chosen.run))
     elif name in PART_STAGES:
         preflight(chosen, ws, [name])
         summary = run_stage(ws, STAGES.get(name), chosen.of(name), chosen.run, part_list(parts))
-        _tell(summary)
+        _print_summary(summary)
         end_with([f"{name}: {warning}" for warning in summary.warnings])
     else:
         raise ConfigError(f"no stage {name!r}; stages: {', '.join((*PART_STAGES, 'shard', 'report'))}")
 
 
 def profiles(
-    show: str = typer.Argument("", help="Print every option of this profile, defaults filled in."),
+    show: str = typer.Argument("", help="Print every option of this profile, including defaults."),
 ) -> None:
     """List the run profiles, or print one in full as YAML."""
     if not show:
@@ -113,7 +113,7 @@ def profiles(
 
 
 def part_list(text: str) -> list[int] | None:
-    """[0, 3, 4, 5] of "0,3-5", each once; None of "".
+    """[0, 3, 4, 5] from "0,3-5", each once; None from "".
 
     Raises:
         ConfigError: not numbers and ranges.
@@ -128,7 +128,7 @@ def part_list(text: str) -> list[int] | None:
         except ValueError:
             found = range(0)
         if not found:
-            raise ConfigError(f"--parts {text!r}: numbers and ranges such as 0,3-7 are expected; seen {piece!r}")
+            raise ConfigError(f"--parts {text!r}: expected numbers and ranges such as 0,3-7; got {piece!r}")
         indices += found
     return sorted(set(indices))
 
@@ -143,14 +143,14 @@ def _source(folder: str, hdvila: str, hdvila_videos: str, manifest: str) -> Sour
 
 
 def _bytes(folder: str) -> int:
-    """Size of all files in a folder of videos; 0 without one."""
+    """Size of all files in a folder of videos; 0 if there is none."""
     return sum(path.stat().st_size for path in Path(folder).rglob("*") if path.is_file()) if folder else 0
 
 
-def _tell(summary: StageSummary) -> None:
+def _print_summary(summary: StageSummary) -> None:
     counts = summary.counts
     why = ", ".join(reason_lines(summary.reasons)[:4])
-    reused = f", {summary.parts_reused} of {summary.parts} parts were there" if summary.parts_reused else ""
+    reused = f", {summary.parts_reused} of {summary.parts} parts were already done" if summary.parts_reused else ""
     typer.echo(
         f"{summary.stage:<8} {counts.get('ok', 0)} ok, {counts.get('filtered', 0)} filtered, "
         f"{counts.get('failed', 0)} failed in {summary.seconds:.1f} s{reused}" + (f" ({why})" if why else "")

@@ -1,4 +1,4 @@
-"""What commands with a profile share: values from `--options` and `--set`, the list of profiles, how they end."""
+"""Shared by commands with a profile: values from `--options` and `--set`, the list of profiles, exit codes."""
 
 import functools
 import logging
@@ -17,7 +17,7 @@ P = ParamSpec("P")
 
 
 def read_values(options: str, settings: list[str]) -> dict[str, Any]:
-    """The nested values of an options file, with single settings over them.
+    """The nested values of an options file, overridden by single settings.
 
     Args:
         options: path of a YAML file; "" = none.
@@ -30,7 +30,7 @@ def read_values(options: str, settings: list[str]) -> dict[str, Any]:
     for setting in settings:
         path, separator, text = setting.partition("=")
         if not separator:
-            raise ConfigError(f"--set {setting!r}: name=value is expected, e.g. cut.min_shot_s=4")
+            raise ConfigError(f"--set {setting!r}: expected name=value, e.g. cut.min_shot_s=4")
         value = parse_yaml(text, f"--set {setting!r}")
         for key in reversed(path.split(".")):
             value = {key: value}
@@ -39,7 +39,7 @@ def read_values(options: str, settings: list[str]) -> dict[str, Any]:
 
 
 def local_only(param: typer.CallbackParam, value: str) -> str:
-    """Callback of options and arguments that name a file or folder of this machine.
+    """Callback of options and arguments that name a local file or folder.
 
     Raises:
         ConfigError: a URL.
@@ -54,7 +54,7 @@ FINISHED_WITH_WARNINGS = 3
 
 
 def end_with(warnings: Sequence[str]) -> None:
-    """Print warnings and end the command with exit code 3; nothing when there are none."""
+    """Print warnings and end the command with exit code 3; do nothing if there are none."""
     for warning in warnings:
         typer.secho(f"warning: {warning}", fg=typer.colors.YELLOW, err=True)
     if warnings:
@@ -62,7 +62,7 @@ def end_with(warnings: Sequence[str]) -> None:
 
 
 def needs_a_look(*packages: str) -> Callable[[Callable[P, None]], Callable[P, None]]:
-    """Decorator of a command: one that did its work ends with exit code 3 if these packages logged warnings."""
+    """Decorator of a command: after its work, exit with code 3 if these packages logged warnings."""
 
     def wrap(command: Callable[P, None]) -> Callable[P, None]:
         @functools.wraps(command)
@@ -92,7 +92,7 @@ class _Counter(logging.Handler):
 
 
 def tell_profiles(folder: Path) -> None:
-    """Name and first comment line of each profile in a folder."""
+    """Print the name and first comment line of each profile in a folder."""
     for path in visible_files(folder, ".yaml"):
         first = path.read_text(encoding="utf-8").split("\n", 1)[0]
         typer.echo(f"{path.stem:<12} {first.removeprefix('#').strip()}")

@@ -1,4 +1,4 @@
-"""mvideo testset ...: the three test sets of the paper (data cards: datasets/)."""
+"""mvideo testset ...: the paper's three test sets (data cards: datasets/)."""
 
 import json
 from pathlib import Path
@@ -33,9 +33,9 @@ from mvideo_core.evaluation.testsets.vbench import VBenchOptions, choose_prompts
 from mvideo_core.store.workspace import Workspace
 
 testset_app = typer.Typer(no_args_is_help=True, help="Test sets: Mask-to-Video, ComplexMotion, VBench prompts.")
-SYSTEM = typer.Option("mvideo-5b", "--system", help="System whose videos the samples must be long enough for.")
+SYSTEM = typer.Option("mvideo-5b", "--system", help="System whose video length the samples must cover.")
 MIN_FRAMES = typer.Option(
-    0, "--min-frames", min=0, help="Frames at 8 fps a sample must have; 0: those of --system's videos."
+    0, "--min-frames", min=0, help="Least frames of a sample at 8 fps; 0: as many as --system's videos."
 )
 OUT = typer.Option(..., "--out", help="Folder for the files.", callback=local_only)
 
@@ -50,13 +50,13 @@ def mask_to_video(
     workspace: str = WORKSPACE,
     out: str = OUT,
     samples: int = typer.Option(500, min=1, help="Samples wanted."),
-    training: str = typer.Option("", "--training", help="Workspace of the training set: its videos are left out."),
+    training: str = typer.Option("", "--training", help="Workspace of the training set; its videos are excluded."),
     system: str = SYSTEM,
     min_frames: int = MIN_FRAMES,
 ) -> None:
-    """Clips of the paper's seven unseen classes, from a run whose detector was asked for them.
+    """Select clips of the paper's seven unseen classes, from a run whose detector searched for them.
 
-    Clips too short for the system's videos are left out and counted. Writes testset.json, and held-out.txt for the
+    Clips too short for the system's videos are excluded and counted. Writes testset.json, and held-out.txt for the
     option shard.held_out_list of the training run.
     """
     card = read_card(card_path("unseen"))
@@ -81,7 +81,7 @@ def complexmotion_list(
     objects: str = typer.Option("", "--objects", help="CSV: file, objects (joined by |), prompt, source_url, licence."),
     out: str = OUT,
 ) -> None:
-    """A manifest of the folder for `mvideo run --manifest`, with the object of each file."""
+    """Write a manifest of the folder for `mvideo run --manifest`, with the object of each file."""
     videos = list_complex_motion(ComplexMotionOptions(folder=folder, objects_csv=objects))
     path = Path(out) / "manifest.jsonl"
     write_manifest(videos, path)
@@ -98,7 +98,7 @@ def complexmotion(
     system: str = SYSTEM,
     min_frames: int = MIN_FRAMES,
 ) -> None:
-    """The longest clip of each listed video in which its object was found; clips too short are left out and counted."""
+    """Select the longest clip of each listed video that shows its object; too short clips are excluded and counted."""
     try:
         lines = [json.loads(line) for line in read_lines(manifest, "manifest") if line.strip()]
         wanted = {str(line["video_id"]): [str(name) for name in line["objects"]] for line in lines}
@@ -115,15 +115,15 @@ def manifest_(
     testset: str = typer.Option(..., "--testset", help="testset.json of one of the commands above."),
     workspace: str = WORKSPACE,
     out: str = OUT,
-    system: str = typer.Option("", "--system", help="Name of what makes the videos, such as mvideo-5b."),
+    system: str = typer.Option("", "--system", help="System that generates the videos, such as mvideo-5b."),
     videos: str = typer.Option("videos", "--videos", help="Folder of the videos KEY.mp4, relative to --out."),
     seconds: float = typer.Option(
-        0.0, "--seconds", min=0, help="Length of the videos: masks end there; 0: that of --system, else the masks' own."
+        0.0, "--seconds", min=0, help="Length of the videos, where masks end; 0: that of --system, else of the masks."
     ),
 ) -> None:
-    """The test set for `mvideo eval`: texts, the masks that count, source clips; videos that are absent are missing.
+    """Write the test set for `mvideo eval`: prompts, reference masks, source clips; videos not yet there are missing.
 
-    Masks are cut to the length of the videos; samples that are shorter are left out and counted.
+    Masks are cut to the length of the videos; shorter samples are excluded and counted.
     """
     from mvideo_core.curation.stages.publish import dataset_root
     from mvideo_core.evaluation.of_testset import seconds_of, write_test_manifest
@@ -133,7 +133,7 @@ def manifest_(
     typer.echo(f"{written.n_items} items: {written.path}\nmvideo eval validate {written.path}")
     short = written.too_short
     end_with(
-        [f"{len(short)} of {len(made.samples)} samples are too short and left out, such as {short[0]}"] if short else []
+        [f"{len(short)} of {len(made.samples)} samples are too short and excluded, such as {short[0]}"] if short else []
     )
 
 
@@ -142,10 +142,10 @@ def vbench(
     full_info: str = typer.Option(..., "--full-info", help="Path of VBench_full_info.json."),
     dimension: list[str] = typer.Option(["overall_consistency"], "--dimension", help="Repeatable."),
     count: int = typer.Option(100, min=1, help="Prompts wanted."),
-    seed: int = typer.Option(0, help="Of the draw when there are more."),
+    seed: int = typer.Option(0, help="Seed of the random choice if there are more."),
     out: str = OUT,
 ) -> None:
-    """A prompt list with its origin; the paper does not say which 100 prompts it used."""
+    """Select prompts and record their origin; the paper does not say which 100 prompts it used."""
     options = VBenchOptions(full_info=full_info, dimensions=dimension, count=count, seed=seed)
     chosen = choose_prompts(*read_full_info(full_info), options)
     path = Path(out) / "prompts.json"
@@ -165,7 +165,7 @@ class _Length(NamedTuple):
 
     @classmethod
     def of(cls, given: int, system: str, default: int) -> "_Length":
-        """What was given; else the length of the system's videos; else the builder's default.
+        """The given value; else the length of the system's videos; else the builder's default.
 
         Raises:
             ConfigError: no such system.
@@ -176,12 +176,12 @@ class _Length(NamedTuple):
             return cls(given, "--min-frames")
         if seconds := length_s(load_system(system)):
             return cls(round(seconds * FPS) + 1, f"{seconds:g} s of {system} at {FPS:g} fps")
-        return cls(default, f"{system} has no length of its own")
+        return cls(default, f"{system} has no fixed length")
 
 
 def _write(made: TestSet, out: Path, length: _Length) -> None:
     write_test_set(made, out / "testset.json")
     write_list(made.held_out, out / "held-out.txt", f"videos of {made.name}; training must not see them")
-    typer.echo(f"{made.name}: {len(made.samples)} of {made.wanted} samples {made.per_class}, left out {made.left_out}")
-    typer.echo(f"{made.left_out.get('too_short', 0)} clips shorter than {length.frames} frames ({length.why}) left out")
+    typer.echo(f"{made.name}: {len(made.samples)} of {made.wanted} samples {made.per_class}, excluded {made.left_out}")
+    typer.echo(f"{made.left_out.get('too_short', 0)} clips shorter than {length.frames} frames ({length.why}) excluded")
     typer.echo(f"{out / 'testset.json'}, {out / 'held-out.txt'}")

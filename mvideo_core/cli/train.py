@@ -21,17 +21,17 @@ from mvideo_core.training.report import last_line, write_report
 train_app = typer.Typer(no_args_is_help=True, help="LoRA training of MVideo on cached latents, 1 to N GPUs.")
 RUN = typer.Argument(help="Run folder.", callback=local_only)
 PROFILE = typer.Option("mini", "--profile", "-p", help="Name of a training profile (`mvideo train profiles`) or YAML.")
-OPTIONS = typer.Option("", "--options", "-o", help="YAML file whose values go over the profile's.")
-SET = typer.Option([], "--set", "-s", help="One value over the profile's, e.g. --set optimizer.clip_norm=0.5.")
+OPTIONS = typer.Option("", "--options", "-o", help="YAML file that overrides the profile.")
+SET = typer.Option([], "--set", "-s", help="Override a profile value, e.g. --set optimizer.clip_norm=0.5.")
 LATENTS = typer.Option("", "--latents", help="Folder of the latents; same as --set data.latents=...")
 WORKSPACE = typer.Option("", "--workspace", "-w", help="Workspace whose current latents (`mvideo encode`) to train on.")
 
 
 INIT_ADAPTER = typer.Option(
-    "", "--init-adapter", help="Adapter to start from: a folder that training wrote, or a plain CogVideoX LoRA."
+    "", "--init-adapter", help="Adapter to start from: a training output folder, or a plain CogVideoX LoRA."
 )
 ALLOW = typer.Option(
-    [], "--allow", help="Option that may differ from the checkpoint's, e.g. optimizer.rate.peak. Repeatable."
+    [], "--allow", help="Option allowed to differ from the checkpoint's, e.g. optimizer.rate.peak. Repeatable."
 )
 
 
@@ -50,11 +50,11 @@ def run(
     set_: list[str] = SET,
     init_adapter: str = INIT_ADAPTER,
     allow: list[str] = ALLOW,
-    every_s: float = typer.Option(10.0, "--every-s", help="Least seconds between two progress lines."),
+    every_s: float = typer.Option(10.0, "--every-s", help="Minimum seconds between two progress lines."),
 ) -> None:
-    """Train in child processes. Killed or stopped, the same command resumes from the newest checkpoint."""
+    """Train in child processes. If stopped or killed, the same command resumes from the newest checkpoint."""
     if workspace and latents:
-        raise ConfigError("--workspace and --latents both say where the latents are; give one of them")
+        raise ConfigError("--workspace and --latents both set the latents; give only one")
     flags = {
         "out": out,
         "data": {"latents": latents or _current(workspace)},
@@ -63,17 +63,17 @@ def run(
     }
     chosen = load_profile(profile, merge(read_values(options, set_), _flags_in_use(flags)))
     require("train", Asked(workspace=workspace, training=chosen))
-    report = launch(chosen, _Progress(every_s).tell, on_phase=typer.echo)
+    report = launch(chosen, _Progress(every_s).print_line, on_phase=typer.echo)
     typer.echo(last_line(report))
 
 
 @train_app.command()
 def stop(out: str = RUN) -> None:
-    """Ask a running training to save and end after its present step."""
+    """Ask a running training to save and stop after the current step."""
     if not Path(out).is_dir():
         raise ConfigError(f"{out}: no such run folder")
     (Path(out) / STOP).touch()
-    typer.echo(f"{out}: asked to stop")
+    typer.echo(f"{out}: stop requested")
 
 
 @train_app.command()
@@ -90,11 +90,11 @@ def estimate(
     options: str = OPTIONS,
     set_: list[str] = SET,
     gpu: str = typer.Option("h100", "--gpu", help="Kind of GPU: h200, h100, a100, l40s, a6000, rtx4090, ..."),
-    mfu: float = typer.Option(0.35, "--mfu", min=0.01, max=1, help="Share of the GPU's peak that is reached."),
-    price: float = typer.Option(0.0, "--price", min=0, help="Of a GPU hour, in any money."),
+    mfu: float = typer.Option(0.35, "--mfu", min=0.01, max=1, help="Fraction of the GPU's peak that is reached."),
+    price: float = typer.Option(0.0, "--price", min=0, help="Price of a GPU hour, in any currency."),
     as_json: bool = typer.Option(False, "--json", help="Print JSON."),
 ) -> None:
-    """GPU memory, hours and disk of a training, computed without weights or a GPU."""
+    """Estimate GPU memory, hours and disk of a training, without weights or a GPU."""
     from mvideo_core.training.estimate.run import estimate as estimated
     from mvideo_core.training.estimate.run import lines
 
@@ -107,11 +107,11 @@ def estimate(
     for line in lines(chosen, made):
         typer.echo(line)
     if price:
-        typer.echo(f"cost: {made.gpu_hours * price:,.0f} at {price:g} a GPU hour")
+        typer.echo(f"cost: {made.gpu_hours * price:,.0f} at {price:g} per GPU hour")
 
 
 @train_app.command()
-def profiles(show: str = typer.Argument("", help="Print every option of this profile, defaults filled in.")) -> None:
+def profiles(show: str = typer.Argument("", help="Print every option of this profile, including defaults.")) -> None:
     """List the training profiles, or print one in full as YAML."""
     if show:
         typer.echo(yaml.safe_dump(load_profile(show).model_dump(mode="json"), sort_keys=False))
@@ -120,12 +120,12 @@ def profiles(show: str = typer.Argument("", help="Print every option of this pro
 
 
 class _Progress:
-    """A line for the first and last step, for validations, and otherwise every so many seconds."""
+    """Prints the first and last step, validations, and otherwise one line every few seconds."""
 
     def __init__(self, every_s: float):
         self.every_s, self._last_s = every_s, 0.0
 
-    def tell(self, line: dict[str, Any]) -> None:
+    def print_line(self, line: dict[str, Any]) -> None:
         validated = "val/loss_diffusion" in line
         if (
             not validated
@@ -143,7 +143,7 @@ class _Progress:
 
 
 def _current(workspace: str) -> str:
-    """Latents published last in a workspace; "" without one."""
+    """The latents last published in a workspace; "" if there are none."""
     if not workspace:
         return ""
     from mvideo_core.curation.stages.publish_latents import current_latents
@@ -153,6 +153,6 @@ def _current(workspace: str) -> str:
 
 
 def _flags_in_use(flags: dict[str, Any]) -> dict[str, Any]:
-    """The flags that were used, nested ones included."""
+    """The flags that were used, including nested ones."""
     inner = {name: _flags_in_use(value) if isinstance(value, dict) else value for name, value in flags.items()}
     return {name: value for name, value in inner.items() if value}

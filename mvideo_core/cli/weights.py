@@ -1,4 +1,4 @@
-"""mvideo weights list | check | fetch | convert: public weights and the mini ones that come with the project."""
+"""mvideo weights list | check | fetch | convert: public weights and the mini ones shipped with the project."""
 
 import sys
 import time
@@ -16,11 +16,11 @@ from mvideo_core.weights.fetch import fetch
 from mvideo_core.weights.records import WeightsEntry, read_record, weights_dir
 from mvideo_core.weights.tensors import first_not_finite, stored_tensors
 
-weights_app = typer.Typer(no_args_is_help=True, help="Weights: what there is, where it comes from, whether it is here.")
+weights_app = typer.Typer(no_args_is_help=True, help="Weights: list, check, fetch and convert models.")
 NAMES = typer.Argument(None, help="Names from `mvideo weights list`.", show_default=False)
-FOR_PROFILE = typer.Option("", "--for-profile", help="All that a data profile (`mvideo profiles`) needs.")
-FOR_TRAINING = typer.Option("", "--for-training", help="All that a training profile (`mvideo train profiles`) needs.")
-FOR_SUITE = typer.Option("", "--for-suite", help="All that a suite of metrics (`mvideo eval ls`) needs.")
+FOR_PROFILE = typer.Option("", "--for-profile", help="What a data profile (`mvideo profiles`) needs.")
+FOR_TRAINING = typer.Option("", "--for-training", help="What a training profile (`mvideo train profiles`) needs.")
+FOR_SUITE = typer.Option("", "--for-suite", help="What a suite of metrics (`mvideo eval ls`) needs.")
 FOR_SYSTEM = typer.Option("", "--for-system", help="The model of a system under test (`mvideo eval ls`).")
 
 
@@ -31,12 +31,12 @@ def add_to(app: typer.Typer) -> None:
 
 @weights_app.command("list")
 def list_(
-    online: bool = typer.Option(False, "--online", help="Ask the publishers for the sizes that are not known here."),
+    online: bool = typer.Option(False, "--online", help="Ask the publishers for unknown sizes."),
 ) -> None:
-    """Every known model: kind, name, size, state on this disk, licence.
+    """List every known model: kind, name, size, state on this disk, license.
 
-    Exit code 1 when one is there in part, or damaged (of a CogVideoX also: its tensors and parts do not fit). A size
-    with "~" is rough; "asked at fetch": the publisher states it, and `fetch` compares it with the free disk.
+    Exit code 1 if one is incomplete or damaged (for a CogVideoX also: tensors and parts do not match). A size with "~"
+    is approximate; "known at fetch": the publisher states it, and `fetch` compares it with the free disk space.
     """
     broken = False
     for item in catalog.entries():
@@ -57,16 +57,16 @@ def list_(
 @weights_app.command()
 def check(
     name: str = typer.Argument(help="Name from `mvideo weights list`, or a model folder (with a slash)."),
-    deep: bool = typer.Option(False, "--deep", help="Read every value of every tensor in search of NaN and infinity."),
+    deep: bool = typer.Option(False, "--deep", help="Check every value of every tensor for NaN and infinity."),
 ) -> None:
-    """Every file of a model: present, whole, of the right size and SHA-256. Exit code 1 when something is wrong.
+    """Check every file of a model: present, complete, right size and SHA-256. Exit code 1 if anything is wrong.
 
-    Of a CogVideoX also: tensors against the configuration, the parts against each other, the tokenizer, values sampled
+    For a CogVideoX also: tensors against the configuration, the parts against each other, the tokenizer, values sampled
     from each tensor.
     """
     states = catalog.check(name)
     for state in states:
-        fine = "fine" if state.pinned else "whole (no digest is known, its content is not compared)"
+        fine = "fine" if state.pinned else "complete (no known digest, content not compared)"
         typer.echo(f"{state.path}: {state.problem or fine}")
     wrong = sum(bool(state.problem) for state in states)
     folder = Path(name).expanduser() if catalog.is_path(name) else catalog.entry(name).folder
@@ -79,7 +79,7 @@ def check(
     for problem in problems:
         typer.echo(f"{problem.path}: {problem.text}")
     if problems:
-        typer.echo(f"{name}: {len(problems)} problems in whole files; {_way_out(name)}")
+        typer.echo(f"{name}: {len(problems)} problems in complete files; {_way_out(name)}")
         raise typer.Exit(1)
     held = sum(state.path.stat().st_size for state in states)
     typer.echo(f"{name}: {len(states)} files, {catalog.size_text(held)}, nothing wrong")
@@ -92,11 +92,12 @@ def fetch_(
     for_training: str = FOR_TRAINING,
     for_suite: str = FOR_SUITE,
     for_system: str = FOR_SYSTEM,
-    revision: str = typer.Option("", "--revision", help="Another branch, tag or commit of the repository."),
+    revision: str = typer.Option("", "--revision", help="A different branch, tag or commit of the repository."),
 ) -> None:
-    """Bring models from their publishers: linked from the Hugging Face cache or downloaded, and compared with digests.
+    """Fetch models from their publishers: linked from the Hugging Face cache or downloaded, and checked by digest.
 
-    Stopped or cut off, the same command continues. HF_TOKEN, HF_ENDPOINT, HF_HOME, HF_HUB_OFFLINE and proxies are used.
+    If stopped or interrupted, the same command continues. Uses HF_TOKEN, HF_ENDPOINT, HF_HOME, HF_HUB_OFFLINE and
+    proxies.
     """
     wanted = [weights_needed.Needed(name, "", "") for name in names or []]
     wanted += weights_needed.of_profile(for_profile) if for_profile else []
@@ -104,12 +105,12 @@ def fetch_(
     wanted += weights_needed.of_suite(for_suite) if for_suite else []
     wanted += weights_needed.of_system(for_system) if for_system else []
     if not wanted and not (for_profile or for_training or for_suite or for_system):
-        raise ConfigError("weights fetch: give names of `mvideo weights list`, or --for-profile, --for-training, ...")
+        raise ConfigError("weights fetch: give names from `mvideo weights list`, or --for-profile, --for-training, ...")
     if revision and len(wanted) != 1:
-        raise ConfigError("weights fetch: --revision belongs to one repository; give one name with it")
+        raise ConfigError("weights fetch: --revision applies to one repository; give exactly one name")
     failed = [one.name for one in dict.fromkeys(wanted) if not _fetch_one(one, revision)]
     if failed:
-        raise ModelError(f"weights: not fetched: {', '.join(failed)}; see above, then run the same command again")
+        raise ModelError(f"weights: not fetched: {', '.join(failed)}; see above, then rerun the same command")
 
 
 @weights_app.command()
@@ -117,9 +118,9 @@ def convert(
     name: str = typer.Argument(help="GroundingDINO of groundingdino-py: catalog name or model folder."),
     folder: Path = typer.Argument(help="New folder for the same model in transformers' layout."),
 ) -> None:
-    """Write a GroundingDINO for the detector transformers-groundingdino, which needs no groundingdino-py.
+    """Write a GroundingDINO for the detector transformers-groundingdino, which does not need groundingdino-py.
 
-    Same network, same numbers to rounding. Use it by `--set detect.detector=transformers-groundingdino --set
+    The same network, equal up to rounding. Use it with `--set detect.detector=transformers-groundingdino --set
     detect.detector_options.weights=FOLDER`. SAM2 needs no conversion: transformers-sam2 reads the published files.
     """
     from mvideo_core.perception.detection.convert import save_transformers
@@ -130,14 +131,14 @@ def convert(
 
 
 def _fetch_one(one: weights_needed.Needed, revision: str) -> bool:
-    """Whether the model is here now; says where, or why not."""
+    """Whether the model is now available; prints where, or why not."""
     use = f" ({one.use})" if one.use else ""
     if not one.name:
         typer.echo(one.use)
         return True
     try:
         if catalog.is_path(one.name):
-            typer.echo(f"{one.name}{use}: a folder of your own: {catalog.find(one.name)}")
+            typer.echo(f"{one.name}{use}: your own folder: {catalog.find(one.name)}")
             return True
         progress = Progress()
         try:
@@ -154,7 +155,7 @@ def _fetch_one(one: weights_needed.Needed, revision: str) -> bool:
 
 
 class Progress:
-    """A line that renews itself on a terminal; elsewhere one for each file, and every `every_s` within one."""
+    """A line that redraws itself on a terminal; elsewhere one line per file, and one every `every_s` within a file."""
 
     def __init__(self, every_s: float = 10.0):
         self.live = sys.stderr.isatty()
@@ -163,7 +164,7 @@ class Progress:
         self._line = False
 
     def __call__(self, path: str, done: int, total: int | None) -> None:
-        """As `Progress` of the downloads."""
+        """Called by the downloads; see their `Progress`."""
         now = time.monotonic()
         if path != self._path:
             self._path, self._start, self._shown_s = path, (done, now), now
@@ -181,13 +182,13 @@ class Progress:
         self._line = self.live and not whole
 
     def end(self) -> None:
-        """Leave an unfinished line."""
+        """End an unfinished line."""
         if self._line:
             sys.stderr.write("\n")
 
 
 def content_problems(folder: Path, states: Sequence[catalog.FileState], deep: bool) -> list[Problem]:
-    """What whole files hold that is wrong: of a CogVideoX all that its loading would find, of others NaN or infinity.
+    """What is wrong inside complete files: for a CogVideoX all that loading would find, for others NaN or infinity.
 
     Args:
         deep: read every value, not a sample.
@@ -198,7 +199,7 @@ def content_problems(folder: Path, states: Sequence[catalog.FileState], deep: bo
     for state in states:
         if state.path.suffix == ".safetensors":
             bad = first_not_finite(stored_tensors([state.path]), deep)
-            problems += [Problem(state.path, f"tensor {bad} holds values that are not finite")] if bad else []
+            problems += [Problem(state.path, f"tensor {bad} has non-finite values")] if bad else []
     return problems
 
 
@@ -214,7 +215,7 @@ def _summary(folder: Path, states: Sequence[catalog.FileState]) -> str:
 
 
 def _size(item: WeightsEntry, states: Sequence[catalog.FileState], online: bool) -> str:
-    """Total of an entry: as published, else as on disk, else roughly, else from its publishers or not at all."""
+    """Total size of an entry: as published, else as on disk, else approximate, else from its publishers or unknown."""
     record = read_record(item.folder)
     known = [file.size_bytes for file in (record.files if record else item.files)]
     if item.repository is None:
@@ -228,7 +229,7 @@ def _size(item: WeightsEntry, states: Sequence[catalog.FileState], online: bool)
         return _size_of(item)
     if item.repository and item.repository.about_bytes:
         return f"~{catalog.size_text(item.repository.about_bytes)}"
-    return "asked at fetch"
+    return "known at fetch"
 
 
 def _size_of(item: WeightsEntry) -> str:

@@ -1,4 +1,4 @@
-"""Which weights a data profile, a training profile, a suite of metrics or a system under test names."""
+"""Which weights a data profile, a training profile, a suite of metrics or a system under test needs."""
 
 from typing import Any, NamedTuple
 
@@ -9,9 +9,9 @@ class Needed(NamedTuple):
     """One model that a profile names.
 
     Attributes:
-        name: catalog name, alias or folder, as the profile has it; "" for a model that a server holds.
+        name: catalog name, alias or folder, as in the profile; "" for a model on a server.
         kind: of the catalog.
-        use: what it is for, for people.
+        use: its purpose, for display.
     """
 
     name: str
@@ -73,12 +73,12 @@ def _of_base(base: Options) -> list[Needed]:
 
 
 def _of_plugin(registry: Any, name: str, given: dict[str, Any], kind: str) -> list[Needed]:
-    """What a plugin's option `weights` or `model_dir` names; a plugin with `base_url` asks a server."""
+    """What a plugin's option `weights` or `model_dir` names; a plugin with `base_url` uses a server."""
     from mvideo_core.engine.loaded_models import plugin_options
 
     options = plugin_options(registry, name, given)
     use = f"{kind} {name}"
     if address := getattr(options, "base_url", ""):
-        return [Needed("", kind, f"{use}: asks the server at {address}, which holds its own model")]
+        return [Needed("", kind, f"{use}: uses the server at {address}, which has its own model")]
     weights = getattr(options, "weights", "") or getattr(options, "model_dir", "")
     return [Needed(weights, kind, use)] if weights else []

@@ -1,4 +1,4 @@
-"""mvideo status | verify | retry-failed | gc: looking after a workspace."""
+"""mvideo status | verify | retry-failed | gc: maintaining a workspace."""
 
 import json
 from typing import TYPE_CHECKING
@@ -25,7 +25,7 @@ def status(
     failed: bool = typer.Option(False, "--failed", help="List every failed item with its message."),
     as_json: bool = typer.Option(False, "--json", help="Print JSON instead of a table."),
 ) -> None:
-    """What is done, stage by stage, and why items were dropped. Parts of older input or options are not done."""
+    """Show what is done, stage by stage, and why items were dropped. Parts of older input or options are not done."""
     from mvideo_core.engine.chain import row_class, valid_markers, workspace_stages
     from mvideo_core.store.snapshot import snapshot
     from mvideo_core.store.status import failures, reason_lines, stage_status
@@ -61,9 +61,9 @@ def verify(
     workspace: str = WORKSPACE,
     deep: bool = typer.Option(False, "--deep", help="Also read every file and compare its SHA-256."),
 ) -> None:
-    """Check that everything that markers record is there, and the current dataset, latents and report.
+    """Check that everything recorded in markers exists, and the current dataset, latents and report.
 
-    Exit code 1 when something is not.
+    Exit code 1 if something is missing.
     """
     from mvideo_core.curation.pipeline import workspace_rows
     from mvideo_core.store.snapshot import snapshot
@@ -76,17 +76,17 @@ def verify(
     ]
     problems += _find_problems(ws, deep)
     for problem in problems:
-        typer.echo(f"{problem.path}: {problem.what}; {problem.mend}")
+        typer.echo(f"{problem.path}: {problem.what}; {problem.fix}")
     typer.echo(f"{workspace}: {len(problems)} problems" + ("" if deep else " (sizes only; --deep reads every byte)"))
     raise typer.Exit(1 if problems else 0)
 
 
 def retry(
     workspace: str = WORKSPACE,
-    stage: str = typer.Option("", "--stage", help="Only this stage; all stages when left out."),
+    stage: str = typer.Option("", "--stage", help="Only this stage. Default: all."),
     error: str = typer.Option("", "--class", help="Only failures of this error class, e.g. MediaError."),
 ) -> None:
-    """Make the next run try failed items again; nothing else of their parts is redone."""
+    """Make the next run retry failed items; nothing else in their parts is redone."""
     from mvideo_core.curation.pipeline import workspace_rows
     from mvideo_core.store.maintain import retry_failed
     from mvideo_core.store.workspace import Workspace
@@ -96,12 +96,12 @@ def retry(
     if not chosen:
         raise typer.BadParameter(f"no stage called {stage!r}; known: {', '.join(workspace_rows(ws))}")
     total = sum(retry_failed(ws, name, row, error or None) for name, row in chosen.items())
-    typer.echo(f"{total} items will be tried again by the next run")
+    typer.echo(f"{total} items will be retried by the next run")
 
 
 def gc(
     workspace: str = WORKSPACE,
-    delete: bool = typer.Option(False, "--delete", help="Delete; without it only what would go is counted."),
+    delete: bool = typer.Option(False, "--delete", help="Delete; without it, only count what would be deleted."),
     min_age_h: float | None = typer.Option(
         None,
         "--min-age-h",
@@ -110,9 +110,9 @@ def gc(
         show_default=False,
     ),
 ) -> None:
-    """Delete what nothing current reaches: rows, clips, masks, journals, scratch, old datasets, latents and reports.
+    """Delete what nothing current refers to: rows, clips, masks, journals, scratch, old datasets, latents and reports.
 
-    What a live process works on or reads is left alone.
+    What a live process writes or reads is left alone.
     """
     from mvideo_core.curation.pipeline import workspace_rows
     from mvideo_core.engine.garbage import collect_garbage
@@ -133,7 +133,7 @@ def gc(
 
 
 def _find_problems(workspace: "Workspace", deep: bool) -> "list[Problem]":
-    """What is wrong with the current dataset, latents and report."""
+    """Problems of the current dataset, latents and report."""
     from mvideo_core.curation.stages.publish import dataset_problems
     from mvideo_core.pages.data_report.build import report_problems
 

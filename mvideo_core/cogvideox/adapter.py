@@ -1,8 +1,8 @@
-"""LoRA on the transformer, what is trained, and the files that a training run leaves.
+"""LoRA on the transformer, what is trained, and the files that a training run writes.
 
-A folder holds `pytorch_lora_weights.safetensors` (diffusers' form, alpha in its metadata: without it readers take alpha
-= rank), `mvideo_conditioning.safetensors` (mask convolution, segment offsets) and `mvideo_config.json`. diffusers
-refuses a LoRA file with other keys in it, so the conditioning has a file of its own.
+A folder holds `pytorch_lora_weights.safetensors` (diffusers' format, alpha in its metadata: without it readers assume
+alpha = rank), `mvideo_conditioning.safetensors` (mask convolution, segment offsets) and `mvideo_config.json`. diffusers
+rejects a LoRA file with other keys in it, so the conditioning has a separate file.
 """
 
 import json
@@ -44,33 +44,35 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 BASE_PARTS = {"sha256": "base weights", "vae": "VAE weights", "text_encoder": "text encoder weights"}
-"""Digests in an adapter's configuration of the base that it was trained over."""
+"""Digests in an adapter's configuration of the base that it was trained with."""
 CONDITIONING = ("mask_proj", "segment_embed")
 
 
 class LoraOptions(Options):
     """Low-rank adapters on the frozen transformer; defaults as in CogVideoX's own fine-tuning."""
 
-    rank: int = Field(default=128, ge=1, description="columns of each adapter; more can learn more and weighs more")
+    rank: int = Field(
+        default=128, ge=1, description="rank of each adapter; a higher rank has more capacity and larger files"
+    )
     alpha: int = Field(default=64, ge=1, description="adapters are scaled by alpha / rank")
     target_modules: tuple[str, ...] = Field(
         default=("to_q", "to_k", "to_v", "to_out.0"),
         min_length=1,
-        description="linear layers, by the end of their name; each must match something",
+        description="linear layers, by the end of their name; each must match a layer",
     )
-    dropout: float = Field(default=0.0, ge=0, lt=1, description="share of the adapters' inputs dropped in training")
+    dropout: float = Field(default=0.0, ge=0, lt=1, description="fraction of the adapters' inputs dropped in training")
 
 
 def add_lora(transformer: "MVideoTransformer3DModel", options: LoraOptions) -> None:
-    """Freeze the model, add adapters, open adapters and conditioning for training in fp32 (train under autocast).
+    """Freeze the model, add adapters, and make adapters and conditioning trainable in fp32 (train under autocast).
 
     Raises:
-        ConfigError: a target matches no linear layer, or the model has adapters already.
+        ConfigError: a target matches no linear layer, or the model already has adapters.
     """
     from peft import LoraConfig
 
     if getattr(transformer, "peft_config", None):
-        raise ConfigError(f"lora: adapters {sorted(transformer.peft_config)} are attached already; load the base again")
+        raise ConfigError(f"lora: adapters {sorted(transformer.peft_config)} are already attached; load the base again")
     _check_targets(transformer, options.target_modules)
     transformer.requires_grad_(False)
     config = LoraConfig(
@@ -80,14 +82,14 @@ def add_lora(transformer: "MVideoTransformer3DModel", options: LoraOptions) -> N
         lora_dropout=options.dropout,
     )
     with warnings.catch_warnings():
-        # Adapters over quantized layers cannot be fused; nothing here fuses them in training.
+        # Adapters on quantized layers cannot be fused; nothing here fuses them in training.
         warnings.filterwarnings("ignore", message="TorchaoLoraLinear was instantiated")
         transformer.add_adapter(config, adapter_name=ADAPTER_NAME)
     _open(transformer)
 
 
 def trainable(transformer: "nn.Module") -> "dict[str, nn.Parameter]":
-    """Name and parameter of all that gets gradients: adapters and conditioning after `add_lora`."""
+    """Name and parameter of everything that gets gradients: adapters and conditioning after `add_lora`."""
     return {name: parameter for name, parameter in transformer.named_parameters() if parameter.requires_grad}
 
 
@@ -97,16 +99,16 @@ def save_adapter(
     format: VideoFormat,
     about: Mapping[str, str] | None = None,
 ) -> None:
-    """Write the three files; the folder is made when absent.
+    """Write the three files; the folder is created if missing.
 
     Args:
-        folder: where to; files of the same names are replaced.
+        folder: destination; files with the same names are replaced.
         transformer: with one adapter, from `add_lora` or `load_adapter`.
         format: sizes the model was trained at; readers check theirs against it.
-        about: keys of `adapter_header` for the files' headers; None: those of the files that were loaded.
+        about: keys of `adapter_header` for the files' headers; None: those of the loaded files.
 
     Raises:
-        ConfigError: no adapter, or several. StoreError: the disk refuses.
+        ConfigError: no adapter, or several. StoreError: disk error.
     """
     from diffusers.loaders.lora_base import LORA_ADAPTER_METADATA_KEY
     from peft.utils import get_peft_model_state_dict
@@ -122,7 +124,7 @@ def save_adapter(
         | encoders_of(transformer),
         "lora": {"rank": lora.r, "alpha": lora.lora_alpha, "target_modules": sorted(lora.target_modules)},
     }
-    # Sets have another order in every process; the same adapter must give the same bytes.
+    # Sets are ordered differently in every process; the same adapter must give the same bytes.
     settings = {
         PREFIX + key: sorted(value) if isinstance(value, set) else value for key, value in lora.to_dict().items()
     }
@@ -145,26 +147,26 @@ def load_adapter(
     train: bool = False,
     allow_other_base: bool = False,
 ) -> VideoFormat:
-    """Read what `save_adapter` wrote into a model without adapters.
+    """Load what `save_adapter` wrote into a model without adapters.
 
     Args:
         transformer: base model, same architecture as the trained one.
-        folder: of `save_adapter`.
-        train: open adapters and conditioning for training; otherwise everything is frozen.
-        allow_other_base: warn, instead of an error, where the base weights are not those it was trained on.
+        folder: written by `save_adapter`.
+        train: make adapters and conditioning trainable; otherwise everything is frozen.
+        allow_other_base: only warn if the base weights are not those it was trained on.
 
     Returns:
         The format that the adapter was trained at.
 
     Raises:
-        ModelError: a file is absent or does not fit, or was trained over other base weights.
-        ConfigError: the model has adapters already, or another configuration than the trained one.
+        ModelError: a file is missing or does not match, or was trained with other base weights.
+        ConfigError: the model already has adapters, or a different configuration than the trained one.
     """
     from diffusers.loaders import CogVideoXLoraLoaderMixin
 
     folder = Path(folder)
     if getattr(transformer, "peft_config", None):
-        raise ConfigError(f"lora: adapters {sorted(transformer.peft_config)} are attached already; load the base again")
+        raise ConfigError(f"lora: adapters {sorted(transformer.peft_config)} are already attached; load the base again")
     for name in (LORA_FILE, CONDITIONING_FILE, CONFIG_FILE):
         present(folder, name)
     check_adapter(AdapterFiles(folder / LORA_FILE, ours=True), transformer.config)
@@ -188,15 +190,15 @@ def load_conditioning(
     allow_other_base: bool = False,
     flag: str = "--allow-other-base",
 ) -> VideoFormat:
-    """Read mask convolution and segment offsets, checked against the model; returns the format trained at.
+    """Load mask convolution and segment offsets, checked against the model; returns the training format.
 
     Args:
-        allow_other_base: warn, instead of an error, where the base weights are not those it was trained on.
-        flag: what allows it, for the message.
+        allow_other_base: only warn if the base weights are not those it was trained on.
+        flag: the flag that allows it, for the message.
 
     Raises:
-        ModelError: a file is absent, its tensors are not this model's, or the base weights are others.
-        ConfigError: trained with another configuration.
+        ModelError: a file is missing, its tensors are not this model's, or the base weights differ.
+        ConfigError: trained with a different configuration.
     """
     import torch
     from safetensors.torch import load_file
@@ -223,27 +225,27 @@ def load_conditioning(
 
 
 def base_digest(transformer: "MVideoTransformer3DModel") -> str:
-    """Digest of the model's base weights; "" when it is not known where they came from."""
+    """Digest of the model's base weights; "" if their origin is unknown."""
     if not transformer.base_sha256 and transformer.base_folder:
         transformer.base_sha256 = base_sha256(Path(transformer.base_folder))
     return transformer.base_sha256
 
 
 def encoders_of(transformer: "MVideoTransformer3DModel") -> dict[str, str]:
-    """Digests of the VAE and text encoder in the folder that the model came from; {} when it is not known."""
+    """Digests of the VAE and text encoder in the folder that the model came from; {} if unknown."""
     if transformer.encoder_sha256 is None:
         transformer.encoder_sha256 = encoder_digests(Path(transformer.base_folder)) if transformer.base_folder else {}
     return dict(transformer.encoder_sha256)
 
 
 def _check_base(folder: Path, then: str, now: str, part: str, flag: str, allowed: bool) -> None:
-    """Compare the digests of base weights; an adapter of an earlier version, or a base from elsewhere, has none."""
+    """Compare digests of base weights; an adapter of an earlier version, or a base of unknown origin, has none."""
     if not then or not now or then == now:
         return
-    problem = f"{folder / CONFIG_FILE}: trained over other {part} (sha256 {then[:12]}) than these ({now[:12]})"
+    problem = f"{folder / CONFIG_FILE}: trained with other {part} (sha256 {then[:12]}) than these ({now[:12]})"
     if not allowed:
-        raise ModelError(f"{problem}; give the base it was trained on, or use it all the same with {flag}")
-    log.warning("%s; used all the same, as allowed", problem)
+        raise ModelError(f"{problem}; use the base it was trained on, or use it anyway with {flag}")
+    log.warning("%s; used anyway, as allowed", problem)
 
 
 def conditioning_state(transformer: "MVideoTransformer3DModel") -> "dict[str, Any]":
@@ -253,7 +255,7 @@ def conditioning_state(transformer: "MVideoTransformer3DModel") -> "dict[str, An
 
 
 def check_not_fused(transformer: "nn.Module") -> None:
-    """Refuse adapters that are added into the base weights already: they would count twice.
+    """Reject adapters that are already fused into the base weights: they would count twice.
 
     Raises:
         ConfigError: an adapter is fused.
@@ -265,7 +267,7 @@ def check_not_fused(transformer: "nn.Module") -> None:
 
 
 def without_adapters(transformer: "MVideoTransformer3DModel") -> "MVideoTransformer3DModel":
-    """The same model less its adapters: base and conditioning, sharing their tensors; the argument stays as it is.
+    """The same model without its adapters: base and conditioning, sharing their tensors; the argument is unchanged.
 
     Raises:
         ConfigError: the adapters are fused.

@@ -1,7 +1,7 @@
-"""An adapter's LoRA as a file that other programs load: their names of the tensors, and alpha as a tensor.
+"""An adapter's LoRA as a file for other programs: with their tensor names, and alpha as a tensor.
 
-All three targets read kohya's form: `<prefix><layer with underscores>.lora_down.weight`, `.lora_up.weight`, `.alpha`,
-and scale by alpha / rank. diffusers' form is what training writes: there, alpha is in the header only.
+All three targets read kohya's format: `<prefix><layer with underscores>.lora_down.weight`, `.lora_up.weight`, `.alpha`,
+and scale by alpha / rank. Training writes diffusers' format, with alpha only in the header.
 """
 
 import re
@@ -16,7 +16,6 @@ from mvideo_core.cogvideox.adapter_files import (
     B_ENDING,
     CONDITIONING_FILE,
     CONFIG_FILE,
-    LORA_FILE,
     PREFIX,
     AdapterFiles,
     check_companions,
@@ -38,8 +37,8 @@ class Target(NamedTuple):
 
     Attributes:
         title: its name.
-        prefix: before the layer's name.
-        loader: where the file is given to it.
+        prefix: of the layer's name.
+        loader: where the program takes the file.
     """
 
     title: str
@@ -53,15 +52,15 @@ TARGETS = {
     "kohya": Target("kohya's sd-scripts", "lora_unet_", "its networks and LoRA tools, and programs that read its form"),
 }
 NOT_EXPORTED = ("use_dora", "use_rslora", "alpha_pattern", "lora_bias")
-"""Settings of peft that kohya's form has no place for."""
+"""Settings of peft that kohya's format cannot hold."""
 
 
 class Exported(NamedTuple):
     """What was written.
 
     Attributes:
-        layers: of the model that the file adapts.
-        left_out: what of the adapter the target cannot load, in one line; "" for a plain LoRA.
+        layers: number of layers that the file adapts.
+        left_out: what the target cannot load from the adapter, in one line; "" for a plain LoRA.
     """
 
     path: Path
@@ -79,22 +78,22 @@ def export_adapter(
     Args:
         given: see `find_adapter`.
         target: a name of TARGETS.
-        out: .safetensors file; its folders are made.
-        card: goes over what the adapter's own header says.
-        overwrite: replace `out` where it is there.
+        out: .safetensors file; its folders are created.
+        card: overrides the adapter's own header.
+        overwrite: replace `out` if it exists.
 
     Raises:
-        ConfigError: no such adapter or target, or `out` is there or no .safetensors file.
-        ModelError: the adapter is damaged, or has settings that the target's form cannot hold.
-        StoreError: the disk refuses.
+        ConfigError: no such adapter or target, or `out` exists or is not a .safetensors file.
+        ModelError: the adapter is damaged, or has settings that the target's format cannot hold.
+        StoreError: disk error.
     """
     if target not in TARGETS:
-        raise ConfigError(f"adapter export: --for {target}: known are {', '.join(TARGETS)}")
+        raise ConfigError(f"adapter export: --for {target}: unknown; use one of: {', '.join(TARGETS)}")
     path = Path(out)
     if path.suffix != ".safetensors":
-        raise ConfigError(f"adapter export: --out {path}: the name has to end with .safetensors")
+        raise ConfigError(f"adapter export: --out {path}: the name must end with .safetensors")
     if path.exists() and not overwrite:
-        raise ConfigError(f"adapter export: --out {path} is there already; give another name, or --overwrite")
+        raise ConfigError(f"adapter export: --out {path} already exists; use another name, or --overwrite")
     files = find_adapter(given)
     record = _check_adapter(files)
     layers, alpha = _layers(files.lora)
@@ -109,13 +108,13 @@ def export_adapter(
 
 
 def _check_adapter(files: AdapterFiles) -> dict[str, Any]:
-    """The configuration of an adapter whose files are whole; of a plain LoRA, none is known."""
+    """The configuration of an adapter with complete files; a plain LoRA has none."""
     paths = [files.lora, *([files.folder / CONDITIONING_FILE, files.folder / CONFIG_FILE] if files.ours else [])]
     for path in paths:
         if problem := content_problem(path):
             raise ModelError(f"adapter: {path}: {problem}; copy the adapter again")
     if bad := first_not_finite(stored_tensors([files.lora]), deep=True):
-        raise ModelError(f"adapter: {files.lora}: {bad} holds values that are not finite (NaN or infinity)")
+        raise ModelError(f"adapter: {files.lora}: {bad} has non-finite values (NaN or infinity)")
     if not files.ours:
         return {"base": {}, "format": None}
     record = read_config(files.folder)
@@ -124,7 +123,7 @@ def _check_adapter(files: AdapterFiles) -> dict[str, Any]:
 
 
 def _layers(lora: Path) -> "tuple[dict[str, tuple[torch.Tensor, torch.Tensor]], float]":
-    """A and B of each layer, and alpha: the header's, else the rank, as in diffusers."""
+    """A and B of each layer, and alpha: from the header, else the rank, as in diffusers."""
     from safetensors.torch import load_file
 
     with loading(lora):
@@ -134,14 +133,14 @@ def _layers(lora: Path) -> "tuple[dict[str, tuple[torch.Tensor, torch.Tensor]], 
     lone = [name for name in sorted(names) if not {name + A_ENDING, name + B_ENDING} <= set(tensors)]
     if odd or lone or not tensors:
         seen = (odd or lone or ["no tensor at all"])[0]
-        raise ModelError(f"adapter: {lora}: {seen}; pairs of transformer...{A_ENDING} and ...{B_ENDING} are expected")
+        raise ModelError(f"adapter: {lora}: {seen}; expected pairs of transformer...{A_ENDING} and ...{B_ENDING}")
     noted = {name.removeprefix(PREFIX): value for name, value in lora_settings(lora).items()}
     if strange := [name for name in NOT_EXPORTED if noted.get(name)]:
-        raise ModelError(f"adapter: {lora}: {strange[0]} is {noted[strange[0]]!r}, which no target's form can hold")
+        raise ModelError(f"adapter: {lora}: {strange[0]} is {noted[strange[0]]!r}, which no target's format can hold")
     layers = {name.removeprefix(PREFIX): (tensors[name + A_ENDING], tensors[name + B_ENDING]) for name in sorted(names)}
     ranks = {first.shape[0] for first, _ in layers.values()}
     if "lora_alpha" not in noted and len(ranks) > 1:
-        raise ModelError(f"adapter: {lora}: ranks {sorted(ranks)} and no alpha in its header; give another file")
+        raise ModelError(f"adapter: {lora}: ranks {sorted(ranks)} and no alpha in its header; use another file")
     return layers, float(noted.get("lora_alpha", min(ranks)))
 
 
@@ -159,7 +158,7 @@ def _kohya_form(
 
 
 def _header(record: Mapping[str, Any], about: Mapping[str, str]) -> dict[str, str]:
-    """As of a LoRA of ours; of a plain one, sizes are not known."""
+    """The header for one of our LoRAs; for a plain one the sizes are unknown."""
     form = record["format"] or {"width_px": 0, "height_px": 0}
     header = lora_header({**record, "format": form}, about)
     header["ss_network_alpha"] = f"{record['lora']['alpha']:g}"
@@ -171,6 +170,6 @@ def _header(record: Mapping[str, Any], about: Mapping[str, str]) -> dict[str, st
 
 def _left_out(target: Target) -> str:
     return (
-        f"{CONDITIONING_FILE} is not in it: {target.title} has no place for mask_proj and segment_embed, so masks and "
-        f"the clip before have no effect there; `mvideo generate` and MVideoPipeline read {LORA_FILE} and all the rest"
+        f"{CONDITIONING_FILE} is not included: {target.title} does not support mask_proj and segment_embed, so masks "
+        "and the previous clip have no effect there; `mvideo generate` and MVideoPipeline read both"
     )

@@ -1,6 +1,6 @@
-"""The files of an adapter: where a path leads, and whether they are whole and made for a base, before it is loaded.
+"""The files of an adapter: what a path refers to, and whether the files are complete and match a base, before loading.
 
-A path is a path: only `hub:owner/name@COMMIT` asks the Hugging Face hub.
+A path is a path: only `hub:owner/name@COMMIT` contacts the Hugging Face hub.
 """
 
 import json
@@ -31,9 +31,9 @@ LORA_FILE = "pytorch_lora_weights.safetensors"
 CONDITIONING_FILE = "mvideo_conditioning.safetensors"
 CONFIG_FILE = "mvideo_config.json"
 ADAPTER_FOLDER = "adapter"
-"""Within a checkpoint, and within a pipeline saved with its adapter."""
+"""Subfolder in a checkpoint, and in a pipeline saved with its adapter."""
 ADAPTER_NAME = "default"
-"""Of the adapter within a model."""
+"""Name of the adapter within a model."""
 BASE_CONFIG = ("num_layers", "num_attention_heads", "attention_head_dim", "use_rotary_positional_embeddings")
 PREFIX = "transformer."
 HUB = "hub:"
@@ -45,7 +45,7 @@ class AdapterFiles(NamedTuple):
 
     Attributes:
         lora: the file of the LoRA.
-        ours: it has conditioning and a configuration beside it; otherwise a plain CogVideoX LoRA.
+        ours: it has conditioning and a configuration next to it; otherwise it is a plain CogVideoX LoRA.
     """
 
     lora: Path
@@ -53,26 +53,26 @@ class AdapterFiles(NamedTuple):
 
     @property
     def folder(self) -> Path:
-        """That holds the files."""
+        """The folder that holds the files."""
         return self.lora.parent
 
 
 def find_adapter(given: str | Path, option: str = "adapter") -> AdapterFiles:
-    """The adapter that a path leads to.
+    """The adapter that a path refers to.
 
     Args:
         given: name of an adapter in the catalog (`mvideo-mini`), folder of an adapter, checkpoint folder, run folder
-            (its newest checkpoint is taken, and said), the .safetensors file of a plain LoRA, or hub:owner/name@COMMIT.
-        option: what the path was given as, the first word of messages.
+            (its newest checkpoint is used and logged), the .safetensors file of a plain LoRA, or hub:owner/name@COMMIT.
+        option: the option with the path; starts the messages.
 
     Raises:
-        ConfigError: nothing is there. ModelError: no adapter is in it, or one of its files is missing or has changed.
+        ConfigError: no such path. ModelError: there is no adapter in it, or one of its files is missing or has changed.
     """
     if str(given).startswith(HUB):
         return find_adapter(_from_hub(str(given), option), option)
     path = find(str(given), "adapter") if given in catalog_adapters() else Path(given).expanduser()
     if not path.exists():
-        raise ConfigError(f"{option}: {given}: no such file or folder; give the folder that training wrote, such as "
+        raise ConfigError(f"{option}: {given}: no such file or folder; use a training output folder, such as "
                           "RUN/checkpoints/step-.../adapter")  # fmt: skip
     if path.is_file() and path.name != LORA_FILE:
         return AdapterFiles(path, ours=False)
@@ -88,10 +88,10 @@ def find_adapter(given: str | Path, option: str = "adapter") -> AdapterFiles:
                 "files belong together: copy the folder again"
             )
         if changed := _find_changed_file(folder):
-            said = f"{option}: {folder / changed} has changed since its checkpoint was written"
+            change = f"{option}: {folder / changed} has changed since its checkpoint was written"
             if folder in (start, start / ADAPTER_FOLDER):
-                raise ModelError(f"{said}; take the checkpoint before it, or copy it again")
-            log.warning("%s; the checkpoint before it is taken", said)
+                raise ModelError(f"{change}; use the previous checkpoint, or copy it again")
+            log.warning("%s; using the previous checkpoint", change)
             continue
         if folder != start:
             log.info("%s: %s: taking %s", option, given, folder.relative_to(start))
@@ -100,20 +100,20 @@ def find_adapter(given: str | Path, option: str = "adapter") -> AdapterFiles:
     if len(single) == 1:
         return AdapterFiles(single[0], ours=False)
     if (start / "checkpoints").is_dir():
-        raise ModelError(f"{option}: {given}: a run folder without a complete checkpoint; train on, or give another")
+        raise ModelError(f"{option}: {given}: a run folder without a complete checkpoint; train longer, or use another")
     raise ModelError(
-        f"{option}: {given}: no {LORA_FILE} here or in adapter/; give RUN/checkpoints/step-.../adapter, or the folder "
+        f"{option}: {given}: no {LORA_FILE} here or in adapter/; use RUN/checkpoints/step-.../adapter, or the folder "
         "or file of a CogVideoX LoRA"
     )
 
 
 def catalog_adapters() -> dict[str, str]:
-    """The catalog's adapters, and the base that each was trained over."""
+    """The catalog's adapters, and the base that each was trained with."""
     return {item.name: item.base for item in entries() if item.kind == "adapter"}
 
 
 def adapter_for(base: str) -> str:
-    """The catalog's adapter of a base; "" where it has none.
+    """The catalog's adapter for a base; "" if there is none.
 
     Args:
         base: name or alias of a generator; a path or `random:SIZE` has none.
@@ -123,17 +123,18 @@ def adapter_for(base: str) -> str:
 
 
 def _from_hub(given: str, option: str) -> Path:
-    """Folder of an adapter `hub:owner/name@COMMIT`, fetched where it is not on this disk yet.
+    """Folder of an adapter `hub:owner/name@COMMIT`, fetched if it is not on this disk yet.
 
     Raises:
-        ConfigError: no such form; a branch or tag is none, since it may name another adapter tomorrow.
-        ModelError: the hub refuses or cannot be reached, or the repository has no LoRA of this name.
+        ConfigError: not in this form; a branch or tag is not allowed, since it may point to a different adapter
+            tomorrow.
+        ModelError: the hub refuses or cannot be reached, or the repository has no LoRA with this name.
     """
     name, _, commit = given.removeprefix(HUB).partition("@")
     if not re.fullmatch(r"[\w.-]+/[\w.-]+", name):
-        raise ConfigError(f"{option}: {given}: hub:owner/name@COMMIT is expected; a folder on this disk has no `hub:`")
+        raise ConfigError(f"{option}: {given}: expected hub:owner/name@COMMIT; for a folder on this disk, drop `hub:`")
     if not re.fullmatch("[0-9a-f]{40}", commit):
-        seen = f"{commit!r} may move" if commit else "no commit is given"
+        seen = f"{commit!r} may move" if commit else "there is no commit"
         raise ConfigError(
             f"{option}: {given}: {seen}; write hub:{name}@COMMIT with the 40 digits that the hub shows under History"
         )
@@ -149,14 +150,14 @@ def _from_hub(given: str, option: str) -> Path:
 
 
 def check_adapter(files: AdapterFiles, config: Mapping[str, Any], option: str = "adapter") -> None:
-    """Refuse an adapter that is damaged, incomplete or of another model; nothing is loaded.
+    """Reject an adapter that is damaged, incomplete or for another model; nothing is loaded.
 
     Args:
         config: of the base's transformer.
-        option: first word of messages.
+        option: starts the messages.
 
     Raises:
-        ModelError: in a file. ConfigError: trained with another configuration of the model.
+        ModelError: a file is bad. ConfigError: trained with a different configuration of the model.
     """
     own = [files.folder / CONDITIONING_FILE, files.folder / CONFIG_FILE] if files.ours else []
     for path in (files.lora, *own):
@@ -170,17 +171,15 @@ def check_adapter(files: AdapterFiles, config: Mapping[str, Any], option: str = 
         _check_conditioning(files.folder / CONDITIONING_FILE, shapes, option)
     tensors = stored_tensors([files.lora])
     if problem := lora_problem(tensors, shapes, *_read_rank_and_targets(files.lora, record)):
-        raise ModelError(f"{option}: {files.lora}: {problem}; it is incomplete, or of another model than this base")
+        raise ModelError(f"{option}: {files.lora}: {problem}; it is incomplete, or does not belong to this base")
     for path in (files.lora, *own[:1]):
         if bad := first_not_finite(stored_tensors([path]), deep=True):
-            raise ModelError(
-                f"{option}: {path}: {bad} holds values that are not finite (NaN or infinity); give another"
-            )
+            raise ModelError(f"{option}: {path}: {bad} has non-finite values (NaN or infinity); use another")
     check_companions(files, record, option)
 
 
 def check_configuration(path: Path, record: Mapping[str, Any], config: Mapping[str, Any]) -> None:
-    """Compare what an adapter was trained with and a model.
+    """Compare the configuration an adapter was trained with and a model's.
 
     Raises:
         ConfigError: they differ.
@@ -193,18 +192,18 @@ def check_configuration(path: Path, record: Mapping[str, Any], config: Mapping[s
         if there.get(field) != here[field]
     ]
     if wrong:
-        raise ConfigError(f"{path}: trained with another model: {'; '.join(wrong)}")
+        raise ConfigError(f"{path}: trained with a different model: {'; '.join(wrong)}")
 
 
 def lora_problem(
     tensors: Mapping[str, StoredTensor], shapes: Shapes, rank: int | None, targets: tuple[str, ...] | None
 ) -> str:
-    """What is wrong with the tensors of a LoRA; "" when nothing is.
+    """What is wrong with the tensors of a LoRA; "" if nothing.
 
     Args:
         shapes: of the model's tensors.
-        rank, targets: what its configuration or metadata say; None where they say nothing, and then only pairs and
-            sizes are compared.
+        rank, targets: from its configuration or metadata; None if they do not say, and then only pairs and sizes are
+            compared.
     """
     layers = {name.removesuffix(".weight"): shape for name, shape in shapes.items()
               if name.endswith(".weight") and len(shape) == 2}  # fmt: skip
@@ -220,26 +219,26 @@ def lora_problem(
     if missing := sorted(wanted - ours):
         return f"{len(missing)} of {len(wanted)} tensors are missing, such as {missing[0]}"
     if extra := sorted(ours - wanted):
-        return f"{len(extra)} tensors are of no target layer, such as {extra[0]}"
+        return f"{len(extra)} tensors belong to no target layer, such as {extra[0]}"
     for layer in chosen:
         first, second = tensors[f"{PREFIX}{layer}{A_ENDING}"].shape, tensors[f"{PREFIX}{layer}{B_ENDING}"].shape
         own = rank if rank is not None else first[0] if first else 0
         if (first, second) != ((own, layers[layer][1]), (layers[layer][0], own)):
-            expected = f"{[own, layers[layer][1]]} and {[layers[layer][0], own]} expected at rank {own}"
-            return f"layer {layer} has A and B of {list(first)} and {list(second)}; {expected}"
-    return "" if chosen else "it holds no tensors"
+            expected = f"expected {[own, layers[layer][1]]} and {[layers[layer][0], own]} at rank {own}"
+            return f"layer {layer} has A and B of shape {list(first)} and {list(second)}; {expected}"
+    return "" if chosen else "it has no tensors"
 
 
 def tensors_digest(path: Path) -> str:
-    """SHA-256 (hex) over name, type, shape and bytes of a file's tensors; the header's order makes no difference."""
+    """SHA-256 (hex) over name, dtype, shape and bytes of a file's tensors; independent of the header's order."""
     return digest(file_tensors(path))
 
 
 def read_config(folder: str | Path) -> dict[str, Any]:
-    """The mapping of `mvideo_config.json`: format, conditioning, base, lora, and files where it has them.
+    """The mapping in `mvideo_config.json`: format, conditioning, base, lora, and files if it has them.
 
     Raises:
-        ModelError: absent, or not such a file.
+        ModelError: missing, or not such a file.
     """
     path = present(Path(folder), CONFIG_FILE)
     try:
@@ -253,7 +252,7 @@ def read_config(folder: str | Path) -> dict[str, Any]:
 
 
 def adapter_tensors(folder: Path) -> "dict[str, torch.Tensor]":
-    """All tensors of an adapter's folder by the names that the parameters have in a model with adapters."""
+    """All tensors of an adapter's folder by their parameter names in a model with adapters."""
     from safetensors.torch import load_file
 
     lora = {parameter_name(name): value for name, value in load_file(folder / LORA_FILE).items()}
@@ -267,11 +266,11 @@ def parameter_name(name: str) -> str:
 
 
 def present(folder: Path, file: str) -> Path:
-    """Path of one of the files. Raises ModelError: it is not there."""
+    """Path of one of the files. Raises ModelError: it is missing."""
     path = folder / file
     if not path.is_file():
         raise ModelError(
-            f"adapter: {path} is missing; give the folder that training wrote ({LORA_FILE}, {CONDITIONING_FILE}, "
+            f"adapter: {path} is missing; use a training output folder ({LORA_FILE}, {CONDITIONING_FILE}, "
             f"{CONFIG_FILE})"
         )
     return path
@@ -287,9 +286,9 @@ def _candidates(start: Path) -> Iterator[Path]:
 
 
 def _find_changed_file(folder: Path) -> str:
-    """Name of the first file of a checkpoint's adapter whose bytes are not those in its state.json; "" when all are.
+    """Name of the first file of a checkpoint's adapter whose bytes differ from its state.json; "" if none do.
 
-    An adapter elsewhere has no such record; then `check_adapter` compares what its own files say of each other.
+    An adapter elsewhere has no such record; then `check_adapter` compares its files with each other.
     """
     try:
         known = json.loads((folder.parent / "state.json").read_text(encoding="utf-8"))["sha256"]
@@ -304,7 +303,7 @@ def _there(path: Path) -> bool:
 
 
 def _field(config: Mapping[str, Any], field: str) -> Any:
-    """A field of the transformer's configuration, by the class's default where it is left out."""
+    """A field of the transformer's configuration, or the class's default."""
     import inspect
 
     from mvideo_core.cogvideox.transformer import MVideoTransformer3DModel
@@ -323,7 +322,7 @@ def _layer(name: str) -> str:
 
 
 def _read_rank_and_targets(lora: Path, record: Mapping[str, Any]) -> tuple[int | None, tuple[str, ...] | None]:
-    """Rank and targets, by our configuration, else by the metadata that diffusers writes; None where none says."""
+    """Rank and targets, from our configuration, else from diffusers' metadata; None if neither has them."""
     if record:
         return int(record["lora"]["rank"]), tuple(record["lora"]["target_modules"])
     noted = lora_settings(lora)
@@ -334,7 +333,7 @@ def _read_rank_and_targets(lora: Path, record: Mapping[str, Any]) -> tuple[int |
 
 
 def lora_settings(lora: Path) -> dict[str, Any]:
-    """What diffusers writes about the adapter into the LoRA file, by `transformer.<field of LoraConfig>`; or {}."""
+    """diffusers' settings in the LoRA file, by `transformer.<field of LoraConfig>`; or {}."""
     from safetensors import safe_open
 
     with loading(lora), safe_open(lora, "np") as file:
@@ -347,11 +346,11 @@ def _check_conditioning(path: Path, shapes: Shapes, option: str) -> None:
     seen = {} if isinstance(header, str) else {name: tuple(one["shape"]) for name, one in header.items()}
     wanted = {name: shape for name, shape in shapes.items() if name in NEW_PARAMETERS}
     if seen != wanted:
-        raise ModelError(f"{option}: {path}: {seen}; {wanted} expected; it is of another model than this base")
+        raise ModelError(f"{option}: {path}: {seen}; expected {wanted}; it does not belong to this base")
 
 
 def check_companions(files: AdapterFiles, record: Mapping[str, Any], option: str = "adapter") -> None:
-    """The configuration carries the digests of the other two files, and the LoRA's metadata its alpha.
+    """Check that the configuration has the digests of the other two files, and that the LoRA's metadata has its alpha.
 
     Raises:
         ModelError: they differ.

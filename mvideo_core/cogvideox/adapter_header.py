@@ -1,8 +1,8 @@
-"""What the files of an adapter say about themselves in their headers, for the programs of others.
+"""What the headers of an adapter's files say about it, for other programs.
 
 Three vocabularies: `modelspec.*` (Stability AI's Model Metadata Standard 1.0.1), `ss_*` (kohya's sd-scripts; only keys
-that are true of this training), and `mvideo.*` (digests of what it was trained over and on). `modelspec.date` is left
-out: the same adapter gives the same bytes.
+that apply to this training), and `mvideo.*` (digests of base and data). `modelspec.date` is left out, so that the same
+adapter gives the same bytes.
 """
 
 from collections.abc import Mapping
@@ -21,23 +21,23 @@ CONTENT_KEYS = {"modelspec.hash_sha256": "0x"}
 PUBLISHED = {(30, 30, 64, False): "cogvideox-2b", (42, 48, 64, True): "cogvideox-5b"}
 """Layers, heads, width of a head, rotary positions -> the published CogVideoX that has them."""
 NEEDS_US = (
-    "Masks and the clip before take mvideo_conditioning.safetensors and the mvideo package; without them this is a "
+    "Masks and the previous clip need mvideo_conditioning.safetensors and the mvideo package; without them this is a "
     "plain CogVideoX LoRA."
 )
 
 
 class CardOptions(Options):
-    """What an adapter says about itself to those it is passed on to; nothing of it changes the training."""
+    """What an adapter says about itself when it is shared; it does not affect the training."""
 
     title: str = Field(default="", description='name shown by other programs; empty: "MVideo LoRA over <base>"')
     author: str = Field(default="", description="who made it")
-    description: str = Field(default="", description="what it was trained on and what it can do; Markdown is allowed")
-    license: str = Field(default="", description="name or text of the license; empty: none is stated")
-    trigger: str = Field(default="", description="words that a prompt needs to call on what was trained")
+    description: str = Field(default="", description="what it was trained on and what it does; Markdown is allowed")
+    license: str = Field(default="", description="name or text of the license; empty: none")
+    trigger: str = Field(default="", description="words in a prompt that trigger what was trained")
     tags: str = Field(default="", description="categories, separated by commas")
 
     def keys(self) -> dict[str, str]:
-        """The fields that are given, by key of the header."""
+        """The non-empty fields, by header key."""
         named = {"trigger": "trigger_phrase"}
         given = self.model_dump(exclude_defaults=True)
         return {f"modelspec.{named.get(name, name)}": str(value) for name, value in given.items() if value}
@@ -47,7 +47,7 @@ class Training(NamedTuple):
     """What a training did.
 
     Attributes:
-        base: name of the base weights; of a path, the last part.
+        base: name of the base weights; for a path, its last part.
         data_sha256: digest of the latents.
         precision: bf16 (autocast) or fp32.
     """
@@ -82,12 +82,12 @@ ABOUT = {
 
 
 def about_of(header: Mapping[str, str]) -> dict[str, str]:
-    """The keys of a file's header that its tensors and configuration do not tell."""
+    """The keys of a file's header that are not derived from its tensors and configuration."""
     return {key: value for key, value in header.items() if key in ABOUT}
 
 
 def architecture(base: Mapping[str, Any]) -> str:
-    """ "cogvideox-2b" and the like; the sizes, where no published model has them; "cogvideox", where none are known."""
+    """ "cogvideox-2b" and the like; the sizes if no published model has them; "cogvideox" if none are known."""
     if any(name not in base for name in BASE_CONFIG):
         return "cogvideox"
     layers, heads, head, rotary = (base[name] for name in BASE_CONFIG)
@@ -100,7 +100,7 @@ def lora_header(record: Mapping[str, Any], about: Mapping[str, str], dropout: fl
 
     Args:
         record: content of `mvideo_config.json`: format, base, lora.
-        about: keys of `CardOptions.keys` and `Training.keys`; they win.
+        about: keys of `CardOptions.keys` and `Training.keys`; they take precedence.
         dropout: of the adapters' inputs in training.
     """
     lora, form = record["lora"], record["format"]
@@ -142,7 +142,7 @@ def _common(architecture: str, implementation: str, base: Mapping[str, Any]) -> 
 
 
 def read_header(path: Path) -> dict[str, str]:
-    """Metadata of a safetensors file; {} where it has none.
+    """Metadata of a safetensors file; {} if it has none.
 
     Raises:
         ModelError: not such a file.

@@ -1,7 +1,6 @@
-"""Joint attention of CogVideoX with a choice of kernel.
+"""Joint attention of CogVideoX with a selectable kernel.
 
-diffusers' processor for CogVideoX does not go through its attention dispatcher: `set_attention_backend` changes nothing
-there.
+diffusers' processor for CogVideoX does not use its attention dispatcher: `set_attention_backend` has no effect there.
 """
 
 from contextlib import AbstractContextManager, nullcontext
@@ -21,7 +20,7 @@ SdpaChoice = Literal["auto", "cudnn", "flash", "efficient", "math"]
 
 _KERNELS: dict[str, list[SDPBackend]] = {
     "auto": [],
-    # cuDNN is first on Hopper (about twice torch's flash for long sequences); the others catch what it refuses.
+    # cuDNN first on Hopper (about twice as fast as torch's flash for long sequences); the others take what it rejects.
     "cudnn": [
         SDPBackend.CUDNN_ATTENTION,
         SDPBackend.FLASH_ATTENTION,
@@ -43,7 +42,7 @@ class MVideoAttnProcessor:
 
     def __init__(self, sdpa: SdpaChoice = "auto"):
         if sdpa not in _KERNELS:
-            raise ConfigError(f"sdpa: {sdpa!r} is not known; give one of: {', '.join(get_args(SdpaChoice))}")
+            raise ConfigError(f"sdpa: {sdpa!r} is unknown; use one of: {', '.join(get_args(SdpaChoice))}")
         self.sdpa = sdpa
 
     def __call__(
@@ -54,7 +53,7 @@ class MVideoAttnProcessor:
         attention_mask: Tensor | None = None,
         image_rotary_emb: tuple[Tensor, Tensor] | None = None,
     ) -> tuple[Tensor, Tensor]:
-        """Video and text tokens (B, L, D) each, after attention over both; RoPE turns the video tokens only."""
+        """Video and text tokens (B, L, D) each, after attention over both; RoPE rotates only the video tokens."""
         n_text = encoder_hidden_states.shape[1]
         tokens_BLD = torch.cat([encoder_hidden_states, hidden_states], dim=1)
         query, key, value = (_heads(proj(tokens_BLD), attn.heads) for proj in (attn.to_q, attn.to_k, attn.to_v))

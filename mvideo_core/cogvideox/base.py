@@ -48,19 +48,19 @@ class BaseOptions(Options):
         default="mini", description="catalog name, folder of a diffusers CogVideoX pipeline, or random:<size>"
     )
     dtype: Literal["bf16", "fp16", "fp32"] = Field(
-        default="bf16", description="type of weights and activations; fp32 for the mini models on a CPU"
+        default="bf16", description="dtype of weights and activations; fp32 for the mini models on a CPU"
     )
 
 
 @dataclass
 class Base:
-    """The parts of one CogVideoX; those not asked for are None.
+    """The parts of one CogVideoX; parts that were not requested are None.
 
     Attributes:
-        format: clip sizes the model is made for.
+        format: clip sizes that the model is made for.
         weights_sha256: fingerprint of all parts' files (of name and seed for random weights).
-        name: what `weights` said.
-        part_sha256: fingerprint per part; latents depend on "vae" and "text_encoder" only.
+        name: the value of `weights`.
+        part_sha256: fingerprint per part; latents depend only on "vae" and "text_encoder".
     """
 
     vae: Any
@@ -75,12 +75,12 @@ class Base:
 
 
 def weights_identity(options: BaseOptions) -> str:
-    """SHA-256 (hex) of all of the base that training depends on: `base_sha256`, and MVideo's own configuration.
+    """SHA-256 (hex) of everything in the base that training depends on: `base_sha256`, and MVideo's own configuration.
 
-    The same weights have the same one under any name or path.
+    The same weights have the same digest under any name or path.
 
     Raises:
-        ModelError: weights absent or not readable. ConfigError: no such name.
+        ModelError: weights missing or unreadable. ConfigError: no such name.
     """
     if options.weights.startswith(RANDOM):
         size = options.weights.removeprefix(RANDOM)
@@ -95,7 +95,7 @@ def transformer_config(options: BaseOptions) -> dict[str, Any]:
     """Configuration of the base's transformer; nothing is loaded.
 
     Raises:
-        ModelError: weights absent. ConfigError: no such name.
+        ModelError: weights missing. ConfigError: no such name.
     """
     if options.weights.startswith(RANDOM):
         return dict(size_of(options.weights.removeprefix(RANDOM)).transformer)
@@ -105,10 +105,10 @@ def transformer_config(options: BaseOptions) -> dict[str, Any]:
 
 
 def has_mask_weights(options: BaseOptions) -> bool:
-    """Whether the base itself was saved with mask weights that are not zero; a plain CogVideoX and random ones are not.
+    """Whether the base itself was saved with nonzero mask weights; false for a plain CogVideoX and random weights.
 
     Raises:
-        ModelError: weights absent or not readable. ConfigError: no such name.
+        ModelError: weights missing or unreadable. ConfigError: no such name.
     """
     if options.weights.startswith(RANDOM):
         return False
@@ -119,7 +119,7 @@ def has_mask_weights(options: BaseOptions) -> bool:
 
 
 def torch_dtype(name: str) -> "torch.dtype":
-    """torch's type of "bf16", "fp16" or "fp32"."""
+    """torch's dtype for "bf16", "fp16" or "fp32"."""
     import torch
 
     return {"bf16": torch.bfloat16, "fp16": torch.float16, "fp32": torch.float32}[name]
@@ -132,8 +132,8 @@ def load_base(options: BaseOptions, parts: Collection[str] = PARTS) -> Base:
         parts: which of "vae", "text_encoder" (with tokenizer), "transformer" to load.
 
     Raises:
-        ModelError: weights absent (the message says which file, from where and where to put it), not a CogVideoX, or
-            damaged as far as `folder_check` sees.
+        ModelError: weights missing (the message says which file, where to get it and where to put it), not a CogVideoX,
+            or damaged as far as `folder_check` sees.
         ConfigError: no such name, or an unknown part.
     """
     unknown = sorted(set(parts) - set(PARTS))
@@ -222,7 +222,7 @@ def save_base(base: Base, folder: str | Path) -> None:
 
 
 def _drop_origin(path: Path) -> None:
-    """Take out where a part was loaded from: a folder of this machine, which is nobody's business elsewhere."""
+    """Remove the path that a part was loaded from: a folder of this machine means nothing elsewhere."""
     config = read_json(path)
     if config.pop("_name_or_path", None) is not None:
         write_whole(path, json.dumps(config, indent=2, sort_keys=True) + "\n")
@@ -284,7 +284,7 @@ def _from_folder(folder: Path, options: BaseOptions, parts: Collection[str]) -> 
 
 
 def read_format(folder: Path) -> VideoFormat:
-    """The clip sizes a pipeline folder is for: `mvideo_format.json`, else as `format_of` its transformer."""
+    """The clip sizes for a pipeline folder: from `mvideo_format.json`, else `format_of` its transformer."""
     if (folder / FORMAT_FILE).is_file():
         return VideoFormat.parse(read_json(folder / FORMAT_FILE), where=str(folder / FORMAT_FILE))
     config, vae = folder / "transformer" / "config.json", folder / "vae" / "config.json"
@@ -293,13 +293,13 @@ def read_format(folder: Path) -> VideoFormat:
 
 
 def format_of(config: Mapping[str, Any], stride_px: int, where: str = "transformer") -> VideoFormat:
-    """Clip sizes of a CogVideoX that has no format of its own: its training size, 33 frames at 8 fps (the paper's 4 s).
+    """Clip sizes of a CogVideoX without its own format: its training size, 33 frames at 8 fps (the paper's 4 s).
 
     The motion condition is CogVideoX's low-resolution stage: 480 / 1.875 = 256 high.
 
     Args:
         config: of the transformer.
-        stride_px: pixels a latent cell stands for (`spatial_stride` of the VAE's config).
+        stride_px: pixels per latent cell (`spatial_stride` of the VAE's config).
     """
     height, width = config["sample_height"] * stride_px, config["sample_width"] * stride_px
     scale = config.get("spatial_interpolation_scale", 1.875)
@@ -319,7 +319,7 @@ def _check_folder(folder: Path, parts: Collection[str]) -> None:
     for name in needed:
         if not (folder / name).exists():
             raise ModelError(
-                f"weights: {folder / name} is missing; a diffusers CogVideoX pipeline folder is expected "
+                f"weights: {folder / name} is missing; expected a diffusers CogVideoX pipeline folder "
                 "(model_index.json, scheduler/, text_encoder/, tokenizer/, transformer/, vae/), such as a copy of "
                 "https://huggingface.co/THUDM/CogVideoX-2b"
             )
@@ -335,11 +335,11 @@ def _cast(base: Base, dtype: str) -> Base:
 
 
 def read_json(path: Path) -> dict[str, Any]:
-    """A JSON object of a model folder. Raises ModelError: absent, or none."""
+    """A JSON object of a model folder. Raises ModelError: missing, or not one."""
     try:
         value = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise ModelError(f"{path}: cannot be read ({error}); copy the model folder again") from None
     if not isinstance(value, dict):
-        raise ModelError(f"{path}: a JSON object is expected; copy the model folder again")
+        raise ModelError(f"{path}: expected a JSON object; copy the model folder again")
     return value

@@ -1,4 +1,4 @@
-"""CogVideoX's block with a second modulation for tokens that are clean.
+"""CogVideoX's block with a second modulation for clean tokens.
 
 Shape letters: B batch, L tokens, D channels.
 """
@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 
 class MVideoBlock(CogVideoXBlock):
-    """CogVideoXBlock whose last `n_clean` video tokens are modulated by another timestep's embedding."""
+    """CogVideoXBlock whose last `n_clean` video tokens are modulated by a different timestep's embedding."""
 
     def forward(
         self,
@@ -24,12 +24,13 @@ class MVideoBlock(CogVideoXBlock):
         temb_clean: Tensor | None = None,
         n_clean: int = 0,
     ) -> tuple[Tensor, Tensor]:
-        """Video and text tokens (B, L, D) each, same shapes as given.
+        """Video and text tokens (B, L, D) each, with the shapes of the inputs.
 
         Args:
             hidden_states: video tokens, the clean ones last.
             encoder_hidden_states: text tokens.
-            temb, temb_clean: timestep embeddings (B, time_embed_dim); without the second, CogVideoXBlock itself.
+            temb, temb_clean: timestep embeddings (B, time_embed_dim); without the second, this is CogVideoXBlock
+                itself.
         """
         n_clean = n_clean if temb_clean is not None else 0
         text_length = encoder_hidden_states.shape[1]
@@ -71,9 +72,9 @@ def _modulate(
 
 
 def layer_norm(norm: nn.Module, tokens: Tensor) -> Tensor:
-    """Layer norm in the type of its input; statistics are fp32 inside the kernel all the same.
+    """Layer norm in the dtype of its input; the kernel computes its statistics in fp32 anyway.
 
-    Autocast would run it on an fp32 copy of the input, and the backward pass would keep that copy, six in a block.
+    Autocast would run it on an fp32 copy of the input, and the backward pass would keep that copy, six per block.
     """
     if tokens.dtype != torch.float32 and all(weight.dtype == tokens.dtype for weight in norm.parameters()):
         with torch.autocast(tokens.device.type, enabled=False):

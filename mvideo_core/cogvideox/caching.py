@@ -1,10 +1,10 @@
 """Caches between denoising steps: diffusers' hooks on this model's blocks.
 
-Neighboring steps compute nearly the same; a cache skips blocks or attention and takes what an earlier step had there.
-The numbers change, so nothing here is on unless asked for. `MVideoPipeline` names its calls to the hooks
-(`cache_context`) and clears them before each clip, since a clip must not see what another left.
+Neighboring steps compute nearly the same; a cache skips blocks or attention and reuses an earlier step's results. The
+numbers change, so nothing here is on by default. `MVideoPipeline` names its calls to the hooks (`cache_context`) and
+clears them before each clip, since a clip must not see another one's results.
 
-Importing this file registers the block and its attention processor with diffusers, which finds them by class.
+Importing this file registers the block and its attention processor with diffusers, which looks them up by class.
 """
 
 import contextlib
@@ -41,10 +41,10 @@ if TYPE_CHECKING:
 
 @contextlib.contextmanager
 def cache_steps(transformer: "MVideoTransformer3DModel", options: CacheOptions) -> Iterator[None]:
-    """The cache is on inside; what the hooks remember is cleared before, whoever turned them on.
+    """The cache is on inside the block; the hooks' memory is cleared first, whoever turned them on.
 
     Raises:
-        ConfigError: another cache is on already, or this model cannot have one.
+        ConfigError: another cache is already on, or this model cannot have one.
     """
     transformer._reset_stateful_cache()
     if options.kind == "none":
@@ -59,29 +59,29 @@ def cache_steps(transformer: "MVideoTransformer3DModel", options: CacheOptions) 
 
 
 def fit_config(transformer: "MVideoTransformer3DModel", config: Any) -> Any:
-    """The configuration of a diffusers cache with this model's own values where they were left out.
+    """The configuration of a diffusers cache, with this model's values for the fields left out.
 
     Raises:
         ConfigError: a cache that cannot work here, with the way out.
     """
     if transformer.is_cache_enabled:
         now = type(transformer._cache_config).__name__
-        raise ConfigError(f"enable_cache: {now} is on already; call disable_cache() first")
+        raise ConfigError(f"enable_cache: {now} is already on; call disable_cache() first")
     if transformer.graphs is not None:
-        raise ConfigError("enable_cache: the blocks are compiled, and hooks cannot enter them; load the model again")
+        raise ConfigError("enable_cache: the blocks are compiled, so hooks do not work; load the model again")
     if isinstance(config, TextKVCacheConfig):
         raise ConfigError(
-            "enable_cache: TextKVCacheConfig keeps text keys apart, which only NucleusMoE blocks have; here text and "
-            "video are projected together. Use FirstBlockCacheConfig"
+            "enable_cache: TextKVCacheConfig needs separate text keys, which only NucleusMoE blocks have; here text "
+            "and video are projected together. Use FirstBlockCacheConfig"
         )
     timed = isinstance(config, (PyramidAttentionBroadcastConfig, FasterCacheConfig))
     if timed and config.current_timestep_callback is None:
         raise ConfigError(
-            f"enable_cache: {type(config).__name__} asks for the timestep; give "
+            f"enable_cache: {type(config).__name__} needs the timestep; pass "
             "current_timestep_callback=lambda: pipeline.current_timestep"
         )
     if isinstance(config, FasterCacheConfig):
-        # The conditions are split like the other inputs where the branch without text is left out.
+        # The conditions are split like the other inputs if the branch without text is skipped.
         split = (*config._unconditional_conditional_input_kwargs_identifiers, "conditions")
         return replace(
             config,
@@ -99,36 +99,36 @@ def fit_config(transformer: "MVideoTransformer3DModel", config: Any) -> Any:
 
 
 def check_call(transformer: "MVideoTransformer3DModel", branches: int, steps: int) -> None:
-    """Refuse a cache that was set up for another kind of call.
+    """Reject a cache that was set up for a different kind of call.
 
     Args:
-        branches: passes in one batch (`guidance.py`).
+        branches: passes per batch (`guidance.py`).
         steps: denoising steps.
 
     Raises:
-        ConfigError: the cache needs other values.
+        ConfigError: the cache needs different values.
     """
     config = transformer._cache_config
     if isinstance(config, FasterCacheConfig) and not config.is_guidance_distilled and branches != 2:
         raise ConfigError(
-            f"FasterCache leaves out the branch without text and needs exactly two branches; this call has {branches}. "
+            f"FasterCache skips the branch without text and needs exactly two branches; this call has {branches}. "
             "Use guidance_scale above 1 and mask_guidance_scale 1, or is_guidance_distilled=True"
         )
     if isinstance(config, MagCacheConfig) and config.num_inference_steps != steps:
         raise ConfigError(
             f"MagCache was set up for num_inference_steps={config.num_inference_steps}; this call has {steps}. "
-            "Give both the same number"
+            "Use the same number for both"
         )
 
 
 def noise_share(alpha_bar: float) -> float:
-    """Share of the noise in x_t, 0..1, as flow-matching schedules name it: sqrt(1 - a) / (sqrt(a) + sqrt(1 - a))."""
+    """Fraction of noise in x_t, 0..1, as in flow-matching schedules: sqrt(1 - a) / (sqrt(a) + sqrt(1 - a))."""
     noise, signal = (1 - alpha_bar) ** 0.5, alpha_bar**0.5
     return noise / (signal + noise)
 
 
 def _clips_CFHW(module: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> "list[Tensor]":
-    """The noisy clips of the batch, as SeaCache compares them."""
+    """The noisy clips of the batch, for SeaCache to compare."""
     latents_BFCHW = kwargs["hidden_states"] if "hidden_states" in kwargs else args[0]
     return list(latents_BFCHW[:, :, : module.config.in_channels].transpose(1, 2).unbind(0))
 

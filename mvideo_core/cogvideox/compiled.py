@@ -1,7 +1,7 @@
-"""Which graphs `torch.compile` has made of a transformer's block.
+"""Which graphs `torch.compile` has built for a transformer's block.
 
 A graph serves every block and every later call with the same shapes, gradient mode and adapter switch; anything else
-makes a new one, which takes seconds to a minute. Whoever knows all shapes beforehand runs each once, then calls `seal`.
+builds a new one, which takes seconds to a minute. If all shapes are known in advance, run each once, then call `seal`.
 """
 
 import logging
@@ -11,24 +11,24 @@ import torch
 from torch import Tensor, nn
 
 BACKEND = "inductor"
-"""Of torch.compile; the one that makes fast code."""
+"""torch.compile's backend that generates fast code."""
 
 log = logging.getLogger(__name__)
 
 MAX_GRAPHS = 64
-"""Above it torch.compile raises. Its own default of 8 is meant for functions that have one caller."""
+"""Above it torch.compile raises. Its own default of 8 is meant for functions with a single caller."""
 
 
 class CompiledGraphs:
     """A backend of torch.compile that counts what it compiles.
 
     Args:
-        backend: name of the backend that does the work; `BACKEND` when None.
+        backend: name of the backend that does the work; `BACKEND` if None.
 
     Attributes:
         made: what each graph was compiled for, in order.
-        late: those of `made` that came after `seal`.
-        current: what the transformer is computing; written by it before its blocks run.
+        late: those in `made` that came after `seal`.
+        current: what the transformer is computing; set by it before its blocks run.
     """
 
     def __init__(self, backend: str | None = None):
@@ -39,7 +39,7 @@ class CompiledGraphs:
         self._sealed = False
 
     def take(self, transformer: Any) -> None:
-        """Compile the blocks in place, each in one piece.
+        """Compile the blocks in place, each as a whole.
 
         Shapes are fixed (`dynamic=False`): a training has few, and fixed ones give the fastest code.
         """
@@ -50,14 +50,14 @@ class CompiledGraphs:
         )
 
     def entering(self, block: nn.Module, video: Tensor, text: Tensor, n_clean: int) -> tuple[Tensor, Tensor]:
-        """The tokens on their way into the first block, in the form that later blocks see theirs.
+        """The tokens entering the first block, in the form that later blocks see theirs.
 
-        The embeddings before the blocks are frozen: the text, and a clip without mask, need no gradient, while all
-        that comes out of a trained block does. Without this the first block would have graphs of its own.
+        The embeddings before the blocks are frozen: the text, and a clip without mask, need no gradient, while
+        everything that comes out of a trained block does. Without this the first block would need separate graphs.
         """
         learns = torch.is_grad_enabled() and any(p.requires_grad for p in block.parameters())
         self.current = (
-            f"batch {len(video)}, {text.shape[1]} text + {video.shape[1]} video tokens ({n_clean} of the clip before), "
+            f"batch {len(video)}, {text.shape[1]} text + {video.shape[1]} video tokens ({n_clean} clean ones), "
             f"gradients {'on' if learns else 'off'}"
         )
         return (video.requires_grad_(), text.requires_grad_()) if learns else (video, text)
@@ -65,7 +65,7 @@ class CompiledGraphs:
     def seal(self) -> None:
         """From now on a new graph is logged as a warning and kept in `late`.
 
-        It is no error: one more graph costs a minute, and a run on many GPUs that ends costs more.
+        It is not an error: one more graph costs a minute, and stopping a run on many GPUs costs more.
         """
         self._sealed = True
 
@@ -86,7 +86,7 @@ class CompiledGraphs:
 
 
 def _drop_idle_dropout(block: nn.Module) -> None:
-    """Replace dropout of 0 by the identity: it reads whether it is in training, which would double the graphs."""
+    """Replace dropout of 0 by the identity: it checks for training mode, which would double the graphs."""
     for module in block.modules():
         for name, child in module.named_children():
             if isinstance(child, nn.Dropout) and child.p == 0:

@@ -12,13 +12,13 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Conditions:
-    """Scaled VAE latents, each optional; what is None adds no token and no channel.
+    """Scaled VAE latents, all optional; None adds no tokens or channels.
 
     Attributes:
         mask_BFCHW: mask video of the clip itself, same F, H, W as the noisy latents. Zeros mean "no mask"; an empty
             mask is the encoding of black frames, which is not zero.
-        appearance_BFCHW: last frame of the clip before, encoded alone (F = 1), at full size.
-        motion_BFCHW: the clip before at low resolution; its last frame is the clip's first.
+        appearance_BFCHW: last frame of the previous clip, encoded alone (F = 1), at full size.
+        motion_BFCHW: the previous clip at low resolution; its last frame is the clip's first.
         timestep_B: noise level of appearance and motion; None means clean (0).
     """
 
@@ -29,11 +29,11 @@ class Conditions:
 
     @property
     def has_history(self) -> bool:
-        """Whether there are tokens of the clip before."""
+        """Whether there are tokens of the previous clip."""
         return self.appearance_BFCHW is not None or self.motion_BFCHW is not None
 
     def to(self, *args: Any, **kwargs: Any) -> "Conditions":
-        """Every latent moved or cast as by `Tensor.to`; the timestep keeps its type."""
+        """Move or cast every latent as by `Tensor.to`; the timestep keeps its dtype."""
         moved = {}
         for field in fields(self):
             value = getattr(self, field.name)
@@ -42,11 +42,11 @@ class Conditions:
         return replace(self, **moved) if moved else self
 
     def without_mask(self) -> "Conditions":
-        """The same history, no mask."""
+        """The same history without the mask."""
         return replace(self, mask_BFCHW=None)
 
     def chunk(self, chunks: int, dim: int = 0) -> "tuple[Conditions, ...]":
-        """Parts of the batch, as `Tensor.chunk` gives them; `dim` is the batch's, 0."""
+        """Parts of the batch, as from `Tensor.chunk`; `dim` is the batch's, 0."""
         given = {field.name: getattr(self, field.name) for field in fields(self)}
         parts = {name: value.chunk(chunks, dim) for name, value in given.items() if value is not None}
         return tuple(Conditions(**{name: values[n] for name, values in parts.items()}) for n in range(chunks))

@@ -1,6 +1,6 @@
-"""Names and shapes of the tensors that a configuration asks for: the real classes, built without memory.
+"""Names and shapes of the tensors for a configuration: the real classes, built without memory.
 
-Blocks are all alike, so one is built and counted on; a 42-layer model takes as long as a 1-layer one.
+All blocks are alike, so one is built and extrapolated; a 42-layer model takes as long as a 1-layer one.
 """
 
 import inspect
@@ -21,9 +21,9 @@ def expected_shapes(part: str, config: Mapping[str, Any]) -> Shapes:
     """Name -> shape of every tensor of a "transformer", "vae" or "text_encoder" with that configuration.
 
     Raises:
-        ConfigError: not a configuration of CogVideoX. Others as the classes raise them (use within `loading`).
+        ConfigError: not a configuration of CogVideoX. Other errors as raised by the classes (use within `loading`).
     """
-    values = {name: value for name, value in config.items() if name[0] != "_"}  # "_": who wrote it, from where
+    values = {name: value for name, value in config.items() if name[0] != "_"}  # "_": who wrote it, and its source
     return dict(_shapes(part, canonical_json(values)))
 
 
@@ -53,7 +53,7 @@ def _vae(config: dict[str, Any]) -> Shapes:
 
 
 def _text_encoder(config: dict[str, Any]) -> Shapes:
-    """The embedding is one tensor under two names; the first block alone has the position biases."""
+    """The embedding is one tensor under two names; only the first block has the position biases."""
     import torch
     from transformers import T5Config, T5EncoderModel
 
@@ -89,11 +89,11 @@ def _repeat_block(shapes: Shapes, blocks: str, number: int, layers: int) -> Shap
 def _layers(config: Mapping[str, Any], default: int) -> int:
     layers = config.get("num_layers", default)
     if not isinstance(layers, int) or not 1 <= layers <= MOST_LAYERS:
-        raise ConfigError(f"num_layers is {layers!r}; 1 to {MOST_LAYERS} expected")
+        raise ConfigError(f"num_layers is {layers!r}; expected 1 to {MOST_LAYERS}")
     return layers
 
 
 def n_layers(names: Iterable[str]) -> int:
-    """Blocks that tensor names count up to."""
+    """Number of blocks according to the tensor names."""
     found = (re.search(r"(?:^|\.)(?:transformer_blocks|block)\.(\d+)\.", name) for name in names)
     return max((int(one[1]) for one in found if one), default=-1) + 1

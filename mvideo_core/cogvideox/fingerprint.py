@@ -1,8 +1,8 @@
 """Identity of large weight files without reading all of them.
 
 Reading CogVideoX-5b's 20 GB takes a minute or more on every start, so weights are identified by size, head (the
-safetensors header with every tensor's name, shape and place) and evenly spread blocks. It tells one release, fine-tune
-or precision from another; it is no protection against someone who edits single bytes on purpose (`mvideo weights check`
+safetensors header with every tensor's name, shape and offset) and evenly spaced blocks. This distinguishes releases,
+fine-tunes and precisions; it does not protect against someone who edits single bytes on purpose (`mvideo weights check`
 reads everything).
 """
 
@@ -13,7 +13,7 @@ HEAD_BYTES = 1 << 20
 BLOCK_BYTES = 1 << 16
 N_BLOCKS = 64
 WHOLE_BELOW_BYTES = HEAD_BYTES + N_BLOCKS * BLOCK_BYTES
-"""Files up to this size are read whole."""
+"""Files up to this size are read completely."""
 
 
 def folder_sha256(folder: Path, parts: tuple[str, ...]) -> str:
@@ -27,7 +27,7 @@ def folder_sha256(folder: Path, parts: tuple[str, ...]) -> str:
 
 
 def file_fingerprint(path: Path) -> bytes:
-    """Digest of size and content; of large files, of the head and of `N_BLOCKS` blocks spread to the very end."""
+    """Digest of size and content; for large files, of the head and of `N_BLOCKS` blocks spread up to the very end."""
     size = path.stat().st_size
     seen = hashlib.sha256(str(size).encode())
     with path.open("rb") as stream:

@@ -1,7 +1,7 @@
-"""One check of a CogVideoX pipeline folder before it is loaded: files, configurations, tensors, tokenizer, values.
+"""Checks a CogVideoX pipeline folder before loading: files, configurations, tensors, tokenizer, values.
 
 `load_base` (train, encode, generate) runs it for the parts it needs, `mvideo weights check` and `list` for all of them.
-Headers and a few values of each tensor are read, so it takes under a second also for CogVideoX-5b; `deep` reads all.
+It reads headers and a few values of each tensor, so it takes under a second even for CogVideoX-5b; `deep` reads all.
 """
 
 import json
@@ -24,13 +24,13 @@ STEMS = {"transformer": "diffusion_pytorch_model", "vae": "diffusion_pytorch_mod
 SCHEDULER_CONFIG = "scheduler/scheduler_config.json"
 SENTENCE = "a red kite over a meadow"
 _NOT_READ = ("patch_embed.pos_embedding", "encoder.embed_tokens.weight")
-"""Tensors that a checkpoint may hold and the models compute or take from elsewhere."""
+"""Tensors that a checkpoint may contain although the models compute them or take them from elsewhere."""
 _WIDTHS = (
     ("transformer", "text_embed_dim", 4096, "text_encoder", "d_model", 512),
     ("transformer", "in_channels", 16, "vae", "latent_channels", 16),
     ("transformer", "in_channels", 16, "transformer", "out_channels", 16),
 )
-"""Fields that have to be equal: part, field and the class's default, twice."""
+"""Fields that must be equal: part, field and the class's default, twice."""
 
 
 class Problem(NamedTuple):
@@ -41,7 +41,7 @@ class Problem(NamedTuple):
 
 
 def is_cogvideox(folder: Path) -> bool:
-    """Whether a folder says that it is a CogVideoX or MVideo text-to-video pipeline."""
+    """Whether a folder claims to be a CogVideoX or MVideo text-to-video pipeline."""
     try:
         index = json.loads((folder / "model_index.json").read_text(encoding="utf-8"))
     except (OSError, ValueError):
@@ -50,7 +50,7 @@ def is_cogvideox(folder: Path) -> bool:
 
 
 def check_model(folder: Path, parts: Collection[str], name: str = "") -> None:
-    """Refuse a folder that cannot be loaded, or would be loaded wrong.
+    """Reject a folder that cannot be loaded, or would be loaded wrong.
 
     Args:
         parts: of "vae", "text_encoder" (with tokenizer) and "transformer", those that will be loaded.
@@ -66,16 +66,16 @@ def check_model(folder: Path, parts: Collection[str], name: str = "") -> None:
     name = name or str(folder)
     more = f"; {len(problems) - 1} more: `mvideo weights check {name}`" if len(problems) > 1 else ""
     way_out = f"copy the folder of {name} again" if "/" in name else f"run `mvideo weights fetch {name}`"
-    raise ModelError(f"weights: {path}: {text}; {way_out}, or give other weights{more}")
+    raise ModelError(f"weights: {path}: {text}; {way_out}, or use other weights{more}")
 
 
 def model_problems(folder: Path, parts: Collection[str] = tuple(STEMS), deep: bool = False) -> list[Problem]:
-    """All that is wrong with a folder, the most basic first; empty when nothing is.
+    """All problems of a folder, the most basic first; empty if there are none.
 
-    Files that are damaged hide what could be said of their content, so later checks run only over whole files.
+    The contents of damaged files cannot be checked, so later checks run only on complete files.
 
     Args:
-        deep: read every value of every tensor in search of NaN and infinity, not a sample.
+        deep: check every value of every tensor for NaN and infinity, not a sample.
     """
     files = _file_problems(folder, parts)
     if files:
@@ -106,13 +106,13 @@ def _index_problems(path: Path) -> list[Problem]:
     index = _json(path)
     kind = index.get("_class_name")
     if kind not in PIPELINES:
-        return [Problem(path, f"it is a {kind}; a text-to-video {' or '.join(PIPELINES)} is expected")]
+        return [Problem(path, f"it is a {kind}; expected a text-to-video {' or '.join(PIPELINES)}")]
     absent = [part for part in (*STEMS, "tokenizer", "scheduler") if not isinstance(index.get(part), list)]
     return [Problem(path, f"it names no {', '.join(absent)}")] if absent else []
 
 
 def _between_parts(folder: Path, configs: Mapping[str, Mapping[str, Any]]) -> Iterator[Problem]:
-    """Fields of one part that do not fit those of another."""
+    """Fields of one part that do not match those of another."""
     for part, field, default, other, other_field, other_default in _WIDTHS:
         if part not in configs or other not in configs:
             continue
@@ -126,7 +126,7 @@ def _between_parts(folder: Path, configs: Mapping[str, Mapping[str, Any]]) -> It
         expects = item.expects.get("transformer/config.json", {}) if item.name == folder.name else {}
         for field, value in expects.items():
             if (seen := configs["transformer"].get(field)) != value:
-                text = f"{field} is {seen}, {value} expected: the folder is called {item.name} and holds another model"
+                text = f"{field} is {seen}, expected {value}: the folder is called {item.name} but holds another model"
                 yield Problem(folder / "transformer" / "config.json", text)
 
 
@@ -144,7 +144,7 @@ def _position_problems(path: Path, config: Mapping[str, Any]) -> Iterator[Proble
         if all(config.get(field, plan[field]) == plan[field] for field in fields) and seen != plan[rope]:
             if config.get("num_layers") is None:
                 continue
-            yield Problem(path, f"{rope} is {seen}, {plan[rope]} expected for a model of the size of {name}")
+            yield Problem(path, f"{rope} is {seen}, expected {plan[rope]} for a model of the size of {name}")
 
 
 def _scheduler_problems(folder: Path) -> Iterator[Problem]:
@@ -154,7 +154,7 @@ def _scheduler_problems(folder: Path) -> Iterator[Problem]:
     config = _json(path)
     kind = config.get("_class_name")
     if kind not in SCHEDULERS:
-        yield Problem(path, f"scheduler {kind!r} is not known here; one of {', '.join(SCHEDULERS)} is expected")
+        yield Problem(path, f"scheduler {kind!r} is unknown; expected one of {', '.join(SCHEDULERS)}")
         return
     if (seen := config.get("prediction_type", "epsilon")) != "v_prediction":
         yield Problem(path, f"prediction_type is {seen!r}; CogVideoX predicts 'v_prediction'")
@@ -166,7 +166,7 @@ def _scheduler_problems(folder: Path) -> Iterator[Problem]:
         yield Problem(path, _reason(error, path))
         return
     if not bool(betas.isfinite().all()):
-        yield Problem(path, "its betas give a noise schedule that is not finite")
+        yield Problem(path, "its betas give a non-finite noise schedule")
 
 
 def _part_problems(folder: Path, part: str, config: Mapping[str, Any], deep: bool) -> Iterator[Problem]:
@@ -182,28 +182,28 @@ def _part_problems(folder: Path, part: str, config: Mapping[str, Any], deep: boo
     differences = tensor_differences(shapes, tensors, optional=NEW_PARAMETERS)
     if differences:
         layers, wanted = n_layers(tensors), n_layers(shapes)
-        hint = f" ({layers} layers are there, num_layers is {wanted})" if layers != wanted else ""
-        yield Problem(where, f"its tensors are not those of {part}/config.json: {differences}{hint}")
+        hint = f" ({layers} layers found, num_layers is {wanted})" if layers != wanted else ""
+        yield Problem(where, f"its tensors do not match {part}/config.json: {differences}{hint}")
         return
     if bad := first_not_finite(tensors, deep):
-        yield Problem(tensors[bad].path, f"tensor {bad} holds values that are not finite (NaN or infinity)")
+        yield Problem(tensors[bad].path, f"tensor {bad} has non-finite values (NaN or infinity)")
 
 
 def tensor_differences(shapes: Shapes, tensors: Mapping[str, StoredTensor], optional: Collection[str] = ()) -> str:
-    """What differs between tensors asked for and tensors there, with an example of each kind; "" when they agree."""
+    """What differs between expected and existing tensors, with an example of each kind; "" if they match."""
     missing = sorted(shapes.keys() - tensors.keys() - set(optional))
     extra = sorted(tensors.keys() - shapes.keys() - set(_NOT_READ))
     other = sorted(name for name in shapes.keys() & tensors.keys() if shapes[name] != tensors[name].shape)
-    said = [f"{len(missing)} missing, such as {missing[0]}"] if missing else []
-    said += [f"{len(extra)} too many, such as {extra[0]}"] if extra else []
+    notes = [f"{len(missing)} missing, such as {missing[0]}"] if missing else []
+    notes += [f"{len(extra)} too many, such as {extra[0]}"] if extra else []
     if other:
         seen, wanted = (_sides(side) for side in (tensors[other[0]].shape, shapes[other[0]]))
-        said.append(f"{len(other)} of another shape, such as {other[0]}: {seen}, {wanted} expected")
-    return "; ".join(said)
+        notes.append(f"{len(other)} with a wrong shape, such as {other[0]}: {seen}, expected {wanted}")
+    return "; ".join(notes)
 
 
 def _tokenizer_problems(folder: Path, text_config: Mapping[str, Any]) -> Iterator[Problem]:
-    """One sentence there and back, and no number beyond the text encoder's table."""
+    """Encode and decode one sentence, and check that no token id exceeds the text encoder's table."""
     from transformers import AutoTokenizer
 
     try:
@@ -224,7 +224,7 @@ def _tokenizer_problems(folder: Path, text_config: Mapping[str, Any]) -> Iterato
 
 
 def _is_sentencepiece(path: Path) -> bool:
-    """Whether the file holds pieces; transformers speaks of another kind of file where it does not."""
+    """Whether the file has pieces; transformers blames a different kind of file if not."""
     from sentencepiece import SentencePieceProcessor
 
     try:
@@ -238,7 +238,7 @@ def _config(folder: Path, part: str) -> dict[str, Any]:
 
 
 def _json(path: Path) -> dict[str, Any]:
-    """A JSON object; {} for what is none, which the checks then name as missing fields."""
+    """A JSON object; {} for anything else, which the checks then report as missing fields."""
     if content_problem(path):
         return {}
     value = json.loads(path.read_text(encoding="utf-8"))
@@ -250,5 +250,5 @@ def _sides(shape: tuple[int, ...]) -> str:
 
 
 def _reason(error: Exception, path: Path) -> str:
-    """Our own message without what the problem's line says anyway."""
+    """Our own message without what the problem's line already says."""
     return str(error).removeprefix("weights: ").removeprefix(f"{path}: ").removesuffix("; copy it again")

@@ -11,12 +11,12 @@ class FrozenProduct(torch.autograd.Function):
     """x W^T + b of a frozen, quantized W (any tensor with `dequantize`).
 
     torchao's own product lets autograd keep the dequantized W of every layer, which costs more than quantizing saves.
-    Here W is kept as it is and dequantized again.
+    Here the quantized W is kept and dequantized again.
     """
 
     @staticmethod
     def forward(ctx: Any, x: Tensor, weight: Any, bias: Tensor | None) -> Tensor:
-        """Product in the type of W, or of autocast."""
+        """Product in the dtype of W, or of autocast."""
         ctx.save_for_backward(weight)
         ctx.dtype = x.dtype
         return F.linear(x, weight.dequantize(), bias)

@@ -1,9 +1,10 @@
-"""Exchange with checkpoints whose patch convolution takes noisy and control latents together (CogVideoX-Fun Control).
+"""Conversion to and from checkpoints whose patch convolution takes noisy and control latents together (CogVideoX-Fun
+Control).
 
 There, channel concatenation is one convolution over 32 channels; here it is the sum of two over 16 (section 3.2 of the
 paper). The same function, up to the order of additions.
 
-History tokens have no place in that form: an exported model follows masks, but does not continue clips.
+History tokens have no equivalent there: an exported model follows masks, but does not continue clips.
 """
 
 from typing import Any
@@ -16,10 +17,10 @@ _OWN_CONFIG = ("mask_channels", "clean_modulation", "segment_embedding", "histor
 
 
 def to_fun_control(transformer: MVideoTransformer3DModel) -> Any:
-    """A CogVideoXTransformer3DModel with 32 input channels, [noisy | mask], adapters merged in; the argument stays.
+    """A CogVideoXTransformer3DModel with 32 input channels, [noisy | mask], adapters merged in; the argument is kept.
 
     Raises:
-        ConfigError: the adapters are fused already.
+        ConfigError: the adapters are already fused.
     """
     import torch
 
@@ -45,7 +46,7 @@ def from_fun_control(transformer: Any, **changes: Any) -> MVideoTransformer3DMod
 
     own, given = transformer.config.out_channels, transformer.config.in_channels
     if given != 2 * own:
-        raise ConfigError(f"from_fun_control: {given} input channels; {2 * own} expected (noisy and control latents)")
+        raise ConfigError(f"from_fun_control: {given} input channels; expected {2 * own} (noisy and control latents)")
     state = dict(transformer.state_dict())
     weight = state.pop("patch_embed.proj.weight")
     state["patch_embed.proj.weight"] = weight[:, :own].clone()
@@ -60,7 +61,7 @@ def from_fun_control(transformer: Any, **changes: Any) -> MVideoTransformer3DMod
 
 
 def plain(transformer: MVideoTransformer3DModel) -> Any:
-    """The CogVideoX below an untrained MVideo transformer, sharing its tensors.
+    """The CogVideoX inside an untrained MVideo transformer, sharing its tensors.
 
     Raises:
         ConfigError: adapters are attached or the conditioning is not zero.
@@ -74,7 +75,7 @@ def plain(transformer: MVideoTransformer3DModel) -> Any:
         value = state.pop(name, None)
         if value is not None and value.any():
             raise ConfigError(
-                f"plain: {name} is trained; a plain CogVideoX has no place for it (`MVideoPipeline.save_pretrained`)"
+                f"plain: {name} is trained; a plain CogVideoX cannot hold it (`MVideoPipeline.save_pretrained`)"
             )
     return _build(transformer, transformer.config.in_channels, state)
 
@@ -94,7 +95,7 @@ def _build(transformer: MVideoTransformer3DModel, in_channels: int, state: dict[
 
 
 def _merge_adapters(transformer: MVideoTransformer3DModel) -> dict[str, Any]:
-    """The state dict with every active adapter added to its layer and the names of a model without adapters."""
+    """The state dict with every active adapter added to its layer, with the names of a model without adapters."""
     from peft.tuners.tuners_utils import BaseTunerLayer
 
     check_not_fused(transformer)

@@ -1,12 +1,12 @@
-"""Classifier-free guidance on the text and, when asked for, on the mask.
+"""Classifier-free guidance on the text and, if requested, on the mask.
 
-Branches of one step, from least to most conditioned; history is in all of them:
+Branches of one step, from least to most conditioned; all of them include history:
 
     text only:      [negative text, mask]  [text, mask]
     mask and text:  [negative text, no mask]  [negative text, mask]  [text, mask]
 
-Each branch adds the way from the branch before, times its scale: v = v0 + s1 (v1 - v0) + s2 (v2 - v1). A mask scale of
-1 makes the three the same as the two.
+Each branch adds its difference from the previous branch, times its scale: v = v0 + s1 (v1 - v0) + s2 (v2 - v1). With a
+mask scale of 1 the three branches give the same as the two.
 
 Source: Ho & Salimans 2022 (arXiv:2207.12598); two conditions as in Brooks et al. 2023 (arXiv:2211.09800), section
     3.2.1.
@@ -24,12 +24,12 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Guidance:
-    """Scales; 1 switches one off.
+    """Scales; 1 turns one off.
 
     Attributes:
-        dynamic: the text's scale s becomes 1 + s (1 - cos(pi ((steps - t) / steps)^5)) / 2 at timestep t, as diffusers'
-            CogVideoX pipelines do for `use_dynamic_cfg`. There t counts the training's timesteps, so that with few
-            steps the scale jumps up and down rather than growing; it is kept as it is published.
+        dynamic: the text's scale s becomes 1 + s (1 - cos(pi ((steps - t) / steps)^5)) / 2 at timestep t, as in
+            diffusers' CogVideoX pipelines with `use_dynamic_cfg`. There t counts training timesteps, so with few steps
+            the scale jumps up and down rather than growing; it is kept as published.
     """
 
     text: float = 6.0
@@ -37,7 +37,7 @@ class Guidance:
     dynamic: bool = False
 
     def branches(self, has_mask: bool) -> "tuple[Branch, ...]":
-        """What the transformer is run on at each step."""
+        """The inputs that the transformer runs on at each step."""
         mask = self.mask if has_mask else 1.0
         found = [Branch(positive=self.text == 1, masked=mask == 1, scale=1.0)]
         if mask != 1:
@@ -47,7 +47,7 @@ class Guidance:
         return tuple(found)
 
     def at(self, branches: "tuple[Branch, ...]", t: float, steps: int) -> "tuple[Branch, ...]":
-        """The branches with their scales at timestep `t` of a generation in so many steps."""
+        """The branches with their scales at timestep `t` of a generation with that many steps."""
         if not self.dynamic or self.text == 1:
             return branches
         scale = 1 + self.text * (1 - math.cos(math.pi * ((steps - t) / steps) ** 5)) / 2
@@ -56,7 +56,7 @@ class Guidance:
 
 @dataclass(frozen=True, slots=True)
 class Branch:
-    """One pass: with the prompt or its negative, with the mask or without, and the scale of the way to it."""
+    """One pass: with the prompt or its negative, with the mask or without, and the scale of its difference."""
 
     positive: bool
     masked: bool
@@ -64,7 +64,7 @@ class Branch:
 
 
 def stack_text(branches: tuple[Branch, ...], positive_BLC: "Tensor", negative_BLC: "Tensor | None") -> "Tensor":
-    """Text embeddings of all branches, one after the other along the batch."""
+    """Text embeddings of all branches, concatenated along the batch."""
     import torch
 
     chosen = [positive_BLC if branch.positive else negative_BLC for branch in branches]

@@ -1,4 +1,4 @@
-"""Noise on the tokens of the clip before, as generation gives it to them."""
+"""Noise on the tokens of the previous clip, as in generation."""
 
 from dataclasses import replace
 
@@ -14,16 +14,16 @@ from mvideo_core.cogvideox.schedule import Schedule
 def noisy_history(
     conditions: Conditions, schedule: Schedule, sigma: float, generator: Generator | None = None
 ) -> Conditions:
-    """Appearance and motion with noise, and its timestep for the network; without history, or at sigma 0, unchanged.
+    """Appearance and motion with noise, and its timestep for the network; unchanged without history or at sigma 0.
 
-    Generated frames are not as clean as training data. A little noise hides the difference, so that errors do not add
-    up from clip to clip.
+    Generated frames are not as clean as training data. A little noise hides the difference, so that errors do not
+    accumulate from clip to clip.
 
     Raises:
         ConfigError: sigma is not in [0, 1).
     """
     if not 0 <= sigma < 1:
-        raise ConfigError(f"history_sigma: {sigma}; 0 (no noise) to below 1 (nothing but noise) expected")
+        raise ConfigError(f"history_sigma: {sigma}; expected 0 (no noise) to below 1 (nothing but noise)")
     if sigma == 0 or not conditions.has_history:
         return conditions
     changed: dict[str, Tensor] = {}

@@ -1,4 +1,4 @@
-"""Checks of the transformer's inputs: one clear message instead of a shape error thirty layers down."""
+"""Checks of the transformer's inputs: one clear message instead of a shape error thirty layers deeper."""
 
 from dataclasses import replace
 from typing import Any
@@ -12,15 +12,15 @@ from mvideo_core.cogvideox.conditions import Conditions
 def check_inputs(
     config: Any, latents: Tensor, text: Tensor, conditions: Conditions | None
 ) -> tuple[Tensor, Conditions]:
-    """Latents (B, F, in_channels, H, W) and conditions that fit them; a mask joined to the latents is split off.
+    """Latents (B, F, in_channels, H, W) and matching conditions; a mask concatenated to the latents is split off.
 
     Raises:
-        ConfigError: shapes do not fit each other or the configuration.
+        ConfigError: shapes do not match each other or the configuration.
     """
     conditions = conditions or Conditions()
     if latents.dim() != 5:
         raise ConfigError(
-            f"hidden_states: shape {tuple(latents.shape)}; (batch, latent frames, channels, H, W) expected"
+            f"hidden_states: shape {tuple(latents.shape)}; expected (batch, latent frames, channels, H, W)"
         )
     both = config.in_channels + config.mask_channels
     if latents.shape[2] == both and conditions.mask_BFCHW is None:
@@ -28,7 +28,7 @@ def check_inputs(
         conditions = replace(conditions, mask_BFCHW=mask)
     if latents.shape[2] != config.in_channels:
         raise ConfigError(
-            f"hidden_states: {latents.shape[2]} channels; {config.in_channels} expected, or {both} with the mask"
+            f"hidden_states: {latents.shape[2]} channels; expected {config.in_channels}, or {both} with the mask"
         )
     _even("hidden_states", latents, config.patch_size)
     _check_text(config, latents, text)
@@ -40,8 +40,8 @@ def check_inputs(
 def _check_text(config: Any, latents: Tensor, text: Tensor) -> None:
     if text.dim() != 3 or text.shape[0] != latents.shape[0] or text.shape[2] != config.text_embed_dim:
         raise ConfigError(
-            f"encoder_hidden_states: shape {tuple(text.shape)}; ({latents.shape[0]}, {config.max_text_seq_length}, "
-            f"{config.text_embed_dim}) expected"
+            f"encoder_hidden_states: shape {tuple(text.shape)}; expected "
+            f"({latents.shape[0]}, {config.max_text_seq_length}, {config.text_embed_dim})"
         )
     if not config.use_rotary_positional_embeddings and text.shape[1] != config.max_text_seq_length:
         raise ConfigError(
@@ -55,7 +55,7 @@ def _check_mask(config: Any, latents: Tensor, mask: Tensor | None) -> None:
         return
     expected = (*latents.shape[:2], config.mask_channels, *latents.shape[3:])
     if tuple(mask.shape) != expected:
-        raise ConfigError(f"mask: latents of shape {tuple(mask.shape)}; {expected} expected, as the clip's own")
+        raise ConfigError(f"mask: latents of shape {tuple(mask.shape)}; expected {expected}, like the clip")
 
 
 def _check_history(config: Any, latents: Tensor, conditions: Conditions) -> None:
@@ -63,17 +63,17 @@ def _check_history(config: Any, latents: Tensor, conditions: Conditions) -> None
     appearance, motion = conditions.appearance_BFCHW, conditions.motion_BFCHW
     if appearance is not None and tuple(appearance.shape) != (batch, 1, channels, height, width):
         raise ConfigError(
-            f"appearance: latents of shape {tuple(appearance.shape)}; {(batch, 1, channels, height, width)} expected: "
+            f"appearance: latents of shape {tuple(appearance.shape)}; expected {(batch, 1, channels, height, width)}: "
             "one frame, encoded alone at the clip's size"
         )
     if motion is not None:
         if motion.dim() != 5 or motion.shape[0] != batch or motion.shape[2] != channels:
             raise ConfigError(
-                f"motion: latents of shape {tuple(motion.shape)}; ({batch}, F, {channels}, H, W) expected"
+                f"motion: latents of shape {tuple(motion.shape)}; expected ({batch}, F, {channels}, H, W)"
             )
         _even("motion", motion, config.patch_size)
     if conditions.timestep_B is not None and tuple(conditions.timestep_B.shape) != (batch,):
-        raise ConfigError(f"conditions.timestep_B: shape {tuple(conditions.timestep_B.shape)}; ({batch},) expected")
+        raise ConfigError(f"conditions.timestep_B: shape {tuple(conditions.timestep_B.shape)}; expected ({batch},)")
 
 
 def _even(name: str, latents: Tensor, patch: int) -> None:

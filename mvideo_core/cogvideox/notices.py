@@ -1,4 +1,4 @@
-"""Keeps diffusers from warning of parameters a checkpoint lacks where those are the ones this project adds."""
+"""Keeps diffusers from warning about missing checkpoint parameters if they are the ones this project adds."""
 
 import logging
 import re
@@ -11,7 +11,7 @@ _MARK = "are newly initialized: "
 
 @contextmanager
 def expecting_missing(names: Collection[str]) -> Iterator[None]:
-    """Inside, diffusers does not warn of a checkpoint that lacks only some of `names`; of others it does."""
+    """Inside the block, diffusers does not warn if a checkpoint lacks only some of `names`; for others it does."""
 
     def unexpected(record: logging.LogRecord) -> bool:
         _, found, listed = record.getMessage().partition(_MARK)

@@ -1,4 +1,4 @@
-"""MVideoPipeline: one clip from text, masks and the clip before (paper, figure 2 and section 3.3).
+"""MVideoPipeline: one clip from text, masks and the previous clip (paper, figure 2 and section 3.3).
 
 Importing this file imports torch, transformers and diffusers; `mvideo_core.MVideoPipeline` does it on first use.
 
@@ -58,7 +58,7 @@ class MVideoPipeline(CogVideoXPipeline):
     """CogVideoX with masks and history; the rest (offloading, LoRA, saving) as in diffusers' CogVideoXPipeline.
 
     Args:
-        transformer: MVideoTransformer3DModel; a plain CogVideoX is widened, and then gives CogVideoX's own videos.
+        transformer: MVideoTransformer3DModel; a plain CogVideoX is extended, and then generates CogVideoX's own videos.
         scheduler: DDIM (recommended for 2b) or DPM (recommended for 5b).
         format_config: fields of VideoFormat; None for the transformer's training size with 33 frames.
         Others: as in CogVideoXPipeline.
@@ -91,7 +91,7 @@ class MVideoPipeline(CogVideoXPipeline):
 
     @classmethod
     def from_base(cls, base: Base) -> Self:
-        """A pipeline over a loaded base, sharing its modules."""
+        """A pipeline for a loaded base, sharing its modules."""
         return cls(
             tokenizer=base.tokenizer,
             text_encoder=base.text_encoder,
@@ -111,13 +111,13 @@ class MVideoPipeline(CogVideoXPipeline):
             ).model_dump(mode="json")
         pipeline = super().from_pretrained(folder, **options)
         if (given / ADAPTER_FOLDER / CONFIG_FILE).is_file():
-            load_adapter(pipeline.transformer, given / ADAPTER_FOLDER)  # saved together, perhaps in another precision
+            load_adapter(pipeline.transformer, given / ADAPTER_FOLDER)  # saved together, perhaps in other precision
         if (given / "transformer").is_dir():
             pipeline.transformer.base_folder = str(given)
         return pipeline
 
     def save_pretrained(self, folder: str | Path, **options: Any) -> None:
-        """As in diffusers; adapters go to `adapter/` beside the base, from where `from_pretrained` takes them."""
+        """As in diffusers; adapters go to `adapter/` next to the base, where `from_pretrained` finds them."""
         full = self.transformer
         adapted = bool(getattr(full, "peft_config", None))
         try:
@@ -132,15 +132,15 @@ class MVideoPipeline(CogVideoXPipeline):
     def load_lora_weights(
         self, source: Any, adapter_name: str | None = None, *, allow_other_base: bool = False, **options: Any
     ) -> None:
-        """As in diffusers, from disk only; from what training wrote, conditioning weights and format come along.
+        """As in diffusers, from disk only; from a training output, conditioning weights and format are loaded, too.
 
         Args:
             source: see `find_adapter`; or tensors by name.
-            allow_other_base: warn, instead of an error, where the base weights are not those of the training.
+            allow_other_base: only warn if the base weights are not those of the training.
 
         Raises:
-            ModelError: files missing, damaged or of another model, or other base weights.
-            ConfigError: nothing is there, or it was trained with another configuration.
+            ModelError: files missing, damaged or for another model, or other base weights.
+            ConfigError: no such path, or it was trained with a different configuration.
         """
         if not isinstance(source, (str, Path)):
             super().load_lora_weights(source, adapter_name, **options)
@@ -150,7 +150,7 @@ class MVideoPipeline(CogVideoXPipeline):
         if files.ours:
             format = load_conditioning(self.transformer, files.folder, allow_other_base)
             if format != self.format:
-                log.info("%s: the clip format becomes that of training: %s (was %s)", source, format, self.format)
+                log.info("%s: using the clip format of its training: %s (was %s)", source, format, self.format)
                 self._set_format(format)
         with loading(files.lora):
             super().load_lora_weights(
@@ -158,7 +158,7 @@ class MVideoPipeline(CogVideoXPipeline):
             )
 
     def unload_lora_weights(self) -> None:
-        """Back to the base model: adapters removed, conditioning zero."""
+        """Return to the base model: adapters removed, conditioning zero."""
         super().unload_lora_weights()
         self.transformer.adapter_about = None
         parameters = dict(self.transformer.named_parameters())
@@ -171,7 +171,7 @@ class MVideoPipeline(CogVideoXPipeline):
         self.scheduler = sampler_of(self.scheduler, name, spacing)
 
     def take_turns(self, device: torch.device, away: torch.device) -> None:
-        """Keep VAE and transformer on `device` one at a time; the trained part of the transformer stays there."""
+        """Keep only one of VAE and transformer on `device` at a time; the transformer's trained part stays there."""
         self.vae.requires_grad_(False)
         self._turns = Turns({"vae": self.vae, "transformer": self.transformer}, device, away)
 
@@ -184,17 +184,17 @@ class MVideoPipeline(CogVideoXPipeline):
 
     @torch.no_grad()
     def encode_video(self, frames: np.ndarray, height: int | None = None, width: int | None = None) -> Tensor:
-        """Scaled latents (1, F, C, h, w), fp32: the mean of the VAE's distribution, so nothing in them is random.
+        """Scaled latents (1, F, C, h, w), fp32: the mean of the VAE's distribution, so nothing is random.
 
         Args:
             frames: (T, H, W, 3) uint8 RGB, T = 1 or 8n + 1.
-            height, width: px to resize to (antialiased); the format's when None.
+            height, width: px to resize to (antialiased); the format's if None.
 
         Raises:
-            ConfigError: wrong shape, type or number of frames.
+            ConfigError: wrong shape, dtype or number of frames.
         """
         if frames.ndim != 4 or frames.shape[3] != 3 or frames.dtype != np.uint8:
-            raise ConfigError(f"frames: {frames.dtype} of shape {frames.shape}; uint8 of shape (T, H, W, 3) expected")
+            raise ConfigError(f"frames: {frames.dtype} of shape {frames.shape}; expected uint8 of shape (T, H, W, 3)")
         size = (height or self.format.height_px, width or self.format.width_px)
         return self._encode(video_CTHW(frames, *size, self._execution_device))
 
@@ -209,7 +209,7 @@ class MVideoPipeline(CogVideoXPipeline):
             ConfigError: wrong shape or number of frames.
         """
         if mask.ndim != 3:
-            raise ConfigError(f"mask: shape {mask.shape}; (T, H, W) expected, the union of the objects")
+            raise ConfigError(f"mask: shape {mask.shape}; expected (T, H, W), the union of the objects")
         return self._encode(mask_CTHW(mask, self.format.height_px, self.format.width_px, self._execution_device))
 
     @torch.no_grad()
@@ -254,26 +254,27 @@ class MVideoPipeline(CogVideoXPipeline):
         """One clip.
 
         Args:
-            prompt: text; None when `prompt_embeds` (1, L, C) is given.
-            mask: (T, H, W) bool or integer, T = clip_frames; None: no mask, which is not the same as an empty one.
-            appearance_frame: (H, W, 3) uint8, last frame of the clip before; None for a first clip.
-            motion_frames: (T, H, W, 3) uint8, the clip before, T = 8n + 1; made small here. None for a first clip.
-            negative_prompt: what the text guidance leads away from.
-            num_inference_steps: best a divisor of the schedule's length (1000).
-            guidance_scale: on the text; 1 switches it off and halves the cost.
+            prompt: text; None if `prompt_embeds` (1, L, C) is passed.
+            mask: (T, H, W) bool or integer, T = clip_frames; None: no mask, which differs from an empty one.
+            appearance_frame: (H, W, 3) uint8, last frame of the previous clip; None for a first clip.
+            motion_frames: (T, H, W, 3) uint8, the previous clip, T = 8n + 1; downscaled here. None for a first clip.
+            negative_prompt: what the text guidance steers away from.
+            num_inference_steps: preferably a divisor of the schedule's length (1000).
+            guidance_scale: on the text; 1 turns it off and halves the cost.
             dynamic_guidance: the text's scale changes with the step (`guidance.py`).
-            mask_guidance_scale: on the mask (`guidance.py`); other than 1 costs a third pass.
-            history_sigma: noise added to appearance and motion, which the network knows of; 0: none (`history.py`).
-            generator: of all noise, on CPU for the same clip on any device.
+            mask_guidance_scale: on the mask (`guidance.py`); values other than 1 need a third pass.
+            history_sigma: noise added to appearance and motion; also the timestep passed to the model; 0: none
+                (`history.py`).
+            generator: for all noise, on CPU for the same clip on any device.
             latents: (1, F, C, h, w) initial noise instead of a draw.
             callback_on_step_end: called after each step.
-            cache: steps computed in part; None: none, or what `transformer.enable_cache` has turned on.
+            cache: partly computed steps; None: none, or what `transformer.enable_cache` turned on.
 
         Returns:
             Frames (clip_frames, H, W, 3), uint8 RGB.
 
         Raises:
-            ConfigError: arguments that do not fit the format or each other.
+            ConfigError: arguments that do not match the format or each other.
             ModelError: embeddings, latents or frames are not finite.
         """
         self._check_call(mask, appearance_frame)
@@ -338,7 +339,7 @@ class MVideoPipeline(CogVideoXPipeline):
         return latents
 
     def _place(self, n: int, steps: int, t: Tensor) -> dict[str, Any]:
-        """Where the loop is, for hooks that cache between steps."""
+        """The position in the loop, for hooks that cache between steps."""
         sigma = noise_share(float(self.scheduler.alphas_cumprod[int(t)]))
         return {"step_index": n, "num_inference_steps": steps, "timestep": t, "sigma": sigma}
 
@@ -362,7 +363,7 @@ class MVideoPipeline(CogVideoXPipeline):
         frames = video_CTHW.shape[1]
         if frames != 1 and frames % 8 != 1:
             raise ConfigError(
-                f"{frames} frames; the VAE keeps 1 or 8n + 1 frames only: cut to {max(1, (frames - 1) // 8 * 8 + 1)}"
+                f"{frames} frames; the VAE needs 1 or 8n + 1 frames: cut to {max(1, (frames - 1) // 8 * 8 + 1)}"
             )
         with self._turn("vae"):
             mean_BCFHW = self.vae.encode(video_CTHW[None].to(self.vae.dtype)).latent_dist.mode()
@@ -374,7 +375,7 @@ class MVideoPipeline(CogVideoXPipeline):
         sides = (self.format.height_px // stride, self.format.width_px // stride)
         shape = (1, self.format.latent_frames, self.transformer.config.in_channels, *sides)
         if given is not None and tuple(given.shape) != shape:
-            raise ConfigError(f"latents: shape {tuple(given.shape)}; {shape} expected")
+            raise ConfigError(f"latents: shape {tuple(given.shape)}; expected {shape}")
         if given is None:
             given = randn_tensor(shape, generator=generator, device=self._execution_device, dtype=torch.float32)
         return given.to(self._execution_device, torch.float32) * self.scheduler.init_noise_sigma
@@ -384,12 +385,12 @@ class MVideoPipeline(CogVideoXPipeline):
             return self.embed_text(prompt)
         if prompt is None and embeds is not None:
             return embeds
-        raise ConfigError("pipeline: give either one prompt (a text: a call makes one clip) or prompt_embeds")
+        raise ConfigError("pipeline: pass either one prompt (a string: a call makes one clip) or prompt_embeds")
 
     def _check_call(self, mask: np.ndarray | None, appearance: np.ndarray | None) -> None:
         if mask is not None and len(mask) != self.format.clip_frames:
             raise ConfigError(
-                f"mask: {len(mask)} frames; {self.format.clip_frames} expected, one per frame of the clip"
+                f"mask: {len(mask)} frames; expected {self.format.clip_frames}, one per frame of the clip"
             )
         if appearance is not None and appearance.ndim != 3:
-            raise ConfigError(f"appearance_frame: shape {appearance.shape}; one frame (H, W, 3) expected")
+            raise ConfigError(f"appearance_frame: shape {appearance.shape}; expected one frame (H, W, 3)")

@@ -1,4 +1,4 @@
-"""Frames and masks to and from what the VAE reads: [-1, 1], three channels, the format's size.
+"""Frames and masks to and from VAE input: [-1, 1], three channels, the format's size.
 
 Shape letters: B batch, T frames, C channels, H, W.
 """
@@ -16,23 +16,23 @@ WHITE, BLACK = 1.0, -1.0
 
 
 def check_finite(values: "torch.Tensor", where: str) -> None:
-    """Stop at NaN or infinity.
+    """Raise at NaN or infinity.
 
     Args:
-        where: who gave the values, the first words of the message.
+        where: source of the values; starts the message.
 
     Raises:
         ModelError: some are not finite.
     """
     if not bool(values.isfinite().all()):
         raise ModelError(
-            f"{where} values that are not finite (NaN or infinity); the weights are damaged or too large for their "
-            "type: run `mvideo weights check --deep` on the base, check the adapter, or set dtype to fp32 or bf16"
+            f"{where} non-finite values (NaN or infinity); the weights are damaged or too large for their "
+            "dtype: run `mvideo weights check --deep` on the base, check the adapter, or set dtype to fp32 or bf16"
         )
 
 
 def check_not_blank(frames_THWC: np.ndarray, what: str) -> None:
-    """Stop at frames that are all of one color.
+    """Raise if all frames have a single color.
 
     Raises:
         ModelError: every pixel of every frame (T, H, W, 3) is the same.
@@ -48,7 +48,7 @@ def check_not_blank(frames_THWC: np.ndarray, what: str) -> None:
 def video_CTHW(
     frames_THWC: np.ndarray, height: int, width: int, device: "torch.device | str" = "cpu"
 ) -> "torch.Tensor":
-    """Frames as VAE input, float32 in [-1, 1]; another size is reached by antialiased bilinear resize.
+    """Frames as VAE input, float32 in [-1, 1]; resized if needed, antialiased bilinear.
 
     Args:
         frames_THWC: uint8 RGB.
@@ -65,10 +65,10 @@ def video_CTHW(
 def mask_CTHW(masks_THW: np.ndarray, height: int, width: int, device: "torch.device | str" = "cpu") -> "torch.Tensor":
     """Masks as VAE input: white on black, three equal channels, float32.
 
-    Another size: a pixel is white when the mask covers at least half of its area.
+    After resizing, a pixel is white if the mask covers at least half of its area.
 
     Args:
-        masks_THW: bool, or numbers of which those above 0 are inside; union of the objects.
+        masks_THW: bool, or numbers that are above 0 inside; union of the objects.
     """
     import torch
     import torch.nn.functional as F
@@ -81,10 +81,10 @@ def mask_CTHW(masks_THW: np.ndarray, height: int, width: int, device: "torch.dev
 
 
 def frames_THWC(video_CTHW: "torch.Tensor") -> np.ndarray:
-    """VAE output in [-1, 1] as uint8 RGB frames (T, H, W, 3); values beyond are clipped.
+    """VAE output in [-1, 1] as uint8 RGB frames (T, H, W, 3); values outside are clipped.
 
     Raises:
-        ModelError: NaN or infinity among them, of which uint8 would make black.
+        ModelError: NaN or infinity, which uint8 would turn black.
     """
     import torch
 

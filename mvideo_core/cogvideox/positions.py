@@ -1,9 +1,9 @@
 """Positions of every token in physical time and space: noisy clip, appearance frame, low-resolution motion.
 
 The noisy clip keeps CogVideoX's own coordinates. One unit of time is one latent frame; 0 is the clip's first frame,
-which is also the last frame of the clip before. So the appearance frame is at 0 and the 9 motion latents at -8..0.
-In space, the motion tokens cover the same extent as the clip's: at 480x720 and 256x384 they are 1.875 base tokens apart
-(RoPE), which is 1.0 in the sincos coordinates of CogVideoX, divided by 1.875 already.
+which is also the last frame of the previous clip. So the appearance frame is at 0 and the 9 motion latents at -8..0. In
+space, the motion tokens cover the same extent as the clip's: at 480x720 and 256x384 they are 1.875 base tokens apart
+(RoPE), which is 1.0 in the sincos coordinates of CogVideoX, already divided by 1.875.
 
 Shape letters: L tokens, D channels.
 """
@@ -32,7 +32,7 @@ class TokenGrid(NamedTuple):
 
     @property
     def tokens(self) -> int:
-        """Tokens in all."""
+        """Number of tokens."""
         return self.frames * self.height * self.width
 
 
@@ -49,7 +49,7 @@ class PositionRules:
     """How coordinates are laid out.
 
     Attributes:
-        base_height, base_width: tokens per frame the model was trained at (RoPE regions are scaled to it).
+        base_height, base_width: tokens per frame that the model was trained at (RoPE regions are scaled to it).
         spatial_scale, temporal_scale: CogVideoX's interpolation scales; sincos coordinates are divided by them.
         align: "corner": first motion token on the first base token, as in diffusers; "center": areas share their
             centers.
@@ -68,7 +68,7 @@ class PositionRules:
 
     @classmethod
     def of(cls, config: Any) -> Self:
-        """Those of a transformer's configuration."""
+        """The rules from a transformer's configuration."""
         return cls(
             base_height=config.sample_height // config.patch_size,
             base_width=config.sample_width // config.patch_size,
@@ -86,7 +86,7 @@ def sincos_axes(grid: TokenGrid, extent: TokenGrid, rules: PositionRules, histor
     Args:
         grid: the segment's tokens.
         extent: the noisy clip's tokens, whose area the segment covers.
-        history: the segment ends where the clip begins.
+        history: the segment ends where the clip starts.
     """
     t = _time(grid.frames, rules, history, device) / rules.temporal_scale
     h = _spacing(grid.height, extent.height, rules.align, device) / rules.spatial_scale
@@ -151,5 +151,5 @@ def _spacing(n: int, extent: int, align: Align, device: torch.device) -> Tensor:
 
 
 def _linspace(start: float, stop: float, n: int, device: torch.device) -> Tensor:
-    """diffusers' spelling, kept for equality to the last bit."""
+    """diffusers' expression, kept for bit-exact equality."""
     return torch.linspace(start, stop * (n - 1) / n, n, device=device, dtype=torch.float32)

@@ -1,6 +1,6 @@
-"""The frozen transformer's linear layers in 8 bits, half the memory of bf16; adapters and gradients stay as they are.
+"""The frozen transformer's linear layers in 8 bits, half the memory of bf16; adapters and gradients stay unchanged.
 
-Weights only: they are stored as int8 or fp8 with one scale per output row, and multiplied in the model's own type.
+Weights only: they are stored as int8 or fp8 with one scale per output row, and multiplied in the model's dtype.
 """
 
 import importlib.util
@@ -20,14 +20,14 @@ FP8_CAPABILITY = (8, 9)
 
 
 def capability(device: "torch.device") -> tuple[int, int] | None:
-    """CUDA compute capability of a device; None where it is no GPU."""
+    """CUDA compute capability of a device; None if it is not a GPU."""
     import torch
 
     return torch.cuda.get_device_capability(device) if device.type == "cuda" else None
 
 
 def check_quantization(kind: Quantization, capability: tuple[int, int] | None) -> None:
-    """Refuse what cannot run here, before weights are loaded.
+    """Reject what cannot run here, before weights are loaded.
 
     Args:
         capability: CUDA compute capability of the GPU; None on a CPU.
@@ -39,7 +39,7 @@ def check_quantization(kind: Quantization, capability: tuple[int, int] | None) -
     if kind == "none":
         return
     if importlib.util.find_spec("torchao") is None:
-        raise ModelError(f"execution.quantize is {kind!r} and torchao is not installed; run: {INSTALL}")
+        raise ModelError(f"execution.quantize is {kind!r}, but torchao is not installed; run: {INSTALL}")
     if kind == "fp8" and (capability is None or capability < FP8_CAPABILITY):
         here = "this is a CPU" if capability is None else f"this GPU has {capability[0]}.{capability[1]}"
         raise ConfigError(

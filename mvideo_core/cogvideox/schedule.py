@@ -1,6 +1,7 @@
-"""Noise, velocity target and timesteps, in fp32 whatever the model's type (equation 1, in v-prediction).
+"""Noise, velocity target and timesteps, in fp32 whatever the model's dtype (equation 1, in v-prediction).
 
-diffusers' schedulers cast alpha-bar to the type of the latents: in bf16 the noise at t = 0 falls from 0.0293 to 0.0002.
+diffusers' schedulers cast alpha-bar to the dtype of the latents: in bf16 the noise at t = 0 falls from 0.0293 to
+0.0002.
 
 Shape letters: B batch, F latent frames, C channels, H, W; "..." any trailing axes.
 """
@@ -62,7 +63,7 @@ class Schedule:
         return signal * noise.float() - sigma * x0.float()
 
     def clean(self, x_t: "Tensor", velocity: "Tensor", t_B: "Tensor") -> "Tensor":
-        """x0 that x_t and v speak of, fp32."""
+        """x0 from x_t and v, fp32."""
         signal, sigma = self._at(t_B, x_t)
         return signal * x_t.float() - sigma * velocity.float()
 
@@ -84,7 +85,7 @@ class Schedule:
         return ((order + inside) * (len(self) / n)).long().clamp_(max=len(self) - 1)
 
     def timesteps_at(self, sigma_B: "Tensor") -> "Tensor":
-        """The timesteps whose noise is nearest to sigma (B,), int64 on CPU.
+        """The timesteps whose noise is closest to sigma (B,), int64 on CPU.
 
         The smallest noise is that of t = 0: sigma 0.05 in CogVideoX-2b, 0.03 in 5b and the mini base.
         """
@@ -106,28 +107,28 @@ def sampler_of(scheduler: Any, name: str, spacing: str = "") -> Any:
     """DDIM (deterministic) or the SDE form of DPM-Solver++ on the noise schedule of another scheduler.
 
     Args:
-        spacing: "leading", "linspace" or "trailing" timesteps; "" as the scheduler has them.
+        spacing: "leading", "linspace" or "trailing" timesteps; "" keeps the scheduler's.
 
     Raises:
-        ConfigError: another name.
+        ConfigError: an unknown name.
     """
     from diffusers import CogVideoXDDIMScheduler, CogVideoXDPMScheduler
 
     known = {"ddim": CogVideoXDDIMScheduler, "dpm": CogVideoXDPMScheduler}
     if name not in known:
-        raise ConfigError(f"scheduler: {name!r} is not known; give one of: {', '.join(known)}")
+        raise ConfigError(f"scheduler: {name!r} is unknown; use one of: {', '.join(known)}")
     return known[name].from_config(scheduler.config, **({"timestep_spacing": spacing} if spacing else {}))
 
 
 def timesteps_of(scheduler: Any, steps: int, device: "torch.device | str | None" = None) -> "Tensor":
-    """Timesteps of a generation, set in the scheduler; a warning where the last one ends before noise zero.
+    """Timesteps of a generation, set in the scheduler; warns if the last one ends before noise zero.
 
     Raises:
-        ConfigError: fewer than 1 or more than the model was trained with.
+        ConfigError: fewer than 1, or more than the model was trained with.
     """
     trained = scheduler.config.num_train_timesteps
     if not 1 <= steps <= trained:
-        raise ConfigError(f"num_inference_steps: {steps}; 1 to {trained} expected")
+        raise ConfigError(f"num_inference_steps: {steps}; expected 1 to {trained}")
     scheduler.set_timesteps(steps, device=device)
     if int(scheduler.timesteps[-1]) - trained // steps >= 0:
         near = min((n for n in range(1, trained + 1) if trained % n == 0), key=lambda n: abs(n - steps))

@@ -16,15 +16,15 @@ MINI_SIZE_HW = (MINI_FORMAT.height_px, MINI_FORMAT.width_px)
 
 @dataclass(frozen=True, slots=True)
 class ModelSize:
-    """Everything needed to build one CogVideoX from nothing.
+    """Everything needed to build one CogVideoX from scratch.
 
     Attributes:
         transformer: arguments of CogVideoXTransformer3DModel.
         vae: arguments of AutoencoderKLCogVideoX.
         text_encoder: arguments of transformers' T5Config.
         scheduler: arguments of CogVideoXDDIMScheduler.
-        format: clip size and length it is made for.
-        text_tokens: length that prompts are padded to; T5 is run without an attention mask, so padding counts.
+        format: clip size and length that it is made for.
+        text_tokens: length that prompts are padded to; T5 runs without an attention mask, so padding matters.
     """
 
     transformer: Config
@@ -36,13 +36,13 @@ class ModelSize:
 
 
 def size_of(name: str) -> ModelSize:
-    """The size of that name.
+    """The size with that name.
 
     Raises:
         ConfigError: no such size; the message lists the known ones.
     """
     if name not in SIZES:
-        raise ConfigError(f"model size: {name!r} is not known; give one of: {', '.join(SIZES)}")
+        raise ConfigError(f"model size: {name!r} is unknown; use one of: {', '.join(SIZES)}")
     return SIZES[name]
 
 
@@ -132,7 +132,7 @@ def _small(
 def mini_vae(size_hw: tuple[int, int], channels: tuple[int, ...], latent_channels: int) -> Config:
     """Arguments of a mini AutoencoderKLCogVideoX for clips of `size_hw` px; sides are halved between its blocks.
 
-    One group: norms over two channels hide a clip's mean color, and training takes far longer to bring it through.
+    One group: norms over two channels hide a clip's mean color, and training takes far longer to get it through.
     """
     return {
         "block_out_channels": channels,
@@ -148,10 +148,11 @@ def mini_vae(size_hw: tuple[int, int], channels: tuple[int, ...], latent_channel
 
 
 def _mini(rope: bool) -> ModelSize:
-    """Trained from nothing on one CPU core and shipped in fp16 under 9 MB (`docs/results/mini_base.md`).
+    """Trained from scratch on one CPU core and shipped in fp16 under 9 MB (`docs/results/mini_base.md`).
 
-    A third of a block of this width would be the linears of its two norms; a small time embedding leaves the room to
-    attention. The noise schedule is not shifted: 8x12 latents repeat less than 60x90 ones, so less noise hides them.
+    In a block of this width, the linears of the two norms would be a third of the weights; a small time embedding
+    leaves the room to attention. The noise schedule is not shifted: 8x12 latents are less redundant than 60x90 ones, so
+    less noise hides them.
     """
     return _mini_of(mini_vae(MINI_SIZE_HW, (8, 16, 32, 32), 16), rope, heads=6, layers=6, patch=2)
 
@@ -160,7 +161,7 @@ def _mini_fine() -> ModelSize:
     """The next mini base: the same clips, a VAE of 4x compression, a wider transformer (`docs/results/mini_base.md`).
 
     Patches of 4 keep a token at 16x16 px, so a clip has the 120 tokens of `mini-sincos`. A token then holds 256
-    numbers, all of which the noise fills, so the transformer is wider than that.
+    numbers, all filled with noise, so the transformer is wider than that.
     """
     return _mini_of(mini_vae(MINI_SIZE_HW, (16, 32, 32), 16), rope=False, heads=10, layers=6, patch=4)
 

@@ -1,4 +1,4 @@
-"""The frozen CogVideoX inside the trained model: the other side of the consistency loss (equation 2)."""
+"""The frozen CogVideoX inside the trained model: the reference of the consistency loss (equation 2)."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -10,11 +10,10 @@ if TYPE_CHECKING:
 
 @contextmanager
 def teacher_view(transformer: "nn.Module") -> "Iterator[None]":
-    """Inside, the transformer is the base model: adapters bypassed, no gradients recorded.
+    """Inside the block, the transformer is the base model: adapters bypassed, no gradients recorded.
 
-    Call it without conditions, `transformer(x_t, text, t)`: mask convolution and segment embedding then take no part,
-    and the output equals the base model's bit for bit at every moment of training. A DDP wrapper may be given; call its
-    `.module`.
+    Call it without conditions, `transformer(x_t, text, t)`: mask convolution and segment embedding are then not used,
+    and the output equals the base model's bit for bit at any point of training. For a DDP wrapper, call its `.module`.
 
     peft's own `disable_adapters` flips `requires_grad` of every adapter, which costs DDP its buckets and
     `torch.compile` its graphs. This sets only the flag that each adapter layer reads in `forward`.

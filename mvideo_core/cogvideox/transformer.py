@@ -1,4 +1,4 @@
-"""MVideoTransformer3DModel: CogVideoX with mask channels and tokens of the clip before (paper, sections 3.2 and 3.3).
+"""MVideoTransformer3DModel: CogVideoX with mask channels and tokens of the previous clip (paper, sections 3.2 and 3.3).
 
 Importing this file imports torch and diffusers; `mvideo_core.MVideoTransformer3DModel` does it on first use.
 
@@ -34,7 +34,7 @@ from mvideo_core.cogvideox.positions import (
 )
 from mvideo_core.cogvideox.weights_digest import NEW_PARAMETERS
 
-# ModelMixin: a pipeline folder names this module as the home of its transformer; diffusers asks it for the base class.
+# ModelMixin: a pipeline folder names this module as its transformer's source; diffusers looks up the base class here.
 __all__ = ["NEW_PARAMETERS", "MVideoTransformer3DModel", "ModelMixin"]
 
 _BASE_FIELDS = tuple(inspect.signature(CogVideoXTransformer3DModel.__init__).parameters)[1:]
@@ -43,7 +43,7 @@ _BASE_FIELDS = tuple(inspect.signature(CogVideoXTransformer3DModel.__init__).par
 class MVideoTransformer3DModel(CogVideoXTransformer3DModel):
     """CogVideoX 1.0 text-to-video (2b sincos, 5b RoPE) plus two zero-initialized parameters.
 
-    Tokens: [text | noisy clip | appearance frame | motion clip]; only the noisy clip's come out.
+    Tokens: [text | noisy clip | appearance frame | motion clip]; only the noisy clip's are output.
 
     * mask (section 3.2, channel concatenation): `mask_proj(mask)` is added to the clip's patches. A convolution over 16
       + 16 channels is the sum of two over 16, so this is the paper's fusion with the new half starting at zero, and the
@@ -55,11 +55,12 @@ class MVideoTransformer3DModel(CogVideoXTransformer3DModel):
 
     Args:
         mask_channels: channels of the mask latents; None: as many as `in_channels`, since one VAE encodes both.
-        clean_modulation: "own": tokens of the clip before are modulated by `Conditions.timestep_B` (0: clean);
+        clean_modulation: "own": tokens of the previous clip are modulated by `Conditions.timestep_B` (0: clean);
             "shared": by the noisy clip's timestep.
         segment_embedding: learned offset for appearance and for motion tokens.
-        history_offset_frames: frames from the clip's first frame to the last one of the clip before; 0: the same frame.
-        spatial_align: how low-resolution tokens are placed over the clip's: "corner" or "center".
+        history_offset_frames: frames from the clip's first frame to the last one of the previous clip; 0: the same
+            frame.
+        spatial_align: how low-resolution tokens are aligned with the clip's: "corner" or "center".
         Others: as in CogVideoXTransformer3DModel.
 
     Raises:
@@ -67,13 +68,13 @@ class MVideoTransformer3DModel(CogVideoXTransformer3DModel):
     """
 
     base_folder: str = ""
-    """Pipeline folder that the base weights came from; "" where nobody knows."""
+    """Pipeline folder that the base weights came from; "" if unknown."""
     base_sha256: str = ""
-    """Their digest once it is known (`adapter.base_digest`); adapters are checked with it."""
+    """Their digest once it is known (`adapter.base_digest`); adapters are checked against it."""
     encoder_sha256: dict[str, str] | None = None
-    """Digests of VAE and text encoder beside them, once asked for (`adapter.encoders_of`)."""
+    """Digests of the VAE and text encoder next to them, once requested (`adapter.encoders_of`)."""
     adapter_about: dict[str, str] | None = None
-    """What the files of the loaded adapter say about themselves (`adapter_header.about_of`)."""
+    """What the headers of the loaded adapter's files say (`adapter_header.about_of`)."""
 
     _no_split_modules = ["MVideoBlock", "CogVideoXPatchEmbed"]
     _repeated_blocks = ["MVideoBlock"]
@@ -127,7 +128,7 @@ class MVideoTransformer3DModel(CogVideoXTransformer3DModel):
             self.register_to_config(mask_channels=in_channels)
         self._add_parameters(num_attention_heads * attention_head_dim)
         for block in self.transformer_blocks:
-            # The same parameters with another forward; building 42 blocks twice takes minutes.
+            # The same parameters with a different forward; building 42 blocks twice takes minutes.
             block.__class__ = MVideoBlock
         self.set_sdpa("auto")
         self._recompute_every = 1
@@ -146,7 +147,7 @@ class MVideoTransformer3DModel(CogVideoXTransformer3DModel):
 
     @classmethod
     def from_base(cls, transformer: CogVideoXTransformer3DModel, **changes: Any) -> Self:
-        """A plain CogVideoX with MVideo's parameters added (zeros). The tensors are taken over, not copied.
+        """A plain CogVideoX with MVideo's parameters added (zeros). The tensors are shared, not copied.
 
         Args:
             transformer: CogVideoX 2b or 5b, without adapters.
@@ -171,7 +172,7 @@ class MVideoTransformer3DModel(CogVideoXTransformer3DModel):
 
     @classmethod
     def from_pretrained(cls, *args: Any, **kwargs: Any) -> Any:
-        """As in diffusers; folders of plain CogVideoX transformers are widened with zeros.
+        """As in diffusers; folders of plain CogVideoX transformers are extended with zeros.
 
         diffusers builds on the meta device and leaves there what the folder lacks.
         """
@@ -182,7 +183,7 @@ class MVideoTransformer3DModel(CogVideoXTransformer3DModel):
         return loaded
 
     def fill_missing(self) -> None:
-        """Replace what is still on the meta device: new parameters by zeros, the unused position buffer by values."""
+        """Replace what is still on the meta device: new parameters with zeros, the unused position buffer by values."""
         device, dtype = self.patch_embed.proj.weight.device, self.dtype
         if device.type == "meta":
             return
@@ -201,21 +202,21 @@ class MVideoTransformer3DModel(CogVideoXTransformer3DModel):
 
     @property
     def dtype(self) -> torch.dtype:
-        """Type of the frozen weights, which inputs need; what is trained may be fp32 over a bf16 model."""
+        """Dtype of the frozen weights, which inputs need; trained parameters may be fp32 in a bf16 model."""
         return self.patch_embed.proj.weight.dtype
 
     def set_sdpa(self, choice: SdpaChoice) -> None:
-        """Attention kernel of every block: "auto", "cudnn" (where it can), "flash", "efficient", "math"."""
+        """Set the attention kernel of every block: "auto", "cudnn" (where supported), "flash", "efficient", "math"."""
         self.set_attn_processor(MVideoAttnProcessor(choice))
 
     def set_gradient_checkpointing(self, choice: str) -> None:
-        """What is computed again in the backward pass instead of being kept.
+        """Set what is recomputed in the backward pass instead of being kept.
 
         Args:
             choice: "none"; "full": every block; "block_skip:n": every n-th block (n >= 2), for 1/n of the saving.
 
         Raises:
-            ConfigError: another word, or n below 2.
+            ConfigError: any other word, or n below 2.
         """
         name, _, number = choice.partition(":")
         if name == "none" and not number:
@@ -226,17 +227,17 @@ class MVideoTransformer3DModel(CogVideoXTransformer3DModel):
         elif name == "block_skip" and number.isdigit() and int(number) >= 2:
             self._recompute_every = int(number)
         else:
-            raise ConfigError(f"gradient_checkpointing: {choice!r}; give none, full or block_skip:n with n >= 2")
+            raise ConfigError(f"gradient_checkpointing: {choice!r}; use none, full or block_skip:n with n >= 2")
         self.enable_gradient_checkpointing()
 
     def compile_blocks(self, backend: str | None = None) -> CompiledGraphs:
-        """`torch.compile` of the block; names of parameters stay. Returns the graphs made from now on."""
+        """`torch.compile` the block; parameter names stay. Returns the graphs made from now on."""
         self.graphs = CompiledGraphs(backend)
         self.graphs.take(self)
         return self.graphs
 
     def enable_cache(self, config: Any) -> None:
-        """As in diffusers, for its caches between denoising steps; what is left out is filled in for this model.
+        """As in diffusers, for its caches between denoising steps; fields left out are filled in for this model.
 
         Raises:
             ConfigError: a cache that cannot work here (`caching.py`).
@@ -246,7 +247,7 @@ class MVideoTransformer3DModel(CogVideoXTransformer3DModel):
     def token_count(
         self, format_latents_FHW: tuple[int, int, int], motion_FHW: tuple[int, int, int] | None = None
     ) -> int:
-        """Length of the sequence with text, clip and, when `motion_FHW` is given, appearance and motion tokens."""
+        """Length of the sequence with text, clip and, if `motion_FHW` is passed, appearance and motion tokens."""
         clip = self._grid(*format_latents_FHW)
         history = (clip.height * clip.width + self._grid(*motion_FHW).tokens) if motion_FHW else 0
         return self.config.max_text_seq_length + clip.tokens + history
@@ -267,11 +268,11 @@ class MVideoTransformer3DModel(CogVideoXTransformer3DModel):
         """Velocity of the noisy clip.
 
         Args:
-            hidden_states: x_t (B, F, C, H, W); channels beyond in_channels are the mask (Fun-Control's form).
+            hidden_states: x_t (B, F, C, H, W); channels beyond in_channels are the mask (Fun-Control's format).
             encoder_hidden_states: text embeddings (B, L, text_embed_dim), padded to `max_text_seq_length`.
             timestep: (B,) of the noisy clip.
             conditions: see `Conditions`; None for CogVideoX itself.
-            image_rotary_emb: cos and sin of the noisy clip's tokens, as CogVideoX pipelines give them; computed when
+            image_rotary_emb: cos and sin of the noisy clip's tokens, as passed by CogVideoX pipelines; computed if
                 None.
             timestep_cond, ofs, attention_kwargs, return_dict: as in CogVideoXTransformer3DModel; `ofs` is not used.
 
@@ -279,7 +280,7 @@ class MVideoTransformer3DModel(CogVideoXTransformer3DModel):
             (B, F, out_channels, H, W), as a tuple or an output object.
 
         Raises:
-            ConfigError: shapes that do not fit each other or the configuration.
+            ConfigError: shapes that do not match each other or the configuration.
         """
         hidden_states, conditions = check_inputs(self.config, hidden_states, encoder_hidden_states, conditions)
         frames, height, width = hidden_states.shape[1], *hidden_states.shape[3:]
@@ -334,7 +335,7 @@ class MVideoTransformer3DModel(CogVideoXTransformer3DModel):
     def _embed(
         self, segments: list[Tensor], grids: list[TokenGrid], conditions: Conditions, dtype: torch.dtype
     ) -> Tensor:
-        """Patches of every segment with mask, sincos positions and segment offsets added, one after the other."""
+        """Patches of every segment with mask, sincos positions and segment offsets added, concatenated."""
         tokens = [patches(self.patch_embed.proj, segment) for segment in segments]
         if not self.config.use_rotary_positional_embeddings:
             positions = self._sincos(tuple(grids), segments[0].device, dtype)
@@ -352,12 +353,12 @@ class MVideoTransformer3DModel(CogVideoXTransformer3DModel):
         return TokenGrid(frames, height // self.config.patch_size, width // self.config.patch_size)
 
     def _sincos(self, grids: tuple[TokenGrid, ...], device: torch.device, dtype: torch.dtype) -> list[Tensor]:
-        """Embeddings (L, D) of each segment; kept, because they depend on shapes only."""
+        """Embeddings (L, D) of each segment; cached, because they depend only on shapes."""
         key = ("sincos", grids, device, dtype)
         if key not in self._positions:
             dim = self.config.num_attention_heads * self.config.attention_head_dim
             rules = PositionRules.of(self.config)
-            with torch.inference_mode(False):  # what is kept must serve training, too
+            with torch.inference_mode(False):  # cached tensors must work for training, too
                 self._positions[key] = [
                     sincos_embedding(sincos_axes(grid, grids[0], rules, n > 0, device), dim).to(dtype)
                     for n, grid in enumerate(grids)
@@ -390,4 +391,4 @@ class MVideoTransformer3DModel(CogVideoXTransformer3DModel):
 
 def _one_of(name: str, value: str, allowed: tuple[str, ...]) -> None:
     if value not in allowed:
-        raise ConfigError(f"transformer: {name} is {value!r}; give one of: {', '.join(allowed)}")
+        raise ConfigError(f"transformer: {name} is {value!r}; use one of: {', '.join(allowed)}")

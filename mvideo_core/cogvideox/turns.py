@@ -9,13 +9,13 @@ from torch import nn
 
 
 class Turns:
-    """Which of several modules is on the device; the others wait elsewhere.
+    """Tracks which of several modules is on the device; the others wait elsewhere.
 
-    What is trained stays where it is: its gradients are views of the trainer's buffer, and it is small.
+    Trained parameters stay in place: their gradients are views of the trainer's buffer, and they are small.
 
     Args:
         modules: by name; they may be anywhere.
-        device: where the module whose turn it is computes.
+        device: where the active module computes.
         away: where the others wait.
     """
 
@@ -25,7 +25,7 @@ class Turns:
 
     @contextmanager
     def of(self, name: str) -> Iterator[None]:
-        """Inside, the named module is on the device and no other is; it stays there afterwards."""
+        """Inside the block, only the named module is on the device; it stays there afterwards."""
         if name != self.here:
             for other, module in self.modules.items():
                 if other != name:
@@ -42,11 +42,11 @@ class Turns:
 
 
 def move_frozen(module: nn.Module, device: torch.device) -> None:
-    """Move buffers and all parameters that take no gradient; the others keep their place, and their `.grad`."""
+    """Move buffers and all parameters without gradients; the others keep their place, and their `.grad`."""
     for part in module.modules():
         for name, parameter in part.named_parameters(recurse=False):
             if not parameter.requires_grad and parameter.device != device:
-                # A new parameter, as quantized tensors do not take another device in place.
+                # A new parameter, since quantized tensors cannot change device in place.
                 setattr(part, name, nn.Parameter(parameter.detach().to(device), requires_grad=False))
         for name, buffer in part.named_buffers(recurse=False):
             if buffer.device != device:

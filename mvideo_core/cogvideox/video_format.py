@@ -1,4 +1,4 @@
-"""The grid that latents, masks and generated clips share: sizes, frame rate, clip length (paper, sections 3.3 and 4.1).
+"""The grid shared by latents, masks and generated clips: sizes, frame rate, clip length (paper, sections 3.3 and 4.1).
 
 Shape letters: B batch, T frames, F latent frames, C channels, H, W; small h, w: latent sides.
 """
@@ -13,9 +13,9 @@ from mvideo_core.base.options import Options
 COGVIDEOX_BLOCKS = 4
 """Default of AutoencoderKLCogVideoX, for configs that leave `block_out_channels` out."""
 TEMPORAL_STRIDE = 4
-"""Frames a latent frame stands for, after the first, which stands for one."""
+"""Frames per latent frame, after the first, which is a single frame."""
 PATCH = 2
-"""Latent cells a token stands for, both ways (CogVideoX 1.0)."""
+"""Latent cells per token, in both directions (CogVideoX 1.0)."""
 
 
 class VideoFormat(Options):
@@ -32,17 +32,17 @@ class VideoFormat(Options):
     def _whole_chunks(self) -> "VideoFormat":
         if self.clip_frames % 8 != 1:
             near = self.clip_frames // 8 * 8 + 1
-            raise ValueError(f"clip_frames is {self.clip_frames}; the VAE keeps 8n + 1 frames only: use {near}")
+            raise ValueError(f"clip_frames is {self.clip_frames}; the VAE needs 8n + 1 frames: use {near}")
         return self
 
     @property
     def stride_frames(self) -> int:
-        """New frames a clip adds to a long video; its first frame is the last one of the clip before."""
+        """New frames that a clip adds to a long video; its first frame is the last one of the previous clip."""
         return self.clip_frames - 1
 
     @property
     def window_frames(self) -> int:
-        """Frames of one training window: the clip before (motion), and the clip itself, sharing one frame."""
+        """Frames of one training window: the previous clip (motion) and the clip itself, sharing one frame."""
         return 2 * self.clip_frames - 1
 
     @property
@@ -55,12 +55,12 @@ class VideoFormat(Options):
         return max(1, -(-(n_frames - 1) // self.stride_frames))
 
     def n_frames(self, n_clips: int) -> int:
-        """Frames of a video of so many clips."""
+        """Frames of a video with that many clips."""
         return n_clips * self.stride_frames + 1
 
 
 def spatial_stride(vae_config: Mapping[str, Any]) -> int:
-    """Pixels a latent cell stands for, both ways: an AutoencoderKLCogVideoX halves the sides between its blocks.
+    """Pixels per latent cell, in both directions: an AutoencoderKLCogVideoX halves the sides between its blocks.
 
     Args:
         vae_config: arguments of AutoencoderKLCogVideoX, or its config.json.

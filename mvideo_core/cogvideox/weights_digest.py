@@ -1,9 +1,8 @@
-"""Identity of base weights by content: every byte of every tensor, whatever the files are called or how they are split.
+"""Identity of base weights by content: every byte of every tensor, however the files are named or split.
 
-`fingerprint.py` samples files, which is enough to name latents; a run that is resumed, or an adapter that is loaded,
-needs certainty that no tensor was exchanged. Reading CogVideoX-5b's 11 GB takes seconds to a minute, so digests of
-large files are kept in the user's cache and taken from there as long as the file's size, times (modified, changed) and
-inode stay the same.
+`fingerprint.py` samples files, which is enough to name latents; resuming a run or loading an adapter needs certainty
+that no tensor was exchanged. Reading CogVideoX-5b's 11 GB takes seconds to a minute, so digests of large files are kept
+in the user's cache and reused as long as the file's size, times (modified, changed) and inode stay the same.
 """
 
 import hashlib
@@ -26,12 +25,12 @@ CACHED_FROM_BYTES = 64 << 20
 """Smaller files are read each time."""
 CHUNK_BYTES = 4 << 20
 SETTLED_S = 2.0
-"""A file changed more recently is not cached: its times could not tell a second change from the first."""
+"""A file changed more recently is not cached: its times could not distinguish a second change from the first."""
 SCHEDULE_FIELDS = (
     "num_train_timesteps", "beta_start", "beta_end", "beta_schedule", "trained_betas", "prediction_type",
     "snr_shift_scale", "rescale_betas_zero_snr",
 )  # fmt: skip
-"""What the noise schedule depends on; the sampler's other settings may differ."""
+"""The settings that the noise schedule depends on; the sampler's other settings may differ."""
 NEW_PARAMETERS = ("mask_proj.weight", "segment_embed")
 """Parameters that CogVideoX does not have; zeros when new."""
 CONDITIONING_CONFIG = (
@@ -44,9 +43,8 @@ to the adapter: a plain CogVideoX and the same one saved by us are one base."""
 def base_sha256(folder: Path) -> str:
     """SHA-256 (hex) of a pipeline folder's transformer and noise schedule.
 
-    Compared are name, type, shape and bytes of all tensors, the transformer's configuration and the fields of the
-    scheduler that the noise depends on. File names, sharding, the folder's place and MVideo's own parameters make no
-    difference.
+    It covers name, dtype, shape and bytes of all tensors, the transformer's configuration and the scheduler fields that
+    the noise depends on. File names, sharding, the folder's path and MVideo's own parameters make no difference.
 
     Raises:
         ModelError: a file cannot be read.
@@ -70,10 +68,10 @@ def conditioning_config(folder: Path) -> dict[str, Any]:
 
 
 def tensors_sha256(folder: Path) -> str:
-    """SHA-256 (hex) over name, type, shape and bytes of every tensor that diffusers would load from a folder.
+    """SHA-256 (hex) over name, dtype, shape and bytes of every tensor that diffusers would load from a folder.
 
     Raises:
-        ModelError: a file is missing, or is no safetensors file.
+        ModelError: a file is missing or is not a safetensors file.
     """
     tensors: dict[str, str] = {}
     for path in _weight_files(folder):
@@ -82,9 +80,9 @@ def tensors_sha256(folder: Path) -> str:
 
 
 def encoder_digests(folder: Path) -> dict[str, str]:
-    """SHA-256 (hex) of a pipeline folder's "vae" and "text_encoder", those that are there; see `sha256_of_samples`.
+    """SHA-256 (hex) of a pipeline folder's "vae" and "text_encoder", if present; see `sha256_of_samples`.
 
-    An adapter reads latents and embeddings that these two made; a sample of each tensor tells one release from another.
+    An adapter depends on these two's latents and embeddings; a sample of each tensor distinguishes the releases.
     """
     stems = {"vae": "diffusion_pytorch_model", "text_encoder": "model"}
     return {
@@ -95,7 +93,7 @@ def encoder_digests(folder: Path) -> dict[str, str]:
 
 
 def cache_folder() -> Path | None:
-    """Where digests are kept: $XDG_CACHE_HOME/mvideo/digests, else ~/.cache/mvideo/digests; None without a home."""
+    """Where digests are cached: $XDG_CACHE_HOME/mvideo/digests, else ~/.cache/mvideo/digests; None without a home."""
     try:
         return Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser() / "mvideo" / "digests"
     except RuntimeError:
@@ -119,10 +117,10 @@ def _weight_files(folder: Path) -> list[Path]:
 
 
 def file_tensors(path: Path) -> dict[str, str]:
-    """Tensor name -> SHA-256 of its type, shape and bytes; from the cache where the file has not changed since.
+    """Tensor name -> SHA-256 of its dtype, shape and bytes; from the cache if the file has not changed since.
 
     Raises:
-        ModelError: it cannot be read, or is no safetensors file.
+        ModelError: it cannot be read or is not a safetensors file.
     """
     try:
         seen = _stamp(path)
@@ -163,7 +161,7 @@ def _of_tensor(stream: Any, data_byte: int, entry: dict[str, Any]) -> str:
     while left > 0:
         chunk = stream.read(min(left, CHUNK_BYTES))
         if not chunk:
-            raise ValueError("it is cut short")
+            raise ValueError("it is truncated")
         seen.update(chunk)
         left -= len(chunk)
     return seen.hexdigest()
@@ -200,5 +198,5 @@ def _json(path: Path) -> dict[str, Any]:
     except (OSError, ValueError) as error:
         raise ModelError(f"weights: {path}: cannot be read ({error}); copy the model folder again") from None
     if not isinstance(value, dict):
-        raise ModelError(f"weights: {path}: a JSON object is expected; copy the model folder again")
+        raise ModelError(f"weights: {path}: expected a JSON object; copy the model folder again")
     return value

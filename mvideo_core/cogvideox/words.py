@@ -1,8 +1,8 @@
-"""Tokenizer of the small models: T5's class over the words that the synthetic world's captions use.
+"""Tokenizer of the small models: T5's class over the words of the synthetic world's captions.
 
-A word of the list is one token, with and without a capital; anything else in ASCII is spelled letter by letter, so no
-caption meets an unknown token. The list (`mini_words.txt`) holds the words of the world's captions, of the motion
-captioner and of the class names; a test tokenises captions of the world against it.
+Each listed word is one token, capitalized or not; any other ASCII is spelled letter by letter, so no caption contains
+an unknown token. The list (`mini_words.txt`) has the words of the world's captions, of the motion captioner and of the
+class names; a test tokenizes captions of the world with it.
 """
 
 import string
@@ -34,7 +34,7 @@ def mini_tokenizer(max_length: int) -> Any:
     """A T5Tokenizer over `vocabulary()`, built without files.
 
     Args:
-        max_length: tokens that prompts are padded and cut to.
+        max_length: number of tokens that prompts are padded and cut to.
     """
     from transformers import T5Tokenizer
 

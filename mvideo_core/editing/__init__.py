@@ -1,12 +1,12 @@
-"""Mask tools: motion conditions taken from videos, edited, combined, put on the model's grid (paper, 3.2 and 4.3).
+"""Mask tools: motion conditions extracted from videos, edited, combined, resampled for the model (paper, 3.2 and 4.3).
 
     from mvideo_core.editing import MaskClip, apply_edits, load_masks, parse_edits, save_masks
     clip = load_masks("horse.masks")                            # sequence, fps, labels
     edited = apply_edits(clip, parse_edits(["zoom: {to: 1.4}", "reverse"]))
     save_masks("out.npz", edited.sequence, edited.fps, edited.labels)
 
-One edit operation = one file in `operations/`; one recipe = one file in `recipes/`. Masks are (frame, object) runs all
-the way: pixels exist for one mask at a time, so memory does not grow with the length beyond the runs themselves.
+One edit operation = one file in `operations/`; one recipe = one file in `recipes/`. Masks are stored as (frame, object)
+runs throughout: pixels exist for one mask at a time, so memory grows with the runs only.
 """
 
 from mvideo_core.editing.edits import apply_edits, parse_edits

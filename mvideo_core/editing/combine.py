@@ -1,4 +1,4 @@
-"""Several clips in one picture (paper, figure 9): layers from back to front, aligned in time, objects kept apart."""
+"""Several clips in one picture (paper, figure 9): layers from back to front, aligned in time, objects kept separate."""
 
 from collections.abc import Sequence
 from typing import Literal, NamedTuple
@@ -22,8 +22,8 @@ class Layer(NamedTuple):
     """A clip in the picture.
 
     Attributes:
-        start_s: when its first frame shows; below 0 its beginning is not seen.
-        tail: what it shows past its end: nothing, its last frame, the clip again, or back and forth.
+        start_s: time of its first frame; if negative, its beginning is cut off.
+        tail: what it shows after its end: nothing, its last frame, the clip again, or back and forth.
     """
 
     clip: MaskClip
@@ -32,29 +32,29 @@ class Layer(NamedTuple):
 
 
 class CombineOptions(Options):
-    """The common picture."""
+    """The combined picture."""
 
-    occlude: bool = Field(default=True, description="a layer hides what lies behind it; off: objects overlap")
+    occlude: bool = Field(default=True, description="a layer hides the layers behind it; off: objects overlap")
     length: Literal["longest", "shortest", "first"] = Field(
-        default="longest", description="which layer's end is the end; the first layer is the one at the back"
+        default="longest", description="which layer sets the length; the first layer is the one at the back"
     )
     fps: float = Field(default=0.0, ge=0, le=1000, description="frames per second; 0 = the highest of the layers")
     height_px: int = Field(default=0, ge=0, description="px; 0 = the first layer's")
     width_px: int = Field(default=0, ge=0, description="px; 0 = the first layer's")
-    fit: Fit = Field(default="crop", description="layers of another shape: crop, letterbox or stretch")
+    fit: Fit = Field(default="crop", description="layers with a different aspect ratio: crop, letterbox or stretch")
 
 
 def combine(layers: Sequence[Layer], options: CombineOptions | None = None) -> MaskClip:
     """One clip with the objects of all layers, numbered layer by layer, back to front.
 
-    A warning says which objects are hidden, cropped away or too late all the time.
+    Warns about objects that are hidden, cropped away or too late all the time.
 
     Raises:
         ConfigError: no layer, or nothing to show.
     """
     options = options or CombineOptions()
     if not layers:
-        raise ConfigError("combine: no layer; give at least one mask sequence")
+        raise ConfigError("combine: no layers; give at least one mask sequence")
     fps = options.fps or max(layer.clip.fps for layer in layers)
     height = options.height_px or layers[0].clip.sequence.height
     width = options.width_px or layers[0].clip.sequence.width
@@ -89,9 +89,9 @@ def _check_all_seen(
 
 
 def occlude(layers: Sequence[Sequence[np.ndarray]], height: int, width: int) -> list[list[np.ndarray]]:
-    """Runs of each object of each layer (back to front) without what the layers in front of it cover.
+    """Runs of each object of each layer (back to front), minus what the layers in front of it cover.
 
-    Objects of one layer do not hide each other: their own sequence has already said what is visible.
+    Objects of one layer do not hide each other: their own sequence already shows only what is visible.
     """
     covered = np.zeros(height * width, np.bool_)
     result: list[list[np.ndarray]] = []
@@ -119,7 +119,7 @@ def _n_frames(layers: Sequence[Layer], fps: float, length: str) -> int:
 
 
 def _layer_frames(layer: Layer, n_frames: int, fps: float) -> np.ndarray:
-    """The layer's frame at each frame of the picture; HIDDEN where it shows nothing."""
+    """The layer's frame at each frame of the picture; HIDDEN if it shows nothing."""
     index = nearest_frames(np.arange(n_frames) / fps - layer.start_s, layer.clip.fps)
     return past_end(index, layer.clip.sequence.n_frames, layer.tail)
 

@@ -1,11 +1,11 @@
-"""Masks without a reference video: shapes that travel along keyed paths.
+"""Masks without a reference video: shapes that move along keyframed paths.
 
     shapes:
       - ellipse: {label: ball, width_frac: 0.1, path: [[0, 0.1, 0.8], ["50%", 0.5, 0.3], ["100%", 0.9, 0.8]]}
       - polygon: {points: [[0.5, 0], [1, 1], [0, 1]], angle_deg: [[0, 0], [2, 90]], show_until: 2}
 
-A pixel is set when half of it or more is covered; shapes may overlap and leave the frame. Coordinates are fractions of
-the frame's width and height, times seconds or shares ("50%"), as in the edits.
+A pixel is set if at least half of it is covered; shapes may overlap and leave the frame. Coordinates are fractions of
+the frame's width and height; times are seconds or percentages ("50%"), as in the edits.
 """
 
 from collections.abc import Iterable, Sequence
@@ -26,7 +26,7 @@ from mvideo_core.masks.io.clip import MaskClip, RunWriter, edges_of
 Kind = Literal["ellipse", "box", "polygon", "svg", "text"]
 KINDS: tuple[Kind, ...] = get_args(Kind)
 FINE = 8
-"""Samples across a pixel, both ways."""
+"""Samples per pixel, in both directions."""
 FAR_PX = 1_000_000
 CURVE_POINTS = 256
 FONT_PX = 256
@@ -42,13 +42,13 @@ class ShapeOptions(Options):
     height_frac: float = Field(default=0.2, gt=0, le=4, description="of the frame's height")
     path: PathKeys = Field(
         default=[("0%", 0.25, 0.5), ("100%", 0.75, 0.5)],
-        description="[[time, x, y], ...]: its middle, fractions of width and height from the top left; may be outside",
+        description="[[time, x, y], ...]: its center, fractions of width and height from the top left; may be outside",
     )
     ease: Ease = Field(default="linear", description=EASE_HELP)
-    scale: Keyed = Field(default=1.0, description="times as large; number or [[time, value], ...]")
+    scale: Keyed = Field(default=1.0, description="size factor; number or [[time, value], ...]")
     angle_deg: Keyed = Field(default=0.0, description="degrees, counter-clockwise; number or [[time, value], ...]")
-    show_from: Time = Field(default=0.0, description="seconds or share; hidden before")
-    show_until: Time | None = Field(default=None, description="seconds or share; hidden from then on")
+    show_from: Time = Field(default=0.0, description="seconds or percentage; hidden before")
+    show_until: Time | None = Field(default=None, description="seconds or percentage; hidden from then on")
     points: list[tuple[float, float]] = Field(
         default=[], description="of a polygon: [[x, y], ...] in its own box, 0 to 1 from the top left"
     )
@@ -58,14 +58,14 @@ class ShapeOptions(Options):
 
 
 class Shape(NamedTuple):
-    """A kind of form with its options."""
+    """A kind of shape with its options."""
 
     kind: Kind
     options: ShapeOptions
 
 
 class CanvasOptions(Options):
-    """The grid that is drawn on: the model's, as a rule."""
+    """The grid that is drawn on; usually the model's."""
 
     height_px: int = Field(default=480, ge=8, le=4096, description="px")
     width_px: int = Field(default=720, ge=8, le=4096, description="px")
@@ -77,7 +77,7 @@ def parse_shapes(items: Iterable[Any], where: str = "shapes") -> list[Shape]:
     """Shapes from their YAML forms: "ellipse", "box: {label: car}" as text, or a mapping {kind: options}.
 
     Raises:
-        ConfigError: another kind, an option that it does not have, or a form that cannot be drawn.
+        ConfigError: an unknown kind, an option that it does not have, or a form that cannot be drawn.
     """
     return [_parse(item, f"{where}, number {number}") for number, item in enumerate(items, 1)]
 
@@ -86,7 +86,7 @@ def read_shapes(path: str | Path) -> list[Shape]:
     """Shapes of a YAML file: a mapping with the list under `shapes`."""
     found = read_yaml(path)
     if set(found) != {"shapes"} or not isinstance(found["shapes"], list):
-        raise ConfigError(f"{path}: one key `shapes` with a list wanted, such as\nshapes:\n  - box: {{label: car}}")
+        raise ConfigError(f"{path}: expected one key `shapes` with a list, such as\nshapes:\n  - box: {{label: car}}")
     return parse_shapes(found["shapes"], str(path))
 
 
@@ -94,7 +94,7 @@ def draw(shapes: Sequence[Shape], canvas: CanvasOptions) -> MaskClip:
     """One object per shape, frame by frame.
 
     Raises:
-        ConfigError: no shape, keys that do not rise, or a shape that is in no frame.
+        ConfigError: no shape, keys that do not increase, or a shape that is in no frame.
     """
     if not shapes:
         raise ConfigError(f"nothing to draw; give a shape: {', '.join(KINDS)}")
@@ -108,7 +108,7 @@ def draw(shapes: Sequence[Shape], canvas: CanvasOptions) -> MaskClip:
     for number, n_seen in enumerate(visible(clip.sequence).sum(axis=0).tolist()):
         if not n_seen:
             name = f"shape {number + 1} ({labels[number] or shapes[number].kind})"
-            raise ConfigError(f"{name} is in 0 of {canvas.frames} frames; its path, size or times keep it out of them")
+            raise ConfigError(f"{name} is in 0 of {canvas.frames} frames; check its path, size and times")
     return clip
 
 
@@ -119,7 +119,7 @@ def _parse(item: Any, where: str) -> Shape:
     chosen = ShapeOptions.parse(options or {}, f"{where} ({kind})")
     own = {"polygon": bool(chosen.points), "svg": bool(chosen.d.strip()), "text": bool(chosen.text.strip())}
     if any(given != (kind == name) for name, given in own.items()):
-        raise ConfigError(f"{where}: `points` belong to a polygon, `d` to an svg, `text` to a text; each needs its own")
+        raise ConfigError(f"{where}: `points` is for polygon, `d` for svg, `text` for text; each needs its own")
     if kind == "svg":
         try:
             svg_outlines(chosen.d)
@@ -151,20 +151,20 @@ class _Outlines:
         self.shown_T = (now_T >= seconds(options.show_from, n_frames, fps)) & (now_T < until)
 
     def at(self, frame: int) -> list[np.ndarray]:
-        """Closed outlines (P, 2) of x, y; [] where it is hidden."""
+        """Closed outlines (P, 2) of x, y; [] if hidden."""
         if not self.shown_T[frame] or self.scale_T[frame] <= 0:
             return []
         cos, sin = np.cos(self.angle_T[frame]), np.sin(self.angle_T[frame])
-        # y points down, so this turns counter-clockwise to the eye.
+        # y points down, so this turns counter-clockwise on screen.
         turned = self.scale_T[frame] * np.array([[cos, -sin], [sin, cos]])
-        placed = [outline @ turned + self.middle_T2[frame] for outline in self.unit]
-        if max(np.abs(outline).max() for outline in placed) > FAR_PX:
+        moved = [outline @ turned + self.middle_T2[frame] for outline in self.unit]
+        if max(np.abs(outline).max() for outline in moved) > FAR_PX:
             raise ConfigError(f"{self.name} reaches more than {FAR_PX} px from the frame; use smaller values")
-        return placed
+        return moved
 
 
 def _unit(shape: Shape) -> list[np.ndarray]:
-    """Outlines about 0, one wide and one high."""
+    """Outlines centered at 0, one wide and one high."""
     if shape.kind == "ellipse":
         turn = np.linspace(0, 2 * np.pi, CURVE_POINTS, endpoint=False)
         return [np.stack([np.cos(turn), np.sin(turn)], axis=1) / 2]
@@ -174,7 +174,7 @@ def _unit(shape: Shape) -> list[np.ndarray]:
 
 
 def _of_path(data: str) -> list[np.ndarray]:
-    """Outlines of SVG path data about 0, one high."""
+    """Outlines of SVG path data centered at 0, one high."""
     found = svg_outlines(data)
     points = np.concatenate(found)
     low, high = points.min(axis=0), points.max(axis=0)
@@ -182,7 +182,7 @@ def _of_path(data: str) -> list[np.ndarray]:
 
 
 def _letters(text: str) -> list[np.ndarray]:
-    """Outlines of a line of text about 0, one high; inner outlines are holes."""
+    """Outlines of a line of text centered at 0, one high; inner outlines are holes."""
     import cv2
     from PIL import Image, ImageDraw, ImageFont
 
@@ -190,7 +190,7 @@ def _letters(text: str) -> list[np.ndarray]:
     unknown = font.getmask("\uffff")
     if missing := [sign for sign in text if bytes(font.getmask(sign)) == bytes(unknown)]:
         raise ConfigError(
-            f"text {text!r}: the font has no sign for {''.join(missing)!r}; A to Z, digits and punctuation are there"
+            f"text {text!r}: the font has no character for {''.join(missing)!r}; it has A to Z, digits and punctuation"
         )
     left, top, right, bottom = font.getbbox(text)
     picture = Image.new("L", (int(right - left) + 2, int(bottom - top) + 2))
@@ -202,7 +202,7 @@ def _letters(text: str) -> list[np.ndarray]:
 
 
 def _edges(outlines: list[np.ndarray], height: int, width: int, rule: FillRule | None = None) -> np.ndarray:
-    """Runs of the pixels that the outlines cover by half or more; overlapping outlines are holes without a rule."""
+    """Runs of the pixels that the outlines cover by at least half; without a rule, overlapping outlines are holes."""
     import cv2
 
     if not outlines:

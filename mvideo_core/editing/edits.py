@@ -1,7 +1,7 @@
-"""A list of edits applied to a clip: maps and frame numbers are composed first, every mask is drawn once.
+"""A list of edits applied to a clip: maps and frame numbers are composed first, so every mask is drawn once.
 
-So a zoom to half throughout (`{start: 0.5, to: 0.5}`) and then to double (`{start: 2, to: 2}`) gives the clip back, and
-ten edits blur no more than one. Nothing that a middle step would push out of the frame is lost.
+So a zoom to half throughout (`{start: 0.5, to: 0.5}`) and then to double (`{start: 2, to: 2}`) restores the clip, and
+ten edits blur no more than one. Nothing is lost that an intermediate step would push out of the frame.
 """
 
 import logging
@@ -32,7 +32,7 @@ class Edit(NamedTuple):
     options: Options
 
     def plain(self) -> dict[str, Any]:
-        """As it stands in YAML; only what differs from the defaults."""
+        """As in YAML; only what differs from the defaults."""
         return {self.operation.name: self.options.model_dump(mode="json", exclude_defaults=True)}
 
 
@@ -53,16 +53,16 @@ def read_edits(path: str | Path) -> list[Edit]:
     """Edits of a YAML file: a mapping with the list under `edits`.
 
     Raises:
-        ConfigError: absent, or another form.
+        ConfigError: missing, or in a different form.
     """
     values = read_yaml(path)
     if set(values) != {"edits"} or not isinstance(values["edits"], list):
-        raise ConfigError(f"{path}: one key `edits` with a list wanted, such as\nedits:\n  - zoom: {{to: 1.4}}")
+        raise ConfigError(f"{path}: expected one key `edits` with a list, such as\nedits:\n  - zoom: {{to: 1.4}}")
     return parse_edits(values["edits"], str(path))
 
 
 def apply_edits(clip: MaskClip, edits: Iterable[Edit]) -> MaskClip:
-    """The clip after all edits, in order. A warning says which objects they push out of the picture.
+    """The clip after all edits, in order. Warns about objects that they push out of the picture.
 
     Raises:
         ConfigError: an edit that does not fit the clip (an object it does not have, times beyond its end), or no object
@@ -80,7 +80,7 @@ def apply_edits(clip: MaskClip, edits: Iterable[Edit]) -> MaskClip:
 
 
 class _State(NamedTuple):
-    """A clip, and what is to be done to it: which of its frames are shown, and each mask's map."""
+    """A clip, and the pending changes: which of its frames are shown, and each mask's map."""
 
     clip: MaskClip
     motion: Motion
@@ -97,7 +97,7 @@ class _State(NamedTuple):
         index = np.asarray(operation.function(len(self.frames_T), self.clip.fps, options), np.int64)
         check_shape(len(index), *self.clip.sequence.shape[1:])
         if not len(index):
-            raise ConfigError(f"{operation.name}: no frame is left of {len(self.frames_T)}")
+            raise ConfigError(f"{operation.name}: none of the {len(self.frames_T)} frames is left")
         return self._replace(frames_T=self.frames_T[index], maps_TN23=self.maps_TN23[index])
 
     def warp(self, operation: Operation, options: Options) -> "_State":
@@ -106,7 +106,7 @@ class _State(NamedTuple):
         now = self.motion.move(self.frames_T, self.maps_TN23)
         outer = np.broadcast_to(operation.function(now, options), self.maps_TN23.shape)
         if not np.isfinite(outer).all():
-            raise ConfigError(f"{operation.name}: its values leave the range of numbers; use smaller ones")
+            raise ConfigError(f"{operation.name}: its values overflow; use smaller ones")
         maps = self.maps_TN23.copy()
         maps[:, chosen] = after(outer, self.maps_TN23)[:, chosen]
         return self._replace(maps_TN23=maps)
@@ -123,7 +123,7 @@ class _State(NamedTuple):
                 writer.append(warp_edges(edges, maps_N23[obj], height, width))
         for obj in np.flatnonzero(n_cut).tolist():
             log.warning(
-                "object %d: in %d of %d frames the source's frame cuts it off, and the edits bring that cut inside",
+                "object %d: in %d of %d frames the source's edge cuts it off, and the edits move that edge inside",
                 obj, n_cut[obj], len(self.frames_T),
             )  # fmt: skip
         result, seen_TN = writer.finish(), visible(sequence)
@@ -135,7 +135,7 @@ def parse_options(item: Any, where: str) -> tuple[str, dict[str, Any] | None]:
     """A name with its options, from "name", "name: {option: value}" as text, or a mapping {name: {option: value}}.
 
     Raises:
-        ConfigError: another form.
+        ConfigError: any other form.
     """
     value = item
     if isinstance(item, str):
@@ -143,10 +143,10 @@ def parse_options(item: Any, where: str) -> tuple[str, dict[str, Any] | None]:
     if isinstance(value, str):
         value = {value: None}
     if not isinstance(value, dict) or len(value) != 1:
-        raise ConfigError(f"{where}: 'name' or 'name: {{option: value}}' wanted, {item!r} seen")
+        raise ConfigError(f"{where}: expected 'name' or 'name: {{option: value}}', got {item!r}")
     [(name, options)] = value.items()
     if options is not None and not isinstance(options, dict):
-        raise ConfigError(f"{where}: options of {name} in braces wanted, such as 'zoom: {{to: 1.4}}'; seen {options!r}")
+        raise ConfigError(f"{where}: expected options of {name} in braces, as in 'zoom: {{to: 1.4}}'; got {options!r}")
     return str(name), options
 
 

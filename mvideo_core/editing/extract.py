@@ -1,8 +1,8 @@
-"""Reference video + object names -> masks (paper, 3.2): GroundingDINO where an object first shows, SAM2 from there.
+"""Reference video + object names -> masks (paper, 3.2): GroundingDINO where an object first appears, SAM2 from there.
 
-The paper detects on the initial frame. Here the search goes on at a step until every name is found; what is found later
-than frame 0 is also tracked backwards to the start. The video is decoded once and memory does not grow with its length:
-only the frames of the search are kept, on disk.
+The paper detects on the initial frame. Here the search continues in steps until every name is found; objects found
+after frame 0 are also tracked backwards to the start. The video is decoded once and memory does not grow with its
+length: only the frames of the search are kept, on disk.
 """
 
 import logging
@@ -35,7 +35,7 @@ LOG_EVERY = 50
 
 
 class ExtractOptions(Options):
-    """Which models look, where, and what part of the video becomes masks."""
+    """Which models to use, where to search, and which part of the video to use."""
 
     detector: str = Field(default="groundingdino", description="registry name of the detector")
     detector_options: dict[str, Any] = Field(default_factory=dict, description='its options, e.g. {"weights": "mini"}')
@@ -43,15 +43,15 @@ class ExtractOptions(Options):
     segmenter_options: dict[str, Any] = Field(default_factory=dict, description='its options, e.g. {"weights": "mini"}')
     box_threshold: float = Field(default=0.3, ge=0, le=1, description="lowest score of a box; higher is stricter")
     nms_iou: float = Field(
-        default=0.7, ge=0, le=1, description="two boxes of one name that overlap more are one object"
+        default=0.7, ge=0, le=1, description="boxes of the same name that overlap more are one object"
     )
-    per_name: int = Field(default=1, ge=1, le=64, description="objects of each name at most, best scores first")
+    per_name: int = Field(default=1, ge=1, le=64, description="most objects per name, best scores first")
     search_step_s: float = Field(default=0.5, gt=0, description="seconds between the frames that are searched")
     max_search_s: float = Field(default=10.0, ge=0, description="seconds from the start in which a name must be found")
     fps: float = Field(default=8.0, ge=0, le=240, description="masks per second; 0 = the video's own rate")
-    max_side_px: int = Field(default=1024, ge=64, le=4096, description="px; longer side of the masks at most")
-    start_s: float = Field(default=0.0, ge=0, description="seconds of the video left out at its beginning")
-    length_s: float = Field(default=0.0, ge=0, description="seconds taken; 0 = to the end")
+    max_side_px: int = Field(default=1024, ge=64, le=4096, description="px; maximum longer side of the masks")
+    start_s: float = Field(default=0.0, ge=0, description="seconds to skip at the start of the video")
+    length_s: float = Field(default=0.0, ge=0, description="seconds to use; 0 = to the end")
 
 
 class Models(NamedTuple):
@@ -62,13 +62,13 @@ class Models(NamedTuple):
 
     @classmethod
     def load(cls, options: ExtractOptions, device: str = "") -> Self:
-        """Both, by their registries.
+        """Load both, through their registries.
 
         Args:
-            device: "cpu", "cuda", ...; a GPU when there is one if empty.
+            device: "cpu", "cuda", ...; if empty, a GPU if there is one.
 
         Raises:
-            ConfigError: unknown name or options. ModelError: weights absent; says what to put where.
+            ConfigError: unknown name or options. ModelError: weights missing; the message says which file to put where.
         """
         device = device or default_device()
         found = []
@@ -82,7 +82,7 @@ class Models(NamedTuple):
 
 
 class Found(NamedTuple):
-    """An object and the frame that showed it first; `box_xyxy` in pixels of the masks."""
+    """An object and the first frame that shows it; `box_xyxy` in pixels of the masks."""
 
     label: str
     frame: int
@@ -91,12 +91,12 @@ class Found(NamedTuple):
 
 
 class Extraction(NamedTuple):
-    """What came out.
+    """The result.
 
     Attributes:
-        clip: masks of all objects, in the order of the names; one name's objects best score first.
-        found: N, the same order.
-        models: detector and segmenter, each name and SHA-256 of its weights.
+        clip: masks of all objects, in the order of the names, and best score first within a name.
+        found: N, in the same order.
+        models: detector and segmenter, each with name and SHA-256 of its weights.
     """
 
     clip: MaskClip
@@ -107,16 +107,16 @@ class Extraction(NamedTuple):
 def extract_masks(
     video: str | Path, names: Sequence[str], options: ExtractOptions | None = None, models: Models | None = None
 ) -> Extraction:
-    """Masks of the named objects over the whole video (or the part that `options` ask for).
+    """Masks of the named objects over the whole video (or the part that `options` selects).
 
     Raises:
-        ConfigError: no name, or one the detector's vocabulary lacks.
-        MediaError: the video cannot be read, or a name is not found; says the best score seen.
-        ModelError: weights absent.
+        ConfigError: no name, or one that the detector's vocabulary lacks.
+        MediaError: the video cannot be read, or a name is not found; the message has the best score.
+        ModelError: weights missing.
     """
     options = options or ExtractOptions()
     if not names or len(set(names)) != len(names):
-        raise ConfigError(f"extract: object names, each once, wanted; {list(names)} seen")
+        raise ConfigError(f"extract: expected object names, each once; got {list(names)}")
     models = models or Models.load(options)
     with ExitStack() as stack:
         reference = stack.enter_context(
@@ -152,7 +152,7 @@ class _Spool:
         self.n_frames += 1
 
     def frames(self, numbers: Iterable[int]) -> Iterator[np.ndarray]:
-        """Frames of these numbers."""
+        """Frames with these numbers."""
         n_bytes = int(np.prod(self._shape))
         for number in numbers:
             self._file.seek(number * n_bytes)
@@ -197,7 +197,7 @@ def _search(
 
 
 def _objects(seen: Detections, name: str, number: int, options: ExtractOptions, size: tuple[int, ...]) -> list[Found]:
-    """Boxes of one name that pass, best first."""
+    """Boxes of one name above the threshold, best first."""
     rows = [row for row, label in enumerate(seen.labels) if label == name]
     limits = DetectOptions(
         classes=[name], box_threshold=options.box_threshold, nms_iou=options.nms_iou, max_objects=options.per_name
@@ -228,7 +228,7 @@ def _track(reference: Reference, spool: _Spool, found: Sequence[Found], models: 
 
 
 class _Track:
-    """The objects that were found on one frame, tracked together both ways."""
+    """The objects found on one frame, tracked together in both directions."""
 
     def __init__(self, segmenter: Any, start: int, boxes_xyxy: np.ndarray):
         self.segmenter, self.start, self.boxes = segmenter, start, boxes_xyxy
@@ -236,7 +236,7 @@ class _Track:
         self.writer: MaskWriter | None = None
 
     def backwards(self, reference: Reference, spool: _Spool) -> None:
-        """Masks of the frames before the first sight; nothing to do when that is frame 0."""
+        """Masks of the frames before the first appearance; nothing to do if that is frame 0."""
         if not self.start:
             return
         writer = MaskWriter(len(self.boxes), reference.height, reference.width)
@@ -247,7 +247,7 @@ class _Track:
         self.before = take_frames(writer.finish(), np.arange(self.start, 0, -1))
 
     def forwards(self, frames: Iterable[np.ndarray], reference: Reference) -> Iterator[None]:
-        """One step per frame from the first sight on."""
+        """One step per frame from the first appearance on."""
         self.writer = MaskWriter(len(self.boxes), reference.height, reference.width)
         found = self.segmenter.propagate(frames, reference.height, reference.width, self.boxes)
         for masks in reporting(found, "forwards"):
@@ -262,9 +262,9 @@ class _Track:
 
 
 def _forwards(tracks: Sequence[_Track], reference: Reference, spool: _Spool) -> None:
-    """All tracks over one stream: the early ones first catch up with the latest, then all go frame by frame.
+    """All tracks over one stream: the early ones first catch up with the latest, then all advance frame by frame.
 
-    A segmenter reads a few frames ahead, at most 16; those are held for the other tracks and no more.
+    A segmenter reads a few frames ahead, at most 16; those are kept for the other tracks, and no others.
     """
     n_spooled = spool.n_frames
     streams = _share_frames(reference.frames, len(tracks))
@@ -281,13 +281,13 @@ def _forwards(tracks: Sequence[_Track], reference: Reference, spool: _Spool) -> 
 
 
 def _read_spool(spool: _Spool, start: int, stop: int) -> Iterator[np.ndarray]:
-    """Spooled frames [start, stop), each read when it is asked for."""
+    """Spooled frames [start, stop), each read when needed."""
     for number in range(start, stop):
         yield from spool.frames([number])
 
 
 def _share_frames(frames: Iterator[np.ndarray], n: int) -> list[Iterator[np.ndarray]]:
-    """The same frames for `n` readers; a frame is freed when all had it (`itertools.tee` frees 57 at a time)."""
+    """The same frames for `n` readers; a frame is freed once all have read it (`itertools.tee` frees 57 at a time)."""
     waiting: list[deque[np.ndarray]] = [deque() for _ in range(n)]
 
     def reader(mine: deque[np.ndarray]) -> Iterator[np.ndarray]:

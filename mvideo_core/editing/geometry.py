@@ -15,7 +15,7 @@ class Motion:
 
     Attributes:
         fps, width, height: of the sequence.
-        centers_TN2: center of mass, px. Frames without the object: a straight line between its neighbors in time.
+        centers_TN2: center of mass, px. Frames without the object: interpolated linearly in time.
         feet_TN2: middle of the lower edge of the box, px; the same rule.
         visible_TN: whether the mask has a pixel.
     """
@@ -39,7 +39,7 @@ class Motion:
         return self.feet_TN2 if name == "feet" else self.centers_TN2
 
     def move(self, frames_T: np.ndarray, maps_TN23: np.ndarray) -> "Motion":
-        """Of the sequence that shows these frames through these maps."""
+        """The motion of the sequence that shows these frames through these maps."""
         centers, feet = self.centers_TN2[frames_T], self.feet_TN2[frames_T]
         return Motion(
             self.fps, self.width, self.height, map_points(maps_TN23, centers), map_points(maps_TN23, feet),
@@ -74,19 +74,19 @@ def shift(dx: np.ndarray | float, dy: np.ndarray | float) -> np.ndarray:
 
 
 def about(linear: np.ndarray, points: np.ndarray) -> np.ndarray:
-    """Maps (..., 2, 3) with this linear part (..., 2, 2) that leave the points (..., 2) where they are."""
+    """Maps (..., 2, 3) with this linear part (..., 2, 2) that keep the points (..., 2) fixed."""
     linear = np.broadcast_to(linear, (*points.shape[:-1], 2, 2))
     offset = points - np.einsum("...ij,...j->...i", linear, points)
     return np.concatenate([linear, offset[..., None]], axis=-1)
 
 
 def scaling(factor: np.ndarray | float) -> np.ndarray:
-    """Linear parts (..., 2, 2) that enlarge by `factor`."""
+    """Linear parts (..., 2, 2) that scale by `factor`."""
     return np.asarray(factor, np.float64)[..., None, None] * np.eye(2)
 
 
 def rotation(angle_deg: np.ndarray | float) -> np.ndarray:
-    """Linear parts (..., 2, 2) that turn counter-clockwise as seen (y runs down)."""
+    """Linear parts (..., 2, 2) that rotate counter-clockwise on screen (y points down)."""
     angle = np.deg2rad(np.asarray(angle_deg, np.float64))
     cos, sin = np.cos(angle), np.sin(angle)
     return np.stack([np.stack([cos, sin], -1), np.stack([-sin, cos], -1)], -2)
@@ -98,7 +98,7 @@ def map_points(maps: np.ndarray, points: np.ndarray) -> np.ndarray:
 
 
 def after(outer: np.ndarray, inner: np.ndarray) -> np.ndarray:
-    """The maps (..., 2, 3) that do `inner` first, then `outer`."""
+    """The maps (..., 2, 3) that apply `inner` first, then `outer`."""
     linear = np.einsum("...ij,...jk->...ik", outer[..., :2], inner[..., :2])
     return np.concatenate([linear, map_points(outer, inner[..., 2])[..., None]], axis=-1)
 
@@ -114,7 +114,7 @@ def _points(edges: np.ndarray, width: int) -> tuple[tuple[float, float], tuple[f
 
 
 def _fill(points_T2: np.ndarray, visible_T: np.ndarray, default: tuple[float, float]) -> None:
-    """Fills the frames without the object, in place."""
+    """Fill the frames without the object, in place."""
     if not visible_T.any():
         points_T2[:] = default
         return

@@ -1,8 +1,8 @@
-"""Where masks come from, by one line of text.
+"""Where masks come from, as one line of text.
 
 | Text | Masks |
 |---|---|
-| `horse.masks`, `.npz`, `.npy`, mask video, folder of pictures | that file, see `sequence` |
+| `horse.masks`, `.npz`, `.npy`, mask video, folder of pictures | that file, see `mask_files` |
 | `DATASET#KEY` | a sample of a finished dataset, with its caption |
 | `run.mp4#horse` or `run.mp4#horse,person` | extracted from a reference video: object names after the `#` |
 """
@@ -23,9 +23,9 @@ class MaskInput(NamedTuple):
     """Masks and their origin.
 
     Attributes:
-        caption: text of a dataset sample; "" otherwise.
-        origin: what provenance says: kind, path, SHA-256, models, objects found.
-        video: reference video on disk, for previews; None where there is none.
+        caption: caption of a dataset sample; "" otherwise.
+        origin: for provenance: kind, path, SHA-256, models, objects found.
+        video: reference video on disk, for previews; None if there is none.
     """
 
     clip: MaskClip
@@ -38,28 +38,28 @@ def open_input(
     text: str, fps: float | None = None, extract: ExtractOptions | None = None, models: Models | None = None,
     form: MaskForm = MaskForm(),
 ) -> MaskInput:  # fmt: skip
-    """The masks that a line of text names.
+    """The masks that a line of text refers to.
 
     Args:
-        fps: frame rate of mask files that have none of their own.
-        form: how to read files that can be read in several ways.
-        extract, models: for reference videos; models are loaded when not given.
+        fps: frame rate of mask files that do not store one.
+        form: how to read ambiguous files.
+        extract, models: for reference videos; models are loaded if not passed.
 
     Raises:
-        ConfigError: nothing there, or a part is missing. MediaError, ModelError, StoreError: as the readers say.
+        ConfigError: no such path, or a part is missing. MediaError, ModelError, StoreError: from the readers.
     """
     left, mark, right = text.rpartition("#")
     if not mark or exists(text):
         return _file(Path(text), fps, form)
     if names_video(text):
         if any(form):
-            raise ConfigError(f"{text}: --as says how to read mask files; these masks are extracted from a video")
+            raise ConfigError(f"{text}: --as is for mask files; these masks are extracted from a video")
         return _video(Path(left), right, extract or ExtractOptions(), models)
     return _sample(left, right, fps, form)
 
 
 def names_video(text: str) -> bool:
-    """Whether the text is VIDEO#NAME: masks that are still to be extracted."""
+    """Whether the text is VIDEO#NAME: masks that have yet to be extracted."""
     left, mark, _ = text.rpartition("#")
     return bool(mark) and not exists(text) and is_file(left)
 
@@ -75,7 +75,7 @@ def _file(path: Path, fps: float | None, form: MaskForm) -> MaskInput:
 def _video(path: Path, names: str, options: ExtractOptions, models: Models | None) -> MaskInput:
     wanted = [name.strip() for name in names.split(",") if name.strip()]
     if not wanted:
-        raise ConfigError(f"{path}#: object names wanted after the '#', such as {path}#horse")
+        raise ConfigError(f"{path}#: expected object names after the '#', such as {path}#horse")
     done = extract_masks(path, wanted, options, models)
     origin = {
         "kind": "reference video", "path": str(path), "sha256": file_sha256(path), "objects": wanted,

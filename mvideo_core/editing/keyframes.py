@@ -1,6 +1,6 @@
-"""Values over time: a number, or keys `[[time, value], ...]` with an interpolation between them.
+"""Values over time: a number, or keyframes `[[time, value], ...]` with interpolation between them.
 
-A time is in seconds, or a share of the clip as text: "0%" is the first frame, "100%" the last one.
+A time is in seconds, or a percentage of the clip as text: "0%" is the first frame, "100%" the last one.
 """
 
 import re
@@ -18,7 +18,7 @@ _PERCENT = re.compile(r"(\d+(?:\.\d+)?)\s*%")
 
 def _check_time(time: float | str) -> float | str:
     if isinstance(time, str) and not _PERCENT.fullmatch(time):
-        raise ValueError(f"a time is a number of seconds or a share such as '50%', not {time!r}")
+        raise ValueError(f"a time is a number of seconds or a percentage such as '50%', not {time!r}")
     return time
 
 
@@ -38,21 +38,21 @@ def seconds(time: float | str, n_frames: int, fps: float) -> float:
 
 
 def values(keyed: Keyed, n_frames: int, fps: float, ease: Ease = "linear") -> np.ndarray:
-    """The value at every frame, float64 (T,); before the first key and after the last one it stays.
+    """The value at every frame, float64 (T,); constant before the first key and after the last one.
 
     Raises:
-        ConfigError: keys that do not rise in time.
+        ConfigError: keys that do not increase in time.
     """
     if isinstance(keyed, int | float):
         return np.full(n_frames, float(keyed))
     times = np.array([seconds(time, n_frames, fps) for time, _ in keyed])
     points = np.array([value for _, value in keyed])
     if np.any(np.diff(times) <= 0):
-        raise ConfigError(f"keys {keyed}: times must rise; they are {times.round(3).tolist()} s in this clip")
+        raise ConfigError(f"keys {keyed}: times must increase; they are {times.round(3).tolist()} s in this clip")
     now = np.arange(n_frames) / fps
     if len(points) == 1:
         return np.full(n_frames, points[0])
-    # A tenth of a microsecond: a frame that stands on a key must not fall before it by rounding.
+    # A tenth of a microsecond: a frame exactly at a key must not fall before it by rounding.
     place = np.clip(np.searchsorted(times, now + 1e-7, side="right") - 1, 0, len(times) - 2)
     share = np.clip((now - times[place]) / (times[place + 1] - times[place]), 0.0, 1.0)
     return points[place] + (points[place + 1] - points[place]) * ease_share(share, ease)

@@ -1,15 +1,15 @@
-"""Mask sequences in and out of files; the kind is known by the content, not by the name.
+"""Mask sequences in and out of files; the format is detected by content, not by name.
 
 | Form | Frame rate and names |
 |---|---|
-| `.masks` (mvideo_core.masks) | `<file>.json` beside it, or the `.json` of an extracted dataset sample |
+| `.masks` (mvideo_core.masks) | `<file>.json` next to it, or the `.json` of an extracted dataset sample |
 | `.npz` with `masks`, or one array of any name; `.npy` | arrays `fps`, `labels` inside; `<file>.json` |
 | folder of pictures in the order of their numbers; one picture | `masks.json` inside; `<file>.json` |
 | video: gray, black and white, or with alpha | the container's rate; names in `<file>.json` |
 | `DATASET#KEY`: a sample of a finished dataset | the sample's own |
 
-Values are object numbers (n = object n - 1), or black and white; where they can be read in several ways, the error
-names the words of `--as` (`mask_form`) that settle it.
+Values are object numbers (n = object n - 1), or black and white; if they are ambiguous, the error lists the words of
+`--as` (`mask_form`) that decide.
 """
 
 import json
@@ -35,14 +35,14 @@ log = logging.getLogger(__name__)
 
 MAX_FPS = 1000.0
 MAX_SIDECAR_BYTES = 1 << 20
-WRITTEN = (".masks", ".npz", ".mp4", "no ending (a folder of PNGs)")
+WRITTEN = (".masks", ".npz", ".mp4", "no extension (a folder of PNGs)")
 READ = ".masks, .npz, .npy, a folder of pictures or one of them, a mask video, DATASET#KEY"
 
 
 class ReadMasks(NamedTuple):
-    """What a file holds; `fps` is None and `labels` () where the file does not have them.
+    """The contents of a file; `fps` is None and `labels` () if the file does not have them.
 
-    `caption` is set for dataset samples only.
+    `caption` is set only for dataset samples.
     """
 
     sequence: MaskSequence
@@ -57,13 +57,12 @@ def load_masks(path: str | Path, fps: float | None = None, form: MaskForm = Mask
 
     Args:
         path: see the module's table.
-        fps: frames per second; wins over what the file says.
-        form: how to read what can be read in several ways.
+        fps: frames per second; overrides the file's.
+        form: how to read ambiguous files.
 
     Raises:
-        ConfigError: nothing there, or no frame rate known: give `fps`.
-        MediaError: not masks, damaged, beyond the limits, without a frame or an object, or of a form that cannot be
-            known.
+        ConfigError: no such path, or unknown frame rate: pass `fps`.
+        MediaError: not masks, damaged, beyond the limits, without a frame or an object, or ambiguous.
     """
     return clip_of(read_masks(path, form), path, fps)
 
@@ -72,26 +71,26 @@ def clip_of(found: "ReadMasks", path: str | Path, fps: float | None = None) -> M
     """What was read, with a frame rate.
 
     Raises:
-        ConfigError: none known. MediaError: no frame, or no object.
+        ConfigError: the rate is unknown. MediaError: no frame, or no object.
     """
     n_frames, n_objects = found.sequence.shape[:2]
     if not n_frames or not n_objects:
-        raise MediaError(f"{path}: {n_frames} frames of {n_objects} objects; nothing to work with")
+        raise MediaError(f"{path}: {n_frames} frames of {n_objects} objects; nothing to use")
     rate = fps if fps is not None else found.fps
     if rate is None:
         raise ConfigError(
-            f"{path}: its frame rate is not in it; give it (--fps, fps=..., or with generate --set source.fps=...)"
+            f"{path}: it does not store its frame rate; set it (--fps, fps=..., or with generate --set source.fps=...)"
         )
     if not 0 < rate <= MAX_FPS:
-        raise ConfigError(f"{path}: {rate:g} frames per second; above 0, at most {MAX_FPS:g} wanted")
+        raise ConfigError(f"{path}: {rate:g} frames per second; expected above 0 and at most {MAX_FPS:g}")
     return MaskClip(found.sequence, rate, found.labels or ("",) * n_objects)
 
 
 def read_masks(path: str | Path, form: MaskForm = MaskForm()) -> ReadMasks:
-    """As `load_masks`, with whatever the file has.
+    """As `load_masks`, with whatever metadata the file has.
 
     Raises:
-        ConfigError: nothing there. MediaError: not masks, damaged, or of a form that cannot be known.
+        ConfigError: no such path. MediaError: not masks, damaged, or ambiguous.
     """
     found = _read(str(path), form)
     _check_labels(found.labels, found.sequence.n_objects, path)
@@ -102,7 +101,7 @@ def read_masks(path: str | Path, form: MaskForm = MaskForm()) -> ReadMasks:
 def _read(text: str, form: MaskForm) -> ReadMasks:
     root, mark, key = text.rpartition("#")
     if mark and not exists(text):
-        return _as_asked(_sample(root, key), form, text)
+        return _apply_form(_sample(root, key), form, text)
     place = Path(text)
     if not exists(place):
         raise ConfigError(f"{place}: no such file or folder")
@@ -116,7 +115,7 @@ def _read(text: str, form: MaskForm) -> ReadMasks:
         sequence = from_bytes(place.read_bytes())
         sidecar = _sidecar(place)
         kept = _drop_rejected(ReadMasks(sequence, sidecar.fps, sidecar.labels, "masks"), sidecar.objects)
-        return _as_asked(kept, form, text)
+        return _apply_form(kept, form, text)
     if form.joined:
         raise ConfigError(f"{place}: --as joined is for a folder of pictures; this is a file")
     if head[:4] == b"PK\x03\x04":
@@ -132,15 +131,15 @@ def _read(text: str, form: MaskForm) -> ReadMasks:
     if _is_video(place):
         read, fps = gray_video.read(place, form, len(sidecar.labels))
         return _add_sidecar(read, sidecar._replace(fps=fps), f"gray {place.suffix.lower().lstrip('.') or 'video'}")
-    raise MediaError(f"{place}: no masks: it begins with {head!r}; {READ} can be read")
+    raise MediaError(f"{place}: not masks: it starts with {head!r}; supported: {READ}")
 
 
-def _as_asked(found: ReadMasks, form: MaskForm, name: str) -> ReadMasks:
-    """Masks of our own form, which `--as` can only turn inside out."""
+def _apply_form(found: ReadMasks, form: MaskForm, name: str) -> ReadMasks:
+    """Masks in our own format, for which `--as` can only swap inside and outside."""
     if form.content == "inverted" and not (form.layout or form.joined):
         return found._replace(sequence=invert(found.sequence))
     if any(form):
-        raise ConfigError(f"{name}: masks of this form are read in one way; only --as inverted is possible")
+        raise ConfigError(f"{name}: this format is unambiguous; only --as inverted is possible")
     return found
 
 
@@ -158,33 +157,33 @@ def _is_video(place: Path) -> bool:
 
 
 def save_masks(path: str | Path, sequence: MaskSequence, fps: float, labels: Sequence[str] = ()) -> Path:
-    """Write masks in the form that the name's ending asks for; a name without one is a folder of PNGs.
+    """Write masks in the format of the name's extension; a name without one is a folder of PNGs.
 
-    A file appears whole or not at all. PNG and mp4 keep one object per pixel: where objects overlap the later one
-    shows, and a warning says so.
+    A file appears whole or not at all. PNG and mp4 keep one object per pixel: where objects overlap, the later one
+    wins, and a warning says so.
 
     Raises:
-        ConfigError: an ending that is none of ours, or `path` is something else already.
-        MediaError: masks that the form cannot hold (odd sides in mp4, over 127 objects in label maps).
-        StoreError: the disk refuses; nothing of it is left.
+        ConfigError: an unsupported extension, or `path` already exists as something else.
+        MediaError: masks that the format cannot hold (odd sides in mp4, over 127 objects in label maps).
+        StoreError: disk error; nothing is left behind.
     """
     place = Path(path)
     names = _check_labels(tuple(labels), sequence.n_objects, place)
     about = {"fps": fps, "labels": list(names)}
     if place.suffix == ".masks":
         _replace(place, lambda work: work.write_bytes(sequence.to_bytes()))
-        _write_json(_beside(place), about)
+        _write_json(_sidecar_path(place), about)
     elif place.suffix == ".npz":
         _replace(place, lambda work: arrays.write(work, sequence, fps, names))
     elif place.suffix == ".mp4":
         check_maps(sequence, place)
         _replace(place, lambda work: gray_video.write(work, sequence, fps))
-        _write_json(_beside(place), about)
+        _write_json(_sidecar_path(place), about)
     elif place.suffix == "":
         check_maps(sequence, place)
         _write_folder(place, sequence, about)
     else:
-        raise ConfigError(f"{place}: masks are written as {', '.join(WRITTEN)}; choose one of these endings")
+        raise ConfigError(f"{place}: masks are written as {', '.join(WRITTEN)}; use one of these extensions")
     return place
 
 
@@ -192,16 +191,16 @@ class _Sidecar(NamedTuple):
     fps: float | None = None
     labels: tuple[str, ...] = ()
     objects: tuple[tuple[str, bool], ...] | None = None
-    """(label, kept) of each object, of a dataset sample's .json."""
+    """(label, kept) of each object, from a dataset sample's .json."""
 
 
-def _beside(place: Path) -> Path:
+def _sidecar_path(place: Path) -> Path:
     return place.with_name(place.name + ".json")
 
 
 def _sidecar(place: Path) -> _Sidecar:
-    """The description beside a file; the .json of an extracted sample counts too."""
-    for file in (_beside(place), place.with_suffix(".json")):
+    """The description next to a file; the .json of an extracted sample counts too."""
+    for file in (_sidecar_path(place), place.with_suffix(".json")):
         if file.is_file():
             return _read_sidecar(file)
     return _Sidecar()
@@ -210,11 +209,11 @@ def _sidecar(place: Path) -> _Sidecar:
 def _read_sidecar(file: Path) -> _Sidecar:
     try:
         if file.stat().st_size > MAX_SIDECAR_BYTES:
-            raise MediaError(f"{file}: {file.stat().st_size} bytes; a description of masks is smaller")
+            raise MediaError(f"{file}: {file.stat().st_size} bytes; too large for a description of masks")
         return _parse_sidecar(json.loads(file.read_text(encoding="utf-8")))
     except (ValueError, TypeError, KeyError, AttributeError) as error:
         raise MediaError(
-            f"{file}: not a description of masks ({error!r}); {{'fps': 8, 'labels': [...]}} wanted"
+            f"{file}: not a description of masks ({error!r}); expected {{'fps': 8, 'labels': [...]}}"
         ) from None
 
 
@@ -227,7 +226,7 @@ def _parse_sidecar(meta: dict[str, Any]) -> _Sidecar:
 
 
 def _drop_rejected(found: ReadMasks, objects: tuple[tuple[str, bool], ...] | None) -> ReadMasks:
-    """Without the objects that the quality gate of the dataset dropped."""
+    """Drop the objects that the quality gate of the dataset rejected."""
     if objects is None or len(objects) != found.sequence.n_objects:
         return found
     chosen = [number for number, (_, kept) in enumerate(objects) if kept]
@@ -241,7 +240,7 @@ def _sample(root: str, key: str) -> ReadMasks:
 
     if Path(root).is_file():
         raise ConfigError(
-            f"{root}#{key}: {root} is a file, no dataset; to take the masks of {key!r} from a video: "
+            f"{root}#{key}: {root} is a file, not a dataset; to extract masks of {key!r} from a video: "
             f"mvideo masks extract {root} OUT -n {key}"
         )
     for split in read_info(DatasetFiles(root)).splits:
@@ -253,12 +252,12 @@ def _sample(root: str, key: str) -> ReadMasks:
             return _drop_rejected(
                 ReadMasks(sample.masks(), about.fps, about.labels, "dataset sample", sample.text), about.objects
             )
-    raise ConfigError(f"{root}: no sample {key!r}; index.parquet has all keys in its column `key`")
+    raise ConfigError(f"{root}: no sample {key!r}; the column `key` of index.parquet lists all keys")
 
 
 def _folder(place: Path, form: MaskForm) -> ReadMasks:
     if (place / "dataset.json").is_file():
-        raise ConfigError(f"{place}: a dataset; name one of its samples: {place}#KEY")
+        raise ConfigError(f"{place}: a dataset; choose one of its samples: {place}#KEY")
     if form.layout:
         raise ConfigError(f"{place}: --as {form.layout} names the axes of an array (.npz, .npy); this is a folder")
     about = _read_sidecar(place / "masks.json") if (place / "masks.json").is_file() else _Sidecar()
@@ -267,7 +266,7 @@ def _folder(place: Path, form: MaskForm) -> ReadMasks:
 
 def _write_folder(place: Path, sequence: MaskSequence, about: dict[str, Any]) -> None:
     if place.exists() and (not place.is_dir() or any(place.iterdir())):
-        raise ConfigError(f"{place}: there already, and PNGs are not mixed with what it holds; choose another name")
+        raise ConfigError(f"{place}: not empty, and PNGs are not mixed with its contents; use another name")
     with new_folder(place) as work:
         picture_folder.write(work, sequence)
         _write_json(work / "masks.json", about)
@@ -275,7 +274,7 @@ def _write_folder(place: Path, sequence: MaskSequence, about: dict[str, Any]) ->
 
 def _replace(place: Path, write: Callable[[Path], object]) -> None:
     if place.is_dir():
-        raise ConfigError(f"{place}: a folder; a file name wanted")
+        raise ConfigError(f"{place}: a folder; expected a file name")
     with new_file(place) as work:
         write(work)
 

@@ -1,4 +1,4 @@
-"""Masks grown and shrunk by a disc: exact distances, whatever the radius."""
+"""Masks grown and shrunk by a disc: exact distances at any radius."""
 
 import cv2
 import numpy as np
@@ -16,5 +16,5 @@ def dilate(mask_HW: Mask, px: float) -> Mask:
 
 
 def shrunk(mask_HW: Mask, px: float) -> Mask:
-    """All pixels of the mask further than `px` from what is outside it; beyond the frame nothing is outside."""
+    """All pixels of the mask further than `px` from its outside; beyond the frame nothing counts as outside."""
     return ~dilate(~mask_HW, px)

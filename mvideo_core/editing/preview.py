@@ -1,4 +1,4 @@
-"""Masks to look at: an overlay video over the reference or over black, and a contact sheet."""
+"""Previews of masks: an overlay video over the reference or over black, and a contact sheet."""
 
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
@@ -16,28 +16,28 @@ from mvideo_core.masks.io.clip import MaskClip, take_frames
 from mvideo_core.media.encode import write_mp4, write_png
 
 GAP_PX = 4
-"""White between the pictures of a sheet."""
+"""White gap between the pictures of a sheet."""
 
 
 class PreviewOptions(Options):
     """Size and form of previews."""
 
-    max_side_px: int = Field(default=720, ge=16, le=4096, description="px; longer side of the video at most")
-    fit: Fit = Field(default="crop", description="how a video of another shape is brought to the masks' frame")
-    sheet_frames: int = Field(default=8, ge=1, le=64, description="pictures on the contact sheet, evenly over the clip")
-    sheet_columns: int = Field(default=4, ge=1, le=16, description="pictures in a row")
-    cell_px: int = Field(default=240, ge=16, le=1024, description="px; longer side of a picture on the sheet at most")
+    max_side_px: int = Field(default=720, ge=16, le=4096, description="px; maximum longer side of the video")
+    fit: Fit = Field(default="crop", description="how to fit a video with a different aspect ratio to the masks' frame")
+    sheet_frames: int = Field(default=8, ge=1, le=64, description="pictures on the sheet, evenly spaced over the clip")
+    sheet_columns: int = Field(default=4, ge=1, le=16, description="pictures per row")
+    cell_px: int = Field(default=240, ge=16, le=1024, description="px; maximum longer side of a picture on the sheet")
 
 
 def write_preview(
     clip: MaskClip, path: str | Path, video: str | Path | None = None, options: PreviewOptions | None = None,
     start_s: float = 0.0,
 ) -> int:  # fmt: skip
-    """Overlay mp4 with tint, outline and name per object; returns the number of frames.
+    """Write an overlay MP4 with tint, outline and name per object; returns the number of frames.
 
     Args:
-        video: drawn underneath, frame nearest in time; black when None. When it is shorter its last frame stays.
-        start_s: second of the video at which the masks begin.
+        video: drawn underneath, frame nearest in time; black if None. If it is shorter, its last frame stays.
+        start_s: second of the video at which the masks start.
 
     Raises:
         MediaError: the video cannot be read. ConfigError: no frame in the clip.
@@ -52,7 +52,7 @@ def write_preview(
 def write_contact_sheet(
     clip: MaskClip, path: str | Path, video: str | Path | None = None, options: PreviewOptions | None = None
 ) -> None:
-    """PNG with frames spread evenly over the clip, their times in the corner.
+    """Write a PNG with frames spread evenly over the clip, their times in the corner.
 
     Raises:
         MediaError: the video cannot be read. ConfigError: no frame in the clip.
@@ -108,7 +108,7 @@ def _exactly(frames: Iterable[np.ndarray], n_frames: int) -> Iterator[np.ndarray
             return
         count, last = count + 1, frame
         yield frame
-    assert last is not None  # a reference without a frame raises
+    assert last is not None  # a reference without frames raises
     for _ in range(n_frames - count):
         yield last
 
@@ -119,7 +119,7 @@ def _names(clip: MaskClip) -> list[str]:
 
 def _check(clip: MaskClip) -> None:
     if clip.sequence.n_frames == 0:
-        raise ConfigError("preview: the sequence has no frame")
+        raise ConfigError("preview: the sequence has no frames")
 
 
 def _stamp(cell: np.ndarray, text: str, top: bool = False) -> None:

@@ -1,6 +1,6 @@
 """Recipes: the paper's case studies (figures 4 to 9) as YAML: which masks go in, how they are edited, which prompts.
 
-A file in `recipes/` is a recipe; its name is the file's. Adding one touches that file only.
+Each file in `recipes/` is a recipe, named after the file. To add one, add a file.
 """
 
 import json
@@ -32,13 +32,13 @@ class RecipeLayer(Options):
     """One input in the picture, back to front."""
 
     input: str = Field(description="name of an input")
-    edits: list[Any] = Field(default_factory=list, description="edits of this layer, as `mvideo masks edit` takes them")
+    edits: list[Any] = Field(default_factory=list, description="edits of this layer, as for `mvideo masks edit`")
     start_s: float = Field(default=0.0, description="seconds; when it starts")
-    tail: Tail = Field(default="hide", description="past its end: hide, hold, loop or bounce")
+    tail: Tail = Field(default="hide", description="after its end: hide, hold, loop or bounce")
 
 
 class Variant(Options):
-    """One mask sequence that a recipe makes, and what to ask the model for with it."""
+    """One mask sequence that a recipe makes, and the prompts for it."""
 
     about: str = Field(default="", description="what it shows")
     layers: list[RecipeLayer] = Field(min_length=1, description="back to front")
@@ -52,14 +52,14 @@ class Recipe(Options):
 
     title: str = Field(description="what it is")
     paper: str = Field(default="", description="where the paper shows it")
-    about: str = Field(default="", description="what to look at")
-    inputs: dict[str, str] = Field(min_length=1, description="name -> what masks it wants")
-    resample: ResampleOptions = Field(default=ResampleOptions(), description="how results get on the model's grid")
+    about: str = Field(default="", description="what to look for")
+    inputs: dict[str, str] = Field(min_length=1, description="name -> which masks it needs")
+    resample: ResampleOptions = Field(default=ResampleOptions(), description="how results are resampled for the model")
     variants: dict[str, Variant] = Field(min_length=1, description="name -> result")
 
 
 class Cooked(NamedTuple):
-    """A variant's masks on the model's grid."""
+    """A variant's masks, resampled for the model."""
 
     name: str
     clip: MaskClip
@@ -67,7 +67,7 @@ class Cooked(NamedTuple):
 
 
 def recipe_names() -> list[str]:
-    """The recipes that come with the project."""
+    """The recipes shipped with the project."""
     return [file.stem for file in visible_files(FOLDER, ".yaml")]
 
 
@@ -79,7 +79,7 @@ def load_recipe(name: str) -> Recipe:
     """
     path = Path(name) if name.endswith((".yaml", ".yml")) else FOLDER / f"{name}.yaml"
     if not path.is_file():
-        raise ConfigError(f"no recipe {name!r}; give a YAML file or one of: {', '.join(recipe_names())}")
+        raise ConfigError(f"no recipe {name!r}; use a YAML file or one of: {', '.join(recipe_names())}")
     values = read_yaml(path)
     _check_prompts(path)
     recipe = Recipe.parse(values, str(path))
@@ -93,7 +93,7 @@ def load_recipe(name: str) -> Recipe:
 
 
 def _check_prompts(path: Path) -> None:
-    """Two prompts without quotes in brackets may be one with a comma, which YAML takes for the end of a text."""
+    """Catch unquoted prompts in brackets: two of them may be one with a comma, at which YAML ends a text."""
     nodes = [yaml.compose(path.read_text(encoding="utf-8"), yaml.SafeLoader)]
     while nodes:
         node = nodes.pop()
@@ -108,20 +108,20 @@ def _check_prompts(path: Path) -> None:
             )
             if len(value.value) > 1 and plain:
                 raise ConfigError(
-                    f"{path}: line {value.start_mark.line + 1}: prompts: {plain[0]!r} in brackets ends at a comma; put "
-                    f"each prompt into quotes, or on a line of its own after `- `"
+                    f"{path}: line {value.start_mark.line + 1}: prompts: {plain[0]!r} in brackets ends at a comma; "
+                    f"quote each prompt, or put each on its own line after `- `"
                 )
 
 
 def run_recipe(recipe: Recipe, inputs: Mapping[str, MaskClip], video_format: VideoFormat) -> Iterator[Cooked]:
-    """Every variant, one after the other.
+    """Every variant, one after another.
 
     Raises:
-        ConfigError: an input is missing or not asked for, or an edit does not fit its masks.
+        ConfigError: an input is missing or unexpected, or an edit does not fit its masks.
     """
     if set(inputs) != set(recipe.inputs):
         wanted = "; ".join(f"{name}: {about}" for name, about in recipe.inputs.items())
-        raise ConfigError(f"inputs given: {sorted(inputs)}; the recipe wants {wanted}")
+        raise ConfigError(f"got inputs {sorted(inputs)}; the recipe needs {wanted}")
     for name, variant in recipe.variants.items():
         layers = [
             Layer(apply_edits(inputs[one.input], parse_edits(one.edits, name)), one.start_s, one.tail)
@@ -135,13 +135,13 @@ def write_recipe(
     name: str, inputs: Mapping[str, MaskInput], folder: str | Path, video_format: VideoFormat | None = None,
     preview: PreviewOptions | None = None,
 ) -> list[Path]:  # fmt: skip
-    """Run a recipe and write, per variant, `.masks` and overlay `.mp4`; `overview.png`: all; `recipe.json` last.
+    """Run a recipe and write, per variant, `.masks` and overlay `.mp4`; then `overview.png` of all; `recipe.json` last.
 
     Returns:
         The mask files.
 
     Raises:
-        ConfigError: as `load_recipe` and `run_recipe`. StoreError: the disk refuses.
+        ConfigError: from `load_recipe` and `run_recipe`. StoreError: disk error.
     """
     recipe, video_format = load_recipe(name), video_format or VideoFormat()
     place = Path(folder)

@@ -1,4 +1,4 @@
-"""Frames of a reference video, which may come from anywhere: probed in a child, decoded by a guarded ffmpeg."""
+"""Frames of a reference video from any source: probed in a child, decoded by a guarded ffmpeg."""
 
 import math
 from collections.abc import Iterator
@@ -20,7 +20,7 @@ FLAGS = "area+accurate_rnd+full_chroma_int"
 
 
 class Reference(NamedTuple):
-    """A running decode; `frames` gives (H, W, 3) uint8 RGB once, one frame in memory."""
+    """A running decode; `frames` yields (H, W, 3) uint8 RGB once, one frame in memory."""
 
     info: MediaInfo
     fps: float
@@ -34,21 +34,21 @@ def open_reference(
     path: str | Path, fps: float = 0.0, max_side_px: int = 0, size_hw: tuple[int, int] | None = None,
     fit: str = "crop", start_s: float = 0.0, length_s: float = 0.0,
 ) -> Iterator[Reference]:  # fmt: skip
-    """A video as displayed (rotation and pixel shape applied), at a rate and size of ours.
+    """A video as displayed (rotation and pixel aspect ratio applied), at our rate and size.
 
     Args:
         fps: frames per second, nearest in time; 0 = the video's own.
-        max_side_px: longer side at most, never enlarged; 0 = as it is. Sides come out even.
-        size_hw: exact size instead, brought to it by `fit` ("crop", "letterbox", "stretch").
+        max_side_px: maximum longer side, never enlarged; 0 = unchanged. Sides come out even.
+        size_hw: exact size instead, fitted by `fit` ("crop", "letterbox", "stretch").
         start_s, length_s: part of the video; length 0 = to the end.
 
     Raises:
-        MediaError: not a video, refused, or it breaks off. ConfigError: `start_s` lies past its end.
+        MediaError: not a video, rejected, or decoding stops early. ConfigError: `start_s` is past its end.
     """
     with open_regular(path) as fd:
         info = probe_open(fd, str(path), ProbeOptions())
         if start_s and start_s >= info.duration_s > 0:
-            raise ConfigError(f"{path}: start_s {start_s:g} lies past its end at {info.duration_s:g} s")
+            raise ConfigError(f"{path}: start_s {start_s:g} is past its end at {info.duration_s:g} s")
         height, width = size_hw or _shrunk(info.height, info.width, max_side_px)
         rate = fps or info.fps
         graph = _graph(fd, info, (width, height), fit if size_hw else "stretch", rate, start_s, length_s)
@@ -63,7 +63,7 @@ def _graph(
     if length_s:
         part["t"] = length_s
     source = open_input(fd, threads=1, an=None, sn=None, dn=None, **part)
-    # A part shorter than half a frame of the new rate would round to none: a video of one frame shows that one.
+    # A part shorter than half a frame at the new rate would round to none: a video of one frame shows that one.
     length = min(length_s or math.inf, (info.duration_s or math.inf) - start_s)
     short = {"eof_action": "pass"} if length * fps < 1 else {}
     video = frames_of(source, info.picture).filter("fps", fps=fps, **short)
@@ -89,10 +89,10 @@ def _frames(running: sandbox.Child, height: int, width: int, name: str) -> Itera
     if code or raw:
         raise sandbox.death_error(f"{name}: after {count} frames", code, tail, running.timed_out, LIMITS)
     if not count:
-        raise MediaError(f"{name}: no video frame decodes in the part asked for")
+        raise MediaError(f"{name}: no video frame decodes in the requested part")
 
 
 def _shrunk(height: int, width: int, max_side_px: int) -> tuple[int, int]:
-    """Even sides within the bound, proportions kept."""
+    """Even sides within the limit, aspect ratio kept."""
     scale = min(1.0, max_side_px / max(height, width)) if max_side_px else 1.0
     return max(2, round(height * scale / 2) * 2), max(2, round(width * scale / 2) * 2)

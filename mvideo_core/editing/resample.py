@@ -1,4 +1,4 @@
-"""A clip on the model's grid: size, frame rate, and n * stride + 1 frames (paper, 3.3)."""
+"""A clip resampled for the model: size, frame rate, and n * stride + 1 frames (paper, 3.3)."""
 
 import logging
 import math
@@ -20,27 +20,28 @@ log = logging.getLogger(__name__)
 Fit = Literal["crop", "letterbox", "stretch"]
 TAILS = {"hold": "the last frame stays", "hide": "no masks from there", "bounce": "back and forth from there"}
 HIDDEN = -1
-"""Frame number that stands for a frame without masks."""
+"""Frame number for a frame without masks."""
 
 
 class ResampleOptions(Options):
-    """How a clip of any size and length is brought to the grid."""
+    """How a clip of any size and length is resampled."""
 
     fit: Fit = Field(
-        default="crop", description="shapes differ: crop = fill the frame, letterbox = empty bars, stretch = distort"
+        default="crop",
+        description="aspect ratios differ: crop = fill the frame, letterbox = empty bars, stretch = distort",
     )
-    n_clips: int = Field(default=0, ge=0, le=10_000, description="clips wanted; 0 = as many as the masks fill")
+    n_clips: int = Field(default=0, ge=0, le=10_000, description="number of clips; 0 = as many as the masks fill")
     max_hold_s: float = Field(
-        default=0.5, ge=0, description="with n_clips 0: a last clip that lacks no more than this still counts, seconds"
+        default=0.5, ge=0, description="with n_clips 0: a last clip that is short by at most this still counts, seconds"
     )
     tail: Literal["hold", "hide", "bounce"] = Field(
         default="hold",
-        description="past the end: hold = the last frame stays, hide = no masks, bounce = back and forth",
+        description="after the end: hold = repeat the last frame, hide = no masks, bounce = back and forth",
     )
 
 
 class Placement(NamedTuple):
-    """Axis-parallel map of a picture into another: x' = x * scale_x + left, y' = y * scale_y + top."""
+    """Axis-parallel map of one picture into another: x' = x * scale_x + left, y' = y * scale_y + top."""
 
     scale_x: float
     scale_y: float
@@ -51,8 +52,8 @@ class Placement(NamedTuple):
 def resample(clip: MaskClip, video_format: VideoFormat, options: ResampleOptions | None = None) -> MaskClip:
     """The clip at the format's size and rate, with n_clips * stride + 1 frames.
 
-    Frame k shows the source frame nearest in time to k / fps; a pixel is set when half of its area or more is covered.
-    A warning says which objects the new size loses.
+    Frame k shows the source frame nearest in time to k / fps; a pixel is set if at least half of its area is covered.
+    Warns about objects that the new size loses.
 
     Raises:
         ConfigError: no object is left in any frame.
@@ -79,22 +80,22 @@ def resample_frames(clip: MaskClip, video_format: VideoFormat, n_frames: int, op
     sequence = resize(clip.sequence, video_format.height_px, video_format.width_px, options.fit, index)
     seen_TN = visible(clip.sequence)
     before_N = seen_TN[index[index != HIDDEN]].sum(axis=0)
-    check_change(before_N, seen_TN.sum(axis=0), sequence, clip.labels, "on the model's grid")
+    check_change(before_N, seen_TN.sum(axis=0), sequence, clip.labels, "after resampling")
     return MaskClip(sequence, video_format.fps, clip.labels)
 
 
 def whole_clips(clip: MaskClip, video_format: VideoFormat, max_hold_s: float = 0.0) -> int:
-    """Clips of the format that the masks fill, at least one; the last may lack `max_hold_s` seconds."""
+    """Number of clips of the format that the masks fill, at least one; the last may lack `max_hold_s` seconds."""
     new_frames = math.floor((clip.sequence.n_frames - 1) / clip.fps * video_format.fps + 1e-6)
     held = math.floor(max_hold_s * video_format.fps + 1e-6)
     return max(1, (new_frames + held) // video_format.stride_frames)
 
 
 def frames_for(clip: MaskClip, fps: float, n_frames: int, max_hold_s: float = 0.0) -> int:
-    """Frames at `fps` that the masks give a video of `n_frames`: all of them, or fewer when they end before it.
+    """Frames at `fps` that the masks give a video of `n_frames`: all of them, or fewer if they end earlier.
 
     Args:
-        max_hold_s: masks that lack no more than this still fill the video, seconds.
+        max_hold_s: masks that are short by at most this still fill the video, seconds.
     """
     filled = math.floor((clip.sequence.n_frames - 1) / clip.fps * fps + 1e-6) + 1
     held = math.floor(max_hold_s * fps + 1e-6)
@@ -102,12 +103,12 @@ def frames_for(clip: MaskClip, fps: float, n_frames: int, max_hold_s: float = 0.
 
 
 def nearest_frames(times_s: np.ndarray, fps: float) -> np.ndarray:
-    """Number of the frame nearest to each time, the later one of two equally near; may lie outside the clip."""
+    """Number of the frame nearest to each time, the later one if two are equally near; may be outside the clip."""
     return np.floor(np.asarray(times_s) * fps + 0.5 + 1e-9).astype(np.int64)
 
 
 def past_end(index: np.ndarray, n_frames: int, tail: str) -> np.ndarray:
-    """Frame numbers brought into a clip of `n_frames`; `HIDDEN` before its start, and after its end with "hide"."""
+    """Frame numbers mapped into a clip of `n_frames`; `HIDDEN` before its start, and after its end with "hide"."""
     after = index >= n_frames
     if tail == "hide":
         inside = np.where(after, HIDDEN, index)
@@ -124,7 +125,7 @@ def past_end(index: np.ndarray, n_frames: int, tail: str) -> np.ndarray:
 def resize(
     sequence: MaskSequence, height: int, width: int, fit: Fit = "crop", frames: np.ndarray | None = None
 ) -> MaskSequence:
-    """The frames of these numbers (all when None; `HIDDEN` = no masks) at another size."""
+    """The frames with these numbers (all if None; `HIDDEN` = no masks) at another size."""
     index = np.arange(sequence.n_frames) if frames is None else frames
     place = placement(sequence.height, sequence.width, height, width, fit)
     writer = RunWriter(len(index), sequence.n_objects, height, width)
@@ -136,7 +137,7 @@ def resize(
 
 
 def placement(height: int, width: int, new_height: int, new_width: int, fit: Fit) -> Placement:
-    """Where a picture lies in a new frame: centered, by the rule of `ResampleOptions.fit`."""
+    """Where a picture is in a new frame: centered, by the rule of `ResampleOptions.fit`."""
     scale_x, scale_y = new_width / width, new_height / height
     if fit == "crop":
         scale_x = scale_y = max(scale_x, scale_y)
@@ -166,14 +167,14 @@ def place_edges(edges: np.ndarray, size: tuple[int, int], new_size: tuple[int, i
 
 
 def _bounds(low: int, high: int, scale: float, offset: float, size: int) -> np.ndarray:
-    """Borders of the new pixels that [low, high) touches, inside the frame."""
+    """Edges of the new pixels that [low, high) touches, inside the frame."""
     first = max(math.floor(low * scale + offset), 0)
     last = min(math.ceil(high * scale + offset), size)
     return np.arange(first, last + 1)
 
 
 def _sums(values: np.ndarray, borders: np.ndarray) -> np.ndarray:
-    """Integrals along the last axis between borders that fall anywhere within or outside it."""
+    """Integrals along the last axis between arbitrary borders within or outside it."""
     total = np.concatenate([np.zeros((len(values), 1)), np.cumsum(values, axis=1)], axis=1)
     at = np.clip(borders, 0, values.shape[1])
     left = np.minimum(at.astype(np.int64), values.shape[1] - 1)

@@ -1,6 +1,7 @@
-"""Shapes from words: a chat model proposes them, they are checked and drawn here.
+"""Shapes from words: a chat model proposes them; we check and draw them.
 
-The model sees the ten examples of `suggestions.yaml`. An answer that cannot be drawn goes back once, with the reason.
+The model sees the ten examples of `suggestions.yaml`. An answer that cannot be drawn is sent back once, with the
+reason.
 """
 
 import asyncio
@@ -29,7 +30,7 @@ _FENCE = re.compile(r"^```\w*\n(.*?)\n?```$", re.DOTALL)
 
 
 class Suggestion(NamedTuple):
-    """What a model proposed: the list under `shapes`, as YAML has it, and the masks drawn from it."""
+    """A model's proposal: the list under `shapes`, as in YAML, and the masks drawn from it."""
 
     shapes: list[dict[str, Any]]
     clip: MaskClip
@@ -42,19 +43,19 @@ def examples() -> tuple[dict[str, Any], ...]:
 
 
 def server_of(values: dict[str, Any]) -> OpenAICompatibleOptions:
-    """The chat server, as captions name it, with room for a longer answer and less patience."""
+    """The captions' chat server, with room for a longer answer and a shorter timeout."""
     return OpenAICompatibleOptions.parse({"max_tokens": 2048, "load_timeout_s": 10.0, **values}, "suggest")
 
 
 def suggest(words: str, canvas: CanvasOptions, server: OpenAICompatibleOptions) -> Suggestion:
-    """Masks that show what the words say.
+    """Masks for a description in words.
 
     Args:
         words: motion of one or several objects, such as "a ball bounces twice to the right".
-        server: where a chat model answers; its prompt and frames are not used.
+        server: the chat model's server; its prompt and frames are not used.
 
     Raises:
-        ConfigError: nothing said, or the key is refused.
+        ConfigError: an empty description, or the key is rejected.
         ModelError: no server or model, or no answer that can be drawn.
     """
     if not words.strip():
@@ -86,7 +87,7 @@ async def _suggest(words: str, canvas: CanvasOptions, server: OpenAICompatibleOp
             messages += [{"role": "assistant", "content": answer.text}, {"role": "user", "content": again}]
     finally:
         await client.close()
-    raise ModelError(f"{model} gave nothing that can be drawn in {TRIES} tries; the last one: {problem}")
+    raise ModelError(f"{model} returned nothing that can be drawn in {TRIES} tries; last problem: {problem}")
 
 
 def _messages(words: str) -> list[dict[str, str]]:
@@ -108,10 +109,10 @@ def _payload(model: str, messages: list[dict[str, str]], server: OpenAICompatibl
 
 
 def _shapes(text: str) -> list[dict[str, Any]]:
-    """The list of an answer; a fence around the JSON is taken off.
+    """The list of an answer; a code fence around the JSON is removed.
 
     Raises:
-        ConfigError: not JSON of that form.
+        ConfigError: not JSON in this form.
     """
     inner = _FENCE.match(text.strip())
     try:
@@ -119,5 +120,5 @@ def _shapes(text: str) -> list[dict[str, Any]]:
     except ValueError as error:
         raise ConfigError(f"not JSON ({error})") from None
     if not isinstance(found, dict) or not isinstance(found.get("shapes"), list) or not found["shapes"]:
-        raise ConfigError('a JSON object with a list under "shapes" is wanted')
+        raise ConfigError('expected a JSON object with a list under "shapes"')
     return list(found["shapes"])

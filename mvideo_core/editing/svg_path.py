@@ -1,6 +1,6 @@
 """Outlines of SVG path data, the `d` of a <path>: M L H V C S Q T A Z, absolute and relative.
 
-The grammar is checked here, as fontTools leaves out what it cannot read; curves and arcs are fontTools'. Source: SVG 2,
+We check the grammar here, since fontTools skips what it cannot read; curves and arcs are fontTools'. Source: SVG 2,
 chapter 9 (path data) and section 13.4 (fill-rule).
 """
 
@@ -17,13 +17,13 @@ FillRule = Literal["nonzero", "evenodd"]
 NUMBERS = {"M": 2, "L": 2, "H": 1, "V": 1, "C": 6, "S": 4, "Q": 4, "T": 2, "A": 7, "Z": 0}
 """How many numbers a command takes, once or repeatedly."""
 LARGEST_NUMBER = 1e7
-"""In either direction: far beyond any drawing, and no sum or product of a path gets near the end of floats."""
+"""In both directions: far beyond any drawing, and no sum or product of a path overflows floats."""
 CURVE_STEPS = 32
-"""Straight pieces of a curve."""
+"""Straight segments per curve."""
 _NUMBER = re.compile(r"[-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?")
 _BETWEEN = re.compile(r"[ \t\r\n\f]*,?[ \t\r\n\f]*")
 _FLAGS = (3, 4)
-"""Places of an arc's two flags, each one digit, perhaps without a space after it."""
+"""Positions of an arc's two flags, each one digit, perhaps without a space after it."""
 
 
 class Command(NamedTuple):
@@ -34,10 +34,10 @@ class Command(NamedTuple):
 
 
 def svg_outlines(data: str) -> list[np.ndarray]:
-    """Closed outlines (P, 2) of x, y in the path's own units; open ones are closed, as a fill does.
+    """Closed outlines (P, 2) of x, y in the path's own units; open ones are closed, as for a fill.
 
     Raises:
-        ConfigError: no path data; the message says where and what was expected.
+        ConfigError: not path data; the message says where and what was expected.
     """
     from fontTools.pens.recordingPen import RecordingPen
     from fontTools.svgLib.path import parse_path
@@ -73,7 +73,7 @@ def commands(data: str) -> Iterator[Command]:
         numbers, place = _numbers(data, place + 1, letter)
         if (len(numbers) % wanted or not numbers) if wanted else numbers:
             more = " or a multiple" if wanted else ""
-            seen = f"{letter} with {len(numbers)} numbers before sign {place + 1}"
+            seen = f"{letter} with {len(numbers)} numbers before character {place + 1}"
             raise ConfigError(f"path data {_short(data)}: {seen}; it takes {wanted}{more}")
         for start in range(0, len(numbers), wanted) if wanted else (0,):
             yield Command(letter, tuple(numbers[start : start + wanted]))
@@ -119,7 +119,7 @@ def _skip(data: str, place: int) -> int:
 
 
 def _plain(command: Command) -> str:
-    """As fontTools reads it: no exponent, arcs with whole flags."""
+    """In fontTools' form: no exponents, integer arc flags."""
     numbers = [f"{number:.9f}" for number in command.numbers]
     for place in _FLAGS if command.letter in "Aa" else ():
         numbers[place] = str(int(command.numbers[place]))
@@ -127,7 +127,7 @@ def _plain(command: Command) -> str:
 
 
 def _bezier(start: np.ndarray, points: tuple[tuple[float, float], ...]) -> list[np.ndarray]:
-    """Points of a straight line or a curve of any degree behind its start, by de Casteljau's steps."""
+    """Points of a straight line or a curve of any degree after its start, by de Casteljau's algorithm."""
     if len(points) == 1:
         return [np.array(points[0], float)]
     share_S1 = (np.arange(1, CURVE_STEPS + 1) / CURVE_STEPS)[:, None]
@@ -139,7 +139,7 @@ def _bezier(start: np.ndarray, points: tuple[tuple[float, float], ...]) -> list[
 
 def _unreadable(data: str, place: int, wanted: str) -> ConfigError:
     seen = repr(data[place : place + 12]) if place < len(data) else "the end"
-    return ConfigError(f"path data {_short(data)}: {seen} at sign {place + 1}; {wanted} expected")
+    return ConfigError(f"path data {_short(data)}: {seen} at character {place + 1}; expected {wanted}")
 
 
 def _short(data: str) -> str:

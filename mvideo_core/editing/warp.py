@@ -18,8 +18,8 @@ _EMPTY = np.zeros(0, np.int32)
 def warp_edges(edges: np.ndarray, map_23: np.ndarray, height: int, width: int) -> np.ndarray:
     """Runs of the mask after the map; what leaves the frame is cut off.
 
-    A pixel is set when at least half of it is covered by the (bilinearly drawn) mask; shrinking averages over subpixels
-    first, so that thin parts do not flicker. The identity and whole-pixel shifts, mirrors and turns are exact.
+    A pixel is set if at least half of it is covered by the (bilinearly drawn) mask; shrinking averages over subpixels
+    first, so that thin parts do not flicker. The identity and whole-pixel shifts, mirrors and quarter turns are exact.
 
     Args:
         edges: runs as in `masks.codec`.

@@ -1,4 +1,4 @@
-"""Runs stages over parts of a workspace: plans, journals, resumes, collects garbage. No Prefect here."""
+"""Runs stages over the parts of a workspace: planning, journals, resuming, garbage collection. No Prefect here."""
 
 from mvideo_core.engine.stages import Stages
 

@@ -1,4 +1,4 @@
-"""Which finished parts belong together: a part counts only if it was made from what its upstream stages hold now."""
+"""Which finished parts belong together: a part counts only if made from what its upstream stages hold now."""
 
 from collections.abc import Collection, Iterator
 
@@ -9,7 +9,7 @@ from mvideo_core.store.workspace import Marker, Workspace
 
 
 def sample_stages() -> tuple[str, ...]:
-    """Stages that go part by part, in order; their rows of all parts together make the samples."""
+    """Stages that run part by part, in order; the rows of all their parts together make the samples."""
     return tuple(stage.name for stage in STAGES.of_parts())
 
 
@@ -19,7 +19,7 @@ def chain() -> tuple[str, ...]:
 
 
 def workspace_stages(workspace: Workspace) -> tuple[str, ...]:
-    """Everything that a workspace holds rows of, in order: `chain`, and "encode" once its dataset was encoded."""
+    """Everything a workspace has rows of, in order: `chain`, then "encode" once its dataset has been encoded."""
     return (*chain(), "encode") if workspace.has_own_parts("encode") else chain()
 
 
@@ -44,13 +44,13 @@ def upstream_of(stage: str) -> tuple[str, ...]:
 
 
 def stage_and_inputs(stage: str, reads: Collection[str] | None = None) -> set[str]:
-    """The stage and those whose files its work reads: gc leaves them alone meanwhile.
+    """The stage and those whose files it reads: gc leaves them alone in the meantime.
 
     Args:
-        reads: stages that it reads, where it is not one of the registry's.
+        reads: stages that it reads, if it is not in the registry.
 
-    Planned samples name clips and masks of the stages before, so who works on samples or shards reads those too; the
-    report reads everything.
+    Planned samples name clips and masks of earlier stages, so work on samples or shards reads those too; the report
+    reads everything.
     """
     if stage == "report":
         return {*chain(), "report"}
@@ -59,7 +59,7 @@ def stage_and_inputs(stage: str, reads: Collection[str] | None = None) -> set[st
 
 
 def sample_digests(workspace: Workspace) -> dict[str, str]:
-    """For each stage that samples are made of, the digest over all its current parts."""
+    """For each stage that goes into the samples, the digest over all its current parts."""
     found: dict[str, str] = {}
     for stage in sample_stages():
         markers = [workspace.current(stage, index) for index in range(workspace.parts_of(stage))]
@@ -68,14 +68,14 @@ def sample_digests(workspace: Workspace) -> dict[str, str]:
 
 
 def valid_markers(workspace: Workspace, stage: str) -> Iterator[tuple[int, Marker | None]]:
-    """(part, marker) of every part of a stage; None where it is not finished, or was made from older input, or with
-    other options than the stage was last asked for.
+    """(part, marker) of every part of a stage; None if it is not finished, or was made from older input or with options
+    other than the last requested ones.
     """
-    asked = workspace.last_request(stage)
+    requested = workspace.last_request(stage)
     sampled = sample_digests(workspace) if stage == "samples" else {}
     for index in range(workspace.parts_of(stage)):
         marker = workspace.current(stage, index)
-        if marker is None or not workspace.holds(marker.rows) or asked not in (None, marker.settings):
+        if marker is None or not workspace.holds(marker.rows) or requested not in (None, marker.settings):
             yield index, None
             continue
         if stage == "samples":

@@ -1,7 +1,7 @@
-"""Deleting what nothing current reaches: no head, no pointer, no journal that a stopped part goes on from.
+"""Deletes what nothing current refers to: no head, no pointer, no journal of a part that can resume.
 
-A stage that a live process works on, or reads, is left alone (`store/lock.py`). Object stores have no locks: there,
-only files of some age are deleted, older than anything a running process may not have committed yet.
+A stage that a live process writes or reads is left alone (`store/lock.py`). Object stores have no locks: there, gc
+deletes only files older than anything a running process may not have committed yet.
 """
 
 import time
@@ -23,20 +23,20 @@ from mvideo_core.store.workspace import Marker, Workspace, blobs_of, head_path, 
 STAGE_AREAS = ("rows", "done", "blobs", "journal")
 """Areas of a workspace with one folder per stage."""
 PUBLISHED = {"datasets": ("shard", "dataset"), "latents": ("encode", "latents"), "reports": ("report", "report")}
-"""By area of published folders: the stage that writes them, and the pointer to the current one."""
+"""For each area of published folders: the stage that writes them, and the pointer to the current one."""
 MIN_AGE_S = 24 * 3600.0
-"""On object stores: longer than a part or a publishing step takes. A process commits what it wrote, and is done with
-what it read, within that time; what it costs is a day of storage."""
+"""On object stores: longer than a part or a publishing step takes. A process commits what it wrote, and finishes with
+what it read, within that time; the price is a day of storage."""
 
 
 class Freed(Record):
     """What gc deleted, or would delete.
 
     Attributes:
-        in_use: stages, and folders of latents, that live processes use: nothing of theirs was deleted.
-        unknown: stages that this version does not know: nothing of theirs was deleted.
-        young: files that nothing reaches, and unfinished uploads, but younger than the age asked for.
-        uploads: unfinished uploads in parts, which a killed process left in a bucket.
+        in_use: stages and folders of latents that live processes use; nothing of theirs was deleted.
+        unknown: stages that this version does not know; nothing of theirs was deleted.
+        young: unreferenced files and unfinished uploads that are younger than the requested age.
+        uploads: unfinished multipart uploads that a killed process left in a bucket.
     """
 
     files: int = 0
@@ -50,12 +50,12 @@ class Freed(Record):
 def collect_garbage(
     workspace: Workspace, stages: Mapping[str, type[Row]], dry_run: bool, min_age_s: float | None = None
 ) -> Freed:
-    """Delete rows, markers, blobs, journals, datasets, latents, reports and scratch that nothing current reaches.
+    """Delete rows, markers, blobs, journals, datasets, latents, reports and scratch that nothing current refers to.
 
     Args:
         stages: row class by stage name, for every stage that writes into the workspace.
         dry_run: only count.
-        min_age_s: leave younger files; None: 0 on local disks, which have locks, and a day on object stores.
+        min_age_s: keep younger files; None: 0 on local disks, which have locks, and a day on object stores.
     """
     workspace = snapshot(workspace)
     if min_age_s is None:
@@ -76,7 +76,7 @@ def collect_garbage(
 
 
 class _Sweep:
-    """One pass over a workspace; counts what goes."""
+    """One pass over a workspace; counts what it deletes."""
 
     def __init__(self, workspace: Workspace, dry_run: bool, before_s: float | None):
         self.workspace, self.dry_run, self.before_s = workspace, dry_run, before_s
@@ -95,13 +95,13 @@ class _Sweep:
 
     @contextmanager
     def alone(self, stage: str) -> Iterator[bool]:
-        """Hold a stage alone; false, and noted, when a live process uses it."""
+        """Hold a stage exclusively; False, and recorded, if a live process uses it."""
         with stages_unused(self.workspace.folder, [stage]) as busy:
             self.in_use.update(busy)
             yield not busy
 
     def stage(self, stage: str, row_class: type[Row]) -> None:
-        """Everything of one stage outside published folders; the caller holds it alone."""
+        """Everything of one stage outside published folders; the caller has locked it."""
         reached = self.files_in_use(stage, row_class)
         stale = self._stale_heads(stage)
         self._delete(f"heads/{stage}", lambda path: path not in stale and not path.rsplit("/", 1)[1].startswith("."))
@@ -118,14 +118,14 @@ class _Sweep:
         self.young += young
 
     def sweep_area(self, area: str, pointer: str, reached: set[str]) -> None:
-        """Folders of one area, all but the current one and what finished parts put there."""
+        """Folders of one area, except the current one and what finished parts put there."""
         current = self.workspace.pointer(pointer)
         kept = {_folder(current["path"])} if current else set()
-        begun = {_folder(path) for path in reached if path.startswith(f"{area}/")}
+        started = {_folder(path) for path in reached if path.startswith(f"{area}/")}
 
         def keep(path: str) -> bool:
-            beside = path.count("/") == 2 and _folder(path) in begun  # empty prompt, index, card
-            return path in reached or beside or _folder(path) in kept
+            shared = path.count("/") == 2 and _folder(path) in started  # empty prompt, index, card
+            return path in reached or shared or _folder(path) in kept
 
         for key in self.workspace.folder.names(area):
             try:
@@ -139,7 +139,7 @@ class _Sweep:
         return file_lock(lock) if self.workspace.folder.is_local and lock.exists() else nullcontext()
 
     def files_in_use(self, stage: str, row_class: type[Row]) -> set[str]:
-        """Files that heads and live journals of a stage lead to, journals included."""
+        """Files that heads and live journals of a stage refer to, journals included."""
         found: set[str] = set()
         for marker in self._markers_to_keep(stage):
             found |= {marker_path(stage, marker.key), marker.rows.path}
@@ -152,8 +152,8 @@ class _Sweep:
         return found | self._growing(stage)
 
     def _markers_to_keep(self, stage: str) -> Iterator[Marker]:
-        """Of current heads; while parts are missing, also those that their items may be taken over from."""
-        n_parts, asked, settled = (
+        """Markers of current heads; while parts are missing, also those whose items may be reused."""
+        n_parts, requested, settled = (
             self.workspace.parts_of(stage),
             self.workspace.last_request(stage),
             self._is_settled(stage),
@@ -162,29 +162,29 @@ class _Sweep:
             for place, key in enumerate(self.workspace.recent_heads(stage, index)):
                 is_current = place == 0 and index < n_parts
                 marker = self.workspace.marker(stage, key) if is_current or not settled else None
-                if marker is not None and (is_current or marker.settings == asked):
+                if marker is not None and (is_current or marker.settings == requested):
                     yield marker
 
     def _is_settled(self, stage: str) -> bool:
-        """All parts of the current plan are finished, as asked for last."""
+        """Whether all parts of the current plan are finished with the last requested settings."""
         found = [marker for _, marker in valid_markers(self.workspace, stage)]
         return bool(found) and None not in found
 
     def _stale_heads(self, stage: str) -> set[str]:
-        """Heads beyond the current plan, once its own parts are all there."""
+        """Heads beyond the current plan, once its own parts are all finished."""
         if not self._is_settled(stage):
             return set()
         n_parts = self.workspace.parts_of(stage)
         return {head_path(stage, index) for index in self.workspace.head_indices(stage) if index >= n_parts}
 
     def _live_journals(self, stage: str) -> Iterator[str]:
-        """Journals that the next run with the options asked for last goes on from."""
+        """Journals that the next run with the last requested options resumes from."""
         names = {name.split(".")[0] for name in self.workspace.folder.names(f"journal/{stage}")}
-        asked = self.workspace.last_request(stage)
+        requested = self.workspace.last_request(stage)
         if not names:
             return
         heads = {self.workspace.head(stage, index) for index in range(self.workspace.parts_of(stage))}
-        for key in {part_key(asked, inputs) for inputs in self._inputs(stage)} if asked else names:
+        for key in {part_key(requested, inputs) for inputs in self._inputs(stage)} if requested else names:
             committed = key in heads and self.workspace.marker(stage, key) is not None
             if key in names and not committed:
                 yield journal_path(stage, key)
@@ -203,11 +203,11 @@ class _Sweep:
                 yield whole
 
     def _growing(self, stage: str) -> set[str]:
-        """Large files under way that the next run goes on with, and their journals."""
+        """Large files in progress that the next run continues, and their journals."""
         names = {name.split(".")[0] for name in self.workspace.folder.names(f"journal/{stage}-growing")}
-        asked = self.workspace.last_request(stage)
-        if names and asked:
-            parts = (items_of(self.workspace, upstream, asked) for upstream in self._upstream(stage))
+        requested = self.workspace.last_request(stage)
+        if names and requested:
+            parts = (items_of(self.workspace, upstream, requested) for upstream in self._upstream(stage))
             names &= {item.content_key for items in parts for item in items}
         return {
             path for name in names for path in (f"journal/{stage}-growing/{name}.jsonl", f"tmp/{stage}-growing/{name}")

@@ -1,7 +1,7 @@
-"""A large file that grows piece by piece and goes on after a kill with the last whole piece.
+"""A large file that grows piece by piece and, after a kill, resumes after the last whole piece.
 
-Pieces go into a file below `tmp/`; after each, its end and digest stand in a journal. On object stores, which cannot
-append, the file lies in scratch and a killed shard starts anew.
+Pieces go into a file below `tmp/`; after each, a journal records its end and digest. Object stores cannot append: there
+the file stays in scratch, and a killed shard starts over.
 """
 
 import hashlib
@@ -15,11 +15,11 @@ from mvideo_core.store.journal import Journal
 
 
 class GrowingFile:
-    """One file under way. What an earlier process wrote and journalled whole is taken over.
+    """One file in progress. Whatever an earlier process wrote and journaled completely is reused.
 
     Attributes:
-        size_bytes: of what is there.
-        notes: what was given with each piece, in order.
+        size_bytes: current size.
+        notes: the note of each piece, in order.
 
     Args:
         name: unique for the content, e.g. an item's content key.
@@ -40,7 +40,7 @@ class GrowingFile:
         self._stream = self._path.open("ab")
 
     def append(self, content: bytes, note: Any) -> None:
-        """Add a piece; when this returns, a kill of the process does not lose it.
+        """Add a piece; after this returns, killing the process does not lose it.
 
         Args:
             note: anything JSON can hold.
@@ -66,13 +66,13 @@ class GrowingFile:
         return blob
 
     def close(self) -> None:
-        """Release the files; the next process goes on from here."""
+        """Release the files; the next process continues from here."""
         self._stream.close()
         if self._journal is not None:
             self._journal.close()
 
     def _take_over(self) -> None:
-        """Pieces that are there as journalled; the file is cut behind them."""
+        """Find the pieces that are present as journaled, and truncate the file after them."""
         if self._journal is None or not self._path.exists():
             if self._journal is not None:
                 self._journal.discard()

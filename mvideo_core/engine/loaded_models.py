@@ -1,4 +1,4 @@
-"""Models of this process: loaded once for each set of options, shared by all parts, dropped for newer ones."""
+"""Models of this process: loaded once per set of options, shared by all parts, replaced by newer ones."""
 
 import functools
 import json
@@ -27,17 +27,17 @@ def plugin_options(registry: Registry[Any], name: str, options: dict[str, Any]) 
 
 
 def model_in_use(registry: Registry[Any], name: str, options: dict[str, Any]) -> str:
-    """A plugin and its weights, or the model that a server is asked for: "groundingdino, weights mini"."""
+    """A plugin and its weights, or the model requested of a server: "groundingdino, weights mini"."""
     chosen = plugin_options(registry, name, options)
     named = {field: getattr(chosen, field, "") for field in ("weights", "model")}
     return ", ".join([name, *(f"{field} {value}" for field, value in named.items() if value)])
 
 
 def weights_digests(registry: Registry[Any], name: str, options: dict[str, Any], kind: str) -> dict[str, str]:
-    """SHA-256 of every weight file that a plugin's `weights` option names; {} when it has none.
+    """SHA-256 of every weight file that a plugin's `weights` option names; {} if it has none.
 
     Raises:
-        ModelError: the weights are not on this machine; the message says what to put where.
+        ModelError: the weights are not on this machine; the message says which file to put where.
     """
     from mvideo_core.weights import find
 

@@ -1,4 +1,4 @@
-"""Running one part of one stage: take over what is known, work on the rest, commit. The heart of resume."""
+"""Running one part of one stage: reuse what is known, work on the rest, commit. The heart of resume."""
 
 import logging
 import math
@@ -31,9 +31,9 @@ from mvideo_core.store.workspace import Marker, Workspace, blobs_of, journal_pat
 log = logging.getLogger(__name__)
 
 MAX_CRASHES = 8
-"""An item in whose work the process died this often without finishing becomes a failed row (class WorkerDied)."""
+"""An item becomes a failed row (class WorkerDied) after the process died this many times while working on it."""
 MAX_KILLS = 4
-"""A batch whose child process was killed from outside is begun this often in all."""
+"""Total attempts for a batch whose child process was killed externally."""
 
 LOG_EVERY_S = 15.0
 Progress = Callable[[int, int], None]
@@ -60,12 +60,12 @@ def run_part(
     """Finish part `index` of a stage from its upstream's rows on disk.
 
     Args:
-        progress: called with (items done, items in all) after every batch.
-        lock_wait_s: how long to wait at most for another live owner of the same part, whose rows are then taken.
-        settings: what `stage_settings` gave for these options in this run; "" = ask it.
+        progress: called with (items done, total items) after every batch.
+        lock_wait_s: longest wait for another live owner of the same part, whose rows are then used.
+        settings: what `stage_settings` returned for these options in this run; "" = call it.
 
     Returns:
-        The part's marker. Same inputs, options and weights: the marker found, nothing is run.
+        The part's marker. With the same inputs, options and weights it is the existing one, and nothing is run.
 
     Raises:
         ConfigError: an upstream stage has not finished this part.
@@ -99,7 +99,7 @@ class PartJob:
         self.journal = Journal(workspace.folder, journal_path(stage.name, self.key))
 
     def find_marker(self) -> Marker | None:
-        """The marker of this part if everything it speaks of is there; the head is pointed at it."""
+        """The marker of this part if all its files exist; updates the head."""
         marker = self.workspace.marker(self.stage.name, self.key)
         if marker is None or not self.workspace.is_complete(marker, self.stage.row):
             return None
@@ -113,7 +113,7 @@ class PartJob:
         return items_of(self.workspace, self.upstream, self.settings)
 
     def run(self, progress: Progress) -> Marker:
-        """Work on every item that is not known yet, then commit."""
+        """Work on every item that has no rows yet, then commit."""
         started = time.monotonic()
         known, crashes, attempts = self._read_known()
         pending = [item for item in self.items if item.content_key not in known]
@@ -165,14 +165,14 @@ class PartJob:
         return known, crashes, attempts
 
     def _rows_of_event(self, values: list[dict[str, Any]]) -> list[Row]:
-        """Rows of an event. Raises ValueError when they are no rows of this stage, or its table cannot hold them."""
+        """Rows of an event. Raises ValueError if they are not rows of this stage, or do not fit its table."""
         rows = [self.stage.row.model_validate(value) for value in values]
         if problem := misfit(rows, self.stage.row):
             raise ValueError(problem)
         return rows
 
     def _adopt_rows(self) -> dict[str, list[Row]]:
-        """Rows of this stage under the same settings in parts where the plan's buckets may have moved an item from."""
+        """Rows of this stage under the same settings, from parts that items may have moved from after a new plan."""
         n_parts = self.workspace.parts_of(self.stage.name) or 1
         wanted = {item.content_key for item in self.items}
         found: dict[str, list[Row]] = {}
@@ -220,7 +220,7 @@ class PartJob:
         return done
 
     def _stamp(self, item: Item, rows: list[Row], attempts: dict[str, int]) -> list[Row]:
-        """Rows as they enter the journal: with the item's content key, and only such as the stage's table can hold."""
+        """Rows as they enter the journal: with the item's content key, and only those that fit the stage's table."""
         if problem := misfit(rows, self.stage.row):
             log.warning("%s %s: the result cannot be stored: %s", self.stage.name, item.key, problem)
             rows = [self._failure_row(item, "UnstorableRow", problem.encode("ascii", "backslashreplace").decode(), 1)]
@@ -259,20 +259,20 @@ class PartJob:
     def _work_through_kills(self, worker: Worker, batch: list[Item]) -> Iterator[tuple[Item, list[Row]]]:
         left = {item.content_key: item for item in batch}
         for kills_left in range(MAX_KILLS - 1, -1, -1):
-            asked = list(left.values())
+            remaining = list(left.values())
             try:
-                for n, rows in worker.stream(asked):
-                    del left[asked[n].content_key]
-                    yield asked[n], rows
+                for n, rows in worker.stream(remaining):
+                    del left[remaining[n].content_key]
+                    yield remaining[n], rows
                 return
             except KilledError as error:
                 if kills_left == 0:
                     raise
-                log.warning("%s %s: %s; trying again, %d more times", self.stage.name, asked[0].key, error, kills_left)
+                log.warning("%s %s: %s; retrying, %d more times", self.stage.name, remaining[0].key, error, kills_left)
 
     @contextmanager
     def _announce(self, batch: list[Item], done: dict[str, list[Row]]) -> Iterator[None]:
-        """Journal that work on a batch begins; an exception says it ended, so that only deaths count as crashes."""
+        """Journal the start of a batch; an exception journals its end, so that only deaths count as crashes."""
         self.journal.append({"event": "start", "items": [item.content_key for item in batch]})
         try:
             yield
@@ -288,7 +288,7 @@ class PartJob:
 
     @contextmanager
     def _scratch(self) -> Iterator[Path]:
-        """A folder of this part alone, on the workspace's disk if it has one; leftovers of a killed run go first."""
+        """A folder for this part alone, on the workspace's disk if it has one; leftovers of a killed run go first."""
         with ExitStack() as held:
             held.callback(self.journal.close)
             if self.workspace.folder.is_local:
@@ -347,8 +347,8 @@ def items_of(workspace: Workspace, upstream: Mapping[str, Marker], settings: str
 
 
 def _batches(items: list[Item], pending: list[Item], size: int, crashes: Counter[str]) -> Iterator[list[Item]]:
-    """Batches that stand at fixed places of the part, whatever is known already: a batch of another make-up could give
-    other last bits. Items that a process died on go alone, so that one of them cannot take others along.
+    """Batches at fixed positions of the part, whatever is already known: a different batch composition could change the
+    low-order bits. Items that a process died on run alone, so that they take no others with them.
     """
     missing = {item.content_key for item in pending}
     for start in range(0, len(items), size):
@@ -361,8 +361,8 @@ def _batches(items: list[Item], pending: list[Item], size: int, crashes: Counter
 
 
 def _alone(items: list[Item], pending: list[Item], size: int, crashes: Counter[str]) -> Iterator[list[Item]]:
-    """Batches of missing items whose neighbors do not matter. Each death of the process halves the batches of the items
-    that were under way, until the one that caused it is alone.
+    """Batches of missing items that do not depend on their neighbors. Each death of the process halves the batches of
+    the items in progress, until the item that caused it is alone.
     """
     by_crashes: dict[int, list[Item]] = {}
     for item in pending:

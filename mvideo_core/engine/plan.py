@@ -1,5 +1,5 @@
-"""Planning: sources -> a fixed number of parts. A source's part depends on its id alone, so that a growing folder
-moves nothing but the new files; the number of parts is a power of two, so that a doubling splits parts in two."""
+"""Planning: sources -> a fixed number of parts. A source's part depends only on its id, so a growing folder moves
+nothing but the new files; the number of parts is a power of two, so doubling it splits every part in two."""
 
 import contextlib
 import hashlib
@@ -22,14 +22,14 @@ from mvideo_core.store.workspace import SOURCE_STAGE, Workspace
 
 REVISION = 1
 MAX_PARTS = 256
-"""Five per-part stages and the shards at this many parts stay below 2,000 task runs."""
+"""With this many parts, five per-part stages and the shards stay below 2,000 task runs."""
 
 
 class PlanOptions(Options):
     """How sources are grouped into parts, the unit of a task, of a retry and of GPU placement."""
 
     part_size: int = Field(
-        default=64, ge=1, le=100_000, description="Sources per part aimed at; larger when 256 parts would not do."
+        default=64, ge=1, le=100_000, description="Target number of sources per part; more if 256 parts are too few."
     )
 
 
@@ -44,14 +44,14 @@ class Plan(Record):
 def make_plan(workspace: Workspace, sources: Iterable[SourceRow], options: PlanOptions) -> Plan:
     """Commit the listed sources as parts of the pseudo-stage "source" and make this the current plan.
 
-    Sources pass through bucket files, so memory holds one part at a time. The plan before stays whole until its last
+    Sources pass through bucket files, so memory holds one part at a time. The previous plan stays valid until the last
     part is written: one file then names them all.
 
     Args:
-        sources: one row a video, any order; keys unique.
+        sources: one row per video, in any order; keys unique.
 
     Raises:
-        ConfigError: nothing listed, or two sources of one key.
+        ConfigError: no sources, or two sources with the same key.
         StoreError: the disk is full, here or where temporary files go.
     """
     started = time.monotonic()
@@ -60,9 +60,9 @@ def make_plan(workspace: Workspace, sources: Iterable[SourceRow], options: PlanO
         buckets = [folder / f"{index:05d}.jsonl" for index in range(MAX_PARTS)]
         n_sources = _spill(sources, buckets)
         if n_sources == 0:
-            raise ConfigError("no videos found: give a folder that holds some, a HD-VILA JSONL file or a manifest")
+            raise ConfigError("no videos found: give a folder of videos, a HD-VILA JSONL file or a manifest")
         n_parts = parts_for(n_sources, options.part_size)
-        for index in range(n_parts):  # found wrong before anything is written
+        for index in range(n_parts):  # check everything before writing anything
             _gather(buckets[index::n_parts])
         workspace.ensure()
         plan = Plan(n_parts=n_parts, n_sources=n_sources, part_size=options.part_size)
@@ -115,7 +115,7 @@ def _gather(paths: Iterable[Path]) -> list[SourceRow]:
 def _commit(
     workspace: Workspace, index: int, rows: list[SourceRow], settings: str, options: PlanOptions, started: float
 ) -> str:
-    """Rows and marker of one part, if they are not there yet; returns its key."""
+    """Write the rows and marker of one part unless they exist; returns its key."""
     digest = rows_digest(rows)
     key = part_key(settings, {"sources": digest})
     marker = workspace.marker(SOURCE_STAGE, key)

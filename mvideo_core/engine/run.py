@@ -1,4 +1,4 @@
-"""Running a whole stage without a server: all its parts, one after another or a few at a time."""
+"""Runs a whole stage without a server: all its parts, one after another or several at once."""
 
 import logging
 import time
@@ -23,7 +23,7 @@ class RunOptions(Options):
     """How stages are run on this machine."""
 
     jobs: int = Field(
-        default=1, ge=1, le=256, description="Parts worked on at once; GPU stages take turns on the model."
+        default=1, ge=1, le=256, description="Parts processed at once; GPU stages take turns on the model."
     )
     max_failed_frac: float = Field(
         default=0.2, ge=0, le=1, description="A stage fails when more than this fraction of its items failed."
@@ -34,7 +34,8 @@ class StageSummary(Record):
     """A stage over all its parts. `counts` adds the parts' counts; `reasons` says why items were dropped.
 
     Attributes:
-        warnings: why its output needs a look although the stage finished; one with a warning is never called good.
+        warnings: why the output needs a look although the stage finished; a stage with a warning is never reported as
+            good.
     """
 
     stage: str
@@ -54,7 +55,7 @@ def run_stage(
     parts: Sequence[int] | None = None,
     progress: Callable[[int, int, int], None] | None = None,
 ) -> StageSummary:
-    """Finish a stage from its upstream's rows on disk.
+    """Finish a stage from the rows of its upstream stages on disk.
 
     Args:
         parts: indices to run; None for all parts of the plan.
@@ -91,7 +92,7 @@ def _check_parts(workspace: Workspace, stage: str, parts: Sequence[int]) -> Sequ
     unknown = [index for index in parts if not 0 <= index < n_parts]
     if unknown:
         has = "part 0 only" if n_parts == 1 else f"parts 0 to {n_parts - 1}"
-        raise ConfigError(f"stage {stage}: there is no part {unknown[0]}; this workspace has {has}")
+        raise ConfigError(f"stage {stage}: no part {unknown[0]}; this workspace has {has}")
     return parts
 
 
@@ -125,7 +126,7 @@ def summarize(stage: str, markers: Sequence[Marker], reused: int, seconds: float
 
 
 def check_failed(summary: StageSummary, max_failed_frac: float) -> None:
-    """Raise when too many items of a stage failed.
+    """Raise if too many items of a stage failed.
 
     Raises:
         StoreError: with counts, the most frequent error class and what to do.
@@ -134,6 +135,6 @@ def check_failed(summary: StageSummary, max_failed_frac: float) -> None:
     if items and failed / items > max_failed_frac:
         causes = {name: n for name, n in summary.reasons.items() if name.startswith("failed:")}
         raise StoreError(
-            f"stage {summary.stage}: {failed} of {items} items failed ({causes}), allowed is a fraction of "
+            f"stage {summary.stage}: {failed} of {items} items failed ({causes}); the allowed fraction is "
             f"{max_failed_frac:g}; see `mvideo status --failed`, then `mvideo retry-failed`, or raise max_failed_frac"
         )

@@ -1,4 +1,4 @@
-"""What a stage is, what its worker is given, and how it hands back files."""
+"""What a stage is, what its worker receives, and how it returns files."""
 
 import itertools
 import shutil
@@ -18,7 +18,7 @@ R = TypeVar("R", bound=Row)
 
 @dataclass(frozen=True, slots=True)
 class Item:
-    """What fails or succeeds as one: the rows of one key from every upstream stage.
+    """The unit of failure: the rows of one key from every upstream stage.
 
     Attributes:
         key: of the item; all its rows share it.
@@ -31,20 +31,20 @@ class Item:
     content_key: str
 
     def row(self, row_class: type[R]) -> R:
-        """Its row of a class; each upstream stage writes rows of another one."""
+        """Its row of a given class; each upstream stage writes a different one."""
         return next(row for row in self.rows.values() if isinstance(row, row_class))
 
 
 class Worker:
     """Does the work of one stage in one process. Weights are loaded by the constructor, once.
 
-    Subclasses set `batch_size` and implement `work`; a `MediaError` from `work` concerns the items given, which are
-    then tried one by one.
+    Subclasses set `batch_size` and implement `work`; a `MediaError` from `work` is about the given items, which are
+    then retried one by one.
 
     Attributes:
-        batch_size: items handed over at once.
-        independent: an item's rows do not depend on its neighbors in the batch, so batches need no fixed places: only
-            items that are missing are worked on.
+        batch_size: items passed at once.
+        independent: an item's rows do not depend on its neighbors in the batch, so batches need no fixed positions and
+            only missing items are processed.
     """
 
     batch_size = 1
@@ -55,13 +55,13 @@ class Worker:
         raise NotImplementedError
 
     def stream(self, items: Sequence[Item]) -> Iterator[tuple[int, list[Row]]]:
-        """(position in `items`, its rows), each as soon as it is known; what came is kept if a later one raises."""
+        """(position in `items`, its rows), each as soon as it is ready; what came before a later error is kept."""
         yield from enumerate(self.work(items))
 
 
 @dataclass(frozen=True)
 class StageContext:
-    """What a worker may touch: the workspace to read from, a scratch folder, and a way to hand files over."""
+    """What a worker may use: the workspace to read from, a scratch folder, and a way to store files."""
 
     workspace: Workspace
     stage: str
@@ -70,16 +70,16 @@ class StageContext:
     _numbers: Iterator[int] = field(default_factory=itertools.count)
 
     def local(self, blob: Blob) -> Path:
-        """A blob as a local file: itself on a local workspace, else a copy in scratch, kept until `release`.
+        """A blob as a local file: the file itself in a local workspace, else a copy in scratch, kept until `release`.
 
         Raises:
-            StoreError: it is missing or cut short, which says nothing about the item: its stage writes it again.
+            StoreError: it is missing or truncated, which is not the item's fault: its stage writes it again.
         """
         folder = self.workspace.folder
         if folder.is_local:
             if not self.workspace.holds(blob):
                 raise StoreError(
-                    f"{folder.at(blob.path)}: missing or of another size than recorded; run stage "
+                    f"{folder.at(blob.path)}: missing, or its size differs from the recorded one; run stage "
                     f"{blob.path.split('/')[1]} again, it redoes only what is missing"
                 )
             return Path(folder.at(blob.path))
@@ -91,7 +91,7 @@ class StageContext:
         return self._fetched[blob.path]
 
     def release(self, item: Item) -> None:
-        """Delete the local copies of an item's files: its rows are known."""
+        """Delete the local copies of an item's files, once its rows are known."""
         for row in item.rows.values() if self._fetched else ():
             for blob in blobs_of(row):
                 if (copy := self._fetched.pop(blob.path, None)) is not None:
@@ -101,9 +101,9 @@ class StageContext:
         """Move a finished file into the store under a name that its content key makes unique.
 
         Args:
-            local: the file, whole and closed.
-            name: "<item key>.<extension>"; the key part becomes readable in the blob's name.
-            content_key: of the item that made it.
+            local: the file, complete and closed.
+            name: "<item key>.<extension>"; the key part stays readable in the blob's name.
+            content_key: of the item it was made from.
         """
         stem, _, extension = name.partition(".")
         path = f"blobs/{self.stage}/{content_key[:2]}/{stem}-{content_key[:12]}.{extension}"
@@ -126,7 +126,7 @@ class Stage:
     Attributes:
         name: also the name of its deployment, its task, its folder in the workspace and its key in profiles.
         revision: raise it when the meaning of the output changes; it is part of every key.
-        reads: upstream stages whose `ok` rows of one key make an item.
+        reads: upstream stages; an item consists of their `ok` rows with the same key.
         options: the stage's options class.
         row: class of the rows it writes.
         resource: which queue and which lock it needs.
@@ -134,14 +134,15 @@ class Stage:
             dataset, the others those of the sources.
         title: one line for forms and deployments.
         expands: an item may give several rows (a video's clips).
-        before: for a stage of another package: it goes before this one, which then works on what is `ok` here only.
-        open: builds the worker; called only when there is work left.
+        before: for a stage from another package: the stage it precedes, which then processes only what is `ok` here.
+        open: creates the worker; called only if there is work left.
         externals: digests of files that options name (weights, lists), so that a new file means a new key.
-        content: what of the options decides the output; the rest (timeouts, hosts) stays out of the keys.
+        content: the options that decide the output; the rest (timeouts, hosts) stays out of the keys.
         check: raises what would stop the stage later: wrong options, a missing extra, an unset key. No network.
-        reach: raises when a server that the stage needs does not answer; called only while work is left.
+        reach: raises if a server that the stage needs does not respond; called only while work is left.
         review: reasons why a finished stage's output needs a look, from all its current rows.
-        adopts: rows of earlier parts may stand for items of the same content (not where files must lie together).
+        adopts: rows of earlier parts may be reused for items with the same content (not if files must be stored
+            together).
     """
 
     name: str

@@ -1,4 +1,4 @@
-"""Every stage by name, in order: those of the product, and those that installed packages put between them."""
+"""Every stage by name, in order: those of the product, and those that installed packages add in between."""
 
 import dataclasses
 import importlib
@@ -15,14 +15,14 @@ TAKEN = ("plan", "run", "source", "samples", "report")
 class Stages:
     """The stages, imported on first use.
 
-    A package adds one by an entry point; `before` in its `Stage` says where it goes:
+    A package adds one by an entry point; `before` in its `Stage` says where:
 
         [project.entry-points."mvideo.stages"]
         sharp = "my_package.sharp:STAGE"
 
     Args:
         package: dotted package with `ORDER`, the names of its modules in the order of the stages; each has a `STAGE`.
-        entry_points: group of the entry points of other packages.
+        entry_points: group of the other packages' entry points.
     """
 
     def __init__(self, package: str, entry_points: str):
@@ -31,7 +31,7 @@ class Stages:
         self._registered: dict[str, Stage] = {}
 
     def register(self, name: str) -> Callable[[Stage], Stage]:
-        """Decorator that adds a stage outside of the order: it runs only where it is asked for by name."""
+        """Decorator that adds a stage outside the order: it runs only if requested by name."""
 
         def add(stage: Stage) -> Stage:
             self._registered[name] = stage
@@ -55,11 +55,11 @@ class Stages:
         return [*self._sort(), *self._registered]
 
     def in_order(self) -> Iterator[Stage]:
-        """All stages in order, without those that were registered outside of it."""
+        """All stages in order, without those registered outside it."""
         return iter(self._sort().values())
 
     def of_parts(self) -> Iterator[Stage]:
-        """Stages that go part by part over the plan of the sources, in order."""
+        """Stages that run part by part over the plan of the sources, in order."""
         return (stage for stage in self.in_order() if stage.unit != "sample")
 
     def from_packages(self) -> list[str]:
@@ -75,24 +75,24 @@ class Stages:
 
 
 def _with_added(stages: list[Stage], group: str) -> list[Stage]:
-    """The stages with those of other packages in their places; the stage behind each reads it, too."""
+    """The stages with those of other packages in their places; the stage after each also reads it."""
     found = list(stages)
     for point in sorted(entry_points(group=group), key=lambda point: point.name):
         stage = _load(point)
         if problem := _misfit(stage, found):
             raise ConfigError(f"stage {stage.name!r} of {point.value}: {problem}")
         at = [one.name for one in found].index(stage.before)
-        behind = dataclasses.replace(found[at], reads=(*found[at].reads, stage.name))
-        found[at : at + 1] = [stage, behind]
+        next_stage = dataclasses.replace(found[at], reads=(*found[at].reads, stage.name))
+        found[at : at + 1] = [stage, next_stage]
     return found
 
 
 def _misfit(stage: Stage, found: list[Stage]) -> str:
-    """Why a stage cannot go where it wants; "" when it can."""
+    """Why a stage cannot go where it wants to; "" if it can."""
     names = [one.name for one in found]
     places = [one.name for one in found if one.unit == "clip"]
     if stage.name in (*names, *TAKEN) or not stage.name.isidentifier():
-        return f"the name is taken, or no Python name; taken: {', '.join((*names, *TAKEN))}"
+        return f"the name is taken or not a Python identifier; taken: {', '.join((*names, *TAKEN))}"
     if stage.before not in places:
         return f"before={stage.before!r}; allowed: {', '.join(places)}"
     if stage.unit == "sample":
@@ -101,7 +101,7 @@ def _misfit(stage: Stage, found: list[Stage]) -> str:
     if not stage.reads or not set(stage.reads) <= set(earlier):
         return f"reads={stage.reads}; allowed before {stage.before}: {', '.join(earlier)}"
     if owner := next((one.name for one in found if one.row is stage.row), ""):
-        return f"row={stage.row.__name__} is that of stage {owner}; declare a row class of its own"
+        return f"row={stage.row.__name__} belongs to stage {owner}; declare a separate row class"
     return ""
 
 

@@ -1,1 +1,1 @@
-"""Long videos clip by clip (paper, section 3.3): conditions in, an mp4 with its conditions and provenance out."""
+"""Long videos clip by clip (paper, section 3.3): takes conditions, writes an MP4 with its conditions and provenance."""

@@ -1,4 +1,4 @@
-"""The pipeline that generates: base model, adapter, sampler, on the device that is there."""
+"""Loads the pipeline for generation: base model, adapter, sampler, on the available device."""
 
 import hashlib
 from typing import TYPE_CHECKING, NamedTuple
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 class Loaded(NamedTuple):
-    """A pipeline ready to be called, and what its weights are."""
+    """A pipeline ready to call, and what its weights are."""
 
     pipeline: "MVideoPipeline"
     base_sha256: str
@@ -31,17 +31,17 @@ def load_pipeline(
     allow_other_base: bool = False,
     masks: bool = False,
 ) -> Loaded:
-    """Base and adapter on a GPU when there is one.
+    """Load base and adapter, on a GPU if there is one.
 
     Args:
-        adapter: what training wrote, see `find_adapter`; empty = the base model alone.
-        options: sampler and kernels are set.
-        allow_other_base: only warn of an adapter that was trained over other base weights.
-        masks: masks will be given, so something has to see them.
+        adapter: trained adapter, see `find_adapter`; empty = the base model alone.
+        options: sampler and kernels are applied.
+        allow_other_base: only warn if the adapter was trained with different base weights.
+        masks: masks will be passed, so the model must be able to use them.
 
     Raises:
-        ModelError: weights absent, or adapter and base damaged or not for each other.
-        ConfigError: no such size or path, or masks that nothing sees.
+        ModelError: weights are missing or damaged, or adapter and base do not match.
+        ConfigError: no such size or path, or masks that the model cannot use.
     """
     files = find_adapter(adapter) if adapter else None
     if files:
@@ -50,7 +50,7 @@ def load_pipeline(
         raise ConfigError(_blind(base, adapter))
     loaded = load_base(base)
 
-    from mvideo_core.cogvideox.pipeline import MVideoPipeline  # seconds of imports, after what is refused without them
+    from mvideo_core.cogvideox.pipeline import MVideoPipeline  # seconds of imports, so errors above come first
 
     pipeline = MVideoPipeline.from_base(loaded)
     if files:
@@ -63,7 +63,7 @@ def load_pipeline(
 
 
 def _digest(files: AdapterFiles | None) -> str:
-    """Of the adapter's files, by name and content; "" without one."""
+    """Digest of the adapter's files, by name and content; "" without one."""
     if files is None:
         return ""
     whole = hashlib.sha256()
@@ -73,8 +73,8 @@ def _digest(files: AdapterFiles | None) -> str:
 
 
 def _blind(base: BaseOptions, adapter: str) -> str:
-    given = f"{adapter} is a plain LoRA" if adapter else "no adapter is given"
+    given = f"{adapter} is a plain LoRA" if adapter else "there is no adapter"
     return (
-        f"generate: masks are given and {given}: {base.weights} alone cannot see masks, they would change nothing; "
-        "give --adapter with what `mvideo train` wrote (RUN/checkpoints/step-.../adapter), or leave the masks out"
+        f"generate: there are masks, but {given}: {base.weights} alone ignores masks; "
+        "pass an adapter from `mvideo train` with --adapter (RUN/checkpoints/step-.../adapter), or drop the masks"
     )

@@ -1,8 +1,8 @@
 """Recursive generation: each clip is conditioned on the one before (paper, section 3.3).
 
-Clips share one frame: frame 0 of clip k shows what the last frame of clip k - 1 showed and is dropped, so that N clips
-of 33 frames make 32 N + 1 frames. Between clips frames are rounded to uint8, which is what the file holds, too: a
-resumed run sees exactly what an undisturbed one saw. One clip is in memory at a time.
+Clips overlap by one frame: frame 0 of clip k shows what the last frame of clip k - 1 showed and is dropped, so N clips
+of 33 frames make 32 N + 1 frames. Between clips, frames are rounded to uint8, as they are in the file: a resumed run
+sees exactly what an uninterrupted one saw. One clip is in memory at a time.
 """
 
 import logging
@@ -25,12 +25,12 @@ from mvideo_core.media.encode import write_mp4, write_png
 log = logging.getLogger(__name__)
 
 Progress = Callable[[int, int], None]
-"""Called with denoising steps done and steps in all; clips of an earlier run count as done."""
+"""Called with the number of denoising steps done and in total; clips of an earlier run count as done."""
 LOG_EVERY_S = 15.0
 
 
 class ClipModel(Protocol):
-    """What makes one clip: an `MVideoPipeline`."""
+    """Generates one clip: an `MVideoPipeline`."""
 
     format: VideoFormat
 
@@ -49,7 +49,7 @@ class ClipModel(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class ClipPlan:
-    """One clip of a long video, half-open frame range of the whole: [start, start + clip_frames)."""
+    """One clip of a long video, with its half-open frame range: [start, start + clip_frames)."""
 
     index: int
     start: int
@@ -57,7 +57,7 @@ class ClipPlan:
 
 
 def plan_clips(n_frames: int, grid: VideoFormat, seed: int) -> list[ClipPlan]:
-    """The clips that make a video of at least `n_frames` frames; each draws its noise from (seed, its number)."""
+    """The clips of a video of at least `n_frames` frames; each draws its noise from (seed, clip number)."""
     seeds = np.random.SeedSequence(seed).spawn(grid.n_clips(n_frames))
     return [
         ClipPlan(index, index * grid.stride_frames, int(own.generate_state(1, np.uint64)[0] >> 1))
@@ -66,26 +66,26 @@ def plan_clips(n_frames: int, grid: VideoFormat, seed: int) -> list[ClipPlan]:
 
 
 def length_frames(options: GenerateOptions, masks: MaskSequence | None, grid: VideoFormat) -> int:
-    """Frames of the video to make: as asked, else those of the masks, else one clip.
+    """Number of frames to generate: as requested, else as many as the masks, else one clip.
 
     Raises:
-        ConfigError: masks that end too early, or of another size than the model's.
+        ConfigError: masks that end too early, or have a different size than the model.
     """
     if masks is not None and (masks.height, masks.width) != (grid.height_px, grid.width_px):
         raise ConfigError(
             f"masks of {masks.height}x{masks.width} px for a model of {grid.height_px}x{grid.width_px}; "
-            "`mvideo masks resample` brings them to the model's grid"
+            "`mvideo masks resample` resamples them for the model"
         )
     if options.seconds is not None:
-        asked = round(options.seconds * grid.fps) + 1
+        needed = round(options.seconds * grid.fps) + 1
     else:
-        asked = masks.n_frames if masks is not None else grid.clip_frames
-    if masks is not None and masks.n_frames < asked and options.mask_end == "error":
+        needed = masks.n_frames if masks is not None else grid.clip_frames
+    if masks is not None and masks.n_frames < needed and options.mask_end == "error":
         raise ConfigError(
-            f"the masks fill {masks.n_frames} frames at {grid.fps:g} fps and the video needs {asked}; make it "
+            f"the masks fill {masks.n_frames} frames at {grid.fps:g} fps and the video needs {needed}; make it "
             "shorter, loop or stretch the masks (`mvideo masks edit`), or set mask_end to hold or none"
         )
-    return asked
+    return needed
 
 
 def mask_of(
@@ -93,7 +93,7 @@ def mask_of(
 ) -> np.ndarray | None:
     """Union of the guiding objects over one clip, bool (T, H, W); None = no mask condition.
 
-    A last clip that goes beyond the video's asked length keeps the last mask; its extra frames are dropped.
+    If the last clip goes beyond the requested length, it repeats the last mask; its extra frames are dropped.
     """
     if masks is None or (options.mask_end == "none" and plan.start >= masks.n_frames):
         return None
@@ -116,10 +116,10 @@ def generate_long(
     output: OutputFolder,
     progress: Progress | None = None,
 ) -> Path:
-    """Make the video, or what is still missing of it.
+    """Generate the video, or what is still missing of it.
 
     Args:
-        masks: on the model's grid (size and frame rate); None = free of masks.
+        masks: at the model's size and frame rate; None = no mask guidance.
         output: finished clips in it are kept.
         progress: called after each denoising step, and once before the first.
 
@@ -128,7 +128,7 @@ def generate_long(
 
     Raises:
         ConfigError: masks that do not fit.
-        ModelError: a clip is not finite, or all of one color.
+        ModelError: a clip is not finite or has only one color.
         StoreError: the folder cannot be read or written.
     """
     grid = model.format
@@ -136,7 +136,7 @@ def generate_long(
     clips = plan_clips(n_frames, grid, options.seed)
     whole = grid.n_frames(len(clips))
     if whole != n_frames:
-        log.info("%d frames asked, %d generated (whole clips), the last %d dropped", n_frames, whole, whole - n_frames)
+        log.info("%d frames requested, %d generated (whole clips), last %d dropped", n_frames, whole, whole - n_frames)
     before = output.last_frames() if 0 < output.n_clips < len(clips) else None
     steps = _Steps(len(clips), options.steps, output.n_clips, progress)
     steps.note_clips(output.n_clips)
@@ -153,31 +153,31 @@ def generate_long(
 
 
 class _Steps:
-    """Says how far a video is: to a caller after every denoising step, in the log every LOG_EVERY_S."""
+    """Reports progress: to a callback after every denoising step, in the log every LOG_EVERY_S."""
 
     def __init__(self, n_clips: int, n_steps: int, n_made: int, progress: Progress | None):
         self.n_clips, self.n_steps, self.progress = n_clips, n_steps, progress
         self.clip, self.first = n_made, n_made * n_steps
-        self.began_s = self.said_s = time.monotonic()
+        self.started_s = self.logged_s = time.monotonic()
 
     def note_clips(self, clips: int) -> None:
-        """So many clips are whole."""
+        """Record the number of complete clips."""
         self.clip = clips
-        self._tell(clips * self.n_steps)
+        self._report(clips * self.n_steps)
 
     def __call__(self, pipeline: Any, step: int, timestep: int, latents: Any) -> None:
-        """As `callback_on_step_end` of a pipeline: step `step` of the present clip is done."""
+        """The pipeline's `callback_on_step_end`: step `step` of the current clip is done."""
         done, now_s = self.clip * self.n_steps + step + 1, time.monotonic()
-        self._tell(done)
-        if now_s - self.said_s >= LOG_EVERY_S:
-            self.said_s, step_s = now_s, (now_s - self.began_s) / max(done - self.first, 1)
+        self._report(done)
+        if now_s - self.logged_s >= LOG_EVERY_S:
+            self.logged_s, step_s = now_s, (now_s - self.started_s) / max(done - self.first, 1)
             left_s = step_s * (self.n_clips * self.n_steps - done)
             log.info(
-                "clip %d of %d: step %d of %d, %.1f s a step, about %.0f s left",
+                "clip %d of %d: step %d of %d, %.1f s per step, about %.0f s left",
                 self.clip + 1, self.n_clips, step + 1, self.n_steps, step_s, left_s,
             )  # fmt: skip
 
-    def _tell(self, done: int) -> None:
+    def _report(self, done: int) -> None:
         if self.progress:
             self.progress(done, self.n_clips * self.n_steps)
 

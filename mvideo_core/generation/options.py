@@ -1,4 +1,4 @@
-"""How a video is generated; defaults are those of the paper and of CogVideoX."""
+"""How a video is generated; the defaults are the paper's and CogVideoX's."""
 
 from typing import ClassVar, Literal
 
@@ -11,31 +11,31 @@ from mvideo_core.cogvideox.kernels import KernelOptions
 
 
 class GenerateOptions(Options):
-    """Sampling, length and which conditions are used. Everything that changes the video is in here."""
+    """Sampling, length and which conditions are used: everything that changes the video."""
 
     GONE: ClassVar[dict[str, str]] = {"condition_timestep": TIMESTEP_GONE}
 
     seconds: float | None = Field(
-        default=None, gt=0, le=600, description="length, s; empty: that of the masks, or one clip without masks"
+        default=None, gt=0, le=600, description="length, s; empty: as long as the masks, or one clip without masks"
     )
-    seed: int = Field(default=0, ge=0, description="of the noise; each clip draws its own from this and its number")
-    steps: int = Field(default=50, ge=1, le=1000, description="denoising steps of a clip")
+    seed: int = Field(default=0, ge=0, description="noise seed; each clip derives its own from this and its number")
+    steps: int = Field(default=50, ge=1, le=1000, description="denoising steps per clip")
     scheduler: Literal["ddim", "dpm"] = Field(
         default="ddim", description="sampler: ddim (recommended for 2b) or dpm (recommended for 5b)"
     )
     spacing: Literal["", "leading", "linspace", "trailing"] = Field(
-        default="", description="which timesteps the sampler takes; empty: as the base's publisher set it"
+        default="", description="which timesteps the sampler uses; empty: as the base's publisher set it"
     )
     guidance: float = Field(default=6.0, ge=1, description="classifier-free guidance on the text; 1 = none")
     dynamic_guidance: bool = Field(
-        default=False, description="guidance on the text that changes with the step, as CogVideoX's use_dynamic_cfg"
+        default=False, description="step-dependent text guidance, as CogVideoX's use_dynamic_cfg"
     )
     mask_guidance: float = Field(
         default=1.0, ge=1, description="extra guidance on the masks; 1 = none, above 1 costs a third pass"
     )
-    negative_prompt: str = Field(default="", description="what the text guidance leads away from")
-    appearance: bool = Field(default=True, description="last frame of the clip before, full size, as a condition")
-    motion: bool = Field(default=True, description="the clip before at low resolution as a condition")
+    negative_prompt: str = Field(default="", description="what the text guidance steers away from")
+    appearance: bool = Field(default=True, description="condition on the last frame of the previous clip, at full size")
+    motion: bool = Field(default=True, description="condition on the previous clip at low resolution")
     history_sigma: float = Field(
         default=HISTORY_SIGMA,
         ge=0,
@@ -44,11 +44,11 @@ class GenerateOptions(Options):
     )
     mask_end: Literal["error", "hold", "none"] = Field(
         default="error",
-        description="when the masks end before the video: error, hold = the last mask stays, none = free of masks",
+        description="if the masks end before the video: error, hold = repeat the last mask, none = no guidance",
     )
-    objects: tuple[int, ...] = Field(default=(), description="objects of the mask file that guide; empty = all")
-    cache: CacheOptions = Field(default=CacheOptions(), description="steps computed in part: faster, other pixels")
-    execution: KernelOptions = Field(default=KernelOptions(), description="kernels: other roundings, other speed")
+    objects: tuple[int, ...] = Field(default=(), description="objects of the mask file to use; empty = all")
+    cache: CacheOptions = Field(default=CacheOptions(), description="skip parts of steps: faster, but different pixels")
+    execution: KernelOptions = Field(default=KernelOptions(), description="kernels: different rounding and speed")
     crf: int = Field(default=14, ge=0, le=40, description="x264 quality of the mp4; lower is better")
 
     @model_validator(mode="after")

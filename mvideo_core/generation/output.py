@@ -1,9 +1,9 @@
-"""The folder of one generated video: what is finished in it, and how a killed run finds its place again.
+"""The folder of one generated video: what is finished, and how a killed run resumes.
 
-video.mp4          all clips, when all are there
+video.mp4          all clips, once they are finished
 provenance.json    prompt, options, digests of weights, adapter and masks, versions, seconds of each clip
-conditions/        masks.masks, and of each clip from the second on appearance-0001.png and motion-0001.mp4
-clips/0000.mp4     new frames of each clip, viewable while the next one is made
+conditions/        masks.masks, and for each clip after the first appearance-0001.png and motion-0001.mp4
+clips/0000.mp4     new frames of each clip, viewable while the next one is generated
 clips/last.npz     frames of the last finished clip, exactly as the next one is conditioned on them
 clips/done.json    the request's digest, and what is finished
 """
@@ -23,16 +23,16 @@ from mvideo_core.base.errors import ConfigError, StoreError
 from mvideo_core.media.encode import write_mp4
 
 UNREADABLE = (OSError, EOFError, ValueError, KeyError, TypeError, zipfile.BadZipFile, zlib.error)
-"""What JSON and NumPy raise at files that are damaged or of another form."""
+"""Errors that JSON and NumPy raise for damaged or unexpected files."""
 
 
 class OutputFolder:
-    """One video in the making.
+    """One video in progress.
 
     Args:
-        folder: made when it is not there.
-        request: digest of everything that decides the video; a folder holds one video only.
-        overwrite: drop what another request left here.
+        folder: created if it does not exist.
+        request: digest of everything that decides the video; a folder holds only one video.
+        overwrite: delete what a different request left here.
 
     Raises:
         ConfigError: the folder holds another request's video.
@@ -45,14 +45,14 @@ class OutputFolder:
         with disk_errors("output folder"):
             for name in ("clips", "conditions"):
                 (self.folder / name).mkdir(parents=True, exist_ok=True)
-            for left in self.folder.rglob(".*.part*"):  # of a process that was killed
+            for left in self.folder.rglob(".*.part*"):  # left by a killed process
                 left.unlink(missing_ok=True)
         self.done = self._read()
         if self.done and self.done["request"] != request:
             if not overwrite:
                 raise ConfigError(
-                    f"{folder} holds the video of another request (prompt, options, masks or weights differ); "
-                    "give another folder, or --overwrite"
+                    f"{folder} holds the video of a different request (prompt, options, masks or weights differ); "
+                    "use another folder, or --overwrite"
                 )
             self.done = {}
         if not self.done:
@@ -66,18 +66,18 @@ class OutputFolder:
 
     @property
     def video(self) -> Path:
-        """Where the whole video goes."""
+        """Path of the whole video."""
         return self.folder / "video.mp4"
 
     def clip(self, index: int) -> Path:
-        """The mp4 of one clip's new frames."""
+        """Path of the MP4 with one clip's new frames."""
         return self.folder / "clips" / f"{index:04d}.mp4"
 
     def last_frames(self) -> np.ndarray:
         """Frames (T, H, W, 3) of the last finished clip.
 
         Raises:
-            StoreError: the file is gone or damaged.
+            StoreError: the file is missing or damaged.
         """
         path = self.folder / "clips" / "last.npz"
         try:
@@ -90,16 +90,16 @@ class OutputFolder:
         return np.asarray(frames)
 
     def add(self, frames_THWC: np.ndarray, new_from: int, fps: float, crf: int, facts: dict[str, Any]) -> None:
-        """Finish a clip: its mp4, its frames for the next one, and only then the note that it is done.
+        """Finish a clip: write its MP4, then its frames for the next clip, and only then record that it is done.
 
         Args:
             frames_THWC: all frames of the clip, uint8.
-            new_from: frames before this one were shown by the clip before.
-            facts: kept in the note, such as seconds.
+            new_from: earlier frames are already in the previous clip.
+            facts: stored in the record, such as seconds.
         """
         index = self.n_clips
         n_new = write_mp4(frames_THWC[new_from:], self.clip(index), fps, crf=crf)
-        # The frames of the clip before stay in `last` until the note names this one; see `_read` for a kill in between.
+        # The previous clip's frames stay in `last` until the record names this clip; see `_read` for a kill in between.
         note = {**self.done, "clips": [*self.done["clips"], {"frames": n_new, **facts}]}
         staged = self.folder / "clips" / "next.npz"
         with new_file(staged) as part:
@@ -108,7 +108,7 @@ class OutputFolder:
         staged.replace(self.folder / "clips" / "last.npz")
 
     def finish(self, fps: float) -> Path:
-        """Join all clips into `video.mp4` without encoding anything again.
+        """Join all clips into `video.mp4` without re-encoding.
 
         Raises:
             MediaError: the joined file is not as long as its clips.
@@ -120,7 +120,7 @@ class OutputFolder:
         return self.video
 
     def keep(self, name: str, content: bytes) -> Path:
-        """Write a file of the folder whole or not at all."""
+        """Write a file of the folder atomically."""
         target = self.folder / name
         write_whole(target, content)
         return target
@@ -135,7 +135,7 @@ class OutputFolder:
             newest = len(note["clips"]) - 1
             if not staged.exists():
                 return note
-            with np.load(staged) as stored:  # killed around the note: the frames are those of its last clip, or of none
+            with np.load(staged) as stored:  # killed near the record: the frames belong to its last clip, or to none
                 noted = int(stored["index"]) == newest
         except UNREADABLE as error:
             raise StoreError(f"{path}: cannot be read ({error!r}); start again with --overwrite") from error
@@ -147,10 +147,10 @@ class OutputFolder:
         self.done = note
 
     def _clear(self) -> None:
-        for path in self._left_behind():
+        for path in self._leftovers():
             path.unlink()
 
-    def _left_behind(self) -> Iterable[Path]:
+    def _leftovers(self) -> Iterable[Path]:
         for folder in ("clips", "conditions"):
             yield from [path for path in (self.folder / folder).iterdir() if path.is_file()]
         yield from [path for path in (self.video, self.folder / "provenance.json") if path.exists()]

@@ -1,4 +1,4 @@
-"""A request for one video: load the model, find its masks and its text, make it."""
+"""A request for one video: load the model, get masks and text, generate."""
 
 import logging
 
@@ -17,22 +17,22 @@ from mvideo_core.generation.video import GeneratedVideo, make_video
 
 log = logging.getLogger(__name__)
 ALONE = "none"
-"""As an adapter: the base model alone."""
+"""As an adapter name: the base model alone."""
 
 
 class GenerateRequest(Options):
-    """Everything one video is made of."""
+    """Everything one video is made from."""
 
-    prompt: str = Field(default="", description="what is to be seen; empty = the caption of the dataset sample")
+    prompt: str = Field(default="", description="what to show; empty = the caption of the dataset sample")
     source: SourceOptions = Field(default=SourceOptions(), description="Masks: video and objects, file, or sample.")
     base: BaseOptions = Field(default=BaseOptions(), description="The CogVideoX.")
     adapter: str = Field(
         default="",
-        description="folder that training wrote, or a name of the catalog; empty = the catalog's adapter of this base "
-        "(mvideo-mini over mini), else the base model alone; none = the base model alone",
+        description="training output folder, or a catalog name; empty = the catalog's adapter for this base "
+        "(mvideo-mini for mini), else the base model alone; none = the base model alone",
     )
     allow_other_base: bool = Field(
-        default=False, description="use an adapter over other base weights than those it was trained on"
+        default=False, description="use an adapter with base weights that it was not trained on"
     )
     options: GenerateOptions = Field(default=GenerateOptions(), description="Sampling, length, conditions.")
 
@@ -40,22 +40,22 @@ class GenerateRequest(Options):
 def generate(
     request: GenerateRequest, out: str, overwrite: bool = False, progress: Progress | None = None
 ) -> GeneratedVideo:
-    """Make the video, or go on where a killed run stopped.
+    """Generate the video, or resume where a killed run stopped.
 
     Args:
         out: folder of this one video.
-        overwrite: replace what another request left there.
+        overwrite: replace what a different request left there.
 
     Raises:
-        ConfigError: no prompt, masks that do not fit or are empty, or `out` is of another request or a URL.
-        MediaError, ModelError, StoreError: as the parts say.
+        ConfigError: no prompt, masks that do not fit or are empty, or `out` is a URL or holds a different request.
+        MediaError, ModelError, StoreError: from loading and generating.
     """
     local_path(out, "out")
-    # What is wrong with files is said in seconds, before the model is loaded; a video needs models of its own.
+    # Check files before loading the model: their errors then take seconds. A video source needs models itself.
     source = None if request.source.video else read_source(request.source)
     prompt = request.prompt or (source.caption if source else "")
     if not prompt:
-        raise ConfigError("generate: no prompt; give one (only a dataset sample brings its own caption)")
+        raise ConfigError("generate: no prompt; give one (only a dataset sample has a caption)")
     if source and source.masks:
         check_guides(source.masks.sequence, request.options.objects, request.source.masks or request.source.sample)
     loaded = load_pipeline(
@@ -74,5 +74,5 @@ def _adapter(request: GenerateRequest) -> str:
         return ""
     found = request.adapter or adapter_for(request.base.weights)
     if found and not request.adapter:
-        log.info("adapter: %s, the base's own; `none` is the base alone", found)
+        log.info("adapter: %s, the default for this base; `none` turns it off", found)
     return found

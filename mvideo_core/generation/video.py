@@ -1,4 +1,4 @@
-"""One video of a loaded pipeline: mp4, conditions and provenance in a folder of its own, made once."""
+"""One video from a loaded pipeline: MP4, conditions and provenance in its own folder, generated once."""
 
 import importlib.metadata
 import json
@@ -26,13 +26,13 @@ LIBRARIES = ("torch", "diffusers", "transformers", "peft", "numpy", "av")
 
 
 class GeneratedVideo(Options):
-    """What came out; also the last lines of provenance.json."""
+    """The result; also the last lines of provenance.json."""
 
     video: str = Field(description="path of the mp4")
-    frames: int = Field(description="frames in it")
+    frames: int = Field(description="number of frames")
     clips: int = Field(description="clips generated one after another")
-    seconds: float = Field(description="seconds this run took; finished clips of an earlier one cost nothing")
-    fresh: bool = Field(default=True, description="false: it was there already, made from the same")
+    seconds: float = Field(description="seconds this run took, without the finished clips of an earlier one")
+    fresh: bool = Field(default=True, description="false: it already existed, made from the same request")
 
 
 def make_video(
@@ -46,15 +46,15 @@ def make_video(
     overwrite: bool = True,
     progress: Progress | None = None,
 ) -> GeneratedVideo:
-    """Make the video, or what a killed run left missing of it; a finished one stays as it is.
+    """Generate the video, or what a killed run left missing; a finished one stays as it is.
 
     Args:
-        masks: on the model's grid; None = free of masks.
-        origin: what provenance.json is to tell beyond what decides the video, such as where the masks come from.
-        overwrite: replace what other weights, masks or options left in the folder.
+        masks: at the model's size and rate; None = no mask guidance.
+        origin: extra facts for provenance.json that do not decide the video, such as where the masks come from.
+        overwrite: replace what different weights, masks or options left in the folder.
 
     Raises:
-        ConfigError: masks that do not fit or are empty, or (without `overwrite`) a folder of another video.
+        ConfigError: masks that do not fit or are empty, or (without `overwrite`) a folder with a different video.
         StoreError: the folder cannot be read or written.
     """
     started = time.monotonic()
@@ -82,9 +82,10 @@ def make_video(
 
 
 def masks_of_video(masks: MaskClip, options: GenerateOptions, grid: VideoFormat) -> MaskClip:
-    """The masks that guide the video: the chosen objects, frame by frame of the video, the last one held where it is.
+    """The masks that guide the video: the chosen objects for each frame, repeating the last mask where `mask_end`
+    holds.
 
-    With `mask_end` "none" they end with the last clip that is guided.
+    With `mask_end` "none" they end with the last guided clip.
 
     Raises:
         ConfigError: masks that do not fit, an object they do not have, or nothing in any of these frames.
@@ -95,15 +96,15 @@ def masks_of_video(masks: MaskClip, options: GenerateOptions, grid: VideoFormat)
         n_frames = min(n_frames, guided[-1].start + grid.clip_frames)
     frames = np.minimum(np.arange(n_frames), masks.sequence.n_frames - 1)
     taken = take_frames(masks.sequence, frames)
-    check_guides(taken, options.objects, "the masks on the model's grid")
+    check_guides(taken, options.objects, "the resampled masks")
     chosen = options.objects or range(taken.n_objects)
     labels = tuple(masks.labels[obj] for obj in chosen) if masks.labels else ()
     return MaskClip(taken.select(chosen), masks.fps, labels)
 
 
 def _decides(loaded: Loaded, prompt: str, masks: MaskClip | None, options: GenerateOptions) -> dict[str, Any]:
-    """All that decides the pixels; its digest names the folder's video."""
-    # Options of later versions are left out at their defaults, so that videos made before are still known.
+    """Everything that decides the pixels; its digest identifies the folder's video."""
+    # Options added in later versions are left out at their defaults, so that existing videos still match.
     later = options.at_default("spacing", "dynamic_guidance", "execution")
     later |= {"cache"} if options.cache.kind == "none" else set()
     return {

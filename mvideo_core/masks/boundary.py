@@ -6,11 +6,11 @@ import math
 import numpy as np
 
 BOUND_TH = 0.008
-"""Reach of a boundary match as a fraction of the frame's diagonal."""
+"""Tolerance of a boundary match as a fraction of the frame's diagonal."""
 
 
 def region_j(seen: np.ndarray, true: np.ndarray) -> float:
-    """Intersection over union of two (H, W) bool masks; 1 when both are empty."""
+    """Intersection over union of two (H, W) bool masks; 1 if both are empty."""
     either = int(np.count_nonzero(seen | true))
     return int(np.count_nonzero(seen & true)) / either if either else 1.0
 
@@ -18,7 +18,7 @@ def region_j(seen: np.ndarray, true: np.ndarray) -> float:
 def boundary_f(seen: np.ndarray, true: np.ndarray, bound_th: float = BOUND_TH) -> float:
     """Harmonic mean of boundary precision and recall of two (H, W) bool masks.
 
-    A boundary pixel matches when one of the other mask's lies within ceil(bound_th * diagonal) pixels. Both empty: 1.
+    A boundary pixel matches if the other mask has one within ceil(bound_th * diagonal) pixels. Both empty: 1.
     """
     import cv2
 

@@ -16,12 +16,12 @@ MAX_SIDE_PX = 65535
 MAX_MASKS = 1 << 24
 MAX_AREA_PX = 1 << 30
 _PIXELS_AT_ONCE = 1 << 22
-"""Few enough that their bits stay in the processor's cache."""
+"""Small enough that the bits stay in the processor's cache."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class MaskSequence:
-    """Masks of N objects over T frames, any frame readable on its own.
+    """Masks of N objects over T frames, each frame readable on its own.
 
     Attributes:
         n_frames, n_objects, height, width: T, N, H, W.
@@ -101,10 +101,10 @@ class MaskSequence:
 
 
 class MaskWriter:
-    """Takes a clip frame by frame; holds only the code.
+    """Encodes a clip frame by frame; holds only the code.
 
     Args:
-        n_objects, height, width: N, H, W of every frame to come.
+        n_objects, height, width: N, H, W of every frame.
 
     Raises:
         MediaError: a side beyond 65535 px.
@@ -117,18 +117,18 @@ class MaskWriter:
         self._lengths: list[np.ndarray] = []
 
     def append(self, masks_NHW: np.ndarray) -> None:
-        """Adds one frame.
+        """Add one frame.
 
         Args:
             masks_NHW: bool (N, H, W); any memory order.
 
         Raises:
-            MediaError: another shape or dtype than announced.
+            MediaError: the shape or dtype differs from the announced one.
         """
         if masks_NHW.shape != self._shape or masks_NHW.dtype != np.bool_:
             raise MediaError(
-                f"mask frame {len(self._edges)}: {masks_NHW.dtype}{list(masks_NHW.shape)} seen, "
-                f"bool{list(self._shape)} wanted"
+                f"mask frame {len(self._edges)}: got {masks_NHW.dtype}{list(masks_NHW.shape)}, "
+                f"expected bool{list(self._shape)}"
             )
         edges, lengths = encode_edges(changes(masks_NHW), *self._shape)
         self._edges.append(edges)
@@ -146,7 +146,8 @@ class MaskWriter:
 def changes(masks: np.ndarray) -> np.ndarray:
     """Pixels (int64) at which a stack of masks, read as one line of pixels between two zeros, changes value.
 
-    64 pixels go to a word, which is compared with itself shifted by one pixel; most words are equal and cost no more.
+    64 pixels are packed into a word and compared with the word shifted by one pixel; most words are equal and cost
+    nothing more.
     """
     octets = np.packbits(masks.reshape(-1).view(np.uint8), bitorder="little")
     if len(octets) % 8:
@@ -175,7 +176,7 @@ def encode_edges(positions: np.ndarray, n_masks: int, height: int, width: int) -
 
 
 def split_rows(runs: np.ndarray, width: int) -> np.ndarray:
-    """Runs (R, 2) of a flat frame, those that cross a row's end cut there."""
+    """Runs (R, 2) of a flat frame, with runs that cross a row's end split there."""
     first, last = runs[:, 0] // width, (runs[:, 1] - 1) // width
     if np.array_equal(first, last):
         return runs
@@ -195,11 +196,11 @@ def encode(masks_TNHW: np.ndarray) -> MaskSequence:
         MediaError: not four axes, not bool, or a side beyond 65535 px.
     """
     if masks_TNHW.ndim != 4:
-        raise MediaError(f"masks of shape {list(masks_TNHW.shape)}: (frames, objects, height, width) wanted")
+        raise MediaError(f"masks of shape {list(masks_TNHW.shape)}: expected (frames, objects, height, width)")
     n_frames, n_objects, height, width = masks_TNHW.shape
     check_shape(n_frames, n_objects, height, width)
     if masks_TNHW.dtype != np.bool_:
-        raise MediaError(f"masks of type {masks_TNHW.dtype}: bool wanted")
+        raise MediaError(f"masks of type {masks_TNHW.dtype}: expected bool")
     n_frame = n_objects * height * width
     step = max(1, _PIXELS_AT_ONCE // max(n_frame, 1))
     parts = [changes(masks_TNHW[start : start + step]) + start * n_frame for start in range(0, n_frames, step)]
@@ -209,7 +210,7 @@ def encode(masks_TNHW: np.ndarray) -> MaskSequence:
 
 
 def from_bytes(data: bytes) -> MaskSequence:
-    """The sequence a `.masks` file holds.
+    """The sequence in the content of a `.masks` file.
 
     Raises:
         MediaError: not such a file, damaged, or larger than this reader allows.
@@ -220,16 +221,16 @@ def from_bytes(data: bytes) -> MaskSequence:
 
 
 def fill_runs(pixels: np.ndarray, edges: np.ndarray) -> None:
-    """Sets the runs of `edges` in a flat bool frame. Slices beat scatter + cumsum by 5 to 1 at 400 runs a mask."""
+    """Set the runs of `edges` in a flat bool frame. Slices beat scatter + cumsum by 5 to 1 at 400 runs per mask."""
     for start, end in zip(edges[0::2].tolist(), edges[1::2].tolist(), strict=True):
         pixels[start:end] = True
 
 
 def check_shape(n_frames: int, n_objects: int, height: int, width: int) -> None:
-    """Raises MediaError unless the four counts fit the format's limits."""
+    """Raise MediaError unless the four counts fit the format's limits."""
     fits = 0 < height <= MAX_SIDE_PX and 0 < width <= MAX_SIDE_PX and height * width <= MAX_AREA_PX
     if not fits or n_frames < 0 or n_objects < 0 or n_frames * max(n_objects, 1) > MAX_MASKS or n_objects > MAX_SIDE_PX:
         raise MediaError(
-            f"masks of {n_frames} frames x {n_objects} objects x {height} x {width} px: sides of 1 to {MAX_SIDE_PX}, "
-            f"at most {MAX_AREA_PX} px a frame, {MAX_SIDE_PX} objects and {MAX_MASKS} masks are allowed"
+            f"masks of {n_frames} frames x {n_objects} objects x {height} x {width} px; allowed: sides of 1 to "
+            f"{MAX_SIDE_PX}, at most {MAX_AREA_PX} px per frame, {MAX_SIDE_PX} objects, {MAX_MASKS} masks"
         )

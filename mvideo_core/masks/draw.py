@@ -12,10 +12,10 @@ from mvideo_core.masks.codec import MaskSequence
 
 COLORS = ((230, 159, 0), (86, 180, 233), (0, 158, 115), (240, 228, 66), (204, 121, 167), (213, 94, 0), (0, 114, 178),
            (170, 110, 255), (120, 220, 120), (255, 120, 120))  # fmt: skip
-"""RGB, also for color-blind readers (Okabe & Ito for the first seven); object n takes number n modulo ten."""
+"""RGB, suitable for color-blind readers (Okabe & Ito for the first seven); object n gets color n modulo ten."""
 
 TINT = 0.38
-"""Share of the color in the tint."""
+"""Opacity of the tint."""
 
 
 def color_hex(n: int) -> str:
@@ -26,15 +26,15 @@ def color_hex(n: int) -> str:
 def overlay_frames(
     frames: Iterable[np.ndarray], masks: MaskSequence, labels: Sequence[str], max_side_px: int = 480
 ) -> Iterator[np.ndarray]:
-    """Each frame with its masks drawn on it, shrunk to even sides.
+    """Each frame with its masks drawn on it, scaled down to even sides.
 
     Args:
-        frames: (H, W, 3) uint8 RGB, as many as `masks` has frames and of its size.
-        labels: one name per object; an empty name leaves that object out.
-        max_side_px: longer side of the output at most; frames are never enlarged.
+        frames: (H, W, 3) uint8 RGB, with the number and size of the masks' frames.
+        labels: one name per object; an object with an empty name is not drawn.
+        max_side_px: maximum longer side of the output; frames are never enlarged.
 
     Raises:
-        MediaError: frames and masks differ in size or number, or labels and objects in number.
+        MediaError: frames and masks differ in size or number, or labels and objects differ in number.
     """
     import cv2
 
@@ -65,7 +65,7 @@ def write_overlay(
     frames: Iterable[np.ndarray], masks: MaskSequence, labels: Sequence[str], fps: float | Fraction,
     video: Path, poster: Path, max_side_px: int = 480,
 ) -> int:  # fmt: skip
-    """Overlay mp4, and its frame with most mask area as a PNG; returns the number of frames.
+    """Write an overlay MP4, and its frame with most mask area as a PNG; returns the number of frames.
 
     Raises:
         MediaError: see `overlay_frames`.
@@ -86,7 +86,7 @@ def write_overlay(
 
 
 def even_size(width: int, height: int, max_side_px: int) -> tuple[int, int]:
-    """Size within the bound, proportions kept, both sides even and at least 2."""
+    """Size within the limit, aspect ratio kept, both sides even and at least 2."""
     scale = min(1.0, max_side_px / max(width, height))
     return max(2, round(width * scale / 2) * 2), max(2, round(height * scale / 2) * 2)
 
@@ -103,7 +103,7 @@ def _draw_frame(frame_HWC: np.ndarray, masks_NHW: Sequence[np.ndarray | None], l
         inside = mask_HW > 0
         drawn[inside] = (drawn[inside] * (1 - TINT) + color * TINT).astype(np.uint8)
         outlines.append((n, cv2.findContours(mask_HW, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_SIMPLE)[0]))
-    for n, contours in outlines:  # after all tints, so that no outline is tinted over
+    for n, contours in outlines:  # after all tints, so that no tint covers an outline
         cv2.drawContours(drawn, contours, -1, COLORS[n % len(COLORS)], 2, cv2.LINE_AA)
     for n, contours in outlines:
         largest = max(contours, key=cv2.contourArea)
@@ -113,7 +113,7 @@ def _draw_frame(frame_HWC: np.ndarray, masks_NHW: Sequence[np.ndarray | None], l
 
 
 def _paste(frame_HWC: np.ndarray, tag_HWC: np.ndarray, x: int, y: int) -> None:
-    """The tag above (x, y), moved so that it stays inside the frame."""
+    """Paste the tag above (x, y), moved so that it stays inside the frame."""
     height, width = min(tag_HWC.shape[0], frame_HWC.shape[0]), min(tag_HWC.shape[1], frame_HWC.shape[1])
     left = min(max(x, 0), frame_HWC.shape[1] - width)
     top = min(max(y - height, 0), frame_HWC.shape[0] - height)
@@ -122,7 +122,7 @@ def _paste(frame_HWC: np.ndarray, tag_HWC: np.ndarray, x: int, y: int) -> None:
 
 @lru_cache(maxsize=256)
 def _tag(label: str, color: tuple[int, int, int]) -> np.ndarray:
-    """The name on a field of its color, dark or light letters by contrast."""
+    """The name on a background of its color, with dark or light letters for contrast."""
     from PIL import Image, ImageDraw, ImageFont
 
     font = ImageFont.load_default(13)
@@ -134,7 +134,7 @@ def _tag(label: str, color: tuple[int, int, int]) -> np.ndarray:
 
 
 def draw_outline(rgb: np.ndarray, mask: np.ndarray, color: tuple[int, int, int], width_px: int = 2) -> np.ndarray:
-    """A copy of the frame with the mask's border drawn."""
+    """A copy of the frame with the mask's outline drawn."""
     return draw_outlines(rgb, [mask], [color], width_px)
 
 
@@ -144,7 +144,7 @@ def draw_outlines(
     colors: Sequence[tuple[int, int, int]] = COLORS,
     width_px: int = 2,
 ) -> np.ndarray:
-    """A copy of the frame with the border of every mask drawn; object n takes color n, from the first again."""
+    """A copy of the frame with the outline of every mask drawn; object n gets color n, cyclically."""
     import cv2
 
     out = rgb.copy()

@@ -1,7 +1,7 @@
-"""Area, box, overlap of masks, straight on their edges: no pixels are drawn.
+"""Area, box and overlap of masks, computed directly on their edges, without decoding pixels.
 
-`edges` are int32 row-major positions `start, end, start, end, ...` as in `codec.py`. Intersection uses the running area
-of one mask read at the edges of the other: |A and B| = sum over runs of A of F(end) - F(start), F(p) = pixels of B
+`edges` are int32 row-major positions `start, end, start, end, ...` as in `codec.py`. Intersection evaluates the running
+area of one mask at the edges of the other: |A and B| = sum over runs of A of F(end) - F(start), F(p) = pixels of B
 before p.
 """
 
@@ -16,7 +16,7 @@ def area(edges: np.ndarray) -> int:
 
 
 def box_xyxy(edges: np.ndarray, width: int) -> tuple[int, int, int, int]:
-    """Tight box (x0, y0, x1, y1), half-open, of a mask in frames `width` px wide; (0, 0, 0, 0) when empty."""
+    """Tight box (x0, y0, x1, y1), half-open, of a mask in frames `width` px wide; (0, 0, 0, 0) if empty."""
     if len(edges) == 0:
         return 0, 0, 0, 0
     starts, ends = edges[0::2], edges[1::2]
@@ -45,7 +45,7 @@ def union(edges_a: np.ndarray, edges_b: np.ndarray) -> int:
 
 
 def iou(edges_a: np.ndarray, edges_b: np.ndarray, empty: float = 1.0) -> float:
-    """Intersection over union in [0, 1]; `empty` when both masks are empty (DAVIS counts that as 1)."""
+    """Intersection over union in [0, 1]; `empty` if both masks are empty (DAVIS counts that as 1)."""
     both = intersection(edges_a, edges_b)
     either = area(edges_a) + area(edges_b) - both
     return both / either if either else empty
@@ -59,7 +59,7 @@ def areas(sequence: MaskSequence) -> np.ndarray:
 
 
 def boxes_xyxy(sequence: MaskSequence) -> np.ndarray:
-    """Tight half-open box of every mask, int64 (T, N, 4); zeros where empty."""
+    """Tight half-open box of every mask, int64 (T, N, 4); zeros if empty."""
     boxes = [
         box_xyxy(sequence.mask_edges(frame, obj), sequence.width)
         for frame in range(sequence.n_frames)
@@ -85,7 +85,7 @@ def ious(a: MaskSequence, b: MaskSequence) -> np.ndarray:
 
 
 def drift(sequence: MaskSequence, obj: int) -> float:
-    """1 - mean IoU of consecutive frames in which the object is visible in both; 0 when there are none."""
+    """1 - mean IoU of consecutive frames in which the object is visible in both; 0 if there are none."""
     pairs = []
     previous = sequence.mask_edges(0, obj) if sequence.n_frames else np.zeros(0, np.int32)
     for frame in range(1, sequence.n_frames):

@@ -10,7 +10,7 @@
     56               the streams, one zstd frame each, in this order
 
     spans    u16  T * N top rows, then T * N heights; a mask covers rows [top, top + height), height 0 = empty mask.
-    counts   u8   runs of each of those rows, masks in order t * N + n; 255: the number stands in `escapes`.
+    counts   u8   runs of each of those rows, masks in order t * N + n; 255: the number is in `escapes`.
     starts   u8   residuals of run starts that are predicted from the row above.
     ends     u8   the same for run ends.
     others   u8   residuals of edges without a counterpart above.
@@ -52,10 +52,11 @@ class _Rows:
 
     Attributes:
         n_edges: int32 per row, 2 * runs.
-        chained: per row: as many edges as the adjacent row above, each predicted from its like. Other rows are heads.
+        chained: per row: it has as many edges as the adjacent row above, each predicted from its counterpart. Other
+            rows are heads.
         head_edges: indices of the edges of all head rows.
         parents: per head edge the edge that predicts it, -1: none.
-        above: per head edge whether that one lies in the row above.
+        above: per head edge whether that one is in the row above.
     """
 
     n_edges: np.ndarray
@@ -105,8 +106,8 @@ def pack(sequence: MaskSequence) -> bytes:
 def unpack(data: bytes) -> MaskSequence:
     """The sequence in the bytes of a `.masks` file.
 
-    Every count is checked before memory is taken for it: the largest file this accepts decodes within about 1.5 GB, a
-    usual one (100,000 runs) within 10 MB.
+    Every count is checked before memory is allocated for it: the largest accepted file decodes within about 1.5 GB, a
+    typical one (100,000 runs) within 10 MB.
 
     Raises:
         MediaError: not a mask file, another version, damaged, or beyond the limits.
@@ -124,12 +125,12 @@ def unpack(data: bytes) -> MaskSequence:
     escapes = np.frombuffer(_stream(streams[5], 0, 4 * (n_rows + 2 * n_runs)), "<u4")
     dense_counts, starts, ends, others = _unescape(raw, escapes)
     if int(dense_counts.sum()) != n_runs or int(dense_counts.max(initial=0)) > (width + 1) // 2:
-        raise MediaError("mask file: the runs of the rows do not add up; the file is damaged")
+        raise MediaError("mask file: the run counts of the rows do not add up; the file is damaged")
     rows, row_of_mask, row_y = _rows_from(dense_counts, tops, heights)
     zigzag = np.empty(2 * n_runs, np.uint32)
     for stream, part in zip(rows.by_stream(), (starts, ends, others), strict=True):
         if int(np.count_nonzero(stream)) != len(part):
-            raise MediaError("mask file: residuals and rows do not agree; the file is damaged")
+            raise MediaError("mask file: residuals and rows do not match; the file is damaged")
         zigzag[stream] = part
     x = _resolve((zigzag >> 1).astype(np.int32) ^ -(zigzag & 1).astype(np.int32), rows)
     _check_edges(x, rows.n_edges, width)
@@ -143,17 +144,17 @@ def _open(data: bytes) -> tuple[tuple[int, int, int, int, int], list[bytes]]:
     """Header fields and the six compressed streams, lengths and checksum verified."""
     start = _HEAD.size + _CRC.size
     if len(data) < start or data[:4] != MAGIC:
-        raise MediaError(f"mask file: {data[:4]!r} seen, {MAGIC!r} and a {start}-byte header wanted")
+        raise MediaError(f"mask file: got {data[:4]!r}, expected {MAGIC!r} and a {start}-byte header")
     _, version, _, n_frames, n_objects, height, width, n_runs, *sizes = _HEAD.unpack_from(data)
     if version != VERSION:
-        raise MediaError(f"mask file: version {version} seen, {VERSION} wanted; update the program")
+        raise MediaError(f"mask file: got version {version}, expected {VERSION}; update the program")
     if len(data) != start + sum(sizes):
-        raise MediaError(f"mask file: {len(data)} bytes seen, {start + sum(sizes)} wanted; the file is cut or padded")
+        raise MediaError(f"mask file: got {len(data)} bytes, expected {start + sum(sizes)}; it is truncated or padded")
     if zlib.crc32(data[start:], zlib.crc32(data[: _HEAD.size])) != _CRC.unpack_from(data, _HEAD.size)[0]:
-        raise MediaError("mask file: the checksum does not fit; the file is damaged")
+        raise MediaError("mask file: the checksum does not match; the file is damaged")
     check_shape(n_frames, n_objects, height, width)
     if n_runs > MAX_RUNS:
-        raise MediaError(f"mask file: {n_runs} runs seen, at most {MAX_RUNS} allowed")
+        raise MediaError(f"mask file: {n_runs} runs; at most {MAX_RUNS} allowed")
     stops = np.cumsum(sizes) + start
     return (n_frames, n_objects, height, width, n_runs), [
         data[stop - size : stop] for stop, size in zip(stops.tolist(), sizes, strict=True)
@@ -161,7 +162,7 @@ def _open(data: bytes) -> tuple[tuple[int, int, int, int, int], list[bytes]]:
 
 
 def _stream(frame: bytes, at_least: int, at_most: int) -> bytes:
-    """One decompressed stream of a length known beforehand within bounds."""
+    """One decompressed stream, whose length must be within known bounds."""
     try:
         size = zstandard.frame_content_size(frame)
         if not at_least <= size <= at_most:
@@ -170,12 +171,12 @@ def _stream(frame: bytes, at_least: int, at_most: int) -> bytes:
     except zstandard.ZstdError as error:
         raise MediaError(f"mask file: a stream cannot be decompressed: {error}") from None
     if len(raw) != size:
-        raise MediaError(f"mask file: a stream of {len(raw)} bytes announced as {size}")
+        raise MediaError(f"mask file: a stream has {len(raw)} bytes, announced were {size}")
     return raw
 
 
 def _unescape(raw: list[bytes], escapes: np.ndarray) -> list[np.ndarray]:
-    """The four byte streams as uint32, escaped places filled in."""
+    """The four byte streams as uint32, with escaped values filled in."""
     values, used = [], 0
     for part in raw:
         value = np.frombuffer(part, np.uint8).astype(np.uint32)
@@ -229,7 +230,7 @@ def _link_rows(n_edges: np.ndarray, adjacent: np.ndarray) -> _Rows:
     half = np.minimum(n, m) >> 1
     from_left, from_right = j < half, n - j <= half
     parents = np.where(j > 0, here + j - 1, -1)
-    parents = np.where(from_right, here - n + j, parents)  # the row above ends where this one begins
+    parents = np.where(from_right, here - n + j, parents)  # the row above ends where this one starts
     parents = np.where(from_left, here - m + j, parents)
     return _Rows(n_edges, chained, here + j, parents, from_left | from_right)
 
@@ -246,8 +247,8 @@ def _residuals(x: np.ndarray, rows: _Rows) -> np.ndarray:
 def _resolve(residuals: np.ndarray, rows: _Rows) -> np.ndarray:
     """x of every edge: the inverse of `_residuals`.
 
-    A head row and the chained rows below it form a block whose edges are summed down its columns at once; what the
-    columns start from is then found by pointer doubling over the few heads.
+    A head row and the chained rows below it form a block whose edges are summed down its columns at once; the start
+    values of the columns are then found by pointer doubling over the few heads.
     """
     if len(residuals) == 0:
         return residuals

@@ -1,6 +1,6 @@
-"""Body of a child that finds a file's damaged pictures: file descriptor and limits as arguments, JSON out.
+"""Body of the child that finds a file's damaged pictures: file descriptor and limits as arguments, JSON out.
 
-A script like `_examine.py`. One thread, so that the answer does not depend on the machine.
+A script like `_examine.py`. Single-threaded, so that the answer does not depend on the machine.
 """
 
 import json
@@ -15,8 +15,8 @@ import _streams
 
 
 def find_damage_times(fd: int, settings: dict) -> list[float]:
-    """Times of damaged pictures, in seconds from the first picture: those the decoder flags, complains about or cannot
-    decode, and all that may be predicted from them, up to the next keyframe."""
+    """Times of damaged pictures, in seconds from the first picture: those that the decoder flags, complains about or
+    cannot decode, and all that may be predicted from them, up to the next keyframe."""
     whitelists = {"protocol_whitelist": "file", "format_whitelist": settings["formats"]}
     av.logging.set_level(av.logging.ERROR)
     av.logging.set_skip_repeated(False)

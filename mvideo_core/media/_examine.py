@@ -1,6 +1,6 @@
-"""Body of the probing child: files arrive as descriptors over a socket, answers leave as JSON. Needs only PyAV.
+"""Body of the probing child: receives files as descriptors over a socket, answers in JSON. Needs only PyAV.
 
-Runs as a script, never imported by the parent, so that whatever a file does to a demuxer or decoder stays here.
+Runs as a script, never imported by the parent, so that whatever a file does to a demuxer or decoder stays in here.
 """
 
 import json
@@ -16,14 +16,14 @@ sys.path.append(str(Path(__file__).parent))  # isolated: the package itself is n
 import _streams
 
 N_LOOKED_AT = 8
-"""Frames decoded at the start: encoders mix frames and fields."""
+"""Frames decoded at the start: some encoders mix frames and fields."""
 
 FIELD_ORDERS = (2, 3, 4, 5)
 """libavcodec: top or bottom field first, coded or shown; 1 is progressive."""
 
 
 def examine(fd: int, settings: dict) -> dict:
-    """What the file is, or {"error": reason}."""
+    """The file's properties, or {"error": reason}."""
     limits = {"max_pixels": str(settings["max_pixels"])}
     whitelists = {"protocol_whitelist": "file", "format_whitelist": settings["formats"]}
     try:
@@ -43,8 +43,8 @@ def _describe(container, settings: dict) -> dict:
         what = "audio only" if container.streams.audio else "no stream at all"
         return {"error": f"no video stream ({what})"}
     context = stream.codec_context
-    if context is None:  # a codec that nobody here knows, or a file cut off within its first frame
-        return {"error": "its video has a codec that is not known here, or is cut off within its first frame"}
+    if context is None:  # an unknown codec, or a file cut off within its first frame
+        return {"error": "its video codec is unknown, or it is cut off within its first frame"}
     pixels = context.width * context.height
     if pixels > settings["max_pixels"] or pixels <= 0:
         size = f"{context.width}x{context.height}" if pixels > 0 else "unknown or refused size"
@@ -66,7 +66,7 @@ def _describe(container, settings: dict) -> dict:
 
 
 def _any_interlaced(container, stream) -> bool:
-    """Whether one of the next frames holds fields; damaged ones, which are the cut stage's business, are skipped."""
+    """Whether any of the next frames holds fields; damaged frames, which the cut stage handles, are skipped."""
     frames = container.decode(stream)
     for _ in range(N_LOOKED_AT):
         try:
@@ -108,7 +108,7 @@ def _facts(container, stream, frame, duration: float) -> dict:
 
 
 def _picture(stream, frame) -> dict:
-    """What the samples mean as far as the file says it: numbers of H.273, 2 = not said (range: 0)."""
+    """What the samples mean as far as the file says: H.273 numbers, 2 = unspecified (range: 0)."""
     return {
         "stream_index": stream.index,
         "pix_fmt": frame.format.name,
@@ -125,7 +125,7 @@ def _picture(stream, frame) -> dict:
 
 
 def _duration_s(container, stream) -> float:
-    """Seconds by the header; by the last packet where the header is silent (live WebM, FLV, TS cut short)."""
+    """Seconds by the header; by the last packet if the header has no duration (live WebM, FLV, TS cut short)."""
     if stream.duration and stream.time_base:
         return float(stream.duration * stream.time_base)
     if container.duration:
@@ -136,9 +136,9 @@ def _duration_s(container, stream) -> float:
 
 
 def _tail(container, stream, duration: float) -> dict:
-    """Read the packets of the last seconds without decoding them; a file whose end is missing answers with an error.
+    """Read the packets of the last seconds without decoding them; a file whose end is missing gives an error.
 
-    Without a length of the video alone (Matroska, FLV, TS) the header's counts to the end of the longest stream, in
+    Where the video stream has no duration (Matroska, FLV, TS), the header's counts to the end of the longest stream, in
     Matroska from time 0 and not from the first frame; then any stream may be the one that reaches it.
     """
     start, own = _streams.start_s(stream), bool(stream.duration)

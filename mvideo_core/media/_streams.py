@@ -1,4 +1,4 @@
-"""Which stream of a file is the video, and where its timeline begins. Needs only PyAV: the probing child uses it."""
+"""Which stream of a file is the video, and where its timeline starts. Needs only PyAV: the probing child uses it."""
 
 from typing import Any
 
@@ -12,7 +12,7 @@ def video_streams(container: Any) -> list[Any]:
 
 
 def main_stream(container: Any) -> Any | None:
-    """The stream flagged as default, the largest among several (the first of equals); None without a video."""
+    """The default stream, or the largest if there are several (the first of equals); None without a video."""
 
     def rank(stream: Any) -> tuple[bool, int]:
         context = stream.codec_context  # None: a codec that FFmpeg does not know
@@ -23,5 +23,5 @@ def main_stream(container: Any) -> Any | None:
 
 
 def start_s(stream: Any) -> float:
-    """Time stamp of the first frame in seconds; 0 where the file does not tell."""
+    """Timestamp of the first frame in seconds; 0 if the file has none."""
     return float((stream.start_time or 0) * stream.time_base)

@@ -1,6 +1,6 @@
-"""What the samples of a picture mean: matrix, range, primaries and transfer, decided once and for every reader.
+"""What a picture's samples mean: matrix, range, primaries and transfer, decided once for every reader.
 
-A file says it in its tags. Where it does not: bt709 for HD, bt601 below (as players do), decided on the size of the
+A file says it in its tags. If it does not: bt709 for HD, bt601 below (as players do), decided by the size of the
 *source*, so a resize changes nothing. Everything this project writes is bt709, limited range, and tagged so.
 Numbers are those of ITU-T H.273, which containers, decoders and FFmpeg share.
 """
@@ -13,13 +13,13 @@ from mvideo_core.base.errors import MediaError
 from mvideo_core.base.records import Picture
 
 HD_LINES, HD_WIDTH_PX = 720, 1280
-"""From either on, untagged samples are bt709: 1280x534 is HD without its bars."""
+"""From this width or height on, untagged samples are bt709: 1280x534 is HD without its black bars."""
 
 BT709, BT601, UNKNOWN = 1, 6, 2
 LIMITED, FULL = 1, 2
 
 MATRICES = {1: "bt709", 4: "fcc", 5: "bt601", 6: "bt601", 7: "smpte240m", 9: "bt2020"}
-"""Matrices that FFmpeg's scaler can turn into RGB, by its names."""
+"""Matrices that FFmpeg's scaler can convert to RGB, by its names."""
 
 REFUSED_MATRICES = {
     8: "YCgCo",
@@ -68,35 +68,35 @@ Reading keeps FFmpeg's fast path, up to three levels off: metrics must see the n
 """
 
 GRAY = ("gray", "ya")
-"""How names of pixel formats without chroma begin."""
+"""Prefixes of pixel format names without chroma."""
 
 ALPHA = ("yuva", "rgba", "argb", "bgra", "abgr", "gbrap", "ya", "vuya")
-"""How names of pixel formats with an alpha channel begin."""
+"""Prefixes of pixel format names with an alpha channel."""
 
 CLIP_TAGS = {"colorspace": "bt709", "color_primaries": "bt709", "color_trc": "bt709", "color_range": "tv"}
-"""Output options of ffmpeg that say what our own files hold."""
+"""ffmpeg output options that tag our own files."""
 
 
 def default_matrix(width: int, height: int) -> int:
-    """Matrix of a picture that does not name one, by its coded size in pixels: bt709 for HD, else bt601."""
+    """Matrix of a picture that does not specify one, by its coded size in pixels: bt709 for HD, else bt601."""
     return BT709 if height >= HD_LINES or width >= HD_WIDTH_PX else BT601
 
 
 def picture_of(facts: dict[str, Any]) -> Picture:
-    """What the probing child saw, with every gap filled: `matrix`, `primaries`, `transfer`, `range` as H.273 numbers.
+    """The probing child's findings with every gap filled: `matrix`, `primaries`, `transfer`, `range` as H.273 numbers.
 
     Args:
-        facts: answer of the child; besides the four it has stream_index, is_rgb, pix_fmt, bit_depth, coded_width,
+        facts: answer of the child; besides these four it has stream_index, is_rgb, pix_fmt, bit_depth, coded_width,
             coded_height, interlaced.
 
     Raises:
-        MediaError: samples in a system that FFmpeg's scaler does not convert, with its name.
+        MediaError: samples in a system that FFmpeg's scaler does not convert; the message has its name.
     """
     matrix, primaries, transfer = facts["matrix"], facts["primaries"], facts["transfer"]
     rgb = facts["is_rgb"] or (matrix == 0 and facts["pix_fmt"].startswith("gbr"))
     refuse_matrix(matrix)
     if facts["pix_fmt"].startswith("xyz"):
-        raise MediaError(f"pixel format {facts['pix_fmt']} (digital cinema XYZ) is not read; convert it to bt709")
+        raise MediaError(f"pixel format {facts['pix_fmt']} (digital cinema XYZ) is not supported; convert it to bt709")
     by_size = default_matrix(facts["coded_width"], facts["coded_height"])
     sd_primaries = 5 if facts["coded_height"] == 576 else 6
     full = rgb or facts["range"] == FULL or facts["pix_fmt"].startswith("yuvj")
@@ -113,10 +113,10 @@ def picture_of(facts: dict[str, Any]) -> Picture:
 
 
 def refuse_matrix(matrix: int) -> None:
-    """Raises MediaError for samples that FFmpeg's scaler does not turn into RGB."""
+    """Raises MediaError for samples that FFmpeg's scaler cannot convert to RGB."""
     if matrix in REFUSED_MATRICES:
         name = REFUSED_MATRICES[matrix]
-        raise MediaError(f"color matrix {matrix} ({name}) is not read; convert the file to bt709 or bt2020nc first")
+        raise MediaError(f"color matrix {matrix} ({name}) is not supported; convert to bt709 or bt2020nc first")
 
 
 def to_rgb(frame: Any) -> np.ndarray:
@@ -127,7 +127,7 @@ def to_rgb(frame: Any) -> np.ndarray:
     """
     if frame.color_trc in (PQ, HLG):
         raise MediaError(
-            f"HDR ({TRANSFERS[frame.color_trc]}) is tone-mapped by the cut stage only; convert the file to bt709 first"
+            f"HDR ({TRANSFERS[frame.color_trc]}) only the cut stage tone-maps; convert the file to bt709 first"
         )
     refuse_matrix(int(frame.colorspace))
     if frame.colorspace == UNKNOWN and not frame.format.is_rgb:
@@ -139,14 +139,14 @@ def to_rgb(frame: Any) -> np.ndarray:
 
 
 def luma(frame: Any) -> np.ndarray:
-    """Luma of a decoded frame, (H, W) uint8 at the frame's own range; of RGB it is computed (bt601, full range)."""
+    """Luma of a decoded frame, (H, W) uint8 at the frame's own range; computed for RGB (bt601, full range)."""
     if frame.format.is_rgb or frame.format.has_palette:
         rgb = frame.to_ndarray(format="rgb24").astype(np.uint32)
         return np.asarray((rgb @ np.array([299, 587, 114], np.uint32) + 500) // 1000).astype(np.uint8)
     first, *others = frame.format.components
     if first.bits != 8 or any(other.plane == first.plane for other in others):
         gray = frame.format.name.startswith((*GRAY, "mono"))
-        kept = int(frame.color_range)  # the scaler takes gray for full range anyhow
+        kept = int(frame.color_range)  # the scaler treats gray as full range anyway
         frame = frame.reformat(format="gray" if gray else "yuv444p", src_color_range=kept, dst_color_range=kept)
     plane = frame.planes[0]
     rows = np.frombuffer(plane, np.uint8).reshape(plane.height, plane.line_size)
@@ -177,6 +177,6 @@ def clip_bytes_to_rgb(yuv420p: Any, width: int, height: int) -> np.ndarray:
 
 
 def tag(context: Any) -> None:
-    """Make an encoder say that its frames are those of `from_rgb`."""
+    """Make an encoder tag its frames as those of `from_rgb`."""
     context.colorspace = context.color_primaries = context.color_trc = BT709
     context.color_range = LIMITED

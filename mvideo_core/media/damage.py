@@ -1,4 +1,4 @@
-"""Which pictures of a file are damaged: asked only when the decoder complained, since it costs a second decode."""
+"""Which pictures of a file are damaged: checked only if the decoder complained, since it costs a second decode."""
 
 import json
 import sys
@@ -13,8 +13,8 @@ _CHILD = str(Path(__file__).with_name("_damage.py"))
 def find_damage_s(fd: int, what: str, limits: sandbox.Limits, stream_index: int, max_pixels: int) -> list[float]:
     """Times of damaged pictures in seconds from the first picture, ascending, found in a guarded child.
 
-    A picture counts when the decoder flags it, logs an error over it, cannot decode it, or may have predicted it from
-    such a one (all up to the next keyframe).
+    A picture counts if the decoder flags it, logs an error over it, cannot decode it, or may have predicted it from
+    such a one (everything up to the next keyframe).
 
     Args:
         fd: descriptor of the checked file.

@@ -1,4 +1,4 @@
-"""Frames of clips that this project wrote itself. Untrusted files go through `probe` and the cut stage only."""
+"""Frames of clips that this project wrote itself. Untrusted files go only through `probe` and the cut stage."""
 
 import os
 from collections.abc import Iterator
@@ -15,7 +15,7 @@ from mvideo_core.media.ffmpeg import FORMATS, file_url
 Source = str | os.PathLike[str] | IO[bytes]
 
 GROWN_FRAMES = 64
-"""`read_clip` makes room for so many more frames at a time, in place: its peak is the clip and little more."""
+"""`read_clip` makes room for this many more frames at a time, in place: its peak is the clip and little more."""
 
 
 def read_frames(source: Source) -> Iterator[np.ndarray]:
@@ -25,7 +25,7 @@ def read_frames(source: Source) -> Iterator[np.ndarray]:
         source: path or seekable binary file.
 
     Raises:
-        MediaError: not a video we can open, or decoding broke off.
+        MediaError: not a video we can open, or decoding stopped early.
     """
     with _open_stream(source) as (container, stream):
         for frame in heeding(container.decode(stream)):
@@ -35,7 +35,7 @@ def read_frames(source: Source) -> Iterator[np.ndarray]:
 def read_gray(source: Source) -> Iterator[np.ndarray]:
     """Luma of every frame, (H, W) uint8 at the file's own range: exact for files of `encode.write_gray_mp4`.
 
-    Deeper samples lose their low bits; of RGB the luma is computed (bt601, full range).
+    Deeper samples lose their low bits; for RGB the luma is computed (bt601, full range).
 
     Raises:
         MediaError: as `read_frames`.
@@ -50,8 +50,8 @@ class Matte(NamedTuple):
 
     Attributes:
         luma: (H, W) uint8 at the file's own range.
-        rgb: (H, W, 3) uint8; None where the pixel format has no color.
-        alpha: (H, W) uint8; None where it has no alpha channel.
+        rgb: (H, W, 3) uint8; None if the pixel format has no color.
+        alpha: (H, W) uint8; None if it has no alpha channel.
     """
 
     luma: np.ndarray
@@ -60,7 +60,7 @@ class Matte(NamedTuple):
 
 
 def read_mattes(source: Source) -> Iterator[Matte]:
-    """Luma, color and alpha of every frame; luma as `read_gray` gives it.
+    """Luma, color and alpha of every frame; luma as in `read_gray`.
 
     Raises:
         MediaError: as `read_frames`.
@@ -97,10 +97,10 @@ def read_clip(source: Source, max_bytes: int | None = None) -> np.ndarray:
     """All frames at once, (T, H, W, 3) uint8 RGB.
 
     Args:
-        max_bytes: of all frames; a header may promise fewer than there are.
+        max_bytes: limit over all frames; a header may promise fewer frames than there are.
 
     Raises:
-        MediaError: as `read_frames`, no frame at all, frames of several sizes, or more bytes than allowed.
+        MediaError: as `read_frames`, no frame at all, frames of different sizes, or more bytes than allowed.
     """
     clip, n_frames = np.empty((0, 0, 0, 3), np.uint8), 0
     for frame in read_frames(source):
@@ -109,11 +109,11 @@ def read_clip(source: Source, max_bytes: int | None = None) -> np.ndarray:
         elif frame.shape != clip.shape[1:]:
             height, width = clip.shape[1:3]
             raise MediaError(
-                f"{_name(source)}: begins with {width}x{height} px and changes to {frame.shape[1]}x{frame.shape[0]}; "
+                f"{_name(source)}: starts with {width}x{height} px and changes to {frame.shape[1]}x{frame.shape[0]}; "
                 "encode it at one size"
             )
         if max_bytes is not None and (n_frames + 1) * frame.nbytes > max_bytes:
-            raise MediaError(f"{_name(source)}: over {max_bytes} bytes decoded, more than its header says; not taken")
+            raise MediaError(f"{_name(source)}: over {max_bytes} bytes decoded, more than its header says; refused")
         if n_frames == len(clip):
             clip.resize((n_frames + GROWN_FRAMES, *frame.shape), refcheck=False)
         clip[n_frames] = frame
@@ -138,7 +138,7 @@ def first_frame(source: Source) -> np.ndarray:
 def sample_frames(source: Source, n: int) -> np.ndarray:
     """`n` frames spread evenly from the first to the last, (n, H, W, 3) uint8 RGB; a short clip repeats frames.
 
-    Frame k is number round(k * (T - 1) / (n - 1)); the middle frame for n = 1.
+    Frame k has number round(k * (T - 1) / (n - 1)); n = 1 gives the middle frame.
 
     Raises:
         MediaError: not a video, or no frame.
@@ -162,10 +162,10 @@ def sample_frames(source: Source, n: int) -> np.ndarray:
 
 
 def count_frames(source: Source) -> int:
-    """Number of frames that really decode.
+    """Number of frames that actually decode.
 
     Raises:
-        MediaError: not a video, or decoding broke off.
+        MediaError: not a video, or decoding stopped early.
     """
     with _open_stream(source) as (container, stream):
         return sum(1 for _ in container.decode(stream))

@@ -22,22 +22,22 @@ def write_mp4(
     preset: str = "veryfast",
     threads: int = 1,
 ) -> int:
-    """H.264 4:2:0 MP4, bt709 of limited range and tagged so, with the index in front, playable in browsers.
+    """Write H.264 4:2:0 MP4, bt709 limited range and tagged so, with the index at the front, playable in browsers.
 
     Args:
-        frames: (H, W, 3) uint8 RGB, all of one size, both sides even.
-        path: file to write, whole or not at all; an existing one is replaced, folders are made.
+        frames: (H, W, 3) uint8 RGB, all the same size, both sides even.
+        path: file to write atomically; an existing one is replaced, folders are created.
         fps: frames per second.
         crf: x264 quality, 0 (best) to 51.
         preset: x264 speed preset.
-        threads: encoder threads; bytes depend on it, so it is never left to the machine.
+        threads: encoder threads; the bytes depend on it, so it is fixed rather than left to the machine.
 
     Returns:
         Number of frames written.
 
     Raises:
         MediaError: no frame, an odd side, or frames of different sizes.
-        StoreError: it cannot be written; nothing of it is left.
+        StoreError: it cannot be written; nothing is left behind.
     """
     options = {"crf": str(crf), "preset": preset, **x264_params()}
     return _write(frames, path, fps, "libx264", "yuv420p", options, threads)
@@ -53,7 +53,7 @@ def write_gray_mp4(frames: Iterable[np.ndarray], path: str | os.PathLike[str], f
 
 
 def write_png(path: str | os.PathLike[str], frame: np.ndarray) -> None:
-    """PNG of a (H, W, 3) RGB or (H, W) gray uint8 frame, without metadata, whole or not at all.
+    """Write a PNG of a (H, W, 3) RGB or (H, W) gray uint8 frame, without metadata, atomically.
 
     Raises:
         StoreError: it cannot be written.

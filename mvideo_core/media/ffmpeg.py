@@ -1,4 +1,4 @@
-"""The ffmpeg binary and how we call it: graphs built by ffmpeg-python, run as argument lists behind `guard`."""
+"""The ffmpeg binary and how we call it: graphs built by ffmpeg-python, run as argument lists in the sandbox."""
 
 import os
 import shutil
@@ -9,17 +9,17 @@ from mvideo_core.base.cpu_kernels import cpu_flags
 from mvideo_core.base.errors import ConfigError
 
 FORMATS = "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,avi,mpegts,flv,ogg"
-"""Demuxers we open. None of them can name another file or an address (concat, hls, sdp, image2 can)."""
+"""Demuxers we open. None of them can refer to another file or address (concat, hls, sdp, image2 can)."""
 
 BITEXACT = {"fflags": "+bitexact", "flags:v": "+bitexact", "map_metadata": "-1"}
-"""Output options without which a file holds the encoder's version and the source's tags."""
+"""Output options without which a file contains the encoder's version and the source's tags."""
 
 
 def ffmpeg_path() -> str:
-    """Absolute path of the ffmpeg program: $MVIDEO_FFMPEG, then PATH, then the one imageio-ffmpeg brings.
+    """Absolute path of the ffmpeg program: $MVIDEO_FFMPEG, then PATH, then the one that imageio-ffmpeg brings.
 
     Raises:
-        ConfigError: none of the three is there, or $MVIDEO_FFMPEG is not an executable file.
+        ConfigError: none of the three exists, or $MVIDEO_FFMPEG is not an executable file.
     """
     named = os.environ.get("MVIDEO_FFMPEG")
     if named:
@@ -43,13 +43,13 @@ def file_url(path: str | bytes | os.PathLike[str]) -> str:
 
 
 def open_input(fd: int, **options: Any) -> Any:
-    """ffmpeg-python input node of a file that may be hostile: known demuxers and the file protocol only.
+    """ffmpeg-python input node of a possibly hostile file: known demuxers and the file protocol only.
 
     Args:
-        fd: descriptor of the file opened for reading; hand it to the child with `pass_fds`. The child opens
-            /dev/fd/N, so it meets exactly the file that was checked, and the name never reaches a command line
-            (ffmpeg-python cannot hash names that are not UTF-8).
-        options: further input options of ffmpeg.
+        fd: descriptor of the file opened for reading; pass it to the child with `pass_fds`. The child opens /dev/fd/N,
+            so it sees exactly the file that was checked, and the name never reaches a command line (ffmpeg-python
+            cannot hash names that are not UTF-8).
+        options: more input options for ffmpeg.
     """
     import ffmpeg
 
@@ -73,6 +73,7 @@ def compile_argv(graph: Any, *, threads: int = 0) -> list[str]:
 def x264_params() -> dict[str, str]:
     """Options that keep x264 to AVX2 where the processor has AVX-512; {} elsewhere.
 
-    x264's AVX-512 code was seen to give other bytes than the rest (and, in one process, other bytes from run to run).
+    x264's AVX-512 code was seen to give different bytes than the rest (and, in one process, different bytes in each
+    run).
     """
     return {"x264-params": "asm=avx2"} if any(flag.startswith("avx512") for flag in cpu_flags()) else {}

@@ -1,4 +1,4 @@
-"""Opening a file that may be hostile: a regular file, inside its folder, with the first bytes of a video container."""
+"""Opening a possibly hostile file: a regular file, inside its folder, that starts like a video container."""
 
 import os
 import stat
@@ -18,10 +18,10 @@ def open_regular(path: AnyPath, root: AnyPath | None = None) -> Iterator[int]:
 
     Args:
         path: file to open; a link is followed.
-        root: folder the real file must lie in, whatever links lead to it; None allows any place.
+        root: folder the real file must be in, whatever links lead to it; None allows any place.
 
     Raises:
-        MediaError: missing, unreadable, no regular file (folder, pipe, device), or outside `root`.
+        MediaError: missing, unreadable, not a regular file (folder, pipe, device), or outside `root`.
     """
     name = os.fsdecode(path)
     try:
@@ -62,12 +62,13 @@ def sniff(fd: int) -> str:
     if head[:4] == b"OggS":
         return "ogg"
     raise MediaError(
-        f"not a video container we read: begins with {head[:12]!r}; MP4/MOV, Matroska/WebM, AVI, MPEG-TS, FLV, Ogg are"
+        f"not a video container we support: starts with {head[:12]!r}; supported are "
+        "MP4/MOV, Matroska/WebM, AVI, MPEG-TS, FLV and Ogg"
     )
 
 
 def _inside(fd: int, path: AnyPath, root: AnyPath) -> bool:
-    """Whether the *opened* file lies in root; asked of the descriptor where the system can tell (no race)."""
+    """Whether the *opened* file is inside root, by its descriptor where the system allows it (no race)."""
     folder = os.path.realpath(os.fsencode(root))
     link = f"/proc/self/fd/{fd}"
     real = os.readlink(os.fsencode(link)) if os.path.islink(link) else os.path.realpath(os.fsencode(path))  # noqa: PTH114,PTH115

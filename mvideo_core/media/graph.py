@@ -1,4 +1,4 @@
-"""Pieces of ffmpeg graphs that every decode of a foreign file shares: the right stream, whole frames, right colors."""
+"""Parts of ffmpeg graphs that every decode of a foreign file shares: the right stream, whole frames, right colors."""
 
 import functools
 import subprocess
@@ -23,11 +23,11 @@ ZIMG_NAMES = {
     "bt1361e": "bt709",
 }
 EXACT = "bicubic+accurate_rnd+full_chroma_int"
-"""The scaler's default kernel, one level off at most; its fast path changes matrices with errors of three levels."""
+"""The scaler's default kernel, one level off at most; its fast path converts matrices with errors of three levels."""
 
 
 def frames_of(source: Any, picture: Picture) -> Any:
-    """The video stream of an input node, deinterlaced where its frames are flagged (bwdif, one frame per two fields).
+    """The video stream of an input node, deinterlaced if its frames are flagged (bwdif, one frame per two fields).
 
     Raises:
         MediaError: HDR or wide colors, and this ffmpeg cannot convert them.
@@ -48,7 +48,7 @@ def frames_of(source: Any, picture: Picture) -> Any:
 
 
 def crop(video: Any, ratio: str) -> Any:
-    """The middle of the frame in a displayed shape (width / height), whole chroma samples.
+    """The middle of the frame at a displayed aspect ratio (width / height), in whole chroma samples.
 
     Never `exact`: an odd offset into deep 4:2:2 or 4:2:0 makes FFmpeg read chroma from the middle of a sample.
     """
@@ -58,7 +58,8 @@ def crop(video: Any, ratio: str) -> Any:
 def scale_frames(
     video: Any, width: int | str, height: int | str, picture: Picture, pix_fmt: str, flags: str = ""
 ) -> Any:
-    """Frames of a size and pixel format, by the source's matrix and range: "yuv420p" comes out as bt709, limited range.
+    """Frames of a given size and pixel format, by the source's matrix and range: "yuv420p" becomes bt709, limited
+    range.
 
     Args:
         width, height: pixels or expressions of the scale filter.
@@ -78,17 +79,17 @@ def scale_frames(
 
 
 def tag_colors(video: Any, primaries: str, transfer: str) -> Any:
-    """Frames that say they are bt709, limited range, with these primaries and transfer."""
+    """Frames tagged as bt709, limited range, with these primaries and transfer."""
     return video.filter("setparams", colorspace="bt709", range="tv", color_primaries=primaries, color_trc=transfer)
 
 
 def clip_tags(primaries: str = "bt709", transfer: str = "bt709") -> dict[str, str]:
-    """Output options that make encoder and container say the same as `tagged`."""
+    """Output options that make encoder and container agree with `tag_colors`."""
     return CLIP_TAGS | {"color_primaries": primaries, "color_trc": transfer}
 
 
 def _convert_to_bt709(video: Any, picture: Picture) -> Any:
-    """Wide primaries, PQ or HLG to bt709, limited range; after the resize, where it costs little."""
+    """Convert wide primaries, PQ or HLG to bt709, limited range; after the resize, where it costs little."""
     given = {"matrixin": _zimg(picture.matrix), "rangein": picture.range or "tv", "primariesin": picture.primaries}
     white = {"npl": SDR_WHITE_NITS} if picture.hdr else {}
     video = video.filter("zscale", transferin=_zimg(picture.transfer), **given, transfer="linear", **white)
@@ -112,5 +113,5 @@ def _filters(path: str) -> frozenset[str]:
 
 
 def can_narrow() -> bool:
-    """Whether the ffmpeg at hand has what HDR and wide colors need."""
+    """Whether this ffmpeg has what HDR and wide colors need."""
     return {"zscale", "tonemap"} <= _filters(ffmpeg_path())

@@ -1,4 +1,4 @@
-"""Several mp4 files of one encoder setting -> one, without encoding again."""
+"""Joins several MP4 files with the same encoder settings into one, without re-encoding."""
 
 import os
 from collections.abc import Iterable
@@ -11,15 +11,15 @@ from mvideo_core.base.errors import MediaError
 
 
 def join_mp4(parts: Iterable[Path], path: str | os.PathLike[str], fps: float, n_frames: int) -> None:
-    """Write the parts one after another, whole or not at all; one packet in memory at a time.
+    """Write the parts one after another, atomically; one packet in memory at a time.
 
     Args:
         parts: H.264 files of one size, made with the same settings.
         fps: of all parts.
-        n_frames: frames of all parts together.
+        n_frames: total frames of all parts.
 
     Raises:
-        MediaError: a part cannot be read, or the frames are not as many as said. StoreError: the disk refuses.
+        MediaError: a part cannot be read, or the number of frames is wrong. StoreError: disk error.
     """
     import av
 

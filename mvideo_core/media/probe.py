@@ -1,4 +1,4 @@
-"""What an untrusted file is, found out in a child process that may crash, hang or starve without harm to us."""
+"""What an untrusted file is, determined in a child process that may crash, hang or starve without harming us."""
 
 import json
 import os
@@ -23,15 +23,15 @@ _CHILD = str(Path(__file__).with_name("_examine.py"))
 
 
 class ProbeOptions(Options):
-    """Limits a file must keep to be opened, and what the probing child may use on it."""
+    """Limits that a file must meet to be opened, and what the probing child may use on it."""
 
-    max_bytes: int = Field(default=64 << 30, ge=1, description="bytes; larger files are refused unopened")
+    max_bytes: int = Field(default=64 << 30, ge=1, description="bytes; larger files are rejected without opening them")
     max_pixels: int = Field(
-        default=8192 * 4320, ge=1, description="pixels of one frame; more is refused before decoding"
+        default=8192 * 4320, ge=1, description="pixels per frame; larger frames are rejected before decoding"
     )
-    max_duration_s: float = Field(default=6 * 3600.0, gt=0, description="seconds; longer files are refused")
+    max_duration_s: float = Field(default=6 * 3600.0, gt=0, description="seconds; longer files are rejected")
     check_tail: bool = Field(
-        default=True, description="read the packets of the last seconds too: catches truncated files"
+        default=True, description="also read the packets of the last seconds, to catch truncated files"
     )
     wall_s: float = Field(default=60.0, gt=0, description="seconds of clock time per file")
     cpu_s: int = Field(default=40, ge=1, description="seconds of CPU time per file")
@@ -55,16 +55,16 @@ class MediaInfo(Record):
     variable_fps: bool
     duration_s: float
     n_frames: int
-    """As the header says; 0 = unknown."""
+    """From the header; 0 = unknown."""
     has_audio: bool
     picture: Picture = Picture()
-    """Which stream was taken, and what its samples mean."""
+    """Which stream is used, and what its samples mean."""
     last_frame_s: float | None = None
-    """End of the last whole frame in seconds from the start, when the tail was read."""
+    """End of the last whole frame in seconds from the start, if the tail was read."""
 
 
 class Prober:
-    """One probing child, started on first use and again after each death. Not shared between threads."""
+    """One probing child, started on first use and restarted after each death. Not shared between threads."""
 
     def __init__(self) -> None:
         self._popen: subprocess.Popen[bytes] | None = None
@@ -75,7 +75,7 @@ class Prober:
         """The child's answer about an open file.
 
         Raises:
-            MediaError: the child died or ran out of time over this file.
+            MediaError: the child died or timed out on this file.
         """
         link = self._start(options)
         request = options.model_dump() | {"format": family, "formats": FORMATS}
@@ -90,12 +90,12 @@ class Prober:
                 answer += block
         except TimeoutError:
             self.close()
-            raise MediaError(f"probing took longer than {options.wall_s:g} s; raise wall_s to insist") from None
+            raise MediaError(f"probing took longer than {options.wall_s:g} s; raise wall_s to allow more") from None
         except (ConnectionError, BrokenPipeError):
             code = self._popen.wait() if self._popen else 0
             self.close()
             kind = KilledError if -code in sandbox.FROM_OUTSIDE else MediaError
-            raise kind(f"the probing child died over it ({_how(code)})") from None
+            raise kind(f"the probing child died on it ({_how(code)})") from None
         return dict(json.loads(answer))
 
     def close(self) -> None:
@@ -130,15 +130,15 @@ _THREAD = threading.local()
 
 
 def probe(path: AnyPath, options: ProbeOptions | None = None, root: AnyPath | None = None) -> MediaInfo:
-    """What a file is, or why it is refused.
+    """What a file is, or why it is rejected.
 
     Args:
         path: any file; nothing about it is trusted.
         options: limits.
-        root: folder that links must not lead out of; None allows any place.
+        root: folder that links must not leave; None allows any place.
 
     Raises:
-        MediaError: refused or unreadable; the message has the name and the reason.
+        MediaError: rejected or unreadable; the message has the name and the reason.
     """
     options = options or ProbeOptions()
     with open_regular(path, root) as fd:
@@ -146,10 +146,10 @@ def probe(path: AnyPath, options: ProbeOptions | None = None, root: AnyPath | No
 
 
 def probe_open(fd: int, name: str, options: ProbeOptions) -> MediaInfo:
-    """As `probe`, of an open descriptor; `name` is what messages call it.
+    """As `probe`, for an open descriptor; `name` is what messages call it.
 
     Raises:
-        MediaError: refused or unreadable.
+        MediaError: rejected or unreadable.
     """
     size = os.fstat(fd).st_size
     if size > options.max_bytes:
@@ -160,7 +160,7 @@ def probe_open(fd: int, name: str, options: ProbeOptions) -> MediaInfo:
     try:
         answer = prober.examine(fd, sniff(fd), options)
     except MediaError as error:
-        raise type(error)(f"{name!r}: {error}") from None  # killed stays killed: such a file is tried again
+        raise type(error)(f"{name!r}: {error}") from None  # KilledError stays KilledError: such a file is retried
     if "error" in answer:
         raise MediaError(f"{name!r}: {answer['error']}")
     try:

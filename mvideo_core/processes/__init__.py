@@ -1,1 +1,1 @@
-"""Child processes: they die with their parent, run under limits, or side by side."""
+"""Child processes: they die with their parent, run under limits, or run in parallel."""

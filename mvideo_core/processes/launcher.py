@@ -1,8 +1,8 @@
-"""Started as a script: take limits, tie our life to the parent's, become the command. Standard library only.
+"""Runs as a script: apply limits, tie its life to the parent's, become the command. Standard library only.
 
     python -I -S launcher.py '{"cpu_s": 60, "memory_bytes": 0, "deaf": 0, "parent": 123}' command arguments...
 
-A launcher instead of `preexec_fn`, which may deadlock in a parent that has threads (workers, torch).
+A launcher instead of `preexec_fn`, which may deadlock in a parent with threads (workers, torch).
 """
 
 import ctypes
@@ -20,29 +20,29 @@ STOPS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 
 
 def take_limits(limits: dict[str, int]) -> None:
-    """Apply resource limits to this very process; 0 or absent means no limit of ours."""
+    """Apply resource limits to this process; 0 or absent means no limit."""
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     for name, key in ((resource.RLIMIT_CPU, "cpu_s"), (resource.RLIMIT_AS, "memory_bytes")):
         if limits.get(key):
             hard = resource.getrlimit(name)[1]
             free = hard == resource.RLIM_INFINITY
             wanted = limits[key] if free else min(limits[key], hard)
-            # CPU: SIGXCPU first and SIGKILL seconds later, so that a SIGKILL from outside can be told from ours.
+            # CPU: SIGXCPU first and SIGKILL seconds later, so that an external SIGKILL can be distinguished from ours.
             most = wanted + GRACE_S if name == resource.RLIMIT_CPU else wanted
             resource.setrlimit(name, (wanted, most if free else min(most, hard)))
 
 
 def leave_stops_to_the_parent() -> None:
-    """Block the signals of a stop, also in the command: the parent hears them and ends the command with SIGKILL.
+    """Block the stop signals, also in the command: the parent receives them and ends the command with SIGKILL.
 
-    ffmpeg would end at SIGTERM with exit code 255, and its video be blamed for it. It sets handlers whatever it
-    inherits, so ignoring the signals here would not do.
+    ffmpeg would exit at SIGTERM with code 255, and its video would be blamed. It installs handlers whatever it
+    inherits, so ignoring the signals here would not help.
     """
     signal.pthread_sigmask(signal.SIG_BLOCK, STOPS)
 
 
 def die_with_parent(parent: int) -> None:
-    """Ask the kernel for SIGKILL at the parent's death, and leave at once when it is already gone (Linux)."""
+    """Ask the kernel for SIGKILL when the parent dies; exit at once if it is already gone (Linux)."""
     if sys.platform == "linux":
         libc = ctypes.CDLL(None, use_errno=True)
         libc.prctl(PR_SET_PDEATHSIG, int(signal.SIGKILL), 0, 0, 0)

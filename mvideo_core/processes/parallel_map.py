@@ -1,4 +1,4 @@
-"""The same work over many items, several at a time, each in a process of its own that dies with this one."""
+"""The same work over many items in parallel, each in its own process, which dies with this one."""
 
 import os
 from collections.abc import Callable, Iterator, Sequence
@@ -13,14 +13,14 @@ Result = TypeVar("Result")
 
 
 def side_by_side(work: Callable[[Item], Result], items: Sequence[Item], processes: int = 1) -> Iterator[Result]:
-    """Results in the order of the items, each as soon as it and those before it are there.
+    """Results in the order of the items, each as soon as it and all before it are ready.
 
-    The cores are shared out: each process gets its part of them as OMP_NUM_THREADS. What a process raises is raised
-    here, and what was not begun is given up.
+    The cores are divided up: each process gets its share as OMP_NUM_THREADS. An error in a process is raised here, and
+        items that were not started are dropped.
 
     Args:
-        work: a function of a module (it is pickled); of one item.
-        processes: at once; 1 = in this process, one after the other.
+        work: a module-level function (it is pickled) of one item.
+        processes: number at once; 1 = in this process, one after another.
     """
     processes = min(processes, len(items))
     if processes <= 1:

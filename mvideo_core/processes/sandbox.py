@@ -1,6 +1,6 @@
 """Child processes that cannot outlive, starve or hang us: death with the parent, CPU, memory and wall-clock limits.
 
-The kernel ties a child to the *thread* that started it, so start it where you wait for it.
+The kernel ties a child to the *thread* that started it, so wait for it in the same thread.
 """
 
 import errno
@@ -21,7 +21,7 @@ from mvideo_core.base.errors import KilledError, MediaError
 _LAUNCHER = str(Path(__file__).with_name("launcher.py"))
 _STDERR_KEEP_BYTES = 64 * 1024
 FROM_OUTSIDE = (signal.SIGKILL, signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
-"""Of these we send SIGKILL only, when the time is up."""
+"""Signals of an external stop or kill. We send only SIGKILL, when the time is up."""
 _DISK_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EIO, errno.EACCES, errno.ENOENT)
 
 
@@ -41,11 +41,11 @@ class Limits:
 
 
 def guard_argv(argv: Sequence[str], limits: Limits, deaf: bool = False) -> list[str]:
-    """The command behind our launcher.
+    """The command wrapped by our launcher.
 
     Args:
         argv: `argv[0]` must be an absolute path.
-        deaf: it does not hear the signals of a stop (SIGTERM, SIGINT, SIGHUP): its parent does, and ends it.
+        deaf: it ignores the stop signals (SIGTERM, SIGINT, SIGHUP): its parent receives them and ends it.
     """
     settings = {
         "cpu_s": int(limits.cpu_s), "memory_bytes": int(limits.memory_bytes), "deaf": int(deaf), "parent": os.getpid(),
@@ -54,7 +54,7 @@ def guard_argv(argv: Sequence[str], limits: Limits, deaf: bool = False) -> list[
 
 
 class Child:
-    """A running guarded child: its pipes, the tail of its stderr, and whether the clock killed it."""
+    """A running guarded child: its pipes, the tail of its stderr, and whether it was killed by its time limit."""
 
     def __init__(self, popen: "subprocess.Popen[bytes]", limits: Limits):
         self.popen = popen
@@ -76,7 +76,7 @@ class Child:
         return code, bytes(self._tail).decode("utf-8", "replace")
 
     def kill(self) -> None:
-        """SIGKILL, wait, close the pipes. Harmless when it is already gone."""
+        """SIGKILL, wait, close the pipes. Harmless if it has already ended."""
         if self.popen.poll() is None:
             self.popen.kill()
         self.finish()
@@ -101,7 +101,7 @@ class Child:
 
 @contextmanager
 def child(argv: Sequence[str], limits: Limits, **popen_args: Any) -> Iterator[Child]:
-    """A guarded child that is surely gone when the block ends. stdin defaults to /dev/null, stderr is collected."""
+    """A guarded child that is certainly gone when the block ends. stdin defaults to /dev/null, stderr is collected."""
     popen_args.setdefault("stdin", subprocess.DEVNULL)
     popen_args.setdefault("stdout", subprocess.PIPE)
     popen = subprocess.Popen(guard_argv(argv, limits, deaf=True), stderr=subprocess.PIPE, **popen_args)
@@ -127,9 +127,9 @@ def run(argv: Sequence[str], limits: Limits, what: str, **popen_args: Any) -> by
 
 
 def death_error(what: str, code: int, tail: str, timed_out: bool, limits: Limits) -> MediaError:
-    """The error to raise for a child that failed: KilledError when none of our limits explains the signal it died of.
+    """The error to raise for a failed child: KilledError if none of our limits explains the signal that killed it.
 
-    A stop of the whole process tree reaches a child whose launcher has not yet left the signals to us.
+    A stop of the whole process tree reaches a child whose launcher has not blocked the signals yet.
     """
     outside = -code in FROM_OUTSIDE and not timed_out
     return (KilledError if outside else MediaError)(failure(what, code, tail, timed_out, limits))
@@ -138,17 +138,17 @@ def death_error(what: str, code: int, tail: str, timed_out: bool, limits: Limits
 def failure(what: str, code: int, tail: str, timed_out: bool, limits: Limits) -> str:
     """One line that says how a child ended."""
     if timed_out:
-        return f"{what}: killed after {limits.wall_s:g} s; raise the time limit if the file is worth it"
+        return f"{what}: killed after {limits.wall_s:g} s; increase the time limit to allow more"
     last = [line.strip() for line in tail.splitlines() if line.strip()][-2:]
     how = f"killed by signal {-code}" if code < 0 else f"exit code {code}"
     return f"{what}: {how}: {' | '.join(last) or 'no message'}"
 
 
 def disk_trouble(code: int, tail: str) -> str:
-    """What the disk said to a child that only writes a file from our own pipe; "" when it died of something else.
+    """The disk error of a child that only writes a file from our own pipe; "" if it died of something else.
 
     Args:
-        code, tail: as `Child.finish` gives them.
+        code, tail: as returned by `Child.finish`.
     """
     if code == -signal.SIGXFSZ:
         return os.strerror(errno.EFBIG)

@@ -1,4 +1,4 @@
-"""Candidates of a dataset in a database file: memory does not grow with them. Sorting and joining is SQLite's."""
+"""Candidates of a dataset in a database file: memory does not grow with them. SQLite does the sorting and joining."""
 
 import sqlite3
 from collections.abc import Iterator, Sequence
@@ -14,7 +14,7 @@ from mvideo_core.shards.options import ShardOptions
 CACHE_KIB = 32 << 10
 """Memory of the database's pages and of each sort; more goes to TMPDIR."""
 RECENT = 4096
-"""Videos and sources whose numbers are kept at hand: clips of one come together."""
+"""Videos and sources whose numbers are cached: clips of one source come together."""
 _SCHEMA = """
 CREATE TABLE name (number INTEGER PRIMARY KEY, text TEXT UNIQUE);
 CREATE TABLE candidate (
@@ -65,10 +65,10 @@ WHERE nth.number % ? = ? ORDER BY nth.number
 
 
 class CandidateTable:
-    """All candidates, and what is decided about each.
+    """All candidates, and the decision about each.
 
     Args:
-        path: database file, new; None = in memory, for a few.
+        path: new database file; None = in memory, for small sets.
         lists: the options' lists.
     """
 
@@ -82,10 +82,10 @@ class CandidateTable:
         self._number = lru_cache(RECENT)(self._find_number)
 
     def add(self, one: Candidate, record: bytes = b"") -> None:
-        """Keep a candidate's numbers, what lists and excluded terms say about it, and a record for later.
+        """Store a candidate's numbers, the verdict of lists and excluded terms, and a record for later.
 
         Raises:
-            ConfigError: the key was there before.
+            ConfigError: the key already exists.
         """
         names = one.names()
         reason = entry = None
@@ -110,7 +110,7 @@ class CandidateTable:
     def decide(self) -> None:
         """Fill the tables of exclusions (the first reason counts: lists, terms, duplicates) and of the videos' sides.
 
-        Byte-equal source files are one video: the first name decides; of a video of several files, the last clip's.
+        Byte-equal source files are one video: the first name decides; for a video with several files, the last clip's.
         """
         self.db.execute(_LISTED)
         if self._finder.terms:
@@ -120,16 +120,16 @@ class CandidateTable:
         self.db.executescript(_SIDES + _NUMBERS)
 
     def members(self, test: bool) -> Iterator[tuple[str, int]]:
-        """(key, bytes) of what is kept on one side, in the seeded order of the dataset."""
+        """(key, bytes) of what is kept in one split, in the seeded order of the dataset."""
         yield from self.db.execute(_MEMBERS, (test,))
 
     def exclusions(self, start: int = 0, step: int = 1) -> Iterator[Exclusion]:
-        """What stays out once all is decided, by key: every `step`-th from `start` on."""
+        """What is excluded once all is decided, by key: every `step`-th from `start` on."""
         for row in self.db.execute(_EXCLUSIONS, (step, start)):
             yield Exclusion(*row)
 
     def record(self, key: str) -> bytes:
-        """The record that was kept with a key."""
+        """The record stored with a key."""
         (record,) = self.db.execute("SELECT record FROM candidate WHERE key = ?", (key,)).fetchone()
         return bytes(record)
 

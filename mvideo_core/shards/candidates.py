@@ -1,4 +1,4 @@
-"""Candidates of a dataset: what planning needs to know of a triplet, and the draws that place it."""
+"""Candidates of a dataset: what planning needs to know about a triplet, and the draws that place it."""
 
 import hashlib
 from dataclasses import dataclass
@@ -8,17 +8,17 @@ from mvideo_core.shards.options import ShardOptions
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """What planning needs to know of a triplet.
+    """What planning needs to know about a triplet.
 
     Attributes:
         key: clip key.
         video_id: key of the source video.
-        source_sha256: of the source file; "" when not known.
-        source_url: "" when not known.
-        source_name: file name of the source; "" when not known.
+        source_sha256: of the source file; "" if unknown.
+        source_url: "" if unknown.
+        source_name: file name of the source; "" if unknown.
         start_s, end_s: span in the source, seconds.
-        texts: labels, caption and title: where excluded terms are looked for.
-        size_bytes: of the sample within a tar, see `members.sample_bytes`; an estimate will do.
+        texts: labels, caption and title, which are searched for excluded terms.
+        size_bytes: of the sample within a tar, see `members.sample_bytes`; an estimate is enough.
     """
 
     key: str
@@ -32,14 +32,14 @@ class Candidate:
     source_name: str = ""
 
     def names(self) -> tuple[str, ...]:
-        """What a removal list may call this sample or its source."""
+        """Names that a removal list may use for this sample or its source."""
         known = (self.key, self.video_id, self.source_name, self.source_url, self.source_sha256)
         return tuple(name for name in known if name)
 
 
 @dataclass(frozen=True, slots=True)
 class Exclusion:
-    """A triplet that stays out; `value` and `threshold` as in a filtered row, `entry` is the list's line behind it."""
+    """An excluded triplet; `value` and `threshold` as in a filtered row, `entry` is the list's line."""
 
     key: str
     video_id: str
@@ -50,10 +50,10 @@ class Exclusion:
 
 
 def split_of(video_id: str, options: ShardOptions) -> str:
-    """ "test" for about `test_frac` of all ids, by hash and seed: adding a video moves no other to the other side."""
+    """ "test" for about `test_frac` of all ids, by hash and seed: adding a video never moves another one."""
     return "test" if draw(f"split/{options.split_seed}/{video_id}") < options.test_frac else "train"
 
 
 def draw(text: str) -> float:
-    """A number in [0, 1) that depends on the text alone."""
+    """A number in [0, 1) that depends only on the text."""
     return int.from_bytes(hashlib.sha256(text.encode()).digest()[:6], "big") / 2**48

@@ -1,4 +1,4 @@
-"""`dataset.json` and the data card: what the dataset is, in a form for programs and one for people."""
+"""`dataset.json` and the data card: the dataset described for programs and for people."""
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -50,7 +50,7 @@ class DatasetInfo(Record):
 
     Attributes:
         digest: over paths and digests of all shards: equal digests mean equal data, byte for byte.
-        excluded: reason -> number of triplets left out.
+        excluded: reason -> number of excluded triplets.
         options: the shard options that made it.
         extensions: members of every sample.
     """
@@ -79,7 +79,7 @@ def dataset_info(
 
     Args:
         totals: from `write_index`.
-        shards: written tars in the dataset's order, with size and digest as they stand on disk.
+        shards: written tars in the dataset's order, with size and digest as on disk.
         index: the written index.
         excluded: reason -> count.
         options: ShardOptions.
@@ -111,7 +111,7 @@ def info_bytes(info: DatasetInfo) -> bytes:
 
 
 def data_card(info: DatasetInfo, licence: str = "") -> str:
-    """README.md with the front matter that Hugging Face reads and the facts that people ask for."""
+    """README.md with the front matter that Hugging Face reads and the usual facts."""
     lines = [*_front_matter(info), f"# {info.title}", "", _summary(info), "", "## Splits", ""]
     lines += ["| split | samples | source videos | hours | frames | shards | GB |", "|---|---|---|---|---|---|---|"]
     for name, split in info.splits.items():
@@ -136,7 +136,7 @@ _NO_LICENCE = (
 
 
 def _how_to_read(info: DatasetInfo) -> list[str]:
-    """Layout, and code that reads all of the first split when run in the dataset's folder."""
+    """Layout, and code that reads the whole first split when run in the dataset's folder."""
     split, of_split = next(iter(info.splits.items()))
     shards = f"{split}/{split}-{{{0:06d}..{max(0, of_split.shards - 1):06d}}}.tar"
     return [

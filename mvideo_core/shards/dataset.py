@@ -1,7 +1,8 @@
-"""A written dataset as a random-access collection: sample i by one positioned read, decoded only when asked for.
+"""A written dataset as a random-access collection: sample i by one positioned read, decoded only when needed.
 
-Map-style on purpose: with the index every sample is one seek away, so the order can be an exact global shuffle, resume
-is a number, and any count of workers gives the same sequence. It needs no torch; a DataLoader takes it as it is.
+Map-style on purpose: with the index every sample is one seek away, so the order can be an exact global shuffle, the
+resume position is one number, and any number of workers gives the same sequence. It needs no torch; a DataLoader takes
+it as is.
 """
 
 import io
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """One triplet with its members still encoded; only the members asked for are there.
+    """One triplet with its members still encoded; only the requested members are there.
 
     Attributes:
         key: clip key.
@@ -60,14 +61,14 @@ class Sample:
         return read_clip(io.BytesIO(self._member("mp4")))
 
     def masks(self) -> "MaskSequence":
-        """Masks of all objects of the mask file; the .json says which the quality gate kept."""
+        """Masks of all objects in the mask file; the .json says which ones the quality gate kept."""
         from mvideo_core.masks.codec import from_bytes
 
         return from_bytes(self._member("masks"))
 
     def _member(self, extension: str) -> bytes:
         if extension not in self.content:
-            raise ConfigError(f"{self.key}: .{extension} was not asked for; add it to `members` of the dataset")
+            raise ConfigError(f"{self.key}: .{extension} was not requested; add it to `members` of the dataset")
         return self.content[extension]
 
 
@@ -77,7 +78,7 @@ class MaskVideoDataset:
     Args:
         root: dataset folder or fsspec URL.
         split: "train" or "test".
-        members: extensions to read; fewer mean fewer bytes.
+        members: extensions to read; fewer members mean fewer bytes.
         labels: keep only samples with one of these classes; empty keeps all.
         transform: called with each Sample in the worker process; its result is the item.
 
@@ -98,7 +99,7 @@ class MaskVideoDataset:
             raise ConfigError(
                 f"no member {', '.join(unknown)} in a sample; known: {', '.join(EXTENSIONS)}"
                 if unknown
-                else f"no members are asked for; give some of {', '.join(EXTENSIONS)} (keys alone: `.keys`)"
+                else f"no members are requested; use some of {', '.join(EXTENSIONS)} (keys alone: `.keys`)"
             )
         self.files = DatasetFiles(root)
         self.info = read_info(self.files)
@@ -117,7 +118,7 @@ class MaskVideoDataset:
         return sample if self.transform is None else self.transform(sample)
 
     def sample(self, index: int) -> Sample:
-        """Sample `index` of the split, before `transform`: one read that spans the members asked for."""
+        """Sample `index` of the split, before `transform`: one read that spans the requested members."""
         starts, sizes = self._starts[index], self._sizes[index]
         first, end = int(starts[0]), int(starts[-1] + sizes[-1])
         shard = self._shard_names[self._shards[index]]
@@ -129,7 +130,7 @@ class MaskVideoDataset:
         return Sample(str(self.keys[index]), held)
 
     def _read_index(self, labels: set[str]) -> None:
-        """Columns as arrays (about 150 bytes a sample), so that forked workers share them."""
+        """Columns as arrays (about 150 bytes per sample), so that forked workers share them."""
         import pyarrow as pa
         import pyarrow.compute as pc
 
@@ -153,7 +154,7 @@ def read_info(files: DatasetFiles) -> DatasetInfo:
     """`dataset.json` of a dataset.
 
     Raises:
-        StoreError: absent, or not of this form.
+        StoreError: missing, or not in this format.
     """
     if files.size(INFO_NAME) is None:
         raise StoreError(f"{files.root}: no dataset there ({INFO_NAME} is missing); `mvideo status` prints its folder")

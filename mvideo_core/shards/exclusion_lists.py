@@ -1,4 +1,4 @@
-"""Removal and held-out lists: which sample each entry takes out, and which entries match nothing at all."""
+"""Removal and held-out lists: which sample each entry excludes, and which entries match nothing at all."""
 
 from collections.abc import Iterable
 
@@ -13,7 +13,7 @@ _SHOWN = 5
 class ExclusionList:
     """One list. An entry is a video id, a clip key, a file name, a source URL or the SHA-256 of a source file.
 
-    Case counts, since ids of YouTube differ by case alone. An entry that matches nothing is an error, not a guess.
+    Case matters, since YouTube ids may differ only by case. An entry that matches nothing is an error, not a guess.
     """
 
     def __init__(self, option: str, path: str):
@@ -24,11 +24,11 @@ class ExclusionList:
         self._alike: dict[str, str] = {}
 
     def entry_of(self, names: Iterable[str]) -> str:
-        """The first name, in order, that the list holds; "" for none."""
+        """The first name, in order, that is in the list; "" if none is."""
         return next((name for name in names if name in self._entries), "")
 
     def note(self, names: Iterable[str]) -> None:
-        """Names of something that exists, whether or not it becomes a sample."""
+        """Record names of something that exists, whether or not it becomes a sample."""
         for name in names:
             if name in self._entries:
                 self._known.add(name)
@@ -36,13 +36,13 @@ class ExclusionList:
                 self._alike[entry] = name
 
     def list_unmatched(self) -> list[str]:
-        """Entries of nothing that was noted, each with the name that differs by case only, where there is one."""
+        """Entries that matched nothing recorded, each with the name that differs only by case, if there is one."""
         missed = (entry for entry in self._entries if entry not in self._known)
         return [repr(one) + (f" ({self._alike[one]!r} exists)" if one in self._alike else "") for one in missed]
 
 
 def read_exclusion_lists(options: ShardOptions) -> list[ExclusionList]:
-    """Both lists, the removal list first: it wins.
+    """Both lists, the removal list first: it takes precedence.
 
     Raises:
         ConfigError: a list cannot be read.
@@ -51,7 +51,7 @@ def read_exclusion_lists(options: ShardOptions) -> list[ExclusionList]:
 
 
 def check_matched(lists: Iterable[ExclusionList], options: ShardOptions) -> None:
-    """Every entry matches something.
+    """Check that every entry matches something.
 
     Raises:
         ConfigError: one does not, and `allow_unmatched` is off.

@@ -1,4 +1,4 @@
-"""Byte ranges of a dataset's files, behind a local path or an fsspec URL; safe in threads and worker processes."""
+"""Byte ranges of a dataset's files, at a local path or an fsspec URL; safe in threads and worker processes."""
 
 import os
 import threading
@@ -37,7 +37,7 @@ class DatasetFiles:
         """A whole file.
 
         Raises:
-            StoreError: it is not there or cannot be read.
+            StoreError: it does not exist or cannot be read.
         """
         with self.open(path) as stream:
             return stream.read()
@@ -46,7 +46,7 @@ class DatasetFiles:
         """A file for reading, seekable.
 
         Raises:
-            StoreError: it is not there or cannot be read.
+            StoreError: it does not exist or cannot be read.
         """
         try:
             if self._local:
@@ -57,7 +57,7 @@ class DatasetFiles:
             raise StoreError(f"{self._at(path)}: cannot be read: {error}") from error
 
     def size(self, path: str) -> int | None:
-        """Bytes of a file; None when it is not there."""
+        """Size of a file in bytes; None if it does not exist."""
         try:
             if self._local:
                 return Path(self._at(path)).stat().st_size
@@ -72,7 +72,7 @@ class DatasetFiles:
         """Exactly `size_bytes` from `offset_bytes` on: one positioned read, or one ranged request.
 
         Raises:
-            StoreError: the file is absent or ends before that.
+            StoreError: the file is missing or ends before that.
         """
         try:
             if self._local:
@@ -85,7 +85,7 @@ class DatasetFiles:
         except OSError as error:
             raise StoreError(f"{self._at(path)}: cannot be read: {error}") from error
         if len(content) != size_bytes:
-            raise StoreError(f"{self._at(path)}: {len(content)} of {size_bytes} bytes at {offset_bytes}: cut short")
+            raise StoreError(f"{self._at(path)}: {len(content)} of {size_bytes} bytes at {offset_bytes}: truncated")
         return content
 
     def _at(self, path: str) -> str:
@@ -94,7 +94,7 @@ class DatasetFiles:
         return f"{self.root}/{path}"
 
     def _remote(self) -> Any:
-        """The file system of the URL, made anew in a forked child (its threads do not survive a fork)."""
+        """The file system of the URL, recreated in a forked child (its threads do not survive a fork)."""
         if self._fs is None or self._owner != os.getpid():
             import fsspec
 
@@ -118,7 +118,7 @@ class DatasetFiles:
 
 def _read_at(descriptor: int, offset_bytes: int, size_bytes: int) -> bytes:
     content = os.pread(descriptor, size_bytes, offset_bytes)
-    while len(content) < size_bytes:  # one call gives at most 2 GiB
+    while len(content) < size_bytes:  # one call returns at most 2 GiB
         more = os.pread(descriptor, size_bytes - len(content), offset_bytes + len(content))
         if not more:
             break

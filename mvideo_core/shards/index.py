@@ -62,10 +62,10 @@ def index_schema() -> "pa.Schema":
 
 
 def write_index(plans: Iterable[ShardPlanRow], out: IO[bytes]) -> dict[str, SplitTotals]:
-    """Write the index of all planned shards into `out`, one row group a shard, and give the totals per split.
+    """Write the index of all planned shards into `out`, one row group per shard, and return the totals per split.
 
     Args:
-        plans: `ok` rows in the order of the dataset; other rows are passed over. Held one at a time.
+        plans: `ok` rows in the order of the dataset; other rows are skipped. Held one at a time.
         out: binary file; the same plans give the same bytes (of one pyarrow version).
     """
     import pyarrow as pa

@@ -1,8 +1,7 @@
-"""What a sample looks like inside a tar: four members, their order, sizes and digests, known before a byte is written.
+"""A sample's layout inside a tar: four members, their order, sizes and digests, known before a byte is written.
 
 `{key}.json`, `{key}.masks`, `{key}.mp4`, `{key}.txt`, each a header, the content, zeros up to the next 512.
-Readers of WebDataset split a name at its first dot and lower-case what follows: keys have no dot, extensions are lower
-case.
+WebDataset readers split a name at its first dot and lower-case the rest: keys have no dot, extensions are lower case.
 """
 
 import hashlib
@@ -41,7 +40,7 @@ class Member:
         extension: without the dot.
         offset_bytes: of the content (not of the header) within the tar.
         size_bytes, sha256: of the content.
-        blob: where the content lies; None when `content` holds it.
+        blob: where the content is; None if `content` holds it.
     """
 
     extension: str
@@ -55,7 +54,7 @@ class Member:
 def plan_sample(
     clip: ClipRow, masks: MaskRow, caption: CaptionRow, video: VideoRow | None = None, boxes: DetectionRow | None = None
 ) -> PlannedSample:
-    """One triplet from the rows that share its key, with everything its .json member tells.
+    """One triplet from the rows that share its key, with everything for its .json member.
 
     Args:
         clip, masks, caption: `ok` rows of one clip.
@@ -63,7 +62,7 @@ def plan_sample(
         boxes: first-frame boxes.
 
     Raises:
-        StoreError: a row names no file.
+        StoreError: a row has no file.
     """
     if clip.clip is None or masks.masks is None:
         raise StoreError(f"{clip.key}: its row names no clip or no mask file; run the stages cut and segment again")
@@ -80,7 +79,7 @@ def plan_sample(
 
 
 def sample_members(sample: PlannedSample, offset_bytes: int) -> list[Member]:
-    """The members of a sample whose first header stands at `offset_bytes`, in the order they are written.
+    """The members of a sample whose first header is at `offset_bytes`, in the order they are written.
 
     Raises:
         StoreError: the key cannot be the name of a sample.
@@ -144,7 +143,7 @@ def pad_size(size_bytes: int) -> int:
 
 
 def _object(stats: ObjectStats) -> dict[str, object]:
-    """All fields in every sample, and no null: Arrow readers take the type of a column from the first samples."""
+    """All fields in every sample, and no null: Arrow readers infer column types from the first samples."""
     why = {"drop_reason": stats.drop_reason or "", "drop_value": stats.drop_value or 0.0}
     return stats.model_dump(mode="json") | why | {"drop_threshold": stats.drop_threshold or 0.0}
 

@@ -1,20 +1,20 @@
-"""How triplets become a dataset: shard sizes, split, what stays out."""
+"""How triplets become a dataset: shard sizes, split, exclusions."""
 
 from pydantic import Field
 
 from mvideo_core.base.options import Options
 
 TERMS_HELP = (
-    "class names and synonyms; a sample whose labels, caption or title hold one stays out (reason excluded_class)"
+    "class names and synonyms; samples with one in labels, caption or title are excluded (reason excluded_class)"
 )
 
 
 class ShardOptions(Options):
     """Sizes, split and exclusions of the written dataset."""
 
-    samples_per_shard: int = Field(default=500, ge=1, description="samples per tar at most")
+    samples_per_shard: int = Field(default=500, ge=1, description="most samples per tar")
     max_shard_bytes: int = Field(
-        default=3_000_000_000, ge=1, description="bytes per tar at most; a single larger sample gets a tar of its own"
+        default=3_000_000_000, ge=1, description="most bytes per tar; a single larger sample gets its own tar"
     )
     test_frac: float = Field(
         default=0.0, ge=0, lt=1, description="fraction of source videos whose clips all go to the test split"
@@ -22,7 +22,7 @@ class ShardOptions(Options):
     split_seed: int = Field(default=0, description="seed of the split by source video and of the order of samples")
     removal_list: str = Field(
         default="",
-        description="text file of video ids, clip keys, file names, source URLs or SHA-256s to leave out, one a line",
+        description="text file of video ids, clip keys, file names, source URLs or SHA-256s to exclude, one per line",
     )
     held_out_list: str = Field(
         default="", description="like removal_list, for videos that a test set uses (reason held_out)"
@@ -32,12 +32,12 @@ class ShardOptions(Options):
     )
     exclude_terms: list[str] = Field(default=[], description=TERMS_HELP)
     exclude_whole_video: bool = Field(
-        default=True, description="an excluded class keeps out every clip of that source video, not only the one"
+        default=True, description="an excluded class excludes every clip of that source video, not only the one"
     )
     drop_duplicates: bool = Field(
-        default=True, description="keep one of the samples with equal source bytes and equal times (reason duplicate)"
+        default=True, description="keep only one of the samples with equal source bytes and times (reason duplicate)"
     )
     licence: str = Field(
-        default="", description="licence text for the data card; the licence of each source stands in its sample"
+        default="", description="license text for the data card; each sample has the license of its source"
     )
     title: str = Field(default="Mask-to-video dataset", description="heading of the data card")

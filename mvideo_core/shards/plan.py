@@ -24,7 +24,7 @@ class ShardPlan:
 
 @dataclass(frozen=True, slots=True)
 class DatasetPlan:
-    """All shards, train first, and all that stays out; together they hold every candidate once."""
+    """All shards, train first, and all exclusions; together they hold every candidate once."""
 
     shards: tuple[ShardPlan, ...]
     excluded: tuple[Exclusion, ...]
@@ -33,14 +33,15 @@ class DatasetPlan:
 def plan_shards(
     candidates: Iterable[Candidate], options: ShardOptions, lists: Sequence[ExclusionList] | None = None
 ) -> DatasetPlan:
-    """The dataset's layout in memory; depends on the set of candidates and the options, not on the order they come in.
+    """The dataset's layout in memory; depends on the set of candidates and the options, not on the candidates' order.
 
-    For more candidates than memory holds, fill a `CandidateTable` in a file and ask `shards_of_table`.
+    For more candidates than fit in memory, fill a `CandidateTable` in a file and call `shards_of_table`.
 
     Args:
         candidates: all triplets.
         options: sizes, split, exclusions.
-        lists: the options' lists, in which the caller may have noted names that are no candidates; read here if None.
+        lists: the options' lists, in which the caller may have recorded names that are not candidates; read here if
+            None.
 
     Raises:
         ConfigError: a key occurs twice, a list cannot be read, or an entry of a list matches nothing.
@@ -56,7 +57,7 @@ def plan_shards(
 def shards_of_table(
     table: CandidateTable, options: ShardOptions, lists: Sequence[ExclusionList]
 ) -> Iterator[ShardPlan]:
-    """The shards of a filled table, one at a time, train first; afterwards the table also knows what stays out.
+    """The shards of a filled table, one at a time, train first; afterwards the table also knows the exclusions.
 
     Raises:
         ConfigError: an entry of a list matches nothing.

@@ -1,4 +1,4 @@
-"""Samples of a tar in its order, read with `webdataset`: what a trainer that streams the shards gets."""
+"""Samples of a tar in order, read with `webdataset`: what a trainer that streams the shards gets."""
 
 import tarfile
 from collections.abc import Iterator
@@ -13,11 +13,11 @@ def stream_samples(stream: IO[bytes], path: str) -> Iterator[Sample]:
     """Every sample of a tar, one in memory at a time. `MaskVideoDataset` reads single ones.
 
     Args:
-        stream: the tar, read from its present position on; it need not be seekable.
+        stream: the tar, read from its current position; it need not be seekable.
         path: for messages.
 
     Raises:
-        StoreError: not a tar, cut short, or a sample lacks a member or has one twice.
+        StoreError: not a tar, truncated, or a sample has a missing or duplicate member.
     """
     from webdataset.tariterators import group_by_keys, tar_file_expander
 

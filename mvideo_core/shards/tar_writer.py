@@ -1,6 +1,6 @@
 """Tars written by `tarfile`: no time, no owner, so that equal content gives equal bytes.
 
-`webdataset.TarWriter` would take every member as bytes in memory and its own user name into every header; a clip may be
+`webdataset.TarWriter` needs every member as bytes in memory and puts its own user name into every header; a clip may be
 larger than memory, so its content is streamed through `TarFile.addfile`.
 """
 
@@ -22,11 +22,11 @@ def open_tar(out: IO[bytes]) -> tarfile.TarFile:
 def add_member(tar: tarfile.TarFile, name: str, content: IO[bytes], size_bytes: int) -> int:
     """Append a member; returns the offset of its content in the tar.
 
-    The header is plain USTAR; a name beyond 100 characters or a size from 8 GiB on takes GNU's form.
+    The header is plain USTAR; a name over 100 characters or a size of 8 GiB or more uses GNU's format.
 
     Args:
         name: ASCII, without a folder.
-        content: just `size_bytes` are read from it.
+        content: exactly `size_bytes` are read from it.
     """
     info = tarfile.TarInfo(name)
     info.size = size_bytes

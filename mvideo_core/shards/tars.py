@@ -1,4 +1,4 @@
-"""Reading tars from elsewhere without trusting them: headers are looked at, nothing is ever extracted to a path."""
+"""Reads foreign tars without trusting them: headers are checked, nothing is ever extracted to a path."""
 
 import tarfile
 from collections.abc import Iterator
@@ -20,14 +20,14 @@ class TarEntry(NamedTuple):
 
 
 def tar_entries(stream: IO[bytes], path: str) -> Iterator[TarEntry]:
-    """Entries of a seekable tar as this project writes them, in order; contents are skipped, not read.
+    """Entries of a seekable tar in this project's format, in order; contents are skipped, not read.
 
     Args:
         stream: binary file.
         path: for messages.
 
     Raises:
-        StoreError: cut short, not a tar, a link or device, or a name that is more than a plain file name.
+        StoreError: truncated, not a tar, a link or device, or a name that is more than a plain file name.
     """
     size_bytes = stream.seek(0, 2)
     offset = 0
@@ -35,7 +35,9 @@ def tar_entries(stream: IO[bytes], path: str) -> Iterator[TarEntry]:
         first = offset
         if info.type == tarfile.GNUTYPE_LONGNAME:
             if info.size > MAX_NAME_BYTES:
-                raise StoreError(f"{path}: a name of {info.size} bytes at byte {offset}; {MAX_NAME_BYTES} are allowed")
+                raise StoreError(
+                    f"{path}: a name of {info.size} bytes at byte {offset}; at most {MAX_NAME_BYTES} are allowed"
+                )
             name = stream.read(info.size).rstrip(b"\0").decode("ascii", "replace")
             offset += BLOCK_BYTES + pad_size(info.size)
             info = _header(stream, offset, path)
@@ -45,7 +47,7 @@ def tar_entries(stream: IO[bytes], path: str) -> Iterator[TarEntry]:
         _check(info, path)
         start = offset + BLOCK_BYTES
         if start + info.size > size_bytes:
-            raise StoreError(f"{path}: {info.name} reaches beyond the end of the file; write the shard again")
+            raise StoreError(f"{path}: {info.name} extends beyond the end of the file; write the shard again")
         yield TarEntry(info.name, first, start, info.size)
         offset = start + pad_size(info.size)
 
@@ -55,7 +57,7 @@ def _header(stream: IO[bytes], offset: int, path: str) -> tarfile.TarInfo | None
     stream.seek(offset)
     header = stream.read(BLOCK_BYTES)
     if len(header) < BLOCK_BYTES:
-        raise StoreError(f"{path}: cut short at byte {offset + len(header)}; write the shard again")
+        raise StoreError(f"{path}: truncated at byte {offset + len(header)}; write the shard again")
     if not header.strip(b"\0"):
         return None
     try:
@@ -67,7 +69,7 @@ def _header(stream: IO[bytes], offset: int, path: str) -> tarfile.TarInfo | None
 def _check(info: tarfile.TarInfo, path: str) -> None:
     if info.type not in (tarfile.REGTYPE, tarfile.AREGTYPE):
         raise StoreError(
-            f"{path}: {info.name!r} is no regular file (type {info.type!r}); links and devices are not read"
+            f"{path}: {info.name!r} is not a regular file (type {info.type!r}); links and devices are not read"
         )
     if "/" in info.name or "\\" in info.name or info.name.startswith(".") or info.size < 0:
-        raise StoreError(f"{path}: {info.name!r} is no plain file name of the form key.extension")
+        raise StoreError(f"{path}: {info.name!r} is not a plain file name of the form key.extension")

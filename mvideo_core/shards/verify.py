@@ -1,4 +1,4 @@
-"""Is a written dataset whole and consistent? Every doubt is a line; an empty list means none."""
+"""Checks that a written dataset is complete and consistent. One line per problem; empty if it is valid."""
 
 import hashlib
 import itertools
@@ -21,7 +21,7 @@ CHUNK_BYTES = 1 << 20
 
 
 class Problem(NamedTuple):
-    """What is wrong with which file (and which sample, if one)."""
+    """What is wrong with which file (and which sample, if it is about one)."""
 
     path: str
     key: str
@@ -29,7 +29,7 @@ class Problem(NamedTuple):
 
 
 def verify_dataset(root: str, deep: bool = False) -> list[Problem]:
-    """Problems of a dataset; [] when there are none. The index is read shard by shard: memory holds keys, not rows.
+    """Problems of a dataset; [] if there are none. The index is read shard by shard: memory holds keys, not rows.
 
     Args:
         root: folder or fsspec URL.
@@ -87,7 +87,7 @@ def _by_shard(index: bytes) -> Iterator[tuple[str, list[dict[str, Any]]]]:
 
 
 class _Totals:
-    """Keys that occur once, counts that add up, source videos on one side only."""
+    """Keys that occur once, counts that add up, source videos in one split only."""
 
     def __init__(self) -> None:
         self._keys: Counter[str] = Counter()
@@ -118,7 +118,7 @@ class _Totals:
 def _verify_guarded(
     files: DatasetFiles, shard: ShardEntry, rows: list[dict[str, Any]], deep: bool
 ) -> Iterator[Problem]:
-    """Problems of one shard; one that cannot be read is a problem, not the end."""
+    """Problems of one shard; one that cannot be read is reported, and the rest is still checked."""
     try:
         yield from _shard(files, shard, rows, deep)
     except StoreError as error:
@@ -128,7 +128,7 @@ def _verify_guarded(
 def _shard(files: DatasetFiles, shard: ShardEntry, rows: list[dict[str, Any]], deep: bool) -> Iterator[Problem]:
     size_bytes = files.size(shard.path)
     if size_bytes != shard.size_bytes:
-        seen = "absent" if size_bytes is None else f"{size_bytes} bytes"
+        seen = "missing" if size_bytes is None else f"{size_bytes} bytes"
         yield Problem(shard.path, "", f"{seen}, {shard.size_bytes} bytes recorded")
         return
     if len(rows) != shard.samples:
@@ -142,7 +142,7 @@ def _shard(files: DatasetFiles, shard: ShardEntry, rows: list[dict[str, Any]], d
         for entry in tar_entries(stream, shard.path):
             place = expected.pop(entry.name, None)
             if place is None:
-                yield Problem(shard.path, entry.name, "a member that the index does not know")
+                yield Problem(shard.path, entry.name, "a member that is not in the index")
             elif place[:2] != (entry.offset_bytes, entry.size_bytes):
                 yield Problem(shard.path, place[2], f"{entry.name} is not where the index says")
     for name, (_, _, key) in sorted(expected.items()):
@@ -172,7 +172,7 @@ def _deep(files: DatasetFiles, shard: ShardEntry, rows: list[dict[str, Any]]) ->
 
 
 class _DigestedStream:
-    """A file for reading, digested on the way."""
+    """A file for reading, digested as it is read."""
 
     def __init__(self, stream: IO[bytes]):
         self._stream, self._state = stream, hashlib.sha256()
@@ -206,7 +206,7 @@ def _content(row: dict[str, Any], held: dict[str, bytes]) -> Iterator[str]:
             yield ".txt is not the caption of the index"
         masks = from_bytes(held["masks"])
         if (masks.n_frames, masks.n_objects) != (row["n_frames"], len(meta.get("objects", []))):
-            yield f".masks holds {masks.n_frames} frames x {masks.n_objects} objects, other than .json and index say"
+            yield f".masks holds {masks.n_frames} frames x {masks.n_objects} objects, unlike .json and index"
     except (ValueError, TypeError, AttributeError, MediaError) as error:
         yield f"cannot be decoded: {error}"
     if row["size_bytes"] != sum(

@@ -21,7 +21,7 @@ OpenBlob = Callable[[Blob], IO[bytes]]
 
 
 class WrittenShard(Record):
-    """A finished tar: its path within the dataset, its size and digest, and the place of each sample."""
+    """A finished tar: its path within the dataset, its size and digest, and the position of each sample."""
 
     path: str
     split: str
@@ -41,13 +41,13 @@ def write_shard(plan: ShardPlanRow, open_blob: OpenBlob, out: IO[bytes]) -> Writ
     Args:
         plan: an `ok` row with its samples in order.
         open_blob: opens the content of a clip or mask file for reading.
-        out: binary file, written from its present position on; the caller commits or discards it.
+        out: binary file, written from its current position; the caller commits or discards it.
 
     Returns:
         Path, size, SHA-256 and rows; the same plan and blobs give the same bytes.
 
     Raises:
-        StoreError: a blob differs in size or digest from its row; discard `out` then.
+        StoreError: a blob's size or digest differs from its row; discard `out` then.
     """
     path = shard_path(plan.key, plan.split)
     rows: list[SampleRow] = []
@@ -74,7 +74,7 @@ def _add(tar: TarFile, key: str, member: Member, open_blob: OpenBlob, sink: "_Si
 
 def _damage_message(what: str, seen: str, wanted: str) -> str:
     return (
-        f"{what}: {seen} seen, {wanted} recorded; "
+        f"{what}: got {seen}, recorded {wanted}; "
         "the file was damaged after its stage finished: run `mvideo verify`, then that stage again"
     )
 
@@ -87,7 +87,7 @@ class _Promise(NamedTuple):
 
 
 class _Sink:
-    """The file that `tarfile` writes into; members are checked and the tar is digested in two threads beside it.
+    """The file that `tarfile` writes into; members are checked and the tar is digested in two other threads.
 
     Hashing releases the interpreter lock. The chunks of a file are memoryviews of a few buffers. They pass through the
     thread that checks members to the one that digests the tar; then their buffer is free again. New memory for every
@@ -147,16 +147,16 @@ class _Sink:
         """Compare the digest of the chunks since the last promise.
 
         Raises:
-            StoreError: a file written earlier broke its promise.
+            StoreError: an earlier file did not match its recorded digest.
         """
         self._written.put(promise)
         self._raise_damage()
 
     def sha256(self) -> str:
-        """Digest of all that was written; call it after the `with` block.
+        """Digest of everything written; call it after the `with` block.
 
         Raises:
-            StoreError: a file broke its promise.
+            StoreError: a file did not match its recorded digest.
         """
         self._raise_damage()
         return self._tar.hexdigest()
@@ -192,7 +192,7 @@ class _Sink:
 
 
 class _Source:
-    """A file of a sample, as `tarfile` reads it, with its size and digest checked."""
+    """A file of a sample, read by `tarfile`, with its size and digest checked."""
 
     def __init__(self, stream: IO[bytes], member: Member, what: str, sink: _Sink):
         self._stream, self._member, self._what, self._sink = stream, member, what, sink
@@ -202,7 +202,7 @@ class _Source:
         """The next chunk.
 
         Raises:
-            StoreError: the file ends before that.
+            StoreError: the file ends too early.
         """
         chunk = self._sink.read_chunk(self._stream, size_bytes)
         self._n_read += len(chunk)
@@ -214,7 +214,7 @@ class _Source:
         """Check that the file ends here and that its digest is the recorded one.
 
         Raises:
-            StoreError: it does not end here, or a file before it was damaged.
+            StoreError: it does not end here, or an earlier file was damaged.
         """
         if self._stream.read(1):
             raise self._wrong_size("more than ")

@@ -1,4 +1,4 @@
-"""Committing one part: rows first, marker last, then the head. Killed anywhere in between, nothing false is visible."""
+"""Commits one part: rows first, then the marker, then the head. A kill at any point leaves nothing false visible."""
 
 import hashlib
 from collections import Counter
@@ -34,10 +34,10 @@ def commit_part(
     Args:
         index: number of the part within the plan.
         inputs: digest of each upstream part, by stage name.
-        n_items, n_reused: items in, and how many of them were taken over from a journal or an earlier part.
+        n_items, n_reused: number of input items, and of those taken from a journal or an earlier part.
         seconds: wall time of this run.
         digest: `rows_digest` of the rows, if the caller has it already.
-        head: make the part the current one; else the caller does, for many parts at once.
+        head: make the part the current one; otherwise the caller does, for many parts at once.
 
     Returns:
         The marker as written.

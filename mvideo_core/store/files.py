@@ -1,4 +1,4 @@
-"""A folder behind an fsspec URL, with atomic writes. Local folders rename; object stores put whole objects."""
+"""A folder at an fsspec URL, with atomic writes. Local folders rename; object stores put whole objects."""
 
 import contextlib
 import itertools
@@ -35,7 +35,7 @@ class Folder:
             self.fs, root = fsspec.core.url_to_fs(url)
         except (ImportError, ValueError) as error:
             raise StoreError(
-                f"workspace {url!r}: {error}; give a local path or a URL whose fsspec driver is there"
+                f"workspace {url!r}: {error}; give a local path or a URL whose fsspec driver is installed"
             ) from None
         self.root = root.rstrip("/")
         self.url = url
@@ -44,7 +44,7 @@ class Folder:
         self._flat = not protocols.isdisjoint(OBJECT_STORES)
         self._made: set[str] = set()
         reader = getattr(type(self.fs), "_cat_file", None)
-        # s3fs asks for the size of each file before it reads it, to read large ones in pieces
+        # s3fs asks for the size of each file before reading it, so that it can read large ones in pieces
         self._whole = {"max_concurrency": 1} if reader and "max_concurrency" in signature(reader).parameters else {}
 
     def at(self, path: str) -> str:
@@ -54,14 +54,14 @@ class Folder:
         return f"{self.root}/{path}" if path else self.root
 
     def exists(self, path: str) -> bool:
-        """True when a file (or folder) of that name is there."""
+        """True if a file (or folder) of that name exists."""
         if self.is_local:
             return os.path.exists(self.at(path))  # noqa: PTH110
         with remote_errors(self.url, f"looking for {path}"):
             return bool(self.fs.exists(self.at(path)))
 
     def size(self, path: str) -> int | None:
-        """Bytes of a file; None when it is not there."""
+        """Size of a file in bytes; None if it does not exist."""
         try:
             if self.is_local:
                 return os.stat(self.at(path)).st_size  # noqa: PTH116
@@ -76,21 +76,21 @@ class Folder:
             with remote_errors(self.url, f"reading {path}"):
                 return self.fs.open(self.at(path), "rb")
         except FileNotFoundError:
-            raise StoreError(f"{self.url}: {path} is not there; `mvideo verify` lists what is missing") from None
+            raise StoreError(f"{self.url}: {path} is missing; `mvideo verify` lists all missing files") from None
 
     def read(self, path: str) -> bytes:
-        """All bytes of a file: one request on an object store.
+        """All bytes of a file, with one request on an object store.
 
         Raises:
-            StoreError: it is not there or cannot be read.
+            StoreError: it does not exist or cannot be read.
         """
         content = self.read_or_none(path)
         if content is None:
-            raise StoreError(f"{self.url}: {path} is not there; `mvideo verify` lists what is missing")
+            raise StoreError(f"{self.url}: {path} is missing; `mvideo verify` lists all missing files")
         return content
 
     def read_or_none(self, path: str) -> bytes | None:
-        """All bytes of a file, or None when it is not there."""
+        """All bytes of a file, or None if it does not exist."""
         try:
             if self.is_local:
                 return Path(self.at(path)).read_bytes()
@@ -100,7 +100,7 @@ class Folder:
             return None
 
     def read_many(self, paths: Sequence[str]) -> dict[str, bytes]:
-        """Contents of the files that are there, by path; an object store is asked for many at once."""
+        """Contents of the files that exist, by path; an object store gets many requests at once."""
         if self.is_local:
             return {path: content for path in paths if (content := self.read_or_none(path)) is not None}
         found: dict[str, bytes] = {}
@@ -117,7 +117,7 @@ class Folder:
         return found
 
     def write(self, path: str, content: bytes) -> None:
-        """Whole file or nothing: a reader never sees half of it."""
+        """Write a whole file or nothing: no reader sees half of it."""
         target = self.at(path)
         if not self.is_local:
             with remote_errors(self.url, f"writing {path}", writes=True):
@@ -133,7 +133,7 @@ class Folder:
             Path(target).parent.mkdir(parents=True, exist_ok=True)
             try:
                 local.replace(target)
-            except OSError:  # another file system: copy beside the target, then rename
+            except OSError:  # another file system: copy next to the target, then rename
                 with new_file(target) as part:
                     shutil.copyfile(local, part)
                 local.unlink()
@@ -144,14 +144,14 @@ class Folder:
         local.unlink()
 
     def _make_folder_of(self, target: str) -> None:
-        """For remote file systems that have folders; on object stores this would cost requests and make buckets."""
+        """For remote file systems with folders; on object stores this would cost requests and create buckets."""
         parent = target.rsplit("/", 1)[0]
         if not self._flat and parent not in self._made:
             self.fs.makedirs(parent, exist_ok=True)
             self._made.add(parent)
 
     def remove(self, path: str) -> None:
-        """Delete a file or a tree; absent is fine."""
+        """Delete a file or a tree; a missing one is fine."""
         target = self.at(path)
         try:
             with remote_errors(self.url, f"deleting {path}"):
@@ -160,7 +160,7 @@ class Folder:
             return
 
     def walk(self, path: str) -> Iterator[str]:
-        """Relative names of all files below a folder, sorted; nothing when it is not there."""
+        """Relative names of all files below a folder, sorted; none if the folder does not exist."""
         base = self.at(path)
         if self.is_local:
             if not Path(base).is_dir():
@@ -172,7 +172,7 @@ class Folder:
         yield from sorted(name[prefix:] for name in names)
 
     def names(self, path: str) -> list[str]:
-        """Names of the files and folders directly in a folder, sorted; none when it is not there."""
+        """Names of the files and folders directly in a folder, sorted; none if the folder does not exist."""
         try:
             with remote_errors(self.url, f"listing {path}"):
                 found = self.fs.ls(self.at(path), detail=False)
@@ -182,7 +182,7 @@ class Folder:
         return sorted({str(name).rstrip("/").rsplit("/", 1)[-1] for name in found})
 
     def files(self, path: str) -> list["FileFacts"]:
-        """Size and age of all files below a folder, by name: one listing, no request a file."""
+        """Size and age of all files below a folder, by name: one listing, no request per file."""
         if self.is_local:
             return [FileFacts(name, *_facts_of(self.at(name))) for name in self.walk(path)]
         prefix = len(self.root) + 1
@@ -193,7 +193,7 @@ class Folder:
         return sorted(facts)
 
     def _find(self, path: str) -> dict[str, Any]:
-        """What an object store says about all files below a folder. Drivers keep listings; ours must be of now."""
+        """An object store's facts about all files below a folder. Drivers cache listings; this one is always fresh."""
         try:
             with remote_errors(self.url, f"listing {path}"):
                 found: dict[str, Any] = self.fs.find(self.at(path), detail=True)
@@ -203,7 +203,7 @@ class Folder:
         return found
 
     def remove_files(self, paths: Sequence[str]) -> None:
-        """Delete files, and local folders that this empties; absent ones are fine. One request deletes many objects."""
+        """Delete files, and local folders that become empty; missing ones are fine. One request covers many objects."""
         if not self.is_local:
             for start in range(0, len(paths), DELETE_AT_ONCE):
                 with contextlib.suppress(FileNotFoundError), remote_errors(self.url, "deleting files"):
@@ -212,7 +212,7 @@ class Folder:
         for path in paths:
             target = Path(self.at(path))
             target.unlink(missing_ok=True)
-            with contextlib.suppress(OSError):  # the first folder that still holds something
+            with contextlib.suppress(OSError):  # the first folder that is not empty
                 for folder in itertools.islice(target.parents, path.count("/") - 1):
                     folder.rmdir()
 
@@ -223,7 +223,7 @@ class Folder:
 
 
 class FileFacts(NamedTuple):
-    """A file of a folder. `modified_s`: seconds since 1970; None where the store does not say."""
+    """A file of a folder. `modified_s`: seconds since 1970; None if the store does not know."""
 
     path: str
     size_bytes: int
@@ -239,7 +239,7 @@ def _facts_of(path: str) -> tuple[int, float | None]:
 
 
 def _modification_time_s(info: Mapping[str, Any]) -> float | None:
-    """When an object was written, as the drivers call it (S3, Google, Azure, memory)."""
+    """When an object was written, under the drivers' different names (S3, Google, Azure, memory)."""
     for name in ("LastModified", "last_modified", "mtime", "updated", "created"):
         value = info.get(name)
         if isinstance(value, str):

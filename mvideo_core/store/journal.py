@@ -1,9 +1,9 @@
-"""What happened inside a part that is not finished yet: one JSON line per event, safe against a kill at any byte.
+"""Progress inside an unfinished part: one JSON line per event, safe against a kill at any byte.
 
-An event that cannot be used (damaged, or of rows that no table holds) is set aside in a file beside the journal.
+An unusable event (damaged, or with rows that no table holds) is moved to a file next to the journal.
 
-Local workspaces append to one file. Object stores cannot append: events are collected into objects, and an object is
-written before work begins, and every few seconds. A kill costs the items finished since then; they are worked on again.
+Local workspaces append to one file. Object stores cannot append: events are collected into objects, written before work
+starts and every few seconds. A kill loses the items finished since then; they are processed again.
 """
 
 import json
@@ -21,12 +21,12 @@ log = logging.getLogger(__name__)
 SYNC_EVERY_S = 1.0
 WRITE_EVERY_S = 5.0
 WAITS = ("done",)
-"""Events that an object store may get later: what they lead to is only work done twice."""
+"""Events that an object store may get later: losing them only repeats work."""
 
 
 class Journal:
-    """Events of one part in the order written. `append` returns when the event would survive the process's death; on
-    object stores, `done` events may wait up to WRITE_EVERY_S for it.
+    """Events of one part in the order written. `append` returns once the event survives the process's death; on object
+    stores, `done` events may wait up to WRITE_EVERY_S.
     """
 
     def __init__(self, folder: Folder, path: str):
@@ -60,7 +60,7 @@ class Journal:
             self._synced_at = now
 
     def set_aside(self, bad: Sequence[tuple[dict[str, Any], str]]) -> None:
-        """Copy events that cannot be used to a file beside the journal and name them; their items are worked on again.
+        """Copy unusable events to a file next to the journal and log them; their items are processed again.
 
         Args:
             bad: events, each with what is wrong with it.
@@ -71,12 +71,12 @@ class Journal:
         self.folder.write(f"{self.path}.bad", "".join(f"{line}\n" for line in lines).encode())
         items = ", ".join(str(event.get("item", "(no item)")) for event, _ in bad[:5])
         log.warning(
-            "%s: %d events cannot be used, set aside in %s.bad (items %s%s; %s); their items are worked on again",
+            "%s: %d unusable events moved to %s.bad (items %s%s; %s); their items are processed again",
             self.path, len(bad), self.path, items, ", ..." if len(bad) > 5 else "", bad[0][1],
         )  # fmt: skip
 
     def close(self) -> None:
-        """Write what waits, and release the file."""
+        """Write what is pending, and release the file."""
         self._write_waiting()
         if self._stream is not None:
             self._stream.close()
@@ -103,7 +103,7 @@ class Journal:
                 whole += len(line)
                 event = _event(line)
                 if event is None:
-                    log.warning("%s: line %d is damaged; its item is worked on again", target, number)
+                    log.warning("%s: line %d is damaged; its item is processed again", target, number)
                     continue
                 yield event
         if whole < target.stat().st_size:

@@ -12,7 +12,7 @@ NOT_CONTENT = ("attempts", "message", "content_key")
 
 
 def row_digest(row: Row) -> str:
-    """What a row says, as 64 hex digits; fields that only say where a thing lies or how it failed are left out."""
+    """A row's content as 64 hex digits, without fields that only say where something is stored or how it failed."""
     content = row.model_dump(mode="json", exclude={*NOT_CONTENT, *type(row).volatile})
     return hashlib.sha256(canonical_json(content).encode()).hexdigest()
 

@@ -1,7 +1,7 @@
-"""Who works where: one owner per part, and stages that are in use, which `mvideo gc` leaves alone.
+"""Who works where: one owner per part, and stages in use, which `mvideo gc` leaves alone.
 
 Object stores have no locks. Two owners of a part there write the same bytes twice, which is wasteful but not wrong; gc
-deletes only files of some age there.
+deletes only files above a certain age there.
 """
 
 import contextlib
@@ -21,18 +21,18 @@ from mvideo_core.store.files import Folder
 log = logging.getLogger(__name__)
 
 FIRST_WORD_S, NEXT_WORD_S = 1.0, 60.0
-"""When whoever waits for a part says so for the first time, and how often again."""
+"""When a process that waits for a part first says so, and how often it repeats it."""
 GC_WAIT_S = 3600.0
 """How long work waits for a `mvideo gc` that is deleting files of the same stage."""
 
 
 @contextlib.contextmanager
 def part_lock(folder: Folder, name: str, wait_s: float = math.inf) -> Iterator[None]:
-    """Hold the lock of one part; wait for another owner as long as it lives, and say for whom.
+    """Hold the lock of one part; wait for another owner as long as it lives, and log who it is.
 
     Args:
         name: lock file below `locks/`.
-        wait_s: how long to wait at most.
+        wait_s: longest wait.
 
     Raises:
         StoreError: another process still works on this part after `wait_s`.
@@ -40,15 +40,15 @@ def part_lock(folder: Folder, name: str, wait_s: float = math.inf) -> Iterator[N
     if not folder.is_local:
         yield
         return
-    path, begun_s = _path(folder, name), time.monotonic()
+    path, started_s = _path(folder, name), time.monotonic()
     with contextlib.ExitStack() as held:
         for patience_s in itertools.chain([FIRST_WORD_S], itertools.repeat(NEXT_WORD_S)):
-            waited_s = time.monotonic() - begun_s
+            waited_s = time.monotonic() - started_s
             try:
                 held.enter_context(file_lock(path, wait_s=min(patience_s, max(0.0, wait_s - waited_s))))
                 break
             except BlockingIOError:
-                waited_s = time.monotonic() - begun_s
+                waited_s = time.monotonic() - started_s
                 if waited_s >= wait_s:
                     raise StoreError(
                         f"{name}: {_owner(path)} works on this part (waited {waited_s:.0f} s); stop it, or wait for "
@@ -64,7 +64,7 @@ def stages_in_use(folder: Folder, stages: Iterable[str]) -> Iterator[None]:
     """Keep `mvideo gc` away from the files of some stages; any number of processes may use a stage at once.
 
     Args:
-        stages: whose files are read or written.
+        stages: the stages whose files are read or written.
 
     Raises:
         StoreError: a gc has been deleting files of such a stage for an hour.
@@ -82,10 +82,10 @@ def stages_in_use(folder: Folder, stages: Iterable[str]) -> Iterator[None]:
 
 @contextlib.contextmanager
 def stages_unused(folder: Folder, stages: Iterable[str]) -> Iterator[list[str]]:
-    """Hold the files of some stages alone, without waiting.
+    """Lock the files of some stages exclusively, without waiting.
 
     Yields:
-        Stages that another live process uses; nothing may be deleted when there are any.
+        Stages that another live process uses; if there are any, nothing may be deleted.
     """
     busy: list[str] = []
     with contextlib.ExitStack() as held:
@@ -110,7 +110,7 @@ def _after_gc(path: Path, stage: str) -> Iterator[None]:
 
 
 def _owner(path: Path) -> str:
-    """Who said last that it holds a lock."""
+    """The process that last took the lock, in its own words."""
     return path.read_text(encoding="utf-8", errors="replace").strip() or "another live process"
 
 

@@ -1,4 +1,4 @@
-"""Trying failed items again."""
+"""Retrying failed items."""
 
 from collections.abc import Iterable
 
@@ -9,13 +9,13 @@ from mvideo_core.store.workspace import Workspace, head_path, journal_path, mark
 
 
 def retry_failed(workspace: Workspace, stage: str, row_class: type[Row], error: str | None = None) -> int:
-    """Make the next run of a stage try its failed items again; everything else of their parts is kept.
+    """Make the next run of a stage retry its failed items; everything else in their parts is kept.
 
     Args:
         error: only rows of this error class; None for all.
 
     Returns:
-        Number of items that will be tried again. Their `attempts` count goes on from where it is.
+        Number of items that will be retried. Their `attempts` count continues from its current value.
     """
     with stages_in_use(workspace.folder, [stage]):
         return sum(_retry_part(workspace, stage, index, row_class, error) for index in range(workspace.parts_of(stage)))
@@ -32,14 +32,14 @@ def _retry_part(workspace: Workspace, stage: str, index: int, row_class: type[Ro
         journal.discard()
         _journal_rows(journal, rows, again)
         journal.close()
-        # The marker goes last: killed before, the part is still whole; killed after, the journal has everything.
+        # The marker goes last: killed before that, the part is still whole; killed after, the journal has everything.
         workspace.folder.remove(head_path(stage, index))
         workspace.folder.remove(marker_path(stage, marker.key))
     return len(again)
 
 
 def _journal_rows(journal: Journal, rows: Iterable[Row], again: set[str]) -> None:
-    """What the part knows, written as if it had been killed just before the items to try again."""
+    """What the part knows, written as if it had been killed just before the items to retry."""
     by_item: dict[str, list[Row]] = {}
     for row in rows:
         by_item.setdefault(row.content_key, []).append(row)

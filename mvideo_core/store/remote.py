@@ -1,4 +1,4 @@
-"""What object stores say, in one line: their drivers raise errors of many kinds, most of them no OSError."""
+"""Errors of object stores in one line: their drivers raise errors of many kinds, most of them not an OSError."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -8,37 +8,35 @@ from mvideo_core.base.errors import MVideoError, StoreError
 OBJECT_STORES = {
     "s3", "s3a", "gs", "gcs", "abfs", "abfss", "az", "adl", "oss", "cos", "cosn", "tos", "obs", "oci", "memory",
 }  # fmt: skip
-"""Protocols without folders: nothing has to be made before a file is written."""
+"""Protocols without folders: nothing has to be created before a file is written."""
 _OURS = (MVideoError, FileNotFoundError, TypeError, AttributeError, NameError, AssertionError)
 _DENIED = ("credential", "access denied", "accessdenied", "forbidden", "unauthorized", "signature", "403", "401")
 
 
 @contextmanager
 def remote_errors(url: str, what: str, writes: bool = False) -> Iterator[None]:
-    """Turns what a driver raises inside the block into StoreError; an absent file stays FileNotFoundError.
+    """Turns a driver's errors inside the block into StoreError; a missing file stays FileNotFoundError.
 
     Args:
-        url: of the workspace or dataset, begins the message.
+        url: of the workspace or dataset; starts the message.
         what: what was being done: "writing heads/plan.json".
-        writes: the block writes, so an absent "file" is an absent bucket.
+        writes: the block writes, so a missing "file" is a missing bucket.
 
     Raises:
-        StoreError: caused by the error only if another try may help.
+        StoreError: has a cause only if another try may help.
     """
     try:
         yield
     except _OURS as error:
         if not (writes and isinstance(error, FileNotFoundError)):
             raise
-        raise StoreError(
-            f"{url}: {what}: {_first(error)}; is the bucket there? It is not made here: correct its name, or create it"
-        ) from None
+        raise StoreError(f"{url}: {what}: {_first(error)}; no such bucket? Correct its name or create it") from None
     except PermissionError as error:
-        raise StoreError(f"{url}: {what}: {_first(error)}; check the credentials and what they may do") from None
+        raise StoreError(f"{url}: {what}: {_first(error)}; check the credentials and their permissions") from None
     except Exception as error:
         words = _first(error)
         if any(word in words.lower() for word in _DENIED):
-            raise StoreError(f"{url}: {what}: {words}; check the credentials and what they may do") from None
+            raise StoreError(f"{url}: {what}: {words}; check the credentials and their permissions") from None
         raise StoreError(f"{url}: {what}: {words}; check the URL and the network, then run again") from error
 
 

@@ -1,4 +1,4 @@
-"""Folders for temporary files that a kill leaves behind no longer than until the next start on that machine."""
+"""Temporary folders; one left by a killed process is removed at the next start on that machine."""
 
 import contextlib
 import shutil
@@ -11,15 +11,15 @@ from mvideo_core.base.locks import file_lock
 
 PREFIX = "mvideo-"
 OWNER = ".owner"
-"""A file that the folder's process holds locked while it lives."""
+"""A file that the folder's process keeps locked while it lives."""
 
 
 @contextlib.contextmanager
 def scratch_folder(name: str) -> Iterator[Path]:
-    """An empty folder of this process alone below TMPDIR; those of dead processes are removed first.
+    """An empty folder for this process alone below TMPDIR; those of dead processes are removed first.
 
     Args:
-        name: what it is for; part of its name.
+        name: its purpose; part of the folder's name.
     """
     _sweep(Path(tempfile.gettempdir()))
     folder, lock = _create_owned(name)
@@ -36,7 +36,7 @@ def _create_owned(name: str) -> tuple[Path, contextlib.ExitStack]:
     while True:
         folder = Path(tempfile.mkdtemp(prefix=f"{PREFIX}{name}-"))
         lock = contextlib.ExitStack()
-        with contextlib.suppress(BlockingIOError):  # another process took it for a dead one's before it was locked
+        with contextlib.suppress(BlockingIOError):  # another process took it for a leftover before it was locked
             lock.enter_context(file_lock(folder / OWNER))
             if (folder / OWNER).exists():
                 return folder, lock

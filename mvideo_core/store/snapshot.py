@@ -1,6 +1,6 @@
-"""What an object store holds right now, listed area by area: few requests instead of several for every file.
+"""What an object store holds right now, listed area by area: few requests instead of several per file.
 
-For commands that look at a whole workspace (status, verify, gc). Local workspaces need none of it.
+For commands that look at a whole workspace (status, verify, gc). Local workspaces do not need it.
 """
 
 import threading
@@ -11,7 +11,7 @@ from mvideo_core.store.workspace import Workspace, marker_path
 
 
 def snapshot(workspace: Workspace) -> Workspace:
-    """The same workspace for reading: sizes come from listings, heads and their markers are fetched at once."""
+    """The same workspace for reading: sizes come from listings; heads and their markers are fetched at once."""
     if workspace.folder.is_local:
         return workspace
     folder = SnapshotFolder(workspace.folder)
@@ -30,7 +30,7 @@ def _head_keys(workspace: Workspace) -> Iterator[tuple[str, str]]:
 
 
 class SnapshotFolder(Folder):
-    """A folder whose areas (first parts of paths) are each listed once, when first asked for."""
+    """A folder whose areas (first parts of paths) are each listed once, on first use."""
 
     def __init__(self, folder: Folder):
         super().__init__(folder.url)
@@ -39,7 +39,7 @@ class SnapshotFolder(Folder):
         self._lock = threading.Lock()
 
     def fetch(self, paths: Sequence[str]) -> None:
-        """Read small files that will be asked for, all at once."""
+        """Read small files that will be needed, all at once."""
         self._contents |= self.read_many([path for path in paths if self._look_up(path) is not None])
 
     def exists(self, path: str) -> bool:
@@ -52,7 +52,7 @@ class SnapshotFolder(Folder):
         return None if found is None else found.size_bytes
 
     def read_or_none(self, path: str) -> bytes | None:
-        """Fetched before, or one request; none for what the listing lacks."""
+        """Prefetched content, or one request; None if the listing does not have the file."""
         if path in self._contents:
             return self._contents[path]
         return None if self._look_up(path) is None else super().read_or_none(path)
@@ -74,7 +74,7 @@ class SnapshotFolder(Folder):
         return self._area(path).get(path)
 
     def _area(self, path: str) -> dict[str, FileFacts]:
-        """Facts by path of everything in the area of a path; a file at the top is an area of its own."""
+        """Facts by path of everything in the area of a path; a top-level file is its own area."""
         area = path.partition("/")[0]
         with self._lock:
             if area not in self._areas:

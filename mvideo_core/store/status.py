@@ -1,4 +1,4 @@
-"""What a workspace holds, stage by stage, and which of its files cannot be trusted."""
+"""What a workspace holds, stage by stage, and which of its files are damaged or missing."""
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -23,11 +23,11 @@ class StageStatus(Record):
 
 
 class Problem(Record):
-    """One thing `mvideo verify` found: which file, what is wrong, what mends it."""
+    """One finding of `mvideo verify`: which file, what is wrong, how to fix it."""
 
     path: str
     what: str
-    mend: str
+    fix: str
 
 
 def stage_status(workspace: Workspace, stage: str, markers: Sequence[Marker] | None = None) -> StageStatus:
@@ -61,13 +61,13 @@ def failures(workspace: Workspace, stage: str, row_class: type[Row]) -> Iterator
 
 
 def verify_stage(workspace: Workspace, stage: str, row_class: type[Row], deep: bool) -> Iterator[Problem]:
-    """Check every current part: marker, rows and blobs are there at their sizes; `deep` also checks SHA-256."""
+    """Check every current part: marker, rows and blobs exist at their recorded sizes; `deep` also checks SHA-256."""
     indices = range(workspace.parts_of(stage))
     if workspace.folder.is_local:
         for index in indices:
             yield from _verify_part(workspace, stage, index, row_class, deep)
         return
-    for start in range(0, len(indices), PARTS_AT_ONCE):  # an object store answers many at once
+    for start in range(0, len(indices), PARTS_AT_ONCE):  # an object store handles many requests at once
         with ThreadPoolExecutor(PARTS_AT_ONCE) as pool:
             jobs = [
                 pool.submit(lambda index: list(_verify_part(workspace, stage, index, row_class, deep)), index)
@@ -82,23 +82,21 @@ def _verify_part(workspace: Workspace, stage: str, index: int, row_class: type[R
     if marker is None:
         if workspace.head(stage, index) is not None:
             what = "points to a part without a readable marker"
-            yield Problem(path=head_path(stage, index), what=what, mend=f"run stage {stage} again")
+            yield Problem(path=head_path(stage, index), what=what, fix=f"run stage {stage} again")
         return
-    mend = f"run stage {marker.stage} again; only what is missing is redone"
+    fix = f"run stage {marker.stage} again; only what is missing is redone"
     if not workspace.holds(marker.rows):
-        yield Problem(path=marker.rows.path, what="missing or of another size than recorded", mend=mend)
+        yield Problem(path=marker.rows.path, what="missing, or its size differs from the recorded one", fix=fix)
         return
     if deep and workspace.folder.sha256(marker.rows.path) != marker.rows.sha256:
-        yield Problem(path=marker.rows.path, what="content differs from its recorded SHA-256", mend=mend)
+        yield Problem(path=marker.rows.path, what="content differs from its recorded SHA-256", fix=fix)
         return
     for row in workspace.rows(marker, row_class):
         for blob in blobs_of(row):
             if not workspace.holds(blob):
-                yield Problem(path=blob.path, what="missing or of another size than recorded", mend=mend)
+                yield Problem(path=blob.path, what="missing, or its size differs from the recorded one", fix=fix)
             elif deep and workspace.folder.sha256(blob.path) != blob.sha256:
-                yield Problem(
-                    path=blob.path, what="content differs from its recorded SHA-256", mend=f"delete it, {mend}"
-                )
+                yield Problem(path=blob.path, what="content differs from its recorded SHA-256", fix=f"delete it, {fix}")
 
 
 def reason_lines(reasons: dict[str, int]) -> Sequence[str]:

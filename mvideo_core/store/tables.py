@@ -13,7 +13,7 @@ from mvideo_core.base.errors import StoreError
 from mvideo_core.base.parquet import read_table
 from mvideo_core.base.records import Row
 
-if TYPE_CHECKING:  # imported where rows are read or written: `mvideo status` reads markers alone
+if TYPE_CHECKING:  # imported only where rows are read or written: `mvideo status` reads just markers
     import pyarrow as pa
 
 R = TypeVar("R", bound=Row)
@@ -23,7 +23,7 @@ SIMPLE = {str: "string", int: "int64", float: "float64", bool: "bool_"}
 
 @lru_cache(maxsize=64)
 def schema_of(row_class: type[BaseModel]) -> "pa.Schema":
-    """Arrow schema of a record class: one column a field, nested records as structs."""
+    """Arrow schema of a record class: one column per field, nested records as structs."""
     import pyarrow as pa
 
     return pa.schema([pa.field(name, _arrow(field.annotation)) for name, field in row_class.model_fields.items()])
@@ -42,7 +42,7 @@ def to_parquet(rows: Sequence[Row], row_class: type[Row]) -> bytes:
 
 
 def misfit(rows: Sequence[Row], row_class: type[Row]) -> str:
-    """Why a table cannot hold these rows (half a surrogate pair, a number too large); "" when it can."""
+    """Why a table cannot hold these rows (half a surrogate pair, a number too large); "" if it can."""
     import pyarrow as pa
 
     try:
@@ -56,7 +56,7 @@ def from_parquet(content: bytes, row_class: type[R]) -> list[R]:
     """Rows of a Parquet file.
 
     Raises:
-        StoreError: not Parquet, or columns that the row class does not know.
+        StoreError: not Parquet, or columns that the row class does not have.
     """
     import pyarrow as pa
 
@@ -89,13 +89,13 @@ def _arrow(annotation: Any) -> "pa.DataType":
 
 
 class RowIndex:
-    """Rows by class and key, for whoever needs several stages' rows of the same keys."""
+    """Rows by class and key, for code that needs several stages' rows of the same keys."""
 
     def __init__(self) -> None:
         self._by_class: dict[type[Row], dict[str, Any]] = {}
 
     def add(self, rows: Iterable[Row]) -> None:
-        """Take in rows of any class."""
+        """Add rows of any class."""
         for row in rows:
             self._by_class.setdefault(type(row), {})[row.key] = row
 

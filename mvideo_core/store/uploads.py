@@ -1,6 +1,6 @@
-"""Uploads in parts that a killed process left unfinished in an S3 bucket: no listing shows them, and they cost storage.
+"""Multipart uploads that a killed process left unfinished in an S3 bucket: no listing shows them, and they use storage.
 
-Other stores need none of this: Google's and Azure's unfinished uploads expire after a week.
+Other stores do not need this: Google's and Azure's unfinished uploads expire after a week.
 """
 
 import logging
@@ -27,12 +27,13 @@ def abort_uploads(folder: Folder, before_s: float | None, dry_run: bool) -> tupl
     """Abort unfinished uploads below a folder.
 
     Args:
-        before_s: only those begun before, seconds since 1970; a running process's own are younger. None = all.
+        before_s: only those started before this time, seconds since 1970; a running process's own are younger. None =
+            all.
         dry_run: only count.
 
     Returns:
-        How many were aborted (or would be), and how many were left because they are younger. A bucket that does not let
-        itself be asked is a warning.
+        How many were aborted (or would be), and how many were kept because they are younger. If the bucket refuses the
+        request, a warning is logged.
     """
     call = getattr(folder.fs, "call_s3", None)
     if folder.is_local or call is None:
@@ -41,9 +42,9 @@ def abort_uploads(folder: Folder, before_s: float | None, dry_run: bool) -> tupl
     n_found = n_gone = 0
     try:
         with remote_errors(folder.url, "looking for unfinished uploads"):
-            for upload, begun_s in _uploads(call, folder):
+            for upload, started_s in _uploads(call, folder):
                 n_found += 1
-                old += [upload] if before_s is None or begun_s < before_s else []
+                old += [upload] if before_s is None or started_s < before_s else []
             for upload in () if dry_run else old:
                 call("abort_multipart_upload", Bucket=upload.bucket, Key=upload.key, UploadId=upload.upload_id)
                 n_gone += 1
@@ -54,12 +55,12 @@ def abort_uploads(folder: Folder, before_s: float | None, dry_run: bool) -> tupl
 
 
 def _uploads(call: Any, folder: Folder) -> Iterator[tuple[Upload, float]]:
-    """Each unfinished upload below the folder, and when it was begun, page by page."""
+    """Each unfinished upload below the folder and its start time, page by page."""
     bucket, _, prefix = folder.root.partition("/")
-    asked = {"Bucket": bucket, "Prefix": f"{prefix.rstrip('/')}/" if prefix else ""}
+    query = {"Bucket": bucket, "Prefix": f"{prefix.rstrip('/')}/" if prefix else ""}
     markers: dict[str, str] = {}
     while True:
-        page = call("list_multipart_uploads", **asked, **markers)
+        page = call("list_multipart_uploads", **query, **markers)
         for one in page.get("Uploads", ()):
             yield Upload(bucket, one["Key"], one["UploadId"]), _seconds(one["Initiated"])
         if not page.get("IsTruncated"):
@@ -67,5 +68,5 @@ def _uploads(call: Any, folder: Folder) -> Iterator[tuple[Upload, float]]:
         markers = {"KeyMarker": page["NextKeyMarker"], "UploadIdMarker": page["NextUploadIdMarker"]}
 
 
-def _seconds(begun: datetime) -> float:
-    return (begun if begun.tzinfo else begun.replace(tzinfo=UTC)).timestamp()
+def _seconds(started: datetime) -> float:
+    return (started if started.tzinfo else started.replace(tzinfo=UTC)).timestamp()

@@ -1,14 +1,14 @@
-"""One workspace: where plans, heads, markers, rows, blobs, journals and datasets are, and how they are read back.
+"""One workspace: where plans, heads, markers, rows, blobs, journals and datasets are, and how to read them.
 
 ```
 workspace.json                                 layout version
 heads/plan.json                                number of parts of the current plan, and the keys of its sources
 heads/<stage>/part-00000.json                  key of the latest committed part
-heads/<stage>/asked.json                       settings that the stage was last asked to run with
+heads/<stage>/asked.json                       settings last requested for the stage
 done/<stage>/<key>.json                        marker: outputs, sizes, counts; no marker, no output
-rows/<stage>/<key>.parquet                     one row an item, every status
+rows/<stage>/<key>.parquet                     one row per item, any status
 blobs/<stage>/<xx>/<name>                      clips, mask sequences
-journal/<stage>/<key>.jsonl                    events of a part under way
+journal/<stage>/<key>.jsonl                    events of an unfinished part
 datasets/<key>/                                shards, index, data card
 latents/<key>/                                 tars of latents, index, latents.json
 reports/<key>/index.html                       report
@@ -33,18 +33,18 @@ LAYOUT_VERSION = 1
 HEADS_KEPT = 3
 POINTERS = ("dataset", "latents", "report")
 SOURCE_STAGE = "source"
-"""The planned sources. Their heads are the plan's `keys`, so that one write replaces a plan as a whole."""
+"""The planned sources. Their heads are the plan's `keys`, so that a single write replaces the whole plan."""
 R = TypeVar("R", bound=Row)
 
 
 class Marker(Record):
-    """What a finished part left behind.
+    """The record of a finished part.
 
     Attributes:
-        digest: of the `ok` rows; downstream keys are made of it.
+        digest: of the `ok` rows; goes into the keys of downstream stages.
         settings: digest of stage name, revision, options and externals, the same for all parts of one run.
         counts: rows by status, plus `items` in and `reused` items taken from earlier parts or the journal.
-        seconds: wall time of the commit's run; the only timing there is, kept out of rows.
+        seconds: wall time of the run that committed; the only timing, kept out of rows.
     """
 
     stage: str
@@ -63,13 +63,13 @@ class Marker(Record):
 
 
 class Workspace:
-    """Reads and writes one workspace. Cheap to make; holds no state but the folder.
+    """Reads and writes one workspace. Cheap to create; holds no state but the folder.
 
     Args:
-        url: local path or fsspec URL; made on first write.
+        url: local path or fsspec URL; created on first write.
 
     Raises:
-        StoreError: the folder was written by an incompatible layout.
+        StoreError: the folder has an incompatible layout.
     """
 
     def __init__(self, url: str):
@@ -84,10 +84,10 @@ class Workspace:
 
     @classmethod
     def existing(cls, url: str) -> Self:
-        """A workspace to look at or to go on with.
+        """Open an existing workspace.
 
         Raises:
-            ConfigError: there is none at that place.
+            ConfigError: there is none at that path.
         """
         found = cls(url)
         if not found.folder.exists("workspace.json"):
@@ -99,7 +99,7 @@ class Workspace:
 
     @classmethod
     def of(cls, folder: Folder) -> Self:
-        """The workspace in a folder that was opened and checked before."""
+        """The workspace in a folder that is already open and checked."""
         found = cls.__new__(cls)
         found.folder, found.url = folder, folder.url
         return found
@@ -117,19 +117,19 @@ class Workspace:
         return None if plan is None else int(plan["n_parts"])
 
     def parts_of(self, stage: str) -> int:
-        """Number of current parts of a stage: its own count if it regroups items, else the plan's; 0 if none."""
+        """Number of current parts of a stage: its own count if it regroups items, else the plan's; 0 if it has none."""
         own = self._json(f"heads/{stage}/plan.json")
         return int(own["n_parts"]) if own else self.n_parts() or 0
 
     def has_own_parts(self, stage: str) -> bool:
-        """True when a stage has a number of parts of its own: it was run, or at least planned."""
+        """True if a stage has its own number of parts: it was run, or at least planned."""
         return self._json(f"heads/{stage}/plan.json") is not None
 
     def set_parts_of(self, stage: str, n_parts: int, keys: Sequence[str] = ()) -> None:
         """Give a stage that regroups items its own number of parts.
 
         Args:
-            keys: of committed parts, all of which become current at once; else each part has a head of its own.
+            keys: of committed parts, all of which become current at once; without them each part has its own head.
         """
         own = {"n_parts": n_parts} | ({"keys": list(keys)} if keys else {})
         self.folder.write(f"heads/{stage}/plan.json", json.dumps(own).encode())
@@ -148,30 +148,30 @@ class Workspace:
         return recent[0] if recent else None
 
     def set_head(self, stage: str, index: int, key: str) -> None:
-        """Make a committed part the current one; the ones before it stay known as places to take rows over from."""
+        """Make a committed part the current one; earlier ones stay listed, so that their rows can be reused."""
         before = [other for other in self.recent_heads(stage, index) if other != key]
         head = {"key": key, "before": before[:HEADS_KEPT]}
         self.folder.write(head_path(stage, index), json.dumps(head).encode())
 
     def ask_for(self, stage: str, settings: str) -> None:
-        """Note the settings (see Marker) that a stage was last asked to run with: parts of others are not finished."""
+        """Record the last requested settings (see Marker) of a stage: parts with other settings are not finished."""
         if self.last_request(stage) != settings:
             self.folder.write(f"heads/{stage}/asked.json", json.dumps({"settings": settings}).encode())
 
     def last_request(self, stage: str) -> str | None:
-        """The settings a stage was last asked to run with; None in workspaces from before this was noted."""
+        """The last requested settings of a stage; None in workspaces from before this was recorded."""
         found = self._json(f"heads/{stage}/asked.json")
         return None if found is None else str(found["settings"])
 
     def recent_heads(self, stage: str, index: int) -> list[str]:
-        """Keys that are or were lately the current one of a part, newest first."""
+        """Keys that are or recently were the current one of a part, newest first."""
         if keys := self._keys_in_plan(stage):
             return keys[index : index + 1]
         found = self._json(head_path(stage, index))
         return [] if found is None else [found["key"], *found.get("before", [])]
 
     def head_indices(self, stage: str) -> list[int]:
-        """Parts that a stage has heads of, those beyond the current plan included."""
+        """Parts of a stage that have heads, including those beyond the current plan."""
         if stage == SOURCE_STAGE:
             return list(range(self.n_parts() or 0))
         if keys := self._keys_in_plan(stage):
@@ -184,13 +184,13 @@ class Workspace:
         return self._json(f"heads/{name}.json")
 
     def set_pointer(self, name: str, path: str, **more: Any) -> None:
-        """Make a finished dataset, latents or report the current ones."""
+        """Make a finished dataset, latents or report the current one."""
         self.folder.write(f"heads/{name}.json", json.dumps({"path": path, **more}, sort_keys=True).encode())
 
     # markers and rows
 
     def marker(self, stage: str, key: str) -> Marker | None:
-        """The marker of a part; None when the part is not finished. A marker that cannot be read counts as none."""
+        """The marker of a part; None if the part is not finished. An unreadable marker counts as none."""
         content = self.folder.read_or_none(marker_path(stage, key))
         if content is None:
             return None
@@ -223,11 +223,11 @@ class Workspace:
                 yield from self.rows(marker, row_class)
 
     def holds(self, blob: Blob) -> bool:
-        """True when the blob is there at its recorded size."""
+        """True if the blob exists at its recorded size."""
         return self.folder.size(blob.path) == blob.size_bytes
 
     def is_complete(self, marker: Marker | None, row_class: type[Row]) -> bool:
-        """True when every file a marker speaks of is there at its recorded size."""
+        """True if all files of a marker exist at their recorded sizes."""
         if marker is None or not self.holds(marker.rows):
             return False
         if marker.blob_bytes == 0:
@@ -235,7 +235,7 @@ class Workspace:
         return all(self.holds(blob) for row in self.rows(marker, row_class) for blob in blobs_of(row))
 
     def _keys_in_plan(self, stage: str) -> list[str]:
-        """Keys of a stage whose parts became current all at once; [] where each part has a head."""
+        """Keys of a stage whose parts became current all at once; [] if each part has a head."""
         plan = self.plan() if stage == SOURCE_STAGE else self._json(f"heads/{stage}/plan.json")
         return list((plan or {}).get("keys", ()))
 
@@ -246,7 +246,7 @@ class Workspace:
         try:
             value = json.loads(content)
         except ValueError:
-            raise StoreError(f"{self.url}: {path} is damaged; delete it, the next run writes it again") from None
+            raise StoreError(f"{self.url}: {path} is damaged; delete it, the next run rewrites it") from None
         return value if isinstance(value, dict) else None
 
 
@@ -258,26 +258,26 @@ def blobs_of(row: Row) -> list[Blob]:
 
 @functools.lru_cache(maxsize=64)
 def _blob_fields(row_class: type[Row]) -> tuple[str, ...]:
-    """Names of the fields declared as a Blob or none; most rows have no such field, and there are many rows."""
+    """Names of the fields declared as a Blob or None; most rows have no such field, and there are many rows."""
     fields = row_class.model_fields.items()
     return tuple(name for name, field in fields if field.annotation is Blob or Blob in get_args(field.annotation))
 
 
 def marker_path(stage: str, key: str) -> str:
-    """Where a part's marker lies."""
+    """Path of a part's marker."""
     return f"done/{stage}/{key}.json"
 
 
 def rows_path(stage: str, key: str) -> str:
-    """Where a part's rows lie."""
+    """Path of a part's rows."""
     return f"rows/{stage}/{key}.parquet"
 
 
 def journal_path(stage: str, key: str) -> str:
-    """Where a part's journal lies."""
+    """Path of a part's journal."""
     return f"journal/{stage}/{key}.jsonl"
 
 
 def head_path(stage: str, index: int) -> str:
-    """Where the head of a part lies."""
+    """Path of a part's head."""
     return f"heads/{stage}/part-{index:05d}.json"

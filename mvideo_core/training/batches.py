@@ -1,6 +1,6 @@
-"""From cached samples and the step's draws to the tensors of one micro-batch.
+"""Turns cached samples and the step's draws into the tensors of one micro-batch.
 
-B batch, F latent frames, C channels, H, W, L text tokens; G: slots of the global batch. All fp32 but the text.
+B batch, F latent frames, C channels, H, W, L text tokens; G: slots of the global batch. All fp32 except the text.
 """
 
 from collections.abc import Sequence
@@ -26,12 +26,12 @@ class Batch:
         keys: sample keys, for messages.
         x0_BFCHW, noise_BFCHW: clean target and the noise to add.
         timestep_B: noise level of the target.
-        text_BLC: T5 embeddings; the empty prompt's where the text was dropped.
+        text_BLC: T5 embeddings; those of the empty prompt where the text was dropped.
         mask_BFCHW: mask latents; zeros where the mask was dropped.
         appearance_BFCHW, motion_BFCHW: history, noised to history_timestep_B; None without history.
         consistency_B: weight of each sample's consistency loss, mean 1 over the global batch; zeros skip the teacher.
-        with_teacher: whether any weight of the global batch is not zero; the same on all ranks.
-        seed: of torch's own draws while the loss is taken (dropout of the adapters).
+        with_teacher: whether any weight of the global batch is nonzero; the same on all ranks.
+        seed: for torch's own draws while the loss is computed (dropout of the adapters).
     """
 
     keys: tuple[str, ...]
@@ -48,11 +48,11 @@ class Batch:
     seed: int
 
     def to(self, device: "torch.device") -> "Batch":
-        """The same batch on a device; does nothing for tensors that are there."""
+        """The same batch on a device; does nothing for tensors that are already there."""
         return self._each(lambda tensor: tensor.to(device, non_blocking=True))
 
     def pin_memory(self) -> "Batch":
-        """The same batch in page-locked memory, for copies beside the computation."""
+        """The same batch in page-locked memory, so that copies overlap with computation."""
         return self._each(lambda tensor: tensor.pin_memory())
 
     def _each(self, change: Any) -> "Batch":
@@ -63,7 +63,7 @@ class Batch:
 
 
 class BatchMaker:
-    """Makes micro-batches; stateless, so it may be called in any order and from threads.
+    """Makes micro-batches; stateless, so it may be called in any order and from several threads.
 
     Args:
         draws, consistency: options.
@@ -99,7 +99,7 @@ class BatchMaker:
     def batch(
         self, drawn: StepDraws, slots: range, samples: Sequence["LatentSample"], weights_G: "torch.Tensor"
     ) -> Batch:
-        """The micro-batch of these slots under given draws; noise is a function of seed, step and slot."""
+        """The micro-batch of these slots for given draws; noise is a function of seed, step and slot."""
         import torch
 
         places = [generator(self.seed, "noise", drawn.step, slot) for slot in slots]
@@ -147,7 +147,7 @@ def stack(samples: Sequence["LatentSample"], name: str) -> "torch.Tensor":
 
 
 def _target(sample: "LatentSample", draw: "torch.Generator") -> "torch.Tensor":
-    """The VAE's mean, or a draw from its distribution where the cache holds the variance too."""
+    """The VAE's mean, or a draw from its distribution if the cache also has the variance."""
     import torch
 
     mean = torch.as_tensor(sample.target_FCHW).float()

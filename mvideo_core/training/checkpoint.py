@@ -1,13 +1,13 @@
 """Checkpoints: one folder each, renamed into place when complete; a run resumes from the newest good one.
 
-    checkpoints/step-00001000/     damaged-step-... and nonfinite-step-... were set aside: no run resumes from them
+    checkpoints/step-00001000/     damaged-step-... and nonfinite-step-... are set aside: no run resumes from them
         state.json              step, options that fix the course of the run, dataset digest, size and SHA-256 of files
         optimizer.safetensors   Adam's means and step counts, by parameter
         adapter/                adapters and conditioning as trained, fp32: what MVideoPipeline and diffusers load
         adapter_ema/            the same for their running mean
 
-Random draws and the data position are functions of seed and step (seeds.py, data.py) and the learning rate is one of
-the step, so nothing else is needed to go on bit for bit. There is no pickle in a checkpoint.
+Random draws and the data position are functions of seed and step (seeds.py, data.py), and so is the learning rate of
+the step, so nothing else is needed to resume bit for bit. Checkpoints contain no pickle.
 """
 
 import contextlib
@@ -41,45 +41,45 @@ CHECKPOINTS, LOCK = "checkpoints", ".lock"
 STATE, OPTIMIZER = "state.json", "optimizer.safetensors"
 ADAPTER, ADAPTER_EMA = ADAPTER_FOLDER, "adapter_ema"
 FIRST_FORM = {ADAPTER: "trainable.safetensors", ADAPTER_EMA: "ema.safetensors"}
-"""Checkpoints of layout 1 kept the same tensors a second time, by the parameters' names."""
+"""Checkpoints of layout 1 stored the same tensors twice, the second time by the parameters' names."""
 NOT_FINITE, DAMAGED = "nonfinite-", "damaged-"
-"""Before the name of a checkpoint that was set aside."""
+"""Prefix of a checkpoint that was set aside."""
 LAYOUT, READABLE = 2, (1, 2)
-"""Layout that is written, and those that can be read."""
+"""The layout that is written, and those that can be read."""
 
 
 class State(Options):
-    """state.json: what a checkpoint says about itself."""
+    """state.json: a checkpoint's description of itself."""
 
     layout: int = Field(default=LAYOUT, description="layout of the folder")
     step: int = Field(default=0, description="optimizer steps done")
     samples_seen: int = Field(default=0, description="step x global batch")
     seed: int = Field(default=0, description="of all draws")
-    world_size: int = Field(default=1, description="processes that trained; another number may go on")
+    world_size: int = Field(default=1, description="processes that trained; a resume may use a different number")
     course: dict[str, Any] = Field(
         default={}, description="options that fix the course, and digests of base weights and first adapter"
     )
     data: str = Field(default="", description="digest of the latents trained on")
-    changes: list[Change] = Field(default=[], description="options changed within the run on purpose")
-    skipped: int = Field(default=0, description="steps without update, since they were not finite")
-    skipped_in_a_row: int = Field(default=0, description="of these, the last ones before this checkpoint")
-    files: dict[str, int] = Field(default={}, description="every other file of the folder and its bytes")
-    sha256: dict[str, str] = Field(default={}, description="of each of these files; earlier versions wrote none")
-    own_digest: str = Field(default="", description="of all the rest of this file; earlier versions wrote none")
+    changes: list[Change] = Field(default=[], description="options changed on purpose during the run")
+    skipped: int = Field(default=0, description="non-finite steps, without update")
+    skipped_in_a_row: int = Field(default=0, description="of these, the last consecutive ones before this checkpoint")
+    files: dict[str, int] = Field(default={}, description="every other file of the folder and its size in bytes")
+    sha256: dict[str, str] = Field(default={}, description="digest of each of these files; earlier versions wrote none")
+    own_digest: str = Field(default="", description="digest of the rest of this file; earlier versions wrote none")
 
     @property
     def content_digest(self) -> str:
-        """What `own_digest` has to be."""
+        """The correct value of `own_digest`."""
         return digest(self.model_dump(mode="json", exclude={"own_digest"}))
 
 
 def folder_of(checkpoints: Path, step: int) -> Path:
-    """Folder of the checkpoint after so many steps."""
+    """Folder of the checkpoint after that many steps."""
     return checkpoints / f"step-{step:08d}"
 
 
 def complete(checkpoints: Path) -> list[Path]:
-    """Complete checkpoints, oldest first. Those with a file gone or cut short are left out; no content is read."""
+    """Complete checkpoints, oldest first. Those with a missing or truncated file are skipped; no content is read."""
     return [path for path in _of_steps(checkpoints) if _is_whole(path)]
 
 
@@ -87,27 +87,27 @@ def read_state(folder: Path) -> State:
     """state.json of a checkpoint.
 
     Raises:
-        StoreError: not readable, or of another layout.
+        StoreError: not readable, or a different layout.
     """
     try:
         state = State.parse(json.loads((folder / STATE).read_text(encoding="utf-8")), str(folder / STATE))
     except (OSError, ValueError, ConfigError) as error:
-        raise StoreError(f"{folder}: no readable {STATE} ({error}); delete this folder to resume before it") from None
+        raise StoreError(f"{folder}: no readable {STATE} ({error}); delete this folder to resume earlier") from None
     if state.layout not in READABLE:
         raise StoreError(f"{folder}: layout {state.layout}, this version reads {READABLE}; start a new run folder")
     return state
 
 
 def save(checkpoints: Path, trainer: "Trainer", state: State, export: Callable[[Path, int], None], keep: int) -> Path:
-    """Write the checkpoint of the trainer's step; call on the first rank only.
+    """Write the checkpoint of the trainer's step; call it on the first rank only.
 
     Args:
         state: step, skipped steps, files and their digests are filled in here.
-        export: writes the adapter folders of a step below the folder it is given.
-        keep: newest complete checkpoints to leave; 0 leaves all.
+        export: writes the adapter folders of a step below a given folder.
+        keep: number of newest complete checkpoints to keep; 0 keeps all.
 
     Raises:
-        StoreError: the disk refuses; nothing of this checkpoint is left on it.
+        StoreError: disk error; nothing of this checkpoint is left behind.
     """
     folder = folder_of(checkpoints, trainer.step)
     for stale in checkpoints.glob(".step-*.part"):
@@ -135,7 +135,7 @@ def save(checkpoints: Path, trainer: "Trainer", state: State, export: Callable[[
 
 
 def load(folder: Path, trainer: "Trainer") -> None:
-    """Put a checkpoint into the trainer: parameters, optimizer, callbacks, step.
+    """Load a checkpoint into the trainer: parameters, optimizer, callbacks, step.
 
     Raises:
         StoreError: a parameter is missing or has another shape.
@@ -145,7 +145,7 @@ def load(folder: Path, trainer: "Trainer") -> None:
     values = weights_of(folder, ADAPTER)
     if set(values) != set(trainer.parameters):
         odd = sorted(set(values) ^ set(trainer.parameters))[:4]
-        raise StoreError(f"{folder / ADAPTER}: other parameters than this model's, e.g. {', '.join(odd)}")
+        raise StoreError(f"{folder / ADAPTER}: its parameters are not this model's, e.g. {', '.join(odd)}")
     with torch.no_grad():
         for name, parameter in trainer.parameters.items():
             if values[name].shape != parameter.shape:
@@ -161,7 +161,7 @@ def load(folder: Path, trainer: "Trainer") -> None:
 
 
 def weights_of(folder: Path, adapter: str) -> "dict[str, torch.Tensor]":
-    """Tensors of one of a checkpoint's adapters by parameter name; {} when it has none."""
+    """Tensors of one of a checkpoint's adapters by parameter name; {} if it has none."""
     from safetensors.torch import load_file
 
     first_form = folder / FIRST_FORM[adapter]
@@ -171,14 +171,14 @@ def weights_of(folder: Path, adapter: str) -> "dict[str, torch.Tensor]":
 
 
 def newest_good(checkpoints: Path) -> Path | None:
-    """The newest checkpoint whose files are as they were written, and its weights and Adam's means finite.
+    """The newest checkpoint whose files are unchanged since written, with finite weights and Adam moments.
 
-    Newer ones are set aside. Call it on one process. None: there is no such checkpoint.
+    Newer ones are set aside. Call it in one process. None: there is no such checkpoint.
     """
     whole = complete(checkpoints)
     for folder in reversed(_of_steps(checkpoints)):
         if folder not in whole:
-            log.warning("%s: %s unreadable, or a file gone or cut short; passed over", folder, STATE)
+            log.warning("%s: %s unreadable, or a file missing or truncated; skipped", folder, STATE)
             continue
         if damaged := find_damage(folder):
             why, prefix = f"{damaged} has changed since it was written", DAMAGED
@@ -194,7 +194,7 @@ def newest_good(checkpoints: Path) -> Path | None:
 
 
 def find_damage(folder: Path) -> str:
-    """Name of the first file of a checkpoint whose bytes are not those that were written; "" when all are."""
+    """Name of the first file of a checkpoint whose bytes have changed since it was written; "" if none."""
     state = read_state(folder)
     if state.own_digest and state.own_digest != state.content_digest:
         return STATE
@@ -202,7 +202,7 @@ def find_damage(folder: Path) -> str:
 
 
 def set_aside(folder: Path, prefix: str = NOT_FINITE) -> Path:
-    """Rename a checkpoint so that no run resumes from it; returns where it is."""
+    """Rename a checkpoint so that no run resumes from it; returns its new path."""
     aside = folder.with_name(f"{prefix}{folder.name}")
     if aside.exists():
         shutil.rmtree(aside)
@@ -213,7 +213,7 @@ def set_aside(folder: Path, prefix: str = NOT_FINITE) -> Path:
 
 @contextlib.contextmanager
 def sole_owner(run: Path) -> Iterator[None]:
-    """Hold the run folder's lock, which the kernel drops when we die.
+    """Hold the run folder's lock, which the kernel releases when the process dies.
 
     Raises:
         StoreError: another live training writes to this folder.
@@ -223,7 +223,7 @@ def sole_owner(run: Path) -> Iterator[None]:
         if not try_lock(stream, run / LOCK):
             stream.seek(0)
             raise StoreError(
-                f"{run}: another live training (process {stream.read().strip()}) writes here; stop it or give another "
+                f"{run}: another live training (process {stream.read().strip()}) writes here; stop it or use another "
                 "`out`"
             )
         stream.truncate(0)
@@ -243,7 +243,7 @@ def _write_optimizer(part: Path, trainer: "Trainer") -> None:
 
 
 def _not_finite_in(folder: Path) -> str:
-    """Name of the first tensor of a checkpoint that is not finite; "" when all are."""
+    """Name of the first non-finite tensor of a checkpoint; "" if all are finite."""
     from safetensors import safe_open
 
     with safe_open(folder / OPTIMIZER, "pt") as tensors:
@@ -264,7 +264,7 @@ def _load_optimizer(folder: Path, trainer: "Trainer") -> None:
 
 
 def _of_steps(checkpoints: Path) -> list[Path]:
-    """Folders named as checkpoints are, oldest first."""
+    """Folders with checkpoint names, oldest first."""
     return sorted(path for path in checkpoints.glob("step-*") if path.name[5:].isdigit())
 
 

@@ -1,7 +1,7 @@
-"""The course of a run: the options that fix which weights come out, compared when the run is resumed.
+"""The course of a run: the options that determine the resulting weights, compared when the run is resumed.
 
 Base weights, latents and the adapter a run starts from are compared by the digest of their content, not by name. A
-difference is refused unless it is allowed by name; an allowed one is kept as a `Change` in the checkpoints, in
+difference is an error unless it is allowed by name; an allowed one is recorded as a `Change` in the checkpoints, in
 metrics.jsonl and in the report.
 """
 
@@ -20,18 +20,18 @@ FIXED = {
     "lora.rank": _SHAPES,
     "lora.target_modules": _SHAPES,
     "lora.alpha": "the trained adapters are scaled by it",
-    "global_batch": "the place in the data is counted in it",
+    "global_batch": "the position in the data is counted in it",
 }
 """Options that no run can change, and why."""
 RENAMED = {"holdout": "data.holdout", "precision": "execution.precision"}
-"""Names in checkpoints of earlier versions."""
+"""Names from checkpoints of earlier versions."""
 HISTORY_TIMESTEPS = "draws.history_noise"
-"""Of earlier versions: the history's noise, which depended on the base's schedule."""
+"""From earlier versions: the history's noise, which depended on the base's schedule."""
 SHOWN_DIGITS = 12
 
 
 class Change(Options):
-    """An option that was changed within a run, on purpose."""
+    """An option that was deliberately changed during a run."""
 
     step: int = Field(description="optimizer steps done before the change")
     name: str = Field(description="the option, e.g. optimizer.rate.peak")
@@ -44,7 +44,7 @@ class Change(Options):
 
 
 def flatten(values: dict[str, Any], place: str = "") -> dict[str, Any]:
-    """Nested mappings as one, names joined by dots."""
+    """Flatten nested mappings into one, with names joined by dots."""
     return dict(_flat(values, place))
 
 
@@ -54,11 +54,11 @@ def changes(where: str, step: int, before: dict[str, Any], now: dict[str, Any], 
     Args:
         where: the checkpoint, for the message.
         step: optimizer steps done there.
-        before, now: flat courses (name -> value). A name that only one of them has counts as None in the other.
+        before, now: flat courses (name -> value). A name that only one of them has is None in the other.
         allow: names of options, or of groups of them ("optimizer", "optimizer.rate").
 
     Raises:
-        ConfigError: names every difference that is not allowed with both values, and the way out.
+        ConfigError: names every difference that is not allowed, with both values and the way out.
     """
     found = [
         Change(step=step, name=name, before=before.get(name), after=now.get(name))
@@ -68,42 +68,46 @@ def changes(where: str, step: int, before: dict[str, Any], now: dict[str, Any], 
     refused = [one for one in found if one.name in FIXED or not is_allowed(one.name, allow)]
     if not refused:
         return found
-    said = ", ".join(f"{one.name}: {_format_value(one.before)} then, {_format_value(one.after)} now" for one in refused)
+    differences = ", ".join(
+        f"{one.name}: {_format_value(one.before)} then, {_format_value(one.after)} now" for one in refused
+    )
     fixed = [one.name for one in refused if one.name in FIXED]
     if fixed:
         why = "; ".join(f"{name} cannot change within a run, {FIXED[name]}" for name in fixed)
-        raise ConfigError(f"{where} was trained with other options: {said}. {why}: put it back, or give another `out`")
+        raise ConfigError(
+            f"{where} was trained with other options: {differences}. {why}: restore it, or use another `out`"
+        )
     flags = " ".join(f"--allow {one.name}" for one in refused)
     raise ConfigError(
-        f"{where} was trained with other options: {said}. Put back what it was, give another `out`, or change it on "
-        f"purpose from step {step} on with `{flags}`"
+        f"{where} was trained with other options: {differences}. Restore them, use another `out`, or change them "
+        f"on purpose from step {step} on with `{flags}`"
     )
 
 
 def is_allowed(name: str, allow: Sequence[str]) -> bool:
-    """Whether an option is named by `allow`, alone or by its group."""
+    """Whether `allow` names an option, directly or by its group."""
     return any(name == one or name.startswith(f"{one}.") for one in allow)
 
 
 def check_allow(allow: Sequence[str], names: Sequence[str]) -> None:
-    """Refuse names that no option has.
+    """Reject names that no option has.
 
     Args:
         names: of the course.
 
     Raises:
-        ConfigError: a name that is not there, or one that cannot change.
+        ConfigError: a name that does not exist, or an option that cannot change.
     """
     for one in allow:
         if one in FIXED:
-            raise ConfigError(f"--allow {one}: it cannot change within a run, {FIXED[one]}; give another `out` folder")
+            raise ConfigError(f"--allow {one}: it cannot change within a run, {FIXED[one]}; use another `out` folder")
         if not any(is_allowed(name, [one]) for name in names):
             free = ", ".join(name for name in sorted(names) if name not in FIXED)
-            raise ConfigError(f"--allow {one}: no option that a run depends on has this name; those are: {free}")
+            raise ConfigError(f"--allow {one}: no option that a run depends on has this name; allowed: {free}")
 
 
 def read_course(course: dict[str, Any], defaults: dict[str, Any]) -> dict[str, Any]:
-    """The flat course of a checkpoint, whichever version wrote it; an option it did not know had its default."""
+    """The flat course of a checkpoint, whichever version wrote it; an option unknown to it had its default."""
     read = defaults | {RENAMED.get(name, name): value for name, value in flatten(course).items()}
     if (largest := read.pop(HISTORY_TIMESTEPS, None)) is not None:
         read["draws.history_sigma"] = f"timesteps up to {largest}" if largest else 0.0

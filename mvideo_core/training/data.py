@@ -1,8 +1,8 @@
-"""Which samples a step trains on: one global order, cut into the ranks' slices, read ahead by threads.
+"""Which samples a step trains on: one global order, divided among the ranks and read ahead by threads.
 
 G: samples of the global batch (one optimizer step). The order is a function of seed and position alone: any number of
-ranks sees the same samples at the same step, and resuming is a number. An epoch is one permutation of all training
-samples; a batch may straddle two epochs, so no sample is left out.
+    ranks sees the same samples at the same step, and the resume position is one number. An epoch is one permutation of
+    all training samples; a batch may span two epochs, so no sample is left out.
 """
 
 import heapq
@@ -29,18 +29,18 @@ class DataOptions(Options):
     latents: str = Field(default="", description="folder or URL of the latents that the encode stage wrote")
     split: str = Field(default="train", description="split of the latents to train on")
     format: VideoFormat | None = Field(
-        default=None, description="sizes of the latents; left out = what the base model was trained for"
+        default=None, description="sizes of the latents; default: those that the base model was trained for"
     )
     holdout: int = Field(default=8, ge=0, description="windows, in whole clips, kept for validation; 0: no validation")
     exclude: tuple[str, ...] = Field(
         default=(), description="clips (keys) or windows (ids) that are neither trained on nor held out"
     )
-    threads: int = Field(default=2, ge=1, le=64, description="reading threads of each rank")
+    threads: int = Field(default=2, ge=1, le=64, description="reader threads per rank")
     ahead: int = Field(default=2, ge=0, le=64, description="steps read ahead; costs their samples in memory")
 
 
 class Samples(Protocol[Item_co]):
-    """What is asked of a dataset; LatentDataset is one."""
+    """What we need from a dataset; LatentDataset is one."""
 
     def get(self, index: int) -> Item_co: ...
 
@@ -49,7 +49,7 @@ class Split:
     """Indices for training and for validation.
 
     Whole clips are held out, those with the smallest digests: windows of one clip are never on both sides, and the
-    held-out clips change neither with the seed nor with what is excluded. Memory: 9 bytes a window.
+    held-out clips change neither with the seed nor with what is excluded. Memory: 9 bytes per window.
 
     Attributes:
         train: ascending indices, int64.
@@ -71,7 +71,7 @@ class Split:
             ids: id of every window.
 
         Raises:
-            ConfigError: nothing is left to train on, or `exclude` names what is not there.
+            ConfigError: nothing is left to train on, or `exclude` names something that does not exist.
         """
         excluded = set(exclude)
         smallest = _smallest_clips(keys, holdout)
@@ -108,11 +108,11 @@ class Split:
 
 
 def _smallest_clips(keys: "Sequence[str] | np.ndarray", n: int) -> list[str]:
-    """The n clips with the smallest digests, by digest; the others are not kept in memory."""
+    """The n clips with the smallest digests, sorted by digest; the others are not kept in memory."""
     found: dict[str, str] = {}
     before = largest = ""
     for key in map(str, keys):
-        if key == before or key in found or n == 0:  # windows of a clip mostly follow each other
+        if key == before or key in found or n == 0:  # windows of a clip are mostly adjacent
             continue
         before, drawn = key, digest(key)
         if len(found) < n or drawn < largest:
@@ -139,7 +139,7 @@ class GlobalOrder:
         self._epoch, self._permuted = -1, self.indices
 
     def step(self, step: int) -> list[int]:
-        """Dataset indices of the G slots of a step, counted from 0."""
+        """Dataset indices of the G slots of a step, with steps counted from 0."""
         n = len(self.indices)
         positions = range(step * self.global_batch, (step + 1) * self.global_batch)
         return [int(self._of_epoch(position // n)[position % n]) for position in positions]
@@ -155,22 +155,22 @@ def rank_slots(global_batch: int, micro_batch: int, rank: int, world_size: int) 
     """Slots of the global batch that a rank trains on, one range per micro-batch.
 
     Raises:
-        ConfigError: the global batch is no multiple of world size x micro-batch.
+        ConfigError: the global batch is not a multiple of world size x micro-batch.
     """
     at_once = micro_batch * world_size
     if global_batch % at_once:
         fitting = [n for n in range(1, global_batch + 1) if global_batch % (micro_batch * n) == 0]
         raise ConfigError(
-            f"global_batch {global_batch} is no multiple of {world_size} processes x micro_batch {micro_batch} = "
+            f"global_batch {global_batch} is not a multiple of {world_size} processes x micro_batch {micro_batch} = "
             f"{at_once}; with this micro_batch the number of processes may be {fitting or 'none'}. "
-            "A run is only resumed with the global batch it was started with"
+            "A run can only be resumed with the global batch it started with"
         )
     share = global_batch // world_size
     return [range(first, first + micro_batch) for first in range(rank * share, (rank + 1) * share, micro_batch)]
 
 
 class Feed(Generic[Item, Made]):
-    """Micro-batches of a rank, step by step, read and made in threads ahead of the loop.
+    """Micro-batches of a rank, step by step, read and made in threads ahead of the training loop.
 
     Args:
         samples: the dataset.
@@ -191,18 +191,18 @@ class Feed(Generic[Item, Made]):
         self.samples, self.order, self.slots, self.make = samples, order, slots, make
         self.ahead = options.ahead
         self._pool = ThreadPoolExecutor(options.threads, thread_name_prefix="feed")
-        self._asked: dict[int, list[Future[Made]]] = {}
+        self._requested: dict[int, list[Future[Made]]] = {}
 
     def step(self, step: int) -> Iterator[Made]:
-        """The micro-batches of a step, in order; also asks for the steps that come next."""
+        """The micro-batches of a step, in order; also requests the next steps."""
         for wanted in range(step, step + self.ahead + 1):
-            if wanted not in self._asked:
-                self._asked[wanted] = self._ask(wanted)
-        for future in self._asked.pop(step):
+            if wanted not in self._requested:
+                self._requested[wanted] = self._ask(wanted)
+        for future in self._requested.pop(step):
             yield future.result()
 
     def close(self) -> None:
-        """Stop reading; what was asked for and not begun is dropped."""
+        """Stop reading; requests that have not started are dropped."""
         self._pool.shutdown(wait=True, cancel_futures=True)
 
     def _ask(self, step: int) -> list[Future[Made]]:

@@ -1,7 +1,7 @@
-"""Why a step was not finite: the first tensor that was not, in the order of computation, and what that points to.
+"""Why a step was not finite: the first non-finite tensor in the order of computation, and what it points to.
 
-The step's micro-batches are run again with their own seeds, each tensor looked at as it is made: inputs, the teacher's
-prediction, the model's, the loss, then each parameter's gradient. B: batch.
+The step's micro-batches are run again with their own seeds, checking each tensor as it is computed: inputs, the
+teacher's prediction, the model's, the loss, then each parameter's gradient. B: batch.
 """
 
 from collections.abc import Iterator, Sequence
@@ -14,16 +14,16 @@ if TYPE_CHECKING:
 
 INPUTS, GRADIENT = "inputs", "gradient"
 ORDER = (INPUTS, "teacher", "prediction", "loss", GRADIENT)
-"""Places, in the order of computation."""
+"""Stages, in the order of computation."""
 
 
 class Finding(NamedTuple):
-    """The first tensor of a micro-batch that was not finite.
+    """The first non-finite tensor of a micro-batch.
 
     Attributes:
         place: one of `ORDER`.
         what: the tensor in words.
-        keys: samples whose values are not finite; for a gradient all of the micro-batch.
+        keys: samples with non-finite values; for a gradient, all of the micro-batch.
     """
 
     place: str
@@ -32,11 +32,11 @@ class Finding(NamedTuple):
 
 
 class Diagnosis(NamedTuple):
-    """What all ranks found together.
+    """The joint finding of all ranks.
 
     Attributes:
-        text: one sentence or two, with the way out.
-        weights_suspected: every micro-batch failed on finite inputs, so it is the weights that are bad.
+        text: one or two sentences, with the way out.
+        weights_suspected: every micro-batch failed on finite inputs, so the weights are bad.
     """
 
     text: str
@@ -44,24 +44,24 @@ class Diagnosis(NamedTuple):
 
 
 def diagnose(trainer: "Trainer", batches: Sequence[Any]) -> Diagnosis:
-    """Find the first tensor that is not finite; call on all ranks together, before the weights are touched."""
+    """Find the first non-finite tensor; call it on all ranks together, before the weights are changed."""
     mine = [examine(trainer, batch) for batch in batches]
-    told = trainer.world.gather(mine)
-    found = [(ORDER.index(one.place), rank, one) for rank, ones in enumerate(told) for one in ones if one]
+    findings = trainer.world.gather(mine)
+    found = [(ORDER.index(one.place), rank, one) for rank, ones in enumerate(findings) for one in ones if one]
     if not found:
         return Diagnosis(
-            "Computed again, every tensor is finite, so a kernel or the hardware is suspected. Start the run again",
+            "Recomputed, every tensor is finite, so a kernel or the hardware is suspected. Start the run again",
             False,
         )
     _, rank, first = min(found, key=lambda one: one[:2])
-    everywhere = first.place != INPUTS and len(found) == sum(map(len, told))
+    everywhere = first.place != INPUTS and len(found) == sum(map(len, findings))
     keys = ", ".join(first.keys[:3]) + (f" and {len(first.keys) - 3} more" if len(first.keys) > 3 else "")
-    text = f"The first tensor that is not finite: {first.what} of sample {keys} (rank {rank}). "
+    text = f"The first non-finite tensor: {first.what} of sample {keys} (rank {rank}). "
     return Diagnosis(text + _way_out(trainer, first, everywhere), everywhere)
 
 
 def examine(trainer: "Trainer", batch: Any) -> Finding | None:
-    """Run one micro-batch again; the gradient buffer is left with its gradient."""
+    """Run one micro-batch again; leaves its gradient in the gradient buffer."""
     keys = tuple(getattr(batch, "keys", ()))
     found: list[Finding] = []
 
@@ -84,7 +84,7 @@ def examine(trainer: "Trainer", batch: Any) -> Finding | None:
 
 
 def first_not_finite(tensors: "Iterator[tuple[str, torch.Tensor]]") -> str:
-    """Name of the first tensor with a value that is not finite; "" when all are finite."""
+    """Name of the first tensor with a non-finite value; "" if all are finite."""
     return next((name for name, tensor in tensors if not bool(tensor.detach().isfinite().all())), "")
 
 
@@ -94,7 +94,7 @@ def _bad_rows(tensor: "torch.Tensor") -> list[int]:
 
 
 def _largest_gradient(trainer: "Trainer") -> str:
-    """The gradient that is not finite, the last parameter first, as they are computed; or whose square overflows."""
+    """The first gradient that is not finite or whose square overflows, last parameter first, as they are computed."""
     gradients = [(name, p.grad) for name, p in trainer.parameters.items() if p.grad is not None]
     name = first_not_finite(iter(reversed(gradients)))
     if name:
@@ -107,7 +107,7 @@ def _way_out(trainer: "Trainer", first: Finding, everywhere: bool) -> str:
     if first.place == INPUTS:
         keys = ",".join(first.keys)
         return (
-            "The latents are damaged: encode these clips again, or leave them out with "
+            "The latents are damaged: encode these clips again, or exclude them with "
             f"`--set data.exclude=[{keys}] --allow data.exclude`"
         )
     frozen = first_not_finite(trainer.objective.weights())
@@ -117,7 +117,7 @@ def _way_out(trainer: "Trainer", first: Finding, everywhere: bool) -> str:
         return (
             "The inputs are finite and no step has changed these weights, so the base weights"
             + (" or the first adapter" if first.place != "teacher" else "")
-            + " are suspected: check them (`mvideo weights check`), and that their precision is one they were made for"
+            + " are suspected: check them (`mvideo weights check`), and check that they support this precision"
         )
     largest, value = max(
         ((name, float(p.detach().abs().max())) for name, p in trainer.parameters.items()), key=lambda one: one[1]
@@ -127,7 +127,7 @@ def _way_out(trainer: "Trainer", first: Finding, everywhere: bool) -> str:
     if everywhere:
         return f"The inputs are finite and every sample fails; {why}, so the rate is suspected: lower it with {lower}"
     return (
-        f"The inputs are finite and other samples pass; {why}. Skip such steps with `--set skip_nonfinite=3`, leave "
-        f"the sample out with `--set data.exclude=[{first.keys[0] if first.keys else ''}] --allow data.exclude`, or "
+        f"The inputs are finite and other samples pass; {why}. Skip such steps with `--set skip_nonfinite=3`, exclude "
+        f"the sample with `--set data.exclude=[{first.keys[0] if first.keys else ''}] --allow data.exclude`, or "
         f"lower the rate with {lower}"
     )

@@ -1,8 +1,8 @@
-"""The processes of a training: who I am, sums over all, a barrier. One process needs no process group at all.
+"""The processes of a training: rank, all-reduce, barrier. A single process needs no process group.
 
 Gradients are averaged by one all-reduce of one flat fp32 buffer per optimizer step, not by DistributedDataParallel:
 with adapters the buffer is small (0.53 GB at 5b, rank 128), steps without history leave some parameters without
-gradient, and the loss and the stop request travel in the same buffer, so all ranks learn of them in the same step.
+gradient, and the loss and the stop request are sent in the same buffer, so all ranks get them in the same step.
 """
 
 import contextlib
@@ -23,23 +23,23 @@ if TYPE_CHECKING:
 
 
 class RankLost(TrainError):
-    """Another process of the training is gone; what it said, if anything, is the reason."""
+    """Another process of the training is gone; its own error, if any, is the reason."""
 
 
 class DistributedOptions(Options):
-    """How processes find each other is the launcher's business; this is what they do then."""
+    """What processes do after the launcher has connected them."""
 
-    device: Literal["auto", "cpu", "cuda"] = Field(default="auto", description="auto: the GPU where there is one")
+    device: Literal["auto", "cpu", "cuda"] = Field(default="auto", description="auto: the GPU if there is one")
     backend: Literal["auto", "gloo", "nccl"] = Field(default="auto", description="auto: nccl on GPUs, else gloo")
     timeout_min: float = Field(default=60, gt=0, description="minutes a rank waits for the others before it gives up")
 
 
 @dataclass(frozen=True, slots=True)
 class World:
-    """This process among the others.
+    """This process and its place in the process group.
 
     Attributes:
-        rank: 0..size-1. local_rank: number of this process on its machine. size: processes in all.
+        rank: 0..size-1. local_rank: number of this process on its machine. size: number of processes.
         device: where this process computes.
     """
 
@@ -71,7 +71,7 @@ class World:
                 dist.barrier()
 
     def gather(self, value: Any) -> list[Any]:
-        """The value of every process, by rank, on every process; for small things."""
+        """The value of every process, by rank, on every process; for small values."""
         if self.size == 1:
             return [value]
         import torch.distributed as dist
@@ -89,10 +89,10 @@ def environment_ranks() -> tuple[int, int, int]:
 
 @contextlib.contextmanager
 def process_group(options: DistributedOptions) -> Iterator[World]:
-    """Join the process group of this launch and leave it in the end.
+    """Join the process group of this launch, and leave it at the end.
 
     Raises:
-        ConfigError: a GPU is asked for and absent.
+        ConfigError: a GPU is requested but missing.
     """
     import torch
 
@@ -100,8 +100,8 @@ def process_group(options: DistributedOptions) -> Iterator[World]:
     with_gpu = (default_device() if options.device == "auto" else options.device) == "cuda"
     if with_gpu and torch.cuda.device_count() <= local_rank:
         raise ConfigError(
-            f"distributed.device {options.device}: process {local_rank} of this machine has no GPU, "
-            f"{torch.cuda.device_count()} seen; start fewer processes or use device: cpu"
+            f"distributed.device {options.device}: process {local_rank} on this machine has no GPU "
+            f"({torch.cuda.device_count()} found); start fewer processes or use device: cpu"
         )
     device = torch.device("cuda", local_rank) if with_gpu else torch.device("cpu")
     if with_gpu:
@@ -130,7 +130,7 @@ def _peer_errors() -> Iterator[None]:
     try:
         yield
     except RuntimeError as error:
-        raise RankLost(f"rank {environment_ranks()[0]}: another process does not answer any more ({error})") from error
+        raise RankLost(f"rank {environment_ranks()[0]}: another process stopped responding ({error})") from error
 
 
 _PLACE = (("RANK", "0"), ("LOCAL_RANK", "0"), ("WORLD_SIZE", "1"))

@@ -1,7 +1,8 @@
-"""What is random in a step, drawn once for the whole global batch, so that every rank knows all of it.
+"""The random draws of a step, made once for the whole global batch, so that every rank knows all of them.
 
 G: slots of the global batch. The history mode is one draw per step: all ranks then run the same token count, which
-leaves no straggler and at most three compiled shapes (`callbacks/warm_up.py`). Mask and text are dropped per sample.
+    leaves no straggler and at most three compiled shapes (`callbacks/warm_up.py`). Mask and text are dropped per
+    sample.
 """
 
 from dataclasses import dataclass
@@ -22,23 +23,23 @@ History = Literal["none", "appearance", "both"]
 
 
 class DrawOptions(Options):
-    """Condition dropout, noise on the conditions, timesteps. The paper gives none of these; all are our choice."""
+    """Condition dropout, noise on the conditions, timesteps. The paper specifies none of these; all are our choice."""
 
     GONE: ClassVar[dict[str, str]] = {"history_noise": RANGE_GONE}
 
-    history_none: float = Field(default=0.3, ge=0, le=1, description="share of steps as a first clip, no history")
+    history_none: float = Field(default=0.3, ge=0, le=1, description="fraction of steps as a first clip, no history")
     appearance_only: float = Field(
-        default=0.15, ge=0, le=1, description="share of the steps with history that have the last frame alone"
+        default=0.15, ge=0, le=1, description="fraction of the steps with history that have only the last frame"
     )
-    mask: float = Field(default=0.15, ge=0, le=1, description="share of samples without mask (zero latent)")
-    text: float = Field(default=0.1, ge=0, le=1, description="share of samples with the empty prompt")
+    mask: float = Field(default=0.15, ge=0, le=1, description="fraction of samples without mask (zero latent)")
+    text: float = Field(default=0.1, ge=0, le=1, description="fraction of samples with the empty prompt")
     history_sigma: float = Field(
         default=HISTORY_SIGMA_MAX,
         ge=0,
         lt=1,
         description="noise on history latents: sigma uniform in 0..this; 0 adds none",
     )
-    stratified: bool = Field(default=True, description="timesteps spread over the global batch, one in each stratum")
+    stratified: bool = Field(default=True, description="spread timesteps over the global batch, one per stratum")
 
 
 def histories(options: DrawOptions) -> tuple[History, ...]:
@@ -59,7 +60,7 @@ class StepDraws:
     Attributes:
         history: which condition tokens this step has.
         timestep_G: noise level of the target, 0..999.
-        history_timestep_G: noise level of the history; None when history is left clean.
+        history_timestep_G: noise level of the history; None if history stays clean.
         drop_mask_G, drop_text_G: bool.
     """
 
@@ -72,7 +73,7 @@ class StepDraws:
 
     @property
     def bare_G(self) -> "torch.Tensor":
-        """Samples that see no condition but the text, bool."""
+        """Samples with no condition but the text, bool."""
         return self.drop_mask_G if self.history == "none" else self.drop_mask_G & False
 
 

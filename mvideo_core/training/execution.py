@@ -14,10 +14,10 @@ if TYPE_CHECKING:
 
 
 class ExecutionOptions(KernelOptions):
-    """Speed and memory. All but precision and quantization may change when a run is resumed."""
+    """Speed and memory. Everything except precision and quantization may change on resume."""
 
     precision: Literal["fp32", "bf16"] = Field(
-        default="bf16", description="of matrix products (autocast); losses, adapters and Adam stay fp32"
+        default="bf16", description="precision of matrix products (autocast); losses, adapters and Adam stay fp32"
     )
     quantize: Quantization = Field(
         default="none",

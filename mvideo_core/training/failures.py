@@ -1,4 +1,4 @@
-"""Why a training ended: what its processes wrote down, else what their log shows, else how they died."""
+"""Why a training ended: what its processes wrote, else what their log shows, else how they died."""
 
 import json
 import logging
@@ -16,56 +16,56 @@ ERRORS = "errors"
 TRACEBACK = "Traceback (most recent call last):"
 LONGEST = 400
 PROBE_BYTES = 1 << 16
-"""Enough for what a process writes about its end."""
+"""Long enough for a process to write about its end."""
 RESUME = "The same command resumes from the newest checkpoint"
 
 
 def write_failure(run: Path, rank: int, error: Exception) -> None:
-    """Keep an error of this process in errors/rank-<n>.json, for the launcher."""
+    """Store an error of this process in errors/rank-<n>.json, for the launcher."""
     known = isinstance(error, MVideoError)
     kind = type(error).__name__ if known else _qualified_name(type(error))
     said = {"kind": kind, "message": str(error)}
     try:
         write_whole(run / ERRORS / f"rank-{rank}.json", json.dumps(said, indent=1))
-    except StoreError as full:  # the error itself must not be lost for it; the launcher looks at the disk, too
+    except StoreError as full:  # must not hide the error itself; the launcher checks the disk, too
         log.error("%s", full)
 
 
 def read_error(run: Path, log_path: Path | None = None) -> MVideoError | None:
-    """The first error that a process wrote down; None when there is none but "another rank is gone".
+    """The first error that a process wrote; None if there is none but "another rank is gone".
 
-    Errors of ours come back as they were. Any other becomes a TrainError with its type and message, on one line, that
-    points to the log.
+    Our own errors come back unchanged. Any other becomes a one-line TrainError with its type and message that points to
+    the log.
     """
     files = sorted((run / ERRORS).glob("rank-*.json"), key=lambda path: path.stat().st_mtime_ns)
-    told = [json.loads(path.read_text(encoding="utf-8")) for path in files]
-    said = next((one for one in told if one["kind"] != RankLost.__name__), None)
+    records = [json.loads(path.read_text(encoding="utf-8")) for path in files]
+    said = next((one for one in records if one["kind"] != RankLost.__name__), None)
     if said is None:
         return None
     kind = getattr(errors, said["kind"], None)
     error: MVideoError = kind(said["message"]) if kind else _foreign(f"{said['kind']}: {said['message']}", log_path)
-    error.told = True  # type: ignore[attr-defined]
+    error.explained = True  # type: ignore[attr-defined]
     return error
 
 
 def full_disk(run: Path) -> StoreError | None:
-    """What a run folder's disk says to a new file, when a process died without a word; None when it takes one."""
+    """The disk error for a new file in a run folder, after a death without a message; None if it can be written."""
     try:
         with work_folder(run / ERRORS / "probe") as probe:
             (probe / "file").write_bytes(bytes(PROBE_BYTES))
     except StoreError as error:
         own = StoreError(f"the training ended, and {error}. {RESUME}")
-        own.told = True  # type: ignore[attr-defined]
+        own.explained = True  # type: ignore[attr-defined]
         return own
     return None
 
 
 def death(code: int, log_path: Path, start_byte: int) -> TrainError:
-    """The end of processes that wrote nothing down.
+    """The error for processes that wrote none.
 
     Args:
-        code: exit code of the process that was started; negative: the signal it died of.
-        log_path, start_byte: its output, and where this launch begins in it.
+        code: exit code of the started process; negative: the signal that killed it.
+        log_path, start_byte: its output, and where this launch starts in it.
     """
     with log_path.open("rb") as stream:
         stream.seek(start_byte)
@@ -91,11 +91,11 @@ def _foreign(line: str, log_path: Path | None) -> TrainError:
 
 
 def _last_exception(lines: list[str]) -> str:
-    """The line below the last traceback that names its exception; torchrun's own account of a child is passed over."""
+    """The line below the last traceback that names its exception; torchrun's own summary of a child is skipped."""
     found = ""
     for number, line in enumerate(lines):
         if line.strip().endswith(TRACEBACK):
-            # torchrun and logging may indent or prefix a traceback; the exception is the first line that is no frame.
+            # torchrun and logging may indent or prefix a traceback; the exception is the first line outside a frame.
             before = line[: line.index("Traceback")]
             body = (one.removeprefix(before) for one in lines[number + 1 :])
             ended = next((one for one in body if one and not one.startswith((" ", "\t"))), "")
@@ -105,11 +105,11 @@ def _last_exception(lines: list[str]) -> str:
 
 
 def _signal(code: int, lines: list[str]) -> str:
-    """Name of the signal that ended the process, or one of torchrun's children; "" when none did."""
+    """Name of the signal that killed the process or one of torchrun's children; "" if none did."""
     if code < 0:
         return signal.Signals(-code).name
     reported = re.findall(r"Signal \d+ \((SIG[A-Z0-9]+)\) received", "\n".join(lines))
-    # torchrun ends the others with SIGTERM once one is gone.
+    # torchrun sends SIGTERM to the others once one is gone.
     return next((name for name in reported if name != "SIGTERM"), reported[0] if reported else "")
 
 

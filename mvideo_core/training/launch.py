@@ -1,7 +1,7 @@
-"""Start a training as child processes, relay its progress, pass on a stop, raise its error as our own.
+"""Start a training as child processes, relay its progress, pass on a stop, and re-raise its error.
 
-One process is started as it is; more are started by torchrun, over several machines by its rendezvous. The children die
-with this process (Linux), so a killed launcher leaves nothing behind that writes to the run folder.
+A single process is started directly; several are started by torchrun, over several machines through its rendezvous. The
+children die with this process (Linux), so a killed launcher leaves nothing behind that writes to the run folder.
 """
 
 import contextlib
@@ -48,13 +48,13 @@ class LaunchOptions(Options):
     """Processes of a training."""
 
     processes: int = Field(default=0, ge=0, description="processes on this machine; 0: one per GPU")
-    cpu_processes: int = Field(default=1, ge=1, description="instead, where `processes` is 0 and there is no GPU")
+    cpu_processes: int = Field(default=1, ge=1, description="used if `processes` is 0 and there is no GPU")
     nodes: int = Field(default=1, ge=1, description="machines; each runs the same command with the same rendezvous")
-    rendezvous: str = Field(default="", description="host:port of one machine, free and seen by all; for nodes > 1")
+    rendezvous: str = Field(default="", description="host:port of one machine, reachable by all; for nodes > 1")
     rendezvous_id: str = Field(default="mvideo", description="name of this launch at the rendezvous")
-    restarts: int = Field(default=0, ge=0, description="new starts after a process died without an error of its own")
-    threads: int = Field(default=0, ge=0, description="OMP_NUM_THREADS of each process; 0: left as it is")
-    stop_grace_s: float = Field(default=300, ge=0, description="s a stop may take before it is enforced")
+    restarts: int = Field(default=0, ge=0, description="restarts after a process died without an error message")
+    threads: int = Field(default=0, ge=0, description="OMP_NUM_THREADS of each process; 0: unchanged")
+    stop_grace_s: float = Field(default=300, ge=0, description="seconds a stop may take before a kill")
 
 
 def launch(
@@ -63,18 +63,18 @@ def launch(
     stop: threading.Event | None = None,
     on_phase: Say = lambda words: None,
 ) -> "RunReport":
-    """Train to the end, or to the step at which a stop was asked for, and report.
+    """Train to the end, or to the step at which a stop was requested, and report.
 
-    A run folder that holds a checkpoint is gone on with. SIGTERM and SIGINT to this process ask for a stop.
+    If the run folder has a checkpoint, training resumes from it. SIGTERM and SIGINT to this process request a stop.
 
     Args:
         on_metrics: called with every new line of metrics.jsonl.
-        stop: asks for a stop when set.
-        on_phase: called with what is done before the first of these lines, such as "loading the base mini"; again every
-            few seconds with its age while it lasts.
+        stop: requests a stop when set.
+        on_phase: called with what happens before the first of these lines, such as "loading the base mini"; repeated
+            every few seconds with the elapsed time.
 
     Raises:
-        ConfigError, ModelError, StoreError, TrainError: as the training did, with its message.
+        ConfigError, ModelError, StoreError, TrainError: raised by the training, with its message.
     """
     from mvideo_core.training.report import write_report
 
@@ -90,7 +90,7 @@ def launch(
             problem = _one_launch(options, run, config, _Shown(on_metrics, PhaseClock(on_phase)), stop)
             if problem is None:
                 return write_report(run)
-            if left == 0 or getattr(problem, "told", False) or stop.is_set():
+            if left == 0 or getattr(problem, "explained", False) or stop.is_set():
                 raise problem
             log.warning("%s; starting again, %d more times", problem, left - 1)
     raise AssertionError("unreachable")
@@ -105,7 +105,7 @@ def command(options: "TrainOptions", config: Path) -> list[str]:
         return [sys.executable, *entry]
     if chosen.nodes > 1 and not chosen.rendezvous:
         raise ConfigError(
-            f"launch.nodes is {chosen.nodes} and launch.rendezvous is empty. Ways out: (1) this machine alone, with "
+            f"launch.nodes is {chosen.nodes} and launch.rendezvous is empty. Options: (1) this machine alone, with "
             "the same batch by accumulation: `--set launch.nodes=1`; (2) the same command on "
             f"{chosen.nodes} machines, each with `--set launch.rendezvous=HOST:PORT` of one of them"
         )
@@ -120,10 +120,10 @@ def command(options: "TrainOptions", config: Path) -> list[str]:
 
 
 def check_processes(options: "TrainOptions", gpus: int) -> None:
-    """Refuse more processes than this machine has GPUs, before anything is loaded.
+    """Reject more processes than this machine has GPUs, before anything is loaded.
 
     Raises:
-        ConfigError: names the ways out.
+        ConfigError: lists the options.
     """
     n, device = options.launch.processes, options.distributed.device
     if device == "cpu" or n <= max(gpus, int(device == "auto")):
@@ -139,22 +139,22 @@ def check_processes(options: "TrainOptions", gpus: int) -> None:
     ways += [f"more machines like this one: {here} launch.nodes={nodes} launch.rendezvous=HOST:PORT"]
     ways += ["no GPU at all, slow: distributed.device=cpu"] if not gpus else []
     raise ConfigError(
-        f"launch.processes is {n} and this machine has {gpus} GPU{'' if gpus == 1 else 's'}. Ways out: "
+        f"launch.processes is {n} and this machine has {gpus} GPU{'' if gpus == 1 else 's'}. Options: "
         + "; ".join(f"({number}) {way}" for number, way in enumerate(ways, 1))
     )
 
 
 def check_rendezvous(chosen: LaunchOptions) -> None:
-    """Refuse a meeting place whose name does not resolve; torchrun tries for minutes and then dies of a signal.
+    """Reject a rendezvous whose name does not resolve; torchrun retries for minutes and then dies of a signal.
 
     Raises:
-        ConfigError: no host:port, or a host that no name server knows.
+        ConfigError: not host:port, or a host that no name server knows.
     """
     if chosen.nodes == 1 or not chosen.rendezvous:
         return
     host, _, port = chosen.rendezvous.rpartition(":")
     if not host or not port.isdecimal():
-        raise ConfigError(f"launch.rendezvous is {chosen.rendezvous!r}; host:port of one machine is expected")
+        raise ConfigError(f"launch.rendezvous is {chosen.rendezvous!r}; expected host:port of one machine")
     try:
         socket.getaddrinfo(host.strip("[]"), int(port))
     except OSError as error:
@@ -199,7 +199,7 @@ def _one_launch(
 
 
 def _tidy(run: Path) -> None:
-    """Take away what the last launch left: its errors, and metrics of steps that will be trained again.
+    """Remove what the last launch left: its errors, and metrics of steps that will be retrained.
 
     Raises:
         StoreError: another live training writes to this folder.
@@ -230,7 +230,7 @@ def _wait(
     run: Path,
     grace_s: float,
 ) -> None:
-    """Until the child is gone. A stop is asked for by a file; SIGTERM and SIGKILL follow where it is not heard."""
+    """Wait for the child to end. A stop is requested by a file; SIGTERM and SIGKILL follow if that has no effect."""
     deadline_s, hints = 0.0, [child.terminate, child.kill]
     while child.poll() is None:
         shown.look()
@@ -246,7 +246,7 @@ def _wait(
 
 def _run_folder(options: "TrainOptions") -> Path:
     if not options.out:
-        raise ConfigError("out is empty; give the folder that this run is kept in")
+        raise ConfigError("out is empty; set the run's folder")
     run = local_path(options.out, "out")
     with disk_errors("out"):
         run.mkdir(parents=True, exist_ok=True)
@@ -255,7 +255,7 @@ def _run_folder(options: "TrainOptions") -> Path:
 
 @contextlib.contextmanager
 def _signals(stop: threading.Event) -> Iterator[None]:
-    """SIGTERM and SIGINT set `stop` inside; nothing changes outside the main thread."""
+    """Inside the block, SIGTERM and SIGINT set `stop`; outside the main thread nothing changes."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return
@@ -268,18 +268,18 @@ def _signals(stop: threading.Event) -> Iterator[None]:
 
 
 class _Shown:
-    """Phases and metrics of a launch, shown as they are written."""
+    """Reports phases and metrics of a launch as they are written."""
 
     def __init__(self, on_metrics: Callable[[dict[str, Any]], None], clock: PhaseClock):
         self.on_metrics, self.clock = on_metrics, clock
 
     def start(self, run: Path) -> None:
-        """Files of the run are read from their present end on."""
+        """Start reading the run's files at their current end."""
         self.metrics, self.phases = _Tail(run / METRICS), _Tail(run / PHASES)
         self.clock.begin(STARTING)
 
     def look(self) -> None:
-        """Show what is new."""
+        """Report what is new."""
         for line in self.phases.new():
             self.clock.begin(line["phase"])
         for line in self.metrics.new():
@@ -289,7 +289,7 @@ class _Shown:
 
 
 class _Tail:
-    """New whole lines of a growing JSONL file, from its present end on."""
+    """New complete lines of a growing JSONL file, starting at its current end."""
 
     def __init__(self, path: Path):
         self.path = path

@@ -1,8 +1,8 @@
 """The training loop: fetch, forward, backward, accumulate, average; clip, step, schedule, hooks.
 
-It knows a `loss(batch)` and parameters, nothing of video models. A step is an optimizer step everywhere. Gradients live
-in one flat fp32 buffer, each parameter's `.grad` a view of it; behind them ride the losses and the stop request, so one
-all-reduce brings every rank the same gradients, the same losses and the same decision.
+It only needs a `loss(batch)` and parameters, and knows nothing of video models. A step is an optimizer step everywhere.
+Gradients are in one flat fp32 buffer, each parameter's `.grad` a view of it; the losses and the stop flag are appended
+to it, so one all-reduce gives every rank the same gradients, the same losses and the same decision.
 """
 
 import contextlib
@@ -33,14 +33,14 @@ class OptimizerOptions(Options):
     """Adam. The paper says "Adam, 2e-4"; betas and clipping are our choice."""
 
     rate: RateOptions = Field(default=RateOptions(), description="learning rate over the steps")
-    betas: tuple[float, float] = Field(default=(0.9, 0.95), description="decay of Adam's two running means")
-    eps: float = Field(default=1e-8, gt=0, description="added to the root of the second mean")
+    betas: tuple[float, float] = Field(default=(0.9, 0.95), description="decay of Adam's two moments")
+    eps: float = Field(default=1e-8, gt=0, description="added to the root of the second moment")
     weight_decay: float = Field(default=0.0, ge=0, description="L2 term of Adam; 0: none")
     clip_norm: float = Field(default=1.0, ge=0, description="largest L2 norm of the whole gradient; 0: no clipping")
 
 
 class Objective(Protocol):
-    """What the loop asks of a model; all but `parts` and `loss` serve the diagnosis of a step that is not finite."""
+    """What the loop needs from a model; all but `parts` and `loss` serve the diagnosis of a non-finite step."""
 
     @property
     def parts(self) -> tuple[str, ...]:
@@ -50,17 +50,17 @@ class Objective(Protocol):
         """An object with `total` (scalar to differentiate) and `parts` (name -> detached scalar)."""
 
     def inputs(self, batch: Any) -> "list[tuple[str, torch.Tensor | None]]":
-        """The batch's tensors in words."""
+        """The batch's tensors, described in words."""
 
     def weights(self) -> "Iterator[tuple[str, torch.Tensor]]":
         """Every weight by name."""
 
     def watch(self, look: Any) -> contextlib.AbstractContextManager[None]:
-        """Inside, `look(place, words, tensor)` sees what the loss is made of."""
+        """Inside the block, `look(place, words, tensor)` receives the loss's intermediate tensors."""
 
 
 class MicroBatches(Protocol):
-    """What the loop asks of the data."""
+    """What the loop needs from the data."""
 
     def step(self, step: int) -> Iterator[Any]:
         """This rank's micro-batches of a step, each of the same size on every rank."""
@@ -70,16 +70,16 @@ class Trainer:
     """State of a training on one rank.
 
     Args:
-        objective: gives the loss.
+        objective: computes the loss.
         parameters: name -> trainable parameter, fp32, in the same order on all ranks.
         feed: micro-batches.
-        n_micro: micro-batches of one step on this rank.
-        steps: optimizer steps in all.
-        skip_nonfinite: steps in a row that may be skipped because they are not finite.
+        n_micro: micro-batches per step on this rank.
+        steps: total optimizer steps.
+        skip_nonfinite: consecutive non-finite steps that may be skipped.
 
     Attributes:
         step: optimizer steps done, skipped ones included.
-        skipped, skipped_in_a_row: steps without update, in all and at the end of those done.
+        skipped, skipped_in_a_row: steps without update, in total and most recently in a row.
         changed: options changed on purpose at this start of the run.
     """
 
@@ -100,7 +100,7 @@ class Trainer:
         self.n_micro, self.steps, self.options = n_micro, steps, options or OptimizerOptions()
         self.callbacks = list(callbacks)
         self.step = 0
-        self.stop_asked = self.stopped = False
+        self.stop_requested = self.stopped = False
         self.skip_nonfinite = skip_nonfinite
         self.skipped = self.skipped_in_a_row = 0
         self.changed: list[Change] = []
@@ -108,11 +108,11 @@ class Trainer:
         self._flat = flat_gradients(parameters, n_more=2 + len(objective.parts))
 
     def fit(self) -> None:
-        """Train up to `steps`, or to the end of the step in which any rank was asked to stop.
+        """Train up to `steps`, or to the end of the step in which any rank received a stop request.
 
         Raises:
-            TrainError: a loss or gradient is not finite, more often in a row than `skip_nonfinite`; raised on all ranks
-                in the same step, weights untouched.
+            TrainError: more than `skip_nonfinite` steps in a row have a non-finite loss or gradient; raised on all
+                ranks in the same step, weights unchanged.
         """
         failed = True
         try:
@@ -130,9 +130,9 @@ class Trainer:
                 callback.close(failed)
 
     def train_step(self) -> dict[str, Any]:
-        """One optimizer step; returns its metrics, the same on all ranks but for times and memory.
+        """One optimizer step; returns its metrics, the same on all ranks except times and memory.
 
-        A step that is skipped counts: data, noise and learning rate go on to the next one; weights and Adam stay.
+        A skipped step counts: data, noise and learning rate advance; weights and Adam stay.
         """
         import torch
 
@@ -141,7 +141,7 @@ class Trainer:
         self.world.sum_(self._flat).div_(self.world.size)
         n_tail = 2 + len(self.objective.parts)
         gradient, tail = self._flat[:-n_tail], self._flat[-n_tail:]
-        # The one wait for the GPU in a step.
+        # The only wait for the GPU in a step.
         norm, total, *parts, stop = torch.cat([gradient.norm()[None], tail]).tolist()
         rate = rate_at(self.options.rate, self.step, self.steps)
         metrics: dict[str, Any] = {}
@@ -163,22 +163,22 @@ class Trainer:
         }
 
     def _accumulate(self) -> tuple[list[Any], float]:
-        """Forward and backward of this rank's micro-batches; returns them, and the seconds waited for data."""
+        """Forward and backward of this rank's micro-batches; returns them, and the seconds spent waiting for data."""
         self._flat.zero_()
         tail = self._flat[-2 - len(self.objective.parts) :]
         waited_s = 0.0
         batches: list[Any] = []
         made = self.feed.step(self.step)
         for _ in range(self.n_micro):
-            asked_s = time.perf_counter()
+            before_s = time.perf_counter()
             batches.append(next(made))
-            waited_s += time.perf_counter() - asked_s
+            waited_s += time.perf_counter() - before_s
             losses = self.objective.loss(batches[-1])
             (losses.total / self.n_micro).backward()
             tail[0] += losses.total.detach() / self.n_micro
             for n, name in enumerate(self.objective.parts):
                 tail[1 + n] += losses.parts[name] / self.n_micro
-        tail[-1] = float(self.stop_asked)
+        tail[-1] = float(self.stop_requested)
         return batches, waited_s
 
     def _update(self, gradient: "torch.Tensor", norm: float, rate: float) -> None:
@@ -189,7 +189,7 @@ class Trainer:
         self.optimizer.step()
 
     def _skip(self, total: float, norm: float, batches: list[Any]) -> str:
-        """Count a step that is not finite and say why; all ranks come here together, so they may speak to each other.
+        """Count a non-finite step and find out why; all ranks call this together, so they may communicate.
 
         Raises:
             TrainError: it is one more in a row than may be skipped.
@@ -197,14 +197,16 @@ class Trainer:
         found = diagnose(self, batches)
         self.skipped += 1
         self.skipped_in_a_row += 1
-        what = f"step {self.step}: loss {total}, gradient norm {norm}; finite values are expected. {found.text}"
+        what = f"step {self.step}: loss {total}, gradient norm {norm}; expected finite values. {found.text}"
         if self.skipped_in_a_row <= self.skip_nonfinite:
-            log.warning("%s. Skipped: %d in a row, %d may be", what, self.skipped_in_a_row, self.skip_nonfinite)
+            log.warning("%s. Skipped: %d in a row, %d allowed", what, self.skipped_in_a_row, self.skip_nonfinite)
             return found.text
-        said = [callback.on_not_finite(self, found.weights_suspected) for callback in self.callbacks]
+        reasons = [callback.on_not_finite(self, found.weights_suspected) for callback in self.callbacks]
         if self.skip_nonfinite:
-            said.insert(0, f"This is number {self.skipped_in_a_row} in a row, skip_nonfinite is {self.skip_nonfinite}")
-        raise TrainError(". ".join([what, *filter(None, said)]))
+            reasons.insert(
+                0, f"This is number {self.skipped_in_a_row} in a row, skip_nonfinite is {self.skip_nonfinite}"
+            )
+        raise TrainError(". ".join([what, *filter(None, reasons)]))
 
 
 def flat_gradients(parameters: "dict[str, Parameter]", n_more: int = 0) -> "torch.Tensor":

@@ -1,6 +1,6 @@
 """One process of a training: `python -m mvideo_core.training.main --config run.yaml`, alone or under torchrun.
 
-All that can be wrong with the options is found before data is read. A failure is written to errors/rank-<n>.json of the
+All problems with the options are found before data is read. A failure is written to errors/rank-<n>.json of the
 run folder, where the launcher looks for it.
 """
 
@@ -57,13 +57,13 @@ UNDER_TORCHRUN = "TORCHELASTIC_RUN_ID"
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Exit code 0: trained, or stopped when asked; 2: the options are wrong; 1: anything else of ours."""
+    """Exit code 0: trained, or stopped on request; 2: the options are wrong; 1: any other error of ours."""
     parser = argparse.ArgumentParser(prog="python -m mvideo_core.training.main", description=__doc__)
     parser.add_argument("--config", type=Path, required=True, help="YAML file of TrainOptions")
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s", datefmt="%H:%M:%S")
     config = parser.parse_args(argv).config
     if UNDER_TORCHRUN in os.environ:
-        die_with_parent(os.getppid())  # a killed torchrun leaves no process that trains on alone and holds the lock
+        die_with_parent(os.getppid())  # after torchrun is killed, no process trains on alone and holds the lock
     try:
         ensure_home()
         options = TrainOptions.parse(read_yaml(config), str(config))
@@ -76,7 +76,7 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def train(options: TrainOptions) -> None:
-    """The part of this process in a run.
+    """This process's part of a run.
 
     Raises:
         ConfigError: the options do not fit each other, the data or the checkpoint.
@@ -101,30 +101,30 @@ def train(options: TrainOptions) -> None:
 
 
 def check(options: TrainOptions, world_size: int) -> None:
-    """What can be seen from the options alone.
+    """Check what the options alone show.
 
     Raises:
         ConfigError, ModelError: see `train`.
     """
     if not options.out:
-        raise ConfigError("out is empty; give the folder that this run is kept in")
+        raise ConfigError("out is empty; set the run's folder")
     local_path(options.out, "out")
     if not options.data.latents:
-        raise ConfigError("data.latents is empty; give the folder that `mvideo encode` wrote")
-    if LAUNCHED not in os.environ:  # the launcher looked before it started us
+        raise ConfigError("data.latents is empty; set it to the output of `mvideo encode`")
+    if LAUNCHED not in os.environ:  # the launcher checked before it started us
         check_processes(options, len(gpu_ids()))
     rank_slots(options.global_batch, options.micro_batch, 0, world_size)
     check_extras(options.metrics)
 
 
 def build(options: TrainOptions, world: World, say: Say = log.info) -> "tuple[Trainer, Callable[[], None]]":
-    """A trainer at the step to continue from, and what closes its readers.
+    """A trainer at the step to continue from, and a function that closes its readers.
 
     Args:
-        say: called with what is done next.
+        say: called with the next phase.
 
-    Options that are not the checkpoint's are found before the model is loaded; targets that match nothing, before the
-    latents are opened.
+    Options that differ from the checkpoint's are found before the model is loaded; targets that match nothing, before
+    the latents are opened.
     """
     import torch
 
@@ -197,7 +197,7 @@ def open_latents(options: TrainOptions) -> "LatentDataset":
 def batch_maker(
     options: TrainOptions, dataset: "LatentDataset", schedule: Any, seed: int, world: World
 ) -> "BatchMaker":
-    """Maker of micro-batches from these latents."""
+    """Makes micro-batches from these latents."""
     from mvideo_core.training.batches import BatchMaker
 
     return BatchMaker(
@@ -207,7 +207,7 @@ def batch_maker(
 
 
 def about_training(options: TrainOptions, data_sha256: str, step: int) -> dict[str, str]:
-    """What the headers of an adapter's files say of this training and, by the options' card, of the adapter."""
+    """What the headers of an adapter's files say about this training and, from the options' card, about the adapter."""
     training = Training(
         base=options.base.weights, data_sha256=data_sha256, seed=options.seed, step=step,
         global_batch=options.global_batch, peak_rate=options.optimizer.rate.peak,
@@ -226,7 +226,7 @@ def callbacks(
     state: State,
     say: Say,
 ) -> list[Callback]:
-    """In the order in which their hooks run; `makers` of training and of validation batches."""
+    """All callbacks, in the order in which their hooks run; `makers` of training and validation batches."""
     from mvideo_core.cogvideox.adapter import save_adapter
 
     run, form = Path(options.out), dataset.info.identity.format
@@ -257,7 +257,7 @@ def callbacks(
 
 @contextlib.contextmanager
 def _own_run(run: Path, world: World) -> Iterator[None]:
-    """The first rank holds the run folder's lock; a stop asked of an earlier launch is forgotten."""
+    """The first rank holds the run folder's lock; stop requests of an earlier launch are deleted."""
     with sole_owner(run) if world.first else contextlib.nullcontext():
         if world.first and LAUNCHED not in os.environ:
             (run / STOP).unlink(missing_ok=True)
@@ -266,7 +266,7 @@ def _own_run(run: Path, world: World) -> Iterator[None]:
 
 @contextlib.contextmanager
 def _record_errors(options: TrainOptions) -> Iterator[None]:
-    """Every error inside is written down for the launcher, ours and any other."""
+    """Record every error inside the block for the launcher, ours and any other."""
     try:
         with disk_errors():
             yield

@@ -27,14 +27,14 @@ Look = Callable[[str, str, "torch.Tensor | None"], None]
 class ConsistencyOptions(Options):
     """The consistency loss L_c (paper, section 3.4)."""
 
-    alpha: float = Field(default=1.0, ge=0, description="weight of L_c; the paper's value is 1.0; 0 runs no teacher")
+    alpha: float = Field(default=1.0, ge=0, description="weight of L_c; the paper's value is 1.0; 0: no teacher")
     prediction: Literal["conditioned", "dropped", "extra_forward"] = Field(
         default="conditioned",
-        description="whose prediction is held to the teacher's: conditioned, the one that saw mask and history (the "
+        description="which prediction is compared with the teacher's: conditioned, the one with mask and history (the "
         "paper's wording); dropped, only samples whose conditions were dropped; extra_forward, a second prediction "
         "without conditions, at the cost of a second forward and backward",
     )
-    every: int = Field(default=1, ge=1, description="steps between teacher runs; L_c then counts this many times")
+    every: int = Field(default=1, ge=1, description="steps between teacher runs; L_c is then multiplied by this number")
 
 
 class Losses(NamedTuple):
@@ -45,7 +45,7 @@ class Losses(NamedTuple):
 
 
 class SampleLosses(NamedTuple):
-    """Losses of each sample, fp32; consistency_B is None when no teacher ran."""
+    """Losses of each sample, fp32; consistency_B is None if no teacher ran."""
 
     diffusion_B: "torch.Tensor"
     consistency_B: "torch.Tensor | None"
@@ -58,7 +58,7 @@ class MVideoObjective:
         transformer: MVideoTransformer3DModel with adapters.
         schedule: its noise schedule.
         options: consistency loss.
-        dtype: of the model's inputs, and of autocast when it is not fp32.
+        dtype: of the model's inputs, and of autocast if it is not fp32.
     """
 
     parts = ("diffusion", "consistency")
@@ -78,7 +78,7 @@ class MVideoObjective:
         return next(self.transformer.parameters()).device
 
     def loss(self, batch: "Batch") -> Losses:
-        """Total loss and its parts, means over the micro-batch; draws in it depend on `batch.seed` alone."""
+        """Total loss and its parts, means over the micro-batch; its random draws depend only on `batch.seed`."""
         import torch
 
         torch.manual_seed(batch.seed)
@@ -90,17 +90,17 @@ class MVideoObjective:
         return Losses(total, {"diffusion": diffusion.detach(), "consistency": consistency.detach()})
 
     def inputs(self, batch: "Batch") -> "list[tuple[str, torch.Tensor | None]]":
-        """The tensors that the latents give, in words, batch first."""
+        """The tensors from the latents, described in words, batch first."""
         return [
             ("latents", batch.x0_BFCHW),
             ("text embedding", batch.text_BLC),
             ("mask latents", batch.mask_BFCHW),
-            ("latents of the last frame before", batch.appearance_BFCHW),
-            ("latents of the clip before", batch.motion_BFCHW),
+            ("latents of the previous clip's last frame", batch.appearance_BFCHW),
+            ("latents of the previous clip", batch.motion_BFCHW),
         ]
 
     def weights(self) -> "Iterator[tuple[str, torch.Tensor]]":
-        """Every parameter by name, frozen and trained; quantized ones as the numbers they stand for."""
+        """Every parameter by name, frozen and trained; quantized ones dequantized."""
         import torch
 
         for name, parameter in self.transformer.named_parameters():
@@ -109,7 +109,7 @@ class MVideoObjective:
 
     @contextlib.contextmanager
     def watch(self, look: "Look") -> "Iterator[None]":
-        """Inside, `look(place, words, tensor)` sees predictions and losses as they are computed (`diagnosis.ORDER`)."""
+        """Inside the block, `look(place, words, tensor)` receives predictions and losses as computed (`ORDER`)."""
         self._look = look
         try:
             yield
@@ -118,11 +118,11 @@ class MVideoObjective:
 
     def sample_losses(self, batch: "Batch") -> SampleLosses:
         """L_d and L_c of every sample, before the weights of `batch.consistency_B`."""
-        level_B = batch.timestep_B  # stays on the CPU, where the schedule's tables are: no wait for the GPU
+        level_B = batch.timestep_B  # stays on the CPU, with the schedule's tables: no wait for the GPU
         batch = batch.to(self.device)
         x_t = self.schedule.noisy(batch.x0_BFCHW, batch.noise_BFCHW, level_B)
         target = self.schedule.velocity(batch.x0_BFCHW, batch.noise_BFCHW, level_B)
-        # The teacher runs first: its activations are gone before the student's are kept.
+        # The teacher runs first: its activations are freed before the student's are kept.
         taught = self.teach(x_t, batch) if batch.with_teacher and self.options.alpha > 0 else None
         self._look("teacher", "the teacher's prediction", taught)
         student = self.predict(x_t, batch, conditioned=True)
@@ -170,13 +170,13 @@ class MVideoObjective:
 
 
 def _no_look(place: str, words: str, tensor: "torch.Tensor | None") -> None:
-    """Nobody is watching."""
+    """Default: nothing is watching."""
 
 
 def consistency_weights(options: ConsistencyOptions, drawn: "StepDraws") -> "torch.Tensor":
-    """Weight of each slot's L_c, (G,) fp32; mean 1 over the global batch, times `every` on the steps it is taken.
+    """Weight of each slot's L_c, (G,) fp32; mean 1 over the global batch, times `every` on steps with a teacher run.
 
-    With prediction = "dropped" the samples that saw no condition share the whole weight; a step without any has zeros.
+    With prediction = "dropped" the samples without conditions share the whole weight; a step without any has zeros.
     """
     import torch
 

@@ -1,4 +1,4 @@
-"""All options of a training; a profile is a YAML file of this shape, and YAML is the only surface."""
+"""All options of a training; a profile is a YAML file of this form, and YAML is the only interface."""
 
 from typing import Any, Self
 
@@ -25,29 +25,31 @@ from mvideo_core.training.objective import ConsistencyOptions
 
 PROFILES = shipped_path("deployments/training")
 COURSE = ("base", "lora", "draws", "consistency", "optimizer", "ema")
-"""Groups that fix which weights come out."""
+"""Groups that determine the resulting weights."""
 BASES = {"bf16": ("bf16", "fp32"), "fp32": ("fp32",)}
-"""Types of the base weights that each precision trains over."""
+"""Base weight dtypes that each precision supports."""
 
 
 class TrainOptions(Options):
     """One training run."""
 
-    out: str = Field(default="", description="run folder: checkpoints, metrics, samples, report; a run there goes on")
-    seed: int = Field(default=0, ge=0, description="of data order, noise, timesteps, dropout and new adapters")
+    out: str = Field(
+        default="", description="run folder: checkpoints, metrics, samples, report; an existing one resumes"
+    )
+    seed: int = Field(default=0, ge=0, description="seed of data order, noise, timesteps, dropout and new adapters")
     steps: int = Field(default=10_000, ge=1, description="optimizer steps; the paper trains 10,000")
     global_batch: int = Field(default=64, ge=1, description="samples per step over all processes; the paper's is 64")
-    micro_batch: int = Field(default=1, ge=1, description="samples of one forward on one GPU; the rest accumulates")
+    micro_batch: int = Field(default=1, ge=1, description="samples per forward on one GPU; the rest is accumulated")
     allow: tuple[str, ...] = Field(
-        default=(), description="options that may differ from the checkpoint's when the run is resumed, by name"
+        default=(), description="names of options that may differ from the checkpoint's on resume"
     )
     skip_nonfinite: int = Field(
         default=0,
         ge=0,
-        description="steps in a row that may be skipped, weights untouched, because the loss or gradient is not finite",
+        description="consecutive steps with non-finite loss or gradient that may be skipped, weights unchanged",
     )
     init_adapter: str = Field(
-        default="", description="adapter to start from: a folder that training wrote, or a plain CogVideoX LoRA"
+        default="", description="adapter to start from: a training output folder, or a plain CogVideoX LoRA"
     )
     base: BaseOptions = Field(default=BaseOptions(), description="The frozen CogVideoX.")
     data: DataOptions = Field(default=DataOptions(), description="Cached latents.")
@@ -67,29 +69,29 @@ class TrainOptions(Options):
 
     @model_validator(mode="after")
     def _types_fit(self) -> Self:
-        """Products of a type that the weights do not have need autocast, and fp16 gradients would need loss scaling."""
+        """Products in a type that the weights do not have need autocast, and fp16 gradients would need loss scaling."""
         if self.base.dtype not in BASES[self.execution.precision]:
             raise ValueError(
-                f"execution.precision {self.execution.precision} does not train over base.dtype {self.base.dtype}; "
-                "allowed: " + ", ".join(f"{precision} over {' or '.join(bases)}" for precision, bases in BASES.items())
+                f"execution.precision {self.execution.precision} does not train with base.dtype {self.base.dtype}; "
+                "allowed: " + ", ".join(f"{precision} with {' or '.join(bases)}" for precision, bases in BASES.items())
             )
         return self
 
     def course(self) -> dict[str, Any]:
-        """The options that fix the course of the run, as plain values by dotted name.
+        """The options that determine the course of the run, as plain values by dotted name.
 
         Base weights, latents and the first adapter are left out: their content counts, not their names (`start.py`).
-        `steps` belongs to it only where the learning rate depends on it; a constant rate may be trained on for longer.
+        `steps` is included only if the learning rate depends on it; a run with a constant rate may be extended.
         """
         values = flatten({name: getattr(self, name).model_dump(mode="json") for name in COURSE})
         del values[BASE]
         values |= {"seed": self.seed, "global_batch": self.global_batch, "data.holdout": self.data.holdout}
         values |= {"data.exclude": sorted(self.data.exclude), "execution.precision": self.execution.precision}
-        if self.execution.quantize != "none":  # absent in runs of before
+        if self.execution.quantize != "none":  # absent in older runs
             values["execution.quantize"] = self.execution.quantize
         return values | ({"steps": self.steps} if self.optimizer.rate.shape != "constant" else {})
 
 
 def load_profile(name: str, overrides: dict[str, Any] | None = None) -> TrainOptions:
-    """Options of a training profile, with overrides on top; see `Options.of_profile`."""
+    """Options of a training profile, with overrides; see `Options.of_profile`."""
     return TrainOptions.of_profile(PROFILES, name, overrides)

@@ -1,6 +1,6 @@
-"""What a training does before its first line of metrics: launch/phases.jsonl, one line a phase, and the log.
+"""What a training does before its first line of metrics: launch/phases.jsonl, one line per phase, and the log.
 
-The launcher reads that file and shows the phase with its age, so that loading and compiling are never silent.
+The launcher reads that file and shows the phase with its duration, so that loading and compiling are never silent.
 """
 
 import json
@@ -18,15 +18,15 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 Say = Callable[[str], None]
-"""Called with a phase that begins, such as "loading the base mini"."""
+"""Called with the phase that starts, such as "loading the base mini"."""
 PHASES = Path("launch") / "phases.jsonl"
 STARTING = "starting the training process"
 AGAIN_S = 10.0
-"""A phase that lasts is shown again after so many seconds."""
+"""A phase that lasts longer is shown again after this many seconds."""
 
 
 def phase_writer(run: Path, first: bool) -> Say:
-    """What says a phase in the log and, on the first rank, in the run folder."""
+    """Returns a function that writes a phase to the log and, on the first rank, to the run folder."""
 
     def say(words: str) -> None:
         log.info("%s", words)
@@ -40,7 +40,7 @@ def phase_writer(run: Path, first: bool) -> Say:
 
 
 class FirstSteps(Callback):
-    """Says each step as a phase until the first one is done that writes metrics; last in the list.
+    """Reports each step as a phase until the first step that writes metrics is done; last in the list.
 
     Args:
         every: steps between lines of metrics.
@@ -51,11 +51,11 @@ class FirstSteps(Callback):
         self._saying = True
 
     def on_start(self, trainer: "Trainer") -> None:
-        """The first step begins."""
+        """The first step starts."""
         self._next(trainer)
 
     def on_step(self, trainer: "Trainer", metrics: dict[str, Any]) -> None:
-        """The next one begins."""
+        """The next one starts."""
         self._saying = self._saying and not due(trainer.step, self.every)
         if self._saying:
             self._next(trainer)
@@ -66,7 +66,7 @@ class FirstSteps(Callback):
 
 
 class PhaseClock:
-    """Shows the phase of a training: at once when it begins, and with its age while it lasts.
+    """Shows the phase of a training: at once when it starts, and repeatedly with its duration.
 
     Args:
         show: called with words such as "loading the base mini" or "loading the base mini (20 s)".
@@ -77,14 +77,14 @@ class PhaseClock:
         self.phase, self.began_s, self.shown_s = "", 0.0, 0.0
 
     def begin(self, phase: str) -> None:
-        """Another phase; "" when steps are shown instead."""
+        """Start another phase; "" if steps are shown instead."""
         self.phase = phase
         self.began_s = self.shown_s = self.now()
         if phase:
             self.show(phase)
 
     def tick(self) -> None:
-        """Called now and then."""
+        """Call this regularly."""
         if self.phase and self.now() - self.shown_s >= AGAIN_S:
             self.shown_s = self.now()
             self.show(f"{self.phase} ({self.shown_s - self.began_s:.0f} s)")

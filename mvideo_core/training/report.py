@@ -1,4 +1,4 @@
-"""What a run came to: report.json with its last figures, curves.svg with its losses. Made from the run folder alone."""
+"""The outcome of a run, from its folder alone: report.json with its last figures, curves.svg with its losses."""
 
 import json
 import math
@@ -40,16 +40,16 @@ class RunReport(Options):
 
     run: str = Field(default="", description="run folder")
     step: int = Field(default=0, description="optimizer steps done")
-    steps: int = Field(default=0, description="optimizer steps wanted")
+    steps: int = Field(default=0, description="optimizer steps in total")
     finished: bool = Field(default=False, description="step == steps")
     checkpoint: str = Field(default="", description="newest complete checkpoint, relative to the run folder")
-    last: dict[str, float] = Field(default={}, description="newest value of every metric")
+    last: dict[str, float] = Field(default={}, description="latest value of every metric")
     best_validation: float | None = Field(
         default=None, description="lowest val/loss_diffusion; none without validation"
     )
-    best_validation_step: int | None = Field(default=None, description="step of it")
-    changes: list[Change] = Field(default=[], description="options changed within the run on purpose")
-    skipped: int = Field(default=0, description="steps without update, since they were not finite")
+    best_validation_step: int | None = Field(default=None, description="step of best_validation")
+    changes: list[Change] = Field(default=[], description="options changed on purpose during the run")
+    skipped: int = Field(default=0, description="non-finite steps, without update")
 
 
 class Curve(NamedTuple):
@@ -88,7 +88,7 @@ def summarize(run: Path, lines: Sequence[dict[str, Any]]) -> RunReport:
 
 
 def curves_of(lines: Sequence[dict[str, Any]]) -> list[Curve]:
-    """The loss curves that have at least one point; long ones as means over equal spans of steps."""
+    """The loss curves with at least one point; long ones as means over equal spans of steps."""
     curves = []
     for name, title in DRAWN.items():
         points = [(int(line["step"]), float(line[name])) for line in lines if _is_number(line.get(name))]
@@ -142,7 +142,7 @@ def last_line(report: RunReport) -> str:
     )  # fmt: skip
     newest = report.checkpoint or "no checkpoint"
     more = f", {report.skipped} steps skipped" if report.skipped else ""
-    more += f", {len(report.changes)} options changed on the way" if report.changes else ""
+    more += f", {len(report.changes)} options changed during the run" if report.changes else ""
     return f"{report.run}: step {report.step} of {report.steps}, loss {loss:.4f}{best}{more}; {newest}"
 
 

@@ -1,6 +1,6 @@
-"""Every random draw of a training is a function of (seed, what for, step, place in the global batch).
+"""Every random draw of a training is a function of (seed, purpose, step, position in the global batch).
 
-Nothing depends on what was drawn before, so a resumed run and a run on another number of GPUs draw the same.
+Nothing depends on earlier draws, so a resumed run and a run on another number of GPUs draw the same.
 """
 
 import hashlib
@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 
 def derive_seed(seed: int, *path: int | str) -> int:
-    """A 63-bit seed for one purpose, e.g. derived(0, "noise", step, slot)."""
+    """A 63-bit seed for one purpose, e.g. derive_seed(0, "noise", step, slot)."""
     text = "/".join(str(part) for part in (seed, *path))
     return int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "big") >> 1
 

@@ -1,4 +1,4 @@
-"""Where a run begins: at its newest checkpoint, checked against the options of now, or at step 0."""
+"""Where a run starts: at its newest checkpoint, checked against the current options, or at step 0."""
 
 import logging
 from pathlib import Path
@@ -17,11 +17,11 @@ log = logging.getLogger(__name__)
 
 
 class Start(NamedTuple):
-    """Where to go on from.
+    """Where to continue from.
 
     Attributes:
-        folder: checkpoint to load; None begins at step 0.
-        course: what fixes this run, by name; without the latents, which are not open yet.
+        folder: checkpoint to load; None starts at step 0.
+        course: what determines this run, by name; without the latents, which are not open yet.
         before: state of that checkpoint.
         changed: differences that were allowed.
     """
@@ -32,10 +32,10 @@ class Start(NamedTuple):
     changed: list[Change]
 
     def with_data(self, options: TrainOptions, data: str) -> "Start":
-        """The same start with the digest of the latents checked, too.
+        """The same start after also checking the digest of the latents.
 
         Raises:
-            ConfigError: other latents, and that was not allowed.
+            ConfigError: different latents, which are not allowed.
         """
         if self.folder is None:
             return self
@@ -44,7 +44,7 @@ class Start(NamedTuple):
         return self._replace(changed=self.changed + more)
 
     def state(self, options: TrainOptions, world: World, data: str) -> State:
-        """What every checkpoint of this run says besides its step."""
+        """The contents of every checkpoint's state in this run, besides its step."""
         return State(
             seed=options.seed, world_size=world.size, course=self.course, data=data,
             changes=[*self.before.changes, *self.changed],
@@ -52,10 +52,10 @@ class Start(NamedTuple):
 
 
 def find_start(options: TrainOptions, world: World) -> Start:
-    """The newest good checkpoint and the differences to it; all ranks the same. Nothing large is loaded.
+    """The newest good checkpoint and how the options differ from it; the same on all ranks. Nothing large is loaded.
 
     Raises:
-        ConfigError: it was trained with other options, or the machines see different run folders or base weights.
+        ConfigError: it was trained with other options, or the machines have different run folders or base weights.
     """
     course = options.course() | {BASE: _base(options, world), INIT: adapter_identity(options.init_adapter)}
     check_allow(options.allow, [*course, DATA, OTHER_BASE, "steps"])
@@ -66,16 +66,16 @@ def find_start(options: TrainOptions, world: World) -> Start:
         return Start(None, course, State(), [])
     folder = checkpoints / name
     if not all(world.gather(folder.is_dir())):
-        raise ConfigError(f"{options.out}: not every machine sees {name} here; `out` has to be a folder they share")
+        raise ConfigError(f"{options.out}: not every machine sees {name} here; `out` must be a shared folder")
     state = read_state(folder)
     before = read_course(state.course, flatten(TrainOptions().course()) | {INIT: ""})
     if before.get(BASE) == options.base.weights:
-        before[BASE] = course[BASE]  # a checkpoint of an earlier version has the name alone
+        before[BASE] = course[BASE]  # a checkpoint of an earlier version has just the name
     return Start(folder, course, state, changes(str(folder), state.step, before, course, options.allow))
 
 
 def resume(start: Start, trainer: Trainer) -> None:
-    """Load the checkpoint to go on from, if there is one."""
+    """Load the checkpoint to continue from, if there is one."""
     if start.folder is None:
         return
     load(start.folder, trainer)

@@ -1,7 +1,7 @@
 """A run that starts from an adapter: ours, or a plain CogVideoX LoRA, whose conditioning then starts at zero.
 
-The adapter's rank, alpha and targets must be those of the options, so that the first step computes what the adapter
-did. The optimizer starts fresh. The adapter's content is part of the run's identity.
+The adapter's rank, alpha and targets must match the options, so that the first step computes what the adapter did. The
+optimizer starts fresh. The adapter's content is part of the run's identity.
 """
 
 import json
@@ -24,14 +24,14 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 INIT = "init_adapter"
 OTHER_BASE = "init_adapter.base"
-"""Name under which --allow takes an adapter of other base weights."""
+"""Name that makes --allow accept an adapter trained with other base weights."""
 
 
 def adapter_identity(given: str) -> str:
     """Digest of the adapter's tensors; "" without one.
 
     Raises:
-        ConfigError: no such folder or file. ModelError: it holds no adapter, or cannot be read.
+        ConfigError: no such folder or file. ModelError: it has no adapter, or cannot be read.
     """
     if not given:
         return ""
@@ -46,16 +46,16 @@ def adapter_identity(given: str) -> str:
 def load_init_adapter(
     transformer: "MVideoTransformer3DModel", given: str, options: LoraOptions, allow_other_base: bool = False
 ) -> None:
-    """Put an adapter's values into a model that `add_lora` has opened for training.
+    """Load an adapter's values into a model that `add_lora` has prepared for training.
 
     Args:
         given: folder of an adapter or of a checkpoint, or a .safetensors file of a plain LoRA.
         options: rank, alpha and targets of this run.
-        allow_other_base: only warn where our adapter was trained over other base weights.
+        allow_other_base: only warn if our adapter was trained with other base weights.
 
     Raises:
-        ConfigError: another rank, alpha or set of targets; the message has the setting that fits.
-        ModelError: files missing, other tensors than this model's, or not finite.
+        ConfigError: a different rank, alpha or set of targets; the message has the matching setting.
+        ModelError: files missing, tensors that are not this model's, or not finite.
     """
     import torch
     from safetensors.torch import load_file
@@ -76,10 +76,10 @@ def load_init_adapter(
     for name, value in values.items():
         if value.shape != parameters[name].shape:
             seen, wanted = tuple(value.shape), tuple(parameters[name].shape)
-            raise ModelError(f"{lora}: {name} has shape {seen}, the model's is {wanted}; it is of another model")
+            raise ModelError(f"{lora}: {name} has shape {seen}, the model's is {wanted}; it belongs to another model")
     bad = first_not_finite(iter(values.items()))
     if bad:
-        raise ModelError(f"{lora}: {bad} is not finite; give another adapter")
+        raise ModelError(f"{lora}: {bad} is not finite; use another adapter")
     with torch.no_grad():
         for name, value in values.items():
             parameters[name].copy_(value)
@@ -96,17 +96,17 @@ def _check_alpha(lora: Path, values: "dict[str, torch.Tensor]", options: LoraOpt
     rank = ranks.pop() if len(ranks) == 1 else options.rank
     alpha = noted.get(f"{PREFIX}lora_alpha", rank)
     if alpha * options.rank != options.alpha * rank:
-        said = "" if f"{PREFIX}lora_alpha" in noted else " (the file names none, so it is the rank, as in diffusers)"
+        note = "" if f"{PREFIX}lora_alpha" in noted else " (not in the file, so it equals the rank, as in diffusers)"
         raise ConfigError(
-            f"init_adapter: {lora}: alpha {alpha} over rank {rank}{said}, the options have lora.alpha {options.alpha} "
-            f"over lora.rank {options.rank}; give `--set lora.rank={rank} --set lora.alpha={alpha}`"
+            f"init_adapter: {lora}: alpha {alpha} over rank {rank}{note}, the options have lora.alpha {options.alpha} "
+            f"over lora.rank {options.rank}; use `--set lora.rank={rank} --set lora.alpha={alpha}`"
         )
 
 
 def _check_rank(lora: Path, values: "dict[str, torch.Tensor]", options: LoraOptions) -> None:
     ranks = sorted({value.shape[0] for name, value in values.items() if ".lora_A." in name})
     if ranks and ranks != [options.rank]:
-        fit = f"give `--set lora.rank={ranks[0]}`" if len(ranks) == 1 else "one rank for all layers is supported"
+        fit = f"use `--set lora.rank={ranks[0]}`" if len(ranks) == 1 else "one rank for all layers is supported"
         raise ConfigError(f"init_adapter: {lora}: rank {_list(ranks)}, lora.rank is {options.rank}; {fit}")
 
 
@@ -119,16 +119,16 @@ def _check_names(
     seen, wanted = _targets(values), _targets(parameters)
     if seen and seen != wanted:
         raise ConfigError(
-            f"init_adapter: {lora}: its targets are {_list(seen)}; lora.target_modules gives {_list(wanted)}; give "
+            f"init_adapter: {lora}: its targets are {_list(seen)}; lora.target_modules gives {_list(wanted)}; use "
             f"`--set lora.target_modules=[{','.join(seen)}]`"
         )
     parts = [f"{len(absent)} tensors missing, e.g. {absent[0]}"] if absent else []
-    parts += [f"{len(odd)} of no layer here, e.g. {odd[0]}"] if odd else []
-    raise ModelError(f"init_adapter: {lora}: {'; '.join(parts)}; it is incomplete or of another model")
+    parts += [f"{len(odd)} belong to no layer here, e.g. {odd[0]}"] if odd else []
+    raise ModelError(f"init_adapter: {lora}: {'; '.join(parts)}; it is incomplete or belongs to another model")
 
 
 def _targets(names: Any) -> list[str]:
-    """Ends of the layers' names below the block, such as "attn1.to_q"."""
+    """Last parts of the layers' names below the block, such as "attn1.to_q"."""
     return sorted({".".join(name.split(".lora_")[0].split(".")[2:]) for name in names if ".lora_" in name})
 
 

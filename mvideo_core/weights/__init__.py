@@ -1,12 +1,12 @@
 """Where model weights are: a catalog (one YAML file per family in `entries/`), the shipped mini models, and fetching.
 
-`contents` looks at files on disk, `hub` asks the Hugging Face hub, `download` brings one file, `fetch` a whole model.
+`contents` checks files on disk, `hub` talks to the Hugging Face hub, `download` gets one file, `fetch` a whole model.
 
     find("mini", kind="detector")        -> folder inside this package
     find("swint-ogc", kind="detector")   -> $MVIDEO_WEIGHTS/groundingdino-swint-ogc, or ModelError saying how to get it
     find("/models/mine")                 -> that folder
 
-Adding a model is adding a file to `entries/`.
+To add a model, add a file to `entries/`.
 """
 
 from mvideo_core.weights.catalog import FileState, check, entries, entry, find

@@ -1,4 +1,4 @@
-"""The catalog: every model by name, whether it is on this disk, and what is wrong with it there."""
+"""The catalog: every model by name, whether it is on this disk, and what is wrong with it."""
 
 import hashlib
 import json
@@ -15,7 +15,7 @@ from mvideo_core.weights.records import PACKAGE, WeightsEntry, WeightsFile, read
 
 
 class FileState(NamedTuple):
-    """One file on disk: `problem` is "" when nothing is wrong; `pinned`: its digest is known beforehand."""
+    """One file on disk: `problem` is "" if nothing is wrong; `pinned`: its digest is known in advance."""
 
     path: Path
     problem: str
@@ -39,31 +39,31 @@ def entry(name: str, kind: str | None = None) -> WeightsEntry:
     """The entry of that name or alias.
 
     Raises:
-        ConfigError: none, or (without `kind`) several; the message lists the known names.
+        ConfigError: no entry, or (without `kind`) several; the message lists the known names.
     """
     matches = [item for item in entries() if name in (item.name, item.alias) and kind in (None, item.kind)]
     if len(matches) != 1:
         known = ", ".join(item.name for item in entries() if kind in (None, item.kind))
-        what = "is the alias of several models" if matches else f"is no {kind or 'model'} of the weights catalog"
-        raise ConfigError(f"weights: {name!r} {what}; give a folder or one of: {known}")
+        what = "is the alias of several models" if matches else f"is not a {kind or 'model'} in the weights catalog"
+        raise ConfigError(f"weights: {name!r} {what}; use a folder or one of: {known}")
     return matches[0]
 
 
 def find(name: str, kind: str | None = None) -> Path:
-    """Folder of a model, with every file of the catalog in it, whole by size and header (digests are `check`'s work).
+    """Folder of a model with all its catalog files, complete by size and header (digests are checked by `check`).
 
     Args:
         name: catalog name, alias, or path of a folder (anything with a slash, or starting with "." or "~").
-        kind: what is looked for; needed for an alias that several kinds share, such as "mini".
+        kind: kind of model; needed for an alias that several kinds share, such as "mini".
 
     Raises:
-        ModelError: folder or file absent or damaged; the message says which, where it comes from and where to put it.
+        ModelError: folder or file missing or damaged; the message says which, where it comes from and where to put it.
         ConfigError: no such name.
     """
     if is_path(name):
         folder = Path(name).expanduser()
         if not folder.is_dir():
-            raise ModelError(f"weights: no folder {folder}; give a model folder or a name of `mvideo weights list`")
+            raise ModelError(f"weights: no folder {folder}; use a model folder or a name from `mvideo weights list`")
         return folder
     item = entry(name, kind)
     states = check(item.name, item.kind, digests=False)
@@ -74,24 +74,24 @@ def find(name: str, kind: str | None = None) -> Path:
 
 
 def absent(states: list[FileState]) -> bool:
-    """Whether nothing of a model is there."""
+    """Whether no file of a model is there."""
     return all(state.problem == "missing" for state in states)
 
 
 def is_path(name: str) -> bool:
-    """Whether it names a folder, not an entry of the catalog."""
+    """Whether it is a folder rather than a catalog entry."""
     return "/" in name or name.startswith((".", "~"))
 
 
 def check(name: str, kind: str | None = None, digests: bool = True) -> list[FileState]:
-    """State of each file of an entry or a folder: present, what its name says, of the right size and SHA-256.
+    """State of each file of an entry or a folder: present, of the right type, with the right size and SHA-256.
 
     Args:
         name: as in `find`.
         digests: read every byte of the files whose digest is known; else sizes and headers only.
 
     Raises:
-        ModelError: a path that is no model folder. ConfigError: no such name.
+        ModelError: a path that is not a model folder. ConfigError: no such name.
     """
     if is_path(name):
         folder = Path(name).expanduser()
@@ -101,33 +101,33 @@ def check(name: str, kind: str | None = None, digests: bool = True) -> list[File
 
 
 def check_entry(item: WeightsEntry, digests: bool = True) -> list[FileState]:
-    """As `check`, of an entry that need not be in the catalog."""
+    """As `check`, for an entry that need not be in the catalog."""
     found = folder_problems(item.folder, item.needs)
     known = {file.path: file for file in item.files} | read_files(item.folder)
     return _states(item.folder, found | _find_unexpected(item, found), known, digests)
 
 
 def file_problem(path: Path, file: WeightsFile, digests: bool = True) -> str:
-    """What is wrong with a file against what is known of it; "" when nothing is."""
+    """What is wrong with a file compared with what is known about it; "" if nothing."""
     problem = content_problem(path)
     if problem == "missing" or (problem and path.is_symlink() and not path.exists()):
         return problem
     size = path.stat().st_size
     if file.size_bytes is not None and size != file.size_bytes:
-        return problem or f"{size} bytes, {file.size_bytes} expected"
+        return problem or f"{size} bytes, expected {file.size_bytes}"
     if problem:
         return problem
     if digests and file.sha256 is not None and (seen := file_sha256(path)) != file.sha256:
-        return f"sha256 {seen[:12]}..., {file.sha256[:12]}... expected"
+        return f"sha256 {seen[:12]}..., expected {file.sha256[:12]}..."
     if digests and file.git_sha1 is not None and (seen := git_sha1(path)) != file.git_sha1:
-        return f"Git id {seen[:12]}..., {file.git_sha1[:12]}... expected"
+        return f"Git id {seen[:12]}..., expected {file.git_sha1[:12]}..."
     if file.text is not None and path.read_text(encoding="utf-8") != file.text:
-        return "another content than this project writes"
+        return "not the content that this project writes"
     return ""
 
 
 def git_sha1(path: Path) -> str:
-    """Git's id of a file's content: SHA-1 of a header and the bytes. For small files: all is read at once."""
+    """Git's id of a file's content: SHA-1 of a header and the bytes. For small files: reads everything at once."""
     content = path.read_bytes()
     return hashlib.sha1(b"blob %d\0" % len(content) + content, usedforsecurity=False).hexdigest()
 
@@ -141,7 +141,7 @@ def size_text(size_bytes: int) -> str:
 
 
 def _states(folder: Path, found: dict[str, str], known: dict[str, WeightsFile], digests: bool) -> list[FileState]:
-    """Problems seen in files, and of those with a known size or digest what differs."""
+    """Problems found in files, and differences from known sizes and digests."""
     states = []
     for name in [*found, *(name for name in known if name not in found)]:
         file = known.get(name)
@@ -151,7 +151,7 @@ def _states(folder: Path, found: dict[str, str], known: dict[str, WeightsFile], 
 
 
 def _find_unexpected(item: WeightsEntry, found: dict[str, str]) -> dict[str, str]:
-    """JSON files whose values are those of another model."""
+    """JSON files with the values of a different model."""
     problems = {}
     for name, values in item.expects.items():
         if found.get(name, "missing"):
@@ -159,7 +159,7 @@ def _find_unexpected(item: WeightsEntry, found: dict[str, str]) -> dict[str, str
         content = json.loads((item.folder / name).read_text(encoding="utf-8"))
         for key, value in values.items():
             if (seen := content.get(key)) != value:
-                problems[name] = f"{key} is {seen}, {value} expected: the folder holds another model than {item.name}"
+                problems[name] = f"{key} is {seen}, expected {value}: the folder does not hold {item.name}"
     return problems
 
 
@@ -175,7 +175,7 @@ def _unusable(item: WeightsEntry, state: FileState, not_here: bool) -> str:
         file = next(file for file in item.files if item.folder / file.path == path)
         size = f"{file.size_bytes / 1e6:.0f} MB, " if file.size_bytes else ""
         source, place = file.url or "this project", f"the file to {path}"
-    where = f"{item.name} is {'not on this machine' if not_here else 'not whole'}: {path} {problem}"
+    where = f"{item.name} is {'not on this machine' if not_here else 'incomplete'}: {path} {problem}"
     return (
         f"weights: {where}. Run `mvideo weights fetch {item.name}` ({size}from {source}), or copy {place} by hand, or "
         "set MVIDEO_WEIGHTS to another folder"

@@ -1,4 +1,4 @@
-"""What is wrong with the files of a model folder, as far as names, sizes and headers say; no tensor is read."""
+"""What is wrong with the files of a model folder, judging by names, sizes and headers; no tensor is read."""
 
 import json
 import struct
@@ -11,18 +11,18 @@ HEAD_BYTES = 512
 LFS_POINTER = b"version https://git-lfs.github.com/spec/"
 WEB_PAGE = (b"<!doctype html", b"<html", b"<head")
 PARSED_BYTES = 4 << 20
-"""JSON files up to this size are parsed; of larger ones (vocabularies) both ends are looked at."""
+"""JSON files up to this size are parsed; for larger ones (vocabularies) only both ends are checked."""
 HEADER_LIMIT_BYTES = 100 << 20
 """Limit of the safetensors format."""
 VOCABULARIES = ("tokenizer.json", "spiece.model", "tokenizer.model", "vocab.txt", "vocab.json")
 OBJECTS = ("model_index.json", "config.json", "scheduler_config.json", "tokenizer_config.json")
 READ_BY_LOADERS = (".json", ".safetensors", ".model")
 FETCHED = "fetched.json"
-"""The record that a fetch leaves in the folder; no file of the model."""
+"""The record that a fetch leaves in the folder; not one of the model's files."""
 
 
 class Needs(NamedTuple):
-    """What a model folder has to hold.
+    """What a model folder must contain.
 
     Attributes:
         files: paths relative to the folder.
@@ -35,10 +35,10 @@ class Needs(NamedTuple):
 
 
 def content_problem(path: Path) -> str:
-    """Why a file cannot be what its name says: missing, empty, a web page, an LFS pointer, cut off; "" if it can."""
+    """Why a file cannot be what its name says: missing, empty, a web page, an LFS pointer, truncated; "" if it can."""
     try:
         if path.is_symlink() and not path.exists():
-            return f"a link to {path.readlink()}, which is gone"
+            return f"a link to {path.readlink()}, which does not exist"
         if not path.is_file():
             return "missing"
         size = path.stat().st_size
@@ -49,9 +49,9 @@ def content_problem(path: Path) -> str:
     if not size:
         return "empty"
     if head.startswith(LFS_POINTER):
-        return f"a Git LFS pointer of {size} bytes in place of the file"
+        return f"a Git LFS pointer of {size} bytes instead of the file"
     if head.lstrip().lower().startswith(WEB_PAGE):
-        return f"a web page (HTML, {size} bytes) in place of the file"
+        return f"a web page (HTML, {size} bytes) instead of the file"
     if path.suffix == ".safetensors":
         found = safetensors_header(path)
         return found if isinstance(found, str) else ""
@@ -59,7 +59,7 @@ def content_problem(path: Path) -> str:
 
 
 def safetensors_header(path: Path) -> dict[str, Any] | str:
-    """Tensors of a safetensors file (name -> dtype, shape, offsets), or what is wrong with it; data are not read."""
+    """Tensors of a safetensors file (name -> dtype, shape, offsets), or what is wrong with it; no data is read."""
     size = path.stat().st_size
     with path.open("rb") as stream:
         start = stream.read(8)
@@ -67,7 +67,7 @@ def safetensors_header(path: Path) -> dict[str, Any] | str:
         if not 2 <= length <= HEADER_LIMIT_BYTES:
             return f"not a safetensors file ({size} bytes)"
         if 8 + length > size:
-            return f"cut off inside its header: {size} bytes, more than {8 + length} expected"
+            return f"truncated inside its header: {size} bytes, expected more than {8 + length}"
         text = stream.read(length)
     try:
         tensors = json.loads(text)
@@ -76,16 +76,16 @@ def safetensors_header(path: Path) -> dict[str, Any] | str:
     except (ValueError, KeyError, IndexError, TypeError, AttributeError):
         return f"not a safetensors file ({size} bytes)"
     if size != expected:
-        return f"{'cut off: ' if size < expected else ''}{size} bytes, {expected} expected by its header"
+        return f"{'truncated: ' if size < expected else ''}{size} bytes, expected {expected} by its header"
     return dict(tensors)
 
 
 def folder_problems(folder: Path, needs: Needs) -> dict[str, str]:
-    """Every file that a model folder needs, and what else its loaders read, with its problem; "" where none is seen.
+    """Every file that a model folder needs or its loaders also read, with its problem; "" if none is found.
 
     Args:
-        folder: present or not.
-        needs: of the catalog, or from `needs_of`.
+        folder: may be missing.
+        needs: from the catalog, or from `needs_of`.
     """
     found = {name: content_problem(folder / name) for name in needs.files}
     for stem in needs.weights:
@@ -105,14 +105,14 @@ def needs_of(folder: Path) -> Needs:
         ModelError: no folder, or neither file.
     """
     if not folder.is_dir():
-        raise ModelError(f"weights: no folder {folder}; give a model folder or a name of `mvideo weights list`")
+        raise ModelError(f"weights: no folder {folder}; use a model folder or a name from `mvideo weights list`")
     index = folder / "model_index.json"
     if not index.is_file():
         if (folder / "config.json").is_file():
             return Needs(("config.json",), ("model",))
         raise ModelError(
-            f"weights: {folder} has neither model_index.json (a pipeline of diffusers) nor config.json (a model of "
-            "transformers); give the folder that holds one of them"
+            f"weights: {folder} has neither model_index.json (a diffusers pipeline) nor config.json (a transformers "
+            "model); use the folder that has one of them"
         )
     parts = {} if content_problem(index) else json.loads(index.read_text(encoding="utf-8"))
     files, weights = [index.name], []
@@ -147,11 +147,11 @@ def _weights_problems(folder: Path, stem: str) -> dict[str, str]:
 
 
 def _shard_problems(folder: Path, index: str) -> dict[str, str]:
-    """The files that an index names, and whether each holds the tensors that the index says."""
+    """The files that an index names, with a problem if one lacks the tensors that the index lists."""
     content = json.loads((folder / index).read_text(encoding="utf-8"))
     places = content.get("weight_map") if isinstance(content, dict) else None
     if not isinstance(places, dict) or not places or not all(_plain(name) for name in places.values()):
-        return {index: "no index of safetensors files (`weight_map` is absent or names no files)"}
+        return {index: "not an index of safetensors files (`weight_map` is missing or names no files)"}
     found = {index: ""}
     parent = Path(index).parent
     for name in sorted(set(places.values())):
@@ -180,7 +180,7 @@ def _json_problem(path: Path, size: int) -> str:
             first = stream.read(64).lstrip()[:1]
             stream.seek(-64, 2)
             last = stream.read().rstrip()[-1:]
-        return "" if (first, last) in ((b"{", b"}"), (b"[", b"]")) else "cut off, or not JSON"
+        return "" if (first, last) in ((b"{", b"}"), (b"[", b"]")) else "truncated, or not JSON"
     try:
         value = json.loads(path.read_text(encoding="utf-8"))
     except ValueError as error:

@@ -1,4 +1,4 @@
-"""One file over HTTP: streamed into `<file>.part`, continued where it broke, digest checked before the final name."""
+"""One file over HTTP: streamed into `<file>.part`, resumed where it stopped, digest checked before the rename."""
 
 import time
 from collections.abc import Callable, Mapping
@@ -16,20 +16,20 @@ if TYPE_CHECKING:
 
 TIMEOUT_S = 60.0
 TRIES = 5
-"""In a row without a new byte, before the command gives up."""
+"""Consecutive tries without a new byte before the command gives up."""
 FIRST_WAIT_S = 1.0
-"""Doubled with each try."""
+"""Doubles with each try."""
 WORTH_ANOTHER_TRY = frozenset({408, 416, 425, 429, 500, 502, 503, 504})
 Progress = Callable[[str, int, int | None], None]
 
 
 def part_of(target: Path) -> Path:
-    """Where a file is until it is whole."""
+    """Path of a file until it is complete."""
     return target.with_name(target.name + ".part")
 
 
 def http_client() -> "httpx.Client":
-    """A client that keeps its connections and obeys the proxy variables."""
+    """A client that keeps its connections and respects the proxy variables."""
     import httpx
 
     return httpx.Client(follow_redirects=True, timeout=TIMEOUT_S)
@@ -42,11 +42,11 @@ def download(
     progress: Progress | None = None,
     headers: Mapping[str, str] | None = None,
 ) -> None:
-    """One file, by way of `part_of(target)`, which a later call continues, also after a kill.
+    """Download one file through `part_of(target)`, which a later call resumes, even after a kill.
 
     Raises:
-        ModelError: the server refuses or breaks off again and again (the part stays), another process downloads the
-            same file, or size or digest differ (the part is removed).
+        ModelError: the server refuses or keeps breaking off (the part stays), another process is downloading the same
+            file, or size or digest differ (the part is removed).
         StoreError: the disk is full, or the folder cannot be written.
     """
     part = part_of(target)
@@ -54,7 +54,7 @@ def download(
         part.parent.mkdir(parents=True, exist_ok=True)
         with part.open("ab") as stream:
             if not try_lock(stream, part):
-                raise ModelError(f"weights: another process downloads to {part} now; wait for it")
+                raise ModelError(f"weights: another process is downloading to {part}; wait for it")
             if file.size_bytes is None or stream.tell() != file.size_bytes:
                 _receive(client, file, stream, progress, headers or {})
         _finish(file, part, target)
@@ -64,8 +64,8 @@ def download(
         raise
     except OSError as error:
         raise StoreError(
-            f"weights: {part}: cannot write ({error.strerror or error}); free space or fix permissions, then run the "
-            "command again: what is there is kept"
+            f"weights: {part}: cannot write ({error.strerror or error}); free space or fix permissions, then rerun the "
+            "command: it keeps what is already downloaded"
         ) from None
 
 
@@ -76,7 +76,7 @@ def _receive(
     progress: Progress | None,
     headers: Mapping[str, str],
 ) -> None:
-    """Try until all is there, or nothing more comes."""
+    """Retry until the file is complete, or no more bytes arrive."""
     import httpx
 
     failures = 0
@@ -94,7 +94,7 @@ def _receive(
         if hopeless or failures >= TRIES:
             kept = f"{stream.tell()} bytes are kept in {stream.name}, " if stream.tell() else ""
             raise ModelError(
-                f"weights: {file.url}: {reason}; {kept}run the command again to continue, or copy the file to "
+                f"weights: {file.url}: {reason}; {kept}rerun the command to continue, or copy the file to "
                 f"{stream.name.removesuffix('.part')} by hand"
             )
         time.sleep(FIRST_WAIT_S * 2 ** (failures - 1))
@@ -107,16 +107,16 @@ def _transfer(
     progress: Progress | None,
     headers: Mapping[str, str],
 ) -> None:
-    """One request, from the end of the stream on.
+    """One request, starting at the end of the stream.
 
     Raises:
-        httpx.HTTPError: refused, or cut off.
+        httpx.HTTPError: refused, or interrupted.
     """
     have = stream.tell()
-    asked = {**headers, "Accept-Encoding": "identity"} | ({"Range": f"bytes={have}-"} if have else {})
-    with client.stream("GET", file.url, headers=asked) as response:
+    request_headers = {**headers, "Accept-Encoding": "identity"} | ({"Range": f"bytes={have}-"} if have else {})
+    with client.stream("GET", file.url, headers=request_headers) as response:
         if response.status_code == 416 or (response.is_success and response.status_code != 206):
-            stream.seek(0)  # the part is longer than what is published (416), or the server ignores ranges
+            stream.seek(0)  # the part is longer than the published file (416), or the server ignores ranges
             stream.truncate()
             have = 0
         response.raise_for_status()
@@ -136,7 +136,7 @@ def _finish(file: WeightsFile, part: Path, target: Path) -> None:
         size, digest = part.stat().st_size, file_sha256(part)
         part.unlink()
         raise ModelError(
-            f"weights: {file.url} gave {size} bytes with sha256 {digest[:12]}...: {problem}; they are removed, run the "
-            "command again; if it stays so, the publisher has replaced the file or something in between changes it"
+            f"weights: {file.url} gave {size} bytes with sha256 {digest[:12]}...: {problem}; they are removed, rerun "
+            "the command; if this repeats, the publisher has replaced the file or something in between changes it"
         )
     part.replace(target)

@@ -1,7 +1,7 @@
-"""Bringing a model's files: linked from the Hugging Face cache or downloaded, resumed byte by byte, digests checked.
+"""Fetches a model's files: linked from the Hugging Face cache or downloaded, resumed byte by byte, digests checked.
 
-Downloads are our own, not the hub client's: the client (2.x) drops a half-done file when it is stopped, and of a file
-of 5 GB everything is then fetched again. A repository's list, its errors and the cache are the client's work (`hub`).
+We download ourselves rather than with the hub client (2.x), which drops a partial file when it is stopped; a file of 5
+GB is then fetched from the start. The client provides a repository's listing, errors and cache (`hub`).
 """
 
 import logging
@@ -20,20 +20,20 @@ log = logging.getLogger(__name__)
 
 
 def fetch(name: str, kind: str | None = None, progress: Progress | None = None, revision: str = "") -> Path:
-    """Bring an entry's missing or damaged files into its folder.
+    """Fetch an entry's missing or damaged files into its folder.
 
     Args:
         name: catalog name or alias.
         kind: as in `find`.
-        progress: called with (file, bytes so far, bytes in all or None).
-        revision: branch, tag or commit of a repository in place of the catalog's.
+        progress: called with (file, bytes so far, total bytes or None).
+        revision: branch, tag or commit of a repository, instead of the catalog's.
 
     Returns:
         The folder, complete.
 
     Raises:
         ModelError: shipped files, a server that refuses or cannot be reached, or a digest that differs.
-        StoreError: too little free disk, or a folder that cannot be written.
+        StoreError: too little free disk space, or a folder that cannot be written.
         ConfigError: no such name.
     """
     item = entry(name, kind)
@@ -44,14 +44,14 @@ def fetch(name: str, kind: str | None = None, progress: Progress | None = None, 
 
 
 def fetch_repository(item: WeightsEntry, progress: Progress | None = None, revision: str = "") -> Path:
-    """As `fetch`, of an entry with a repository, which need not be in the catalog."""
+    """As `fetch`, for an entry with a repository, which need not be in the catalog."""
     assert item.repository is not None
     _fetch_repository(item, revision or item.repository.revision, progress)
     return item.folder
 
 
 def _fetch_files(item: WeightsEntry, progress: Progress | None) -> None:
-    """The files of an entry that lists each with its address."""
+    """The files of an entry that lists an address for each."""
     states = {state.path: state for state in check(item.name, item.kind)}
     wrong = [file for file in item.files if states[item.folder / file.path].problem]
     for file in wrong:
@@ -59,14 +59,14 @@ def _fetch_files(item: WeightsEntry, progress: Progress | None) -> None:
             write_whole(item.folder / file.path, file.text)
         elif not file.url:
             path = item.folder / file.path
-            raise ModelError(f"weights: {path} comes with this project and is {states[path].problem}; reinstall it")
+            raise ModelError(f"weights: {path} is part of this project and is {states[path].problem}; reinstall it")
     files = [hub.with_hub_digest(file) for file in wrong if file.url]
     check_free_disk(item.folder, files)
     _download_all(item.folder, files, progress)
 
 
 def _fetch_repository(item: WeightsEntry, revision: str, progress: Progress | None) -> None:
-    """What is needed of a repository; a fetch that was begun stays at its commit."""
+    """The needed files of a repository; a fetch that has started stays at its commit."""
     before = read_record(item.folder)
     record = before if before and revision in (before.revision, before.commit) else hub.list_repository(item, revision)
     if item.folder.is_dir():
@@ -76,12 +76,12 @@ def _fetch_repository(item: WeightsEntry, revision: str, progress: Progress | No
         return
     linked = [file for file in wrong if _link(item, record.commit, file)]
     rest = [file for file in wrong if file not in linked]
-    _tell(item, record, linked, rest)
+    _log_plan(item, record, linked, rest)
     if rest:
         if hub.offline():
             raise ModelError(
-                f"weights: {item.name}: HF_HUB_OFFLINE is set, and {len(rest)} files are neither in {item.folder} nor, "
-                f"whole, in the Hugging Face cache, such as {rest[0].path}; unset it and run the command again"
+                f"weights: {item.name}: HF_HUB_OFFLINE is set, and {len(rest)} files are neither in {item.folder} nor "
+                f"complete in the Hugging Face cache, such as {rest[0].path}; unset it and rerun the command"
             )
         hub.check_access(record.repository, record.commit, rest[0].path)
     addresses = [
@@ -100,7 +100,7 @@ def _fetch_repository(item: WeightsEntry, revision: str, progress: Progress | No
 
 
 def check_free_disk(folder: Path, files: Sequence[WeightsFile]) -> None:
-    """Compare what is still to come with the free disk.
+    """Compare the remaining download size with the free disk space.
 
     Raises:
         StoreError: not enough.
@@ -110,13 +110,13 @@ def check_free_disk(folder: Path, files: Sequence[WeightsFile]) -> None:
     free = shutil.disk_usage(there).free
     if needed > free:
         raise StoreError(
-            f"weights: {folder} needs {size_text(needed)} more and {size_text(free)} are free there; free "
+            f"weights: {folder} needs {size_text(needed)} more, but only {size_text(free)} are free; free "
             f"{size_text(needed - free)}, or set MVIDEO_WEIGHTS to a folder on a larger disk"
         )
 
 
 def _partial_bytes(folder: Path, files: Sequence[WeightsFile]) -> int:
-    """What an earlier fetch left of these files."""
+    """Bytes of these files that an earlier fetch left."""
     parts = [part_of(folder / file.path) for file in files]
     return sum(part.stat().st_size for part in parts if part.is_file())
 
@@ -128,7 +128,7 @@ def _download_all(folder: Path, files: Sequence[WeightsFile], progress: Progress
 
 
 def _link(item: WeightsEntry, commit: str, file: WeightsFile) -> bool:
-    """Whether the file is whole in the Hugging Face cache and now linked from the model's folder."""
+    """Whether the file is complete in the Hugging Face cache and now linked from the model's folder."""
     source, target = hub.find_in_cache(item, commit, file.path), item.folder / file.path
     if source is None or file_problem(source, file):
         return False
@@ -141,11 +141,11 @@ def _link(item: WeightsEntry, commit: str, file: WeightsFile) -> bool:
     return True
 
 
-def _tell(item: WeightsEntry, record: Fetched, linked: Sequence[WeightsFile], rest: Sequence[WeightsFile]) -> None:
-    begun = _partial_bytes(item.folder, rest)
+def _log_plan(item: WeightsEntry, record: Fetched, linked: Sequence[WeightsFile], rest: Sequence[WeightsFile]) -> None:
+    partial_bytes = _partial_bytes(item.folder, rest)
     what = [f"{_total(linked)} linked from the Hugging Face cache"] if linked else []
     if rest:
-        there = f" ({size_text(begun)} of it is there)" if begun else ""
+        there = f" ({size_text(partial_bytes)} already downloaded)" if partial_bytes else ""
         what.append(f"{_total(rest)} to download from {hub.endpoint()}{there}")
     total = f"{_total(record.files)} in {len(record.files)} files"
     log.info("%s: %s at %s, %s: %s", item.name, record.repository, record.commit[:12], total, ", ".join(what) or "here")

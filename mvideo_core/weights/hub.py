@@ -1,6 +1,6 @@
-"""The Hugging Face hub through its own client: what a repository holds, what the local cache has of it, and refusals.
+"""The Hugging Face hub through its own client: a repository's contents, the local cache, and errors.
 
-HF_TOKEN, HF_ENDPOINT, HF_HOME, HF_HUB_CACHE, HF_HUB_OFFLINE and the proxy variables mean here what they mean there.
+HF_TOKEN, HF_ENDPOINT, HF_HOME, HF_HUB_CACHE, HF_HUB_OFFLINE and the proxy variables mean the same as for the client.
 """
 
 import os
@@ -29,7 +29,7 @@ def offline() -> bool:
 
 
 def file_url(repository: str, commit: str, path: str) -> str:
-    """Where one file of a commit is downloaded."""
+    """Download address of one file at a commit."""
     from huggingface_hub import hf_hub_url
 
     return hf_hub_url(repository, path, revision=commit, endpoint=endpoint())
@@ -43,12 +43,13 @@ def request_headers(url: str) -> dict[str, str]:
 
 
 def list_repository(item: WeightsEntry, revision: str) -> Fetched:
-    """The files of an entry's repository that are needed, with size and digest, at the commit a revision names now.
+    """The needed files of an entry's repository, with size and digest, at the commit that a revision currently names.
 
-    Offline they are those of the local cache.
+    Offline, they come from the local cache.
 
     Raises:
-        ModelError: unreachable, refused, gated, no such repository or revision, or files of the entry are not in it.
+        ModelError: unreachable, refused, gated, no such repository or revision, or files of the entry are missing in
+            it.
     """
     assert item.repository is not None
     name = item.repository.name
@@ -58,7 +59,7 @@ def list_repository(item: WeightsEntry, revision: str) -> Fetched:
     paths = {file.path for file in files}
     for stem in item.repository.weights:
         shards = re.compile(rf"{re.escape(stem)}(-\d+-of-\d+\.safetensors|\.safetensors\.index\.json)")
-        if f"{stem}.safetensors" in paths:  # the loaders prefer it to shards beside it
+        if f"{stem}.safetensors" in paths:  # the loaders prefer it to shards
             files = [file for file in files if not shards.fullmatch(file.path)]
         elif f"{stem}.safetensors.index.json" not in paths:
             required.append(f"{stem}.safetensors")
@@ -69,7 +70,7 @@ def list_repository(item: WeightsEntry, revision: str) -> Fetched:
 
 
 def check_access(repository: str, commit: str, path: str) -> None:
-    """Ask for the head of one file, which the hub refuses where the terms of a gated repository are not accepted.
+    """Request the head of one file, which the hub refuses if the terms of a gated repository are not accepted.
 
     Raises:
         ModelError: refused or unreachable.
@@ -82,10 +83,10 @@ def check_access(repository: str, commit: str, path: str) -> None:
 
 
 def with_hub_digest(file: WeightsFile) -> WeightsFile:
-    """The file by way of HF_ENDPOINT if it is published on the hub, with the size and digest stated there.
+    """The file with its HF_ENDPOINT address, size and digest, if it is published on the hub.
 
     Raises:
-        ModelError: as `check_access`.
+        ModelError: from `check_access`.
     """
     from huggingface_hub import get_hf_file_metadata
 
@@ -101,7 +102,7 @@ def with_hub_digest(file: WeightsFile) -> WeightsFile:
 
 
 def _digest(etag: str) -> dict[str, str]:
-    """What an ETag of the hub, which is also the name of a blob in its cache, says of the content."""
+    """What a hub ETag, which is also the name of a blob in its cache, says about the content."""
     if not re.fullmatch("[0-9a-f]+", etag):
         return {}
     kind = {64: "sha256", 40: "git_sha1"}.get(len(etag))
@@ -109,7 +110,7 @@ def _digest(etag: str) -> dict[str, str]:
 
 
 def find_in_cache(item: WeightsEntry, commit: str, path: str) -> Path | None:
-    """The file in the local Hugging Face cache, under the repository's name or a former one."""
+    """The file in the local Hugging Face cache, under the repository's current or former name."""
     from huggingface_hub import try_to_load_from_cache
 
     assert item.repository is not None
@@ -122,7 +123,7 @@ def find_in_cache(item: WeightsEntry, commit: str, path: str) -> Path | None:
 
 @contextmanager
 def plain_errors(repository: str, revision: str) -> Iterator[None]:
-    """Turn what the client raises into one line that says what to do.
+    """Turn the client's errors into one line that says what to do.
 
     Raises:
         ModelError: for each of them.
@@ -137,11 +138,11 @@ def plain_errors(repository: str, revision: str) -> Iterator[None]:
     except errors.GatedRepoError:
         raise ModelError(
             f"weights: {repository} is gated ({token}): accept its terms at {place}/{repository}, make a token at "
-            f"{place}/settings/tokens, set HF_TOKEN to it and run the command again"
+            f"{place}/settings/tokens, set HF_TOKEN to it and rerun the command"
         ) from None
     except errors.RevisionNotFoundError:
         raise ModelError(
-            f"weights: {repository} has no revision {revision} at {place}; name another with --revision, such as main"
+            f"weights: {repository} has no revision {revision} at {place}; use another with --revision, such as main"
         ) from None
     except errors.RepositoryNotFoundError as error:
         raise ModelError(
@@ -150,7 +151,7 @@ def plain_errors(repository: str, revision: str) -> Iterator[None]:
         ) from None
     except errors.OfflineModeIsEnabled:
         raise ModelError(
-            f"weights: {repository} is not on this machine and HF_HUB_OFFLINE forbids the network; unset it"
+            f"weights: {repository} is not on this machine, and HF_HUB_OFFLINE forbids network access; unset it"
         ) from None
     except errors.HfHubHTTPError as error:
         raise ModelError(_status_line(place, repository, error.response.status_code)) from None
@@ -161,7 +162,7 @@ def plain_errors(repository: str, revision: str) -> Iterator[None]:
         ) from None
     except (ValueError, KeyError, TypeError, AttributeError, errors.FileMetadataError) as error:
         raise ModelError(
-            f"weights: {place} does not answer as the hub does ({_first_line(error)}); check HF_ENDPOINT and the proxy"
+            f"weights: {place} does not respond like the hub ({_first_line(error)}); check HF_ENDPOINT and the proxy"
         ) from None
 
 
@@ -172,8 +173,8 @@ def _status_line(place: str, repository: str, status: int) -> str:
         return (
             f"weights: the token may not read {repository} (status 403); give it that right at {place}/settings/tokens"
         )
-    again = "too many requests; wait some minutes" if status == 429 else "the hub has a fault; wait"
-    return f"weights: {place} answers with status {status} for {repository}: {again}, then run the command again"
+    again = "too many requests; wait a few minutes" if status == 429 else "the hub has a fault; wait"
+    return f"weights: {place} returns status {status} for {repository}: {again}, then rerun the command"
 
 
 def _first_line(error: Exception) -> str:
@@ -188,7 +189,7 @@ def _listing(name: str, revision: str) -> Fetched:
             name, revision=revision, files_metadata=True, timeout=API_TIMEOUT_S
         )
         if not info.sha or not info.siblings:
-            raise ValueError("no commit or no files in its answer")
+            raise ValueError("no commit or no files in its response")
         if outside := [one.rfilename for one in info.siblings if {"", ".."} & set(one.rfilename.split("/"))]:
             raise ValueError(f"it lists {outside[0]!r}, which leaves the folder")
         files = [

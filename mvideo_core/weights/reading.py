@@ -1,6 +1,6 @@
-"""Errors of libraries that load weights, turned into one line of ours: the file, what is wrong, the way out.
+"""Errors of libraries that load weights, turned into one line of ours: the file, the problem, the way out.
 
-What a library advises (turn off its safety, ignore the message, install another package) is never passed on.
+A library's advice (turn off its safety, ignore the message, install another package) is never passed on.
 """
 
 import logging
@@ -22,7 +22,7 @@ RAISED_BY_LOADERS = (
 )  # fmt: skip
 COPY_AGAIN = "copy it again"
 LOUD = ("transformers", "diffusers")
-"""Their warnings while loading are of fallbacks and guesses, which the check of a folder leaves no room for."""
+"""Their loading warnings are about fallbacks and guesses, which the folder check rules out."""
 LONGEST_TEXT = 160
 _ADVICE = re.compile(
     r"weights_only|pickle|ignore|pip install|trust_remote_code|https?:|re-run|please|you can|you should|make sure|"
@@ -32,10 +32,10 @@ _ADVICE = re.compile(
 
 @contextmanager
 def loading(path: Path, way_out: str = COPY_AGAIN) -> Iterator[None]:
-    """Inside, whatever a library raises while it loads `path` becomes one line.
+    """Inside the block, any library error while loading `path` becomes one line.
 
     Args:
-        path: file or folder that is loaded.
+        path: file or folder being loaded.
         way_out: last words of the message.
 
     Raises:
@@ -56,11 +56,11 @@ def loading(path: Path, way_out: str = COPY_AGAIN) -> Iterator[None]:
 
 
 def plain_words(error: BaseException) -> str:
-    """What a library's error says, on one line and without its advice."""
+    """A library's error on one line, without its advice."""
     lines = str(error).strip().splitlines()
     sentences = re.split(r"(?<=[a-z)\]])[.;!] ", " ".join(lines[0].split()) if lines else "")
-    said = ". ".join(part for part in sentences if not _ADVICE.search(part)).rstrip(".")[:LONGEST_TEXT]
-    return f"{type(error).__name__}: {said}" if said else type(error).__name__
+    text = ". ".join(part for part in sentences if not _ADVICE.search(part)).rstrip(".")[:LONGEST_TEXT]
+    return f"{type(error).__name__}: {text}" if text else type(error).__name__
 
 
 def _what(path: Path, error: BaseException) -> str:

@@ -1,4 +1,4 @@
-"""What the catalog says of a model: its folder, its files, where they are published; and what a fetch found there."""
+"""What the catalog knows about a model: its folder, its files, their publisher; and what a fetch found there."""
 
 import os
 from fnmatch import fnmatchcase
@@ -20,9 +20,9 @@ class WeightsFile(Record):
         path: relative to the folder, forward slashes.
         url: where it is published; "" for shipped files and for `text`.
         text: content of a small file that this project writes itself (config.json).
-        size_bytes, sha256: as published; None where not known.
-        git_sha1: Git's id of the content, which the hub states for small files in place of a SHA-256.
-        pinned_by: where those figures were read; none without it, except for files that come with the project.
+        size_bytes, sha256: as published; None if unknown.
+        git_sha1: Git's id of the content, which the hub states for small files instead of a SHA-256.
+        pinned_by: where those figures were read; without it there are none, except for shipped files.
     """
 
     path: str
@@ -35,21 +35,21 @@ class WeightsFile(Record):
 
     @property
     def pinned(self) -> bool:
-        """Whether its bytes are known beforehand: by digest, or because this project writes them."""
+        """Whether its bytes are known in advance: by digest, or because this project writes them."""
         return self.sha256 is not None or self.git_sha1 is not None or self.text is not None
 
 
 class Repository(Record):
-    """A repository of the Hugging Face hub, of which a model folder holds the files that are needed.
+    """A repository on the Hugging Face hub, of which a model folder holds the needed files.
 
     Attributes:
         name: owner/name.
-        former: names it had before; the hub redirects them, and caches on disk keep them.
-        revision: commit, or a branch where no commit is known for certain; the first fetch records the commit.
+        former: earlier names; the hub redirects them, and caches on disk keep them.
+        revision: commit, or a branch if no commit is known for certain; the first fetch records the commit.
         revision_by: where the commit was read.
-        weights: stems of the weight files, see `Needs`; of safetensors only, never a pickle beside them.
-        also: patterns of further small files, taken where the repository has them ("*" matches "/", too).
-        about_bytes: rough total of these files, for a list made without asking the hub; None where not known.
+        weights: stems of the weight files, see `Needs`; only safetensors, never a pickle.
+        also: patterns of more small files, fetched if the repository has them ("*" matches "/", too).
+        about_bytes: approximate total of these files, for a list without asking the hub; None if unknown.
     """
 
     name: str
@@ -61,7 +61,7 @@ class Repository(Record):
     about_bytes: int | None = None
 
     def takes(self, path: str, required: list[str]) -> bool:
-        """Whether a file of the repository is needed."""
+        """Whether we need a file of the repository."""
         patterns = [f"{stem}{ending}" for stem in self.weights for ending in WEIGHTS_OF_STEM]
         return path in required or any(fnmatchcase(path, pattern) for pattern in (*patterns, *self.also))
 
@@ -75,10 +75,10 @@ class WeightsEntry(Record):
     Attributes:
         name: unique; also the folder's name under `weights_dir()`.
         alias: short name, unique within the kind ("mini").
-        shipped: folder inside this package, for models that come with the project.
-        repository: for a model that is fetched as a whole; `files` are then those that it must have.
-        expects: values in its JSON files that tell it from its relatives, by file and key.
-        base: of an adapter, the generator it was trained over.
+        shipped: folder inside this package, for models shipped with the project.
+        repository: for a model that is fetched as a whole; `files` are then the required ones.
+        expects: values in its JSON files that distinguish it from its relatives, by file and key.
+        base: for an adapter, the generator it was trained with.
     """
 
     name: str
@@ -99,7 +99,7 @@ class WeightsEntry(Record):
 
     @property
     def needs(self) -> Needs:
-        """What the folder has to hold."""
+        """What the folder must contain."""
         weights = self.repository.weights if self.repository else ()
         return Needs(tuple(file.path for file in self.files), tuple(weights))
 
@@ -107,13 +107,13 @@ class WeightsEntry(Record):
 class Fetched(Record):
     """What a fetch found on the hub, kept in the folder as `fetched.json`: it pins the commit and every file.
 
-    It goes over the catalog's figures: who puts other weights under a name on purpose writes one (`write_record`).
+    It overrides the catalog's figures: to put different weights under a name on purpose, write one (`write_record`).
 
     Attributes:
-        repository: owner/name, or where else the files are from.
-        revision: what was asked for.
-        commit: what that was then; a fetch that is run again stays at it.
-        files: with sizes and digests as the hub states them.
+        repository: owner/name, or another source of the files.
+        revision: what was requested.
+        commit: what that was at the time; a repeated fetch stays at it.
+        files: with sizes and digests from the hub.
     """
 
     repository: str
@@ -136,7 +136,7 @@ def read_record(folder: Path) -> Fetched | None:
 
 
 def write_record(folder: Path, record: Fetched) -> None:
-    """Put a record into a model's folder. Raises StoreError: it cannot be written."""
+    """Write a record into a model's folder. Raises StoreError: it cannot be written."""
     write_whole(folder / FETCHED, record.model_dump_json(indent=1, exclude_defaults=True) + "\n")
 
 

@@ -14,7 +14,7 @@ from mvideo_core.base.errors import ModelError
 from mvideo_core.weights.contents import safetensors_header
 
 SAMPLED_VALUES = 64
-"""Read at each of three places of a tensor: start, middle, end."""
+"""Values read at each of three places of a tensor: start, middle, end."""
 CHUNK_BYTES = 8 << 20
 _EXPONENTS = {
     "F64": (np.uint64, 0x7FF0_0000_0000_0000),
@@ -36,10 +36,10 @@ class StoredTensor(NamedTuple):
 
 
 def weight_files(folder: Path, stem: str) -> list[Path]:
-    """Safetensors files that the loaders read: the single one if it is there, else those of the index.
+    """Safetensors files that the loaders read: the single one if it exists, else those in the index.
 
     Raises:
-        ModelError: neither is there, or the index cannot be read.
+        ModelError: neither exists, or the index cannot be read.
     """
     single, index = folder / f"{stem}.safetensors", folder / f"{stem}.safetensors.index.json"
     if single.is_file():
@@ -47,7 +47,7 @@ def weight_files(folder: Path, stem: str) -> list[Path]:
     try:
         names = sorted({str(name) for name in json.loads(index.read_text(encoding="utf-8"))["weight_map"].values()})
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
-        raise ModelError(f"weights: {single} is missing, and {index.name} beside it or its content") from None
+        raise ModelError(f"weights: {single} is missing, and so is {index.name} or its content") from None
     return [folder / name for name in names]
 
 
@@ -55,7 +55,7 @@ def stored_tensors(files: Iterable[Path]) -> dict[str, StoredTensor]:
     """Every tensor of some files by name.
 
     Raises:
-        ModelError: a file is no whole safetensors file.
+        ModelError: a file is not a complete safetensors file.
     """
     found: dict[str, StoredTensor] = {}
     for path in files:
@@ -72,7 +72,7 @@ def stored_tensors(files: Iterable[Path]) -> dict[str, StoredTensor]:
 
 
 def first_not_finite(tensors: dict[str, StoredTensor], deep: bool = False) -> str:
-    """Name of a tensor that holds NaN or infinity; "" when none was seen.
+    """Name of a tensor with NaN or infinity; "" if none was found.
 
     Args:
         deep: read every value; otherwise `SAMPLED_VALUES` at three places of each tensor.
@@ -94,7 +94,7 @@ def all_zero(tensor: StoredTensor) -> bool:
 
 
 def sha256_of_samples(tensors: dict[str, StoredTensor]) -> str:
-    """SHA-256 (hex) over name, type, shape and sampled values, whatever the files are called or how they are split."""
+    """SHA-256 (hex) over name, dtype, shape and sampled values, however the files are named or split."""
     whole = hashlib.sha256()
     for name in sorted(tensors):
         for _, tensor, content in _contents({name: tensors[name]}, deep=False):
@@ -103,7 +103,7 @@ def sha256_of_samples(tensors: dict[str, StoredTensor]) -> str:
 
 
 def _contents(tensors: dict[str, StoredTensor], deep: bool) -> Iterator[tuple[str, StoredTensor, bytes]]:
-    """Pieces of each tensor, of whole values, file by file in the order of their bytes."""
+    """Pieces of each tensor, in whole values, file by file in byte order."""
     file, opened = -1, None
     try:
         for name, tensor in sorted(tensors.items(), key=lambda one: (str(one[1].path), one[1].start_byte)):

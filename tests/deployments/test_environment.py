@@ -40,7 +40,7 @@ def test_unknown_names_list_the_known_ones() -> None:
 
 def test_worker_hosts_need_the_servers_address(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("PREFECT_API_URL", raising=False)
-    with pytest.raises(ConfigError, match="give the address of the server"):
+    with pytest.raises(ConfigError, match="set the address of the server"):
         _ = Stack(tmp_path, "multi-node").url
     monkeypatch.setenv("PREFECT_API_URL", "http://head:4200/api")
     assert Stack(tmp_path, "multi-node").url == "http://head:4200/api"

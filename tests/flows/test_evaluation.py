@@ -99,7 +99,7 @@ def test_a_part_that_no_worker_begins_is_taken_back(request_of_two: EvaluateRequ
     with get_client(sync_client=True) as client:
         (run,) = runs_of(client, request_of_two)
     assert (run.name, run.parameters["part"]) == ("score part 1 of 2", "1/2")
-    assert (run.state.type.value, run.state.message) == ("CANCELLED", "done by the run that asked for it")
+    assert (run.state.type.value, run.state.message) == ("CANCELLED", "done by the run that requested it")
     collect(request_of_two.plan(), N_PARTS, request_of_two.out)
     run_suite(request_of_two.plan(), tmp_path / "straight")
     name = "result.json"

@@ -92,7 +92,7 @@ def test_missing_weights_stop_their_stage_but_not_the_one_before(tmp_path: Path)
 def test_too_many_failed_items_stop_the_run_and_are_listed(tmp_path: Path) -> None:
     url, n_parts = planned(tmp_path, ["bad1", "bad2", "v3", "v4"], part_size=4)
     inline = InlineEngine()
-    with pytest.raises(StoreError, match=r"2 of 4 items failed .*allowed is a fraction of 0\.25"):
+    with pytest.raises(StoreError, match=r"2 of 4 items failed .*the allowed fraction is 0\.25"):
         Pipeline(inline, steps(), url, range(n_parts), 0.25).run()
     assert [name for name, _ in inline.order] == ["toy-a"]
     with get_client(sync_client=True) as client:

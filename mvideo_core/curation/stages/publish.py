@@ -78,7 +78,7 @@ def dataset_problems(workspace: Workspace, deep: bool) -> list[Problem]:
         Problem(
             path=f"{path}/{found.path}",
             what=f"{found.key}: {found.what}".removeprefix(": "),
-            mend="run stage shard again",
+            fix="run stage shard again",
         )
         for found in verify_dataset(root, deep)
     ]

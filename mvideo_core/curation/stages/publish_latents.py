@@ -98,19 +98,19 @@ def latents_problems(workspace: Workspace, deep: bool) -> list[Problem]:
     pointer = workspace.pointer("latents")
     if pointer is None:
         return []
-    root, mend = pointer["path"], f"run `mvideo encode --workspace {workspace.url}` again, it redoes only this"
+    root, fix = pointer["path"], f"run `mvideo encode --workspace {workspace.url}` again, it redoes only this"
     try:
         info = read_info(DatasetFiles(current_latents(workspace)))
     except StoreError as error:
-        return [Problem(path=f"{root}/{INFO_NAME}", what=str(error), mend=mend)]
+        return [Problem(path=f"{root}/{INFO_NAME}", what=str(error), fix=fix)]
     found: list[Problem] = []
     for entry in (*info.shards, info.index, info.empty):
         path = f"{root}/{entry.path}"
         if workspace.folder.size(path) != entry.size_bytes:
-            found.append(Problem(path=path, what="missing or of another size than recorded", mend=mend))
+            found.append(Problem(path=path, what="missing or of another size than recorded", fix=fix))
         elif deep and workspace.folder.sha256(path) != entry.sha256:
             what = "content differs from its recorded SHA-256"
-            found.append(Problem(path=path, what=what, mend=f"delete it, {mend}"))
+            found.append(Problem(path=path, what=what, fix=f"delete it, {fix}"))
     return found
 
 

@@ -1,10 +1,10 @@
-"""Edit operations, one file each. Three kinds, told by the decorator that registers the function:
+"""Edit operations, one file each. There are three kinds, set by the decorator that registers the function:
 
 @warp("zoom", ZoomOptions)       (motion, options) -> maps (T, N, 2, 3): where each object of each frame goes
 @timing("reverse", Options)      (n_frames, fps, options) -> numbers of the source frames to show, in order
 @rewrite("keep", KeepOptions)    (clip, options) -> clip: anything else
 
-A module here that holds one such function is all a new operation needs; its Options are its help text and its YAML.
+A new operation is a module here with one such function; its Options are its help text and its YAML.
 """
 
 from collections.abc import Callable
@@ -39,9 +39,9 @@ class Operation:
 
 
 class ObjectOptions(Options):
-    """Of operations that can be kept to some objects."""
+    """Options of operations that can be limited to some objects."""
 
-    objects: list[int] | None = Field(default=None, description="object numbers, from 0; all when not given")
+    objects: list[int] | None = Field(default=None, description="object numbers, from 0; default: all")
 
 
 OPERATIONS: Registry[Operation] = Registry("edit operation", "mvideo_core.editing.operations")
@@ -72,23 +72,23 @@ def rewrite(name: str, options: type[Options]) -> Callable[[Callable[..., Any]],
 
 
 def check_length(name: str, n_frames: int) -> int:
-    """A number of frames that may be made.
+    """Check a number of frames to be made.
 
     Raises:
         ConfigError: more than MAX_FRAMES.
     """
     if n_frames > MAX_FRAMES:
-        raise ConfigError(f"{name}: {n_frames} frames; at most {MAX_FRAMES} allowed: ask for less")
+        raise ConfigError(f"{name}: {n_frames} frames; at most {MAX_FRAMES} allowed")
     return n_frames
 
 
 def frames_to_hold(name: str, seconds: float, fps: float) -> int:
-    """Frames that a picture is held for.
+    """Number of frames that a picture is held for.
 
     Raises:
-        ConfigError: not one.
+        ConfigError: less than half a frame.
     """
     n_held = round(seconds * fps)
     if n_held == 0:
-        raise ConfigError(f"{name}: {seconds:g} s is less than half a frame at {fps:g} fps; give {1 / fps:g} or more")
+        raise ConfigError(f"{name}: {seconds:g} s is less than half a frame at {fps:g} fps; use {1 / fps:g} or more")
     return n_held

@@ -1,4 +1,4 @@
-"""A moment that lasts."""
+"""Hold a moment."""
 
 import numpy as np
 from pydantic import Field
@@ -12,8 +12,8 @@ from mvideo_core.editing.operations import check_length, frames_to_hold, timing
 class FreezeOptions(Options):
     """Which moment, and how long."""
 
-    at: Time = Field(default="50%", description="seconds, or a share such as '25%'; the frame nearest to it is held")
-    for_s: float = Field(default=0.5, gt=0, description="seconds that are added")
+    at: Time = Field(default="50%", description="seconds, or a percentage such as '25%'; the nearest frame is held")
+    for_s: float = Field(default=0.5, gt=0, description="seconds to add")
 
 
 @timing("freeze", FreezeOptions)

@@ -10,7 +10,7 @@ from mvideo_core.masks.io.clip import MaskClip, with_masks
 class GrowOptions(ObjectOptions):
     """How far."""
 
-    px: int = Field(default=4, ge=1, le=512, description="pixels of the masks' own size, to all sides")
+    px: int = Field(default=4, ge=1, le=512, description="pixels at the masks' own size, on all sides")
 
 
 @rewrite("grow", GrowOptions)

@@ -1,4 +1,4 @@
-"""What is not the object."""
+"""Swap object and background."""
 
 from mvideo_core.editing.operations import ObjectOptions, rewrite
 from mvideo_core.masks.io.clip import MaskClip, with_masks

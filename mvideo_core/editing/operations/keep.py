@@ -11,15 +11,15 @@ from mvideo_core.masks.io.clip import MaskClip, check_objects
 class KeepOptions(Options):
     """By number or by name."""
 
-    objects: list[int] | None = Field(default=None, description="object numbers, in the order they shall have")
-    labels: list[str] | None = Field(default=None, description="names; objects of other names go")
+    objects: list[int] | None = Field(default=None, description="object numbers, in the order to give them")
+    labels: list[str] | None = Field(default=None, description="names; all other objects are dropped")
 
 
 @rewrite("keep", KeepOptions)
 def keep(clip: MaskClip, options: KeepOptions) -> MaskClip:
     """Keep some objects and drop the others."""
     if (options.objects is None) == (options.labels is None):
-        raise ConfigError("keep: give `objects` or `labels`, one of them")
+        raise ConfigError("keep: give either `objects` or `labels`")
     if not (options.objects or options.labels):
         raise ConfigError(
             "keep: an empty list keeps nothing; give the objects to keep: "

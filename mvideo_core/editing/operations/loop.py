@@ -1,4 +1,4 @@
-"""Again and again."""
+"""Repeat the clip."""
 
 from typing import Literal
 
@@ -13,17 +13,17 @@ from mvideo_core.editing.operations import check_length, timing
 class LoopOptions(Options):
     """How often or how long."""
 
-    times: int | None = Field(default=None, ge=1, le=10_000, description="passes in all; 2 when nothing is given")
+    times: int | None = Field(default=None, ge=1, le=10_000, description="number of passes; default: 2")
     to_s: float | None = Field(default=None, gt=0, description="seconds to fill, instead of `times`")
     mode: Literal["repeat", "bounce"] = Field(
         default="repeat",
-        description="repeat = anew (a jump where end and start differ); bounce = back and forth",
+        description="repeat = from the start (a jump if end and start differ); bounce = back and forth",
     )
 
 
 @timing("loop", LoopOptions)
 def loop(n_frames: int, fps: float, options: LoopOptions) -> np.ndarray:
-    """Repeat the clip, anew or back and forth."""
+    """Repeat the clip, from the start or back and forth."""
     if options.times is not None and options.to_s is not None:
         raise ConfigError("loop: give `times` or `to_s`, not both")
     step = n_frames if options.mode == "repeat" or n_frames == 1 else n_frames - 1

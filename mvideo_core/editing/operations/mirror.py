@@ -1,4 +1,4 @@
-"""The picture mirrored."""
+"""Mirror the picture."""
 
 from typing import Literal
 
@@ -10,14 +10,14 @@ from mvideo_core.editing.operations import ObjectOptions, warp
 
 
 class MirrorOptions(ObjectOptions):
-    """Which sides change places."""
+    """Which sides are swapped."""
 
-    sides: Literal["left-right", "top-bottom"] = Field(default="left-right", description="sides that change places")
+    sides: Literal["left-right", "top-bottom"] = Field(default="left-right", description="sides to swap")
 
 
 @warp("mirror", MirrorOptions)
 def mirror(motion: Motion, options: MirrorOptions) -> np.ndarray:
-    """Mirror the frame; what ran to the right runs to the left."""
+    """Mirror the frame; what moved right moves left."""
     if options.sides == "left-right":
         return np.array([[-1.0, 0.0, motion.width], [0.0, 1.0, 0.0]])
     return np.array([[1.0, 0.0, 0.0], [0.0, -1.0, motion.height]])

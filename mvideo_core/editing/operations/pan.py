@@ -1,4 +1,4 @@
-"""The camera moved along a path."""
+"""Move the camera along a path."""
 
 import numpy as np
 from pydantic import Field
@@ -21,7 +21,7 @@ class PanOptions(Options):
 
 @warp("pan", PanOptions)
 def pan(motion: Motion, options: PanOptions) -> np.ndarray:
-    """Pan and tilt the camera along a path: a camera that goes right moves all objects left."""
+    """Pan and tilt the camera along a path: if the camera moves right, all objects move left."""
     n_frames = motion.shape[0]
     if n_frames == 1:
         x, y = np.array([options.path[0][1]]), np.array([options.path[0][2]])

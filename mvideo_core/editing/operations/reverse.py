@@ -7,7 +7,7 @@ from mvideo_core.editing.operations import timing
 
 
 class ReverseOptions(Options):
-    """Nothing to choose."""
+    """No options."""
 
 
 @timing("reverse", ReverseOptions)

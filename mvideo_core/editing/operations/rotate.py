@@ -1,4 +1,4 @@
-"""Objects turned in the picture's plane."""
+"""Rotate objects in the image plane."""
 
 from typing import Literal
 
@@ -14,12 +14,12 @@ class RotateOptions(ObjectOptions):
     """How far, and about which point."""
 
     angle_deg: Keyed = Field(default=15.0, description="degrees, counter-clockwise; number or [[time, value], ...]")
-    anchor: Literal["centre", "feet", "frame"] = Field(default="centre", description="point that stays, see scale")
+    anchor: Literal["centre", "feet", "frame"] = Field(default="centre", description="fixed point, see scale")
     ease: Ease = Field(default="linear", description=EASE_HELP)
 
 
 @warp("rotate", RotateOptions)
 def rotate(motion: Motion, options: RotateOptions) -> np.ndarray:
-    """Turn each object about its center, its feet or the frame's middle."""
+    """Rotate each object about its center, its feet or the frame's middle."""
     angles = values(options.angle_deg, motion.shape[0], motion.fps, options.ease)
     return about(rotation(angles)[:, None], motion.anchors(options.anchor))

@@ -1,4 +1,4 @@
-"""Objects enlarged or shrunk where they are."""
+"""Scale objects in place."""
 
 from typing import Literal
 
@@ -12,20 +12,20 @@ from mvideo_core.editing.operations import ObjectOptions, warp
 
 
 class ScaleOptions(ObjectOptions):
-    """How large, and which point stays."""
+    """How large, and about which point."""
 
-    factor: Keyed = Field(default=1.5, description="times as large, above 0; number or [[time, value], ...]")
+    factor: Keyed = Field(default=1.5, description="size factor, above 0; number or [[time, value], ...]")
     anchor: Literal["centre", "feet", "frame"] = Field(
         default="centre",
-        description="point that stays: the object's center, its feet, or the frame's middle",
+        description="fixed point: the object's center, its feet, or the frame's middle",
     )
     ease: Ease = Field(default="linear", description=EASE_HELP)
 
 
 @warp("scale", ScaleOptions)
 def scale(motion: Motion, options: ScaleOptions) -> np.ndarray:
-    """Enlarge or shrink each object about a point of its own."""
+    """Enlarge or shrink each object about its own fixed point."""
     factor = values(options.factor, motion.shape[0], motion.fps, options.ease)
     if factor.size and factor.min() <= 0:
-        raise ConfigError(f"scale: factor {factor.min():g} seen; above 0 wanted")
+        raise ConfigError(f"scale: factor {factor.min():g}; must be above 0")
     return about(scaling(factor)[:, None], motion.anchors(options.anchor))

@@ -1,4 +1,4 @@
-"""Level ground made into a slope (paper, figure 8: a tiger that runs on the flat, now uphill or downhill)."""
+"""Turn level ground into a slope (paper, figure 8: a tiger running on flat ground, now uphill or downhill)."""
 
 from typing import Literal
 
@@ -10,20 +10,20 @@ from mvideo_core.editing.geometry import Motion, about, after, rotation, shift
 from mvideo_core.editing.operations import ObjectOptions, warp
 
 MIN_TRAVEL_FRAC = 0.02
-"""Of the frame's width; objects that travel less all through the clip stand still as far as a slope is concerned."""
+"""Fraction of the frame's width; objects that move less over the whole clip count as not moving."""
 
 
 class SlopeOptions(ObjectOptions):
     """How steep, which way, and where the ground keeps its height."""
 
-    direction: Literal["uphill", "downhill"] = Field(default="uphill", description="where its travel leads")
-    angle_deg: float = Field(default=12.0, gt=0, le=60, description="degrees between the slope and the level")
-    tilt: bool = Field(default=True, description="turn the object along the slope too")
+    direction: Literal["uphill", "downhill"] = Field(default="uphill", description="where it goes")
+    angle_deg: float = Field(default=12.0, gt=0, le=60, description="degrees between the slope and level ground")
+    tilt: bool = Field(default=True, description="also rotate the object along the slope")
     level_at: Literal["start", "middle", "end"] = Field(
-        default="middle", description="part of the travel whose height stays as it was"
+        default="middle", description="part of the travel whose height does not change"
     )
     facing: Literal["auto", "left", "right"] = Field(
-        default="auto", description="which way is forward; auto = from the first to the last place seen"
+        default="auto", description="which way is forward; auto = from the first to the last position seen"
     )
     hidden_speed_frac_per_s: float = Field(
         default=0.0, ge=0, le=10,
@@ -45,10 +45,10 @@ def slope(motion: Motion, options: SlopeOptions) -> np.ndarray:
 
 
 def _travel(motion: Motion, options: SlopeOptions) -> tuple[np.ndarray, np.ndarray]:
-    """Pixels gone forward since the first frame (T, N), and forward's sign (N,): 1 right, -1 left."""
+    """Pixels moved forward since the first frame (T, N), and forward's sign (N,): 1 right, -1 left."""
     x_TN = motion.centers_TN2[:, :, 0]
     chosen = options.objects if options.objects is not None else list(range(motion.shape[1]))
-    net_N = x_TN[-1] - x_TN[0]  # hidden frames at the ends hold the nearest place seen
+    net_N = x_TN[-1] - x_TN[0]  # hidden frames at the ends hold the nearest position seen
     forward_N = np.where(net_N < 0, -1.0, 1.0)
     if options.facing != "auto":
         forward_N[:] = -1.0 if options.facing == "left" else 1.0
@@ -57,14 +57,14 @@ def _travel(motion: Motion, options: SlopeOptions) -> tuple[np.ndarray, np.ndarr
     ranges = np.ptp(travel[:, chosen], axis=0)
     if not len(ranges) or ranges.max() < MIN_TRAVEL_FRAC * motion.width:
         raise ConfigError(
-            f"slope: no object travels sideways (at most {ranges.max(initial=0.0):.1f} px of {motion.width}); "
-            "if the camera follows it, give `hidden_speed_frac_per_s`, the widths per second that it runs, and `facing`"
+            f"slope: no object moves sideways (at most {ranges.max(initial=0.0):.1f} px of {motion.width}); "
+            "if the camera follows it, set `hidden_speed_frac_per_s`, its speed in widths per second, and `facing`"
         )
     return travel, forward_N
 
 
 def _level(travel_TN: np.ndarray, visible_TN: np.ndarray, at: str) -> np.ndarray:
-    """Travel at which the height stays (N,), among the frames that show the object."""
+    """Travel at which the height does not change (N,), among the frames that show the object."""
     levels = np.zeros(travel_TN.shape[1])
     for obj in range(len(levels)):
         seen = travel_TN[visible_TN[:, obj], obj]

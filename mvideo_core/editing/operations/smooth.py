@@ -1,4 +1,4 @@
-"""A calmer outline."""
+"""Smooth the outline."""
 
 from pydantic import Field
 
@@ -10,7 +10,7 @@ from mvideo_core.masks.io.clip import Mask, MaskClip, with_masks
 class SmoothOptions(ObjectOptions):
     """How much."""
 
-    px: int = Field(default=3, ge=1, le=256, description="notches, spikes and specks up to twice this width go")
+    px: int = Field(default=3, ge=1, le=256, description="removes notches, spikes and specks up to twice this width")
 
 
 @rewrite("smooth", SmoothOptions)

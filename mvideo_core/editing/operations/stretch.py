@@ -9,17 +9,17 @@ from mvideo_core.editing.operations import check_length, timing
 
 
 class StretchOptions(Options):
-    """One of the two."""
+    """Either of the two."""
 
-    speed: float | None = Field(default=None, gt=0, le=100, description="times as fast; 0.5 = twice the frames")
-    to_s: float | None = Field(default=None, gt=0, description="seconds the clip is to last, instead of `speed`")
+    speed: float | None = Field(default=None, gt=0, le=100, description="speed factor; 0.5 = twice the frames")
+    to_s: float | None = Field(default=None, gt=0, description="length of the result in seconds, instead of `speed`")
 
 
 @timing("stretch", StretchOptions)
 def stretch(n_frames: int, fps: float, options: StretchOptions) -> np.ndarray:
-    """Slow down or speed up by repeating or leaving out frames (nearest in time); the frame rate stays."""
+    """Slow down or speed up by repeating or dropping frames (nearest in time); the frame rate stays."""
     if (options.speed is None) == (options.to_s is None):
-        raise ConfigError("stretch: give `speed` or `to_s`, one of them")
+        raise ConfigError("stretch: give either `speed` or `to_s`")
     if options.to_s is not None:
         n_out = max(1, round(options.to_s * fps))
         speed = (n_frames - 1) / (n_out - 1) if n_out > 1 else 1.0

@@ -1,4 +1,4 @@
-"""Objects moved over the frame."""
+"""Move objects in the frame."""
 
 import numpy as np
 from pydantic import Field
@@ -18,7 +18,7 @@ class TranslateOptions(ObjectOptions):
 
 @warp("translate", TranslateOptions)
 def translate(motion: Motion, options: TranslateOptions) -> np.ndarray:
-    """Move objects over the frame, by a fixed amount or along keys."""
+    """Move objects in the frame, by a fixed amount or along keyframes."""
     n_frames = motion.shape[0]
     dx = values(options.x_frac, n_frames, motion.fps, options.ease) * motion.width
     dy = values(options.y_frac, n_frames, motion.fps, options.ease) * motion.height

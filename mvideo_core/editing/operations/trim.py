@@ -1,4 +1,4 @@
-"""A part of the clip."""
+"""Cut out a part of the clip."""
 
 import numpy as np
 from pydantic import Field
@@ -10,10 +10,10 @@ from mvideo_core.editing.operations import timing
 
 
 class TrimOptions(Options):
-    """Half-open: the frame at `end` is not in it."""
+    """Half-open: the frame at `end` is not included."""
 
-    start: Time = Field(default=0.0, description="seconds, or a share such as '25%'")
-    end: Time | None = Field(default=None, description="seconds or share; to the end when not given")
+    start: Time = Field(default=0.0, description="seconds, or a percentage such as '25%'")
+    end: Time | None = Field(default=None, description="seconds or percentage; default: to the end")
 
 
 @timing("trim", TrimOptions)
@@ -24,6 +24,6 @@ def trim(n_frames: int, fps: float, options: TrimOptions) -> np.ndarray:
     first, stop = (int(np.ceil(time * fps - 1e-6)) for time in (start, end))
     if not 0 <= first < min(stop, n_frames):
         raise ConfigError(
-            f"trim: {start:g} s to {end:g} s holds no frame; the clip lasts {n_frames / fps:g} s at {fps:g} fps"
+            f"trim: {start:g} s to {end:g} s has no frame; the clip lasts {n_frames / fps:g} s at {fps:g} fps"
         )
     return np.arange(first, min(stop, n_frames))

@@ -1,4 +1,4 @@
-"""The camera's zoom (paper, figure 7)."""
+"""Camera zoom (paper, figure 7)."""
 
 import numpy as np
 from pydantic import Field
@@ -13,10 +13,10 @@ from mvideo_core.editing.operations import warp
 class ZoomOptions(Options):
     """From which factor to which, and about which point of the frame."""
 
-    start: float = Field(default=1.0, gt=0, le=20, description="zoom factor at the first frame; 1 = as it is")
+    start: float = Field(default=1.0, gt=0, le=20, description="zoom factor at the first frame; 1 = unchanged")
     to: float = Field(default=1.5, gt=0, le=20, description="at the last frame; above `start` zooms in, below it out")
     keys: Keys | None = Field(default=None, description="[[time, factor], ...] instead of `start` and `to`")
-    center: tuple[float, float] = Field(default=(0.5, 0.5), description="point that stays, fractions of the frame")
+    center: tuple[float, float] = Field(default=(0.5, 0.5), description="fixed point, fractions of the frame")
     ease: Ease = Field(default="ease", description=EASE_HELP)
 
 
@@ -27,6 +27,6 @@ def zoom(motion: Motion, options: ZoomOptions) -> np.ndarray:
     n_frames = motion.shape[0]
     factor = values(keys, n_frames, motion.fps, options.ease) if n_frames > 1 else np.full(n_frames, keys[-1][1])
     if factor.size and factor.min() <= 0:
-        raise ConfigError(f"zoom: factor {factor.min():g} seen; above 0 wanted")
+        raise ConfigError(f"zoom: factor {factor.min():g}; must be above 0")
     point = np.array(options.center) * (motion.width, motion.height)
     return about(scaling(factor), np.broadcast_to(point, (n_frames, 2)))[:, None]

@@ -9,32 +9,32 @@ MAX_CHANNELS = 4
 MIN_SIDE_PX = 16
 
 
-def axes_of(shape: Sequence[int], name: str, asked: str = "", n_labels: int = 0) -> str:
-    """A letter per axis.
+def axes_of(shape: Sequence[int], name: str, layout: str = "", n_labels: int = 0) -> str:
+    """One letter per axis.
 
     Args:
         shape: of the array.
         name: what messages call it.
-        asked: what the user said.
-        n_labels: names that come with the array; 0 = none.
+        layout: axes given by the user; "" = by shape.
+        n_labels: number of names that come with the array; 0 = none.
 
     Raises:
-        MediaError: `asked` does not fit, or the shape can be read in more than one way.
+        MediaError: `layout` does not fit, or the shape is ambiguous.
     """
     seen = f"{name}: array of shape {tuple(shape)}"
-    if asked:
-        if len(asked) != len(shape):
-            raise MediaError(f"{seen}: --as {asked} names {len(asked)} axes of {len(shape)}")
-        return asked
+    if layout:
+        if len(layout) != len(shape):
+            raise MediaError(f"{seen}: --as {layout} names {len(layout)} axes of {len(shape)}")
+        return layout
     if len(shape) == 3:
         if shape[2] < min(shape[:2]) / 2 and min(shape[:2]) >= MIN_SIDE_PX:
-            raise MediaError(f"{seen}: frames seem to be the last axis: --as HWT, or --as THW if they are the first")
+            raise MediaError(f"{seen}: the last axis looks like frames: use --as HWT, or --as THW if frames come first")
         return "THW"
     if len(shape) == 4:
         return _four(tuple(shape), seen, n_labels)
     if len(shape) == 2:
-        raise MediaError(f"{seen}: (T, H, W) or (T, N, H, W) wanted; --as HW takes it for a single frame")
-    raise MediaError(f"{seen}: (T, H, W) or (T, N, H, W) wanted; {len(shape)} axes are none of {AXES}")
+        raise MediaError(f"{seen}: expected (T, H, W) or (T, N, H, W); --as HW reads it as a single frame")
+    raise MediaError(f"{seen}: expected (T, H, W) or (T, N, H, W); {len(shape)} axes are none of {AXES}")
 
 
 def _four(shape: tuple[int, ...], seen: str, n_labels: int) -> str:
@@ -46,7 +46,7 @@ def _four(shape: tuple[int, ...], seen: str, n_labels: int) -> str:
     if last <= MAX_CHANNELS and min(second, third) >= MIN_SIDE_PX:
         if last == 1:
             return "THWN"
-        raise MediaError(f"{seen}: {last} channels of a picture, or {last} objects? --as THWN takes them for objects")
+        raise MediaError(f"{seen}: {last} channels of a picture, or {last} objects? --as THWN reads them as objects")
     if first < second:
         raise MediaError(
             f"{seen}: --as NTHW reads {first} objects in {second} frames, --as TNHW {second} objects in {first} frames"

@@ -1,6 +1,7 @@
 """Masks as `.npz` or `.npy`. Ours is an `.npz`: `masks` (T, N, H, W) bool, `fps`, `labels`; written frame by frame.
 
-Reading copies the array to a temporary file and maps it, so that memory holds one mask and the runs, whatever the axes.
+Reading copies the array to a temporary file and maps it, so memory holds one mask and the runs, whatever the axis
+order.
 """
 
 import lzma
@@ -29,7 +30,7 @@ MAX_SMALL_BYTES = 1 << 20
 BLOCK_BYTES = 1 << 20
 MASKS, FPS, LABELS = "masks", "fps", "labels"
 FEW_NUMBERS = 16
-"""Whole numbers up to this many mean inside when they are not 0; greater ones are brightness, split at half."""
+"""Integers up to this value are inside if not 0; larger ones are brightness, split at half."""
 
 
 def read_npy(place: Path, form: MaskForm = MaskForm()) -> Read:
@@ -46,10 +47,10 @@ def read_npy(place: Path, form: MaskForm = MaskForm()) -> Read:
 
 
 def read_npz(place: Path, form: MaskForm = MaskForm()) -> tuple[Read, float | None]:
-    """Masks with their names, and the frame rate where the file has one.
+    """Masks with their names, and the frame rate if the file has one.
 
     Raises:
-        MediaError: not such a file, damaged, no array of masks or several, axes or values that cannot be known.
+        MediaError: not such a file, damaged, no array of masks or several, or axes or values that are ambiguous.
             Pickled objects are never loaded.
     """
     try:
@@ -70,7 +71,7 @@ def read_npz(place: Path, form: MaskForm = MaskForm()) -> tuple[Read, float | No
 
 
 def write(place: Path, sequence: MaskSequence, fps: float, labels: Sequence[str]) -> None:
-    """Masks as bool (T, N, H, W), compressed."""
+    """Write masks as bool (T, N, H, W), compressed."""
     with zipfile.ZipFile(place, "w", zipfile.ZIP_DEFLATED) as archive:
         with archive.open(_entry(f"{MASKS}.npy"), "w", force_zip64=True) as stream:
             header = {"descr": "|b1", "fortran_order": False, "shape": sequence.shape}
@@ -83,7 +84,7 @@ def write(place: Path, sequence: MaskSequence, fps: float, labels: Sequence[str]
 
 
 def _entry(name: str) -> zipfile.ZipInfo:
-    """A member without a time: same masks, same bytes."""
+    """A zip member without a timestamp: same masks, same bytes."""
     info = zipfile.ZipInfo(name)
     info.compress_type = zipfile.ZIP_DEFLATED
     return info
@@ -100,7 +101,7 @@ def _small(archive: zipfile.ZipFile, name: str) -> np.ndarray:
 
 
 def _member(archive: zipfile.ZipFile, names: Sequence[str], place: Path) -> str:
-    """The array `masks`, or the only one with frames."""
+    """The array `masks`, or the only array with frames."""
     if MASKS in names:
         return MASKS
     shapes = {}
@@ -111,14 +112,14 @@ def _member(archive: zipfile.ZipFile, names: Sequence[str], place: Path) -> str:
     if len(large) != 1:
         seen = ", ".join(f"{name} {shape}" for name, shape in shapes.items()) or "nothing"
         raise MediaError(
-            f"{place}: no array `masks`, and not one array only that can be masks; it has {seen}; "
-            "call the masks `masks`"
+            f"{place}: no array `masks`, and not exactly one other array that can be masks; it has {seen}; "
+            "name the masks `masks`"
         )
     return large[0]
 
 
 def _header(stream: IO[bytes], name: str) -> tuple[tuple[int, ...], bool, np.dtype]:
-    """Shape, order and type of a .npy; NumPy's own messages advise things that are not safe."""
+    """Shape, order and dtype of a .npy; NumPy's own messages recommend unsafe things."""
     try:
         version = npy.read_magic(stream)
         reader = npy.read_array_header_1_0 if version == (1, 0) else npy.read_array_header_2_0
@@ -130,21 +131,21 @@ def _header(stream: IO[bytes], name: str) -> tuple[tuple[int, ...], bool, np.dty
 
 @contextmanager
 def _map_array(stream: IO[bytes], name: str) -> Iterator[np.ndarray]:
-    """The array of a .npy stream, in a temporary file."""
+    """The array of a .npy stream, mapped from a temporary file."""
     shape, fortran, dtype = _header(stream, name)
     if dtype.kind not in "buif":
         what = "Python objects (a pickle), which are never loaded" if dtype.hasobject else f"values of type {dtype}"
-        raise MediaError(f"{name}: it holds {what}; bool, whole numbers or fractions of 0 to 1 wanted")
+        raise MediaError(f"{name}: it holds {what}; expected bool, integers or fractions from 0 to 1")
     n_bytes = math.prod(shape) * dtype.itemsize
     if len(shape) not in range(2, len(AXES) + 2) or not n_bytes:
-        raise MediaError(f"{name}: array of shape {shape}: (T, H, W) or (T, N, H, W) with frames in it wanted")
+        raise MediaError(f"{name}: array of shape {shape}: expected (T, H, W) or (T, N, H, W) with at least one frame")
     with tempfile.TemporaryFile() as spool:
         _spool(stream, spool, n_bytes, name)
         yield np.memmap(spool, dtype, "r", shape=shape, order="F" if fortran else "C")
 
 
 def _spool(stream: IO[bytes], spool: IO[bytes], n_bytes: int, name: str) -> None:
-    """Exactly the array's bytes into the temporary file."""
+    """Copy exactly the array's bytes into the temporary file."""
     left = n_bytes
     while left and (block := stream.read(min(left, BLOCK_BYTES))):
         left -= len(block)
@@ -153,11 +154,11 @@ def _spool(stream: IO[bytes], spool: IO[bytes], n_bytes: int, name: str) -> None
             spool.flush()
         except OSError as error:
             raise StoreError(
-                f"{tempfile.gettempdir()}: no room for a copy of {name} ({n_bytes} bytes): {error.strerror}; set "
-                "TMPDIR to a folder that has it"
+                f"{tempfile.gettempdir()}: no space for a copy of {name} ({n_bytes} bytes): {error.strerror}; set "
+                "TMPDIR to a folder with enough space"
             ) from None
     if left:
-        raise MediaError(f"{name}: the array ends early, {n_bytes - left} of {n_bytes} bytes; the file is damaged")
+        raise MediaError(f"{name}: the array is truncated at {n_bytes - left} of {n_bytes} bytes; the file is damaged")
 
 
 def _read(array: np.ndarray, name: str, form: MaskForm, n_labels: int) -> Read:
@@ -170,7 +171,7 @@ def _read(array: np.ndarray, name: str, form: MaskForm, n_labels: int) -> Read:
     whole = array.dtype.kind in "bui" or all(np.array_equal(plane, np.round(plane)) for plane in _flat(objects))
     if objects.shape[1] > 1:
         if form.content not in ("", "binary", "inverted"):
-            raise MediaError(f"{name}: {objects.shape[1]} objects have a plane each, so --as {form.content} cannot be")
+            raise MediaError(f"{name}: {objects.shape[1]} objects, one plane each; --as {form.content} does not apply")
         return _planes(objects, name, whole, form.content == "inverted")
 
     def frames() -> Iterator[MaskFrame]:

@@ -1,4 +1,4 @@
-"""A mask sequence with its frame rate and names, and the few things that can be done to it on the runs alone.
+"""A mask sequence with its frame rate and names, and operations that work on the runs alone.
 
 Shape letters: T frames, N objects, H, W pixels.
 """
@@ -23,7 +23,7 @@ class MaskClip(NamedTuple):
     Attributes:
         sequence: T frames of N objects.
         fps: frames per second; frame k is shown from k / fps on.
-        labels: N names, "" where unknown.
+        labels: N names, "" if unknown.
     """
 
     sequence: MaskSequence
@@ -37,10 +37,10 @@ class MaskClip(NamedTuple):
 
 
 class RunWriter:
-    """Collects a sequence mask by mask from runs; holds only the code.
+    """Builds a sequence mask by mask from runs; holds only the code.
 
     Args:
-        n_frames, n_objects, height, width: of the sequence to come, checked now, before any work.
+        n_frames, n_objects, height, width: of the finished sequence, checked at once, before any work.
 
     Raises:
         MediaError: beyond the limits of the format.
@@ -52,11 +52,11 @@ class RunWriter:
         self._edges: list[np.ndarray] = []
 
     def append(self, edges: np.ndarray) -> None:
-        """The next mask, in the order frame, object."""
+        """Add the next mask, in the order frame, object."""
         self._edges.append(edges)
 
     def finish(self) -> MaskSequence:
-        """The sequence of all masks appended."""
+        """The sequence of all masks appended so far."""
         assert len(self._edges) == self._shape[0] * self._shape[1]
         edges = np.concatenate(self._edges) if self._edges else np.zeros(0, np.int32)
         lengths = np.array([0, *map(len, self._edges)], np.int64)
@@ -64,11 +64,11 @@ class RunWriter:
 
 
 def edges_of(mask_hw: np.ndarray, top: int = 0, left: int = 0, width: int = 0) -> np.ndarray:
-    """Runs of a bool mask as a `MaskSequence` keeps them, int32.
+    """Runs of a bool mask in the form that `MaskSequence` stores, int32.
 
     Args:
         mask_hw: the mask, or a part of it whose first pixel is (top, left).
-        width: W of the whole frame; that of `mask_hw` when 0.
+        width: W of the whole frame; the width of `mask_hw` if 0.
     """
     width = width or mask_hw.shape[1]
     padded = np.zeros((mask_hw.shape[0], mask_hw.shape[1] + 2), np.int8)
@@ -78,7 +78,7 @@ def edges_of(mask_hw: np.ndarray, top: int = 0, left: int = 0, width: int = 0) -
 
 
 def take_frames(sequence: MaskSequence, frames: Sequence[int] | np.ndarray) -> MaskSequence:
-    """The frames of these numbers, in this order, repeats allowed; no pixel is touched."""
+    """The frames with these numbers, in this order, repeats allowed; no pixel is changed."""
     index = np.asarray(frames, np.int64)
     if len(index) and (index.min() < 0 or index.max() >= sequence.n_frames):
         raise IndexError(f"frames {index.min()} to {index.max()} of {sequence.n_frames}")
@@ -92,7 +92,7 @@ def take_frames(sequence: MaskSequence, frames: Sequence[int] | np.ndarray) -> M
 
 
 def join(parts: Iterable[MaskSequence]) -> MaskSequence:
-    """Sequences of the same objects and size, one after the other.
+    """Join sequences of the same objects and size, one after another.
 
     Raises:
         MediaError: objects or sizes differ.
@@ -107,7 +107,7 @@ def join(parts: Iterable[MaskSequence]) -> MaskSequence:
 
 
 def invert(sequence: MaskSequence) -> MaskSequence:
-    """Inside and outside swapped, mask by mask."""
+    """Swap inside and outside of every mask."""
     writer = RunWriter(*sequence.shape)
     for frame in range(sequence.n_frames):
         for obj in range(sequence.n_objects):
@@ -116,7 +116,7 @@ def invert(sequence: MaskSequence) -> MaskSequence:
 
 
 def check_objects(objects: Sequence[int] | None, n_objects: int) -> list[int]:
-    """Object numbers to work on; all when None.
+    """Object numbers to work on; all if None.
 
     Raises:
         ConfigError: a number that the sequence does not have.
@@ -130,7 +130,7 @@ def check_objects(objects: Sequence[int] | None, n_objects: int) -> list[int]:
 
 
 def with_masks(clip: MaskClip, objects: Sequence[int] | None, change: Callable[[Mask], Mask]) -> MaskClip:
-    """The clip with every mask of some objects (None: all) changed on its own, bool (H, W) to the same."""
+    """The clip with every mask of some objects (None: all) replaced by `change` of it, bool (H, W) to the same."""
     chosen = check_objects(objects, clip.sequence.n_objects)
     writer = RunWriter(*clip.sequence.shape)
     for frame in range(clip.sequence.n_frames):

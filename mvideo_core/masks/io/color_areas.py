@@ -1,4 +1,4 @@
-"""Colors of mask frames in which each color is an object: the ones that fill areas; blends belong to the nearest."""
+"""Colors of mask frames in which each color is an object: the ones that fill areas; blends go to the nearest."""
 
 import numpy as np
 
@@ -7,14 +7,14 @@ from mvideo_core.masks.io.gray_levels import DARK, MIN_FLAT_FRAC, MIN_FLAT_PX, S
 
 MAX_COLORS = 64
 FAR = 48
-"""Two colors that differ by more in RGB (Euclidean) are two objects in soft or lossy pictures."""
+"""In soft or lossy pictures, two colors whose RGB distance (Euclidean) is larger are two objects."""
 COLORED, MAX_COLORED_FRAC = 24, 0.02
-"""A pixel is colored when its channels differ by more levels; gray frames have a smaller share of them in what is
-not black."""
+"""A pixel is colored if its channels differ by more levels than the first number; in gray frames, no more than the
+second fraction of the non-black pixels is."""
 
 
 class ColorCount:
-    """Counts the colors of RGB frames, which come one by one."""
+    """Counts the colors of RGB frames, which arrive one by one."""
 
     def __init__(self) -> None:
         self.n_colored = self.n_bright = 0
@@ -44,16 +44,16 @@ class ColorCount:
 
     @property
     def colored(self) -> bool:
-        """Whether these are colors and not gray, give or take a codec's noise."""
+        """Whether these are colors rather than gray, allowing for codec noise."""
         return self.n_colored > MAX_COLORED_FRAC * self.n_bright
 
     @property
     def certain(self) -> bool:
-        """Few colors on black, each of them fills an area somewhere: there is one way to read them."""
+        """Few colors on black, each filling an area somewhere: there is only one way to read them."""
         return len(self._exact) <= MAX_COLORS and 0 in self._exact and not set(self._exact) - set(self._filling())
 
     def palette(self, name: str) -> np.ndarray:
-        """Colors of the objects, (K, 3) uint8, ascending; black is none of them.
+        """Colors of the objects, (K, 3) uint8, ascending, without black.
 
         Raises:
             MediaError: none fills an area, or too many do: a picture, not masks.
@@ -62,7 +62,7 @@ class ColorCount:
         colors = [color for color in colors if color]
         if not 0 < len(colors) <= MAX_COLORS:
             raise MediaError(
-                f"{name}: {len(colors) or 'no'} colors fill areas; 1 to {MAX_COLORS} objects, one color each, wanted"
+                f"{name}: {len(colors) or 'no'} colors fill areas; expected 1 to {MAX_COLORS} objects, one color each"
             )
         return np.array([[color >> 16, color >> 8 & 255, color & 255] for color in sorted(colors)], np.uint8)
 
@@ -83,19 +83,19 @@ class ColorCount:
     @staticmethod
     def _count(counts: dict[int, int], colors: np.ndarray) -> None:
         if len(counts) > MAX_COLORS:
-            return  # enough to know that they are many
+            return  # enough to know that there are too many
         for color, count in zip(*(part.tolist() for part in np.unique(colors, return_counts=True)), strict=True):
             counts[color] = counts.get(color, 0) + count
 
 
 def pack_colors(rgb: np.ndarray) -> np.ndarray:
-    """Colors (..., 3) uint8 as one number each, 0xRRGGBB, int32."""
+    """Colors (..., 3) uint8 packed into one number each, 0xRRGGBB, int32."""
     wide = rgb.astype(np.int32)
     return wide[..., 0] << 16 | wide[..., 1] << 8 | wide[..., 2]
 
 
 def nearest(frame: np.ndarray, palette: np.ndarray) -> np.ndarray:
-    """Number of the nearest object of each pixel from 1 on, 0 = black.
+    """For each pixel the number of the nearest object, starting at 1; 0 = black.
 
     Args:
         frame: (H, W) or (H, W, C).

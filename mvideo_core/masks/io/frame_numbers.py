@@ -1,4 +1,4 @@
-"""Pictures of a folder in the order of time, which the numbers in their names tell; gaps would shift what follows."""
+"""Pictures of a folder in time order, by the numbers in their names; gaps would shift all later frames."""
 
 import re
 from collections.abc import Sequence
@@ -8,18 +8,18 @@ from pathlib import Path
 from mvideo_core.base.errors import MediaError
 
 SHOWN = 5
-"""So many gaps are named, the rest is counted."""
+"""This many gaps are listed, the rest are counted."""
 _DIGITS = re.compile(r"\d+")
 
 
 def in_time(files: Sequence[Path], place: Path, joined: bool) -> list[Path]:
-    """Frame 10 after frame 9.
+    """Sort the files so that frame 10 follows frame 9.
 
     Args:
-        joined: take them one after the other, whatever the numbers are.
+        joined: treat them as consecutive, whatever the numbers are.
 
     Raises:
-        MediaError: numbers are missing or doubled, or the names do not count frames.
+        MediaError: numbers are missing or repeated, or the names do not count frames.
     """
     ordered = sorted(files, key=_order)
     if joined or len(ordered) < 2:
@@ -28,8 +28,8 @@ def in_time(files: Sequence[Path], place: Path, joined: bool) -> list[Path]:
     if len(patterns) > 1:
         a, b, *_ = patterns.values()
         raise MediaError(
-            f"{place}: names of several kinds ({a}, {b}), so their order in time is not certain; name all frames alike "
-            "with a number each, or take them in the order of their names with --as joined"
+            f"{place}: different kinds of names ({a}, {b}), so the time order is unclear; name all frames alike "
+            "with one number each, or read them in the order of their names with --as joined"
         )
     numbers = [[int(part) for part in _DIGITS.findall(file.stem)] for file in ordered]
     doubled = next((at for at in range(1, len(numbers)) if numbers[at] == numbers[at - 1]), 0)
@@ -40,7 +40,7 @@ def in_time(files: Sequence[Path], place: Path, joined: bool) -> list[Path]:
     if len(varying) != 1:
         raise MediaError(
             f"{place}: {ordered[0].name} and {ordered[-1].name} differ in {len(varying)} numbers, so frames cannot be "
-            "counted; give each a single number that rises, or take them in the order of their names with --as joined"
+            "counted; give each one increasing number, or read them in the order of their names with --as joined"
         )
     _check(list(varying[0]), ordered, place)
     return ordered
@@ -53,7 +53,7 @@ def _check(numbers: list[int], files: Sequence[Path], place: Path) -> None:
     shown = f"{files[0].name}, {files[1].name}, ..."
     if len(steps) > 1 and len(set(steps)) == 1:
         raise MediaError(
-            f"{place}: every {steps[0]}th frame only ({shown} {files[-1].name}); if that is all of them, read it with "
+            f"{place}: every {steps[0]}th frame only ({shown} {files[-1].name}); if those are all, read them with "
             f"--as joined and --fps at 1/{steps[0]} of the video's rate"
         )
     gaps = [(number + 1, number + step - 1) for number, step in zip(numbers, steps, strict=False) if step > 1]
@@ -63,7 +63,7 @@ def _check(numbers: list[int], files: Sequence[Path], place: Path) -> None:
     what = f"{n_missing} frames are" if n_missing > 1 else "1 frame is"
     raise MediaError(
         f"{place}: {what} missing between {files[0].name} and {files[-1].name}: {named}{rest}; "
-        "add them, or let what follows move up with --as joined"
+        "add them, or close the gaps with --as joined"
     )
 
 

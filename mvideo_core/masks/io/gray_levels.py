@@ -1,4 +1,4 @@
-"""What the values of gray mask frames mean: black and white, object numbers, or gray levels that nobody can know."""
+"""What the values of gray mask frames mean: black and white, object numbers, or ambiguous gray levels."""
 
 from typing import NamedTuple
 
@@ -8,18 +8,18 @@ from mvideo_core.base.errors import MediaError
 from mvideo_core.masks.io.mask_form import MaskForm
 
 WHITE = 128
-"""Of 255: values from here on mean a black and white mask; below, object numbers."""
+"""Of 255: values from here on mean a black and white mask; smaller ones are object numbers."""
 VOID = 255
-"""Number that DAVIS and VOC give to pixels of no object."""
+"""The number that DAVIS and VOC give to pixels of no object."""
 FEW_VALUES = 32
-"""So many different values at most are each there on purpose; more come from soft edges or lossy codecs."""
+"""Up to this many distinct values are intentional; more come from soft edges or lossy codecs."""
 FEW_NUMBERS = 16
 DARK, BRIGHT = 32, 240
-"""Of 255: below is black, above is white, give or take a codec's noise."""
+"""Of 255: below is black, above is white, allowing for codec noise."""
 SOFT_STEP = 6
-"""Of 255: an area whose neighbors differ by no more is flat in a soft or lossy picture."""
+"""Of 255: in a soft or lossy picture, an area is flat if its neighbors differ by no more than this."""
 MIN_FLAT_PX, MIN_FLAT_FRAC = 9, 0.001
-"""A gray level has so many flat pixels at least, and this share of all that is not black."""
+"""A gray level needs at least this many flat pixels, and this fraction of all non-black ones."""
 PLATEAU_GAP = 12
 FULL_SCALES = (255, 1023, 4095, 65535)
 """White of 8, 10, 12 and 16 bits."""
@@ -41,10 +41,10 @@ class Meaning(NamedTuple):
 
 
 class Histogram:
-    """Counts of all values, of those in flat areas, and of those in nearly flat ones; frames come one by one.
+    """Counts all values, those in flat areas, and those in nearly flat ones; frames arrive one by one.
 
     Args:
-        numbers: small values may be object numbers, as nothing lossy lies between; else they are black.
+        numbers: small values may be object numbers, since nothing lossy produced them; otherwise they are black.
     """
 
     def __init__(self, numbers: bool):
@@ -67,11 +67,11 @@ class Histogram:
 
     @property
     def values(self) -> np.ndarray:
-        """Different values above 0, ascending."""
+        """Distinct values above 0, ascending."""
         return np.flatnonzero(self.all[1:]) + 1
 
     def plateaus(self) -> list[int]:
-        """Gray levels that fill areas, ascending; black is none of them."""
+        """Gray levels that fill areas, ascending, without black."""
         dark = DARK * self.full / 255
         if len(self.values) <= FEW_VALUES:
             levels = _merge_white(self._tall(self.flat), self.full)
@@ -88,15 +88,15 @@ class Histogram:
 
 
 def meaning_of(seen: Histogram, name: str, form: MaskForm, n_known: int = 0) -> Meaning:
-    """What the values mean.
+    """Decide what the values mean.
 
     Args:
         name: what messages call the masks.
-        form: what the user said.
-        n_known: objects that the description beside the masks names; 0 = unknown.
+        form: the user's choices.
+        n_known: number of objects in the description next to the masks; 0 = unknown.
 
     Raises:
-        MediaError: it cannot be known; the message has the values and the words of `--as` that settle it.
+        MediaError: ambiguous; the message has the values and the words of `--as` that decide.
     """
     values = seen.values
     top = int(values[-1]) if len(values) else 0
@@ -113,8 +113,8 @@ def meaning_of(seen: Histogram, name: str, form: MaskForm, n_known: int = 0) -> 
     if seen.numbers and _numbers_and_void(values):
         shown = ", ".join(map(str, values.tolist()))
         raise MediaError(
-            f"{name}: values {shown}: --as labels makes the value n object n - 1 and {VOID} nothing, "
-            "--as binary makes one object of what is brighter than half of white"
+            f"{name}: values {shown}: --as labels reads value n as object n - 1 and {VOID} as nothing, "
+            "--as binary reads everything brighter than half of white as one object"
         )
     levels = seen.plateaus()
     if len(levels) > 1:
@@ -123,7 +123,7 @@ def meaning_of(seen: Histogram, name: str, form: MaskForm, n_known: int = 0) -> 
 
 
 def _are_numbers(seen: Histogram) -> bool:
-    """Whether the values count objects: small, without great gaps, and not the soft edge of a dim matte."""
+    """Whether the values count objects: small, without large gaps, and not the soft edge of a dim matte."""
     values = seen.values
     if values[-1] >= WHITE or values[-1] > max(FEW_NUMBERS, 2 * len(values)):
         return False
@@ -138,7 +138,7 @@ def _numbers_and_void(values: np.ndarray) -> bool:
 
 
 def _half(seen: Histogram) -> float:
-    """Half of white; of a dim matte half of its own brightest area."""
+    """Half of white; for a dim matte, half of its brightest area."""
     levels, white = seen.plateaus(), seen.full * WHITE / 255
     top = levels[-1] if levels else int(max(seen.values, default=0)) if seen.numbers else 0
     return white if top == 0 or top >= 1.25 * white else (top + 1) / 2
@@ -158,7 +158,7 @@ def _top_number(values: np.ndarray, name: str) -> int:
     if len(numbers) and numbers[-1] > 4 * max(len(numbers), WHITE):
         raise MediaError(
             f"{name}: values up to {numbers[-1]}, {len(numbers)} of them used: too many for object numbers; "
-            "--as colors makes each value an object"
+            "--as colors reads each value as an object"
         )
     return int(numbers[-1]) if len(numbers) else 0
 
@@ -172,6 +172,6 @@ def _merge_white(levels: np.ndarray, full: int) -> list[int]:
 def _unclear(name: str, levels: list[int]) -> str:
     shown = ", ".join(map(str, levels[:8])) + (", ..." if len(levels) > 8 else "")
     return (
-        f"{name}: areas of several gray levels ({shown}), black and white expected: --as colors makes each level an "
-        "object, --as binary one object of what is brighter than half of white"
+        f"{name}: areas of several gray levels ({shown}), expected black and white: --as colors reads each level as an "
+        "object, --as binary everything brighter than half of white as one object"
     )

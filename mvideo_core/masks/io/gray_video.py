@@ -1,4 +1,4 @@
-"""Masks as video: lossless gray label maps when we write them; black and white, or with alpha, from anywhere else."""
+"""Masks as video: we write lossless gray label maps, and read those, black-and-white videos, or videos with alpha."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,13 +15,13 @@ from mvideo_core.media.probe import probe
 
 
 def read(place: Path, form: MaskForm = MaskForm(), n_known: int = 0) -> tuple[Read, float]:
-    """Masks and frame rate. A video of limited range holds no object numbers; it is split at half brightness.
+    """Masks and frame rate. A limited-range video cannot hold object numbers; it is split at half brightness.
 
     Args:
-        n_known: objects that a description beside it names; 0 = unknown.
+        n_known: number of objects in the description next to it; 0 = unknown.
 
     Raises:
-        MediaError: refused by the prober, it does not decode, it shows colors, or a form that cannot be known.
+        MediaError: rejected by the prober, does not decode, shows colors, or has an ambiguous form.
     """
     info = probe(place)  # in a child process: the file may come from anywhere
     # Object numbers need 8 bits of full range: there black is 0. One gray plane may decode as full-range 4:2:0.
@@ -33,12 +33,12 @@ def read(place: Path, form: MaskForm = MaskForm(), n_known: int = 0) -> tuple[Re
             luma = _expand_range(matte.luma) if limited else matte.luma
             yield MaskFrame(luma, matte.rgb, matte.alpha)
 
-    extract = f" (to extract masks from it name the object: {place}#NAME)"
+    extract = f" (to extract masks from it, name the object: {place}#NAME)"
     return read_frames(frames, str(place), form, numbers, n_known, extract), info.fps
 
 
 def write(place: Path, sequence: MaskSequence, fps: float) -> None:
-    """Lossless H.264, one gray plane.
+    """Write lossless H.264, one gray plane.
 
     Raises:
         MediaError: an odd side, or no frame.
@@ -47,5 +47,5 @@ def write(place: Path, sequence: MaskSequence, fps: float) -> None:
 
 
 def _expand_range(luma: np.ndarray) -> np.ndarray:
-    """From 16 to 235 to the full range."""
+    """Expand 16 to 235 to the full range."""
     return np.asarray(np.clip((luma.astype(np.int32) - 16) * 255 // 219, 0, 255)).astype(np.uint8)

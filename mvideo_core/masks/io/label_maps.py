@@ -1,4 +1,4 @@
-"""One number per pixel: 0 = nothing, n = object n - 1; or black and white. What PNG and gray video can hold."""
+"""One number per pixel: 0 = nothing, n = object n - 1; or black and white. The form for PNG and gray video."""
 
 import logging
 from collections.abc import Iterator
@@ -16,7 +16,7 @@ log = logging.getLogger(__name__)
 
 
 def label_maps(sequence: MaskSequence) -> Iterator[np.ndarray]:
-    """A (H, W) uint8 map per frame: white for a single object, else numbers; where objects overlap the later shows."""
+    """A (H, W) uint8 map per frame: white for a single object, else numbers; where they overlap, the later one wins."""
     for frame in range(sequence.n_frames):
         pixels = np.zeros(sequence.height * sequence.width, np.uint8)
         for number in range(sequence.n_objects):
@@ -27,7 +27,7 @@ def label_maps(sequence: MaskSequence) -> Iterator[np.ndarray]:
 
 
 def check_maps(sequence: MaskSequence, name: str | Path) -> None:
-    """Says what a label map would lose: a warning with the pixels in which objects overlap.
+    """Warn about what a label map would lose: the pixels in which objects overlap.
 
     Raises:
         MediaError: more objects than numbers.

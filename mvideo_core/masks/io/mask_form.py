@@ -1,13 +1,13 @@
-"""How to read masks whose form their content does not settle: the words of `--as`."""
+"""How to read masks whose form is ambiguous from their content: the words of `--as`."""
 
 from typing import NamedTuple
 
 from mvideo_core.base.errors import ConfigError
 
 CONTENTS = {
-    "binary": "one object: what is brighter than half of white",
-    "inverted": "one object: what is darker than half of white",
-    "labels": "the value n is object n - 1, 255 is nothing",
+    "binary": "one object: everything brighter than half of white",
+    "inverted": "one object: everything darker than half of white",
+    "labels": "value n is object n - 1, 255 is nothing",
     "colors": "each color, or each gray level, is an object; black is nothing",
     "alpha": "one object: where the alpha channel is above half",
 }
@@ -16,12 +16,12 @@ AXES = "TNHW"
 
 
 class MaskForm(NamedTuple):
-    """What the user said about the form; empty = the content settles it.
+    """The user's choices about the form; empty = decided by the content.
 
     Attributes:
         content: a key of `CONTENTS`, or "".
         layout: axes of an array, one letter each: T frames, N objects, H, W; "" = by shape.
-        joined: the pictures of a folder follow each other, whatever their numbers are.
+        joined: the pictures of a folder are consecutive, whatever their numbers are.
     """
 
     content: str = ""
@@ -30,10 +30,10 @@ class MaskForm(NamedTuple):
 
     @classmethod
     def parse(cls, text: str) -> "MaskForm":
-        """From `--as`: words with commas between them, such as "colors,joined" or "NTHW".
+        """From `--as`: comma-separated words, such as "colors,joined" or "NTHW".
 
         Raises:
-            ConfigError: an unknown word, or two that contradict each other.
+            ConfigError: an unknown word, or two contradicting ones.
         """
         form = cls()
         for word in (part.strip() for part in text.split(",") if part.strip()):
@@ -44,11 +44,11 @@ class MaskForm(NamedTuple):
             elif _is_layout(word) and form.layout in ("", word):
                 form = form._replace(layout=word)
             else:
-                raise ConfigError(f"--as {text}: {word!r} is not known here or contradicts the rest; {HELP}")
+                raise ConfigError(f"--as {text}: {word!r} is unknown or contradicts the rest; {HELP}")
         return form
 
     def __str__(self) -> str:
-        """As `parse` takes it."""
+        """The text that `parse` accepts."""
         return ",".join([*filter(None, (self.content, self.layout)), *([JOINED] if self.joined else [])])
 
 
@@ -58,5 +58,5 @@ def _is_layout(word: str) -> bool:
 
 HELP = (
     f"known: {', '.join(CONTENTS)} (what the values mean), the axes of an array such as NTHW, "
-    f"{JOINED} (pictures whose numbers have gaps); several with commas between them"
+    f"{JOINED} (pictures whose numbers have gaps); separate several with commas"
 )

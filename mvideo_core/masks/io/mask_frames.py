@@ -1,4 +1,4 @@
-"""A stream of frames (gray, color, palette, with alpha) to masks: read once to understand it, and again to take it."""
+"""Converts a stream of frames (gray, color, palette, alpha) to masks: one pass to understand it, one to convert it."""
 
 from collections.abc import Callable, Iterable, Iterator
 from typing import NamedTuple
@@ -16,13 +16,13 @@ OPAQUE = 255
 
 
 class MaskFrame(NamedTuple):
-    """One frame as its file holds it.
+    """One frame as stored in its file.
 
     Attributes:
         values: (H, W) uint8 or uint16: gray, or palette numbers if `indexed`.
-        rgb: (H, W, 3) uint8 where the file has colors; `values` is their luma then.
-        alpha: (H, W) uint8 where the file has an alpha channel.
-        file: its own name, where each frame is a file.
+        rgb: (H, W, 3) uint8 if the file has colors; `values` is then their luma.
+        alpha: (H, W) uint8 if the file has an alpha channel.
+        file: its name, if each frame is a file.
     """
 
     values: np.ndarray
@@ -33,7 +33,7 @@ class MaskFrame(NamedTuple):
 
 
 class Read(NamedTuple):
-    """Masks, names where the form has some, and the form in words."""
+    """Masks, names if the form has them, and the form in words."""
 
     sequence: MaskSequence
     labels: tuple[str, ...]
@@ -49,15 +49,15 @@ def read_frames(
     """The masks of a stream.
 
     Args:
-        frames: gives the frames from the start at each call.
+        frames: returns the frames from the start at each call.
         name: what messages call it.
-        form: what the user said.
+        form: the user's choices.
         numbers: small gray values may be object numbers; False for lossy pictures.
-        n_known: objects that a description beside the frames names; 0 = unknown.
-        extract: how to take masks from a color video instead, for the message.
+        n_known: number of objects in the description next to the frames; 0 = unknown.
+        extract: how to extract masks from a color video instead, for the message.
 
     Raises:
-        MediaError: no frame, frames of different sizes, or a form that cannot be known: says the words of `--as`.
+        MediaError: no frame, frames of different sizes, or an ambiguous form; the message has the words of `--as`.
     """
     seen = _Seen(numbers)
     for frame in frames():
@@ -76,14 +76,14 @@ def read_frames(
         if numbers and seen.colors.certain:
             return _read_colors(frames, seen, name)
         raise MediaError(
-            f"{name}: in color, no masks{extract}; if each color is an object, or nearly so, read it with --as colors"
+            f"{name}: in color, so not masks{extract}; if each color is an object, or nearly so, use --as colors"
         )
     meaning = meaning_of(seen.gray, name, form, n_known)
     return _gray(frames, seen, meaning, form.content == "inverted")
 
 
 class _Seen:
-    """What the first reading found."""
+    """What the first pass found."""
 
     def __init__(self, numbers: bool) -> None:
         self.shape: tuple[int, ...] | None = None
@@ -98,12 +98,12 @@ class _Seen:
             height, width = frame.values.shape
             raise MediaError(
                 f"{name}: frame {self.n_frames} {frame.file} is {width}x{height} px, the first is "
-                f"{self.shape[1]}x{self.shape[0]}; bring all to one size"
+                f"{self.shape[1]}x{self.shape[0]}; resize all to one size"
             )
         if frame.indexed != self.indexed and self.n_frames:
             raise MediaError(
-                f"{name}: frame {self.n_frames} {frame.file} and the first are not of one kind (one of them has a "
-                "palette); --as colors makes each color an object"
+                f"{name}: frame {self.n_frames} {frame.file} and the first are of different kinds (one of them has a "
+                "palette); --as colors reads each color as an object"
             )
         self.n_frames, self.indexed = self.n_frames + 1, frame.indexed
         if frame.indexed:
@@ -122,18 +122,18 @@ class _Seen:
 def _uses_alpha(seen: _Seen, name: str, form: MaskForm) -> bool:
     low, high = seen.alpha or (OPAQUE, OPAQUE)
     if form.content == "alpha" and low == high:
-        raise MediaError(f"{name}: --as alpha: alpha is {low} everywhere, or there is none; nothing to tell by it")
+        raise MediaError(f"{name}: --as alpha: alpha is {low} everywhere, or missing, so it does not separate anything")
     if form.content or low == OPAQUE:
         return form.content == "alpha"
     if high < OPAQUE / 2:
         raise MediaError(
-            f"{name}: alpha is at most {high} of {OPAQUE}, so nothing is inside; --as binary or --as colors reads what "
-            "lies below it"
+            f"{name}: alpha is at most {high} of {OPAQUE}, so nothing is inside; --as binary or --as colors reads the "
+            "colors beneath it"
         )
     if seen.covered.colored and seen.covered.certain and len(seen.covered.palette(name)) > 1:
         raise MediaError(
-            f"{name}: {len(seen.covered.palette(name))} colors on a transparent ground: --as colors makes each an "
-            "object, --as alpha one object of all"
+            f"{name}: {len(seen.covered.palette(name))} colors on a transparent background: --as colors reads each as "
+            "an object, --as alpha all of them as one object"
         )
     return True
 

@@ -15,20 +15,20 @@ EXR = ".exr"
 ENDINGS = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp", EXR)
 LOSSY = (".jpg", ".jpeg", ".webp")
 MAGICS = (b"\x89PNG", b"\xff\xd8\xff", b"BM", b"II*\0", b"MM\0*", b"RIFF", b"v/1\x01")
-"""First bytes of the forms above; RIFF is WebP only where WEBP follows."""
+"""First bytes of these formats; RIFF is WebP only if WEBP follows."""
 _MAX_16_BIT = 65535
 
 
 def is_picture(head: bytes) -> bool:
-    """Whether a file that begins with these 12 bytes is a picture of a form read here."""
+    """Whether a file that starts with these 12 bytes is a picture in a supported format."""
     return head.startswith(MAGICS) and (not head.startswith(b"RIFF") or head[8:12] == b"WEBP")
 
 
 def read_picture(file: Path, form: MaskForm = MaskForm()) -> MaskFrame:
-    """A picture as it is.
+    """A picture as stored.
 
     Raises:
-        MediaError: damaged, of another form, several pictures in one file, or values beyond 16 bits.
+        MediaError: damaged, another format, several pictures in one file, or values beyond 16 bits.
     """
     from PIL import Image, UnidentifiedImageError
 
@@ -40,7 +40,7 @@ def read_picture(file: Path, form: MaskForm = MaskForm()) -> MaskFrame:
             check_shape(1, 1, image.height, image.width)
             n_pictures = getattr(image, "n_frames", 1)
             if n_pictures > 1:
-                raise MediaError(f"{file}: {n_pictures} pictures in one file; one picture per file wanted")
+                raise MediaError(f"{file}: {n_pictures} pictures in one file; expected one picture per file")
             return _frame(image, form)
     except (UnidentifiedImageError, OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
         raise MediaError(f"{file}: not a readable picture: {error}") from None
@@ -70,23 +70,23 @@ def _is_map(image: Any) -> bool:
 
 
 def sixteen_bits(values: np.ndarray, name: str | Path, whole: bool | None = None) -> np.ndarray:
-    """Whole numbers as they are, fractions of 0 to 1 as fractions of 65535: (H, W) uint16.
+    """Integers unchanged, fractions from 0 to 1 scaled to 65535: (H, W) uint16.
 
     Args:
-        whole: these are whole numbers; None = known by the values.
+        whole: these are integers; None = decide by the values.
 
     Raises:
         MediaError: negative, not finite, above 65535, or fractions above 1.
     """
     if values.size and not np.isfinite(values).all():
-        raise MediaError(f"{name}: values that are not finite (NaN or infinite); masks of 0 to 1, or 0 to 255, wanted")
+        raise MediaError(f"{name}: non-finite values (NaN or infinite); expected masks of 0 to 1, or 0 to 255")
     low, high = (float(values.min()), float(values.max())) if values.size else (0.0, 0.0)
     if whole is None:
         whole = values.dtype.kind in "bui" or (high > 1 and np.array_equal(values, np.round(values)))
     if low < 0 or high > (_MAX_16_BIT if whole else 1):
         raise MediaError(
-            f"{name}: values from {low:g} to {high:g}; masks of 0 to 1, or whole numbers up to {_MAX_16_BIT}, wanted "
-            "(of logits store what is above 0)"
+            f"{name}: values from {low:g} to {high:g}; expected masks of 0 to 1, or integers up to {_MAX_16_BIT} "
+            "(for logits, store what is above 0)"
         )
     if whole:
         return values.astype(np.uint16)

@@ -1,4 +1,4 @@
-"""Masks as pictures, one per frame: a folder of them, in the order of their numbers; PNGs when we write them."""
+"""Masks as pictures, one per frame: a folder of them, ordered by their numbers; we write PNGs."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,14 +14,14 @@ from mvideo_core.masks.io.picture_file import ENDINGS, LOSSY, read_picture
 
 
 def read(place: Path, form: MaskForm = MaskForm(), n_known: int = 0) -> Read:
-    """The masks of a folder, or of one picture.
+    """The masks in a folder, or in one picture.
 
     Args:
-        n_known: objects that a description beside them names; 0 = unknown.
+        n_known: number of objects in the description next to them; 0 = unknown.
 
     Raises:
-        MediaError: no picture, missing numbers, a picture that is damaged or of another size than the first, or a form
-            that cannot be known.
+        MediaError: no picture, missing numbers, a picture that is damaged or has a different size than the first, or an
+            ambiguous form.
     """
     files = [place] if place.is_file() else in_time(_of_one_kind(place), place, form.joined)
     numbers = files[0].suffix.lower() not in LOSSY
@@ -34,7 +34,7 @@ def read(place: Path, form: MaskForm = MaskForm(), n_known: int = 0) -> Read:
 
 
 def write(place: Path, sequence: MaskSequence) -> None:
-    """One gray or palette PNG per frame into an empty folder."""
+    """Write one gray or palette PNG per frame into an empty folder."""
     from PIL import Image
 
     from mvideo_core.masks.draw import COLORS
@@ -53,10 +53,10 @@ def _of_one_kind(place: Path) -> list[Path]:
     if not files:
         inner = sorted(entry.name for entry in place.iterdir() if entry.is_dir() and not entry.name.startswith("."))
         if inner:
-            raise MediaError(f"{place}: no picture inside, but folders ({', '.join(inner[:3])}): give one of them")
-        raise MediaError(f"{place}: no picture inside ({', '.join(ENDINGS)}); a folder of masks has one per frame")
+            raise MediaError(f"{place}: no pictures inside, only folders ({', '.join(inner[:3])}): use one of them")
+        raise MediaError(f"{place}: no pictures inside ({', '.join(ENDINGS)}); a folder of masks has one per frame")
     if len(kinds) > 1:
         raise MediaError(
-            f"{place}: pictures of several kinds ({', '.join(kinds)}); leave only the masks, of one kind, in the folder"
+            f"{place}: pictures of several formats ({', '.join(kinds)}); keep only the masks, in one format"
         )
     return files

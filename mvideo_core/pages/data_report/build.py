@@ -113,8 +113,8 @@ def report_problems(workspace: Workspace) -> list[Problem]:
     page = workspace.folder.read_or_none(path)
     wanted = {path} if page is None else {f"{folder}/{name}" for name in media_of(page.decode(errors="replace"))}
     there = {facts.path for facts in workspace.folder.files(folder)}
-    mend = f"run `mvideo stage report --workspace {workspace.url}` again"
-    return [Problem(path=name, what="missing", mend=mend) for name in sorted(wanted - there)]
+    fix = f"run `mvideo stage report --workspace {workspace.url}` again"
+    return [Problem(path=name, what="missing", fix=fix) for name in sorted(wanted - there)]
 
 
 def _warnings(workspace: Workspace, markers: dict[str, dict[int, Marker | None]]) -> list[str]:

@@ -9,32 +9,32 @@ if TYPE_CHECKING:
 
 
 class Callback:
-    """Does nothing; override what is needed."""
+    """Does nothing; override what you need."""
 
     def on_start(self, trainer: "Trainer") -> None:
-        """Once before the first step, after a checkpoint was loaded; `trainer.step` steps are done."""
+        """Called once before the first step, after a checkpoint is loaded; `trainer.step` steps are done."""
 
     def on_step(self, trainer: "Trainer", metrics: dict[str, Any]) -> None:
-        """After every optimizer step, `trainer.step` counts it; later callbacks see what is put into `metrics`."""
+        """Called after every optimizer step, already in `trainer.step`; later callbacks see additions to `metrics`."""
 
     def on_end(self, trainer: "Trainer") -> None:
-        """Once after the last step, also when the run was asked to stop; not after an error."""
+        """Called once after the last step, also if a stop was requested; not after an error."""
 
     def on_not_finite(self, trainer: "Trainer", weights_suspected: bool) -> str:
-        """Once when the run ends because a step is not finite; what it returns is added to the message.
+        """Called once if the run ends because a step is not finite; the returned text is added to the message.
 
         Args:
-            weights_suspected: the weights as they are now are the reason, not one sample.
+            weights_suspected: the current weights are the reason, not one sample.
         """
         return ""
 
     def close(self, failed: bool) -> None:
-        """Once in the end, after `on_end` (failed = False) or an error."""
+        """Called once at the very end, after `on_end` (failed = False) or an error."""
 
     def load(self, checkpoint: "Path") -> None:
-        """State from a checkpoint's folder; called after the weights were loaded and before `on_start`."""
+        """Restore state from a checkpoint's folder; called after the weights are loaded and before `on_start`."""
 
 
 def due(step: int, every: int) -> bool:
-    """Whether something done every so many steps is done after this step; `every` 0: never."""
+    """Whether something done every `every` steps is done after this step; `every` 0: never."""
     return every > 0 and step % every == 0

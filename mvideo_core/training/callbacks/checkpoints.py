@@ -1,4 +1,4 @@
-"""A checkpoint every so many steps and at the end; also when the run is asked to stop."""
+"""Writes a checkpoint every so many steps and at the end; also when a stop is requested."""
 
 import itertools
 import logging
@@ -21,20 +21,20 @@ log = logging.getLogger(__name__)
 
 
 class CheckpointOptions(Options):
-    """When checkpoints are written and how many stay."""
+    """When checkpoints are written and how many are kept."""
 
     every: int = Field(default=500, ge=0, description="steps between checkpoints; 0: only at the end")
     keep: int = Field(default=3, ge=0, description="newest checkpoints to keep; 0 keeps all")
 
 
 class Checkpoints(Callback):
-    """Last in the list, so that a checkpoint has everything of its step.
+    """Last in the list, so that a checkpoint includes everything from its step.
 
     Args:
         folder: `checkpoints/` of the run.
-        state: what every state.json of this run says besides the step.
-        n_bytes: of one checkpoint.
-        export: writes the adapter folders of a step below the folder it is given.
+        state: contents of every state.json of this run, apart from the step.
+        n_bytes: size of one checkpoint.
+        export: writes the adapter folders of a step below a given folder.
     """
 
     def __init__(
@@ -51,39 +51,39 @@ class Checkpoints(Callback):
         self._saved = -1
 
     def on_start(self, trainer: "Trainer") -> None:
-        """Takes the step that the run resumes at as saved; says what a checkpoint takes."""
+        """Treat the step that the run resumes at as saved; log the size of a checkpoint."""
         self._saved = trainer.step if trainer.step else -1
         log.info(
             "a checkpoint of this run takes %.2f GB; newest kept: %s", self.n_bytes / 1e9, self.options.keep or "all"
         )
 
     def on_step(self, trainer: "Trainer", metrics: dict[str, Any]) -> None:
-        """Saves when it is due or the run stops here."""
+        """Save if a checkpoint is due or the run stops here."""
         if due(trainer.step, self.options.every) or trainer.stopped:
             self._save(trainer)
 
     def on_end(self, trainer: "Trainer") -> None:
-        """Saves the last step if that is not done."""
+        """Save the last step unless that is done."""
         if trainer.step != self._saved:
             self._save(trainer)
 
     def on_not_finite(self, trainer: "Trainer", weights_suspected: bool) -> str:
-        """Sets aside the checkpoints of exactly these weights when they are the reason."""
-        said = ""
+        """Set aside the checkpoints with exactly these weights if the weights are the reason."""
+        text = ""
         if trainer.world.first:
             unchanged = range(trainer.step - trainer.skipped_in_a_row + 1, trainer.step + 1)
             names = [folder_of(self.folder, step).name for step in unchanged if weights_suspected]
             for bad in [folder for folder in complete(self.folder) if folder.name in names]:
-                said += f"{bad.name} has these weights and was set aside as {set_aside(bad).name}; "
+                text += f"{bad.name} has these weights and was set aside as {set_aside(bad).name}; "
             done = complete(self.folder)
-            said += f"the run will resume from {done[-1].name if done else 'step 0'}"
-        return str(trainer.world.gather(said)[0])
+            text += f"the run will resume from {done[-1].name if done else 'step 0'}"
+        return str(trainer.world.gather(text)[0])
 
     def _save(self, trainer: "Trainer") -> None:
-        """The first rank writes; the others wait and stop with it when it cannot.
+        """The first rank writes; the others wait, and stop with it if it fails.
 
         Raises:
-            TrainError: weights or Adam's means are not finite; nothing is written.
+            TrainError: weights or Adam's moments are not finite; nothing is written.
         """
         self._check_finite(trainer)
         problem = ""
@@ -106,8 +106,8 @@ class Checkpoints(Callback):
         )
         bad = first_not_finite(itertools.chain(trainer.parameters.items(), moments))
         if bad:
-            said = self.on_not_finite(trainer, weights_suspected=False)
+            text = self.on_not_finite(trainer, weights_suspected=False)
             raise TrainError(
                 f"step {trainer.step}: {bad} is not finite, so no checkpoint is written; lower the learning rate with "
-                f"`--set optimizer.rate.peak=... --allow optimizer.rate.peak`; {said}"
+                f"`--set optimizer.rate.peak=... --allow optimizer.rate.peak`; {text}"
             )

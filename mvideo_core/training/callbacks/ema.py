@@ -1,4 +1,4 @@
-"""Running mean of the trained weights, kept beside them; what validation, samples and `adapter_ema/` use when on."""
+"""Running mean of the trained weights, kept next to them; used by validation, samples and `adapter_ema/` when on."""
 
 import contextlib
 from collections.abc import Iterator
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 class EmaOptions(Options):
     """Exponential moving average of adapters and conditioning."""
 
-    decay: float = Field(default=0.0, ge=0, lt=1, description="share of the mean kept each step, e.g. 0.999; 0: off")
+    decay: float = Field(default=0.0, ge=0, lt=1, description="fraction of the mean kept each step, e.g. 0.999; 0: off")
 
 
 class Ema(Callback):
@@ -36,7 +36,7 @@ class Ema(Callback):
         self.mean: dict[str, torch.Tensor] = {name: p.detach().clone() for name, p in parameters.items()}
 
     def on_step(self, trainer: "Trainer", metrics: dict[str, Any]) -> None:
-        """Moves the mean."""
+        """Update the mean."""
         import torch
 
         decay = min(self.options.decay, (1 + trainer.step) / (10 + trainer.step))
@@ -44,14 +44,14 @@ class Ema(Callback):
         torch._foreach_lerp_(list(self.mean.values()), weights, 1 - decay)
 
     def load(self, checkpoint: Path) -> None:
-        """Takes over the mean that the checkpoint has; without one, begins at its weights."""
+        """Load the checkpoint's mean; without one, start from its weights."""
         saved = weights_of(checkpoint, ADAPTER_EMA) or self.parameters
         for name, value in self.mean.items():
             value.copy_(saved[name].detach())
 
     @contextlib.contextmanager
     def swap(self) -> Iterator[None]:
-        """The model has the mean as weights inside, and its own again, bit for bit, after."""
+        """Inside the block the model has the mean as its weights; afterwards its own again, bit for bit."""
         self._swap()
         try:
             yield

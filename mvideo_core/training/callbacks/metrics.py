@@ -1,7 +1,7 @@
-"""metrics.jsonl: one line of numbers per logged step; the same to TensorBoard and Weights & Biases when asked for.
+"""metrics.jsonl: one line of numbers per logged step; also to TensorBoard and Weights & Biases if requested.
 
-A line has no value that is not finite. A step that was skipped always has one, with the reason under "skipped"; so has
-the first step after options were changed on purpose, with a list of `Change` under "changed".
+A line has only finite values. A skipped step always has a line, with the reason under "skipped"; so does the first step
+after options were deliberately changed, with a list of `Change` under "changed".
 """
 
 import json
@@ -23,12 +23,12 @@ log = logging.getLogger(__name__)
 
 
 class Metrics(Callback):
-    """Writes on the first rank. After a resume, lines of steps that are trained again are cut off first.
+    """Writes on the first rank. After a resume, lines of steps that will be retrained are removed first.
 
     Args:
         run: run folder.
         global_batch: for samples per second.
-        options_seen: what W&B shows as the run's configuration.
+        options_seen: the run configuration shown in W&B.
     """
 
     def __init__(self, run: Path, options: MetricOptions, global_batch: int, options_seen: dict[str, Any]):
@@ -37,7 +37,7 @@ class Metrics(Callback):
         self._since_step, self._since_s = 0, 0.0
 
     def on_start(self, trainer: "Trainer") -> None:
-        """Opens the file and the trackers."""
+        """Open the file and the trackers."""
         self._since_step, self._since_s = trainer.step, time.perf_counter()
         if not trainer.world.first:
             return
@@ -46,7 +46,7 @@ class Metrics(Callback):
         self._trackers = open_trackers(self.options, self.run, trainer.step, self.options_seen)
 
     def on_step(self, trainer: "Trainer", metrics: dict[str, Any]) -> None:
-        """Adds speed and memory, writes the line."""
+        """Add speed and memory, and write the line."""
         changed, trainer.changed = trainer.changed, []
         validated = any(name.startswith("val/") for name in metrics)
         last = trainer.stopped or trainer.step == trainer.steps
@@ -73,19 +73,19 @@ class Metrics(Callback):
         log.info("step %d of %d: %s", trainer.step, trainer.steps, loss_words(line))
 
     def close(self, failed: bool) -> None:
-        """Closes the trackers."""
+        """Close the trackers."""
         for tracker in self._trackers:
             tracker.close(failed)
         self._trackers = []
 
 
 def loss_words(line: dict[str, Any]) -> str:
-    """ "loss 0.1234" of a line of metrics.jsonl, or that its step was skipped."""
+    """ "loss 0.1234" from a line of metrics.jsonl, or that its step was skipped."""
     return f"loss {line['train/loss']:.4f}" if "train/loss" in line else "skipped, not finite"
 
 
 def read_metrics(run: str | Path) -> list[dict[str, Any]]:
-    """Lines of a run's metrics.jsonl, oldest first; a last line cut short by a death is left out.
+    """Lines of a run's metrics.jsonl, oldest first; a last line cut short by a kill is dropped.
 
     Raises:
         StoreError: another line is damaged.
@@ -98,12 +98,12 @@ def read_metrics(run: str | Path) -> list[dict[str, Any]]:
         try:
             found.append(dict(json.loads(line)))
         except (ValueError, TypeError):
-            raise StoreError(f"{path}:{number}: damaged, {line[:40]!r} seen; delete this line") from None
+            raise StoreError(f"{path}:{number}: damaged line {line[:40]!r}; delete it") from None
     return found
 
 
 def cut_after(path: Path, step: int) -> None:
-    """Drop the lines of later steps than `step`; the file is replaced at once, or left when there are none."""
+    """Drop the lines of steps after `step`; the file is replaced atomically, or left alone if there are none."""
     if not path.exists():
         return
     lines = read_metrics(path.parent)
@@ -114,7 +114,7 @@ def cut_after(path: Path, step: int) -> None:
 
 
 def peak_gib(trainer: "Trainer") -> float:
-    """Most memory this process held: of the GPU, or resident on a CPU run."""
+    """Peak memory of this process: on the GPU, or resident in a CPU run."""
     if trainer.world.device.type == "cuda":
         import torch
 

@@ -1,9 +1,9 @@
 """Videos of held-out samples, made by MVideoPipeline with the settings of inference.
 
-Each file shows three clips side by side: the sample's own (decoded from its latents), its mask, what the model makes of
-that mask, text and history. The ranks share the samples out, so none waits long for another. The VAE is loaded for this
-and freed after; text embeddings come from the cache. Conditions take one way through the VAE more than at inference,
-since the cache has no pixels.
+Each file shows three clips side by side: the sample's own (decoded from its latents), its mask, and what the model
+generates from that mask, text and history. The ranks divide the samples evenly, so none waits long for another. The VAE
+is loaded for this and freed afterwards; text embeddings come from the cache. Conditions pass through the VAE once more
+than at inference, since the cache has no pixels.
 """
 
 import gc
@@ -32,23 +32,23 @@ if TYPE_CHECKING:
 
 
 class SampleOptions(Options):
-    """Videos of held-out samples (data.holdout); the settings are those of inference."""
+    """Videos of held-out samples (data.holdout), with the settings of inference."""
 
     GONE: ClassVar[dict[str, str]] = {"history_timestep": TIMESTEP_GONE}
 
     every: int = Field(default=0, ge=0, description="steps between videos; 0: never")
     count: int = Field(default=4, ge=1, le=64, description="held-out samples to show, over all ranks")
     inference_steps: int = Field(default=50, ge=1, le=1000, description="denoising steps")
-    guidance_scale: float = Field(default=6.0, ge=1, description="of the text; 1: off")
+    guidance_scale: float = Field(default=6.0, ge=1, description="text guidance; 1: off")
     scheduler: Literal["ddim", "dpm"] = Field(default="ddim", description="ddim for 2b, dpm for 5b")
     spacing: Literal["", "leading", "linspace", "trailing"] = Field(
-        default="", description="which timesteps the sampler takes; empty: as the base's publisher set it"
+        default="", description="which timesteps the sampler uses; empty: as the base's publisher set it"
     )
     dynamic_guidance: bool = Field(default=False, description="as `dynamic_guidance` of generation")
-    history: bool = Field(default=True, description="give appearance and motion; false: as a first clip")
+    history: bool = Field(default=True, description="pass appearance and motion; false: as for a first clip")
     history_sigma: float = Field(default=HISTORY_SIGMA, ge=0, lt=1, description="as `history_sigma` of generation")
     offload: bool = Field(
-        default=False, description="VAE and transformer take turns on the GPU; less memory, seconds more for each video"
+        default=False, description="VAE and transformer take turns on the GPU; less memory, but seconds more per video"
     )
 
 
@@ -57,8 +57,8 @@ class SampleVideos(Callback):
 
     Args:
         folder: `samples/` of the run.
-        objective: has the transformer and the precision.
-        base: where the VAE comes from.
+        objective: holds the transformer and the precision.
+        base: where to load the VAE from.
         held: indices of the held-out samples.
         ema: use its mean instead of the weights.
     """
@@ -77,7 +77,7 @@ class SampleVideos(Callback):
         self.dataset, self.held, self.ema = dataset, list(held)[: options.count], ema
 
     def on_step(self, trainer: "Trainer", metrics: dict[str, Any]) -> None:
-        """Makes the videos when they are due or the run ends."""
+        """Generate the videos if they are due or the run ends."""
         from mvideo_core.media.encode import write_mp4
 
         last = trainer.step >= trainer.steps and self.options.every > 0
@@ -91,11 +91,11 @@ class SampleVideos(Callback):
                 write_mp4(frames, folder / f"{self.dataset.ids[index]}.mp4", fps)
 
     def histories(self, world: "World") -> set[History]:
-        """Histories of the videos that this rank makes."""
+        """Histories of the videos that this rank generates."""
         return set(self._kinds(world)) if self.options.every else set()
 
     def warm_up(self, world: "World") -> None:
-        """One video of each kind with one denoising step, for what it compiles; nothing is written."""
+        """Generate one video of each kind with one denoising step, to compile its graphs; nothing is written."""
         if self.options.every and (kinds := self._kinds(world)):
             with evaluating(self.objective.transformer, self.ema):
                 list(self._make(list(kinds.values()), 1, world))

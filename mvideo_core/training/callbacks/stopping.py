@@ -1,6 +1,6 @@
-"""Asked to stop: by SIGTERM or SIGINT to this process, or by the file `stop` in the run folder.
+"""Stop requests: SIGTERM or SIGINT to this process, or the file `stop` in the run folder.
 
-The request travels with the next step's gradients, so all ranks stop after the same step and save it.
+The request is sent along with the next step's gradients, so all ranks stop after the same step and save it.
 """
 
 import contextlib
@@ -22,14 +22,14 @@ STOP = "stop"
 
 @contextlib.contextmanager
 def signals_ask(trainer: "Trainer") -> Iterator[None]:
-    """SIGTERM and SIGINT ask the trainer to stop inside; nothing changes outside the main thread."""
+    """Inside the block, SIGTERM and SIGINT request a stop of the trainer; outside the main thread this does nothing."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return
 
     def ask(number: int, _frame: Any) -> None:
         log.warning("%s: stopping after this step", signal.Signals(number).name)
-        trainer.stop_asked = True
+        trainer.stop_requested = True
 
     before = {number: signal.signal(number, ask) for number in (signal.SIGTERM, signal.SIGINT)}
     try:
@@ -40,21 +40,21 @@ def signals_ask(trainer: "Trainer") -> Iterator[None]:
 
 
 class Stopping(Callback):
-    """First in the list: it looks for the file.
+    """First in the list: checks for the file.
 
     Args:
-        run: run folder; its first rank looks for the file after every step.
+        run: run folder; the first rank checks for the file after every step.
     """
 
     def __init__(self, run: Path):
         self.run = run
 
     def on_step(self, trainer: "Trainer", metrics: dict[str, Any]) -> None:
-        """Looks for the file."""
+        """Check for the file."""
         if trainer.world.first and (self.run / STOP).exists():
-            trainer.stop_asked = True
+            trainer.stop_requested = True
 
     def on_end(self, trainer: "Trainer") -> None:
-        """The request is answered."""
+        """Remove the file: the request has been served."""
         if trainer.world.first:
             (self.run / STOP).unlink(missing_ok=True)

@@ -1,8 +1,8 @@
-"""TensorBoard and Weights & Biases: the lines of metrics.jsonl once more, one value per step, over all resumes.
+"""TensorBoard and Weights & Biases: the values of metrics.jsonl, one per step, across all resumes.
 
-Steps after the newest checkpoint are trained again when a run is resumed. TensorBoard's reader drops their first values
-(purge_step). W&B keeps them: the new values of a step that it already has are left out, which are the same numbers
-unless options were changed on purpose.
+A resumed run retrains the steps after its newest checkpoint. TensorBoard's reader drops their first values
+(purge_step). W&B keeps them: new values for a step that it already has are skipped; they are the same numbers unless
+options were deliberately changed.
 """
 
 import importlib.util
@@ -24,7 +24,7 @@ TENSORBOARD, WANDB_NOTE = "tensorboard", "wandb.json"
 
 
 class MetricOptions(Options):
-    """What is logged, and where to."""
+    """What is logged, and where."""
 
     every: int = Field(default=10, ge=1, description="steps between lines; steps with validation always have one")
     tensorboard: bool = Field(default=False, description="also event files under tensorboard/ of the run folder")
@@ -34,37 +34,37 @@ class MetricOptions(Options):
 
 
 class Tracker(Protocol):
-    """Where metrics go besides metrics.jsonl."""
+    """A destination for metrics besides metrics.jsonl."""
 
     def add(self, step: int, numbers: dict[str, float], notes: dict[str, str]) -> None:
-        """The finite numbers and texts of a step."""
+        """Log the finite numbers and texts of a step."""
 
     def close(self, failed: bool) -> None:
-        """Write out everything."""
+        """Flush everything."""
 
 
 def check_extras(options: MetricOptions) -> None:
-    """Find a missing extra before anything is loaded.
+    """Check for a missing extra before anything is loaded.
 
     Raises:
-        ModelError: a tracker is asked for and not installed; the message has the install line.
+        ModelError: a requested tracker is not installed; the message has the install line.
     """
     wanted = {"tensorboard": options.tensorboard, "wandb": bool(options.wandb_project)}
-    for name, asked in wanted.items():
-        if asked and importlib.util.find_spec(name) is None:
+    for name, requested in wanted.items():
+        if requested and importlib.util.find_spec(name) is None:
             raise ModelError(
-                f"metrics: {name} is asked for and not installed; run `pip install {name}`, or leave it out: "
+                f"metrics: {name} is requested but not installed; run `pip install {name}`, or turn it off: "
                 f"{METRICS} is always written"
             )
 
 
 def open_trackers(options: MetricOptions, run: Path, step: int, options_seen: dict[str, Any]) -> list[Tracker]:
-    """The trackers that are asked for.
+    """The requested trackers.
 
     Args:
         run: run folder.
         step: steps done.
-        options_seen: what W&B shows as the run's configuration.
+        options_seen: the run configuration shown in W&B.
 
     Raises:
         ConfigError: W&B does not start.
@@ -78,7 +78,7 @@ def open_trackers(options: MetricOptions, run: Path, step: int, options_seen: di
 
 
 class TensorBoard:
-    """One event file per start of the run; every line is flushed, so that a killed run loses none."""
+    """One event file per start of the run; every line is flushed, so that a kill loses none."""
 
     def __init__(self, folder: Path, step: int):
         from torch.utils.tensorboard import SummaryWriter
@@ -86,7 +86,7 @@ class TensorBoard:
         self._writer = SummaryWriter(str(folder), purge_step=step + 1)
 
     def add(self, step: int, numbers: dict[str, float], notes: dict[str, str]) -> None:
-        """Scalars and texts under their names."""
+        """Log scalars and texts under their names."""
         for name, value in numbers.items():
             self._writer.add_scalar(name, value, step)
         for name, text in notes.items():
@@ -99,7 +99,7 @@ class TensorBoard:
 
 
 class Wandb:
-    """One W&B run over all starts: its id and the last step it has are kept in the run folder."""
+    """One W&B run over all starts: its id and its last step are stored in the run folder."""
 
     def __init__(self, run: Path, project: str, options_seen: dict[str, Any]):
         import wandb
@@ -112,12 +112,12 @@ class Wandb:
         except (wandb.Error, OSError) as error:
             raise ConfigError(
                 f"metrics.wandb_project {project}: W&B does not start ({error}); run `wandb login`, set "
-                f"WANDB_MODE=offline, or leave it out: {METRICS} is always written"
+                f"WANDB_MODE=offline, or turn it off: {METRICS} is always written"
             ) from None
         self._run.config.update(options_seen, allow_val_change=True)
 
     def add(self, step: int, numbers: dict[str, float], notes: dict[str, str]) -> None:
-        """Numbers and texts of a step that W&B does not have yet."""
+        """Log numbers and texts of a step that W&B does not have yet."""
         if step <= self._last:
             if notes:
                 log.warning("W&B has step %d already and keeps its first values; %s has the new ones", step, METRICS)
@@ -135,7 +135,7 @@ class Wandb:
 
 
 def _read_note(note: Path) -> tuple[str, int]:
-    """Id of the run folder's W&B run, and its last step; a new id and 0 when it has none yet."""
+    """Id of the run folder's W&B run, and its last step; a new id and 0 if it has none yet."""
     if not note.exists():
         return uuid.uuid4().hex[:8], 0
     try:

@@ -1,9 +1,8 @@
-"""Loss on held-out samples with fixed noise, by timestep bin: a curve that moves when the model does.
+"""Loss on held-out samples with fixed noise, by timestep bin: a curve that changes only with the model.
 
 The training loss hardly falls, since it mixes all noise levels and draws new noise every step. Here every held-out
-sample meets every bin of timesteps with the same noise each time, all conditions given (no history when the training
-has none), history at a fixed noise level.
-The pairs are dealt to the ranks, so none waits long for another.
+sample meets every bin of timesteps with the same noise each time, with all conditions (no history if the training has
+none) and history at a fixed noise level. The pairs are distributed over the ranks, so none waits long for another.
 """
 
 import contextlib
@@ -30,7 +29,7 @@ if TYPE_CHECKING:
     from mvideo_core.training.objective import MVideoObjective
 
 SEED = 20_250_101
-"""Of the validation noise: the same in all runs, so that their curves can be compared."""
+"""Seed of the validation noise: the same in all runs, so that their curves can be compared."""
 N_TIMESTEPS = 1000
 
 
@@ -45,7 +44,7 @@ class ValidationOptions(Options):
 
 
 class Validation(Callback):
-    """Puts val/loss_diffusion, val/loss_consistency and val/loss_diffusion/bin<k> into the metrics.
+    """Adds val/loss_diffusion, val/loss_consistency and val/loss_diffusion/bin<k> to the metrics.
 
     Args:
         held: dataset indices of the held-out samples.
@@ -66,7 +65,7 @@ class Validation(Callback):
         self.maker, self.options, self.ema = maker, options, ema
 
     def on_step(self, trainer: "Trainer", metrics: dict[str, Any]) -> None:
-        """Validates when it is due or the run ends."""
+        """Validate if it is due or the run ends."""
         last = trainer.step >= trainer.steps and self.options.every > 0
         if self.held and (due(trainer.step, self.options.every) or last):
             metrics |= self.measure(trainer)
@@ -96,7 +95,7 @@ class Validation(Callback):
         return self.options.every > 0 and bool(self._mine(world.rank, world.size))
 
     def warm_up(self, world: "World") -> None:
-        """One sample as in `measure`, for what it compiles; no other rank is waited for."""
+        """Run one sample as in `measure`, to compile its graphs, without waiting for other ranks."""
         import torch
 
         if self.takes_part(world):
@@ -119,7 +118,7 @@ class Validation(Callback):
 
 
 def validation_draws(index: int, bins: int, history: History, history_sigma: float, schedule: "Schedule") -> StepDraws:
-    """Draws of one held-out sample: a fixed timestep in every bin, all conditions given."""
+    """Draws of one held-out sample: a fixed timestep in every bin, with all conditions."""
     import torch
 
     width = N_TIMESTEPS / bins
@@ -132,7 +131,7 @@ def validation_draws(index: int, bins: int, history: History, history_sigma: flo
 
 @contextlib.contextmanager
 def evaluating(transformer: "torch.nn.Module", ema: Ema | None) -> Iterator[None]:
-    """Evaluation mode inside, with the mean of the weights when there is one."""
+    """Evaluation mode inside the block, with the mean of the weights if there is one."""
     was_training = transformer.training
     transformer.eval()
     try:

@@ -1,4 +1,4 @@
-"""Compile before the first step everything that a run will compute, so that no later step waits for a compiler.
+"""Compiles everything that a run will compute before the first step, so that no later step waits for a compiler.
 
 `torch.compile` makes one graph of the transformer's block for each combination of
 
@@ -7,8 +7,8 @@
 * gradients: on for the student in training, off for everything else;
 * adapters: on for the student, off for the teacher.
 
-A step draws one of three histories, and the rest is fixed by the options. So a run has a handful of graphs, all known
-beforehand: `plan_graphs`. Masks, dropped texts, timesteps and the swap to EMA weights change values only.
+A step draws one of three histories, and the options fix the rest. So a run has a handful of graphs, all known in
+advance: `plan_graphs`. Masks, dropped texts, timesteps and the swap to EMA weights change only values.
 """
 
 import logging
@@ -71,13 +71,13 @@ def plan_graphs(options: "TrainOptions", validated: bool, shown: set[History]) -
 class WarmUp(Callback):
     """Runs each graph once before the first step, then watches for new ones (`CompiledGraphs.seal`).
 
-    Sample videos are made for real, with one denoising step, so VAE and memory are tried, too.
+    Sample videos are really generated, with one denoising step, so VAE and memory are tested, too.
 
     Args:
-        samples: to take a training sample from.
+        samples: where to take a training sample from.
         train: indices of the training samples.
-        maker: of training batches.
-        say: called with the part that is compiled next.
+        maker: makes training batches.
+        say: called with the part to be compiled next.
     """
 
     def __init__(
@@ -95,7 +95,7 @@ class WarmUp(Callback):
         self.maker, self.validation, self.videos, self.say = maker, validation, videos, say
 
     def on_start(self, trainer: "Trainer") -> None:
-        """Compiles, and logs how much and how long."""
+        """Compile, and log how many graphs and how long it took."""
         graphs = self.objective.transformer.graphs
         if trainer.step >= trainer.steps:
             return
@@ -117,7 +117,7 @@ class WarmUp(Callback):
         graphs.seal()
 
     def _train(self, history: History) -> None:
-        """Forward and backward of a micro-batch; the gradients are zeroed when the step begins."""
+        """Forward and backward of a micro-batch; the gradients are zeroed when the step starts."""
         import torch
 
         batch, sigma = self.options.micro_batch, self.options.draws.history_sigma

@@ -1,1 +1,1 @@
-"""What a training needs, before it is started: GPU memory, FLOPs, hours. Nothing is computed and no weight is read."""
+"""What a training needs, estimated before it starts: GPU memory, FLOPs, hours. No computation, no weights read."""

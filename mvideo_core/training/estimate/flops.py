@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 def count_flops(options: "TrainOptions", batch: int = 1) -> dict[str, float]:
     """FLOPs of teacher, student forward, backward and their sum "step", without recomputation.
 
-    All blocks are equal, so two models of one and of two blocks give that of any number.
+    All blocks are equal, so models with one and two blocks determine the count for any number.
     """
     shape = model_shape(options)
     one, two = (_count(options, shape, layers, batch) for layers in (1, 2))

@@ -1,4 +1,4 @@
-"""GPUs that an estimate can be made for: memory as nvidia-smi shows it, dense bf16 peak of the data sheet."""
+"""GPUs that an estimate can be made for: memory as nvidia-smi shows it, dense bf16 peak from the data sheet."""
 
 from typing import NamedTuple
 
@@ -6,15 +6,15 @@ from mvideo_core.base.errors import ConfigError
 
 MIB = 1 << 20
 DEFAULT_MFU = 0.35
-"""Assumed share of the peak: the middle of the 0.32 to 0.39 that comparable trainings published. Not measured here."""
+"""Assumed fraction of the peak: the middle of 0.32 to 0.39, published for comparable trainings. Not measured here."""
 
 
 class GpuModel(NamedTuple):
     """A kind of GPU.
 
     Attributes:
-        match: what the driver's name contains.
-        memory_bytes: in all.
+        match: part of the driver's name for it.
+        memory_bytes: total.
         peak_flops: dense bf16 with fp32 accumulation, per second.
     """
 
@@ -38,11 +38,11 @@ GPUS = {
 
 
 def gpu_model(name: str) -> GpuModel:
-    """The kind of that name.
+    """The GPU model with that name.
 
     Raises:
-        ConfigError: none.
+        ConfigError: no such model.
     """
     if name not in GPUS:
-        raise ConfigError(f"--gpu {name!r} is not known; give one of: {', '.join(GPUS)}")
+        raise ConfigError(f"--gpu {name!r} is unknown; use one of: {', '.join(GPUS)}")
     return GPUS[name]

@@ -1,6 +1,6 @@
-"""Bytes of all tensors alive while something runs, on tensors that have shapes and no content.
+"""Bytes of all live tensors while something runs, on tensors with shapes but no content.
 
-`pretended()` gives the computation of a GPU under autocast: the real modules run, with torch's fake tensors.
+`pretended()` simulates a GPU's computation under autocast: the real modules run, with torch's fake tensors.
 """
 
 import weakref
@@ -17,7 +17,7 @@ from torch.utils._pytree import tree_iter
 
 
 class LiveBytes(TorchDispatchMode):
-    """Counts storages that operations inside make, until they are freed.
+    """Counts storages that operations inside the block allocate, until they are freed.
 
     Attributes:
         now, peak: bytes. Tensors from outside (weights) are not counted.
@@ -29,7 +29,7 @@ class LiveBytes(TorchDispatchMode):
         self._known: set[int] = set()
 
     def outside(self, tensors: Any) -> None:
-        """Leave the storages of these tensors out, also when an operation returns a view of one."""
+        """Do not count the storages of these tensors, even if an operation returns a view of one."""
         for tensor in tree_iter(tensors):
             if isinstance(tensor, torch.Tensor):
                 self._see(tensor.untyped_storage(), counted=False)
@@ -58,9 +58,9 @@ class LiveBytes(TorchDispatchMode):
 
 @contextmanager
 def fake_mode() -> Iterator[None]:
-    """Inside, tensors are fake: real shapes and types on "cpu", no memory, no arithmetic.
+    """Inside the block, tensors are fake: real shapes and types on "cpu", no memory, no arithmetic.
 
-    Autocast of "cpu" then keeps what autocast of "cuda" keeps: layer norms in fp32. Not for several threads.
+    Autocast of "cpu" then keeps what autocast of "cuda" keeps: layer norms in fp32. Not thread-safe.
     """
     on_cpu = F.layer_norm
 
@@ -78,7 +78,7 @@ def fake_mode() -> Iterator[None]:
 
 
 def fake_tensors(model: nn.Module) -> None:
-    """Replace a module's meta tensors by fake ones, inside `fake_mode`."""
+    """Replace a module's meta tensors with fake ones, inside `fake_mode`."""
     for part in model.modules():
         for name, one in part.named_parameters(recurse=False):
             setattr(part, name, nn.Parameter(torch.empty(one.shape, dtype=one.dtype), requires_grad=one.requires_grad))

@@ -1,4 +1,4 @@
-"""GPU memory of one training process, and bytes of a checkpoint. Docs and tests say how far it was checked."""
+"""GPU memory of one training process, and size of a checkpoint. Docs and tests state how far it was verified."""
 
 import re
 from collections.abc import Iterator
@@ -15,19 +15,19 @@ if TYPE_CHECKING:
 CONTEXT_BYTES = 800 << 20
 """Assumed: CUDA context, cuBLAS and cuDNN handles."""
 FRAGMENTATION = 0.05
-"""Assumed: share of the allocated memory that the caching allocator holds beyond it."""
+"""Assumed: extra fraction that the caching allocator holds beyond the allocated memory."""
 FP32, SCALE = 4, 4
 
 
 class Memory(Record):
-    """Bytes at the peak of a training step, by what holds them.
+    """Bytes at the peak of a training step, by purpose.
 
     Attributes:
         n_frozen, n_trained: parameters.
-        trained: parameters, gradients, Adam's two means, and the running mean (EMA) where it is on; fp32.
-        activations: all tensors alive at the peak of forward and backward, counted.
+        trained: parameters, gradients, Adam's two moments, and the running mean (EMA) if it is on; fp32.
+        activations: all live tensors at the peak of forward and backward, counted.
         workspace: fp32 accumulator of the attention's backward kernel; two dequantized copies of the largest weight.
-        samples: peak while sample videos are made, besides `trained` and `context`; 0: none are made.
+        samples: peak while sample videos are generated, besides `trained` and `context`; 0: there are none.
     """
 
     n_frozen: int
@@ -46,13 +46,13 @@ class Memory(Record):
 
     @property
     def total(self) -> int:
-        """What the GPU has to have free."""
+        """Free memory that the GPU needs."""
         fullest = max(self.step, self.samples + self.trained if self.samples else 0)
         return int(fullest * (1 + FRAGMENTATION)) + self.context
 
 
 def estimate_memory(options: "TrainOptions") -> Memory:
-    """Peak of one process of this training on a GPU; some seconds of CPU time.
+    """Peak of one process of this training on a GPU; takes some seconds of CPU time.
 
     Raises:
         ConfigError, ModelError: no such base model.
@@ -74,10 +74,10 @@ def estimate_memory(options: "TrainOptions") -> Memory:
 
 
 def activation_bytes(options: "TrainOptions", shape: ModelShape | None = None) -> int:
-    """Peak of all tensors that forward and backward of one micro-batch make, counted on fake tensors.
+    """Peak of all tensors that forward and backward of one micro-batch allocate, counted on fake tensors.
 
     All blocks are equal, so the peak grows by the same amount with every period of `gradient_checkpointing`: two small
-    numbers of blocks give it for any.
+    numbers of blocks determine it for any number.
     """
     shape = shape or model_shape(options)
     layers, choice = shape.config["num_layers"], options.execution.gradient_checkpointing
@@ -91,7 +91,7 @@ def activation_bytes(options: "TrainOptions", shape: ModelShape | None = None) -
 
 
 def peak_of_step(options: "TrainOptions", shape: ModelShape, layers: int) -> int:
-    """Peak bytes of forward and backward with so many blocks."""
+    """Peak bytes of forward and backward with that many blocks."""
     import torch
 
     from mvideo_core.training.estimate.live import LiveBytes, fake_mode, fake_tensors
@@ -114,18 +114,18 @@ def peak_of_step(options: "TrainOptions", shape: ModelShape, layers: int) -> int
 
 
 def checkpoint_bytes(options: "TrainOptions", n_trained: int) -> int:
-    """One checkpoint: weights, Adam's two means, and EMA where it is on, fp32."""
+    """Size of one checkpoint: weights, Adam's two moments, and EMA if it is on, fp32."""
     return FP32 * n_trained * (3 + (options.ema.decay > 0))
 
 
 def most_checkpoints(options: "TrainOptions") -> int:
-    """Checkpoints on disk at most: those kept and the one that is being written."""
+    """Most checkpoints on disk at once: those kept and the one being written."""
     made = options.steps // options.checkpoints.every + 1
     return min(made, options.checkpoints.keep + 1) if options.checkpoints.keep else made
 
 
 def _predictions(options: "TrainOptions", model: Any, given: Inputs, dtype: Any) -> "Iterator[Any]":
-    """Losses of the student's forward passes, as the objective takes them."""
+    """Losses of the student's forward passes, as computed by the objective."""
     import torch
 
     twice = options.consistency.alpha > 0 and options.consistency.prediction == "extra_forward"
@@ -158,7 +158,7 @@ def _workspace(options: "TrainOptions", shape: ModelShape, model: Any) -> int:
 
 
 def _sample_bytes(options: "TrainOptions", shape: ModelShape, frozen: int) -> int:
-    """While sample videos are made: transformer with both branches of the guidance, and the VAE; both or in turns."""
+    """Peak while generating sample videos: transformer with both guidance branches, and the VAE; both or in turns."""
     import torch
 
     from mvideo_core.cogvideox.base import torch_dtype

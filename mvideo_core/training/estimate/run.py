@@ -27,8 +27,8 @@ class Estimate(Record):
 
     Attributes:
         flops_sample: of one sample's teacher, forward and backward. flops_recomputed: of its gradient checkpointing.
-        gpu_hours: of all samples on one GPU of the kind `gpu`, at `mfu` of its peak. hours: on the profile's GPUs.
-        gpu_s_per_clip: of generating one clip.
+        gpu_hours: for all samples on one GPU of the kind `gpu`, at `mfu` of its peak. hours: on the profile's GPUs.
+        gpu_s_per_clip: for generating one clip.
         disk_bytes: of the checkpoints that are kept.
     """
 
@@ -49,7 +49,7 @@ class Estimate(Record):
 
     @property
     def fits(self) -> bool:
-        """Whether a process fits the GPU."""
+        """Whether a process fits on the GPU."""
         return self.memory_total <= self.gpu_memory
 
 
@@ -58,7 +58,7 @@ def estimate(options: "TrainOptions", gpu: str = "h100", mfu: float = DEFAULT_MF
 
     Args:
         gpu: name in `GPUS`.
-        mfu: share of the peak that is reached, recomputation counted as work.
+        mfu: fraction of the peak that is reached, with recomputation counted as work.
 
     Raises:
         ConfigError, ModelError: no such GPU or base model.
@@ -99,11 +99,11 @@ def lines(options: "TrainOptions", made: Estimate) -> Iterator[str]:
         making = _gib(memory.samples + memory.trained).strip()
         yield f"  while sample videos are made: {making}, transformer and VAE {turns}"
     cuda = _gib(memory.context).strip()
-    yield f"  {_gib(made.memory_total)}  in all, with {FRAGMENTATION:.0%} fragmentation and {cuda} of CUDA"
+    yield f"  {_gib(made.memory_total)}  total, with {FRAGMENTATION:.0%} fragmentation and {cuda} of CUDA"
     fitting = [name for name, kind in GPUS.items() if made.memory_total <= kind.memory_bytes]
     yield f"  fits: {', '.join(fitting) or 'none of ' + ', '.join(GPUS)}"
     again = f" + {_short(made.flops_recomputed / 1e12)} recomputed" if made.flops_recomputed else ""
-    yield f"time: {_short(made.flops_sample / 1e12)}{again} TFLOP a sample, {made.samples:,} samples:"
+    yield f"time: {_short(made.flops_sample / 1e12)}{again} TFLOP per sample, {made.samples:,} samples:"
     peak = gpu_model(made.gpu).peak_flops / 1e12
     yield (
         f"  {_short(made.gpu_hours)} GPU hours on {made.gpu} ({peak:g} TFLOP/s x MFU {made.mfu:g}), "
@@ -112,9 +112,9 @@ def lines(options: "TrainOptions", made: Estimate) -> Iterator[str]:
     yield f"  a clip of {CLIP_STEPS} steps with guidance: {_short(made.gpu_s_per_clip)} GPU seconds"
     yield f"disk: {made.disk_bytes / 1e9:.1f} GB of checkpoints"
     yield (
-        "assumed: MFU (published for comparable trainings, not measured here), fragmentation, CUDA's share, mask and "
+        "assumed: MFU (published for comparable trainings, not measured here), fragmentation, CUDA's context, mask and "
         "history in every step, no compilation (which keeps less). Counted: activations on fake tensors, FLOPs on the "
-        "meta device; the VAE, T5 and reading data are not in the time"
+        "meta device; VAE, T5 and data loading are not included in the time"
     )
 
 

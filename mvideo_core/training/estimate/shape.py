@@ -1,4 +1,4 @@
-"""The model that a training is about, built without memory (meta device), and inputs of the right shapes."""
+"""The model of a training, built without memory (meta device), and inputs of the right shapes."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 class ModelShape(NamedTuple):
-    """Arguments of transformer and VAE, and the sizes that are trained at."""
+    """Arguments of transformer and VAE, and the training sizes."""
 
     config: dict[str, Any]
     vae: dict[str, Any]
@@ -35,7 +35,7 @@ def model_shape(options: TrainOptions) -> ModelShape:
     """Shape of the base model; the public sizes need no weights on this machine.
 
     Raises:
-        ConfigError, ModelError: no such base, or its folder is not here.
+        ConfigError, ModelError: no such base, or its folder is missing.
     """
     name = options.base.weights.removeprefix(RANDOM)
     if options.base.weights.startswith(RANDOM) or name in SIZES:
@@ -54,7 +54,7 @@ def on_meta(options: TrainOptions, config: dict[str, Any], layers: int = 0) -> "
     """The transformer with adapters as in training, on the meta device.
 
     Args:
-        layers: blocks; 0: as the configuration says.
+        layers: number of blocks; 0: from the configuration.
     """
     import torch
     from torch import nn
@@ -71,7 +71,7 @@ def on_meta(options: TrainOptions, config: dict[str, Any], layers: int = 0) -> "
 
 
 class Inputs(NamedTuple):
-    """What one forward pass is given, with both histories and a mask; without content."""
+    """Inputs of one forward pass, with both histories and a mask; without content."""
 
     x: "Tensor"
     text: "Tensor"

@@ -6,7 +6,7 @@ from mvideo_core.training.estimate.shape import ModelShape
 
 
 def vae_bytes(shape: ModelShape, dtype: Any) -> tuple[int, int]:
-    """Bytes of the VAE's weights, and of all tensors alive at the peak of decoding a clip without tiling."""
+    """Bytes of the VAE's weights, and of all live tensors at the peak of decoding a clip without tiling."""
     import torch
     from diffusers import AutoencoderKLCogVideoX
     from torch import nn

@@ -1,10 +1,10 @@
-"""What training reads instead of pixels and captions: VAE latents of windows and T5 embeddings, cached once.
+"""The training inputs, instead of pixels and captions: VAE latents of windows and T5 embeddings, cached once.
 
     from mvideo_core.training.latents import LatentDataset, base_identity
     latents = LatentDataset("ws/latents/<key>", "train", expect=base_identity(base_options), history="with")
     sample = latents.get(0)                # LatentSample: target, mask, appearance, motion, text; unscaled, bfloat16
 
-`stages/encode.py` writes them; docs/latents.md describes the form.
+`curation/stages/encode.py` writes them; docs/latents.md describes the format.
 """
 
 from mvideo_core.training.latents.cache import LatentDataset, LatentSample

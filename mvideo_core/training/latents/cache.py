@@ -1,4 +1,4 @@
-"""Written latents as a random-access collection, checked when opened: right models, right format, nothing missing.
+"""Cached latents as a random-access collection, checked when opened: right models, right format, nothing missing.
 
 Shape letters: F latent frames, C channels, H, W latent sides, L tokens.
 """
@@ -24,12 +24,12 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class LatentSample:
-    """One training window. Latents are bfloat16 means, not multiplied with the VAE's scaling factor.
+    """One training window. Latents are bfloat16 means, not multiplied by the VAE's scaling factor.
 
     Attributes:
-        key: of the clip in the dataset; `target_start_frame` is the frame at which the target begins.
+        key: of the clip in the dataset; `target_start_frame` is the frame at which the target starts.
         appearance_1CHW: the target's first frame, encoded alone.
-        motion_FCHW: the frames up to it at low resolution; None for a clip too short to have them.
+        motion_FCHW: the frames up to it at low resolution; None if the clip is too short for them.
         target_logvar_FCHW: None unless the cache was made with `store_logvar`.
         text_LC: embedding of `caption`.
     """
@@ -46,22 +46,22 @@ class LatentSample:
 
 
 class LatentDataset:
-    """Windows of one split in the order of the dataset; any one of them in two positioned reads.
+    """Windows of one split in dataset order; any one of them takes two positioned reads.
 
-    Its memory does not grow with the windows (see `WindowIndex`); threads, forked and spawned loader workers may read
-    at once.
+    Its memory does not grow with the number of windows (see `WindowIndex`); threads and forked or spawned loader
+    workers may read at once.
 
     Args:
         root: folder of latents or fsspec URL.
         split: "train" or "test".
-        expect: identity of the models and the format to be trained (`base_identity`); None takes what is there.
+        expect: identity of the models and the format to be trained (`base_identity`); None accepts any.
         history: only windows with the frames before the target, only those without, or both. A batch that uses
             history needs "with".
-        transform: called with each LatentSample in the worker process; its result is what `dataset[i]` gives.
+        transform: called with each LatentSample in the worker process; `dataset[i]` returns its result.
 
     Raises:
-        ConfigError: the latents are of another VAE, text encoder or format, or the split is not there or empty.
-        StoreError: a file is missing, cut short or damaged; the message names it.
+        ConfigError: the latents are from another VAE, text encoder or format, or the split is missing or empty.
+        StoreError: a file is missing, truncated or damaged; the message names it.
     """
 
     def __init__(
@@ -91,12 +91,12 @@ class LatentDataset:
 
     @property
     def ids(self) -> Names:
-        """Of all windows."""
+        """Ids of all windows."""
         return self._index.names("id")
 
     @property
     def keys(self) -> Names:
-        """Of the clip of each window."""
+        """Clip key of each window."""
         return self._index.names("key")
 
     def __len__(self) -> int:
@@ -116,7 +116,7 @@ class LatentDataset:
         """Window `index`, before `transform`.
 
         Raises:
-            StoreError: what is read is not what was written.
+            StoreError: the bytes are not the ones written.
         """
         where = f"{self.files.root}/{self._shard(index)}: {self.ids[index]}"
         tensors = read_tensors(self._content(index, ""), where)
@@ -142,11 +142,11 @@ class LatentDataset:
         """
         content = self.files.read(EMPTY_NAME)
         if hashlib.sha256(content).hexdigest() != self.info.empty.sha256:
-            raise StoreError(f"{self.files.root}/{EMPTY_NAME}: not what was written; delete it, run encode again")
+            raise StoreError(f"{self.files.root}/{EMPTY_NAME}: changed after it was written; delete it, encode again")
         return read_tensors(content, EMPTY_NAME)[TEXT]
 
     def find_damage(self) -> list[str]:
-        """Ids of windows whose bytes are not the ones written; reads everything."""
+        """Ids of windows whose bytes have changed since they were written; reads everything."""
         return [
             name for index, name in enumerate(self.ids) if not (self._whole(index, "") and self._whole(index, "text_"))
         ]
@@ -165,7 +165,7 @@ class LatentDataset:
         return self._thread_files().read_range(self._shard(index), start, size)
 
     def _thread_files(self) -> DatasetFiles:
-        """Open files of this thread alone: DatasetFiles closes the oldest, which another thread may be reading."""
+        """Open files for this thread alone: DatasetFiles closes the oldest, which another thread may be reading."""
         if not hasattr(self._of_thread, "files"):
             self._of_thread.files = DatasetFiles(self.files.root)
         return self._of_thread.files  # type: ignore[no-any-return]
@@ -183,7 +183,7 @@ def read_info(files: DatasetFiles) -> LatentsInfo:
     """`latents.json` of a folder.
 
     Raises:
-        StoreError: absent, or not of this form.
+        StoreError: missing, or not in this format.
     """
     try:
         info = LatentsInfo.model_validate_json(files.read(INFO_NAME))
@@ -197,7 +197,7 @@ def read_info(files: DatasetFiles) -> LatentsInfo:
 
 
 def check_identity(seen: LatentIdentity, wanted: LatentIdentity, root: str) -> None:
-    """Raise when latents are not the ones of these models in this format.
+    """Raise if latents were not made by these models in this format.
 
     Raises:
         ConfigError: names every part that differs.
@@ -219,7 +219,7 @@ def check_identity(seen: LatentIdentity, wanted: LatentIdentity, root: str) -> N
 
 
 def check_files(files: DatasetFiles, info: LatentsInfo) -> None:
-    """Raise when a file of the folder is missing or cut short.
+    """Raise if a file of the folder is missing or truncated.
 
     Raises:
         StoreError: names the first file and how many more.
@@ -231,5 +231,5 @@ def check_files(files: DatasetFiles, info: LatentsInfo) -> None:
         seen = "is missing" if size is None else f"has {size} bytes"
         raise StoreError(
             f"{files.root}/{entry.path} {seen}, {entry.size_bytes} bytes recorded ({len(bad)} of {len(entries)} files "
-            "are not whole); run `mvideo encode` again, it redoes only these"
+            "are incomplete); run `mvideo encode` again, it redoes only these"
         )

@@ -1,7 +1,7 @@
-"""VAE latents of training windows: target, mask, motion and appearance, each an encode of its own.
+"""VAE latents of training windows: target, mask, motion and appearance, each encoded separately.
 
-The appearance frame is encoded alone because the first latent of a longer encode is another one (the VAE normalizes
-over time), and generation has only that one frame; for the same reason the target is no slice of a longer encode.
+The appearance frame is encoded alone because the first latent of a longer encode is different (the VAE normalizes over
+time), and generation has only that one frame; for the same reason the target is not a slice of a longer encode.
 
 Shape letters: T frames, F latent frames, C channels, H, W pixels, h, w latent sides.
 """
@@ -24,7 +24,7 @@ TARGET, LOGVAR, MASK, APPEARANCE, MOTION = "target", "target_logvar", "mask", "a
 
 @dataclass(frozen=True, slots=True)
 class WindowPixels:
-    """What one window is encoded from, at the clip's size.
+    """The pixels that one window is encoded from, at the clip's size.
 
     Attributes:
         name: for messages.
@@ -42,17 +42,17 @@ class WindowPixels:
 def encode_windows(
     vae: Any, batch: Sequence[WindowPixels], video_format: VideoFormat, logvar: bool = False
 ) -> list[dict[str, "torch.Tensor"]]:
-    """Unscaled latents of some windows: means of the VAE's distributions, so nothing in them is random.
+    """Unscaled latents of some windows: means of the VAE's distributions, so nothing is random.
 
     Args:
         vae: AutoencoderKLCogVideoX, in the dtype and on the device to work with.
         batch: windows encoded together; history may differ.
         video_format: sizes to resize to.
-        logvar: also give the log variance of the target.
+        logvar: also return the log variance of the target.
 
     Returns:
         For each window: "target", "mask" (F, C, h, w), "appearance" (1, C, h, w), "motion" (F, C, h', w') if it has
-        history, and "target_logvar" if asked for. bfloat16 on the CPU.
+        history, and "target_logvar" if requested. bfloat16 on the CPU.
 
     Raises:
         ModelError: a latent is not finite.
@@ -87,7 +87,7 @@ def latent_shapes(video_format: VideoFormat, channels: int, stride_px: int) -> d
 
     Args:
         channels: of the VAE's latents.
-        stride_px: pixels a latent cell stands for (`spatial_stride` of the VAE's config).
+        stride_px: pixels per latent cell (`spatial_stride` of the VAE's config).
     """
     frames, side = video_format.latent_frames, stride_px
     large = (channels, video_format.height_px // side, video_format.width_px // side)
@@ -97,7 +97,7 @@ def latent_shapes(video_format: VideoFormat, channels: int, stride_px: int) -> d
 
 
 def check_finite(tensors: dict[str, "torch.Tensor"], where: str) -> None:
-    """Raise when a tensor holds NaN or infinity.
+    """Raise if a tensor has NaN or infinity.
 
     Raises:
         ModelError: it does; half precision overflowed, or the weights are damaged.
@@ -106,7 +106,7 @@ def check_finite(tensors: dict[str, "torch.Tensor"], where: str) -> None:
         if not bool(tensor.isfinite().all()):
             raise ModelError(
                 f"{where}: the {name} encoding is not finite; set base.dtype to bf16 or fp32, "
-                "and look for damaged weights (`mvideo weights check --deep`)"
+                "and check for damaged weights (`mvideo weights check --deep`)"
             )
 
 

@@ -1,7 +1,7 @@
-"""Some clips of a tar encoded together, while the frames of the next ones are decoded in a thread beside.
+"""Some clips of a tar encoded together, while a thread decodes the frames of the next ones.
 
 A group is the unit that is written whole and that resume starts from; batches never span two groups, so a group gives
-the same bytes whatever was done before it in this process.
+the same bytes whatever this process did before.
 """
 
 import itertools
@@ -27,7 +27,7 @@ T = TypeVar("T")
 
 
 class Decoded(NamedTuple):
-    """One window with its pixels; `at` is the place of its clip in the group."""
+    """One window with its pixels; `at` is the index of its clip in the group."""
 
     at: int
     window: Window
@@ -40,7 +40,7 @@ def decode_batches(
     """Pixels of all groups in order, `batch_size` windows at a time; a group's last batch may be smaller.
 
     Raises:
-        ConfigError, StoreError: as `ShardReader.pixels` says.
+        ConfigError, StoreError: from `ShardReader.pixels`.
     """
     for group in groups:
         windows = (
@@ -63,8 +63,8 @@ def encode_group(
 
     Args:
         base: VAE, text encoder and tokenizer are used.
-        batches: of this group and those after it; just this group's are taken.
-        offset_bytes: where in the tar the bytes will stand.
+        batches: of this group and those after it; only this group's are consumed.
+        offset_bytes: where in the tar the bytes will be.
 
     Raises:
         ModelError: an encoding is not finite.
@@ -89,7 +89,7 @@ def encode_group(
 
 
 def ahead(values: Iterator[T]) -> Generator[T, None, None]:
-    """The same values, the next one made in a thread while the last one is used; at most two are held."""
+    """The same values, with the next one computed in a thread while the last one is used; at most two are held."""
     end = object()
     with ThreadPoolExecutor(1, thread_name_prefix="decode") as pool:
         coming = pool.submit(next, values, end)
@@ -99,7 +99,7 @@ def ahead(values: Iterator[T]) -> Generator[T, None, None]:
 
 
 def batches(values: Iterable[T], size: int) -> Iterator[list[T]]:
-    """Lists of `size` values, the last one shorter; taken from the source only when asked for."""
+    """Lists of `size` values, the last one shorter; values are taken from the source only when needed."""
     source = iter(values)
     while batch := list(itertools.islice(source, size)):
         yield batch

@@ -1,4 +1,4 @@
-"""Which models and format a cache belongs to, told from their files; nothing is loaded, no transformer counts."""
+"""Which models and format a cache belongs to, from their files without loading them; the transformer does not count."""
 
 from typing import Any, NamedTuple
 
@@ -15,10 +15,10 @@ COGVIDEOX_2B_SCALING = 1.15258426
 
 
 def base_identity(options: BaseOptions, video_format: VideoFormat | None = None) -> LatentIdentity:
-    """What latents made with this base model in this format are; `LatentDataset(expect=...)` compares it.
+    """The identity of latents made with this base model in this format; `LatentDataset(expect=...)` compares it.
 
     Args:
-        video_format: None for the one the base model is made for.
+        video_format: None for the base model's own.
 
     Raises:
         ModelError: the weights are not on this machine. ConfigError: no such name.
@@ -33,12 +33,12 @@ def base_identity(options: BaseOptions, video_format: VideoFormat | None = None)
 
 
 class VaeNumbers(NamedTuple):
-    """What of a VAE's config its latents depend on.
+    """The parts of a VAE's config that its latents depend on.
 
     Attributes:
         channels: C of every latent.
-        scaling_factor: what the latents are multiplied with before the transformer sees them.
-        stride_px: pixels a latent cell stands for, both ways.
+        scaling_factor: what the latents are multiplied by before they reach the transformer.
+        stride_px: pixels per latent cell, in both directions.
     """
 
     channels: int

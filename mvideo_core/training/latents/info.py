@@ -1,4 +1,4 @@
-"""`latents.json` and the Parquet index: what a folder of latents holds, and of which models and which dataset it is."""
+"""`latents.json` and the Parquet index: what a folder of latents holds, and from which models and dataset."""
 
 import json
 from collections.abc import Iterable, Sequence
@@ -19,7 +19,7 @@ EMPTY_NAME = "empty.safetensors"
 
 
 class LatentIdentity(Record):
-    """What latents and text embeddings depend on besides the data: equal identities mean that they may be used.
+    """What latents and text embeddings depend on besides the data; latents with equal identities are interchangeable.
 
     Attributes:
         vae, text_encoder: fingerprints of the component's files; the text encoder's includes the tokenizer.
@@ -58,8 +58,8 @@ class LatentsInfo(Record):
         digest: over paths and digests of all tars and the empty prompt.
         dataset: folder of the dataset, relative to the workspace; `dataset_digest` is the one of its dataset.json.
         latent_channels: C of every latent; `text_shape` is (L, C) of every text embedding.
-        scaling_factor: what the unscaled latents are multiplied with before the transformer sees them.
-        stride_px: pixels a latent cell stands for, both ways; folders written before it was recorded have 8.
+        scaling_factor: what the unscaled latents are multiplied by before they reach the transformer.
+        stride_px: pixels per latent cell, in both directions; folders written before it was recorded have 8.
         filtered: reason -> number of clips without a window.
         options: LatentOptions as used.
     """
@@ -94,7 +94,7 @@ def info_bytes(info: LatentsInfo) -> bytes:
 
 
 def index_schema() -> "pa.Schema":
-    """Columns of the index: one row a window."""
+    """Columns of the index: one row per window."""
     import pyarrow as pa
 
     return pa.schema(
@@ -108,11 +108,11 @@ def index_schema() -> "pa.Schema":
 
 
 def write_index(rows: Iterable[LatentShardRow], root: str, out: IO[bytes]) -> dict[str, LatentSplit]:
-    """Write the index of all tars into `out`, one row group a tar, and give the totals per split.
+    """Write the index of all tars into `out`, one row group per tar, and return the totals per split.
 
     Args:
-        rows: `ok` rows in the order of the dataset; others are passed over. Held one at a time.
-        root: folder of the latents within the workspace, taken off the tars' paths.
+        rows: `ok` rows in the order of the dataset; others are skipped. Held one at a time.
+        root: folder of the latents within the workspace, removed from the tars' paths.
     """
     import pyarrow as pa
     import pyarrow.parquet as pq

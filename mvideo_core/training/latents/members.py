@@ -1,11 +1,11 @@
-"""What one clip looks like in a tar of latents: `{key}.txt`, `{key}.text.safetensors`, `{key}.w00032.safetensors`, ...
+"""One clip's members in a tar of latents: `{key}.txt`, `{key}.text.safetensors`, `{key}.w00032.safetensors`, ...
 
 Keys, names of tars and order are the dataset's, so both can be read side by side. The number in a window's name is the
-clip's frame at which its target begins; the embedding of the caption stands once for all windows of a clip.
+clip's frame at which its target starts; the caption's embedding is stored once for all windows of a clip.
 
-safetensors and not npy: it knows bfloat16 (npy needs a uint16 view and a note beside it), holds the tensors of a window
-in one member that is read in one go, is read without pickle, and equal tensors give equal bytes. No metadata is written
-(its order is not fixed): everything about the tensors stands in `latents.json`.
+safetensors rather than npy: it supports bfloat16 (npy needs a uint16 view and a separate note), holds the tensors of a
+window in one member that takes one read, needs no pickle, and equal tensors give equal bytes. No metadata is written
+(its order is not fixed): everything about the tensors is in `latents.json`.
 """
 
 import hashlib
@@ -26,11 +26,11 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class EncodedClip:
-    """One clip with everything that is cached of it.
+    """One clip with everything that is cached for it.
 
     Attributes:
         text_LC: embedding of the caption.
-        windows: with their tensors as `encode_windows` gives them.
+        windows: with their tensors from `encode_windows`.
     """
 
     key: str
@@ -44,7 +44,7 @@ def pack_clip(clip: EncodedClip, offset_bytes: int) -> tuple[bytes, list[LatentW
     """The bytes of a clip's members in a tar, headers and padding included, and the row of each window.
 
     Args:
-        offset_bytes: where in the tar the bytes will stand.
+        offset_bytes: where in the tar the bytes will be.
     """
     out = io.BytesIO()
     tar = open_tar(out)  # never closed: its end follows the last clip
@@ -77,7 +77,7 @@ def tensor_bytes(tensors: Mapping[str, "torch.Tensor"]) -> bytes:
 
 
 def read_tensors(content: bytes, where: str) -> dict[str, Any]:
-    """Tensors of `tensor_bytes`.
+    """Tensors written by `tensor_bytes`.
 
     Raises:
         StoreError: damaged.
@@ -88,7 +88,7 @@ def read_tensors(content: bytes, where: str) -> dict[str, Any]:
     try:
         return load(content)
     except (SafetensorError, ValueError) as error:
-        raise StoreError(f"{where}: not readable tensors ({error}); encode this shard again") from None
+        raise StoreError(f"{where}: unreadable tensors ({error}); encode this shard again") from None
 
 
 def _sha256(content: bytes) -> str:

@@ -1,4 +1,4 @@
-"""How latents are made. Every field is part of the cache's key, also those that only change last bits."""
+"""How latents are made. Every field is part of the cache's key, even those that change only low-order bits."""
 
 from pydantic import Field
 
@@ -12,19 +12,23 @@ class LatentOptions(Options):
 
     base: BaseOptions = Field(default=BaseOptions(), description="weights of VAE and text encoder, and their dtype")
     format: VideoFormat | None = Field(
-        default=None, description="sizes, clip length and rate; left out = what the base model was trained for"
+        default=None, description="sizes, clip length and rate; default: those that the base model was trained for"
     )
     stride_frames: int = Field(
         default=0, ge=0, description="frames from one window's target to the next; 0 = clip_frames - 1, no overlap"
     )
-    max_windows: int = Field(default=0, ge=0, description="most windows of one clip; 0 = as many as fit")
+    max_windows: int = Field(default=0, ge=0, description="most windows per clip; 0 = as many as fit")
     batch_size: int = Field(
-        default=1, ge=1, le=64, description="windows (and captions) encoded at once; more GPU memory, other last bits"
+        default=1,
+        ge=1,
+        le=64,
+        description="windows (and captions) encoded at once; more memory, different low-order bits",
     )
     store_logvar: bool = Field(
-        default=False, description="also keep the log variance of the target, to sample it in training; + its size"
+        default=False,
+        description="also keep the target's log variance, to sample it in training; as large as the target",
     )
-    tiling: bool = Field(default=False, description="VAE in tiles: less GPU memory, other values near their borders")
+    tiling: bool = Field(default=False, description="VAE in tiles: less GPU memory, different values near tile borders")
     max_stretch: float = Field(
-        default=0.02, ge=0, description="allowed relative difference of the shapes of clip and format when resizing"
+        default=0.02, ge=0, description="allowed relative difference of aspect ratio between clip and format"
     )

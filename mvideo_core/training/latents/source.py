@@ -26,14 +26,14 @@ FPS_TOLERANCE = 1e-3
 
 @dataclass(frozen=True, slots=True)
 class PlannedClip:
-    """A clip and the windows that will be encoded of it; none when it is too short."""
+    """A clip and the windows that will be encoded from it; none if it is too short."""
 
     sample: SampleRow
     windows: list[Window]
 
 
 def plan_clips(shard: ShardRow, clip_frames: int, options: LatentOptions) -> list[PlannedClip]:
-    """Every clip of a tar, in its order."""
+    """Every clip of a tar, in tar order."""
     return [
         PlannedClip(sample, windows_of(sample.n_frames, clip_frames, options.stride_frames, options.max_windows))
         for sample in shard.samples
@@ -59,8 +59,8 @@ class ShardReader:
         """Frames and masks of each window of a clip, in order. Clips before it are passed over for good.
 
         Raises:
-            ConfigError: the dataset has another frame rate or shape than the format.
-            StoreError: a member does not decode; the stages before have read it, so it was damaged since.
+            ConfigError: the dataset has a different frame rate or aspect ratio than the format.
+            StoreError: a member does not decode; earlier stages have read it, so it was damaged since.
         """
         key, n = clip.sample.key, video_format.clip_frames
         try:
@@ -95,7 +95,7 @@ class ShardReader:
 
 
 def frame_spans(frames: Iterator[np.ndarray], spans: Sequence[range]) -> Iterator[np.ndarray]:
-    """Frames (T, H, W, 3) of each span of a video that is read once; memory holds the longest span.
+    """Frames (T, H, W, 3) of each span of a video in one pass; memory holds the longest span.
 
     Args:
         spans: ascending by start; they may overlap.
@@ -134,13 +134,13 @@ def union_THW(masks: MaskSequence, frames: range) -> np.ndarray:
 
 
 def aspect_stretch(height: int, width: int, to_height: int, to_width: int) -> float:
-    """How much a resize changes a video's shape: 0 = not at all, 0.1 = one side is stretched by a tenth."""
+    """How much a resize changes a video's aspect ratio: 0 = not at all, 0.1 = one side is stretched by a tenth."""
     ratio = (width * to_height) / (height * to_width)
     return max(ratio, 1 / ratio) - 1
 
 
 def check_format(meta: dict[str, Any], video_format: VideoFormat, max_stretch: float, where: str) -> None:
-    """Raise when a clip cannot be brought to the format without changing its speed or its shape.
+    """Raise if a clip cannot be converted to the format without changing its speed or its aspect ratio.
 
     Raises:
         ConfigError: with both values and the options that set them.
@@ -154,6 +154,6 @@ def check_format(meta: dict[str, Any], video_format: VideoFormat, max_stretch: f
     if stretch > max_stretch:
         raise ConfigError(
             f"{where}: {meta['width']}x{meta['height']} would be stretched by {stretch:.1%} to "
-            f"{video_format.width_px}x{video_format.height_px}, allowed is {max_stretch:.1%}; "
-            "set cut.width and cut.height to the format's shape, or raise max_stretch"
+            f"{video_format.width_px}x{video_format.height_px}; {max_stretch:.1%} is allowed; "
+            "set cut.width and cut.height to the format's aspect ratio, or raise max_stretch"
         )

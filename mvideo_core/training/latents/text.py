@@ -1,4 +1,4 @@
-"""T5 embeddings of captions, as CogVideoX reads them: padded to a fixed number of tokens, no attention mask.
+"""T5 embeddings of captions in CogVideoX's form: padded to a fixed number of tokens, no attention mask.
 
 Without a mask the padding takes part in attention and in the transformer's sequence, so all rows are kept.
 Shape letters: B batch, L tokens, C channels.
@@ -23,7 +23,7 @@ def embed_texts(text_encoder: Any, tokenizer: Any, texts: Sequence[str], n_token
 
     Args:
         text_encoder: T5EncoderModel.
-        tokenizer: its tokenizer; longer texts are cut, with a warning.
+        tokenizer: its tokenizer; longer texts are truncated, with a warning.
         n_tokens: L, 226 for CogVideoX.
 
     Raises:
@@ -33,7 +33,7 @@ def embed_texts(text_encoder: Any, tokenizer: Any, texts: Sequence[str], n_token
 
     for text, ids in zip(texts, tokenizer(list(texts), verbose=False).input_ids, strict=True):
         if len(ids) > n_tokens:
-            log.warning("caption of %d tokens is cut to %d: %.60s...", len(ids), n_tokens, text)
+            log.warning("caption of %d tokens is truncated to %d: %.60s...", len(ids), n_tokens, text)
     parameter = next(text_encoder.parameters())
     ids_BL = tokenizer(
         list(texts), padding="max_length", max_length=n_tokens, truncation=True, add_special_tokens=True,

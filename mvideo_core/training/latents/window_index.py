@@ -19,15 +19,15 @@ if TYPE_CHECKING:
 History = Literal["any", "with", "without"]
 CHUNK_BYTES = 4 << 20
 BATCH_ROWS = 1 << 16
-"""Windows of one piece of the temporary file; a piece is in memory while it is written."""
+"""Windows per piece of the temporary file; a piece is in memory while it is written."""
 NAMES_AT_ONCE = 4096
 
 
 class WindowIndex:
-    """Columns of the chosen windows, in the order of the dataset; see `info.index_schema`.
+    """Columns of the chosen windows, in dataset order; see `info.index_schema`.
 
-    TMPDIR holds about 350 bytes a window while this object lives, and the index itself while it is opened; the files
-    have no name, so that a killed process leaves none.
+    TMPDIR holds about 350 bytes per window while this object exists, and the index itself while it is opened; the files
+    have no name, so a killed process leaves none behind.
 
     Args:
         sha256: of the index, as recorded.
@@ -41,14 +41,14 @@ class WindowIndex:
         place = tempfile.gettempdir()
         with disk_errors("index of the latents", f"{place} (temporary files)"), tempfile.TemporaryFile() as local:
             if _copy_index(files, local) != sha256:
-                raise StoreError(f"{files.root}/{INDEX_NAME}: not the one that {INFO_NAME} speaks of; run encode again")
+                raise StoreError(f"{files.root}/{INDEX_NAME}: not the one recorded in {INFO_NAME}; run encode again")
             self._table = _map_windows(local, split, history)
 
     def __len__(self) -> int:
         return int(self._table.num_rows)
 
     def __reduce__(self) -> tuple[Any, ...]:
-        """Another process maps a file of its own."""
+        """Pickles as arguments: another process maps its own file."""
         return type(self), self._made_of
 
     def value(self, column: str, row: int) -> Any:
@@ -61,7 +61,7 @@ class WindowIndex:
 
 
 class Names(Sequence[str]):
-    """A column of text as a sequence; only what is asked for becomes Python strings."""
+    """A column of text as a sequence; only accessed items become Python strings."""
 
     def __init__(self, column: "pa.ChunkedArray"):
         self._column = column
@@ -85,7 +85,7 @@ class Names(Sequence[str]):
 
 
 def _copy_index(files: DatasetFiles, local: IO[bytes]) -> str:
-    """Copy the index; its SHA-256 comes back. A remote one is asked for once."""
+    """Copy the index and return its SHA-256. A remote one is read once."""
     seen = hashlib.sha256()
     with files.open(INDEX_NAME) as source:
         while content := source.read(CHUNK_BYTES):
@@ -96,7 +96,7 @@ def _copy_index(files: DatasetFiles, local: IO[bytes]) -> str:
 
 
 def _map_windows(index: IO[bytes], split: str, history: History) -> "pa.Table":
-    """The windows of a split, written as an Arrow file without a name and mapped."""
+    """The windows of a split, written to an unnamed Arrow file and mapped."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 

@@ -1,6 +1,6 @@
 """Which training windows a clip gives (paper, sections 3.3 and 4.1; docs/latents.md).
 
-With clips of n frames that share one frame, a window is 2n - 1 frames around its target's first frame t: frames
+With clips of n frames that overlap by one frame, a window is 2n - 1 frames around its target's first frame t: frames
 t - n + 1 .. t are the motion condition, frame t is the appearance condition, frames t .. t + n - 1 are the target.
 """
 
@@ -11,8 +11,8 @@ class Window(NamedTuple):
     """One training window of a clip.
 
     Attributes:
-        target_start: frame of the clip at which the target begins; also the appearance frame.
-        history: whether the clip holds the frames before it.
+        target_start: frame of the clip at which the target starts; also the appearance frame.
+        history: whether the clip has the frames before it.
     """
 
     target_start: int
@@ -23,7 +23,7 @@ class Window(NamedTuple):
         return range(self.target_start, self.target_start + clip_frames)
 
     def motion(self, clip_frames: int) -> range:
-        """Frames of the motion condition, the appearance frame the last of them; empty without history."""
+        """Frames of the motion condition, ending with the appearance frame; empty without history."""
         return range(
             self.target_start - clip_frames + 1 if self.history else self.target_start + 1, self.target_start + 1
         )

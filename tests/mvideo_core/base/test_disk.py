@@ -55,10 +55,10 @@ def test_a_failed_write_leaves_the_old_file_and_no_remains(tmp_path: Path) -> No
     folder = tmp_path / "taken"
     folder.mkdir()
     (folder / "inside").write_text("kept")
-    with pytest.raises(StoreError, match=r"taken: cannot be written \(Is a directory\); give another place"):
+    with pytest.raises(StoreError, match=r"taken: cannot be written \(Is a directory\); use another path"):
         write_whole(folder, "text")  # a folder is where the file would go
     assert list(tmp_path.iterdir()) == [folder]
-    with pytest.raises(StoreError, match=r"\(Not a directory\); .*taken/inside is a file, not a folder: give another"):
+    with pytest.raises(StoreError, match=r"\(Not a directory\); .*taken/inside is a file, not a folder: use another"):
         write_whole(folder / "inside" / "below" / "file", "text")
     assert names(tmp_path) == ["taken/inside"]
 
@@ -90,7 +90,7 @@ def test_a_full_disk_is_one_line_of_ours_and_nothing_stays_on_it(disk: Path) -> 
         with pytest.raises(StoreError) as caught:
             write(disk / "below" / name)
         assert str(caught.value) == (
-            f"{disk}/below/{name}: cannot be written (No space left on device); free space there, or give a place on "
+            f"{disk}/below/{name}: cannot be written (No space left on device); free space there or use a path on "
             "another disk, then run again"
         )
     with pytest.raises(StoreError, match="No space left"):
@@ -136,8 +136,8 @@ def test_refusals_of_the_disk_are_told_from_other_errors(tmp_path: Path) -> None
     assert store_error(ConnectionResetError(errno.ECONNRESET, "reset")) is None
     denied = store_error(PermissionError(errno.EACCES, "Permission denied", "/srv/a.json"))
     assert str(denied) == (
-        "/srv/a.json: cannot be read or written (Permission denied); fix its permissions, or give a place that you may "
-        "use"
+        "/srv/a.json: cannot be read or written (Permission denied); fix its permissions or use a path that you can "
+        "write to"
     )
     with pytest.raises(StoreError, match=r"^part 3: the disk: .*\(No space left on device\)"), disk_errors("part 3"):
         raise OSError(errno.ENOSPC, "No space left on device")

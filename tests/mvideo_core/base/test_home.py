@@ -44,7 +44,7 @@ def test_a_home_that_does_not_exist_becomes_a_private_folder(temporary: Path, ca
 def test_a_folder_of_somebody_else_is_refused(temporary: Path, tmp_path: Path) -> None:
     (tmp_path / "theirs").mkdir()
     (temporary / f"mvideo-home-{os.getuid()}").symlink_to(tmp_path / "theirs")
-    with pytest.raises(ConfigError, match="belongs to somebody else; set HOME"):
+    with pytest.raises(ConfigError, match="belongs to another user; set HOME"):
         ensure_home({"HOME": "/nonexistent"})
 
 
@@ -73,7 +73,7 @@ def foreign(tmp_path_factory: pytest.TempPathFactory) -> Iterator[list[str]]:
     ("words", "code", "said"),
     [
         (("weights", "list"), 0, "groundingdino-mini"),
-        (("server", "status"), 1, "nothing runs; start it with `mvideo server up`"),
+        (("server", "status"), 1, "nothing is running; start it with `mvideo server up`"),
         (("doctor", "--help"), 0, "Usage"),
     ],
 )

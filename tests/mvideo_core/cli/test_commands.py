@@ -89,9 +89,9 @@ def test_parts_are_numbers_and_ranges():
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        (("stage", "cut", "--parts", "99"), "stage cut: there is no part 99; this workspace has part 0 only"),
-        (("stage", "shard", "--parts", "99"), "--parts 99: stage shard is about all parts together"),
-        (("stage", "report", "--parts", "0"), "--parts 0: stage report is about all parts together"),
+        (("stage", "cut", "--parts", "99"), "stage cut: no part 99; this workspace has part 0 only"),
+        (("stage", "shard", "--parts", "99"), "--parts 99: stage shard handles all parts together"),
+        (("stage", "report", "--parts", "0"), "--parts 0: stage report handles all parts together"),
     ],
 )
 def test_parts_that_are_not_there_are_refused(run, tmp_path, words, said):
@@ -134,7 +134,7 @@ def test_settings_are_typed_and_wrong_ones_refused(run, tmp_path, videos):
     assert isinstance(done.exception, ConfigError)
     assert "plan.part_size" in str(done.exception)
     done = run("plan", "-w", tmp_path, "--folder", videos, "-s", "nonsense")
-    assert "name=value is expected" in str(done.exception)
+    assert "expected name=value" in str(done.exception)
     done = run("plan", "-w", tmp_path)
     assert "exactly one of folder, hdvila, manifest" in str(done.exception)
 
@@ -170,7 +170,7 @@ def test_weights_list_tells_sizes_and_what_is_missing(run, tmp_path, monkeypatch
     assert " 694.2 MB  not here  Apache-2.0" in lines["groundingdino-swint-ogc"]
     assert " 156.0 MB  not here " in lines["sam2.1-hiera-tiny"]
     assert " ~13.8 GB  not here " in lines["cogvideox-2b"]
-    assert " asked at fetch  not here " in lines["qwen3-vl-4b"]
+    assert " known at fetch  not here " in lines["qwen3-vl-4b"]
     assert "?" not in "".join(lines.values())
     assert float(lines["groundingdino-mini"].split()[3]) < 25  # as on disk
     assert " MB  here " in lines["groundingdino-mini"]

@@ -38,7 +38,7 @@ def test_a_large_profile_fails_here_with_a_next_step_for_each_problem(
     assert done.exit_code == 1
     problems = [one for one in json.loads(done.output)["findings"] if one["status"] == "problem"]
     assert {one["check"] for one in problems} == {"training", "weights"}
-    assert all("Ways out" in one["what"] or "weights" in one["what"] for one in problems)
+    assert all("Options" in one["what"] or "weights" in one["what"] for one in problems)
 
 
 def test_doctor_alone_does_not_import_torch_or_prefect() -> None:

@@ -30,12 +30,12 @@ def test_options_file_settings_and_weights_and_what_is_told(run, tmp_path: Path)
     assert first.exit_code == 0, first.exception
     lines = first.output.splitlines()
     assert lines[0].startswith("encode   1 shards, 1 clips filtered in ")
-    assert lines[0].endswith("s, 0 of 1 parts were there (filtered:clip_too_short x1)")
+    assert lines[0].endswith("s, 0 of 1 parts were already done (filtered:clip_too_short x1)")
     found = LatentDataset(lines[1].removeprefix("latents: "))
     assert sorted(found.ids) == ["a-w00008", "c-w00000"]
     assert found.get(0).target_logvar_FCHW is None
     assert lines[2].startswith("train  2 windows (1 with history) of 2 clips, 0.0 MB")
-    assert "1 of 1 parts were there" in run(*words).output
+    assert "1 of 1 parts were already done" in run(*words).output
 
 
 def test_an_unknown_option_lists_the_known_ones(run, tmp_path: Path) -> None:

@@ -45,7 +45,7 @@ def test_validate_run_compare_and_table(videos: Path, tmp_path: Path) -> None:
     assert json.loads((out / "vbench" / "videos_eval_results.json").read_text())["temporal_flickering"][0] == 1.0
     code, text = invoke("compare", out, "--a", "videos", "--b", "videos")
     assert (code, "| +0.00 | 2 | 2 | 0 | 0 | - | - | too few (needs 6) |" in text) == (0, True)
-    assert invoke("retry-failed", out) == (0, "1 failed scores will be made again by the next run\n")
+    assert invoke("retry-failed", out) == (0, "1 failed scores deleted; the next run scores those videos again\n")
     code, text = invoke("table", "2", "--results", out, "--out", tmp_path / "tables")
     assert (code, "| videos | 0.5 s x 32 x 48, 8 fps | - | not measured |" in text) == (0, True)
     assert (tmp_path / "tables" / "table-2.tex").exists()
@@ -81,7 +81,7 @@ def test_ls_lists_metrics_suites_and_systems() -> None:
         (("table", "7"), "the paper's tables of results are 2, 3, 4, 5"),
         (("run", "nowhere.jsonl", "--out", "x"), "no such manifest"),
         (("compare", "nowhere"), "no result.json"),
-        (("generate", "--system", "nobody", "--prompts", "p", "--manifest", "m", "--out", "x"), "one of them"),
+        (("generate", "--system", "nobody", "--prompts", "p", "--manifest", "m", "--out", "x"), "give either"),
     ],
 )
 def test_wrong_calls_say_what_is_allowed(words: tuple[str, ...], told: str) -> None:

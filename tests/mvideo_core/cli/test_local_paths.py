@@ -38,7 +38,7 @@ def test_a_url_where_a_local_path_is_needed_is_one_line(command, tmp_path, monke
     result = CliRunner().invoke(main.app, words)
     assert isinstance(result.exception, ConfigError), (result.output, result.exception)
     message = str(result.exception)
-    assert f"{URL!r}: a local path is needed here" in message
+    assert f"{URL!r}: this must be a local path" in message
     assert "\n" not in message
     assert list(tmp_path.iterdir()) == []
 
@@ -46,7 +46,7 @@ def test_a_url_where_a_local_path_is_needed_is_one_line(command, tmp_path, monke
 @pytest.mark.parametrize(
     ("name", "content", "said"),
     [
-        ("a.csv", "path\ns3://bucket/a.mp4\n", r"a.csv:2: path 's3://bucket/a.mp4': a local path is needed"),
+        ("a.csv", "path\ns3://bucket/a.mp4\n", r"a.csv:2: path 's3://bucket/a.mp4': this must be a local path"),
         ("a.csv", "uri\ns3://bucket/a.mp4\n", r"a.csv:2: 's3://bucket/a.mp4': only local files"),
         ("a.jsonl", '{"uri": "https://x/a.mp4"}\n', r"a.jsonl:1: 'https://x/a.mp4': only local files"),
     ],
@@ -58,5 +58,5 @@ def test_a_manifest_that_lists_urls_is_refused_with_its_line(name, content, said
 
 
 def test_options_of_flows_refuse_urls_too(tmp_path):
-    with pytest.raises(ConfigError, match=r"folder: .*a local path is needed here, not a URL"):
+    with pytest.raises(ConfigError, match=r"folder: .*this must be a local path, not a URL"):
         SourceOptions.parse({"folder": URL})

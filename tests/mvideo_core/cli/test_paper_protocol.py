@@ -92,8 +92,8 @@ def test_not_one_sample_is_lost_on_the_way_to_the_table(workspace: Path, tmp_pat
 
 def test_a_length_given_by_hand_goes_over_the_systems(workspace: Path, tmp_path: Path) -> None:
     for words, wanted in (
-        (("--min-frames", 40), "4 clips shorter than 40 frames (--min-frames) left out"),
-        ((), "5 clips shorter than 97 frames (12 s of mvideo-5b at 8 fps) left out"),
-        (("--system", "mvideo-mini"), "5 clips shorter than 65 frames (mvideo-mini has no length of its own) left out"),
+        (("--min-frames", 40), "4 clips shorter than 40 frames (--min-frames) excluded"),
+        ((), "5 clips shorter than 97 frames (12 s of mvideo-5b at 8 fps) excluded"),
+        (("--system", "mvideo-mini"), "5 clips shorter than 65 frames (mvideo-mini has no fixed length) excluded"),
     ):
         assert wanted in mvideo("testset", "mask-to-video", "-w", workspace, "--out", tmp_path / "set", *words)

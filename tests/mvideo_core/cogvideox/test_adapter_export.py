@@ -127,7 +127,7 @@ def test_what_a_target_cannot_load_is_one_line(adapter, tmp_path):
     assert done.exit_code == 0
     assert done.stdout == f"{out}: 12 layers, rank 4, alpha 2, for VideoX-Fun\n"
     (line,) = done.stderr.splitlines()
-    assert line.startswith("mvideo_conditioning.safetensors is not in it: VideoX-Fun has no place for mask_proj")
+    assert line.startswith("mvideo_conditioning.safetensors is not included: VideoX-Fun does not support mask_proj")
     shown = CliRunner().invoke(app, ["adapter", "show", str(out)])
     assert "ss_network_alpha: '2'" in shown.stdout
 
@@ -150,7 +150,7 @@ def test_half_a_pair_is_refused(adapter, tmp_path):
     del tensors["transformer.transformer_blocks.1.attn1.to_k.lora_B.weight"]
     save_file(tensors, tmp_path / "half.safetensors")
     with pytest.raises(
-        ModelError, match=r"half\.safetensors: transformer\.transformer_blocks\.1\.attn1\.to_k; pairs of"
+        ModelError, match=r"half\.safetensors: transformer\.transformer_blocks\.1\.attn1\.to_k; expected pairs of"
     ):
         export_adapter(tmp_path / "half.safetensors", "kohya", tmp_path / "out.safetensors")
 
@@ -172,8 +172,8 @@ def noted(folder, **settings):
 
 
 REFUSED = {
-    "another program": (lambda folder: None, "out.safetensors", "a1111", ConfigError, "known are videox-fun, comfyui"),
-    "another ending": (lambda folder: None, "out.ckpt", "kohya", ConfigError, r"has to end with \.safetensors"),
+    "another program": (lambda folder: None, "out.safetensors", "a1111", ConfigError, "use one of: videox-fun"),
+    "another ending": (lambda folder: None, "out.ckpt", "kohya", ConfigError, r"must end with \.safetensors"),
     "rank-stabilized": (
         lambda folder: noted(folder, use_rslora=True), "out.safetensors", "kohya", ModelError, "use_rslora is True",
     ),
@@ -204,7 +204,7 @@ def test_a_file_that_is_there_is_kept(adapter, tmp_path):
     _, folder = adapter
     out = tmp_path / "out.safetensors"
     out.write_bytes(b"mine")
-    with pytest.raises(ConfigError, match="is there already; give another name, or --overwrite"):
+    with pytest.raises(ConfigError, match="already exists; use another name, or --overwrite"):
         export_adapter(folder, "kohya", out)
     assert out.read_bytes() == b"mine"
     export_adapter(folder, "kohya", out, overwrite=True)

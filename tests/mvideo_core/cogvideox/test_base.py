@@ -78,7 +78,7 @@ def test_public_weights_absent_say_where_from(tmp_path, monkeypatch):
 def test_other_folders_are_refused(tmp_path):
     with pytest.raises(ModelError, match="no folder"):
         load_base(options(tmp_path / "none"))
-    with pytest.raises(ModelError, match=r"model_index\.json is missing; a diffusers CogVideoX pipeline"):
+    with pytest.raises(ModelError, match=r"model_index\.json is missing; expected a diffusers CogVideoX pipeline"):
         load_base(options(tmp_path))
     with pytest.raises(ConfigError, match="unet"):
         load_base(options(tmp_path), parts=("unet",))

@@ -273,8 +273,8 @@ def test_the_option_of_generation_turns_a_cache_on_for_one_clip(
     ("config", "message"),
     [
         (TextKVCacheConfig(), "only NucleusMoE blocks have"),
-        (PyramidAttentionBroadcastConfig(), "give current_timestep_callback=lambda: pipeline.current_timestep"),
-        (FasterCacheConfig(), "give current_timestep_callback=lambda: pipeline.current_timestep"),
+        (PyramidAttentionBroadcastConfig(), "pass current_timestep_callback=lambda: pipeline.current_timestep"),
+        (FasterCacheConfig(), "pass current_timestep_callback=lambda: pipeline.current_timestep"),
     ],
 )
 def test_what_cannot_work_is_refused_in_one_line(config: Any, message: str) -> None:
@@ -288,7 +288,7 @@ def test_what_cannot_work_is_refused_in_one_line(config: Any, message: str) -> N
 def test_a_second_cache_and_compiled_blocks_are_refused(inputs: Inputs) -> None:
     transformer = random_base("tiny-rope", parts=("transformer",)).transformer
     transformer.enable_cache(FirstBlockCacheConfig())
-    with pytest.raises(ConfigError, match="FirstBlockCacheConfig is on already"):
+    with pytest.raises(ConfigError, match="FirstBlockCacheConfig is already on"):
         transformer.enable_cache(SeaCacheConfig())
     transformer.disable_cache()
     transformer.compile_blocks(backend="eager")

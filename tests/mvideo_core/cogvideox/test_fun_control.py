@@ -52,7 +52,7 @@ def test_patch_convolution_is_the_two_side_by_side(transformer):
 
 
 def test_import_needs_control_channels(transformer):
-    with pytest.raises(ConfigError, match="16 input channels; 32 expected"):
+    with pytest.raises(ConfigError, match="16 input channels; expected 32"):
         from_fun_control(plain(transformer))
 
 

@@ -179,7 +179,7 @@ def test_format_comes_with_the_adapter(base, tmp_path, caplog):
     with caplog.at_level(logging.INFO):
         pipeline.load_lora_weights(tmp_path)
     assert pipeline.format.clip_frames == 17
-    assert "becomes that of training" in caplog.text
+    assert "using the clip format of its training" in caplog.text
 
 
 def test_plain_pipeline_folder_is_widened(base, tmp_path):
@@ -264,12 +264,12 @@ def test_uneven_step_numbers_are_warned_of(pipeline, caplog):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"mask": np.zeros((5, H, W), np.bool_)}, "mask: 5 frames; 9 expected"),
+        ({"mask": np.zeros((5, H, W), np.bool_)}, "mask: 5 frames; expected 9"),
         ({"appearance_frame": np.zeros((2, H, W, 3), np.uint8)}, "one frame"),
-        ({"motion_frames": np.zeros((12, H, W, 3), np.uint8)}, "12 frames; the VAE keeps 1 or 8n .* cut to 9"),
+        ({"motion_frames": np.zeros((12, H, W, 3), np.uint8)}, "12 frames; the VAE needs 1 or 8n .* cut to 9"),
         ({"motion_frames": np.zeros((9, H, W, 3), np.float32)}, "float32 .* uint8 of shape"),
         ({"latents": torch.zeros(1, 3, 16, 4, 4)}, r"latents: shape \(1, 3, 16, 4, 4\)"),
-        ({"num_inference_steps": 0}, "1 to 1000 expected"),
+        ({"num_inference_steps": 0}, "expected 1 to 1000"),
         ({"prompt_embeds": torch.zeros(1, 16, 32)}, "either one prompt"),
     ],
 )

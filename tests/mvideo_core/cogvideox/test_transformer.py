@@ -262,13 +262,13 @@ def _with(inputs: Inputs, **changes):
 @pytest.mark.parametrize(
     ("latents", "changes", "message"),
     [
-        ((2, 3, 12, 4, 8), {}, "12 channels; 16 expected, or 32 with the mask"),
+        ((2, 3, 12, 4, 8), {}, "12 channels; expected 16, or 32 with the mask"),
         ((2, 3, 16, 5, 8), {}, "5x8 latent cells; both sides must be multiples of 2"),
         ((3, 16, 4, 8), {}, r"\(batch, latent frames, channels, H, W\)"),
-        ((2, 3, 16, 4, 8), {"mask_BFCHW": (2, 2, 16, 4, 8)}, r"mask: .*\(2, 3, 16, 4, 8\) expected"),
+        ((2, 3, 16, 4, 8), {"mask_BFCHW": (2, 2, 16, 4, 8)}, r"mask: .*expected \(2, 3, 16, 4, 8\)"),
         ((2, 3, 16, 4, 8), {"appearance_BFCHW": (2, 3, 16, 4, 8)}, "one frame, encoded alone"),
-        ((2, 3, 16, 4, 8), {"motion_BFCHW": (1, 3, 16, 2, 4)}, r"motion: .*\(2, F, 16, H, W\) expected"),
-        ((2, 3, 16, 4, 8), {"timestep_B": (1,)}, r"timestep_B: shape \(1,\); \(2,\) expected"),
+        ((2, 3, 16, 4, 8), {"motion_BFCHW": (1, 3, 16, 2, 4)}, r"motion: .*expected \(2, F, 16, H, W\)"),
+        ((2, 3, 16, 4, 8), {"timestep_B": (1,)}, r"timestep_B: shape \(1,\); expected \(2,\)"),
         ((1, 3, 16, 4, 8), {}, "encoder_hidden_states"),
     ],
 )

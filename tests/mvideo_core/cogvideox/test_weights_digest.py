@@ -104,7 +104,7 @@ def test_a_file_that_is_no_safetensors_file_is_named(content: bytes, tmp_path: P
 def test_a_file_cut_short_is_named(tmp_path: Path, values: dict[str, torch.Tensor]) -> None:
     path = written(tmp_path, values) / FILE
     path.write_bytes(path.read_bytes()[:-3])
-    with pytest.raises(ModelError, match=r"it is cut short"):
+    with pytest.raises(ModelError, match=r"it is truncated"):
         tensors_sha256(tmp_path)
     path.unlink()
     with pytest.raises(ModelError, match=r"no \.safetensors file"):

@@ -131,7 +131,7 @@ def test_form_task_flow_and_deployment_follow_from_its_declaration(folder: Path)
         ('name="late"', 'name="run"', "the name is taken"),
         ('reads=("cut",)', 'reads=("segment",)', "reads=('segment',); allowed before detect: source, ingest, cut"),
         ('title="Keeps', 'unit="sample", title="Keeps', "allowed before the samples: video, clip"),
-        ("row=LateRow", "row=ClipRow", "row=ClipRow is that of stage cut"),
+        ("row=LateRow", "row=ClipRow", "row=ClipRow belongs to stage cut"),
         ("revision=1, ", "", "does not load: TypeError"),
         ("STAGE = Stage(", "STAGE = dict(", "is a dict, not a Stage"),
         ("import Stage, Worker", "import Stage, Workers", "does not load"),

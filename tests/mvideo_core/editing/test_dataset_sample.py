@@ -33,10 +33,10 @@ def test_its_caption_comes_with_it(dataset):
 def test_what_is_no_sample(dataset, tmp_path):
     with pytest.raises(ConfigError, match="no sample 'v99'"):
         load_masks(f"{dataset}#v99")
-    with pytest.raises(ConfigError, match=r"name one of its samples: .*#KEY"):
+    with pytest.raises(ConfigError, match=r"choose one of its samples: .*#KEY"):
         load_masks(dataset)
     (tmp_path / "run.mp4").write_bytes(b"")
-    with pytest.raises(ConfigError, match=r"is a file, no dataset; .*mvideo masks extract .*run\.mp4 OUT -n horse"):
+    with pytest.raises(ConfigError, match=r"is a file, not a dataset; .*mvideo masks extract .*run\.mp4 OUT -n horse"):
         load_masks(f"{tmp_path}/run.mp4#horse")
     with pytest.raises((StoreError, ConfigError)):
         load_masks(f"{tmp_path}#v99")

@@ -74,14 +74,14 @@ def test_shapes_are_hidden_outside_their_times_and_may_leave_the_frame():
     [
         ("circle", "no shape called 'circle'; known: ellipse, box, polygon, svg, text"),
         ("box: {radius: 3}", "allowed keys"),
-        ("box: 3", "options of box in braces wanted"),
+        ("box: 3", "expected options of box in braces"),
         ("box: {label: dog, scale: 1.0e+9}", "box 'dog' reaches more than 1000000 px from the frame"),
-        ("text: {text: a日}", "the font has no sign for '日'"),
-        ("polygon", "`points` belong to a polygon"),
+        ("text: {text: a日}", "the font has no character for '日'"),
+        ("polygon", "`points` is for polygon"),
         ("polygon: {points: [[0, 0], [1, 1]]}", "2 points; a polygon has 3 or more"),
-        ("box: {text: a}", "`text` to a text"),
+        ("box: {text: a}", "`text` for text"),
         ("box: {label: dog, path: [[0, 3, 3]]}", r"shape 1 \(dog\) is in 0 of 9 frames"),
-        ("box: {path: [[1, 0, 0], [0.5, 1, 1]]}", "times must rise"),
+        ("box: {path: [[1, 0, 0], [0.5, 1, 1]]}", "times must increase"),
     ],
 )
 def test_what_cannot_be_drawn_is_refused(shape: str, said: str):
@@ -93,5 +93,5 @@ def test_shapes_come_from_a_file(tmp_path):
     (tmp_path / "a.yaml").write_text("shapes:\n  - box: {label: car}\n  - ellipse\n")
     assert [shape.kind for shape in read_shapes(tmp_path / "a.yaml")] == ["box", "ellipse"]
     (tmp_path / "b.yaml").write_text("boxes: []\n")
-    with pytest.raises(ConfigError, match="one key `shapes` with a list wanted"):
+    with pytest.raises(ConfigError, match="expected one key `shapes` with a list"):
         read_shapes(tmp_path / "b.yaml")

@@ -223,15 +223,15 @@ def test_a_cut_brought_inside_is_told(caplog):
         ("zoom: {to: 0}", "greater than 0"),
         ("zoom: [", "not valid YAML"),
         ("scale: {factor: [[0, 1], [0.5, -1]]}", "above 0"),
-        ("zoom: {keys: [[1, 2], [0.5, 3]]}", "times must rise"),
-        ("translate: {x_frac: [[later, 1]]}", "a share such as"),
-        ("trim: {start: 9}", "holds no frame"),
+        ("zoom: {keys: [[1, 2], [0.5, 3]]}", "times must increase"),
+        ("translate: {x_frac: [[later, 1]]}", "a percentage such as"),
+        ("trim: {start: 9}", "has no frame"),
         ("keep: {objects: [4]}", "objects 0 to 0"),
         ("keep: {labels: [horse]}", "no object called horse; the names are: square"),
         ("keep: {objects: []}", "an empty list keeps nothing; give the objects to keep: numbers 0 to 0"),
         ("keep: {labels: []}", "an empty list keeps nothing"),
         ("translate: {objects: [3]}", "objects 0 to 0"),
-        ("stretch", "one of them"),
+        ("stretch", "give either"),
         ("loop: {times: 20000}", "10000"),
         ({"zoom": {}, "pan": {}}, "'name' or"),
     ],
@@ -244,7 +244,7 @@ def test_edits_that_cannot_be_are_refused(op, message):
 def test_too_long_a_loop_is_refused_before_any_work():
     with pytest.raises(ConfigError, match="500000000 frames"):
         edited(square_path(), "loop: {times: 10000}", "loop: {times: 10000}")
-    with pytest.raises(ConfigError, match="ask for less"):
+    with pytest.raises(ConfigError, match="at most"):
         edited(square_path(), "stretch: {to_s: 1.0e+9}")
 
 

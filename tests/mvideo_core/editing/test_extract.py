@@ -170,7 +170,7 @@ def test_a_line_of_text_names_video_and_objects(tmp_path, models):
     assert (found.clip.labels, found.video) == (("red", "blue"), path)
     assert found.origin["objects"] == ["red", "blue"]
     assert found.origin["models"]["detector"] == "colors"
-    with pytest.raises(ConfigError, match="object names wanted"):
+    with pytest.raises(ConfigError, match="expected object names"):
         open_input(f"{path}#", models=models)
 
 

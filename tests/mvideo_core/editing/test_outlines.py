@@ -102,9 +102,9 @@ def test_what_cannot_be_is_refused():
     with pytest.raises(ConfigError, match=r"freeze: 3 s is beyond the clip, which lasts 0\.625 s at 8 fps"):
         edited(square_path(), "freeze: {at: 3}")
     for edit in ("delay: {by_s: 0.05}", "freeze: {for_s: 0.05}"):
-        with pytest.raises(ConfigError, match=r"0\.05 s is less than half a frame at 8 fps; give 0\.125 or more"):
+        with pytest.raises(ConfigError, match=r"0\.05 s is less than half a frame at 8 fps; use 0\.125 or more"):
             edited(square_path(), edit)
-    with pytest.raises(ConfigError, match=r"speed_ramp: speed 0 to 1 seen; 0\.01 to 100 allowed"):
+    with pytest.raises(ConfigError, match=r"speed_ramp: speed 0 to 1; 0\.01 to 100 allowed"):
         edited(square_path(), "speed_ramp: {keys: [[0, 0], ['100%', 1]]}")
     with pytest.raises(ConfigError, match="no object is in any frame of the masks"):
         edited(block((10, 10, 14, 14), label="dog"), "shrink: {px: 4}")

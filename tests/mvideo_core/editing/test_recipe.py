@@ -50,7 +50,7 @@ def test_zoom_recipe_by_hand():
 
 
 def test_recipes_that_do_not_fit(tmp_path):
-    with pytest.raises(ConfigError, match="the recipe wants back: the animal"):
+    with pytest.raises(ConfigError, match="the recipe needs back: the animal"):
         list(run_recipe(load_recipe("combined"), {"main": square_path()}, SMALL))
     with pytest.raises(ConfigError, match="camera_zoom"):
         load_recipe("zoom_camera")
@@ -121,7 +121,7 @@ def test_a_prompt_with_a_comma_is_read_whole_or_refused(tmp_path, prompts, read)
     )
     if read is None:
         with pytest.raises(
-            ConfigError, match=r"mine\.yaml: line 6: prompts: 'A .*' in brackets ends at a comma; put each"
+            ConfigError, match=r"mine\.yaml: line 6: prompts: 'A .*' in brackets ends at a comma; quote each"
         ):
             load_recipe(str(file))
     else:

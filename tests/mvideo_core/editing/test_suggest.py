@@ -70,7 +70,7 @@ def test_an_answer_that_cannot_be_drawn_goes_back_with_the_reason():
     assert "no shape called 'circle'" in body["messages"][-1]["content"]
     with answers("I cannot do that.", '{"shapes": []}') as server, pytest.raises(ModelError) as refused:
         ask(server)
-    assert 'in 2 tries; the last one: a JSON object with a list under "shapes" is wanted' in str(refused.value)
+    assert 'in 2 tries; last problem: expected a JSON object with a list under "shapes"' in str(refused.value)
 
 
 def test_no_server_no_words_and_an_error_are_one_reason():

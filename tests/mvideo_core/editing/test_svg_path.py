@@ -94,20 +94,23 @@ def test_relative_and_absolute_agree() -> None:
 @pytest.mark.parametrize(
     ("data", "said"),
     [
-        ("L 0 0", r"path data 'L 0 0': 'L 0 0' at sign 1; M or m first expected"),
-        ("M 0 0 L 1", r"L with 1 numbers before sign 10; it takes 2 or a multiple"),
+        ("L 0 0", r"path data 'L 0 0': 'L 0 0' at character 1; expected M or m first"),
+        ("M 0 0 L 1", r"L with 1 numbers before character 10; it takes 2 or a multiple"),
         ("M 0 0 C 1 1 2 2", r"C with 4 numbers .* it takes 6 or a multiple"),
-        ("M 0 0 X 1 1", r"'X 1 1' at sign 7; one of the commands M L H V C S Q T A Z"),
-        ("M 0 0 L 1 1 foo", r"'foo' at sign 13"),
-        ("M 0 0 L 1 1e", r"'e' at sign 12"),
-        ("M 0 0 A 1 1 0 2 0 3 3", r"'2 0 3 3' at sign 15; 0 or 1, a flag of the arc expected"),
+        ("M 0 0 X 1 1", r"'X 1 1' at character 7; expected one of the commands M L H V C S Q T A Z"),
+        ("M 0 0 L 1 1 foo", r"'foo' at character 13"),
+        ("M 0 0 L 1 1e", r"'e' at character 12"),
+        ("M 0 0 A 1 1 0 2 0 3 3", r"'2 0 3 3' at character 15; expected 0 or 1, a flag of the arc"),
         ("M 0 0 L 1 1 Z 3", r"Z with 1 numbers .* it takes 0"),
         ("M 0 0 H 5", "the path has no area"),
         ("M 0 0 H 5 Z M 0 0 Z", "the path has no area"),
-        ("M0 0 L1e400 0 L0 5 Z", r"'1e400 0 L0 5' at sign 7; a number between -10,000,000 and 10,000,000 expected"),
-        ("M0 0 L-1e9 0 L0 5 Z", r"'-1e9 0 L0 5 ' at sign 7; a number between"),
-        ("M 0 0 A 1e200 1e200 0 0 1 3 3", r"'1e200 1e200 ' at sign 9; a number between"),
-        ("M 0 0 L 1 NaN", "L with 1 numbers before sign 11"),
+        (
+            "M0 0 L1e400 0 L0 5 Z",
+            r"'1e400 0 L0 5' at character 7; expected a number between -10,000,000 and 10,000,000",
+        ),
+        ("M0 0 L-1e9 0 L0 5 Z", r"'-1e9 0 L0 5 ' at character 7; expected a number between"),
+        ("M 0 0 A 1e200 1e200 0 0 1 3 3", r"'1e200 1e200 ' at character 9; expected a number between"),
+        ("M 0 0 L 1 NaN", "L with 1 numbers before character 11"),
     ],
 )
 def test_what_is_no_path_is_refused_in_one_line(data: str, said: str) -> None:
@@ -124,5 +127,5 @@ def test_numbers_up_to_the_limit_are_drawn() -> None:
 
 def test_an_svg_needs_its_path_and_no_other_shape_takes_one() -> None:
     for shape in ("svg", "svg: {d: ' '}", "box: {d: M0 0h1v1z}", "svg: {d: M0 0h1v1z, text: a}"):
-        with pytest.raises(ConfigError, match="`d` to an svg"):
+        with pytest.raises(ConfigError, match="`d` for svg"):
             parse_shapes([shape])

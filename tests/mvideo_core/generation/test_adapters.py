@@ -85,18 +85,18 @@ BROKEN = {
     "no key that matches": (
         lora(lambda v: {f"unet.{n}": t for n, t in v.items()}), 1, "none of its tensors belong to a layer"),
     "another rank": (
-        set_config(lora={"rank": 8}), 1, "has A and B of [4, 32] and [32, 4]; [8, 32] and [32, 8] expected at rank 8"),
+        set_config(lora={"rank": 8}), 1, "has A and B of shape [4, 32] and [32, 4]; expected [8, 32] and [32, 8]"),
     "another alpha": (set_config(lora={"alpha": 64}), 1, "alpha 2 in its metadata, 64 in mvideo_config.json"),
     "LFS pointer": (lambda f: (f / LORA_FILE).write_bytes(LFS), 1, f"{LORA_FILE}: a Git LFS pointer of 69 bytes"),
-    "conditioning cut off": (lambda f: cut(f / CONDITIONING_FILE), 1, f"{CONDITIONING_FILE}: cut off: "),
-    "LoRA cut off": (lambda f: cut(f / LORA_FILE), 1, f"{LORA_FILE}: cut off: "),
+    "conditioning cut off": (lambda f: cut(f / CONDITIONING_FILE), 1, f"{CONDITIONING_FILE}: truncated: "),
+    "LoRA cut off": (lambda f: cut(f / LORA_FILE), 1, f"{LORA_FILE}: truncated: "),
     "LoRA empty": (lambda f: (f / LORA_FILE).write_bytes(b""), 1, f"{LORA_FILE}: empty"),
     "config is garbage": (lambda f: (f / CONFIG_FILE).write_text("{"), 1, f"{CONFIG_FILE}: not JSON"),
-    "NaN": (lora(poisoned), 1, "holds values that are not finite (NaN or infinity); give another"),
+    "NaN": (lora(poisoned), 1, "has non-finite values (NaN or infinity); use another"),
     "LoRA of another run": (lora(lambda v: {n: t + 1 for n, t in v.items()}), 1, "sha256 of its tensors is "),
     "folder without an adapter": (
         lambda f: [path.unlink() for path in f.iterdir()], 1, f"no {LORA_FILE} here or in adapter/"),
-    "nothing there": (shutil.rmtree, 2, "no such file or folder; give the folder that training wrote"),
+    "nothing there": (shutil.rmtree, 2, "no such file or folder; use a training output folder"),
 }  # fmt: skip
 
 
@@ -176,7 +176,7 @@ def test_a_hub_id_is_not_guessed_from_a_path(mvideo, bases, tmp_path, monkeypatc
     code, said = mvideo(*common, "runs/adapter")
     assert (code, "adapter: runs/adapter: no such file or folder" in said) == (2, True)
     code, said = mvideo(*common, "hub:owner/name")
-    assert (code, "no commit is given; write hub:owner/name@COMMIT" in said) == (2, True)
+    assert (code, "there is no commit; write hub:owner/name@COMMIT" in said) == (2, True)
 
 
 def test_an_adapter_that_changed_in_its_checkpoint_is_passed_over_or_refused(whole, tmp_path, caplog):
@@ -192,9 +192,9 @@ def test_an_adapter_that_changed_in_its_checkpoint_is_passed_over_or_refused(who
     assert find_adapter(run).folder == newest / "adapter"
     config.write_text(config.read_text().replace('"fps": 8', '"fps": 9'))
     assert find_adapter(run).folder == run / "checkpoints/step-00000010/adapter"
-    assert f"{config} has changed since its checkpoint was written; the checkpoint before it is taken" in caplog.text
+    assert f"{config} has changed since its checkpoint was written; using the previous checkpoint" in caplog.text
     for given in (newest, newest / "adapter"):
-        with pytest.raises(ModelError, match=r"mvideo_config\.json has changed .*; take the checkpoint before it"):
+        with pytest.raises(ModelError, match=r"mvideo_config\.json has changed .*; use the previous checkpoint"):
             find_adapter(given)
 
 
@@ -224,10 +224,10 @@ def test_another_base_is_refused_unless_allowed(bases, whole, tmp_path, part, ca
     shutil.copytree(bases / "base1" / part, mixed / part)
     base = BaseOptions(weights=str(mixed), dtype="fp32")
     words = {"transformer": "base weights", "vae": "VAE weights", "text_encoder": "text encoder weights"}[part]
-    with pytest.raises(ModelError, match=f"trained over other {words} .*--allow-other-base"):
+    with pytest.raises(ModelError, match=f"trained with other {words} .*--allow-other-base"):
         load_pipeline(base, str(whole))
     assert load_pipeline(base, str(whole), allow_other_base=True).adapter_sha256
-    assert f"trained over other {words}" in caplog.text
+    assert f"trained with other {words}" in caplog.text
 
 
 def test_a_plain_lora_is_taken_but_sees_no_masks(whole, tmp_path):
@@ -236,7 +236,7 @@ def test_a_plain_lora_is_taken_but_sees_no_masks(whole, tmp_path):
     (config,) = loaded.pipeline.transformer.peft_config.values()
     assert (config.r, config.lora_alpha) == (4, 2)
     assert load_pipeline(TINY, str(tmp_path)).adapter_sha256 == loaded.adapter_sha256
-    with pytest.raises(ConfigError, match="is a plain LoRA: random:tiny-sincos alone cannot see masks"):
+    with pytest.raises(ConfigError, match="is a plain LoRA: random:tiny-sincos alone ignores masks"):
         load_pipeline(TINY, str(file), masks=True)
 
 
@@ -247,7 +247,7 @@ def test_masks_without_an_adapter_are_refused(mvideo, bases, square, tmp_path):
             "generate", "--out", tmp_path / "out", "--prompt", "a kite", "--masks", masks, "--base", base, *own
         )
         assert code == 2
-        assert f"masks are given and no adapter is given: {base} alone cannot see masks" in said
+        assert f"there are masks, but there is no adapter: {base} alone ignores masks" in said
 
 
 def test_an_adapter_of_random_weights_fits(tmp_path: Path):
@@ -268,9 +268,9 @@ def test_an_adapter_of_the_hub_at_a_commit(hub, whole):
     assert not find_adapter(f"hub:me/plain@{commit}").ours
     hub.repos["me/empty"] = Repo(commit, {"README.md": b"# nothing"})
     for given, error, said in (
-        ("hub:me/kites", ConfigError, "no commit is given; write hub:me/kites@COMMIT"),
+        ("hub:me/kites", ConfigError, "there is no commit; write hub:me/kites@COMMIT"),
         ("hub:me/kites@main", ConfigError, "'main' may move; write hub:me/kites@COMMIT"),
-        ("hub:kites", ConfigError, "hub:owner/name@COMMIT is expected"),
+        ("hub:kites", ConfigError, "expected hub:owner/name@COMMIT"),
         (f"hub:me/empty@{commit}", ModelError, f"lacks {LORA_FILE}"),
         (f"hub:me/absent@{commit}", ModelError, "shows no repository me/absent"),
     ):

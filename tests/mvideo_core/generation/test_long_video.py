@@ -89,7 +89,9 @@ def test_a_stopped_video_resumes_to_the_same_bytes_and_says_how_far_it_is(
     resumed = generate_long(loaded.pipeline, "a ball", square, FAST, again)
     lines = [line for line in caplog.messages if line.startswith("clip ")]
     assert len(lines) == FAST.steps
-    assert re.fullmatch(rf"clip 3 of 3: step {FAST.steps} of {FAST.steps}, [\d.]+ s a step, about 0 s left", lines[-1])
+    assert re.fullmatch(
+        rf"clip 3 of 3: step {FAST.steps} of {FAST.steps}, [\d.]+ s per step, about 0 s left", lines[-1]
+    )
     assert resumed.read_bytes() == straight.read_bytes()
     assert len(read_clip(straight)) == 25
 

@@ -42,7 +42,7 @@ def test_a_kill_around_the_note_leaves_frames_that_fit_it(tmp_path: Path, killed
 
 def test_a_folder_holds_one_request(tmp_path: Path) -> None:
     OutputFolder(tmp_path, "one").add(_clip(0), 0, 8.0, 14, {})
-    with pytest.raises(ConfigError, match="another request"):
+    with pytest.raises(ConfigError, match="different request"):
         OutputFolder(tmp_path, "two")
     fresh = OutputFolder(tmp_path, "two", overwrite=True)
     assert fresh.n_clips == 0

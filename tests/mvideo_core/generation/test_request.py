@@ -60,7 +60,7 @@ def test_sigkill_then_the_same_command(square: MaskSequence, adapter: Path, tmp_
     assert (told["masks_from"]["kind"], told["masks_from"]["path"]) == ("masks", str(masks))
     assert [clip["frames"] for clip in told["clips"]] == [9, 8, 8]
     assert (tmp_path / "b" / "conditions" / "masks.masks").exists()
-    with pytest.raises(ConfigError, match="another request"):
+    with pytest.raises(ConfigError, match="different request"):
         generate(_request(masks, adapter, prompt="a cube"), str(tmp_path / "b"))
 
 
@@ -98,8 +98,8 @@ def test_no_prompt_and_no_sample(square: MaskSequence, adapter: Path, tmp_path: 
 @pytest.mark.parametrize(
     ("values", "message"),
     [
-        ({"masks": "a", "sample": "b#c"}, "masks and sample are given"),
-        ({"video": "a.mp4"}, "video and objects belong together"),
+        ({"masks": "a", "sample": "b#c"}, "got masks and sample"),
+        ({"video": "a.mp4"}, "video and objects go together"),
         ({"edits": ["mirror"]}, "edits need masks"),
     ],
 )

@@ -133,7 +133,7 @@ def reseal(data: bytes, **fields: int) -> bytes:
         ({"H": 20}, "below its frame"),
         ({"W": 30}, "damaged"),
         ({"R": 5}, "damaged|stream"),
-        ({"s0": 3}, "cut or padded"),
+        ({"s0": 3}, "truncated or padded"),
     ],
 )
 def test_false_headers_are_refused(fields, message):

@@ -103,7 +103,7 @@ def test_a_video_that_changes_its_size_says_so(tmp_path):
             for packet in [*encoder.encode(image), *encoder.encode()]:
                 packet.stream, packet.pts, packet.dts, packet.time_base = stream, k, k, Fraction(1, 8)
                 out.mux(packet)
-    with pytest.raises(MediaError, match="begins with 96x64 px and changes to 48x32"):
+    with pytest.raises(MediaError, match="starts with 96x64 px and changes to 48x32"):
         read_clip(tmp_path / "a.avi")
 
 

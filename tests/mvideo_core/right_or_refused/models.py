@@ -49,7 +49,7 @@ def _(tmp_path):
 
     from mvideo_core.cogvideox.pixels import frames_THWC
 
-    refusal(lambda: frames_THWC(torch.full((3, 1, 2, 2), float("nan"))), "not finite", "weights check --deep")
+    refusal(lambda: frames_THWC(torch.full((3, 1, 2, 2), float("nan"))), "non-finite", "weights check --deep")
 
 
 @CASES.kind("frames of one color")

@@ -76,7 +76,7 @@ def test_samples_come_back_whole(drawn, written):
 def test_only_the_members_asked_for_are_read(written):
     sample = MaskVideoDataset(written[0], "test", members=["txt", "masks"])[0]
     assert sorted(sample.content) == ["masks", "txt"]
-    with pytest.raises(ConfigError, match=r"\.mp4 was not asked for"):
+    with pytest.raises(ConfigError, match=r"\.mp4 was not requested"):
         sample.frames()
 
 
@@ -111,7 +111,7 @@ def test_unknown_split_and_member_are_named(written):
         MaskVideoDataset(written[0], "val")
     with pytest.raises(ConfigError, match="no member flac"):
         MaskVideoDataset(written[0], members=["flac"])
-    with pytest.raises(ConfigError, match="no members are asked for"):
+    with pytest.raises(ConfigError, match="no members are requested"):
         MaskVideoDataset(written[0], members=())
     with pytest.raises(StoreError, match="no dataset there"):
         MaskVideoDataset(written[0] / "absent")
@@ -148,7 +148,7 @@ def test_verify_finds_each_kind_of_damage(written, tmp_path):
     shard.write_bytes(whole[:-5000])
     assert "bytes recorded" in verify_dataset(str(root))[0].what
     shard.unlink()
-    assert verify_dataset(str(root))[0].what.startswith("absent")
+    assert verify_dataset(str(root))[0].what.startswith("missing")
     (root / "index.parquet").write_bytes(b"PAR1")
     assert "not a readable index" in verify_dataset(str(root))[0].what
     (root / "dataset.json").unlink()
@@ -283,7 +283,7 @@ def test_verify_finds_lost_and_doubled_index_rows(written, tmp_path):
     found = verify_dataset(str(root))
     first, lost = table["key"][0].as_py(), table["key"][table.num_rows - 1].as_py()
     assert ("index.parquet", first, "the key occurs 2 times") in found
-    assert any(one.key == f"{lost}.mp4" and one.what == "a member that the index does not know" for one in found)
+    assert any(one.key == f"{lost}.mp4" and one.what == "a member that is not in the index" for one in found)
     splits = table["split"].to_pylist()
     seen = (splits[:1] + splits[:-4]).count("train")  # one row doubled, the last four lost
     assert seen != splits.count("train")

@@ -72,7 +72,7 @@ def options():
 
 @pytest.mark.parametrize(
     ("content", "words"),
-    [(b"V" * 1000, "1000 bytes seen, 1024"), (b"V" * 2000, "bytes seen"), (b"W" * 1024, "SHA-256")],
+    [(b"V" * 1000, "got 1000 bytes, recorded 1024"), (b"V" * 2000, "got more than"), (b"W" * 1024, "SHA-256")],
 )
 def test_a_damaged_blob_stops_the_shard(content, words):
     with pytest.raises(StoreError, match=words):
@@ -89,7 +89,7 @@ def test_damage_of_one_file_among_many_is_named_though_found_late():
     assert written.sha256 == hashlib.sha256(out.getvalue()).hexdigest()
     for n in (1, 5):
         damaged = contents | {samples[n].clip.sha256: clips[n][:-1] + b"x"}
-        with pytest.raises(StoreError, match=rf"mp4 of v_{n}\): SHA-256 .* recorded"):
+        with pytest.raises(StoreError, match=rf"mp4 of v_{n}\): got SHA-256 .* recorded"):
             write_shard(many, lambda wanted, damaged=damaged: io.BytesIO(damaged[wanted.sha256]), io.BytesIO())
 
 
@@ -154,10 +154,10 @@ def test_reading_refuses_links_paths_and_cut_files():
         return info.tobuf(tarfile.USTAR_FORMAT)
 
     bad = {
-        "no regular file": link.tobuf(tarfile.USTAR_FORMAT) + bytes(1024),
-        "no plain file name": plain("../a.txt", 0) + bytes(1024),
+        "not a regular file": link.tobuf(tarfile.USTAR_FORMAT) + bytes(1024),
+        "not a plain file name": plain("../a.txt", 0) + bytes(1024),
         "beyond the end": plain("a.txt", 10_000) + bytes(1024),
-        "cut short": plain("a.txt", 0) + bytes(100),
+        "truncated": plain("a.txt", 0) + bytes(100),
         "no tar header": b"x" * 512,
     }
     for words, content in bad.items():

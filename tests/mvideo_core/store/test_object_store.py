@@ -75,14 +75,14 @@ def test_what_the_store_refuses_is_one_line(store, error, said):
 
 def test_a_bucket_that_is_not_there_is_not_made(store):
     workspace = Workspace("s3://flims/ws")
-    with pytest.raises(StoreError, match=r"s3://flims/ws: writing .*bucket does not exist; is the bucket there"):
+    with pytest.raises(StoreError, match=r"s3://flims/ws: writing .*bucket does not exist; no such bucket"):
         make_plan(workspace, toy.sources("a"), PlanOptions())
     assert store.buckets == {"films"}
 
 
 def test_a_bucket_to_read_only_is_one_line(store):
     store.read_only = True
-    with pytest.raises(StoreError, match="Access Denied; check the credentials and what they may do"):
+    with pytest.raises(StoreError, match="Access Denied; check the credentials and their permissions"):
         make_plan(Workspace("s3://films/ws"), toy.sources("a"), PlanOptions())
 
 

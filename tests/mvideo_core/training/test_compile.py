@@ -155,7 +155,7 @@ def test_a_graph_that_was_not_planned_is_warned_of_and_kept(
         x = torch.zeros(3, 3, 16, 4, 8)
         trainer.objective.transformer(x, torch.zeros(3, 16, 32), torch.zeros(3, dtype=torch.long))
     close()
-    assert watched.one.late == ["batch 3, 16 text + 24 video tokens (0 of the clip before), gradients off"]
+    assert watched.one.late == ["batch 3, 16 text + 24 video tokens (0 clean ones), gradients off"]
     assert "graph 3 was compiled after the warm-up, for batch 3" in caplog.text
 
 

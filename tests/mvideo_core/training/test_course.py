@@ -13,8 +13,8 @@ def test_a_difference_is_refused_in_one_line_with_both_values_and_the_way_out() 
     with pytest.raises(ConfigError) as refused:
         changes("run/step-4", 4, THEN, THEN | {"optimizer.rate.peak": 1e-3, "seed": 7}, ["optimizer"])
     assert str(refused.value) == (
-        "run/step-4 was trained with other options: seed: 0 then, 7 now. Put back what it was, give another `out`, or "
-        "change it on purpose from step 4 on with `--allow seed`"
+        "run/step-4 was trained with other options: seed: 0 then, 7 now. Restore them, use another `out`, or change "
+        "them on purpose from step 4 on with `--allow seed`"
     )
 
 

@@ -54,7 +54,7 @@ def test_micro_batches_are_cuts_of_the_same_slice() -> None:
 
 
 def test_a_world_that_does_not_divide_the_global_batch_is_refused_with_those_that_do() -> None:
-    with pytest.raises(ConfigError, match=r"global_batch 8 is no multiple of 3 processes x micro_batch 2.*\[1, 2, 4\]"):
+    with pytest.raises(ConfigError, match=r"8 is not a multiple of 3 processes x micro_batch 2.*\[1, 2, 4\]"):
         rank_slots(8, 2, rank=0, world_size=3)
 
 

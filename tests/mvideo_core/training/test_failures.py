@@ -62,7 +62,7 @@ def test_an_exit_without_a_word_shows_the_end_of_the_log(tmp_path: Path) -> None
 
 
 def test_errors_of_ours_come_back_as_they_are_and_others_with_type_and_log(tmp_path: Path) -> None:
-    write_failure(tmp_path, 0, RankLost("rank 0: another process does not answer any more"))
+    write_failure(tmp_path, 0, RankLost("rank 0: another process stopped responding"))
     assert read_error(tmp_path) is None
     write_failure(tmp_path, 1, ConfigError("steps: 0; at least 1"))
     ours = read_error(tmp_path)

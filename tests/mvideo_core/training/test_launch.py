@@ -36,7 +36,7 @@ def test_the_launcher_refuses_before_it_makes_a_folder(
 ) -> None:
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0")
     chosen = tiny(launch={"processes": 2}, distributed={"device": "auto"})
-    with pytest.raises(ConfigError, match=r"launch.processes is 2 and this machine has 1 GPU. Ways out"):
+    with pytest.raises(ConfigError, match=r"launch.processes is 2 and this machine has 1 GPU. Options"):
         launch(chosen)
     assert not Path(chosen.out).exists()
 

@@ -63,6 +63,6 @@ def test_types_that_cannot_be_trained_together_are_refused_with_the_pairs_that_c
     with pytest.raises(ConfigError) as refused:
         load_profile("mini", values)
     assert str(refused.value) == (
-        f"values over the profile mini: execution.precision {precision} does not train over base.dtype {base}; "
-        "allowed: bf16 over bf16 or fp32, fp32 over fp32"
+        f"values over the profile mini: execution.precision {precision} does not train with base.dtype {base}; "
+        "allowed: bf16 with bf16 or fp32, fp32 with fp32"
     )

@@ -103,7 +103,7 @@ def test_a_nan_on_one_rank_stops_both_in_the_same_step(two_ranks: tuple[Path, Tr
     said = [(folder / f"rank-{rank}.txt").read_text() for rank in range(2)]
     assert said[0] == said[1]
     assert "step 1: loss nan" in said[0]
-    assert "not finite: latents of sample clip" in said[0]
+    assert "non-finite tensor: latents of sample clip" in said[0]
     assert "(rank 1)" in said[0]
     assert "rank 0" not in said[0]
 

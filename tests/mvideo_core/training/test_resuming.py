@@ -106,7 +106,7 @@ def test_a_rate_that_blows_the_weights_up_leaves_a_run_that_a_sane_one_continues
         main.train(options)
     said = str(stopped.value)
     assert "step 1: loss nan" in said
-    assert "not finite: the prediction of sample clip" in said
+    assert "non-finite tensor: the prediction of sample clip" in said
     assert "the largest trained weight is 1e+20" in said
     assert said.endswith(
         "step-00000001 has these weights and was set aside as nonfinite-step-00000001; the run will resume from step 0"
@@ -182,7 +182,7 @@ def test_a_checkpoint_cut_short_is_passed_over_and_named(tiny: Make, caplog: Any
     trainer, close = main.build(tiny(), ALONE)
     close()
     assert trainer.step == 2
-    assert f"{damaged}: state.json unreadable, or a file gone or cut short; passed over" in caplog.text
+    assert f"{damaged}: state.json unreadable, or a file missing or truncated; skipped" in caplog.text
 
 
 def test_weights_that_are_not_finite_are_not_written(tiny: Make) -> None:
@@ -256,7 +256,7 @@ def test_one_more_in_a_row_than_may_be_skipped_stops_the_run(tiny: Make) -> None
 def test_the_gradient_that_is_not_finite_is_named(tiny: Make) -> None:
     trainer, close = main.build(tiny(), ALONE)
     trainer.parameters["mask_proj.weight"].register_hook(lambda grad: grad * float("inf"))
-    with pytest.raises(TrainError, match=r"loss \d.*not finite: gradient of mask_proj\.weight of sample clip"):
+    with pytest.raises(TrainError, match=r"loss \d.*non-finite tensor: gradient of mask_proj\.weight of sample clip"):
         trainer.train_step()
     close()
 

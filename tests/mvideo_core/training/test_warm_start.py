@@ -67,13 +67,13 @@ def test_a_plain_lora_starts_with_zero_conditioning(tiny: Make, adapter: Path, t
     for name, value in begun.items():
         assert torch.equal(value, trained[name]) if ".lora_" in name else not value.any(), name
     with pytest.raises(
-        ConfigError, match=r"alpha 4 over rank 4 \(the file names none.*--set lora\.rank=4 --set lora\.alpha=4"
+        ConfigError, match=r"alpha 4 over rank 4 \(not in the file.*--set lora\.rank=4 --set lora\.alpha=4"
     ):
         parameters(tiny("third", init_adapter=str(plain), lora={"alpha": 2}))
 
 
 def test_rank_and_targets_are_checked_with_the_setting_that_fits(tiny: Make, adapter: Path) -> None:
-    with pytest.raises(ConfigError, match=r"rank 4, lora\.rank is 8; give `--set lora\.rank=4`"):
+    with pytest.raises(ConfigError, match=r"rank 4, lora\.rank is 8; use `--set lora\.rank=4`"):
         parameters(tiny("second", init_adapter=str(adapter), lora={"rank": 8, "alpha": 8}))
     fewer = tiny("second", init_adapter=str(adapter), lora={"target_modules": ["to_q"]})
     with pytest.raises(
@@ -96,10 +96,11 @@ def test_what_is_incomplete_or_of_another_model_is_refused(tiny: Make, adapter: 
         {name: value for name, value in good.items() if name != first}, "1 tensors missing, e.g. transformer_blocks"
     )
     refused(
-        good | {"transformer.transformer_blocks.7.attn1.to_q.lora_A.weight": good[first].clone()}, "1 of no layer here"
+        good | {"transformer.transformer_blocks.7.attn1.to_q.lora_A.weight": good[first].clone()},
+        "1 belong to no layer",
     )
-    refused(good | {first: torch.zeros(4, 3)}, r"has shape \(4, 3\), the model's is \(4, \d+\); it is of another model")
-    refused(good | {first: good[first] * float("nan")}, "is not finite; give another adapter")
+    refused(good | {first: torch.zeros(4, 3)}, r"has shape \(4, 3\), the model's is \(4, \d+\); it belongs to another")
+    refused(good | {first: good[first] * float("nan")}, "is not finite; use another adapter")
     (tmp_path / "bad.safetensors").write_text("<html>")
     with pytest.raises(ModelError, match=r"bad\.safetensors: not a safetensors file"):
         parameters(tiny("second", init_adapter=str(tmp_path / "bad.safetensors")))
@@ -128,7 +129,7 @@ def test_an_adapter_over_other_base_weights_is_refused_unless_allowed(
     main.train(tiny("first", steps=1, **first))
     adapter = str(tmp_path / "first" / "checkpoints" / "step-00000001" / "adapter")
     assert parameters(tiny("second", init_adapter=adapter, **first))
-    with pytest.raises(ModelError, match=r"trained over other base weights .* with --allow init_adapter\.base"):
+    with pytest.raises(ModelError, match=r"trained with other base weights .* with --allow init_adapter\.base"):
         parameters(tiny("third", init_adapter=adapter, **other))
     assert parameters(tiny("third", init_adapter=adapter, allow=["init_adapter.base"], **other))
 

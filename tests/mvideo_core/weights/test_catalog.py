@@ -60,14 +60,14 @@ def test_present_weights_are_found_and_checked(tmp_path):
     (folder / "bert").mkdir(parents=True)
     for name in ("groundingdino_swint_ogc.pth", "bert/vocab.txt", "config.json"):
         (folder / name).write_bytes(b"12345")
-    with pytest.raises(ModelError, match=r"swint_ogc\.pth is unusable: 5 bytes, 693997677 expected\. Run"):
+    with pytest.raises(ModelError, match=r"swint_ogc\.pth is unusable: 5 bytes, expected 693997677\. Run"):
         find("swint-ogc")
     problems = {state.path.name: state.problem for state in check("swint-ogc")}
-    assert problems["groundingdino_swint_ogc.pth"] == "5 bytes, 693997677 expected"
-    assert problems["vocab.txt"] == "5 bytes, 231508 expected"
+    assert problems["groundingdino_swint_ogc.pth"] == "5 bytes, expected 693997677"
+    assert problems["vocab.txt"] == "5 bytes, expected 231508"
     assert problems["config.json"] == "not a JSON object (int)"
     (folder / "config.json").write_text('{"embed_dim": 1}')
-    assert check("swint-ogc")[2].problem == "another content than this project writes"
+    assert check("swint-ogc")[2].problem == "not the content that this project writes"
     (folder / "config.json").write_text("{}\n")
     assert [state.problem for state in check("swint-ogc")][2] == ""
     assert [state.problem for state in check("sam2.1-hiera-tiny")] == ["missing"]
@@ -94,7 +94,7 @@ def test_files_without_a_known_digest_are_called_so(tmp_path):
     (tmp_path / "amt-s/amt-s.pth").write_bytes(b"1")
     said = CliRunner().invoke(command(), ["weights", "check", "amt-s"])
     assert said.exit_code == 0
-    assert said.output.count("whole (no digest is known, its content is not compared)") == 1
+    assert said.output.count("complete (no known digest, content not compared)") == 1
 
 
 def command():

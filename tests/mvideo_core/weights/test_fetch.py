@@ -106,7 +106,7 @@ def test_one_process_downloads_a_file(listed):
     (folder / "w").mkdir(parents=True)
     with (folder / "w/thing.bin.part").open("ab") as other:
         fcntl.flock(other, fcntl.LOCK_EX)
-        with pytest.raises(ModelError, match=r"another process downloads to .*thing\.bin\.part now"):
+        with pytest.raises(ModelError, match=r"another process is downloading to .*thing\.bin\.part"):
             fetch("thing")
     fetch("thing")
 
@@ -135,6 +135,6 @@ def test_wrong_digest_is_refused_and_removed(listed):
 
 def test_missing_page_names_the_way_out(listed):
     folder = listed("/gone")
-    with pytest.raises(ModelError, match=r"404[^;]*; run the command .*copy the file to .*thing\.bin by hand"):
+    with pytest.raises(ModelError, match=r"404[^;]*; rerun the command .*copy the file to .*thing\.bin by hand"):
         fetch("thing")
     assert list((folder / "w").iterdir()) == []

@@ -78,7 +78,7 @@ def test_killed_twice_the_command_continues_where_it_was(hub, tmp_path):
         process.wait()
     found = run("fetch", "cogvideox-5b")
     assert found.returncode == 0, found.stderr
-    assert "(40.0 kB of it is there)" in found.stderr
+    assert "(40.0 kB already downloaded)" in found.stderr
     assert on_disk(tmp_path / "weights/cogvideox-5b") == digests(needed(cogvideox(42)))
     assert hub.downloads(SHARD) == ["", "bytes=100000-"]
     assert hub.downloads(other) == ["", "bytes=40000-"]
@@ -121,7 +121,7 @@ def test_files_of_the_hugging_face_cache_are_linked(hub, tmp_path):
     assert on_disk(folder) == digests(needed(cogvideox(42)))
     shutil.rmtree(tmp_path / "cache")
     states = {state.path.relative_to(folder).as_posix(): state.problem for state in check("cogvideox-5b")}
-    assert "which is gone" in states["tokenizer/spiece.model"]
+    assert "which does not exist" in states["tokenizer/spiece.model"]
     assert states[SHARD] == ""
     fetch("cogvideox-5b")
     assert on_disk(folder) == digests(needed(cogvideox(42)))
@@ -171,14 +171,14 @@ REFUSALS = {
     "set HF_TOKEN",
     "gated, token": r"is gated \(the token in use is not allowed to\): accept its terms at {url}/zai-org/CogVideoX-2b",
     "private": r"{url} shows no repository zai-org/CogVideoX-2b \(status 401, no token is set\); .*HF_TOKEN",
-    "revision": r"zai-org/CogVideoX-2b has no revision 1137dac\w+ at {url}; name another with --revision",
+    "revision": r"zai-org/CogVideoX-2b has no revision 1137dac\w+ at {url}; use another with --revision",
     "token": r"{url} refuses the token \(status 401\); set HF_TOKEN to a valid one, or unset it",
-    "fault": r"{url} answers with status 503 for zai-org/CogVideoX-2b: the hub has a fault; wait",
-    "limit": r"status 429 for zai-org/CogVideoX-2b: too many requests; wait some minutes",
-    "portal": r"{url} does not answer as the hub does .*check HF_ENDPOINT and the proxy",
+    "fault": r"{url} returns status 503 for zai-org/CogVideoX-2b: the hub has a fault; wait",
+    "limit": r"status 429 for zai-org/CogVideoX-2b: too many requests; wait a few minutes",
+    "portal": r"{url} does not respond like the hub .*check HF_ENDPOINT and the proxy",
     "closed": r"cannot reach http://127\.0\.0\.1:9: .*refused; check the network, HF_ENDPOINT",
     "scheme": r"cannot reach localhost:9: .*; check the network, HF_ENDPOINT",
-    "outside": r"{url} does not answer as the hub does \(it lists '\.\./\.\./evil\.json', which leaves the folder\)",
+    "outside": r"{url} does not respond like the hub \(it lists '\.\./\.\./evil\.json', which leaves the folder\)",
     "incomplete": r"zai-org/CogVideoX-2b at 1137dacfc2c9 on {url} lacks "
     r"tokenizer/spiece\.model, vae/diffusion_pytorch_model\.safetensors",
 }
@@ -226,7 +226,7 @@ def test_the_token_goes_to_the_hub_and_not_to_its_storage(hub, monkeypatch):
 
 def test_the_disk_is_compared_before_the_first_byte(hub, tmp_path):
     hub.sizes["vae/diffusion_pytorch_model.safetensors"] = 10**18
-    with pytest.raises(StoreError, match=r"cogvideox-2b needs 1000000000\.\d GB more and .* GB are free there; free "):
+    with pytest.raises(StoreError, match=r"cogvideox-2b needs 1000000000\.\d GB more, but only .* GB are free; free "):
         fetch("cogvideox-2b")
     assert hub.downloads() == []
     assert not (tmp_path / "weights/cogvideox-2b").exists()
@@ -288,7 +288,7 @@ def test_a_profile_that_asks_a_server_says_so(hub, tmp_path):
     profile = tmp_path / "mine.yaml"
     profile.write_text("caption: {captioner: openai_compatible}\n")
     said = in_process("fetch", "--for-profile", str(profile))
-    assert "captioner openai_compatible: asks the server at http" in said.stdout
+    assert "captioner openai_compatible: uses the server at http" in said.stdout
     assert hub.requests == []
 
 

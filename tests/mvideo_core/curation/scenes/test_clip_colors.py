@@ -167,7 +167,7 @@ def test_hdr_is_tone_mapped(tmp_path, transfer, light):
 
 def test_what_cannot_be_converted_is_refused(tmp_path, monkeypatch):
     path = bars.write(tmp_path / "a.mkv", tags=("ycgco", "bt709", "bt709"), coding=MKV)
-    with pytest.raises(MediaError, match=r"a\.mkv.*color matrix 8 \(YCgCo\) is not read; convert"):
+    with pytest.raises(MediaError, match=r"a\.mkv.*color matrix 8 \(YCgCo\) is not supported; convert"):
         cut(path, tmp_path / "out")
     wide = bars.write(tmp_path / "w.mp4", matrix="bt2020")
     poor = tmp_path / "ffmpeg"

@@ -155,7 +155,7 @@ def test_a_bad_journal_row_is_set_aside_named_and_asked_again(workspace, server,
     run_stage(workspace, CAPTION, chosen)
     assert len(server.requests) == 11
     assert rows(workspace)[good.key].text == "A dog runs."
-    assert "3 events cannot be used" in caplog.text
+    assert "3 unusable events moved" in caplog.text
     assert half.content_key in caplog.text
     (bad,) = (tmp_path / "ws" / "journal" / "caption").glob("*.bad")
     kept = [json.loads(line) for line in bad.read_text().splitlines()]

@@ -272,7 +272,7 @@ def test_damage_is_told_with_the_files_name(encoded: Workspace, tmp_path) -> Non
     content[place + 8] = 0  # the header of safetensors
     tar.write_bytes(bytes(content))
     assert found.find_damage() == [found.ids[0]]
-    with pytest.raises(StoreError, match=rf"train-000000.tar: {found.ids[0]}: not readable tensors"):
+    with pytest.raises(StoreError, match=rf"train-000000.tar: {found.ids[0]}: unreadable tensors"):
         LatentDataset(root).get(0)
     (root / "index.parquet").write_bytes((root / "index.parquet").read_bytes()[::-1])
     with pytest.raises(StoreError, match=r"index\.parquet: not the one"):

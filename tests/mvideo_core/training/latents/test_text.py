@@ -30,4 +30,4 @@ def test_a_caption_that_is_too_long_is_cut_and_told(base: Base, caplog: pytest.L
     with caplog.at_level(logging.WARNING):
         found = embed_texts(base.text_encoder, base.tokenizer, ["dog " * 30, "a dog"], 16)
     assert found.shape == (2, 16, 32)
-    assert [record.getMessage()[:38] for record in caplog.records] == ["caption of 31 tokens is cut to 16: dog"]
+    assert [record.getMessage()[:44] for record in caplog.records] == ["caption of 31 tokens is truncated to 16: dog"]

@@ -7,8 +7,9 @@ Two facts single out a blend x(a) = (1 - a) A + a B with a growing evenly from 0
   to half (motion and light changes keep it on or near the straight line between E_A and E_B).
 
 A fade is a blend with a flat picture. For every window of several lengths the two residuals and the distance of the
-ends give one number of evidence, a logistic regression whose weights were fitted on drawn and real footage; of
-overlapping windows the one with most evidence wins.
+ends give one number of evidence, a logistic regression; of overlapping windows the one with most evidence wins. The
+weights come from drawn and real footage that is not part of this project; `benchmarks.transitions` fits new
+ones on the drawn world and compares both (docs/results/accuracy.md).
 
 Measured at the defaults, small frames 128 x 72: mini world, 40 held-out videos: 50 of 50 found, none false; six real
 clips joined at random by dissolves of 0.3-2 s and fades of 0.5-2 s: 90 of 90, none false; drawn textures whose
@@ -40,7 +41,19 @@ _HISTORY = 2 * _LENGTHS[-1] + _BLOCK + _EXTENT + 2
 _THUMB = (16, 9)
 _TEXTURE = (64, 36)
 _BLUR_PX = 0.8
-_WEIGHTS = {"distance": 2.71, "line": -17.9, "energy": -19.9, "sag": -0.62, "constant": -4.2}
+
+
+class BlendWeights(NamedTuple):
+    """Logistic regression over what `measure_windows` gives; log-odds that a window is a transition."""
+
+    distance: float
+    line: float
+    energy: float
+    sag: float
+    constant: float
+
+
+WEIGHTS = BlendWeights(distance=2.71, line=-17.9, energy=-19.9, sag=-0.62, constant=-4.2)
 
 
 class GradualOptions(Options):
@@ -71,9 +84,9 @@ class GradualFinder:
         settled_s: no transition that starts before this time will be reported any more.
     """
 
-    def __init__(self, options: GradualOptions):
+    def __init__(self, options: GradualOptions, weights: BlendWeights = WEIGHTS):
         self.settled_s = float("-inf")
-        self._options = options
+        self._options, self._weights = options, weights
         self._times: list[float] = []
         self._thumbs: list[np.ndarray] = []
         self._energies: list[float] = []
@@ -85,7 +98,7 @@ class GradualFinder:
         """Take the next frame, (h, w, 3) uint8; transitions that are certain now."""
         if self._times and time_s - self._times[-1] < self._options.min_spacing_s - 1e-6:
             return []
-        thumb, energy = _features(frame_bgr)
+        thumb, energy = frame_features(frame_bgr)
         self._times.append(time_s)
         self._thumbs.append(thumb)
         self._energies.append(energy)
@@ -107,10 +120,11 @@ class GradualFinder:
         """Judge every window that ends among the samples that came since the last search."""
         n_kept = min(len(self._times), self._n_samples - self._n_done + _LENGTHS[-1])
         first = self._n_samples - n_kept
-        windows = _windows(self._n_done - first, n_kept, first)
+        windows = candidate_windows(self._n_done - first, n_kept, first)
         if len(windows):
             thumbs, energies = np.stack(self._thumbs[-n_kept:]), np.array(self._energies[-n_kept:], np.float32)
-            evidence = _evidence(thumbs, energies, windows, self._options.max_step_share)
+            measures, possible = measure_windows(thumbs, energies, windows, self._options.max_step_share)
+            evidence = np.where(possible, add_evidence(measures, self._weights), -np.inf)
             self._waiting += [
                 _Window(float(evidence[k]), int(windows[k, 0]) + first, int(windows[k, -1]) + first)
                 for k in np.flatnonzero(evidence > self._options.min_evidence)
@@ -149,7 +163,7 @@ class GradualFinder:
         return Boundary(self._times[start], self._times[end], "gradual")
 
 
-def _features(frame_bgr: np.ndarray) -> tuple[np.ndarray, float]:
+def frame_features(frame_bgr: np.ndarray) -> tuple[np.ndarray, float]:
     """Thumbnail as a flat vector, and gradient energy of the luma, blurred against sub-pixel shifts."""
     import cv2
 
@@ -160,7 +174,7 @@ def _features(frame_bgr: np.ndarray) -> tuple[np.ndarray, float]:
     return thumb, float(across @ across) / across.size + float(down @ down) / down.size
 
 
-def _windows(done: int, n_kept: int, first: int) -> np.ndarray:
+def candidate_windows(done: int, n_kept: int, first: int) -> np.ndarray:
     """Indices (windows, 9) of evenly spread samples of every window that ends in [done, n_kept); long ones in strides.
 
     Args:
@@ -175,10 +189,33 @@ def _windows(done: int, n_kept: int, first: int) -> np.ndarray:
     return np.concatenate(parts)
 
 
-def _evidence(thumbs: np.ndarray, energies: np.ndarray, windows: np.ndarray, max_step_share: float) -> np.ndarray:
-    """Log-odds that each window holds a blend of its first into its last frame; -inf when it cannot.
+def add_evidence(measures: np.ndarray, weights: BlendWeights) -> np.ndarray:
+    """Log-odds (windows,) that each window holds a blend of its first into its last frame, if it is possible at all."""
+    distance, line, misfit, sag = measures.T
+    evidence: np.ndarray = (
+        weights.distance * distance
+        + weights.line * line
+        + weights.energy * misfit
+        + weights.sag * sag
+        + weights.constant
+    )
+    return evidence
 
-    All distances come from one matrix of inner products of the thumbnails.
+
+def measure_windows(
+    thumbs: np.ndarray, energies: np.ndarray, windows: np.ndarray, max_step_share: float
+) -> tuple[np.ndarray, np.ndarray]:
+    """What tells a blend from other changes, for each window; all distances come from one matrix of inner products.
+
+    Args:
+        thumbs, energies: `frame_features` of the samples, (samples, 432) and (samples,) float32.
+        windows: indices of samples, from `candidate_windows`.
+        max_step_share: see `GradualOptions`.
+
+    Returns:
+        (windows, 4) float32: log of the distance between the ends in gray levels; squared distance of the samples from
+        the straight line between the ends, as a share of the ends' own; distance of the energies from a blend's
+        parabola; how far their sag is from that of a blend. And (windows,) bool: whether a blend is possible.
     """
     means = thumbs.mean(1, keepdims=True)
     shapes = thumbs - means
@@ -198,16 +235,9 @@ def _evidence(thumbs: np.ndarray, energies: np.ndarray, windows: np.ndarray, max
     steps = (norms[before] + norms[after] - 2 * products[before, after]).max(1)
     misfit, sag = _contrast(energies[windows])
     distance = 0.5 * np.log(np.maximum(size, 0) / thumbs.shape[1] + 1e-6)
-    weights = _WEIGHTS
-    evidence = (
-        weights["distance"] * distance
-        + weights["line"] * line
-        + weights["energy"] * misfit
-        + weights["sag"] * np.abs(sag - 1)
-        + weights["constant"]
-    )
     hopeless = (steps > max_step_share**2 * size) | (size < thumbs.shape[1] * _MIN_DISTANCE**2)
-    return np.where(hopeless | _same_but_for_light(inner, energies, windows), -np.inf, evidence)
+    possible = ~(hopeless | _same_but_for_light(inner, energies, windows))
+    return np.stack([distance, line, misfit, np.abs(sag - 1)], axis=1), possible
 
 
 def _contrast(energy: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -11,11 +11,14 @@ from color histograms, which motion hardly changes:
 Where both are high, the ends of the window are compared as pictures: how well blocks of one are found anywhere in the
 other, by correlation, and by color, and how far their histograms are apart at equal brightness. Camera motion leaves
 blocks to be found and a change of light leaves the rest alike; another scene does neither. A logistic regression over
-these numbers, fitted on drawn and real footage, gives the evidence; of overlapping windows the one with most wins.
+these numbers gives the evidence; of overlapping windows the one with most wins. Its weights come from drawn and real
+footage that is not part of this project; `benchmarks.transitions` fits new ones on the drawn world and compares
+both.
 
 A camera that turns so fast that nothing of the old view is left two seconds later looks the same and is reported, too.
 """
 
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -27,7 +30,7 @@ from mvideo_core.curation.scenes.plan import Boundary
 
 _LENGTHS = (3, 4, 6, 8, 12, 16, 20, 24, 30)
 """Samples between the ends of a window; about 12 samples are taken per second."""
-_SIDE = 7
+SIDE = 7
 """Samples on either side of a window that it is compared with."""
 _BLOCK = 16
 _CHECKS = 3
@@ -40,7 +43,7 @@ _STILL = 0.03
 """Distance between samples below which a transition has not begun or is over."""
 _MARGIN_SHARE = 0.3
 """Of the length found, added on either side: circles and corners begin with areas too small to be noticed."""
-_SETTLED = 3 * _LENGTHS[-1] + _SIDE + _GROWTH + 1 + round(_MARGIN_SHARE * (_LENGTHS[-1] + 2 * _GROWTH))
+_SETTLED = 3 * _LENGTHS[-1] + SIDE + _GROWTH + 1 + round(_MARGIN_SHARE * (_LENGTHS[-1] + 2 * _GROWTH))
 """Samples until a transition is certain: its own length, as long again on either side for better ones, room to grow."""
 _THUMB = (32, 18)
 _PICTURE = (48, 27)
@@ -50,7 +53,21 @@ _PATCH_PX = (7, 9)
 _PATCH_STEP_PX = (7, 8)
 _APART_FLOOR, _DRIFT_FLOOR, _COLOR_FLOOR, _EQUAL_FLOOR = 0.02, 0.2, 2.0, 0.05
 _MIN_HISTOGRAM_EVIDENCE = -3.5
-_WEIGHTS = {"surplus": 4.08, "apart": 1.02, "correlation": -13.57, "color": 1.09, "equal": 5.71, "constant": 14.01}
+HISTOGRAM_SLOPE = 2.16
+
+
+class WipeWeights(NamedTuple):
+    """Logistic regression over what `measure_histograms` and `measure_pictures` give; log-odds of a transition."""
+
+    surplus: float
+    apart: float
+    correlation: float
+    color: float
+    equal: float
+    constant: float
+
+
+WEIGHTS = WipeWeights(surplus=4.08, apart=1.02, correlation=-13.57, color=1.09, equal=5.71, constant=14.01)
 
 
 class WipeOptions(Options):
@@ -87,9 +104,9 @@ class WipeFinder:
         settled_s: no transition that starts before this time will be reported any more.
     """
 
-    def __init__(self, options: WipeOptions):
+    def __init__(self, options: WipeOptions, weights: WipeWeights = WEIGHTS):
         self.settled_s = float("-inf")
-        self._options = options
+        self._options, self._weights = options, weights
         self._times: list[float] = []
         self._pictures: list[np.ndarray] = []
         self._histograms: list[np.ndarray] = []
@@ -100,15 +117,15 @@ class WipeFinder:
         """Take the next frame, (h, w, 3) uint8; transitions that are certain now."""
         if self._times and time_s - self._times[-1] < self._options.min_spacing_s - 1e-6:
             return []
-        picture, histogram = _features(frame_bgr)
-        for _ in range(_SIDE // 2 if not self._n_samples else 1):  # no side is there before the first frame
+        picture, histogram = frame_features(frame_bgr)
+        for _ in range(SIDE // 2 if not self._n_samples else 1):  # no side is there before the first frame
             self._append(time_s, picture, histogram)
         if self._n_samples - self._n_done < _BLOCK:
             return []
         self._search()
         if len(self._times) >= _SETTLED:
             self.settled_s = self._times[-_SETTLED]
-        found = self._certain(self._n_samples - _LENGTHS[-1] - _SIDE)
+        found = self._certain(self._n_samples - _LENGTHS[-1] - SIDE)
         self._times, self._pictures = self._times[-_SETTLED:], self._pictures[-_SETTLED:]
         self._histograms = self._histograms[-_SETTLED:]
         return found
@@ -117,7 +134,7 @@ class WipeFinder:
         """Transitions still open at the end of the video."""
         if not self._times:
             return []
-        for _ in range(_SIDE // 2):
+        for _ in range(SIDE // 2):
             self._append(self._times[-1], self._pictures[-1], self._histograms[-1])
         self._search()
         return self._certain(self._n_samples + 1)
@@ -131,23 +148,46 @@ class WipeFinder:
     def _search(self) -> None:
         """Judge every window whose later side ends among the samples that came since the last search."""
         n_new = self._n_samples - self._n_done
-        n_kept = min(len(self._times), n_new + _LENGTHS[-1] + 2 * _SIDE)
+        n_kept = min(len(self._times), n_new + _LENGTHS[-1] + 2 * SIDE)
         self._n_done = self._n_samples
         first = self._n_samples - n_kept
         checked: list[_Window] = []
-        for window in _by_histograms(np.stack(self._histograms[-n_kept:]), n_new):
+        for window in self._by_histograms(np.stack(self._histograms[-n_kept:]), n_new):
             if len(checked) == _CHECKS:
                 break
             if any(window.resembles(other) for other in checked):
                 continue
             checked.append(window)
-            if _is_sudden(self._histograms[-n_kept:], window):
+            if is_sudden(self._histograms[-n_kept:], window.start, window.end):
                 continue
-            evidence = window.evidence + _by_pictures(
+            evidence = window.evidence + self._by_pictures(
                 self._pictures[-n_kept:], window, self._options.min_evidence - window.evidence
             )
             if evidence > self._options.min_evidence:
                 self._waiting.append(_Window(evidence, window.start + first, window.end + first))
+
+    def _by_histograms(self, histograms: np.ndarray, n_new: int) -> list[_Window]:
+        """Windows by their evidence from histograms alone, most first."""
+        windows, measures = measure_histograms(histograms, n_new)
+        evidence = self._weights.surplus * measures[:, 0] + self._weights.apart * measures[:, 1]
+        found = [
+            _Window(one, start, end) for one, (start, end) in zip(evidence.tolist(), windows.tolist(), strict=True)
+        ]
+        return sorted(found, key=lambda one: (-one.evidence, one.start))
+
+    def _by_pictures(self, pictures: list[np.ndarray], window: _Window, enough: float) -> float:
+        """Evidence from the frames on either side of a window.
+
+        Below `enough` after the first pair the second, which can only lower it, is not looked at.
+        """
+        weights, evidence = self._weights, 0.0
+        for correlation, color, equal in measure_pictures(pictures, window.start, window.end):
+            evidence = (
+                weights.correlation * correlation + weights.color * color + weights.equal * equal + weights.constant
+            )
+            if evidence < enough:
+                break
+        return evidence
 
     def _certain(self, before_sample: int) -> list[Boundary]:
         """Best windows that no later window can overlap."""
@@ -168,9 +208,9 @@ class WipeFinder:
         first = self._n_samples - len(self._times)
         start, end = window.start - first, window.end - first
         kept = np.stack(self._histograms)
-        middle = _SIDE // 2
-        to_after = _distances(kept, kept[end + middle : end + middle + _SIDE]).mean(1)
-        to_before = _distances(kept, kept[max(0, start - middle - _SIDE + 1) : start - middle + 1]).mean(1)
+        middle = SIDE // 2
+        to_after = _distances(kept, kept[end + middle : end + middle + SIDE]).mean(1)
+        to_before = _distances(kept, kept[max(0, start - middle - SIDE + 1) : start - middle + 1]).mean(1)
         start -= _steps_until_level(to_after[: start + 1][::-1])
         end += _steps_until_level(to_before[end:])
         margin = 1 + round(_MARGIN_SHARE * (end - start))
@@ -185,7 +225,7 @@ def without_margin(wipe: Boundary) -> Boundary:
 
 def _steps_until_level(distances: np.ndarray) -> int:
     """Samples, going outward from an end of a window, until the distance from the other side grows no more."""
-    level = float(np.median(distances[_GROWTH : _GROWTH + _SIDE])) if len(distances) > _GROWTH else 1.0
+    level = float(np.median(distances[_GROWTH : _GROWTH + SIDE])) if len(distances) > _GROWTH else 1.0
     steps = 0
     while steps < min(_GROWTH, len(distances) - 2):
         rises = distances[steps + 1 : steps + 3].max() - distances[steps] >= _STILL
@@ -200,7 +240,7 @@ def _distances(some: np.ndarray, others: np.ndarray) -> np.ndarray:
     return np.asarray(np.sqrt(np.maximum(0, 1 - some @ others.T)))
 
 
-def _features(frame_bgr: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def frame_features(frame_bgr: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Picture for comparing blocks, and color histogram."""
     import cv2
 
@@ -219,66 +259,61 @@ def _histogram(thumb_bgr: np.ndarray) -> np.ndarray:
     return np.asarray(np.sqrt(np.concatenate(counts) / (2 * _THUMB[0] * _THUMB[1])), np.float32)
 
 
-def _by_histograms(histograms: np.ndarray, n_new: int) -> list[_Window]:
-    """Windows whose later side ends among the last `n_new` samples and whose sides differ; most evidence first.
+def measure_histograms(histograms: np.ndarray, n_new: int) -> tuple[np.ndarray, np.ndarray]:
+    """Windows whose later side ends among the last `n_new` samples and whose sides differ.
 
     Means over sides come from one summed-area table.
+
+    Returns:
+        (windows, 2) int: samples at its ends. (windows, 2) float: logs of surplus and apart, see the top of this file.
     """
     n = len(histograms)
     table = np.zeros((n + 1, n + 1))
     table[1:, 1:] = _distances(histograms, histograms).cumsum(0).cumsum(1)
 
     def mean(rows: np.ndarray, columns: np.ndarray) -> np.ndarray:
-        """Over squares of side `_SIDE` that begin at the given samples."""
-        far_rows, far_columns = rows + _SIDE, columns + _SIDE
+        """Over squares of side `SIDE` that begin at the given samples."""
+        far_rows, far_columns = rows + SIDE, columns + SIDE
         total = (
             table[far_rows, far_columns] - table[rows, far_columns] - table[far_rows, columns] + table[rows, columns]
         )
-        return np.asarray(np.maximum(0, total) / _SIDE**2)
+        return np.asarray(np.maximum(0, total) / SIDE**2)
 
-    found: list[_Window] = []
+    windows, measures = [], []
     for length in _LENGTHS:
-        afters = np.arange(max(n - n_new - _SIDE + 1, length + _SIDE - 1), n - _SIDE + 1)
-        befores = afters - length - _SIDE + 1
+        afters = np.arange(max(n - n_new - SIDE + 1, length + SIDE - 1), n - SIDE + 1)
+        befores = afters - length - SIDE + 1
         apart = mean(befores, afters)
-        drift = 3 / _SIDE * np.maximum(mean(befores, befores), mean(afters, afters)) * (length + _SIDE)
+        drift = 3 / SIDE * np.maximum(mean(befores, befores), mean(afters, afters)) * (length + SIDE)
         surplus, apart = np.log(apart / (drift + _DRIFT_FLOOR) + 1e-9), np.log(apart + _APART_FLOOR)
-        evidence = _WEIGHTS["surplus"] * surplus + _WEIGHTS["apart"] * apart
-        hopeful = np.flatnonzero(2.16 * surplus + apart > _MIN_HISTOGRAM_EVIDENCE)
-        found += [_Window(float(evidence[k]), int(afters[k]) - length, int(afters[k])) for k in hopeful]
-    return sorted(found, key=lambda one: (-one.evidence, one.start))
+        hopeful = HISTOGRAM_SLOPE * surplus + apart > _MIN_HISTOGRAM_EVIDENCE
+        windows.append(np.stack([afters - length, afters], axis=1)[hopeful])
+        measures.append(np.stack([surplus, apart], axis=1)[hopeful])
+    return np.concatenate(windows), np.concatenate(measures)
 
 
-def _is_sudden(histograms: list[np.ndarray], window: _Window) -> bool:
+def is_sudden(histograms: Sequence[np.ndarray], start: int, end: int) -> bool:
     """Whether one step makes most of the change: a hard cut, whose exact place the hard-cut detector tells."""
-    inside = np.stack(histograms[window.start : window.end + 1])
+    inside = np.stack(histograms[start : end + 1])
     steps = 1 - (inside[1:] * inside[:-1]).sum(1)
     return bool(steps.max() > _MAX_STEP_SHARE**2 * (1 - inside[0] @ inside[-1]))
 
 
-def _by_pictures(pictures: list[np.ndarray], window: _Window, enough: float) -> float:
-    """Evidence from the frames on either side of a window; of two pairs the more alike counts, against flashes.
+def measure_pictures(pictures: Sequence[np.ndarray], start: int, end: int) -> Iterator[tuple[float, float, float]]:
+    """Correlation, log of color and log of equal, see the top of this file, between the two sides of a window.
 
-    Below `enough` after the first pair the second, which can only lower it, is not looked at.
+    First of one pair of frames, then of two pairs: the more alike counts, against flashes.
     """
     pairs = [
-        (pictures[window.start], pictures[window.end]),
-        (pictures[window.end + _SIDE // 2], pictures[window.start - _SIDE // 2]),
+        (pictures[start], pictures[end]),
+        (pictures[end + SIDE // 2], pictures[start - SIDE // 2]),
     ]
-    correlation, color, equal, evidence = -1.0, 255.0, 1.0, 0.0
+    correlation, color, equal = -1.0, 255.0, 1.0
     for pair in pairs:
         one_correlation, one_color = _match_blocks(*pair)
         correlation, color = max(correlation, one_correlation), min(color, one_color)
         equal = min(equal, _equal_light_distance(*pair))
-        evidence = float(
-            _WEIGHTS["correlation"] * correlation
-            + _WEIGHTS["color"] * np.log(color + _COLOR_FLOOR)
-            + _WEIGHTS["equal"] * np.log(equal + _EQUAL_FLOOR)
-            + _WEIGHTS["constant"]
-        )
-        if evidence < enough:
-            break
-    return evidence
+        yield correlation, float(np.log(color + _COLOR_FLOOR)), float(np.log(equal + _EQUAL_FLOOR))
 
 
 def _match_blocks(where_bgr: np.ndarray, what_bgr: np.ndarray) -> tuple[float, float]:

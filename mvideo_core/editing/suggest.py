@@ -15,6 +15,7 @@ import yaml
 
 from mvideo_core.base.disk import write_whole
 from mvideo_core.base.errors import ConfigError, ModelError
+from mvideo_core.base.options import parse_yaml
 from mvideo_core.editing.draw import KINDS, CanvasOptions, ShapeOptions, draw, parse_shapes
 from mvideo_core.masks.io.clip import MaskClip
 from mvideo_core.perception.captioning.openai_compatible import OpenAICompatibleOptions, open_client
@@ -39,7 +40,7 @@ class Suggestion(NamedTuple):
 @cache
 def examples() -> tuple[dict[str, Any], ...]:
     """Prompts with shapes written by hand."""
-    return tuple(yaml.safe_load(EXAMPLES.read_text(encoding="utf-8")))
+    return tuple(parse_yaml(EXAMPLES.read_text(encoding="utf-8"), str(EXAMPLES)))
 
 
 def server_of(values: dict[str, Any]) -> OpenAICompatibleOptions:

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 from xml.sax.saxutils import escape
 
+from mvideo_core.base.svg import chart, dot, polyline, text, tick
 from mvideo_core.evaluation.aggregate import group_of
 from mvideo_core.evaluation.figures import Figure, figure_of, metric_titles
 from mvideo_core.evaluation.result import LoadedResult
@@ -68,40 +69,26 @@ def svg_of_pairs(
     def y(number: float) -> float:
         return TOP + (HEIGHT - TOP - BOTTOM) * (high - number) / (high - low)
 
-    parts = [
-        f'<text x="{LEFT - 6}" y="{y(number) + 4:.1f}" text-anchor="end">{number:.4g}</text>'
-        f'<path d="M{LEFT} {y(number):.1f}H{WIDTH - 8}" stroke="#888" stroke-opacity=".3"/>'
-        for number in (low, (low + high) / 2, high)
-    ]
+    parts = [text(LEFT, 14, title, font_weight="bold")]
+    parts += [tick(y(number), f"{number:.4g}", LEFT, WIDTH - 8) for number in (low, (low + high) / 2, high)]
     for name, one in values.items():
         points = [(x(place), y(one[place])) for place in sorted(one)]
-        line = " ".join(f"{across:.1f},{down:.1f}" for across, down in points)
-        dots = "".join(f'<circle cx="{across:.1f}" cy="{down:.1f}" r="2.2"/>' for across, down in points)
-        parts.append(
-            f'<g fill="{ITEM_COLOR}" opacity=".7"><title>{escape(name)}</title>'
-            f'<polyline points="{line}" fill="none" stroke="{ITEM_COLOR}" stroke-width="1"/>{dots}</g>'
-        )
+        drawn = polyline(points, ITEM_COLOR, 1) + "".join(dot(*point, 2.2) for point in points)
+        parts.append(f'<g fill="{ITEM_COLOR}" opacity=".7"><title>{escape(name)}</title>{drawn}</g>')
     for place, (system, figure) in enumerate(zip(systems, figures, strict=True)):
         if figure.mean is None:
             continue
         across = x(place) + 12
         if figure.low is not None and figure.high is not None:
-            line = f"M{across:.1f} {y(figure.low):.1f}V{y(figure.high):.1f}"
-            parts.append(f'<path d="{line}" stroke="{MEAN_COLOR}" stroke-width="2"/>')
-        parts.append(
-            f'<circle cx="{across:.1f}" cy="{y(figure.mean):.1f}" r="4.5" fill="{MEAN_COLOR}">'
-            f"<title>{escape(f'{system}: {figure.text}')}</title></circle>"
-            f'<text x="{x(place):.1f}" y="{HEIGHT - 22}" text-anchor="middle">{escape(_short(system, slot))}</text>'
-            f'<text x="{x(place):.1f}" y="{HEIGHT - 8}" text-anchor="middle" fill="{MEAN_COLOR}">'
-            f"{escape(figure.text)}</text>"
-        )
-    told = "; ".join(f"{system} {one.text}" for system, one in zip(systems, figures, strict=True))
-    quoted = escape(f"{title}: {told}", {'"': "&quot;"})
-    return (
-        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {HEIGHT}" role="img" font-size="13" '
-        f'font-family="sans-serif" fill="currentColor" aria-label="{quoted}">'
-        f'<text x="{LEFT}" y="14" font-weight="bold">{escape(title)}</text>{"".join(parts)}</svg>'
-    )
+            parts.append(polyline([(across, y(figure.low)), (across, y(figure.high))], MEAN_COLOR, 2))
+        name = f"<title>{escape(f'{system}: {figure.text}')}</title>"
+        parts += [
+            f'<g fill="{MEAN_COLOR}">{name}{dot(across, y(figure.mean), 4.5)}</g>',
+            text(x(place), HEIGHT - 22, _short(system, slot), "middle"),
+            text(x(place), HEIGHT - 8, figure.text, "middle", fill=MEAN_COLOR),
+        ]
+    scores = "; ".join(f"{system} {one.text}" for system, one in zip(systems, figures, strict=True))
+    return chart(WIDTH, HEIGHT, f"{title}: {scores}", parts, 13)
 
 
 def _short(text: str, room_px: float) -> str:

@@ -5,12 +5,12 @@ import math
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
-from xml.sax.saxutils import escape
 
 from pydantic import Field
 
 from mvideo_core.base.disk import write_whole
 from mvideo_core.base.options import Options
+from mvideo_core.base.svg import chart, dot, polyline, text, tick
 from mvideo_core.training.callbacks.metrics import read_metrics
 from mvideo_core.training.callbacks.trackers import METRICS
 from mvideo_core.training.checkpoint import CHECKPOINTS, complete
@@ -29,8 +29,8 @@ DRAWN = {
 }
 """Metrics of the chart and what they are called there."""
 STYLE = (
-    "<style>svg{max-width:800px;background:#fff;color:#1b1f24}.grid{stroke:#8888;fill:none}"
-    "@media (prefers-color-scheme:dark){svg{background:#14181d;color:#e8ecf1}}</style>"
+    "svg{max-width:800px;background:#fff;color:#1b1f24}"
+    "@media (prefers-color-scheme:dark){svg{background:#14181d;color:#e8ecf1}}"
 )
 MOST_POINTS = 400
 
@@ -103,35 +103,23 @@ def curves_svg(curves: Sequence[Curve], changes: Sequence[Change] = ()) -> str:
     last = max((step for curve in curves for step, _ in curve.points), default=1)
     high = max(values, default=1.0) or 1.0
     wide, tall = WIDTH - LEFT - 8, HEIGHT - BOTTOM - TOP
-    parts = [
-        f'<text x="{LEFT - 6}" y="{TOP + tall * (1 - part) + 6:.0f}" text-anchor="end">{high * part:.3g}</text>'
-        f'<path d="M{LEFT} {TOP + tall * (1 - part):.1f}h{wide}" class="grid"/>'
-        for part in (0, 0.5, 1)
-    ]
-    parts.append(f'<text x="{WIDTH - 8}" y="{HEIGHT - 8}" text-anchor="end">step {last:,}</text>')
+
+    def place(step: int, value: float) -> tuple[float, float]:
+        return LEFT + wide * step / last, TOP + tall * (1 - value / high)
+
+    parts = [tick(place(0, high * part)[1], f"{high * part:.3g}", LEFT, LEFT + wide) for part in (0, 0.5, 1)]
+    parts.append(text(WIDTH - 8, HEIGHT - 8, f"step {last:,}", "end"))
     for n, curve in enumerate(curves):
-        places = [
-            f"{LEFT + wide * step / last:.1f},{TOP + tall * (1 - value / high):.1f}" for step, value in curve.points
-        ]
-        color = COLORS[n % len(COLORS)]
-        mark = "".join(f'<circle cx="{p.split(",")[0]}" cy="{p.split(",")[1]}" r="3.5"/>' for p in places[:1])
+        color, points = COLORS[n % len(COLORS)], [place(*point) for point in curve.points]
         left, top = LEFT + wide * (n % 2) // 2, HEIGHT + LEGEND_ROW * (n // 2)
-        key = f'<rect x="{left}" y="{top + 6}" width="16" height="8"/>'
-        key += f'<text x="{left + 24}" y="{top + 16}">{curve.name}</text>'
-        parts.append(f'<g fill="{color}">{mark}{key}</g>')
-        parts.append(f'<polyline points="{" ".join(places)}" fill="none" stroke="{color}" stroke-width="2"/>')
+        key = f'<rect x="{left}" y="{top + 6}" width="16" height="8"/>' + text(left + 24, top + 16, curve.name)
+        parts += [f'<g fill="{color}">{dot(*points[0], 3.5)}{key}</g>', polyline(points, color, 2)]
     for n, change in enumerate(changes):
-        x, words = LEFT + wide * change.step / last, escape(change.words())
-        parts.append(
-            f'<path d="M{x:.1f} {TOP}v{tall}" stroke="currentColor" stroke-dasharray="3 3"/>'
-            f'<text x="{x + 3:.1f}" y="{TOP + 12 + 14 * (n % 6)}" font-size="13">{words}</text>'
-        )
+        x = place(change.step, 0)[0]
+        parts.append(f'<path d="M{x:.1f} {TOP}v{tall}" stroke="currentColor" stroke-dasharray="3 3"/>')
+        parts.append(text(x + 3, TOP + 12 + 14 * (n % 6), change.words(), font_size=13))
     height = HEIGHT + LEGEND_ROW * -(-len(curves) // 2)
-    return (
-        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {height}" role="img" font-size="{FONT_PX}" '
-        f'font-family="sans-serif" fill="currentColor" aria-label="Losses over {last} steps">'
-        f"{STYLE}{''.join(parts)}</svg>\n"
-    )
+    return chart(WIDTH, height, f"Losses over {last} steps", parts, FONT_PX, STYLE) + "\n"
 
 
 def last_line(report: RunReport) -> str:

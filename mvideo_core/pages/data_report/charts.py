@@ -2,6 +2,7 @@
 
 from markupsafe import Markup, escape
 
+from mvideo_core.base.svg import text
 from mvideo_core.pages.data_report.data import Histogram
 
 WIDTH, HEIGHT, TOP, BOTTOM = 320, 150, 12, 28
@@ -22,10 +23,7 @@ def histogram_svg(histogram: Histogram) -> Markup:
         )
     low, middle, high = histogram.edges[0], histogram.edges[len(histogram.edges) // 2], histogram.edges[-1]
     ticks = [(0.0, "start", low), (WIDTH / 2, "middle", middle), (float(WIDTH), "end", high)]
-    marks = "".join(
-        f'<text x="{x:.0f}" y="{HEIGHT - 12}" text-anchor="{anchor}">{number(value)}</text>'
-        for x, anchor, value in ticks
-    )
+    marks = "".join(text(x, HEIGHT - 12, number(value), anchor) for x, anchor, value in ticks)
     spoken = escape(f"{histogram.name}: {summary(histogram)}")
     return Markup(  # noqa: S704  # every text in it is a number of ours or escaped
         f'<svg viewBox="0 0 {WIDTH} {HEIGHT}" role="img" aria-label="{spoken}">'

@@ -6,6 +6,7 @@ from typing import Any
 import typer
 
 from mvideo_core.base.errors import ConfigError
+from mvideo_core.cli.eval_control import add_to as add_control
 from mvideo_core.cli.eval_models import add_to as add_models
 from mvideo_core.cli.eval_vbench import add_to as add_vbench
 from mvideo_core.cli.settings import end_with, local_only, read_values, tell_profiles
@@ -34,6 +35,7 @@ def add_to(app: typer.Typer) -> None:
     """Register the group."""
     add_vbench(eval_app)
     add_models(eval_app)
+    add_control(eval_app)
     app.add_typer(eval_app, name="eval")
 
 
@@ -193,7 +195,7 @@ def generate(
         read_prompts,
         with_lengthened,
     )
-    from mvideo_core.evaluation.manifest import absolute_items, read_manifest
+    from mvideo_core.evaluation.manifest import absolute_items, flatten_items, read_manifest
     from mvideo_core.evaluation.plan import Part, parse_part
     from mvideo_core.evaluation.systems import load_system
 
@@ -212,7 +214,7 @@ def generate(
     piece = parse_part(part) if part else Part()
     made = make_videos(chosen, items, out, piece, show_progress)
     typer.echo(f"{made}: {len(items)} items; score them with: mvideo eval run {made} --suite SUITE --out RESULT")
-    mine = absolute_items(read_manifest(made))[piece.index :: piece.count]
+    mine = flatten_items(absolute_items(read_manifest(made)))[piece.index :: piece.count]
     lost = failures(mine)
     if lost and len(lost) == len(mine):
         name, why = next(iter(lost.items()))
@@ -253,12 +255,15 @@ def _plan(suite: str, settings: list[str], manifests: list[str]) -> Any:
 
 def write_all(out: str) -> None:
     """Write every export of a result and print its table."""
+    from mvideo_core.evaluation.control.summary import control_markdown
     from mvideo_core.evaluation.export import to_markdown, write_exports
     from mvideo_core.evaluation.result import read_result
 
     loaded = read_result(out)
     paths = write_exports(loaded, Path(out))
     typer.echo(to_markdown(loaded.result))
+    if text := control_markdown(loaded):
+        typer.echo(text)
     typer.echo(f"written: {Path(out) / 'result.json'}, {', '.join(str(path) for path in paths)}")
 
 

@@ -48,7 +48,7 @@ class Metric(ABC):
     Attributes:
         licence: of code and weights, as `mvideo eval ls` shows it.
         revision: raised when the same input would give another number; part of the cache key.
-        needs: of "prompt", "masks", "source": what an item must have to be scored.
+        needs: of "prompt", "masks", "source", "interventions": what an item must have to be scored.
         scale: raw value times this is what tables print (VBench's dimensions: 100).
         min_side_px: videos with a shorter side cannot be scored; validation tells before anything is loaded.
         min_frames: videos with fewer frames cannot be scored; validation tells before anything is loaded.

@@ -17,6 +17,7 @@ from typing import Any
 from mvideo_core.base.disk import write_whole
 from mvideo_core.base.options import canonical_json
 from mvideo_core.evaluation.aggregate import Aggregate, GroupKey, group_of
+from mvideo_core.evaluation.control.summary import control_json, control_markdown
 from mvideo_core.evaluation.facts import NOT_RECORDED, SAME_SECONDS, describe
 from mvideo_core.evaluation.figures import COUNTS, READING, detail_of, figure_of, metric_titles
 from mvideo_core.evaluation.layout import Section, Sheet, sheet_latex, sheet_markdown
@@ -168,7 +169,8 @@ def to_vbench(loaded: LoadedResult, group: GroupKey) -> dict[str, list[Any]]:
 
 
 def write_exports(loaded: LoadedResult, out: Path) -> list[Path]:
-    """results.json, .csv, .md and .tex, and one <system>_eval_results.json per system. Returns: what was written.
+    """results.json, .csv, .md and .tex, and one <system>_eval_results.json per system; control.md and .json where the
+    suite measures control, or S_m with its controls. Returns: what was written.
 
     Raises:
         StoreError: the folder cannot be written.
@@ -184,6 +186,10 @@ def write_exports(loaded: LoadedResult, out: Path) -> list[Path]:
     for name, make in forms.items():
         write_whole(out / name, make(result))
         written.append(out / name)
+    if text := control_markdown(loaded):
+        for name, content in (("control.md", text), ("control.json", control_json(loaded))):
+            write_whole(out / name, content)
+            written.append(out / name)
     found = {group.key: dimensions for group in result.groups if (dimensions := to_vbench(loaded, group.key))}
     for name, dimensions in zip(
         file_names(["-".join(filter(None, key)) for key in found]), found.values(), strict=True

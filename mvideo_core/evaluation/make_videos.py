@@ -22,7 +22,15 @@ from mvideo_core.evaluation.guides import (
     has_guide,
     keep_guide,
 )
-from mvideo_core.evaluation.manifest import EvalItem, Manifest, check_unique, read_manifest, write_manifest
+from mvideo_core.evaluation.manifest import (
+    EvalItem,
+    Manifest,
+    check_unique,
+    flatten_items,
+    fold_items,
+    read_manifest,
+    write_manifest,
+)
 from mvideo_core.evaluation.plan import Part
 from mvideo_core.evaluation.scores import masks_digest
 from mvideo_core.evaluation.systems import FolderSystem, SystemOptions
@@ -125,15 +133,17 @@ def make_videos(
     An item whose video cannot be made is noted beside its place (`unmade.failure_of`), and the next one is made.
 
     Args:
-        items: paths absolute; `video` and `system` are filled in here.
-        part: every n-th item only, for several GPUs; the manifest holds all of them.
+        items: paths absolute; `video` and `system` are filled in here. Interventions are items of their own meanwhile.
+        part: every n-th video only, for several GPUs; the manifest holds all of them.
 
     Raises:
         ModelError: weights or adapter absent; the message says which, from where and where to put them.
         ConfigError: no such folder, or two items of one id.
     """
     place, piece = Path(out), part or Part()
-    known = [item.model_copy(update={"system": system.name, **_length(system, item)}) for item in items]
+    asked = list(items)
+    fresh = {"system": system.name, "seen_masks": ""}
+    known = [item.model_copy(update={**fresh, **_length(system, item)}) for item in flatten_items(asked)]
     if system.folder is not None:
         known = [item.model_copy(update={"video": find_video(system.folder, item)}) for item in known]
     else:
@@ -145,7 +155,7 @@ def make_videos(
     about = json.dumps(system.model_dump(mode="json"), indent=1) + "\n"
     if system.folder is None:
         _note_earlier(listed, about, place)
-    manifest = write_manifest(listed, place / "manifest.jsonl")
+    manifest = write_manifest(fold_items(asked, listed), place / "manifest.jsonl")
     write_whole(place / "system.json", about)
     if system.folder is None:
         _make_all(_maker(system), known[piece.index :: piece.count], place, progress)
@@ -165,7 +175,8 @@ def _note_earlier(items: Sequence[EvalItem], about: str, out: Path) -> None:
     """Until a video of another request is made again, it counts as failed: a run may end before it comes to it."""
     try:
         same = (out / "system.json").read_text(encoding="utf-8") == about
-        before = {item.id: _request_key(item) for item in read_manifest(out / "manifest.jsonl").items} if same else {}
+        held = flatten_items(read_manifest(out / "manifest.jsonl").items) if same else []
+        before = {item.id: _request_key(item) for item in held}
     except (OSError, ConfigError):
         before = {}
     for item in items:

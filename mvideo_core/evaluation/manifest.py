@@ -8,11 +8,11 @@ import json
 import re
 import unicodedata
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
-from pydantic import ValidationError, field_validator
+from pydantic import Field, ValidationError, field_validator
 
 from mvideo_core.base.disk import write_whole
 from mvideo_core.base.errors import ConfigError
@@ -40,6 +40,22 @@ PICTURES = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff")
 _NUMBERED = re.compile(r"-\d+$")
 
 
+class Intervention(Record):
+    """An item again, under edited masks; all paths as in the item.
+
+    Attributes:
+        edit: name of the edit, such as "shift"; the letters of a file name.
+        masks: the edited masks: same frames, objects and size as the item's; an object that is dropped has empty ones.
+        video: made from the item's prompt and seed with these masks; "" = not yet.
+        seen_masks: as in the item.
+    """
+
+    edit: str = Field(pattern=r"^[A-Za-z0-9_-]+$")
+    masks: str
+    video: str = ""
+    seen_masks: str = ""
+
+
 class EvalItem(Record):
     """One video of one system.
 
@@ -60,6 +76,8 @@ class EvalItem(Record):
         variant: of the system, such as "8 s" or "no consistency loss"; variants are tabled apart.
         fit: how the system brought masks of another shape to its frame; "" = as the metric's option says.
         bars_px: black bars above, below, left and right of the picture; every metric looks at the picture only.
+        seen_masks: where the objects of `masks` are in the video, as drawn or as found by other means; "" = unknown.
+        interventions: the same item under edited masks, for `control_response`.
     """
 
     id: str
@@ -76,12 +94,56 @@ class EvalItem(Record):
     variant: str = ""
     fit: Literal["", "same", "crop", "letterbox", "stretch"] = ""
     bars_px: tuple[int, int, int, int] = (0, 0, 0, 0)
+    seen_masks: str = ""
+    interventions: tuple[Intervention, ...] = ()
+
+    @field_validator("interventions")
+    @classmethod
+    def _check_edits(cls, given: tuple[Intervention, ...]) -> tuple[Intervention, ...]:
+        """Each edit once: results name them."""
+        name, n = Counter(one.edit for one in given).most_common(1)[0] if given else ("", 0)
+        if n > 1:
+            raise ValueError(f"{n} interventions are called {name!r}; edits of one item need different names")
+        return given
 
     @field_validator("id", "prompt", "prompt_generation")
     @classmethod
     def _compose(cls, text: str) -> str:
         """One spelling of accents (NFC), so that items of systems whose files were named on different machines pair."""
         return unicodedata.normalize("NFC", text)
+
+
+def item_under(item: EvalItem, one: Intervention) -> EvalItem:
+    """The item as if it had been asked for with the masks of an intervention; "cat-0" becomes "cat-0+shift"."""
+    return item.model_copy(
+        update={
+            "id": f"{item.id}+{one.edit}", "masks": one.masks, "video": one.video, "seen_masks": one.seen_masks,
+            "sample_masks_sha256": "", "interventions": (),
+        }
+    )  # fmt: skip
+
+
+def flatten_items(items: Iterable[EvalItem]) -> list[EvalItem]:
+    """Each item without its interventions, then each of these as an item: every video that is to be made."""
+    return [
+        one
+        for item in items
+        for one in (item.model_copy(update={"interventions": ()}), *(item_under(item, x) for x in item.interventions))
+    ]
+
+
+def fold_items(items: Sequence[EvalItem], flat: Iterable[EvalItem]) -> list[EvalItem]:
+    """The opposite: `items` with masks and videos of `flat`, which is in the order of `flatten_items(items)`."""
+    rest = iter(flat)
+    folded = []
+    for item in items:
+        base = next(rest)
+        under = tuple(
+            Intervention(edit=one.edit, masks=made.masks, video=made.video, seen_masks=made.seen_masks)
+            for one, made in ((one, next(rest)) for one in item.interventions)
+        )
+        folded.append(base.model_copy(update={"interventions": under}))
+    return folded
 
 
 class Manifest(NamedTuple):
@@ -121,9 +183,15 @@ def read_manifest(path: str | Path) -> Manifest:
 
 def absolute_items(manifest: Manifest) -> list[EvalItem]:
     """The items with absolute paths."""
+
+    def whole(given: Record) -> dict[str, str]:
+        names = ("video", "masks", "source_video", "seen_masks")
+        return {name: manifest.path(getattr(given, name)) for name in names if hasattr(given, name)}
+
     return [
         item.model_copy(
-            update={name: manifest.path(getattr(item, name)) for name in ("video", "masks", "source_video")}
+            update=whole(item)
+            | {"interventions": tuple(one.model_copy(update=whole(one)) for one in item.interventions)}
         )
         for item in manifest.items
     ]

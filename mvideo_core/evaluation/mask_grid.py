@@ -58,8 +58,11 @@ def match_frames(n_masks: int, masks_fps: float | None, n_frames: int, fps: floa
     return GridMatch(index, scored, n_frames - kept, np.flatnonzero(masks_s > end_s + reach_s))
 
 
-def check_match(found: GridMatch, n_masks: int, masks_fps: float | None, fps: float, align: bool) -> None:
+def check_match(found: GridMatch, n_masks: int, masks_fps: float | None, fps: float, align: bool | None) -> None:
     """Nothing when masks and video are of one length; with `align` when few masks are left over.
+
+    Args:
+        align: None = the caller has no such option, so the message does not name it.
 
     Raises:
         MediaError: the lengths do not fit.
@@ -78,7 +81,8 @@ def check_match(found: GridMatch, n_masks: int, masks_fps: float | None, fps: fl
         f"{fps:g} per second"
     )
     if not align:
-        raise MediaError(f"{text}; give masks of its length, or set `align: true` to score the frames that both have")
+        other = ", or set `align: true` to score the frames that both have" if align is False else ""
+        raise MediaError(f"{text}; give masks of its length{other}")
     if (share := len(found.lost) / n_masks) > MAX_UNMATCHED:
         raise MediaError(
             f"{text}: {len(found.lost)} masks ({share:.0%}) are after the video's end; at most "

@@ -127,7 +127,8 @@ def _without_scoring(
     """Why there is nothing to score, if so."""
     if (absence := absence_of(item.video)) is not None:
         return absence
-    has = {"video": item.video, "prompt": item.prompt, "masks": item.masks, "source": item.source_video}
+    has: dict[str, Any] = {"video": item.video, "prompt": item.prompt, "masks": item.masks, "source": item.source_video}
+    has["interventions"] = item.interventions
     lacking = sorted(name for name in about.inputs if not has[name])
     if lacking:
         return "inapplicable", f"the item has no {' and no '.join(lacking)}"

@@ -72,8 +72,14 @@ def key_facts(
     if "masks" in metric.inputs:
         facts["masks"] = digests.masks(masks_from.masks)
         facts |= {"fit": item.fit} if item.fit else {}
-    if "source" in metric.inputs:
+    if "source" in metric.inputs or ("interventions" in metric.inputs and item.source_video):
         facts["source"] = digests.file(item.source_video)
+    if "interventions" in metric.inputs:
+        facts["seen_masks"] = digests.masks(item.seen_masks)
+        facts["interventions"] = [
+            [one.edit, digests.masks(one.masks), digests.file(one.video), digests.masks(one.seen_masks)]
+            for one in item.interventions
+        ]
     return facts
 
 

@@ -8,6 +8,7 @@ from mvideo_core.base.listing import is_file
 from mvideo_core.base.records import Record
 from mvideo_core.evaluation.aggregate import GroupKey, group_of
 from mvideo_core.evaluation.bars import bars_of
+from mvideo_core.evaluation.control.fit import describe_shapes
 from mvideo_core.evaluation.export import VBENCH_DIMENSIONS
 from mvideo_core.evaluation.facts import SAME_SECONDS, facts_from, frames_in
 from mvideo_core.evaluation.manifest import EvalItem
@@ -22,7 +23,7 @@ VBENCH_LONG_S = 5.0
 """VBench's authors: below this VBench ("short"), from it on VBench-Long ("long"; README-FAQ of the project)."""
 
 Level = Literal["error", "warning"]
-_WORDS = {"prompt": "a prompt", "masks": "masks", "source": "a source_video"}
+_WORDS = {"prompt": "a prompt", "masks": "masks", "source": "a source_video", "interventions": "interventions"}
 
 
 class Problem(Record):
@@ -97,7 +98,7 @@ def check_item(
     """Problems of one item, and what its video is; None when it cannot be read.
 
     Args:
-        without: of "prompt", "masks", "source": what no item of the system has; told once for all of them.
+        without: of "prompt", "masks", "source", "interventions": what no item of the system has; reported once for all.
     """
     inputs = {name for one in metrics for name in one.inputs} - without
     found: list[tuple[Level, str]] = []
@@ -117,7 +118,27 @@ def check_item(
         found += _mask_problems(item, video, info, own)
     if "source" in inputs and not is_file(item.source_video):
         found.append(("error", f"source_video {item.source_video or '(none)'} is not there"))
+    if "interventions" in inputs:
+        found += _intervention_problems(video)
     return list(dict.fromkeys(found)), info
+
+
+def _intervention_problems(video: EvalVideo) -> list[tuple[Level, str]]:
+    """Edited masks or videos that are missing or do not fit those of the item."""
+    if not video.item.interventions:
+        return [("error", "no interventions; metrics that compare with them leave the item out")]
+    found: list[tuple[Level, str]] = []
+    for one in video.item.interventions:
+        if (absence := absence_of(one.video)) is not None:
+            found.append(("error", f"edit {one.edit!r}: {absence.why}"))
+        try:
+            seen, wanted = video.under(one).masks().shape, video.masks().shape
+        except MediaError as error:
+            found.append(("error", f"edit {one.edit!r}: {error}"))
+            continue
+        if seen != wanted:
+            found.append(("error", f"edit {one.edit!r}: {describe_shapes(seen, wanted)}"))
+    return found
 
 
 def _video_problems(info: MediaInfo, metric: Prepared) -> list[tuple[Level, str]]:
@@ -147,7 +168,7 @@ def _mask_problems(
     if masks.n_objects == 0 or len(masks.edges) == 0:
         found.append(("error", f"masks of {masks.n_objects} objects, all empty"))
     for one in metrics:
-        align: bool = getattr(one.options, "align", False)
+        align: bool | None = getattr(one.options, "align", None)
         fit: GridFit = getattr(one.options, "fit", "same")
         try:
             if info.n_frames:
@@ -257,7 +278,7 @@ def _members(items: Sequence[EvalItem]) -> dict[GroupKey, list[EvalItem]]:
 
 def _absent(items: Sequence[EvalItem]) -> frozenset[str]:
     """What none of the items has."""
-    fields = {"prompt": "prompt", "masks": "masks", "source": "source_video"}
+    fields = {"prompt": "prompt", "masks": "masks", "source": "source_video", "interventions": "interventions"}
     return frozenset(name for name, field in fields.items() if not any(getattr(item, field) for item in items))
 
 

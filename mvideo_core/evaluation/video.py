@@ -1,15 +1,19 @@
 """One item as metrics see it: decoded when first asked for, forgotten when closed. Shape letters: T frames, H, W, C."""
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from mvideo_core.base.errors import ConfigError, MediaError
 from mvideo_core.base.listing import is_file
-from mvideo_core.evaluation.manifest import EvalItem
+from mvideo_core.evaluation.manifest import EvalItem, Intervention, item_under
 from mvideo_core.masks import MaskSequence
 from mvideo_core.media.decode import read_clip
 from mvideo_core.media.probe import MediaInfo, probe
+
+if TYPE_CHECKING:
+    from mvideo_core.editing.mask_files import ReadMasks
 
 MAX_DECODED_BYTES = 16 << 30
 """Of one video's frames; more is refused before decoding."""
@@ -119,6 +123,18 @@ class EvalVideo:
             self._masks = None
         self.masks_from = masks_from
 
+    def under(self, one: Intervention) -> "EvalVideo":
+        """The item under edited masks, as a video of its own. Its frames are the caller's to close."""
+        return EvalVideo(item_under(self.item, one), self.root)
+
+    def seen_masks(self) -> MaskSequence:
+        """The item's masks of what is in the video, at their own size, frame by frame of the video.
+
+        Raises:
+            MediaError: the item names none, or they cannot be read.
+        """
+        return self._read(self.item.seen_masks, "seen_masks").sequence
+
     def close(self) -> None:
         """Forget what was decoded."""
         self._frames = self._masks = self._source = None
@@ -132,16 +148,19 @@ class EvalVideo:
         return place
 
     def _read_masks(self) -> None:
+        found = self._read(self.masks_from.masks, "masks")
+        self._masks, self._masks_fps = found.sequence, found.fps
+
+    def _read(self, text: str, what: str) -> "ReadMasks":
         from mvideo_core.editing.mask_files import read_masks
 
-        text = self.masks_from.masks
+        name = self.masks_from.id if what == "masks" else self.item.id
         if not text:
-            raise MediaError(f"{self.masks_from.id}: the manifest names no masks for it")
+            raise MediaError(f"{name}: the manifest names no {what} for it")
         try:
-            found = read_masks(text if "://" in text else self.root / Path(text).expanduser())
+            return read_masks(text if "://" in text else self.root / Path(text).expanduser())
         except ConfigError as error:
-            raise MediaError(f"{self.masks_from.id}: masks: {error}") from None
-        self._masks, self._masks_fps = found.sequence, found.fps
+            raise MediaError(f"{name}: {what}: {error}") from None
 
 
 def without_bars(frames_THWC: np.ndarray, item: EvalItem) -> np.ndarray:

@@ -143,7 +143,7 @@ class MaskedFrechetVideo(FrechetVideo):
         height, width = frames_THWC.shape[1:3]
         match = match_frames(masks.n_frames, video.masks_fps, len(frames_THWC), fps)
         checked = match._replace(n_unmatched=0) if longer else match
-        check_match(checked, masks.n_frames, video.masks_fps, fps, align=False)
+        check_match(checked, masks.n_frames, video.masks_fps, fps, align=None)
         frames_THWC = frames_THWC[: len(match.masks)]
         there = on_grid(masks, match.masks, height, width, (not longer and video.item.fit) or self.options.fit)
         shown = np.full_like(frames_THWC, BACKGROUND)

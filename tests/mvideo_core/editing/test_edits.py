@@ -204,6 +204,37 @@ def test_keep_by_name_and_number():
     assert edited(clip, "keep: {labels: [noise 1]}").sequence == clip.sequence.select([1])
 
 
+def two_blocks() -> MaskClip:
+    """Object 0: a 10 x 10 square that moves right by 1 px a frame; object 1: a 6 x 4 one that stays at the right."""
+    masks = np.zeros((3, 2, HEIGHT, WIDTH), bool)
+    for t in range(3):
+        masks[t, 0, 10:20, 4 + t : 14 + t] = True
+    masks[:, 1, 28:32, 40:46] = True
+    return MaskClip(encode(masks), FPS, ("dog", "cat"))
+
+
+def test_hidden_objects_keep_the_numbers_of_the_others():
+    clip = two_blocks()
+    hidden = edited(clip, "hide: {objects: [0]}")
+    assert (hidden.labels, areas(hidden.sequence).tolist()) == (("dog", "cat"), [[0, 24]] * 3)
+    with pytest.raises(ConfigError, match="objects 0 to 1"):
+        edited(clip, "hide: {objects: [2]}")
+
+
+def test_swapped_objects_keep_their_outline_and_take_the_others_path():
+    # Centers (9 + t, 15) and (43, 30): object 0 goes to (43, 30), a 10 x 10 square from (38, 25);
+    # object 1 to (9 + t, 15), 6 x 4 from (6 + t, 13).
+    swapped = edited(two_blocks(), "swap: {objects: [0, 1]}")
+    for t in range(3):
+        rows, columns = np.nonzero(swapped.sequence.mask(t, 0))
+        assert (rows.min(), rows.max(), columns.min(), columns.max()) == (25, 34, 38, 47)
+        rows, columns = np.nonzero(swapped.sequence.mask(t, 1))
+        assert (rows.min(), rows.max(), columns.min(), columns.max()) == (13, 16, 6 + t, 11 + t)
+    assert edited(two_blocks(), "swap", "swap").sequence == two_blocks().sequence
+    with pytest.raises(ConfigError, match="object 1 given twice"):
+        edited(two_blocks(), "swap: {objects: [1, 1]}")
+
+
 def test_a_cut_brought_inside_is_told(caplog):
     caplog.set_level(logging.WARNING)
     edited(block((0, 10, 10, 20)), "zoom: {start: 0.5, to: 0.5}")
@@ -217,7 +248,7 @@ def test_a_cut_brought_inside_is_told(caplog):
 @pytest.mark.parametrize(
     ("op", "message"),
     [
-        ("zom", "known: delay, fill_holes, freeze, grow, invert, keep, largest_part, loop, mirror"),
+        ("zom", "known: delay, fill_holes, freeze, grow, hide, invert, keep, largest_part, loop, mirror"),
         ("zoom: {too: 3}", "allowed keys: center, ease, keys, start, to"),
         ("zoom: 3", "in braces"),
         ("zoom: {to: 0}", "greater than 0"),

@@ -193,7 +193,7 @@ def test_wrong_suites_say_what_is_allowed() -> None:
         suite({"metric": "temporal_flickering"}, {"metric": "temporal_flickering"})
 
 
-@pytest.mark.parametrize("name", ["mini", "paper"])
+@pytest.mark.parametrize("name", ["control", "mini", "paper"])
 def test_shipped_suites_fit_the_metrics(name: str) -> None:
     chosen = load_suite(name)
     assert [one.name for one in prepare(chosen)] == [one.name for one in chosen.metrics]

@@ -1,0 +1,99 @@
+"""Whether a video obeys its masks: what it does when they are edited, compared with what the edits ask for.
+
+S_m asks whether objects are where the masks want them; a video that would look the same without masks can score well.
+This metric intervenes: each item has edits of its masks (shift, scale, delay, freeze, swap, drop) and a video made
+under each (`interventions` of the manifest; `mvideo eval interventions` makes the masks, `mvideo eval generate` the
+videos). From the differences between these videos and the one without an edit it fits gain, lag, leakage and identity
+(`control.fit`), outlines without position and size, and plain overlap between chance and ceiling (`control.outlines`).
+The value is their product (`control.score`), 0 to 1; the parts are in the details. docs/control.md.
+"""
+
+from typing import Any, Literal, Self
+
+from pydantic import Field
+
+from mvideo_core.base.errors import MediaError
+from mvideo_core.base.options import Options
+from mvideo_core.evaluation.base import METRICS, Metric, VideoScore
+from mvideo_core.evaluation.control.judges import judge_silhouettes, judge_tracks
+from mvideo_core.evaluation.control.score import score_control
+from mvideo_core.evaluation.mask_grid import GridFit
+from mvideo_core.evaluation.unmade import absence_of
+from mvideo_core.evaluation.video import EvalVideo
+from mvideo_core.perception.segmentation import SEGMENTERS, Segmenter
+from mvideo_core.perception.segmentation.sam2_video import is_mini
+
+
+class ControlResponseOptions(Options):
+    """Who finds the objects in the videos."""
+
+    judge: Literal["segmenter", "silhouettes"] = Field(
+        default="segmenter",
+        description="segmenter = tracks from the first frame's boxes; silhouettes = the manifest's `seen_masks`, for "
+        "drawn videos or masks of your own tracker",
+    )
+    fit: GridFit = Field(
+        default="same", description="shapes differ: same = an error; crop, letterbox, stretch = how masks are fitted"
+    )
+    segmenter: str = Field(default="sam2", description="registry name of the segmenter")
+    segmenter_options: dict[str, Any] = Field(
+        default_factory=dict,
+        description='its options; weights: "mini" (default) for the mini world, "sam2.1-hiera-large" for real footage',
+    )
+
+
+@METRICS.register("control_response")
+class ControlResponse(Metric):
+    """The control score with the masks of a segmenter, or with those of the manifest (`segmenter` None)."""
+
+    Options = ControlResponseOptions
+    needs = frozenset({"masks", "interventions"})
+    licence = "code Apache-2.0; SAM2 code and weights Apache-2.0"
+
+    def __init__(self, segmenter: Segmenter | None, options: ControlResponseOptions):
+        self.options = options
+        self.segmenter = segmenter
+        self.weights_sha256 = segmenter.weights_sha256 if segmenter is not None else ""
+
+    @classmethod
+    def stands_in(cls, options: Any) -> bool:
+        """Whether the segmenter is smaller than every public one."""
+        if options.judge == "silhouettes":
+            return False
+        kind: Any = SEGMENTERS.get(options.segmenter)
+        chosen = kind.Options.parse(options.segmenter_options, "segmenter_options")
+        return is_mini(str(getattr(chosen, "weights", "")))
+
+    @classmethod
+    def load(cls, options: Any, device: str = "cpu") -> Self:
+        """With weights from disk.
+
+        Raises:
+            ModelError: weights absent. ConfigError: no such segmenter, or options that it does not have.
+        """
+        if options.judge == "silhouettes":
+            return cls(None, options)
+        kind: Any = SEGMENTERS.get(options.segmenter)
+        return cls(kind.load(kind.Options.parse(options.segmenter_options, "segmenter_options"), device), options)
+
+    def score(self, video: EvalVideo) -> VideoScore:
+        """The control score of one item; details as `score_control` gives them.
+
+        Raises:
+            MediaError: a video or masks of an intervention that are missing or do not fit, or an edit that asks for
+                nothing.
+        """
+        for one in video.item.interventions:
+            if (absence := absence_of(one.video)) is not None:
+                raise MediaError(f"{video.item.id}: edit {one.edit!r}: {absence.why}")
+        if self.segmenter is None:
+            judged = judge_silhouettes(video, self.options.fit)
+        else:
+            judged = judge_tracks(video, self.segmenter, self.options.fit)
+        try:
+            value, details = score_control(
+                judged.base, judged.edits, judged.fps, judged.dropped, judged.source, judged.unknown
+            )
+        except MediaError as error:
+            raise MediaError(f"{video.item.id}: {error}") from None
+        return VideoScore(value=value, details=details)

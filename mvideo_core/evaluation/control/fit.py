@@ -10,8 +10,9 @@ Differences cancel whatever a judge or a model gets wrong in the same way in bot
 gain      R_e(t) = gain * D_e(t - lag), least squares over all frames, objects and edits, each edit weighted so that its
           requested change counts the same. 1 = follows, 0.5 = goes half as far, 0 = ignores. A frame in which the
           object is not found counts as no response (and has no part in the lag).
-lag       the delay in frames for which that fit explains most (the peak of the normalized cross-correlation), to a
-          fortieth of a frame; none where the fit explains less than EXPLAINED of the response.
+lag       the delay in frames, the same for all edits, for which requests explain most of the responses, each with a
+          gain of its own (the peak of the normalized cross-correlation); to a fortieth of a frame. None where less
+          than EXPLAINED of the responses is explained.
 leakage   root mean square change of the objects whose masks an edit leaves alone, over that asked of the edited ones.
 identity  share of edits in which the object asked to move is the one that followed most, by MOVED at least. Of two that
           change places, the share that arrived.
@@ -246,10 +247,13 @@ def _products(change: _Change, lag: float) -> tuple[float, float, float]:
 
 
 def _explained(changes: Sequence[_Change], lag: float) -> float:
-    """Share of the response that gain times the delayed request explains; 0 where they point apart."""
+    """Share of the response that delayed requests explain, each with a gain of its own; those that go the other way do
+    not. So an edit without any response has no part in the lag.
+    """
     found = [_products(one._replace(counts_TN=one.counts_TN & one.found_TN), lag) for one in changes]
-    cross, asked, done = np.sum(found, axis=0)
-    return float(cross * cross / (asked * done)) if cross > 0 and asked > 0 and done > 0 else 0.0
+    total = sum(done for _, _, done in found)
+    explained = sum(cross * cross / asked for cross, asked, _ in found if cross > 0 and asked > 0)
+    return float(explained / total) if total > 0 else 0.0
 
 
 def _fit_gain(changes: Sequence[_Change], lag: float) -> float:

@@ -75,7 +75,7 @@ def recovery_errors(rows: list[dict[str, Any]], name: str) -> tuple[np.ndarray, 
     return np.array(gains), np.array(lags)
 
 
-def write_tables(rows: list[dict[str, Any]]) -> str:
+def make_tables(rows: list[dict[str, Any]]) -> str:
     """Markdown."""
     n = len(rows)
     lines = [
@@ -117,11 +117,18 @@ def main() -> None:
     for number in range(1, given.draws + 1):
         rows.append(measure_draw(next(scenes), rng))
         print(f"[{number}/{given.draws}] seed {rows[-1]['seed']}: right {rows[-1]['right_by_control']}", flush=True)
-    given.out.parent.mkdir(parents=True, exist_ok=True)
-    Path(f"{given.out}.json").write_text(json.dumps(rows, indent=None, separators=(",", ":")) + "\n", encoding="utf-8")
-    text = write_tables(rows)
-    Path(f"{given.out}.md").write_text(text, encoding="utf-8")
-    print(text, f"{time.monotonic() - began_s:.0f} s")
+        if number % 20 == 0 or number == given.draws:  # a run that is stopped leaves what it has
+            write_results(rows, given.out)
+    print(make_tables(rows), f"{time.monotonic() - began_s:.0f} s")
+
+
+def write_results(rows: list[dict[str, Any]], out: Path) -> None:
+    """OUT.json and OUT.md."""
+    out.parent.mkdir(parents=True, exist_ok=True)
+    rounded = json.loads(json.dumps(rows), parse_float=lambda text: round(float(text), 5))
+    lines = ",\n".join(json.dumps(row, separators=(",", ":")) for row in rounded)
+    Path(f"{out}.json").write_text(f"[\n{lines}\n]\n", encoding="utf-8")
+    Path(f"{out}.md").write_text(make_tables(rows), encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -12,7 +12,7 @@ import numpy as np
 
 from mvideo_core.base.errors import ConfigError
 from mvideo_core.editing.edits import apply_edits, parse_edits
-from mvideo_core.evaluation.control.fit import Run, edited_objects, empty_objects, requested_change
+from mvideo_core.evaluation.control.fit import Run, comparable, edited_objects, empty_objects, requested_change
 from mvideo_core.masks.io.clip import MaskClip
 from mvideo_core.masks.measure import areas, boxes_xyxy
 
@@ -31,6 +31,8 @@ FREEZE_AT = 0.25
 LEAST_CHANGE = 0.2
 """Root mean square change of position (in object sizes) or logarithm of size that an edit must ask of an object: less
 is lost in a judge's errors."""
+COMPARABLE_FRAC = 0.5
+"""Share of the frames in which an edited object must be comparable: asked for, and covered by no other."""
 LEFT_FRAC = 0.7
 """A swap must leave this share of both objects inside the frame."""
 
@@ -53,17 +55,24 @@ def make_edits(clip: MaskClip, names: Sequence[str] = EDITS) -> tuple[list[Edite
     made: list[EditedMasks] = []
     left_out: dict[str, str] = {}
     for name in names:
-        steps = _MAKERS[name](clip, obj)
-        if isinstance(steps, str):
-            left_out[name] = steps
-            continue
-        edited = apply_edits(clip, parse_edits(steps, name))
-        why = _useless(clip, edited)
-        if why:
-            left_out[name] = why
+        found = _first_useful(clip, name, _MAKERS[name](clip, obj))
+        if isinstance(found, str):
+            left_out[name] = found
         else:
-            made.append(EditedMasks(name, edited))
+            made.append(EditedMasks(name, found))
     return made, left_out
+
+
+def _first_useful(clip: MaskClip, name: str, ways: list[Any] | str) -> MaskClip | str:
+    """The clip after the first of several ways to edit it that leaves something to measure, or why there is none."""
+    why = ways if isinstance(ways, str) else ""
+    for steps in ways if isinstance(ways, list) else []:
+        edited = apply_edits(clip, parse_edits(steps, name))
+        useless = _useless(clip, edited)
+        if not useless:
+            return edited
+        why = why or useless
+    return why
 
 
 def check_names(names: Sequence[str]) -> None:
@@ -95,24 +104,30 @@ def _useless(clip: MaskClip, edited: MaskClip) -> str:
     if empty_objects(before, after):
         return ""
     most = max(requested_change(before, after), default=0.0)
-    if most >= LEAST_CHANGE and edited_objects(before, after):
-        return ""
-    return f"it would move or resize each object by at most {most:.2f} of its size; {LEAST_CHANGE} or more wanted"
+    if most >= LEAST_CHANGE:
+        share = comparable(before, after).mean(axis=0)[edited_objects(before, after)].min()
+        return "" if share >= COMPARABLE_FRAC else "others cover an edited object too long"
+    return (
+        f"it would move or resize each object by at most {most:.2f} of its size where no other object covers it; "
+        f"{LEAST_CHANGE} or more wanted"
+    )
 
 
 def _shift(clip: MaskClip, obj: int) -> list[Any] | str:
+    """To the side with most room first."""
     box_T4 = _boxes(clip, obj)
     width, height = clip.sequence.width, clip.sequence.height
     room = {
         ("x_frac", 1): (width - box_T4[:, 2].max()) / width, ("x_frac", -1): box_T4[:, 0].min() / width,
         ("y_frac", 1): (height - box_T4[:, 3].max()) / height, ("y_frac", -1): box_T4[:, 1].min() / height,
     }  # fmt: skip
-    (axis, sign), most = max(room.items(), key=lambda one: one[1])
-    amount = min(SHIFT_FRAC, float(most))
     size_px = float(np.sqrt(areas(clip.sequence)[:, obj].max()))
-    if amount * (width if axis == "x_frac" else height) < LEAST_SHIFT * size_px:
-        return "the object has no room to move"
-    return [{"translate": {axis: [[START, 0.0], [END, sign * amount]], "objects": [obj]}}]
+    ways = []
+    for (axis, sign), most in sorted(room.items(), key=lambda one: -one[1]):
+        amount = min(SHIFT_FRAC, float(most))
+        if amount * (width if axis == "x_frac" else height) >= LEAST_SHIFT * size_px:
+            ways.append([{"translate": {axis: [[START, 0.0], [END, sign * amount]], "objects": [obj]}}])
+    return ways or "the object has no room to move"
 
 
 def _scale(clip: MaskClip, obj: int) -> list[Any]:
@@ -120,23 +135,21 @@ def _scale(clip: MaskClip, obj: int) -> list[Any]:
     middle_T2, half_T2 = (box_T4[:, :2] + box_T4[:, 2:]) / 2, (box_T4[:, 2:] - box_T4[:, :2]) / 2 * LARGER
     frame = np.array([clip.sequence.width, clip.sequence.height])
     fits = bool(((middle_T2 - half_T2 >= 0) & (middle_T2 + half_T2 <= frame)).all())
-    return [{"scale": {"factor": [[START, 1.0], [END, LARGER if fits else SMALLER]], "objects": [obj]}}]
+    factors = [LARGER, SMALLER] if fits else [SMALLER]
+    return [[{"scale": {"factor": [[START, 1.0], [END, factor]], "objects": [obj]}}] for factor in factors]
 
 
 def _delay(clip: MaskClip, obj: int) -> list[Any] | str:
     n_frames, held = clip.sequence.n_frames, round(DELAY_S * clip.fps)
     if not 0 < held < n_frames - 1:
         return f"the clip of {n_frames} frames is no longer than the delay"
-    return [{"delay": {"by_s": held / clip.fps}}, {"trim": {"end": n_frames / clip.fps}}]
+    return [[{"delay": {"by_s": held / clip.fps}}, {"trim": {"end": n_frames / clip.fps}}]]
 
 
 def _freeze(clip: MaskClip, obj: int) -> list[Any] | str:
     n_frames = clip.sequence.n_frames
     at = round(FREEZE_AT * (n_frames - 1))
-    return [
-        {"freeze": {"at": at / clip.fps, "for_s": n_frames / clip.fps}},
-        {"trim": {"end": n_frames / clip.fps}},
-    ]
+    return [[{"freeze": {"at": at / clip.fps, "for_s": n_frames / clip.fps}}, {"trim": {"end": n_frames / clip.fps}}]]
 
 
 def _swap(clip: MaskClip, obj: int) -> list[Any] | str:
@@ -150,13 +163,13 @@ def _swap(clip: MaskClip, obj: int) -> list[Any] | str:
     both = [obj, other]
     if (swapped[:, both].sum(axis=0) < LEFT_FRAC * area_TN[:, both].sum(axis=0)).any():
         return "one of the two would leave the frame"
-    return steps
+    return [steps]
 
 
 def _drop(clip: MaskClip, obj: int) -> list[Any] | str:
     if (areas(clip.sequence)[0] > 0).sum() < 2:
         return "it needs two objects in the first frame: without any mask nothing guides the video"
-    return [{"hide": {"objects": [obj]}}]
+    return [[{"hide": {"objects": [obj]}}]]
 
 
 def _boxes(clip: MaskClip, obj: int) -> np.ndarray:

@@ -155,13 +155,20 @@ def empty_objects(base: Run, run: Run) -> list[int]:
     return np.flatnonzero(before & ~after).tolist()
 
 
+def comparable(base: Run, run: Run) -> np.ndarray:
+    """Where an object is asked for with and without the edit, and no other covers it, bool (T, N)."""
+    both_TN = base.wanted_tracks.visible_TN & run.wanted_tracks.visible_TN
+    return np.asarray(both_TN & ~base.covered_TN & ~run.covered_TN)
+
+
 def requested_change(base: Run, run: Run) -> list[float]:
-    """Root mean square change asked of each object: position in mean object sizes, and the logarithm of the size."""
-    wanted_0, wanted_e = base.wanted_tracks, run.wanted_tracks
-    unit = wanted_0.size_px
-    change_TNK = wanted_e.states(unit) - wanted_0.states(unit)
-    both_TN = wanted_0.visible_TN & wanted_e.visible_TN
-    return [_rms(change_TNK[:, n][both_TN[:, n]]) for n in range(both_TN.shape[1])]
+    """Root mean square change asked of each object, in the frames that can be compared: position in mean object sizes,
+    and the logarithm of the size.
+    """
+    unit = base.wanted_tracks.size_px
+    change_TNK = run.wanted_tracks.states(unit) - base.wanted_tracks.states(unit)
+    counts_TN = comparable(base, run)
+    return [_rms(change_TNK[:, n][counts_TN[:, n]]) for n in range(counts_TN.shape[1])]
 
 
 def edited_objects(base: Run, run: Run) -> list[int]:
@@ -195,22 +202,17 @@ def _compare(base: Run, run: Run) -> _Change:
     done_TNK = seen_e.states(unit) - seen_0.states(unit)
     found_TN = seen_0.visible_TN & seen_e.visible_TN
     done_TNK[~found_TN] = 0.0
-    both_TN = wanted_0.visible_TN & wanted_e.visible_TN
-    counts_TN = both_TN & ~base.covered_TN & ~run.covered_TN
+    counts_TN = comparable(base, run)
     edited = edited_objects(base, run)
     if not edited:
         most = max(requested_change(base, run), default=0.0)
         raise MediaError(
             f"edit {run.edit!r} asks for nothing: its masks move or resize each object by at most {most:.3f} object "
-            f"sizes; {LEAST_REQUEST} or more wanted; leave it out"
-        )
-    if not counts_TN[:, edited].any():
-        raise MediaError(
-            f"edit {run.edit!r}: other objects cover the edited ones in every frame; choose another, or leave it out"
+            f"sizes where no other object covers it; {LEAST_REQUEST} or more wanted; leave it out"
         )
     start = [n for n in edited if np.abs(asked_TNK[0, n]).max() >= LEAST_REQUEST]
     n_lost = int((counts_TN & ~found_TN)[:, edited].sum())
-    others = [n for n in range(len(both_TN[0])) if n not in edited and _is_left_alone(base, run, n)]
+    others = [n for n in range(counts_TN.shape[1]) if n not in edited and _is_left_alone(base, run, n)]
     return _Change(run.edit, asked_TNK, done_TNK, counts_TN, found_TN, edited, others, start, n_lost)
 
 
@@ -240,8 +242,6 @@ def _products(change: _Change, lag: float) -> tuple[float, float, float]:
     asked = delay_states(change.asked_TNK, lag)[:, change.edited]
     done, counts = change.done_TNK[:, change.edited], change.counts_TN[:, change.edited]
     energy = np.square(change.asked_TNK[:, change.edited][counts]).sum()
-    if energy == 0:  # covered in every frame in which it is asked to move
-        return 0.0, 0.0, 0.0
     products = (done[counts] * asked[counts]).sum(), np.square(asked[counts]).sum(), np.square(done[counts]).sum()
     return tuple(float(one / energy) for one in products)  # type: ignore[return-value]
 

@@ -39,8 +39,8 @@ def test_what_a_clip_has_no_use_for_is_left_out_with_its_reason():
     made, left_out = make_edits(alone)
     assert [one.edit for one in made] == ["shift", "scale"]
     assert left_out == {
-        "delay": "it would move or resize each object by at most 0.00 of its size; 0.2 or more wanted",
-        "freeze": "it would move or resize each object by at most 0.00 of its size; 0.2 or more wanted",
+        "delay": "it would move or resize each object by at most 0.00 of its size where no other object covers it; 0.2 or more wanted",
+        "freeze": "it would move or resize each object by at most 0.00 of its size where no other object covers it; 0.2 or more wanted",
         "swap": "it needs two objects in the first frame",
         "drop": "it needs two objects in the first frame: without any mask nothing guides the video",
     }
@@ -61,3 +61,16 @@ def test_names_and_masks_that_cannot_be_used():
 def test_the_object_seen_longest_is_edited():
     assert choose_object(MOVING) == 0
     assert choose_object(MaskClip(squares(np.where(TIMES < 9, 10, -1)), 8.0, ("", ""))) == 1
+
+
+def test_an_edit_under_which_objects_cover_each_other_is_left_out():
+    """Frozen at a quarter of the clip, the squares overlap from then on: nothing moves in the frames before."""
+    crossing = MaskClip(squares(10 + 3 * TIMES, 25, 10, 12), 8.0, ("", ""))
+    made, left_out = make_edits(crossing, ("freeze", "shift"))
+    assert [one.edit for one in made] == ["shift"]
+    assert "at most 0.00 of its size where no other object covers it" in left_out["freeze"]
+    # The small square covers the large one in the first 10 of 17 frames.
+    behind = MaskClip(squares(10, np.where(TIMES < 10, 12, 60), 10, 12), 8.0, ("", ""))
+    assert make_edits(behind, ("shift", "scale"))[1] == dict.fromkeys(
+        ("shift", "scale"), "others cover an edited object too long"
+    )

@@ -5,7 +5,7 @@ import itertools
 import numpy as np
 import pytest
 
-from benchmarks.control_oracles import GAIN_LIMIT, LAG_LIMIT_FRAMES, TRUTH, measure_draw, recovery_errors, write_tables
+from benchmarks.control_oracles import GAIN_LIMIT, LAG_LIMIT_FRAMES, TRUTH, make_tables, measure_draw, recovery_errors
 from mvideo_core.editing import MaskClip, apply_edits, parse_edits
 from mvideo_core.evaluation.control.fit import Run
 from mvideo_core.evaluation.control.score import score_control
@@ -41,7 +41,7 @@ def test_oracles_are_ranked_right_where_plain_miou_is_not(rows):
         assert systems["perfect"]["control"] == pytest.approx(1.0, abs=0.02)
         assert systems["fills the box"]["outline"] < 0.05
         assert systems["ignores the mask"]["miou_normalized"] == pytest.approx(0.0)
-    assert "| ignores the mask | 0.000 [0.000, 0.000] | 0.000 | - |" in write_tables(rows)
+    assert "| ignores the mask | 0.000 [0.000, 0.000] | 0.000 | - |" in make_tables(rows)
 
 
 def test_a_ranking_is_wrong_when_tiers_mix():

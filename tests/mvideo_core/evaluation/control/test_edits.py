@@ -13,6 +13,11 @@ TIMES = np.arange(N_FRAMES)
 MOVING = MaskClip(squares(10 + TIMES, 60), 8.0, ("dog", "cat"))
 """A square that goes right by 1 px a frame, and a smaller one that stays."""
 
+STILL = (
+    "it would move or resize each object by at most 0.00 of its size where no other object covers it; "
+    "0.2 or more wanted"
+)
+
 
 def test_every_edit_of_a_clip_with_room_for_all():
     made, left_out = make_edits(MOVING)
@@ -39,8 +44,8 @@ def test_what_a_clip_has_no_use_for_is_left_out_with_its_reason():
     made, left_out = make_edits(alone)
     assert [one.edit for one in made] == ["shift", "scale"]
     assert left_out == {
-        "delay": "it would move or resize each object by at most 0.00 of its size where no other object covers it; 0.2 or more wanted",
-        "freeze": "it would move or resize each object by at most 0.00 of its size where no other object covers it; 0.2 or more wanted",
+        "delay": STILL,
+        "freeze": STILL,
         "swap": "it needs two objects in the first frame",
         "drop": "it needs two objects in the first frame: without any mask nothing guides the video",
     }

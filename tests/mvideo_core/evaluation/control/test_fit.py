@@ -111,5 +111,5 @@ def test_edits_without_an_effect_and_other_shapes_are_refused():
 def test_covered_objects_are_left_out():
     """Object 1 is wanted inside object 0 all the time: nothing is left to compare."""
     inside = squares(10, 12, 10, 12)
-    with pytest.raises(MediaError, match="at most 0.000 object sizes where no other object covers it"):
+    with pytest.raises(MediaError, match=r"at most 0.000 object sizes where no other object covers it"):
         fit_control(Run("", inside, inside), [Run("shift", squares(10, 12 + np.minimum(TIMES, 2), 10, 12), inside)])

@@ -137,7 +137,8 @@ def _shown(video: EvalVideo, fit: GridFit, source: bool = False) -> _Shown:
     except MediaError as error:
         raise MediaError(f"{video.item.id}: {error}") from None
     scored = np.flatnonzero(match.scored)
-    wanted = on_grid(masks, match.masks[scored], *frames.shape[1:3], video.item.fit or fit)
+    height, width = frames.shape[1:3]
+    wanted = on_grid(masks, match.masks[scored], height, width, video.item.fit or fit)
     return _Shown(frames[scored], wanted, fps * len(scored) / max(len(match.scored), 1))
 
 

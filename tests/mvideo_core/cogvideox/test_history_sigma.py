@@ -25,7 +25,7 @@ def test_a_former_option_is_refused_with_what_replaces_it(record: type[Options],
     with pytest.raises(ConfigError) as refused:
         record.parse({name: 20}, "a.yaml")
     said = str(refused.value)
-    assert said.startswith(f"a.yaml: {name} (seen 20) is no longer an option; give history_sigma")
+    assert said.startswith(f"a.yaml: {name} (seen 20) is no longer an option; use history_sigma")
     assert was in said
     assert "\n" not in said
 

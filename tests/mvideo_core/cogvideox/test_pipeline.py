@@ -242,7 +242,7 @@ def test_history_is_brought_to_its_noise_level(base):
     sigma = schedule.sigma_T[20].item()
     assert noisy.motion_BFCHW.std().item() == pytest.approx(sigma, rel=0.15)
     assert noisy.appearance_BFCHW.mean().item() == pytest.approx(schedule.signal_T[20].item(), abs=sigma / 4)
-    with pytest.raises(ConfigError, match=r"history_sigma: 1\.0; 0 .* to below 1 "):
+    with pytest.raises(ConfigError, match=r"history_sigma: 1\.0; expected 0 .* to below 1 "):
         noisy_history(clean, schedule, 1.0)
 
 

@@ -287,7 +287,7 @@ def test_the_mini_base_brings_its_own_adapter(mvideo, square, tmp_path, caplog):
     for folder, adapter in (("own", ()), ("named", ("--adapter", "mvideo-mini"))):
         code, said = mvideo("generate", "--out", tmp_path / folder, *request, *adapter)
         assert code == 0, said
-        assert ("adapter: mvideo-mini, the base's own" in caplog.text) == (folder == "own")
+        assert ("adapter: mvideo-mini, the default for this base" in caplog.text) == (folder == "own")
         caplog.clear()
     made = [json.loads((tmp_path / folder / "provenance.json").read_text()) for folder in ("own", "named")]
     assert made[0]["decides"]["adapter_sha256"] == made[1]["decides"]["adapter_sha256"] != ""

@@ -42,7 +42,7 @@ def test_entries_are_complete():
 def test_alias_needs_its_kind():
     assert entry("mini", kind="detector").name == "groundingdino-mini"
     assert entry("swint-ogc").name == "groundingdino-swint-ogc"
-    with pytest.raises(ConfigError, match=r"'swin-x' is no detector of the weights catalog; .*groundingdino-mini"):
+    with pytest.raises(ConfigError, match=r"'swin-x' is not a detector in the weights catalog; .*groundingdino-mini"):
         entry("swin-x", kind="detector")
 
 

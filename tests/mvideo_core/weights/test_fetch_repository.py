@@ -88,7 +88,7 @@ def test_killed_twice_the_command_continues_where_it_was(hub, tmp_path):
 def test_refused_again_and_again_the_part_stays(hub, tmp_path):
     hub.cut_after[SHARD] = [5000, 0, 0, 0, 0]
     with pytest.raises(
-        ModelError, match=r"5000 bytes are kept in .*00001-of-00002\.safetensors\.part, run the command"
+        ModelError, match=r"5000 bytes are kept in .*00001-of-00002\.safetensors\.part, rerun the command"
     ):
         fetch("cogvideox-5b")
     assert fetch("cogvideox-5b")
@@ -100,7 +100,7 @@ def test_changed_on_the_way_is_refused(hub):
     """Listing and content come from two states of the repository: the first byte of one shard differs."""
     files = hub.repos["zai-org/CogVideoX-5b"].files
     hub.replaced[SHARD] = b"\0" + files[SHARD][1:]
-    with pytest.raises(ModelError, match=r"sha256 \w{12}\.\.\., \w{12}\.\.\. expected; they are removed"):
+    with pytest.raises(ModelError, match=r"sha256 \w{12}\.\.\., expected \w{12}\.\.\.; they are removed"):
         fetch("cogvideox-5b")
     states = {state.path.name: state.problem for state in check("cogvideox-5b")}
     assert states[Path(SHARD).name] == "missing"

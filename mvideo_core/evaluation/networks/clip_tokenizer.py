@@ -46,7 +46,8 @@ class ClipTokenizer:
         if unknown := next((pair for pair in merges if not self.ids.keys() >= {*pair}), None):
             raise ModelError(f"merge {' '.join(unknown)!r}: one of the two is no piece of this vocabulary")
         self._words = regex.compile(WORDS, regex.IGNORECASE)
-        self._clip = CLIPTokenizer(vocab=self.ids, merges=list(merges))
+        pairs: list[Any] = list(merges)  # annotated as strings there, taken as pairs
+        self._clip = CLIPTokenizer(vocab=self.ids, merges=pairs)
         self._clip.backend_tokenizer.normalizer = normalizers.Sequence([])
         self._clip.backend_tokenizer.pre_tokenizer = ByteLevel(add_prefix_space=False, use_regex=False)
 

@@ -1,4 +1,4 @@
-"""Chat requests through the `openai` client: what a caption run needs beyond it, and whose turn it is after a failure.
+"""Chat requests through the `openai` client: what a caption run needs beyond it.
 
 The client itself retries, waits as Retry-After says, and keeps connections open. Added here: a deadline for a whole
 attempt (the client's is for one read), answers of status 200 that hold no completion, a server that still loads its

@@ -1,4 +1,4 @@
-"""What lies under the chat client: addresses, keys, certificates, proxies, and a deadline for each attempt.
+"""Connections of the chat client: addresses, keys, certificates, proxies, and a deadline for each attempt.
 
 Checks of options raise ConfigError, not ValueError: pydantic would quote the value, which may be a key.
 """

@@ -1,4 +1,4 @@
-"""Masks grown and shrunk by a disc: exact distances at any radius."""
+"""Masks grown and shrunk by a disc, their hulls, and distances to their outlines: exact at any radius."""
 
 import cv2
 import numpy as np
@@ -10,11 +10,37 @@ def dilate(mask_HW: Mask, px: float) -> Mask:
     """All pixels whose center is within `px` of the center of a pixel of the mask."""
     if not mask_HW.any():
         return mask_HW
-    distance_HW = cv2.distanceTransform((~mask_HW).astype(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_PRECISE)
-    near: Mask = distance_HW <= px + 1e-4
+    near: Mask = _distance_to(mask_HW) <= px + 1e-4
     return near
 
 
 def shrunk(mask_HW: Mask, px: float) -> Mask:
     """All pixels of the mask further than `px` from its outside; beyond the frame nothing counts as outside."""
     return ~dilate(~mask_HW, px)
+
+
+def hull(mask_HW: Mask) -> Mask:
+    """The smallest convex area that holds the centers of all pixels of the mask."""
+    if not mask_HW.any():
+        return mask_HW
+    rows, columns = np.nonzero(mask_HW)
+    outline = cv2.convexHull(np.stack([columns, rows], axis=1).astype(np.int32))
+    filled = cv2.fillConvexPoly(np.zeros(mask_HW.shape, np.uint8), outline, 1)
+    convex: Mask = filled > 0
+    return convex
+
+
+def signed_distance(mask_HW: Mask) -> np.ndarray:
+    """Distance of every pixel's center to the nearest pixel on the other side, float32; negative inside.
+
+    A side without a pixel is infinitely far away.
+    """
+    return np.where(mask_HW, -_distance_to(~mask_HW), _distance_to(mask_HW))
+
+
+def _distance_to(mask_HW: Mask) -> np.ndarray:
+    """Distance of every pixel to the nearest one of the mask, float32."""
+    if not mask_HW.any():
+        return np.full(mask_HW.shape, np.inf, np.float32)
+    distance_HW: np.ndarray = cv2.distanceTransform((~mask_HW).astype(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_PRECISE)
+    return distance_HW

@@ -8,6 +8,7 @@ from dataclasses import dataclass, fields, replace
 from typing import TYPE_CHECKING, Any
 
 from mvideo_core.training.draws import DrawOptions, StepDraws, draw_step
+from mvideo_core.training.mask_loss import MaskLossOptions, cell_weights
 from mvideo_core.training.objective import ConsistencyOptions, consistency_weights
 from mvideo_core.training.seeds import derive_seed, generator
 
@@ -27,11 +28,12 @@ class Batch:
         x0_BFCHW, noise_BFCHW: clean target and the noise to add.
         timestep_B: noise level of the target.
         text_BLC: T5 embeddings; those of the empty prompt where the text was dropped.
-        mask_BFCHW: mask latents; zeros where the mask was dropped.
+        mask_BFCHW: mask latents, some of them sloppy ones; zeros where the mask was dropped.
         appearance_BFCHW, motion_BFCHW: history, noised to history_timestep_B; None without history.
         consistency_B: weight of each sample's consistency loss, mean 1 over the global batch; zeros skip the teacher.
         with_teacher: whether any weight of the global batch is nonzero; the same on all ranks.
         seed: for torch's own draws while the loss is computed (dropout of the adapters).
+        weight_BFHW: weight of each latent cell in the diffusion loss, mean 1 in every sample; None if all are equal.
     """
 
     keys: tuple[str, ...]
@@ -46,6 +48,7 @@ class Batch:
     consistency_B: "torch.Tensor"
     with_teacher: bool
     seed: int
+    weight_BFHW: "torch.Tensor | None" = None
 
     def to(self, device: "torch.device") -> "Batch":
         """The same batch on a device; does nothing for tensors that are already there."""
@@ -70,6 +73,8 @@ class BatchMaker:
         schedule: the model's noise schedule.
         scaling: VAE scaling factor; the cache holds unscaled latents.
         empty_text_LC: T5 embedding of the empty prompt.
+        n_sloppy: sloppy masks of every sample.
+        mask_loss: weights inside and outside the mask.
         pin: put batches into page-locked memory.
     """
 
@@ -83,16 +88,19 @@ class BatchMaker:
         global_batch: int,
         scaling: float,
         empty_text_LC: "torch.Tensor",
+        n_sloppy: int = 0,
+        mask_loss: MaskLossOptions = MaskLossOptions(),
         pin: bool = False,
     ):
         self.draws, self.consistency, self.schedule = draws, consistency, schedule
         self.seed, self.global_batch, self.scaling = seed, global_batch, scaling
         self.empty_text_LC = empty_text_LC
+        self.n_sloppy, self.mask_loss = n_sloppy, mask_loss
         self.pin = pin
 
     def __call__(self, step: int, slots: range, samples: Sequence["LatentSample"]) -> Batch:
         """The micro-batch of these slots of a step."""
-        drawn = draw_step(self.draws, self.schedule, self.seed, step, self.global_batch)
+        drawn = draw_step(self.draws, self.schedule, self.seed, step, self.global_batch, self.n_sloppy)
         weights_G = consistency_weights(self.consistency, drawn)
         return self.batch(drawn, slots, samples, weights_G)
 
@@ -106,7 +114,7 @@ class BatchMaker:
         rows = list(slots)
         x0 = self.scaling * torch.stack([_target(s, g) for s, g in zip(samples, places, strict=True)])
         noise = torch.stack([torch.randn(x0.shape[1:], generator=g) for g in places])
-        mask = self.scaling * stack(samples, "mask_FCHW")
+        mask = self.scaling * _masks(samples, None if drawn.sloppy_G is None else drawn.sloppy_G[rows].tolist())
         mask[drawn.drop_mask_G[rows]] = 0
         text = torch.stack([torch.as_tensor(sample.text_LC) for sample in samples])
         text = torch.where(drawn.drop_text_G[rows][:, None, None], self.empty_text_LC.to(text), text)
@@ -120,6 +128,7 @@ class BatchMaker:
         batch = Batch(
             keys, x0, noise, drawn.timestep_G[rows], text, mask, appearance, motion, levels,
             weights_G[rows], bool(weights_G.any()), derive_seed(self.seed, "model", drawn.step, slots.start),
+            cell_weights(self.mask_loss, samples, drawn.drop_mask_G[rows]),
         )  # fmt: skip
         return batch.pin_memory() if self.pin else batch
 
@@ -144,6 +153,19 @@ def stack(samples: Sequence["LatentSample"], name: str) -> "torch.Tensor":
     import torch
 
     return torch.stack([torch.as_tensor(getattr(sample, name)).float() for sample in samples])
+
+
+def _masks(samples: Sequence["LatentSample"], variants: Sequence[int] | None) -> "torch.Tensor":
+    """Each sample's own mask, or the sloppy one of this number where it is not -1."""
+    import torch
+
+    if variants is None:
+        return stack(samples, "mask_FCHW")
+    chosen = [
+        sample.mask_FCHW if variant < 0 else sample.sloppy_KFCHW[variant]
+        for sample, variant in zip(samples, variants, strict=True)
+    ]
+    return torch.stack([torch.as_tensor(mask).float() for mask in chosen])
 
 
 def _target(sample: "LatentSample", draw: "torch.Generator") -> "torch.Tensor":

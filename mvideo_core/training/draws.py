@@ -39,6 +39,12 @@ class DrawOptions(Options):
         lt=1,
         description="noise on history latents: sigma uniform in 0..this; 0 adds none",
     )
+    sloppy_mask: float = Field(
+        default=0.0,
+        ge=0,
+        le=1,
+        description="share of samples that get one of their sloppy masks (encode's sloppy.variants); 0 = none",
+    )
     stratified: bool = Field(default=True, description="spread timesteps over the global batch, one per stratum")
 
 
@@ -62,6 +68,8 @@ class StepDraws:
         timestep_G: noise level of the target, 0..999.
         history_timestep_G: noise level of the history; None if history stays clean.
         drop_mask_G, drop_text_G: bool.
+        sloppy_G: number of the sloppy mask that takes the place of each sample's own, int64, -1 for its own; None when
+            no sample has one.
     """
 
     step: int
@@ -70,6 +78,7 @@ class StepDraws:
     history_timestep_G: "torch.Tensor | None"
     drop_mask_G: "torch.Tensor"
     drop_text_G: "torch.Tensor"
+    sloppy_G: "torch.Tensor | None" = None
 
     @property
     def bare_G(self) -> "torch.Tensor":
@@ -77,8 +86,14 @@ class StepDraws:
         return self.drop_mask_G if self.history == "none" else self.drop_mask_G & False
 
 
-def draw_step(options: DrawOptions, schedule: "Schedule", seed: int, step: int, global_batch: int) -> StepDraws:
-    """The draws of a step; the same on every rank and after every resume."""
+def draw_step(
+    options: DrawOptions, schedule: "Schedule", seed: int, step: int, global_batch: int, n_sloppy: int = 0
+) -> StepDraws:
+    """The draws of a step; the same on every rank and after every resume.
+
+    Args:
+        n_sloppy: sloppy masks of each sample.
+    """
     import torch
 
     choose = generator(seed, "dropout", step)
@@ -91,4 +106,15 @@ def draw_step(options: DrawOptions, schedule: "Schedule", seed: int, step: int, 
     levels = None
     if noised:
         levels = schedule.timesteps_at(options.history_sigma * torch.rand(global_batch, generator=choose))
-    return StepDraws(step, history, timesteps, levels, drop_mask < options.mask, drop_text < options.text)
+    sloppy = draw_variants(options.sloppy_mask, n_sloppy, generator(seed, "sloppy mask", step), global_batch)
+    return StepDraws(step, history, timesteps, levels, drop_mask < options.mask, drop_text < options.text, sloppy)
+
+
+def draw_variants(share: float, n_variants: int, draw: "torch.Generator", n: int) -> "torch.Tensor | None":
+    """For each of n samples the number of its sloppy mask, uniform, or -1; None when there are none to draw."""
+    import torch
+
+    if share == 0 or n_variants == 0:
+        return None
+    sloppy, which = torch.rand((2, n), generator=draw)
+    return torch.where(sloppy < share, (which * n_variants).long().clamp(max=n_variants - 1), -1)

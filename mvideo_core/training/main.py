@@ -42,6 +42,7 @@ from mvideo_core.training.execution import input_dtype, prepare
 from mvideo_core.training.failures import write_failure
 from mvideo_core.training.launch import LAUNCHED, check_processes
 from mvideo_core.training.loop import Trainer
+from mvideo_core.training.mask_loss import MaskLossOptions
 from mvideo_core.training.options import TrainOptions
 from mvideo_core.training.phases import FirstSteps, Say, phase_writer
 from mvideo_core.training.report import last_line, write_report
@@ -159,7 +160,7 @@ def build(options: TrainOptions, world: World, say: Say = log.info) -> "tuple[Tr
     split = Split(dataset.keys, options.data.holdout, options.data.exclude, dataset.ids)
     slots = rank_slots(options.global_batch, options.micro_batch, world.rank, world.size)
     order = GlobalOrder(split.train, options.global_batch, options.seed)
-    train_maker = batch_maker(options, dataset, schedule, options.seed, world)
+    train_maker = batch_maker(options, dataset, schedule, options.seed, world, options.mask_loss)
     feed: Feed[Any, Any] = Feed(dataset, order, slots, train_maker, options.data)
     parameters = trainable(transformer)
     trainer = Trainer(
@@ -180,22 +181,48 @@ def open_latents(options: TrainOptions) -> "LatentDataset":
     """The latents to train on, checked against the model.
 
     Raises:
-        ConfigError: latents of another VAE, text encoder or format.
+        ConfigError: latents of another VAE, text encoder or format, or without what the options ask for.
     """
     from mvideo_core.training.latents.cache import LatentDataset
     from mvideo_core.training.latents.identity import base_identity
 
     uses_history = options.draws.history_none < 1
-    return LatentDataset(
+    dataset = LatentDataset(
         options.data.latents,
         options.data.split,
         expect=base_identity(options.base, options.data.format),
         history="with" if uses_history else "any",
     )
+    check_members(options, dataset)
+    return dataset
+
+
+def check_members(options: TrainOptions, dataset: "LatentDataset") -> None:
+    """Raise when the latents lack sloppy masks or coverage that the options use.
+
+    Raises:
+        ConfigError: says which, and how to encode them.
+    """
+    root, draws, weights = dataset.files.root, options.draws, options.mask_loss
+    if draws.sloppy_mask and not dataset.info.n_sloppy:
+        raise ConfigError(
+            f"{root}: draws.sloppy_mask is {draws.sloppy_mask:g}, and these latents have no sloppy masks; encode again "
+            "with `mvideo encode --set sloppy.variants=2`, or set draws.sloppy_mask to 0"
+        )
+    if weights.weighted and not dataset.info.has_coverage:
+        raise ConfigError(
+            f"{root}: mask_loss is {weights.inside:g} inside and {weights.outside:g} outside, and these latents have "
+            "no coverage of the masks; encode again with `mvideo encode --set store_coverage=true`, or make both equal"
+        )
 
 
 def batch_maker(
-    options: TrainOptions, dataset: "LatentDataset", schedule: Any, seed: int, world: World
+    options: TrainOptions,
+    dataset: "LatentDataset",
+    schedule: Any,
+    seed: int,
+    world: World,
+    mask_loss: MaskLossOptions = MaskLossOptions(),
 ) -> "BatchMaker":
     """Makes micro-batches from these latents."""
     from mvideo_core.training.batches import BatchMaker
@@ -203,6 +230,7 @@ def batch_maker(
     return BatchMaker(
         options.draws, options.consistency, schedule, seed=seed, global_batch=options.global_batch,
         scaling=dataset.info.scaling_factor, empty_text_LC=dataset.empty_text_LC(), pin=world.device.type == "cuda",
+        n_sloppy=dataset.info.n_sloppy, mask_loss=mask_loss,
     )  # fmt: skip
 
 

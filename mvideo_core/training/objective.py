@@ -1,7 +1,8 @@
 """L = L_d + alpha * L_c (paper, equation 2): v-prediction error, and distance from the base model's prediction.
 
 Noise, targets and losses are fp32: the schedule's small coefficients vanish in bf16. Both losses are plain means over
-all elements in v-space; for CogVideoX this equals the x0 loss weighted by 1 / (1 - alpha_bar) of the usual scripts.
+all elements in v-space (`mask_loss.py` can weight the cells of L_d); for CogVideoX this equals the x0 loss weighted by
+1 / (1 - alpha_bar) of the usual scripts.
 B batch, F latent frames, C channels, H, W; G: slots of the global batch.
 """
 
@@ -127,7 +128,7 @@ class MVideoObjective:
         self._look("teacher", "the teacher's prediction", taught)
         student = self.predict(x_t, batch, conditioned=True)
         self._look("prediction", "the prediction", student)
-        diffusion_B = squared_error(student, target)
+        diffusion_B = squared_error(student, target, batch.weight_BFHW)
         self._look("loss", "the loss", diffusion_B)
         if taught is None:
             return SampleLosses(diffusion_B, None)
@@ -189,6 +190,15 @@ def consistency_weights(options: ConsistencyOptions, drawn: "StepDraws") -> "tor
     return options.every * len(bare_G) * bare_G / bare_G.sum().clamp(min=1)
 
 
-def squared_error(predicted: "torch.Tensor", target: "torch.Tensor") -> "torch.Tensor":
-    """Mean squared error of each sample, (B,), fp32."""
-    return (predicted.float() - target.float()).square().flatten(1).mean(1)
+def squared_error(
+    predicted: "torch.Tensor", target: "torch.Tensor", weight_BFHW: "torch.Tensor | None" = None
+) -> "torch.Tensor":
+    """Mean squared error of each sample, (B,), fp32.
+
+    Args:
+        weight_BFHW: of each cell of (B, F, C, H, W), mean 1 in every sample; None: all count the same.
+    """
+    squared = (predicted.float() - target.float()).square()
+    if weight_BFHW is not None:
+        squared = squared * weight_BFHW[:, :, None]
+    return squared.flatten(1).mean(1)

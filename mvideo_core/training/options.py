@@ -21,10 +21,11 @@ from mvideo_core.training.draws import DrawOptions
 from mvideo_core.training.execution import ExecutionOptions
 from mvideo_core.training.launch import LaunchOptions
 from mvideo_core.training.loop import OptimizerOptions
+from mvideo_core.training.mask_loss import MaskLossOptions
 from mvideo_core.training.objective import ConsistencyOptions
 
 PROFILES = shipped_path("deployments/training")
-COURSE = ("base", "lora", "draws", "consistency", "optimizer", "ema")
+COURSE = ("base", "lora", "draws", "mask_loss", "consistency", "optimizer", "ema")
 """Groups that determine the resulting weights."""
 BASES = {"bf16": ("bf16", "fp32"), "fp32": ("fp32",)}
 """Base weight dtypes that each precision supports."""
@@ -55,6 +56,7 @@ class TrainOptions(Options):
     data: DataOptions = Field(default=DataOptions(), description="Cached latents.")
     lora: LoraOptions = Field(default=LoraOptions(), description="Adapters.")
     draws: DrawOptions = Field(default=DrawOptions(), description="Condition dropout, noise, timesteps.")
+    mask_loss: MaskLossOptions = Field(default=MaskLossOptions(), description="L_d inside and outside the mask.")
     consistency: ConsistencyOptions = Field(default=ConsistencyOptions(), description="L_c and its teacher.")
     optimizer: OptimizerOptions = Field(default=OptimizerOptions(), description="Adam and learning rate.")
     ema: EmaOptions = Field(default=EmaOptions(), description="Running mean of the weights.")

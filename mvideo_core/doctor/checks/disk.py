@@ -91,7 +91,8 @@ def latents_bytes(asked: Asked) -> tuple[float, int]:
     seconds = 3600 * sum(split.hours for split in splits)
     windows = math.ceil(seconds * form.fps / form.stride_frames)
     shapes = shape._replace(format=form).latents
-    latent = sum(math.prod(shapes[name]) for name in (TARGET, MASK, APPEARANCE, MOTION))
+    masks = 1 + (asked.latents.sloppy.variants if asked.latents else 0)
+    latent = sum(math.prod(shapes[name]) for name in (TARGET, *[MASK] * masks, APPEARANCE, MOTION))
     text = shape.config.get("max_text_seq_length", 226) * shape.config.get("text_embed_dim", 4096)
     return 2.0 * windows * (latent + text), windows
 

@@ -1,6 +1,6 @@
 """Cached latents as a random-access collection, checked when opened: right models, right format, nothing missing.
 
-Shape letters: F latent frames, C channels, H, W latent sides, L tokens.
+Shape letters: K sloppy masks, F latent frames, C channels, H, W latent sides, L tokens.
 """
 
 import hashlib
@@ -12,9 +12,10 @@ from typing import TYPE_CHECKING, Any
 
 from mvideo_core.base.errors import ConfigError, StoreError
 from mvideo_core.shards.files import DatasetFiles
-from mvideo_core.training.latents.encode import APPEARANCE, LOGVAR, MASK, MOTION, TARGET, latent_shapes
+from mvideo_core.training.latents.encode import APPEARANCE, COVERAGE, LOGVAR, MASK, MOTION, TARGET, latent_shapes
 from mvideo_core.training.latents.info import EMPTY_NAME, INFO_NAME, SCHEMA_VERSION, LatentIdentity, LatentsInfo
 from mvideo_core.training.latents.members import read_tensors
+from mvideo_core.training.latents.sloppy import variant_names
 from mvideo_core.training.latents.text import TEXT
 from mvideo_core.training.latents.window_index import History, Names, WindowIndex
 
@@ -32,6 +33,9 @@ class LatentSample:
         motion_FCHW: the frames up to it at low resolution; None if the clip is too short for them.
         target_logvar_FCHW: None unless the cache was made with `store_logvar`.
         text_LC: embedding of `caption`.
+        sloppy_KFCHW: sloppy masks, each like `mask_FCHW`; as many as the cache was made with.
+        coverage_FHW: share of each cell that the mask covers, uint8, 255 = all; None unless the cache was made with
+            `store_coverage`.
     """
 
     key: str
@@ -43,6 +47,8 @@ class LatentSample:
     target_logvar_FCHW: "Tensor | None"
     text_LC: "Tensor"
     caption: str
+    sloppy_KFCHW: tuple["Tensor", ...] = ()
+    coverage_FHW: "Tensor | None" = None
 
 
 class LatentDataset:
@@ -81,7 +87,8 @@ class LatentDataset:
         if split not in self.info.splits:
             raise ConfigError(f"{self.files.root} has no split {split!r}; it has: {', '.join(self.info.splits)}")
         check_files(self.files, self.info)
-        self._shapes = latent_shapes(self.info.identity.format, self.info.latent_channels, self.info.stride_px)
+        self._sloppy = variant_names(self.info.n_sloppy)
+        self._shapes = self._member_shapes()
         self._index = WindowIndex(self.files, self.info.index.sha256, split, history)
         if not len(self):
             raise ConfigError(
@@ -132,6 +139,8 @@ class LatentDataset:
             target_logvar_FCHW=tensors.get(LOGVAR),
             text_LC=text[TEXT],
             caption=str(self._column("caption", index)),
+            sloppy_KFCHW=tuple(tensors[name] for name in self._sloppy),
+            coverage_FHW=tensors.get(COVERAGE),
         )
 
     def empty_text_LC(self) -> "Tensor":
@@ -169,6 +178,12 @@ class LatentDataset:
         if not hasattr(self._of_thread, "files"):
             self._of_thread.files = DatasetFiles(self.files.root)
         return self._of_thread.files  # type: ignore[no-any-return]
+
+    def _member_shapes(self) -> dict[str, tuple[int, ...]]:
+        """Shape of every tensor that a window can have, by name."""
+        shapes = latent_shapes(self.info.identity.format, self.info.latent_channels, self.info.stride_px)
+        frames, _, height, width = shapes[MASK]
+        return {**shapes, COVERAGE: (frames, height, width), **dict.fromkeys(self._sloppy, shapes[MASK])}
 
     def _check_shapes(self, tensors: dict[str, Any], where: str) -> None:
         wanted: dict[str, tuple[int, ...]] = {**self._shapes, TEXT: tuple(self.info.text_shape)}

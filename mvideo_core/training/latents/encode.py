@@ -1,9 +1,9 @@
-"""VAE latents of training windows: target, mask, motion and appearance, each encoded separately.
+"""VAE latents of training windows: target, masks, motion and appearance, each encoded separately.
 
 The appearance frame is encoded alone because the first latent of a longer encode is different (the VAE normalizes over
 time), and generation has only that one frame; for the same reason the target is not a slice of a longer encode.
 
-Shape letters: T frames, F latent frames, C channels, H, W pixels, h, w latent sides.
+Shape letters: K sloppy masks, T frames, F latent frames, C channels, H, W pixels, h, w latent sides.
 """
 
 from collections.abc import Sequence
@@ -14,12 +14,16 @@ import numpy as np
 
 from mvideo_core.base.errors import ModelError
 from mvideo_core.cogvideox.pixels import mask_CTHW, video_CTHW
-from mvideo_core.cogvideox.video_format import VideoFormat
+from mvideo_core.cogvideox.video_format import TEMPORAL_STRIDE, VideoFormat
+from mvideo_core.training.latents.sloppy import variant_names
 
 if TYPE_CHECKING:
     import torch
 
 TARGET, LOGVAR, MASK, APPEARANCE, MOTION = "target", "target_logvar", "mask", "appearance", "motion"
+COVERAGE = "coverage"
+COVERED = 255
+"""Coverage of a cell that lies inside the mask with all its pixels."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,28 +35,36 @@ class WindowPixels:
         target_THWC: n frames, uint8 RGB; the first is the appearance frame.
         masks_THW: bool, union of the kept objects, on the target's frames.
         motion_THWC: the n frames up to the appearance frame; None without history.
+        sloppy_THW: the sloppy masks, each like `masks_THW`.
     """
 
     name: str
     target_THWC: np.ndarray
     masks_THW: np.ndarray
     motion_THWC: np.ndarray | None
+    sloppy_THW: Sequence[np.ndarray] = ()
 
 
 def encode_windows(
-    vae: Any, batch: Sequence[WindowPixels], video_format: VideoFormat, logvar: bool = False
+    vae: Any,
+    batch: Sequence[WindowPixels],
+    video_format: VideoFormat,
+    logvar: bool = False,
+    coverage: bool = False,
 ) -> list[dict[str, "torch.Tensor"]]:
     """Unscaled latents of some windows: means of the VAE's distributions, so nothing is random.
 
     Args:
         vae: AutoencoderKLCogVideoX, in the dtype and on the device to work with.
-        batch: windows encoded together; history may differ.
+        batch: windows encoded together, all with the same number of sloppy masks; history may differ.
         video_format: sizes to resize to.
         logvar: also return the log variance of the target.
+        coverage: also return the coverage of the mask.
 
     Returns:
         For each window: "target", "mask" (F, C, h, w), "appearance" (1, C, h, w), "motion" (F, C, h', w') if it has
-        history, and "target_logvar" if requested. bfloat16 on the CPU.
+        history, "mask_sloppy0" and so on like "mask", and "target_logvar" if requested, all bfloat16 on the CPU;
+        "coverage" (F, h, w), uint8, if requested.
 
     Raises:
         ModelError: a latent is not finite.
@@ -71,6 +83,11 @@ def encode_windows(
         found[APPEARANCE] = _distribution(vae, [video[:, :1] for video in target])[0]
         if logvar:
             found[LOGVAR] = logvar_BFChw
+        if coverage:
+            found[COVERAGE] = torch.stack([cell_coverage(one, mean_BFChw.shape[-2:]) for one in mask])
+        for variant, name in enumerate(variant_names(len(batch[0].sloppy_THW))):
+            sloppy = [mask_CTHW(one.sloppy_THW[variant], *size, device) for one in batch]
+            found[name] = _distribution(vae, sloppy)[0]
         motion_FChw = iter(_distribution(vae, motion)[0] if motion else ())
     results = []
     for index, one in enumerate(batch):
@@ -80,6 +97,22 @@ def encode_windows(
         check_finite(tensors, one.name)
         results.append(tensors)
     return results
+
+
+def cell_coverage(mask_CTHW: "torch.Tensor", cells: Sequence[int]) -> "torch.Tensor":
+    """Share of each latent cell's pixels, over all its frames, that the mask covers, uint8 (F, h, w): 255 = all.
+
+    Args:
+        mask_CTHW: the VAE's input, -1 outside and 1 inside.
+        cells: (h, w).
+    """
+    import torch
+    import torch.nn.functional as F
+
+    inside_THW = (mask_CTHW[0].cpu() > 0).double()
+    of_frame_Thw = F.adaptive_avg_pool2d(inside_THW[None], (cells[0], cells[1]))[0]
+    later_Fhw = of_frame_Thw[1:].unflatten(0, (-1, TEMPORAL_STRIDE)).mean(1)
+    return (COVERED * torch.cat([of_frame_Thw[:1], later_Fhw])).round().to(torch.uint8)
 
 
 def latent_shapes(video_format: VideoFormat, channels: int, stride_px: int) -> dict[str, tuple[int, int, int, int]]:

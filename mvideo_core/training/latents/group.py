@@ -46,7 +46,7 @@ def decode_batches(
         windows = (
             Decoded(at, window, pixels)
             for at, clip in enumerate(group)
-            for window, pixels in reader.pixels(clip, video_format, options.max_stretch)
+            for window, pixels in reader.pixels(clip, video_format, options.max_stretch, options.sloppy)
         )
         yield from batches(windows, options.batch_size)
 
@@ -74,7 +74,8 @@ def encode_group(
     latents: list[list[tuple[Window, dict[str, Any]]]] = [[] for _ in group]
     n_batches = -(-sum(len(clip.windows) for clip in group) // options.batch_size)
     for batch in heeding(itertools.islice(batches, n_batches)):
-        encoded = encode_windows(base.vae, [one.pixels for one in batch], identity.format, options.store_logvar)
+        pixels = [one.pixels for one in batch]
+        encoded = encode_windows(base.vae, pixels, identity.format, options.store_logvar, options.store_coverage)
         for one, tensors in zip(batch, encoded, strict=True):
             latents[one.at].append((one.window, tensors))
     content, rows = bytearray(), []

@@ -8,6 +8,7 @@ from mvideo_core.base.options import digest
 from mvideo_core.base.records import LatentShardRow, Record
 from mvideo_core.cogvideox.video_format import VideoFormat
 from mvideo_core.shards.card import FileEntry
+from mvideo_core.training.latents.windows import window_id
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -82,6 +83,16 @@ class LatentsInfo(Record):
     empty: FileEntry
     shards: list[LatentShard]
 
+    @property
+    def n_sloppy(self) -> int:
+        """Sloppy masks of every window."""
+        return int(self.options.get("sloppy", {}).get("variants", 0))
+
+    @property
+    def has_coverage(self) -> bool:
+        """Whether every window has the coverage of its mask."""
+        return bool(self.options.get("store_coverage", False))
+
 
 def latents_digest(files: Sequence[FileEntry]) -> str:
     """SHA-256 over path and digest of files."""
@@ -125,7 +136,7 @@ def write_index(rows: Iterable[LatentShardRow], root: str, out: IO[bytes]) -> di
                 continue
             shard = row.tar.path.removeprefix(f"{root}/")
             columns = [
-                {"id": f"{one.key}-w{one.target_start_frame:05d}", "split": row.split, "shard": shard}
+                {"id": window_id(one.key, one.target_start_frame), "split": row.split, "shard": shard}
                 | one.model_dump()
                 for one in row.windows
             ]

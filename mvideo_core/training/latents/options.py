@@ -1,10 +1,16 @@
 """How latents are made. Every field is part of the cache's key, even those that change only low-order bits."""
 
-from pydantic import Field
+from typing import Any
+
+from pydantic import Field, SerializerFunctionWrapHandler, model_serializer
 
 from mvideo_core.base.options import Options
 from mvideo_core.cogvideox.base import BaseOptions
 from mvideo_core.cogvideox.video_format import VideoFormat
+from mvideo_core.training.latents.sloppy import SloppyOptions
+
+LATER = ("sloppy", "store_coverage")
+"""Fields that came later: written only with other values than the defaults, so that older keys and files stay."""
 
 
 class LatentOptions(Options):
@@ -32,3 +38,13 @@ class LatentOptions(Options):
     max_stretch: float = Field(
         default=0.02, ge=0, description="allowed relative difference of aspect ratio between clip and format"
     )
+    sloppy: SloppyOptions = Field(default=SloppyOptions(), description="Sloppy masks beside each window's own.")
+    store_coverage: bool = Field(
+        default=False,
+        description="also keep how much of each latent cell the mask covers, for `mask_loss` in training",
+    )
+
+    @model_serializer(mode="wrap")
+    def _leave_out_later(self, write: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        absent = self.at_default(*LATER)
+        return {name: value for name, value in write(self).items() if name not in absent}

@@ -14,12 +14,14 @@ from mvideo_core.base.errors import ConfigError, MediaError, StoreError
 from mvideo_core.base.records import SampleRow, ShardRow
 from mvideo_core.cogvideox.video_format import VideoFormat
 from mvideo_core.masks.codec import MaskSequence
+from mvideo_core.masks.io.clip import take_frames
 from mvideo_core.media.decode import read_frames
 from mvideo_core.shards.dataset import Sample
 from mvideo_core.shards.stream import stream_samples
 from mvideo_core.training.latents.encode import WindowPixels
 from mvideo_core.training.latents.options import LatentOptions
-from mvideo_core.training.latents.windows import Window, windows_of
+from mvideo_core.training.latents.sloppy import SloppyOptions, sloppy_variants
+from mvideo_core.training.latents.windows import Window, window_id, windows_of
 
 FPS_TOLERANCE = 1e-3
 
@@ -54,7 +56,7 @@ class ShardReader:
         self._samples = stream_samples(stream, path)
 
     def pixels(
-        self, clip: PlannedClip, video_format: VideoFormat, max_stretch: float
+        self, clip: PlannedClip, video_format: VideoFormat, max_stretch: float, sloppy: SloppyOptions = SloppyOptions()
     ) -> Iterator[tuple[Window, WindowPixels]]:
         """Frames and masks of each window of a clip, in order. Clips before it are passed over for good.
 
@@ -72,13 +74,17 @@ class ShardReader:
             video = read_frames(io.BytesIO(sample.content["mp4"]))
             for window, frames_THWC in zip(clip.windows, frame_spans(video, spans), strict=True):
                 before = window.target_start - window.frames(n).start
+                masks_THW = union_THW(masks, window.target(n))
+                own = take_frames(masks, window.target(n))
+                variants = sloppy_variants(own, sloppy, window_id(key, window.target_start))
                 yield (
                     window,
                     WindowPixels(
                         name=f"{key} at frame {window.target_start}",
                         target_THWC=frames_THWC[before:],
-                        masks_THW=union_THW(masks, window.target(n)),
+                        masks_THW=masks_THW,
                         motion_THWC=frames_THWC[: before + 1] if window.history else None,
+                        sloppy_THW=[union_THW(one, range(n)) for one in variants],
                     ),
                 )
         except (MediaError, ValueError) as error:

@@ -34,6 +34,11 @@ class Window(NamedTuple):
         return range(min(self.motion(clip_frames), default=target.start), target.stop)
 
 
+def window_id(key: str, target_start: int) -> str:
+    """Name of a window of a clip, e.g. "clip7-w00032": unique in a dataset."""
+    return f"{key}-w{target_start:05d}"
+
+
 def windows_of(n_frames: int, clip_frames: int, stride_frames: int = 0, max_windows: int = 0) -> list[Window]:
     """Windows of a clip, in order.
 

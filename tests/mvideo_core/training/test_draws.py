@@ -31,6 +31,36 @@ def test_shares_of_2000_steps_are_those_asked_for() -> None:
     assert abs(texts - 0.10) < 0.01
 
 
+def test_draws_without_sloppy_masks_are_those_of_before() -> None:
+    """Taken from the version before sloppy masks."""
+    one = draw_step(DrawOptions(), FLAT, 7, 0, 8)
+    assert (one.history, one.timestep_G.tolist()) == ("both", [695, 829, 318, 217, 473, 31, 501, 935])
+    assert (one.drop_mask_G.nonzero().flatten().tolist(), one.drop_text_G.nonzero().flatten().tolist()) == ([5, 7], [7])
+    assert one.sloppy_G is None
+    assert draw_step(DrawOptions(), FLAT, 7, 0, 8, n_sloppy=2).sloppy_G is None
+    assert draw_step(DrawOptions(sloppy_mask=0.5), FLAT, 7, 0, 8).sloppy_G is None
+
+
+def test_the_share_of_sloppy_masks_and_each_of_them_is_the_one_asked_for() -> None:
+    """8000 samples, 0.4 of them, three masks: 1067 each, standard deviation 30. No other draw is moved by it."""
+    options = DrawOptions(sloppy_mask=0.4)
+    steps = [draw_step(options, FLAT, 0, step, 4, n_sloppy=3) for step in range(2000)]
+    found = torch.stack([one.sloppy_G for one in steps])  # type: ignore[misc]
+    counts = torch.bincount(found.flatten() + 1, minlength=4)
+    assert counts[1:].tolist() == pytest.approx([1067] * 3, abs=90)
+    assert counts.sum() == 8000
+    dropped = torch.stack([one.drop_mask_G for one in steps])
+    assert (found[dropped] >= 0).float().mean() == pytest.approx(0.4, abs=0.05)
+    for one, plain in zip(steps[:20], (draw_step(DrawOptions(), FLAT, 0, step, 4) for step in range(20)), strict=True):
+        assert torch.equal(one.timestep_G, plain.timestep_G)
+        assert torch.equal(one.drop_mask_G, plain.drop_mask_G)
+        assert torch.equal(one.drop_text_G, plain.drop_text_G)
+        assert one.history == plain.history
+    always = draw_step(DrawOptions(sloppy_mask=1), FLAT, 0, 0, 64, n_sloppy=2).sloppy_G
+    assert always is not None
+    assert set(always.tolist()) == {0, 1}
+
+
 def test_every_stratum_of_the_global_batch_has_one_timestep() -> None:
     one = draw_step(DrawOptions(), FLAT, 0, 5, 8)
     assert sorted((one.timestep_G // 125).tolist()) == list(range(8))

@@ -1,3 +1,5 @@
+import dataclasses
+
 import numpy as np
 import pytest
 import torch
@@ -91,6 +93,35 @@ def test_a_batch_gives_what_its_windows_give_alone_also_with_mixed_history(vae: 
         )
         for name in alone:
             torch.testing.assert_close(found[name], alone[name], rtol=2e-2, atol=2e-3)
+
+
+def test_sloppy_masks_are_encoded_like_masks_and_change_nothing_else(vae: AutoencoderKLCogVideoX) -> None:
+    plain = [pixels(1), pixels(2, history=False)]
+    boxes = [np.roll(one.masks_THW, shift, axis=2) for one, shift in zip(plain, (3, 5), strict=True)]
+    both = [dataclasses.replace(one, sloppy_THW=[box, one.masks_THW]) for one, box in zip(plain, boxes, strict=True)]
+    for found, without, box in zip(
+        encode_windows(vae, both, FORMAT), encode_windows(vae, plain, FORMAT), boxes, strict=True
+    ):
+        assert set(found) - set(without) == {"mask_sloppy0", "mask_sloppy1"}
+        assert all(torch.equal(found[name], without[name]) for name in without)
+        assert torch.equal(found["mask_sloppy1"], found["mask"])
+        wanted = encoded(vae, mask_CTHW(box, 32, 64)).bfloat16()
+        torch.testing.assert_close(found["mask_sloppy0"], wanted, rtol=2e-2, atol=2e-3)
+
+
+def test_coverage_counts_the_pixels_of_each_cell_and_of_its_frames(vae: AutoencoderKLCogVideoX) -> None:
+    """9 frames of 32x64 px are 3 latent frames (1, 4 and 4 frames) of 4x8 cells of 8x8 px."""
+    one = pixels(0)
+    masks = np.random.default_rng(0).random((9, 32, 64)) < 0.3
+    masks[1:5, :8, 8:16] = True
+    masks[1, :4, 8:16] = False
+    (found,) = encode_windows(vae, [dataclasses.replace(one, masks_THW=masks)], FORMAT, coverage=True)
+    cells = masks.reshape(9, 4, 8, 8, 8).sum(axis=(2, 4))
+    wanted = np.stack([cells[0] / 64, cells[1:5].sum(axis=0) / 256, cells[5:].sum(axis=0) / 256])
+    assert found["coverage"].dtype == torch.uint8
+    assert found["coverage"].shape == (3, 4, 8)
+    assert np.abs(found["coverage"].numpy() / 255 - wanted).max() <= 0.5 / 255 + 1e-9
+    assert found["coverage"][1, 0, 1] == 223  # all but 32 of 256 pixels
 
 
 def test_an_empty_mask_is_not_the_zero_latent(vae: AutoencoderKLCogVideoX) -> None:

@@ -1,0 +1,58 @@
+"""Weights of the diffusion loss inside and outside the mask, at the latents' resolution.
+
+B batch, F latent frames, H, W latent sides.
+"""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Self
+
+from pydantic import Field, model_validator
+
+from mvideo_core.base.options import Options
+from mvideo_core.training.latents.encode import COVERED
+
+if TYPE_CHECKING:
+    import torch
+
+    from mvideo_core.training.latents.cache import LatentSample
+
+
+class MaskLossOptions(Options):
+    """How much the error of a latent cell counts; equal weights are the plain mean. The paper has none."""
+
+    inside: float = Field(default=1.0, ge=0, description="weight of cells inside the clip's own mask")
+    outside: float = Field(default=1.0, ge=0, description="weight of cells outside; a cell in part has both in part")
+
+    @model_validator(mode="after")
+    def _one_counts(self) -> Self:
+        if self.inside == self.outside == 0:
+            raise ValueError("inside and outside are both 0, so nothing would be trained; give one a weight above 0")
+        return self
+
+    @property
+    def weighted(self) -> bool:
+        """Whether the weights differ."""
+        return self.inside != self.outside
+
+
+def cell_weights(
+    options: MaskLossOptions, samples: Sequence["LatentSample"], unseen_B: "torch.Tensor"
+) -> "torch.Tensor | None":
+    """Weight of every latent cell, fp32 (B, F, H, W), mean 1 in each sample; None when all are equal.
+
+    A sample is weighted evenly when the model does not see its mask, since weights that depend on what it cannot know
+    would pull its prediction; and when no cell of it would count.
+
+    Args:
+        samples: with coverage.
+        unseen_B: samples whose mask was dropped, bool.
+    """
+    import torch
+
+    if not options.weighted:
+        return None
+    covered = torch.stack([torch.as_tensor(sample.coverage_FHW).float() for sample in samples]) / COVERED
+    weights = options.outside + (options.inside - options.outside) * covered
+    mean = weights.mean(dim=(1, 2, 3), keepdim=True)
+    even = unseen_B.view(-1, 1, 1, 1) | (mean == 0)
+    return torch.where(even, 1.0, weights / mean.clamp(min=torch.finfo(torch.float32).tiny))

@@ -8,14 +8,14 @@ from mvideo.deployments._environment import default_environment, load_environmen
 from mvideo.deployments._ports import is_free
 from mvideo.deployments._server import ask, minor, supported_versions
 from mvideo.deployments._state import running_api_url
-from mvideo_core.doctor import Asked, Finding, check
+from mvideo_core.doctor import CheckContext, Finding, check
 
 CLOCK_S = 5.0
 """Clock difference that is worth a warning; heartbeats come every 30 s."""
 
 
 @check("prefect", "server")
-def versions(asked: Asked) -> Iterator[Finding]:
+def versions(context: CheckContext) -> Iterator[Finding]:
     """Server and client have the same minor version, or at least versions that were tested together."""
     try:
         client = importlib.metadata.version("prefect")
@@ -42,7 +42,7 @@ def versions(asked: Asked) -> Iterator[Finding]:
 
 
 @check("port", "server")
-def port(asked: Asked) -> Iterator[Finding]:
+def port(context: CheckContext) -> Iterator[Finding]:
     """Whether the environment's server can listen on its port."""
     if running_api_url():
         return
@@ -56,7 +56,7 @@ def port(asked: Asked) -> Iterator[Finding]:
 
 
 @check("clock of the server", "server")
-def clock(asked: Asked) -> Iterator[Finding]:
+def clock(context: CheckContext) -> Iterator[Finding]:
     """Our clock compared with the Date header of the server's responses."""
     url = _url()
     server = ask(url) if url else None

@@ -17,7 +17,7 @@ from mvideo_core.base.forms import ProfileName, Values
 from mvideo_core.base.options import Over
 from mvideo_core.curation.ingest.sources import SourceOptions
 from mvideo_core.curation.pipeline import PART_STAGES, PROFILES, PipelineOptions, models_in_use, reach_servers
-from mvideo_core.doctor import Asked, require
+from mvideo_core.doctor import CheckContext, require
 from mvideo_core.engine.plan import PlanOptions
 from mvideo_core.engine.run import RunOptions
 from mvideo_core.pages.data_report.build import ReportSummary
@@ -54,7 +54,7 @@ def build_mask_dataset(
         engine: where tasks run: threads of this process, workers on the queues, or Ray.
     """
     options = resolve(profile, overrides, plan=plan_options, run=run, **stages)
-    require("data", Asked(workspace=workspace, pipeline=options))
+    require("data", CheckContext(workspace=workspace, pipeline=options))
     planned = plan.plan(workspace, source, options.plan)
     reach_servers(options, Workspace(workspace))  # new sources may need a server that was not needed before
     log.info("plan: %d sources in %d parts; %s", planned.n_sources, planned.n_parts, models_in_use(options))

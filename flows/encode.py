@@ -6,7 +6,7 @@ from mvideo.flows._engine import EngineOptions
 from mvideo.flows._latents import write_latents
 from mvideo.flows._naming import run_name
 from mvideo.flows._root import in_root
-from mvideo_core.doctor import Asked, require
+from mvideo_core.doctor import CheckContext, require
 from mvideo_core.training.latents.options import LatentOptions
 
 
@@ -23,5 +23,5 @@ def encode(workspace: str, options: LatentOptions = LatentOptions(), engine: Eng
     Returns:
         Where the latents are.
     """
-    require("encode", Asked(workspace=workspace, latents=options))
+    require("encode", CheckContext(workspace=workspace, latents=options))
     return write_latents(workspace, options, engine)

@@ -11,7 +11,7 @@ from mvideo.flows._root import in_root
 from mvideo.tasks.generate import generate
 from mvideo_core.cogvideox.base import BaseOptions
 from mvideo_core.curation.stages.publish import first_sample
-from mvideo_core.doctor import Asked, require
+from mvideo_core.doctor import CheckContext, require
 from mvideo_core.generation.options import GenerateOptions
 from mvideo_core.generation.request import GenerateRequest
 from mvideo_core.generation.sources import SourceOptions
@@ -51,7 +51,7 @@ def generate_video(
     request = GenerateRequest(
         prompt=prompt, source=source, base=base, adapter=adapter, allow_other_base=allow_other_base, options=options
     )
-    require("generate", Asked(base=base))
+    require("generate", CheckContext(base=base))
     made = generate(request, out, overwrite)
     page = f"{made.frames} frames in {made.clips} clips\n\nVideo: `{Path(made.video).absolute()}`"
     shows(create_markdown_artifact, markdown=page, key="generated-video", description="What this run made.")

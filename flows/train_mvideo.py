@@ -13,7 +13,7 @@ from mvideo.tasks.train import train
 from mvideo_core.base.errors import ConfigError
 from mvideo_core.base.forms import ProfileName, Values
 from mvideo_core.base.options import Over, merge
-from mvideo_core.doctor import Asked, require
+from mvideo_core.doctor import CheckContext, require
 from mvideo_core.training.latents.options import LatentOptions
 from mvideo_core.training.options import PROFILES, TrainOptions, load_profile
 from mvideo_core.training.report import RunReport
@@ -50,9 +50,9 @@ def train_mvideo(
     chosen = chosen.model_copy(update={name: value for name, value in given.items() if value})
     if not chosen.out:
         raise ConfigError("train-mvideo: out is empty; set the run's folder")
-    require("train", Asked(workspace=workspace, training=chosen))
+    require("train", CheckContext(workspace=workspace, training=chosen))
     if workspace:
-        require("encode", Asked(workspace=workspace, latents=latents or LatentOptions(base=chosen.base)))
+        require("encode", CheckContext(workspace=workspace, latents=latents or LatentOptions(base=chosen.base)))
         found = write_latents(workspace, latents or LatentOptions(base=chosen.base), engine)
         chosen = chosen.model_copy(update={"data": chosen.data.model_copy(update={"latents": found})})
     report = train(chosen)

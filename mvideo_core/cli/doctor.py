@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 import typer
 
 if TYPE_CHECKING:
-    from mvideo_core.doctor import Asked, Finding
+    from mvideo_core.doctor import CheckContext, Finding
 
 MARKS = {"ok": "ok", "warning": "warn", "unknown": "?", "problem": "FAIL"}
 
@@ -25,8 +25,8 @@ def doctor(
     """Check this machine and what a run or training needs from it. Exit code 1: something will fail."""
     from mvideo_core.doctor import ALL, run_checks
 
-    asked = _read_settings(profile, training, workspace)
-    found = list(run_checks(ALL, asked))
+    context = _read_settings(profile, training, workspace)
+    found = list(run_checks(ALL, context))
     problems = sum(one.status == "problem" for one in found)
     if as_json:
         answer = {"problems": problems, "findings": [one.model_dump() for one in found]}
@@ -36,8 +36,8 @@ def doctor(
     raise typer.Exit(1 if problems else 0)
 
 
-def _read_settings(profile: str, training: str, workspace: str) -> "Asked":
-    from mvideo_core.doctor import Asked
+def _read_settings(profile: str, training: str, workspace: str) -> "CheckContext":
+    from mvideo_core.doctor import CheckContext
 
     pipeline = trained = None
     if profile:
@@ -48,7 +48,7 @@ def _read_settings(profile: str, training: str, workspace: str) -> "Asked":
         from mvideo_core.training.options import load_profile as load_training
 
         trained = load_training(training)
-    return Asked(workspace=workspace, pipeline=pipeline, training=trained)
+    return CheckContext(workspace=workspace, pipeline=pipeline, training=trained)
 
 
 def _print_findings(found: "list[Finding]") -> None:

@@ -7,7 +7,7 @@ import typer
 from mvideo_core.cli.pipeline import part_list
 from mvideo_core.cli.settings import read_values
 from mvideo_core.cli.workspace import WORKSPACE
-from mvideo_core.doctor import Asked, require
+from mvideo_core.doctor import CheckContext, require
 from mvideo_core.engine.run import RunOptions
 from mvideo_core.shards.files import DatasetFiles
 from mvideo_core.store.status import reason_lines
@@ -38,7 +38,7 @@ def encode(
 
     values = read_values(options, [*set_, *([f"base.weights={weights}"] if weights else [])])
     chosen, ws = LatentOptions.parse(values, options or "encode"), Workspace.existing(workspace)
-    require("encode", Asked(workspace=workspace, latents=chosen))
+    require("encode", CheckContext(workspace=workspace, latents=chosen))
     summary = encode_dataset(ws, chosen, RunOptions(jobs=jobs), part_list(parts))
     counts = summary.counts
     why = ", ".join(reason_lines(summary.reasons)[:4])

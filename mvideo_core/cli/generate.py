@@ -10,7 +10,7 @@ import yaml
 from mvideo_core.base.devices import default_device
 from mvideo_core.base.options import merge
 from mvideo_core.cli.settings import local_only, needs_a_look, read_values
-from mvideo_core.doctor import Asked, require
+from mvideo_core.doctor import CheckContext, require
 
 EVERY_S = 10.0
 
@@ -70,7 +70,7 @@ def generate(
     for layer in (read_values(options, []), _drop_empty(flags), read_values("", set_)):
         request = merge(request, layer)
     chosen = GenerateRequest.parse(request, "generate")
-    require("generate", Asked(base=chosen.base))
+    require("generate", CheckContext(base=chosen.base))
     made = make(chosen, out, overwrite, Steps())
     typer.echo(yaml.safe_dump(made.model_dump(mode="json"), sort_keys=False).strip())
 

@@ -11,7 +11,7 @@ from mvideo_core.cli.workspace import WORKSPACE
 from mvideo_core.curation.ingest.sources import SourceOptions
 from mvideo_core.curation.pipeline import PART_STAGES, PROFILES, PipelineOptions, load_profile, preflight, run_pipeline
 from mvideo_core.curation.stages.sources import plan_sources
-from mvideo_core.doctor import Asked, require
+from mvideo_core.doctor import CheckContext, require
 from mvideo_core.engine import STAGES
 from mvideo_core.engine.run import StageSummary, run_stage
 from mvideo_core.store.status import reason_lines
@@ -49,7 +49,7 @@ def run(
     """Build mask shards and a report from raw videos. If stopped or killed, the same command resumes."""
     chosen = _options(profile, options, set_)
     source = _source(folder, hdvila, hdvila_videos, manifest)
-    require("data", Asked(workspace=workspace, source_bytes=_bytes(folder), pipeline=chosen))
+    require("data", CheckContext(workspace=workspace, source_bytes=_bytes(folder), pipeline=chosen))
     ws = Workspace(workspace)
     report = run_pipeline(ws, source, chosen, on_stage=_print_summary, checked=True)
     typer.echo(f"report: {ws.url.rstrip('/')}/{report.path}")

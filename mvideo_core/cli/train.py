@@ -10,7 +10,7 @@ import yaml
 from mvideo_core.base.errors import ConfigError
 from mvideo_core.base.options import merge
 from mvideo_core.cli.settings import local_only, read_values, tell_profiles
-from mvideo_core.doctor import Asked, require
+from mvideo_core.doctor import CheckContext, require
 from mvideo_core.training.callbacks.metrics import loss_words
 from mvideo_core.training.callbacks.stopping import STOP
 from mvideo_core.training.course import Change
@@ -62,7 +62,7 @@ def run(
         "allow": allow,
     }
     chosen = load_profile(profile, merge(read_values(options, set_), _flags_in_use(flags)))
-    require("train", Asked(workspace=workspace, training=chosen))
+    require("train", CheckContext(workspace=workspace, training=chosen))
     report = launch(chosen, _Progress(every_s).print_line, on_phase=typer.echo)
     typer.echo(last_line(report))
 

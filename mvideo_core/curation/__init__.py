@@ -1,1 +1,1 @@
-"""From footage to a dataset: sources, scenes, and the stages of `build-mask-dataset`."""
+"""From raw footage to a dataset: sources, scene detection, and the stages of `build-mask-dataset`."""

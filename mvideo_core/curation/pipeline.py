@@ -1,4 +1,4 @@
-"""`build-mask-dataset` as data: its options, its profiles, and the order of its stages; run here without a server."""
+"""`build-mask-dataset`: options, profiles, order of stages, and a runner that needs no server."""
 
 import logging
 from collections.abc import Callable, Sequence
@@ -25,13 +25,13 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 PART_STAGES = sample_stages()
-"""Stages that go part by part, in order; shard and report follow over all parts."""
+"""Stages that run part by part, in order; shard and report then run over all parts."""
 
 PROFILES = shipped_path("deployments/profiles")
 
 
 def _with_stages(record: type[Options]) -> type[Options]:
-    """The record with the options of each stage as a field of the stage's name."""
+    """Add one field per stage to the record, named after the stage, holding its options."""
     fields: dict[str, Any] = {}
     for name in (*PART_STAGES, "shard"):
         stage = STAGES.get(name)
@@ -41,10 +41,10 @@ def _with_stages(record: type[Options]) -> type[Options]:
 
 @_with_stages
 class PipelineOptions(Options):
-    """Every option of the data half; a profile is a YAML file of this shape."""
+    """All options of data curation; a profile is a YAML file with these fields."""
 
     plan: PlanOptions = Field(default=PlanOptions(), description="How sources are grouped into parts.")
-    run: RunOptions = Field(default=RunOptions(), description="Parts at once, tolerated failures.")
+    run: RunOptions = Field(default=RunOptions(), description="Concurrent parts, tolerated failures.")
 
     if TYPE_CHECKING:
 
@@ -57,31 +57,31 @@ class PipelineOptions(Options):
 
 
 def stage_rows() -> dict[str, type[Row]]:
-    """Row class of everything that the data half commits, in the order of the stages."""
+    """Row class of everything data curation commits, in stage order."""
     return {name: row_class(name) for name in chain()}
 
 
 def workspace_rows(workspace: Workspace) -> dict[str, type[Row]]:
-    """Row class of everything in a workspace: `stage_rows`, and "encode" once its dataset was encoded."""
+    """Row class of everything in a workspace: `stage_rows`, plus "encode" once its dataset has been encoded."""
     return {name: row_class(name) for name in workspace_stages(workspace)}
 
 
 def load_profile(name: str, overrides: dict[str, Any] | None = None) -> PipelineOptions:
-    """Options of a run profile, with overrides on top; see `Options.of_profile`."""
+    """Options of a run profile with overrides applied; see `Options.of_profile`."""
     return PipelineOptions.of_profile(PROFILES, name, overrides)
 
 
 def preflight(
     options: PipelineOptions, workspace: Workspace | None = None, stages: Sequence[str] = (*PART_STAGES, "shard")
 ) -> None:
-    """Find out now what would stop a run in hour three: weights, lists, packages, keys, a server that is not there.
+    """Find now what would stop a run three hours in: missing weights, lists, packages or keys, a server that is down.
 
     Args:
-        workspace: a stage that finished all its parts in it with these options needs no server; None = all need theirs.
-        stages: only these.
+        workspace: a stage that has finished all its parts here with these options needs no server; None = all need one.
+        stages: check only these.
 
     Raises:
-        ModelError: weights are missing, or a server does not answer; the message says which and what to do.
+        ModelError: weights are missing, or a server does not answer; the message says which one and what to do.
         ConfigError: a list, a key or a plugin's options are wrong.
     """
     for name in stages:
@@ -93,7 +93,7 @@ def preflight(
 def reach_servers(
     options: PipelineOptions, workspace: Workspace | None = None, stages: Sequence[str] = (*PART_STAGES, "shard")
 ) -> None:
-    """The part of `preflight` whose answer depends on the plan: servers that the work left over needs.
+    """The part of `preflight` that depends on the plan: servers that the remaining work needs.
 
     Raises:
         ModelError: a server does not answer.
@@ -104,7 +104,7 @@ def reach_servers(
 
 
 def models_in_use(options: PipelineOptions) -> str:
-    """Detector, segmenter and captioner with their weights, in a line for the start of a run."""
+    """Detector, segmenter and captioner with their weights, as one line to log at the start of a run."""
     from mvideo_core.perception.captioning.base import CAPTIONERS
     from mvideo_core.perception.detection import DETECTORS
     from mvideo_core.perception.segmentation import SEGMENTERS
@@ -121,7 +121,7 @@ def models_in_use(options: PipelineOptions) -> str:
 
 
 def _is_finished(workspace: Workspace, stage: Stage, options: Options) -> bool:
-    """Whether a stage and all before it finished every part of the current plan, the stage with these options."""
+    """Whether a stage (with these options) and all stages before it have finished every part of the current plan."""
     settings = stage_settings(stage, options)
     names = PART_STAGES[: PART_STAGES.index(stage.name) + 1] if stage.name in PART_STAGES else (stage.name,)
     found = [marker for name in names for _, marker in valid_markers(workspace, name)]
@@ -137,29 +137,29 @@ def run_pipeline(
     on_stage: Callable[[StageSummary], None] | None = None,
     checked: bool = False,
 ) -> "ReportSummary":
-    """The whole data half on this machine, without a server; run again, it goes on where it stopped.
+    """Run all of data curation on this machine, without a server. Rerun to resume.
 
     Args:
         on_stage: called with the summary of each finished stage.
-        checked: `preflight` was run just now, with these options.
+        checked: `preflight` has just been run with these options.
 
     Returns:
         The report, with the warnings of all stages.
 
     Raises:
-        ConfigError, ModelError, StoreError: as the stages say.
+        ConfigError, ModelError, StoreError: as the stages document.
     """
     from mvideo_core.curation.stages.shard import shard_dataset
     from mvideo_core.curation.stages.sources import plan_sources
     from mvideo_core.pages.data_report.build import build_report
 
-    told = on_stage or (lambda _summary: None)
+    report = on_stage or (lambda _summary: None)
     if not checked:
         preflight(options, workspace)
     plan = plan_sources(workspace, source, options.plan)
-    reach_servers(options, workspace)  # new sources may need a server that was not needed before
+    reach_servers(options, workspace)  # new sources may need a server that earlier ones did not
     log.info("plan: %d sources in %d parts; %s", plan.n_sources, plan.n_parts, models_in_use(options))
     for name in PART_STAGES:
-        told(run_stage(workspace, STAGES.get(name), options.of(name), options.run))
-    told(shard_dataset(workspace, options.shard, options.run))
+        report(run_stage(workspace, STAGES.get(name), options.of(name), options.run))
+    report(shard_dataset(workspace, options.shard, options.run))
     return build_report(workspace)

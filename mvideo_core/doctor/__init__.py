@@ -1,12 +1,12 @@
-"""What will fail, before it does: checks of machine, weights, disk and options for what is about to run.
+"""Find out what would fail before it does: checks of machine, weights, disk and options for the planned run.
 
-    findings = run_checks("train", Asked(training=options))     # the part that concerns a training
-    require("train", Asked(training=options))                   # stop with the problems, before anything is loaded
+    findings = run_checks("train", CheckContext(training=options))     # the checks that concern training
+    require("train", CheckContext(training=options))                   # raise with all problems before loading anything
 
-Adding a check is adding a function to a file of `checks/`, decorated with `@check(name, parts)`. Packages that add
-commands (entry points "mvideo.commands") may have a module `checks` beside them: deployments/checks.py has Prefect's.
+To add a check, add a function to a file in `checks/` and decorate it with `@check(name, parts)`. A package that adds
+commands (entry points "mvideo.commands") may also have a module `checks`: deployments/checks.py checks Prefect.
 """
 
-from mvideo_core.doctor.base import ALL, Asked, Finding, check, problem, require, run_checks
+from mvideo_core.doctor.base import ALL, CheckContext, Finding, check, problem, require, run_checks
 
-__all__ = ["ALL", "Asked", "Finding", "check", "problem", "require", "run_checks"]
+__all__ = ["ALL", "CheckContext", "Finding", "check", "problem", "require", "run_checks"]

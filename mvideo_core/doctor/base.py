@@ -1,4 +1,4 @@
-"""Checks, what they are asked about, what they find."""
+"""Checks, their input and their findings."""
 
 import importlib
 import importlib.metadata
@@ -25,13 +25,13 @@ COMMANDS = "mvideo.commands"
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
-    """What is about to run; checks skip what is not given.
+class CheckContext:
+    """What is about to run; checks skip fields that are not set.
 
     Attributes:
         workspace: folder or URL; "" for none.
-        source_bytes: size of the raw videos; 0: unknown.
-        pipeline, latents, training, base: options of the data half, of encoding, of training, of generating.
+        source_bytes: size of the raw videos; 0 = unknown.
+        pipeline, latents, training, base: options for data curation, encoding, training and generation.
     """
 
     workspace: str = ""
@@ -46,9 +46,9 @@ class Finding(Record):
     """What one check found.
 
     Attributes:
-        status: "problem": it will fail; "warning": it may, or will be slow; "unknown": it cannot be seen from here.
-        what: value seen, and value allowed. next_step: what to do; "" when nothing is wrong.
-        kind: class of the error that a run would end with.
+        status: "problem": will fail; "warning": may fail or be slow; "unknown": cannot be checked from here.
+        what: value seen and value allowed. next_step: what to do; "" if nothing is wrong.
+        kind: class of the error a run would end with.
     """
 
     check: str = ""
@@ -58,11 +58,11 @@ class Finding(Record):
     kind: str = ConfigError.__name__
 
 
-Function = Callable[[Asked], Iterable[Finding]]
+Function = Callable[[CheckContext], Iterable[Finding]]
 
 
 class Check(NamedTuple):
-    """A check and the parts of the work that it concerns."""
+    """A check and the parts of the work it applies to."""
 
     name: str
     parts: frozenset[Part]
@@ -73,7 +73,7 @@ CHECKS: Registry[Check] = Registry("check", "mvideo_core.doctor.checks")
 
 
 def check(name: str, *parts: Part) -> Callable[[Function], Function]:
-    """Decorator that registers a function as a check of these parts; of all parts when none is given."""
+    """Decorator that registers a function as a check for these parts; for all parts if none is given."""
 
     def add(function: Function) -> Function:
         CHECKS.register(name)(Check(name, frozenset(parts or ALL), function))
@@ -83,28 +83,28 @@ def check(name: str, *parts: Part) -> Callable[[Function], Function]:
 
 
 def problem(error: MVideoError) -> Finding:
-    """An error of ours as a finding; its message has the next step already."""
+    """One of our errors as a finding; its message already includes the next step."""
     return Finding(status="problem", what=str(error), kind=type(error).__name__)
 
 
-def run_checks(parts: Iterable[Part], asked: Asked) -> Iterator[Finding]:
-    """Findings of all checks that concern these parts, by name of the check."""
+def run_checks(parts: Iterable[Part], context: CheckContext) -> Iterator[Finding]:
+    """Findings of all checks that apply to these parts, ordered by check name."""
     _load_others()
     wanted = set(parts)
     for name in CHECKS.names():
         one = CHECKS.get(name)
         if one.parts & wanted:
-            for found in one.function(asked):
+            for found in one.function(context):
                 yield found.model_copy(update={"check": name})
 
 
-def require(part: Part, asked: Asked) -> None:
-    """Stop before the work begins when a check of this part finds a problem; warnings are for `mvideo doctor`.
+def require(part: Part, context: CheckContext) -> None:
+    """Raise before work starts if a check for this part finds a problem; `mvideo doctor` shows warnings too.
 
     Raises:
-        ConfigError, ModelError, StoreError: of the first problem's kind; the message has all of them.
+        ConfigError, ModelError, StoreError: the first problem's kind; the message lists all of them.
     """
-    found = [one for one in run_checks([part], asked) if one.status == "problem"]
+    found = [one for one in run_checks([part], context) if one.status == "problem"]
     if not found:
         return
     said = [one.what + (f"; {one.next_step}" if one.next_step else "") for one in found]
@@ -114,7 +114,7 @@ def require(part: Part, asked: Asked) -> None:
 
 
 def _load_others() -> None:
-    """Import the module `checks` beside every command that other packages add."""
+    """Import the module `checks` of every package that adds commands."""
     for point in importlib.metadata.entry_points(group=COMMANDS):
         package = point.module.rpartition(".")[0]
         if package and importlib.util.find_spec(f"{package}.checks"):

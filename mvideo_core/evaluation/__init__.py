@@ -1,1 +1,1 @@
-"""Scoring videos: metrics, suites of them, tables of the paper, a report. Nothing here writes to a workspace."""
+"""Video evaluation: metrics, suites, the paper's tables, a report. Nothing here writes to a workspace."""

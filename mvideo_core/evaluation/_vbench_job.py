@@ -1,9 +1,9 @@
-"""Runs VBench on a folder of videos. Started as a script by a Python of its own; imports nothing of this project.
+"""Run VBench on a folder of videos. Started as a script by a separate Python; imports nothing from this project.
 
     PYTHON _vbench_job.py job.json
 
-`job.json`: videos (folder), prompts (file name -> text), dimensions, device, out (folder). VBench then writes
-<out>/job_eval_results.json; versions of the packages go to <out>/versions.json.
+`job.json`: videos (folder), prompts (file name -> text), dimensions, device, out (folder). VBench writes
+<out>/job_eval_results.json; package versions go to <out>/versions.json.
 """
 
 import importlib.metadata
@@ -13,8 +13,8 @@ from pathlib import Path
 
 
 def main() -> None:
-    """One call of VBench's own `evaluate`, in its mode for any videos."""
-    # Python puts the script's folder first; VBench imports AMT as `networks`, and there is a folder of that name here.
+    """Call VBench's own `evaluate` once, in custom-input mode."""
+    # Python puts the script's folder first in sys.path; VBench imports AMT as `networks`, and this folder has one too.
     here = Path(__file__).resolve().parent
     sys.path[:] = [place for place in sys.path if Path(place).resolve() != here]
     job = json.loads(Path(sys.argv[1]).read_text(encoding="utf-8"))

@@ -1,4 +1,4 @@
-"""From rows to means: per system and metric, with what is missing or failed counted beside them."""
+"""Aggregate rows into means per system and metric, with counts of missing and failed items."""
 
 import math
 from collections.abc import Sequence
@@ -14,13 +14,13 @@ RowStatus = Literal["ok", "missing", "failed", "inapplicable"]
 
 
 class ScoreRow(Record):
-    """One item under one metric.
+    """One item scored by one metric.
 
     Attributes:
-        status: missing = no such video; failed = it could not be scored; inapplicable = it lacks what the metric needs.
-        masks_sha256: digest of the masks it was compared with; "" for metrics without.
-        sample_masks_sha256: digest of the sample's masks that those were brought to the system's grid from; "" = none.
-        score: the score file, relative to the results; "" without one.
+        status: missing = no video; failed = scoring failed; inapplicable = the item lacks an input of the metric.
+        masks_sha256: digest of the masks it was compared with; "" for metrics without masks.
+        sample_masks_sha256: digest of the sample's masks, before resampling to the system's grid; "" = none.
+        score: the score file, relative to the results; "" = none.
     """
 
     test_set: str = ""
@@ -43,7 +43,7 @@ class ScoreRow(Record):
 
     @property
     def masks_named(self) -> frozenset[str]:
-        """Digests of the masks it was compared with and of the sample's; rows that have one in common have one sample.
+        """Digests of its masks and of the sample's masks; rows that share a digest belong to the same sample.
 
         Empty for metrics without masks.
         """
@@ -51,18 +51,18 @@ class ScoreRow(Record):
 
 
 class Aggregate(Record):
-    """One metric over the videos of one system, in the metric's raw unit.
+    """One metric over the videos of one system, in the metric's raw units.
 
     Attributes:
         mean: over videos (macro).
-        low, high: ends of the confidence interval; None with fewer than six prompts.
+        low, high: confidence interval; None with fewer than six prompts.
         n_prompts: prompts of the scored videos.
-        micro: mean over frames of all videos, where the metric gives frames.
-        n_frames: frames with a number, those that a video lacks and that count 0 included.
-        n_frames_skipped: frames that a metric leaves out, such as those with an empty mask.
-        n_frames_between: frames between two masks, of videos that are faster than their masks.
-        details: means over videos of the metric's further numbers.
-        remark: what a reader of the number has to know; printed beside it.
+        micro: mean over the frames of all videos, if the metric scores frames.
+        n_frames: frames with a value, including missing frames, which count as 0.
+        n_frames_skipped: frames the metric skips, such as those with an empty mask.
+        n_frames_between: frames between two masks, in videos with a higher frame rate than their masks.
+        details: means of the metric's additional numbers over videos.
+        remark: caveat, printed next to the number.
     """
 
     mean: float | None = None
@@ -82,7 +82,7 @@ class Aggregate(Record):
 
 
 class GroupKey(NamedTuple):
-    """What is averaged together."""
+    """Key of the videos that are averaged together."""
 
     test_set: str
     system: str
@@ -95,7 +95,7 @@ def group_of(row: EvalItem | ScoreRow | ItemFacts) -> GroupKey:
 
 
 def cluster_of(item: EvalItem) -> str:
-    """What flips together in a test: the prompt, or the item itself without one."""
+    """Unit of resampling in a test: the prompt, or the item if it has no prompt."""
     return f"prompt {item.prompt}" if item.prompt else f"id {item.id}"
 
 
@@ -103,8 +103,8 @@ def aggregate(rows: Sequence[ScoreRow], clusters: Sequence[str], options: Interv
     """Mean, interval and counts of one metric over one group.
 
     Args:
-        rows: of the group and metric.
-        clusters: of each row, as `cluster_of` says.
+        rows: rows of the group and metric.
+        clusters: cluster of each row, see `cluster_of`.
     """
     scored = [(row, name) for row, name in zip(rows, clusters, strict=True) if row.status == "ok"]
     counts = {
@@ -133,7 +133,7 @@ def aggregate(rows: Sequence[ScoreRow], clusters: Sequence[str], options: Interv
 
 
 def _detail_means(rows: Sequence[ScoreRow]) -> dict[str, float]:
-    """Mean of each further number over the videos that have it."""
+    """Mean of each additional number over the videos that have it."""
     names = sorted({name for row in rows for name in row.details})
     found = {name: [row.details[name] for row in rows if name in row.details] for name in names}
     return {name: math.fsum(values) / len(values) for name, values in found.items()}

@@ -1,7 +1,7 @@
-"""Black bars around the picture, the same in every video of a system: letterboxing, found so that it can be cropped.
+"""Detect letterboxing: black bars around the picture, the same in every video of a system, so they can be cropped.
 
-A bar is dark in every frame looked at of every video looked at, and there is one of about the same width on the other
-side: a night sky above one scene is none. Shape letters: T frames, H, W, C.
+A bar is dark in every sampled frame of every sampled video, and there is one of about the same width on the opposite
+side, so a night sky in one scene does not count. Shape letters: T frames, H, W, C.
 """
 
 from collections.abc import Sequence
@@ -18,22 +18,22 @@ from mvideo_core.media.probe import probe
 
 NO_BARS = (0, 0, 0, 0)
 DARK = 32
-"""Levels of 255: a row of a bar is no brighter than this in 99 of 100 pixels (compression leaves noise in black)."""
+"""0 to 255: 99 of 100 pixels in a bar's row are at most this bright (compression leaves noise in black)."""
 MIN_BAR_PX = 4
 MAX_UNEVEN_PX = 4
-"""Bars of one picture differ by no more: it is centered but for rounding."""
+"""Opposite bars differ by at most this: the picture is centered except for rounding."""
 MAX_VIDEOS = 8
-"""Looked at, of each system."""
+"""Videos sampled per system."""
 FRAMES = 3
 
 Bars = tuple[int, int, int, int]
 
 
 def bars_in(clips_THWC: Sequence[np.ndarray]) -> Bars:
-    """Bars above, below, left and right that all of some clips of one size have, px; zeros where there are none.
+    """Bars above, below, left and right that clips of one size share, in pixels; 0 = no bar.
 
     Args:
-        clips_THWC: uint8 RGB; frames without anything bright in them say nothing.
+        clips_THWC: uint8 RGB; frames with nothing bright are ignored.
     """
     dark_H, dark_W = None, None
     for frame in (frame for clip in clips_THWC for frame in clip):
@@ -49,7 +49,7 @@ def bars_in(clips_THWC: Sequence[np.ndarray]) -> Bars:
 
 
 def bars_of(items: Sequence[EvalItem]) -> dict[tuple[GroupKey, str], Bars]:
-    """The bars of every item that has some, by its system: those that all videos of one size share."""
+    """Bars of every item whose system has any: those shared by all its videos of one size."""
     groups: dict[tuple[GroupKey, tuple[int, int]], list[EvalItem]] = {}
     for item in items:
         if absence_of(item.video) is None and item.bars_px == NO_BARS and (size := _size(item.video)):
@@ -63,13 +63,13 @@ def bars_of(items: Sequence[EvalItem]) -> dict[tuple[GroupKey, str], Bars]:
 
 
 def with_bars(items: Sequence[EvalItem]) -> list[EvalItem]:
-    """The items with the bars that their systems' videos have; what a manifest says of bars stays."""
+    """Add the bars of their systems' videos to the items; bars given in a manifest are kept."""
     found = bars_of(items)
     return [item.model_copy(update={"bars_px": found.get((group_of(item), item.id), item.bars_px)}) for item in items]
 
 
 def _pair(dark: np.ndarray) -> tuple[int, int]:
-    """Widths of the dark runs at both ends of a side; zeros unless they are a pair of bars."""
+    """Widths of the dark runs at both ends of an axis; zeros unless they form a pair of bars."""
     if dark.all():
         return 0, 0
     first, last = int(np.argmin(dark)), int(np.argmin(dark[::-1]))

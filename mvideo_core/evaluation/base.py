@@ -1,4 +1,4 @@
-"""What every metric takes and gives."""
+"""Interface of metrics: input, output, plugin registry."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
@@ -13,16 +13,16 @@ from mvideo_core.evaluation.video import EvalVideo
 
 
 class VideoScore(Record):
-    """One metric of one video.
+    """One metric's score of one video.
 
     Attributes:
-        value: in the metric's raw unit; `Metric.scale` brings it to the paper's tables.
-        per_frame: one number per frame (or pair of frames) where the metric has them; None = it has none.
-        n_between: frames with None because they are between two frames of what a slower reference wants; the other
-            frames with None are skipped by the metric's policy.
-        n_lost: frames that were wanted and that the video does not have; each counts 0 in `value`.
-        details: further numbers under fixed names, such as "j", "f", "n_skipped", "n_frames".
-        artifacts: small files worth keeping beside the number, by name ("predicted.masks"); base64 in JSON.
+        value: in the metric's raw units; times `Metric.scale` gives the units of the paper's tables.
+        per_frame: one number per frame (or pair of frames); None = the metric has none.
+        n_between: frames with None because they fall between two frames of a slower reference; the metric skips the
+            other frames with None by policy.
+        n_lost: reference frames that the video does not have; each counts as 0 in `value`.
+        details: additional numbers with fixed names, such as "j", "f", "n_skipped", "n_frames".
+        artifacts: small files to keep with the score, by name ("predicted.masks"); base64 in JSON.
     """
 
     model_config = ConfigDict(ser_json_bytes="base64", val_json_bytes="base64")
@@ -36,25 +36,25 @@ class VideoScore(Record):
 
 
 class SetScore(Record):
-    """One metric over all videos of a system; `remark`: what the number's reader has to know, printed beside it."""
+    """One metric over all videos of a system; `remark`: caveat, printed next to the number."""
 
     value: float | None
     remark: str = ""
 
 
 class Metric(ABC):
-    """A plugin of METRICS: a file in `evaluation/metrics/`. Scores of a video do not depend on the other videos.
+    """A plugin of METRICS: a file in `evaluation/metrics/`. A video's score does not depend on other videos.
 
     Attributes:
-        licence: of code and weights, as `mvideo eval ls` shows it.
-        revision: raised when the same input would give another number; part of the cache key.
-        needs: of "prompt", "masks", "source", "interventions": what an item must have to be scored.
-        scale: raw value times this is what tables print (VBench's dimensions: 100).
-        min_side_px: videos with a shorter side cannot be scored; validation tells before anything is loaded.
-        min_frames: videos with fewer frames cannot be scored; validation tells before anything is loaded.
-        memory_options: names of options that change memory or time and no score; not part of the cache key.
+        licence: license of code and weights, shown by `mvideo eval ls`.
+        revision: incremented when the same input gives a different number; part of the cache key.
+        needs: inputs an item must have to be scored, out of "prompt", "masks", "source", "interventions".
+        scale: factor from raw values to the values in tables (VBench's dimensions: 100).
+        min_side_px: videos with a shorter side cannot be scored; validation reports them before loading anything.
+        min_frames: videos with fewer frames cannot be scored; validation reports them before loading anything.
+        memory_options: names of options that change memory or time but no score; not part of the cache key.
         weights_sha256: digest of the loaded weights; "" = the metric has none.
-        set_level: a system's number is `of_set` of its videos' scores, not their mean.
+        set_level: a system's score is `of_set` of its videos' scores, not their mean.
     """
 
     Options: ClassVar[type[AnyOptions]]
@@ -69,22 +69,22 @@ class Metric(ABC):
     set_level: ClassVar[bool] = False
 
     @classmethod
-    def stands_in(cls, options: Any) -> bool:
-        """Whether these options measure with a mini network, not the public one; the metric's name then gets mini_."""
+    def uses_mini_network(cls, options: Any) -> bool:
+        """Whether these options use a mini network instead of the public one; the metric's name then gets mini_."""
         return False
 
     @classmethod
     @abstractmethod
     def load(cls, options: Any, device: str = "cpu") -> Self:
-        """Ready metric. Raises ModelError: weights or an extra are absent; the harness writes "unavailable"."""
+        """Load the metric. Raises ModelError: weights or an extra are missing; the harness records "unavailable"."""
 
     @abstractmethod
     def score(self, video: EvalVideo) -> VideoScore:
-        """The score of one video. Raises MediaError: this item is bad (the harness counts it as failed)."""
+        """Score one video. Raises MediaError: this item is bad (the harness counts it as failed)."""
 
     @classmethod
     def of_set(cls, options: Any, scores: Sequence[VideoScore]) -> SetScore:
-        """A system's number from the scores of its videos; only for `set_level`."""
+        """Score a system from its videos' scores; only for `set_level`."""
         raise NotImplementedError(cls.__name__)
 
 

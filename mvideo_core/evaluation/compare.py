@@ -1,7 +1,7 @@
-"""Is one system better than another? Paired differences over the items both have a score for, each with a test.
+"""Compare two systems: paired differences over the items both have scores for, each with a significance test.
 
 The test flips whole prompts (`sign_flips`); p-values of one table are corrected together (Holm). A table says
-"different" or "not distinguishable", and "too few" where even a difference of every prompt would not be enough.
+"different", "not distinguishable", or "too few" if even a difference in every prompt would not be significant.
 """
 
 import math
@@ -24,20 +24,20 @@ Verdict = Literal["different", "not distinguishable", "too few"]
 
 
 class Difference(Record):
-    """One metric, second system minus first, in printed units (raw times scale).
+    """One metric, second system minus first, in table units (raw times scale).
 
     Attributes:
         title: readable name of the metric.
         first_system, second_system: their titles.
         first, second: means over the pairs.
-        difference, low, high: mean difference and its interval; no interval with too few prompts.
-        p: of "no difference", two-sided, of this comparison alone; None with too few prompts.
+        difference, low, high: mean difference and its interval; no interval if there are too few prompts.
+        p: two-sided p-value of this comparison alone; None if there are too few prompts.
         p_corrected: after Holm's correction over `family` comparisons.
-        level: confidence of interval and verdict.
-        n_pairs: items both have a score for.
+        level: confidence level of interval and verdict.
+        n_pairs: items both have scores for.
         n_prompts: prompts of the pairs.
         n_unpaired: items only one of them has a score for.
-        n_better: pairs in which the second is higher.
+        n_better: pairs where the second is higher.
     """
 
     metric: str
@@ -61,12 +61,12 @@ class Difference(Record):
 
     @property
     def n_needed(self) -> int:
-        """Prompts from which on a difference of every prompt would be called one in this table."""
+        """Minimum number of prompts at which a difference in every prompt would be significant in this table."""
         return max(MIN_CLUSTERS, 1 + math.ceil(math.log2(self.family / (1 - self.level)) - 1e-9))
 
     @property
     def verdict(self) -> Verdict:
-        """What the corrected p-value allows to say."""
+        """Conclusion from the corrected p-value."""
         if self.p_corrected is not None and self.p_corrected <= 1 - self.level + 1e-9:
             return "different"
         return "too few" if self.n_prompts < self.n_needed else "not distinguishable"
@@ -80,35 +80,35 @@ class Side(NamedTuple):
 
 
 def find_side(loaded: LoadedResult, name: str) -> Side:
-    """The group of a name: "system", "system, variant" or the title as tables print it; "" = the only one.
+    """Look up a group by name: "system", "system, variant" or the title used in tables; "" = the only one.
 
     Raises:
-        ConfigError: none, or several.
+        ConfigError: no match, or several.
     """
     groups = loaded.result.groups
     titles = {group.title: group.key for group in groups}
     fitting = [key for title, key in titles.items() if not name or name == title]
     fitting = fitting or [key for key in titles.values() if name in (key.system, f"{key.system}, {key.variant}")]
     if len(fitting) != 1:
-        what = "fits several systems" if fitting else "is no system of this result"
-        raise ConfigError(f"{loaded.folder}: {name!r} {what}; give one of: {' | '.join(titles)}")
+        what = "matches several systems" if fitting else "is not a system of this result"
+        raise ConfigError(f"{loaded.folder}: {name!r} {what}; choose one of: {' | '.join(titles)}")
     return Side(loaded, fitting[0])
 
 
 def compare(
     first: Side, second: Side, options: IntervalOptions | None = None, family: int = 1
 ) -> list[Difference]:  # fmt: skip
-    """Paired differences of every metric both results have, matched by item id and corrected for their number.
+    """Paired differences of every metric both results have, matched by item id and corrected for multiple comparisons.
 
-    Metrics of the source video are left out: they say nothing about a system.
+    Metrics of the source video are left out: they do not depend on the system.
 
     Args:
-        options: of interval and test; None = those of the first result's suite.
-        family: comparisons of the table that these are part of, for the number of draws; no fewer than the metrics.
+        options: interval and test options; None = those of the first result's suite.
+        family: comparisons in the whole table, at least the number of metrics; sets the number of draws.
 
     Raises:
-        ConfigError: a metric was measured with other options, weights or revision on the two sides, or one id has
-            different prompts or masks there; or more comparisons than can be tested at this level.
+        ConfigError: the two sides measured a metric with different options, weights or revision, or one id has
+            different prompts or masks; or there are more comparisons than can be tested at this level.
     """
     _same_prompts(_items(first), _items(second))
     chosen = options or first.loaded.result.suite.intervals
@@ -118,11 +118,11 @@ def compare(
         other = second.loaded.result.metrics.get(name)
         if other is None or name in first.loaded.result.unavailable or name in second.loaded.result.unavailable:
             continue
-        if facts.set_level:  # one number of all videos: there are no pairs
+        if facts.set_level:  # one number for all videos: there are no pairs
             continue
         if facts.deciding != other.deciding:
             raise ConfigError(
-                f"{name} was not measured alike: {facts.model_dump()} and {other.model_dump()}; run both with one suite"
+                f"{name} was measured differently: {facts.model_dump()} and {other.model_dump()}; use one suite"
             )
         if facts.options.get("subject") != "source":
             found.append(_difference(name, facts, first, second, chosen, family))
@@ -144,10 +144,10 @@ def compare_all(loaded: LoadedResult) -> list[Difference]:
 
 
 def check_comparable(plan: EvalPlan) -> None:
-    """Nothing when no pair of systems will be refused by `compare_all`; asked before anything is scored.
+    """Check, before scoring, that `compare_all` will accept every pair of systems.
 
     Raises:
-        ConfigError: one id has different prompts in two systems, or different masks where a metric compares with them.
+        ConfigError: one id has different prompts in two systems, or different masks that a metric uses.
     """
     with_masks = [one.name for one in prepare(plan.suite) if one.inputs >= {"masks", "video"} and not one.shuffled]
     members: dict[GroupKey, list[EvalItem]] = {}
@@ -165,12 +165,12 @@ def check_comparable(plan: EvalPlan) -> None:
 
 
 def _pairs(keys: Sequence[GroupKey]) -> list[tuple[GroupKey, GroupKey]]:
-    """Every two systems of a test set, the earlier one first."""
+    """All pairs of systems in a test set, the earlier one first."""
     return [(one, two) for place, one in enumerate(keys) for two in keys[place + 1 :] if one.test_set == two.test_set]
 
 
 def _masks_named(item: EvalItem, digests: Digests) -> frozenset[str]:
-    """What `ScoreRow.masks_named` of an item's row will be; empty where it gets no score."""
+    """Value that `ScoreRow.masks_named` will have for an item; empty if it gets no score."""
     if absence_of(item.video) is not None:
         return frozenset()
     try:
@@ -180,7 +180,7 @@ def _masks_named(item: EvalItem, digests: Digests) -> frozenset[str]:
 
 
 def correct_for_family(differences: Sequence[Difference]) -> list[Difference]:
-    """The same with `p_corrected` over all of them: one table is one family."""
+    """Set `p_corrected` over all differences: one table is one family."""
     tested = [one.p for one in differences if one.p is not None]
     p_values = iter(holm(tested))
     return [
@@ -190,27 +190,27 @@ def correct_for_family(differences: Sequence[Difference]) -> list[Difference]:
 
 
 def _same_prompts(first: Sequence[EvalItem], second: Sequence[EvalItem]) -> None:
-    """Ids are often plain numbers; those of another list of prompts would make pairs of unlike videos."""
+    """Ids are often plain numbers, so ids from another prompt list would pair unrelated videos."""
     one, two = ({item.id: item.prompt for item in items} for items in (first, second))
     unlike = [name for name in one if one[name] and two.get(name) and one[name] != two[name]]
     if unlike:
         name = unlike[0]
         raise ConfigError(
-            f"{len(unlike)} ids have other prompts on the other side, such as {name!r}: {one[name]!r} and "
-            f"{two[name]!r}; compare results of one list of prompts"
+            f"{len(unlike)} ids have different prompts on the two sides, e.g. {name!r}: {one[name]!r} and "
+            f"{two[name]!r}; compare results for the same prompt list"
         )
 
 
 def _same_masks(metric: str, one: Mapping[str, frozenset[str]], two: Mapping[str, frozenset[str]]) -> None:
-    """The same id with other masks is another task; ids that name no masks are not checked.
+    """Refuse the same id with different masks, which is a different task; ids without masks are not checked.
 
     Args:
-        one, two: by id, `ScoreRow.masks_named`.
+        one, two: id -> `ScoreRow.masks_named`.
     """
     unlike = [name for name in one.keys() & two.keys() if one[name] and two[name] and not one[name] & two[name]]
     if unlike:
         raise ConfigError(
-            f"{metric}: {len(unlike)} ids have other masks on the other side, such as {min(unlike)!r}; score both "
+            f"{metric}: {len(unlike)} ids have different masks on the two sides, e.g. {min(unlike)!r}; score both "
             "systems with the masks of one manifest"
         )
 
@@ -252,7 +252,7 @@ def _difference(
 
 
 def _names(first: Side, second: Side) -> dict[str, str]:
-    """Titles of the two systems; with their folders where the titles are the same."""
+    """Titles of the two systems, with their folders if the titles are equal."""
     titles = [", ".join(part for part in (side.key.system, side.key.variant) if part) for side in (first, second)]
     if titles[0] == titles[1] and first.loaded.folder != second.loaded.folder:
         titles = [f"{title} ({side.loaded.folder})" for title, side in zip(titles, (first, second), strict=True)]

@@ -1,9 +1,9 @@
-"""Several models against each other: every pair with one correction, as tables, plots and a page.
+"""Compare several models: every pair, with one correction for all, as tables, plots and a page.
 
 <out>/result.json, results.md, .tex, .csv      as `mvideo eval run` writes them
-<out>/comparisons.md, .tex, .csv, .json        every pair of models under every metric
+<out>/comparisons.md, .tex, .csv, .json        every pair of models for every metric
 <out>/plots/<metric>.svg                       one line per item across the models
-<out>/report/                                  the page, with the tables, the plots and the videos
+<out>/report/                                  the page with tables, plots and videos
 """
 
 import json
@@ -18,7 +18,7 @@ from mvideo_core.evaluation.result import LoadedResult
 
 
 def write_comparisons(loaded: LoadedResult, out: Path) -> list[Path]:
-    """The comparisons and plots of a result. Returns: what was written.
+    """Write comparisons and plots of a result. Returns: the files written.
 
     Raises:
         ConfigError: one id has different prompts or masks in two systems. StoreError: the folder cannot be written.

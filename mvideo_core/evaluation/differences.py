@@ -1,4 +1,4 @@
-"""Paired differences as tables: Markdown, LaTeX and CSV, one table per pair of systems, with the verdict in words."""
+"""Paired differences as Markdown, LaTeX and CSV, one table per pair of systems, with the verdict in words."""
 
 import csv
 import io
@@ -10,7 +10,7 @@ from mvideo_core.evaluation.layout import NEEDS_ARRAY, latex_text, markdown_tabl
 
 
 def differences_markdown(differences: Sequence[Difference]) -> str:
-    """A table per pair of systems, named in its heading, and below them how to read the verdicts."""
+    """One table per pair of systems, named in its heading, followed by how to read the verdicts."""
     parts = []
     for title, members in by_pair(differences):
         parts += [f"**{title}**", markdown_table(*difference_cells(members))]
@@ -18,7 +18,7 @@ def differences_markdown(differences: Sequence[Difference]) -> str:
 
 
 def differences_latex(differences: Sequence[Difference]) -> str:
-    """One `tabular` with a line over each pair of systems."""
+    """One `tabular` with a heading line for each pair of systems."""
     body: list[str] = []
     head: list[str] = []
     for title, members in by_pair(differences):
@@ -45,7 +45,7 @@ def differences_csv(differences: Sequence[Difference]) -> str:
 
 
 def difference_cells(members: Sequence[Difference], named: bool = True) -> tuple[list[str], list[list[str]]]:
-    """Header and lines for one pair of systems; the header has their names, or "first" and "second"."""
+    """Header and rows for one pair of systems; the header has their names, or "first" and "second"."""
     one = members[0]
     first, second = (one.first_system, one.second_system) if named else ("first", "second")
     head = ["metric", first, second, "difference", "pairs", "prompts", "unpaired", "higher", "p", "p, Holm", "verdict"]
@@ -53,35 +53,35 @@ def difference_cells(members: Sequence[Difference], named: bool = True) -> tuple
 
 
 def by_pair(differences: Sequence[Difference]) -> list[tuple[str, list[Difference]]]:
-    """("B against A, test set", its differences), in their order."""
+    """("B vs. A, test set", its differences), in order."""
     found: dict[str, list[Difference]] = {}
     for one in differences:
         where = f", {one.test_set}" if one.test_set else ""
-        found.setdefault(f"{one.second_system} against {one.first_system}{where}", []).append(one)
+        found.setdefault(f"{one.second_system} vs. {one.first_system}{where}", []).append(one)
     return list(found.items())
 
 
 def reading_note(differences: Sequence[Difference]) -> str:
-    """How differences, p-values and verdicts of one table were made."""
+    """How to read the differences, p-values and verdicts of one table."""
     if not differences:
-        return "No pair of systems has an item in common."
+        return "No two systems share an item."
     one = differences[0]
     several = f"the {one.family} comparisons" if one.family > 1 else "one comparison"
     return (
-        f"Difference: second minus first over the pairs, with its {one.level:.0%} interval; higher: pairs in which the "
-        f"second is higher; p: paired sign-flip test by prompt; Holm: corrected for {several} of "
-        f'this table. "different" wants a corrected p of at most {1 - one.level:.2g}; "too few": even a '
-        "difference of every prompt would not reach that in a table of this size. Intervals are not corrected."
+        f"Difference: second minus first over the pairs, with its {one.level:.0%} interval; higher: pairs where the "
+        f"second is higher; p: paired sign-flip test over prompts; Holm: corrected for {several} of "
+        f'this table. "different": corrected p of at most {1 - one.level:.2g}; "too few": even a '
+        "difference in every prompt would not reach that in a table of this size. Intervals are not corrected."
     )
 
 
 def verdict_text(one: Difference) -> str:
-    """The verdict as a table prints it."""
+    """The verdict as printed in a table."""
     return f"too few (needs {one.n_needed})" if one.verdict == "too few" else one.verdict
 
 
 def p_text(p: float | None) -> str:
-    """ "0.031", or "0.0001" for small ones."""
+    """ "0.031", or "0.0001" for small values."""
     if p is None:
         return "-"
     return f"{p:.3f}" if p >= 0.01 else f"{p:.1g}" if p < 0.001 else f"{p:.4f}"

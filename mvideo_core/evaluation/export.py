@@ -1,6 +1,6 @@
-"""Results for people and other programs: Markdown, LaTeX, CSV, JSON of one number per line, and VBench's own format.
+"""Export results: Markdown, LaTeX, CSV, JSON with one number per line, and VBench's own format.
 
-Printed numbers are raw values times the metric's scale, so VBench's dimensions stand as in the paper's tables.
+Printed numbers are raw values times the metric's scale, so VBench's dimensions match the paper's tables.
 """
 
 import csv
@@ -29,14 +29,14 @@ VBENCH_DIMENSIONS = {
     "motion_smoothness": 1.0,
     "temporal_flickering": 1.0,
 }
-"""VBench's dimensions, and what its aggregates are times the mean of its videos (imaging quality: 0-100 to 0-1)."""
+"""VBench's dimensions, and the factor from the mean over videos to its aggregate (imaging quality: 0-100 to 0-1)."""
 
 
 def rows_of(result: EvalResult) -> list[dict[str, Any]]:
-    """One plain mapping per system and metric, in printed units; what CSV and JSON hold.
+    """One plain mapping per system and metric, in table units; the content of CSV and JSON.
 
-    mean, low, high, n, n_prompts: over all items of the system; shared_...: over those all systems of the test set
-    share. incomplete: not scored on every item that was asked of a system.
+    mean, low, high, n, n_prompts: over all items of the system; shared_...: over the items that all systems of the test
+    set share. incomplete: not scored on every item of the test set.
     """
     found: list[dict[str, Any]] = []
     for group in result.groups:
@@ -79,7 +79,7 @@ def to_csv(result: EvalResult) -> str:
 
 
 def to_json(result: EvalResult) -> str:
-    """`rows_of` with choices and reasons around it."""
+    """`rows_of` plus choices and reasons for missing metrics."""
     page = {
         "suite": result.suite.name,
         "choices": result.choices,
@@ -90,7 +90,7 @@ def to_json(result: EvalResult) -> str:
 
 
 def to_markdown(result: EvalResult) -> str:
-    """The table, what the videos are, unavailable metrics with reasons, and every recorded choice."""
+    """The table, facts about the videos, unavailable metrics with reasons, and every recorded choice."""
     parts = [
         f"# {result.suite.name}",
         sheet_markdown(sheet_of(result)),
@@ -107,7 +107,7 @@ def to_markdown(result: EvalResult) -> str:
 
 
 def to_latex(result: EvalResult) -> str:
-    """The table as a `tabular`, and how to read it as a comment."""
+    """The table as a `tabular`, with a comment on how to read it."""
     return f"% {READING}\n{sheet_latex(sheet_of(result))}"
 
 
@@ -126,12 +126,12 @@ def sheet_of(result: EvalResult) -> Sheet:
             own = options.get("pairing") == "own" and options.get("subject") == "video"
             if own and any(one for _, one in boxes):
                 lines = [[system, one.text, *one.counts] for system, one in boxes if one]
-                sections.append(Section(f"filled boxes in place of what was seen: {title}", lines))
+                sections.append(Section(f"filled boxes instead of predicted masks: {title}", lines))
     return Sheet("Metric", ["System", "Mean", *COUNTS], sections)
 
 
 def frames_without(result: EvalResult) -> list[str]:
-    """ "S_m, ours: 12 of 97 frames skipped (empty masks)", where a metric has no number for some frames."""
+    """ "S_m, ours: 12 of 97 frames skipped (empty masks)", for metrics that skipped frames."""
     titles = metric_titles(result.metrics)
     found = []
     for group in result.groups:
@@ -142,8 +142,8 @@ def frames_without(result: EvalResult) -> list[str]:
                 found.append(f"{about}: {got.n_frames_skipped} of {n_asked} frames skipped (empty masks)")
             if got.n_frames_between:
                 found.append(
-                    f"{about}: {got.n_frames} frames compared; {got.n_frames_between} more are between two masks, "
-                    "since the video is faster than its masks"
+                    f"{about}: {got.n_frames} frames compared; {got.n_frames_between} more fall between two masks, "
+                    "because the video has a higher frame rate than its masks"
                 )
     return found
 
@@ -151,7 +151,7 @@ def frames_without(result: EvalResult) -> list[str]:
 def to_vbench(loaded: LoadedResult, group: GroupKey) -> dict[str, list[Any]]:
     """{dimension: [aggregate, [{video_path, video_results}]]} of one system, as VBench's `evaluate` writes it.
 
-    Only dimensions that go by VBench's own names are in it. Units are VBench's: imaging quality is 0-100 per video and
+    Contains only dimensions with VBench's own names, in VBench's units: imaging quality is 0-100 per video and
     0-1 in the aggregate.
     """
     videos = {(group_of(item), item.id): item.video for item in loaded.items}
@@ -201,14 +201,14 @@ def write_exports(loaded: LoadedResult, out: Path) -> list[Path]:
 
 
 def describe_metric(result: EvalResult, name: str) -> str:
-    """What a metric measured with: "mask_miou: mask_miou, revision 1, weights 80c877891c34, options {}"."""
+    """Configuration of a metric: "mask_miou: mask_miou, revision 1, weights 80c877891c34, options {}"."""
     facts = result.metrics[name]
     weights = f"weights {facts.weights_sha256[:12]}" if facts.weights_sha256 else "no weights"
     return f"{name}: {facts.metric}, revision {facts.revision}, {weights}, options {canonical_json(facts.options)}"
 
 
 def generation_facts(group: GroupResult) -> list[str]:
-    """Length, size, rate and sampling of a system's videos, by files and provenance; a length declared otherwise."""
+    """Length, size, frame rate and sampling of a system's videos, from files and provenance; wrong declared lengths."""
     if not group.videos:
         return ["no video could be measured"]
     sampled: Counter[str] = Counter()
@@ -219,7 +219,7 @@ def generation_facts(group: GroupResult) -> list[str]:
     measured = [one.facts.seconds for one in group.videos]
     if any(abs(said - one) >= SAME_SECONDS for said in group.seconds for one in measured):
         said = "/".join(f"{one:g}" for one in group.seconds)
-        found.append(f"the manifest declares {said} s; the table goes by the files")
+        found.append(f"the manifest declares {said} s; the table uses the files' length")
     return found
 
 
@@ -235,7 +235,7 @@ def _status(result: EvalResult, name: str, got: Aggregate | None) -> str:
 
 
 def _lists_closed(parts: Sequence[str]) -> list[str]:
-    """List items of one list in one paragraph."""
+    """Join list items without blank lines between them."""
     found: list[str] = []
     for part in parts:
         if part.startswith("- ") and found and found[-1].startswith("- "):
@@ -246,7 +246,7 @@ def _lists_closed(parts: Sequence[str]) -> list[str]:
 
 
 def file_names(titles: Sequence[str]) -> list[str]:
-    """A file name for each title, in plain letters; "-2", "-3", ... behind those that would be another's."""
+    """A file name for each title, in plain letters; duplicates get "-2", "-3", ..."""
     found: list[str] = []
     taken: set[str] = set()
     for title in titles:

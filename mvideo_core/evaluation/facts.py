@@ -1,6 +1,6 @@
-"""What the scored files are: length, size and rate as measured, sampling as their provenance records it.
+"""Facts about the scored files: measured length, size and frame rate, and sampling from their provenance.
 
-Tables place a result by these facts, never by what a manifest declares.
+Tables sort results by these facts, not by what a manifest declares.
 """
 
 import json
@@ -17,21 +17,21 @@ from mvideo_core.evaluation.video import EvalVideo
 from mvideo_core.media.probe import MediaInfo
 
 SAME_SECONDS = 0.5
-"""Lengths closer than this are one length: 97 frames at 8 fps are 12.0 s from first to last, 12.125 s in all."""
+"""Lengths closer than this are equal: 97 frames at 8 fps are 12.0 s from first to last frame, 12.125 s in total."""
 NOT_RECORDED = "sampling not recorded"
 MAX_PROVENANCE_BYTES = 8 << 20
 LATER = {"spacing": "", "dynamic_guidance": False}
-"""Options that provenance leaves out at their defaults."""
+"""Options that provenance omits at their defaults."""
 
 
 class VideoFacts(Record):
-    """One video as its file is.
+    """Facts about one video file.
 
     Attributes:
-        frames: number of them.
+        frames: number of frames.
         fps: frames per second.
         width_px, height_px: as displayed.
-        sampling: sampler, steps and guidance from the provenance.json beside the video; "" = not recorded.
+        sampling: sampler, steps and guidance from the provenance.json next to the video; "" = not recorded.
     """
 
     frames: int
@@ -42,12 +42,12 @@ class VideoFacts(Record):
 
     @property
     def seconds(self) -> float:
-        """From the first frame to the last, as the paper counts: 97 frames at 8 fps are 12 s."""
+        """From the first frame to the last, as the paper counts it: 97 frames at 8 fps are 12 s."""
         return max(self.frames - 1, 0) / self.fps if self.fps else 0.0
 
     @property
     def label(self) -> str:
-        """As the paper's tables put it: "12 s x 480 x 720, 8 fps" (height x width)."""
+        """As in the paper's tables: "12 s x 480 x 720, 8 fps" (height x width)."""
         return f"{_short(self.seconds)} s x {self.height_px} x {self.width_px}, {_short(self.fps)} fps"
 
 
@@ -62,14 +62,14 @@ class ItemFacts(Record):
 
 
 class VideoKind(Record):
-    """So many videos of a system are alike."""
+    """Number of videos of a system with the same facts."""
 
     n: int
     facts: VideoFacts
 
 
 def facts_of(item: EvalItem) -> VideoFacts | None:
-    """What the item's video is; None when there is none that can be read, or it is of an earlier request."""
+    """Facts about the item's video; None if it is missing, unreadable or from an earlier request."""
     if absence_of(item.video) is not None:
         return None
     try:
@@ -79,7 +79,7 @@ def facts_of(item: EvalItem) -> VideoFacts | None:
 
 
 def facts_from(info: MediaInfo, video: str) -> VideoFacts:
-    """The facts of a probed video, with the sampling of the provenance beside it."""
+    """Facts about a probed video, with the sampling from its provenance."""
     return VideoFacts(
         frames=frames_in(info),
         fps=round(info.fps, 3),
@@ -90,7 +90,7 @@ def facts_from(info: MediaInfo, video: str) -> VideoFacts:
 
 
 def frames_in(info: MediaInfo) -> int:
-    """Frames of a video; from its duration where the container does not count them."""
+    """Frames of a video; from its duration if the container has no count."""
     return info.n_frames or round((info.last_frame_s or info.duration_s) * info.fps)
 
 
@@ -104,7 +104,7 @@ def kinds(facts: Sequence[VideoFacts]) -> tuple[VideoKind, ...]:
 
 
 def describe(found: Sequence[VideoKind]) -> str:
-    """ "12 s x 480 x 720, 8 fps", or each kind with its count; "" of nothing."""
+    """ "12 s x 480 x 720, 8 fps", or each kind with its count; "" if empty."""
     counts: Counter[str] = Counter()
     for one in found:
         counts[one.facts.label] += one.n
@@ -114,10 +114,10 @@ def describe(found: Sequence[VideoKind]) -> str:
 
 
 def sampling_beside(video: Path) -> str:
-    """How a video was sampled, from the provenance.json that `mvideo generate` and `eval generate` leave beside it.
+    """How a video was sampled, from the provenance.json that `mvideo generate` and `eval generate` write next to it.
 
     Returns:
-        "dpm, trailing timesteps, 50 steps, guidance 6, dynamic guidance"; "" when nothing is recorded there.
+        "dpm, trailing timesteps, 50 steps, guidance 6, dynamic guidance"; "" if nothing is recorded.
     """
     place = video.parent / "provenance.json"
     try:

@@ -1,4 +1,4 @@
-"""One number of a table and what belongs beside it: interval, counts, and a mark where ranking by it is unfair."""
+"""One number of a table with its interval, its counts, and a mark if ranking by it would be unfair."""
 
 from mvideo_core.base.records import Record
 from mvideo_core.evaluation.aggregate import Aggregate
@@ -9,24 +9,24 @@ MARK = "*"
 NOTHING_SCORED = "no video scored"
 COUNTS = ("n", "prompts", "missing", "failed", "own mean (n)")
 READING = (
-    "Means are over the n items that every system of a test set was scored on, with the interval in brackets from 6 "
-    "prompts on; own mean: over all n items of that system, where those are more. "
-    f"{MARK} not scored on every item that was asked, or no item in common with the others: do not rank by this number."
+    "Means are over the n items that every system of a test set was scored on; brackets: confidence interval, with at "
+    "least 6 prompts; own mean: over all n items of that system, if those are more. "
+    f"{MARK} not scored on every item of the test set, or no item in common with the others: do not rank by it."
 )
 _BASES = {"mask_miou": "S_m"}
 
 
 class Figure(Record):
-    """One of our numbers, in printed units.
+    """One of our numbers, in table units.
 
     Attributes:
-        mean, low, high: over the items that all systems of the test set share; over the own ones if there are none.
-        n, n_prompts: items and prompts of that mean.
+        mean, low, high: over the items that all systems of the test set share; over its own items if there are none.
+        n, n_prompts: items and prompts in that mean.
         own_mean, own_n: over all scored items of the system.
-        n_missing, n_failed, n_inapplicable, n_frames_skipped: of the system.
-        marked: it was not scored on every item that was asked of a system, or shares none.
-        remark: what a reader of the number has to know.
-        reason: why there is no number; "" where there is one.
+        n_missing, n_failed, n_inapplicable, n_frames_skipped: counts for the system.
+        marked: not scored on every item of the test set, or shares no item.
+        remark: caveat for the reader.
+        reason: why there is no number; "" if there is one.
     """
 
     mean: float | None = None
@@ -56,7 +56,7 @@ class Figure(Record):
 
     @property
     def counts(self) -> list[str]:
-        """Cells under `COUNTS`."""
+        """Cells of the columns `COUNTS`."""
         if self.reason and self.reason != NOTHING_SCORED:
             return ["-"] * len(COUNTS)
         more = f" + {self.n_inapplicable} inapplicable" if self.n_inapplicable else ""
@@ -65,7 +65,7 @@ class Figure(Record):
 
 
 def figure_of(result: EvalResult, group: GroupResult, metric: str) -> Figure:
-    """The number of a system under a metric, or why there is none."""
+    """A system's number for a metric, or why there is none."""
     own = group.metrics.get(metric)
     if metric in result.unavailable:
         return Figure(reason="unavailable")
@@ -91,7 +91,7 @@ def figure_of(result: EvalResult, group: GroupResult, metric: str) -> Figure:
 
 
 def detail_of(result: EvalResult, group: GroupResult, metric: str, detail: str) -> Figure | None:
-    """A further number of a metric, such as what filled boxes score; None where it was not measured."""
+    """An additional number of a metric, such as the score of filled boxes; None if it was not measured."""
     whole = figure_of(result, group, metric)
     own = group.metrics.get(metric, Aggregate())
     shared = group.shared.get(metric, own)
@@ -104,7 +104,7 @@ def detail_of(result: EvalResult, group: GroupResult, metric: str, detail: str) 
 
 
 def metric_titles(metrics: dict[str, MetricFacts]) -> dict[str, str]:
-    """Readable names by key: "S_m, shuffled masks (mini)"; with the key where two would be called the same."""
+    """Readable names by key: "S_m, shuffled masks (mini)"; with the key added if two names would be equal."""
     titles = {name: _title(name, facts) for name, facts in metrics.items()}
     taken = list(titles.values())
     return {name: title if taken.count(title) == 1 else f"{title} ({name})" for name, title in titles.items()}

@@ -1,7 +1,7 @@
-"""The masks of a system's videos, on the frames that it makes.
+"""The masks that guide a system's videos, resampled to the frames it generates.
 
 <out>/masks/<id>.masks          at the size, rate and length of the video
-<out>/masks/<id>.from.json      what they were made from: the same again is not resampled again
+<out>/masks/<id>.from.json      digest of their inputs; unchanged masks are not resampled again
 """
 
 import hashlib
@@ -18,13 +18,13 @@ from mvideo_core.evaluation.scores import masks_digest
 from mvideo_core.masks.io.clip import MaskClip
 
 MAX_NAME_BYTES = 180
-"""Of a file name made of an id; file systems take 255, and endings come behind."""
+"""Maximum length of a file name made from an id; file systems allow 255, including the ending."""
 RESAMPLING = 1
-"""Raised when the same masks would be brought to a grid otherwise."""
+"""Incremented when the same masks are resampled differently."""
 
 
 def file_name_of(name: str) -> str:
-    """An id as the name of a file or folder: itself where it can be one, else shortened, with a digest."""
+    """An id as a file or folder name: unchanged if possible, otherwise shortened plus a digest."""
     plain = "".join("_" if letter in "/\\\0" else letter for letter in name)
     if plain == name and len(os.fsencode(name)) <= MAX_NAME_BYTES and name.strip("."):
         return name
@@ -33,17 +33,17 @@ def file_name_of(name: str) -> str:
 
 
 def guide_path(item: EvalItem) -> str:
-    """Where the item's masks on the grid are, relative to the manifest; "" without masks."""
+    """Path of the item's resampled masks, relative to the manifest; "" without masks."""
     return f"masks/{file_name_of(item.id)}.masks" if item.masks else ""
 
 
 def guide_facts(item: EvalItem, grid: dict[str, Any]) -> str:
-    """Digest of what the item's masks on a grid are made from."""
+    """Digest of the inputs of the item's resampled masks."""
     return digest({"masks": masks_digest(item.masks), "grid": grid, "seconds": item.seconds, "revision": RESAMPLING})
 
 
 def has_guide(out: Path, item: EvalItem, facts: str) -> bool:
-    """Whether the masks on the grid are there, made from the same."""
+    """Whether the resampled masks exist and were made from the same inputs."""
     path = out / guide_path(item)
     try:
         return path.is_file() and json.loads(_note(path).read_text(encoding="utf-8"))["from"] == facts
@@ -52,7 +52,7 @@ def has_guide(out: Path, item: EvalItem, facts: str) -> bool:
 
 
 def keep_guide(out: Path, item: EvalItem, masks: MaskClip, facts: str) -> None:
-    """Write the masks, then the note that vouches for them."""
+    """Write the masks, then the note that marks them complete."""
     path = out / guide_path(item)
     save_masks(path, masks.sequence, masks.fps, masks.labels)
     write_whole(_note(path), json.dumps({"from": facts}) + "\n")

@@ -1,4 +1,4 @@
-"""Manifests and folders of one evaluation, each as PATH or NAME=PATH, so that every system has a name of its own."""
+"""Manifests and folders of one evaluation, each as PATH or NAME=PATH, so that every system gets a distinct name."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -9,14 +9,14 @@ from mvideo_core.evaluation.manifest import EvalItem, absolute_items, read_manif
 
 
 class Input(NamedTuple):
-    """One argument. `name`: "" = as its manifest says, or the folder's name."""
+    """One argument. `name`: "" = the manifest's system, or the folder's name."""
 
     name: str
     path: str
 
 
 class _Read(NamedTuple):
-    """An input with its items. `derived`: the system is called after the folder, nobody chose that name."""
+    """An input with its items. `derived`: the system is named after the folder; nobody chose the name."""
 
     given: Input
     items: list[EvalItem]
@@ -28,25 +28,25 @@ class _Read(NamedTuple):
 
 
 def parse_input(text: str) -> Input:
-    """ "A=videos/a" -> A, videos/a. A path that exists in this form is no name, whatever signs are in it.
+    """ "A=videos/a" -> A, videos/a. An existing path is taken as a path, even if it contains "=".
 
     Raises:
-        ConfigError: nothing before or behind the sign.
+        ConfigError: nothing before or after "=".
     """
     name, sign, path = text.partition("=")
     if Path(text).expanduser().exists() or not sign or "/" in name:
         return Input("", text)
     if not name.strip() or not path:
-        raise ConfigError(f"{text!r}: NAME=PATH is wanted, such as ours=videos/ours")
+        raise ConfigError(f"{text!r}: expected NAME=PATH, such as ours=videos/ours")
     return Input(name.strip(), path)
 
 
 def read_inputs(texts: Sequence[str]) -> tuple[EvalItem, ...]:
-    """Items of all inputs with absolute paths; those of a named input belong to the system of that name.
+    """Items of all inputs with absolute paths; items of a named input belong to the system with that name.
 
     Raises:
-        ConfigError: one that cannot be read; two of one name or one path; a name for a manifest of several systems; two
-            folders, or a folder and a manifest, that would become one system because their names are the same.
+        ConfigError: an unreadable input; two inputs with one name or path; a name for a manifest with several systems;
+            two folders, or a folder and a manifest, that would become one system because their names are equal.
     """
     given = [parse_input(text) for text in texts]
     _all_apart(given)
@@ -62,10 +62,10 @@ def _all_apart(given: Sequence[Input]) -> None:
     paths: dict[Path, str] = {}
     for one in given:
         if one.name and one.name in names:
-            raise ConfigError(f"two inputs are named {one.name!r}: {names[one.name]} and {one.path}; names must differ")
+            raise ConfigError(f"two inputs are named {one.name!r}: {names[one.name]} and {one.path}; use unique names")
         place = Path(one.path).expanduser().resolve()
         if place in paths:
-            raise ConfigError(f"{one.path}: given twice; leave one out")
+            raise ConfigError(f"{one.path}: given twice; remove one")
         names[one.name], paths[place] = one.path, one.path
 
 
@@ -79,7 +79,7 @@ def _read(one: Input) -> _Read:
         if len(systems) > 1:
             raise ConfigError(
                 f"{one.path}: has {len(systems)} systems ({', '.join(systems)}), so {one.name!r} cannot name it; "
-                "give the path alone"
+                "give the path without a name"
             )
         items = [item.model_copy(update={"system": one.name}) for item in items]
     return _Read(one, items, derived)
@@ -89,12 +89,12 @@ def _check_pair(one: _Read, two: _Read) -> None:
     way_out = f"name the systems: A={one.given.path} B={two.given.path}"
     for name in sorted(one.systems & two.systems):
         if not name:
-            raise ConfigError(f"{one.given.path} and {two.given.path}: neither names its system; {way_out}")
+            raise ConfigError(f"{one.given.path} and {two.given.path}: neither gives its system a name; {way_out}")
         if one.derived or two.derived:
-            raise ConfigError(f"{one.given.path} and {two.given.path}: both would be called {name!r}; {way_out}")
+            raise ConfigError(f"{one.given.path} and {two.given.path}: both would be named {name!r}; {way_out}")
     ids = {(item.test_set, item.system, item.variant, item.id) for item in one.items}
     for item in two.items:
         if (item.test_set, item.system, item.variant, item.id) in ids:
             raise ConfigError(
-                f"{one.given.path} and {two.given.path}: both have id {item.id!r} of system {item.system!r}; {way_out}"
+                f"{one.given.path} and {two.given.path}: both have id {item.id!r} in system {item.system!r}; {way_out}"
             )

@@ -1,4 +1,4 @@
-"""Tables one metric below the other, at most as wide as a page however many metrics and systems there are."""
+"""Tables with one section per metric, so that they fit a page for any number of metrics and systems."""
 
 import csv
 import io
@@ -9,18 +9,18 @@ _LATEX = {letter: f"\\{letter}" for letter in "_%&#${}"}
 _LATEX |= {"\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "[": "{[}"}
 NEEDS_ARRAY = r"% needs \usepackage{array}"
 NAMES = ("System", "Model", "Video", "Test set")
-"""Columns of text: in LaTeX they have a fixed share of the line, and longer names wrap."""
+"""Columns of text: in LaTeX they take a fixed share of the line, and long names wrap."""
 
 
 class Section(NamedTuple):
-    """Lines under one heading, such as those of a metric."""
+    """Rows under one heading, such as those of a metric."""
 
     title: str
     lines: list[list[str]]
 
 
 class Sheet(NamedTuple):
-    """A table. `heading`: what the titles of its sections are."""
+    """A table. `heading`: column heading of the section titles."""
 
     heading: str
     head: list[str]
@@ -42,7 +42,7 @@ def sheet_csv(sheet: Sheet) -> str:
 
 
 def sheet_latex(sheet: Sheet) -> str:
-    """A `tabular` with the section's title on a line of its own; names wrap, so it fits a page of one column."""
+    """A `tabular` with each section title on its own line; names wrap, so it fits a single-column page."""
     narrow = sum(name in NAMES for name in sheet.head) > 1
     width_frac, size, gap_pt = (0.12, r"\scriptsize", 2.5) if narrow else (0.17, r"\footnotesize", 4)
     columns = "".join(wrapping(width_frac) if name in NAMES else "r" for name in sheet.head)
@@ -65,7 +65,7 @@ def sheet_latex(sheet: Sheet) -> str:
 
 
 def wrapping(width_frac: float) -> str:
-    """A column of names for LaTeX: left-aligned, as wide as this share of the line."""
+    """A column of names for LaTeX: left-aligned, this share of the line wide."""
     return rf">{{\raggedright\arraybackslash}}p{{{width_frac}\linewidth}}"
 
 

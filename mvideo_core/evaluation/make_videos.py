@@ -1,9 +1,9 @@
-"""Videos of a system for a list of prompts or samples, and their manifest; a killed run goes on at the next video.
+"""Generate a system's videos for a list of prompts or samples, plus a manifest; a killed run resumes at the next video.
 
-<out>/manifest.jsonl           written first, with every item: a video that never comes counts as missing
+<out>/manifest.jsonl           written first, with every item: a video that is never generated counts as missing
 <out>/system.json              the system's options
-<out>/masks/<id>.masks         the item's masks on the frames that the system makes
-<out>/videos/<id>/video.mp4    with provenance.json beside it; failed.json where one could not be made
+<out>/masks/<id>.masks         the item's masks, resampled to the frames the system generates
+<out>/videos/<id>/video.mp4    with provenance.json; failed.json if it could not be generated
 """
 
 import json
@@ -43,34 +43,34 @@ Progress = Callable[[int, int, str], None]
 
 
 class Maker(Protocol):
-    """What makes one video of a system."""
+    """Generates the videos of a system."""
 
     def make(self, item: EvalItem, folder: Path) -> bool:
-        """Leave `folder`/video.mp4. Returns: False when it was there already, made from the same.
+        """Write `folder`/video.mp4. Returns: False if it already exists, generated from the same inputs.
 
         Raises:
-            MediaError: the item's masks are bad. ConfigError: it lacks what the system needs.
+            MediaError: the item's masks are bad. ConfigError: it lacks an input the system needs.
         """
         ...
 
     def grid(self, item: EvalItem) -> dict[str, Any]:
-        """What the size, rate and length of the item's masks follow from."""
+        """Facts that determine size, frame rate and length of the item's masks."""
         ...
 
     def guide(self, item: EvalItem) -> MaskClip:
-        """The item's masks on the frames that the system makes.
+        """The item's masks, resampled to the frames the system generates.
 
         Raises:
-            MediaError, ConfigError: they cannot be read, or end before the video they are to guide.
+            MediaError, ConfigError: they cannot be read, or are shorter than the video they guide.
         """
         ...
 
 
 def items_of_prompts(prompts: Sequence[str], videos_per_prompt: int, seed: int) -> list[EvalItem]:
-    """One item per prompt and seed; ids are "0007-1": number of the prompt, number of the video.
+    """One item per prompt and seed; ids are like "0007-1": prompt number, video number.
 
     Args:
-        seed: of the first video of each prompt; the next ones count up.
+        seed: seed of each prompt's first video; it increments for the next ones.
     """
     return [
         EvalItem(id=f"{number:04d}-{copy}", prompt=prompt, seed=seed + copy)
@@ -83,7 +83,7 @@ def read_prompts(path: str | Path) -> list[str]:
     """Prompts of a text file, one per line, or of the prompts.json of `mvideo testset vbench`.
 
     Raises:
-        ConfigError: no such file, another form, or no prompt in it.
+        ConfigError: no such file, wrong format, or no prompts.
     """
     place = Path(path)
     try:
@@ -93,21 +93,21 @@ def read_prompts(path: str | Path) -> list[str]:
             found = [line.strip() for line in read_lines(place, "list of prompts") if line.strip()]
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise ConfigError(
-            f"{place}: prompts are wanted, one per line, or prompts.json of `mvideo testset vbench`: {error!r}"
+            f"{place}: expected one prompt per line, or prompts.json of `mvideo testset vbench`: {error!r}"
         ) from None
     if not found:
-        raise ConfigError(f"{place}: no prompt in it")
+        raise ConfigError(f"{place}: no prompts in it")
     return found
 
 
 def with_lengthened(items: Sequence[EvalItem], path: str | Path) -> list[EvalItem]:
-    """Items that are generated from other texts than they are scored with.
+    """Items whose generation prompt differs from the prompt they are scored with.
 
     Args:
-        path: JSON object, prompt -> text to generate from.
+        path: JSON object, prompt -> prompt to generate from.
 
     Raises:
-        ConfigError: not such a file, or a prompt is not in it.
+        ConfigError: invalid file, or a prompt is missing.
     """
     try:
         texts = dict(json.loads(Path(path).read_text(encoding="utf-8-sig")))
@@ -115,12 +115,12 @@ def with_lengthened(items: Sequence[EvalItem], path: str | Path) -> list[EvalIte
     except KeyError as error:
         raise ConfigError(f"{path}: no text for the prompt {error}") from None
     except (OSError, ValueError, TypeError) as error:
-        raise ConfigError(f"{path}: a JSON object, prompt -> text to generate from, is wanted: {error!r}") from None
+        raise ConfigError(f"{path}: expected a JSON object, prompt -> prompt to generate from: {error!r}") from None
 
 
 def _text(value: Any) -> str:
     if not isinstance(value, str) or not value.strip():
-        raise TypeError(f"{value!r} is no text")
+        raise TypeError(f"{value!r} is not a string")
     return value
 
 
@@ -128,17 +128,17 @@ def make_videos(
     system: SystemOptions, items: Iterable[EvalItem], out: str | Path, part: Part | None = None,
     progress: Progress | None = None,
 ) -> Path:  # fmt: skip
-    """Every video of a system that is not there yet. Returns: the manifest.
+    """Generate a system's missing videos. Returns: the manifest.
 
-    An item whose video cannot be made is noted beside its place (`unmade.failure_of`), and the next one is made.
+    If a video cannot be generated, a note is left in its folder (`unmade.failure_of`), and the next one follows.
 
     Args:
-        items: paths absolute; `video` and `system` are filled in here. Interventions are items of their own meanwhile.
-        part: every n-th video only, for several GPUs; the manifest holds all of them.
+        items: paths absolute; `video` and `system` are filled in here. Interventions become separate items.
+        part: generate only every n-th video, for several GPUs; the manifest lists all of them.
 
     Raises:
-        ModelError: weights or adapter absent; the message says which, from where and where to put them.
-        ConfigError: no such folder, or two items of one id.
+        ModelError: weights or adapter missing; the message says which, where to get them and where to put them.
+        ConfigError: no such folder, or two items with one id.
     """
     place, piece = Path(out), part or Part()
     asked = list(items)
@@ -163,16 +163,16 @@ def make_videos(
 
 
 def _on_the_grid(item: EvalItem) -> dict[str, str]:
-    """What the manifest says of the item's masks: those on the system's grid, and which sample's they are."""
+    """Manifest fields for the item's masks: the resampled masks, and which sample they belong to."""
     try:
         own = (item.sample_masks_sha256 or masks_digest(item.masks)) if item.masks else ""
-    except MediaError:  # said when the video is made
+    except MediaError:  # reported when the video is generated
         own = ""
     return {"masks": guide_path(item), "sample_masks_sha256": own}
 
 
 def _note_earlier(items: Sequence[EvalItem], about: str, out: Path) -> None:
-    """Until a video of another request is made again, it counts as failed: a run may end before it comes to it."""
+    """Mark outdated videos as failed until they are regenerated: the run may stop before it reaches them."""
     try:
         same = (out / "system.json").read_text(encoding="utf-8") == about
         held = flatten_items(read_manifest(out / "manifest.jsonl").items) if same else []
@@ -181,12 +181,12 @@ def _note_earlier(items: Sequence[EvalItem], about: str, out: Path) -> None:
         before = {}
     for item in items:
         if exists(out / item.video) and before.get(item.id) != _request_key(item):
-            why = "not made yet as asked for now; the command that makes it (`mvideo eval generate`) has not finished"
+            why = "not generated with the current options yet; `mvideo eval generate` has not finished"
             note_failure((out / item.video).parent, item.id, MediaError(why))
 
 
 def _request_key(item: EvalItem) -> tuple[Any, ...]:
-    """What decides an item's video, next to the system."""
+    """Fields of an item that, with the system, determine its video."""
     return item.prompt_generation or item.prompt, item.seed, item.seconds, item.masks, item.sample_masks_sha256
 
 
@@ -195,17 +195,17 @@ def _make_all(maker: Maker, items: Sequence[EvalItem], out: Path, progress: Prog
         folder = (out / item.video).parent
         try:
             guided = item.model_copy(update={"masks": _guide(maker, item, out)})
-            told = "made" if maker.make(guided, folder) else "there already"
+            outcome = "generated" if maker.make(guided, folder) else "already there"
             forget_failure(folder)
         except (ConfigError, MediaError, ModelError) as error:
             note_failure(folder, item.id, error)
-            told = f"failed: {error}"
+            outcome = f"failed: {error}"
         if progress is not None:
-            progress(number, len(items), f"{item.id}: {told}")
+            progress(number, len(items), f"{item.id}: {outcome}")
 
 
 def failures(items: Iterable[EvalItem]) -> dict[str, str]:
-    """Id and reason of those whose video could not be made, whether or not an older one is there.
+    """Id and reason of each video that could not be generated, whether or not an older one exists.
 
     Args:
         items: with absolute paths.
@@ -215,7 +215,7 @@ def failures(items: Iterable[EvalItem]) -> dict[str, str]:
 
 
 def _guide(maker: Maker, item: EvalItem, out: Path) -> str:
-    """Path of the item's masks on the grid, resampled where they are not there; "" without masks."""
+    """Path of the item's resampled masks, created if missing; "" without masks."""
     if not item.masks:
         return ""
     facts = guide_facts(item, maker.grid(item))
@@ -236,7 +236,7 @@ def _maker(system: SystemOptions) -> Maker:
 
 
 def _length(system: SystemOptions, item: EvalItem) -> dict[str, Any]:
-    """Length that the system's videos have, where it is its own and not the item's."""
+    """Length of the system's videos, if it is set by the system and not the item."""
     if system.diffusers is not None:
         return {"seconds": system.diffusers.seconds}
     if system.folder is not None:
@@ -246,14 +246,14 @@ def _length(system: SystemOptions, item: EvalItem) -> dict[str, Any]:
 
 
 def find_video(folder: FolderSystem, item: EvalItem) -> str:
-    """Path of the item's video in the folder; the first name, absent, when there is none.
+    """Path of the item's video in the folder; if there is none, the first candidate name.
 
     Raises:
-        ConfigError: no folder given, or not there.
+        ConfigError: no folder given, or it does not exist.
     """
     root = Path(folder.folder).expanduser()
     if not folder.folder or not root.is_dir():
-        raise ConfigError(f"folder {folder.folder!r}: no such folder of videos; give it with --set folder.folder=PATH")
+        raise ConfigError(f"folder {folder.folder!r}: no such folder of videos; set it with --set folder.folder=PATH")
     values = {"id": item.id, "prompt": item.prompt, "seed": item.seed if item.seed is not None else 0}
     names = [name.format(**values).replace("/", "_") for name in folder.names]
     return str(next((path for path in (find_file(root, name) for name in names) if path), root / names[0]).absolute())

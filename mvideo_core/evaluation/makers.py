@@ -1,4 +1,4 @@
-"""Makers: MVideo through this project's generation code, others through diffusers' own pipelines."""
+"""Video generators: MVideo through this project's code, others through diffusers' own pipelines."""
 
 import importlib.metadata
 import json
@@ -37,7 +37,7 @@ WHITE, BLACK = 255, 0
 
 
 class MVideoMaker:
-    """Adapter and base, loaded once for all videos."""
+    """Generates with a base model and an adapter, loaded once for all videos."""
 
     def __init__(self, system: MVideoSystem, loaded: Loaded):
         self.system = system
@@ -45,17 +45,17 @@ class MVideoMaker:
 
     @classmethod
     def load(cls, system: MVideoSystem) -> Self:
-        """Raises ModelError: base or adapter absent."""
+        """Load base and adapter. Raises ModelError: base or adapter missing."""
         if not system.adapter:
             raise ModelError(
-                "this system needs an adapter and MVideo's own are not published: train one (`mvideo train`, "
-                "docs/training.md) and give its folder with --set mvideo.adapter=RUN/checkpoints/.../adapter"
+                "this system needs an adapter, and MVideo's are not published: train one (`mvideo train`, "
+                "docs/training.md) and set its folder with --set mvideo.adapter=RUN/checkpoints/.../adapter"
             )
         loaded = load_pipeline(system.base, system.adapter, system.options, system.allow_other_base)
         return cls(system, loaded)
 
     def make(self, item: EvalItem, folder: Path) -> bool:
-        """One video, clip after clip; a half-made one goes on at its missing clip."""
+        """Generate one video clip by clip; an unfinished one resumes at its missing clip."""
         text = item.prompt_generation or item.prompt
         if not text:
             raise ConfigError(f"{item.id}: no prompt to generate from")
@@ -64,7 +64,7 @@ class MVideoMaker:
         return made.fresh
 
     def grid(self, item: EvalItem) -> dict[str, Any]:
-        """Size and rate of the model, and the options that decide the length."""
+        """Size and frame rate of the model, and the options that determine the length."""
         options = self._options(item)
         return {
             "format": self.loaded.pipeline.format.model_dump(mode="json"),
@@ -74,10 +74,10 @@ class MVideoMaker:
         }
 
     def guide(self, item: EvalItem) -> MaskClip:
-        """The masks frame by frame of the video; held at their end, or ended, where `mask_end` says so."""
+        """One mask per video frame; after the last mask, `mask_end` decides whether to hold it or stop."""
         options, grid = self._options(item), self.loaded.pipeline.format
         seconds = options.seconds
-        if seconds is None and not self.system.masks:  # the model makes one clip
+        if seconds is None and not self.system.masks:  # the model generates one clip
             seconds = grid.stride_frames / grid.fps
         wanted = self.system.masks and options.mask_end == "error"
         masks = masks_on(item, grid, seconds, whole=wanted)
@@ -92,11 +92,11 @@ class MVideoMaker:
 
 
 class DiffusersMaker:
-    """A pipeline of diffusers on the device that is there.
+    """Generates with a diffusers pipeline on the available device.
 
     Args:
         pipeline: an instance of `system.pipeline`.
-        weights_sha256: digest of its weights, for provenance.
+        weights_sha256: digest of the weights, for provenance.
     """
 
     def __init__(self, system: DiffusersSystem, pipeline: Any, weights_sha256: str):
@@ -107,11 +107,11 @@ class DiffusersMaker:
 
     @classmethod
     def load(cls, system: DiffusersSystem) -> Self:
-        """Raises ModelError: weights absent (which, from where, where to put them), or another pipeline's."""
+        """Load the pipeline. Raises ModelError: weights missing (the message says how to get them) or incompatible."""
         import diffusers
 
         folder = find(system.weights, "generator")
-        with loading(folder, f"a whole {system.pipeline} in diffusers' layout is expected"):
+        with loading(folder, f"expected a complete {system.pipeline} in diffusers' layout"):
             pipeline = getattr(diffusers, system.pipeline).from_pretrained(
                 folder, dtype=torch_dtype(system.dtype), local_files_only=True
             )
@@ -125,16 +125,16 @@ class DiffusersMaker:
         return cls(system, pipeline, folder_sha256(folder, PARTS))
 
     def make(self, item: EvalItem, folder: Path) -> bool:
-        """One video, whole or not at all."""
+        """Generate one video, written atomically."""
         text = item.prompt_generation or item.prompt
         if not text:
             raise ConfigError(f"{item.id}: no prompt to generate from")
         masks = None
         if self.system.control != "none":
             if not item.masks:
-                raise ConfigError(f"{item.id}: {self.system.pipeline} is guided by masks and the item has none")
+                raise ConfigError(f"{item.id}: {self.system.pipeline} needs masks, and the item has none")
             masks = self.guide(item)
-        apart = {"weights", "offload"} | self.system.at_default("spacing", "execution")  # the latter came later
+        apart = {"weights", "offload"} | self.system.at_default("spacing", "execution")  # the last two were added later
         decides = {
             "prompt": text,
             "seed": item.seed or 0,
@@ -154,14 +154,14 @@ class DiffusersMaker:
         return True
 
     def grid(self, item: EvalItem) -> dict[str, Any]:
-        """Size, rate and length of the pipeline's videos."""
+        """Size, frame rate and length of the pipeline's videos."""
         s = self.system
         return {
             "size_px": [s.height_px, s.width_px], "fps": s.fps, "frames": s.frames, "guided": s.control != "none"
         }  # fmt: skip
 
     def guide(self, item: EvalItem) -> MaskClip:
-        """The item's masks at the pipeline's size, rate and length."""
+        """The item's masks at the pipeline's size, frame rate and length."""
         s = self.system
         grid = VideoFormat(height_px=s.height_px, width_px=s.width_px, fps=s.fps)
         return masks_on(item, grid, s.seconds, whole=s.control != "none")
@@ -191,9 +191,9 @@ class DiffusersMaker:
         with use_attention(self.system.execution):
             made = np.asarray(self.pipeline(**known).frames[0], np.float32)
         if not np.isfinite(made).all():
-            raise ModelError(f"{s.pipeline} gave non-finite pixels for {text!r}; try dtype fp32 or bf16")
+            raise ModelError(f"{s.pipeline} returned non-finite pixels for {text!r}; try dtype fp32 or bf16")
         frames_THWC = np.rint(made.clip(0, 1) * 255).astype(np.uint8)
-        check_not_blank(frames_THWC, f"{s.pipeline}, given {text[:60]!r}")
+        check_not_blank(frames_THWC, f"{s.pipeline}, prompt {text[:60]!r}")
         return frames_THWC
 
     def _control(self, drawn: "list[Image.Image]") -> dict[str, Any]:
@@ -201,19 +201,19 @@ class DiffusersMaker:
 
         if self.system.pipeline == "CogVideoXFunControlPipeline":
             return {"control_video": drawn}
-        # VACE's `mask` says where to generate (white = here), not where the object goes: everything is generated.
+        # VACE's `mask` marks the region to generate (white), not the object, so all of it is white.
         everywhere = [Image.new("L", drawn[0].size, WHITE)] * len(drawn)
         return {"video": drawn, "mask": everywhere}
 
 
 def masks_on(item: EvalItem, grid: VideoFormat, seconds: float | None, whole: bool) -> MaskClip:
-    """An item's masks at a size and rate, for a video of that length; None = as long as they are, in whole clips.
+    """An item's masks at a size and frame rate, for a video this long; None = as long as the masks, in whole clips.
 
     Args:
-        whole: the masks must fill the video.
+        whole: the masks must cover the whole video.
 
     Raises:
-        MediaError: they end before it. ConfigError: nothing there, or nothing in them.
+        MediaError: they are shorter than the video. ConfigError: masks missing or empty.
     """
     options = SourceOptions.parse({"sample" if "#" in item.masks else "masks": item.masks})
     source: Source = read_source(options)
@@ -223,9 +223,9 @@ def masks_on(item: EvalItem, grid: VideoFormat, seconds: float | None, whole: bo
     if whole and seconds is not None and found.sequence.n_frames < frames_of(seconds, grid):
         given = source.masks
         raise MediaError(
-            f"{item.masks}: {given.sequence.n_frames} frames at {given.fps:g} fps are masks for "
-            f"{(given.sequence.n_frames - 1) / given.fps:.2f} s, and the video has {seconds:g} s; ask for shorter "
-            "videos (--seconds), or leave short samples out of the set (`mvideo testset --min-frames`)"
+            f"{item.masks}: {given.sequence.n_frames} frames at {given.fps:g} fps cover "
+            f"{(given.sequence.n_frames - 1) / given.fps:.2f} s, but the video is {seconds:g} s long; request shorter "
+            "videos (--seconds), or drop short samples from the set (`mvideo testset --min-frames`)"
         )
     return found
 
@@ -244,13 +244,13 @@ def control_frames(masks: MaskClip, drawing: str) -> "list[Image.Image]":
 
 
 def _shrunk(area_HW: np.ndarray) -> np.ndarray:
-    """Without its border pixels (4-neighborhood); what lies at the frame's edge counts as border."""
+    """Erode by one pixel (4-neighborhood); pixels at the frame's edge count as border."""
     padded = np.pad(area_HW, 1)
     return padded[1:-1, 1:-1] & padded[:-2, 1:-1] & padded[2:, 1:-1] & padded[1:-1, :-2] & padded[1:-1, 2:]
 
 
 def _request(provenance: Path) -> str:
-    """Digest of what a finished video was made from; "" when there is none."""
+    """Digest of a finished video's inputs; "" if there is none."""
     try:
         return str(json.loads(provenance.read_text(encoding="utf-8"))["request"])
     except (OSError, ValueError, KeyError, TypeError):

@@ -1,7 +1,7 @@
-"""What is to be scored: a manifest, one JSON object per line, or a folder of videos.
+"""Items to score: a manifest with one JSON object per line, or a folder of videos.
 
-A video that a line names but that is not there stays in the count as missing: leaving failed generations out of a mean
-flatters the system.
+A video that is listed but does not exist counts as missing: leaving failed generations out of a mean flatters the
+system.
 """
 
 import json
@@ -60,24 +60,24 @@ class EvalItem(Record):
     """One video of one system.
 
     Attributes:
-        id: of the prompt or sample (and seed); the same in every system, so that systems are compared in pairs.
-        system: name of what made the video.
-        test_set: name of the set of prompts or samples it belongs to, such as "complexmotion"; "" = the only one.
-        video: path; "" or an absent file = missing.
-        prompt: the text that scores compare with.
-        prompt_generation: the text it was generated from, where that is another one (lengthened by a model).
-        seed: of the generation.
-        masks: the masks that guided it: .masks, .npz, .npy, folder of pictures, mask video, or DATASET#KEY.
-        sample_masks_sha256: digest of the sample's own masks, where `masks` are those on the grid and length of one
-            system: by it, systems on different grids still share the sample. "" = `masks` are the sample's own, or
-            were edited since.
+        id: id of the prompt or sample (and seed); equal in every system, so that systems are compared in pairs.
+        system: name of the system that generated the video.
+        test_set: name of its set of prompts or samples, such as "complexmotion"; "" = the only one.
+        video: path; "" or a nonexistent file = missing.
+        prompt: the prompt used for scoring.
+        prompt_generation: the prompt used for generation, if different (lengthened by a language model).
+        seed: seed of the generation.
+        masks: the masks that guided it: .masks, .npz, .npy, image folder, mask video, or DATASET#KEY.
+        sample_masks_sha256: digest of the sample's own masks, if `masks` were resampled to a system's grid and length;
+            it shows that systems with different grids share the sample. "" = `masks` are the sample's own, or have been
+            edited since.
         source_video: the video the masks come from.
-        seconds: length asked for.
-        variant: of the system, such as "8 s" or "no consistency loss"; variants are tabled apart.
-        fit: how the system brought masks of another shape to its frame; "" = as the metric's option says.
-        bars_px: black bars above, below, left and right of the picture; every metric looks at the picture only.
-        seen_masks: where the objects of `masks` are in the video, as drawn or as found by other means; "" = unknown.
-        interventions: the same item under edited masks, for `control_response`.
+        seconds: requested length.
+        variant: variant of the system, such as "8 s" or "no consistency loss"; variants get separate rows.
+        fit: how the system fitted masks with another aspect ratio to its frame; "" = the metric's option.
+        bars_px: black bars above, below, left and right of the picture; metrics see only the picture.
+        seen_masks: true masks of the objects in the video, from rendering or another source; "" = unknown.
+        interventions: the same item with edited masks, for `control_response`.
     """
 
     id: str
@@ -109,12 +109,12 @@ class EvalItem(Record):
     @field_validator("id", "prompt", "prompt_generation")
     @classmethod
     def _compose(cls, text: str) -> str:
-        """One spelling of accents (NFC), so that items of systems whose files were named on different machines pair."""
+        """Normalize accents (NFC), so that items match even if their files were named on different machines."""
         return unicodedata.normalize("NFC", text)
 
 
 def item_under(item: EvalItem, one: Intervention) -> EvalItem:
-    """The item as if it had been asked for with the masks of an intervention; "cat-0" becomes "cat-0+shift"."""
+    """The item with the masks of an intervention; "cat-0" becomes "cat-0+shift"."""
     return item.model_copy(
         update={
             "id": f"{item.id}+{one.edit}", "masks": one.masks, "video": one.video, "seen_masks": one.seen_masks,
@@ -147,13 +147,13 @@ def fold_items(items: Sequence[EvalItem], flat: Iterable[EvalItem]) -> list[Eval
 
 
 class Manifest(NamedTuple):
-    """Items, and the folder that their relative paths start from."""
+    """Items, and the folder their relative paths refer to."""
 
     items: tuple[EvalItem, ...]
     root: Path
 
     def path(self, text: str) -> str:
-        """A path of an item, made absolute; "" and URLs stay as they are, so does the #KEY of a dataset sample."""
+        """Make an item's path absolute; "", URLs and the #KEY of a dataset sample are unchanged."""
         if not text or "://" in text:
             return text
         whole = str((self.root / Path(text).expanduser()).absolute())
@@ -161,12 +161,12 @@ class Manifest(NamedTuple):
 
 
 def read_manifest(path: str | Path) -> Manifest:
-    """The items of a manifest.
+    """Read the items of a manifest.
 
-    A folder is read by the manifest.jsonl in it, as what `mvideo generate` wrote, or as a folder of videos.
+    A folder is read through its manifest.jsonl, as output of `mvideo generate`, or as plain videos.
 
     Raises:
-        ConfigError: no such file, a line that is not an item, or two items of one system with the same id.
+        ConfigError: no such file, an invalid line, or two items of one system with the same id.
     """
     place = Path(path)
     if place.is_dir():
@@ -198,7 +198,7 @@ def absolute_items(manifest: Manifest) -> list[EvalItem]:
 
 
 def write_manifest(items: Iterable[EvalItem], path: str | Path) -> Path:
-    """One line per item, whole or not at all. Paths are kept as they are: relative ones start at the manifest."""
+    """Write one line per item, atomically. Paths are kept as they are: relative to the manifest's folder."""
     place = Path(path)
     lines = [json.dumps(item.model_dump(mode="json", exclude_defaults=True), ensure_ascii=False) for item in items]
     write_whole(place, "".join(line + "\n" for line in lines))
@@ -206,14 +206,14 @@ def write_manifest(items: Iterable[EvalItem], path: str | Path) -> Path:
 
 
 def manifest_of_folder(folder: str | Path, prompts: Mapping[str, str] | None = None, system: str = "") -> Manifest:
-    """Every video of a folder, by name; the prompt is the file's name without ending and "-0", as VBench reads it.
+    """Every video in a folder, by name; the prompt is the file name without extension and "-0", as in VBench.
 
     Args:
-        prompts: file name -> prompt; a name that is not in the folder becomes a missing item.
-        system: name of what made them; "" = the folder's name.
+        prompts: file name -> prompt; a name without a file becomes a missing item.
+        system: name of the system; "" = the folder's name.
 
     Raises:
-        ConfigError: no such folder, no video in it, or videos that would be left out: of another kind, as pictures, or
+        ConfigError: no such folder, no video in it, or videos that would be left out: of another format, as images, or
             in subfolders.
     """
     root = Path(folder)
@@ -223,7 +223,7 @@ def manifest_of_folder(folder: str | Path, prompts: Mapping[str, str] | None = N
     names = {path.name for path in visible_files(root, *VIDEO_ENDINGS)}
     wanted = sorted(names | set(prompts or {}))
     if not wanted:
-        raise ConfigError(f"{root}: no videos ({', '.join(VIDEO_ENDINGS)}) in it")
+        raise ConfigError(f"{root}: contains no videos ({', '.join(VIDEO_ENDINGS)})")
     known = prompts or {}
     items = [
         EvalItem(
@@ -238,12 +238,12 @@ def manifest_of_folder(folder: str | Path, prompts: Mapping[str, str] | None = N
 
 
 def manifest_of_generated(folder: str | Path) -> Manifest | None:
-    """The videos that `mvideo generate` wrote to a folder, or to the folders in it; None when there are none.
+    """The videos that `mvideo generate` wrote to a folder or its subfolders; None if there are none.
 
-    Prompt, seed and masks are those of the provenance. A video that is not finished counts as missing.
+    Prompt, seed and masks come from the provenance. An unfinished video counts as missing.
 
     Raises:
-        ConfigError: a provenance.json that is not one of ours.
+        ConfigError: a provenance.json not written by this project.
     """
     root = Path(folder)
     places = [place for place in (root, *_visible_folders(root)) if (place / "provenance.json").is_file()]
@@ -252,33 +252,33 @@ def manifest_of_generated(folder: str | Path) -> Manifest | None:
 
 
 def _check_nothing_left_out(root: Path) -> None:
-    """Nothing when every video of a folder is one of its files of `VIDEO_ENDINGS`.
+    """Check that every video in a folder is a file with one of `VIDEO_ENDINGS`.
 
     Raises:
-        ConfigError: naming the first of the others, their number, and the way out.
+        ConfigError: names the first exception, their number, and what to do.
     """
     for others, what, way_out in (
-        (visible_files(root, *OTHER_VIDEOS), "of a kind that is not read", "convert them: ffmpeg -i IN OUT.mp4"),
+        (visible_files(root, *OTHER_VIDEOS), "in an unsupported format", "convert them: ffmpeg -i IN OUT.mp4"),
         (
-            [] if visible_files(root, *VIDEO_ENDINGS) else visible_files(root, *PICTURES),  # beside videos: thumbnails
-            "a picture",
-            "make a video of its frames: ffmpeg -framerate 8 -i %05d.png OUT.mp4",
+            [] if visible_files(root, *VIDEO_ENDINGS) else visible_files(root, *PICTURES),  # else thumbnails
+            "an image",
+            "encode the frames as a video: ffmpeg -framerate 8 -i %05d.png OUT.mp4",
         ),
         (
             [place for place in _visible_folders(root) if visible_files(place, *VIDEO_ENDINGS, *OTHER_VIDEOS)],
-            "a folder with videos of its own",
-            "give each folder by itself, or a manifest.jsonl that names the videos",
+            "a subfolder with videos",
+            "pass each folder separately, or a manifest.jsonl that lists the videos",
         ),
         (
             [place for place in _visible_folders(root) if visible_files(place, *PICTURES)],
-            "a folder of pictures",
-            "make a video of each: ffmpeg -framerate 8 -i FOLDER/%05d.png OUT.mp4",
+            "a folder of images",
+            "encode each as a video: ffmpeg -framerate 8 -i FOLDER/%05d.png OUT.mp4",
         ),
     ):
         if others:
             raise ConfigError(
-                f"{root}: {others[0].name!r} is {what} ({len(others)} such) and would not be scored; a folder's videos "
-                f"are its files {', '.join(VIDEO_ENDINGS)}; {way_out}"
+                f"{root}: {others[0].name!r} is {what} ({len(others)} in total) and would not be scored; only "
+                f"{', '.join(VIDEO_ENDINGS)} files in the folder itself are read; {way_out}"
             )
 
 
@@ -288,19 +288,19 @@ def prompt_of_name(name: str) -> str:
 
 
 def check_unique(manifest: Manifest, where: str) -> Manifest:
-    """The manifest itself, when no item stands in it twice.
+    """Return the manifest if it has no duplicate items.
 
     Raises:
-        ConfigError: no item, or two of one system, variant and test set with the same id.
+        ConfigError: no items, or two of one system, variant and test set with the same id.
     """
     if not manifest.items:
-        raise ConfigError(f"{where}: no item in it")
+        raise ConfigError(f"{where}: contains no items")
     counts = Counter((item.test_set, item.system, item.variant, item.id) for item in manifest.items)
     key, n = counts.most_common(1)[0]
     if n > 1:
         raise ConfigError(
-            f"{where}: the id {key[3]!r} stands {n} times for system {key[1]!r} (test set {key[0]!r}, variant "
-            f"{key[2]!r}); ids must differ"
+            f"{where}: id {key[3]!r} occurs {n} times for system {key[1]!r} (test set {key[0]!r}, variant "
+            f"{key[2]!r}); ids must be unique"
         )
     return manifest
 
@@ -325,12 +325,12 @@ def _read_generated(place: Path, root: Path) -> EvalItem:
 
 
 def _masks_given(record: dict[str, Any]) -> str:
-    """Digest of which masks `mvideo generate` was given, before its grid; "" where its record does not say."""
+    """Digest of the masks given to `mvideo generate`, before resampling; "" if its record does not have it."""
     given = record.get("masks_from")
     if not isinstance(given, dict) or not given:
         return ""
-    told = {key: value for key, value in given.items() if key != "path" or "sha256" not in given}
-    return digest({"masks_from": told, "objects": record["decides"]["options"].get("objects")})
+    source = {key: value for key, value in given.items() if key != "path" or "sha256" not in given}
+    return digest({"masks_from": source, "objects": record["decides"]["options"].get("objects")})
 
 
 def _item(line: str, where: str) -> EvalItem:
@@ -338,7 +338,7 @@ def _item(line: str, where: str) -> EvalItem:
         return EvalItem.model_validate(json.loads(line))
     except ValidationError as error:
         problems = "; ".join(f"{'.'.join(map(str, one['loc']))}: {one['msg']}" for one in error.errors())
-        raise ConfigError(f"{where}: {problems}; keys are {', '.join(EvalItem.model_fields)}") from None
+        raise ConfigError(f"{where}: {problems}; allowed keys: {', '.join(EvalItem.model_fields)}") from None
     except ValueError as error:
         raise ConfigError(f"{where}: not a JSON object: {error}") from None
 

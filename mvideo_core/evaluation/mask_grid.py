@@ -1,4 +1,4 @@
-"""Masks of any size and rate on the frames of a video. Shape letters: T frames, N objects, H, W pixels."""
+"""Match masks of any size and frame rate to a video's frames. Shape letters: T frames, N objects, H, W pixels."""
 
 import math
 from typing import Literal, NamedTuple
@@ -11,20 +11,20 @@ from mvideo_core.masks import MaskSequence, MaskWriter
 
 GridFit = Literal["same", "crop", "letterbox", "stretch"]
 MAX_SHAPE_DIFFERENCE = 0.02
-"""Width over height may differ by this share and still count as the same shape: sides rounded to multiples of 16."""
+"""Aspect ratios that differ by less than this fraction count as equal: sides are rounded to multiples of 16."""
 MAX_UNMATCHED = 0.05
-"""With `align`: share of the masks that may be after the video's end: a short video is not scored by its start."""
+"""With `align`: fraction of masks allowed after the video's end, so that no short video is scored on its start only."""
 
 
 class GridMatch(NamedTuple):
-    """Which mask belongs to which frame of a video.
+    """Which mask belongs to which video frame.
 
     Attributes:
-        masks: number of the mask nearest to video frame 0, 1, ... up to the last frame that has one.
-        scored: bool, as long: the frame is the one nearest to the time of its mask. Of a video that is faster than its
-            masks the frames between two masks are not: no mask says where the object is then.
+        masks: index of the mask nearest to video frame 0, 1, ..., up to the last frame that has one.
+        scored: bool, same length: the frame is the one nearest to its mask's time. If the video has a higher frame rate
+            than its masks, frames between two masks are not scored: no mask shows where the object is then.
         n_unmatched: frames of the video after the masks end.
-        lost: numbers of the masks after the video ends.
+        lost: indices of the masks after the video ends.
     """
 
     masks: np.ndarray
@@ -34,10 +34,10 @@ class GridMatch(NamedTuple):
 
 
 def match_frames(n_masks: int, masks_fps: float | None, n_frames: int, fps: float) -> GridMatch:
-    """Masks and frames by their times, mask j at j / masks_fps, frame k at k / fps.
+    """Match masks and frames by time, mask j at j / masks_fps, frame k at k / fps.
 
-    As many masks as frames, or masks of unknown rate: k belongs to k. Else each mask of the slower side meets the frame
-    nearest in time; what is further away than half a frame of the slower side has no partner.
+    If there are as many masks as frames, or the masks' rate is unknown, k matches k. Otherwise each mask of the slower
+    side gets the nearest frame; anything further away than half a frame of the slower side is unmatched.
     """
     if n_masks == n_frames or masks_fps is None:
         common = min(n_masks, n_frames)
@@ -59,47 +59,46 @@ def match_frames(n_masks: int, masks_fps: float | None, n_frames: int, fps: floa
 
 
 def check_match(found: GridMatch, n_masks: int, masks_fps: float | None, fps: float, align: bool | None) -> None:
-    """Nothing when masks and video are of one length; with `align` when few masks are left over.
+    """Check that masks and video have equal length; with `align`, that few masks are left over.
 
     Args:
         align: None = the caller has no such option, so the message does not name it.
 
     Raises:
-        MediaError: the lengths do not fit.
+        MediaError: the lengths do not match.
     """
     n_frames = len(found.masks) + found.n_unmatched
     if not found.n_unmatched and not len(found.lost):
         return
-    rate = f"{masks_fps:g} per second" if masks_fps else "rate unknown"
+    rate = f"{masks_fps:g} fps" if masks_fps else "rate unknown"
     n_filled = (
         len(found.masks)
         if found.n_unmatched or not masks_fps
         else math.floor((n_masks - 1) / masks_fps * fps + 1e-6) + 1
     )
     text = (
-        f"{n_masks} mask frames ({rate}) fill {n_filled if masks_fps else n_masks} frames of a video of {n_frames} at "
-        f"{fps:g} per second"
+        f"{n_masks} mask frames ({rate}) cover {n_filled if masks_fps else n_masks} frames of a video of {n_frames} at "
+        f"{fps:g} fps"
     )
     if not align:
-        other = ", or set `align: true` to score the frames that both have" if align is False else ""
-        raise MediaError(f"{text}; give masks of its length{other}")
+        other = ", or set `align: true` to score the frames both have" if align is False else ""
+        raise MediaError(f"{text}; give masks of the same length{other}")
     if (share := len(found.lost) / n_masks) > MAX_UNMATCHED:
         raise MediaError(
-            f"{text}: {len(found.lost)} masks ({share:.0%}) are after the video's end; at most "
-            f"{MAX_UNMATCHED:.0%} may be"
+            f"{text}: {len(found.lost)} masks ({share:.0%}) are after the video's end; allowed: {MAX_UNMATCHED:.0%}"
         )
 
 
 def on_grid(
     masks: MaskSequence, frames: np.ndarray, height: int, width: int, fit: GridFit = "same"
 ) -> MaskSequence:  # fmt: skip
-    """The mask frames of these numbers at another size, pixel by nearest pixel (centers).
+    """Resize the mask frames with these indices, nearest neighbor (pixel centers).
 
     Args:
-        fit: shapes differ: "same" = that is an error; crop, letterbox, stretch as in `editing.ResampleOptions`.
+        fit: if aspect ratios differ: "same" = error; crop, letterbox, stretch as in `editing.ResampleOptions`.
 
     Raises:
-        MediaError: shapes differ and `fit` is "same".
+        MediaError: aspect ratios differ and `fit` is "same".
     """
     check_shape(masks, height, width, fit)
     rows, columns = _nearest_pixels(masks, height, width, fit)
@@ -113,20 +112,20 @@ def on_grid(
 
 
 def check_shape(masks: MaskSequence, height: int, width: int, fit: GridFit) -> None:
-    """Nothing when the masks can be brought to this size.
+    """Check that the masks can be resized to this size.
 
     Raises:
-        MediaError: shapes differ and `fit` is "same".
+        MediaError: aspect ratios differ and `fit` is "same".
     """
     if fit == "same" and abs(math.log(masks.width * height / (masks.height * width))) > MAX_SHAPE_DIFFERENCE:
         raise MediaError(
-            f"masks of {masks.width}x{masks.height} px for a video of {width}x{height}: the shapes differ; say with "
-            "`fit` (crop, letterbox or stretch) how the generator brought them to its frame"
+            f"masks of {masks.width}x{masks.height} px for a video of {width}x{height}: aspect ratios differ; set "
+            "`fit` (crop, letterbox or stretch) to how the generator fitted them to its frame"
         )
 
 
 def _nearest_pixels(masks: MaskSequence, height: int, width: int, fit: GridFit) -> tuple[np.ndarray, np.ndarray]:
-    """Row and column of the mask under the center of each new row and column; may lie outside."""
+    """Row and column of the mask at the center of each new row and column; may be outside."""
     place = placement(masks.height, masks.width, height, width, "stretch" if fit == "same" else fit)
     rows = np.floor((np.arange(height) + 0.5 - place.top) / place.scale_y + 1e-9).astype(np.int64)
     columns = np.floor((np.arange(width) + 0.5 - place.left) / place.scale_x + 1e-9).astype(np.int64)

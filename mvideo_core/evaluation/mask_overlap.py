@@ -1,8 +1,8 @@
-"""Overlap of predicted and true masks of a video under a written policy; no model, no files.
+"""Overlap of a video's predicted and true masks under an explicit policy; no model, no files.
 
-S_m (eq. 3 of the paper) is the mean over frames of the intersection over union. The paper says neither what a frame
-without mask counts nor how several objects are taken together: the policy says, and every result records it.
-J and F: DAVIS (Perazzi et al. 2016), the numbers of davis2017-evaluation on the same masks.
+S_m (eq. 3 of the paper) is the mean over frames of the intersection over union. The paper does not say how to count a
+frame without a mask or how to combine several objects: the policy does, and every result records it.
+J and F: DAVIS (Perazzi et al. 2016), the same numbers as davis2017-evaluation on the same masks.
 
 Shape letters: T frames, N objects, H, W pixels.
 """
@@ -20,25 +20,25 @@ from mvideo_core.masks.measure import box_xyxy
 
 
 class OverlapPolicy(Options):
-    """What the number means where the paper leaves it open."""
+    """Choices the paper leaves open."""
 
     objects: Literal["union", "per_object", "union_box"] = Field(
         default="union",
-        description="several objects: union = a box each, all masks together against all true ones; per_object = mean "
+        description="several objects: union = one box each, all masks together vs. all true ones; per_object = mean "
         "of the objects' IoU; union_box = one box around all of them, the paper's text taken literally",
     )
     empty_frames: Literal["skip", "one"] = Field(
         default="skip",
-        description="true mask empty: skip = the frame does not count (n_skipped tells); one = 1 if nothing is "
-        "predicted either, else 0 (DAVIS). With a box per frame that is always 1 and flatters",
+        description="true mask empty: skip = ignore the frame (counted in n_skipped); one = 1 if the prediction is "
+        "empty too, else 0 (DAVIS). With a box per frame it is always 1 and inflates the score",
     )
     davis_frames: Literal["all", "inner"] = Field(
-        default="all", description="frames of j and f; inner = without the first and the last, DAVIS' semi-supervised"
+        default="all", description="frames for j and f; inner = without the first and last, as in DAVIS semi-supervised"
     )
 
 
 class VideoOverlap(NamedTuple):
-    """Numbers of one video; `per_frame` is None where the policy skips the frame."""
+    """Scores of one video; `per_frame` is None where the policy skips the frame."""
 
     value: float
     per_frame: tuple[float | None, ...]
@@ -48,24 +48,24 @@ class VideoOverlap(NamedTuple):
 def overlap(
     true: MaskSequence, seen: MaskSequence, policy: OverlapPolicy, lost: MaskSequence | None = None
 ) -> VideoOverlap:  # fmt: skip
-    """Scores of a video's predicted masks.
+    """Score a video's predicted masks.
 
     Args:
-        true, seen: same T, N, H, W; object n of one belongs to object n of the other.
-        lost: true masks after the video's end, none of them empty in every object. There is nothing to see there, so
-            each is one more frame that scores 0 in value, j, f and box_fill.
+        true, seen: same T, N, H, W; object n of one corresponds to object n of the other.
+        lost: true masks after the video's end, each with a nonempty object. The video has no frames there, so each
+            counts as one more frame with score 0 in value, j, f and box_fill.
 
     Returns:
         value: mean over the frames that count. Details: j, f, j_and_f (mean over frames, then objects; both empty = 1),
-        box_fill (value of filled boxes around the true masks: what position and extent alone are worth), n_frames,
-        n_skipped, n_unfound (true mask there, predicted one empty), n_objects. The counts and `per_frame` are of the
+        box_fill (score of filled boxes around the true masks: the value of position and extent alone), n_frames,
+        n_skipped, n_unfound (nonempty true mask, empty prediction), n_objects. The counts and `per_frame` refer to the
         frames that the video has.
 
     Raises:
         MediaError: no object, or no frame that counts.
     """
     if true.shape != seen.shape:
-        raise ValueError(f"masks of {true.shape} and {seen.shape} (frames, objects, height, width) cannot be compared")
+        raise ValueError(f"masks of {true.shape} and {seen.shape} (frames, objects, height, width) do not match")
     if not true.n_objects or not true.n_frames:
         raise MediaError(f"masks of {true.n_frames} frames with {true.n_objects} objects: nothing to compare with")
     scores, fills, j_TN, f_TN, unfound = [], [], [], [], 0

@@ -1,4 +1,4 @@
-"""Videos of several models for the samples of one manifest: each model's folder is matched to the samples by name."""
+"""Match several models' videos to the samples of one manifest, by id or file name."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -21,39 +21,39 @@ NAMES = tuple(f"{name}{ending}" for name in ("{id}", "{prompt}-{seed}", "{prompt
 
 
 class Models(NamedTuple):
-    """Items of every model, and what a person should know about the match."""
+    """Items of every model, and warnings about the match."""
 
     items: tuple[EvalItem, ...]
     notices: list[str]
 
 
 def read_models(texts: Sequence[str], samples: str = "") -> Models:
-    """Items of every model.
+    """Read the items of every model.
 
     Args:
-        texts: PATH or NAME=PATH: a folder of videos, an output of `mvideo generate`, or a manifest.
-        samples: manifest with id, prompt and masks of what the models were asked for; "" = the models' own manifests
-            and folders say it. A sample without a video counts as missing.
+        texts: PATH or NAME=PATH: a folder of videos, output of `mvideo generate`, or a manifest.
+        samples: manifest with id, prompt and masks of the samples the models were given; "" = use the models' own
+            manifests and folders. A sample without a video counts as missing.
 
     Raises:
-        ConfigError: fewer than two models, inputs that cannot be kept apart, samples of several systems or variants, a
-            manifest with several videos for one sample, or a model without a video of any sample.
+        ConfigError: fewer than two models, ambiguous inputs, samples of several systems or variants, a manifest with
+            several videos for one sample, or a model without a video of any sample.
     """
     items = read_inputs(texts)
     names = list(dict.fromkeys(item.system for item in items))
     if len(names) < 2:
-        raise ConfigError(f"{' '.join(texts)}: {len(names)} model; two or more are compared: A=PATH B=PATH")
+        raise ConfigError(f"{' '.join(texts)}: {len(names)} model; at least two required: A=PATH B=PATH")
     if not samples:
         return Models(items, [])
-    asked = _samples(samples)
+    requested = _samples(samples)
     found, notices = [], []
     for text in texts:
         one = parse_input(text)
         own = list(read_inputs([text]))
         systems = sorted({item.system for item in own})
         if len(systems) > 1:
-            raise ConfigError(f"{one.path}: has {len(systems)} systems ({', '.join(systems)}); one per model is wanted")
-        matched = _match_samples(one, own, asked, samples)
+            raise ConfigError(f"{one.path}: has {len(systems)} systems ({', '.join(systems)}); expected one per model")
+        matched = _match_samples(one, own, requested, samples)
         found += [item.model_copy(update={"system": systems[0]}) for item in matched]
         notices += _warn_of_unused(systems[0], own, matched, samples)
     return Models(tuple(found), notices)
@@ -63,16 +63,16 @@ def _samples(path: str) -> list[EvalItem]:
     items = absolute_items(read_manifest(path))
     systems = sorted({item.system for item in items})
     if len(systems) > 1:
-        raise ConfigError(f"{path}: has {len(systems)} systems ({', '.join(systems)}); one line per sample is wanted")
+        raise ConfigError(f"{path}: has {len(systems)} systems ({', '.join(systems)}); expected one line per sample")
     _check_once(items, path, ("variant",))
     return items
 
 
 def _check_once(items: Sequence[EvalItem], path: str, apart: tuple[Literal["variant", "test_set"], ...]) -> None:
-    """Nothing when no id has several lines that differ in `apart`.
+    """Check that no id has several lines that differ in `apart`.
 
     Raises:
-        ConfigError: with the id and its lines' variants or test sets.
+        ConfigError: names the id and its variants or test sets.
     """
     for field in apart:
         values: dict[tuple[str, ...], dict[str, None]] = {}
@@ -83,36 +83,37 @@ def _check_once(items: Sequence[EvalItem], path: str, apart: tuple[Literal["vari
             if len(found) > 1:
                 named = ", ".join(repr(value) for value in found)
                 raise ConfigError(
-                    f"{path}: the id {name!r} has {len(found)} {field.replace('_', ' ')}s ({named}), and ids alone "
-                    f"match videos to samples; give a manifest of one {field.replace('_', ' ')}"
+                    f"{path}: the id {name!r} has {len(found)} {field.replace('_', ' ')}s ({named}), but videos ~"
+                    f"are matched by id only; give a manifest of one {field.replace('_', ' ')}"
                 )
 
 
-def _match_samples(one: Input, own: Sequence[EvalItem], asked: Sequence[EvalItem], samples: str) -> list[EvalItem]:
-    """The samples with this model's videos: by id where the model has a manifest, else by file name.
+def _match_samples(one: Input, own: Sequence[EvalItem], requested: Sequence[EvalItem], samples: str) -> list[EvalItem]:
+    """The samples with this model's videos, matched by id if the model has a manifest, else by file name.
 
     Raises:
-        ConfigError: none of them has one, or one of them several.
+        ConfigError: no sample has a video, or one has several.
     """
     place = Path(one.path).expanduser()
     if place.is_dir() and not (place / "manifest.jsonl").is_file() and manifest_of_generated(place) is None:
         folder = FolderSystem(folder=str(place), names=NAMES)
-        videos = {item.id: find_video(folder, item) for item in asked}
+        videos = {item.id: find_video(folder, item) for item in requested}
         wanted = "{id}.mp4, {prompt}-{seed}.mp4 or {prompt}.mp4"
     else:
-        for items, path in ((own, one.path), (asked, samples)):
+        for items, path in ((own, one.path), (requested, samples)):
             _check_once(items, path, ("variant", "test_set"))
         videos = {item.id: item.video for item in own}
         wanted = "the samples' ids"
-    there = [item.id for item in asked if exists(videos.get(item.id, ""))]
+    there = [item.id for item in requested if exists(videos.get(item.id, ""))]
     if not there:
         raise ConfigError(
-            f"{one.path}: no video of the {len(asked)} samples, such as {asked[0].id!r}; its videos are named {wanted}"
+            f"{one.path}: no video for any of the {len(requested)} samples, e.g. {requested[0].id!r}; "
+            f"expected names: {wanted}"
         )
     mine = {item.id: {"seed": item.seed, "fit": item.fit, "bars_px": item.bars_px} for item in own}
     return [
         item.model_copy(update={"video": videos.get(item.id, ""), "variant": "", **mine.get(item.id, {})})
-        for item in asked
+        for item in requested
     ]
 
 
@@ -122,4 +123,4 @@ def _warn_of_unused(name: str, own: Sequence[EvalItem], matched: Sequence[EvalIt
     if not unused:
         return []
     such = Path(unused[0]).name
-    return [f"{name}: {len(unused)} of {len(own)} videos belong to no sample of {samples}, such as {such}: left out"]
+    return [f"{name}: {len(unused)} of {len(own)} videos match no sample of {samples}, e.g. {such}: ignored"]

@@ -1,7 +1,7 @@
-"""A test set as an evaluation manifest: its samples' texts, the masks that count, and their source clips.
+"""Write a test set as an evaluation manifest: prompts, the masks that count, and source clips of its samples.
 
-out/manifest.jsonl              one item a sample; its video is expected at <videos>/<key>.mp4
-out/masks/<key>.masks           only the objects that the test set names, as long as the videos
+out/manifest.jsonl              one item per sample; its video is expected at <videos>/<key>.mp4
+out/masks/<key>.masks           only the test set's objects, as long as the videos
 out/source/<key>.mp4            the clip the masks come from, as the shards have it
 """
 
@@ -22,7 +22,7 @@ from mvideo_core.shards.dataset import MaskVideoDataset, Sample
 
 
 class Written(NamedTuple):
-    """A manifest, how many items it has, and which samples were too short for it."""
+    """A manifest, its number of items, and the samples that were too short."""
 
     path: Path
     n_items: int
@@ -36,18 +36,18 @@ def write_test_manifest(
 
     Args:
         dataset: folder or URL of the dataset that the samples come from.
-        system: name of what makes, or made, the videos.
-        videos: folder of the videos, relative to `out`; those that are not there count as missing.
-        seconds: length of the videos; masks end there, and samples that end before are left out. None = as long as
-            the masks.
+        system: name of the system that generates the videos.
+        videos: folder of the videos, relative to `out`; nonexistent ones count as missing.
+        seconds: length of the videos; masks are cut to it, and shorter samples are dropped. None = as long as the
+            masks.
 
     Raises:
-        ConfigError: a sample that is not in the dataset. StoreError: the dataset cannot be read, or the disk refuses.
+        ConfigError: a sample is not in the dataset. StoreError: dataset not readable, or disk not writable.
     """
     held = MaskVideoDataset(dataset)
     places = {key: index for index, key in enumerate(held.keys)}
     if lost := [one.key for one in test_set.samples if one.key not in places]:
-        raise ConfigError(f"{dataset} has no sample {lost[0]} ({len(lost)} such); give the test set's own workspace")
+        raise ConfigError(f"{dataset} has no sample {lost[0]} ({len(lost)} missing); use the test set's own workspace")
     items, too_short = [], []
     for one in test_set.samples:
         sample = held.sample(places[one.key])
@@ -73,14 +73,14 @@ def write_test_manifest(
         )
     if not items:
         raise ConfigError(
-            f"{test_set.name}: none of {len(too_short)} samples is {seconds:g} s long, such as {too_short[0]}; give "
+            f"{test_set.name}: none of {len(too_short)} samples is {seconds:g} s long, e.g. {too_short[0]}; use "
             "shorter --seconds, or build the set with --min-frames"
         )
     return Written(write_manifest(items, out / "manifest.jsonl"), len(items), tuple(too_short))
 
 
 def seconds_of(system: str) -> float | None:
-    """Length of the videos of a system, by name or file; None where there is none of the name, or it has no length."""
+    """Length of a system's videos, by name or file; None if the system is unknown or has no length."""
     known = {path.stem for path in visible_files(SYSTEMS, ".yaml")}
     return length_s(load_system(system)) if system in known or system.endswith((".yaml", ".yml")) else None
 

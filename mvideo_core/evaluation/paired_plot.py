@@ -1,4 +1,4 @@
-"""A paired plot as SVG: one line per item across the systems, and each system's mean with its interval."""
+"""Paired plot as SVG: one line per item across the systems, and each system's mean with its interval."""
 
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -15,7 +15,7 @@ LETTER_PX = 7.3
 
 
 class Plot(NamedTuple):
-    """A plot. `name`: for a file."""
+    """A plot. `name`: file name."""
 
     name: str
     title: str
@@ -23,7 +23,7 @@ class Plot(NamedTuple):
 
 
 def plots_of_pairs(loaded: LoadedResult) -> list[Plot]:
-    """One plot per test set and metric with scores of two systems; metrics of the source video are left out."""
+    """One plot per test set and metric with scores of two or more systems; without metrics of the source video."""
     titles = metric_titles(loaded.result.metrics)
     plots = []
     for test_set in dict.fromkeys(group.test_set for group in loaded.result.groups):
@@ -50,11 +50,11 @@ def plots_of_pairs(loaded: LoadedResult) -> list[Plot]:
 def svg_of_pairs(
     title: str, systems: Sequence[str], values: dict[str, dict[int, float]], figures: Sequence[Figure]
 ) -> str:
-    """The plot.
+    """Draw the plot.
 
     Args:
-        values: item -> place of the system -> number as printed; a system without a score leaves a gap.
-        figures: of the systems, as the table prints them.
+        values: item -> index of the system -> number as printed; a system without a score leaves a gap.
+        figures: each system's number, as printed in the table.
     """
     numbers = [number for one in values.values() for number in one.values()]
     numbers += [end for one in figures for end in (one.low, one.high) if end is not None]

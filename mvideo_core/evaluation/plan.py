@@ -1,4 +1,4 @@
-"""What one evaluation is: the suite, every item with absolute paths, and how it is cut into parts for several GPUs."""
+"""One evaluation: suite, items with absolute paths, and how to split it into parts for several GPUs."""
 
 import hashlib
 import re
@@ -20,25 +20,25 @@ _PART = re.compile(r"(\d+)/(\d+)")
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """Part `index` of `count`, from 0: every count-th item."""
+    """Part `index` of `count`, zero-based: every count-th item."""
 
     index: int = 0
     count: int = 1
 
 
 class EvalPlan(NamedTuple):
-    """One evaluation; two with the same digest ask for the same numbers."""
+    """One evaluation; two with the same digest compute the same scores."""
 
     suite: SuiteOptions
     items: tuple[EvalItem, ...]
 
     @property
     def digest(self) -> str:
-        """Names the notes that parts leave."""
+        """Identifies the notes of finished parts."""
         return digest({"suite": self.suite, "items": list(self.items)})
 
     def of_part(self, part: Part) -> tuple[EvalItem, ...]:
-        """Items of one part."""
+        """Items of a part."""
         return self.items[part.index :: part.count]
 
 
@@ -46,7 +46,7 @@ def make_plan(suite: SuiteOptions, manifests: Sequence[str]) -> EvalPlan:
     """Suite and items of all manifests: files or folders of videos, each as PATH or NAME=PATH.
 
     Raises:
-        ConfigError: no manifest, one that cannot be read, or two whose systems or items cannot be kept apart.
+        ConfigError: no manifest, an unreadable one, or two with ambiguous systems or items.
     """
     if not manifests:
         raise ConfigError("eval: nothing to score; give --manifest FILE.jsonl or a folder of videos")
@@ -54,7 +54,7 @@ def make_plan(suite: SuiteOptions, manifests: Sequence[str]) -> EvalPlan:
 
 
 def plan_of(suite: SuiteOptions, items: Sequence[EvalItem]) -> EvalPlan:
-    """Suite and items; with the bars of each system's videos, where the suite crops them."""
+    """Suite and items, with the black bars of each system's videos if the suite crops them."""
     return EvalPlan(suite, tuple(with_bars(items) if suite.crop_bars else items))
 
 
@@ -62,21 +62,21 @@ def parse_part(text: str) -> Part:
     """ "2/8" -> part 2 of parts 0 to 7.
 
     Raises:
-        ConfigError: not of that form, or no such part.
+        ConfigError: wrong format, or no such part.
     """
     found = _PART.fullmatch(text)
     part = Part(int(found[1]), int(found[2])) if found else Part(0, 0)
     if not 0 <= part.index < part.count:
-        raise ConfigError(f"part {text!r}: INDEX/COUNT is wanted, INDEX from 0 to COUNT - 1, such as 0/4")
+        raise ConfigError(f"part {text!r}: expected INDEX/COUNT, INDEX from 0 to COUNT - 1, such as 0/4")
     return part
 
 
 def shuffle_masks(items: Sequence[EvalItem]) -> dict[tuple[GroupKey, str], EvalItem]:
-    """For every item with masks another one of its group whose masks it is measured against (chance level of S_m).
+    """For every item with masks, another one of its group whose masks it is compared with (chance level of mask mIoU).
 
-    Distinct mask files stand in the order of the SHA-256 of the first id that has each; every item gets the next file
-    in this circle. So nothing is random, no item keeps its own masks, and systems with the same ids get the same pairs.
-    Groups with a single mask file have no entry; items whose video could not be made are left out.
+    Distinct mask files are ordered by the SHA-256 of the first id that has each; every item gets the next file in this
+    circle. So nothing is random, no item keeps its own masks, and systems with the same ids get the same pairs.
+    Groups with a single mask file have no entry; items whose video could not be generated are left out.
     """
     groups: dict[GroupKey, list[EvalItem]] = {}
     for item in items:

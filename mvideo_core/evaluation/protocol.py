@@ -1,6 +1,6 @@
-"""VBench's two protocols: the whole video at once (`short`), or clips of equal length and their mean (`long`).
+"""VBench's two protocols: the whole video at once (`short`), or the mean over clips of equal length (`long`).
 
-VBench-Long writes clips to disk, encoded anew; here they are slices of the decoded frames, so a clip's pixels are the
+VBench-Long writes reencoded clips to disk; here they are slices of the decoded frames, so a clip's pixels are the
 video's own. Shape letters: T frames, H, W, C.
 """
 
@@ -17,24 +17,24 @@ from mvideo_core.evaluation.video import EvalVideo
 
 
 class ProtocolOptions(Options):
-    """Whole videos or clips; VBench's authors use clips from 5 s on, and the paper does not say which it used."""
+    """Whole videos or clips; VBench's authors use clips for 5 s or longer, and the paper does not say what it used."""
 
     protocol: Literal["short", "long"] = Field(
         default="short", description="short: the whole video; long: the mean over clips of clip_s (VBench-Long)"
     )
-    clip_s: int = Field(default=2, ge=1, description="clip length in whole seconds under `long`; unused under `short`")
+    clip_s: int = Field(default=2, ge=1, description="clip length in whole seconds for `long`; unused for `short`")
 
 
 def clip_ranges(n_frames: int, fps: float, clip_s: int) -> list[range]:
-    """Frames of each clip; a last clip that would be short starts earlier, so that all are of one length.
+    """Frames of each clip; if the last clip would be shorter, it starts earlier, so that all have equal length.
 
     Args:
         n_frames: length of the video; a video shorter than one clip is one clip.
-        fps: frames per second; cut to a whole number as VBench-Long does (23.976 -> 23).
+        fps: frames per second; truncated to an integer, as in VBench-Long (23.976 -> 23).
         clip_s: clip length in seconds.
 
     Raises:
-        MediaError: less than one frame per second, or no frame.
+        MediaError: less than one frame per second, or no frames.
 
     Source: split_video_into_clips of vbench2_beta_long/utils.py, Vchitect/VBench.
     """
@@ -54,13 +54,13 @@ def clip_ranges(n_frames: int, fps: float, clip_s: int) -> list[range]:
 def score_by_protocol(
     video: EvalVideo, options: ProtocolOptions, score: Callable[[np.ndarray], VideoScore]
 ) -> VideoScore:
-    """`score` of the whole video, or the mean of its clips' scores.
+    """Apply `score` to the whole video, or average it over clips.
 
     Args:
         score: takes uint8 RGB (T, H, W, 3).
 
     Returns:
-        Under `long`: `details` has n_clips and each clip's value (clip_0, clip_1, ...), `per_frame` is empty because
+        For `long`, `details` has n_clips and each clip's value (clip_0, clip_1, ...), and `per_frame` is empty because
         clips may overlap.
     """
     frames_THWC = video.frames_THWC

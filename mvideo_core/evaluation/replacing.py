@@ -1,4 +1,4 @@
-"""A second run into one folder: the same and more is added; other videos or metrics never replace what is there."""
+"""Protect results: a second run into a folder may add to its result, but not replace other videos or metrics."""
 
 from pathlib import Path
 from typing import Any
@@ -10,14 +10,14 @@ from mvideo_core.evaluation.result import MetricFacts, metric_facts, read_result
 
 
 def check_replaces_nothing(plan: EvalPlan, out: str | Path) -> None:
-    """Nothing when the result in a folder, if there is one, is part of what the plan will measure.
+    """Check that the result in a folder, if any, is part of what the plan will measure.
 
     Raises:
-        ConfigError: it holds videos or metrics that the plan does not have, which would be gone.
+        ConfigError: it has videos or metrics that the plan does not have; they would be lost.
     """
     try:
         old = read_result(out)
-    except (ConfigError, StoreError):  # none, or one of another version, which has to be made again
+    except (ConfigError, StoreError):  # no result, or one from another version, which must be recomputed
         return
     new = {(group_of(item), item.id): item.video for item in plan.items}
     lost = [item for item in old.items if new.get((group_of(item), item.id)) != item.video]
@@ -28,8 +28,8 @@ def check_replaces_nothing(plan: EvalPlan, out: str | Path) -> None:
     title = ", ".join(part for part in (lost[0].system, lost[0].variant, lost[0].test_set) if part) if lost else ""
     what = f"{len(lost)} other videos ({title or 'unnamed'}: {lost[0].id}, ...)" if lost else f"metric {dropped[0]}"
     raise ConfigError(
-        f"{out}: holds the result of {what}, which this run would replace; give another --out, name all manifests in "
-        "one run, or --overwrite"
+        f"{out}: contains the result of {what}, which this run would replace; use another --out, list all manifests in "
+        "one run, or pass --overwrite"
     )
 
 

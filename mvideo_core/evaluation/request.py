@@ -1,4 +1,4 @@
-"""One evaluation as a record that crosses process borders: what to score, with what, into which folder."""
+"""One evaluation as a serializable request: what to score, with which suite, into which folder."""
 
 from pydantic import Field, field_validator
 
@@ -9,12 +9,12 @@ from mvideo_core.evaluation.suite import SuiteOptions
 
 
 class EvaluateRequest(Options):
-    """Everything `evaluate-mvideo` needs."""
+    """Parameters of `evaluate-mvideo`."""
 
     manifests: tuple[str, ...] = Field(min_length=1, description="manifests (.jsonl) or folders of videos")
-    out: str = Field(min_length=1, description="local folder of scores and results; kept scores are reused")
+    out: str = Field(min_length=1, description="local folder for scores and results; existing scores are reused")
     suite: SuiteOptions = Field(description="metrics and choices")
-    overwrite: bool = Field(default=False, description="replace the result of other videos or metrics in `out`")
+    overwrite: bool = Field(default=False, description="replace a result of other videos or metrics in `out`")
 
     _local = field_validator("out")(check_local)
 

@@ -1,11 +1,11 @@
 """The result of an evaluation on disk.
 
-result.json   suite, choices, metrics, unavailable ones with reasons, and per system what was measured
+result.json   suite, choices, metrics, unavailable ones with reasons, and the scores per system
 rows.jsonl    one line per item and metric (`aggregate.ScoreRow`)
 items.jsonl   the items with absolute paths (`manifest.EvalItem`)
-scores/       one file per video and metric, see `scores`
+scores/       one file per video and metric; see `scores`
 parts/        notes of finished parts
-Nothing here depends on the clock or the host: the same videos give the same bytes.
+Nothing here depends on clock or host: the same videos give the same bytes.
 """
 
 import json
@@ -26,16 +26,16 @@ from mvideo_core.evaluation.facts import ItemFacts, VideoKind, kinds
 from mvideo_core.evaluation.manifest import EvalItem
 from mvideo_core.evaluation.plan import EvalPlan, Part, shuffle_masks
 from mvideo_core.evaluation.scores import Digests, StoredScore, key_facts, score_path
-from mvideo_core.evaluation.shared import AskedRow, SharedMean, shared_means
+from mvideo_core.evaluation.shared import PromptedRow, SharedMean, shared_means
 from mvideo_core.evaluation.stored import read_record
 from mvideo_core.evaluation.suite import NOT_STATED, SuiteOptions, prepare
 from mvideo_core.evaluation.unmade import NOT_MADE, absence_of
 
 
 class PartNote(Record):
-    """What a finished part leaves: its rows, metrics that could not be loaded, digests of the weights of the others.
+    """Output of a finished part: its rows, metrics that could not be loaded, weight digests of the others.
 
-    `videos`: what the files of its items are, where they can be read.
+    `videos`: facts about its items' files, where readable.
     """
 
     plan: str
@@ -46,8 +46,8 @@ class PartNote(Record):
 
 
 class MetricFacts(Record):
-    """What a number of this metric means. `scale`: times the raw value = as the tables print it; `set_level`: of all
-    videos together, so that no two systems can be compared pair by pair.
+    """How to interpret a metric's scores. `scale`: factor from raw values to table values; `set_level`: one score for
+    all videos together, so systems cannot be compared pairwise.
     """
 
     metric: str
@@ -60,8 +60,8 @@ class MetricFacts(Record):
 
     @property
     def deciding(self) -> "MetricFacts":
-        """The same without options that change memory or time only; two numbers mean the same where these are equal."""
-        known = self.metric in METRICS.names()  # a result may be older than the metrics of today
+        """The facts without options that only change memory or time; scores are comparable if these are equal."""
+        known = self.metric in METRICS.names()  # a result may be older than the current metrics
         memory = METRICS.get(self.metric).memory_options if known else ()
         return self.model_copy(update={"options": {k: v for k, v in self.options.items() if k not in memory}})
 
@@ -70,15 +70,15 @@ class GroupResult(Record):
     """One system (and variant) on one test set.
 
     Attributes:
-        n_items: videos asked for, there or not.
+        n_items: requested videos, existing or not.
         n_prompts: distinct prompts.
-        videos_per_prompt: fewest and most.
-        n_lengthened: items generated from another text than the scored one.
-        seconds: lengths the manifest declares, ascending.
-        videos: what the files are, as measured; () = none could be read.
-        metrics: by name of the suite; unavailable metrics are not in it.
-        shared: the same over the items that every system of the test set was scored on.
-        n_asked: by metric, distinct items asked of any system of the test set.
+        videos_per_prompt: minimum and maximum.
+        n_lengthened: items whose generation prompt differs from the scored one.
+        seconds: lengths declared in the manifest, ascending.
+        videos: measured facts about the files; () = none could be read.
+        metrics: by name in the suite; unavailable metrics are not included.
+        shared: the same, over the items that every system of the test set was scored on.
+        n_asked: by metric, number of distinct items over all systems of the test set.
     """
 
     test_set: str = ""
@@ -96,7 +96,7 @@ class GroupResult(Record):
 
     @property
     def key(self) -> GroupKey:
-        """What this group is called."""
+        """Key of this group."""
         return GroupKey(self.test_set, self.system, self.variant)
 
     @property
@@ -123,7 +123,7 @@ class EvalResult(Record):
 
 
 class LoadedResult(NamedTuple):
-    """A result as read from its folder."""
+    """A result read from its folder."""
 
     folder: Path
     result: EvalResult
@@ -132,12 +132,12 @@ class LoadedResult(NamedTuple):
 
 
 def note_path(out: Path, part: Part) -> Path:
-    """Where a part's note lies."""
+    """Path of a part's note."""
     return out / "parts" / f"{part.index}-of-{part.count}.json"
 
 
 def waiting_parts(plan: EvalPlan, count: int, out: str | Path) -> list[int]:
-    """Parts whose note is absent or belongs to another plan; else those whose files or metrics have changed since."""
+    """Parts without a note for this plan; if there are none, parts whose files or metrics have changed since."""
     notes = _notes(plan, count, out)
     absent = [index for index, note in enumerate(notes) if note is None]
     return absent or [index for index, note in enumerate(notes) if note is not None and _is_outdated(plan, note)]
@@ -147,12 +147,12 @@ def collect(plan: EvalPlan, count: int, out: str | Path) -> EvalResult:
     """Aggregate the finished parts and write result.json, rows.jsonl and items.jsonl.
 
     Raises:
-        ConfigError: a part is not finished yet, or parts differ in weights. StoreError: the folder cannot be written.
+        ConfigError: a part is not finished, or parts used different weights. StoreError: the folder cannot be written.
     """
     place = Path(out)
     if waiting := waiting_parts(plan, count, out):
         raise ConfigError(
-            f"{out}: parts {waiting} of {count} are not scored yet, or their files have changed since; run them with "
+            f"{out}: parts {waiting} of {count} are not scored yet, or their files have changed; run them with "
             f"--part INDEX/{count}"
         )
     found = [note for note in _notes(plan, count, out) if note is not None]
@@ -179,10 +179,10 @@ def collect(plan: EvalPlan, count: int, out: str | Path) -> EvalResult:
 
 
 def read_result(folder: str | Path) -> LoadedResult:
-    """Result, rows and items of an evaluation.
+    """Read result, rows and items of an evaluation.
 
     Raises:
-        ConfigError: no result there. StoreError: a file that is not ours, or damaged.
+        ConfigError: no result there. StoreError: a foreign or damaged file.
     """
     place = Path(folder)
     if not (place / "result.json").is_file():
@@ -192,32 +192,32 @@ def read_result(folder: str | Path) -> LoadedResult:
         rows = tuple(ScoreRow.model_validate_json(line) for line in _read_lines(place / "rows.jsonl"))
         items = tuple(EvalItem.model_validate_json(line) for line in _read_lines(place / "items.jsonl"))
     except (OSError, ValidationError) as error:
-        raise StoreError(f"{place}: not a result of this version ({error}); run `mvideo eval run` again") from None
+        raise StoreError(f"{place}: not a result of this version ({error}); rerun `mvideo eval run`") from None
     return LoadedResult(place, result, rows, items)
 
 
 def share_items(results: Sequence[LoadedResult], groups: Collection[GroupKey] | None = None) -> list[EvalResult]:
-    """The results with `shared` over the items that all systems of a test set have in common, across all of them.
+    """Recompute `shared` of the results over the items that all systems of a test set have in common.
 
     Args:
-        groups: systems of the table; None = all. Others are left out of the results.
+        groups: systems in the table; None = all. Other systems are removed from the results.
     """
     if not results:
         return []
-    asked: dict[tuple[int, GroupKey], list[AskedRow]] = {}
+    requested: dict[tuple[int, GroupKey], list[PromptedRow]] = {}
     for place, loaded in enumerate(results):
         items = {(group_of(item), item.id): item for item in loaded.items}
         for row in loaded.rows:
             item = items[group_of(row), row.id]
             if groups is None or group_of(row) in groups:
-                asked.setdefault((place, group_of(row)), []).append(AskedRow(row, item.prompt, cluster_of(item)))
+                requested.setdefault((place, group_of(row)), []).append(PromptedRow(row, item.prompt, cluster_of(item)))
     shuffled = {
         name
         for loaded in results
         for name, facts in loaded.result.metrics.items()
         if facts.options.get("pairing") == "shuffled"
     }
-    means = shared_means(asked, results[0].result.suite.intervals, shuffled)
+    means = shared_means(requested, results[0].result.suite.intervals, shuffled)
     return [
         loaded.result.model_copy(
             update={
@@ -276,7 +276,7 @@ def _groups(plan: EvalPlan, rows: Sequence[ScoreRow], videos: Sequence[ItemFacts
 
 
 def _of_set(facts: MetricFacts | None, mean: Aggregate, rows: Sequence[ScoreRow], out: Path) -> Aggregate:
-    """Under a metric of whole sets, the number of the set of scored videos in place of their mean; no interval."""
+    """For a set-level metric, replace the mean by the score of the whole set of scored videos; no interval."""
     if facts is None or not facts.set_level:
         return mean
     kind = METRICS.get(facts.metric)
@@ -287,7 +287,7 @@ def _of_set(facts: MetricFacts | None, mean: Aggregate, rows: Sequence[ScoreRow]
             scores.append(stored.score)
     number: dict[str, Any] = {"mean": None, "low": None, "high": None, "micro": None}
     if len(scores) < mean.n:
-        number["remark"] = f"{mean.n - len(scores)} of {mean.n} score files are gone; run `mvideo eval run` again"
+        number["remark"] = f"{mean.n - len(scores)} of {mean.n} score files are missing; rerun `mvideo eval run`"
     else:
         got = kind.of_set(kind.Options.parse(facts.options, facts.metric), scores)
         number |= {"mean": got.value, "remark": got.remark}
@@ -306,27 +306,27 @@ def _same_weights(notes: Sequence[PartNote], out: str | Path) -> dict[str, str]:
             if weights.setdefault(name, seen) != seen:
                 raise ConfigError(
                     f"{out}: parts were scored with different weights of {name} ({weights[name][:12]}, {seen[:12]}); "
-                    "bring the hosts to the same weights and run all parts again"
+                    "use the same weights on all hosts and rerun all parts"
                 )
     return weights
 
 
 def _choices(plan: EvalPlan) -> dict[str, str]:
-    """Every choice the paper leaves open, decided by the suite or said to be undecided; the judge by its weights."""
+    """Choices the paper leaves open: the suite's decision or "not recorded"; the segmenter by its weights."""
     open_ones = {
         name: f"not recorded in the suite (the paper does not say {what})" for name, what in NOT_STATED.items()
     }
     found = open_ones | plan.suite.choices
-    mini = [one.name for one in prepare(plan.suite) if one.kind.stands_in(one.options)]
+    mini = [one.name for one in prepare(plan.suite) if one.kind.uses_mini_network(one.options)]
     if mini and "mini" not in found["segmenter"]:
         found["segmenter"] = (
-            f"a mini SAM2, by the weights of {', '.join(mini)}; the suite declares: {found['segmenter']}"
+            f"a mini SAM2, according to the weights of {', '.join(mini)}; the suite declares: {found['segmenter']}"
         )
     return found
 
 
 def metric_facts(plan: EvalPlan, weights: dict[str, str]) -> dict[str, MetricFacts]:
-    """What the numbers of a plan's metrics mean, by their names in it; `weights`: digests by the same names."""
+    """Facts about a plan's metrics, by name; `weights`: digests by name."""
     return {
         one.name: MetricFacts(
             metric=one.registered,
@@ -346,7 +346,7 @@ def _notes(plan: EvalPlan, count: int, out: str | Path) -> list[PartNote | None]
 
 
 def _is_outdated(plan: EvalPlan, note: PartNote) -> bool:
-    """Whether a part would be scored otherwise now: a file, or a metric's revision, is not what its rows came from."""
+    """Whether a part's scores are outdated: a file or a metric's revision has changed since."""
     metrics = {one.name: one for one in prepare(plan.suite)}
     items = {(group_of(item), item.id): item for item in plan.items}
     pairs, digests = shuffle_masks(plan.items), Digests()

@@ -1,7 +1,7 @@
-"""Forgetting failed scores, so that the next run scores those videos again.
+"""Delete failed scores, so that the next run scores those videos again.
 
-A failed score is kept like any other: most broken videos stay broken. One that failed for a passing reason (a time
-limit on a busy machine, a file system that was away) is given another chance here.
+A failed score is kept like any other: most broken videos stay broken. This is for scores that failed for a temporary
+reason (a timeout on a busy machine, an unavailable file system).
 """
 
 from collections.abc import Iterator
@@ -15,17 +15,17 @@ from mvideo_core.evaluation.stored import read_record
 
 
 def forget_failed(out: str | Path) -> int:
-    """Deletes the failed scores under `out`, and the notes of parts that counted failures.
+    """Delete the failed scores in `out`, and the notes of parts with failures.
 
     Returns:
-        How many scores were deleted.
+        Number of deleted scores.
 
     Raises:
-        ConfigError: `out` holds no evaluation. StoreError: a score or note is not of this version.
+        ConfigError: `out` contains no evaluation. StoreError: a score or note is from another version.
     """
     place = Path(out)
     if not (place / "scores").is_dir() and not (place / "parts").is_dir():
-        raise ConfigError(f"{place}: no evaluation lies there; give the --out of `mvideo eval run`")
+        raise ConfigError(f"{place}: contains no evaluation; pass the --out of `mvideo eval run`")
     for path in _notes_with_failures(place):
         path.unlink(missing_ok=True)
     failed = [path for path in visible_files(place / "scores", ".json", recursive=True) if _has_failed(path)]

@@ -1,4 +1,4 @@
-"""Scoring: each item of a part under each metric of the suite; what is on disk already is not scored again."""
+"""Score each item of a part with each metric of the suite; existing scores are reused."""
 
 import logging
 import math
@@ -24,14 +24,14 @@ from mvideo_core.evaluation.video import EvalVideo
 log = logging.getLogger(__name__)
 
 Progress = Callable[[int, int, str], None]
-"""(items done, items in all, what was just done)."""
+"""(items done, total items, what was just done)."""
 
 TRIES_OF_KILLED = 3
-"""A probing child that was killed from outside says little about the video; it is started this often."""
+"""Attempts, if the probing process is killed externally, which says little about the video."""
 
 
 class _Ready(NamedTuple):
-    """A metric that can score."""
+    """A loaded metric."""
 
     about: Prepared
     metric: Metric
@@ -40,10 +40,10 @@ class _Ready(NamedTuple):
 def run_suite(
     plan: EvalPlan, out: str | Path, progress: Progress | None = None, overwrite: bool = False
 ) -> EvalResult:  # fmt: skip
-    """Score everything here, and write result.json, rows.jsonl and items.jsonl.
+    """Score everything on this machine, and write result.json, rows.jsonl and items.jsonl.
 
     Raises:
-        ConfigError, StoreError: as `score_part`.
+        ConfigError, StoreError: see `score_part`.
     """
     score_part(plan, Part(), out, progress, overwrite)
     return collect(plan, 1, out)
@@ -52,15 +52,15 @@ def run_suite(
 def score_part(
     plan: EvalPlan, part: Part, out: str | Path, progress: Progress | None = None, overwrite: bool = False
 ) -> PartNote:  # fmt: skip
-    """Score one part. Killed at any moment, the next call continues at the first score that is missing.
+    """Score one part. If killed, the next call resumes at the first missing score.
 
-    A metric whose weights are absent is noted as unavailable with its reason; broken videos become failed rows.
+    A metric with missing weights is recorded as unavailable with the reason; broken videos become failed rows.
 
     Args:
         overwrite: replace a result of other videos or metrics in `out`.
 
     Raises:
-        ConfigError: a metric or option that does not exist, or `out` holds the result of other videos or metrics.
+        ConfigError: unknown metric or option, or `out` contains a result of other videos or metrics.
         StoreError: `out` cannot be written.
     """
     place = Path(out)
@@ -90,7 +90,7 @@ def score_part(
 
 
 def _load(metrics: Sequence[Prepared], device: str) -> tuple[list[_Ready], dict[str, str]]:
-    """Loaded metrics, and why the others are unavailable."""
+    """Load the metrics; also returns why the others are unavailable."""
     ready: list[_Ready] = []
     unavailable: dict[str, str] = {}
     for about in metrics:
@@ -105,7 +105,7 @@ def _load(metrics: Sequence[Prepared], device: str) -> tuple[list[_Ready], dict[
 def _score_item(
     item: EvalItem, ready: Sequence[_Ready], pairs: dict[tuple[GroupKey, str], EvalItem], out: Path
 ) -> list[ScoreRow]:
-    """Rows of one item under every metric."""
+    """Rows of one item for every metric."""
     video, digests = EvalVideo(item), Digests()
     rows = []
     for one in ready:
@@ -124,7 +124,7 @@ def _score_item(
 def _without_scoring(
     item: EvalItem, about: Prepared, pairs: dict[tuple[GroupKey, str], EvalItem]
 ) -> tuple[RowStatus | None, str]:
-    """Why there is nothing to score, if so."""
+    """Why there is nothing to score, or None."""
     if (absence := absence_of(item.video)) is not None:
         return absence
     has: dict[str, Any] = {"video": item.video, "prompt": item.prompt, "masks": item.masks, "source": item.source_video}
@@ -133,12 +133,12 @@ def _without_scoring(
     if lacking:
         return "inapplicable", f"the item has no {' and no '.join(lacking)}"
     if about.shuffled and (group_of(item), item.id) not in pairs:
-        return "inapplicable", "shuffled masks need another item with other masks in the same group"
+        return "inapplicable", "shuffled masks need another item with different masks in the same group"
     return None, ""
 
 
 def _score(video: EvalVideo, one: _Ready, out: Path, digests: Digests) -> ScoreRow:
-    """The stored score of an item, or a new one, stored at once."""
+    """The stored score of an item, or a new one, stored immediately."""
     name = one.about.name
     try:
         facts = key_facts(video.item, video.masks_from, one.about, one.metric.weights_sha256, digests)
@@ -172,7 +172,7 @@ def _score(video: EvalVideo, one: _Ready, out: Path, digests: Digests) -> ScoreR
 
 
 def _fresh(video: EvalVideo, one: _Ready, facts: dict[str, Any]) -> StoredScore:
-    """Score now; a bad item gives a failed score with its reason."""
+    """Score the item now; a bad item gives a failed score with the reason."""
     for attempt in range(1, TRIES_OF_KILLED + 1):
         try:
             score = one.metric.score(video)
@@ -181,7 +181,7 @@ def _fresh(video: EvalVideo, one: _Ready, facts: dict[str, Any]) -> StoredScore:
                 continue
             return _failure_score(one, error, facts)
         if not math.isfinite(score.value):
-            message = f"{video.item.id}: {one.about.name} gave {score.value}, which no mean can take in"
+            message = f"{video.item.id}: {one.about.name} returned a non-finite score ({score.value})"
             return _failure_score(one, MediaError(message), facts)
         return StoredScore(metric=one.about.registered, status="ok", score=score, decides=facts)
     raise AssertionError("the last attempt returns")

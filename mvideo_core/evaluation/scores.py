@@ -1,7 +1,7 @@
-"""Scores on disk: one file per video and metric, named by everything that decides the number.
+"""Scores on disk: one file per video and metric, named after everything that determines the score.
 
-<out>/scores/<metric>/<sha>.json appears whole or not at all, so a killed run continues where it stopped, and a changed
-video, prompt, mask, option, weight or metric revision is scored again.
+<out>/scores/<metric>/<sha>.json is written atomically, so a killed run resumes, and a changed
+video, prompt, mask, option, weight or metric revision is rescored.
 """
 
 import functools
@@ -28,8 +28,8 @@ class StoredScore(Record):
     """Content of a score file.
 
     Attributes:
-        status: "failed" = the metric could not score this item; `error` and `message` say why.
-        decides: what the file's name is the digest of.
+        status: "failed" = the metric could not score this item; see `error` and `message`.
+        decides: the facts whose digest is the file name.
     """
 
     model_config = ConfigDict(ser_json_bytes="base64", val_json_bytes="base64")
@@ -44,7 +44,7 @@ class StoredScore(Record):
 
 
 class Digests:
-    """Digests of files and masks, each read once: several metrics ask for the same ones."""
+    """Digests of files and masks, each computed once: several metrics need the same ones."""
 
     def __init__(self) -> None:
         self.file, self.masks = functools.cache(file_digest), functools.cache(masks_digest)
@@ -53,7 +53,7 @@ class Digests:
 def key_facts(
     item: EvalItem, masks_from: EvalItem, metric: Prepared, weights_sha256: str, digests: Digests
 ) -> dict[str, Any]:
-    """Everything that decides a score. Paths in the items are absolute.
+    """Everything that determines a score. Paths in the items are absolute.
 
     Raises:
         MediaError: a file cannot be read.
@@ -84,15 +84,15 @@ def key_facts(
 
 
 def score_path(out: Path, name: str, facts: dict[str, Any]) -> Path:
-    """Path of the score of these facts, written or not."""
+    """Path of the score for these facts, whether it exists or not."""
     return out / "scores" / name / f"{digest(facts)}.json"
 
 
 def file_digest(path: str) -> str:
-    """SHA-256 of a file; "" for an empty path or no such file.
+    """SHA-256 of a file; "" for an empty path or a missing file.
 
     Raises:
-        MediaError: there, but not readable.
+        MediaError: the file is not readable.
     """
     place = Path(path)
     if not path or not is_file(place):
@@ -104,10 +104,10 @@ def file_digest(path: str) -> str:
 
 
 def masks_digest(text: str) -> str:
-    """Of a mask file with the JSON beside it, of a folder's files, or of a dataset sample's runs; "" for none.
+    """Digest of a mask file with its JSON, of a folder's files, or of a dataset sample's runs; "" for none.
 
     Raises:
-        MediaError: there, but not readable.
+        MediaError: the masks are not readable.
     """
     place = Path(text)
     if not text:
@@ -115,8 +115,8 @@ def masks_digest(text: str) -> str:
     if os.path.isdir(place):  # noqa: PTH112 - False for a name that the file system refuses
         return digest({path.name: file_digest(str(path)) for path in visible_files(place)})
     if is_file(place):
-        beside = [place.with_name(place.name + ".json"), place.with_suffix(".json")]
-        return digest([file_digest(str(path)) for path in (place, *beside)])
+        sidecars = [place.with_name(place.name + ".json"), place.with_suffix(".json")]
+        return digest([file_digest(str(path)) for path in (place, *sidecars)])
     return _sample_digest(text) if "#" in text else ""
 
 
@@ -132,7 +132,7 @@ def _sample_digest(text: str) -> str:
 
 
 def sequence_digest(masks: MaskSequence, fps: float | None) -> str:
-    """Of masks in memory: their runs, size and rate."""
+    """Digest of masks in memory: runs, size and frame rate."""
     whole = hashlib.sha256(repr((masks.shape, fps)).encode())
     whole.update(masks.edges.tobytes() + masks.offsets.tobytes())
     return whole.hexdigest()

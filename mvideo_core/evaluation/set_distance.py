@@ -1,24 +1,24 @@
-"""Distances between two sets of feature vectors. Shape letters: N, M vectors of a set, D their length."""
+"""Distances between two sets of feature vectors. Shape letters: N, M vectors in a set, D their dimension."""
 
 import numpy as np
 
 
 def frechet_distance(one_ND: np.ndarray, other_MD: np.ndarray) -> float:
-    """|mean - mean'|^2 + Tr(S + S' - 2 (S S')^(1/2)) of the normal distributions fitted to two sets.
+    """|mean - mean'|^2 + Tr(S + S' - 2 (S S')^(1/2)) of Gaussians fitted to two sets.
 
-    The root's trace is the sum of the singular values of A A'^T, where S = A^T A: exact also for fewer vectors than
+    The root's trace is the sum of the singular values of A A'^T, where S = A^T A: exact even with fewer vectors than
     dimensions, where the root itself is ill-conditioned.
 
     Args:
         one_ND, other_MD: at least two vectors each.
 
     Raises:
-        ValueError: fewer.
+        ValueError: fewer vectors.
 
     Source: Heusel et al. 2017 (arXiv:1706.08500), eq. 6; Unterthiner et al. 2018 (arXiv:1812.01717) for videos.
     """
     if min(len(one_ND), len(other_MD)) < 2:
-        raise ValueError(f"{len(one_ND)} and {len(other_MD)} vectors; at least 2 each are needed")
+        raise ValueError(f"{len(one_ND)} and {len(other_MD)} vectors; at least 2 each required")
     one, other = one_ND.astype(np.float64), other_MD.astype(np.float64)
     first, second = ((x - x.mean(axis=0)) / np.sqrt(len(x) - 1) for x in (one, other))
     shift = np.square(one.mean(axis=0) - other.mean(axis=0)).sum()
@@ -27,9 +27,9 @@ def frechet_distance(one_ND: np.ndarray, other_MD: np.ndarray) -> float:
 
 
 def polynomial_mmd(one_ND: np.ndarray, other_MD: np.ndarray) -> float:
-    """100 times the squared maximum mean discrepancy under the kernel (x y / D)^2, over all pairs.
+    """100 times the squared maximum mean discrepancy with the kernel (x y / D)^2, over all pairs.
 
-    Source: JEDi, Luo et al. 2024 (arXiv:2410.05203), and its code's degree, scale and pairs.
+    Source: JEDi, Luo et al. 2024 (arXiv:2410.05203), with degree, scale and pairs from its code.
     """
     one, other = one_ND.astype(np.float64), other_MD.astype(np.float64)
 

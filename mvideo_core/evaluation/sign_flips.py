@@ -1,10 +1,10 @@
-"""How sure a mean is: sign flips of whole prompts, for the p-value and for the interval alike.
+"""Sign-flip test over prompts: p-values and confidence intervals of means.
 
-Under "no difference" each prompt's total could have had the other sign, so the observed mean is compared with the
-means under all flips (or a seeded draw of them). Videos of one prompt (several seeds) are not independent, so a prompt
-flips as a whole. The interval holds every value that the same test does not reject, so the two never contradict each
-other. The test makes at most 1 - level false alarms at any number of prompts if differences are symmetric, as they
-are when two systems do not differ; no normal distribution is assumed.
+Under "no difference", each prompt's total could have the opposite sign, so the observed mean is compared with the means
+under all flips (or a seeded sample of them). Videos of one prompt (several seeds) are not independent, so prompts flip
+as a whole. The interval contains every value that the same test does not reject, so the two cannot contradict each
+other. The test makes at most 1 - level false alarms for any number of prompts if differences are symmetric, which holds
+if the two systems do not differ; no normality is assumed.
 
 Source: Fisher (The Design of Experiments, 1935) for the test; Hartigan (JASA 1969, "Using subsample values as typical
 values") for the interval, whose ends are means of subsets; Holm (1979) for several comparisons.
@@ -21,19 +21,19 @@ from mvideo_core.base.errors import ConfigError
 from mvideo_core.evaluation.suite import MAX_DRAWS, IntervalOptions
 
 MIN_CLUSTERS = 6
-"""Below this no 5 % test exists: 5 prompts have 16 distinct flips, so the smallest p-value is 1/16."""
+"""Below this, no 5 % test exists: 5 prompts have 16 distinct flips, so the smallest p-value is 1/16."""
 EXACT_CLUSTERS = 14
-"""Up to this number of prompts all flips are tried (8,192), beyond it as many draws (or all, where those are fewer)."""
+"""Up to this many prompts, all flips are tried (8,192); beyond it, that many draws (or all, if fewer)."""
 SPARE_DRAWS = 4
-"""Times the draws that a table's smallest p-value needs: up to 3 may be as extreme as the data by chance."""
+"""Factor over the draws that a table's smallest p-value needs: up to 3 may be as extreme as the data by chance."""
 _AT_ONCE = 1 << 22
-"""Signs held at once, about 32 MB as float64."""
+"""Signs in memory at once, about 32 MB as float64."""
 _ROUNDING = 1e-12
-"""Means closer than this share of the largest value are equal: their last bits depend on the order of a sum."""
+"""Means closer than this fraction of the largest value are equal: low-order bits depend on summation order."""
 
 
 class Estimate(NamedTuple):
-    """A mean, its interval, and the p-value of "the mean is 0"; all but the mean are None with too few prompts."""
+    """A mean, its interval, and the p-value of "the mean is 0"; all but the mean are None if prompts are too few."""
 
     mean: float
     low: float | None
@@ -45,13 +45,13 @@ class Estimate(NamedTuple):
 def estimate_mean(
     values: Sequence[float], clusters: Sequence[Hashable], options: IntervalOptions, family: int = 1
 ) -> Estimate:
-    """Mean of the values with interval and p-value. The order of the values does not matter.
+    """Mean of the values with interval and p-value. The order of values does not matter.
 
     Args:
         values: one per video or pair of videos, at least one.
-        clusters: what each belongs to, such as its prompt; all of a cluster flip together.
-        options: level, and draws and seed where there are too many flips to try all.
-        family: p-values that this one is corrected together with; more of them need more draws.
+        clusters: cluster of each value, such as its prompt; a cluster flips as a whole.
+        options: level, plus draws and seed for when there are too many flips to try all.
+        family: number of p-values corrected together; more of them need more draws.
 
     Raises:
         ConfigError: too many comparisons for this level.
@@ -79,22 +79,22 @@ def estimate_mean(
 
 
 def draws_for(options: IntervalOptions, family: int) -> int:
-    """Flips to draw so that a difference of every prompt is called one after correction for `family` comparisons.
+    """Flips to draw so that a difference in every prompt is significant after correction for `family` comparisons.
 
     Raises:
-        ConfigError: more than MAX_DRAWS would be needed.
+        ConfigError: more than MAX_DRAWS would be required.
     """
     least = math.ceil(family / (1 - options.level) - 1e-6)
     if least > MAX_DRAWS:
         raise ConfigError(
-            f"{family} comparisons at level {options.level:g} need {least:,} draws and {MAX_DRAWS:,} are the most; "
+            f"{family} comparisons at level {options.level:g} need {least:,} draws; the maximum is {MAX_DRAWS:,}; "
             "compare fewer systems or metrics, or lower intervals.level"
         )
     return max(options.draws, min(MAX_DRAWS, SPARE_DRAWS * least))
 
 
 def holm(p_values: Sequence[float]) -> list[float]:
-    """P-values corrected for being several: one false alarm in the whole family at most as often as with one test.
+    """Holm-corrected p-values: a false alarm anywhere in the family is at most as likely as with a single test.
 
     Source: Holm (Scandinavian Journal of Statistics, 1979).
     """
@@ -108,9 +108,9 @@ def holm(p_values: Sequence[float]) -> list[float]:
 
 
 def _subset_means(sums: np.ndarray, counts: np.ndarray, draws: int, seed: int) -> np.ndarray:
-    """Means over the flipped prompts (row 0) and over the others (row 1), one column per flip; NaN = no prompt.
+    """Means over the flipped prompts (row 0) and over the others (row 1), one column per flip; NaN = no prompts.
 
-    A flip is as extreme as the data, seen from a value below their mean, if one of its two means is at or below it.
+    Relative to a value below the data's mean, a flip is as extreme as the data if one of its means is at or below it.
     """
     found = []
     for flipped in _flips(len(sums), draws, seed):
@@ -121,7 +121,7 @@ def _subset_means(sums: np.ndarray, counts: np.ndarray, draws: int, seed: int) -
 
 
 def _flips(n: int, draws: int, seed: int) -> Iterable[np.ndarray]:
-    """Which prompts flip, 0 or 1, (flips, n) in pieces: all but "none", up to the sign of the whole; or draws."""
+    """Which prompts flip, 0 or 1, (flips, n) in chunks: all but "none", up to a global sign; or random draws."""
     every = 2 ** (n - 1) - 1
     count = every if n <= EXACT_CLUSTERS else min(draws, every)
     return _cached_flips(n, count, seed) if count * n <= _AT_ONCE else _generate_flips(n, count, seed)
@@ -129,7 +129,7 @@ def _flips(n: int, draws: int, seed: int) -> Iterable[np.ndarray]:
 
 @lru_cache(maxsize=4)
 def _cached_flips(n: int, count: int, seed: int) -> tuple[np.ndarray, ...]:
-    """Those of the metrics and systems of one table, which mostly have the same number of prompts."""
+    """Flips, cached: metrics and systems in a table mostly have the same number of prompts."""
     return tuple(_generate_flips(n, count, seed))
 
 
@@ -145,5 +145,5 @@ def _generate_flips(n: int, count: int, seed: int) -> Iterator[np.ndarray]:
 
 
 def _pool(means: np.ndarray, end: int) -> np.ndarray:
-    """All subset means, times `end`; a subset without prompts counts as beyond every value."""
+    """All subset means, times `end`; a subset without prompts counts as infinite."""
     return np.where(np.isnan(means), -np.inf, end * means).ravel()

@@ -1,4 +1,4 @@
-"""Records of an evaluation as files: each appears whole or not at all."""
+"""Records of an evaluation as files, written atomically."""
 
 import json
 from pathlib import Path
@@ -14,20 +14,20 @@ Kind = TypeVar("Kind", bound=Record)
 
 
 def read_record(kind: type[Kind], path: Path) -> Kind | None:
-    """The record that `write_record` wrote; None when there is none.
+    """Read a record written by `write_record`; None if there is none.
 
     Raises:
-        StoreError: the file is not one of ours.
+        StoreError: the file was not written by this project.
     """
     try:
         return kind.model_validate_json(path.read_bytes())
     except FileNotFoundError:
         return None
     except (OSError, ValidationError) as error:
-        text = f"{path}: not a {kind.__name__} of this version ({error}); delete it to score its videos again"
+        text = f"{path}: not a {kind.__name__} of this version ({error}); delete it to rescore its videos"
         raise StoreError(text) from None
 
 
 def write_record(path: Path, record: Record) -> None:
-    """Keep a record. Raises StoreError: the folder cannot be written."""
+    """Write a record. Raises StoreError: the folder cannot be written."""
     write_whole(path, json.dumps(record.model_dump(mode="json"), sort_keys=True) + "\n")

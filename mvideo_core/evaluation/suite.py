@@ -1,4 +1,4 @@
-"""Which metrics are run, how, and what was decided where the paper is silent. Profiles: deployments/evaluation."""
+"""A suite: its metrics, their options, and choices the paper leaves open. Profiles: deployments/evaluation."""
 
 from collections import Counter
 from typing import Any, NamedTuple
@@ -14,19 +14,19 @@ PROFILES = shipped_path("deployments/evaluation")
 
 NOT_STATED = {
     "prompts": "which 100 prompts of VBench: no list that carries the paper's three dimensions has 100",
-    "protocol": "VBench as it is for short videos, or VBench-Long, which its authors ask for from 5 s on",
+    "protocol": "VBench as for short videos, or VBench-Long, which its authors recommend from 5 s on",
     "videos_per_prompt": "how many videos (seeds) per prompt",
     "prompt_augmentation": "whether prompts were lengthened by a language model before generation",
-    "segmenter": "which SAM2 checkpoint measures S_m",
+    "segmenter": "which SAM2 checkpoint is used for S_m",
     "objects": "whether SAM2 gets one box per object or one around all of them",
-    "empty_frames": "what S_m does with frames whose mask is empty",
-    "sampling": "sampler, timesteps and dynamic guidance, of its own models and of the baselines",
+    "empty_frames": "how S_m counts frames with an empty mask",
+    "sampling": "sampler, timesteps and dynamic guidance, for its own models and the baselines",
 }
-"""What the paper does not say, by the name under which a suite decides it."""
+"""Choices the paper does not state, by their names in a suite."""
 
 
 class MetricInstance(Options):
-    """One metric with its options, under a name of its own."""
+    """One metric with its options and its name in the suite."""
 
     model_config = ConfigDict(populate_by_name=True, serialize_by_alias=True)
 
@@ -38,54 +38,54 @@ class MetricInstance(Options):
 
     @property
     def name(self) -> str:
-        """What results call it."""
+        """Name in results."""
         return self.as_ or self.metric
 
 
 MAX_DRAWS = 1_000_000
-"""Sign flips of one test, about 0.1 s for 40,000 of them with 100 prompts."""
+"""Maximum sign flips of one test; 40,000 flips with 100 prompts take about 0.1 s."""
 
 
 class IntervalOptions(Options):
-    """Confidence intervals of means and the paired test: sign flips of prompts (`sign_flips`)."""
+    """Options of confidence intervals and paired tests: sign flips of prompts (`sign_flips`)."""
 
     level: float = Field(
-        default=0.95, gt=0.5, le=0.9999, description="confidence; a difference is called one at p <= 1 - level"
+        default=0.95, gt=0.5, le=0.9999, description="confidence level; a difference is significant at p <= 1 - level"
     )
     draws: int = Field(
         default=9999,
         ge=99,
         le=MAX_DRAWS,
-        description="flips tried with more than 14 prompts; more are where level or number of comparisons need them",
+        description="flips drawn with more than 14 prompts; more if level or number of comparisons require it",
     )
-    seed: int = Field(default=0, ge=0, description="of those draws; same seed, same interval")
+    seed: int = Field(default=0, ge=0, description="seed of those draws; same seed, same interval")
 
 
 class SuiteOptions(Options):
-    """What `mvideo eval run` measures."""
+    """A suite for `mvideo eval run`."""
 
-    name: str = Field(default="suite", description="what files and tables call this suite")
+    name: str = Field(default="suite", description="name of the suite in files and tables")
     metrics: tuple[MetricInstance, ...] = Field(min_length=1, description="metrics, each as {metric, as, options}")
     intervals: IntervalOptions = Field(default=IntervalOptions(), description="confidence intervals and tests")
     crop_bars: bool = Field(
         default=False,
-        description="score the picture without the black bars that all videos of a system have (letterboxing)",
+        description="crop the black bars that all videos of a system have (letterboxing) before scoring",
     )
     choices: dict[str, str] = Field(
-        default={}, description=f"what was decided where the paper is silent: {', '.join(NOT_STATED)}, or other names"
+        default={}, description=f"choices the paper leaves open: {', '.join(NOT_STATED)}, or other names"
     )
-    device: str = Field(default="", description="torch device of the metrics; empty = a GPU when there is one")
+    device: str = Field(default="", description="torch device for the metrics; empty = a GPU if available")
 
     @model_validator(mode="after")
     def _check_names(self) -> "SuiteOptions":
         name, n = Counter(one.name for one in self.metrics).most_common(1)[0]
         if n > 1:
-            raise ValueError(f"{n} metrics are called {name!r}; give each its own name with `as`")
+            raise ValueError(f"{n} metrics are named {name!r}; give each a unique name with `as`")
         return self
 
 
 class Prepared(NamedTuple):
-    """A metric of a suite whose options are checked; nothing is loaded."""
+    """A metric of a suite with checked options; nothing is loaded."""
 
     name: str
     kind: type[Metric]
@@ -94,35 +94,35 @@ class Prepared(NamedTuple):
 
     @property
     def inputs(self) -> frozenset[str]:
-        """What of an item decides the score: the video, or the source video where that is the subject; the needs."""
+        """Inputs that determine the score: the video (or the source video if it is the subject) and the needs."""
         return self.kind.needs | {"source" if getattr(self.options, "subject", "") == "source" else "video"}
 
     @property
     def shuffled(self) -> bool:
-        """Whether each video is measured against the masks of another one (control)."""
+        """Whether each video is compared with another video's masks (control)."""
         return getattr(self.options, "pairing", "") == "shuffled"
 
 
 def load_suite(name: str, overrides: dict[str, Any] | None = None) -> SuiteOptions:
-    """A suite by profile name or path. Raises ConfigError: no such profile, or a value that is not allowed."""
+    """Load a suite by profile name or path. Raises ConfigError: unknown profile or invalid value."""
     return SuiteOptions.of_profile(PROFILES, name, overrides)
 
 
 def prepare(suite: SuiteOptions) -> list[Prepared]:
-    """Classes and options of the suite's metrics. What a mini network judges is called mini_, whatever the suite says.
+    """Classes and options of the suite's metrics. Metrics with a mini network always get a name with mini_.
 
     Raises:
-        ConfigError: a metric that does not exist, an option it does not have, or two of one name.
+        ConfigError: unknown metric or option, or a duplicate name.
     """
     found: list[Prepared] = []
     for one in suite.metrics:
         kind = METRICS.get(one.metric)
         options = kind.Options.parse(one.options, f"metric {one.name}")
-        name = f"mini_{one.name}" if "mini" not in one.name and kind.stands_in(options) else one.name
+        name = f"mini_{one.name}" if "mini" not in one.name and kind.uses_mini_network(options) else one.name
         if name in {other.name for other in found}:
             raise ConfigError(
-                f"two metrics are called {name!r} ({one.name!r} is judged by mini weights, so it gets that name); give "
-                "each its own name with `as`"
+                f"two metrics are named {name!r} ({one.name!r} uses mini weights, so it gets that name); give "
+                "each a unique name with `as`"
             )
         found.append(Prepared(name, kind, options, one.metric))
     return found

@@ -1,7 +1,7 @@
-"""Tables 2 to 5 of the paper: its figures beside ours, with every choice it leaves open written below.
+"""Tables 2 to 5 of the paper: its scores next to ours, with every choice it leaves open listed below.
 
-A section per metric: first the paper's, with its figures beside ours, then stand-ins and controls, which have no figure
-of the paper. Systems that the paper does not have follow below its rows.
+Each metric has a section: first the paper's metrics, with its scores next to ours, then stand-ins and controls, for
+which the paper has no scores. Systems that are not in the paper follow below its rows.
 """
 
 import json
@@ -31,11 +31,11 @@ from mvideo_core.weights.catalog import entries
 
 DATA = Path(__file__).with_name("paper_tables.yaml")
 DETAILS = {"3": {"box_fill": "filled boxes", "j": "J", "f": "F", "j_and_f": "J and F"}}
-"""Further numbers of a metric that a table shows under it where they were measured, with their names."""
+"""Additional numbers of a metric that a table shows if they were measured, with their names."""
 
 
 class PaperRow(Record):
-    """One printed row. `figures`: by our name of the metric; `fps`: where the paper states the rate."""
+    """One printed row. `figures`: scores by our metric names; `fps`: frame rate, if the paper states it."""
 
     model: str
     video: str
@@ -52,14 +52,14 @@ class PaperRow(Record):
         return int(height), int(width)
 
     def shows(self, facts: VideoFacts) -> bool:
-        """Whether a video is as long and as large as this row's."""
+        """Whether a video has this row's length and size."""
         same_rate = self.fps is None or abs(facts.fps - self.fps) < 0.01
         same_size = (facts.height_px, facts.width_px) == self.size_px
         return same_size and same_rate and abs(facts.seconds - self.seconds) < SAME_SECONDS
 
 
 class PaperTable(Record):
-    """One printed table. `metrics`: our name -> the paper's; `test_sets`: those its rows may be measured on."""
+    """One printed table. `metrics`: our name -> the paper's name; `test_sets`: sets its rows may be measured on."""
 
     title: str
     test_sets: tuple[str, ...] = ()
@@ -68,7 +68,7 @@ class PaperTable(Record):
 
 
 class TableRow(Record):
-    """One line: the paper's figures, ours, and which result ours come from ("" = none)."""
+    """One row: the paper's scores, ours, and which result ours come from ("" = none)."""
 
     model: str
     video: str
@@ -79,12 +79,12 @@ class TableRow(Record):
 
 
 class Table(Record):
-    """A table of the paper with our results.
+    """A table of the paper, filled with our results.
 
     Attributes:
         metrics: the paper's columns, our name -> printed name.
-        others: further metrics, key -> readable name; each is a section below those of the paper.
-        notes: what was decided where the paper is silent, what was not measured, and by which weights.
+        others: additional metrics, key -> readable name; each is a section below the paper's.
+        notes: choices the paper leaves open, missing measurements, and weights.
     """
 
     number: str
@@ -102,18 +102,18 @@ def paper_tables() -> dict[str, PaperTable]:
 
 
 def make_table(number: str, results: Sequence[tuple[str, EvalResult]]) -> Table:
-    """The paper's table with our results beside its figures.
+    """Fill one of the paper's tables with our results.
 
     Args:
         number: "2" to "5".
-        results: (name to cite, result); may be empty, then every row says so.
+        results: (name to cite, result) pairs; may be empty, then every row says so.
 
     Raises:
         ConfigError: no such table.
     """
     tables = paper_tables()
     if number not in tables:
-        raise ConfigError(f"no table {number!r}; the paper's tables of results are {', '.join(tables)}")
+        raise ConfigError(f"no table {number!r}; available: {', '.join(tables)}")
     paper = tables[number]
     groups = [(name, result, group) for name, result in results for group in result.groups]
     used: set[tuple[str, GroupKey]] = set()
@@ -127,7 +127,7 @@ def make_table(number: str, results: Sequence[tuple[str, EvalResult]]) -> Table:
         column
         for row in rows
         for column, figure in row.ours.items()
-        if column not in paper.metrics and figure.reason != NOTHING_SCORED  # S_m of videos without masks
+        if column not in paper.metrics and figure.reason != NOTHING_SCORED  # mask mIoU of videos without masks
     )
     return Table(
         number=number,
@@ -140,19 +140,19 @@ def make_table(number: str, results: Sequence[tuple[str, EvalResult]]) -> Table:
 
 
 def table_markdown(table: Table) -> str:
-    """The table, and below it everything one has to know to read it."""
+    """The table, followed by everything needed to read it."""
     parts = [
         f"**Table {table.number}.** {table.title}",
         sheet_markdown(table_sheet(table)),
         READING,
         "Choices and notes:",
     ]
-    parts.append("\n".join(f"- {note}" for note in table.notes) or "- no result was given")
+    parts.append("\n".join(f"- {note}" for note in table.notes) or "- no results given")
     return "\n\n".join(parts) + "\n"
 
 
 def table_latex(table: Table) -> str:
-    """The table as a `tabular` with a caption comment and its notes as comments."""
+    """The table as a `tabular`, with caption and notes as comments."""
     notes = [f"% {line}" for note in (READING, *table.notes) for line in note.splitlines()]
     return "\n".join([f"% Table {table.number}. {table.title}", sheet_latex(table_sheet(table)) + "\n".join(notes), ""])
 
@@ -177,7 +177,7 @@ def write_table(table: Table, out: Path) -> list[Path]:
 
 
 def _fits(printed: PaperRow, paper: PaperTable, group: GroupResult) -> bool:
-    """Whether a group of ours is what a printed row measured: every video of its length and size, as the files are."""
+    """Whether one of our groups matches a printed row: every video file has its length and size."""
     sets = (printed.test_set,) if printed.test_set else paper.test_sets
     if group.system != printed.system or group.test_set not in sets:
         return False
@@ -185,7 +185,7 @@ def _fits(printed: PaperRow, paper: PaperTable, group: GroupResult) -> bool:
 
 
 def _row(number: str, name: str, result: EvalResult, group: GroupResult, printed: PaperRow | None = None) -> TableRow:
-    """A row with our numbers; the paper's too where it has them."""
+    """A row with our numbers and, if available, the paper's."""
     ours: dict[str, Figure] = {}
     columns = paper_tables()[number].metrics
     for metric, facts in result.metrics.items():
@@ -208,7 +208,7 @@ def _row(number: str, name: str, result: EvalResult, group: GroupResult, printed
 
 
 def _papers(metric: str, facts: MetricFacts) -> bool:
-    """Whether a name says what it measures: the metric of that name, no control of it, judged by a published SAM2."""
+    """Whether a name is accurate: the metric itself, not a control, using a published SAM2."""
     control = facts.options.get("pairing") == "shuffled" or facts.options.get("subject") == "source"
     return (
         metric == facts.metric and not control and (metric != "mask_miou" or is_published_judge(facts.weights_sha256))
@@ -223,7 +223,7 @@ def _sam2_digests() -> frozenset[str]:
 
 
 def is_published_judge(weights_sha256: str) -> bool:
-    """Whether a digest is that of a published SAM2 checkpoint of the weights catalog."""
+    """Whether the digest belongs to a published SAM2 checkpoint in the weights catalog."""
     return weights_sha256 in _sam2_digests()
 
 
@@ -232,7 +232,7 @@ def _empty(printed: PaperRow) -> TableRow:
 
 
 def table_sheet(table: Table) -> Sheet:
-    """The table as text, as every form of it prints it."""
+    """The table's cells as text, used by every output format."""
     sets = any(row.test_set for row in table.rows)
     sections = []
     for metric, title in {**table.metrics, **table.others}.items():
@@ -249,7 +249,7 @@ def table_sheet(table: Table) -> Sheet:
 
 
 def _titles(number: str, columns: Iterable[str], results: Sequence[EvalResult]) -> dict[str, str]:
-    """Readable names of metrics that the paper does not have."""
+    """Readable names of metrics that are not in the paper."""
     known = {name: facts for result in results for name, facts in result.metrics.items()}
     titles = metric_titles(known)
     printed = paper_tables()[number].metrics.values()
@@ -257,7 +257,7 @@ def _titles(number: str, columns: Iterable[str], results: Sequence[EvalResult]) 
     for column in columns:
         metric, _, detail = column.partition(": ")
         name = metric.removesuffix(" (own)")
-        title = f"{titles[name]}, not the paper's" if metric != name else titles[name]
+        title = f"{titles[name]}, not in the paper" if metric != name else titles[name]
         title = f"{title} ({metric})" if title in printed else title
         found[column] = f"{DETAILS[number][detail]}: {title}" if detail else title
     return found
@@ -268,7 +268,7 @@ def _nothing(row: TableRow) -> str:
 
 
 def _notes(results: Sequence[tuple[str, EvalResult]]) -> list[str]:
-    """What was decided, missing and used, result by result."""
+    """Choices, missing metrics and weights, by result."""
     found: list[str] = []
     for name, result in results:
         found += [f"{name}: {choice}: {text}" for choice, text in result.choices.items()]
@@ -277,7 +277,7 @@ def _notes(results: Sequence[tuple[str, EvalResult]]) -> list[str]:
             per_prompt = f"{fewest}" if fewest == most else f"{fewest} to {most}"
             found.append(
                 f"{name}: {group.title}: {group.n_items} videos of {group.n_prompts} prompts, {per_prompt} per prompt, "
-                f"{group.n_lengthened} generated from another text than the scored one"
+                f"{group.n_lengthened} generated from a prompt other than the scored one"
             )
             found += [f"{name}: {group.title}: {text}" for text in generation_facts(group)]
         found += [f"{name}: {metric} was not measured: {reason}" for metric, reason in result.unavailable.items()]

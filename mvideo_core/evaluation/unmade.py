@@ -1,6 +1,6 @@
-"""Videos that could not be made: the note beside their place, which counts for more than an older video there.
+"""Videos that could not be generated: a note in their folder, which overrides an older video there.
 
-<out>/videos/<id>/failed.json   why there is no video of this request; removed when there is one
+<out>/videos/<id>/failed.json   why there is no video for this request; removed once there is one
 """
 
 import json
@@ -17,35 +17,35 @@ NOT_MADE = "NotMade"
 
 
 class Absence(NamedTuple):
-    """Why an item has no video to score: "missing" = nobody delivered it, "failed" = it could not be made."""
+    """Why an item has no video to score: "missing" = does not exist, "failed" = generation failed."""
 
     status: Literal["missing", "failed"]
     why: str
 
 
 def absence_of(video: str) -> Absence | None:
-    """Why there is nothing to score at an item's absolute video path; None when there is."""
+    """Why there is no video to score at an absolute path; None if there is one."""
     if not video:
         return Absence("missing", "the manifest names no video")
     if why := failure_of(video):
-        old = f" (the {Path(video).name} beside {FAILED} is of an earlier request and is not scored)"
+        old = f" ({Path(video).name} next to {FAILED} is from an earlier request and is not scored)"
         return Absence("failed", why + (old if exists(video) else ""))
-    return None if exists(video) else Absence("missing", f"{video} is not there")
+    return None if exists(video) else Absence("missing", f"{video} does not exist")
 
 
 def note_failure(folder: Path, name: str, error: MVideoError) -> None:
-    """Say why the video of this folder, of the item of that id, could not be made."""
+    """Record why the video of an item, in this folder, could not be generated."""
     page = {"item": name, "error": type(error).__name__, "message": str(error)}
     write_whole(folder / FAILED, json.dumps(page, indent=1, ensure_ascii=False) + "\n")
 
 
 def forget_failure(folder: Path) -> None:
-    """The video is there now."""
+    """Remove the note: the video exists now."""
     (folder / FAILED).unlink(missing_ok=True)
 
 
 def failure_of(video: str) -> str:
-    """Why a video could not be made; "" when nothing is noted beside its place."""
+    """Why a video could not be generated; "" if there is no note in its folder."""
     try:
         return str(json.loads((Path(video).parent / FAILED).read_text(encoding="utf-8"))["message"]) if video else ""
     except (OSError, ValueError, KeyError, TypeError):

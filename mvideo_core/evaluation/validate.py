@@ -1,4 +1,4 @@
-"""Looking at every item before a GPU is touched: what is missing, broken, or measured otherwise than one may think."""
+"""Check every item before using a GPU: missing, broken, or measured differently than you might expect."""
 
 from collections.abc import Mapping, Sequence
 from typing import Literal, NamedTuple
@@ -20,14 +20,14 @@ from mvideo_core.evaluation.video import EvalVideo, picture_px
 from mvideo_core.media.probe import MediaInfo
 
 VBENCH_LONG_S = 5.0
-"""VBench's authors: below this VBench ("short"), from it on VBench-Long ("long"; README-FAQ of the project)."""
+"""VBench's authors: VBench ("short") below this length, VBench-Long ("long") from it on (README-FAQ of VBench)."""
 
 Level = Literal["error", "warning"]
 _WORDS = {"prompt": "a prompt", "masks": "masks", "source": "a source_video", "interventions": "interventions"}
 
 
 class Problem(Record):
-    """Something to look at. An error costs the item its score; a warning changes what the score means."""
+    """One finding. An error means the item gets no score; a warning changes what the score means."""
 
     level: Level
     group: str
@@ -36,7 +36,7 @@ class Problem(Record):
 
 
 class GroupFacts(Record):
-    """What the readable videos of a system are."""
+    """Facts about a system's readable videos."""
 
     group: str
     n_items: int
@@ -47,22 +47,22 @@ class GroupFacts(Record):
 
 
 class Validation(NamedTuple):
-    """All problems, and what each system's videos are."""
+    """All problems, and facts about each system's videos."""
 
     problems: tuple[Problem, ...]
     groups: tuple[GroupFacts, ...]
 
     @property
     def n_errors(self) -> int:
-        """Problems that cost a score."""
+        """Number of problems that prevent a score."""
         return sum(one.level == "error" for one in self.problems)
 
 
 def validate(plan: EvalPlan) -> Validation:
-    """Probe every video, read every mask, look for black bars in a few frames of each system; no model is loaded.
+    """Probe every video, read every mask, look for black bars in a few frames per system; loads no model.
 
     Raises:
-        ConfigError: a metric or option of the suite that does not exist.
+        ConfigError: unknown metric or option in the suite.
     """
     metrics = prepare(plan.suite)
     problems: list[Problem] = []
@@ -95,18 +95,18 @@ def validate(plan: EvalPlan) -> Validation:
 def check_item(
     item: EvalItem, metrics: Sequence[Prepared], without: frozenset[str] = frozenset()
 ) -> tuple[list[tuple[Level, str]], MediaInfo | None]:
-    """Problems of one item, and what its video is; None when it cannot be read.
+    """Problems of one item, and facts about its video; None if it cannot be read.
 
     Args:
-        without: of "prompt", "masks", "source", "interventions": what no item of the system has; reported once for all.
+        without: of "prompt", "masks", "source", "interventions": inputs that no item of the system has; reported once.
     """
     inputs = {name for one in metrics for name in one.inputs} - without
     found: list[tuple[Level, str]] = []
     if "prompt" in inputs and not item.prompt:
-        found.append(("error", "no prompt; metrics that compare with it leave the item out"))
+        found.append(("error", "no prompt; metrics that need it skip the item"))
     if (absence := absence_of(item.video)) is not None:
-        told = "not made" if absence.status == "failed" else "missing"
-        return [*found, ("error", f"{told}: {absence.why}")], None
+        what = "not generated" if absence.status == "failed" else "missing"
+        return [*found, ("error", f"{what}: {absence.why}")], None
     video = EvalVideo(item)
     try:
         info = video.info()
@@ -117,7 +117,7 @@ def check_item(
         own = [one for one in metrics if one.inputs >= {"masks", "video"} and not one.shuffled]
         found += _mask_problems(item, video, info, own)
     if "source" in inputs and not is_file(item.source_video):
-        found.append(("error", f"source_video {item.source_video or '(none)'} is not there"))
+        found.append(("error", f"source_video {item.source_video or '(none)'} does not exist"))
     if "interventions" in inputs:
         found += _intervention_problems(video)
     return list(dict.fromkeys(found)), info
@@ -150,16 +150,16 @@ def _video_problems(info: MediaInfo, metric: Prepared) -> list[tuple[Level, str]
     if n_frames < metric.kind.min_frames:
         found.append(("error", f"{n_frames} frames: {metric.name} needs at least {metric.kind.min_frames}"))
     if info.rotation_deg:
-        found.append(("warning", f"the container asks for a rotation by {info.rotation_deg}; it is not applied"))
+        found.append(("warning", f"the container specifies a rotation by {info.rotation_deg}; it is not applied"))
     return found
 
 
 def _mask_problems(
     item: EvalItem, video: EvalVideo, info: MediaInfo, metrics: Sequence[Prepared]
 ) -> list[tuple[Level, str]]:
-    """What keeps masks and video apart, in the words that scoring would fail with."""
+    """Mismatches between masks and video, with the messages that scoring would fail with."""
     if not item.masks:
-        return [("error", "no masks; metrics that compare with them leave the item out")]
+        return [("error", "no masks; metrics that need them skip the item")]
     try:
         masks = video.masks()
     except MediaError as error:
@@ -182,11 +182,11 @@ def _mask_problems(
 
 
 def _describe_unmatched(match: GridMatch, name: str) -> list[tuple[Level, str]]:
-    """What of masks and video has no partner, where that is allowed."""
+    """Unmatched masks or frames, where they are allowed."""
     found: list[tuple[Level, str]] = []
     if match.n_unmatched:
         n_frames = len(match.masks) + match.n_unmatched
-        found.append(("warning", f"{name}: masks for {len(match.masks)} of {n_frames} frames only"))
+        found.append(("warning", f"{name}: masks for only {len(match.masks)} of {n_frames} frames"))
     if len(match.lost):
         found.append(("warning", f"{name}: {len(match.lost)} masks after the video's end score 0"))
     return found
@@ -204,7 +204,7 @@ def _facts(key: GroupKey, n_items: int, infos: Sequence[MediaInfo]) -> GroupFact
 
 
 def _check_declared(items: Sequence[EvalItem], seen: Mapping[tuple[GroupKey, str], MediaInfo]) -> list[Problem]:
-    """Systems whose manifest declares another length than the files have."""
+    """Systems whose manifest declares a length that differs from the files."""
     wrong: dict[GroupKey, list[tuple[float, float]]] = {}
     for item in items:
         info = seen.get((group_of(item), item.id))
@@ -216,27 +216,27 @@ def _check_declared(items: Sequence[EvalItem], seen: Mapping[tuple[GroupKey, str
     return [
         Problem(
             level="warning", group=_name(key), item="",
-            message=f"the manifest declares {found[0][0]:g} s and the file has {found[0][1]:.1f} s ({len(found)} such "
-            "videos): tables go by the files",
+            message=f"the manifest declares {found[0][0]:g} s, but the file has {found[0][1]:.1f} s ({len(found)} "
+            "videos): tables use the files' length",
         )
         for key, found in wrong.items()
     ]  # fmt: skip
 
 
 def _uneven(facts: Sequence[GroupFacts]) -> list[Problem]:
-    """Systems whose own videos are not alike."""
+    """Systems whose videos differ among themselves."""
     found = []
     for one in facts:
         for what, values in (("frame rates", one.fps), ("frame counts", one.frames), ("sizes", one.sizes)):
             if len(values) > 1:
-                told = ", ".join(map(str, values[:6])) + (", ..." if len(values) > 6 else "")
-                message = f"{what} differ within the system: {told}"
+                text = ", ".join(map(str, values[:6])) + (", ..." if len(values) > 6 else "")
+                message = f"{what} differ within the system: {text}"
                 found.append(Problem(level="warning", group=one.group, item="", message=message))
     return found
 
 
 def _differing(facts: Sequence[GroupFacts]) -> list[Problem]:
-    """Systems of unequal rate, length or size: their numbers differ by that, too."""
+    """Systems with different frame rate, length or size, which affects their scores."""
     found = []
     for what, values in (
         ("frame rate (fps)", {one.group: one.fps for one in facts if one.fps}),
@@ -244,14 +244,14 @@ def _differing(facts: Sequence[GroupFacts]) -> list[Problem]:
         ("size (px)", {one.group: one.sizes for one in facts if one.sizes}),
     ):
         if len({*values.values()}) > 1:
-            told = "; ".join(f"{group} {'/'.join(map(str, seen[:3]))}" for group, seen in values.items())
-            message = f"systems differ in {what}, and scores with it: {told}"
+            text = "; ".join(f"{group} {'/'.join(map(str, seen[:3]))}" for group, seen in values.items())
+            message = f"systems differ in {what}, which affects scores: {text}"
             found.append(Problem(level="warning", group="all systems", item="", message=message))
     return found
 
 
 def _bars(plan: EvalPlan) -> list[Problem]:
-    """Systems whose pictures have black bars: what was cropped, and what was not."""
+    """Systems whose videos have black bars, cropped or not."""
     found: dict[GroupKey, tuple[tuple[int, int, int, int], bool]] = {}
     for item in plan.items:
         if any(item.bars_px):
@@ -262,9 +262,7 @@ def _bars(plan: EvalPlan) -> list[Problem]:
     for key, (bars, cropped) in found.items():
         above, below, left, right = bars
         what = f"black bars of {above} px above, {below} below, {left} left, {right} right"
-        after = (
-            "cropped before scoring" if cropped else "scored as part of the picture; --set crop_bars=true crops them"
-        )
+        after = "cropped before scoring" if cropped else "scored as part of the video; --set crop_bars=true crops them"
         problems.append(Problem(level="warning", group=_name(key), item="", message=f"{what}: {after}"))
     return problems
 
@@ -277,24 +275,24 @@ def _members(items: Sequence[EvalItem]) -> dict[GroupKey, list[EvalItem]]:
 
 
 def _absent(items: Sequence[EvalItem]) -> frozenset[str]:
-    """What none of the items has."""
+    """Inputs that none of the items has."""
     fields = {"prompt": "prompt", "masks": "masks", "source": "source_video", "interventions": "interventions"}
     return frozenset(name for name, field in fields.items() if not any(getattr(item, field) for item in items))
 
 
 def _left_out(without: dict[GroupKey, frozenset[str]], metrics: Sequence[Prepared]) -> list[Problem]:
-    """Systems that a metric cannot say anything about."""
+    """Systems that a metric cannot score."""
     found = []
     for key, lacking in without.items():
         for name in sorted(lacking):
             if waiting := [one.name for one in metrics if name in one.inputs]:
-                message = f"no item has {_WORDS[name]}: nothing is measured by {', '.join(waiting)}"
+                message = f"no item has {_WORDS[name]}, so there are no scores for {', '.join(waiting)}"
                 found.append(Problem(level="warning", group=_name(key), item="", message=message))
     return found
 
 
 def _protocols(seen: dict[GroupKey, list[MediaInfo]], metrics: Sequence[Prepared]) -> list[Problem]:
-    """Systems whose length asks for VBench's other protocol, where the suite does not measure by that one, too."""
+    """Systems whose length calls for VBench's other protocol, if the suite does not include it."""
     found = []
     for key, infos in seen.items():
         for fitting, length, lengths in (
@@ -315,14 +313,14 @@ def _protocols(seen: dict[GroupKey, list[MediaInfo]], metrics: Sequence[Prepared
             if lengths and names:
                 message = (
                     f"{len(lengths)} videos of {min(lengths):.2f} to {max(lengths):.2f} s: VBench's authors score "
-                    f"videos {length} by protocol: {fitting}; this suite does not for {', '.join(names)}"
+                    f"videos {length} with protocol: {fitting}; this suite does not for {', '.join(names)}"
                 )
                 found.append(Problem(level="warning", group=_name(key), item="", message=message))
     return found
 
 
 def _between(items: Sequence[EvalItem]) -> list[Problem]:
-    """Systems of one test set that were not asked for the same items: their means are not over the same prompts."""
+    """Systems of one test set with different items: their means are not over the same prompts."""
     ids: dict[str, dict[GroupKey, set[str]]] = {}
     for item in items:
         key = group_of(item)
@@ -332,7 +330,7 @@ def _between(items: Sequence[EvalItem]) -> list[Problem]:
         every = set().union(*groups.values())
         for key, mine in groups.items():
             if lacking := every - mine:
-                message = f"{len(lacking)} items of other systems are not asked of this one, such as {min(lacking)!r}"
+                message = f"lacks {len(lacking)} items of other systems, such as {min(lacking)!r}"
                 found.append(Problem(level="warning", group=_name(key), item="", message=message))
     return found
 

@@ -1,7 +1,7 @@
-"""The vbench package itself, in an environment of its own, as a cross-check of this project's metrics.
+"""Run the vbench package itself, in a separate environment, as a cross-check of this project's metrics.
 
-Its pins (transformers 4.33, numpy 1) do not go with this project's, so it runs as a child process under a Python that
-the user names. docs/metrics.md says how to make one.
+Its pins (transformers 4.33, numpy 1) conflict with this project's, so it runs as a child process with a Python that the
+user specifies. See docs/metrics.md for how to create one.
 """
 
 import json
@@ -28,36 +28,36 @@ WEIGHTS = {
     "motion_smoothness": ("amt_model/amt-s.pth",),
     "temporal_flickering": (),
 }
-"""Files that VBench reads below its cache folder; it would download absent ones without asking."""
+"""Files VBench reads in its cache folder; it would download missing ones without asking."""
 
 Scores = dict[str, list[Any]]
 """{dimension: [aggregate, [{"video_path": ..., "video_results": ...}]]}, as VBench writes it."""
 
 
 class VBenchOptions(Options):
-    """Which Python, what to compute, where the weights are."""
+    """Python environment, dimensions, weights."""
 
-    python: str = Field(min_length=1, description="python executable of an environment that has vbench 0.1.5")
+    python: str = Field(min_length=1, description="Python executable of an environment with vbench 0.1.5")
     dimensions: tuple[Dimension, ...] = Field(
         default=("overall_consistency", "imaging_quality", "motion_smoothness", "temporal_flickering"),
         min_length=1,
         description="VBench's names",
     )
     cache_dir: str = Field(
-        default="", description="VBench's folder of weights; empty = $VBENCH_CACHE_DIR, else ~/.cache/vbench"
+        default="", description="VBench's weights folder; empty = $VBENCH_CACHE_DIR, else ~/.cache/vbench"
     )
-    device: str = Field(default="cpu", description="torch device as VBench takes it: cpu or cuda")
+    device: str = Field(default="cpu", description="torch device for VBench: cpu or cuda")
     trust_pickles: bool = Field(
         default=False,
-        description="let torch.load run code from the weights (vbench 0.1.5 needs it for AMT's published file)",
+        description="let torch.load run code from the weights (vbench 0.1.5 needs this for AMT's published file)",
     )
-    timeout_s: float = Field(default=86400, gt=0, description="the child is stopped after this many seconds")
+    timeout_s: float = Field(default=86400, gt=0, description="seconds after which the child process is stopped")
 
 
 class VBenchRun(NamedTuple):
     """VBench's numbers, package versions, ids of items without a video.
 
-    Videos go by their absolute paths, as in the exports of `mvideo eval run`.
+    Videos are identified by absolute paths, as in the exports of `mvideo eval run`.
     """
 
     scores: Scores
@@ -66,13 +66,13 @@ class VBenchRun(NamedTuple):
 
 
 def run_vbench(manifest: Manifest, options: VBenchOptions) -> VBenchRun:
-    """VBench's own scores of every video of a manifest that is there.
+    """VBench's own scores of every existing video in a manifest.
 
-    Videos are linked under plain names and prompts handed over beside them, so neither file names nor folders matter.
+    Videos are linked under plain names and prompts passed separately, so file names and folders do not matter.
 
     Raises:
-        ConfigError: no video, no such Python, or an item without prompt when overall_consistency is asked.
-        ModelError: vbench or weights are absent there, or VBench stopped; the message ends with its last lines.
+        ConfigError: no videos, no such Python, or an item without a prompt if overall_consistency is requested.
+        ModelError: vbench or weights are missing there, or VBench failed; the message ends with its last lines.
     """
     cache = _cache(options)
     _check_environment(options, cache)
@@ -81,7 +81,7 @@ def run_vbench(manifest: Manifest, options: VBenchOptions) -> VBenchRun:
     present = [item for item in manifest.items if there[item]]
     missing = [item.id for item in manifest.items if not there[item]]
     if not present:
-        raise ConfigError(f"vbench: none of the {len(manifest.items)} videos is there; see `mvideo eval validate`")
+        raise ConfigError(f"vbench: none of the {len(manifest.items)} videos exists; see `mvideo eval validate`")
     unprompted = [item.id for item in present if not item.prompt.strip()]
     if unprompted and "overall_consistency" in options.dimensions:
         raise ConfigError(
@@ -93,10 +93,10 @@ def run_vbench(manifest: Manifest, options: VBenchOptions) -> VBenchRun:
 
 
 def read_vbench(path: str | Path) -> Scores:
-    """Scores of a file in VBench's format.
+    """Read scores from a file in VBench's format.
 
     Raises:
-        ConfigError: no such file, or another content.
+        ConfigError: no such file, or wrong content.
     """
     try:
         scores = json.loads(Path(path).read_text(encoding="utf-8"))
@@ -108,10 +108,10 @@ def read_vbench(path: str | Path) -> Scores:
 
 
 def largest_differences(ours: Mapping[str, Sequence[Any]], theirs: Mapping[str, Sequence[Any]]) -> dict[str, float]:
-    """Dimension -> largest difference over the videos that both have; for two files in VBench's format.
+    """Dimension -> largest difference over shared videos, for two files in VBench's format.
 
     Raises:
-        ConfigError: a dimension in both without a video in both.
+        ConfigError: a shared dimension without a shared video.
     """
     found = {}
     for dimension in sorted(set(ours) & set(theirs)):
@@ -145,7 +145,7 @@ def _run_job(
     _child([options.python, str(JOB), str(folder / "job.json")], options, cache)
     result = out / "job_eval_results.json"
     if not result.is_file():
-        raise ModelError(f"vbench: it ended well but wrote no {result.name}; another version than 0.1.5?")
+        raise ModelError(f"vbench: it succeeded but wrote no {result.name}; is the version 0.1.5?")
     scores: Scores = json.loads(result.read_text(encoding="utf-8"))
     for _, rows in scores.values():
         for row in rows:
@@ -160,13 +160,13 @@ def _check_environment(options: VBenchOptions, cache: Path) -> None:
             if not (cache / name).is_file():
                 raise ModelError(
                     f"vbench: {dimension} reads {cache / name}, which is missing; copy it there (`mvideo weights list` "
-                    "says where it comes from), or set VBENCH_CACHE_DIR to VBench's folder of weights"
+                    "shows its source), or set VBENCH_CACHE_DIR to VBench's weights folder"
                 )
     _child([options.python, "-c", "import importlib.metadata as m; m.version('vbench')"], options, cache)
 
 
 def _child(command: list[str], options: VBenchOptions, cache: Path) -> None:
-    """Run a command of the other environment to its end."""
+    """Run a command in the other environment until it ends."""
     environment = {name: value for name, value in os.environ.items() if name not in ("PYTHONPATH", "PYTHONHOME")}
     environment["VBENCH_CACHE_DIR"] = str(cache)
     if options.trust_pickles:
@@ -177,22 +177,22 @@ def _child(command: list[str], options: VBenchOptions, cache: Path) -> None:
             check=False, stdin=subprocess.DEVNULL,
         )  # fmt: skip
     except OSError as error:
-        raise ConfigError(f"vbench: {options.python} cannot be started: {error.strerror}; give a python") from None
+        raise ConfigError(f"vbench: {options.python} cannot be started: {error.strerror}; set `python`") from None
     except subprocess.TimeoutExpired:
-        raise ModelError(f"vbench: stopped after {options.timeout_s:g} s; raise timeout_s") from None
+        raise ModelError(f"vbench: stopped after {options.timeout_s:g} s; increase timeout_s") from None
     if done.returncode:
         last = "\n".join(done.stderr.strip().splitlines()[-6:])
-        raise ModelError(f"vbench: {options.python} ended with code {done.returncode}; {_advice(last)}\n{last}")
+        raise ModelError(f"vbench: {options.python} exited with code {done.returncode}; {_advice(last)}\n{last}")
 
 
 def _advice(last_lines: str) -> str:
     if "PackageNotFoundError" in last_lines or "No module named 'vbench'" in last_lines:
-        return "it has no vbench package: docs/metrics.md says how to make such an environment. Its last lines:"
+        return "vbench is not installed there; see docs/metrics.md. Last lines:"
     if "pkg_resources" in last_lines:
-        return "vbench needs setuptools below 82 there: pip install 'setuptools>=77.0.3,<82'. Its last lines:"
+        return "vbench needs setuptools below 82: pip install 'setuptools>=77.0.3,<82'. Last lines:"
     if "weights_only" in last_lines.lower():
-        return "the weights hold pickled objects; trust_pickles allows them, if you trust the file. Its last lines:"
-    return "its last lines:"
+        return "the weights contain pickled objects; set trust_pickles if you trust the file. Last lines:"
+    return "last lines:"
 
 
 def _cache(options: VBenchOptions) -> Path:

@@ -1,4 +1,4 @@
-"""One item as metrics see it: decoded when first asked for, forgotten when closed. Shape letters: T frames, H, W, C."""
+"""One item as metrics see it: decoded on first use, released on close. Shape letters: T frames, H, W, C."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -16,15 +16,15 @@ if TYPE_CHECKING:
     from mvideo_core.editing.mask_files import ReadMasks
 
 MAX_DECODED_BYTES = 16 << 30
-"""Of one video's frames; more is refused before decoding."""
+"""Maximum bytes of one video's frames; checked before decoding."""
 
 
 class EvalVideo:
-    """One item, opened lazily. Metrics hold no frames beyond `score`; the harness closes each item.
+    """One item, opened lazily. Metrics keep no frames after `score`; the harness closes each item.
 
     Args:
-        item: as in the manifest.
-        root: folder its relative paths start from.
+        item: item from the manifest.
+        root: folder its relative paths refer to.
     """
 
     def __init__(self, item: EvalItem, root: str | Path = "."):
@@ -49,7 +49,7 @@ class EvalVideo:
         source_THWC: np.ndarray | None = None,
         source_fps: float | None = None,
     ) -> "EvalVideo":
-        """A video that is in memory already; nothing is read from disk."""
+        """A video from arrays in memory; nothing is read from disk."""
         video = cls(item or EvalItem(id="in memory"))
         video._fps, video._frames, video._masks, video._source = fps, frames_THWC, masks, source_THWC
         video._masks_fps = masks_fps
@@ -61,7 +61,7 @@ class EvalVideo:
         """Path of the video file.
 
         Raises:
-            MediaError: the item names none, or the file is not there (missing).
+            MediaError: the item has none, or the file does not exist (missing).
         """
         return self._file(self.item.video, "video")
 
@@ -84,14 +84,14 @@ class EvalVideo:
         return self._frames
 
     def info(self) -> MediaInfo:
-        """Size, rate and length as the container says, found out in a guarded child. Raises MediaError."""
+        """Size, frame rate and length from the container, probed in a sandboxed process. Raises MediaError."""
         return probe(self.path)
 
     def masks(self) -> MaskSequence:
-        """Masks of the item (or of the one it is shuffled with), at their own size and rate.
+        """Masks of the item (or of the one it is shuffled with), at their own size and frame rate.
 
         Raises:
-            MediaError: the item names none, or they cannot be read.
+            MediaError: the item has none, or they cannot be read.
         """
         if self._masks is None:
             self._read_masks()
@@ -100,25 +100,25 @@ class EvalVideo:
 
     @property
     def masks_fps(self) -> float | None:
-        """Frames per second of the masks; None where their file does not tell. Raises MediaError as `masks`."""
+        """Frames per second of the masks; None if their file does not say. Raises MediaError, see `masks`."""
         self.masks()
         return self._masks_fps
 
     def source_frames(self) -> np.ndarray:
-        """Frames of the video that the masks come from, uint8 RGB (T, H, W, 3). Raises MediaError: none, unreadable."""
+        """Frames of the video the masks come from, uint8 RGB (T, H, W, 3). Raises MediaError: missing, unreadable."""
         if self._source is None:
             self._source = _decode(self._file(self.item.source_video, "source_video"))
         return self._source
 
     @property
     def source_fps(self) -> float:
-        """Frames per second of the source video. Raises MediaError: none, unreadable."""
+        """Frames per second of the source video. Raises MediaError: missing, unreadable."""
         if self._source_fps is None:
             self._source_fps = probe(self._file(self.item.source_video, "source_video")).fps
         return self._source_fps
 
     def pair(self, masks_from: EvalItem) -> None:
-        """Let `masks()` give those of another item, or its own again."""
+        """Make `masks()` return another item's masks, or its own again."""
         if masks_from.masks != self.masks_from.masks:
             self._masks = None
         self.masks_from = masks_from
@@ -136,15 +136,15 @@ class EvalVideo:
         return self._read(self.item.seen_masks, "seen_masks").sequence
 
     def close(self) -> None:
-        """Forget what was decoded."""
+        """Release the decoded frames and masks."""
         self._frames = self._masks = self._source = None
 
     def _file(self, text: str, what: str) -> Path:
         if not text:
-            raise MediaError(f"{self.item.id}: the manifest names no {what} for it")
+            raise MediaError(f"{self.item.id}: the manifest has no {what} for it")
         place = self.root / Path(text).expanduser()
         if not is_file(place):
-            raise MediaError(f"{self.item.id}: {what} {place} is not there")
+            raise MediaError(f"{self.item.id}: {what} {place} does not exist")
         return place
 
     def _read_masks(self) -> None:
@@ -156,7 +156,7 @@ class EvalVideo:
 
         name = self.masks_from.id if what == "masks" else self.item.id
         if not text:
-            raise MediaError(f"{name}: the manifest names no {what} for it")
+            raise MediaError(f"{name}: the manifest has no {what} for it")
         try:
             return read_masks(text if "://" in text else self.root / Path(text).expanduser())
         except ConfigError as error:
@@ -164,10 +164,10 @@ class EvalVideo:
 
 
 def without_bars(frames_THWC: np.ndarray, item: EvalItem) -> np.ndarray:
-    """The picture inside the bars of an item.
+    """The picture inside an item's bars.
 
     Raises:
-        MediaError: nothing is left of it.
+        MediaError: the bars cover everything.
     """
     height, width = picture_px(item, *frames_THWC.shape[1:3])
     top, _, left, _ = item.bars_px
@@ -175,7 +175,7 @@ def without_bars(frames_THWC: np.ndarray, item: EvalItem) -> np.ndarray:
 
 
 def picture_px(item: EvalItem, height: int, width: int) -> tuple[int, int]:
-    """Height and width of the picture inside the bars of a video of that size. Raises MediaError: nothing is left."""
+    """Height and width of the picture inside the bars of a video of that size. Raises MediaError: bars cover it all."""
     top, bottom, left, right = item.bars_px
     inside = height - top - bottom, width - left - right
     if min(item.bars_px) < 0 or min(inside) < 1:
@@ -186,12 +186,12 @@ def picture_px(item: EvalItem, height: int, width: int) -> tuple[int, int]:
 
 
 def _decode(path: Path) -> np.ndarray:
-    """All frames, after a guarded child has looked at the file."""
+    """Decode all frames, after probing the file in a sandboxed process."""
     info = probe(path)
     size = int(info.duration_s * info.fps * info.width * info.height * 3)
     if size > MAX_DECODED_BYTES:
         raise MediaError(
-            f"{path}: {info.duration_s:.0f} s of {info.width}x{info.height} are {size / 2**30:.0f} GiB decoded; "
-            f"at most {MAX_DECODED_BYTES >> 30} GiB are taken; cut it into clips"
+            f"{path}: {info.duration_s:.0f} s of {info.width}x{info.height} take {size / 2**30:.0f} GiB decoded; "
+            f"the maximum is {MAX_DECODED_BYTES >> 30} GiB; cut it into clips"
         )
     return read_clip(path, MAX_DECODED_BYTES)

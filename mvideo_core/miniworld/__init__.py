@@ -1,1 +1,1 @@
-"""The drawn world: its videos, the mini models trained on it, and the accuracy of the pipeline there."""
+"""The mini world, a synthetic test bed: its videos, mini models trained on it, and the pipeline's accuracy on it."""

@@ -1,1 +1,1 @@
-"""Reports as pages of HTML."""
+"""HTML reports."""

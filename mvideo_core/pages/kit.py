@@ -1,7 +1,7 @@
 """The shared kit of all HTML pages: base template, style sheet and macros.
 
 A page is a folder with `page.html`, which extends `base.html`, and, if it needs them, `page.css` and script files. The
-result is one file that opens from disk: style and script are inside, media beside it, nothing comes from a network.
+result is one file that opens from disk: CSS and script are inline, media files are next to it, and it needs no network.
 """
 
 from collections.abc import Sequence
@@ -12,13 +12,13 @@ HERE = Path(__file__).parent
 
 
 def page_html(folder: Path, title: str, scripts: Sequence[str] = (), **values: Any) -> str:
-    """The page of a folder's template; texts from outside are escaped.
+    """The page of a folder's template; untrusted text is escaped.
 
     Args:
-        folder: of `page.html` and the files that belong to it.
-        title: of the page and of its first heading.
+        folder: folder of `page.html` and its other files.
+        title: title of the page and its first heading.
         scripts: names of script files in the folder, which share one scope.
-        values: what the template shows, and filters by name where the value is a function.
+        values: template variables; functions become filters by name.
     """
     import jinja2
 

@@ -1,4 +1,4 @@
 """The paper's experiments as one chain of steps: data, training with and without the loss, videos, scores, tables.
 
-Every step keeps its output under one root folder; the same call resumes there. See docs/results/paper.md.
+Every step writes its output under one root folder; rerunning the same call resumes. See docs/results/paper.md.
 """

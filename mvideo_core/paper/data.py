@@ -1,4 +1,4 @@
-"""The data half of the paper, through the pipeline: three datasets, the training latents, the three test sets."""
+"""The paper's data, built with the pipeline: three datasets, the training latents, the three test sets."""
 
 import logging
 from pathlib import Path
@@ -23,11 +23,11 @@ from mvideo_core.store.workspace import Workspace
 log = logging.getLogger(__name__)
 
 EVERY = 100_000
-"""Samples asked of a test-set builder: all; `mask_cases` takes the first that are large enough."""
+"""Samples requested from a test-set builder: all; `mask_cases` takes the first ones that are large enough."""
 
 
 def build_datasets(options: PaperOptions, root: Path) -> None:
-    """Draw the videos and run the data half over the three sets, on this machine, without a server."""
+    """Render the videos and run data curation on the three sets, on this machine, without a server."""
     for name in sets_to_build(options):
         log.info("dataset %s", name)
         profile = load_profile(options.pipeline, pipeline_overrides(options, name))
@@ -42,10 +42,10 @@ def encode_training_set(options: PaperOptions, root: Path) -> str:
 
 
 def build_test_sets(options: PaperOptions, root: Path) -> list[Path]:
-    """Texts, Mask-to-Video and ComplexMotion as lists of cases on the model's grid.
+    """Prompts, Mask-to-Video and ComplexMotion as lists of cases at the model's resolution and length.
 
     Raises:
-        StoreError: a dataset is not there, or a test set comes out too small.
+        StoreError: a dataset is missing, or a test set is too small.
     """
     grid: VideoFormat = load_base(options.base, parts=()).format
     lists = [prompt_cases(options, root)]

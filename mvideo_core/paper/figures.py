@@ -1,8 +1,8 @@
-"""Figures 4 to 9 of the paper: recipes of mask edits, and videos generated under them.
+"""Figures 4 to 9 of the paper: mask-editing recipes, and videos generated with the edited masks.
 
 root/figures/<recipe>/recipe.json, <variant>.masks, <variant>.mp4 (overlay), overview.png      the masks
-root/figures/<recipe>/<variant>-<n>/video.mp4                                                  prompt n under them
-root/figures/<recipe>/<variant>-<n>.png                                                        frames, contours drawn in
+root/figures/<recipe>/<variant>-<n>/video.mp4                                                  prompt n with these masks
+root/figures/<recipe>/<variant>-<n>.png                                                        frames with contours
 """
 
 import json
@@ -31,13 +31,13 @@ log = logging.getLogger(__name__)
 
 
 def make_figures(options: PaperOptions, root: Path) -> list[Path]:
-    """Every figure of the options; what is there and unchanged stays.
+    """Make every figure in the options; up-to-date ones are kept.
 
     Returns:
-        Folders of the figures.
+        The figures' folders.
 
     Raises:
-        ConfigError: a recipe or input that does not exist. ModelError, StoreError: as loading and generation say.
+        ConfigError: unknown recipe or input. ModelError, StoreError: from loading and generation.
     """
     if not options.figures:
         return []
@@ -67,7 +67,7 @@ def _video(out: Path, masks: Path, prompt: str, options: PaperOptions, loaded: "
 
 
 def _input(root: Path, text: str) -> MaskInput:
-    """The masks of "SET:NUMBER", a case of a test set, or whatever `open_input` reads."""
+    """The masks of "SET:NUMBER", a case of a test set, or any input that `open_input` reads."""
     name, mark, number = text.rpartition(":")
     if not mark or not number.isdigit() or not (root / "sets" / f"{name}.jsonl").is_file():
         return open_input(text)

@@ -1,7 +1,7 @@
-"""The three collections of videos: training, Mask-to-Video (unseen classes), ComplexMotion. Drawn ones are kept.
+"""The three video collections: training, Mask-to-Video (unseen classes), ComplexMotion. Rendered videos are kept.
 
-root/<set>/videos/       drawn videos with their truth; a folder of real videos stays where it is
-root/<set>/workspace/    the data half's workspace
+root/<set>/videos/       rendered videos with their ground truth; a folder of real videos stays where it is
+root/<set>/workspace/    the pipeline's workspace
 """
 
 import csv
@@ -22,7 +22,7 @@ SETS: tuple[SetName, ...] = ("train", "unseen", "complex")
 
 
 def workspace_of(options: PaperOptions, root: str | Path, name: SetName) -> str:
-    """Where a set's workspace lies."""
+    """Path of a set's workspace."""
     one: MaterialOptions = getattr(options, name)
     return one.workspace or str(Path(root) / name / "workspace")
 
@@ -34,12 +34,12 @@ def list_sets(options: PaperOptions) -> list[SetName]:
 
 
 def sets_to_build(options: PaperOptions) -> list[SetName]:
-    """Sets whose workspace this run makes."""
+    """Sets whose workspace this run builds."""
     return [name for name in list_sets(options) if not getattr(options, name).workspace]
 
 
 def draw_videos(options: PaperOptions, root: str | Path, name: SetName) -> Path:
-    """The folder of a set's videos, drawn when they are not there."""
+    """The folder of a set's videos, rendered if missing."""
     one: MaterialOptions = getattr(options, name)
     if one.folder:
         return Path(one.folder)
@@ -49,7 +49,7 @@ def draw_videos(options: PaperOptions, root: str | Path, name: SetName) -> Path:
 
 
 def source_of(options: PaperOptions, root: str | Path, name: SetName) -> SourceOptions:
-    """What `build-mask-dataset` reads: the folder, or for ComplexMotion the manifest that names its objects."""
+    """The source for `build-mask-dataset`: the folder, or for ComplexMotion the manifest that names its objects."""
     folder = draw_videos(options, root, name)
     if name != "complex":
         return SourceOptions(folder=str(folder))
@@ -61,7 +61,7 @@ def source_of(options: PaperOptions, root: str | Path, name: SetName) -> SourceO
 
 
 def pipeline_overrides(options: PaperOptions, name: SetName) -> dict[str, Any]:
-    """Values over the pipeline profile: test sets ask the detector for their own classes and keep no test split."""
+    """Overrides of the pipeline profile: test sets detect their own classes and have no test split."""
     own: dict[str, Any] = {}
     if name == "unseen":
         own = {"detect": {"classes": list(UNSEEN)}, "shard": {"test_frac": 0.0}}
@@ -71,7 +71,7 @@ def pipeline_overrides(options: PaperOptions, name: SetName) -> dict[str, Any]:
 
 
 def _name_objects(folder: Path, actions: tuple[str, ...], path: Path) -> Path:
-    """What a person curating the set would write down: the file, and the object to follow."""
+    """The table a human curator would write: the file, and the object to follow."""
     truths = [read_truth(file) for file in visible_files(folder / "truth", ".json")]
     with new_file(path) as part, part.open("w", encoding="utf-8", newline="") as stream:
         lines = csv.writer(stream)
@@ -81,6 +81,6 @@ def _name_objects(folder: Path, actions: tuple[str, ...], path: Path) -> Path:
 
 
 def acts(truth: SourceTruth, actions: tuple[str, ...]) -> bool:
-    """Whether a person of the video does one of the actions."""
+    """Whether a person in the video performs one of the actions."""
     people = (one for shot in truth.shots for one in shot.objects if one.label == "person")
     return any(one.action in actions for one in people)

@@ -1,4 +1,4 @@
-"""One page over a whole run: answers, tables, videos beside their masks, figures. Works from file://, offline."""
+"""One page for a whole run: answers, tables, videos next to their masks, figures. Works offline, from file://."""
 
 import json
 from collections.abc import Sequence
@@ -24,32 +24,32 @@ from mvideo_core.paper.videos import Job, jobs, system_of
 
 TITLE = "The paper's experiments, reproduced"
 LIMITS = (
-    "At mini scale everything is small and drawn: the base model, the segmenter that measures S_m, the stand-ins of "
-    "VBench's networks: all were trained on one drawn world. The figures show that data, masks, losses, recursion and "
-    "evaluation work together; they say nothing about real video, about CogVideoX-2b or 5b, and they must not be "
-    "compared with the paper's numbers."
+    "At mini scale everything is small and synthetic: the base model, the segmenter behind mask mIoU, and the "
+    "replacements for VBench's networks were all trained on one rendered world. The figures show that data, masks, "
+    "losses, recursion and evaluation work together; they say nothing about real video or about CogVideoX-2b or 5b. "
+    "Do not compare them with the paper's numbers."
 )
 VIDEO = "video.mp4"
 SHOWN = 4
-"""Cases of each mask test set on the page."""
+"""Cases per mask test set on the page."""
 
 
 class Cell(NamedTuple):
-    """A video, path relative to the page, and what it shows."""
+    """A video (path relative to the page) and its caption."""
 
     video: str
     text: str
 
 
 class Picture(NamedTuple):
-    """A picture, path relative to the page, and what it shows."""
+    """An image (path relative to the page) and its caption."""
 
     file: str
     text: str
 
 
 class Section(NamedTuple):
-    """Part of the page: rows of videos, then pictures."""
+    """Part of the page: rows of videos, then images."""
 
     title: str
     about: str
@@ -66,7 +66,7 @@ def write_page(options: PaperOptions, root: Path, found: Findings) -> Path:
         Path(__file__).parent,
         TITLE,
         scripts=["page.js"],
-        lead="Every number on this page was computed in this run, from videos generated in this run.",
+        lead="All numbers on this page were computed in this run, from videos generated in this run.",
         answers=[(one.question.title, _cells(one.differences)) for one in found.answers],
         reading=reading_note([one for answer in found.answers for one in answer.differences]),
         tables=[_plain(table) for table in found.tables],
@@ -109,7 +109,9 @@ def _mask_section(name: str, title: str, options: PaperOptions, root: Path) -> S
         pictures.append(
             Picture(sheet.relative_to(root).as_posix(), f"{case.prompt.rstrip('.')}. Rows, top to bottom: {lines}.")
         )
-    return Section(title, "Source clip, its masks, and what each system makes of text (and masks).", strips, pictures)
+    return Section(
+        title, "Source clip, its masks, and each system's output for the prompt (and masks).", strips, pictures
+    )
 
 
 def _length_section(options: PaperOptions, root: Path) -> Section:
@@ -117,7 +119,7 @@ def _length_section(options: PaperOptions, root: Path) -> Section:
     main = system_of(options.alpha)
     made = [Job(PROMPTS, main, options.alpha, n) for n in options.lengths_clips]
     strips = [[_cell(job, case, f"{job.n_clips} clips: {case.prompt}") for job in made] for case in cases]
-    return Section("Lengths", "The same text at each length of table 5, without masks.", strips, [])
+    return Section("Lengths", "The same prompt at each length of table 5, without masks.", strips, [])
 
 
 def _figure_sections(options: PaperOptions, root: Path) -> list[Section]:
@@ -139,7 +141,7 @@ def _figure_sections(options: PaperOptions, root: Path) -> list[Section]:
 
 
 def _overlay(case: EvalItem, root: Path) -> str:
-    """Masks as white on black, without names, which would hide masks of this size."""
+    """Masks in white on black, without labels, which would hide masks of this size."""
     path = (root / "sets" / case.masks).with_suffix(".overlay.mp4")
     clip = load_masks(root / "sets" / case.masks)
     unions = (np.asarray(clip.sequence.frame(t).any(axis=0)) for t in range(clip.sequence.n_frames))

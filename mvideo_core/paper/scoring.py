@@ -1,4 +1,4 @@
-"""Scores of every video, the paper's tables from them, and the paired differences that answer its questions.
+"""Score every video, make the paper's tables from the scores, and compute the paired differences it reports.
 
 root/scores/       result of `mvideo eval run` over all jobs
 root/tables/       table-2.md ... table-5.md (also .tex, .csv, .json), comparisons.md, comparisons.json
@@ -25,7 +25,7 @@ from mvideo_core.paper.videos import Job, jobs, table_jobs, write_job_manifest
 
 
 class Question(NamedTuple):
-    """A comparison: what it asks, and its two sides (second minus first)."""
+    """A comparison: its title and its two sides (second minus first)."""
 
     title: str
     first: Job
@@ -33,35 +33,35 @@ class Question(NamedTuple):
 
 
 class Answer(NamedTuple):
-    """A question with its paired differences."""
+    """A comparison with its paired differences."""
 
     question: Question
     differences: list[Difference]
 
 
 def score_plan(options: PaperOptions, root: Path) -> EvalPlan:
-    """Suite and items of every job."""
+    """Suite and items of all jobs."""
     manifests = [str(write_job_manifest(job, options, root)) for job in jobs(options)]
     return make_plan(load_suite(options.suite), manifests)
 
 
 def score(options: PaperOptions, root: Path, progress: Progress | None = None) -> EvalResult:
-    """Score every video here; those scored already keep their scores."""
+    """Score every video on this machine; existing scores are kept."""
     return run_suite(score_plan(options, root), root / "scores", progress, overwrite=True)
 
 
 class Findings(NamedTuple):
-    """What the scores say: the tables and the answered questions."""
+    """The results: tables and comparisons."""
 
     tables: list[Table]
     answers: list[Answer]
 
 
 def write_findings(options: PaperOptions, root: Path) -> Findings:
-    """Tables 2 to 5 and the comparisons, from the scores that are there, also as files.
+    """Tables 2 to 5 and the comparisons from the scores available; also writes them to files.
 
     Raises:
-        ConfigError: nothing was scored yet.
+        ConfigError: nothing has been scored yet.
     """
     loaded = read_result(root / "scores")
     tables = [make_table(number, [("scores", _part(number, loaded, options))]) for number in options.tables]
@@ -73,9 +73,9 @@ def write_findings(options: PaperOptions, root: Path) -> Findings:
 
 
 def answers(options: PaperOptions, loaded: LoadedResult) -> list[Answer]:
-    """Paired differences: the loss (table 4), the lengths (table 5), masks against none (table 3).
+    """Paired differences: loss (table 4), length (table 5), with and without masks (table 3).
 
-    Metrics without a pair (S_m of videos without masks) are left out. P-values are corrected over all answers.
+    Metrics without pairs (mask mIoU of videos without masks) are left out. P-values are corrected over all of them.
     """
     asked = questions(options)
     family = len(asked) * len(loaded.result.metrics)
@@ -86,23 +86,23 @@ def answers(options: PaperOptions, loaded: LoadedResult) -> list[Answer]:
 
 
 def questions(options: PaperOptions) -> list[Question]:
-    """What the experiments ask, for the tables asked for."""
-    asked: list[Question] = []
+    """The comparisons that belong to the requested tables."""
+    found: list[Question] = []
     if "4" in options.tables:
         without, *others = table_jobs("4", options)
-        asked += [Question(f"consistency loss: weight {one.alpha:g} against none", without, one) for one in others]
+        found += [Question(f"consistency loss: weight {one.alpha:g} vs. none", without, one) for one in others]
     lengths = sorted(table_jobs("5", options), key=lambda job: job.n_clips) if "5" in options.tables else []
     if len(lengths) > 1:
-        title = f"length: {lengths[-1].n_clips} clips against {lengths[0].n_clips}"
-        asked.append(Question(title, lengths[0], lengths[-1]))
+        title = f"length: {lengths[-1].n_clips} clips vs. {lengths[0].n_clips}"
+        found.append(Question(title, lengths[0], lengths[-1]))
     if "3" in options.tables:
         for name in options.test_sets:
             guided, *others, base = [job for job in table_jobs("3", options) if job.test_set == name]
-            asked.append(Question(f"masks, {name}: guided against the base", base, guided))
-            asked += [
-                Question(f"masks, {name}: loss {guided.alpha:g} against {one.alpha:g}", one, guided) for one in others
+            found.append(Question(f"masks, {name}: with masks vs. the base model", base, guided))
+            found += [
+                Question(f"masks, {name}: loss {guided.alpha:g} vs. {one.alpha:g}", one, guided) for one in others
             ]
-    return asked
+    return found
 
 
 def answers_markdown(found: Sequence[Answer]) -> str:
@@ -127,7 +127,7 @@ def _write_answers(found: Sequence[Answer], out: Path) -> None:
 
 
 def _part(number: str, loaded: LoadedResult, options: PaperOptions) -> EvalResult:
-    """What one table shows: its jobs in its order; table 3 the mask metrics, the others all but those."""
+    """The part of a result that one table shows: its jobs in order; mask metrics only in table 3."""
     order: dict[GroupKey, int] = {_key(job): place for place, job in enumerate(table_jobs(number, options))}
     (result,) = share_items([loaded], order)
     groups = sorted((group for group in result.groups if group.key in order), key=lambda group: order[group.key])

@@ -1,7 +1,7 @@
-"""Test sets as lists of what is to be made: texts, and mask sequences on the model's grid with their source clips.
+"""Test sets as lists of cases: prompts, and mask sequences on the model's grid with their source clips.
 
-root/sets/<name>.jsonl                  one `EvalItem` a line, without its video
-root/sets/<name>/<key>.masks, .mp4      masks and source clip on the model's grid, cut to the length of the test
+root/sets/<name>.jsonl                  one `EvalItem` per line, without a video
+root/sets/<name>/<key>.masks, .mp4      masks and source clip on the model's grid, cut to the test's length
 """
 
 from collections.abc import Iterator
@@ -28,24 +28,24 @@ def read_cases(root: Path, name: str) -> tuple[EvalItem, ...]:
     """The cases of a set; their paths are relative to root/sets.
 
     Raises:
-        StoreError: they were not chosen yet, or the list is damaged.
+        StoreError: they have not been chosen yet, or the list is damaged.
     """
     try:
         return read_manifest(root / "sets" / f"{name}.jsonl").items
     except ConfigError as error:
-        raise StoreError(f"{error}; run the step that chooses the test sets again") from None
+        raise StoreError(f"{error}; rerun the step that chooses the test sets") from None
 
 
 def prompt_cases(options: PaperOptions, root: Path) -> Path:
-    """Texts of tables 2, 4 and 5: a file's lines, or captions of held-out drawn shots.
+    """Prompts of tables 2, 4 and 5: a file's lines, or captions of held-out rendered shots.
 
     Raises:
-        ConfigError: the file has fewer lines than asked for.
+        ConfigError: the file has fewer lines than requested.
     """
     wanted, path = options.tests.prompts, options.tests.prompts_file
     texts = read_prompts(path)[:wanted] if path else _world_texts(wanted)
     if len(texts) < wanted:
-        raise ConfigError(f"{path}: {len(texts)} texts, {wanted} wanted (tests.prompts)")
+        raise ConfigError(f"{path}: {len(texts)} prompts, {wanted} required (tests.prompts)")
     cases = [
         EvalItem(id=f"prompt-{index:03d}", prompt=text, seed=options.tests.seed + index)
         for index, text in enumerate(texts)
@@ -54,11 +54,11 @@ def prompt_cases(options: PaperOptions, root: Path) -> Path:
 
 
 def mask_cases(chosen: TestSet, dataset: str, name: str, options: PaperOptions, grid: VideoFormat, root: Path) -> Path:
-    """Cases of a mask test set whose object is large enough on the first frame, masks and clips brought to the grid.
+    """Cases of a mask test set with a large enough object on the first frame; resizes masks and clips to the grid.
 
     Args:
-        chosen: samples in the order of preference.
-        dataset: folder of the dataset that holds them.
+        chosen: samples in order of preference.
+        dataset: folder of the dataset they are from.
 
     Raises:
         StoreError: fewer than two samples are large enough.
@@ -77,7 +77,7 @@ def mask_cases(chosen: TestSet, dataset: str, name: str, options: PaperOptions, 
     if len(cases) < 2:
         raise StoreError(
             f"{name}: {len(cases)} of {len(chosen.samples)} samples have a mask of {options.tests.min_area_frac:g} of "
-            "the first frame or more and are long enough; two are needed: give more videos or lower tests.min_area_frac"
+            "the first frame or more and are long enough; two are required: add videos or lower tests.min_area_frac"
         )
     return write_manifest(cases, place.with_suffix(".jsonl"))
 

@@ -1,4 +1,4 @@
-"""Frames of videos side by side, with the outlines of the masks that guided them."""
+"""Video frames side by side, with the outlines of the masks that guided them."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -15,13 +15,13 @@ COLORS = ((230, 159, 0), (86, 180, 233), (240, 60, 60))
 
 
 def plain_and_outlined(frames_THWC: np.ndarray, masks: MaskSequence, n: int = 8, width: int = 192) -> np.ndarray:
-    """`n` evenly spread frames, `width` px each: above as they are, below with outlines. RGB uint8."""
+    """`n` evenly spaced frames, `width` px each: plain in the top row, with outlines in the bottom row. RGB uint8."""
     plain, drawn = _tiles(frames_THWC, masks, n, width)
     return np.concatenate([np.concatenate(plain, axis=1), np.concatenate(drawn, axis=1)], axis=0)
 
 
 def write_sheet(videos: Sequence[Path], masks: MaskSequence, path: Path, n: int = 6, width: int = 128) -> Path:
-    """One line per video: each frame as it is, and beside it with outlines; a video that is not there is left gray."""
+    """One row per video: each frame plain, then with outlines; a missing video is gray."""
     lines = []
     for video in videos:
         if not video.is_file():

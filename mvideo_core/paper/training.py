@@ -1,4 +1,4 @@
-"""The trainings of the paper's ablation: the same run with other weights of the consistency loss."""
+"""The training runs of the paper's ablation: identical except for the weight of the consistency loss."""
 
 from pathlib import Path
 
@@ -10,12 +10,12 @@ from mvideo_core.training.options import TrainOptions, load_profile
 
 
 def latent_options(options: PaperOptions) -> LatentOptions:
-    """The encode stage's options: the compared base's own VAE, text encoder and format."""
+    """The encode stage's options: VAE, text encoder and video format of the base model."""
     return LatentOptions(base=options.base, max_stretch=options.max_stretch)
 
 
 def training_options(options: PaperOptions, root: Path, alpha: float, latents: str) -> TrainOptions:
-    """Options of one training; only the weight of the loss and the run folder differ between them.
+    """Options of one training run; runs differ only in loss weight and folder.
 
     Args:
         latents: folder of the encoded training set.

@@ -1,7 +1,7 @@
-"""Making the videos of the tables: one job per system, length and test set; a table's rows share jobs where they can.
+"""Generate the tables' videos: one job per system, length and test set; tables share jobs where possible.
 
-root/videos/<test set>/<system>/<n>-clips/<case>/video.mp4     with its conditions and provenance beside it
-root/videos/<test set>/<system>/<n>-clips/manifest.jsonl       what the evaluation reads
+root/videos/<test set>/<system>/<n>-clips/<case>/video.mp4     next to its conditions and provenance
+root/videos/<test set>/<system>/<n>-clips/manifest.jsonl       input of the evaluation
 """
 
 from collections.abc import Callable, Iterator
@@ -22,17 +22,17 @@ if TYPE_CHECKING:
 
 BASE = "base"
 Progress = Callable[[int, int], None]
-"""Called with videos done and videos in all."""
+"""Called with the number of finished videos and the total."""
 
 
 class Job(NamedTuple):
-    """Videos of one system at one length.
+    """One system's videos of one length.
 
     Attributes:
         test_set: "prompts", "mask-to-video" or "complexmotion".
         system: "base", or the name of a training (`system_of`).
-        alpha: weight of the consistency loss in that training; None for the base.
-        n_clips: length.
+        alpha: weight of the consistency loss in training; None for the base.
+        n_clips: length in clips.
     """
 
     test_set: str
@@ -42,7 +42,7 @@ class Job(NamedTuple):
 
     @property
     def name(self) -> str:
-        """Path of its folder below root/videos."""
+        """Path of its folder in root/videos."""
         return f"{self.test_set}/{self.system}/{self.n_clips}-clips"
 
 
@@ -52,7 +52,7 @@ def system_of(alpha: float) -> str:
 
 
 def table_jobs(number: str, options: PaperOptions) -> list[Job]:
-    """The jobs that a table of the paper shows, in its order."""
+    """The jobs of one table of the paper, in order."""
     main = system_of(options.alpha)
     if number == "2":
         return [Job(PROMPTS, BASE, None, 1), Job(PROMPTS, main, options.alpha, options.table2_clips)]
@@ -67,24 +67,24 @@ def table_jobs(number: str, options: PaperOptions) -> list[Job]:
 
 
 def jobs(options: PaperOptions) -> list[Job]:
-    """Every job of the tables asked for, once."""
+    """All jobs of the requested tables, without duplicates."""
     return list(dict.fromkeys(job for number in options.tables for job in table_jobs(number, options)))
 
 
 def job_named(name: str, options: PaperOptions) -> Job:
-    """The job of that name.
+    """Look up a job by name.
 
     Raises:
-        ConfigError: the tables asked for have no such job.
+        ConfigError: the requested tables have no such job.
     """
     known = {job.name: job for job in jobs(options)}
     if name not in known:
-        raise ConfigError(f"no job called {name!r}; the tables {', '.join(options.tables)} have: {', '.join(known)}")
+        raise ConfigError(f"unknown job {name!r}; jobs of tables {', '.join(options.tables)}: {', '.join(known)}")
     return known[name]
 
 
 def run_of(root: Path, alpha: float) -> Path:
-    """Run folder of the training with a weight of the consistency loss."""
+    """Run folder of the training with this weight of the consistency loss."""
     return root / "runs" / f"alpha-{alpha:g}"
 
 
@@ -92,7 +92,7 @@ def adapter_of(root: Path, alpha: float | None) -> str:
     """Folder of the newest adapter of a training; "" for the base.
 
     Raises:
-        StoreError: that training has no checkpoint.
+        StoreError: the training run has no checkpoint.
     """
     if alpha is None:
         return ""
@@ -103,15 +103,15 @@ def adapter_of(root: Path, alpha: float | None) -> str:
 
 
 def make_videos(job: Job, options: PaperOptions, root: Path, progress: Progress | None = None) -> int:
-    """The videos of a job; those that are there stay, a video that was interrupted goes on at its missing clip.
+    """Generate a job's videos; finished ones are kept, and an interrupted video resumes at its missing clip.
 
-    A video made from other weights, masks or options than now is made again.
+    A video is regenerated if weights, masks or options have changed.
 
     Returns:
-        Videos of the job.
+        Number of videos of the job.
 
     Raises:
-        ModelError, StoreError, ConfigError: as loading and generation say.
+        ModelError, StoreError, ConfigError: from loading and generation.
     """
     from mvideo_core.generation.loading import load_pipeline
 
@@ -127,19 +127,19 @@ def make_videos(job: Job, options: PaperOptions, root: Path, progress: Progress 
 
 
 def write_job_manifest(job: Job, options: PaperOptions, root: Path) -> Path:
-    """The manifest of a job; a video that was not made stands in it all the same and counts as missing."""
+    """Write a job's manifest; a video that was not generated is listed too and counts as missing."""
     grid = load_base(options.base, parts=()).format
     items = list(_items(job, seconds_of(grid, job.n_clips), root))
     return write_manifest(items, manifest_of(job, root))
 
 
 def manifest_of(job: Job, root: Path) -> Path:
-    """Where a job's manifest lies."""
+    """Path of a job's manifest."""
     return root / "videos" / job.name / "manifest.jsonl"
 
 
 def seconds_of(grid: VideoFormat, n_clips: int) -> float:
-    """Length of so many clips, s, as the paper counts: 33 frames at 8 fps are 4 s."""
+    """Length of `n_clips` clips, s, as the paper counts it: 33 frames at 8 fps are 4 s."""
     return (grid.n_frames(n_clips) - 1) / grid.fps
 
 
@@ -161,7 +161,7 @@ def _items(job: Job, seconds: float, root: Path) -> Iterator[EvalItem]:
 
 def _make(case: EvalItem, job: Job, options: PaperOptions, root: Path, loaded: "Loaded") -> None:
     grid = loaded.pipeline.format
-    recursive = job.alpha is not None  # the base knows no earlier clip: its clips are independent of each other
+    recursive = job.alpha is not None  # the base model does not condition on earlier clips: its clips are independent
     sampling = options.sampling.model_copy(
         update={
             "seed": case.seed or 0,

@@ -1,1 +1,1 @@
-"""Networks that look at clips: detection, segmentation, captioning."""
+"""Vision models that run on clips: detection, segmentation, captioning."""

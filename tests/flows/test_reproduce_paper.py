@@ -42,7 +42,9 @@ def test_a_job_by_its_name(made: tuple[Path, PaperOptions]) -> None:
     manifest = reproduce_paper(str(root), profile="", options=given, job="prompts/base/1-clips")
     items = absolute_items(read_manifest(manifest))
     assert [(item.system, Path(item.video).is_file()) for item in items] == [("base", True)] * 2
-    with pytest.raises(ConfigError, match=r"no job called 'prompts/best/1-clips'; .* have: prompts/base/1-clips, "):
+    with pytest.raises(
+        ConfigError, match=r"unknown job 'prompts/best/1-clips'; jobs of tables .*: prompts/base/1-clips, "
+    ):
         reproduce_paper(str(root), profile="", options=given, job="prompts/best/1-clips")
 
 

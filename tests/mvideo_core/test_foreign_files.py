@@ -148,8 +148,8 @@ ROWS = {
         ModelError,
         "weight_map",
     ),
-    "prompt that is null": (prompts, "p.json", b'{"prompts": [{"prompt": null}]}', ConfigError, "None is no text"),
-    "longer text that is a number": (lengthened, "p.json", b'{"a dog": 3}', ConfigError, "3 is no text"),
+    "prompt that is null": (prompts, "p.json", b'{"prompts": [{"prompt": null}]}', ConfigError, "None is not a string"),
+    "longer text that is a number": (lengthened, "p.json", b'{"a dog": 3}', ConfigError, "3 is not a string"),
     "list with a path that has a comma": (listed, "l.csv", b"path\na,b.mp4\n", ConfigError, "l.csv:2"),
     "list with an id that is a number": (
         listed,

@@ -1,4 +1,4 @@
-"""A listed video becomes a row: probed in a guarded child, hashed, with licence and origin kept."""
+"""Turn a listed video into a row: probe it in a sandboxed process, hash it, keep its license and origin."""
 
 import hashlib
 import os
@@ -18,20 +18,20 @@ _BLOCK_BYTES = 1 << 20
 
 
 class IngestOptions(Options):
-    """How videos are admitted."""
+    """Which videos are accepted."""
 
-    probe: ProbeOptions = Field(default=ProbeOptions(), description="limits a file must keep")
+    probe: ProbeOptions = Field(default=ProbeOptions(), description="limits a file must stay within")
 
 
 def describe(source: SourceItem, options: IngestOptions | None = None) -> VideoRow:
-    """The row of one video. The file is opened once; probe and digest see the same file.
+    """The row of one video. The file is opened once, so probe and digest see the same file.
 
     Raises:
-        MediaError: missing, refused or unreadable; the message has the reason.
+        MediaError: missing, refused or unreadable; the message gives the reason.
     """
     options = options or IngestOptions()
     if not source.uri:
-        raise MediaError(f"{source.video_id}: listed, but its file is not there; download it and run again")
+        raise MediaError(f"{source.video_id}: listed, but its file is missing; download it and rerun")
     path = path_of(source.uri)
     with open_regular(path, path_of(source.root) if source.root else None) as fd:
         info = probe_open(fd, path, options.probe)
@@ -60,7 +60,7 @@ def describe(source: SourceItem, options: IngestOptions | None = None) -> VideoR
 
 
 def _sha256(fd: int, path: str) -> str:
-    """Digest of the whole file, read a mebibyte at a time."""
+    """Digest of the whole file, read in 1 MiB blocks."""
     summer, offset = hashlib.sha256(), 0
     try:
         while block := os.pread(fd, _BLOCK_BYTES, offset):

@@ -1,10 +1,10 @@
-"""Optional download of listed videos by a command of the user's choice. Off by default; polite; resumes.
+"""Optional download of listed videos with a command the user chooses. Off by default; rate-limited; resumable.
 
-The command is a list of arguments (no shell) with the placeholders {url}, {video_id} and {output}, for instance
+The command is an argument list (no shell) with the placeholders {url}, {video_id} and {output}, for example
 
     ["yt-dlp", "--no-warnings", "-f", "bv[height>=720][ext=mp4]", "-o", "{output}", "--", "{url}"]
 
-Nothing here helps to get round a site's limits: no cookies, no proxies, no retries in haste. Respect its terms.
+Nothing here helps to bypass a site's limits: no cookies, no proxies, no rapid retries. Respect its terms.
 """
 
 import json
@@ -33,35 +33,35 @@ _PLAIN_URL = re.compile(r"https?://[^\s\x00-\x1f]+")
 
 
 class DownloadOptions(Options):
-    """How to fetch the files a list names. Nothing happens unless `enabled`."""
+    """How to download the listed files. Does nothing unless `enabled`."""
 
-    enabled: bool = Field(default=False, description="downloading is off unless this is true")
+    enabled: bool = Field(default=False, description="download missing files; off by default")
     command: list[str] = Field(
         default=[], description="argument list with {url}, {video_id}, {output}; run without a shell"
     )
-    folder: str = Field(default="", description="folder that receives <video_id>.<extension>")
-    extension: str = Field(default="mp4", pattern=r"[a-z0-9]{2,4}", description="extension of the files")
+    folder: str = Field(default="", description="folder for the downloads, <video_id>.<extension>")
+    extension: str = Field(default="mp4", pattern=r"[a-z0-9]{2,4}", description="file extension")
     interval_s: float = Field(
         default=10.0, ge=1.0, description="seconds between the starts of two downloads, at least 1"
     )
     timeout_s: float = Field(default=1800.0, gt=0, description="seconds after which one download is killed")
     max_items: int = Field(default=0, ge=0, description="stop after this many attempts; 0 = no limit")
     max_failures_in_row: int = Field(
-        default=10, ge=1, description="stop when this many fail one after another (blocked?)"
+        default=10, ge=1, description="stop after this many consecutive failures (blocked?)"
     )
-    retry_failed: bool = Field(default=False, description="try again what the archive lists as failed")
+    retry_failed: bool = Field(default=False, description="retry videos the archive lists as failed")
 
     @model_validator(mode="after")
     def _complete(self) -> Self:
         if self.enabled and not (self.command and self.folder):
-            raise ValueError("enabled downloading needs `command` and `folder`")
+            raise ValueError("download.enabled needs `command` and `folder`")
         if self.enabled and not any("{output}" in word for word in self.command):
             raise ValueError("`command` must contain {output}, the file to write")
         return self
 
 
 class DownloadResult(Record):
-    """What became of one listed video: status `ok`, `there` (was on disk), `skipped` (failed before) or `failed`."""
+    """Outcome of one listed video: `ok`, `there` (already on disk), `skipped` (failed before) or `failed`."""
 
     video_id: str
     status: str
@@ -71,22 +71,22 @@ class DownloadResult(Record):
 def download(
     items: Iterable[SourceItem], options: DownloadOptions, sleep: Callable[[float], None] = time.sleep
 ) -> Iterator[DownloadResult]:
-    """Fetch what is missing, one after another, and note each attempt in `<folder>/archive.jsonl`.
+    """Download missing files one at a time and log each attempt in `<folder>/archive.jsonl`.
 
     Args:
-        items: listed videos; the address is `source_url`.
-        options: command and pace.
-        sleep: how to wait between downloads.
+        items: listed videos; each is downloaded from its `source_url`.
+        options: command and rate.
+        sleep: called to wait between downloads.
 
     Raises:
-        ConfigError: not enabled, or the command's program is not installed.
-        StoreError: too many failures in a row: the site refuses, the command is wrong or the network is down.
+        ConfigError: disabled, or the command's program is not installed.
+        StoreError: too many consecutive failures: the site refuses, the command is wrong or the network is down.
     """
     if not options.enabled:
-        raise ConfigError("downloading is off; set download.enabled and read the site's terms first")
+        raise ConfigError("downloading is off; read the site's terms, then set download.enabled")
     program = shutil.which(options.command[0])
     if program is None:
-        raise ConfigError(f"download.command: no program {options.command[0]!r} on PATH; install or correct it")
+        raise ConfigError(f"download.command: no program {options.command[0]!r} on PATH; install it or fix the command")
     folder = local_path(options.folder, "download.folder")
     folder.mkdir(parents=True, exist_ok=True)
     archive = folder / "archive.jsonl"
@@ -108,11 +108,11 @@ def download(
         yield result
         in_row = in_row + 1 if result.status == "failed" else 0
         if in_row >= options.max_failures_in_row:
-            raise StoreError(f"{in_row} downloads failed in a row, the last: {result.message}; wait, then run again")
+            raise StoreError(f"{in_row} downloads in a row failed; last error: {result.message}; wait, then rerun")
 
 
 def read_archive(path: Path) -> dict[str, str]:
-    """Last status of each id; a line that a crash cut short is named and skipped."""
+    """Last status of each id; a line truncated by a crash is logged and skipped."""
     if not path.is_file():
         return {}
     known = {}
@@ -121,7 +121,7 @@ def read_archive(path: Path) -> dict[str, str]:
             entry = dict(json.loads(line))
             known[str(entry["video_id"])] = str(entry["status"])
         except (ValueError, KeyError, TypeError):
-            log.warning("%s: the line %.60r is damaged; its video is looked for again", path, line)
+            log.warning("%s: the line %.60r is damaged; its video will be checked again", path, line)
     return known
 
 
@@ -145,7 +145,7 @@ def _fetch(item: SourceItem, program: str, folder: Path, options: DownloadOption
     try:
         sandbox.run(argv, sandbox.Limits(wall_s=options.timeout_s), item.video_id)
         if not part.is_file() or part.stat().st_size == 0:
-            raise MediaError(f"{item.video_id}: the command ended well but wrote no {{output}} file")
+            raise MediaError(f"{item.video_id}: the command succeeded but wrote no {{output}} file")
     except MediaError as error:
         part.unlink(missing_ok=True)
         log.warning("download failed: %s", error)
@@ -155,7 +155,7 @@ def _fetch(item: SourceItem, program: str, folder: Path, options: DownloadOption
 
 
 def _fill_placeholders(word: str, words: dict[str, str]) -> str:
-    """The word with its placeholders filled in one pass, so a filled-in text is never read as a placeholder."""
+    """Fill the placeholders in one pass, so that inserted text is never treated as a placeholder."""
     return re.sub(r"\{(?:url|video_id|output)\}", lambda match: words[match.group()], word)
 
 

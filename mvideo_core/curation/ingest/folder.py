@@ -1,4 +1,4 @@
-"""Videos of a folder tree, sorted by the bytes of their names."""
+"""Videos in a folder tree, sorted by the bytes of their names."""
 
 import os
 from collections import Counter
@@ -11,16 +11,18 @@ from mvideo_core.curation.ingest.sources import SourceItem, SourceOptions
 
 
 def list_folder(options: SourceOptions) -> Iterator[SourceItem]:
-    """Matching files below `options.folder`, without hidden files and folders (`._clip.mp4` of macOS, unfinished
-    downloads). Folders reached through a link are not entered; linked files are listed (`describe` judges where they
-    lead).
+    """Matching files in `options.folder`, skipping hidden files and folders (macOS's `._clip.mp4`, unfinished
+    downloads). Symlinked folders are not entered; symlinked files are listed (`describe` checks where they point).
+
 
     Raises:
         ConfigError: no such folder.
     """
     top = os.path.abspath(os.fsencode(options.folder))  # noqa: PTH100 - bytes
     if not os.path.isdir(top):  # noqa: PTH112
-        raise ConfigError(f"source.folder={options.folder!r}: no such folder; give the folder that holds the videos")
+        raise ConfigError(
+            f"source.folder={options.folder!r}: no such folder; set it to the folder that contains the videos"
+        )
     root = uri_of(options.root or top)
     for relative, shared in _walk(top, b"", options):
         yield SourceItem(
@@ -33,7 +35,7 @@ def list_folder(options: SourceOptions) -> Iterator[SourceItem]:
 
 
 def _walk(top: bytes, below: bytes, options: SourceOptions) -> Iterator[tuple[bytes, bool]]:
-    """(relative path, stem shared with a neighbor) of every match, depth first in byte order."""
+    """(relative path, whether another file has the same stem) of every match, depth first, in byte order."""
     with os.scandir(os.path.join(top, below)) as entries:  # noqa: PTH118
         found = sorted((e.name, e.is_dir(follow_symlinks=False)) for e in entries if not e.name.startswith(b"."))
     names = [name for name, is_folder in found if not is_folder and _matches(below + name, name, options.patterns)]

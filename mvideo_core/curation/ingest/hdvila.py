@@ -3,7 +3,7 @@
     {"video_id": "QMi8x8o55Ns", "url": "https://...", "clip": [{"clip_id": "QMi8x8o55Ns.1.mp4",
      "span": ["00:00:17.759", "00:00:23.279"]}]}
 
-Source: hd-vila-100m/README.md and src/cut_videos.py of microsoft/XPretrain. The annotations stand under R-UDA v1.0.
+Source: hd-vila-100m/README.md and src/cut_videos.py of microsoft/XPretrain. Annotation license: R-UDA v1.0.
 """
 
 import json
@@ -27,10 +27,10 @@ _CLOCK = re.compile(r"(\d+):([0-5]?\d):([0-5]?\d)(\.\d+)?")
 
 
 def list_hdvila(options: SourceOptions) -> Iterator[SourceItem]:
-    """Videos in the order of the lists; one whose file is not in the folder has an empty uri.
+    """Videos in list order; a video whose file is missing from the folder has an empty uri.
 
     Raises:
-        ConfigError: no such list or folder, or a line that is not as above.
+        ConfigError: no such list or folder, or a line in another format.
     """
     if not Path(options.hdvila_videos).is_dir():
         raise ConfigError(f"source.hdvila_videos={options.hdvila_videos!r}: no such folder")
@@ -47,10 +47,10 @@ def list_hdvila(options: SourceOptions) -> Iterator[SourceItem]:
 
 
 def parse_line(line: str, where: str) -> SourceItem:
-    """One line as an item without file.
+    """Parse one line into an item without a file.
 
     Raises:
-        ConfigError: not strict JSON, or keys, id or times not as the format has them; begins with `where`.
+        ConfigError: not strict JSON, or keys, id or times do not match the format; the message starts with `where`.
     """
     try:
         value = json.loads(line)
@@ -77,11 +77,11 @@ def seconds(text: str, where: str = "span") -> float:
     """Seconds of "HH:MM:SS" with any number of decimals, e.g. "00:01:02.5" -> 62.5.
 
     Raises:
-        ConfigError: another form.
+        ConfigError: any other format.
     """
     match = _CLOCK.fullmatch(text)
     if not match:
-        raise ConfigError(f"{where}: time {text!r}; HH:MM:SS.mmm is expected")
+        raise ConfigError(f"{where}: time {text!r}; expected HH:MM:SS.mmm")
     hours, minutes, whole, fraction = match.groups()
     return int(hours) * 3600 + int(minutes) * 60 + int(whole) + float(fraction or 0)
 
@@ -89,7 +89,7 @@ def seconds(text: str, where: str = "span") -> float:
 def _lists(path: Path) -> list[Path]:
     found = visible_files(path, ".jsonl") if path.is_dir() else [path]
     if not found or not found[0].is_file():
-        raise ConfigError(f"source.hdvila={str(path)!r}: no JSONL file there")
+        raise ConfigError(f"source.hdvila={str(path)!r}: no JSONL file found")
     return found
 
 

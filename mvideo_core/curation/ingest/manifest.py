@@ -1,4 +1,4 @@
-"""Plain lists of videos, CSV with a header or JSON lines: path or uri, video_id, source_url, licence, title."""
+"""Video manifests, CSV with a header or JSON lines: path or uri, video_id, source_url, license, title."""
 
 import csv
 import json
@@ -16,10 +16,10 @@ COLUMNS = ("path", "uri", "video_id", "source_url", "licence", "license", "title
 
 
 def list_manifest(options: SourceOptions) -> Iterator[SourceItem]:
-    """Videos in the manifest's order; relative paths start at the manifest's folder; other columns are ignored.
+    """Videos in manifest order; paths are relative to the manifest's folder; extra columns are ignored.
 
     Raises:
-        ConfigError: no such file, no path column, a bad line, or an id that occurs twice.
+        ConfigError: no such file, no path column, a bad line, or a duplicate id.
     """
     manifest = Path(options.manifest)
     if not manifest.is_file():
@@ -42,7 +42,7 @@ def _item(row: dict[str, str], where: str, manifest: Path, options: SourceOption
         local_path(row["path"], f"{where}: path")
         path = os.path.join(os.fsencode(manifest.parent), os.fsencode(row["path"]))  # noqa: PTH118 - bytes
     else:
-        raise ConfigError(f"{where}: needs `path` or `uri`; columns seen: {', '.join(row)}")
+        raise ConfigError(f"{where}: `path` or `uri` required; columns seen: {', '.join(row)}")
     given = row.get("video_id", "")
     name = os.path.relpath(path, os.fsencode(manifest.parent))
     return SourceItem(
@@ -59,13 +59,13 @@ def _csv_rows(path: Path) -> Iterator[tuple[str, dict[str, str]]]:
     with open(path, encoding="utf-8-sig", errors="surrogateescape", newline="") as handle:
         reader = csv.DictReader(handle)
         if not {"path", "uri"} & set(reader.fieldnames or ()):
-            raise ConfigError(f"{path}: the first line must name a `path` or `uri` column; seen {reader.fieldnames}")
+            raise ConfigError(f"{path}: the header needs a `path` or `uri` column; seen {reader.fieldnames}")
         try:
             for row in reader:
                 where = f"{path}:{reader.line_num}"
                 if None in row:
                     raise ConfigError(
-                        f"{where}: more values than columns, {row[None]} seen; put values with commas in quotes"
+                        f"{where}: more values than columns, {row[None]} seen; quote values that contain commas"
                     )
                 yield where, {name: value for name, value in row.items() if value is not None}
         except csv.Error as error:
@@ -83,8 +83,8 @@ def _json_rows(path: Path) -> Iterator[tuple[str, dict[str, str]]]:
             except json.JSONDecodeError as error:
                 raise ConfigError(f"{where}: not JSON: {error}") from None
             if not isinstance(row, dict):
-                raise ConfigError(f"{where}: an object is expected, {type(row).__name__} seen")
+                raise ConfigError(f"{where}: expected an object, got {type(row).__name__}")
             for name in COLUMNS:
                 if not isinstance(row.get(name, ""), str | None):
-                    raise ConfigError(f"{where}: {name} is {row[name]!r}; a text in quotes is expected")
+                    raise ConfigError(f"{where}: {name} is {row[name]!r}; expected a quoted string")
             yield where, {name: row[name] for name in COLUMNS if row.get(name)}

@@ -1,4 +1,4 @@
-"""Names that survive: file names of any bytes as URIs, and ids that are safe as keys, file names and tar members."""
+"""Safe names: file names of any bytes as URIs, and ids that work as keys, file names and tar members."""
 
 import hashlib
 import os
@@ -18,25 +18,25 @@ def uri_of(path: str | bytes | os.PathLike[str]) -> str:
 
 
 def path_of(uri: str) -> str:
-    """Path of a `file://` URI (other bytes as surrogates, ready for `open`).
+    """Path of a `file://` URI (non-UTF-8 bytes as surrogates, ready for `open`).
 
     Raises:
-        ConfigError: another scheme.
+        ConfigError: any other scheme.
     """
     if not uri.startswith(_SCHEME):
-        raise ConfigError(f"{uri!r}: only local files (file://) are read; download it, or mount the bucket")
+        raise ConfigError(f"{uri!r}: only local files (file://) are supported; download it or mount the bucket")
     return os.fsdecode(unquote_to_bytes(uri[len(_SCHEME) :]))
 
 
 def video_id_of(relative: bytes, stem_shared: bool = False) -> str:
-    """Id of a file by its path relative to the source folder.
+    """Id of a file, from its path relative to the source folder.
 
-    The stem itself when it is plain; else its plain part and 8 hex digits of the path's SHA-256, so that different
-    files never meet in one id.
+    The stem itself if it is plain; otherwise its plain part plus 8 hex digits of the path's SHA-256, so that different
+    files do not share an id.
 
     Args:
         relative: path below the source folder, with extension.
-        stem_shared: another file of the folder has the same stem (a.mp4 beside a.mkv).
+        stem_shared: another file in the folder has the same stem (a.mp4 and a.mkv).
     """
     stem = os.fsdecode(os.path.splitext(relative)[0])  # noqa: PTH122
     plain = re.sub(r"[^A-Za-z0-9_-]+", "_", stem)[:_STEM_KEEP]
@@ -46,11 +46,11 @@ def video_id_of(relative: bytes, stem_shared: bool = False) -> str:
 
 
 def check_id(video_id: str, where: str) -> str:
-    """The id itself.
+    """Return the id if it is valid.
 
     Raises:
         ConfigError: characters outside [A-Za-z0-9_-], empty or longer than 120.
     """
     if not ID_PATTERN.fullmatch(video_id):
-        raise ConfigError(f"{where}: video id {video_id!r}; 1 to 120 of A-Z a-z 0-9 _ - are allowed")
+        raise ConfigError(f"{where}: video id {video_id!r}; allowed: 1 to 120 characters of A-Z a-z 0-9 _ -")
     return video_id

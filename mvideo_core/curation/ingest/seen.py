@@ -1,4 +1,4 @@
-"""Catches an id that a list names twice, at a few dozen bytes per id."""
+"""Detect duplicate ids, at a few dozen bytes per id."""
 
 import hashlib
 
@@ -6,18 +6,18 @@ from mvideo_core.base.errors import ConfigError
 
 
 class SeenIds:
-    """Remembers 64-bit hashes of ids; for ten million ids a false alarm has odds of 1 to 370,000."""
+    """Stores 64-bit hashes of ids; with ten million ids, the odds of a false alarm are 1 in 370,000."""
 
     def __init__(self) -> None:
         self._hashes: set[int] = set()
 
     def add(self, video_id: str, where: str) -> None:
-        """Take note of an id.
+        """Record an id.
 
         Raises:
-            ConfigError: it was added before.
+            ConfigError: it was already added.
         """
         mark = int.from_bytes(hashlib.blake2b(video_id.encode(), digest_size=8).digest())
         if mark in self._hashes:
-            raise ConfigError(f"{where}: video id {video_id!r} occurs a second time; keep one of the lines")
+            raise ConfigError(f"{where}: video id {video_id!r} occurs twice; keep one of the lines")
         self._hashes.add(mark)

@@ -1,4 +1,4 @@
-"""Where videos come from: a folder, an HD-VILA list with downloaded files, or a manifest. Listing opens no video."""
+"""Video sources: a folder, an HD-VILA list with downloaded files, or a manifest. Listing opens no video."""
 
 from collections.abc import Callable, Iterator
 from typing import Any, Self
@@ -19,9 +19,9 @@ class SourceItem(Record):
 
     Attributes:
         video_id: key of the video: letters, digits, "_" and "-".
-        uri: `file://` URI; "" when the listed file is not there (not downloaded).
-        root: `file://` URI of the folder that links must not lead out of; "" = any place.
-        spans_s: spans named by the source's own metadata, seconds.
+        uri: `file://` URI; "" if the listed file is missing (not downloaded).
+        root: `file://` URI of the folder that links must stay inside; "" = anywhere.
+        spans_s: spans from the source's metadata, in seconds.
     """
 
     video_id: str
@@ -34,31 +34,31 @@ class SourceItem(Record):
 
 
 class SourceOptions(Options):
-    """Exactly one of `folder`, `hdvila` and `manifest` says where the videos are."""
+    """Where the videos are: set exactly one of `folder`, `hdvila` and `manifest`."""
 
-    folder: str = Field(default="", description="folder searched for videos")
+    folder: str = Field(default="", description="folder to search for videos")
     patterns: list[str] = Field(
         default=[f"*.{extension}" for extension in EXTENSIONS],
-        description="globs on file names (letter case ignored) within `folder`; a '/' makes one match the whole path",
+        description="case-insensitive globs on file names in `folder`; a glob with '/' matches the whole path",
     )
-    recursive: bool = Field(default=True, description="look into sub-folders of `folder`")
+    recursive: bool = Field(default=True, description="include subfolders of `folder`")
     hdvila: str = Field(default="", description="HD-VILA JSONL file, or a folder of them")
     hdvila_videos: str = Field(
-        default="", description="folder of downloaded files, each named by its video id: VIDEO_ID.mp4"
+        default="", description="folder of downloaded files, each named after its video id: VIDEO_ID.mp4"
     )
     manifest: str = Field(
         default="", description="CSV or JSONL with `path` (or `uri`), video_id, source_url, licence, title"
     )
     root: str = Field(
-        default="", description="folder links must not leave; default: the folder of the videos (manifest: none)"
+        default="", description="folder that links must stay inside; default: the folder of the videos (manifest: none)"
     )
-    licence: str = Field(default="", description="licence text put on every video whose source names none")
+    licence: str = Field(default="", description="license for videos whose source gives none")
 
     _local = field_validator("folder", "hdvila", "hdvila_videos", "manifest", "root")(check_local)
 
     @classmethod
     def __get_pydantic_json_schema__(cls, core: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
-        """With the rule of one source, so that a server refuses two of them, or none, when a run is submitted."""
+        """Add the one-source rule, so that a server rejects zero or two sources when a run is submitted."""
         found = super().__get_pydantic_json_schema__(core, handler)
         handler.resolve_ref_schema(found).update(one_of("folder", "hdvila", "manifest"))
         return found
@@ -69,16 +69,17 @@ class SourceOptions(Options):
         if len(given) != 1:
             raise ValueError(f"exactly one of folder, hdvila, manifest must be set; seen {given or 'none'}")
         if bool(self.hdvila) != bool(self.hdvila_videos):
-            raise ValueError("hdvila and hdvila_videos (folder of downloaded files) go together")
+            raise ValueError("set hdvila and hdvila_videos (folder of downloaded files) together")
         return self
 
 
 def list_sources(options: SourceOptions) -> Iterator[SourceItem]:
-    """Every video of the source, in an order that depends on names only; memory does not grow with video count
-    beyond one folder's names and 8 bytes per listed id.
+    """Every video of the source, in an order that depends on names only.
+
+    Memory use: one folder's names plus 8 bytes per listed id, regardless of the number of videos.
 
     Raises:
-        ConfigError: a missing folder or list, a bad line, or an id that occurs twice; the message has file and line.
+        ConfigError: a missing folder or list, a bad line, or a duplicate id; the message gives file and line.
     """
     from mvideo_core.curation.ingest import folder, hdvila, manifest
 

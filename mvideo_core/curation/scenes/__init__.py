@@ -1,7 +1,7 @@
-"""Cutting a video into clips: find shot changes, choose clips inside shots, write them, all in one decode.
+"""Cut a video into clips: find shot changes, choose clips inside shots, write them, all in one decode.
 
-A detector is one file of this package: a class registered in `SCENE_DETECTORS`, built from its options record
-(class attribute `options_type`), that obeys `SceneDetector`.
+A detector is one file of this package: a class registered in `SCENE_DETECTORS` that implements `SceneDetector` and is
+built from its options record (class attribute `options_type`).
 """
 
 from typing import ClassVar, Protocol
@@ -16,21 +16,21 @@ class SceneDetector(Protocol):
     """Finds hard cuts in a stream of small frames.
 
     Attributes:
-        settled_s: no cut before this time will be reported any more (seconds, -inf before the first frame).
+        settled_s: cuts before this time are final (seconds, -inf before the first frame).
     """
 
     options_type: ClassVar[type[Options]]
     settled_s: float
 
     def feed(self, time_s: float, frame_bgr: np.ndarray) -> list[float]:
-        """Take the next frame, (h, w, 3) uint8 BGR at its PTS in seconds; times of cuts found now.
+        """Take the next frame, (h, w, 3) uint8 BGR, and its PTS in seconds; return the times of newly found cuts.
 
         A cut's time is the PTS of the first frame of the new shot.
         """
         ...
 
     def finish(self) -> list[float]:
-        """Cuts found only at the end of the video."""
+        """Return the cuts found at the end of the video."""
         ...
 
 

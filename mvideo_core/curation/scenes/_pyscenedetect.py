@@ -1,4 +1,4 @@
-"""PySceneDetect's detectors fed frame by frame, with the file's own clock (so variable frame rates come out right)."""
+"""PySceneDetect's detectors fed frame by frame, with the file's timestamps (so variable frame rates work)."""
 
 from collections import deque
 from fractions import Fraction
@@ -13,9 +13,9 @@ class FedDetector:
     """Adapter of one PySceneDetect detector.
 
     Args:
-        detector: the library's detector, with its shortest shot given in seconds.
-        lag_frames: frames by which it may report late.
-        lag_s: seconds by which it may report late, on top.
+        detector: the library's detector, with its minimum shot length in seconds.
+        lag_frames: delay of its reports, in frames.
+        lag_s: additional delay, in seconds.
     """
 
     def __init__(self, detector: Any, lag_frames: int, lag_s: float):

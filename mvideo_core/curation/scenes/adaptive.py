@@ -1,7 +1,7 @@
-"""AdaptiveDetector: a frame's change against the average change around it; best of PySceneDetect on most benchmarks.
+"""AdaptiveDetector: a frame's change relative to the local average; PySceneDetect's best on most benchmarks.
 
-A cut between scenes of like colors changes little and falls below the library's floor. Such a small change counts
-here too when the edges of the two frames have nothing in common, which motion and flicker do not achieve.
+A cut between scenes with similar colors changes little and stays below the library's minimum. Such a small change
+still counts here if the edges of the two frames have nothing in common, which motion and flicker do not cause.
 """
 
 from collections import deque
@@ -20,14 +20,19 @@ _EDGE_SIZE = (80, 45)
 class AdaptiveOptions(Options):
     """`threshold`, `min_content_val` and `window_frames` are PySceneDetect 0.7.2's defaults."""
 
-    threshold: float = Field(default=3.0, gt=0, description="change over neighbors' average; higher = fewer cuts")
-    min_content_val: float = Field(default=15.0, ge=0, description="change, 0 to 255, that counts; higher = fewer cuts")
-    min_faint_val: float = Field(default=5.0, ge=0, description="change that counts where edges differ; higher = fewer")
-    max_edge_correlation: float = Field(
-        default=0.35, ge=-1, le=1, description="edges correlating more than this are the same scene; lower = fewer cuts"
+    threshold: float = Field(
+        default=3.0, gt=0, description="ratio of a change to the neighbors' average; higher = fewer cuts"
     )
-    window_frames: int = Field(default=2, ge=1, description="frames on each side that form the average")
-    min_scene_s: float = Field(default=0.3, ge=0, description="seconds between two cuts; later ones are dropped")
+    min_content_val: float = Field(default=15.0, ge=0, description="minimum change, 0 to 255; higher = fewer cuts")
+    min_faint_val: float = Field(default=5.0, ge=0, description="minimum change where edges differ; higher = fewer")
+    max_edge_correlation: float = Field(
+        default=0.35,
+        ge=-1,
+        le=1,
+        description="edges that correlate more than this belong to one scene; lower = fewer cuts",
+    )
+    window_frames: int = Field(default=2, ge=1, description="frames averaged on each side")
+    min_scene_s: float = Field(default=0.3, ge=0, description="minimum seconds between cuts; closer ones are dropped")
 
 
 @SCENE_DETECTORS.register("adaptive")
@@ -64,14 +69,14 @@ class Adaptive(FedDetector):
 
 
 def content_val(before: np.ndarray, after: np.ndarray) -> float:
-    """PySceneDetect's measure: mean absolute change of hue, saturation and value, 0 to 255."""
+    """PySceneDetect's score: mean absolute change of hue, saturation and value, 0 to 255."""
     import cv2
 
     return float(cv2.absdiff(cv2.cvtColor(before, cv2.COLOR_BGR2HSV), cv2.cvtColor(after, cv2.COLOR_BGR2HSV)).mean())
 
 
 def edge_correlation(before: np.ndarray, after: np.ndarray) -> float:
-    """Cosine between the luma gradients of two frames: 1 same edges, 0 nothing in common (or no edges at all)."""
+    """Cosine between the luma gradients of two frames: 1 = same edges, 0 = nothing in common (or no edges)."""
     first, second = _gradient(before), _gradient(after)
     norms = float((first * first).sum() * (second * second).sum())
     return float((first * second).sum()) / (norms**0.5 + 1e-3)

@@ -1,4 +1,4 @@
-"""Raw frames to clip files, a few ffmpeg encoders at once, beside the decode. Same frames, same bytes."""
+"""Encode raw frames into clip files with a few ffmpeg encoders while decoding continues. Same frames, same bytes."""
 
 import os
 import queue
@@ -17,11 +17,11 @@ from mvideo_core.media.graph import clip_tags, tag_colors
 from mvideo_core.processes import sandbox
 
 MAX_ENCODERS = 3
-"""Each holds the frames of one clip: 50 MB at 97 frames of 720x480."""
+"""Each encoder holds the frames of one clip: 50 MB for 97 frames of 720x480."""
 
 
 class Encoding(NamedTuple):
-    """How clips are written; bytes depend on every field."""
+    """How clips are written; the bytes depend on every field."""
 
     width: int
     height: int
@@ -31,15 +31,15 @@ class Encoding(NamedTuple):
     threads: int
     primaries: str = "bt709"
     transfer: str = "bt709"
-    """FFmpeg's names; matrix and range of clips are always bt709, limited."""
+    """FFmpeg's names; clips always have matrix bt709 and limited range."""
 
 
 def encode_clip(frames: Sequence[memoryview], path: Path, encoding: Encoding, limits: sandbox.Limits) -> None:
-    """H.264 MP4 of raw 4:2:0 bt709 frames, tagged so: pinned threads, bit-exact flags, index in front, no metadata.
+    """H.264 MP4 from raw 4:2:0 bt709 frames, with color tags, pinned threads, bit-exact flags, faststart, no metadata.
 
     Raises:
-        MediaError: the encoder failed or ran out of time.
-        StoreError: the disk would not take the clip: full, quota, read-only.
+        MediaError: the encoder failed or timed out.
+        StoreError: the clip could not be written: disk full, quota, read-only.
     """
     import subprocess
 
@@ -70,18 +70,18 @@ def encode_clip(frames: Sequence[memoryview], path: Path, encoding: Encoding, li
                 pipe.write(frame)
             pipe.close()
         except BrokenPipeError:
-            pass  # the exit code below says why the encoder left
+            pass  # the exit code below says why the encoder exited
         code, tail = running.finish()
     if code and (said := sandbox.disk_trouble(code, tail)):
-        raise StoreError(f"{path}: cannot write the clip ({said}); free space or fix permissions, then run again")
+        raise StoreError(f"{path}: cannot write the clip ({said}); free space or fix permissions, then rerun")
     if code:
         raise sandbox.death_error(f"encoding {path.name}", code, tail, running.timed_out, limits)
 
 
 class ClipWriter:
-    """Encodes handed-in clips beside the decode, a few at once; one more may wait, so memory is bounded.
+    """Encodes clips in the background, a few at once; one more may wait, so memory is bounded.
 
-    Each clip has an encoder process of its own with pinned threads: its bytes do not depend on how many run. Use as a
+    Each clip gets its own encoder process with pinned threads: its bytes do not depend on how many run. Use as a
     context manager; `wait` raises what went wrong.
     """
 
@@ -92,18 +92,18 @@ class ClipWriter:
         n_encoders: int = 0,
         part: tuple[slice, slice] = (slice(None), slice(None)),
     ):
-        """Start nothing yet.
+        """Prepare; encoders start with the first clip.
 
         Args:
-            n_encoders: at once; 0 = as many as this process may use cores, at most `MAX_ENCODERS`.
-            part: rows and columns of a clip whose colors `means_rgb` tells.
+            n_encoders: how many run at once; 0 = one per available core, at most `MAX_ENCODERS`.
+            part: rows and columns of a clip that `means_rgb` averages.
         """
         self._encoding, self._limits = encoding, limits
         self._jobs: queue.Queue[tuple[list[memoryview], Path] | None] = queue.Queue(maxsize=1)
         self._error: MVideoError | Stopped | None = None
         self._part = part
         self.means_rgb: dict[Path, np.ndarray] = {}
-        """Mean RGB of each finished clip's first frame as its file gives it back, (3,) float."""
+        """Mean RGB of each finished clip's first frame, decoded from its file, (3,) float."""
         cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
         count = n_encoders or min(MAX_ENCODERS, cores)
         names = (f"clip-writer-{number}" for number in range(count))
@@ -130,7 +130,7 @@ class ClipWriter:
         self._jobs.put((frames, path))
 
     def wait(self) -> None:
-        """Until all are written.
+        """Wait until all clips are written.
 
         Raises:
             MediaError, StoreError: one of them failed.
@@ -148,10 +148,10 @@ class ClipWriter:
                 if not self._error:
                     encode_clip(*job, self._encoding, self._limits)
                     self.means_rgb[job[1]] = first_frame(job[1])[self._part].mean((0, 1))
-            except (MVideoError, Stopped) as error:  # a thread that is gone would leave `__exit__` waiting
+            except (MVideoError, Stopped) as error:  # without this thread `__exit__` would wait forever
                 self._error = self._error or error
-            except OSError as error:  # no process or pipe to be had; a dead thread would leave `write` waiting
+            except OSError as error:  # no process or pipe available; a dead thread would block `write`
                 self._error = self._error or StoreError(f"{job[1]}: cannot start the encoder: {error}")
             finally:
-                del job  # a hundred frames; the next clip may be long in coming
+                del job  # frees about a hundred frames; the next clip may take a while
                 self._jobs.task_done()

@@ -1,7 +1,7 @@
-"""Mean colors of a clip against those of its source, so that a fault of conversion cannot pass in silence.
+"""Compare a clip's mean colors with its source's, so that conversion errors are caught.
 
-The source's side comes from the small frames that cut detection sees anyhow; the clip's from its first frame, read
-back from the finished file, and from two of the raw frames that went into it.
+Source colors come from the small frames that cut detection reads anyway; clip colors from the clip's first frame,
+decoded from the finished file, and from two of the raw frames that were encoded.
 """
 
 from collections import deque
@@ -14,7 +14,7 @@ from mvideo_core.media.color import clip_bytes_to_rgb
 
 
 class SourceColors:
-    """Mean RGB of the part of the source that clips show, for as long as a clip may ask."""
+    """Mean RGB of the part of the source that clips show, kept as long as a clip may need it."""
 
     def __init__(self, video: VideoRow, geometry: Geometry):
         self._rows, self._columns = shares(video, geometry)
@@ -25,12 +25,12 @@ class SourceColors:
         self._seen.append(frame)
 
     def forget(self, before_s: float) -> None:
-        """Drop what was on screen only before a time."""
+        """Drop frames that left the screen before a time."""
         while len(self._seen) > 1 and self._seen[1].time_s <= before_s:
             self._seen.popleft()
 
     def at(self, time_s: float) -> np.ndarray:
-        """Mean RGB of the frame on screen at a time, (3,) float, 0 to 255."""
+        """Mean RGB of the frame on screen at this time, (3,) float, 0 to 255."""
         shown = self._seen[0].bgr
         for seen in self._seen:
             if seen.time_s > time_s + 1e-6:
@@ -40,7 +40,7 @@ class SourceColors:
 
 
 def shares(video: VideoRow, geometry: Geometry) -> tuple[np.ndarray, np.ndarray]:
-    """Weights (h,) and (w,) of the small frame's rows and columns: how much of each a clip shows; each sums to 1."""
+    """Weights (h,) and (w,) of the small frame's rows and columns: how much of each the clip shows; each sums to 1."""
     height, width = 1.0, 1.0
     if geometry.fit == "cover" and video.width and video.height:
         wanted, has = geometry.width / geometry.height, video.width / video.height
@@ -49,7 +49,7 @@ def shares(video: VideoRow, geometry: Geometry) -> tuple[np.ndarray, np.ndarray]
 
 
 def picture_part(video: VideoRow, geometry: Geometry) -> tuple[slice, slice]:
-    """Rows and columns of a clip that hold picture: all, but for the bars of fit "contain"."""
+    """Rows and columns of a clip that hold picture: all of them, except for the bars of fit "contain"."""
     height, width = geometry.height, geometry.width
     if geometry.fit == "contain" and video.width and video.height:
         ratio = video.width / video.height
@@ -61,11 +61,11 @@ def picture_part(video: VideoRow, geometry: Geometry) -> tuple[slice, slice]:
 
 
 def mean_of_frame(frame: ClipFrame, geometry: Geometry, part: tuple[slice, slice]) -> np.ndarray:
-    """Mean RGB of a raw clip frame, (3,) float, by the tags that its file will carry."""
+    """Mean RGB of a raw clip frame, (3,) float, decoded with the color tags its file will have."""
     return np.asarray(clip_bytes_to_rgb(frame.yuv420p, geometry.width, geometry.height)[part].mean((0, 1)))
 
 
 def _middle(n: int, share: float) -> np.ndarray:
-    """Weight of each of `n` cells when the middle `share` of them counts; cells at the edge count in part."""
+    """Weight of each of `n` cells if only the middle `share` counts; cells at the edge count partially."""
     edges = np.clip(np.arange(n + 1) / n, (1 - share) / 2, (1 + share) / 2)
     return np.diff(edges) / share

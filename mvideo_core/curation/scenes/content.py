@@ -1,4 +1,4 @@
-"""ContentDetector: mean change of hue, saturation and value between neighboring frames against one threshold."""
+"""ContentDetector: threshold on the mean change of hue, saturation and value between neighboring frames."""
 
 from typing import ClassVar
 
@@ -10,7 +10,7 @@ from mvideo_core.curation.scenes._pyscenedetect import FedDetector
 
 
 class ContentOptions(Options):
-    """Defaults are PySceneDetect 0.7.2's, except the shortest shot in seconds."""
+    """PySceneDetect 0.7.2's defaults, except that the minimum scene length is in seconds."""
 
     threshold: float = Field(default=27.0, ge=0, le=255, description="mean change, 0 to 255; higher = fewer cuts")
     min_scene_s: float = Field(default=0.3, ge=0, description="seconds; cuts closer than this are merged")

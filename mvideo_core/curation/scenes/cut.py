@@ -1,4 +1,4 @@
-"""The cut stage for one video: decode once, find shots, write clips, account for every stretch that gives none."""
+"""Cut one video: decode once, find shots, write clips, account for every stretch without a clip."""
 
 import bisect
 import math
@@ -25,7 +25,7 @@ from mvideo_core.media.files import AnyPath, open_regular, sniff
 from mvideo_core.processes import sandbox
 
 _BLEND_SHARE = 0.3
-"""Of a wipe's span, margins included, from which dissolves found there explain it."""
+"""Fraction of a wipe's span (with margins) from which dissolves found there explain it."""
 _BLEND_MARGIN_S = 0.15
 
 
@@ -33,51 +33,53 @@ class CutOptions(Options):
     """From shots to clips."""
 
     detector: str = Field(default="adaptive", description="hard-cut detector by name: adaptive, content, hash, ...")
-    detector_options: dict[str, Any] = Field(default={}, description="options of that detector")
-    gradual: GradualOptions = Field(default=GradualOptions(), description="second look: dissolves and fades")
-    wipes: WipeOptions = Field(default=WipeOptions(), description="third look: wipes, slides, radial transitions")
-    min_shot_s: float = Field(default=8.0, ge=0, description="seconds; shorter shots give no clip")
-    trim_s: float = Field(default=0.25, ge=0, description="seconds left out on both sides of every cut")
+    detector_options: dict[str, Any] = Field(default={}, description="options of the detector")
+    gradual: GradualOptions = Field(default=GradualOptions(), description="second pass: dissolves and fades")
+    wipes: WipeOptions = Field(default=WipeOptions(), description="third pass: wipes, slides, radial transitions")
+    min_shot_s: float = Field(default=8.0, ge=0, description="seconds; shorter shots are dropped")
+    trim_s: float = Field(default=0.25, ge=0, description="seconds trimmed on both sides of every cut")
     fps: float = Field(default=8.0, gt=0, le=60, description="frames per second of clips")
-    width: int = Field(default=720, ge=16, multiple_of=2, description="pixels of clips")
-    height: int = Field(default=480, ge=16, multiple_of=2, description="pixels of clips")
-    min_frames: int = Field(default=65, ge=1, description="fewest frames of a clip, 8 n + 1; 65 at 8 fps is 8 s")
-    max_frames: int = Field(default=97, ge=1, description="most frames of a clip, 8 n + 1; a longer shot gives several")
-    clips_per_shot: int = Field(default=0, ge=0, description="most clips of one shot; 0 = as many as it holds")
-    fit: Literal["cover", "contain", "stretch"] = Field(
-        default="cover", description="how another shape is fitted: crop the middle, add bars, or distort"
+    width: int = Field(default=720, ge=16, multiple_of=2, description="clip width, pixels")
+    height: int = Field(default=480, ge=16, multiple_of=2, description="clip height, pixels")
+    min_frames: int = Field(default=65, ge=1, description="minimum frames of a clip, 8 n + 1; 65 at 8 fps is 8 s")
+    max_frames: int = Field(
+        default=97, ge=1, description="maximum frames of a clip, 8 n + 1; longer shots give several clips"
     )
-    use_spans: bool = Field(default=False, description="keep only what lies in the spans the source names (HD-VILA)")
+    clips_per_shot: int = Field(default=0, ge=0, description="maximum clips per shot; 0 = no limit")
+    fit: Literal["cover", "contain", "stretch"] = Field(
+        default="cover", description="how to fit other aspect ratios: center crop, add bars, or distort"
+    )
+    use_spans: bool = Field(default=False, description="keep only footage inside the source's spans (HD-VILA)")
     min_motion: float = Field(
         default=0.0,
         ge=0,
-        description="mean change of neighboring small frames, 0 to 255; stiller clips are dropped",
+        description="minimum mean change between neighboring small frames, 0 to 255; stiller clips are dropped",
     )
     crf: int = Field(default=18, ge=0, le=51, description="x264 quality of clips; lower = better and larger")
     preset: str = Field(default="veryfast", pattern=r"[a-z]+", description="x264 preset")
-    encode_threads: int = Field(default=1, ge=1, le=64, description="x264 threads; the clip's bytes depend on it")
-    decode_threads: int = Field(default=0, ge=0, le=64, description="decoder threads; 0 = all cores. Not in the bytes")
-    small_width: int = Field(default=128, ge=32, description="pixels of the frames searched for cuts, at most")
-    small_height: int = Field(default=72, ge=32, description="pixels of the frames searched for cuts, at most")
-    max_clip_errors: int = Field(
-        default=0, ge=0, description="damaged source pictures within a clip above which it is dropped"
+    encode_threads: int = Field(default=1, ge=1, le=64, description="x264 threads; changes the clip's bytes")
+    decode_threads: int = Field(
+        default=0, ge=0, le=64, description="decoder threads; 0 = all cores; does not change the bytes"
     )
+    small_width: int = Field(default=128, ge=32, description="maximum width of the frames searched for cuts, pixels")
+    small_height: int = Field(default=72, ge=32, description="maximum height of the frames searched for cuts, pixels")
+    max_clip_errors: int = Field(default=0, ge=0, description="drop a clip with more damaged source frames than this")
     max_color_shift: float = Field(
-        default=6.0, gt=0, description="difference of mean colors of clip and source, 0 to 255, that drops a clip"
+        default=6.0, gt=0, description="drop a clip whose mean color differs more than this from its source, 0 to 255"
     )
-    max_decode_errors: int = Field(default=16, ge=0, description="decoder complaints above which a video is refused")
-    max_pixels: int = Field(default=8192 * 4320, ge=1, description="larger frames are not decoded")
-    memory_gib: float = Field(default=8.0, gt=0.5, description="GiB of address space of the decoder")
-    wall_s_per_s: float = Field(default=20.0, gt=0, description="seconds of clock time allowed per second of video")
-    wall_s_base: float = Field(default=120.0, gt=0, description="seconds of clock time allowed on top")
+    max_decode_errors: int = Field(default=16, ge=0, description="reject a video with more decoder errors than this")
+    max_pixels: int = Field(default=8192 * 4320, ge=1, description="frames with more pixels are not decoded")
+    memory_gib: float = Field(default=8.0, gt=0.5, description="address space of the decoder, GiB")
+    wall_s_per_s: float = Field(default=20.0, gt=0, description="time limit, seconds per second of video")
+    wall_s_base: float = Field(default=120.0, gt=0, description="time limit, seconds added to that")
 
     @model_validator(mode="after")
     def _frame_counts(self) -> Self:
         for name in ("min_frames", "max_frames"):
             if getattr(self, name) % 8 != 1:
-                raise ValueError(f"{name} must have the form 8 n + 1 (65, 97, ...); seen {getattr(self, name)}")
+                raise ValueError(f"{name} must be 8 n + 1 (65, 97, ...); got {getattr(self, name)}")
         if self.min_frames > self.max_frames:
-            raise ValueError(f"min_frames {self.min_frames} is above max_frames {self.max_frames}")
+            raise ValueError(f"min_frames {self.min_frames} is larger than max_frames {self.max_frames}")
         return self
 
 
@@ -94,7 +96,7 @@ class CutClip(Record):
 
 
 class Transition(Record):
-    """Where one shot ends and the next begins: kind "cut" (start = end), "gradual", "wipe", or "span" (its edge)."""
+    """Where a shot ends and another begins: kind "cut" (no length), "gradual", "wipe", or "span" (edge of a span)."""
 
     start_s: float
     end_s: float
@@ -102,8 +104,8 @@ class Transition(Record):
 
 
 class CutResult(Record):
-    """All that became of one video: every second lies in a clip, beside one of its shot, in a dropped shot or in a
-    transition."""
+    """Everything found in one video: each second is in a clip, next to a clip of the same shot, in a dropped shot or in
+    a transition."""
 
     clips: list[CutClip]
     dropped: list[DroppedShot]
@@ -117,19 +119,19 @@ class CutResult(Record):
 def cut_video(
     path: AnyPath, video: VideoRow, out_dir: AnyPath, options: CutOptions, root: AnyPath | None = None
 ) -> CutResult:
-    """Write the clips of one video into `out_dir`, named by their start in milliseconds (00012500.mp4).
+    """Write the clips of one video into `out_dir`, named after their start in milliseconds (00012500.mp4).
 
     Args:
-        path: the video; not trusted.
+        path: the video; untrusted.
         video: its row; size, duration and spans are used.
         out_dir: existing folder.
         options: see `CutOptions`.
-        root: folder that links must not lead out of.
+        root: folder that links must stay inside.
 
     Raises:
-        MediaError: the file is damaged, hostile or too costly; `out_dir` may then hold some clips.
-        StoreError: `out_dir` cannot take a clip: disk full, quota, read-only.
-        ConfigError, ModelError: the detector's options or weights.
+        MediaError: the file is damaged, malicious or too expensive to decode; `out_dir` may then contain some clips.
+        StoreError: a clip cannot be written to `out_dir`: disk full, quota, read-only.
+        ConfigError, ModelError: bad options or missing weights of the detector.
     """
     detector_type = SCENE_DETECTORS.get(options.detector)
     detector = detector_type(detector_type.options_type.parse(options.detector_options, "cut.detector_options"))  # type: ignore[call-arg]
@@ -158,7 +160,7 @@ def cut_video(
 
 
 def _encoding(video: VideoRow, options: CutOptions) -> Encoding:
-    """Clips keep the source's primaries and transfer, which no conversion touches; HDR and wide colors become bt709."""
+    """Keep the source's primaries and transfer, which need no conversion; HDR and wide gamut become bt709."""
     picture = video.picture
     kept = ("bt709", "bt709") if picture.wide else (picture.primaries, picture.transfer)
     return Encoding(
@@ -178,7 +180,7 @@ class _Change(NamedTuple):
 
 
 class _Cutting:
-    """State of one running cut: what is known of shots, and the clip frames that may still be needed."""
+    """State while cutting one video: shots known so far, and clip frames that may still be needed."""
 
     def __init__(
         self,
@@ -219,7 +221,7 @@ class _Cutting:
         self.n_frames, self.n_clip_frames, self.first_s, self.last_s, self.step_s = 0, 0, 0.0, 0.0, 0.0
 
     def take(self, frame: SmallFrame | ClipFrame) -> None:
-        """The next frame of either stream."""
+        """Process the next frame of either stream."""
         if isinstance(frame, ClipFrame):
             self.n_clip_frames = frame.number + 1
             if frame.number >= self.planner.needed_from:
@@ -238,14 +240,14 @@ class _Cutting:
         self._settle(min(one.settled_s for one in (self.detector, *self.finders)))
 
     def finish(self, decode_errors: int, damaged_s: list[float]) -> CutResult:
-        """Close the last shot, wait for the encoder, look at what came out, and sum up.
+        """Close the last shot, wait for the encoders, check the clips, and build the result.
 
         Args:
-            decode_errors: complaints of the decoder.
-            damaged_s: times of damaged pictures, from the first picture on, ascending.
+            decode_errors: number of decoder errors.
+            damaged_s: times of damaged frames relative to the first frame, ascending.
         """
         if not self.n_frames:
-            raise MediaError("no video frame decodes")
+            raise MediaError("no video frame could be decoded")
         duration_s = self.last_s + self.step_s
         self._note(self.detector.finish(), [found for finder in self.finders for found in finder.finish()])
         self.pending = [boundary for boundary in self.pending if boundary.start_s < duration_s]
@@ -288,7 +290,7 @@ class _Cutting:
         self.colors.forget(needed / self.options.fps)
 
     def _blend_in(self, wipe: Boundary) -> Boundary | None:
-        """The dissolve or fade, or both halves of one, that was taken for a wipe; its ends are known more exactly."""
+        """The dissolve or fade (or both halves of one) mistaken for a wipe; its ends are known more precisely."""
         near = [one for one in self.planner.transitions[-1:] + self.pending if one.kind == "gradual"]
         near = [one for one in near if one.start_s < wipe.end_s and one.end_s > wipe.start_s]
         if sum(one.end_s - one.start_s for one in near) < _BLEND_SHARE * (wipe.end_s - wipe.start_s):
@@ -303,7 +305,7 @@ class _Cutting:
         start_s, end_s = clip.first_frame / fps, (clip.first_frame + clip.n_frames) / fps
         wanted = [frame for frame in self.frames if 0 <= frame.number - clip.first_frame < clip.n_frames]
         if len(wanted) != clip.n_frames:
-            raise MediaError(f"{start_s:.3f} s: {len(wanted)} of {clip.n_frames} frames decoded; the file has holes")
+            raise MediaError(f"{start_s:.3f} s: {len(wanted)} of {clip.n_frames} frames decoded; the file has gaps")
         path = str(self.out_dir / f"{round(start_s * 1000):08d}.mp4")
         made = CutClip(shot_index=clip.shot_index, start_s=start_s, end_s=end_s, n_frames=clip.n_frames, path=path)
         motion = self._motion(start_s, end_s)
@@ -323,7 +325,7 @@ class _Cutting:
         return float(np.abs(mean_rgb - self.colors.at(time_s)).max())
 
     def _judge(self, clip: CutClip, damaged_s: list[float]) -> CutClip | None:
-        """A written clip with its damage and color shift; None, its file gone and the reason kept, if it is refused."""
+        """The written clip with its damage and color shift; None if rejected: file deleted, reason recorded."""
         options, picture_s = self.options, (self.last_s - self.first_s) / max(1, self.n_frames - 1)
         begin = bisect.bisect_right(damaged_s, clip.start_s - self.first_s - picture_s + 1e-6)
         errors = bisect.bisect_left(damaged_s, clip.end_s - self.first_s) - begin

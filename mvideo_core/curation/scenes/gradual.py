@@ -1,19 +1,19 @@
-"""Dissolves and fades, which hard-cut detectors miss: windows in which one picture is blended into another.
+"""Detect dissolves and fades, which hard-cut detectors miss: windows in which one image blends into another.
 
-Two facts single out a blend x(a) = (1 - a) A + a B with a growing evenly from 0 to 1, whatever moves in A and B:
+Two facts identify a blend x(a) = (1 - a) A + a B with a growing linearly from 0 to 1, regardless of motion in A and B:
 
 * at thumbnail size the frames lie on the straight line from A to B (camera motion leaves that line);
-* two unrelated pictures lose contrast half-way: gradient energy follows (1 - a)^2 E_A + a^2 E_B, a parabola that sags
-  to half (motion and light changes keep it on or near the straight line between E_A and E_B).
+* two unrelated images lose contrast halfway: gradient energy follows (1 - a)^2 E_A + a^2 E_B, a parabola that sags
+  to half (with motion and light changes it stays on or near the straight line between E_A and E_B).
 
 A fade is a blend with a flat picture. For every window of several lengths the two residuals and the distance of the
 ends give one number of evidence, a logistic regression; of overlapping windows the one with most evidence wins. The
 weights come from drawn and real footage that is not part of this project; `benchmarks.transitions` fits new
 ones on the drawn world and compares both (docs/results/accuracy.md).
 
-Measured at the defaults, small frames 128 x 72: mini world, 40 held-out videos: 50 of 50 found, none false; six real
-clips joined at random by dissolves of 0.3-2 s and fades of 0.5-2 s: 90 of 90, none false; drawn textures whose
-neighbors often share colors, seeds never used for tuning: F1 0.95 (59 of 64, 1 false).
+Measured with the defaults, small frames 128 x 72: mini world, 40 held-out videos: 50 of 50 found, no false positives;
+six real clips joined at random by dissolves of 0.3-2 s and fades of 0.5-2 s: 90 of 90, no false positives; rendered
+textures whose neighbors often share colors, seeds not used for tuning: F1 0.95 (59 of 64, 1 false positive).
 
 Source of the contrast parabola: Alattar 1993; Truong, Dorai, Venkatesh 2000.
 """
@@ -35,9 +35,9 @@ _EXTENT = 24
 _ALIKE = 0.97
 _FLAT = 0.02
 _MIN_DISTANCE = 4.0
-"""Gray levels between the ends of a window, below which it is not judged (and single precision would not do)."""
+"""Minimum gray-level distance between the ends of a window; below it, single precision is not enough."""
 _HISTORY = 2 * _LENGTHS[-1] + _BLOCK + _EXTENT + 2
-"""Samples until a transition is certain: its own length, as long again for a better one, and room to grow."""
+"""Samples until a transition is final: its length, the same again for a better one, and a margin to grow."""
 _THUMB = (16, 9)
 _TEXTURE = (64, 36)
 _BLUR_PX = 0.8
@@ -57,13 +57,17 @@ WEIGHTS = BlendWeights(distance=2.71, line=-17.9, energy=-19.9, sag=-0.62, const
 
 
 class GradualOptions(Options):
-    """The second look for transitions that are not sudden."""
+    """Second pass, for gradual transitions."""
 
     enabled: bool = Field(default=True, description="search for dissolves and fades")
-    min_evidence: float = Field(default=1.5, description="log-odds of a transition; higher = fewer, surer ones")
-    min_spacing_s: float = Field(default=0.025, gt=0, description="seconds; of faster videos only some frames are used")
+    min_evidence: float = Field(
+        default=1.5, description="minimum log-odds of a transition; higher = fewer, more certain ones"
+    )
+    min_spacing_s: float = Field(
+        default=0.025, gt=0, description="minimum seconds between frames; frames in between are skipped"
+    )
     max_step_share: float = Field(
-        default=0.7, gt=0, le=1, description="share of the whole change one frame may make; above it is a hard cut"
+        default=0.7, gt=0, le=1, description="maximum fraction of the change in one frame; above it is a hard cut"
     )
 
 
@@ -73,7 +77,7 @@ class _Window(NamedTuple):
     end: int
 
     def overlaps(self, other: "_Window") -> bool:
-        """Whether they share more than an end."""
+        """Whether they share more than an endpoint."""
         return self.start < other.end and other.start < self.end
 
 
@@ -81,7 +85,7 @@ class GradualFinder:
     """Finds gradual transitions in a stream of small frames.
 
     Attributes:
-        settled_s: no transition that starts before this time will be reported any more.
+        settled_s: transitions that start before this time are final.
     """
 
     def __init__(self, options: GradualOptions, weights: BlendWeights = WEIGHTS):
@@ -95,7 +99,7 @@ class GradualFinder:
         self._recent: deque[float] = deque(maxlen=_HISTORY)
 
     def feed(self, time_s: float, frame_bgr: np.ndarray) -> list[Boundary]:
-        """Take the next frame, (h, w, 3) uint8; transitions that are certain now."""
+        """Take the next frame, (h, w, 3) uint8; return the transitions that are now final."""
         if self._times and time_s - self._times[-1] < self._options.min_spacing_s - 1e-6:
             return []
         thumb, energy = frame_features(frame_bgr)
@@ -112,12 +116,12 @@ class GradualFinder:
         return self._certain(self._n_samples - _LENGTHS[-1])
 
     def finish(self) -> list[Boundary]:
-        """Transitions still open at the end of the video."""
+        """Return the transitions still open at the end of the video."""
         self._search()
         return self._certain(self._n_samples + 1)
 
     def _search(self) -> None:
-        """Judge every window that ends among the samples that came since the last search."""
+        """Score every window that ends in the samples added since the last search."""
         n_kept = min(len(self._times), self._n_samples - self._n_done + _LENGTHS[-1])
         first = self._n_samples - n_kept
         windows = candidate_windows(self._n_done - first, n_kept, first)
@@ -132,7 +136,7 @@ class GradualFinder:
         self._n_done = self._n_samples
 
     def _certain(self, before_sample: int) -> list[Boundary]:
-        """Best windows that no later window can overlap, and the end of the weaker ones they overlap."""
+        """Best windows that no later window can overlap; drops the weaker ones they overlap."""
         chosen: list[_Window] = []
         better: list[_Window] = []
         for window in sorted(self._waiting, key=lambda one: (-one.evidence, one.start)):
@@ -147,7 +151,7 @@ class GradualFinder:
         return found
 
     def _grow(self, window: _Window) -> Boundary:
-        """The window, widened while neighboring steps go on in its direction: any part of a fade is itself a fade."""
+        """Extend the window while neighboring steps continue in its direction: any part of a fade is itself a fade."""
         first = self._n_samples - len(self._times)
         start, end = window.start - first, window.end - first
         change = self._thumbs[end] - self._thumbs[start]
@@ -178,7 +182,7 @@ def candidate_windows(done: int, n_kept: int, first: int) -> np.ndarray:
     """Indices (windows, 9) of evenly spread samples of every window that ends in [done, n_kept); long ones in strides.
 
     Args:
-        first: number of the first kept sample in the video, so that strides do not depend on how blocks fall.
+        first: index of the first kept sample in the video, so that strides do not depend on block boundaries.
     """
     parts = []
     for length in _LENGTHS:
@@ -241,7 +245,7 @@ def measure_windows(
 
 
 def _contrast(energy: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Relative distance of energies (windows, 9) from a blend's parabola, and their sag: 0 straight, 1 a blend."""
+    """Relative distance of energies (windows, 9) from a blend's parabola, and their sag: 0 = straight, 1 = a blend."""
     start, end = energy[:, :1], energy[:, -1:]
     straight = (1 - _RAMP) * start + _RAMP * end
     blended = (1 - _RAMP) ** 2 * start + _RAMP**2 * end
@@ -252,7 +256,7 @@ def _contrast(energy: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _same_but_for_light(inner: np.ndarray, energies: np.ndarray, windows: np.ndarray) -> np.ndarray:
-    """Whether the last frame is the first one, brighter or darker but not black: a mere change of light."""
+    """Whether the last frame is just the first one, brighter or darker but not black: a lighting change."""
     first, last = windows[:, 0], windows[:, -1]
     alike = inner[first, last] > _ALIKE * np.sqrt(inner[first, first] * inner[last, last])
     weaker, stronger = np.minimum(energies[first], energies[last]), np.maximum(energies[first], energies[last])

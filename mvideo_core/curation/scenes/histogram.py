@@ -1,4 +1,4 @@
-"""HistogramDetector: difference of luma histograms of neighboring frames."""
+"""HistogramDetector: difference between the luma histograms of neighboring frames."""
 
 from typing import ClassVar
 
@@ -12,9 +12,9 @@ from mvideo_core.curation.scenes._pyscenedetect import FedDetector
 class HistogramOptions(Options):
     """Defaults follow PySceneDetect's command line."""
 
-    threshold: float = Field(default=0.05, ge=0, le=1, description="difference of histograms; higher = fewer cuts")
+    threshold: float = Field(default=0.05, ge=0, le=1, description="histogram difference; higher = fewer cuts")
     bins: int = Field(default=256, ge=2, le=256, description="histogram bins")
-    min_scene_s: float = Field(default=0.3, ge=0, description="seconds between two cuts; later ones are dropped")
+    min_scene_s: float = Field(default=0.3, ge=0, description="minimum seconds between cuts; closer ones are dropped")
 
 
 @SCENE_DETECTORS.register("histogram")

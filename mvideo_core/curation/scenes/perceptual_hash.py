@@ -12,10 +12,12 @@ from mvideo_core.curation.scenes._pyscenedetect import FedDetector
 class HashOptions(Options):
     """Defaults follow PySceneDetect's command line."""
 
-    threshold: float = Field(default=0.395, ge=0, le=1, description="share of differing hash bits; higher = fewer cuts")
-    size: int = Field(default=16, ge=2, description="side of the hash, bits")
-    lowpass: int = Field(default=2, ge=1, description="how much fine detail is dropped before hashing")
-    min_scene_s: float = Field(default=0.3, ge=0, description="seconds between two cuts; later ones are dropped")
+    threshold: float = Field(
+        default=0.395, ge=0, le=1, description="fraction of differing hash bits; higher = fewer cuts"
+    )
+    size: int = Field(default=16, ge=2, description="side length of the hash, bits")
+    lowpass: int = Field(default=2, ge=1, description="low-pass factor: how much fine detail is dropped before hashing")
+    min_scene_s: float = Field(default=0.3, ge=0, description="minimum seconds between cuts; closer ones are dropped")
 
 
 @SCENE_DETECTORS.register("hash")

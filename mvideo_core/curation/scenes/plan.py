@@ -1,6 +1,6 @@
-"""Which clips to take from which shot. Pure arithmetic on times; works while the video is still being read.
+"""Choose the clips of each shot. Pure arithmetic on times; works while the video is still being read.
 
-Times are seconds of the source. Clip frame k of the whole video shows what is on screen at the instant k / fps.
+Times are seconds of the source. Clip frame k of the whole video is the frame on screen at time k / fps.
 """
 
 import math
@@ -28,7 +28,7 @@ class PlannedClip(NamedTuple):
 
 
 class DroppedShot(Record):
-    """A stretch without a clip, and why: `reason` with the value seen and the limit it met."""
+    """A stretch without a clip, and why: `reason`, the value seen and its limit."""
 
     shot_index: int
     start_s: float
@@ -39,7 +39,7 @@ class DroppedShot(Record):
 
 
 class ClipRules(NamedTuple):
-    """The part of `CutOptions` that the plan obeys."""
+    """The `CutOptions` that the plan uses."""
 
     fps: float
     min_shot_s: float
@@ -48,15 +48,15 @@ class ClipRules(NamedTuple):
     max_frames: int
     clips_per_shot: int = 0
     spans_s: tuple[tuple[float, float], ...] | None = None
-    """Only what lies in one of these is wanted; None = everything."""
+    """Only footage inside one of these spans is used; None = everything."""
 
 
 class ShotPlanner:
-    """Turns boundaries, given in order, into clips, each given out as soon as it is certain.
+    """Turns ordered boundaries into clips; returns each clip as soon as it is final.
 
-    A shot shorter than `min_shot_s` is dropped. From the others, `trim_s` next to each boundary (not at the ends of
-    the file) is left out, the rest is cut into consecutive clips of `max_frames`, and what remains gives one more
-    clip of 8 n + 1 frames if it has `min_frames`.
+    A shot shorter than `min_shot_s` is dropped. In the others, `trim_s` next to each boundary (not at the ends of the
+    file) is skipped, the rest is cut into consecutive clips of `max_frames`, and the remainder becomes one more clip
+    of 8 n + 1 frames if it has at least `min_frames`.
     """
 
     def __init__(self, rules: ClipRules):
@@ -67,21 +67,21 @@ class ShotPlanner:
         self._open(0.0, 0.0)
 
     def begin(self, first_s: float) -> None:
-        """The video's first frame comes at this time; call it before anything else."""
+        """Set the time of the video's first frame; call this first."""
         self._open(first_s, 0.0)
 
     @property
     def needed_from(self) -> int:
-        """Frames before this number are not wanted any more."""
+        """Frames before this number are no longer needed."""
         return self._next_frame
 
     @property
     def idle(self) -> bool:
-        """Whether the open shot gives no further clip, however long it gets."""
+        """Whether the open shot gives no more clips, no matter how long it gets."""
         return not (self._wants_more() and self._in_span())
 
     def advance(self, settled_s: float) -> list[PlannedClip]:
-        """Full-length clips that no boundary at or after `settled_s` can touch."""
+        """Full-length clips that no boundary at or after `settled_s` can affect."""
         rules, clips = self.rules, []
         while settled_s - self._start_s >= rules.min_shot_s and self._wants_more() and self._in_span():
             end_s = (self._next_frame + rules.max_frames - 1) / rules.fps + rules.trim_s
@@ -91,7 +91,7 @@ class ShotPlanner:
         return clips
 
     def close(self, boundary: Boundary) -> list[PlannedClip]:
-        """End the shot at a boundary and open the next; a boundary that touches the last one widens that instead."""
+        """End the shot at a boundary and open the next; a boundary that touches the previous one extends it instead."""
         trim = 0.0 if boundary.kind == "span" else self.rules.trim_s
         if self.transitions and self._touches(self.transitions[-1], boundary):
             last = self.transitions[-1]
@@ -107,14 +107,14 @@ class ShotPlanner:
         return clips
 
     def _touches(self, last: Boundary, boundary: Boundary) -> bool:
-        """Whether the two overlap, or are the halves of one fade: all between them would be trimmed away."""
+        """Whether the two overlap or are halves of one fade: everything between them would be trimmed."""
         gap_s = 2 * self.rules.trim_s if {"gradual", "wipe"} & {last.kind, boundary.kind} else 0.0
         if "span" in (last.kind, boundary.kind):
             gap_s = 0.0
         return boundary.start_s <= last.end_s + gap_s + _EPS_S
 
     def finish(self, end_s: float, n_frames: int) -> list[PlannedClip]:
-        """End the last shot at the end of the video, of which `n_frames` clip frames exist."""
+        """End the last shot at the end of the video, which has `n_frames` clip frames."""
         return self._end(end_s, 0.0, n_frames)
 
     def _open(self, start_s: float, trim_s: float) -> None:
@@ -126,7 +126,7 @@ class ShotPlanner:
         return not self.rules.clips_per_shot or self._made < self.rules.clips_per_shot
 
     def _in_span(self) -> bool:
-        """Whether the open shot lies in a wanted span; span edges are boundaries, so a shot is inside or outside."""
+        """Whether the open shot is in one of the spans; span edges are boundaries, so a shot is inside or outside."""
         spans = self.rules.spans_s
         return spans is None or any(start - _EPS_S <= self._start_s < end - _EPS_S for start, end in spans)
 
@@ -168,7 +168,7 @@ class ShotPlanner:
 
 
 def union_of_spans(spans_s: list[list[float]]) -> tuple[tuple[float, float], ...]:
-    """Spans sorted, those that touch or overlap joined; e.g. [[5, 7], [0, 2], [1, 3]] -> ((0, 3), (5, 7))."""
+    """Sort spans and merge those that touch or overlap; e.g. [[5, 7], [0, 2], [1, 3]] -> ((0, 3), (5, 7))."""
     joined: list[tuple[float, float]] = []
     for start, end in sorted((start, end) for start, end in spans_s):
         if joined and start <= joined[-1][1]:

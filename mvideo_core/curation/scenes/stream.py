@@ -1,7 +1,8 @@
-"""One guarded ffmpeg process per video: decodes the untrusted file once and sends back two raw streams in one pipe.
+"""One sandboxed ffmpeg process per video: decodes the untrusted file once and returns two raw streams in one pipe.
 
 Stream 0: every frame, small, BGR, with its own PTS, for finding cuts. Stream 1: clip frames, scaled, cropped, at the
-clip rate. They come interleaved in time in a NUT container: one reader suffices, neither side can block the other.
+clip rate. They are interleaved by time in a NUT container, so one reader is enough and neither stream can block the
+other.
 """
 
 from collections.abc import Iterator
@@ -29,7 +30,7 @@ class SmallFrame(NamedTuple):
 
 
 class ClipFrame(NamedTuple):
-    """What is on screen at number / fps: raw planar 4:2:0 bytes of one frame, bt709, limited range."""
+    """The frame on screen at number / fps: raw planar 4:2:0 bytes, bt709, limited range."""
 
     number: int
     yuv420p: memoryview
@@ -47,7 +48,7 @@ class Geometry(NamedTuple):
 
 
 class VideoStream:
-    """The two streams of one running decode. Iterate once; then `close_checked` tells how it ended."""
+    """The two streams of one running decode. Iterate once, then call `close_checked` for its outcome."""
 
     def __init__(self, running: sandbox.Child, what: str, limits: sandbox.Limits, geometry: Geometry):
         self._child, self._what, self._limits, self._geometry = running, what, limits, geometry
@@ -67,7 +68,7 @@ class VideoStream:
         except (av.error.FFmpegError, EOFError) as error:
             code, tail = self._child.finish()
             if code == 0 and not self._child.timed_out:
-                raise MediaError(f"{self._what}: no video frame decodes ({error})") from None
+                raise MediaError(f"{self._what}: no video frame could be decoded ({error})") from None
             raise sandbox.death_error(self._what, code, tail, self._child.timed_out, self._limits) from None
 
     def _frame(self, packet: Any) -> SmallFrame | ClipFrame:
@@ -83,7 +84,7 @@ class VideoStream:
         """Wait for the decoder. Returns: number of errors it reported.
 
         Raises:
-            MediaError: it failed, was killed or ran out of time.
+            MediaError: it failed, was killed or timed out.
         """
         code, tail = self._child.finish()
         if code:
@@ -102,13 +103,13 @@ def open_decode(
     threads: int,
     max_pixels: int,
 ) -> Iterator[VideoStream]:
-    """The running decode of an open file; surely ended with the block.
+    """Start decoding an open file; the process is ended when the block exits.
 
     Args:
         fd: descriptor of the checked file.
         what: name for messages.
-        picture: which stream, and what its samples mean.
-        threads: decoder threads; 0 = as many as the machine has.
+        picture: which stream to decode and how to interpret its samples.
+        threads: decoder threads; 0 = one per core.
         max_pixels: frames larger than this are not decoded.
     """
     argv = compile_argv(_graph(fd, geometry, picture, threads, max_pixels), threads=1)
@@ -136,7 +137,7 @@ def _graph(fd: int, geometry: Geometry, picture: Picture, threads: int, max_pixe
 
 
 def _fit(video: Any, geometry: Geometry, picture: Picture) -> Any:
-    """Scale to the clip size by displayed shape (sample aspect ratio counted)."""
+    """Scale to the clip size using the display aspect ratio (sample aspect ratio included)."""
     width, height = geometry.width, geometry.height
     if geometry.fit == "contain":
         inner = (f"trunc(min({width},{height}*dar)/2)*2", f"trunc(min({height},{width}/dar)/2)*2")
@@ -147,7 +148,7 @@ def _fit(video: Any, geometry: Geometry, picture: Picture) -> Any:
 
 
 def _enlarge(fd: int) -> None:
-    """A larger pipe means fewer switches between the two processes; the default size works too."""
+    """Enlarge the pipe, for fewer context switches between the two processes; the default size works too."""
     import fcntl
 
     try:

@@ -1,12 +1,12 @@
-"""Wipes, slides, radial and other transitions in which one picture replaces another piece by piece.
+"""Detect wipes, slides, radial and other transitions in which one image replaces another piece by piece.
 
-Neighboring frames differ little and nothing is blended, so neither hard-cut detectors nor `gradual` see them. What
-gives them away shows over seconds: the frames before resemble each other, so do the frames after, and the two sides
-have nothing in common. For windows of several lengths, with half a second of frames on either side, two numbers come
-from color histograms, which motion hardly changes:
+Neighboring frames differ little and nothing is blended, so neither hard-cut detectors nor `gradual` see them. They show
+over seconds: the frames before resemble each other, the frames after do too, and the two sides have nothing in common.
+For windows of several lengths, with half a second of frames on either side, two values are computed from color
+histograms, which motion hardly changes:
 
-* apart: how far the two sides are from each other;
-* surplus: that distance over the one that the drift within either side would have covered in the same time.
+* apart: the distance between the two sides;
+* surplus: that distance minus what the drift within either side would have covered in the same time.
 
 Where both are high, the ends of the window are compared as pictures: how well blocks of one are found anywhere in the
 other, by correlation, and by color, and how far their histograms are apart at equal brightness. Camera motion leaves
@@ -15,7 +15,7 @@ these numbers gives the evidence; of overlapping windows the one with most wins.
 footage that is not part of this project; `benchmarks.transitions` fits new ones on the drawn world and compares
 both.
 
-A camera that turns so fast that nothing of the old view is left two seconds later looks the same and is reported, too.
+A camera that turns so fast that none of the old view is left after two seconds looks the same and is reported, too.
 """
 
 from collections.abc import Iterator, Sequence
@@ -34,13 +34,13 @@ SIDE = 7
 """Samples on either side of a window that it is compared with."""
 _BLOCK = 16
 _CHECKS = 3
-"""Windows per block that are compared as pictures: those with most evidence from histograms alone."""
+"""Windows per block that are compared as images: those with the most histogram evidence."""
 _LENGTH_COST = 0.15
-"""Evidence per sample that a longer window must have on top to win over a shorter one."""
+"""Extra evidence per sample that a longer window needs to beat a shorter one."""
 _MAX_STEP_SHARE = 0.9
 _GROWTH = 8
 _STILL = 0.03
-"""Distance between samples below which a transition has not begun or is over."""
+"""Below this distance between samples, a transition has not begun or is over."""
 _MARGIN_SHARE = 0.3
 """Of the length found, added on either side: circles and corners begin with areas too small to be noticed."""
 _SETTLED = 3 * _LENGTHS[-1] + SIDE + _GROWTH + 1 + round(_MARGIN_SHARE * (_LENGTHS[-1] + 2 * _GROWTH))
@@ -71,11 +71,13 @@ WEIGHTS = WipeWeights(surplus=4.08, apart=1.02, correlation=-13.57, color=1.09, 
 
 
 class WipeOptions(Options):
-    """The third look: wipes, slides, radial transitions and their like."""
+    """Third pass: wipes, slides, radial and similar transitions."""
 
     enabled: bool = Field(default=True, description="search for wipes, slides and other piecewise transitions")
-    min_evidence: float = Field(default=0.0, description="log-odds of a transition; higher = fewer, surer ones")
-    min_spacing_s: float = Field(default=0.08, gt=0, description="seconds between the frames that are looked at")
+    min_evidence: float = Field(
+        default=0.0, description="minimum log-odds of a transition; higher = fewer, more certain ones"
+    )
+    min_spacing_s: float = Field(default=0.08, gt=0, description="minimum seconds between sampled frames")
 
 
 class _Window(NamedTuple):
@@ -84,15 +86,15 @@ class _Window(NamedTuple):
     end: int
 
     def rank(self) -> tuple[float, int]:
-        """For sorting: smallest first."""
+        """Sort key, smallest first."""
         return _LENGTH_COST * (self.end - self.start) - self.evidence, self.start
 
     def overlaps(self, other: "_Window") -> bool:
-        """Whether they share more than an end."""
+        """Whether they share more than an endpoint."""
         return self.start < other.end and other.start < self.end
 
     def resembles(self, other: "_Window") -> bool:
-        """Whether more than half of both together is common."""
+        """Whether they overlap by more than half of their union."""
         common = min(self.end, other.end) - max(self.start, other.start)
         return common > 0.5 * (max(self.end, other.end) - min(self.start, other.start))
 
@@ -101,7 +103,7 @@ class WipeFinder:
     """Finds piecewise transitions in a stream of small frames.
 
     Attributes:
-        settled_s: no transition that starts before this time will be reported any more.
+        settled_s: transitions that start before this time are final.
     """
 
     def __init__(self, options: WipeOptions, weights: WipeWeights = WEIGHTS):
@@ -114,7 +116,7 @@ class WipeFinder:
         self._waiting: list[_Window] = []
 
     def feed(self, time_s: float, frame_bgr: np.ndarray) -> list[Boundary]:
-        """Take the next frame, (h, w, 3) uint8; transitions that are certain now."""
+        """Take the next frame, (h, w, 3) uint8; return the transitions that are now final."""
         if self._times and time_s - self._times[-1] < self._options.min_spacing_s - 1e-6:
             return []
         picture, histogram = frame_features(frame_bgr)
@@ -131,7 +133,7 @@ class WipeFinder:
         return found
 
     def finish(self) -> list[Boundary]:
-        """Transitions still open at the end of the video."""
+        """Return the transitions still open at the end of the video."""
         if not self._times:
             return []
         for _ in range(SIDE // 2):
@@ -146,7 +148,7 @@ class WipeFinder:
         self._n_samples += 1
 
     def _search(self) -> None:
-        """Judge every window whose later side ends among the samples that came since the last search."""
+        """Score every window whose right side ends in the samples added since the last search."""
         n_new = self._n_samples - self._n_done
         n_kept = min(len(self._times), n_new + _LENGTHS[-1] + 2 * SIDE)
         self._n_done = self._n_samples
@@ -204,7 +206,7 @@ class WipeFinder:
         return sorted(self._grow(window) for window in chosen)
 
     def _grow(self, window: _Window) -> Boundary:
-        """The window, widened to where the way to the other side begins and ends."""
+        """Extend the window to where the change toward the other side begins and ends."""
         first = self._n_samples - len(self._times)
         start, end = window.start - first, window.end - first
         kept = np.stack(self._histograms)
@@ -218,7 +220,7 @@ class WipeFinder:
 
 
 def without_margin(wipe: Boundary) -> Boundary:
-    """The span as found: a blend changes the whole picture at once and needs no margin."""
+    """The span as detected: a blend changes the whole image at once and needs no margin."""
     margin_s = (wipe.end_s - wipe.start_s) * _MARGIN_SHARE / (1 + 2 * _MARGIN_SHARE)
     return Boundary(wipe.start_s + margin_s, wipe.end_s - margin_s, "gradual")
 
@@ -236,7 +238,7 @@ def _steps_until_level(distances: np.ndarray) -> int:
 
 
 def _distances(some: np.ndarray, others: np.ndarray) -> np.ndarray:
-    """Hellinger distance, 0 to 1, of each histogram from each other one."""
+    """Hellinger distance, 0 to 1, between every pair of histograms."""
     return np.asarray(np.sqrt(np.maximum(0, 1 - some @ others.T)))
 
 
@@ -249,7 +251,7 @@ def frame_features(frame_bgr: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _histogram(thumb_bgr: np.ndarray) -> np.ndarray:
-    """Square roots of shares, float32 (432,): two color histograms half a bin apart, so that no bin edge matters."""
+    """Square roots of shares, float32 (432,): two color histograms offset by half a bin, so bin edges do not matter."""
     import cv2
 
     counts = [
@@ -317,11 +319,11 @@ def measure_pictures(pictures: Sequence[np.ndarray], start: int, end: int) -> It
 
 
 def _match_blocks(where_bgr: np.ndarray, what_bgr: np.ndarray) -> tuple[float, float]:
-    """How well blocks of one picture are found in another: correlation, 1 at best, and gray levels between them."""
+    """How well blocks of one image are found in another: correlation, at best 1, and gray-level difference."""
     all_, all_shapes, all_norms = _patches(where_bgr, (1, 1))
     some, some_shapes, some_norms = _patches(what_bgr, _PATCH_STEP_PX)
     size = all_.shape[1]
-    products = np.einsum("ij,kj->ik", some, all_)  # a product of this size is not worth the threads of `@`
+    products = np.einsum("ij,kj->ik", some, all_)  # this product is too small for the threads of `@`
     shape_products = np.einsum("ij,kj->ik", some_shapes, all_shapes)
     correlation = shape_products / (some_norms[:, None] * all_norms + 4.0 * size)
     square = (some * some).sum(1)[:, None] + (all_ * all_).sum(1) - 2 * products
@@ -331,7 +333,7 @@ def _match_blocks(where_bgr: np.ndarray, what_bgr: np.ndarray) -> tuple[float, f
 
 
 def _patches(picture_bgr: np.ndarray, step: tuple[int, int]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Blocks as rows, the same less their means, and the norms of the latter."""
+    """Blocks as rows, the mean-free blocks, and the norms of the latter."""
     views = sliding_window_view(picture_bgr, _PATCH_PX, axis=(0, 1))[:: step[0], :: step[1]]  # type: ignore[call-overload]
     rows = views.reshape(views.shape[0] * views.shape[1], -1).astype(np.float32)
     shapes = rows - rows.mean(1, keepdims=True)
@@ -339,7 +341,7 @@ def _patches(picture_bgr: np.ndarray, step: tuple[int, int]) -> tuple[np.ndarray
 
 
 def _equal_light_distance(one_bgr: np.ndarray, other_bgr: np.ndarray) -> float:
-    """Distance of the color histograms of two pictures brought to equal brightness."""
+    """Distance between the color histograms of two images normalized to equal brightness."""
     import cv2
 
     histograms = []

@@ -1,4 +1,4 @@
-"""Stage 5, caption: a clip and its tracks -> one text within the text encoder's budget."""
+"""Stage 5, caption: a clip and its tracks -> one caption within the text encoder's token limit."""
 
 import functools
 from collections.abc import Iterator, Sequence
@@ -22,7 +22,7 @@ from mvideo_core.store.workspace import Workspace
 
 
 class CaptionWorker(Worker):
-    """Captions clips; those that talk to a server keep many requests under way, and each answer is kept as it comes."""
+    """Captions clips; a server-based captioner keeps many requests in flight and stores each answer as it arrives."""
 
     independent = True
 
@@ -37,7 +37,7 @@ class CaptionWorker(Worker):
         return [rows[n] for n in range(len(items))]
 
     def stream(self, items: Sequence[Item]) -> Iterator[tuple[int, list[Row]]]:
-        """One CaptionRow per clip as answers come; a failed clip does not concern its neighbors."""
+        """One CaptionRow per clip as answers arrive; a failed clip does not affect the others."""
         inputs: list[tuple[int, CaptionInput]] = []
         for n, item in enumerate(items):
             try:
@@ -90,7 +90,7 @@ def _review(workspace: Workspace, options: CaptionOptions) -> list[str]:
 STAGE = Stage(
     name="caption",
     revision=2,
-    title="Stage 5: one text per clip.",
+    title="Stage 5: one caption per clip.",
     reads=("cut", "segment"),
     unit="clip",
     options=CaptionOptions,

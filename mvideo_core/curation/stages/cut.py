@@ -11,20 +11,20 @@ from mvideo_core.engine.stage import Item, Stage, StageContext, Worker
 
 
 class CutWorker(Worker):
-    """Decodes one video after another, each once."""
+    """Decodes videos one at a time, each once."""
 
     def __init__(self, options: CutOptions, context: StageContext):
         self.options, self.context = options, context
 
     def work(self, items: Sequence[Item]) -> list[list[Row]]:
-        """One row per clip and one per dropped stretch; a video without either is filtered ("no_shot")."""
+        """One row per clip and one per dropped stretch; a video with neither is filtered ("no_shot")."""
         return [self._cut(item) for item in items]
 
     def _cut(self, item: Item) -> list[Row]:
         video = item.row(VideoRow)
         out_dir = self.context.scratch / video.key
         out_dir.mkdir(exist_ok=True)
-        root = path_of(video.root) if video.root else None  # checked again: links may change after ingest
+        root = path_of(video.root) if video.root else None  # rechecked: links may change after ingest
         result = cut_video(path_of(video.uri), video, out_dir, self.options, root)
         rows: list[Row] = [self._clip_row(video, clip, item.content_key, result.decode_errors) for clip in result.clips]
         rows += self._drop_rows(video, result)
@@ -68,7 +68,7 @@ def clip_key(video_id: str, start_s: float) -> str:
 
 
 def _check(options: CutOptions) -> None:
-    """Makes the detector once: a wrong option, a missing file or package shows here."""
+    """Build the detector once: catches a wrong option or a missing file or package."""
     chosen = SCENE_DETECTORS.get(options.detector)
     where = f"options of scene detector {options.detector}"
     chosen(chosen.options_type.parse(options.detector_options, where))  # type: ignore[call-arg]
@@ -76,8 +76,8 @@ def _check(options: CutOptions) -> None:
 
 STAGE = Stage(
     name="cut",
-    revision=2,  # 2: clips are bt709 and tagged; damaged pictures and shifted colors drop them; the main stream is cut
-    title="Stage 2: shots, and the clips cut from them.",
+    revision=2,  # 2: clips are tagged bt709; damaged frames or shifted colors drop them; the main stream is used
+    title="Stage 2: find shots and cut clips from them.",
     reads=("ingest",),
     unit="clip",
     expands=True,

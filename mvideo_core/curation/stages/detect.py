@@ -11,11 +11,11 @@ from mvideo_core.perception.detection import DETECTORS
 from mvideo_core.perception.detection.select import DetectOptions, Selection, select
 
 BATCH_CLIPS = 8
-"""On a GPU. A CPU gains nothing from batches, and one by one its results cannot depend on the neighbors."""
+"""On a GPU. A CPU gains nothing from batching, and one at a time its results cannot depend on the batch."""
 
 
 class DetectWorker(Worker):
-    """First frames of several clips in one forward pass."""
+    """Detects objects in the first frames of several clips in one forward pass."""
 
     def __init__(self, options: DetectOptions, context: StageContext):
         self.batch_size = BATCH_CLIPS if default_device() == "cuda" else 1
@@ -24,7 +24,7 @@ class DetectWorker(Worker):
         self.phrases = options.phrases()
 
     def work(self, items: Sequence[Item]) -> list[list[Row]]:
-        """One DetectionRow per clip; filtered ("no_objects") when no box is left."""
+        """One DetectionRow per clip; filtered ("no_objects") if no box remains."""
         clips = [clip_of(item) for item in items]
         frames = [first_frame(self.context.local(clip.clip)) for clip in clips if clip.clip]
         found = self.detector.detect(frames, self.phrases)
@@ -52,7 +52,7 @@ class DetectWorker(Worker):
 
 
 def clip_of(item: Item) -> ClipRow:
-    """The clip an item is about."""
+    """The clip of an item."""
     row = item.row(ClipRow)
     assert row.clip is not None
     return row
@@ -65,7 +65,7 @@ def _externals(options: DetectOptions) -> dict[str, str]:
 STAGE = Stage(
     name="detect",
     revision=1,
-    title="Stage 3: boxes and classes on first frames.",
+    title="Stage 3: detect objects in first frames.",
     reads=("cut",),
     unit="clip",
     options=DetectOptions,

@@ -1,6 +1,6 @@
 """Encode: shards of the dataset -> parallel tars of VAE latents and text embeddings (paper, section 3.3).
 
-Not part of `build-mask-dataset`: it belongs to a base model and a video format, and stands before training
+Not part of `build-mask-dataset`: it depends on a base model and a video format, and comes before training
 (docs/latents.md).
 """
 
@@ -37,9 +37,9 @@ LOG_EVERY_S = 15.0
 
 
 class EncodeWorker(Worker):
-    """One tar after another; inside a tar, groups of `batch_size` clips, each appended as one whole piece.
+    """Writes one tar at a time; each group of `batch_size` clips in a tar is appended as one unit.
 
-    Groups stand at fixed places, so a tar that was cut short goes on with the group that is missing.
+    Groups have fixed positions, so an interrupted tar resumes with the first missing group.
     """
 
     def __init__(self, options: LatentOptions, context: StageContext):
@@ -49,7 +49,7 @@ class EncodeWorker(Worker):
         self.settings = settings_digest(STAGE.name, STAGE.revision, options, _externals(options))
 
     def work(self, items: Sequence[Item]) -> list[list[Row]]:
-        """For each tar of the dataset one LatentShardRow, and a filtered one for every clip that is too short."""
+        """One LatentShardRow per tar of the dataset, plus a filtered row for every clip that is too short."""
         return [self._shard(item) for item in items]
 
     def _shard(self, item: Item) -> list[Row]:
@@ -76,10 +76,10 @@ class EncodeWorker(Worker):
     def _fill(
         self, growing: GrowingFile, reader: ShardReader, groups: Sequence[Sequence[PlannedClip]], name: str
     ) -> None:
-        """Encode the groups that are not there yet. Memory: a group's latents and two batches of frames."""
+        """Encode the missing groups. Memory: a group's latents and two batches of frames."""
         clock, missing = _Clock(name, len(groups), len(growing.notes)), groups[len(growing.notes) :]
         decoded = decode_batches(reader, missing, self.identity.format, self.options)
-        with contextlib.closing(ahead(decoded)) as batches:  # closed before the tar is: its thread reads there
+        with contextlib.closing(ahead(decoded)) as batches:  # closed before the tar: its thread reads from it
             for group in missing:
                 content, windows = encode_group(
                     self.base, self.identity, self.options, group, batches, growing.size_bytes
@@ -89,7 +89,7 @@ class EncodeWorker(Worker):
 
 
 def write_empty(workspace: Workspace, root: str, base: Any, identity: LatentIdentity) -> None:
-    """Write the embedding of the empty prompt if it is not there; encoded alone, so its bytes depend on no batch."""
+    """Write the embedding of the empty prompt if missing; encoded alone, so its bytes do not depend on a batch."""
     path = f"{root}/{EMPTY_NAME}"
     if not workspace.folder.exists(path):
         text_BLC = embed_texts(base.text_encoder, base.tokenizer, [""], identity.text_tokens)
@@ -97,11 +97,11 @@ def write_empty(workspace: Workspace, root: str, base: Any, identity: LatentIden
 
 
 def latents_folder(settings: str, dataset_path: str) -> str:
-    """Folder of the latents of a dataset within the workspace: a new one for other options, models or data.
+    """Folder of a dataset's latents within the workspace: different options, models or data give a new folder.
 
     Args:
         settings: `settings_digest` of this stage.
-        dataset_path: anything below the dataset's folder "datasets/<key>"; the key follows from the content.
+        dataset_path: any path in the dataset's folder "datasets/<key>"; the key is derived from the content.
     """
     dataset = "/".join(dataset_path.split("/")[:2])
     return f"latents/{part_key(settings, {'dataset': dataset})[:16]}"
@@ -116,8 +116,8 @@ def _check_tar(sha256: str, shard: ShardRow) -> None:
     assert shard.tar is not None
     if sha256 != shard.tar.sha256:
         raise StoreError(
-            f"{shard.tar.path}: SHA-256 {sha256} seen, {shard.tar.sha256} recorded; it was damaged after it was "
-            "written: delete it and run stage shard again"
+            f"{shard.tar.path}: SHA-256 is {sha256}, expected {shard.tar.sha256}; the file was damaged after "
+            "writing: delete it and rerun stage shard"
         )
 
 
@@ -141,7 +141,7 @@ class _Clock:
 
 
 def encoders(options: LatentOptions) -> Any:
-    """VAE and text encoder on this process's device, loaded once for the same options.
+    """VAE and text encoder on this process's device, loaded once per set of options.
 
     Raises:
         ModelError: the weights are not on this machine.
@@ -160,7 +160,7 @@ def _load(base_json: str, tiling: bool, where: str) -> Any:
 
 
 def _externals(options: LatentOptions) -> dict[str, str]:
-    """Digests of VAE, text encoder and tokenizer, and the format, which may come with the weights.
+    """Digests of VAE, text encoder and tokenizer, and the video format, which may come with the weights.
 
     Raises:
         ModelError: the weights are not on this machine.
@@ -172,7 +172,7 @@ def _externals(options: LatentOptions) -> dict[str, str]:
 STAGE = Stage(
     name="encode",
     revision=1,
-    title="Latents and text embeddings of the dataset, for training.",
+    title="Encode the dataset into latents and text embeddings for training.",
     reads=("shard",),
     unit="sample",
     options=LatentOptions,
@@ -185,10 +185,10 @@ STAGE = Stage(
 
 
 def plan_latents(workspace: Workspace) -> int:
-    """Give the encode stage the parts of the current dataset.
+    """Plan the encode stage's parts from the current dataset.
 
     Returns:
-        Number of parts that `run_part` has to finish.
+        Number of parts for `run_part`.
 
     Raises:
         ConfigError: there is no dataset yet.
@@ -206,13 +206,13 @@ def plan_latents(workspace: Workspace) -> int:
 def encode_dataset(
     workspace: Workspace, options: LatentOptions, run: RunOptions | None = None, parts: Sequence[int] | None = None
 ) -> StageSummary:
-    """Encode the current dataset and publish the latents; what is written already is kept.
+    """Encode the current dataset and publish the latents; finished work is kept.
 
     Args:
-        parts: only these, and nothing is published: for several machines, each with its share.
+        parts: encode only these and publish nothing: for splitting the work among machines.
 
     Raises:
-        ConfigError, ModelError, StoreError: as `plan_latents`, `run_stage` and `publish_latents` say.
+        ConfigError, ModelError, StoreError: see `plan_latents`, `run_stage` and `publish_latents`.
     """
     from mvideo_core.curation.stages.publish_latents import publish_latents
 

@@ -1,4 +1,4 @@
-"""Stage 1, ingest: a listed source -> a probed, hashed video row. Bad files become failed rows with their reason."""
+"""Stage 1, ingest: a listed source -> a probed, hashed video row. Bad files become failed rows with the reason."""
 
 from collections.abc import Sequence
 
@@ -9,7 +9,7 @@ from mvideo_core.engine.stage import Item, Stage, StageContext, Worker
 
 
 class IngestWorker(Worker):
-    """Probes and hashes files one by one."""
+    """Probes and hashes files one at a time."""
 
     def __init__(self, options: IngestOptions, context: StageContext):
         self.options = options
@@ -26,8 +26,8 @@ class IngestWorker(Worker):
 
 STAGE = Stage(
     name="ingest",
-    revision=3,  # 2: rows name the folder that links must not leave; 3: and what the samples mean (`picture`)
-    title="Stage 1: probe and hash the listed files.",
+    revision=3,  # 2: rows have the folder that links must stay inside; 3: and how to interpret the samples (`picture`)
+    title="Stage 1: probe and hash listed files.",
     reads=("source",),
     unit="video",
     options=IngestOptions,

@@ -1,4 +1,4 @@
-"""The end of sharding: index, `dataset.json` and data card beside the tars, then the pointer that makes it current."""
+"""Publish a dataset: index, `dataset.json` and data card next to the tars, then the pointer that makes it current."""
 
 from collections import Counter
 from collections.abc import Iterator
@@ -30,10 +30,10 @@ class DatasetSummary(Record):
 
 
 def publish_dataset(workspace: Workspace, options: ShardOptions) -> DatasetSummary:
-    """Write index, `dataset.json` and data card of the current shards; the same rows give the same bytes.
+    """Write index, `dataset.json` and data card for the current shards; the same rows give the same bytes.
 
     Raises:
-        StoreError: a shard part is not finished or its tar is not there.
+        StoreError: a shard part is unfinished or its tar is missing.
     """
     with stages_in_use(workspace.folder, stage_and_inputs("shard")):
         return _publish(workspace, options)
@@ -68,7 +68,7 @@ def _publish(workspace: Workspace, options: ShardOptions) -> DatasetSummary:
 
 
 def dataset_problems(workspace: Workspace, deep: bool) -> list[Problem]:
-    """What is wrong with the current dataset; [] when nothing is, or when there is none yet."""
+    """Problems of the current dataset; [] if it is fine or there is none yet."""
     pointer = workspace.pointer("dataset")
     if pointer is None:
         return []
@@ -92,7 +92,7 @@ def dataset_root(workspace: Workspace) -> str:
     """
     pointer = workspace.pointer("dataset")
     if pointer is None:
-        raise StoreError(f"{workspace.url} has no dataset; run `mvideo run` there first")
+        raise StoreError(f"{workspace.url} has no dataset; run `mvideo run` on it first")
     return _root(workspace, pointer["path"])
 
 
@@ -100,12 +100,12 @@ def first_sample(workspace: Workspace) -> str:
     """`DATASET#KEY` of the first sample of the current dataset.
 
     Raises:
-        StoreError: there is no dataset yet, or it has no sample.
+        StoreError: there is no dataset yet, or it is empty.
     """
     root = dataset_root(workspace)
     keys = MaskVideoDataset(root).keys
     if len(keys) == 0:
-        raise StoreError(f"{root} has no sample; give a prompt or a source")
+        raise StoreError(f"{root} has no samples; give a prompt or a source")
     return f"{root}#{keys[0]}"
 
 
@@ -122,7 +122,7 @@ def _shards(workspace: Workspace, dataset: str) -> Iterator[ShardEntry]:
             )
         for row in workspace.rows(marker, ShardRow):
             if row.status != "ok" or row.tar is None or not workspace.holds(row.tar):
-                raise StoreError(f"shard {row.key}: {row.message or 'its tar is not there'}; run stage shard again")
+                raise StoreError(f"shard {row.key}: {row.message or 'its tar is missing'}; rerun stage shard")
             yield ShardEntry(
                 path=row.tar.path.removeprefix(f"{dataset}/"),
                 size_bytes=row.tar.size_bytes,

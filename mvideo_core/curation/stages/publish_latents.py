@@ -1,4 +1,4 @@
-"""The end of encoding: index and `latents.json` beside the tars, then the pointer that makes them current."""
+"""Publish latents: index and `latents.json` next to the tars, then the pointer that makes them current."""
 
 import hashlib
 from collections import Counter
@@ -44,10 +44,10 @@ class LatentsSummary(Record):
 
 
 def publish_latents(workspace: Workspace, options: LatentOptions) -> LatentsSummary:
-    """Write index and `latents.json` of the current tars; the same rows give the same bytes.
+    """Write index and `latents.json` for the current tars; the same rows give the same bytes.
 
     Raises:
-        StoreError: a part is not finished with these options, or one of its tars is not there.
+        StoreError: a part is not finished with these options, or one of its tars is missing.
     """
     with stages_in_use(workspace.folder, stage_and_inputs(STAGE.name)):
         return _publish(workspace, options)
@@ -94,7 +94,7 @@ def _publish(workspace: Workspace, options: LatentOptions) -> LatentsSummary:
 
 
 def latents_problems(workspace: Workspace, deep: bool) -> list[Problem]:
-    """What is wrong with the files of the current latents; [] when nothing is, or when there are none yet."""
+    """Problems with the files of the current latents; [] if they are fine or there are none yet."""
     pointer = workspace.pointer("latents")
     if pointer is None:
         return []
@@ -118,7 +118,7 @@ def current_latents(workspace: Workspace) -> str:
     """Folder or URL of the latents published last, for `LatentDataset`.
 
     Raises:
-        StoreError: none yet.
+        StoreError: there are none yet.
     """
     pointer = workspace.pointer("latents")
     if pointer is None:
@@ -132,7 +132,7 @@ def _rows(workspace: Workspace, settings: str) -> Iterator[LatentShardRow]:
         if marker is None or marker.settings != settings:
             raise StoreError(
                 f"encode part {index} is not finished with these options on the current dataset; "
-                f"run `mvideo encode --workspace {workspace.url}` with them"
+                f"run `mvideo encode --workspace {workspace.url}` with these options"
             )
         yield from workspace.rows(marker, LatentShardRow)
 
@@ -142,7 +142,7 @@ def _shards(workspace: Workspace, settings: str, root: str) -> Iterator[LatentSh
         if row.status == "filtered":
             continue
         if row.status != "ok" or row.tar is None or not workspace.holds(row.tar):
-            raise StoreError(f"latents of {row.key}: {row.message or 'the tar is not there'}; run encode again")
+            raise StoreError(f"latents of {row.key}: {row.message or 'the tar is missing'}; rerun encode")
         yield LatentShard(
             path=row.tar.path.removeprefix(f"{root}/"),
             size_bytes=row.tar.size_bytes,

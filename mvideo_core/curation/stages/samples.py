@@ -1,4 +1,4 @@
-"""Planning the shards: every finished triplet of every part, laid out by `shards.plan`, as parts of "samples"."""
+"""Plan the shards: lay out every finished triplet of every part with `shards.plan`, as parts of "samples"."""
 
 import hashlib
 import tempfile
@@ -42,21 +42,21 @@ from mvideo_core.store.workspace import Workspace
 SAMPLES_STAGE = "samples"
 REVISION = 1
 LEVEL = 1
-"""Of zlib. A sample's record is packed against the first one, which it resembles: that halves the database."""
+"""zlib level. Each record is compressed with the first one as dictionary, which halves the database."""
 
 
 def plan_dataset(workspace: Workspace, options: ShardOptions) -> int:
-    """Lay out the dataset from the current rows of all parts and commit the layout.
+    """Plan the dataset's layout from the current rows of all parts and commit it.
 
-    Samples pass through a database file: memory holds those of one part. The layout before stays whole until the last
-    part of the new one is written: one file then names them all.
+    Samples pass through a database file: only one part's samples are in memory. The previous layout stays valid until
+    the last part of the new one is written: one file then names all parts.
 
     Returns:
-        Number of shard parts that `run_part` has to finish.
+        Number of shard parts for `run_part`.
 
     Raises:
-        ConfigError: a part lacks a stage; the message names it.
-        StoreError: no triplet is left to write, or the disk is full, here or where temporary files go.
+        ConfigError: a part has not finished a stage; the message names it.
+        StoreError: there is no triplet to write, or the disk is full, here or in the temporary folder.
     """
     with (
         disk_errors("planning shards", f"{tempfile.gettempdir()} (temporary files)"),
@@ -77,7 +77,7 @@ def _plan_dataset(workspace: Workspace, options: ShardOptions, layout: "Layout")
         n_out = sum(1 for _ in layout.table.exclusions())
         raise StoreError(
             f"{workspace.url}: no clip has a video, masks and a caption (left out: {n_out}); "
-            "`mvideo status` shows where they were dropped"
+            "`mvideo status` shows which stage dropped them"
         )
     dataset = f"datasets/{part_key(settings, {'shards': layout.digest()})[:16]}"
     n_parts, inputs, keys = min(n_shards, MAX_PARTS), sample_digests(workspace), []
@@ -100,7 +100,7 @@ def current_samples(
     """Every clip that is `ok` in all stages, part by part, with its rows.
 
     Args:
-        lists: get to know every video and clip, those without a sample, too.
+        lists: record every video and clip, including those without a sample.
 
     Raises:
         ConfigError: a stage has not finished a part.
@@ -109,7 +109,7 @@ def current_samples(
     for stage, found in parts.items():
         if len({marker.settings for marker in found.values() if marker is not None}) > 1:
             raise ConfigError(
-                f"shard: parts of stage {stage!r} were made with different options; "
+                f"shard: parts of stage {stage!r} were run with different options; "
                 f"run `mvideo stage {stage} --workspace {workspace.url}` over all parts first"
             )
     for index in range(count_parts(workspace)):
@@ -118,8 +118,8 @@ def current_samples(
             marker = parts[stage].get(index)
             if marker is None:
                 raise ConfigError(
-                    f"shard: stage {stage!r} has not finished part {index} with the options it was last run with, on "
-                    f"what its upstream holds now; run `mvideo stage {stage} --workspace {workspace.url}` first"
+                    f"shard: stage {stage!r} has not finished part {index} with the options of its last run on "
+                    f"its current inputs; run `mvideo stage {stage} --workspace {workspace.url}` first"
                 )
             rows = list(workspace.rows(marker, row_class(stage)))
             for one in lists:
@@ -135,26 +135,26 @@ def current_samples(
 
 
 def list_digests(options: ShardOptions) -> dict[str, str]:
-    """SHA-256 of the lists that the options name.
+    """SHA-256 of the lists in the options.
 
     Raises:
-        ConfigError: a list is not there.
+        ConfigError: a list does not exist.
     """
     digests = {}
     for name in ("removal_list", "held_out_list"):
         path = getattr(options, name)
         if path and not Path(path).is_file():
-            raise ConfigError(f"shard.{name}: no file {path}; give a text file with one id a line")
+            raise ConfigError(f"shard.{name}: no file {path}; give a text file with one id per line")
         if path:
             digests[name] = file_sha256(Path(path))
     return digests
 
 
 class Layout:
-    """Samples and the shards that they go into, in a database file.
+    """Samples and the shards they are assigned to, in a database file.
 
     Args:
-        path: of the file, new.
+        path: database file to create.
     """
 
     def __init__(self, path: Path, options: ShardOptions):
@@ -178,10 +178,10 @@ class Layout:
         self.table.add(candidate, packer.compress(text) + packer.flush())
 
     def settle(self) -> int:
-        """Decide what is in which shard; the number of shards comes back.
+        """Assign samples to shards; returns the number of shards.
 
         Raises:
-            ConfigError: an entry of a list matches nothing.
+            ConfigError: a list entry matches nothing.
         """
         for shard in shards_of_table(self.table, self.options, self.lists):
             row = self._n_shards, shard.name, shard.split, "\n".join(shard.keys)
@@ -190,7 +190,7 @@ class Layout:
         return self._n_shards
 
     def digest(self) -> str:
-        """`options.digest` of [[name, [digest of each sample]], ...], without all of them in memory."""
+        """`options.digest` of [[name, [digest of each sample]], ...], without loading all of them into memory."""
         state = hashlib.sha256(b"[")
         for number in range(self._n_shards):
             name, _, keys = self._shard(number)
@@ -200,7 +200,7 @@ class Layout:
         return state.hexdigest()
 
     def part_rows(self, index: int, n_parts: int, dataset: str) -> list[ShardPlanRow]:
-        """Neighboring shards, so that part order is shard order; what stays out is spread over the parts."""
+        """Consecutive shards, so that part order is shard order; excluded samples are spread over the parts."""
         first, end = (round(self._n_shards * at / n_parts) for at in (index, index + 1))
         rows = []
         for number in range(first, end):
@@ -227,7 +227,7 @@ class Layout:
 
 
 def _names(row: Row) -> list[str]:
-    """What a removal list may call the video or clip of a row."""
+    """Names under which a removal list may refer to the video or clip of a row."""
     names = [row.key]
     if isinstance(row, VideoRow):
         names += [_file_name(row.uri), row.source_url, row.sha256]
@@ -239,15 +239,15 @@ def _file_name(uri: str) -> str:
 
 
 def empty_split(workspace: Workspace, options: ShardOptions) -> list[str]:
-    """A line if a test split was asked for and none, or no train split, came out.
+    """A warning if a test split was requested and the test or train split is empty.
 
-    A hash decides each video's side, so that a new video moves no other; a few videos can all fall on one.
+    A hash assigns each video to a split, so a new video moves no other; a few videos can all end up in one split.
     """
     rows = workspace.current_rows(SAMPLES_STAGE, ShardPlanRow)
     splits = {row.split for row in rows if row.status == "ok"}
     if not options.test_frac or len(splits) == len(SPLITS):
         return []
     return [
-        f"shard.test_frac={options.test_frac:g}: all videos fall into {', '.join(sorted(splits))}, so there is no "
-        f"{', '.join(sorted({*SPLITS} - splits))} split; take another shard.split_seed or a larger test_frac"
+        f"shard.test_frac={options.test_frac:g}: all videos are in {', '.join(sorted(splits))}, so there is no "
+        f"{', '.join(sorted({*SPLITS} - splits))} split; change shard.split_seed or increase test_frac"
     ]

@@ -18,14 +18,14 @@ from mvideo_core.perception.segmentation.gate import SegmentOptions, object_stat
 
 
 class SegmentWorker(Worker):
-    """Streams one clip after another through the segmenter; all objects of a clip together."""
+    """Streams clips through the segmenter one at a time; all objects of a clip together."""
 
     def __init__(self, options: SegmentOptions, context: StageContext):
         self.options, self.context = options, context
         self.segmenter = load_plugin(SEGMENTERS, options.segmenter, options.segmenter_options)
 
     def work(self, items: Sequence[Item]) -> list[list[Row]]:
-        """One MaskRow per clip; filtered ("no_object_passed") when the gate keeps no object."""
+        """One MaskRow per clip; filtered ("no_object_passed") if the gate keeps no object."""
         return [[self._segment(item)] for item in items]
 
     def _segment(self, item: Item) -> MaskRow:
@@ -60,7 +60,7 @@ class SegmentWorker(Worker):
             writer.append(found.masks_NHW)
             scores.append(found.scores_N)
         if len(scores) != clip.n_frames:
-            raise MediaError(f"{clip.key}: {len(scores)} frames decode, its row says {clip.n_frames}")
+            raise MediaError(f"{clip.key}: {len(scores)} frames decoded, its row says {clip.n_frames}")
         return writer.finish(), np.stack(scores)
 
 
@@ -71,7 +71,7 @@ def _externals(options: SegmentOptions) -> dict[str, str]:
 STAGE = Stage(
     name="segment",
     revision=1,
-    title="Stage 4: mask sequences of the boxed objects.",
+    title="Stage 4: track the detected objects as mask sequences.",
     reads=("cut", "detect"),
     unit="clip",
     options=SegmentOptions,

@@ -1,4 +1,4 @@
-"""Stage 6, shard: planned shards -> deterministic tars, index, data card (facts: docs/data.md)."""
+"""Stage 6, shard: planned shards -> deterministic tars, index, data card (see docs/data.md)."""
 
 import time
 from collections.abc import Sequence
@@ -13,7 +13,7 @@ from mvideo_core.store.workspace import Workspace
 
 
 class ShardWorker(Worker):
-    """Writes one tar at a time into scratch, then moves it into the dataset's folder."""
+    """Writes one tar at a time to scratch, then moves it into the dataset's folder."""
 
     def __init__(self, options: ShardOptions, context: StageContext):
         self.options, self.context = options, context
@@ -51,10 +51,10 @@ STAGE = Stage(
 
 
 def shard_dataset(workspace: Workspace, options: ShardOptions, run: RunOptions | None = None) -> StageSummary:
-    """Plan, write and publish the dataset; what is written already is kept.
+    """Plan, write and publish the dataset; finished work is kept.
 
     Raises:
-        ConfigError, StoreError: as `plan_dataset`, `run_stage` and `publish_dataset` say.
+        ConfigError, StoreError: see `plan_dataset`, `run_stage` and `publish_dataset`.
     """
     from mvideo_core.curation.stages.publish import publish_dataset
 

@@ -1,4 +1,4 @@
-"""Listing the sources of a run and planning its parts from them."""
+"""List the sources of a run and plan its parts."""
 
 import os
 from collections.abc import Iterator
@@ -11,18 +11,18 @@ from mvideo_core.store.workspace import Workspace
 
 
 def plan_sources(workspace: Workspace, source: SourceOptions, options: PlanOptions | None = None) -> Plan:
-    """List a folder, an HD-VILA list or a manifest and make its videos the workspace's current plan.
+    """List the videos of a folder, an HD-VILA list or a manifest and make them the workspace's current plan.
 
-    Running it again over a folder that grew keeps everything done and adds the new files.
+    Rerunning on a folder that grew keeps finished work and adds the new files.
 
     Raises:
-        ConfigError: nothing found, a bad line in a list, or an id twice.
+        ConfigError: nothing found, a bad line in a list, or a duplicate id.
     """
     return make_plan(workspace, source_rows(source), options or PlanOptions())
 
 
 def source_rows(source: SourceOptions) -> Iterator[SourceRow]:
-    """One row a listed video; opens no file."""
+    """One row per listed video; opens no file."""
     return (source_row(item) for item in list_sources(source))
 
 

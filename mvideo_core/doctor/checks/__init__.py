@@ -1,1 +1,1 @@
-"""One file per subject; every function decorated with `@check` is found."""
+"""One file per subject; every function decorated with `@check` is discovered."""

@@ -1,10 +1,10 @@
-"""The ffmpeg program and PyAV, with the encoder that clips are written with."""
+"""The ffmpeg program and PyAV, and whether they have the encoder used for clips."""
 
 import subprocess
 from collections.abc import Iterator
 
 from mvideo_core.base.errors import ConfigError
-from mvideo_core.doctor.base import Asked, Finding, check, problem
+from mvideo_core.doctor.base import CheckContext, Finding, check, problem
 from mvideo_core.media.ffmpeg import ffmpeg_path
 
 ENCODER = "libx264"
@@ -12,14 +12,14 @@ WAIT_S = 30.0
 
 
 @check("ffmpeg", "data", "encode", "generate")
-def ffmpeg(asked: Asked) -> Iterator[Finding]:
+def ffmpeg(context: CheckContext) -> Iterator[Finding]:
     """Whether ffmpeg starts and encodes H.264."""
     try:
         path = ffmpeg_path()
     except ConfigError as error:
         yield problem(error)
         return
-    step = "install ffmpeg with libx264, unset MVIDEO_FFMPEG, or reinstall imageio-ffmpeg, which brings one"
+    step = "install ffmpeg with libx264, unset MVIDEO_FFMPEG, or reinstall imageio-ffmpeg, which bundles one"
     try:
         version, encoders = (_ffmpeg_version(path, "-version"), _ffmpeg_version(path, "-encoders"))
     except (OSError, subprocess.SubprocessError) as error:
@@ -33,7 +33,7 @@ def ffmpeg(asked: Asked) -> Iterator[Finding]:
 
 
 @check("av", "data", "train", "generate")
-def av(asked: Asked) -> Iterator[Finding]:
+def av(context: CheckContext) -> Iterator[Finding]:
     """Whether PyAV, which writes videos, has the encoder."""
     try:
         import av

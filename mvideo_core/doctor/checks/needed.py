@@ -6,23 +6,27 @@ from pathlib import Path
 from mvideo_core import weights
 from mvideo_core.base.errors import MVideoError
 from mvideo_core.base.gpus import gpu_ids, gpus
-from mvideo_core.doctor.base import Asked, Finding, check, problem
+from mvideo_core.doctor.base import CheckContext, Finding, check, problem
 
 RANDOM = "random:"
 
 
 @check("weights", "data", "encode", "train", "generate")
-def present(asked: Asked) -> Iterator[Finding]:
-    """Whether every file of every model that the options name is here, in its right size; digests are not read."""
-    if asked.pipeline is not None:
-        yield from _of_stages(asked)
-    bases = [asked.base, asked.latents.base if asked.latents else None, asked.training.base if asked.training else None]
+def present(context: CheckContext) -> Iterator[Finding]:
+    """Whether every file of every model in the options is present with the right size; digests are not checked."""
+    if context.pipeline is not None:
+        yield from _of_stages(context)
+    bases = [
+        context.base,
+        context.latents.base if context.latents else None,
+        context.training.base if context.training else None,
+    ]
     for name in sorted({one.weights for one in bases if one is not None}):
         yield from base_weights(name)
 
 
 def base_weights(name: str) -> Iterator[Finding]:
-    """State of a base model."""
+    """Whether the files of a base model are complete."""
     if name.startswith(RANDOM):
         return
     try:
@@ -39,32 +43,32 @@ def base_weights(name: str) -> Iterator[Finding]:
         yield Finding(what=f"{name}: {folder}")
 
 
-def _of_stages(asked: Asked) -> Iterator[Finding]:
+def _of_stages(context: CheckContext) -> Iterator[Finding]:
     from mvideo_core.curation.pipeline import PART_STAGES, preflight
     from mvideo_core.store.workspace import Workspace
 
-    assert asked.pipeline is not None
-    workspace = Workspace(asked.workspace) if asked.workspace and Path(asked.workspace).is_dir() else None
+    assert context.pipeline is not None
+    workspace = Workspace(context.workspace) if context.workspace and Path(context.workspace).is_dir() else None
     for name in (*PART_STAGES, "shard"):
         try:
-            preflight(asked.pipeline, workspace, [name])
+            preflight(context.pipeline, workspace, [name])
         except MVideoError as error:
             yield problem(error)
         else:
-            yield Finding(what=f"{name}: all that its options name is here")
+            yield Finding(what=f"{name}: everything its options need is present")
 
 
 @check("training", "train")
-def training(asked: Asked) -> Iterator[Finding]:
-    """Processes against GPUs, batch against processes, extras that the options need."""
-    if asked.training is None:
+def training(context: CheckContext) -> Iterator[Finding]:
+    """Processes versus GPUs, batch size versus processes, extras the options need."""
+    if context.training is None:
         return
     from mvideo_core.cogvideox.quantize import check_quantization
     from mvideo_core.training.callbacks.trackers import check_extras
     from mvideo_core.training.data import rank_slots
     from mvideo_core.training.launch import check_processes
 
-    options = asked.training
+    options = context.training
     n_gpus = len(gpu_ids())
     here = options.launch.processes or n_gpus or options.launch.cpu_processes
     capability = min((one.capability for one in gpus()), default=None) if options.execution.quantize == "fp8" else None

@@ -1,1 +1,1 @@
-"""Metrics, one file each; `base.METRICS` finds them."""
+"""Metrics, one file each; `base.METRICS` discovers them."""

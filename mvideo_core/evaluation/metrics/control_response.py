@@ -56,7 +56,7 @@ class ControlResponse(Metric):
         self.weights_sha256 = segmenter.weights_sha256 if segmenter is not None else ""
 
     @classmethod
-    def stands_in(cls, options: Any) -> bool:
+    def uses_mini_network(cls, options: Any) -> bool:
         """Whether the segmenter is smaller than every public one."""
         if options.judge == "silhouettes":
             return False

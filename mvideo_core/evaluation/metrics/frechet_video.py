@@ -1,15 +1,15 @@
-"""Frechet video distance, of the whole picture or of the masked region: one number for all videos of a system.
+"""Frechet video distance, of the whole frame or of the masked region: one number for all videos of a system.
 
-Each generated video and the source video of its item become one vector; the number is the distance between the two sets
-of vectors. Of a source that is longer than the video only its first seconds count, as many as the video has: the same
-number of frames is spread over both, and over unequal times they would show another tempo.
+Each generated video and the source video of its item become one vector each; the score is the distance between the two
+sets of vectors. If the source is longer, only its first seconds count, as many as the video has: the same number of
+frames is sampled from both, so different durations would change the apparent speed.
 
-Networks are VideoMAE or V-JEPA 2 (`weights`), since FVD's own, I3D, is published as a program that would have to be
-executed: compare figures with others of this project only, never with published FVD. With `distance: mmd`
-over V-JEPA 2 it is JEDi's recipe (with another release of the network).
+Networks are VideoMAE or V-JEPA 2 (`weights`), because FVD's own network, I3D, is published as a program that would have
+to be executed: compare scores only within this project, not with published FVD. With `distance: mmd` and V-JEPA 2 it
+is JEDi's recipe (with a different release of the network).
 
-Sets are small here: below about 2,000 videos the distance is biased upwards by an amount that depends on the number of
-videos and on the system, so every number says how many it rests on.
+Sets are small here: below about 2,000 videos the distance is biased upward by an amount that depends on the number of
+videos and on the system, so every score states how many videos it is based on.
 """
 
 from collections.abc import Sequence
@@ -27,9 +27,9 @@ from mvideo_core.evaluation.set_distance import frechet_distance, polynomial_mmd
 from mvideo_core.evaluation.video import EvalVideo
 
 ENOUGH_VIDEOS = 2000
-"""Below, the literature finds the distance biased (FID: 2,048 at the least; FVD: the same sets of 2,048)."""
+"""Below this, the literature finds the distance biased (FID: at least 2,048; FVD: sets of 2,048)."""
 BACKGROUND = 127
-"""Gray level, all channels, of every pixel outside the masks."""
+"""Gray level of pixels outside the masks, all channels."""
 GENERATED, SOURCE = "generated.f32", "source.f32"
 """Artifacts: the two vectors, little-endian float32."""
 
@@ -41,17 +41,17 @@ class FrechetVideoOptions(Options):
         default="videomae-base-ssv2", description="catalog name or model folder (VideoMAE or V-JEPA 2 of transformers)"
     )
     frames: int = Field(
-        default=0, ge=0, description="frames of each video, spread evenly; 0: as many as the network was trained with"
+        default=0, ge=0, description="frames per video, evenly spaced; 0 = as many as the network was trained with"
     )
     distance: Literal["frechet", "mmd"] = Field(
-        default="frechet", description="frechet: of fitted normal distributions; mmd: polynomial kernel, as JEDi"
+        default="frechet", description="frechet: between fitted Gaussians; mmd: polynomial kernel, as in JEDi"
     )
 
 
 @METRICS.register("frechet_video")
 class FrechetVideo(Metric):
-    """Distance between the sets of generated and of source videos; smaller is better. A video's own value is the
-    Euclidean distance between its vector and that of its source, which ranks no systems.
+    """Distance between the sets of generated and source videos; lower is better. One video's value is the Euclidean
+    distance between its vector and its source's, which does not rank systems.
     """
 
     Options = FrechetVideoOptions
@@ -59,21 +59,21 @@ class FrechetVideo(Metric):
     revision = 2
     scale = 1.0
     set_level = True
-    licence = "Apache-2.0 (own code); weights: VideoMAE CC BY-NC 4.0, V-JEPA 2 as its publisher states"
+    licence = "Apache-2.0 (own code); weights: VideoMAE CC BY-NC 4.0, V-JEPA 2 see publisher"
 
     def __init__(self, options: Any, features: Any, weights_sha256: str):
         self.options, self.features, self.weights_sha256 = options, features, weights_sha256
 
     @classmethod
     def load(cls, options: Any, device: str = "cpu") -> Self:
-        """The metric with weights from disk. Raises ModelError: they are absent or unfit."""
+        """Load the metric with weights from disk. Raises ModelError: they are missing or do not fit."""
         from mvideo_core.evaluation.networks.video_features import load_features
         from mvideo_core.weights import find
 
         return cls(options, *load_features(find(options.weights, kind="metric"), options.frames, device))
 
     def score(self, video: EvalVideo) -> VideoScore:
-        """The vectors of video and source, as artifacts. Raises MediaError: one of them is unreadable."""
+        """Compute the vectors of video and source, as artifacts. Raises MediaError: one of them is unreadable."""
         generated, source = (self.features.of(frames) for frames in self._frames_of(video))
         return VideoScore(
             value=float(np.linalg.norm(generated - source)),
@@ -81,15 +81,15 @@ class FrechetVideo(Metric):
         )
 
     def _frames_of(self, video: EvalVideo) -> tuple[np.ndarray, np.ndarray]:
-        """Frames of the video and of its source, as the network is shown them."""
+        """Frames of the video and of its source, as fed to the network."""
         return video.frames_THWC, as_long(video.source_frames(), video.source_fps, len(video.frames_THWC), video.fps)
 
     @classmethod
     def of_set(cls, options: Any, scores: Sequence[VideoScore]) -> SetScore:
-        """Distance of the sets, with what its size makes of it; no number for fewer than two videos."""
+        """Distance between the sets, with a remark on their size; no value for fewer than two videos."""
         n = len(scores)
         if n < 2:
-            return SetScore(value=None, remark=f"{n} videos, 2 are the least")
+            return SetScore(value=None, remark=f"{n} videos; at least 2 required")
         sets = [np.stack([np.frombuffer(one.artifacts[name], "<f4") for one in scores]) for name in (GENERATED, SOURCE)]
         value = frechet_distance(*sets) if options.distance == "frechet" else polynomial_mmd(*sets)
         few = f"{n} videos; biased below about {ENOUGH_VIDEOS:,}" if n < ENOUGH_VIDEOS else ""
@@ -97,9 +97,9 @@ class FrechetVideo(Metric):
 
 
 def as_long(source_THWC: np.ndarray, source_fps: float, n_frames: int, fps: float) -> np.ndarray:
-    """The frames of a source up to the time of a video's last frame; all of them when the source is shorter.
+    """The frames of a source up to the time of a video's last frame; all of them if the source is shorter.
 
-    A source of as many frames as the video is kept whole, whatever rates the two files state.
+    A source with as many frames as the video is kept whole, regardless of the two frame rates.
     """
     if len(source_THWC) == n_frames:
         return source_THWC
@@ -111,13 +111,13 @@ class MaskedFrechetVideoOptions(FrechetVideoOptions):
     """Network, distance and masks."""
 
     fit: GridFit = Field(
-        default="same", description="shapes differ: same = an error; crop, letterbox, stretch = how masks are fitted"
+        default="same", description="if aspect ratios differ: same = error; crop, letterbox, stretch = how to fit masks"
     )
 
 
 @METRICS.register("masked_frechet_video")
 class MaskedFrechetVideo(FrechetVideo):
-    """The same with everything outside the masks of the item gray, in the generated video as in its source."""
+    """The same, with everything outside the item's masks gray, in both the generated video and its source."""
 
     Options = MaskedFrechetVideoOptions
     needs = frozenset({"source", "masks"})
@@ -134,10 +134,10 @@ class MaskedFrechetVideo(FrechetVideo):
         """Frames with a gray background, uint8 (T, H, W, 3).
 
         Args:
-            longer: frames after the last mask are left out; else they are an error.
+            longer: drop frames after the last mask; otherwise they are an error.
 
         Raises:
-            MediaError: masks absent, of another length or shape, or empty in every frame.
+            MediaError: masks missing, of different length or shape, or empty in every frame.
         """
         masks = video.masks()
         height, width = frames_THWC.shape[1:3]
@@ -155,5 +155,5 @@ class MaskedFrechetVideo(FrechetVideo):
             shown[frame][region_HW] = frames_THWC[frame][region_HW]
             n_pixels += int(region_HW.sum())
         if not n_pixels:
-            raise MediaError(f"{video.item.id}: no object has a mask in any frame, so there is no region to compare")
+            raise MediaError(f"{video.item.id}: all masks are empty, so there is no region to compare")
         return shown

@@ -1,7 +1,7 @@
-"""Imaging quality (VBench): MUSIQ's opinion of each frame, trained on SPAQ; low for noise, blur, wrong exposure.
+"""Imaging quality (VBench): MUSIQ's score of each frame, trained on SPAQ; low for noise, blur, bad exposure.
 
-MUSIQ's network comes from pyiqa, which is licensed for noncommercial use only and therefore never a requirement of this
-project: `pip install "mvideo[imaging]"`. Frames are seen one by one; their order does not matter.
+MUSIQ's network comes from pyiqa, which is licensed for noncommercial use only and therefore not a dependency of this
+project: `pip install "mvideo[imaging]"`. Frames are scored one by one; their order does not matter.
 """
 
 from collections.abc import Callable
@@ -24,14 +24,14 @@ INSTALL = 'pip install "mvideo[imaging]"  (or, without its many dependencies: pi
 
 
 class ImagingQualityOptions(ProtocolOptions):
-    """Weights, protocol, and how large frames are made smaller."""
+    """Weights, protocol, and how large frames are downscaled."""
 
     weights: str = Field(default="musiq-spaq", description="catalog name or model folder")
     resizing: Resizing = Field(
         default="longer",
-        description="frames whose longer (or shorter) side exceeds 512 px are brought to 512 px; VBench: longer",
+        description="frames whose longer (or shorter) side exceeds 512 px are resized to 512 px; VBench: longer",
     )
-    clip_s: int = Field(default=10, ge=1, description="clip length in whole seconds under `long`; unused under `short`")
+    clip_s: int = Field(default=10, ge=1, description="clip length in whole seconds for `long`; unused for `short`")
 
 
 @METRICS.register("imaging_quality")
@@ -50,10 +50,10 @@ class ImagingQuality(Metric):
 
     @classmethod
     def load(cls, options: ImagingQualityOptions, device: str = "cpu") -> Self:
-        """The metric with MUSIQ.
+        """Load the metric with MUSIQ.
 
         Raises:
-            ModelError: pyiqa or the weights are absent, or do not fit.
+            ModelError: pyiqa or the weights are missing or do not fit.
         """
         from mvideo_core.base.digests import file_sha256
         from mvideo_core.evaluation.networks.checkpoint import load_strictly, only_file, read_checkpoint
@@ -73,7 +73,7 @@ class ImagingQuality(Metric):
 
         with torch.inference_mode():
             seen = [self.network(shrink(frame, self.options.resizing, self.device)) for frame in frames_THWC]
-            scores = torch.stack([score.reshape(()) for score in seen]).tolist()  # one wait for the GPU
+            scores = torch.stack([score.reshape(()) for score in seen]).tolist()  # one GPU sync
         return VideoScore(
             value=float(np.mean(scores)), per_frame=tuple(scores), details={"n_frames": float(len(frames_THWC))}
         )
@@ -83,10 +83,10 @@ def musiq(**sizes: Any) -> Any:
     """pyiqa's MUSIQ with random weights.
 
     Args:
-        sizes: its keyword arguments, for small ones.
+        sizes: its keyword arguments, for small networks.
 
     Raises:
-        ModelError: pyiqa is not installed, or something it needs is not.
+        ModelError: pyiqa or one of its dependencies is not installed.
     """
     try:
         from pyiqa.archs.musiq_arch import MUSIQ
@@ -99,9 +99,9 @@ def musiq(**sizes: Any) -> Any:
 
 
 def shrink(frame_HWC: np.ndarray, mode: Resizing, device: str = "cpu") -> "Tensor":
-    """Float image (1, 3, h, w) in [0, 1], made smaller by bilinear without antialiasing; never larger.
+    """Float image (1, 3, h, w) in [0, 1], downscaled bilinearly without antialiasing; not upscaled.
 
-    Sizes are cut, not rounded: 480 x 720 becomes 341 x 512. `shorter_centercrop` cuts 512 x 512 out of what it resized.
+    Sizes are truncated, not rounded: 480 x 720 becomes 341 x 512. `shorter_centercrop` then crops 512 x 512.
 
     Source: transform of vbench/imaging_quality.py, Vchitect/VBench, with torchvision's Resize and CenterCrop.
     """

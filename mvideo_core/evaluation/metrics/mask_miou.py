@@ -1,8 +1,8 @@
-"""S_m: how well the objects of a video are where the masks wanted them (eq. 3 of the paper).
+"""Mask mIoU, the paper's S_m (eq. 3): how well a video's objects match the masks it was guided by.
 
-A segmenter gets the box of the wanted mask and answers with the mask it sees there; S_m is the mean IoU of the two.
-The box gives position and extent away: a filled box around a disc scores 0.79 by itself. `box_fill` in the details, the
-shuffled pairing and the source video as subject tell what a value is worth; docs/mask_miou.md.
+A segmenter gets the box of the target mask and returns the mask it finds there; the score is the mean IoU of the two.
+The box gives away position and extent: a filled box around a disc already scores 0.79. To judge a score, compare it
+with `box_fill` in the details, with shuffled masks and with the source video as subject; see docs/mask_miou.md.
 """
 
 from collections.abc import Iterator
@@ -23,50 +23,50 @@ from mvideo_core.perception.segmentation.sam2_image import Sam2ImageMode
 from mvideo_core.perception.segmentation.sam2_video import is_mini
 
 PREDICTED = "predicted.masks"
-"""Artifact: what the segmenter saw, on the frames scored, at the video's size."""
+"""Artifact: predicted masks on the scored frames, at the video's size."""
 
 
 class MaskMiouOptions(OverlapPolicy):
-    """Every choice that the paper leaves open, and the segmenter."""
+    """All choices the paper leaves open, and the segmenter."""
 
     prompt: Literal["per_frame_box", "first_frame_track"] = Field(
         default="per_frame_box",
-        description="per_frame_box = the true box of every frame, each frame by itself (the paper); first_frame_track "
-        "= boxes on frame 0 only, then tracked: stricter, notices an object that turns into another",
+        description="per_frame_box = the true box in every frame, each frame on its own (the paper); first_frame_track "
+        "= boxes on frame 0 only, then tracking: stricter, notices when an object turns into another",
     )
     pairing: Literal["own", "shuffled"] = Field(
         default="own",
-        description="shuffled = masks of another item (the harness draws it): what boxes alone earn; implies align "
-        "and stretches where shapes differ",
+        description="shuffled = another item's masks (chosen by the harness): score from boxes alone; implies align "
+        "and stretches if aspect ratios differ",
     )
     subject: Literal["video", "source"] = Field(
-        default="video", description="source = score the video the masks come from instead: the ceiling"
+        default="video", description="source = score the video the masks come from: the upper bound"
     )
     align: bool = Field(
         default=False,
-        description="lengths differ: masks after the video's end score 0, above 5 % of them the item fails; frames "
-        "after the masks' end are left out and counted. false: an error",
+        description="if lengths differ: masks after the video's end score 0, and the item fails if they are over 5 %; "
+        "frames after the masks' end are ignored and counted. false: an error",
     )
     fit: GridFit = Field(
-        default="same", description="shapes differ: same = an error; crop, letterbox, stretch = how masks are fitted"
+        default="same", description="if aspect ratios differ: same = error; crop, letterbox, stretch = how to fit masks"
     )
     segmenter: str = Field(default="sam2", description="registry name of the segmenter")
     segmenter_options: dict[str, Any] = Field(
         default_factory=dict,
-        description='its options; weights: "mini" (default) for the mini world, "sam2.1-hiera-large" for real footage',
+        description='options; weights: "mini" (default) for the mini world, "sam2.1-hiera-large" for real footage',
     )
     frames_per_pass: int = Field(
-        default=8, ge=1, description="frames encoded at once with per_frame_box; memory only, changes no mask"
+        default=8, ge=1, description="frames per batch with per_frame_box; affects memory only"
     )
 
 
 @METRICS.register("mask_miou")
 class MaskMiou(Metric):
-    """S_m with the masks of a segmenter.
+    """Mask mIoU with a segmenter's masks.
 
     Args:
-        segmenter: loaded; tracks with first_frame_track.
-        image_mode: answers boxes frame by frame with per_frame_box; None = the segmenter's own.
+        segmenter: loaded segmenter; tracks objects in first_frame_track.
+        image_mode: predicts masks frame by frame in per_frame_box; None = the segmenter's own.
     """
 
     Options = MaskMiouOptions
@@ -85,44 +85,44 @@ class MaskMiou(Metric):
         self.image_mode = image_mode
 
     @classmethod
-    def stands_in(cls, options: Any) -> bool:
-        """Whether the segmenter is smaller than every public one, whatever its folder is called."""
+    def uses_mini_network(cls, options: Any) -> bool:
+        """Whether the segmenter is smaller than every public one, regardless of its folder name."""
         kind: Any = SEGMENTERS.get(options.segmenter)
         chosen = kind.Options.parse(options.segmenter_options, "segmenter_options")
         return is_mini(str(getattr(chosen, "weights", "")))
 
     @classmethod
     def load(cls, options: Any, device: str = "cpu") -> Self:
-        """With weights from disk.
+        """Load the metric with weights from disk.
 
         Raises:
-            ModelError: weights absent. ConfigError: no such segmenter, or options that it does not have.
+            ModelError: weights missing. ConfigError: unknown segmenter or options.
         """
         kind: Any = SEGMENTERS.get(options.segmenter)
         return cls(kind.load(kind.Options.parse(options.segmenter_options, "segmenter_options"), device), options)
 
     def score(self, video: EvalVideo) -> VideoScore:
-        """S_m of one video, with the predicted masks as the artifact "predicted.masks".
+        """Score one video; the predicted masks are the artifact "predicted.masks".
 
         Raises:
-            MediaError: masks absent, of another length or shape than the video, or without any frame that counts.
+            MediaError: masks missing, of different length or shape than the video, or without a frame to score.
         """
-        asked = frames_to_score(video, self.options)
-        true, frames = asked.true, asked.frames_THWC[: asked.true.n_frames]
+        target = frames_to_score(video, self.options)
+        true, frames = target.true, target.frames_THWC[: target.true.n_frames]
         seen = (
             self.segment_frames(frames, true)
             if self.options.prompt == "per_frame_box"
             else self.track_frames(frames, true)
         )
-        scored = np.flatnonzero(asked.match.scored)
-        found = overlap(take_frames(true, scored), take_frames(seen, scored), self.options, asked.lost)
+        scored = np.flatnonzero(target.match.scored)
+        found = overlap(take_frames(true, scored), take_frames(seen, scored), self.options, target.lost)
         per_frame: list[float | None] = [None] * true.n_frames
         for frame, value in zip(scored.tolist(), found.per_frame, strict=True):
             per_frame[frame] = value
-        n_lost, n_between = asked.lost.n_frames, true.n_frames - len(scored)
+        n_lost, n_between = target.lost.n_frames, true.n_frames - len(scored)
         details = found.details | {
-            "n_objects_left_out": float(asked.n_left_out),
-            "n_unmatched": float(asked.match.n_unmatched),
+            "n_objects_left_out": float(target.n_left_out),
+            "n_unmatched": float(target.match.n_unmatched),
             "n_unmatched_masks": float(n_lost),
             "n_between": float(n_between),
         }
@@ -136,18 +136,18 @@ class MaskMiou(Metric):
         )
 
     def segment_frames(self, frames_THWC: np.ndarray, true: MaskSequence) -> MaskSequence:
-        """What the segmenter sees in the true box of every object in every frame."""
-        asked = [prompt_boxes(true, frame) for frame in range(true.n_frames)]
+        """Predicted masks from the true box of every object in every frame."""
+        prompts = [prompt_boxes(true, frame) for frame in range(true.n_frames)]
         writer = MaskWriter(*true.shape[1:])
-        answers = self.image_mode.segment(frames_THWC, [boxes for _, boxes in asked])
-        for (objects, _), found_NHW in zip(asked, answers, strict=True):
+        answers = self.image_mode.segment(frames_THWC, [boxes for _, boxes in prompts])
+        for (objects, _), found_NHW in zip(prompts, answers, strict=True):
             masks_NHW = np.zeros(true.shape[1:], np.bool_)
             masks_NHW[objects] = found_NHW
             writer.append(masks_NHW)
         return writer.finish()
 
     def track_frames(self, frames_THWC: np.ndarray, true: MaskSequence) -> MaskSequence:
-        """What the segmenter makes of the boxes on frame 0 in every frame; every object has a mask there."""
+        """Predicted masks in every frame, tracked from the boxes on frame 0; every object has a mask there."""
         boxes = prompt_boxes(true, 0)[1]
         writer = MaskWriter(*true.shape[1:])
         stream: Iterator[np.ndarray] = iter(frames_THWC)
@@ -157,14 +157,14 @@ class MaskMiou(Metric):
 
 
 class Wanted(NamedTuple):
-    """What a video is measured against.
+    """What a video is compared with.
 
     Attributes:
-        frames_THWC: every frame of the video.
+        frames_THWC: all frames of the video.
         true: masks on its first frames, up to the last that has one.
-        match: which of them count.
-        lost: masks after the video's end with something in them; they score 0.
-        n_left_out: objects that cannot be asked for.
+        match: which frames count.
+        lost: nonempty masks after the video's end; they score 0.
+        n_left_out: objects that cannot be prompted.
     """
 
     frames_THWC: np.ndarray
@@ -175,19 +175,19 @@ class Wanted(NamedTuple):
 
 
 def frames_to_score(video: EvalVideo, options: MaskMiouOptions) -> Wanted:
-    """Frames to look at, and the true masks on their grid.
+    """Frames to score, and the true masks resized to them.
 
     Raises:
-        MediaError: masks absent, of another length or shape than the video, or none on frame 0 where one is needed.
+        MediaError: masks missing, of different length or shape than the video, or none on frame 0 if one is needed.
     """
     shuffled, source = options.pairing == "shuffled", options.subject == "source"
     if shuffled and video.masks_from.id == video.item.id:
-        raise MediaError(f"{video.item.id}: shuffled pairing, but these are its own masks; two items are needed")
+        raise MediaError(f"{video.item.id}: shuffled pairing, but these are its own masks; two items are required")
     frames = video.source_frames() if source else video.frames_THWC
     fps = video.source_fps if source else video.fps
     masks, (height, width) = video.masks(), frames.shape[1:3]
     match = match_frames(masks.n_frames, video.masks_fps, len(frames), fps)
-    if source:  # the clip that the masks were taken from may go on after them
+    if source:  # the clip the masks come from may be longer than the masks
         check_match(match._replace(n_unmatched=0), masks.n_frames, video.masks_fps, fps, options.align)
     elif not shuffled:
         check_match(match, masks.n_frames, video.masks_fps, fps, options.align)

@@ -1,9 +1,9 @@
-"""Mini consistency: overall consistency's recipe with a small ViCLIP trained on the mini world.
+"""Mini consistency: the recipe of overall consistency with a small ViCLIP trained on the mini world.
 
-A stand-in with a name of its own: cosines of another network on another scale, of use for comparing systems of the
-mini profile, never to be set beside overall_consistency. Same frames (one from the middle of each eighth), same code,
-same kind of weights folder; differences: the whole picture is squeezed to the network's square instead of cropped, and
-texts have 64 tokens. The network knows the world's words only; names of the unseen classes count as "animal".
+A stand-in with its own name: its cosines come from a different network on a different scale. Use it to compare systems
+of the mini profile, not next to overall_consistency. Same frames (one from the middle of each eighth), same code, same
+kind of weights folder; differences: the whole frame is squeezed to the network's square instead of cropped, and texts
+have 64 tokens. The network knows only the world's words; names of the unseen classes count as "animal".
 """
 
 from typing import TYPE_CHECKING

@@ -1,9 +1,8 @@
-"""Mini imaging: quality of single frames by a small network trained on frames of the mini world, degraded by known
-amounts (blur, noise, JPEG blocks, the smear of a small VAE).
+"""Mini imaging: quality of single frames, scored by a small network trained on frames of the mini world with known
+degradations (blur, noise, JPEG blocks, the smear of a small VAE).
 
-A stand-in with a name of its own: what it calls quality is nearness to the clean pictures of this world at 64 px, not
-what people prefer; never to be set beside imaging_quality (MUSIQ). It knows nothing of content: a sharp picture of
-nonsense scores well.
+A stand-in with its own name: its quality means closeness to clean frames of this world at 64 px, not human preference;
+do not compare it with imaging_quality (MUSIQ). It ignores content: a sharp image of nonsense scores well.
 """
 
 from typing import Self
@@ -22,12 +21,12 @@ class MiniImagingOptions(ProtocolOptions):
     """Weights and protocol."""
 
     weights: str = Field(default="imaging-mini", description="catalog name or model folder")
-    clip_s: int = Field(default=10, ge=1, description="clip length in whole seconds under `long`; unused under `short`")
+    clip_s: int = Field(default=10, ge=1, description="clip length in whole seconds for `long`; unused for `short`")
 
 
 @METRICS.register("mini_imaging")
 class MiniImaging(Metric):
-    """Mean over frames of 1 - degradation, in [0, 1]; 1 = as the world draws it."""
+    """Mean over frames of 1 - degradation, in [0, 1]; 1 = as the world renders it."""
 
     Options = MiniImagingOptions
     min_side_px = MIN_SIDE_PX
@@ -40,10 +39,10 @@ class MiniImaging(Metric):
 
     @classmethod
     def load(cls, options: MiniImagingOptions, device: str = "cpu") -> Self:
-        """The metric with weights from disk; `device` is not used.
+        """Load the metric with weights from disk; `device` is not used.
 
         Raises:
-            ModelError: weights absent or unfit.
+            ModelError: weights missing or incompatible.
         """
         from mvideo_core.base.digests import file_sha256
         from mvideo_core.weights import find
@@ -52,7 +51,7 @@ class MiniImaging(Metric):
         return cls(options, QualityWeights.read(path), file_sha256(path))
 
     def score(self, video: EvalVideo) -> VideoScore:
-        """Score in [0, 1]; `per_frame` has every frame's.
+        """Score in [0, 1]; `per_frame` has one score per frame.
 
         Raises:
             MediaError: unreadable, or a side below 32 px.
@@ -62,6 +61,6 @@ class MiniImaging(Metric):
     def _quality(self, frames_THWC: np.ndarray) -> VideoScore:
         height, width = frames_THWC.shape[1:3]
         if min(height, width) < MIN_SIDE_PX:
-            raise MediaError(f"mini_imaging: {height} x {width} px; at least {MIN_SIDE_PX} px on both sides are needed")
+            raise MediaError(f"mini_imaging: {height} x {width} px; both sides need at least {MIN_SIDE_PX} px")
         values = tuple(self.weights.quality(features(frame)) for frame in frames_THWC)
         return VideoScore(value=float(np.mean(values)), per_frame=values, details={"n_frames": float(len(frames_THWC))})

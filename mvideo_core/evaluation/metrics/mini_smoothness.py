@@ -1,10 +1,10 @@
-"""Mini smoothness: VBench's motion-smoothness loop with plain optical flow in place of a trained interpolation network.
+"""Mini smoothness: VBench's motion-smoothness loop with optical flow instead of an interpolation network.
 
-A stand-in with a name of its own: its numbers compare systems of the mini profile with each other and are never to be
-set beside motion_smoothness. Every second frame is predicted from its two neighbors, whose flow (DIS, Kroeger et al.
-2016, arXiv:1603.03590, both ways) is halved and followed from the middle; the two warped neighbors are averaged. Like
-VBench's, it rewards videos without motion; unlike AMT, it knows nothing of what objects look like, so fast or occluding
-motion costs more. Made for 64x96 px, where AMT-S gives no finite values; works at any size from 16 px.
+A stand-in with its own name: use its scores to compare systems of the mini profile, not next to motion_smoothness.
+Every second frame is predicted from its two neighbors: their flow (DIS, Kroeger et al. 2016, arXiv:1603.03590, in both
+directions) is halved and followed from the middle, and the two warped neighbors are averaged. Like VBench's metric, it
+rewards videos without motion; unlike AMT, it does not know what objects look like, so fast or occluding motion costs
+more. Designed for 64x96 px, where AMT-S gives no finite values; works at any size from 16 px.
 """
 
 from typing import Any, Self
@@ -20,13 +20,13 @@ from mvideo_core.evaluation.video import EvalVideo
 
 MIN_SIDE_PX = 16
 FLOW_SIDE_PX = 128
-"""Flow is estimated at this size of the short side or more; DIS finds little at 64 px, whose patches are 8 px."""
+"""Minimum short side for flow estimation; DIS, with 8-px patches, finds little at 64 px."""
 
 
 class MiniSmoothnessOptions(ProtocolOptions):
-    """Protocol only; the interpolator has no choice."""
+    """Protocol only; the interpolator has no options."""
 
-    clip_s: int = Field(default=2, ge=1, description="clip length in whole seconds under `long`; unused under `short`")
+    clip_s: int = Field(default=2, ge=1, description="clip length in whole seconds for `long`; unused for `short`")
 
 
 @METRICS.register("mini_smoothness")
@@ -43,7 +43,7 @@ class MiniSmoothness(Metric):
 
     @classmethod
     def load(cls, options: MiniSmoothnessOptions, device: str = "cpu") -> Self:
-        """Ready at once; `device` is not used."""
+        """Nothing to load; `device` is not used."""
         return cls(options)
 
     def score(self, video: EvalVideo) -> VideoScore:
@@ -61,13 +61,13 @@ def flow_smoothness(frames_THWC: np.ndarray) -> VideoScore:
     Raises:
         MediaError: fewer than 3 frames, or a side below 16 px.
 
-    Source: the loop of vbench/motion_smoothness.py, Vchitect/VBench; the network is not theirs.
+    Source: the loop of vbench/motion_smoothness.py, Vchitect/VBench; the network is different.
     """
     n_frames, height, width = frames_THWC.shape[:3]
     if n_frames < 3:
-        raise MediaError(f"mini_smoothness: {n_frames} frames; at least 3 (before, predicted, after) are needed")
+        raise MediaError(f"mini_smoothness: {n_frames} frames; at least 3 required (before, predicted, after)")
     if min(height, width) < MIN_SIDE_PX:
-        raise MediaError(f"mini_smoothness: {height} x {width} px; at least {MIN_SIDE_PX} px on both sides are needed")
+        raise MediaError(f"mini_smoothness: {height} x {width} px; both sides need at least {MIN_SIDE_PX} px")
     differences = [
         mean_difference(frames_THWC[i], halfway(frames_THWC[i - 1], frames_THWC[i + 1]))
         for i in range(1, n_frames - 1, 2)
@@ -80,9 +80,9 @@ def flow_smoothness(frames_THWC: np.ndarray) -> VideoScore:
 
 
 def halfway(one_HWC: np.ndarray, other_HWC: np.ndarray) -> np.ndarray:
-    """The frame in the middle of two, uint8 (H, W, 3), cut down (not rounded) to 8 bits as VBench does.
+    """The frame halfway between two, uint8 (H, W, 3), truncated (not rounded) to 8 bits, as in VBench.
 
-    Flow at the middle is put together from both ways: a quarter of (there - back), as in Jiang et al. 2018
+    Flow at the midpoint combines both directions: a quarter of (forward - backward), as in Jiang et al. 2018
     (Super SloMo, arXiv:1712.00080, eq. 4, at t = 0.5).
     """
     import cv2
@@ -102,7 +102,7 @@ def halfway(one_HWC: np.ndarray, other_HWC: np.ndarray) -> np.ndarray:
 
 
 def flow(one_HWC: np.ndarray, other_HWC: np.ndarray) -> np.ndarray:
-    """Dense flow from one frame to the other in pixels (x, y), float32 (H, W, 2); small frames are enlarged for it."""
+    """Dense flow from one frame to the other in pixels (x, y), float32 (H, W, 2); small frames are upscaled first."""
     import cv2
 
     height, width = one_HWC.shape[:2]

@@ -1,6 +1,6 @@
 """Motion smoothness (VBench): every second frame is predicted from its neighbors; 1 = predicted exactly.
 
-The network, AMT-S, is licensed CC BY-NC 4.0 and therefore never part of this project: it is read at run time from an
+The network, AMT-S, is licensed CC BY-NC 4.0 and therefore not part of this project: it is loaded at run time from an
 installed `vbench` package. A video without motion scores best.
 """
 
@@ -18,14 +18,14 @@ from mvideo_core.evaluation.video import EvalVideo
 
 MULTIPLE_PX = 16
 MIN_SIDE_PX = 113
-"""Padded sides below 128 px end at one pixel inside AMT-S, which then gives values that are not finite."""
+"""Padded sides below 128 px shrink to one pixel inside AMT-S, which then returns non-finite values."""
 
 
 class MotionSmoothnessOptions(ProtocolOptions):
     """Weights and protocol."""
 
     weights: str = Field(default="amt-s", description="catalog name or model folder")
-    clip_s: int = Field(default=2, ge=1, description="clip length in whole seconds under `long`; unused under `short`")
+    clip_s: int = Field(default=2, ge=1, description="clip length in whole seconds for `long`; unused for `short`")
 
 
 @METRICS.register("motion_smoothness")
@@ -53,10 +53,10 @@ class MotionSmoothness(Metric):
 
     @classmethod
     def load(cls, options: MotionSmoothnessOptions, device: str = "cpu") -> Self:
-        """The metric with AMT-S.
+        """Load the metric with AMT-S.
 
         Raises:
-            ModelError: the vbench package or the weights are absent, or do not fit.
+            ModelError: the vbench package or the weights are missing or do not fit.
         """
         from mvideo_core.base.digests import file_sha256
         from mvideo_core.evaluation.networks.amt import amt_s
@@ -79,10 +79,10 @@ class MotionSmoothness(Metric):
     def _smoothness(self, frames_THWC: np.ndarray) -> VideoScore:
         n_frames, height, width = frames_THWC.shape[:3]
         if n_frames < 3:
-            raise MediaError(f"motion_smoothness: {n_frames} frames; at least 3 (before, predicted, after) are needed")
+            raise MediaError(f"motion_smoothness: {n_frames} frames; at least 3 required (before, predicted, after)")
         if min(height, width) < self.min_side_px:
             raise MediaError(
-                f"motion_smoothness: {height} x {width} px; AMT-S needs {self.min_side_px} px or more on both sides"
+                f"motion_smoothness: {height} x {width} px; AMT-S needs at least {self.min_side_px} px on both sides"
             )
         differences = [
             mean_difference(frames_THWC[i], self._between(frames_THWC[i - 1], frames_THWC[i + 1]))
@@ -95,7 +95,7 @@ class MotionSmoothness(Metric):
         )
 
     def _between(self, one_HWC: np.ndarray, other_HWC: np.ndarray) -> np.ndarray:
-        """The network's frame half-way, uint8 (H, W, 3), cut down (not rounded) to 8 bits as VBench does."""
+        """The network's frame halfway between two, uint8 (H, W, 3), truncated (not rounded) to 8 bits, as in VBench."""
         import torch
         from torch.nn import functional
 
@@ -110,11 +110,11 @@ class MotionSmoothness(Metric):
             predicted = self.network(one, other, middle, scale_factor=1.0, eval=True)["imgt_pred"]
         image_HWC = predicted[0, :, top : top + height, left : left + width].permute(1, 2, 0).cpu().numpy() * 255
         if not np.isfinite(image_HWC).all():
-            raise MediaError(f"motion_smoothness: AMT-S gives values that are not finite for {height} x {width} px")
+            raise MediaError(f"motion_smoothness: AMT-S returned non-finite values for {height} x {width} px")
         return image_HWC.clip(0, 255).astype(np.uint8)
 
 
 def _padding(length: int) -> tuple[int, int]:
-    """Pixels before and after that make a side a multiple of 16; an odd one goes after."""
+    """Padding before and after that makes a side a multiple of 16; an odd pixel is added after."""
     missing = -length % MULTIPLE_PX
     return missing // 2, missing - missing // 2

@@ -1,8 +1,8 @@
-"""Overall consistency (VBench): cosine of ViCLIP's embeddings of the video and of its prompt.
+"""Overall consistency (VBench): cosine similarity of ViCLIP's embeddings of the video and its prompt.
 
-Eight frames, one from the middle of each eighth of the video; short side to 224 px, center crop. The text is cut at 32
-tokens, so long prompts are scored by their beginning: score the short prompt even where an augmented one was used to
-generate.
+Eight frames, one from the middle of each eighth of the video; short side to 224 px, center crop. The text is truncated
+to 32 tokens, so long prompts are scored by their beginning: score the short prompt even if an augmented one was used
+for generation.
 """
 
 from itertools import pairwise
@@ -29,7 +29,7 @@ class OverallConsistencyOptions(ProtocolOptions):
     """Weights and protocol."""
 
     weights: str = Field(default="viclip-l-14", description="catalog name or model folder")
-    clip_s: int = Field(default=10, ge=1, description="clip length in whole seconds under `long`; unused under `short`")
+    clip_s: int = Field(default=10, ge=1, description="clip length in whole seconds for `long`; unused for `short`")
 
 
 @METRICS.register("overall_consistency")
@@ -38,7 +38,7 @@ class OverallConsistency(Metric):
 
     Options = OverallConsistencyOptions
     needs = frozenset({"prompt"})
-    licence = "Apache-2.0 (own code); ViCLIP weights: licence as their publisher states it"
+    licence = "Apache-2.0 (own code); ViCLIP weights: see publisher"
 
     def __init__(self, options: Any, network: Any, tokenizer: ClipTokenizer, device: str, weights_sha256: str):
         self.options = options
@@ -49,10 +49,10 @@ class OverallConsistency(Metric):
 
     @classmethod
     def load(cls, options: OverallConsistencyOptions, device: str = "cpu") -> Self:
-        """The metric with weights from disk.
+        """Load the metric with weights from disk.
 
         Raises:
-            ModelError: weights or vocabulary absent, or unfit.
+            ModelError: weights or vocabulary missing or incompatible.
         """
         from mvideo_core.weights import find
 
@@ -60,14 +60,14 @@ class OverallConsistency(Metric):
         return cls(options, network, tokenizer, device, sha256)
 
     def score(self, video: EvalVideo) -> VideoScore:
-        """Cosine of video and prompt.
+        """Cosine similarity of video and prompt.
 
         Raises:
-            MediaError: unreadable, or an item without prompt.
+            MediaError: unreadable, or an item without a prompt.
         """
         prompt = video.item.prompt
         if not prompt.strip():
-            raise MediaError(f"{video.item.id}: no prompt to compare the video with; put `prompt` into the manifest")
+            raise MediaError(f"{video.item.id}: no prompt to compare the video with; add `prompt` to the manifest")
         return score_by_protocol(video, self.options, lambda frames: self._cosine(frames, prompt))
 
     def _cosine(self, frames_THWC: np.ndarray, prompt: str) -> VideoScore:
@@ -102,7 +102,7 @@ def load_viclip(folder: Path) -> tuple[Any, ClipTokenizer, str]:
 
     config = folder / "config.json"
     if not config.is_file():
-        raise ModelError(f"{config}: missing; it holds the sizes of the network, {{}} for ViCLIP-L/14")
+        raise ModelError(f"{config}: missing; it has the network's sizes, {{}} for ViCLIP-L/14")
     sizes = ViclipSizes.model_validate_json(config.read_text(encoding="utf-8"))
     weights = only_file(folder, ("*.safetensors", "*.pth"))
     tokenizer = ClipTokenizer.from_file(only_file(folder, ("bpe*.txt.gz", "bpe*.txt")))
@@ -114,7 +114,7 @@ def load_viclip(folder: Path) -> tuple[Any, ClipTokenizer, str]:
 
 
 def middle_frames(n_frames: int, n_wanted: int) -> list[int]:
-    """Frame from the middle of each of `n_wanted` equal parts; a video with fewer frames repeats its last one.
+    """The middle frame of each of `n_wanted` equal parts; a video with fewer frames repeats its last one.
 
     Source: get_frame_indices(sample="middle") of vbench/utils.py, Vchitect/VBench.
     """
@@ -124,9 +124,9 @@ def middle_frames(n_frames: int, n_wanted: int) -> list[int]:
 
 
 def preprocess(frames_THWC: np.ndarray, side_px: int, device: str = "cpu") -> "Tensor":
-    """CLIP's input (T, 3, side, side): short side by bicubic without antialiasing, back to 8 bits, center crop, norm.
+    """CLIP's input (T, 3, side, side): bicubic resize without antialiasing, 8 bits, center crop, normalization.
 
-    The rounding to 8 bits between resizing and cropping is VBench's, and so is the missing antialiasing.
+    Rounding to 8 bits between resize and crop, and no antialiasing, follow VBench.
 
     Source: clip_transform of vbench/utils.py, Vchitect/VBench, with torchvision's Resize and CenterCrop.
     """

@@ -1,7 +1,7 @@
-"""Temporal flickering (VBench): mean absolute difference of neighboring frames, 1 = nothing changes.
+"""Temporal flickering (VBench): mean absolute difference between neighboring frames, 1 = no change.
 
-A static or nearly static video scores best, so VBench's standard mode scores static prompts only, after a filter by
-optical flow. The filter is not part of this metric.
+A static or nearly static video scores best, so VBench's standard mode scores only static prompts, after an optical-flow
+filter. The filter is not part of this metric.
 """
 
 from itertools import pairwise
@@ -17,9 +17,9 @@ from mvideo_core.evaluation.video import EvalVideo
 
 
 class TemporalFlickeringOptions(ProtocolOptions):
-    """Protocol only; the metric itself has no choice."""
+    """Protocol only; the metric has no options."""
 
-    clip_s: int = Field(default=2, ge=1, description="clip length in whole seconds under `long`; unused under `short`")
+    clip_s: int = Field(default=2, ge=1, description="clip length in whole seconds for `long`; unused for `short`")
 
 
 @METRICS.register("temporal_flickering")
@@ -35,11 +35,11 @@ class TemporalFlickering(Metric):
 
     @classmethod
     def load(cls, options: TemporalFlickeringOptions, device: str = "cpu") -> Self:
-        """Ready at once; `device` is not used."""
+        """Nothing to load; `device` is not used."""
         return cls(options)
 
     def score(self, video: EvalVideo) -> VideoScore:
-        """Score in [0, 1]; `per_frame` has one number per pair of neighbors.
+        """Score in [0, 1]; `per_frame` has one number per pair of neighboring frames.
 
         Raises:
             MediaError: unreadable, or a single frame.
@@ -56,7 +56,7 @@ def flickering(frames_THWC: np.ndarray) -> VideoScore:
     Source: vbench/temporal_flickering.py, Vchitect/VBench.
     """
     if len(frames_THWC) < 2:
-        raise MediaError(f"temporal_flickering: {len(frames_THWC)} frame; at least 2 are compared")
+        raise MediaError(f"temporal_flickering: {len(frames_THWC)} frame; at least 2 required")
     differences = [mean_difference(one, other) for one, other in pairwise(frames_THWC)]
     return VideoScore(
         value=1 - float(np.mean(differences)) / 255,
@@ -66,5 +66,5 @@ def flickering(frames_THWC: np.ndarray) -> VideoScore:
 
 
 def mean_difference(one_HWC: np.ndarray, other_HWC: np.ndarray) -> float:
-    """Mean absolute difference of two uint8 images, 0 to 255."""
+    """Mean absolute difference between two uint8 images, 0 to 255."""
     return float(np.abs(one_HWC.astype(np.int16) - other_HWC).mean(dtype=np.float64))

@@ -1,1 +1,1 @@
-"""Networks that metrics run, as plain torch modules."""
+"""Networks used by metrics, as plain torch modules."""

@@ -1,7 +1,7 @@
-"""AMT-S (Li et al. 2023, arXiv:2304.09790), taken at run time from an installed vbench package.
+"""AMT-S (Li et al. 2023, arXiv:2304.09790), imported at run time from an installed vbench package.
 
-AMT is CC BY-NC 4.0, so no line of it stands here, and there is no other package of it. vbench pins a transformers that
-this project cannot use; hence its installation without dependencies, which is enough for this network.
+AMT is CC BY-NC 4.0, so none of its code is here, and no other package has it. vbench pins a transformers version that
+this project cannot use; hence it is installed without dependencies, which is enough for this network.
 """
 
 import importlib
@@ -32,7 +32,7 @@ def amt_s() -> Any:
 
 
 def _module() -> Any:
-    """The network's module, without vbench's own __init__: that asks for a video decoder and sets up logging."""
+    """The network's module, without vbench's __init__, which needs a video decoder and sets up logging."""
     if "vbench" in sys.modules or MODULE in sys.modules:
         return importlib.import_module(MODULE)
     spec = importlib.util.find_spec("vbench")

@@ -1,4 +1,4 @@
-"""Public checkpoints: read as tensors only, loaded strictly. Nothing in a file is executed."""
+"""Read public checkpoints as tensors only and load them strictly. No code in a file is executed."""
 
 import zipfile
 from pathlib import Path
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 class Inert:
-    """What stands for an object of a foreign class (a training configuration, say) that a checkpoint carries along."""
+    """Placeholder for an object of a foreign class (e.g. a training configuration) in a checkpoint."""
 
     def __init__(self, *args: Any, **kwargs: Any):
         pass
@@ -27,38 +27,38 @@ def read_checkpoint(path: Path, key: str = "") -> "dict[str, Tensor]":
 
     Args:
         path: file.
-        key: entry of the checkpoint that holds the tensors; "" = the checkpoint itself.
+        key: entry of the checkpoint with the tensors; "" = the checkpoint itself.
 
     Raises:
-        ModelError: missing, damaged, or without that entry.
+        ModelError: missing, damaged, or the entry does not exist.
     """
     import torch
     from safetensors.torch import load_file
 
     if not path.is_file():
-        raise ModelError(f"{path}: missing; `mvideo weights list` says where it comes from")
+        raise ModelError(f"{path}: missing; see `mvideo weights list` for its source")
     try:
         if path.suffix == ".safetensors":
             return load_file(path)
-        # Classes outside torch become inert objects; they are never looked up, let alone called. Files of torch before
-        # 1.6 are no zip archives and cannot be asked for such classes; of those only bare tensors are taken.
+        # Classes outside torch become inert objects; they are never looked up, let alone called. Checkpoints older than
+        # torch 1.6 are not zip archives and cannot list such classes; only bare tensors are accepted from them.
         foreign = torch.serialization.get_unsafe_globals_in_checkpoint(path) if zipfile.is_zipfile(path) else []
         with torch.serialization.safe_globals([(Inert, name) for name in foreign]):
             content = torch.load(path, map_location="cpu", weights_only=True)
     except RAISED_BY_LOADERS as error:
-        raise ModelError(f"{path}: not a checkpoint of tensors ({plain_words(error)}); fetch it again") from None
+        raise ModelError(f"{path}: not a tensor checkpoint ({plain_words(error)}); fetch it again") from None
     state = content.get(key) if key and isinstance(content, dict) else content
     if not isinstance(state, dict):
         seen = sorted(map(str, content))[:6] if isinstance(content, dict) else type(content).__name__
-        raise ModelError(f"{path}: {f'entry {key!r}' if key else 'a mapping'} of tensors expected, {seen} seen")
+        raise ModelError(f"{path}: expected {f'entry {key!r}' if key else 'a mapping'} of tensors, got {seen}")
     return {name.removeprefix("module."): value for name, value in state.items()}
 
 
 def load_strictly(model: "nn.Module", state: "dict[str, Tensor]", path: Path) -> None:
-    """Fill a network; every name and shape must fit.
+    """Load weights into a network; every name and shape must match.
 
     Raises:
-        ModelError: names missing, left over or of another shape; the message names the first of them.
+        ModelError: names missing, unexpected or of different shape; the message lists the first ones.
     """
     expected = model.state_dict()
     problems = {
@@ -68,19 +68,19 @@ def load_strictly(model: "nn.Module", state: "dict[str, Tensor]", path: Path) ->
             name for name in expected.keys() & state.keys() if expected[name].shape != state[name].shape
         ),
     }
-    told = [f"{len(names)} {what} ({', '.join(names[:3])})" for what, names in problems.items() if names]
-    if told:
-        raise ModelError(f"{path}: these weights do not fit {type(model).__name__}: {'; '.join(told)}")
+    mismatches = [f"{len(names)} {what} ({', '.join(names[:3])})" for what, names in problems.items() if names]
+    if mismatches:
+        raise ModelError(f"{path}: these weights do not fit {type(model).__name__}: {'; '.join(mismatches)}")
     model.load_state_dict(state)
 
 
 def only_file(folder: Path, patterns: tuple[str, ...]) -> Path:
-    """The one file of a folder that one of the patterns names.
+    """The only file in a folder that matches one of the patterns.
 
     Raises:
         ModelError: none or several.
     """
     found = [path for path in visible_files(folder) if any(path.match(pattern) for pattern in patterns)]
     if len(found) != 1:
-        raise ModelError(f"{folder}: one file {' or '.join(patterns)} expected, {[path.name for path in found]} seen")
+        raise ModelError(f"{folder}: expected one file {' or '.join(patterns)}, found {[path.name for path in found]}")
     return found[0]

@@ -1,8 +1,8 @@
 """A small no-reference quality network: statistics of a frame, then two dense layers. Numpy only.
 
-The statistics follow BRISQUE (Mittal et al. 2012): luma divided by its local contrast, and how neighboring values of
-that go together, at two scales; with the energies of band-passes, of color, and of steps on a grid of 8 px beside
-them. Shape letters: H, W, C; F features, D hidden.
+The statistics follow BRISQUE (Mittal et al. 2012): luma normalized by its local contrast, and correlations of
+neighboring values, at two scales; plus energies of band-passes, of color, and of steps on a grid of 8 px. Shape
+letters: H, W, C; F features, D hidden.
 """
 
 from pathlib import Path
@@ -14,7 +14,7 @@ from mvideo_core.base.errors import ModelError
 from mvideo_core.weights.reading import plain_words
 
 SHORT_SIDE_PX = 64
-"""Frames with a longer short side are shrunk to it: statistics depend on the size, and training knew this one."""
+"""Larger frames are downscaled to this short side: the statistics depend on size, and training used this one."""
 MIN_SIDE_PX = 32
 GRID_PX = 8
 
@@ -31,10 +31,10 @@ class QualityWeights(NamedTuple):
 
     @classmethod
     def read(cls, path: Path) -> "QualityWeights":
-        """From a .safetensors file.
+        """Read from a .safetensors file.
 
         Raises:
-            ModelError: missing, damaged or of another form.
+            ModelError: missing, damaged or in another format.
         """
         from safetensors import SafetensorError
         from safetensors.numpy import load_file
@@ -43,20 +43,20 @@ class QualityWeights(NamedTuple):
             found = {name: value.astype(np.float64) for name, value in load_file(path).items()}
         except (OSError, SafetensorError) as error:
             why = plain_words(error)
-            raise ModelError(f"{path}: cannot be read ({why}); reinstall the project or train it again") from None
+            raise ModelError(f"{path}: cannot be read ({why}); reinstall the project or retrain it") from None
         if sorted(found) != sorted(cls._fields):
-            raise ModelError(f"{path}: tensors {sorted(found)} seen, {sorted(cls._fields)} expected")
+            raise ModelError(f"{path}: tensors {sorted(found)}, expected {sorted(cls._fields)}")
         return cls(**found)
 
     def quality(self, features_F: np.ndarray) -> float:
-        """1 = as drawn, 0 = fully degraded."""
+        """1 = as rendered, 0 = fully degraded."""
         normal = ((features_F - self.mean_F) / self.spread_F).clip(-5, 5)
         hidden = np.maximum(normal @ self.first_FD + self.first_bias_D, 0)
         return 1 - float(1 / (1 + np.exp(-(hidden @ self.second_D + self.second_bias[0]))))
 
 
 def features(rgb_HWC: np.ndarray) -> np.ndarray:
-    """Statistics of one uint8 frame (H, W, 3), both sides MIN_SIDE_PX or more: float64 (F,)."""
+    """Statistics of one uint8 frame (H, W, 3), both sides at least MIN_SIDE_PX: float64 (F,)."""
     import cv2
 
     height, width = rgb_HWC.shape[:2]
@@ -111,7 +111,7 @@ def _grid(luma: np.ndarray) -> list[float]:
 
 
 def _gradients(luma: np.ndarray) -> list[float]:
-    """Share of flat steps and of steep ones, and how peaked steps are, along x and along y."""
+    """Fractions of flat and of steep steps, and peakedness of steps, along x and along y."""
     found = []
     for plane in (luma, luma.T):
         steps = np.diff(plane, axis=1)
@@ -127,5 +127,5 @@ def _spread(values: np.ndarray, count: int) -> float:
 
 
 def _peakedness(values: np.ndarray) -> float:
-    """Mean size over root mean square, 0.8 for a normal distribution, less the more peaked."""
+    """Mean absolute value over RMS, 0.8 for a normal distribution, lower for more peaked ones."""
     return float(np.abs(values).mean() / (np.sqrt(np.square(values).mean()) + 1e-3))

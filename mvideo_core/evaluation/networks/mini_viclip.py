@@ -1,4 +1,4 @@
-"""Input of the mini ViCLIP: whole frames squeezed to its square, where the public recipe crops the middle."""
+"""Input of the mini ViCLIP: whole frames squeezed to its square; the public recipe crops the center instead."""
 
 from typing import TYPE_CHECKING
 
@@ -16,9 +16,9 @@ def whole_frames(frames_THWC: np.ndarray, side_px: int, device: str = "cpu") -> 
 
 
 def square_frames(frames_THWC: np.ndarray, side_px: int) -> "Tensor":
-    """uint8 (T, H, W, 3) to uint8 (T, 3, side, side): bilinear with antialiasing, each axis by itself.
+    """uint8 (T, H, W, 3) to uint8 (T, 3, side, side): bilinear with antialiasing, each axis separately.
 
-    Nothing is cut off: at 64x96 px a center crop would lose a third of the picture.
+    Nothing is cropped: at 64x96 px a center crop would lose a third of the frame.
     """
     import torch
     from torch.nn import functional
@@ -29,7 +29,7 @@ def square_frames(frames_THWC: np.ndarray, side_px: int) -> "Tensor":
 
 
 def clip_norm(video_TCHW: "Tensor") -> "Tensor":
-    """8-bit frames (..., 3, H, W) as floats of CLIP's mean and spread."""
+    """8-bit frames (..., 3, H, W) as floats normalized with CLIP's mean and standard deviation."""
     import torch
 
     mean, std = (torch.tensor(values, device=video_TCHW.device).view(3, 1, 1) for values in (CLIP_MEAN, CLIP_STD))

@@ -1,7 +1,7 @@
 """ViCLIP (Wang et al. 2023, arXiv:2307.06942): one embedding space for short videos and texts, at any size.
 
-A space-time joint vision transformer (every patch of every frame attends to all others) beside CLIP's text transformer
-with 32 positions. Parameter names are those of the public checkpoint, which loads strictly. Inference: no dropout, no
+A joint space-time vision transformer (every patch of every frame attends to all others) plus CLIP's text transformer
+with 32 positions. Parameter names match the public checkpoint, which loads strictly. Inference: no dropout, no
 token masking.
 
 Shape letters: B batch, T frames, H, W, C channels, L tokens, D embedding.
@@ -29,18 +29,18 @@ class ViclipSizes(Options):
     text_layers: int = Field(default=12, ge=1, description="its layers")
     text_heads: int = Field(default=12, ge=1, description="its heads")
     context: int = Field(default=32, ge=2, description="tokens of a text, start and end included")
-    vocabulary: int = Field(default=49408, ge=3, description="token ids; the largest one ends the text")
+    vocabulary: int = Field(default=49408, ge=3, description="token ids; the largest is end of text")
     embedding: int = Field(default=768, ge=1, description="channels that video and text share")
 
     TINY: ClassVar[dict[str, int]] = {
         "patch_px": 56, "vision_width": 32, "vision_layers": 2, "vision_heads": 2, "text_width": 24, "text_layers": 2,
         "text_heads": 2, "embedding": 16,
     }  # fmt: skip
-    """What tests use: the full frame size and code, small everything else."""
+    """Sizes for tests: full frame size and code, everything else small."""
 
 
 class ViClip(nn.Module):
-    """Embeddings of videos and of token ids; `cosine` of the two is ViCLIP's similarity."""
+    """Embeddings of videos and of token ids; their `cosine` is ViCLIP's similarity."""
 
     def __init__(self, sizes: ViclipSizes):
         super().__init__()
@@ -60,13 +60,13 @@ class ViClip(nn.Module):
 
 
 def cosine(one_BD: Tensor, other_BD: Tensor) -> Tensor:
-    """Cosine of each pair of rows, (B, B)."""
+    """Cosine similarity of each pair of rows, (B, B)."""
     one_BD, other_BD = one_BD.float(), other_BD.float()
     return (one_BD / one_BD.norm(dim=-1, keepdim=True)) @ (other_BD / other_BD.norm(dim=-1, keepdim=True)).T
 
 
 class VideoTransformer(nn.Module):
-    """Patches of all frames and one class token in one sequence; gives the projected class token."""
+    """Patches of all frames and one class token in one sequence; returns the projected class token."""
 
     def __init__(self, sizes: ViclipSizes):
         super().__init__()
@@ -86,7 +86,7 @@ class VideoTransformer(nn.Module):
         patches_BCTHW = self.conv1(video_BTCHW.transpose(1, 2))
         places = self.positional_embedding[1:].view(1, 1, -1, patches_BCTHW.shape[1])
         patches_BTLC = patches_BCTHW.flatten(3).permute(0, 2, 3, 1) + places
-        # The published model orders tokens by place, then time; attention does not care, rounding does.
+        # The published model orders tokens by position, then time; attention does not depend on it, but rounding does.
         patches_BLTC = patches_BTLC.transpose(1, 2) + self.temporal_positional_embedding[:, None]
         first = (self.class_embedding + self.positional_embedding[0]).expand(batch, 1, -1)
         tokens = self.ln_pre(torch.cat([first, patches_BLTC.flatten(1, 2)], dim=1))
@@ -94,7 +94,7 @@ class VideoTransformer(nn.Module):
 
 
 class TextTransformer(nn.Module):
-    """CLIP's causal text transformer; gives the projected token at the end of text."""
+    """CLIP's causal text transformer; returns the projected end-of-text token."""
 
     def __init__(self, sizes: ViclipSizes):
         super().__init__()
@@ -115,7 +115,7 @@ class TextTransformer(nn.Module):
 
 
 class Transformer(nn.Module):
-    """Pre-norm blocks of CLIP, under its parameter names."""
+    """CLIP's pre-norm blocks, with its parameter names."""
 
     def __init__(self, width: int, layers: int, heads: int):
         super().__init__()
@@ -130,11 +130,11 @@ class Transformer(nn.Module):
 
 
 class Block(nn.Module):
-    """Attention and a gated-by-sigmoid MLP, each on normalized input and added to it."""
+    """Attention and an MLP with sigmoid-gated activation, each pre-norm with a residual connection."""
 
     def __init__(self, width: int, heads: int):
         super().__init__()
-        # Tokens first: with batch_first, torch's inference path would build the whole attention matrix.
+        # Tokens first: with batch_first, torch's inference path would materialize the whole attention matrix.
         self.attn = nn.MultiheadAttention(width, heads)
         self.ln_1 = nn.LayerNorm(width)
         self.mlp = nn.ModuleDict({"c_fc": nn.Linear(width, 4 * width), "c_proj": nn.Linear(4 * width, width)})

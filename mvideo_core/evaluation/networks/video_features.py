@@ -1,7 +1,8 @@
 """One vector per video from a self-supervised video transformer of the transformers library: VideoMAE or V-JEPA 2.
 
-Frames spread evenly over the video, the whole picture squeezed to the network's square, ImageNet's mean and spread,
-mean of the last layer's tokens. Shape letters: T frames, H, W, C, D width of the network.
+Frames are spread evenly over the video, the whole frame is squeezed to the network's square and normalized with
+ImageNet's statistics; the vector is the mean of the last layer's tokens. Shape letters: T frames, H, W, C, D network
+width.
 """
 
 import json
@@ -16,13 +17,13 @@ MEAN, SPREAD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 
 
 class Kind(NamedTuple):
-    """How one model type is called.
+    """How to call one model type.
 
     Attributes:
-        model: class of transformers.
+        model: class in transformers.
         frames, side: fields of its configuration.
-        input: argument that takes the pixels.
-        arguments: further ones.
+        input: name of the pixel argument.
+        arguments: additional arguments.
     """
 
     model: str
@@ -42,8 +43,8 @@ class VideoFeatures:
     """A loaded network.
 
     Args:
-        model: of one of KINDS.
-        n_frames: frames it is shown; 0: as many as in its training.
+        model: model of one of KINDS.
+        n_frames: frames to use; 0 = as many as in its training.
     """
 
     def __init__(self, model: Any, n_frames: int = 0, device: str = "cpu"):
@@ -54,12 +55,12 @@ class VideoFeatures:
         if model.config.model_type == "videomae" and self.n_frames != model.config.num_frames:
             raise ModelError(f"frames: VideoMAE has positions for {model.config.num_frames} frames, not {n_frames}")
         if self.n_frames % tubelet:
-            raise ModelError(f"frames: {self.n_frames}; a multiple of {tubelet} is needed")
+            raise ModelError(f"frames: {self.n_frames}; must be a multiple of {tubelet}")
         self.side_px = getattr(model.config, self.kind.side)
         self.device = device
 
     def of(self, frames_THWC: np.ndarray) -> np.ndarray:
-        """float32 (D,) of a video of any length and size, uint8 RGB; a short one repeats frames."""
+        """float32 (D,) for a video of any length and size, uint8 RGB; short videos repeat frames."""
         import torch
         from torch.nn import functional
 
@@ -74,10 +75,10 @@ class VideoFeatures:
 
 
 def load_features(folder: Path, n_frames: int = 0, device: str = "cpu") -> tuple[VideoFeatures, str]:
-    """Network of a model folder, and the SHA-256 of its weights.
+    """Load a network from a model folder; also returns the SHA-256 of its weights.
 
     Raises:
-        ModelError: a file is missing, of another model type, or does not fit its config.json.
+        ModelError: a file is missing, has another model type, or does not match config.json.
     """
     import transformers
 
@@ -87,17 +88,17 @@ def load_features(folder: Path, n_frames: int = 0, device: str = "cpu") -> tuple
     path = folder / "model.safetensors"
     for needed in (folder / "config.json", path):
         if not needed.is_file():
-            raise ModelError(f"{needed}: missing; a model folder of transformers with safetensors is expected")
+            raise ModelError(f"{needed}: missing; expected a transformers model folder with safetensors")
     try:
         kind = dict(json.loads((folder / "config.json").read_text(encoding="utf-8"))).get("model_type")
     except (OSError, ValueError, TypeError) as error:
         raise ModelError(f"{folder / 'config.json'}: {error}; copy the folder again") from None
     if kind not in KINDS:
-        raise ModelError(f"{folder / 'config.json'}: model_type {kind!r}; known are {', '.join(KINDS)}")
+        raise ModelError(f"{folder / 'config.json'}: model_type {kind!r}; supported: {', '.join(KINDS)}")
     with loading(folder):
         model, report = getattr(transformers, KINDS[kind].model).from_pretrained(
             folder, local_files_only=True, use_safetensors=True, output_loading_info=True
         )
     if wrong := {key: sorted(map(str, report[key]))[:4] for key in ("missing_keys", "mismatched_keys") if report[key]}:
-        raise ModelError(f"{folder}: these weights do not fit its config.json: {wrong}")
+        raise ModelError(f"{folder}: the weights do not match its config.json: {wrong}")
     return VideoFeatures(model, n_frames, device), file_sha256(path)

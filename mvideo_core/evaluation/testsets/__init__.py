@@ -1,4 +1,4 @@
-"""Test sets of the paper: cards about data, and builders that say exactly what they chose and why."""
+"""Test sets of the paper: data cards, and builders that record exactly what they chose and why."""
 
 from mvideo_core.evaluation.testsets.cards import DatasetCard, card_path, read_card, read_cards
 from mvideo_core.evaluation.testsets.complex_motion import (

@@ -1,7 +1,7 @@
-"""ComplexMotion: a folder of videos with complex motion, and which object of each is to be followed.
+"""ComplexMotion: a folder of videos with complex motion, and which object to follow in each.
 
 Paper, section 4.1: 200 videos "specifically curated from the Pexels website". The list is not published; this builder
-takes any folder and a table of object names, so that a set of the same kind can be made, named and repeated.
+takes any folder and a table of object names, so that a comparable set can be built, named and reproduced.
 """
 
 import csv
@@ -24,23 +24,23 @@ COLUMNS = ("file", "objects", "prompt", "source_url", "licence")
 
 
 class ComplexMotionOptions(Options):
-    """Which files, and what is followed in those that the table does not name."""
+    """Which files to use, and which objects to follow if the table does not list a file."""
 
-    folder: str = Field(default="", description="folder with the videos, searched with its subfolders")
+    folder: str = Field(default="", description="folder of videos, searched recursively")
     objects_csv: str = Field(
         default="",
         description="table with the columns file, objects (several joined by '|'), prompt, source_url, licence",
     )
-    default_objects: list[str] = Field(default=["person"], description="objects of files that the table does not name")
+    default_objects: list[str] = Field(default=["person"], description="objects for files not listed in the table")
     extensions: list[str] = Field(
-        default=["mp4", "mov", "mkv", "webm"], min_length=1, description="endings of video files"
+        default=["mp4", "mov", "mkv", "webm"], min_length=1, description="video file extensions"
     )
     n_samples: int = Field(default=200, ge=1, description="size of the set; the paper has 200")
-    min_frames: int = Field(default=33, ge=1, description="frames at 8 fps; shorter clips are left out. 33 are 4 s")
+    min_frames: int = Field(default=33, ge=1, description="minimum frames at 8 fps; 33 frames are 4 s")
 
 
 class ComplexVideo(Record):
-    """One line of the manifest: what `ingest` reads (path to licence), and what is to be followed."""
+    """One line of the manifest: fields for `ingest` (path to license), and the objects to follow."""
 
     path: str
     video_id: str
@@ -51,16 +51,16 @@ class ComplexVideo(Record):
 
 
 def list_complex_motion(options: ComplexMotionOptions) -> list[ComplexVideo]:
-    """The videos of the folder with their objects, sorted by path.
+    """The videos in the folder with their objects, sorted by path.
 
     Raises:
-        ConfigError: no folder, an unreadable table, or a line that names no video of the folder.
+        ConfigError: no folder, an unreadable table, or a line for a video that is not in the folder.
     """
     root = Path(options.folder)
     if not options.folder or not root.is_dir():
         raise ConfigError(
             f"complexmotion.folder={options.folder!r}: no such folder; put videos with complex motion there "
-            "(the paper's come from pexels.com, whose list is not published)"
+            "(the paper's are from pexels.com; its list is not published)"
         )
     endings = {f".{ending.lower().lstrip('.')}" for ending in options.extensions}
     files = visible_files(root, *endings, recursive=True)
@@ -68,12 +68,12 @@ def list_complex_motion(options: ComplexMotionOptions) -> list[ComplexVideo]:
     names = {path.relative_to(root).as_posix() for path in files}
     unknown = sorted(set(table) - names)
     if unknown:
-        raise ConfigError(f"{options.objects_csv}: no video {unknown[0]!r} in {root} ({len(unknown)} such lines)")
+        raise ConfigError(f"{options.objects_csv}: no video {unknown[0]!r} in {root} ({len(unknown)} lines in total)")
     return [_video(path, root, table.get(path.relative_to(root).as_posix(), {}), options) for path in files]
 
 
 def write_manifest(videos: Iterable[ComplexVideo], path: str | Path) -> None:
-    """JSON lines that `ingest` takes as a manifest."""
+    """Write JSON lines that `ingest` reads as a manifest."""
     lines = (json.dumps(one.model_dump(mode="json"), sort_keys=True, ensure_ascii=False) for one in videos)
     write_whole(Path(path), "".join(f"{line}\n" for line in lines))
 
@@ -81,10 +81,10 @@ def write_manifest(videos: Iterable[ComplexVideo], path: str | Path) -> None:
 def pick_named(
     candidates: Iterable[TestCandidate], objects_of: Mapping[str, list[str]], options: ComplexMotionOptions
 ) -> TestSet:
-    """The longest clip of each video in which a named object was found.
+    """The longest clip of each video with a detected named object.
 
     Args:
-        candidates: triplets of a run over the manifest, whose detector was asked for all its objects.
+        candidates: triplets from a run on the manifest, with all its objects in the detector's prompt.
         objects_of: video id -> objects to follow, from the manifest.
         options: size and length.
     """
@@ -123,13 +123,13 @@ def _table(path: str) -> Iterator[tuple[str, dict[str, str]]]:
             reader = csv.DictReader(stream)
             columns = set(reader.fieldnames or ())
             if not {"file", "objects"} <= columns:
-                raise ConfigError(f"{path}: needs the columns file and objects; seen: {', '.join(sorted(columns))}")
+                raise ConfigError(f"{path}: columns file and objects required; got: {', '.join(sorted(columns))}")
             for row in reader:
                 if not (row["objects"] or "").strip(" |"):
-                    raise ConfigError(f"{path}:{reader.line_num}: no object is named for {row['file']!r}")
+                    raise ConfigError(f"{path}:{reader.line_num}: no objects given for {row['file']!r}")
                 yield row["file"], {name: (row.get(name) or "").strip() for name in COLUMNS}
     except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise ConfigError(f"{path}: this table cannot be read: {error}") from None
+        raise ConfigError(f"{path}: cannot read this table: {error}") from None
 
 
 def _video(path: Path, root: Path, row: Mapping[str, str], options: ComplexMotionOptions) -> ComplexVideo:
@@ -146,7 +146,7 @@ def _video(path: Path, root: Path, row: Mapping[str, str], options: ComplexMotio
 
 
 def _id_of(name: str) -> str:
-    """A video id of letters, digits, "_" and "-"; a digest keeps apart names that differ only in other characters."""
+    """A video id of letters, digits, "_" and "-"; a digest distinguishes names that differ only in other characters."""
     import hashlib
 
     plain = "".join(letter if letter.isascii() and (letter.isalnum() or letter in "_-") else "_" for letter in name)

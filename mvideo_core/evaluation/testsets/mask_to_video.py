@@ -1,9 +1,9 @@
-"""The Mask-to-Video test set: objects of classes that training never saw, from videos that training never saw.
+"""The Mask-to-Video test set: objects of unseen classes, from videos not used in training.
 
 Paper, section 4.1: 500 triplets of HD-VILA with classes absent from the training data ("cheetah", "deer", "llama",
 "penguin", "sea turtle", "squirrel", "tiger"). The paper does not say how absence was ensured. Not detecting a class is
-not enough: asked for COCO-80, detectors report a tiger as a cat. So every video whose labels, caption or title name one
-of the classes, or a synonym, is kept out of training.
+not enough: with COCO-80 prompts, detectors report a tiger as a cat. So every video whose labels, caption or title name
+one of the classes, or a synonym, is excluded from training.
 """
 
 import hashlib
@@ -21,33 +21,31 @@ UNSEEN = ("cheetah", "deer", "llama", "penguin", "sea turtle", "squirrel", "tige
 
 
 class MaskToVideoOptions(Options):
-    """What counts as a test sample, and how many are drawn."""
+    """Which samples qualify, and how many are chosen."""
 
     classes: list[str] = Field(default=list(UNSEEN), min_length=1, description="labels that training must not contain")
-    synonyms: list[str] = Field(default=[], description="further words that name one of them; see datasets/unseen.yaml")
-    n_samples: int = Field(default=500, ge=1, description="samples wanted; the paper has 500")
-    max_per_video: int = Field(
-        default=2, ge=1, description="samples of one source video at most; more are less diverse"
-    )
-    min_frames: int = Field(default=65, ge=1, description="frames at 8 fps; shorter clips are left out. 65 are 8 s")
+    synonyms: list[str] = Field(default=[], description="synonyms of the classes; see datasets/unseen.yaml")
+    n_samples: int = Field(default=500, ge=1, description="number of samples; the paper has 500")
+    max_per_video: int = Field(default=2, ge=1, description="maximum samples per source video, for diversity")
+    min_frames: int = Field(default=65, ge=1, description="minimum frames at 8 fps; 65 frames are 8 s")
     require_mention: bool = Field(
         default=True,
-        description="the caption or title must name one of the classes too: detectors alone mislabel animals",
+        description="require a class name in caption or title, because detectors mislabel animals",
     )
-    seed: int = Field(default=0, description="seed of the draw")
+    seed: int = Field(default=0, description="random seed")
 
 
 def choose_mask_to_video(
     candidates: Iterable[TestCandidate], options: MaskToVideoOptions, taken: Set[str] = frozenset()
 ) -> TestSet:
-    """A draw that takes classes in turn, so that a common class does not crowd out a rare one.
+    """Choose samples round-robin over classes, so that a common class does not crowd out a rare one.
 
     Args:
-        candidates: triplets from a run whose detector was asked for `options.classes`; the order does not matter.
-        taken: ids and source digests of videos that training uses.
+        candidates: triplets from a run with `options.classes` in the detector's prompt; the order does not matter.
+        taken: ids and source digests of training videos.
 
     Returns:
-        The set; its `held_out` lists every video that names one of the classes, drawn or not.
+        The set; its `held_out` lists every video that names one of the classes, chosen or not.
     """
     every = sorted(candidates, key=lambda one: one.key)
     finder = TermFinder([*options.classes, *options.synonyms])
@@ -73,7 +71,7 @@ def choose_mask_to_video(
 
 
 def naming_videos(candidates: Iterable[TestCandidate], finder: TermFinder) -> set[str]:
-    """Ids and source digests of videos in which a term names an object, or stands in a caption or title."""
+    """Ids and source digests of videos with a term in an object label, caption or title."""
     found: set[str] = set()
     for one in candidates:
         if finder.any_in(*one.texts, *(label for _, label in one.objects)):
@@ -82,7 +80,7 @@ def naming_videos(candidates: Iterable[TestCandidate], finder: TermFinder) -> se
 
 
 def _fit(one: TestCandidate, options: MaskToVideoOptions, finder: TermFinder, taken: Set[str]) -> tuple[str, str]:
-    """(reason to leave it out, "") or ("", class of its first object that counts)."""
+    """(reason to drop it, "") or ("", class of its first qualifying object)."""
     if one.video_id in taken or (one.source_sha256 and one.source_sha256 in taken):
         return "in_training", ""
     if one.generated_frames < options.min_frames:
@@ -98,7 +96,7 @@ def _fit(one: TestCandidate, options: MaskToVideoOptions, finder: TermFinder, ta
 def _in_turn(
     queues: dict[str, list[tuple[str, TestCandidate]]], options: MaskToVideoOptions, left_out: Counter[str]
 ) -> list[TestSample]:
-    """Draws from the classes one after the other until enough are drawn or none are left; counts what is not drawn."""
+    """Draw from the classes round-robin until there are enough or none are left; counts the rest."""
     waiting = {label: [one for _, one in sorted(queue, reverse=True)] for label, queue in queues.items()}
     per_video: Counter[str] = Counter()
     samples: list[TestSample] = []

@@ -1,4 +1,4 @@
-"""What a test set is made of: samples with the objects to be judged, the rule that chose them, what was left out."""
+"""Records of a test set: samples with their objects, the selection rule, and counts of dropped candidates."""
 
 import json
 import math
@@ -16,10 +16,10 @@ FPS = 8.0
 
 @dataclass(frozen=True, slots=True)
 class TestCandidate:
-    """A finished triplet, offered to a builder.
+    """A finished triplet, as input to a builder.
 
     Attributes:
-        objects: (object id in the mask file, label) of the kept objects.
+        objects: (object id in the mask file, label) of each kept object.
         texts: caption and title.
         fps: frames per second of clip and masks.
     """
@@ -36,7 +36,7 @@ class TestCandidate:
 
     @property
     def generated_frames(self) -> int:
-        """Frames of the longest video that the masks can guide, at the models' 8 per second."""
+        """Frames of the longest video that the masks can guide, at the models' 8 fps."""
         return math.floor((self.n_frames - 1) / self.fps * FPS + 1e-6) + 1
 
 
@@ -59,10 +59,10 @@ class TestSet(Record):
     Attributes:
         name: "mask-to-video-test" or "complexmotion".
         options: of the builder.
-        wanted: size asked for; `samples` may be fewer, never more.
+        wanted: requested size; `samples` may be fewer, but not more.
         left_out: reason -> candidates.
         per_class: label -> samples.
-        held_out: video ids (and source digests) that training must not see.
+        held_out: video ids (and source digests) excluded from training.
     """
 
     __test__ = False
@@ -77,10 +77,10 @@ class TestSet(Record):
 
 
 def candidate_of(sample: PlannedSample) -> TestCandidate:
-    """The candidate that a planned sample makes.
+    """Convert a planned sample to a candidate.
 
     Raises:
-        ConfigError: its .json member is none of ours.
+        ConfigError: its .json member was not written by this project.
     """
     try:
         meta = json.loads(sample.meta_json)
@@ -88,7 +88,7 @@ def candidate_of(sample: PlannedSample) -> TestCandidate:
         source = dict(meta["source"])
         fps = float(meta.get("fps", FPS))
     except (ValueError, KeyError, TypeError) as error:
-        raise ConfigError(f"{sample.key}: its .json member does not tell objects and source: {error!r}") from None
+        raise ConfigError(f"{sample.key}: its .json member lacks objects or source: {error!r}") from None
     return TestCandidate(
         key=sample.key, video_id=sample.video_id, source_sha256=source.get("sha256", ""), objects=objects,
         texts=(sample.caption, source.get("title", "")), n_frames=sample.n_frames, fps=fps,
@@ -96,16 +96,16 @@ def candidate_of(sample: PlannedSample) -> TestCandidate:
 
 
 def write_test_set(test_set: TestSet, path: str | Path) -> None:
-    """One JSON file: origin first, then the samples; the same set gives the same bytes."""
+    """Write one JSON file: origin, then samples; the same set gives the same bytes."""
     text = json.dumps(test_set.model_dump(mode="json"), indent=1, sort_keys=True, ensure_ascii=False)
     write_whole(Path(path), text + "\n")
 
 
 def read_test_set(path: str | Path) -> TestSet:
-    """A written test set.
+    """Read a test set.
 
     Raises:
-        ConfigError: absent or of another form.
+        ConfigError: missing or in another format.
     """
     try:
         return TestSet.model_validate_json(Path(path).read_text(encoding="utf-8"))
@@ -114,6 +114,6 @@ def read_test_set(path: str | Path) -> TestSet:
 
 
 def write_list(entries: list[str], path: str | Path, heading: str) -> None:
-    """A list as `shard.held_out_list` and `shard.removal_list` read it: one entry a line below a comment."""
+    """Write a list for `shard.held_out_list` or `shard.removal_list`: a comment, then one entry per line."""
     lines = [f"# {line}" for line in heading.splitlines()] + sorted(entries)
     write_whole(Path(path), "\n".join(lines) + "\n")

@@ -2,7 +2,7 @@
 
 The paper evaluates text-to-video on "the VBench test set" of 100 prompts and does not say which. No list of the suite
 that covers the paper's three dimensions has 100: overall consistency and imaging quality share 93, motion smoothness
-has 72 others; lists of exactly 100 are human_action and temporal_style. So the choice is an option, and stands in the
+has 72 others; lists of exactly 100 are human_action and temporal_style. So the choice is an option and recorded in the
 result.
 """
 
@@ -26,23 +26,21 @@ SOURCE = "https://github.com/Vchitect/VBench, file vbench/VBench_full_info.json"
 class VBenchOptions(Options):
     """Which prompts."""
 
-    full_info: str = Field(default="", description="path of VBench_full_info.json; the project does not carry it")
+    full_info: str = Field(default="", description="path of VBench_full_info.json, which is not included")
     dimensions: list[str] = Field(
         default=["overall_consistency"],
         min_length=1,
-        description="prompts of any of these dimensions, in the file's order",
+        description="use prompts of these dimensions, in file order",
     )
-    count: int = Field(
-        default=100, ge=1, description="prompts wanted; the paper has 100. Fewer are taken if there are fewer"
-    )
-    seed: int = Field(default=0, description="seed of the draw when the dimensions hold more prompts than `count`")
+    count: int = Field(default=100, ge=1, description="maximum number of prompts; the paper has 100")
+    seed: int = Field(default=0, description="random seed, if the dimensions have more prompts than `count`")
     merge_equal: bool = Field(
-        default=False, description="take prompts that differ only in case once; the suite itself keeps them"
+        default=False, description="drop prompts that differ only in case; the suite itself keeps them"
     )
 
 
 class VBenchPrompt(Record):
-    """One prompt as the suite has it; `index` is its place in the file."""
+    """One prompt of the suite; `index` is its position in the file."""
 
     index: int
     prompt: str
@@ -54,8 +52,8 @@ class PromptSet(Record):
     """Chosen prompts and how they were chosen.
 
     Attributes:
-        file_sha256: of VBench_full_info.json.
-        available: prompts of the dimensions before the draw.
+        file_sha256: SHA-256 of VBench_full_info.json.
+        available: prompts of the dimensions before sampling.
         wanted: `count` of the options.
     """
 
@@ -67,13 +65,13 @@ class PromptSet(Record):
 
 
 def read_full_info(path: str | Path) -> tuple[list[VBenchPrompt], str]:
-    """All prompts of the suite's file, and the file's SHA-256.
+    """Read all prompts of the suite's file; also returns the file's SHA-256.
 
     Raises:
-        ConfigError: absent (the message names the source), or of another form.
+        ConfigError: missing (the message names the source), or in another format.
     """
     if not str(path) or not Path(path).is_file():
-        raise ConfigError(f"vbench.full_info={str(path)!r}: no such file; get it from {SOURCE} and give its path")
+        raise ConfigError(f"vbench.full_info={str(path)!r}: no such file; get it from {SOURCE} and set its path")
     content = Path(path).read_bytes()
     try:
         entries = json.loads(content)
@@ -85,18 +83,18 @@ def read_full_info(path: str | Path) -> tuple[list[VBenchPrompt], str]:
             for index, entry in enumerate(entries)
         ]  # fmt: skip
     except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise ConfigError(f"{path}: a list of {{prompt_en, dimension}} is expected ({SOURCE}): {error!r}") from None
+        raise ConfigError(f"{path}: expected a list of {{prompt_en, dimension}} ({SOURCE}): {error!r}") from None
     return prompts, hashlib.sha256(content).hexdigest()
 
 
 def choose_prompts(prompts: Sequence[VBenchPrompt], file_sha256: str, options: VBenchOptions) -> PromptSet:
-    """The prompts of the dimensions, all of them or a seeded draw of `count`, in the file's order.
+    """The prompts of the dimensions, all or a seeded sample of `count`, in file order.
 
     Args:
         prompts, file_sha256: from `read_full_info`.
 
     Raises:
-        ConfigError: a dimension that no prompt has; the message lists those there are.
+        ConfigError: unknown dimension; the message lists the known ones.
     """
     sizes = Counter(name for one in prompts for name in one.dimensions)
     unknown = [name for name in options.dimensions if name not in sizes]

@@ -1,11 +1,11 @@
-"""The data half against the truth of the mini world: cuts, boxes, masks, captions, funnel.
+"""Accuracy of data curation against the mini world's ground truth: cuts, boxes, masks, captions, funnel.
 
     rows = Rows(clips, detections, masks, captions, open_masks, clip_path)   # all rows of a run, every status
     report = measure("world/truth", rows, AccuracyOptions())                 # -> AccuracyReport (frozen, JSON)
     print(as_table(report))
     write_report(report, "world/truth", rows, "accuracy/")                   # accuracy.json, index.html, worst cases
 
-Of the other sub-packages this one reads the world's truth files, masks and media.
+Depends on the world's truth files, masks and media only.
 """
 
 from mvideo_core.miniworld.accuracy.evidence import Rows, by_video

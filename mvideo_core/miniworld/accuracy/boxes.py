@@ -1,4 +1,4 @@
-"""First-frame detections: located, named, missed, made up."""
+"""Score first-frame detections: located, named, missed, false."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -21,7 +21,7 @@ def iou_matrix(a: np.ndarray, b: np.ndarray) -> np.ndarray:
 
 
 def match(found: np.ndarray, scores: Sequence[float], true: np.ndarray, threshold: float) -> list[tuple[int, int]]:
-    """(found, true) pairs one to one, best scores first, each taking its best free box of at least `threshold` IoU."""
+    """One-to-one (found, true) pairs, best scores first, each with its best free box of at least `threshold` IoU."""
     overlap = iou_matrix(found, true)
     pairs, free = [], set(range(len(true)))
     for index in sorted(range(len(found)), key=lambda i: (-scores[i], i)):
@@ -33,7 +33,7 @@ def match(found: np.ndarray, scores: Sequence[float], true: np.ndarray, threshol
 
 
 class DetectionCounter:
-    """Adds up first frames."""
+    """Accumulates first frames."""
 
     def __init__(self, iou_threshold: float):
         self.iou_threshold = iou_threshold
@@ -46,7 +46,7 @@ class DetectionCounter:
         self.bad: list[BadCase] = []
 
     def add(self, clip: ClipTruth, row: DetectionRow | None) -> None:
-        """One clip; no row, or one that is not ok, found nothing."""
+        """Add one clip; a missing or failed row counts as no detections."""
         found = np.array(row.boxes_xyxy if row else [], float).reshape(-1, 4)
         labels, scores = (list(row.labels), list(row.scores)) if row else ([], [])
         asked, ignored = clip.objects_at(0)
@@ -86,7 +86,7 @@ class DetectionCounter:
                                 object_id=obj, box_xyxy=[round(float(v), 2) for v in box]))  # fmt: skip
 
     def figures(self) -> DetectionFigures:
-        """The rates so far."""
+        """Rates so far."""
         counts = {unseen: (_total(self.located, unseen), _total(self.asked, unseen)) for unseen in (False, True)}
         hits, asked = (sum(pair[i] for pair in counts.values()) for i in (0, 1))
         seen_named = sum(self.named[name] for name, unseen in self.located if not unseen)
@@ -105,7 +105,7 @@ class DetectionCounter:
 
 
 def inside(box: np.ndarray, others: np.ndarray) -> np.ndarray:
-    """(M,) shared area over the smaller of the two areas."""
+    """(M,) intersection over the smaller of the two areas."""
     low, high = np.maximum(box[:2], others[:, :2]), np.minimum(box[2:], others[:, 2:])
     shared = np.clip(high - low, 0, None).prod(axis=1)
     smaller = np.minimum((box[2:] - box[:2]).prod(), (others[:, 2:] - others[:, :2]).prod(axis=1))

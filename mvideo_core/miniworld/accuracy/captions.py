@@ -1,4 +1,4 @@
-"""Facts in captions: who is named, what is said of their doing and their way."""
+"""Score facts in captions: which classes, actions and directions they mention."""
 
 import re
 from collections.abc import Sequence
@@ -30,68 +30,68 @@ ACTION_WORDS = {
 
 
 class CaptionCounter:
-    """Adds up clips."""
+    """Accumulates clips."""
 
     def __init__(self) -> None:
         self.n_clips = 0
         self.classes, self.actions, self.directions = [0, 0, 0], [0, 0, 0], [0, 0, 0]
 
     def add(self, clip: ClipTruth, text: str) -> None:
-        """One caption against the objects that show in at least PRESENT_FRAC of the clip's frames."""
+        """Compare one caption with the objects visible in at least PRESENT_FRAC of the clip's frames."""
         self.n_clips += 1
         present = [thing for thing in clip.objects if visible_frac(clip, thing.object_id) >= PRESENT_FRAC]
         seen_at_all = {thing.label for thing in clip.objects if visible_frac(clip, thing.object_id) > 0}
         labels = {thing.label for thing in present}
-        said = {name for name in kinds() if mentions(text, name)}
-        self.classes[0] += len(labels & said)
-        self.classes[1] += len(labels - said)
-        self.classes[2] += len(said - seen_at_all)
+        mentioned = {name for name in kinds() if mentions(text, name)}
+        self.classes[0] += len(labels & mentioned)
+        self.classes[1] += len(labels - mentioned)
+        self.classes[2] += len(mentioned - seen_at_all)
         for thing in present:
-            if thing.label not in said:
+            if thing.label not in mentioned:
                 continue
-            told = sentences_about(text, thing.label)
-            right = any(word in told for word in action_words(thing.action, thing.verb))
+            sentences = sentences_about(text, thing.label)
+            right = any(word in sentences for word in action_words(thing.action, thing.verb))
             self.actions[0 if right else 1] += 1
             if sum(other.label == thing.label for other in clip.objects) == 1:
-                self._direction(told, image_direction(clip, thing.object_id))
+                self._direction(sentences, image_direction(clip, thing.object_id))
 
-    def _direction(self, told: str, true: str) -> None:
+    def _direction(self, sentences: str, true: str) -> None:
         if not true:
             return
-        said = set(re.findall(r"\b(?:to|towards?) the (left|right)\b|\b(left|right)wards?\b", told))
-        words = {a or b for a, b in said}
+        matches = set(re.findall(r"\b(?:to|towards?) the (left|right)\b|\b(left|right)wards?\b", sentences))
+        words = {a or b for a, b in matches}
         self.directions[0 if true in words else 2 if words else 1] += 1
 
     def figures(self) -> CaptionFigures:
-        """The rates so far."""
+        """Rates so far."""
         return CaptionFigures(n_clips=self.n_clips, classes=Score.of(*self.classes), actions=Score.of(*self.actions),
                               directions=Score.of(*self.directions))  # fmt: skip
 
 
 def mentions(text: str, name: str) -> bool:
-    """Whether a class, an everyday word for it, or its plural stands in the text."""
+    """Whether the text mentions a class by name, common synonym or plural."""
     words = "|".join(re.escape(word) for word in ALIASES.get(name, (name,)))
     return re.search(rf"\b(?:{words})(?:s|es)?\b", text.lower()) is not None
 
 
 def sentences_about(text: str, name: str) -> str:
-    """The sentences that mention a class, lower case, joined."""
+    """All sentences that mention a class, in lower case, as one string."""
     return " ".join(one for one in re.split(r"(?<=[.!?])\s+", text.lower()) if mentions(one, name))
 
 
 def action_words(action: str, verb: str) -> Sequence[str]:
-    """What counts as naming an action: its words, or the first word of the true caption's verb without -ing."""
+    """Words that count as mentioning an action: its name, or the first word of the true verb without -ing."""
     return ACTION_WORDS.get(action, (action, verb.split()[0]))
 
 
 def visible_frac(clip: ClipTruth, obj: int) -> float:
-    """Share of the clip's frames inside the shot in which the source shows anything of the object."""
+    """Fraction of the clip's frames inside the shot in which any part of the object is visible."""
     areas = clip.objects[obj].visible_px
     return float(np.mean([areas[clip.local(k)] > 0 for k in range(clip.n_inside)]))
 
 
 def image_direction(clip: ClipTruth, obj: int) -> str:
-    """ "left" or "right" when the visible box's center goes one way by TRAVEL_FRAC of the clip's width, else ""."""
+    """ "left" or "right" if the visible box's center moves that way by TRAVEL_FRAC of the clip's width, else ""."""
     boxes = [clip.objects[obj].boxes_xyxy[clip.local(k)] for k in range(clip.n_inside)]
     shown = np.array([box for box in boxes if box], float).reshape(-1, 4)
     mapped = clip.fit.boxes(shown)

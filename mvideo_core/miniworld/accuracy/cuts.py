@@ -1,4 +1,4 @@
-"""Cut boundaries: precision, recall and F1, by kind of transition."""
+"""Score cut boundaries: precision, recall and F1, by type of transition."""
 
 from collections.abc import Sequence
 
@@ -11,10 +11,10 @@ NEAR_S = 1.0
 
 
 def boundaries_of(clips: Sequence[ClipRow], trim_s: float, clip_fps: float) -> list[float]:
-    """Where the cut stage saw shots begin, read back from its rows, in seconds.
+    """Shot starts detected by the cut stage, recovered from its rows, in seconds.
 
-    A dropped stretch begins at the boundary itself. A clip begins on the first clip frame at least `trim_s` later, so
-    its boundary is known to within one clip frame; the middle is taken.
+    A dropped stretch begins exactly at the boundary. A clip begins on the first clip frame at least `trim_s` later, so
+    its boundary is known to within one clip frame; the middle is used.
     """
     starts: dict[int, ClipRow] = {}
     for row in clips:
@@ -32,7 +32,7 @@ def boundaries_of(clips: Sequence[ClipRow], trim_s: float, clip_fps: float) -> l
 
 
 class CutCounter:
-    """Adds up videos."""
+    """Accumulates videos."""
 
     def __init__(self, tolerance_s: float):
         self.tolerance_s = tolerance_s
@@ -41,7 +41,7 @@ class CutCounter:
         self.false_alarms = dict.fromkeys(KINDS, 0)
 
     def add(self, found_s: Sequence[float], true: Sequence[TruthCut]) -> None:
-        """One video: each true transition takes the nearest boundary within the tolerance of its span, once."""
+        """Add one video: each true transition matches the nearest boundary within the tolerance of its span, once."""
         left = sorted(found_s)
         pairs = sorted((abs(t - cut.time_s), i, t) for i, cut in enumerate(true) for t in left if self._fits(t, cut))
         taken: set[int] = set()
@@ -58,7 +58,7 @@ class CutCounter:
         return cut.start_s - self.tolerance_s <= t <= cut.end_s + self.tolerance_s
 
     def figures(self) -> CutFigures:
-        """The rates so far."""
+        """Rates so far."""
         by_kind = {kind: Score.of(self.hits[kind], self.misses[kind], self.false_alarms[kind]) for kind in KINDS}
         total = Score.of(sum(self.hits.values()), sum(self.misses.values()), sum(self.false_alarms.values()))
         return CutFigures(tolerance_s=self.tolerance_s, all=total, by_kind=by_kind)

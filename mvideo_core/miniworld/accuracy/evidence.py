@@ -1,4 +1,4 @@
-"""What the pipeline said about each video of a world, laid beside its truth."""
+"""Match the pipeline's rows with the ground truth of each video of a world."""
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
@@ -13,11 +13,11 @@ from mvideo_core.miniworld.world.truth import SourceTruth, read_truth
 
 @dataclass(frozen=True)
 class Rows:
-    """The rows of a run, all statuses, by stage; a stage that did not run is an empty list.
+    """All rows of a run, any status, by stage; a stage that did not run has an empty list.
 
     Attributes:
-        open_masks: the mask sequence a row points to.
-        clip_path: a local file of the clip a row points to; only the page asks.
+        open_masks: opens the mask sequence a row points to.
+        clip_path: returns a local file of the clip a row points to; only the page needs it.
     """
 
     clips: list[ClipRow]
@@ -30,7 +30,7 @@ class Rows:
 
 @dataclass(frozen=True)
 class VideoEvidence:
-    """One video: truth and rows. Dictionaries are by clip key."""
+    """One video: truth and rows. Dictionary keys are clip keys."""
 
     truth_path: Path
     truth: SourceTruth
@@ -41,26 +41,26 @@ class VideoEvidence:
     ok_clips: list[ClipRow] = field(default_factory=list)
 
     def clip(self, key: str) -> ClipRow | None:
-        """The clip of this key; None when it is not among the good ones."""
+        """The clip with this key; None if it is not an ok clip."""
         return next((row for row in self.ok_clips if row.key == key), None)
 
 
 def by_video(truth_folder: str | Path, rows: Rows) -> Iterator[VideoEvidence]:
-    """One evidence per truth file, sorted by name; rows find their video by the clip row's parent (the file's stem).
+    """One record per truth file, sorted by name; rows are matched by the clip row's parent (the file's stem).
 
     Raises:
-        ConfigError: no truth file, or rows of no video that the truth knows.
+        ConfigError: no truth file, or rows for videos without truth.
     """
     files = visible_files(truth_folder, ".json")
     if not files:
         raise ConfigError(
-            f"{truth_folder}: no truth file (*.json) here; give the `truth` folder of `mvideo world make`"
+            f"{truth_folder}: no truth file (*.json) found; use the `truth` folder of `mvideo world make`"
         )
     parents = {row.parent or row.key for row in rows.clips}
     known = {file.stem for file in files}
     if parents and not parents & known:
         raise ConfigError(
-            f"clips come from {sorted(parents)[:3]}, the truth is about {sorted(known)[:3]}: other videos"
+            f"clips are from {sorted(parents)[:3]}, but the truth is for {sorted(known)[:3]}: different videos"
         )
     detections, masks, captions = _by_key(rows.detections), _by_key(rows.masks), _by_key(rows.captions)
     for file in files:

@@ -1,4 +1,4 @@
-"""The numbers of an accuracy run, as records: what `accuracy.json` holds."""
+"""Results of an accuracy run as records, the content of `accuracy.json`."""
 
 from typing import Literal
 
@@ -6,7 +6,7 @@ from mvideo_core.base.records import Record
 
 
 class Score(Record):
-    """Found against wanted.
+    """Found versus expected.
 
     Attributes:
         hits, misses, false_alarms: counts.
@@ -21,7 +21,7 @@ class Score(Record):
 
     @classmethod
     def of(cls, hits: int, misses: int, false_alarms: int) -> "Score":
-        """The rates of three counts; a rate over nothing is None, never a number."""
+        """Compute rates from three counts; a rate with denominator 0 is None."""
         precision = hits / (hits + false_alarms) if hits + false_alarms else None
         recall = hits / (hits + misses) if hits + misses else None
         f1 = 2 * hits / (2 * hits + misses + false_alarms) if hits + misses + false_alarms else None
@@ -29,12 +29,12 @@ class Score(Record):
 
 
 class CutFigures(Record):
-    """Cuts found against cuts made.
+    """Detected versus true cuts.
 
     Attributes:
-        by_kind: hard, dissolve, fade. A false alarm counts against the kind of the nearest true cut within 1 s,
-            else against "hard".
-        tolerance_s: how far from the true transition a boundary may lie.
+        by_kind: hard, dissolve, fade. A false alarm counts for the kind of the nearest true cut within 1 s,
+            else for "hard".
+        tolerance_s: maximum distance between a boundary and the true transition.
     """
 
     tolerance_s: float
@@ -43,15 +43,15 @@ class CutFigures(Record):
 
 
 class DetectionFigures(Record):
-    """First frames.
+    """Detections on first frames.
 
     Attributes:
-        all: located at the IoU asked for, whatever the name, over all objects.
-        seen, unseen: recall by whether the class is one of COCO's (false alarms stand in `all`).
-        class_accuracy: share of located COCO-class objects with the right name; None when none was located.
+        all: objects located at the required IoU, regardless of label, over all objects.
+        seen, unseen: recall for COCO classes and other classes (false alarms are counted in `all`).
+        class_accuracy: fraction of located COCO-class objects with the correct label; None if none was located.
         mean_iou: over located objects.
-        by_class: class -> (asked for, located, named right).
-        confusions: "true > given" -> count.
+        by_class: class -> (expected, located, correctly labeled).
+        confusions: "true > predicted" -> count.
     """
 
     iou_threshold: float
@@ -78,17 +78,17 @@ class MaskFigures(Record):
     """Mask sequences over all frames of all clips.
 
     Attributes:
-        matched: objects that the pipeline followed (mask IoU of at least `match_iou` on the first frame).
-        all: every object asked for on the first frame; one that was not followed counts as 0.
-        kept: matched objects that the quality gate let through.
+        matched: objects that the pipeline tracked (mask IoU of at least `match_iou` on the first frame).
+        all: every expected object on the first frame; untracked ones count as 0.
+        kept: matched objects that passed the quality gate.
         by_size: small, medium, large: mean visible area below 1.5 %, up to 5 %, above.
-        by_occlusion: clear (never less than 95 % visible), partial, vanishes (out of sight for a while).
+        by_occlusion: clear (always at least 95 % visible), partial, vanishes (temporarily out of sight).
         by_class_kind: seen, unseen.
-        first_frame_j: mean J of matched objects on frame 0 alone.
-        crossings, crossings_kept: object pairs that overlap and part again; those after which the masklet is still on
-            its own object.
-        returns, returns_kept: objects that go out of sight and come back; those that are found again.
-        false_masklets: masklets on nothing that was asked for or ignored.
+        first_frame_j: mean J of matched objects on frame 0 only.
+        crossings, crossings_kept: object pairs that overlap and separate; those after which the masklet is still on its
+            own object.
+        returns, returns_kept: objects that leave and come back; those that are found again.
+        false_masklets: masklets on anything that is neither expected nor ignored.
     """
 
     match_iou: float
@@ -110,12 +110,12 @@ class MaskFigures(Record):
 
 
 class IdentityCase(Record):
-    """One followed object that met another or was out of sight, and where its masklet is afterwards.
+    """One tracked object that met another or was out of sight, and where its masklet is afterwards.
 
     Attributes:
-        object_id, mask_index: number of the object in the shot's truth, and of its masklet in the mask file.
-        from_frame: clip frame of the first overlap, or the first one out of sight.
-        kept: the masklet is on its own object over the frames after.
+        object_id, mask_index: index of the object in the shot's truth, and of its masklet in the mask file.
+        from_frame: clip frame of the first overlap, or the first frame out of sight.
+        kept: the masklet is on its own object in the following frames.
         j_own: mean J of the masklet with its own object over these frames.
     """
 
@@ -130,17 +130,17 @@ class IdentityCase(Record):
 
     @property
     def over_frame(self) -> int:
-        """The first clip frame after the meeting or absence."""
+        """The first clip frame after the crossing or absence."""
         raise NotImplementedError
 
 
 class Crossing(IdentityCase):
-    """Two objects overlap and part again.
+    """Two objects overlap and separate again.
 
     Attributes:
-        other_mask_index: masklet of the other object; -1 when it was not followed.
-        parted_frame: the first clip frame at which both are whole again.
-        j_other: mean J of the masklet with the other object over the frames after.
+        other_mask_index: masklet of the other object; -1 if it was not tracked.
+        parted_frame: the first clip frame with both fully visible again.
+        j_other: mean J of the masklet with the other object over the following frames.
     """
 
     other_id: int
@@ -151,12 +151,12 @@ class Crossing(IdentityCase):
 
     @property
     def over_frame(self) -> int:
-        """The first clip frame after the meeting."""
+        """The first clip frame after the crossing."""
         return self.parted_frame
 
 
 class Return(IdentityCase):
-    """An object goes out of sight and comes back: `back_frame` is the first clip frame well in sight again."""
+    """An object leaves and comes back: `back_frame` is the first clip frame where it is clearly visible again."""
 
     back_frame: int
 
@@ -170,10 +170,10 @@ class CaptionFigures(Record):
     """Facts in captions.
 
     Attributes:
-        classes: true classes mentioned, and classes of the world mentioned that are not there.
-        actions: objects whose action is said, of those whose class is mentioned.
-        directions: objects that travel left or right across the picture and of which the caption says so (hits), says
-            the opposite (false alarms) or nothing (misses).
+        classes: true classes mentioned, and mentioned classes that are absent.
+        actions: objects whose action is mentioned, out of those whose class is mentioned.
+        directions: objects moving left or right, for which the caption gives that direction (hits),
+            the opposite one (false alarms) or none (misses).
     """
 
     n_clips: int
@@ -183,15 +183,15 @@ class CaptionFigures(Record):
 
 
 class FunnelFigures(Record):
-    """Every true shot accounted for.
+    """Accounting of every true shot.
 
     Attributes:
-        long_kept, long_lost: shots surely longer than the limit with and without a clip.
-        short_dropped, short_kept: shots surely shorter, without and with a clip.
-        either: shots within the margin of the limit; nothing is asked of them.
-        mixed_clips: clips with a true cut inside.
+        long_kept, long_lost: shots clearly longer than the limit, with and without a clip.
+        short_dropped, short_kept: shots clearly shorter, without and with a clip.
+        either: shots within the margin of the limit; both outcomes are correct.
+        mixed_clips: clips that contain a true cut.
         unaccounted: shots with neither a clip nor a dropped row.
-        failed_videos: videos whose cut failed or left no row at all.
+        failed_videos: videos whose cut stage failed or wrote no rows.
     """
 
     min_shot_s: float
@@ -211,7 +211,7 @@ class FunnelFigures(Record):
 
 
 class BadCase(Record):
-    """Something to look at: `value` is J&F of a masklet, or IoU of a box, 0 for a miss or a false alarm."""
+    """A case to inspect: `value` is J&F of a masklet, or IoU of a box, 0 for a miss or a false alarm."""
 
     kind: Literal["masks", "missed", "false box", "wrong name", "mixed clip", "lost shot"]
     video: str
@@ -225,7 +225,7 @@ class BadCase(Record):
 
 
 class AccuracyReport(Record):
-    """Everything measured. Sections without rows are None; `crossings` and `returns` are those counted in `masks`."""
+    """All measurements. Sections without rows are None; `crossings` and `returns` are the ones counted in `masks`."""
 
     version: int = 1
     options: dict[str, object]

@@ -1,4 +1,4 @@
-"""The funnel: was every true shot kept or dropped as the rules say?"""
+"""Funnel: check that every true shot was kept or dropped according to the rules."""
 
 from mvideo_core.base.records import ClipRow
 from mvideo_core.miniworld.accuracy.evidence import VideoEvidence
@@ -7,7 +7,7 @@ from mvideo_core.miniworld.world.truth import SourceTruth, TruthShot
 
 
 class FunnelCounter:
-    """Adds up videos."""
+    """Accumulates videos."""
 
     def __init__(self, min_shot_s: float, margin_s: float, tolerance_s: float):
         self.min_shot_s, self.margin_s, self.tolerance_s = min_shot_s, margin_s, tolerance_s
@@ -50,7 +50,7 @@ class FunnelCounter:
         self.bad.append(BadCase(kind=kind, video=truth.name, clip=clip, label="", value=0.0, note=note))
 
     def figures(self) -> FunnelFigures:
-        """The counts so far; `correct_frac` over shots of which something is asked."""
+        """Counts so far; `correct_frac` excludes shots near the limit."""
         right = self.counts["long_kept"] + self.counts["short_dropped"]
         wrong = self.counts["long_lost"] + self.counts["short_kept"]
         return FunnelFigures(
@@ -66,10 +66,10 @@ class FunnelCounter:
 
 
 def overlap(row: ClipRow, shot: TruthShot) -> float:
-    """Seconds that a row's stretch and a shot share."""
+    """Overlap of a row's time range and a shot, in seconds."""
     return max(0.0, min(row.end_s, shot.end_s) - max(row.start_s, shot.start_s))
 
 
 def holds_a_cut(clip: ClipRow, truth: SourceTruth, tolerance_s: float) -> bool:
-    """Whether part of a true transition lies inside the clip, more than the tolerance from its ends."""
+    """Whether part of a true transition is inside the clip, more than the tolerance from its ends."""
     return any(cut.end_s > clip.start_s + tolerance_s and cut.start_s < clip.end_s - tolerance_s for cut in truth.cuts)

@@ -1,4 +1,4 @@
-"""Does a masklet stay on its object through crossings and absences? Which of them to show, and on what frames."""
+"""Check that masklets stay on their objects through crossings and absences; choose cases and frames to show."""
 
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple, TypeVar
@@ -12,30 +12,30 @@ from mvideo_core.miniworld.accuracy.mapping import ClipTruth, Track
 OVERLAP = 0.1
 OWN_IOU = 0.5
 BEFORE, AFTER = 4, 8
-"""Clip frames shown before a meeting or an absence, and judged (and shown) from its end on."""
+"""Clip frames shown before a crossing or absence, and scored (and shown) after its end."""
 
 Case = TypeVar("Case", bound=IdentityCase)
 
 
 class Span(NamedTuple):
-    """Clip frames of a meeting or an absence, half-open: `end` is the first frame on which it is over."""
+    """Clip frames of a crossing or absence, half-open: `end` is the first frame after it."""
 
     start: int
     end: int
 
 
 class IdentityCounter:
-    """Adds up the crossings and returns of followed objects: one small record each, no pixels."""
+    """Accumulates the crossings and returns of tracked objects: one small record each, no pixels."""
 
     def __init__(self) -> None:
         self.crossings: list[Crossing] = []
         self.returns: list[Return] = []
 
     def add(self, clip: ClipTruth, tracks: dict[int, Track], pairs: Mapping[int, int], found: np.ndarray) -> None:
-        """One clip.
+        """Add one clip.
 
         Args:
-            pairs: followed object -> its masklet.
+            pairs: tracked object -> its masklet.
             found: (T, N, H, W) bool masklets on the clip's frames inside its shot.
         """
         for obj, index in pairs.items():
@@ -64,9 +64,9 @@ class IdentityCounter:
 
 
 def meeting(clip: ClipTruth, obj: int, other: int, tracks: dict[int, Track]) -> Span | None:
-    """From the first overlap of two objects to the frame at which both are whole again; None when that never happens.
+    """From the first overlap of two objects to the first frame with both fully visible; None if there is none.
 
-    Overlap: their whole silhouettes share at least OVERLAP of the smaller one, one hiding part of the other.
+    Overlap: their full silhouettes share at least OVERLAP of the smaller one, and one hides part of the other.
     """
     if obj == other:
         return None
@@ -86,7 +86,7 @@ def meeting(clip: ClipTruth, obj: int, other: int, tracks: dict[int, Track]) -> 
 
 
 def absence(track: Track) -> Span | None:
-    """From the first frame out of sight to the one well in sight again; None when there is none."""
+    """From the first frame out of sight to the first one clearly visible again; None if there is none."""
     gone = np.flatnonzero(track.seen_area == 0)
     if not len(gone):
         return None
@@ -96,13 +96,13 @@ def absence(track: Track) -> Span | None:
 
 
 def j_after(masks: np.ndarray, track: Track, end: int) -> float:
-    """Mean J of a masklet (T, H, W) with an object over at most AFTER frames from `end` on."""
+    """Mean J of a masklet (T, H, W) with an object over at most AFTER frames, starting at `end`."""
     after = range(end, min(end + AFTER, len(masks)))
     return float(np.mean([region_j(masks[k], track.visible[k]) for k in after]))
 
 
 def to_show(cases: Sequence[Case], n: int) -> list[Case]:
-    """At most n: half of them kept, half lost (more where the others are few), kept first, spread evenly over each."""
+    """At most n cases: half kept, half lost (more if the others are few), kept first, evenly spaced."""
     kept, lost = ([case for case in cases if case.kept == wanted] for wanted in (True, False))
     n_kept = min(len(kept), max(n - n // 2, n - len(lost)))
     return [*_spread(kept, n_kept), *_spread(lost, min(len(lost), n - n_kept))]

@@ -29,7 +29,7 @@ MIN_VISIBLE_FRAC = 0.3
 
 @dataclass(frozen=True)
 class Fitting:
-    """Which source pixels land where: `source` (x0, y0, x1, y1) is scaled onto `target`; the rest of a clip is bars."""
+    """Mapping of pixels: `source` (x0, y0, x1, y1) is scaled to `target`; the rest of a clip is bars."""
 
     source: Rect
     target: Rect
@@ -37,7 +37,7 @@ class Fitting:
     height: int
 
     def boxes(self, boxes: np.ndarray) -> np.ndarray:
-        """(N, 4) xyxy boxes of the source in clip pixels, cut off at the clip's border; NaN where nothing is left."""
+        """(N, 4) xyxy boxes of the source in clip pixels, clipped to the frame; NaN if nothing is left."""
         sx0, sy0, sx1, sy1 = self.source
         tx0, ty0, tx1, ty1 = self.target
         scale = np.array([(tx1 - tx0) / (sx1 - sx0), (ty1 - ty0) / (sy1 - sy0)] * 2)
@@ -47,7 +47,7 @@ class Fitting:
         return out
 
     def mask(self, mask: np.ndarray) -> np.ndarray:
-        """A source mask (H, W) bool in clip pixels: a clip pixel belongs when at least half of it does."""
+        """A source mask (H, W) bool in clip pixels: a clip pixel is set if at least half of it is covered."""
         import cv2
 
         sx0, sy0, sx1, sy1 = self.source
@@ -68,10 +68,10 @@ class Fitting:
 
 
 def fitting(source_w: int, source_h: int, width: int, height: int, fit: Fit = "cover") -> Fitting:
-    """How a source frame becomes a clip frame.
+    """Mapping from a source frame to a clip frame.
 
     Raises:
-        ConfigError: an unknown fit.
+        ConfigError: unknown fit.
     """
     whole = (0, 0, source_w, source_h)
     if fit == "stretch":
@@ -91,7 +91,7 @@ def fitting(source_w: int, source_h: int, width: int, height: int, fit: Fit = "c
 
 
 def source_frames(start_s: float, n_frames: int, clip_fps: float, source_fps: Fraction, n_source: int) -> list[int]:
-    """Number of the source frame on screen at each clip frame; the last one stays on past the end."""
+    """Index of the source frame on screen at each clip frame; the last one is repeated past the end."""
     rate = Fraction(clip_fps).limit_denominator(1001)
     first = Fraction(round(start_s * 1_000_000), 1_000_000)
     on_grid = Fraction(round(first * rate), 1) / rate
@@ -101,9 +101,9 @@ def source_frames(start_s: float, n_frames: int, clip_fps: float, source_fps: Fr
 
 
 def shot_on_screen(truth: SourceTruth, frame: int) -> TruthShot:
-    """The shot that a source frame shows; in the middle of a transition the one with more light."""
+    """The shot that a source frame shows; during a transition, the one with more weight."""
     showing = [shot for shot in truth.shots if shot.first_frame <= frame < shot.first_frame + shot.n_frames]
-    assert showing, f"frame {frame} of {truth.n_frames} lies in no shot"
+    assert showing, f"frame {frame} of {truth.n_frames} is in no shot"
     if len(showing) == 1:
         return showing[0]
     first, second = showing
@@ -113,11 +113,11 @@ def shot_on_screen(truth: SourceTruth, frame: int) -> TruthShot:
 
 @dataclass(frozen=True)
 class ClipTruth:
-    """The truth of one clip, in its own pixels and frames.
+    """Ground truth of one clip, in its own pixels and frames.
 
     Attributes:
         frames: source frame of each clip frame.
-        n_inside: clip frames, counted from the first, that belong to the shot of the first one.
+        n_inside: number of leading clip frames that belong to the first frame's shot.
     """
 
     truth_path: Path
@@ -130,11 +130,11 @@ class ClipTruth:
 
     @property
     def objects(self) -> Sequence[TruthObject]:
-        """The shot's objects."""
+        """Objects of the shot."""
         return self.shot.objects
 
     def local(self, k: int) -> int:
-        """Frame of the shot that clip frame k shows."""
+        """Index within the shot of clip frame k."""
         return self.frames[k] - self.shot.first_frame
 
     @cached_property
@@ -146,15 +146,15 @@ class ClipTruth:
         return read_masks(self.truth_path, self.shot, amodal=True)
 
     def visible(self, k: int, obj: int) -> np.ndarray:
-        """(H, W) bool: what clip frame k shows of an object."""
+        """(H, W) bool: visible part of an object in clip frame k."""
         return self.fit.mask(self._visible.mask(self.local(k), obj))
 
     def amodal(self, k: int, obj: int) -> np.ndarray:
-        """(H, W) bool: the whole silhouette inside the clip frame."""
+        """(H, W) bool: full silhouette inside the clip frame."""
         return self.fit.mask(self._amodal.mask(self.local(k), obj))
 
     def objects_at(self, k: int) -> tuple[list[int], list[int]]:
-        """Objects to be found on clip frame k, and those too small or too hidden to count either way."""
+        """Expected objects in clip frame k, and ignored ones (too small or too occluded)."""
         asked: list[int] = []
         ignored: list[int] = []
         for thing in self.objects:
@@ -167,7 +167,7 @@ class ClipTruth:
         return asked, ignored
 
     def box(self, k: int, obj: int) -> np.ndarray:
-        """(4,) xyxy of the visible mask in clip pixels, half-open; NaN when nothing shows."""
+        """(4,) xyxy of the visible mask in clip pixels, half-open; NaN if nothing is visible."""
         mask = self.visible(k, obj)
         columns, rows = np.flatnonzero(mask.any(axis=0)), np.flatnonzero(mask.any(axis=1))
         if not len(rows):
@@ -177,7 +177,7 @@ class ClipTruth:
 
 @dataclass(frozen=True)
 class Track:
-    """Truth of one object over the clip's frames inside its shot, (T, H, W) bool and per-frame areas."""
+    """Ground truth of one object over the clip's frames in its shot, (T, H, W) bool and per-frame areas."""
 
     visible: np.ndarray
     amodal_area: np.ndarray
@@ -185,14 +185,14 @@ class Track:
 
 
 def track_of(clip: ClipTruth, obj: int) -> Track:
-    """The truth of one object over the clip's frames inside its shot."""
+    """Ground truth of one object over the clip's frames in its shot."""
     visible = np.stack([clip.visible(k, obj) for k in range(clip.n_inside)])
     amodal = np.array([int(clip.amodal(k, obj).sum()) for k in range(clip.n_inside)])
     return Track(visible, amodal, visible.sum(axis=(1, 2)))
 
 
 def clip_truth(truth_path: str | Path, truth: SourceTruth, clip: ClipRow, fit: Fit = "cover") -> ClipTruth:
-    """The truth of one clip; masks are read when first asked for."""
+    """Ground truth of one clip; masks are read on first use."""
     fitted = fitting(truth.width, truth.height, clip.width, clip.height, fit)
     rate = Fraction(truth.fps_num, truth.fps_den)
     frames = source_frames(clip.start_s, clip.n_frames, clip.fps, rate, truth.n_frames)

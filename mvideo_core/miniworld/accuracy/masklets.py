@@ -1,4 +1,4 @@
-"""Mask sequences against truth: J, F, groups."""
+"""Score mask sequences against ground truth: J, F, groups."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -19,7 +19,7 @@ CLEAR = 0.95
 
 @dataclass(frozen=True)
 class Followed:
-    """One true object and what became of it over a clip."""
+    """One true object and its tracking result over a clip."""
 
     label: str
     unseen: bool
@@ -38,7 +38,7 @@ class Followed:
 
 
 class MaskCounter:
-    """Adds up clips."""
+    """Accumulates clips."""
 
     def __init__(self, match_iou: float):
         self.match_iou = match_iou
@@ -48,7 +48,7 @@ class MaskCounter:
         self.identity = IdentityCounter()
 
     def add(self, clip: ClipTruth, row: MaskRow | None, masks: MaskSequence | None) -> None:
-        """One clip; no row, or one without masks, followed nothing."""
+        """Add one clip; a missing row or one without masks counts as nothing tracked."""
         asked, ignored = clip.objects_at(0)
         tracks = {thing.object_id: track_of(clip, thing.object_id) for thing in clip.objects}
         found = masks.pixels()[: clip.n_inside] if masks else np.zeros((clip.n_inside, 0, 1, 1), bool)
@@ -84,7 +84,7 @@ class MaskCounter:
                 self.false_masklets += 1
 
     def figures(self) -> MaskFigures:
-        """The means so far."""
+        """Means so far."""
         matched = [one for one in self.followed if one.matched]
         crossings, returns = self.identity.crossings, self.identity.returns
         return MaskFigures(
@@ -111,7 +111,7 @@ class MaskCounter:
 
 
 def group(objects: Sequence[Followed]) -> MaskGroup:
-    """Means over objects; zeros for none."""
+    """Means over objects; zeros if there are none."""
     if not objects:
         return MaskGroup(n_objects=0, j=0.0, f=0.0, j_and_f=0.0)
     j, f = float(np.mean([one.j for one in objects])), float(np.mean([one.f for one in objects]))
@@ -121,7 +121,7 @@ def group(objects: Sequence[Followed]) -> MaskGroup:
 def first_frame_pairs(
     found: np.ndarray, tracks: dict[int, Track], asked: Sequence[int], match_iou: float
 ) -> dict[int, int]:
-    """True object -> masklet with the best total IoU on frame 0, one to one, each of at least `match_iou`."""
+    """True object -> masklet, one to one, maximizing total IoU on frame 0, each at least `match_iou`."""
     from scipy.optimize import linear_sum_assignment
 
     if not asked or not found.shape[1]:
@@ -134,7 +134,7 @@ def first_frame_pairs(
 
 
 def size_of(track: Track) -> str:
-    """By the mean visible share of the frame, over frames in which anything shows."""
+    """Size group by mean visible fraction of the frame, over frames where the object is visible."""
     shown = track.seen_area[track.seen_area > 0]
     share = float(shown.mean()) / track.visible[0].size if len(shown) else 0.0
     return "small" if share < SMALL else "large" if share > LARGE else "medium"

@@ -1,4 +1,4 @@
-"""The whole comparison: rows of a run against the truth of the world it ran on."""
+"""Compare all rows of a run with the ground truth of its world."""
 
 import logging
 from pathlib import Path
@@ -20,35 +20,35 @@ log = logging.getLogger(__name__)
 
 
 class AccuracyOptions(Options):
-    """What counts as right. The cut stage's own settings must be repeated here when they are not the defaults."""
+    """Criteria for correctness. Repeat the cut stage's settings here if they are not the defaults."""
 
-    cut_tolerance_s: float = Field(default=0.25, ge=0, description="seconds a boundary may lie outside the transition")
-    box_iou: float = Field(default=0.5, gt=0, le=1, description="IoU from which a box is on its object")
+    cut_tolerance_s: float = Field(
+        default=0.25, ge=0, description="maximum distance of a boundary from the transition, seconds"
+    )
+    box_iou: float = Field(default=0.5, gt=0, le=1, description="minimum IoU of a located box")
     match_iou: float = Field(
-        default=0.5, gt=0, le=1, description="first-frame mask IoU that ties a masklet to an object"
+        default=0.5, gt=0, le=1, description="minimum first-frame mask IoU to match a masklet to an object"
     )
     funnel_margin_s: float = Field(
-        default=0.5, ge=0, description="seconds around the length limit where both are right"
+        default=0.5, ge=0, description="margin around the length limit in which both outcomes are correct, seconds"
     )
     min_shot_s: float = Field(default=8.0, ge=0, description="seconds; the cut stage's `min_shot_s`")
     trim_s: float = Field(default=0.25, ge=0, description="seconds; the cut stage's `trim_s`")
     clip_fps: float = Field(default=8.0, gt=0, description="frames per second; the cut stage's `fps`")
     fit: Fit = Field(default="cover", description="the cut stage's `fit`")
-    worst: int = Field(default=24, ge=0, le=500, description="bad cases kept for the page, per kind at most a third")
-    strips: int = Field(
-        default=12, ge=0, le=500, description="crossings drawn on the page, and as many returns, at most"
-    )
+    worst: int = Field(default=24, ge=0, le=500, description="maximum bad cases on the page, at most a third per kind")
+    strips: int = Field(default=12, ge=0, le=500, description="maximum crossings, and maximum returns, on the page")
 
 
 def measure(truth_folder: str | Path, rows: Rows, options: AccuracyOptions | None = None) -> AccuracyReport:
-    """Accuracy of every stage that has rows.
+    """Measure the accuracy of every stage with rows.
 
     Args:
-        truth_folder: `truth/` of a world folder; every video in it counts, also one without rows.
-        rows: the run's rows with every status, see `Rows`.
+        truth_folder: `truth/` of a world folder; every video in it counts, even without rows.
+        rows: all rows of the run; see `Rows`.
 
     Raises:
-        ConfigError: no truth here, or the rows are about other videos.
+        ConfigError: no truth there, or the rows are for other videos.
         MediaError: a truth or mask file is damaged.
     """
     options = options or AccuracyOptions()

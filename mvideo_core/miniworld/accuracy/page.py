@@ -1,4 +1,4 @@
-"""A page with all figures, crossings and absences as strips of frames, and the worst cases drawn."""
+"""Accuracy page: all numbers, crossings and absences as strips of frames, and the worst cases as images."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -25,10 +25,10 @@ TILE_PX, GAP_PX, COLUMNS = 320, 4, 4
 
 
 def write_report(report: AccuracyReport, truth_folder: str | Path, rows: Rows, folder: str | Path) -> Path:
-    """`accuracy.json`, `index.html` and pictures of crossings, absences and the worst cases under `folder`.
+    """Write `accuracy.json`, `index.html` and images of crossings, absences and the worst cases to `folder`.
 
     Returns:
-        The page.
+        Path of the page.
     """
     out = Path(folder)
     write_whole(out / "accuracy.json", report.model_dump_json(indent=1))
@@ -48,14 +48,14 @@ def write_report(report: AccuracyReport, truth_folder: str | Path, rows: Rows, f
 
 
 class Picture(NamedTuple):
-    """A picture beside the page and what it shows; `file` is "" where only the text is known."""
+    """An image next to the page and its caption; `file` is "" if there is only text."""
 
     file: str
     text: str
 
 
 class Strips(NamedTuple):
-    """Crossings, or absences."""
+    """Image strips of crossings or absences."""
 
     title: str
     pictures: list[Picture]
@@ -81,9 +81,9 @@ def _caption(case: IdentityCase) -> str:
         gone = f"out of sight at frame {case.from_frame}, back at {case.over_frame}"
         return f"{fate}: {who}, {gone}. J own {case.j_own:.3f}. {place}."
     fate = "kept" if case.kept else "lost"
-    masklet = f"masklet {case.other_mask_index}" if case.other_mask_index >= 0 else "not followed"
+    masklet = f"masklet {case.other_mask_index}" if case.other_mask_index >= 0 else "not tracked"
     other = f"{case.other_label} (object {case.other_id}, {masklet})"
-    met = f"meet at frame {case.from_frame}, part at {case.over_frame}"
+    met = f"meet at frame {case.from_frame}, separate at {case.over_frame}"
     return f"{fate}: {who} and {other} {met}. J own {case.j_own:.3f}, other {case.j_other:.3f}. {place}."
 
 

@@ -1,4 +1,4 @@
-"""The report as a table of text."""
+"""The report as a plain-text table."""
 
 from collections.abc import Iterator
 
@@ -17,12 +17,12 @@ def lines_of(report: AccuracyReport) -> Iterator[tuple[str, str]]:
     yield from _detection(report)
     yield from _masks(report)
     if report.captions:
-        said = report.captions
-        yield f"Captions, {said.n_clips} clips", ""
-        yield "classes mentioned", _score(said.classes)
-        yield "actions said", _share(said.actions.hits, said.actions.hits + said.actions.misses)
-        told = said.directions
-        yield "directions right / wrong / unsaid", f"{told.hits} / {told.false_alarms} / {told.misses}"
+        captions = report.captions
+        yield f"Captions, {captions.n_clips} clips", ""
+        yield "classes mentioned", _score(captions.classes)
+        yield "actions mentioned", _share(captions.actions.hits, captions.actions.hits + captions.actions.misses)
+        directions = captions.directions
+        yield "directions right / wrong / none", f"{directions.hits} / {directions.false_alarms} / {directions.misses}"
 
 
 def _cuts(report: AccuracyReport) -> Iterator[tuple[str, str]]:
@@ -59,14 +59,14 @@ def _masks(report: AccuracyReport) -> Iterator[tuple[str, str]]:
         yield f"Masks, {masks.n_clips} clips, {masks.n_frames} frames", ""
         yield "followed objects", _group(masks.matched)
         yield "all objects (lost ones as 0)", _group(masks.all)
-        yield "let through by the gate", _group(masks.kept)
+        yield "passed by the gate", _group(masks.kept)
         groups = {**masks.by_size, **masks.by_occlusion, **masks.by_class_kind}
         for name, one in groups.items():
             yield f"  {name}", _group(one)
         yield "J on the first frame", f"{masks.first_frame_j:.3f}"
         yield "identity kept through crossings", _share(masks.crossings_kept, masks.crossings)
         yield "found again after absence", _share(masks.returns_kept, masks.returns)
-        yield "masklets on nothing", str(masks.false_masklets)
+        yield "false masklets", str(masks.false_masklets)
 
 
 def _score(score: Score) -> str:

@@ -1,4 +1,4 @@
-"""A workspace's rows, handed to `mvideo_core.miniworld.accuracy` with the options they were made under."""
+"""Measure the accuracy of a workspace's rows, with the options they were created with."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,18 +14,18 @@ from mvideo_core.store.workspace import Workspace
 
 
 def measure_workspace(workspace_url: str, world: str, out: str, strips: int = 12) -> Iterator[str]:
-    """Compare the data half with the truth of the world it ran on; write `accuracy.json` and the page.
+    """Compare a workspace with the ground truth of its world; write `accuracy.json` and the page.
 
     Args:
         world: folder with `truth/`.
         out: folder for the results.
-        strips: crossings drawn on the page, and as many returns, at most.
+        strips: maximum crossings, and maximum returns, on the page.
 
     Yields:
         Lines to print; the last one names the page.
 
     Raises:
-        ConfigError: no truth there, the cut stage has not run, or the rows are about other videos.
+        ConfigError: no truth there, the cut stage has not run, or the rows are for other videos.
     """
     workspace = Workspace.existing(workspace_url)
     truth = Path(world) / "truth"
@@ -40,7 +40,7 @@ def measure_workspace(workspace_url: str, world: str, out: str, strips: int = 12
 def _options(workspace: Workspace, strips: int) -> AccuracyOptions:
     marker = next((marker for _, marker in valid_markers(workspace, "cut") if marker is not None), None)
     if marker is None:
-        raise ConfigError(f"{workspace.url}: stage cut has not run; `mvideo run` over the world's folder first")
+        raise ConfigError(f"{workspace.url}: stage cut has not run; run `mvideo run` on the world's folder first")
     made = marker.options
     return AccuracyOptions(
         min_shot_s=made["min_shot_s"], trim_s=made["trim_s"], clip_fps=made["fps"], fit=made["fit"],

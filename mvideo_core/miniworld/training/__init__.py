@@ -1,1 +1,1 @@
-"""Training of the mini models on the synthetic world: the public architectures, small enough for one CPU core."""
+"""Train the mini models on the synthetic world: public architectures, small enough for one CPU core."""

@@ -1,11 +1,11 @@
-"""Trains a mini base from nothing, VAE first, then text encoder and transformer; the same command resumes.
+"""Train a mini base model from scratch, VAE first, then text encoder and transformer; rerun to resume.
 
     export MVIDEO_CPU_KERNELS=native OMP_NUM_THREADS=1
     python -m mvideo_core.miniworld.training.base --size mini-fine --out build/mini-next
 
-`<out>/model` is a usable pipeline folder from the first validation of the second training on. A VAE folder `<out>/vae`
-is only written here once the VAE's minutes are used up, and is then not trained further: another VAE would need another
-transformer. `MVIDEO_CPU_KERNELS=native` lets bfloat16 use what the processor has; without it training is slower.
+`<out>/model` is a usable pipeline folder from the first validation of the second training on. The folder `<out>/vae`
+is written only once the VAE's minutes are used up, and the VAE is not trained further: another VAE would need another
+transformer. `MVIDEO_CPU_KERNELS=native` enables the processor's bfloat16 support; without it, training is slower.
 """
 
 import argparse
@@ -21,10 +21,10 @@ from mvideo_core.miniworld.training.option_values import option_values
 
 
 def train_base(out: Path, size: str, shots: int, vae: VaeOptions, text2video: Text2VideoOptions) -> None:
-    """Both trainings to their end, from where they were stopped.
+    """Run or resume both trainings until they finish.
 
     Raises:
-        ConfigError: no such size, or `<out>/data` holds clips of another size.
+        ConfigError: unknown size, or `<out>/data` has clips of another size.
     """
     out.mkdir(parents=True, exist_ok=True)
     if not (out / "vae" / "config.json").is_file():
@@ -33,16 +33,14 @@ def train_base(out: Path, size: str, shots: int, vae: VaeOptions, text2video: Te
 
 
 def main() -> None:
-    """The whole training."""
+    """Command-line entry point."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--out", type=Path, default=Path("build/mini-next"))
     parser.add_argument("--size", default="mini-fine", help="model size (mvideo_core/cogvideox/sizes.py)")
-    parser.add_argument("--shots", type=int, default=1300, help="training shots to draw")
+    parser.add_argument("--shots", type=int, default=1300, help="training shots to render")
+    parser.add_argument("--vae", action="append", default=[], metavar="NAME=VALUE", help="a VAE option, as JSON")
     parser.add_argument(
-        "--vae", action="append", default=[], metavar="NAME=VALUE", help="an option of the VAE, as JSON"
-    )
-    parser.add_argument(
-        "--text2video", action="append", default=[], metavar="NAME=VALUE", help="an option of text to video, as JSON"
+        "--text2video", action="append", default=[], metavar="NAME=VALUE", help="a text-to-video option, as JSON"
     )
     args = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")

@@ -1,10 +1,10 @@
-"""World clips for the mini base: drawn once to disk with two captions each, read back memory-mapped.
+"""World clips for the mini base: rendered once to disk with two captions each, read memory-mapped.
 
-A shard is three files of S clips: `frames-train-00000.npy` uint8 (S, 33, H, W, 3), 64x96 px unless asked otherwise;
-`masks-...npy` uint8 (S, 33, H, W / 8), what is visible of all objects together, 8 pixels to a byte, little-endian bits;
+A shard is three files of S clips: `frames-train-00000.npy` uint8 (S, 33, H, W, 3), 64x96 px by default;
+`masks-...npy` uint8 (S, 33, H, W / 8), union of the objects' visible masks, 8 pixels per byte, little-endian bits;
 `texts-...json`, one `ClipTexts` per clip. A shot gives two clips, one from each half; a clip gives two windows of 17
-frames that share a frame, each with a caption of its own in the motion captioner's wording. Frames are drawn three
-times larger and shrunk by area.
+frames that share a frame, each with its own caption in the motion captioner's wording. Frames are rendered three times
+larger and downscaled by area.
 
 Legend: S clips, T frames, N objects, H, W.
 """
@@ -42,7 +42,7 @@ class ClipTexts(NamedTuple):
     """Captions of one clip.
 
     Attributes:
-        seed: of the shot.
+        seed: seed of the shot.
         plain: colors, classes, actions, scene and camera of the whole shot (`world.describe`).
         motion: one per window, from the boxes seen in it.
     """
@@ -53,7 +53,7 @@ class ClipTexts(NamedTuple):
 
 
 class Shard(NamedTuple):
-    """One shard; the arrays are memory-mapped."""
+    """One shard; arrays are memory-mapped."""
 
     frames_STHWC: np.ndarray
     masks_STHW8: np.ndarray
@@ -61,7 +61,7 @@ class Shard(NamedTuple):
 
 
 class Clips:
-    """All whole shards of a folder as one list of windows of WINDOW_FRAMES frames."""
+    """All complete shards of a folder as one list of windows of WINDOW_FRAMES frames."""
 
     def __init__(self, folder: Path, split: Split = "train"):
         self.shards = open_shards(folder, split)
@@ -77,7 +77,7 @@ class Clips:
         return shard.frames_STHWC[clip, first : first + WINDOW_FRAMES]
 
     def masks(self, index: int) -> np.ndarray:
-        """The objects of window `index`, (17, H, W) bool."""
+        """Object mask of window `index`, (17, H, W) bool."""
         shard, clip, window = self._place(index)
         first = WINDOWS[window]
         packed = shard.masks_STHW8[clip, first : first + WINDOW_FRAMES]
@@ -100,10 +100,10 @@ def render_clips(
     folder: Path, n_shots: int, split: Split = "train", shots_a_shard: int = SHOTS_A_SHARD,
     size_hw: tuple[int, int] = (HEIGHT, WIDTH),
 ) -> None:  # fmt: skip
-    """Draws shots 0 .. n_shots - 1 at `size_hw` px; shards that exist are left alone.
+    """Render shots 0 .. n_shots - 1 at `size_hw` px; existing shards are kept.
 
     Raises:
-        ConfigError: the folder holds clips of another size.
+        ConfigError: the folder has clips of another size.
     """
 
     def draw(seed: int) -> list[tuple[np.ndarray, np.ndarray, ClipTexts]]:
@@ -112,14 +112,14 @@ def render_clips(
     for shard in open_shards(folder, split):
         if (found := shard.frames_STHWC.shape[2:4]) != size_hw:
             raise ConfigError(
-                f"{folder}: holds clips of {found[0]}x{found[1]} px, but {size_hw[0]}x{size_hw[1]} are wanted; give "
-                "each size a folder of its own (--out)"
+                f"{folder}: has clips of {found[0]}x{found[1]} px, but {size_hw[0]}x{size_hw[1]} are required; use "
+                "a separate folder for each size (--out)"
             )
     drawn_shards.draw_shards(folder, KINDS, range(n_shots), shots_a_shard, draw, split)
 
 
 def open_shards(folder: Path, split: Split = "train") -> list[Shard]:
-    """All whole shards drawn so far."""
+    """All complete shards rendered so far."""
     shards = drawn_shards.open_shards(folder, KINDS, split)
     return [Shard(frames, masks, [ClipTexts(**one) for one in texts]) for frames, masks, texts in shards]
 
@@ -127,7 +127,7 @@ def open_shards(folder: Path, split: Split = "train") -> list[Shard]:
 def render_shot_clips(
     seed: int, split: Split, size_hw: tuple[int, int] = (HEIGHT, WIDTH)
 ) -> list[tuple[np.ndarray, np.ndarray, ClipTexts]]:
-    """Two clips of one shot, one from each half: frames (33, H, W, 3), packed masks (33, H, W / 8), texts."""
+    """Render two clips of one shot, one from each half: frames (33, H, W, 3), packed masks (33, H, W / 8), texts."""
     rng = np.random.default_rng([seed, 29])
     spec = clip_shot(seed, split, size_hw[1])
     room_s = max(spec.duration_s - CLIP_FRAMES / FPS, 0.2)

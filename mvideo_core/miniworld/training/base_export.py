@@ -1,4 +1,4 @@
-"""What the mini base's training leaves behind: validation line, sheet of samples, pipeline folder with its card.
+"""Output of the mini base's training: validation line, sample sheet, pipeline folder with model card.
 
 Legend: N windows, F latent frames, C channels, h, w latent sides, L tokens.
 """
@@ -35,13 +35,13 @@ GUIDANCE, STEPS = 4.0, 25
 
 
 class Exporter:
-    """Called now and then in training, and at its end; the folder always holds a model that can be used."""
+    """Called periodically during training and at its end; the folder always has a usable model."""
 
     def __init__(self, run: "Text2Video", latents_NFChw: Tensor, tokens_N3L: Tensor, clips: Clips):
         self.run, self.latents, self.tokens, self.clips = run, latents_NFChw, tokens_N3L, clips
 
     def __call__(self) -> None:
-        """One validation line, `<out>/samples-<step>.png`, `<out>/model`."""
+        """Write one validation line, `<out>/samples-<step>.png` and `<out>/model`."""
         bins = self.run.validate(self.latents, self.tokens)
         self.run.report({"validation": round(float(np.mean(bins)), 4), "bins": bins})
         with self.run.mean_weights():
@@ -51,7 +51,7 @@ class Exporter:
             self.write(self.run.out / "model", bins)
 
     def write(self, folder: Path, bins: list[float]) -> None:
-        """The pipeline folder in fp16, replaced in one move."""
+        """Write the pipeline folder in fp16, replacing it atomically."""
         run = self.run
         halves = {
             "text_encoder": copy.deepcopy(run.text_encoder).to("cpu", torch.float16).eval(),
@@ -69,7 +69,7 @@ class Exporter:
 
 @torch.no_grad()
 def sample(run: "Text2Video", prompts: tuple[str, ...], seed: int = 0, guidance: float = GUIDANCE) -> np.ndarray:
-    """Videos (len(prompts), T, H, W, 3) uint8 from diffusers' own pipeline, DDIM, with the weights as they are."""
+    """Videos (len(prompts), T, H, W, 3) uint8 from diffusers' own pipeline, with DDIM and the current weights."""
     from diffusers import CogVideoXPipeline
 
     base, form = run.base, run.base.format
@@ -83,7 +83,7 @@ def sample(run: "Text2Video", prompts: tuple[str, ...], seed: int = 0, guidance:
             output_type="np",
         )  # fmt: skip
     frames = np.asarray(result.frames, np.float32)
-    check_finite(torch.from_numpy(frames), "the base model gave")
+    check_finite(torch.from_numpy(frames), "the base model returned")
     return np.round(frames * 255).astype(np.uint8)
 
 
@@ -97,7 +97,7 @@ def write_sheet(path: Path, videos_NTHWC: np.ndarray) -> None:
 
 
 def card(run: "Text2Video", bins: list[float], size_mb: float) -> str:
-    """Model card; every figure is of this run."""
+    """Model card; all numbers are from this run."""
     count = {
         "transformer": _millions(run.transformer), "text encoder": _millions(run.text_encoder),
         "VAE": _millions(run.base.vae),
@@ -107,21 +107,21 @@ def card(run: "Text2Video", bins: list[float], size_mb: float) -> str:
     lines = [
         "# MVideo mini base",
         "",
-        "A CogVideoX pipeline small enough to train on one CPU core, trained from nothing on the project's mini world:",
+        "A CogVideoX pipeline small enough to train on one CPU core, trained from scratch on the project's mini world:",
         f"text to video, {size}. It exists to exercise the code",
         "and to measure methods against each other; it knows nothing of real video.",
-        "Positions: sincos (as CogVideoX-2b); a RoPE variant was not trained, for want of time.",
+        "Positions: sincos (as in CogVideoX-2b); no RoPE variant was trained.",
         "",
         f"- parameters: {', '.join(f'{name} {value:.2f} M' for name, value in count.items())}; {size_mb:.1f} MB",
         f"- transformer and text encoder: {run.step} steps of {run.options.batch} windows, {run.seconds / 60:.0f} min",
         f"- validation v-loss by timestep, low to high: {', '.join(f'{value:.3f}' for value in bins)}",
         f"- VAE on held-out clips: {json.dumps(measured)}",
         "",
-        "Training data: shots of the mini world's train split, 18 classes with COCO names, none of the seven unseen.",
-        "Captions: the world's own wording and the motion captioner's.",
+        "Training data: shots of the mini world's train split, 18 COCO classes, none of the seven unseen ones.",
+        "Captions: the world's own descriptions and the motion captioner's.",
         "Made by `python -m mvideo_core.miniworld.training.base_vae` and",
         "`python -m mvideo_core.miniworld.training.base_text2video`;",
-        "see docs/results/mini_base.md. Licence: that of the project.",
+        "see docs/results/mini_base.md. License: the project's.",
         "",
     ]
     return "\n".join(lines)

@@ -1,8 +1,8 @@
-"""The layers of AutoencoderKLCogVideoX that are slow on a CPU, computed in another order with the same result.
+"""Faster CPU forward passes for slow layers of AutoencoderKLCogVideoX, with the same result.
 
-Three layers of one instance get another forward: the decoder's spatial norm does its 1x1 convolutions before the
-latents are spread over the pixels instead of after, and the two resampling layers stay in (B, C, T, H, W). Values agree
-with diffusers' to rounding; files on disk do not change.
+Three layers of an instance get a new forward: the decoder's spatial norm applies its 1x1 convolutions before upsampling
+the latents to pixels instead of after, and the two resampling layers stay in (B, C, T, H, W). Values agree with
+diffusers' up to rounding; files on disk do not change.
 
 Legend: B batch, C channels, T frames, H, W.
 """
@@ -17,7 +17,7 @@ from torch.nn import functional as F
 
 
 def use_fast_layers(vae: Any) -> None:
-    """Replaces the slow forwards of this instance."""
+    """Replace the slow forwards of this instance."""
     from diffusers.models.autoencoders.autoencoder_kl_cogvideox import CogVideoXSpatialNorm3D
     from diffusers.models.downsampling import CogVideoXDownsample3D
     from diffusers.models.upsampling import CogVideoXUpsample3D
@@ -34,7 +34,7 @@ def use_fast_layers(vae: Any) -> None:
 
 
 def spread(z_BCTHW: Tensor, size_THW: tuple[int, int, int]) -> Tensor:
-    """Nearest neighbors; of an odd number of frames the first stands for the first frame alone."""
+    """Nearest-neighbor upsampling; with an odd number of frames, the first latent covers only the first frame."""
     frames, height, width = size_THW
     if frames > 1 and frames % 2 == 1:
         first = F.interpolate(z_BCTHW[:, :, :1], size=(1, height, width))

@@ -1,7 +1,7 @@
-"""What the mini base's transformer trains on, computed once: latents of every window and tokens of its captions.
+"""Training data of the mini base's transformer, computed once: latents of every window and tokens of its captions.
 
-One file per data shard: `<folder>/train-00000.npy`, float16 (windows, F, C, h, w), already times the VAE's scaling
-factor. The file's name holds the VAE's fingerprint, so latents of another VAE are never taken for these.
+One file per data shard: `<folder>/train-00000.npy`, float16 (windows, F, C, h, w), multiplied by the VAE's scaling
+factor. The path contains the VAE's fingerprint, so latents of different VAEs cannot be mixed up.
 
 Legend: N windows, B batch, F latent frames, C channels, h, w latent sides, L tokens.
 """
@@ -24,16 +24,16 @@ from mvideo_core.miniworld.world.spec import Split
 log = logging.getLogger(__name__)
 
 WORDINGS = 3
-"""Plain, motion, and both in one text."""
+"""Plain, motion, and both combined."""
 
 
 def cache_latents(vae: Any, data: Path, folder: Path, split: Split = "train", n_windows: int | None = None) -> Tensor:
-    """Latents of all windows of the split, (N, F, C, h, w) float16; shards already encoded are read.
+    """Latents of all windows of the split, (N, F, C, h, w) float16; existing shards are reused.
 
     Args:
-        vae: ready VAE with its scaling factor.
-        data: folder of the drawn clips.
-        folder: where the latents lie; one sub-folder per VAE.
+        vae: loaded VAE with its scaling factor.
+        data: folder of the rendered clips.
+        folder: folder of the latents; one subfolder per VAE.
         n_windows: stop after the shard that reaches this many.
     """
     place = folder / fingerprint(vae)
@@ -61,18 +61,18 @@ def fingerprint(vae: Any) -> str:
 
 
 def caption_tokens(tokenizer: Any, clips: Clips, n_windows: int, length: int) -> Tensor:
-    """(N, 3, L) int32: the plain wording, the motion captioner's, and both in one text, padded and cut to `length`."""
+    """(N, 3, L) int32: the plain wording, the motion captioner's, and both, padded and truncated to `length`."""
     texts = [text for index in range(n_windows) for text in wordings(*clips.texts(index))]
     return tokens_of(tokenizer, texts, length).view(n_windows, WORDINGS, length)
 
 
 def wordings(plain: str, motion: str) -> tuple[str, str, str]:
-    """The three texts that stand for one window."""
+    """The three captions of one window."""
     return plain, motion, f"{plain} {motion}"
 
 
 def tokens_of(tokenizer: Any, texts: list[str], length: int) -> Tensor:
-    """(len(texts), L) int32, as the pipeline does it: padded, cut, end mark, no attention mask."""
+    """(len(texts), L) int32, same as the pipeline: padded, truncated, with end token, no attention mask."""
     coded = tokenizer(texts, padding="max_length", max_length=length, truncation=True, return_tensors="np")
     return torch.from_numpy(coded.input_ids.astype(np.int32))
 

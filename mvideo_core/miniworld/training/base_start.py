@@ -1,7 +1,7 @@
-"""First weights of the mini VAE: a pyramid of averages, to which the residual blocks add nothing yet.
+"""Initial weights of the mini VAE: a pyramid of averages, with residual blocks that start at zero.
 
-With diffusers' default weights the first minutes pass before anything but a clip's mean color gets through. Here the
-way down averages 2x2 pixels, the way up interpolates, each channel on its own, and the blocks start at zero.
+With diffusers' default weights, only a clip's mean color gets through in the first minutes of training.
+Here the encoder averages 2x2 pixels, the decoder interpolates, each channel separately, and the blocks start at zero.
 """
 
 from typing import Any
@@ -10,14 +10,14 @@ import torch
 from torch import Tensor
 
 UPWARDS = (0.25, 0.5, 0.25)
-"""Over doubled pixels, this blurs the steps away."""
+"""Blurs the steps between doubled pixels."""
 LOG_VARIANCE = -4.0
 """Latents start with little noise."""
 
 
 @torch.no_grad()
 def start_as_pyramid(vae: Any) -> None:
-    """Sets the weights of a new AutoencoderKLCogVideoX in place."""
+    """Initialize a new AutoencoderKLCogVideoX in place."""
     from diffusers.models.autoencoders.autoencoder_kl_cogvideox import CogVideoXResnetBlock3D, CogVideoXSpatialNorm3D
     from diffusers.models.downsampling import CogVideoXDownsample3D
     from diffusers.models.upsampling import CogVideoXUpsample3D
@@ -43,7 +43,7 @@ def start_as_pyramid(vae: Any) -> None:
 
 
 def repeat_channels(n_out: int, n_in: int) -> Tensor:
-    """(n_out, n_in, 1, 1, 1): outputs repeat the inputs, or are the mean of those that fall on them."""
+    """(n_out, n_in, 1, 1, 1): outputs repeat the inputs, or average the ones that map to them."""
     weight = torch.zeros(n_out, n_in)
     for channel in range(max(n_out, n_in)):
         weight[channel % n_out, channel % n_in] = 1.0

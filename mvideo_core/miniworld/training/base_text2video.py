@@ -1,15 +1,15 @@
-"""Trains the mini base's text encoder and transformer.
+"""Train the mini base's text encoder and transformer.
 
     python -m mvideo_core.miniworld.training.base_text2video --out build/mini/base
 
-Needs `<out>/vae` of `mvideo_core.miniworld.training.base_vae`. Encodes the drawn clips once to `<out>/latents`, trains
-plain text-to-video with the v-prediction loss on one thread, writes `<out>/model` (a diffusers CogVideoX pipeline
-folder, fp16) and `<out>/text2video.jsonl` (curve, validation loss per timestep bin). Interrupted, the same command
-resumes; `--set minutes=N` are of CPU in all (a GPU: of the clock); more lengthen a run that ended.
+Needs `<out>/vae` from `mvideo_core.miniworld.training.base_vae`. Encodes the rendered clips once to `<out>/latents`,
+trains plain text-to-video with the v-prediction loss on one thread, writes `<out>/model` (diffusers CogVideoX pipeline
+folder, fp16) and `<out>/text2video.jsonl` (curve, validation loss per timestep bin). Rerun the same command to resume;
+`--set minutes=N` is the total CPU time (on a GPU, wall time); a larger value extends a finished run.
 
 The text encoder (0.45 M parameters) is trained together with the transformer: the captions have about 200 different
-words, so what a text must say to the transformer is learned faster from the transformer's own loss than from a second
-objective, and nothing else of the project needs the encoder.
+words, so the encoder learns faster from the transformer's loss than from a second objective, and nothing else in the
+project needs the encoder.
 
 Legend: B batch, F latent frames, C channels, h, w latent sides, L tokens.
 """
@@ -43,29 +43,31 @@ from mvideo_core.miniworld.training.timed_run import TimedRun
 log = logging.getLogger(__name__)
 
 BINS = 10
-"""Equal parts of the timesteps, each with a validation loss of its own."""
+"""Number of equal timestep bins, each with its own validation loss."""
 
 
 class Text2VideoOptions(Options):
-    """How the mini base's transformer and text encoder are trained."""
+    """Training options of the mini base's transformer and text encoder."""
 
-    minutes: float = Field(default=600.0, gt=0, description="of CPU in all, resumed runs too")
-    decay_frac: float = Field(default=0.15, ge=0, le=1, description="last part of the minutes, in which the rate falls")
-    rate: float = Field(default=1e-3, gt=0, description="learning rate (AdamW)")
-    warmup_steps: int = Field(default=300, ge=1, description="steps over which the rate rises")
-    batch: int = Field(default=16, ge=1, description="windows a step")
-    ema: float = Field(
-        default=0.9995, ge=0, lt=1, description="decay of the running mean of the weights, which is kept"
+    minutes: float = Field(default=600.0, gt=0, description="total CPU minutes, including resumed runs")
+    decay_frac: float = Field(
+        default=0.15, ge=0, le=1, description="final fraction of the minutes, with decaying learning rate"
     )
-    text_dropout: float = Field(default=0.1, ge=0, le=1, description="captions replaced by the empty one")
+    rate: float = Field(default=1e-3, gt=0, description="learning rate (AdamW)")
+    warmup_steps: int = Field(default=300, ge=1, description="warmup steps")
+    batch: int = Field(default=16, ge=1, description="windows a step")
+    ema: float = Field(default=0.9995, ge=0, lt=1, description="decay of the weights' running mean, which is exported")
+    text_dropout: float = Field(default=0.1, ge=0, le=1, description="fraction of captions replaced by the empty one")
     weight_decay: float = Field(default=0.01, ge=0, description="of matrices")
     bfloat16: bool = Field(default=True, description="autocast; noise, target and loss stay fp32")
-    validation_minutes: float = Field(default=10.0, gt=0, description="of training between validations and exports")
-    seed: int = Field(default=0, ge=0, description="of weights and draws")
+    validation_minutes: float = Field(
+        default=10.0, gt=0, description="minutes of training between validations and exports"
+    )
+    seed: int = Field(default=0, ge=0, description="seed of weights and batches")
 
 
 class Text2Video(TimedRun):
-    """Everything a run holds."""
+    """State of a training run."""
 
     checkpoint_file, curve_file = "text2video.pt", "text2video.jsonl"
 
@@ -87,7 +89,7 @@ class Text2Video(TimedRun):
 
     def train(self, latents_NFChw: Tensor, tokens_N3L: Tensor, until_s: float = math.inf, save_every_s: float = 120.0,
               on_validation: Any = None) -> None:  # fmt: skip
-        """Until the options' minutes are used, or `until_s` seconds of this call.
+        """Train until the options' minutes are used up, or for `until_s` seconds.
 
         Args:
             on_validation: called without arguments every `validation_minutes` and at the end.
@@ -109,7 +111,7 @@ class Text2Video(TimedRun):
         return {"rate": self.rate()}
 
     def predict(self, latents: Tensor, tokens_BL: Tensor, noise: Tensor, t_B: Tensor) -> tuple[Tensor, Tensor]:
-        """(velocity predicted, velocity wanted), both fp32 (B, F, C, h, w)."""
+        """(predicted velocity, target velocity), both fp32 (B, F, C, h, w)."""
         noisy = self.schedule.noisy(latents, noise, t_B)
         with torch.autocast(self.device, torch.bfloat16, enabled=self.options.bfloat16):
             text = self.text_encoder(input_ids=tokens_BL.to(self.device, torch.long)).last_hidden_state
@@ -118,7 +120,7 @@ class Text2Video(TimedRun):
 
     @torch.no_grad()
     def validate(self, latents_NFChw: Tensor, tokens_N3L: Tensor) -> list[float]:
-        """Mean squared error of v per timestep bin with the averaged weights; always the same noise and timesteps."""
+        """Mean squared error of v per timestep bin with the averaged weights; with fixed noise and timesteps."""
         draws = torch.Generator().manual_seed(1)
         count = len(latents_NFChw)
         t_NB = ((torch.arange(BINS) + torch.rand(count, BINS, generator=draws)) * (len(self.schedule) / BINS)).long()
@@ -134,7 +136,7 @@ class Text2Video(TimedRun):
 
     @contextmanager
     def mean_weights(self) -> Iterator[None]:
-        """Context in which the networks hold the running mean of their weights, in evaluation mode."""
+        """Context manager: the networks use the running mean of their weights, in eval mode."""
         networks = self.text_encoder, self.transformer
         with holding(self.parameters, self.mean):
             for network in networks:
@@ -146,7 +148,7 @@ class Text2Video(TimedRun):
                     network.train()
 
     def rate(self) -> float:
-        """Learning rate of this moment."""
+        """Current learning rate."""
         left = 1.0 - self.seconds / (60 * self.options.minutes)
         fall = min(1.0, max(left, 0.0) / self.options.decay_frac) if self.options.decay_frac else 1.0
         return self.options.rate * min(1.0, (self.step + 1) / self.options.warmup_steps) * max(fall, 0.01)
@@ -173,7 +175,7 @@ class Text2Video(TimedRun):
 
 
 def plain_transformer(base: Base) -> Any:
-    """The CogVideoXTransformer3DModel inside the base, sharing its tensors; trained in its place."""
+    """The CogVideoXTransformer3DModel inside the base, sharing its tensors; trained instead of it."""
     from mvideo_core.cogvideox.fun_control import plain
 
     return plain(base.transformer)  # type: ignore[arg-type]
@@ -188,7 +190,7 @@ def named_parameters(text_encoder: Any, transformer: Any) -> dict[str, torch.nn.
 def draw_batch(
     latents_NFChw: Tensor, tokens_N3L: Tensor, empty_1L: Tensor, draws: torch.Generator, options: Text2VideoOptions
 ) -> tuple[Tensor, Tensor]:
-    """(latents (B, F, C, h, w) fp32, tokens (B, L)): random windows, each with one of its wordings or with none."""
+    """(latents (B, F, C, h, w) fp32, tokens (B, L)): random windows, each with one of its captions or with none."""
     index = torch.randint(len(latents_NFChw), (options.batch,), generator=draws)
     wording = torch.multinomial(torch.tensor([0.4, 0.35, 0.25]), options.batch, replacement=True, generator=draws)
     dropped = torch.rand(options.batch, generator=draws) < options.text_dropout
@@ -197,10 +199,10 @@ def draw_batch(
 
 
 def load_vae(folder: Path) -> Any:
-    """The trained VAE, widened to fp32, with the fast layers.
+    """Load the trained VAE, converted to fp32, with the fast layers.
 
     Raises:
-        ModelError: there is none.
+        ModelError: there is no VAE.
     """
     from diffusers import AutoencoderKLCogVideoX
 
@@ -223,7 +225,7 @@ def _check_size(folder: Path, seen: Any, size: str) -> None:
     if (stride, channels) != (stride_wanted, channels_wanted):
         raise ConfigError(
             f"{folder}: a VAE of {stride}x compression with {channels} latent channels; {size} has "
-            f"{stride_wanted}x and {channels_wanted}; give the --size that it was trained for, or another --out"
+            f"{stride_wanted}x and {channels_wanted}; use the --size that it was trained for, or another --out"
         )
 
 
@@ -236,15 +238,15 @@ def _groups(parameters: dict[str, torch.nn.Parameter], weight_decay: float) -> l
 def train_text2video(
     out: Path, size: str, options: Text2VideoOptions, until_s: float = math.inf, n_windows: int | None = None
 ) -> None:
-    """Encodes the drawn clips, trains, validates, draws samples, writes the model folder.
+    """Encode the rendered clips, train, validate, generate samples, write the model folder.
 
     Args:
-        size: of the model; `<out>/vae` is that size's VAE.
-        until_s: seconds of this call; 0: no step, only what comes after.
-        n_windows: train on so many windows only.
+        size: model size; `<out>/vae` must be its VAE.
+        until_s: maximum training seconds; 0 = no training, only the rest.
+        n_windows: train on this many windows only.
 
     Raises:
-        ModelError: there is no VAE. ConfigError: no such size, or the VAE is another size's.
+        ModelError: there is no VAE. ConfigError: unknown size, or the VAE has another size.
     """
     from mvideo_core.miniworld.training.base_export import Exporter
 
@@ -267,14 +269,14 @@ def train_text2video(
 
 
 def main() -> None:
-    """Encode, train, validate, draw samples, write the model folder."""
+    """Encode, train, validate, generate samples, write the model folder."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--out", type=Path, default=Path("build/mini/base"))
     parser.add_argument("--size", default="mini-sincos", help="model size (mvideo_core/cogvideox/sizes.py)")
-    parser.add_argument("--windows", type=int, default=None, help="train on so many windows only")
-    parser.add_argument("--stop-after", type=float, default=math.inf, help="minutes of this call; run again to go on")
+    parser.add_argument("--windows", type=int, default=None, help="train on this many windows only")
+    parser.add_argument("--stop-after", type=float, default=math.inf, help="minutes in this run; rerun to resume")
     parser.add_argument(
-        "--export-only", action="store_true", help="validate, draw samples and write the folder, no step"
+        "--export-only", action="store_true", help="validate, generate samples and write the folder without training"
     )
     parser.add_argument("--set", action="append", default=[], metavar="NAME=VALUE", help="a training option, as JSON")
     args = parser.parse_args()

@@ -1,12 +1,12 @@
-"""Trains the mini base's AutoencoderKLCogVideoX.
+"""Train the mini base's AutoencoderKLCogVideoX.
 
     python -m mvideo_core.miniworld.training.base_vae --out build/mini/base
 
-Draws the world clips to `<out>/data` (about 14 s of CPU per 100 shots), trains on one thread, writes `<out>/vae` (a
-diffusers folder) and `<out>/vae.jsonl` (curve). Interrupted, the same command goes on where it stopped. The
-option `minutes` is of CPU, not of the clock; on a GPU, of the clock.
+Renders the world clips to `<out>/data` (about 14 s of CPU time per 100 shots), trains on one thread, writes `<out>/vae`
+(a diffusers folder) and `<out>/vae.jsonl` (curve). Rerun the same command to resume. The option `minutes` is CPU time;
+on a GPU, wall time.
 
-What it learns: frames of the world at the clip's size, and what else the model encodes: mask videos (white on black),
+Training data: frames of the world at clip size, and the other model inputs: mask videos (white on black),
 clips at half the size (the motion condition) and single frames (the appearance condition).
 
 Legend: B batch, C channels, T frames, F latent frames, H, W.
@@ -40,10 +40,10 @@ class Phase(NamedTuple):
     """One part of the schedule.
 
     Attributes:
-        share: part of the whole time.
-        frames: of a clip; 9 is one chunk of the network, 17 are two, the second with the first one's cache.
-        side_frac: height and width of the crops over the clip's.
-        batch: clips a step.
+        share: fraction of the total time.
+        frames: frames per clip; 9 is one chunk of the network, 17 are two, the second using the first one's cache.
+        side_frac: size of the crops relative to the clip.
+        batch: clips per step.
     """
 
     name: str
@@ -58,26 +58,30 @@ PHASES = (Phase("crops", 0.4, 9, 0.5, 4), Phase("short", 0.3, 9, 1.0, 2), Phase(
 
 
 class VaeOptions(Options):
-    """How the mini VAE is trained."""
+    """Training options of the mini VAE."""
 
-    minutes: float = Field(default=35.0, gt=0, description="of CPU in all, resumed runs too; the rate falls over them")
+    minutes: float = Field(
+        default=35.0, gt=0, description="total CPU minutes, including resumed runs; sets the learning-rate schedule"
+    )
     rate: float = Field(default=1e-3, gt=0, description="peak learning rate (Adam); 2e-3 learns slower")
-    warmup_steps: int = Field(default=100, ge=1, description="steps over which the rate rises")
-    ema: float = Field(default=0.998, ge=0, lt=1, description="decay of the running mean of the weights, which is kept")
+    warmup_steps: int = Field(default=100, ge=1, description="warmup steps")
+    ema: float = Field(default=0.998, ge=0, lt=1, description="decay of the weights' running mean, which is exported")
     kl: float = Field(
         default=3e-4, ge=0, description="weight of the mean KL per latent value; keeps latents near N(0, 1)"
     )
-    edges: float = Field(default=0.2, ge=0, description="weight of the L1 of differences in x, y and time, two scales")
+    edges: float = Field(
+        default=0.2, ge=0, description="weight of the L1 loss on differences in x, y and time, at two scales"
+    )
     squares: float = Field(default=1.0, ge=0, description="weight of the squared error")
-    masks_frac: float = Field(default=0.12, ge=0, le=1, description="clips that are mask videos")
-    half_frac: float = Field(default=0.15, ge=0, le=1, description="steps on clips of half the size")
-    still_frac: float = Field(default=0.06, ge=0, le=1, description="steps on single frames")
+    masks_frac: float = Field(default=0.12, ge=0, le=1, description="fraction of clips that are mask videos")
+    half_frac: float = Field(default=0.15, ge=0, le=1, description="fraction of steps on half-size clips")
+    still_frac: float = Field(default=0.06, ge=0, le=1, description="fraction of steps on single frames")
     bfloat16: bool = Field(default=True, description="autocast; 8x faster than fp32 on a CPU with AMX")
-    seed: int = Field(default=0, ge=0, description="of weights and draws")
+    seed: int = Field(default=0, ge=0, description="seed of weights and batches")
 
 
 class VaeTraining(TimedRun):
-    """Everything a run holds."""
+    """State of a training run."""
 
     checkpoint_file, curve_file, weights_key, digits = "vae.pt", "vae.jsonl", "vae", 4
 
@@ -94,19 +98,19 @@ class VaeTraining(TimedRun):
         self.optimizer = torch.optim.Adam(self.vae.parameters(), lr=options.rate, betas=(0.9, 0.98), fused=True)
 
     def train(self, clips: Clips, until_s: float = math.inf, save_every_s: float = 60.0) -> None:
-        """Until the options' minutes are used, or `until_s` seconds of this call."""
+        """Train until the options' minutes are used up, or for `until_s` seconds."""
         done = self.time_limit(self.options.minutes, until_s)
         self.train_until(done, lambda: self._step(clips, self.done_frac()), 100, save_every_s)
 
     def done_frac(self) -> float:
-        """Part of the options' minutes that is used."""
+        """Fraction of the options' minutes used so far."""
         return self.seconds / (60 * self.options.minutes)
 
     def facts(self) -> dict[str, Any]:
         return {"phase": phase_at(self.done_frac()).name}
 
     def mean_weights(self) -> Any:
-        """A copy with the running mean of the weights, in evaluation mode."""
+        """A copy with the running mean of the weights, in eval mode."""
         from diffusers import AutoencoderKLCogVideoX
 
         copy = AutoencoderKLCogVideoX(**dict(self.vae.config)).to(self.device).eval()
@@ -143,7 +147,7 @@ class VaeTraining(TimedRun):
 
 
 def phase_at(done: float) -> Phase:
-    """The phase after this part of the whole time."""
+    """The phase at this fraction of the total time."""
     start = 0.0
     for phase in PHASES[:-1]:
         start += phase.share
@@ -189,7 +193,7 @@ def mask_frames(masks_THW: np.ndarray) -> np.ndarray:
 def reconstruction_terms(shown: Tensor, video: Tensor) -> dict[str, Tensor]:
     """Mean absolute error, the same of differences in x, y and time at two scales, and the mean squared error.
 
-    The differences stand in for a perceptual network: they weigh outlines and movement, which plain L1 blurs.
+    The differences replace a perceptual network: they emphasize outlines and motion, which plain L1 blurs.
     """
     error = shown - video
     small = F.avg_pool3d(error, (1, 2, 2))
@@ -210,18 +214,18 @@ def _draw(clips: Clips, rng: np.random.Generator, frames: int, side_frac: float,
 
 
 def train_vae(out: Path, size: str, options: VaeOptions, shots: int, until_s: float = math.inf) -> bool:
-    """Draws the clips, trains, measures, writes the VAE folder.
+    """Render the clips, train, evaluate, write the VAE folder.
 
     Args:
-        size: model size whose VAE and format are used.
-        shots: training shots to draw.
-        until_s: seconds of this call.
+        size: model size; sets VAE and format.
+        shots: training shots to render.
+        until_s: maximum training seconds.
 
     Returns:
         Whether the options' minutes are used up.
 
     Raises:
-        ConfigError: no such size, or `<out>/data` holds clips of another size.
+        ConfigError: unknown size, or `<out>/data` has clips of another size.
     """
     from mvideo_core.miniworld.training.base_vae_eval import export, measure
 
@@ -240,14 +244,14 @@ def train_vae(out: Path, size: str, options: VaeOptions, shots: int, until_s: fl
 
 
 def main() -> None:
-    """Render, train, measure, write the VAE folder."""
+    """Render, train, evaluate, write the VAE folder."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--out", type=Path, default=Path("build/mini/base"))
     parser.add_argument(
-        "--size", default="mini-sincos", help="model size whose VAE is trained (mvideo_core/cogvideox/sizes.py)"
+        "--size", default="mini-sincos", help="model size whose VAE to train (mvideo_core/cogvideox/sizes.py)"
     )
-    parser.add_argument("--shots", type=int, default=1300, help="training shots to draw")
-    parser.add_argument("--stop-after", type=float, default=math.inf, help="minutes of this call; run again to go on")
+    parser.add_argument("--shots", type=int, default=1300, help="training shots to render")
+    parser.add_argument("--stop-after", type=float, default=math.inf, help="minutes in this run; rerun to resume")
     parser.add_argument("--set", action="append", default=[], metavar="NAME=VALUE", help="a training option, as JSON")
     args = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")

@@ -1,4 +1,4 @@
-"""What the mini VAE is worth, and its files: PSNR on held-out clips, latents of unit spread, the folder on disk.
+"""Evaluate and export the mini VAE: PSNR on held-out clips, unit-variance latents, the folder on disk.
 
 Legend: B batch, C channels, T frames, F latent frames, H, W.
 """
@@ -20,17 +20,17 @@ from mvideo_core.miniworld.training.base_vae import mask_frames, to_frames, to_v
 
 
 def psnr(shown: np.ndarray, true: np.ndarray) -> float:
-    """Peak signal-to-noise ratio of two uint8 arrays, dB; infinite when they are equal."""
+    """Peak signal-to-noise ratio of two uint8 arrays, dB; infinite if they are equal."""
     mse = float(np.square(shown.astype(np.float64) - true).mean())
     return math.inf if mse == 0 else 10 * math.log10(255**2 / mse)
 
 
 def measure(vae: Any, clips: Clips, sheet: Path | None = None, n_windows: int = 48) -> dict[str, float]:
-    """Reconstruction of the latents' mode.
+    """Reconstruction quality using the latents' mode.
 
     Returns:
         psnr_db, psnr_low_db (mean and tenth percentile over windows of 17 frames), still_db (single frames), mask_iou
-        (mask videos cut at the middle grey), half_mask_iou (the same at half size).
+        (mask videos thresholded at middle gray), half_mask_iou (the same at half size).
 
     Args:
         sheet: PNG to write with a few originals and reconstructions.
@@ -57,7 +57,7 @@ def measure(vae: Any, clips: Clips, sheet: Path | None = None, n_windows: int = 
 
 
 def latent_statistics(vae: Any, clips: Clips, n_windows: int = 192) -> tuple[Tensor, Tensor]:
-    """(mean, standard deviation) per channel of the latents' mode over windows spread over the clips."""
+    """(mean, standard deviation) per channel of the latents' mode over evenly spaced windows."""
     indices = np.linspace(0, len(clips) - 1, min(n_windows, len(clips))).astype(int)
     latents = [encode_mode(vae, to_video(np.asarray(clips[int(index)])[None])) for index in indices]
     values_CK = torch.cat(latents).transpose(0, 1).flatten(1)
@@ -65,17 +65,17 @@ def latent_statistics(vae: Any, clips: Clips, n_windows: int = 192) -> tuple[Ten
 
 
 def encode_mode(vae: Any, video: Tensor) -> Tensor:
-    """Latents (B, C, F, h, w) fp32 on CPU: the distribution's mode, computed as `_precision` says."""
+    """Latents (B, C, F, h, w) fp32 on CPU: the distribution's mode, computed with `_precision`."""
     device = next(vae.parameters()).device
     with torch.no_grad(), _precision(device):
         return vae.encode(video.to(device)).latent_dist.mode().float().cpu()
 
 
 def equalize(vae: Any, std_C: Tensor) -> None:
-    """Rescales the latent channels to unit spread inside the weights; reconstructions stay as they are.
+    """Rescale the latent channels to unit variance in the weights; reconstructions do not change.
 
-    diffusers' pipeline knows one scaling factor for all channels. Dividing the encoder's last layer by a channel's
-    spread and multiplying what the decoder does with that channel is exact: both are linear in the latents.
+    diffusers' pipeline has one scaling factor for all channels. Dividing the encoder's last layer by a channel's spread
+    and multiplying the decoder's input weights for that channel is exact: both are linear in the latents.
     """
     from diffusers.models.autoencoders.autoencoder_kl_cogvideox import CogVideoXSpatialNorm3D
 
@@ -95,15 +95,15 @@ def equalize(vae: Any, std_C: Tensor) -> None:
 
 
 def export(vae: Any, clips: Clips, folder: Path) -> dict[str, Any]:
-    """Equalizes the channels, sets the scaling factor from the measured spread, writes fp16.
+    """Equalize the channels, set the scaling factor from the measured spread, write fp16.
 
     Returns:
-        The statistics that led to it.
+        The statistics used.
     """
     mean_C, std_C = latent_statistics(vae, clips)
     equalize(vae, std_C)
     mean_C = mean_C / std_C
-    spread = float((1 + mean_C.square().mean()).sqrt())  # about zero, means of the channels counted in
+    spread = float((1 + mean_C.square().mean()).sqrt())  # RMS around zero, including the channel means
     vae.register_to_config(scaling_factor=round(1 / spread, 4))
     with work_folder(folder) as part:
         vae.to(torch.float16).save_pretrained(part)
@@ -114,7 +114,7 @@ def export(vae: Any, clips: Clips, folder: Path) -> dict[str, Any]:
 
 
 def _precision(device: torch.device) -> torch.autocast:
-    """bf16, except on a CPU that would emulate it: fp32 is five times faster there."""
+    """bf16, except on a CPU without native bf16, where fp32 is five times faster."""
     fast = device.type != "cpu" or not half_precision_advice("bf16")
     return torch.autocast(device.type, torch.bfloat16, enabled=fast)
 
@@ -124,7 +124,7 @@ def _round_all(values: Tensor) -> list[float]:
 
 
 def there_and_back(vae: Any, video: Tensor) -> np.ndarray:
-    """uint8 frames (B, T, H, W, 3) of a video (B, 3, T, H, W) in [-1, 1], encoded (mode) and decoded."""
+    """Encode (mode) and decode a video (B, 3, T, H, W) in [-1, 1]; returns uint8 frames (B, T, H, W, 3)."""
     device = next(vae.parameters()).device
     latents = encode_mode(vae, video).to(device)
     with torch.no_grad(), _precision(device):
@@ -138,7 +138,7 @@ def _iou(shown: np.ndarray, masks_THW: np.ndarray) -> float:
 
 
 def _write_sheet(path: Path, rows: list[np.ndarray]) -> None:
-    """Originals above reconstructions, every fourth frame, doubled in size."""
+    """Write originals above reconstructions, every fourth frame, at double size."""
     from PIL import Image
 
     sheet = np.concatenate([np.concatenate(list(row), axis=1) for row in rows])

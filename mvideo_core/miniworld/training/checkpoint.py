@@ -1,4 +1,4 @@
-"""Checkpoints of the mini trainings: one file, replaced in one move, read without pickle."""
+"""Checkpoints of the mini trainings: one file, replaced atomically, read without pickle."""
 
 import pickle
 from collections.abc import Iterator
@@ -11,7 +11,7 @@ from mvideo_core.base.errors import ConfigError, StoreError
 
 
 def save(path: Path, state: dict[str, Any]) -> None:
-    """Replace the checkpoint; killed at any moment, the old one or the new one is there."""
+    """Replace the checkpoint atomically: if killed, either the old or the new one exists."""
     import torch
 
     with new_file(path) as part:
@@ -19,10 +19,10 @@ def save(path: Path, state: dict[str, Any]) -> None:
 
 
 def load(path: Path, device: Any = None) -> dict[str, Any] | None:
-    """The state that `save` wrote; None when there is no checkpoint yet.
+    """Load the state written by `save`; None if there is no checkpoint yet.
 
     Raises:
-        StoreError: the file is damaged, or no checkpoint.
+        StoreError: the file is damaged or not a checkpoint.
     """
     import torch
 
@@ -39,10 +39,10 @@ def load(path: Path, device: Any = None) -> dict[str, Any] | None:
 
 @contextmanager
 def state_errors(path: Path) -> Iterator[None]:
-    """Around giving a state to networks and optimizer: what does not fit them is one line.
+    """Context manager for loading a state into networks and optimizer: turns mismatches into one-line errors.
 
     Raises:
-        ConfigError: the state is of other networks.
+        ConfigError: the state belongs to other networks.
     """
     try:
         yield
@@ -51,8 +51,8 @@ def state_errors(path: Path) -> Iterator[None]:
 
 
 def _way_out(path: Path, problem: str, error: Exception | None = None) -> str:
-    """`path`, what is wrong, the first telling line of torch's message, and what to do."""
+    """`path`, the problem, the first informative line of torch's message, and what to do."""
     lines = [line.strip() for line in str(error or "").splitlines() if line.strip()]
-    telling = next((line for line in lines if "size mismatch" in line), lines[0] if lines else "")
-    seen = f" ({telling.rstrip('.')})" if telling and "weights_only" not in telling else ""
-    return f"{path}: {problem}{seen}; give the options that it was trained with, another --out, or delete the file"
+    detail = next((line for line in lines if "size mismatch" in line), lines[0] if lines else "")
+    seen = f" ({detail.rstrip('.')})" if detail and "weights_only" not in detail else ""
+    return f"{path}: {problem}{seen}; use the options it was trained with or another --out, or delete the file"

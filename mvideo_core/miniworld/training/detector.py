@@ -1,17 +1,17 @@
-"""Trains the mini GroundingDINO on the world.
+"""Train the mini GroundingDINO on the world.
 
     python -m mvideo_core.miniworld.training.detector --out build/mini/detector
 
-One process, one command, resumable: it renders its frames once, goes on from the last checkpoint, and at the end writes
-a model folder that the detector loads like any other. What makes it converge from random weights on one core:
+One process, one command, resumable: it renders its frames once, resumes from the last checkpoint, and at the end writes
+a model folder that the detector loads like any other. How it converges from random weights on one core:
 
-* the class head has no bias, so a low prior is folded into existing ones: text features get a constant part -c, image
+* the class head has no bias, so a low prior is folded into existing biases: text features get a constant part -c, image
   features +c, whose product is the logit of the prior; the random part is scaled down (`fold_prior`);
 * every encoder token is supervised, not only the queries; queries start from the tokens they were chosen by
   (`embed_init_tgt=False`) and the decoder starts as the identity, so it refines a working one-stage detector;
-* several predictions learn each object, by how well they fit it; of the queries only one in the end, so that few
-  doubles are left for NMS;
-* the first steps see small images.
+* several predictions learn each object, weighted by how well they fit it; in the end only one query per object, so that
+  few duplicates are left for NMS;
+* the first steps use small images.
 """
 
 import argparse
@@ -44,27 +44,30 @@ VALIDATION_FRAMES = 256
 
 
 class DetectorTrainingOptions(Options):
-    """How the mini detector is trained; defaults are those of the shipped weights."""
+    """Training options of the mini detector; defaults are those of the shipped weights."""
 
-    frames: int = Field(default=7500, ge=16, description="stills of the training split rendered once")
+    frames: int = Field(default=7500, ge=16, description="training stills to render")
     steps: int = Field(default=8000, ge=1, description="optimizer steps")
     batch_size: int = Field(default=8, ge=1, description="stills per step")
     learning_rate: float = Field(default=1e-3, gt=0, description="peak, AdamW")
     decay_frac: float = Field(
-        default=0.35, gt=0, le=1, description="last part of the steps, over which the rate falls to 0"
+        default=0.35, gt=0, le=1, description="final fraction of the steps, with learning rate decaying to 0"
     )
-    warmup_steps: int = Field(default=60, ge=0, description="steps of linear rise")
-    weight_decay: float = Field(default=0.05, ge=0, description="on matrices only")
-    clip_norm: float = Field(default=5.0, gt=0, description="limit of the gradient's norm")
+    warmup_steps: int = Field(default=60, ge=0, description="linear warmup steps")
+    weight_decay: float = Field(default=0.05, ge=0, description="weight decay, on matrices only")
+    clip_norm: float = Field(default=5.0, gt=0, description="maximum gradient norm")
     ema: float = Field(default=0.995, ge=0, lt=1, description="decay of the averaged weights that are shipped")
     low_res_frac: float = Field(
-        default=0.35, ge=0, le=1, description="first part of the steps, run at 128x192: 2.2x faster"
+        default=0.35, ge=0, le=1, description="initial fraction of the steps, at 128x192: 2.2x faster"
     )
-    decoder_top_k: int = Field(default=4, ge=1, description="queries that learn each object, at first")
+    decoder_top_k: int = Field(default=4, ge=1, description="queries that learn each object initially")
     many_frac: float = Field(
-        default=0.25, ge=0, le=1, description="first part of the steps, with decoder_top_k; then one query per object"
+        default=0.25,
+        ge=0,
+        le=1,
+        description="initial fraction of the steps with decoder_top_k; then one query per object",
     )
-    seed: int = Field(default=0, ge=0, description="weights, batches, prompts")
+    seed: int = Field(default=0, ge=0, description="seed of weights, batches and prompts")
     bfloat16: bool = Field(
         default=True, description="matrix products in bfloat16 (fast on GPUs, and CPUs with AMX or AVX512-BF16)"
     )
@@ -86,10 +89,10 @@ def mini_arch() -> GroundingDinoArch:
 
 
 def fold_prior(model: Any, prior: float = 0.01, scale: float = 0.36) -> None:
-    """Make a fresh model say `prior` everywhere, give or take its random part, and make its decoder the identity.
+    """Make a new model predict `prior` everywhere, plus a small random part, and make its decoder the identity.
 
-    A layer norm's output without its bias sums to zero over the channels, and so does the text projection once its
-    column means are taken out; then the constant biases meet only each other:
+    A layer norm's output without bias sums to zero over the channels, and so does the text projection once its column
+    means are removed; then the constant biases only interact with each other:
     logit = scale^2 * <random> + d * c * (-c) with d * c^2 = -logit(prior).
     """
     head = model.transformer
@@ -109,7 +112,7 @@ def fold_prior(model: Any, prior: float = 0.01, scale: float = 0.36) -> None:
 
 
 def targets_of(stills: list[Still], prompt: Prompt, names: dict[str, str], device: str = "cpu") -> list[Target]:
-    """Truth of a batch under a prompt; objects whose class is not asked for are background."""
+    """Ground truth of a batch for a prompt; objects of classes not in the prompt are background."""
     rows = {phrase: index for index, phrase in enumerate(prompt.phrases)}
     spans_KL = torch.from_numpy(prompt.positive_map_KL[:, : prompt.n_tokens])
     targets = []
@@ -128,7 +131,7 @@ def images_of(stills: list[Still]) -> torch.Tensor:
 
 
 class Trainer(TimedRun):
-    """Everything a run holds; it resumes from the checkpoint in `out` if there is one."""
+    """State of one run; resumes from the checkpoint in `out` if there is one."""
 
     checkpoint_file, curve_file, weights_key, digits = "checkpoint.pt", "train.jsonl", "model", 3
 
@@ -151,7 +154,7 @@ class Trainer(TimedRun):
         self.resume()
 
     def run(self, stills: Stills, until_s: float = math.inf) -> None:
-        """Train to `options.steps`, or until this call has used `until_s` seconds."""
+        """Train to `options.steps`, or for `until_s` seconds."""
         log.info("%d stills, step %d of %d", len(stills), self.step, self.options.steps)
         drawn = batches(stills, self.options.batch_size, self.options.seed, self.step)
         out_of_time = self.time_limit(math.inf, until_s)
@@ -187,7 +190,7 @@ class Trainer(TimedRun):
         return torch.nn.functional.interpolate(images_BCHW, size=size, mode="bilinear", antialias=True)
 
     def average_model(self) -> Any:
-        """The model with its averaged weights, on the CPU, in evaluation mode; the training's own are not touched."""
+        """The model with its averaged weights, on the CPU, in eval mode; does not affect training."""
         fresh = build_groundingdino(self.arch, self.tokenizer).eval()
         fresh.load_state_dict(self.model.state_dict())
         copy_weights(dict(fresh.named_parameters()), {name: value.cpu() for name, value in self.mean.items()})
@@ -224,14 +227,12 @@ def main() -> None:
     """Render, train, evaluate, write the model folder."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument(
-        "--out", type=Path, default=Path("build/mini/detector"), help="folder of data, checkpoint, result"
+        "--out", type=Path, default=Path("build/mini/detector"), help="folder for data, checkpoint and result"
     )
-    parser.add_argument(
-        "--minutes", type=float, default=math.inf, help="stop after so many minutes; run again to go on"
-    )
+    parser.add_argument("--minutes", type=float, default=math.inf, help="stop after this many minutes; rerun to resume")
     parser.add_argument("--set", action="append", default=[], metavar="NAME=VALUE", help="a training option, as JSON")
-    parser.add_argument("--threads", type=int, default=1, help="of the CPU")
-    parser.add_argument("--device", default="", help="cpu or cuda; empty = a GPU when there is one")
+    parser.add_argument("--threads", type=int, default=1, help="CPU threads")
+    parser.add_argument("--device", default="", help="cpu or cuda; empty = a GPU if available")
     args = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
     torch.set_num_threads(args.threads)

@@ -1,7 +1,7 @@
-"""Stills of the world for the detector: rendered once to disk, augmented, and asked about with varying prompts.
+"""World stills for the detector: rendered once to disk, augmented, and paired with varying prompts.
 
-Frames are rendered larger than the model sees them and shrunk by area, as a clip's frame is: drawn small, they would
-have sharper edges and more grain than the detector meets in the pipeline. (Drawing at 480x720 would take too long.)
+Frames are rendered larger than the model's input and downscaled by area, like a clip's frames: rendered small, they
+would have sharper edges and more grain than frames in the pipeline. (Rendering at 480x720 would take too long.)
 """
 
 import logging
@@ -26,12 +26,12 @@ GENERAL: dict[str, tuple[str, ...]] = {
     "animal": ("bird", "dog", "elephant", "horse"),
     "vehicle": ("airplane", "bicycle", "boat", "bus", "car"),
 }
-"""Words that stand for several classes in some prompts; "object" stands for all."""
+"""Words that replace several classes in some prompts; "object" replaces all."""
 
 
 @dataclass(frozen=True, slots=True)
 class Still:
-    """One training image: boxes are xyxy fractions of the frame; `ignored` count neither way."""
+    """One training image: boxes are xyxy fractions of the frame; `ignored` boxes are neither positive nor negative."""
 
     rgb: np.ndarray
     boxes: np.ndarray
@@ -40,7 +40,7 @@ class Still:
 
 
 def render_chunks(folder: Path, n_frames: int, split: Split = "train") -> list[Path]:
-    """Render seeds 0 .. n_frames - 1 into chunks of CHUNK_FRAMES; chunks already there are kept."""
+    """Render seeds 0 .. n_frames - 1 into chunks of CHUNK_FRAMES; existing chunks are kept."""
     folder.mkdir(parents=True, exist_ok=True)
     paths = []
     for first in range(0, n_frames, CHUNK_FRAMES):
@@ -96,7 +96,7 @@ class Stills:
 
 
 def augment(still: Still, rng: np.random.Generator) -> Still:
-    """Mirrored (unless it carries writing), shifted and scaled by up to a quarter, recolored, blurred or noisy."""
+    """Mirror (unless it contains text), shift and scale by up to a quarter, recolor, blur or add noise."""
     import cv2
 
     rgb, boxes, ignored = still.rgb, still.boxes.copy(), still.ignored.copy()
@@ -144,10 +144,10 @@ def _area(boxes: np.ndarray) -> np.ndarray:
 
 
 def sample_prompt(present: set[str], rng: np.random.Generator) -> tuple[list[str], dict[str, str]]:
-    """Phrases to ask, and class -> the phrase that names it (absent: the class is background in this batch).
+    """Phrases of the prompt, and class -> its phrase (missing = background in this batch).
 
     A fifth of the prompts are COCO-80 in order, as in the pipeline; the others mix present and absent classes, and some
-    say "animal", "vehicle" or "object" instead.
+    use "animal", "vehicle" or "object" instead.
     """
     kind = rng.random()
     if kind < 0.22:
@@ -170,7 +170,7 @@ def sample_prompt(present: set[str], rng: np.random.Generator) -> tuple[list[str
 def batches(
     stills: Stills, batch_size: int, seed: int, first_step: int = 0
 ) -> Iterator[tuple[list[Still], list[str], dict[str, str]]]:
-    """Endless (stills, phrases, class -> phrase); step k is the same whatever step training resumed from."""
+    """Endless (stills, phrases, class -> phrase); step k does not depend on where training resumed."""
     step = first_step
     while True:
         rng = np.random.default_rng([seed, step])

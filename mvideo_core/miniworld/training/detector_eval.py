@@ -1,4 +1,4 @@
-"""How good a detector is on held-out shots of the world: boxes at IoU 0.5, and their names."""
+"""Evaluate a detector on held-out shots of the world: boxes at IoU 0.5, and their labels."""
 
 import argparse
 import json
@@ -23,7 +23,7 @@ HW = (480, 720)
 
 
 class Match(NamedTuple):
-    """One frame compared with its truth. Pairs are (detection, object); objects that do not count are in no list."""
+    """One frame compared with its truth. Pairs are (detection, object); ignored objects are in no list."""
 
     pairs: list[tuple[int, int]]
     missed: list[int]
@@ -31,9 +31,9 @@ class Match(NamedTuple):
 
 
 def match(found: Detections, truth_xyxy: np.ndarray, ignored_xyxy: np.ndarray, min_iou: float = 0.5) -> Match:
-    """Best score first, each detection takes the free object it overlaps most, whatever its name.
+    """Best score first, match each detection with the free object it overlaps most, regardless of label.
 
-    A detection on an ignored object (IoU at least `min_iou`) is neither right nor wrong.
+    A detection on an ignored object (IoU at least `min_iou`) is neither correct nor wrong.
     """
     free = list(range(len(truth_xyxy)))
     pairs: list[tuple[int, int]] = []
@@ -49,7 +49,7 @@ def match(found: Detections, truth_xyxy: np.ndarray, ignored_xyxy: np.ndarray, m
 
 
 class Tally:
-    """Counts over frames, and the figures they make."""
+    """Accumulates counts over frames and computes the metrics."""
 
     def __init__(self) -> None:
         self.frames = self.found = 0
@@ -75,7 +75,7 @@ class Tally:
                 self.confused[labels[g], found.labels[i]] += 1
 
     def figures(self) -> dict[str, Any]:
-        """Recall and precision of boxes, accuracy of names among found objects, mean IoU; per class too."""
+        """Recall and precision of boxes, label accuracy of found objects, mean IoU; also per class."""
         located, asked = self.located.total(), self.asked.total()
         return {
             "frames": self.frames,
@@ -98,7 +98,7 @@ class Tally:
 
 
 def frames(split: Split, n: int, unseen: bool, first_frame: bool) -> Iterator[Any]:
-    """World samples at 480x720; the shot's first frame, or one at a time of the seed's own."""
+    """World samples at 480x720; the shot's first frame, or one at a time chosen by the seed."""
     for seed in range(n):
         yield sample_frame(seed, HW[1], HW[0], split, unseen, t_s=0.0 if first_frame else None)
 
@@ -106,10 +106,10 @@ def frames(split: Split, n: int, unseen: bool, first_frame: bool) -> Iterator[An
 def evaluate(
     detector: Any, options: DetectOptions, samples: Iterator[Any], only: frozenset[str] | None = None
 ) -> Tally:
-    """Run detector and selection as the pipeline does.
+    """Run detector and selection as in the pipeline.
 
     Args:
-        only: names that count; other objects are ignored either way.
+        only: labels that count; other objects are ignored.
     """
     tally = Tally()
     for sample in samples:
@@ -125,10 +125,10 @@ def evaluate(
 def report(
     detector: Any, n: int, split: Split = "heldout", box_threshold: float = 0.25, nms_iou: float = 0.5
 ) -> dict[str, Any]:
-    """All figures of the model card; unseen classes apart.
+    """All numbers of the model card, with unseen classes separate.
 
-    `unseen_boxes` asks for COCO-80 in shots whose first actor is of an unseen class: is it found, under whatever name.
-    `unseen_by_name` asks for the seven names.
+    `unseen_boxes` prompts for COCO-80 in shots whose first actor has an unseen class: is it found, under any label?
+    `unseen_by_name` prompts for the seven names.
     """
     coco = DetectOptions(box_threshold=box_threshold, nms_iou=nms_iou)
     named = coco.model_copy(update={"classes": list(unseen_classes())})
@@ -149,7 +149,7 @@ def _ratio(a: float, b: float) -> float | None:
 
 
 def main() -> None:
-    """Print the figures of a model as JSON."""
+    """Print a model's metrics as JSON."""
     import torch
 
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
@@ -159,7 +159,7 @@ def main() -> None:
     parser.add_argument("--split", default="heldout")
     parser.add_argument("--threshold", type=float, default=0.25, help="as in the profile mini")
     parser.add_argument("--nms-iou", type=float, default=0.5, help="as in the profile mini")
-    parser.add_argument("--json", type=Path, help="also write the figures there")
+    parser.add_argument("--json", type=Path, help="also write the metrics to this file")
     args = parser.parse_args()
     torch.set_num_threads(1)
     kind = DETECTORS.get(args.detector)

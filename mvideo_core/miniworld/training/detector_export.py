@@ -1,4 +1,4 @@
-"""Averaged weights of a training run -> a model folder; vectors for unnamed words, calibrated scores."""
+"""Export a training run's averaged weights as a model folder, with vectors for unseen words and calibrated scores."""
 
 import logging
 import math
@@ -27,10 +27,10 @@ log = logging.getLogger(__name__)
 
 
 def export(trainer: "Trainer", folder: Path, validation: Stills | None = None) -> None:
-    """Write the model folder of a run's present state (fp16 weights).
+    """Write the model folder of a run's current state (fp16 weights).
 
     Args:
-        validation: stills on which the scores are calibrated; None leaves them as they are.
+        validation: stills for score calibration; None = no calibration.
     """
     model = trainer.average_model()
     borrow_vectors(model, trainer.vocab)
@@ -40,7 +40,7 @@ def export(trainer: "Trainer", folder: Path, validation: Stills | None = None) -
 
 
 def borrow_vectors(model: Any, vocab: list[str]) -> None:
-    """Give each unseen class's word the vector of the word it resembles; what training did to absent words is noise."""
+    """Give each unseen class's word the vector of a similar word; training leaves only noise in absent words."""
     rows = model.bert.embeddings.word_embeddings.weight
     ids = {piece: index for index, piece in enumerate(vocab)}
     with torch.no_grad():
@@ -52,7 +52,7 @@ def calibrate(model: Any, trainer: "Trainer", validation: Stills, wanted: float 
     """Shift every class logit so that the threshold of the best F1 on `validation` becomes `wanted`.
 
     Short training leaves scores low; a user's threshold should mean the same for every detector. Returns that threshold
-    before the shift. The order of the boxes, and so every ranking figure, stays as it was.
+    before the shift. The order of the boxes, and thus every ranking metric, does not change.
     """
     options = GroundingDinoOptions(score_floor=0.02)
     detector = GroundingDinoDetector(model, trainer.tokenizer, trainer.arch, options, "cpu", "mini", "")
@@ -63,7 +63,7 @@ def calibrate(model: Any, trainer: "Trainer", validation: Stills, wanted: float 
 
 
 def best_threshold(detector: GroundingDinoDetector, validation: Stills) -> float:
-    """Score threshold of the highest F1 of named boxes, of 0.05, 0.06, ... 0.6."""
+    """Score threshold with the highest F1 of labeled boxes, among 0.05, 0.06, ... 0.6."""
     names = list(COCO80)
     stills = [validation[i] for i in range(len(validation))]
     found = [detector.detect([still.rgb], names)[0] for still in stills]
@@ -81,10 +81,10 @@ def best_threshold(detector: GroundingDinoDetector, validation: Stills) -> float
 
 
 def shift_logits(model: Any, tokenizer: Any, shift: float) -> None:
-    """Add `shift` to the decoder's logit of every class token, by its final norm's bias.
+    """Add `shift` to the decoder's logit of every class token, through its final norm's bias.
 
-    Without fusion a word's text feature is the same in every prompt, so the bias that has the product `shift` with all
-    of them is a least-squares solution (exact to 1e-2 when there are fewer independent words than channels).
+    Without fusion, a word's text feature is the same in every prompt, so the bias whose product with all of them is
+    `shift` is a least-squares solution (exact to 1e-2 if there are fewer independent words than channels).
     """
     prompt = build_prompts(COCO80, tokenizer)[0]
     caught: list[Any] = []

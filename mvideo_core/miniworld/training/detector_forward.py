@@ -1,6 +1,6 @@
-"""The package's forward pass with what training needs: every encoder token and every decoder layer, not only the last.
+"""The package's forward pass with all outputs that training needs: every encoder token and every decoder layer.
 
-Hooks collect what the package computes and throws away; nothing of it is rewritten.
+Hooks collect what the package computes and discards; none of its code is rewritten.
 """
 
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ from torch import Tensor
 
 @dataclass(frozen=True, slots=True)
 class Outputs:
-    """Everything to be supervised; boxes are cxcywh fractions, logits cover the real text tokens.
+    """All supervised outputs; boxes are cxcywh fractions, logits cover the actual text tokens.
 
     Attributes:
         token_logits, token_boxes: (B, S, L), (B, S, 4) of the encoder tokens that may become queries.
@@ -28,7 +28,7 @@ class Outputs:
 
 
 class TrainingForward:
-    """Callable around one model; keep one per model, hooks stay registered."""
+    """Callable wrapper of one model; create only one per model, as hooks stay registered."""
 
     def __init__(self, model: Any):
         self.model = model
@@ -41,7 +41,7 @@ class TrainingForward:
         model.backbone.register_forward_hook(self._catch("backbone"))
 
     def __call__(self, images_BCHW: Tensor, caption: str, n_tokens: int) -> Outputs:
-        """Run the model on images that all have the same caption of `n_tokens` tokens."""
+        """Run the model on images that share a caption of `n_tokens` tokens."""
         out = self.model(images_BCHW, captions=[caption] * len(images_BCHW))
         caught = self._caught
         shapes = [tuple(level.tensors.shape[-2:]) for level in caught["backbone"][0]]
@@ -56,7 +56,7 @@ class TrainingForward:
         return Outputs(token_logits, boxes, proposals[valid, :2].sigmoid(), logits, refined)
 
     def _classes(self, hidden_BQC: Tensor, n_tokens: int) -> Tensor:
-        text = self._caught["encoder"][1]  # after fusion, if there is any
+        text = self._caught["encoder"][1]  # after fusion, if any
         return (hidden_BQC @ text.transpose(-1, -2))[..., :n_tokens].float()
 
     def _catch(self, name: str) -> Any:
@@ -67,7 +67,7 @@ class TrainingForward:
 
 
 def anchor_logits(shapes: list[tuple[int, ...]]) -> tuple[Tensor, Tensor]:
-    """(S, 4) inverse-sigmoid cxcywh anchors of unpadded maps and (S,) which the package uses, as its own formula.
+    """(S, 4) inverse-sigmoid cxcywh anchors of unpadded maps and (S,) which ones the package uses, by its formula.
 
     Width and height are 0.05 * 2^level of the frame; anchors within 1 % of an edge are not used.
     """

@@ -1,8 +1,8 @@
-"""Losses of GroundingDINO, which the package does not have: dense on every encoder token, and on each decoder layer.
+"""GroundingDINO losses, missing from the package: dense on every encoder token, and on each decoder layer.
 
 Assignment is task-aligned (Feng et al. 2021, arXiv:2108.07755): the k tokens or queries whose score^a * IoU^b is
-highest learn an object, with a target that grows with their IoU; several per object are right, since NMS follows.
-With k = 1 they compete, which leaves few doubles.
+highest learn an object, with a target that grows with IoU; several per object are fine because NMS follows.
+With k = 1 they compete, which leaves few duplicates.
 Shape letters: B images, S tokens or queries, L text tokens, G objects.
 """
 
@@ -14,17 +14,17 @@ from torch import Tensor
 from torch.nn import functional
 
 TOKEN_POWERS, QUERY_POWERS = (0.5, 4.0), (1.0, 2.0)
-"""Exponents of score and IoU. Queries weigh the score more, so that the one that leads keeps the object."""
+"""Exponents of score and IoU. Queries weight the score more, so that the leading one keeps the object."""
 
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """Truth of one image.
+    """Ground truth of one image.
 
     Attributes:
         boxes_G4: xyxy fractions.
         spans_GL: rows uniform over the tokens of the object's phrase, summing to one.
-        ignored_K4: boxes in which nothing is wrong.
+        ignored_K4: boxes without negatives.
     """
 
     boxes_G4: Tensor
@@ -45,7 +45,7 @@ class Losses(NamedTuple):
 
 
 class Assignment(NamedTuple):
-    """Per token of one image: object number (or -1), its target score, and the weight of its class loss."""
+    """Per token of one image: object index (or -1), target score, and weight of its class loss."""
 
     owner_S: Tensor
     quality_S: Tensor
@@ -60,8 +60,8 @@ def set_loss(
     Args:
         logits_BSL: before the sigmoid, real text tokens only.
         boxes_BS4: cxcywh fractions.
-        centers_S2: where each token lies (fractions), to restrict it to the objects it lies in; None for queries.
-        targets: B truths.
+        centers_S2: position of each token (fractions), to restrict it to objects around it; None for queries.
+        targets: ground truth of B images.
         top_k: predictions per object.
     """
     boxes_xyxy = to_xyxy(boxes_BS4)
@@ -88,7 +88,7 @@ def set_loss(
 
 
 def assign(logits_SL: Tensor, boxes_S4: Tensor, centers_S2: Tensor | None, target: Target, top_k: int) -> Assignment:
-    """Which predictions learn which object; see the module's first lines. Boxes are xyxy."""
+    """Which predictions learn which object; see the module docstring. Boxes are xyxy."""
     n = len(boxes_S4)
     owner = torch.full((n,), -1, dtype=torch.long, device=boxes_S4.device)
     quality, weight = boxes_S4.new_zeros(n), boxes_S4.new_ones(n)
@@ -106,7 +106,7 @@ def assign(logits_SL: Tensor, boxes_S4: Tensor, centers_S2: Tensor | None, targe
     best = masked.topk(min(top_k, n), dim=0)
     picked_SG = torch.zeros_like(allowed_SG)
     picked_SG.scatter_(0, best.indices, best.values > 0)
-    # The object whose best prediction is outside every rule still gets that one.
+    # An object without a prediction that meets the rules still gets its best one.
     orphan = ~picked_SG.any(0)
     picked_SG[metric_SG.argmax(0)[orphan], orphan.nonzero()[:, 0]] = True
     iou_picked = torch.where(picked_SG, iou_SG, torch.full_like(iou_SG, -1.0))
@@ -132,7 +132,7 @@ def to_xyxy(boxes: Tensor) -> Tensor:
 
 
 def inside(points_S2: Tensor, boxes_G4: Tensor) -> Tensor:
-    """(S, G) bool: the point lies in the box."""
+    """(S, G) bool: whether the point is in the box."""
     low = points_S2[:, None] > boxes_G4[None, :, :2]
     high = points_S2[:, None] < boxes_G4[None, :, 2:]
     return (low & high).all(-1)
@@ -148,7 +148,7 @@ def cross_iou(a_S4: Tensor, b_G4: Tensor) -> Tensor:
 
 
 def pair_giou(a_N4: Tensor, b_N4: Tensor) -> Tensor:
-    """(N,) generalised IoU of paired xyxy boxes (Rezatofighi et al. 2019, arXiv:1902.09630)."""
+    """(N,) generalized IoU of paired xyxy boxes (Rezatofighi et al. 2019, arXiv:1902.09630)."""
     low, high = torch.maximum(a_N4[:, :2], b_N4[:, :2]), torch.minimum(a_N4[:, 2:], b_N4[:, 2:])
     shared = (high - low).clamp(min=0).prod(-1)
     union = _area(a_N4) + _area(b_N4) - shared

@@ -19,7 +19,7 @@ cheetah deer llama penguin sea turtle squirrel tiger
 """
 CAPTION_WORDS = tuple(_CAPTION.split())
 LIKENESS: dict[str, str] = dict.fromkeys(unseen_classes(), "animal")
-"""Word never trained on -> word whose vector it starts from when the model is written: what a lexicon says it is."""
+"""Untrained word -> word whose vector it gets on export, according to a lexicon."""
 
 
 def vocabulary() -> list[str]:
@@ -31,6 +31,6 @@ def vocabulary() -> list[str]:
 
 
 def similar_words() -> dict[str, str]:
-    """Single words of the unseen names that no class shares -> the word they resemble."""
+    """Words that occur only in unseen class names -> a similar known word."""
     known = {word for name in COCO80 for word in name.split()}
     return {word: like for name, like in LIKENESS.items() for word in name.split() if word not in known}

@@ -1,7 +1,7 @@
-"""Shards of drawn clips: one file per kind of content, written whole or not at all, read back memory-mapped.
+"""Shards of rendered clips: one file per kind of content, written atomically, read memory-mapped.
 
 Shard 0 of the split train with the kinds frames, masks, texts is `frames-train-00000.npy`, `masks-train-00000.npy` and
-`texts-train-00000.json`. Files are written in the order of the kinds; the last one's presence means the shard is whole.
+`texts-train-00000.json`. Files are written in the order of the kinds; if the last one exists, the shard is complete.
 """
 
 import json
@@ -21,7 +21,7 @@ TEXTS = "texts"
 
 
 def write_array(path: Path, array: np.ndarray) -> None:
-    """One .npy file, written whole."""
+    """Write one .npy file atomically."""
     with new_file(path) as part:
         np.save(part, array)
 
@@ -30,13 +30,13 @@ def draw_shards(
     folder: Path, kinds: Sequence[str], shots: range, shots_a_shard: int,
     draw: Callable[[int], Iterable[tuple[Any, ...]]], split: str = "",
 ) -> None:  # fmt: skip
-    """Draws the shards of `shots` that the folder lacks; whole ones are left alone.
+    """Render the shards of `shots` that are missing; complete ones are kept.
 
     Args:
-        folder: made if missing.
-        kinds: of content, the order in which they are written.
-        shots: seeds, step 1; a shard is numbered by its first seed over `shots_a_shard`.
-        draw: the clips of a seed, each one item per kind.
+        folder: created if missing.
+        kinds: kinds of content, in writing order.
+        shots: seeds, step 1; a shard's number is its first seed divided by `shots_a_shard`.
+        draw: renders the clips of a seed, each with one item per kind.
         split: part of the file names; "" for none.
     """
     folder.mkdir(parents=True, exist_ok=True)
@@ -52,7 +52,7 @@ def draw_shards(
 
 
 def open_shards(folder: Path, kinds: Sequence[str], split: str = "") -> list[tuple[Any, ...]]:
-    """All whole shards drawn so far, each one item per kind: a memory-mapped array, or the list of texts as dicts."""
+    """All complete shards so far, each with one item per kind: a memory-mapped array, or the list of texts as dicts."""
     last = _path(folder, kinds[-1], f"{split}-*" if split else "*")
     names = [path.stem.removeprefix(f"{kinds[-1]}-") for path in sorted(folder.glob(last.name))]
     return [tuple(_read(_path(folder, kind, name)) for kind in kinds) for name in names]

@@ -1,9 +1,9 @@
-"""Trains the network of `mini_imaging`: frames of the world, degraded by known amounts; seconds of CPU.
+"""Train the network of `mini_imaging` on world frames with known degradations; takes seconds on a CPU.
 
     python -m mvideo_core.miniworld.training.imaging --out build/mini/imaging
 
-Writes `<out>/model` (model.safetensors, README.md with figures on the split `val`). The target of a frame is its
-level of degradation, 0 to 1; levels of different degradations are set side by side by hand (`DEGRADATIONS`).
+Writes `<out>/model` (model.safetensors, README.md with metrics on the split `val`). The target of a frame is its
+level of degradation, 0 to 1; levels of different degradations are aligned by hand (`DEGRADATIONS`).
 
 Legend: H, W, C; N frames, F features.
 """
@@ -27,19 +27,19 @@ log = logging.getLogger(__name__)
 
 HIDDEN = 24
 MIXED = 2
-"""Further copies of each frame with two degradations one after another."""
+"""Extra copies of each frame with two successive degradations."""
 
 CARD = """# Mini imaging
 
 A no-reference quality network for `mini_imaging`: {features} statistics of a 64-px frame, then dense layers of {hidden}
-and 1. Trained on frames of the mini world that were degraded by known amounts; it knows nothing of real pictures.
+and 1. Trained on frames of the mini world that were degraded by known amounts; it knows nothing about real images.
 
 | | |
 |---|---|
 | Data | `mvideo_core.miniworld.world`, split "train", {frames} frames, each clean and degraded {copies} times |
 | Command | `python -m mvideo_core.miniworld.training.imaging --out build/mini/imaging` |
 
-Split "val", {val_frames} frames, none of them trained on. rho: Spearman's rank correlation of predicted quality and
+Split "val", {val_frames} frames, not used in training. rho: Spearman's rank correlation of predicted quality and
 minus the true level, over all frames at random levels; ordered: of two copies of one frame whose levels are 0.25 apart,
 how often the less degraded one scores higher; below clean: how often a frame at level 0.25 scores below itself clean.
 
@@ -63,7 +63,7 @@ def blur(rgb: np.ndarray, level: float, rng: np.random.Generator) -> np.ndarray:
 
 
 def noise(rgb: np.ndarray, level: float, rng: np.random.Generator) -> np.ndarray:
-    """Noise of every pixel and channel, standard deviation up to 40 levels."""
+    """Noise per pixel and channel, standard deviation up to 40 levels."""
     return _bytes(rgb + rng.normal(0, 40 * level, rgb.shape))
 
 
@@ -79,7 +79,7 @@ def blocks(rgb: np.ndarray, level: float, rng: np.random.Generator) -> np.ndarra
 
 
 def smear(rgb: np.ndarray, level: float, rng: np.random.Generator) -> np.ndarray:
-    """What a small VAE loses: shrunk up to five times (color more than luma), enlarged again, faint grid."""
+    """Simulate a small VAE: downscale up to five times (color more than luma), upscale, add a faint grid."""
     import cv2
 
     height, width = rgb.shape[:2]
@@ -100,7 +100,7 @@ DEGRADATIONS: dict[str, Callable[[np.ndarray, float, np.random.Generator], np.nd
 
 
 def clean_frames(n_frames: int, split: Split, first_seed: int = 0) -> np.ndarray:
-    """One frame each of `n_frames` shots, uint8 (N, 64, 96, 3), as the mini base's clips show them."""
+    """One frame each of `n_frames` shots, uint8 (N, 64, 96, 3), processed like the mini base's clips."""
     found = []
     for seed in range(first_seed, first_seed + n_frames):
         spec = clip_shot(seed, split)
@@ -110,12 +110,12 @@ def clean_frames(n_frames: int, split: Split, first_seed: int = 0) -> np.ndarray
 
 
 def degrade(rgb: np.ndarray, name: str, level: float, rng: np.random.Generator) -> np.ndarray:
-    """The frame at a level; level 0 is the frame itself."""
+    """Degrade a frame to a level; level 0 is the frame itself."""
     return np.ascontiguousarray(DEGRADATIONS[name](rgb, level, rng)) if level > 0 else rgb
 
 
 def examples(frames_NHWC: np.ndarray, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
-    """Features (M, F) and levels (M,) of every frame clean, in each degradation, and in mixtures of two."""
+    """Features (M, F) and levels (M,) of every frame: clean, with each degradation, and with mixtures of two."""
     found, levels = [], []
     for rgb in frames_NHWC:
         found.append(features(rgb))
@@ -133,7 +133,7 @@ def examples(frames_NHWC: np.ndarray, rng: np.random.Generator) -> tuple[np.ndar
 
 
 def fit(features_MF: np.ndarray, levels_M: np.ndarray, steps: int = 1500, seed: int = 0) -> QualityWeights:
-    """Two dense layers by AdamW on the absolute error, all examples at once in parts of 1024."""
+    """Two dense layers by AdamW on the absolute error, in batches of 1024."""
     import torch
 
     torch.manual_seed(seed)
@@ -203,11 +203,11 @@ def _bytes(values: np.ndarray) -> np.ndarray:
 
 
 def main() -> None:
-    """Draw, degrade, fit, measure, write."""
+    """Render, degrade, fit, evaluate, write."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--out", type=Path, default=Path("build/mini/imaging"))
-    parser.add_argument("--frames", type=int, default=1000, help="of the split train")
-    parser.add_argument("--val-frames", type=int, default=150, help="of the split val, for the figures")
+    parser.add_argument("--frames", type=int, default=1000, help="frames of the split train")
+    parser.add_argument("--val-frames", type=int, default=150, help="frames of the split val, for evaluation")
     args = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
     inputs, levels = examples(clean_frames(args.frames, "train"), np.random.default_rng(0))

@@ -1,4 +1,4 @@
-"""Options on the command line of a mini training: NAME=VALUE, the value as JSON."""
+"""Command-line options of mini trainings: NAME=VALUE, with the value as JSON."""
 
 import json
 from collections.abc import Iterable
@@ -11,10 +11,10 @@ def option_values(given: Iterable[str], flag: str) -> dict[str, Any]:
     """{"minutes": 2.5} of ["minutes=2.5"].
 
     Args:
-        flag: what the message calls the option of the command line.
+        flag: name of the command-line flag, for messages.
 
     Raises:
-        ConfigError: no NAME=VALUE, or a value that is not JSON.
+        ConfigError: not NAME=VALUE, or the value is not JSON.
     """
     values = {}
     for item in given:
@@ -23,6 +23,6 @@ def option_values(given: Iterable[str], flag: str) -> dict[str, Any]:
             values[name] = json.loads(value)  # without "=", the value is empty, which is not JSON either
         except ValueError:
             raise ConfigError(
-                f"{flag} {item}: NAME=VALUE is expected, the value as JSON: minutes=2.5, bfloat16=false"
+                f"{flag} {item}: expected NAME=VALUE with a JSON value, such as minutes=2.5, bfloat16=false"
             ) from None
     return values

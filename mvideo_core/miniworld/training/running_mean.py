@@ -1,4 +1,4 @@
-"""The running mean of a network's weights, which is what the mini trainings ship."""
+"""Running mean of a network's weights, which the mini trainings export."""
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -12,9 +12,9 @@ def move_mean(mean: "Mapping[str, Tensor]", weights: "Mapping[str, Tensor]", lim
     """mean <- d * mean + (1 - d) * weights in place, d = min(limit, count / (count + 9)).
 
     Args:
-        weights: by name, at least those of `mean`.
-        limit: decay once the count is high; until then the mean forgets its first values sooner.
-        count: how many times the mean was moved, this time counted in.
+        weights: weights by name, at least those in `mean`.
+        limit: decay for high counts; before that, the mean forgets its first values faster.
+        count: number of updates, including this one.
     """
     import torch
 
@@ -24,7 +24,7 @@ def move_mean(mean: "Mapping[str, Tensor]", weights: "Mapping[str, Tensor]", lim
 
 
 def copy_weights(into: "Mapping[str, Tensor]", values: "Mapping[str, Tensor]") -> None:
-    """Gives all of `into` the values of the same name, in place."""
+    """Copy the values of the same names into `into`, in place."""
     import torch
 
     with torch.no_grad():
@@ -33,7 +33,7 @@ def copy_weights(into: "Mapping[str, Tensor]", values: "Mapping[str, Tensor]") -
 
 @contextmanager
 def holding(weights: "Mapping[str, Tensor]", values: "Mapping[str, Tensor]") -> Iterator[None]:
-    """Inside, `weights` hold `values`; after it, bit for bit what they held before."""
+    """Context manager: `weights` have `values` inside and their exact previous values afterwards."""
     kept = {name: value.detach().clone() for name, value in weights.items()}
     copy_weights(weights, values)
     try:

@@ -1,10 +1,10 @@
-"""Trains the mini SAM2 on the mini world.
+"""Train the mini SAM2 on the mini world.
 
     python -m mvideo_core.miniworld.training.segmenter --out build/mini/segmenter
 
-Draws the training shots to `<out>/world` (about 18 s of CPU and 300 MB per 100), trains, writes `<out>/model`
-(config.json, model.safetensors). Interrupted, the same command goes on where it stopped. The schedule is in steps
-(`segmenter_train.PHASES`); a GPU is used when there is one, batches are drawn on one core.
+Renders the training shots to `<out>/world` (about 18 s of CPU time and 300 MB per 100), trains, writes `<out>/model`
+(config.json, model.safetensors). Rerun the same command to resume. The schedule is in steps
+(`segmenter_train.PHASES`); uses a GPU if available, and prepares batches on one core.
 """
 
 import argparse
@@ -21,14 +21,14 @@ from mvideo_core.miniworld.training.segmenter_arch import IMAGE_SIZE, TRACKED_SI
 log = logging.getLogger(__name__)
 
 N_FRAMES = 12
-"""Frames of a drawn training shot."""
+"""Frames per rendered training shot."""
 
 
 def export(mean_weights: dict[str, Any], folder: Path, image_size: int = TRACKED_SIZE) -> None:
-    """Writes a model folder; fp16 on disk, widened when loaded.
+    """Write a model folder; fp16 on disk, fp32 when loaded.
 
     Args:
-        image_size: input side that the model is to be used at, px.
+        image_size: input side for inference, px.
     """
     import torch
 
@@ -47,11 +47,11 @@ def main() -> None:
 
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--out", type=Path, default=Path("build/mini/segmenter"))
-    parser.add_argument("--scale", type=float, default=1.0, help="length of every phase; 0.01 for a trial")
-    parser.add_argument("--shots", type=int, default=2400, help="training shots to draw")
-    parser.add_argument("--seed", type=int, default=0, help="weights and batches")
-    parser.add_argument("--threads", type=int, default=1, help="of the CPU")
-    parser.add_argument("--device", default="", help="cpu or cuda; empty = a GPU when there is one")
+    parser.add_argument("--scale", type=float, default=1.0, help="factor on the length of every phase; 0.01 = trial")
+    parser.add_argument("--shots", type=int, default=2400, help="training shots to render")
+    parser.add_argument("--seed", type=int, default=0, help="seed of weights and batches")
+    parser.add_argument("--threads", type=int, default=1, help="CPU threads")
+    parser.add_argument("--device", default="", help="cpu or cuda; empty = a GPU if available")
     args = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
     torch.set_num_threads(args.threads)

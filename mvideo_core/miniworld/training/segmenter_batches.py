@@ -1,4 +1,4 @@
-"""Training batches out of drawn shards: prompted stills and short prompted clips.
+"""Training batches from rendered shards: prompted stills and short prompted clips.
 
 Shape letters: B clips, T frames, M objects (over all clips of the batch), S image side in px.
 """
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 MEAN = (0.485, 0.456, 0.406)
 STD = (0.229, 0.224, 0.225)
 LONE_SKIPPED_FRAC = 0.5
-"""Of the clips with one object only: an object with a neighbor teaches to tell the two apart."""
+"""For clips with a single object: an object with a neighbor teaches the model to distinguish the two."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +26,7 @@ class Batch:
 
     Attributes:
         images: normalized fp32 (T, B, 3, S, S).
-        clip_of_object: int64 (M), which clip each object is in.
+        clip_of_object: int64 (M), clip index of each object.
         boxes_xyxy: fp32 (M, 4), jittered prompt on frame 0, px of the S x S image.
         coverage: fp32 (T, M, S / 2, S / 2), visible part of each cell in [0, 1].
     """
@@ -37,7 +37,7 @@ class Batch:
     coverage: "torch.Tensor"
 
     def to(self, device: str) -> "Batch":
-        """The same batch on a device."""
+        """Move the batch to a device."""
         return Batch(
             self.images.to(device), self.clip_of_object.to(device), self.boxes_xyxy.to(device), self.coverage.to(device)
         )
@@ -52,12 +52,12 @@ def draw_batch(
     size: int,
     jitter: float = 0.06,
 ) -> Batch:
-    """A batch of `n_clips` clips, each from another random shot.
+    """Sample a batch of `n_clips` clips, each from a different random shot.
 
     Args:
-        max_objects: at most this many prompted objects over the whole batch; bounds memory.
-        size: image side, px: that of the shards or less.
-        jitter: standard deviation of a box edge's error as a fraction of the box's side.
+        max_objects: maximum prompted objects in the batch; bounds memory.
+        size: image side, px; at most that of the shards.
+        jitter: standard deviation of the error of box edges, as a fraction of the box side.
     """
     import torch
 
@@ -93,14 +93,14 @@ def tight_box(mask_HW: np.ndarray) -> np.ndarray:
 
 
 def jitter_box(box: np.ndarray, rng: np.random.Generator, jitter: float, side: int) -> np.ndarray:
-    """The box with every edge moved by a normal error (at most 2.5 deviations), inside the image."""
+    """Move every box edge by a normal error (at most 2.5 standard deviations), inside the image."""
     size = np.tile(box[2:] - box[:2], 2)
     error = np.clip(rng.normal(0, jitter, 4), -2.5 * jitter, 2.5 * jitter) * size
     return np.clip(box + error, 0, side).astype(np.float32)
 
 
 def shrunk(images: np.ndarray, size: int) -> np.ndarray:
-    """uint8 square images (T, S, S) or (T, S, S, 3) at another side by area means, uint8."""
+    """Resize uint8 square images (T, S, S) or (T, S, S, 3) by area averaging."""
     import cv2
 
     if images.shape[1] == size:
@@ -110,7 +110,7 @@ def shrunk(images: np.ndarray, size: int) -> np.ndarray:
 
 
 def normalize(frames_THWC: np.ndarray, rng: np.random.Generator | None = None) -> np.ndarray:
-    """uint8 frames -> normalized float32 (T, 3, H, W); with a generator, under a random gain and cast of color."""
+    """uint8 frames -> normalized float32 (T, 3, H, W); with a generator, also random gain and color cast."""
     scale = np.ones(3, np.float32)
     shift = np.zeros(3, np.float32)
     if rng is not None:
@@ -122,12 +122,12 @@ def normalize(frames_THWC: np.ndarray, rng: np.random.Generator | None = None) -
 
 
 def _draw_clip(shards: list[Shard], rng: np.random.Generator, n_frames: int) -> tuple[np.ndarray, np.ndarray]:
-    """Frames (T, S, S, 3) and the masks (T, N, S, S) of the objects that may be prompted on the first of them."""
+    """Frames (T, S, S, 3) and the masks (T, N, S, S) of the objects that can be prompted on the first frame."""
     shard = shards[rng.integers(len(shards))]
     shot = int(rng.integers(len(shard.frames)))
     length = shard.frames.shape[1]
     widest = (length - 1) // max(n_frames - 1, 1)
-    stride = 1 if rng.random() < 0.6 else int(rng.integers(1, widest + 1))  # mostly the pipeline's own rate
+    stride = 1 if rng.random() < 0.6 else int(rng.integers(1, widest + 1))  # mostly the pipeline's frame rate
     start = int(rng.integers(length - (n_frames - 1) * stride))
     order = start + stride * np.arange(n_frames)
     if rng.random() < 0.5:

@@ -1,9 +1,9 @@
-"""J, F and identity of a segmenter on held-out world shots, prompted by the true box on the first frame.
+"""J, F and identity of a segmenter on held-out world shots, prompted with the true box on the first frame.
 
 `python -m mvideo_core.miniworld.training.segmenter_eval --weights build/mini/segmenter/model --shots 40 --frames 49`
 
-Every object that the world's own rule asks for on the first frame is followed over all frames, at 480 x 720 and 8 fps.
-Frames on which it is not visible count, too (J and F 1 when nothing is masked, else 0), and so does the prompted frame.
+Every expected object on the first frame (by the world's own rule) is tracked over all frames, at 480 x 720 and 8 fps.
+Frames where it is not visible also count (J and F are 1 if the mask is empty, else 0), and so does the prompted frame.
 """
 
 import argparse
@@ -26,12 +26,12 @@ SMALL, LARGE = 0.015, 0.05
 
 @dataclass(frozen=True)
 class Followed:
-    """One object over one shot.
+    """Result for one object over one shot.
 
     Attributes:
         size: "small" (below 1.5 % of the frame), "medium", "large" (above 5 %) on the first frame.
-        trial: "clear", "occluded" (less than half seen on some frame) or "absent" (not seen at all on some frame).
-        confused: fraction of frames on which the mask fits another object of the shot better than its own.
+        trial: "clear", "occluded" (less than half visible in some frame) or "absent" (not visible in some frame).
+        confused: fraction of frames where the mask matches another object of the shot better than its own.
     """
 
     kind: str
@@ -47,11 +47,11 @@ class Followed:
 def follow_shot(
     segmenter: Segmenter, seed: int, n_frames: int, jitter: float = 0.0, unseen: bool = False, split: Split = "heldout"
 ) -> list[Followed]:
-    """Every asked-for object of one shot.
+    """Track every expected object of one shot.
 
     Args:
-        jitter: standard deviation of the box edges' error as a fraction of the box's side.
-        unseen: the shot's lead is of one of the seven classes outside COCO.
+        jitter: standard deviation of the error of box edges, as a fraction of the box side.
+        unseen: the shot's lead has one of the seven classes outside COCO.
     """
     spec = sample_shot(seed, split, unseen)
     frames = list(render_shot(spec, n_frames, WIDTH, HEIGHT, FPS))
@@ -91,7 +91,7 @@ def _means(members: list[Followed]) -> dict[str, float]:
 
 
 def _object_ids(frame: WorldFrame, boxes: np.ndarray) -> list[int]:
-    """Object ids of the sample's boxes, in their order."""
+    """Object ids of the sample's boxes, in box order."""
     every = frame.boxes()
     return [int(np.flatnonzero((every == box).all(1))[0]) for box in boxes]
 
@@ -123,10 +123,10 @@ def main() -> None:
     parser.add_argument("--shots", type=int, default=40)
     parser.add_argument("--frames", type=int, default=49)
     parser.add_argument("--jitter", type=float, default=0.0)
-    parser.add_argument("--split", choices=("val", "heldout"), default="heldout", help="choices are made on val")
+    parser.add_argument("--split", choices=("val", "heldout"), default="heldout", help="use val for model selection")
     parser.add_argument("--image-size", type=int, default=0, help="network input side, px; 0 = the model's own")
-    parser.add_argument("--unseen", action="store_true", help="shots led by a class outside COCO")
-    parser.add_argument("--out", type=Path, help="write the objects and the summary here as JSON, too")
+    parser.add_argument("--unseen", action="store_true", help="shots whose lead has a class outside COCO")
+    parser.add_argument("--out", type=Path, help="also write objects and summary to this JSON file")
     args = parser.parse_args()
     torch.set_num_threads(1)
     segmenter = Sam2Segmenter.load(Sam2Options(weights=args.weights, image_size=args.image_size))

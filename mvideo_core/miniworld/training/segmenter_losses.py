@@ -1,7 +1,7 @@
-"""What the mini SAM2 is trained to: masks (local cross entropy + dice), predicted IoU, presence.
+"""Training losses of the mini SAM2: masks (local cross entropy + dice), predicted IoU, presence.
 
 Shape letters: M objects, h and w the sides of the mask logits. Source of the mix: SAM 2 (arXiv:2408.00714, appendix D),
-with cross entropy weighted around the object in place of focal loss.
+with cross entropy weighted around the object instead of focal loss.
 """
 
 from typing import TYPE_CHECKING, NamedTuple
@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 
 class FrameLoss(NamedTuple):
-    """One frame's loss and, for the log, the mean J of the objects that are there."""
+    """One frame's loss and, for the log, the mean J of the objects that are present."""
 
     loss: "Tensor"
     mean_j: float
@@ -21,11 +21,11 @@ def frame_loss(logits: "Tensor", ious: "Tensor", scores: "Tensor", coverage: "Te
     """Loss of one frame over all objects.
 
     Args:
-        logits: mask logits (M, 1, h, w); rows whose presence score is 0 or less hold a constant and teach nothing.
+        logits: mask logits (M, 1, h, w); rows with a presence score of 0 or less are constant and give no gradient.
         ious: predicted IoU (M, 1) in [0, 1].
         scores: presence logits (M, 1).
         coverage: truth (M, 2h, 2w) in [0, 1].
-        presence: weight of the presence term; 0 while every prompted object is there.
+        presence: weight of the presence term; 0 while every prompted object is present.
     """
     import torch
     import torch.nn.functional as F

@@ -1,8 +1,8 @@
-"""The mini SAM2's training: image path first, then memory on short clips, then on longer ones.
+"""Train the mini SAM2: image path first, then memory on short clips, then on longer ones.
 
 The model is the package's `SAM2VideoPredictor`; its training-time path is `SAM2Base._track_step` and
-`_encode_memory_in_output`, driven here over a batch of clips. The schedule is in steps: the same on a slow machine, a
-fast one and a GPU, and after a restart.
+`_encode_memory_in_output`, applied here to a batch of clips. The schedule is in steps: the same on slow and fast
+machines, on a GPU, and after a restart.
 """
 
 import logging
@@ -34,10 +34,10 @@ class Phase(NamedTuple):
 
     Attributes:
         steps: optimizer steps.
-        size: image side, px. Half the side costs a quarter and teaches what lies where; edges come after.
+        size: image side, px. Half the side costs a quarter and teaches layout; edges come later.
         n_clips, n_frames, max_objects: batch shape; n_frames 1 = stills.
-        rate: peak learning rate of the parts this phase is about (see `_groups`).
-        frozen: the image encoder stays as it is.
+        rate: peak learning rate of the parts this phase trains (see `_groups`).
+        frozen: do not train the image encoder.
     """
 
     name: str
@@ -61,11 +61,11 @@ PHASES = (
     Phase("fine long", 1450, 256, 2, 12, 6, 5e-4, True),
 )
 DECAY = 0.998
-"""Of the running mean of the weights; that mean is what is shipped."""
+"""Decay of the weights' running mean, which is exported."""
 
 
 class Run(TimedRun):
-    """Everything a training run holds."""
+    """State of a training run."""
 
     checkpoint_file, curve_file, weights_key, digits = "checkpoint.pt", "train.jsonl", "model", 4
 
@@ -75,7 +75,7 @@ class Run(TimedRun):
         self.out, self.device = out, device
         self.model = build_predictor(BASE, OVERRIDES, seed=seed).to(device)
         self._sizes = {self.model.image_size: self.model}
-        # Start from "the object is there": an absent verdict blanks the mask and with it the gradient.
+        # Start with "object present": predicting absence blanks the mask and its gradient.
         torch.nn.init.constant_(self.model.sam_mask_decoder.pred_obj_score_head.layers[-1].bias, 3.0)
         self.mean = {name: value.clone() for name, value in self.model.state_dict().items()}
         self.optimizer = torch.optim.AdamW(
@@ -92,7 +92,7 @@ class Run(TimedRun):
         return {"phase": self.phase, "j": by_frame}
 
     def at(self, size: int) -> "SAM2VideoPredictor":
-        """The same weights behind an input of `size` px."""
+        """The same weights with an input side of `size` px."""
         if size not in self._sizes:
             self._sizes[size] = build_predictor(BASE, {**OVERRIDES, "image_size": size}).to(self.device)
             _share(self.model, self._sizes[size])
@@ -109,10 +109,10 @@ class Run(TimedRun):
 
 
 def train(run: Run, shards_folder: Path, scale: float = 1.0, save_every_s: float = 120.0) -> None:
-    """Trains to the end of the schedule; a run that was stopped goes on where its checkpoint is.
+    """Train to the end of the schedule; a stopped run resumes from its checkpoint.
 
     Args:
-        scale: length of every phase as a part of its steps; 0.01 for a trial.
+        scale: factor on the length of every phase; 0.01 for a trial run.
     """
     total, shards = total_steps(scale), open_shards(shards_folder)
     log.info("%d shards, step %d of %d", len(shards), run.step, total)
@@ -134,7 +134,7 @@ def total_steps(scale: float = 1.0) -> int:
 
 
 def phase_at(step: int, scale: float = 1.0) -> tuple[Phase, int, int]:
-    """The phase that a step belongs to, steps done of it, and steps it has.
+    """The phase of a step, its completed steps, and its total steps.
 
     Raises:
         IndexError: the schedule is over.
@@ -152,10 +152,10 @@ def _steps(phase: Phase, scale: float) -> int:
 
 
 def track(model: "SAM2VideoPredictor", batch: Batch, frozen: bool) -> Iterator[tuple[Any, ...]]:
-    """Yields the SAM head's outputs of every frame, each conditioned on the memory of those before.
+    """Yield the SAM head's outputs of every frame, conditioned on the memory of earlier frames.
 
-    The network is told of an endless clip: the age of its object pointers is scaled by the clip's length up to 16
-    frames, and what it learns on short clips must hold on long ones.
+    The network gets an endless clip length: the age of its object pointers is scaled by the clip length up to 16
+    frames, and what it learns on short clips must carry over to long ones.
     """
     import torch
 
@@ -202,7 +202,7 @@ def _step(run: Run, shards: list[Shard], phase: Phase) -> tuple[float, list[floa
 
 
 def _share(source: "torch.nn.Module", target: "torch.nn.Module") -> None:
-    """Makes `target` work with the very parameters and buffers of `source`; no shape depends on the image's size."""
+    """Make `target` share the parameters and buffers of `source`; no shape depends on the image size."""
     for ours, theirs in zip(source.modules(), target.modules(), strict=True):
         theirs._parameters.update(ours._parameters)
         theirs._buffers.update(ours._buffers)
@@ -218,7 +218,7 @@ def _groups(model: "torch.nn.Module") -> list[dict[str, Any]]:
 
 
 def _set_rates(optimizer: "torch.optim.Optimizer", phase: Phase, done: int, steps: int) -> None:
-    """Cosine from the phase's peak to a twentieth after 200 steps of warm-up; what is trained already gets a third."""
+    """Cosine from the phase's peak to a twentieth after 200 warmup steps; already trained parts get a third."""
     rate = phase.rate * min(1.0, (done + 1) / 200) * (0.05 + 0.95 * 0.5 * (1 + math.cos(math.pi * done / steps)))
     stills = phase.n_frames == 1
     factors = {"image": 0.0 if phase.frozen else 1.0, "memory": 0.0 if stills else 1.0, "heads": 1.0 if stills else 0.4}

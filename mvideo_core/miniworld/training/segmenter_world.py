@@ -1,7 +1,7 @@
-"""World clips drawn once to disk as arrays, so that training never waits for drawing.
+"""World clips rendered once to disk as arrays, so that training does not wait for rendering.
 
 A shard is three files of S shots: `frames-00000.npy` (S, T, size, size, 3) uint8; `masks-00000.npy` uint8 (S, T, N,
-size, size / 8), 8 pixels to a byte, little-endian bits; `areas-00000.npy` (S, T, N, 2) float32: visible area as a
+size, size / 8), 8 pixels per byte, little-endian bits; `areas-00000.npy` (S, T, N, 2) float32: visible area as a
 fraction of the frame, and visible / amodal area. Shots with fewer than N objects are padded with empty masks.
 """
 
@@ -17,7 +17,7 @@ from mvideo_core.miniworld.world.spec import Split
 CLIP_WIDTH, CLIP_HEIGHT = 720, 480
 MAX_OBJECTS = 6
 RATES_FPS = (8.0, 8.0, 8.0, 4.0, 2.0)
-"""Most clips at the pipeline's rate; the slower ones bring longer absences into a short clip."""
+"""Most clips use the pipeline's frame rate; slower ones fit longer absences into a short clip."""
 
 
 class Shard(NamedTuple):
@@ -29,7 +29,7 @@ class Shard(NamedTuple):
 
 
 def render_shards(folder: Path, n_shots: int, n_frames: int, size: int, shots_a_shard: int = 100) -> None:
-    """Draws the train split's shots 0 .. n_shots - 1; shards that exist are left alone."""
+    """Render the train split's shots 0 .. n_shots - 1; existing shards are kept."""
 
     def draw(seed: int) -> list[Shard]:
         return [render_clip(seed, n_frames, size)]
@@ -38,12 +38,12 @@ def render_shards(folder: Path, n_shots: int, n_frames: int, size: int, shots_a_
 
 
 def open_shards(folder: Path) -> list[Shard]:
-    """All whole shards drawn so far."""
+    """All complete shards rendered so far."""
     return [Shard(*arrays) for arrays in drawn_shards.open_shards(folder, Shard._fields)]
 
 
 def render_clip(seed: int, n_frames: int, size: int, split: Split = "train") -> Shard:
-    """One shot as the network sees it: frames (T, size, size, 3), masks (T, N, size, size / 8), areas (T, N, 2)."""
+    """Render one shot at network size: frames (T, size, size, 3), masks (T, N, size, size / 8), areas (T, N, 2)."""
     import cv2
     from PIL import Image
 

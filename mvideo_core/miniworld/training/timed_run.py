@@ -1,4 +1,4 @@
-"""What the mini trainings share: the loop, seconds as the measure of progress, checkpoint, curve, optimizer step."""
+"""Shared training loop of the mini models: progress in seconds, checkpoint, curve, optimizer step."""
 
 import json
 import logging
@@ -23,18 +23,18 @@ log = logging.getLogger(__name__)
 
 
 class TimedRun(ABC):
-    """Everything a run holds besides its networks; a training adds those and its own step.
+    """State of a run except its networks; a subclass adds those and its own step.
 
     Attributes:
-        checkpoint_file, curve_file: their names in the folder `out`.
-        weights_key: what the checkpoint calls the weights.
-        digits: of the curve's figures after the point.
-        clip_norm: limit of the gradient's norm.
+        checkpoint_file, curve_file: file names in the folder `out`.
+        weights_key: key of the weights in the checkpoint.
+        digits: decimals of the curve's values.
+        clip_norm: maximum gradient norm.
         out: folder of the run.
         device: "cpu", or "cuda" where a training can use it.
         mean: running mean of the weights, by name.
         step: optimizer steps so far.
-        seconds: of training so far, earlier calls counted in (see `clock`).
+        seconds: of training so far, including earlier runs (see `clock`).
     """
 
     checkpoint_file: str
@@ -52,15 +52,15 @@ class TimedRun(ABC):
 
     @abstractmethod
     def weights(self) -> "dict[str, Tensor]":
-        """What the checkpoint keeps of the networks."""
+        """Weights to store in the checkpoint."""
 
     @abstractmethod
     def take_weights(self, weights: "dict[str, Tensor]") -> None:
-        """Gives the networks what `weights` returned in an earlier run."""
+        """Load the weights that `weights` returned in an earlier run."""
 
     @abstractmethod
     def average(self) -> None:
-        """Moves the running mean of the weights; called after every step, `step` being the number of steps done."""
+        """Update the running mean of the weights; called after every step, with `step` already incremented."""
 
     def train_until(
         self, done: Callable[[], bool], step: Callable[[], dict[str, float]], report_steps: int, save_every_s: float,
@@ -69,10 +69,10 @@ class TimedRun(ABC):
         """The training loop.
 
         Args:
-            done: asked before every step.
-            step: one optimizer step; returns figures, whose means are reported.
-            report_steps: between two lines of the curve.
-            save_every_s: seconds of training between two checkpoints; there is one more at the end.
+            done: called before every step; True ends training.
+            step: takes one optimizer step and returns values, whose means are reported.
+            report_steps: steps between two lines of the curve.
+            save_every_s: seconds of training between two checkpoints; another is written at the end.
             between: called after every step; its time does not count.
         """
         saved_s = self.seconds
@@ -102,29 +102,29 @@ class TimedRun(ABC):
         return {}
 
     def clock(self) -> float:
-        """Seconds of CPU, so that a busy machine does not change the schedule; on a GPU, of the clock."""
+        """CPU seconds, so that a busy machine does not change the schedule; on a GPU, wall seconds."""
         return time.process_time() if self.device == "cpu" else time.monotonic()
 
     def advise(self, bfloat16: bool) -> None:
-        """Warns where autocast would make this machine slower instead of faster."""
+        """Warn if autocast would make this machine slower instead of faster."""
         if bfloat16 and self.device == "cpu" and (advice := half_precision_advice("bf16")):
             log.warning("%s", advice)
 
     def descend(self, loss: "Tensor", parameters: "Iterable[Tensor]") -> float:
-        """One optimizer step, gradients clipped to `clip_norm`; then the mean moves.
+        """Take one optimizer step, with gradients clipped to `clip_norm`, and update the running mean.
 
         Returns:
             Norm of the gradients of `parameters` before clipping.
 
         Raises:
-            TrainError: the loss is not finite; nothing was changed.
+            TrainError: the loss is not finite; nothing has changed.
         """
         import torch
 
         value = float(loss.detach())
         if not math.isfinite(value):
             raise TrainError(
-                f"the loss is {value} at step {self.step}; go on from the last checkpoint with a lower rate"
+                f"the loss is {value} at step {self.step}; resume from the last checkpoint with a lower rate"
             )
         self.optimizer.zero_grad(set_to_none=True)
         loss.backward()
@@ -135,7 +135,7 @@ class TimedRun(ABC):
         return float(norm)
 
     def report(self, values: dict[str, Any]) -> None:
-        """One line of the curve: step, minutes, then the values, figures rounded."""
+        """Append one line to the curve: step, minutes, then the rounded values."""
         shown = {
             k: round(float(v), self.digits) if isinstance(v, float | np.floating) else v for k, v in values.items()
         }
@@ -145,27 +145,27 @@ class TimedRun(ABC):
             file.write(line + "\n")
 
     def save(self) -> None:
-        """Replaces the checkpoint at once."""
+        """Replace the checkpoint atomically."""
         checkpoint.save(self.out / self.checkpoint_file, self.state())
 
     def state(self) -> dict[str, Any]:
-        """What the checkpoint holds."""
+        """Content of the checkpoint."""
         return {
             self.weights_key: self.weights(), "mean": self.mean, "optimizer": self.optimizer.state_dict(),
             "step": self.step, "seconds": self.seconds,
         }  # fmt: skip
 
     def take_state(self, state: dict[str, Any]) -> None:
-        """Goes on from what `state` returned in an earlier run."""
+        """Restore what `state` returned in an earlier run."""
         self.take_weights(state[self.weights_key])
         self.optimizer.load_state_dict(state["optimizer"])
         self.mean, self.step, self.seconds = state["mean"], state["step"], state["seconds"]
 
     def resume(self) -> bool:
-        """Takes up the checkpoint of an earlier run, if there is one.
+        """Resume from the checkpoint of an earlier run, if there is one.
 
         Raises:
-            ConfigError: the checkpoint is of another training or size.
+            ConfigError: the checkpoint belongs to another training or size.
             StoreError: it is damaged.
         """
         path = self.out / self.checkpoint_file

@@ -1,16 +1,16 @@
-"""Trains the mini ViCLIP, the network of `mini_consistency`.
+"""Train the mini ViCLIP, the network of `mini_consistency`.
 
     python -m mvideo_core.miniworld.training.viclip --out build/mini/viclip
 
-Draws text-video pairs of the world (`<out>/data`), trains contrastively with wrong captions on one thread, measures on
-the split `val`, and writes `<out>/model` (config.json, model.safetensors in fp16, bpe_world.txt, README.md): the layout
-of the public ViCLIP, read by the same code. Interrupted, the same command goes on where it stopped; `--minutes` are of
-CPU in all, and more of them lengthen a run that ended.
+Renders text-video pairs of the world (`<out>/data`), trains contrastively with wrong captions on one thread, evaluates
+on the split `val`, and writes `<out>/model` (config.json, model.safetensors in fp16, bpe_world.txt, README.md): the
+layout of the public ViCLIP, read by the same code. Rerun the same command to resume; `--minutes` is total CPU time;
+a larger value extends a finished run.
 
-Three losses: the contrastive one (every video against all captions of the batch and its own wrong captions, and every
-caption against all videos); what class and color each kept patch shows; which words of the world's sentence fit the
-video. The last two have heads of their own that are not shipped; they make a short training see objects at all.
-Most steps see a part of the patches (FLIP, Li et al. 2023, arXiv:2212.00794), the last ones all of them.
+Three losses: contrastive (every video against all captions of the batch and its own wrong captions, and every caption
+against all videos); class and color of each kept patch; which words of the world's sentence fit the video. The last
+two have their own heads, which are not exported; they make a short training notice objects at all. Most steps see a
+subset of the patches (FLIP, Li et al. 2023, arXiv:2212.00794), the last ones all of them.
 
 Legend: B videos, L tokens, D embedding.
 """
@@ -49,24 +49,26 @@ VAL_SHOTS = 200
 
 
 class MiniViclipOptions(Options):
-    """How the mini ViCLIP is trained."""
+    """Training options of the mini ViCLIP."""
 
-    minutes: float = Field(default=15.0, gt=0, description="of CPU in all, resumed runs too; drawing not counted")
-    rate: float = Field(default=2e-3, gt=0, description="highest learning rate (AdamW), falls as a cosine")
-    warmup_steps: int = Field(default=60, ge=1, description="steps over which the rate rises")
-    batch: int = Field(default=64, ge=2, description="clips a step, each of another shot")
-    kept: int = Field(default=72, ge=1, description="patches of a clip's 800 that a step sees")
-    whole_frac: float = Field(default=0.08, ge=0, le=1, description="last part of the minutes, in which all are seen")
-    whole_batch: int = Field(default=32, ge=2, description="clips a step in that part")
-    patch_weight: float = Field(default=0.5, ge=0, description="of the loss of class and color per patch")
-    words_weight: float = Field(default=2.0, ge=0, description="of the loss of the sentence's words")
-    ema: float = Field(default=0.995, ge=0, lt=1, description="decay of the running mean of the weights, which is kept")
+    minutes: float = Field(
+        default=15.0, gt=0, description="total CPU minutes, including resumed runs, without rendering"
+    )
+    rate: float = Field(default=2e-3, gt=0, description="peak learning rate (AdamW), cosine decay")
+    warmup_steps: int = Field(default=60, ge=1, description="warmup steps")
+    batch: int = Field(default=64, ge=2, description="clips per step, each from a different shot")
+    kept: int = Field(default=72, ge=1, description="patches per step, out of a clip's 800")
+    whole_frac: float = Field(default=0.08, ge=0, le=1, description="final fraction of the minutes, with all patches")
+    whole_batch: int = Field(default=32, ge=2, description="clips per step in that part")
+    patch_weight: float = Field(default=0.5, ge=0, description="weight of the loss on class and color per patch")
+    words_weight: float = Field(default=2.0, ge=0, description="weight of the loss on the sentence's words")
+    ema: float = Field(default=0.995, ge=0, lt=1, description="decay of the weights' running mean, which is exported")
     weight_decay: float = Field(default=0.05, ge=0, description="of matrices")
-    seed: int = Field(default=0, ge=0, description="of weights and draws")
+    seed: int = Field(default=0, ge=0, description="seed of weights and batches")
 
 
 class Heads(nn.Module):
-    """What only training needs: classes and colors of patches, words of the sentence."""
+    """Training-only heads: classes and colors of patches, words of the sentence."""
 
     def __init__(self, sizes: ViclipSizes):
         super().__init__()
@@ -76,7 +78,7 @@ class Heads(nn.Module):
 
 
 class Trainer(TimedRun):
-    """Everything a run holds."""
+    """State of a training run."""
 
     checkpoint_file, curve_file = "viclip.pt", "viclip.jsonl"
 
@@ -99,7 +101,7 @@ class Trainer(TimedRun):
         self.n_shots = 0
 
     def train(self, pairs: Pairs, until_s: float = math.inf, save_every_s: float = 20.0, every: int = 25) -> None:
-        """Until the options' minutes are used, or `until_s` seconds of this call."""
+        """Train until the options' minutes are used up, or for `until_s` seconds."""
         self.n_shots = len(pairs)
         self.train_until(self.time_limit(self.options.minutes, until_s), lambda: self._step(pairs), every, save_every_s)
 
@@ -107,7 +109,7 @@ class Trainer(TimedRun):
         return {"rate": self.rate(), "temp": float(self.network.temp.detach())}
 
     def losses(self, batch: Batch, draws: torch.Generator, whole: bool = False) -> dict[str, Tensor]:
-        """Contrastive loss, patch loss, word loss, and the share of videos whose own caption came first."""
+        """Contrastive loss, patch loss, word loss, and the fraction of videos whose own caption ranks first."""
         side = self.sizes.image_px // self.sizes.patch_px
         labels = patch_labels(batch.patches, side)
         kept = None if whole else choose_patches(labels, self.options.kept, draws)
@@ -124,7 +126,7 @@ class Trainer(TimedRun):
         }  # fmt: skip
 
     def rate(self) -> float:
-        """Learning rate of this moment."""
+        """Current learning rate."""
         done = min(1.0, self.seconds / (60 * self.options.minutes))
         return self.options.rate * min(1.0, (self.step + 1) / self.options.warmup_steps) * max(
             0.02, 0.5 + 0.5 * math.cos(math.pi * done)
@@ -163,7 +165,7 @@ class Trainer(TimedRun):
         for place, head in enumerate((self.heads.kind, self.heads.color)):
             logits, wanted = head(states).flatten(0, 1), labels_BK2[..., place].flatten()
             weights = torch.ones(logits.shape[1])
-            weights[0] = 0.2  # most patches show nothing
+            weights[0] = 0.2  # most patches are background
             total = total + functional.cross_entropy(logits, wanted, weights)
         return total
 
@@ -184,10 +186,10 @@ class Trainer(TimedRun):
 
 
 def contrastive(video_BD: Tensor, right_BD: Tensor, wrong_BKD: Tensor, temperature: Tensor) -> tuple[Tensor, Tensor]:
-    """(loss, share of videos closest to their own caption).
+    """(loss, fraction of videos closest to their own caption).
 
-    Each video is told from all captions of the batch and from its own wrong ones, each caption from all videos; the
-    mean of both cross-entropies. A wrong caption equal to the true one would be a contradiction; the data has none.
+    Each video is contrasted with all captions of the batch and its own wrong ones, each caption with all videos; the
+    loss is the mean of both cross-entropies. A wrong caption must differ from the true one; the data ensures that.
     """
     video, right, wrong = (functional.normalize(one, dim=-1) for one in (video_BD, right_BD, wrong_BKD))
     across = video @ right.T / temperature
@@ -199,15 +201,15 @@ def contrastive(video_BD: Tensor, right_BD: Tensor, wrong_BKD: Tensor, temperatu
 
 
 def main() -> None:
-    """Draw, train, measure, write the model folder."""
+    """Render, train, evaluate, write the model folder."""
     from mvideo_core.miniworld.training.viclip_export import write_model
 
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--out", type=Path, default=Path("build/mini/viclip"))
-    parser.add_argument("--shots", type=int, default=1600, help="shots to draw for training, two clips each")
-    parser.add_argument("--minutes", type=float, default=None, help="CPU minutes of training in all")
-    parser.add_argument("--stop-after", type=float, default=math.inf, help="minutes of this call; run again to go on")
-    parser.add_argument("--export-only", action="store_true", help="measure and write the folder, no step")
+    parser.add_argument("--shots", type=int, default=1600, help="training shots to render, two clips each")
+    parser.add_argument("--minutes", type=float, default=None, help="total CPU minutes of training")
+    parser.add_argument("--stop-after", type=float, default=math.inf, help="minutes in this run; rerun to resume")
+    parser.add_argument("--export-only", action="store_true", help="evaluate and write the folder without training")
     parser.add_argument("--set", action="append", default=[], metavar="NAME=VALUE", help="a training option, as JSON")
     args = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")

@@ -1,4 +1,4 @@
-"""Batches of the mini ViCLIP: frames, what patches show, a true caption and a wrong one, as tensors.
+"""Batches for the mini ViCLIP: frames, patch labels, a true caption and a wrong one, as tensors.
 
 Legend: B videos, T frames, H, W, L tokens, K tokens kept.
 """
@@ -21,7 +21,7 @@ from mvideo_core.miniworld.world.spec import Split
 WORDINGS = ((0.45, "plain"), (0.40, "motion"), (0.15, "both"))
 WRONG_CAPTIONS = 1
 GENERAL_FRAC = 0.06
-"""Share of the captions in which one class is called "animal" or "object"."""
+"""Fraction of captions in which one class is replaced by "animal" or "object"."""
 
 
 class Batch(NamedTuple):
@@ -43,7 +43,7 @@ class Batch(NamedTuple):
 
 
 class Pairs:
-    """All drawn pairs of a split."""
+    """All rendered pairs of a split."""
 
     def __init__(self, folder: Path, side_px: int, split: Split = "train"):
         self.side_px = side_px
@@ -55,7 +55,7 @@ class Pairs:
         return sum(len(shard.texts) // 2 for shard in self.shards)
 
     def squeeze(self, shot: int, half: int) -> Tensor:
-        """uint8 (T, 3, side, side) of a clip, kept once made: half a gigabyte for 3,000 clips."""
+        """uint8 (T, 3, side, side) of a clip, cached: half a gigabyte for 3,000 clips."""
         if (shot, half) not in self._squeezed:
             from mvideo_core.evaluation.networks.mini_viclip import square_frames
 
@@ -73,7 +73,7 @@ class Pairs:
 
 
 def draw_batch(pairs: Pairs, tokenizer: ClipTokenizer, context: int, size: int, rng: random.Random) -> Batch:
-    """`size` clips of different shots, half of them mirrored, each with its captions."""
+    """Sample `size` clips of different shots, half of them mirrored, each with its captions."""
     rows = [_draw(pairs, shot, rng) for shot in rng.sample(range(len(pairs)), size)]
     tokens = [[tokens_of(tokenizer, text, context) for text in texts] for _, _, texts in rows]
     stacked = torch.from_numpy(np.stack([np.stack(one) for one in tokens]))
@@ -90,9 +90,9 @@ def patch_labels(patches_BThw2: np.ndarray, side: int) -> Tensor:
 
 
 def choose_patches(labels_BN2: Tensor, count: int, draws: torch.Generator, favor: float = 5.0) -> Tensor:
-    """(B, K) places drawn without repetition; a patch that shows an object is `favor` times likelier."""
+    """(B, K) positions sampled without replacement; a patch with an object is `favor` times as likely."""
     weights = torch.where(labels_BN2[..., 0] > 0, favor, 1.0)
-    # the largest of u^(1/w) is a weighted draw (Efraimidis and Spirakis 2006)
+    # the largest u^(1/w) are a weighted sample (Efraimidis and Spirakis 2006)
     keys = torch.rand(weights.shape, generator=draws) ** (1 / weights)
     return keys.topk(count, dim=1).indices.sort(dim=1).values
 
@@ -109,7 +109,7 @@ def _draw(pairs: Pairs, shot: int, rng: random.Random) -> tuple[Tensor, np.ndarr
 
 
 def captions_of(texts: PairTexts, rng: random.Random) -> list[str]:
-    """The true caption in a wording by chance, then a wrong one of the same wording."""
+    """The true caption in a random wording, then a wrong one in the same wording."""
     wording = rng.choices([name for _, name in WORDINGS], [weight for weight, _ in WORDINGS])[0]
     wrong = _wrong(texts, wording, rng)
     true = {"plain": texts.plain, "motion": texts.motion, "both": f"{texts.plain} {texts.motion}"}[wording]
@@ -120,7 +120,7 @@ def captions_of(texts: PairTexts, rng: random.Random) -> list[str]:
 
 
 def _wrong(texts: PairTexts, wording: str, rng: random.Random) -> str:
-    """A false caption; class half of the time, as it is what matters most."""
+    """A wrong caption; half of the time with a wrong class, which matters most."""
     turned = mirror(texts.motion if wording == "motion" else texts.plain)
     if wording == "motion":
         can_turn = turned != texts.motion
@@ -134,7 +134,7 @@ def _wrong(texts: PairTexts, wording: str, rng: random.Random) -> str:
 
 
 def tokens_of(tokenizer: ClipTokenizer, text: str, context: int) -> np.ndarray:
-    """What `tokenizer.tokens` gives for plain English, with each word looked up once."""
+    """Same as `tokenizer.tokens` for plain English, with a cache per word."""
     ids = [tokenizer.ids[START]]
     for word in re.findall(r"[a-z]+|[^\sa-z]+", text.lower()):
         if word not in _WORD_IDS:
@@ -147,4 +147,4 @@ def tokens_of(tokenizer: ClipTokenizer, text: str, context: int) -> np.ndarray:
 
 
 _WORD_IDS: dict[str, list[int]] = {}
-"""Of the world's tokenizer, the only one that training uses."""
+"""Cache for the world's tokenizer, the only one training uses."""

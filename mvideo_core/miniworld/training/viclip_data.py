@@ -1,9 +1,9 @@
-"""Text-video pairs for the mini ViCLIP: eight frames of a world shot, true and wrong captions, what each patch shows.
+"""Text-video pairs for the mini ViCLIP: eight frames of a world shot, true and wrong captions, patch labels.
 
 A shard is three files of S clips: `frames-train-00000.npy` uint8 (S, 8, 64, 96, 3); `patches-...npy` uint8 (S, 8, 8,
-12, 2), class and color of the object that covers most of each 8x8-pixel patch (0 = none, else index in CLASSES or
+12, 2), class and color of the object covering most of each 8x8-pixel patch (0 = none, else index in CLASSES or
 COLORS, plus 1); `texts-...json`, one `PairTexts` per clip. A shot gives a clip of two seconds and one of 2 to 8.
-`mini.base_data` holds pairs too, but windows of one length without a class per object; these are drawn anew.
+`base_data` has pairs too, but windows of one length without a class per object, so these are rendered separately.
 
 Legend: S clips, T frames, N objects, H, W; h, w patches.
 """
@@ -35,25 +35,25 @@ from mvideo_core.miniworld.world.spec import Split
 
 FRAMES, PATCH = 8, 8
 SPANS_S = (2.0, 4.0, 6.0, 8.0)
-"""Lengths of a shot's second clip; the first is always the shortest, the mini base's own."""
+"""Lengths of a shot's second clip; the first clip always has the shortest, that of the mini base."""
 SHOTS_A_SHARD = 100
 KINDS = ("frames", "patches", drawn_shards.TEXTS)
 CLASSES = coco_classes()
 COLORS = tuple(PALETTE)
 WRONG = ("class", "color", "action", "scene", "camera")
 COVERED_FRAC = 0.25
-"""Share of a patch an object must cover to be what the patch shows."""
+"""Fraction of a patch an object must cover to be its label."""
 
 
 class PairTexts(NamedTuple):
     """Captions of one clip.
 
     Attributes:
-        seed: of the shot.
+        seed: seed of the shot.
         plain: the world's sentence about the whole shot.
-        motion: the motion captioner's text of what is seen in the clip.
-        wrong: captions of the same wording with one thing changed, by what was changed (WRONG); some are absent.
-        wrong_motion: the motion captioner's text with one class changed; "" when nothing was told.
+        motion: the motion captioner's text for the clip.
+        wrong: captions of the same wording with one thing changed, by what was changed (WRONG); some are missing.
+        wrong_motion: the motion captioner's text with one class changed; "" if there is none.
     """
 
     seed: int
@@ -72,7 +72,7 @@ class PairShard(NamedTuple):
 
 
 def draw_pairs(folder: Path, n_shots: int, split: Split = "train", first_shot: int = 0) -> None:
-    """Draws shots `first_shot` .. n_shots - 1 of the split; shards that exist are left alone."""
+    """Render shots `first_shot` .. n_shots - 1 of the split; existing shards are kept."""
 
     def draw(seed: int) -> list[tuple[np.ndarray, np.ndarray, PairTexts]]:
         return draw_shot(seed, split)
@@ -81,13 +81,13 @@ def draw_pairs(folder: Path, n_shots: int, split: Split = "train", first_shot: i
 
 
 def open_pairs(folder: Path, split: Split = "train") -> list[PairShard]:
-    """All whole shards drawn so far."""
+    """All complete shards rendered so far."""
     shards = drawn_shards.open_shards(folder, KINDS, split)
     return [PairShard(frames, patches, [PairTexts(**one) for one in texts]) for frames, patches, texts in shards]
 
 
 def draw_shot(seed: int, split: Split) -> list[tuple[np.ndarray, np.ndarray, PairTexts]]:
-    """Two clips of one shot: frames (8, 64, 96, 3), patches (8, 8, 12, 2), texts."""
+    """Render two clips of one shot: frames (8, 64, 96, 3), patches (8, 8, 12, 2), texts."""
     rng = random.Random(f"viclip/{split}/{seed}")
     spec = clip_shot(seed, split)
     spans_s = [SPANS_S[0], rng.choice(SPANS_S)]
@@ -102,11 +102,11 @@ def draw_shot(seed: int, split: Split) -> list[tuple[np.ndarray, np.ndarray, Pai
 
 
 def wrong_captions(spec: ShotSpec, shown: Sequence[int], rng: random.Random) -> dict[str, list[str]]:
-    """Captions that are true of the shot but for one thing, in the same grammar.
+    """Captions that are wrong in exactly one thing, with the same grammar.
 
     Args:
         spec: the shot.
-        shown: indices of the actors that can be distinguished in the clip; only they are changed.
+        shown: indices of the actors that can be distinguished in the clip; only these are changed.
     """
     found: dict[str, list[str]] = {kind: [] for kind in WRONG}
     for _ in range(3 if shown else 0):
@@ -130,7 +130,7 @@ def wrong_captions(spec: ShotSpec, shown: Sequence[int], rng: random.Random) -> 
 
 
 def other_class(spec: ShotSpec, actor: ActorSpec, rng: random.Random) -> ActorSpec:
-    """The actor as one of a class that is not in the shot, with an action and a color that class has."""
+    """The actor with a class that is not in the shot, and an action and color valid for that class."""
     present = {one.kind for one in spec.actors}
     kinds = [kind_of(name) for name in CLASSES if name not in present]
     kind = rng.choice([one for one in kinds if not one.scenes or spec.scene.kind in one.scenes])
@@ -142,7 +142,7 @@ def other_class(spec: ShotSpec, actor: ActorSpec, rng: random.Random) -> ActorSp
 
 
 def doing(actor: ActorSpec, kind: str, action: str, rng: random.Random) -> ActorSpec:
-    """The actor at that action, travelling if and only if the action does: nothing is "parked to the left"."""
+    """The actor with that action, traveling only if the action does: nothing is "parked to the left"."""
     speed = next(one.speed for one in kind_of(kind).actions if one.name == action)
     if bool(speed) == bool(actor.path.vx):
         return dataclasses.replace(actor, action=action)

@@ -1,4 +1,4 @@
-"""How well the mini ViCLIP tells videos and captions apart, on pairs it was not trained on.
+"""Evaluate how well the mini ViCLIP matches videos and captions, on held-out pairs.
 
     python -m mvideo_core.miniworld.training.viclip_eval --out build/mini/viclip --weights mini
 
@@ -23,20 +23,20 @@ from mvideo_core.miniworld.training.viclip_data import WRONG, draw_pairs
 from mvideo_core.miniworld.training.viclip_words import mirror
 
 GALLERY = 32
-"""Videos, and captions, among which R@1 looks for the match; chance is 1 / 32."""
+"""Gallery size for R@1; chance is 1 / 32."""
 
 
 @torch.inference_mode()
 def measure(network: Any, tokenizer: Any, pairs: Pairs, n_shots: int | None = None) -> dict[str, float]:
-    """Figures over both clips of each shot.
+    """Metrics over both clips of each shot.
 
     Returns:
         own: mean cosine of a clip and its plain caption; own_motion: of its motion caption;
         other: mean cosine of a clip and another shot's plain caption;
-        r1_video, r1_text: clips (captions) whose own caption (clip) is the closest of 32 of different shots (of all
-        where there are fewer), plain wording; r1_video_motion: the same with motion captions (equal captions count as
+        r1_video, r1_text: clips (captions) whose own caption (clip) is the closest of 32 from different shots (of all
+        if there are fewer), plain wording; r1_video_motion: the same with motion captions (equal captions count as
         found);
-        gap_<kind>, wins_<kind>: mean of own minus wrong, and share of wrong captions scored below the true one, for
+        gap_<kind>, wins_<kind>: mean of own minus wrong, and fraction of wrong captions scored below the true one, for
         captions with one thing changed: class, color, action, scene, camera, direction (left and right swapped),
         class_motion (the motion wording with another class).
     """
@@ -77,17 +77,17 @@ def _videos(network: Any, pairs: Pairs, places: Sequence[tuple[int, int]]) -> Te
 
 def _recall(video_ND: Tensor, text_ND: Tensor, captions: Sequence[str], suffix: str) -> dict[str, float]:
     hits: dict[str, list[float]] = {"video": [], "text": []}
-    size = min(GALLERY, len(captions) // 2)  # one clip of each shot, then the other: no gallery has both
+    size = min(GALLERY, len(captions) // 2)  # first clips, then second clips: no gallery has both of a shot
     for first in range(0, len(captions) - size + 1, size):
         part = slice(first, first + size)
-        scores, told = video_ND[part] @ text_ND[part].T, captions[part]
+        scores, texts = video_ND[part] @ text_ND[part].T, captions[part]
         for way, best in (("video", scores.argmax(dim=1)), ("text", scores.argmax(dim=0))):
-            hits[way] += [float(told[k] == told[int(one)]) for k, one in enumerate(best)]
+            hits[way] += [float(texts[k] == texts[int(one)]) for k, one in enumerate(best)]
     return {f"r1_{way}{suffix}": float(np.mean(values)) for way, values in hits.items()}
 
 
 def _wrong(texts: Sequence[Any], kind: str) -> tuple[list[int], list[str]]:
-    """Clips and wrong captions of a kind, pair by pair."""
+    """Pairs of clips and wrong captions of a kind."""
     found: list[tuple[int, str]] = []
     for n, one in enumerate(texts):
         if kind == "direction":
@@ -100,7 +100,7 @@ def _wrong(texts: Sequence[Any], kind: str) -> tuple[list[int], list[str]]:
 
 
 def main() -> None:
-    """Measure weights on disk on the split `val` or `heldout`."""
+    """Evaluate weights on disk on the split `val` or `heldout`."""
     from mvideo_core.evaluation.metrics.overall_consistency import load_viclip
     from mvideo_core.weights import find
 

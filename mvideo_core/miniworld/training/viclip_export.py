@@ -1,4 +1,4 @@
-"""Averaged weights of a mini ViCLIP run -> a model folder in the public layout, with its card."""
+"""Export a mini ViCLIP run's averaged weights as a model folder in the public layout, with a model card."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,19 +15,19 @@ if TYPE_CHECKING:
 
 CARD = """# Mini ViCLIP
 
-ViCLIP (a space-time joint vision transformer beside CLIP's text transformer) at a small size: {millions:.2f} M
-parameters, fp16 on disk. The layout and parameter names are the public ViCLIP's; the same code reads both. Made for
-the mini world of this project (`mini_consistency`); it knows nothing of real footage.
+ViCLIP (a joint space-time vision transformer plus CLIP's text transformer) at a small size: {millions:.2f} M
+parameters, fp16 on disk. Layout and parameter names match the public ViCLIP; the same code reads both. Trained for
+this project's mini world (`mini_consistency`); it knows nothing about real footage.
 
 | | |
 |---|---|
-| Input | 8 frames, whole picture squeezed to {side}x{side} px, patches of {patch}; texts of at most {context} tokens |
+| Input | 8 frames, whole frame squeezed to {side}x{side} px, patches of {patch}; texts of at most {context} tokens |
 | Data | `mvideo_core.miniworld.world`, split "train", {shots} shots, two clips each; captions of world and captioner |
 | Command | `python -m mvideo_core.miniworld.training.viclip --shots {shots} --minutes {minutes:g}` (resumable) |
 | Trained | {step} steps, {spent:.1f} CPU minutes of one thread, running mean ({ema}) of the weights |
 | Words | each word of the world is a token; unseen classes, never trained on, share the vector of "animal" |
 
-Split "val", {clips:.0f} clips of {val_shots} shots, none of them trained on:
+Split "val", {clips:.0f} clips of {val_shots} shots, not used in training:
 
 | | |
 |---|---|
@@ -57,7 +57,7 @@ def write_model(run: "Trainer", pairs: Pairs, folder: Path) -> dict[str, float]:
 
 
 def lend_vectors(network: Any, tokenizer: Any) -> None:
-    """Give words that training never met the vector of "animal"; what training did to them is noise."""
+    """Give words not seen in training the vector of "animal"; training leaves only noise in them."""
     rows = network.text_encoder.token_embedding.weight
     with torch.no_grad():
         for word in unseen_words():
@@ -65,7 +65,7 @@ def lend_vectors(network: Any, tokenizer: Any) -> None:
 
 
 def card(run: "Trainer", network: Any, figures: dict[str, float], val_shots: int) -> str:
-    """The model card, all figures measured."""
+    """The model card, with measured numbers."""
     names = [name.removeprefix("gap_") for name in figures if name.startswith("gap_")]
     lines = [
         f"| {name.replace('_', ', ')} | {figures[f'gap_{name}']:.3f} | {figures[f'wins_{name}']:.3f} |"

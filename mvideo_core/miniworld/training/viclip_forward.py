@@ -1,4 +1,4 @@
-"""Training forward of ViCLIP over its own modules: a subset of the patches, texts no longer than they are.
+"""Training forward pass of ViCLIP with its own modules: a subset of patches, texts without padding.
 
 At inference `networks.viclip.ViClip` sees every patch; with all patches kept both give the same embeddings.
 
@@ -19,7 +19,7 @@ def video_states(network: Any, video_BTCHW: Tensor, kept_BK: Tensor | None = Non
 
     Args:
         video_BTCHW: 8-bit frames of the network's size.
-        kept_BK: places of the tokens to keep, counted frame by frame (t * P + p); None keeps all T * P.
+        kept_BK: indices of the tokens to keep, frame by frame (t * P + p); None = all T * P.
     """
     vision, patch = network.vision_encoder, network.sizes.patch_px
     batch, frames, _, height, width = video_BTCHW.shape
@@ -42,7 +42,7 @@ def video_states(network: Any, video_BTCHW: Tensor, kept_BK: Tensor | None = Non
 
 
 def text_embeddings(network: Any, tokens_BL: Tensor, parts: int = 3) -> Tensor:
-    """(B, D); texts of like length go together, and nothing after a text's end is computed (its mask is causal)."""
+    """(B, D); groups texts of similar length and skips everything after a text's end (the mask is causal)."""
     text = network.text_encoder
     lengths = tokens_BL.argmax(dim=-1) + 1
     order = lengths.argsort()
@@ -65,5 +65,5 @@ def _block(block: Any, states: Tensor, causal: bool) -> Tensor:
     seen = functional.scaled_dot_product_attention(q, k, v, is_causal=causal)
     states = states + attn.out_proj(seen.transpose(1, 2).reshape(batch, length, width))
     hidden = block.mlp["c_fc"](block.ln_2(states))
-    # x * sigmoid(1.702 x), in one kernel
+    # x * sigmoid(1.702 x), as one kernel
     return states + block.mlp["c_proj"](functional.silu(1.702 * hidden) / 1.702)

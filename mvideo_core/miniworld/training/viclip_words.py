@@ -1,6 +1,6 @@
-"""Vocabulary of the mini ViCLIP: CLIP's own tokenizer over a short list of merges that knows the world's words.
+"""Vocabulary of the mini ViCLIP: CLIP's tokenizer with a short list of merges for the world's words.
 
-Every word of the world's captions, and the names of its unseen classes, is one token; any other text is spelled.
+Every word of the world's captions, and the names of its unseen classes, is one token; other text is spelled out.
 """
 
 import re
@@ -17,8 +17,8 @@ from mvideo_core.miniworld.world.scenery import SCENES
 
 ANIMALS = frozenset({"bird", "dog", "elephant", "horse"})
 GENERAL = ("animal", "object")
-"""Words that some training captions have in place of a class, so that a word like them means something."""
-_TOLD = """
+"""Words that replace a class in some training captions, so that such words get a meaning."""
+_MOTION_WORDS = """
 a an the and are in of on by is view two three four five six first second third fourth fifth sixth seventh starts
 stays moves enters appears leaves going out sight way coming back there then after about one less than more seconds
 changing pose slowly quickly up down from side to left right top bottom upper lower centre upwards downwards across
@@ -30,7 +30,7 @@ animals at end for while
 
 def world_words() -> list[str]:
     """All words that become one token, sorted."""
-    words = set(_TOLD.split()) | set(PALETTE) | set(GENERAL)
+    words = set(_MOTION_WORDS.split()) | set(PALETTE) | set(GENERAL)
     for text in (*CAMERA.values(), *(scene.words for scene in SCENES.values()), *kinds()):
         words |= set(split_words(text))
     for one in kinds().values():
@@ -49,7 +49,7 @@ def merges_of(words: Iterable[str]) -> list[tuple[str, str]]:
     """Byte-pair merges, most frequent pair first, until every word is one piece.
 
     Args:
-        words: each counts once.
+        words: each counted once.
     """
     spellings = [[*word[:-1], word[-1] + "</w>"] for word in sorted(set(words))]
     merges: list[tuple[str, str]] = []
@@ -80,23 +80,23 @@ def write_merges(path: Path, merges: Iterable[tuple[str, str]]) -> None:
 
 
 def world_tokenizer() -> ClipTokenizer:
-    """The tokenizer that `write_merges(merges_of(world_words()))` gives back."""
+    """Same tokenizer as from the file written by `write_merges(merges_of(world_words()))`."""
     return ClipTokenizer(merges_of(world_words()))
 
 
 def unseen_words() -> list[str]:
-    """Words that only names of unseen classes have; captions in training never do."""
+    """Words that occur only in unseen class names and not in training captions."""
     seen = {word for name, one in kinds().items() if not one.unseen for word in split_words(name)}
     return sorted({word for name in unseen_classes() for word in split_words(name)} - seen)
 
 
 def mirror(text: str) -> str:
-    """The caption of the mirrored video: left and right change places."""
+    """The caption of the mirrored video: swap left and right."""
     return re.sub(r"\b(left|right)\b", lambda found: "right" if found[0] == "left" else "left", text)
 
 
 def generalize(text: str, name: str) -> str:
-    """The caption with "animal" or "object" for one class, articles in order."""
+    """The caption with one class replaced by "animal" or "object", with correct articles."""
     general = GENERAL[0] if name in ANIMALS else GENERAL[1]
     text = re.sub(rf"\b[Aa] (?={name}\b)", lambda found: "An " if found[0][0] == "A" else "an ", text)
     return re.sub(rf"\b{name}\b", general, text)

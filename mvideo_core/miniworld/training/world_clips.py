@@ -1,6 +1,6 @@
-"""The world at the mini base's size, and what the motion captioner says of it.
+"""The world at the mini base's size, and the motion captioner's captions of it.
 
-Frames are drawn three times larger and shrunk by area: drawn small, they would have sharper edges than a clip's.
+Frames are rendered three times larger and downscaled by area: rendered small, they would have sharper edges than clips.
 
 Legend: T frames, N objects, H, W.
 """
@@ -19,19 +19,19 @@ from mvideo_core.perception.captioning.motion import MotionCaptioner
 
 HEIGHT, WIDTH = 64, 96
 OVERSIZE = 3
-"""Drawn this much larger, then shrunk by area."""
+"""Rendering scale before downscaling by area."""
 SOURCE_WIDTH = 720
-"""The width at which the world's grain counts as one level per pixel; smaller frames average it away."""
+"""Frame width at which the world's grain is per pixel; smaller frames average it out."""
 
 
 class Tracks(NamedTuple):
-    """Truth of all objects over some frames; where an object is lost, its boxes are NaN and its areas 0.
+    """Ground truth of all objects over some frames; where an object is lost, its boxes are NaN and its areas 0.
 
     Attributes:
-        height, width: of the frames, px.
+        height, width: frame size, px.
         boxes_NT4: xyxy, px.
-        areas_NT: visible pixels.
-        lost_NT: bool, too small or too hidden to be found.
+        areas_NT: number of visible pixels.
+        lost_NT: bool, too small or too occluded to be found.
     """
 
     height: int
@@ -42,7 +42,7 @@ class Tracks(NamedTuple):
 
 
 def clip_shot(seed: int, split: Split, width: int = WIDTH, unseen: bool = False) -> ShotSpec:
-    """A shot with its grain averaged over the source's pixels, as it would be in a clip `width` px wide."""
+    """A shot with its grain averaged as in a clip `width` px wide."""
     spec = sample_shot(seed, split, unseen)
     return dataclasses.replace(spec, grain=spec.grain * OVERSIZE * width / SOURCE_WIDTH)
 
@@ -54,7 +54,7 @@ def large_frames(spec: ShotSpec, times_s: list[float], size_hw: tuple[int, int] 
 
 
 def shrunk(large: np.ndarray, size_hw: tuple[int, int] = (HEIGHT, WIDTH)) -> np.ndarray:
-    """A large frame or uint8 mask at the size of a clip, by area."""
+    """Downscale a large frame or uint8 mask to clip size, by area."""
     import cv2
 
     return cv2.resize(large, size_hw[::-1], interpolation=cv2.INTER_AREA)
@@ -72,15 +72,15 @@ def true_tracks(frames: Sequence[WorldFrame]) -> Tracks:
 
 
 def motion_caption(spec: ShotSpec, tracks: Tracks, fps: float, labels: Sequence[str] | None = None) -> str:
-    """What the motion captioner says of true tracks; objects that are lost in all frames are left out.
+    """The motion captioner's caption of true tracks; objects that are lost in all frames are left out.
 
     Args:
         fps: frames per second of the tracks.
-        labels: class of each object, if not the actors' own.
+        labels: class of each object; None = the actors' classes.
     """
     labels = tuple(actor.kind for actor in spec.actors) if labels is None else tuple(labels)
     clip = CaptionInput(
         str(spec.seed), tracks.width, tracks.height, fps, labels=labels, boxes_NT4=tracks.boxes_NT4,
         areas_NT=tracks.areas_NT,
     )  # fmt: skip
-    return MotionCaptioner.tiny().tell(clip)
+    return MotionCaptioner.tiny().describe(clip)

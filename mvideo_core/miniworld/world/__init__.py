@@ -1,12 +1,12 @@
 """The mini world: deterministic procedural video with exact ground truth. See docs/world.md.
 
     spec = sample_shot(seed=7, split="train")                       # a ShotSpec: scene, camera, actors
-    for frame in render_shot(spec, 33, 288, 192, fps=8):       # any size and rate: the same world
+    for frame in render_shot(spec, 33, 288, 192, fps=8):       # any size and frame rate: the same world
         frame.rgb, frame.visible, frame.amodal, frame.boxes()  # (H,W,3) u8, (N,H,W) bool, (N,H,W) bool, (N,4) xyxy
     still = sample_frame(seed=7, width=288, height=192)        # Sample: rgb, boxes_xyxy, labels, masks, ignored_xyxy
 
 Splits "train", "val" and "heldout" are disjoint lists of seeds 0, 1, 2, ...; the seven unseen classes appear only with
-`unseen=True`, which no training may use. Same arguments, same bytes.
+`unseen=True`, which must not be used for training. Same arguments, same bytes.
 
     make_world("world/", n_videos=8, split="heldout")              # multi-shot mp4s with a truth file each
     truth = read_truth("world/truth/mini_heldout_00000.json")      # cuts, shots, objects per frame, captions, camera

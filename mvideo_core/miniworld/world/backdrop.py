@@ -1,4 +1,4 @@
-"""Painting a backdrop in world coordinates, so that any crop at any size shows the same place."""
+"""Paint a backdrop in world coordinates, so that any crop at any size shows the same place."""
 
 import functools
 import math
@@ -62,15 +62,15 @@ def _add_texture(
 
 
 def _bilinear(tile: np.ndarray, x: np.ndarray, y: np.ndarray) -> np.ndarray:
-    """Separable look-up on a periodic tile."""
+    """Separable lookup in a periodic tile."""
     x0, y0 = x.astype(np.int64), y.astype(np.int64)
     fx, fy = (x - x0)[None, :], (y - y0)[:, None]
-    # A tiny negative float32 modulo 256 is 256.0, so the indices wrap once more.
+    # A tiny negative float32 modulo 256 is 256.0, so the indices are wrapped again.
     rows = tile[y0 % 256] * (1 - fy) + tile[(y0 + 1) % 256] * fy
     return rows[:, x0 % 256] * (1 - fx) + rows[:, (x0 + 1) % 256] * fx
 
 
 @functools.lru_cache(maxsize=16)
 def _tile(index: int) -> np.ndarray:
-    """A periodic (256, 256) float32 noise tile in about -2..2."""
+    """A periodic (256, 256) float32 noise tile, about -2 to 2."""
     return np.random.default_rng(index).standard_normal((256, 256)).astype(np.float32)

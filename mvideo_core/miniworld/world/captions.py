@@ -1,4 +1,4 @@
-"""The true caption of a shot: who does what, where, and how the camera moves."""
+"""The true caption of a shot: actors, actions, scene, and camera movement."""
 
 from mvideo_core.miniworld.world.kinds import kind_of
 from mvideo_core.miniworld.world.spec import ActorSpec, ShotSpec
@@ -16,7 +16,7 @@ CAMERA = {
 
 
 def describe(spec: ShotSpec) -> str:
-    """English text in the order subject, movement, scene, camera."""
+    """English caption in the order subject, movement, scene, camera."""
     first, *rest = spec.actors
     sentences = [f"{_sentence(first, spec.duration_s)} {spec.scene.words}."]
     sentences += [
@@ -26,7 +26,7 @@ def describe(spec: ShotSpec) -> str:
 
 
 def direction_of(actor: ActorSpec, duration_s: float) -> str:
-    """Travel in the world over the shot: "right", "left", "back and forth", or "" in place."""
+    """Direction of travel over the shot: "right", "left", "back and forth", or "" = in place."""
     if not actor.path.vx:
         return ""
     signs = {actor.path.at(duration_s * step / 60)[2] for step in range(61)}

@@ -1,4 +1,4 @@
-"""Pages for human eyes: one sheet of every class, and for a folder of world videos a strip per shot with its truth."""
+"""Gallery pages: a sheet of every class, and for a folder of world videos, a strip per shot with ground truth."""
 
 import random
 from pathlib import Path
@@ -22,7 +22,7 @@ INK = ((230, 60, 60), (250, 210, 60), (60, 200, 230), (230, 90, 220), (90, 220, 
 
 
 def class_sheet(n_each: int = 4, cell_w: int = 260, cell_h: int = 200) -> np.ndarray:
-    """(H, W, 3) uint8: `n_each` individuals of every class, named, eight cells a row."""
+    """(H, W, 3) uint8: `n_each` individuals of every class, labeled, eight cells per row."""
     import cv2
 
     tiles = []
@@ -41,7 +41,7 @@ def class_sheet(n_each: int = 4, cell_w: int = 260, cell_h: int = 200) -> np.nda
 
 
 def shot_sheet(seeds: range, unseen: bool = False, width: int = 360, height: int = 240) -> np.ndarray:
-    """(H, W, 3) uint8: one labeled still per seed, five a row."""
+    """(H, W, 3) uint8: one labeled still per seed, five per row."""
     tiles = []
     for seed in seeds:
         still = sample_frame(seed, width, height, "val", unseen)
@@ -50,10 +50,10 @@ def shot_sheet(seeds: range, unseen: bool = False, width: int = 360, height: int
 
 
 def make_gallery(folder: str | Path) -> Path:
-    """`gallery/index.html` in a world folder: class sheet, stills, and per video its cuts, shots, captions and strips.
+    """Write `gallery/index.html` in a world folder: class sheet, stills, each video's cuts, shots, captions, strips.
 
     Returns:
-        The page.
+        Path of the page.
     """
     folder = Path(folder)
     out = folder / "gallery"
@@ -61,7 +61,7 @@ def make_gallery(folder: str | Path) -> Path:
     write_png(out / "stills.png", shot_sheet(range(20)))
     write_png(out / "unseen.png", shot_sheet(range(10), unseen=True))
     sheets = [
-        ("classes.png", "Every class, four individuals each"),
+        ("classes.png", "All classes, four individuals each"),
         ("stills.png", "Validation stills with true boxes"),
         ("unseen.png", "Stills with unseen classes"),
     ]
@@ -72,7 +72,7 @@ def make_gallery(folder: str | Path) -> Path:
 
 
 class VideoSection(NamedTuple):
-    """A video on the page. `file`: relative to the page; `strips`: a picture per shot, and its times and caption."""
+    """A video on the page. `file`: relative to the page; `strips`: image, times and caption of each shot."""
 
     name: str
     about: str
@@ -109,7 +109,7 @@ def _strips(folder: Path, truth: SourceTruth, path: Path, n: int = 6, height: in
 
 
 def with_boxes(rgb: np.ndarray, boxes: np.ndarray, labels: tuple[str, ...]) -> np.ndarray:
-    """A copy of the frame with named boxes."""
+    """A copy of the frame with labeled boxes."""
     import cv2
 
     out = rgb.copy()

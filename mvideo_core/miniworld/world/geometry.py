@@ -1,4 +1,4 @@
-"""Polygons: the only ink of the world. Local coordinates, y down; every builder returns float64 (N, 2)."""
+"""Polygons, the only drawing primitive. Local coordinates, y down; every builder returns float64 (N, 2)."""
 
 import functools
 import math
@@ -12,7 +12,7 @@ Point = tuple[float, float]
 
 
 class Part(NamedTuple):
-    """One filled polygon of an object, RGB 0..255. What is drawn and what is true share these points."""
+    """One filled polygon of an object, RGB 0..255. Rendering and ground truth share these points."""
 
     points: np.ndarray
     color: Color
@@ -39,12 +39,12 @@ def disc(x: float, y: float, r: float, ry: float | None = None, n: int = 20, tur
 
 
 def box(x0: float, y0: float, x1: float, y1: float) -> np.ndarray:
-    """An upright rectangle."""
+    """An axis-aligned rectangle."""
     return np.array([(x0, y0), (x1, y0), (x1, y1), (x0, y1)])
 
 
 def poly(*points: Point) -> np.ndarray:
-    """A polygon as given."""
+    """A polygon from its vertices."""
     return np.array(points, dtype=float)
 
 
@@ -70,7 +70,7 @@ def blob(points: Sequence[Point] | np.ndarray, rounds: int = 2) -> np.ndarray:
 
 
 def ribbon(points: Sequence[Point] | np.ndarray, radii: Sequence[float] | np.ndarray) -> np.ndarray:
-    """A band along a line with a half-width per point: tails, trunks, flippers."""
+    """A band along a polyline with a half-width per point: tails, trunks, flippers."""
     line = np.asarray(points, dtype=float)
     along = np.gradient(line, axis=0)
     along /= np.maximum(np.hypot(along[:, 0], along[:, 1]), 1e-9)[:, None]
@@ -79,14 +79,14 @@ def ribbon(points: Sequence[Point] | np.ndarray, radii: Sequence[float] | np.nda
 
 
 def bend(start: Point, angle: float, curl: float, length: float, n: int = 7) -> np.ndarray:
-    """Points along an arc: leaves `start` at `angle` (0 = +x, positive = down), turning by `curl` radians in all."""
+    """Points along an arc: leaves `start` at `angle` (0 = +x, positive = down), turning by `curl` radians in total."""
     angles = angle + curl * np.linspace(0, 1, n - 1)
     steps = np.stack([np.cos(angles), np.sin(angles)], axis=1) * (length / (n - 1))
     return np.concatenate([[start], np.cumsum(steps, axis=0) + start])
 
 
 def turn(points: np.ndarray, angle: float, about: Point = (0.0, 0.0)) -> np.ndarray:
-    """Points turned by `angle` radians (positive = clockwise on screen)."""
+    """Rotate points by `angle` radians (positive = clockwise on screen)."""
     return (points - about) @ _turn(angle) + about
 
 
@@ -96,7 +96,7 @@ def step(p: Point, angle: float, length: float) -> Point:
 
 
 def shade(color: Color, factor: float) -> Color:
-    """The color made darker (< 1) or lighter (> 1)."""
+    """Make a color darker (< 1) or lighter (> 1)."""
     return (
         min(255, max(0, round(color[0] * factor))),
         min(255, max(0, round(color[1] * factor))),
@@ -105,18 +105,18 @@ def shade(color: Color, factor: float) -> Color:
 
 
 def move(parts: list[Part], dx: float, dy: float) -> list[Part]:
-    """All parts shifted."""
+    """Shift all parts."""
     shift = np.array((dx, dy))
     return [Part(part.points + shift, part.color) for part in parts]
 
 
 def all_turned(parts: list[Part], angle: float, about: Point) -> list[Part]:
-    """All parts turned around one point."""
+    """Rotate all parts around a point."""
     return [Part(turn(part.points, angle, about), part.color) for part in parts]
 
 
 def ground(parts: list[Part], lift: float = 0.0) -> list[Part]:
-    """All parts shifted so that the lowest point stands at y = -lift."""
+    """Shift all parts so that the lowest point is at y = -lift."""
     lowest = max(float(part.points[:, 1].max()) for part in parts)
     return move(parts, 0.0, -lowest - lift)
 

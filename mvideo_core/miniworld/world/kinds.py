@@ -1,4 +1,4 @@
-"""The classes of the world: what each looks like, how it moves, where it stands. Shapes register themselves here."""
+"""The classes of the world: appearance, actions, placement. Shapes register themselves here."""
 
 import functools
 import importlib
@@ -35,8 +35,8 @@ class Look:
     """One individual: colors and proportions.
 
     Attributes:
-        word: color word a caption uses.
-        main, second, third: RGB; what they paint is the shape's business.
+        word: color word in captions.
+        main, second, third: RGB; used as each shape defines.
         traits: eight numbers in [0, 1) that set proportions and variants.
     """
 
@@ -49,10 +49,10 @@ class Look:
 
 @dataclass(frozen=True)
 class Action:
-    """What an object does.
+    """An action of an object.
 
     Attributes:
-        verb: in a caption, after "is".
+        verb: text in captions, after "is".
         speed: own heights per second along x; 0 = in place.
         cycle_hz: pose cycles per second.
     """
@@ -72,12 +72,12 @@ class Kind:
 
     Attributes:
         draw: (look, action name, phase in radians) -> parts, about 1 high, feet at y = 0 (sky: center at 0), facing +x.
-        height: lowest and highest size, as a fraction of the frame height.
-        aspect: width / height, roughly; used to place things, never as truth.
+        height: minimum and maximum size, as a fraction of the frame height.
+        aspect: width / height, approximate; used for placement, not as ground truth.
         colors: palette words of the main color.
-        scenes: scene kinds it may stand in; empty = any.
-        unseen: outside COCO-80 and outside every training split.
-        mirror: may be seen facing -x; False for what carries writing.
+        scenes: scene kinds it may appear in; empty = any.
+        unseen: not in COCO-80 and not in any training split.
+        mirror: may face -x; False for objects with text.
     """
 
     name: str
@@ -125,10 +125,10 @@ def kinds() -> dict[str, Kind]:
 
 
 def kind_of(name: str) -> Kind:
-    """One class.
+    """Look up a class.
 
     Raises:
-        ConfigError: no such class; the message lists the known ones.
+        ConfigError: unknown class; the message lists the known ones.
     """
     if name not in kinds():
         raise ConfigError(f"class {name!r} is not in the world; known: {', '.join(kinds())}")

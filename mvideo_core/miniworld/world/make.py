@@ -1,4 +1,4 @@
-"""Write source videos with their truth: atomic, resumable, same arguments same bytes."""
+"""Write source videos with ground truth: atomic, resumable; same arguments, same bytes."""
 
 import json
 import logging
@@ -21,11 +21,11 @@ from mvideo_core.processes.parallel_map import side_by_side
 log = logging.getLogger(__name__)
 
 UNSEEN_FRAC = 0.25
-"""Share of held-out shots that star an unseen class; training and validation have none."""
+"""Fraction of held-out shots that feature an unseen class; training and validation have none."""
 
 
 CRF, PRESET = 23, "superfast"
-"""superfast has no macroblock tree, whose AVX-512 code in x264 gave other bytes from run to run."""
+"""superfast does not use macroblock tree, whose AVX-512 code in x264 is not deterministic."""
 
 
 def make_world(
@@ -37,25 +37,25 @@ def make_world(
     n_shots: int | None = None,
     processes: int = 1,
 ) -> list[SourceTruth]:
-    """Source videos `seed`, `seed + 1`, ... of a split; those already there are kept.
+    """Create source videos `seed`, `seed + 1`, ... of a split; existing ones are kept.
 
     Args:
         folder: gets `<name>.mp4` and `truth/`.
-        unseen_frac: share of shots with a class outside COCO; 0.25 for "heldout" and 0 otherwise when None.
-        n_shots: shots per video; 3 to 5, by seed, when None.
-        processes: videos drawn side by side; the bytes do not depend on it.
+        unseen_frac: fraction of shots with a class outside COCO; None = 0.25 for "heldout", otherwise 0.
+        n_shots: shots per video; None = 3 to 5, by seed.
+        processes: videos rendered in parallel; does not affect the bytes.
 
     Returns:
-        The truth of every video, masks left on disk.
+        The ground truth of every video; masks stay on disk.
 
     Raises:
-        ConfigError: no video asked for, or unseen classes asked for in a training split.
+        ConfigError: no video requested, or unseen classes requested in a training split.
     """
     if n_videos < 1:
-        raise ConfigError(f"n_videos {n_videos}: 1 or more")
+        raise ConfigError(f"n_videos is {n_videos}; it must be at least 1")
     frac = unseen_frac if unseen_frac is not None else (UNSEEN_FRAC if split == "heldout" else 0.0)
     if frac and split == "train":
-        raise ConfigError(f"unseen_frac {frac} in split 'train': unseen classes never go into training")
+        raise ConfigError(f"unseen_frac {frac} in split 'train': unseen classes must not be used in training")
     specs = [sample_source(seed + index, split, frac, n_shots) for index in range(n_videos)]
     truths = []
     for spec, truth in zip(specs, side_by_side(partial(write_source, folder=folder), specs, processes), strict=True):
@@ -65,12 +65,12 @@ def make_world(
 
 
 def write_source(spec: SourceSpec, folder: str | Path) -> SourceTruth:
-    """The video and its truth under `folder`; nothing is done when both are complete.
+    """Write the video and its ground truth to `folder`; skipped if both are complete.
 
-    The truth's JSON is renamed into place last, so its presence says that the rest is there.
+    The truth's JSON is renamed into place last, so if it exists, everything else does.
 
     Raises:
-        StoreError: the disk refuses.
+        StoreError: the disk cannot be written.
     """
     from mvideo_core.miniworld.world.truth import read_truth
 
@@ -92,7 +92,7 @@ def write_source(spec: SourceSpec, folder: str | Path) -> SourceTruth:
 
 
 class _Recorder:
-    """Takes note of the truth while the encoder pulls frames."""
+    """Records the ground truth while the encoder pulls frames."""
 
     def __init__(self, spec: SourceSpec):
         self.spec = spec
@@ -123,7 +123,7 @@ class _Recorder:
                 self.full[index][actor.object_id].append(full)
 
     def truth(self, folder: Path) -> SourceTruth:
-        """The record of what was seen; writes the mask files into `folder`."""
+        """The recorded ground truth; writes the mask files to `folder`."""
         spec, rate = self.spec, float(self.spec.fps)
         cuts = [TruthCut(kind=kind, time_s=(first + end) / 2 / rate, start_s=first / rate, end_s=end / rate)
                 for kind, first, end in cut_frames(spec)]  # fmt: skip

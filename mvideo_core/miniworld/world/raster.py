@@ -1,4 +1,4 @@
-"""Polygons to pixels. Picture and truth share the same vertices, rounded to 1/16 pixel."""
+"""Rasterize polygons. Image and ground truth share the same vertices, rounded to 1/16 pixel."""
 
 from collections.abc import Sequence
 
@@ -12,7 +12,7 @@ Box = tuple[int, int, int, int]
 
 
 def to_pixels(parts: Sequence[Part], view: np.ndarray) -> list[np.ndarray]:
-    """Each part's vertices as int32 sixteenths of a pixel; pixel (0, 0) is centered on (0.5, 0.5)."""
+    """Each part's vertices as int32 in 1/16 pixel; pixel (0, 0) is centered at (0.5, 0.5)."""
     if not parts:
         return []
     points = np.concatenate([part.points for part in parts])
@@ -41,7 +41,7 @@ def draw(canvas: np.ndarray, outlines: Sequence[np.ndarray], colors: Sequence[tu
 
 
 def bounds(outlines: Sequence[np.ndarray], width: int, height: int) -> Box | None:
-    """Pixel box (x0, y0, x1, y1), half-open, of all outlines clipped to the frame, or None when outside."""
+    """Pixel box (x0, y0, x1, y1), half-open, of all outlines clipped to the frame, or None if outside."""
     points = np.concatenate(outlines)
     x0, y0 = np.maximum(points.min(axis=0) // ONE - 1, 0)
     x1, y1 = np.minimum(points.max(axis=0) // ONE + 3, (width, height))
@@ -52,7 +52,7 @@ def silhouette(outlines: Sequence[np.ndarray], width: int, height: int) -> tuple
     """Union of the outlines as a binary mask.
 
     Returns:
-        (box, (box height, box width) uint8 0/1), or None when nothing is inside the frame.
+        (box, (box height, box width) uint8 0/1), or None if nothing is inside the frame.
     """
     import cv2
 

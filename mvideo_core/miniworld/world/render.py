@@ -1,4 +1,4 @@
-"""A shot's pixels and truth, frame by frame, at any size and rate."""
+"""Render a shot's pixels and ground truth, frame by frame, at any size and frame rate."""
 
 import math
 from collections.abc import Iterator
@@ -18,12 +18,12 @@ from mvideo_core.miniworld.world.spec import ActorSpec, OccluderSpec, ShotSpec, 
 
 @dataclass(frozen=True)
 class WorldFrame:
-    """One frame with its truth; N objects in `object_id` order.
+    """One frame with ground truth; N objects in `object_id` order.
 
     Attributes:
         rgb: (H, W, 3) uint8.
-        visible: (N, H, W) bool, what the camera sees of each.
-        amodal: (N, H, W) bool, the whole silhouette inside the frame, hidden parts included.
+        visible: (N, H, W) bool, visible part of each object.
+        amodal: (N, H, W) bool, the full silhouette inside the frame, including occluded parts.
         camera: (x, y, zoom) of the view.
     """
 
@@ -40,14 +40,14 @@ class WorldFrame:
 
 @dataclass(frozen=True)
 class Sample:
-    """One still for detector training: what is visible enough to be asked for.
+    """One still for detector training, with the sufficiently visible objects.
 
     Attributes:
         rgb: (H, W, 3) uint8.
         boxes_xyxy: (M, 4) float64 pixels, half-open, of the visible part.
         labels: M class names.
         masks: (M, H, W) bool, visible part.
-        ignored_xyxy: (K, 4) boxes of objects too small or too hidden to count either way.
+        ignored_xyxy: (K, 4) boxes of objects that are too small or too occluded and therefore ignored.
     """
 
     rgb: np.ndarray
@@ -58,9 +58,9 @@ class Sample:
 
 
 MIN_AREA_FRAC = 0.0012
-"""Objects with a smaller visible part (of the frame) are not asked for: about 20 x 20 pixels at 480 x 720."""
+"""Objects with a smaller visible area (fraction of the frame) are ignored: about 20 x 20 pixels at 480 x 720."""
 MIN_VISIBLE_FRAC = 0.3
-"""Nor are objects of which less than this part of the full silhouette (inside and outside the frame) is seen."""
+"""Objects with less than this fraction of the full silhouette (inside and outside the frame) visible are ignored."""
 
 
 def render_shot(
@@ -69,16 +69,16 @@ def render_shot(
     """Frames at start_s, start_s + 1/fps, ...
 
     Raises:
-        ConfigError: a size below 32 pixels or a rate not above 0.
+        ConfigError: a size below 32 pixels or a frame rate not above 0.
     """
     if min(width, height) < 32 or fps <= 0:
-        raise ConfigError(f"cannot render {width}x{height} at {fps} fps; at least 32x32 and fps above 0")
+        raise ConfigError(f"cannot render {width}x{height} at {fps} fps; the minimum is 32x32, with fps above 0")
     times = [start_s + index / fps for index in range(n_frames)]
     return render_times(spec, times, width, height)
 
 
 def render_times(spec: ShotSpec, times_s: list[float], width: int, height: int) -> Iterator[WorldFrame]:
-    """Frames at the given seconds; the backdrop is painted once, over all that the camera will see."""
+    """Frames at the given seconds; the backdrop is painted once, covering everything the camera will see."""
     import cv2
 
     views = [view_at(spec, t, width, height) for t in times_s]
@@ -89,7 +89,7 @@ def render_times(spec: ShotSpec, times_s: list[float], width: int, height: int) 
             rgb = plate.copy()
         else:
             scale = view[0, 0] / plate_view[0, 0]
-            # pixel centers stand at +0.5 in our coordinates and at 0 in OpenCV's
+            # pixel centers are at +0.5 in our coordinates and at 0 in OpenCV's
             shift = view[:, 2] - scale * plate_view[:, 2] + 0.5 * scale - 0.5
             rgb = cv2.warpAffine(plate, np.array([[scale, 0, shift[0]], [0, scale, shift[1]]]), (width, height))
         yield _draw_frame(spec, t, rgb, view, grain)
@@ -104,7 +104,7 @@ def sample_frame(
     t_s: float | None = None,
     classes: tuple[str, ...] | None = None,
 ) -> Sample:
-    """A cheap labeled still: one frame of the seed's shot at `t_s` seconds; a time of the seed's own when None."""
+    """A cheap labeled still: one frame of the seed's shot at `t_s` seconds; None = a time chosen by the seed."""
     spec = sample_shot(seed, split, unseen, aspect=width / height, classes=classes)
     if t_s is None:
         t_s = (seed * 0.6180339887) % 1.0 * spec.duration_s
@@ -113,7 +113,7 @@ def sample_frame(
 
 
 def label_objects(spec: ShotSpec, frame: WorldFrame) -> Sample:
-    """The frame's objects sorted into asked-for and ignored, by MIN_AREA_FRAC and MIN_VISIBLE_FRAC."""
+    """Split the frame's objects into labeled and ignored ones, by MIN_AREA_FRAC and MIN_VISIBLE_FRAC."""
     height, width = frame.rgb.shape[:2]
     areas = frame.visible.sum(axis=(1, 2))
     whole = np.array([full_area(spec, actor, frame.t_s, width, height) for actor in spec.actors])
@@ -135,7 +135,7 @@ def boxes_of(masks: np.ndarray) -> np.ndarray:
 
 
 def full_area(spec: ShotSpec, actor: ActorSpec, t: float, width: int, height: int) -> int:
-    """Pixels of the actor's whole silhouette, also what lies outside the frame."""
+    """Pixels of the actor's full silhouette, including parts outside the frame."""
     outlines = _actor_outlines(spec, actor, t, view_at(spec, t, width, height))[0]
     points = np.concatenate(outlines)
     low = points.min(axis=0) // 16 - 1
@@ -263,7 +263,7 @@ def _actor_outlines(
 
 
 def _shadow(rgb: np.ndarray, actor: ActorSpec, t: float, view: np.ndarray) -> None:
-    """A soft dark ellipse under the feet; no part of any mask."""
+    """Draw a soft dark ellipse under the feet; not part of any mask."""
     x, y, _ = actor.path.at(t)
     half = actor.height * kind_of(actor.kind).aspect * 0.42
     outline = to_pixels([Part(disc(x, y, half, 0.035 * actor.height + 0.006, n=24), (0, 0, 0))], view)

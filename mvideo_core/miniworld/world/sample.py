@@ -1,6 +1,6 @@
-"""Draw a shot from a seed: scene, exposure, camera, who acts and how.
+"""Sample a shot from a seed: scene, exposure, camera, actors and actions.
 
-Python's own generator, seeded with text, so that a seed means the same on every platform.
+Uses Python's generator, seeded with text, so that a seed gives the same shot on every platform.
 """
 
 import math
@@ -29,11 +29,11 @@ def sample_shot(
     """The shot of a seed.
 
     Args:
-        seed: 0 or more; every split has its own infinite list of seeds, and no two splits share a shot.
+        seed: 0 or more; every split has its own infinite list of seeds, and splits share no shots.
         split: "train", "val" or "heldout".
-        unseen: the first actor is of one of the seven classes outside COCO (never use it for training).
-        duration_s: length the camera move is spread over; drawn between 9 and 14 s when None.
-        aspect: width / height of the frame placement is made for.
+        unseen: the first actor has one of the seven classes outside COCO (do not use for training).
+        duration_s: duration of the camera move; None = random, 9 to 14 s.
+        aspect: width / height of the frame used for placement.
         classes: restrict the actors to these names.
 
     Raises:
@@ -42,7 +42,7 @@ def sample_shot(
     if split not in SPLITS:
         raise ConfigError(f"split {split!r} is unknown; allowed: {', '.join(SPLITS)}")
     if seed < 0:
-        raise ConfigError(f"seed {seed} is negative; give 0 or more")
+        raise ConfigError(f"seed {seed} is negative; use 0 or more")
     rng = random.Random(f"mini-world/{split}/{int(unseen)}/{seed}")
     drawn_s = rng.uniform(9.0, 14.0)
     duration = duration_s or drawn_s
@@ -133,7 +133,7 @@ def _other(rng: random.Random, scene: SceneSpec, pool: Sequence[str]) -> str:
 
 
 def _draw_class(rng: random.Random, names: Sequence[str]) -> str:
-    """People are drawn 2.5 times as often as any other class: most actions are theirs."""
+    """Sample people 2.5 times as often as any other class, because they have most of the actions."""
     return rng.choices(list(names), [2.5 if name == "person" else 1.0 for name in names])[0]
 
 
@@ -152,7 +152,7 @@ def _jitter(rng: random.Random, word: str) -> Color:
 
 
 def _base_y(rng: random.Random, scene: SceneSpec, one: Kind, height: float) -> float:
-    """Where the feet stand (sky: the center)."""
+    """y of the feet (sky: of the center)."""
     if one.place == "sky":
         return rng.uniform(0.12 + height / 2, max(0.16 + height / 2, scene.horizon + 0.08))
     if one.place == "water":
@@ -231,7 +231,7 @@ def _moving(rng: random.Random, role: str, path: Path, facing: int, speed: float
 def _crossing(
     rng: random.Random, scene: SceneSpec, names: list[str], duration: float, aspect: float
 ) -> list[ActorSpec]:
-    """Two objects that walk through one another's image around the middle of the shot."""
+    """Two objects that cross in the image around the middle of the shot."""
     actors = []
     for object_id, name in enumerate(names[:2]):
         one = kind_of(name)
@@ -282,7 +282,7 @@ def _occluder(
 
 
 def _overlap(a: ActorSpec, b: ActorSpec) -> float:
-    """Shared area over the smaller area of two nominal boxes at t = 0."""
+    """Intersection over the smaller area of two nominal boxes at t = 0."""
     ax0, ay0, ax1, ay1 = nominal_box(a)
     bx0, by0, bx1, by1 = nominal_box(b)
     shared = max(0.0, min(ax1, bx1) - max(ax0, bx0)) * max(0.0, min(ay1, by1) - max(ay0, by0))
@@ -290,7 +290,7 @@ def _overlap(a: ActorSpec, b: ActorSpec) -> float:
 
 
 def nominal_box(actor: ActorSpec) -> tuple[float, float, float, float]:
-    """Rough world box at t = 0, for placement only."""
+    """Approximate world box at t = 0, for placement only."""
     one = kind_of(actor.kind)
     x, y, _ = actor.path.at(0.0)
     half = actor.height * one.aspect / 2

@@ -1,6 +1,6 @@
-"""Eight scene kinds: gradients, far hills or walls, and clutter of no class.
+"""Eight scene kinds: gradients, far hills or walls, and unlabeled clutter.
 
-Every half unit of the world (a cell) has its own generator, so a single frame needs only the cells it sees.
+Every half unit of the world (a cell) has its own random generator, so a frame needs only the cells it shows.
 """
 
 import math
@@ -21,12 +21,12 @@ class Scenery:
     """One scene kind.
 
     Attributes:
-        words: for captions.
+        words: text for captions.
         horizon: range of the ground line, world y.
         above: RGB at y = -0.5 and at the horizon.
         below: RGB at the horizon and at y = `bottom`.
-        far: (scene, x grid) -> what lies at the back.
-        props: (scene, left edge of a cell, the cell's generator) -> clutter of no class.
+        far: (scene, x grid) -> the background.
+        props: (scene, left edge of a cell, the cell's generator) -> unlabeled clutter.
         texture: noise strength above and below the horizon, 8-bit levels.
     """
 
@@ -41,7 +41,7 @@ class Scenery:
 
 
 def _ridge(scene: SceneSpec, xs: np.ndarray, level: float, size: float, color: Color, rough: float = 1.0) -> Part:
-    """A hill line from sines of the seed down to below the horizon."""
+    """A hill line from seeded sines, down to below the horizon."""
     rng = random.Random(f"{scene.seed}/ridge/{level:.2f}")
     line = np.zeros_like(xs)
     for order in (1.1, 2.3, 4.7, 9.1):

@@ -1,4 +1,4 @@
-"""A source video: several shots, joined by hard cuts, dissolves and fades, in a size and rate that footage has."""
+"""A source video: several shots, joined by hard cuts, dissolves and fades, with typical sizes and frame rates."""
 
 import itertools
 import random
@@ -28,7 +28,7 @@ FORMATS: tuple[tuple[int, int, Fraction, float], ...] = (
 
 @dataclass(frozen=True)
 class Join:
-    """How one shot follows another.
+    """Transition between two shots.
 
     Attributes:
         frames: length of the transition; 0 for a hard cut. A dissolve overlaps the two shots by that much; a fade
@@ -41,12 +41,12 @@ class Join:
 
 @dataclass(frozen=True)
 class SourceSpec:
-    """One video to be.
+    """Specification of one video.
 
     Attributes:
         name: file stem; letters, digits, "_".
-        lengths: frames of each shot, the parts inside transitions included.
-        joins: one fewer than shots.
+        lengths: frames of each shot, including its parts in transitions.
+        joins: one less than shots.
     """
 
     name: str
@@ -60,7 +60,7 @@ class SourceSpec:
     joins: tuple[Join, ...]
 
     def starts(self) -> list[int]:
-        """Frame of the video at which each shot begins to show."""
+        """Video frame at which each shot starts to be visible."""
         out = [0]
         for length, join in zip(self.lengths, self.joins, strict=False):
             out.append(out[-1] + length - (join.frames if join.kind == "dissolve" else 0))
@@ -68,18 +68,18 @@ class SourceSpec:
 
     @property
     def n_frames(self) -> int:
-        """Frames of the whole video."""
+        """Total number of frames."""
         return self.starts()[-1] + self.lengths[-1]
 
 
 def sample_source(
     seed: int, split: Split = "train", unseen_frac: float = 0.0, n_shots: int | None = None
 ) -> SourceSpec:
-    """The source video of a seed.
+    """Sample the source video of a seed.
 
     Args:
-        unseen_frac: share of shots that star a class outside COCO.
-        n_shots: 3 to 5 when None. About one shot in five is short (2.5 to 6 s), the rest 9 to 14 s.
+        unseen_frac: fraction of shots that feature a class outside COCO.
+        n_shots: None = 3 to 5. About one shot in five is short (2.5 to 6 s), the rest 9 to 14 s.
     """
     rng = random.Random(f"mini-world-source/{split}/{seed}")
     width, height, fps = rng.choices([one[:3] for one in FORMATS], [one[3] for one in FORMATS])[0]
@@ -107,8 +107,8 @@ class SourceFrame:
     """One frame of the video.
 
     Attributes:
-        rgb: what the file holds.
-        shots: (shot index, frame of that shot, its rendering) of each shot showing: two inside a dissolve.
+        rgb: the frame in the file.
+        shots: (shot index, frame of that shot, its rendering) of each visible shot: two in a dissolve.
     """
 
     rgb: np.ndarray
@@ -116,7 +116,7 @@ class SourceFrame:
 
 
 def render_source(spec: SourceSpec) -> Iterator[SourceFrame]:
-    """All frames in order; at most two shots are open at a time."""
+    """All frames in order; at most two shots are rendered at a time."""
     starts = spec.starts()
     open_: dict[int, Iterator[WorldFrame]] = {}
     for frame in range(spec.n_frames):
@@ -146,7 +146,7 @@ def _mix_shots(spec: SourceSpec, showing: list[tuple[int, int, WorldFrame]]) -> 
 
 
 def _light(spec: SourceSpec, index: int, local: int) -> float:
-    """1 outside fades, down to 0 in the middle of one."""
+    """Brightness: 1 outside fades, down to 0 in the middle of one."""
     light = 1.0
     if index > 0 and spec.joins[index - 1].kind == "fade":
         light = min(light, local / (spec.joins[index - 1].frames // 2))
@@ -157,7 +157,7 @@ def _light(spec: SourceSpec, index: int, local: int) -> float:
 
 
 def cut_frames(spec: SourceSpec) -> list[tuple[CutKind, int, int]]:
-    """(kind, first mixed frame, first clean frame of the next shot) of every join; equal numbers for a hard cut."""
+    """(kind, first mixed frame, first clean frame of the next shot) of every join; equal for a hard cut."""
     out: list[tuple[CutKind, int, int]] = []
     for join, start in zip(spec.joins, itertools.islice(spec.starts(), 1, None), strict=True):
         half = join.frames // 2

@@ -1,7 +1,7 @@
-"""What a shot is, as numbers: scene, camera, actors, occluders. Everything else is computed from these.
+"""Parameters of a shot: scene, camera, actors, occluders. Everything else is computed from these.
 
-World coordinates: y 0 (top) .. 1 (bottom) is what the camera sees at rest; x in frame heights, 0 at the center.
-Times are seconds of the shot.
+World coordinates: the camera at rest sees y from 0 (top) to 1 (bottom); x in frame heights, 0 at the center.
+Times are seconds from the start of the shot.
 """
 
 import math
@@ -17,10 +17,10 @@ Item = Literal["actor", "occluder"]
 
 @dataclass(frozen=True)
 class Path:
-    """A walk along x: from x0 at velocity vx (heights/s), turning back at `low` and `high`; y stays.
+    """A walk along x: from x0 at velocity vx (heights/s), turning back at `low` and `high`; y is constant.
 
     Attributes:
-        low, high: turning points; far outside the frame, the object leaves and comes back; infinite, it never turns.
+        low, high: turning points; far outside the frame: the object leaves and comes back; infinite: it does not turn.
         wave: amplitude of a slow vertical drift (flyers), and its period in seconds.
     """
 
@@ -48,15 +48,15 @@ class Path:
 
 @dataclass(frozen=True)
 class ActorSpec:
-    """One object with truth.
+    """One object with ground truth.
 
     Attributes:
         object_id: index in the shot's list, from 0.
         height: size as a fraction of the frame height at zoom 1.
         facing: +1 right, -1 left, while at rest.
-        phase: of the pose cycle at t = 0, radians.
+        phase: phase of the pose cycle at t = 0, radians.
         depth: drawing order; larger is nearer to the camera.
-        role: what the sampler meant it for ("plain", "crossing", "behind", "reentry", "late").
+        role: purpose in the sampler ("plain", "crossing", "behind", "reentry", "late").
     """
 
     object_id: int
@@ -73,7 +73,7 @@ class ActorSpec:
 
 @dataclass(frozen=True)
 class OccluderSpec:
-    """Foreground clutter of no class: `shape` names its drawing."""
+    """Unlabeled foreground clutter; `shape` is its drawing function."""
 
     shape: str
     x: float
@@ -91,8 +91,8 @@ class CameraSpec:
     Attributes:
         kind: "static", "pan left", "pan right", "tilt up", "tilt down", "zoom in", "zoom out", "follow".
         start, end: (x, y, zoom) at 0 and at the end of the shot; smooth in between.
-        shake: amplitude in frame heights of hand-held wobble; 0 = tripod.
-        target: actor a follow camera keeps in view, or -1.
+        shake: amplitude of hand-held shake, in frame heights; 0 = tripod.
+        target: actor that a follow camera tracks, or -1.
     """
 
     kind: str
@@ -105,7 +105,7 @@ class CameraSpec:
 
 @dataclass(frozen=True)
 class SceneSpec:
-    """Backdrop. `kind` is one of `scenery.SCENES`; `words` is what a caption says after "in"/"on"."""
+    """Backdrop. `kind` is one of `scenery.SCENES`; `words` is its text in captions."""
 
     kind: str
     words: str
@@ -116,13 +116,13 @@ class SceneSpec:
 
 @dataclass(frozen=True)
 class ShotSpec:
-    """One continuous take.
+    """One continuous shot.
 
     Attributes:
-        seed, split: what it was sampled from; the same pair gives the same spec.
-        aspect: width / height that placement assumed; other shapes see more or less at the sides.
+        seed, split: source of the sample; the same pair gives the same spec.
+        aspect: width / height assumed for placement; other aspect ratios show more or less at the sides.
         grain: standard deviation of sensor noise, 8-bit levels.
-        gain, contrast, warmth: exposure, baked into all colors.
+        gain, contrast, warmth: exposure, applied to all colors.
     """
 
     seed: int

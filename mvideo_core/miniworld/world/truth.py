@@ -1,4 +1,4 @@
-"""The truth file of a source video: JSON beside packed masks, read lazily.
+"""Ground-truth file of a source video: JSON plus packed masks, read lazily.
 
 folder/<name>.mp4
 folder/truth/<name>.json                          SourceTruth
@@ -24,7 +24,7 @@ class TruthCut(Record):
 
     Attributes:
         start_s, end_s: first mixed frame and first clean frame of the next shot; equal for a hard cut.
-        time_s: the middle.
+        time_s: the midpoint.
     """
 
     kind: Literal["hard", "dissolve", "fade"]
@@ -37,12 +37,12 @@ class TruthObject(Record):
     """One object of a shot; lists are per frame of the shot.
 
     Attributes:
-        action: name of the class's action; `verb` is what a caption says of it.
+        action: name of the class's action; `verb` is its text in captions.
         direction: "right", "left", "back and forth" or "", travel in the world over the whole shot.
-        depth_rank: 0 is farthest; a higher rank hides a lower one.
-        boxes_xyxy: of the visible mask, source pixels, half-open; None where nothing shows.
+        depth_rank: 0 = farthest; a higher rank occludes a lower one.
+        boxes_xyxy: boxes of the visible mask, source pixels, half-open; None where nothing is visible.
         visible_px: area of the visible mask.
-        full_px: area of the whole silhouette, hidden parts and parts outside the frame included.
+        full_px: area of the full silhouette, including occluded parts and parts outside the frame.
     """
 
     object_id: int
@@ -51,7 +51,7 @@ class TruthObject(Record):
     action: str
     verb: str
     direction: str
-    color: str = Field(validation_alias=AliasChoices("color", "colour"))  # "colour" in worlds made before
+    color: str = Field(validation_alias=AliasChoices("color", "colour"))  # "colour" in older worlds
     role: str
     depth_rank: int
     boxes_xyxy: list[list[int] | None]
@@ -63,9 +63,9 @@ class TruthShot(Record):
     """One shot.
 
     Attributes:
-        first_frame, n_frames: where it shows, transitions included.
+        first_frame, n_frames: visible range, including transitions.
         start_s, end_s: the same in seconds, half-open.
-        clean_start_s, clean_end_s: the stretch without any mixing or fading.
+        clean_start_s, clean_end_s: the range without mixing or fading.
         camera_xyz: per frame (x, y, zoom), world units.
     """
 
@@ -87,7 +87,7 @@ class TruthShot(Record):
 
 
 class SourceTruth(Record):
-    """Everything true of one video. `fps` is `fps_num / fps_den`."""
+    """Ground truth of one video. `fps` is `fps_num / fps_den`."""
 
     version: int = VERSION
     name: str
@@ -109,30 +109,30 @@ class SourceTruth(Record):
 
 
 def read_truth(path: str | Path) -> SourceTruth:
-    """A truth file, without its masks.
+    """Read a truth file, without its masks.
 
     Raises:
-        MediaError: missing, not a truth file, or of another version.
+        MediaError: missing, not a truth file, or another version.
     """
     path = Path(path)
     try:
         value: Any = json.loads(path.read_text(encoding="utf-8"))
         truth = SourceTruth.model_validate(value)
     except OSError as error:
-        raise MediaError(f"{path}: cannot be read: {error.strerror}; make the world again") from None
+        raise MediaError(f"{path}: cannot be read: {error.strerror}; recreate the world") from None
     except ValueError as error:
         raise MediaError(f"{path}: not a truth file of the mini world: {error}") from None
     if truth.version != VERSION:
-        raise MediaError(f"{path}: truth version {truth.version} seen, {VERSION} wanted; make the world again")
+        raise MediaError(f"{path}: truth version {truth.version}, expected {VERSION}; recreate the world")
     return truth
 
 
 def read_masks(path: str | Path, shot: TruthShot, amodal: bool = False) -> MaskSequence:
-    """The masks of one shot, (n_frames, objects, height, width) of the source.
+    """Read the masks of one shot, (n_frames, objects, height, width) at source size.
 
     Args:
         path: the truth file.
-        amodal: whole silhouettes inside the frame instead of what is visible.
+        amodal: full silhouettes inside the frame instead of visible parts.
 
     Raises:
         MediaError: the mask file is missing or damaged.
@@ -141,4 +141,4 @@ def read_masks(path: str | Path, shot: TruthShot, amodal: bool = False) -> MaskS
     try:
         return from_bytes(file.read_bytes())
     except OSError as error:
-        raise MediaError(f"{file}: cannot be read: {error.strerror}; make the world again") from None
+        raise MediaError(f"{file}: cannot be read: {error.strerror}; recreate the world") from None

@@ -1,4 +1,4 @@
-"""What became of every item, as a page that opens from disk: funnel, statistics, overlay gallery."""
+"""Data report: funnel, statistics and overlay gallery on one page that opens from disk."""
 
 from mvideo_core.pages.data_report.collect import GalleryChoice, ReportCounter
 from mvideo_core.pages.data_report.data import (

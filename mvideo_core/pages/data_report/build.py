@@ -47,10 +47,10 @@ REVISION = 1
 
 
 class ReportSummary(Record):
-    """The written report: its page relative to the workspace, the funnel, and its gallery's media beside the page.
+    """The written report: page path relative to the workspace, funnel, and the gallery's media next to the page.
 
     Attributes:
-        warnings: "stage: why its output needs a look", of all stages.
+        warnings: "stage: why its output needs review", for all stages.
     """
 
     path: str
@@ -60,7 +60,7 @@ class ReportSummary(Record):
 
 
 def build_report(workspace: Workspace, options: ReportOptions | None = None) -> ReportSummary:
-    """Count all rows, draw the gallery, write the page. Parts that are not finished count as waiting.
+    """Count all rows, render the gallery, write the page. Unfinished parts count as waiting.
 
     Raises:
         StoreError: the rows do not account for every item.
@@ -104,7 +104,7 @@ def _build(workspace: Workspace, options: ReportOptions) -> ReportSummary:
 
 
 def report_problems(workspace: Workspace) -> list[Problem]:
-    """Files of the current report that are not there: its page, or media that the page shows."""
+    """Missing files of the current report: its page, or media on the page."""
     pointer = workspace.pointer("report")
     if pointer is None:
         return []
@@ -118,7 +118,7 @@ def report_problems(workspace: Workspace) -> list[Problem]:
 
 
 def _warnings(workspace: Workspace, markers: dict[str, dict[int, Marker | None]]) -> list[str]:
-    """What the stages' own reviews say about the rows of all parts."""
+    """Warnings from each stage's review of the rows of all parts."""
     found: list[str] = []
     for name, parts in markers.items():
         marker = next((marker for marker in parts.values() if marker is not None), None)
@@ -139,7 +139,7 @@ def _report_key(markers: dict[str, dict[int, Marker | None]], options: ReportOpt
 
 
 def _pending(markers: dict[str, dict[int, Marker | None]]) -> dict[str, int]:
-    """Items that wait at each stage: the `ok` rows of the stage before in parts that this stage has not finished."""
+    """Items waiting at each stage: `ok` rows of the previous stage in parts that this stage has not finished."""
     pending: dict[str, int] = {}
     order = list(markers)
     for before, stage in itertools.pairwise(order):
@@ -176,7 +176,7 @@ def _gallery(
     options: ReportOptions,
     out: Path,
 ) -> Iterator[GalleryItem]:
-    """Overlay, poster and facts of each chosen clip; the media go to `out`/media."""
+    """Overlay, poster and facts of each chosen clip; writes the media to `out`/media."""
     if not keys:
         return
     (out / "media").mkdir()
@@ -192,7 +192,7 @@ def _gallery(
             try:
                 _draw(workspace, clip, masks, options, out)
             except MediaError as error:
-                log.warning("report: %s is left out of the gallery: %s", key, error)
+                log.warning("report: %s left out of the gallery: %s", key, error)
                 continue
             yield item
 

@@ -1,4 +1,4 @@
-"""Histograms as inline SVG: no script, readable on paper, described for screen readers."""
+"""Histograms as inline SVG: no script, printable, labeled for screen readers."""
 
 from markupsafe import Markup, escape
 
@@ -9,7 +9,7 @@ WIDTH, HEIGHT, TOP, BOTTOM = 320, 150, 12, 28
 
 
 def histogram_svg(histogram: Histogram) -> Markup:
-    """One bar per bin, edges of the range below, the highest count above; colors come from the page's style."""
+    """One bar per bin, range limits below, highest count above; colors come from the page's CSS."""
     highest = max([*histogram.counts, 1])
     step = WIDTH / len(histogram.counts)
     room = HEIGHT - TOP - BOTTOM
@@ -24,15 +24,15 @@ def histogram_svg(histogram: Histogram) -> Markup:
     low, middle, high = histogram.edges[0], histogram.edges[len(histogram.edges) // 2], histogram.edges[-1]
     ticks = [(0.0, "start", low), (WIDTH / 2, "middle", middle), (float(WIDTH), "end", high)]
     marks = "".join(text(x, HEIGHT - 12, number(value), anchor) for x, anchor, value in ticks)
-    spoken = escape(f"{histogram.name}: {summary(histogram)}")
+    label = escape(f"{histogram.name}: {summary(histogram)}")
     return Markup(  # noqa: S704  # every text in it is a number of ours or escaped
-        f'<svg viewBox="0 0 {WIDTH} {HEIGHT}" role="img" aria-label="{spoken}">'
+        f'<svg viewBox="0 0 {WIDTH} {HEIGHT}" role="img" aria-label="{label}">'
         f'<g class="bars">{"".join(bars)}</g><path d="M0 {TOP + room}H{WIDTH}"/>{marks}</svg>'
     )
 
 
 def summary(histogram: Histogram) -> str:
-    """The values of the histogram in one line."""
+    """One-line summary of a histogram."""
     outside = histogram.below + histogram.above
     beyond = f", {outside:,} outside the range shown" if outside else ""
     return (

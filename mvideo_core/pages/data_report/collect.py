@@ -1,4 +1,4 @@
-"""Rows of all stages -> the numbers of the report. One pass, part by part; memory does not grow with the dataset."""
+"""Count the rows of all stages for the report. One pass, part by part; memory does not grow with the dataset."""
 
 import hashlib
 import heapq
@@ -28,7 +28,7 @@ from mvideo_core.pages.data_report.data import (
 )
 
 MAX_LISTED = 500
-"""Entries of lists on the page at most."""
+"""Maximum list entries on the page."""
 
 
 class Bins:
@@ -36,7 +36,7 @@ class Bins:
 
     Args:
         name, unit: for the page.
-        low, high: range of the bins; values outside are counted apart.
+        low, high: range of the bins; values outside are counted separately.
     """
 
     def __init__(self, name: str, unit: str, low: float, high: float, n_bins: int):
@@ -61,7 +61,7 @@ class Bins:
             self.counts[min(place, len(self.counts) - 1)] += 1
 
     def histogram(self) -> Histogram:
-        """What was counted."""
+        """The counts as a record."""
         width = (self.high - self.low) / len(self.counts)
         known = {"mean": self.sum / self.total, "least": self.least, "most": self.most} if self.total else {}
         return Histogram(
@@ -76,8 +76,8 @@ def _bins() -> dict[str, Bins]:
         "shots": Bins("Clips kept per video", "clips", 0, 20, 20),
         "objects": Bins("Objects kept per clip", "objects", 0, 20, 20),
         "score": Bins("Detection score", "", 0, 1, 20),
-        "area": Bins("Mean mask area, of the frame", "", 0, 0.5, 20),
-        "visible": Bins("Frames in which the object is visible", "", 0, 1, 20),
+        "area": Bins("Mean mask area, fraction of the frame", "", 0, 0.5, 20),
+        "visible": Bins("Fraction of frames with the object visible", "", 0, 1, 20),
         "drift": Bins("Drift: 1 - IoU of consecutive masks", "", 0, 1, 20),
         "words": Bins("Words per caption", "words", 0, 200, 20),
     }
@@ -93,10 +93,10 @@ class _StageCounts:
 
 
 class ReportCounter:
-    """Takes the rows of one part of one stage after the other, in any order of parts.
+    """Counts rows, one part of one stage at a time, parts in any order.
 
     Args:
-        options: number of examples and of gallery items, seed.
+        options: number of examples and gallery items, seed.
     """
 
     def __init__(self, options: ReportOptions):
@@ -109,13 +109,13 @@ class ReportCounter:
         self._gallery = GalleryChoice(options.gallery_items, options.seed)
 
     def add_part(self, stage: str, rows: Iterable[Row]) -> None:
-        """Count all rows of one part. A stage that expands must give all rows of one parent in one part.
+        """Count all rows of one part. A stage that expands must put all rows of a parent in one part.
 
         Raises:
-            ConfigError: a stage that the funnel does not know.
+            ConfigError: unknown stage.
         """
         if stage not in chain():
-            raise ConfigError(f"no stage {stage!r} in the funnel; known: {', '.join(chain())}")
+            raise ConfigError(f"unknown stage {stage!r}; known: {', '.join(chain())}")
         counts = self._stages.setdefault(stage, _StageCounts())
         per_parent: Counter[str] = Counter()
         for row in rows:
@@ -136,12 +136,12 @@ class ReportCounter:
                 self._bins["shots"].add(n_kept)
 
     def funnel(self, entered: int | None = None, pending_parents: Mapping[str, int] | None = None) -> list[FunnelStep]:
-        """The steps in the order of the stages, checked to add up. Stages without rows and parts are left out.
+        """The steps in stage order, checked to add up. Stages with no rows or parts are left out.
 
         Args:
-            entered: items listed at the very start; the rows of the first stage when None.
-            pending_parents: stage -> items whose part is not finished. A stage that expands cannot tell these from
-                items that gave no row; items missing here are taken as such.
+            entered: items in the sources; None = rows of the first stage.
+            pending_parents: stage -> items whose part is not finished. A stage that expands cannot distinguish these
+                from items without rows; items not counted here are treated as empty.
 
         Raises:
             StoreError: the rows do not account for every item.
@@ -166,20 +166,20 @@ class ReportCounter:
         return steps
 
     def histograms(self) -> list[Histogram]:
-        """All histograms that have values."""
+        """All non-empty histograms."""
         return [bins.histogram() for bins in self._bins.values() if bins.total]
 
     def examples(self) -> list[DropExample]:
-        """A few items per stage and reason, the same ones whatever the order of parts."""
+        """A few items per stage and reason, independent of the order of parts."""
         return [example for place in sorted(self._examples) for example in self._examples[place]]
 
     def list_entries(self) -> list[ListedEntry]:
-        """Entries of removal and held-out lists, those that left out most first."""
+        """Entries of removal and held-out lists, those that excluded the most samples first."""
         ordered = sorted(self._listed.items(), key=lambda one: (-one[1], one[0]))[:MAX_LISTED]
         return [ListedEntry(reason=reason, entry=entry, samples=count) for (reason, entry), count in ordered]
 
     def gallery_keys(self) -> list[str]:
-        """Clips to draw, every class at least once if there is room."""
+        """Clips for the gallery, every class at least once if there is room."""
         return self._gallery.choice()
 
     def _measure(self, row: Row) -> None:
@@ -211,17 +211,17 @@ class ReportCounter:
 
 
 class GalleryChoice:
-    """A fixed number of keys out of a stream: the first by a seeded hash for every class, then the first of all.
+    """Picks a fixed number of keys from a stream: the lowest seeded hash of every class, then the lowest overall.
 
     Args:
-        n_items: how many.
-        seed: of the hash.
+        n_items: number of keys.
+        seed: seed of the hash.
     """
 
     def __init__(self, n_items: int, seed: int):
         self.n_items, self.seed = n_items, seed
         self._by_label: dict[str, tuple[int, str]] = {}
-        self._first: list[tuple[int, str]] = []  # a heap of negated draws: its top is the one to go
+        self._first: list[tuple[int, str]] = []  # heap of negated hashes: its top is removed first
 
     def add(self, key: str, labels: Iterable[str]) -> None:
         """Offer a key."""
@@ -252,7 +252,7 @@ def _why(row: Row) -> str:
 
 
 def _weight(row: Row) -> int:
-    """Items that a row stands for: a planned or written shard stands for its samples."""
+    """Number of items a row represents: a planned or written shard counts as its samples."""
     if isinstance(row, ShardPlanRow | ShardRow) and row.status == "ok":
         return len(row.samples)
     return 1

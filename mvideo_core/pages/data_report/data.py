@@ -1,4 +1,4 @@
-"""What a report says, as records: a funnel that adds up, histograms, times, drop examples, a gallery."""
+"""Contents of a report as records: funnel, histograms, times, drop examples, gallery."""
 
 from itertools import pairwise
 
@@ -10,14 +10,14 @@ from mvideo_core.base.records import Record
 
 
 class ReportOptions(Options):
-    """How much the report shows."""
+    """Size of the report."""
 
     gallery_items: int = Field(
-        default=24, ge=0, le=500, description="overlay videos in the gallery; each costs a decode"
+        default=24, ge=0, le=500, description="overlay videos in the gallery; each needs a decode"
     )
-    seed: int = Field(default=0, description="seed of the gallery's choice among all finished clips")
-    max_side_px: int = Field(default=480, ge=64, le=2160, description="overlay videos are shrunk to this longer side")
-    examples: int = Field(default=3, ge=0, le=50, description="items named for every reason of a drop")
+    seed: int = Field(default=0, description="seed for choosing gallery clips")
+    max_side_px: int = Field(default=480, ge=64, le=2160, description="maximum longer side of overlay videos, pixels")
+    examples: int = Field(default=3, ge=0, le=50, description="example items per drop reason")
     title: str = Field(default="Mask dataset report", description="heading of the page")
 
 
@@ -27,11 +27,11 @@ class FunnelStep(Record):
     Attributes:
         stage: name of the stage.
         unit: what its rows are: "video", "clip", "sample".
-        entered: items handed over by the stage before.
+        entered: items from the previous stage.
         pending: entered items that have no row yet (the stage is not finished).
         rows: rows written; equals entered - pending unless `expands`.
         expands: one item may give several rows (a video's shots) or none.
-        empty: entered items that gave no row, in a stage that expands.
+        empty: entered items without a row, in a stage that expands.
         kept: rows with status ok.
         filtered, failed: reason or error class -> rows.
     """
@@ -49,17 +49,17 @@ class FunnelStep(Record):
 
     @property
     def dropped(self) -> int:
-        """Rows that did not go on."""
+        """Rows that were filtered or failed."""
         return sum(self.filtered.values()) + sum(self.failed.values())
 
 
 class Histogram(Record):
-    """Counts between edges; what lies outside is counted apart, never lost.
+    """Counts between edges; values outside are counted separately.
 
     Attributes:
-        edges: bin i holds edges[i] <= value < edges[i + 1]; the last bin holds its right edge as well.
-        below, above: values outside.
-        total, mean, least, most: of all values; the last three are 0 when there are none.
+        edges: bin i holds edges[i] <= value < edges[i + 1]; the last bin includes its right edge.
+        below, above: number of values outside.
+        total, mean, least, most: of all values; the last three are 0 if there are none.
     """
 
     name: str
@@ -75,7 +75,7 @@ class Histogram(Record):
 
 
 class StageTime(Record):
-    """Seconds of a stage summed over its parts (work time, not wall time when parts run side by side)."""
+    """Seconds of a stage summed over its parts (work time, not wall time if parts run in parallel)."""
 
     stage: str
     seconds: float
@@ -84,7 +84,7 @@ class StageTime(Record):
 
 
 class DropExample(Record):
-    """One item that was dropped, and why. `value` and `threshold` are those of a filtered row."""
+    """One dropped item and the reason; `value` and `threshold` are set for a filtered row."""
 
     stage: str
     key: str
@@ -95,7 +95,7 @@ class DropExample(Record):
 
 
 class ListedEntry(Record):
-    """An entry of a removal or held-out list, and how many samples it left out."""
+    """An entry of a removal or held-out list, and how many samples it excluded."""
 
     reason: str
     entry: str
@@ -103,7 +103,7 @@ class ListedEntry(Record):
 
 
 class GalleryObject(Record):
-    """One object of a gallery item; `color` is that of its overlay, "#rrggbb"."""
+    """One object of a gallery item; `color` is its overlay color, "#rrggbb"."""
 
     label: str
     color: str
@@ -112,7 +112,7 @@ class GalleryObject(Record):
 
 
 class GalleryItem(Record):
-    """One clip to look at; `video` and `poster` are paths below the report's folder."""
+    """One gallery clip; `video` and `poster` are paths in the report's folder."""
 
     key: str
     video: str
@@ -129,12 +129,12 @@ class GalleryItem(Record):
 
 
 class ReportData(Record):
-    """Everything on the page. `facts` are name -> text lines for the head (workspace, digest, versions)."""
+    """Everything on the page. `facts`: name -> text for the header (workspace, digest, versions)."""
 
     title: str
     funnel: list[FunnelStep]
     labels: dict[str, int] = {}
-    """Class -> kept objects."""
+    """Class -> number of kept objects."""
     histograms: list[Histogram] = []
     times: list[StageTime] = []
     examples: list[DropExample] = []
@@ -144,15 +144,15 @@ class ReportData(Record):
 
 
 def check_funnel(steps: list[FunnelStep]) -> None:
-    """Every item is accounted for, within each stage and from stage to stage.
+    """Check that every item is accounted for, within each stage and between stages.
 
     Raises:
-        StoreError: a sum that does not come out, with both sides of it.
+        StoreError: a sum does not match; the message gives both sides.
     """
     for step in steps:
         if step.rows != step.kept + step.dropped:
             raise StoreError(
-                f"funnel: {step.stage} wrote {step.rows} rows, but {step.kept} kept + {step.dropped} dropped are "
+                f"funnel: {step.stage} wrote {step.rows} rows, but {step.kept} kept + {step.dropped} dropped = "
                 f"{step.kept + step.dropped}; run `mvideo verify`"
             )
         with_rows = step.entered - step.pending - step.empty

@@ -1,4 +1,4 @@
-"""The page: one HTML file with style and script inside, media beside it, nothing from a network."""
+"""Render the page: one HTML file with inline CSS and script, media next to it, no network access."""
 
 import html
 import re
@@ -13,15 +13,15 @@ from mvideo_core.pages.kit import page_html
 HERE = Path(__file__).parent
 PAGE_NAME = "index.html"
 SHOWN_LABELS = 40
-"""Classes listed one by one in the statistics; the rest is one line."""
+"""Classes listed individually in the statistics; the rest become one line."""
 
 
 def render_report(data: ReportData, out_dir: Path) -> Path:
-    """Write the page into `out_dir` (its media folder is expected beside it) and return its path.
+    """Write the page into `out_dir`, which should contain its media folder, and return its path.
 
     Args:
         data: everything on the page.
-        out_dir: made if absent.
+        out_dir: created if missing.
 
     Raises:
         StoreError: the funnel does not add up.
@@ -33,7 +33,7 @@ def render_report(data: ReportData, out_dir: Path) -> Path:
 
 
 def page_text(data: ReportData) -> str:
-    """The page's HTML; texts from outside are escaped, links are http(s) only."""
+    """The page's HTML; untrusted text is escaped, links are http(s) only."""
     return page_html(
         HERE,
         data.title,
@@ -49,12 +49,12 @@ def page_text(data: ReportData) -> str:
 
 
 def media_of(page: str) -> set[str]:
-    """Files beside a page that it shows, by their paths relative to it."""
+    """Media files a page shows, as paths relative to it."""
     return {unquote(html.unescape(name)) for name in re.findall(r'(?:src|href|poster)="(media/[^"]+)"', page)}
 
 
 def funnel_bar(step: FunnelStep) -> list[tuple[str, int, float]]:
-    """(class, count, percent of the rows and pending items) of each part of a step's bar; empty parts left out."""
+    """(class, count, percent of rows and pending items) for each non-empty segment of a step's bar."""
     parts = [
         ("kept", step.kept), ("filtered", sum(step.filtered.values())), ("failed", sum(step.failed.values())),
         ("pending", step.pending),
@@ -64,12 +64,12 @@ def funnel_bar(step: FunnelStep) -> list[tuple[str, int, float]]:
 
 
 def percent(part: float, whole: float) -> str:
-    """A share in percent, "-" of nothing."""
+    """A fraction in percent; "-" if the whole is 0."""
     return f"{100 * part / whole:.1f} %" if whole else "-"
 
 
 def duration(seconds: float) -> str:
-    """Seconds in the unit people would use."""
+    """A duration in a human-friendly unit."""
     if seconds < 120:
         return f"{seconds:.1f} s"
     if seconds < 7200:
@@ -83,5 +83,5 @@ def local_url(path: str) -> str:
 
 
 def web_url(url: str) -> str:
-    """The URL if a browser may follow it from this page, else ""."""
+    """The URL if it is safe to link from this page, else ""."""
     return url if urlsplit(url).scheme in ("http", "https") else ""

@@ -1,4 +1,4 @@
-"""A page of an evaluation that opens from disk, offline: videos in step, contours, curves per frame, worst first."""
+"""Evaluation report on one offline page: synchronized videos, contours, per-frame curves, worst rows first."""
 
 from mvideo_core.pages.evaluation_report.build import PAGE_NAME, ReportOptions, build_report
 

@@ -1,4 +1,4 @@
-"""Writes the page: index.html with everything inside but the videos, data.json, videos/."""
+"""Build the page: index.html (self-contained except for the videos), data.json, videos/."""
 
 import logging
 from collections.abc import Sequence
@@ -39,26 +39,26 @@ DATA_NAME = "data.json"
 
 
 class ReportOptions(Options):
-    """How large the page gets."""
+    """Size of the page."""
 
-    max_rows: int = Field(default=120, ge=1, description="rows shown; of more, those with the lowest main metric")
-    max_side_px: int = Field(default=480, ge=32, multiple_of=2, description="longer side of the page's videos, px")
+    max_rows: int = Field(default=120, ge=1, description="maximum rows; those with the lowest main metric are shown")
+    max_side_px: int = Field(default=480, ge=32, multiple_of=2, description="longer side of videos, pixels, at most")
 
 
 def build_report(results_dir: str | Path, out: str | Path, options: ReportOptions | None = None) -> Path:
-    """The page of a result (`result.json` and what lies beside it) in the folder `out`; an older page is replaced.
+    """Build the page of a result (the folder with `result.json`) in the folder `out`; replaces an older page.
 
     Returns:
         Path of the page.
 
     Raises:
-        ConfigError: no result there, or `out` holds something else.
-        StoreError: the result is damaged, or the disk refuses.
+        ConfigError: no result there, or `out` contains something else.
+        StoreError: the result is damaged, or the disk cannot be written.
     """
     options = options or ReportOptions()
     loaded, place = read_result(results_dir), Path(out)
     if place.exists() and (not place.is_dir() or (any(place.iterdir()) and not (place / DATA_NAME).is_file())):
-        raise ConfigError(f"{place}: there already, and not a page of ours; give another folder")
+        raise ConfigError(f"{place}: exists and is not an evaluation page; choose another folder")
     with new_folder(place, replace=True) as work:
         (work / "videos").mkdir()
         data = page_data(loaded, work / "videos", options)
@@ -68,7 +68,7 @@ def build_report(results_dir: str | Path, out: str | Path, options: ReportOption
 
 
 def page_data(loaded: LoadedResult, videos: Path, options: ReportOptions) -> PageData:
-    """Everything on the page; its videos are written into `videos`."""
+    """Everything on the page; writes its videos into `videos`."""
     facts = loaded.result.metrics
     plans, overlays_of = plan_rows(loaded), overlay_metric(facts)
     scored = {name for plan in plans for found in plan.scores for name, row in found.items() if row.value is not None}
@@ -129,7 +129,7 @@ def _system_clip(
     loaded: LoadedResult, item: EvalItem, scores: dict[str, VideoScore], name: str, start_s: float, videos: Path,
     max_side_px: int,
 ) -> tuple[Clip | None, str]:  # fmt: skip
-    """The column of one system, or why there is none."""
+    """The column of one system, or the reason there is none."""
     video = EvalVideo(item)
     if (absence := absence_of(item.video)) is not None:
         return None, f"{absence.status}: " + (
@@ -163,7 +163,7 @@ def _source_clip(
 def _with_masks(
     loaded: LoadedResult, video: EvalVideo, shown: Shown, scores: dict[str, VideoScore], subject: str
 ) -> Shown:
-    """With the wanted and seen masks of S_m on this subject, where it was measured and the masks are still there."""
+    """Add the target and predicted masks of mask mIoU on this subject, if it was measured and the masks still exist."""
     name = overlay_metric(loaded.result.metrics, subject)
     if name not in scores or PREDICTED not in scores[name].artifacts:
         return shown
@@ -175,13 +175,13 @@ def _with_masks(
         log.warning("%s: outlines left out: %s", video.item.id, error)
         return shown
     if true.shape != seen.shape:
-        log.warning("%s: outlines left out: the masks are not those of the score", video.item.id)
+        log.warning("%s: outlines left out: the masks are not the ones that were scored", video.item.id)
         return shown
     return shown._replace(true=true, seen=seen)
 
 
 def _source_curves(cells: Sequence[Cell | None], on_source: set[str]) -> dict[str, Curve]:
-    """Curves of the metrics that look at the source: the same for every system, so the first one's."""
+    """Curves of metrics computed on the source: the same for every system, so the first one's."""
     return {name: curve for cell in reversed(cells) if cell for name, curve in cell.curves.items() if name in on_source}
 
 

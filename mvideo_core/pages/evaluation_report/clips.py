@@ -1,4 +1,4 @@
-"""The videos of a page: small, H.264, with pictures of one frame. Shape letters: T frames, N objects, H, W, C."""
+"""The videos of a page: small H.264 files with posters. Shape letters: T frames, N objects, H, W, C."""
 
 import math
 from collections.abc import Iterator
@@ -16,14 +16,14 @@ from mvideo_core.media.encode import write_mp4
 from mvideo_core.pages.evaluation_report.page_data import Clip
 
 TRUE, SEEN = (0, 229, 255), (255, 138, 0)
-"""Outlines of the wanted and of the seen mask: cyan and orange, which color-blind readers can distinguish."""
+"""Outlines of the target and the predicted mask: cyan and orange, which color-blind readers can distinguish."""
 MIN_OVERLAY_PX = 320
-"""Overlays of smaller videos are enlarged by a whole factor to about this longer side: outlines need room."""
+"""Overlays of smaller videos are upscaled by an integer factor to about this longer side: outlines need room."""
 MAX_ENLARGED = 4
 
 
 class Shown(NamedTuple):
-    """What goes into one column: frames, their rate, and the masks to outline (both None = no overlay)."""
+    """Content of one column: frames, frame rate, and the masks to outline (both None = no overlay)."""
 
     frames_THWC: np.ndarray
     fps: float
@@ -32,14 +32,14 @@ class Shown(NamedTuple):
 
 
 def write_clip(shown: Shown, folder: Path, name: str, start_s: float, max_side_px: int) -> Clip:
-    """NAME.mp4 and NAME.jpg, and the same with _overlay where there are masks, in `folder`.
+    """Write NAME.mp4 and NAME.jpg to `folder`, and the same with _overlay if there are masks.
 
     Args:
-        start_s: time of the still pictures.
-        max_side_px: longer side of the videos at most.
+        start_s: time of the posters.
+        max_side_px: maximum longer side of the videos.
 
     Returns:
-        The clip with paths relative to the folder above `folder`.
+        The clip, with paths relative to the parent of `folder`.
     """
     n_frames, height, width = shown.frames_THWC.shape[:3]
     still = min(n_frames - 1, int(start_s * shown.fps))
@@ -55,11 +55,11 @@ def mask_frames(masks: MaskSequence) -> np.ndarray:
     """Masks in the colors of their objects on black, uint8 (T, H, W, 3); later objects on top.
 
     Raises:
-        MediaError: larger than a decoded video may be; masks are stored as runs, so a small file can ask for that.
+        MediaError: larger than a decoded video may be; masks are run-length encoded, so a small file may hold that.
     """
     size = masks.n_frames * masks.height * masks.width * 3
     if size > MAX_DECODED_BYTES:
-        raise MediaError(f"masks of {masks.n_frames} frames of {masks.width}x{masks.height} px: {size >> 30} GiB drawn")
+        raise MediaError(f"masks of {masks.n_frames} frames of {masks.width}x{masks.height} px take {size >> 30} GiB")
     drawn = np.zeros((masks.n_frames, masks.height, masks.width, 3), np.uint8)
     for frame in range(masks.n_frames):
         for n in range(masks.n_objects):
@@ -90,7 +90,7 @@ def _shrunk(frames_THWC: np.ndarray, max_side_px: int) -> Iterator[np.ndarray]:
 
 
 def overlay_size(width: int, height: int, max_side_px: int) -> tuple[int, int]:
-    """Size of the overlay of a video: small ones grow by a whole factor, large ones shrink, sides are even."""
+    """Size of the overlay of a video: small videos grow by an integer factor, large ones shrink, sides are even."""
     factor = min(MAX_ENLARGED, math.ceil(MIN_OVERLAY_PX / max(width, height)))
     return even_size(
         width * factor, height * factor, max(max_side_px, 2 * MIN_OVERLAY_PX) if factor > 1 else max_side_px
@@ -98,7 +98,7 @@ def overlay_size(width: int, height: int, max_side_px: int) -> tuple[int, int]:
 
 
 def _overlaid(shown: Shown, max_side_px: int) -> Iterator[np.ndarray]:
-    """Frames with both outlines; where masks end before the frames do, frames without."""
+    """Frames with both outlines; without outlines where the masks end before the frames."""
     import cv2
 
     true, seen = shown.true, shown.seen

@@ -1,4 +1,4 @@
-"""From a result on disk to what the page shows: which rows, which columns, which numbers."""
+"""Collect the page's rows, columns and numbers from a result on disk."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -20,7 +20,7 @@ DIGITS = 5
 
 
 class RowPlan(NamedTuple):
-    """One row before anything is drawn: the item of each system (None = that system was not asked), and its scores."""
+    """One row before rendering: the item of each system (None = the system has no such item), and its scores."""
 
     test_set: str
     id: str
@@ -29,12 +29,12 @@ class RowPlan(NamedTuple):
 
 
 def systems_of(loaded: LoadedResult) -> list[tuple[str, str]]:
-    """(system, variant) of the columns, in the order of the result; test sets share columns."""
+    """(system, variant) of each column, in result order; test sets share columns."""
     return list(dict.fromkeys((group.system, group.variant) for group in loaded.result.groups))
 
 
 def plan_rows(loaded: LoadedResult) -> list[RowPlan]:
-    """Every row of the result, in the order of its items."""
+    """Every row of the result, in item order."""
     systems = systems_of(loaded)
     scores: dict[tuple[str, str, str, str], dict[str, ScoreRow]] = {}
     for row in loaded.rows:
@@ -51,7 +51,7 @@ def plan_rows(loaded: LoadedResult) -> list[RowPlan]:
 
 
 def choose_rows(rows: Sequence[RowPlan], metric: str, title: str, most: int) -> tuple[list[RowPlan], str]:
-    """At most `most` rows, those with the lowest value of the metric, in their old order; and how they were chosen."""
+    """At most `most` rows, those with the lowest value of the metric, in original order, and how they were chosen."""
     if len(rows) <= most:
         return list(rows), ""
 
@@ -65,7 +65,7 @@ def choose_rows(rows: Sequence[RowPlan], metric: str, title: str, most: int) -> 
 
 
 def overlay_metric(facts: Mapping[str, MetricFacts], subject: str = "video") -> str:
-    """The first S_m of own masks on this subject, whose seen masks are outlined; "" = none."""
+    """The first mask mIoU with matching masks on this subject; its predicted masks are outlined. "" = none."""
     for name, about in facts.items():
         chosen = about.options
         if about.metric == "mask_miou" and chosen.get("pairing") == "own" and chosen.get("subject") == subject:
@@ -74,7 +74,7 @@ def overlay_metric(facts: Mapping[str, MetricFacts], subject: str = "video") -> 
 
 
 def page_metrics(loaded: LoadedResult, curves: Mapping[str, Sequence[Curve]]) -> tuple[PageMetric, ...]:
-    """Metrics with the ends of their curves' axes: 0 to 100 for S_m, else lowest to highest value of all rows."""
+    """Metrics with the range of their curves' axes: 0 to 100 for mask mIoU, else minimum to maximum over all rows."""
     found, titles = [], metric_titles(loaded.result.metrics)
     for name, about in loaded.result.metrics.items():
         seen = [value for curve in curves.get(name, ()) for value in curve.values if value is not None]
@@ -96,7 +96,7 @@ def page_metrics(loaded: LoadedResult, curves: Mapping[str, Sequence[Curve]]) ->
 
 
 def cell_of(loaded: LoadedResult, item: EvalItem, rows: Mapping[str, ScoreRow]) -> tuple[Cell, dict[str, VideoScore]]:
-    """Numbers of one video, without pictures, and its stored scores by metric.
+    """Numbers of one video, without images, and its stored scores by metric.
 
     Raises:
         StoreError: a score file is damaged.
@@ -120,10 +120,10 @@ def cell_of(loaded: LoadedResult, item: EvalItem, rows: Mapping[str, ScoreRow]) 
 
 
 def curve_of(score: VideoScore, scale: float, item: EvalItem, about: MetricFacts) -> Curve | None:
-    """The numbers of a score over time; None when it has none or the video's rate is unknown.
+    """The values of a score over time; None if it has none or the video's rate is unknown.
 
-    S_m has a number per frame from the first on. Of other metrics, a number per frame or pair of neighbors is as long
-    as the video to a frame; fewer are spread evenly over it.
+    Mask mIoU has one value per frame, starting at the first. For other metrics, the number of values equals frames
+    or frame pairs, within one; fewer values are spread evenly over the video.
     """
     if not score.per_frame:
         return None
@@ -141,7 +141,7 @@ def curve_of(score: VideoScore, scale: float, item: EvalItem, about: MetricFacts
 
 
 def worst_time(cells: Sequence[Cell | None], metric: str) -> float:
-    """Middle of the step with the lowest value of any system, seconds; 0 without one."""
+    """Middle of the time step with the lowest value of any system, seconds; 0 if there is none."""
     found = [
         (value, (k + 0.5) * cell.curves[metric].step_s)
         for cell in cells
@@ -153,5 +153,5 @@ def worst_time(cells: Sequence[Cell | None], metric: str) -> float:
 
 
 def round_digits(value: float) -> float:
-    """To `DIGITS` significant digits."""
+    """Round to `DIGITS` significant digits."""
     return float(f"{value:.{DIGITS}g}")

@@ -1,15 +1,15 @@
-"""What is on the page; data.json and the page's script hold the same text of it."""
+"""Contents of the page; data.json and the page's script contain the same JSON."""
 
 from mvideo_core.base.records import Record
 
 
 class Clip(Record):
-    """One picture column of a row. Paths are relative to the page; "" = none.
+    """One video column of a row. Paths are relative to the page; "" = none.
 
     Attributes:
-        overlay: the video with the outlines of wanted and seen masks.
-        poster: its picture at the row's `start_s`.
-        poster_overlay: the overlay's picture there.
+        overlay: the video with outlines of target and predicted masks.
+        poster: its frame at the row's `start_s`.
+        poster_overlay: the overlay's frame at that time.
     """
 
     video: str
@@ -23,20 +23,20 @@ class Clip(Record):
 
 
 class Curve(Record):
-    """One number per step of time, as printed; None = the metric has none there."""
+    """One value per time step, as printed; None = no value there."""
 
     step_s: float
     values: tuple[float | None, ...]
 
 
 class Cell(Record):
-    """One system's video of a row.
+    """One system's video in a row.
 
     Attributes:
-        note: why there is no video; "" when there is one.
+        note: why there is no video; "" if there is one.
         values: by metric, as printed.
         notes: by metric, why there is no value.
-        details: by metric, its further numbers in raw units.
+        details: by metric, additional numbers in raw units.
     """
 
     clip: Clip | None = None
@@ -49,7 +49,7 @@ class Cell(Record):
 
 
 class PageRow(Record):
-    """One prompt or sample under every system; `cells` in the order of `PageData.systems`."""
+    """One prompt or sample with every system; `cells` in the order of `PageData.systems`."""
 
     key: str
     id: str
@@ -63,7 +63,7 @@ class PageRow(Record):
 
 
 class PageMetric(Record):
-    """A metric instance: its key in the result, its name for readers, and the ends of its curves' axis."""
+    """A metric instance: its key in the result, its readable name, and the limits of its curves' axis."""
 
     name: str
     title: str
@@ -77,7 +77,7 @@ class PageMetric(Record):
 
 
 class PageData(Record):
-    """The whole page. `n_rows` counts rows of the result; `rows` may be fewer, `chosen_by` says which."""
+    """The whole page. `n_rows` counts rows of the result; `rows` may have fewer; `chosen_by` says which."""
 
     title: str
     version: str

@@ -1,4 +1,4 @@
-"""The page as text: tables by template, rows by its script from the data inside it. Nothing comes from a network."""
+"""Render the page: tables from a template, rows by its script from embedded data. No network access."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -17,11 +17,11 @@ from mvideo_core.pages.evaluation_report.page_data import PageData
 from mvideo_core.pages.kit import page_html
 
 MAX_SYSTEMS = 6
-"""With more, a page of every pair (15 of six systems) is no longer read."""
+"""With more systems, all pairs (15 for six systems) are too many to read."""
 
 
 def page_text(data: PageData, loaded: LoadedResult) -> str:
-    """The page's HTML. Texts from outside are escaped by the template, or set as text by the script."""
+    """The page's HTML. Untrusted text is escaped by the template or set as text by the script."""
     result = loaded.result
     compared, note = _comparisons(loaded)
     return page_html(
@@ -44,7 +44,7 @@ def page_text(data: PageData, loaded: LoadedResult) -> str:
 
 
 def _comparisons(loaded: LoadedResult) -> tuple[list[Section], str]:
-    """Tables of every pair of systems, and how to read them or why there are none."""
+    """Tables for every pair of systems, and how to read them or why there are none."""
     if len(loaded.result.groups) > MAX_SYSTEMS:
         return [], f"More than {MAX_SYSTEMS} systems: compare pairs with `mvideo eval compare`."
     try:
@@ -61,7 +61,7 @@ def _table(members: Sequence[Difference]) -> list[list[str]]:
 
 
 def json_text(data: PageData) -> str:
-    """The data as JSON that may stand inside a script element: no "<", ">" or "&" in it."""
+    """The data as JSON that is safe inside a script element: no "<", ">" or "&"."""
     text = canonical_json(data.model_dump(mode="json", exclude_defaults=True))
     for sign in "<>&":
         text = text.replace(sign, f"\\u{ord(sign):04x}")

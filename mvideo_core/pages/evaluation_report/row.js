@@ -1,4 +1,4 @@
-// One row: its videos share one clock, in seconds. Uses data, state, metrics and the small makers of page.js.
+// One row: its videos share one clock, in seconds. Uses data, state, metrics and the element helpers of page.js.
 function Row(row, place) {
   var self = this;
   this.data = row;
@@ -54,7 +54,7 @@ Row.prototype.column = function (title, system, clip, cell) {
     video.addEventListener("click", this.toggle.bind(this));
     figure.append(video);
   } else {
-    figure.append(el("div", { class: "none" }, [cell ? cell.note || "no video" : "not asked of this system"]));
+    figure.append(el("div", { class: "none" }, [cell ? cell.note || "no video" : "no item for this system"]));
   }
   figure.append(value);
   this.players.push(player);
@@ -79,7 +79,7 @@ Row.prototype.timeline = function () {
   this.node.append(el("div", { class: "time" }, [this.button, this.range, this.ends, this.curve]));
 };
 
-// The file a column shows now; a change keeps the time.
+// The file a column shows; switching keeps the time.
 Row.prototype.load = function () {
   var self = this;
   this.players.forEach(function (player) {
@@ -105,7 +105,7 @@ Row.prototype.within = function (player, t) {
   return Math.max(0, Math.min(t, last));
 };
 
-// A browser may paint the first frame although the seek is done: look at what was painted, and seek again.
+// A browser may paint the first frame although the seek is done: check what was painted, and seek again.
 Row.prototype.placed = function (player, tries) {
   var self = this, video = player.video;
   video.currentTime = this.within(player, this.t);
@@ -186,7 +186,7 @@ Row.prototype.tell = function () {
   this.players.forEach(function (player) {
     if (player.now) {
       var value = valueAt(player.curve, self.t);
-      player.now.textContent = player.curve ? " now " + (value === null ? "not compared" : printed(value)) : "";
+      player.now.textContent = player.curve ? " now " + (value === null ? "no value" : printed(value)) : "";
     }
   });
   if (this.cursor) {

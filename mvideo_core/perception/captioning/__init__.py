@@ -1,4 +1,4 @@
-"""Clip -> text: a registry of captioners behind one protocol, and the cap that T5's 226 tokens ask for."""
+"""Clip -> caption: a registry of captioners with one protocol, and the length limit set by T5's 226 tokens."""
 
 from mvideo_core.perception.captioning.base import CAPTIONERS, Answer, Captioner, CaptionInput, in_order
 from mvideo_core.perception.captioning.rows import CaptionOptions, caption_rows, load_captioner

@@ -1,7 +1,7 @@
-"""Many questions under way at once: an event loop in a thread of its own, and the judgment whether the server is down.
+"""Many concurrent requests: an event loop in a separate thread, and detection of a server that is down.
 
-A clip that fails alone becomes its own error. Failures are held back until another clip is answered: if too many in a
-row fail before one is, the server is at fault, the run stops, and no clip is blamed for it.
+A clip that fails alone becomes its own error. Failures are held back until another clip is answered: if too many fail
+in a row before that, the server is at fault, the run stops, and no clip is blamed for it.
 """
 
 import asyncio
@@ -18,18 +18,18 @@ from mvideo_core.perception.captioning.chat_client import ChatClient, RequestFai
 
 T = TypeVar("T")
 LEAST_IN_A_ROW = 8
-"""So many failures in a row, none answered in between, mean that the server is down (more under more concurrency)."""
+"""Consecutive failures after which the server counts as down (more with more concurrency)."""
 LOOK_EVERY_S = 0.5
-"""Seconds between looks for a stop while answers are awaited."""
+"""Seconds between checks for a stop request while waiting for answers."""
 
 
 class Asking:
-    """Questions to one server, from any number of threads.
+    """Sends requests to one server, from any number of threads.
 
     Args:
-        open_client: makes the client; called in the event loop that it is used in.
-        model: model to ask for; "" = the only one served.
-        concurrency: requests in flight at once, over all callers.
+        open_client: creates the client; called in the event loop that uses it.
+        model: model to request; "" = the only one served.
+        concurrency: requests in flight at once, across all callers.
 
     Raises:
         ServerAway, ConfigError, ModelError: see `ChatClient.find_model`.
@@ -51,14 +51,14 @@ class Asking:
             raise
 
     def ask(self, keys: Sequence[str], payload: Callable[[int], dict[str, Any]]) -> Iterator[tuple[int, Outcome]]:
-        """(position, outcome) for each key as it is known. Leaving the iteration cancels what is under way.
+        """Yield (position, outcome) for each key as it completes. Leaving the loop cancels pending requests.
 
         Args:
             keys: clip keys, for messages.
-            payload: position -> request; called in a worker thread when its turn comes. A MediaError is an outcome.
+            payload: position -> request; called in a worker thread when it is sent. A MediaError is an outcome.
 
         Raises:
-            ServerAway, ConfigError, ModelError: nothing further can be answered.
+            ServerAway, ConfigError, ModelError: no more requests can be answered.
         """
         came: queue.SimpleQueue[tuple[int, Any]] = queue.SimpleQueue()
         running = self._start(self._all(keys, payload, came))
@@ -93,7 +93,7 @@ class Asking:
             for n in range(len(keys)):
                 await self._slots.acquire()
                 task = group.create_task(one(n))
-                task.add_done_callback(lambda _task: self._slots.release())  # also of one that is canceled unstarted
+                task.add_done_callback(lambda _task: self._slots.release())  # also if it is canceled before it starts
 
     def _note_answer(self) -> None:
         with self._lock:
@@ -108,7 +108,7 @@ class Asking:
             n_failed, self.in_a_row = self.in_a_row, 0
         others = f"{self.answered} clips were answered before" if self.answered else "no clip was answered"
         kind = ConfigError if self._rejected else ServerAway
-        raise kind(f"{n_failed} clips in a row failed, {others}; the last: {error}") from error
+        raise kind(f"{n_failed} clips in a row failed, {others}; last error: {error}") from error
 
     def _start(self, work: Coroutine[Any, Any, T]) -> "Future[T]":
         return asyncio.run_coroutine_threadsafe(work, self._loop)
@@ -126,7 +126,7 @@ async def _open_guarded(open_client: Callable[[], ChatClient]) -> ChatClient:
 
 
 def _next(came: "queue.SimpleQueue[tuple[int, Any]]") -> tuple[int, Any]:
-    """The next answer; raises Stopped when a stop is asked for first."""
+    """The next answer; raises Stopped if a stop is requested first."""
     while True:
         raise_if_stopped()
         try:

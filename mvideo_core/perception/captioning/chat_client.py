@@ -1,8 +1,8 @@
-"""Chat requests through the `openai` client: what a caption run needs beyond it.
+"""Chat requests through the `openai` client, plus what a caption run needs on top of it.
 
-The client itself retries, waits as Retry-After says, and keeps connections open. Added here: a deadline for a whole
-attempt (the client's is for one read), answers of status 200 that hold no completion, a server that still loads its
-model, and errors by the person who has to act.
+The client retries, honors Retry-After, and keeps connections open. This module adds: a deadline per attempt (the
+client's applies to one read), detection of status-200 answers without a completion, waiting for a server that is still
+loading its model, and errors classified by who has to act.
 """
 
 import asyncio
@@ -23,18 +23,18 @@ log = logging.getLogger(__name__)
 POLL_S = 1.0
 SAY_EVERY_S = 15.0
 MAX_RETRY_AFTER_S = 120
-"""The client gives up on a longer Retry-After; it is shortened to this."""
+"""Longer Retry-After values are shortened to this; otherwise the client would give up."""
 NO_COMPLETION = "x-mvideo-sent-as"
-"""Header of an answer whose status was changed by `due_status`: the status it was sent with."""
+"""Header with the original status of an answer whose status `due_status` changed."""
 PAID_OUT = frozenset({"insufficient_quota", "billing_hard_limit_reached", "billing_not_active", "account_deactivated"})
 _LENGTH = frozenset({"length", "max_tokens", "model_length"})
 
 
 class RequestFailed(MediaError):
-    """One clip's request failed after its tries, while the server is there.
+    """One clip's request failed after all retries, although the server is up.
 
     Attributes:
-        rejected: the server understood the request and said no (4xx), so that another try cannot help.
+        rejected: the server rejected the request (4xx), so retrying cannot help.
     """
 
     def __init__(self, message: str, rejected: bool):
@@ -43,7 +43,7 @@ class RequestFailed(MediaError):
 
 
 class Server(NamedTuple):
-    """How to reach a server and how long to wait for it; fields as in OpenAICompatibleOptions."""
+    """Address and timeouts of a server; fields as in OpenAICompatibleOptions."""
 
     base_url: str
     timeout_s: float
@@ -65,21 +65,21 @@ class ChatClient:
         self.server = server
         self.answered = 0
         self._said_at = 0.0
-        # The placeholder keeps the client from looking for OPENAI_API_KEY, which is another server's.
+        # The placeholder keeps the client from reading OPENAI_API_KEY, which belongs to another server.
         self._openai = openai.AsyncOpenAI(
             api_key=server.key or "none", base_url=server.base_url, http_client=http, timeout=http.timeout,
             max_retries=server.max_retries,
         )  # fmt: skip
-        self._openai.organization = self._openai.project = None  # of OPENAI_ORG_ID, another server's too
+        self._openai.organization = self._openai.project = None  # from OPENAI_ORG_ID, also for another server
         self._headers: Any = {} if server.key else {"Authorization": openai.omit}
         self._listing: Any = {"headers": self._headers, "max_retries": 0}
 
     async def find_model(self, wanted: str) -> str:
-        """The model to ask for, once the server is ready; a server without a model list is believed.
+        """The model to request, once the server is ready; without a model list, the requested name is used.
 
         Raises:
-            ServerAway: no answer within `load_timeout_s`. ConfigError: the key is refused.
-            ModelError: the model is not served, or none was named where the server has several.
+            ServerAway: no answer within `load_timeout_s`. ConfigError: the key is rejected.
+            ModelError: the model is not served, or none was given and the server has several.
         """
         return self._chosen(wanted, await self._listed(time.monotonic() + self.server.load_timeout_s, not wanted))
 
@@ -88,21 +88,21 @@ class ChatClient:
             return wanted
         if not wanted and len(served) == 1:
             return served[0]
-        problem = f"does not serve the model {wanted!r}" if wanted else "serves no single model; name one in `model`"
+        problem = f"does not serve the model {wanted!r}" if wanted else "serves several models or none; set `model`"
         raise ModelError(f"{self.server.base_url} {problem}; it lists: {', '.join(served) or '(none)'}")
 
     async def complete(self, payload: dict[str, Any], key: str) -> Answer:
         """The answer to one chat request.
 
-        While the server is away or loading, the request waits for it, up to `load_timeout_s`, and is sent again.
+        If the server is down or loading, the request waits up to `load_timeout_s` and is resent.
 
         Args:
             payload: arguments of `chat.completions.create`.
             key: clip key, for messages.
 
         Raises:
-            RequestFailed: the server does not answer this request. ServerAway: it answers nothing.
-            ModelError: the account is paid out. ConfigError: the key or the address is refused.
+            RequestFailed: the server does not answer this request. ServerAway: it does not answer at all.
+            ModelError: the account has no credit left. ConfigError: the key or address is rejected.
         """
         import openai
 
@@ -134,11 +134,11 @@ class ChatClient:
         await self._openai.close()
 
     async def probe(self, wanted: str) -> None:
-        """One look at the model list, without waiting: a server that answers at all, even "loading", is there.
+        """Query the model list once, without waiting: a server that answers at all, even "loading", is up.
 
         Raises:
-            ServerAway: nothing answers. ConfigError: the key or the address is refused.
-            ModelError: the server lists its models, and this one is not among them.
+            ServerAway: no answer. ConfigError: the key or address is rejected.
+            ModelError: the server lists its models and this one is missing.
         """
         import openai
 
@@ -153,11 +153,11 @@ class ChatClient:
                 raise self._failure(error, "the model list") from error
 
     async def _listed(self, until: float, patient: bool) -> list[str]:
-        """Names of the models served, once the server answers; [] when it has no list.
+        """Names of the served models, once the server answers; [] if it has no list.
 
         Args:
             until: `time.monotonic()` after which ServerAway is raised.
-            patient: take a 404 for a server that is still loading, not for one without a list.
+            patient: treat a 404 as a server that is still loading, not as one without a list.
         """
         import openai
 
@@ -172,9 +172,9 @@ class ChatClient:
                 if time.monotonic() >= until:
                     raise ServerAway(
                         f"{self.server.base_url}: not ready after {self.server.load_timeout_s:g} s "
-                        f"({self._what(error)}); check that the server runs and base_url is right"
+                        f"({self._what(error)}); check that the server is running and base_url is correct"
                     ) from error
-                self._say(f"{self._what(error)}; waiting for the server, {until - time.monotonic():.0f} s more at most")
+                self._say(f"{self._what(error)}; waiting for the server, up to {until - time.monotonic():.0f} s more")
             except ValueError:
                 return []
             await asyncio.sleep(min(POLL_S, max(0.0, until - time.monotonic())))
@@ -186,11 +186,11 @@ class ChatClient:
             log.warning("%s: %s", self.server.base_url, text)
 
     def _failure(self, error: "openai.APIError", what: str, rounds: int = 0) -> Exception:
-        """The error of who has to act.
+        """Convert to an error that says who has to act.
 
         Args:
             what: clip key, or "the model list".
-            rounds: how often the client has gone through all its tries; 0 for the model list.
+            rounds: how often the client has used up all its retries; 0 for the model list.
         """
         import openai
 
@@ -198,30 +198,30 @@ class ChatClient:
         tried = RequestFailed(f"{head}; {rounds * (self.server.max_retries + 1)} tries", rejected=False)
         if isinstance(error, openai.APIConnectionError):
             if "certificate" in str(error.__cause__).lower():
-                return ConfigError(f"{head}; give the file of the authority that signed it in ca_file")
-            return tried if rounds else ServerAway(f"{head}; check that the server runs and base_url is right")
+                return ConfigError(f"{head}; set ca_file to the CA certificate that signed it")
+            return tried if rounds else ServerAway(f"{head}; check that the server is running and base_url is correct")
         status = error.status_code if isinstance(error, openai.APIStatusError) else 0
         code = f"{error.code or ''} {error.type or ''}"
         if not PAID_OUT.isdisjoint(code.split()) or status == 402:
-            return ModelError(f"{head}; the account has no credit left: top it up, then run again")
+            return ModelError(f"{head}; the account has no credit left: add credit, then rerun")
         if status in (401, 403):
-            return ConfigError(f"{head}; give the name of the variable that holds a valid key in api_key_env")
+            return ConfigError(f"{head}; set api_key_env to the name of a variable with a valid key")
         if 300 <= status < 400:
-            return ConfigError(f"{head}; the server redirects: put the final address into base_url")
+            return ConfigError(f"{head}; the server redirects: set base_url to the final address")
         if status == 404 and not (error.message and isinstance(error.body, dict)):
-            return RequestFailed(f"{head}; no such address: end base_url with /v1", rejected=True)
+            return RequestFailed(f"{head}; no such address: base_url should end in /v1", rejected=True)
         if status == 404:
-            return ModelError(f"{head}; name a model that the server lists")
+            return ModelError(f"{head}; set model to one that the server lists")
         if 400 <= status < 500 and status not in (408, 409, 425, 429):
             return RequestFailed(f"{head}; check n_frames, max_side_px, max_tokens and model", rejected=True)
         return tried
 
     def _what(self, error: "openai.APIError") -> str:
-        """What went wrong, in one line without the key."""
+        """The problem in one line, without the key."""
         import openai
 
         if isinstance(error, openai.APITimeoutError) and not _unreachable(error):
-            text = f"no whole answer within {self.server.timeout_s:g} s"
+            text = f"no complete answer within {self.server.timeout_s:g} s"
         elif isinstance(error, openai.APIStatusError):
             unlike = error.response.headers.get(NO_COMPLETION)
             text = f"status {unlike} without a completion" if unlike else f"status {error.status_code}"
@@ -234,7 +234,7 @@ class ChatClient:
 
 
 def due_status(content: bytes) -> int:
-    """The status that an answer sent with 200 should have had: 200 for a completion, else its error's, or 500."""
+    """The status an answer sent with 200 should have: 200 for a completion, else its error's status, or 500."""
     try:
         body = json.loads(content)
     except ValueError:
@@ -258,13 +258,13 @@ def is_paid_out(content: bytes) -> bool:
 
 
 def _is_filtered(error: "openai.APIError") -> bool:
-    """Whether the server refuses what the frames show."""
+    """Whether the server refuses the content of the frames."""
     code = f"{error.code or ''} {error.type or ''}"
     return "content_filter" in code or "content_policy" in code
 
 
 def _may_be_loading(error: "openai.APIError", any_5xx: bool = False) -> bool:
-    """Whether a server that starts, restarts or loads its model answers like this."""
+    """Whether this error is typical of a server that is starting, restarting or loading its model."""
     import openai
 
     if isinstance(error, openai.APIConnectionError):
@@ -279,14 +279,14 @@ def _may_be_loading(error: "openai.APIError", any_5xx: bool = False) -> bool:
 
 
 def _unreachable(error: BaseException) -> bool:
-    """Not even a connection came about in time."""
+    """Whether no connection could be made in time."""
     import httpx2
 
     return isinstance(error.__cause__, httpx2.ConnectTimeout)
 
 
 def _lasting(cause: BaseException | None) -> bool:
-    """A broken connection that is not a server's absence: a bad certificate, content that is not what it says."""
+    """Whether a connection error has a cause other than an absent server: bad certificate, malformed content."""
     import httpx2
 
     return isinstance(cause, (httpx2.DecodingError, httpx2.UnsupportedProtocol)) or "certificate" in str(cause).lower()
@@ -306,7 +306,7 @@ def _answer(body: dict[str, Any]) -> Answer:
 
 
 def _text(content: Any) -> str:
-    """The text of a message, also when it comes as a list of parts."""
+    """The text of a message, which may be a list of parts."""
     if isinstance(content, str):
         return content
     if isinstance(content, list):
@@ -318,7 +318,7 @@ def _text(content: Any) -> str:
 
 
 def _message(error: "openai.APIStatusError") -> str:
-    """What the server says, without the client's wrapping; vLLM nests it, SGLang does not."""
+    """The server's message without the client's wrapping; vLLM nests it, SGLang does not."""
     body = error.body
     if isinstance(body, dict):
         return str(body.get("message") or body.get("detail") or json.dumps(body)[:200])

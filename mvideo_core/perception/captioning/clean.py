@@ -1,7 +1,7 @@
-"""From a model's answer to a caption: what is not caption is removed, what is no caption is refused.
+"""Turn a model's answer into a caption: remove what does not belong, reject answers that are not captions.
 
-Both leave a code in the row: `cleaned` lists what was removed, `reason` says why an answer was refused. The rules look
-at the form of an answer, so they hold for any language; only refusals and introductions need words, listed here for the
+Both leave a code in the row: `cleaned` lists what was removed, `reason` says why an answer was rejected. The rules look
+at the form of an answer, so they work for any language; only refusals and introductions need words, listed here for the
 languages that captioners answer in.
 """
 
@@ -13,37 +13,37 @@ from dataclasses import dataclass
 import regex
 
 MAX_ANSWER_CHARS = 20_000
-"""Longer answers are cut here before any rule runs; a caption has about a thousand characters."""
+"""Longer answers are truncated to this before any rule runs; a caption has about a thousand characters."""
 NO_TEXT = frozenset({"none", "null", "nil", "na", "n a", "empty", "no caption", "no description", "unknown"})
 LOOP_REPEATS, LOOP_WORDS, LOOP_BYTES, LOOP_ZLIB_RATIO = 3, 60, 200, 0.2
-"""A loop: one sentence three times and half of the text; or five times as many words as different ones among the first
-60; or 200 bytes and more that deflate to a fifth (prose deflates to about half, four repeats of it to an eighth)."""
+"""A loop: one sentence three times and half of the text; or five times as many words as distinct ones among the first
+60; or at least 200 bytes that deflate to a fifth (prose deflates to about half, four repeats of it to an eighth)."""
 ECHO_WORDS, ECHO_FRAC = 6, 0.5
-"""An echo: half of the answer's runs of six words also occur in the prompt."""
+"""An echo: half of the answer's six-word sequences also occur in the prompt."""
 
 REASONS = {
-    "caption_empty": "no letters are left",
-    "caption_refused": "the model says that it cannot or will not describe the clip",
-    "caption_thinking": "only reasoning, no answer after it",
-    "caption_echo": "the prompt came back",
+    "caption_empty": "no letters left",
+    "caption_refused": "the model says it cannot or will not describe the clip",
+    "caption_thinking": "reasoning without an answer",
+    "caption_echo": "the prompt was repeated",
     "caption_truncated": "stopped at the length limit before the first sentence ended",
-    "caption_looped": "one sentence or phrase over and over",
-    "caption_not_prose": "JSON or code without a caption in it",
+    "caption_looped": "one sentence or phrase repeated over and over",
+    "caption_not_prose": "JSON or code without a caption",
 }
-"""Why an answer is refused."""
+"""Reasons to reject an answer."""
 CODES = {
     "characters": "control, zero-width, bidirectional or replacement characters, or half a surrogate pair",
     "thinking": "a block of reasoning",
-    "special_tokens": "marks of the chat template such as <|im_end|>, and what follows an end mark",
+    "special_tokens": "chat template tokens such as <|im_end|>, and everything after an end token",
     "code_fence": "``` around the text",
     "json": "a JSON object around the text",
-    "wrapper": "an introduction (Sure! Here is ...), a heading (Caption:), an offer at the end, quotes around it all",
+    "wrapper": "an introduction (Sure! Here is ...), a heading (Caption:), an offer at the end, quotes around it",
     "markdown": "emphasis, headings, bullets, links, HTML",
-    "echo": "the prompt in front of the text",
+    "echo": "the prompt before the text",
     "disclaimer": "a later sentence about what the model cannot do",
-    "truncated": "the unfinished last sentence of an answer that met the length limit",
+    "truncated": "the unfinished last sentence of an answer that hit the length limit",
 }
-"""What was removed from an answer that was kept."""
+"""What was removed from an accepted answer."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,9 +51,9 @@ class Cleaned:
     """The outcome for one answer.
 
     Attributes:
-        text: the caption in one line; "" when refused.
-        codes: of CODES, in the order applied.
-        reason: of REASONS; "" when the answer is kept.
+        text: the caption as one line; "" if rejected.
+        codes: keys of CODES, in the order applied.
+        reason: key of REASONS; "" if accepted.
     """
 
     text: str
@@ -62,11 +62,11 @@ class Cleaned:
 
 
 def clean_answer(answer: str, prompt: str = "", truncated: bool = False) -> Cleaned:
-    """The caption in an answer, or the reason why there is none.
+    """Extract the caption from an answer, or the reason why there is none.
 
     Args:
-        answer: text as the model gave it, any length and characters.
-        prompt: the question it was asked, to know an echo; "" = do not look for one.
+        answer: the model's text, any length and characters.
+        prompt: the prompt, to detect an echo; "" = do not check.
         truncated: the model stopped at its length limit.
     """
     text, codes = answer[:MAX_ANSWER_CHARS], []
@@ -96,27 +96,27 @@ def clean_answer(answer: str, prompt: str = "", truncated: bool = False) -> Clea
 
 
 def plain_characters(text: str) -> str:
-    """The text without characters that carry no text: halves of surrogate pairs, controls, bidi marks, zero widths.
+    """Remove non-text characters: lone surrogates, control, bidirectional and zero-width characters.
 
-    Joiners stay where scripts (Persian, Indic) and emoji need them.
+    Joiners are kept where scripts (Persian, Indic) and emoji need them.
     """
     paired = text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "ignore")
     return _INVISIBLE.sub("", _BLANK.sub(" ", paired))
 
 
 def sentences(text: str) -> list[str]:
-    """The sentences of a text of any script, each with its end mark."""
+    """Split a text in any script into sentences, each with its end mark."""
     return [piece.strip() for piece in _SENTENCE.findall(text) if piece.strip()]
 
 
 def cut_at_sentence(text: str) -> str:
-    """The text up to its last sentence end; "" when no sentence ends."""
+    """The text up to its last sentence end; "" if no sentence ends."""
     ends = [match.end() for match in SENTENCE_END.finditer(text)]
     return text[: ends[-1]] if ends else ""
 
 
 SENTENCE_END = regex.compile(
-    r"""[.!?…]+["'”’»)\]]*(?=\s|$)"""  # followed by a blank, so that 1.5 does not end a sentence
+    r"""[.!?…]+["'”’»)\]]*(?=\s|$)"""  # followed by whitespace, so that 1.5 does not end a sentence
     r"""|[。！？｡．]+[”’」』）)\]]*"""
     r"""|[।॥۔؟።፧။។៕᠃᱾꓿։]+"""
 )
@@ -263,7 +263,7 @@ _REASON_WHEN_NOTHING_LEFT = {"thinking": "caption_thinking", "json": "caption_no
 
 
 def _line(text: str) -> str:
-    """The text without line breaks and doubled blanks."""
+    """The text without line breaks and repeated spaces."""
     return " ".join(text.split())
 
 
@@ -280,7 +280,7 @@ def _without_thinking(text: str) -> str:
 
 
 def _without_special_tokens(text: str) -> str:
-    """An end mark ends the answer: what models write after it is another turn of the conversation."""
+    """Cut at an end token: what models write after it is another turn of the conversation."""
     for piece in _END_TOKEN.split(text):
         if _has_letters(_ANY_TOKEN.sub(" ", piece)):
             text = piece
@@ -297,7 +297,7 @@ def _without_fence(text: str) -> str:
 
 
 def _without_json(text: str) -> str:
-    """The one text field of a JSON object; "" for JSON that holds no caption; other texts as they are."""
+    """The only text field of a JSON object; "" for JSON without a caption; other texts are unchanged."""
     stripped = text.strip()
     if not stripped or stripped[0] not in "{[" or stripped[-1] not in "}]":
         return text
@@ -346,7 +346,7 @@ def _without_wrapper(text: str) -> str:
 
 
 def _find_fault(text: str, prompt: str) -> str:
-    """Why a cleaned answer is no caption; "" when it is one."""
+    """Why a cleaned answer is not a caption; "" if it is one."""
     words = regex.findall(r"[\p{L}\p{N}]+", text.casefold())
     if not words or " ".join(words) in NO_TEXT:
         return "caption_empty"
@@ -372,7 +372,7 @@ def _is_loop(text: str, words: list[str]) -> bool:
     most = Counter(parts).most_common(1)[0][1] if parts else 0
     if most >= LOOP_REPEATS and 2 * most >= len(parts):
         return True
-    head = words[:LOOP_WORDS]  # in a longer text, words come back anyway
+    head = words[:LOOP_WORDS]  # in a longer text, words repeat anyway
     if len(head) >= 12 and len(set(head)) <= 0.2 * len(head):
         return True
     content = text.encode()

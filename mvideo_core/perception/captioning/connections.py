@@ -1,6 +1,6 @@
-"""Connections of the chat client: addresses, keys, certificates, proxies, and a deadline for each attempt.
+"""Connections for the chat client: addresses, keys, certificates, proxies, and a deadline per attempt.
 
-Checks of options raise ConfigError, not ValueError: pydantic would quote the value, which may be a key.
+Option checks raise ConfigError, not ValueError: pydantic would quote the value, which may be a key.
 """
 
 import asyncio
@@ -23,47 +23,47 @@ _SECRET = re.compile(r"(?i)api[-_]?key$|token$|secret|password|passwd|authorizat
 
 
 def check_url(base_url: str) -> str:
-    """The address without its last slash.
+    """Check an address and strip its trailing slash.
 
     Raises:
-        ConfigError: not http(s)://host[:port]/path, or with a user, a password, a query or blanks in it.
+        ConfigError: not http(s)://host[:port]/path, or it contains a user, password, query or spaces.
     """
     parts = urlsplit(base_url)
     if "@" in parts.netloc:
-        raise ConfigError("base_url holds a user or password; export the key and name its variable in api_key_env")
+        raise ConfigError("base_url contains a user or password; export the key and set api_key_env to its variable")
     if parts.query or parts.fragment:
-        raise ConfigError("base_url ends in a query or fragment; give the address up to /v1 alone")
+        raise ConfigError("base_url ends in a query or fragment; give only the address up to /v1")
     try:
         known = parts.scheme in ("http", "https") and bool(parts.hostname) and (parts.port or 1) > 0
     except ValueError:
         known = False
     if not known or re.search(r"\s", base_url):
-        raise ConfigError(f"base_url {base_url!r}: http://host:port/v1 or https://... is expected, port 1 to 65535")
+        raise ConfigError(f"base_url {base_url!r}: expected http://host:port/v1 or https://..., port 1 to 65535")
     return base_url.rstrip("/")
 
 
 def check_variable(name: str) -> str:
-    """The name of an environment variable; "" is allowed.
+    """Check the name of an environment variable; "" is allowed.
 
     Raises:
-        ConfigError: not such a name. The value is not shown: it may be the key itself.
+        ConfigError: not a valid name. The value is not shown: it may be the key itself.
     """
     if name and not _VARIABLE.fullmatch(name):
         raise ConfigError(
-            "api_key_env is the name of a variable (capitals, digits, _), not the key itself; "
-            "export CAPTION_KEY=... and give api_key_env: CAPTION_KEY"
+            "api_key_env must be the name of a variable (A-Z, 0-9, _), not the key itself; "
+            "export CAPTION_KEY=... and set api_key_env: CAPTION_KEY"
         )
     return name
 
 
 def refuse_secrets(values: Any, where: str = "") -> None:
-    """Raises ConfigError when a mapping, or one inside it, holds a field that is called like a secret."""
+    """Raise ConfigError if a mapping, or a nested one, has a field named like a secret."""
     if isinstance(values, dict):
         for name, value in values.items():
             if _SECRET.search(str(name)) and isinstance(value, str) and value:
                 raise ConfigError(
-                    f"{where}{name}: options are stored with the dataset, so a key has no place in them; "
-                    "export it and give the variable's name in api_key_env"
+                    f"{where}{name}: options are stored with the dataset, so they must not contain a key; "
+                    "export it and set api_key_env to the variable's name"
                 )
             refuse_secrets(value, f"{where}{name}.")
     elif isinstance(values, list):
@@ -72,21 +72,21 @@ def refuse_secrets(values: Any, where: str = "") -> None:
 
 
 def read_key(variable: str) -> str:
-    """The key in an environment variable, without blanks and line ends around it; "" when no variable is named.
+    """The key in an environment variable, stripped of surrounding whitespace; "" if no variable is given.
 
     Raises:
-        ConfigError: not set, empty, or with a character that no key has; the message does not show the key.
+        ConfigError: unset, empty, or with an invalid character; the message does not show the key.
     """
     if not variable:
         return ""
     key = os.environ.get(variable, "").strip()
     if not key:
-        raise ConfigError(f"api_key_env names {variable}, which is not set; export it or leave the option empty")
+        raise ConfigError(f"api_key_env is {variable}, which is not set; export it or leave the option empty")
     for at, character in enumerate(key, 1):
         if not "!" <= character <= "~" or character in "\"'`":
             raise ConfigError(
-                f"{variable} (named by api_key_env) has U+{ord(character):04X} as character {at}; a key is plain ASCII "
-                "without blanks and quotes: copy it again"
+                f"{variable} (from api_key_env) has U+{ord(character):04X} as character {at}; a key is plain ASCII "
+                "without spaces or quotes: copy it again"
             )
     return key
 
@@ -95,14 +95,14 @@ def open_http(base_url: str, timeout_s: float, connections: int, ca_file: str) -
     """Connections for the chat client.
 
     Raises:
-        ConfigError: `ca_file` cannot be read, or the proxy of the environment cannot be used.
+        ConfigError: `ca_file` cannot be read, or the proxy from the environment cannot be used.
     """
     import httpx2
 
     verify: ssl.SSLContext | bool = True
     if ca_file:
         verify = _context(ca_file)
-    # A proxy set for the outside world must not swallow requests to this machine.
+    # A proxy for the internet must not intercept requests to this machine.
     outside = urlsplit(base_url).hostname not in _LOOPBACK
     try:
         return _client_class()(
@@ -111,13 +111,13 @@ def open_http(base_url: str, timeout_s: float, connections: int, ca_file: str) -
         )  # fmt: skip
     except ImportError:
         raise ConfigError(
-            "the proxy in ALL_PROXY, HTTPS_PROXY or HTTP_PROXY is a SOCKS proxy, which needs another package: "
-            "pip install socksio, or unset the variable, or name the host in NO_PROXY"
+            "the proxy in ALL_PROXY, HTTPS_PROXY or HTTP_PROXY is a SOCKS proxy, which needs an extra package: "
+            "pip install socksio, or unset the variable, or add the host to NO_PROXY"
         ) from None
     except (ValueError, httpx2.InvalidURL) as error:
         raise ConfigError(
-            f"the proxy in ALL_PROXY, HTTPS_PROXY or HTTP_PROXY is no address ({type(error).__name__}); "
-            "give http://host:port, or unset the variable"
+            f"the proxy in ALL_PROXY, HTTPS_PROXY or HTTP_PROXY is not a valid address ({type(error).__name__}); "
+            "use http://host:port, or unset the variable"
         ) from None
     except OSError as error:  # SSL_CERT_FILE
         raise ConfigError(f"certificates cannot be read: {error}; check SSL_CERT_FILE and SSL_CERT_DIR") from None
@@ -126,7 +126,7 @@ def open_http(base_url: str, timeout_s: float, connections: int, ca_file: str) -
 def _context(ca_file: str) -> ssl.SSLContext:
     if not Path(ca_file).is_file():
         raise ConfigError(
-            f"ca_file {ca_file!r}: no such file; give the PEM file of the authority that signs the server"
+            f"ca_file {ca_file!r}: no such file; set it to the CA certificate (PEM) that signed the server's"
         )
     try:
         return ssl.create_default_context(cafile=ca_file)
@@ -135,7 +135,7 @@ def _context(ca_file: str) -> ssl.SSLContext:
 
 
 def _client_class() -> "type[httpx2.AsyncClient]":
-    """httpx2's client with a deadline for a whole attempt, and statuses that the retries of `openai` understand."""
+    """httpx2's client with a deadline per attempt, and with statuses that the retries of `openai` understand."""
     import httpx2
 
     class AttemptClient(httpx2.AsyncClient):
@@ -145,14 +145,14 @@ def _client_class() -> "type[httpx2.AsyncClient]":
                     response = await super().send(request, **kwargs)
                     await response.aread()
             except TimeoutError:
-                raise httpx2.ReadTimeout("the whole answer did not arrive in time", request=request) from None
+                raise httpx2.ReadTimeout("the complete answer did not arrive in time", request=request) from None
             return _check_answer(response, request.url.path.endswith("/chat/completions"))
 
     return AttemptClient
 
 
 def _check_answer(response: "httpx2.Response", completion: bool) -> "httpx2.Response":
-    """The answer with the status and headers it should have had."""
+    """Fix the answer's status and headers."""
     if response.status_code == 200 and completion:
         response.status_code = due_status(response.content)
         if response.status_code != 200:

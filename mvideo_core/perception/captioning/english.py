@@ -1,4 +1,4 @@
-"""Small English: articles, plurals, counts, lists and times for texts put together by rule."""
+"""English grammar helpers for rule-based captions: articles, plurals, counts, lists, times."""
 
 from collections.abc import Sequence
 
@@ -16,7 +16,7 @@ LIVING = frozenset(
         "deer", "llama", "penguin", "sea turtle", "squirrel", "tiger",
     }
 )  # fmt: skip
-"""Class names that have a pose."""
+"""Class names of things with a pose."""
 
 
 def plural(noun: str) -> str:
@@ -73,5 +73,5 @@ def about_seconds(seconds: float) -> str:
 
 
 def sentence(text: str) -> str:
-    """First letter upper case, full stop at the end."""
+    """Capitalize the first letter and end with a period."""
     return f"{text[:1].upper()}{text[1:]}."

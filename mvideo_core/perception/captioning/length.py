@@ -1,4 +1,4 @@
-"""Captions short enough for the text encoder: CogVideoX reads 226 T5 tokens and silently drops the rest."""
+"""Limit captions to the text encoder's length: CogVideoX reads 226 T5 tokens and silently drops the rest."""
 
 from collections.abc import Callable, Iterable
 from functools import lru_cache
@@ -20,14 +20,14 @@ _SOUTH_EAST = r"\p{Thai}\p{Lao}\p{Khmer}\p{Myanmar}\p{Tibetan}"
 _UNSPACED = regex.compile(rf"[{_CJK}{_SOUTH_EAST}][{_CJK}{_SOUTH_EAST}\p{{M}}]*")
 _WORD = regex.compile(r"[\p{L}\p{N}][\p{L}\p{N}\p{M}'’_-]*")
 _BREAK = regex.compile(rf"\s|(?<=[，、；：,;])(?=\S)|(?<=[{_CJK}{_SOUTH_EAST}]\p{{M}}*)(?=[{_CJK}{_SOUTH_EAST}])")
-"""Where a sentence may be cut: at a blank, after a comma, between two letters of a script without blanks."""
+"""Where a sentence may be cut: at a space, after a comma, between two letters of a script without spaces."""
 LETTERS_PER_WORD = {_CJK: 2, _SOUTH_EAST: 4}
-"""Scripts that put no blanks between words: letters (grapheme clusters) that count as one word, roughly the mean length
+"""Scripts without spaces between words: letters (grapheme clusters) that count as one word, roughly the mean length
 of a Chinese or Japanese word and of a Thai, Lao, Khmer or Burmese one."""
 
 
 def count_words(text: str) -> int:
-    """Words of a text in any script; runs of a script without blanks count by their letters (LETTERS_PER_WORD)."""
+    """Number of words in any script; scripts without spaces are counted by letters (LETTERS_PER_WORD)."""
     total = len(_WORD.findall(_UNSPACED.sub(" ", text)))
     for script, letters in LETTERS_PER_WORD.items():
         for run in regex.findall(rf"[{script}][{script}\p{{M}}]*", text):
@@ -36,12 +36,12 @@ def count_words(text: str) -> int:
 
 
 def estimate_tokens(text: str) -> int:
-    """Tokens T5 is expected to need at most for English prose, end mark included; needs no tokenizer.
+    """Upper estimate of the T5 tokens for English prose, including the end token; needs no tokenizer.
 
-    A rule, not a proof: one token per started group of four letters of a word, one per digit or sign, two per character
-    outside ASCII, one for the end mark. Words of everyday English take one or two T5 tokens whatever their length, so
-    the rule should err to the long side on prose (not measured here: no T5 tokenizer comes with the project); a made-up
-    string of rare letters can need more. Give a tokenizer to be exact.
+    A heuristic, not a guarantee: one token per started group of four letters of a word, one per digit or sign, two per
+    character outside ASCII, one for the end token. Everyday English words take one or two T5 tokens regardless of their
+    length, so the estimate should be high for prose (not measured here: no T5 tokenizer is included); an unusual string
+    of rare letters can need more. For an exact count, provide a tokenizer.
     """
     total = 1
     for piece in _PIECE.findall(text):
@@ -53,24 +53,24 @@ def estimate_tokens(text: str) -> int:
 
 
 def token_counter(tokenizer_dir: str | Path | None) -> Callable[[str], int]:
-    """A function text -> number of tokens, end mark included: exact with a tokenizer folder, else `estimate_tokens`.
+    """A function text -> number of tokens, including the end token: exact with a tokenizer, else `estimate_tokens`.
 
     Raises:
-        ModelError: the folder is missing or holds no tokenizer.
+        ModelError: the folder is missing or has no tokenizer.
     """
     return estimate_tokens if not tokenizer_dir else _exact_counter(str(tokenizer_dir))
 
 
 def cap_text(text: str, max_tokens: int = T5_TOKENS, tokenizer_dir: str | Path | None = None) -> str:
-    """The text in one line, cut after the last sentence that fits; too long a first sentence is cut between words.
+    """The text as one line, cut after the last sentence that fits; if the first is too long, it is cut between words.
 
     Args:
-        text: any caption; runs of white space become one blank.
-        max_tokens: budget, end mark included.
-        tokenizer_dir: folder with the text encoder's tokenizer; without it the count is `estimate_tokens`.
+        text: any caption; runs of whitespace become one space.
+        max_tokens: limit, including the end token.
+        tokenizer_dir: folder with the text encoder's tokenizer; without it, `estimate_tokens` is used.
 
     Raises:
-        ModelError: the tokenizer folder is missing or holds no tokenizer.
+        ModelError: the tokenizer folder is missing or has no tokenizer.
     """
     count = token_counter(tokenizer_dir)
     text = " ".join(text.split())
@@ -81,7 +81,7 @@ def cap_text(text: str, max_tokens: int = T5_TOKENS, tokenizer_dir: str | Path |
 
 
 def _longest_prefix(text: str, ends: list[int], count: Callable[[str], int], max_tokens: int) -> str:
-    """Longest text[:end] within the budget, by bisection (counts grow with the prefix); "" when none fits."""
+    """Longest text[:end] within the limit, by bisection (counts grow with the prefix); "" if none fits."""
     low, high = 0, len(ends)
     while low < high:
         middle = (low + high + 1) // 2
@@ -93,7 +93,7 @@ def _longest_prefix(text: str, ends: list[int], count: Callable[[str], int], max
 
 
 def _cut_inside(text: str, count: Callable[[str], int], max_tokens: int) -> str:
-    """The longest start of one long sentence, cut between words; between letters where one word is longer than all."""
+    """The longest prefix of one long sentence, cut between words; between letters if a single word is too long."""
     stop = "。" if regex.match(rf"[{_CJK}]", text) else "" if regex.match(rf"[{_SOUTH_EAST}]", text) else "."
 
     def close(part: str) -> str:
@@ -112,7 +112,7 @@ def _cut_inside(text: str, count: Callable[[str], int], max_tokens: int) -> str:
 def _exact_counter(folder: str) -> Callable[[str], int]:
     if not Path(folder).is_dir():
         raise ModelError(
-            f"{folder}: no such tokenizer folder; put the `tokenizer` folder of the video model there "
+            f"{folder}: no such tokenizer folder; copy the video model's `tokenizer` folder there "
             "(CogVideoX: tokenizer/ with spiece.model or tokenizer.json), or leave the option empty to use the estimate"
         )
     from transformers import AutoTokenizer
@@ -120,5 +120,5 @@ def _exact_counter(folder: str) -> Callable[[str], int]:
     try:
         tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)
     except RAISED_BY_LOADERS as error:
-        raise ModelError(f"{folder}: no tokenizer can be read from this folder: {plain_words(error)}") from error
+        raise ModelError(f"{folder}: cannot read a tokenizer from this folder: {plain_words(error)}") from error
     return lambda text: len(tokenizer(text, truncation=False)["input_ids"])

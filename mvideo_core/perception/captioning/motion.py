@@ -1,4 +1,4 @@
-"""The weightless captioner: plain English from classes and tracks. Deterministic; says only what the tracks show."""
+"""Rule-based captioner: plain English from classes and tracks. Deterministic; describes only what the tracks show."""
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -22,31 +22,31 @@ from mvideo_core.perception.captioning.english import (
 from mvideo_core.perception.captioning.tracks import GROWTH_RATIO, POSE_CHANGE, STILL_FRAC, TrackFacts, track_facts
 
 GRAMMAR = "motion-1"
-"""Name of the wording; changes when the same tracks would be told in other words."""
+"""Version of the wording; changes if the same tracks get a different text."""
 
 _WAYS = (("to the left", "to the right"), ("upwards", "downwards"))
 
 
 class MotionOptions(CaptionerOptions):
-    """How much the motion captioner tells."""
+    """Level of detail of the motion captioner."""
 
     max_objects: int = Field(
-        default=6, ge=1, le=50, description="objects told one by one, largest first; the rest only counted"
+        default=6, ge=1, le=50, description="objects described individually, largest first; the rest are only counted"
     )
     slow_frac_per_s: float = Field(
-        default=0.05, gt=0, description="diagonals per second below which a movement is called slow"
+        default=0.05, gt=0, description="frame diagonals per second below which a movement is called slow"
     )
     fast_frac_per_s: float = Field(
-        default=0.25, gt=0, description="diagonals per second above which a movement is called quick"
+        default=0.25, gt=0, description="frame diagonals per second above which a movement is called quick"
     )
     use_title: bool = Field(
-        default=False, description="put the source's title in front; it may say more than the pixels show"
+        default=False, description="prepend the source's title, which may say more than the pixels show"
     )
 
 
 @CAPTIONERS.register("motion")
 class MotionCaptioner:
-    """Tells the tracks of a clip: who is there, where, which way, how fast, in what order."""
+    """Describes the tracks of a clip: which objects, where, which way, how fast, in what order."""
 
     Options: ClassVar[type[AnyOptions]] = MotionOptions
     model_name = GRAMMAR
@@ -59,35 +59,35 @@ class MotionCaptioner:
 
     @classmethod
     def load(cls, options: AnyOptions, device: str = "cpu") -> Self:
-        """Ready at once; `device` is not used."""
+        """Nothing to load; `device` is not used."""
         return cls(MotionOptions.model_validate(options.model_dump()))
 
     @classmethod
     def tiny(cls) -> Self:
-        """The whole captioner: it has no weights."""
+        """The captioner itself: it has no weights."""
         return cls(MotionOptions())
 
     def question(self, clip: CaptionInput) -> str:
-        """Nothing is asked."""
+        """There is no prompt."""
         return ""
 
     def caption(self, inputs: Sequence[CaptionInput]) -> Iterator[tuple[int, Outcome]]:
         """One text per clip, in order."""
-        yield from ((n, Answer(self.tell(clip))) for n, clip in enumerate(inputs))
+        yield from ((n, Answer(self.describe(clip))) for n, clip in enumerate(inputs))
 
-    def tell(self, clip: CaptionInput) -> str:
-        """The text of one clip."""
+    def describe(self, clip: CaptionInput) -> str:
+        """The caption of one clip."""
         facts = [
             track_facts(label, clip.boxes_NT4[n], clip.areas_NT[n], clip.width, clip.height, clip.fps)
             for n, label in enumerate(clip.labels)
         ]
-        seen = sorted((fact for fact in facts if fact is not None), key=_telling_order)
+        seen = sorted((fact for fact in facts if fact is not None), key=_description_order)
         title = [sentence(clip.title.strip(" ."))] if self.options.use_title and clip.title.strip(" .") else []
         if not seen:
             return " ".join([*title, "A scene without tracked objects."])
-        told = self._largest(seen)
+        described = self._largest(seen)
         sentences = [self._object_sentence(fact, name) for fact, name in zip(seen, _names(seen), strict=True)]
-        kept = [text for n, text in enumerate(sentences) if n in told]
+        kept = [text for n, text in enumerate(sentences) if n in described]
         return " ".join([*title, *_opening(seen), *kept, *_meeting(seen, clip.width, clip.height)])
 
     def _largest(self, seen: list[TrackFacts]) -> set[int]:
@@ -113,7 +113,7 @@ class MotionCaptioner:
         return sentence(", ".join([head, *tail]))
 
     def _way(self, fact: TrackFacts) -> str:
-        """The movement as a verb phrase; "" when it stays in place."""
+        """The movement as a verb phrase; "" if it stays in place."""
         pace = ""
         if fact.speed_frac_per_s < self.options.slow_frac_per_s:
             pace = "slowly "
@@ -130,12 +130,12 @@ class MotionCaptioner:
         return f"moves {pace}{_direction(fact.moved_xy_px)}"
 
 
-def _telling_order(fact: TrackFacts) -> tuple[float, float, float, str]:
+def _description_order(fact: TrackFacts) -> tuple[float, float, float, str]:
     return (fact.enters_s or 0.0, -fact.area_frac, fact.start_xy[0], fact.label)
 
 
 def _names(seen: list[TrackFacts]) -> list[str]:
-    """ "the dog", "the second dog", or with "a" when it comes in later."""
+    """ "the dog", "the second dog", or with "a" if it enters later."""
     totals, used, names = Counter(fact.label for fact in seen), Counter[str](), []
     for fact in seen:
         used[fact.label] += 1
@@ -162,7 +162,9 @@ def _place(xy: tuple[float, float]) -> str:
         return f"in the {row} {column}"
     if column:
         return f"on the {column}"
-    return {"upper": "at the top", "lower": "at the bottom", "": "in the centre"}[row]  # a word of the mini models
+    return {"upper": "at the top", "lower": "at the bottom", "": "in the centre"}[
+        row
+    ]  # spelling known to the mini models
 
 
 def _direction(moved_xy_px: tuple[float, float]) -> str:
@@ -186,7 +188,7 @@ def _extras(fact: TrackFacts) -> list[str]:
 
 
 def _meeting(seen: list[TrackFacts], width: int, height: int) -> list[str]:
-    """Whether two objects that are there throughout come together or move apart; nothing for other numbers of them."""
+    """Whether two objects visible throughout come together or move apart; nothing for other numbers of objects."""
     if len(seen) != 2 or any(fact.enters_s is not None or fact.leaves_s is not None for fact in seen):
         return []
     size = np.array([width, height], np.float64)

@@ -1,6 +1,6 @@
-"""Captions from any server that speaks OpenAI's chat protocol: vLLM, SGLang (NVILA, VILA), or a paid service.
+"""Captions from any server with OpenAI's chat API: vLLM, SGLang (NVILA, VILA), or a paid service.
 
-Protocol: `/v1/chat/completions` with `image_url` parts that hold base64 data URLs, as vLLM and SGLang take them.
+Protocol: `/v1/chat/completions` with `image_url` parts as base64 data URLs, as vLLM and SGLang expect.
 """
 
 import asyncio
@@ -27,13 +27,13 @@ from mvideo_core.perception.captioning.connections import (
 from mvideo_core.perception.captioning.prompt import DEFAULT_PROMPT, prompt_digest, question
 
 PROBE_S = 5.0
-"""How long the check before a run waits for the server."""
+"""How long the preflight check waits for the server."""
 
 
 class OpenAICompatibleOptions(CaptionerOptions):
-    """Which server, which model, and how hard to press it."""
+    """Server, model, and rate and retry settings."""
 
-    model_config = ConfigDict(hide_input_in_errors=True)  # what was typed may be a key
+    model_config = ConfigDict(hide_input_in_errors=True)  # the input may contain a key
     not_content: ClassVar[tuple[str, ...]] = (
         "base_url", "api_key_env", "ca_file", "concurrency", "timeout_s", "max_retries", "load_timeout_s",
     )  # fmt: skip
@@ -41,40 +41,38 @@ class OpenAICompatibleOptions(CaptionerOptions):
     base_url: str = Field(
         default="http://127.0.0.1:8000/v1", description="address up to and including /v1; vLLM 8000, SGLang 30000"
     )
-    model: str = Field(default="", description="model name as the server lists it; empty: the only one it serves")
+    model: str = Field(default="", description="model name as listed by the server; empty = the only one it serves")
     api_key_env: str = Field(
-        default="", description="name of the environment variable that holds the API key; empty: none is sent"
+        default="", description="name of the environment variable with the API key; empty = send none"
     )
     ca_file: str = Field(
-        default="", description="PEM file of the authority behind the server's certificate; empty: the usual ones"
+        default="", description="CA certificate (PEM) for the server's certificate; empty = system defaults"
     )
-    prompt: str = Field(default=DEFAULT_PROMPT, min_length=1, description="question put to the model with every clip")
-    name_objects: bool = Field(default=False, description="add the detected class names to the question")
+    prompt: str = Field(default=DEFAULT_PROMPT, min_length=1, description="prompt sent with every clip")
+    name_objects: bool = Field(default=False, description="add the detected class names to the prompt")
     n_frames: int = Field(
-        default=8, ge=1, le=128, description="frames sent per clip, evenly spread; more cost more prompt tokens"
+        default=8, ge=1, le=128, description="frames sent per clip, evenly spaced; more frames use more prompt tokens"
     )
-    max_side_px: int = Field(
-        default=720, ge=64, le=4096, description="frames are shrunk to this longer side before JPEG"
-    )
+    max_side_px: int = Field(default=720, ge=64, le=4096, description="maximum longer side of the frames sent, pixels")
     jpeg_quality: int = Field(default=90, ge=1, le=100, description="JPEG quality of the frames sent")
     temperature: float | None = Field(
-        default=0.0, ge=0, le=2, description="0 gives the likeliest text; null leaves it out of the request"
+        default=0.0, ge=0, le=2, description="sampling temperature, 0 = greedy; null omits it from the request"
     )
-    seed: int | None = Field(default=0, description="sampling seed; servers may ignore it; null leaves it out")
+    seed: int | None = Field(default=0, description="sampling seed; servers may ignore it; null omits it")
     max_tokens: int | None = Field(
-        default=256, ge=1, le=65536, description="length limit of the answer, server's tokens; null leaves it out"
+        default=256, ge=1, le=65536, description="maximum length of the answer, in the server's tokens; null omits it"
     )
     extra_body: dict[str, Any] = Field(
         default={},
-        description="further fields of the request, e.g. {chat_template_kwargs: {enable_thinking: false}}",
+        description="additional request fields, e.g. {chat_template_kwargs: {enable_thinking: false}}",
     )
     concurrency: int = Field(default=8, ge=1, le=256, description="requests in flight at once from this captioner")
-    timeout_s: float = Field(default=120.0, gt=0, description="longest time for one whole answer, seconds")
+    timeout_s: float = Field(default=120.0, gt=0, description="timeout for one complete answer, seconds")
     max_retries: int = Field(
-        default=5, ge=0, le=50, description="further tries after 408, 409, 429, 5xx, a broken answer or none"
+        default=5, ge=0, le=50, description="retries after 408, 409, 429, 5xx, a broken answer or no answer"
     )
     load_timeout_s: float = Field(
-        default=600.0, ge=0, description="how long a server that loads its model or restarts is waited for, seconds"
+        default=600.0, ge=0, description="how long to wait for a server that is loading or restarting, seconds"
     )
 
     @field_validator("base_url")
@@ -94,12 +92,12 @@ class OpenAICompatibleOptions(CaptionerOptions):
         return value
 
     def check(self) -> None:
-        """Raises ConfigError when the key is not set or malformed, or certificates or proxy cannot be used."""
+        """Raise ConfigError if the key is unset or malformed, or certificates or proxy cannot be used."""
         read_key(self.api_key_env)
         open_http(self.base_url, self.timeout_s, 1, self.ca_file)
 
     def reach(self) -> None:
-        """Raises ServerAway, ConfigError or ModelError when the server cannot be used; one short request."""
+        """Raise ServerAway, ConfigError or ModelError if the server cannot be used; one short request."""
 
         async def look() -> None:
             client = open_client(self.model_copy(update={"timeout_s": min(self.timeout_s, PROBE_S)}))
@@ -111,7 +109,7 @@ class OpenAICompatibleOptions(CaptionerOptions):
         asyncio.run(look())
 
     def server(self) -> Server:
-        """How to reach the server, with the key from the environment."""
+        """Connection settings, with the key from the environment."""
         return Server(
             self.base_url, self.timeout_s, self.max_retries, self.load_timeout_s, read_key(self.api_key_env)
         )  # fmt: skip
@@ -125,7 +123,7 @@ def open_client(options: OpenAICompatibleOptions) -> ChatClient:
 
 @CAPTIONERS.register("openai_compatible")
 class OpenAICompatibleCaptioner:
-    """Sends a few frames of each clip with one question; clips are independent, many are under way at once."""
+    """Sends a few frames of each clip with one prompt; clips are independent, with many requests in flight."""
 
     Options: ClassVar[type[AnyOptions]] = OpenAICompatibleOptions
     batch_clips = 256
@@ -138,29 +136,29 @@ class OpenAICompatibleCaptioner:
 
     @classmethod
     def load(cls, options: AnyOptions, device: str = "cpu") -> Self:
-        """Captioner whose server answered and serves the model; `device` is not used.
+        """Connect to a server that serves the model; `device` is not used.
 
         Raises:
-            ConfigError: the API key's variable is not set, or the server refuses the key.
-            ModelError: no server answers at `base_url`, or it does not serve the model.
+            ConfigError: the API key's variable is not set, or the server rejects the key.
+            ModelError: no answer at `base_url`, or the server does not serve the model.
         """
         checked = OpenAICompatibleOptions.model_validate(options.model_dump())
         return cls(checked, Asking(lambda: open_client(checked), checked.model, checked.concurrency))
 
     @classmethod
     def tiny(cls) -> Self:
-        """None: this captioner is a client; its test starts a small server instead."""
-        raise ConfigError("openai_compatible has no tiny model: start a server and give its base_url")
+        """Not available: this captioner is a client; its test starts a small server instead."""
+        raise ConfigError("openai_compatible has no tiny model: start a server and set base_url")
 
     def question(self, clip: CaptionInput) -> str:
-        """The text that goes with the frames of a clip."""
+        """The prompt sent with a clip's frames."""
         return question(self.options.prompt, self.options.name_objects, clip)
 
     def caption(self, inputs: Sequence[CaptionInput]) -> Iterator[tuple[int, Outcome]]:
-        """One outcome per clip as answers come; MediaError where the server does not answer for that clip alone.
+        """One outcome per clip as answers arrive; MediaError if the server fails for that clip only.
 
         Raises:
-            ServerAway: the server answers nothing any more. ConfigError, ModelError: it answers, but will not serve.
+            ServerAway: the server no longer answers. ConfigError, ModelError: it answers, but rejects requests.
         """
         yield from self.asking.ask([clip.key for clip in inputs], lambda n: self._payload(inputs[n]))
 
@@ -186,7 +184,7 @@ def jpeg_data_url(frame_HWC: np.ndarray, max_side_px: int, quality: int) -> str:
 
     Args:
         frame_HWC: uint8 RGB.
-        max_side_px: longer side after shrinking; smaller frames stay as they are.
+        max_side_px: maximum longer side; smaller frames are unchanged.
         quality: 1 to 100.
     """
     from PIL import Image

@@ -1,4 +1,4 @@
-"""All captions of a dataset together: what no single row shows. Each warning is a reason not to call the run good."""
+"""Review all captions of a dataset for problems that no single row shows. Each warning questions the run."""
 
 from collections import Counter
 from typing import NamedTuple
@@ -6,7 +6,7 @@ from typing import NamedTuple
 from mvideo_core.base.records import CaptionRow
 
 LEAST_EQUAL = 4
-"""So many clips must share a text before it counts; two clips of one scene may well be described alike."""
+"""Minimum number of clips with the same text; two clips of one scene may well get the same caption."""
 SHOWN_CHARS = 80
 
 
@@ -16,7 +16,7 @@ class _Written(NamedTuple):
 
 
 class CaptionReview:
-    """Counts rows as they pass; texts are kept as hashes, so that memory holds a few bytes a clip."""
+    """Counts rows one by one; texts are stored as hashes, a few bytes per clip."""
 
     def __init__(self) -> None:
         self._texts: Counter[int] = Counter()
@@ -38,11 +38,11 @@ class CaptionReview:
             self._reasons[row.reason or row.error or "unknown"] += 1
 
     def warnings(self, equal_frac: float, refused_frac: float) -> list[str]:
-        """What is wrong with the captions as a whole, one line each; [] when nothing is.
+        """Problems of the captions as a whole, one line each; [] if there are none.
 
         Args:
-            equal_frac: share of the captioned clips above which one text is on too many of them.
-            refused_frac: share of all clips above which too many have no caption.
+            equal_frac: maximum fraction of the captioned clips with the same text.
+            refused_frac: maximum fraction of all clips without a caption.
         """
         found = []
         n_ok = self._texts.total()
@@ -52,7 +52,7 @@ class CaptionReview:
                 shown = shown if len(shown) <= SHOWN_CHARS else f"{shown[:SHOWN_CHARS]}..."
                 found.append(
                     f"{n} of {n_ok} captions are the same text ({shown!r}; warn_equal_frac {equal_frac:g}): "
-                    "check that the model gets the frames, or try another model"
+                    "check that the model receives the frames, or try another model"
                 )
         n_without = self._reasons.total()
         if n_without > refused_frac * self.rows:
@@ -61,12 +61,12 @@ class CaptionReview:
             )
             found.append(
                 f"{n_without} of {self.rows} clips have no caption ({why}; warn_refused_frac {refused_frac:g}): "
-                "`answer` and `message` in rows/caption say what came; change the prompt or the model, then run again"
+                "see `answer` and `message` in rows/caption; change the prompt or the model, then rerun"
             )
         if len(self._written) > 1:
             who = ", ".join(f"{one.model or one.captioner} x{n}" for one, n in self._written.most_common())
             found.append(
                 f"captions of {len(self._written)} models are mixed ({who}): "
-                "name one in caption.captioner_options.model and run the stage again"
+                "set one in caption.captioner_options.model and rerun the stage"
             )
         return found

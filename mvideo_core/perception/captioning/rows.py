@@ -1,4 +1,4 @@
-"""The caption stage's work: inputs -> rows, cleaned and within the length cap; no store, no decoding."""
+"""Core of the caption stage: inputs -> cleaned, length-limited rows; no store, no decoding."""
 
 from collections.abc import Generator, Sequence
 from typing import Any
@@ -21,47 +21,54 @@ from mvideo_core.perception.captioning.connections import refuse_secrets
 from mvideo_core.perception.captioning.length import T5_TOKENS, cap_text, count_words
 
 KEPT_ANSWER_CHARS = 1000
-"""Of a refused answer, so much is kept in its row."""
+"""Characters of a rejected answer kept in its row."""
 
 
 class CaptionOptions(Options):
-    """Who writes the captions, how long they may be, and when the whole of them looks wrong."""
+    """Captioner, length limits, and warning thresholds."""
 
-    model_config = ConfigDict(hide_input_in_errors=True)  # what was typed may be a key
+    model_config = ConfigDict(hide_input_in_errors=True)  # the input may contain a key
 
     captioner: str = Field(
         default="motion", description="name in the registry: motion, openai_compatible, transformers_vlm"
     )
     captioner_options: dict[str, Any] = Field(
-        default={}, validate_default=True, description="options of that captioner (docs/captions.md)"
+        default={}, validate_default=True, description="options of the captioner (docs/captions.md)"
     )
     max_tokens: int = Field(
-        default=T5_TOKENS, ge=8, le=4096, description="tokens of the text encoder; longer texts are cut at a sentence"
+        default=T5_TOKENS,
+        ge=8,
+        le=4096,
+        description="maximum tokens of the text encoder; longer captions are cut at a sentence",
     )
     tokenizer_dir: str = Field(
-        default="", description="folder of the text encoder's tokenizer: exact count; empty: safe estimate"
+        default="",
+        description="folder of the text encoder's tokenizer for an exact count; empty = conservative estimate",
     )
     min_words: int = Field(
         default=1, ge=0, description="captions with fewer words are filtered (reason caption_too_short)"
     )
     warn_equal_frac: float = Field(
-        default=0.1, ge=0, le=1, description="a run ends with a warning when one text is on more of the clips than this"
+        default=0.1, ge=0, le=1, description="warn if more than this fraction of clips have the same caption"
     )
     warn_refused_frac: float = Field(
-        default=0.05, ge=0, le=1, description="likewise when more answers than this were refused, empty or failed"
+        default=0.05,
+        ge=0,
+        le=1,
+        description="warn if more than this fraction of answers were rejected, empty or failed",
     )
 
     @field_validator("captioner")
     @classmethod
     def _check_captioner(cls, name: str) -> str:
         if name not in CAPTIONERS.names():
-            raise ValueError(f"no captioner called {name!r}; known: {', '.join(CAPTIONERS.names())}")
+            raise ValueError(f"unknown captioner {name!r}; known: {', '.join(CAPTIONERS.names())}")
         return name
 
     @field_validator("captioner_options")
     @classmethod
     def _check_options(cls, values: dict[str, Any], info: ValidationInfo) -> dict[str, Any]:
-        """Every option of the captioner with its value, so that a typo is found here and defaults can be seen."""
+        """Fill in every option of the captioner, so that typos are caught here and defaults are visible."""
         if "captioner" not in info.data:
             return values
         refuse_secrets(values, "captioner_options.")
@@ -69,7 +76,7 @@ class CaptionOptions(Options):
 
 
 def captioner_options(name: str, values: dict[str, Any]) -> CaptionerOptions:
-    """Options of a captioner, checked by its own class.
+    """Parse a captioner's options with its own class.
 
     Raises:
         ConfigError: unknown name, unknown key or value out of range.
@@ -80,7 +87,7 @@ def captioner_options(name: str, values: dict[str, Any]) -> CaptionerOptions:
 
 
 def content_of(options: CaptionOptions) -> dict[str, Any]:
-    """What of the options decides the texts; how a server is reached and pressed, and when to warn, does not."""
+    """The options that affect the captions; server address, rate and warning thresholds do not."""
     values = options.model_dump(mode="json", exclude={"warn_equal_frac", "warn_refused_frac"})
     inner = captioner_options(options.captioner, options.captioner_options)
     values["captioner_options"] = inner.model_dump(mode="json", exclude=set(inner.not_content))
@@ -88,10 +95,10 @@ def content_of(options: CaptionOptions) -> dict[str, Any]:
 
 
 def load_captioner(options: CaptionOptions, device: str = "cpu") -> Captioner:
-    """The captioner that `options` name, ready to use.
+    """Load the captioner named in `options`.
 
     Raises:
-        ConfigError: its options are wrong. ModelError: its weights or its server are absent.
+        ConfigError: wrong options. ModelError: weights or server missing.
     """
     chosen = CAPTIONERS.get(options.captioner)
     return chosen.load(captioner_options(options.captioner, options.captioner_options), device)
@@ -100,10 +107,10 @@ def load_captioner(options: CaptionOptions, device: str = "cpu") -> Captioner:
 def caption_rows(
     captioner: Captioner, inputs: Sequence[CaptionInput], options: CaptionOptions
 ) -> Generator[tuple[int, CaptionRow], None, None]:
-    """(position in `inputs`, row) as answers come: `ok`, `filtered` (no caption) or `failed` (only that clip).
+    """Yield (position in `inputs`, row) as answers arrive: `ok`, `filtered` (no caption) or `failed` (that clip only).
 
     Raises:
-        ModelError: the captioner itself cannot go on (server gone, weights wrong); the rows given so far stand.
+        ModelError: the captioner cannot continue (server down, wrong weights); rows yielded so far remain valid.
     """
     for n, outcome in captioner.caption(inputs):
         yield n, caption_row(captioner, inputs[n], outcome, options)

@@ -1,7 +1,7 @@
-"""What a track says in numbers: where it starts, which way it goes, how fast, whether it enters, leaves, grows.
+"""Track features: start, direction, speed, whether it enters, leaves or grows.
 
-Distances are fractions of the frame's diagonal unless a name says otherwise; y points down. The limits below were set
-by hand on drawn tracks; a larger limit makes the captioner say less.
+Distances are fractions of the frame's diagonal unless a name says otherwise; y points down. Thresholds below were set
+by hand on synthetic tracks; larger ones make the captioner say less.
 """
 
 from dataclasses import dataclass
@@ -10,20 +10,20 @@ from itertools import pairwise
 import numpy as np
 
 STILL_FRAC = 0.05
-"""Center that stays within this fraction of the diagonal does not move."""
+"""A center that stays within this fraction of the diagonal is not moving."""
 EDGE_FRAC = 0.02
-"""Box side within this fraction of the frame's side touches the edge."""
+"""A box side within this fraction of the frame's side touches the edge."""
 GROWTH_RATIO = 1.25
-"""Linear size (square root of area) changed by this factor: comes closer, or moves away for the inverse."""
+"""Change of linear size (square root of area) by this factor: comes closer; by its inverse: moves away."""
 POSE_CHANGE = 0.15
-"""Relative standard deviation of width/height, off the edges, above which the outline changes."""
+"""Relative standard deviation of width/height, away from the edges, above which the outline changes."""
 LATE_S = 0.4
 """First seen later than this: it enters. Last seen this much before the end: it leaves. Unseen for longer: a gap."""
 
 
 @dataclass(frozen=True, slots=True)
 class TrackFacts:
-    """One object's movement.
+    """Movement of one object.
 
     Attributes:
         start_xy, end_xy: first and last center as fractions of width and height.
@@ -31,15 +31,15 @@ class TrackFacts:
         net_frac: length of that, fraction of the diagonal.
         extent_frac: longer side of the box around all centers, fraction of the diagonal.
         main_axis: 0 horizontal, 1 vertical: the axis of `extent_frac`.
-        turns: how often the center turned round along the main axis by more than STILL_FRAC.
-        first_way: sign of the first movement along the main axis; 0 when it never moved.
-        speed_frac_per_s: path length along the main axis (still parts of jitter left out) per second of visibility.
-        growth: last over first linear size, off the frame's edges (an edge cuts the object); 1 when never off them.
-        area_frac: mean visible area over the frame's.
-        enters_s, leaves_s: time it appears or disappears; None when there from the start or until the end.
-        enters_by, leaves_by: edge touched then: "left", "right", "top", "bottom" or "" (in mid-frame).
-        gaps: how often it went out of sight for longer than LATE_S and came back.
-        pose_change: relative standard deviation of the box's aspect.
+        turns: number of reversals of the center along the main axis larger than STILL_FRAC.
+        first_way: sign of the first movement along the main axis; 0 if it did not move.
+        speed_frac_per_s: path length along the main axis (without jitter) per second of visibility.
+        growth: last over first linear size, away from the frame's edges, which cut objects; 1 if always at one.
+        area_frac: mean visible area over the frame area.
+        enters_s, leaves_s: time it appears or disappears; None if it is there from the start or until the end.
+        enters_by, leaves_by: edge it touches then: "left", "right", "top", "bottom" or "" (in mid-frame).
+        gaps: number of times it was out of sight for longer than LATE_S and came back.
+        pose_change: relative standard deviation of the box's aspect ratio.
     """
 
     label: str
@@ -65,7 +65,7 @@ class TrackFacts:
 def track_facts(
     label: str, boxes_T4: np.ndarray, areas_T: np.ndarray, width: int, height: int, fps: float
 ) -> TrackFacts | None:
-    """Numbers of one track; None when the object is never visible.
+    """Compute the features of one track; None if the object is not visible at all.
 
     Args:
         label: class name.
@@ -112,7 +112,7 @@ def track_facts(
 
 
 def _turning_points(path_K: np.ndarray, least_px: float) -> list[float]:
-    """Start, extremes that are at least `least_px` apart, end: the path with its jitter left out."""
+    """Start, extremes that are at least `least_px` apart, end: the path without jitter."""
     points, extreme, way = [float(path_K[0])], float(path_K[0]), 0
     for value in map(float, path_K):
         if way == 0:
@@ -127,7 +127,7 @@ def _turning_points(path_K: np.ndarray, least_px: float) -> list[float]:
 
 
 def _speed(turning: list[float], moved_xy: np.ndarray, seconds: float) -> float:
-    """Px per second: along the straight line, or along the turning path if that is longer."""
+    """Pixels per second: along the straight line, or along the turning path if that is longer."""
     if seconds <= 0:
         return 0.0
     back_and_forth = sum(abs(b - a) for a, b in pairwise(turning))
@@ -135,7 +135,7 @@ def _speed(turning: list[float], moved_xy: np.ndarray, seconds: float) -> float:
 
 
 def _edge(box_4: np.ndarray, width: int, height: int) -> str:
-    """The edge of the frame that a box touches; the nearest one, left and right first; "" when none."""
+    """The frame edge that a box touches; the nearest one, left and right first; "" if none."""
     distances = {
         "left": box_4[0] / width,
         "right": 1 - box_4[2] / width,

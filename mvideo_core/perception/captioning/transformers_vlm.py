@@ -1,4 +1,4 @@
-"""Captions from an image-text-to-text model run in this process: any local folder that transformers can read."""
+"""Captions from an image-text-to-text model in this process: any local folder that transformers can load."""
 
 import tempfile
 from collections.abc import Iterator, Sequence
@@ -16,36 +16,36 @@ from mvideo_core.weights.reading import RAISED_BY_LOADERS, plain_words
 
 
 class TransformersVLMOptions(CaptionerOptions):
-    """Which folder, and how it is asked."""
+    """Model folder and generation settings."""
 
     model_dir: str = Field(
         default="",
         description="name of `mvideo weights list` (smolvlm2-2.2b, qwen3-vl-4b), or a folder with config.json, weights "
         "as safetensors, tokenizer and image preprocessor",
     )
-    prompt: str = Field(default=DEFAULT_PROMPT, min_length=1, description="question put to the model with every clip")
-    name_objects: bool = Field(default=False, description="add the detected class names to the question")
+    prompt: str = Field(default=DEFAULT_PROMPT, min_length=1, description="prompt used with every clip")
+    name_objects: bool = Field(default=False, description="add the detected class names to the prompt")
     n_frames: int = Field(
-        default=8, ge=1, le=128, description="frames shown per clip, evenly spread; memory grows with them"
+        default=8, ge=1, le=128, description="frames per clip, evenly spaced; more frames need more memory"
     )
     max_new_tokens: int = Field(
-        default=256, ge=1, le=4096, description="length limit of the answer, in the model's tokens"
+        default=256, ge=1, le=4096, description="maximum length of the answer, in the model's tokens"
     )
     dtype: Literal["float32", "bfloat16", "float16"] = Field(
-        default="bfloat16", description="weights and activations; CPU: float32"
+        default="bfloat16", description="data type of weights and activations; CPU: float32"
     )
 
     def check(self) -> None:
-        """Raises ConfigError or ModelError when the folder is not named or not there."""
+        """Raise ConfigError or ModelError if the folder is not set or does not exist."""
         _check_folder(self.model_dir)
 
 
 @CAPTIONERS.register("transformers_vlm")
 class TransformersVLMCaptioner:
-    """Greedy answers, one clip at a time.
+    """Greedy decoding, one clip at a time.
 
-    Clips are not batched: padding changes the sums of a half-precision model, so a text would depend on its neighbors,
-    and a resumed part would not repeat the bytes of an unbroken one. For throughput run a server (openai_compatible).
+    Clips are not batched: padding changes the sums of a half-precision model, so a text would depend on other clips,
+    and a resumed part would not reproduce an uninterrupted one. For throughput, run a server (openai_compatible).
     """
 
     Options: ClassVar[type[AnyOptions]] = TransformersVLMOptions
@@ -59,11 +59,11 @@ class TransformersVLMCaptioner:
 
     @classmethod
     def load(cls, options: AnyOptions, device: str = "cpu") -> Self:
-        """The model of `model_dir`, on `device`, for inference; nothing is fetched from a network.
+        """Load the model from `model_dir` to `device` for inference; no network access.
 
         Raises:
-            ConfigError: no folder was named.
-            ModelError: the folder is missing, incomplete, or of a kind that transformers does not read.
+            ConfigError: no folder given.
+            ModelError: the folder is missing, incomplete, or not supported by transformers.
         """
         checked = TransformersVLMOptions.model_validate(options.model_dump())
         folder = _check_folder(checked.model_dir)
@@ -77,12 +77,12 @@ class TransformersVLMCaptioner:
             )
         except RAISED_BY_LOADERS as error:
             raise ModelError(f"{folder}: not a readable image-text-to-text model: {plain_words(error)}") from error
-        place: Any = model.to  # its stub lost the bound argument
+        place: Any = model.to  # the type stub lost the bound argument
         return cls(checked, processor, place(device).eval())
 
     @classmethod
     def tiny(cls) -> Self:
-        """A LLaVA of two layers with random weights, written to a temporary folder and loaded like any other."""
+        """A two-layer LLaVA with random weights, written to a temporary folder and loaded like any other."""
         with tempfile.TemporaryDirectory() as held:
             folder = Path(held) / "tiny-llava"
             write_tiny_llava(folder)
@@ -90,18 +90,18 @@ class TransformersVLMCaptioner:
             return cls.load(options)
 
     def question(self, clip: CaptionInput) -> str:
-        """The text that goes with the frames of a clip."""
+        """The prompt used with a clip's frames."""
         return question(self.options.prompt, self.options.name_objects, clip)
 
     def caption(self, inputs: Sequence[CaptionInput]) -> Iterator[tuple[int, Outcome]]:
-        """One answer per clip, in order; MediaError where a clip has no frames.
+        """One answer per clip, in order; MediaError if a clip has no frames.
 
         Raises:
             ModelError: the device ran out of memory.
         """
-        yield from ((n, self._tell(clip)) for n, clip in enumerate(inputs))
+        yield from ((n, self._answer(clip)) for n, clip in enumerate(inputs))
 
-    def _tell(self, clip: CaptionInput) -> Outcome:
+    def _answer(self, clip: CaptionInput) -> Outcome:
         import torch
 
         try:
@@ -138,14 +138,14 @@ class TransformersVLMCaptioner:
 def _check_folder(model_dir: str) -> str:
     if not model_dir:
         raise ConfigError(
-            "transformers_vlm: model_dir is empty; give the name or folder of a vision-language model "
+            "transformers_vlm: model_dir is empty; set it to the name or folder of a vision-language model "
             "(`mvideo weights list`)"
         )
     folder = model_dir if Path(model_dir).is_dir() else str(find(model_dir, kind="captioner"))
     if not (Path(folder) / "config.json").is_file():
         raise ModelError(
-            f"{folder}/config.json: no such file; give the folder of a vision-language model, or run "
-            "`mvideo weights fetch qwen3-vl-4b` and name it in model_dir, or choose the captioner `motion`"
+            f"{folder}/config.json: no such file; set model_dir to the folder of a vision-language model, or run "
+            "`mvideo weights fetch qwen3-vl-4b` and use its name, or use the captioner `motion`"
         )
     return folder
 
@@ -157,7 +157,7 @@ _TINY_TEMPLATE = (
 
 
 def write_tiny_llava(folder: Path) -> None:
-    """Writes a random two-layer LLaVA with a word-level tokenizer into `folder`; a few hundred kB, no downloads."""
+    """Write a random two-layer LLaVA with a word-level tokenizer to `folder`; a few hundred kB, no downloads."""
     import torch
     from tokenizers import Tokenizer, models, pre_tokenizers
     from transformers import (
@@ -193,7 +193,7 @@ def write_tiny_llava(folder: Path) -> None:
         tokenizer_object=raw, pad_token=pad, bos_token=bos, eos_token=eos, unk_token=unk,
         additional_special_tokens=[image],
     )  # fmt: skip
-    # A wide spread of random weights, so that another picture gives another answer.
+    # Random weights with a large spread, so that different images give different answers.
     shape: dict[str, Any] = {
         "hidden_size": 16,
         "intermediate_size": 32,

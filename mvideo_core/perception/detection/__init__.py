@@ -1,8 +1,8 @@
-"""Detectors: frames and phrases in, boxes with scores and labels out; one class per file, found by name."""
+"""Detectors: frames and phrases in, boxes with scores and labels out; one class per file, looked up by name."""
 
 from typing import Any
 
 from mvideo_core.base.registry import Registry
 
 DETECTORS: Registry[Any] = Registry("detector", "mvideo_core.perception.detection")
-"""Name -> class obeying `mvideo_core.perception.detection.base.Detector`."""
+"""Name -> class implementing `mvideo_core.perception.detection.base.Detector`."""

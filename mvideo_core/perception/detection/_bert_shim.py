@@ -1,14 +1,14 @@
-"""groundingdino-py 0.4.0 made to work with transformers 5, offline. All that is bent of that package stands here.
+"""Make groundingdino-py 0.4.0 work with transformers 5, offline. All patches of that package are here.
 
 Why each part is needed:
 
 * `BertModelWarper` calls `BertModel.get_head_mask` and `get_extended_attention_mask`, which transformers 5 removed
   (upstream issue 446, unmerged fix 458). The replacement keeps its three submodules, so state-dict keys are unchanged,
   and turns the boolean (B, L, L) sub-sentence mask into the additive mask that `BertEncoder` reads.
-* `get_tokenlizer` fetches bert-base-uncased from the hub (440 MB whose weights the checkpoint then overwrites). Here a
-  ready `TextEncoder` takes the place of the name.
-* `groundingdino.util.visualizer` is imported by the model file for a class it never uses, and needs matplotlib.
-* `torch.meshgrid` without `indexing` and timm's old import path warn on every start; those two warnings are silenced.
+* `get_tokenlizer` fetches bert-base-uncased from the hub (440 MB of weights that the checkpoint then overwrites). Here
+  it is replaced by a ready-made `TextEncoder`.
+* `groundingdino.util.visualizer` is imported by the model file for an unused class, and needs matplotlib.
+* `torch.meshgrid` without `indexing` and timm's old import path warn on every start; both warnings are silenced.
 """
 
 import sys
@@ -23,7 +23,7 @@ from mvideo_core.base.errors import ModelError
 
 @dataclass(frozen=True, slots=True)
 class TextEncoder:
-    """Tokenizer and BERT handed to the package in place of a hub name."""
+    """Tokenizer and BERT passed to the package instead of a hub name."""
 
     tokenizer: Any
     bert: Any
@@ -31,7 +31,7 @@ class TextEncoder:
 
 @lru_cache(maxsize=1)
 def groundingdino_package() -> types.SimpleNamespace:
-    """The package's classes, after the changes described above.
+    """The package's classes with the patches described above.
 
     Returns:
         Namespace with GroundingDINO, Joiner, MLP, SwinTransformer, build_position_encoding, build_transformer,
@@ -78,7 +78,7 @@ def _bert_warper() -> type:
     import torch
 
     class BertModelWarper(torch.nn.Module):
-        """BertModel read with a mask per pair of tokens; position ids restart at each phrase."""
+        """BertModel with a token-pair attention mask; position ids restart at each phrase."""
 
         def __init__(self, bert_model: Any):
             super().__init__()

@@ -1,4 +1,4 @@
-"""Shape of a GroundingDINO: the two public sizes, the mini one, and how frames are resized for each."""
+"""Architecture of GroundingDINO: the two public sizes, the mini one, and their frame resizing."""
 
 from typing import Self
 
@@ -8,7 +8,7 @@ from mvideo_core.base.options import Options
 
 
 class BertArch(Options):
-    """Shape of the text encoder; names follow `transformers.BertConfig`."""
+    """Sizes of the text encoder; names follow `transformers.BertConfig`."""
 
     vocab_size: int = Field(default=30522, ge=8, description="word pieces")
     hidden_size: int = Field(default=768, ge=8, description="channels")
@@ -19,7 +19,7 @@ class BertArch(Options):
 
 
 class GroundingDinoArch(Options):
-    """Shape of the detector; names follow groundingdino-py's config files, defaults are its Swin-T."""
+    """Sizes of the detector; names follow groundingdino-py's config files, defaults are its Swin-T."""
 
     embed_dim: int = Field(default=96, ge=8, description="channels of the Swin backbone's first stage")
     depths: list[int] = Field(default=[2, 2, 6, 2], description="Swin blocks per stage")
@@ -33,7 +33,7 @@ class GroundingDinoArch(Options):
     dec_layers: int = Field(default=6, ge=1, description="decoder layers")
     num_queries: int = Field(default=900, ge=1, description="boxes proposed per frame")
     num_feature_levels: int = Field(
-        default=4, ge=3, le=5, description="feature maps; the backbone gives 3, the rest are strided"
+        default=4, ge=3, le=5, description="feature maps; 3 from the backbone, the rest from strided convolutions"
     )
     enc_n_points: int = Field(default=4, ge=1, description="sampling points per level and head, encoder")
     dec_n_points: int = Field(default=4, ge=1, description="sampling points per level and head, decoder")
@@ -43,10 +43,12 @@ class GroundingDinoArch(Options):
     use_text_enhancer: bool = Field(default=True, description="self-attention over the text in the encoder")
     use_fusion_layer: bool = Field(default=True, description="attention between text and image in the encoder")
     fusion_droppath: float = Field(default=0.1, ge=0, lt=1, description="stochastic depth of the fusion, training only")
-    max_text_len: int = Field(default=256, ge=8, le=256, description="longest caption in tokens")
+    max_text_len: int = Field(default=256, ge=8, le=256, description="maximum caption length, tokens")
     bert: BertArch = Field(default=BertArch(), description="text encoder")
     short_side_px: int = Field(default=800, ge=32, description="frames are resized to this short side")
-    long_side_px: int = Field(default=1333, ge=32, description="longest long side; wins over the short side")
+    long_side_px: int = Field(
+        default=1333, ge=32, description="maximum long side; takes precedence over the short side"
+    )
 
     @classmethod
     def swin_t(cls) -> Self:
@@ -60,7 +62,7 @@ class GroundingDinoArch(Options):
 
     @classmethod
     def tiny(cls, vocab_size: int = 64) -> Self:
-        """Two layers and a few channels, random weights in tests; 256 wide so that transformers' twin is the same."""
+        """Two layers, few channels, for tests with random weights; 256 wide so that transformers' version matches."""
         bert = BertArch(vocab_size=vocab_size, hidden_size=32, num_hidden_layers=2, num_attention_heads=2,
                         intermediate_size=64, max_position_embeddings=64)  # fmt: skip
         return cls(embed_dim=16, depths=[1, 2, 1, 1], num_heads=[1, 2, 2, 4], window_size=4, dim_feedforward=64,
@@ -68,7 +70,7 @@ class GroundingDinoArch(Options):
                    short_side_px=64, long_side_px=128)  # fmt: skip
 
     def size_for(self, height: int, width: int) -> tuple[int, int]:
-        """(height, width) that a frame is resized to: short side, then the long side's limit; aspect ratio kept."""
+        """(height, width) after resizing a frame: short side, then limit on the long side; keeps the aspect ratio."""
         scale = self.short_side_px / min(height, width)
         if max(height, width) * scale > self.long_side_px:
             scale = self.long_side_px / max(height, width)

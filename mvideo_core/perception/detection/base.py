@@ -1,4 +1,4 @@
-"""What every detector takes and gives.
+"""Interface of detectors.
 
 Shape letters: B frames, H and W pixels, C = 3 channels (RGB), N boxes.
 """
@@ -13,7 +13,7 @@ from mvideo_core.base.errors import ConfigError, MediaError
 from mvideo_core.base.options import Options
 
 Frames = Sequence[np.ndarray] | np.ndarray
-"""Frames of one call: an array BHWC, or a sequence of HWC arrays whose sizes may differ; uint8 RGB."""
+"""Frames of one call: an array BHWC, or a sequence of HWC arrays of any sizes; uint8 RGB."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,7 +23,7 @@ class Detections:
     Attributes:
         boxes_xyxy: (N, 4) float32, absolute pixels of the input frame, half-open, inside the frame.
         scores: (N,) float32 in [0, 1]: mean probability over the tokens of the label.
-        labels: N phrases, spelled as they were asked for.
+        labels: N phrases, spelled as requested.
     """
 
     boxes_xyxy: np.ndarray
@@ -39,13 +39,13 @@ class Detector(Protocol):
 
     Options: ClassVar[type[Options]]
     model_name: str
-    """Which model answered, for the row: name of the weights or of the folder."""
+    """Model name for the row: name of the weights or of the folder."""
     weights_sha256: str
-    """Digest of the weight file (64 hex digits); of the parameters when they were drawn by `tiny`."""
+    """Digest of the weight file (64 hex digits); of the parameters if `tiny` initialized them."""
 
     @classmethod
     def load(cls, options: Any, device: str = "cpu") -> Self:
-        """A ready detector. Raises ModelError when weights are absent or do not fit."""
+        """Load the detector. Raises ModelError: weights are missing or do not fit."""
         ...
 
     @classmethod
@@ -54,7 +54,7 @@ class Detector(Protocol):
         ...
 
     def detect(self, frames_BHWC: Frames, phrases: Sequence[str]) -> list[Detections]:
-        """Raw candidates of each frame above a low floor, before any selection.
+        """Raw candidates of each frame above a low score floor, before selection.
 
         Raises:
             ConfigError: phrases empty, repeated or too long for the model.
@@ -64,12 +64,12 @@ class Detector(Protocol):
 
 
 def empty_detections() -> Detections:
-    """A frame in which nothing was found."""
+    """Detections of a frame with no objects."""
     return Detections(np.zeros((0, 4), np.float32), np.zeros(0, np.float32), [])
 
 
 def frames_as_list(frames_BHWC: Frames) -> list[np.ndarray]:
-    """The frames one by one.
+    """Split the frames into a list.
 
     Raises:
         MediaError: a frame is not a non-empty uint8 array (H, W, 3).
@@ -77,12 +77,12 @@ def frames_as_list(frames_BHWC: Frames) -> list[np.ndarray]:
     frames = list(frames_BHWC)
     for index, frame in enumerate(frames):
         if frame.dtype != np.uint8 or frame.ndim != 3 or frame.shape[2] != 3 or 0 in frame.shape:
-            raise MediaError(f"frame {index}: uint8 RGB of shape (H, W, 3) expected, {frame.dtype} {frame.shape} seen")
+            raise MediaError(f"frame {index}: expected uint8 RGB of shape (H, W, 3), got {frame.dtype} {frame.shape}")
     return frames
 
 
 def indices_by_shape(frames: Sequence[np.ndarray]) -> dict[tuple[int, int], list[int]]:
-    """Frame numbers grouped by (H, W): a batch then needs no padding, so batching cannot change a result."""
+    """Frame indices grouped by (H, W): batches then need no padding, so batching cannot change results."""
     groups: dict[tuple[int, int], list[int]] = {}
     for index, frame in enumerate(frames):
         groups.setdefault((frame.shape[0], frame.shape[1]), []).append(index)
@@ -98,7 +98,7 @@ def candidates(boxes_cxcywh: np.ndarray, scores_QK: np.ndarray, phrases: Sequenc
         scores_QK: (Q, K) score of each query for each phrase.
         phrases: K phrases.
         size_hw: frame height and width in pixels.
-        floor: candidates below are not worth keeping.
+        floor: candidates with lower scores are dropped.
     """
     if len(phrases) != scores_QK.shape[1]:
         raise ConfigError(f"{len(phrases)} phrases for {scores_QK.shape[1]} score columns")
@@ -114,7 +114,7 @@ def candidates(boxes_cxcywh: np.ndarray, scores_QK: np.ndarray, phrases: Sequenc
 
 
 def merge(parts: Sequence[Detections]) -> Detections:
-    """Candidates of several prompts over one frame, best score first (ties: earlier prompt)."""
+    """Merge the candidates of several prompts for one frame, best score first (ties: earlier prompt)."""
     boxes = np.concatenate([part.boxes_xyxy for part in parts])
     scores = np.concatenate([part.scores for part in parts])
     labels = [label for part in parts for label in part.labels]

@@ -1,16 +1,16 @@
-"""groundingdino-py <-> transformers: the same network under other names.
+"""groundingdino-py -> transformers: the same network with different names.
 
 `to_transformers(state)` renames a package state dict (GroundingDINO, text enhancer and fusion on) to the keys of
-`transformers.GroundingDinoForObjectDetection`, one to one but for four things:
+`transformers.GroundingDinoForObjectDetection`, one to one, with four exceptions:
 
-* packed attention: `in_proj` (package attention) and `qkv` (Swin) are cut into query, key and value;
+* packed attention: `in_proj` (package attention) and `qkv` (Swin) are split into query, key and value;
 * `relative_position_index` is computed by both and dropped; Swin's final norm and BERT's pooler, which only one side
-  has and neither uses, are dropped or left as they are;
+  has and neither uses, are dropped or kept;
 * boxes within 1e-3 of the frame's edge: the package clamps there when it refines a box (inverse_sigmoid),
   transformers at 1e-5; such a box may differ by up to 1e-3 of the frame, all others agree to rounding;
-* the box head shared by all decoder layers stands once per layer on both sides.
+* the box head shared by all decoder layers is stored once per layer on both sides.
 
-`transformers_config(arch)` gives the config under which both compute the same function.
+`transformers_config(arch)` returns the config with which both compute the same function.
 """
 
 import re
@@ -67,7 +67,7 @@ RULES: tuple[tuple[str, str], ...] = (
     (r"(decoder\.layers\.\d+)\.ca_text\.", r"\1.encoder_attn_text."),
     (r"(decoder\.layers\.\d+)\.catext_norm\.", r"\1.encoder_attn_text_layer_norm."),
 )
-"""(pattern, replacement), applied in this order, each wherever it matches."""
+"""(pattern, replacement), applied in order, wherever they match."""
 UNUSED = re.compile(r"swin\.layernorm\.(weight|bias)$")
 """A norm that transformers' Swin has and GroundingDINO does not use."""
 
@@ -76,18 +76,18 @@ def save_transformers(detector: "GroundingDinoDetector", folder: Path) -> None:
     """Write the folder that detector "transformers-groundingdino" reads: config.json, model.safetensors, vocab.txt.
 
     Raises:
-        ModelError: a shape that transformers cannot express, or a weight without a place.
-        StoreError: the folder is there already, or cannot be written.
+        ModelError: sizes that transformers does not support, or an unmatched weight.
+        StoreError: the folder already exists or cannot be written.
     """
     if folder.exists():
-        raise StoreError(f"{folder}: exists already; give a new folder")
+        raise StoreError(f"{folder}: already exists; use a new folder")
     from transformers import GroundingDinoForObjectDetection
 
     model = GroundingDinoForObjectDetection(transformers_config(detector.arch)).eval()
     report = model.load_state_dict(to_transformers(detector.model.state_dict()), strict=False)
     odd = [name for name in (*report.missing_keys, *report.unexpected_keys) if not UNUSED.search(name)]
     if odd:
-        raise ModelError(f"{len(odd)} weights have no place in transformers' GroundingDino, e.g. {odd[0]}")
+        raise ModelError(f"{len(odd)} weights have no match in transformers' GroundingDino, e.g. {odd[0]}")
     vocabulary = detector.tokenizer.get_vocab()
     words = "".join(f"{word}\n" for word in sorted(vocabulary, key=vocabulary.__getitem__))
     with new_folder(folder) as part:
@@ -97,7 +97,7 @@ def save_transformers(detector: "GroundingDinoDetector", folder: Path) -> None:
 
 
 def to_transformers(state: dict[str, Any]) -> dict[str, Any]:
-    """State dict of `GroundingDinoForObjectDetection` from one of the package's model (complete, shared names too)."""
+    """Convert the package's state dict (complete, including shared names) to `GroundingDinoForObjectDetection`."""
     converted: dict[str, Any] = {}
     for name, value in state.items():
         if name.endswith("relative_position_index") or name.startswith("bert.pooler."):
@@ -113,7 +113,7 @@ def transformers_config(arch: GroundingDinoArch) -> Any:
     """`GroundingDinoConfig` of the same network.
 
     Raises:
-        ModelError: a shape that transformers cannot express.
+        ModelError: sizes that transformers does not support.
     """
     from transformers import BertConfig, GroundingDinoConfig, SwinConfig
 
@@ -136,7 +136,7 @@ def transformers_config(arch: GroundingDinoArch) -> Any:
 
 
 def _unpack_attention(name: str, value: Any) -> list[tuple[str, Any]]:
-    """Packed attention weights as three entries, anything else as it is."""
+    """Split packed attention weights into three entries; anything else is unchanged."""
     if ".attention.qkv." in name:
         parts, head = ("q_proj", "k_proj", "v_proj"), name.replace(".qkv.", ".{}.")
     elif name.endswith((".in_proj_weight", ".in_proj_bias")):

@@ -1,7 +1,7 @@
-"""GroundingDINO by groundingdino-py (Liu et al. 2023, arXiv:2303.05499), offline, at any size.
+"""GroundingDINO with groundingdino-py (Liu et al. 2023, arXiv:2303.05499), offline, at any size.
 
-A model folder holds `config.json` (GroundingDinoArch), `model.safetensors` or the official `.pth`, and
-`bert/{config.json,vocab.txt,tokenizer_config.json}`; BERT's weights are part of the detector's own file.
+A model folder contains `config.json` (GroundingDinoArch), `model.safetensors` or the official `.pth`, and
+`bert/{config.json,vocab.txt,tokenizer_config.json}`; BERT's weights are in the detector's file.
 """
 
 import json
@@ -36,26 +36,26 @@ PIXEL_STD = (0.229, 0.224, 0.225)
 
 
 class GroundingDinoOptions(Options):
-    """Which weights, and how many frames at once."""
+    """Weights and batch size."""
 
     weights: str = Field(default="mini", description='"mini", a catalog name ("swint-ogc"), or a model folder')
-    batch_size: int = Field(default=8, ge=1, description="frames per forward pass; changes memory, not results")
-    score_floor: float = Field(default=0.05, ge=0, le=1, description="candidates below this score are not returned")
+    batch_size: int = Field(default=8, ge=1, description="frames per forward pass; affects memory, not results")
+    score_floor: float = Field(default=0.05, ge=0, le=1, description="minimum score of returned candidates")
 
 
 def build_groundingdino(arch: GroundingDinoArch, tokenizer: Any) -> Any:
-    """The package's GroundingDINO with random weights, of any size, without a download.
+    """Build the package's GroundingDINO with random weights, at any size, without a download.
 
     Args:
         arch: sizes. A `hidden_dim` other than 256 needs `use_text_enhancer=False`: the package hard-codes the width of
-            that layer's position code.
-        tokenizer: fast BERT tokenizer with `arch.bert.vocab_size` pieces or fewer.
+            that layer's position encoding.
+        tokenizer: fast BERT tokenizer with `arch.bert.vocab_size` word pieces or fewer.
 
     Returns:
         torch.nn.Module in training mode.
 
     Raises:
-        ModelError: the package is missing, or the sizes do not fit each other.
+        ModelError: the package is missing, or the sizes are inconsistent.
     """
     from transformers import BertConfig, BertModel
 
@@ -64,7 +64,7 @@ def build_groundingdino(arch: GroundingDinoArch, tokenizer: Any) -> Any:
     package = groundingdino_package()
     if arch.use_text_enhancer and arch.hidden_dim != 256:
         raise ModelError(
-            f"hidden_dim {arch.hidden_dim}: the package's text enhancer is 256 wide; switch it off or use 256"
+            f"hidden_dim {arch.hidden_dim}: the package's text enhancer is 256 wide; disable it or use 256"
         )
     if len(tokenizer) > arch.bert.vocab_size:
         raise ModelError(f"vocabulary of {len(tokenizer)} pieces, bert.vocab_size {arch.bert.vocab_size}")
@@ -83,31 +83,31 @@ def build_groundingdino(arch: GroundingDinoArch, tokenizer: Any) -> Any:
         text_encoder_type=TextEncoder(tokenizer, bert), sub_sentence_present=True, max_text_len=arch.max_text_len,
     )  # fmt: skip
     if arch.hidden_dim != 256:
-        # The package codes a query's box in 4 x 128 channels whatever the width, so the layer that reads it must fit.
+        # The package encodes a query's box in 4 x 128 channels regardless of the width, so the next layer must match.
         model.transformer.decoder.ref_point_head = package.MLP(512, arch.hidden_dim, arch.hidden_dim, 2)
     return model
 
 
 def bert_tokenizer(vocab: Sequence[str]) -> Any:
-    """Fast, lower-casing BERT tokenizer over word pieces (special tokens included), from memory."""
+    """Fast, lower-casing BERT tokenizer from a list of word pieces (including special tokens)."""
     from transformers import BertTokenizer
 
     return BertTokenizer(vocab={piece: index for index, piece in enumerate(vocab)}, do_lower_case=True)
 
 
 def read_tokenizer(folder: Path) -> Any:
-    """Tokenizer of a model folder's `bert/` (vocab.txt, one word piece per line).
+    """Load the tokenizer from a model folder's `bert/` (vocab.txt, one word piece per line).
 
     Raises:
         ModelError: no vocab.txt, or it lacks a special token.
     """
     path = folder / "vocab.txt"
     if not path.is_file():
-        raise ModelError(f"{path}: missing; put the vocab.txt of bert-base-uncased (or of this model) there")
+        raise ModelError(f"{path}: missing; copy the vocab.txt of bert-base-uncased (or of this model) there")
     vocab = read_lines(path, "vocabulary")
     missing = {"[PAD]", "[UNK]", "[CLS]", "[SEP]", ".", "?"} - set(vocab)
     if missing:
-        raise ModelError(f"{path}: not a BERT vocabulary, {sorted(missing)} missing")
+        raise ModelError(f"{path}: not a BERT vocabulary; missing {sorted(missing)}")
     return bert_tokenizer(vocab)
 
 
@@ -126,7 +126,7 @@ def preprocess(frames_BHWC: np.ndarray, arch: GroundingDinoArch, device: str) ->
 
 @DETECTORS.register("groundingdino")
 class GroundingDinoDetector:
-    """The package model behind the `Detector` protocol; public and mini weights take the same path."""
+    """The package model behind the `Detector` protocol; public and mini weights use the same code path."""
 
     Options: ClassVar = GroundingDinoOptions
 
@@ -142,10 +142,10 @@ class GroundingDinoDetector:
 
     @classmethod
     def load(cls, options: GroundingDinoOptions, device: str = "cpu") -> Self:
-        """A detector from a model folder.
+        """Load a detector from a model folder.
 
         Raises:
-            ModelError: weights absent (the message says where they come from and where to put them) or ill-fitting.
+            ModelError: weights missing (the message says where to get them and where to put them) or incompatible.
         """
         from mvideo_core.weights import find
 
@@ -172,7 +172,7 @@ class GroundingDinoDetector:
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
             model = build_groundingdino(arch, bert_tokenizer(vocab))
-            # Fresh logits reach +-16 and saturate; tests need scores that differ.
+            # Untrained logits reach +-16 and saturate; tests need distinct scores.
             torch.nn.init.constant_(model.transformer.decoder.norm.weight, 0.05)
         options = GroundingDinoOptions(score_floor=0.0)
         return cls(model, bert_tokenizer(vocab), arch, options, "cpu", "groundingdino/tiny", parameters_sha256(model))
@@ -206,16 +206,16 @@ class GroundingDinoDetector:
 
 
 def read_arch(folder: Path) -> GroundingDinoArch:
-    """Sizes from a model folder's config.json.
+    """Read the sizes from a model folder's config.json.
 
     Raises:
-        ModelError: missing or not such a file.
+        ModelError: missing or invalid.
     """
     path = folder / "config.json"
     try:
         values = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
-        raise ModelError(f"{path}: missing; a model folder holds config.json, model.safetensors and bert/") from None
+        raise ModelError(f"{path}: missing; a model folder needs config.json, model.safetensors and bert/") from None
     except (OSError, ValueError) as error:
         raise ModelError(f"{path}: not JSON ({plain_words(error)}); copy the model folder again") from None
     return GroundingDinoArch.parse(values, where=str(path))
@@ -224,7 +224,7 @@ def read_arch(folder: Path) -> GroundingDinoArch:
 def write_model_folder(
     folder: Path, model: Any, arch: GroundingDinoArch, vocab: Sequence[str], half: bool = True
 ) -> None:
-    """A model folder that `load` reads back: config, weights (fp16 if `half`; loaded as fp32), vocabulary."""
+    """Write a model folder for `load`: config, weights (fp16 if `half`; loaded as fp32), vocabulary."""
     from mvideo_core.perception.detection.state import save_state
 
     (folder / "bert").mkdir(parents=True, exist_ok=True)

@@ -1,6 +1,6 @@
-"""Phrases -> captions with a token-span map, so that a score belongs to a phrase and never to a decoded string.
+"""Phrases -> captions with a token-span map, so that a score belongs to a phrase, not to a decoded string.
 
-Thresholding tokens and decoding them back to words merges classes ("car truck", "dog hot"). Here each phrase owns the
+Thresholding tokens and decoding them back to words merges classes ("car truck", "dog hot"). Here each phrase has the
 tokens of its span in the caption, and its score is the mean probability over them, as in the upstream COCO evaluation
 (demo/test_ap_on_coco.py).
 """
@@ -16,7 +16,7 @@ from mvideo_core.base.errors import ConfigError
 
 @dataclass(frozen=True, slots=True)
 class Prompt:
-    """One caption asked at once.
+    """One caption for a forward pass.
 
     Attributes:
         caption: "person . bicycle . car ." in lower case.
@@ -32,16 +32,16 @@ class Prompt:
 
 
 def build_prompts(phrases: Sequence[str], tokenizer: Any, max_text_len: int = 256) -> list[Prompt]:
-    """As few prompts as the text length allows, phrases in the given order.
+    """Pack the phrases, in order, into as few prompts as the text length allows.
 
     Args:
-        phrases: class names; no ".", "?" or "/" in them (separators of the model's caption).
+        phrases: class names without ".", "?" or "/" (separators in the model's caption).
         tokenizer: fast BERT tokenizer (`char_to_token`).
-        max_text_len: longest caption in tokens. The model would cut a longer one without a word.
+        max_text_len: maximum caption length in tokens. The model would silently truncate longer ones.
 
     Raises:
-        ConfigError: no phrase, an empty or repeated one, a separator inside one, one too long by itself, or one whose
-            words the vocabulary does not know.
+        ConfigError: no phrases, or an empty or duplicate one, or one with a separator, too many tokens, or words
+            missing from the vocabulary.
     """
     _check(phrases)
     if _n_tokens(phrases, tokenizer) <= max_text_len:
@@ -67,14 +67,14 @@ def phrase_scores(logits_BQL: Any, prompt: Prompt) -> np.ndarray:
 
 def _check(phrases: Sequence[str]) -> None:
     if isinstance(phrases, str) or not phrases:
-        raise ConfigError(f"classes: a non-empty list of phrases expected, {phrases!r} seen")
+        raise ConfigError(f"classes: expected a non-empty list of phrases, got {phrases!r}")
     seen: set[str] = set()
     for phrase in phrases:
         name = " ".join(phrase.lower().split())
         if not name or any(mark in name for mark in "./?"):
-            raise ConfigError(f"classes: {phrase!r} is empty or holds one of '.', '/', '?', which end a phrase")
+            raise ConfigError(f"classes: {phrase!r} is empty or contains one of '.', '/', '?', which end a phrase")
         if name in seen:
-            raise ConfigError(f"classes: {phrase!r} stands twice; list each phrase once")
+            raise ConfigError(f"classes: {phrase!r} is listed twice; list each phrase once")
         seen.add(name)
 
 
@@ -97,7 +97,7 @@ def _prompt(phrases: Sequence[str], tokenizer: Any, max_text_len: int) -> Prompt
     tokenized = tokenizer(caption)
     n_tokens = len(tokenized["input_ids"])
     if n_tokens > max_text_len:
-        raise ConfigError(f"classes: {phrases[0]!r} alone needs {n_tokens} tokens; the model reads {max_text_len}")
+        raise ConfigError(f"classes: {phrases[0]!r} alone needs {n_tokens} tokens; the model's limit is {max_text_len}")
     positive_map = create_positive_map_from_span(tokenized, spans, max_text_len).numpy()
     unknown = tokenizer.unk_token_id
     for phrase, row in zip(phrases, positive_map, strict=True):

@@ -1,4 +1,4 @@
-"""Raw candidates -> the boxes worth segmenting, with the reason of every drop."""
+"""Select boxes to segment from raw candidates, with a reason for every drop."""
 
 from collections.abc import Sequence
 from typing import Any, Literal, NamedTuple
@@ -12,28 +12,28 @@ from mvideo_core.perception.detection.coco import COCO80
 
 
 class DetectOptions(Options):
-    """Which detector looks for what, and which of its candidates are kept."""
+    """Detector, classes, and selection thresholds."""
 
     detector: str = Field(default="groundingdino", description="registry name of the detector")
     detector_options: dict[str, Any] = Field(
-        default_factory=dict, description="options of that detector, checked by its own Options class"
+        default_factory=dict, description="options of the detector, validated by its own Options class"
     )
     classes: Literal["coco80"] | list[str] = Field(default="coco80", description="phrases to look for, in one prompt")
-    box_threshold: float = Field(default=0.3, ge=0, le=1, description="lowest score kept; higher is stricter")
+    box_threshold: float = Field(default=0.3, ge=0, le=1, description="minimum score; higher is stricter")
     nms_iou: float = Field(
-        default=0.7, ge=0, le=1, description="IoU above which the lower-scored of two boxes goes, across classes"
+        default=0.7, ge=0, le=1, description="IoU above which the lower-scored of two boxes is dropped, across classes"
     )
-    max_objects: int = Field(default=10, ge=1, description="most boxes kept per clip, best scores first")
-    min_area_frac: float = Field(default=0.001, ge=0, le=1, description="smallest box kept, fraction of the frame")
-    max_area_frac: float = Field(default=0.95, gt=0, le=1, description="largest box kept, fraction of the frame")
+    max_objects: int = Field(default=10, ge=1, description="maximum boxes per clip, best scores first")
+    min_area_frac: float = Field(default=0.001, ge=0, le=1, description="minimum box area, fraction of the frame")
+    max_area_frac: float = Field(default=0.95, gt=0, le=1, description="maximum box area, fraction of the frame")
 
     def phrases(self) -> list[str]:
-        """The class list in full."""
+        """The full class list."""
         return list(COCO80) if self.classes == "coco80" else list(self.classes)
 
 
 class DroppedBox(NamedTuple):
-    """A candidate that a rule dropped: its place among the candidates, the rule, the value seen and the limit."""
+    """A candidate dropped by a rule: its index, the rule, the value seen and the limit."""
 
     candidate: int
     reason: str
@@ -42,14 +42,14 @@ class DroppedBox(NamedTuple):
 
 
 class Selection(NamedTuple):
-    """What was kept (best first) and what was dropped (in candidate order)."""
+    """Kept boxes (best first) and dropped boxes (in candidate order)."""
 
     kept: Detections
     dropped: list[DroppedBox]
 
 
 def select(detections: Detections, options: DetectOptions, height: int, width: int) -> Selection:
-    """Threshold, area, class-agnostic NMS and top-N, in that order; the result depends on no input order.
+    """Threshold, area, class-agnostic NMS and top-N, in that order; the result does not depend on the input order.
 
     Args:
         detections: raw candidates, boxes in pixels of a frame of `height` x `width`.

@@ -1,4 +1,4 @@
-"""State dicts of GroundingDINO: read from safetensors or the official .pth, loaded strictly, saved once per tensor."""
+"""State dicts of GroundingDINO: read from safetensors or the official .pth, loaded strictly, each tensor saved once."""
 
 import hashlib
 from pathlib import Path
@@ -9,8 +9,8 @@ from mvideo_core.base.listing import visible_files
 from mvideo_core.weights.reading import RAISED_BY_LOADERS, plain_words
 
 LEFTOVERS = frozenset({"label_enc.weight", "bert.embeddings.position_ids"})
-"""Keys of the official checkpoints that the published model has no place for: the label embedding of denoising
-training, and a buffer that old BERT classes saved."""
+"""Keys in the official checkpoints that the published model does not use: the label embedding of denoising
+training, and a buffer saved by old BERT classes."""
 
 
 def read_state(folder: Path) -> tuple[Path, dict[str, Any]]:
@@ -23,23 +23,23 @@ def read_state(folder: Path) -> tuple[Path, dict[str, Any]]:
     if not path.is_file():
         found = visible_files(folder, ".pth")
         if len(found) != 1:
-            raise ModelError(f"{folder}: model.safetensors or one .pth expected, {[p.name for p in found]} seen")
+            raise ModelError(f"{folder}: expected model.safetensors or one .pth, found {[p.name for p in found]}")
         path = found[0]
     return path, _read_pth(path) if path.suffix == ".pth" else _read_safetensors(path)
 
 
 def unwrap(state: dict[str, Any]) -> dict[str, Any]:
-    """Plain names: out of the "model" entry, without "module." of DistributedDataParallel, without the leftovers."""
+    """Plain names: take the "model" entry, strip DistributedDataParallel's "module.", drop unused keys."""
     state = state.get("model", state)
     state = {name.removeprefix("module."): value for name, value in state.items()}
     return {name: value for name, value in state.items() if name not in LEFTOVERS}
 
 
 def load_state(model: Any, state: dict[str, Any], path: Path) -> None:
-    """Fill `model`; every key and shape must fit (tensors shared by several modules may stand once).
+    """Load weights into `model`; every key and shape must match (tensors shared by modules may be stored once).
 
     Raises:
-        ModelError: keys missing, left over or of another shape; the message counts and names the first of them.
+        ModelError: keys missing, unexpected or of different shape; the message counts them and lists the first ones.
     """
     state = unwrap(state)
     for name, canonical in shared_names(model).items():
@@ -54,8 +54,8 @@ def load_state(model: Any, state: dict[str, Any], path: Path) -> None:
         if state[name].shape != expected[name].shape
     ]
     if missing or surplus or shapes:
-        lines = [f"{path}: these weights do not fit the model described by config.json beside them:"]
-        for what, names in (("missing", missing), ("unknown", surplus), ("of another shape", shapes)):
+        lines = [f"{path}: these weights do not fit the model in the config.json next to them:"]
+        for what, names in (("missing", missing), ("unknown", surplus), ("of different shape", shapes)):
             if names:
                 lines.append(f"  {len(names)} {what}: {', '.join(names[:4])}{' ...' if len(names) > 4 else ''}")
         raise ModelError("\n".join(lines))
@@ -63,7 +63,7 @@ def load_state(model: Any, state: dict[str, Any], path: Path) -> None:
 
 
 def shared_names(model: Any) -> dict[str, str]:
-    """Name -> the first name of the same tensor, for every tensor that stands under several names."""
+    """Name -> the first name of the same tensor, for every tensor with several names."""
     first: dict[int, str] = {}
     shared: dict[str, str] = {}
     for name, value in model.state_dict(keep_vars=True).items():
@@ -74,18 +74,18 @@ def shared_names(model: Any) -> dict[str, str]:
 
 
 def constructor_buffers(model: Any) -> set[str]:
-    """Buffers that the constructor computes and that files may leave out (Swin's index tables)."""
+    """Buffers that the constructor computes and files may omit (Swin's index tables)."""
     return {name for name in model.state_dict() if name.endswith("relative_position_index")}
 
 
 def save_state(model: Any) -> dict[str, Any]:
-    """Tensors to save: each once, without the computed buffers."""
+    """Tensors to save, each once, without computed buffers."""
     skip = shared_names(model).keys() | constructor_buffers(model)
     return {name: value.detach().cpu() for name, value in model.state_dict().items() if name not in skip}
 
 
 def parameters_sha256(model: Any) -> str:
-    """Digest of all parameters in name order: the identity of weights that came from no file."""
+    """Digest of all parameters in name order: identifies weights that do not come from a file."""
     total = hashlib.sha256()
     for name, value in sorted(save_state(model).items()):
         total.update(name.encode())
@@ -111,5 +111,5 @@ def _read_pth(path: Path) -> dict[str, Any]:
     except RAISED_BY_LOADERS as error:
         raise ModelError(f"{path}: not a plain checkpoint ({plain_words(error)}); fetch it again") from None
     if not isinstance(state, dict):
-        raise ModelError(f"{path}: a mapping of tensors expected, {type(state).__name__} seen")
+        raise ModelError(f"{path}: expected a mapping of tensors, got {type(state).__name__}")
     return state

@@ -1,6 +1,6 @@
-"""GroundingDINO and MM-Grounding-DINO as the transformers library writes them; same prompt and span mapping.
+"""GroundingDINO and MM-Grounding-DINO from the transformers library; same prompt and span mapping.
 
-A model folder is what `from_pretrained` reads: `config.json`, `model.safetensors`, and `vocab.txt` of its BERT.
+A model folder is in `from_pretrained` format: `config.json`, `model.safetensors`, and its BERT's `vocab.txt`.
 """
 
 import json
@@ -29,23 +29,25 @@ from mvideo_core.weights.reading import RAISED_BY_LOADERS, plain_words
 
 
 class TransformersOptions(Options):
-    """Which weights, the input size, and how many frames at once."""
+    """Weights, input size and batch size."""
 
     weights: str = Field(default="hf-grounding-dino-tiny", description="catalog name or model folder")
-    batch_size: int = Field(default=8, ge=1, description="frames per forward pass; changes memory, not results")
-    score_floor: float = Field(default=0.05, ge=0, le=1, description="candidates below this score are not returned")
+    batch_size: int = Field(default=8, ge=1, description="frames per forward pass; affects memory, not results")
+    score_floor: float = Field(default=0.05, ge=0, le=1, description="minimum score of returned candidates")
     short_side_px: int = Field(default=800, ge=32, description="frames are resized to this short side")
-    long_side_px: int = Field(default=1333, ge=32, description="longest long side; wins over the short side")
+    long_side_px: int = Field(
+        default=1333, ge=32, description="maximum long side; takes precedence over the short side"
+    )
 
 
 class MMOptions(TransformersOptions):
-    """The same, with MM-Grounding-DINO's weights by default."""
+    """The same options, with MM-Grounding-DINO's weights by default."""
 
     weights: str = Field(default="hf-mm-grounding-dino-tiny", description="catalog name or model folder")
 
 
 class TransformersDetector:
-    """What both have in common; a subclass names its classes."""
+    """Common base class; a subclass sets its model classes."""
 
     Options: ClassVar = TransformersOptions
     model_class: ClassVar[str]
@@ -61,17 +63,17 @@ class TransformersDetector:
         self.device = device
         self.model_name = model_name
         self.weights_sha256 = weights_sha256
-        # transformers writes the ids of bert-base-uncased into the class; another vocabulary has other ones.
+        # transformers hard-codes the ids of bert-base-uncased in the class; other vocabularies have different ids.
         ids = tokenizer.convert_tokens_to_ids(["[CLS]", "[SEP]", ".", "?"])
         model.model.special_tokens = torch.tensor(ids, device=device)
         self.arch = GroundingDinoArch(short_side_px=options.short_side_px, long_side_px=options.long_side_px)
 
     @classmethod
     def load(cls, options: Any, device: str = "cpu") -> Self:
-        """A detector from a model folder; every weight must fit.
+        """Load a detector from a model folder; every weight must match.
 
         Raises:
-            ModelError: weights absent, of another model type, or not of the shape that config.json says.
+            ModelError: weights missing, of another model type, or not matching config.json.
         """
         import transformers
 
@@ -82,7 +84,7 @@ class TransformersDetector:
         cls._check_type(folder)
         path = folder / "model.safetensors"
         if not path.is_file():
-            raise ModelError(f"{path}: missing; only safetensors are read")
+            raise ModelError(f"{path}: missing; only safetensors are supported")
         try:
             model, report = getattr(transformers, cls.model_class).from_pretrained(
                 folder, local_files_only=True, use_safetensors=True, output_loading_info=True
@@ -93,7 +95,7 @@ class TransformersDetector:
             key: sorted(map(str, report[key]))[:4] for key in ("missing_keys", "mismatched_keys") if report[key]
         }
         if problems:
-            raise ModelError(f"{folder}: these weights do not fit its config.json: {problems}")
+            raise ModelError(f"{folder}: the weights do not match its config.json: {problems}")
         name = f"{cls.model_type}/{folder.name}"
         return cls(model, read_tokenizer(folder), options, device, name, file_sha256(path))
 
@@ -150,9 +152,9 @@ class TransformersDetector:
         try:
             seen = dict(json.loads((folder / "config.json").read_text(encoding="utf-8"))).get("model_type")
         except (OSError, ValueError, TypeError) as error:
-            raise ModelError(f"{folder}/config.json: {error}; a transformers model folder is expected") from None
+            raise ModelError(f"{folder}/config.json: {error}; expected a transformers model folder") from None
         if seen != cls.model_type:
-            raise ModelError(f"{folder}: model_type {seen!r}; this detector reads {cls.model_type!r}")
+            raise ModelError(f"{folder}: model_type {seen!r}; this detector needs {cls.model_type!r}")
 
 
 @DETECTORS.register("transformers-groundingdino")

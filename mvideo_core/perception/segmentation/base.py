@@ -1,4 +1,4 @@
-"""What a segmenter is: boxes on the first frame in, the masks of every frame out, one frame at a time."""
+"""Interface of segmenters: boxes on the first frame in, masks of every frame out, one frame at a time."""
 
 import logging
 import time
@@ -15,7 +15,7 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True, eq=False)
 class FrameMasks:
-    """One frame of all objects, in the order of the boxes.
+    """Masks of all objects in one frame, in box order.
 
     Attributes:
         masks_NHW: bool (N, H, W), pixels of the clip; objects may overlap.
@@ -27,38 +27,38 @@ class FrameMasks:
 
 
 class Segmenter(Protocol):
-    """Propagates prompted objects through a clip.
+    """Tracks prompted objects through a clip.
 
-    A class registered in `SEGMENTERS` has `Options` (frozen), `load` and `tiny`; an instance has the rest.
+    A class in `SEGMENTERS` has `Options` (frozen), `load` and `tiny`; an instance has the rest.
     """
 
     Options: ClassVar[type[Options]]
     model_name: str
-    """What the row says made the masks."""
+    """Model name for the row."""
     weights_sha256: str
     """SHA-256 of the weights file; "" for random weights."""
 
     @classmethod
     def load(cls, options: Any, device: str = "cpu") -> Self:
-        """The segmenter with weights from disk.
+        """Load the segmenter with weights from disk.
 
         Raises:
-            ModelError: weights missing or unfit.
+            ModelError: weights missing or incompatible.
         """
         ...
 
     @classmethod
     def tiny(cls, seed: int = 0) -> Self:
-        """A small one with random weights, for tests: same code, no files."""
+        """A small segmenter with random weights for tests: same code, no files."""
         ...
 
     def propagate(
         self, frames: Iterable[np.ndarray], height: int, width: int, boxes_xyxy: np.ndarray
     ) -> Iterator[FrameMasks]:
-        """Masks of frame 0, 1, 2, ... while the frames come in; memory does not grow with their number.
+        """Yield the masks of frames 0, 1, 2, ... as frames arrive; memory does not grow with their number.
 
         Args:
-            frames: RGB uint8 (H, W, 3), any iterable; read as results are taken, at most 16 ahead.
+            frames: RGB uint8 (H, W, 3), any iterable; read on demand, at most 16 frames ahead.
             height, width: H and W.
             boxes_xyxy: float (N, 4) prompts on frame 0, absolute pixels, half-open. N may be 0.
 
@@ -69,10 +69,10 @@ class Segmenter(Protocol):
 
 
 def check_boxes(boxes_xyxy: np.ndarray) -> np.ndarray:
-    """The boxes as float32 (N, 4).
+    """Validate the boxes and convert them to float32 (N, 4).
 
     Raises:
-        MediaError: another shape, or values that are not finite.
+        MediaError: wrong shape or non-finite values.
     """
     from mvideo_core.base.errors import MediaError
 
@@ -80,12 +80,12 @@ def check_boxes(boxes_xyxy: np.ndarray) -> np.ndarray:
     if boxes.size == 0:
         return boxes.reshape(0, 4)
     if boxes.ndim != 2 or boxes.shape[1] != 4 or not np.isfinite(boxes).all():
-        raise MediaError(f"prompt boxes of shape {list(boxes.shape)}: finite (N, 4) xyxy wanted")
+        raise MediaError(f"prompt boxes of shape {list(boxes.shape)}: expected finite (N, 4) xyxy")
     return boxes
 
 
 def check_frame(frame: np.ndarray, index: int, height: int, width: int) -> np.ndarray:
-    """The frame itself.
+    """Return the frame if it is valid.
 
     Raises:
         MediaError: not uint8 (H, W, 3).
@@ -93,16 +93,16 @@ def check_frame(frame: np.ndarray, index: int, height: int, width: int) -> np.nd
     from mvideo_core.base.errors import MediaError
 
     if frame.shape != (height, width, 3) or frame.dtype != np.uint8:
-        raise MediaError(f"frame {index}: {frame.dtype}{list(frame.shape)} seen, uint8[{height}, {width}, 3] wanted")
+        raise MediaError(f"frame {index}: expected uint8[{height}, {width}, 3], got {frame.dtype}{list(frame.shape)}")
     return frame
 
 
 def reporting(found: Iterable[FrameMasks], name: str, n_frames: int = 0, every_s: float = 15.0) -> Iterator[FrameMasks]:
-    """The same masks; a log line every few seconds says how many frames are done.
+    """Pass the masks through and log the number of finished frames every few seconds.
 
     Args:
-        name: of the clip.
-        n_frames: in all; 0: not known.
+        name: name of the clip.
+        n_frames: total frames; 0 = unknown.
     """
     began_s = said_s = time.monotonic()
     for n_done, masks in enumerate(found, 1):
@@ -111,4 +111,4 @@ def reporting(found: Iterable[FrameMasks], name: str, n_frames: int = 0, every_s
         if now_s - said_s >= every_s:
             said_s, frame_s = now_s, (now_s - began_s) / n_done
             of = f" of {n_frames}, about {frame_s * max(n_frames - n_done, 0):.0f} s left" if n_frames else ""
-            log.info("%s: masks of %d frames%s; %.2f s a frame", name, n_done, of, frame_s)
+            log.info("%s: masks of %d frames%s; %.2f s per frame", name, n_done, of, frame_s)

@@ -1,7 +1,7 @@
-"""The same SAM2 weights for the two implementations: from the sam2 package's network to transformers' `Sam2VideoModel`.
+"""Convert SAM2 weights from the sam2 package's network to transformers' `Sam2VideoModel`.
 
-Both compute the same function; only names and the layout of a few embeddings differ. What transformers' class cannot
-express (other switches than those of SAM 2.1) is refused, so a conversion that succeeds is exact.
+Both compute the same function; only names and the layout of a few embeddings differ. Settings that transformers' class
+does not support (anything but those of SAM 2.1) are refused, so a conversion that succeeds is exact.
 """
 
 import re
@@ -56,24 +56,24 @@ _RULES: tuple[tuple[str, Any], ...] = (
     (r"^maskmem_tpos_enc$", "memory_temporal_positional_encoding"),
     (r"^no_mem_embed$", "no_memory_embedding"),
     (r"^no_mem_pos_enc$", "no_memory_positional_encoding"),
-    # everywhere
+    # any module
     (r"\.out_proj\.", ".o_proj."),
     (r"\.norm", ".layer_norm"),
 )
 
 
 def to_transformers(network: "SAM2VideoPredictor") -> "Sam2VideoModel":
-    """transformers' model with the weights of the package's network, eval mode.
+    """transformers' model with the package network's weights, in eval mode.
 
     Raises:
-        ModelError: switches that `Sam2VideoModel` has not, or a weight without a place.
+        ModelError: settings that `Sam2VideoModel` does not support, or an unmatched weight.
     """
     import torch
     from transformers import Sam2VideoModel
 
     model = Sam2VideoModel(transformers_config(network))
     if network.mem_dim != 64:
-        # transformers fixes the width of memories at the public 64 in this one place.
+        # transformers hard-codes the memory width of 64 only here.
         for layer in model.memory_attention.layers:
             attention: Any = layer.cross_attn_image
             attention.k_proj = torch.nn.Linear(network.mem_dim, attention.k_proj.out_features)
@@ -86,7 +86,7 @@ def to_transformers(network: "SAM2VideoPredictor") -> "Sam2VideoModel":
 
 
 def transformers_state(state: dict[str, "torch.Tensor"]) -> dict[str, "torch.Tensor"]:
-    """State dict of the package's network under transformers' names."""
+    """Convert the package network's state dict to transformers' names."""
     import torch
 
     renamed = {}
@@ -105,10 +105,10 @@ def transformers_state(state: dict[str, "torch.Tensor"]) -> dict[str, "torch.Ten
 
 
 def transformers_config(network: "SAM2VideoPredictor") -> "Sam2VideoConfig":
-    """transformers' configuration of the package's network.
+    """transformers' configuration for the package's network.
 
     Raises:
-        ModelError: a switch differs from what `Sam2VideoModel` always does.
+        ModelError: a setting differs from what `Sam2VideoModel` hard-codes.
     """
     from transformers import Sam2VideoConfig
 
@@ -200,4 +200,4 @@ def _refuse_other_switches(network: "SAM2VideoPredictor") -> None:
     }
     for name, value in wanted.items():
         if getattr(network, name) != value:
-            raise ModelError(f"SAM2 with {name}={getattr(network, name)}: transformers' model always has {value}")
+            raise ModelError(f"SAM2 with {name}={getattr(network, name)}: transformers' model supports only {value}")

@@ -1,7 +1,7 @@
-"""The quality gate: numbers of every masklet, and which masklets are good enough to train on.
+"""Quality gate: statistics of every masklet, and which masklets are good enough for training.
 
-All limits are fractions. The defaults are loose, meant to drop failures and no hard cases; they were not tuned on
-labeled data. A masklet is dropped for the first rule it breaks.
+All limits are fractions. The defaults are loose, meant to drop failures but not hard cases; they were not tuned on
+labeled data. A masklet is dropped for the first rule it violates.
 """
 
 from collections.abc import Sequence
@@ -23,32 +23,37 @@ class GateOptions(Options):
         0.0005,
         ge=0,
         le=1,
-        description="smallest mean area over visible frames, fraction of the frame; higher is stricter",
+        description="minimum mean area over visible frames, fraction of the frame; higher is stricter",
     )
     max_area_frac: float = Field(
-        0.8, gt=0, le=1, description="largest mean area over visible frames, fraction of the frame; lower is stricter"
+        0.8, gt=0, le=1, description="maximum mean area over visible frames, fraction of the frame; lower is stricter"
     )
-    min_visible_frac: float = Field(0.3, ge=0, le=1, description="fraction of frames with a mask; higher is stricter")
+    min_visible_frac: float = Field(
+        0.3, ge=0, le=1, description="minimum fraction of frames with a mask; higher is stricter"
+    )
     min_score: float = Field(
-        0.3, ge=0, le=1, description="mean score of the segmenter over visible frames; higher is stricter"
+        0.3, ge=0, le=1, description="minimum mean segmenter score over visible frames; higher is stricter"
     )
     max_drift: float = Field(
-        0.7, ge=0, le=1, description="1 - mean IoU of consecutive frames; lower is stricter (fast motion drifts too)"
+        0.7,
+        ge=0,
+        le=1,
+        description="maximum of 1 - mean IoU of consecutive frames; lower is stricter (fast motion also counts)",
     )
 
 
 class SegmentOptions(Options):
-    """Which segmenter tracks the boxes, and what the gate lets through."""
+    """Segmenter and quality gate."""
 
     segmenter: str = Field("sam2", description="registry name of the segmenter")
     segmenter_options: dict[str, Any] = Field(
-        default_factory=dict, description="options of that segmenter, checked by its own Options class"
+        default_factory=dict, description="options of the segmenter, validated by its own Options class"
     )
-    gate: GateOptions = Field(default=GateOptions(), description="quality gate of each masklet")
+    gate: GateOptions = Field(default=GateOptions(), description="quality gate for masklets")
 
 
 class Drop(NamedTuple):
-    """The rule a masklet broke: its name, the value seen and the limit."""
+    """The rule a masklet violated: its name, the value seen and the limit."""
 
     reason: str
     value: float
@@ -59,11 +64,11 @@ def object_stats(
     sequence: MaskSequence, scores_TN: np.ndarray, labels: Sequence[str], detection_scores: Sequence[float],
     options: GateOptions,
 ) -> list[ObjectStats]:  # fmt: skip
-    """Numbers and verdict of every masklet, computed on the code without going back to pixels.
+    """Statistics and verdict of every masklet, computed on the mask code without decoding to pixels.
 
     Args:
         sequence: T frames, N objects.
-        scores_TN: (T, N) score of the segmenter in each frame, in [0, 1].
+        scores_TN: (T, N) segmenter score in each frame, in [0, 1].
         labels, detection_scores: N each.
     """
     areas_TN = areas(sequence)
@@ -89,7 +94,7 @@ def object_stats(
 
 
 def gate(stats: ObjectStats, options: GateOptions) -> Drop | None:
-    """The first rule that a masklet breaks; None when it passes."""
+    """The first rule that a masklet violates; None if it passes."""
     rules = (
         ("rarely_visible", stats.visible_frac, options.min_visible_frac, stats.visible_frac < options.min_visible_frac),
         ("too_small", stats.mean_area_frac, options.min_area_frac, stats.mean_area_frac < options.min_area_frac),
@@ -104,5 +109,5 @@ def gate(stats: ObjectStats, options: GateOptions) -> Drop | None:
 
 
 def _round_off(value: float) -> float:
-    """Six decimals: float noise between machines must not change a row."""
+    """Round to six decimals, so that float noise between machines does not change a row."""
     return round(float(value), 6)

@@ -1,10 +1,10 @@
-"""SAM2 networks of any size from the sam2 package's own classes, and their weights, without network access.
+"""Build SAM2 networks of any size with the sam2 package's classes and load weights, without network access.
 
-An architecture is one of the package's public yaml files plus overrides, as `config.json` in a model folder spells out:
+An architecture is one of the package's public yaml files plus overrides, given in a model folder's `config.json`:
 
     {"format": "sam2", "base": "sam2.1_hiera_t", "overrides": {"image_size": 256, "memory_attention": {...}}}
 
-Public checkpoints (`sam2.1_hiera_tiny.pt`, ...) are read as they are; a model folder holds `config.json` and
+Public checkpoints (`sam2.1_hiera_tiny.pt`, ...) are read directly; a model folder contains `config.json` and
 `model.safetensors`.
 """
 
@@ -29,7 +29,7 @@ CHECKPOINTS = {
     "sam2.1_hiera_base_plus.pt": "sam2.1_hiera_b+",
     "sam2.1_hiera_large.pt": "sam2.1_hiera_l",
 }
-"""File names under which Meta publishes the weights, and the architecture each one fits."""
+"""File names of Meta's published weights, and their architectures."""
 
 _INFERENCE = {
     "sam_mask_decoder_extra_args": {
@@ -39,7 +39,7 @@ _INFERENCE = {
     },
     "binarize_mask_from_pts_for_mem_enc": True,
 }
-"""What `build_sam2_video_predictor` adds by default, less hole filling, which needs the package's CUDA extension."""
+"""Defaults of `build_sam2_video_predictor`, without hole filling, which needs the package's CUDA extension."""
 
 
 def build_predictor(
@@ -49,11 +49,11 @@ def build_predictor(
 
     Args:
         base: one of `PUBLIC`.
-        overrides: nested values that replace those under `model:` of the yaml file; no key may begin with "_".
-        seed: makes the random weights repeatable; None leaves torch's generator alone.
+        overrides: nested values that replace those in `model:` of the yaml file; no key may begin with "_".
+        seed: seed for the random weights; None uses torch's current generator state.
 
     Raises:
-        ModelError: unknown base, or an override the classes do not take.
+        ModelError: unknown base, or an override that the classes do not accept.
     """
     import sam2
     import torch
@@ -63,7 +63,7 @@ def build_predictor(
     from omegaconf.errors import OmegaConfBaseException
 
     if base not in PUBLIC:
-        raise ModelError(f"no SAM2 architecture called {base!r}; known: {', '.join(PUBLIC)}")
+        raise ModelError(f"unknown SAM2 architecture {base!r}; known: {', '.join(PUBLIC)}")
     _refuse_targets(overrides or {}, "overrides")
     path = Path(sam2.__file__).parent / "configs" / "sam2.1" / f"{base}.yaml"
     try:
@@ -79,18 +79,18 @@ def build_predictor(
 
 
 def load_predictor(path: str | Path, arch: str = "", image_size: int = 0) -> tuple["SAM2VideoPredictor", str, str]:
-    """A video predictor with weights from disk.
+    """Load a video predictor with weights from disk.
 
     Args:
-        path: a model folder (`config.json`, `model.safetensors`) or a checkpoint file of the original authors (`.pt`).
-        arch: base architecture of a checkpoint file whose name does not tell it; "" to go by the name.
-        image_size: input side in px instead of the model's own; 0 keeps it. Away from its own size quality drops.
+        path: a model folder (`config.json`, `model.safetensors`) or an original checkpoint file (`.pt`).
+        arch: base architecture of a checkpoint file, if its name does not show it; "" = from the name.
+        image_size: input side in px instead of the model's own; 0 = the model's own. Quality drops at other sizes.
 
     Returns:
         The model in eval mode on the CPU, its name, and the SHA-256 of its weights file.
 
     Raises:
-        ModelError: nothing there, unreadable, or weights that do not fit the architecture.
+        ModelError: missing, unreadable, or weights that do not fit the architecture.
     """
     path = Path(path)
     extra = {"image_size": image_size} if image_size else {}
@@ -102,20 +102,20 @@ def load_predictor(path: str | Path, arch: str = "", image_size: int = 0) -> tup
     elif path.is_file():
         base = arch or CHECKPOINTS.get(path.name, "")
         if not base:
-            raise ModelError(f"{path}: give `arch`, one of {', '.join(PUBLIC)}; the file name does not tell it")
+            raise ModelError(f"{path}: set `arch` to one of {', '.join(PUBLIC)}; the file name does not show it")
         model, weights, name = build_predictor(base, extra), path, path.stem
         state = read_checkpoint(path)
     else:
         raise ModelError(
-            f"{path}: no SAM2 weights there. Put a checkpoint ({', '.join(CHECKPOINTS)}) or a model folder at that "
-            "path, or name another with the option `weights`; `mvideo weights list` tells the sources"
+            f"{path}: no SAM2 weights found. Copy a checkpoint ({', '.join(CHECKPOINTS)}) or a model folder to that "
+            "path, or set the option `weights`; see `mvideo weights list` for sources"
         )
     load_strict(model, state, weights)
     return model, name, file_sha256(weights)
 
 
 def load_strict(model: "torch.nn.Module", state: dict[str, "torch.Tensor"], where: Path) -> None:
-    """Copies a state dict that must fit exactly; half precision is widened to fp32.
+    """Load a state dict that must match exactly; half precision is converted to fp32.
 
     Raises:
         ModelError: missing or unexpected names, or shapes that differ.
@@ -128,7 +128,7 @@ def load_strict(model: "torch.nn.Module", state: dict[str, "torch.Tensor"], wher
 
 
 def read_config(path: Path) -> dict[str, Any]:
-    """The two keys of a model folder's `config.json`, checked.
+    """Read and validate the two keys of a model folder's `config.json`.
 
     Raises:
         ModelError: missing, not JSON, or not of the format "sam2".
@@ -138,12 +138,12 @@ def read_config(path: Path) -> dict[str, Any]:
     except (OSError, ValueError) as error:
         raise ModelError(f"{path}: a SAM2 model folder needs a readable config.json: {error}") from None
     if not isinstance(config, dict) or config.get("format") != "sam2" or not isinstance(config.get("overrides"), dict):
-        raise ModelError(f'{path}: {{"format": "sam2", "base": ..., "overrides": {{...}}}} wanted')
+        raise ModelError(f'{path}: {{"format": "sam2", "base": ..., "overrides": {{...}}}} expected')
     return {"base": config.get("base", ""), "overrides": config["overrides"]}
 
 
 def read_safetensors(path: Path) -> dict[str, "torch.Tensor"]:
-    """Tensors of a safetensors file, on the CPU.
+    """Read the tensors of a safetensors file to the CPU.
 
     Raises:
         ModelError: missing or damaged.
@@ -158,25 +158,25 @@ def read_safetensors(path: Path) -> dict[str, "torch.Tensor"]:
 
 
 def read_checkpoint(path: Path) -> dict[str, "torch.Tensor"]:
-    """The "model" entry of an original `.pt` checkpoint; only tensors are unpickled.
+    """Read the "model" entry of an original `.pt` checkpoint; only tensors are unpickled.
 
     Raises:
-        ModelError: not such a file.
+        ModelError: not such a checkpoint.
     """
     import torch
 
     try:
         content = torch.load(path, map_location="cpu", weights_only=True)
     except RAISED_BY_LOADERS as error:
-        raise ModelError(f"{path}: cannot be read as a checkpoint of tensors: {plain_words(error)}") from None
+        raise ModelError(f"{path}: cannot be read as a tensor checkpoint: {plain_words(error)}") from None
     state = content.get("model") if isinstance(content, dict) else None
     if not isinstance(state, dict):
-        raise ModelError(f'{path}: a checkpoint with an entry "model" is wanted')
+        raise ModelError(f'{path}: expected a checkpoint with an entry "model"')
     return state
 
 
 def _refuse_targets(values: dict[str, Any], where: str) -> None:
-    """Keys such as `_target_` would let a config file name code to run."""
+    """Refuse keys such as `_target_`, which would let a config file specify code to run."""
     for key, value in values.items():
         if str(key).startswith("_"):
             raise ModelError(f"{where}.{key}: keys that begin with '_' are not allowed in an architecture")

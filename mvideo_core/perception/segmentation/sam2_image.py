@@ -1,7 +1,7 @@
-"""SAM2 image by image: boxes of every frame in, masks of that frame out, nothing remembered between frames.
+"""SAM2 on single images: boxes of every frame in, masks of that frame out, no memory between frames.
 
-The masks of `SAM2ImagePredictor.predict(box=..., multimask_output=False)` (test: to 1e-4 of a logit), with the loaded
-network of a `Sam2Segmenter`, many frames in one pass and inputs of any size; no hole filling, logits above 0.
+Produces the masks of `SAM2ImagePredictor.predict(box=..., multimask_output=False)` (tested: to 1e-4 of a logit), using
+the loaded network of a `Sam2Segmenter`, with many frames per pass and inputs of any size; no hole filling, threshold 0.
 
 Shape letters: B frames of a pass, R (frame, box) pairs of a pass, S the network's input side.
 """
@@ -28,39 +28,39 @@ class ImageFeatures(NamedTuple):
 
 
 class Sam2ImageMode:
-    """Masks of boxes on single frames.
+    """Predicts masks for boxes on single frames.
 
     Args:
-        segmenter: gives the network, its device and precision, and `max_objects_per_pass`.
-        frames_per_pass: frames encoded at once; costs memory, changes no mask.
+        segmenter: provides the network, its device and precision, and `max_objects_per_pass`.
+        frames_per_pass: frames encoded at once; affects memory only.
 
     Raises:
-        ConfigError: a segmenter of another kind.
+        ConfigError: another type of segmenter.
     """
 
     def __init__(self, segmenter: Segmenter, frames_per_pass: int = 8):
         if not isinstance(segmenter, Sam2Segmenter):
-            raise ConfigError(f"{segmenter.model_name}: image mode runs with the segmenter 'sam2' only; choose that")
+            raise ConfigError(f"{segmenter.model_name}: image mode works only with the segmenter 'sam2'; use that")
         self.segmenter = segmenter
         self.network: Any = segmenter.network
         self.frames_per_pass = frames_per_pass
 
     def segment(self, frames_THWC: np.ndarray, boxes: Sequence[np.ndarray]) -> Iterator[np.ndarray]:
-        """Masks of each frame's boxes, bool (N_t, H, W), frame by frame.
+        """Yield the masks of each frame's boxes, bool (N_t, H, W).
 
         Args:
             frames_THWC: RGB uint8.
             boxes: per frame float (N_t, 4) xyxy in pixels; a frame without boxes costs nothing.
 
         Raises:
-            MediaError: frames of another type, or boxes that do not fit in number or form.
+            MediaError: wrong frame type, or wrong number or shape of boxes.
         """
         import torch
 
         if frames_THWC.ndim != 4 or frames_THWC.dtype != np.uint8 or len(frames_THWC) != len(boxes):
             raise MediaError(
                 f"{frames_THWC.dtype}{list(frames_THWC.shape)} and boxes of {len(boxes)} frames: "
-                "uint8 (T, H, W, 3) and T lists of boxes wanted"
+                "expected uint8 (T, H, W, 3) and T lists of boxes"
             )
         height, width = frames_THWC.shape[1:3]
         for start in range(0, len(frames_THWC), self.frames_per_pass):
@@ -76,7 +76,7 @@ class Sam2ImageMode:
             yield from (found[number] for number in range(len(held)))
 
     def _features(self, frames_BHWC: np.ndarray) -> ImageFeatures:
-        """As `SAM2ImagePredictor.set_image_batch`."""
+        """Same as `SAM2ImagePredictor.set_image_batch`."""
         images = normalize_images(frames_BHWC, self.network.image_size, self.segmenter.device)
         _, levels, _, sizes = self.network._prepare_backbone_features(self.network.forward_image(images))
         if self.network.directly_add_no_mem_embed:
@@ -105,7 +105,7 @@ class Sam2ImageMode:
             yield masks_RHW[start:stop]
 
     def _logits(self, features: ImageFeatures, frame_R: "torch.Tensor", points_R22: "torch.Tensor") -> "torch.Tensor":
-        """Mask logits (R, 1, S / 4, S / 4) of boxes given as corner points, as `SAM2ImagePredictor._predict`."""
+        """Mask logits (R, 1, S / 4, S / 4) of boxes given as corner points; same as `SAM2ImagePredictor._predict`."""
         import torch
 
         labels = torch.tensor([[2, 3]], dtype=torch.int32, device=points_R22.device).expand(len(points_R22), -1)
@@ -126,9 +126,9 @@ class Sam2ImageMode:
 
 
 def normalize_images(frames_BHWC: np.ndarray, side: int, device: str) -> "torch.Tensor":
-    """Frames as the image predictor sees them: fp32 (B, 3, side, side), antialiased bilinear, as torchvision's Resize.
+    """Network input of the image predictor: fp32 (B, 3, side, side), antialiased bilinear, like torchvision's Resize.
 
-    The video predictor (`sam2_video.normalize_image`) resizes by Pillow's bicubic filter; both follow the package.
+    The video predictor (`sam2_video.normalize_image`) resizes with Pillow's bicubic filter; both follow the package.
     """
     import torch
     import torch.nn.functional as F

@@ -1,9 +1,9 @@
-"""SAM2 video propagation by the sam2 package: all objects in one batched pass, memory independent of the clip's length.
+"""SAM2 video propagation with the sam2 package: all objects in one batch, memory independent of clip length.
 
-The package's own `SAM2VideoPredictor` reads a folder of JPEGs, keeps every frame and every mask, and tracks object by
-object. Here its network is driven through the same steps (`_track_step`, `_encode_memory_in_output`) over a frame
-stream; what the network can no longer attend to is forgotten. Masks equal the stock predictor's to about 1e-5 of a
-logit (test), hole filling and non-overlap constraints off in both.
+The package's own `SAM2VideoPredictor` reads a folder of JPEGs, keeps every frame and mask, and tracks object by object.
+Here its network runs through the same steps (`_track_step`, `_encode_memory_in_output`) on a frame stream, and drops
+what it can no longer attend to. Masks equal the stock predictor's to about 1e-5 of a logit (tested), with hole filling
+and non-overlap constraints off in both.
 
 Shape letters: N objects, S the network's input side, h = w = S / 4 mask logits.
 Source: Ravi et al. 2024 (arXiv:2408.00714).
@@ -34,13 +34,13 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 ENDLESS = 1 << 30
-"""Clip length told to the network when longer than the pointer window; it only asks whether frames are below it."""
+"""Clip length passed to the network for clips longer than the pointer window; it only compares frames with it."""
 MEAN = (0.485, 0.456, 0.406)
 STD = (0.229, 0.224, 0.225)
 
 
 def tiny_arch(width: int = 32, memory_width: int = 16) -> dict[str, Any]:
-    """Overrides for a network with every part of the public one at 64 px input and few channels."""
+    """Overrides for a network with every part of the public one, at 64 px input and with few channels."""
     attention = {"embedding_dim": width, "feat_sizes": [4, 4]}
     return {
         "image_size": 64,
@@ -75,34 +75,34 @@ def tiny_arch(width: int = 32, memory_width: int = 16) -> dict[str, Any]:
 
 
 class Sam2Options(Options):
-    """Which weights, and how the network runs."""
+    """Weights and execution settings."""
 
     weights: str = Field(
         default="mini",
         description='"mini", a catalog name ("sam2.1-hiera-tiny"), a model folder, or a checkpoint file',
     )
     arch: Literal["", "sam2.1_hiera_t", "sam2.1_hiera_s", "sam2.1_hiera_b+", "sam2.1_hiera_l"] = Field(
-        default="", description="architecture of a checkpoint file whose name does not tell it"
+        default="", description="architecture of a checkpoint file, if its name does not show it"
     )
     image_size: int = Field(
         default=0,
         ge=0,
         le=2048,
         multiple_of=32,
-        description="network input side, px; 0 = the model's own, the best one",
+        description="network input side, px; 0 = the model's own, which is best",
     )
     precision: Literal["fp32", "bf16"] = Field(
-        default="fp32", description="bf16 = autocast on CUDA, about twice as fast; the CPU always works in fp32"
+        default="fp32", description="bf16 = autocast on CUDA, about twice as fast; CPUs always use fp32"
     )
     max_objects_per_pass: int = Field(
         default=32,
         ge=1,
-        description="objects tracked in one batch; halved by itself when the device runs out of memory",
+        description="objects tracked in one batch; halved automatically if the device runs out of memory",
     )
 
 
 class Step(NamedTuple):
-    """One frame of some objects before it is made into pixels: mask logits (N, 1, h, w) and scores (N)."""
+    """One frame of some objects before upscaling to pixels: mask logits (N, 1, h, w) and scores (N)."""
 
     logits: "torch.Tensor"
     scores: "torch.Tensor"
@@ -110,7 +110,7 @@ class Step(NamedTuple):
 
 @SEGMENTERS.register("sam2")
 class Sam2Segmenter:
-    """Boxes on the first frame -> masks of all frames, by a `SAM2VideoPredictor`.
+    """Boxes on the first frame -> masks of all frames, with a `SAM2VideoPredictor`.
 
     Args:
         predictor: the network in eval mode; moved to `device`.
@@ -135,7 +135,7 @@ class Sam2Segmenter:
 
     @classmethod
     def load(cls, options: Sam2Options, device: str = "cpu") -> Self:
-        """The segmenter with weights from disk; nothing is downloaded.
+        """Load the segmenter with weights from disk; nothing is downloaded.
 
         Raises:
             ModelError: weights missing, unreadable or of another architecture.
@@ -155,7 +155,7 @@ class Sam2Segmenter:
         """Masks of every frame; see `base.Segmenter.propagate`.
 
         Raises:
-            MediaError: a frame or box that does not fit.
+            MediaError: an invalid frame or box.
             ModelError: one object alone does not fit the device's memory.
         """
         import torch
@@ -168,12 +168,12 @@ class Sam2Segmenter:
             yield FrameMasks(masks, step.scores.float().cpu().numpy())
 
     def steps(self, frames: Iterable[np.ndarray], height: int, width: int, boxes_xyxy: np.ndarray) -> Iterator[Step]:
-        """The network's own outputs frame by frame: what `propagate` makes into pixels."""
+        """Raw network outputs frame by frame, which `propagate` converts to pixels."""
         import torch
 
         boxes = check_boxes(boxes_xyxy)
         stream = iter(frames)
-        # The network scales the age of object pointers by min(clip length, 16): so much of the length must be known.
+        # The network scales the age of object pointers by min(clip length, 16), so the length must be known up to that.
         window = self.network.max_obj_ptrs_in_encoder
         ahead = deque(islice(stream, window))
         n_frames = len(ahead) if len(ahead) < window else ENDLESS
@@ -216,7 +216,7 @@ class Sam2Segmenter:
 
 
 class Features(NamedTuple):
-    """Feature levels of one image, (tokens, 1, C) each, their position codes and their (H, W)."""
+    """Feature levels of one image, (tokens, 1, C) each, their position encodings and their (H, W)."""
 
     levels: list["torch.Tensor"]
     positions: list["torch.Tensor"]
@@ -224,12 +224,12 @@ class Features(NamedTuple):
 
 
 class Tracks:
-    """Objects that are tracked in one batch, and what the network remembers of them.
+    """Objects tracked in one batch, and the network's memory of them.
 
     Args:
         network: the SAM2 network.
         points: box corners (N, 2, 2) in the network's pixels.
-        n_frames: clip length; `ENDLESS` from `max_obj_ptrs_in_encoder` frames up, where it makes no difference.
+        n_frames: clip length; `ENDLESS` from `max_obj_ptrs_in_encoder` frames up, where it does not matter.
     """
 
     def __init__(self, network: "SAM2VideoPredictor", points: "torch.Tensor", n_frames: int):
@@ -242,7 +242,7 @@ class Tracks:
         self._reach = max(self._mask_reach, network.max_obj_ptrs_in_encoder)
 
     def step(self, features: Features) -> Step:
-        """Tracks one more frame. On an out-of-memory error nothing is changed: `split` and try again."""
+        """Track one more frame. On an out-of-memory error, nothing changes: `split` and retry."""
         import torch
 
         n_objects, is_first = len(self.points), self.frame == 0
@@ -253,7 +253,7 @@ class Tracks:
             labels = torch.tensor([[2, 3]], dtype=torch.int32, device=self.points.device)
             prompt = {"point_coords": self.points, "point_labels": labels.expand(n_objects, -1)}
         memory = {"cond_frame_outputs": self.first, "non_cond_frame_outputs": self.recent}
-        # What SAM2Base.track_step does, which does not hand out the predicted IoU.
+        # Same as SAM2Base.track_step, which does not return the predicted IoU.
         kept, heads, _, _ = self.network._track_step(
             self.frame,
             is_first,
@@ -269,12 +269,12 @@ class Tracks:
         )
         _, _, ious, logits, fine_logits, pointer, presence = heads
         self.network._encode_memory_in_output(levels, features.sizes, prompt, True, fine_logits, presence, kept)
-        # The stock predictor stores memories in bf16, too.
+        # The stock predictor also stores memories in bf16.
         self._remember(kept["maskmem_features"].to(torch.bfloat16), kept["maskmem_pos_enc"], pointer)
         return Step(logits, ious.float().amax(-1) * presence.float().sigmoid()[:, 0])
 
     def split(self) -> list["Tracks"]:
-        """Two halves that go on from here."""
+        """Split into two halves that continue from here."""
         half = (len(self.points) + 1) // 2
         parts = []
         for rows in (slice(0, half), slice(half, None)):
@@ -296,7 +296,7 @@ class Tracks:
 
 
 def normalize_image(frame_HWC: np.ndarray, side: int, device: str) -> "torch.Tensor":
-    """A frame as the network sees it: fp32 (1, 3, side, side), resized by Pillow's bicubic filter as in the package."""
+    """Network input of a frame: fp32 (1, 3, side, side), resized with Pillow's bicubic filter, as in the package."""
     import torch
     from PIL import Image
 
@@ -307,13 +307,13 @@ def normalize_image(frame_HWC: np.ndarray, side: int, device: str) -> "torch.Ten
 
 
 def drain(frames: deque[np.ndarray]) -> Iterator[np.ndarray]:
-    """The frames, let go one by one."""
+    """Yield the frames and release them one by one."""
     while frames:
         yield frames.popleft()
 
 
 def weights_path(weights: str) -> str:
-    """A file path as it is; anything else through the weights catalog.
+    """Return a file path unchanged; look up anything else in the weights catalog.
 
     Raises:
         ModelError: the catalog's files are not on this machine.
@@ -331,7 +331,7 @@ def weights_path(weights: str) -> str:
 
 
 def is_mini(weights: str) -> bool:
-    """Whether weights are of a network smaller than every public one; False where they are not there."""
+    """Whether the weights belong to a network smaller than every public one; False if they are missing."""
     try:
         overrides = read_config(Path(weights_path(weights)) / "config.json")["overrides"]
     except (ModelError, ConfigError):
@@ -340,7 +340,7 @@ def is_mini(weights: str) -> bool:
 
 
 def _advance(groups: list[Tracks], features: Features) -> tuple[list[Tracks], list[Step]]:
-    """One frame of every group; groups too large for the device's memory are halved, for good."""
+    """Advance every group by one frame; groups too large for the device's memory are halved permanently."""
     import torch
 
     waiting, done, steps = list(groups), [], []
@@ -352,17 +352,17 @@ def _advance(groups: list[Tracks], features: Features) -> tuple[list[Tracks], li
         except torch.OutOfMemoryError as error:
             if len(tracks.points) == 1:
                 raise ModelError(
-                    f"one object does not fit the device's memory at frame {tracks.frame}: "
+                    f"one object does not fit in device memory at frame {tracks.frame}: "
                     "lower image_size or free the device"
                 ) from error
-            log.warning("out of memory with %d objects in a pass; halving", len(tracks.points))
+            log.warning("out of memory with %d objects per pass; halving", len(tracks.points))
             torch.cuda.empty_cache()
             waiting = tracks.split() + waiting
     return done, steps
 
 
 def _rows_of(entry: dict[str, Any], rows: slice) -> dict[str, Any]:
-    """A memory entry of some of its objects."""
+    """Select some objects of a memory entry."""
     features, positions = entry["maskmem_features"], entry["maskmem_pos_enc"]
     return {
         "maskmem_features": None if features is None else features[rows],

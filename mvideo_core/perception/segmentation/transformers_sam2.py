@@ -1,7 +1,7 @@
-"""SAM2 video propagation by transformers' `Sam2VideoModel`: the maintained implementation, one option away.
+"""SAM2 video propagation with transformers' `Sam2VideoModel`, the maintained implementation, as an option.
 
-Takes the same weights as "sam2" (converted when loaded) or a folder in transformers' own format. It tracks object by
-object; the session is pruned here after each frame, as transformers itself keeps every frame and every output.
+Takes the same weights as "sam2" (converted on load) or a folder in transformers' own format. It tracks object by
+object; the session is pruned after each frame because transformers keeps every frame and every output.
 """
 
 import json
@@ -43,12 +43,12 @@ class TransformersSam2Options(Options):
         default="mini",
         description='as for "sam2", or a folder in transformers\' format (config.json with model_type sam2_video)',
     )
-    arch: str = Field(default="", description="architecture of a checkpoint file whose name does not tell it")
+    arch: str = Field(default="", description="architecture of a checkpoint file, if its name does not show it")
 
 
 @SEGMENTERS.register("transformers-sam2")
 class TransformersSam2Segmenter:
-    """Boxes on the first frame -> masks of all frames, by a `Sam2VideoModel`.
+    """Boxes on the first frame -> masks of all frames, with a `Sam2VideoModel`.
 
     Args:
         model: the network in eval mode; moved to `device`.
@@ -70,15 +70,15 @@ class TransformersSam2Segmenter:
         self.model_name = model_name
         self.weights_sha256 = weights_sha256
         self._ious: list[torch.Tensor] = []
-        # The model computes the predicted IoU and then drops it.
+        # The model computes the predicted IoU but does not return it.
         model.mask_decoder.register_forward_hook(lambda _module, _args, out: self._ious.append(out[1]))
 
     @classmethod
     def load(cls, options: TransformersSam2Options, device: str = "cpu") -> Self:
-        """The segmenter with weights from disk; nothing is downloaded.
+        """Load the segmenter with weights from disk; nothing is downloaded.
 
         Raises:
-            ModelError: weights missing, unreadable, or not expressible in transformers.
+            ModelError: weights missing, unreadable, or not supported by transformers.
         """
         path = Path(weights_path(options.weights))
         if _is_transformers_folder(path):
@@ -101,7 +101,7 @@ class TransformersSam2Segmenter:
         """Masks of every frame; see `base.Segmenter.propagate`.
 
         Raises:
-            MediaError: a frame or box that does not fit.
+            MediaError: an invalid frame or box.
         """
         import torch
         import torch.nn.functional as F
@@ -118,7 +118,7 @@ class TransformersSam2Segmenter:
             yield FrameMasks(masks, step.scores.float().cpu().numpy())
 
     def steps(self, frames: Iterable[np.ndarray], height: int, width: int, boxes_xyxy: np.ndarray) -> Iterator[Step]:
-        """The network's own outputs frame by frame, N >= 1 objects."""
+        """Raw network outputs frame by frame, N >= 1 objects."""
         import torch
 
         stream = iter(frames)
@@ -143,7 +143,7 @@ class TransformersSam2Segmenter:
         from transformers.models.sam2_video.modeling_sam2_video import Sam2VideoInferenceSession
 
         class Session(Sam2VideoInferenceSession):
-            """The length is known from the stream, not from the frames still held."""
+            """Takes the length from the stream, not from the frames still in memory."""
 
             @property
             def num_frames(self) -> int:
@@ -162,7 +162,7 @@ class TransformersSam2Segmenter:
         return session
 
     def _forget(self, session: Any, frame: int) -> None:
-        """Drops what no later frame can attend to."""
+        """Drop what no later frame can attend to."""
         session.processed_frames.clear()
         config = self.model.config
         reach = max(config.num_maskmem, config.max_object_pointers_in_encoder)

@@ -43,7 +43,8 @@ def test_a_large_profile_fails_here_with_a_next_step_for_each_problem(
 
 def test_doctor_alone_does_not_import_torch_or_prefect() -> None:
     code = (
-        "import sys; from mvideo_core.doctor import ALL, Asked, run_checks; list(run_checks(ALL, Asked())); "
+        "import sys; from mvideo_core.doctor import ALL, CheckContext, run_checks; "
+        "list(run_checks(ALL, CheckContext()));"
         "print([name for name in ('torch', 'prefect', 'diffusers', 'transformers') if name in sys.modules])"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=os.environ | {})

@@ -78,7 +78,7 @@ def test_ls_lists_metrics_suites_and_systems() -> None:
 @pytest.mark.parametrize(
     ("words", "told"),
     [
-        (("table", "7"), "the paper's tables of results are 2, 3, 4, 5"),
+        (("table", "7"), "available: 2, 3, 4, 5"),
         (("run", "nowhere.jsonl", "--out", "x"), "no such manifest"),
         (("compare", "nowhere"), "no result.json"),
         (("generate", "--system", "nobody", "--prompts", "p", "--manifest", "m", "--out", "x"), "give either"),

@@ -54,12 +54,12 @@ def test_a_model_without_masks_has_no_control(masks: Path, tmp_path: Path) -> No
     words = ("generate", "--system", tmp_path / "tiny.yaml", "--manifest", tmp_path / "set/manifest.jsonl")
     code, text = invoke(*words, "--out", tmp_path / "videos")
     assert code == 0
-    assert "squares+shift: made" in text
+    assert "squares+shift: generated" in text
     (item,) = read_manifest(tmp_path / "videos/manifest.jsonl").items
     assert [one.edit for one in item.interventions] == ["shift", "scale", "delay", "freeze", "swap", "drop"]
     assert item.interventions[0].masks == "masks/squares+shift.masks"
     assert item.interventions[0].video == "videos/squares+shift/video.mp4"
-    assert invoke(*words, "--out", tmp_path / "videos")[1].count("there already") == 7
+    assert invoke(*words, "--out", tmp_path / "videos")[1].count("already there") == 7
     code, text = invoke("run", tmp_path / "videos", "--suite", "control", "--out", tmp_path / "out")
     assert code == 0
     assert "| control response (mini) | tiny | 0.00 | 1 | 1 | 0 | 0 |" in text
@@ -79,6 +79,6 @@ def test_videos_of_edits_are_expected_at_names_of_their_own(masks: Path, tmp_pat
     assert [one.video for one in item.interventions] == ["videos/squares+shift.mp4", "videos/squares+drop.mp4"]
     code, text = invoke("validate", tmp_path / "set/manifest.jsonl", "--suite", "control")
     assert code == 1
-    assert f"{tmp_path}/set/videos/squares.mp4 is not there" in text
+    assert f"{tmp_path}/set/videos/squares.mp4 does not exist" in text
     with pytest.raises(ConfigError, match="edit 'shove': known are shift, scale, delay, freeze, swap, drop"):
         invoke("interventions", masks, "--out", tmp_path / "set", "--edits", "shove")

@@ -64,8 +64,8 @@ def test_three_models_come_out_as_tables_plots_and_a_page(root: Path, tmp_path: 
     out = tmp_path / "out"
     code, text = invoke(*words(root, out))
     assert code == 0
-    assert "A: 1 of 8 videos belong to no sample" in text
-    assert "another.mp4: left out" in text
+    assert "A: 1 of 8 videos match no sample" in text
+    assert "another.mp4: ignored" in text
     assert "| temporal flickering, drawn | C | " in text
     rows = {row["system"]: row for row in csv.DictReader((out / "results.csv").open())}
     assert [(rows[name]["n"], rows[name]["n_missing"], rows[name]["incomplete"]) for name in "ABC"] == [
@@ -84,7 +84,7 @@ def test_three_models_come_out_as_tables_plots_and_a_page(root: Path, tmp_path: 
     lines = [one.get("points", "").split() for one in plot.iter("{http://www.w3.org/2000/svg}polyline")]
     assert sorted(map(len, lines)) == [2, 3, 3, 3, 3, 3, 3]  # the missing video leaves its line short
     page = (out / "report" / "index.html").read_text(encoding="utf-8")
-    assert "B against A, drawn" in page
+    assert "B vs. A, drawn" in page
     assert page.count("<svg") == 1
     assert r"\begin{tabular}" in (out / "comparisons.tex").read_text()
 
@@ -107,9 +107,9 @@ def test_wrong_calls_are_refused_in_one_line(root: Path, tmp_path: Path) -> None
     still, jumpy = root / "still" / "out", root / "jumpy" / "out"
     rest = ("--masks", root / "samples.jsonl", "--suite", root / "suite.yaml", "--out", tmp_path / "out")
     for models, told in (
-        ((f"A={still}",), "1 model; two or more are compared"),
-        ((still, jumpy), "both would be called 'out'"),
-        ((f"A={still}", f"B={root / 'gaps' / 'v'}"), "no video of the 7 samples, such as 's0'"),
+        ((f"A={still}",), "1 model; at least two required"),
+        ((still, jumpy), "both would be named 'out'"),
+        ((f"A={still}", f"B={root / 'gaps' / 'v'}"), "no video for any of the 7 samples, e.g. 's0'"),
     ):
         with pytest.raises(ConfigError, match=told) as refused:
             invoke("compare-models", *models, *rest)
@@ -155,8 +155,8 @@ def test_what_cannot_be_compared_is_refused_before_anything_is_scored(root: Path
     ours, prompt, masks = model("ours", "a box", 0), model("prompt", "a ball", 0), model("masks", "a box", 20)
     out = tmp_path / "out"
     for other, suite, told in (
-        (prompt, "plain", r"1 ids have other prompts on the other side, such as '1': 'a box' and 'a ball'"),
-        (masks, "masks", r"mini_mask_miou: 1 ids have other masks on the other side, such as '1'"),
+        (prompt, "plain", r"1 ids have different prompts on the two sides, e.g. '1': 'a box' and 'a ball'"),
+        (masks, "masks", r"mini_mask_miou: 1 ids have different masks on the two sides, e.g. '1'"),
     ):
         with pytest.raises(ConfigError, match=told):
             invoke("compare-models", ours, other, "--suite", suites[suite], "--out", out)

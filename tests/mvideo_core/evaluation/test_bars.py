@@ -60,9 +60,9 @@ def test_bars_of_each_system_are_cropped_before_every_metric(tmp_path: Path) -> 
         suite = SuiteOptions.parse({"metrics": [{"metric": "temporal_flickering"}], "crop_bars": crop})
         plan = make_plan(suite, [str(manifest)])
         told = [one.message for one in validate(plan).problems]
-        ending = "cropped before scoring" if crop else "scored as part of the picture; --set crop_bars=true crops them"
+        ending = "cropped before scoring" if crop else "scored as part of the video; --set crop_bars=true crops them"
         assert f"black bars of 32 px above, 32 below, 0 left, 0 right: {ending}" in told
-        assert "systems differ in size (px), and scores with it: plain 96x64; boxed 96x128" in told
+        assert "systems differ in size (px), which affects scores: plain 96x64; boxed 96x128" in told
         groups = run_suite(plan, tmp_path / f"out-{crop}").groups
         means[crop] = {group.system: group.metrics["temporal_flickering"].mean for group in groups}
     assert means[False]["boxed"] == pytest.approx(1 - (1 - means[False]["plain"]) / 2, abs=0.003)  # half is black

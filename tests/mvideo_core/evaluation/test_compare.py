@@ -24,7 +24,7 @@ def test_differences_are_over_pairs_only(tmp_path: Path) -> None:
     assert (got.low, got.high, got.p, got.verdict) == (None, None, None, "too few")  # two pairs show nothing
     assert (got.n_pairs, got.n_prompts, got.n_unpaired, got.n_better) == (2, 2, 2, 2)
     text = differences_markdown([got])
-    assert "**two against one**" in text
+    assert "**two vs. one**" in text
     assert "| temporal flickering | 55.00 | 65.00 | +10.00 | 2 | 2 | 2 | 2 | - | - | too few (needs 6) |" in text
 
 
@@ -86,7 +86,7 @@ def test_one_id_with_other_masks_is_no_pair(tmp_path: Path) -> None:
         for row in loaded.rows
     )
     other = loaded._replace(rows=rows)
-    with pytest.raises(ConfigError, match=r"mask_miou: 1 ids have other masks .* 'i1'"):
+    with pytest.raises(ConfigError, match=r"mask_miou: 1 ids have different masks .* 'i1'"):
         compare(find_side(other, "one"), find_side(other, "two"))
 
 
@@ -101,7 +101,7 @@ def test_metrics_measured_otherwise_are_not_compared(tmp_path: Path) -> None:
     short = made(tmp_path / "a", values)
     options = {"metric": "temporal_flickering", "options": {"protocol": "long"}}
     long = made(tmp_path / "b", values, metrics=[options])
-    with pytest.raises(ConfigError, match="not measured alike"):
+    with pytest.raises(ConfigError, match="measured differently"):
         compare(find_side(short, ""), find_side(long, ""))
 
 
@@ -126,7 +126,7 @@ def test_ids_that_stand_for_other_prompts_are_no_pairs(tmp_path: Path) -> None:
     """Ids of `eval generate` are numbers of a list of prompts: the same numbers of another list mean nothing."""
     one = made(tmp_path, {"one": {"temporal_flickering": [0.5, 0.6]}})
     items = tuple(item.model_copy(update={"prompt": f"another {item.prompt}"}) for item in one.items)
-    with pytest.raises(ConfigError, match=r"2 ids have other prompts .* 'i0': 'p0' and 'another p0'"):
+    with pytest.raises(ConfigError, match=r"2 ids have different prompts .* 'i0': 'p0' and 'another p0'"):
         compare(find_side(one, ""), find_side(one._replace(items=items), ""))
     bare = tuple(item.model_copy(update={"prompt": ""}) for item in one.items)  # not told: nothing to object to
     assert compare(find_side(one, ""), find_side(one._replace(items=bare), ""))[0].n_pairs == 2

@@ -154,9 +154,9 @@ def test_a_missing_or_failed_video_of_an_edit_fails_the_item_in_one_line(tmp_pat
     run_suite(make_plan(SILHOUETTES, [str(manifest)]), tmp_path / "out")
     (row,) = read_result(tmp_path / "out").rows
     assert row.status == "failed"
-    assert row.message == f"0: edit 'shift': {lost} is not there"
+    assert row.message == f"0: edit 'shift': {lost} does not exist"
     told = validate(make_plan(SILHOUETTES, [str(manifest)])).problems
-    assert [one.message for one in told if one.level == "error"] == [f"edit 'shift': {lost} is not there"]
+    assert [one.message for one in told if one.level == "error"] == [f"edit 'shift': {lost} does not exist"]
 
 
 def test_a_changed_video_of_an_edit_is_scored_again(tmp_path):
@@ -185,9 +185,7 @@ def test_masks_of_another_length_are_refused_in_one_line(tmp_path):
     assert any(
         "edit 'shift': masks of [9, 2, 60, 80], and without the edit of [17, 2, 60, 80]" in one.message for one in told
     )
-    with pytest.raises(
-        MediaError, match=r"^0\+shift: 9 mask frames .* of 17 at 8 per second; give masks of its length$"
-    ):
+    with pytest.raises(MediaError, match=r"^0\+shift: 9 mask frames .* of 17 at 8 fps; give masks of the same length$"):
         ControlResponse(ColorSegmenter(), ControlResponseOptions()).score(EvalVideo(item))
 
 

@@ -103,7 +103,7 @@ def test_a_declared_length_finds_no_row_of_the_paper(
     loaded = made(tmp_path, {"mvideo-2b": {name: [0.5] for name in VBENCH}}, seconds=4.0, measured=facts)
     table = make_table("5", [("r", loaded.result)])
     assert [(row.model, row.video) for row in table.rows if row.source] == [("mvideo-2b", shown)]
-    declared = "r: mvideo-2b: the manifest declares 4 s; the table goes by the files" in table.notes
+    declared = "r: mvideo-2b: the manifest declares 4 s; the table uses the files' length" in table.notes
     assert declared == (shown.startswith("2.1 s"))
 
 

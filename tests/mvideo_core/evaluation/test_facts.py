@@ -105,7 +105,7 @@ def test_three_small_short_videos_by_the_mini_judge_are_not_the_papers_row(tmp_p
     assert [row.source for row in papers] == ["", ""]
     assert [(row.model, row.video) for row in ours] == [("mvideo-5b", "2.1 s x 240 x 360, 8 fps")]
     assert "mask_miou" not in ours[0].ours
-    assert "r: mvideo-5b, mask-to-video: the manifest declares 12 s; the table goes by the files" in table.notes
+    assert "r: mvideo-5b, mask-to-video: the manifest declares 12 s; the table uses the files' length" in table.notes
     assert metric_titles(result.metrics)["mini_mask_miou"] == "S_m (mini)"  # in every table, plot and page
 
 
@@ -124,5 +124,5 @@ def test_a_judge_that_the_suite_declares_otherwise_is_named_by_its_weights(tmp_p
     values = {"metrics": [{"metric": "mask_miou"}], "choices": {"segmenter": "sam2.1-hiera-large"}}
     plan = EvalPlan(SuiteOptions.parse(values), (EvalItem(id="a"),))
     assert run_suite(plan, tmp_path).choices["segmenter"] == (
-        "a mini SAM2, by the weights of mini_mask_miou; the suite declares: sam2.1-hiera-large"
+        "a mini SAM2, according to the weights of mini_mask_miou; the suite declares: sam2.1-hiera-large"
     )

@@ -82,7 +82,7 @@ def test_frames_of_another_number(folder: Path) -> None:
             load_features(folder, 6)
     else:
         assert load_features(folder, 6)[0].n_frames == 6
-        with pytest.raises(ModelError, match="5; a multiple of 2"):
+        with pytest.raises(ModelError, match="5; must be a multiple of 2"):
             load_features(folder, 5)
 
 
@@ -93,7 +93,7 @@ def test_absent_or_foreign_weights_are_named(tmp_path: Path) -> None:
         load_features(tmp_path)
     network("videomae").save_pretrained(tmp_path)
     (tmp_path / "config.json").write_text(json.dumps({"model_type": "timesformer"}))
-    with pytest.raises(ModelError, match="model_type 'timesformer'; known are videomae, vjepa2"):
+    with pytest.raises(ModelError, match="model_type 'timesformer'; supported: videomae, vjepa2"):
         load_features(tmp_path)
 
 
@@ -138,7 +138,7 @@ def test_where_the_source_ends_for_a_video() -> None:
 def test_without_any_mask_there_is_no_region() -> None:
     empty = encode(np.zeros((9, 1, 32, 48), np.bool_))
     video = EvalVideo.of_arrays(frames(0), masks=empty, source_THWC=frames(1))
-    with pytest.raises(MediaError, match="no object has a mask in any frame"):
+    with pytest.raises(MediaError, match="all masks are empty"):
         MaskedFrechetVideo(MaskedFrechetVideoOptions(), VideoFeatures(network("videomae")), "").score(video)
 
 
@@ -186,4 +186,4 @@ def test_the_stored_vectors_give_the_number_again(folder: Path) -> None:
     assert np.array_equal(vectors[0], metric.features.of(frames(0)))
     assert FrechetVideo.of_set(metric.options, scores).value > 0
     few = FrechetVideo.of_set(metric.options, scores[:1])
-    assert (few.value, few.remark) == (None, "1 videos, 2 are the least")
+    assert (few.value, few.remark) == (None, "1 videos; at least 2 required")

@@ -58,8 +58,8 @@ def batch(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[str]]:
 def test_a_short_sample_fails_alone_and_its_frames_are_counted_right(batch: tuple[Path, list[str]]) -> None:
     out, told = batch
     assert told[0].startswith("short: failed: ")
-    assert "17 frames at 8 fps are masks for 2.00 s, and the video has 3 s" in told[0]
-    assert told[1:] == ["exact: made", "long: made", "fast: made"]
+    assert "17 frames at 8 fps cover 2.00 s, but the video is 3 s long" in told[0]
+    assert told[1:] == ["exact: generated", "long: generated", "fast: generated"]
     assert list(failures(absolute_items(read_manifest(out)))) == ["short"]
 
 
@@ -95,7 +95,7 @@ def test_no_sample_is_lost_to_the_score_but_the_failed_one(batch: tuple[Path, li
     assert "short" not in {one.id for one in shuffle_masks(plan.items).values()}
     assert run_suite(plan, tmp_path / "result") == result  # and its part is not outdated
     rows = (tmp_path / "result" / "rows.jsonl").read_text()
-    assert "are masks for 2.00 s" in rows
+    assert "cover 2.00 s" in rows
 
 
 def test_a_second_call_makes_and_resamples_nothing(batch: tuple[Path, list[str]]) -> None:
@@ -108,7 +108,7 @@ def test_a_second_call_makes_and_resamples_nothing(batch: tuple[Path, list[str]]
     told: list[str] = []
     system = load_system("mvideo-mini", {"mvideo": {"adapter": "mvideo-mini", "options": {"steps": 1}}})
     make_videos(system, items, out, progress=lambda done, total, text: told.append(text.split(": ")[1]))
-    assert told == ["failed", "there already", "there already", "there already"]
+    assert told == ["failed", "already there", "already there", "already there"]
     assert before == {path: path.stat().st_mtime_ns for path in before}
 
 
@@ -133,9 +133,9 @@ def test_a_failure_beside_an_earlier_video_counts_as_failed(tmp_path: Path) -> N
     assert CliRunner().invoke(app, [*words, "--seconds", "3"]).exit_code == 3
     assert decoded(str(out / "videos" / "a" / "video.mp4")) == 17
     assert counts() == (1, 1, [25])
-    assert "is of an earlier request and is not scored" in (result / "rows.jsonl").read_text()
+    assert "is from an earlier request and is not scored" in (result / "rows.jsonl").read_text()
     (found, _) = validate(make_plan(suite, [str(out)]))
-    assert [(one.item, one.message[:8]) for one in found if one.level == "error"] == [("a", "not made")]
+    assert [(one.item, one.message[:13]) for one in found if one.level == "error"] == [("a", "not generated")]
     assert CliRunner().invoke(app, [*words, "--seconds", "2"]).exit_code == 0
     assert counts() == (2, 0, [17])
 

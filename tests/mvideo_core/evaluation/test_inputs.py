@@ -21,7 +21,7 @@ def test_folders_of_one_base_name_are_refused_and_named(tmp_path: Path) -> None:
     one, two = folder(tmp_path / "a" / "out"), folder(tmp_path / "b" / "out", "a dog.mp4")
     with pytest.raises(ConfigError) as refused:
         read_inputs([str(one), str(two)])
-    assert str(refused.value) == (f"{one} and {two}: both would be called 'out'; name the systems: A={one} B={two}")
+    assert str(refused.value) == (f"{one} and {two}: both would be named 'out'; name the systems: A={one} B={two}")
     items = read_inputs([f"ours={one}", f"theirs={two}"])
     assert [(item.system, item.id, item.video) for item in items] == [
         ("ours", "a cat", str(one / "a cat.mp4")), ("theirs", "a dog", str(two / "a dog.mp4")),
@@ -34,13 +34,13 @@ def test_folders_of_one_base_name_are_refused_and_named(tmp_path: Path) -> None:
     [
         (["A={one}", "A={two}"], "two inputs are named 'A'"),
         (["A={one}", "B={one}"], "given twice"),
-        (["={one}"], "NAME=PATH is wanted"),
-        (["A="], "NAME=PATH is wanted"),
+        (["={one}"], "expected NAME=PATH"),
+        (["A="], "expected NAME=PATH"),
         (["A={tmp}/nowhere"], "no such manifest"),
         (["A={many}"], r"has 2 systems \(x, y\), so 'A' cannot name it"),
-        (["{bare}", "{bare2}"], "neither names its system"),
-        (["{one}", "{same}"], "both would be called 'one'"),
-        (["{declared}", "{declared2}"], "both have id 'i' of system 's'"),
+        (["{bare}", "{bare2}"], "neither gives its system a name"),
+        (["{one}", "{same}"], "both would be named 'one'"),
+        (["{declared}", "{declared2}"], "both have id 'i' in system 's'"),
     ],
 )
 def test_what_cannot_be_kept_apart_is_refused(tmp_path: Path, texts: list[str], told: str) -> None:

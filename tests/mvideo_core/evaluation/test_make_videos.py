@@ -63,7 +63,7 @@ def test_cogvideox_through_diffusers_is_made_once_and_scored_as_asked(tmp_path: 
     with pytest.raises(KeyboardInterrupt):
         make_videos(system, items, tmp_path / "out", progress=stop)
     manifest = make_videos(system, items, tmp_path / "out", progress=tell)
-    assert told == ["0000-0: there already", "0000-1: made", "0001-0: made", "0001-1: made"]
+    assert told == ["0000-0: already there", "0000-1: generated", "0001-0: generated", "0001-1: generated"]
     found = read_manifest(manifest)
     assert [(item.id, item.seed, item.seconds, item.system) for item in found.items[:2]] == [
         ("0000-0", 5, 1.0, "tiny"), ("0000-1", 6, 1.0, "tiny"),
@@ -74,7 +74,7 @@ def test_cogvideox_through_diffusers_is_made_once_and_scored_as_asked(tmp_path: 
     longer = tmp_path / "longer.json"
     longer.write_text(json.dumps({"a red ball": "a ball, red and round", "a blue box": "a box"}))
     make_videos(system, with_lengthened(items, longer), tmp_path / "out", progress=tell)
-    assert told[4:] == [f"{item.id}: made" for item in items]
+    assert told[4:] == [f"{item.id}: generated" for item in items]
     assert read_manifest(manifest).items[0].prompt == "a red ball"
     assert read_manifest(manifest).items[0].prompt_generation == "a ball, red and round"
 
@@ -178,7 +178,7 @@ def test_mvideo_goes_through_the_projects_own_code(masks: list[str], tmp_path: P
     loaded.pipeline.set_progress_bar_config(disable=True)
     maker = MVideoMaker(system, loaded)
     item = EvalItem(id="a", prompt="a box", seed=3, seconds=2.0, masks=masks[0])
-    with pytest.raises(MediaError, match=r"left.masks: 9 frames at 8 fps are masks for 1.00 s, and the video has 2 s"):
+    with pytest.raises(MediaError, match=r"left.masks: 9 frames at 8 fps cover 1.00 s, but the video is 2 s long"):
         maker.make(item, tmp_path / "a")
     item = item.model_copy(update={"seconds": 1.0})
     assert maker.make(item, tmp_path / "a")
@@ -239,7 +239,7 @@ def test_prompts_come_from_text_or_the_suites_list(tmp_path: Path) -> None:
     assert read_prompts(tmp_path / "p.txt") == ["one", "two"]
     assert read_prompts(tmp_path / "p.json") == ["one"]
     (tmp_path / "p.json").write_text("[1]")
-    with pytest.raises(ConfigError, match="one per line"):
+    with pytest.raises(ConfigError, match="one prompt per line"):
         read_prompts(tmp_path / "p.json")
 
 

@@ -85,7 +85,7 @@ def test_generated_videos_say_which_masks_they_were_given(tmp_path: Path) -> Non
     [
         ('{"id": "a", "promt": "x"}', "promt"),
         ("not json", "line 1: not a JSON object"),
-        ('{"id": "a"}\n{"id": "a"}', "'a' stands 2 times"),
+        ('{"id": "a"}\n{"id": "a"}', "'a' occurs 2 times"),
         ("", "no item"),
     ],
 )
@@ -104,10 +104,10 @@ def test_an_empty_folder_is_no_manifest(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "told"),
     [
-        ("a.gif", "'a.gif' is of a kind that is not read (1 such)"),
-        ("clip/00001.png", "'clip' is a folder of pictures (1 such)"),
-        ("more/b.mp4", "'more' is a folder with videos of its own (1 such)"),
-        ("more/b.webp", "'more' is a folder with videos of its own (1 such)"),
+        ("a.gif", "'a.gif' is in an unsupported format (1 in total)"),
+        ("clip/00001.png", "'clip' is a folder of images (1 in total)"),
+        ("more/b.mp4", "'more' is a subfolder with videos (1 in total)"),
+        ("more/b.webp", "'more' is a subfolder with videos (1 in total)"),
     ],
 )
 def test_videos_that_would_be_left_out_are_refused(tmp_path: Path, name: str, told: str) -> None:
@@ -139,5 +139,5 @@ def test_names_of_two_machines_are_one_item(tmp_path: Path) -> None:
     assert item.id == composed
     assert Path(item.video).exists()
     (tmp_path / "mac" / f"{composed}-0.mp4").touch()
-    with pytest.raises(ConfigError, match="stands 2 times"):
+    with pytest.raises(ConfigError, match="occurs 2 times"):
         manifest_of_folder(tmp_path / "mac")

@@ -112,7 +112,7 @@ def test_masks_take_the_videos_size_by_nearest_pixels():
 
 def test_other_shapes_are_an_error_unless_fitted():
     wide = encode(np.ones((1, 1, 4, 8), bool))
-    with pytest.raises(MediaError, match="the shapes differ"):
+    with pytest.raises(MediaError, match="aspect ratios differ"):
         on_grid(wide, np.array([0]), 6, 6)
     boxed = on_grid(wide, np.array([0]), 8, 8, "letterbox").mask(0, 0)
     assert boxed.any(axis=1).tolist() == [False, False, True, True, True, True, False, False]

@@ -99,7 +99,7 @@ def test_missing_and_broken_videos_have_a_place_and_a_reason(data):
     assert broken["notes"]["mini_mask_miou"].startswith("failed: ")
     assert "values" not in broken
     gone, not_asked = data["rows"][2]["cells"]
-    assert gone["note"] == "missing: gone.mp4 is not there"
+    assert gone["note"] == "missing: gone.mp4 does not exist"
     assert not_asked is None
 
 
@@ -138,7 +138,7 @@ def test_an_older_page_is_replaced_and_nothing_else_is(page, result, tmp_path):
     mine = tmp_path / "mine"
     mine.mkdir()
     (mine / "notes.txt").write_text("keep")
-    with pytest.raises(ConfigError, match="not a page of ours"):
+    with pytest.raises(ConfigError, match="not an evaluation page"):
         build_report(result, mine)
     assert (mine / "notes.txt").read_text() == "keep"
 
@@ -209,8 +209,8 @@ def test_the_page_builds_its_rows_in_a_browser_from_disk(page, tmp_path):
     assert 'data-rows="3"' in plain
     assert plain.count('<article class="row') == 3
     assert "<title>drawn: evaluation</title>" in plain  # no text became script
-    assert "missing: gone.mp4 is not there" in plain
-    assert "not asked of this system" in plain
+    assert "missing: gone.mp4 does not exist" in plain
+    assert "no item for this system" in plain
     assert plain.count('class="line"') == 3  # curves of the three videos that were scored
     assert "videos/0000_00_overlay.mp4" in plain
     assert '<option value="mini_mask_miou">S_m (mini)</option>' in plain  # a name to read, not the key
@@ -295,5 +295,5 @@ def test_rows_are_chosen_by_a_metric_that_has_values(result, tmp_path):
 
 def test_masks_too_large_to_draw_are_refused_before_memory_is_asked_for():
     empty = MaskSequence(4000, 1, 2000, 2000, np.zeros(0, np.int32), np.zeros(4001, np.int64))
-    with pytest.raises(MediaError, match="44 GiB drawn"):
+    with pytest.raises(MediaError, match="take 44 GiB"):
         mask_frames(empty)

@@ -202,5 +202,5 @@ def test_systems_on_grids_of_their_own_share_the_sample(
     if n_shared:
         assert compare(first, second)[0].n_pairs == 2
     else:
-        with pytest.raises(ConfigError, match=r"2 ids have other masks on the other side, such as 'i0'"):
+        with pytest.raises(ConfigError, match=r"2 ids have different masks on the two sides, e\.g\. 'i0'"):
             compare(first, second)

@@ -66,8 +66,8 @@ def test_everything_wrong_is_told_at_once(folder: Path) -> None:
     errors = {one.item: one.message for one in reversed(found.problems) if one.level == "error"}
     assert errors["gone"].startswith("missing: ")
     assert errors["text"].startswith("broken: ")
-    assert errors["bare"] == "no prompt; metrics that compare with it leave the item out"
-    assert "no masks; metrics that compare with them leave the item out" in told(found, "error")
+    assert errors["bare"] == "no prompt; metrics that need it skip the item"
+    assert "no masks; metrics that need them skip the item" in told(found, "error")
     assert "masks of 1 objects, all empty" in told(found, "error")
     assert found.n_errors == 6
 
@@ -75,11 +75,9 @@ def test_everything_wrong_is_told_at_once(folder: Path) -> None:
 def test_long_videos_under_the_short_protocol_and_mask_lengths(folder: Path) -> None:
     found = of(folder, EvalItem(id="a", prompt="p", video="long.mp4", masks="nine.masks"))
     (error,) = told(found, "error")
-    assert error.startswith(
-        "mini_mask_miou: 9 mask frames (8 per second) fill 9 frames of a video of 41 at 8 per second"
-    )
+    assert error.startswith("mini_mask_miou: 9 mask frames (8 fps) cover 9 frames of a video of 41 at 8 fps")
     assert told(found, "warning") == [
-        "1 videos of 5.12 to 5.12 s: VBench's authors score videos from 5 s on by protocol: long; "
+        "1 videos of 5.12 to 5.12 s: VBench's authors score videos from 5 s on with protocol: long; "
         "this suite does not for overall_consistency, motion_smoothness"
     ]
 
@@ -98,7 +96,7 @@ def test_a_declared_length_is_compared_with_the_files(folder: Path) -> None:
     known = {"prompt": "p", "video": "small.mp4", "masks": "nine.masks"}
     found = of(folder, EvalItem(id="a", seconds=12, **known), EvalItem(id="b", seconds=1, **known))
     assert told(found, "warning") == [
-        "the manifest declares 12 s and the file has 1.0 s (1 such videos): tables go by the files"
+        "the manifest declares 12 s, but the file has 1.0 s (1 videos): tables use the files' length"
     ]
 
 
@@ -111,14 +109,14 @@ def test_systems_asked_for_other_items_and_uneven_videos(folder: Path) -> None:
         EvalItem(id="a", system="two", video="small.mp4", **known),
     )
     groups = {(one.group, one.message) for one in found.problems if not one.item}
-    assert ("two", "1 items of other systems are not asked of this one, such as 'b'") in groups
+    assert ("two", "lacks 1 items of other systems, such as 'b'") in groups
     assert ("one", "sizes differ within the system: 192x128, 96x64") in groups
 
 
 def test_what_no_item_has_is_told_once(folder: Path) -> None:
     found = of(folder, *(EvalItem(id=name, video="small.mp4", prompt="p") for name in "abc"))
     assert [one.message for one in found.problems if not one.item] == [
-        "no item has masks: nothing is measured by mini_mask_miou"
+        "no item has masks, so there are no scores for mini_mask_miou"
     ]
     assert found.n_errors == 3  # each is too small for motion smoothness
 
@@ -134,8 +132,8 @@ def test_masks_of_another_rate_or_shape_are_told_as_scoring_takes_them(folder: P
     assert errors == [
         (
             "square",
-            "mini_mask_miou: masks of 64x64 px for a video of 96x64: the shapes differ; say with `fit` (crop, "
-            "letterbox or stretch) how the generator brought them to its frame",
+            "mini_mask_miou: masks of 64x64 px for a video of 96x64: aspect ratios differ; set `fit` (crop, "
+            "letterbox or stretch) to how the generator fitted them to its frame",
         )
     ]
 

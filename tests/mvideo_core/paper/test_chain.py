@@ -122,7 +122,7 @@ def test_videos_scores_tables_and_page(made: tuple[Path, PaperOptions]) -> None:
     assert counts[("mask-to-video", "base")] == 0
 
     page = finish(options, root).read_text(encoding="utf-8")
-    assert "masks, mask-to-video: guided against the base" in page
+    assert "masks, mask-to-video: with masks vs. the base model" in page
     assert "videos/mask-to-video/mvideo-alpha-1/1-clips/" in page
     sheets = sorted((root / "pictures" / MASK_TO_VIDEO).glob("*.png"))
     assert [sheet.name for sheet in sheets] == sorted(f"{case.id}.png" for case in read_cases(root, MASK_TO_VIDEO))

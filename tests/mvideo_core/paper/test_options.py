@@ -11,9 +11,9 @@ def test_profiles_are_complete(name):
 
 
 def test_the_model_of_the_tables_must_be_trained():
-    with pytest.raises(ConfigError, match="must hold alpha"):
+    with pytest.raises(ConfigError, match="must include alpha"):
         PaperOptions.parse({"alphas": [0.0, 0.5], "alpha": 1.0})
-    with pytest.raises(ConfigError, match="table 4 compares 0"):
+    with pytest.raises(ConfigError, match="table 4 needs 0"):
         PaperOptions.parse({"alphas": [1.0], "alpha": 1.0})
     assert PaperOptions.parse({"alphas": [1.0], "alpha": 1.0, "tables": ["2"]}).alphas == (1.0,)
 

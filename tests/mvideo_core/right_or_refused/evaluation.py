@@ -47,7 +47,7 @@ def _(tmp_path):
         (tmp_path / "videos" / name).touch()
     refusal(lambda: read_manifest(tmp_path / "videos"), "b.gif", ".mp4", "convert")
     (tmp_path / "videos" / "b.gif").unlink()
-    refusal(lambda: read_manifest(tmp_path / "videos"), "more", "folder with videos", "by itself")
+    refusal(lambda: read_manifest(tmp_path / "videos"), "more", "subfolder with videos", "separately")
 
 
 @CASES.kind("a result in another's place")

@@ -6,7 +6,7 @@ import re
 
 import pytest
 
-from mvideo_core.doctor import Asked
+from mvideo_core.doctor import CheckContext
 from mvideo_core.doctor.checks import system
 from mvideo_core.shards.verify import verify_dataset
 from mvideo_core.store.workspace import Workspace
@@ -100,7 +100,7 @@ def _(tmp_path):
     (tmp_path / "opencv_python-4.dist-info" / "METADATA").write_text("Name: opencv-python\nVersion: 4\n")
     with pytest.MonkeyPatch.context() as patch:
         patch.syspath_prepend(str(tmp_path))
-        (found,) = system.opencv(Asked())
+        (found,) = system.opencv(CheckContext())
     assert (found.status, "opencv-python-headless and opencv-python are installed" in found.what) == ("problem", True)
 
 

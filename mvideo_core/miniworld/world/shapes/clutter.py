@@ -1,4 +1,4 @@
-"""Foreground clutter of no class: what stands in the way."""
+"""Unlabeled foreground clutter that occludes objects."""
 
 from mvideo_core.miniworld.world.geometry import Color, Part, blob, box, disc, shade
 from mvideo_core.miniworld.world.spec import OccluderSpec
@@ -7,7 +7,7 @@ BUSH = ((-0.45, 0.3), (0.45, 0.3), (0.0, 0.34), (-0.2, 0.66), (0.25, 0.62))
 
 
 def occluder_parts(item: OccluderSpec) -> list[Part]:
-    """World polygons of one piece of clutter, standing at (x, y)."""
+    """World polygons of one piece of clutter, with its base at (x, y)."""
     x, y, h, c = item.x, item.y, item.height, item.color
     if item.shape == "bush":
         return [Part(disc(x + dx * h, y - dy * h, h * 0.34), shade((70, 115, 60), 1 - dy * 0.3)) for dx, dy in BUSH]

@@ -1,4 +1,4 @@
-"""bird, and of the unseen classes penguin, sea turtle and squirrel."""
+"""bird, and the unseen classes penguin, sea turtle and squirrel."""
 
 import math
 
@@ -129,7 +129,7 @@ def sea_turtle(look: Look, action: str, phase: float) -> list[Part]:
     unseen=True,
 )
 def squirrel(look: Look, action: str, phase: float) -> list[Part]:
-    """Great bushy tail curled over the back, tufted ears."""
+    """Large bushy tail curled over the back, tufted ears."""
     sitting = action == "stand"
     tilt = -0.75 if sitting else -0.15 + 0.2 * math.sin(phase)
     curl = -2.3 + 0.15 * math.sin(phase)

@@ -20,7 +20,7 @@ ACTIONS = (
 
 @kind("person", ACTIONS, (0.34, 0.66), 0.5, SHIRTS)
 def person(look: Look, action: str, phase: float) -> list[Part]:
-    """A person about 1 high."""
+    """A person, about 1 unit tall."""
     if action in ("walk", "run"):
         return _side(look, phase, running=action == "run")
     return _front(look, action, phase)

@@ -1,4 +1,4 @@
-"""Four-legged animals: one jointed body, per class its proportions, head, tail, coat."""
+"""Four-legged animals: a shared jointed body, with proportions, head, tail and coat per class."""
 
 import math
 import random
@@ -188,7 +188,7 @@ def horse(look: Look, action: str, phase: float) -> list[Part]:
 
 @kind("elephant", (GAITS[0], GAITS[2]), (0.36, 0.62), 1.35, ("grey",))
 def elephant(look: Look, action: str, phase: float) -> list[Part]:
-    """Great ear, tusk, swinging trunk."""
+    """Large ear, tusk, swinging trunk."""
     body = pose(ELEPHANT, look, action, phase)
     x, y = body.head[0], body.head[1] - 0.06
     trunk = bend((x + 0.12, y + 0.03), 0.9 + 0.15 * math.sin(phase), 1.0 + 0.5 * math.sin(phase * 0.7), 0.52, 8)

@@ -31,7 +31,7 @@ STILL = (Action("stand", "standing still", 0.0, 0.2),)
     ("white", "orange", "yellow", "red", "blue"),
 )
 def sports_ball(look: Look, action: str, phase: float) -> list[Part]:
-    """A football with dark patches, a basketball with seams or a beach ball with sectors; it turns as it goes."""
+    """A football with dark patches, a basketball with seams or a beach ball with sectors; it rolls as it moves."""
     style = int(look.traits[3] * 3)
     parts = [Part(disc(0, -0.5, 0.5, n=32), look.main if style else (238, 238, 235))]
     if style == 0:
@@ -107,7 +107,7 @@ def umbrella(look: Look, action: str, phase: float) -> list[Part]:
 
 @kind("stop sign", STILL, (0.36, 0.64), 0.45, ("red",), mirror=False)
 def stop_sign(look: Look, action: str, phase: float) -> list[Part]:
-    """Red octagon with a white rim and the word on it, on a post."""
+    """Red octagon with a white rim and the word STOP, on a post."""
     parts = [Part(box(-0.025, -0.75, 0.025, 0.0), (150, 152, 155))]
     for r, color in ((0.225, (240, 240, 240)), (0.2, (200, 30, 35))):
         parts.append(Part(disc(0, -0.77, r, n=8, turn=math.pi / 8), color))

@@ -25,7 +25,7 @@ def test_row_has_facts_digest_and_origin(tmp_path):
 
 
 def test_missing_download_and_links_out_of_the_tree(tmp_path):
-    with pytest.raises(MediaError, match="x: listed, but its file is not there"):
+    with pytest.raises(MediaError, match="x: listed, but its file is missing"):
         describe(SourceItem(video_id="x"))
     samples.write(tmp_path / "out.mp4", n=5)
     (tmp_path / "in").mkdir()

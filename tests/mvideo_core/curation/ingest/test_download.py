@@ -61,7 +61,7 @@ def test_addresses_never_reach_a_shell_nor_become_options(tmp_path):
 
 
 def test_stops_when_everything_fails(tmp_path):
-    with pytest.raises(StoreError, match=r"3 downloads failed in a row.*HTTP 429"):
+    with pytest.raises(StoreError, match=r"3 downloads in a row failed.*HTTP 429"):
         list(download(items(*"abcdef"), options(tmp_path, script=FAIL, max_failures_in_row=3), sleep=lambda _: None))
     assert len((tmp_path / "archive.jsonl").read_text().splitlines()) == 3
 

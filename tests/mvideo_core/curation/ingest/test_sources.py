@@ -62,7 +62,7 @@ def test_linked_folders_are_not_entered(tmp_path):
 
 def test_exactly_one_source():
     for options in ({}, {"folder": "a", "manifest": "b"}, {"hdvila": "a"}):
-        with pytest.raises(ValueError, match=r"exactly one|go together"):
+        with pytest.raises(ValueError, match=r"exactly one|files\) together"):
             SourceOptions(**options)
 
 
@@ -81,7 +81,7 @@ def test_hdvila_line_by_hand():
         (json.dumps(LINE | {"video_id": "../../etc/passwd"}), r"part\.jsonl:2: video id"),
         (json.dumps(LINE | {"clip": [{"span": ["17.7", "23"]}]}), r"part\.jsonl:2: time '17\.7'"),
         (json.dumps(LINE | {"clip": [{"span": ["00:00:09", "00:00:01"]}]}), "not \\[start, end\\]"),
-        (json.dumps(LINE | {"video_id": "ok"}), "second time"),
+        (json.dumps(LINE | {"video_id": "ok"}), "occurs twice"),
         ("[1, 2]", "expected video_id"),
     ],
 )
@@ -123,8 +123,8 @@ def test_manifests(tmp_path):
 @pytest.mark.parametrize(
     ("name", "text", "said"),
     [
-        ("m.csv", "file\na.mp4\n", "must name a `path`"),
-        ("m.csv", "path,video_id\na.mp4,x\nb.mp4,x\n", r"m\.csv:3.*second time"),
+        ("m.csv", "file\na.mp4\n", "needs a `path`"),
+        ("m.csv", "path,video_id\na.mp4,x\nb.mp4,x\n", r"m\.csv:3.*occurs twice"),
         ("m.jsonl", "{\n", r"m\.jsonl:1: not JSON"),
         ("m.jsonl", '{"path": "a.mp4", "video_id": "a/b"}\n', r"m\.jsonl:1: video id"),
     ],

@@ -159,5 +159,5 @@ def test_no_frames_no_cuts(detect):
 
 def test_a_network_that_answers_otherwise_is_refused(detect, network, monkeypatch):
     monkeypatch.setattr(network.head[2], "bias", nn.Parameter(torch.tensor([float("nan")])))
-    with pytest.raises(ModelError, match="one probability for each of 100 frames"):
+    with pytest.raises(ModelError, match="expected 100 probabilities"):
         detect(np.arange(30) / 8, footage(30, 1), 0.5)

@@ -116,7 +116,7 @@ def test_a_server_that_dies_in_mid_run_costs_no_answer_that_came(workspace, serv
         run_stage(workspace, CAPTION, chosen)
     status = stage_status(workspace, "caption", [one for _, one in valid_markers(workspace, "caption") if one])
     assert (status.parts_done, status.parts) == (0, 1)  # the old captions are there, but this run's are not finished
-    with pytest.raises(ConfigError, match="stage 'caption' has not finished part 0 with the options it was last run"):
+    with pytest.raises(ConfigError, match="stage 'caption' has not finished part 0 with the options of its last run"):
         shard_dataset(workspace, ShardOptions())
     server.list_reply, server.answer = None, lambda _body: completion(f"Cat {len(server.requests)} sits.")
     server.requests.clear()
@@ -209,7 +209,7 @@ def test_before_a_run_the_key_the_server_and_the_model_are_looked_at(workspace, 
     chosen = given()
     run_part(workspace, CAPTION, 0, chosen.caption)
     server.close()
-    with pytest.raises(ServerAway, match="check that the server runs"):
+    with pytest.raises(ServerAway, match="check that the server is running"):
         preflight(chosen, **only)
     preflight(chosen, workspace, ["caption"])  # all is captioned: no server is needed
 

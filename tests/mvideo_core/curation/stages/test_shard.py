@@ -142,7 +142,7 @@ def test_a_list_may_name_a_video_that_gave_no_sample(workspace, tmp_path):
 def test_a_split_that_stays_empty_is_said(workspace, tmp_path):
     finish(workspace, tmp_path, {"a": 1, "b": 1})
     (warning,) = shard_dataset(workspace, ShardOptions(test_frac=0.01)).warnings
-    assert "test_frac=0.01: all videos fall into train, so there is no test split" in warning
+    assert "test_frac=0.01: all videos are in train, so there is no test split" in warning
     assert shard_dataset(workspace, ShardOptions()).warnings == []
 
 

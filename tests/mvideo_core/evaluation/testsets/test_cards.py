@@ -81,8 +81,8 @@ def changed(tmp_path: Path, name: str = "coco80", **changes) -> Path:
         ({"consent_basis": None}, "consent_basis: Field required"),
         ({"licences": []}, "licences: List should have at least 1 item"),
         ({"color": "blue"}, "color: Extra inputs are not permitted"),
-        ({"classes": [{"name": "dog"}, {"name": "dog"}]}, "a class name occurs twice"),
-        ({"name": "other"}, "name and file name must agree"),
+        ({"classes": [{"name": "dog"}, {"name": "dog"}]}, "duplicate class name"),
+        ({"name": "other"}, "it must match the file name"),
     ],
 )
 def test_a_card_with_a_gap_is_refused(tmp_path, changes, words):

@@ -48,13 +48,13 @@ def test_wrong_folders_and_tables_are_named(folder, tmp_path):
         list_complex_motion(ComplexMotionOptions(folder=str(tmp_path / "absent")))
     for text, words in {
         "file,objects\nabsent.mp4,dog\n": "no video 'absent.mp4'",
-        "file,objects\nflip.mp4, |\n": "no object is named for 'flip.mp4'",
-        "name\nflip.mp4\n": "needs the columns file and objects; seen: name",
+        "file,objects\nflip.mp4, |\n": "no objects given for 'flip.mp4'",
+        "name\nflip.mp4\n": "columns file and objects required; got: name",
     }.items():
         (tmp_path / "t.csv").write_text(text)
         with pytest.raises(ConfigError, match=words):
             list_complex_motion(ComplexMotionOptions(folder=str(folder), objects_csv=str(tmp_path / "t.csv")))
-    with pytest.raises(ConfigError, match="cannot be read"):
+    with pytest.raises(ConfigError, match="cannot read this table"):
         list_complex_motion(ComplexMotionOptions(folder=str(folder), objects_csv=str(tmp_path / "absent.csv")))
 
 

@@ -58,7 +58,7 @@ def test_clips_of_another_size_hold_the_same_world(tmp_path):
 def test_clips_of_two_sizes_are_not_mixed(tmp_path):
     write_clips(tmp_path)  # 32x64
     render_clips(tmp_path, 3, size_hw=(32, 64))
-    with pytest.raises(ConfigError, match=r"holds clips of 32x64 px, but 64x96 are wanted"):
+    with pytest.raises(ConfigError, match=r"has clips of 32x64 px, but 64x96 are required"):
         render_clips(tmp_path, 3)
 
 

@@ -106,7 +106,7 @@ def test_a_checkpoint_that_cannot_be_used_is_one_line(run: OneNumber, kind: str)
 def test_options_of_the_command_line() -> None:
     assert option_values(["minutes=2.5", 'name="a=b"'], "--set") == {"minutes": 2.5, "name": "a=b"}
     for wrong in ("minutes", "minutes=", "name=x"):
-        with pytest.raises(ConfigError, match=f"^--set {wrong}: NAME=VALUE is expected"):
+        with pytest.raises(ConfigError, match=f"^--set {wrong}: expected NAME=VALUE"):
             option_values([wrong], "--set")
 
 

@@ -103,7 +103,7 @@ def test_sampled_sources_have_long_and_short_shots_and_all_joins():
 
 
 def test_make_world_refuses_unseen_classes_in_training(tmp_path):
-    with pytest.raises(ConfigError, match="never go into training"):
+    with pytest.raises(ConfigError, match="must not be used in training"):
         make_world(tmp_path, 1, split="train", unseen_frac=0.5)
     with pytest.raises(ConfigError, match="1 or more"):
         make_world(tmp_path, 0)
@@ -120,7 +120,7 @@ def test_gallery_names_every_shot(tmp_path):
 
 def test_damaged_truth_is_a_media_error(tmp_path):
     path = tmp_path / "x.json"
-    with pytest.raises(MediaError, match="make the world again"):
+    with pytest.raises(MediaError, match="recreate the world"):
         read_truth(path)
     path.write_text("{}")
     with pytest.raises(MediaError, match="not a truth file"):

@@ -110,7 +110,7 @@ def test_pending_items_are_told_apart_from_lost_ones():
 def test_sums_are_checked_within_and_between_steps():
     good = FunnelStep(stage="ingest", unit="video", entered=3, rows=3, kept=2, filtered={"x": 1})
     check_funnel([good])
-    with pytest.raises(StoreError, match=r"wrote 3 rows, but 2 kept \+ 0 dropped are 2"):
+    with pytest.raises(StoreError, match=r"wrote 3 rows, but 2 kept \+ 0 dropped = 2"):
         check_funnel([good.model_copy(update={"filtered": {}})])
     with pytest.raises(StoreError, match="ingest kept 2, but 3 entered detect"):
         check_funnel([good, good.model_copy(update={"stage": "detect"})])
@@ -158,7 +158,7 @@ def test_gallery_has_every_class_and_does_not_depend_on_order():
 
 
 def test_unknown_stages_are_refused():
-    with pytest.raises(ConfigError, match="no stage 'train'"):
+    with pytest.raises(ConfigError, match="unknown stage 'train'"):
         ReportCounter(ReportOptions()).add_part("train", [])
 
 

@@ -51,7 +51,7 @@ def test_an_exact_tokenizer_is_used_when_its_folder_is_given(tmp_path):
 def test_a_missing_tokenizer_is_named(tmp_path):
     with pytest.raises(ModelError, match="no such tokenizer folder"):
         cap_text("a", 8, tmp_path / "absent")
-    with pytest.raises(ModelError, match="no tokenizer can be read"):
+    with pytest.raises(ModelError, match="cannot read a tokenizer"):
         cap_text("a", 8, tmp_path)
 
 

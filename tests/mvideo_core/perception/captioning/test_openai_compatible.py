@@ -134,14 +134,14 @@ def test_a_server_that_fails_all_stops_the_run_and_blames_no_clip(server):
     server.answer = lambda body: completion("A dog runs.") if len(server.requests) <= good else FAULTS["500"]
     answers = captioner(server, concurrency=1, max_retries=0).caption([clip(str(n)) for n in range(40)])
     assert [(n, one.text) for n, one in itertools.islice(answers, good)] == [(n, "A dog runs.") for n in range(good)]
-    with pytest.raises(ServerAway, match=r"8 clips in a row failed, 4 clips were answered before; the last: .* 500"):
+    with pytest.raises(ServerAway, match=r"8 clips in a row failed, 4 clips were answered before; last error: .* 500"):
         next(answers)
     assert len(server.requests) == good + 8
 
 
 def test_a_server_that_rejects_all_requests_is_the_options_fault(server):
     server.answer = lambda _body: failure(400, "At most 4 image(s) may be provided")
-    with pytest.raises(ConfigError, match=r"no clip was answered; the last: .*At most 4 image.*check n_frames"):
+    with pytest.raises(ConfigError, match=r"no clip was answered; last error: .*At most 4 image.*check n_frames"):
         in_order(captioner(server), [clip(str(n)) for n in range(20)])
     assert len(server.requests) < 20
 
@@ -205,7 +205,7 @@ def test_model_names_are_checked_when_loading(server):
     with pytest.raises(ModelError, match="does not serve the model 'gpt'; it lists: nvila-8b"):
         captioner(server, model="gpt")
     server.models = ["a", "b"]
-    with pytest.raises(ModelError, match="name one in `model`; it lists: a, b"):
+    with pytest.raises(ModelError, match="set `model`; it lists: a, b"):
         captioner(server)
     for models in ([], None):  # a server without a list is believed
         server.models = models
@@ -252,6 +252,6 @@ def test_one_look_before_a_run_tells_absent_servers_wrong_models_and_refused_key
         options.reach()
     server.close()
     started = time.monotonic()
-    with pytest.raises(ServerAway, match="check that the server runs and base_url is right"):
+    with pytest.raises(ServerAway, match="check that the server is running and base_url is correct"):
         options.reach()
     assert time.monotonic() - started < 2

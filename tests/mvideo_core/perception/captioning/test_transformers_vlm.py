@@ -38,7 +38,7 @@ def test_a_clip_without_frames_fails_alone(captioner):
     bad = CaptionInput(key="bad", width=48, height=32, fps=8.0)
     texts = in_order(captioner, [bad, clip("a", (255, 0, 0))])
     assert isinstance(texts[0], MediaError)
-    assert "bad: this captioner looks at frames" in str(texts[0])
+    assert "bad: this captioner needs frames" in str(texts[0])
     assert isinstance(texts[1], Answer)
 
 

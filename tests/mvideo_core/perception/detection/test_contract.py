@@ -70,7 +70,7 @@ def test_eighty_classes_in_one_prompt(any_tiny):
 
 
 def test_bad_frames_and_phrases_are_named(any_tiny):
-    with pytest.raises(MediaError, match=r"frame 1: uint8 RGB of shape \(H, W, 3\) expected, float32"):
+    with pytest.raises(MediaError, match=r"frame 1: expected uint8 RGB of shape \(H, W, 3\), got float32"):
         any_tiny.detect([FRAMES[0], FRAMES[1].astype(np.float32)], PHRASES)
     with pytest.raises(MediaError, match="frame 0"):
         any_tiny.detect([np.zeros((0, 5, 3), np.uint8)], PHRASES)

@@ -76,13 +76,13 @@ def test_too_long_a_list_becomes_several_prompts(tokenizer):
     assert [p.phrases for p in prompts] == [("car", "truck"), ("hot dog", "wine glass")]
     assert [p.n_tokens for p in prompts] == [6, 8]
     assert all(p.positive_map_KL.shape == (2, 8) for p in prompts)
-    with pytest.raises(ConfigError, match="'hot dog' alone needs 5 tokens; the model reads 4"):
+    with pytest.raises(ConfigError, match="'hot dog' alone needs 5 tokens; the model's limit is 4"):
         build_prompts(["hot dog"], tokenizer, max_text_len=4)
 
 
 @pytest.mark.parametrize(("phrases", "message"), [
     ([], "non-empty list"), ("car", "non-empty list"), (["car", " "], "is empty"), (["traffic.light"], "end a phrase"),
-    (["car/truck"], "end a phrase"), (["car", "Car "], "stands twice"), (["zebra"], "does not know 'zebra'"),
+    (["car/truck"], "end a phrase"), (["car", "Car "], "is listed twice"), (["zebra"], "does not know 'zebra'"),
 ])  # fmt: skip
 def test_phrases_that_cannot_be_asked(tokenizer, phrases, message):
     with pytest.raises(ConfigError, match=message):

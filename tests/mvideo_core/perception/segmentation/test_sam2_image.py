@@ -70,5 +70,5 @@ def test_what_does_not_fit_is_refused(mode):
     class Other:
         model_name = "other"
 
-    with pytest.raises(ConfigError, match="'sam2' only"):
+    with pytest.raises(ConfigError, match="only with the segmenter 'sam2'"):
         Sam2ImageMode(Other())

@@ -41,7 +41,7 @@ def test_stages_one_by_one_and_their_status(run, tmp_path, videos):
     assert states["ingest"]["reasons"] == {"failed:MediaError": 1}
     assert states["cut"]["counts"]["ok"] == 1
     assert "ingest b (MediaError, 1 attempts)" in run("status", "-w", ws, "--failed").output
-    assert run("retry-failed", "-w", ws).output == "1 items will be tried again by the next run\n"
+    assert run("retry-failed", "-w", ws).output == "1 items will be retried by the next run\n"
     assert "0 problems" in run("verify", "-w", ws).output
 
 
@@ -81,7 +81,7 @@ def test_parts_are_numbers_and_ranges():
     assert pipeline.part_list("") is None
     with pytest.raises(ConfigError, match="numbers and ranges"):
         pipeline.part_list("a-b")
-    with pytest.raises(ConfigError, match="seen '7-3'"):
+    with pytest.raises(ConfigError, match="got '7-3'"):
         pipeline.part_list("1,7-3")
     assert pipeline.part_list("3,1-3") == [1, 2, 3]
 

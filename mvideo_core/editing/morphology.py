@@ -1,6 +1,5 @@
 """Masks grown and shrunk by a disc, their hulls, and distances to their outlines: exact at any radius."""
 
-import cv2
 import numpy as np
 
 from mvideo_core.masks.io.clip import Mask
@@ -23,6 +22,8 @@ def hull(mask_HW: Mask) -> Mask:
     """The smallest convex area that holds the centers of all pixels of the mask."""
     if not mask_HW.any():
         return mask_HW
+    import cv2
+
     rows, columns = np.nonzero(mask_HW)
     outline = cv2.convexHull(np.stack([columns, rows], axis=1).astype(np.int32))
     filled = cv2.fillConvexPoly(np.zeros(mask_HW.shape, np.uint8), outline, 1)
@@ -42,5 +43,7 @@ def _distance_to(mask_HW: Mask) -> np.ndarray:
     """Distance of every pixel to the nearest one of the mask, float32."""
     if not mask_HW.any():
         return np.full(mask_HW.shape, np.inf, np.float32)
+    import cv2
+
     distance_HW: np.ndarray = cv2.distanceTransform((~mask_HW).astype(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_PRECISE)
     return distance_HW

@@ -17,6 +17,8 @@ from mvideo_core.evaluation.result import LoadedResult, MetricFacts
 from mvideo_core.evaluation.sign_flips import MIN_CLUSTERS
 
 BOOTSTRAPS = 2000
+LEAST = 1e-9
+"""A sum below a ratio that is not above this gives no ratio."""
 METRIC = "control_response"
 PARTS = {
     "control": "control",
@@ -150,8 +152,9 @@ def control_json(loaded: LoadedResult) -> str:
     return json.dumps(page, indent=1) + "\n"
 
 
-def bootstrap(sums: Sequence[tuple[float, float, str]], level: float, seed: int) -> Interval:
-    """Ratio of two sums over items, with the percentiles of draws of whole prompts.
+def bootstrap(sums: Sequence[tuple[float, float, str]], level: float, seed: int) -> Interval | None:
+    """Ratio of two sums over items, with the percentiles of draws of whole prompts; None where the lower sum is not
+    above 0 (the ceiling is no higher than chance).
 
     Args:
         sums: numerator, denominator and prompt of each item, at least one.
@@ -163,18 +166,18 @@ def bootstrap(sums: Sequence[tuple[float, float, str]], level: float, seed: int)
     totals = np.zeros((len(names), 2))
     for above, below, cluster in sums:
         totals[place[cluster]] += above, below
-    value = _ratio(totals.sum(axis=0))
+    above, below = totals.sum(axis=0)
+    if below <= LEAST:
+        return None
+    value = float(above / below)
     if len(names) < MIN_CLUSTERS:
         return Interval(value=value, n=len(sums))
     drawn = np.random.default_rng(seed).integers(len(names), size=(BOOTSTRAPS, len(names)))
-    values = np.array([_ratio(one) for one in totals[drawn].sum(axis=1)])
-    low, high = np.percentile(values, [50 * (1 - level), 50 * (1 + level)])
+    sums_D2 = totals[drawn].sum(axis=1)
+    if (sums_D2[:, 1] <= LEAST).any():
+        return Interval(value=value, n=len(sums))
+    low, high = np.percentile(sums_D2[:, 0] / sums_D2[:, 1], [50 * (1 - level), 50 * (1 + level)])
     return Interval(value=value, low=float(low), high=float(high), n=len(sums))
-
-
-def _ratio(sums: np.ndarray) -> float:
-    """0 where the denominator is not above 0: the ceiling is no higher than chance."""
-    return float(sums[0] / sums[1]) if sums[1] > 1e-9 else 0.0
 
 
 def _cell(one: SystemControl, part: str) -> str:
@@ -215,8 +218,8 @@ def _system(
     parts = {}
     for part, found in sums.items():
         known = [one for one in found if one is not None]
-        if known:
-            parts[part] = bootstrap(known, options.level, options.seed)
+        if known and (number := bootstrap(known, options.level, options.seed)) is not None:
+            parts[part] = number
     n_prompts = len({clusters[key, row.id] for row in rows})
     return SystemControl(**key._asdict(), metric=metric, n=len(rows), n_prompts=n_prompts, parts=parts)
 

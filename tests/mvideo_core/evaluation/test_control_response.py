@@ -136,13 +136,18 @@ def test_system_numbers_with_intervals(tmp_path):
 def test_bootstrap_is_of_whole_prompts_and_of_ratios():
     sums = [(float(n), 2.0, f"prompt {n}") for n in range(8)]
     found = bootstrap(sums, 0.95, seed=0)
+    assert found is not None
+    assert found.low is not None
+    assert found.high is not None
     assert (found.value, found.n) == (28 / 16, 8)
     # The mean of 8 draws from 0, 0.5, ..., 3.5 has a standard deviation of sqrt(5.25) / 2 / sqrt(8) = 0.405.
     assert found.low == pytest.approx(1.75 - 1.96 * 0.405, abs=0.1)
     assert found.high == pytest.approx(1.75 + 1.96 * 0.405, abs=0.1)
     assert bootstrap(sums, 0.95, seed=0) == found
     doubled = bootstrap([(above, below, "the same") for above, below, _ in sums], 0.95, 0)
+    assert doubled is not None
     assert (doubled.value, doubled.low) == (28 / 16, None)  # one prompt: no interval
+    assert bootstrap([(1.0, 0.0, "a")], 0.95, 0) is None
 
 
 def test_a_missing_or_failed_video_of_an_edit_fails_the_item_in_one_line(tmp_path):

@@ -56,6 +56,13 @@ def test_the_wrong_object_moves():
     assert (found.edits[0].leakage, found.edits[0].identity) == (pytest.approx(0.5), 0.0)
 
 
+def test_an_object_that_follows_less_than_its_neighbor_is_not_the_one_that_moved():
+    found = fit(squares(10 + RAMP // 2, 50 + RAMP), seen_base=squares(10, 50))
+    assert (found.gain, found.edits[0].identity) == (0.5, 0.0)
+    found = fit(squares(10 + RAMP, 50 + RAMP // 2), seen_base=squares(10, 50))
+    assert (found.gain, found.edits[0].identity) == (1.0, 1.0)
+
+
 def test_a_constant_error_of_the_judge_cancels():
     found = fit(squares(13 + RAMP, y0_T=12), seen_base=squares(13, y0_T=12))
     assert (found.gain, found.lag_frames) == (pytest.approx(1.0), 0.0)

@@ -7,7 +7,8 @@ edits, fewer where a shot has no room for one. Six oracles draw the base video a
 gain of 0.3 to 1 and a lag of 0 to 6 frames, drawn at random. Silhouettes are judged as they are: no segmenter. A
 ranking is right when full control (perfect) is above control with one fault (half gain, four frames late, fills the
 box), and that above none (ignores the mask, follows the wrong object). Plain mIoU is that of the base videos, as S_m
-is measured, and, beside it, of all videos of a draw. Writes OUT.json (every draw) and OUT.md (the tables).
+is measured, and, beside it, of all videos of a draw. Writes OUT.json (every draw) and OUT.md (the tables); the same
+command again continues at the next draw.
 """
 
 import argparse
@@ -112,13 +113,14 @@ def main() -> None:
     parser.add_argument("--draws", type=int, default=200)
     parser.add_argument("--out", type=Path, default=OUT)
     given = parser.parse_args()
-    scenes, rng, rows = draw_scenes(), np.random.default_rng(0), []
-    began_s = time.monotonic()
-    for number in range(1, given.draws + 1):
-        rows.append(measure_draw(next(scenes), rng))
+    held = Path(f"{given.out}.json")
+    rows: list[dict[str, Any]] = json.loads(held.read_text(encoding="utf-8")) if held.is_file() else []
+    scenes, began_s = draw_scenes(rows[-1]["seed"] + 1 if rows else 0), time.monotonic()
+    for number in range(len(rows) + 1, given.draws + 1):
+        scene = next(scenes)
+        rows.append(measure_draw(scene, np.random.default_rng(scene.seed)))
         print(f"[{number}/{given.draws}] seed {rows[-1]['seed']}: right {rows[-1]['right_by_control']}", flush=True)
-        if number % 20 == 0 or number == given.draws:  # a run that is stopped leaves what it has
-            write_results(rows, given.out)
+        write_results(rows, given.out)
     print(make_tables(rows), f"{time.monotonic() - began_s:.0f} s")
 
 

@@ -156,7 +156,7 @@ def test_the_page_draws_the_worst(world, tmp_path):
 def test_rows_of_other_videos_are_refused(world, tmp_path):
     rows = perfect(world, tmp_path)
     foreign = [row.model_copy(update={"parent": "holiday"}) for row in rows.clips]
-    with pytest.raises(ConfigError, match="other videos"):
+    with pytest.raises(ConfigError, match="different videos"):
         measure(world / "truth", replace(rows, clips=foreign), OPTIONS)
     with pytest.raises(ConfigError, match="no truth file"):
         measure(tmp_path / "empty", rows, OPTIONS)

@@ -7,7 +7,7 @@ edits, fewer where a shot has no room for one. Six oracles draw the base video a
 gain of 0.3 to 1 and a lag of 0 to 6 frames, drawn at random. Silhouettes are judged as they are: no segmenter. A
 ranking is right when full control (perfect) is above control with one fault (half gain, four frames late, fills the
 box), and that above none (ignores the mask, follows the wrong object). Plain mIoU is that of the base videos, as S_m
-is measured, and, beside it, of all videos of a draw. Writes OUT.json (every draw) and OUT.md (the tables); the same
+is measured, and also of all videos of a draw. Writes OUT.json (every draw) and OUT.md (the tables); the same
 command again continues at the next draw.
 """
 

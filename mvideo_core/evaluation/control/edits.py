@@ -22,7 +22,7 @@ START, END = "10%", "60%"
 SHIFT_FRAC = 0.2
 """Of the frame's width or height; less where there is less room."""
 LEAST_SHIFT = 0.25
-"""A shift by less than this share of the object's size is not asked for."""
+"""A shift by less than this share of the object's size is not requested."""
 LARGER, SMALLER = 1.5, 0.65
 """Factors of `scale`; the second where the first would leave the frame."""
 DELAY_S = 0.5
@@ -32,7 +32,7 @@ LEAST_CHANGE = 0.2
 """Root mean square change of position (in object sizes) or logarithm of size that an edit must ask of an object: less
 is lost in a judge's errors."""
 COMPARABLE_FRAC = 0.5
-"""Share of the frames in which an edited object must be comparable: asked for, and covered by no other."""
+"""Share of the frames in which an edited object must be comparable: requested, and covered by no other."""
 LEFT_FRAC = 0.7
 """A swap must leave this share of both objects inside the frame."""
 

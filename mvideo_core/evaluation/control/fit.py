@@ -1,4 +1,4 @@
-"""Gain, lag, leakage and identity of a system, from the paths asked for and the paths seen.
+"""Gain, lag, leakage and identity of a system, from requested and seen paths.
 
 A run is one video with the masks it was made from. Let W be the state wanted (x, y in units of the mean object size,
 and the logarithm of the size), S the state seen, 0 the run under the unedited masks and e that under an edit:
@@ -56,7 +56,7 @@ class Run:
 
     @cached_property
     def wanted_tracks(self) -> Tracks:
-        """Paths asked for."""
+        """Requested paths."""
         return measure_tracks(self.wanted)
 
     @cached_property
@@ -66,7 +66,7 @@ class Run:
 
     @cached_property
     def covered_TN(self) -> np.ndarray:
-        """Where other objects cover a mask that is asked for, bool (T, N)."""
+        """Where other objects cover a requested mask, bool (T, N)."""
         return find_covered(self.wanted)
 
 
@@ -77,7 +77,7 @@ class EditFit(NamedTuple):
         edit: its name.
         gain: of this edit at the lag of all; of an object dropped, the share that is gone.
         leakage: None where every object is edited.
-        identity: None where it cannot be told.
+        identity: None where it cannot be determined.
     """
 
     edit: str
@@ -156,7 +156,7 @@ def empty_objects(base: Run, run: Run) -> list[int]:
 
 
 def comparable(base: Run, run: Run) -> np.ndarray:
-    """Where an object is asked for with and without the edit, and no other covers it, bool (T, N)."""
+    """Where an object is requested with and without the edit, and no other covers it, bool (T, N)."""
     both_TN = base.wanted_tracks.visible_TN & run.wanted_tracks.visible_TN
     return np.asarray(both_TN & ~base.covered_TN & ~run.covered_TN)
 
@@ -246,7 +246,7 @@ def _products(change: _Change, lag: float) -> tuple[float, float, float]:
     return tuple(float(one / energy) for one in products)  # type: ignore[return-value]
 
 
-def _explained(changes: Sequence[_Change], lag: float) -> float:
+def _explain_share(changes: Sequence[_Change], lag: float) -> float:
     """Share of the response that delayed requests explain, each with a gain of its own; those that go the other way do
     not. So an edit without any response has no part in the lag.
     """
@@ -267,11 +267,11 @@ def _find_lag(changes: Sequence[_Change]) -> float | None:
 
     def best(lags: np.ndarray) -> float:
         ordered = sorted(lags.tolist(), key=abs)
-        return ordered[int(np.argmax([round(_explained(changes, lag), 12) for lag in ordered]))]
+        return ordered[int(np.argmax([round(_explain_share(changes, lag), 12) for lag in ordered]))]
 
     near = best(np.arange(-most, most + COARSE / 2, COARSE))
     found = best(np.clip(near + np.arange(-COARSE, COARSE + FINE / 2, FINE), -most, most))
-    return round(found, 6) if _explained(changes, found) >= EXPLAINED else None
+    return round(found, 6) if _explain_share(changes, found) >= EXPLAINED else None
 
 
 def _fit_edit(change: _Change, lag: float) -> EditFit:
@@ -303,7 +303,7 @@ def _has_followed(change: _Change, obj: int, others: Sequence[int], lag: float) 
 def _fit_drop(base: Run, run: Run, empty: Sequence[int], gone: float | None) -> EditFit:
     """How much of dropped objects is gone, and of the others with them."""
     before, after, wanted = base.seen_tracks, run.seen_tracks, base.wanted_tracks.visible_TN
-    lost_N = np.array([_lost(before, after, wanted[:, n], n) for n in range(wanted.shape[1])])
+    lost_N = np.array([_lost_share(before, after, wanted[:, n], n) for n in range(wanted.shape[1])])
     if gone is not None:
         lost_N[list(empty)] = gone
     others = [n for n in range(len(lost_N)) if n not in empty and wanted[:, n].any()]
@@ -313,7 +313,7 @@ def _fit_drop(base: Run, run: Run, empty: Sequence[int], gone: float | None) -> 
     return EditFit(run.edit, own, leakage, identity)
 
 
-def _lost(before: Tracks, after: Tracks, wanted_T: np.ndarray, obj: int) -> float:
+def _lost_share(before: Tracks, after: Tracks, wanted_T: np.ndarray, obj: int) -> float:
     """Share of an object's area that is gone, mean over the frames that want it; 0 where it was not there before."""
     counts = wanted_T & before.visible_TN[:, obj]
     if not counts.any():

@@ -1,6 +1,6 @@
 """Where the objects are in a video: tracked by a segmenter, or as the manifest's own masks say.
 
-A segmenter is not told what an edit asks for: it gets the boxes of the first frame, in which shift, scale, delay and
+A segmenter does not know what an edit requests: it gets the boxes of the first frame, in which shift, scale, delay and
 freeze have changed nothing, and tracks. Objects that an edit drops are looked for in the box they had. Which object is
 which is decided by color where two have changed places, and whether a dropped one is gone, too.
 
@@ -28,7 +28,7 @@ FRAMES = 8
 ALIKE = 0.5
 """Overlap of two histograms from which they may be of the same object."""
 SAME_LOOK = 0.8
-"""Objects whose histograms overlap this much cannot be told apart by color."""
+"""Objects whose histograms overlap this much cannot be distinguished by color."""
 MOST_EXCHANGED = 5
 
 
@@ -37,7 +37,7 @@ class Judged(NamedTuple):
 
     Attributes:
         dropped: share of dropped objects that is gone, where color says so.
-        unknown: edits whose identity cannot be told.
+        unknown: edits whose identity cannot be determined.
         fps: of the frames compared.
     """
 
@@ -77,7 +77,7 @@ def judge_tracks(video: EvalVideo, segmenter: Segmenter, fit: GridFit) -> Judged
     Raises:
         MediaError: a video or masks that cannot be read or do not fit, or no object on frame 0.
     """
-    shown = _shown(video, fit)
+    shown = _sample_frames(video, fit)
     there = prompt_boxes(shown.wanted, 0)[0] if shown.wanted.n_frames else []
     if not there:
         raise MediaError(f"{video.item.id}: no object has a mask on frame 0, so there is nothing to track")
@@ -88,7 +88,7 @@ def judge_tracks(video: EvalVideo, segmenter: Segmenter, fit: GridFit) -> Judged
     edits, dropped, unknown = [], [], []
     for given in video.item.interventions:
         child = video.under(given)
-        shown = _shown(child, fit)
+        shown = _sample_frames(child, fit)
         if shown.wanted.shape[:2] != (base.wanted.n_frames, video.masks().n_objects):
             raise MediaError(
                 f"{child.item.id}: {shown.wanted.n_frames} frames of {shown.wanted.n_objects} objects, and without the "
@@ -98,13 +98,13 @@ def judge_tracks(video: EvalVideo, segmenter: Segmenter, fit: GridFit) -> Judged
         seen = _track(segmenter, shown.frames_THWC, _boxes_under(wanted, boxes_N4))
         run = Run(given.edit, wanted, seen)
         found_NB = _looks(shown.frames_THWC, seen)
-        order = _assign(looks_NB, found_NB, _exchanged(base, run))
+        order = _assign(looks_NB, found_NB, _find_exchanged(base, run))
         if order is None:
             unknown.append(given.edit)
         else:
             run = Run(given.edit, wanted, seen.select(order))
         edits.append(run)
-        dropped.append(_gone(looks_NB, found_NB, empty_objects(base, run)))
+        dropped.append(_share_gone(looks_NB, found_NB, empty_objects(base, run)))
         child.close()
     source = _source_run(video, segmenter, fit, there) if video.item.source_video else None
     return Judged(base, edits, dropped, frozenset(unknown), source, fps)
@@ -125,7 +125,7 @@ def _silhouettes(video: EvalVideo, fit: GridFit) -> Run:
     return Run("", on_grid(wanted, frames, seen.height, seen.width, video.item.fit or fit), seen)
 
 
-def _shown(video: EvalVideo, fit: GridFit, source: bool = False) -> _Shown:
+def _sample_frames(video: EvalVideo, fit: GridFit, source: bool = False) -> _Shown:
     """The frames that have a mask of their own, and these masks at the video's size."""
     frames = video.source_frames() if source else video.frames_THWC
     fps = video.source_fps if source else video.fps
@@ -159,7 +159,7 @@ def _track(segmenter: Segmenter, frames_THWC: np.ndarray, boxes_N4: np.ndarray) 
 
 
 def _source_run(video: EvalVideo, segmenter: Segmenter, fit: GridFit, there: list[int]) -> Run:
-    shown = _shown(video, fit, source=True)
+    shown = _sample_frames(video, fit, source=True)
     wanted = shown.wanted.select(there)
     return Run("source", wanted, _track(segmenter, shown.frames_THWC, prompt_boxes(wanted, 0)[1]))
 
@@ -181,7 +181,7 @@ def _alike(one_B: np.ndarray, other_B: np.ndarray) -> float:
     return float(np.minimum(one_B, other_B).sum())
 
 
-def _exchanged(base: Run, run: Run) -> list[int]:
+def _find_exchanged(base: Run, run: Run) -> list[int]:
     """Objects that an edit puts at another place from frame 0 on, where there are two or more."""
     unit = base.wanted_tracks.size_px
     before, after = base.wanted_tracks.states(unit)[0], run.wanted_tracks.states(unit)[0]
@@ -210,7 +210,7 @@ def _assign(looks_NB: np.ndarray, found_NB: np.ndarray, exchanged: Sequence[int]
     return order
 
 
-def _gone(looks_NB: np.ndarray, found_NB: np.ndarray, empty: Sequence[int]) -> float | None:
+def _share_gone(looks_NB: np.ndarray, found_NB: np.ndarray, empty: Sequence[int]) -> float | None:
     """Share of dropped objects in whose place something of other colors is seen; None = none of them, areas decide."""
     if not empty:
         return None

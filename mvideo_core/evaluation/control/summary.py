@@ -83,7 +83,7 @@ def summarize_control(loaded: LoadedResult) -> tuple[SystemControl, ...]:
     for name, facts in loaded.result.metrics.items():
         if facts.metric != METRIC:
             continue
-        for key, rows in _scored(loaded, name).items():
+        for key, rows in _score_rows(loaded, name).items():
             sums = {part: [_part(row, part, clusters[key, row.id]) for row in rows] for part in _part_names(rows)}
             found.append(_system(loaded, key, name, rows, sums, clusters))
     return tuple(found)
@@ -97,8 +97,8 @@ def normalize_miou(loaded: LoadedResult) -> tuple[SystemControl, ...]:
     clusters = {(group_of(item), item.id): cluster_of(item) for item in loaded.items}
     found = []
     for name, (shuffled, source) in _triples(loaded.result.metrics).items():
-        chance, ceiling = _scored(loaded, shuffled), _scored(loaded, source)
-        for key, rows in _scored(loaded, name).items():
+        chance, ceiling = _score_rows(loaded, shuffled), _score_rows(loaded, source)
+        for key, rows in _score_rows(loaded, name).items():
             low = {row.id: row.value for row in chance.get(key, ())}
             top = {row.id: row.value for row in ceiling.get(key, ())}
             kept = [row for row in rows if row.id in low and row.id in top]
@@ -184,7 +184,7 @@ def _cell(one: SystemControl, part: str) -> str:
     return one.parts[part].text if part in one.parts else "-"
 
 
-def _scored(loaded: LoadedResult, metric: str) -> dict[GroupKey, list[ScoreRow]]:
+def _score_rows(loaded: LoadedResult, metric: str) -> dict[GroupKey, list[ScoreRow]]:
     found: dict[GroupKey, list[ScoreRow]] = {}
     for row in loaded.rows:
         if row.metric == metric and row.status == "ok" and row.value is not None:

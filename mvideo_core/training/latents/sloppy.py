@@ -17,7 +17,7 @@ Range = tuple[float, float]
 
 
 class SloppyOptions(Options):
-    """Sloppy masks beside a window's own. Each draws a kind, then its strength, uniform in the kind's range."""
+    """Sloppy masks of a window, next to its own. Each draws a kind, then a strength, uniform in the kind's range."""
 
     variants: int = Field(default=0, ge=0, le=16, description="sloppy masks of each window; 0 = none")
     seed: int = Field(default=0, ge=0, description="of kinds and strengths")

@@ -63,11 +63,6 @@ class Detector(Protocol):
         ...
 
 
-def empty_detections() -> Detections:
-    """Detections of a frame with no objects."""
-    return Detections(np.zeros((0, 4), np.float32), np.zeros(0, np.float32), [])
-
-
 def frames_as_list(frames_BHWC: Frames) -> list[np.ndarray]:
     """Split the frames into a list.
 

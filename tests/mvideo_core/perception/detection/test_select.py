@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from mvideo_core.base.errors import ConfigError
-from mvideo_core.perception.detection.base import Detections, candidates, empty_detections, merge
+from mvideo_core.perception.detection.base import Detections, candidates, merge
 from mvideo_core.perception.detection.select import DetectOptions, iou_one_to_many, select
 
 
@@ -66,7 +66,9 @@ def test_input_order_does_not_matter():
 
 
 def test_nothing_in_nothing_out():
-    kept, dropped = select(empty_detections(), DetectOptions(), 480, 720)
+    kept, dropped = select(
+        Detections(np.zeros((0, 4), np.float32), np.zeros(0, np.float32), []), DetectOptions(), 480, 720
+    )
     assert len(kept) == 0
     assert kept.boxes_xyxy.shape == (0, 4)
     assert dropped == []

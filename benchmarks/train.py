@@ -126,7 +126,7 @@ class _Bench:
 
     def split(self) -> dict[str, float]:
         """Seconds of the parts of a step, waiting for each."""
-        from mvideo_core.training.objective import squared_error
+        from mvideo_core.training.losses import squared_error
 
         trainer, objective = self.trainer, self.objective
         marks = [self._now()]

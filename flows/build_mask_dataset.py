@@ -11,7 +11,7 @@ from mvideo.flows._naming import run_name
 from mvideo.flows._notices import conclude
 from mvideo.flows._pipelining import Pipeline, step
 from mvideo.flows._root import in_root
-from mvideo.flows._stage import resolve, with_stage_parameters
+from mvideo.flows._stage_options import resolve, with_stage_parameters
 from mvideo.tasks import plan
 from mvideo_core.base.forms import ProfileName, Values
 from mvideo_core.base.options import Over

@@ -6,7 +6,7 @@ from prefect import flow
 
 from mvideo.flows._naming import run_name
 from mvideo.flows._root import in_root
-from mvideo.flows._stage import resolve
+from mvideo.flows._stage_options import resolve
 from mvideo.tasks import plan as task
 from mvideo_core.base.forms import ProfileName
 from mvideo_core.base.options import Over

@@ -8,7 +8,7 @@ from mvideo.flows._dataset import write_dataset
 from mvideo.flows._engine import EngineOptions
 from mvideo.flows._naming import run_name
 from mvideo.flows._root import in_root
-from mvideo.flows._stage import resolve
+from mvideo.flows._stage_options import resolve
 from mvideo_core.base.forms import ProfileName
 from mvideo_core.base.options import Over
 from mvideo_core.curation.pipeline import PROFILES

@@ -36,7 +36,7 @@ ALLOW = typer.Option(
 
 
 def add_to(app: typer.Typer) -> None:
-    """Register the group."""
+    """Add the command group `train` to `app`."""
     app.add_typer(train_app, name="train")
 
 

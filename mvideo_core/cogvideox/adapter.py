@@ -242,9 +242,9 @@ def _check_base(folder: Path, then: str, now: str, part: str, flag: str, allowed
     """Compare digests of base weights; an adapter of an earlier version, or a base of unknown origin, has none."""
     if not then or not now or then == now:
         return
-    problem = f"{folder / CONFIG_FILE}: trained with other {part} (sha256 {then[:12]}) than these ({now[:12]})"
+    problem = f"{folder / CONFIG_FILE}: trained with different {part} (sha256 {then[:12]}; loaded: {now[:12]})"
     if not allowed:
-        raise ModelError(f"{problem}; use the base it was trained on, or use it anyway with {flag}")
+        raise ModelError(f"{problem}; load the base that the adapter was trained on, or pass {flag} to use it anyway")
     log.warning("%s; used anyway, as allowed", problem)
 
 

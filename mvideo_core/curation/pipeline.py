@@ -1,4 +1,4 @@
-"""`build-mask-dataset`: options, profiles, order of stages, and a runner that needs no server."""
+"""`build-mask-dataset`: options, profiles, and a runner that needs no server."""
 
 import logging
 from collections.abc import Callable, Sequence

@@ -226,7 +226,7 @@ def _parse_sidecar(meta: dict[str, Any]) -> _Sidecar:
 
 
 def _drop_rejected(found: ReadMasks, objects: tuple[tuple[str, bool], ...] | None) -> ReadMasks:
-    """Drop the objects that the quality gate of the dataset rejected."""
+    """Drop the objects that the dataset's quality gate rejected."""
     if objects is None or len(objects) != found.sequence.n_objects:
         return found
     chosen = [number for number, (_, kept) in enumerate(objects) if kept]

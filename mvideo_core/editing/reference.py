@@ -20,7 +20,7 @@ FLAGS = "area+accurate_rnd+full_chroma_int"
 
 
 class Reference(NamedTuple):
-    """A running decode; `frames` yields (H, W, 3) uint8 RGB once, one frame in memory."""
+    """A decode in progress; `frames` yields each (H, W, 3) uint8 RGB frame once and keeps only one in memory."""
 
     info: MediaInfo
     fps: float

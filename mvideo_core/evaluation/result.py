@@ -186,7 +186,7 @@ def read_result(folder: str | Path) -> LoadedResult:
     """
     place = Path(folder)
     if not (place / "result.json").is_file():
-        raise ConfigError(f"{place}: no result.json; give the --out folder of `mvideo eval run`")
+        raise ConfigError(f"{place}: no result.json; pass the --out folder of `mvideo eval run`")
     try:
         result = EvalResult.model_validate_json((place / "result.json").read_bytes())
         rows = tuple(ScoreRow.model_validate_json(line) for line in _read_lines(place / "rows.jsonl"))

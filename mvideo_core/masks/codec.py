@@ -166,7 +166,7 @@ def changes(masks: np.ndarray) -> np.ndarray:
 
 
 def encode_edges(positions: np.ndarray, n_masks: int, height: int, width: int) -> tuple[np.ndarray, np.ndarray]:
-    """Edges (int32) and their number per mask, from the changes of a stack of whole masks."""
+    """Edges (int32) and their number per mask, from the positions where a flattened stack of masks changes."""
     runs = split_rows(positions.reshape(-1, 2), width)
     n_pixels = height * width
     stops = np.searchsorted(np.ascontiguousarray(runs[:, 0]), np.arange(1, n_masks + 1) * n_pixels)

@@ -8,8 +8,8 @@ from dataclasses import dataclass, fields, replace
 from typing import TYPE_CHECKING, Any
 
 from mvideo_core.training.draws import DrawOptions, StepDraws, draw_step
-from mvideo_core.training.mask_loss import MaskLossOptions, cell_weights
-from mvideo_core.training.objective import ConsistencyOptions, consistency_weights
+from mvideo_core.training.loss_weights import MaskLossOptions, cell_weights
+from mvideo_core.training.losses import ConsistencyOptions, consistency_weights
 from mvideo_core.training.seeds import derive_seed, generator
 
 if TYPE_CHECKING:

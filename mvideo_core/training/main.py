@@ -42,7 +42,7 @@ from mvideo_core.training.execution import input_dtype, prepare
 from mvideo_core.training.failures import write_failure
 from mvideo_core.training.launch import LAUNCHED, check_processes
 from mvideo_core.training.loop import Trainer
-from mvideo_core.training.mask_loss import MaskLossOptions
+from mvideo_core.training.loss_weights import MaskLossOptions
 from mvideo_core.training.options import TrainOptions
 from mvideo_core.training.phases import FirstSteps, Say, phase_writer
 from mvideo_core.training.report import last_line, write_report
@@ -133,7 +133,7 @@ def build(options: TrainOptions, world: World, say: Say = log.info) -> "tuple[Tr
     from mvideo_core.cogvideox.base import load_base
     from mvideo_core.cogvideox.quantize import capability, check_quantization, quantize_blocks
     from mvideo_core.cogvideox.schedule import Schedule
-    from mvideo_core.training.objective import MVideoObjective
+    from mvideo_core.training.losses import MVideoObjective
 
     torch.manual_seed(options.seed)
     say(f"checking the base {options.base.weights} against the run folder")

@@ -21,8 +21,8 @@ from mvideo_core.training.draws import DrawOptions
 from mvideo_core.training.execution import ExecutionOptions
 from mvideo_core.training.launch import LaunchOptions
 from mvideo_core.training.loop import OptimizerOptions
-from mvideo_core.training.mask_loss import MaskLossOptions
-from mvideo_core.training.objective import ConsistencyOptions
+from mvideo_core.training.loss_weights import MaskLossOptions
+from mvideo_core.training.losses import ConsistencyOptions
 
 PROFILES = shipped_path("deployments/training")
 COURSE = ("base", "lora", "draws", "mask_loss", "consistency", "optimizer", "ema")

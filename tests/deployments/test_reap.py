@@ -115,6 +115,6 @@ def test_a_run_that_a_flow_of_ours_began_is_judged_with_it(client: SyncPrefectCl
 @pytest.mark.parametrize("command", ["reap", "register"])
 def test_without_a_server_it_is_one_line(command: str, tmp_path: Path) -> None:
     with pytest.raises(
-        StoreError, match=r"no server answers at http://127\.0\.0\.1:0/api; start it with `mvideo server up`"
+        StoreError, match=r"no server responds at http://127\.0\.0\.1:0/api; start it with `mvideo server up`"
     ):
         app([command, "--state", str(tmp_path)], standalone_mode=False)

@@ -109,7 +109,7 @@ def answers(url: str) -> bool:
 def test_the_checkout_is_out_of_sight_and_no_foreign_name_is_taken(installed: Installed, tmp_path: Path) -> None:
     assert installed.added == {"mvideo", "mvideo_core"}
     code = (
-        "import importlib.util as u, mvideo.flows.cut as f, mvideo_core.curation.pipeline as p, sys\n"
+        "import importlib.util as u, mvideo.flows.stages as f, mvideo_core.curation.pipeline as p, sys\n"
         "print(f.__file__, p.PROFILES, [u.find_spec(n) for n in ('flows', 'tasks', 'deployments', 'tests')], sys.path)"
     )
     done = installed.run("python", "-c", code, cwd=tmp_path)

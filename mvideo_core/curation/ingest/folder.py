@@ -14,7 +14,6 @@ def list_folder(options: SourceOptions) -> Iterator[SourceItem]:
     """Matching files in `options.folder`, skipping hidden files and folders (macOS's `._clip.mp4`, unfinished
     downloads). Symlinked folders are not entered; symlinked files are listed (`describe` checks where they point).
 
-
     Raises:
         ConfigError: no such folder.
     """

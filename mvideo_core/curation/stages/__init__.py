@@ -1,15 +1,9 @@
-"""The stages of `build-mask-dataset`, plus `encode`: each file connects a package's functions to the store.
+"""The stages: each file connects a package's functions to the store. Their order is in `stage_order.py`.
 
 Each file declares its stage once, as `STAGE`. Options, order, tasks, flows, deployments, the report's funnel and
 `mvideo stage` follow from that.
 """
 
-ORDER = (
-    "ingest",  # files -> videos, probed and hashed
-    "cut",  # videos -> shots -> clips
-    "detect",  # first frames -> boxes with classes
-    "segment",  # clips and boxes -> mask sequences
-    "caption",  # clips and tracks -> texts
-    "shard",  # all samples -> WebDataset shards
-    "encode",  # shards -> latents for training
-)
+from mvideo_core.curation.stage_order import ORDER
+
+__all__ = ["ORDER"]

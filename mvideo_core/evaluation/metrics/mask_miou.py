@@ -182,7 +182,7 @@ def frames_to_score(video: EvalVideo, options: MaskMiouOptions) -> Wanted:
     """
     shuffled, source = options.pairing == "shuffled", options.subject == "source"
     if shuffled and video.masks_from.id == video.item.id:
-        raise MediaError(f"{video.item.id}: shuffled pairing, but these are its own masks; two items are required")
+        raise MediaError(f"{video.item.id}: shuffled pairing needs the masks of another item; two items are required")
     frames = video.source_frames() if source else video.frames_THWC
     fps = video.source_fps if source else video.fps
     masks, (height, width) = video.masks(), frames.shape[1:3]

@@ -63,7 +63,7 @@ def refuse_secrets(values: Any, where: str = "") -> None:
             if _SECRET.search(str(name)) and isinstance(value, str) and value:
                 raise ConfigError(
                     f"{where}{name}: options are stored with the dataset, so they must not contain a key; "
-                    "export it and set api_key_env to the variable's name"
+                    "put the key into an environment variable and set api_key_env to its name"
                 )
             refuse_secrets(value, f"{where}{name}.")
     elif isinstance(values, list):

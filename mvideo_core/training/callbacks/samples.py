@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from mvideo_core.training.distributed import World
     from mvideo_core.training.latents.cache import LatentDataset, LatentSample
     from mvideo_core.training.loop import Trainer
-    from mvideo_core.training.objective import MVideoObjective
+    from mvideo_core.training.losses import MVideoObjective
 
 
 class SampleOptions(Options):

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from mvideo_core.training.data import Samples
     from mvideo_core.training.distributed import World
     from mvideo_core.training.loop import Trainer
-    from mvideo_core.training.objective import MVideoObjective
+    from mvideo_core.training.losses import MVideoObjective
 
 SEED = 20_250_101
 """Seed of the validation noise: the same in all runs, so that their curves can be compared."""

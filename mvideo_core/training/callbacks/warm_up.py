@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from mvideo_core.training.batches import BatchMaker
     from mvideo_core.training.data import Samples
     from mvideo_core.training.loop import Trainer
-    from mvideo_core.training.objective import MVideoObjective
+    from mvideo_core.training.losses import MVideoObjective
     from mvideo_core.training.options import TrainOptions
     from mvideo_core.training.phases import Say
 

@@ -22,7 +22,7 @@ from mvideo_core.cogvideox.schedule import Schedule
 from mvideo_core.training import main
 from mvideo_core.training.batches import Batch
 from mvideo_core.training.distributed import World
-from mvideo_core.training.objective import ConsistencyOptions, MVideoObjective
+from mvideo_core.training.losses import ConsistencyOptions, MVideoObjective
 from mvideo_core.training.options import TrainOptions
 
 GPU = "cuda:0"

@@ -7,7 +7,7 @@ from diffusers import CogVideoXDDIMScheduler
 from mvideo_core.cogvideox.schedule import Schedule
 from mvideo_core.cogvideox.sizes import SIZES
 from mvideo_core.training.draws import DrawOptions, StepDraws, draw_step
-from mvideo_core.training.objective import ConsistencyOptions, consistency_weights
+from mvideo_core.training.losses import ConsistencyOptions, consistency_weights
 
 FLAT = Schedule(torch.ones(1000), torch.zeros(1000))
 

@@ -162,5 +162,5 @@ def test_bad_requests_say_what_is_allowed():
         sample_shot(1, "test")
     with pytest.raises(ConfigError, match="known: airplane"):
         sample_shot(1, classes=("dragon",))
-    with pytest.raises(ConfigError, match="at least 32x32"):
+    with pytest.raises(ConfigError, match="minimum is 32x32"):
         render_shot(sample_shot(1), 1, 16, 16, 8)

@@ -76,7 +76,7 @@ def test_no_file_stays_and_memory_does_not_grow_with_the_windows(folder: Path, t
 
 
 def test_another_index_and_a_full_disk_for_temporary_files_are_named(folder: Path, tmp_path: Path) -> None:
-    with pytest.raises(StoreError, match=r"index\.parquet: not the one that latents\.json speaks of"):
+    with pytest.raises(StoreError, match=r"index\.parquet: not the one recorded in latents\.json"):
         WindowIndex(DatasetFiles(folder), "0" * 64, "train", "any")
     with small_disk(tmp_path / "small", "64k") as place, pytest.MonkeyPatch.context() as patch:
         patch.setattr("tempfile.tempdir", str(place))

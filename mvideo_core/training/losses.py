@@ -1,7 +1,7 @@
 """L = L_d + alpha * L_c (paper, equation 2): v-prediction error, and distance from the base model's prediction.
 
 Noise, targets and losses are fp32: the schedule's small coefficients vanish in bf16. Both losses are plain means over
-all elements in v-space (`mask_loss.py` can weight the cells of L_d); for CogVideoX this equals the x0 loss weighted by
+all elements in v-space (`loss_weights.py` can weight the cells of L_d); for CogVideoX, this is the x0 loss weighted by
 1 / (1 - alpha_bar) of the usual scripts.
 B batch, F latent frames, C channels, H, W; G: slots of the global batch.
 """

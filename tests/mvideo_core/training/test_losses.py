@@ -8,7 +8,7 @@ import torch
 
 from mvideo_core.training import main
 from mvideo_core.training.distributed import World
-from mvideo_core.training.objective import squared_error
+from mvideo_core.training.losses import squared_error
 from mvideo_core.training.options import TrainOptions
 
 ALONE = World(0, 0, 1, torch.device("cpu"))

@@ -9,8 +9,8 @@ import pytest
 import torch
 
 from mvideo_core.base.errors import ConfigError
-from mvideo_core.training.mask_loss import MaskLossOptions, cell_weights
-from mvideo_core.training.objective import squared_error
+from mvideo_core.training.loss_weights import MaskLossOptions, cell_weights
+from mvideo_core.training.losses import squared_error
 from mvideo_core.training.options import load_profile
 
 

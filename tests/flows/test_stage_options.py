@@ -5,7 +5,7 @@ from prefect.exceptions import ParameterTypeError
 from prefect.utilities.callables import parameter_schema
 
 from mvideo.flows._engine import EngineOptions, Step, WorkerEngine
-from mvideo.flows._stage import finish_stage, resolve
+from mvideo.flows._stage_options import finish_stage, resolve
 from mvideo.flows.build_mask_dataset import build_mask_dataset
 from mvideo.tasks.stages import TASKS, Parts
 from mvideo_core.base.errors import ConfigError

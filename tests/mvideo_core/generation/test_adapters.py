@@ -224,10 +224,10 @@ def test_another_base_is_refused_unless_allowed(bases, whole, tmp_path, part, ca
     shutil.copytree(bases / "base1" / part, mixed / part)
     base = BaseOptions(weights=str(mixed), dtype="fp32")
     words = {"transformer": "base weights", "vae": "VAE weights", "text_encoder": "text encoder weights"}[part]
-    with pytest.raises(ModelError, match=f"trained with other {words} .*--allow-other-base"):
+    with pytest.raises(ModelError, match=f"trained with different {words} .*--allow-other-base"):
         load_pipeline(base, str(whole))
     assert load_pipeline(base, str(whole), allow_other_base=True).adapter_sha256
-    assert f"trained with other {words}" in caplog.text
+    assert f"trained with different {words}" in caplog.text
 
 
 def test_a_plain_lora_is_taken_but_sees_no_masks(whole, tmp_path):

@@ -263,8 +263,7 @@ class MVideoPipeline(CogVideoXPipeline):
             guidance_scale: on the text; 1 turns it off and halves the cost.
             dynamic_guidance: the text's scale changes with the step (`guidance.py`).
             mask_guidance_scale: on the mask (`guidance.py`); values other than 1 need a third pass.
-            history_sigma: noise added to appearance and motion; also the timestep passed to the model; 0: none
-                (`history.py`).
+            history_sigma: noise added to appearance and motion, and their timestep; 0: none (`history.py`).
             generator: for all noise, on CPU for the same clip on any device.
             latents: (1, F, C, h, w) initial noise instead of a draw.
             callback_on_step_end: called after each step.

@@ -1,4 +1,4 @@
-"""Whether a video obeys its masks: what it does when they are edited, compared with what the edits ask for.
+"""Whether a video obeys its masks: what it does when they are edited, compared with what the edits request.
 
 S_m asks whether objects are where the masks want them; a video that would look the same without masks can score well.
 This metric intervenes: each item has edits of its masks (shift, scale, delay, freeze, swap, drop) and a video made
@@ -13,32 +13,22 @@ from typing import Any, Literal, Self
 from pydantic import Field
 
 from mvideo_core.base.errors import MediaError
-from mvideo_core.base.options import Options
 from mvideo_core.evaluation.base import METRICS, Metric, VideoScore
 from mvideo_core.evaluation.control.judges import judge_silhouettes, judge_tracks
 from mvideo_core.evaluation.control.score import score_control
-from mvideo_core.evaluation.mask_grid import GridFit
+from mvideo_core.evaluation.segmenter_options import SegmenterOptions
 from mvideo_core.evaluation.unmade import absence_of
 from mvideo_core.evaluation.video import EvalVideo
-from mvideo_core.perception.segmentation import SEGMENTERS, Segmenter
-from mvideo_core.perception.segmentation.sam2_video import is_mini
+from mvideo_core.perception.segmentation import Segmenter
 
 
-class ControlResponseOptions(Options):
+class ControlResponseOptions(SegmenterOptions):
     """Who finds the objects in the videos."""
 
     judge: Literal["segmenter", "silhouettes"] = Field(
         default="segmenter",
         description="segmenter = tracks from the first frame's boxes; silhouettes = the manifest's `seen_masks`, for "
         "drawn videos or masks of your own tracker",
-    )
-    fit: GridFit = Field(
-        default="same", description="shapes differ: same = an error; crop, letterbox, stretch = how masks are fitted"
-    )
-    segmenter: str = Field(default="sam2", description="registry name of the segmenter")
-    segmenter_options: dict[str, Any] = Field(
-        default_factory=dict,
-        description='its options; weights: "mini" (default) for the mini world, "sam2.1-hiera-large" for real footage',
     )
 
 
@@ -58,11 +48,7 @@ class ControlResponse(Metric):
     @classmethod
     def uses_mini_network(cls, options: Any) -> bool:
         """Whether the segmenter is smaller than every public one."""
-        if options.judge == "silhouettes":
-            return False
-        kind: Any = SEGMENTERS.get(options.segmenter)
-        chosen = kind.Options.parse(options.segmenter_options, "segmenter_options")
-        return is_mini(str(getattr(chosen, "weights", "")))
+        return options.judge == "segmenter" and bool(options.is_mini())
 
     @classmethod
     def load(cls, options: Any, device: str = "cpu") -> Self:
@@ -71,10 +57,7 @@ class ControlResponse(Metric):
         Raises:
             ModelError: weights absent. ConfigError: no such segmenter, or options that it does not have.
         """
-        if options.judge == "silhouettes":
-            return cls(None, options)
-        kind: Any = SEGMENTERS.get(options.segmenter)
-        return cls(kind.load(kind.Options.parse(options.segmenter_options, "segmenter_options"), device), options)
+        return cls(None if options.judge == "silhouettes" else options.load_segmenter(device), options)
 
     def score(self, video: EvalVideo) -> VideoScore:
         """The control score of one item; details as `score_control` gives them.

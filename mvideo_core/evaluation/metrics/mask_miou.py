@@ -13,20 +13,20 @@ from pydantic import Field
 
 from mvideo_core.base.errors import MediaError
 from mvideo_core.evaluation.base import METRICS, Metric, VideoScore
-from mvideo_core.evaluation.mask_grid import GridFit, GridMatch, check_match, match_frames, on_grid
+from mvideo_core.evaluation.mask_grid import GridMatch, check_match, match_frames, on_grid
 from mvideo_core.evaluation.mask_overlap import OverlapPolicy, overlap, prompt_boxes, together
+from mvideo_core.evaluation.segmenter_options import SegmenterOptions
 from mvideo_core.evaluation.video import EvalVideo
 from mvideo_core.masks import MaskSequence, MaskWriter
 from mvideo_core.masks.io.clip import take_frames
-from mvideo_core.perception.segmentation import SEGMENTERS, Segmenter
+from mvideo_core.perception.segmentation import Segmenter
 from mvideo_core.perception.segmentation.sam2_image import Sam2ImageMode
-from mvideo_core.perception.segmentation.sam2_video import is_mini
 
 PREDICTED = "predicted.masks"
 """Artifact: predicted masks on the scored frames, at the video's size."""
 
 
-class MaskMiouOptions(OverlapPolicy):
+class MaskMiouOptions(OverlapPolicy, SegmenterOptions):
     """All choices the paper leaves open, and the segmenter."""
 
     prompt: Literal["per_frame_box", "first_frame_track"] = Field(
@@ -46,14 +46,6 @@ class MaskMiouOptions(OverlapPolicy):
         default=False,
         description="if lengths differ: masks after the video's end score 0, and the item fails if they are over 5 %; "
         "frames after the masks' end are ignored and counted. false: an error",
-    )
-    fit: GridFit = Field(
-        default="same", description="if aspect ratios differ: same = error; crop, letterbox, stretch = how to fit masks"
-    )
-    segmenter: str = Field(default="sam2", description="registry name of the segmenter")
-    segmenter_options: dict[str, Any] = Field(
-        default_factory=dict,
-        description='options; weights: "mini" (default) for the mini world, "sam2.1-hiera-large" for real footage',
     )
     frames_per_pass: int = Field(
         default=8, ge=1, description="frames per batch with per_frame_box; affects memory only"
@@ -87,9 +79,7 @@ class MaskMiou(Metric):
     @classmethod
     def uses_mini_network(cls, options: Any) -> bool:
         """Whether the segmenter is smaller than every public one, regardless of its folder name."""
-        kind: Any = SEGMENTERS.get(options.segmenter)
-        chosen = kind.Options.parse(options.segmenter_options, "segmenter_options")
-        return is_mini(str(getattr(chosen, "weights", "")))
+        return bool(options.is_mini())
 
     @classmethod
     def load(cls, options: Any, device: str = "cpu") -> Self:
@@ -98,8 +88,7 @@ class MaskMiou(Metric):
         Raises:
             ModelError: weights missing. ConfigError: unknown segmenter or options.
         """
-        kind: Any = SEGMENTERS.get(options.segmenter)
-        return cls(kind.load(kind.Options.parse(options.segmenter_options, "segmenter_options"), device), options)
+        return cls(options.load_segmenter(device), options)
 
     def score(self, video: EvalVideo) -> VideoScore:
         """Score one video; the predicted masks are the artifact "predicted.masks".

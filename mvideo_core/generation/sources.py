@@ -75,15 +75,6 @@ class Source(NamedTuple):
     origin: dict[str, Any]
 
 
-def load_source(options: SourceOptions, grid: VideoFormat, seconds: float | None = None) -> Source:
-    """Extract or read the masks, edit and resample them; `seconds`: requested length.
-
-    Raises:
-        ConfigError, MediaError, ModelError: as `read_source` and `on_grid`.
-    """
-    return on_grid(read_source(options), options, grid, seconds)
-
-
 def read_source(options: SourceOptions) -> Source:
     """The masks at their own size and rate, edited.
 

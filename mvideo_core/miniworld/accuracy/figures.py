@@ -74,6 +74,27 @@ class MaskGroup(Record):
     j_and_f: float
 
 
+class TrackingFigures(Record):
+    """Masklets as tracks, over all frames; each clip is a sequence.
+
+    Attributes:
+        visible: every object expected in any frame of a clip; those without a masklet count as 0.
+        found: of these, objects with a masklet that is on them (IoU of at least 0.5) in at least one frame.
+        mostly_followed: of these, objects whose masklet is on them in at least half of the frames that show them.
+        hota, det_a, ass_a, idf1, switches: as in trackeval for masks; objects that are too small or too hidden in a
+            frame are ignored there.
+    """
+
+    visible: MaskGroup
+    found: int
+    mostly_followed: int
+    hota: float
+    det_a: float
+    ass_a: float
+    idf1: float
+    switches: int
+
+
 class MaskFigures(Record):
     """Mask sequences over all frames of all clips.
 
@@ -89,6 +110,7 @@ class MaskFigures(Record):
             own object.
         returns, returns_kept: objects that leave and come back; those that are found again.
         false_masklets: masklets on anything that is neither expected nor ignored.
+        tracking: the same masklets as tracks.
     """
 
     match_iou: float
@@ -107,6 +129,7 @@ class MaskFigures(Record):
     returns: int
     returns_kept: int
     false_masklets: int
+    tracking: TrackingFigures
 
 
 class IdentityCase(Record):

@@ -159,12 +159,15 @@ class ClipTruth:
         ignored: list[int] = []
         for thing in self.objects:
             seen = int(self.visible(k, thing.object_id).sum())
-            if not seen:
-                continue
-            full = thing.full_px[self.local(k)] * self.fit.area_scale
-            big = seen >= MIN_AREA_FRAC * self.fit.width * self.fit.height
-            (asked if big and seen >= MIN_VISIBLE_FRAC * full else ignored).append(thing.object_id)
+            if seen:
+                (asked if self.counts(k, thing.object_id, seen) else ignored).append(thing.object_id)
         return asked, ignored
+
+    def counts(self, k: int, obj: int, seen_px: int) -> bool:
+        """Whether an object with this visible area is expected in clip frame k."""
+        full = self.objects[obj].full_px[self.local(k)] * self.fit.area_scale
+        big = seen_px >= MIN_AREA_FRAC * self.fit.width * self.fit.height
+        return bool(big and seen_px >= MIN_VISIBLE_FRAC * full)
 
     def box(self, k: int, obj: int) -> np.ndarray:
         """(4,) xyxy of the visible mask in clip pixels, half-open; NaN if nothing is visible."""

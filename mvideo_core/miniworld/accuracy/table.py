@@ -67,6 +67,14 @@ def _masks(report: AccuracyReport) -> Iterator[tuple[str, str]]:
         yield "identity kept through crossings", _share(masks.crossings_kept, masks.crossings)
         yield "found again after absence", _share(masks.returns_kept, masks.returns)
         yield "false masklets", str(masks.false_masklets)
+        tracking = masks.tracking
+        n_visible = tracking.visible.n_objects
+        yield f"Tracks, {n_visible} objects visible in any frame", ""
+        yield "found", _share(tracking.found, n_visible)
+        yield "followed in half of their frames", _share(tracking.mostly_followed, n_visible)
+        yield "masks (lost ones as 0)", _group(tracking.visible)
+        yield "HOTA, DetA, AssA", f"{tracking.hota:.3f}, {tracking.det_a:.3f}, {tracking.ass_a:.3f}"
+        yield "IDF1, identity switches", f"{tracking.idf1:.3f}, {tracking.switches}"
 
 
 def _score(score: Score) -> str:

@@ -126,6 +126,21 @@ def test_an_absence_is_found_again_or_lost(leaving):
     assert (lost.masks.returns_kept, lost.returns[0].kept, lost.returns[0].j_own) == (0, False, 0.0)
 
 
+def test_tracks_count_objects_that_are_found_late(leaving):
+    pixels = truth_pixels(leaving)
+    expected = np.array([bool(leaving.objects_at(k)[0]) for k in range(N_FRAMES)])
+    pixels[:40] = False  # away until about frame 46, so the masklet covers its return only
+    masks = measured(leaving, pixels).masks
+    assert (masks.matched.n_objects, masks.all.n_objects) == (0, 1)
+    tracking = masks.tracking
+    assert (tracking.visible.n_objects, tracking.found, tracking.switches) == (1, 1, 0)
+    share = expected[40:].sum() / expected.sum()
+    assert 0.2 < share < 0.8
+    assert tracking.det_a == tracking.ass_a == tracking.hota == pytest.approx(share)
+    assert tracking.mostly_followed == int(share >= 0.5)
+    assert tracking.idf1 == pytest.approx(2 * share / (1 + share))
+
+
 def drawn(clip, report, pixels, folder):
     """The page, and the eight tiles of the first crossing on it, from two rows of four: (8, H, W, 3)."""
     from PIL import Image

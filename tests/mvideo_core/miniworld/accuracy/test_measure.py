@@ -69,6 +69,10 @@ def test_a_perfect_pipeline_is_perfect(world, tmp_path):
     assert report.masks.all.j_and_f == 1.0
     assert report.masks.matched.n_objects == sum(len(row.labels) for row in rows.detections) >= 3
     assert report.masks.n_frames == 30
+    tracking = report.masks.tracking
+    assert (tracking.hota, tracking.det_a, tracking.ass_a, tracking.idf1, tracking.switches) == (1, 1, 1, 1, 0)
+    assert tracking.found == tracking.mostly_followed == tracking.visible.n_objects >= 3
+    assert tracking.visible.j_and_f == 1.0
     assert report.captions.classes.recall == 1.0
     assert report.captions.actions.misses == 0
     assert (report.funnel.long_kept, report.funnel.short_dropped, report.funnel.correct_frac) == (2, 1, 1.0)

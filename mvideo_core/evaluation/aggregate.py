@@ -1,6 +1,7 @@
 """Aggregate rows into means per system and metric, with counts of missing and failed items."""
 
 import math
+import re
 from collections.abc import Sequence
 from typing import Literal, NamedTuple
 
@@ -87,6 +88,21 @@ class GroupKey(NamedTuple):
     test_set: str
     system: str
     variant: str
+
+    @property
+    def short_title(self) -> str:
+        """ "mvideo-5b, 12 s"; "" if nothing is given."""
+        return title_of(self.system, self.variant)
+
+    @property
+    def title(self) -> str:
+        """ "mvideo-5b, 12 s, complexmotion"."""
+        return title_of(*self[1:], self.test_set) or "(unnamed)"
+
+
+def title_of(*parts: str) -> str:
+    """The parts that are not empty, as text for people: the stored variant "1 clips" becomes "1 clip"."""
+    return re.sub(r"(?<![\w.])1 clips\b", "1 clip", ", ".join(filter(None, parts)))
 
 
 def group_of(row: EvalItem | ScoreRow | ItemFacts) -> GroupKey:

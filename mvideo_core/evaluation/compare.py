@@ -10,7 +10,7 @@ from typing import Literal, NamedTuple
 
 from mvideo_core.base.errors import ConfigError, MediaError
 from mvideo_core.base.records import Record
-from mvideo_core.evaluation.aggregate import GroupKey, ScoreRow, cluster_of, group_of
+from mvideo_core.evaluation.aggregate import GroupKey, ScoreRow, cluster_of, group_of, title_of
 from mvideo_core.evaluation.figures import metric_titles
 from mvideo_core.evaluation.manifest import EvalItem
 from mvideo_core.evaluation.plan import EvalPlan
@@ -87,8 +87,9 @@ def find_side(loaded: LoadedResult, name: str) -> Side:
     """
     groups = loaded.result.groups
     titles = {group.title: group.key for group in groups}
-    fitting = [key for title, key in titles.items() if not name or name == title]
-    fitting = fitting or [key for key in titles.values() if name in (key.system, f"{key.system}, {key.variant}")]
+    asked = title_of(name)
+    fitting = [key for title, key in titles.items() if not name or asked == title]
+    fitting = fitting or [key for key in titles.values() if asked in (key.system, key.short_title)]
     if len(fitting) != 1:
         what = "matches several systems" if fitting else "is not a system of this result"
         raise ConfigError(f"{loaded.folder}: {name!r} {what}; choose one of: {' | '.join(titles)}")
@@ -253,7 +254,7 @@ def _difference(
 
 def _names(first: Side, second: Side) -> dict[str, str]:
     """Titles of the two systems, with their folders if the titles are equal."""
-    titles = [", ".join(part for part in (side.key.system, side.key.variant) if part) for side in (first, second)]
+    titles = [side.key.short_title for side in (first, second)]
     if titles[0] == titles[1] and first.loaded.folder != second.loaded.folder:
         titles = [f"{title} ({side.loaded.folder})" for title, side in zip(titles, (first, second), strict=True)]
     return {"first_system": titles[0] or "(unnamed)", "second_system": titles[1] or "(unnamed)"}

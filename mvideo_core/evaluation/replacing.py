@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Any
 
 from mvideo_core.base.errors import ConfigError, StoreError
-from mvideo_core.evaluation.aggregate import group_of
+from mvideo_core.evaluation.aggregate import group_of, title_of
 from mvideo_core.evaluation.plan import EvalPlan
 from mvideo_core.evaluation.result import MetricFacts, metric_facts, read_result
 
@@ -25,7 +25,7 @@ def check_replaces_nothing(plan: EvalPlan, out: str | Path) -> None:
     dropped = [name for name, facts in old.result.metrics.items() if metrics.get(name) != _measurement(facts)]
     if not (lost or dropped):
         return
-    title = ", ".join(part for part in (lost[0].system, lost[0].variant, lost[0].test_set) if part) if lost else ""
+    title = title_of(lost[0].system, lost[0].variant, lost[0].test_set) if lost else ""
     what = f"{len(lost)} other videos ({title or 'unnamed'}: {lost[0].id}, ...)" if lost else f"metric {dropped[0]}"
     raise ConfigError(
         f"{out}: contains the result of {what}, which this run would replace; use another --out, list all manifests in "

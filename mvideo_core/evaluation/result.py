@@ -102,12 +102,12 @@ class GroupResult(Record):
     @property
     def short_title(self) -> str:
         """ "mvideo-5b, 12 s"."""
-        return ", ".join(part for part in (self.system, self.variant) if part) or "(unnamed)"
+        return self.key.short_title or "(unnamed)"
 
     @property
     def title(self) -> str:
         """ "mvideo-5b, 12 s, complexmotion"."""
-        return ", ".join(part for part in (self.system, self.variant, self.test_set) if part) or "(unnamed)"
+        return self.key.title
 
 
 class EvalResult(Record):

@@ -198,7 +198,7 @@ def _row(number: str, name: str, result: EvalResult, group: GroupResult, printed
                 if found := detail_of(result, group, metric, detail):
                     ours[f"{metric}: {detail}"] = found
     return TableRow(
-        model=printed.model if printed else ", ".join(part for part in (group.system, group.variant) if part),
+        model=printed.model if printed else group.key.short_title,
         video=printed.video if printed else describe(group.videos),
         test_set=group.test_set,
         paper=printed.figures if printed else {},

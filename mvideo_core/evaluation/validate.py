@@ -74,7 +74,7 @@ def validate(plan: EvalPlan) -> Validation:
         key = group_of(item)
         sizes[key] = sizes.get(key, 0) + 1
         found, info = check_item(item, metrics, without[key])
-        problems += [Problem(level=level, group=_name(key), item=item.id, message=text) for level, text in found]
+        problems += [Problem(level=level, group=key.title, item=item.id, message=text) for level, text in found]
         seen.setdefault(key, []).extend([info] if info else [])
         if info is not None:
             seen_of[key, item.id] = info
@@ -194,7 +194,7 @@ def _describe_unmatched(match: GridMatch, name: str) -> list[tuple[Level, str]]:
 
 def _facts(key: GroupKey, n_items: int, infos: Sequence[MediaInfo]) -> GroupFacts:
     return GroupFacts(
-        group=_name(key),
+        group=key.title,
         n_items=n_items,
         n_readable=len(infos),
         fps=tuple(sorted({round(info.fps, 3) for info in infos})),
@@ -215,7 +215,7 @@ def _check_declared(items: Sequence[EvalItem], seen: Mapping[tuple[GroupKey, str
             wrong.setdefault(group_of(item), []).append((item.seconds, measured_s))
     return [
         Problem(
-            level="warning", group=_name(key), item="",
+            level="warning", group=key.title, item="",
             message=f"the manifest declares {found[0][0]:g} s, but the file has {found[0][1]:.1f} s ({len(found)} "
             "videos): tables use the files' length",
         )
@@ -263,7 +263,7 @@ def _bars(plan: EvalPlan) -> list[Problem]:
         above, below, left, right = bars
         what = f"black bars of {above} px above, {below} below, {left} left, {right} right"
         after = "cropped before scoring" if cropped else "scored as part of the video; --set crop_bars=true crops them"
-        problems.append(Problem(level="warning", group=_name(key), item="", message=f"{what}: {after}"))
+        problems.append(Problem(level="warning", group=key.title, item="", message=f"{what}: {after}"))
     return problems
 
 
@@ -287,7 +287,7 @@ def _left_out(without: dict[GroupKey, frozenset[str]], metrics: Sequence[Prepare
         for name in sorted(lacking):
             if waiting := [one.name for one in metrics if name in one.inputs]:
                 message = f"no item has {_WORDS[name]}, so there are no scores for {', '.join(waiting)}"
-                found.append(Problem(level="warning", group=_name(key), item="", message=message))
+                found.append(Problem(level="warning", group=key.title, item="", message=message))
     return found
 
 
@@ -315,7 +315,7 @@ def _protocols(seen: dict[GroupKey, list[MediaInfo]], metrics: Sequence[Prepared
                     f"{len(lengths)} videos of {min(lengths):.2f} to {max(lengths):.2f} s: VBench's authors score "
                     f"videos {length} with protocol: {fitting}; this suite does not for {', '.join(names)}"
                 )
-                found.append(Problem(level="warning", group=_name(key), item="", message=message))
+                found.append(Problem(level="warning", group=key.title, item="", message=message))
     return found
 
 
@@ -331,9 +331,5 @@ def _between(items: Sequence[EvalItem]) -> list[Problem]:
         for key, mine in groups.items():
             if lacking := every - mine:
                 message = f"lacks {len(lacking)} items of other systems, such as {min(lacking)!r}"
-                found.append(Problem(level="warning", group=_name(key), item="", message=message))
+                found.append(Problem(level="warning", group=key.title, item="", message=message))
     return found
-
-
-def _name(key: GroupKey) -> str:
-    return ", ".join(part for part in (key.system, key.variant, key.test_set) if part) or "(unnamed)"

@@ -9,6 +9,7 @@ import numpy as np
 
 from mvideo_core.base.disk import write_whole
 from mvideo_core.editing.mask_files import load_masks
+from mvideo_core.evaluation.aggregate import title_of
 from mvideo_core.evaluation.compare import Difference
 from mvideo_core.evaluation.differences import difference_cells, reading_note
 from mvideo_core.evaluation.figures import READING
@@ -118,7 +119,7 @@ def _length_section(options: PaperOptions, root: Path) -> Section:
     cases = read_cases(root, PROMPTS)[:1]
     main = system_of(options.alpha)
     made = [Job(PROMPTS, main, options.alpha, n) for n in options.lengths_clips]
-    strips = [[_cell(job, case, f"{job.n_clips} clips: {case.prompt}") for job in made] for case in cases]
+    strips = [[_cell(job, case, f"{title_of(job.key.variant)}: {case.prompt}") for job in made] for case in cases]
     return Section("Lengths", "The same prompt at each length of table 5, without masks.", strips, [])
 
 

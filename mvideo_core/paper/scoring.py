@@ -79,7 +79,7 @@ def answers(options: PaperOptions, loaded: LoadedResult) -> list[Answer]:
     """
     asked = questions(options)
     family = len(asked) * len(loaded.result.metrics)
-    sides = [(_side(loaded, asking.first), _side(loaded, asking.second)) for asking in asked]
+    sides = [(Side(loaded, asking.first.key), Side(loaded, asking.second.key)) for asking in asked]
     found = [[one for one in compare(*pair, family=family) if one.n_pairs] for pair in sides]
     rest = iter(correct_for_family([one for members in found for one in members]))
     return [Answer(one, list(islice(rest, len(members)))) for one, members in zip(asked, found, strict=True)]
@@ -128,18 +128,10 @@ def _write_answers(found: Sequence[Answer], out: Path) -> None:
 
 def _part(number: str, loaded: LoadedResult, options: PaperOptions) -> EvalResult:
     """The part of a result that one table shows: its jobs in order; mask metrics only in table 3."""
-    order: dict[GroupKey, int] = {_key(job): place for place, job in enumerate(table_jobs(number, options))}
+    order: dict[GroupKey, int] = {job.key: place for place, job in enumerate(table_jobs(number, options))}
     (result,) = share_items([loaded], order)
     groups = sorted((group for group in result.groups if group.key in order), key=lambda group: order[group.key])
     metrics = {
         name: facts for name, facts in result.metrics.items() if (facts.metric == "mask_miou") == (number == "3")
     }
     return result.model_copy(update={"groups": tuple(groups), "metrics": metrics})
-
-
-def _side(loaded: LoadedResult, job: Job) -> Side:
-    return Side(loaded, _key(job))
-
-
-def _key(job: Job) -> GroupKey:
-    return GroupKey(job.test_set, job.system, f"{job.n_clips} clips")

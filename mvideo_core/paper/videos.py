@@ -12,6 +12,7 @@ from mvideo_core.base.errors import ConfigError, StoreError
 from mvideo_core.cogvideox.base import load_base
 from mvideo_core.cogvideox.video_format import VideoFormat
 from mvideo_core.editing.mask_files import load_masks
+from mvideo_core.evaluation.aggregate import GroupKey
 from mvideo_core.evaluation.manifest import EvalItem, write_manifest
 from mvideo_core.generation.video import make_video
 from mvideo_core.paper.options import PaperOptions
@@ -44,6 +45,11 @@ class Job(NamedTuple):
     def name(self) -> str:
         """Path of its folder in root/videos."""
         return f"{self.test_set}/{self.system}/{self.n_clips}-clips"
+
+    @property
+    def key(self) -> GroupKey:
+        """Key of its scores."""
+        return GroupKey(self.test_set, self.system, f"{self.n_clips} clips")
 
 
 def system_of(alpha: float) -> str:
@@ -148,9 +154,7 @@ def _items(job: Job, seconds: float, root: Path) -> Iterator[EvalItem]:
     for case in read_cases(root, job.test_set):
         yield case.model_copy(
             update={
-                "system": job.system,
-                "test_set": job.test_set,
-                "variant": f"{job.n_clips} clips",
+                **job.key._asdict(),
                 "video": f"{case.id}/video.mp4",
                 "seconds": seconds,
                 "masks": str(sets / case.masks) if case.masks else "",

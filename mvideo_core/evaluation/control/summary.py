@@ -65,7 +65,7 @@ class SystemControl(Record):
     @property
     def title(self) -> str:
         """ "ours, 8 s"."""
-        return ", ".join(part for part in (self.system, self.variant, self.test_set) if part) or "(unnamed)"
+        return GroupKey(self.test_set, self.system, self.variant).title
 
 
 class _Sums(NamedTuple):

@@ -10,6 +10,7 @@ from mvideo_core.base.disk import new_folder, write_whole
 from mvideo_core.base.errors import ConfigError, MediaError
 from mvideo_core.base.listing import is_file
 from mvideo_core.base.options import Options
+from mvideo_core.evaluation.aggregate import title_of
 from mvideo_core.evaluation.base import VideoScore
 from mvideo_core.evaluation.figures import metric_titles
 from mvideo_core.evaluation.manifest import EvalItem
@@ -87,7 +88,7 @@ def page_data(loaded: LoadedResult, videos: Path, options: ReportOptions) -> Pag
     return PageData(
         title=f"{loaded.result.suite.name}: evaluation",
         version=loaded.result.version,
-        systems=tuple(", ".join(part for part in system if part) or "(unnamed)" for system in systems_of(loaded)),
+        systems=tuple(title_of(*system) or "(unnamed)" for system in systems_of(loaded)),
         metrics=page_metrics(loaded, curves),
         main_metric=main,
         overlays_of=overlays_of,

@@ -1,6 +1,6 @@
 import pytest
 
-from mvideo_core.evaluation.aggregate import ScoreRow, aggregate
+from mvideo_core.evaluation.aggregate import GroupKey, ScoreRow, aggregate
 from mvideo_core.evaluation.suite import IntervalOptions
 
 OPTIONS = IntervalOptions()
@@ -36,3 +36,17 @@ def test_details_are_means_over_the_videos_that_have_them() -> None:
         ScoreRow(id="b", metric="m", status="ok", value=1, details={"j": 0.4}),
     ]
     assert aggregate(rows, ["a", "b"], OPTIONS).details == pytest.approx({"j": 0.3, "f": 0.5})
+
+
+@pytest.mark.parametrize(
+    ("key", "short", "title"),
+    [
+        (GroupKey("sets", "ours", "8 s"), "ours, 8 s", "ours, 8 s, sets"),
+        (GroupKey("sets", "ours", "1 clips"), "ours, 1 clip", "ours, 1 clip, sets"),
+        (GroupKey("", "ours", "11 clips"), "ours, 11 clips", "ours, 11 clips"),
+        (GroupKey("", "", "1.1 clips"), "1.1 clips", "1.1 clips"),
+        (GroupKey("", "", ""), "", "(unnamed)"),
+    ],
+)
+def test_titles_are_for_people(key: GroupKey, short: str, title: str) -> None:
+    assert (key.short_title, key.title) == (short, title)

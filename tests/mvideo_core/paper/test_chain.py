@@ -14,6 +14,9 @@ from mvideo_core.cogvideox.adapter import LoraOptions, add_lora, save_adapter
 from mvideo_core.cogvideox.base import BaseOptions
 from mvideo_core.curation.stages.publish import dataset_root
 from mvideo_core.curation.stages.shard import shard_dataset
+from mvideo_core.evaluation.aggregate import GroupKey
+from mvideo_core.evaluation.compare import find_side
+from mvideo_core.evaluation.result import read_result
 from mvideo_core.evaluation.testsets.samples import TestSample, TestSet
 from mvideo_core.generation.loading import load_pipeline
 from mvideo_core.paper.options import PaperOptions
@@ -122,6 +125,11 @@ def test_videos_scores_tables_and_page(made: tuple[Path, PaperOptions]) -> None:
     assert counts[("mask-to-video", "base")] == 0
 
     page = finish(options, root).read_text(encoding="utf-8")
+    assert ("base, 1 clip" in page, "1 clips" in page) == (True, False)
+    assert {group.variant for group in result.groups if group.system == "base"} == {"1 clips"}  # as in earlier runs
+    loaded = read_result(root / "scores")
+    for name in ("base, 1 clip, prompts", "base, 1 clips, prompts"):
+        assert find_side(loaded, name).key == GroupKey("prompts", "base", "1 clips")
     assert "masks, mask-to-video: with masks vs. the base model" in page
     assert "videos/mask-to-video/mvideo-alpha-1/1-clips/" in page
     sheets = sorted((root / "pictures" / MASK_TO_VIDEO).glob("*.png"))

@@ -1,13 +1,16 @@
 """What the transformer is conditioned on besides text: mask, appearance frame, low-resolution motion (section 3.3).
 
-Shape letters: B batch, F latent frames, C channels, H, W latent sides.
+Shape letters: B batch, F latent frames, C channels, H, W latent sides, L tokens, D channels of a token.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
 from typing import TYPE_CHECKING, Any
 
+from mvideo_core.cogvideox.patches import patches
+
 if TYPE_CHECKING:
-    from torch import Tensor
+    from torch import Tensor, nn
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,9 +31,14 @@ class Conditions:
     timestep_B: "Tensor | None" = None
 
     @property
+    def history(self) -> "tuple[Tensor | None, Tensor | None]":
+        """Appearance and motion, in the order of their tokens."""
+        return self.appearance_BFCHW, self.motion_BFCHW
+
+    @property
     def has_history(self) -> bool:
         """Whether there are tokens of the previous clip."""
-        return self.appearance_BFCHW is not None or self.motion_BFCHW is not None
+        return any(x is not None for x in self.history)
 
     def to(self, *args: Any, **kwargs: Any) -> "Conditions":
         """Move or cast every latent as by `Tensor.to`; the timestep keeps its dtype."""
@@ -61,3 +69,18 @@ class Conditions:
                 if value is not None
             }
         )
+
+
+def add_mask_latents(clip_BLD: "Tensor", conditions: Conditions, mask_proj: "nn.Conv2d") -> "Tensor":
+    """The clip's tokens plus the mask latents' projection (section 3.2); without a mask, the tokens themselves."""
+    if conditions.mask_BFCHW is None:
+        return clip_BLD
+    return clip_BLD + patches(mask_proj, conditions.mask_BFCHW.to(mask_proj.weight.dtype)).to(clip_BLD.dtype)
+
+
+def add_segment_offsets(
+    history_BLD: "Sequence[Tensor]", conditions: Conditions, segment_embed: "Tensor"
+) -> "list[Tensor]":
+    """The tokens of appearance and motion, as far as given, each plus its segment's offset, a row of (2, D)."""
+    offsets = [segment_embed[n] for n, x in enumerate(conditions.history) if x is not None]
+    return [token + offset.to(token.dtype) for token, offset in zip(history_BLD, offsets, strict=True)]

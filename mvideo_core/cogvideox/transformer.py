@@ -20,7 +20,7 @@ from mvideo_core.cogvideox.attention import MVideoAttnProcessor, SdpaChoice
 from mvideo_core.cogvideox.block import MVideoBlock
 from mvideo_core.cogvideox.caching import fit_config
 from mvideo_core.cogvideox.compiled import CompiledGraphs
-from mvideo_core.cogvideox.conditions import Conditions
+from mvideo_core.cogvideox.conditions import Conditions, add_mask_latents, add_segment_offsets
 from mvideo_core.cogvideox.inputs import check_inputs
 from mvideo_core.cogvideox.notices import expecting_missing
 from mvideo_core.cogvideox.patches import patches, unpatch
@@ -45,9 +45,10 @@ class MVideoTransformer3DModel(CogVideoXTransformer3DModel):
 
     Tokens: [text | noisy clip | appearance frame | motion clip]; only the noisy clip's are output.
 
-    * mask (section 3.2, channel concatenation): `mask_proj(mask)` is added to the clip's patches. A convolution over 16
-      + 16 channels is the sum of two over 16, so this is the paper's fusion with the new half starting at zero, and the
-      base convolution stays untouched for the teacher. `fun_control.py` joins and splits the two.
+    * mask (section 3.2, channel concatenation): `mask_proj(mask)` is added to the clip's patches, in `conditions.py`. A
+      convolution over 16 + 16 channels is the sum of two over 16, so this is the paper's fusion with the new half
+      starting at zero, and the base convolution stays untouched for the teacher. `fun_control.py` joins and splits the
+      two.
     * appearance and motion (section 3.3, sequence concatenation): patched by the base convolution, positions in
       physical time, a learned offset per segment, modulated by their own timestep.
 
@@ -285,9 +286,7 @@ class MVideoTransformer3DModel(CogVideoXTransformer3DModel):
         hidden_states, conditions = check_inputs(self.config, hidden_states, encoder_hidden_states, conditions)
         frames, height, width = hidden_states.shape[1], *hidden_states.shape[3:]
         temb = self._time_embedding(timestep, hidden_states.dtype, timestep_cond)
-        segments = [hidden_states]
-        if conditions.has_history:
-            segments += [x for x in (conditions.appearance_BFCHW, conditions.motion_BFCHW) if x is not None]
+        segments = [hidden_states, *(x for x in conditions.history if x is not None)]
         grids = [self._grid(x.shape[1], *x.shape[3:]) for x in segments]
         text = self.patch_embed.text_proj(encoder_hidden_states)
         video = self._embed(segments, grids, conditions, text.dtype)
@@ -340,13 +339,9 @@ class MVideoTransformer3DModel(CogVideoXTransformer3DModel):
         if not self.config.use_rotary_positional_embeddings:
             positions = self._sincos(tuple(grids), segments[0].device, dtype)
             tokens = [token + position for token, position in zip(tokens, positions, strict=True)]
-        if conditions.mask_BFCHW is not None:
-            mask = conditions.mask_BFCHW.to(self.mask_proj.weight.dtype)
-            tokens[0] = tokens[0] + patches(self.mask_proj, mask).to(tokens[0].dtype)
-        if self.segment_embed is not None and len(tokens) > 1:
-            present = [n for n, x in enumerate((conditions.appearance_BFCHW, conditions.motion_BFCHW)) if x is not None]
-            for place, segment in enumerate(present, start=1):
-                tokens[place] = tokens[place] + self.segment_embed[segment].to(tokens[place].dtype)
+        tokens = [add_mask_latents(tokens[0], conditions, self.mask_proj), *tokens[1:]]
+        if self.segment_embed is not None:
+            tokens = [tokens[0], *add_segment_offsets(tokens[1:], conditions, self.segment_embed)]
         return self.embedding_dropout(torch.cat(tokens, dim=1) if len(tokens) > 1 else tokens[0])
 
     def _grid(self, frames: int, height: int, width: int) -> TokenGrid:

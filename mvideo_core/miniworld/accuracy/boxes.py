@@ -8,19 +8,12 @@ import numpy as np
 from mvideo_core.base.records import DetectionRow
 from mvideo_core.miniworld.accuracy.figures import BadCase, DetectionFigures, Score
 from mvideo_core.miniworld.accuracy.mapping import ClipTruth
+from mvideo_core.perception.detection.select import iou_matrix
 
 
-def iou_matrix(a: np.ndarray, b: np.ndarray) -> np.ndarray:
-    """(N, M) IoU of xyxy boxes."""
-    if not len(a) or not len(b):
-        return np.zeros((len(a), len(b)))
-    low, high = np.maximum(a[:, None, :2], b[None, :, :2]), np.minimum(a[:, None, 2:], b[None, :, 2:])
-    shared = np.clip(high - low, 0, None).prod(axis=2)
-    area_a, area_b = (a[:, 2:] - a[:, :2]).prod(axis=1), (b[:, 2:] - b[:, :2]).prod(axis=1)
-    return shared / np.maximum(area_a[:, None] + area_b[None] - shared, 1e-9)
-
-
-def match(found: np.ndarray, scores: Sequence[float], true: np.ndarray, threshold: float) -> list[tuple[int, int]]:
+def match_boxes(
+    found: np.ndarray, scores: Sequence[float] | np.ndarray, true: np.ndarray, threshold: float
+) -> list[tuple[int, int]]:
     """One-to-one (found, true) pairs, best scores first, each with its best free box of at least `threshold` IoU."""
     overlap = iou_matrix(found, true)
     pairs, free = [], set(range(len(true)))
@@ -51,7 +44,7 @@ class DetectionCounter:
         labels, scores = (list(row.labels), list(row.scores)) if row else ([], [])
         asked, ignored = clip.objects_at(0)
         true = np.array([clip.box(0, obj) for obj in asked]).reshape(-1, 4)
-        pairs = match(found, scores, true, self.iou_threshold)
+        pairs = match_boxes(found, scores, true, self.iou_threshold)
         overlap = iou_matrix(found, true)
         self.n_frames += 1
         for obj in asked:

@@ -6,7 +6,6 @@ Legend: N windows, F latent frames, C channels, h, w latent sides, L tokens.
 import copy
 import dataclasses
 import json
-import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from mvideo_core.base.disk import new_folder
 from mvideo_core.base.listing import read_lines
 from mvideo_core.cogvideox.base import save_base
 from mvideo_core.cogvideox.pixels import check_finite
@@ -58,13 +58,10 @@ class Exporter:
             "transformer": _widen(run.transformer).to("cpu", torch.float16).eval(),
             "vae": copy.deepcopy(run.base.vae).to("cpu", torch.float16).eval(),
         }
-        part = folder.with_name(folder.name + ".part")
-        shutil.rmtree(part, ignore_errors=True)
-        save_base(dataclasses.replace(run.base, **halves), part)
-        size_mb = sum(path.stat().st_size for path in part.rglob("*") if path.is_file()) / 1e6
-        (part / "README.md").write_text(card(run, bins, size_mb), encoding="utf-8")
-        shutil.rmtree(folder, ignore_errors=True)
-        part.rename(folder)
+        with new_folder(folder, replace=True) as part:
+            save_base(dataclasses.replace(run.base, **halves), part)
+            size_mb = sum(path.stat().st_size for path in part.rglob("*") if path.is_file()) / 1e6
+            (part / "README.md").write_text(card(run, bins, size_mb), encoding="utf-8")
 
 
 @torch.no_grad()

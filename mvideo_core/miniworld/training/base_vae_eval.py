@@ -4,7 +4,6 @@ Legend: B batch, C channels, T frames, F latent frames, H, W.
 """
 
 import math
-import shutil
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +13,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from mvideo_core.base.cpu_kernels import half_precision_advice
-from mvideo_core.base.disk import obey_umask, work_folder
+from mvideo_core.base.disk import new_folder, obey_umask
 from mvideo_core.miniworld.training.base_data import Clips
 from mvideo_core.miniworld.training.base_vae import mask_frames, to_frames, to_video
 
@@ -105,11 +104,9 @@ def export(vae: Any, clips: Clips, folder: Path) -> dict[str, Any]:
     mean_C = mean_C / std_C
     spread = float((1 + mean_C.square().mean()).sqrt())  # RMS around zero, including the channel means
     vae.register_to_config(scaling_factor=round(1 / spread, 4))
-    with work_folder(folder) as part:
+    with new_folder(folder, replace=True) as part:
         vae.to(torch.float16).save_pretrained(part)
         obey_umask(part)
-        shutil.rmtree(folder, ignore_errors=True)
-        part.replace(folder)
     return {"scaling_factor": vae.config.scaling_factor, "std": _round_all(std_C), "mean_over_std": _round_all(mean_C)}
 
 

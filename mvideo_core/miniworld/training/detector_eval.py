@@ -11,11 +11,12 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from mvideo_core.base.one_line import errors_in_one_line
+from mvideo_core.miniworld.accuracy.boxes import match_boxes
 from mvideo_core.miniworld.world import sample_frame, unseen_classes
 from mvideo_core.miniworld.world.spec import Split
 from mvideo_core.perception.detection import DETECTORS
 from mvideo_core.perception.detection.base import Detections
-from mvideo_core.perception.detection.select import DetectOptions, iou_one_to_many, select
+from mvideo_core.perception.detection.select import DetectOptions, iou_matrix, select
 
 log = logging.getLogger(__name__)
 
@@ -35,17 +36,11 @@ def match(found: Detections, truth_xyxy: np.ndarray, ignored_xyxy: np.ndarray, m
 
     A detection on an ignored object (IoU at least `min_iou`) is neither correct nor wrong.
     """
-    free = list(range(len(truth_xyxy)))
-    pairs: list[tuple[int, int]] = []
-    wrong: list[int] = []
-    for i in np.argsort(-found.scores, kind="stable"):
-        box = found.boxes_xyxy[i].astype(np.float64)
-        overlaps = iou_one_to_many(box, truth_xyxy[free]) if free else np.zeros(0)
-        if len(overlaps) and overlaps.max() >= min_iou:
-            pairs.append((int(i), free.pop(int(overlaps.argmax()))))
-        elif not len(ignored_xyxy) or iou_one_to_many(box, ignored_xyxy).max() < min_iou:
-            wrong.append(int(i))
-    return Match(pairs, free, wrong)
+    boxes = found.boxes_xyxy.astype(np.float64)
+    pairs = match_boxes(boxes, found.scores, truth_xyxy, min_iou)
+    on_ignored = iou_matrix(boxes, ignored_xyxy).max(axis=1, initial=0) >= min_iou
+    wrong = set(np.flatnonzero(~on_ignored).tolist()) - {i for i, _ in pairs}
+    return Match(pairs, sorted(set(range(len(truth_xyxy))) - {g for _, g in pairs}), sorted(wrong))
 
 
 class Tally:
@@ -70,7 +65,7 @@ class Tally:
         for i, g in result.pairs:
             self.located[labels[g]] += 1
             self.named[labels[g]] += found.labels[i] == labels[g]
-            self.iou_sum += float(iou_one_to_many(found.boxes_xyxy[i].astype(np.float64), truth_xyxy[[g]])[0])
+            self.iou_sum += float(iou_matrix(found.boxes_xyxy[[i]].astype(np.float64), truth_xyxy[[g]])[0, 0])
             if found.labels[i] != labels[g]:
                 self.confused[labels[g], found.labels[i]] += 1
 

@@ -62,7 +62,7 @@ def select(detections: Detections, options: DetectOptions, height: int, width: i
     for i in _order(boxes, scores, detections.labels):
         drop = _drop_by_value(i, scores[i], area[i], options)
         if drop is None and kept:
-            overlap = float(iou_one_to_many(boxes[i], boxes[kept]).max())
+            overlap = float(iou_matrix(boxes[[i]], boxes[kept]).max())
             if overlap > options.nms_iou:
                 drop = DroppedBox(i, "nms", overlap, options.nms_iou)
         if drop is None and len(kept) >= options.max_objects:
@@ -75,13 +75,12 @@ def select(detections: Detections, options: DetectOptions, height: int, width: i
     return Selection(chosen, sorted(dropped))
 
 
-def iou_one_to_many(box: np.ndarray, boxes: np.ndarray) -> np.ndarray:
-    """(N,) IoU of one xyxy box with N others; 0 where both areas are 0."""
-    low = np.maximum(box[:2], boxes[:, :2])
-    high = np.minimum(box[2:], boxes[:, 2:])
-    inter = np.prod(np.maximum(high - low, 0), axis=1)
-    union = np.prod(box[2:] - box[:2]) + np.prod(boxes[:, 2:] - boxes[:, :2], axis=1) - inter
-    return inter / np.maximum(union, 1e-12)
+def iou_matrix(a_N4: np.ndarray, b_M4: np.ndarray) -> np.ndarray:
+    """(N, M) IoU of xyxy boxes; 0 where both areas are 0."""
+    low, high = np.maximum(a_N4[:, None, :2], b_M4[:, :2]), np.minimum(a_N4[:, None, 2:], b_M4[:, 2:])
+    shared = np.maximum(high - low, 0).prod(axis=2)
+    area_a, area_b = ((boxes[:, 2:] - boxes[:, :2]).prod(axis=1) for boxes in (a_N4, b_M4))
+    return shared / np.maximum(area_a[:, None] + area_b - shared, 1e-12)
 
 
 def _order(boxes: np.ndarray, scores: np.ndarray, labels: Sequence[str]) -> list[int]:

@@ -5,7 +5,7 @@ import pytest
 
 from mvideo_core.base.records import ClipRow
 from mvideo_core.masks.boundary import boundary_f, edge_map, region_j
-from mvideo_core.miniworld.accuracy.boxes import iou_matrix, match
+from mvideo_core.miniworld.accuracy.boxes import match_boxes
 from mvideo_core.miniworld.accuracy.captions import action_words, mentions, sentences_about
 from mvideo_core.miniworld.accuracy.cuts import CutCounter, boundaries_of
 from mvideo_core.miniworld.accuracy.figures import Return, Score
@@ -13,6 +13,7 @@ from mvideo_core.miniworld.accuracy.identity import absence, frames_to_show, to_
 from mvideo_core.miniworld.accuracy.mapping import Track
 from mvideo_core.miniworld.accuracy.masklets import occlusion_of, size_of
 from mvideo_core.miniworld.world.truth import TruthCut
+from mvideo_core.perception.detection.select import iou_matrix
 
 
 def test_score_rates():
@@ -56,8 +57,8 @@ def test_box_matching_goes_by_score_and_takes_each_object_once():
     overlap = iou_matrix(found, true)
     assert overlap[0, 0] == pytest.approx(0.8)
     assert overlap[2, 1] == pytest.approx(60 / 140)
-    assert match(found, [0.9, 0.8, 0.7], true, 0.5) == [(0, 0)]
-    assert match(found, [0.8, 0.9, 0.7], true, 0.4) == [(1, 0), (2, 1)]
+    assert match_boxes(found, [0.9, 0.8, 0.7], true, 0.5) == [(0, 0)]
+    assert match_boxes(found, [0.8, 0.9, 0.7], true, 0.4) == [(1, 0), (2, 1)]
 
 
 def test_region_j():

@@ -5,7 +5,7 @@ import pytest
 
 from mvideo_core.base.errors import ConfigError
 from mvideo_core.perception.detection.base import Detections, candidates, merge
-from mvideo_core.perception.detection.select import DetectOptions, iou_one_to_many, select
+from mvideo_core.perception.detection.select import DetectOptions, iou_matrix, select
 
 
 def detections(*rows):
@@ -23,7 +23,7 @@ FAR = ([50, 50, 90, 90], 0.5, "person")
 
 def test_iou_by_hand():
     boxes = np.array([[2, 0, 12, 10], [20, 20, 30, 30], [0, 0, 10, 10], [5, 5, 5, 5]], float)
-    np.testing.assert_allclose(iou_one_to_many(np.array([0, 0, 10, 10.0]), boxes), [2 / 3, 0, 1, 0])
+    np.testing.assert_allclose(iou_matrix(np.array([[0, 0, 10, 10.0]]), boxes), [[2 / 3, 0, 1, 0]])
 
 
 def test_nms_crosses_classes_and_names_the_overlap():

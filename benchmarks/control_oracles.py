@@ -80,7 +80,7 @@ def make_tables(rows: list[dict[str, Any]]) -> str:
     """Markdown."""
     n = len(rows)
     lines = [
-        f"{n} draws of `python -m benchmarks.control_oracles`: means, and for the score [2.5 %, 97.5 %] of the draws.",
+        f"{n} draws of `python -m benchmarks.control_oracles`: means, and for the score [2.5%, 97.5%] of the draws.",
         "",
         "| Oracle | control | gain | lag, frames | leakage | identity | outline | mIoU, normalized "
         "| plain mIoU | of all |",

@@ -18,7 +18,8 @@ from typing import Any
 from benchmarks.drawing import Film, draw_film, open_film
 from benchmarks.timing import Work, cpus, interleave, ratio, spread, walls
 from mvideo_core.curation.scenes import SCENE_DETECTORS
-from mvideo_core.curation.scenes.cut import CutOptions, CutResult, cut_video
+from mvideo_core.curation.scenes.cut import CutResult, cut_video
+from mvideo_core.curation.scenes.options import CutOptions
 from mvideo_core.curation.scenes.stream import Geometry, SmallFrame, VideoStream
 from mvideo_core.media.ffmpeg import compile_argv, ffmpeg_path, open_input
 from mvideo_core.processes import sandbox

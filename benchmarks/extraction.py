@@ -18,7 +18,8 @@ from typing import Any
 from benchmarks.cutting import detect_only, film_facts
 from benchmarks.drawing import Film, draw_film, open_film
 from benchmarks.timing import Work, cpus, interleave, ratio, spread, walls
-from mvideo_core.curation.scenes.cut import CutClip, CutOptions, cut_video
+from mvideo_core.curation.scenes.cut import CutClip, cut_video
+from mvideo_core.curation.scenes.options import CutOptions
 from mvideo_core.media.decode import count_frames
 from mvideo_core.media.ffmpeg import ffmpeg_path
 

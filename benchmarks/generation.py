@@ -3,8 +3,8 @@
 python -m benchmarks.generation                       writes build/bench/generation.json
 python -m benchmarks.generation --steps 10 --base mini
 
-Goals: CPU seconds per clip stay within 10 % from the shortest to the longest (cost linear in length), peak memory
-    within 5 % (flat). The first clip has no history and is cheaper, so the cost per clip excludes it.
+Goals: CPU seconds per clip stay within 10% from the shortest to the longest (cost linear in length), peak memory
+    within 5% (flat). The first clip has no history and is cheaper, so the cost per clip excludes it.
 """
 
 import argparse

@@ -24,7 +24,8 @@ from mvideo_core.base.listing import visible_files
 from mvideo_core.curation.ingest.describe import describe
 from mvideo_core.curation.ingest.naming import uri_of
 from mvideo_core.curation.ingest.sources import SourceItem
-from mvideo_core.curation.scenes.cut import CutOptions, CutResult, cut_video
+from mvideo_core.curation.scenes.cut import CutResult, cut_video
+from mvideo_core.curation.scenes.options import CutOptions
 from mvideo_core.media.encode import write_mp4
 from mvideo_core.media.ffmpeg import ffmpeg_path
 

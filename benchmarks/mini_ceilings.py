@@ -147,7 +147,7 @@ def every_nth(masks: MaskSequence) -> MaskSequence:
 
 
 def row(clips: list[DrawnClip], link: Link, metric: MaskMiou) -> dict[str, Any]:
-    """Both scores over all clips, in percent, with 95 % intervals over clips; PSNR in dB."""
+    """Both scores over all clips, in percent, with 95% intervals over clips; PSNR in dB."""
     silhouettes, seen, box_fill, noise = [], [], [], []
     for place, clip in enumerate(clips):
         shown, item = link(clip.frames_THWC), EvalItem(id=str(place))

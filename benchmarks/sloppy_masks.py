@@ -154,7 +154,7 @@ def with_interval(one: Estimate, sign: str = "") -> str:
 
 
 def table(scores: dict[str, dict[float, list[Score]]]) -> str:
-    """S_m of both arms at every noise, and their paired difference; 95 % intervals over shots."""
+    """S_m of both arms at every noise, and their paired difference; 95% intervals over shots."""
     lines = [
         "| noise | IoU of the masks given | S_m, exact masks | S_m, sloppy masks too | difference |",
         "|---|---|---|---|---|",
@@ -192,7 +192,7 @@ def main() -> None:
     what = f"{args.videos} training videos, {args.steps} steps of 8 windows, {args.shots} held-out shots."
     args.out.parent.mkdir(parents=True, exist_ok=True)
     args.out.with_suffix(".md").write_text(
-        f"{what} One training each; 95 % intervals over the shots.\n\n{table(scores)}\n", encoding="utf-8"
+        f"{what} One training each; 95% intervals over the shots.\n\n{table(scores)}\n", encoding="utf-8"
     )
     record = {name: {f"{noise:.2f}": found for noise, found in one.items()} for name, one in scores.items()}
     args.out.with_suffix(".json").write_text(json.dumps(record) + "\n", encoding="utf-8")

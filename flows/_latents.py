@@ -12,7 +12,7 @@ def write_latents(workspace: str, options: LatentOptions, engine: EngineOptions,
     """Cache the latents of the workspace's current dataset; existing ones are kept.
 
     Returns:
-        Folder or URL for `data.latents` of a training.
+        Folder or URL for `data.latents` of a training run.
 
     Raises:
         ConfigError: there is no dataset yet, or engine "workers" (a stage run is what workers run).

@@ -1,4 +1,4 @@
-"""What a training shows on its run's Artifacts page."""
+"""What a training run shows on its flow run's Artifacts page."""
 
 from pathlib import Path
 from typing import Any

@@ -25,7 +25,7 @@ class ModelError(MVideoError):
 
 
 class ServerAway(ModelError):
-    """A server that the work needs does not respond, or rejects every request; the next try may succeed."""
+    """A server that the work needs does not respond; the next try may succeed."""
 
 
 class StoreError(MVideoError):

@@ -100,8 +100,8 @@ def run(
 ) -> None:
     """Score every item with every metric of the suite; write result.json, Markdown, LaTeX, CSV, JSON, VBench's format.
 
-    If stopped or killed, the same command continues at the first missing score. With --part, start one process per GPU
-    (CUDA_VISIBLE_DEVICES=0 mvideo eval run ... --part 0/4); the last part to finish writes the result.
+    If stopped or killed, rerun the command to continue at the first missing score. With --part, start one process per
+    GPU (CUDA_VISIBLE_DEVICES=0 mvideo eval run ... --part 0/4); the last part to finish writes the result.
     """
     from mvideo_core.evaluation.plan import Part, parse_part
     from mvideo_core.evaluation.replacing import check_replaces_nothing
@@ -184,8 +184,8 @@ def generate(
 ) -> None:
     """Generate a system's videos for a list of prompts or samples, and the manifest to score them with.
 
-    If stopped or killed, the same command continues at the first missing video. The manifest lists every video from the
-    start: one that is never generated counts as missing, one that cannot be generated as failed (exit code 3). Its
+    If stopped or killed, rerun the command to continue at the first missing video. The manifest lists every video from
+    the start: one that is never generated counts as missing, one that cannot be generated as failed (exit code 3). Its
     masks are those of the frames that the system generates.
     """
     from mvideo_core.evaluation.make_videos import (

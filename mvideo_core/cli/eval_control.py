@@ -28,7 +28,7 @@ def interventions(
     """Edit the masks of every item (shift, scale, delay, freeze, swap, drop), for the metric control_response.
 
     Then make the videos with `mvideo eval generate --manifest OUT/manifest.jsonl`, or put your own at the paths that
-    the manifest names, and score them with `mvideo eval run --suite control`. An edit that a clip has no use for is
+    the manifest names, and score them with `mvideo eval run --suite control`. An edit that does not apply to a clip is
     left out; items that cannot be edited are listed (exit code 3).
     """
     from mvideo_core.evaluation.control.interventions import write_interventions

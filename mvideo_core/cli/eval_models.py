@@ -34,8 +34,8 @@ def compare_models(
     """Validate, score, compare every pair, and draw table, plots and page: A=dir B=dir C=dir --masks M.jsonl --out OUT.
 
     With --masks, videos are found by name ({id}.mp4, {prompt}-{seed}.mp4 or {prompt}.mp4) or by the ids of a model's
-    manifest; a sample without a video counts as missing. If stopped or killed, the same command continues at the first
-    missing score.
+    manifest; a sample without a video counts as missing. If stopped or killed, rerun the command to continue at the
+    first missing score.
     """
     from mvideo_core.cli.eval import show_problems, show_progress, write_all
     from mvideo_core.evaluation.compare import check_comparable

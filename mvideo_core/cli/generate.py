@@ -50,7 +50,7 @@ def generate(
 ) -> None:
     """Generate a video of any length from a prompt and one of: reference video and object, mask file, dataset sample.
 
-    If stopped or killed, the same command continues with the first missing clip. Exit code 3: the video is finished,
+    If stopped or killed, rerun the command to continue with the first missing clip. Exit code 3: the video is finished,
     but a warning about its masks needs a look.
     """
     from mvideo_core.generation.request import GenerateRequest

@@ -94,7 +94,7 @@ def estimate(
     price: float = typer.Option(0.0, "--price", min=0, help="Price of a GPU hour, in any currency."),
     as_json: bool = typer.Option(False, "--json", help="Print JSON."),
 ) -> None:
-    """Estimate GPU memory, hours and disk of a training, without weights or a GPU."""
+    """Estimate GPU memory, hours and disk of a training run, without weights or a GPU."""
     from mvideo_core.training.estimate.run import estimate as estimated
     from mvideo_core.training.estimate.run import lines
 

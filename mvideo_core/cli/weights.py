@@ -96,7 +96,7 @@ def fetch_(
 ) -> None:
     """Fetch models from their publishers: linked from the Hugging Face cache or downloaded, and checked by digest.
 
-    If stopped or interrupted, the same command continues. Uses HF_TOKEN, HF_ENDPOINT, HF_HOME, HF_HUB_OFFLINE and
+    If stopped or interrupted, rerun the command to continue. Uses HF_TOKEN, HF_ENDPOINT, HF_HOME, HF_HUB_OFFLINE and
     proxies.
     """
     wanted = [weights_needed.Needed(name, "", "") for name in names or []]

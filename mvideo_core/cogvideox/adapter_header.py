@@ -1,8 +1,8 @@
 """What the headers of an adapter's files say about it, for other programs.
 
 Three vocabularies: `modelspec.*` (Stability AI's Model Metadata Standard 1.0.1), `ss_*` (kohya's sd-scripts; only keys
-that apply to this training), and `mvideo.*` (digests of base and data). `modelspec.date` is left out, so that the same
-adapter gives the same bytes.
+that apply to this training run), and `mvideo.*` (digests of base and data). `modelspec.date` is left out, so that the
+same adapter gives the same bytes.
 """
 
 from collections.abc import Mapping
@@ -44,7 +44,7 @@ class CardOptions(Options):
 
 
 class Training(NamedTuple):
-    """What a training did.
+    """What a training run did.
 
     Attributes:
         base: name of the base weights; for a path, its last part.

@@ -41,7 +41,7 @@ class CompiledGraphs:
     def take(self, transformer: Any) -> None:
         """Compile the blocks in place, each as a whole.
 
-        Shapes are fixed (`dynamic=False`): a training has few, and fixed ones give the fastest code.
+        Shapes are fixed (`dynamic=False`): a training run has few, and fixed ones give the fastest code.
         """
         for block in transformer.transformer_blocks:
             _drop_idle_dropout(block)

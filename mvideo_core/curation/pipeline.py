@@ -11,7 +11,7 @@ from mvideo_core.base.records import Row
 from mvideo_core.base.shipped import shipped_path
 from mvideo_core.curation.ingest.sources import SourceOptions
 from mvideo_core.engine import STAGES
-from mvideo_core.engine.chain import chain, row_class, sample_stages, valid_markers, workspace_stages
+from mvideo_core.engine.chain import chain, part_stages, row_class, valid_markers, workspace_stages
 from mvideo_core.engine.loaded_models import model_in_use
 from mvideo_core.engine.part import stage_settings
 from mvideo_core.engine.plan import PlanOptions
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-PART_STAGES = sample_stages()
+PART_STAGES = part_stages()
 """Stages that run part by part, in order; shard and report then run over all parts."""
 
 PROFILES = shipped_path("deployments/profiles")

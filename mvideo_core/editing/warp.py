@@ -39,7 +39,7 @@ def warp_edges(edges: np.ndarray, map_23: np.ndarray, height: int, width: int) -
 
 
 def cut_shows(edges: np.ndarray, map_23: np.ndarray, height: int, width: int) -> bool:
-    """Whether the mask touches a side of the frame that the map moves well inside (by 2 % of the frame)."""
+    """Whether the mask touches a side of the frame that the map moves well inside (by 2% of the frame)."""
     if len(edges) == 0 or np.array_equal(map_23, IDENTITY):
         return False
     x0, y0, x1, y1 = box_xyxy(edges, width)

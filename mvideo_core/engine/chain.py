@@ -8,14 +8,14 @@ from mvideo_core.engine import STAGES
 from mvideo_core.store.workspace import Marker, Workspace
 
 
-def sample_stages() -> tuple[str, ...]:
+def part_stages() -> tuple[str, ...]:
     """Stages that run part by part, in order; the rows of all their parts together make the samples."""
     return tuple(stage.name for stage in STAGES.of_parts())
 
 
 def chain() -> tuple[str, ...]:
     """Everything that makes a dataset, in order: planned sources, stages, planned samples, shards."""
-    return ("source", *sample_stages(), "samples", "shard")
+    return ("source", *part_stages(), "samples", "shard")
 
 
 def workspace_stages(workspace: Workspace) -> tuple[str, ...]:
@@ -55,13 +55,13 @@ def stage_and_inputs(stage: str, reads: Collection[str] | None = None) -> set[st
     if stage == "report":
         return {*chain(), "report"}
     names = {stage, *(upstream_of(stage) if reads is None else reads)}
-    return names if names.isdisjoint({"samples"}) else names | {*sample_stages(), "samples"}
+    return names if names.isdisjoint({"samples"}) else names | {*part_stages(), "samples"}
 
 
 def sample_digests(workspace: Workspace) -> dict[str, str]:
     """For each stage that goes into the samples, the digest over all its current parts."""
     found: dict[str, str] = {}
-    for stage in sample_stages():
+    for stage in part_stages():
         markers = [workspace.current(stage, index) for index in range(workspace.parts_of(stage))]
         found[stage] = digest([marker.digest if marker else "" for marker in markers])
     return found

@@ -208,7 +208,7 @@ class PartJob:
                 worker = self.stage.open(self.options, context)
             batches = _alone if worker.independent else _batches
             for batch in heeding(batches(self.items, pending, worker.batch_size, crashes)):
-                with self._announce(batch, done), lock, closing(self._attempt(worker, batch, crashes)) as results:
+                with self._announce(batch, done), lock, closing(self._work_on_batch(worker, batch, crashes)) as results:
                     for item, rows in results:
                         stamped = self._stamp(item, rows, attempts)
                         self.journal.append(_completion(item, stamped))
@@ -235,7 +235,7 @@ class PartJob:
             for row in rows
         ]
 
-    def _attempt(
+    def _work_on_batch(
         self, worker: Worker, batch: list[Item], crashes: Counter[str]
     ) -> Generator[tuple[Item, list[Row]], None, None]:
         """Rows of each item of a batch, as they become known."""
@@ -245,18 +245,18 @@ class PartJob:
             return
         left = {item.content_key: item for item in batch}
         try:
-            for item, rows in self._work_through_kills(worker, batch):
+            for item, rows in self._call_worker(worker, batch):
                 del left[item.content_key]
                 yield item, rows
         except MediaError as error:
             if len(batch) > 1:
                 for item in left.values():
-                    yield from self._attempt(worker, [item], crashes)
+                    yield from self._work_on_batch(worker, [item], crashes)
             else:
                 log.warning("%s %s: %s", self.stage.name, batch[0].key, error)
                 yield batch[0], [self._failure_row(batch[0], "MediaError", str(error), 1)]
 
-    def _work_through_kills(self, worker: Worker, batch: list[Item]) -> Iterator[tuple[Item, list[Row]]]:
+    def _call_worker(self, worker: Worker, batch: list[Item]) -> Iterator[tuple[Item, list[Row]]]:
         left = {item.content_key: item for item in batch}
         for kills_left in range(MAX_KILLS - 1, -1, -1):
             remaining = list(left.values())

@@ -31,7 +31,7 @@ class Item:
     content_key: str
 
     def row(self, row_class: type[R]) -> R:
-        """Its row of a given class; each upstream stage writes a different one."""
+        """The item's row of this class; each upstream stage writes a different one."""
         return next(row for row in self.rows.values() if isinstance(row, row_class))
 
 

@@ -21,7 +21,7 @@ from mvideo_core.base.errors import ConfigError
 from mvideo_core.evaluation.suite import MAX_DRAWS, IntervalOptions
 
 MIN_CLUSTERS = 6
-"""Below this, no 5 % test exists: 5 prompts have 16 distinct flips, so the smallest p-value is 1/16."""
+"""Below this, no 5% test exists: 5 prompts have 16 distinct flips, so the smallest p-value is 1/16."""
 EXACT_CLUSTERS = 14
 """Up to this many prompts, all flips are tried (8,192); beyond it, that many draws (or all, if fewer)."""
 SPARE_DRAWS = 4

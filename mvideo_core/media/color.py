@@ -1,6 +1,6 @@
 """What a picture's samples mean: matrix, range, primaries and transfer, decided once for every reader.
 
-A file says it in its tags. If it does not: bt709 for HD, bt601 below (as players do), decided by the size of the
+File tags decide. Untagged files: bt709 for HD, bt601 below (as players do), decided by the size of the
 *source*, so a resize changes nothing. Everything this project writes is bt709, limited range, and tagged so.
 Numbers are those of ITU-T H.273, which containers, decoders and FFmpeg share.
 """

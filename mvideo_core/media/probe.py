@@ -1,4 +1,4 @@
-"""What an untrusted file is, determined in a child process that may crash, hang or starve without harming us."""
+"""Probe an untrusted file in a child process, so that a crash or hang there cannot affect this one."""
 
 import json
 import os
@@ -114,7 +114,9 @@ class Prober:
         self.close()
         ours, theirs = socket.socketpair()
         limits = sandbox.Limits(memory_bytes=int(options.memory_gib * 2**30))
-        argv = sandbox.guard_argv([sys.executable, "-I", _CHILD, str(theirs.fileno())], limits, deaf=True)
+        argv = sandbox.guard_argv(
+            [sys.executable, "-I", _CHILD, str(theirs.fileno())], limits, ignore_stop_signals=True
+        )
         with theirs:
             self._popen = subprocess.Popen(
                 argv, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, pass_fds=(theirs.fileno(),)

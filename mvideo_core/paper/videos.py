@@ -31,7 +31,7 @@ class Job(NamedTuple):
 
     Attributes:
         test_set: "prompts", "mask-to-video" or "complexmotion".
-        system: "base", or the name of a training (`system_of`).
+        system: "base", or the name of a training run (`system_of`).
         alpha: weight of the consistency loss in training; None for the base.
         n_clips: length in clips.
     """
@@ -95,7 +95,7 @@ def run_of(root: Path, alpha: float) -> Path:
 
 
 def adapter_of(root: Path, alpha: float | None) -> str:
-    """Folder of the newest adapter of a training; "" for the base.
+    """Folder of the newest adapter of a training run; "" for the base.
 
     Raises:
         StoreError: the training run has no checkpoint.

@@ -1,6 +1,6 @@
 """Runs as a script: apply limits, tie its life to the parent's, become the command. Standard library only.
 
-    python -I -S launcher.py '{"cpu_s": 60, "memory_bytes": 0, "deaf": 0, "parent": 123}' command arguments...
+    python -I -S launcher.py '{"cpu_s": 60, "memory_bytes": 0, "ignore_stop_signals": 0, "parent": 123}' COMMAND...
 
 A launcher instead of `preexec_fn`, which may deadlock in a parent with threads (workers, torch).
 """
@@ -55,6 +55,6 @@ if __name__ == "__main__":
     settings = json.loads(sys.argv[1])
     die_with_parent(settings["parent"])
     take_limits(settings)
-    if settings.get("deaf"):
+    if settings.get("ignore_stop_signals"):
         leave_stops_to_the_parent()
     os.execv(sys.argv[2], sys.argv[2:])  # noqa: S606 - no shell is the point

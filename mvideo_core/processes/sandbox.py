@@ -40,15 +40,16 @@ class Limits:
     memory_bytes: int = 0
 
 
-def guard_argv(argv: Sequence[str], limits: Limits, deaf: bool = False) -> list[str]:
+def guard_argv(argv: Sequence[str], limits: Limits, ignore_stop_signals: bool = False) -> list[str]:
     """The command wrapped by our launcher.
 
     Args:
         argv: `argv[0]` must be an absolute path.
-        deaf: it ignores the stop signals (SIGTERM, SIGINT, SIGHUP): its parent receives them and ends it.
+        ignore_stop_signals: it ignores SIGTERM, SIGINT and SIGHUP: its parent receives them and ends it.
     """
     settings = {
-        "cpu_s": int(limits.cpu_s), "memory_bytes": int(limits.memory_bytes), "deaf": int(deaf), "parent": os.getpid(),
+        "cpu_s": int(limits.cpu_s), "memory_bytes": int(limits.memory_bytes), "parent": os.getpid(),
+        "ignore_stop_signals": int(ignore_stop_signals),
     }  # fmt: skip
     return [sys.executable, "-I", "-S", _LAUNCHER, json.dumps(settings), *argv]
 
@@ -101,10 +102,10 @@ class Child:
 
 @contextmanager
 def child(argv: Sequence[str], limits: Limits, **popen_args: Any) -> Iterator[Child]:
-    """A guarded child that is certainly gone when the block ends. stdin defaults to /dev/null, stderr is collected."""
+    """A guarded child that is guaranteed to be gone when the block ends; stdin is /dev/null, stderr is collected."""
     popen_args.setdefault("stdin", subprocess.DEVNULL)
     popen_args.setdefault("stdout", subprocess.PIPE)
-    popen = subprocess.Popen(guard_argv(argv, limits, deaf=True), stderr=subprocess.PIPE, **popen_args)
+    popen = subprocess.Popen(guard_argv(argv, limits, ignore_stop_signals=True), stderr=subprocess.PIPE, **popen_args)
     running = Child(popen, limits)
     try:
         yield running

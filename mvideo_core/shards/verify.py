@@ -14,8 +14,8 @@ from mvideo_core.shards.dataset import read_info
 from mvideo_core.shards.files import DatasetFiles
 from mvideo_core.shards.index import INDEX_NAME
 from mvideo_core.shards.members import EXTENSIONS, header_bytes, pad_size
+from mvideo_core.shards.read_tar import tar_entries
 from mvideo_core.shards.stream import stream_samples
-from mvideo_core.shards.tars import tar_entries
 
 CHUNK_BYTES = 1 << 20
 

@@ -13,7 +13,7 @@ from mvideo_core.base.errors import StoreError
 from mvideo_core.base.records import Blob, Record, SampleRow, ShardPlanRow
 from mvideo_core.base.stopping import heeding
 from mvideo_core.shards.members import Member, sample_members, sample_row
-from mvideo_core.shards.tar_format import CHUNK_BYTES, add_member, open_tar
+from mvideo_core.shards.write_tar import CHUNK_BYTES, add_member, open_tar
 
 _N_BUFFERS = 8
 
@@ -79,7 +79,7 @@ def _damage_message(what: str, seen: str, wanted: str) -> str:
     )
 
 
-class _Promise(NamedTuple):
+class _ExpectedDigest(NamedTuple):
     """The recorded digest of the file whose chunks came last."""
 
     what: str
@@ -92,7 +92,7 @@ class _Sink:
     Hashing releases the interpreter lock. The chunks of a file are memoryviews of a few buffers. They pass through the
     thread that checks members to the one that digests the tar; then their buffer is free again. New memory for every
     chunk would cost as much time as the copy. A wrong digest is reported with the next member or at the end: waiting
-    for it after each member would stop the line.
+    for it after each member would stall the writer.
     """
 
     def __init__(self, out: IO[bytes]):
@@ -104,7 +104,7 @@ class _Sink:
         self._free: SimpleQueue[memoryview] = SimpleQueue()
         for _ in range(_N_BUFFERS):
             self._free.put(memoryview(bytearray(CHUNK_BYTES)))
-        self._written: SimpleQueue[bytearray | memoryview | _Promise | None] = SimpleQueue()
+        self._written: SimpleQueue[bytearray | memoryview | _ExpectedDigest | None] = SimpleQueue()
         self._checked: SimpleQueue[bytearray | memoryview | None] = SimpleQueue()
         self._threads = [
             threading.Thread(target=work, name=f"shard-{work.__name__.strip('_')}", daemon=True)
@@ -143,13 +143,13 @@ class _Sink:
         else:
             self._small += content
 
-    def expect(self, promise: _Promise) -> None:
-        """Compare the digest of the chunks since the last promise.
+    def expect(self, digest: _ExpectedDigest) -> None:
+        """Compare the digest of the chunks since the last expected digest.
 
         Raises:
             StoreError: an earlier file did not match its recorded digest.
         """
-        self._written.put(promise)
+        self._written.put(digest)
         self._raise_damage()
 
     def sha256(self) -> str:
@@ -173,7 +173,7 @@ class _Sink:
     def _check_members(self) -> None:
         state = hashlib.sha256()
         while (entry := self._written.get()) is not None:
-            if isinstance(entry, _Promise):
+            if isinstance(entry, _ExpectedDigest):
                 if state.hexdigest() != entry.sha256 and not self._damage:
                     seen, wanted = f"SHA-256 {state.hexdigest()}", f"SHA-256 {entry.sha256}"
                     self._damage = _damage_message(entry.what, seen, wanted)
@@ -218,7 +218,7 @@ class _Source:
         """
         if self._stream.read(1):
             raise self._wrong_size("more than ")
-        self._sink.expect(_Promise(self._what, self._member.sha256))
+        self._sink.expect(_ExpectedDigest(self._what, self._member.sha256))
 
     def _wrong_size(self, how: str) -> StoreError:
         seen, wanted = f"{how}{self._n_read} bytes", f"{self._member.size_bytes} bytes"

@@ -1,4 +1,4 @@
-"""Who works where: one owner per part, and stages in use, which `mvideo gc` leaves alone.
+"""Locks: one process per part; `mvideo gc` skips stages that are in use.
 
 Object stores have no locks. Two owners of a part there write the same bytes twice, which is wasteful but not wrong; gc
 deletes only files above a certain age there.
@@ -21,7 +21,7 @@ from mvideo_core.store.files import Folder
 log = logging.getLogger(__name__)
 
 FIRST_WORD_S, NEXT_WORD_S = 1.0, 60.0
-"""When a process that waits for a part first says so, and how often it repeats it."""
+"""Seconds until the first log line about waiting for a part, and between repeats."""
 GC_WAIT_S = 3600.0
 """How long work waits for a `mvideo gc` that is deleting files of the same stage."""
 

@@ -1,4 +1,4 @@
-"""The processes of a training: rank, all-reduce, barrier. A single process needs no process group.
+"""The processes of a training run: rank, all-reduce, barrier. A single process needs no process group.
 
 Gradients are averaged by one all-reduce of one flat fp32 buffer per optimizer step, not by DistributedDataParallel:
 with adapters the buffer is small (0.53 GB at 5b, rank 128), steps without history leave some parameters without

@@ -1,4 +1,4 @@
-"""Why a training ended: what its processes wrote, else what their log shows, else how they died."""
+"""Why a training run ended: what its processes wrote, else what their log shows, else how they died."""
 
 import json
 import logging

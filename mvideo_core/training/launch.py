@@ -1,4 +1,4 @@
-"""Start a training as child processes, relay its progress, pass on a stop, and re-raise its error.
+"""Start a training run as child processes, relay its progress, pass on a stop, and re-raise its error.
 
 A single process is started directly; several are started by torchrun, over several machines through its rendezvous. The
 children die with this process (Linux), so a killed launcher leaves nothing behind that writes to the run folder.
@@ -45,7 +45,7 @@ LAUNCHED = "MVIDEO_LAUNCHED"
 
 
 class LaunchOptions(Options):
-    """Processes of a training."""
+    """Processes of a training run."""
 
     processes: int = Field(default=0, ge=0, description="processes on this machine; 0: one per GPU")
     cpu_processes: int = Field(default=1, ge=1, description="used if `processes` is 0 and there is no GPU")

@@ -67,7 +67,7 @@ class MicroBatches(Protocol):
 
 
 class Trainer:
-    """State of a training on one rank.
+    """State of a training run on one rank.
 
     Args:
         objective: computes the loss.

@@ -1,4 +1,4 @@
-"""One process of a training: `python -m mvideo_core.training.main --config run.yaml`, alone or under torchrun.
+"""One process of a training run: `python -m mvideo_core.training.main --config run.yaml`, alone or under torchrun.
 
 All problems with the options are found before data is read. A failure is written to errors/rank-<n>.json of the
 run folder, where the launcher looks for it.
@@ -46,7 +46,7 @@ from mvideo_core.training.loss_weights import MaskLossOptions
 from mvideo_core.training.options import TrainOptions
 from mvideo_core.training.phases import FirstSteps, Say, phase_writer
 from mvideo_core.training.report import last_line, write_report
-from mvideo_core.training.start import find_start, resume
+from mvideo_core.training.resume import find_start, resume
 from mvideo_core.training.warm_start import OTHER_BASE, load_init_adapter
 
 if TYPE_CHECKING:
@@ -235,7 +235,7 @@ def batch_maker(
 
 
 def about_training(options: TrainOptions, data_sha256: str, step: int) -> dict[str, str]:
-    """What the headers of an adapter's files say about this training and, from the options' card, about the adapter."""
+    """What an adapter's headers say about this training run and, from the options' card, about the adapter."""
     training = Training(
         base=options.base.weights, data_sha256=data_sha256, seed=options.seed, step=step,
         global_batch=options.global_batch, peak_rate=options.optimizer.rate.peak,

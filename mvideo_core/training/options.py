@@ -1,4 +1,4 @@
-"""All options of a training; a profile is a YAML file of this form, and YAML is the only interface."""
+"""All options of a training run; a profile is a YAML file of this form, and YAML is the only interface."""
 
 from typing import Any, Self
 

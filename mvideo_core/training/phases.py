@@ -1,4 +1,4 @@
-"""What a training does before its first line of metrics: launch/phases.jsonl, one line per phase, and the log.
+"""What a training run does before its first line of metrics: launch/phases.jsonl, one line per phase, and the log.
 
 The launcher reads that file and shows the phase with its duration, so that loading and compiling are never silent.
 """
@@ -66,7 +66,7 @@ class FirstSteps(Callback):
 
 
 class PhaseClock:
-    """Shows the phase of a training: at once when it starts, and repeatedly with its duration.
+    """Shows the phase of a training run: at once when it starts, and repeatedly with its duration.
 
     Args:
         show: called with words such as "loading the base mini" or "loading the base mini (20 s)".

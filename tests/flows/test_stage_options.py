@@ -10,7 +10,7 @@ from mvideo.flows.build_mask_dataset import build_mask_dataset
 from mvideo.tasks.stages import TASKS, Parts
 from mvideo_core.base.errors import ConfigError
 from mvideo_core.curation.pipeline import PART_STAGES, PipelineOptions, models_in_use
-from mvideo_core.curation.scenes.cut import CutOptions
+from mvideo_core.curation.scenes.options import CutOptions
 from mvideo_core.engine import STAGES
 from mvideo_core.perception.detection.select import DetectOptions
 from tests.flows.toy import ToyOptions, planned, toy_a

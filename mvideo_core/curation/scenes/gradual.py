@@ -7,7 +7,7 @@ Two facts identify a blend x(a) = (1 - a) A + a B with a growing linearly from 0
   to half (with motion and light changes it stays on or near the straight line between E_A and E_B).
 
 A fade is a blend with a flat picture. For every window of several lengths the two residuals and the distance of the
-ends give one number of evidence, a logistic regression; of overlapping windows the one with most evidence wins. The
+ends are combined by logistic regression into one evidence score; of overlapping windows, the highest score wins. The
 weights come from drawn and real footage that is not part of this project; `benchmarks.transitions` fits new
 ones on the drawn world and compares both (docs/results/accuracy.md).
 

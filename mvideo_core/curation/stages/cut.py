@@ -6,7 +6,8 @@ from pathlib import Path
 from mvideo_core.base.records import ClipRow, Row, VideoRow
 from mvideo_core.curation.ingest.naming import path_of
 from mvideo_core.curation.scenes import SCENE_DETECTORS
-from mvideo_core.curation.scenes.cut import CutClip, CutOptions, CutResult, cut_video
+from mvideo_core.curation.scenes.cut import CutClip, CutResult, cut_video
+from mvideo_core.curation.scenes.options import CutOptions
 from mvideo_core.engine.stage import Item, Stage, StageContext, Worker
 
 

@@ -23,7 +23,7 @@ from mvideo_core.base.records import (
     VideoRow,
 )
 from mvideo_core.curation.ingest.naming import path_of
-from mvideo_core.engine.chain import row_class, sample_digests, sample_stages, stage_and_inputs, valid_markers
+from mvideo_core.engine.chain import part_stages, row_class, sample_digests, stage_and_inputs, valid_markers
 from mvideo_core.engine.plan import MAX_PARTS
 from mvideo_core.engine.run import count_parts
 from mvideo_core.shards.candidate_table import CandidateTable
@@ -105,7 +105,7 @@ def current_samples(
     Raises:
         ConfigError: a stage has not finished a part.
     """
-    parts = {stage: dict(valid_markers(workspace, stage)) for stage in sample_stages()}
+    parts = {stage: dict(valid_markers(workspace, stage)) for stage in part_stages()}
     for stage, found in parts.items():
         if len({marker.settings for marker in found.values() if marker is not None}) > 1:
             raise ConfigError(

@@ -1,8 +1,8 @@
 """The edits that a control score asks for: shift, scale, delay, freeze, swap, drop, fitted to a clip.
 
-Shift and scale begin at nothing in the first frame and are complete at 60 % of the clip, on one object; delay and
-freeze hold all objects. All keep the number of frames and objects. An edit that a clip has no use for (a delay of what
-does not move, a swap of one object) is left out with its reason.
+Shift and scale begin at nothing in the first frame and are complete at 60% of the clip, on one object; delay and
+freeze hold all objects. All keep the number of frames and objects. An edit that does not apply to a clip (a delay of
+what does not move, a swap of one object) is left out with its reason.
 """
 
 from collections.abc import Sequence

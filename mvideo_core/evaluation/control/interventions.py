@@ -25,7 +25,7 @@ class Written(NamedTuple):
     Attributes:
         path: of the manifest.
         n_items, n_edits: in it.
-        left_out: "cat-0, swap: why" for each edit that a clip has no use for.
+        left_out: "cat-0, swap: why" for each edit that does not apply to the clip.
         unusable: "cat-0: why" for each item that is not in the manifest.
     """
 

@@ -44,7 +44,7 @@ class MaskMiouOptions(OverlapPolicy, SegmenterOptions):
     )
     align: bool = Field(
         default=False,
-        description="if lengths differ: masks after the video's end score 0, and the item fails if they are over 5 %; "
+        description="if lengths differ: masks after the video's end score 0, and the item fails if they are over 5%; "
         "frames after the masks' end are ignored and counted. false: an error",
     )
     frames_per_pass: int = Field(

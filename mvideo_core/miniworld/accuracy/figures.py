@@ -102,8 +102,8 @@ class MaskFigures(Record):
         matched: objects that the pipeline tracked (mask IoU of at least `match_iou` on the first frame).
         all: every expected object on the first frame; untracked ones count as 0.
         kept: matched objects that passed the quality gate.
-        by_size: small, medium, large: mean visible area below 1.5 %, up to 5 %, above.
-        by_occlusion: clear (always at least 95 % visible), partial, vanishes (temporarily out of sight).
+        by_size: small, medium, large: mean visible area below 1.5%, up to 5%, above.
+        by_occlusion: clear (always at least 95% visible), partial, vanishes (temporarily out of sight).
         by_class_kind: seen, unseen.
         first_frame_j: mean J of matched objects on frame 0 only.
         crossings, crossings_kept: object pairs that overlap and separate; those after which the masklet is still on its

@@ -69,7 +69,7 @@ class TrainingForward:
 def anchor_logits(shapes: list[tuple[int, ...]]) -> tuple[Tensor, Tensor]:
     """(S, 4) inverse-sigmoid cxcywh anchors of unpadded maps and (S,) which ones the package uses, by its formula.
 
-    Width and height are 0.05 * 2^level of the frame; anchors within 1 % of an edge are not used.
+    Width and height are 0.05 * 2^level of the frame; anchors within 1% of an edge are not used.
     """
     levels = []
     for level, (height, width) in enumerate(shapes):

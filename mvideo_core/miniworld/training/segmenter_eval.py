@@ -29,7 +29,7 @@ class Followed:
     """Result for one object over one shot.
 
     Attributes:
-        size: "small" (below 1.5 % of the frame), "medium", "large" (above 5 %) on the first frame.
+        size: "small" (below 1.5% of the frame), "medium", "large" (above 5%) on the first frame.
         trial: "clear", "occluded" (less than half visible in some frame) or "absent" (not visible in some frame).
         confused: fraction of frames where the mask matches another object of the shot better than its own.
     """

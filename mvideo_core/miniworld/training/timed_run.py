@@ -31,7 +31,7 @@ class TimedRun(ABC):
         digits: decimals of the curve's values.
         clip_norm: maximum gradient norm.
         out: folder of the run.
-        device: "cpu", or "cuda" where a training can use it.
+        device: "cpu", or "cuda" where training can use it.
         mean: running mean of the weights, by name.
         step: optimizer steps so far.
         seconds: of training so far, including earlier runs (see `clock`).
@@ -165,7 +165,7 @@ class TimedRun(ABC):
         """Resume from the checkpoint of an earlier run, if there is one.
 
         Raises:
-            ConfigError: the checkpoint belongs to another training or size.
+            ConfigError: the checkpoint belongs to another training run or size.
             StoreError: it is damaged.
         """
         path = self.out / self.checkpoint_file

@@ -22,7 +22,7 @@ class CaptionInput:
         key: clip key.
         width, height: size of the clip, px.
         fps: frame rate of the clip and of the tracks.
-        frames_THWC: uint8 RGB frames of the whole clip or evenly spaced ones; or a function n -> n such frames.
+        frames_THWC: uint8 RGB frames of the whole clip or evenly spaced ones; or a function that returns n such frames.
         labels: one class name per object.
         boxes_NT4: float (objects, frames, 4), absolute xyxy px, half-open; NaN where the object is not visible.
         areas_NT: float (objects, frames) mask area in px; 0 where not visible.

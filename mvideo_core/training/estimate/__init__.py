@@ -1,1 +1,1 @@
-"""What a training needs, estimated before it starts: GPU memory, FLOPs, hours. No computation, no weights read."""
+"""What a training run needs, estimated before it starts: GPU memory, FLOPs, hours. No computation, no weights read."""

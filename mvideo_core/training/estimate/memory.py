@@ -52,7 +52,7 @@ class Memory(Record):
 
 
 def estimate_memory(options: "TrainOptions") -> Memory:
-    """Peak of one process of this training on a GPU; takes some seconds of CPU time.
+    """Peak of one process of this training run on a GPU; takes a few seconds of CPU time.
 
     Raises:
         ConfigError, ModelError: no such base model.

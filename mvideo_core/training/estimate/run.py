@@ -23,7 +23,7 @@ CLIP_STEPS, GUIDANCE_PASSES = 50, 2
 
 
 class Estimate(Record):
-    """What a training needs.
+    """What a training run needs.
 
     Attributes:
         flops_sample: of one sample's teacher, forward and backward. flops_recomputed: of its gradient checkpointing.
@@ -54,7 +54,7 @@ class Estimate(Record):
 
 
 def estimate(options: "TrainOptions", gpu: str = "h100", mfu: float = DEFAULT_MFU) -> Estimate:
-    """Estimate of a training on GPUs of one kind.
+    """Estimate of a training run on GPUs of one kind.
 
     Args:
         gpu: name in `GPUS`.

@@ -1,4 +1,4 @@
-"""The model of a training, built without memory (meta device), and inputs of the right shapes."""
+"""The model of a training run, built without memory (meta device), and inputs of the right shapes."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple

@@ -4,7 +4,7 @@ import pytest
 
 from mvideo_core.curation.ingest.describe import IngestOptions
 from mvideo_core.curation.ingest.sources import SourceOptions
-from mvideo_core.curation.scenes.cut import CutOptions
+from mvideo_core.curation.scenes.options import CutOptions
 from mvideo_core.curation.stages.cut import STAGE as CUT
 from mvideo_core.curation.stages.ingest import STAGE as INGEST
 from mvideo_core.curation.stages.sources import plan_sources

@@ -10,7 +10,7 @@ import pytest
 from mvideo_core.base.errors import StoreError
 from mvideo_core.base.records import Blob, PlannedSample, ShardPlanRow
 from mvideo_core.shards import sample_bytes, write_shard
-from mvideo_core.shards.tars import tar_entries
+from mvideo_core.shards.read_tar import tar_entries
 
 
 def blob(content):

@@ -13,7 +13,8 @@ import pytest
 from mvideo_core.curation.ingest.describe import describe
 from mvideo_core.curation.ingest.naming import uri_of
 from mvideo_core.curation.ingest.sources import SourceItem
-from mvideo_core.curation.scenes.cut import CutOptions, cut_video
+from mvideo_core.curation.scenes.cut import cut_video
+from mvideo_core.curation.scenes.options import CutOptions
 from mvideo_core.media.decode import read_clip
 from mvideo_core.miniworld.world import render_shot, sample_shot
 from tests.mvideo_core.media import samples

@@ -10,7 +10,8 @@ from mvideo_core.curation.ingest.describe import describe
 from mvideo_core.curation.ingest.naming import uri_of
 from mvideo_core.curation.ingest.sources import SourceItem
 from mvideo_core.curation.scenes import stream
-from mvideo_core.curation.scenes.cut import CutOptions, cut_video
+from mvideo_core.curation.scenes.cut import cut_video
+from mvideo_core.curation.scenes.options import CutOptions
 from mvideo_core.media.decode import first_frame
 from mvideo_core.media.ffmpeg import ffmpeg_path
 from tests.mvideo_core.media import bars

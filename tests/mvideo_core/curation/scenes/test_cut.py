@@ -16,7 +16,8 @@ from mvideo_core.curation.ingest.describe import describe
 from mvideo_core.curation.ingest.naming import uri_of
 from mvideo_core.curation.ingest.sources import SourceItem
 from mvideo_core.curation.scenes.clip_writer import ClipWriter, Encoding
-from mvideo_core.curation.scenes.cut import CutOptions, cut_video
+from mvideo_core.curation.scenes.cut import cut_video
+from mvideo_core.curation.scenes.options import CutOptions
 from mvideo_core.media.decode import first_frame, read_clip
 from mvideo_core.media.encode import write_mp4
 from mvideo_core.processes import sandbox
@@ -280,7 +281,8 @@ MEASURE = """
 import resource, sys
 from pathlib import Path
 from mvideo_core.base.records import VideoRow
-from mvideo_core.curation.scenes.cut import CutOptions, cut_video
+from mvideo_core.curation.scenes.cut import cut_video
+from mvideo_core.curation.scenes.options import CutOptions
 video = VideoRow(key="v", width=160, height=90, duration_s=float(sys.argv[3]))
 options = CutOptions(width=320, height=240, preset="ultrafast", clips_per_shot=int(sys.argv[4]))
 result = cut_video(sys.argv[1], video, sys.argv[2], options)

@@ -3,7 +3,7 @@
 import pytest
 
 from mvideo_core.base.errors import ConfigError
-from mvideo_core.curation.scenes.cut import CutOptions
+from mvideo_core.curation.scenes.options import CutOptions
 from mvideo_core.curation.scenes.plan import Boundary, ClipRules, PlannedClip, ShotPlanner, union_of_spans
 
 RULES = ClipRules(fps=8, min_shot_s=8, trim_s=0.25, min_frames=65, max_frames=97)

@@ -6,7 +6,8 @@ import pytest
 from mvideo_core.curation.ingest.describe import describe
 from mvideo_core.curation.ingest.naming import uri_of
 from mvideo_core.curation.ingest.sources import SourceItem
-from mvideo_core.curation.scenes.cut import CutOptions, cut_video
+from mvideo_core.curation.scenes.cut import cut_video
+from mvideo_core.curation.scenes.options import CutOptions
 from mvideo_core.curation.scenes.wipes import WipeFinder, WipeOptions
 from mvideo_core.media.encode import write_mp4
 from tests.mvideo_core.curation.scenes.drawn import Scene

@@ -26,7 +26,7 @@ def main() -> int:
     report.unlink(missing_ok=True)
     started = time.monotonic()
     command = [sys.executable, "-m", "pytest", "-m", DEFAULT_MARKS, f"--junitxml={report}", "--durations=10"]
-    command += ["-n", str(min(PROCESSES, len(os.sched_getaffinity(0)))), "--dist", "loadgroup"]
+    command += ["-n", str(min(PROCESSES, len(os.sched_getaffinity(0)))), "--dist", "loadscope"]
     command += ["--no-loadscope-reorder"]  # the end-to-end tests are few and long: start them early
     code = subprocess.run([*command, *sys.argv[1:]], check=False).returncode
     seconds = round(time.monotonic() - started, 1)

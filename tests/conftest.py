@@ -6,7 +6,6 @@ from typing import Any
 import pytest
 from xdist.scheduler import LoadScopeScheduling
 
-
 _PREFECT = ("tests/flows/", "tests/tasks/", "tests/deployments/", "tests/mvideo_core/doctor/test_checks.py")
 
 

@@ -1,0 +1,170 @@
+"""Drift: how colors, contrast and sharpness change from clip to clip of a long video, and how visible the joins are.
+
+For videos that were generated clip by clip (paper, section 3.3). Each statistic is averaged over the frames of a clip;
+its trend is the slope from clip to clip with a 95 % interval that allows for autocorrelation (`drift_meter`). A trend
+need not be an error: a camera that moves from meadow to sky also changes colors, so compare with videos of the same
+prompts and masks.
+
+`mask_drift` is the same for S_m.
+"""
+
+import json
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+from pydantic import Field
+
+from mvideo_core.base.errors import MediaError
+from mvideo_core.base.options import Options
+from mvideo_core.evaluation.base import METRICS, Metric, VideoScore
+from mvideo_core.evaluation.drift_meter import (
+    STATISTICS,
+    Trend,
+    clip_means,
+    fit_trend,
+    frame_statistics,
+    seam_ratio,
+    share_of,
+)
+from mvideo_core.evaluation.metrics.mask_miou import MaskMiou, MaskMiouOptions
+from mvideo_core.evaluation.video import EvalVideo
+
+FEWEST_CLIPS = 3
+
+
+class ClipOptions(Options):
+    """Where the joins are."""
+
+    new_frames: int = Field(
+        default=0,
+        ge=0,
+        description="frames each clip adds to the video; 0 = from the provenance.json that `mvideo generate` writes "
+        "next to it",
+    )
+
+
+@METRICS.register("drift")
+class Drift(Metric):
+    """Mean over the statistics of |slope| per clip, as a share (`share_of`); 0 = no drift."""
+
+    Options = ClipOptions
+    licence = "Apache-2.0 (own code, no weights)"
+
+    def __init__(self, options: ClipOptions):
+        self.options = options
+
+    @classmethod
+    def load(cls, options: ClipOptions, device: str = "cpu") -> Self:
+        """Nothing to load; `device` is not used."""
+        return cls(options)
+
+    def score(self, video: EvalVideo) -> VideoScore:
+        """The mean slope; `details` has each statistic's slope and interval, n_drifting, and the seam.
+
+        Raises:
+            MediaError: unreadable, joins unknown, or fewer than 3 whole clips.
+        """
+        new_frames = find_joins(video, self.options)
+        frames_THWC = video.frames_THWC
+        means_KS = clip_means(frame_statistics(frames_THWC), new_frames)
+        check_clips(video, len(means_KS), new_frames)
+        trends = {
+            name: fit_trend(share_of(name, values_K)) for name, values_K in zip(STATISTICS, means_KS.T, strict=True)
+        }
+        details = {"n_clips": float(len(means_KS)), "n_drifting": float(sum(one.drifts for one in trends.values()))}
+        seam = seam_ratio(frames_THWC, new_frames)
+        details |= {"seam": seam} if np.isfinite(seam) else {}
+        for name, trend in trends.items():
+            details |= describe_trend(trend, f"_{name}")
+        return VideoScore(value=float(np.mean([abs(one.slope) for one in trends.values()])), details=details)
+
+
+class MaskDriftOptions(MaskMiouOptions, ClipOptions):
+    """Joins, and the options of S_m."""
+
+
+@METRICS.register("mask_drift")
+class MaskDrift(Metric):
+    """Slope of S_m per clip, positive = better from clip to clip; the mean of clips that have a mask."""
+
+    Options = MaskDriftOptions
+    needs = frozenset({"masks"})
+    memory_options = MaskMiou.memory_options
+    licence = MaskMiou.licence
+
+    def __init__(self, metric: MaskMiou, options: MaskDriftOptions):
+        self.metric, self.options = metric, options
+        self.weights_sha256 = metric.weights_sha256
+
+    @classmethod
+    def uses_mini_network(cls, options: Any) -> bool:
+        """Whether the segmenter is smaller than every public one."""
+        return MaskMiou.uses_mini_network(options)
+
+    @classmethod
+    def load(cls, options: Any, device: str = "cpu") -> Self:
+        """With weights from disk.
+
+        Raises:
+            ModelError: weights missing. ConfigError: unknown segmenter or options.
+        """
+        return cls(MaskMiou.load(options, device), options)
+
+    def score(self, video: EvalVideo) -> VideoScore:
+        """The slope; `details` has its interval.
+
+        Raises:
+            MediaError: as S_m, joins unknown, fewer than 3 whole clips, or a clip without a scored frame.
+        """
+        new_frames = find_joins(video, self.options)
+        overlaps_T = self.metric.score(video).per_frame
+        per_frame = np.array([np.nan if one is None else one for one in overlaps_T])
+        check_clips(video, (len(per_frame) - 1) // new_frames, new_frames)
+        counts_K = clip_means(~np.isnan(per_frame), new_frames)
+        if not counts_K.all():
+            raise MediaError(
+                f"{video.item.id}: no mask in any frame of clip {int(np.argmin(counts_K))}, so S_m has no trend there"
+            )
+        values_K = clip_means(np.nan_to_num(per_frame), new_frames) / counts_K
+        trend = fit_trend(values_K)
+        return VideoScore(value=trend.slope, details={"n_clips": float(len(values_K)), **describe_trend(trend)})
+
+
+def describe_trend(trend: Trend, suffix: str = "") -> dict[str, float]:
+    """Slope and interval under fixed names: slope_red_mean, low_red_mean, high_red_mean."""
+    found = {f"slope{suffix}": trend.slope}
+    if trend.low is not None and trend.high is not None:
+        found |= {f"low{suffix}": trend.low, f"high{suffix}": trend.high}
+    return found
+
+
+def check_clips(video: EvalVideo, n_clips: int, new_frames: int) -> None:
+    """Raise MediaError if there are too few whole clips for a trend."""
+    if n_clips < FEWEST_CLIPS:
+        raise MediaError(
+            f"{video.item.id}: {n_clips} whole clips of {new_frames} new frames; a trend needs {FEWEST_CLIPS}: "
+            "generate a longer video, or correct new_frames"
+        )
+
+
+def find_joins(video: EvalVideo, options: ClipOptions) -> int:
+    """Frames that each clip adds.
+
+    Raises:
+        MediaError: neither the options nor a provenance.json of `mvideo generate` say so.
+    """
+    if options.new_frames:
+        return options.new_frames
+    place = Path(video.path).with_name("provenance.json")
+    try:
+        decides = json.loads(place.read_text(encoding="utf-8"))["decides"]
+        new_frames = int(decides["format"]["clip_frames"]) - 1
+    except (OSError, ValueError, KeyError, TypeError):
+        new_frames = 0
+    if new_frames < 1:
+        raise MediaError(
+            f"{video.item.id}: {place} does not say how long its clips are; set the metric's new_frames (32 for MVideo "
+            "at 8 fps)"
+        )
+    return new_frames

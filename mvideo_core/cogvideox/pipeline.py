@@ -50,6 +50,8 @@ from mvideo_core.weights.reading import loading
 
 log = logging.getLogger(__name__)
 
+Given = np.ndarray | Tensor | None
+"""A condition of the previous clip: its frames, or latents that are already scaled (`Conditions`)."""
 OnStep = Callable[["MVideoPipeline", int, int, Tensor], None]
 """Called after each step with (pipeline, step from 0, timestep, latents)."""
 
@@ -235,8 +237,8 @@ class MVideoPipeline(CogVideoXPipeline):
         self,
         prompt: str | None,
         mask: np.ndarray | None = None,
-        appearance_frame: np.ndarray | None = None,
-        motion_frames: np.ndarray | None = None,
+        appearance_frame: Given = None,
+        motion_frames: Given = None,
         *,
         negative_prompt: str = "",
         num_inference_steps: int = 50,
@@ -258,6 +260,7 @@ class MVideoPipeline(CogVideoXPipeline):
             mask: (T, H, W) bool or integer, T = clip_frames; None: no mask, which differs from an empty one.
             appearance_frame: (H, W, 3) uint8, last frame of the previous clip; None for a first clip.
             motion_frames: (T, H, W, 3) uint8, the previous clip, T = 8n + 1; downscaled here. None for a first clip.
+                Both also as scaled latents: (1, 1, C, h, w), and (1, F, C, h, w) at low resolution.
             negative_prompt: what the text guidance steers away from.
             num_inference_steps: preferably a divisor of the schedule's length (1000).
             guidance_scale: on the text; 1 turns it off and halves the cost.
@@ -343,20 +346,20 @@ class MVideoPipeline(CogVideoXPipeline):
         return {"step_index": n, "num_inference_steps": steps, "timestep": t, "sigma": sigma}
 
     def _conditions(
-        self,
-        mask: np.ndarray | None,
-        appearance_frame: np.ndarray | None,
-        motion_frames: np.ndarray | None,
-        history_sigma: float,
-        generator: Generator | None,
+        self, mask: np.ndarray | None, appearance: Given, motion: Given, sigma: float, generator: Generator | None
     ) -> Conditions:
         small = (self.format.motion_height_px, self.format.motion_width_px)
         conditions = Conditions(
             mask_BFCHW=None if mask is None else self.encode_mask(mask),
-            appearance_BFCHW=None if appearance_frame is None else self.encode_video(appearance_frame[None]),
-            motion_BFCHW=None if motion_frames is None else self.encode_video(motion_frames, *small),
+            appearance_BFCHW=self._encode_history(appearance),
+            motion_BFCHW=self._encode_history(motion, *small),
         )
-        return noisy_history(conditions, Schedule.of(self.scheduler), history_sigma, generator)
+        return noisy_history(conditions, Schedule.of(self.scheduler), sigma, generator)
+
+    def _encode_history(self, given: Given, *size: int) -> Tensor | None:
+        if isinstance(given, np.ndarray):
+            return self.encode_video(given if given.ndim == 4 else given[None], *size)
+        return None if given is None else given.to(self._execution_device, torch.float32)
 
     def _encode(self, video_CTHW: Tensor) -> Tensor:
         frames = video_CTHW.shape[1]
@@ -386,10 +389,10 @@ class MVideoPipeline(CogVideoXPipeline):
             return embeds
         raise ConfigError("pipeline: pass either one prompt (a string: a call makes one clip) or prompt_embeds")
 
-    def _check_call(self, mask: np.ndarray | None, appearance: np.ndarray | None) -> None:
+    def _check_call(self, mask: np.ndarray | None, appearance: Given) -> None:
         if mask is not None and len(mask) != self.format.clip_frames:
             raise ConfigError(
                 f"mask: {len(mask)} frames; expected {self.format.clip_frames}, one per frame of the clip"
             )
-        if appearance is not None and appearance.ndim != 3:
+        if isinstance(appearance, np.ndarray) and appearance.ndim != 3:
             raise ConfigError(f"appearance_frame: shape {appearance.shape}; expected one frame (H, W, 3)")

@@ -1,8 +1,8 @@
 """Recursive generation: each clip is conditioned on the one before (paper, section 3.3).
 
 Clips overlap by one frame: frame 0 of clip k shows what the last frame of clip k - 1 showed and is dropped, so N clips
-of 33 frames make 32 N + 1 frames. Between clips, frames are rounded to uint8, as they are in the file: a resumed run
-sees exactly what an uninterrupted one saw. One clip is in memory at a time.
+of 33 frames make 32 N + 1 frames. What a clip hands to the next (`handover`) is stored exactly: a resumed run sees what
+an uninterrupted one saw. One clip is in memory at a time.
 """
 
 import logging
@@ -17,6 +17,7 @@ import numpy as np
 from mvideo_core.base.errors import ConfigError
 from mvideo_core.cogvideox.pixels import check_not_blank
 from mvideo_core.cogvideox.video_format import VideoFormat
+from mvideo_core.generation.handover import LastClip
 from mvideo_core.generation.options import GenerateOptions
 from mvideo_core.generation.output import OutputFolder
 from mvideo_core.masks import MaskSequence
@@ -39,12 +40,12 @@ class ClipModel(Protocol):
         prompt: str,
         *,
         mask: np.ndarray | None,
-        appearance_frame: np.ndarray | None,
-        motion_frames: np.ndarray | None,
+        appearance_frame: Any,
+        motion_frames: Any,
         generator: Any,
         **sampling: Any,
     ) -> np.ndarray:
-        """Frames (T, H, W, 3) uint8 of one clip."""
+        """Frames (T, H, W, 3) uint8 of one clip; the history is frames or latents, as `LastClip.history` gives it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,17 +138,17 @@ def generate_long(
     whole = grid.n_frames(len(clips))
     if whole != n_frames:
         log.info("%d frames requested, %d generated (whole clips), last %d dropped", n_frames, whole, whole - n_frames)
-    before = output.last_frames() if 0 < output.n_clips < len(clips) else None
+    before = LastClip.of_arrays(output.last_clip()) if 0 < output.n_clips < len(clips) else None
     steps = _Steps(len(clips), options.steps, output.n_clips, progress)
     steps.note_clips(output.n_clips)
     for plan in clips[output.n_clips :]:
         started = time.monotonic()
         mask = mask_of(masks, plan, grid, options)
         frames = _make_clip(model, prompt, mask, before, plan, options, output, steps)
-        last = min(len(frames), n_frames - plan.start)
+        before = LastClip.of(frames, steps.latents, options, before)
+        new = slice(min(plan.index, 1), min(len(frames), n_frames - plan.start))
         took = round(time.monotonic() - started, 3)
-        output.add(frames[:last], min(plan.index, 1), grid.fps, options.crf, {"seed": plan.seed, "seconds": took})
-        before = frames
+        output.add(before.arrays(), new, grid.fps, options.crf, {"seed": plan.seed, "seconds": took})
         steps.note_clips(plan.index + 1)
     return output.video if output.video.exists() else output.finish(grid.fps)
 
@@ -158,6 +159,8 @@ class _Steps:
     def __init__(self, n_clips: int, n_steps: int, n_made: int, progress: Progress | None):
         self.n_clips, self.n_steps, self.progress = n_clips, n_steps, progress
         self.clip, self.first = n_made, n_made * n_steps
+        self.latents: Any = None
+        """Latents after the latest step; after a clip's last step, its own."""
         self.started_s = self.logged_s = time.monotonic()
 
     def note_clips(self, clips: int) -> None:
@@ -167,6 +170,7 @@ class _Steps:
 
     def __call__(self, pipeline: Any, step: int, timestep: int, latents: Any) -> None:
         """The pipeline's `callback_on_step_end`: step `step` of the current clip is done."""
+        self.latents = latents
         done, now_s = self.clip * self.n_steps + step + 1, time.monotonic()
         self._report(done)
         if now_s - self.logged_s >= LOG_EVERY_S:
@@ -186,7 +190,7 @@ def _make_clip(
     model: ClipModel,
     prompt: str,
     mask: np.ndarray | None,
-    before: np.ndarray | None,
+    before: LastClip | None,
     plan: ClipPlan,
     options: GenerateOptions,
     output: OutputFolder,
@@ -194,8 +198,7 @@ def _make_clip(
 ) -> np.ndarray:
     import torch
 
-    appearance = before[-1] if before is not None and options.appearance else None
-    motion = before if before is not None and options.motion else None
+    appearance, motion = before.history(options, model.format) if before is not None else (None, None)
     _keep_conditions(output, plan.index, appearance, motion, model.format.fps)
     frames = model(
         prompt,
@@ -216,11 +219,10 @@ def _make_clip(
     return frames
 
 
-def _keep_conditions(
-    output: OutputFolder, index: int, appearance: np.ndarray | None, motion: np.ndarray | None, fps: float
-) -> None:
+def _keep_conditions(output: OutputFolder, index: int, appearance: Any, motion: Any, fps: float) -> None:
+    """Write them as pictures; latents have none."""
     folder = output.folder / "conditions"
-    if appearance is not None:
+    if isinstance(appearance, np.ndarray):
         write_png(folder / f"appearance-{index:04d}.png", appearance)
-    if motion is not None:
+    if isinstance(motion, np.ndarray):
         write_mp4(motion, folder / f"motion-{index:04d}.mp4", fps)

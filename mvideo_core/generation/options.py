@@ -42,6 +42,15 @@ class GenerateOptions(Options):
         lt=1,
         description="noise on the two conditions above, in sigma like `draws.history_sigma` of training; 0: none",
     )
+    handover: Literal["frames", "latents"] = Field(
+        default="frames",
+        description="what the two conditions above are made from: frames = the previous clip, decoded and encoded "
+        "again (the paper); latents = its latents as sampled, without the VAE",
+    )
+    match_statistics: bool = Field(
+        default=False,
+        description="give the two conditions the first clip's mean and standard deviation, channel by channel",
+    )
     mask_end: Literal["error", "hold", "none"] = Field(
         default="error",
         description="if the masks end before the video: error, hold = repeat the last mask, none = no guidance",

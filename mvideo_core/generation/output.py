@@ -4,7 +4,7 @@ video.mp4          all clips, once they are finished
 provenance.json    prompt, options, digests of weights, adapter and masks, versions, seconds of each clip
 conditions/        masks.masks, and for each clip after the first appearance-0001.png and motion-0001.mp4
 clips/0000.mp4     new frames of each clip, viewable while the next one is generated
-clips/last.npz     frames of the last finished clip, exactly as the next one is conditioned on them
+clips/last.npz     the last finished clip (`handover.LastClip`), from which the next one is conditioned
 clips/done.json    the request's digest, and what is finished
 """
 
@@ -12,7 +12,7 @@ import json
 import os
 import zipfile
 import zlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -73,8 +73,8 @@ class OutputFolder:
         """Path of the MP4 with one clip's new frames."""
         return self.folder / "clips" / f"{index:04d}.mp4"
 
-    def last_frames(self) -> np.ndarray:
-        """Frames (T, H, W, 3) of the last finished clip.
+    def last_clip(self) -> dict[str, np.ndarray]:
+        """What `add` was given of the last finished clip; always "frames".
 
         Raises:
             StoreError: the file is missing or damaged.
@@ -82,28 +82,31 @@ class OutputFolder:
         path = self.folder / "clips" / "last.npz"
         try:
             with np.load(path) as stored:
-                frames, index = stored["frames"], int(stored["index"])
+                arrays, index = dict(stored), int(stored["index"])
+            if "frames" not in arrays:
+                raise KeyError("frames")
         except UNREADABLE as error:
             raise StoreError(f"{path}: cannot be read ({error}); start again with --overwrite") from error
         if index != self.n_clips - 1:
             raise StoreError(f"{path}: holds clip {index}, not {self.n_clips - 1}; start again with --overwrite")
-        return np.asarray(frames)
+        return arrays
 
-    def add(self, frames_THWC: np.ndarray, new_from: int, fps: float, crf: int, facts: dict[str, Any]) -> None:
-        """Finish a clip: write its MP4, then its frames for the next clip, and only then record that it is done.
+    def add(self, arrays: Mapping[str, np.ndarray], new: slice, fps: float, crf: int, facts: Mapping[str, Any]) -> None:
+        """Finish a clip: write its MP4, then its arrays for the next clip, and only then record that it is done.
 
         Args:
-            frames_THWC: all frames of the clip, uint8.
-            new_from: earlier frames are already in the previous clip.
+            arrays: what the next clip needs, by name; "frames" (T, H, W, 3), uint8, are those of the MP4.
+            new: which frames are new: the first is already in the previous clip, the last may not be wanted.
             facts: stored in the record, such as seconds.
         """
         index = self.n_clips
-        n_new = write_mp4(frames_THWC[new_from:], self.clip(index), fps, crf=crf)
-        # The previous clip's frames stay in `last` until the record names this clip; see `_read` for a kill in between.
+        n_new = write_mp4(arrays["frames"][new], self.clip(index), fps, crf=crf)
+        # The previous clip's arrays stay in `last` until the record names this clip; see `_read` for a kill in between.
         note = {**self.done, "clips": [*self.done["clips"], {"frames": n_new, **facts}]}
         staged = self.folder / "clips" / "next.npz"
+        stored: dict[str, Any] = {"index": index, **arrays}
         with new_file(staged) as part:
-            np.savez(part, frames=frames_THWC, index=index)
+            np.savez(part, **stored)
         self._write(note)
         staged.replace(self.folder / "clips" / "last.npz")
 

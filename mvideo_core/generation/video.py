@@ -105,7 +105,7 @@ def masks_of_video(masks: MaskClip, options: GenerateOptions, grid: VideoFormat)
 def _decides(loaded: Loaded, prompt: str, masks: MaskClip | None, options: GenerateOptions) -> dict[str, Any]:
     """Everything that decides the pixels; its digest identifies the folder's video."""
     # Options added in later versions are left out at their defaults, so that existing videos still match.
-    later = options.at_default("spacing", "dynamic_guidance", "execution")
+    later = options.at_default("spacing", "dynamic_guidance", "execution", "handover", "match_statistics")
     later |= {"cache"} if options.cache.kind == "none" else set()
     return {
         "prompt": prompt,

@@ -2,6 +2,7 @@
 
 import re
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -60,6 +61,39 @@ def test_masks_that_end_early(square: MaskSequence, loaded: Loaded) -> None:
 def test_masks_of_another_size_name_the_tool_that_helps(square: MaskSequence) -> None:
     with pytest.raises(ConfigError, match="mvideo masks resample"):
         length_frames(FAST, square, PAPER)
+
+
+HANDOVERS = [{}, {"handover": "latents"}, {"match_statistics": True}, {"handover": "latents", "match_statistics": True}]
+
+
+@pytest.mark.parametrize("change", HANDOVERS[1:])
+def test_a_stopped_video_resumes_to_the_same_bytes_with_every_handover(
+    square: MaskSequence, loaded: Loaded, tmp_path: Path, change: dict[str, Any]
+) -> None:
+    options = FAST.model_copy(update=change)
+    straight = generate_long(loaded.pipeline, "a ball", square, options, OutputFolder(tmp_path / "a", "r"))
+
+    def stop(done: int, total: int) -> None:
+        if done == 2 * FAST.steps + 1:  # in the third clip
+            raise Stopped
+
+    with pytest.raises(Stopped):
+        generate_long(loaded.pipeline, "a ball", square, options, OutputFolder(tmp_path / "b", "r"), stop)
+    again = OutputFolder(tmp_path / "b", "r")
+    assert again.n_clips == 2
+    resumed = generate_long(loaded.pipeline, "a ball", square, options, again)
+    assert resumed.read_bytes() == straight.read_bytes()
+    assert len(list((tmp_path / "a" / "conditions").iterdir())) == (0 if "handover" in change else 4)
+
+
+def test_every_handover_changes_the_video(square: MaskSequence, loaded: Loaded, tmp_path: Path) -> None:
+    made = [
+        generate_long(
+            loaded.pipeline, "a ball", square, FAST.model_copy(update=change), OutputFolder(tmp_path / str(n), "r")
+        ).read_bytes()
+        for n, change in enumerate(HANDOVERS)
+    ]
+    assert len(set(made)) == len(HANDOVERS)
 
 
 def test_a_stopped_video_resumes_to_the_same_bytes_and_says_how_far_it_is(

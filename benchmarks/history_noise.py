@@ -52,11 +52,11 @@ SAMPLING: dict[str, Any] = {"steps": 15, "guidance": 3.0, "mask_guidance": 3.0}
 """As in deployments/paper/demo.yaml."""
 
 
-def sequences(count: int, grid: Any) -> list[tuple[str, MaskSequence]]:
+def sequences(count: int, grid: Any, clips: int = CLIPS) -> list[tuple[str, MaskSequence]]:
     """Captions and masks of the first held-out shots whose objects cover MIN_AREA_FRAC of every frame."""
     found: list[tuple[str, MaskSequence]] = []
     period = 2 * grid.stride_frames
-    there_and_back = np.abs((np.arange(grid.n_frames(CLIPS)) + grid.stride_frames) % period - grid.stride_frames)
+    there_and_back = np.abs((np.arange(grid.n_frames(clips)) + grid.stride_frames) % period - grid.stride_frames)
     seed = 0
     while len(found) < count:
         spec = sample_shot(seed, "heldout")

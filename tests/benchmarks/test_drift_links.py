@@ -1,0 +1,78 @@
+"""The meter of links: a fault shows in its own link and in no other, and the verdict follows."""
+
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from benchmarks.drift_links import (
+    EXACT,
+    LINKS,
+    TOLERANCE,
+    Fault,
+    MeteredPipeline,
+    Normal,
+    attribute,
+    draw_fault,
+    prepare,
+    run_chain,
+)
+from mvideo_core.cogvideox.base import BaseOptions, load_base
+from mvideo_core.evaluation.drift_meter import STATISTICS
+
+NONE = np.zeros(len(STATISTICS))
+
+
+@pytest.fixture(scope="module")
+def setting() -> Any:
+    torch.set_num_threads(1)
+    pipeline: Any = MeteredPipeline.from_base(load_base(BaseOptions(weights="random:tiny-sincos", dtype="fp32")))
+    pipeline.set_progress_bar_config(disable=True)
+    return prepare(pipeline, 1)
+
+
+@pytest.mark.parametrize("link", EXACT)
+def test_a_fault_shows_in_its_own_link_only(setting: Any, link: str) -> None:
+    notes = run_chain(setting, 0, Fault(link, "offset", 40.0, 1))
+    for other in EXACT:
+        excess = np.abs(notes.mean(other)).max()
+        if other == link:
+            assert excess > 0.01, other
+        else:
+            assert excess == 0, other
+
+
+def test_a_fault_of_the_decoder_is_measured_in_gray_levels(setting: Any) -> None:
+    """20 levels on green: its mean moves by 20, red's by 0."""
+    notes = run_chain(setting, 0, Fault("decode", "offset", 20.0, 1))
+    assert notes.mean("decode")[1] == pytest.approx(20, abs=0.5)
+    assert notes.mean("decode")[0] == 0
+
+
+def test_the_denoisers_fault_leaves_the_other_links_alone(setting: Any) -> None:
+    notes, clean = run_chain(setting, 0, Fault("denoiser", "offset", 40.0, 1)), run_chain(setting, 0, None)
+    assert not np.array_equal(notes.mean("denoiser"), clean.mean("denoiser"))
+    assert all(np.abs(notes.mean(link)).max() == 0 for link in EXACT)
+
+
+def test_verdicts_on_drawn_numbers() -> None:
+    """Chains whose denoiser adds noise of 2 levels: an offset of 20 is found, its absence is not."""
+    random = np.random.default_rng(0)
+    normal = Normal.of(random.normal(0, 2, (24, len(STATISTICS))))
+    quiet = dict.fromkeys(LINKS, NONE) | {"denoiser": random.normal(0, 2, len(STATISTICS))}
+    assert attribute(quiet, normal) == "none"
+    assert attribute(quiet | {"denoiser": quiet["denoiser"] + 20}, normal) == "denoiser"
+    for link in EXACT:
+        assert attribute(quiet | {link: NONE + 2 * TOLERANCE, "denoiser": NONE + 50}, normal) == link
+
+
+def test_faults_by_hand() -> None:
+    frames = np.full((1, 4, 4, 3), 100, np.uint8)
+    frames[:, :2] = 60
+    assert Fault("x", "gain", 0.1, 0).apply(frames)[0, 0, 0].tolist() == pytest.approx([66, 60, 60])
+    assert Fault("x", "offset", -5, 2).apply(frames)[0, 3, 0].tolist() == [100, 100, 95]
+    assert Fault("x", "contrast", 0.5, 0).apply(frames)[0, ::3, 0, 0].tolist() == [50, 110]
+    assert Fault("x", "blur", 1.0, 0).apply(frames)[0, 1, 0, 0] > 60
+    drawn = [draw_fault(np.random.default_rng(n), "motion") for n in range(40)]
+    assert {one.kind for one in drawn} == {"gain", "offset", "contrast", "blur"}

@@ -111,7 +111,7 @@ def measure_shards(n_clips: int) -> dict[str, Any]:
     with tempfile.TemporaryDirectory(prefix="mvideo-bench-") as folder:
         layout = Layout(Path(folder) / "samples.db", ShardOptions(exclude_terms=("tank",)))
         for found in simulate_samples(n_clips):
-            layout.put(found)
+            layout.put(*found)
         n_shards = layout.settle()
         layout.digest()
         layout.part_rows(0, min(n_shards, 256), "datasets/x")

@@ -10,7 +10,7 @@ from mvideo_core.base.errors import ConfigError
 from mvideo_core.base.options import Over, merge
 from mvideo_core.curation.pipeline import PART_STAGES, PipelineOptions, load_profile
 from mvideo_core.engine import STAGES
-from mvideo_core.engine.run import StageSummary, count_parts
+from mvideo_core.engine.run import StageSummary, count_parts, require_enabled
 from mvideo_core.store.workspace import Workspace
 
 P = ParamSpec("P")
@@ -61,12 +61,14 @@ def finish_stage(
     """Run one part-wise stage from its upstream stages' rows on disk: the body of every stage flow.
 
     Raises:
-        ConfigError: no plan, a part outside it, or engine "workers" (a stage run is what workers run).
+        ConfigError: no plan, a part outside it, options that leave the stage out,
+            or engine "workers" (a stage run is what workers run).
     """
     if engine.kind == "workers":
         raise ConfigError(
             f"{name}: a stage deployment runs on engine threads or ray; workers is for build-mask-dataset"
         )
+    require_enabled(STAGES.get(name), options.of(name))
     n_parts = count_parts(Workspace(workspace))
     indices = range(n_parts) if parts is None else sorted(set(parts))
     if unknown := [index for index in indices if not 0 <= index < n_parts]:

@@ -16,7 +16,7 @@ from mvideo.tasks import plan
 from mvideo_core.base.forms import ProfileName, Values
 from mvideo_core.base.options import Over
 from mvideo_core.curation.ingest.sources import SourceOptions
-from mvideo_core.curation.pipeline import PART_STAGES, PROFILES, PipelineOptions, models_in_use, reach_servers
+from mvideo_core.curation.pipeline import PROFILES, PipelineOptions, models_in_use, reach_servers, stages_to_run
 from mvideo_core.doctor import CheckContext, require
 from mvideo_core.engine.plan import PlanOptions
 from mvideo_core.engine.run import RunOptions
@@ -40,9 +40,10 @@ def build_mask_dataset(
     engine: EngineOptions = EngineOptions(),
     **stages: dict[str, Any] | None,
 ) -> ReportSummary | State[ReportSummary]:
-    """Ingest, cut, detect, segment, caption, shard, report. If killed at any moment, a retry resumes where it stopped.
+    """Ingest, cut, clean (if it has filters), detect, segment, caption, shard, report.
 
-    Ends as "CompletedWithWarnings" when a stage finished but its output needs a look.
+    If killed at any moment, a retry resumes where it stopped. Ends as "CompletedWithWarnings"
+    when a stage finished but its output needs a look.
 
     Args:
         workspace: local path or fsspec URL; created if it does not exist.
@@ -56,9 +57,10 @@ def build_mask_dataset(
     options = resolve(profile, overrides, plan=plan_options, run=run, **stages)
     require("data", CheckContext(workspace=workspace, pipeline=options))
     planned = plan.plan(workspace, source, options.plan)
+    names = stages_to_run(Workspace(workspace), options)
     reach_servers(options, Workspace(workspace))  # new sources may need a server that was not needed before
     log.info("plan: %d sources in %d parts; %s", planned.n_sources, planned.n_parts, models_in_use(options))
-    steps = [step(name, options.of(name)) for name in PART_STAGES]
+    steps = [step(name, options.of(name)) for name in names]
     with open_engine(engine, options.run.jobs) as running:
         Pipeline(running, steps, workspace, range(planned.n_parts), options.run.max_failed_frac).run()
     write_dataset(workspace, options, engine)

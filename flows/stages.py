@@ -1,4 +1,4 @@
-"""Deployments "ingest", "cut", "detect", "segment", "caption", and those of added stages: one stage by itself."""
+"""Deployments of single stages: "ingest", "cut", "clean", "detect", "segment", "caption", and added ones."""
 
 from typing import Annotated, Any
 

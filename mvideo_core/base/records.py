@@ -75,7 +75,7 @@ class Row(Record):
     """
 
     volatile: ClassVar[tuple[str, ...]] = ()
-    """Fields that say where something is stored, not what it is; they stay out of content digests."""
+    """Fields that do not matter to later stages, such as where something is stored; they stay out of digests."""
 
     key: str
     parent: str = ""
@@ -156,7 +156,11 @@ class ClipRow(Row):
         source_errors: decoder errors over the whole source.
         color_shift: largest difference between the mean red, green or blue of clip and source, 0 to 255.
         deinterlaced, tone_mapped: what was applied to the source's pictures.
+        bars: black bars that were cropped at top, bottom, left and right of the source's picture, fractions of its
+            height and width; [] = none.
     """
+
+    volatile: ClassVar[tuple[str, ...]] = ("bars",)  # the clip's bytes say it
 
     shot_index: int = 0
     start_s: float = 0.0
@@ -170,10 +174,39 @@ class ClipRow(Row):
     color_shift: float = 0.0
     deinterlaced: bool = False
     tone_mapped: bool = False
+    bars: list[float] = []
     clip: Blob | None = None
     source_sha256: str = ""
     source_url: str = ""
     licence: str = ""
+
+
+class FilterValue(Record):
+    """What one filter measured on a clip."""
+
+    name: str
+    value: float
+
+
+class Look(Record):
+    """Perceptual hashes of a clip, by which near duplicates are found.
+
+    Attributes:
+        hashes: for the whole picture and for smaller parts of it: hashes of several frames, 16 hex digits each.
+        max_bits: two clips with at most this many different bits per frame are near duplicates.
+    """
+
+    hashes: list[str]
+    max_bits: float
+
+
+class CleanRow(Row):
+    """clean: what the filters measured on a clip. A later stage depends only on which clips are kept."""
+
+    volatile: ClassVar[tuple[str, ...]] = ("values", "look")
+
+    values: list[FilterValue] = []
+    look: Look | None = None
 
 
 class DetectionRow(Row):

@@ -67,7 +67,7 @@ def mask_to_video(
     )
     taken: set[str] = set()
     if training:
-        for sample, clip, _ in current_samples(Workspace.existing(training)):
+        for sample, clip, *_ in current_samples(Workspace.existing(training)):
             taken |= {sample.video_id, clip.source_sha256} - {""}
     candidates = _candidates(workspace)
     _write(choose_mask_to_video(candidates, options, taken), Path(out), length)
@@ -154,7 +154,7 @@ def vbench(
 
 
 def _candidates(workspace: str) -> list[TestCandidate]:
-    return [candidate_of(sample) for sample, _, _ in current_samples(Workspace.existing(workspace))]
+    return [candidate_of(sample) for sample, *_ in current_samples(Workspace.existing(workspace))]
 
 
 class _Length(NamedTuple):

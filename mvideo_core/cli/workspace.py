@@ -26,15 +26,14 @@ def status(
     as_json: bool = typer.Option(False, "--json", help="Print JSON instead of a table."),
 ) -> None:
     """Show what is done, stage by stage, and why items were dropped. Parts of older input or options are not done."""
-    from mvideo_core.engine.chain import row_class, valid_markers, workspace_stages
+    from mvideo_core.engine.chain import in_use, row_class, valid_markers, workspace_stages
     from mvideo_core.store.snapshot import snapshot
     from mvideo_core.store.status import failures, reason_lines, stage_status
     from mvideo_core.store.workspace import POINTERS, Workspace
 
     ws = snapshot(Workspace.existing(workspace))
-    states = [
-        stage_status(ws, name, [one for _, one in valid_markers(ws, name) if one]) for name in workspace_stages(ws)
-    ]
+    names = in_use(ws, workspace_stages(ws))
+    states = [stage_status(ws, name, [one for _, one in valid_markers(ws, name) if one]) for name in names]
     if as_json:
         typer.echo(json.dumps([state.model_dump() for state in states], indent=1))
         return

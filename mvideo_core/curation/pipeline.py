@@ -11,7 +11,15 @@ from mvideo_core.base.records import Row
 from mvideo_core.base.shipped import shipped_path
 from mvideo_core.curation.ingest.sources import SourceOptions
 from mvideo_core.engine import STAGES
-from mvideo_core.engine.chain import chain, part_stages, row_class, valid_markers, workspace_stages
+from mvideo_core.engine.chain import (
+    chain,
+    in_use,
+    row_class,
+    part_stages,
+    switch_off,
+    valid_markers,
+    workspace_stages,
+)
 from mvideo_core.engine.loaded_models import model_in_use
 from mvideo_core.engine.part import stage_settings
 from mvideo_core.engine.plan import PlanOptions
@@ -71,6 +79,20 @@ def load_profile(name: str, overrides: dict[str, Any] | None = None) -> Pipeline
     return PipelineOptions.of_profile(PROFILES, name, overrides)
 
 
+def stages_to_run(workspace: Workspace, options: PipelineOptions) -> list[str]:
+    """Stages of parts that these options run, in order; the workspace records which optional ones it leaves out."""
+    found = []
+    for name in PART_STAGES:
+        stage, own = STAGES.get(name), options.of(name)
+        if stage.enabled is not None and not stage.enabled(own):
+            switch_off(workspace, name)
+            continue
+        if stage.enabled is not None:
+            workspace.ask_for(name, stage_settings(stage, own))
+        found.append(name)
+    return found
+
+
 def preflight(
     options: PipelineOptions, workspace: Workspace | None = None, stages: Sequence[str] = (*PART_STAGES, "shard")
 ) -> None:
@@ -124,7 +146,7 @@ def _is_finished(workspace: Workspace, stage: Stage, options: Options) -> bool:
     """Whether a stage (with these options) and all stages before it have finished every part of the current plan."""
     settings = stage_settings(stage, options)
     names = PART_STAGES[: PART_STAGES.index(stage.name) + 1] if stage.name in PART_STAGES else (stage.name,)
-    found = [marker for name in names for _, marker in valid_markers(workspace, name)]
+    found = [marker for name in in_use(workspace, names) for _, marker in valid_markers(workspace, name)]
     return bool(found) and all(
         marker is not None and (marker.stage != stage.name or marker.settings == settings) for marker in found
     )
@@ -157,9 +179,10 @@ def run_pipeline(
     if not checked:
         preflight(options, workspace)
     plan = plan_sources(workspace, source, options.plan)
+    names = stages_to_run(workspace, options)
     reach_servers(options, workspace)  # new sources may need a server that earlier ones did not
     log.info("plan: %d sources in %d parts; %s", plan.n_sources, plan.n_parts, models_in_use(options))
-    for name in PART_STAGES:
+    for name in names:
         report(run_stage(workspace, STAGES.get(name), options.of(name), options.run))
     report(shard_dataset(workspace, options.shard, options.run))
     return build_report(workspace)

@@ -3,6 +3,7 @@
 ORDER = (
     "ingest",  # files -> videos, probed and hashed
     "cut",  # videos -> shots -> clips
+    "clean",  # clips -> those worth keeping (off by default)
     "detect",  # first frames -> boxes with classes
     "segment",  # clips and boxes -> mask sequences
     "caption",  # clips and tracks -> texts

@@ -1,11 +1,14 @@
 """Which finished parts belong together: a part counts only if made from what its upstream stages hold now."""
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterable, Iterator
 
 from mvideo_core.base.options import digest
 from mvideo_core.base.records import PLANNED_ROWS, Row
 from mvideo_core.engine import STAGES
 from mvideo_core.store.workspace import Marker, Workspace
+
+OFF = "off"
+"""Recorded instead of a digest of settings for a stage that the last run left out."""
 
 
 def part_stages() -> tuple[str, ...]:
@@ -43,6 +46,17 @@ def upstream_of(stage: str) -> tuple[str, ...]:
     return () if stage in PLANNED_ROWS else STAGES.get(stage).reads
 
 
+def switch_off(workspace: Workspace, stage: str) -> None:
+    """Leave an optional stage out from now on; its finished parts are kept for when it is used again."""
+    workspace.ask_for(stage, OFF)
+
+
+def in_use(workspace: Workspace, stages: Iterable[str]) -> tuple[str, ...]:
+    """The stages without those that this workspace leaves out."""
+    optional = {stage.name for stage in STAGES.in_order() if stage.enabled is not None}
+    return tuple(name for name in stages if name not in optional or workspace.last_request(name) not in (None, OFF))
+
+
 def stage_and_inputs(stage: str, reads: Collection[str] | None = None) -> set[str]:
     """The stage and those whose files it reads: gc leaves them alone in the meantime.
 
@@ -61,7 +75,7 @@ def stage_and_inputs(stage: str, reads: Collection[str] | None = None) -> set[st
 def sample_digests(workspace: Workspace) -> dict[str, str]:
     """For each stage that goes into the samples, the digest over all its current parts."""
     found: dict[str, str] = {}
-    for stage in part_stages():
+    for stage in in_use(workspace, part_stages()):
         markers = [workspace.current(stage, index) for index in range(workspace.parts_of(stage))]
         found[stage] = digest([marker.digest if marker else "" for marker in markers])
     return found
@@ -81,6 +95,6 @@ def valid_markers(workspace: Workspace, stage: str) -> Iterator[tuple[int, Marke
         if stage == "samples":
             fresh = marker.inputs == sampled
         else:
-            ups = {name: workspace.current(name, index) for name in upstream_of(stage)}
+            ups = {name: workspace.current(name, index) for name in in_use(workspace, upstream_of(stage))}
             fresh = all(up is not None and marker.inputs.get(name) == up.digest for name, up in ups.items())
         yield index, marker if fresh else None

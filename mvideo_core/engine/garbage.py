@@ -11,7 +11,7 @@ from pathlib import Path
 
 from mvideo_core.base.locks import file_lock, folder_lock
 from mvideo_core.base.records import Record, Row
-from mvideo_core.engine.chain import upstream_of, valid_markers
+from mvideo_core.engine.chain import in_use, upstream_of, valid_markers
 from mvideo_core.engine.part import items_of
 from mvideo_core.store.journal import Journal
 from mvideo_core.store.keys import part_key
@@ -195,7 +195,7 @@ class _Sweep:
 
     def _upstream(self, stage: str) -> Iterator[dict[str, Marker]]:
         """Current markers of the upstream stages, for each part that has them all."""
-        names = upstream_of(stage)
+        names = in_use(self.workspace, upstream_of(stage))
         for index in range(self.workspace.parts_of(stage)) if names else ():
             found = {name: self.workspace.current(name, index) for name in names}
             whole = {name: marker for name, marker in found.items() if marker is not None}

@@ -18,7 +18,7 @@ from mvideo_core.base.errors import ConfigError, KilledError, MediaError, StoreE
 from mvideo_core.base.options import Options
 from mvideo_core.base.records import Row
 from mvideo_core.base.stopping import heeding, raise_if_stopped
-from mvideo_core.engine.chain import row_class, stage_and_inputs
+from mvideo_core.engine.chain import in_use, row_class, stage_and_inputs
 from mvideo_core.engine.stage import Item, Stage, StageContext, Worker
 from mvideo_core.store.commit import commit_part
 from mvideo_core.store.journal import Journal
@@ -317,7 +317,7 @@ def upstream_markers(workspace: Workspace, stage: Stage, index: int) -> dict[str
         ConfigError: an upstream part is not finished; the message names the command that finishes it.
     """
     found: dict[str, Marker] = {}
-    for name in stage.reads:
+    for name in in_use(workspace, stage.reads):
         marker = workspace.current(name, index)
         if marker is None:
             raise ConfigError(

@@ -62,11 +62,12 @@ def run_stage(
         progress: called with (part, items done, items in the part).
 
     Raises:
-        ConfigError: there is no plan, no such part, or an upstream part is missing.
+        ConfigError: there is no plan, no such part, an upstream part is missing, or the options leave the stage out.
         StoreError: more than `max_failed_frac` of the items failed (their rows are kept).
     """
     run = run or RunOptions()
     started = time.monotonic()
+    require_enabled(stage, options)
     indices = list(range(count_parts(workspace)) if parts is None else _check_parts(workspace, stage.name, parts))
     report = progress or (lambda _part, _done, _total: None)
     settings = stage_settings(stage, options)  # once: it reads weights
@@ -85,6 +86,19 @@ def run_stage(
     summary = summarize(stage.name, [result.marker for result in results], reused, time.monotonic() - started)
     check_failed(summary, run.max_failed_frac)
     return summary.model_copy(update={"warnings": stage.review(workspace, options)})
+
+
+def require_enabled(stage: Stage, options: Options) -> None:
+    """Refuse to run a stage whose options leave it out.
+
+    Raises:
+        ConfigError: they do.
+    """
+    if stage.enabled is not None and not stage.enabled(options):
+        raise ConfigError(
+            f"stage {stage.name}: its options are empty, so there is nothing to run; set {stage.name}.* in the profile "
+            f"or with --set (`mvideo profiles mini` lists the options); a full run without them leaves the stage out"
+        )
 
 
 def _check_parts(workspace: Workspace, stage: str, parts: Sequence[int]) -> Sequence[int]:

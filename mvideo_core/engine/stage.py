@@ -119,6 +119,23 @@ class StageContext:
         return self.commit(local, name, content_key)
 
 
+@dataclass(frozen=True, slots=True)
+class Chart:
+    """A histogram of the report over the rows of a stage, dropped ones included.
+
+    Attributes:
+        title, unit: for the page.
+        low, high: range of the bins.
+        values: of one row; [] if it has none.
+    """
+
+    title: str
+    unit: str
+    low: float
+    high: float
+    values: Callable[[Row], Sequence[float]]
+
+
 @dataclass(frozen=True)
 class Stage:
     """One stage of the pipeline, declared once.
@@ -136,11 +153,14 @@ class Stage:
         expands: an item may give several rows (a video's clips).
         before: for a stage from another package: the stage it precedes, which then processes only what is `ok` here.
         open: creates the worker; called only if there is work left.
+        enabled: whether the stage runs under these options; None = always. Stages that read it work without it,
+            with the same keys as if it did not exist.
         externals: digests of files that options name (weights, lists), so that a new file means a new key.
         content: the options that decide the output; the rest (timeouts, hosts) stays out of the keys.
         check: raises what would stop the stage later: wrong options, a missing extra, an unset key. No network.
         reach: raises if a server that the stage needs does not respond; called only while work is left.
         review: reasons why a finished stage's output needs a look, from all its current rows.
+        charts: histograms of its rows for the report.
         adopts: rows of earlier parts may be reused for items with the same content (not if files must be stored
             together).
     """
@@ -156,9 +176,11 @@ class Stage:
     title: str = ""
     expands: bool = False
     before: str = ""
+    enabled: Callable[[Any], bool] | None = None
     externals: Callable[[Any], dict[str, str]] = lambda _options: {}
     content: Callable[[Any], Any] = lambda options: options
     check: Callable[[Any], None] = lambda _options: None
     reach: Callable[[Any], None] = lambda _options: None
     review: Callable[[Workspace, Any], list[str]] = lambda _workspace, _options: []
+    charts: Callable[[], Sequence[Chart]] = tuple
     adopts: bool = True

@@ -61,7 +61,7 @@ def build_test_sets(options: PaperOptions, root: Path) -> list[Path]:
 def _mask_to_video(options: PaperOptions, root: Path) -> TestSet:
     card = read_card(card_path("unseen"))
     taken: set[str] = set()
-    for sample, clip, _ in current_samples(Workspace(workspace_of(options, root, "train"))):
+    for sample, clip, *_ in current_samples(Workspace(workspace_of(options, root, "train"))):
         taken |= {sample.video_id, clip.source_sha256} - {""}
     wanted = MaskToVideoOptions(
         classes=[one.name for one in card.classes],
@@ -81,4 +81,4 @@ def _complex_motion(options: PaperOptions, root: Path) -> TestSet:
 
 def _candidates(options: PaperOptions, root: Path, name: SetName) -> list[TestCandidate]:
     workspace = Workspace(workspace_of(options, root, name))
-    return [candidate_of(sample) for sample, _, _ in current_samples(workspace)]
+    return [candidate_of(sample) for sample, *_ in current_samples(workspace)]

@@ -9,6 +9,7 @@ from mvideo_core.base.errors import ConfigError
 from mvideo_core.base.term_search import TermFinder
 from mvideo_core.shards.candidates import Candidate, Exclusion, draw, split_of
 from mvideo_core.shards.exclusion_lists import ExclusionList
+from mvideo_core.shards.near_duplicates import find_near_duplicates
 from mvideo_core.shards.options import ShardOptions
 
 CACHE_KIB = 32 << 10
@@ -19,25 +20,26 @@ _SCHEMA = """
 CREATE TABLE name (number INTEGER PRIMARY KEY, text TEXT UNIQUE);
 CREATE TABLE candidate (
     key TEXT PRIMARY KEY, video INTEGER, source INTEGER, start_s REAL, end_s REAL, size_bytes INTEGER, draw REAL,
-    reason TEXT, entry TEXT, names_term INTEGER, record BLOB
+    reason TEXT, entry TEXT, names_term INTEGER, record BLOB, look TEXT
 );
 CREATE TABLE excluded (
-    key TEXT PRIMARY KEY, video INTEGER, reason TEXT, value REAL, threshold REAL, entry TEXT
+    key TEXT PRIMARY KEY, video INTEGER, reason TEXT, value REAL, threshold REAL, entry TEXT, message TEXT DEFAULT ''
 ) WITHOUT ROWID;
 """
 _LISTED = """
-INSERT INTO excluded SELECT key, video, reason, 1, 0, entry FROM candidate WHERE reason IS NOT NULL
+INSERT INTO excluded SELECT key, video, reason, 1, 0, entry, '' FROM candidate WHERE reason IS NOT NULL
 """
 _NAMING = """
-INSERT OR IGNORE INTO excluded SELECT key, video, 'excluded_class', 1, 0, '' FROM candidate
+INSERT OR IGNORE INTO excluded SELECT key, video, 'excluded_class', 1, 0, '', '' FROM candidate
 WHERE {column} IN (SELECT {column} FROM candidate WHERE names_term)
 """
 _DOUBLES = """
-INSERT INTO excluded SELECT key, video, 'duplicate', 2, 1, '' FROM (
+INSERT INTO excluded SELECT key, video, 'duplicate', 2, 1, '', '' FROM (
     SELECT key, video, row_number() OVER (PARTITION BY source, start_s, end_s ORDER BY key) AS nth
     FROM candidate WHERE source IS NOT NULL AND key NOT IN (SELECT key FROM excluded)
 ) WHERE nth > 1
 """
+_ALIKE = "INSERT INTO excluded VALUES (?, ?, 'near_duplicate', ?, ?, '', ?)"
 _SIDES = """
 CREATE TABLE first AS
     SELECT source, min(text) AS text FROM candidate JOIN name ON number = video
@@ -57,7 +59,7 @@ CREATE TABLE nth (number INTEGER PRIMARY KEY, key TEXT);
 INSERT INTO nth SELECT row_number() OVER (ORDER BY key) - 1, key FROM excluded;
 """
 _EXCLUSIONS = """
-SELECT key, text, reason, value, threshold, entry
+SELECT key, text, reason, value, threshold, entry, message
 FROM nth CROSS JOIN excluded USING (key) CROSS JOIN name ON name.number = video
 WHERE nth.number % ? = ? ORDER BY nth.number
 """
@@ -98,17 +100,18 @@ class CandidateTable:
         order = draw(f"order/{self._options.split_seed}/{one.key}")
         try:
             self.db.execute(
-                "INSERT INTO candidate VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                "INSERT INTO candidate VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
                 (
                     one.key, self._number(one.video_id), source, one.start_s, one.end_s, one.size_bytes, order,
-                    reason, entry, naming, record,
+                    reason, entry, naming, record, one.look and one.look.model_dump_json(),
                 ),
             )  # fmt: skip
         except sqlite3.IntegrityError:
             raise ConfigError(f"two samples have the key {one.key!r}; keys must be unique within a dataset") from None
 
     def decide(self) -> None:
-        """Fill the tables of exclusions (the first reason counts: lists, terms, duplicates) and of the videos' sides.
+        """Fill the tables of exclusions (the first reason counts: lists, terms, duplicates,
+        near duplicates) and of the videos' sides.
 
         Byte-equal source files are one video: the first name decides; for a video with several files, the last clip's.
         """
@@ -117,6 +120,8 @@ class CandidateTable:
             self.db.execute(_NAMING.format(column="video" if self._options.exclude_whole_video else "key"))
         if self._options.drop_duplicates:
             self.db.execute(_DOUBLES)
+        alike = list(find_near_duplicates(self.db))
+        self.db.executemany(_ALIKE, [one[:2] + one[3:] + (f"looks like {one.first}",) for one in alike])
         self.db.executescript(_SIDES + _NUMBERS)
 
     def members(self, test: bool) -> Iterator[tuple[str, int]]:

@@ -3,6 +3,7 @@
 import hashlib
 from dataclasses import dataclass
 
+from mvideo_core.base.records import Look
 from mvideo_core.shards.options import ShardOptions
 
 
@@ -18,6 +19,7 @@ class Candidate:
         source_name: file name of the source; "" if unknown.
         start_s, end_s: span in the source, seconds.
         texts: labels, caption and title, which are searched for excluded terms.
+        look: hashes of its frames; None = it is not compared with others.
         size_bytes: of the sample within a tar, see `members.sample_bytes`; an estimate is enough.
     """
 
@@ -30,6 +32,7 @@ class Candidate:
     texts: tuple[str, ...]
     size_bytes: int
     source_name: str = ""
+    look: Look | None = None
 
     def names(self) -> tuple[str, ...]:
         """Names that a removal list may use for this sample or its source."""
@@ -39,7 +42,12 @@ class Candidate:
 
 @dataclass(frozen=True, slots=True)
 class Exclusion:
-    """An excluded triplet; `value` and `threshold` as in a filtered row, `entry` is the list's line."""
+    """An excluded triplet; `value` and `threshold` as in a filtered row.
+
+    Attributes:
+        entry: line of the list that excludes it.
+        message: which clip it looks like.
+    """
 
     key: str
     video_id: str
@@ -47,6 +55,7 @@ class Exclusion:
     value: float
     threshold: float
     entry: str = ""
+    message: str = ""
 
 
 def split_of(video_id: str, options: ShardOptions) -> str:

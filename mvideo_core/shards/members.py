@@ -157,6 +157,8 @@ def _meta(
     }  # fmt: skip
     if video is not None:
         source |= {"title": video.title, "width": video.width, "height": video.height, "fps": video.fps}
+    if clip.bars:
+        source["bars"] = clip.bars
     meta: dict[str, object] = {
         "meta_version": META_VERSION, "key": clip.key, "source": source,
         "width": clip.width, "height": clip.height, "fps": clip.fps, "n_frames": clip.n_frames,

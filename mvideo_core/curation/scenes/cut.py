@@ -11,9 +11,11 @@ import numpy as np
 
 from mvideo_core.base.errors import MediaError
 from mvideo_core.base.records import Record, VideoRow
+from mvideo_core.curation.filters.bars import Bars
 from mvideo_core.curation.scenes import SCENE_DETECTORS, SceneDetector
 from mvideo_core.curation.scenes.clip_writer import ClipWriter, Encoding
 from mvideo_core.curation.scenes.color_check import SourceColors, mean_of_frame, picture_part
+from mvideo_core.curation.scenes.crop_bars import bars_of_video, without_bars
 from mvideo_core.curation.scenes.gradual import GradualFinder
 from mvideo_core.curation.scenes.options import CutOptions
 from mvideo_core.curation.scenes.plan import Boundary, ClipRules, DroppedShot, PlannedClip, ShotPlanner, union_of_spans
@@ -59,6 +61,8 @@ class CutResult(Record):
     n_frames: int
     duration_s: float
     decode_errors: int
+    bars: list[float] = []
+    """What was cropped at top, bottom, left and right of the source's picture, fractions; [] = nothing."""
 
 
 def cut_video(
@@ -83,10 +87,14 @@ def cut_video(
     wall_s = options.wall_s_base + options.wall_s_per_s * video.duration_s
     limits = sandbox.Limits(wall_s=wall_s, cpu_s=int(4 * wall_s), memory_bytes=int(options.memory_gib * 2**30))
     decoding = {"threads": options.decode_threads, "max_pixels": options.max_pixels}
-    geometry = _geometry(video, options)
     what = os.fsdecode(path)
     with open_regular(path, root) as fd:
         sniff(fd)
+        bars = Bars()
+        if options.crop_bars:
+            bars = bars_of_video(fd, what, video, limits, options.max_pixels)
+            video = without_bars(video, bars)
+        geometry = _geometry(video, options, bars)
         with (
             ClipWriter(
                 _encoding(video, options), sandbox.Limits(wall_s=600), part=picture_part(video, geometry)
@@ -101,7 +109,7 @@ def cut_video(
                 raise MediaError(f"{what}: {errors} decoding errors; {options.max_decode_errors} allowed")
             if errors:
                 damaged = find_damage_s(fd, what, limits, video.picture.stream_index, options.max_pixels)
-            return cutting.finish(errors, damaged)
+            return cutting.finish(errors, damaged).model_copy(update={"bars": list(bars) if bars.area else []})
 
 
 def _encoding(video: VideoRow, options: CutOptions) -> Encoding:
@@ -113,10 +121,10 @@ def _encoding(video: VideoRow, options: CutOptions) -> Encoding:
     )
 
 
-def _geometry(video: VideoRow, options: CutOptions) -> Geometry:
+def _geometry(video: VideoRow, options: CutOptions, bars: Bars) -> Geometry:
     small_width = max(16, min(options.small_width, video.width or options.small_width))
     small_height = max(16, min(options.small_height, video.height or options.small_height))
-    return Geometry(small_width, small_height, options.width, options.height, options.fps, options.fit)
+    return Geometry(small_width, small_height, options.width, options.height, options.fps, options.fit, bars)
 
 
 class _Change(NamedTuple):

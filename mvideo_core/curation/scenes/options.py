@@ -29,6 +29,10 @@ class CutOptions(Options):
     fit: Literal["cover", "contain", "stretch"] = Field(
         default="cover", description="how to fit other aspect ratios: center crop, add bars, or distort"
     )
+    crop_bars: bool = Field(
+        default=False,
+        description="remove black bars (letterbox, pillarbox) that a whole video has, before `fit`; decodes it twice",
+    )
     use_spans: bool = Field(default=False, description="keep only footage inside the source's spans (HD-VILA)")
     min_motion: float = Field(
         default=0.0,

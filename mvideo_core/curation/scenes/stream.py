@@ -14,6 +14,8 @@ import numpy as np
 from mvideo_core.base.errors import MediaError
 from mvideo_core.base.records import Picture
 from mvideo_core.base.stopping import heeding
+from mvideo_core.curation.filters.bars import Bars
+from mvideo_core.curation.scenes.crop_bars import crop_frames
 from mvideo_core.media.ffmpeg import compile_argv, open_input
 from mvideo_core.media.graph import crop, frames_of, scale_frames
 from mvideo_core.processes import sandbox
@@ -37,7 +39,7 @@ class ClipFrame(NamedTuple):
 
 
 class Geometry(NamedTuple):
-    """Sizes and rates of the two streams; `fit` is "cover" (crop), "contain" (bars) or "stretch"."""
+    """Sizes and rates of the two streams; `fit` is "cover" (crop), "contain" (bars) or "stretch". `bars` of the source are cropped."""
 
     small_width: int
     small_height: int
@@ -45,6 +47,7 @@ class Geometry(NamedTuple):
     height: int
     fps: float
     fit: str
+    bars: Bars = Bars()
 
 
 class VideoStream:
@@ -121,7 +124,7 @@ def _graph(fd: int, geometry: Geometry, picture: Picture, threads: int, max_pixe
     import ffmpeg
 
     source = open_input(fd, threads=threads, max_pixels=max_pixels, an=None, sn=None, dn=None)
-    both = frames_of(source, picture).filter_multi_output("split")
+    both = crop_frames(frames_of(source, picture), geometry.bars).filter_multi_output("split")
     small = scale_frames(both[0], geometry.small_width, geometry.small_height, picture, "bgr24", "area")
     clip = both[1].filter("fps", fps=geometry.fps, round="up")
     return ffmpeg.output(

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from mvideo_core.base.records import ClipRow, Row, VideoRow
 from mvideo_core.curation.ingest.naming import path_of
@@ -27,11 +28,11 @@ class CutWorker(Worker):
         out_dir.mkdir(exist_ok=True)
         root = path_of(video.root) if video.root else None  # rechecked: links may change after ingest
         result = cut_video(path_of(video.uri), video, out_dir, self.options, root)
-        rows: list[Row] = [self._clip_row(video, clip, item.content_key, result.decode_errors) for clip in result.clips]
+        rows: list[Row] = [self._clip_row(video, clip, item.content_key, result) for clip in result.clips]
         rows += self._drop_rows(video, result)
         return rows or [ClipRow.filter_row(video.key, video.key, "no_shot", 0.0, 1.0)]
 
-    def _clip_row(self, video: VideoRow, clip: CutClip, content_key: str, source_errors: int) -> ClipRow:
+    def _clip_row(self, video: VideoRow, clip: CutClip, content_key: str, result: CutResult) -> ClipRow:
         key = clip_key(video.key, clip.start_s)
         return ClipRow(
             key=key,
@@ -44,7 +45,8 @@ class CutWorker(Worker):
             width=self.options.width,
             height=self.options.height,
             decode_errors=clip.decode_errors,
-            source_errors=source_errors,
+            source_errors=result.decode_errors,
+            bars=result.bars,
             color_shift=clip.color_shift,
             deinterlaced=video.picture.interlaced,
             tone_mapped=video.picture.hdr,
@@ -75,6 +77,11 @@ def _check(options: CutOptions) -> None:
     chosen(chosen.options_type.parse(options.detector_options, where))  # type: ignore[call-arg]
 
 
+def _content(options: CutOptions) -> Any:
+    """All options; `crop_bars` only if set, so that clips from before it existed keep their keys."""
+    return options.model_dump(mode="json", exclude=set() if options.crop_bars else {"crop_bars"})
+
+
 STAGE = Stage(
     name="cut",
     revision=2,  # 2: clips are tagged bt709; damaged frames or shifted colors drop them; the main stream is used
@@ -86,5 +93,6 @@ STAGE = Stage(
     row=ClipRow,
     resource="cpu",
     open=CutWorker,
+    content=_content,
     check=_check,
 )

@@ -14,8 +14,10 @@ from mvideo_core.base.errors import ConfigError, StoreError
 from mvideo_core.base.options import canonical_json, digest
 from mvideo_core.base.records import (
     CaptionRow,
+    CleanRow,
     ClipRow,
     DetectionRow,
+    Look,
     MaskRow,
     PlannedSample,
     Row,
@@ -23,7 +25,7 @@ from mvideo_core.base.records import (
     VideoRow,
 )
 from mvideo_core.curation.ingest.naming import path_of
-from mvideo_core.engine.chain import part_stages, row_class, sample_digests, stage_and_inputs, valid_markers
+from mvideo_core.engine.chain import in_use, row_class, sample_digests, part_stages, stage_and_inputs, valid_markers
 from mvideo_core.engine.plan import MAX_PARTS
 from mvideo_core.engine.run import count_parts
 from mvideo_core.shards.candidate_table import CandidateTable
@@ -70,8 +72,8 @@ def plan_dataset(workspace: Workspace, options: ShardOptions) -> int:
 def _plan_dataset(workspace: Workspace, options: ShardOptions, layout: "Layout") -> int:
     started = time.monotonic()
     settings = settings_digest(SAMPLES_STAGE, REVISION, options, list_digests(options))
-    for found in current_samples(workspace, layout.lists):
-        layout.put(found)
+    for sample, clip, video, look in current_samples(workspace, layout.lists):
+        layout.put(sample, clip, video, look)
     n_shards = layout.settle()
     if not n_shards:
         n_out = sum(1 for _ in layout.table.exclusions())
@@ -96,8 +98,8 @@ def _plan_dataset(workspace: Workspace, options: ShardOptions, layout: "Layout")
 
 def current_samples(
     workspace: Workspace, lists: Sequence[ExclusionList] = ()
-) -> Iterator[tuple[PlannedSample, ClipRow, VideoRow]]:
-    """Every clip that is `ok` in all stages, part by part, with its rows.
+) -> Iterator[tuple[PlannedSample, ClipRow, VideoRow, Look | None]]:
+    """Every clip that is `ok` in all stages, part by part, with its rows and its hashes.
 
     Args:
         lists: record every video and clip, including those without a sample.
@@ -105,7 +107,7 @@ def current_samples(
     Raises:
         ConfigError: a stage has not finished a part.
     """
-    parts = {stage: dict(valid_markers(workspace, stage)) for stage in part_stages()}
+    parts = {stage: dict(valid_markers(workspace, stage)) for stage in in_use(workspace, part_stages())}
     for stage, found in parts.items():
         if len({marker.settings for marker in found.values() if marker is not None}) > 1:
             raise ConfigError(
@@ -131,7 +133,8 @@ def current_samples(
             if clip is None or masks is None:
                 continue
             video, boxes = tables.of(VideoRow)[clip.parent], tables.of(DetectionRow).get(key)
-            yield plan_sample(clip, masks, caption, video, boxes), clip, video
+            clean = tables.of(CleanRow).get(key)
+            yield plan_sample(clip, masks, caption, video, boxes), clip, video, clean and clean.look
 
 
 def list_digests(options: ShardOptions) -> dict[str, str]:
@@ -164,15 +167,14 @@ class Layout:
         self._n_shards = 0
         self._alike = b""
 
-    def put(self, found: tuple[PlannedSample, ClipRow, VideoRow]) -> None:
+    def put(self, sample: PlannedSample, clip: ClipRow, video: VideoRow, look: Look | None = None) -> None:
         """Keep a sample."""
-        sample, clip, video = found
         text = sample.model_dump_json().encode()
         self._alike = self._alike or text
         candidate = Candidate(
             key=sample.key, video_id=sample.video_id, source_sha256=clip.source_sha256, source_url=clip.source_url,
             start_s=clip.start_s, end_s=clip.end_s, texts=(*sample.labels, sample.caption, video.title),
-            size_bytes=sample_bytes(sample), source_name=_file_name(video.uri),
+            size_bytes=sample_bytes(sample), source_name=_file_name(video.uri), look=look,
         )  # fmt: skip
         packer = zlib.compressobj(LEVEL, zdict=self._alike)
         self.table.add(candidate, packer.compress(text) + packer.flush())
@@ -208,7 +210,7 @@ class Layout:
             samples = [self._sample(key) for key in keys]
             rows.append(ShardPlanRow(key=name, parent=name, split=split, dataset=dataset, samples=samples))
         for out in self.table.exclusions(index, n_parts):
-            known = {"entry": out.entry} if out.entry else {}
+            known = {name: text for name in ("entry", "message") if (text := getattr(out, name))}
             rows.append(ShardPlanRow.filter_row(out.key, out.video_id, out.reason, out.value, out.threshold, **known))
         return rows
 

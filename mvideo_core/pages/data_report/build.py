@@ -24,9 +24,11 @@ from mvideo_core.engine.chain import chain, row_class, stage_and_inputs, upstrea
 from mvideo_core.engine.stage import StageContext
 from mvideo_core.masks import from_bytes
 from mvideo_core.masks.draw import color_hex, write_overlay
-from mvideo_core.media.decode import read_frames
+from mvideo_core.media.decode import read_frames, sample_frames
+from mvideo_core.media.encode import write_png
 from mvideo_core.pages.data_report.collect import ReportCounter
 from mvideo_core.pages.data_report.data import (
+    DropExample,
     FunnelStep,
     GalleryItem,
     GalleryObject,
@@ -44,6 +46,8 @@ from mvideo_core.store.workspace import Marker, Workspace
 log = logging.getLogger(__name__)
 
 REVISION = 1
+DROPPED_PX = 180
+"""Approximate width of the pictures of dropped clips."""
 
 
 class ReportSummary(Record):
@@ -88,7 +92,7 @@ def _build(workspace: Workspace, options: ReportOptions) -> ReportSummary:
             labels=dict(counter.labels),
             histograms=counter.histograms(),
             times=[_time(stage, found) for stage, found in markers.items()],
-            examples=counter.examples(),
+            examples=list(_pictured(workspace, counter.examples(), markers, out)),
             listed=counter.list_entries(),
             gallery=gallery,
             facts=_facts(workspace) | ({"warnings": " | ".join(warnings)} if warnings else {}),
@@ -179,7 +183,7 @@ def _gallery(
     """Overlay, poster and facts of each chosen clip; writes the media to `out`/media."""
     if not keys:
         return
-    (out / "media").mkdir()
+    (out / "media").mkdir(exist_ok=True)
     splits = _splits(workspace, keys, markers)
     for index in markers.get("segment", {}):
         rows = RowIndex()
@@ -195,6 +199,32 @@ def _gallery(
                 log.warning("report: %s left out of the gallery: %s", key, error)
                 continue
             yield item
+
+
+def _pictured(
+    workspace: Workspace, examples: list[DropExample], markers: dict[str, dict[int, Marker | None]], out: Path
+) -> Iterator[DropExample]:
+    """The examples, those of clips with a frame from the clip's middle, written to `out`/media."""
+    wanted = {one.key for one in examples}
+    clips: dict[str, ClipRow] = {}
+    for index in markers.get("cut", {}) if wanted else ():
+        clips |= {row.key: row for row in _part(workspace, "cut", index, markers) if row.key in wanted}  # type: ignore[misc]
+    for one in examples:
+        clip = clips.get(one.key)
+        if clip is None or clip.clip is None:
+            yield one
+            continue
+        picture = f"media/{one.key}-dropped.png"
+        (out / "media").mkdir(exist_ok=True)
+        try:
+            with scratch_folder("dropped") as scratch:
+                frame = sample_frames(StageContext(workspace, "report", scratch).local(clip.clip), 1)[0]
+            write_png(out / picture, frame[:: (step := max(1, round(frame.shape[1] / DROPPED_PX))), ::step])
+        except MediaError as error:
+            log.warning("report: no picture of %s: %s", one.key, error)
+            yield one
+            continue
+        yield one.model_copy(update={"picture": picture})
 
 
 def _part(workspace: Workspace, stage: str, index: int, markers: dict[str, dict[int, Marker | None]]) -> list[Row]:

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 
 from mvideo_core.base.errors import ConfigError
 from mvideo_core.base.records import (
+    PLANNED_ROWS,
     CaptionRow,
     ClipRow,
     DetectionRow,
@@ -17,7 +18,9 @@ from mvideo_core.base.records import (
     ShardPlanRow,
     ShardRow,
 )
+from mvideo_core.engine import STAGES
 from mvideo_core.engine.chain import chain, expands, unit_of
+from mvideo_core.engine.stage import Chart
 from mvideo_core.pages.data_report.data import (
     DropExample,
     FunnelStep,
@@ -104,6 +107,7 @@ class ReportCounter:
         self.labels: Counter[str] = Counter()
         self._stages: dict[str, _StageCounts] = {}
         self._bins = _bins()
+        self._charts: dict[str, list[tuple[Chart, Bins]]] = {}
         self._listed: Counter[tuple[str, str]] = Counter()
         self._examples: dict[tuple[str, str], list[DropExample]] = {}
         self._gallery = GalleryChoice(options.gallery_items, options.seed)
@@ -122,6 +126,9 @@ class ReportCounter:
             weight = _weight(row)
             counts.rows += weight
             per_parent[row.parent] += row.status == "ok"
+            for chart, bins in self._charts_of(stage):
+                for value in chart.values(row):
+                    bins.add(value)
             if row.status == "ok":
                 counts.kept += weight
                 self._measure(row)
@@ -167,7 +174,8 @@ class ReportCounter:
 
     def histograms(self) -> list[Histogram]:
         """All non-empty histograms."""
-        return [bins.histogram() for bins in self._bins.values() if bins.total]
+        declared = [bins for stage in chain() for _, bins in self._charts.get(stage, ())]
+        return [bins.histogram() for bins in [*self._bins.values(), *declared] if bins.total]
 
     def examples(self) -> list[DropExample]:
         """A few items per stage and reason, independent of the order of parts."""
@@ -181,6 +189,13 @@ class ReportCounter:
     def gallery_keys(self) -> list[str]:
         """Clips for the gallery, every class at least once if there is room."""
         return self._gallery.choice()
+
+    def _charts_of(self, stage: str) -> list[tuple[Chart, Bins]]:
+        """The histograms that a stage declares, with what was counted so far."""
+        if stage not in self._charts:
+            charts = () if stage in PLANNED_ROWS else STAGES.get(stage).charts()
+            self._charts[stage] = [(one, Bins(one.title, one.unit, one.low, one.high, 20)) for one in charts]
+        return self._charts[stage]
 
     def _measure(self, row: Row) -> None:
         if isinstance(row, ClipRow) and row.fps:

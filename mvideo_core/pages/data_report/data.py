@@ -84,7 +84,11 @@ class StageTime(Record):
 
 
 class DropExample(Record):
-    """One dropped item and the reason; `value` and `threshold` are set for a filtered row."""
+    """One dropped item and the reason; `value` and `threshold` are set for a filtered row.
+
+    Attributes:
+        picture: a frame of the clip, as a path in the report's folder; "" if there is no clip.
+    """
 
     stage: str
     key: str
@@ -92,6 +96,7 @@ class DropExample(Record):
     value: float | None = None
     threshold: float | None = None
     message: str = ""
+    picture: str = ""
 
 
 class ListedEntry(Record):

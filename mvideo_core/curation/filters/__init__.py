@@ -1,0 +1,62 @@
+"""Filters of clips: each is one file with one class, measures one number per clip and says which to keep.
+
+Add one by adding a file with a subclass of `ClipFilter` registered in `CLIP_FILTERS`.
+"""
+
+from typing import ClassVar, NamedTuple
+
+from mvideo_core.base.options import Options
+from mvideo_core.base.records import Look
+from mvideo_core.base.registry import Registry
+from mvideo_core.curation.filters.samples import ClipSamples
+
+
+class Verdict(NamedTuple):
+    """What a filter says about a clip: the value, the limit it was compared with, and whether the clip stays."""
+
+    value: float
+    limit: float
+    keep: bool
+
+
+class ClipFilter:
+    """Measures clips. Subclasses set `Options`, the chart's attributes, and implement `measure` and `judge`.
+
+    Attributes:
+        title, unit: of the value, for the report's histogram.
+        low, high: range of that histogram.
+    """
+
+    Options: ClassVar[type[Options]]
+    title: ClassVar[str]
+    unit: ClassVar[str] = ""
+    low: ClassVar[float] = 0.0
+    high: ClassVar[float] = 1.0
+
+    def __init__(self, options: Options):
+        self.options = options
+
+    def measure(self, clip: ClipSamples) -> float | None:
+        """The value of a clip; equal frames give equal values. None if only the whole dataset can decide."""
+        raise NotImplementedError
+
+    def look(self, clip: ClipSamples) -> Look | None:
+        """Hashes by which the clip is compared with others; None in filters of single clips."""
+        return None
+
+    def judge(self, value: float) -> Verdict:
+        """Compare a value with the options' limit."""
+        raise NotImplementedError
+
+
+def at_least(value: float, limit: float) -> Verdict:
+    """Keep values from `limit` on."""
+    return Verdict(value, limit, value >= limit)
+
+
+def at_most(value: float, limit: float) -> Verdict:
+    """Keep values up to `limit`."""
+    return Verdict(value, limit, value <= limit)
+
+
+CLIP_FILTERS: Registry[type[ClipFilter]] = Registry("clip filter", "mvideo_core.curation.filters")

@@ -1,0 +1,79 @@
+"""Motion of things, without that of the camera: a pan over a still scene counts as no motion."""
+
+from typing import ClassVar
+
+import numpy as np
+from pydantic import Field
+
+from mvideo_core.base.options import Options
+from mvideo_core.curation.filters import CLIP_FILTERS, ClipFilter, Verdict, at_least
+from mvideo_core.curation.filters.samples import ClipSamples
+
+_FASTEST = 95.0
+"""Percentile of the speeds in a frame: a thing that covers a twentieth of the picture is seen."""
+_MIN_POINTS = 12
+
+
+class MotionOptions(Options):
+    """Limit of the motion filter."""
+
+    min_speed: float = Field(
+        default=0.05,
+        ge=0,
+        description="minimum speed of the fastest twentieth of the picture relative to the camera, "
+        "picture heights per second; higher drops more",
+    )
+
+
+@CLIP_FILTERS.register("motion")
+class Motion(ClipFilter):
+    """Camera from tracked corners (similarity transform, RANSAC); the rest of a dense flow is the motion of things."""
+
+    Options = MotionOptions
+    title: ClassVar[str] = "Motion relative to the camera"
+    unit: ClassVar[str] = "heights/s"
+    high: ClassVar[float] = 1.0
+    options: MotionOptions
+
+    def measure(self, clip: ClipSamples) -> float:
+        """Mean over the samples of the 95th percentile of speed, picture heights per second."""
+        pairs = zip(clip.small_Nhw, clip.next_Nhw, strict=True)
+        speeds = [_fastest(before, after) for before, after in pairs]
+        return float(np.mean(speeds)) / clip.small_Nhw.shape[1] * clip.fps
+
+    def judge(self, value: float) -> Verdict:
+        """Clips in which nothing moves by itself are dropped."""
+        return at_least(value, self.options.min_speed)
+
+
+def camera_of(before: np.ndarray, after: np.ndarray) -> np.ndarray:
+    """Shift, turn and zoom between two gray frames, (2, 3) as for cv2.warpAffine; identity if unclear."""
+    import cv2
+
+    still = np.eye(2, 3)
+    points = cv2.goodFeaturesToTrack(before, 300, 0.01, 5)
+    if points is None or len(points) < _MIN_POINTS:
+        return still
+    moved, found, _ = cv2.calcOpticalFlowPyrLK(before, after, points, None, winSize=(15, 15), maxLevel=3)
+    seen = found.ravel() == 1
+    if seen.sum() < _MIN_POINTS:
+        return still
+    cv2.setRNGSeed(0)
+    camera, _ = cv2.estimateAffinePartial2D(
+        points[seen], moved[seen], method=cv2.RANSAC, ransacReprojThreshold=0.5, maxIters=500
+    )
+    return still if camera is None else np.asarray(camera)
+
+
+def _fastest(before: np.ndarray, after: np.ndarray) -> float:
+    """95th percentile of the flow that the camera does not explain, pixels."""
+    import cv2
+
+    height, width = before.shape
+    camera = camera_of(before, after)
+    follow = cv2.warpAffine(before, camera, (width, height), borderMode=cv2.BORDER_REFLECT)
+    inside = cv2.warpAffine(np.full_like(before, 255), camera, (width, height)) == 255
+    inside = cv2.erode(inside.astype(np.uint8), np.ones((9, 9), np.uint8), borderValue=0) > 0
+    flow = cv2.calcOpticalFlowFarneback(follow, after, None, 0.5, 3, 15, 3, 5, 1.1, 0)
+    speed = np.hypot(flow[..., 0], flow[..., 1])[inside]
+    return float(np.percentile(speed, _FASTEST)) if speed.size else 0.0

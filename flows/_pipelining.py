@@ -13,6 +13,7 @@ from mvideo.tasks.stages import TASKS, Parts
 from mvideo_core.base.errors import ConfigError, ModelError, MVideoError
 from mvideo_core.base.options import Options
 from mvideo_core.engine import STAGES
+from mvideo_core.engine.checks import check_stage
 from mvideo_core.engine.run import StageSummary, check_failed, summarize
 from mvideo_core.store.workspace import Workspace
 
@@ -139,7 +140,7 @@ class Pipeline:
         markers = [marker for marker in found if marker is not None]
         seconds = time.monotonic() - self.boards[step.name].started
         summary = summarize(step.name, markers, self.reused[step.name], seconds)
-        warnings = STAGES.get(step.name).review(workspace, step.options)
+        warnings = check_stage(workspace, STAGES.get(step.name), step.options)
         summary = summary.model_copy(update={"warnings": warnings})
         self.summaries[step.name] = summary
         log.info(

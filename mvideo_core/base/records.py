@@ -158,9 +158,10 @@ class ClipRow(Row):
         deinterlaced, tone_mapped: what was applied to the source's pictures.
         bars: black bars that were cropped at top, bottom, left and right of the source's picture, fractions of its
             height and width; [] = none.
+        jumps: frames inside the clip that have nothing in common with the one before.
     """
 
-    volatile: ClassVar[tuple[str, ...]] = ("bars",)  # the clip's bytes say it
+    volatile: ClassVar[tuple[str, ...]] = ("bars", "jumps")  # the clip's bytes say it
 
     shot_index: int = 0
     start_s: float = 0.0
@@ -175,6 +176,7 @@ class ClipRow(Row):
     deinterlaced: bool = False
     tone_mapped: bool = False
     bars: list[float] = []
+    jumps: int = 0
     clip: Blob | None = None
     source_sha256: str = ""
     source_url: str = ""

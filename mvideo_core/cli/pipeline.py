@@ -92,7 +92,9 @@ def stage(
         typer.echo(f"report: {ws.url.rstrip('/')}/{report.path}")
         end_with(report.warnings)
     elif name == "shard":
-        _print_summary(shard_dataset(ws, chosen.shard, chosen.run))
+        summary = shard_dataset(ws, chosen.shard, chosen.run)
+        _print_summary(summary)
+        end_with([f"shard: {warning}" for warning in summary.warnings])
     elif name in PART_STAGES:
         preflight(chosen, ws, [name])
         summary = run_stage(ws, STAGES.get(name), chosen.of(name), chosen.run, part_list(parts))

@@ -25,8 +25,9 @@ def status(
     failed: bool = typer.Option(False, "--failed", help="List every failed item with its message."),
     as_json: bool = typer.Option(False, "--json", help="Print JSON instead of a table."),
 ) -> None:
-    """Show what is done, stage by stage, and why items were dropped. Parts of older input or options are not done."""
+    """Show what is done, why items were dropped and what checks found. Parts of older input or options are not done."""
     from mvideo_core.engine.chain import in_use, row_class, valid_markers, workspace_stages
+    from mvideo_core.engine.checks import warnings_of
     from mvideo_core.store.snapshot import snapshot
     from mvideo_core.store.status import failures, reason_lines, stage_status
     from mvideo_core.store.workspace import POINTERS, Workspace
@@ -35,7 +36,8 @@ def status(
     names = in_use(ws, workspace_stages(ws))
     states = [stage_status(ws, name, [one for _, one in valid_markers(ws, name) if one]) for name in names]
     if as_json:
-        typer.echo(json.dumps([state.model_dump() for state in states], indent=1))
+        found = [state.model_dump() | {"warnings": warnings_of(ws, state.stage)} for state in states]
+        typer.echo(json.dumps(found, indent=1))
         return
     typer.echo(
         f"{'stage':<9}{'parts':>9}{'ok':>9}{'filtered':>10}{'failed':>8}{'GB':>8}{'seconds':>10}  dropped because"
@@ -46,6 +48,9 @@ def status(
         why = ", ".join(reason_lines(state.reasons)[:4])
         numbers = f"{count('ok', 0):>9}{count('filtered', 0):>10}{count('failed', 0):>8}"
         typer.echo(f"{state.stage:<9}{parts:>9}{numbers}{state.blob_bytes / 1e9:>8.2f}{state.seconds:>10.1f}  {why}")
+    for name in names:
+        for warning in warnings_of(ws, name):
+            typer.echo(f"needs a look: {name}: {warning}")
     for name in POINTERS:
         pointer = ws.pointer(name)
         if pointer:

@@ -12,6 +12,7 @@ from mvideo_core.base.errors import ConfigError, StoreError
 from mvideo_core.base.options import Options
 from mvideo_core.base.records import Record
 from mvideo_core.base.stopping import pool_that_stops
+from mvideo_core.engine.checks import check_stage
 from mvideo_core.engine.part import PartResult, run_part, stage_settings
 from mvideo_core.engine.stage import Stage
 from mvideo_core.store.workspace import Marker, Workspace
@@ -85,7 +86,7 @@ def run_stage(
     reused = sum(result.reused for result in results)
     summary = summarize(stage.name, [result.marker for result in results], reused, time.monotonic() - started)
     check_failed(summary, run.max_failed_frac)
-    return summary.model_copy(update={"warnings": stage.review(workspace, options)})
+    return summary.model_copy(update={"warnings": check_stage(workspace, stage, options)})
 
 
 def require_enabled(stage: Stage, options: Options) -> None:

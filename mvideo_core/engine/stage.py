@@ -5,7 +5,7 @@ import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import Any, Literal, Protocol, TypeVar
 
 from mvideo_core.base.digests import sha256_of
 from mvideo_core.base.errors import StoreError
@@ -136,6 +136,16 @@ class Chart:
     values: Callable[[Row], Sequence[float]]
 
 
+class Check(Protocol):
+    """A property that the rows of a finished stage should have; a new one for each run, built from the options."""
+
+    def add(self, row: Any) -> None:
+        """Take the next row, whatever its status."""
+
+    def problems(self) -> list[str]:
+        """What is wrong, one line each, with the value seen, the limit and what to do; [] if nothing is."""
+
+
 @dataclass(frozen=True)
 class Stage:
     """One stage of the pipeline, declared once.
@@ -159,7 +169,7 @@ class Stage:
         content: the options that decide the output; the rest (timeouts, hosts) stays out of the keys.
         check: raises what would stop the stage later: wrong options, a missing extra, an unset key. No network.
         reach: raises if a server that the stage needs does not respond; called only while work is left.
-        review: reasons why a finished stage's output needs a look, from all its current rows.
+        checks: built from the options when the stage is finished; a problem turns the run yellow (`engine/checks.py`).
         charts: histograms of its rows for the report.
         adopts: rows of earlier parts may be reused for items with the same content (not if files must be stored
             together).
@@ -181,6 +191,6 @@ class Stage:
     content: Callable[[Any], Any] = lambda options: options
     check: Callable[[Any], None] = lambda _options: None
     reach: Callable[[Any], None] = lambda _options: None
-    review: Callable[[Workspace, Any], list[str]] = lambda _workspace, _options: []
+    checks: tuple[Callable[[Any], Check], ...] = ()
     charts: Callable[[], Sequence[Chart]] = tuple
     adopts: bool = True

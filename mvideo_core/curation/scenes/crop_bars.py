@@ -55,7 +55,7 @@ def without_bars(video: VideoRow, bars: Bars) -> VideoRow:
 
 
 def crop_frames(frames: Any, bars: Bars) -> Any:
-    """The part of an ffmpeg node's frames inside the bars, in whole chroma samples (never `exact`, see `graph.crop`)."""
+    """The part of an ffmpeg node's frames inside the bars, in whole chroma samples (see `graph.crop`)."""
     if not bars.area:
         return frames
     size = f"iw*{1 - bars.left - bars.right:.6f}", f"ih*{1 - bars.top - bars.bottom:.6f}"

@@ -17,6 +17,7 @@ from mvideo_core.curation.scenes.clip_writer import ClipWriter, Encoding
 from mvideo_core.curation.scenes.color_check import SourceColors, mean_of_frame, picture_part
 from mvideo_core.curation.scenes.crop_bars import bars_of_video, without_bars
 from mvideo_core.curation.scenes.gradual import GradualFinder
+from mvideo_core.curation.scenes.jumps import Jumps
 from mvideo_core.curation.scenes.options import CutOptions
 from mvideo_core.curation.scenes.plan import Boundary, ClipRules, DroppedShot, PlannedClip, ShotPlanner, union_of_spans
 from mvideo_core.curation.scenes.stream import ClipFrame, Geometry, SmallFrame, open_decode
@@ -40,6 +41,7 @@ class CutClip(Record):
     path: str
     decode_errors: int = 0
     color_shift: float = 0.0
+    jumps: int = 0
 
 
 class Transition(Record):
@@ -165,6 +167,7 @@ class _Cutting:
         self.pending = [Boundary(edge, edge, "span") for span in spans or () for edge in span if edge > 0]
         self.geometry, self.part = geometry, picture_part(video, geometry)
         self.colors = SourceColors(video, geometry)
+        self.jumps = Jumps()
         self.clips: list[CutClip] = []
         self.first_rgb: dict[str, np.ndarray] = {}
         self.refused: list[DroppedShot] = []
@@ -187,6 +190,7 @@ class _Cutting:
         self.n_frames += 1
         self.step_s, self.last_s = frame.time_s - self.last_s, frame.time_s
         self.colors.feed(frame)
+        self.jumps.feed(frame)
         if self.options.min_motion:
             self._note_change(frame)
         self._note(self.detector.feed(*frame), [found for finder in self.finders for found in finder.feed(*frame)])
@@ -241,6 +245,7 @@ class _Cutting:
         while self.frames and self.frames[0].number < needed:
             self.frames.popleft()
         self.colors.forget(needed / self.options.fps)
+        self.jumps.forget(needed / self.options.fps)
 
     def _blend_in(self, wipe: Boundary) -> Boundary | None:
         """The dissolve or fade (or both halves of one) mistaken for a wipe; its ends are known more precisely."""
@@ -261,6 +266,7 @@ class _Cutting:
             raise MediaError(f"{start_s:.3f} s: {len(wanted)} of {clip.n_frames} frames decoded; the file has gaps")
         path = str(self.out_dir / f"{round(start_s * 1000):08d}.mp4")
         made = CutClip(shot_index=clip.shot_index, start_s=start_s, end_s=end_s, n_frames=clip.n_frames, path=path)
+        made = made.model_copy(update={"jumps": self.jumps.count(start_s, end_s)})
         motion = self._motion(start_s, end_s)
         if motion < self.options.min_motion:
             self._refuse(made, "too_still", motion, self.options.min_motion)

@@ -39,6 +39,9 @@ class CutOptions(Options):
         ge=0,
         description="minimum mean change between neighboring small frames, 0 to 255; stiller clips are dropped",
     )
+    warn_jump_frac: float = Field(
+        default=0.02, ge=0, le=1, description="warn if more than this fraction of clips seem to contain a cut"
+    )
     crf: int = Field(default=18, ge=0, le=51, description="x264 quality of clips; lower = better and larger")
     preset: str = Field(default="veryfast", pattern=r"[a-z]+", description="x264 preset")
     encode_threads: int = Field(default=1, ge=1, le=64, description="x264 threads; changes the clip's bytes")

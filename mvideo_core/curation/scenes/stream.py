@@ -39,7 +39,10 @@ class ClipFrame(NamedTuple):
 
 
 class Geometry(NamedTuple):
-    """Sizes and rates of the two streams; `fit` is "cover" (crop), "contain" (bars) or "stretch". `bars` of the source are cropped."""
+    """Sizes and rates of the two streams; `fit` is "cover" (crop), "contain" (bars) or "stretch".
+
+    `bars` of the source are cropped first.
+    """
 
     small_width: int
     small_height: int

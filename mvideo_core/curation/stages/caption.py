@@ -18,7 +18,6 @@ from mvideo_core.perception.captioning.base import CAPTIONERS, CaptionInput
 from mvideo_core.perception.captioning.length import token_counter
 from mvideo_core.perception.captioning.review import CaptionReview
 from mvideo_core.perception.captioning.rows import CaptionOptions, caption_rows, captioner_options, content_of
-from mvideo_core.store.workspace import Workspace
 
 
 class CaptionWorker(Worker):
@@ -80,13 +79,6 @@ def _reach(options: CaptionOptions) -> None:
     captioner_options(options.captioner, options.captioner_options).reach()
 
 
-def _review(workspace: Workspace, options: CaptionOptions) -> list[str]:
-    review = CaptionReview()
-    for row in workspace.current_rows("caption", CaptionRow):
-        review.add(row)
-    return review.warnings(options.warn_equal_frac, options.warn_refused_frac)
-
-
 STAGE = Stage(
     name="caption",
     revision=2,
@@ -100,5 +92,5 @@ STAGE = Stage(
     content=content_of,
     check=_check,
     reach=_reach,
-    review=_review,
+    checks=(lambda options: CaptionReview(options.warn_equal_frac, options.warn_refused_frac),),
 )

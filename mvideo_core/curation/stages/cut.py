@@ -48,6 +48,7 @@ class CutWorker(Worker):
             source_errors=result.decode_errors,
             bars=result.bars,
             color_shift=clip.color_shift,
+            jumps=clip.jumps,
             deinterlaced=video.picture.interlaced,
             tone_mapped=video.picture.hdr,
             clip=self.context.commit(Path(clip.path), f"{key}.mp4", content_key),
@@ -65,6 +66,31 @@ class CutWorker(Worker):
         return rows
 
 
+class CutsInside:
+    """Clips in which one frame has nothing in common with the one before: a missed cut, or a flash."""
+
+    def __init__(self, options: CutOptions):
+        self.options = options
+        self.clips, self.cut = 0, list[str]()
+
+    def add(self, row: ClipRow) -> None:
+        """Count a clip."""
+        if row.status == "ok":
+            self.clips += 1
+            if row.jumps:
+                self.cut.append(row.key)
+
+    def problems(self) -> list[str]:
+        """How many clips, and one of them."""
+        limit = self.options.warn_jump_frac
+        if len(self.cut) <= limit * self.clips:
+            return []
+        return [
+            f"{len(self.cut)} of {self.clips} clips seem to contain a cut ({min(self.cut)}, ...; warn_jump_frac "
+            f"{limit:g}): look at them; lower the detector's threshold, or choose another cut.detector"
+        ]
+
+
 def clip_key(video_id: str, start_s: float) -> str:
     """Key of a clip: the video's id and the clip's start in milliseconds."""
     return f"{video_id}_{round(start_s * 1000):09d}"
@@ -78,8 +104,9 @@ def _check(options: CutOptions) -> None:
 
 
 def _content(options: CutOptions) -> Any:
-    """All options; `crop_bars` only if set, so that clips from before it existed keep their keys."""
-    return options.model_dump(mode="json", exclude=set() if options.crop_bars else {"crop_bars"})
+    """What decides the clips; `crop_bars` only if set, so that clips from before it existed keep their keys."""
+    unset = set() if options.crop_bars else {"crop_bars"}
+    return options.model_dump(mode="json", exclude={"warn_jump_frac", *unset})
 
 
 STAGE = Stage(
@@ -94,5 +121,6 @@ STAGE = Stage(
     resource="cpu",
     open=CutWorker,
     content=_content,
+    checks=(CutsInside,),
     check=_check,
 )

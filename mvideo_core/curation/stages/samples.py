@@ -33,7 +33,7 @@ from mvideo_core.shards.candidates import Candidate
 from mvideo_core.shards.exclusion_lists import ExclusionList, read_exclusion_lists
 from mvideo_core.shards.members import plan_sample, sample_bytes
 from mvideo_core.shards.options import ShardOptions
-from mvideo_core.shards.plan import SPLITS, shards_of_table
+from mvideo_core.shards.plan import shards_of_table
 from mvideo_core.store.commit import commit_part
 from mvideo_core.store.keys import part_key, row_digest, settings_digest
 from mvideo_core.store.lock import stages_in_use
@@ -238,18 +238,3 @@ def _names(row: Row) -> list[str]:
 
 def _file_name(uri: str) -> str:
     return Path(path_of(uri)).name if uri else ""
-
-
-def empty_split(workspace: Workspace, options: ShardOptions) -> list[str]:
-    """A warning if a test split was requested and the test or train split is empty.
-
-    A hash assigns each video to a split, so a new video moves no other; a few videos can all end up in one split.
-    """
-    rows = workspace.current_rows(SAMPLES_STAGE, ShardPlanRow)
-    splits = {row.split for row in rows if row.status == "ok"}
-    if not options.test_frac or len(splits) == len(SPLITS):
-        return []
-    return [
-        f"shard.test_frac={options.test_frac:g}: all videos are in {', '.join(sorted(splits))}, so there is no "
-        f"{', '.join(sorted({*SPLITS} - splits))} split; change shard.split_seed or increase test_frac"
-    ]

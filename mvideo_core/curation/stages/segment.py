@@ -1,6 +1,7 @@
 """Stage 4, segment: a clip and its boxes -> the mask sequence of every object (paper, section 4.1), and the gate."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
@@ -68,6 +69,34 @@ def _externals(options: SegmentOptions) -> dict[str, str]:
     return weights_digests(SEGMENTERS, options.segmenter, options.segmenter_options, "segmenter")
 
 
+def _content(options: SegmentOptions) -> Any:
+    return options.model_dump(mode="json", exclude={"warn_few_objects", "warn_many_objects"})
+
+
+class ObjectsPerClip:
+    """Clips have fewer or more objects on average than expected."""
+
+    def __init__(self, options: SegmentOptions):
+        self.few, self.many = options.warn_few_objects, options.warn_many_objects
+        self.clips = self.objects = 0
+
+    def add(self, row: MaskRow) -> None:
+        """Count the objects that the gate kept."""
+        self.clips += row.status != "failed"
+        self.objects += sum(one.kept for one in row.objects)
+
+    def problems(self) -> list[str]:
+        """The mean, if it is out of range."""
+        mean = self.objects / self.clips if self.clips else self.few
+        if self.few <= mean <= self.many:
+            return []
+        limit = f"warn_few_objects {self.few:g}" if mean < self.few else f"warn_many_objects {self.many:g}"
+        return [
+            f"{mean:.2f} objects per clip on average over {self.clips} clips ({limit}): "
+            "check detect.classes, detect.box_threshold and segment.gate"
+        ]
+
+
 STAGE = Stage(
     name="segment",
     revision=1,
@@ -79,4 +108,6 @@ STAGE = Stage(
     resource="gpu",
     open=SegmentWorker,
     externals=_externals,
+    content=_content,
+    checks=(ObjectsPerClip,),
 )

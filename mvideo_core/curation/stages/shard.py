@@ -4,12 +4,38 @@ import time
 from collections.abc import Sequence
 
 from mvideo_core.base.records import Blob, Row, ShardPlanRow, ShardRow
-from mvideo_core.curation.stages.samples import empty_split, list_digests, plan_dataset
+from mvideo_core.curation.stages.samples import list_digests, plan_dataset
 from mvideo_core.engine.run import RunOptions, StageSummary, run_stage
 from mvideo_core.engine.stage import Item, Stage, StageContext, Worker
 from mvideo_core.shards.options import ShardOptions
+from mvideo_core.shards.plan import SPLITS
 from mvideo_core.shards.write import write_shard
 from mvideo_core.store.workspace import Workspace
+
+
+class EmptySplit:
+    """A test split was requested, and the test or train split is empty.
+
+    A hash assigns each video to a split, so a new video moves no other; a few videos can all end up in one split.
+    """
+
+    def __init__(self, options: ShardOptions):
+        self.options = options
+        self.splits: set[str] = set()
+
+    def add(self, row: ShardRow) -> None:
+        """Note the split of a shard."""
+        if row.status == "ok":
+            self.splits.add(row.split)
+
+    def problems(self) -> list[str]:
+        """Which split is empty."""
+        if not self.options.test_frac or not self.splits or len(self.splits) == len(SPLITS):
+            return []
+        return [
+            f"shard.test_frac={self.options.test_frac:g}: all videos are in {', '.join(sorted(self.splits))}, so there "
+            f"is no {', '.join(sorted({*SPLITS} - self.splits))} split; change shard.split_seed or increase test_frac"
+        ]
 
 
 class ShardWorker(Worker):
@@ -46,7 +72,7 @@ STAGE = Stage(
     open=ShardWorker,
     externals=list_digests,
     adopts=False,
-    review=empty_split,
+    checks=(EmptySplit,),
 )
 
 

@@ -21,6 +21,7 @@ from mvideo_core.base.records import (
 )
 from mvideo_core.engine import STAGES
 from mvideo_core.engine.chain import chain, row_class, stage_and_inputs, upstream_of, valid_markers
+from mvideo_core.engine.checks import check_stage
 from mvideo_core.engine.stage import StageContext
 from mvideo_core.masks import from_bytes
 from mvideo_core.masks.draw import color_hex, write_overlay
@@ -95,7 +96,8 @@ def _build(workspace: Workspace, options: ReportOptions) -> ReportSummary:
             examples=list(_pictured(workspace, counter.examples(), markers, out)),
             listed=counter.list_entries(),
             gallery=gallery,
-            facts=_facts(workspace) | ({"warnings": " | ".join(warnings)} if warnings else {}),
+            warnings=warnings,
+            facts=_facts(workspace),
         )
         render_report(data, out)
         for path in sorted(out.rglob("*")):
@@ -122,7 +124,7 @@ def report_problems(workspace: Workspace) -> list[Problem]:
 
 
 def _warnings(workspace: Workspace, markers: dict[str, dict[int, Marker | None]]) -> list[str]:
-    """Warnings from each stage's review of the rows of all parts."""
+    """What the stages' checks find in the rows of all parts."""
     found: list[str] = []
     for name, parts in markers.items():
         marker = next((marker for marker in parts.values() if marker is not None), None)
@@ -133,7 +135,7 @@ def _warnings(workspace: Workspace, markers: dict[str, dict[int, Marker | None]]
             options = stage.options.parse(marker.options)
         except ConfigError:  # written by an older version
             options = stage.options()
-        found += [f"{name}: {warning}" for warning in stage.review(workspace, options)]
+        found += [f"{name}: {warning}" for warning in check_stage(workspace, stage, options)]
     return found
 
 

@@ -134,7 +134,12 @@ class GalleryItem(Record):
 
 
 class ReportData(Record):
-    """Everything on the page. `facts`: name -> text for the header (workspace, digest, versions)."""
+    """Everything on the page.
+
+    Attributes:
+        warnings: "stage: what its checks found".
+        facts: name -> text for the last section (workspace, digest, versions).
+    """
 
     title: str
     funnel: list[FunnelStep]
@@ -145,6 +150,7 @@ class ReportData(Record):
     examples: list[DropExample] = []
     listed: list[ListedEntry] = []
     gallery: list[GalleryItem] = []
+    warnings: list[str] = []
     facts: dict[str, str] = {}
 
 

@@ -16,9 +16,15 @@ class _Written(NamedTuple):
 
 
 class CaptionReview:
-    """Counts rows one by one; texts are stored as hashes, a few bytes per clip."""
+    """Counts rows one by one; texts are stored as hashes, a few bytes per clip.
 
-    def __init__(self) -> None:
+    Args:
+        equal_frac: maximum fraction of the captioned clips with the same text.
+        refused_frac: maximum fraction of all clips without a caption.
+    """
+
+    def __init__(self, equal_frac: float, refused_frac: float) -> None:
+        self.equal_frac, self.refused_frac = equal_frac, refused_frac
         self._texts: Counter[int] = Counter()
         self._examples: dict[int, str] = {}
         self._written: Counter[_Written] = Counter()
@@ -37,14 +43,9 @@ class CaptionReview:
         else:
             self._reasons[row.reason or row.error or "unknown"] += 1
 
-    def warnings(self, equal_frac: float, refused_frac: float) -> list[str]:
-        """Problems of the captions as a whole, one line each; [] if there are none.
-
-        Args:
-            equal_frac: maximum fraction of the captioned clips with the same text.
-            refused_frac: maximum fraction of all clips without a caption.
-        """
-        found = []
+    def problems(self) -> list[str]:
+        """Problems of the captions as a whole, one line each; [] if there are none."""
+        found, equal_frac, refused_frac = [], self.equal_frac, self.refused_frac
         n_ok = self._texts.total()
         for text, n in self._texts.most_common(1):
             if n >= LEAST_EQUAL and n > equal_frac * n_ok:

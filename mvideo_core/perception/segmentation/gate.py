@@ -50,6 +50,8 @@ class SegmentOptions(Options):
         default_factory=dict, description="options of the segmenter, validated by its own Options class"
     )
     gate: GateOptions = Field(default=GateOptions(), description="quality gate for masklets")
+    warn_few_objects: float = Field(default=0.5, ge=0, description="warn if clips have fewer objects on average")
+    warn_many_objects: float = Field(default=9.0, gt=0, description="warn if clips have more objects on average")
 
 
 class Drop(NamedTuple):

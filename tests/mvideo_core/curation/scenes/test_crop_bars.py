@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from mvideo_core.base.records import VideoRow
-from mvideo_core.curation.scenes.cut import CutOptions, CutResult, cut_video
+from mvideo_core.curation.scenes.cut import CutResult, cut_video
+from mvideo_core.curation.scenes.options import CutOptions
 from mvideo_core.curation.stages.cut import STAGE
 from mvideo_core.media.decode import read_clip
 from mvideo_core.media.encode import write_mp4

@@ -11,10 +11,10 @@ def refused(n, reason="caption_refused"):
 
 
 def warnings(rows, equal_frac=0.1, refused_frac=0.05):
-    review = CaptionReview()
+    review = CaptionReview(equal_frac, refused_frac)
     for row in rows:
         review.add(row)
-    return review.warnings(equal_frac, refused_frac)
+    return review.problems()
 
 
 def test_different_captions_of_one_model_are_fine():

@@ -14,8 +14,8 @@ from mvideo_core.engine import STAGES
 from mvideo_core.engine.chain import (
     chain,
     in_use,
-    row_class,
     part_stages,
+    row_class,
     switch_off,
     valid_markers,
     workspace_stages,

@@ -25,7 +25,7 @@ from mvideo_core.base.records import (
     VideoRow,
 )
 from mvideo_core.curation.ingest.naming import path_of
-from mvideo_core.engine.chain import in_use, row_class, sample_digests, part_stages, stage_and_inputs, valid_markers
+from mvideo_core.engine.chain import in_use, part_stages, row_class, sample_digests, stage_and_inputs, valid_markers
 from mvideo_core.engine.plan import MAX_PARTS
 from mvideo_core.engine.run import count_parts
 from mvideo_core.shards.candidate_table import CandidateTable

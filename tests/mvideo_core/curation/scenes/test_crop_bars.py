@@ -5,12 +5,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from mvideo_core.base.records import VideoRow
+from mvideo_core.base.records import ClipRow, VideoRow
 from mvideo_core.curation.scenes.cut import CutResult, cut_video
 from mvideo_core.curation.scenes.options import CutOptions
 from mvideo_core.curation.stages.cut import STAGE
 from mvideo_core.media.decode import read_clip
 from mvideo_core.media.encode import write_mp4
+from mvideo_core.store.keys import row_digest, settings_digest
 
 WIDTH, HEIGHT, FPS = 320, 180, 8
 
@@ -77,7 +78,11 @@ def test_a_video_with_bars_in_some_shots_only_keeps_its_whole_picture(tmp_path: 
 
 
 def test_without_the_option_the_key_is_that_of_versions_that_did_not_have_it() -> None:
-    content = STAGE.content(CutOptions())
-    assert "crop_bars" not in content
-    assert content == CutOptions().model_dump(mode="json", exclude={"crop_bars"})
-    assert STAGE.content(CutOptions(crop_bars=True))["crop_bars"] is True
+    def settings(options: CutOptions) -> str:
+        return settings_digest("cut", 2, STAGE.content(options), {})
+
+    assert settings(CutOptions()) == "e787dcac9d76d6469b22d74c37d324af"  # of the version before
+    assert settings(CutOptions(crop_bars=True)) != settings(CutOptions())
+    row = ClipRow(key="a", parent="v", fps=8.0, n_frames=97)
+    assert row_digest(row) == "7668dc360e17ff844cddc5467505483d109d8cd86ea4e2fa389e13c796a90fe1"
+    assert row_digest(row.model_copy(update={"bars": [0.1, 0.1, 0, 0], "jumps": 1})) == row_digest(row)

@@ -185,23 +185,24 @@ def dropped_by(row: CleanRow, filters: dict[str, ClipFilter]) -> set[str]:
     return {one.name for one in row.values if not filters[one.name].judge(one.value).keep}
 
 
-def filter_table(split: Split, seeds: range) -> Iterator[str]:
+def filter_table(split: Split, seeds: range, only: str = "") -> Iterator[str]:
     """Markdown: recall of each fault, and of each filter precision over its faults and as many clean clips."""
-    filters = default_filters()
-    found: dict[str, int] = {fault.name: 0 for fault in FAULTS}
+    filters = {name: one for name, one in default_filters().items() if only in ("", name)}
+    faults = [fault for fault in FAULTS if fault.filter in filters]
+    found: dict[str, int] = {fault.name: 0 for fault in faults}
     false: dict[str, int] = dict.fromkeys(filters, 0)
     for seed in seeds:
         spec, draw = clean_shot(seed, split), random.Random(seed)
         frames = render(spec)
         for name in dropped_by(measure(frames, filters), filters):
             false[name] += 1
-        for fault in FAULTS:
+        for fault in faults:
             row = measure(fault.apply(frames, spec, draw), filters)
             found[fault.name] += fault.filter in dropped_by(row, filters)
     n = len(seeds)
     yield "| Filter | Fault | Found | Clean clips dropped | Precision | Recall |"
     yield "|---|---|---|---|---|---|"
-    for fault in FAULTS:
+    for fault in faults:
         hit, wrong = found[fault.name], false[fault.filter]
         precision = f"{hit / (hit + wrong):.2f}" if hit + wrong else "-"
         yield f"| {fault.filter} | {fault.name} | {hit} of {n} | {wrong} of {n} | {precision} | {hit / n:.2f} |"
@@ -272,10 +273,10 @@ def real_clips(path: Path) -> Iterator[Frames]:
         for number, frame in enumerate(container.decode(stream)):
             if number % step:
                 continue
-            picture = frame.to_ndarray(format="rgb24")
+            picture = np.asarray(frame.to_ndarray(format="rgb24"))
             height, width = picture.shape[:2]
             scale = max(720 / width, 480 / height)
-            picture = cv2.resize(picture, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
+            picture = np.asarray(cv2.resize(picture, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA))
             y, x = (picture.shape[0] - 480) // 2, (picture.shape[1] - 720) // 2
             held.append(np.ascontiguousarray(picture[y : y + 480, x : x + 720]))
             if len(held) == N_FRAMES:
@@ -317,13 +318,17 @@ def main() -> None:
     parser.add_argument("--split", default="heldout", choices=["val", "heldout"])
     parser.add_argument("--seeds", default="0-59", help="first and last seed")
     parser.add_argument("--folder", default="", help="videos to measure instead")
+    parser.add_argument("--filter", default="", help="only this one")
     given = parser.parse_args()
     if given.folder:
         print("\n".join(real_table(Path(given.folder))))
         return
     first, last = (int(number) for number in given.seeds.split("-"))
     seeds = range(first, last + 1)
-    print("\n".join([*filter_table(given.split, seeds), "", *copy_table(given.split, seeds)]))
+    if given.filter != "duplicates":
+        print("\n".join(filter_table(given.split, seeds, given.filter)), end="\n\n")
+    if given.filter in ("", "duplicates"):
+        print("\n".join(copy_table(given.split, seeds)))
 
 
 if __name__ == "__main__":

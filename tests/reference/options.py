@@ -83,6 +83,7 @@ SECTIONS = (
 
 REGISTRIES = (
     ("Scene detector", "`cut.detector_options`", "mvideo_core.curation.scenes:SCENE_DETECTORS"),
+    ("Clip filter", "`clean.filters`", "mvideo_core.curation.filters:CLIP_FILTERS"),
     ("Detector", "`detect.detector_options`, `detector_options` of masks",
      "mvideo_core.perception.detection:DETECTORS"),
     ("Segmenter", "`segment.segmenter_options`, `segmenter_options` of masks and metrics",

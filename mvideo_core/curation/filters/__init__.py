@@ -3,7 +3,9 @@
 Add one by adding a file with a subclass of `ClipFilter` registered in `CLIP_FILTERS`.
 """
 
-from typing import ClassVar, NamedTuple
+from typing import Any, ClassVar, NamedTuple
+
+from pydantic import BaseModel
 
 from mvideo_core.base.options import Options
 from mvideo_core.base.records import Look
@@ -33,7 +35,9 @@ class ClipFilter:
     low: ClassVar[float] = 0.0
     high: ClassVar[float] = 1.0
 
-    def __init__(self, options: Options):
+    options: Any  # its own class says which
+
+    def __init__(self, options: BaseModel):
         self.options = options
 
     def measure(self, clip: ClipSamples) -> float | None:

@@ -54,7 +54,8 @@ def camera_of(before: np.ndarray, after: np.ndarray) -> np.ndarray:
     points = cv2.goodFeaturesToTrack(before, 300, 0.01, 5)
     if points is None or len(points) < _MIN_POINTS:
         return still
-    moved, found, _ = cv2.calcOpticalFlowPyrLK(before, after, points, None, winSize=(15, 15), maxLevel=3)
+    guess = np.zeros_like(points)  # not used without the flag for it, but the stubs want one
+    moved, found, _ = cv2.calcOpticalFlowPyrLK(before, after, points, guess, winSize=(15, 15), maxLevel=3)
     seen = found.ravel() == 1
     if seen.sum() < _MIN_POINTS:
         return still
@@ -74,6 +75,7 @@ def _fastest(before: np.ndarray, after: np.ndarray) -> float:
     follow = cv2.warpAffine(before, camera, (width, height), borderMode=cv2.BORDER_REFLECT)
     inside = cv2.warpAffine(np.full_like(before, 255), camera, (width, height)) == 255
     inside = cv2.erode(inside.astype(np.uint8), np.ones((9, 9), np.uint8), borderValue=0) > 0
-    flow = cv2.calcOpticalFlowFarneback(follow, after, None, 0.5, 3, 15, 3, 5, 1.1, 0)
+    flow = np.zeros((height, width, 2), np.float32)
+    flow = np.asarray(cv2.calcOpticalFlowFarneback(follow, after, flow, 0.5, 3, 15, 3, 5, 1.1, 0))
     speed = np.hypot(flow[..., 0], flow[..., 1])[inside]
     return float(np.percentile(speed, _FASTEST)) if speed.size else 0.0

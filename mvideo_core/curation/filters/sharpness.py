@@ -15,7 +15,7 @@ _TAPS = 9
 class SharpnessOptions(Options):
     """Limit of the sharpness filter."""
 
-    max_blur: float = Field(default=0.55, ge=0, le=1, description="maximum blur, 0 (sharp) to 1; lower drops more")
+    max_blur: float = Field(default=0.5, ge=0, le=1, description="maximum blur, 0 (sharp) to 1; lower drops more")
 
 
 @CLIP_FILTERS.register("sharpness")

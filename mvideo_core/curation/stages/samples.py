@@ -134,7 +134,8 @@ def current_samples(
                 continue
             video, boxes = tables.of(VideoRow)[clip.parent], tables.of(DetectionRow).get(key)
             clean = tables.of(CleanRow).get(key)
-            yield plan_sample(clip, masks, caption, video, boxes), clip, video, clean and clean.look
+            look = clean.look if clean is not None else None
+            yield plan_sample(clip, masks, caption, video, boxes), clip, video, look
 
 
 def list_digests(options: ShardOptions) -> dict[str, str]:

@@ -48,7 +48,7 @@ def test_stages_one_by_one_and_their_status(run, tmp_path, videos):
 def test_verify_finds_a_missing_clip_and_says_so_with_its_exit_code(run, tmp_path):
     workspace = Workspace(str(tmp_path / "ws"))
     finish(workspace, tmp_path, {"a": 1})
-    assert run("stage", "shard", "-w", tmp_path / "ws").exit_code == 0
+    assert run("stage", "shard", "-w", tmp_path / "ws", "-s", "shard.test_frac=0").exit_code == 0
     workspace.folder.remove("blobs/cut/a_000000000.mp4")
     found = run("verify", "-w", tmp_path / "ws")
     assert found.exit_code == 1

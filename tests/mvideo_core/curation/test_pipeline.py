@@ -32,7 +32,7 @@ def test_overrides_win_over_the_profile_key_by_key():
 def test_unknown_names_are_answered_with_the_known_ones():
     with pytest.raises(ConfigError, match=r"no profile 'maxi'.*mini"):
         load_profile("maxi")
-    with pytest.raises(ConfigError, match="allowed keys: caption, cut"):
+    with pytest.raises(ConfigError, match="allowed keys: caption, clean, cut"):
         load_profile("mini", {"cutt": {}})
 
 

@@ -273,7 +273,7 @@ def real_clips(path: Path) -> Iterator[Frames]:
         for number, frame in enumerate(container.decode(stream)):
             if number % step:
                 continue
-            picture = np.asarray(frame.to_ndarray(format="rgb24"))
+            picture = frame.to_ndarray(format="rgb24").astype(np.uint8)
             height, width = picture.shape[:2]
             scale = max(720 / width, 480 / height)
             picture = np.asarray(cv2.resize(picture, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA))

@@ -19,7 +19,7 @@ class WorkerOptions(Options):
 
     name: str = Field(description="Name in the UI; GPU workers get the GPU's number appended.")
     queues: list[str] = Field(description="Work queues it takes runs from.")
-    runs: int = Field(default=1, ge=1, le=64, description="Flow runs at once.")
+    runs: int = Field(default=1, ge=1, le=64, description="Flow runs at a time.")
     gpu: Literal["none", "all", "each"] = Field(
         default="none",
         description="none: sees no GPU. all: sees every GPU. each: one worker per GPU, which sees only that one; "

@@ -1,4 +1,4 @@
-"""Progress lines: rewritten in place on a terminal; in a log, each line now and then, and its last state."""
+"""Progress lines: rewritten in place on a terminal; in a log, each line appears periodically, and at the end."""
 
 import shutil
 import time

@@ -4,7 +4,7 @@ import socket
 
 
 def free_port(wanted: int) -> int:
-    """`wanted` if it is free, else a port chosen by the kernel."""
+    """`wanted` if it is free, otherwise a port chosen by the kernel."""
     if wanted and is_free(wanted):
         return wanted
     with socket.socket() as probe:
@@ -13,7 +13,7 @@ def free_port(wanted: int) -> int:
 
 
 def is_free(port: int) -> bool:
-    """True if nothing listens on that loopback port."""
+    """True if nothing listens on this loopback port."""
     if not port:
         return False
     with socket.socket() as probe:

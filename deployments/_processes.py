@@ -1,4 +1,4 @@
-"""Starts processes that can be found and stopped again, whatever happened to the process that started them."""
+"""Starts processes that can be found and stopped later, even if the process that started them is gone."""
 
 import os
 import signal
@@ -73,7 +73,7 @@ def live_flow_runs() -> set[str]:
 
 
 def end(pids: Collection[int], grace_s: float) -> None:
-    """SIGTERM, then SIGKILL to those still running after `grace_s`; returns when all are gone."""
+    """Send SIGTERM, then SIGKILL to processes still running after `grace_s`; returns when all are gone."""
     started = {pid: ticks_of(pid) for pid in pids}
     left = {pid for pid, ticks in started.items() if ticks is not None}
     _signal(left, signal.SIGTERM)
@@ -130,7 +130,7 @@ def _member(pid: int, folder: str) -> Member | None:
 
 
 def _values(pid: int, variable: str) -> list[str]:
-    """Value of an environment variable as of the process's start: none or one."""
+    """Value of an environment variable at the start of the process: a list of none or one."""
     try:
         pairs = Path(f"/proc/{pid}/environ").read_bytes().split(b"\0")
     except OSError:

@@ -32,8 +32,8 @@ from mvideo.deployments._processes import live_flow_runs
 from mvideo.deployments.names import TAG
 
 STARTING_S = 60.0
-"""A run that a worker claimed more recently than this may not have its process yet. One being cancelled may no longer
-have one: its worker still looks for hooks and then sets it to Cancelled, even if it was retried in the meantime.
+"""A run that a worker claimed more recently than this may not have its process yet. A run being cancelled may no longer
+have a process: its worker still looks for hooks and then sets it to Cancelled, even if it was retried in the meantime.
 """
 ITS_WORKERS = (StateType.PENDING, StateType.CANCELLING)
 
@@ -57,8 +57,8 @@ def reap(client: SyncPrefectClient, *, silent_s: float, elsewhere: bool, startin
     Args:
         silent_s: a run on another host counts as alive if it sent a heartbeat within this time.
         elsewhere: runs may be on other hosts; otherwise, a run without a process here is gone.
-        starting: workers are up, so a run claimed just now may be about to get its process, and one cancelled just now
-            may be about to become Cancelled.
+        starting: workers are up, so a run claimed just now may be about to get its process, and a run cancelled just
+            now may be about to become Cancelled.
     """
     here = live_flow_runs()
     found = []
@@ -78,7 +78,7 @@ def retry_crashed(client: SyncPrefectClient, max_runs: int, names: Collection[st
     """Put crashed runs back in their queues; stage runs are left to the flow that requested them.
 
     Args:
-        max_runs: a run that was started this many times is left alone.
+        max_runs: a run that has been started this many times is left alone.
         names: only runs with these names or ids.
     """
     state = FlowRunFilterState(type=FlowRunFilterStateType(any_=[StateType.CRASHED]))
@@ -100,7 +100,7 @@ def bury_tasks(client: SyncPrefectClient, ended: Sequence[UUID] = ()) -> int:
     """Mark task runs Crashed that were Running when their flow run's process died. Returns: how many.
 
     Args:
-        ended: flow runs that ended just now, in addition to those of our deployments.
+        ended: flow runs that ended just now, in addition to the runs of our deployments.
     """
     over = [StateType.CRASHED, StateType.CANCELLED, StateType.COMPLETED, StateType.FAILED]
     ours = FlowRunFilter(state=FlowRunFilterState(type=FlowRunFilterStateType(any_=over)), tags=OURS)
@@ -115,7 +115,7 @@ def bury_tasks(client: SyncPrefectClient, ended: Sequence[UUID] = ()) -> int:
 
 
 def list_unfinished(client: SyncPrefectClient) -> list[FlowRun]:
-    """Unfinished runs of our deployments, and those that their flows started, which have no tag."""
+    """Unfinished runs of our deployments, and the runs that their flows started, which have no tag."""
     found = _query_unfinished(client, OURS)
     tagged = {run.id for run in found}
     untagged = [run for run in _query_unfinished(client) if run.id not in tagged and run.parent_task_run_id is not None]

@@ -10,7 +10,7 @@ from mvideo_core.base.errors import StoreError
 
 WAIT_S = 5.0
 OLDEST = (3, 8)
-"""Oldest server tested: 3.8.8 with our client 3.9.1, and a client 3.8.8 with our server."""
+"""Oldest server tested: server 3.8.8 with our client 3.9.1, and client 3.8.8 with our server."""
 
 
 class Server(NamedTuple):
@@ -22,7 +22,7 @@ class Server(NamedTuple):
 
     @property
     def works_with_us(self) -> bool:
-        """Whether it is Prefect 3, and not older than what was tested."""
+        """Whether it is Prefect 3 and no older than the oldest tested version."""
         return minor(self.version)[:1] == OLDEST[:1] and minor(self.version) >= OLDEST
 
 
@@ -43,7 +43,7 @@ def require_version(url: str) -> None:
     """Reject a server whose version does not work with ours; one that does not report its version passes.
 
     Raises:
-        StoreError: with its version and those that work.
+        StoreError: names its version and the versions that work.
     """
     server = ask(url)
     if server is not None and not server.works_with_us:

@@ -91,7 +91,7 @@ def _pool(client: SyncPrefectClient, environment: Environment) -> None:
 
 
 def _automation(client: SyncPrefectClient, environment: Environment) -> None:
-    """Mark runs of ours Crashed if their heartbeat stopped: the host is gone, so nothing else can report it."""
+    """Mark our runs Crashed if their heartbeat stopped: the host is gone, so nothing else can report it."""
     wanted = AutomationCore(
         name=AUTOMATION,
         description="A heartbeat must be followed by the next heartbeat or a final state.",

@@ -66,7 +66,7 @@ def ticks_of(pid: int) -> int | None:
 
 
 def alive(process: Started) -> bool:
-    """True if that same process is still running."""
+    """True if the same process is still running."""
     return ticks_of(process.pid) == process.ticks
 
 

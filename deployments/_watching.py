@@ -1,4 +1,4 @@
-"""Follows a flow run from outside: one line per stage and per training, from the progress bars in its artifacts."""
+"""Follows a flow run from outside: one line per stage and per training run, from the progress bars in its artifacts."""
 
 import time
 from collections.abc import Callable, Iterator
@@ -74,7 +74,7 @@ def run_tree(client: SyncPrefectClient, run: FlowRun) -> Iterator[FlowRun]:
 
 
 def progress_bars(client: SyncPrefectClient, runs: list[FlowRun]) -> list[Artifact]:
-    """The progress bars of some runs, oldest first; if one run has two of the same name (a retried task), the newer."""
+    """The progress bars of some runs, oldest first; of two bars of one run and name (a retried task), the newer."""
     mine = ArtifactFilter(
         flow_run_id=ArtifactFilterFlowRunId(any_=[run.id for run in runs]), type=ArtifactFilterType(any_=["progress"])
     )

@@ -11,7 +11,7 @@ from mvideo.deployments._state import running_api_url
 from mvideo_core.doctor import CheckContext, Finding, check
 
 CLOCK_S = 5.0
-"""Clock difference that is worth a warning; heartbeats come every 30 s."""
+"""Clock difference that deserves a warning; heartbeats come every 30 s."""
 
 
 @check("prefect", "server")

@@ -87,7 +87,7 @@ def watch(
     port: int | None = PORT,
     max_runs: int = typer.Option(10, "--max-runs", help="Total starts of a crashed flow run; 0 = never retry."),
 ) -> None:
-    """Like `up`, then stay: restart what dies, correct zombie runs, retry crashed ones. Ctrl-C stops everything."""
+    """Like `up`, but stay in the foreground: restart, correct and retry what dies. Ctrl-C stops everything."""
     from mvideo.deployments.stack import Stack
 
     _logging()

@@ -1,9 +1,9 @@
 """`make demo`: synthetic videos -> mask dataset -> short LoRA training -> videos from masks -> scores -> one page.
 
-A local Prefect server and workers, and two deployments by their literal commands: `prefect deployment run
-build-mask-dataset` and `prefect deployment run reproduce-paper` (profile demo). Everything is under build/demo. If
-interrupted, the same command resumes. The last line says where the page is; build/demo.json has the same in numbers. A
-terminal gets one live line per stage and per training; a log gets a line now and then. -v shows Prefect's events.
+Starts a local Prefect server and workers, and runs two deployments with the commands a user would type: `prefect
+deployment run build-mask-dataset` and `prefect deployment run reproduce-paper` (profile demo). Everything is under
+build/demo. If interrupted, rerun it to resume. The last line says where the page is; build/demo.json has the figures. A
+terminal gets one live line per stage and per training run; a log gets a line periodically. -v shows Prefect's events.
 """
 
 import argparse
@@ -72,7 +72,7 @@ def make_videos(folder: Path, n_videos: int) -> None:
 
 
 def run_deployment(stack: Stack, name: str, parameters: dict[str, Any], verbose: bool = False) -> int:
-    """The literal command, with its run followed to the end; returns its exit code.
+    """Run the command a user would type and follow its run to the end; returns its exit code.
 
     Args:
         verbose: show Prefect's own events instead of one line per stage.

@@ -1,8 +1,8 @@
 """Makes `prefect deployment run build-mask-dataset` work.
 
 Prefect expects "<flow>/<deployment>". This startup hook (documented in Prefect, group "prefect.plugins", turned on by
-prefect.toml in the repository) expands a bare name of ours to "<name>/<name>" before the command line is parsed, and
-points the command line at the server that `mvideo server up` started, unless PREFECT_API_URL is set.
+prefect.toml in the repository) expands a bare name of one of our deployments to "<name>/<name>" before the command line
+is parsed, and points the command line at the server that `mvideo server up` started, unless PREFECT_API_URL is set.
 
 It runs at every `import prefect` in a process with plugins on, so it imports almost nothing.
 """
@@ -47,7 +47,7 @@ def is_prefect_command(argv: list[str]) -> bool:
 
 
 def asks_for_ours(argv: list[str]) -> bool:
-    """True for `deployment run` of one of ours; without a server, Prefect would start an empty one of its own."""
+    """True for `deployment run` of one of our deployments; without a server, Prefect would start an empty one."""
     return "run" in argv and any(word in {f"{name}/{name}" for name in DEPLOYMENTS} for word in argv)
 
 

@@ -49,7 +49,7 @@ class Stack:
 
     Args:
         folder: state folder; default $MVIDEO_STATE or ~/.mvideo.
-        environment: name or YAML path; default: the last `up`'s, else chosen by machine.
+        environment: name or YAML path; default: the one of the last `up`, otherwise chosen by machine.
         port: overrides the environment's; 0 = any free port.
         tied: its processes die with this process (tests, `make demo`).
 
@@ -141,7 +141,7 @@ class Stack:
             deploy_all(self.environment, self.settings)
 
     def down(self) -> None:
-        """Stop workers, then whatever they left running, mark their runs Crashed, stop the server."""
+        """Stop the workers, then everything they left running, mark their runs Crashed, stop the server."""
         running = self.running()
         workers = [process.pid for process in running if process.name != "server"]
         processes.end(workers, WORKER_GRACE_S)
@@ -166,10 +166,10 @@ class Stack:
         return found
 
     def watch(self, max_runs: int, every_s: float = 5.0, until: Callable[[], bool] = lambda: False) -> None:
-        """Keep the stack up: restart what died, correct zombie runs, retry crashed runs.
+        """Keep the stack up: restart dead processes, correct zombie runs, retry crashed runs.
 
         Args:
-            max_runs: a flow run that was started this many times is not retried; 0 = never retry.
+            max_runs: a flow run that has been started this many times is not retried; 0 = never retry.
             until: called after every pass; True ends the watch.
         """
         while not until():
@@ -257,7 +257,7 @@ class Stack:
 
 
 def _clean_environment() -> dict[str, str]:
-    """Our environment without what belongs to a flow run or a cloud account; `up` may be called from anywhere."""
+    """Our environment without the variables of a flow run or a cloud account, as `up` may run anywhere."""
     return {name: value for name, value in os.environ.items() if not name.startswith(("PREFECT__", "PREFECT_API_KEY"))}
 
 

@@ -1,8 +1,8 @@
 """`python -m mvideo.deployments.worker start ...`: `prefect worker start ...` that reports each crash only once.
 
-When the process of a run dies, Prefect reports the crash twice: the executor at once, and the worker again after the
-crash hooks, for which it starts a process whether there are hooks or not (11 s later in our trial with Prefect 3.9.1).
-A retry in between is reset to Crashed by the second report. Prefect 3.9.1 marks reports that did not get through
+When the process of a run dies, Prefect reports the crash twice: the executor immediately, and the worker again after
+the crash hooks, for which it starts a process whether there are hooks or not (11 s later in our trial with Prefect
+3.9.1). A retry in between is reset to Crashed by the second report. Prefect 3.9.1 marks reports that were not delivered
 (`crash_unreported`), but its process worker ignores the mark.
 """
 
@@ -16,7 +16,7 @@ _submit = FlowRunExecutor.submit
 
 
 async def _submit_and_report_once(self: FlowRunExecutor, *args: Any, **named: Any) -> FlowRunExecutionResult | None:
-    """Run one attempt; hide a crash that the server already knows of from the worker (it reports all codes but 0)."""
+    """Run one attempt; hide a crash that the server knows about from the worker, which reports all codes but 0."""
     result = await _submit(self, *args, **named)
     if result is not None and result.status_code and not result.crash_unreported:
         return replace(result, status_code=0)

@@ -1,4 +1,4 @@
-"""Flows of the deployments. Their loggers, and those of the code they call, log to the run's page from INFO on."""
+"""Flows of the deployments. Their loggers, and those of the code they call, log to the run's page from INFO up."""
 
 import logging
 

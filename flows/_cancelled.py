@@ -1,10 +1,10 @@
-"""Handles a run that finishes by itself while a cancel is on its way.
+"""Handles a run that finishes by itself while a cancellation is pending.
 
-The server rejects every state of a Cancelling run except Cancelled, and only the worker proposes that one, after it has
-killed the run's process. A flow that was about to end then ends in Cancelling, and one that was about to start fails
-with `UnfinishedRun`; with Prefect 3.9.1 the worker forgets a process that has ended, finds none to kill, and the run
-stays Cancelling (300 s, until the server's own timeout, or forever on earlier servers). So such a process waits to be
-killed, like any cancelled run; if no worker comes, it sets its run to Cancelled.
+The server rejects every state of a Cancelling run except Cancelled, and only the worker proposes Cancelled, after it
+has killed the run's process. A flow that was about to end then ends in Cancelling, and one that was about to start
+fails with `UnfinishedRun`; with Prefect 3.9.1 the worker forgets a process that has ended, finds none to kill, and the
+run stays Cancelling (300 s, until the server's own timeout, or forever on earlier servers). So such a process waits to
+be killed, like any cancelled run; if no worker comes, it sets its run to Cancelled.
 """
 
 import atexit
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 KILLED_WITHIN_S = 30.0
-"""The worker learns of a cancel at once, or at its next poll of the server (10 s)."""
+"""The worker learns of a cancellation immediately, or at its next poll of the server (10 s)."""
 LOOK_EVERY_S = 0.5
 
 
@@ -44,14 +44,14 @@ class _Ending(logging.Filter):
         self.least: dict[str, int] = {}
 
     def listen(self, name: str) -> None:
-        """Add this to a logger."""
+        """Attach this filter to a logger."""
         logger = logging.getLogger(name)
         self.least[name] = logger.getEffectiveLevel()
         logger.setLevel(min(self.least[name], logging.INFO))
         logger.addFilter(self)
 
     def filter(self, record: logging.LogRecord) -> bool:
-        """Record what a line says."""
+        """Note whether a line reports an unfinished run."""
         text = record.getMessage()
         error = record.exc_info[1] if isinstance(record.exc_info, tuple) else None
         self.killed = self.killed or text == "Flow run was cancelled."  # by the worker, which sets the state

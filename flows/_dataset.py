@@ -1,4 +1,4 @@
-"""The two last steps of the data pipeline, over all parts at once: shards with their dataset, and the report."""
+"""The last two steps of the data pipeline, over all parts together: shards with their dataset, and the report."""
 
 import logging
 

@@ -41,7 +41,7 @@ MAX_RUNS_OF_ONE_JOB = 100
 
 
 class EngineOptions(Options):
-    """Which engine runs the tasks, and how many at once."""
+    """Which engine runs the tasks, and how many run at a time."""
 
     kind: Literal["threads", "workers", "ray"] = Field(
         default="threads",
@@ -49,13 +49,13 @@ class EngineOptions(Options):
         "on as many hosts and GPUs as there are workers. ray: tasks on a Ray cluster.",
     )
     cpu_slots: int = Field(
-        default=0, ge=0, le=256, description="CPU tasks (or stage runs) at once; 0 = run.jobs of the profile."
+        default=0, ge=0, le=256, description="CPU tasks (or stage runs) at a time; 0 = run.jobs of the profile."
     )
     gpu_slots: int = Field(
         default=1,
         ge=1,
         le=256,
-        description="GPU tasks (or stage runs) at once: the number of GPUs.",
+        description="GPU tasks (or stage runs) at a time: the number of GPUs.",
     )
     parts_per_run: int = Field(
         default=0,
@@ -85,7 +85,7 @@ class Step:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """How one submitted job ended; `error` is None if it succeeded. `reused`: parts that the store already held."""
+    """How one submitted job ended; `error` is None if it succeeded. `reused`: parts that were already in the store."""
 
     job: object
     error: BaseException | None
@@ -109,10 +109,10 @@ class Engine(Protocol):
 
 @contextmanager
 def open_engine(options: EngineOptions, jobs: int) -> Iterator[Engine]:
-    """The started engine; everything it started ends with the block.
+    """A started engine; everything it starts ends with the block.
 
     Args:
-        jobs: CPU parts at once unless `options.cpu_slots` says otherwise.
+        jobs: CPU parts at a time unless `options.cpu_slots` says otherwise.
 
     Raises:
         ConfigError: engine "ray" without its packages.
@@ -131,7 +131,7 @@ def open_engine(options: EngineOptions, jobs: int) -> Iterator[Engine]:
 
 
 def even_slice(n_parts: int, slots: int, parts_per_run: int) -> int:
-    """Parts per job: as configured, else so that each slot gets about four jobs."""
+    """Parts per job: as configured, otherwise chosen so that each slot gets about four jobs."""
     return parts_per_run or max(1, -(-n_parts // (4 * slots)))
 
 
@@ -149,7 +149,7 @@ class TaskRunnerEngine:
         self._ended: queue.Queue[PrefectFuture[Any]] = queue.Queue()
 
     def slice_parts(self, resource: Resource, n_parts: int) -> int:
-        """One part per task: a part is the unit of a retry."""
+        """One part per task: parts are the unit of retries."""
         return 1
 
     def submit(self, step: Step, parts: Parts, after: Collection[object]) -> object:
@@ -166,7 +166,7 @@ class TaskRunnerEngine:
         return self.runner.submit(step.task, parameters, dependencies=dependencies)
 
     def collect(self, timeout_s: float) -> list[Outcome]:
-        """Wait for every ended future and get its error."""
+        """The error of every finished future."""
         ended: list[PrefectFuture[Any]] = []
         deadline = time.monotonic() + timeout_s
         while not ended or not self._ended.empty():
@@ -204,7 +204,7 @@ class RayEngine(TaskRunnerEngine):
 
 
 def _ray() -> Any:
-    """What we use of the package `prefect_ray`.
+    """The parts of the package `prefect_ray` that we use.
 
     Raises:
         ConfigError: it is not installed.
@@ -225,7 +225,7 @@ class WorkerEngine:
     A stage run outlives the flow that requested it; after a crash, the retried flow finds it again by its key.
 
     Args:
-        slots: stage runs requested at once, by resource; the workers decide how many really run.
+        slots: stage runs requested at a time, by resource; the workers decide how many actually run.
     """
 
     def __init__(self, engine: EngineOptions, slots: dict[Resource, int]):
@@ -240,7 +240,7 @@ class WorkerEngine:
         return even_slice(n_parts, self.slots[resource], self.engine.parts_per_run)
 
     def submit(self, step: Step, parts: Parts, after: Collection[object]) -> object:
-        """Id of the stage run, new or found again; a job that is finished at once if the store has all of it."""
+        """Id of the stage run, new or found again; a finished job if the store already has all its parts."""
         if _is_in_store(step, parts):
             self._held.append(Outcome(job := object(), None, len(parts.indices)))
             return job
@@ -299,7 +299,7 @@ def run_of_job(
     Args:
         label: name of a new run.
         key: what the run is found by; the same work must give the same text.
-        done: whether a completed run counts, too; if not, a completed one is followed by a new one.
+        done: whether a completed run counts, too; if not, a new run follows it.
         queue: work queue of a new run; None = the deployment's default.
 
     Raises:

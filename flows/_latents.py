@@ -15,7 +15,7 @@ def write_latents(workspace: str, options: LatentOptions, engine: EngineOptions,
         Folder or URL for `data.latents` of a training run.
 
     Raises:
-        ConfigError: there is no dataset yet, or engine "workers" (a stage run is what workers run).
+        ConfigError: there is no dataset yet, or engine "workers" (a stage run cannot request more stage runs).
         ModelError: the base model's weights are missing.
     """
     n_parts = plan_encode(workspace)

@@ -20,7 +20,7 @@ in the UI's script."""
 
 
 def run_name() -> str:
-    """Name of the starting flow run; a given name is kept, unless Prefect made it up."""
+    """Name of the starting flow run; an existing name is kept, unless Prefect made it up."""
     name = str(runtime.flow_run.name or "")
     return name if name and not is_made_up(name) else name_of(dict(runtime.flow_run.parameters))
 

@@ -1,4 +1,4 @@
-"""What a flow shows on its Artifacts page: failed items, the funnel, where dataset and report are."""
+"""What a flow shows on its Artifacts page: failed items, the funnel, and the location of dataset and report."""
 
 import logging
 from collections.abc import Callable, Sequence

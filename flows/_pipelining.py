@@ -26,7 +26,7 @@ FINAL_ERRORS = (ConfigError, ModelError)
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """Some parts of one step: what is submitted at once."""
+    """A group of parts of one step, submitted together."""
 
     step: Step
     indices: tuple[int, ...]
@@ -41,11 +41,11 @@ def step(name: str, options: Options) -> Step:
 class Pipeline:
     """The state of one run: what is waiting, running and done, and what went wrong.
 
-    Jobs of the latest stage start first, so that a few parts finish early and a kill leaves little half-done. No more
-    jobs than the engine has slots run at once, so the server never sees a burst.
+    Jobs of the latest stage start first, so that a few parts finish early and a kill leaves little work unfinished. No
+    more jobs run at a time than the engine has slots, so the server never sees a burst.
 
     Args:
-        steps: in order; a step waits for those it reads, if they are among the steps.
+        steps: in order; a step waits for the steps it reads from, if they are in the list.
         indices: of the parts to finish.
         max_failed_frac: a stage with more failed items than this stops the run.
     """
@@ -71,7 +71,8 @@ class Pipeline:
             One summary per step, in the order of the steps.
 
         Raises:
-            MVideoError (or what the task raised): the first error, after all other parts went as far as they could.
+            MVideoError (or what the task raised): the first error, after all other parts have progressed as far as they
+            can.
         """
         while self._start_ready():
             for outcome in self.engine.collect(LOOK_EVERY_S):
@@ -94,7 +95,7 @@ class Pipeline:
         return jobs
 
     def _start_ready(self) -> bool:
-        """Submit what can start now; False if nothing is running, so that nothing else can ever start."""
+        """Submit what can start now; False if nothing is running, in which case nothing else can ever start."""
         free = dict(self.engine.slots)
         for job in self.running.values():
             free[job.step.resource] -= 1

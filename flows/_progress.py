@@ -30,11 +30,11 @@ class StageBoard:
         self.started = self.started or time.monotonic()
 
     def mark_finished(self, indices: Collection[int]) -> None:
-        """Note parts that are finished."""
+        """Record finished parts."""
         self.done.update(indices)
 
     def publish(self, last: bool = False) -> None:
-        """Send the bar to the server if it is time."""
+        """Send the bar to the server if an update is due."""
         now = time.monotonic()
         complete = len(self.done) == self.n_parts
         if self.published == float("inf") or (now - self.published < PUBLISH_EVERY_S and not last and not complete):
@@ -46,7 +46,7 @@ class StageBoard:
         self.published = float("inf") if complete else now
 
     def line(self, now: float) -> tuple[float, str]:
-        """Percent done and the text for it. What the store already held counts as done, but not as speed."""
+        """Percent done and the text for it. Items already in the store count as done, but not toward the rate."""
         counts = _items.item_counts(self.workspace, self.stage)
         shares = {part: count.done / count.total for part, count in counts.items() if count.total}
         fraction = min(sum((shares | dict.fromkeys(self.done, 1.0)).values()) / self.n_parts, 1.0)

@@ -33,7 +33,7 @@ class Root(NamedTuple):
 
 
 def in_root(function: Callable[P, R]) -> Callable[P, R]:
-    """Goes below `@flow`: a deployment's run moves to the root first and logs it. Subflows and direct calls do not."""
+    """Decorator below `@flow`: a deployment's run changes to the root and logs it; subflows and direct calls do not."""
 
     @functools.wraps(function)
     def body(*args: P.args, **named: P.kwargs) -> R:

@@ -1,6 +1,6 @@
 """Work shared with other workers: each job is a run of a deployment, executed by any worker on its queue.
 
-The requesting flow run works, too: on jobs that no worker has started, which it takes back, and on those whose run
+The requesting flow run works, too: on jobs that no worker has started, which it takes back, and on jobs whose run
 crashed. So it never waits for a worker that does not exist.
 """
 
@@ -35,11 +35,11 @@ class Job(NamedTuple):
 def share(
     deployment: str, jobs: Sequence[Job], work: Callable[[int], object], done: bool, queue: str | None = None
 ) -> None:
-    """Finish every job: the first one here, the others by whoever is first to take them.
+    """Finish every job: the first one here, the others wherever they are picked up first.
 
     Args:
         work: does a job in this process, by its number.
-        done: whether a run completed before a kill counts; if not, it is followed by a new one.
+        done: whether a run completed before a kill counts; if not, a new run follows it.
         queue: work queue of the runs; None = the deployment's default.
 
     Raises:
@@ -56,13 +56,13 @@ def share(
 
 
 def _ask(deployment: str, job: Job, done: bool, queue: str | None) -> UUID:
-    """The run of a job: new, or the one that this flow run requested before it was killed."""
+    """The run of a job: a new run, or the run that this flow run requested before it was killed."""
     with get_client(sync_client=True) as client:
         return run_of_job(client, deployment, job.parameters, job.label, job.key, done, queue).id
 
 
 def _own(runs: dict[int, UUID]) -> int | None:
-    """A job for this process: one that no worker has started, its run now cancelled; or one whose run crashed."""
+    """A job for this process: a job that no worker has started (its run is cancelled), or a job whose run crashed."""
     with get_client(sync_client=True) as client:
         for number, run_id in runs.items():
             state = client.read_flow_run(run_id).state
@@ -75,7 +75,7 @@ def _own(runs: dict[int, UUID]) -> int | None:
 
 
 def _is_completed(run_id: UUID) -> bool:
-    """Whether a job's run is completed; a crashed one is not.
+    """Whether a job's run is completed; a crashed run is not.
 
     Raises:
         StoreError: it failed or was cancelled.

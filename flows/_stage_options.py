@@ -62,7 +62,7 @@ def finish_stage(
 
     Raises:
         ConfigError: no plan, a part outside it, options that leave the stage out,
-            or engine "workers" (a stage run is what workers run).
+            or engine "workers" (a stage run cannot request more stage runs).
     """
     if engine.kind == "workers":
         raise ConfigError(

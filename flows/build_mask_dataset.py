@@ -51,7 +51,7 @@ def build_mask_dataset(
         profile: run profile: mini, mvideo-2b, mvideo-5b, or the path of a YAML file.
         overrides: values that override the profile, such as {"cut": {"min_shot_s": 4}}.
         plan_options: how sources are grouped into parts; empty values come from the profile.
-        run: parts at once, tolerated failures; empty values come from the profile.
+        run: parts at a time, tolerated failures; empty values come from the profile.
         engine: where tasks run: threads of this process, workers on the queues, or Ray.
     """
     options = resolve(profile, overrides, plan=plan_options, run=run, **stages)

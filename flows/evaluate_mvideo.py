@@ -41,7 +41,7 @@ def evaluate_mvideo(
         suite: profile of metrics: mini, paper, or the path of a YAML file.
         overrides: values that override the suite, such as {"intervals": {"level": 0.9}}.
         options: values that override both, as filled in on the form; empty values come from the suite.
-        gpus: parts scored at once, each as a run of this deployment; needs as many workers on the queue.
+        gpus: parts scored in parallel, each as a run of this deployment; needs as many workers on the queue.
         part: "INDEX/COUNT": score this part and stop; used by the runs that `gpus` starts.
         report: build the page of videos, curves and worst cases.
         overwrite: replace a result of different videos or metrics in `out`.
@@ -75,7 +75,7 @@ def _problems(found: Validation) -> None:
 
 
 def _pages(loaded: LoadedResult, page: str) -> None:
-    """Results as a page and a table, and where everything is."""
+    """Results as a page and a table, and the location of all files."""
     text = f"{to_markdown(loaded.result)}\n\nResults: `{loaded.folder}`" + (f"\n\nReport: `{page}`" if page else "")
     shows(create_markdown_artifact, markdown=text, key="evaluation-results", description="What was measured.")
     shows(create_table_artifact, table=rows_of(loaded.result), key="evaluation", description="Means and intervals.")

@@ -37,10 +37,11 @@ def generate_video(
     Args:
         out: folder of this video: mp4, conditions, provenance.
         prompt: what to show; empty = the caption of the dataset sample.
-        source: masks from one of a reference video and object names, a mask file, a dataset sample; none = no masks.
+        source: where the masks come from: a reference video and object names, a mask file, or a dataset sample; none =
+            no masks.
         base: the CogVideoX, and its precision.
-        adapter: train-mvideo output folder, or a catalog name; empty = mvideo-mini for mini, else the base alone; none
-            = the base alone.
+        adapter: train-mvideo output folder, or a catalog name; empty = mvideo-mini for mini, otherwise the base alone;
+            none = the base alone.
         allow_other_base: use the adapter with base weights that it was not trained on.
         options: length, sampling, which conditions are used.
         overwrite: replace a video of a different request in `out`.

@@ -1,4 +1,4 @@
-"""Deployment "reproduce-paper": data, trainings, videos, scores, tables 2 to 5, figures 4 to 9 (the whole paper)."""
+"""Deployment "reproduce-paper": the whole paper: data, training, videos, scores, tables 2 to 5, figures 4 to 9."""
 
 from pathlib import Path
 from typing import Annotated, Any
@@ -23,7 +23,7 @@ from mvideo_core.paper.videos import job_named, jobs, manifest_of
 
 DEPLOYMENT = "reproduce-paper/reproduce-paper"
 QUEUE = "gpu"
-"""Queue for video jobs: each needs one GPU, whereas trainings of the queue "train" take a whole machine."""
+"""Queue for video jobs: each needs one GPU, whereas training runs on the queue "train" take a whole machine."""
 
 
 @flow(name="reproduce-paper", flow_run_name=run_name, persist_result=False)

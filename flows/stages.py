@@ -31,7 +31,7 @@ Args:
 
 
 def flow_of(stage: Stage) -> Flow[..., Any]:
-    """The flow of one stage: the requested parts, from what its upstream stages left on disk."""
+    """The flow of one stage: it processes the requested parts from the rows of its upstream stages on disk."""
 
     def run(
         workspace: str,

@@ -23,7 +23,7 @@ or our own bugs. Preemption kills the process, so it is handled by `prefect flow
 
 
 def heals(_task: Task[..., Any], _run: TaskRun, state: State[Any]) -> bool:
-    """True if the task failed for a reason that may be gone at the next try."""
+    """True if the task failed for a reason that may be gone on retry."""
     error = state.result(raise_on_failure=False)
     return isinstance(error.__cause__ if isinstance(error, StoreError) else error, HEALS)
 

@@ -8,7 +8,7 @@ _seen: dict[tuple[str, str], dict[int, "ItemCount"]] = {}
 
 
 class ItemCount(NamedTuple):
-    """Items of one part: done at the first report (found in the store), done now, in total."""
+    """Items of one part: done at the first report (found in the store), done now, and in total."""
 
     at_first: int
     done: int

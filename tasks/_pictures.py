@@ -1,4 +1,4 @@
-"""Pictures small enough to embed in an artifact: the Prefect UI shows images only by URL, and a data URL is one."""
+"""Pictures small enough to embed in an artifact as data URLs: the Prefect UI shows images only by URL."""
 
 import base64
 import io

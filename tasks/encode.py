@@ -1,4 +1,4 @@
-"""Before and after encode: plan its parts; publish the latents."""
+"""Tasks before and after encode: plan its parts; publish the latents."""
 
 from mvideo.tasks._decorators import io_task
 from mvideo_core.curation.stages.encode import plan_latents

@@ -41,7 +41,7 @@ def score(request: EvaluateRequest, part: str) -> dict[str, str]:
 
 @io_task
 def parts_to_score(request: EvaluateRequest, n_parts: int) -> list[int]:
-    """Parts that are not scored, or whose files have changed since."""
+    """Parts that are not scored yet, or whose files have changed since."""
     return waiting_parts(request.plan(), n_parts, request.out)
 
 

@@ -1,4 +1,4 @@
-"""The task of each stage, made from its declaration: it finishes some parts.
+"""The task of each stage, made from its declaration: it finishes a group of parts.
 
 Its inputs and outputs are references to parts, never their contents.
 """
@@ -21,7 +21,7 @@ from mvideo_core.store.workspace import Workspace
 
 
 class Parts(Record):
-    """Some parts of the current plan of a workspace.
+    """A group of parts of a workspace's current plan.
 
     Attributes:
         workspace: local path or fsspec URL.
@@ -41,7 +41,7 @@ class Parts(Record):
 
 
 class PartsDone(Record):
-    """Finished parts of one stage: how many were already finished, and the sums of their counts."""
+    """Finished parts of one stage: how many were finished before, and the sums of their counts."""
 
     stage: str
     indices: tuple[int, ...]
@@ -84,7 +84,7 @@ def finish_parts(stage_name: str, parts: Parts, options: Options) -> PartsDone:
 
 
 def _show_reused() -> None:
-    """Show in the run's name in the UI that the store already had everything; the final state has the new name."""
+    """Rename the run in the UI if the store already had everything; the final state has the new name."""
     context = TaskRunContext.get()
     if context is not None:
         context.task_run.name += " (reused)"

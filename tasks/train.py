@@ -23,7 +23,7 @@ def train(options: TrainOptions) -> RunReport:
     """Train to the last step; a run folder with a checkpoint resumes from it.
 
     Raises:
-        ConfigError, ModelError, StoreError, TrainError: raised by the training, with its message.
+        ConfigError, ModelError, StoreError, TrainError: raised by the training process, with its message.
     """
     board = TrainingBoard()
     return launch(options, on_metrics=board, on_phase=board.phase)
@@ -51,7 +51,7 @@ class TrainingBoard:
             self.bar.show(100 * step / steps, text)
 
     def phase(self, words: str) -> None:
-        """Show what happens before the first of these lines."""
+        """Show what happens before the first line of metrics."""
         log.info("training: %s", words)
         self.bar.show(0, words)
 

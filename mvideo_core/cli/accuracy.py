@@ -18,7 +18,7 @@ def accuracy(
         "build/accuracy", "--out", help="Folder for accuracy.json and the page.", callback=local_only
     ),
     strips: int = typer.Option(
-        12, "--strips", min=0, max=500, help="Most crossings drawn on the page, and most returns."
+        12, "--strips", min=0, max=500, help="Maximum number of crossings, and of returns, drawn on the page."
     ),
 ) -> None:
     """Compare a workspace's cuts, boxes, masks, captions and funnel with the ground truth of its mini world."""

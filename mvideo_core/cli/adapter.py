@@ -1,4 +1,4 @@
-"""mvideo adapter export | show: trained adapters for other programs."""
+"""mvideo adapter export | show: use trained adapters in other programs."""
 
 from typing import Literal
 

@@ -56,7 +56,7 @@ def verify(
 def extract(
     root: str = typer.Argument(help="Dataset folder or fsspec URL."),
     key: str = typer.Argument(help="Key of a sample."),
-    split: str = typer.Option("train", "--split", help="Split that has it."),
+    split: str = typer.Option("train", "--split", help="Split that contains the sample."),
     out: str = typer.Option(
         ".", "--out", help="Folder for the sample's files and its overlay video.", callback=local_only
     ),

@@ -30,9 +30,9 @@ def encode(
     options: str = typer.Option("", "--options", "-o", help="YAML file with LatentOptions."),
     set_: list[str] = typer.Option([], "--set", "-s", help="One value, e.g. --set store_logvar=true. Repeatable."),
     parts: str = typer.Option("", "--parts", help="Only these parts, e.g. 0,3-7, and do not publish. Default: all."),
-    jobs: int = typer.Option(1, "--jobs", help="Parts processed at once; they take turns on the model."),
+    jobs: int = typer.Option(1, "--jobs", help="Parts processed in parallel; they take turns on the model."),
 ) -> None:
-    """Encode the current dataset for training. If stopped or killed, the same command resumes."""
+    """Encode the current dataset for training. If stopped or killed, rerun the command to resume."""
     from mvideo_core.curation.stages.encode import encode_dataset
     from mvideo_core.curation.stages.publish_latents import current_latents
 

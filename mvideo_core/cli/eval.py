@@ -20,7 +20,7 @@ eval_app = typer.Typer(
     For masks, or several systems or seeds, write a manifest.jsonl with one line per video, such as
     {"id": "cat-0", "system": "ours", "video": "cat-0.mp4", "prompt": "a cat runs", "masks": "cat.masks"};
     a listed video that does not exist counts as missing. Order: ls, validate, run, compare, table, report;
-    compare-models does all of it for several models.
+    compare-models does all of these for several models.
     """,
 )
 MANIFESTS = typer.Argument(
@@ -85,7 +85,10 @@ def validate_(manifests: list[str] = MANIFESTS, suite: str = SUITE, set_: list[s
 def run(
     manifests: list[str] = MANIFESTS,
     out: str = typer.Option(
-        ..., "--out", help="Folder for scores, result.json and exports. Kept scores are reused.", callback=local_only
+        ...,
+        "--out",
+        help="Folder for scores, result.json and exports. Existing scores are reused.",
+        callback=local_only,
     ),
     suite: str = SUITE,
     set_: list[str] = SET,
@@ -174,7 +177,9 @@ def generate(
     out: str = typer.Option(..., "--out", help="Folder for manifest.jsonl and videos/.", callback=local_only),
     prompts: str = typer.Option("", "--prompts", help="Text file, one per line, or prompts.json of `testset vbench`."),
     manifest: str = typer.Option("", "--manifest", help="Manifest with the prompts, seeds and masks to use."),
-    lengthened: str = typer.Option("", "--lengthened", help="JSON, prompt -> longer text to generate from."),
+    lengthened: str = typer.Option(
+        "", "--lengthened", help="JSON file that maps each prompt to a longer text to generate from."
+    ),
     videos_per_prompt: int = typer.Option(1, "--videos-per-prompt", min=1, help="With --prompts; VBench makes 5."),
     seed: int = typer.Option(0, "--seed", min=0, help="With --prompts: seed of each prompt's first video."),
     seconds: float = typer.Option(0.0, "--seconds", min=0, help="Length, for systems that support any; 0: their own."),
@@ -185,8 +190,8 @@ def generate(
     """Generate a system's videos for a list of prompts or samples, and the manifest to score them with.
 
     If stopped or killed, rerun the command to continue at the first missing video. The manifest lists every video from
-    the start: one that is never generated counts as missing, one that cannot be generated as failed (exit code 3). Its
-    masks are those of the frames that the system generates.
+    the start: a video that is never generated counts as missing, one that cannot be generated as failed (exit code 3).
+    The manifest's masks cover the frames that the system generates.
     """
     from mvideo_core.evaluation.make_videos import (
         failures,
@@ -230,7 +235,7 @@ def table(
         "", "--out", help="Folder for table-N.md, .tex, .csv, .json; default: print only.", callback=local_only
     ),
 ) -> None:
-    """Print a table of the paper: its figures next to ours with intervals, then every choice the paper leaves open.
+    """Print a table of the paper: its figures next to ours with intervals, then our choices where the paper has none.
 
     Means are over the items that all results share; means over all items of a result are shown next to them. Rows match
     results by the manifest's system and test set, and by the files' length and size: mvideo-5b, mvideo-2b,

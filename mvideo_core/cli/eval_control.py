@@ -19,7 +19,7 @@ def interventions(
         "shift,scale,delay,freeze,swap,drop", "--edits", help="Names, separated by commas; all by default."
     ),
     seconds: float = typer.Option(
-        0.0, "--seconds", min=0, help="Length of the videos to come; masks end there. 0: as the items say."
+        0.0, "--seconds", min=0, help="Length of the videos to generate; masks end there. 0: as the items say."
     ),
     videos: str = typer.Option(
         "videos", "--videos", help="Folder, relative to --out, where ID.mp4 and ID+EDIT.mp4 are expected."

@@ -18,7 +18,7 @@ def compare_models(
         help="Two or more, as NAME=PATH: folders of videos, outputs of `mvideo generate`, or manifests."
     ),
     out: str = typer.Option(
-        ..., "--out", help="Folder for scores, tables, plots and page. Kept scores are reused.", callback=local_only
+        ..., "--out", help="Folder for scores, tables, plots and page. Existing scores are reused.", callback=local_only
     ),
     masks: str = typer.Option(
         "", "--masks", help="Manifest of the samples: id, prompt, masks. Default: the masks in the models' manifests."
@@ -29,7 +29,7 @@ def compare_models(
     overwrite: bool = typer.Option(
         False, "--overwrite", help="Replace a result of different videos or metrics in --out."
     ),
-    report: bool = typer.Option(True, "--report/--no-report", help="Build the page, which re-encodes every video."),
+    report: bool = typer.Option(True, "--report/--no-report", help="Build the page; this re-encodes every video."),
 ) -> None:
     """Validate, score, compare every pair, and draw table, plots and page: A=dir B=dir C=dir --masks M.jsonl --out OUT.
 

@@ -32,11 +32,11 @@ def generate(
     sample: str = typer.Option("", "--sample", help="Sample of a finished dataset, DATASET#KEY."),
     op: list[str] = typer.Option([], "--op", help='Edit of the masks, e.g. --op "zoom: {to: 1.4}". Repeatable.'),
     base: str = typer.Option("", "--base", help="Weights: catalog name (default mini), diffusers folder, random:SIZE."),
-    dtype: str = typer.Option("", "--dtype", help="bf16, fp16 or fp32; default: bf16 on a GPU, fp32 without."),
+    dtype: str = typer.Option("", "--dtype", help="bf16, fp16 or fp32; default: bf16 on a GPU, fp32 on a CPU."),
     adapter: str = typer.Option(
         "",
         "--adapter",
-        help="Training output folder or catalog name; default: the base's own; none: no adapter.",
+        help="Training output folder or catalog name; default: mvideo-mini for mini, otherwise none; none: no adapter.",
     ),
     allow_other_base: bool = typer.Option(
         False, "--allow-other-base", help="Use the adapter with base weights that it was not trained on."
@@ -45,13 +45,13 @@ def generate(
     steps: int = typer.Option(0, "--steps", min=0, help="Denoising steps per clip; 0: 50."),
     seed: int = typer.Option(0, "--seed", min=0, help="The same seed on the same machine gives the same video."),
     options: str = typer.Option("", "--options", "-o", help="YAML file with a whole request; flags override it."),
-    set_: list[str] = typer.Option([], "--set", "-s", help="Any other value, e.g. --set options.guidance=4."),
+    set_: list[str] = typer.Option([], "--set", "-s", help="Set any other value, e.g. --set options.guidance=4."),
     overwrite: bool = typer.Option(False, "--overwrite", help="Replace a video of a different request in --out."),
 ) -> None:
-    """Generate a video of any length from a prompt and one of: reference video and object, mask file, dataset sample.
+    """Generate a video of any length from a prompt and masks from a reference video, a file or a dataset sample.
 
     If stopped or killed, rerun the command to continue with the first missing clip. Exit code 3: the video is finished,
-    but a warning about its masks needs a look.
+    but look at the warnings about its masks.
     """
     from mvideo_core.generation.request import GenerateRequest
     from mvideo_core.generation.request import generate as make

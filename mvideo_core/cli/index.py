@@ -12,7 +12,7 @@ POINTS = "mvideo.commands"
 
 
 class Entry(NamedTuple):
-    """One line of `mvideo --help`: the module of `mvideo_core.cli` with the command, and what the command does."""
+    """One line of `mvideo --help`: the command's module in `mvideo_core.cli`, and what the command does."""
 
     module: str
     help: str
@@ -51,7 +51,7 @@ class LazyGroup(TyperGroup):
     """A group whose help comes from INDEX; a module is imported when one of its commands is called."""
 
     def list_commands(self, ctx: Any) -> list[str]:
-        """All names, those of entry points last."""
+        """All names, entry points last."""
         return [*INDEX, *_points()]
 
     def get_command(self, ctx: Any, cmd_name: str) -> Any:

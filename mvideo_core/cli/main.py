@@ -36,8 +36,8 @@ def options(
 
 
 def main() -> None:
-    """Run the command line. Exit code 2: wrong call or options; 1: the work failed; 3: it is done, but its result needs
-    a look (warnings).
+    """Run the command line. Exit code 2: wrong arguments or options; 1: the work failed; 3: it is done, but look at
+    its result (warnings).
     """
     with errors_in_one_line():
         ensure_home()

@@ -1,4 +1,4 @@
-"""mvideo masks ...: motion conditions by hand: extracted from a video, edited, combined, resampled for the model."""
+"""mvideo masks ...: motion conditions by hand: extract them from a video, edit, combine, resample for the model."""
 
 from pathlib import Path
 from typing import Any, Literal
@@ -55,7 +55,9 @@ def extract(
     video: str = typer.Argument(help="Reference video."),
     out: str = OUT,
     name: list[str] = typer.Option(..., "--object", "-n", help="Name of an object, e.g. -n horse; repeat for more."),
-    per_name: int | None = typer.Option(None, "--per-name", help="Most objects per name, best scores first; 1."),
+    per_name: int | None = typer.Option(
+        None, "--per-name", help="Maximum number of objects per name, best scores first; 1."
+    ),
     threshold: float | None = typer.Option(None, "--threshold", help="Lowest score of a box; 0.3."),
     search: float | None = typer.Option(None, "--max-search-s", help="Seconds within which each name must appear; 10."),
     fps: float | None = typer.Option(None, "--fps", help="Masks per second, 0 = the video's own rate; 8."),
@@ -64,7 +66,7 @@ def extract(
     options: str = typer.Option("", "--options", "-o", help="YAML with any of ExtractOptions; flags override it."),
     preview: str = typer.Option("", "--preview", help="Also write an overlay .mp4 here."),
 ) -> None:
-    """Extract masks of named objects from a video: GroundingDINO finds them, SAM2 tracks them both ways in time.
+    """Extract masks of named objects from a video: GroundingDINO finds them, SAM2 tracks them forward and backward.
 
     mvideo masks extract run.mp4 horse.masks -n horse --preview horse.mp4
 
@@ -117,7 +119,7 @@ def suggest_(
     frames: int = typer.Option(33, "--frames", min=1, help="Frames to draw: 33 for one clip, then 32 for each more."),
     set_: list[str] = typer.Option([], "--set", "-s", help="The chat server, e.g. -s base_url=http://host:8000/v1."),
 ) -> None:
-    """Turn words into shapes with the captions' chat server; edit the YAML by hand, then run `mvideo masks draw`."""
+    """Turn a description into shapes with the captions' chat server; edit the YAML, then run `mvideo masks draw`."""
     from mvideo_core.editing import suggest
 
     height, width = _size(size)
@@ -275,7 +277,7 @@ def recipe(
 @masks_app.command()
 @checked
 def convert(masks: str = MASKS, out: str = OUT, fps: float = FPS, as_: str = AS) -> None:
-    """Convert masks to another format, otherwise unchanged: what `--as` resolves once need not be given again.
+    """Convert masks to another format, otherwise unchanged; the converted file no longer needs `--as`.
 
     mvideo masks convert painted/ painted.masks --fps 24 --as colors
     """
@@ -285,7 +287,7 @@ def convert(masks: str = MASKS, out: str = OUT, fps: float = FPS, as_: str = AS)
 @masks_app.command()
 @checked
 def info(masks: str = MASKS, as_: str = AS) -> None:
-    """Show what masks hold: format, frames, size, rate, and each object's presence, area and travel."""
+    """Show what masks contain: format, frames, size, rate, and each object's presence, area and travel."""
     from mvideo_core.editing.geometry import measure_motion
     from mvideo_core.masks.measure import areas
 

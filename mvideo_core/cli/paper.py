@@ -20,9 +20,9 @@ def reproduce(
     set_: list[str] = typer.Option([], "--set", "-s", help="One value, e.g. --set tests.prompts=8. Repeatable."),
     tables_only: bool = typer.Option(False, "--tables-only", help="Only tables and page, from existing scores."),
 ) -> None:
-    """Datasets, trainings with and without the consistency loss, videos, scores, tables 2 to 5, figures 4 to 9.
+    """Datasets, training with and without the consistency loss, videos, scores, tables 2 to 5, figures 4 to 9.
 
-    If stopped or killed, the same command resumes. To run the same steps as a deployment, visible in the UI:
+    If stopped or killed, rerun the command to resume. To run the same steps as a deployment, visible in the UI:
     prefect deployment run reproduce-paper
     """
     from mvideo_core.paper.options import PROFILES, load_profile

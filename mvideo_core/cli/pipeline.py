@@ -46,7 +46,7 @@ def run(
     options: str = OPTIONS,
     set_: list[str] = SET,
 ) -> None:
-    """Build mask shards and a report from raw videos. If stopped or killed, the same command resumes."""
+    """Build mask shards and a report from raw videos. If stopped or killed, rerun the command to resume."""
     chosen = _options(profile, options, set_)
     source = _source(folder, hdvila, hdvila_videos, manifest)
     require("data", CheckContext(workspace=workspace, source_bytes=_bytes(folder), pipeline=chosen))
@@ -66,7 +66,7 @@ def plan(
     options: str = OPTIONS,
     set_: list[str] = SET,
 ) -> None:
-    """List the sources and group them into parts. Opens no video; rerun it when the folder has grown."""
+    """List the sources and group them into parts. Does not open any video; rerun it when the folder has grown."""
     source = _source(folder, hdvila, hdvila_videos, manifest)
     made = plan_sources(Workspace(workspace), source, _options(profile, options, set_).plan)
     typer.echo(f"{made.n_sources} sources in {made.n_parts} parts")

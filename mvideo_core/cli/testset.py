@@ -35,7 +35,7 @@ from mvideo_core.store.workspace import Workspace
 testset_app = typer.Typer(no_args_is_help=True, help="Test sets: Mask-to-Video, ComplexMotion, VBench prompts.")
 SYSTEM = typer.Option("mvideo-5b", "--system", help="System whose video length the samples must cover.")
 MIN_FRAMES = typer.Option(
-    0, "--min-frames", min=0, help="Least frames of a sample at 8 fps; 0: as many as --system's videos."
+    0, "--min-frames", min=0, help="Minimum frames of a sample at 8 fps; 0: as many as --system's videos have."
 )
 OUT = typer.Option(..., "--out", help="Folder for the files.", callback=local_only)
 
@@ -98,7 +98,7 @@ def complexmotion(
     system: str = SYSTEM,
     min_frames: int = MIN_FRAMES,
 ) -> None:
-    """Select the longest clip of each listed video that shows its object; too short clips are excluded and counted."""
+    """Select the longest clip of each listed video that shows its object; exclude and count short clips."""
     try:
         lines = [json.loads(line) for line in read_lines(manifest, "manifest") if line.strip()]
         wanted = {str(line["video_id"]): [str(name) for name in line["objects"]] for line in lines}
@@ -118,10 +118,13 @@ def manifest_(
     system: str = typer.Option("", "--system", help="System that generates the videos, such as mvideo-5b."),
     videos: str = typer.Option("videos", "--videos", help="Folder of the videos KEY.mp4, relative to --out."),
     seconds: float = typer.Option(
-        0.0, "--seconds", min=0, help="Length of the videos, where masks end; 0: that of --system, else of the masks."
+        0.0,
+        "--seconds",
+        min=0,
+        help="Length of the videos, where masks end; 0: the length of --system's videos, otherwise of the masks.",
     ),
 ) -> None:
-    """Write the test set for `mvideo eval`: prompts, reference masks, source clips; videos not yet there are missing.
+    """Write the test set for `mvideo eval`: prompts, reference masks, source clips; absent videos count as missing.
 
     Masks are cut to the length of the videos; shorter samples are excluded and counted.
     """
@@ -141,8 +144,8 @@ def manifest_(
 def vbench(
     full_info: str = typer.Option(..., "--full-info", help="Path of VBench_full_info.json."),
     dimension: list[str] = typer.Option(["overall_consistency"], "--dimension", help="Repeatable."),
-    count: int = typer.Option(100, min=1, help="Prompts wanted."),
-    seed: int = typer.Option(0, help="Seed of the random choice if there are more."),
+    count: int = typer.Option(100, min=1, help="Number of prompts."),
+    seed: int = typer.Option(0, help="Seed of the random choice if more are available."),
     out: str = OUT,
 ) -> None:
     """Select prompts and record their origin; the paper does not say which 100 prompts it used."""
@@ -165,7 +168,7 @@ class _Length(NamedTuple):
 
     @classmethod
     def of(cls, given: int, system: str, default: int) -> "_Length":
-        """The given value; else the length of the system's videos; else the builder's default.
+        """The given value, otherwise the length of the system's videos, otherwise the builder's default.
 
         Raises:
             ConfigError: no such system.

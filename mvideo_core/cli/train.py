@@ -52,7 +52,7 @@ def run(
     allow: list[str] = ALLOW,
     every_s: float = typer.Option(10.0, "--every-s", help="Minimum seconds between two progress lines."),
 ) -> None:
-    """Train in child processes. If stopped or killed, the same command resumes from the newest checkpoint."""
+    """Train in child processes. If stopped or killed, rerun the command to resume from the newest checkpoint."""
     if workspace and latents:
         raise ConfigError("--workspace and --latents both set the latents; give only one")
     flags = {
@@ -69,7 +69,7 @@ def run(
 
 @train_app.command()
 def stop(out: str = RUN) -> None:
-    """Ask a running training to save and stop after the current step."""
+    """Ask a training run to save and stop after the current step."""
     if not Path(out).is_dir():
         raise ConfigError(f"{out}: no such run folder")
     (Path(out) / STOP).touch()
@@ -89,7 +89,7 @@ def estimate(
     profile: str = PROFILE,
     options: str = OPTIONS,
     set_: list[str] = SET,
-    gpu: str = typer.Option("h100", "--gpu", help="Kind of GPU: h200, h100, a100, l40s, a6000, rtx4090, ..."),
+    gpu: str = typer.Option("h100", "--gpu", help="GPU model: h200, h100, a100, l40s, a6000, rtx4090, ..."),
     mfu: float = typer.Option(0.35, "--mfu", min=0.01, max=1, help="Fraction of the GPU's peak that is reached."),
     price: float = typer.Option(0.0, "--price", min=0, help="Price of a GPU hour, in any currency."),
     as_json: bool = typer.Option(False, "--json", help="Print JSON."),

@@ -18,9 +18,11 @@ from mvideo_core.weights.tensors import first_not_finite, stored_tensors
 
 weights_app = typer.Typer(no_args_is_help=True, help="Weights: list, check, fetch and convert models.")
 NAMES = typer.Argument(None, help="Names from `mvideo weights list`.", show_default=False)
-FOR_PROFILE = typer.Option("", "--for-profile", help="What a data profile (`mvideo profiles`) needs.")
-FOR_TRAINING = typer.Option("", "--for-training", help="What a training profile (`mvideo train profiles`) needs.")
-FOR_SUITE = typer.Option("", "--for-suite", help="What a suite of metrics (`mvideo eval ls`) needs.")
+FOR_PROFILE = typer.Option("", "--for-profile", help="Weights that a data profile (`mvideo profiles`) needs.")
+FOR_TRAINING = typer.Option(
+    "", "--for-training", help="Weights that a training profile (`mvideo train profiles`) needs."
+)
+FOR_SUITE = typer.Option("", "--for-suite", help="Weights that a suite of metrics (`mvideo eval ls`) needs.")
 FOR_SYSTEM = typer.Option("", "--for-system", help="The model of a system under test (`mvideo eval ls`).")
 
 
@@ -164,7 +166,7 @@ class Progress:
         self._line = False
 
     def __call__(self, path: str, done: int, total: int | None) -> None:
-        """Called by the downloads; see their `Progress`."""
+        """Called by downloads; see `Progress` there."""
         now = time.monotonic()
         if path != self._path:
             self._path, self._start, self._shown_s = path, (done, now), now
@@ -188,7 +190,7 @@ class Progress:
 
 
 def content_problems(folder: Path, states: Sequence[catalog.FileState], deep: bool) -> list[Problem]:
-    """What is wrong inside complete files: for a CogVideoX all that loading would find, for others NaN or infinity.
+    """What is wrong inside complete files: all that loading a CogVideoX would find; NaN or infinity in other models.
 
     Args:
         deep: read every value, not a sample.

@@ -25,7 +25,7 @@ def status(
     failed: bool = typer.Option(False, "--failed", help="List every failed item with its message."),
     as_json: bool = typer.Option(False, "--json", help="Print JSON instead of a table."),
 ) -> None:
-    """Show what is done, why items were dropped and what checks found. Parts of older input or options are not done."""
+    """Show what is done, why items were dropped and what checks found. Parts of older input or options do not count."""
     from mvideo_core.engine.chain import in_use, row_class, valid_markers, workspace_stages
     from mvideo_core.engine.checks import warnings_of
     from mvideo_core.store.snapshot import snapshot
@@ -65,7 +65,7 @@ def verify(
     workspace: str = WORKSPACE,
     deep: bool = typer.Option(False, "--deep", help="Also read every file and compare its SHA-256."),
 ) -> None:
-    """Check that everything recorded in markers exists, and the current dataset, latents and report.
+    """Check that all files recorded in markers, and the current dataset, latents and report, exist.
 
     Exit code 1 if something is missing.
     """

@@ -96,10 +96,11 @@ def stages_to_run(workspace: Workspace, options: PipelineOptions) -> list[str]:
 def preflight(
     options: PipelineOptions, workspace: Workspace | None = None, stages: Sequence[str] = (*PART_STAGES, "shard")
 ) -> None:
-    """Find now what would stop a run three hours in: missing weights, lists, packages or keys, a server that is down.
+    """Find what would stop a run hours later: missing weights, lists, packages or keys, or a server that is down.
 
     Args:
-        workspace: a stage that has finished all its parts here with these options needs no server; None = all need one.
+        workspace: a stage that has finished all its parts here with these options needs no server; None = all stages
+            need theirs.
         stages: check only these.
 
     Raises:

@@ -47,7 +47,7 @@ class Finding(Record):
 
     Attributes:
         status: "problem": will fail; "warning": may fail or be slow; "unknown": cannot be checked from here.
-        what: value seen and value allowed. next_step: what to do; "" if nothing is wrong.
+        what: the value seen and the value allowed. next_step: what to do; "" if nothing is wrong.
         kind: class of the error a run would end with.
     """
 

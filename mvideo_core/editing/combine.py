@@ -22,8 +22,8 @@ class Layer(NamedTuple):
     """A clip in the picture.
 
     Attributes:
-        start_s: time of its first frame; if negative, its beginning is cut off.
-        tail: what it shows after its end: nothing, its last frame, the clip again, or back and forth.
+        start_s: time of its first frame; if negative, the beginning is cut off.
+        tail: what it shows after its end: nothing, its last frame, the clip again, or the clip back and forth.
     """
 
     clip: MaskClip
@@ -47,7 +47,7 @@ class CombineOptions(Options):
 def combine(layers: Sequence[Layer], options: CombineOptions | None = None) -> MaskClip:
     """One clip with the objects of all layers, numbered layer by layer, back to front.
 
-    Warns about objects that are hidden, cropped away or too late all the time.
+    Warns about objects that are never visible because they are hidden, cropped away or too late.
 
     Raises:
         ConfigError: no layer, or nothing to show.

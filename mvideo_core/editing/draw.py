@@ -33,7 +33,7 @@ FONT_PX = 256
 
 
 class ShapeOptions(Options):
-    """One object: its form, its size, and where it is over time."""
+    """One object: its form, its size, and its path over time."""
 
     label: str = Field(default="", description="name of the object, such as dog; the text itself for a text")
     width_frac: float = Field(
@@ -47,8 +47,8 @@ class ShapeOptions(Options):
     ease: Ease = Field(default="linear", description=EASE_HELP)
     scale: Keyed = Field(default=1.0, description="size factor; number or [[time, value], ...]")
     angle_deg: Keyed = Field(default=0.0, description="degrees, counter-clockwise; number or [[time, value], ...]")
-    show_from: Time = Field(default=0.0, description="seconds or percentage; hidden before")
-    show_until: Time | None = Field(default=None, description="seconds or percentage; hidden from then on")
+    show_from: Time = Field(default=0.0, description="seconds or percentage; hidden before that")
+    show_until: Time | None = Field(default=None, description="seconds or percentage; hidden after that")
     points: list[tuple[float, float]] = Field(
         default=[], description="of a polygon: [[x, y], ...] in its own box, 0 to 1 from the top left"
     )

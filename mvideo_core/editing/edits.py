@@ -1,7 +1,7 @@
 """A list of edits applied to a clip: maps and frame numbers are composed first, so every mask is drawn once.
 
 So a zoom to half throughout (`{start: 0.5, to: 0.5}`) and then to double (`{start: 2, to: 2}`) restores the clip, and
-ten edits blur no more than one. Nothing is lost that an intermediate step would push out of the frame.
+ten edits blur no more than one. Parts that an intermediate step pushes out of the frame are not lost.
 """
 
 import logging
@@ -32,7 +32,7 @@ class Edit(NamedTuple):
     options: Options
 
     def plain(self) -> dict[str, Any]:
-        """As in YAML; only what differs from the defaults."""
+        """The YAML form, with only the values that differ from the defaults."""
         return {self.operation.name: self.options.model_dump(mode="json", exclude_defaults=True)}
 
 

@@ -41,11 +41,11 @@ class ExtractOptions(Options):
     detector_options: dict[str, Any] = Field(default_factory=dict, description='its options, e.g. {"weights": "mini"}')
     segmenter: str = Field(default="sam2", description="registry name of the segmenter")
     segmenter_options: dict[str, Any] = Field(default_factory=dict, description='its options, e.g. {"weights": "mini"}')
-    box_threshold: float = Field(default=0.3, ge=0, le=1, description="lowest score of a box; higher is stricter")
+    box_threshold: float = Field(default=0.3, ge=0, le=1, description="minimum score of a box; higher is stricter")
     nms_iou: float = Field(
         default=0.7, ge=0, le=1, description="boxes of the same name that overlap more are one object"
     )
-    per_name: int = Field(default=1, ge=1, le=64, description="most objects per name, best scores first")
+    per_name: int = Field(default=1, ge=1, le=64, description="maximum objects per name, best scores first")
     search_step_s: float = Field(default=0.5, gt=0, description="seconds between the frames that are searched")
     max_search_s: float = Field(default=10.0, ge=0, description="seconds from the start in which a name must be found")
     fps: float = Field(default=8.0, ge=0, le=240, description="masks per second; 0 = the video's own rate")
@@ -110,7 +110,7 @@ def extract_masks(
     """Masks of the named objects over the whole video (or the part that `options` selects).
 
     Raises:
-        ConfigError: no name, or one that the detector's vocabulary lacks.
+        ConfigError: no name, or a name that the detector's vocabulary lacks.
         MediaError: the video cannot be read, or a name is not found; the message has the best score.
         ModelError: weights missing.
     """
@@ -264,7 +264,7 @@ class _Track:
 def _forwards(tracks: Sequence[_Track], reference: Reference, spool: _Spool) -> None:
     """All tracks over one stream: the early ones first catch up with the latest, then all advance frame by frame.
 
-    A segmenter reads a few frames ahead, at most 16; those are kept for the other tracks, and no others.
+    A segmenter reads a few frames ahead, at most 16; only those frames are kept for the other tracks.
     """
     n_spooled = spool.n_frames
     streams = _share_frames(reference.frames, len(tracks))

@@ -39,7 +39,7 @@ class Motion:
         return self.feet_TN2 if name == "feet" else self.centers_TN2
 
     def move(self, frames_T: np.ndarray, maps_TN23: np.ndarray) -> "Motion":
-        """The motion of the sequence that shows these frames through these maps."""
+        """The motion of the sequence that consists of these frames, transformed by these maps."""
         centers, feet = self.centers_TN2[frames_T], self.feet_TN2[frames_T]
         return Motion(
             self.fps, self.width, self.height, map_points(maps_TN23, centers), map_points(maps_TN23, feet),
@@ -93,7 +93,7 @@ def rotation(angle_deg: np.ndarray | float) -> np.ndarray:
 
 
 def map_points(maps: np.ndarray, points: np.ndarray) -> np.ndarray:
-    """Points (..., 2) through maps (..., 2, 3)."""
+    """Points (..., 2) transformed by maps (..., 2, 3)."""
     return np.einsum("...ij,...j->...i", maps[..., :2], points) + maps[..., 2]
 
 

@@ -9,7 +9,7 @@
 | `DATASET#KEY`: a sample of a finished dataset | the sample's own |
 
 Values are object numbers (n = object n - 1), or black and white; if they are ambiguous, the error lists the words of
-`--as` (`mask_form`) that decide.
+`--as` (`mask_form`) that resolve it.
 """
 
 import json
@@ -164,7 +164,7 @@ def save_masks(path: str | Path, sequence: MaskSequence, fps: float, labels: Seq
 
     Raises:
         ConfigError: an unsupported extension, or `path` already exists as something else.
-        MediaError: masks that the format cannot hold (odd sides in mp4, over 127 objects in label maps).
+        MediaError: masks that the format cannot hold (odd sides in mp4, more than 127 objects in label maps).
         StoreError: disk error; nothing is left behind.
     """
     place = Path(path)

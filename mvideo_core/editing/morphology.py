@@ -14,12 +14,14 @@ def dilate(mask_HW: Mask, px: float) -> Mask:
 
 
 def shrunk(mask_HW: Mask, px: float) -> Mask:
-    """All pixels of the mask further than `px` from its outside; beyond the frame nothing counts as outside."""
+    """All pixels of the mask farther than `px` from its outside; the area beyond the frame does not count as
+    outside.
+    """
     return ~dilate(~mask_HW, px)
 
 
 def hull(mask_HW: Mask) -> Mask:
-    """The smallest convex area that holds the centers of all pixels of the mask."""
+    """The smallest convex area that contains the centers of all pixels of the mask."""
     if not mask_HW.any():
         return mask_HW
     import cv2
@@ -40,7 +42,7 @@ def signed_distance(mask_HW: Mask) -> np.ndarray:
 
 
 def _distance_to(mask_HW: Mask) -> np.ndarray:
-    """Distance of every pixel to the nearest one of the mask, float32."""
+    """Distance of every pixel to the nearest pixel of the mask, float32."""
     if not mask_HW.any():
         return np.full(mask_HW.shape, np.inf, np.float32)
     import cv2

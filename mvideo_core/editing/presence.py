@@ -1,4 +1,6 @@
-"""In how many frames an object is visible, before and after a change: losses are logged, nothing left is an error."""
+"""In how many frames an object is visible, before and after a change: losses are logged; it is an error if nothing is
+left.
+"""
 
 import logging
 from collections.abc import Sequence

@@ -20,7 +20,7 @@ GAP_PX = 4
 
 
 class PreviewOptions(Options):
-    """Size and form of previews."""
+    """Size and layout of previews."""
 
     max_side_px: int = Field(default=720, ge=16, le=4096, description="px; maximum longer side of the video")
     fit: Fit = Field(default="crop", description="how to fit a video with a different aspect ratio to the masks' frame")

@@ -42,7 +42,7 @@ class Variant(Options):
 
     about: str = Field(default="", description="what it shows")
     layers: list[RecipeLayer] = Field(min_length=1, description="back to front")
-    combine: CombineOptions = Field(default=CombineOptions(), description="how layers are put together")
+    combine: CombineOptions = Field(default=CombineOptions(), description="how layers are combined")
     edits: list[Any] = Field(default_factory=list, description="edits of the whole picture")
     prompts: list[str] = Field(min_length=1, description="texts to generate with, one video each")
 
@@ -93,7 +93,7 @@ def load_recipe(name: str) -> Recipe:
 
 
 def _check_prompts(path: Path) -> None:
-    """Catch unquoted prompts in brackets: two of them may be one with a comma, at which YAML ends a text."""
+    """Catch unquoted prompts in brackets: YAML splits a prompt at its comma, so two entries may be one prompt."""
     nodes = [yaml.compose(path.read_text(encoding="utf-8"), yaml.SafeLoader)]
     while nodes:
         node = nodes.pop()

@@ -32,7 +32,9 @@ class ResampleOptions(Options):
     )
     n_clips: int = Field(default=0, ge=0, le=10_000, description="number of clips; 0 = as many as the masks fill")
     max_hold_s: float = Field(
-        default=0.5, ge=0, description="with n_clips 0: a last clip that is short by at most this still counts, seconds"
+        default=0.5,
+        ge=0,
+        description="with n_clips 0: a last clip that is short by at most this many seconds still counts",
     )
     tail: Literal["hold", "hide", "bounce"] = Field(
         default="hold",
@@ -85,7 +87,7 @@ def resample_frames(clip: MaskClip, video_format: VideoFormat, n_frames: int, op
 
 
 def whole_clips(clip: MaskClip, video_format: VideoFormat, max_hold_s: float = 0.0) -> int:
-    """Number of clips of the format that the masks fill, at least one; the last may lack `max_hold_s` seconds."""
+    """Number of clips of the format that the masks fill, at least one; the last clip may lack `max_hold_s` seconds."""
     new_frames = math.floor((clip.sequence.n_frames - 1) / clip.fps * video_format.fps + 1e-6)
     held = math.floor(max_hold_s * video_format.fps + 1e-6)
     return max(1, (new_frames + held) // video_format.stride_frames)
@@ -103,7 +105,7 @@ def frames_for(clip: MaskClip, fps: float, n_frames: int, max_hold_s: float = 0.
 
 
 def nearest_frames(times_s: np.ndarray, fps: float) -> np.ndarray:
-    """Number of the frame nearest to each time, the later one if two are equally near; may be outside the clip."""
+    """Number of the frame nearest to each time, the later frame if two are equally near; may be outside the clip."""
     return np.floor(np.asarray(times_s) * fps + 0.5 + 1e-9).astype(np.int64)
 
 

@@ -1,7 +1,7 @@
-"""Masks as they come when nobody takes care: grown, hulls, boxes, shaking, with frames left out, or keyframes alone.
+"""Masks as careless annotation yields them: grown, hulls, boxes, jittering, with frames missing, or keyframes only.
 
-Every function changes each object on its own and keeps number of frames and objects, and size. What is random comes
-from the generator that is given. Shape letters: T frames, N objects, H, W pixels.
+Every function changes each object on its own and keeps number of frames and objects, and size. Randomness comes from
+the given generator. Shape letters: T frames, N objects, H, W pixels.
 """
 
 from collections.abc import Callable
@@ -20,7 +20,7 @@ Change = Callable[[int, int, np.ndarray], np.ndarray]
 
 
 def dilate_masks(masks: MaskSequence, px: float) -> MaskSequence:
-    """Every object grown by `px` to all sides."""
+    """Every object grown by `px` on all sides."""
     return _change_pixels(masks, lambda mask_HW: dilate(mask_HW, px))
 
 
@@ -30,7 +30,7 @@ def hull_masks(masks: MaskSequence) -> MaskSequence:
 
 
 def box_masks(masks: MaskSequence, margin_frac: float) -> MaskSequence:
-    """The box of every object, wider by a margin to all sides, in shares of the box's own width and height."""
+    """The box of every object, wider by a margin on all sides, as a share of the box's own width and height."""
 
     def change(frame: int, obj: int, edges: np.ndarray) -> np.ndarray:
         x0, y0, x1, y1 = box_xyxy(edges, masks.width)
@@ -43,7 +43,7 @@ def box_masks(masks: MaskSequence, margin_frac: float) -> MaskSequence:
 
 
 def jitter_masks(masks: MaskSequence, px: float, rng: np.random.Generator) -> MaskSequence:
-    """Every object of every frame moved by whole pixels, uniform in -px..px both ways; frames do not agree."""
+    """Every object moved by whole pixels, uniform in -px..px along both axes, independently in every frame."""
     moves_TN2 = np.round(rng.uniform(-px, px, (masks.n_frames, masks.n_objects, 2)))
     maps_TN23 = shift(moves_TN2[..., 0], moves_TN2[..., 1])
 
@@ -54,16 +54,16 @@ def jitter_masks(masks: MaskSequence, px: float, rng: np.random.Generator) -> Ma
 
 
 def drop_frames(masks: MaskSequence, share: float, rng: np.random.Generator) -> MaskSequence:
-    """Each frame but the first loses its masks with probability `share`; those of the frame before are held."""
+    """Each frame but the first loses its masks with probability `share`; the masks of the previous frame are held."""
     kept_T = rng.random(masks.n_frames) >= share
     return take_frames(masks, np.maximum.accumulate(np.where(kept_T, np.arange(masks.n_frames), 0)))
 
 
 def keep_keyframes(masks: MaskSequence, step_frames: int) -> MaskSequence:
-    """Masks of frame 0, of every `step_frames`-th and of the last frame; between them every object is tweened.
+    """Masks of frame 0, of every `step_frames`-th and of the last frame; between them every object is interpolated.
 
-    Its center moves on a straight line and its outline changes evenly. An object that only one of the two keyframes
-    has is held over the half next to it.
+    Its center moves on a straight line and its outline changes evenly. An object that is in only one of the two
+    keyframes is held over the half next to that keyframe.
     """
     last = masks.n_frames - 1
     motion = measure_motion(masks, 1.0)

@@ -1,4 +1,4 @@
-"""Shapes from words: a chat model proposes them; we check and draw them.
+"""Shapes from a description: a chat model proposes them; we check and draw them.
 
 The model sees the ten examples of `suggestions.yaml`. An answer that cannot be drawn is sent back once, with the
 reason.

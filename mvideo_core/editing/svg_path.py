@@ -17,7 +17,7 @@ FillRule = Literal["nonzero", "evenodd"]
 NUMBERS = {"M": 2, "L": 2, "H": 1, "V": 1, "C": 6, "S": 4, "Q": 4, "T": 2, "A": 7, "Z": 0}
 """How many numbers a command takes, once or repeatedly."""
 LARGEST_NUMBER = 1e7
-"""In both directions: far beyond any drawing, and no sum or product of a path overflows floats."""
+"""Limit in both directions: far beyond any drawing, and no sum or product of a path overflows floats."""
 CURVE_STEPS = 32
 """Straight segments per curve."""
 _NUMBER = re.compile(r"[-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?")
@@ -27,7 +27,7 @@ _FLAGS = (3, 4)
 
 
 class Command(NamedTuple):
-    """A letter and its numbers, once."""
+    """One letter with its numbers."""
 
     letter: str
     numbers: tuple[float, ...]

@@ -1,4 +1,4 @@
-"""One mask through an affine map. Pixels exist only inside the object's box, before and after."""
+"""Transforms one mask by an affine map. Pixels exist only inside the object's box, before and after."""
 
 import math
 
@@ -16,7 +16,7 @@ _EMPTY = np.zeros(0, np.int32)
 
 
 def warp_edges(edges: np.ndarray, map_23: np.ndarray, height: int, width: int) -> np.ndarray:
-    """Runs of the mask after the map; what leaves the frame is cut off.
+    """Runs of the mask after the map; parts outside the frame are cut off.
 
     A pixel is set if at least half of it is covered by the (bilinearly drawn) mask; shrinking averages over subpixels
     first, so that thin parts do not flicker. The identity and whole-pixel shifts, mirrors and quarter turns are exact.

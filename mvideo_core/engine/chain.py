@@ -1,4 +1,4 @@
-"""Which finished parts belong together: a part counts only if made from what its upstream stages hold now."""
+"""Which finished parts belong together: a part counts only if made from the current output of its upstream stages."""
 
 from collections.abc import Collection, Iterable, Iterator
 
@@ -42,7 +42,7 @@ def row_class(stage: str) -> type[Row]:
 
 
 def upstream_of(stage: str) -> tuple[str, ...]:
-    """Stages that a stage reads."""
+    """Stages whose rows a stage reads."""
     return () if stage in PLANNED_ROWS else STAGES.get(stage).reads
 
 

@@ -25,8 +25,9 @@ STAGE_AREAS = ("rows", "done", "blobs", "journal")
 PUBLISHED = {"datasets": ("shard", "dataset"), "latents": ("encode", "latents"), "reports": ("report", "report")}
 """For each area of published folders: the stage that writes them, and the pointer to the current one."""
 MIN_AGE_S = 24 * 3600.0
-"""On object stores: longer than a part or a publishing step takes. A process commits what it wrote, and finishes with
-what it read, within that time; the price is a day of storage."""
+"""On object stores: longer than a part or a publishing step takes. A process commits what it wrote, and is done with
+what it read, within that time; the price is a day of storage.
+"""
 
 
 class Freed(Record):
@@ -76,7 +77,7 @@ def collect_garbage(
 
 
 class _Sweep:
-    """One pass over a workspace; counts what it deletes."""
+    """One pass over a workspace, which counts what it deletes."""
 
     def __init__(self, workspace: Workspace, dry_run: bool, before_s: float | None):
         self.workspace, self.dry_run, self.before_s = workspace, dry_run, before_s
@@ -95,7 +96,7 @@ class _Sweep:
 
     @contextmanager
     def alone(self, stage: str) -> Iterator[bool]:
-        """Hold a stage exclusively; False, and recorded, if a live process uses it."""
+        """Hold a stage exclusively; return False, and record the stage, if a live process uses it."""
         with stages_unused(self.workspace.folder, [stage]) as busy:
             self.in_use.update(busy)
             yield not busy
@@ -171,7 +172,7 @@ class _Sweep:
         return bool(found) and None not in found
 
     def _stale_heads(self, stage: str) -> set[str]:
-        """Heads beyond the current plan, once its own parts are all finished."""
+        """Heads beyond the current plan, once all parts of the plan are finished."""
         if not self._is_settled(stage):
             return set()
         n_parts = self.workspace.parts_of(stage)
@@ -194,7 +195,7 @@ class _Sweep:
             yield {name: marker.digest for name, marker in upstream.items()}
 
     def _upstream(self, stage: str) -> Iterator[dict[str, Marker]]:
-        """Current markers of the upstream stages, for each part that has them all."""
+        """Current markers of the upstream stages, for each part that has all of them."""
         names = in_use(self.workspace, upstream_of(stage))
         for index in range(self.workspace.parts_of(stage)) if names else ():
             found = {name: self.workspace.current(name, index) for name in names}
@@ -235,7 +236,7 @@ def _journal_files(journal: Journal, row_class: type[Row]) -> Iterator[str]:
 
 
 def _journal_of(path: str) -> str:
-    """The journal that a file belongs to (an event of it, or what was set aside from it), or the file itself."""
+    """The journal that a file belongs to (one of its events, or lines set aside from it), or the file itself."""
     head, dot, _ = path.partition(".jsonl")
     return head + dot
 

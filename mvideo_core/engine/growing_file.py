@@ -72,7 +72,7 @@ class GrowingFile:
             self._journal.close()
 
     def _take_over(self) -> None:
-        """Find the pieces that are present as journaled, and truncate the file after them."""
+        """Find the pieces that match the journal, and truncate the file after them."""
         if self._journal is None or not self._path.exists():
             if self._journal is not None:
                 self._journal.discard()

@@ -1,4 +1,4 @@
-"""Models of this process: loaded once per set of options, shared by all parts, replaced by newer ones."""
+"""Models of this process: loaded once per set of options, shared by all parts, replaced when the options change."""
 
 import functools
 import json
@@ -27,7 +27,7 @@ def plugin_options(registry: Registry[Any], name: str, options: dict[str, Any]) 
 
 
 def model_in_use(registry: Registry[Any], name: str, options: dict[str, Any]) -> str:
-    """A plugin and its weights, or the model requested of a server: "groundingdino, weights mini"."""
+    """A plugin and its weights, or the model requested from a server: "groundingdino, weights mini"."""
     chosen = plugin_options(registry, name, options)
     named = {field: getattr(chosen, field, "") for field in ("weights", "model")}
     return ", ".join([name, *(f"{field} {value}" for field, value in named.items() if value)])

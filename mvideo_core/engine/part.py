@@ -1,4 +1,4 @@
-"""Running one part of one stage: reuse what is known, work on the rest, commit. The heart of resume."""
+"""Runs one part of one stage: reuse known rows, work on the rest, commit. Resuming happens here."""
 
 import logging
 import math
@@ -61,7 +61,7 @@ def run_part(
 
     Args:
         progress: called with (items done, total items) after every batch.
-        lock_wait_s: longest wait for another live owner of the same part, whose rows are then used.
+        lock_wait_s: longest wait for another live owner of the same part; its rows are then used.
         settings: what `stage_settings` returned for these options in this run; "" = call it.
 
     Returns:
@@ -288,7 +288,9 @@ class PartJob:
 
     @contextmanager
     def _scratch(self) -> Iterator[Path]:
-        """A folder for this part alone, on the workspace's disk if it has one; leftovers of a killed run go first."""
+        """A folder for this part alone, on the workspace's disk if it has one; leftovers of a killed run are deleted
+        first.
+        """
         with ExitStack() as held:
             held.callback(self.journal.close)
             if self.workspace.folder.is_local:
@@ -347,8 +349,8 @@ def items_of(workspace: Workspace, upstream: Mapping[str, Marker], settings: str
 
 
 def _batches(items: list[Item], pending: list[Item], size: int, crashes: Counter[str]) -> Iterator[list[Item]]:
-    """Batches at fixed positions of the part, whatever is already known: a different batch composition could change the
-    low-order bits. Items that a process died on run alone, so that they take no others with them.
+    """Batches at fixed positions of the part, even if rows are known: another batch composition could change the
+    low-order bits. Items on which a process died run alone, so that they cannot take others down.
     """
     missing = {item.content_key for item in pending}
     for start in range(0, len(items), size):

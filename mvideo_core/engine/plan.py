@@ -26,7 +26,7 @@ MAX_PARTS = 256
 
 
 class PlanOptions(Options):
-    """How sources are grouped into parts, the unit of a task, of a retry and of GPU placement."""
+    """How sources are grouped into parts, the unit of tasks, retries and GPU placement."""
 
     part_size: int = Field(
         default=64, ge=1, le=100_000, description="Target number of sources per part; more if 256 parts are too few."

@@ -1,4 +1,4 @@
-"""Runs a whole stage without a server: all its parts, one after another or several at once."""
+"""Runs a whole stage without a server: all its parts, one after another or several in parallel."""
 
 import logging
 import time
@@ -24,7 +24,7 @@ class RunOptions(Options):
     """How stages are run on this machine."""
 
     jobs: int = Field(
-        default=1, ge=1, le=256, description="Parts processed at once; GPU stages take turns on the model."
+        default=1, ge=1, le=256, description="Parts processed in parallel; GPU stages take turns on the model."
     )
     max_failed_frac: float = Field(
         default=0.2, ge=0, le=1, description="A stage fails when more than this fraction of its items failed."

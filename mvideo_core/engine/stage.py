@@ -42,7 +42,7 @@ class Worker:
     then retried one by one.
 
     Attributes:
-        batch_size: items passed at once.
+        batch_size: items passed per call.
         independent: an item's rows do not depend on its neighbors in the batch, so batches need no fixed positions and
             only missing items are processed.
     """
@@ -55,7 +55,7 @@ class Worker:
         raise NotImplementedError
 
     def stream(self, items: Sequence[Item]) -> Iterator[tuple[int, list[Row]]]:
-        """(position in `items`, its rows), each as soon as it is ready; what came before a later error is kept."""
+        """(position in `items`, its rows), each as soon as it is ready; rows yielded before an error are kept."""
         yield from enumerate(self.work(items))
 
 
@@ -70,7 +70,8 @@ class StageContext:
     _numbers: Iterator[int] = field(default_factory=itertools.count)
 
     def local(self, blob: Blob) -> Path:
-        """A blob as a local file: the file itself in a local workspace, else a copy in scratch, kept until `release`.
+        """A blob as a local file: the file itself in a local workspace, otherwise a copy in scratch, kept until
+        `release`.
 
         Raises:
             StoreError: it is missing or truncated, which is not the item's fault: its stage writes it again.
@@ -152,12 +153,12 @@ class Stage:
 
     Attributes:
         name: also the name of its deployment, its task, its folder in the workspace and its key in profiles.
-        revision: raise it when the meaning of the output changes; it is part of every key.
+        revision: increase it when the meaning of the output changes; it is part of every key.
         reads: upstream stages; an item consists of their `ok` rows with the same key.
         options: the stage's options class.
         row: class of the rows it writes.
         resource: which queue and which lock it needs.
-        unit: what a row is about, in the words of the report's funnel. Stages of samples follow the parts of the
+        unit: what a row describes, in the words of the report's funnel. Stages of samples follow the parts of the
             dataset, the others those of the sources.
         title: one line for forms and deployments.
         expands: an item may give several rows (a video's clips).

@@ -1,4 +1,4 @@
-"""Every stage by name, in order: those of the product, and those that installed packages add in between."""
+"""Every stage by name, in order: this project's stages, with those that installed packages add in between."""
 
 import dataclasses
 import importlib
@@ -88,7 +88,7 @@ def _with_added(stages: list[Stage], group: str) -> list[Stage]:
 
 
 def _misfit(stage: Stage, found: list[Stage]) -> str:
-    """Why a stage cannot go where it wants to; "" if it can."""
+    """Why a stage cannot be inserted where it asks to be; "" if it can."""
     names = [one.name for one in found]
     places = [one.name for one in found if one.unit == "clip"]
     if stage.name in (*names, *TAKEN) or not stage.name.isidentifier():

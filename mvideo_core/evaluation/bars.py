@@ -1,7 +1,7 @@
 """Detect letterboxing: black bars around the picture, the same in every video of a system, so they can be cropped.
 
-A bar is dark in every sampled frame of every sampled video, and there is one of about the same width on the opposite
-side, so a night sky in one scene does not count. Shape letters: T frames, H, W, C.
+A bar is dark in every sampled frame of every sampled video, and a bar of about the same width is on the opposite side,
+so a night sky in one scene does not count. Shape letters: T frames, H, W, C.
 """
 
 from collections.abc import Sequence

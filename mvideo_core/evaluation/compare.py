@@ -1,4 +1,4 @@
-"""Compare two systems: paired differences over the items both have scores for, each with a significance test.
+"""Compare two systems: paired differences over the items that both have scores for, each with a significance test.
 
 The test flips whole prompts (`sign_flips`); p-values of one table are corrected together (Holm). A table says
 "different", "not distinguishable", or "too few" if even a difference in every prompt would not be significant.
@@ -61,7 +61,7 @@ class Difference(Record):
 
     @property
     def n_needed(self) -> int:
-        """Minimum number of prompts at which a difference in every prompt would be significant in this table."""
+        """Minimum number of prompts with which a difference in every prompt would be significant in this table."""
         return max(MIN_CLUSTERS, 1 + math.ceil(math.log2(self.family / (1 - self.level)) - 1e-9))
 
     @property
@@ -104,7 +104,7 @@ def compare(
     Metrics of the source video are left out: they do not depend on the system.
 
     Args:
-        options: interval and test options; None = those of the first result's suite.
+        options: interval and test options; None = the options of the first result's suite.
         family: comparisons in the whole table, at least the number of metrics; sets the number of draws.
 
     Raises:

@@ -46,7 +46,7 @@ class Intervention(Record):
     Attributes:
         edit: name of the edit, such as "shift"; the letters of a file name.
         masks: the edited masks: same frames, objects and size as the item's; an object that is dropped has empty ones.
-        video: made from the item's prompt and seed with these masks; "" = not yet.
+        video: made from the item's prompt and seed with these masks; "" = not made yet.
         seen_masks: as in the item.
     """
 
@@ -100,7 +100,7 @@ class EvalItem(Record):
     @field_validator("interventions")
     @classmethod
     def _check_edits(cls, given: tuple[Intervention, ...]) -> tuple[Intervention, ...]:
-        """Each edit once: results name them."""
+        """Each edit name may occur once: results refer to edits by name."""
         name, n = Counter(one.edit for one in given).most_common(1)[0] if given else ("", 0)
         if n > 1:
             raise ValueError(f"{n} interventions are called {name!r}; edits of one item need different names")
@@ -124,7 +124,7 @@ def item_under(item: EvalItem, one: Intervention) -> EvalItem:
 
 
 def flatten_items(items: Iterable[EvalItem]) -> list[EvalItem]:
-    """Each item without its interventions, then each of these as an item: every video that is to be made."""
+    """Each item without its interventions, followed by each intervention as an item: every video to be made."""
     return [
         one
         for item in items
@@ -133,7 +133,7 @@ def flatten_items(items: Iterable[EvalItem]) -> list[EvalItem]:
 
 
 def fold_items(items: Sequence[EvalItem], flat: Iterable[EvalItem]) -> list[EvalItem]:
-    """The opposite: `items` with masks and videos of `flat`, which is in the order of `flatten_items(items)`."""
+    """The inverse: `items` with masks and videos of `flat`, which is in the order of `flatten_items(items)`."""
     rest = iter(flat)
     folded = []
     for item in items:

@@ -13,7 +13,9 @@ GridFit = Literal["same", "crop", "letterbox", "stretch"]
 MAX_SHAPE_DIFFERENCE = 0.02
 """Aspect ratios that differ by less than this fraction count as equal: sides are rounded to multiples of 16."""
 MAX_UNMATCHED = 0.05
-"""With `align`: fraction of masks allowed after the video's end, so that no short video is scored on its start only."""
+"""With `align`: fraction of masks allowed after the video's end, so that a short video is not scored on its beginning
+only.
+"""
 
 
 class GridMatch(NamedTuple):
@@ -37,7 +39,7 @@ def match_frames(n_masks: int, masks_fps: float | None, n_frames: int, fps: floa
     """Match masks and frames by time, mask j at j / masks_fps, frame k at k / fps.
 
     If there are as many masks as frames, or the masks' rate is unknown, k matches k. Otherwise each mask of the slower
-    side gets the nearest frame; anything further away than half a frame of the slower side is unmatched.
+    side gets the nearest frame; anything farther away than half a frame of the slower side is unmatched.
     """
     if n_masks == n_frames or masks_fps is None:
         common = min(n_masks, n_frames)
@@ -59,7 +61,7 @@ def match_frames(n_masks: int, masks_fps: float | None, n_frames: int, fps: floa
 
 
 def check_match(found: GridMatch, n_masks: int, masks_fps: float | None, fps: float, align: bool | None) -> None:
-    """Check that masks and video have equal length; with `align`, that few masks are left over.
+    """Check that masks and video have equal length; with `align`, check that only a few masks are left over.
 
     Args:
         align: None = the caller has no such option, so the message does not name it.

@@ -24,13 +24,14 @@ class OverlapPolicy(Options):
 
     objects: Literal["union", "per_object", "union_box"] = Field(
         default="union",
-        description="several objects: union = one box each, all masks together vs. all true ones; per_object = mean "
+        description="several objects: union = one box each, all predicted masks together vs. all true masks; "
+        "per_object = mean "
         "of the objects' IoU; union_box = one box around all of them, the paper's text taken literally",
     )
     empty_frames: Literal["skip", "one"] = Field(
         default="skip",
         description="true mask empty: skip = ignore the frame (counted in n_skipped); one = 1 if the prediction is "
-        "empty too, else 0 (DAVIS). With a box per frame it is always 1 and inflates the score",
+        "empty too, otherwise 0 (DAVIS). With a box per frame it is always 1 and inflates the score",
     )
     davis_frames: Literal["all", "inner"] = Field(
         default="all", description="frames for j and f; inner = without the first and last, as in DAVIS semi-supervised"
@@ -111,7 +112,7 @@ def fill_boxes(masks: MaskSequence, frame: int) -> np.ndarray:
 
 
 def together(masks: MaskSequence) -> MaskSequence:
-    """All objects as one."""
+    """All objects merged into one."""
     writer = MaskWriter(1, masks.height, masks.width)
     for frame in range(masks.n_frames):
         writer.append(np.any(masks.frame(frame), axis=0, keepdims=True))
@@ -131,7 +132,7 @@ def prompt_boxes(masks: MaskSequence, frame: int) -> tuple[list[int], np.ndarray
 
 
 def mean(values: "list[float | None]") -> float:
-    """Mean of what is not None; NaN of nothing."""
+    """Mean of the values that are not None; NaN if there are none."""
     counted = [one for one in values if one is not None]
     return float(np.mean(counted)) if counted else float("nan")
 

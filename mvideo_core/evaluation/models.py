@@ -89,7 +89,7 @@ def _check_once(items: Sequence[EvalItem], path: str, apart: tuple[Literal["vari
 
 
 def _match_samples(one: Input, own: Sequence[EvalItem], requested: Sequence[EvalItem], samples: str) -> list[EvalItem]:
-    """The samples with this model's videos, matched by id if the model has a manifest, else by file name.
+    """The samples with this model's videos, matched by id if the model has a manifest, otherwise by file name.
 
     Raises:
         ConfigError: no sample has a video, or one has several.

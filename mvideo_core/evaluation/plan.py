@@ -46,7 +46,7 @@ def make_plan(suite: SuiteOptions, manifests: Sequence[str]) -> EvalPlan:
     """Suite and items of all manifests: files or folders of videos, each as PATH or NAME=PATH.
 
     Raises:
-        ConfigError: no manifest, an unreadable one, or two with ambiguous systems or items.
+        ConfigError: no manifest, an unreadable one, or two manifests with ambiguous systems or items.
     """
     if not manifests:
         raise ConfigError("eval: nothing to score; give --manifest FILE.jsonl or a folder of videos")
@@ -72,7 +72,7 @@ def parse_part(text: str) -> Part:
 
 
 def shuffle_masks(items: Sequence[EvalItem]) -> dict[tuple[GroupKey, str], EvalItem]:
-    """For every item with masks, another one of its group whose masks it is compared with (chance level of mask mIoU).
+    """For every item with masks, another item of its group whose masks it is compared with (chance level of mask mIoU).
 
     Distinct mask files are ordered by the SHA-256 of the first id that has each; every item gets the next file in this
     circle. So nothing is random, no item keeps its own masks, and systems with the same ids get the same pairs.

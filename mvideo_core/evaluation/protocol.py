@@ -20,7 +20,7 @@ class ProtocolOptions(Options):
     """Whole videos or clips; VBench's authors use clips for 5 s or longer, and the paper does not say what it used."""
 
     protocol: Literal["short", "long"] = Field(
-        default="short", description="short: the whole video; long: the mean over clips of clip_s (VBench-Long)"
+        default="short", description="short: the whole video; long: the mean over clips of clip_s seconds (VBench-Long)"
     )
     clip_s: int = Field(default=2, ge=1, description="clip length in whole seconds for `long`; unused for `short`")
 

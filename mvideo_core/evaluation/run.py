@@ -24,7 +24,7 @@ from mvideo_core.evaluation.video import EvalVideo
 log = logging.getLogger(__name__)
 
 Progress = Callable[[int, int, str], None]
-"""(items done, total items, what was just done)."""
+"""(items done, total items, the item just finished)."""
 
 TRIES_OF_KILLED = 3
 """Attempts, if the probing process is killed externally, which says little about the video."""

@@ -58,7 +58,7 @@ class IntervalOptions(Options):
         le=MAX_DRAWS,
         description="flips drawn with more than 14 prompts; more if level or number of comparisons require it",
     )
-    seed: int = Field(default=0, ge=0, description="seed of those draws; same seed, same interval")
+    seed: int = Field(default=0, ge=0, description="seed of these draws; the same seed gives the same interval")
 
 
 class SuiteOptions(Options):

@@ -1,4 +1,4 @@
-"""Check every item before using a GPU: missing, broken, or measured differently than you might expect."""
+"""Check every item before using a GPU: missing, broken, or not what a metric expects."""
 
 from collections.abc import Mapping, Sequence
 from typing import Literal, NamedTuple
@@ -20,7 +20,7 @@ from mvideo_core.evaluation.video import EvalVideo, picture_px
 from mvideo_core.media.probe import MediaInfo
 
 VBENCH_LONG_S = 5.0
-"""VBench's authors: VBench ("short") below this length, VBench-Long ("long") from it on (README-FAQ of VBench)."""
+"""VBench's authors: VBench ("short") below this length, VBench-Long ("long") at or above it (README-FAQ of VBench)."""
 
 Level = Literal["error", "warning"]
 _WORDS = {"prompt": "a prompt", "masks": "masks", "source": "a source_video", "interventions": "interventions"}

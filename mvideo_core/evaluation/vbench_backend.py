@@ -44,7 +44,7 @@ class VBenchOptions(Options):
         description="VBench's names",
     )
     cache_dir: str = Field(
-        default="", description="VBench's weights folder; empty = $VBENCH_CACHE_DIR, else ~/.cache/vbench"
+        default="", description="VBench's weights folder; empty = $VBENCH_CACHE_DIR, otherwise ~/.cache/vbench"
     )
     device: str = Field(default="cpu", description="torch device for VBench: cpu or cuda")
     trust_pickles: bool = Field(

@@ -118,17 +118,17 @@ class EvalVideo:
         return self._source_fps
 
     def pair(self, masks_from: EvalItem) -> None:
-        """Make `masks()` return another item's masks, or its own again."""
+        """Make `masks()` return another item's masks, or the item's own again."""
         if masks_from.masks != self.masks_from.masks:
             self._masks = None
         self.masks_from = masks_from
 
     def under(self, one: Intervention) -> "EvalVideo":
-        """The item under edited masks, as a video of its own. Its frames are the caller's to close."""
+        """The item under edited masks, as a separate video, which the caller must close."""
         return EvalVideo(item_under(self.item, one), self.root)
 
     def seen_masks(self) -> MaskSequence:
-        """The item's masks of what is in the video, at their own size, frame by frame of the video.
+        """The item's masks of the objects in the video, at their own size, one per frame of the video.
 
         Raises:
             MediaError: the item names none, or they cannot be read.

@@ -1,1 +1,1 @@
-"""Video files in and out: the ffmpeg binary, guarded children, probing, decoding and encoding."""
+"""Video input and output: the ffmpeg binary, guarded children, probing, decoding and encoding."""

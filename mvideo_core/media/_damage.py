@@ -15,8 +15,9 @@ import _streams
 
 
 def find_damage_times(fd: int, settings: dict) -> list[float]:
-    """Times of damaged pictures, in seconds from the first picture: those that the decoder flags, complains about or
-    cannot decode, and all that may be predicted from them, up to the next keyframe."""
+    """Times of damaged pictures, in seconds from the first picture: pictures that the decoder flags, complains about or
+    cannot decode, and all pictures that may be predicted from them, up to the next keyframe.
+    """
     whitelists = {"protocol_whitelist": "file", "format_whitelist": settings["formats"]}
     av.logging.set_level(av.logging.ERROR)
     av.logging.set_skip_repeated(False)

@@ -1,6 +1,6 @@
 """Body of the probing child: receives files as descriptors over a socket, answers in JSON. Needs only PyAV.
 
-Runs as a script, never imported by the parent, so that whatever a file does to a demuxer or decoder stays in here.
+Runs as a script, never imported by the parent, so that a file that breaks a demuxer or decoder harms only this process.
 """
 
 import json
@@ -66,7 +66,7 @@ def _describe(container, settings: dict) -> dict:
 
 
 def _any_interlaced(container, stream) -> bool:
-    """Whether any of the next frames holds fields; damaged frames, which the cut stage handles, are skipped."""
+    """Whether any of the next frames contains fields; damaged frames, which the cut stage handles, are skipped."""
     frames = container.decode(stream)
     for _ in range(N_LOOKED_AT):
         try:
@@ -108,7 +108,7 @@ def _facts(container, stream, frame, duration: float) -> dict:
 
 
 def _picture(stream, frame) -> dict:
-    """What the samples mean as far as the file says: H.273 numbers, 2 = unspecified (range: 0)."""
+    """What the samples mean, as far as the file states it: H.273 numbers, 2 = unspecified (range: 0)."""
     return {
         "stream_index": stream.index,
         "pix_fmt": frame.format.name,
@@ -125,7 +125,9 @@ def _picture(stream, frame) -> dict:
 
 
 def _duration_s(container, stream) -> float:
-    """Seconds by the header; by the last packet if the header has no duration (live WebM, FLV, TS cut short)."""
+    """Seconds according to the header, or to the last packet if the header has no duration (live WebM, FLV, truncated
+    TS).
+    """
     if stream.duration and stream.time_base:
         return float(stream.duration * stream.time_base)
     if container.duration:

@@ -12,7 +12,7 @@ def video_streams(container: Any) -> list[Any]:
 
 
 def main_stream(container: Any) -> Any | None:
-    """The default stream, or the largest if there are several (the first of equals); None without a video."""
+    """The default stream, or the largest if there are several (the first if equal); None without a video."""
 
     def rank(stream: Any) -> tuple[bool, int]:
         context = stream.codec_context  # None: a codec that FFmpeg does not know

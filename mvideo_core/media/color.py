@@ -1,6 +1,6 @@
 """What a picture's samples mean: matrix, range, primaries and transfer, decided once for every reader.
 
-File tags decide. Untagged files: bt709 for HD, bt601 below (as players do), decided by the size of the
+File tags decide. Untagged files: bt709 for HD, otherwise bt601 (as players do), decided by the size of the
 *source*, so a resize changes nothing. Everything this project writes is bt709, limited range, and tagged so.
 Numbers are those of ITU-T H.273, which containers, decoders and FFmpeg share.
 """
@@ -62,7 +62,7 @@ TRANSFERS = {
 }
 PQ, HLG = 16, 18
 _EXACT = 0x2 | 0x2000 | 0x40000
-"""SWS_BILINEAR, SWS_FULL_CHR_H_INT and SWS_ACCURATE_RND, for writing: one level off at most.
+"""SWS_BILINEAR, SWS_FULL_CHR_H_INT and SWS_ACCURATE_RND, for writing: at most one level off.
 
 Reading keeps FFmpeg's fast path, up to three levels off: metrics must see the numbers that VBench's reader sees.
 """
@@ -78,7 +78,7 @@ CLIP_TAGS = {"colorspace": "bt709", "color_primaries": "bt709", "color_trc": "bt
 
 
 def default_matrix(width: int, height: int) -> int:
-    """Matrix of a picture that does not specify one, by its coded size in pixels: bt709 for HD, else bt601."""
+    """Matrix of a picture that does not specify one, by its coded size in pixels: bt709 for HD, otherwise bt601."""
     return BT709 if height >= HD_LINES or width >= HD_WIDTH_PX else BT601
 
 
@@ -177,6 +177,6 @@ def clip_bytes_to_rgb(yuv420p: Any, width: int, height: int) -> np.ndarray:
 
 
 def tag(context: Any) -> None:
-    """Make an encoder tag its frames as those of `from_rgb`."""
+    """Make an encoder tag its frames like those of `from_rgb`."""
     context.colorspace = context.color_primaries = context.color_trc = BT709
     context.color_range = LIMITED

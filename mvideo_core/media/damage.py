@@ -13,8 +13,8 @@ _CHILD = str(Path(__file__).with_name("_damage.py"))
 def find_damage_s(fd: int, what: str, limits: sandbox.Limits, stream_index: int, max_pixels: int) -> list[float]:
     """Times of damaged pictures in seconds from the first picture, ascending, found in a guarded child.
 
-    A picture counts if the decoder flags it, logs an error over it, cannot decode it, or may have predicted it from
-    such a one (everything up to the next keyframe).
+    A picture counts if the decoder flags it, logs an error over it, cannot decode it, or may have predicted it from a
+    damaged picture (everything up to the next keyframe).
 
     Args:
         fd: descriptor of the checked file.

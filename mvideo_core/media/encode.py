@@ -1,4 +1,4 @@
-"""Frames to files. Same frames, same options, same bytes: pinned threads, no timestamps, no version tags."""
+"""Frames to files. The same frames and options give the same bytes: pinned threads, no timestamps, no version tags."""
 
 import os
 from collections.abc import Iterable

@@ -16,7 +16,7 @@ BITEXACT = {"fflags": "+bitexact", "flags:v": "+bitexact", "map_metadata": "-1"}
 
 
 def ffmpeg_path() -> str:
-    """Absolute path of the ffmpeg program: $MVIDEO_FFMPEG, then PATH, then the one that imageio-ffmpeg brings.
+    """Absolute path of the ffmpeg program: $MVIDEO_FFMPEG, then PATH, then the binary that imageio-ffmpeg ships.
 
     Raises:
         ConfigError: none of the three exists, or $MVIDEO_FFMPEG is not an executable file.
@@ -73,7 +73,7 @@ def compile_argv(graph: Any, *, threads: int = 0) -> list[str]:
 def x264_params() -> dict[str, str]:
     """Options that keep x264 to AVX2 where the processor has AVX-512; {} elsewhere.
 
-    x264's AVX-512 code was seen to give different bytes than the rest (and, in one process, different bytes in each
+    We saw x264's AVX-512 code produce other bytes than its other code (and, within one process, other bytes in each
     run).
     """
     return {"x264-params": "asm=avx2"} if any(flag.startswith("avx512") for flag in cpu_flags()) else {}

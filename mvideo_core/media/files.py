@@ -18,7 +18,7 @@ def open_regular(path: AnyPath, root: AnyPath | None = None) -> Iterator[int]:
 
     Args:
         path: file to open; a link is followed.
-        root: folder the real file must be in, whatever links lead to it; None allows any place.
+        root: folder that must contain the real file, regardless of links; None allows any location.
 
     Raises:
         MediaError: missing, unreadable, not a regular file (folder, pipe, device), or outside `root`.

@@ -11,7 +11,9 @@ from mvideo_core.media.ffmpeg import ffmpeg_path
 
 SDR_WHITE_NITS = 100
 HDR_PEAK = 10
-"""HDR is tone-mapped with 100 cd/m2 as 1.0 and all above 1,000 cd/m2 as white (Mobius curve of FFmpeg's tonemap)."""
+"""HDR is tone-mapped with 100 cd/m2 as 1.0 and everything above 1,000 cd/m2 as white (Mobius curve of FFmpeg's
+tonemap).
+"""
 
 ZIMG_NAMES = {
     "": "bt2020nc",
@@ -23,7 +25,9 @@ ZIMG_NAMES = {
     "bt1361e": "bt709",
 }
 EXACT = "bicubic+accurate_rnd+full_chroma_int"
-"""The scaler's default kernel, one level off at most; its fast path converts matrices with errors of three levels."""
+"""The scaler's default kernel, at most one level off; its fast path converts matrices with errors of up to three
+levels.
+"""
 
 
 def frames_of(source: Any, picture: Picture) -> Any:
@@ -113,5 +117,5 @@ def _filters(path: str) -> frozenset[str]:
 
 
 def can_narrow() -> bool:
-    """Whether this ffmpeg has what HDR and wide colors need."""
+    """Whether this ffmpeg has the filters that HDR and wide colors need."""
     return {"zscale", "tonemap"} <= _filters(ffmpeg_path())

@@ -23,7 +23,7 @@ _CHILD = str(Path(__file__).with_name("_examine.py"))
 
 
 class ProbeOptions(Options):
-    """Limits that a file must meet to be opened, and what the probing child may use on it."""
+    """Limits that a file must meet to be opened, and resources that the probing child may use."""
 
     max_bytes: int = Field(default=64 << 30, ge=1, description="bytes; larger files are rejected without opening them")
     max_pixels: int = Field(
@@ -137,7 +137,7 @@ def probe(path: AnyPath, options: ProbeOptions | None = None, root: AnyPath | No
     Args:
         path: any file; nothing about it is trusted.
         options: limits.
-        root: folder that links must not leave; None allows any place.
+        root: folder that links must not leave; None allows any location.
 
     Raises:
         MediaError: rejected or unreadable; the message has the name and the reason.

@@ -2,7 +2,7 @@
 
     python -I -S launcher.py '{"cpu_s": 60, "memory_bytes": 0, "ignore_stop_signals": 0, "parent": 123}' COMMAND...
 
-A launcher instead of `preexec_fn`, which may deadlock in a parent with threads (workers, torch).
+It replaces `preexec_fn`, which may deadlock in a parent with threads (workers, torch).
 """
 
 import ctypes
@@ -16,7 +16,7 @@ PR_SET_PDEATHSIG = 1
 PR_SET_NO_NEW_PRIVS = 38
 GRACE_S = 5
 STOPS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
-"""What a cancel, a service manager or Ctrl-C sends to the whole process tree."""
+"""What a cancellation, a service manager or Ctrl-C sends to the whole process tree."""
 
 
 def take_limits(limits: dict[str, int]) -> None:
@@ -42,7 +42,7 @@ def leave_stops_to_the_parent() -> None:
 
 
 def die_with_parent(parent: int) -> None:
-    """Ask the kernel for SIGKILL when the parent dies; exit at once if it is already gone (Linux)."""
+    """Ask the kernel for SIGKILL when the parent dies; exit immediately if it is already gone (Linux)."""
     if sys.platform == "linux":
         libc = ctypes.CDLL(None, use_errno=True)
         libc.prctl(PR_SET_PDEATHSIG, int(signal.SIGKILL), 0, 0, 0)

@@ -13,14 +13,14 @@ Result = TypeVar("Result")
 
 
 def side_by_side(work: Callable[[Item], Result], items: Sequence[Item], processes: int = 1) -> Iterator[Result]:
-    """Results in the order of the items, each as soon as it and all before it are ready.
+    """Yields results in the order of the items, each as soon as it and all results before it are ready.
 
     The cores are divided up: each process gets its share as OMP_NUM_THREADS. An error in a process is raised here, and
         items that were not started are dropped.
 
     Args:
         work: a module-level function (it is pickled) of one item.
-        processes: number at once; 1 = in this process, one after another.
+        processes: number in parallel; 1 = in this process, one after another.
     """
     processes = min(processes, len(items))
     if processes <= 1:

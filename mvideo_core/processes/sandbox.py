@@ -45,7 +45,7 @@ def guard_argv(argv: Sequence[str], limits: Limits, ignore_stop_signals: bool = 
 
     Args:
         argv: `argv[0]` must be an absolute path.
-        ignore_stop_signals: it ignores SIGTERM, SIGINT and SIGHUP: its parent receives them and ends it.
+        ignore_stop_signals: it ignores SIGTERM, SIGINT and SIGHUP: its parent receives them and kills it.
     """
     settings = {
         "cpu_s": int(limits.cpu_s), "memory_bytes": int(limits.memory_bytes), "parent": os.getpid(),
@@ -130,7 +130,7 @@ def run(argv: Sequence[str], limits: Limits, what: str, **popen_args: Any) -> by
 def death_error(what: str, code: int, tail: str, timed_out: bool, limits: Limits) -> MediaError:
     """The error to raise for a failed child: KilledError if none of our limits explains the signal that killed it.
 
-    A stop of the whole process tree reaches a child whose launcher has not blocked the signals yet.
+    A stop of the whole process tree can reach a child before its launcher has blocked the signals.
     """
     outside = -code in FROM_OUTSIDE and not timed_out
     return (KilledError if outside else MediaError)(failure(what, code, tail, timed_out, limits))

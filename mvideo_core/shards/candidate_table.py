@@ -13,7 +13,7 @@ from mvideo_core.shards.near_duplicates import find_near_duplicates
 from mvideo_core.shards.options import ShardOptions
 
 CACHE_KIB = 32 << 10
-"""Memory of the database's pages and of each sort; more goes to TMPDIR."""
+"""Memory for the database's pages and for each sort; the rest goes to TMPDIR."""
 RECENT = 4096
 """Videos and sources whose numbers are cached: clips of one source come together."""
 _SCHEMA = """
@@ -63,7 +63,7 @@ SELECT key, text, reason, value, threshold, entry, message
 FROM nth CROSS JOIN excluded USING (key) CROSS JOIN name ON name.number = video
 WHERE nth.number % ? = ? ORDER BY nth.number
 """
-"""In this order of joins, rows of other parts are skipped before anything else is read."""
+"""With this order of joins, rows of other parts are skipped before anything else is read."""
 
 
 class CandidateTable:
@@ -113,7 +113,8 @@ class CandidateTable:
         """Fill the tables of exclusions (the first reason counts: lists, terms, duplicates,
         near duplicates) and of the videos' sides.
 
-        Byte-equal source files are one video: the first name decides; for a video with several files, the last clip's.
+        Byte-equal source files are one video: the first name decides; for a video with several files, the side of the
+        last clip.
         """
         self.db.execute(_LISTED)
         if self._finder.terms:
@@ -125,11 +126,11 @@ class CandidateTable:
         self.db.executescript(_SIDES + _NUMBERS)
 
     def members(self, test: bool) -> Iterator[tuple[str, int]]:
-        """(key, bytes) of what is kept in one split, in the seeded order of the dataset."""
+        """(key, bytes) of the kept samples of one split, in the seeded order of the dataset."""
         yield from self.db.execute(_MEMBERS, (test,))
 
     def exclusions(self, start: int = 0, step: int = 1) -> Iterator[Exclusion]:
-        """What is excluded once all is decided, by key: every `step`-th from `start` on."""
+        """The excluded triplets once all are decided, by key: every `step`-th from `start` on."""
         for row in self.db.execute(_EXCLUSIONS, (step, start)):
             yield Exclusion(*row)
 
@@ -143,7 +144,7 @@ class CandidateTable:
         self.db.close()
 
     def _find_number(self, text: str) -> int:
-        """The number of a video's or source's name, a new one for a new name."""
+        """The number of a video's or source's name; a new name gets a new number."""
         self.db.execute("INSERT OR IGNORE INTO name (text) VALUES (?)", (text,))
         (number,) = self.db.execute("SELECT number FROM name WHERE text = ?", (text,)).fetchone()
         return int(number)

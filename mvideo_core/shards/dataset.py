@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """One triplet with its members still encoded; only the requested members are there.
+    """One triplet with its members still encoded; only the requested members are present.
 
     Attributes:
         key: clip key.

@@ -28,7 +28,7 @@ class ExclusionList:
         return next((name for name in names if name in self._entries), "")
 
     def note(self, names: Iterable[str]) -> None:
-        """Record names of something that exists, whether or not it becomes a sample."""
+        """Record names that exist, whether or not they become samples."""
         for name in names:
             if name in self._entries:
                 self._known.add(name)
@@ -54,7 +54,7 @@ def check_matched(lists: Iterable[ExclusionList], options: ShardOptions) -> None
     """Check that every entry matches something.
 
     Raises:
-        ConfigError: one does not, and `allow_unmatched` is off.
+        ConfigError: an entry does not, and `allow_unmatched` is off.
     """
     for one in lists:
         missed = one.list_unmatched()

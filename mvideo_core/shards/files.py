@@ -72,7 +72,7 @@ class DatasetFiles:
         """Exactly `size_bytes` from `offset_bytes` on: one positioned read, or one ranged request.
 
         Raises:
-            StoreError: the file is missing or ends before that.
+            StoreError: the file is missing or ends too early.
         """
         try:
             if self._local:

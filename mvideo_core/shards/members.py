@@ -143,7 +143,7 @@ def pad_size(size_bytes: int) -> int:
 
 
 def _object(stats: ObjectStats) -> dict[str, object]:
-    """All fields in every sample, and no null: Arrow readers infer column types from the first samples."""
+    """Every sample has all fields and no null, because Arrow readers infer column types from the first samples."""
     why = {"drop_reason": stats.drop_reason or "", "drop_value": stats.drop_value or 0.0}
     return stats.model_dump(mode="json") | why | {"drop_threshold": stats.drop_threshold or 0.0}
 

@@ -12,9 +12,9 @@ TERMS_HELP = (
 class ShardOptions(Options):
     """Sizes, split and exclusions of the written dataset."""
 
-    samples_per_shard: int = Field(default=500, ge=1, description="most samples per tar")
+    samples_per_shard: int = Field(default=500, ge=1, description="maximum samples per tar")
     max_shard_bytes: int = Field(
-        default=3_000_000_000, ge=1, description="most bytes per tar; a single larger sample gets its own tar"
+        default=3_000_000_000, ge=1, description="maximum bytes per tar; a single larger sample gets its own tar"
     )
     test_frac: float = Field(
         default=0.0, ge=0, lt=1, description="fraction of source videos whose clips all go to the test split"
@@ -32,7 +32,8 @@ class ShardOptions(Options):
     )
     exclude_terms: list[str] = Field(default=[], description=TERMS_HELP)
     exclude_whole_video: bool = Field(
-        default=True, description="an excluded class excludes every clip of that source video, not only the one"
+        default=True,
+        description="an excluded class excludes every clip of the source video, not only the clip that shows it",
     )
     drop_duplicates: bool = Field(
         default=True, description="keep only one of the samples with equal source bytes and times (reason duplicate)"

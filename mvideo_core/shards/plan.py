@@ -57,7 +57,7 @@ def plan_shards(
 def shards_of_table(
     table: CandidateTable, options: ShardOptions, lists: Sequence[ExclusionList]
 ) -> Iterator[ShardPlan]:
-    """The shards of a filled table, one at a time, train first; afterwards the table also knows the exclusions.
+    """The shards of a filled table, one at a time, train first; afterwards the table also contains the exclusions.
 
     Raises:
         ConfigError: an entry of a list matches nothing.

@@ -10,7 +10,7 @@ from mvideo_core.shards.members import EXTENSIONS
 
 
 def stream_samples(stream: IO[bytes], path: str) -> Iterator[Sample]:
-    """Every sample of a tar, one in memory at a time. `MaskVideoDataset` reads single ones.
+    """Every sample of a tar, one in memory at a time. `MaskVideoDataset` reads single samples.
 
     Args:
         stream: the tar, read from its current position; it need not be seekable.

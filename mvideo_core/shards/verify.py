@@ -118,7 +118,7 @@ class _Totals:
 def _verify_guarded(
     files: DatasetFiles, shard: ShardEntry, rows: list[dict[str, Any]], deep: bool
 ) -> Iterator[Problem]:
-    """Problems of one shard; one that cannot be read is reported, and the rest is still checked."""
+    """Problems of one shard; an unreadable shard is reported, and the others are still checked."""
     try:
         yield from _shard(files, shard, rows, deep)
     except StoreError as error:

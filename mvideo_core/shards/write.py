@@ -1,5 +1,6 @@
-"""One tar from its plan: streamed, never whole in memory, checked and digested while it is written, the same bytes
-every time."""
+"""Writes one tar from its plan: streamed, never whole in memory, checked and digested while it is written, with the
+same bytes every time.
+"""
 
 import hashlib
 import io

@@ -156,7 +156,7 @@ def stack(samples: Sequence["LatentSample"], name: str) -> "torch.Tensor":
 
 
 def _masks(samples: Sequence["LatentSample"], variants: Sequence[int] | None) -> "torch.Tensor":
-    """Each sample's own mask, or the sloppy one of this number where it is not -1."""
+    """Each sample's own mask where the number is -1, otherwise its sloppy mask of that number."""
     import torch
 
     if variants is None:

@@ -1,8 +1,8 @@
 """The course of a run: the options that determine the resulting weights, compared when the run is resumed.
 
 Base weights, latents and the adapter a run starts from are compared by the digest of their content, not by name. A
-difference is an error unless it is allowed by name; an allowed one is recorded as a `Change` in the checkpoints, in
-metrics.jsonl and in the report.
+difference is an error unless it is allowed by name; an allowed difference is recorded as a `Change` in the checkpoints,
+in metrics.jsonl and in the report.
 """
 
 from collections.abc import Iterator, Sequence
@@ -26,7 +26,7 @@ FIXED = {
 RENAMED = {"holdout": "data.holdout", "precision": "execution.precision"}
 """Names from checkpoints of earlier versions."""
 HISTORY_TIMESTEPS = "draws.history_noise"
-"""From earlier versions: the history's noise, which depended on the base's schedule."""
+"""Option of earlier versions: the history's noise, which depended on the base's schedule."""
 SHOWN_DIGITS = 12
 
 
@@ -36,7 +36,7 @@ class Change(Options):
     step: int = Field(description="optimizer steps done before the change")
     name: str = Field(description="the option, e.g. optimizer.rate.peak")
     before: Any = Field(description="value up to that step")
-    after: Any = Field(description="value from there on")
+    after: Any = Field(description="value after that step")
 
     def words(self) -> str:
         """ "optimizer.rate.peak 1e+20 -> 0.001 after step 4"."""
@@ -54,11 +54,11 @@ def changes(where: str, step: int, before: dict[str, Any], now: dict[str, Any], 
     Args:
         where: the checkpoint, for the message.
         step: optimizer steps done there.
-        before, now: flat courses (name -> value). A name that only one of them has is None in the other.
+        before, now: flat courses (name -> value). A name that only one of them has counts as None in the other.
         allow: names of options, or of groups of them ("optimizer", "optimizer.rate").
 
     Raises:
-        ConfigError: names every difference that is not allowed, with both values and the way out.
+        ConfigError: names every difference that is not allowed, with both values and what to do.
     """
     found = [
         Change(step=step, name=name, before=before.get(name), after=now.get(name))
@@ -90,7 +90,7 @@ def is_allowed(name: str, allow: Sequence[str]) -> bool:
 
 
 def check_allow(allow: Sequence[str], names: Sequence[str]) -> None:
-    """Reject names that no option has.
+    """Reject names that are not options.
 
     Args:
         names: of the course.
@@ -107,7 +107,7 @@ def check_allow(allow: Sequence[str], names: Sequence[str]) -> None:
 
 
 def read_course(course: dict[str, Any], defaults: dict[str, Any]) -> dict[str, Any]:
-    """The flat course of a checkpoint, whichever version wrote it; an option unknown to it had its default."""
+    """The flat course of a checkpoint, whichever version wrote it; an option that it lacks had its default."""
     read = defaults | {RENAMED.get(name, name): value for name, value in flatten(course).items()}
     if (largest := read.pop(HISTORY_TIMESTEPS, None)) is not None:
         read["draws.history_sigma"] = f"timesteps up to {largest}" if largest else 0.0

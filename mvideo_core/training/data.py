@@ -48,7 +48,7 @@ class Samples(Protocol[Item_co]):
 class Split:
     """Indices for training and for validation.
 
-    Whole clips are held out, those with the smallest digests: windows of one clip are never on both sides, and the
+    Whole clips are held out, starting with the smallest digests: windows of one clip are never on both sides, and the
     held-out clips change neither with the seed nor with what is excluded. Memory: 9 bytes per window.
 
     Attributes:

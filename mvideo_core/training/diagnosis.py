@@ -35,7 +35,7 @@ class Diagnosis(NamedTuple):
     """The joint finding of all ranks.
 
     Attributes:
-        text: one or two sentences, with the way out.
+        text: one or two sentences, including what to do.
         weights_suspected: every micro-batch failed on finite inputs, so the weights are bad.
     """
 

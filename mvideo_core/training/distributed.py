@@ -23,14 +23,14 @@ if TYPE_CHECKING:
 
 
 class RankLost(TrainError):
-    """Another process of the training is gone; its own error, if any, is the reason."""
+    """Another process of the training run is gone; its own error, if any, is the reason."""
 
 
 class DistributedOptions(Options):
-    """What processes do after the launcher has connected them."""
+    """How processes compute once the launcher has connected them."""
 
     device: Literal["auto", "cpu", "cuda"] = Field(default="auto", description="auto: the GPU if there is one")
-    backend: Literal["auto", "gloo", "nccl"] = Field(default="auto", description="auto: nccl on GPUs, else gloo")
+    backend: Literal["auto", "gloo", "nccl"] = Field(default="auto", description="auto: nccl on GPUs, otherwise gloo")
     timeout_min: float = Field(default=60, gt=0, description="minutes a rank waits for the others before it gives up")
 
 

@@ -23,13 +23,17 @@ History = Literal["none", "appearance", "both"]
 
 
 class DrawOptions(Options):
-    """Condition dropout, noise on the conditions, timesteps. The paper specifies none of these; all are our choice."""
+    """Condition dropout, noise on the conditions, timesteps. The paper specifies none of these; all of them are our
+    choice.
+    """
 
     GONE: ClassVar[dict[str, str]] = {"history_noise": RANGE_GONE}
 
-    history_none: float = Field(default=0.3, ge=0, le=1, description="fraction of steps as a first clip, no history")
+    history_none: float = Field(
+        default=0.3, ge=0, le=1, description="fraction of steps without history, as for a first clip"
+    )
     appearance_only: float = Field(
-        default=0.15, ge=0, le=1, description="fraction of the steps with history that have only the last frame"
+        default=0.15, ge=0, le=1, description="fraction of the steps with history that get only the last frame"
     )
     mask: float = Field(default=0.15, ge=0, le=1, description="fraction of samples without mask (zero latent)")
     text: float = Field(default=0.1, ge=0, le=1, description="fraction of samples with the empty prompt")
@@ -68,8 +72,8 @@ class StepDraws:
         timestep_G: noise level of the target, 0..999.
         history_timestep_G: noise level of the history; None if history stays clean.
         drop_mask_G, drop_text_G: bool.
-        sloppy_G: number of the sloppy mask that takes the place of each sample's own, int64, -1 for its own; None when
-            no sample has one.
+        sloppy_G: number of the sloppy mask that replaces each sample's own, int64, -1 for its own; None when no sample
+            has a sloppy mask.
     """
 
     step: int
@@ -111,7 +115,7 @@ def draw_step(
 
 
 def draw_variants(share: float, n_variants: int, draw: "torch.Generator", n: int) -> "torch.Tensor | None":
-    """For each of n samples the number of its sloppy mask, uniform, or -1; None when there are none to draw."""
+    """For each of n samples, the number of its sloppy mask, uniform, or -1; None when there are no sloppy masks."""
     import torch
 
     if share == 0 or n_variants == 0:

@@ -21,8 +21,8 @@ class ExecutionOptions(KernelOptions):
     )
     quantize: Quantization = Field(
         default="none",
-        description="frozen linear layers in 8 bits, half the memory of bf16: int8 on any device, fp8 from compute "
-        "capability 8.9 on; needs the extra `quantization`",
+        description="frozen linear layers in 8 bits, half the memory of bf16: int8 on any device, fp8 on compute "
+        "capability 8.9 or higher; needs the extra `quantization`",
     )
     gradient_checkpointing: str = Field(
         default="none",

@@ -1,4 +1,4 @@
-"""Why a training run ended: what its processes wrote, else what their log shows, else how they died."""
+"""Why a training run ended: the error its processes wrote, otherwise what their log shows, otherwise how they died."""
 
 import json
 import logging
@@ -16,7 +16,7 @@ ERRORS = "errors"
 TRACEBACK = "Traceback (most recent call last):"
 LONGEST = 400
 PROBE_BYTES = 1 << 16
-"""Long enough for a process to write about its end."""
+"""Long enough for a process to record why it ended."""
 RESUME = "The same command resumes from the newest checkpoint"
 
 
@@ -32,7 +32,7 @@ def write_failure(run: Path, rank: int, error: Exception) -> None:
 
 
 def read_error(run: Path, log_path: Path | None = None) -> MVideoError | None:
-    """The first error that a process wrote; None if there is none but "another rank is gone".
+    """The first error that a process wrote; None if there is none except "another rank is gone".
 
     Our own errors come back unchanged. Any other becomes a one-line TrainError with its type and message that points to
     the log.
@@ -49,7 +49,9 @@ def read_error(run: Path, log_path: Path | None = None) -> MVideoError | None:
 
 
 def full_disk(run: Path) -> StoreError | None:
-    """The disk error for a new file in a run folder, after a death without a message; None if it can be written."""
+    """The disk error that a new file in the run folder meets, after a death without a message; None if it can be
+    written.
+    """
     try:
         with work_folder(run / ERRORS / "probe") as probe:
             (probe / "file").write_bytes(bytes(PROBE_BYTES))
@@ -61,7 +63,7 @@ def full_disk(run: Path) -> StoreError | None:
 
 
 def death(code: int, log_path: Path, start_byte: int) -> TrainError:
-    """The error for processes that wrote none.
+    """The error to raise for processes that wrote none.
 
     Args:
         code: exit code of the started process; negative: the signal that killed it.

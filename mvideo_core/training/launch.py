@@ -70,11 +70,11 @@ def launch(
     Args:
         on_metrics: called with every new line of metrics.jsonl.
         stop: requests a stop when set.
-        on_phase: called with what happens before the first of these lines, such as "loading the base mini"; repeated
+        on_phase: called with what happens before the first line of metrics, such as "loading the base mini"; repeated
             every few seconds with the elapsed time.
 
     Raises:
-        ConfigError, ModelError, StoreError, TrainError: raised by the training, with its message.
+        ConfigError, ModelError, StoreError, TrainError: raised by the training processes, with their message.
     """
     from mvideo_core.training.report import write_report
 
@@ -199,10 +199,10 @@ def _one_launch(
 
 
 def _tidy(run: Path) -> None:
-    """Remove what the last launch left: its errors, and metrics of steps that will be retrained.
+    """Remove leftovers of the last launch: its errors, and metrics of steps that will be retrained.
 
     Raises:
-        StoreError: another live training writes to this folder.
+        StoreError: another live training run writes to this folder.
     """
     with sole_owner(run):
         for old in (run / ERRORS).glob("rank-*.json"):
@@ -279,7 +279,7 @@ class _Shown:
         self.clock.begin(STARTING)
 
     def look(self) -> None:
-        """Report what is new."""
+        """Report new lines."""
         for line in self.phases.new():
             self.clock.begin(line["phase"])
         for line in self.metrics.new():

@@ -18,10 +18,12 @@ if TYPE_CHECKING:
 
 
 class MaskLossOptions(Options):
-    """How much the error of a latent cell counts; equal weights are the plain mean. The paper has none."""
+    """How much the error of a latent cell counts; equal weights give the plain mean. The paper uses no weights."""
 
     inside: float = Field(default=1.0, ge=0, description="weight of cells inside the clip's own mask")
-    outside: float = Field(default=1.0, ge=0, description="weight of cells outside; a cell in part has both in part")
+    outside: float = Field(
+        default=1.0, ge=0, description="weight of cells outside; partly covered cells get a mix of both"
+    )
 
     @model_validator(mode="after")
     def _one_counts(self) -> Self:
@@ -40,8 +42,8 @@ def cell_weights(
 ) -> "torch.Tensor | None":
     """Weight of every latent cell, fp32 (B, F, H, W), mean 1 in each sample; None when all are equal.
 
-    A sample is weighted evenly when the model does not see its mask, since weights that depend on what it cannot know
-    would pull its prediction; and when no cell of it would count.
+    A sample is weighted evenly when the model does not see its mask, since weights that depend on information it lacks
+    would bias its prediction, and when none of its cells would count.
 
     Args:
         samples: with coverage.

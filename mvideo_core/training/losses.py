@@ -31,9 +31,9 @@ class ConsistencyOptions(Options):
     alpha: float = Field(default=1.0, ge=0, description="weight of L_c; the paper's value is 1.0; 0: no teacher")
     prediction: Literal["conditioned", "dropped", "extra_forward"] = Field(
         default="conditioned",
-        description="which prediction is compared with the teacher's: conditioned, the one with mask and history (the "
-        "paper's wording); dropped, only samples whose conditions were dropped; extra_forward, a second prediction "
-        "without conditions, at the cost of a second forward and backward",
+        description="which prediction is compared with the teacher's: conditioned, with mask and history (the paper's "
+        "wording); dropped, only samples whose conditions were dropped; extra_forward, a second prediction without "
+        "conditions, at the cost of a second forward and backward pass",
     )
     every: int = Field(default=1, ge=1, description="steps between teacher runs; L_c is then multiplied by this number")
 
@@ -171,13 +171,14 @@ class MVideoObjective:
 
 
 def _no_look(place: str, words: str, tensor: "torch.Tensor | None") -> None:
-    """Default: nothing is watching."""
+    """Default: nothing is observed."""
 
 
 def consistency_weights(options: ConsistencyOptions, drawn: "StepDraws") -> "torch.Tensor":
     """Weight of each slot's L_c, (G,) fp32; mean 1 over the global batch, times `every` on steps with a teacher run.
 
-    With prediction = "dropped" the samples without conditions share the whole weight; a step without any has zeros.
+    With prediction = "dropped" the samples without conditions share the whole weight; a step without such samples has
+    zeros.
     """
     import torch
 
@@ -196,7 +197,7 @@ def squared_error(
     """Mean squared error of each sample, (B,), fp32.
 
     Args:
-        weight_BFHW: of each cell of (B, F, C, H, W), mean 1 in every sample; None: all count the same.
+        weight_BFHW: of each cell of (B, F, C, H, W), mean 1 in every sample; None: equal weights.
     """
     squared = (predicted.float() - target.float()).square()
     if weight_BFHW is not None:

@@ -102,7 +102,7 @@ def train(options: TrainOptions) -> None:
 
 
 def check(options: TrainOptions, world_size: int) -> None:
-    """Check what the options alone show.
+    """Check the options as far as possible without weights or data.
 
     Raises:
         ConfigError, ModelError: see `train`.
@@ -181,7 +181,7 @@ def open_latents(options: TrainOptions) -> "LatentDataset":
     """The latents to train on, checked against the model.
 
     Raises:
-        ConfigError: latents of another VAE, text encoder or format, or without what the options ask for.
+        ConfigError: latents of another VAE, text encoder or format, or without data that the options require.
     """
     from mvideo_core.training.latents.cache import LatentDataset
     from mvideo_core.training.latents.identity import base_identity
@@ -201,7 +201,7 @@ def check_members(options: TrainOptions, dataset: "LatentDataset") -> None:
     """Raise when the latents lack sloppy masks or coverage that the options use.
 
     Raises:
-        ConfigError: says which, and how to encode them.
+        ConfigError: names what is missing and how to encode it.
     """
     root, draws, weights = dataset.files.root, options.draws, options.mask_loss
     if draws.sloppy_mask and not dataset.info.n_sloppy:

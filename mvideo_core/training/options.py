@@ -40,7 +40,9 @@ class TrainOptions(Options):
     seed: int = Field(default=0, ge=0, description="seed of data order, noise, timesteps, dropout and new adapters")
     steps: int = Field(default=10_000, ge=1, description="optimizer steps; the paper trains 10,000")
     global_batch: int = Field(default=64, ge=1, description="samples per step over all processes; the paper's is 64")
-    micro_batch: int = Field(default=1, ge=1, description="samples per forward on one GPU; the rest is accumulated")
+    micro_batch: int = Field(
+        default=1, ge=1, description="samples per forward pass on one GPU; the rest is accumulated"
+    )
     allow: tuple[str, ...] = Field(
         default=(), description="names of options that may differ from the checkpoint's on resume"
     )
@@ -65,13 +67,17 @@ class TrainOptions(Options):
     validation: ValidationOptions = Field(default=ValidationOptions(), description="Fixed-noise loss.")
     samples: SampleOptions = Field(default=SampleOptions(), description="Validation videos.")
     metrics: MetricOptions = Field(default=MetricOptions(), description="metrics.jsonl and trackers.")
-    checkpoints: CheckpointOptions = Field(default=CheckpointOptions(), description="When, how many.")
+    checkpoints: CheckpointOptions = Field(
+        default=CheckpointOptions(), description="When checkpoints are written, and how many are kept."
+    )
     card: CardOptions = Field(default=CardOptions(), description="What the adapter's files say about it.")
     launch: LaunchOptions = Field(default=LaunchOptions(), description="Processes started by `mvideo train run`.")
 
     @model_validator(mode="after")
     def _types_fit(self) -> Self:
-        """Products in a type that the weights do not have need autocast, and fp16 gradients would need loss scaling."""
+        """Matrix products in another dtype than the weights' need autocast, and fp16 gradients would need loss
+        scaling.
+        """
         if self.base.dtype not in BASES[self.execution.precision]:
             raise ValueError(
                 f"execution.precision {self.execution.precision} does not train with base.dtype {self.base.dtype}; "

@@ -22,7 +22,7 @@ Say = Callable[[str], None]
 PHASES = Path("launch") / "phases.jsonl"
 STARTING = "starting the training process"
 AGAIN_S = 10.0
-"""A phase that lasts longer is shown again after this many seconds."""
+"""A running phase is shown again after this many seconds."""
 
 
 def phase_writer(run: Path, first: bool) -> Say:
@@ -55,7 +55,7 @@ class FirstSteps(Callback):
         self._next(trainer)
 
     def on_step(self, trainer: "Trainer", metrics: dict[str, Any]) -> None:
-        """The next one starts."""
+        """The next step starts."""
         self._saying = self._saying and not due(trainer.step, self.every)
         if self._saying:
             self._next(trainer)
@@ -66,7 +66,7 @@ class FirstSteps(Callback):
 
 
 class PhaseClock:
-    """Shows the phase of a training run: at once when it starts, and repeatedly with its duration.
+    """Shows the phase of a training run: when it starts, and repeatedly with its duration.
 
     Args:
         show: called with words such as "loading the base mini" or "loading the base mini (20 s)".

@@ -27,7 +27,7 @@ DRAWN = {
     "val/loss_diffusion": "validation: diffusion",
     "val/loss_consistency": "validation: consistency",
 }
-"""Metrics of the chart and what they are called there."""
+"""Metrics of the chart and their labels."""
 STYLE = (
     "svg{max-width:800px;background:#fff;color:#1b1f24}"
     "@media (prefers-color-scheme:dark){svg{background:#14181d;color:#e8ecf1}}"
@@ -141,7 +141,7 @@ def read_report(run: str | Path) -> RunReport:
 
 
 def _is_number(value: Any) -> bool:
-    """Whether it is a finite number; runs of earlier versions have NaN in their lines."""
+    """Whether a value is a finite number; runs of earlier versions have NaN in their lines."""
     return isinstance(value, int | float) and math.isfinite(value)
 
 

@@ -21,7 +21,7 @@ class Start(NamedTuple):
 
     Attributes:
         folder: checkpoint to load; None starts at step 0.
-        course: what determines this run, by name; without the latents, which are not open yet.
+        course: the options that determine this run, by name; without the latents, which are not open yet.
         before: state of that checkpoint.
         changed: differences that were allowed.
     """
@@ -35,7 +35,7 @@ class Start(NamedTuple):
         """The same start after also checking the digest of the latents.
 
         Raises:
-            ConfigError: different latents, which are not allowed.
+            ConfigError: the latents differ, which is not allowed.
         """
         if self.folder is None:
             return self
@@ -44,7 +44,7 @@ class Start(NamedTuple):
         return self._replace(changed=self.changed + more)
 
     def state(self, options: TrainOptions, world: World, data: str) -> State:
-        """The contents of every checkpoint's state in this run, besides its step."""
+        """The contents of every checkpoint's state in this run, apart from its step."""
         return State(
             seed=options.seed, world_size=world.size, course=self.course, data=data,
             changes=[*self.before.changes, *self.changed],

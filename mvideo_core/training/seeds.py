@@ -1,6 +1,6 @@
 """Every random draw of a training run is a function of (seed, purpose, step, position in the global batch).
 
-Nothing depends on earlier draws, so a resumed run and a run on another number of GPUs draw the same.
+Nothing depends on earlier draws, so a resumed run and a run on another number of GPUs draw the same numbers.
 """
 
 import hashlib

@@ -1,4 +1,4 @@
-"""A run that starts from an adapter: ours, or a plain CogVideoX LoRA, whose conditioning then starts at zero.
+"""Starts a run from an adapter: ours, or a plain CogVideoX LoRA, in which case the conditioning starts at zero.
 
 The adapter's rank, alpha and targets must match the options, so that the first step computes what the adapter did. The
 optimizer starts fresh. The adapter's content is part of the run's identity.

@@ -20,7 +20,7 @@ _BLOCK_BYTES = 1 << 20
 class IngestOptions(Options):
     """Which videos are accepted."""
 
-    probe: ProbeOptions = Field(default=ProbeOptions(), description="limits a file must stay within")
+    probe: ProbeOptions = Field(default=ProbeOptions(), description="limits that a file must not exceed")
 
 
 def describe(source: SourceItem, options: IngestOptions | None = None) -> VideoRow:

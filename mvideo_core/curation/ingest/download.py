@@ -47,7 +47,7 @@ class DownloadOptions(Options):
     timeout_s: float = Field(default=1800.0, gt=0, description="seconds after which one download is killed")
     max_items: int = Field(default=0, ge=0, description="stop after this many attempts; 0 = no limit")
     max_failures_in_row: int = Field(
-        default=10, ge=1, description="stop after this many consecutive failures (blocked?)"
+        default=10, ge=1, description="stop after this many consecutive failures (the site may be blocking)"
     )
     retry_failed: bool = Field(default=False, description="retry videos the archive lists as failed")
 

@@ -52,7 +52,7 @@ class SourceOptions(Options):
     root: str = Field(
         default="", description="folder that links must stay inside; default: the folder of the videos (manifest: none)"
     )
-    licence: str = Field(default="", description="license for videos whose source gives none")
+    licence: str = Field(default="", description="license for videos whose source states none")
 
     _local = field_validator("folder", "hdvila", "hdvila_videos", "manifest", "root")(check_local)
 

@@ -24,12 +24,14 @@ class AdaptiveOptions(Options):
         default=3.0, gt=0, description="ratio of a change to the neighbors' average; higher = fewer cuts"
     )
     min_content_val: float = Field(default=15.0, ge=0, description="minimum change, 0 to 255; higher = fewer cuts")
-    min_faint_val: float = Field(default=5.0, ge=0, description="minimum change where edges differ; higher = fewer")
+    min_faint_val: float = Field(
+        default=5.0, ge=0, description="minimum change where edges differ; higher = fewer cuts"
+    )
     max_edge_correlation: float = Field(
         default=0.35,
         ge=-1,
         le=1,
-        description="edges that correlate more than this belong to one scene; lower = fewer cuts",
+        description="frames whose edges correlate more than this belong to one scene; lower = fewer cuts",
     )
     window_frames: int = Field(default=2, ge=1, description="frames averaged on each side")
     min_scene_s: float = Field(default=0.3, ge=0, description="minimum seconds between cuts; closer ones are dropped")

@@ -79,7 +79,7 @@ def encode_clip(frames: Sequence[memoryview], path: Path, encoding: Encoding, li
 
 
 class ClipWriter:
-    """Encodes clips in the background, a few at once; one more may wait, so memory is bounded.
+    """Encodes clips in the background, a few at a time; one more may wait, so memory is bounded.
 
     Each clip gets its own encoder process with pinned threads: its bytes do not depend on how many run. Use as a
     context manager; `wait` raises what went wrong.

@@ -37,7 +37,7 @@ _FLAT = 0.02
 _MIN_DISTANCE = 4.0
 """Minimum gray-level distance between the ends of a window; below it, single precision is not enough."""
 _HISTORY = 2 * _LENGTHS[-1] + _BLOCK + _EXTENT + 2
-"""Samples until a transition is final: its length, the same again for a better one, and a margin to grow."""
+"""Samples until a transition is final: its length, the same again for a better candidate, and a margin to grow."""
 _THUMB = (16, 9)
 _TEXTURE = (64, 36)
 _BLUR_PX = 0.8
@@ -77,7 +77,7 @@ class _Window(NamedTuple):
     end: int
 
     def overlaps(self, other: "_Window") -> bool:
-        """Whether they share more than an endpoint."""
+        """Whether the two windows share more than an endpoint."""
         return self.start < other.end and other.start < self.end
 
 
@@ -194,7 +194,7 @@ def candidate_windows(done: int, n_kept: int, first: int) -> np.ndarray:
 
 
 def add_evidence(measures: np.ndarray, weights: BlendWeights) -> np.ndarray:
-    """Log-odds (windows,) that each window holds a blend of its first into its last frame, if it is possible at all."""
+    """Log-odds (windows,) that each window is a blend of its first into its last frame, if that is possible."""
     distance, line, misfit, sag = measures.T
     evidence: np.ndarray = (
         weights.distance * distance
@@ -209,7 +209,8 @@ def add_evidence(measures: np.ndarray, weights: BlendWeights) -> np.ndarray:
 def measure_windows(
     thumbs: np.ndarray, energies: np.ndarray, windows: np.ndarray, max_step_share: float
 ) -> tuple[np.ndarray, np.ndarray]:
-    """What tells a blend from other changes, for each window; all distances come from one matrix of inner products.
+    """What distinguishes a blend from other changes, for each window; all distances come from one matrix of inner
+    products.
 
     Args:
         thumbs, energies: `frame_features` of the samples, (samples, 432) and (samples,) float32.

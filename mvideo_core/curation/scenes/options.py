@@ -50,15 +50,15 @@ class CutOptions(Options):
     )
     small_width: int = Field(default=128, ge=32, description="maximum width of the frames searched for cuts, pixels")
     small_height: int = Field(default=72, ge=32, description="maximum height of the frames searched for cuts, pixels")
-    max_clip_errors: int = Field(default=0, ge=0, description="drop a clip with more damaged source frames than this")
+    max_clip_errors: int = Field(default=0, ge=0, description="drop clips with more damaged source frames than this")
     max_color_shift: float = Field(
-        default=6.0, gt=0, description="drop a clip whose mean color differs more than this from its source, 0 to 255"
+        default=6.0, gt=0, description="drop clips whose mean color differs from the source by more than this, 0 to 255"
     )
-    max_decode_errors: int = Field(default=16, ge=0, description="reject a video with more decoder errors than this")
+    max_decode_errors: int = Field(default=16, ge=0, description="reject videos with more decoder errors than this")
     max_pixels: int = Field(default=8192 * 4320, ge=1, description="frames with more pixels are not decoded")
     memory_gib: float = Field(default=8.0, gt=0.5, description="address space of the decoder, GiB")
     wall_s_per_s: float = Field(default=20.0, gt=0, description="time limit, seconds per second of video")
-    wall_s_base: float = Field(default=120.0, gt=0, description="time limit, seconds added to that")
+    wall_s_base: float = Field(default=120.0, gt=0, description="time limit, extra seconds per video")
 
     @model_validator(mode="after")
     def _frame_counts(self) -> Self:

@@ -12,7 +12,7 @@ _EPS_S = 1e-6
 
 
 class Boundary(NamedTuple):
-    """Where one shot ends and the next begins; start_s == end_s for a hard cut, a span for a dissolve, fade or wipe."""
+    """Where one shot ends and the next begins: start_s == end_s for a hard cut; a span for a dissolve, fade or wipe."""
 
     start_s: float
     end_s: float
@@ -54,9 +54,9 @@ class ClipRules(NamedTuple):
 class ShotPlanner:
     """Turns ordered boundaries into clips; returns each clip as soon as it is final.
 
-    A shot shorter than `min_shot_s` is dropped. In the others, `trim_s` next to each boundary (not at the ends of the
-    file) is skipped, the rest is cut into consecutive clips of `max_frames`, and the remainder becomes one more clip
-    of 8 n + 1 frames if it has at least `min_frames`.
+    A shot shorter than `min_shot_s` is dropped. In longer shots, `trim_s` next to each boundary (not at the ends of the
+    file) is skipped, the rest is cut into consecutive clips of `max_frames`, and the remainder becomes one more clip of
+    8 n + 1 frames if it has at least `min_frames`.
     """
 
     def __init__(self, rules: ClipRules):

@@ -11,9 +11,9 @@ histograms, which motion hardly changes:
 Where both are high, the ends of the window are compared as pictures: how well blocks of one are found anywhere in the
 other, by correlation, and by color, and how far their histograms are apart at equal brightness. Camera motion leaves
 blocks to be found and a change of light leaves the rest alike; another scene does neither. A logistic regression over
-these numbers gives the evidence; of overlapping windows the one with most wins. Its weights come from drawn and real
-footage that is not part of this project; `benchmarks.transitions` fits new ones on the drawn world and compares
-both.
+these numbers gives the evidence; of overlapping windows, the one with the most evidence wins. Its weights come from
+drawn and real footage that is not part of this project; `benchmarks.transitions` fits new ones on the drawn world and
+compares both.
 
 A camera that turns so fast that none of the old view is left after two seconds looks the same and is reported, too.
 """
@@ -42,9 +42,13 @@ _GROWTH = 8
 _STILL = 0.03
 """Below this distance between samples, a transition has not begun or is over."""
 _MARGIN_SHARE = 0.3
-"""Of the length found, added on either side: circles and corners begin with areas too small to be noticed."""
+"""Fraction of the length found that is added on either side: circles and corners begin with areas too small to
+notice.
+"""
 _SETTLED = 3 * _LENGTHS[-1] + SIDE + _GROWTH + 1 + round(_MARGIN_SHARE * (_LENGTHS[-1] + 2 * _GROWTH))
-"""Samples until a transition is certain: its own length, as long again on either side for better ones, room to grow."""
+"""Samples until a transition is certain: its own length, as long again on either side for better candidates, room to
+grow.
+"""
 _THUMB = (32, 18)
 _PICTURE = (48, 27)
 _BINS = 6
@@ -90,7 +94,7 @@ class _Window(NamedTuple):
         return _LENGTH_COST * (self.end - self.start) - self.evidence, self.start
 
     def overlaps(self, other: "_Window") -> bool:
-        """Whether they share more than an endpoint."""
+        """Whether the two windows share more than an endpoint."""
         return self.start < other.end and other.start < self.end
 
     def resembles(self, other: "_Window") -> bool:
@@ -169,7 +173,7 @@ class WipeFinder:
                 self._waiting.append(_Window(evidence, window.start + first, window.end + first))
 
     def _by_histograms(self, histograms: np.ndarray, n_new: int) -> list[_Window]:
-        """Windows by their evidence from histograms alone, most first."""
+        """Windows sorted by their evidence from histograms alone, strongest first."""
         windows, measures = measure_histograms(histograms, n_new)
         evidence = self._weights.surplus * measures[:, 0] + self._weights.apart * measures[:, 1]
         found = [
@@ -180,7 +184,7 @@ class WipeFinder:
     def _by_pictures(self, pictures: list[np.ndarray], window: _Window, enough: float) -> float:
         """Evidence from the frames on either side of a window.
 
-        Below `enough` after the first pair the second, which can only lower it, is not looked at.
+        If the evidence is below `enough` after the first pair, the second pair, which can only lower it, is skipped.
         """
         weights, evidence = self._weights, 0.0
         for correlation, color, equal in measure_pictures(pictures, window.start, window.end):
@@ -295,7 +299,7 @@ def measure_histograms(histograms: np.ndarray, n_new: int) -> tuple[np.ndarray, 
 
 
 def is_sudden(histograms: Sequence[np.ndarray], start: int, end: int) -> bool:
-    """Whether one step makes most of the change: a hard cut, whose exact place the hard-cut detector tells."""
+    """Whether one step makes most of the change: a hard cut, which the hard-cut detector locates exactly."""
     inside = np.stack(histograms[start : end + 1])
     steps = 1 - (inside[1:] * inside[:-1]).sum(1)
     return bool(steps.max() > _MAX_STEP_SHARE**2 * (1 - inside[0] @ inside[-1]))
@@ -304,7 +308,7 @@ def is_sudden(histograms: Sequence[np.ndarray], start: int, end: int) -> bool:
 def measure_pictures(pictures: Sequence[np.ndarray], start: int, end: int) -> Iterator[tuple[float, float, float]]:
     """Correlation, log of color and log of equal, see the top of this file, between the two sides of a window.
 
-    First of one pair of frames, then of two pairs: the more alike counts, against flashes.
+    First of one pair of frames, then of two pairs: the more similar pair counts, to ignore flashes.
     """
     pairs = [
         (pictures[start], pictures[end]),

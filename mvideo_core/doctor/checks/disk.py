@@ -11,7 +11,7 @@ from mvideo_core.weights.catalog import size_text
 WORKSPACE_PER_SOURCE = 1.0
 """Assumption: clips, masks, shards and reports take about as much space as the raw videos."""
 LEAST_BYTES = 5e9
-"""For a workspace whose sources are unknown."""
+"""Used for a workspace whose sources are unknown."""
 
 
 @check("disk: workspace", "data")

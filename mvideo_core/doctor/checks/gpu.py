@@ -83,7 +83,7 @@ def bf16(context: CheckContext) -> Iterator[Finding]:
 
 @check("gpu memory", "train")
 def gpu_memory(context: CheckContext) -> Iterator[Finding]:
-    """Estimated training memory versus free memory; computed only if it can be compared."""
+    """Estimated training memory versus free memory; computed only if the free memory is known."""
     if context.training is None:
         return
     from mvideo_core.training.estimate.memory import estimate_memory

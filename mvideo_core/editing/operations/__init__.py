@@ -72,7 +72,7 @@ def rewrite(name: str, options: type[Options]) -> Callable[[Callable[..., Any]],
 
 
 def check_length(name: str, n_frames: int) -> int:
-    """Check a number of frames to be made.
+    """Check the number of frames to be made.
 
     Raises:
         ConfigError: more than MAX_FRAMES.
@@ -83,7 +83,7 @@ def check_length(name: str, n_frames: int) -> int:
 
 
 def frames_to_hold(name: str, seconds: float, fps: float) -> int:
-    """Number of frames that a picture is held for.
+    """Number of frames for which a picture is held.
 
     Raises:
         ConfigError: less than half a frame.

@@ -8,5 +8,5 @@ from mvideo_core.masks.io.clip import MaskClip, with_masks
 
 @rewrite("fill_holes", ObjectOptions)
 def fill_holes(clip: MaskClip, options: ObjectOptions) -> MaskClip:
-    """Fill what an object encloses; a bay that opens to the outside stays."""
+    """Fill the areas that an object encloses; a bay that opens to the outside stays."""
     return with_masks(clip, options.objects, binary_fill_holes)

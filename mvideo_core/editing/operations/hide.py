@@ -9,7 +9,7 @@ from mvideo_core.masks.io.clip import MaskClip, with_masks
 
 
 class HideOptions(Options):
-    """Which ones."""
+    """Which objects."""
 
     objects: list[int] = Field(min_length=1, description="object numbers, from 0")
 

@@ -16,7 +16,7 @@ MIN_TRAVEL_FRAC = 0.02
 class SlopeOptions(ObjectOptions):
     """How steep, which way, and where the ground keeps its height."""
 
-    direction: Literal["uphill", "downhill"] = Field(default="uphill", description="where it goes")
+    direction: Literal["uphill", "downhill"] = Field(default="uphill", description="direction of the slope")
     angle_deg: float = Field(default=12.0, gt=0, le=60, description="degrees between the slope and level ground")
     tilt: bool = Field(default=True, description="also rotate the object along the slope")
     level_at: Literal["start", "middle", "end"] = Field(
@@ -27,7 +27,7 @@ class SlopeOptions(ObjectOptions):
     )
     hidden_speed_frac_per_s: float = Field(
         default=0.0, ge=0, le=10,
-        description="travel that a following camera hides, widths per second, forward; added to the travel seen",
+        description="travel that a following camera hides, widths per second, forward; added to the visible travel",
     )  # fmt: skip
 
 

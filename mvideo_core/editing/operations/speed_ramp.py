@@ -10,7 +10,7 @@ from mvideo_core.editing.operations import check_length, timing
 
 
 class SpeedRampOptions(Options):
-    """How fast, when."""
+    """The speed over time."""
 
     keys: Keys = Field(
         default=[("0%", 1.0), ("100%", 2.0)],

@@ -9,7 +9,7 @@ from mvideo_core.editing.operations import check_length, timing
 
 
 class StretchOptions(Options):
-    """Either of the two."""
+    """Either a speed or a length."""
 
     speed: float | None = Field(default=None, gt=0, le=100, description="speed factor; 0.5 = twice the frames")
     to_s: float | None = Field(default=None, gt=0, description="length of the result in seconds, instead of `speed`")

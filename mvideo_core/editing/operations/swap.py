@@ -11,7 +11,7 @@ from mvideo_core.masks.io.clip import check_objects
 
 
 class SwapOptions(Options):
-    """Which two."""
+    """Which two objects."""
 
     objects: tuple[int, int] = Field(default=(0, 1), description="object numbers, from 0")
 

@@ -1,8 +1,8 @@
-"""The edits that a control score asks for: shift, scale, delay, freeze, swap, drop, fitted to a clip.
+"""The edits that a control score needs: shift, scale, delay, freeze, swap, drop, fitted to a clip.
 
-Shift and scale begin at nothing in the first frame and are complete at 60% of the clip, on one object; delay and
-freeze hold all objects. All keep the number of frames and objects. An edit that does not apply to a clip (a delay of
-what does not move, a swap of one object) is left out with its reason.
+Shift and scale start from no change in the first frame and are complete at 60% of the clip, on one object; delay and
+freeze hold all objects. All edits keep the number of frames and objects. An edit that does not apply to a clip
+(delaying objects that do not move, swapping a single object) is left out with its reason.
 """
 
 from collections.abc import Sequence
@@ -18,21 +18,22 @@ from mvideo_core.masks.measure import areas, boxes_xyxy
 
 EDITS = ("shift", "scale", "delay", "freeze", "swap", "drop")
 START, END = "10%", "60%"
-"""Between them shift and scale grow."""
+"""Shift and scale grow between these shares of the clip."""
 SHIFT_FRAC = 0.2
-"""Of the frame's width or height; less where there is less room."""
+"""Size of a shift, as a share of the frame's width or height; less where there is less room."""
 LEAST_SHIFT = 0.25
 """A shift by less than this share of the object's size is not requested."""
 LARGER, SMALLER = 1.5, 0.65
-"""Factors of `scale`; the second where the first would leave the frame."""
+"""Factors of `scale`; the second is used where the first would leave the frame."""
 DELAY_S = 0.5
 FREEZE_AT = 0.25
 """Share of the clip after which `freeze` holds everything."""
 LEAST_CHANGE = 0.2
-"""Root mean square change of position (in object sizes) or logarithm of size that an edit must ask of an object: less
-is lost in a judge's errors."""
+"""Root mean square change of position (in object sizes) or logarithm of size that an edit must request of an object:
+smaller changes are lost in a judge's errors.
+"""
 COMPARABLE_FRAC = 0.5
-"""Share of the frames in which an edited object must be comparable: requested, and covered by no other."""
+"""Share of the frames in which an edited object must be comparable: requested, and not covered by another object."""
 LEFT_FRAC = 0.7
 """A swap must leave this share of both objects inside the frame."""
 
@@ -45,7 +46,7 @@ class EditedMasks(NamedTuple):
 
 
 def make_edits(clip: MaskClip, names: Sequence[str] = EDITS) -> tuple[list[EditedMasks], dict[str, str]]:
-    """Edited masks of a clip, and why others were left out.
+    """Edited masks of a clip, and the reasons why other edits were left out.
 
     Raises:
         ConfigError: an edit that does not exist, or no object has a mask in the first frame.
@@ -64,7 +65,7 @@ def make_edits(clip: MaskClip, names: Sequence[str] = EDITS) -> tuple[list[Edite
 
 
 def _first_useful(clip: MaskClip, name: str, ways: list[Any] | str) -> MaskClip | str:
-    """The clip after the first of several ways to edit it that leaves something to measure, or why there is none."""
+    """The clip under the first variant of an edit that leaves something to measure, or the reason why there is none."""
     why = ways if isinstance(ways, str) else ""
     for steps in ways if isinstance(ways, list) else []:
         edited = apply_edits(clip, parse_edits(steps, name))
@@ -84,10 +85,11 @@ def check_names(names: Sequence[str]) -> None:
 
 
 def choose_object(clip: MaskClip) -> int:
-    """The object that is edited alone: of those in the first frame the one seen longest, the largest of equals.
+    """The object that is edited alone: of those in the first frame, the one visible longest; the largest if several are
+    equal.
 
     Raises:
-        ConfigError: none has a mask there.
+        ConfigError: no object has a mask there.
     """
     area_TN = areas(clip.sequence)
     there = np.flatnonzero(area_TN[0] > 0).tolist() if len(area_TN) else []
@@ -99,7 +101,7 @@ def choose_object(clip: MaskClip) -> int:
 
 
 def _useless(clip: MaskClip, edited: MaskClip) -> str:
-    """Why there is nothing to measure under these masks; "" when there is."""
+    """Why nothing can be measured under these masks; "" if something can."""
     before, after = Run("", clip.sequence, clip.sequence), Run("", edited.sequence, edited.sequence)
     if empty_objects(before, after):
         return ""
@@ -114,7 +116,7 @@ def _useless(clip: MaskClip, edited: MaskClip) -> str:
 
 
 def _shift(clip: MaskClip, obj: int) -> list[Any] | str:
-    """To the side with most room first."""
+    """Tries the side with the most room first."""
     box_T4 = _boxes(clip, obj)
     width, height = clip.sequence.width, clip.sequence.height
     room = {

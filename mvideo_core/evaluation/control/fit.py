@@ -1,11 +1,11 @@
-"""Gain, lag, leakage and identity of a system, from requested and seen paths.
+"""Gain, lag, leakage and identity of a system, from requested and observed paths.
 
-A run is one video with the masks it was made from. Let W be the state wanted (x, y in units of the mean object size,
-and the logarithm of the size), S the state seen, 0 the run under the unedited masks and e that under an edit:
+A run is one video with the masks it was made from. Let W be the requested state (x, y in units of the mean object size,
+and the logarithm of the size), S the observed state, 0 the run under the unedited masks and e the run under an edit:
 
     requested change  D_e(t) = W_e(t) - W_0(t)          response  R_e(t) = S_e(t) - S_0(t)
 
-Differences cancel whatever a judge or a model gets wrong in the same way in both videos.
+Differences cancel errors that a judge or a model makes in the same way in both videos.
 
 gain      R_e(t) = gain * D_e(t - lag), least squares over all frames, objects and edits, each edit weighted so that its
           requested change counts the same. 1 = follows, 0.5 = goes half as far, 0 = ignores. A frame in which the
@@ -34,13 +34,13 @@ from mvideo_core.masks import MaskSequence
 from mvideo_core.masks.measure import iou
 
 LEAST_REQUEST = 0.05
-"""Root mean square change, in object sizes or their logarithm, below which an edit asks nothing of an object."""
+"""Root mean square change, in object sizes or their logarithm, below which an edit requests nothing of an object."""
 UNTOUCHED = 0.98
-"""Mean IoU of an object's masks with and without an edit from which the edit leaves it alone."""
+"""Mean IoU of an object's masks with and without an edit, above which the edit leaves the object alone."""
 MOVED = 0.2
-"""Gain from which an object counts as having followed."""
+"""Minimum gain of an object that counts as having followed."""
 EXPLAINED = 0.25
-"""Share of the response that gain and lag have to explain for a lag to be given."""
+"""Share of the response that gain and lag must explain for a lag to be reported."""
 MAX_LAG_FRAMES = 12
 COARSE, FINE = 0.25, 0.025
 """Steps of the search for the lag, frames."""
@@ -48,7 +48,9 @@ COARSE, FINE = 0.25, 0.025
 
 @dataclass(frozen=True)
 class Run:
-    """Masks of one video: those it was made from, and those of what is in it (same T, N, H, W). `edit`: "" = none."""
+    """Masks of one video: the masks it was made from, and the masks of the objects in it (same T, N, H, W). `edit`: ""
+    = none.
+    """
 
     edit: str
     wanted: MaskSequence
@@ -61,7 +63,7 @@ class Run:
 
     @cached_property
     def seen_tracks(self) -> Tracks:
-        """Paths seen."""
+        """Observed paths."""
         return self.wanted_tracks if self.seen is self.wanted else measure_tracks(self.seen)
 
     @cached_property
@@ -75,7 +77,7 @@ class EditFit(NamedTuple):
 
     Attributes:
         edit: its name.
-        gain: of this edit at the lag of all; of an object dropped, the share that is gone.
+        gain: of this edit at the common lag; of a dropped object, the share that is gone.
         leakage: None where every object is edited.
         identity: None where it cannot be determined.
     """
@@ -90,9 +92,9 @@ class ControlFit(NamedTuple):
     """All edits of one item.
 
     Attributes:
-        gain: of all edits that move something; None where all only drop objects.
-        lag_frames: None = no lag can be given.
-        edits: one by one.
+        gain: of all edits that move something; None if all edits only drop objects.
+        lag_frames: None = no lag can be determined.
+        edits: the fit of each.
         n_lost: (frame, object) pairs of edited objects that were not found.
     """
 
@@ -122,11 +124,11 @@ def fit_control(base: Run, edits: Sequence[Run], dropped: Sequence[float | None]
     Args:
         base: run under the unedited masks.
         edits: runs under the edits, with the same frames, objects and size.
-        dropped: per edit, the share of its dropped objects that is gone, where a judge knows better than by area (a
-            tracker finds something in every box); None or () = by area.
+        dropped: per edit, the share of its dropped objects that is gone, where a judge measures it better than by area
+            (a tracker finds something in every box); None or () = by area.
 
     Raises:
-        MediaError: no edit, runs of different shape, or an edit that asks for nothing.
+        MediaError: no edit, runs of different shape, or an edit that requests nothing.
     """
     _check_runs(base, edits)
     gone_at = dict(enumerate(dropped))
@@ -150,20 +152,20 @@ def fit_control(base: Run, edits: Sequence[Run], dropped: Sequence[float | None]
 
 
 def empty_objects(base: Run, run: Run) -> list[int]:
-    """Objects that have masks without the edit and none in any frame under it."""
+    """Objects that have masks without the edit but none in any frame under it."""
     before, after = (one.wanted_tracks.visible_TN.any(axis=0) for one in (base, run))
     return np.flatnonzero(before & ~after).tolist()
 
 
 def comparable(base: Run, run: Run) -> np.ndarray:
-    """Where an object is requested with and without the edit, and no other covers it, bool (T, N)."""
+    """Where an object is requested with and without the edit, and no other object covers it, bool (T, N)."""
     both_TN = base.wanted_tracks.visible_TN & run.wanted_tracks.visible_TN
     return np.asarray(both_TN & ~base.covered_TN & ~run.covered_TN)
 
 
 def requested_change(base: Run, run: Run) -> list[float]:
-    """Root mean square change asked of each object, in the frames that can be compared: position in mean object sizes,
-    and the logarithm of the size.
+    """Root mean square change requested of each object, in the frames that can be compared: position in mean object
+    sizes, and the logarithm of the size.
     """
     unit = base.wanted_tracks.size_px
     change_TNK = run.wanted_tracks.states(unit) - base.wanted_tracks.states(unit)
@@ -187,7 +189,7 @@ def _check_runs(base: Run, edits: Sequence[Run]) -> None:
 
 
 def describe_shapes(seen: tuple[int, ...], wanted: tuple[int, ...]) -> str:
-    """What to say of masks of an edit whose shape is not that of the item's."""
+    """The message about an edit's masks whose shape differs from the item's."""
     return (
         f"masks of {list(seen)}, and without the edit of {list(wanted)} (frames, objects, height, width): they must be "
         "the same; empty the masks of an object that is dropped (edit `hide`), and cut longer ones (`trim`)"
@@ -223,7 +225,7 @@ def _is_left_alone(base: Run, run: Run, obj: int) -> bool:
 
 
 def _rms(states_XK: np.ndarray) -> float:
-    """Root mean square length of state changes; 0 of none."""
+    """Root mean square length of state changes; 0 if there are none."""
     return float(np.sqrt(np.square(states_XK).sum(axis=-1).mean())) if len(states_XK) else 0.0
 
 
@@ -247,8 +249,8 @@ def _products(change: _Change, lag: float) -> tuple[float, float, float]:
 
 
 def _explain_share(changes: Sequence[_Change], lag: float) -> float:
-    """Share of the response that delayed requests explain, each with a gain of its own; those that go the other way do
-    not. So an edit without any response has no part in the lag.
+    """Share of the response that delayed requests explain, each with a gain of its own; responses in the opposite
+    direction do not count. So an edit without any response has no part in the lag.
     """
     found = [_products(one._replace(counts_TN=one.counts_TN & one.found_TN), lag) for one in changes]
     total = sum(done for _, _, done in found)
@@ -262,7 +264,7 @@ def _fit_gain(changes: Sequence[_Change], lag: float) -> float:
 
 
 def _find_lag(changes: Sequence[_Change]) -> float | None:
-    """Lag that explains most, the smallest of equals; None where nothing is explained."""
+    """Lag that explains most, the smallest if several are equal; None if nothing is explained."""
     most = min(MAX_LAG_FRAMES, (len(changes[0].asked_TNK) - 1) // 2)
 
     def best(lags: np.ndarray) -> float:
@@ -275,7 +277,7 @@ def _find_lag(changes: Sequence[_Change]) -> float | None:
 
 
 def _fit_edit(change: _Change, lag: float) -> EditFit:
-    """Gain, leakage and identity of one edit at the lag of all."""
+    """Gain, leakage and identity of one edit at the common lag."""
     others = [n for n in change.others if change.counts_TN[:, n].any()]
     leakage = None
     if others:
@@ -288,7 +290,7 @@ def _fit_edit(change: _Change, lag: float) -> EditFit:
 
 
 def _has_followed(change: _Change, obj: int, others: Sequence[int], lag: float) -> bool:
-    """Whether an edited object moved as asked, and no object that is left alone did so more."""
+    """Whether an edited object moved as requested, and no unedited object did so more."""
     asked_TK = delay_states(change.asked_TNK, lag)[:, obj]
 
     def follow(n: int) -> float:
@@ -301,7 +303,7 @@ def _has_followed(change: _Change, obj: int, others: Sequence[int], lag: float) 
 
 
 def _fit_drop(base: Run, run: Run, empty: Sequence[int], gone: float | None) -> EditFit:
-    """How much of dropped objects is gone, and of the others with them."""
+    """How much of the dropped objects is gone, and how much of the others."""
     before, after, wanted = base.seen_tracks, run.seen_tracks, base.wanted_tracks.visible_TN
     lost_N = np.array([_lost_share(before, after, wanted[:, n], n) for n in range(wanted.shape[1])])
     if gone is not None:
@@ -314,7 +316,9 @@ def _fit_drop(base: Run, run: Run, empty: Sequence[int], gone: float | None) -> 
 
 
 def _lost_share(before: Tracks, after: Tracks, wanted_T: np.ndarray, obj: int) -> float:
-    """Share of an object's area that is gone, mean over the frames that want it; 0 where it was not there before."""
+    """Share of an object's area that is gone, averaged over the frames that request it; 0 where it was absent
+    before.
+    """
     counts = wanted_T & before.visible_TN[:, obj]
     if not counts.any():
         return 0.0

@@ -43,10 +43,10 @@ def write_interventions(
     """Edit the masks of every item, and write masks and manifest.
 
     Args:
-        items: paths absolute. Videos and interventions that they have already are replaced by those to be made.
+        items: paths absolute. Their present videos and interventions are replaced by the ones to be made.
         edits: names of `EDITS`.
         videos: folder of the videos, relative to `out`: <id>.mp4 and <id>+<edit>.mp4.
-        seconds: length of the videos; masks end there. None = as each item says, or as long as its masks.
+        seconds: length of the videos; masks end there. None = as each item states, or as long as its masks.
 
     Raises:
         ConfigError: an unknown edit, or no item can be edited. StoreError: the disk refuses.

@@ -1,8 +1,8 @@
 """Where the objects are in a video: tracked by a segmenter, or as the manifest's own masks say.
 
-A segmenter does not know what an edit requests: it gets the boxes of the first frame, in which shift, scale, delay and
-freeze have changed nothing, and tracks. Objects that an edit drops are looked for in the box they had. Which object is
-which is decided by color where two have changed places, and whether a dropped one is gone, too.
+A segmenter does not know what an edit requests: it gets the boxes of the first frame, which shift, scale, delay and
+freeze leave unchanged, and tracks. Objects that an edit drops are searched for in their old box. Color decides which
+object is which after a swap, and whether a dropped object is gone.
 
 Shape letters: T frames, N objects, B bins of a color histogram.
 """
@@ -22,11 +22,11 @@ from mvideo_core.masks import MaskSequence, MaskWriter
 from mvideo_core.perception.segmentation import Segmenter
 
 BINS = 4
-"""Of a histogram, per color channel."""
+"""Bins of a histogram, per color channel."""
 FRAMES = 8
-"""A histogram is of this many frames, spread evenly."""
+"""Frames that a histogram covers, spread evenly."""
 ALIKE = 0.5
-"""Overlap of two histograms from which they may be of the same object."""
+"""Minimum overlap of two histograms that may belong to the same object."""
 SAME_LOOK = 0.8
 """Objects whose histograms overlap this much cannot be distinguished by color."""
 MOST_EXCHANGED = 5
@@ -36,7 +36,7 @@ class Judged(NamedTuple):
     """Runs of an item, as `score_control` takes them.
 
     Attributes:
-        dropped: share of dropped objects that is gone, where color says so.
+        dropped: share of dropped objects that is gone, where color decides it.
         unknown: edits whose identity cannot be determined.
         fps: of the frames compared.
     """
@@ -50,7 +50,7 @@ class Judged(NamedTuple):
 
 
 class _Shown(NamedTuple):
-    """Frames and the masks wanted in them."""
+    """Frames and the masks requested in them."""
 
     frames_THWC: np.ndarray
     wanted: MaskSequence
@@ -61,7 +61,7 @@ def judge_silhouettes(video: EvalVideo, fit: GridFit) -> Judged:
     """Runs of an item whose manifest says where the objects are (`seen_masks`).
 
     Raises:
-        MediaError: masks that are absent or do not fit.
+        MediaError: masks are absent or do not fit.
     """
     base, *edits = [
         _silhouettes(one, fit) for one in (video, *(video.under(given) for given in video.item.interventions))
@@ -72,10 +72,10 @@ def judge_silhouettes(video: EvalVideo, fit: GridFit) -> Judged:
 
 
 def judge_tracks(video: EvalVideo, segmenter: Segmenter, fit: GridFit) -> Judged:
-    """Runs of an item, with the objects tracked by a segmenter; the source video as ceiling, where there is one.
+    """Runs of an item, with the objects tracked by a segmenter; the source video, if there is one, is the ceiling.
 
     Raises:
-        MediaError: a video or masks that cannot be read or do not fit, or no object on frame 0.
+        MediaError: a video or masks cannot be read or do not fit, or frame 0 has no object.
     """
     shown = _sample_frames(video, fit)
     there = prompt_boxes(shown.wanted, 0)[0] if shown.wanted.n_frames else []
@@ -143,7 +143,7 @@ def _sample_frames(video: EvalVideo, fit: GridFit, source: bool = False) -> _Sho
 
 
 def _boxes_under(wanted: MaskSequence, boxes_N4: np.ndarray) -> np.ndarray:
-    """Boxes of frame 0 under an edit; of what has none there, those without the edit."""
+    """Boxes of frame 0 under an edit; for objects without a box there, the box without the edit."""
     there, found = prompt_boxes(wanted, 0)
     boxes_N4 = boxes_N4.copy()
     boxes_N4[there] = found
@@ -182,7 +182,7 @@ def _alike(one_B: np.ndarray, other_B: np.ndarray) -> float:
 
 
 def _find_exchanged(base: Run, run: Run) -> list[int]:
-    """Objects that an edit puts at another place from frame 0 on, where there are two or more."""
+    """Objects that an edit moves to another place from frame 0 on, if there are two or more."""
     unit = base.wanted_tracks.size_px
     before, after = base.wanted_tracks.states(unit)[0], run.wanted_tracks.states(unit)[0]
     gone = empty_objects(base, run)
@@ -211,7 +211,7 @@ def _assign(looks_NB: np.ndarray, found_NB: np.ndarray, exchanged: Sequence[int]
 
 
 def _share_gone(looks_NB: np.ndarray, found_NB: np.ndarray, empty: Sequence[int]) -> float | None:
-    """Share of dropped objects in whose place something of other colors is seen; None = none of them, areas decide."""
+    """Share of dropped objects that something of other colors has replaced; None = none of them, areas decide."""
     if not empty:
         return None
     gone = [float(_alike(looks_NB[n], found_NB[n]) < ALIKE) for n in empty]

@@ -1,4 +1,4 @@
-"""How well outlines agree: with position and size taken out, and as plain overlap between chance and ceiling."""
+"""How well outlines agree: with position and size removed, and as plain overlap between chance and ceiling."""
 
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -14,15 +14,16 @@ from mvideo_core.masks.measure import area, box_xyxy, iou
 FRAMES = 8
 """Outlines are compared in this many frames of a run, spread evenly."""
 BOXY = 0.95
-"""A mask that its filled box overlaps by this much has no outline to follow and is left out."""
+"""A mask whose IoU with its filled box is this high has no outline to follow and is left out."""
 
 
 class Overlap(NamedTuple):
     """Mean overlaps of the edited objects under the edits.
 
     Attributes:
-        miou: of what is seen with the edited masks.
-        chance: of what is seen without the edit with the same masks: the value of a video that ignores the edits.
+        miou: of the observed masks with the edited masks.
+        chance: of the masks observed without the edit with the edited masks: the value of a video that ignores the
+            edits.
         normalized: (miou - chance) / (ceiling - chance); None where the ceiling is no higher than chance.
     """
 
@@ -32,9 +33,10 @@ class Overlap(NamedTuple):
 
 
 def outline_overlap(runs: Sequence[Run]) -> tuple[float, float] | None:
-    """IoU of outlines seen and wanted with the same center and area, and that of filled boxes; None without any.
+    """IoU of observed and requested outlines with the same center and area, and IoU of filled boxes; None without
+    outlines.
 
-    A frame in which the object is not found counts 0.
+    A frame in which the object is not found counts as 0.
     """
     found = [pair for run in runs for pair in _outlines(run)]
     if not found:
@@ -44,7 +46,9 @@ def outline_overlap(runs: Sequence[Run]) -> tuple[float, float] | None:
 
 
 def outline_share(runs: Sequence[Run], ceiling: Sequence[Run] = ()) -> float | None:
-    """0 = as good as filled boxes, 1 = as good as the ceiling: the judge's outlines of the source video, else 1."""
+    """0 = as good as filled boxes, 1 = as good as the ceiling: the judge's outlines of the source video, otherwise
+    1.
+    """
     found = outline_overlap(runs)
     if found is None:
         return None
@@ -55,7 +59,9 @@ def outline_share(runs: Sequence[Run], ceiling: Sequence[Run] = ()) -> float | N
 
 
 def edited_overlap(base: Run, edits: Sequence[Run], ceiling: float = 1.0) -> Overlap | None:
-    """Plain overlap of the edited objects, and where it is between chance and ceiling; None if edits only drop."""
+    """Plain overlap of the edited objects, and its position between chance and ceiling; None if edits only drop
+    objects.
+    """
     own, chance = [], []
     for run in edits:
         if empty_objects(base, run):
@@ -72,7 +78,9 @@ def edited_overlap(base: Run, edits: Sequence[Run], ceiling: float = 1.0) -> Ove
 
 
 def _outlines(run: Run) -> list[tuple[float, float]]:
-    """(IoU of what is seen, IoU of a filled box) of objects in some frames, after centers and areas were made equal."""
+    """(IoU of the observed mask, IoU of a filled box) of objects in sampled frames, after equalizing centers and
+    areas.
+    """
     wanted, seen, covered_TN = run.wanted_tracks, run.seen_tracks, run.covered_TN
     n_frames, n_objects, height, width = run.wanted.shape
     found = []

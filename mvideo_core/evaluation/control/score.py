@@ -1,8 +1,8 @@
-"""One number for one item, and the numbers it is made of.
+"""The control score of one item, and the numbers it combines.
 
     control = response * timing * (1 / (1 + leakage)) * identity * (1 + outline) / 2
 
-response  mean over edits of the gain, counted down on both sides of 1: min(gain, 1 / gain), at least 0
+response  mean over edits of the gain, which loses on both sides of 1: min(gain, 1 / gain), at least 0
 timing    1 / (1 + |lag| / HALF_LAG_S)
 leakage   mean over the edits that leave an object alone; identity likewise; undetermined counts as 1
 outline   how far outlines follow the masks: 0 = filled boxes, 1 = the ceiling
@@ -31,7 +31,7 @@ def score_control(
         base, edits, dropped: as `fit_control` takes them.
         fps: frames per second of the runs.
         source: the judge's masks of the source video, for the ceiling; None = a ceiling of 1.
-        unknown: edits whose identity the judge cannot tell.
+        unknown: edits whose identity the judge cannot determine.
 
     Returns:
         The score; gain, lag_frames, leakage, identity, outline, miou, miou_chance, miou_ceiling, miou_normalized,
@@ -62,7 +62,7 @@ def score_control(
 
 
 def combine_parts(found: ControlFit, parts: dict[str, float | None], fps: float) -> float:
-    """The score, as the module says."""
+    """The score, as defined at the top of this file."""
     response = float(np.mean([count_down(one.gain) for one in found.edits]))
     lag_s = abs(found.lag_frames or 0.0) / fps
     leakage, identity, outline = (parts[name] for name in ("leakage", "identity", "outline"))
@@ -76,7 +76,7 @@ def combine_parts(found: ControlFit, parts: dict[str, float | None], fps: float)
 
 
 def count_down(gain: float) -> float:
-    """1 at a gain of 1, less on both sides; 0 for none and for the other way."""
+    """1 at a gain of 1, less on both sides; 0 for no gain and for the opposite direction."""
     if gain <= 0:
         return 0.0
     return min(gain, 1 / gain)

@@ -1,7 +1,8 @@
 """A system's control in numbers, each with a bootstrap interval over prompts, and S_m between chance and ceiling.
 
 Ratios are of sums over items, not means of ratios. Intervals are percentiles of BOOTSTRAPS draws of whole prompts with
-replacement, from MIN_CLUSTERS prompts on. They describe one system; whether two differ is for `mvideo eval compare`.
+replacement, from MIN_CLUSTERS prompts on. They describe one system; `mvideo eval compare` tests whether two systems
+differ.
 """
 
 import json
@@ -18,7 +19,7 @@ from mvideo_core.evaluation.sign_flips import MIN_CLUSTERS
 
 BOOTSTRAPS = 2000
 LEAST = 1e-9
-"""A sum below a ratio that is not above this gives no ratio."""
+"""A ratio is undefined if its denominator is not above this."""
 METRIC = "control_response"
 PARTS = {
     "control": "control",
@@ -32,7 +33,7 @@ PARTS = {
 
 
 class Interval(Record):
-    """A number over items; no ends with too few prompts. `n`: items that it rests on."""
+    """A number over items; without an interval if there are too few prompts. `n`: items it is computed from."""
 
     value: float
     low: float | None = None
@@ -90,9 +91,9 @@ def summarize_control(loaded: LoadedResult) -> tuple[SystemControl, ...]:
 
 
 def normalize_miou(loaded: LoadedResult) -> tuple[SystemControl, ...]:
-    """S_m between shuffled masks (0) and the source video (1), where a suite has all three of one judge.
+    """S_m between shuffled masks (0) and the source video (1), if a suite has all three with one judge.
 
-    Over the items that have all three; the ratio of sums of (own - shuffled) and (source - shuffled).
+    Computed over the items that have all three; the ratio of the sums of (own - shuffled) and (source - shuffled).
     """
     clusters = {(group_of(item), item.id): cluster_of(item) for item in loaded.items}
     found = []
@@ -115,7 +116,7 @@ def normalize_miou(loaded: LoadedResult) -> tuple[SystemControl, ...]:
 
 
 def control_markdown(loaded: LoadedResult) -> str:
-    """The tables of a result; "" where it has neither."""
+    """The tables of a result; "" if it has neither."""
     systems, normalized = summarize_control(loaded), normalize_miou(loaded)
     level = f"{100 * loaded.result.suite.intervals.level:g} %"
     note = f"In brackets: {level} bootstrap intervals over prompts, from {MIN_CLUSTERS} prompts on. docs/control.md"
@@ -144,7 +145,7 @@ def control_markdown(loaded: LoadedResult) -> str:
 
 
 def control_json(loaded: LoadedResult) -> str:
-    """The same for programs."""
+    """The same numbers for programs."""
     page = {
         "control": [one.model_dump(mode="json") for one in summarize_control(loaded)],
         "normalized_miou": [one.model_dump(mode="json") for one in normalize_miou(loaded)],
@@ -153,13 +154,13 @@ def control_json(loaded: LoadedResult) -> str:
 
 
 def bootstrap(sums: Sequence[tuple[float, float, str]], level: float, seed: int) -> Interval | None:
-    """Ratio of two sums over items, with the percentiles of draws of whole prompts; None where the lower sum is not
+    """Ratio of two sums over items, with the percentiles of draws of whole prompts; None if the denominator is not
     above 0 (the ceiling is no higher than chance).
 
     Args:
         sums: numerator, denominator and prompt of each item, at least one.
         level: such as 0.95.
-        seed: of the draws; same seed, same interval.
+        seed: of the draws; the same seed gives the same interval.
     """
     names = sorted({cluster for _, _, cluster in sums})
     place = {name: number for number, name in enumerate(names)}
@@ -198,7 +199,7 @@ def _part_names(rows: Sequence[ScoreRow]) -> list[str]:
 
 
 def _part(row: ScoreRow, part: str, cluster: str) -> _Sums | None:
-    """An item's share in a number; None where it does not have it."""
+    """An item's part of a number; None if the item lacks it."""
     if part == "control":
         return _Sums(float(row.value or 0.0), 1.0, cluster)
     if part == "miou_normalized":
@@ -225,7 +226,7 @@ def _system(
 
 
 def _triples(metrics: Mapping[str, MetricFacts]) -> dict[str, tuple[str, str]]:
-    """S_m of the videos -> its controls, those with the same options but for pairing and subject."""
+    """S_m of the videos -> its controls: metrics with the same options except pairing and subject."""
 
     def without(facts: MetricFacts) -> str:
         options = {name: value for name, value in facts.deciding.options.items() if name not in ("pairing", "subject")}

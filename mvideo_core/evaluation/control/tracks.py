@@ -1,4 +1,6 @@
-"""Masks as paths: where each object is, how large, and whether it can be seen. Shape letters: T frames, N objects."""
+"""Masks as paths: where each object is, how large it is, and whether it is visible. Shape letters: T frames, N
+objects.
+"""
 
 from typing import NamedTuple
 
@@ -9,15 +11,17 @@ from mvideo_core.masks import MaskSequence
 from mvideo_core.masks.measure import area, areas, intersection
 
 COVERED_FRAC = 0.1
-"""An object of whose mask other objects cover more than this is not measured in that frame: the part that remains
-visible has another center."""
+"""If other objects cover more than this share of an object's mask, the object is not measured in that frame: the
+visible rest has another center.
+"""
 
 
 class Tracks(NamedTuple):
     """Paths of the objects of a mask sequence.
 
     Attributes:
-        centers_TN2: center of mass, px; in frames without the object on a straight line between its neighbors in time.
+        centers_TN2: center of mass, px; in frames without the object, interpolated linearly between its neighbors in
+            time.
         log_size_TN: natural logarithm of the square root of the area in px; filled in the same way.
         visible_TN: whether the mask has a pixel.
     """
@@ -28,7 +32,7 @@ class Tracks(NamedTuple):
 
     @property
     def size_px(self) -> float:
-        """Square root of the area, mean over visible objects and frames; 1 without any."""
+        """Square root of the area, averaged over visible objects and frames; 1 if there are none."""
         seen = self.log_size_TN[self.visible_TN]
         return float(np.exp(seen).mean()) if len(seen) else 1.0
 

@@ -3,7 +3,7 @@
 The public list, bpe_simple_vocab_16e6.txt.gz, gives 49,408 ids; a shorter list gives a smaller vocabulary of the same
 build: 256 bytes, 256 bytes that end a word, one id per merge, start and end of text.
 
-Pieces and merges are transformers' CLIPTokenizer. It is given words, not text, because its own cleaning and word
+Pieces and merges are transformers' CLIPTokenizer. It receives words, not text, because its own cleaning and word
 boundaries differ from OpenAI's: no text repair, no HTML, NFC after it, older Unicode tables.
 """
 
@@ -31,7 +31,7 @@ class ClipTokenizer:
         merges: pairs of pieces, the most frequent first.
 
     Raises:
-        ModelError: a merge joins pieces that no earlier one gives.
+        ModelError: a merge joins pieces that no earlier merge produces.
     """
 
     def __init__(self, merges: Sequence[tuple[str, str]]):
@@ -82,7 +82,9 @@ class ClipTokenizer:
         return self._ids(text, add_special_tokens=False)
 
     def tokens(self, text: str, context: int) -> np.ndarray:
-        """int64 (context,): start, text, end, zeros. A longer text is cut; the end stays, in the last place."""
+        """int64 (context,): start, text, end, zeros. A longer text is truncated; the end token stays, in the last
+        position.
+        """
         ids = self._ids(text, truncation=True, max_length=context)
         return np.pad(np.array(ids, np.int64), (0, context - len(ids)))
 

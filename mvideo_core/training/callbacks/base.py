@@ -36,5 +36,5 @@ class Callback:
 
 
 def due(step: int, every: int) -> bool:
-    """Whether something done every `every` steps is done after this step; `every` 0: never."""
+    """Whether an action due every `every` steps is due after this step; `every` 0: never."""
     return every > 0 and step % every == 0

@@ -63,12 +63,12 @@ class Checkpoints(Callback):
             self._save(trainer)
 
     def on_end(self, trainer: "Trainer") -> None:
-        """Save the last step unless that is done."""
+        """Save the last step unless it is saved already."""
         if trainer.step != self._saved:
             self._save(trainer)
 
     def on_not_finite(self, trainer: "Trainer", weights_suspected: bool) -> str:
-        """Set aside the checkpoints with exactly these weights if the weights are the reason."""
+        """Set aside the checkpoints that have exactly these weights if the weights are the reason."""
         text = ""
         if trainer.world.first:
             unchanged = range(trainer.step - trainer.skipped_in_a_row + 1, trainer.step + 1)

@@ -51,7 +51,7 @@ class Ema(Callback):
 
     @contextlib.contextmanager
     def swap(self) -> Iterator[None]:
-        """Inside the block the model has the mean as its weights; afterwards its own again, bit for bit."""
+        """Inside the block the mean replaces the model's weights; afterwards its own weights are back, bit for bit."""
         self._swap()
         try:
             yield

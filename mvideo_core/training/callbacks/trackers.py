@@ -27,9 +27,10 @@ class MetricOptions(Options):
     """What is logged, and where."""
 
     every: int = Field(default=10, ge=1, description="steps between lines; steps with validation always have one")
-    tensorboard: bool = Field(default=False, description="also event files under tensorboard/ of the run folder")
+    tensorboard: bool = Field(default=False, description="also write event files under tensorboard/ of the run folder")
     wandb_project: str = Field(
-        default="", description="also to this Weights & Biases project; needs wandb. WANDB_MODE=offline keeps it local"
+        default="",
+        description="also log to this Weights & Biases project; needs wandb. WANDB_MODE=offline keeps it local",
     )
 
 

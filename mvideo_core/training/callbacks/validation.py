@@ -1,8 +1,8 @@
 """Loss on held-out samples with fixed noise, by timestep bin: a curve that changes only with the model.
 
 The training loss hardly falls, since it mixes all noise levels and draws new noise every step. Here every held-out
-sample meets every bin of timesteps with the same noise each time, with all conditions (no history if the training has
-none) and history at a fixed noise level. The pairs are distributed over the ranks, so none waits long for another.
+sample meets every bin of timesteps with the same noise each time, with all conditions (no history if the training run
+has none) and history at a fixed noise level. The pairs are distributed over the ranks, so none waits long for another.
 """
 
 import contextlib

@@ -71,7 +71,7 @@ def plan_graphs(options: "TrainOptions", validated: bool, shown: set[History]) -
 class WarmUp(Callback):
     """Runs each graph once before the first step, then watches for new ones (`CompiledGraphs.seal`).
 
-    Sample videos are really generated, with one denoising step, so VAE and memory are tested, too.
+    Sample videos are actually generated, with one denoising step, so VAE and memory are tested, too.
 
     Args:
         samples: where to take a training sample from.

@@ -1,4 +1,4 @@
-"""GPUs that an estimate can be made for: memory as nvidia-smi shows it, dense bf16 peak from the data sheet."""
+"""GPUs for which an estimate can be made: memory as nvidia-smi shows it, dense bf16 peak from the data sheet."""
 
 from typing import NamedTuple
 
@@ -6,11 +6,13 @@ from mvideo_core.base.errors import ConfigError
 
 MIB = 1 << 20
 DEFAULT_MFU = 0.35
-"""Assumed fraction of the peak: the middle of 0.32 to 0.39, published for comparable trainings. Not measured here."""
+"""Assumed fraction of the peak: the middle of 0.32 to 0.39, published for comparable training runs. Not measured
+here.
+"""
 
 
 class GpuModel(NamedTuple):
-    """A kind of GPU.
+    """A GPU model.
 
     Attributes:
         match: part of the driver's name for it.

@@ -27,7 +27,7 @@ class Memory(Record):
         trained: parameters, gradients, Adam's two moments, and the running mean (EMA) if it is on; fp32.
         activations: all live tensors at the peak of forward and backward, counted.
         workspace: fp32 accumulator of the attention's backward kernel; two dequantized copies of the largest weight.
-        samples: peak while sample videos are generated, besides `trained` and `context`; 0: there are none.
+        samples: peak while sample videos are generated, besides `trained` and `context`; 0: no sample videos.
     """
 
     n_frozen: int
@@ -119,7 +119,7 @@ def checkpoint_bytes(options: "TrainOptions", n_trained: int) -> int:
 
 
 def most_checkpoints(options: "TrainOptions") -> int:
-    """Most checkpoints on disk at once: those kept and the one being written."""
+    """Maximum number of checkpoints on disk: those kept, plus the one being written."""
     made = options.steps // options.checkpoints.every + 1
     return min(made, options.checkpoints.keep + 1) if options.checkpoints.keep else made
 
@@ -158,7 +158,9 @@ def _workspace(options: "TrainOptions", shape: ModelShape, model: Any) -> int:
 
 
 def _sample_bytes(options: "TrainOptions", shape: ModelShape, frozen: int) -> int:
-    """Peak while generating sample videos: transformer with both guidance branches, and the VAE; both or in turns."""
+    """Peak while generating sample videos: transformer with both guidance branches, and the VAE; together or in
+    turns.
+    """
     import torch
 
     from mvideo_core.cogvideox.base import torch_dtype

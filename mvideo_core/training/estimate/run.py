@@ -1,4 +1,4 @@
-"""The estimate of a whole training: memory, FLOPs, hours, disk; as a record and as text."""
+"""The estimate of a whole training run: memory, FLOPs, hours, disk; as a record and as text."""
 
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
@@ -27,7 +27,7 @@ class Estimate(Record):
 
     Attributes:
         flops_sample: of one sample's teacher, forward and backward. flops_recomputed: of its gradient checkpointing.
-        gpu_hours: for all samples on one GPU of the kind `gpu`, at `mfu` of its peak. hours: on the profile's GPUs.
+        gpu_hours: for all samples on one GPU of the model `gpu`, at `mfu` of its peak. hours: on the profile's GPUs.
         gpu_s_per_clip: for generating one clip.
         disk_bytes: of the checkpoints that are kept.
     """
@@ -54,7 +54,7 @@ class Estimate(Record):
 
 
 def estimate(options: "TrainOptions", gpu: str = "h100", mfu: float = DEFAULT_MFU) -> Estimate:
-    """Estimate of a training run on GPUs of one kind.
+    """Estimate of a training run on GPUs of one model.
 
     Args:
         gpu: name in `GPUS`.

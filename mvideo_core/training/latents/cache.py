@@ -30,7 +30,7 @@ class LatentSample:
     Attributes:
         key: of the clip in the dataset; `target_start_frame` is the frame at which the target starts.
         appearance_1CHW: the target's first frame, encoded alone.
-        motion_FCHW: the frames up to it at low resolution; None if the clip is too short for them.
+        motion_FCHW: the frames up to it at low resolution; None if the clip is too short.
         target_logvar_FCHW: None unless the cache was made with `store_logvar`.
         text_LC: embedding of `caption`.
         sloppy_KFCHW: sloppy masks, each like `mask_FCHW`; as many as the cache was made with.
@@ -52,16 +52,16 @@ class LatentSample:
 
 
 class LatentDataset:
-    """Windows of one split in dataset order; any one of them takes two positioned reads.
+    """Windows of one split in dataset order; reading a window takes two positioned reads.
 
     Its memory does not grow with the number of windows (see `WindowIndex`); threads and forked or spawned loader
-    workers may read at once.
+    workers may read concurrently.
 
     Args:
         root: folder of latents or fsspec URL.
         split: "train" or "test".
         expect: identity of the models and the format to be trained (`base_identity`); None accepts any.
-        history: only windows with the frames before the target, only those without, or both. A batch that uses
+        history: only windows with the frames before the target, only windows without them, or both. A batch that uses
             history needs "with".
         transform: called with each LatentSample in the worker process; `dataset[i]` returns its result.
 
@@ -123,7 +123,7 @@ class LatentDataset:
         """Window `index`, before `transform`.
 
         Raises:
-            StoreError: the bytes are not the ones written.
+            StoreError: the bytes have changed since they were written.
         """
         where = f"{self.files.root}/{self._shard(index)}: {self.ids[index]}"
         tensors = read_tensors(self._content(index, ""), where)

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 TARGET, LOGVAR, MASK, APPEARANCE, MOTION = "target", "target_logvar", "mask", "appearance", "motion"
 COVERAGE = "coverage"
 COVERED = 255
-"""Coverage of a cell that lies inside the mask with all its pixels."""
+"""Coverage of a cell whose pixels are all inside the mask."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +52,7 @@ def encode_windows(
     logvar: bool = False,
     coverage: bool = False,
 ) -> list[dict[str, "torch.Tensor"]]:
-    """Unscaled latents of some windows: means of the VAE's distributions, so nothing is random.
+    """Unscaled latents of a list of windows: means of the VAE's distributions, so nothing is random.
 
     Args:
         vae: AutoencoderKLCogVideoX, in the dtype and on the device to work with.

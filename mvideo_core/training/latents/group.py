@@ -1,7 +1,7 @@
-"""Some clips of a tar encoded together, while a thread decodes the frames of the next ones.
+"""Groups of clips of a tar, encoded together while a thread decodes the frames of the next clips.
 
-A group is the unit that is written whole and that resume starts from; batches never span two groups, so a group gives
-the same bytes whatever this process did before.
+A group is written as a unit, and a killed run resumes after the last whole group; batches never span two groups, so a
+group gives the same bytes whatever this process did before.
 """
 
 import itertools
@@ -90,7 +90,7 @@ def encode_group(
 
 
 def ahead(values: Iterator[T]) -> Generator[T, None, None]:
-    """The same values, with the next one computed in a thread while the last one is used; at most two are held."""
+    """The same values, with the next value computed in a thread while the current one is used; at most two are held."""
     end = object()
     with ThreadPoolExecutor(1, thread_name_prefix="decode") as pool:
         coming = pool.submit(next, values, end)

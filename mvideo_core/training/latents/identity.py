@@ -1,4 +1,6 @@
-"""Which models and format a cache belongs to, from their files without loading them; the transformer does not count."""
+"""Which models and format a cache belongs to, read from their files without loading them; the transformer is
+ignored.
+"""
 
 from typing import Any, NamedTuple
 
@@ -18,7 +20,7 @@ def base_identity(options: BaseOptions, video_format: VideoFormat | None = None)
     """The identity of latents made with this base model in this format; `LatentDataset(expect=...)` compares it.
 
     Args:
-        video_format: None for the base model's own.
+        video_format: None for the base model's own format.
 
     Raises:
         ModelError: the weights are not on this machine. ConfigError: no such name.

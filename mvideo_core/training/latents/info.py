@@ -1,4 +1,6 @@
-"""`latents.json` and the Parquet index: what a folder of latents holds, and from which models and dataset."""
+"""`latents.json` and the Parquet index: what a folder of latents contains, and which models and dataset it comes
+from.
+"""
 
 import json
 from collections.abc import Iterable, Sequence

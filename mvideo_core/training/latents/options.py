@@ -10,7 +10,9 @@ from mvideo_core.cogvideox.video_format import VideoFormat
 from mvideo_core.training.latents.sloppy import SloppyOptions
 
 LATER = ("sloppy", "store_coverage")
-"""Fields that came later: written only with other values than the defaults, so that older keys and files stay."""
+"""Fields that were added later: written only if they differ from the defaults, so that older keys and files stay
+valid.
+"""
 
 
 class LatentOptions(Options):
@@ -23,12 +25,12 @@ class LatentOptions(Options):
     stride_frames: int = Field(
         default=0, ge=0, description="frames from one window's target to the next; 0 = clip_frames - 1, no overlap"
     )
-    max_windows: int = Field(default=0, ge=0, description="most windows per clip; 0 = as many as fit")
+    max_windows: int = Field(default=0, ge=0, description="maximum windows per clip; 0 = as many as fit")
     batch_size: int = Field(
         default=1,
         ge=1,
         le=64,
-        description="windows (and captions) encoded at once; more memory, different low-order bits",
+        description="windows (and captions) encoded together; more memory, different low-order bits",
     )
     store_logvar: bool = Field(
         default=False,
@@ -38,7 +40,7 @@ class LatentOptions(Options):
     max_stretch: float = Field(
         default=0.02, ge=0, description="allowed relative difference of aspect ratio between clip and format"
     )
-    sloppy: SloppyOptions = Field(default=SloppyOptions(), description="Sloppy masks beside each window's own.")
+    sloppy: SloppyOptions = Field(default=SloppyOptions(), description="Sloppy masks in addition to each window's own.")
     store_coverage: bool = Field(
         default=False,
         description="also keep how much of each latent cell the mask covers, for `mask_loss` in training",

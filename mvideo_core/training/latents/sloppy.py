@@ -1,4 +1,4 @@
-"""Sloppy masks of a training window: what is drawn for each, a function of seed, window and number alone."""
+"""Sloppy masks of a training window; the draws of each depend only on seed, window and number."""
 
 from collections.abc import Callable, Iterator, Sequence
 from typing import Literal, NamedTuple, Self, get_args
@@ -24,16 +24,19 @@ class SloppyOptions(Options):
     kinds: tuple[Kind, ...] = Field(
         default=KINDS,
         min_length=1,
-        description="what is drawn from: dilate; hull = convex; box; jitter = moved in every frame on its own; dropped "
-        "= frames without masks, the one before is held; keyframes = masks now and then, tweened between",
+        description="what is drawn from: dilate; hull = convex; box; jitter = moved independently in every frame; "
+        "dropped = frames without masks, the previous mask is held; keyframes = masks only at keyframes, interpolated "
+        "between",
     )
     dilate_frac: Range = Field(default=(0.01, 0.06), description="dilate: radius, share of the picture's shorter side")
     box_margin_frac: Range = Field(default=(0.0, 0.15), description="box: margin, share of the box's sides")
     jitter_frac: Range = Field(
-        default=(0.01, 0.05), description="jitter: largest move both ways, share of the picture's shorter side"
+        default=(0.01, 0.05), description="jitter: largest move along either axis, share of the picture's shorter side"
     )
     dropped_frac: Range = Field(default=(0.2, 0.8), description="dropped: share of frames")
-    keyframe_step: tuple[int, int] = Field(default=(4, 16), description="keyframes: frames from one to the next")
+    keyframe_step: tuple[int, int] = Field(
+        default=(4, 16), description="keyframes: frames from one keyframe to the next"
+    )
 
     @model_validator(mode="after")
     def _has_effect(self) -> Self:
@@ -88,7 +91,7 @@ def draw_sloppy(options: SloppyOptions, window: str, variant: int) -> tuple[Slop
 
 
 def apply_sloppy(masks: MaskSequence, drawn: SloppyDraw, rng: np.random.Generator) -> MaskSequence:
-    """The masks of a window made sloppy; frames, objects and size stay."""
+    """Sloppy versions of a window's masks, with the same frames, objects and size."""
     strength, side_px = drawn.strength, min(masks.height, masks.width)
     changes: dict[Kind, Callable[[], MaskSequence]] = {
         "dilate": lambda: dilate_masks(masks, strength * side_px),

@@ -58,7 +58,7 @@ class ShardReader:
     def pixels(
         self, clip: PlannedClip, video_format: VideoFormat, max_stretch: float, sloppy: SloppyOptions = SloppyOptions()
     ) -> Iterator[tuple[Window, WindowPixels]]:
-        """Frames and masks of each window of a clip, in order. Clips before it are passed over for good.
+        """Frames and masks of each window of a clip, in order. Clips before it can no longer be read.
 
         Raises:
             ConfigError: the dataset has a different frame rate or aspect ratio than the format.
@@ -132,7 +132,7 @@ def union_THW(masks: MaskSequence, frames: range) -> np.ndarray:
     """Pixels of any object on some frames, bool (T, H, W).
 
     Raises:
-        MediaError: fewer frames of masks.
+        MediaError: the masks have fewer frames.
     """
     if frames.stop > masks.n_frames:
         raise MediaError(f"{masks.n_frames} frames of masks, {frames.stop} needed")

@@ -19,7 +19,7 @@ TEXT = "text"
 
 
 def embed_texts(text_encoder: Any, tokenizer: Any, texts: Sequence[str], n_tokens: int) -> "torch.Tensor":
-    """Embeddings (B, L, C) of some texts, bfloat16 on the CPU; "" gives the embedding of the empty prompt.
+    """Embeddings (B, L, C) of a list of texts, bfloat16 on the CPU; "" gives the embedding of the empty prompt.
 
     Args:
         text_encoder: T5EncoderModel.

@@ -33,7 +33,7 @@ class WindowIndex:
         sha256: of the index, as recorded.
 
     Raises:
-        StoreError: the index is not the recorded one, or TMPDIR is full.
+        StoreError: the index differs from the recorded one, or TMPDIR is full.
     """
 
     def __init__(self, files: DatasetFiles, sha256: str, split: str, history: History):

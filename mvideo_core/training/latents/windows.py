@@ -49,8 +49,8 @@ def windows_of(n_frames: int, clip_frames: int, stride_frames: int = 0, max_wind
         max_windows: 0 = as many as fit.
 
     Returns:
-        Windows with history at every stride; one without, at frame 0, for a clip of n to 2n - 2 frames; none for a
-        shorter one.
+        Windows with history at every stride; one without history, at frame 0, for a clip of n to 2n - 2 frames; none
+        for a shorter clip.
     """
     history = clip_frames - 1
     starts = range(history, n_frames - clip_frames + 1, stride_frames or history)

@@ -17,7 +17,7 @@ INTRODUCTION = f"""{HEADER}
 # Commands
 
 Every command and option of `mvideo`, as `--help` shows them. What `--options FILE` and `--set NAME=VALUE` accept is in
-[options.md](options.md). Exit codes: 0 good; 1 the work failed; 2 the call or an option is wrong; 3 done, but with
+[options.md](options.md). Exit codes: 0 success; 1 the work failed; 2 wrong arguments or options; 3 finished, but with
 warnings.
 """
 

@@ -15,9 +15,9 @@ from tests.reference.types import type_text
 INTRODUCTION = f"""{HEADER}
 # Deployments
 
-What `mvideo server up` registers. `prefect deployment run NAME -p PARAMETER=VALUE` starts a run; values that are no
-plain text are JSON. A parameter that is left out has the value under "As deployed", else the default. Fields of option
-records: [options.md](options.md).
+What `mvideo server up` registers. `prefect deployment run NAME -p PARAMETER=VALUE` starts a run; values other than
+plain text are JSON. A parameter that is left out has the value under "As deployed", otherwise the default. Fields of
+option records: [options.md](options.md).
 """
 
 

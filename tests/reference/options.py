@@ -17,8 +17,8 @@ INTRODUCTION = f"""{HEADER}
 # Options
 
 Fields of YAML files and of `--set NAME=VALUE`, by their full names. `NAME[]` is each entry of a list, `NAME.*` each
-value of a mapping. "Default" is that of the code; profiles set other values, and `mvideo profiles NAME` and
-`mvideo train profiles NAME` print one in full.
+value of a mapping. "Default" is the code's default; profiles set other values, and `mvideo profiles NAME` and `mvideo
+train profiles NAME` print a profile in full.
 """
 
 

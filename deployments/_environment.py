@@ -22,8 +22,8 @@ class WorkerOptions(Options):
     runs: int = Field(default=1, ge=1, le=64, description="Flow runs at a time.")
     gpu: Literal["none", "all", "each"] = Field(
         default="none",
-        description="none: sees no GPU. all: sees every GPU. each: one worker per GPU, which sees only that one; "
-        "on a machine without GPUs, one worker that sees none.",
+        description="none: sees no GPU. all: sees every GPU. each: one worker per GPU, which sees only that GPU; on a "
+        "machine without GPUs, one worker that sees none.",
     )
 
 

@@ -49,7 +49,7 @@ class Stack:
 
     Args:
         folder: state folder; default $MVIDEO_STATE or ~/.mvideo.
-        environment: name or YAML path; default: the one of the last `up`, otherwise chosen by machine.
+        environment: name or YAML path; default: as in the last `up`, otherwise chosen by machine.
         port: overrides the environment's; 0 = any free port.
         tied: its processes die with this process (tests, `make demo`).
 

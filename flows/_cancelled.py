@@ -82,7 +82,7 @@ def _end(flow_run_id: str, worker: int, ending: _Ending) -> None:
 
 
 def _wait_or_cancel(client: "SyncPrefectClient", run_id: UUID, worker: int) -> None:
-    """Wait until the run is no longer Cancelling or the worker kills this process; else set it to Cancelled."""
+    """Wait until the run is no longer Cancelling or the worker kills this process; otherwise set it to Cancelled."""
     killed = threading.Event()
     signal.signal(signal.SIGTERM, lambda *_: killed.set())
     deadline = time.monotonic() + KILLED_WITHIN_S

@@ -140,7 +140,7 @@ class TaskRunnerEngine:
 
     Args:
         runner: already entered.
-        slots: jobs running at once, by resource.
+        slots: jobs running at a time, by resource.
     """
 
     def __init__(self, runner: TaskRunner[Any], slots: dict[Resource, int]):
@@ -294,7 +294,7 @@ def run_of_job(
     done: bool = False,
     queue: str | None = None,
 ) -> FlowRun:
-    """A deployment's run for a job of this flow run: new, or the one requested before a kill.
+    """A deployment's run for a job of this flow run: a new run, or the run requested before a kill.
 
     Args:
         label: name of a new run.

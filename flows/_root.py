@@ -1,7 +1,7 @@
 """The folder that relative paths in a deployment's parameters are resolved against.
 
 A process worker starts each run in a temporary folder and removes it afterwards, so such paths need a fixed root:
-$MVIDEO_ROOT of the worker, else the checkout that the code is imported from, else ~/mvideo.
+$MVIDEO_ROOT of the worker, otherwise the checkout that the code is imported from, otherwise ~/mvideo.
 """
 
 import functools

@@ -1,4 +1,4 @@
-"""Deployments of single stages: "ingest", "cut", "clean", "detect", "segment", "caption", and added ones."""
+"""Deployments of single stages: "ingest", "cut", "clean", "detect", "segment", "caption", and added stages."""
 
 from typing import Annotated, Any
 

@@ -217,7 +217,9 @@ def _summary(folder: Path, states: Sequence[catalog.FileState]) -> str:
 
 
 def _size(item: WeightsEntry, states: Sequence[catalog.FileState], online: bool) -> str:
-    """Total size of an entry: as published, else as on disk, else approximate, else from its publishers or unknown."""
+    """Total size of an entry: as published, otherwise as on disk, otherwise approximate, otherwise from its publishers
+    or unknown.
+    """
     record = read_record(item.folder)
     known = [file.size_bytes for file in (record.files if record else item.files)]
     if item.repository is None:

@@ -36,7 +36,7 @@ class CombineOptions(Options):
 
     occlude: bool = Field(default=True, description="a layer hides the layers behind it; off: objects overlap")
     length: Literal["longest", "shortest", "first"] = Field(
-        default="longest", description="which layer sets the length; the first layer is the one at the back"
+        default="longest", description="which layer sets the length; the first layer is at the back"
     )
     fps: float = Field(default=0.0, ge=0, le=1000, description="frames per second; 0 = the highest of the layers")
     height_px: int = Field(default=0, ge=0, description="px; 0 = the first layer's")

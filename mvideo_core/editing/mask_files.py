@@ -87,7 +87,7 @@ def clip_of(found: "ReadMasks", path: str | Path, fps: float | None = None) -> M
 
 
 def read_masks(path: str | Path, form: MaskForm = MaskForm()) -> ReadMasks:
-    """As `load_masks`, with whatever metadata the file has.
+    """As `load_masks`, with the metadata that the file has, if any.
 
     Raises:
         ConfigError: no such path. MediaError: not masks, damaged, or ambiguous.

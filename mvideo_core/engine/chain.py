@@ -58,7 +58,7 @@ def in_use(workspace: Workspace, stages: Iterable[str]) -> tuple[str, ...]:
 
 
 def stage_and_inputs(stage: str, reads: Collection[str] | None = None) -> set[str]:
-    """The stage and those whose files it reads: gc leaves them alone in the meantime.
+    """The stage and the stages whose files it reads: gc leaves them alone while it works.
 
     Args:
         reads: stages that it reads, if it is not in the registry.

@@ -34,8 +34,8 @@ class Freed(Record):
     """What gc deleted, or would delete.
 
     Attributes:
-        in_use: stages and folders of latents that live processes use; nothing of theirs was deleted.
-        unknown: stages that this version does not know; nothing of theirs was deleted.
+        in_use: stages and folders of latents that live processes use; none of their files were deleted.
+        unknown: stages that this version does not know; none of their files were deleted.
         young: unreferenced files and unfinished uploads that are younger than the requested age.
         uploads: unfinished multipart uploads that a killed process left in a bucket.
     """
@@ -153,7 +153,7 @@ class _Sweep:
         return found | self._growing(stage)
 
     def _markers_to_keep(self, stage: str) -> Iterator[Marker]:
-        """Markers of current heads; while parts are missing, also those whose items may be reused."""
+        """Markers of current heads; while parts are missing, also markers whose items may be reused."""
         n_parts, requested, settled = (
             self.workspace.parts_of(stage),
             self.workspace.last_request(stage),

@@ -304,7 +304,7 @@ class PartJob:
 
 
 def stage_settings(stage: Stage, options: Options) -> str:
-    """What a stage would do under these options, whatever its input; the same for all its parts.
+    """What a stage would do under these options, regardless of its input; the same for all its parts.
 
     Raises:
         ConfigError, ModelError: options, lists or weights are wrong or missing.

@@ -159,7 +159,7 @@ class Stage:
         row: class of the rows it writes.
         resource: which queue and which lock it needs.
         unit: what a row describes, in the words of the report's funnel. Stages of samples follow the parts of the
-            dataset, the others those of the sources.
+            dataset, other stages the parts of the sources.
         title: one line for forms and deployments.
         expands: an item may give several rows (a video's clips).
         before: for a stage from another package: the stage it precedes, which then processes only what is `ok` here.

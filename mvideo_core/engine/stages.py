@@ -55,7 +55,7 @@ class Stages:
         return [*self._sort(), *self._registered]
 
     def in_order(self) -> Iterator[Stage]:
-        """All stages in order, without those registered outside it."""
+        """All stages in order, without the stages registered outside it."""
         return iter(self._sort().values())
 
     def of_parts(self) -> Iterator[Stage]:
@@ -75,7 +75,7 @@ class Stages:
 
 
 def _with_added(stages: list[Stage], group: str) -> list[Stage]:
-    """The stages with those of other packages in their places; the stage after each also reads it."""
+    """The stages, with the stages of other packages inserted; the stage after an inserted one also reads it."""
     found = list(stages)
     for point in sorted(entry_points(group=group), key=lambda point: point.name):
         stage = _load(point)

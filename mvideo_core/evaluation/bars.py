@@ -49,7 +49,7 @@ def bars_in(clips_THWC: Sequence[np.ndarray]) -> Bars:
 
 
 def bars_of(items: Sequence[EvalItem]) -> dict[tuple[GroupKey, str], Bars]:
-    """Bars of every item whose system has any: those shared by all its videos of one size."""
+    """Bars of every item whose system has any: the bars that all its videos of one size share."""
     groups: dict[tuple[GroupKey, tuple[int, int]], list[EvalItem]] = {}
     for item in items:
         if absence_of(item.video) is None and item.bars_px == NO_BARS and (size := _size(item.video)):

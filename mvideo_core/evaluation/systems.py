@@ -26,9 +26,7 @@ class MVideoSystem(Options):
 
     base: BaseOptions = Field(default=BaseOptions(), description="the CogVideoX")
     adapter: str = Field(default="", description="folder written by train-mvideo; MVideo's are not published")
-    allow_other_base: bool = Field(
-        default=False, description="allow base weights other than those the adapter was trained on"
-    )
+    allow_other_base: bool = Field(default=False, description="allow base weights that the adapter was not trained on")
     masks: bool = Field(default=True, description="guide generation with the item's masks, if any")
     options: GenerateOptions = Field(default=GenerateOptions(), description="sampling; seed and length come per item")
 

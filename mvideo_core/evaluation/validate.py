@@ -124,7 +124,7 @@ def check_item(
 
 
 def _intervention_problems(video: EvalVideo) -> list[tuple[Level, str]]:
-    """Edited masks or videos that are missing or do not fit those of the item."""
+    """Edited masks or videos that are missing or do not fit the item's."""
     if not video.item.interventions:
         return [("error", "no interventions; metrics that compare with them leave the item out")]
     found: list[tuple[Level, str]] = []

@@ -88,7 +88,7 @@ class EvalVideo:
         return probe(self.path)
 
     def masks(self) -> MaskSequence:
-        """Masks of the item (or of the one it is shuffled with), at their own size and frame rate.
+        """Masks of the item (or of the item it is shuffled with), at their own size and frame rate.
 
         Raises:
             MediaError: the item has none, or they cannot be read.

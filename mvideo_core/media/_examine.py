@@ -141,7 +141,7 @@ def _tail(container, stream, duration: float) -> dict:
     """Read the packets of the last seconds without decoding them; a file whose end is missing gives an error.
 
     Where the video stream has no duration (Matroska, FLV, TS), the header's counts to the end of the longest stream, in
-    Matroska from time 0 and not from the first frame; then any stream may be the one that reaches it.
+    Matroska from time 0 and not from the first frame; then any stream may be the longest.
     """
     start, own = _streams.start_s(stream), bool(stream.duration)
     first = start if own else min(0.0, start)

@@ -94,7 +94,7 @@ def read_exr(path: str | os.PathLike[str]) -> np.ndarray:
 
 
 def read_clip(source: Source, max_bytes: int | None = None) -> np.ndarray:
-    """All frames at once, (T, H, W, 3) uint8 RGB.
+    """All frames in one array, (T, H, W, 3) uint8 RGB.
 
     Args:
         max_bytes: limit over all frames; a header may promise fewer frames than there are.

@@ -91,7 +91,7 @@ class _Sink:
     """The file that `tarfile` writes into; members are checked and the tar is digested in two other threads.
 
     Hashing releases the interpreter lock. The chunks of a file are memoryviews of a few buffers. They pass through the
-    thread that checks members to the one that digests the tar; then their buffer is free again. New memory for every
+    thread that checks members to the thread that digests the tar; then their buffer is free again. New memory for every
     chunk would cost as much time as the copy. A wrong digest is reported with the next member or at the end: waiting
     for it after each member would stall the writer.
     """

@@ -27,7 +27,7 @@ class Batch:
         keys: sample keys, for messages.
         x0_BFCHW, noise_BFCHW: clean target and the noise to add.
         timestep_B: noise level of the target.
-        text_BLC: T5 embeddings; those of the empty prompt where the text was dropped.
+        text_BLC: T5 embeddings; of the empty prompt where the text was dropped.
         mask_BFCHW: mask latents, some of them sloppy; zeros where the mask was dropped.
         appearance_BFCHW, motion_BFCHW: history, noised to history_timestep_B; None without history.
         consistency_B: weight of each sample's consistency loss, mean 1 over the global batch; zeros skip the teacher.

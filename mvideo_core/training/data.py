@@ -29,7 +29,7 @@ class DataOptions(Options):
     latents: str = Field(default="", description="folder or URL of the latents that the encode stage wrote")
     split: str = Field(default="train", description="split of the latents to train on")
     format: VideoFormat | None = Field(
-        default=None, description="sizes of the latents; default: those that the base model was trained for"
+        default=None, description="sizes of the latents; default: what the base model was trained for"
     )
     holdout: int = Field(default=8, ge=0, description="windows, in whole clips, kept for validation; 0: no validation")
     exclude: tuple[str, ...] = Field(

@@ -1,8 +1,8 @@
 """The training loop: fetch, forward, backward, accumulate, average; clip, step, schedule, hooks.
 
-It only needs a `loss(batch)` and parameters, and knows nothing of video models. A step is an optimizer step everywhere.
-Gradients are in one flat fp32 buffer, each parameter's `.grad` a view of it; the losses and the stop flag are appended
-to it, so one all-reduce gives every rank the same gradients, the same losses and the same decision.
+It only needs a `loss(batch)` and parameters, and knows nothing about video models. "Step" always means an optimizer
+step. Gradients are in one flat fp32 buffer, each parameter's `.grad` a view of it; the losses and the stop flag are
+appended to it, so one all-reduce gives every rank the same gradients, the same losses and the same decision.
 """
 
 import contextlib

@@ -95,7 +95,7 @@ class ClipWriter:
         """Prepare; encoders start with the first clip.
 
         Args:
-            n_encoders: how many run at once; 0 = one per available core, at most `MAX_ENCODERS`.
+            n_encoders: how many run in parallel; 0 = one per available core, at most `MAX_ENCODERS`.
             part: rows and columns of a clip that `means_rgb` averages.
         """
         self._encoding, self._limits = encoding, limits

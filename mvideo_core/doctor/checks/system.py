@@ -56,7 +56,7 @@ def _is_installed(name: str) -> bool:
 
 @check("open files")
 def open_files(context: CheckContext) -> Iterator[Finding]:
-    """Soft limit on open files: server, workers and latent shards keep many open at once."""
+    """Soft limit on open files: server, workers and latent shards keep many files open."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     limit = "unlimited" if soft == resource.RLIM_INFINITY else str(soft)
     if soft == resource.RLIM_INFINITY or soft >= OPEN_FILES:

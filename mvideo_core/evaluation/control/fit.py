@@ -13,8 +13,8 @@ gain      R_e(t) = gain * D_e(t - lag), least squares over all frames, objects a
 lag       the delay in frames, the same for all edits, for which requests explain most of the responses, each with a
           gain of its own (the peak of the normalized cross-correlation); to a fortieth of a frame. None where less
           than EXPLAINED of the responses is explained.
-leakage   root mean square change of the objects whose masks an edit leaves alone, over that asked of the edited ones.
-identity  share of edits in which the object asked to move is the one that followed most, by MOVED at least. Of two that
+leakage   root mean square change of the objects whose masks an edit leaves alone, over that requested of the edited.
+identity  share of edits in which the edited object followed most, with a gain of at least MOVED. Of two objects that
           change places, the share that arrived.
 drop      of an object whose masks are empty under an edit: its gain is the share of it that is gone.
 

@@ -4,7 +4,7 @@
 
 response  mean over edits of the gain, which loses on both sides of 1: min(gain, 1 / gain), at least 0
 timing    1 / (1 + |lag| / HALF_LAG_S)
-leakage   mean over the edits that leave an object alone; identity likewise; undetermined counts as 1
+leakage   mean over the edits that leave an object alone, as is identity; an undetermined factor is 1
 outline   how far outlines follow the masks: 0 = filled boxes, 1 = the ceiling
 
 So half the gain, half a second of delay, neighbors that move as much as the object, and boxes in place of outlines
@@ -25,7 +25,7 @@ def score_control(
     base: Run, edits: Sequence[Run], fps: float, dropped: Sequence[float | None] = (), source: Run | None = None,
     unknown: frozenset[str] = frozenset(),
 ) -> tuple[float, dict[str, float]]:  # fmt: skip
-    """Control score in [0, 1] and its parts, without those that cannot be determined.
+    """Control score in [0, 1] and its parts, except parts that cannot be determined.
 
     Args:
         base, edits, dropped: as `fit_control` takes them.

@@ -1,7 +1,7 @@
 """Many concurrent requests: an event loop in a separate thread, and detection of a server that is down.
 
 A clip that fails alone becomes its own error. Failures are held back until another clip is answered: if too many fail
-in a row before that, the server is at fault, the run stops, and no clip is blamed for it.
+in a row before that, the server is at fault: the run stops, and no clip is marked as failed.
 """
 
 import asyncio
@@ -28,8 +28,8 @@ class Asking:
 
     Args:
         open_client: creates the client; called in the event loop that uses it.
-        model: model to request; "" = the only one served.
-        concurrency: requests in flight at once, across all callers.
+        model: model to request; "" = the server's only model.
+        concurrency: concurrent requests, across all callers.
 
     Raises:
         ServerAway, ConfigError, ModelError: see `ChatClient.find_model`.

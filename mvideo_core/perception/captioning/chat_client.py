@@ -157,7 +157,7 @@ class ChatClient:
 
         Args:
             until: `time.monotonic()` after which ServerAway is raised.
-            patient: treat a 404 as a server that is still loading, not as one without a list.
+            patient: treat a 404 as a server that is still loading, not as a server without a list.
         """
         import openai
 
@@ -234,7 +234,7 @@ class ChatClient:
 
 
 def due_status(content: bytes) -> int:
-    """The status an answer sent with 200 should have: 200 for a completion, else its error's status, or 500."""
+    """The status an answer sent with 200 should have: 200 for a completion, otherwise its error's status, or 500."""
     try:
         body = json.loads(content)
     except ValueError:

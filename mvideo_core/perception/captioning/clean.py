@@ -1,4 +1,4 @@
-"""Turn a model's answer into a caption: remove what does not belong, reject answers that are not captions.
+"""Turn a model's answer into a caption: remove extraneous text, reject answers that are not captions.
 
 Both leave a code in the row: `cleaned` lists what was removed, `reason` says why an answer was rejected. The rules look
 at the form of an answer, so they work for any language; only refusals and introductions need words, listed here for the

@@ -53,7 +53,8 @@ def estimate_tokens(text: str) -> int:
 
 
 def token_counter(tokenizer_dir: str | Path | None) -> Callable[[str], int]:
-    """A function text -> number of tokens, including the end token: exact with a tokenizer, else `estimate_tokens`.
+    """A function text -> number of tokens, including the end token: exact with a tokenizer, otherwise
+    `estimate_tokens`.
 
     Raises:
         ModelError: the folder is missing or has no tokenizer.

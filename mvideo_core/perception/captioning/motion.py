@@ -188,7 +188,7 @@ def _extras(fact: TrackFacts) -> list[str]:
 
 
 def _meeting(seen: list[TrackFacts], width: int, height: int) -> list[str]:
-    """Whether two objects visible throughout come together or move apart; nothing for other numbers of objects."""
+    """Whether two objects that are visible throughout come together or move apart; [] for other numbers of objects."""
     if len(seen) != 2 or any(fact.enters_s is not None or fact.leaves_s is not None for fact in seen):
         return []
     size = np.array([width, height], np.float64)

@@ -41,7 +41,7 @@ class OpenAICompatibleOptions(CaptionerOptions):
     base_url: str = Field(
         default="http://127.0.0.1:8000/v1", description="address up to and including /v1; vLLM 8000, SGLang 30000"
     )
-    model: str = Field(default="", description="model name as listed by the server; empty = the only one it serves")
+    model: str = Field(default="", description="model name as listed by the server; empty = the server's only model")
     api_key_env: str = Field(
         default="", description="name of the environment variable with the API key; empty = send none"
     )
@@ -66,7 +66,7 @@ class OpenAICompatibleOptions(CaptionerOptions):
         default={},
         description="additional request fields, e.g. {chat_template_kwargs: {enable_thinking: false}}",
     )
-    concurrency: int = Field(default=8, ge=1, le=256, description="requests in flight at once from this captioner")
+    concurrency: int = Field(default=8, ge=1, le=256, description="concurrent requests from this captioner")
     timeout_s: float = Field(default=120.0, gt=0, description="timeout for one complete answer, seconds")
     max_retries: int = Field(
         default=5, ge=0, le=50, description="retries after 408, 409, 429, 5xx, a broken answer or no answer"

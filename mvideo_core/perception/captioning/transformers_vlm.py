@@ -20,7 +20,8 @@ class TransformersVLMOptions(CaptionerOptions):
 
     model_dir: str = Field(
         default="",
-        description="name of `mvideo weights list` (smolvlm2-2.2b, qwen3-vl-4b), or a folder with config.json, weights "
+        description="name from `mvideo weights list` (smolvlm2-2.2b, qwen3-vl-4b), or a folder with config.json, "
+        "weights "
         "as safetensors, tokenizer and image preprocessor",
     )
     prompt: str = Field(default=DEFAULT_PROMPT, min_length=1, description="prompt used with every clip")

@@ -176,7 +176,7 @@ def _sample_bytes(options: "TrainOptions", shape: ModelShape, frozen: int) -> in
 
 
 def _sampling_peak(options: "TrainOptions", shape: ModelShape) -> int:
-    """Without gradients the peak is that of one block, whatever their number."""
+    """Without gradients, the peak is that of one block, regardless of their number."""
     import torch
 
     from mvideo_core.training.estimate.live import LiveBytes, fake_mode, fake_tensors

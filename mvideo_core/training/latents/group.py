@@ -1,7 +1,7 @@
 """Groups of clips of a tar, encoded together while a thread decodes the frames of the next clips.
 
 A group is written as a unit, and a killed run resumes after the last whole group; batches never span two groups, so a
-group gives the same bytes whatever this process did before.
+group gives the same bytes regardless of what this process did before.
 """
 
 import itertools
@@ -63,7 +63,7 @@ def encode_group(
 
     Args:
         base: VAE, text encoder and tokenizer are used.
-        batches: of this group and those after it; only this group's are consumed.
+        batches: of this group and of later groups; only this group's are consumed.
         offset_bytes: where in the tar the bytes will be.
 
     Raises:

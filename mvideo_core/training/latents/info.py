@@ -59,7 +59,7 @@ class LatentsInfo(Record):
 
     Attributes:
         digest: over paths and digests of all tars and the empty prompt.
-        dataset: folder of the dataset, relative to the workspace; `dataset_digest` is the one of its dataset.json.
+        dataset: folder of the dataset, relative to the workspace; `dataset_digest` is the digest in its dataset.json.
         latent_channels: C of every latent; `text_shape` is (L, C) of every text embedding.
         scaling_factor: what the unscaled latents are multiplied by before they reach the transformer.
         stride_px: pixels per latent cell, in both directions; folders written before it was recorded have 8.

@@ -20,7 +20,7 @@ class LatentOptions(Options):
 
     base: BaseOptions = Field(default=BaseOptions(), description="weights of VAE and text encoder, and their dtype")
     format: VideoFormat | None = Field(
-        default=None, description="sizes, clip length and rate; default: those that the base model was trained for"
+        default=None, description="sizes, clip length and rate; default: what the base model was trained for"
     )
     stride_frames: int = Field(
         default=0, ge=0, description="frames from one window's target to the next; 0 = clip_frames - 1, no overlap"

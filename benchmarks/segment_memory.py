@@ -4,7 +4,9 @@ Same network (the shipped mini SAM2, every part of SAM2 at 192 px), same boxes, 
 the only input the stock predictor takes besides mp4 files; ours reads them one by one. They are 97 frames of the mini
 world, played back and forth. Masks are packed and dropped. Each run is its own process; its peak is the kernel's VmHWM.
 
-One more run, of ours, measures the time per frame of a public architecture (hiera tiny at 256 px, random weights).
+Two more runs of ours, on the shortest and the longest video, get boxes on every eighth frame (`detect.when: keyframes`)
+and track in both directions; all but one object are kept from the first of these frames, to be found on the next. One
+run measures the time per frame of a public architecture (hiera tiny at 256 px, random weights).
 """
 
 import argparse
@@ -33,11 +35,13 @@ def measure(lengths: Sequence[int] = LENGTHS, hiera: bool = True) -> dict[str, A
         folders = {length: root / str(length) for length in lengths}
         _draw_frames(root, folders)
         jobs = [(engine, "mini", length) for length in sorted(lengths, reverse=True) for engine in ("ours", "stock")]
+        jobs += [("keyframes", "mini", length) for length in sorted({lengths[0], lengths[-1]}, reverse=True)]
         jobs += [("ours", "hiera_t", lengths[0])] if hiera else []
         with ThreadPoolExecutor(2) as pool:  # parallel runs do not affect memory and CPU seconds
             results = dict(zip(jobs, pool.map(lambda job: _child(job[0], job[1], job[2], root), jobs), strict=True))
         agreement = _mean_iou(*(root / f"{engine}-mini-{lengths[0]}.bits" for engine in ("ours", "stock")))
     runs = {e: {n: results[e, "mini", n] for n in lengths} for e in ("ours", "stock")}
+    keyframes = [results["keyframes", "mini", n] for n in (lengths[0], lengths[-1])]
     growth = {e: run[lengths[-1]]["peak_mb"] - run[lengths[0]]["peak_mb"] for e, run in runs.items()}
     return {
         "frames": list(lengths),
@@ -52,6 +56,11 @@ def measure(lengths: Sequence[int] = LENGTHS, hiera: bool = True) -> dict[str, A
         "mean_iou_ours_stock": agreement,
         "growth": round(runs["ours"][lengths[-1]]["peak_mb"] / runs["ours"][lengths[0]]["peak_mb"], 3),
         "stock_growth": round(runs["stock"][lengths[-1]]["peak_mb"] / runs["stock"][lengths[0]]["peak_mb"], 3),
+        "keyframes": {
+            "peak_mb": [run["peak_mb"] for run in keyframes],
+            "cpu_s_per_frame": [run["cpu_s_per_frame"] for run in keyframes],
+            "growth": round(keyframes[-1]["peak_mb"] / keyframes[0]["peak_mb"], 3),
+        },
         "hiera_t_256px": results.get(("ours", "hiera_t", lengths[0])),
         "goals": {"growth": "<= 1.05"},
     }
@@ -63,18 +72,23 @@ def _draw_frames(root: Path, folders: dict[int, Path]) -> None:
 
     from mvideo_core.miniworld.world import render_shot
 
-    store = root / "frames"
+    store, boxes = root / "frames", []
     store.mkdir()
     frames = render_shot(_clear_shot(), N_DRAWN, WIDTH, HEIGHT, fps=8)
     for n, frame in enumerate(frames):
-        if n == 0:
-            (root / "boxes.json").write_text(json.dumps([_box(mask_HW) for mask_HW in frame.visible]))
+        boxes.append([_box(mask_HW) for mask_HW in frame.visible if mask_HW.any()])
         Image.fromarray(frame.rgb).save(store / f"{n:05d}.jpg", quality=95)
+    (root / "boxes.json").write_text(json.dumps(boxes))
     for length, folder in folders.items():
         folder.mkdir()
         for n in range(length):
-            back = n % (2 * N_DRAWN - 2)
-            (folder / f"{n:05d}.jpg").hardlink_to(store / f"{min(back, 2 * N_DRAWN - 2 - back):05d}.jpg")
+            (folder / f"{n:05d}.jpg").hardlink_to(store / f"{_drawn(n):05d}.jpg")
+
+
+def _drawn(number: int) -> int:
+    """The drawn frame that a frame shows."""
+    back = number % (2 * N_DRAWN - 2)
+    return min(back, 2 * N_DRAWN - 2 - back)
 
 
 def _clear_shot() -> Any:
@@ -119,9 +133,14 @@ def _run_child(engine: str, network: str, folder: Path, out: Path) -> dict[str, 
         predictor = build_predictor("sam2.1_hiera_t", {"image_size": HIERA_PX}, seed=12)
     loaded_mb, start, cpu = _status_mb("VmRSS"), time.perf_counter(), time.process_time()
     frames, pixels = 0, 0
-    boxes = np.array(json.loads((folder.parent / "boxes.json").read_text()), np.float32)
+    drawn = json.loads((folder.parent / "boxes.json").read_text())
+    engines = {
+        "ours": lambda: _ours(predictor, folder, np.array(drawn[0], np.float32)),
+        "stock": lambda: _stock(predictor, folder, np.array(drawn[0], np.float32)),
+        "keyframes": lambda: _keyframes(predictor, folder, drawn),
+    }
     with out.open("wb") as file:
-        for masks_NHW in (_ours if engine == "ours" else _stock)(predictor, folder, boxes):
+        for masks_NHW in engines[engine]():
             file.write(np.packbits(masks_NHW).tobytes())
             frames, pixels = frames + 1, pixels + int(masks_NHW.sum())
     return {
@@ -141,6 +160,25 @@ def _ours(predictor: Any, folder: Path, boxes: np.ndarray) -> Iterator[np.ndarra
     segmenter = Sam2Segmenter(predictor, Sam2Options())
     for result in segmenter.propagate(_frames(folder), HEIGHT, WIDTH, boxes):
         yield result.masks_NHW
+
+
+def _keyframes(predictor: Any, folder: Path, drawn: list[list[list[float]]]) -> Iterator[np.ndarray]:
+    from mvideo_core.perception.detection.base import Detections
+    from mvideo_core.perception.segmentation.discovery import discover
+    from mvideo_core.perception.segmentation.sam2_video import Sam2Options, Sam2Segmenter
+    from mvideo_core.perception.segmentation.two_way import Spool
+
+    sightings = {}
+    for number in range(0, len(list(folder.iterdir())), 8):
+        boxes = drawn[_drawn(number)] if number else drawn[0][:1]
+        scores = np.full(len(boxes), 0.9, np.float32)
+        sightings[number] = Detections(np.array(boxes, np.float32), scores, ["object"] * len(boxes))
+    with Spool(HEIGHT, WIDTH, folder.parent) as spool:
+        found = discover(
+            Sam2Segmenter(predictor, Sam2Options()), _frames(folder), spool, HEIGHT, WIDTH, sightings, "keyframes"
+        )  # fmt: skip
+    for frame in range(found.sequence.n_frames):
+        yield found.sequence.frame(frame)
 
 
 def _frames(folder: Path) -> Iterator[np.ndarray]:

@@ -76,6 +76,8 @@ class Row(Record):
 
     volatile: ClassVar[tuple[str, ...]] = ()
     """Fields that do not matter to later stages, such as where something is stored; they stay out of digests."""
+    optional: ClassVar[tuple[str, ...]] = ()
+    """Fields that digests and tables leave out at their default, so that rows keep their earlier bytes and keys."""
 
     key: str
     parent: str = ""
@@ -88,6 +90,10 @@ class Row(Record):
     attempts: int = 0
     content_key: str = ""
     """Content key of the item that gave this row, set by the runner; lets later runs reuse the row."""
+
+    def absent(self) -> set[str]:
+        """Optional fields that have their default."""
+        return {name for name in self.optional if getattr(self, name) == type(self).model_fields[name].default}
 
     @classmethod
     def filter_row(cls, key: str, parent: str, reason: str, value: float, threshold: float, **known: Any) -> Self:
@@ -212,13 +218,28 @@ class CleanRow(Row):
 
 
 class DetectionRow(Row):
-    """detect: boxes on the clip's first frame. `boxes_xyxy` are absolute pixels of the clip, half-open, float."""
+    """detect: boxes on one or several frames. `boxes_xyxy` are absolute pixels of the clip, half-open, float.
+
+    Attributes:
+        frames: clip frame of each box, ascending; empty if all are on the first.
+        searched: clip frames that the detector saw, including those without a box; empty if only the first.
+    """
+
+    optional: ClassVar[tuple[str, ...]] = ("frames", "searched")
 
     boxes_xyxy: list[list[float]] = []
     labels: list[str] = []
     scores: list[float] = []
     model: str = ""
     weights_sha256: str = ""
+    frames: list[int] = []
+    searched: list[int] = []
+
+    def on(self, frame: int) -> list[int]:
+        """Numbers of the boxes on a clip frame."""
+        if not self.searched:
+            return list(range(len(self.labels))) if frame == 0 else []
+        return [number for number, one in enumerate(self.frames) if one == frame]
 
 
 class ObjectStats(Record):
@@ -243,8 +264,27 @@ class ObjectStats(Record):
     drop_threshold: float | None = None
 
 
+class TrackStats(Record):
+    """When one object of a clip is in sight. Frames are the clip's, spans half-open [start, end).
+
+    Attributes:
+        first_seen: frame of the first box that found it.
+        seen_on: number of searched frames on which the detector saw it.
+        hidden: spans without a mask in which it is behind something.
+        gone: spans without a mask in which it is outside of the picture.
+    """
+
+    object_id: int
+    first_seen: int
+    seen_on: int
+    hidden: list[list[int]] = []
+    gone: list[list[int]] = []
+
+
 class MaskRow(Row):
-    """segment: the mask sequence of every object of a clip."""
+    """segment: the mask sequence of every object of a clip; `tracks` if boxes on several frames were tracked."""
+
+    optional: ClassVar[tuple[str, ...]] = ("tracks",)
 
     masks: Blob | None = None
     objects: list[ObjectStats] = []
@@ -253,6 +293,7 @@ class MaskRow(Row):
     height: int = 0
     model: str = ""
     weights_sha256: str = ""
+    tracks: list[TrackStats] = []
 
 
 class CaptionRow(Row):

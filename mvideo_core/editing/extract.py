@@ -6,11 +6,9 @@ length: only the frames of the search are kept, on disk.
 """
 
 import logging
-import tempfile
-from collections import deque
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Sequence
 from contextlib import ExitStack
-from itertools import chain
+from itertools import chain, islice
 from pathlib import Path
 from typing import Any, NamedTuple, Self
 
@@ -21,17 +19,16 @@ from mvideo_core.base.devices import default_device
 from mvideo_core.base.errors import ConfigError, MediaError
 from mvideo_core.base.options import Options
 from mvideo_core.editing.reference import Reference, open_reference
-from mvideo_core.masks import MaskSequence, MaskWriter
-from mvideo_core.masks.io.clip import MaskClip, RunWriter, join, take_frames
+from mvideo_core.masks import MaskSequence
+from mvideo_core.masks.io.clip import MaskClip
 from mvideo_core.perception.detection import DETECTORS
 from mvideo_core.perception.detection.base import Detections
+from mvideo_core.perception.detection.search import FrameChoice, search
 from mvideo_core.perception.detection.select import DetectOptions, select
 from mvideo_core.perception.segmentation import SEGMENTERS
-from mvideo_core.perception.segmentation.base import reporting
+from mvideo_core.perception.segmentation.two_way import NO_BOXES, Spool, to_sequence, track
 
 log = logging.getLogger(__name__)
-
-LOG_EVERY = 50
 
 
 class ExtractOptions(Options):
@@ -122,7 +119,7 @@ def extract_masks(
         reference = stack.enter_context(
             open_reference(video, options.fps, options.max_side_px, start_s=options.start_s, length_s=options.length_s)
         )
-        spool = stack.enter_context(_Spool(reference))
+        spool = stack.enter_context(Spool(reference.height, reference.width))
         found = _search(reference, spool, names, options, models, str(video))
         sequence = _track(reference, spool, found, models)
     labels = tuple(one.label for one in found)
@@ -133,49 +130,20 @@ def extract_masks(
     return Extraction(MaskClip(sequence, reference.fps, labels), found, about)
 
 
-class _Spool:
-    """Frames of the search, on disk, readable in any order."""
-
-    def __init__(self, reference: Reference):
-        self._shape = (reference.height, reference.width, 3)
-        self._file = tempfile.TemporaryFile()  # noqa: SIM115 - closed by __exit__
-        self.n_frames = 0
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._file.close()
-
-    def append(self, frame: np.ndarray) -> None:
-        self._file.write(frame.tobytes())
-        self.n_frames += 1
-
-    def frames(self, numbers: Iterable[int]) -> Iterator[np.ndarray]:
-        """Frames with these numbers."""
-        n_bytes = int(np.prod(self._shape))
-        for number in numbers:
-            self._file.seek(number * n_bytes)
-            yield np.frombuffer(self._file.read(n_bytes), np.uint8).reshape(self._shape)
-        self._file.seek(0, 2)
-
-
 def _search(
-    reference: Reference, spool: _Spool, names: Sequence[str], options: ExtractOptions, models: Models, video: str
+    reference: Reference, spool: Spool, names: Sequence[str], options: ExtractOptions, models: Models, video: str
 ) -> list[Found]:
     """Every name's objects; the frames up to the last one needed are in the spool."""
-    step = max(1, round(options.search_step_s * reference.fps))
+    choice = FrameChoice("keyframes", round(options.search_step_s * reference.fps))
     found: dict[str, list[Found]] = {}
     best = dict.fromkeys(names, (0.0, 0.0))
-    for number, frame in enumerate(reference.frames):
+    missing = list(names)
+    first_frames = islice(reference.frames, int(options.max_search_s * reference.fps + 1e-9) + 1)
+    for number, frame, seen in search(first_frames, choice, models.detector, missing):
         time_s = number / reference.fps
-        if time_s > options.max_search_s:
-            break
         spool.append(frame)
-        if number % step:
+        if seen is None:
             continue
-        missing = [name for name in names if name not in found]
-        [seen] = models.detector.detect([frame], missing)
         for name in missing:
             scores = [score for score, label in zip(seen.scores.tolist(), seen.labels, strict=True) if label == name]
             if max(scores, default=0.0) > best[name][0]:
@@ -184,7 +152,8 @@ def _search(
             if objects:
                 found[name] = objects
                 log.info("%s: %d found at %.2f s, score %.2f", name, len(objects), time_s, objects[0].score)
-        if len(found) == len(names):
+        missing[:] = [name for name in names if name not in found]
+        if not missing:
             return [one for name in names for one in found[name]]
     lacking = [
         f"{name!r} (best score {best[name][0]:.2f} at {best[name][1]:.2f} s)" for name in names if name not in found
@@ -208,96 +177,16 @@ def _objects(seen: Detections, name: str, number: int, options: ExtractOptions, 
     return [Found(name, number, float(s), box) for s, box in zip(kept.scores, boxes, strict=True)]  # type: ignore[arg-type]
 
 
-def _track(reference: Reference, spool: _Spool, found: Sequence[Found], models: Models) -> MaskSequence:
+def _track(reference: Reference, spool: Spool, found: Sequence[Found], models: Models) -> MaskSequence:
     """Masks of all objects over all frames, objects in the order of `found`."""
     starts = sorted({one.frame for one in found})
     groups = [[number for number, one in enumerate(found) if one.frame == start] for start in starts]
-    boxes = [np.array([found[number].box_xyxy for number in group], np.float32) for group in groups]
-    tracks = [_Track(models.segmenter, start, box) for start, box in zip(starts, boxes, strict=True)]
-    for track in tracks:
-        track.backwards(reference, spool)
-    _forwards(tracks, reference, spool)
-    parts = [track.sequence() for track in tracks]
-    order = {number: (part, place) for part, group in enumerate(groups) for place, number in enumerate(group)}
-    writer = RunWriter(parts[0].n_frames, len(found), reference.height, reference.width)
-    for frame in range(parts[0].n_frames):
-        for number in range(len(found)):
-            part, place = order[number]
-            writer.append(parts[part].mask_edges(frame, place))
-    return writer.finish()
-
-
-class _Track:
-    """The objects found on one frame, tracked together in both directions."""
-
-    def __init__(self, segmenter: Any, start: int, boxes_xyxy: np.ndarray):
-        self.segmenter, self.start, self.boxes = segmenter, start, boxes_xyxy
-        self.before: MaskSequence | None = None
-        self.writer: MaskWriter | None = None
-
-    def backwards(self, reference: Reference, spool: _Spool) -> None:
-        """Masks of the frames before the first appearance; nothing to do if that is frame 0."""
-        if not self.start:
-            return
-        writer = MaskWriter(len(self.boxes), reference.height, reference.width)
-        frames = spool.frames(range(self.start, -1, -1))
-        found = self.segmenter.propagate(frames, reference.height, reference.width, self.boxes)
-        for masks in reporting(found, "backwards", self.start + 1):
-            writer.append(masks.masks_NHW)
-        self.before = take_frames(writer.finish(), np.arange(self.start, 0, -1))
-
-    def forwards(self, frames: Iterable[np.ndarray], reference: Reference) -> Iterator[None]:
-        """One step per frame from the first appearance on."""
-        self.writer = MaskWriter(len(self.boxes), reference.height, reference.width)
-        found = self.segmenter.propagate(frames, reference.height, reference.width, self.boxes)
-        for masks in reporting(found, "forwards"):
-            self.writer.append(masks.masks_NHW)
-            yield
-
-    def sequence(self) -> MaskSequence:
-        """All frames in order."""
-        assert self.writer is not None
-        after = self.writer.finish()
-        return after if self.before is None else join([self.before, after])
-
-
-def _forwards(tracks: Sequence[_Track], reference: Reference, spool: _Spool) -> None:
-    """All tracks over one stream: the early ones first catch up with the latest, then all advance frame by frame.
-
-    A segmenter reads a few frames ahead, at most 16; only those frames are kept for the other tracks.
-    """
-    n_spooled = spool.n_frames
-    streams = _share_frames(reference.frames, len(tracks))
-    steps = []
-    for track, stream in zip(tracks, streams, strict=True):
-        frames = chain(_read_spool(spool, track.start, n_spooled), stream)
-        steps.append(track.forwards(frames, reference))
-    for track, step in zip(tracks, steps, strict=True):
-        for _ in range(n_spooled - track.start):
-            next(step)
-    for number, _ in enumerate(zip(*steps, strict=True)):
-        if (number + 1) % LOG_EVERY == 0:
-            log.info("%d frames (%.1f s) segmented", n_spooled + number + 1, (n_spooled + number + 1) / reference.fps)
-
-
-def _read_spool(spool: _Spool, start: int, stop: int) -> Iterator[np.ndarray]:
-    """Spooled frames [start, stop), each read when needed."""
-    for number in range(start, stop):
-        yield from spool.frames([number])
-
-
-def _share_frames(frames: Iterator[np.ndarray], n: int) -> list[Iterator[np.ndarray]]:
-    """The same frames for `n` readers; a frame is freed once all have read it (`itertools.tee` frees 57 at a time)."""
-    waiting: list[deque[np.ndarray]] = [deque() for _ in range(n)]
-
-    def reader(mine: deque[np.ndarray]) -> Iterator[np.ndarray]:
-        while True:
-            if not mine:
-                frame = next(frames, None)
-                if frame is None:
-                    return
-                for queue in waiting:
-                    queue.append(frame)
-            yield mine.popleft()
-
-    return [reader(mine) for mine in waiting]
+    boxes = {start: np.array([found[number].box_xyxy for number in group], np.float32)
+             for start, group in zip(starts, groups, strict=True)}  # fmt: skip
+    masklets, n_frames = track(
+        models.segmenter, chain(spool.frames(range(spool.n_frames)), reference.frames), spool, reference.height,
+        reference.width, lambda number, *_: boxes.get(number, NO_BOXES), "extract",
+    )  # fmt: skip
+    order = {number: place for place, number in enumerate(number for group in groups for number in group)}
+    in_order = [masklets[order[number]] for number in range(len(found))]
+    return to_sequence(in_order, n_frames, reference.height, reference.width)

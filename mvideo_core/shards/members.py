@@ -52,14 +52,16 @@ class Member:
 
 
 def plan_sample(
-    clip: ClipRow, masks: MaskRow, caption: CaptionRow, video: VideoRow | None = None, boxes: DetectionRow | None = None
-) -> PlannedSample:
+    clip: ClipRow, masks: MaskRow, caption: CaptionRow, video: VideoRow | None = None,
+    boxes: DetectionRow | None = None, object_ids: Sequence[int] | None = None,
+) -> PlannedSample:  # fmt: skip
     """One triplet from the rows that share its key, with everything for its .json member.
 
     Args:
         clip, masks, caption: `ok` rows of one clip.
         video: its source, for title, size and rate of the original.
-        boxes: first-frame boxes.
+        boxes: of the searched frames.
+        object_ids: ids of the objects of `masks.tracks` over all clips of the shot.
 
     Raises:
         StoreError: a row has no file.
@@ -74,7 +76,7 @@ def plan_sample(
         caption=caption.text,
         labels=[one.label for one in masks.objects if one.kept],
         n_frames=clip.n_frames,
-        meta_json=canonical_json(_meta(clip, masks, caption, video, boxes)),
+        meta_json=canonical_json(_meta(clip, masks, caption, video, boxes) | _tracks(masks, object_ids or ())),
     )
 
 
@@ -148,6 +150,18 @@ def _object(stats: ObjectStats) -> dict[str, object]:
     return stats.model_dump(mode="json") | why | {"drop_threshold": stats.drop_threshold or 0.0}
 
 
+def _tracks(masks: MaskRow, object_ids: Sequence[int]) -> dict[str, object]:
+    """When each object is in sight, and its id in the shot; nothing for masks tracked from the first frame alone."""
+    if not masks.tracks:
+        return {}
+    tracks: list[dict[str, object]] = []
+    for one, number in zip(masks.tracks, object_ids, strict=True):
+        # Spans as text: readers would infer a wrong type from an empty list.
+        spans = {name: " ".join(f"{start}-{end}" for start, end in getattr(one, name)) for name in ("hidden", "gone")}
+        tracks.append(one.model_dump(mode="json") | spans | {"shot_object": number})
+    return {"tracks": tracks}
+
+
 def _meta(
     clip: ClipRow, masks: MaskRow, caption: CaptionRow, video: VideoRow | None, boxes: DetectionRow | None
 ) -> dict[str, object]:
@@ -170,5 +184,5 @@ def _meta(
         meta["detection"] = {
             "model": boxes.model, "weights_sha256": boxes.weights_sha256, "labels": boxes.labels,
             "scores": boxes.scores, "boxes_xyxy": boxes.boxes_xyxy,
-        }  # fmt: skip
+        } | ({"frames": boxes.frames, "searched": boxes.searched} if boxes.searched else {})  # fmt: skip
     return meta

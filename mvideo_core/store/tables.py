@@ -30,12 +30,13 @@ def schema_of(row_class: type[BaseModel]) -> "pa.Schema":
 
 
 def to_parquet(rows: Sequence[Row], row_class: type[Row]) -> bytes:
-    """Rows sorted by key as one Parquet file (zstd)."""
+    """Rows sorted by key as one Parquet file (zstd), without optional fields that no row sets."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 
     ordered = sorted(rows, key=lambda row: row.key)
     table = pa.Table.from_pylist([row.model_dump() for row in ordered], schema=schema_of(row_class))
+    table = table.drop_columns([name for name in row_class.optional if all(name in row.absent() for row in rows)])
     sink = io.BytesIO()
     pq.write_table(table, sink, compression="zstd", row_group_size=4096)
     return sink.getvalue()

@@ -1,4 +1,4 @@
-"""Stage 3, detect: the first frame of a clip -> boxes with class and score (paper, section 4.1)."""
+"""Stage 3, detect: the first frame of a clip, or several -> boxes with class and score (paper, section 4.1)."""
 
 from collections.abc import Sequence
 
@@ -6,9 +6,11 @@ from mvideo_core.base.devices import default_device
 from mvideo_core.base.records import ClipRow, DetectionRow, Row
 from mvideo_core.engine.loaded_models import load_plugin, weights_digests
 from mvideo_core.engine.stage import Item, Stage, StageContext, Worker
-from mvideo_core.media.decode import first_frame
+from mvideo_core.media.decode import first_frame, read_frames
 from mvideo_core.perception.detection import DETECTORS
-from mvideo_core.perception.detection.select import DetectOptions, Selection, select
+from mvideo_core.perception.detection.base import Detections
+from mvideo_core.perception.detection.search import search
+from mvideo_core.perception.detection.select import DetectOptions, select
 
 BATCH_CLIPS = 8
 """On a GPU. A CPU gains nothing from batching, and one at a time its results cannot depend on the batch."""
@@ -26,29 +28,48 @@ class DetectWorker(Worker):
     def work(self, items: Sequence[Item]) -> list[list[Row]]:
         """One DetectionRow per clip; filtered ("no_objects") if no box remains."""
         clips = [clip_of(item) for item in items]
+        if self.options.when != "first":
+            return [[self._search(clip)] for clip in clips]
         frames = [first_frame(self.context.local(clip.clip)) for clip in clips if clip.clip]
         found = self.detector.detect(frames, self.phrases)
-        rows: list[list[Row]] = []
-        for clip, frame, candidates in zip(clips, frames, found, strict=True):
-            selection = select(candidates, self.options, *frame.shape[:2])
-            best = float(candidates.scores.max()) if len(candidates) else 0.0
-            rows.append([self._row(clip, selection, best)])
-        return rows
+        return [
+            [self._row(clip, [(0, select(candidates, self.options, *frame.shape[:2]).kept)], _best(candidates))]
+            for clip, frame, candidates in zip(clips, frames, found, strict=True)
+        ]
 
-    def _row(self, clip: ClipRow, selection: Selection, best: float) -> DetectionRow:
+    def _search(self, clip: ClipRow) -> DetectionRow:
+        """Boxes on several frames, read one by one."""
+        assert clip.clip is not None
+        found: list[tuple[int, Detections]] = []
+        best = 0.0
+        frames = read_frames(self.context.local(clip.clip))
+        for number, frame, seen in search(frames, self.options.choice(clip.fps), self.detector, self.phrases):
+            if seen is not None:
+                best = max(best, _best(seen))
+                found.append((number, select(seen, self.options, *frame.shape[:2]).kept))
+        boxes_on = [number for number, kept in found for _ in kept.labels]
+        return self._row(clip, found, best, frames=boxes_on, searched=[number for number, _ in found])
+
+    def _row(
+        self, clip: ClipRow, found: Sequence[tuple[int, Detections]], best: float, **several: list[int]
+    ) -> DetectionRow:  # fmt: skip
         model = {"model": self.detector.model_name, "weights_sha256": self.detector.weights_sha256}
-        kept = selection.kept
-        if len(kept) == 0:
+        if not any(len(kept) for _, kept in found):
             limit = self.options.box_threshold
             return DetectionRow.filter_row(clip.key, clip.key, "no_objects", best, limit, **model)
         return DetectionRow(
             key=clip.key,
             parent=clip.key,
-            boxes_xyxy=[[round(float(edge), 3) for edge in box] for box in kept.boxes_xyxy],
-            labels=list(kept.labels),
-            scores=[round(float(score), 5) for score in kept.scores],
+            boxes_xyxy=[[round(float(edge), 3) for edge in box] for _, kept in found for box in kept.boxes_xyxy],
+            labels=[label for _, kept in found for label in kept.labels],
+            scores=[round(float(score), 5) for _, kept in found for score in kept.scores],
             **model,
+            **several,
         )
+
+
+def _best(candidates: Detections) -> float:
+    return float(candidates.scores.max()) if len(candidates) else 0.0
 
 
 def clip_of(item: Item) -> ClipRow:
@@ -73,4 +94,5 @@ STAGE = Stage(
     resource="gpu",
     open=DetectWorker,
     externals=_externals,
+    content=DetectOptions.content,
 )

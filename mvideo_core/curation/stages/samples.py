@@ -28,6 +28,8 @@ from mvideo_core.curation.ingest.naming import path_of
 from mvideo_core.engine.chain import in_use, part_stages, row_class, sample_digests, stage_and_inputs, valid_markers
 from mvideo_core.engine.plan import MAX_PARTS
 from mvideo_core.engine.run import count_parts
+from mvideo_core.masks import MaskSequence, from_bytes
+from mvideo_core.perception.segmentation.shot_ids import shot_ids
 from mvideo_core.shards.candidate_table import CandidateTable
 from mvideo_core.shards.candidates import Candidate
 from mvideo_core.shards.exclusion_lists import ExclusionList, read_exclusion_lists
@@ -128,6 +130,7 @@ def current_samples(
                 for row in rows:
                     one.note(_names(row))
             tables.add(row for row in rows if row.status == "ok")
+        ids = _object_ids(workspace, tables)
         for key, caption in sorted(tables.of(CaptionRow).items()):
             clip, masks = tables.of(ClipRow).get(key), tables.of(MaskRow).get(key)
             if clip is None or masks is None:
@@ -135,7 +138,43 @@ def current_samples(
             video, boxes = tables.of(VideoRow)[clip.parent], tables.of(DetectionRow).get(key)
             clean = tables.of(CleanRow).get(key)
             look = clean.look if clean is not None else None
-            yield plan_sample(clip, masks, caption, video, boxes), clip, video, look
+            yield plan_sample(clip, masks, caption, video, boxes, ids.get(key)), clip, video, look
+
+
+def _object_ids(workspace: Workspace, tables: RowIndex) -> dict[str, list[int]]:
+    """Ids of the objects over all clips of their shot, by clip key, for masks tracked from boxes on several frames."""
+    masks = tables.of(MaskRow)
+    clips = sorted(
+        (clip for key, clip in tables.of(ClipRow).items() if key in masks and masks[key].tracks),
+        key=lambda clip: (clip.parent, clip.start_s),
+    )
+    runs: list[list[ClipRow]] = []
+    for clip in clips:
+        last = runs[-1][-1] if runs else None
+        if last is not None and _continues(last, clip):
+            runs[-1].append(clip)
+        else:
+            runs.append([clip])
+    found: dict[str, list[int]] = {}
+    free: dict[tuple[str, int], int] = {}
+    for run in runs:
+        shot = run[0].parent, run[0].shot_index
+        sequences = (_open_masks(workspace, masks[clip.key]) for clip in run)
+        found.update(zip((clip.key for clip in run), shot_ids(sequences, free.get(shot, 0)), strict=True))
+        free[shot] = 1 + max(number for clip in run for number in found[clip.key])
+    return found
+
+
+def _continues(before: ClipRow, clip: ClipRow) -> bool:
+    """Whether a clip begins within a frame of where one of the same shot ends."""
+    same_shot = (before.parent, before.shot_index) == (clip.parent, clip.shot_index)
+    return same_shot and abs(clip.start_s - before.end_s) <= 1.5 / max(clip.fps, 1e-9)
+
+
+def _open_masks(workspace: Workspace, row: MaskRow) -> MaskSequence:
+    assert row.masks is not None
+    with workspace.folder.open(row.masks.path) as stream:
+        return from_bytes(stream.read())
 
 
 def list_digests(options: ShardOptions) -> dict[str, str]:

@@ -6,16 +6,19 @@ from typing import Any
 import numpy as np
 
 from mvideo_core.base.errors import MediaError
-from mvideo_core.base.records import ClipRow, DetectionRow, MaskRow, Row
+from mvideo_core.base.records import ClipRow, DetectionRow, MaskRow, Row, TrackStats
 from mvideo_core.base.stopping import heeding
 from mvideo_core.curation.stages.detect import clip_of
 from mvideo_core.engine.loaded_models import load_plugin, weights_digests
 from mvideo_core.engine.stage import Item, Stage, StageContext, Worker
 from mvideo_core.masks import MaskSequence, MaskWriter
 from mvideo_core.media.decode import read_frames
+from mvideo_core.perception.detection.base import Detections
 from mvideo_core.perception.segmentation import SEGMENTERS
 from mvideo_core.perception.segmentation.base import reporting
+from mvideo_core.perception.segmentation.discovery import Discovery, Found, absences, discover
 from mvideo_core.perception.segmentation.gate import SegmentOptions, object_stats
+from mvideo_core.perception.segmentation.two_way import Spool
 
 
 class SegmentWorker(Worker):
@@ -31,8 +34,18 @@ class SegmentWorker(Worker):
 
     def _segment(self, item: Item) -> MaskRow:
         clip, boxes = clip_of(item), item.row(DetectionRow)
-        sequence, scores_TN = self._propagate(clip, boxes)
-        objects = object_stats(sequence, scores_TN, boxes.labels, boxes.scores, self.options.gate)
+        tracks: list[TrackStats] = []
+        if boxes.searched:
+            found = self._discover(clip, boxes)
+            sequence, scores_TN = found.sequence, found.scores_TN
+            labels, box_scores = [one.label for one in found.objects], [one.score for one in found.objects]
+            tracks = [_track_stats(sequence, n, one) for n, one in enumerate(found.objects)]
+        else:
+            sequence, scores_TN = self._propagate(clip, boxes)
+            labels, box_scores = boxes.labels, boxes.scores
+        if len(scores_TN) != clip.n_frames:
+            raise MediaError(f"{clip.key}: {len(scores_TN)} frames decoded, its row says {clip.n_frames}")
+        objects = object_stats(sequence, scores_TN, labels, box_scores, self.options.gate)
         blob = self.context.commit_bytes(sequence.to_bytes(), f"{clip.key}.masks", item.content_key)
         row = MaskRow(
             key=clip.key,
@@ -44,6 +57,7 @@ class SegmentWorker(Worker):
             height=clip.height,
             model=self.segmenter.model_name,
             weights_sha256=self.segmenter.weights_sha256,
+            tracks=tracks,
         )
         if any(one.kept for one in objects):
             return row
@@ -51,6 +65,7 @@ class SegmentWorker(Worker):
         return row.model_copy(update=gone)
 
     def _propagate(self, clip: ClipRow, boxes: DetectionRow) -> tuple[MaskSequence, np.ndarray]:
+        """Masks and scores of the boxes on the first frame."""
         assert clip.clip is not None
         frames = read_frames(self.context.local(clip.clip))
         boxes_xyxy = np.asarray(boxes.boxes_xyxy, np.float32)
@@ -60,9 +75,32 @@ class SegmentWorker(Worker):
         for found in heeding(reporting(masks, clip.key, clip.n_frames)):
             writer.append(found.masks_NHW)
             scores.append(found.scores_N)
-        if len(scores) != clip.n_frames:
-            raise MediaError(f"{clip.key}: {len(scores)} frames decoded, its row says {clip.n_frames}")
-        return writer.finish(), np.stack(scores)
+        return writer.finish(), np.array(scores, np.float32).reshape(len(scores), len(boxes.labels))
+
+    def _discover(self, clip: ClipRow, boxes: DetectionRow) -> Discovery:
+        """Objects of all searched frames, tracked both ways."""
+        assert clip.clip is not None
+        sightings = {number: _boxes_on(boxes, number) for number in boxes.searched}
+        frames = read_frames(self.context.local(clip.clip))
+        with Spool(clip.height, clip.width, self.context.scratch) as spool:
+            return discover(
+                self.segmenter, frames, spool, clip.height, clip.width, sightings, clip.key, clip.n_frames
+            )  # fmt: skip
+
+
+def _boxes_on(row: DetectionRow, frame: int) -> Detections:
+    numbers = row.on(frame)
+    boxes = np.array([row.boxes_xyxy[n] for n in numbers], np.float32).reshape(-1, 4)
+    scores = np.array([row.scores[n] for n in numbers], np.float32)
+    return Detections(boxes, scores, [row.labels[n] for n in numbers])
+
+
+def _track_stats(sequence: MaskSequence, obj: int, found: Found) -> TrackStats:
+    away = absences(sequence, obj)
+    spans = [[[one.start, one.end] for one in away if one.gone == gone] for gone in (False, True)]
+    return TrackStats(
+        object_id=obj, first_seen=found.masklet.start, seen_on=len(found.seen_on), hidden=spans[0], gone=spans[1]
+    )  # fmt: skip
 
 
 def _externals(options: SegmentOptions) -> dict[str, str]:

@@ -40,8 +40,9 @@ class DetectionCounter:
 
     def add(self, clip: ClipTruth, row: DetectionRow | None) -> None:
         """Add one clip; a missing or failed row counts as no detections."""
-        found = np.array(row.boxes_xyxy if row else [], float).reshape(-1, 4)
-        labels, scores = (list(row.labels), list(row.scores)) if row else ([], [])
+        first = row.on(0) if row else []
+        found = np.array([row.boxes_xyxy[n] for n in first] if row else [], float).reshape(-1, 4)
+        labels, scores = ([row.labels[n] for n in first], [row.scores[n] for n in first]) if row else ([], [])
         asked, ignored = clip.objects_at(0)
         true = np.array([clip.box(0, obj) for obj in asked]).reshape(-1, 4)
         pairs = match_boxes(found, scores, true, self.iou_threshold)

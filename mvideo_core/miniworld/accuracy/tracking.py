@@ -110,7 +110,7 @@ def overlaps_of(
         ignored: bool (T, H, W).
         expected: bool (T, G): objects that count in each frame.
     """
-    found = masklets.any(axis=(2, 3))
+    found: np.ndarray = np.asarray(masklets.any(axis=(2, 3)))
     n_pixels = int(np.prod(true.shape[2:]))
     iou, share = np.zeros((*expected.shape, masklets.shape[1])), np.zeros(found.shape)
     for t in np.flatnonzero(found.any(axis=1)):

@@ -30,7 +30,7 @@ def measure_workspace(workspace_url: str, world: str, out: str, strips: int = 12
     workspace = Workspace.existing(workspace_url)
     truth = Path(world) / "truth"
     with scratch_folder("accuracy") as scratch:
-        rows = _rows(workspace, StageContext(workspace, "accuracy", scratch))
+        rows = read_rows(workspace, StageContext(workspace, "accuracy", scratch))
         report = measure(truth, rows, _options(workspace, strips))
         page = write_report(report, truth, rows, out)
     yield as_table(report)
@@ -48,7 +48,8 @@ def _options(workspace: Workspace, strips: int) -> AccuracyOptions:
     )  # fmt: skip
 
 
-def _rows(workspace: Workspace, context: StageContext) -> Rows:
+def read_rows(workspace: Workspace, context: StageContext) -> Rows:
+    """Current rows of all measured stages; files are opened through the context."""
     found: dict[str, list[Row]] = {}
     for stage in ("cut", "detect", "segment", "caption"):
         markers = [marker for _, marker in valid_markers(workspace, stage) if marker is not None]

@@ -9,6 +9,7 @@ from pydantic import Field
 from mvideo_core.base.options import Options
 from mvideo_core.perception.detection.base import Detections
 from mvideo_core.perception.detection.coco import COCO80
+from mvideo_core.perception.detection.search import FrameChoice, When
 
 
 class DetectOptions(Options):
@@ -26,10 +27,33 @@ class DetectOptions(Options):
     max_objects: int = Field(default=10, ge=1, description="maximum boxes per clip, best scores first")
     min_area_frac: float = Field(default=0.001, ge=0, le=1, description="minimum box area, fraction of the frame")
     max_area_frac: float = Field(default=0.95, gt=0, le=1, description="maximum box area, fraction of the frame")
+    when: When = Field(
+        default="first",
+        description='frames to search: "first" (the paper), "keyframes" (every `step_s`), "adaptive" (every `step_s` '
+        "if the picture has changed)",
+    )
+    step_s: float = Field(default=1.0, gt=0, description="seconds between searched frames")
+    max_step_s: float = Field(default=4.0, gt=0, description="adaptive: search at the latest after this time, seconds")
+    min_change: float = Field(
+        default=0.05,
+        ge=0,
+        le=1,
+        description="adaptive: share of the picture that changed since the last searched frame",
+    )
 
     def phrases(self) -> list[str]:
         """The full class list."""
         return list(COCO80) if self.classes == "coco80" else list(self.classes)
+
+    def choice(self, fps: float) -> FrameChoice:
+        """Which frames to search in a clip of this rate; one per clip."""
+        return FrameChoice(self.when, round(self.step_s * fps), round(self.max_step_s * fps), self.min_change)
+
+    def content(self) -> dict[str, Any]:
+        """What decides the boxes."""
+        unused = {"step_s", "max_step_s", "min_change"} if self.when == "first" else set()
+        unused |= {"max_step_s", "min_change"} if self.when == "keyframes" else set()
+        return self.model_dump(mode="json", exclude=unused | self.at_default("when"))
 
 
 class DroppedBox(NamedTuple):

@@ -4,13 +4,15 @@ import logging
 import time
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from typing import Any, ClassVar, Protocol, Self
+from typing import Any, ClassVar, Protocol, Self, TypeVar
 
 import numpy as np
 
 from mvideo_core.base.options import Options
 
 log = logging.getLogger(__name__)
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -97,7 +99,7 @@ def check_frame(frame: np.ndarray, index: int, height: int, width: int) -> np.nd
     return frame
 
 
-def reporting(found: Iterable[FrameMasks], name: str, n_frames: int = 0, every_s: float = 15.0) -> Iterator[FrameMasks]:
+def reporting(found: Iterable[T], name: str, n_frames: int = 0, every_s: float = 15.0) -> Iterator[T]:
     """Pass the masks through and log the number of finished frames every few seconds.
 
     Args:

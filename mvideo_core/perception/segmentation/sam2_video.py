@@ -132,6 +132,7 @@ class Sam2Segmenter:
         self.network = predictor.to(device).eval()
         self.model_name = model_name
         self.weights_sha256 = weights_sha256
+        self._last: tuple[np.ndarray, Features] | None = None  # of the latest frame
 
     @classmethod
     def load(cls, options: Sam2Options, device: str = "cpu") -> Self:
@@ -186,11 +187,14 @@ class Sam2Segmenter:
             Tracks(self.network, part, n_frames)
             for part in self._prompts(boxes, height, width).split(self.options.max_objects_per_pass)
         ]
-        for index, frame in enumerate(chain(drain(ahead), stream)):
-            with torch.inference_mode(), self._autocast():
-                features = self._features(check_frame(frame, index, height, width))
-                groups, steps = _advance(groups, features)
-            yield Step(torch.cat([step.logits for step in steps]), torch.cat([step.scores for step in steps]))
+        try:
+            for index, frame in enumerate(chain(drain(ahead), stream)):
+                with torch.inference_mode(), self._autocast():
+                    features = self._shared_features(check_frame(frame, index, height, width))
+                    groups, steps = _advance(groups, features)
+                yield Step(torch.cat([step.logits for step in steps]), torch.cat([step.scores for step in steps]))
+        finally:
+            self._last = None
 
     def _prompts(self, boxes: np.ndarray, height: int, width: int) -> "torch.Tensor":
         """Boxes as pairs of points (N, 2, 2) in the network's pixels."""
@@ -199,6 +203,12 @@ class Sam2Segmenter:
         side = self.network.image_size
         scale = np.array([side / width, side / height], np.float32)
         return torch.from_numpy(boxes.reshape(-1, 2, 2) * scale).to(self.device)
+
+    def _shared_features(self, frame_HWC: np.ndarray) -> "Features":
+        """Image features, computed once for several calls of `steps` that read the same frames in step."""
+        if self._last is None or self._last[0] is not frame_HWC:
+            self._last = frame_HWC, self._features(frame_HWC)
+        return self._last[1]
 
     def _features(self, frame_HWC: np.ndarray) -> "Features":
         """Image features of one frame, for a batch of one."""

@@ -1,0 +1,326 @@
+"""Objects of a whole clip from boxes on several of its frames: find new ones, track them both ways, join what is one.
+
+A box that no tracked mask explains starts a new masklet. After tracking, a masklet loses the masks that have other
+colors than its object; two masklets with the same colors are joined if they cover each other, or if one vanished
+before the other appeared. A masklet that the detector confirms too rarely is dropped.
+
+Letters: D boxes of a frame, P masklets, T frames.
+"""
+
+import logging
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import islice
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from mvideo_core.masks import MaskSequence
+from mvideo_core.masks.measure import box_xyxy, iou
+from mvideo_core.perception.detection.base import Detections
+from mvideo_core.perception.detection.select import iou_matrix
+from mvideo_core.perception.segmentation.base import FrameMasks
+from mvideo_core.perception.segmentation.two_way import NO_BOXES, Masklet, Spool, to_sequence, track
+
+log = logging.getLogger(__name__)
+
+MAX_MASKLETS = 64
+"""Per clip, before joining: a detector that invents objects must not exhaust the machine."""
+SAME_BOX_IOU = 0.4
+"""A box with this IoU or more with a mask's box is a sighting of that masklet."""
+COVERED = 0.6
+"""A box whose area is covered by one mask to this share is a part of its object."""
+SAME_MASK_IOU = 0.5
+"""Mean IoU of masks, over the frames that show both, from which they are one object."""
+SAME_COLORS = 0.6
+"""Overlap of color histograms from which an object that returns is the one that left."""
+OTHER_COLORS = 0.4
+"""Overlap of color histograms below which a mask is on something else."""
+COLOR_FRAMES = 8
+"""Frames from its start on that give an object's colors."""
+MIN_CONFIRMED = 0.4
+"""Share of the searched frames with its mask on which the detector must see a masklet."""
+BORDER_FRAC = 0.02
+COLOR_BINS = 4
+
+
+class Absence(NamedTuple):
+    """Frames [start, end) in which an object is out of sight; `gone` if it left the picture, else it is hidden."""
+
+    start: int
+    end: int
+    gone: bool
+
+
+class Sight(NamedTuple):
+    """One detection of an object."""
+
+    frame: int
+    label: str
+    score: float
+
+
+@dataclass
+class Found:
+    """One object of a clip.
+
+    Attributes:
+        masklet: its masks.
+        sights: where the detector saw it, in any order.
+    """
+
+    masklet: Masklet
+    sights: list[Sight]
+
+    @property
+    def seen_on(self) -> set[int]:
+        """Searched frames on which the detector saw it."""
+        return {one.frame for one in self.sights}
+
+    @property
+    def label(self) -> str:
+        """The label with the highest total score; of equal ones the first in the alphabet."""
+        totals: dict[str, float] = {}
+        for one in self.sights:
+            totals[one.label] = totals.get(one.label, 0.0) + one.score
+        return min(totals, key=lambda name: (-totals[name], name), default="")
+
+    @property
+    def colors(self) -> np.ndarray | None:
+        """Mean histogram of its first frames from its start on; None before it has any."""
+        notes, start = self.masklet.notes, self.masklet.start
+        shown = list(islice((notes[t] for t in range(start, start + 4 * COLOR_FRAMES) if t in notes), COLOR_FRAMES))
+        return np.asarray(np.mean(shown, axis=0, dtype=np.float64)) if shown else None
+
+    @property
+    def score(self) -> float:
+        """The best score of a detection."""
+        return max((one.score for one in self.sights), default=0.0)
+
+
+class Discovery(NamedTuple):
+    """All objects of a clip, in the order of their first sight.
+
+    Attributes:
+        sequence: T frames, N objects.
+        scores_TN: segmenter scores; 0 where a masklet does not reach.
+        objects: N.
+    """
+
+    sequence: MaskSequence
+    scores_TN: np.ndarray
+    objects: list[Found]
+
+
+def discover(
+    segmenter: Any, frames: Iterable[np.ndarray], spool: Spool, height: int, width: int,
+    sightings: Mapping[int, Detections], name: str = "", n_frames: int = 0,
+) -> Discovery:  # fmt: skip
+    """Objects of a whole clip.
+
+    Args:
+        frames: all frames, read once.
+        spool: empty; holds the frames up to the last box.
+        sightings: searched frame -> selected boxes there, possibly none.
+        name, n_frames: of the clip, for the log.
+    """
+    search = _Search(sightings)
+    last = max((number for number, seen in sightings.items() if len(seen)), default=0)
+    masklets, total = track(
+        segmenter, _spool_frames(frames, spool, last), spool, height, width, search.prompt, name, n_frames,
+        color_histogram,
+    )  # fmt: skip
+    for one, masklet in zip(search.found, masklets, strict=True):
+        one.masklet = masklet
+        drop_other_colors(one)
+    objects = [one for one in join(search.found, total) if _confirmed(one, sightings)]
+    scores = np.array([[one.masklet.scores.get(frame, 0.0) for one in objects] for frame in range(total)], np.float32)
+    sequence = to_sequence([one.masklet for one in objects], total, height, width)
+    return Discovery(sequence, scores.reshape(total, len(objects)), objects)
+
+
+def absences(sequence: MaskSequence, obj: int) -> list[Absence]:
+    """Stretches without a mask. An object whose last mask before (or first one after) touches the border is gone."""
+    visible = np.diff(sequence.offsets).reshape(sequence.n_frames, sequence.n_objects)[:, obj] > 0
+    edges = np.flatnonzero(np.diff(np.concatenate([[True], visible, [True]]).astype(np.int8)))
+    found = []
+    for start, end in zip(edges[0::2].tolist(), edges[1::2].tolist(), strict=True):
+        beside = start - 1 if start else end
+        gone = beside < sequence.n_frames and _at_border(sequence, beside, obj)
+        found.append(Absence(start, end, gone))
+    return found
+
+
+def _at_border(sequence: MaskSequence, frame: int, obj: int) -> bool:
+    x0, y0, x1, y1 = box_xyxy(sequence.mask_edges(frame, obj), sequence.width)
+    reach = BORDER_FRAC * min(sequence.width, sequence.height)
+    return bool(x0 <= reach or y0 <= reach or x1 >= sequence.width - reach or y1 >= sequence.height - reach)
+
+
+def _spool_frames(frames: Iterable[np.ndarray], spool: Spool, last: int) -> Iterator[np.ndarray]:
+    for number, frame in enumerate(frames):
+        if number <= last:
+            spool.append(frame)
+        yield frame
+
+
+class _Search:
+    """Compares the boxes of searched frames with the masks there; what no mask explains is new."""
+
+    def __init__(self, sightings: Mapping[int, Detections]):
+        self.sightings = sightings
+        self.found: list[Found] = []
+
+    def prompt(
+        self, number: int, frame: np.ndarray, masklets: list[Masklet], groups: list[FrameMasks]
+    ) -> np.ndarray:  # fmt: skip
+        """Boxes of new objects on this frame; see `two_way.Prompt`."""
+        seen = self.sightings.get(number)
+        if seen is None or not len(seen):
+            return NO_BOXES
+        nothing = np.zeros((0, *frame.shape[:2]), bool)
+        masks = np.concatenate([nothing, *(group.masks_NHW for group in groups)])
+        own = []
+        for p, (one, masklet) in enumerate(zip(self.found, masklets, strict=True)):
+            one.masklet = masklet
+            if masks[p].any() and not _differ(one.colors, color_histogram(frame, masks[p])):
+                own.append(p)
+        matched, new = compare(seen.boxes_xyxy, masks[own])
+        for d, p in matched:
+            self.found[own[p]].sights.append(_sight(number, seen, d))
+        new = new[: max(0, MAX_MASKLETS - len(self.found))]
+        self.found += [Found(Masklet(number), [_sight(number, seen, d)]) for d in new]
+        return seen.boxes_xyxy[new]
+
+
+def _sight(number: int, seen: Detections, d: int) -> Sight:
+    return Sight(number, seen.labels[d], float(seen.scores[d]))
+
+
+def compare(boxes: np.ndarray, masks: np.ndarray) -> tuple[list[tuple[int, int]], list[int]]:
+    """(box, mask) pairs that are the same object, one to one, and the boxes that no mask explains.
+
+    Args:
+        boxes: (D, 4) xyxy, best first.
+        masks: bool (P, H, W), none empty.
+    """
+    from scipy.optimize import linear_sum_assignment
+
+    if not len(boxes):
+        return [], []
+    if not len(masks):
+        return [], list(range(len(boxes)))
+    held = np.array([_main_box(mask) for mask in masks])
+    overlap = iou_matrix(boxes.astype(np.float64), held)
+    rows, columns = linear_sum_assignment(-np.where(overlap >= SAME_BOX_IOU, overlap, 0.0))
+    pairs = [(int(d), int(p)) for d, p in zip(rows, columns, strict=True) if overlap[d, p] >= SAME_BOX_IOU]
+    known = {d for d, _ in pairs}
+    new = [
+        d
+        for d in range(len(boxes))
+        if d not in known and overlap[d].max() < SAME_BOX_IOU and _covered(boxes[d], masks) < COVERED
+    ]
+    return pairs, new
+
+
+def _covered(box: np.ndarray, masks: np.ndarray) -> float:
+    """Largest share of a box that one mask covers."""
+    x0, y0, x1, y1 = (round(float(edge)) for edge in box)
+    inside = masks[:, max(y0, 0) : max(y1, y0 + 1), max(x0, 0) : max(x1, x0 + 1)]
+    return float(inside.mean(axis=(1, 2)).max()) if inside.size else 0.0
+
+
+def _main_box(mask: np.ndarray) -> tuple[float, float, float, float]:
+    """Box of the largest connected part: a few stray pixels must not hide an object from its box."""
+    import cv2
+
+    _, _, stats, _ = cv2.connectedComponentsWithStats(mask.astype(np.uint8))
+    x, y, w, h, _ = max(stats[1:].tolist(), key=lambda part: part[4])
+    return float(x), float(y), float(x + w), float(y + h)
+
+
+def color_histogram(frame: np.ndarray, mask: np.ndarray) -> np.ndarray:
+    """Share of the masked pixels in each of 4 x 4 x 4 cells of RGB, float16 (64)."""
+    pixels = frame[mask].astype(np.int64) * COLOR_BINS // 256
+    cells = (pixels[:, 0] * COLOR_BINS + pixels[:, 1]) * COLOR_BINS + pixels[:, 2]
+    return (np.bincount(cells, minlength=COLOR_BINS**3) / len(cells)).astype(np.float16)
+
+
+def _differ(a: np.ndarray | None, b: np.ndarray | None, limit: float = OTHER_COLORS) -> bool:
+    """Whether two histograms share less than `limit`; unknown ones do not differ."""
+    return a is not None and b is not None and _alike(a, b) < limit
+
+
+def _alike(a: np.ndarray | None, b: np.ndarray | None) -> float:
+    """Overlap of two histograms, 0 to 1; 0 if one is unknown."""
+    return 0.0 if a is None or b is None else float(np.minimum(a, b).sum())
+
+
+def drop_other_colors(one: Found) -> None:
+    """Remove the masks whose colors are not the object's: it slid onto something else there."""
+    masklet, colors = one.masklet, one.colors
+    for t in [t for t, note in masklet.notes.items() if _differ(colors, note)]:
+        del masklet.edges[t], masklet.notes[t]
+
+
+def join(found: Sequence[Found], n_frames: int) -> list[Found]:
+    """The objects with all masklets of one object joined, earliest first."""
+    kept: list[Found] = []
+    for one in found:
+        same = max(
+            (other for other in kept if _same(other, one, n_frames)),
+            key=lambda other: len(other.masklet.edges), default=None,
+        )  # fmt: skip
+        if same is not None:
+            _absorb(same, one, n_frames)
+            continue
+        for other in kept:
+            _give_back(other, one)
+        kept.append(one)
+    return kept
+
+
+def _same(old: Found, new: Found, n_frames: int) -> bool:
+    """Whether a later masklet continues an earlier one."""
+    if old.seen_on & new.seen_on:
+        return False  # seen side by side: two objects, wherever their masks went
+    if _differ(old.colors, new.colors):
+        return False
+    start = new.masklet.start
+    for span in (range(start), range(start, n_frames)):
+        shared = [t for t in span if t in old.masklet.edges and t in new.masklet.edges]
+        overlap = [iou(old.masklet.at(t), new.masklet.at(t)) for t in shared]
+        if len(shared) >= 2 and float(np.mean(overlap)) >= SAME_MASK_IOU:
+            return True
+    together = sum(t in new.masklet.edges for t in old.masklet.edges)
+    return together <= 1 and old.label == new.label and not _differ(old.colors, new.colors, SAME_COLORS)
+
+
+def _absorb(old: Found, new: Found, n_frames: int) -> None:
+    """Continue `old` with `new`: where both have a mask, the one whose colors are closer to the object's.
+
+    Equal ones: the masks of `new` from its start on, those of `old` before.
+    """
+    ours, theirs, colors = old.masklet, new.masklet, old.colors
+    for t in range(n_frames):
+        if t not in theirs.edges:
+            continue
+        worth = [_alike(colors, held.notes.get(t)) if t in held.edges else -1.0 for held in (ours, theirs)]
+        if worth[1] > worth[0] or (worth[1] == worth[0] and t >= theirs.start):
+            ours.edges[t], ours.scores[t] = theirs.edges[t], theirs.scores.get(t, 0.0)
+            if t in theirs.notes:
+                ours.notes[t] = theirs.notes[t]
+    old.sights += new.sights
+
+
+def _give_back(old: Found, new: Found) -> None:
+    """Remove masks of `new` from before its first sight that are on another object."""
+    for t in [t for t in new.masklet.edges if t < new.masklet.start]:
+        if t in old.masklet.edges and iou(old.masklet.at(t), new.masklet.at(t)) >= SAME_MASK_IOU:
+            del new.masklet.edges[t]
+
+
+def _confirmed(one: Found, sightings: Mapping[int, Detections]) -> bool:
+    """Whether the detector sees it often enough where its mask says it is."""
+    shown = [t for t in sightings if t in one.masklet.edges]
+    return bool(one.masklet.edges) and len(one.seen_on) >= MIN_CONFIRMED * len(shown)

@@ -5,7 +5,7 @@
     python -m benchmarks.drift coverage                               simulated coverage of a slope's interval
 
 Masks are those of a held-out shot of the mini world, played forward and backward: every second clip has the same things
-to show. Each row is one chain of clips with the same text, masks and noise; only the hand-over differs.
+to show. Each column is one chain of clips with the same text, masks and noise; only the hand-over differs.
 """
 
 import argparse
@@ -53,9 +53,8 @@ def load_mini() -> Any:
     return pipeline
 
 
-def extend_chain(pipeline: Any, folder: Path, changed: dict[str, Any], text: str, masks: MaskSequence) -> None:
+def extend_chain(pipeline: Any, folder: Path, options: GenerateOptions, text: str, masks: MaskSequence) -> None:
     """Generate the clips that are still missing."""
-    options = GenerateOptions(**SAMPLING, **changed)
     output = OutputFolder(folder, digest([text, options]), overwrite=True)
     output.video.unlink(missing_ok=True)  # of fewer clips
     generate_long(pipeline, text, masks, options, output)
@@ -63,7 +62,7 @@ def extend_chain(pipeline: Any, folder: Path, changed: dict[str, Any], text: str
 
 def measure_chain(folder: Path, masks: MaskSequence, new_frames: int, metric: MaskMiou) -> dict[str, np.ndarray]:
     """Statistics (K, S), S_m (K) and seam (K - 1) of the clips; stored in the folder."""
-    kept = folder / "figures.json"
+    kept = folder / "clips" / "figures.json"
     known = json.loads(kept.read_text(encoding="utf-8")) if kept.exists() else {"statistics": [], "s_m": [], "seam": []}
     paths = sorted((folder / "clips").glob("*.mp4"))
     last = None
@@ -84,7 +83,7 @@ def measure_chain(folder: Path, masks: MaskSequence, new_frames: int, metric: Ma
     return {name: np.array(value, np.float64) for name, value in known.items()}
 
 
-def chains(n_clips: int, only: list[str]) -> dict[str, dict[str, np.ndarray]]:
+def chains(n_clips: int, only: list[str], mask_guidance: float) -> dict[str, dict[str, np.ndarray]]:
     """Generate and measure one chain per hand-over."""
     pipeline = load_mini()
     kind: Any = SEGMENTERS.get("sam2")
@@ -93,8 +92,9 @@ def chains(n_clips: int, only: list[str]) -> dict[str, dict[str, np.ndarray]]:
     text, masks = sequences(1, pipeline.format, n_clips)[0]
     found = {}
     for name in only or HANDOVERS:
-        folder = CHAINS / name.replace(", ", "-")
-        extend_chain(pipeline, folder, HANDOVERS[name], text, masks)
+        folder = CHAINS / f"mask-guidance-{mask_guidance:g}" / name.replace(", ", "-")
+        options = GenerateOptions(**SAMPLING, **HANDOVERS[name], mask_guidance=mask_guidance)
+        extend_chain(pipeline, folder, options, text, masks)
         found[name] = measure_chain(folder, masks, new_frames, metric)
         print(f"{name}: {len(found[name]['s_m'])} clips", flush=True)
     return found
@@ -122,6 +122,7 @@ def chains_table(found: dict[str, dict[str, np.ndarray]]) -> str:
         ]
         lines.append(f"| {statistic.replace('_', ' ')}, % per 100 clips | " + " | ".join(cells) + " |")
     for title, figure in (
+        ("clips", lambda one: len(one["s_m"])),
         ("spread of the mean color, gray levels", lambda one: one["statistics"][:, :3].std(axis=0).mean()),
         ("distance of the mean color from clip 1, gray levels", lambda one: _distance(one["statistics"][:, :3])),
         ("sharpness, last quarter over clip 1", lambda one: _last_quarter(one["statistics"][:, 7])),
@@ -129,7 +130,7 @@ def chains_table(found: dict[str, dict[str, np.ndarray]]) -> str:
         ("S_m, %", lambda one: 100 * one["s_m"].mean()),
         ("seam", lambda one: one["seam"].mean()),
     ):
-        lines.append(f"| {title} | " + " | ".join(f"{figure(one):.2f}" for one in found.values()) + " |")
+        lines.append(f"| {title} | " + " | ".join(f"{figure(one):.4g}" for one in found.values()) + " |")
     return "\n".join(lines)
 
 
@@ -163,16 +164,18 @@ def main() -> None:
     parser.add_argument("what", choices=["chains", "coverage"])
     parser.add_argument("--clips", type=int, default=128)
     parser.add_argument("--only", nargs="+", choices=list(HANDOVERS), default=[], help="these hand-overs; default: all")
+    parser.add_argument("--mask-guidance", type=float, default=3.0)
     args = parser.parse_args()
     if args.what == "coverage":
         print(coverage())
         return
-    found = chains(args.clips, args.only)
+    found = chains(args.clips, args.only, args.mask_guidance)
     table = chains_table(found)
     RESULTS.mkdir(parents=True, exist_ok=True)
+    out = RESULTS / f"chains-{args.mask_guidance:g}"
     kept = {name: {key: np.round(value, 4).tolist() for key, value in one.items()} for name, one in found.items()}
-    (RESULTS / "chains.md").write_text(table + "\n", encoding="utf-8")
-    (RESULTS / "chains.json").write_text(json.dumps(kept) + "\n", encoding="utf-8")
+    out.with_suffix(".md").write_text(table + "\n", encoding="utf-8")
+    out.with_suffix(".json").write_text(json.dumps(kept) + "\n", encoding="utf-8")
     print(table)
 
 

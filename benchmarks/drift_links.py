@@ -109,12 +109,20 @@ class MeteredPipeline(MVideoPipeline):
     def start(self, fault: Fault | None) -> None:
         """Forget the last chain."""
         self.fault, self.notes = fault, Notes()
+        self.known_masks: dict[bytes, Any] = getattr(self, "known_masks", {})
         self._given: np.ndarray | None = None
 
     def look(self, latents: Any) -> np.ndarray:
         """Frames of the reference VAE, float, 0 to 255, clipped as in a video."""
         video_CTHW = self.decode_latents(latents.to(self.vae.dtype))[0]
         return np.asarray(((video_CTHW.float() + 1) * 127.5).clamp(0, 255).permute(1, 2, 3, 0).cpu().numpy())
+
+    def encode_mask(self, mask: np.ndarray) -> Any:
+        """As in the pipeline; every chain has the same masks, so each is encoded once."""
+        name = mask.tobytes()
+        if name not in self.known_masks:
+            self.known_masks[name] = super().encode_mask(mask)
+        return self.known_masks[name]
 
     def encode_video(self, frames: np.ndarray, height: int | None = None, width: int | None = None) -> Any:
         """As in the pipeline, measured: one frame is the appearance, more are the motion."""

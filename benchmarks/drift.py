@@ -1,6 +1,6 @@
 """Drift of very long videos of the mini model: which hand-over between clips drifts least, and is the meter right?
 
-    OMP_NUM_THREADS=1 python -m benchmarks.drift chains --clips 128   writes benchmarks/results/drift/chains.*
+    OMP_NUM_THREADS=1 python -m benchmarks.drift chains --clips 112   writes benchmarks/results/drift/chains-1.*
     OMP_NUM_THREADS=1 python -m benchmarks.drift chains --clips 900   extends the same chains
     python -m benchmarks.drift coverage                               simulated coverage of a slope's interval
 
@@ -175,9 +175,9 @@ def main() -> None:
     """Command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("what", choices=["chains", "coverage"])
-    parser.add_argument("--clips", type=int, default=128)
+    parser.add_argument("--clips", type=int, default=112)
     parser.add_argument("--only", nargs="+", choices=list(HANDOVERS), default=[], help="these hand-overs; default: all")
-    parser.add_argument("--mask-guidance", type=float, default=3.0)
+    parser.add_argument("--mask-guidance", type=float, default=1.0)
     args = parser.parse_args()
     if args.what == "coverage":
         print(coverage())

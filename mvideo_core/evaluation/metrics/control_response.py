@@ -34,7 +34,7 @@ class ControlResponseOptions(SegmenterOptions):
 
 @METRICS.register("control_response")
 class ControlResponse(Metric):
-    """The control score with the masks of a segmenter, or with those of the manifest (`segmenter` None)."""
+    """The control score with the masks of a segmenter, or with the manifest's (`segmenter` None)."""
 
     Options = ControlResponseOptions
     needs = frozenset({"masks", "interventions"})
@@ -52,10 +52,10 @@ class ControlResponse(Metric):
 
     @classmethod
     def load(cls, options: Any, device: str = "cpu") -> Self:
-        """With weights from disk.
+        """Load the metric with weights from disk.
 
         Raises:
-            ModelError: weights absent. ConfigError: no such segmenter, or options that it does not have.
+            ModelError: weights absent. ConfigError: no such segmenter, or it lacks one of the options.
         """
         return cls(None if options.judge == "silhouettes" else options.load_segmenter(device), options)
 
@@ -63,8 +63,7 @@ class ControlResponse(Metric):
         """The control score of one item; details as `score_control` gives them.
 
         Raises:
-            MediaError: a video or masks of an intervention that are missing or do not fit, or an edit that asks for
-                nothing.
+            MediaError: a video or masks of an intervention are missing or do not fit, or an edit requests nothing.
         """
         for one in video.item.interventions:
             if (absence := absence_of(one.video)) is not None:

@@ -1,7 +1,7 @@
 """Frechet video distance, of the whole frame or of the masked region: one number for all videos of a system.
 
 Each generated video and the source video of its item become one vector each; the score is the distance between the two
-sets of vectors. If the source is longer, only its first seconds count, as many as the video has: the same number of
+sets of vectors. If the source is longer, only its beginning counts, up to the length of the video: the same number of
 frames is sampled from both, so different durations would change the apparent speed.
 
 Networks are VideoMAE or V-JEPA 2 (`weights`), because FVD's own network, I3D, is published as a program that would have

@@ -190,10 +190,11 @@ class ClipRow(Row):
 
 
 class FilterValue(Record):
-    """What one filter measured on a clip."""
+    """What one filter measured on a clip, and its limits."""
 
     name: str
     value: float
+    limits: list[float] = []
 
 
 class Look(Record):

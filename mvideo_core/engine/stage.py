@@ -120,6 +120,16 @@ class StageContext:
         return self.commit(local, name, content_key)
 
 
+class Measured(Protocol):
+    """A value of a row, and the limits that it was compared with."""
+
+    @property
+    def value(self) -> float: ...
+
+    @property
+    def limits(self) -> list[float]: ...
+
+
 @dataclass(frozen=True, slots=True)
 class Chart:
     """A histogram of the report over the rows of a stage, dropped ones included.
@@ -127,14 +137,14 @@ class Chart:
     Attributes:
         title, unit: for the page.
         low, high: range of the bins.
-        values: of one row; [] if it has none.
+        value: of one row; None if it has none. `limits` are marked.
     """
 
     title: str
     unit: str
     low: float
     high: float
-    values: Callable[[Row], Sequence[float]]
+    value: Callable[[Row], Measured | None]
 
 
 class Check(Protocol):

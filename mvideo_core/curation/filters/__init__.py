@@ -3,6 +3,7 @@
 Add one by adding a file with a subclass of `ClipFilter` registered in `CLIP_FILTERS`.
 """
 
+import math
 from typing import Any, ClassVar, NamedTuple
 
 from pydantic import BaseModel
@@ -51,6 +52,10 @@ class ClipFilter:
     def judge(self, value: float) -> Verdict:
         """Compare a value with the options' limit."""
         raise NotImplementedError
+
+    def limits(self) -> list[float]:
+        """The limits that `judge` uses, for the report's histogram."""
+        return sorted({self.judge(value).limit for value in (-math.inf, math.inf)})
 
 
 def at_least(value: float, limit: float) -> Verdict:

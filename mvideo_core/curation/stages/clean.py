@@ -62,7 +62,7 @@ def judge_clip(key: str, samples: ClipSamples, filters: dict[str, ClipFilter]) -
         if (measured := one.measure(samples)) is None:
             continue
         value = round(measured, 5)
-        values.append(FilterValue(name=name, value=value))
+        values.append(FilterValue(name=name, value=value, limits=one.limits()))
         verdict = one.judge(value)
         if drop is None and not verdict.keep:
             drop = name, value, verdict.limit
@@ -75,14 +75,15 @@ def _charts() -> list[Chart]:
     """One histogram per filter, over all clips that came in."""
     kinds = {name: CLIP_FILTERS.get(name) for name in CLIP_FILTERS.names()}
     return [
-        Chart(kind.title, kind.unit, kind.low, kind.high, lambda row, name=name: values_of(row, name))  # type: ignore[misc]
+        Chart(kind.title, kind.unit, kind.low, kind.high, lambda row, name=name: value_of(row, name))  # type: ignore[misc]
         for name, kind in kinds.items()
     ]
 
 
-def values_of(row: Row, name: str) -> list[float]:
-    """What one filter measured on the clip of a row."""
-    return [one.value for one in row.values if one.name == name] if isinstance(row, CleanRow) else []
+def value_of(row: Row, name: str) -> FilterValue | None:
+    """What one filter measured on the clip of a row; None if it was not used."""
+    found = (one for one in row.values if one.name == name) if isinstance(row, CleanRow) else iter(())
+    return next(found, None)
 
 
 def _check(options: CleanOptions) -> None:

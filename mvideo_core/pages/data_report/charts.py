@@ -23,11 +23,17 @@ def histogram_svg(histogram: Histogram) -> Markup:
         )
     low, middle, high = histogram.edges[0], histogram.edges[len(histogram.edges) // 2], histogram.edges[-1]
     ticks = [(0.0, "start", low), (WIDTH / 2, "middle", middle), (float(WIDTH), "end", high)]
+    low_edge, whole = histogram.edges[0], histogram.edges[-1] - histogram.edges[0]
+    lines = "".join(
+        f'<path class="limit" d="M{WIDTH * (limit - low_edge) / whole:.1f} {TOP}V{TOP + room}"/>'
+        for limit in histogram.limits
+        if low_edge <= limit <= histogram.edges[-1]
+    )
     marks = "".join(text(x, HEIGHT - 12, number(value), anchor) for x, anchor, value in ticks)
     label = escape(f"{histogram.name}: {summary(histogram)}")
     return Markup(  # noqa: S704  # every text in it is a number of ours or escaped
         f'<svg viewBox="0 0 {WIDTH} {HEIGHT}" role="img" aria-label="{label}">'
-        f'<g class="bars">{"".join(bars)}</g><path d="M0 {TOP + room}H{WIDTH}"/>{marks}</svg>'
+        f'<g class="bars">{"".join(bars)}</g><path d="M0 {TOP + room}H{WIDTH}"/>{lines}{marks}</svg>'
     )
 
 
@@ -35,9 +41,10 @@ def summary(histogram: Histogram) -> str:
     """One-line summary of a histogram."""
     outside = histogram.below + histogram.above
     beyond = f", {outside:,} outside the range shown" if outside else ""
+    limits = f"; limit {' and '.join(number(limit) for limit in histogram.limits)}" if histogram.limits else ""
     return (
         f"{histogram.total:,} values, mean {number(histogram.mean)}, from {number(histogram.least)} "
-        f"to {number(histogram.most)}{' ' + histogram.unit if histogram.unit else ''}{beyond}"
+        f"to {number(histogram.most)}{' ' + histogram.unit if histogram.unit else ''}{beyond}{limits}"
     )
 
 

@@ -47,6 +47,7 @@ class Bins:
         self.counts = [0] * n_bins
         self.below = self.above = self.total = 0
         self.sum, self.least, self.most = 0.0, math.inf, -math.inf
+        self.limits: set[float] = set()
 
     def add(self, value: float) -> None:
         """Count one value; NaN is a programming error upstream and raises ValueError."""
@@ -69,7 +70,8 @@ class Bins:
         known = {"mean": self.sum / self.total, "least": self.least, "most": self.most} if self.total else {}
         return Histogram(
             name=self.name, unit=self.unit, edges=[self.low + n * width for n in range(len(self.counts) + 1)],
-            counts=self.counts, below=self.below, above=self.above, total=self.total, **known,
+            counts=self.counts, below=self.below, above=self.above, total=self.total,
+            limits=sorted(self.limits), **known,
         )  # fmt: skip
 
 
@@ -127,8 +129,9 @@ class ReportCounter:
             counts.rows += weight
             per_parent[row.parent] += row.status == "ok"
             for chart, bins in self._charts_of(stage):
-                for value in chart.values(row):
-                    bins.add(value)
+                if (measured := chart.value(row)) is not None:
+                    bins.add(measured.value)
+                    bins.limits.update(measured.limits)
             if row.status == "ok":
                 counts.kept += weight
                 self._measure(row)

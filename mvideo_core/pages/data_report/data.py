@@ -60,6 +60,7 @@ class Histogram(Record):
         edges: bin i holds edges[i] <= value < edges[i + 1]; the last bin includes its right edge.
         below, above: number of values outside.
         total, mean, least, most: of all values; the last three are 0 if there are none.
+        limits: values that a rule compares with.
     """
 
     name: str
@@ -72,6 +73,7 @@ class Histogram(Record):
     mean: float = 0.0
     least: float = 0.0
     most: float = 0.0
+    limits: list[float] = []
 
 
 class StageTime(Record):

@@ -56,7 +56,7 @@ def test_right_values_pass(more: dict[str, Any]) -> None:
         ({"profile": "mvideo-9b"}, "'profile': 'mvideo-9b' is not one of ['mini', 'mvideo-2b', "),
         (
             {"overrides": {"detekt": {}}},
-            "'overrides': 'detekt' is not one of ['caption', 'cut', ",
+            "'overrides': 'detekt' is not one of ['caption', 'clean', 'cut', ",
         ),
         (
             {"overrides": {"detect": {"box_threshold": 3}}},

@@ -126,7 +126,7 @@ def test_form_task_flow_and_deployment_follow_from_its_declaration(folder: Path)
 @pytest.mark.parametrize(
     ("old", "new", "message"),
     [
-        ('before="detect"', 'before="nowhere"', "before='nowhere'; allowed: cut, detect, segment, caption"),
+        ('before="detect"', 'before="nowhere"', "before='nowhere'; allowed: cut, clean, detect, segment, caption"),
         ('name="late"', 'name="cut"', "the name is taken"),
         ('name="late"', 'name="run"', "the name is taken"),
         ('reads=("cut",)', 'reads=("segment",)', "reads=('segment',); allowed before detect: source, ingest, cut"),

@@ -12,7 +12,7 @@ import uuid
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from types import MappingProxyType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from mvideo_core.base.errors import StoreError
 
@@ -41,6 +41,35 @@ def write_whole(path: Path, content: str | bytes) -> None:
     """
     with new_file(path) as part:
         part.write_bytes(content.encode("utf-8") if isinstance(content, str) else content)
+
+
+class Note(NamedTuple):
+    """A JSON file written last: the files it vouches for are complete, and made from one request.
+
+    Attributes:
+        path: of the file.
+        key: its field with the digest of everything that decides those files.
+    """
+
+    path: Path
+    key: str = "request"
+
+    def read(self) -> dict[str, Any]:
+        """All fields; {} without a note. Raises OSError, ValueError, TypeError: damaged, or not a JSON object."""
+        return dict(json.loads(self.path.read_bytes())) if self.path.exists() else {}
+
+    def is_of(self, request: str) -> bool:
+        """Whether there is a readable note of this request."""
+        try:
+            return self.read().get(self.key) == request
+        except (OSError, ValueError, TypeError):
+            return False
+
+    def write(self, request: str, **facts: Any) -> dict[str, Any]:
+        """Replace the note, and return its fields. Raises StoreError: the place cannot be written."""
+        fields = {self.key: request, **facts}
+        write_whole(self.path, json.dumps(fields, indent=1) + "\n")
+        return fields
 
 
 def write_tensors(
@@ -106,20 +135,35 @@ def new_file(path: str | os.PathLike[str]) -> Iterator[Path]:
 
 
 @contextlib.contextmanager
-def new_folder(path: str | os.PathLike[str], *, replace: bool = False) -> Iterator[Path]:
+def new_folder(path: str | os.PathLike[str], *, replace: bool = False, synced: bool = False) -> Iterator[Path]:
     """A `work_folder` that becomes `path` when the block ends.
 
     Args:
         replace: remove an existing `path` first; otherwise it must be absent or empty.
+        synced: written through to the disk before and after the rename, so that it also survives a power loss.
 
     Raises:
         StoreError: the place cannot be written.
     """
     with work_folder(path) as part:
         yield part
+        if synced:
+            sync(*part.rglob("*"), part)
         if replace:
             shutil.rmtree(path, ignore_errors=True)
         part.replace(path)
+        if synced:
+            sync(part.parent)
+
+
+def sync(*paths: Path) -> None:
+    """Write files, or the entries of folders, through to the disk."""
+    for path in paths:
+        handle = os.open(path, os.O_RDONLY)
+        try:
+            os.fsync(handle)
+        finally:
+            os.close(handle)
 
 
 @contextlib.contextmanager

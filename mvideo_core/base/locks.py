@@ -14,24 +14,30 @@ POLL_S = 0.2
 
 
 @contextlib.contextmanager
-def file_lock(path: Path, *, shared: bool = False, wait_s: float = 0.0) -> Iterator[None]:
+def file_lock(path: Path, *, shared: bool = False, wait_s: float = 0.0, owner: str = "") -> Iterator[None]:
     """Hold the lock of one file; the file and its folder are created if needed.
 
     Args:
         shared: any number of shared holders at once, but none alongside an exclusive one.
         wait_s: how long to wait for other holders.
+        owner: what the file says about its holder from now on.
 
     Raises:
-        BlockingIOError: another live process, or another thread of this one, still holds it.
+        BlockingIOError: another live process, or another thread of this one, still holds it; its text is the owner.
         StoreError: the file cannot be created, or its file system has no locks.
     """
     deadline = time.monotonic() + wait_s
     with _open_lock(path) as stream:
         while not try_lock(stream, path, shared=shared):
             if time.monotonic() >= deadline:
-                raise BlockingIOError(f"{path} is held by another process")
+                stream.seek(0)
+                raise BlockingIOError(stream.read().strip() or "another live process")
             raise_if_stopped()
             time.sleep(POLL_S)
+        if owner:
+            stream.truncate(0)
+            stream.write(owner)
+            stream.flush()
         yield
 
 
@@ -56,7 +62,8 @@ def try_lock(stream: IO[Any], path: Path, *, shared: bool = False) -> bool:
 def _open_lock(path: Path) -> IO[str]:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        return path.open("a+")  # NFS grants a shared lock only on a file open for reading, too
+        # NFS grants a shared lock only on a file that is open for reading, too.
+        return path.open("a+", encoding="utf-8", errors="replace")
     except OSError as error:
         raise StoreError(
             f"{path}: cannot write this lock file ({error.strerror}); fix permissions or the disk"

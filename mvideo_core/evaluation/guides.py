@@ -5,12 +5,11 @@
 """
 
 import hashlib
-import json
 import os
 from pathlib import Path
 from typing import Any
 
-from mvideo_core.base.disk import write_whole
+from mvideo_core.base.disk import Note
 from mvideo_core.base.options import digest
 from mvideo_core.editing.mask_files import save_masks
 from mvideo_core.evaluation.manifest import EvalItem
@@ -45,18 +44,15 @@ def guide_facts(item: EvalItem, grid: dict[str, Any]) -> str:
 def has_guide(out: Path, item: EvalItem, facts: str) -> bool:
     """Whether the resampled masks exist and were made from the same inputs."""
     path = out / guide_path(item)
-    try:
-        return path.is_file() and json.loads(_note(path).read_text(encoding="utf-8"))["from"] == facts
-    except (OSError, ValueError, KeyError, TypeError):
-        return False
+    return path.is_file() and _note(path).is_of(facts)
 
 
 def keep_guide(out: Path, item: EvalItem, masks: MaskClip, facts: str) -> None:
     """Write the masks, then the note that marks them complete."""
     path = out / guide_path(item)
     save_masks(path, masks.sequence, masks.fps, masks.labels)
-    write_whole(_note(path), json.dumps({"from": facts}) + "\n")
+    _note(path).write(facts)
 
 
-def _note(masks: Path) -> Path:
-    return masks.with_suffix(".from.json")
+def _note(masks: Path) -> Note:
+    return Note(masks.with_suffix(".from.json"), "from")

@@ -1,14 +1,13 @@
 """Video generators: MVideo through this project's code, others through diffusers' own pipelines."""
 
 import importlib.metadata
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
 from mvideo_core.base.devices import default_device
-from mvideo_core.base.disk import write_whole
+from mvideo_core.base.disk import Note
 from mvideo_core.base.errors import ConfigError, MediaError, ModelError
 from mvideo_core.base.options import digest
 from mvideo_core.cogvideox.base import torch_dtype
@@ -142,15 +141,14 @@ class DiffusersMaker:
             "weights_sha256": self.weights_sha256,
             "masks": digest(masks.sequence.to_bytes().hex()) if masks is not None else "",
         }
-        provenance = folder / "provenance.json"
-        if (folder / "video.mp4").is_file() and _request(provenance) == digest(decides):
+        provenance = Note(folder / "provenance.json")
+        if (folder / "video.mp4").is_file() and provenance.is_of(digest(decides)):
             return False
         frames_THWC = self._frames(text, item.seed or 0, masks)
-        provenance.unlink(missing_ok=True)
+        provenance.path.unlink(missing_ok=True)
         write_mp4(frames_THWC, folder / "video.mp4", self.system.fps, crf=CRF)
         versions = {name: importlib.metadata.version(name) for name in ("torch", "diffusers", "transformers")}
-        page = {"request": digest(decides), "decides": decides, "item": item.id, "software": versions}
-        write_whole(provenance, json.dumps(page, indent=1) + "\n")
+        provenance.write(digest(decides), decides=decides, item=item.id, software=versions)
         return True
 
     def grid(self, item: EvalItem) -> dict[str, Any]:
@@ -247,11 +245,3 @@ def _shrunk(area_HW: np.ndarray) -> np.ndarray:
     """Erode by one pixel (4-neighborhood); pixels at the frame's edge count as border."""
     padded = np.pad(area_HW, 1)
     return padded[1:-1, 1:-1] & padded[:-2, 1:-1] & padded[2:, 1:-1] & padded[1:-1, :-2] & padded[1:-1, 2:]
-
-
-def _request(provenance: Path) -> str:
-    """Digest of a finished video's inputs; "" if there is none."""
-    try:
-        return str(json.loads(provenance.read_text(encoding="utf-8"))["request"])
-    except (OSError, ValueError, KeyError, TypeError):
-        return ""

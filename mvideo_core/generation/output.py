@@ -8,17 +8,16 @@ clips/last.npz     the last finished clip (`handover.LastClip`), from which the 
 clips/done.json    the request's digest, and what is finished
 """
 
-import json
 import os
 import zipfile
 import zlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from mvideo_core.base.disk import disk_errors, new_file, write_whole
+from mvideo_core.base.disk import Note, disk_errors, new_file
 from mvideo_core.base.errors import ConfigError, StoreError
 from mvideo_core.media.encode import write_mp4
 
@@ -42,6 +41,7 @@ class OutputFolder:
     def __init__(self, folder: str | os.PathLike[str], request: str, overwrite: bool = False):
         self.folder = Path(folder)
         self.request = request
+        self.note = Note(self.folder / "clips" / "done.json")
         with disk_errors("output folder"):
             for name in ("clips", "conditions"):
                 (self.folder / name).mkdir(parents=True, exist_ok=True)
@@ -102,12 +102,11 @@ class OutputFolder:
         index = self.n_clips
         n_new = write_mp4(arrays["frames"][new], self.clip(index), fps, crf=crf)
         # The previous clip's arrays stay in `last` until the record names this clip; see `_read` for a kill in between.
-        note = {**self.done, "clips": [*self.done["clips"], {"frames": n_new, **facts}]}
         staged = self.folder / "clips" / "next.npz"
         stored: dict[str, Any] = {"index": index, **arrays}
         with new_file(staged) as part:
             np.savez(part, **stored)
-        self._write(note)
+        self.done = self.note.write(self.request, clips=[*self.done["clips"], {"frames": n_new, **facts}])
         staged.replace(self.folder / "clips" / "last.npz")
 
     def finish(self, fps: float) -> Path:
@@ -122,20 +121,14 @@ class OutputFolder:
         join_mp4([self.clip(index) for index in range(self.n_clips)], self.video, fps, n_frames)
         return self.video
 
-    def keep(self, name: str, content: bytes) -> Path:
-        """Write a file of the folder atomically."""
-        target = self.folder / name
-        write_whole(target, content)
-        return target
-
     def _read(self) -> dict[str, Any]:
-        path = self.folder / "clips" / "done.json"
+        path = self.note.path
         if not path.exists():
             return {}
         staged = self.folder / "clips" / "next.npz"
         try:
-            note = dict(json.loads(path.read_text(encoding="utf-8")))
-            newest = len(note["clips"]) - 1
+            note = self.note.read()
+            _, newest = note["request"], len(note["clips"]) - 1
             if not staged.exists():
                 return note
             with np.load(staged) as stored:  # killed near the record: the frames belong to its last clip, or to none
@@ -145,15 +138,8 @@ class OutputFolder:
         staged.replace(self.folder / "clips" / "last.npz") if noted else staged.unlink()
         return note
 
-    def _write(self, note: dict[str, Any]) -> None:
-        self.keep("clips/done.json", (json.dumps(note, indent=1) + "\n").encode())
-        self.done = note
-
     def _clear(self) -> None:
-        for path in self._leftovers():
-            path.unlink()
-
-    def _leftovers(self) -> Iterable[Path]:
-        for folder in ("clips", "conditions"):
-            yield from [path for path in (self.folder / folder).iterdir() if path.is_file()]
-        yield from [path for path in (self.video, self.folder / "provenance.json") if path.exists()]
+        both = [path for name in ("clips", "conditions") for path in (self.folder / name).iterdir()]
+        for path in (*both, self.video, self.folder / "provenance.json"):
+            if path.is_file():
+                path.unlink()

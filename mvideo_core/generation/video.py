@@ -12,6 +12,7 @@ import numpy as np
 from pydantic import Field
 
 from mvideo_core import __version__
+from mvideo_core.base.disk import write_whole
 from mvideo_core.base.options import Options, digest
 from mvideo_core.cogvideox.video_format import VideoFormat
 from mvideo_core.editing.mask_files import save_masks
@@ -77,7 +78,7 @@ def make_video(
     if fresh:
         made = {"clips": clips, "result": result.model_dump(mode="json", exclude={"fresh"})}
         record = {"decides": decides, **(origin or {}), **_machine(loaded), **made}
-        output.keep("provenance.json", (json.dumps(record, indent=1) + "\n").encode())
+        write_whole(output.folder / "provenance.json", json.dumps(record, indent=1) + "\n")
     return result
 
 

@@ -41,21 +41,21 @@ def part_lock(folder: Folder, name: str, wait_s: float = math.inf) -> Iterator[N
         yield
         return
     path, started_s = _path(folder, name), time.monotonic()
+    own = f"process {os.getpid()} on {socket.gethostname()}"
     with contextlib.ExitStack() as held:
         for patience_s in itertools.chain([FIRST_WORD_S], itertools.repeat(NEXT_WORD_S)):
             waited_s = time.monotonic() - started_s
             try:
-                held.enter_context(file_lock(path, wait_s=min(patience_s, max(0.0, wait_s - waited_s))))
+                held.enter_context(file_lock(path, wait_s=min(patience_s, max(0.0, wait_s - waited_s)), owner=own))
                 break
-            except BlockingIOError:
+            except BlockingIOError as owner:
                 waited_s = time.monotonic() - started_s
                 if waited_s >= wait_s:
                     raise StoreError(
-                        f"{name}: {_owner(path)} works on this part (waited {waited_s:.0f} s); stop it, or wait for "
+                        f"{name}: {owner} works on this part (waited {waited_s:.0f} s); stop it, or wait for "
                         "it, then run again"
                     ) from None
-                log.info("%s: waiting for %s, which works on this part (%.0f s)", name, _owner(path), waited_s)
-        path.write_text(f"process {os.getpid()} on {socket.gethostname()}", encoding="utf-8")
+                log.info("%s: waiting for %s, which works on this part (%.0f s)", name, owner, waited_s)
         yield
 
 
@@ -107,11 +107,6 @@ def _after_gc(path: Path, stage: str) -> Iterator[None]:
                 f"stage {stage}: a `mvideo gc` has held its files for an hour; stop it, run again"
             ) from None
         yield
-
-
-def _owner(path: Path) -> str:
-    """The process that last took the lock, in its own words."""
-    return path.read_text(encoding="utf-8", errors="replace").strip() or "another live process"
 
 
 def _path(folder: Folder, name: str) -> Path:

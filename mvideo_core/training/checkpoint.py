@@ -23,9 +23,9 @@ from typing import TYPE_CHECKING, Any
 from pydantic import Field
 
 from mvideo_core.base.digests import file_sha256
-from mvideo_core.base.disk import work_folder, write_tensors, write_whole
+from mvideo_core.base.disk import new_folder, sync, write_tensors, write_whole
 from mvideo_core.base.errors import ConfigError, StoreError
-from mvideo_core.base.locks import try_lock
+from mvideo_core.base.locks import file_lock
 from mvideo_core.base.options import Options, digest
 from mvideo_core.cogvideox.adapter_files import ADAPTER_FOLDER, adapter_tensors
 from mvideo_core.training.course import Change
@@ -112,7 +112,7 @@ def save(checkpoints: Path, trainer: "Trainer", state: State, export: Callable[[
     folder = folder_of(checkpoints, trainer.step)
     for stale in checkpoints.glob(".step-*.part"):
         shutil.rmtree(stale, ignore_errors=True)
-    with work_folder(folder) as part:
+    with new_folder(folder, replace=True, synced=True) as part:
         _write_optimizer(part, trainer)
         export(part, trainer.step)
         files = {str(path.relative_to(part)): path for path in sorted(part.rglob("*")) if path.is_file()}
@@ -124,11 +124,6 @@ def save(checkpoints: Path, trainer: "Trainer", state: State, export: Callable[[
         full = state.model_copy(update=now)
         full = full.model_copy(update={"own_digest": full.content_digest})
         write_whole(part / STATE, full.model_dump_json(indent=1))
-        _sync(part)
-        if folder.exists():
-            shutil.rmtree(folder)
-        part.rename(folder)
-        _sync_folder(checkpoints)
     for old in complete(checkpoints)[:-keep] if keep else []:
         shutil.rmtree(old)
     return folder
@@ -207,7 +202,7 @@ def set_aside(folder: Path, prefix: str = NOT_FINITE) -> Path:
     if aside.exists():
         shutil.rmtree(aside)
     folder.rename(aside)
-    _sync_folder(folder.parent)
+    sync(folder.parent)
     return aside
 
 
@@ -219,16 +214,13 @@ def sole_owner(run: Path) -> Iterator[None]:
         StoreError: another live training writes to this folder.
     """
     run.mkdir(parents=True, exist_ok=True)
-    with (run / LOCK).open("a+") as stream:
-        if not try_lock(stream, run / LOCK):
-            stream.seek(0)
+    with contextlib.ExitStack() as held:
+        try:
+            held.enter_context(file_lock(run / LOCK, owner=str(os.getpid())))
+        except BlockingIOError as owner:
             raise StoreError(
-                f"{run}: another live training (process {stream.read().strip()}) writes here; stop it or use another "
-                "`out`"
-            )
-        stream.truncate(0)
-        stream.write(str(os.getpid()))
-        stream.flush()
+                f"{run}: another live training (process {owner}) writes here; stop it or use another `out`"
+            ) from None
         yield
 
 
@@ -275,21 +267,3 @@ def _is_whole(folder: Path) -> bool:
         return sizes_fit and OPTIMIZER in state.files and folder.name == folder_of(folder.parent, state.step).name
     except (StoreError, OSError):
         return False
-
-
-def _sync(folder: Path) -> None:
-    for path in folder.rglob("*"):
-        if path.is_file():
-            with path.open("rb") as stream:
-                os.fsync(stream.fileno())
-        else:
-            _sync_folder(path)
-    _sync_folder(folder)
-
-
-def _sync_folder(folder: Path) -> None:
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)

@@ -10,6 +10,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from mvideo_core.base.disk import (
+    Note,
     disk_errors,
     new_file,
     new_folder,
@@ -49,6 +50,22 @@ def test_text_and_bytes_replace_what_was_there(tmp_path: Path) -> None:
     write_whole(path, b"\x00\xff")
     assert path.read_bytes() == b"\x00\xff"
     assert list(path.parent.iterdir()) == [path]
+
+
+def test_a_note_is_of_the_request_it_was_written_for(tmp_path: Path) -> None:
+    note = Note(tmp_path / "a" / "done.json")
+    assert (note.read(), note.is_of("one")) == ({}, False)
+    assert note.write("one", clips=[1, 2]) == note.read() == {"request": "one", "clips": [1, 2]}
+    assert (note.is_of("one"), note.is_of("two"), Note(note.path, "from").is_of("one")) == (True, False, False)
+
+
+@pytest.mark.parametrize("content", [b'{"request": "o', b"[1]", b"7", b'{"request": "\xe9"}', b'["request"]'])
+def test_a_damaged_note_is_of_no_request(tmp_path: Path, content: bytes) -> None:
+    note = Note(tmp_path / "done.json")
+    note.path.write_bytes(content)
+    assert not note.is_of("o")
+    with pytest.raises((ValueError, TypeError)):
+        note.read()
 
 
 def test_a_failed_write_leaves_the_old_file_and_no_remains(tmp_path: Path) -> None:

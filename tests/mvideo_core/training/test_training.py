@@ -1,6 +1,7 @@
 """A whole training of the real classes at a tiny size, in this process."""
 
 import json
+import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -180,7 +181,7 @@ def test_a_second_training_in_the_same_folder_is_refused_while_the_first_lives(t
     from mvideo_core.training.checkpoint import sole_owner
 
     options = tiny()
-    with sole_owner(Path(options.out)), pytest.raises(StoreError, match="another live training"):
+    with sole_owner(Path(options.out)), pytest.raises(StoreError, match=rf"live training \(process {os.getpid()}\)"):
         main.train(options)
 
 

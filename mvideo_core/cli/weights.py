@@ -51,7 +51,7 @@ def list_(
             here = f"unusable ({problems[0].path}: {problems[0].text})" if problems else here
         broken |= here not in ("here", "not here")
         names = f"{item.name} ({item.alias})" if item.alias else item.name
-        typer.echo(f"{item.kind:<10} {names:<45} {_size(item, states, online):>14}  {here:<9} {item.licence}")
+        typer.echo(f"{item.kind:<10} {names:<45} {_size(item, states, online):>14}  {here:<9} {item.terms}")
     typer.echo(f"folder: {weights_dir()} (MVIDEO_WEIGHTS sets another)")
     raise typer.Exit(1 if broken else 0)
 

@@ -178,5 +178,12 @@ def _unusable(item: WeightsEntry, state: FileState, not_here: bool) -> str:
     where = f"{item.name} is {'not on this machine' if not_here else 'incomplete'}: {path} {problem}"
     return (
         f"weights: {where}. Run `mvideo weights fetch {item.name}` ({size}from {source}), or copy {place} by hand, or "
-        "set MVIDEO_WEIGHTS to another folder"
+        f"set MVIDEO_WEIGHTS to another folder{_gate(item)}"
     )
+
+
+def _gate(item: WeightsEntry) -> str:
+    if not item.repository or not item.repository.gated:
+        return ""
+    page = f"https://huggingface.co/{item.repository.name}"
+    return f". It is gated ({item.licence}): first accept its terms at {page} and set HF_TOKEN"

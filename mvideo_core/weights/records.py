@@ -50,6 +50,7 @@ class Repository(Record):
         weights: stems of the weight files, see `Needs`; only safetensors, never a pickle.
         also: patterns of more small files, fetched if the repository has them ("*" matches "/", too).
         about_bytes: approximate total of these files, for a list without asking the hub; None if unknown.
+        gated: the hub refuses the files until the publisher's terms are accepted, with a token of that account.
     """
 
     name: str
@@ -59,6 +60,7 @@ class Repository(Record):
     weights: list[str]
     also: list[str] = []
     about_bytes: int | None = None
+    gated: bool = False
 
     def takes(self, path: str, required: list[str]) -> bool:
         """Whether we need a file of the repository."""
@@ -91,6 +93,11 @@ class WeightsEntry(Record):
     files: list[WeightsFile]
     expects: dict[str, dict[str, Any]] = {}
     base: str = ""
+
+    @property
+    def terms(self) -> str:
+        """The license, and whether the files are gated."""
+        return f"{self.licence}, gated" if self.repository and self.repository.gated else self.licence
 
     @property
     def folder(self) -> Path:

@@ -15,7 +15,7 @@ from mvideo_core.masks import MaskSequence, MaskWriter
 from mvideo_core.media.decode import read_frames
 from mvideo_core.perception.detection.base import Detections
 from mvideo_core.perception.segmentation import SEGMENTERS
-from mvideo_core.perception.segmentation.base import reporting
+from mvideo_core.perception.segmentation.base import reporting, with_phrases
 from mvideo_core.perception.segmentation.discovery import Discovery, Found, absences, discover
 from mvideo_core.perception.segmentation.gate import SegmentOptions, object_stats
 from mvideo_core.perception.segmentation.two_way import Spool
@@ -71,7 +71,7 @@ class SegmentWorker(Worker):
         boxes_xyxy = np.asarray(boxes.boxes_xyxy, np.float32)
         writer = MaskWriter(len(boxes.labels), clip.height, clip.width)
         scores: list[np.ndarray] = []
-        masks = self.segmenter.propagate(frames, clip.height, clip.width, boxes_xyxy)
+        masks = with_phrases(self.segmenter, boxes.labels).propagate(frames, clip.height, clip.width, boxes_xyxy)
         for found in heeding(reporting(masks, clip.key, clip.n_frames)):
             writer.append(found.masks_NHW)
             scores.append(found.scores_N)
@@ -83,9 +83,8 @@ class SegmentWorker(Worker):
         sightings = {number: _boxes_on(boxes, number) for number in boxes.searched}
         frames = read_frames(self.context.local(clip.clip))
         with Spool(clip.height, clip.width, self.context.scratch) as spool:
-            return discover(
-                self.segmenter, frames, spool, clip.height, clip.width, sightings, clip.key, clip.n_frames
-            )  # fmt: skip
+            segmenter = with_phrases(self.segmenter, boxes.labels)
+            return discover(segmenter, frames, spool, clip.height, clip.width, sightings, clip.key, clip.n_frames)
 
 
 def _boxes_on(row: DetectionRow, frame: int) -> Detections:

@@ -1,4 +1,5 @@
-"""Mask propagation: SAM2 from the sam2 package ("sam2") or transformers ("transformers-sam2"), and the quality gate.
+"""Mask propagation: SAM2 from the sam2 package ("sam2") or transformers ("transformers-sam2"), EdgeTAM ("edgetam"),
+SAM 3 ("sam3", by phrases), and the quality gate.
 
 from mvideo_core.perception.segmentation import SEGMENTERS
 segmenter = SEGMENTERS.get("sam2").load(options, device="cpu")

@@ -99,6 +99,11 @@ def check_frame(frame: np.ndarray, index: int, height: int, width: int) -> np.nd
     return frame
 
 
+def with_phrases(segmenter: Any, phrases: Iterable[str]) -> Any:
+    """The segmenter, set to look for these phrases if it works by phrases; any other unchanged."""
+    return segmenter.with_phrases(phrases) if hasattr(segmenter, "with_phrases") else segmenter
+
+
 def reporting(found: Iterable[T], name: str, n_frames: int = 0, every_s: float = 15.0) -> Iterator[T]:
     """Pass the masks through and log the number of finished frames every few seconds.
 

@@ -1,4 +1,5 @@
-"""SAM2 video propagation with transformers' `Sam2VideoModel`, the maintained implementation, as an option.
+"""SAM2 video propagation with transformers' `Sam2VideoModel`, the maintained implementation, as an option, and the base
+of models with the same interface.
 
 Takes the same weights as "sam2" (converted on load) or a folder in transformers' own format. It tracks object by
 object; the session is pruned after each frame because transformers keeps every frame and every output.
@@ -33,7 +34,8 @@ from mvideo_core.weights.reading import RAISED_BY_LOADERS, plain_words
 
 if TYPE_CHECKING:
     import torch
-    from transformers import Sam2VideoModel
+
+SAM2_TYPES = ("sam2_video", "sam2")
 
 
 class TransformersSam2Options(Options):
@@ -46,54 +48,27 @@ class TransformersSam2Options(Options):
     arch: str = Field(default="", description="architecture of a checkpoint file, if its name does not show it")
 
 
-@SEGMENTERS.register("transformers-sam2")
-class TransformersSam2Segmenter:
-    """Boxes on the first frame -> masks of all frames, with a `Sam2VideoModel`.
+class TransformersVideoSegmenter:
+    """Boxes on the first frame -> masks of all frames, with a video model of transformers that has SAM2's interface.
+
+    A subclass sets the session class of its model and adds `load` and `tiny`.
 
     Args:
         model: the network in eval mode; moved to `device`.
         model_name, weights_sha256: for the row.
     """
 
-    Options: ClassVar[type[Options]] = TransformersSam2Options
+    session_class: ClassVar[str]
 
-    def __init__(
-        self,
-        model: "Sam2VideoModel",
-        device: str = "cpu",
-        model_name: str = "transformers-sam2",
-        weights_sha256: str = "",
-    ):
+    def __init__(self, model: Any, device: str = "cpu", model_name: str = "", weights_sha256: str = ""):
         self.device = device
-        self.model: Any = model.eval()
+        self.model = model.eval()
         self.model.to(device)
         self.model_name = model_name
         self.weights_sha256 = weights_sha256
         self._ious: list[torch.Tensor] = []
         # The model computes the predicted IoU but does not return it.
         model.mask_decoder.register_forward_hook(lambda _module, _args, out: self._ious.append(out[1]))
-
-    @classmethod
-    def load(cls, options: TransformersSam2Options, device: str = "cpu") -> Self:
-        """Load the segmenter with weights from disk; nothing is downloaded.
-
-        Raises:
-            ModelError: weights missing, unreadable, or not supported by transformers.
-        """
-        path = Path(weights_path(options.weights))
-        if _is_transformers_folder(path):
-            model = _read_folder(path)
-            return cls(model, device, f"transformers-sam2/{path.name}", file_sha256(path / "model.safetensors"))
-        network, name, sha256 = load_predictor(path, options.arch)
-        return cls(to_transformers(network), device, f"transformers-sam2/{name}", sha256)
-
-    @classmethod
-    def tiny(cls, seed: int = 0) -> Self:
-        """The random weights of `Sam2Segmenter.tiny(seed)`, converted."""
-        return cls(
-            to_transformers(build_predictor(PUBLIC[0], tiny_arch(), seed=seed)),
-            model_name="transformers-sam2/random-tiny",
-        )
 
     def propagate(
         self, frames: Iterable[np.ndarray], height: int, width: int, boxes_xyxy: np.ndarray
@@ -140,17 +115,8 @@ class TransformersSam2Segmenter:
     def _session(self, boxes: np.ndarray, height: int, width: int, n_frames: int) -> Any:
         """A session with one box prompt per object on frame 0."""
         import torch
-        from transformers.models.sam2_video.modeling_sam2_video import Sam2VideoInferenceSession
 
-        class Session(Sam2VideoInferenceSession):
-            """Takes the length from the stream, not from the frames still in memory."""
-
-            @property
-            def num_frames(self) -> int:
-                return n_frames
-
-        session = Session(video_height=height, video_width=width, dtype=torch.float32, inference_device=self.device,
-                          inference_state_device=self.device, video_storage_device=self.device)  # fmt: skip
+        session = open_session(self.session_class, height, width, self.device, n_frames)
         side = self.model.image_size
         points = torch.from_numpy(boxes.reshape(-1, 1, 1, 2, 2) * np.array([side / width, side / height], np.float32))
         for obj in range(len(boxes)):
@@ -174,22 +140,78 @@ class TransformersSam2Segmenter:
             tracked.pop(frame - 1, None)
 
 
-def _is_transformers_folder(path: Path) -> bool:
-    config = path / "config.json"
+@SEGMENTERS.register("transformers-sam2")
+class TransformersSam2Segmenter(TransformersVideoSegmenter):
+    """Boxes on the first frame -> masks of all frames, with a `Sam2VideoModel`."""
+
+    Options: ClassVar[type[Options]] = TransformersSam2Options
+    session_class = "Sam2VideoInferenceSession"
+
+    @classmethod
+    def load(cls, options: TransformersSam2Options, device: str = "cpu") -> Self:
+        """Load the segmenter with weights from disk; nothing is downloaded.
+
+        Raises:
+            ModelError: weights missing, unreadable, or not supported by transformers.
+        """
+        path = Path(weights_path(options.weights))
+        if model_type(path) in SAM2_TYPES:
+            model, sha256 = load_folder(path, "Sam2VideoModel", SAM2_TYPES)
+            return cls(model, device, f"transformers-sam2/{path.name}", sha256)
+        network, name, sha256 = load_predictor(path, options.arch)
+        return cls(to_transformers(network), device, f"transformers-sam2/{name}", sha256)
+
+    @classmethod
+    def tiny(cls, seed: int = 0) -> Self:
+        """The random weights of `Sam2Segmenter.tiny(seed)`, converted."""
+        return cls(
+            to_transformers(build_predictor(PUBLIC[0], tiny_arch(), seed=seed)),
+            model_name="transformers-sam2/random-tiny",
+        )
+
+
+def open_session(class_name: str, height: int, width: int, device: str, n_frames: int) -> Any:
+    """An inference session of transformers for a stream of `n_frames`."""
+    import torch
+    import transformers
+
+    base = getattr(transformers, class_name)
+    # The length is the stream's, not the number of frames still in memory.
+    session_class = type("Session", (base,), {"num_frames": property(lambda _session: n_frames)})
+    return session_class(video_height=height, video_width=width, dtype=torch.float32, inference_device=device,
+                         inference_state_device=device, video_storage_device=device)  # fmt: skip
+
+
+def model_type(folder: Path) -> str:
+    """`model_type` of a folder in transformers' format; "" for anything else."""
+    config = folder / "config.json"
     if not config.is_file():
-        return False
+        return ""
     try:
         content = json.loads(config.read_text(encoding="utf-8"))
     except ValueError as error:
         raise ModelError(f"{config}: not JSON: {error}") from None
-    return isinstance(content, dict) and content.get("model_type") in ("sam2_video", "sam2")
+    return str(content.get("model_type", "")) if isinstance(content, dict) else ""
 
 
-def _read_folder(path: Path) -> "Sam2VideoModel":
-    from transformers import Sam2VideoModel
+def load_folder(folder: Path, class_name: str, types: tuple[str, ...]) -> tuple[Any, str]:
+    """A model of transformers and the SHA-256 of its weights file; every weight must be there.
 
+    Raises:
+        ModelError: another kind of model, unreadable, or weights that do not match config.json.
+    """
+    import transformers
+
+    if (seen := model_type(folder)) not in types:
+        raise ModelError(f"{folder}: config.json has model_type {seen!r}; this segmenter needs {types[0]!r}")
     try:
-        model: Sam2VideoModel = Sam2VideoModel.from_pretrained(path, local_files_only=True, use_safetensors=True)
+        model, report = getattr(transformers, class_name).from_pretrained(
+            folder, local_files_only=True, use_safetensors=True, output_loading_info=True
+        )
     except RAISED_BY_LOADERS as error:
-        raise ModelError(f"{path}: cannot be read as a transformers SAM2 video model: {plain_words(error)}") from None
-    return model
+        raise ModelError(f"{folder}: cannot be read as a transformers {types[0]} model: {plain_words(error)}") from None
+    for problem in ("missing_keys", "mismatched_keys"):
+        if report[problem]:
+            names = ", ".join(sorted(map(str, report[problem]))[:4])
+            raise ModelError(f"{folder}: the weights do not match its config.json: {problem} {names}; copy it again")
+    return model, file_sha256(folder / "model.safetensors")

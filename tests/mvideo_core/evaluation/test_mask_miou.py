@@ -231,7 +231,7 @@ def test_missing_weights_and_unknown_choices_are_told_apart(tmp_path):
         MaskMiou.load(MaskMiouOptions(segmenter_options={"weights": str(tmp_path / "none")}))
     with pytest.raises(ConfigError, match="segmenter_options"):
         MaskMiou.load(MaskMiouOptions(segmenter_options={"weight": "mini"}))
-    with pytest.raises(ConfigError, match="known: sam2, transformers-sam2"):
+    with pytest.raises(ConfigError, match="known: edgetam, sam2, sam3, transformers-sam2"):
         MaskMiou.load(MaskMiouOptions(segmenter="sam9"))
     tracking = MaskMiou(Sam2Segmenter.tiny(), MaskMiouOptions(prompt="first_frame_track"))
     found = tracking.score(video(discs(3), discs(3)))

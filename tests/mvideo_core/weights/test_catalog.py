@@ -101,3 +101,18 @@ def command():
     app = typer.Typer()
     weights_commands.add_to(app)
     return app
+
+
+def test_gated_weights_say_so_with_their_license(tmp_path):
+    shown = CliRunner().invoke(weights_commands.weights_app, ["list"]).output
+    lines = {line.split()[1]: line for line in shown.splitlines() if line.startswith("segmenter")}
+    assert lines["sam3"].endswith("SAM License, gated")
+    assert lines["edgetam"].endswith("not here  Apache-2.0")
+    with pytest.raises(ModelError) as caught:
+        find("sam3", kind="segmenter")
+    assert str(caught.value).endswith(
+        ". It is gated (SAM License): first accept its terms at https://huggingface.co/facebook/sam3 and set HF_TOKEN"
+    )
+    with pytest.raises(ModelError) as caught:
+        find("edgetam", kind="segmenter")
+    assert "gated" not in str(caught.value)

@@ -90,4 +90,4 @@ def test_no_boxes_and_bad_frames():
     ] * 5
     with pytest.raises(MediaError, match="frame 0"):
         list(ours.propagate([np.zeros((3, 3, 3), np.uint8)], HEIGHT, WIDTH, BOXES))
-    assert SEGMENTERS.names() == ["sam2", "transformers-sam2"]
+    assert SEGMENTERS.names() == ["edgetam", "sam2", "sam3", "transformers-sam2"]

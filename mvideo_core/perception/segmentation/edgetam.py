@@ -57,14 +57,15 @@ class EdgeTamSegmenter(TransformersVideoSegmenter):
         return cls(model, model_name="edgetam/random-tiny")
 
 
-def tiny_config(side: int = 64, width: int = 32) -> "EdgeTamVideoConfig":
-    """Every part of the public network, at a small input and with few channels."""
+def tiny_config(side: int = 64, width: int = 64) -> "EdgeTamVideoConfig":
+    """Every part of the public network, small; transformers fixes the memory at 64 channels."""
     from transformers import EdgeTamVideoConfig
 
     sizes = [side // 4, side // 8, side // 16]
     backbone = {
         "model_type": "timm_wrapper",
         "architecture": "repvit_m1",
+        "num_classes": 2,
         "model_args": {
             "in_chans": 3,
             "features_only": True,
@@ -99,12 +100,9 @@ def tiny_config(side: int = 64, width: int = 32) -> "EdgeTamVideoConfig":
         memory_attention_rope_k_sizes=[2, 2],
         perceiver_resampler_num_latents=4,
         perceiver_resampler_num_latents_2d=4,
-        perceiver_resampler_hidden_size=16,
         perceiver_resampler_mlp_intermediate_size=32,
-        perceiver_resampler_attention_head_dim=16,
         perceiver_resampler_num_layers=1,
         memory_encoder_hidden_size=width,
-        memory_encoder_output_channels=16,
         mask_downsampler_embed_dim=width,
         memory_fuser_intermediate_dim=32,
         memory_fuser_embed_dim=width,

@@ -85,7 +85,7 @@ class Sam3Segmenter:
         self.tokenizer, self.options, self.device = tokenizer, options, device
         self.model_name, self.weights_sha256 = model_name, weights_sha256
         self.phrases = tuple(options.phrases)
-        self._new_object_score = float(model.new_det_thresh)
+        self._new_object_score = float(model.config.new_det_thresh)
         self._ious: list[torch.Tensor] = []
         # The model computes the predicted IoU but does not return it.
         model.tracker_model.mask_decoder.register_forward_hook(lambda _module, _args, out: self._ious.append(out[1]))
@@ -264,7 +264,7 @@ def _bounds(mask_HW: np.ndarray) -> tuple[int, int, int, int]:
     return (int(xs[0]), int(ys[0]), int(xs[-1]) + 1, int(ys[-1]) + 1) if len(xs) else (0, 0, 0, 0)
 
 
-def tiny_config(side: int = 112, width: int = 32, n_queries: int = 4) -> "Sam3VideoConfig":
+def tiny_config(side: int = 112, width: int = 64, n_queries: int = 4) -> "Sam3VideoConfig":
     """Every part of the public network, at a small input and with few channels; every query is an object."""
     from transformers import Sam3VideoConfig
 
@@ -332,7 +332,6 @@ def _tiny_tracker(vision: dict[str, Any], side: int, width: int) -> dict[str, An
         "memory_attention_num_layers": 1,
         "memory_attention_feed_forward_hidden_size": 32,
         "memory_encoder_hidden_size": width,
-        "memory_encoder_output_channels": 16,
         "mask_downsampler_embed_dim": width,
         "memory_fuser_embed_dim": width,
         "memory_fuser_intermediate_dim": 32,

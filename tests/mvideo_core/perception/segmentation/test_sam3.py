@@ -50,14 +50,14 @@ def test_equals_transformers_with_the_whole_clip_in_memory(n_frames, config):
     ours = build(Sam3Options(phrases=["dog"], match_iou=0), **config)
     frames = moving_squares(n_frames)
     got = list(ours.propagate(iter(frames), HEIGHT, WIDTH, BOXES[:1]))
-    ours.model.new_det_thresh = 0.0
     pixels = torch.cat([normalize_frame(frame, 112, "cpu") for frame in frames])
     stock = Sam3VideoInferenceSession(video=pixels, video_height=HEIGHT, video_width=WIDTH)
     text = ours.tokenizer("dog", padding="max_length", max_length=32, return_tensors="pt")
     number = stock.add_prompt("dog")
     stock.prompt_input_ids[number], stock.prompt_attention_masks[number] = text.input_ids, text.attention_mask
     for t, mine in enumerate(got):
-        out = ours.model(stock, frame_idx=t)
+        ours.model.new_det_thresh = 0.0 if t == 0 else 2.0
+        out = ours.model(stock, frame=pixels[t][None], frame_idx=t)
         logits = torch.nn.functional.interpolate(out.obj_id_to_mask[0][None], size=(HEIGHT, WIDTH), mode="bilinear")
         np.testing.assert_array_equal(mine.masks_NHW[0], (logits[0, 0] > 0).numpy())
         assert 0 <= mine.scores_N[0] <= out.obj_id_to_tracker_score[0] + 1e-6

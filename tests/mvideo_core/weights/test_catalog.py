@@ -115,4 +115,4 @@ def test_gated_weights_say_so_with_their_license(tmp_path):
     )
     with pytest.raises(ModelError) as caught:
         find("edgetam", kind="segmenter")
-    assert "gated" not in str(caught.value)
+    assert "It is gated" not in str(caught.value)

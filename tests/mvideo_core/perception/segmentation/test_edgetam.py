@@ -91,7 +91,7 @@ def test_missing_weights_name_repository_and_folder(tmp_path, monkeypatch):
         EdgeTamSegmenter.load(EdgeTamOptions())
     message = str(caught.value)
     assert "\n" not in message
-    assert "gated" not in message
+    assert "It is gated" not in message
     assert "https://huggingface.co/yonigozlan/EdgeTAM-hf" in message
     assert str(tmp_path / "edgetam") in message
     with pytest.raises(ConfigError, match="not a segmenter"):

@@ -57,7 +57,7 @@ class EdgeTamSegmenter(TransformersVideoSegmenter):
         return cls(model, model_name="edgetam/random-tiny")
 
 
-def tiny_config(side: int = 64, width: int = 64) -> "EdgeTamVideoConfig":
+def tiny_config(side: int = 64, width: int = 128) -> "EdgeTamVideoConfig":
     """Every part of the public network, small; transformers fixes the memory at 64 channels."""
     from transformers import EdgeTamVideoConfig
 

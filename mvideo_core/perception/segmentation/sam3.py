@@ -264,7 +264,7 @@ def _bounds(mask_HW: np.ndarray) -> tuple[int, int, int, int]:
     return (int(xs[0]), int(ys[0]), int(xs[-1]) + 1, int(ys[-1]) + 1) if len(xs) else (0, 0, 0, 0)
 
 
-def tiny_config(side: int = 112, width: int = 64, n_queries: int = 4) -> "Sam3VideoConfig":
+def tiny_config(side: int = 112, width: int = 128, n_queries: int = 4) -> "Sam3VideoConfig":
     """Every part of the public network, at a small input and with few channels; every query is an object."""
     from transformers import Sam3VideoConfig
 

@@ -28,7 +28,7 @@ def test_equals_transformers_with_the_whole_clip_in_memory(segmenter, n_frames):
     steps = list(segmenter.steps(iter(frames), HEIGHT, WIDTH, BOXES))
     side = segmenter.model.image_size
     pixels = torch.cat([normalize_image(frame, side, "cpu") for frame in frames])
-    stock = EdgeTamVideoInferenceSession(video=pixels, video_height=HEIGHT, video_width=WIDTH)
+    stock = EdgeTamVideoInferenceSession(video=pixels, video_height=HEIGHT, video_width=WIDTH, dtype=torch.float32)
     for obj, box in enumerate(BOXES):
         corners = torch.tensor(box.reshape(1, 1, 2, 2) * [side / WIDTH, side / HEIGHT], dtype=torch.float32)
         point = {"point_coords": corners, "point_labels": torch.tensor([[[2, 3]]], dtype=torch.int32)}

@@ -1,7 +1,7 @@
-"""Track objects that are first seen on any frame, forwards and backwards; memory does not grow with the clip's frames.
+"""Track objects that are first seen on any frame, forwards and backwards.
 
 Each group of objects that start on one frame is one `Segmenter.propagate`; all groups read the same stream in step.
-Frames for the way back wait on disk, masks are kept as runs.
+Frames for the way back wait on disk. Masks are kept in memory, as runs, until the clip ends.
 """
 
 import tempfile

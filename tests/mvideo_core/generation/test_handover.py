@@ -42,14 +42,17 @@ def test_matched_frames_have_the_first_clips_moments_and_the_first_clip_is_kept(
 
 
 def test_latents_have_the_shapes_of_encoded_frames() -> None:
-    """Shapes are (1, 1, C, 4, 8) and, at half the size, (1, 3, C, 2, 4); constant channels stay constant."""
+    """Shapes are (1, 1, C, 4, 8) and, at half the size, (1, 3, C, 2, 4); constant channels stay constant.
+
+    Appearance is the last latent frame, which is 2 higher than the first.
+    """
     options = GenerateOptions(handover="latents")
-    levels = torch.arange(16.0)[None, None, :, None, None]
+    levels = torch.arange(16.0)[None, None, :, None, None] + torch.arange(3.0)[None, :, None, None, None]
     latents = levels.expand(1, 3, 16, 4, 8)
     appearance, motion = LastClip.of(frames(100), latents, options, None).history(options, GRID)
     assert appearance.shape == (1, 1, 16, 4, 8)
     assert motion.shape == (1, 3, 16, 2, 4)
-    assert torch.equal(appearance, latents[:, -1:])
+    assert torch.equal(appearance, (latents[:, :1] + 2))
     assert torch.allclose(motion, levels.expand(1, 3, 16, 2, 4))
 
 

@@ -77,7 +77,11 @@ class DatasetFiles:
         try:
             if self._local:
                 with self._lock:
-                    content = _read_at(self._descriptor(path), offset_bytes, size_bytes)
+                    descriptor = os.dup(self._descriptor(path))
+                try:
+                    content = _read_at(descriptor, offset_bytes, size_bytes)
+                finally:
+                    os.close(descriptor)
             else:
                 with remote_errors(self.root, f"reading {path}"):
                     end_bytes = offset_bytes + size_bytes

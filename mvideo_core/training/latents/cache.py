@@ -5,7 +5,6 @@ Shape letters: K sloppy masks, F latent frames, C channels, H, W latent sides, L
 
 import hashlib
 import os
-import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -79,7 +78,6 @@ class LatentDataset:
         transform: Callable[[LatentSample], Any] | None = None,
     ):
         self.files = DatasetFiles(root)
-        self._of_thread = threading.local()
         self.info = read_info(self.files)
         self.split, self.transform = split, transform
         if expect is not None:
@@ -112,12 +110,6 @@ class LatentDataset:
     def __getitem__(self, index: int) -> Any:
         sample = self.get(int(index))
         return sample if self.transform is None else self.transform(sample)
-
-    def __getstate__(self) -> dict[str, Any]:
-        return {name: value for name, value in self.__dict__.items() if name != "_of_thread"}
-
-    def __setstate__(self, state: dict[str, Any]) -> None:
-        self.__dict__.update(state, _of_thread=threading.local())
 
     def get(self, index: int) -> LatentSample:
         """Window `index`, before `transform`.
@@ -171,13 +163,7 @@ class LatentDataset:
 
     def _content(self, index: int, member: str) -> bytes:
         start, size = self._column(f"{member}offset_bytes", index), self._column(f"{member}size_bytes", index)
-        return self._thread_files().read_range(self._shard(index), start, size)
-
-    def _thread_files(self) -> DatasetFiles:
-        """Open files for this thread alone: DatasetFiles closes the oldest, which another thread may be reading."""
-        if not hasattr(self._of_thread, "files"):
-            self._of_thread.files = DatasetFiles(self.files.root)
-        return self._of_thread.files  # type: ignore[no-any-return]
+        return self.files.read_range(self._shard(index), start, size)
 
     def _member_shapes(self) -> dict[str, tuple[int, ...]]:
         """Shape of every tensor that a window can have, by name."""

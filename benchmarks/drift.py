@@ -115,7 +115,8 @@ def trends_of(chain: dict[str, np.ndarray]) -> dict[str, Trend]:
         for name, values_K in zip(STATISTICS, chain["statistics"].T, strict=True)
     }
     thinned = fit_trend(chain["s_m"])
-    return statistics | {"S_m": Trend(*(one / MASKS_EVERY if one is not None else None for one in thinned))}
+    low, high = (None if end is None else end / MASKS_EVERY for end in (thinned.low, thinned.high))
+    return statistics | {"S_m": Trend(thinned.slope / MASKS_EVERY, low, high)}
 
 
 def chains_table(found: dict[str, dict[str, np.ndarray]]) -> str:

@@ -21,6 +21,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from benchmarks import regression
 from benchmarks.drawing import Film, draw_film, open_film
 from mvideo_core.media.ffmpeg import ffmpeg_path
 
@@ -61,7 +62,7 @@ def run_all(
         video: file for cutting and extraction instead of the rendered film.
         on_measured: called with the report after each measurement.
     """
-    report: dict[str, Any] = {"date": _now(), "machine": machine(), "measurements": {}}
+    report: dict[str, Any] = {"date": now(), "machine": machine(), "measurements": {}}
     sizes = sizes or {}
     with tempfile.TemporaryDirectory(prefix="mvideo-bench-") as folder:
         film = _film(names, Path(folder), video, sizes.get("film", {}))
@@ -75,7 +76,7 @@ def run_all(
 
 def _one(name: str, given: dict[str, Any]) -> dict[str, Any]:
     """One measurement with its date, how long it took, the machine's load before and after, and its goals judged."""
-    date, load, start_s = _now(), os.getloadavg()[0], time.perf_counter()
+    date, load, start_s = now(), os.getloadavg()[0], time.perf_counter()
     measured: dict[str, Any] = importlib.import_module(f"benchmarks.{name}").measure(**given)
     measured["reached"] = {goal: holds(measured[goal], limit) for goal, limit in measured["goals"].items()}
     took_s = round(time.perf_counter() - start_s, 1)
@@ -123,10 +124,14 @@ def table(report: Mapping[str, Any]) -> Iterator[str]:
 def summary(report: Mapping[str, Any], path: Path) -> str:
     """The last line."""
     reached = [met for one in report["measurements"].values() for met in one["reached"].values()]
-    return f"make bench: {sum(reached)} of {len(reached)} goals reached, {path}"
+    compared = report.get("compared")
+    worse = sum(one["verdict"] == "worse" for one in compared["changes"]) if compared else 0
+    against = f", {worse} worse than in {compared['with']}" if compared else ""
+    return f"make bench: {sum(reached)} of {len(reached)} goals reached{against}, {path}"
 
 
-def _now() -> str:
+def now() -> str:
+    """UTC, to the second."""
     return datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
 
 
@@ -166,7 +171,9 @@ def main() -> None:
 
     run_all(names, video=args.video, on_measured=write)
     report = json.loads(args.out.read_text())
-    print("\n".join(table(report)))
+    lines = list(regression.report("data", report))
+    args.out.write_text(json.dumps(report, indent=1) + "\n")
+    print("\n".join([*table(report), *lines]))
     print(summary(report, args.out))
 
 

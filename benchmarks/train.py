@@ -26,7 +26,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from benchmarks.data import holds, machine, summary, table
+from benchmarks import regression
+from benchmarks.data import holds, machine, now, summary, table
 from benchmarks.diffusers_loop import DiffusersLoop
 from benchmarks.timing import cpus, interleave, ratio, spread, walls
 from mvideo_core.base.devices import default_device
@@ -224,11 +225,11 @@ def main() -> None:
     args = parser.parse_args()
     measured = measure(args.size, args.batch, args.rounds, args.device, args.rank, json.loads(args.execution))
     measured["reached"] = {goal: holds(measured[goal], limit) for goal, limit in measured["goals"].items()}
-    date = time.strftime("%Y-%m-%dT%H:%M:%S+00:00", time.gmtime())
-    report = {"date": date, "machine": machine(), "measurements": {f"train {args.size}": measured}}
+    report = {"date": now(), "machine": machine(), "measurements": {f"train {args.size}": measured}}
+    lines = list(regression.report("train", report))
     args.out.parent.mkdir(parents=True, exist_ok=True)
     args.out.write_text(json.dumps(report, indent=1) + "\n")
-    print("\n".join(table(report)))
+    print("\n".join([*table(report), *lines]))
     print(summary(report, args.out))
 
 

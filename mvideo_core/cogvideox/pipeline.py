@@ -258,9 +258,8 @@ class MVideoPipeline(CogVideoXPipeline):
         Args:
             prompt: text; None if `prompt_embeds` (1, L, C) is passed.
             mask: (T, H, W) bool or integer, T = clip_frames; None: no mask, which differs from an empty one.
-            appearance_frame: (H, W, 3) uint8, last frame of the previous clip; None for a first clip.
-            motion_frames: (T, H, W, 3) uint8, the previous clip, T = 8n + 1; downscaled here. None for a first clip.
-                Both also as scaled latents: (1, 1, C, h, w), and (1, F, C, h, w) at low resolution.
+            appearance_frame: (H, W, 3) uint8, or scaled latents (1, 1, C, h, w): the previous clip's last frame.
+            motion_frames: (T, H, W, 3) uint8, T = 8n + 1, downscaled here, or low-resolution latents (1, F, C, h, w).
             negative_prompt: what the text guidance steers away from.
             num_inference_steps: preferably a divisor of the schedule's length (1000).
             guidance_scale: on the text; 1 turns it off and halves the cost.

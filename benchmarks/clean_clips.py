@@ -41,13 +41,13 @@ class Fault(NamedTuple):
 
 
 def letterbox(frames: Frames, _spec: ShotSpec, draw: Draw) -> Frames:
-    """Black bars above and below, 5 to 15 % each."""
+    """Black bars above and below, 5 to 15% each."""
     bar = round(draw.uniform(0.05, 0.15) * HEIGHT)
     return [_pad(cv2.resize(frame, (WIDTH, HEIGHT - 2 * bar), interpolation=cv2.INTER_AREA)) for frame in frames]
 
 
 def pillarbox(frames: Frames, _spec: ShotSpec, draw: Draw) -> Frames:
-    """Black bars left and right, 8 to 33 % each: a vertical video in a wide frame."""
+    """Black bars left and right, 8 to 33% each: a vertical video in a wide frame."""
     bar = round(draw.uniform(0.08, 0.33) * WIDTH)
     return [_pad(frame[:, bar : WIDTH - bar]) for frame in frames]
 
@@ -76,7 +76,7 @@ def moving_camera(_frames: Frames, spec: ShotSpec, draw: Draw) -> Frames:
 
 
 def out_of_focus(frames: Frames, _spec: ShotSpec, draw: Draw) -> Frames:
-    """Gaussian blur, standard deviation 0.5 to 1 % of the height."""
+    """Gaussian blur, standard deviation 0.5 to 1% of the height."""
     sigma = draw.uniform(0.005, 0.01) * HEIGHT
     return [cv2.GaussianBlur(frame, (0, 0), sigma) for frame in frames]
 
@@ -136,7 +136,7 @@ def same(frames: Frames, _draw: Draw) -> Frames:
 
 
 def cropped(frames: Frames, draw: Draw) -> Frames:
-    """A part of the picture, 3 to 9 % less at each side, scaled up."""
+    """A part of the picture, 3 to 9% less at each side, scaled up."""
     x, y = (round(draw.uniform(0.03, 0.09) * side) for side in (WIDTH, HEIGHT))
     return [cv2.resize(frame[y : HEIGHT - y, x : WIDTH - x], (WIDTH, HEIGHT)) for frame in frames]
 

@@ -157,7 +157,7 @@ def _last_quarter(values_K: np.ndarray) -> float:
 
 
 def coverage() -> str:
-    """How often the 95 % interval of a chain without trend contains 0, in percent: rows clips, columns memory."""
+    """How often the 95% interval of a chain without trend contains 0, in percent: rows clips, columns memory."""
     from scipy.signal import lfilter
 
     memories = (0.0, 0.5, 0.8, 0.9, 0.95)

@@ -76,7 +76,7 @@ class Fault(NamedTuple):
 
 
 def draw_fault(random: np.random.Generator, link: str) -> Fault:
-    """A fault large enough to matter over a few joins: 4 to 12 % gain or contrast, 4 to 12 levels, sigma 0.6 to 1.2."""
+    """A fault large enough to matter over a few joins: 4 to 12% gain or contrast, 4 to 12 levels, sigma 0.6 to 1.2."""
     kind = str(random.choice(FAULTS))
     sign = random.choice([-1, 1])
     size = {

@@ -5,7 +5,7 @@
 
 Draws videos of the synthetic world one by one, runs the pipeline with the profile `mini` up to the masks, once per
 mode, and compares with the ground truth. One JSON file per video and mode; videos and workspaces are deleted. The table
-has 95 % bootstrap intervals over videos, from five videos on.
+has 95% bootstrap intervals over videos, from five videos on.
 """
 
 import argparse

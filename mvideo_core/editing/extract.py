@@ -26,6 +26,7 @@ from mvideo_core.perception.detection.base import Detections
 from mvideo_core.perception.detection.search import FrameChoice, search
 from mvideo_core.perception.detection.select import DetectOptions, select
 from mvideo_core.perception.segmentation import SEGMENTERS
+from mvideo_core.perception.segmentation.base import with_phrases
 from mvideo_core.perception.segmentation.two_way import NO_BOXES, Spool, to_sequence, track
 
 log = logging.getLogger(__name__)
@@ -183,8 +184,9 @@ def _track(reference: Reference, spool: Spool, found: Sequence[Found], models: M
     groups = [[number for number, one in enumerate(found) if one.frame == start] for start in starts]
     boxes = {start: np.array([found[number].box_xyxy for number in group], np.float32)
              for start, group in zip(starts, groups, strict=True)}  # fmt: skip
+    segmenter = with_phrases(models.segmenter, dict.fromkeys(one.label for one in found))
     masklets, n_frames = track(
-        models.segmenter, chain(spool.frames(range(spool.n_frames)), reference.frames), spool, reference.height,
+        segmenter, chain(spool.frames(range(spool.n_frames)), reference.frames), spool, reference.height,
         reference.width, lambda number, *_: boxes.get(number, NO_BOXES), "extract",
     )  # fmt: skip
     order = {number: place for place, number in enumerate(number for group in groups for number in group)}

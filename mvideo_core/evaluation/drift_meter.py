@@ -77,7 +77,7 @@ def fit_trend(values_K: np.ndarray, level: float = 0.95) -> Trend:
     """Least-squares slope per clip, with an interval that allows for autocorrelation.
 
     Clips resemble the clip before, so there are fewer independent ones than clips: n (1 - r) / (1 + r), where r is the
-    correlation of neighboring residuals, corrected for the bias of a short series. Simulated coverage of the 95 %
+    correlation of neighboring residuals, corrected for the bias of a short series. Simulated coverage of the 95%
     interval: docs/results/accuracy.md.
 
     Source: Santer et al. 2000 (J. Geophys. Res. 105, 7337), with the correction of r as for a fitted trend, (1 + 4r)/n.

@@ -1,7 +1,7 @@
 """Drift: how colors, contrast and sharpness change from clip to clip of a long video, and how visible the joins are.
 
 For videos that were generated clip by clip (paper, section 3.3). Each statistic is averaged over the frames of a clip;
-its trend is the slope from clip to clip with a 95 % interval that allows for autocorrelation (`drift_meter`). A trend
+its trend is the slope from clip to clip with a 95% interval that allows for autocorrelation (`drift_meter`). A trend
 need not be an error: a camera that moves from meadow to sky also changes colors, so compare with videos of the same
 prompts and masks.
 

@@ -79,8 +79,9 @@ class Sam3Segmenter:
     ):
         from transformers.models.sam3_video import modeling_sam3_video
 
-        modeling_sam3_video.cv_utils_kernel = False  # no code from the hub
+        modeling_sam3_video.cv_utils_kernel = False  # type: ignore[assignment]  # no code from the hub
         self.model = model.eval()
+        self.model.det_nms_thresh = 0.0  # without that code it removes nothing, but compares all pairs of masks
         self.model.to(device)
         self.tokenizer, self.options, self.device = tokenizer, options, device
         self.model_name, self.weights_sha256 = model_name, weights_sha256

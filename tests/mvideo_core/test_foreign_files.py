@@ -52,10 +52,10 @@ def finished_clips(path):
     return OutputFolder(path.parent.parent, "request")
 
 
-def last_frames(path):
+def last_clip(path):
     from mvideo_core.generation.output import OutputFolder
 
-    return OutputFolder(path.parent.parent, "request").last_frames()
+    return OutputFolder(path.parent.parent, "request").last_clip()
 
 
 def merges(path):
@@ -124,8 +124,8 @@ ROWS = {
     "transformers config that is a list": (hf_detector_config, "config.json", b"[1]", ModelError, "config.json"),
     "model config of bytes": (model_config, "config.json", LATIN1, ModelError, "cannot be read"),
     "note of clips that is a list": (finished_clips, "clips/done.json", b"[]", StoreError, "--overwrite"),
-    "last frames cut short": (last_frames, "clips/last.npz", b"PK\x03\x04", StoreError, "--overwrite"),
-    "last frames empty": (last_frames, "clips/last.npz", b"", StoreError, "--overwrite"),
+    "last frames cut short": (last_clip, "clips/last.npz", b"PK\x03\x04", StoreError, "--overwrite"),
+    "last frames empty": (last_clip, "clips/last.npz", b"", StoreError, "--overwrite"),
     "merges damaged in the middle": (merges, "bpe.txt.gz", broken_gzip(), ModelError, "fetch it again"),
     "masks in an encrypted archive": (npz_masks, "m.npz", encrypted_npz(), MediaError, "encrypted"),
     "test set of bytes": (held_out, "t.json", LATIN1, ConfigError, "not a test set"),

@@ -5,7 +5,6 @@ import shutil
 import tarfile
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from threading import Barrier
 
 import pytest
 import torch
@@ -251,9 +250,6 @@ def test_threads_and_unpickled_copies_read_the_same(encoded: Workspace, monkeypa
     order = [index for _ in range(30) for index in range(len(found))]
     for reader in (found, copy):
         with ThreadPoolExecutor(4) as pool:
-            both = Barrier(2)
-            of_thread = list(pool.map(lambda files, both=both: (both.wait(10), files())[1], [reader._thread_files] * 2))
-            assert of_thread[0] is not of_thread[1]  # shared ones fail rarely: a file closed between two steps
             samples = list(pool.map(reader.get, order))
         assert all(torch.equal(one.target_FCHW, wanted[at]) for at, one in zip(order, samples, strict=True))
 

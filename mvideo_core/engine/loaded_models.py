@@ -37,7 +37,8 @@ def weights_digests(registry: Registry[Any], name: str, options: dict[str, Any],
     """SHA-256 of every weight file that a plugin's `weights` option names; {} if it has none.
 
     Raises:
-        ModelError: the weights are not on this machine; the message says which file to put where.
+        ModelError: the weights are not on this machine, and the message says which file to put where; or they are of
+            another kind (`check_weights` of the plugin, if it has one).
     """
     from mvideo_core.weights import find
 
@@ -45,6 +46,7 @@ def weights_digests(registry: Registry[Any], name: str, options: dict[str, Any],
     if not weights:
         return {}
     place = Path(find(weights, kind=kind))
+    getattr(registry.get(name), "check_weights", lambda _: None)(place)
     endings = (".safetensors", ".pth", ".pt", ".bin")
     known = [place] if place.is_file() else visible_files(place, *endings, recursive=True)
     return {file.name: _sha256(str(file), file.stat().st_size, file.stat().st_mtime_ns) for file in known}

@@ -3,13 +3,18 @@
 About a third of the parameters of the smallest SAM2. Source: Zhou et al. 2025 (arXiv:2501.07256).
 """
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 from pydantic import Field
 
 from mvideo_core.base.options import Options
 from mvideo_core.perception.segmentation import SEGMENTERS
-from mvideo_core.perception.segmentation.transformers_sam2 import TransformersVideoSegmenter, load_folder
+from mvideo_core.perception.segmentation.transformers_sam2 import (
+    TransformersVideoSegmenter,
+    check_type,
+    load_folder,
+)
 
 if TYPE_CHECKING:
     from transformers import EdgeTamVideoConfig
@@ -31,6 +36,11 @@ class EdgeTamSegmenter(TransformersVideoSegmenter):
 
     Options: ClassVar[type[Options]] = EdgeTamOptions
     session_class = "EdgeTamVideoInferenceSession"
+
+    @staticmethod
+    def check_weights(folder: Path) -> None:
+        """Before a run: ModelError if the folder holds another kind of model."""
+        check_type(folder, ("edgetam_video",))
 
     @classmethod
     def load(cls, options: EdgeTamOptions, device: str = "cpu") -> Self:

@@ -16,6 +16,7 @@ import copy
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import chain, islice
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import numpy as np
@@ -27,7 +28,7 @@ from mvideo_core.perception.detection.select import iou_matrix
 from mvideo_core.perception.segmentation import SEGMENTERS
 from mvideo_core.perception.segmentation.base import FrameMasks, check_boxes, check_frame
 from mvideo_core.perception.segmentation.sam2_video import ENDLESS, drain
-from mvideo_core.perception.segmentation.transformers_sam2 import load_folder, open_session
+from mvideo_core.perception.segmentation.transformers_sam2 import check_type, load_folder, open_session
 from mvideo_core.weights.reading import RAISED_BY_LOADERS, plain_words
 
 if TYPE_CHECKING:
@@ -67,6 +68,11 @@ class Sam3Segmenter:
     """
 
     Options: ClassVar[type[Options]] = Sam3Options
+
+    @staticmethod
+    def check_weights(folder: Path) -> None:
+        """Before a run: ModelError if the folder holds another kind of model."""
+        check_type(folder, ("sam3_video",))
 
     def __init__(
         self,

@@ -194,6 +194,19 @@ def model_type(folder: Path) -> str:
     return str(content.get("model_type", "")) if isinstance(content, dict) else ""
 
 
+def check_type(folder: Path, types: tuple[str, ...]) -> None:
+    """Raise if a folder holds another kind of model.
+
+    Raises:
+        ModelError: with the type found.
+    """
+    if (seen := model_type(folder)) not in types:
+        raise ModelError(
+            f"{folder}: model_type {seen!r} in config.json, but this segmenter needs {types[0]!r}; set its option "
+            "weights to such a folder or to a name from `mvideo weights list`"
+        )
+
+
 def load_folder(folder: Path, class_name: str, types: tuple[str, ...]) -> tuple[Any, str]:
     """A model of transformers and the SHA-256 of its weights file; every weight must be there.
 
@@ -202,8 +215,7 @@ def load_folder(folder: Path, class_name: str, types: tuple[str, ...]) -> tuple[
     """
     import transformers
 
-    if (seen := model_type(folder)) not in types:
-        raise ModelError(f"{folder}: config.json has model_type {seen!r}; this segmenter needs {types[0]!r}")
+    check_type(folder, types)
     try:
         model, report = getattr(transformers, class_name).from_pretrained(
             folder, local_files_only=True, use_safetensors=True, output_loading_info=True

@@ -47,3 +47,12 @@ def test_every_stage_of_the_pipeline_is_registered_with_its_upstream_before_it()
     for name in PART_STAGES:
         assert all(order.index(up) < order.index(name) for up in STAGES.get(name).reads)
     assert list(stage_rows()) == [*order, "samples", "shard"]
+
+
+@pytest.mark.parametrize("segmenter", ["sam3", "edgetam"])
+def test_weights_of_another_segmenter_are_refused_before_the_run(segmenter):
+    """`--set segment.segmenter=sam3` keeps the profile's weights, those of the mini SAM2."""
+    options = load_profile("mini")
+    segment = options.segment.model_copy(update={"segmenter": segmenter})
+    with pytest.raises(ModelError, match=rf"needs '{segmenter}_video'.*mvideo weights list"):
+        preflight(options.model_copy(update={"segment": segment}))

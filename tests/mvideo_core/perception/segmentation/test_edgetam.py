@@ -81,7 +81,7 @@ def test_other_folders_are_refused_in_one_line(segmenter, tmp_path):
     with pytest.raises(ModelError, match=r"do not match its config\.json: missing_keys no_memory_embedding"):
         EdgeTamSegmenter.load(EdgeTamOptions(weights=str(folder)))
     (folder / "config.json").write_text('{"model_type": "sam2_video"}')
-    with pytest.raises(ModelError, match="model_type 'sam2_video'; this segmenter needs 'edgetam_video'"):
+    with pytest.raises(ModelError, match="but this segmenter needs 'edgetam_video'"):
         EdgeTamSegmenter.load(EdgeTamOptions(weights=str(folder)))
 
 

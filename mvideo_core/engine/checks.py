@@ -23,7 +23,7 @@ def check_stage(workspace: Workspace, stage: Stage, options: Options) -> list[st
     state = digest({"rows": _state(workspace, stage.name), "options": options, "version": __version__})
     stored = _stored(workspace, stage.name)
     if stored.get("state") == state:
-        return list(stored["warnings"])
+        return list(stored.get("warnings", []))
     checks = [start(options) for start in stage.checks]
     for row in workspace.current_rows(stage.name, stage.row):
         for check in checks:
@@ -37,7 +37,7 @@ def check_stage(workspace: Workspace, stage: Stage, options: Options) -> list[st
 def warnings_of(workspace: Workspace, stage: str) -> list[str]:
     """The stored result of a stage's checks; [] if its rows have changed since, or were not checked."""
     stored = _stored(workspace, stage)
-    return list(stored["warnings"]) if stored and stored["rows"] == _state(workspace, stage) else []
+    return list(stored.get("warnings", [])) if stored.get("rows") == _state(workspace, stage) else []
 
 
 def _state(workspace: Workspace, stage: str) -> str:
@@ -46,8 +46,12 @@ def _state(workspace: Workspace, stage: str) -> str:
 
 
 def _stored(workspace: Workspace, stage: str) -> dict[str, Any]:
+    """The last result; {} if there is none, or if the file is damaged: the next run checks again."""
     content = workspace.folder.read_or_none(_path(stage))
-    return {} if content is None else dict(json.loads(content))
+    try:
+        return {} if content is None else dict(json.loads(content))
+    except (ValueError, TypeError):
+        return {}
 
 
 def _path(stage: str) -> str:

@@ -15,7 +15,7 @@ BITS = 64
 MIRRORED = sum(1 << (BITS - 1 - bit) for bit in range(BITS) if bit % 8 % 2)
 """Bits of a frame's hash that flip if the frame is mirrored: odd horizontal frequencies."""
 _BANDS, _BAND_BITS = 32, 20
-"""Clips are compared if they agree in all bits of a band. Two that differ in 6 bits of 64 share one with 99 %."""
+"""Clips are compared if they agree in all bits of a band. Two that differ in 6 bits of 64 share one with 99%."""
 _SCHEMA = """
 CREATE TABLE look (number INTEGER PRIMARY KEY, key TEXT, video INTEGER, look TEXT);
 CREATE TABLE band (band INTEGER, bits INTEGER, number INTEGER, PRIMARY KEY (band, bits, number)) WITHOUT ROWID;
@@ -64,9 +64,7 @@ def _nearest(db: sqlite3.Connection, hashes: list[tuple[int, ...]], video: int) 
     numbers: set[int] = set()
     for frames in asked:
         for band, bits in enumerate(_bands(frames)):
-            numbers.update(
-                n for (n,) in db.execute("SELECT number FROM band WHERE band = ? AND bits = ?", (band, bits))
-            )
+            numbers.update(number for (number,) in db.execute(_SHARING, (band, bits)))
     found = []
     for number in sorted(numbers):
         key, other, text = db.execute("SELECT key, video, look FROM look WHERE number = ?", (number,)).fetchone()

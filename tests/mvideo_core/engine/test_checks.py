@@ -136,5 +136,10 @@ def test_a_result_is_stored_until_rows_or_options_change(place: Path) -> None:
     assert check_stage(workspace, STAGES.get("cut"), lenient) == []
     assert check_stage(workspace, STAGES.get("cut"), blind.of("cut"))[0].startswith("1 of 1 clips")
     assert len(warnings_of(workspace, "cut")) == 1
+    for damaged in ("", "[1]", '{"rows"', "[]"):
+        stored.write_text(damaged)
+        assert warnings_of(workspace, "cut") == []
+        assert CliRunner().invoke(app, ["status", "-w", str(place / "ws")]).exit_code == 0
+        assert len(check_stage(workspace, STAGES.get("cut"), blind.of("cut"))) == 1
     run_part(workspace, STAGES.get("cut"), 0, CutOptions.parse(blind.of("cut").model_dump() | {"crf": 20}))
     assert warnings_of(workspace, "cut") == []  # other clips, not checked yet

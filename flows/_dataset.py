@@ -2,9 +2,9 @@
 
 import logging
 
-from mvideo.flows._engine import EngineOptions, open_engine
+from mvideo.flows._engines import EngineOptions, open_engine
 from mvideo.flows._notices import report_page
-from mvideo.flows._pipelining import Pipeline, step
+from mvideo.flows._scheduler import Scheduler, step
 from mvideo.tasks.report import report
 from mvideo.tasks.shard import plan_shards, publish
 from mvideo_core.curation.pipeline import PipelineOptions
@@ -26,7 +26,7 @@ def write_dataset(workspace: str, options: PipelineOptions, engine: EngineOption
     n_shards = plan_shards(workspace, options.shard)
     if n_shards:
         with open_engine(local, options.run.jobs) as running:
-            Pipeline(running, [step("shard", options.shard)], workspace, range(n_shards), 0.0).run()
+            Scheduler(running, [step("shard", options.shard)], workspace, range(n_shards), 0.0).run()
     return publish(workspace, options.shard)
 
 

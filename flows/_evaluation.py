@@ -1,6 +1,6 @@
-"""Scoring on several GPUs: each additional part is a run of the same deployment (see `flows._sharing`)."""
+"""Scoring on several GPUs: each additional part is a run of the same deployment (see `flows._shared_jobs`)."""
 
-from mvideo.flows._sharing import Job, share
+from mvideo.flows._shared_jobs import SharedJob, share
 from mvideo.tasks.evaluate import parts_to_score, score
 from mvideo_core.evaluation.request import EvaluateRequest
 
@@ -21,7 +21,7 @@ def score_parts(request: EvaluateRequest, gpus: int) -> int:
     return gpus
 
 
-def _job(request: EvaluateRequest, index: int, count: int) -> Job:
+def _job(request: EvaluateRequest, index: int, count: int) -> SharedJob:
     parameters = {
         "manifests": list(request.manifests),
         "out": request.out,
@@ -30,4 +30,4 @@ def _job(request: EvaluateRequest, index: int, count: int) -> Job:
         "overwrite": request.overwrite,
     }
     key = f"part-{index}-of-{count}-{request.plan().digest[:16]}"
-    return Job(parameters, f"score part {index} of {count}", key)
+    return SharedJob(parameters, f"score part {index} of {count}", key)

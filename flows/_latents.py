@@ -1,7 +1,7 @@
 """Encoding a dataset's latents: plan the parts, run them, publish."""
 
-from mvideo.flows._engine import EngineOptions, open_engine
-from mvideo.flows._pipelining import Pipeline, step
+from mvideo.flows._engines import EngineOptions, open_engine
+from mvideo.flows._scheduler import Scheduler, step
 from mvideo.tasks.encode import plan_encode, publish_encoded
 from mvideo_core.curation.stages.publish_latents import current_latents
 from mvideo_core.store.workspace import Workspace
@@ -20,6 +20,6 @@ def write_latents(workspace: str, options: LatentOptions, engine: EngineOptions,
     """
     n_parts = plan_encode(workspace)
     with open_engine(engine, jobs) as running:
-        Pipeline(running, [step("encode", options)], workspace, range(n_parts), 0.0).run()
+        Scheduler(running, [step("encode", options)], workspace, range(n_parts), 0.0).run()
     publish_encoded(workspace, options)
     return current_latents(Workspace(workspace))

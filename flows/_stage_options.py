@@ -4,8 +4,8 @@ import inspect
 from collections.abc import Callable, Sequence
 from typing import Annotated, Any, ParamSpec, TypeVar
 
-from mvideo.flows._engine import EngineOptions, open_engine
-from mvideo.flows._pipelining import Pipeline, step
+from mvideo.flows._engines import EngineOptions, open_engine
+from mvideo.flows._scheduler import Scheduler, step
 from mvideo_core.base.errors import ConfigError
 from mvideo_core.base.options import Over, merge
 from mvideo_core.curation.pipeline import PART_STAGES, PipelineOptions, load_profile
@@ -74,5 +74,5 @@ def finish_stage(
     if unknown := [index for index in indices if not 0 <= index < n_parts]:
         raise ConfigError(f"{name}: no parts {unknown}; the plan of {workspace} has parts 0 to {n_parts - 1}")
     with open_engine(engine, options.run.jobs) as running:
-        run = Pipeline(running, [step(name, options.of(name))], workspace, list(indices), options.run.max_failed_frac)
+        run = Scheduler(running, [step(name, options.of(name))], workspace, list(indices), options.run.max_failed_frac)
         return run.run()[0]

@@ -6,11 +6,11 @@ from typing import Annotated, Any
 from prefect import State, flow
 
 from mvideo.flows._dataset import write_dataset, write_report
-from mvideo.flows._engine import EngineOptions, open_engine
+from mvideo.flows._engines import EngineOptions, open_engine
 from mvideo.flows._naming import run_name
 from mvideo.flows._notices import conclude
-from mvideo.flows._pipelining import Pipeline, step
 from mvideo.flows._root import in_root
+from mvideo.flows._scheduler import Scheduler, step
 from mvideo.flows._stage_options import resolve, with_stage_parameters
 from mvideo.tasks import plan
 from mvideo_core.base.forms import ProfileName, Values
@@ -62,7 +62,7 @@ def build_mask_dataset(
     log.info("plan: %d sources in %d parts; %s", planned.n_sources, planned.n_parts, models_in_use(options))
     steps = [step(name, options.of(name)) for name in names]
     with open_engine(engine, options.run.jobs) as running:
-        Pipeline(running, steps, workspace, range(planned.n_parts), options.run.max_failed_frac).run()
+        Scheduler(running, steps, workspace, range(planned.n_parts), options.run.max_failed_frac).run()
     write_dataset(workspace, options, engine)
     summary = write_report(workspace)
     return conclude(summary, summary.warnings)

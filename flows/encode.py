@@ -2,7 +2,7 @@
 
 from prefect import flow
 
-from mvideo.flows._engine import EngineOptions
+from mvideo.flows._engines import EngineOptions
 from mvideo.flows._latents import write_latents
 from mvideo.flows._naming import run_name
 from mvideo.flows._root import in_root

@@ -9,7 +9,7 @@ from prefect.artifacts import create_link_artifact, create_markdown_artifact
 from mvideo.flows._naming import run_name
 from mvideo.flows._notices import shows
 from mvideo.flows._root import in_root
-from mvideo.flows._sharing import Job, share
+from mvideo.flows._shared_jobs import SharedJob, share
 from mvideo.flows.build_mask_dataset import build_mask_dataset
 from mvideo.flows.evaluate_mvideo import evaluate_mvideo
 from mvideo.flows.train_mvideo import train_mvideo
@@ -83,7 +83,9 @@ def make_all_videos(options: PaperOptions, root: Path, gpus: int) -> list[str]:
     if gpus == 1:
         return [paper.job_videos(options, str(root), job) for job in todo]
     base = {"out": str(root), "profile": "", "options": options.model_dump(mode="json")}
-    shared = [Job(base | {"job": job.name}, f"videos {job.name}", f"{job.name}-{digest(base)[:16]}") for job in todo]
+    shared = [
+        SharedJob(base | {"job": job.name}, f"videos {job.name}", f"{job.name}-{digest(base)[:16]}") for job in todo
+    ]
     share(
         DEPLOYMENT, shared, lambda number: paper.job_videos(options, str(root), todo[number]), done=False, queue=QUEUE
     )

@@ -5,7 +5,7 @@ from typing import Annotated, Any
 from prefect import flow
 
 from mvideo.flows._dataset import write_dataset
-from mvideo.flows._engine import EngineOptions
+from mvideo.flows._engines import EngineOptions
 from mvideo.flows._naming import run_name
 from mvideo.flows._root import in_root
 from mvideo.flows._stage_options import resolve

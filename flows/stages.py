@@ -4,7 +4,7 @@ from typing import Annotated, Any
 
 from prefect import Flow, State, flow
 
-from mvideo.flows._engine import EngineOptions
+from mvideo.flows._engines import EngineOptions
 from mvideo.flows._naming import run_name
 from mvideo.flows._notices import conclude
 from mvideo.flows._root import in_root

@@ -4,8 +4,8 @@ import time
 
 from prefect import flow
 
-from mvideo.flows._engine import EngineOptions, Step, open_engine
-from mvideo.flows._pipelining import Pipeline
+from mvideo.flows._engines import EngineOptions, Step, open_engine
+from mvideo.flows._scheduler import Scheduler
 from mvideo_core.engine.run import count_parts
 from mvideo_core.store.workspace import Workspace
 from tests.flows.toy import ToyOptions, toy_a, toy_b
@@ -20,7 +20,7 @@ def _steps(options: ToyOptions, names: tuple[str, ...] = ("toy-a", "toy-b")) -> 
 def _finish(workspace: str, steps: list[Step], parts: list[int] | None, engine: EngineOptions) -> None:
     indices = range(count_parts(Workspace(workspace))) if parts is None else parts
     with open_engine(engine, jobs=1) as running:
-        Pipeline(running, steps, workspace, list(indices), 0.2).run()
+        Scheduler(running, steps, workspace, list(indices), 0.2).run()
 
 
 @flow(name="toy")

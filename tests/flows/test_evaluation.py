@@ -13,7 +13,7 @@ from prefect.client.orchestration import SyncPrefectClient, get_client
 from prefect.client.schemas.objects import State
 from prefect.states import Completed, Crashed, Failed, Running
 
-from mvideo.flows import _evaluation, _sharing
+from mvideo.flows import _evaluation, _shared_jobs
 from mvideo.flows._evaluation import score_parts
 from mvideo.flows.evaluate_mvideo import evaluate_mvideo
 from mvideo_core.base.errors import StoreError
@@ -32,7 +32,7 @@ N_PARTS = 2
 @pytest.fixture(autouse=True)
 def deployment(prefect_server: None, monkeypatch: pytest.MonkeyPatch) -> None:
     """The deployment is there, and nobody works on it."""
-    monkeypatch.setattr(_sharing, "POLL_S", 0.2)
+    monkeypatch.setattr(_shared_jobs, "POLL_S", 0.2)
     with get_client(sync_client=True) as client:
         flow_id = client.create_flow(evaluate_mvideo)
         client.create_deployment(flow_id=flow_id, name="evaluate-mvideo")

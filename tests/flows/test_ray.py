@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 from prefect import flow
 
-from mvideo.flows._engine import EngineOptions, Step, open_engine
-from mvideo.flows._pipelining import Pipeline
+from mvideo.flows._engines import EngineOptions, Step, open_engine
+from mvideo.flows._scheduler import Scheduler
 from mvideo_core.base.errors import ModelError
 from mvideo_core.store.workspace import Workspace
 from tests.flows.toy import ToyOptions, digests, planned, toy_a, toy_b, toy_gpu
@@ -44,7 +44,7 @@ def test_flow_on_ray_with_two_fictitious_gpus(tmp_path: Path) -> None:
     @flow(name="toy-on-ray")
     def on_ray() -> None:
         with open_engine(engine, jobs=1) as running:
-            Pipeline(running, steps, url, range(n_parts), 0.2).run()
+            Scheduler(running, steps, url, range(n_parts), 0.2).run()
 
     with pytest.raises(ModelError, match="toy weights are missing"):  # the error's class survives the way back from Ray
         on_ray()

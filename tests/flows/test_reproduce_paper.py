@@ -10,7 +10,7 @@ from prefect.client.orchestration import get_client
 from prefect.client.schemas.actions import WorkPoolCreate
 from prefect.states import Completed, Running
 
-from mvideo.flows import _sharing
+from mvideo.flows import _shared_jobs
 from mvideo.flows.reproduce_paper import make_all_videos, reproduce_paper
 from mvideo.tasks import paper
 from mvideo_core.base.errors import ConfigError
@@ -27,7 +27,7 @@ pytestmark = pytest.mark.usefixtures("prefect_server")
 @pytest.fixture(autouse=True)
 def deployment(prefect_server: None, monkeypatch: pytest.MonkeyPatch) -> None:
     """The deployment is there, and nobody works on it."""
-    monkeypatch.setattr(_sharing, "POLL_S", 0.2)
+    monkeypatch.setattr(_shared_jobs, "POLL_S", 0.2)
     with get_client(sync_client=True) as client:
         client.create_work_pool(WorkPoolCreate(name="paper", type="process"), overwrite=True)
         flow_id = client.create_flow(reproduce_paper)

@@ -12,13 +12,13 @@ from uuid import UUID
 from prefect.client.orchestration import get_client
 from prefect.states import Cancelled
 
-from mvideo.flows._engine import run_of_job
+from mvideo.flows._engines import run_of_job
 from mvideo_core.base.errors import StoreError
 
 POLL_S = 3.0
 
 
-class Job(NamedTuple):
+class SharedJob(NamedTuple):
     """One share of the work.
 
     Attributes:
@@ -33,7 +33,7 @@ class Job(NamedTuple):
 
 
 def share(
-    deployment: str, jobs: Sequence[Job], work: Callable[[int], object], done: bool, queue: str | None = None
+    deployment: str, jobs: Sequence[SharedJob], work: Callable[[int], object], done: bool, queue: str | None = None
 ) -> None:
     """Finish every job: the first one here, the others wherever they are picked up first.
 
@@ -55,7 +55,7 @@ def share(
             time.sleep(POLL_S)
 
 
-def _ask(deployment: str, job: Job, done: bool, queue: str | None) -> UUID:
+def _ask(deployment: str, job: SharedJob, done: bool, queue: str | None) -> UUID:
     """The run of a job: a new run, or the run that this flow run requested before it was killed."""
     with get_client(sync_client=True) as client:
         return run_of_job(client, deployment, job.parameters, job.label, job.key, done, queue).id

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from mvideo.flows._engine import Engine, Outcome, Step
+from mvideo.flows._engines import Engine, Outcome, Step
 from mvideo.flows._notices import failure_table
 from mvideo.flows._progress import StageBoard
 from mvideo.tasks.stages import TASKS, Parts
@@ -25,7 +25,7 @@ FINAL_ERRORS = (ConfigError, ModelError)
 
 
 @dataclass(frozen=True, slots=True)
-class Job:
+class StepJob:
     """A group of parts of one step, submitted together."""
 
     step: Step
@@ -38,7 +38,7 @@ def step(name: str, options: Options) -> Step:
     return Step(name, TASKS[name], options, stage.reads, stage.resource)
 
 
-class Pipeline:
+class Scheduler:
     """The state of one run: what is waiting, running and done, and what went wrong.
 
     Jobs of the latest stage start first, so that a few parts finish early and a kill leaves little work unfinished. No
@@ -57,7 +57,7 @@ class Pipeline:
         self.max_failed_frac = max_failed_frac
         self.boards = {step.name: StageBoard(step.name, workspace, len(self.indices)) for step in steps}
         self.waiting = self._jobs()
-        self.running: dict[object, Job] = {}
+        self.running: dict[object, StepJob] = {}
         self.finished: dict[tuple[str, int], object] = {}
         self.reused: Counter[str] = Counter()
         self.summaries: dict[str, StageSummary] = {}
@@ -87,11 +87,11 @@ class Pipeline:
             raise self.errors[0]
         return [self.summaries[step.name] for step in self.steps]
 
-    def _jobs(self) -> list[Job]:
+    def _jobs(self) -> list[StepJob]:
         jobs = []
         for step in reversed(self.steps):
             size = self.engine.slice_parts(step.resource, len(self.indices))
-            jobs += [Job(step, self.indices[at : at + size]) for at in range(0, len(self.indices), size)]
+            jobs += [StepJob(step, self.indices[at : at + size]) for at in range(0, len(self.indices), size)]
         return jobs
 
     def _start_ready(self) -> bool:
@@ -105,14 +105,14 @@ class Pipeline:
                 self._submit(job)
         return bool(self.running)
 
-    def _ready(self, job: Job) -> bool:
+    def _ready(self, job: StepJob) -> bool:
         return all(need in self.finished for need in self._needs(job))
 
-    def _needs(self, job: Job) -> list[tuple[str, int]]:
+    def _needs(self, job: StepJob) -> list[tuple[str, int]]:
         """What a job waits for: its upstream steps in this run, for the same parts."""
         return [(name, index) for name in job.step.reads if name in self.boards for index in job.indices]
 
-    def _submit(self, job: Job) -> None:
+    def _submit(self, job: StepJob) -> None:
         self.waiting.remove(job)
         self.boards[job.step.name].begin()
         after = {self.finished[need] for need in self._needs(job)}

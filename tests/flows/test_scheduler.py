@@ -7,8 +7,8 @@ from prefect import flow
 from prefect.client.orchestration import get_client
 from prefect.client.schemas.filters import ArtifactFilter, ArtifactFilterKey
 
-from mvideo.flows._engine import EngineOptions, Outcome, Resource, Step, even_slice, open_engine
-from mvideo.flows._pipelining import Pipeline
+from mvideo.flows._engines import EngineOptions, Outcome, Resource, Step, even_slice, open_engine
+from mvideo.flows._scheduler import Scheduler
 from mvideo.tasks.stages import Parts
 from mvideo_core.base.errors import ModelError, StoreError
 from mvideo_core.store.workspace import Workspace
@@ -61,7 +61,7 @@ class InlineEngine:
 def test_parts_flow_on_while_others_are_still_upstream(tmp_path: Path) -> None:
     url, n_parts = planned(tmp_path, [f"v{i}" for i in range(8)])
     inline = InlineEngine(cpu=1, gpu=1)
-    summaries = Pipeline(inline, steps(), url, range(n_parts), 0.2).run()
+    summaries = Scheduler(inline, steps(), url, range(n_parts), 0.2).run()
     assert n_parts == 8
     # one cpu slot and one gpu slot: as soon as part 0 left toy-a it enters toy-b, before toy-a is through with the rest
     assert inline.order[:3] == [("toy-a", (0,)), ("toy-b", (0,)), ("toy-a", (1,))]
@@ -73,7 +73,7 @@ def test_parts_flow_on_while_others_are_still_upstream(tmp_path: Path) -> None:
 def test_a_gpu_slice_waits_for_all_its_parts(tmp_path: Path) -> None:
     url, n_parts = planned(tmp_path, [f"v{i}" for i in range(8)])
     inline = InlineEngine(slice_gpu=4)
-    Pipeline(inline, steps(), url, range(n_parts), 0.2).run()
+    Scheduler(inline, steps(), url, range(n_parts), 0.2).run()
     gpu = [indices for name, indices in inline.order if name == "toy-b"]
     assert sorted(gpu) == [(0, 1, 2, 3), (4, 5, 6, 7)]
     first = inline.order.index(("toy-b", gpu[0]))
@@ -84,7 +84,7 @@ def test_missing_weights_stop_their_stage_but_not_the_one_before(tmp_path: Path)
     url, n_parts = planned(tmp_path, [f"v{i}" for i in range(24)], part_size=6)
     inline = InlineEngine()
     with pytest.raises(ModelError, match="toy weights are missing"):
-        Pipeline(inline, steps(b=ToyOptions(weights=False)), url, range(n_parts), 0.2).run()
+        Scheduler(inline, steps(b=ToyOptions(weights=False)), url, range(n_parts), 0.2).run()
     assert [name for name, _ in inline.order].count("toy-b") == 1
     assert len(digests(url, "toy-a", n_parts)) == 4
 
@@ -93,7 +93,7 @@ def test_too_many_failed_items_stop_the_run_and_are_listed(tmp_path: Path) -> No
     url, n_parts = planned(tmp_path, ["bad1", "bad2", "v3", "v4"], part_size=4)
     inline = InlineEngine()
     with pytest.raises(StoreError, match=r"2 of 4 items failed .*the allowed fraction is 0\.25"):
-        Pipeline(inline, steps(), url, range(n_parts), 0.25).run()
+        Scheduler(inline, steps(), url, range(n_parts), 0.25).run()
     assert [name for name, _ in inline.order] == ["toy-a"]
     with get_client(sync_client=True) as client:
         found = client.read_artifacts(artifact_filter=ArtifactFilter(key=ArtifactFilterKey(any_=["toy-a-failed"])))
@@ -103,8 +103,8 @@ def test_too_many_failed_items_stop_the_run_and_are_listed(tmp_path: Path) -> No
 
 def test_second_run_reuses_every_part(tmp_path: Path) -> None:
     url, n_parts = planned(tmp_path, [f"v{i}" for i in range(4)])
-    Pipeline(InlineEngine(), steps(), url, range(n_parts), 0.2).run()
-    again = Pipeline(InlineEngine(), steps(b=ToyOptions(factor=3)), url, range(n_parts), 0.2).run()
+    Scheduler(InlineEngine(), steps(), url, range(n_parts), 0.2).run()
+    again = Scheduler(InlineEngine(), steps(b=ToyOptions(factor=3)), url, range(n_parts), 0.2).run()
     assert [summary.parts_reused for summary in again] == [4, 0]  # toy-b has a new option, toy-a has not
 
 
@@ -114,7 +114,7 @@ def test_engine_threads_names_runs_and_links_them(tmp_path: Path) -> None:
     @flow(name="toy")
     def toy() -> list[int]:
         with open_engine(EngineOptions(cpu_slots=2), jobs=1) as running:
-            return [s.parts_reused for s in Pipeline(running, steps(), url, range(n_parts), 0.2).run()]
+            return [s.parts_reused for s in Scheduler(running, steps(), url, range(n_parts), 0.2).run()]
 
     assert toy() == [0, 0]
     assert toy() == [4, 4]

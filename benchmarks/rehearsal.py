@@ -28,7 +28,7 @@ from typing import Any, NamedTuple
 from benchmarks.data import machine
 from mvideo_core.base.cpu_kernels import CHOICE, PINS
 from mvideo_core.base.devices import default_device
-from mvideo_core.weights.contents import FETCHED
+from mvideo_core.weights.records import FETCHED
 
 OUT = Path("build/rehearsal")
 TEXT_LAYERS = 2

@@ -34,7 +34,7 @@ from mvideo_core.shards import (
     write_shard,
 )
 from mvideo_core.shards.members import EXTENSIONS
-from mvideo_core.shards.write_tar import add_member, open_tar
+from mvideo_core.shards.tar_format import add_member, open_tar
 
 CLIP_BYTES, MASK_BYTES = 1_500_000, 45_000
 

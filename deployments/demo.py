@@ -26,7 +26,7 @@ from mvideo.deployments._watching import follow
 from mvideo.deployments.stack import Stack
 from mvideo_core.base.errors import MVideoError
 from mvideo_core.curation.pipeline import stage_rows
-from mvideo_core.store.status import stage_status
+from mvideo_core.store.stage_counts import stage_status
 from mvideo_core.store.workspace import Workspace
 
 ROOT = Path("build/demo").resolve()

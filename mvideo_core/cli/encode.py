@@ -10,7 +10,7 @@ from mvideo_core.cli.workspace import WORKSPACE
 from mvideo_core.doctor import CheckContext, require
 from mvideo_core.engine.run import RunOptions
 from mvideo_core.shards.files import DatasetFiles
-from mvideo_core.store.status import reason_lines
+from mvideo_core.store.stage_counts import reason_lines
 from mvideo_core.store.workspace import Workspace
 from mvideo_core.training.latents.cache import read_info
 from mvideo_core.training.latents.info import LatentsInfo

@@ -26,7 +26,7 @@ INDEX = {
     "plan": Entry("pipeline", "List the sources and group them into parts; opens no video."),
     "stage": Entry("pipeline", "Run one stage from its upstream stages' rows on disk."),
     "profiles": Entry("pipeline", "List the run profiles, or print one in full as YAML."),
-    "status": Entry("workspace", "Show what is done, stage by stage, and why items were dropped."),
+    "status": Entry("status", "Show what is done, stage by stage, and why items were dropped."),
     "verify": Entry("workspace", "Check every file listed in the markers; exit code 1 if one is missing."),
     "retry-failed": Entry("workspace", "Make the next run retry failed items."),
     "gc": Entry("workspace", "Delete rows, clips, masks, datasets and latents that nothing current refers to."),

@@ -14,7 +14,7 @@ from mvideo_core.curation.stages.sources import plan_sources
 from mvideo_core.doctor import CheckContext, require
 from mvideo_core.engine import STAGES
 from mvideo_core.engine.run import StageSummary, run_stage
-from mvideo_core.store.status import reason_lines
+from mvideo_core.store.stage_counts import reason_lines
 from mvideo_core.store.workspace import Workspace
 
 PROFILE = typer.Option("mini", "--profile", "-p", help="Name of a run profile (`mvideo profiles`) or a YAML file.")

@@ -11,9 +11,8 @@ from mvideo_core.base.errors import ConfigError, ModelError, MVideoError
 from mvideo_core.cli import weights_needed
 from mvideo_core.cogvideox.folder_check import Problem, is_cogvideox, model_problems
 from mvideo_core.weights import catalog, hub
-from mvideo_core.weights.contents import FETCHED
 from mvideo_core.weights.fetch import fetch
-from mvideo_core.weights.records import WeightsEntry, read_record, weights_dir
+from mvideo_core.weights.records import FETCHED, WeightsEntry, read_record, weights_dir
 from mvideo_core.weights.tensors import first_not_finite, stored_tensors
 
 weights_app = typer.Typer(no_args_is_help=True, help="Weights: list, check, fetch and convert models.")

@@ -1,12 +1,11 @@
-"""mvideo status | verify | retry-failed | gc: maintaining a workspace."""
+"""mvideo verify | retry-failed | gc: maintaining a workspace. `mvideo status` is in `status.py`."""
 
-import json
 from typing import TYPE_CHECKING
 
 import typer
 
 if TYPE_CHECKING:
-    from mvideo_core.store.status import Problem
+    from mvideo_core.store.verify import Problem
     from mvideo_core.store.workspace import Workspace
 
 WORKSPACE = typer.Option(..., "--workspace", "-w", help="Folder or fsspec URL of the workspace.")
@@ -14,51 +13,9 @@ WORKSPACE = typer.Option(..., "--workspace", "-w", help="Folder or fsspec URL of
 
 def add_to(app: typer.Typer) -> None:
     """Register the commands."""
-    app.command()(status)
     app.command()(verify)
     app.command("retry-failed")(retry)
     app.command()(gc)
-
-
-def status(
-    workspace: str = WORKSPACE,
-    failed: bool = typer.Option(False, "--failed", help="List every failed item with its message."),
-    as_json: bool = typer.Option(False, "--json", help="Print JSON instead of a table."),
-) -> None:
-    """Show what is done, why items were dropped and what checks found. Parts of older input or options do not count."""
-    from mvideo_core.engine.chain import in_use, row_class, valid_markers, workspace_stages
-    from mvideo_core.engine.checks import warnings_of
-    from mvideo_core.store.snapshot import snapshot
-    from mvideo_core.store.status import failures, reason_lines, stage_status
-    from mvideo_core.store.workspace import POINTERS, Workspace
-
-    ws = snapshot(Workspace.existing(workspace))
-    names = in_use(ws, workspace_stages(ws))
-    states = [stage_status(ws, name, [one for _, one in valid_markers(ws, name) if one]) for name in names]
-    if as_json:
-        found = [state.model_dump() | {"warnings": warnings_of(ws, state.stage)} for state in states]
-        typer.echo(json.dumps(found, indent=1))
-        return
-    typer.echo(
-        f"{'stage':<9}{'parts':>9}{'ok':>9}{'filtered':>10}{'failed':>8}{'GB':>8}{'seconds':>10}  dropped because"
-    )
-    for state in states:
-        count = state.counts.get
-        parts = f"{state.parts_done}/{state.parts}"
-        why = ", ".join(reason_lines(state.reasons)[:4])
-        numbers = f"{count('ok', 0):>9}{count('filtered', 0):>10}{count('failed', 0):>8}"
-        typer.echo(f"{state.stage:<9}{parts:>9}{numbers}{state.blob_bytes / 1e9:>8.2f}{state.seconds:>10.1f}  {why}")
-    for name in names:
-        for warning in warnings_of(ws, name):
-            typer.echo(f"needs a look: {name}: {warning}")
-    for name in POINTERS:
-        pointer = ws.pointer(name)
-        if pointer:
-            typer.echo(f"{name}: {ws.url.rstrip('/')}/{pointer['path']}")
-    if failed:
-        for name in workspace_stages(ws):
-            for row in failures(ws, name, row_class(name)):
-                typer.echo(f"{name} {row.key} ({row.error}, {row.attempts} attempts): {row.message}")
 
 
 def verify(
@@ -71,7 +28,7 @@ def verify(
     """
     from mvideo_core.curation.pipeline import workspace_rows
     from mvideo_core.store.snapshot import snapshot
-    from mvideo_core.store.status import verify_stage
+    from mvideo_core.store.verify import verify_stage
     from mvideo_core.store.workspace import Workspace
 
     ws = snapshot(Workspace.existing(workspace))

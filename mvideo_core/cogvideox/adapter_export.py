@@ -24,7 +24,7 @@ from mvideo_core.cogvideox.adapter_files import (
     read_config,
 )
 from mvideo_core.cogvideox.adapter_header import CONTENT_KEYS, CardOptions, about_of, lora_header, read_header
-from mvideo_core.weights.contents import content_problem
+from mvideo_core.weights.file_checks import content_problem
 from mvideo_core.weights.reading import loading
 from mvideo_core.weights.tensors import first_not_finite, stored_tensors
 

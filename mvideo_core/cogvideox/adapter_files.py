@@ -17,8 +17,8 @@ from mvideo_core.base.options import digest
 from mvideo_core.cogvideox.expected import Shapes, expected_shapes
 from mvideo_core.cogvideox.weights_digest import CONDITIONING_CONFIG, NEW_PARAMETERS, file_tensors
 from mvideo_core.weights.catalog import entries, find
-from mvideo_core.weights.contents import content_problem, safetensors_header
 from mvideo_core.weights.fetch import fetch_repository
+from mvideo_core.weights.file_checks import content_problem, safetensors_header
 from mvideo_core.weights.reading import loading
 from mvideo_core.weights.records import Repository, WeightsEntry, WeightsFile
 from mvideo_core.weights.tensors import StoredTensor, first_not_finite, stored_tensors

@@ -14,8 +14,9 @@ from mvideo_core.cogvideox.expected import Shapes, expected_shapes, n_layers
 from mvideo_core.cogvideox.sizes import SIZES
 from mvideo_core.cogvideox.weights_digest import NEW_PARAMETERS
 from mvideo_core.weights import entries
-from mvideo_core.weights.contents import Needs, content_problem, folder_problems
+from mvideo_core.weights.file_checks import content_problem, folder_problems
 from mvideo_core.weights.reading import loading
+from mvideo_core.weights.records import Needs
 from mvideo_core.weights.tensors import StoredTensor, first_not_finite, stored_tensors, weight_files
 
 PIPELINES = ("CogVideoXPipeline", "MVideoPipeline")

@@ -135,7 +135,7 @@ def sample_row(
 
 
 def header_bytes(name: str) -> int:
-    """Length of what `write_tar.add_member` writes before the content, for an ASCII name."""
+    """Length of what `tar_format.add_member` writes before the content, for an ASCII name."""
     return BLOCK_BYTES if len(name) <= USTAR_NAME_CHARS else 2 * BLOCK_BYTES + pad_size(len(name) + 1)
 
 

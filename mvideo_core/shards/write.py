@@ -14,7 +14,7 @@ from mvideo_core.base.errors import StoreError
 from mvideo_core.base.records import Blob, Record, SampleRow, ShardPlanRow
 from mvideo_core.base.stopping import heeding
 from mvideo_core.shards.members import Member, sample_members, sample_row
-from mvideo_core.shards.write_tar import CHUNK_BYTES, add_member, open_tar
+from mvideo_core.shards.tar_format import CHUNK_BYTES, add_member, open_tar
 
 _N_BUFFERS = 8
 

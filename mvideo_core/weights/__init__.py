@@ -1,6 +1,7 @@
 """Where model weights are: a catalog (one YAML file per family in `entries/`), the shipped mini models, and fetching.
 
-`contents` checks files on disk, `hub` talks to the Hugging Face hub, `download` gets one file, `fetch` a whole model.
+`file_checks` checks files on disk (sizes, headers, digests), `hub` talks to the Hugging Face hub, `download` gets one
+file, `fetch` a whole model.
 
     find("mini", kind="detector")        -> folder inside this package
     find("swint-ogc", kind="detector")   -> $MVIDEO_WEIGHTS/groundingdino-swint-ogc, or ModelError saying how to get it

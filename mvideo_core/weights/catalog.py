@@ -1,16 +1,14 @@
 """The catalog: every model by name, whether it is on this disk, and what is wrong with it."""
 
-import hashlib
 import json
 from functools import lru_cache
 from pathlib import Path
 from typing import NamedTuple
 
-from mvideo_core.base.digests import file_sha256
 from mvideo_core.base.errors import ConfigError, ModelError
 from mvideo_core.base.listing import visible_files
 from mvideo_core.base.options import parse_yaml
-from mvideo_core.weights.contents import content_problem, folder_problems, needs_of
+from mvideo_core.weights.file_checks import file_problem, folder_problems, needs_of
 from mvideo_core.weights.records import PACKAGE, WeightsEntry, WeightsFile, read_files
 
 
@@ -105,31 +103,6 @@ def check_entry(item: WeightsEntry, digests: bool = True) -> list[FileState]:
     found = folder_problems(item.folder, item.needs)
     known = {file.path: file for file in item.files} | read_files(item.folder)
     return _states(item.folder, found | _find_unexpected(item, found), known, digests)
-
-
-def file_problem(path: Path, file: WeightsFile, digests: bool = True) -> str:
-    """What is wrong with a file compared with what is known about it; "" if nothing."""
-    problem = content_problem(path)
-    if problem == "missing" or (problem and path.is_symlink() and not path.exists()):
-        return problem
-    size = path.stat().st_size
-    if file.size_bytes is not None and size != file.size_bytes:
-        return problem or f"{size} bytes, expected {file.size_bytes}"
-    if problem:
-        return problem
-    if digests and file.sha256 is not None and (seen := file_sha256(path)) != file.sha256:
-        return f"sha256 {seen[:12]}..., expected {file.sha256[:12]}..."
-    if digests and file.git_sha1 is not None and (seen := git_sha1(path)) != file.git_sha1:
-        return f"Git id {seen[:12]}..., expected {file.git_sha1[:12]}..."
-    if file.text is not None and path.read_text(encoding="utf-8") != file.text:
-        return "not the content that this project writes"
-    return ""
-
-
-def git_sha1(path: Path) -> str:
-    """Git's id of a file's content: SHA-1 of a header and the bytes. For small files: reads everything at once."""
-    content = path.read_bytes()
-    return hashlib.sha1(b"blob %d\0" % len(content) + content, usedforsecurity=False).hexdigest()
 
 
 def size_text(size_bytes: int) -> str:

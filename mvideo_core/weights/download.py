@@ -8,7 +8,7 @@ from typing import IO, TYPE_CHECKING
 from mvideo_core.base.digests import file_sha256
 from mvideo_core.base.errors import ModelError, StoreError
 from mvideo_core.base.locks import try_lock
-from mvideo_core.weights.catalog import file_problem
+from mvideo_core.weights.file_checks import file_problem
 from mvideo_core.weights.records import WeightsFile
 
 if TYPE_CHECKING:

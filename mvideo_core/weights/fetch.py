@@ -12,8 +12,9 @@ from pathlib import Path
 from mvideo_core.base.disk import write_whole
 from mvideo_core.base.errors import ModelError, StoreError
 from mvideo_core.weights import hub
-from mvideo_core.weights.catalog import check, check_entry, entry, file_problem, size_text
+from mvideo_core.weights.catalog import check, check_entry, entry, size_text
 from mvideo_core.weights.download import Progress, download, http_client, part_of
+from mvideo_core.weights.file_checks import file_problem
 from mvideo_core.weights.records import Fetched, WeightsEntry, WeightsFile, read_record, write_record
 
 log = logging.getLogger(__name__)

@@ -13,7 +13,7 @@ from pathlib import Path
 from safetensors import SafetensorError
 
 from mvideo_core.base.errors import ModelError
-from mvideo_core.weights.contents import READ_BY_LOADERS, content_problem
+from mvideo_core.weights.file_checks import READ_BY_LOADERS, content_problem
 
 log = logging.getLogger(__name__)
 RAISED_BY_LOADERS = (

@@ -3,14 +3,28 @@
 import os
 from fnmatch import fnmatchcase
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 from mvideo_core.base.disk import write_whole
 from mvideo_core.base.records import Record
-from mvideo_core.weights.contents import FETCHED, Needs
 
 PACKAGE = Path(__file__).parent
+FETCHED = "fetched.json"
+"""The record that a fetch leaves in the folder; not one of the model's files."""
 Kind = Literal["detector", "segmenter", "captioner", "generator", "adapter", "metric"]
+
+
+class Needs(NamedTuple):
+    """What a model folder must contain.
+
+    Attributes:
+        files: paths relative to the folder.
+        weights: stems: "vae/model" is vae/model.safetensors, or vae/model.safetensors.index.json with the files it
+            names.
+    """
+
+    files: tuple[str, ...]
+    weights: tuple[str, ...] = ()
 
 
 class WeightsFile(Record):

@@ -11,7 +11,7 @@ from typing import NamedTuple
 import numpy as np
 
 from mvideo_core.base.errors import ModelError
-from mvideo_core.weights.contents import safetensors_header
+from mvideo_core.weights.file_checks import safetensors_header
 
 SAMPLED_VALUES = 64
 """Values read at each of three places of a tensor: start, middle, end."""

@@ -9,7 +9,7 @@ import pytest
 from prefect.client.schemas.filters import ArtifactFilter, ArtifactFilterFlowRunId, LogFilter, LogFilterFlowRunId
 
 from mvideo_core.curation.pipeline import PART_STAGES, stage_rows
-from mvideo_core.store.status import verify_stage
+from mvideo_core.store.verify import verify_stage
 from mvideo_core.store.workspace import Workspace
 from tests.e2e.conftest import Material
 from tests.e2e.harness import Trial, kill, until

@@ -20,7 +20,7 @@ from mvideo_core.cogvideox.base import BaseOptions, load_base
 from mvideo_core.engine.growing_file import GrowingFile
 from mvideo_core.engine.run import RunOptions, StageSummary, run_stage
 from mvideo_core.engine.stage import Item, Stage, StageContext, Worker
-from mvideo_core.shards.write_tar import tar_end
+from mvideo_core.shards.tar_format import tar_end
 from mvideo_core.store.keys import part_key, settings_digest
 from mvideo_core.store.workspace import Workspace
 from mvideo_core.training.latents.group import ahead, batches, decode_batches, encode_group

@@ -15,7 +15,7 @@ from mvideo_core.shards.options import ShardOptions
 from mvideo_core.shards.verify import verify_dataset
 from mvideo_core.store.lock import stages_in_use
 from mvideo_core.store.scratch import scratch_folder
-from mvideo_core.store.status import Problem
+from mvideo_core.store.verify import Problem
 from mvideo_core.store.workspace import Workspace
 
 

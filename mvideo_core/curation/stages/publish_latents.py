@@ -14,7 +14,7 @@ from mvideo_core.shards.files import DatasetFiles
 from mvideo_core.store.keys import settings_digest
 from mvideo_core.store.lock import stages_in_use
 from mvideo_core.store.scratch import scratch_folder
-from mvideo_core.store.status import Problem
+from mvideo_core.store.verify import Problem
 from mvideo_core.store.workspace import Workspace
 from mvideo_core.training.latents.cache import read_info
 from mvideo_core.training.latents.identity import base_identity, vae_numbers

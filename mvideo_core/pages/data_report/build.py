@@ -40,8 +40,8 @@ from mvideo_core.pages.data_report.data import (
 from mvideo_core.pages.data_report.render import PAGE_NAME, media_of, render_report
 from mvideo_core.store.lock import stages_in_use
 from mvideo_core.store.scratch import scratch_folder
-from mvideo_core.store.status import Problem
 from mvideo_core.store.tables import RowIndex
+from mvideo_core.store.verify import Problem
 from mvideo_core.store.workspace import Marker, Workspace
 
 log = logging.getLogger(__name__)

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from mvideo_core.base.errors import StoreError
 from mvideo_core.base.records import LatentWindow
-from mvideo_core.shards.write_tar import add_member, open_tar
+from mvideo_core.shards.tar_format import add_member, open_tar
 from mvideo_core.training.latents.text import TEXT
 from mvideo_core.training.latents.windows import Window
 

@@ -22,7 +22,7 @@ from mvideo_core.pages.data_report.build import build_report, report_problems
 from mvideo_core.pages.data_report.data import ReportOptions
 from mvideo_core.shards.options import ShardOptions
 from mvideo_core.store.lock import stages_unused
-from mvideo_core.store.status import verify_stage
+from mvideo_core.store.verify import verify_stage
 from mvideo_core.store.workspace import Workspace
 from mvideo_core.training.latents.cache import LatentDataset
 from tests.mvideo_core.engine import toy

@@ -17,7 +17,8 @@ from mvideo_core.engine.plan import MAX_PARTS, PlanOptions, make_plan, part_of, 
 from mvideo_core.engine.run import RunOptions, run_stage
 from mvideo_core.store.commit import commit_part
 from mvideo_core.store.maintain import retry_failed
-from mvideo_core.store.status import stage_status, verify_stage
+from mvideo_core.store.stage_counts import stage_status
+from mvideo_core.store.verify import verify_stage
 from mvideo_core.store.workspace import Workspace
 from tests.mvideo_core.engine import toy
 from tests.mvideo_core.engine.toy import DOUBLES, LETTERS, DoubleOptions, DoubleWorker, LetterOptions, LetterWorker

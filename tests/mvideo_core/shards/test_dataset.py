@@ -21,7 +21,7 @@ from mvideo_core.shards import (
     verify_dataset,
 )
 from mvideo_core.shards.card import dataset_digest
-from mvideo_core.shards.write_tar import add_member, open_tar
+from mvideo_core.shards.tar_format import add_member, open_tar
 from tests.mvideo_core.shards.conftest import H, T, W, entry
 
 

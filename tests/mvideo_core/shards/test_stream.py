@@ -5,7 +5,7 @@ import pytest
 from mvideo_core.base.errors import StoreError
 from mvideo_core.shards import MaskVideoDataset
 from mvideo_core.shards.stream import stream_samples
-from mvideo_core.shards.write_tar import add_member, open_tar
+from mvideo_core.shards.tar_format import add_member, open_tar
 
 
 class Pipe:

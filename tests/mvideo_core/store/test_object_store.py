@@ -23,7 +23,8 @@ from mvideo_core.store.files import Folder
 from mvideo_core.store.journal import Journal
 from mvideo_core.store.scratch import scratch_folder
 from mvideo_core.store.snapshot import snapshot
-from mvideo_core.store.status import stage_status, verify_stage
+from mvideo_core.store.stage_counts import stage_status
+from mvideo_core.store.verify import verify_stage
 from mvideo_core.store.workspace import Workspace
 from tests.mvideo_core.engine import toy
 from tests.mvideo_core.engine.finished import finish

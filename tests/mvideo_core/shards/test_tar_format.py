@@ -4,7 +4,7 @@ import tarfile
 import pytest
 
 from mvideo_core.shards.members import header_bytes
-from mvideo_core.shards.write_tar import add_member, open_tar, tar_end
+from mvideo_core.shards.tar_format import add_member, open_tar, tar_end
 
 
 class Zeros:

@@ -1,11 +1,14 @@
-"""What is wrong with the files of a model folder, judging by names, sizes and headers; no tensor is read."""
+"""What is wrong with the files of a model folder: names, sizes, headers and, in `file_problem`, digests."""
 
+import hashlib
 import json
 import struct
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
+from mvideo_core.base.digests import file_sha256
 from mvideo_core.base.errors import ModelError
+from mvideo_core.weights.records import FETCHED, Needs, WeightsFile
 
 HEAD_BYTES = 512
 LFS_POINTER = b"version https://git-lfs.github.com/spec/"
@@ -17,21 +20,6 @@ HEADER_LIMIT_BYTES = 100 << 20
 VOCABULARIES = ("tokenizer.json", "spiece.model", "tokenizer.model", "vocab.txt", "vocab.json")
 OBJECTS = ("model_index.json", "config.json", "scheduler_config.json", "tokenizer_config.json")
 READ_BY_LOADERS = (".json", ".safetensors", ".model")
-FETCHED = "fetched.json"
-"""The record that a fetch leaves in the folder; not one of the model's files."""
-
-
-class Needs(NamedTuple):
-    """What a model folder must contain.
-
-    Attributes:
-        files: paths relative to the folder.
-        weights: stems: "vae/model" is vae/model.safetensors, or vae/model.safetensors.index.json with the files it
-            names.
-    """
-
-    files: tuple[str, ...]
-    weights: tuple[str, ...] = ()
 
 
 def content_problem(path: Path) -> str:
@@ -56,6 +44,31 @@ def content_problem(path: Path) -> str:
         found = safetensors_header(path)
         return found if isinstance(found, str) else ""
     return _json_problem(path, size) if path.suffix == ".json" else ""
+
+
+def file_problem(path: Path, file: WeightsFile, digests: bool = True) -> str:
+    """Compare a file's size and digest with the known ones: what is wrong with it; "" if nothing."""
+    problem = content_problem(path)
+    if problem == "missing" or (problem and path.is_symlink() and not path.exists()):
+        return problem
+    size = path.stat().st_size
+    if file.size_bytes is not None and size != file.size_bytes:
+        return problem or f"{size} bytes, expected {file.size_bytes}"
+    if problem:
+        return problem
+    if digests and file.sha256 is not None and (seen := file_sha256(path)) != file.sha256:
+        return f"sha256 {seen[:12]}..., expected {file.sha256[:12]}..."
+    if digests and file.git_sha1 is not None and (seen := git_sha1(path)) != file.git_sha1:
+        return f"Git id {seen[:12]}..., expected {file.git_sha1[:12]}..."
+    if file.text is not None and path.read_text(encoding="utf-8") != file.text:
+        return "not the content that this project writes"
+    return ""
+
+
+def git_sha1(path: Path) -> str:
+    """Git's id of a file's content: SHA-1 of a header and the bytes. For small files: reads everything at once."""
+    content = path.read_bytes()
+    return hashlib.sha1(b"blob %d\0" % len(content) + content, usedforsecurity=False).hexdigest()
 
 
 def safetensors_header(path: Path) -> dict[str, Any] | str:

@@ -10,7 +10,7 @@ from typer.testing import CliRunner
 from mvideo_core.base.errors import ModelError
 from mvideo_core.cli import weights as weights_commands
 from mvideo_core.weights import check, find
-from mvideo_core.weights.contents import content_problem, folder_problems, needs_of
+from mvideo_core.weights.file_checks import content_problem, folder_problems, needs_of
 from mvideo_core.weights.records import Fetched, WeightsFile, write_record
 from tests.mvideo_core.weights.loopback_hub import cogvideox, needed, sha256
 

@@ -15,8 +15,8 @@ from pydantic import Field
 from mvideo_core.base.errors import MediaError
 from mvideo_core.base.options import Options
 from mvideo_core.masks import MaskSequence, MaskWriter
-from mvideo_core.masks.boundary import boundary_f, region_j
-from mvideo_core.masks.measure import box_xyxy
+from mvideo_core.masks.boundary import boundary_f
+from mvideo_core.masks.measure import box_xyxy, pixel_iou
 
 
 class OverlapPolicy(Options):
@@ -75,11 +75,11 @@ def overlap(
         scores.append(frame_iou(seen_NHW, true_NHW, policy))
         fills.append(frame_iou(fill_boxes(true, frame), true_NHW, policy))
         unfound += bool(true_NHW.any() and not seen_NHW.any())
-        j_TN.append([region_j(one, other) for one, other in zip(seen_NHW, true_NHW, strict=True)])
+        j_TN.append([pixel_iou(one, other) for one, other in zip(seen_NHW, true_NHW, strict=True)])
         f_TN.append([boundary_f(one, other) for one, other in zip(seen_NHW, true_NHW, strict=True)])
     nothing_HW = np.zeros(true.shape[2:], np.bool_)
     lost_NHW = [] if lost is None else [lost.frame(frame) for frame in range(lost.n_frames)]
-    j_TN += [[region_j(nothing_HW, one) for one in frame_NHW] for frame_NHW in lost_NHW]
+    j_TN += [[pixel_iou(nothing_HW, one) for one in frame_NHW] for frame_NHW in lost_NHW]
     f_TN += [[boundary_f(nothing_HW, one) for one in frame_NHW] for frame_NHW in lost_NHW]
     zeros: list[float | None] = [0.0] * len(lost_NHW)
     counted = [one for one in scores if one is not None]
@@ -140,4 +140,4 @@ def mean(values: "list[float | None]") -> float:
 def _iou(seen_HW: np.ndarray, true_HW: np.ndarray, policy: OverlapPolicy) -> float | None:
     if not true_HW.any():
         return None if policy.empty_frames == "skip" else float(not seen_HW.any())
-    return region_j(seen_HW, true_HW)
+    return pixel_iou(seen_HW, true_HW)

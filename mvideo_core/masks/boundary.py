@@ -1,4 +1,7 @@
-"""Region similarity J and boundary accuracy F, as DAVIS defines them (Perazzi et al. 2016; davis2017-evaluation)."""
+"""Boundary accuracy F, as DAVIS defines it (Perazzi et al. 2016; davis2017-evaluation).
+
+DAVIS's J is `measure.pixel_iou`.
+"""
 
 import functools
 import math
@@ -7,12 +10,6 @@ import numpy as np
 
 BOUND_TH = 0.008
 """Tolerance of a boundary match as a fraction of the frame's diagonal."""
-
-
-def region_j(seen: np.ndarray, true: np.ndarray) -> float:
-    """Intersection over union of two (H, W) bool masks; 1 if both are empty."""
-    either = int(np.count_nonzero(seen | true))
-    return int(np.count_nonzero(seen & true)) / either if either else 1.0
 
 
 def boundary_f(seen: np.ndarray, true: np.ndarray, bound_th: float = BOUND_TH) -> float:

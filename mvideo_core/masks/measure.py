@@ -1,4 +1,4 @@
-"""Area, box and overlap of masks, computed directly on their edges, without decoding pixels.
+"""Area, box and overlap of masks, computed directly on their edges, without decoding pixels; `pixel_iou` takes pixels.
 
 `edges` are int32 row-major positions `start, end, start, end, ...` as in `codec.py`. Intersection evaluates the running
 area of one mask at the edges of the other: |A and B| = sum over runs of A of F(end) - F(start), F(p) = pixels of B
@@ -49,6 +49,12 @@ def iou(edges_a: np.ndarray, edges_b: np.ndarray, empty: float = 1.0) -> float:
     both = intersection(edges_a, edges_b)
     either = area(edges_a) + area(edges_b) - both
     return both / either if either else empty
+
+
+def pixel_iou(one: np.ndarray, other: np.ndarray) -> float:
+    """As `iou`, for two bool arrays of one shape; 1 if both are empty (DAVIS's region similarity J)."""
+    either = int(np.count_nonzero(one | other))
+    return int(np.count_nonzero(one & other)) / either if either else 1.0
 
 
 def areas(sequence: MaskSequence) -> np.ndarray:

@@ -1,8 +1,9 @@
 """Mask mIoU, the paper's S_m (eq. 3): how well a video's objects match the masks it was guided by.
 
-A segmenter gets the box of the target mask and returns the mask it finds there; the score is the mean IoU of the two.
-The box gives away position and extent: a filled box around a disc already scores 0.79. To judge a score, compare it
-with `box_fill` in the details, with shuffled masks and with the source video as subject; see docs/mask_miou.md.
+A segmenter gets the box of the target mask and returns the mask it finds there; the score is the mean IoU of the two
+(`evaluation/mask_overlap.py`). The box gives away position and extent: a filled box around a disc already scores 0.79.
+To judge a score, compare it with `box_fill` in the details, with shuffled masks and with the source video as subject;
+see docs/mask_miou.md.
 """
 
 from collections.abc import Iterator

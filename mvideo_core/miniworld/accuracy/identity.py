@@ -5,7 +5,7 @@ from typing import NamedTuple, TypeVar
 
 import numpy as np
 
-from mvideo_core.masks.boundary import region_j
+from mvideo_core.masks.measure import pixel_iou
 from mvideo_core.miniworld.accuracy.figures import Crossing, IdentityCase, Return
 from mvideo_core.miniworld.accuracy.mapping import ClipTruth, Track
 
@@ -98,7 +98,7 @@ def absence(track: Track) -> Span | None:
 def j_after(masks: np.ndarray, track: Track, end: int) -> float:
     """Mean J of a masklet (T, H, W) with an object over at most AFTER frames, starting at `end`."""
     after = range(end, min(end + AFTER, len(masks)))
-    return float(np.mean([region_j(masks[k], track.visible[k]) for k in after]))
+    return float(np.mean([pixel_iou(masks[k], track.visible[k]) for k in after]))
 
 
 def to_show(cases: Sequence[Case], n: int) -> list[Case]:

@@ -7,7 +7,8 @@ import numpy as np
 
 from mvideo_core.base.records import MaskRow
 from mvideo_core.masks import MaskSequence
-from mvideo_core.masks.boundary import boundary_f, region_j
+from mvideo_core.masks.boundary import boundary_f
+from mvideo_core.masks.measure import pixel_iou
 from mvideo_core.miniworld.accuracy.figures import BadCase, MaskFigures, MaskGroup, TrackingFigures
 from mvideo_core.miniworld.accuracy.identity import IdentityCounter
 from mvideo_core.miniworld.accuracy.mapping import ClipTruth, Track, track_of
@@ -177,7 +178,7 @@ class _Scores:
             return np.zeros(n_frames), np.zeros(n_frames)
         if (obj, index) not in self._known:
             pairs = [(self._found[k, index], self._tracks[obj].visible[k]) for k in range(n_frames)]
-            js, fs = [region_j(*pair) for pair in pairs], [boundary_f(*pair) for pair in pairs]
+            js, fs = [pixel_iou(*pair) for pair in pairs], [boundary_f(*pair) for pair in pairs]
             self._known[obj, index] = np.array(js), np.array(fs)
         return self._known[obj, index]
 
@@ -199,7 +200,7 @@ def first_frame_pairs(
     if not asked or not found.shape[1]:
         return {}
     overlap = np.array(
-        [[region_j(found[0, index], tracks[obj].visible[0]) for index in range(found.shape[1])] for obj in asked]
+        [[pixel_iou(found[0, index], tracks[obj].visible[0]) for index in range(found.shape[1])] for obj in asked]
     )
     rows, columns = linear_sum_assignment(-overlap)
     return {asked[r]: int(c) for r, c in zip(rows, columns, strict=True) if overlap[r, c] >= match_iou}

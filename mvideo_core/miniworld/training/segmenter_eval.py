@@ -15,7 +15,8 @@ from pathlib import Path
 import numpy as np
 
 from mvideo_core.base.one_line import errors_in_one_line
-from mvideo_core.masks.boundary import boundary_f, region_j
+from mvideo_core.masks.boundary import boundary_f
+from mvideo_core.masks.measure import pixel_iou
 from mvideo_core.miniworld.world import WorldFrame, label_objects, render_shot, sample_shot
 from mvideo_core.miniworld.world.spec import Split
 from mvideo_core.perception.segmentation.base import Segmenter
@@ -100,10 +101,10 @@ def _figures(kind: str, unseen: bool, frames: list[WorldFrame], obj: int, masks:
     js, fs, confused = [], [], []
     seen_frac = []
     for frame, mask in zip(frames, masks, strict=True):
-        own = region_j(mask, frame.visible[obj])
+        own = pixel_iou(mask, frame.visible[obj])
         js.append(own)
         fs.append(boundary_f(mask, frame.visible[obj]))
-        others = [region_j(mask, other) for n, other in enumerate(frame.visible) if n != obj and other.any()]
+        others = [pixel_iou(mask, other) for n, other in enumerate(frame.visible) if n != obj and other.any()]
         confused.append(float(mask.any() and max(others, default=0.0) > max(own, 0.1)))
         seen_frac.append(frame.visible[obj].sum() / max(frame.amodal[obj].sum(), 1))
     area = frames[0].visible[obj].mean()

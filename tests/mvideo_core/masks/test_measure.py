@@ -27,6 +27,13 @@ def test_two_rectangles_by_hand():
     assert measure.iou(empty, empty, empty=0.0) == 0.0
 
 
+def test_iou_of_pixels_by_hand():
+    a, b = np.zeros((4, 4), bool), np.zeros((4, 4), bool)
+    assert measure.pixel_iou(a, b) == 1.0
+    a[:2], b[1:3] = True, True
+    assert measure.pixel_iou(a, b) == pytest.approx(4 / 12)
+
+
 def test_noise_against_pixels():
     rng = np.random.default_rng(0)
     a, b = rng.random((3, 2, 9, 70)) < 0.4, rng.random((3, 2, 9, 70)) < 0.7

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from mvideo_core.base.records import ClipRow
-from mvideo_core.masks.boundary import boundary_f, edge_map, region_j
+from mvideo_core.masks.boundary import boundary_f, edge_map
 from mvideo_core.miniworld.accuracy.boxes import match_boxes
 from mvideo_core.miniworld.accuracy.captions import action_words, mentions, sentences_about
 from mvideo_core.miniworld.accuracy.cuts import CutCounter, boundaries_of
@@ -59,13 +59,6 @@ def test_box_matching_goes_by_score_and_takes_each_object_once():
     assert overlap[2, 1] == pytest.approx(60 / 140)
     assert match_boxes(found, [0.9, 0.8, 0.7], true, 0.5) == [(0, 0)]
     assert match_boxes(found, [0.8, 0.9, 0.7], true, 0.4) == [(1, 0), (2, 1)]
-
-
-def test_region_j():
-    a, b = np.zeros((4, 4), bool), np.zeros((4, 4), bool)
-    assert region_j(a, b) == 1.0
-    a[:2], b[1:3] = True, True
-    assert region_j(a, b) == pytest.approx(4 / 12)
 
 
 def test_edge_map_marks_one_pixel():

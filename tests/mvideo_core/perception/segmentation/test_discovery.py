@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from mvideo_core.masks import encode
-from mvideo_core.masks.boundary import region_j
 from mvideo_core.masks.io.clip import edges_of
+from mvideo_core.masks.measure import pixel_iou
 from mvideo_core.miniworld.world import render_shot
 from mvideo_core.perception.detection.base import Detections
 from mvideo_core.perception.segmentation.discovery import (
@@ -162,7 +162,7 @@ def discovered(frames, searched):
 
 
 def j_of(found, frames, obj, numbers):
-    return np.mean([region_j(found.sequence.mask(n, obj), frames[n].visible[obj]) for n in numbers])
+    return np.mean([pixel_iou(found.sequence.mask(n, obj), frames[n].visible[obj]) for n in numbers])
 
 
 def test_late_and_returning_people_of_the_drawn_world(drawn):

@@ -2,12 +2,14 @@
 
 - coco + zstd: SA-V's format, compressed COCO run lengths (pycocotools) as JSON under zstd level 3.
 - packbits + zstd: one bit per pixel (numpy.packbits) under zstd level 3.
+- npz labels: a label map per frame in a compressed .npz, as VPData stores masks (VideoPainter); loses overlaps.
 
 encode: bool pixels -> bytes. decode: bytes -> bool pixels of all frames. load: bytes -> whatever the codec measures on.
     frame: one frame's pixels after `load`. iou: IoU of all 291 masks with those of another clip, both loaded. All run
     in one thread; CPU milliseconds (median) decide, wall milliseconds are reported next to them.
 """
 
+import io
 import json
 from collections.abc import Callable
 from functools import partial
@@ -62,7 +64,10 @@ def _one_kind(masks_TNHW: np.ndarray, rounds: int) -> dict[str, Any]:
     for name, codec in codecs(masks_TNHW.shape).items():
         data, other = codec.encode(masks_TNHW), codec.encode(other_TNHW)
         loaded, loaded_other = codec.load(data), codec.load(other)
-        assert np.array_equal(codec.pixels(loaded), masks_TNHW), f"{name} lost pixels"
+        lost = np.count_nonzero(codec.pixels(loaded) != masks_TNHW)
+        assert lost <= (
+            0 if name != "npz labels" else np.count_nonzero(masks_TNHW.sum(axis=1) > 1) * masks_TNHW.shape[1]
+        )
         sizes[name] = round(len(data) / 1e3, 1)
         works[name, "encode"] = partial(codec.encode, masks_TNHW)
         works[name, "decode"] = partial(codec.decode, data)
@@ -78,8 +83,10 @@ def _one_kind(masks_TNHW: np.ndarray, rounds: int) -> dict[str, Any]:
 
 
 def codecs(shape: tuple[int, ...]) -> dict[str, Codec]:
-    """The three, for clips of (T, N, H, W)."""
-    return {"ours": _ours(), "coco+zstd": _coco(shape), "packbits+zstd": _packbits(shape)}
+    """All four, for clips of (T, N, H, W)."""
+    return {
+        "ours": _ours(), "coco+zstd": _coco(shape), "packbits+zstd": _packbits(shape), "npz labels": _npz(shape[1]),
+    }  # fmt: skip
 
 
 def _ours() -> Codec:
@@ -140,6 +147,29 @@ def _packbits(shape: tuple[int, ...]) -> Codec:
         frame=lambda bits, frame: unpack(bits[frame]),
         iou=iou,
     )
+
+
+def _npz(n_objects: int) -> Codec:
+    def pack(masks: np.ndarray) -> bytes:
+        labels = np.zeros((len(masks), *masks.shape[2:]), np.uint8)
+        for obj in range(n_objects):
+            labels[masks[:, obj]] = obj + 1
+        file = io.BytesIO()
+        np.savez_compressed(file, labels)
+        return file.getvalue()
+
+    def load(data: bytes) -> np.ndarray:
+        labels: np.ndarray = np.load(io.BytesIO(data))["arr_0"]
+        return labels
+
+    def pixels(labels: np.ndarray) -> np.ndarray:
+        return np.stack([labels == obj + 1 for obj in range(n_objects)], axis=-3)
+
+    def iou(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+        both, either = ((f(pixels(a), pixels(b))).sum(axis=(2, 3)) for f in (np.logical_and, np.logical_or))
+        return np.where(either, both / np.maximum(either, 1), 1.0)
+
+    return Codec(pack, load, pixels, lambda labels, frame: pixels(labels[frame]), iou)
 
 
 if __name__ == "__main__":

@@ -17,6 +17,7 @@ MAX_MASKS = 1 << 24
 MAX_AREA_PX = 1 << 30
 _PIXELS_AT_ONCE = 1 << 22
 """Small enough that the bits stay in the processor's cache."""
+_ONES = memoryview(b"\x01" * MAX_SIDE_PX)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -221,9 +222,13 @@ def from_bytes(data: bytes) -> MaskSequence:
 
 
 def fill_runs(pixels: np.ndarray, edges: np.ndarray) -> None:
-    """Set the runs of `edges` in a flat bool frame. Slices beat scatter + cumsum by 5 to 1 at 400 runs per mask."""
+    """Set the runs of `edges` in a flat, contiguous bool frame.
+
+    Slices beat scatter + cumsum by 5 to 1 at 400 runs per mask, and slices of a memoryview those of an array by 1.4.
+    """
+    room = memoryview(pixels.view(np.uint8))
     for start, end in zip(edges[0::2].tolist(), edges[1::2].tolist(), strict=True):
-        pixels[start:end] = True
+        room[start:end] = _ONES[: end - start]
 
 
 def check_shape(n_frames: int, n_objects: int, height: int, width: int) -> None:

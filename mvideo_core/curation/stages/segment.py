@@ -136,7 +136,7 @@ class ObjectsPerClip:
 
 STAGE = Stage(
     name="segment",
-    revision=1,
+    revision=2,  # 2: version 2 of the `.masks` file
     title="Stage 4: track the detected objects as mask sequences.",
     reads=("cut", "detect"),
     unit="clip",

@@ -4,9 +4,12 @@ Same network (the shipped mini SAM2, every part of SAM2 at 192 px), same boxes, 
 the only input the stock predictor takes besides mp4 files; ours reads them one by one. They are 97 frames of the mini
 world, played back and forth. Masks are packed and dropped. Each run is its own process; its peak is the kernel's VmHWM.
 
-Two more runs of ours, on the shortest and the longest video, get boxes on every eighth frame (`detect.when: keyframes`)
-and track in both directions; one object is found on the first frame, one on the next of these, one after half of the
-video. One run measures the time per frame of a public architecture (hiera tiny at 256 px, random weights).
+Four more runs of ours, on the shortest and the longest video, search several frames (`detect.when`: `keyframes`,
+`adaptive`), track in both directions, and write the `.masks` file. The detector is right: one object is found on the
+first frame, one on the next searched frame, one after half of the video. One run measures the time per frame of a
+public architecture (hiera tiny at 256 px, random weights).
+
+    python -m benchmarks.segment_memory --out FILE --only keyframes adaptive    # continues where it was stopped
 """
 
 import argparse
@@ -17,15 +20,21 @@ import tempfile
 import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from mvideo_core.base.disk import write_whole
+
 LENGTHS = (97, 385, 1537)
 HEIGHT, WIDTH = 480, 720
 N_OBJECTS, N_DRAWN, MIN_PX = 3, 97, 3000
 HIERA_PX = 256
+SEARCHES = ("keyframes", "adaptive")
+STEP_FRAMES, MAX_STEP_FRAMES, MIN_CHANGE = 8, 32, 0.05
+"""Of the searches: `detect.step_s`, `max_step_s` at 8 frames/s, and `min_change`."""
 
 
 def measure(lengths: Sequence[int] = LENGTHS, hiera: bool = True) -> dict[str, Any]:
@@ -35,13 +44,14 @@ def measure(lengths: Sequence[int] = LENGTHS, hiera: bool = True) -> dict[str, A
         folders = {length: root / str(length) for length in lengths}
         _draw_frames(root, folders)
         jobs = [(engine, "mini", length) for length in sorted(lengths, reverse=True) for engine in ("ours", "stock")]
-        jobs += [("keyframes", "mini", length) for length in sorted({lengths[0], lengths[-1]}, reverse=True)]
+        jobs += [(mode, "mini", n) for mode in SEARCHES for n in sorted({lengths[0], lengths[-1]}, reverse=True)]
         jobs += [("ours", "hiera_t", lengths[0])] if hiera else []
         with ThreadPoolExecutor(2) as pool:  # parallel runs do not affect memory and CPU seconds
             results = dict(zip(jobs, pool.map(lambda job: _child(job[0], job[1], job[2], root), jobs), strict=True))
         agreement = _mean_iou(*(root / f"{engine}-mini-{lengths[0]}.bits" for engine in ("ours", "stock")))
     runs = {e: {n: results[e, "mini", n] for n in lengths} for e in ("ours", "stock")}
-    keyframes = [results["keyframes", "mini", n] for n in (lengths[0], lengths[-1])]
+    ends = (lengths[0], lengths[-1])
+    searches = {mode: _search_figures([results[mode, "mini", n] for n in ends]) for mode in SEARCHES}
     growth = {e: run[lengths[-1]]["peak_mb"] - run[lengths[0]]["peak_mb"] for e, run in runs.items()}
     return {
         "frames": list(lengths),
@@ -56,14 +66,33 @@ def measure(lengths: Sequence[int] = LENGTHS, hiera: bool = True) -> dict[str, A
         "mean_iou_ours_stock": agreement,
         "growth": round(runs["ours"][lengths[-1]]["peak_mb"] / runs["ours"][lengths[0]]["peak_mb"], 3),
         "stock_growth": round(runs["stock"][lengths[-1]]["peak_mb"] / runs["stock"][lengths[0]]["peak_mb"], 3),
-        "keyframes": {
-            "peak_mb": [run["peak_mb"] for run in keyframes],
-            "cpu_s_per_frame": [run["cpu_s_per_frame"] for run in keyframes],
-            "growth": round(keyframes[-1]["peak_mb"] / keyframes[0]["peak_mb"], 3),
-        },
+        **searches,
+        **{f"growth_{mode}": figures["growth"] for mode, figures in searches.items()},
         "hiera_t_256px": results.get(("ours", "hiera_t", lengths[0])),
-        "goals": {"growth": "<= 1.05"},
+        "goals": dict.fromkeys(("growth", *(f"growth_{mode}" for mode in SEARCHES)), "<= 1.05"),
     }
+
+
+def measure_searches(out: Path, modes: Sequence[str], lengths: Sequence[int] = LENGTHS) -> dict[str, Any]:
+    """Only the runs with these searches, one after another; `out` holds what is done, and a run in it is skipped."""
+    runs: dict[str, dict[str, Any]] = json.loads(out.read_text("utf-8")) if out.exists() else {}
+    with tempfile.TemporaryDirectory(prefix="mvideo-bench-") as name:
+        ends = (lengths[0], lengths[-1])
+        folders = {length: Path(name) / str(length) for length in ends}
+        _draw_frames(Path(name), folders)
+        for mode in modes:
+            done = runs.setdefault(mode, {})
+            for length in ends:
+                if str(length) not in done:
+                    done[str(length)] = _child(mode, "mini", length, Path(name))
+                    write_whole(out, json.dumps(runs, indent=1) + "\n")
+    return {mode: _search_figures([runs[mode][str(n)] for n in ends]) for mode in modes}
+
+
+def _search_figures(runs: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """Of the shortest and the longest run."""
+    figures = {key: [run[key] for run in runs] for key in ("peak_mb", "cpu_s_per_frame", "searched", "objects")}
+    return figures | {"growth": round(runs[-1]["peak_mb"] / runs[0]["peak_mb"], 3)}
 
 
 def _draw_frames(root: Path, folders: dict[int, Path]) -> None:
@@ -132,12 +161,12 @@ def _run_child(engine: str, network: str, folder: Path, out: Path) -> dict[str, 
     else:
         predictor = build_predictor("sam2.1_hiera_t", {"image_size": HIERA_PX}, seed=12)
     loaded_mb, start, cpu = _status_mb("VmRSS"), time.perf_counter(), time.process_time()
-    frames, pixels = 0, 0
+    frames, pixels, about = 0, 0, dict[str, int]()
     drawn = json.loads((folder.parent / "boxes.json").read_text())
     engines = {
         "ours": lambda: _ours(predictor, folder, np.array(drawn[0], np.float32)),
         "stock": lambda: _stock(predictor, folder, np.array(drawn[0], np.float32)),
-        "keyframes": lambda: _keyframes(predictor, folder, drawn),
+        **{mode: partial(_search, predictor, folder, drawn, mode, about) for mode in SEARCHES},
     }
     with out.open("wb") as file:
         for masks_NHW in engines[engine]():
@@ -145,6 +174,7 @@ def _run_child(engine: str, network: str, folder: Path, out: Path) -> dict[str, 
             frames, pixels = frames + 1, pixels + int(masks_NHW.sum())
     return {
         "engine": engine,
+        **about,
         "frames": frames,
         "mask_frac": round(pixels / (frames * N_OBJECTS * HEIGHT * WIDTH), 3),
         "loaded_mb": loaded_mb,
@@ -162,21 +192,27 @@ def _ours(predictor: Any, folder: Path, boxes: np.ndarray) -> Iterator[np.ndarra
         yield result.masks_NHW
 
 
-def _keyframes(predictor: Any, folder: Path, drawn: list[list[list[float]]]) -> Iterator[np.ndarray]:
+def _search(
+    predictor: Any, folder: Path, drawn: list[list[list[float]]], mode: Any, about: dict[str, int]
+) -> Iterator[np.ndarray]:  # fmt: skip
+    """As the stages `detect` and `segment` do it, with a detector that is right."""
     from mvideo_core.perception.detection.base import Detections
+    from mvideo_core.perception.detection.search import FrameChoice
     from mvideo_core.perception.segmentation.discovery import discover
     from mvideo_core.perception.segmentation.sam2_video import Sam2Options, Sam2Segmenter
     from mvideo_core.perception.segmentation.two_way import Spool
 
     sightings, n_frames = {}, len(list(folder.iterdir()))
-    for number in range(0, n_frames, 8):
-        boxes = drawn[_drawn(number)][: 1 if number == 0 else 2 if number < n_frames // 2 else N_OBJECTS]
-        scores = np.full(len(boxes), 0.9, np.float32)
-        sightings[number] = Detections(np.array(boxes, np.float32), scores, ["object"] * len(boxes))
+    choice = FrameChoice(mode, STEP_FRAMES, MAX_STEP_FRAMES, MIN_CHANGE)
+    for number, frame in enumerate(_frames(folder)):
+        if choice.wants(number, frame):
+            boxes = drawn[_drawn(number)][: 1 if number == 0 else 2 if number < n_frames // 2 else N_OBJECTS]
+            scores = np.full(len(boxes), 0.9, np.float32)
+            sightings[number] = Detections(np.array(boxes, np.float32), scores, ["object"] * len(boxes))
     with Spool(HEIGHT, WIDTH, folder.parent) as spool:
-        found = discover(
-            Sam2Segmenter(predictor, Sam2Options()), _frames(folder), spool, HEIGHT, WIDTH, sightings, "keyframes"
-        )  # fmt: skip
+        segmenter = Sam2Segmenter(predictor, Sam2Options())
+        found = discover(segmenter, _frames(folder), spool, HEIGHT, WIDTH, sightings, mode)
+    about.update(searched=len(sightings), objects=len(found.objects), mask_bytes=len(found.sequence.to_bytes()))
     for frame in range(found.sequence.n_frames):
         yield found.sequence.frame(frame)
 
@@ -218,10 +254,16 @@ def main() -> None:
     """Print one measurement; it starts its own runs with `--child`."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--child", nargs=4, metavar=("ENGINE", "NETWORK", "FOLDER", "OUT"))
+    parser.add_argument("--only", nargs="+", choices=SEARCHES, default=[], help="only these searches; needs --out")
+    parser.add_argument("--out", type=Path, help="file of the runs that are done")
     args = parser.parse_args()
+    if args.only and not args.out:
+        parser.error("--only needs --out")
     if args.child:
         engine, network, folder, out = args.child
         print(json.dumps(_run_child(engine, network, Path(folder), Path(out))))
+    elif args.only:
+        print(json.dumps(measure_searches(args.out, args.only), indent=1))
     else:
         print(json.dumps(measure(), indent=1))
 

@@ -2,6 +2,7 @@
 
 import contextlib
 import fcntl
+import os
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -38,6 +39,26 @@ def file_lock(path: Path, *, shared: bool = False, wait_s: float = 0.0, owner: s
             stream.truncate(0)
             stream.write(owner)
             stream.flush()
+        yield
+
+
+@contextlib.contextmanager
+def sole_owner(folder: Path, work: str, setting: str) -> Iterator[None]:
+    """Hold the lock of an output folder, its file `.lock`.
+
+    Args:
+        work: what is done there, such as "training"; `setting`: what names another folder. Both for the message.
+
+    Raises:
+        StoreError: another live process does this work in this folder.
+    """
+    with contextlib.ExitStack() as held:
+        try:
+            held.enter_context(file_lock(folder / ".lock", owner=str(os.getpid())))
+        except BlockingIOError as owner:
+            raise StoreError(
+                f"{folder}: another live {work} (process {owner}) writes here; stop it or use another {setting}"
+            ) from None
         yield
 
 

@@ -6,6 +6,7 @@ import platform
 import time
 from collections.abc import Mapping
 from os import PathLike
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -13,6 +14,7 @@ from pydantic import Field
 
 from mvideo_core import __version__
 from mvideo_core.base.disk import write_whole
+from mvideo_core.base.locks import sole_owner
 from mvideo_core.base.options import Options, digest
 from mvideo_core.cogvideox.video_format import VideoFormat
 from mvideo_core.editing.mask_files import save_masks
@@ -47,7 +49,7 @@ def make_video(
     overwrite: bool = True,
     progress: Progress | None = None,
 ) -> GeneratedVideo:
-    """Generate the video, or what a killed run left missing; a finished one stays as it is.
+    """Generate the video, or what a killed run left missing; a finished one stays as it is. One process per folder.
 
     Args:
         masks: at the model's size and rate; None = no mask guidance.
@@ -56,30 +58,31 @@ def make_video(
 
     Raises:
         ConfigError: masks that do not fit or are empty, or (without `overwrite`) a folder with a different video.
-        StoreError: the folder cannot be read or written.
+        StoreError: the folder cannot be read or written, or another live process generates there.
     """
     started = time.monotonic()
     used = None if masks is None else masks_of_video(masks, options, loaded.pipeline.format)
     decides = _decides(loaded, prompt, masks, options)
-    output = OutputFolder(folder, digest(decides), overwrite)
-    fresh = not (output.video.is_file() and (output.folder / "provenance.json").is_file())
-    if fresh and used is not None:
-        save_masks(output.folder / "conditions" / "masks.masks", used.sequence, used.fps, used.labels)
-    sequence = masks.sequence if masks is not None else None
-    video = generate_long(loaded.pipeline, prompt, sequence, options, output, progress)
-    clips = output.done["clips"]
-    result = GeneratedVideo(
-        video=str(video),
-        frames=sum(clip["frames"] for clip in clips),
-        clips=len(clips),
-        seconds=round(time.monotonic() - started, 3),
-        fresh=fresh,
-    )
-    if fresh:
-        made = {"clips": clips, "result": result.model_dump(mode="json", exclude={"fresh"})}
-        record = {"decides": decides, **(origin or {}), **_machine(loaded), **made}
-        write_whole(output.folder / "provenance.json", json.dumps(record, indent=1) + "\n")
-    return result
+    with sole_owner(Path(folder), "generation", "folder"):
+        output = OutputFolder(folder, digest(decides), overwrite)
+        fresh = not (output.video.is_file() and (output.folder / "provenance.json").is_file())
+        if fresh and used is not None:
+            save_masks(output.folder / "conditions" / "masks.masks", used.sequence, used.fps, used.labels)
+        sequence = masks.sequence if masks is not None else None
+        video = generate_long(loaded.pipeline, prompt, sequence, options, output, progress)
+        clips = output.done["clips"]
+        result = GeneratedVideo(
+            video=str(video),
+            frames=sum(clip["frames"] for clip in clips),
+            clips=len(clips),
+            seconds=round(time.monotonic() - started, 3),
+            fresh=fresh,
+        )
+        if fresh:
+            made = {"clips": clips, "result": result.model_dump(mode="json", exclude={"fresh"})}
+            record = {"decides": decides, **(origin or {}), **_machine(loaded), **made}
+            write_whole(output.folder / "provenance.json", json.dumps(record, indent=1) + "\n")
+        return result
 
 
 def masks_of_video(masks: MaskClip, options: GenerateOptions, grid: VideoFormat) -> MaskClip:

@@ -10,13 +10,11 @@ Random draws and the data position are functions of seed and step (seeds.py, dat
 the step, so nothing else is needed to resume bit for bit. Checkpoints contain no pickle.
 """
 
-import contextlib
 import itertools
 import json
 import logging
-import os
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -25,7 +23,6 @@ from pydantic import Field
 from mvideo_core.base.digests import file_sha256
 from mvideo_core.base.disk import new_folder, sync, write_tensors, write_whole
 from mvideo_core.base.errors import ConfigError, StoreError
-from mvideo_core.base.locks import file_lock
 from mvideo_core.base.options import Options, digest
 from mvideo_core.cogvideox.adapter_files import ADAPTER_FOLDER, adapter_tensors
 from mvideo_core.training.course import Change
@@ -37,7 +34,7 @@ if TYPE_CHECKING:
     from mvideo_core.training.loop import Trainer
 
 log = logging.getLogger(__name__)
-CHECKPOINTS, LOCK = "checkpoints", ".lock"
+CHECKPOINTS = "checkpoints"
 STATE, OPTIMIZER = "state.json", "optimizer.safetensors"
 ADAPTER, ADAPTER_EMA = ADAPTER_FOLDER, "adapter_ema"
 FIRST_FORM = {ADAPTER: "trainable.safetensors", ADAPTER_EMA: "ema.safetensors"}
@@ -204,24 +201,6 @@ def set_aside(folder: Path, prefix: str = NOT_FINITE) -> Path:
     folder.rename(aside)
     sync(folder.parent)
     return aside
-
-
-@contextlib.contextmanager
-def sole_owner(run: Path) -> Iterator[None]:
-    """Hold the run folder's lock, which the kernel releases when the process dies.
-
-    Raises:
-        StoreError: another live training writes to this folder.
-    """
-    run.mkdir(parents=True, exist_ok=True)
-    with contextlib.ExitStack() as held:
-        try:
-            held.enter_context(file_lock(run / LOCK, owner=str(os.getpid())))
-        except BlockingIOError as owner:
-            raise StoreError(
-                f"{run}: another live training (process {owner}) writes here; stop it or use another `out`"
-            ) from None
-        yield
 
 
 def _write_optimizer(part: Path, trainer: "Trainer") -> None:

@@ -26,11 +26,12 @@ from mvideo_core.base.errors import ConfigError, MVideoError
 from mvideo_core.base.gpus import gpu_ids
 from mvideo_core.base.listing import visible_files
 from mvideo_core.base.local_paths import local_path
+from mvideo_core.base.locks import sole_owner
 from mvideo_core.base.options import Options, read_yaml
 from mvideo_core.training.callbacks.metrics import cut_after
 from mvideo_core.training.callbacks.stopping import STOP
 from mvideo_core.training.callbacks.trackers import METRICS
-from mvideo_core.training.checkpoint import CHECKPOINTS, complete, read_state, sole_owner
+from mvideo_core.training.checkpoint import CHECKPOINTS, complete, read_state
 from mvideo_core.training.failures import ERRORS, death, full_disk, read_error
 from mvideo_core.training.phases import PHASES, STARTING, PhaseClock, Say
 
@@ -204,7 +205,7 @@ def _tidy(run: Path) -> None:
     Raises:
         StoreError: another live training run writes to this folder.
     """
-    with sole_owner(run):
+    with sole_owner(run, "training", "`out`"):
         for old in (run / ERRORS).glob("rank-*.json"):
             old.unlink()
         (run / STOP).unlink(missing_ok=True)

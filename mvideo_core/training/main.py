@@ -20,7 +20,7 @@ from mvideo_core.base.errors import ConfigError, MVideoError
 from mvideo_core.base.gpus import gpu_ids
 from mvideo_core.base.home import ensure_home
 from mvideo_core.base.local_paths import local_path
-from mvideo_core.base.locks import folder_in_use
+from mvideo_core.base.locks import folder_in_use, sole_owner
 from mvideo_core.base.options import read_yaml
 from mvideo_core.cogvideox.adapter_header import Training
 from mvideo_core.processes.launcher import die_with_parent
@@ -33,7 +33,7 @@ from mvideo_core.training.callbacks.stopping import STOP, Stopping, signals_ask
 from mvideo_core.training.callbacks.trackers import check_extras
 from mvideo_core.training.callbacks.validation import SEED, Validation
 from mvideo_core.training.callbacks.warm_up import WarmUp
-from mvideo_core.training.checkpoint import ADAPTER, ADAPTER_EMA, CHECKPOINTS, State, sole_owner
+from mvideo_core.training.checkpoint import ADAPTER, ADAPTER_EMA, CHECKPOINTS, State
 from mvideo_core.training.course import is_allowed
 from mvideo_core.training.data import Feed, GlobalOrder, Split, rank_slots
 from mvideo_core.training.distributed import World, environment_ranks, process_group
@@ -286,7 +286,7 @@ def callbacks(
 @contextlib.contextmanager
 def _own_run(run: Path, world: World) -> Iterator[None]:
     """The first rank holds the run folder's lock; stop requests of an earlier launch are deleted."""
-    with sole_owner(run) if world.first else contextlib.nullcontext():
+    with sole_owner(run, "training", "`out`") if world.first else contextlib.nullcontext():
         if world.first and LAUNCHED not in os.environ:
             (run / STOP).unlink(missing_ok=True)
         yield

@@ -3,6 +3,7 @@
 Shape letters: T frames, N objects, H, W pixels.
 """
 
+from array import array
 from collections.abc import Callable, Iterable, Sequence
 from typing import NamedTuple
 
@@ -49,18 +50,19 @@ class RunWriter:
     def __init__(self, n_frames: int, n_objects: int, height: int, width: int):
         check_shape(n_frames, n_objects, height, width)
         self._shape = (n_frames, n_objects, height, width)
-        self._edges: list[np.ndarray] = []
+        self._edges = array("i")
+        self._lengths = array("q", [0])
 
     def append(self, edges: np.ndarray) -> None:
         """Add the next mask, in the order frame, object."""
-        self._edges.append(edges)
+        self._edges.frombytes(edges.astype(np.int32, copy=False).tobytes())
+        self._lengths.append(len(edges))
 
     def finish(self) -> MaskSequence:
         """The sequence of all masks appended so far."""
-        assert len(self._edges) == self._shape[0] * self._shape[1]
-        edges = np.concatenate(self._edges) if self._edges else np.zeros(0, np.int32)
-        lengths = np.array([0, *map(len, self._edges)], np.int64)
-        return MaskSequence(*self._shape, edges.astype(np.int32, copy=False), np.cumsum(lengths))
+        assert len(self._lengths) == self._shape[0] * self._shape[1] + 1
+        edges = np.frombuffer(self._edges, np.int32) if self._edges else np.zeros(0, np.int32)
+        return MaskSequence(*self._shape, edges, np.cumsum(np.frombuffer(self._lengths, np.int64)))
 
 
 def edges_of(mask_hw: np.ndarray, top: int = 0, left: int = 0, width: int = 0) -> np.ndarray:

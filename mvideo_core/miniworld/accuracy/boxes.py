@@ -11,7 +11,7 @@ from mvideo_core.miniworld.accuracy.mapping import ClipTruth
 from mvideo_core.perception.detection.select import iou_matrix
 
 
-def match_boxes(
+def match_by_score(
     found: np.ndarray, scores: Sequence[float] | np.ndarray, true: np.ndarray, threshold: float
 ) -> list[tuple[int, int]]:
     """One-to-one (found, true) pairs, best scores first, each with its best free box of at least `threshold` IoU."""
@@ -45,7 +45,7 @@ class DetectionCounter:
         labels, scores = ([row.labels[n] for n in first], [row.scores[n] for n in first]) if row else ([], [])
         asked, ignored = clip.objects_at(0)
         true = np.array([clip.box(0, obj) for obj in asked]).reshape(-1, 4)
-        pairs = match_boxes(found, scores, true, self.iou_threshold)
+        pairs = match_by_score(found, scores, true, self.iou_threshold)
         overlap = iou_matrix(found, true)
         self.n_frames += 1
         for obj in asked:

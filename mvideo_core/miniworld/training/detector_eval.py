@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from mvideo_core.base.one_line import errors_in_one_line
-from mvideo_core.miniworld.accuracy.boxes import match_boxes
+from mvideo_core.miniworld.accuracy.boxes import match_by_score
 from mvideo_core.miniworld.world import sample_frame, unseen_classes
 from mvideo_core.miniworld.world.spec import Split
 from mvideo_core.perception.detection import DETECTORS
@@ -37,7 +37,7 @@ def match(found: Detections, truth_xyxy: np.ndarray, ignored_xyxy: np.ndarray, m
     A detection on an ignored object (IoU at least `min_iou`) is neither correct nor wrong.
     """
     boxes = found.boxes_xyxy.astype(np.float64)
-    pairs = match_boxes(boxes, found.scores, truth_xyxy, min_iou)
+    pairs = match_by_score(boxes, found.scores, truth_xyxy, min_iou)
     on_ignored = iou_matrix(boxes, ignored_xyxy).max(axis=1, initial=0) >= min_iou
     wrong = set(np.flatnonzero(~on_ignored).tolist()) - {i for i, _ in pairs}
     return Match(pairs, sorted(set(range(len(truth_xyxy))) - {g for _, g in pairs}), sorted(wrong))

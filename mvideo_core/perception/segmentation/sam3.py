@@ -198,7 +198,7 @@ class Sam3Segmenter:
         """SAM 3's object for each box on the first frame; the session loses all others."""
         known = list(found)
         bounds = [_bounds(self._pixels(session, found[obj][0])) for obj in known]
-        pairs = match_boxes(boxes, np.array(bounds, np.float32).reshape(-1, 4), self.options.match_iou)
+        pairs = match_by_total_iou(boxes, np.array(bounds, np.float32).reshape(-1, 4), self.options.match_iou)
         ids = [None if place is None else known[place] for place in pairs]
         if any(one is not None for one in ids):
             for obj in known:
@@ -246,7 +246,7 @@ class Sam3Segmenter:
         session.overlap_pair_to_frame_inds.clear()
 
 
-def match_boxes(boxes_N4: np.ndarray, found_M4: np.ndarray, min_iou: float) -> list[int | None]:
+def match_by_total_iou(boxes_N4: np.ndarray, found_M4: np.ndarray, min_iou: float) -> list[int | None]:
     """Index of the found box for each box, or None: pairs with the largest sum of IoU, each at least `min_iou`."""
     from scipy.optimize import linear_sum_assignment
 

@@ -1,12 +1,14 @@
 """Track objects that are first seen on any frame, forwards and backwards.
 
 Each group of objects that start on one frame is one `Segmenter.propagate`; all groups read the same stream in step.
-Frames for the way back wait on disk. Masks are kept in memory, as runs, until the clip ends.
+Frames for the way back wait on disk, and so do the runs and notes of all masks until the clip ends.
 """
 
+import os
 import tempfile
+import weakref
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, MutableMapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Self
@@ -33,25 +35,89 @@ class Masklet:
     """
 
     start: int
-    edges: dict[int, np.ndarray] = field(default_factory=dict)
+    edges: MutableMapping[int, np.ndarray] = field(default_factory=dict)
     scores: dict[int, float] = field(default_factory=dict)
-    notes: dict[int, np.ndarray] = field(default_factory=dict)
+    notes: MutableMapping[int, np.ndarray] = field(default_factory=dict)
 
     def at(self, frame: int) -> np.ndarray:
         """Runs of one frame; none if it is not visible."""
         return self.edges.get(frame, np.zeros(0, np.int32))
 
 
+class SpooledArrays(MutableMapping[int, np.ndarray]):
+    """Arrays with one axis and one type, by frame number; the numbers are on disk, memory holds 16 bytes per frame.
+
+    What is replaced or deleted stays in the file, which is removed with the last mapping that uses it.
+
+    Args:
+        file: of several mappings; each appends to it.
+    """
+
+    def __init__(self, file: "_SharedFile"):
+        self._file = file
+        self._dtype = np.dtype(np.uint8)
+        self._places = np.full((64, 2), -1, np.int64)  # by frame: first byte, length; -1: no array
+
+    def __setitem__(self, frame: int, values: np.ndarray) -> None:
+        while frame >= len(self._places):
+            self._places = np.concatenate([self._places, np.full_like(self._places, -1)])
+        self._dtype = values.dtype
+        self._places[frame] = self._file.append(values.tobytes()), len(values)
+
+    def __getitem__(self, frame: int) -> np.ndarray:
+        if frame not in self:
+            raise KeyError(frame)
+        start, length = self._places[frame].tolist()
+        return np.frombuffer(self._file.read(start, length * self._dtype.itemsize), self._dtype)
+
+    def __delitem__(self, frame: int) -> None:
+        if frame not in self:
+            raise KeyError(frame)
+        self._places[frame] = -1
+
+    def __contains__(self, frame: object) -> bool:
+        return (
+            isinstance(frame, int | np.integer) and 0 <= frame < len(self._places) and bool(self._places[frame, 1] >= 0)
+        )
+
+    def __iter__(self) -> Iterator[int]:
+        return iter(np.flatnonzero(self._places[:, 1] >= 0).tolist())
+
+    def __len__(self) -> int:
+        return int((self._places[:, 1] >= 0).sum())
+
+
+class _SharedFile:
+    """A temporary file that grows; it is gone once nothing refers to it."""
+
+    def __init__(self, folder: Path | None):
+        self._file = tempfile.TemporaryFile(dir=folder)  # noqa: SIM115 - closed by the finalizer
+        weakref.finalize(self, self._file.close)
+        self._n_bytes = 0
+
+    def append(self, data: bytes) -> int:
+        """Add bytes; return where they begin."""
+        start = self._n_bytes
+        self._file.write(data)
+        self._n_bytes += len(data)
+        return start
+
+    def read(self, start: int, n_bytes: int) -> bytes:
+        self._file.flush()
+        return os.pread(self._file.fileno(), n_bytes, start)
+
+
 class Spool:
     """Frames on disk, readable in any order.
 
     Args:
-        folder: of the temporary file; None = the system's.
+        folder: of the temporary files; None = the system's.
     """
 
     def __init__(self, height: int, width: int, folder: Path | None = None):
         self._shape = (height, width, 3)
         self._file = tempfile.TemporaryFile(dir=folder)  # noqa: SIM115 - closed by __exit__
+        self._arrays = _SharedFile(folder)
         self.n_frames = 0
 
     def __enter__(self) -> Self:
@@ -73,6 +139,10 @@ class Spool:
             frame = np.frombuffer(self._file.read(n_bytes), np.uint8).reshape(self._shape)
             self._file.seek(0, 2)
             yield frame
+
+    def masklet(self, start: int) -> Masklet:
+        """A masklet whose runs and notes are in this folder, too; it remains readable after the spool is closed."""
+        return Masklet(start, SpooledArrays(self._arrays), {}, SpooledArrays(self._arrays))
 
 
 Describe = Callable[[np.ndarray, np.ndarray], np.ndarray]
@@ -124,7 +194,7 @@ def track(
     def start(number: int, frame: np.ndarray, found: list[FrameMasks]) -> np.ndarray:
         boxes = prompt(number, frame, [masklet for _, _, held in groups for masklet in held], found)
         if len(boxes):
-            groups.append((number, boxes, [Masklet(number) for _ in boxes]))
+            groups.append((number, boxes, [spool.masklet(number) for _ in boxes]))
         return boxes
 
     total = 0

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from mvideo_core.base.errors import ConfigError
+from mvideo_core.base.errors import ConfigError, StoreError
 from mvideo_core.editing.mask_files import load_masks, save_masks
 from mvideo_core.generation.loading import Loaded
 from mvideo_core.generation.request import GenerateRequest, generate
@@ -34,7 +34,7 @@ def _request(masks: Path, adapter: Path, **changes: object) -> GenerateRequest:
     return GenerateRequest.parse({**values, **changes})
 
 
-def test_sigkill_then_the_same_command(square: MaskSequence, adapter: Path, tmp_path: Path) -> None:
+def test_a_second_process_is_refused_and_after_sigkill_the_same_command_continues(square: MaskSequence, adapter: Path, tmp_path: Path) -> None:
     masks = save_masks(tmp_path / "square.masks", square, 8.0, ["ball", "box"])
     command = [
         sys.executable, "-m", "mvideo_core.cli.main", "generate", "--out", str(tmp_path / "a"), "--prompt", "a ball",
@@ -47,6 +47,9 @@ def test_sigkill_then_the_same_command(square: MaskSequence, adapter: Path, tmp_
         assert child.poll() is None, child.stderr and child.stderr.read()
         assert time.monotonic() < deadline
         time.sleep(0.01)
+    child.send_signal(signal.SIGSTOP)  # it lives, and waits
+    with pytest.raises(StoreError, match=rf"a: another live generation \(process {child.pid}\) writes here; stop it"):
+        generate(_request(masks, adapter), str(tmp_path / "a"))
     child.send_signal(signal.SIGKILL)
     child.wait()
     assert not (tmp_path / "a" / "video.mp4").exists()

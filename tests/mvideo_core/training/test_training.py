@@ -178,10 +178,11 @@ def test_sample_videos_show_sample_mask_and_what_was_made(tiny: Make) -> None:
 
 
 def test_a_second_training_in_the_same_folder_is_refused_while_the_first_lives(tiny: Make) -> None:
-    from mvideo_core.training.checkpoint import sole_owner
+    from mvideo_core.base.locks import sole_owner
 
     options = tiny()
-    with sole_owner(Path(options.out)), pytest.raises(StoreError, match=rf"live training \(process {os.getpid()}\)"):
+    held = sole_owner(Path(options.out), "training", "`out`")
+    with held, pytest.raises(StoreError, match=rf"live training \(process {os.getpid()}\)"):
         main.train(options)
 
 

@@ -5,7 +5,7 @@ import pytest
 
 from mvideo_core.base.records import ClipRow
 from mvideo_core.masks.boundary import boundary_f, edge_map
-from mvideo_core.miniworld.accuracy.boxes import match_boxes
+from mvideo_core.miniworld.accuracy.boxes import match_by_score
 from mvideo_core.miniworld.accuracy.captions import action_words, mentions, sentences_about
 from mvideo_core.miniworld.accuracy.cuts import CutCounter, boundaries_of
 from mvideo_core.miniworld.accuracy.figures import Return, Score
@@ -57,8 +57,8 @@ def test_box_matching_goes_by_score_and_takes_each_object_once():
     overlap = iou_matrix(found, true)
     assert overlap[0, 0] == pytest.approx(0.8)
     assert overlap[2, 1] == pytest.approx(60 / 140)
-    assert match_boxes(found, [0.9, 0.8, 0.7], true, 0.5) == [(0, 0)]
-    assert match_boxes(found, [0.8, 0.9, 0.7], true, 0.4) == [(1, 0), (2, 1)]
+    assert match_by_score(found, [0.9, 0.8, 0.7], true, 0.5) == [(0, 0)]
+    assert match_by_score(found, [0.8, 0.9, 0.7], true, 0.4) == [(1, 0), (2, 1)]
 
 
 def test_edge_map_marks_one_pixel():

@@ -6,7 +6,7 @@ from mvideo_core.base.errors import ConfigError, MediaError, ModelError
 from mvideo_core.perception.segmentation.sam3 import (
     Sam3Options,
     Sam3Segmenter,
-    match_boxes,
+    match_by_total_iou,
     normalize_frame,
     tiny_config,
     tiny_tokenizer,
@@ -114,11 +114,11 @@ def test_a_box_without_an_object_stays_empty():
 def test_boxes_take_the_objects_that_overlap_most():
     boxes = np.array([[0, 0, 10, 10], [20, 0, 30, 10], [50, 50, 60, 60]], np.float32)
     found = np.array([[20, 0, 30, 9], [0, 0, 10, 8], [0, 0, 10, 9], [50, 50, 60, 54]], np.float32)
-    assert match_boxes(boxes, found, 0.5) == [2, 0, None]  # IoU 0.9, 0.9, 0.4
-    assert match_boxes(boxes, found, 0.4) == [2, 0, 3]
-    assert match_boxes(boxes, np.zeros((0, 4), np.float32), 0.5) == [None] * 3
+    assert match_by_total_iou(boxes, found, 0.5) == [2, 0, None]  # IoU 0.9, 0.9, 0.4
+    assert match_by_total_iou(boxes, found, 0.4) == [2, 0, 3]
+    assert match_by_total_iou(boxes, np.zeros((0, 4), np.float32), 0.5) == [None] * 3
     both = np.array([[0, 0, 10, 10], [0, 0, 10, 9]], np.float32)
-    assert match_boxes(both, np.array([[0, 0, 10, 10]], np.float32), 0.5) == [0, None]
+    assert match_by_total_iou(both, np.array([[0, 0, 10, 10]], np.float32), 0.5) == [0, None]
 
 
 def test_session_does_not_grow(segmenter, monkeypatch):

@@ -1,5 +1,7 @@
 """Groups that start on any frame, tracked both ways with a real network at random weights."""
 
+import tracemalloc
+
 import numpy as np
 import pytest
 
@@ -59,3 +61,42 @@ def test_groups_share_the_features_of_a_frame(frames):
 
 def test_no_boxes_at_all(frames):
     assert both_ways(Sam2Segmenter.tiny(), frames, {}).shape == (N_FRAMES, 0, HEIGHT, WIDTH)
+
+
+def test_spooled_arrays_are_a_mapping():
+    draw, held = np.random.default_rng(1), {}
+    with Spool(HEIGHT, WIDTH) as spool:
+        one, other = spool.masklet(0).edges, spool.masklet(0).edges
+        for step in range(600):
+            frame = int(draw.integers(200))
+            if frame in held and step % 3 == 0:
+                del one[frame], held[frame]
+            else:
+                held[frame] = one[frame] = draw.integers(-9, 9, draw.integers(0, 30)).astype(np.int32)
+            other[frame] = np.full(4, step, np.int32)
+    # Readable after the spool is closed.
+    assert list(one) == sorted(held)
+    assert len(one) == len(held)
+    assert all(np.array_equal(one[frame], held[frame]) and one[frame].dtype == np.int32 for frame in held)
+    missing = next(frame for frame in range(200) if frame not in held)
+    assert missing not in one
+    assert one.get(missing) is None
+    assert -1 not in one
+    assert np.int64(next(iter(held))) in one
+    with pytest.raises(KeyError):
+        del one[missing]
+
+
+def test_runs_and_notes_are_not_in_memory():
+    runs = np.arange(1000, dtype=np.int32)
+    tracemalloc.start()
+    with Spool(HEIGHT, WIDTH) as spool:
+        masklet = spool.masklet(0)
+        for frame in range(1537):
+            masklet.edges[frame] = runs + frame
+            masklet.notes[frame] = np.full(64, frame, np.float16)
+    held, _ = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert held < 200_000  # 6.3 MB of numbers
+    assert masklet.edges[1536][-1] == 999 + 1536
+    assert masklet.notes[7].tolist() == [7.0] * 64

@@ -12,6 +12,7 @@ import argparse
 import json
 import shutil
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -40,13 +41,20 @@ DRAWS, SEED, MIN_VIDEOS = 2000, 0, 5
 Sums = dict[str, Any]
 
 
-def run_video(folder: Path, number: int, split: str, modes: Sequence[str], values: dict[str, Any]) -> dict[str, Sums]:
-    """Draw one video, run every mode on it, and count."""
+def run_video(
+    folder: Path, draw: Callable[[Path], Any], modes: Sequence[str], values: dict[str, Any], **stages: dict[str, Any]
+) -> dict[str, Sums]:  # fmt: skip
+    """Draw one video, run every mode on it, and count.
+
+    Args:
+        draw: writes the video and its truth to a folder.
+        values: options of detect; stages: options of other stages.
+    """
     world, workspace = folder / "world", Workspace(str(folder / "ws"))
-    make_world(world, 1, seed=number, split=split)  # type: ignore[arg-type]
+    draw(world)
     found: dict[str, Sums] = {}
     for mode in modes:
-        options = load_profile("mini", {"detect": {"when": mode, **values}})
+        options = load_profile("mini", {"detect": {"when": mode, **values}, **stages})
         plan_sources(workspace, SourceOptions(folder=str(world)), options.plan)
         for name in stages_to_run(workspace, options):
             if name == "caption":
@@ -113,7 +121,8 @@ def _owner(truth: ClipTruth, row: MaskRow, masklet: int, frame: int) -> int:
 
 def figures(sums: Sequence[Sums]) -> dict[str, float]:
     """Figures of several videos together."""
-    whole = {key: np.sum([np.asarray(one[key], float) for one in sums], axis=0) for key in sums[0]}
+    shared = [key for key in sums[0] if all(key in one for one in sums)]
+    whole = {key: np.sum([np.asarray(one[key], float) for one in sums], axis=0) for key in shared}
     tracks = TrackCounts(
         whole["tp"], whole["fn"], whole["fp"], whole["association"], int(whole["idtp"]), int(whole["idfn"]),
         int(whole["idfp"]), int(whole["switches"]),
@@ -171,7 +180,8 @@ def measure(out: Path, split: str, numbers: Sequence[int], modes: Sequence[str],
         if missing:
             work = out / f"work-{number:05d}"
             shutil.rmtree(work, ignore_errors=True)
-            for mode, sums in run_video(work, number, split, missing, values).items():
+            draw = partial(make_world, n_videos=1, seed=number, split=split)
+            for mode, sums in run_video(work, draw, missing, values).items():
                 write_whole(out / f"{number:05d}-{mode}.json", json.dumps(sums) + "\n")
             shutil.rmtree(work)
 

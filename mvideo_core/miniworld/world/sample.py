@@ -117,12 +117,12 @@ def _cast(
         role = {"behind": "behind", "reentry": "reentry"}.get(scenario, "plain") if not actors else "plain"
         if len(actors) >= 2 and rng.random() < 0.2:
             role = "late"
-        actors.append(_place(rng, scene, name, role, actors, duration, aspect))
+        actors.append(place_actor(rng, scene, name, role, actors, duration, aspect))
     if scenario == "behind":
         occluders.append(_occluder_before(rng, actors[0], scene))
     elif rng.random() < 0.2:
         occluders.append(
-            _occluder(rng, rng.uniform(-aspect / 2, aspect / 2), rng.uniform(0.8, 1.05), rng.uniform(0.15, 0.4), 2.0)
+            occluder(rng, rng.uniform(-aspect / 2, aspect / 2), rng.uniform(0.8, 1.05), rng.uniform(0.15, 0.4), 2.0)
         )
     return tuple(actors), tuple(occluders)
 
@@ -163,7 +163,7 @@ def _base_y(rng: random.Random, scene: SceneSpec, one: Kind, height: float) -> f
     return rng.uniform(min(low, 0.95), 0.97)
 
 
-def _place(
+def place_actor(
     rng: random.Random, scene: SceneSpec, name: str, role: str, others: list[ActorSpec], duration: float, aspect: float
 ) -> ActorSpec:
     """One actor in view at t = 0 (unless late), not hiding more than a little of the others."""
@@ -270,10 +270,10 @@ def _occluder_before(rng: random.Random, actor: ActorSpec, scene: SceneSpec) -> 
     shift = actor.height * kind_of(actor.kind).aspect * rng.uniform(0.7, 1.0)
     x = actor.path.x0 + math.copysign(shift, actor.path.vx or 1.0)
     y = min(1.05, actor.path.y + rng.uniform(0.01, 0.05))
-    return _occluder(rng, x, y, rng.uniform(0.9, 1.3) * max(actor.height, 0.3), 1.5, ("trunk", "pillar", "board"))
+    return occluder(rng, x, y, rng.uniform(0.9, 1.3) * max(actor.height, 0.3), 1.5, ("trunk", "pillar", "board"))
 
 
-def _occluder(
+def occluder(
     rng: random.Random, x: float, y: float, height: float, depth: float, shapes: Sequence[str] = OCCLUDERS
 ) -> OccluderSpec:
     shape = rng.choice(shapes)

@@ -241,7 +241,7 @@ def _main_box(mask: np.ndarray) -> tuple[float, float, float, float]:
 
 def color_histogram(frame: np.ndarray, mask: np.ndarray) -> np.ndarray:
     """Share of the masked pixels in each of 4 x 4 x 4 cells of RGB, float16 (64)."""
-    pixels = frame[mask].astype(np.int64) * COLOR_BINS // 256
+    pixels = frame[mask] // (256 // COLOR_BINS)  # stays uint8: a mask may cover the whole frame
     cells = (pixels[:, 0] * COLOR_BINS + pixels[:, 1]) * COLOR_BINS + pixels[:, 2]
     return (np.bincount(cells, minlength=COLOR_BINS**3) / len(cells)).astype(np.float16)
 

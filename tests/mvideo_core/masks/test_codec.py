@@ -239,3 +239,12 @@ def test_whole_clip_and_frame_by_frame_give_the_same_code(shape, monkeypatch):
         assert np.array_equal(encode(masks).pixels(), masks)
     assert codec.changes(np.ones((1, 64), np.bool_)).tolist() == [0, 64]
     assert codec.changes(np.array([0, 1, 1, 0, 1], np.bool_)).tolist() == [1, 3, 4, 5]
+
+
+@pytest.mark.parametrize("at_once", [1, 50, 1000])
+def test_packing_in_parts_gives_the_same_bytes(monkeypatch, at_once):
+    masks = np.random.default_rng(3).random((4, 3, 30, 40)) < 0.3
+    masks[1, 1] = masks[3] = False
+    whole = encode(masks).to_bytes()
+    monkeypatch.setattr(packing, "_EDGES_AT_ONCE", at_once)
+    assert encode(masks).to_bytes() == whole

@@ -34,9 +34,7 @@ def _request(masks: Path, adapter: Path, **changes: object) -> GenerateRequest:
     return GenerateRequest.parse({**values, **changes})
 
 
-def test_a_second_process_is_refused_and_sigkill_is_survived(
-    square: MaskSequence, adapter: Path, tmp_path: Path
-) -> None:
+def test_sigkill_then_the_same_command(square: MaskSequence, adapter: Path, tmp_path: Path) -> None:
     masks = save_masks(tmp_path / "square.masks", square, 8.0, ["ball", "box"])
     command = [
         sys.executable, "-m", "mvideo_core.cli.main", "generate", "--out", str(tmp_path / "a"), "--prompt", "a ball",

@@ -180,7 +180,7 @@ def measure(out: Path, split: str, numbers: Sequence[int], modes: Sequence[str],
         if missing:
             work = out / f"work-{number:05d}"
             shutil.rmtree(work, ignore_errors=True)
-            draw = partial(make_world, n_videos=1, seed=number, split=split)
+            draw = partial(make_world, n_videos=1, seed=number, split=split)  # type: ignore[arg-type]
             for mode, sums in run_video(work, draw, missing, values).items():
                 write_whole(out / f"{number:05d}-{mode}.json", json.dumps(sums) + "\n")
             shutil.rmtree(work)

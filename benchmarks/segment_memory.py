@@ -18,7 +18,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
@@ -163,7 +163,7 @@ def _run_child(engine: str, network: str, folder: Path, out: Path) -> dict[str, 
     loaded_mb, start, cpu = _status_mb("VmRSS"), time.perf_counter(), time.process_time()
     frames, pixels, about = 0, 0, dict[str, int]()
     drawn = json.loads((folder.parent / "boxes.json").read_text())
-    engines = {
+    engines: dict[str, Callable[[], Iterator[np.ndarray]]] = {
         "ours": lambda: _ours(predictor, folder, np.array(drawn[0], np.float32)),
         "stock": lambda: _stock(predictor, folder, np.array(drawn[0], np.float32)),
         **{mode: partial(_search, predictor, folder, drawn, mode, about) for mode in SEARCHES},
@@ -213,8 +213,8 @@ def _search(
         segmenter = Sam2Segmenter(predictor, Sam2Options())
         found = discover(segmenter, _frames(folder), spool, HEIGHT, WIDTH, sightings, mode)
     about.update(searched=len(sightings), objects=len(found.objects), mask_bytes=len(found.sequence.to_bytes()))
-    for frame in range(found.sequence.n_frames):
-        yield found.sequence.frame(frame)
+    for number in range(found.sequence.n_frames):
+        yield found.sequence.frame(number)
 
 
 def _frames(folder: Path) -> Iterator[np.ndarray]:

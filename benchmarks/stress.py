@@ -100,7 +100,7 @@ def measure(out: Path, videos: int, factors: Sequence[str], for_s: float) -> Non
     for number in range(videos):
         for factor in factors:
             for level in LEVELS[factor]:
-                same = _name(*("objects", N_OBJECTS) if level == USUAL[factor] else (factor, level), number, "")
+                same = _name(*_point(factor, level), number, "")
                 missing = [mode for mode in MODES if not (out / f"{same}{mode}.json").exists()]
                 if not missing:
                     continue
@@ -115,6 +115,11 @@ def measure(out: Path, videos: int, factors: Sequence[str], for_s: float) -> Non
                 shutil.rmtree(work)
 
 
+def _point(factor: str, level: float) -> tuple[str, float]:
+    """The usual level of every factor is the same shot."""
+    return ("objects", N_OBJECTS) if level == USUAL[factor] else (factor, level)
+
+
 def _name(factor: str, level: float, number: int, mode: str) -> str:
     return f"{factor}-{level:g}-{number:03d}-{mode}"
 
@@ -124,10 +129,10 @@ def curves(out: Path, videos: int, factors: Sequence[str] = tuple(LEVELS)) -> di
     found: dict[str, Any] = {}
     for factor in factors:
         for level in LEVELS[factor]:
-            key = ("objects", float(N_OBJECTS)) if level == USUAL[factor] else (factor, level)
+            point = _point(factor, level)
             sums: dict[str, list[Sums]] = {mode: [] for mode in MODES}
             for number in range(videos):
-                files = [out / f"{_name(*key, number, mode)}.json" for mode in MODES]
+                files = [out / f"{_name(*point, number, mode)}.json" for mode in MODES]
                 if all(file.exists() for file in files):
                     for mode, file in zip(MODES, files, strict=True):
                         sums[mode].append(json.loads(file.read_text("utf-8")))

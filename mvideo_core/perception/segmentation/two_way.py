@@ -76,9 +76,9 @@ class SpooledArrays(MutableMapping[int, np.ndarray]):
         self._places[frame] = -1
 
     def __contains__(self, frame: object) -> bool:
-        return (
-            isinstance(frame, int | np.integer) and 0 <= frame < len(self._places) and bool(self._places[frame, 1] >= 0)
-        )
+        if not isinstance(frame, int | np.integer) or not 0 <= frame < len(self._places):
+            return False
+        return bool(self._places[frame, 1] >= 0)
 
     def __iter__(self) -> Iterator[int]:
         return iter(np.flatnonzero(self._places[:, 1] >= 0).tolist())

@@ -24,6 +24,9 @@ rows of several runs: 8% smaller over three kinds of drawn masks, four times slo
 
 import struct
 import zlib
+from collections.abc import Iterator
+from itertools import pairwise
+from typing import NamedTuple
 
 import numpy as np
 import zstandard
@@ -38,6 +41,7 @@ LEVEL = 5
 _HEAD = struct.Struct("<4sHH5I")
 _CRC = struct.Struct("<I")
 _ESCAPE = -128
+_EDGES_AT_ONCE = 1 << 17
 
 
 def pack(sequence: MaskSequence) -> bytes:
@@ -49,15 +53,11 @@ def pack(sequence: MaskSequence) -> bytes:
     n_runs = len(sequence.edges) // 2
     if n_runs > MAX_RUNS:
         raise MediaError(f"masks with {n_runs} runs: at most {MAX_RUNS} fit one file; split the clip")
-    starts, ends = sequence.edges[0::2], sequence.edges[1::2]
-    rows = starts // sequence.width
     counts = np.diff(sequence.offsets) // 2
-    parts = [
-        _differences(values, counts) for values in (rows, starts - rows * sequence.width, ends - rows * sequence.width)
-    ]
-    escapes = np.concatenate([part[_is_large(part)] for part in parts])
-    streams = [np.where(_is_large(part), _ESCAPE, part).astype(np.int8) for part in parts]
-    raw = b"".join([counts.astype("<u4").tobytes(), *(part.tobytes() for part in streams), _to_planes(escapes)])
+    parts = [_streams(sequence, first, last) for first, last in _parts(sequence.offsets)]
+    streams = [part.small[n] for n in range(3) for part in parts]
+    escapes = np.concatenate([part.escapes[n] for n in range(3) for part in parts])
+    raw = b"".join([counts.astype("<u4").tobytes(), *(stream.tobytes() for stream in streams), _to_planes(escapes)])
     head = _HEAD.pack(MAGIC, VERSION, 0, *sequence.shape, n_runs)
     body = zstandard.ZstdCompressor(level=LEVEL).compress(raw)
     return head + _CRC.pack(zlib.crc32(body, zlib.crc32(head))) + body
@@ -126,6 +126,35 @@ def _decompress(frame: bytes, at_least: int, at_most: int) -> bytes:
     if len(raw) != size:
         raise MediaError(f"mask file: the streams have {len(raw)} bytes, announced were {size}")
     return raw
+
+
+class _Streams(NamedTuple):
+    """Rows, starts and ends of some consecutive masks: int8 with `_ESCAPE`, and the escaped values."""
+
+    small: list[np.ndarray]
+    escapes: list[np.ndarray]
+
+
+def _parts(offsets: np.ndarray) -> Iterator[tuple[int, int]]:
+    """The masks [first, last) of parts with about `_EDGES_AT_ONCE` edges: no mask depends on another one, and the
+    differences of a whole clip take several times the memory of its runs.
+    """
+    wanted = np.arange(0, int(offsets[-1]) + 1, _EDGES_AT_ONCE)
+    cuts = sorted({0, len(offsets) - 1, *np.searchsorted(offsets, wanted).tolist()})
+    return pairwise(cuts if len(cuts) > 1 else [0, 0])
+
+
+def _streams(sequence: MaskSequence, first: int, last: int) -> _Streams:
+    """The streams of masks [first, last)."""
+    offsets = sequence.offsets[first : last + 1]
+    edges, counts = sequence.edges[offsets[0] : offsets[-1]], np.diff(offsets) // 2
+    starts, ends = edges[0::2], edges[1::2]
+    rows = starts // sequence.width
+    parts = [
+        _differences(values, counts) for values in (rows, starts - rows * sequence.width, ends - rows * sequence.width)
+    ]
+    small = [np.where(_is_large(part), _ESCAPE, part).astype(np.int8) for part in parts]
+    return _Streams(small, [part[_is_large(part)] for part in parts])
 
 
 def _is_large(differences: np.ndarray) -> np.ndarray:

@@ -16,7 +16,7 @@ import cv2
 import numpy as np
 
 from mvideo_core.base.listing import visible_files
-from mvideo_core.base.records import CleanRow, Look
+from mvideo_core.base.records import CleanRow, PerceptualHashes
 from mvideo_core.curation.filters import CLIP_FILTERS, ClipFilter
 from mvideo_core.curation.filters.samples import ClipSamples
 from mvideo_core.curation.stages.clean import judge_clip
@@ -211,7 +211,7 @@ def filter_table(split: Split, seeds: range, only: str = "") -> Iterator[str]:
 def copy_table(split: Split, seeds: range) -> Iterator[str]:
     """Markdown: copies found, and pairs of different shots mistaken for copies."""
     filters = {"duplicates": default_filters()["duplicates"]}
-    looks: dict[int, Look] = {}
+    looks: dict[int, PerceptualHashes] = {}
     bits: dict[str, list[float]] = {name: [] for name in COPIES}
     plain = 0
     for seed in seeds:
@@ -237,7 +237,7 @@ def copy_table(split: Split, seeds: range) -> Iterator[str]:
     yield f"| (different shots) | {wrong} of {len(pairs)} | {np.median(pairs):.1f}, smallest {min(pairs):.1f} |"
 
 
-def between(one: Look, other: Look) -> float:
+def between(one: PerceptualHashes, other: PerceptualHashes) -> float:
     """Distance of two clips, bits per frame."""
     return distance([frames_of(text) for text in one.hashes], [frames_of(text) for text in other.hashes])
 

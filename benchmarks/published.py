@@ -135,7 +135,7 @@ def _write_tokenizer(folder: Path, max_length: int) -> None:
 
     import sentencepiece
 
-    from mvideo_core.cogvideox.words import mini_words
+    from mvideo_core.cogvideox.mini_tokenizer import mini_words
     from mvideo_core.perception.detection.coco import COCO80
 
     folder.mkdir(parents=True, exist_ok=True)

@@ -8,12 +8,12 @@ from prefect import Task, task
 from prefect.cache_policies import NO_CACHE
 from prefect.client.schemas.objects import State, TaskRun
 
-from mvideo_core.base.errors import ServerAway, StoreError
+from mvideo_core.base.errors import ServerUnavailable, StoreError
 
 P = ParamSpec("P")
 R = TypeVar("R")
 
-HEALS = (OSError, httpx.TransportError, ServerAway)
+TRANSIENT_ERRORS = (OSError, httpx.TransportError, ServerUnavailable)
 """Errors that a retry may fix: the disk, the network, a server that restarts; also when the store reports them
 (StoreError from OSError).
 
@@ -22,23 +22,23 @@ or our own bugs. Preemption kills the process, so it is handled by `prefect flow
 """
 
 
-def heals(_task: Task[..., Any], _run: TaskRun, state: State[Any]) -> bool:
+def is_transient(_task: Task[..., Any], _run: TaskRun, state: State[Any]) -> bool:
     """True if the task failed for a reason that may be gone on retry."""
     error = state.result(raise_on_failure=False)
-    return isinstance(error.__cause__ if isinstance(error, StoreError) else error, HEALS)
+    return isinstance(error.__cause__ if isinstance(error, StoreError) else error, TRANSIENT_ERRORS)
 
 
 def io_task(function: Callable[P, R]) -> Task[P, R]:
     """A task for the disk, the network or the CPU."""
-    return _house(function, tags=["cpu"], retries=3, delays_s=[5, 30, 120])
+    return _make_task(function, tags=["cpu"], retries=3, delays_s=[5, 30, 120])
 
 
 def gpu_task(function: Callable[P, R]) -> Task[P, R]:
     """A task that runs a model. The worker decides which GPU it gets (`CUDA_VISIBLE_DEVICES`)."""
-    return _house(function, tags=["gpu"], retries=2, delays_s=[10, 60])
+    return _make_task(function, tags=["gpu"], retries=2, delays_s=[10, 60])
 
 
-def _house(function: Callable[P, R], *, tags: list[str], retries: int, delays_s: list[float]) -> Task[P, R]:
+def _make_task(function: Callable[P, R], *, tags: list[str], retries: int, delays_s: list[float]) -> Task[P, R]:
     # NO_CACHE: the store decides what is done. Prefect's cache cannot see that an output was deleted or that weights
     # changed, and its lock outlives a kill -9; asking the store for a finished part takes milliseconds.
     # No timeout: Prefect cannot interrupt a task in a thread (it only warns, every time). What can hang - ffmpeg,
@@ -49,7 +49,7 @@ def _house(function: Callable[P, R], *, tags: list[str], retries: int, delays_s:
         tags=tags,
         retries=retries,
         retry_delay_seconds=delays_s,
-        retry_condition_fn=heals,
+        retry_condition_fn=is_transient,
         cache_policy=NO_CACHE,
         persist_result=False,
     )

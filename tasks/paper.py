@@ -12,7 +12,7 @@ from mvideo_core.paper.figures import make_figures
 from mvideo_core.paper.material import SetName, source_of
 from mvideo_core.paper.options import PaperOptions
 from mvideo_core.paper.reproduce import finish, keep_options
-from mvideo_core.paper.videos import Job, make_videos, write_job_manifest
+from mvideo_core.paper.videos import VideoJob, make_videos, write_job_manifest
 
 log = logging.getLogger(__name__)
 
@@ -39,13 +39,13 @@ def test_sets(options: PaperOptions, out: str) -> list[str]:
 
 
 @gpu_task
-def job_videos(options: PaperOptions, out: str, job: Job) -> str:
+def job_videos(options: PaperOptions, out: str, job: VideoJob) -> str:
     """Generate the videos of one system at one length; returns their manifest.
 
     Raises:
         ModelError, StoreError: from loading and generating.
     """
-    job = Job(*job)
+    job = VideoJob(*job)
     bar = CountBar("videos-" + job.name.replace("/", "-").replace(".", "-"), "videos")
 
     def show(done: int, total: int) -> None:

@@ -24,7 +24,7 @@ class ModelError(MVideoError):
     """Weights or an extra are missing or do not match. The message names the file, its source and where to put it."""
 
 
-class ServerAway(ModelError):
+class ServerUnavailable(ModelError):
     """A server that the work needs does not respond; the next try may succeed."""
 
 

@@ -98,7 +98,7 @@ class FilterValue(Record):
     limits: list[float] = []
 
 
-class Look(Record):
+class PerceptualHashes(Record):
     """Perceptual hashes of a clip, by which near duplicates are found.
 
     Attributes:
@@ -116,7 +116,7 @@ class CleanRow(Row):
     volatile: ClassVar[tuple[str, ...]] = ("values", "look")
 
     values: list[FilterValue] = []
-    look: Look | None = None
+    look: PerceptualHashes | None = None
 
 
 class DetectionRow(Row):

@@ -106,8 +106,8 @@ def run(
     If stopped or killed, rerun the command to continue at the first missing score. With --part, start one process per
     GPU (CUDA_VISIBLE_DEVICES=0 mvideo eval run ... --part 0/4); the last part to finish writes the result.
     """
+    from mvideo_core.evaluation.overwrite_check import check_replaces_nothing
     from mvideo_core.evaluation.plan import Part, parse_part
-    from mvideo_core.evaluation.replacing import check_replaces_nothing
     from mvideo_core.evaluation.result import collect, waiting_parts
     from mvideo_core.evaluation.run import score_part
     from mvideo_core.evaluation.validate import validate

@@ -13,8 +13,8 @@ from mvideo_core.cli.settings import local_only, read_values, tell_profiles
 from mvideo_core.doctor import CheckContext, require
 from mvideo_core.training.callbacks.metrics import loss_words
 from mvideo_core.training.callbacks.stopping import STOP
-from mvideo_core.training.course import Change
 from mvideo_core.training.launch import launch
+from mvideo_core.training.option_changes import Change
 from mvideo_core.training.options import PROFILES, load_profile
 from mvideo_core.training.report import last_line, write_report
 

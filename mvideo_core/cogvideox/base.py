@@ -20,10 +20,10 @@ from mvideo_core.base.errors import ConfigError, ModelError
 from mvideo_core.base.options import Options, digest
 from mvideo_core.cogvideox.fingerprint import folder_sha256
 from mvideo_core.cogvideox.folder_check import check_model
+from mvideo_core.cogvideox.mini_tokenizer import mini_tokenizer, vocabulary
 from mvideo_core.cogvideox.sizes import ModelSize, size_of
 from mvideo_core.cogvideox.video_format import VideoFormat, spatial_stride
 from mvideo_core.cogvideox.weights_digest import base_sha256, conditioning_config
-from mvideo_core.cogvideox.words import mini_tokenizer, vocabulary
 from mvideo_core.weights import find
 from mvideo_core.weights.reading import loading
 from mvideo_core.weights.tensors import all_zero, stored_tensors, weight_files

@@ -41,10 +41,10 @@ from mvideo_core.cogvideox.conditions import Conditions
 from mvideo_core.cogvideox.guidance import Guidance, guide, stack_conditions, stack_text
 from mvideo_core.cogvideox.history import noisy_history
 from mvideo_core.cogvideox.history_sigma import HISTORY_SIGMA
+from mvideo_core.cogvideox.offload import Offloader
 from mvideo_core.cogvideox.pixels import check_finite, frames_THWC, mask_CTHW, video_CTHW
 from mvideo_core.cogvideox.schedule import Schedule, sampler_of, timesteps_of
 from mvideo_core.cogvideox.transformer import MVideoTransformer3DModel
-from mvideo_core.cogvideox.turns import Turns
 from mvideo_core.cogvideox.video_format import VideoFormat
 from mvideo_core.weights.reading import loading
 
@@ -81,7 +81,7 @@ class MVideoPipeline(CogVideoXPipeline):
         if transformer is not None and not isinstance(transformer, MVideoTransformer3DModel):
             transformer = MVideoTransformer3DModel.from_base(transformer)
         super().__init__(tokenizer, text_encoder, vae, transformer, scheduler)
-        self._turns: Turns | None = None
+        self._offloader: Offloader | None = None
         if format_config:
             self._set_format(VideoFormat.parse(format_config))
         else:
@@ -175,14 +175,14 @@ class MVideoPipeline(CogVideoXPipeline):
     def take_turns(self, device: torch.device, away: torch.device) -> None:
         """Keep only one of VAE and transformer on `device` at a time; the transformer's trained part stays there."""
         self.vae.requires_grad_(False)
-        self._turns = Turns({"vae": self.vae, "transformer": self.transformer}, device, away)
+        self._offloader = Offloader({"vae": self.vae, "transformer": self.transformer}, device, away)
 
     @property
     def _execution_device(self) -> torch.device:
-        return self._turns.device if self._turns else super()._execution_device
+        return self._offloader.device if self._offloader else super()._execution_device
 
-    def _turn(self, name: str) -> AbstractContextManager[None]:
-        return self._turns.of(name) if self._turns else nullcontext()
+    def _on_device(self, name: str) -> AbstractContextManager[None]:
+        return self._offloader.use(name) if self._offloader else nullcontext()
 
     @torch.no_grad()
     def encode_video(self, frames: np.ndarray, height: int | None = None, width: int | None = None) -> Tensor:
@@ -217,7 +217,7 @@ class MVideoPipeline(CogVideoXPipeline):
     @torch.no_grad()
     def decode(self, latents: Tensor) -> np.ndarray:
         """Frames (T, H, W, 3) uint8 RGB of scaled latents (1, F, C, h, w)."""
-        with self._turn("vae"):
+        with self._on_device("vae"):
             video_BCTHW = self.decode_latents(latents.to(self.vae.dtype))
         return frames_THWC(video_BCTHW[0])
 
@@ -286,7 +286,7 @@ class MVideoPipeline(CogVideoXPipeline):
             negative = self.embed_text(negative_prompt)
         latents = self._initial(latents, generator)
         conditions = self._conditions(mask, appearance_frame, motion_frames, history_sigma, generator)
-        with self._turn("transformer"), cache_steps(self.transformer, cache or CacheOptions()):
+        with self._on_device("transformer"), cache_steps(self.transformer, cache or CacheOptions()):
             latents = self._denoise(
                 latents, positive, negative, conditions, guidance, num_inference_steps, generator, callback_on_step_end
             )
@@ -366,7 +366,7 @@ class MVideoPipeline(CogVideoXPipeline):
             raise ConfigError(
                 f"{frames} frames; the VAE needs 1 or 8n + 1 frames: cut to {max(1, (frames - 1) // 8 * 8 + 1)}"
             )
-        with self._turn("vae"):
+        with self._on_device("vae"):
             mean_BCFHW = self.vae.encode(video_CTHW[None].to(self.vae.dtype)).latent_dist.mode()
         check_finite(mean_BCFHW, "the VAE's encoder gave")
         return mean_BCFHW.permute(0, 2, 1, 3, 4).float() * self.vae.config.scaling_factor

@@ -88,7 +88,7 @@ def stages_to_run(workspace: Workspace, options: PipelineOptions) -> list[str]:
             switch_off(workspace, name)
             continue
         if stage.enabled is not None:
-            workspace.ask_for(name, stage_settings(stage, own))
+            workspace.record_request(name, stage_settings(stage, own))
         found.append(name)
     return found
 

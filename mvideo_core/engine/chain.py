@@ -48,7 +48,7 @@ def upstream_of(stage: str) -> tuple[str, ...]:
 
 def switch_off(workspace: Workspace, stage: str) -> None:
     """Leave an optional stage out from now on; its finished parts are kept for when it is used again."""
-    workspace.ask_for(stage, OFF)
+    workspace.record_request(stage, OFF)
 
 
 def in_use(workspace: Workspace, stages: Iterable[str]) -> tuple[str, ...]:

@@ -75,7 +75,7 @@ def run_part(
     touched = stage_and_inputs(stage.name, stage.reads)
     with disk_errors(f"{stage.name} part {index}", workspace.url), stages_in_use(workspace.folder, touched):
         job = PartJob(workspace, stage, index, options, settings)
-        workspace.ask_for(stage.name, job.settings)
+        workspace.record_request(stage.name, job.settings)
         if (done := job.find_marker()) is not None:
             return PartResult(done, reused=True)
         with part_lock(workspace.folder, f"{stage.name}-{job.key}", lock_wait_s):

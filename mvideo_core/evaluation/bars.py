@@ -11,8 +11,8 @@ import numpy as np
 
 from mvideo_core.base.errors import MediaError
 from mvideo_core.evaluation.aggregate import GroupKey, group_of
+from mvideo_core.evaluation.failed_videos import absence_of
 from mvideo_core.evaluation.manifest import EvalItem
-from mvideo_core.evaluation.unmade import absence_of
 from mvideo_core.media.decode import sample_frames
 from mvideo_core.media.probe import probe
 

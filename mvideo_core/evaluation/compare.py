@@ -11,6 +11,7 @@ from typing import Literal, NamedTuple
 from mvideo_core.base.errors import ConfigError, MediaError
 from mvideo_core.base.records import Record
 from mvideo_core.evaluation.aggregate import GroupKey, ScoreRow, cluster_of, group_of, title_of
+from mvideo_core.evaluation.failed_videos import absence_of
 from mvideo_core.evaluation.figures import metric_titles
 from mvideo_core.evaluation.manifest import EvalItem
 from mvideo_core.evaluation.plan import EvalPlan
@@ -18,7 +19,6 @@ from mvideo_core.evaluation.result import LoadedResult, MetricFacts
 from mvideo_core.evaluation.scores import Digests
 from mvideo_core.evaluation.sign_flips import MIN_CLUSTERS, estimate_mean, holm
 from mvideo_core.evaluation.suite import IntervalOptions, prepare
-from mvideo_core.evaluation.unmade import absence_of
 
 Verdict = Literal["different", "not distinguishable", "too few"]
 

@@ -18,10 +18,10 @@ from mvideo_core.base.disk import write_whole
 from mvideo_core.base.options import canonical_json
 from mvideo_core.evaluation.aggregate import Aggregate, GroupKey, group_of
 from mvideo_core.evaluation.control.summary import control_json, control_markdown
-from mvideo_core.evaluation.facts import NOT_RECORDED, SAME_SECONDS, describe
 from mvideo_core.evaluation.figures import COUNTS, READING, detail_of, figure_of, metric_titles
 from mvideo_core.evaluation.layout import Section, Sheet, sheet_latex, sheet_markdown
 from mvideo_core.evaluation.result import EvalResult, GroupResult, LoadedResult
+from mvideo_core.evaluation.video_facts import NOT_RECORDED, SAME_SECONDS, describe
 
 VBENCH_DIMENSIONS = {
     "overall_consistency": 1.0,

@@ -15,6 +15,7 @@ from typing import Any, Protocol
 from mvideo_core.base.disk import write_whole
 from mvideo_core.base.errors import ConfigError, MediaError, ModelError
 from mvideo_core.base.listing import exists, find_file, read_lines
+from mvideo_core.evaluation.failed_videos import absence_of, forget_failure, note_failure
 from mvideo_core.evaluation.guides import (
     file_name_of,
     guide_facts,
@@ -34,7 +35,6 @@ from mvideo_core.evaluation.manifest import (
 from mvideo_core.evaluation.plan import Part
 from mvideo_core.evaluation.scores import masks_digest
 from mvideo_core.evaluation.systems import FolderSystem, SystemOptions
-from mvideo_core.evaluation.unmade import absence_of, forget_failure, note_failure
 from mvideo_core.masks.io.clip import MaskClip
 
 log = logging.getLogger(__name__)
@@ -130,7 +130,7 @@ def make_videos(
 ) -> Path:  # fmt: skip
     """Generate a system's missing videos. Returns: the manifest.
 
-    If a video cannot be generated, a note is left in its folder (`unmade.failure_of`), and the next one follows.
+    If a video cannot be generated, a note is left in its folder (`failed_videos.failure_of`), and the next one follows.
 
     Args:
         items: paths absolute; `video` and `system` are filled in here. Interventions become separate items.

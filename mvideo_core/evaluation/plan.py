@@ -10,10 +10,10 @@ from mvideo_core.base.errors import ConfigError
 from mvideo_core.base.options import digest
 from mvideo_core.evaluation.aggregate import GroupKey, group_of
 from mvideo_core.evaluation.bars import with_bars
+from mvideo_core.evaluation.failed_videos import failure_of
 from mvideo_core.evaluation.inputs import read_inputs
 from mvideo_core.evaluation.manifest import EvalItem
 from mvideo_core.evaluation.suite import SuiteOptions
-from mvideo_core.evaluation.unmade import failure_of
 
 _PART = re.compile(r"(\d+)/(\d+)")
 

@@ -22,14 +22,14 @@ from mvideo_core.base.errors import ConfigError, MediaError, StoreError
 from mvideo_core.base.records import Record
 from mvideo_core.evaluation.aggregate import Aggregate, GroupKey, ScoreRow, aggregate, cluster_of, group_of
 from mvideo_core.evaluation.base import METRICS, VideoScore
-from mvideo_core.evaluation.facts import ItemFacts, VideoKind, kinds
+from mvideo_core.evaluation.failed_videos import NOT_MADE, absence_of
 from mvideo_core.evaluation.manifest import EvalItem
 from mvideo_core.evaluation.plan import EvalPlan, Part, shuffle_masks
+from mvideo_core.evaluation.record_files import read_record
 from mvideo_core.evaluation.scores import Digests, StoredScore, key_facts, score_path
 from mvideo_core.evaluation.shared import PromptedRow, SharedMean, shared_means
-from mvideo_core.evaluation.stored import read_record
 from mvideo_core.evaluation.suite import NOT_STATED, SuiteOptions, prepare
-from mvideo_core.evaluation.unmade import NOT_MADE, absence_of
+from mvideo_core.evaluation.video_facts import ItemFacts, VideoKind, kinds
 
 
 class PartNote(Record):

@@ -9,9 +9,9 @@ from pathlib import Path
 
 from mvideo_core.base.errors import ConfigError
 from mvideo_core.base.listing import visible_files
+from mvideo_core.evaluation.record_files import read_record
 from mvideo_core.evaluation.result import PartNote
 from mvideo_core.evaluation.scores import StoredScore
-from mvideo_core.evaluation.stored import read_record
 
 
 def forget_failed(out: str | Path) -> int:

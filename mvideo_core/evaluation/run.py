@@ -10,16 +10,16 @@ from mvideo_core.base.devices import default_device
 from mvideo_core.base.errors import KilledError, MediaError, ModelError
 from mvideo_core.evaluation.aggregate import GroupKey, RowStatus, ScoreRow, group_of
 from mvideo_core.evaluation.base import Metric
-from mvideo_core.evaluation.facts import ItemFacts, facts_of
+from mvideo_core.evaluation.failed_videos import NOT_MADE, absence_of
 from mvideo_core.evaluation.manifest import EvalItem
+from mvideo_core.evaluation.overwrite_check import check_replaces_nothing
 from mvideo_core.evaluation.plan import EvalPlan, Part, shuffle_masks
-from mvideo_core.evaluation.replacing import check_replaces_nothing
+from mvideo_core.evaluation.record_files import read_record, write_record
 from mvideo_core.evaluation.result import EvalResult, PartNote, collect, note_path
 from mvideo_core.evaluation.scores import Digests, StoredScore, key_facts, score_path
-from mvideo_core.evaluation.stored import read_record, write_record
 from mvideo_core.evaluation.suite import Prepared, prepare
-from mvideo_core.evaluation.unmade import NOT_MADE, absence_of
 from mvideo_core.evaluation.video import EvalVideo
+from mvideo_core.evaluation.video_facts import ItemFacts, facts_of
 
 log = logging.getLogger(__name__)
 

@@ -15,7 +15,6 @@ from mvideo_core.base.options import read_yaml
 from mvideo_core.base.records import Record
 from mvideo_core.evaluation.aggregate import GroupKey
 from mvideo_core.evaluation.export import describe_metric, generation_facts
-from mvideo_core.evaluation.facts import SAME_SECONDS, VideoFacts, describe
 from mvideo_core.evaluation.figures import (
     COUNTS,
     NOTHING_SCORED,
@@ -27,6 +26,7 @@ from mvideo_core.evaluation.figures import (
 )
 from mvideo_core.evaluation.layout import Section, Sheet, sheet_csv, sheet_latex, sheet_markdown
 from mvideo_core.evaluation.result import EvalResult, GroupResult, MetricFacts
+from mvideo_core.evaluation.video_facts import SAME_SECONDS, VideoFacts, describe
 from mvideo_core.weights.catalog import entries
 
 DATA = Path(__file__).with_name("paper_tables.yaml")

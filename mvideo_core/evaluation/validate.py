@@ -10,13 +10,13 @@ from mvideo_core.evaluation.aggregate import GroupKey, group_of
 from mvideo_core.evaluation.bars import bars_of
 from mvideo_core.evaluation.control.fit import describe_shapes
 from mvideo_core.evaluation.export import VBENCH_DIMENSIONS
-from mvideo_core.evaluation.facts import SAME_SECONDS, facts_from, frames_in
+from mvideo_core.evaluation.failed_videos import absence_of
 from mvideo_core.evaluation.manifest import EvalItem
 from mvideo_core.evaluation.mask_grid import GridFit, GridMatch, check_match, check_shape, match_frames
 from mvideo_core.evaluation.plan import EvalPlan
 from mvideo_core.evaluation.suite import Prepared, prepare
-from mvideo_core.evaluation.unmade import absence_of
 from mvideo_core.evaluation.video import EvalVideo, picture_px
+from mvideo_core.evaluation.video_facts import SAME_SECONDS, facts_from, frames_in
 from mvideo_core.media.probe import MediaInfo
 
 VBENCH_LONG_S = 5.0

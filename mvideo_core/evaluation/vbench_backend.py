@@ -17,8 +17,8 @@ from pydantic import Field
 from mvideo_core.base.errors import ConfigError, ModelError
 from mvideo_core.base.listing import is_file
 from mvideo_core.base.options import Options
+from mvideo_core.evaluation.failed_videos import failure_of
 from mvideo_core.evaluation.manifest import EvalItem, Manifest
-from mvideo_core.evaluation.unmade import failure_of
 
 Dimension = Literal["overall_consistency", "imaging_quality", "motion_smoothness", "temporal_flickering"]
 JOB = Path(__file__).with_name("_vbench_job.py")

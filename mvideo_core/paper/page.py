@@ -21,7 +21,7 @@ from mvideo_core.paper.options import PaperOptions
 from mvideo_core.paper.scoring import Findings
 from mvideo_core.paper.sets import COMPLEX_MOTION, MASK_TO_VIDEO, PROMPTS, read_cases
 from mvideo_core.paper.strips import write_sheet
-from mvideo_core.paper.videos import Job, jobs, system_of
+from mvideo_core.paper.videos import VideoJob, jobs, system_of
 
 TITLE = "The paper's experiments, reproduced"
 LIMITS = (
@@ -118,7 +118,7 @@ def _mask_section(name: str, title: str, options: PaperOptions, root: Path) -> S
 def _length_section(options: PaperOptions, root: Path) -> Section:
     cases = read_cases(root, PROMPTS)[:1]
     main = system_of(options.alpha)
-    made = [Job(PROMPTS, main, options.alpha, n) for n in options.lengths_clips]
+    made = [VideoJob(PROMPTS, main, options.alpha, n) for n in options.lengths_clips]
     strips = [[_cell(job, case, f"{title_of(job.key.variant)}: {case.prompt}") for job in made] for case in cases]
     return Section("Lengths", "The same prompt at each length of table 5, without masks.", strips, [])
 
@@ -150,5 +150,5 @@ def _overlay(case: EvalItem, root: Path) -> str:
     return path.relative_to(root).as_posix()
 
 
-def _cell(job: Job, case: EvalItem, text: str) -> Cell:
+def _cell(job: VideoJob, case: EvalItem, text: str) -> Cell:
     return Cell(f"videos/{job.name}/{case.id}/{VIDEO}", text)

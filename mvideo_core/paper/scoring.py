@@ -21,15 +21,15 @@ from mvideo_core.evaluation.run import Progress, run_suite
 from mvideo_core.evaluation.suite import load_suite
 from mvideo_core.evaluation.tables import Table, make_table, write_table
 from mvideo_core.paper.options import PaperOptions
-from mvideo_core.paper.videos import Job, jobs, table_jobs, write_job_manifest
+from mvideo_core.paper.videos import VideoJob, jobs, table_jobs, write_job_manifest
 
 
 class Question(NamedTuple):
     """A comparison: its title and its two sides (second minus first)."""
 
     title: str
-    first: Job
-    second: Job
+    first: VideoJob
+    second: VideoJob
 
 
 class Answer(NamedTuple):

@@ -26,7 +26,7 @@ Progress = Callable[[int, int], None]
 """Called with the number of finished videos and the total."""
 
 
-class Job(NamedTuple):
+class VideoJob(NamedTuple):
     """One system's videos of one length.
 
     Attributes:
@@ -57,27 +57,27 @@ def system_of(alpha: float) -> str:
     return f"mvideo-alpha-{alpha:g}"
 
 
-def table_jobs(number: str, options: PaperOptions) -> list[Job]:
+def table_jobs(number: str, options: PaperOptions) -> list[VideoJob]:
     """The jobs of one table of the paper, in order."""
     main = system_of(options.alpha)
     if number == "2":
-        return [Job(PROMPTS, BASE, None, 1), Job(PROMPTS, main, options.alpha, options.table2_clips)]
+        return [VideoJob(PROMPTS, BASE, None, 1), VideoJob(PROMPTS, main, options.alpha, options.table2_clips)]
     if number == "3":
         n = options.tests.sample_clips
         order = sorted(options.alphas, key=lambda alpha: alpha != options.alpha)
         systems: list[tuple[str, float | None]] = [*((system_of(alpha), alpha) for alpha in order), (BASE, None)]
-        return [Job(test_set, name, alpha, n) for test_set in options.test_sets for name, alpha in systems]
+        return [VideoJob(test_set, name, alpha, n) for test_set in options.test_sets for name, alpha in systems]
     if number == "4":
-        return [Job(PROMPTS, system_of(a), a, options.table4_clips) for a in sorted(options.alphas)]
-    return [Job(PROMPTS, main, options.alpha, n) for n in options.lengths_clips]
+        return [VideoJob(PROMPTS, system_of(a), a, options.table4_clips) for a in sorted(options.alphas)]
+    return [VideoJob(PROMPTS, main, options.alpha, n) for n in options.lengths_clips]
 
 
-def jobs(options: PaperOptions) -> list[Job]:
+def jobs(options: PaperOptions) -> list[VideoJob]:
     """All jobs of the requested tables, without duplicates."""
     return list(dict.fromkeys(job for number in options.tables for job in table_jobs(number, options)))
 
 
-def job_named(name: str, options: PaperOptions) -> Job:
+def job_named(name: str, options: PaperOptions) -> VideoJob:
     """Look up a job by name.
 
     Raises:
@@ -108,7 +108,7 @@ def adapter_of(root: Path, alpha: float | None) -> str:
     return str(found[-1])
 
 
-def make_videos(job: Job, options: PaperOptions, root: Path, progress: Progress | None = None) -> int:
+def make_videos(job: VideoJob, options: PaperOptions, root: Path, progress: Progress | None = None) -> int:
     """Generate a job's videos; finished ones are kept, and an interrupted video resumes at its missing clip.
 
     A video is regenerated if weights, masks or options have changed.
@@ -132,14 +132,14 @@ def make_videos(job: Job, options: PaperOptions, root: Path, progress: Progress 
     return len(cases)
 
 
-def write_job_manifest(job: Job, options: PaperOptions, root: Path) -> Path:
+def write_job_manifest(job: VideoJob, options: PaperOptions, root: Path) -> Path:
     """Write a job's manifest; a video that was not generated is listed too and counts as missing."""
     grid = load_base(options.base, parts=()).format
     items = list(_items(job, seconds_of(grid, job.n_clips), root))
     return write_manifest(items, manifest_of(job, root))
 
 
-def manifest_of(job: Job, root: Path) -> Path:
+def manifest_of(job: VideoJob, root: Path) -> Path:
     """Path of a job's manifest."""
     return root / "videos" / job.name / "manifest.jsonl"
 
@@ -149,7 +149,7 @@ def seconds_of(grid: VideoFormat, n_clips: int) -> float:
     return (grid.n_frames(n_clips) - 1) / grid.fps
 
 
-def _items(job: Job, seconds: float, root: Path) -> Iterator[EvalItem]:
+def _items(job: VideoJob, seconds: float, root: Path) -> Iterator[EvalItem]:
     sets = Path("../" * (len(Path(job.name).parts) + 1)) / "sets"
     for case in read_cases(root, job.test_set):
         yield case.model_copy(
@@ -163,7 +163,7 @@ def _items(job: Job, seconds: float, root: Path) -> Iterator[EvalItem]:
         )
 
 
-def _make(case: EvalItem, job: Job, options: PaperOptions, root: Path, loaded: "Loaded") -> None:
+def _make(case: EvalItem, job: VideoJob, options: PaperOptions, root: Path, loaded: "Loaded") -> None:
     grid = loaded.pipeline.format
     recursive = job.alpha is not None  # the base model does not condition on earlier clips: its clips are independent
     sampling = options.sampling.model_copy(

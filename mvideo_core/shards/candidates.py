@@ -3,7 +3,7 @@
 import hashlib
 from dataclasses import dataclass
 
-from mvideo_core.base.records import Look
+from mvideo_core.base.records import PerceptualHashes
 from mvideo_core.shards.options import ShardOptions
 
 
@@ -32,7 +32,7 @@ class Candidate:
     texts: tuple[str, ...]
     size_bytes: int
     source_name: str = ""
-    look: Look | None = None
+    look: PerceptualHashes | None = None
 
     def names(self) -> tuple[str, ...]:
         """Names that a removal list may use for this sample or its source."""

@@ -9,7 +9,7 @@ import sqlite3
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from mvideo_core.base.records import Look
+from mvideo_core.base.records import PerceptualHashes
 
 BITS = 64
 MIRRORED = sum(1 << (BITS - 1 - bit) for bit in range(BITS) if bit % 8 % 2)
@@ -42,7 +42,7 @@ def find_near_duplicates(db: sqlite3.Connection) -> Iterator[Alike]:
     db.executescript(_SCHEMA)
     reader = db.cursor()
     for number, (key, video, text) in enumerate(reader.execute(_WAITING)):
-        look = Look.model_validate_json(text)
+        look = PerceptualHashes.model_validate_json(text)
         hashes = [frames_of(one) for one in look.hashes]
         if (nearest := _nearest(db, hashes, video)) is not None and nearest[0] <= look.max_bits:
             yield Alike(key, video, nearest[1], nearest[0], look.max_bits)
@@ -69,7 +69,7 @@ def _nearest(db: sqlite3.Connection, hashes: list[tuple[int, ...]], video: int) 
     for number in sorted(numbers):
         key, other, text = db.execute("SELECT key, video, look FROM look WHERE number = ?", (number,)).fetchone()
         if other != video:
-            look = Look.model_validate_json(text)
+            look = PerceptualHashes.model_validate_json(text)
             found.append((distance(hashes, [frames_of(one) for one in look.hashes]), key))
     return min(found, default=None)
 

@@ -153,7 +153,7 @@ class Workspace:
         head = {"key": key, "before": before[:HEADS_KEPT]}
         self.folder.write(head_path(stage, index), json.dumps(head).encode())
 
-    def ask_for(self, stage: str, settings: str) -> None:
+    def record_request(self, stage: str, settings: str) -> None:
         """Record the last requested settings (see Marker) of a stage: parts with other settings are not finished."""
         if self.last_request(stage) != settings:
             self.folder.write(f"heads/{stage}/asked.json", json.dumps({"settings": settings}).encode())

@@ -25,8 +25,8 @@ from mvideo_core.base.disk import new_folder, sync, write_tensors, write_whole
 from mvideo_core.base.errors import ConfigError, StoreError
 from mvideo_core.base.options import Options, digest
 from mvideo_core.cogvideox.adapter_files import ADAPTER_FOLDER, adapter_tensors
-from mvideo_core.training.course import Change
 from mvideo_core.training.diagnosis import first_not_finite
+from mvideo_core.training.option_changes import Change
 
 if TYPE_CHECKING:
     import torch

@@ -17,9 +17,9 @@ from pydantic import Field
 from mvideo_core.base.errors import TrainError
 from mvideo_core.base.options import Options
 from mvideo_core.training.callbacks.base import Callback
-from mvideo_core.training.course import Change
 from mvideo_core.training.diagnosis import diagnose
 from mvideo_core.training.distributed import World
+from mvideo_core.training.option_changes import Change
 from mvideo_core.training.schedules import RateOptions, rate_at
 
 if TYPE_CHECKING:
@@ -55,8 +55,8 @@ class Objective(Protocol):
     def weights(self) -> "Iterator[tuple[str, torch.Tensor]]":
         """Every weight by name."""
 
-    def watch(self, look: Any) -> contextlib.AbstractContextManager[None]:
-        """Inside the block, `look(place, words, tensor)` receives the loss's intermediate tensors."""
+    def watch(self, observe: Any) -> contextlib.AbstractContextManager[None]:
+        """Inside the block, `observe(place, words, tensor)` receives the loss's intermediate tensors."""
 
 
 class MicroBatches(Protocol):

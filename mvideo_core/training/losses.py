@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from mvideo_core.training.draws import StepDraws
 
 
-Look = Callable[[str, str, "torch.Tensor | None"], None]
+Observer = Callable[[str, str, "torch.Tensor | None"], None]
 
 
 class ConsistencyOptions(Options):
@@ -71,7 +71,7 @@ class MVideoObjective:
 
         self.transformer, self.schedule, self.options = transformer, schedule, options
         self.dtype = dtype or torch.float32
-        self._look: Look = _no_look
+        self._observe: Observer = _ignore
 
     @property
     def device(self) -> "torch.device":
@@ -109,13 +109,13 @@ class MVideoObjective:
             yield name, parameter if plain else parameter.dequantize()
 
     @contextlib.contextmanager
-    def watch(self, look: "Look") -> "Iterator[None]":
-        """Inside the block, `look(place, words, tensor)` receives predictions and losses as computed (`ORDER`)."""
-        self._look = look
+    def watch(self, observe: "Observer") -> "Iterator[None]":
+        """Inside the block, `observe(place, words, tensor)` receives predictions and losses as computed (`ORDER`)."""
+        self._observe = observe
         try:
             yield
         finally:
-            self._look = _no_look
+            self._observe = _ignore
 
     def sample_losses(self, batch: "Batch") -> SampleLosses:
         """L_d and L_c of every sample, before the weights of `batch.consistency_B`."""
@@ -125,18 +125,18 @@ class MVideoObjective:
         target = self.schedule.velocity(batch.x0_BFCHW, batch.noise_BFCHW, level_B)
         # The teacher runs first: its activations are freed before the student's are kept.
         taught = self.teach(x_t, batch) if batch.with_teacher and self.options.alpha > 0 else None
-        self._look("teacher", "the teacher's prediction", taught)
+        self._observe("teacher", "the teacher's prediction", taught)
         student = self.predict(x_t, batch, conditioned=True)
-        self._look("prediction", "the prediction", student)
+        self._observe("prediction", "the prediction", student)
         diffusion_B = squared_error(student, target, batch.weight_BFHW)
-        self._look("loss", "the loss", diffusion_B)
+        self._observe("loss", "the loss", diffusion_B)
         if taught is None:
             return SampleLosses(diffusion_B, None)
         if self.options.prediction == "extra_forward":
             student = self.predict(x_t, batch, conditioned=False)
-            self._look("prediction", "the prediction without conditions", student)
+            self._observe("prediction", "the prediction without conditions", student)
         consistency_B = squared_error(student, taught)
-        self._look("loss", "the consistency loss", consistency_B)
+        self._observe("loss", "the consistency loss", consistency_B)
         return SampleLosses(diffusion_B, consistency_B)
 
     def teach(self, x_t: "torch.Tensor", batch: "Batch") -> "torch.Tensor":
@@ -170,7 +170,7 @@ class MVideoObjective:
         return out[0].float()
 
 
-def _no_look(place: str, words: str, tensor: "torch.Tensor | None") -> None:
+def _ignore(place: str, words: str, tensor: "torch.Tensor | None") -> None:
     """Default: nothing is observed."""
 
 

@@ -34,7 +34,6 @@ from mvideo_core.training.callbacks.trackers import check_extras
 from mvideo_core.training.callbacks.validation import SEED, Validation
 from mvideo_core.training.callbacks.warm_up import WarmUp
 from mvideo_core.training.checkpoint import ADAPTER, ADAPTER_EMA, CHECKPOINTS, State
-from mvideo_core.training.course import is_allowed
 from mvideo_core.training.data import Feed, GlobalOrder, Split, rank_slots
 from mvideo_core.training.distributed import World, environment_ranks, process_group
 from mvideo_core.training.estimate.memory import checkpoint_bytes
@@ -43,6 +42,7 @@ from mvideo_core.training.failures import write_failure
 from mvideo_core.training.launch import LAUNCHED, check_processes
 from mvideo_core.training.loop import Trainer
 from mvideo_core.training.loss_weights import MaskLossOptions
+from mvideo_core.training.option_changes import is_allowed
 from mvideo_core.training.options import TrainOptions
 from mvideo_core.training.phases import FirstSteps, Say, phase_writer
 from mvideo_core.training.report import last_line, write_report

@@ -14,7 +14,7 @@ from mvideo_core.base.svg import chart, dot, polyline, text, tick
 from mvideo_core.training.callbacks.metrics import read_metrics
 from mvideo_core.training.callbacks.trackers import METRICS
 from mvideo_core.training.checkpoint import CHECKPOINTS, complete
-from mvideo_core.training.course import Change
+from mvideo_core.training.option_changes import Change
 
 REPORT, CURVES = "report.json", "curves.svg"
 WIDTH, HEIGHT, LEFT, BOTTOM, TOP = 640, 300, 76, 28, 20

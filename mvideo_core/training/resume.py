@@ -7,9 +7,9 @@ from typing import Any, NamedTuple
 from mvideo_core.base.errors import ConfigError
 from mvideo_core.cogvideox.base import weights_identity
 from mvideo_core.training.checkpoint import CHECKPOINTS, State, load, newest_good, read_state
-from mvideo_core.training.course import BASE, DATA, Change, changes, check_allow, flatten, read_course
 from mvideo_core.training.distributed import World
 from mvideo_core.training.loop import Trainer
+from mvideo_core.training.option_changes import BASE, DATA, Change, changes, check_allow, flatten, read_course
 from mvideo_core.training.options import TrainOptions
 from mvideo_core.training.warm_start import INIT, OTHER_BASE, adapter_identity
 

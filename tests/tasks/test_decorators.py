@@ -4,9 +4,9 @@ from prefect.cache_policies import NO_CACHE
 from prefect.client.schemas.objects import State, TaskRun
 from prefect.states import Failed
 
-from mvideo.tasks._decorators import gpu_task, heals, io_task
+from mvideo.tasks._decorators import gpu_task, io_task, is_transient
 from mvideo.tasks.stages import Parts
-from mvideo_core.base.errors import ConfigError, MediaError, ModelError, ServerAway, StoreError
+from mvideo_core.base.errors import ConfigError, MediaError, ModelError, ServerUnavailable, StoreError
 
 REQUEST = httpx.Request("GET", "http://127.0.0.1/")
 
@@ -23,7 +23,7 @@ def disk_full() -> StoreError:
         (ConfigError("edit it"), False),
         (MediaError("bad file"), False),
         (ModelError("no weights"), False),
-        (ServerAway("http://127.0.0.1:8000/v1: not ready after 600 s"), True),
+        (ServerUnavailable("http://127.0.0.1:8000/v1: not ready after 600 s"), True),
         (StoreError("no clip has a video, masks and a caption"), False),
         (TypeError("our bug"), False),
         (disk_full(), True),
@@ -35,7 +35,7 @@ def disk_full() -> StoreError:
 def test_only_what_may_be_gone_next_time_is_tried_again(error: Exception, again: bool) -> None:
     state: State[object] = Failed(data=error, message="x")
     task = io_task(lambda: None)
-    assert heals(task, TaskRun.model_construct(), state) is again
+    assert is_transient(task, TaskRun.model_construct(), state) is again
 
 
 def test_house_tasks_trust_the_store_not_the_cache() -> None:

@@ -9,7 +9,7 @@ from typing import Any, ClassVar, NamedTuple
 from pydantic import BaseModel
 
 from mvideo_core.base.options import Options
-from mvideo_core.base.records import Look
+from mvideo_core.base.records import PerceptualHashes
 from mvideo_core.base.registry import Registry
 from mvideo_core.curation.filters.samples import ClipSamples
 
@@ -45,7 +45,7 @@ class ClipFilter:
         """The value of a clip; equal frames give equal values. None if only the whole dataset can decide."""
         raise NotImplementedError
 
-    def look(self, clip: ClipSamples) -> Look | None:
+    def look(self, clip: ClipSamples) -> PerceptualHashes | None:
         """Hashes by which the clip is compared with others; None in filters of single clips."""
         return None
 

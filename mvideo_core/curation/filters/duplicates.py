@@ -10,7 +10,7 @@ import numpy as np
 from pydantic import Field
 
 from mvideo_core.base.options import Options
-from mvideo_core.base.records import Look
+from mvideo_core.base.records import PerceptualHashes
 from mvideo_core.curation.filters import CLIP_FILTERS, ClipFilter
 from mvideo_core.curation.filters.bars import find_bars
 from mvideo_core.curation.filters.samples import ClipSamples
@@ -47,7 +47,7 @@ class Duplicates(ClipFilter):
     def measure(self, clip: ClipSamples) -> None:
         """No value: a clip alone is no duplicate."""
 
-    def look(self, clip: ClipSamples) -> Look | None:
+    def look(self, clip: ClipSamples) -> PerceptualHashes | None:
         """Hashes of the clip; None if a frame is too plain to recognize."""
         chosen = clip.small_Nhw[np.linspace(1, len(clip.small_Nhw) - 2, _SAMPLES).round().astype(int)]
         bars = find_bars(clip.small_Nhw.max(axis=0))
@@ -57,7 +57,7 @@ class Duplicates(ClipFilter):
         if min(float(frame.std()) for frame in inner) < _FLAT:
             return None
         hashes = ["".join(f"{hash_frame(frame, zoom):016x}" for frame in inner) for zoom in ZOOMS]
-        return Look(hashes=hashes, max_bits=self.options.max_bits)
+        return PerceptualHashes(hashes=hashes, max_bits=self.options.max_bits)
 
 
 def hash_frame(gray: np.ndarray, zoom: float = 1.0) -> int:

@@ -17,8 +17,8 @@ from mvideo_core.base.records import (
     CleanRow,
     ClipRow,
     DetectionRow,
-    Look,
     MaskRow,
+    PerceptualHashes,
     PlannedSample,
     Row,
     ShardPlanRow,
@@ -100,7 +100,7 @@ def _plan_dataset(workspace: Workspace, options: ShardOptions, layout: "Layout")
 
 def current_samples(
     workspace: Workspace, lists: Sequence[ExclusionList] = ()
-) -> Iterator[tuple[PlannedSample, ClipRow, VideoRow, Look | None]]:
+) -> Iterator[tuple[PlannedSample, ClipRow, VideoRow, PerceptualHashes | None]]:
     """Every clip that is `ok` in all stages, part by part, with its rows and its hashes.
 
     Args:
@@ -207,7 +207,7 @@ class Layout:
         self._n_shards = 0
         self._alike = b""
 
-    def put(self, sample: PlannedSample, clip: ClipRow, video: VideoRow, look: Look | None = None) -> None:
+    def put(self, sample: PlannedSample, clip: ClipRow, video: VideoRow, look: PerceptualHashes | None = None) -> None:
         """Keep a sample."""
         text = sample.model_dump_json().encode()
         self._alike = self._alike or text

@@ -16,8 +16,8 @@ from mvideo_core.base.errors import MediaError
 from mvideo_core.evaluation.base import METRICS, Metric, VideoScore
 from mvideo_core.evaluation.control.judges import judge_silhouettes, judge_tracks
 from mvideo_core.evaluation.control.score import score_control
+from mvideo_core.evaluation.failed_videos import absence_of
 from mvideo_core.evaluation.segmenter_options import SegmenterOptions
-from mvideo_core.evaluation.unmade import absence_of
 from mvideo_core.evaluation.video import EvalVideo
 from mvideo_core.perception.segmentation import Segmenter
 

@@ -12,11 +12,11 @@ from mvideo_core.base.listing import is_file
 from mvideo_core.base.options import Options
 from mvideo_core.evaluation.aggregate import title_of
 from mvideo_core.evaluation.base import VideoScore
+from mvideo_core.evaluation.failed_videos import absence_of
 from mvideo_core.evaluation.figures import metric_titles
 from mvideo_core.evaluation.manifest import EvalItem
 from mvideo_core.evaluation.metrics.mask_miou import PREDICTED, MaskMiouOptions, frames_to_score
 from mvideo_core.evaluation.result import LoadedResult, read_result
-from mvideo_core.evaluation.unmade import absence_of
 from mvideo_core.evaluation.video import EvalVideo
 from mvideo_core.masks import from_bytes
 from mvideo_core.pages.evaluation_report.clips import Shown, mask_frames, write_clip

@@ -9,9 +9,9 @@ from mvideo_core.evaluation.aggregate import ScoreRow
 from mvideo_core.evaluation.base import VideoScore
 from mvideo_core.evaluation.figures import metric_titles
 from mvideo_core.evaluation.manifest import EvalItem
+from mvideo_core.evaluation.record_files import read_record
 from mvideo_core.evaluation.result import LoadedResult, MetricFacts
 from mvideo_core.evaluation.scores import StoredScore
-from mvideo_core.evaluation.stored import read_record
 from mvideo_core.evaluation.video import EvalVideo
 from mvideo_core.pages.evaluation_report.page_data import Cell, Curve, PageMetric
 

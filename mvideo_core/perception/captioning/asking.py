@@ -11,7 +11,7 @@ from collections.abc import Callable, Coroutine, Iterator, Sequence
 from concurrent.futures import CancelledError, Future
 from typing import Any, TypeVar
 
-from mvideo_core.base.errors import ConfigError, MediaError, ServerAway
+from mvideo_core.base.errors import ConfigError, MediaError, ServerUnavailable
 from mvideo_core.base.stopping import raise_if_stopped
 from mvideo_core.perception.captioning.base import Outcome
 from mvideo_core.perception.captioning.chat_client import ChatClient, RequestFailed
@@ -32,7 +32,7 @@ class Asking:
         concurrency: concurrent requests, across all callers.
 
     Raises:
-        ServerAway, ConfigError, ModelError: see `ChatClient.find_model`.
+        ServerUnavailable, ConfigError, ModelError: see `ChatClient.find_model`.
     """
 
     def __init__(self, open_client: Callable[[], ChatClient], model: str, concurrency: int):
@@ -58,7 +58,7 @@ class Asking:
             payload: position -> request; called in a worker thread when it is sent. A MediaError is an outcome.
 
         Raises:
-            ServerAway, ConfigError, ModelError: no more requests can be answered.
+            ServerUnavailable, ConfigError, ModelError: no more requests can be answered.
         """
         came: queue.SimpleQueue[tuple[int, Any]] = queue.SimpleQueue()
         running = self._start(self._all(keys, payload, came))
@@ -107,7 +107,7 @@ class Asking:
                 return
             n_failed, self.in_a_row = self.in_a_row, 0
         others = f"{self.answered} clips were answered before" if self.answered else "no clip was answered"
-        kind = ConfigError if self._rejected else ServerAway
+        kind = ConfigError if self._rejected else ServerUnavailable
         raise kind(f"{n_failed} clips in a row failed, {others}; last error: {error}") from error
 
     def _start(self, work: Coroutine[Any, Any, T]) -> "Future[T]":

@@ -128,7 +128,7 @@ class CaptionerOptions(AnyOptions):
         """Raise ConfigError or ModelError for problems that would stop it later: a key, a folder. No network access."""
 
     def reach(self) -> None:
-        """Raise ServerAway, ConfigError or ModelError if the captioner's server cannot be used."""
+        """Raise ServerUnavailable, ConfigError or ModelError if the captioner's server cannot be used."""
 
 
 def in_order(captioner: Captioner, inputs: Sequence[CaptionInput]) -> list[Outcome]:

@@ -11,7 +11,7 @@ import logging
 import time
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from mvideo_core.base.errors import ConfigError, MediaError, ModelError, ServerAway
+from mvideo_core.base.errors import ConfigError, MediaError, ModelError, ServerUnavailable
 from mvideo_core.perception.captioning.base import Answer
 
 if TYPE_CHECKING:
@@ -78,7 +78,7 @@ class ChatClient:
         """The model to request, once the server is ready; without a model list, the requested name is used.
 
         Raises:
-            ServerAway: no answer within `load_timeout_s`. ConfigError: the key is rejected.
+            ServerUnavailable: no answer within `load_timeout_s`. ConfigError: the key is rejected.
             ModelError: the model is not served, or none was given and the server has several.
         """
         return self._chosen(wanted, await self._listed(time.monotonic() + self.server.load_timeout_s, not wanted))
@@ -101,7 +101,7 @@ class ChatClient:
             key: clip key, for messages.
 
         Raises:
-            RequestFailed: the server does not answer this request. ServerAway: it does not answer at all.
+            RequestFailed: the server does not answer this request. ServerUnavailable: it does not answer at all.
             ModelError: the account has no credit left. ConfigError: the key or address is rejected.
         """
         import openai
@@ -137,7 +137,7 @@ class ChatClient:
         """Query the model list once, without waiting: a server that answers at all, even "loading", is up.
 
         Raises:
-            ServerAway: no answer. ConfigError: the key or address is rejected.
+            ServerUnavailable: no answer. ConfigError: the key or address is rejected.
             ModelError: the server lists its models and this one is missing.
         """
         import openai
@@ -156,7 +156,7 @@ class ChatClient:
         """Names of the served models, once the server answers; [] if it has no list.
 
         Args:
-            until: `time.monotonic()` after which ServerAway is raised.
+            until: `time.monotonic()` after which ServerUnavailable is raised.
             patient: treat a 404 as a server that is still loading, not as a server without a list.
         """
         import openai
@@ -170,7 +170,7 @@ class ChatClient:
                 if not _may_be_loading(error, any_5xx=True):
                     raise self._failure(error, "the model list") from error
                 if time.monotonic() >= until:
-                    raise ServerAway(
+                    raise ServerUnavailable(
                         f"{self.server.base_url}: not ready after {self.server.load_timeout_s:g} s "
                         f"({self._what(error)}); check that the server is running and base_url is correct"
                     ) from error
@@ -199,7 +199,11 @@ class ChatClient:
         if isinstance(error, openai.APIConnectionError):
             if "certificate" in str(error.__cause__).lower():
                 return ConfigError(f"{head}; set ca_file to the CA certificate that signed it")
-            return tried if rounds else ServerAway(f"{head}; check that the server is running and base_url is correct")
+            return (
+                tried
+                if rounds
+                else ServerUnavailable(f"{head}; check that the server is running and base_url is correct")
+            )
         status = error.status_code if isinstance(error, openai.APIStatusError) else 0
         code = f"{error.code or ''} {error.type or ''}"
         if not PAID_OUT.isdisjoint(code.split()) or status == 402:

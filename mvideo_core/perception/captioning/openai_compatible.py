@@ -97,7 +97,7 @@ class OpenAICompatibleOptions(CaptionerOptions):
         open_http(self.base_url, self.timeout_s, 1, self.ca_file)
 
     def reach(self) -> None:
-        """Raise ServerAway, ConfigError or ModelError if the server cannot be used; one short request."""
+        """Raise ServerUnavailable, ConfigError or ModelError if the server cannot be used; one short request."""
 
         async def look() -> None:
             client = open_client(self.model_copy(update={"timeout_s": min(self.timeout_s, PROBE_S)}))
@@ -158,7 +158,7 @@ class OpenAICompatibleCaptioner:
         """One outcome per clip as answers arrive; MediaError if the server fails for that clip only.
 
         Raises:
-            ServerAway: the server no longer answers. ConfigError, ModelError: it answers, but rejects requests.
+            ServerUnavailable: the server no longer answers. ConfigError, ModelError: it answers, but rejects requests.
         """
         yield from self.asking.ask([clip.key for clip in inputs], lambda n: self._payload(inputs[n]))
 

@@ -117,7 +117,7 @@ class SampleVideos(Callback):
         """Index and frames of each video; the VAE is in memory meanwhile."""
         import torch
 
-        from mvideo_core.cogvideox.turns import move_frozen
+        from mvideo_core.cogvideox.offload import move_frozen
 
         mixed = self.objective.dtype != torch.float32
         pipeline = self._pipeline(world.device)

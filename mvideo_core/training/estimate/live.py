@@ -1,6 +1,6 @@
 """Bytes of all live tensors while something runs, on tensors with shapes but no content.
 
-`pretended()` simulates a GPU's computation under autocast: the real modules run, with torch's fake tensors.
+`fake_mode()` simulates a GPU's computation under autocast: the real modules run, with torch's fake tensors.
 """
 
 import weakref

@@ -11,8 +11,8 @@ from diffusers import CogVideoXPipeline
 from mvideo_core.base.errors import ConfigError, ModelError
 from mvideo_core.cogvideox.base import BaseOptions, format_of, load_base, random_base, save_base
 from mvideo_core.cogvideox.fingerprint import WHOLE_BELOW_BYTES, file_fingerprint, folder_sha256
+from mvideo_core.cogvideox.mini_tokenizer import mini_words
 from mvideo_core.cogvideox.sizes import SIZES
-from mvideo_core.cogvideox.words import mini_words
 from mvideo_core.weights import entry
 
 

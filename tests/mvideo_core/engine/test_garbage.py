@@ -79,7 +79,7 @@ GARBAGE = (
 
 def test_at_rest_exactly_what_nothing_reaches_goes(workspace, tmp_path):
     finish(workspace, tmp_path, {"a": 2})
-    workspace.ask_for("cut", "s")
+    workspace.record_request("cut", "s")
     shard_dataset(workspace, ShardOptions(test_frac=0))
     build_report(workspace, ReportOptions(title="before"))
     old_report = set(workspace.folder.walk("reports"))

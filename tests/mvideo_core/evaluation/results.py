@@ -5,12 +5,12 @@ from pathlib import Path
 from typing import Any
 
 from mvideo_core.evaluation.aggregate import ScoreRow, group_of
-from mvideo_core.evaluation.facts import ItemFacts, VideoFacts
 from mvideo_core.evaluation.manifest import EvalItem
 from mvideo_core.evaluation.plan import EvalPlan, Part
+from mvideo_core.evaluation.record_files import write_record
 from mvideo_core.evaluation.result import LoadedResult, PartNote, collect, note_path, read_result
-from mvideo_core.evaluation.stored import write_record
 from mvideo_core.evaluation.suite import SuiteOptions
+from mvideo_core.evaluation.video_facts import ItemFacts, VideoFacts
 
 VBENCH = ("overall_consistency", "imaging_quality", "motion_smoothness")
 

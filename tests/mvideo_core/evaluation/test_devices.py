@@ -20,8 +20,8 @@ from mvideo_core.evaluation.networks.viclip import ViClip, ViclipSizes
 from mvideo_core.evaluation.video import EvalVideo
 from mvideo_core.masks import encode
 from mvideo_core.perception.segmentation.sam2_video import Sam2Segmenter
+from tests.fake_gpu import GPU, FakeGpu
 from tests.goldens.vbench_inputs import MUSIQ_TINY
-from tests.pretended_gpu import GPU, PretendedGpu
 
 FRAMES = np.random.default_rng(0).integers(0, 256, (5, 64, 96, 3)).astype(np.uint8)
 
@@ -48,7 +48,7 @@ def viclip(metric: str, device: str) -> Any:
 @pytest.mark.parametrize("metric", ["overall_consistency", "mini_consistency"])
 def test_viclip_waits_once_a_video(metric: str) -> None:
     wanted = viclip(metric, "cpu").score(video()).value
-    with PretendedGpu() as gpu:
+    with FakeGpu() as gpu:
         found = viclip(metric, GPU).score(video()).value
     assert found == pytest.approx(wanted, abs=1e-5)
     assert sum(gpu.waits.values()) == 1
@@ -59,7 +59,7 @@ def test_imaging_quality_waits_once_a_video() -> None:
     kind: Any = METRICS.get("imaging_quality")
     network = torch.nn.Sequential(torch.nn.Conv2d(3, 1, 3), torch.nn.AdaptiveAvgPool2d(1), torch.nn.Flatten())
     wanted = kind(kind.Options(), network, "cpu", "").score(video())
-    with PretendedGpu() as gpu:
+    with FakeGpu() as gpu:
         found = kind(kind.Options(), network.to(GPU), GPU, "").score(video())
     assert found.per_frame == pytest.approx(wanted.per_frame, abs=1e-6)
     assert sum(gpu.waits.values()) == 1
@@ -68,7 +68,7 @@ def test_imaging_quality_waits_once_a_video() -> None:
 @pytest.mark.skipif(importlib.util.find_spec("pyiqa") is None, reason="extra `imaging` is not installed")
 def test_musiq_runs_on_the_gpu() -> None:
     kind: Any = METRICS.get("imaging_quality")
-    with PretendedGpu():
+    with FakeGpu():
         network = musiq(**MUSIQ_TINY).to(GPU).eval()
         assert kind(kind.Options(), network, GPU, "").score(video()).per_frame
 
@@ -88,7 +88,7 @@ def test_motion_smoothness_waits_once_a_predicted_frame() -> None:
     kind: Any = METRICS.get("motion_smoothness")
     network = Mean()
     wanted = kind(kind.Options(), network, "cpu", "", 1).score(video())
-    with PretendedGpu() as gpu:
+    with FakeGpu() as gpu:
         found = kind(kind.Options(), network.to(GPU), GPU, "", 1).score(video())
     assert found.per_frame == pytest.approx(wanted.per_frame, abs=1e-3)
     assert sum(gpu.waits.values()) == 2
@@ -97,7 +97,7 @@ def test_motion_smoothness_waits_once_a_predicted_frame() -> None:
 @pytest.mark.skipif(importlib.util.find_spec("vbench") is None, reason="package vbench is not installed")
 def test_amt_runs_on_the_gpu() -> None:
     kind: Any = METRICS.get("motion_smoothness")
-    with PretendedGpu():
+    with FakeGpu():
         assert kind(kind.Options(), amt_s().to(GPU).eval(), GPU, "", 1).score(video()).per_frame
 
 
@@ -106,7 +106,7 @@ def test_mask_miou_judges_on_the_gpu_as_on_the_cpu(prompt: str) -> None:
     options = MaskMiouOptions.parse({"prompt": prompt})
     segmenter = Sam2Segmenter.tiny()
     wanted = MaskMiou(segmenter, options).score(video())
-    with PretendedGpu() as gpu:
+    with FakeGpu() as gpu:
         found = MaskMiou(Sam2Segmenter(segmenter.network, segmenter.options, GPU), options).score(video())
     assert found.per_frame == pytest.approx(wanted.per_frame)
     assert sum(gpu.waits.values()) == {"per_frame_box": 1, "first_frame_track": 10}[prompt]

@@ -11,11 +11,11 @@ from mvideo_core.evaluation.aggregate import GroupKey
 from mvideo_core.evaluation.base import VideoScore
 from mvideo_core.evaluation.compare_models import write_comparisons
 from mvideo_core.evaluation.export import file_names, to_csv, to_latex, to_markdown, to_vbench, write_exports
-from mvideo_core.evaluation.facts import VideoFacts
 from mvideo_core.evaluation.layout import latex_text
+from mvideo_core.evaluation.record_files import read_record, write_record
 from mvideo_core.evaluation.scores import StoredScore
-from mvideo_core.evaluation.stored import read_record, write_record
 from mvideo_core.evaluation.tables import make_table, paper_tables, table_latex, table_markdown, write_table
+from mvideo_core.evaluation.video_facts import VideoFacts
 from mvideo_core.weights.catalog import entry
 from tests.mvideo_core.evaluation.results import VBENCH, made
 

@@ -10,7 +10,7 @@ import torch
 
 from mvideo_core.base.errors import ConfigError, MediaError, ModelError
 from mvideo_core.cogvideox.base import BaseOptions, random_base, save_base
-from mvideo_core.cogvideox.words import mini_tokenizer
+from mvideo_core.cogvideox.mini_tokenizer import mini_tokenizer
 from mvideo_core.editing.mask_files import save_masks
 from mvideo_core.evaluation.compare import compare_all
 from mvideo_core.evaluation.figures import figure_of

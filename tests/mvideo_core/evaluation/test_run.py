@@ -15,10 +15,10 @@ from mvideo_core.evaluation.base import VideoScore
 from mvideo_core.evaluation.export import frames_without
 from mvideo_core.evaluation.manifest import EvalItem, write_manifest
 from mvideo_core.evaluation.plan import EvalPlan, Part, make_plan, parse_part, shuffle_masks
+from mvideo_core.evaluation.record_files import write_record
 from mvideo_core.evaluation.result import collect, note_path, read_result, waiting_parts
 from mvideo_core.evaluation.retry import forget_failed
 from mvideo_core.evaluation.run import _Ready, _score_item, run_suite, score_part
-from mvideo_core.evaluation.stored import write_record
 from mvideo_core.evaluation.suite import SuiteOptions, load_suite, prepare
 from mvideo_core.evaluation.video import EvalVideo
 from mvideo_core.masks import encode

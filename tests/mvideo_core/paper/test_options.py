@@ -2,7 +2,7 @@ import pytest
 
 from mvideo_core.base.errors import ConfigError
 from mvideo_core.paper.options import PROFILES, PaperOptions, load_profile
-from mvideo_core.paper.videos import Job, jobs
+from mvideo_core.paper.videos import VideoJob, jobs
 
 
 @pytest.mark.parametrize("name", sorted(path.stem for path in PROFILES.glob("*.yaml")))
@@ -23,7 +23,7 @@ def test_tables_share_the_videos_they_have_in_common():
     every = jobs(PaperOptions())
     main = [job for job in every if job.system == "mvideo-alpha-1" and job.test_set == "prompts"]
     assert sorted(job.n_clips for job in main) == [1, 2, 3, 4]
-    assert Job("prompts", "mvideo-alpha-0", 0.0, 2) in every
-    assert Job("prompts", "base", None, 1) in every
+    assert VideoJob("prompts", "mvideo-alpha-0", 0.0, 2) in every
+    assert VideoJob("prompts", "base", None, 1) in every
     assert len(every) == 4 + 1 + 1 + 6  # lengths, the other alpha, the base, two mask sets of three systems
     assert len(jobs(PaperOptions(tables=("3",), test_sets=("mask-to-video",)))) == 3

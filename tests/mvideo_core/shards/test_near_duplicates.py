@@ -3,7 +3,7 @@ from contextlib import closing
 
 import pytest
 
-from mvideo_core.base.records import Look
+from mvideo_core.base.records import PerceptualHashes
 from mvideo_core.shards.candidate_table import CandidateTable
 from mvideo_core.shards.candidates import Candidate, Exclusion
 from mvideo_core.shards.near_duplicates import MIRRORED, distance
@@ -27,7 +27,7 @@ def flipped(frames: Frames, n_bits: int, seed: int = 0) -> Frames:
 
 def candidate(key: str, video: str, hashes: list[Frames] | None, start_s: float = 0.0) -> Candidate:
     texts = ["".join(f"{frame:016x}" for frame in frames) for frames in hashes or []]
-    look = Look(hashes=texts, max_bits=6) if hashes else None
+    look = PerceptualHashes(hashes=texts, max_bits=6) if hashes else None
     return Candidate(key, video, f"sha-{video}", "", start_s, start_s + 4, ("dog",), 10, look=look)
 
 

@@ -5,7 +5,7 @@ import json
 import pytest
 from typer.testing import CliRunner
 
-from mvideo_core.base.errors import ConfigError, ServerAway, StoreError
+from mvideo_core.base.errors import ConfigError, ServerUnavailable, StoreError
 from mvideo_core.base.records import CaptionRow
 from mvideo_core.cli import main
 from mvideo_core.curation.pipeline import PipelineOptions, preflight
@@ -112,7 +112,7 @@ def test_a_server_that_dies_in_mid_run_costs_no_answer_that_came(workspace, serv
         return completion(f"Dog {len(server.requests)} runs.")
 
     server.answer = dying
-    with pytest.raises(ServerAway, match=r"not ready after 0\.5 s"):
+    with pytest.raises(ServerUnavailable, match=r"not ready after 0\.5 s"):
         run_stage(workspace, CAPTION, chosen)
     status = stage_status(workspace, "caption", [one for _, one in valid_markers(workspace, "caption") if one])
     assert (status.parts_done, status.parts) == (0, 1)  # the old captions are there, but this run's are not finished
@@ -209,7 +209,7 @@ def test_before_a_run_the_key_the_server_and_the_model_are_looked_at(workspace, 
     chosen = given()
     run_part(workspace, CAPTION, 0, chosen.caption)
     server.close()
-    with pytest.raises(ServerAway, match="check that the server is running"):
+    with pytest.raises(ServerUnavailable, match="check that the server is running"):
         preflight(chosen, **only)
     preflight(chosen, workspace, ["caption"])  # all is captioned: no server is needed
 

@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from mvideo_core.base.errors import ConfigError, MediaError, ModelError, ServerAway
+from mvideo_core.base.errors import ConfigError, MediaError, ModelError, ServerUnavailable
 from mvideo_core.perception.captioning import Answer, CaptionInput, in_order
 from mvideo_core.perception.captioning.openai_compatible import OpenAICompatibleCaptioner, OpenAICompatibleOptions
 from tests.fixtures.chat_server import FAULTS, ChatServer, Reply, completion, failure, question_of
@@ -134,7 +134,9 @@ def test_a_server_that_fails_all_stops_the_run_and_blames_no_clip(server):
     server.answer = lambda body: completion("A dog runs.") if len(server.requests) <= good else FAULTS["500"]
     answers = captioner(server, concurrency=1, max_retries=0).caption([clip(str(n)) for n in range(40)])
     assert [(n, one.text) for n, one in itertools.islice(answers, good)] == [(n, "A dog runs.") for n in range(good)]
-    with pytest.raises(ServerAway, match=r"8 clips in a row failed, 4 clips were answered before; last error: .* 500"):
+    with pytest.raises(
+        ServerUnavailable, match=r"8 clips in a row failed, 4 clips were answered before; last error: .* 500"
+    ):
         next(answers)
     assert len(server.requests) == good + 8
 
@@ -154,7 +156,7 @@ def test_a_model_that_loads_is_waited_for():
         assert in_order(captioner(server, max_retries=0), [clip()])[0].text.startswith("A red scene")
         assert 1.5 <= time.monotonic() - started < 5
         server.list_reply = Reply(404, b"not found")
-        with pytest.raises(ServerAway, match=r"not ready after 0\.5 s \(status 404"):
+        with pytest.raises(ServerUnavailable, match=r"not ready after 0\.5 s \(status 404"):
             captioner(server, load_timeout_s=0.5)
 
 
@@ -169,7 +171,7 @@ def test_a_server_that_restarts_in_mid_run_is_waited_for():
         assert in_order(one, [clip()])[0].text.startswith("A red scene")
     finally:
         again[0].close()
-    with pytest.raises(ServerAway, match=r"not ready after 0\.2 s"):
+    with pytest.raises(ServerUnavailable, match=r"not ready after 0\.2 s"):
         captioner(again[0], load_timeout_s=0.2)
 
 
@@ -252,6 +254,6 @@ def test_one_look_before_a_run_tells_absent_servers_wrong_models_and_refused_key
         options.reach()
     server.close()
     started = time.monotonic()
-    with pytest.raises(ServerAway, match="check that the server is running and base_url is correct"):
+    with pytest.raises(ServerUnavailable, match="check that the server is running and base_url is correct"):
         options.reach()
     assert time.monotonic() - started < 2

@@ -7,7 +7,7 @@ import pytest
 
 from mvideo_core.perception.detection import DETECTORS
 from mvideo_core.perception.detection.transformers_groundingdino import TransformersDetector
-from tests.pretended_gpu import GPU, PretendedGpu
+from tests.fake_gpu import GPU, FakeGpu
 
 FRAMES = np.random.default_rng(0).integers(0, 256, (3, 48, 64, 3)).astype(np.uint8)
 PHRASES = ["person", "dog"]
@@ -33,7 +33,7 @@ def test_a_detector_finds_on_the_gpu_what_it_finds_on_the_cpu(name: str, inside:
     """
     detector: Any = DETECTORS.get(name).tiny()
     wanted = detector.detect(FRAMES, PHRASES)
-    with PretendedGpu() as gpu:
+    with FakeGpu() as gpu:
         found = moved(detector).detect(FRAMES, PHRASES)
     for one, other in zip(found, wanted, strict=True):
         np.testing.assert_allclose(one.boxes_xyxy, other.boxes_xyxy, atol=1e-3)

@@ -3,7 +3,7 @@
 import pytest
 
 from mvideo_core.base.errors import ConfigError
-from mvideo_core.training.course import changes, check_allow, flatten, read_course
+from mvideo_core.training.option_changes import changes, check_allow, flatten, read_course
 from mvideo_core.training.options import TrainOptions
 
 THEN = {"optimizer.rate.peak": 1e20, "optimizer.eps": 1e-8, "seed": 0, "lora.rank": 4}

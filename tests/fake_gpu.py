@@ -1,4 +1,4 @@
-"""A GPU that is not there: tensors that say "cuda:0", compute on the CPU, and keep the rules of two devices.
+"""A simulated GPU: tensors that report "cuda:0", compute on the CPU, and keep the rules of two devices.
 
 Unlike those of torch's FakeTensorMode they have values, so networks run to their end: branches on values, boxes, numpy
 arrays. An operation that mixes devices raises as on a GPU. A wait is counted with the function that asked for it: a
@@ -59,13 +59,13 @@ class OnGpu(torch.Tensor):
     def __torch_dispatch__(cls, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         if func is torch.ops.prim.device.default:
             return torch.device(GPU)
-        raise AssertionError(f"{func} outside of PretendedGpu")
+        raise AssertionError(f"{func} outside of FakeGpu")
 
     def __repr__(self, *, tensor_contents: Any = None) -> str:
         return f"OnGpu({self.held})"
 
 
-class PretendedGpu(TorchDispatchMode):
+class FakeGpu(TorchDispatchMode):
     """Inside, "cuda:0" can be used; `waits` counts the lines of this project that waited for it."""
 
     _mode_key = torch._C._TorchDispatchModeKey.FAKE  # torch initializes no CUDA under a mode of this kind
@@ -75,7 +75,7 @@ class PretendedGpu(TorchDispatchMode):
         self.waits: Counter[str] = Counter()
         self._depth = 0
 
-    def __enter__(self) -> "PretendedGpu":
+    def __enter__(self) -> "FakeGpu":
         self._depth += 1
         if self._depth == 1:
             torch._C._ensureCUDADeviceGuardSet()  # one that does nothing where there is no driver

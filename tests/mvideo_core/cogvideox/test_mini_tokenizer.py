@@ -1,7 +1,7 @@
 """The small models' tokenizer against captions of the world."""
 
+from mvideo_core.cogvideox.mini_tokenizer import mini_tokenizer, mini_words, vocabulary
 from mvideo_core.cogvideox.sizes import SIZES
-from mvideo_core.cogvideox.words import mini_tokenizer, mini_words, vocabulary
 from mvideo_core.miniworld.world import describe, kinds, sample_shot
 
 

@@ -3,11 +3,11 @@
 import pytest
 import torch
 
-from tests.pretended_gpu import GPU, PretendedGpu
+from tests.fake_gpu import GPU, FakeGpu
 
 
 def test_a_tensor_of_another_device_is_seen() -> None:
-    with PretendedGpu():
+    with FakeGpu():
         there, here = torch.arange(3, device=GPU), torch.arange(3)
         assert (there + 1).device == torch.device(GPU)
         assert there[here].device == torch.device(GPU)  # as on a GPU, indices may be on the CPU
@@ -20,7 +20,7 @@ def test_a_tensor_of_another_device_is_seen() -> None:
 
 
 def test_every_wait_is_counted() -> None:
-    with PretendedGpu() as gpu, torch.inference_mode():
+    with FakeGpu() as gpu, torch.inference_mode():
         there = torch.tensor([3.0, 0.0, 4.0], device=GPU)
         assert float(there.norm()) == 5
         assert len(there[there > 0]) == 2
@@ -41,7 +41,7 @@ def test_a_module_moves_and_computes_what_it_computes_on_the_cpu() -> None:
     network = torch.nn.Sequential(torch.nn.Linear(4, 8), torch.nn.LayerNorm(8), torch.nn.ReLU())
     given = torch.randn(2, 4)
     wanted = network(given)
-    with PretendedGpu() as gpu, torch.no_grad():
+    with FakeGpu() as gpu, torch.no_grad():
         found = network.to(GPU)(given.to(GPU))
         assert {str(one.device) for one in network.parameters()} == {GPU}
         assert not gpu.waits

@@ -1,4 +1,4 @@
-"""VAE and transformer take turns on one small GPU: never both there at once."""
+"""VAE and transformer take turns on one small GPU, so that only one of them is there at a time."""
 
 import gc
 from collections.abc import Iterator
@@ -8,7 +8,7 @@ import torch
 from torch import nn
 
 
-class Turns:
+class Offloader:
     """Tracks which of several modules is on the device; the others wait elsewhere.
 
     Trained parameters stay in place: their gradients are views of the trainer's buffer, and they are small.
@@ -21,18 +21,18 @@ class Turns:
 
     def __init__(self, modules: dict[str, nn.Module], device: torch.device, away: torch.device):
         self.modules, self.device, self.away = modules, device, away
-        self.here = ""
+        self.active = ""
 
     @contextmanager
-    def of(self, name: str) -> Iterator[None]:
+    def use(self, name: str) -> Iterator[None]:
         """Inside the block, only the named module is on the device; it stays there afterwards."""
-        if name != self.here:
+        if name != self.active:
             for other, module in self.modules.items():
                 if other != name:
                     move_frozen(module, self.away)
             self._free()
             move_frozen(self.modules[name], self.device)
-            self.here = name
+            self.active = name
         yield
 
     def _free(self) -> None:

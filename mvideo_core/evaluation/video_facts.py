@@ -11,8 +11,8 @@ from typing import Any
 
 from mvideo_core.base.errors import MediaError
 from mvideo_core.base.records import Record
+from mvideo_core.evaluation.failed_videos import absence_of
 from mvideo_core.evaluation.manifest import EvalItem
-from mvideo_core.evaluation.unmade import absence_of
 from mvideo_core.evaluation.video import EvalVideo
 from mvideo_core.media.probe import MediaInfo
 

@@ -7,7 +7,7 @@ from mvideo_core.curation.stages.publish import dataset_root
 from mvideo_core.curation.stages.shard import shard_dataset
 from mvideo_core.editing.mask_files import load_masks
 from mvideo_core.evaluation.manifest import read_manifest
-from mvideo_core.evaluation.of_testset import seconds_of, write_test_manifest
+from mvideo_core.evaluation.testset_manifest import seconds_of, write_test_manifest
 from mvideo_core.evaluation.testsets.samples import TestSample, TestSet
 from mvideo_core.masks import from_bytes
 from mvideo_core.media.decode import count_frames

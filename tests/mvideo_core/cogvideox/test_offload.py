@@ -7,8 +7,8 @@ import torch
 from torch import nn
 
 from mvideo_core.cogvideox.base import random_base
+from mvideo_core.cogvideox.offload import Offloader, move_frozen
 from mvideo_core.cogvideox.pipeline import MVideoPipeline
-from mvideo_core.cogvideox.turns import Turns, move_frozen
 
 CPU, META = torch.device("cpu"), torch.device("meta")
 
@@ -31,10 +31,10 @@ def test_never_two_modules_at_once() -> None:
     one, two = nn.Linear(2, 2), nn.Linear(2, 2)
     for module in (one, two):
         module.requires_grad_(False)
-    turns = Turns({"one": one, "two": two}, CPU, META)  # away is "meta", whose tensors differ
-    with turns.of("one"):
+    offloader = Offloader({"one": one, "two": two}, CPU, META)  # away is "meta", whose tensors differ
+    with offloader.use("one"):
         assert (one.weight.is_meta, two.weight.is_meta) == (False, True)
-        assert turns.here == "one"
+        assert offloader.active == "one"
 
 
 def test_the_pipeline_gives_each_its_turn_and_the_same_video() -> None:
@@ -50,10 +50,10 @@ def test_the_pipeline_gives_each_its_turn_and_the_same_video() -> None:
 
     plain, seen = made(), []
     pipeline.take_turns(CPU, CPU)
-    turns: Any = pipeline._turns
+    offloader: Any = pipeline._offloader
     watched = (("vae", pipeline.vae.encoder), ("vae", pipeline.vae.decoder), ("transformer", base.transformer))
     for name, module in watched:
-        module.register_forward_pre_hook(lambda *_, name=name: seen.append((name, turns.here)))
+        module.register_forward_pre_hook(lambda *_, name=name: seen.append((name, offloader.active)))
     assert np.array_equal(made(), plain)
     assert {name for name, _ in seen} == {"vae", "transformer"}
     assert all(name == here for name, here in seen)

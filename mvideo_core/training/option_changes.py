@@ -1,4 +1,4 @@
-"""The course of a run: the options that determine the resulting weights, compared when the run is resumed.
+"""Options that determine the resulting weights ("course" in a checkpoint), compared when a run is resumed.
 
 Base weights, latents and the adapter a run starts from are compared by the digest of their content, not by name. A
 difference is an error unless it is allowed by name; an allowed difference is recorded as a `Change` in the checkpoints,

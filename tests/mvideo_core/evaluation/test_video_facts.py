@@ -8,13 +8,13 @@ import av
 import numpy as np
 import pytest
 
-from mvideo_core.evaluation.facts import VideoFacts, describe, facts_of, kinds
 from mvideo_core.evaluation.figures import metric_titles
 from mvideo_core.evaluation.manifest import EvalItem
 from mvideo_core.evaluation.plan import EvalPlan
 from mvideo_core.evaluation.run import run_suite
 from mvideo_core.evaluation.suite import SuiteOptions, prepare
 from mvideo_core.evaluation.tables import make_table
+from mvideo_core.evaluation.video_facts import VideoFacts, describe, facts_of, kinds
 from mvideo_core.media.encode import write_mp4
 from mvideo_core.weights.catalog import find
 

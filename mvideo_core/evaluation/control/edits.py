@@ -1,5 +1,7 @@
 """The edits that a control score needs: shift, scale, delay, freeze, swap, drop, fitted to a clip.
 
+They are made of the operations of `mvideo masks edit`: shift is `translate`, drop is `hide`, the others have one name.
+
 Shift and scale start from no change in the first frame and are complete at 60% of the clip, on one object; delay and
 freeze hold all objects. All edits keep the number of frames and objects. An edit that does not apply to a clip
 (delaying objects that do not move, swapping a single object) is left out with its reason.

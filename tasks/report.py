@@ -1,4 +1,4 @@
-"""The task of stage 7, report: funnel, statistics and overlay gallery over all rows."""
+"""The task of stage report: funnel, statistics and overlay gallery over all rows."""
 
 from mvideo.tasks._decorators import io_task
 from mvideo_core.pages.data_report.build import ReportSummary, build_report

@@ -1,4 +1,4 @@
-"""Tasks before and after stage 6, shard: plan the shards over all parts; publish the dataset."""
+"""Tasks before and after stage shard: plan the shards over all parts; publish the dataset."""
 
 from mvideo.tasks._decorators import io_task
 from mvideo_core.curation.stages.publish import DatasetSummary, publish_dataset

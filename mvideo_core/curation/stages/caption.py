@@ -1,4 +1,4 @@
-"""Stage 5, caption: a clip and its tracks -> one caption within the text encoder's token limit."""
+"""Stage caption: a clip and its tracks -> one caption within the text encoder's token limit."""
 
 import functools
 from collections.abc import Iterator, Sequence
@@ -82,7 +82,7 @@ def _reach(options: CaptionOptions) -> None:
 STAGE = Stage(
     name="caption",
     revision=2,
-    title="Stage 5: one caption per clip.",
+    title="One caption per clip.",
     reads=("cut", "segment"),
     unit="clip",
     options=CaptionOptions,

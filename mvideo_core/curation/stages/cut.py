@@ -1,4 +1,4 @@
-"""Stage 2, cut: a video -> shots -> clips of fixed size, rate and legal length (paper, section 4.1)."""
+"""Stage cut: a video -> shots -> clips of fixed size, rate and legal length (paper, section 4.1)."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -112,7 +112,7 @@ def _content(options: CutOptions) -> Any:
 STAGE = Stage(
     name="cut",
     revision=2,  # 2: clips are tagged bt709; damaged frames or shifted colors drop them; the main stream is used
-    title="Stage 2: find shots and cut clips from them.",
+    title="Find shots and cut clips from them.",
     reads=("ingest",),
     unit="clip",
     expands=True,

@@ -1,4 +1,4 @@
-"""Stage 3, detect: the first frame of a clip, or several -> boxes with class and score (paper, section 4.1)."""
+"""Stage detect: the first frame of a clip, or several -> boxes with class and score (paper, section 4.1)."""
 
 from collections.abc import Sequence
 
@@ -86,7 +86,7 @@ def _externals(options: DetectOptions) -> dict[str, str]:
 STAGE = Stage(
     name="detect",
     revision=1,
-    title="Stage 3: detect objects in first frames.",
+    title="Detect objects in first frames.",
     reads=("cut", "clean"),
     unit="clip",
     options=DetectOptions,

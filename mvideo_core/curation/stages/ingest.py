@@ -1,4 +1,4 @@
-"""Stage 1, ingest: a listed source -> a probed, hashed video row. Bad files become failed rows with the reason."""
+"""Stage ingest: a listed source -> a probed, hashed video row. Bad files become failed rows with the reason."""
 
 from collections.abc import Sequence
 
@@ -27,7 +27,7 @@ class IngestWorker(Worker):
 STAGE = Stage(
     name="ingest",
     revision=3,  # 2: rows have the folder that links must stay inside; 3: and how to interpret the samples (`picture`)
-    title="Stage 1: probe and hash listed files.",
+    title="Probe and hash listed files.",
     reads=("source",),
     unit="video",
     options=IngestOptions,

@@ -1,4 +1,4 @@
-"""Stage 4, segment: a clip and its boxes -> the mask sequence of every object (paper, section 4.1), and the gate."""
+"""Stage segment: a clip and its boxes -> the mask sequence of every object (paper, section 4.1), and the gate."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -137,7 +137,7 @@ class ObjectsPerClip:
 STAGE = Stage(
     name="segment",
     revision=2,  # 2: version 2 of the `.masks` file
-    title="Stage 4: track the detected objects as mask sequences.",
+    title="Track the detected objects as mask sequences.",
     reads=("cut", "detect"),
     unit="clip",
     options=SegmentOptions,

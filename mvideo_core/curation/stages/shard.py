@@ -1,4 +1,4 @@
-"""Stage 6, shard: planned shards -> deterministic tars, index, data card (see docs/data.md)."""
+"""Stage shard: planned shards -> deterministic tars, index, data card (see docs/data.md)."""
 
 import time
 from collections.abc import Sequence
@@ -63,7 +63,7 @@ class ShardWorker(Worker):
 STAGE = Stage(
     name="shard",
     revision=1,
-    title="Stage 6: WebDataset shards, split and data card.",
+    title="WebDataset shards, split and data card.",
     reads=("samples",),
     unit="sample",
     options=ShardOptions,

@@ -1,4 +1,4 @@
-"""Stage 7, report: the rows of all stages -> funnel, statistics, overlay gallery as one static page."""
+"""Stage report: the rows of all stages -> funnel, statistics, overlay gallery as one static page."""
 
 import itertools
 import logging

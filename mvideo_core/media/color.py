@@ -5,6 +5,7 @@ File tags decide. Untagged files: bt709 for HD, otherwise bt601 (as players do),
 Numbers are those of ITU-T H.273, which containers, decoders and FFmpeg share.
 """
 
+import threading
 from typing import Any
 
 import numpy as np
@@ -135,19 +136,19 @@ def to_rgb(frame: Any) -> np.ndarray:
     if frame.format.name.startswith(GRAY) and frame.color_range == LIMITED:
         gray = (luma(frame).astype(np.int32) - 16) * 255
         return np.repeat(np.clip((gray + 109) // 219, 0, 255).astype(np.uint8)[..., None], 3, axis=2)
-    return np.asarray(frame.to_ndarray(format="rgb24"))
+    return np.asarray(_scale(frame, format="rgb24").to_ndarray())
 
 
 def luma(frame: Any) -> np.ndarray:
     """Luma of a decoded frame, (H, W) uint8 at the frame's own range; computed for RGB (bt601, full range)."""
     if frame.format.is_rgb or frame.format.has_palette:
-        rgb = frame.to_ndarray(format="rgb24").astype(np.uint32)
+        rgb = _scale(frame, format="rgb24").to_ndarray().astype(np.uint32)
         return np.asarray((rgb @ np.array([299, 587, 114], np.uint32) + 500) // 1000).astype(np.uint8)
     first, *others = frame.format.components
     if first.bits != 8 or any(other.plane == first.plane for other in others):
         gray = frame.format.name.startswith((*GRAY, "mono"))
         kept = int(frame.color_range)  # the scaler treats gray as full range anyway
-        frame = frame.reformat(format="gray" if gray else "yuv444p", src_color_range=kept, dst_color_range=kept)
+        frame = _scale(frame, format="gray" if gray else "yuv444p", src_color_range=kept, dst_color_range=kept)
     plane = frame.planes[0]
     rows = np.frombuffer(plane, np.uint8).reshape(plane.height, plane.line_size)
     return rows[:, : plane.width].copy()
@@ -158,8 +159,8 @@ def from_rgb(rgb: np.ndarray) -> Any:
     import av
 
     picture = av.VideoFrame.from_ndarray(np.ascontiguousarray(rgb), format="rgb24")
-    picture = picture.reformat(
-        format="yuv420p", dst_colorspace=BT709, src_color_range=FULL, dst_color_range=LIMITED,
+    picture = _scale(
+        picture, format="yuv420p", dst_colorspace=BT709, src_color_range=FULL, dst_color_range=LIMITED,
         dst_color_trc=BT709, dst_color_primaries=BT709, interpolation=_EXACT,
     )  # fmt: skip
     picture.colorspace, picture.color_range = BT709, LIMITED
@@ -174,6 +175,22 @@ def clip_bytes_to_rgb(yuv420p: Any, width: int, height: int) -> np.ndarray:
     picture = av.VideoFrame.from_ndarray(planes, format="yuv420p")
     picture.colorspace, picture.color_range = BT709, LIMITED
     return to_rgb(picture)
+
+
+_scalers = threading.local()
+
+
+def _scale(frame: Any, **change: Any) -> Any:
+    """`frame.reformat(**change)` with one scaler per thread and without threads of its own.
+
+    PyAV makes a scaler with a pool of threads for every frame, which takes longer than the conversion itself; a pool
+    that is kept does not survive a fork. The numbers are the same.
+    """
+    if not hasattr(_scalers, "one"):
+        from av.video.reformatter import VideoReformatter
+
+        _scalers.one = VideoReformatter()
+    return _scalers.one.reformat(frame, threads=1, **change)
 
 
 def tag(context: Any) -> None:

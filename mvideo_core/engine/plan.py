@@ -7,6 +7,7 @@ import tempfile
 import time
 from collections.abc import Iterable, Sequence
 from pathlib import Path
+from typing import IO
 
 from pydantic import Field
 
@@ -89,18 +90,22 @@ def part_of(key: str, n_parts: int) -> int:
 
 
 def _spill(sources: Iterable[SourceRow], buckets: Sequence[Path]) -> int:
+    """Write each source to the file of its bucket, and only the files that get one. Returns: number of sources."""
+    sinks: dict[Path, IO[str]] = {}
+    n_sources = 0
     with contextlib.ExitStack() as stack:
-        sinks = [stack.enter_context(path.open("w", encoding="utf-8")) for path in buckets]
-        n_sources = 0
         for row in sources:
-            sinks[part_of(row.key, len(buckets))].write(row.model_dump_json(exclude_defaults=True) + "\n")
+            path = buckets[part_of(row.key, len(buckets))]
+            if path not in sinks:
+                sinks[path] = stack.enter_context(path.open("w", encoding="utf-8"))
+            sinks[path].write(row.model_dump_json(exclude_defaults=True) + "\n")
             n_sources += 1
     return n_sources
 
 
 def _gather(paths: Iterable[Path]) -> list[SourceRow]:
     rows: dict[str, SourceRow] = {}
-    for path in paths:
+    for path in filter(Path.exists, paths):
         with path.open(encoding="utf-8") as lines:
             for line in lines:
                 row = SourceRow.model_validate_json(line)

@@ -300,7 +300,7 @@ def test_a_second_run_waits_for_the_first_and_takes_its_rows(tmp_path, caplog):
     )
     owner = subprocess.Popen([sys.executable, "-c", code, str(tmp_path), f"toy-letters-{key}"], stdout=subprocess.PIPE)
     assert owner.stdout.readline() == b"held\n"
-    timer = threading.Timer(2.5, owner.kill)
+    timer = threading.Timer(1.0, owner.kill)
     timer.start()
     with caplog.at_level(logging.INFO):
         assert run_part(workspace, LETTERS, 0, LetterOptions()).marker.counts["ok"] == len(KEYS)

@@ -7,7 +7,8 @@ def frechet_distance(one_ND: np.ndarray, other_MD: np.ndarray) -> float:
     """|mean - mean'|^2 + Tr(S + S' - 2 (S S')^(1/2)) of Gaussians fitted to two sets.
 
     The root's trace is the sum of the singular values of A A'^T, where S = A^T A: exact even with fewer vectors than
-    dimensions, where the root itself is ill-conditioned.
+    dimensions, where the root itself is ill-conditioned. A set of more vectors than dimensions is first reduced to the
+    triangle of its QR decomposition, which has the same S, so that the work grows with D and not with N.
 
     Args:
         one_ND, other_MD: at least two vectors each.
@@ -22,8 +23,14 @@ def frechet_distance(one_ND: np.ndarray, other_MD: np.ndarray) -> float:
     one, other = one_ND.astype(np.float64), other_MD.astype(np.float64)
     first, second = ((x - x.mean(axis=0)) / np.sqrt(len(x) - 1) for x in (one, other))
     shift = np.square(one.mean(axis=0) - other.mean(axis=0)).sum()
-    root = np.linalg.svd(first @ second.T, compute_uv=False).sum()
+    root = np.linalg.svd(_triangle(first) @ _triangle(second).T, compute_uv=False).sum()
     return max(0.0, float(shift + np.square(first).sum() + np.square(second).sum() - 2 * root))
+
+
+def _triangle(centered_ND: np.ndarray) -> np.ndarray:
+    """R with R^T R = A^T A; a set of at most D vectors as it is."""
+    n, d = centered_ND.shape
+    return np.linalg.qr(centered_ND, mode="r") if n > d else centered_ND
 
 
 def polynomial_mmd(one_ND: np.ndarray, other_MD: np.ndarray) -> float:

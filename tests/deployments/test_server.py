@@ -33,7 +33,7 @@ class Answer(BaseHTTPRequestHandler):
 def url() -> Iterator[str]:
     """Address of a server of some version on loopback."""
     server = HTTPServer(("127.0.0.1", 0), Answer)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
+    threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
     yield f"http://127.0.0.1:{server.server_port}/api"
     server.shutdown()
     server.server_close()

@@ -195,7 +195,7 @@ def test_prefect_server_version_and_clock(
     _Answer.version = importlib.metadata.version("prefect") if version == "client" else version
     _Answer.seconds = seconds
     server = HTTPServer(("127.0.0.1", 0), _Answer)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
+    threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
     monkeypatch.setenv("MVIDEO_STATE", str(tmp_path))
     monkeypatch.setenv("PREFECT_API_URL", f"http://127.0.0.1:{server.server_port}/api")
     assert one(prefect_checks.versions(CheckContext())).status == status

@@ -219,7 +219,7 @@ def running_hub() -> Iterator[Hub]:
         httpd.block_on_close = False
         hub = Hub(port=httpd.server_port)
         httpd.hub = hub  # type: ignore[attr-defined]
-        threading.Thread(target=httpd.serve_forever, daemon=True).start()
+        threading.Thread(target=httpd.serve_forever, args=(0.02,), daemon=True).start()
         yield hub
         httpd.shutdown()
 

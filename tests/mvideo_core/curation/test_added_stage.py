@@ -48,6 +48,15 @@ STAGE = Stage(
     title="Keeps clips that start late.", before="detect",
 )
 '''
+COMMANDS = """
+import json, sys
+from mvideo_core.cli.main import app
+for words in json.loads(sys.argv[1]):
+    app(words, standalone_mode=False)
+    print("-- end of command --", flush=True)
+"""
+"""Several command lines in one process, which imports the networks once."""
+
 FORM = """
 import json
 from prefect.utilities.callables import parameter_schema
@@ -95,24 +104,25 @@ def mvideo(packages: Path, *words: str) -> subprocess.CompletedProcess[str]:
 
 
 def test_it_runs_between_its_neighbors_and_stands_in_the_report(folder: Path) -> None:
-    ws, packages = str(folder / "ws"), folder / "packages"
+    ws = str(folder / "ws")
     words = ["run", "-w", ws, "--folder", str(folder / "videos"), "-p", str(folder / "tiny.yaml")]
-    done = mvideo(packages, *words)
-    counts = re.findall(r"^(\w+) +(\d+) ok, (\d+) filtered", done.stdout, re.MULTILINE)
+    commands = [words, ["status", "-w", ws], [*words, "--set", "late.from_s=0"]]
+    done = python(folder / "packages", "-c", COMMANDS, json.dumps(commands))
+    assert done.returncode == 0, done.stderr
+    first, status, again, _ = done.stdout.split("-- end of command --\n")
+    counts = re.findall(r"^(\w+) +(\d+) ok, (\d+) filtered", first, re.MULTILINE)
     assert [name for name, *_ in counts] == ["ingest", "cut", "late", "detect", "segment", "caption", "shard"]
     by_name = {name: (int(ok), int(out)) for name, ok, out in counts}
     assert by_name["cut"][0] == 4  # two videos of two shots
     assert by_name["late"] == (2, 2)  # the second shot of each starts after 3 s, the first at its start
     assert by_name["detect"][0] == 2  # works on what is left
-    page = Path(re.findall(r"report: (\S+)", done.stdout)[0]).read_text()
+    page = Path(re.findall(r"report: (\S+)", first)[0]).read_text()
     assert page.index("cut") < page.index("early")
-    status = mvideo(packages, "status", "-w", ws).stdout
     assert re.search(r"^late ", status, re.MULTILINE), status
     keys = {line.split("/")[-1] for line in status.splitlines() if "segment" in line}
     assert keys
-    again = mvideo(packages, *words, "--set", "late.from_s=0")
-    assert re.search(r"^late +4 ok, 0 filtered", again.stdout, re.MULTILINE), again.stdout + again.stderr
-    assert re.search(r"^detect +4 ok", again.stdout, re.MULTILINE)
+    assert re.search(r"^late +4 ok, 0 filtered", again, re.MULTILINE), again + done.stderr
+    assert re.search(r"^detect +4 ok", again, re.MULTILINE)
 
 
 def test_form_task_flow_and_deployment_follow_from_its_declaration(folder: Path) -> None:

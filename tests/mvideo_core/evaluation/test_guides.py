@@ -1,6 +1,7 @@
 """A batch over samples of any length: masks of the generated frames, short ones failed, nothing stops it."""
 
 from pathlib import Path
+from typing import Any
 
 import av
 import numpy as np
@@ -20,16 +21,17 @@ from mvideo_core.evaluation.suite import SuiteOptions
 from mvideo_core.evaluation.systems import SystemOptions, load_system
 from mvideo_core.evaluation.validate import validate
 from mvideo_core.masks import encode
+from tests.mvideo_core.generation.conftest import tiny_adapter
 
-FRAMES = {"exact": 25, "long": 17, "fast": 17}
-"""At 8 fps: 3 s are a clip of 17 and half of the next, 2 s are one clip."""
+FRAMES = {"exact": 21, "long": 17, "fast": 17}
+"""At 8 fps and clips of 9 that share a frame: 2.5 s are two clips and half of a third, 2 s are two clips."""
 
 
 def masks_of(folder: Path, name: str, n_frames: int, fps: float = 8, first_px: int = 8) -> str:
-    """A square of 32 px that moves one pixel a frame, on a grid of 128x192."""
-    area = np.zeros((n_frames, 1, 128, 192), np.bool_)
+    """A square of 32 px that moves one pixel a frame, on a grid of 64x128."""
+    area = np.zeros((n_frames, 1, 64, 128), np.bool_)
     for t in range(n_frames):
-        area[t, 0, 40:72, first_px + t : first_px + t + 32] = True
+        area[t, 0, 16:48, first_px + t : first_px + t + 32] = True
     return str(save_masks(folder / f"{name}.masks", encode(area), fps, ["box"]))
 
 
@@ -39,17 +41,24 @@ def decoded(path: str) -> int:
 
 
 @pytest.fixture(scope="module")
-def batch(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[str]]:
-    """A short sample among long ones, made by the mini model at one step."""
+def tiny(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    """Options of a tiny system: random weights, one step, clips of 9 frames of 32x64."""
     torch.set_num_threads(1)
+    adapter = tiny_adapter(tmp_path_factory.mktemp("adapter"))
+    return {"base": {"weights": "random:tiny-sincos"}, "adapter": str(adapter), "options": {"steps": 1}}
+
+
+@pytest.fixture(scope="module")
+def batch(tiny: dict[str, Any], tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[str]]:
+    """A short sample among long ones, made by the tiny system."""
     place = tmp_path_factory.mktemp("batch")
     items = [
         EvalItem(id="short", prompt="a box", seed=1, seconds=3, masks=masks_of(place, "short", 17)),
-        EvalItem(id="exact", prompt="a box", seed=2, seconds=3, masks=masks_of(place, "exact", 25)),
-        EvalItem(id="long", prompt="a box", seed=3, seconds=2, masks=masks_of(place, "long", 41, first_px=60)),
+        EvalItem(id="exact", prompt="a box", seed=2, seconds=2.5, masks=masks_of(place, "exact", 21)),
+        EvalItem(id="long", prompt="a box", seed=3, seconds=2, masks=masks_of(place, "long", 41, first_px=56)),
         EvalItem(id="fast", prompt="a box", seed=4, seconds=2, masks=masks_of(place, "fast", 73, fps=24)),
     ]
-    system = load_system("mvideo-mini", {"mvideo": {"adapter": "mvideo-mini", "options": {"steps": 1}}})
+    system = load_system("mvideo-mini", {"mvideo": tiny})
     told: list[str] = []
     make_videos(system, items, place / "out", progress=lambda done, total, text: told.append(text))
     return place / "out", told
@@ -68,13 +77,13 @@ def test_masks_of_the_manifest_are_those_of_the_frames(batch: tuple[Path, list[s
     for item in absolute_items(read_manifest(out))[1:]:
         masks = load_masks(item.masks)
         assert masks.sequence.n_frames == decoded(item.video) == FRAMES[item.id]
-        assert (masks.sequence.height, masks.sequence.width, masks.fps) == (64, 96, 8)
+        assert (masks.sequence.height, masks.sequence.width, masks.fps) == (32, 64, 8)
         beside = load_masks(Path(item.video).parent / "conditions" / "masks.masks")
         assert beside.sequence == masks.sequence
-        first = masks.sequence.frame(0)[0]  # half of 40:72 and of 8:40 (60:92): exact cells of 2 x 2
-        left = 30 if item.id == "long" else 4
+        first = masks.sequence.frame(0)[0]  # half of 16:48 and of 8:40 (56:88): exact cells of 2 x 2
+        left = 28 if item.id == "long" else 4
         assert first.sum() == 16 * 16
-        assert first[20:36, left : left + 16].all()
+        assert first[8:24, left : left + 16].all()
 
 
 def test_no_sample_is_lost_to_the_score_but_the_failed_one(batch: tuple[Path, list[str]], tmp_path: Path) -> None:
@@ -98,7 +107,7 @@ def test_no_sample_is_lost_to_the_score_but_the_failed_one(batch: tuple[Path, li
     assert "cover 2.00 s" in rows
 
 
-def test_a_second_call_makes_and_resamples_nothing(batch: tuple[Path, list[str]]) -> None:
+def test_a_second_call_makes_and_resamples_nothing(batch: tuple[Path, list[str]], tiny: dict[str, Any]) -> None:
     out, _ = batch
     before = {path: path.stat().st_mtime_ns for path in [*out.glob("masks/*"), *out.glob("videos/*/video.mp4")]}
     items = [
@@ -106,13 +115,13 @@ def test_a_second_call_makes_and_resamples_nothing(batch: tuple[Path, list[str]]
         for item in absolute_items(read_manifest(out))
     ]
     told: list[str] = []
-    system = load_system("mvideo-mini", {"mvideo": {"adapter": "mvideo-mini", "options": {"steps": 1}}})
+    system = load_system("mvideo-mini", {"mvideo": tiny})
     make_videos(system, items, out, progress=lambda done, total, text: told.append(text.split(": ")[1]))
     assert told == ["failed", "already there", "already there", "already there"]
     assert before == {path: path.stat().st_mtime_ns for path in before}
 
 
-def test_a_failure_beside_an_earlier_video_counts_as_failed(tmp_path: Path) -> None:
+def test_a_failure_beside_an_earlier_video_counts_as_failed(tmp_path: Path, tiny: dict[str, Any]) -> None:
     """2 s are made, then 3 s fail: the 2 s video stays, is scored for the 2 s request only, and no run ends green."""
     masks = masks_of(tmp_path, "a", 17)
     write_manifest(
@@ -120,7 +129,8 @@ def test_a_failure_beside_an_earlier_video_counts_as_failed(tmp_path: Path) -> N
     )
     out, result = tmp_path / "out", tmp_path / "result"
     words = ["eval", "generate", "--system", "mvideo-mini", "--manifest", str(tmp_path / "m.jsonl"), "--out", str(out),
-             "--set", "mvideo.adapter=mvideo-mini", "--set", "mvideo.options.steps=1"]  # fmt: skip
+             "--set", f"mvideo.adapter={tiny['adapter']}", "--set", "mvideo.options.steps=1",
+             "--set", "mvideo.base.weights=random:tiny-sincos"]  # fmt: skip
     suite = SuiteOptions.parse({"metrics": [{"metric": "temporal_flickering"}]})
 
     def counts() -> tuple[int, int, list[int]]:
@@ -140,8 +150,10 @@ def test_a_failure_beside_an_earlier_video_counts_as_failed(tmp_path: Path) -> N
     assert counts() == (2, 0, [17])
 
 
-def test_a_run_that_ends_before_a_video_leaves_no_earlier_one_to_be_scored(tmp_path: Path) -> None:
-    system = load_system("mvideo-mini", {"mvideo": {"adapter": "mvideo-mini", "options": {"steps": 1}}})
+def test_a_run_that_ends_before_a_video_leaves_no_earlier_one_to_be_scored(
+    tmp_path: Path, tiny: dict[str, Any]
+) -> None:
+    system = load_system("mvideo-mini", {"mvideo": tiny})
     items = [EvalItem(id=name, prompt="a box", seed=1, seconds=2) for name in "ab"]
 
     def stop(done: int, total: int, text: str) -> None:
@@ -153,18 +165,18 @@ def test_a_run_that_ends_before_a_video_leaves_no_earlier_one_to_be_scored(tmp_p
         with pytest.raises(KeyboardInterrupt):
             make_videos(system, [item.model_copy(update={"seed": seed}) for item in items], out, progress=stop)
         assert list(failures(absolute_items(read_manifest(out)))) == left
-    absent = {"mvideo": {"adapter": str(tmp_path / "none"), "options": {"steps": 1}}}
+    absent = {"mvideo": tiny | {"adapter": str(tmp_path / "none")}}
     with pytest.raises(ConfigError):
         make_videos(load_system("mvideo-mini", absent), items, out)
     assert list(failures(absolute_items(read_manifest(out)))) == ["a", "b"]
 
 
-def test_without_a_length_the_masks_are_cut_to_whole_clips(tmp_path: Path) -> None:
-    """41 frames fill two clips of 17 that share one: 33 frames, and the manifest's masks have as many."""
-    system = load_system("mvideo-mini", {"mvideo": {"adapter": "mvideo-mini", "options": {"steps": 1}}})
-    items = [EvalItem(id="a", prompt="a box", masks=masks_of(tmp_path, "a", 41))]
+def test_without_a_length_the_masks_are_cut_to_whole_clips(tmp_path: Path, tiny: dict[str, Any]) -> None:
+    """20 frames fill two clips of 9 that share one: 17 frames, and the manifest's masks have as many."""
+    system = load_system("mvideo-mini", {"mvideo": tiny})
+    items = [EvalItem(id="a", prompt="a box", masks=masks_of(tmp_path, "a", 20))]
     (item,) = absolute_items(read_manifest(make_videos(system, items, tmp_path / "out")))
-    assert load_masks(item.masks).sequence.n_frames == decoded(item.video) == 33
+    assert load_masks(item.masks).sequence.n_frames == decoded(item.video) == 17
 
 
 @pytest.mark.parametrize("name", ["a cat", "é" * 90, "0007-1", "ünï"])

@@ -13,7 +13,7 @@ import pytest
 from mvideo_core.base.errors import ConfigError, StoreError
 from mvideo_core.engine.garbage import collect_garbage
 from mvideo_core.engine.part import MAX_CRASHES, MAX_KILLS, PartJob, run_part
-from mvideo_core.engine.plan import MAX_PARTS, PlanOptions, make_plan, part_of, parts_for
+from mvideo_core.engine.plan import MAX_PARTS, PlanOptions, _spill, make_plan, part_of, parts_for
 from mvideo_core.engine.run import RunOptions, run_stage
 from mvideo_core.store.commit import commit_part
 from mvideo_core.store.maintain import retry_failed
@@ -306,6 +306,12 @@ def test_a_second_run_waits_for_the_first_and_takes_its_rows(tmp_path, caplog):
         assert run_part(workspace, LETTERS, 0, LetterOptions()).marker.counts["ok"] == len(KEYS)
     assert owner.wait() == -signal.SIGKILL
     assert f"waiting for process {owner.pid} on " in caplog.text
+
+
+def test_planning_writes_a_file_for_each_bucket_in_use_and_no_other(tmp_path):
+    buckets = [tmp_path / f"{index}.jsonl" for index in range(MAX_PARTS)]
+    assert _spill(toy.sources("a", "b"), buckets) == 2
+    assert {path for path in buckets if path.exists()} == {buckets[part_of(key, MAX_PARTS)] for key in "ab"}
 
 
 def test_number_of_parts_is_a_power_of_two_and_bounded():

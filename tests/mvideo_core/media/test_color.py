@@ -1,14 +1,17 @@
 """What samples mean: our readers and writers against bars worked out by hand, and against two other readers."""
 
+import os
 import subprocess
+import time
 
+import av
 import numpy as np
 import pytest
 
 from mvideo_core.base.errors import MediaError
 from mvideo_core.editing.reference import open_reference
 from mvideo_core.masks.io.gray_video import read
-from mvideo_core.media.color import default_matrix, picture_of
+from mvideo_core.media.color import BT709, FULL, LIMITED, default_matrix, from_rgb, picture_of, to_rgb
 from mvideo_core.media.decode import first_frame, read_clip, read_gray, sample_frames
 from mvideo_core.media.encode import write_mp4
 from mvideo_core.media.ffmpeg import ffmpeg_path
@@ -130,3 +133,33 @@ def test_deep_luma_loses_only_its_low_bits(tmp_path):
     got = next(read_gray(path))[64, 16::32]
     assert np.abs(got - (16 + 219 * (levels / 255))).max() <= 1
     assert probe(path).bit_depth == 10
+
+
+@pytest.mark.parametrize("size", [(2, 2), (48, 32), (98, 66), (360, 240), (1280, 534)])
+def test_one_scaler_for_all_frames_gives_the_numbers_of_one_for_each(size):
+    """Sizes and directions take turns, so that the scaler is set up anew in between."""
+    exact = 0x2 | 0x2000 | 0x40000  # bilinear, full chroma, accurate rounding
+    for width, height in (size, (64, 48), size):
+        rgb = np.random.default_rng(width).integers(0, 256, (height, width, 3), dtype=np.uint8)
+        fresh = av.VideoFrame.from_ndarray(rgb, format="rgb24").reformat(
+            format="yuv420p", dst_colorspace=BT709, src_color_range=FULL, dst_color_range=LIMITED,
+            dst_color_trc=BT709, dst_color_primaries=BT709, interpolation=exact,
+        )  # fmt: skip
+        ours = from_rgb(rgb)
+        assert np.array_equal(ours.to_ndarray(), fresh.to_ndarray())
+        assert np.array_equal(to_rgb(ours), ours.to_ndarray(format="rgb24"))
+
+
+def test_frames_are_converted_after_a_fork():
+    """A scaler with threads would wait in the child for threads that stayed in the parent."""
+    rgb = np.full((534, 1280, 3), 90, np.uint8)
+    from_rgb(rgb)
+    if not (child := os.fork()):
+        from_rgb(rgb)
+        os._exit(0)
+    deadline = time.monotonic() + 20
+    while (ended := os.waitpid(child, os.WNOHANG)) == (0, 0):
+        if time.monotonic() > deadline:
+            os.kill(child, 9)
+        time.sleep(0.01)
+    assert ended == (child, 0)

@@ -40,9 +40,12 @@ class Trial:
 
     def __enter__(self) -> "Trial":
         self.stack.up(deploy=self.deploy)
+        # One client for all that the test asks: a new one costs as much as dozens of requests.
+        self.client = self.stack.client().__enter__()
         return self
 
-    def __exit__(self, *_: object) -> None:
+    def __exit__(self, *error: Any) -> None:
+        self.client.__exit__(*error)
         self.stack.down()
 
     # running
@@ -60,23 +63,19 @@ class Trial:
         """Deploy one more flow of this checkout under its own name; without tags it is another team's."""
         flow = load_flow_from_entrypoint(str(REPOSITORY / entrypoint), use_placeholder_flow=False)
         here = {"prefect.deployments.steps.set_working_directory": {"directory": str(REPOSITORY)}}
-        with self.stack.client() as client:
-            client.create_deployment(
-                client.create_flow_from_name(flow.name), flow.name, entrypoint=entrypoint, pull_steps=[here],
-                work_pool_name=self.stack.environment.pool, work_queue_name=queue,
-                tags=list(tags),
-            )  # fmt: skip
+        self.client.create_deployment(
+            self.client.create_flow_from_name(flow.name), flow.name, entrypoint=entrypoint, pull_steps=[here],
+            work_pool_name=self.stack.environment.pool, work_queue_name=queue, tags=list(tags),
+        )  # fmt: skip
 
     def start(self, deployment: str, parameters: Mapping[str, Any]) -> UUID:
         """Ask for a run of "flow/deployment". Returns: its id."""
-        with self.stack.client() as client:
-            found = client.read_deployment_by_name(deployment)
-            return client.create_flow_run_from_deployment(found.id, parameters=dict(parameters)).id
+        found = self.client.read_deployment_by_name(deployment)
+        return self.client.create_flow_run_from_deployment(found.id, parameters=dict(parameters)).id
 
     def read(self, run_id: UUID) -> FlowRun:
         """The run as the server sees it."""
-        with self.stack.client() as client:
-            return client.read_flow_run(run_id)
+        return self.client.read_flow_run(run_id)
 
     def task_names(self, run_id: UUID, last: str = "report") -> list[str]:
         """Names of a run's task runs, once the server has recorded the last of them."""
@@ -84,8 +83,7 @@ class Trial:
         names: list[str] = []
 
         def recorded() -> bool:
-            with self.stack.client() as client:
-                names[:] = [task.name for task in client.read_task_runs(flow_run_filter=there)]
+            names[:] = [task.name for task in self.client.read_task_runs(flow_run_filter=there)]
             return last in names
 
         until(recorded, 240, lambda: f"no task {last} among {names}")
@@ -106,8 +104,7 @@ class Trial:
 
     def retry(self, run_id: UUID) -> None:
         """What `prefect flow-run retry` and the button in the UI do."""
-        with self.stack.client() as client:
-            client.set_flow_run_state(run_id, Scheduled(message="retried by a test"), force=True)
+        self.client.set_flow_run_state(run_id, Scheduled(message="retried by a test"), force=True)
 
     def tail(self) -> str:
         """Last lines of every log of the stack."""

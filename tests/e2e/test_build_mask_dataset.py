@@ -46,10 +46,9 @@ def test_the_literal_command_ends_with_a_dataset_and_its_report(
     done = trial.prefect("deployment", "run", "build-mask-dataset", "--params", values, "--watch")
     assert done.returncode == 0, done.stdout + done.stderr + trial.tail()
     check_dataset(tmp_path / "ws", material)
-    with trial.stack.client() as client:
-        run = client.read_flow_runs()[0]
-        mine = ArtifactFilter(flow_run_id=ArtifactFilterFlowRunId(any_=[run.id]))
-        artifacts = {artifact.key: artifact for artifact in client.read_artifacts(artifact_filter=mine)}
+    run = trial.client.read_flow_runs()[0]
+    mine = ArtifactFilter(flow_run_id=ArtifactFilterFlowRunId(any_=[run.id]))
+    artifacts = {artifact.key: artifact for artifact in trial.client.read_artifacts(artifact_filter=mine)}
     assert run.state_name == "Completed"
     assert {f"{stage}-progress" for stage in (*PART_STAGES, "shard") if stage != "clean"} <= set(artifacts)
     assert {"funnel", "overlays", "report"} <= set(artifacts)
@@ -61,10 +60,9 @@ def test_the_literal_command_ends_with_a_dataset_and_its_report(
     assert page in str(artifacts["report"].data)
     own = LogFilter(flow_run_id=LogFilterFlowRunId(any_=[run.id]))
 
-    def told() -> bool:
+    def logged() -> bool:
         """The logs tab has our own lines, which reach the server in batches."""
-        with trial.stack.client() as client:
-            lines = [f"{line.name}: {line.message}" for line in client.read_logs(own, limit=200)]
+        lines = [f"{line.name}: {line.message}" for line in trial.client.read_logs(own, limit=200)]
         return all(
             any(line.startswith(words) for line in lines)
             for words in (
@@ -73,21 +71,15 @@ def test_the_literal_command_ends_with_a_dataset_and_its_report(
             )
         )
 
-    until(told, 60, trial.tail)
+    until(logged, 60, trial.tail)
 
 
-def test_kill_9_of_the_engine_then_sigterm_of_the_worker_then_retry(
+def test_sigterm_of_the_worker_leaves_a_zombie_that_up_finds_and_a_retry_finishes(
     trial: Trial, material: Material, tmp_path: Path
 ) -> None:
+    """Deaths of the engine alone are in the tests of the other deployments, and by the dozen in `make chaos`."""
     path = tmp_path / "ws"
     run = trial.start("build-mask-dataset/build-mask-dataset", parameters(path, material))
-    until(lambda: any((path / "done" / "ingest").glob("*.json")), 600, trial.tail, every_s=0.02)
-    for pid in trial.engines(run):
-        kill(pid)
-    assert trial.wait(run, 300) == "CRASHED"
-    done = trial.prefect("flow-run", "retry", str(run))
-    assert done.returncode == 0, done.stdout + done.stderr
-
     until(lambda: any((path / "done" / "cut").glob("*.json")), 600, trial.tail, every_s=0.02)
     for pid in trial.workers():
         kill(pid, signal.SIGTERM)
@@ -98,7 +90,8 @@ def test_kill_9_of_the_engine_then_sigterm_of_the_worker_then_retry(
     trial.stack.up(deploy=False)
     assert trial.wait(run, 60) == "CRASHED"
 
-    trial.retry(run)
+    done = trial.prefect("flow-run", "retry", str(run))
+    assert done.returncode == 0, done.stdout + done.stderr
     assert trial.wait(run, 900, "COMPLETED", "FAILED") == "COMPLETED", trial.tail()
     check_dataset(path, material)
     names = trial.task_names(run)

@@ -13,7 +13,7 @@ from mvideo_core.evaluation.suite import SuiteOptions
 from mvideo_core.media.encode import write_mp4
 from tests.e2e.harness import Trial, kill, until
 
-N_GOOD = 60
+N_GOOD = 24
 SUITE: dict[str, Any] = {
     "name": "e2e",
     "metrics": [

@@ -1,16 +1,19 @@
-"""Training as a deployment, on the shards that the data half made: the literal command; killed and retried."""
+"""Training as a deployment, on the shards that the data half made: by the literal command, killed and retried."""
 
 import hashlib
 import json
 from pathlib import Path
 from typing import Any
+from uuid import UUID
 
-import pytest
 import torch
 from prefect.client.schemas.filters import ArtifactFilter, ArtifactFilterFlowRunId
 from safetensors.torch import load_file
 
+from mvideo_core.base.options import read_yaml
 from mvideo_core.cogvideox.adapter_files import LORA_FILE
+from mvideo_core.training import main
+from mvideo_core.training.options import TrainOptions
 from tests.e2e.conftest import Material
 from tests.e2e.harness import Trial, kill, until
 
@@ -52,35 +55,15 @@ def adapter_digest(run: Path) -> str:
     return digest.hexdigest()
 
 
-@pytest.fixture(scope="module")
-def straight(trial: Trial, material: Material, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The run folder of an undisturbed run by the literal command."""
-    out = tmp_path_factory.mktemp("train") / "straight"
-    trial.stack.up(deploy=False)
-    values = json.dumps(parameters(material, out))
-    done = trial.prefect("deployment", "run", "train-mvideo", "--params", values, "--watch")
-    assert done.returncode == 0, done.stdout + done.stderr + trial.tail()
-    return out
-
-
-def test_the_literal_command_trains_on_the_dataset_and_shows_it(trial: Trial, straight: Path) -> None:
-    lines = [json.loads(line) for line in (straight / "metrics.jsonl").read_text().splitlines()]
-    assert [line["step"] for line in lines if "train/loss" in line] == list(range(1, 13))
-    assert json.loads((straight / "report.json").read_text())["finished"] is True
-    with trial.stack.client() as client:
-        run = next(run for run in client.read_flow_runs() if run.parameters.get("out") == str(straight))
-        mine = ArtifactFilter(flow_run_id=ArtifactFilterFlowRunId(any_=[run.id]))
-        artifacts = {artifact.key: artifact for artifact in client.read_artifacts(artifact_filter=mine)}
-    assert {"encode-progress", "train-progress", "train-metrics", "train-report"} <= set(artifacts)
-    assert artifacts["train-progress"].data == 100.0
-    assert "data:image/svg+xml;base64," in str(artifacts["train-report"].data)
-
-
-def test_kill_9_then_retry_ends_with_the_same_adapter(
-    trial: Trial, material: Material, straight: Path, tmp_path: Path
+def test_the_literal_command_killed_and_retried_trains_as_an_undisturbed_run(
+    trial: Trial, material: Material, tmp_path: Path
 ) -> None:
+    """The undisturbed run is of this process, with the options that the deployment's run wrote down."""
+    trial.stack.up(deploy=False)
     out = tmp_path / "killed"
-    run = trial.start("train-mvideo/train-mvideo", parameters(material, out))
+    done = trial.prefect("deployment", "run", "train-mvideo", "--params", json.dumps(parameters(material, out)))
+    assert done.returncode == 0, done.stdout + done.stderr + trial.tail()
+    run = next(run.id for run in trial.client.read_flow_runs() if run.parameters.get("out") == str(out))
     until(lambda: any((out / "checkpoints").glob("*4")), 600, trial.tail, every_s=0.01)
     for pid in trial.engines(run):
         kill(pid)
@@ -88,6 +71,21 @@ def test_kill_9_then_retry_ends_with_the_same_adapter(
     assert not (out / "report.json").exists()
     trial.retry(run)
     assert trial.wait(run, 600, "COMPLETED", "FAILED") == "COMPLETED", trial.tail()
-    assert adapter_digest(out) == adapter_digest(straight)
+    check_shown(trial, run, out)
+    torch.set_num_threads(1)
+    main.train(TrainOptions.parse(read_yaml(out / "options.yaml") | {"out": str(tmp_path / "straight")}))
+    assert adapter_digest(out) == adapter_digest(tmp_path / "straight")
     names = trial.task_names(run, "train")
     assert any(name.startswith("encode part") and name.endswith("(reused)") for name in names), names
+
+
+def check_shown(trial: Trial, run: UUID, out: Path) -> None:
+    """Every step once in the metrics, and the artifacts of encoding and training."""
+    lines = [json.loads(line) for line in (out / "metrics.jsonl").read_text().splitlines()]
+    assert [line["step"] for line in lines if "train/loss" in line] == list(range(1, 13))
+    assert json.loads((out / "report.json").read_text())["finished"] is True
+    mine = ArtifactFilter(flow_run_id=ArtifactFilterFlowRunId(any_=[run]))
+    artifacts = {artifact.key: artifact for artifact in trial.client.read_artifacts(artifact_filter=mine)}
+    assert {"encode-progress", "train-progress", "train-metrics", "train-report"} <= set(artifacts)
+    assert artifacts["train-progress"].data == 100.0
+    assert "data:image/svg+xml;base64," in str(artifacts["train-report"].data)

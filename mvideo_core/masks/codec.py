@@ -226,7 +226,7 @@ def fill_runs(pixels: np.ndarray, edges: np.ndarray) -> None:
 
     Slices beat scatter + cumsum by 5 to 1 at 400 runs per mask, and slices of a memoryview those of an array by 1.4.
     """
-    room = memoryview(pixels.view(np.uint8))
+    room = pixels.view(np.uint8).data
     for start, end in zip(edges[0::2].tolist(), edges[1::2].tolist(), strict=True):
         room[start:end] = _ONES[: end - start]
 

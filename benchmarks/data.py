@@ -38,7 +38,7 @@ PACKAGES = (
     "pyarrow",
 )
 ON_FILM = ("cutting", "extraction")
-NAMES = ("codec", "shards", *ON_FILM, "segment_memory", "planning")
+NAMES = ("codec", "shards", *ON_FILM, "segment_memory", "planning", "stage_profile")
 _GOAL = re.compile(r"\s*(<=|>=|<|>)\s*([0-9.]+)\s*")
 _HOLDS: dict[str, Callable[[float, float], bool]] = {
     "<=": lambda value, limit: value <= limit,

@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 from dataclasses import replace
 
 import pytest
@@ -288,8 +289,9 @@ def test_a_part_has_one_owner(tmp_path):
         run_part(workspace, LETTERS, 0, LetterOptions(), lock_wait_s=0.3)
 
 
-def test_a_second_run_waits_for_the_first_and_takes_its_rows(tmp_path, caplog):
-    """The first owner is a process of its own; it is killed, and the second goes on where it was."""
+def test_a_second_run_waits_for_the_first_and_takes_its_rows(tmp_path, caplog, monkeypatch):
+    """The first owner is a process of its own; it is killed once the second says that it waits for it."""
+    monkeypatch.setattr("mvideo_core.store.lock.FIRST_WORD_S", 0.2)
     toy.forget()
     workspace = Workspace(str(tmp_path))
     plan(workspace)
@@ -300,12 +302,18 @@ def test_a_second_run_waits_for_the_first_and_takes_its_rows(tmp_path, caplog):
     )
     owner = subprocess.Popen([sys.executable, "-c", code, str(tmp_path), f"toy-letters-{key}"], stdout=subprocess.PIPE)
     assert owner.stdout.readline() == b"held\n"
-    timer = threading.Timer(1.0, owner.kill)
-    timer.start()
+    said, deadline = f"waiting for process {owner.pid} on ", time.monotonic() + 60
+
+    def kill_the_owner():
+        while said not in caplog.text and time.monotonic() < deadline:
+            time.sleep(0.02)
+        owner.kill()
+
+    threading.Thread(target=kill_the_owner, daemon=True).start()
     with caplog.at_level(logging.INFO):
         assert run_part(workspace, LETTERS, 0, LetterOptions()).marker.counts["ok"] == len(KEYS)
     assert owner.wait() == -signal.SIGKILL
-    assert f"waiting for process {owner.pid} on " in caplog.text
+    assert said in caplog.text
 
 
 def test_planning_writes_a_file_for_each_bucket_in_use_and_no_other(tmp_path):

@@ -19,6 +19,7 @@ from mvideo_core.evaluation.result import read_result
 from mvideo_core.shards.options import ShardOptions
 from mvideo_core.store.workspace import Workspace
 from tests.mvideo_core.engine import finished
+from tests.mvideo_core.generation.conftest import tiny_adapter
 
 LENGTHS = {"a9": 9, "b16": 16, "c17": 17, "d25": 25, "e40": 40}
 """Frames at 8 fps. The system below makes 2 s, so 17: two clips are too short."""
@@ -56,8 +57,8 @@ def test_not_one_sample_is_lost_on_the_way_to_the_table(workspace: Path, tmp_pat
     torch.set_num_threads(1)
     system = tmp_path / "two-seconds.yaml"
     system.write_text(
-        "name: two-seconds\nmvideo:\n  base: {weights: mini, dtype: fp32}\n  adapter: mvideo-mini\n"
-        "  options: {seconds: 2, steps: 1}\n"
+        "name: two-seconds\nmvideo:\n  base: {weights: random:tiny-sincos, dtype: fp32}\n"
+        f"  adapter: {tiny_adapter(tmp_path / 'adapter')}\n  options: {{seconds: 2, steps: 1}}\n"
     )
     told = mvideo("testset", "mask-to-video", "-w", workspace, "--system", system, "--out", tmp_path / "set")
     assert "3 of 500 samples" in told
@@ -86,7 +87,7 @@ def test_not_one_sample_is_lost_on_the_way_to_the_table(workspace: Path, tmp_pat
     counts = {name: (got.n, got.n_missing + got.n_failed + got.n_inapplicable) for name, got in group.metrics.items()}
     assert counts == {"mini_mask_miou": (3, 0), "mini_shuffled": (3, 0), "mini_source": (3, 0)}
     told = mvideo("eval", "table", 3, "--results", tmp_path / "result")
-    assert re.search(r"two-seconds[^|]*\| 2 s x 64 x 96, 8 fps", told)
+    assert re.search(r"two-seconds[^|]*\| 2 s x 32 x 64, 8 fps", told)
     assert "ddim, 1 steps, guidance 6, constant guidance" in told
 
 

@@ -1,6 +1,7 @@
 """The metric on painted videos: by colors, by silhouettes, through the harness, and what it refuses."""
 
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -59,6 +60,20 @@ def perfect(tmp_path_factory) -> Path:
     return manifest
 
 
+@pytest.fixture(scope="module")
+def obedient(tmp_path_factory) -> Path:
+    """As `perfect`, with silhouettes; painted once, and copied by the tests that change it."""
+    manifest = write_set(tmp_path_factory.mktemp("obedient"))
+    paint_videos(manifest, lambda masks: masks, seen=True)
+    return manifest
+
+
+@pytest.fixture
+def own_copy(obedient, tmp_path) -> Path:
+    """A copy of `obedient` to change."""
+    return shutil.copytree(obedient.parent, tmp_path / "set") / obedient.name
+
+
 def test_what_obeys_in_everything(perfect):
     found = by_color(perfect)
     assert found["gain"] == pytest.approx(1.0, abs=0.02)
@@ -98,10 +113,8 @@ def test_what_draws_each_object_in_the_place_of_the_other(tmp_path):
     assert found.details["gain_shift"] == pytest.approx(0.0)
 
 
-def test_silhouettes_need_no_pixels(tmp_path):
-    manifest = write_set(tmp_path)
-    paint_videos(manifest, lambda masks: masks, seen=True)
-    found = ControlResponse(None, ControlResponseOptions(judge="silhouettes")).score(video_of(manifest))
+def test_silhouettes_need_no_pixels(obedient):
+    found = ControlResponse(None, ControlResponseOptions(judge="silhouettes")).score(video_of(obedient))
     assert found.value == 1.0
     assert found.details["gain_shift"] == 1.0
     assert "outline" not in found.details  # squares are their own boxes
@@ -150,43 +163,37 @@ def test_bootstrap_is_of_whole_prompts_and_of_ratios():
     assert bootstrap([(1.0, 0.0, "a")], 0.95, 0) is None
 
 
-def test_a_missing_or_failed_video_of_an_edit_fails_the_item_in_one_line(tmp_path):
-    manifest = write_set(tmp_path)
-    paint_videos(manifest, lambda masks: masks, seen=True)
-    item = read_manifest(manifest).items[0]
-    lost = Path(manifest.parent, item.interventions[0].video)
+def test_a_missing_or_failed_video_of_an_edit_fails_the_item_in_one_line(own_copy, tmp_path):
+    item = read_manifest(own_copy).items[0]
+    lost = Path(own_copy.parent, item.interventions[0].video)
     lost.unlink()
-    run_suite(make_plan(SILHOUETTES, [str(manifest)]), tmp_path / "out")
+    run_suite(make_plan(SILHOUETTES, [str(own_copy)]), tmp_path / "out")
     (row,) = read_result(tmp_path / "out").rows
     assert row.status == "failed"
     assert row.message == f"0: edit 'shift': {lost} does not exist"
-    told = validate(make_plan(SILHOUETTES, [str(manifest)])).problems
+    told = validate(make_plan(SILHOUETTES, [str(own_copy)])).problems
     assert [one.message for one in told if one.level == "error"] == [f"edit 'shift': {lost} does not exist"]
 
 
-def test_a_changed_video_of_an_edit_is_scored_again(tmp_path):
-    manifest = write_set(tmp_path)
-    paint_videos(manifest, lambda masks: masks, seen=True)
-    run_suite(make_plan(SILHOUETTES, [str(manifest)]), tmp_path / "out")
+def test_a_changed_video_of_an_edit_is_scored_again(own_copy, tmp_path):
+    run_suite(make_plan(SILHOUETTES, [str(own_copy)]), tmp_path / "out")
     assert read_result(tmp_path / "out").rows[0].value == 1.0
-    item = absolute_items(read_manifest(manifest))[0]
+    item = absolute_items(read_manifest(own_copy))[0]
     shift = next(one for one in item.interventions if one.edit == "shift")
     save_masks(Path(shift.seen_masks), MOVING, 8.0, ["", ""])
-    run_suite(make_plan(SILHOUETTES, [str(manifest)]), tmp_path / "out")
+    run_suite(make_plan(SILHOUETTES, [str(own_copy)]), tmp_path / "out")
     (row,) = read_result(tmp_path / "out").rows
     assert (row.details["gain_shift"], row.details["gain_scale"]) == (0.0, 1.0)
     assert row.value == pytest.approx(5 / 6 * 5 / 6)  # of six edits one without response, and without its object
 
 
-def test_masks_of_another_length_are_refused_in_one_line(tmp_path):
-    manifest = write_set(tmp_path)
-    paint_videos(manifest, lambda masks: masks, seen=True)
-    item = absolute_items(read_manifest(manifest))[0]
+def test_masks_of_another_length_are_refused_in_one_line(own_copy):
+    item = absolute_items(read_manifest(own_copy))[0]
     one = item.interventions[0]
     save_masks(Path(one.masks), take_frames(load_masks(one.masks).sequence, range(9)), 8.0, ["", ""])
     with pytest.raises(MediaError, match=r"seen_masks of 17 frames with 2 objects, masks of 9 with 2"):
         ControlResponse(None, ControlResponseOptions(judge="silhouettes")).score(EvalVideo(item))
-    told = validate(make_plan(SILHOUETTES, [str(manifest)])).problems
+    told = validate(make_plan(SILHOUETTES, [str(own_copy)])).problems
     assert any(
         "edit 'shift': masks of [9, 2, 60, 80], and without the edit of [17, 2, 60, 80]" in one.message for one in told
     )
@@ -215,11 +222,9 @@ def test_manifest_errors_take_one_line(tmp_path, line, message):
     assert "\n" not in str(told.value)
 
 
-def test_an_item_without_interventions_is_inapplicable(tmp_path):
-    manifest = write_set(tmp_path)
-    paint_videos(manifest, lambda masks: masks, seen=True)
-    write_manifest([read_manifest(manifest).items[0].model_copy(update={"interventions": ()})], manifest)
-    run_suite(make_plan(SILHOUETTES, [str(manifest)]), tmp_path / "out")
+def test_an_item_without_interventions_is_inapplicable(own_copy, tmp_path):
+    write_manifest([read_manifest(own_copy).items[0].model_copy(update={"interventions": ()})], own_copy)
+    run_suite(make_plan(SILHOUETTES, [str(own_copy)]), tmp_path / "out")
     (row,) = read_result(tmp_path / "out").rows
     assert (row.status, row.message) == ("inapplicable", "the item has no interventions")
 

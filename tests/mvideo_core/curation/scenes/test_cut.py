@@ -290,20 +290,23 @@ print(len(result.clips), resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1
 """
 
 
+@pytest.fixture(scope="module")
+def long_videos(tmp_path_factory):
+    """One shot of 40 s and one of 160 s."""
+    folder = tmp_path_factory.mktemp("long")
+    for seconds in (40, 160):
+        write_mp4(shot(0, seconds * 8, 160, 90), folder / f"{seconds}.mp4", fps=8, preset="ultrafast")
+    return folder
+
+
 @pytest.mark.parametrize(("clips_per_shot", "wanted"), [(0, (3, 13)), (1, (1, 1))])
-def test_memory_does_not_grow_with_the_video(tmp_path, clips_per_shot, wanted):
+def test_memory_does_not_grow_with_the_video(long_videos, tmp_path, clips_per_shot, wanted):
     sizes = []
     for seconds, n_clips in zip((40, 160), wanted, strict=True):
-        path = tmp_path / f"{seconds}.mp4"
-        write_mp4(shot(0, seconds * 8, 160, 90), path, fps=8, preset="ultrafast")
         out = tmp_path / str(seconds)
         out.mkdir()
-        done = subprocess.run(
-            [sys.executable, "-c", MEASURE, str(path), str(out), str(seconds), str(clips_per_shot)],
-            capture_output=True,
-            text=True,
-            check=False,
-        )
+        words = [str(long_videos / f"{seconds}.mp4"), str(out), str(seconds), str(clips_per_shot)]
+        done = subprocess.run([sys.executable, "-c", MEASURE, *words], capture_output=True, text=True, check=False)
         assert done.returncode == 0, done.stderr
         clips, mebibytes = (int(word) for word in done.stdout.split())
         assert clips == n_clips

@@ -9,6 +9,7 @@ import pytest
 import torch
 
 from mvideo_core.base.errors import ConfigError
+from mvideo_core.base.one_line import errors_in_one_line
 from mvideo_core.cogvideox.base import BaseOptions, load_base, random_base
 from mvideo_core.cogvideox.sizes import size_of
 from mvideo_core.miniworld.training import base
@@ -54,24 +55,23 @@ def test_a_vae_of_another_size_is_refused(out: Path):
         train_base(out, "tiny-fine", 3, VAE, TEXT2VIDEO)
 
 
-def test_a_checkpoint_of_another_size_in_the_same_folder_is_one_line(out: Path):
+def test_a_checkpoint_of_another_size_in_the_same_folder_is_one_line(out: Path, capsys):
     VaeTraining(out, size_of("tiny-sincos").vae, VAE).save()
-    command = [
-        sys.executable,
-        "-m",
-        "mvideo_core.miniworld.training.base",
-        "--out",
-        str(out),
-        "--size",
-        "tiny-fine",
-        "--shots",
-        "3",
-    ]
+    with pytest.raises(SystemExit) as ended, errors_in_one_line():
+        train_base(out, "tiny-fine", 3, VAE, TEXT2VIDEO)
+    (said,) = capsys.readouterr().err.splitlines()
+    assert ended.value.code == 2
+    assert said.startswith(f"ConfigError: {out}/vae.pt: a checkpoint of another size or training (")
+    assert "size mismatch" in said or "Missing key" in said or "Unexpected key" in said
+
+
+def test_a_wrong_option_of_the_command_is_one_line(tmp_path: Path):
+    command = [sys.executable, "-m", "mvideo_core.miniworld.training.base", "--out", str(tmp_path), "--vae", "minutes"]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
-    said = [line for line in done.stderr.splitlines() if not line[:4].isdigit()]  # without the log
-    assert (done.returncode, len(said)) == (2, 1), done.stderr
-    assert said[0].startswith(f"ConfigError: {out}/vae.pt: a checkpoint of another size or training (")
-    assert "size mismatch" in said[0] or "Missing key" in said[0] or "Unexpected key" in said[0]
+    (said,) = done.stderr.splitlines()
+    assert done.returncode == 2
+    assert said.startswith("ConfigError: --vae minutes: expected NAME=VALUE with a JSON value")
+    assert not list(tmp_path.iterdir())
 
 
 def test_a_stopped_vae_goes_on_before_the_transformer_starts(out: Path, monkeypatch):

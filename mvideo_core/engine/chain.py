@@ -1,14 +1,19 @@
 """Which finished parts belong together: a part counts only if made from the current output of its upstream stages."""
 
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Mapping
 
 from mvideo_core.base.options import digest
 from mvideo_core.base.records import PLANNED_ROWS, Row
 from mvideo_core.engine import STAGES
-from mvideo_core.store.workspace import Marker, Workspace
+from mvideo_core.engine.stage import Item
+from mvideo_core.store.decisions import DecisionFile, Placed
+from mvideo_core.store.keys import item_key
+from mvideo_core.store.workspace import Marker, Workspace, blobs_of
 
 OFF = "off"
 """Recorded instead of a digest of settings for a stage that the last run left out."""
+DECIDED = "decisions"
+"""Among a part's inputs, the digest of a reviewer's decisions about its clips; absent if there are none."""
 
 
 def part_stages() -> tuple[str, ...]:
@@ -72,6 +77,60 @@ def stage_and_inputs(stage: str, reads: Collection[str] | None = None) -> set[st
     return names if names.isdisjoint({"samples"}) else names | {*part_stages(), "samples"}
 
 
+def is_reviewed(stage: str) -> bool:
+    """Whether a reviewer's decisions are part of a stage's keys."""
+    return stage not in PLANNED_ROWS and STAGES.get(stage).reviewed
+
+
+def inputs_of(workspace: Workspace, upstream: Mapping[str, Marker], reviewed: bool) -> dict[str, str]:
+    """What decides a part, besides its settings: digest of each upstream part, and of the decisions about its items.
+
+    Args:
+        upstream: marker of the part by upstream stage.
+        reviewed: see `Stage.reviewed`.
+
+    Raises:
+        ConfigError: the file of decisions is damaged.
+    """
+    inputs = {name: marker.digest for name, marker in upstream.items()}
+    if reviewed and DecisionFile(workspace).read() and all(workspace.holds(one.rows) for one in upstream.values()):
+        items = items_of(workspace, upstream, "", reviewed)
+        if found := [[item.key, *_contents(item.decisions)] for item in items if item.decisions]:
+            inputs[DECIDED] = digest(found)
+    return inputs
+
+
+def items_of(
+    workspace: Workspace, upstream: Mapping[str, Marker], settings: str, reviewed: bool = False
+) -> list[Item]:  # fmt: skip
+    """Items of a part: keys that are `ok` in every upstream stage, in key order.
+
+    Args:
+        upstream: marker of the part by upstream stage.
+        settings: `stage_settings` of the stage that works on them.
+        reviewed: the items come with a reviewer's decisions.
+    """
+    tables = {
+        name: {row.key: row for row in workspace.rows(marker, row_class(name)) if row.status == "ok"}
+        for name, marker in upstream.items()
+    }
+    shared = sorted(set.intersection(*(set(table) for table in tables.values())))
+    by_file: dict[str, list[Placed]] = {}
+    for placed in DecisionFile(workspace).read() if reviewed else ():
+        by_file.setdefault(placed.decision.clip, []).append(placed)
+    found = []
+    for key in shared:
+        rows = {name: table[key] for name, table in tables.items()}
+        files = {blob.sha256 for row in rows.values() for blob in blobs_of(row)} if by_file else set()
+        decided = tuple(placed for sha256 in sorted(files) for placed in by_file.get(sha256, ()))
+        found.append(Item(key, rows, item_key(settings, rows, _contents(decided)), decided))
+    return found
+
+
+def _contents(decided: Iterable[Placed]) -> list[dict[str, object]]:
+    return [placed.decision.content() for placed in decided]
+
+
 def sample_digests(workspace: Workspace) -> dict[str, str]:
     """For each stage that goes into the samples, the digest over all its current parts."""
     found: dict[str, str] = {}
@@ -96,5 +155,8 @@ def valid_markers(workspace: Workspace, stage: str) -> Iterator[tuple[int, Marke
             fresh = marker.inputs == sampled
         else:
             ups = {name: workspace.current(name, index) for name in in_use(workspace, upstream_of(stage))}
-            fresh = all(up is not None and marker.inputs.get(name) == up.digest for name, up in ups.items())
+            known = {name: up for name, up in ups.items() if up is not None}
+            wanted = inputs_of(workspace, known, is_reviewed(stage)) if len(known) == len(ups) else {}
+            same = all(marker.inputs.get(name) == wanted.get(name) for name in (*ups, DECIDED))
+            fresh = len(known) == len(ups) and same
         yield index, marker if fresh else None

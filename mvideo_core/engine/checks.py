@@ -5,12 +5,19 @@ A stage declares them (`Stage.checks`); each sees every current row once. The re
 """
 
 import json
+from collections.abc import Sequence
 from typing import Any
 
 from mvideo_core import __version__
 from mvideo_core.base.options import Options, digest
+from mvideo_core.base.records import DetectionRow, MaskRow
+from mvideo_core.engine.chain import in_use, items_of
 from mvideo_core.engine.stage import Stage
+from mvideo_core.store.decisions import DecisionFile, Placed, masks_id
 from mvideo_core.store.workspace import Workspace
+
+MAX_LINES = 5
+"""Decisions named one by one in a warning."""
 
 
 def check_stage(workspace: Workspace, stage: Stage, options: Options) -> list[str]:
@@ -20,7 +27,9 @@ def check_stage(workspace: Workspace, stage: Stage, options: Options) -> list[st
     """
     if not stage.checks:
         return []
-    state = digest({"rows": _state(workspace, stage.name), "options": options, "version": __version__})
+    decided = DecisionFile(workspace).read() if stage.reviewed else ()
+    about = {"rows": _state(workspace, stage.name), "options": options, "version": __version__}
+    state = digest(about | ({"decisions": [one.decision.content() for one in decided]} if decided else {}))
     stored = _stored(workspace, stage.name)
     if stored.get("state") == state:
         return list(stored.get("warnings", []))
@@ -29,9 +38,35 @@ def check_stage(workspace: Workspace, stage: Stage, options: Options) -> list[st
         for check in checks:
             check.add(row)
     found = [problem for check in checks for problem in check.problems()]
+    found += unobeyed(workspace, stage, decided) if decided else []
     content = {"state": state, "rows": _state(workspace, stage.name), "warnings": found}
     workspace.folder.write(_path(stage.name), json.dumps(content).encode())
     return found
+
+
+def unobeyed(workspace: Workspace, stage: Stage, decided: Sequence[Placed]) -> list[str]:
+    """Decisions of a reviewer that concern nothing in the workspace, with their lines; a few, then a count."""
+    seen: dict[str, set[str]] = {}
+    for index in range(workspace.parts_of(stage.name)):
+        upstream = {name: workspace.current(name, index) for name in in_use(workspace, stage.reads)}
+        known = {name: marker for name, marker in upstream.items() if marker is not None}
+        done = workspace.current(stage.name, index)
+        if done is None or len(known) < len(upstream):
+            continue
+        rows = {row.key: row for row in workspace.rows(done, stage.row)}
+        for item in items_of(workspace, known, "", reviewed=True):
+            row = rows.get(item.key)
+            if item.decisions and isinstance(row, MaskRow):
+                masks = masks_id(item.row(DetectionRow), row.model, row.weights_sha256)
+                seen.setdefault(item.decisions[0].decision.clip, set()).update(("", masks))
+    lost = []
+    for decision, where in decided:
+        if decision.clip not in seen:
+            lost.append(f"{where}: no clip with boxes has the contents of {decision.name or decision.clip[:12]}")
+        elif decision.masks not in seen[decision.clip]:
+            lost.append(f"{where}: decided about masks of other boxes or another segmenter; review the clip again")
+    more = [f"and {len(lost) - MAX_LINES} more decisions that concern nothing"] if len(lost) > MAX_LINES else []
+    return [f"{line}; not obeyed" for line in lost[:MAX_LINES]] + more
 
 
 def warnings_of(workspace: Workspace, stage: str) -> list[str]:

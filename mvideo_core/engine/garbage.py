@@ -11,8 +11,7 @@ from pathlib import Path
 
 from mvideo_core.base.locks import file_lock, folder_lock
 from mvideo_core.base.records import Record, Row
-from mvideo_core.engine.chain import in_use, upstream_of, valid_markers
-from mvideo_core.engine.part import items_of
+from mvideo_core.engine.chain import in_use, inputs_of, is_reviewed, items_of, upstream_of, valid_markers
 from mvideo_core.store.journal import Journal
 from mvideo_core.store.keys import part_key
 from mvideo_core.store.lock import stages_unused
@@ -192,7 +191,7 @@ class _Sweep:
 
     def _inputs(self, stage: str) -> Iterator[dict[str, str]]:
         for upstream in self._upstream(stage):
-            yield {name: marker.digest for name, marker in upstream.items()}
+            yield inputs_of(self.workspace, upstream, is_reviewed(stage))
 
     def _upstream(self, stage: str) -> Iterator[dict[str, Marker]]:
         """Current markers of the upstream stages, for each part that has all of them."""
@@ -208,7 +207,9 @@ class _Sweep:
         names = {name.split(".")[0] for name in self.workspace.folder.names(f"journal/{stage}-growing")}
         requested = self.workspace.last_request(stage)
         if names and requested:
-            parts = (items_of(self.workspace, upstream, requested) for upstream in self._upstream(stage))
+            parts = (
+                items_of(self.workspace, upstream, requested, is_reviewed(stage)) for upstream in self._upstream(stage)
+            )
             names &= {item.content_key for items in parts for item in items}
         return {
             path for name in names for path in (f"journal/{stage}-growing/{name}.jsonl", f"tmp/{stage}-growing/{name}")

@@ -6,7 +6,7 @@ import shutil
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Generator, Iterator, Mapping, Sequence, Set
+from collections.abc import Callable, Generator, Iterator, Sequence, Set
 from contextlib import ExitStack, closing, contextmanager, nullcontext
 from dataclasses import dataclass
 from functools import cached_property
@@ -18,11 +18,11 @@ from mvideo_core.base.errors import ConfigError, KilledError, MediaError, StoreE
 from mvideo_core.base.options import Options
 from mvideo_core.base.records import Row
 from mvideo_core.base.stopping import heeding, raise_if_stopped
-from mvideo_core.engine.chain import in_use, row_class, stage_and_inputs
+from mvideo_core.engine.chain import in_use, inputs_of, items_of, stage_and_inputs
 from mvideo_core.engine.stage import Item, Stage, StageContext, Worker
 from mvideo_core.store.commit import commit_part
 from mvideo_core.store.journal import Journal
-from mvideo_core.store.keys import item_key, part_key, settings_digest
+from mvideo_core.store.keys import part_key, settings_digest
 from mvideo_core.store.lock import part_lock, stages_in_use
 from mvideo_core.store.scratch import scratch_folder
 from mvideo_core.store.tables import misfit
@@ -94,7 +94,7 @@ class PartJob:
         self.options = options
         self.upstream = upstream_markers(workspace, stage, index)
         self.settings = settings or stage_settings(stage, options)
-        self.inputs = {name: marker.digest for name, marker in self.upstream.items()}
+        self.inputs = inputs_of(workspace, self.upstream, stage.reviewed)
         self.key = part_key(self.settings, self.inputs)
         self.journal = Journal(workspace.folder, journal_path(stage.name, self.key))
 
@@ -110,7 +110,7 @@ class PartJob:
     @cached_property
     def items(self) -> list[Item]:
         """Keys that are `ok` in every upstream stage, in key order."""
-        return items_of(self.workspace, self.upstream, self.settings)
+        return items_of(self.workspace, self.upstream, self.settings, self.stage.reviewed)
 
     def run(self, progress: Progress) -> Marker:
         """Work on every item that has no rows yet, then commit."""
@@ -330,22 +330,6 @@ def upstream_markers(workspace: Workspace, stage: Stage, index: int) -> dict[str
             raise StoreError(f"{marker.rows.path} is missing or cut short; run stage {name!r} again")
         found[name] = marker
     return found
-
-
-def items_of(workspace: Workspace, upstream: Mapping[str, Marker], settings: str) -> list[Item]:
-    """Items of a part: keys that are `ok` in every upstream stage, in key order.
-
-    Args:
-        upstream: marker of the part by upstream stage.
-        settings: `stage_settings` of the stage that works on them.
-    """
-    tables = {
-        name: {row.key: row for row in workspace.rows(marker, row_class(name)) if row.status == "ok"}
-        for name, marker in upstream.items()
-    }
-    shared = sorted(set.intersection(*(set(table) for table in tables.values())))
-    rows = ({name: table[key] for name, table in tables.items()} for key in shared)
-    return [Item(key, row, item_key(settings, row)) for key, row in zip(shared, rows, strict=True)]
 
 
 def _batches(items: list[Item], pending: list[Item], size: int, crashes: Counter[str]) -> Iterator[list[Item]]:

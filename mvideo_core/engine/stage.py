@@ -11,6 +11,7 @@ from mvideo_core.base.digests import sha256_of
 from mvideo_core.base.errors import StoreError
 from mvideo_core.base.options import Options
 from mvideo_core.base.records import Blob, Row
+from mvideo_core.store.decisions import Placed
 from mvideo_core.store.workspace import Workspace, blobs_of
 
 R = TypeVar("R", bound=Row)
@@ -23,12 +24,14 @@ class Item:
     Attributes:
         key: of the item; all its rows share it.
         rows: by upstream stage name, all `ok`.
-        content_key: changes when options, weights or any upstream row change.
+        content_key: changes when options, weights, any upstream row or a decision change.
+        decisions: of a reviewer about the files of its rows, for a stage that is `reviewed`.
     """
 
     key: str
     rows: Mapping[str, Row]
     content_key: str
+    decisions: tuple[Placed, ...] = ()
 
     def row(self, row_class: type[R]) -> R:
         """The item's row of this class; each upstream stage writes a different one."""
@@ -184,6 +187,7 @@ class Stage:
         charts: histograms of its rows for the report.
         adopts: rows of earlier parts may be reused for items with the same content (not if files must be stored
             together).
+        reviewed: its items come with a reviewer's decisions (`store/decisions.py`), which are part of their keys.
     """
 
     name: str
@@ -205,3 +209,4 @@ class Stage:
     checks: tuple[Callable[[Any], Check], ...] = ()
     charts: Callable[[], Sequence[Chart]] = tuple
     adopts: bool = True
+    reviewed: bool = False

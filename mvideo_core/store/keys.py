@@ -1,7 +1,7 @@
 """Content keys: what a stage did, with which options, on which inputs. New options or inputs mean a new key."""
 
 import hashlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from mvideo_core.base.options import canonical_json
@@ -39,9 +39,10 @@ def part_key(settings: str, inputs: Mapping[str, str]) -> str:
     return _key({"settings": settings, "inputs": dict(inputs)})
 
 
-def item_key(settings: str, inputs: Mapping[str, Row]) -> str:
-    """Key of one item: the stage's settings digest and the content of its upstream rows."""
-    return _key({"settings": settings, "rows": {name: row_digest(row) for name, row in inputs.items()}})
+def item_key(settings: str, inputs: Mapping[str, Row], decisions: Sequence[Any] = ()) -> str:
+    """Key of one item: the stage's settings digest, the content of its upstream rows, a reviewer's decisions if any."""
+    rows = {name: row_digest(row) for name, row in inputs.items()}
+    return _key({"settings": settings, "rows": rows} | ({"decisions": list(decisions)} if decisions else {}))
 
 
 def _key(value: Any) -> str:

@@ -16,9 +16,11 @@ from mvideo_core.media.decode import read_frames
 from mvideo_core.perception.detection.base import Detections
 from mvideo_core.perception.segmentation import SEGMENTERS
 from mvideo_core.perception.segmentation.base import reporting, with_phrases
+from mvideo_core.perception.segmentation.corrections import Objects, correct, judge
 from mvideo_core.perception.segmentation.discovery import Discovery, Found, absences, discover
 from mvideo_core.perception.segmentation.gate import SegmentOptions, object_stats
 from mvideo_core.perception.segmentation.two_way import Spool
+from mvideo_core.store.decisions import Placed, masks_id
 
 
 class SegmentWorker(Worker):
@@ -34,6 +36,11 @@ class SegmentWorker(Worker):
 
     def _segment(self, item: Item) -> MaskRow:
         clip, boxes = clip_of(item), item.row(DetectionRow)
+        decided = self._decisions(item, boxes)
+        model = {"model": self.segmenter.model_name, "weights_sha256": self.segmenter.weights_sha256}
+        if any((one.decision.object, one.decision.action) == (None, "reject") for one in decided):
+            size = {"n_frames": clip.n_frames, "width": clip.width, "height": clip.height}
+            return MaskRow.filter_row(clip.key, clip.key, "rejected", 1.0, 0.0, **size, **model)
         tracks: list[TrackStats] = []
         if boxes.searched:
             found = self._discover(clip, boxes)
@@ -45,7 +52,12 @@ class SegmentWorker(Worker):
             labels, box_scores = boxes.labels, boxes.scores
         if len(scores_TN) != clip.n_frames:
             raise MediaError(f"{clip.key}: {len(scores_TN)} frames decoded, its row says {clip.n_frames}")
+        if decided:
+            made = self._correct(clip, Objects(sequence, scores_TN, list(labels), list(box_scores), {}), decided)
+            sequence, scores_TN, labels, box_scores = made.sequence, made.scores_TN, made.labels, made.box_scores
+            tracks = _corrected_tracks(tracks, made) if boxes.searched else []
         objects = object_stats(sequence, scores_TN, labels, box_scores, self.options.gate)
+        objects = judge(objects, decided)
         blob = self.context.commit_bytes(sequence.to_bytes(), f"{clip.key}.masks", item.content_key)
         row = MaskRow(
             key=clip.key,
@@ -55,14 +67,27 @@ class SegmentWorker(Worker):
             n_frames=sequence.n_frames,
             width=clip.width,
             height=clip.height,
-            model=self.segmenter.model_name,
-            weights_sha256=self.segmenter.weights_sha256,
             tracks=tracks,
+            **model,
         )
         if any(one.kept for one in objects):
             return row
         gone = {"status": "filtered", "reason": "no_object_passed", "value": 0.0, "threshold": 1.0}
         return row.model_copy(update=gone)
+
+    def _decisions(self, item: Item, boxes: DetectionRow) -> list[Placed]:
+        """The reviewer's decisions about this clip, without those about objects of other masks (`unobeyed`)."""
+        masks = masks_id(boxes, self.segmenter.model_name, self.segmenter.weights_sha256) if item.decisions else ""
+        return [one for one in item.decisions if one.decision.masks in ("", masks)]
+
+    def _correct(self, clip: ClipRow, found: Objects, decided: list[Placed]) -> Objects:
+        assert clip.clip is not None
+        path = self.context.local(clip.clip)
+        segmenter = with_phrases(self.segmenter, [*found.labels, *(one.decision.label for one in decided)])
+        return correct(
+            found, decided, segmenter, lambda: read_frames(path),
+            lambda: Spool(clip.height, clip.width, self.context.scratch), clip.key,
+        )  # fmt: skip
 
     def _propagate(self, clip: ClipRow, boxes: DetectionRow) -> tuple[MaskSequence, np.ndarray]:
         """Masks and scores of the boxes on the first frame."""
@@ -95,11 +120,27 @@ def _boxes_on(row: DetectionRow, frame: int) -> Detections:
 
 
 def _track_stats(sequence: MaskSequence, obj: int, found: Found) -> TrackStats:
+    first_seen, seen_on = found.masklet.start, len(found.seen_on)
+    return TrackStats(object_id=obj, first_seen=first_seen, seen_on=seen_on, **_away(sequence, obj))
+
+
+def _away(sequence: MaskSequence, obj: int) -> dict[str, list[list[int]]]:
+    """Spans in which an object is hidden, and in which it is gone."""
     away = absences(sequence, obj)
-    spans = [[[one.start, one.end] for one in away if one.gone == gone] for gone in (False, True)]
-    return TrackStats(
-        object_id=obj, first_seen=found.masklet.start, seen_on=len(found.seen_on), hidden=spans[0], gone=spans[1]
-    )  # fmt: skip
+    return {
+        name: [[one.start, one.end] for one in away if one.gone == gone]
+        for name, gone in (("hidden", False), ("gone", True))
+    }
+
+
+def _corrected_tracks(tracks: list[TrackStats], made: Objects) -> list[TrackStats]:
+    """Tracks with those of the objects that a reviewer corrected or added."""
+    corrected = list(tracks)
+    for n, first in sorted(made.first_seen.items()):
+        seen_on = tracks[n].seen_on if n < len(tracks) else 0
+        one = TrackStats(object_id=n, first_seen=first, seen_on=seen_on, **_away(made.sequence, n))
+        corrected[n : n + 1] = [one]
+    return corrected
 
 
 def _externals(options: SegmentOptions) -> dict[str, str]:
@@ -147,4 +188,5 @@ STAGE = Stage(
     externals=_externals,
     content=_content,
     checks=(ObjectsPerClip,),
+    reviewed=True,
 )

@@ -75,6 +75,30 @@ class Sam2ImageMode:
                         found[number] = masks
             yield from (found[number] for number in range(len(held)))
 
+    def box_at(self, frame_HWC: np.ndarray, point_xy: Sequence[float]) -> np.ndarray | None:
+        """Box (4) of the object under a click, the best of the network's three answers; None if that mask is empty.
+
+        Same as `SAM2ImagePredictor.predict(point_coords=..., point_labels=[1], multimask_output=True)`, thresholded
+        after upscaling.
+        """
+        import torch
+        import torch.nn.functional as F
+
+        height, width = frame_HWC.shape[:2]
+        side = self.network.image_size
+        scaled = [[[point_xy[0] * side / width, point_xy[1] * side / height]]]
+        with torch.inference_mode(), self._autocast():
+            features = self._features(frame_HWC[None])
+            point_R12 = torch.tensor(scaled, dtype=torch.float32, device=self.segmenter.device)
+            logits, ious = self._decode(features, torch.zeros(1, dtype=torch.int64), point_R12, [1], several=True)
+            best = logits[:, int(ious.float().argmax())][:, None].float()
+            pixels = F.interpolate(best, size=(height, width), mode="bilinear", align_corners=False)
+        mask = (pixels[0, 0] > 0).cpu().numpy()
+        if not mask.any():
+            return None
+        columns, rows = np.flatnonzero(mask.any(axis=0)), np.flatnonzero(mask.any(axis=1))
+        return np.array([columns[0], rows[0], columns[-1] + 1, rows[-1] + 1], np.float32)
+
     def _features(self, frames_BHWC: np.ndarray) -> ImageFeatures:
         """Same as `SAM2ImagePredictor.set_image_batch`."""
         images = normalize_images(frames_BHWC, self.network.image_size, self.segmenter.device)
@@ -106,20 +130,27 @@ class Sam2ImageMode:
 
     def _logits(self, features: ImageFeatures, frame_R: "torch.Tensor", points_R22: "torch.Tensor") -> "torch.Tensor":
         """Mask logits (R, 1, S / 4, S / 4) of boxes given as corner points; same as `SAM2ImagePredictor._predict`."""
+        return self._decode(features, frame_R, points_R22, [2, 3])[0]
+
+    def _decode(
+        self, features: ImageFeatures, frame_R: "torch.Tensor", points_RP2: "torch.Tensor", kinds: list[int],
+        several: bool = False,
+    ) -> tuple["torch.Tensor", "torch.Tensor"]:  # fmt: skip
+        """Logits and predicted IoU of points of these kinds (1 click, 2 and 3 corners); `several`: three masks each."""
         import torch
 
-        labels = torch.tensor([[2, 3]], dtype=torch.int32, device=points_R22.device).expand(len(points_R22), -1)
-        sparse, dense = self.network.sam_prompt_encoder(points=(points_R22, labels), boxes=None, masks=None)
-        logits, _, _, _ = self.network.sam_mask_decoder(
+        labels = torch.tensor([kinds], dtype=torch.int32, device=points_RP2.device).expand(len(points_RP2), -1)
+        sparse, dense = self.network.sam_prompt_encoder(points=(points_RP2, labels), boxes=None, masks=None)
+        logits, ious, _, _ = self.network.sam_mask_decoder(
             image_embeddings=features.embedding[frame_R],
             image_pe=self.network.sam_prompt_encoder.get_dense_pe(),
             sparse_prompt_embeddings=sparse,
             dense_prompt_embeddings=dense,
-            multimask_output=False,
+            multimask_output=several,
             repeat_image=False,
             high_res_features=[level[frame_R] for level in features.fine],
         )
-        return logits
+        return logits, ious
 
     def _autocast(self) -> AbstractContextManager[Any]:
         return self.segmenter._autocast() if self.segmenter.device.startswith("cuda") else nullcontext()

@@ -3,10 +3,10 @@
     python -m benchmarks.review build/bench/review --clips 24               # continues where it was stopped
     python -m benchmarks.review build/bench/review --clips 24 --at-most 4   # four more clips, then the table
 
-Each clip is a shot of the synthetic world. The mini detector finds objects on its first frame, the mini segmenter tracks
-them, and every object with a J&F below 0.85 is corrected once: with its true box, on the frame where most of its pixels
-are wrong. One JSON file per clip. The corrections of different objects do not depend on each other, so that any order
-can be replayed from these files.
+Each clip is a shot of the synthetic world. The mini detector finds objects on its first frame, the mini segmenter
+tracks them, and every object with a J&F below 0.85 is corrected once: with its true box, on the frame where most of its
+pixels are wrong. One JSON file per clip. The corrections of different objects do not depend on each other, so that any
+order can be replayed from these files.
 
 The reviewer looks at one clip at a time. If its worst object has a J&F below 0.85, he corrects that object, and the
 clip returns to the queue; otherwise he accepts the clip. Each of the two is one action. Objects that have no masklet

@@ -20,6 +20,7 @@ def status(
     """Show what is done, why items were dropped and what checks found. Parts of older input or options do not count."""
     from mvideo_core.engine.chain import in_use, row_class, valid_markers, workspace_stages
     from mvideo_core.engine.checks import warnings_of
+    from mvideo_core.store.decisions import DecisionFile
     from mvideo_core.store.snapshot import snapshot
     from mvideo_core.store.stage_counts import failures, reason_lines, stage_status
     from mvideo_core.store.workspace import POINTERS, Workspace
@@ -47,6 +48,8 @@ def status(
         pointer = ws.pointer(name)
         if pointer:
             typer.echo(f"{name}: {ws.url.rstrip('/')}/{pointer['path']}")
+    if decided := DecisionFile(ws).read():
+        typer.echo(f"review: {len(decided)} decisions in {DecisionFile(ws).path}")
     if failed:
         for name in workspace_stages(ws):
             for row in failures(ws, name, row_class(name)):

@@ -14,7 +14,7 @@ from mvideo_core.engine import STAGES
 from mvideo_core.masks import MaskSequence, from_bytes
 from mvideo_core.masks.draw import color_hex, overlay_frames
 from mvideo_core.media.decode import read_frames
-from mvideo_core.pages.review.order import expected_gain
+from mvideo_core.pages.review.order import doubtful_frame, expected_gain
 from mvideo_core.perception.detection.select import DetectOptions
 from mvideo_core.store.decisions import Decision, DecisionFile, masks_id
 from mvideo_core.store.tables import RowIndex
@@ -100,9 +100,9 @@ class ReviewClips:
         row = one.row
         fitting = [each for each in decisions if each.masks in ("", one.masks)]
         return {
-            "key": row.key, "gain": expected_gain(row), "n_frames": row.n_frames, "fps": one.clip.fps,
-            "width": one.clip.width, "height": one.clip.height, "click": row.model.startswith("sam2/"),
-            "masked": row.masks is not None,
+            "key": row.key, "gain": expected_gain(row), "look": doubtful_frame(row),
+            "n_frames": row.n_frames, "fps": one.clip.fps, "width": one.clip.width, "height": one.clip.height,
+            "click": row.model.startswith("sam2/"), "masked": row.masks is not None,
             "status": "" if row.status == "ok" else row.reason or row.status,
             "objects": [
                 {"id": each.object_id, "label": each.label, "color": color_hex(each.object_id), "kept": each.kept,

@@ -156,7 +156,7 @@ function showSummary(all) {
 function go(n) {
   if (n < 0 || n >= clips.length) { say(n < 0 ? "This is the first clip." : "This is the last clip."); return; }
   stop();
-  at = n; frame = 0; chosen = "clip";
+  at = n; frame = clips[n].look; chosen = "clip";
   say("");
   show();
 }

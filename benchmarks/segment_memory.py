@@ -10,6 +10,10 @@ first frame, one on the next searched frame, one after half of the video. One ru
 public architecture (hiera tiny at 256 px, random weights).
 
     python -m benchmarks.segment_memory --out FILE --only keyframes adaptive    # continues where it was stopped
+    python -m benchmarks.segment_memory --out FILE --only keyframes adaptive --network drawn    # one minute of CPU
+
+With `--network drawn`, the mini network is loaded but the drawn masks are played back instead of tracked: what is
+measured is everything else, with objects that nothing loses.
 """
 
 import argparse
@@ -18,7 +22,8 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Sequence
+import zlib
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
@@ -27,6 +32,7 @@ from typing import Any
 import numpy as np
 
 from mvideo_core.base.disk import write_whole
+from mvideo_core.masks import MaskWriter
 
 LENGTHS = (97, 385, 1537)
 HEIGHT, WIDTH = 480, 720
@@ -73,7 +79,9 @@ def measure(lengths: Sequence[int] = LENGTHS, hiera: bool = True) -> dict[str, A
     }
 
 
-def measure_searches(out: Path, modes: Sequence[str], lengths: Sequence[int] = LENGTHS) -> dict[str, Any]:
+def measure_searches(
+    out: Path, modes: Sequence[str], network: str = "mini", lengths: Sequence[int] = LENGTHS
+) -> dict[str, Any]:  # fmt: skip
     """Only the runs with these searches, one after another; `out` holds what is done, and a run in it is skipped."""
     runs: dict[str, dict[str, Any]] = json.loads(out.read_text("utf-8")) if out.exists() else {}
     with tempfile.TemporaryDirectory(prefix="mvideo-bench-") as name:
@@ -81,12 +89,12 @@ def measure_searches(out: Path, modes: Sequence[str], lengths: Sequence[int] = L
         folders = {length: Path(name) / str(length) for length in ends}
         _draw_frames(Path(name), folders)
         for mode in modes:
-            done = runs.setdefault(mode, {})
+            done = runs.setdefault(f"{mode}, {network}", {})
             for length in ends:
                 if str(length) not in done:
-                    done[str(length)] = _child(mode, "mini", length, Path(name))
+                    done[str(length)] = _child(mode, network, length, Path(name))
                     write_whole(out, json.dumps(runs, indent=1) + "\n")
-    return {mode: _search_figures([runs[mode][str(n)] for n in ends]) for mode in modes}
+    return {mode: _search_figures([runs[f"{mode}, {network}"][str(n)] for n in ends]) for mode in modes}
 
 
 def _search_figures(runs: Sequence[dict[str, Any]]) -> dict[str, Any]:
@@ -101,13 +109,15 @@ def _draw_frames(root: Path, folders: dict[int, Path]) -> None:
 
     from mvideo_core.miniworld.world import render_shot
 
-    store, boxes = root / "frames", []
+    store, boxes, masks = root / "frames", [], MaskWriter(N_OBJECTS, HEIGHT, WIDTH)
     store.mkdir()
     frames = render_shot(_clear_shot(), N_DRAWN, WIDTH, HEIGHT, fps=8)
     for n, frame in enumerate(frames):
         boxes.append([_box(mask_HW) for mask_HW in frame.visible if mask_HW.any()])
+        masks.append(frame.visible)
         Image.fromarray(frame.rgb).save(store / f"{n:05d}.jpg", quality=95)
     (root / "boxes.json").write_text(json.dumps(boxes))
+    (root / "drawn.masks").write_bytes(masks.finish().to_bytes())
     for length, folder in folders.items():
         folder.mkdir()
         for n in range(length):
@@ -154,19 +164,21 @@ def _run_child(engine: str, network: str, folder: Path, out: Path) -> dict[str, 
 
     torch.set_num_threads(1)
     from mvideo_core.perception.segmentation.sam2_build import build_predictor, load_predictor
+    from mvideo_core.perception.segmentation.sam2_video import Sam2Options, Sam2Segmenter
     from mvideo_core.weights import find
 
-    if network == "mini":
+    if network in ("mini", "drawn"):
         predictor, _, _ = load_predictor(find("mini", kind="segmenter"))
     else:
         predictor = build_predictor("sam2.1_hiera_t", {"image_size": HIERA_PX}, seed=12)
     loaded_mb, start, cpu = _status_mb("VmRSS"), time.perf_counter(), time.process_time()
     frames, pixels, about = 0, 0, dict[str, int]()
     drawn = json.loads((folder.parent / "boxes.json").read_text())
+    segmenter = Playback(folder.parent) if network == "drawn" else Sam2Segmenter(predictor, Sam2Options())
     engines: dict[str, Callable[[], Iterator[np.ndarray]]] = {
         "ours": lambda: _ours(predictor, folder, np.array(drawn[0], np.float32)),
         "stock": lambda: _stock(predictor, folder, np.array(drawn[0], np.float32)),
-        **{mode: partial(_search, predictor, folder, drawn, mode, about) for mode in SEARCHES},
+        **{mode: partial(_search, segmenter, folder, drawn, mode, about) for mode in SEARCHES},
     }
     with out.open("wb") as file:
         for masks_NHW in engines[engine]():
@@ -193,13 +205,12 @@ def _ours(predictor: Any, folder: Path, boxes: np.ndarray) -> Iterator[np.ndarra
 
 
 def _search(
-    predictor: Any, folder: Path, drawn: list[list[list[float]]], mode: Any, about: dict[str, int]
+    segmenter: Any, folder: Path, drawn: list[list[list[float]]], mode: Any, about: dict[str, int]
 ) -> Iterator[np.ndarray]:  # fmt: skip
     """As the stages `detect` and `segment` do it, with a detector that is right."""
     from mvideo_core.perception.detection.base import Detections
     from mvideo_core.perception.detection.search import FrameChoice
     from mvideo_core.perception.segmentation.discovery import discover
-    from mvideo_core.perception.segmentation.sam2_video import Sam2Options, Sam2Segmenter
     from mvideo_core.perception.segmentation.two_way import Spool
 
     sightings, n_frames = {}, len(list(folder.iterdir()))
@@ -210,11 +221,32 @@ def _search(
             scores = np.full(len(boxes), 0.9, np.float32)
             sightings[number] = Detections(np.array(boxes, np.float32), scores, ["object"] * len(boxes))
     with Spool(HEIGHT, WIDTH, folder.parent) as spool:
-        segmenter = Sam2Segmenter(predictor, Sam2Options())
         found = discover(segmenter, _frames(folder), spool, HEIGHT, WIDTH, sightings, mode)
     about.update(searched=len(sightings), objects=len(found.objects), mask_bytes=len(found.sequence.to_bytes()))
     for number in range(found.sequence.n_frames):
         yield found.sequence.frame(number)
+
+
+class Playback:
+    """A segmenter that knows the masks of the drawn frames."""
+
+    def __init__(self, root: Path):
+        from mvideo_core.masks import from_bytes
+
+        self.sequence = from_bytes((root / "drawn.masks").read_bytes())
+        self.numbers = {zlib.crc32(frame.tobytes()): n for n, frame in enumerate(_frames(root / "frames"))}
+
+    def propagate(self, frames: Iterable[np.ndarray], height: int, width: int, boxes: np.ndarray) -> Iterator[Any]:
+        """The drawn masks of the objects whose boxes on the first frame are the nearest."""
+        from mvideo_core.perception.segmentation.base import FrameMasks
+
+        objects: list[int] = []
+        for frame in frames:
+            masks_NHW = self.sequence.frame(self.numbers[zlib.crc32(frame.tobytes())])
+            if not objects:
+                there = {n: np.array(_box(mask)) for n, mask in enumerate(masks_NHW) if mask.any()}
+                objects = [min(there, key=lambda n: float(np.abs(there[n] - box).sum())) for box in boxes]
+            yield FrameMasks(masks_NHW[objects], np.ones(len(objects), np.float32))
 
 
 def _frames(folder: Path) -> Iterator[np.ndarray]:
@@ -255,6 +287,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--child", nargs=4, metavar=("ENGINE", "NETWORK", "FOLDER", "OUT"))
     parser.add_argument("--only", nargs="+", choices=SEARCHES, default=[], help="only these searches; needs --out")
+    parser.add_argument("--network", choices=("mini", "drawn"), default="mini", help="of these searches")
+    parser.add_argument("--lengths", nargs="+", type=int, default=LENGTHS, help="frames of these searches: two numbers")
     parser.add_argument("--out", type=Path, help="file of the runs that are done")
     args = parser.parse_args()
     if args.only and not args.out:
@@ -263,7 +297,7 @@ def main() -> None:
         engine, network, folder, out = args.child
         print(json.dumps(_run_child(engine, network, Path(folder), Path(out))))
     elif args.only:
-        print(json.dumps(measure_searches(args.out, args.only), indent=1))
+        print(json.dumps(measure_searches(args.out, args.only, args.network, args.lengths), indent=1))
     else:
         print(json.dumps(measure(), indent=1))
 

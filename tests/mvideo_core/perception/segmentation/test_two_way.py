@@ -1,14 +1,17 @@
 """Groups that start on any frame, tracked both ways with a real network at random weights."""
 
+import gc
 import tracemalloc
 
 import numpy as np
 import pytest
+import torch
 
 from mvideo_core.masks import encode
+from mvideo_core.perception.segmentation.edgetam import EdgeTamSegmenter
 from mvideo_core.perception.segmentation.sam2_video import Sam2Segmenter
 from mvideo_core.perception.segmentation.transformers_sam2 import TransformersSam2Segmenter
-from mvideo_core.perception.segmentation.two_way import NO_BOXES, Spool, to_sequence, track
+from mvideo_core.perception.segmentation.two_way import NO_BOXES, Spool, follow, to_sequence, track
 
 HEIGHT, WIDTH, N_FRAMES = 48, 64, 24
 FIRST = np.array([[4, 4, 30, 30]], np.float32)
@@ -100,3 +103,15 @@ def test_runs_and_notes_are_not_in_memory():
     assert held < 200_000  # 6.3 MB of numbers
     assert masklet.edges[1536][-1] == 999 + 1536
     assert masklet.notes[7].tolist() == [7.0] * 64
+
+
+@pytest.mark.parametrize("kind", [Sam2Segmenter, TransformersSam2Segmenter, EdgeTamSegmenter])
+def test_a_network_keeps_nothing_of_frames_that_are_too_old(frames, kind):
+    segmenter, sizes = kind.tiny(), []
+    boxes_at = {0: FIRST, 2: LATE}
+    found = follow(segmenter, frames, HEIGHT, WIDTH, lambda number, *_: boxes_at.get(number, NO_BOXES))
+    for number, _ in enumerate(found):
+        if number in (11, 23):  # tiny networks attend to 4 frames
+            gc.collect()
+            sizes.append(sum(one.numel() for one in gc.get_objects() if issubclass(type(one), torch.Tensor)))
+    assert sizes[0] == sizes[1]

@@ -2,7 +2,8 @@
 
 A box that no tracked mask explains starts a new masklet. After tracking, a masklet loses the masks that have other
 colors than its object; two masklets with the same colors are joined if they cover each other, or if one vanished
-before the other appeared. A masklet that the detector confirms too rarely is dropped.
+before the other appeared. A masklet that the detector confirms too rarely is dropped if its masks are bad or on
+another object.
 
 Letters: D boxes of a frame, P masklets, T frames.
 """
@@ -16,7 +17,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from mvideo_core.masks import MaskSequence
-from mvideo_core.masks.measure import box_xyxy, iou
+from mvideo_core.masks.measure import area, box_xyxy, intersection, iou
 from mvideo_core.perception.detection.base import Detections
 from mvideo_core.perception.detection.select import iou_matrix
 from mvideo_core.perception.segmentation.base import FrameMasks
@@ -30,7 +31,7 @@ SAME_BOX_IOU = 0.4
 """A box with this IoU or more with a mask's box is a sighting of that masklet."""
 COVERED = 0.6
 """A box whose area is covered by one mask to this share is a part of its object."""
-SAME_MASK_IOU = 0.5
+SAME_MASK_IOU = 0.6
 """Mean IoU of masks, over the frames that show both, from which they are one object."""
 SAME_COLORS = 0.6
 """Overlap of color histograms from which an object that returns is the one that left."""
@@ -39,7 +40,11 @@ OTHER_COLORS = 0.4
 COLOR_FRAMES = 8
 """Frames from its start on that give an object's colors."""
 MIN_CONFIRMED = 0.4
-"""Share of the searched frames with its mask on which the detector must see a masklet."""
+"""Share of the searched frames with its mask on which the detector sees a masklet that is beyond doubt."""
+MIN_RARE_SCORE = 0.6
+"""Mean score of its masks from which any other masklet stays where no other object is; chosen on `val`."""
+SHARED = 0.5
+"""Share of the smaller of two masks, and of the frames, from which two masklets are on one object."""
 BORDER_FRAC = 0.02
 COLOR_BINS = 4
 
@@ -60,7 +65,7 @@ class Sight(NamedTuple):
     score: float
 
 
-@dataclass
+@dataclass(eq=False)
 class Found:
     """One object of a clip.
 
@@ -133,7 +138,7 @@ def discover(
     for one, masklet in zip(search.found, masklets, strict=True):
         one.masklet = masklet
         drop_other_colors(one)
-    objects = [one for one in join(search.found, total) if _confirmed(one, sightings)]
+    objects = confirm(join(search.found, total), sightings)
     scores = np.array([[one.masklet.scores.get(frame, 0.0) for one in objects] for frame in range(total)], np.float32)
     sequence = to_sequence([one.masklet for one in objects], total, height, width)
     return Discovery(sequence, scores.reshape(total, len(objects)), objects)
@@ -297,7 +302,7 @@ def _same(old: Found, new: Found, n_frames: int) -> bool:
 
 
 def _absorb(old: Found, new: Found, n_frames: int) -> None:
-    """Continue `old` with `new`: where both have a mask, the one whose colors are closer to the object's.
+    """Continue `old` with `new`: where both have a mask, the one in the object's colors; of two such, the better score.
 
     Equal ones: the masks of `new` from its start on, those of `old` before.
     """
@@ -305,7 +310,10 @@ def _absorb(old: Found, new: Found, n_frames: int) -> None:
     for t in range(n_frames):
         if t not in theirs.edges:
             continue
-        worth = [_alike(colors, held.notes.get(t)) if t in held.edges else -1.0 for held in (ours, theirs)]
+        worth = [
+            (t in held.edges, _alike(colors, held.notes.get(t)) >= SAME_COLORS, held.scores.get(t, 0.0))
+            for held in (ours, theirs)
+        ]
         if worth[1] > worth[0] or (worth[1] == worth[0] and t >= theirs.start):
             ours.edges[t], ours.scores[t] = theirs.edges[t], theirs.scores.get(t, 0.0)
             if t in theirs.notes:
@@ -320,7 +328,37 @@ def _give_back(old: Found, new: Found) -> None:
             del new.masklet.edges[t]
 
 
-def _confirmed(one: Found, sightings: Mapping[int, Detections]) -> bool:
-    """Whether the detector sees it often enough where its mask says it is."""
+def confirm(found: Sequence[Found], sightings: Mapping[int, Detections]) -> list[Found]:
+    """The masklets that are objects, in the same order.
+
+    Those that the detector sees often where their masks are; of the others, best masks first, those with good masks
+    where no object is yet: a detector that misses an object on most frames has still found it.
+    """
+    shown = [one for one in found if one.masklet.edges]
+    kept = [one for one in shown if _often_seen(one, sightings)]
+    for one in sorted((one for one in shown if one not in kept), key=_mean_score, reverse=True):
+        if _mean_score(one) >= MIN_RARE_SCORE and _shared_frac(one, kept) < SHARED:
+            kept.append(one)
+    return [one for one in shown if one in kept]
+
+
+def _often_seen(one: Found, sightings: Mapping[int, Detections]) -> bool:
     shown = [t for t in sightings if t in one.masklet.edges]
-    return bool(one.masklet.edges) and len(one.seen_on) >= MIN_CONFIRMED * len(shown)
+    return len(one.seen_on) >= MIN_CONFIRMED * len(shown)
+
+
+def _mean_score(one: Found) -> float:
+    """Of its masks."""
+    return float(np.mean([one.masklet.scores.get(t, 0.0) for t in one.masklet.edges]))
+
+
+def _shared_frac(one: Found, others: Sequence[Found]) -> float:
+    """Share of its frames on which another masklet is in the same place."""
+    shared = [
+        any(_in_one_place(edges, other.masklet.at(t)) for other in others) for t, edges in one.masklet.edges.items()
+    ]
+    return float(np.mean(shared))
+
+
+def _in_one_place(a: np.ndarray, b: np.ndarray) -> bool:
+    return intersection(a, b) >= SHARED * max(1, min(area(a), area(b)))

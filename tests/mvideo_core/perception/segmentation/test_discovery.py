@@ -15,6 +15,7 @@ from mvideo_core.perception.segmentation.discovery import (
     absences,
     color_histogram,
     compare,
+    confirm,
     discover,
     drop_other_colors,
     join,
@@ -101,6 +102,39 @@ def test_objects_seen_side_by_side_are_two_whatever_their_masks_say():
 )
 def test_a_return_is_known_by_class_and_colors(label, color, places, n):
     assert len(join([found(0, {t: t for t in range(5)}), found(8, places, label, color=color)], 10)) == n
+
+
+def test_of_two_masks_in_its_colors_the_better_one_counts():
+    old, new = found(0, dict.fromkeys(range(6), 10)), found(3, dict.fromkeys(range(6), 12))
+    old.masklet.scores.update(dict.fromkeys(range(6), 0.8))
+    new.masklet.scores.update({0: 0.7, 1: 0.9, 2: 0.8, 3: 0.8, 4: 0.7, 5: 0.9})
+    [one] = join([old, new], 6)
+    places = [10, 12, 10, 12, 10, 12]  # of equal scores the later masklet's, from its start on
+    assert all(np.array_equal(one.masklet.at(t), edges_of(block(x))) for t, x in enumerate(places))
+    assert [one.masklet.scores[t] for t in range(6)] == [0.8, 0.9, 0.8, 0.8, 0.8, 0.9]
+
+
+def scored(score, x, seen_on, frames=range(10)):
+    one = found(0, dict.fromkeys(frames, x), seen_on=seen_on)
+    one.masklet.scores.update(dict.fromkeys(frames, score))
+    return one
+
+
+def test_an_object_that_the_detector_mostly_misses_stays_if_its_masks_are_good_and_its_own():
+    searched = dict.fromkeys(range(0, 10, 2))
+    often = scored(0.3, 10, [0, 4])  # 2 of 5: beyond doubt
+    alone = scored(0.7, 60, [2])
+    bad = scored(0.5, 40, [2])
+    inside, better = scored(0.8, 12, [2]), scored(0.9, 62, [4])  # 10 of 12 columns are the first's, or the second's
+    never = found(0, {}, seen_on=[0, 2, 4])
+    assert confirm([often, alone, bad, inside, never], searched) == [often, alone]
+    assert confirm([often, alone, better], searched) == [often, better]
+    beside = scored(0.8, 17, [2])  # 5 of 12 columns
+    assert confirm([often, beside], searched) == [often, beside]
+    leaves = scored(0.8, 12, [2], frames=range(4))
+    leaves.masklet.edges.update({t: edges_of(block(40)) for t in range(4, 10)})
+    leaves.masklet.scores.update(dict.fromkeys(range(4, 10), 0.8))
+    assert confirm([often, leaves], searched) == [often, leaves]  # in one place on 4 of 10 frames
 
 
 def test_masks_in_other_colors_are_on_something_else():

@@ -63,7 +63,7 @@ class ShardWorker(Worker):
 STAGE = Stage(
     name="shard",
     revision=1,
-    title="WebDataset shards, split and data card.",
+    title="Write WebDataset shards, splits and the data card.",
     reads=("samples",),
     unit="sample",
     options=ShardOptions,

@@ -30,7 +30,7 @@ def frechet_distance(one_ND: np.ndarray, other_MD: np.ndarray) -> float:
 def _triangle(centered_ND: np.ndarray) -> np.ndarray:
     """R with R^T R = A^T A; a set of at most D vectors as it is."""
     n, d = centered_ND.shape
-    return np.linalg.qr(centered_ND, mode="r") if n > d else centered_ND
+    return np.asarray(np.linalg.qr(centered_ND, mode="r")) if n > d else centered_ND
 
 
 def polynomial_mmd(one_ND: np.ndarray, other_MD: np.ndarray) -> float:

@@ -222,6 +222,26 @@ class MaskRow(Row):
     features: Blob | None = None
 
 
+class ObjectPhrase(Record):
+    """What is said about one object of a clip. All words are "" if there is no phrase.
+
+    Attributes:
+        object_id: index into the mask file, as in ObjectStats.
+        label: its class.
+        color, action, place: its main color, what it does, and where in the picture it is; "" if unknown.
+        phrase: all of that, as one noun phrase.
+        reason: why there is no phrase (docs/captions.md); "" if there is one.
+    """
+
+    object_id: int
+    label: str
+    color: str = ""
+    action: str = ""
+    place: str = ""
+    phrase: str = ""
+    reason: str = ""
+
+
 class CaptionRow(Row):
     """caption: one text per clip, at most the token budget of the text encoder.
 
@@ -229,7 +249,10 @@ class CaptionRow(Row):
         model: the captioner's name, or the id that its server returned with the answer.
         cleaned: codes of what was removed from the answer (perception/captioning/clean.py).
         answer: start of the raw answer, if it was rejected.
+        phrases: one per kept object, in the order of the mask file; [] unless `caption.phrases` is on.
     """
+
+    optional: ClassVar[tuple[str, ...]] = ("phrases",)
 
     text: str = ""
     captioner: str = ""
@@ -238,6 +261,7 @@ class CaptionRow(Row):
     n_words: int = 0
     cleaned: list[str] = []
     answer: str = ""
+    phrases: list[ObjectPhrase] = []
 
 
 class SampleRow(Row):

@@ -108,7 +108,7 @@ def _draw_frame(frame_HWC: np.ndarray, masks_NHW: Sequence[np.ndarray | None], l
     for n, contours in outlines:
         largest = max(contours, key=cv2.contourArea)
         x, y, _, _ = cv2.boundingRect(largest)
-        _paste(drawn, _tag(labels[n], COLORS[n % len(COLORS)]), x, y)
+        _paste(drawn, draw_tag(labels[n], COLORS[n % len(COLORS)]), x, y)
     return drawn
 
 
@@ -121,11 +121,11 @@ def _paste(frame_HWC: np.ndarray, tag_HWC: np.ndarray, x: int, y: int) -> None:
 
 
 @lru_cache(maxsize=256)
-def _tag(label: str, color: tuple[int, int, int]) -> np.ndarray:
-    """The name on a background of its color, with dark or light letters for contrast."""
+def draw_tag(label: str, color: tuple[int, int, int], letters_px: int = 13) -> np.ndarray:
+    """A name on a background of its color, with dark or light letters for contrast; uint8 (H, W, 3), read-only."""
     from PIL import Image, ImageDraw, ImageFont
 
-    font = ImageFont.load_default(13)
+    font = ImageFont.load_default(letters_px)
     left, top, right, bottom = font.getbbox(label)
     image = Image.new("RGB", (int(right - left) + 8, int(bottom - top) + 8), color)
     luma = 0.299 * color[0] + 0.587 * color[1] + 0.114 * color[2]

@@ -147,7 +147,7 @@ def sample_frames(source: Source, n: int) -> np.ndarray:
         raise ValueError(f"n = {n}; at least 1")
     with _open_stream(source) as (container, stream):
         total = stream.frames or sum(1 for _ in container.demux(stream)) - 1
-        wanted = _spread(total, n)
+        wanted = frame_numbers(total, n)
         container.seek(0)
         keep = {}
         for index, frame in enumerate(heeding(container.decode(stream))):
@@ -171,7 +171,8 @@ def count_frames(source: Source) -> int:
         return sum(1 for _ in container.decode(stream))
 
 
-def _spread(total: int, n: int) -> list[int]:
+def frame_numbers(total: int, n: int) -> list[int]:
+    """Numbers of the frames that `sample_frames` takes from a clip with `total` frames."""
     if n == 1:
         return [max(total - 1, 0) // 2]
     return [round(k * max(total - 1, 0) / (n - 1)) for k in range(n)]

@@ -16,6 +16,7 @@ import numpy as np
 
 from mvideo_core.base.errors import ConfigError, StoreError
 from mvideo_core.base.parquet import read_table
+from mvideo_core.base.records import ObjectPhrase
 from mvideo_core.shards.card import INFO_NAME, DatasetInfo
 from mvideo_core.shards.files import DatasetFiles
 from mvideo_core.shards.index import INDEX_NAME
@@ -53,6 +54,11 @@ class Sample:
             raise StoreError(
                 f"{self.key}: its .json is damaged ({error}); run `mvideo dataset verify --deep`"
             ) from None
+
+    def phrases(self) -> dict[int, ObjectPhrase]:
+        """What is said about each kept object, by its index into the mask file; {} if `caption.phrases` was off."""
+        found = [ObjectPhrase.model_validate(one) for one in self.meta().get("phrases", [])]
+        return {one.object_id: one for one in found}
 
     def frames(self) -> np.ndarray:
         """The clip, (T, H, W, 3) uint8 RGB. Raises MediaError if it does not decode."""

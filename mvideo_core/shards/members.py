@@ -180,6 +180,8 @@ def _meta(
         "segmentation": {"model": masks.model, "weights_sha256": masks.weights_sha256},
         "caption": {"captioner": caption.captioner, "model": caption.model, "prompt_sha256": caption.prompt_sha256},
     }  # fmt: skip
+    if caption.phrases:
+        meta["phrases"] = [one.model_dump(mode="json") for one in caption.phrases]
     if boxes is not None:
         meta["detection"] = {
             "model": boxes.model, "weights_sha256": boxes.weights_sha256, "labels": boxes.labels,

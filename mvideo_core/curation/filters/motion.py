@@ -8,10 +8,10 @@ from pydantic import Field
 from mvideo_core.base.options import Options
 from mvideo_core.curation.filters import CLIP_FILTERS, ClipFilter, Verdict, at_least
 from mvideo_core.curation.filters.samples import ClipSamples
+from mvideo_core.media.camera import camera_of
 
 _FASTEST = 95.0
 """Percentile of the speeds in a frame: a thing that covers a twentieth of the picture is seen."""
-_MIN_POINTS = 12
 
 
 class MotionOptions(Options):
@@ -44,26 +44,6 @@ class Motion(ClipFilter):
     def judge(self, value: float) -> Verdict:
         """Clips in which nothing moves by itself are dropped."""
         return at_least(value, self.options.min_speed)
-
-
-def camera_of(before: np.ndarray, after: np.ndarray) -> np.ndarray:
-    """Shift, turn and zoom between two gray frames, (2, 3) as for cv2.warpAffine; identity if unclear."""
-    import cv2
-
-    still = np.eye(2, 3)
-    points = cv2.goodFeaturesToTrack(before, 300, 0.01, 5)
-    if points is None or len(points) < _MIN_POINTS:
-        return still
-    guess = np.zeros_like(points)  # not used without the flag for it, but the stubs want one
-    moved, found, _ = cv2.calcOpticalFlowPyrLK(before, after, points, guess, winSize=(15, 15), maxLevel=3)
-    seen = found.ravel() == 1
-    if seen.sum() < _MIN_POINTS:
-        return still
-    cv2.setRNGSeed(0)
-    camera, _ = cv2.estimateAffinePartial2D(
-        points[seen], moved[seen], method=cv2.RANSAC, ransacReprojThreshold=0.5, maxIters=500
-    )
-    return still if camera is None else np.asarray(camera)
 
 
 def _fastest(before: np.ndarray, after: np.ndarray) -> float:

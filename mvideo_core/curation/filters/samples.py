@@ -6,10 +6,9 @@ from functools import cached_property
 import numpy as np
 
 from mvideo_core.base.errors import MediaError
+from mvideo_core.media.camera import shrink
 
 N_SAMPLES = 12
-SMALL_PX = 256
-"""Longer side of the small frames."""
 
 
 class ClipSamples:
@@ -61,17 +60,6 @@ class ClipSamples:
     def median_HW(self) -> np.ndarray:
         """The median of the samples, uint8: what moves is gone."""
         return np.median(self.luma_NHW, axis=0).astype(np.uint8)
-
-
-def shrink(gray: np.ndarray) -> np.ndarray:
-    """A gray picture with a longer side of `SMALL_PX`; smaller ones keep their size."""
-    import cv2
-
-    height, width = gray.shape
-    scale = SMALL_PX / max(height, width)
-    if scale >= 1:
-        return gray
-    return cv2.resize(gray, (round(width * scale), round(height * scale)), interpolation=cv2.INTER_AREA)
 
 
 def _gray(frames: Iterable[np.ndarray]) -> Iterator[np.ndarray]:

@@ -9,7 +9,7 @@ import numpy as np
 
 from mvideo_core.base.records import VideoRow
 from mvideo_core.curation.filters.bars import Bars, find_bars
-from mvideo_core.curation.filters.samples import SMALL_PX
+from mvideo_core.media.camera import SMALL_PX
 from mvideo_core.media.ffmpeg import compile_argv, open_input
 from mvideo_core.media.graph import frames_of, scale_frames
 from mvideo_core.processes import sandbox

@@ -13,7 +13,7 @@ from mvideo_core.engine.loaded_models import load_plugin
 from mvideo_core.engine.stage import Item, Stage, StageContext, Worker
 from mvideo_core.masks import from_bytes
 from mvideo_core.masks.measure import areas, boxes_xyxy
-from mvideo_core.media.decode import sample_frames
+from mvideo_core.media.decode import read_frames, sample_frames
 from mvideo_core.perception.captioning.base import CAPTIONERS, CaptionInput
 from mvideo_core.perception.captioning.length import token_counter
 from mvideo_core.perception.captioning.review import CaptionReview
@@ -67,6 +67,9 @@ class CaptionWorker(Worker):
             labels=tuple(stats.label for stats in masks.objects if stats.kept),
             boxes_NT4=boxes_NT4,
             areas_NT=areas_NT,
+            object_ids=tuple(kept),
+            masks=sequence.select(kept) if self.options.phrases else None,
+            all_frames=functools.partial(read_frames, self.context.local(clip.clip)),
         )
 
 

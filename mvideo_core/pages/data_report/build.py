@@ -255,12 +255,14 @@ def _draw(workspace: Workspace, clip: ClipRow, masks: MaskRow, options: ReportOp
 
 
 def _item(clip: ClipRow, masks: MaskRow, caption: CaptionRow | None, video: VideoRow | None, split: str) -> GalleryItem:
+    phrases = {one.object_id: one.phrase for one in caption.phrases} if caption else {}
     objects = [
         GalleryObject(
             label=one.label,
             color=color_hex(one.object_id),
             detection_score=one.detection_score,
             visible_frac=one.visible_frac,
+            phrase=phrases.get(one.object_id, ""),
         )
         for one in masks.objects
         if one.kept

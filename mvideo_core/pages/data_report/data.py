@@ -110,12 +110,13 @@ class ListedEntry(Record):
 
 
 class GalleryObject(Record):
-    """One object of a gallery item; `color` is its overlay color, "#rrggbb"."""
+    """One object of a gallery item; `color` is its overlay color, "#rrggbb"; `phrase` may be empty."""
 
     label: str
     color: str
     detection_score: float
     visible_frac: float
+    phrase: str = ""
 
 
 class GalleryItem(Record):

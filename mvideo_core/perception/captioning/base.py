@@ -1,6 +1,6 @@
 """Interface of captioners. Shape letters: T frames, N objects, H, W, C color channels."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import ClassVar, Protocol, Self
 
@@ -8,7 +8,10 @@ import numpy as np
 
 from mvideo_core.base.errors import MediaError
 from mvideo_core.base.options import Options as AnyOptions
+from mvideo_core.base.records import ObjectPhrase
 from mvideo_core.base.registry import Registry
+from mvideo_core.masks.codec import MaskSequence
+from mvideo_core.media.decode import frame_numbers
 
 FrameSource = Callable[[int], np.ndarray]
 """n -> (n, H, W, 3) uint8 RGB frames, evenly spaced over the clip; called only if a captioner needs pixels."""
@@ -27,6 +30,9 @@ class CaptionInput:
         boxes_NT4: float (objects, frames, 4), absolute xyxy px, half-open; NaN where the object is not visible.
         areas_NT: float (objects, frames) mask area in px; 0 where not visible.
         title: the source's title of the video; may be empty.
+        object_ids: index of each object into the clip's mask file.
+        masks: of the objects in the order of `labels`; None if there is to be no phrase per object.
+        all_frames: opens a stream of all frames, (H, W, 3) uint8 RGB; called only if `frames_THWC` is a function.
     """
 
     key: str
@@ -38,6 +44,9 @@ class CaptionInput:
     boxes_NT4: np.ndarray = field(default_factory=lambda: np.zeros((0, 0, 4), np.float32))
     areas_NT: np.ndarray = field(default_factory=lambda: np.zeros((0, 0), np.float32))
     title: str = ""
+    object_ids: tuple[int, ...] = ()
+    masks: MaskSequence | None = None
+    all_frames: Callable[[], Iterable[np.ndarray]] | None = None
 
     def sample(self, n_frames: int) -> np.ndarray:
         """At most `n_frames` evenly spaced frames, (n, H, W, 3) uint8.
@@ -53,6 +62,35 @@ class CaptionInput:
                 f"{self.key}: frames are {frames_THWC.dtype} {frames_THWC.shape}; expected uint8 (T, H, W, 3)"
             )
         return frames_THWC[spread(len(frames_THWC), n_frames)]
+
+    def sampled(self, n_frames: int) -> list[int]:
+        """Numbers of the frames that `sample` returns, for a clip with masks."""
+        n_total = self.with_masks().n_frames
+        return (
+            spread(n_total, n_frames).tolist() if not callable(self.frames_THWC) else frame_numbers(n_total, n_frames)
+        )
+
+    def every_frame(self) -> Iterable[np.ndarray]:
+        """A stream of all frames.
+
+        Raises:
+            MediaError: there are no frames.
+        """
+        if self.all_frames is not None:
+            return self.all_frames()
+        if self.frames_THWC is None or callable(self.frames_THWC):
+            raise MediaError(f"{self.key}: phrases per object need all frames; check the clip file")
+        return self.frames_THWC
+
+    def with_masks(self) -> MaskSequence:
+        """The masks.
+
+        Raises:
+            MediaError: there are none.
+        """
+        if self.masks is None:
+            raise MediaError(f"{self.key}: phrases per object need masks; run the stage segment first")
+        return self.masks
 
 
 def spread(n_total: int, n_wanted: int) -> np.ndarray:
@@ -80,6 +118,22 @@ class Answer:
 
 Outcome = Answer | MediaError
 """Result for one clip: an answer, or an error if only that clip failed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """One request to a vision-language model.
+
+    Attributes:
+        key: clip key, for messages.
+        make: returns frames (n, H, W, 3) uint8 RGB and the text after them; called when the request is sent, in any
+            thread. A MediaError is the outcome.
+        least_tokens: tokens that the answer needs at least, whatever the captioner's own limit.
+    """
+
+    key: str
+    make: Callable[[], tuple[np.ndarray, str]]
+    least_tokens: int = 0
 
 
 class Captioner(Protocol):
@@ -112,6 +166,10 @@ class Captioner(Protocol):
 
     def caption(self, inputs: Sequence[CaptionInput]) -> Iterator[tuple[int, Outcome]]:
         """Yield (position in `inputs`, outcome) of each clip as it completes, in any order."""
+        ...
+
+    def caption_objects(self, inputs: Sequence[CaptionInput]) -> Iterator[tuple[int, Outcome, list[ObjectPhrase]]]:
+        """Like `caption`, with a phrase per object of each clip; the clips have masks."""
         ...
 
 

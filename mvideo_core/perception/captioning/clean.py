@@ -95,6 +95,11 @@ def clean_answer(answer: str, prompt: str = "", truncated: bool = False) -> Clea
     return Cleaned(text, tuple(codes))
 
 
+def final_answer(answer: str) -> str:
+    """An answer without odd characters, reasoning and chat tokens; not yet searched for a caption."""
+    return _without_special_tokens(_without_thinking(plain_characters(answer[:MAX_ANSWER_CHARS])))
+
+
 def plain_characters(text: str) -> str:
     """Remove non-text characters: lone surrogates, control, bidirectional and zero-width characters.
 

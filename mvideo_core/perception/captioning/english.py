@@ -7,7 +7,7 @@ _PLURALS = {
     "scissors": "scissors", "wine glass": "wine glasses", "bus": "buses", "child": "children", "man": "men",
     "woman": "women", "goose": "geese", "fish": "fish", "broccoli": "broccoli",
 }  # fmt: skip
-_PAIRS = {"skis", "scissors", "pants", "glasses"}
+PAIRS = {"skis", "scissors", "pants", "glasses"}
 _NUMBERS = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve")
 _ORDINALS = ("first", "second", "third", "fourth", "fifth", "sixth", "seventh", "eighth", "ninth", "tenth")
 LIVING = frozenset(
@@ -35,7 +35,7 @@ def plural(noun: str) -> str:
 
 def with_article(noun: str) -> str:
     """ "a dog", "an elephant", "a pair of skis"."""
-    if noun in _PAIRS:
+    if noun in PAIRS:
         return f"a pair of {noun}"
     vowel = noun[:1] in "aeiou" and not noun.startswith(("uni", "use", "eu", "one"))
     return f"{'an' if vowel else 'a'} {noun}"
@@ -46,7 +46,7 @@ def count_noun(noun: str, n: int) -> str:
     if n == 1:
         return with_article(noun)
     number = _NUMBERS[n] if n < len(_NUMBERS) else str(n)
-    return f"{number} pairs of {noun}" if noun in _PAIRS else f"{number} {plural(noun)}"
+    return f"{number} pairs of {noun}" if noun in PAIRS else f"{number} {plural(noun)}"
 
 
 def ordinal(n: int) -> str:

@@ -7,8 +7,10 @@ from typing import ClassVar, Self
 import numpy as np
 from pydantic import Field
 
+from mvideo_core.base.errors import MediaError
 from mvideo_core.base.options import Options as AnyOptions
 from mvideo_core.base.options import digest
+from mvideo_core.base.records import ObjectPhrase
 from mvideo_core.perception.captioning.base import CAPTIONERS, Answer, CaptionerOptions, CaptionInput, Outcome
 from mvideo_core.perception.captioning.english import (
     LIVING,
@@ -19,12 +21,11 @@ from mvideo_core.perception.captioning.english import (
     sentence,
     with_article,
 )
-from mvideo_core.perception.captioning.tracks import GROWTH_RATIO, POSE_CHANGE, STILL_FRAC, TrackFacts, track_facts
+from mvideo_core.perception.captioning.phrases import measure_phrases
+from mvideo_core.perception.captioning.tracks import GROWTH_RATIO, POSE_CHANGE, TrackFacts, movement, track_facts
 
 GRAMMAR = "motion-1"
 """Version of the wording; changes if the same tracks get a different text."""
-
-_WAYS = (("to the left", "to the right"), ("upwards", "downwards"))
 
 
 class MotionOptions(CaptionerOptions):
@@ -75,6 +76,14 @@ class MotionCaptioner:
         """One text per clip, in order."""
         yield from ((n, Answer(self.describe(clip))) for n, clip in enumerate(inputs))
 
+    def caption_objects(self, inputs: Sequence[CaptionInput]) -> Iterator[tuple[int, Outcome, list[ObjectPhrase]]]:
+        """One text per clip, in order, and a phrase per object from its pixels and track."""
+        for n, clip in enumerate(inputs):
+            try:
+                yield n, Answer(self.describe(clip)), measure_phrases(clip)
+            except MediaError as error:
+                yield n, error, []
+
     def describe(self, clip: CaptionInput) -> str:
         """The caption of one clip."""
         facts = [
@@ -119,15 +128,7 @@ class MotionCaptioner:
             pace = "slowly "
         elif fact.speed_frac_per_s > self.options.fast_frac_per_s:
             pace = "quickly "
-        ways = _WAYS[fact.main_axis]
-        there, back = (ways[1], ways[0]) if fact.first_way > 0 else (ways[0], ways[1])
-        if fact.turns >= 2:
-            return f"moves {pace}{'up and down' if fact.main_axis else 'from side to side'}"
-        if fact.turns == 1:
-            return f"moves {pace}{there} and then back {back}"
-        if fact.net_frac < STILL_FRAC:
-            return ""
-        return f"moves {pace}{_direction(fact.moved_xy_px)}"
+        return movement(fact, pace)
 
 
 def _description_order(fact: TrackFacts) -> tuple[float, float, float, str]:
@@ -165,15 +166,6 @@ def _place(xy: tuple[float, float]) -> str:
     return {"upper": "at the top", "lower": "at the bottom", "": "in the centre"}[
         row
     ]  # spelling known to the mini models
-
-
-def _direction(moved_xy_px: tuple[float, float]) -> str:
-    """One of eight directions; y points down."""
-    sector = round(float(np.degrees(np.arctan2(moved_xy_px[1], moved_xy_px[0]))) / 45) % 8
-    return (
-        "to the right", "down to the right", "downwards", "down to the left",
-        "to the left", "up to the left", "upwards", "up to the right",
-    )[sector]  # fmt: skip
 
 
 def _extras(fact: TrackFacts) -> list[str]:

@@ -6,7 +6,7 @@ Protocol: `/v1/chat/completions` with `image_url` parts as base64 data URLs, as 
 import asyncio
 import base64
 import io
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from typing import Any, ClassVar, Self
 
 import numpy as np
@@ -14,8 +14,9 @@ from pydantic import ConfigDict, Field, field_validator
 
 from mvideo_core.base.errors import ConfigError
 from mvideo_core.base.options import Options as AnyOptions
+from mvideo_core.base.records import ObjectPhrase
 from mvideo_core.perception.captioning.asking import Asking
-from mvideo_core.perception.captioning.base import CAPTIONERS, CaptionerOptions, CaptionInput, Outcome
+from mvideo_core.perception.captioning.base import CAPTIONERS, CaptionerOptions, CaptionInput, Outcome, Question
 from mvideo_core.perception.captioning.chat_client import ChatClient, Server
 from mvideo_core.perception.captioning.connections import (
     check_url,
@@ -24,6 +25,7 @@ from mvideo_core.perception.captioning.connections import (
     read_key,
     refuse_secrets,
 )
+from mvideo_core.perception.captioning.marked import caption_and_phrases
 from mvideo_core.perception.captioning.prompt import DEFAULT_PROMPT, prompt_digest, question
 
 PROBE_S = 5.0
@@ -160,17 +162,32 @@ class OpenAICompatibleCaptioner:
         Raises:
             ServerUnavailable: the server no longer answers. ConfigError, ModelError: it answers, but rejects requests.
         """
-        yield from self.asking.ask([clip.key for clip in inputs], lambda n: self._payload(inputs[n]))
+        yield from self._ask([self._about(clip) for clip in inputs])
 
-    def _payload(self, clip: CaptionInput) -> dict[str, Any]:
+    def caption_objects(self, inputs: Sequence[CaptionInput]) -> Iterator[tuple[int, Outcome, list[ObjectPhrase]]]:
+        """Captions and phrases as answers arrive; the objects are numbered in the frames of a second request.
+
+        Raises:
+            ServerAway, ConfigError, ModelError: as `caption`.
+        """
+        yield from caption_and_phrases(self._ask, self._about, inputs, self.options.n_frames)
+
+    def _ask(self, questions: Sequence[Question]) -> Generator[tuple[int, Outcome], None, None]:
+        yield from self.asking.ask([one.key for one in questions], lambda n: self._payload(questions[n]))
+
+    def _about(self, clip: CaptionInput) -> Question:
+        return Question(clip.key, lambda: (clip.sample(self.options.n_frames), self.question(clip)))
+
+    def _payload(self, asked: Question) -> dict[str, Any]:
         options = self.options
-        frames_THWC = clip.sample(options.n_frames)
+        frames_THWC, text = asked.make()
         parts: list[dict[str, Any]] = [
             {"type": "image_url", "image_url": {"url": jpeg_data_url(frame, options.max_side_px, options.jpeg_quality)}}
             for frame in frames_THWC
         ]
-        parts.append({"type": "text", "text": self.question(clip)})
-        chosen = {"temperature": options.temperature, "seed": options.seed, "max_tokens": options.max_tokens}
+        parts.append({"type": "text", "text": text})
+        limit = options.max_tokens and max(options.max_tokens, asked.least_tokens)
+        chosen = {"temperature": options.temperature, "seed": options.seed, "max_tokens": limit}
         return {
             "model": self.model_name,
             "messages": [{"role": "user", "content": parts}],

@@ -20,7 +20,7 @@ class CaptionReview:
 
     Args:
         equal_frac: maximum fraction of the captioned clips with the same text.
-        refused_frac: maximum fraction of all clips without a caption.
+        refused_frac: maximum fraction of all clips without a caption, and of all objects without a phrase.
     """
 
     def __init__(self, equal_frac: float, refused_frac: float) -> None:
@@ -29,6 +29,7 @@ class CaptionReview:
         self._examples: dict[int, str] = {}
         self._written: Counter[_Written] = Counter()
         self._reasons: Counter[str] = Counter()
+        self._phrases: Counter[str] = Counter()
         self.rows = 0
 
     def add(self, row: CaptionRow) -> None:
@@ -40,6 +41,7 @@ class CaptionReview:
             if self._texts[text] == LEAST_EQUAL:
                 self._examples[text] = row.text
             self._written[_Written(row.captioner, row.model)] += 1
+            self._phrases.update(one.reason for one in row.phrases)
         else:
             self._reasons[row.reason or row.error or "unknown"] += 1
 
@@ -57,12 +59,16 @@ class CaptionReview:
                 )
         n_without = self._reasons.total()
         if n_without > refused_frac * self.rows:
-            why = ", ".join(
-                f"{name} x{n}" for name, n in sorted(self._reasons.items(), key=lambda one: (-one[1], one[0]))
-            )
             found.append(
-                f"{n_without} of {self.rows} clips have no caption ({why}; warn_refused_frac {refused_frac:g}): "
+                f"{n_without} of {self.rows} clips have no caption ({_list(self._reasons)}; warn_refused_frac "
+                f"{refused_frac:g}): "
                 "see `answer` and `message` in rows/caption; change the prompt or the model, then rerun"
+            )
+        n_objects, missing = self._phrases.total(), Counter({why: n for why, n in self._phrases.items() if why})
+        if missing.total() > refused_frac * n_objects:
+            found.append(
+                f"{missing.total()} of {n_objects} objects have no phrase ({_list(missing)}; warn_refused_frac "
+                f"{refused_frac:g}): docs/captions.md lists the reasons; try another model or more frames"
             )
         if len(self._written) > 1:
             who = ", ".join(f"{one.model or one.captioner} x{n}" for one, n in self._written.most_common())
@@ -71,3 +77,8 @@ class CaptionReview:
                 "set one in caption.captioner_options.model and rerun the stage"
             )
         return found
+
+
+def _list(reasons: Counter[str]) -> str:
+    """The reasons with their counts, most frequent first."""
+    return ", ".join(f"{name} x{n}" for name, n in sorted(reasons.items(), key=lambda one: (-one[1], one[0])))

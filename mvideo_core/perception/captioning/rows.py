@@ -7,7 +7,7 @@ from pydantic import ConfigDict, Field, ValidationInfo, field_validator
 
 from mvideo_core.base.errors import MediaError
 from mvideo_core.base.options import Options
-from mvideo_core.base.records import CaptionRow
+from mvideo_core.base.records import CaptionRow, ObjectPhrase
 from mvideo_core.perception.captioning.base import (
     CAPTIONERS,
     Answer,
@@ -19,6 +19,7 @@ from mvideo_core.perception.captioning.base import (
 from mvideo_core.perception.captioning.clean import clean_answer, plain_characters
 from mvideo_core.perception.captioning.connections import refuse_secrets
 from mvideo_core.perception.captioning.length import T5_TOKENS, cap_text, count_words
+from mvideo_core.perception.captioning.phrases import GRAMMAR
 
 KEPT_ANSWER_CHARS = 1000
 """Characters of a rejected answer kept in its row."""
@@ -47,6 +48,11 @@ class CaptionOptions(Options):
     )
     min_words: int = Field(
         default=1, ge=0, description="captions with fewer words are filtered (reason caption_too_short)"
+    )
+    phrases: bool = Field(
+        default=False,
+        description="also write a phrase per object: measured by `motion`, asked of a model by the others "
+        "(one more request per clip, two if its answer has gaps)",
     )
     warn_equal_frac: float = Field(
         default=0.1, ge=0, le=1, description="warn if more than this fraction of clips have the same caption"
@@ -88,7 +94,9 @@ def captioner_options(name: str, values: dict[str, Any]) -> CaptionerOptions:
 
 def content_of(options: CaptionOptions) -> dict[str, Any]:
     """The options that affect the captions; server address, rate and warning thresholds do not."""
-    values = options.model_dump(mode="json", exclude={"warn_equal_frac", "warn_refused_frac"})
+    values = options.model_dump(mode="json", exclude={"warn_equal_frac", "warn_refused_frac", "phrases"})
+    if options.phrases:
+        values["phrases"] = GRAMMAR
     inner = captioner_options(options.captioner, options.captioner_options)
     values["captioner_options"] = inner.model_dump(mode="json", exclude=set(inner.not_content))
     return values
@@ -112,12 +120,19 @@ def caption_rows(
     Raises:
         ModelError: the captioner cannot continue (server down, wrong weights); rows yielded so far remain valid.
     """
-    for n, outcome in captioner.caption(inputs):
-        yield n, caption_row(captioner, inputs[n], outcome, options)
+    if options.phrases:
+        for n, outcome, phrases in captioner.caption_objects(inputs):
+            yield n, caption_row(captioner, inputs[n], outcome, options, phrases)
+    else:
+        for n, outcome in captioner.caption(inputs):
+            yield n, caption_row(captioner, inputs[n], outcome, options)
 
 
-def caption_row(captioner: Captioner, clip: CaptionInput, outcome: Outcome, options: CaptionOptions) -> CaptionRow:
-    """The row of one outcome."""
+def caption_row(
+    captioner: Captioner, clip: CaptionInput, outcome: Outcome, options: CaptionOptions,
+    phrases: Sequence[ObjectPhrase] = (),
+) -> CaptionRow:  # fmt: skip
+    """The row of one outcome; `phrases` of its objects."""
     key = clip.key
     model = (outcome.model if isinstance(outcome, Answer) else "") or captioner.model_name
     head: dict[str, Any] = {
@@ -137,4 +152,4 @@ def caption_row(captioner: Captioner, clip: CaptionInput, outcome: Outcome, opti
             key, key, "caption_too_short", n_words, options.min_words, text=capped, n_words=n_words, cleaned=cleaned,
             **head,
         )  # fmt: skip
-    return CaptionRow(key=key, parent=key, text=capped, n_words=n_words, cleaned=cleaned, **head)
+    return CaptionRow(key=key, parent=key, text=capped, n_words=n_words, cleaned=cleaned, phrases=list(phrases), **head)

@@ -17,6 +17,7 @@ GROWTH_RATIO = 1.25
 """Change of linear size (square root of area) by this factor: comes closer; by its inverse: moves away."""
 POSE_CHANGE = 0.15
 """Relative standard deviation of width/height, away from the edges, above which the outline changes."""
+_WAYS = (("to the left", "to the right"), ("upwards", "downwards"))
 LATE_S = 0.4
 """First seen later than this: it enters. Last seen this much before the end: it leaves. Unseen for longer: a gap."""
 
@@ -40,6 +41,7 @@ class TrackFacts:
         enters_by, leaves_by: edge it touches then: "left", "right", "top", "bottom" or "" (in mid-frame).
         gaps: number of times it was out of sight for longer than LATE_S and came back.
         pose_change: relative standard deviation of the box's aspect ratio.
+        growth_trend: rank correlation of size and time, away from the edges, -1 to 1.
     """
 
     label: str
@@ -60,11 +62,13 @@ class TrackFacts:
     leaves_by: str
     gaps: int
     pose_change: float
+    growth_trend: float
 
 
 def track_facts(
-    label: str, boxes_T4: np.ndarray, areas_T: np.ndarray, width: int, height: int, fps: float
-) -> TrackFacts | None:
+    label: str, boxes_T4: np.ndarray, areas_T: np.ndarray, width: int, height: int, fps: float,
+    to_first_T23: np.ndarray | None = None, centers_T2: np.ndarray | None = None,
+) -> TrackFacts | None:  # fmt: skip
     """Compute the features of one track; None if the object is not visible at all.
 
     Args:
@@ -73,20 +77,28 @@ def track_facts(
         areas_T: (frames,) mask area, px.
         width, height: frame size, px.
         fps: frames per second of the track.
+        to_first_T23: the camera's way (`media.camera.CameraPath`), which is then taken out of movement and growth;
+            places and edges stay those of the picture.
+        centers_T2: (frames, 2) center of the object, px; None = of its box.
     """
     seen_K = np.flatnonzero(np.isfinite(boxes_T4).all(axis=1))
     if len(seen_K) == 0:
         return None
     boxes_K4 = boxes_T4[seen_K].astype(np.float64)
-    centers_K2 = (boxes_K4[:, :2] + boxes_K4[:, 2:]) / 2
-    n_end = max(1, len(seen_K) // 10)
-    first_xy, last_xy = np.median(centers_K2[:n_end], axis=0), np.median(centers_K2[-n_end:], axis=0)
-    moved_xy = last_xy - first_xy
+    centers_K2 = (boxes_K4[:, :2] + boxes_K4[:, 2:]) / 2 if centers_T2 is None else centers_T2[seen_K]
+    areas_K = np.maximum(areas_T[seen_K].astype(np.float64), 1.0)
+    first_xy, last_xy = _ends(centers_K2)
+    sizes_K = areas_K
+    if to_first_T23 is not None:
+        turn_K22, shift_K2 = to_first_T23[seen_K, :, :2], to_first_T23[seen_K, :, 2]
+        centers_K2 = (turn_K22 @ centers_K2[..., None])[..., 0] + shift_K2
+        sizes_K = areas_K * np.linalg.det(turn_K22)
+    start_xy, end_xy = _ends(centers_K2)
+    moved_xy = end_xy - start_xy
     diagonal = float(np.hypot(width, height))
     extents = centers_K2.max(axis=0) - centers_K2.min(axis=0)
     axis = int(extents[1] > extents[0])
     turning = _turning_points(centers_K2[:, axis], STILL_FRAC * diagonal)
-    areas_K = np.maximum(areas_T[seen_K].astype(np.float64), 1.0)
     whole_K = np.array([not _edge(box_4, width, height) for box_4 in boxes_K4])
     late, early = seen_K[0] / fps > LATE_S, (len(boxes_T4) - 1 - seen_K[-1]) / fps > LATE_S
     return TrackFacts(
@@ -100,7 +112,7 @@ def track_facts(
         turns=max(0, len(turning) - 2),
         first_way=int(np.sign(turning[1] - turning[0])) if len(turning) > 1 else 0,
         speed_frac_per_s=_speed(turning, moved_xy, (seen_K[-1] - seen_K[0]) / fps) / diagonal,
-        growth=_growth(areas_K[whole_K]),
+        growth=_growth(sizes_K[whole_K]),
         area_frac=float(areas_K.mean() / (width * height)),
         enters_s=float(seen_K[0] / fps) if late else None,
         enters_by=_edge(boxes_K4[0], width, height) if late else "",
@@ -108,7 +120,41 @@ def track_facts(
         leaves_by=_edge(boxes_K4[-1], width, height) if early else "",
         gaps=int((np.diff(seen_K) / fps > LATE_S).sum()),
         pose_change=_pose_change(boxes_K4[whole_K]),
+        growth_trend=_trend(sizes_K[whole_K]),
     )
+
+
+def movement(fact: TrackFacts, pace: str = "") -> str:
+    """The movement as a verb phrase; "" if it stays in place.
+
+    Args:
+        fact: the track.
+        pace: an adverb with a space after it, or "".
+    """
+    ways = _WAYS[fact.main_axis]
+    there, back = (ways[1], ways[0]) if fact.first_way > 0 else (ways[0], ways[1])
+    if fact.turns >= 2:
+        return f"moves {pace}{'up and down' if fact.main_axis else 'from side to side'}"
+    if fact.turns == 1:
+        return f"moves {pace}{there} and then back {back}"
+    if fact.net_frac < STILL_FRAC:
+        return ""
+    return f"moves {pace}{_direction(fact.moved_xy_px)}"
+
+
+def _direction(moved_xy_px: tuple[float, float]) -> str:
+    """One of eight directions; y points down."""
+    sector = round(float(np.degrees(np.arctan2(moved_xy_px[1], moved_xy_px[0]))) / 45) % 8
+    return (
+        "to the right", "down to the right", "downwards", "down to the left",
+        "to the left", "up to the left", "upwards", "up to the right",
+    )[sector]  # fmt: skip
+
+
+def _ends(centers_K2: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """First and last center, each the median of a tenth of the frames."""
+    n_end = max(1, len(centers_K2) // 10)
+    return np.median(centers_K2[:n_end], axis=0), np.median(centers_K2[-n_end:], axis=0)
 
 
 def _turning_points(path_K: np.ndarray, least_px: float) -> list[float]:
@@ -152,6 +198,14 @@ def _growth(areas_K: np.ndarray) -> float:
         return 1.0
     n_end = max(1, len(areas_K) // 10)
     return float(np.sqrt(np.median(areas_K[-n_end:]) / np.median(areas_K[:n_end])))
+
+
+def _trend(sizes_K: np.ndarray) -> float:
+    """Rank correlation (Spearman) of size and time; 0 if the size is the same on all frames."""
+    ranks_K = np.searchsorted(np.sort(sizes_K), sizes_K) + np.searchsorted(np.sort(sizes_K), sizes_K, "right")
+    if len(sizes_K) < 2 or ranks_K.min() == ranks_K.max():
+        return 0.0
+    return float(np.corrcoef(np.arange(len(sizes_K)), ranks_K)[0, 1])
 
 
 def _pose_change(boxes_K4: np.ndarray) -> float:

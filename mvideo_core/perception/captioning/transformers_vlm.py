@@ -1,15 +1,25 @@
 """Captions from an image-text-to-text model in this process: any local folder that transformers can load."""
 
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from pathlib import Path
 from typing import Any, ClassVar, Literal, Self
 
+import numpy as np
 from pydantic import Field
 
 from mvideo_core.base.errors import ConfigError, MediaError, ModelError
 from mvideo_core.base.options import Options as AnyOptions
-from mvideo_core.perception.captioning.base import CAPTIONERS, Answer, CaptionerOptions, CaptionInput, Outcome
+from mvideo_core.base.records import ObjectPhrase
+from mvideo_core.perception.captioning.base import (
+    CAPTIONERS,
+    Answer,
+    CaptionerOptions,
+    CaptionInput,
+    Outcome,
+    Question,
+)
+from mvideo_core.perception.captioning.marked import caption_and_phrases
 from mvideo_core.perception.captioning.prompt import DEFAULT_PROMPT, prompt_digest, question
 from mvideo_core.weights import find
 from mvideo_core.weights.reading import RAISED_BY_LOADERS, plain_words
@@ -100,36 +110,52 @@ class TransformersVLMCaptioner:
         Raises:
             ModelError: the device ran out of memory.
         """
-        yield from ((n, self._answer(clip)) for n, clip in enumerate(inputs))
+        yield from self._ask([self._about(clip) for clip in inputs])
 
-    def _answer(self, clip: CaptionInput) -> Outcome:
+    def caption_objects(self, inputs: Sequence[CaptionInput]) -> Iterator[tuple[int, Outcome, list[ObjectPhrase]]]:
+        """Captions and phrases, clip by clip; the objects are numbered in the frames of a second question.
+
+        Raises:
+            ModelError: the device ran out of memory.
+        """
+        for n, clip in enumerate(inputs):
+            for _, outcome, phrases in caption_and_phrases(self._ask, self._about, [clip], self.options.n_frames):
+                yield n, outcome, phrases
+
+    def _ask(self, questions: Sequence[Question]) -> Generator[tuple[int, Outcome], None, None]:
+        yield from ((n, self._answer(one)) for n, one in enumerate(questions))
+
+    def _about(self, clip: CaptionInput) -> Question:
+        return Question(clip.key, lambda: (clip.sample(self.options.n_frames), self.question(clip)))
+
+    def _answer(self, asked: Question) -> Outcome:
         import torch
 
         try:
-            batch = self._encode(clip).to(self._model.device, dtype=self._model.dtype)
+            batch = self._encode(*asked.make()).to(self._model.device, dtype=self._model.dtype)
         except MediaError as error:
             return error
+        limit = max(self.options.max_new_tokens, asked.least_tokens)
         try:
             with torch.inference_mode():
-                tokens = self._model.generate(**batch, max_new_tokens=self.options.max_new_tokens, do_sample=False)
+                tokens = self._model.generate(**batch, max_new_tokens=limit, do_sample=False)
         except torch.OutOfMemoryError as error:
             raise ModelError(
-                f"{clip.key}: out of device memory; lower n_frames ({self.options.n_frames}): {error}"
+                f"{asked.key}: out of device memory; lower n_frames ({self.options.n_frames}): {error}"
             ) from error
         new = tokens[:, batch["input_ids"].shape[1] :]
         ends = self._model.generation_config.eos_token_id
         ended = int(new[0, -1]) in (ends if isinstance(ends, list) else [ends]) if new.shape[1] else True
         return Answer(
             self._processor.batch_decode(new, skip_special_tokens=True)[0],
-            truncated=not ended and new.shape[1] >= self.options.max_new_tokens,
+            truncated=not ended and new.shape[1] >= limit,
         )
 
-    def _encode(self, clip: CaptionInput) -> Any:
+    def _encode(self, frames_THWC: np.ndarray, text: str) -> Any:
         from PIL import Image
 
-        frames_THWC = clip.sample(self.options.n_frames)
         content: list[dict[str, Any]] = [{"type": "image", "image": Image.fromarray(frame)} for frame in frames_THWC]
-        content.append({"type": "text", "text": self.question(clip)})
+        content.append({"type": "text", "text": text})
         return self._processor.apply_chat_template(
             [{"role": "user", "content": content}], add_generation_prompt=True, tokenize=True, return_dict=True,
             processor_kwargs={"return_tensors": "pt"},

@@ -1,4 +1,4 @@
-from mvideo_core.base.records import CaptionRow
+from mvideo_core.base.records import CaptionRow, ObjectPhrase
 from mvideo_core.perception.captioning.review import CaptionReview
 
 
@@ -43,3 +43,15 @@ def test_too_many_clips_without_a_caption():
 def test_two_models_in_one_dataset():
     (said,) = warnings([ok(0, "A dog runs."), ok(1, "A cat sits."), ok(2, "A cow eats.", model="vlm-2")])
     assert said.startswith("captions of 2 models are mixed (vlm x2, vlm-2 x1)")
+
+
+def test_too_many_objects_without_a_phrase():
+    def row(n, reason):
+        phrases = [ObjectPhrase(object_id=m, label="dog", phrase="a dog", reason="") for m in range(9)]
+        return ok(n, f"Dog {n} runs.").model_copy(
+            update={"phrases": [*phrases, ObjectPhrase(object_id=9, label="dog", reason=reason)]}
+        )
+
+    assert warnings([row(1, "number_missing"), row(2, "")]) == []  # 1 of 20 is not more than a twentieth
+    (said,) = warnings([row(1, "number_missing"), row(2, "other_class")])
+    assert said.startswith("2 of 20 objects have no phrase (number_missing x1, other_class x1; warn_refused_frac 0.05)")

@@ -9,6 +9,7 @@ from mvideo_core.perception.captioning import (
     caption_rows,
     load_captioner,
 )
+from mvideo_core.perception.captioning.phrases import GRAMMAR
 from mvideo_core.perception.captioning.rows import content_of
 
 
@@ -98,3 +99,5 @@ def test_the_key_holds_what_decides_the_text_and_nothing_else():
         assert content(**{name: value}) != base, name
     assert set(how) | set(what) == set(CAPTIONERS.get("openai_compatible").Options.model_fields)
     assert content_of(CaptionOptions(warn_equal_frac=0.5, warn_refused_frac=0.5)) == content_of(CaptionOptions())
+    assert "phrases" not in content_of(CaptionOptions())  # keys of earlier versions stay valid
+    assert content_of(CaptionOptions(phrases=True)) == content_of(CaptionOptions()) | {"phrases": GRAMMAR}

@@ -2,6 +2,8 @@ import numpy as np
 import pytest
 
 from mvideo_core.base.errors import ConfigError, MediaError, ModelError
+from mvideo_core.masks.codec import encode
+from mvideo_core.masks.measure import areas
 from mvideo_core.perception.captioning import CAPTIONERS, Answer, CaptionInput, in_order
 from mvideo_core.perception.captioning.transformers_vlm import TransformersVLMCaptioner, TransformersVLMOptions
 
@@ -40,6 +42,26 @@ def test_a_clip_without_frames_fails_alone(captioner):
     assert isinstance(texts[0], MediaError)
     assert "bad: this captioner needs frames" in str(texts[0])
     assert isinstance(texts[1], Answer)
+
+
+def test_a_random_model_is_asked_twice_about_marked_frames_and_binds_no_phrase(captioner, monkeypatch):
+    masks = np.zeros((2, 2, 64, 96), bool)
+    masks[:, 0, 10:50, 5:45], masks[:, 1, 10:50, 50:90] = True, True
+    code = encode(masks)
+    labels, frames = ("dog", "ball"), np.full((2, 64, 96, 3), 90, np.uint8)
+    objects = CaptionInput(
+        "a", 96, 64, 8.0, frames, labels, areas_NT=areas(code).T, object_ids=(0, 3), masks=code
+    )  # fmt: skip
+    asked, encode_as_is = [], captioner._encode
+    monkeypatch.setattr(captioner, "_encode", lambda *given: asked.append(given) or encode_as_is(*given))
+    ((n, answer, phrases),) = captioner.caption_objects([objects])
+    assert (n, answer) == (0, in_order(captioner, [objects])[0])
+    assert [(one.object_id, one.label, one.phrase, one.reason) for one in phrases] == [
+        (0, "dog", "", "no_json"), (3, "ball", "", "no_json"),
+    ]  # fmt: skip
+    texts = [text for _, text in asked[:3]]
+    assert ["1 (dog), 2 (ball)" in text for text in texts] == [False, True, True]
+    assert [bool((given != 90).any()) for given, _ in asked[:3]] == [False, True, True]
 
 
 def test_missing_weights_name_the_file_and_the_source(tmp_path, monkeypatch):

@@ -1,7 +1,10 @@
 """mvideo dataset ... : the finished dataset, and the optional downloader."""
 
 import json
+import time
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import typer
 
@@ -14,10 +17,14 @@ from mvideo_core.curation.ingest.download import DownloadOptions, download
 from mvideo_core.curation.ingest.sources import SourceOptions, list_sources
 from mvideo_core.shards.card import DatasetInfo
 from mvideo_core.shards.dataset import MaskVideoDataset, read_info
+from mvideo_core.shards.export import export_dataset
+from mvideo_core.shards.exports import EXPORTS
 from mvideo_core.shards.files import DatasetFiles
 from mvideo_core.shards.verify import verify_dataset
 
-dataset_app = typer.Typer(no_args_is_help=True, help="A finished dataset: summary, verification, one sample.")
+dataset_app = typer.Typer(
+    no_args_is_help=True, help="A finished dataset: summary, verification, one sample, other formats."
+)
 
 
 def add_to(app: typer.Typer) -> None:
@@ -76,6 +83,39 @@ def extract(
     video, poster = folder / f"{key}.overlay.mp4", folder / f"{key}.overlay.png"
     write_overlay(sample.frames(), sample.masks(), labels, meta["fps"], video, poster)
     typer.echo(f"{sample.text}\n{video}")
+
+
+@dataset_app.command()
+def export(
+    root: str = typer.Argument(help="Dataset folder or fsspec URL."),
+    out: str = typer.Argument(help="Folder for the export, empty or with the same export.", callback=local_only),
+    to: str = typer.Option(..., "--to", help=f"Format: {', '.join(EXPORTS.names())}."),
+    split: str = typer.Option("train", "--split", help="Split to export: train, test, or all."),
+) -> None:
+    """Write a split in another format; rerun to resume. Objects that the quality gate dropped are not exported."""
+    facts = export_dataset(root, Path(out), to, split, _print_progress())
+    typer.echo(f"{EXPORTS.get(to).title}\n{out}: {'already there: ' if facts.get('reused') else ''}{_counts(facts)}")
+    for loss in facts["losses"]:
+        px = f" ({facts['hidden_px']} px)" if loss.startswith("overlaps") else ""
+        typer.echo(f"not kept: {loss}{px}")
+
+
+def _counts(facts: dict[str, Any]) -> str:
+    counts = f"{facts['samples']} samples, {facts['n_frames']} frames, {facts['n_objects']} objects"
+    return f"{counts}, {facts['files']} files, {facts['bytes'] / 1e6:.1f} MB"
+
+
+def _print_progress(every_s: float = 10.0) -> Callable[[int, int], None]:
+    """Prints a line on standard error from time to time."""
+    printed_at = time.monotonic()
+
+    def show(done: int, total: int) -> None:
+        nonlocal printed_at
+        if time.monotonic() - printed_at >= every_s:
+            printed_at = time.monotonic()
+            typer.echo(f"[{done}/{total}] samples", err=True)
+
+    return show
 
 
 def download_(

@@ -83,6 +83,16 @@ def write(place: Path, sequence: MaskSequence, fps: float, labels: Sequence[str]
                 npy.write_array(stream, np.asarray(value), allow_pickle=False)
 
 
+def write_label_maps(place: Path, maps: Sequence[np.ndarray]) -> None:
+    """Write label maps, T of (H, W) uint8, as the compressed array `arr_0` (T, H, W) that `np.load` reads."""
+    with zipfile.ZipFile(place, "w") as archive, archive.open(_entry("arr_0.npy"), "w", force_zip64=True) as stream:
+        npy.write_array_header_1_0(
+            stream, {"descr": "|u1", "fortran_order": False, "shape": (len(maps), *maps[0].shape)}
+        )
+        for frame in maps:
+            stream.write(frame.tobytes())
+
+
 def _entry(name: str) -> zipfile.ZipInfo:
     """A zip member without a timestamp: same masks, same bytes."""
     info = zipfile.ZipInfo(name)

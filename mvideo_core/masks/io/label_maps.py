@@ -15,14 +15,19 @@ from mvideo_core.masks.measure import area
 log = logging.getLogger(__name__)
 
 
-def label_maps(sequence: MaskSequence) -> Iterator[np.ndarray]:
-    """A (H, W) uint8 map per frame: white for a single object, else numbers; where they overlap, the later one wins."""
+def label_maps(sequence: MaskSequence, *, white: bool = True) -> Iterator[np.ndarray]:
+    """A (H, W) uint8 map per frame: object n has the number n + 1; where objects overlap, the later one wins.
+
+    Args:
+        white: a single object is 255 instead of 1.
+    """
+    alone = 255 if white and sequence.n_objects == 1 else 0
     for frame in range(sequence.n_frames):
         pixels = np.zeros(sequence.height * sequence.width, np.uint8)
         for number in range(sequence.n_objects):
             mask = np.zeros(len(pixels), np.bool_)
             fill_runs(mask, sequence.mask_edges(frame, number))
-            pixels[mask] = 255 if sequence.n_objects == 1 else number + 1
+            pixels[mask] = alone or number + 1
         yield pixels.reshape(sequence.height, sequence.width)
 
 

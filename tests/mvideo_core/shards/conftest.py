@@ -28,10 +28,14 @@ T, H, W = 9, 32, 48
 
 
 class Drawn:
-    """Triplets of a few videos with two clips each, their files in one folder."""
+    """Triplets of a few videos with two clips each, their files in one folder.
 
-    def __init__(self, folder, n_videos):
+    `keeps_both` says by the tint of a clip whether its second object is kept; if so, it is gone in the last frame.
+    """
+
+    def __init__(self, folder, n_videos, keeps_both=lambda tint: False):
         self.folder = folder
+        self.keeps_both = keeps_both
         self.samples = {}
         for video in range(n_videos):
             for clip in range(2):
@@ -44,7 +48,7 @@ class Drawn:
         for t in range(T):
             frames[t, 8:16, 4 + 4 * t : 12 + 4 * t] = (250, 40, 40)
             masks_TNHW[t, 0, 8:16, 4 + 4 * t : 12 + 4 * t] = True
-            masks_TNHW[t, 1, 12:20, 0:16] = True
+            masks_TNHW[t, 1, 12:20, 0:16] = t < T - 1 or not self.keeps_both(tint)
         write_mp4(frames, self.folder / f"{key}.mp4", 8)
         (self.folder / f"{key}.masks").write_bytes(encode(masks_TNHW).to_bytes())
         source = {"source_sha256": f"{tint // 10:064d}", "source_url": f"https://video.example/{video_id}"}
@@ -53,7 +57,7 @@ class Drawn:
             end_s=tint % 10 + 1.125, clip=self.blob(f"{key}.mp4"), licence="CC-BY-4.0", **source,
         )  # fmt: skip
         why = {"drop_reason": "rarely_visible", "drop_value": 0.1, "drop_threshold": 0.3} if tint % 30 else {}
-        names = [("dog", True), ("clock" if tint % 20 else "tiger", False)]
+        names = [("dog", True), ("clock" if tint % 20 else "tiger", self.keeps_both(tint))]
         stats = [
             ObjectStats(
                 object_id=n, label=label, detection_score=0.9, mask_score=0.9, visible_frac=1.0, mean_area_frac=0.1,

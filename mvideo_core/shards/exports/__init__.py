@@ -1,0 +1,93 @@
+"""Formats that a dataset can be exported to, one file each.
+
+A format is a class registered in `EXPORTS` that extends `ExportFormat`. Only objects that the quality gate kept are
+exported, in the order of their ids.
+"""
+
+import io
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, ClassVar, NamedTuple
+
+import numpy as np
+
+from mvideo_core.base.errors import MediaError
+from mvideo_core.base.registry import Registry
+from mvideo_core.masks import MaskSequence
+
+Entry = dict[str, Any]
+"""What the list files say about one sample; JSON."""
+
+
+class Clip(NamedTuple):
+    """One sample to export.
+
+    Attributes:
+        key, split, text: as in the dataset; text is the caption.
+        fps: frames per second.
+        mp4: content of the clip's file.
+        masks: T frames of the kept objects.
+        object_ids, labels: of these objects.
+    """
+
+    key: str
+    split: str
+    text: str
+    fps: float
+    mp4: bytes
+    masks: MaskSequence
+    object_ids: tuple[int, ...]
+    labels: tuple[str, ...]
+
+    def frames(self) -> np.ndarray:
+        """The clip, (T, H, W, 3) uint8 RGB.
+
+        Raises:
+            MediaError: it does not decode, or its size or number of frames differs from the masks'.
+        """
+        from mvideo_core.media.decode import read_clip
+
+        frames = read_clip(io.BytesIO(self.mp4))
+        expected = (self.masks.n_frames, self.masks.height, self.masks.width)
+        if frames.shape[:3] != expected:
+            raise MediaError(f"frames of {frames.shape[:3]}, but masks of {expected} (frames, height, width)")
+        return frames
+
+
+class Entries(NamedTuple):
+    """Entries of all samples, read from the disk each time.
+
+    Attributes:
+        splits: exported splits.
+        of: entries of a split, in the order of the index.
+    """
+
+    splits: tuple[str, ...]
+    of: Callable[[str], Iterator[Entry]]
+
+
+class ExportFormat(ABC):
+    """Writes samples for one kind of reader.
+
+    Attributes:
+        title: what reads it, in a line.
+        losses: what of a sample does not survive.
+    """
+
+    title: ClassVar[str]
+    losses: ClassVar[tuple[str, ...]]
+
+    @abstractmethod
+    def write_sample(self, out: Path, clip: Clip) -> Entry:
+        """Write one sample's own files below `out` and return its entry. The same clip gives the same bytes.
+
+        An entry may hold `hidden_px`, pixels of objects that lie under a later object and are not kept.
+        """
+
+    @abstractmethod
+    def finish(self, out: Path, entries: Entries) -> None:
+        """Write the files that list all samples; nothing that grows with their number is held in memory."""
+
+
+EXPORTS: Registry[type[ExportFormat]] = Registry("export format", "mvideo_core.shards.exports")

@@ -1,0 +1,49 @@
+"""A Hugging Face video folder: metadata per split, and a card that tells the hub where they are."""
+
+from pathlib import Path
+
+from mvideo_core.base.disk import write_whole
+from mvideo_core.shards.exports import EXPORTS, Clip, Entries, Entry, ExportFormat
+from mvideo_core.shards.exports._files import OVERLAPS, number_maps, write_clip, write_json_lines
+
+
+@EXPORTS.register("huggingface")
+class HuggingFace(ExportFormat):
+    """SPLIT/videos/KEY.mp4, SPLIT/masks/KEY.mp4 (lossless gray label maps), SPLIT/metadata.jsonl, README.md.
+
+    Columns: `video`, `masks` (a video, too), `key`, `text`, `fps`, `labels`. Value n of a mask is label n, from 1.
+    """
+
+    title = "Hugging Face datasets (videofolder) and the hub"
+    losses = (OVERLAPS,)
+
+    def write_sample(self, out: Path, clip: Clip) -> Entry:
+        """Both videos."""
+        from mvideo_core.media.encode import write_gray_mp4
+
+        maps, hidden_px = number_maps(clip)
+        video, masks = write_clip(out, clip), f"masks/{clip.key}.mp4"
+        write_gray_mp4(maps, out / clip.split / masks, clip.fps)
+        columns = {"text": clip.text, "fps": clip.fps, "labels": list(clip.labels)}
+        row = {"file_name": video, "masks_file_name": masks, **columns}
+        return {"row": row, "hidden_px": hidden_px}
+
+    def finish(self, out: Path, entries: Entries) -> None:
+        """metadata.jsonl of each split, and the card."""
+        lines = ["---", "configs:", "- config_name: default", "  data_files:"]
+        for split in entries.splits:
+            rows = ({"key": entry["key"], **entry["row"]} for entry in entries.of(split))
+            write_json_lines(out / split / "metadata.jsonl", rows)
+            lines += [f"  - split: {split}", f"    path: {split}/**"]
+        lines += ["tags:", "- video", "- segmentation", "---", "", "# Videos with masks and captions", ""]
+        lines += [
+            "Each row has a clip (`video`), its masks as a lossless gray video (`masks`: 0 is background, n is the"
+        ]
+        lines += ["object of label n, counted from 1), its caption (`text`), frame rate (`fps`) and `labels`.", ""]
+        lines += [
+            "```python",
+            "from datasets import load_dataset",
+            'samples = load_dataset("PATH OR REPOSITORY")',
+            "```",
+        ]
+        write_whole(out / "README.md", "\n".join(lines) + "\n")

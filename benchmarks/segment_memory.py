@@ -50,14 +50,14 @@ def measure(lengths: Sequence[int] = LENGTHS, hiera: bool = True) -> dict[str, A
         folders = {length: root / str(length) for length in lengths}
         _draw_frames(root, folders)
         jobs = [(engine, "mini", length) for length in sorted(lengths, reverse=True) for engine in ("ours", "stock")]
-        jobs += [(mode, "mini", n) for mode in SEARCHES for n in sorted({lengths[0], lengths[-1]}, reverse=True)]
+        jobs += [(mode, "drawn", n) for mode in SEARCHES for n in sorted({lengths[0], lengths[-1]}, reverse=True)]
         jobs += [("ours", "hiera_t", lengths[0])] if hiera else []
         with ThreadPoolExecutor(2) as pool:  # parallel runs do not affect memory and CPU seconds
             results = dict(zip(jobs, pool.map(lambda job: _child(job[0], job[1], job[2], root), jobs), strict=True))
         agreement = _mean_iou(*(root / f"{engine}-mini-{lengths[0]}.bits" for engine in ("ours", "stock")))
     runs = {e: {n: results[e, "mini", n] for n in lengths} for e in ("ours", "stock")}
     ends = (lengths[0], lengths[-1])
-    searches = {mode: _search_figures([results[mode, "mini", n] for n in ends]) for mode in SEARCHES}
+    searches = {mode: _search_figures([results[mode, "drawn", n] for n in ends]) for mode in SEARCHES}
     growth = {e: run[lengths[-1]]["peak_mb"] - run[lengths[0]]["peak_mb"] for e, run in runs.items()}
     return {
         "frames": list(lengths),

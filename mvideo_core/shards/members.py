@@ -76,7 +76,9 @@ def plan_sample(
         caption=caption.text,
         labels=[one.label for one in masks.objects if one.kept],
         n_frames=clip.n_frames,
-        meta_json=canonical_json(_meta(clip, masks, caption, video, boxes) | _tracks(masks, object_ids or ())),
+        meta_json=canonical_json(
+            _meta(clip, masks, caption, video, boxes) | _tracks(masks, object_ids or ()) | _trust(masks)
+        ),
     )
 
 
@@ -160,6 +162,11 @@ def _tracks(masks: MaskRow, object_ids: Sequence[int]) -> dict[str, object]:
         spans = {name: " ".join(f"{start}-{end}" for start, end in getattr(one, name)) for name in ("hidden", "gone")}
         tracks.append(one.model_dump(mode="json") | spans | {"shot_object": number})
     return {"tracks": tracks}
+
+
+def _trust(masks: MaskRow) -> dict[str, object]:
+    """Predicted IoU of each object's masks with the truth, if it is known."""
+    return {"trust": [one.model_dump(mode="json") for one in masks.trust]} if masks.trust else {}
 
 
 def _meta(

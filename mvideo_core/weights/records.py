@@ -11,7 +11,7 @@ from mvideo_core.base.records import Record
 PACKAGE = Path(__file__).parent
 FETCHED = "fetched.json"
 """The record that a fetch leaves in the folder; not one of the model's files."""
-Kind = Literal["detector", "segmenter", "captioner", "generator", "adapter", "metric"]
+Kind = Literal["detector", "segmenter", "captioner", "generator", "adapter", "metric", "trust"]
 
 
 class Needs(NamedTuple):

@@ -1,10 +1,12 @@
 """Stage segment: a clip and its boxes -> the mask sequence of every object (paper, section 4.1), and the gate."""
 
+import io
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
+from mvideo_core.base.digests import file_sha256
 from mvideo_core.base.errors import MediaError
 from mvideo_core.base.records import ClipRow, DetectionRow, MaskRow, Row, TrackStats
 from mvideo_core.base.stopping import heeding
@@ -19,6 +21,8 @@ from mvideo_core.perception.segmentation.base import reporting, with_phrases
 from mvideo_core.perception.segmentation.corrections import Objects, correct, judge
 from mvideo_core.perception.segmentation.discovery import Discovery, Found, absences, discover
 from mvideo_core.perception.segmentation.gate import SegmentOptions, object_stats
+from mvideo_core.perception.segmentation.trust import TrustModel, find_model, model_path, trust_stats
+from mvideo_core.perception.segmentation.trust_features import measure_clip
 from mvideo_core.perception.segmentation.two_way import Spool
 from mvideo_core.store.decisions import Placed, masks_id
 
@@ -29,6 +33,7 @@ class SegmentWorker(Worker):
     def __init__(self, options: SegmentOptions, context: StageContext):
         self.options, self.context = options, context
         self.segmenter = load_plugin(SEGMENTERS, options.segmenter, options.segmenter_options)
+        self.trust_model = _trust_model(options) if options.trust.model else None
 
     def work(self, items: Sequence[Item]) -> list[list[Row]]:
         """One MaskRow per clip; filtered ("no_object_passed") if the gate keeps no object."""
@@ -36,17 +41,20 @@ class SegmentWorker(Worker):
 
     def _segment(self, item: Item) -> MaskRow:
         clip, boxes = clip_of(item), item.row(DetectionRow)
+        assert clip.clip is not None
         decided = self._decisions(item, boxes)
         model = {"model": self.segmenter.model_name, "weights_sha256": self.segmenter.weights_sha256}
         if any((one.decision.object, one.decision.action) == (None, "reject") for one in decided):
             size = {"n_frames": clip.n_frames, "width": clip.width, "height": clip.height}
             return MaskRow.filter_row(clip.key, clip.key, "rejected", 1.0, 0.0, **size, **model)
         tracks: list[TrackStats] = []
+        known: dict[str, Any] = {}
         if boxes.searched:
             found = self._discover(clip, boxes)
             sequence, scores_TN = found.sequence, found.scores_TN
             labels, box_scores = [one.label for one in found.objects], [one.score for one in found.objects]
             tracks = [_track_stats(sequence, n, one) for n, one in enumerate(found.objects)]
+            known = found.known()
         else:
             sequence, scores_TN = self._propagate(clip, boxes)
             labels, box_scores = boxes.labels, boxes.scores
@@ -56,7 +64,15 @@ class SegmentWorker(Worker):
             made = self._correct(clip, Objects(sequence, scores_TN, list(labels), list(box_scores), {}), decided)
             sequence, scores_TN, labels, box_scores = made.sequence, made.scores_TN, made.labels, made.box_scores
             tracks = _corrected_tracks(tracks, made) if boxes.searched else []
-        objects = object_stats(sequence, scores_TN, labels, box_scores, self.options.gate)
+            agreed = {n: one for n, one in known.get("agreement", {}).items() if n not in made.first_seen}
+            known |= {"starts": known.get("starts", {}) | made.first_seen, "agreement": agreed}
+        trust: dict[str, Any] = {}
+        if self.options.trust.on:
+            frames = read_frames(self.context.local(clip.clip))
+            trust = self._trust(item, measure_clip(sequence, scores_TN, frames, box_scores, boxes.searched, **known))
+        objects = object_stats(
+            sequence, scores_TN, labels, box_scores, self.options.gate, trust.get("trust", ())
+        )  # fmt: skip
         objects = judge(objects, decided)
         blob = self.context.commit_bytes(sequence.to_bytes(), f"{clip.key}.masks", item.content_key)
         row = MaskRow(
@@ -69,6 +85,7 @@ class SegmentWorker(Worker):
             height=clip.height,
             tracks=tracks,
             **model,
+            **trust,
         )
         if any(one.kept for one in objects):
             return row
@@ -88,6 +105,18 @@ class SegmentWorker(Worker):
             found, decided, segmenter, lambda: read_frames(path),
             lambda: Spool(clip.height, clip.width, self.context.scratch), clip.key,
         )  # fmt: skip
+
+    def _trust(self, item: Item, features: np.ndarray) -> dict[str, Any]:
+        """The row's fields about trust, from features (T, N, F)."""
+        fields: dict[str, Any] = {}
+        if self.trust_model is not None:
+            fields["trust"] = trust_stats(self.trust_model.predict(features), self.trust_model.bounds)
+        if self.options.trust.features:
+            content = io.BytesIO()
+            np.save(content, features)
+            name = f"{item.key}.features.npy"
+            fields["features"] = self.context.commit_bytes(content.getvalue(), name, item.content_key)
+        return fields
 
     def _propagate(self, clip: ClipRow, boxes: DetectionRow) -> tuple[MaskSequence, np.ndarray]:
         """Masks and scores of the boxes on the first frame."""
@@ -144,11 +173,17 @@ def _corrected_tracks(tracks: list[TrackStats], made: Objects) -> list[TrackStat
 
 
 def _externals(options: SegmentOptions) -> dict[str, str]:
-    return weights_digests(SEGMENTERS, options.segmenter, options.segmenter_options, "segmenter")
+    weights = weights_digests(SEGMENTERS, options.segmenter, options.segmenter_options, "segmenter")
+    if not options.trust.model:
+        return weights
+    _trust_model(options)
+    return weights | {"trust": file_sha256(model_path(options.trust.model))}
 
 
-def _content(options: SegmentOptions) -> Any:
-    return options.model_dump(mode="json", exclude={"warn_few_objects", "warn_many_objects"})
+def _trust_model(options: SegmentOptions) -> TrustModel:
+    """The predictor of trust. Raises ConfigError if it was fitted for another segmenter."""
+    weights = weights_digests(SEGMENTERS, options.segmenter, options.segmenter_options, "segmenter")
+    return find_model(options.trust.model, options.segmenter, weights)
 
 
 class ObjectsPerClip:
@@ -186,7 +221,7 @@ STAGE = Stage(
     resource="gpu",
     open=SegmentWorker,
     externals=_externals,
-    content=_content,
+    content=SegmentOptions.content,
     checks=(ObjectsPerClip,),
     reviewed=True,
 )

@@ -263,6 +263,7 @@ def _item(clip: ClipRow, masks: MaskRow, caption: CaptionRow | None, video: Vide
             detection_score=one.detection_score,
             visible_frac=one.visible_frac,
             phrase=phrases.get(one.object_id, ""),
+            trust=masks.trust[one.object_id] if masks.trust else None,
         )
         for one in masks.objects
         if one.kept

@@ -2,6 +2,7 @@
 
 from markupsafe import Markup, escape
 
+from mvideo_core.base.records import TrustStats
 from mvideo_core.base.svg import text
 from mvideo_core.pages.data_report.data import Histogram
 
@@ -34,6 +35,21 @@ def histogram_svg(histogram: Histogram) -> Markup:
     return Markup(  # noqa: S704  # every text in it is a number of ours or escaped
         f'<svg viewBox="0 0 {WIDTH} {HEIGHT}" role="img" aria-label="{label}">'
         f'<g class="bars">{"".join(bars)}</g><path d="M0 {TOP + room}H{WIDTH}"/>{lines}{marks}</svg>'
+    )
+
+
+def trust_svg(trust: TrustStats, label: str) -> Markup:
+    """Predicted IoU over the clip's frames, 0 at the bottom; gaps where there is no mask."""
+    step = WIDTH / max(1, len(trust.percent))
+    bars = "".join(
+        f'<rect x="{n * step:.1f}" y="{100 - value}" width="{step:.1f}" height="{max(1, value)}"/>'
+        for n, value in enumerate(trust.percent)
+        if value >= 0
+    )
+    said = escape(f"Trust of {label} over time: mean {trust.mean:.2f}, least {trust.least:.2f}")
+    return Markup(  # noqa: S704  # numbers, and escaped text
+        f'<svg viewBox="0 0 {WIDTH} 100" preserveAspectRatio="none" role="img" aria-label="{said}">'
+        f'<g class="bars">{bars}</g></svg>'
     )
 
 

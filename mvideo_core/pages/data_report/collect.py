@@ -84,6 +84,7 @@ def _bins() -> dict[str, Bins]:
         "area": Bins("Mean mask area, fraction of the frame", "", 0, 0.5, 20),
         "visible": Bins("Fraction of frames with the object visible", "", 0, 1, 20),
         "drift": Bins("Drift: 1 - IoU of consecutive masks", "", 0, 1, 20),
+        "trust": Bins("Mean trust of an object: predicted IoU with the truth", "", 0, 1, 20),
         "words": Bins("Words per caption", "words", 0, 200, 20),
     }
 
@@ -132,6 +133,8 @@ class ReportCounter:
                 if (measured := chart.value(row)) is not None:
                     bins.add(measured.value)
                     bins.limits.update(measured.limits)
+            if isinstance(row, MaskRow):
+                self._add_trust(row)
             if row.status == "ok":
                 counts.kept += weight
                 self._measure(row)
@@ -217,6 +220,13 @@ class ReportCounter:
             self._gallery.add(row.key, {one.label for one in kept})
         elif isinstance(row, CaptionRow):
             self._bins["words"].add(row.n_words)
+
+    def _add_trust(self, row: MaskRow) -> None:
+        """Trust of all objects, dropped ones included, and the gate's limit."""
+        for trust, one in zip(row.trust, row.objects, strict=True) if row.trust else ():
+            self._bins["trust"].add(trust.mean)
+            if one.drop_reason == "low_trust" and one.drop_threshold is not None:
+                self._bins["trust"].limits.add(one.drop_threshold)
 
     def _example(self, stage: str, row: Row) -> None:
         example = DropExample(

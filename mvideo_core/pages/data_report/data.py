@@ -6,7 +6,7 @@ from pydantic import Field
 
 from mvideo_core.base.errors import StoreError
 from mvideo_core.base.options import Options
-from mvideo_core.base.records import Record
+from mvideo_core.base.records import Record, TrustStats
 
 
 class ReportOptions(Options):
@@ -110,13 +110,20 @@ class ListedEntry(Record):
 
 
 class GalleryObject(Record):
-    """One object of a gallery item; `color` is its overlay color, "#rrggbb"; `phrase` may be empty."""
+    """One object of a gallery item.
+
+    Attributes:
+        color: of its overlay, "#rrggbb".
+        phrase: "" if there is none.
+        trust: None if it is not predicted.
+    """
 
     label: str
     color: str
     detection_score: float
     visible_frac: float
     phrase: str = ""
+    trust: TrustStats | None = None
 
 
 class GalleryItem(Record):

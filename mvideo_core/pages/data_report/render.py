@@ -6,7 +6,7 @@ from pathlib import Path
 from urllib.parse import quote, unquote, urlsplit
 
 from mvideo_core.base.disk import write_whole
-from mvideo_core.pages.data_report.charts import histogram_svg, number, summary
+from mvideo_core.pages.data_report.charts import histogram_svg, number, summary, trust_svg
 from mvideo_core.pages.data_report.data import FunnelStep, ReportData, check_funnel
 from mvideo_core.pages.kit import page_html
 
@@ -39,7 +39,7 @@ def page_text(data: ReportData) -> str:
         data.title,
         scripts=["page.js"],
         number=number, duration=duration, local_url=local_url, web_url=web_url, svg=histogram_svg, summary=summary,
-        percent=percent,
+        percent=percent, trust_svg=trust_svg,
         data=data,
         bars=[funnel_bar(step) for step in data.funnel],
         labels=sorted(data.labels.items(), key=lambda item: (-item[1], item[0]))[:SHOWN_LABELS],

@@ -10,7 +10,7 @@ Letters: D boxes of a frame, P masklets, T frames.
 
 import logging
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import islice
 from typing import Any, NamedTuple
 
@@ -72,10 +72,12 @@ class Found:
     Attributes:
         masklet: its masks.
         sights: where the detector saw it, in any order.
+        agreement: IoU of the masks that met where masklets tracked from different frames were joined, by frame.
     """
 
     masklet: Masklet
     sights: list[Sight]
+    agreement: dict[int, float] = field(default_factory=dict)
 
     @property
     def seen_on(self) -> set[int]:
@@ -115,6 +117,14 @@ class Discovery(NamedTuple):
     sequence: MaskSequence
     scores_TN: np.ndarray
     objects: list[Found]
+
+    def known(self) -> dict[str, dict[int, Any]]:
+        """What discovery knows of each object, for `trust_features.measure_clip`."""
+        return {
+            "starts": {n: one.masklet.start for n, one in enumerate(self.objects)},
+            "seen_on": {n: one.seen_on for n, one in enumerate(self.objects)},
+            "agreement": {n: one.agreement for n, one in enumerate(self.objects)},
+        }
 
 
 def discover(
@@ -310,6 +320,8 @@ def _absorb(old: Found, new: Found, n_frames: int) -> None:
     for t in range(n_frames):
         if t not in theirs.edges:
             continue
+        if t in ours.edges:
+            old.agreement[t] = min(old.agreement.get(t, 1.0), iou(ours.at(t), theirs.at(t)))
         worth = [
             (t in held.edges, _alike(colors, held.notes.get(t)) >= SAME_COLORS, held.scores.get(t, 0.0))
             for held in (ours, theirs)

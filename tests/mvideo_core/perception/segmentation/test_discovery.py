@@ -67,6 +67,7 @@ def test_an_object_lost_and_found_again_is_one():
     [one] = join([old, new], 10)
     assert spans(one) == [0, 1, 2, 3, 8, 9]
     assert one.masklet.start == 0
+    assert one.agreement == {2: 1.0, 3: 1.0}
 
 
 def test_of_two_masks_of_one_object_the_one_in_its_colors_counts():
@@ -79,6 +80,7 @@ def test_of_two_masks_of_one_object_the_one_in_its_colors_counts():
     assert spans(one) == list(range(20))
     wrong = [t for t in range(20) if not np.array_equal(one.masklet.at(t), edges_of(block(t)))]
     assert wrong == [10, 11, 12, 13, 14, 18]
+    assert one.agreement == dict.fromkeys((7, 8, 9), 1.0) | dict.fromkeys((15, 16, 17, 19), 0.0)
     assert one.seen_on == {0, 16}
 
 

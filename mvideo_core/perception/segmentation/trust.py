@@ -1,0 +1,187 @@
+"""Trust: the IoU with the truth that is predicted for every mask, and the limits that keep the wrong ones out.
+
+The predictor is a sum of small decision trees over `trust_features`, fitted to clips with known masks
+(`mvideo_core.miniworld.training.trust`). It belongs to one segmenter's weights: the scores of another mean something
+else, so it is refused there. A mask with at least `bounds.frames` is right in all but `1 - bounds.share` of the cases
+("right": IoU of at least `bounds.iou`), on average over clips like those it was calibrated on.
+"""
+
+import functools
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+from pydantic import Field, ValidationError
+
+from mvideo_core.base.errors import ConfigError
+from mvideo_core.base.options import Options
+from mvideo_core.base.records import Record, TrustStats
+from mvideo_core.perception.segmentation.trust_features import FEATURES
+
+FIT = "python -m mvideo_core.miniworld.training.trust"
+FILE = "trust.json"
+NO_MASK = -1
+
+
+class TrustOptions(Options):
+    """How far each mask can be trusted."""
+
+    model: str = Field(
+        default="",
+        description='predicts the IoU of every mask with the truth: "" = off, "mini" (for the shipped segmenter only), '
+        "or the JSON file of your own fit",
+    )
+    features: bool = Field(default=False, description="store what a fit of your own needs, a file per clip")
+
+    @property
+    def on(self) -> bool:
+        """Whether clips are measured."""
+        return bool(self.model) or self.features
+
+
+class Bounds(Record):
+    """Limits found on calibration clips.
+
+    Attributes:
+        iou: from which a mask is right.
+        share: of the kept masks that are right, at least.
+        frames: keep masks with this trust or more. 1.01 = no limit is high enough.
+        masklets: keep objects whose mean trust is this or more, with all their masks.
+        clips: number of calibration clips.
+    """
+
+    iou: float
+    share: float
+    frames: float
+    masklets: float
+    clips: int
+
+
+class TrustModel(Record):
+    """A fitted predictor; L trees of depth D.
+
+    Attributes:
+        segmenter, weights: for which segmenter and SHA-256 of weight files it was fitted.
+        data: what it was fitted and calibrated on, in words.
+        features: names of the columns.
+        columns: (L, 2^D - 1) feature of each inner node, level by level; a value above `limits` goes right.
+        limits: same shape; NaN counts as lower than any.
+        values: (L, 2^D) log-odds that the leaves add.
+        slope, offset: of the final calibration, logit = slope * sum + offset.
+    """
+
+    version: Literal[1] = 1
+    segmenter: str
+    weights: dict[str, str]
+    data: str
+    features: list[str]
+    columns: list[list[int]]
+    limits: list[list[float]]
+    values: list[list[float]]
+    slope: float = 1.0
+    offset: float = 0.0
+    bounds: Bounds
+
+    def predict(self, features: np.ndarray) -> np.ndarray:
+        """Predicted IoU, float64 (...), of features (..., F); NaN where there is no mask.
+
+        Raises:
+            ConfigError: the predictor was fitted to other features.
+        """
+        if self.features != list(FEATURES):
+            raise ConfigError(f"trust: fitted to {len(self.features)} features of another version; fit it again: {FIT}")
+        flat = np.asarray(features, np.float32).reshape(-1, len(FEATURES))
+        known = ~np.isnan(flat[:, 0])
+        total = self.slope * self.sum_of_trees(flat[known]) + self.offset
+        out = np.full(len(flat), np.nan)
+        out[known] = 1 / (1 + np.exp(-total))
+        return out.reshape(features.shape[:-1])
+
+    def sum_of_trees(self, rows: np.ndarray) -> np.ndarray:
+        """Log-odds (M,) before the final calibration, of features (M, F)."""
+        rows = np.where(np.isnan(rows), -np.inf, rows)
+        total, every = np.zeros(len(rows)), np.arange(len(rows))
+        for columns, limits, values in zip(self.columns, self.limits, self.values, strict=True):
+            node = np.zeros(len(rows), np.int64)
+            column, limit = np.asarray(columns), np.asarray(limits, np.float32)
+            while node.size and node[0] < len(columns):
+                node = 2 * node + 1 + (rows[every, column[node]] > limit[node])
+            total += np.asarray(values)[node - len(columns)]
+        return total
+
+
+def find_model(name: str, segmenter: str, weights: Mapping[str, str]) -> TrustModel:
+    """The predictor, if it fits the segmenter.
+
+    Args:
+        name: "mini", a JSON file, or a folder with one.
+        segmenter, weights: registry name of the run's segmenter, and the SHA-256 of its weight files.
+
+    Raises:
+        ConfigError: no such predictor, not readable, or fitted for another segmenter.
+        ModelError: the shipped file is missing or damaged.
+    """
+    model = read_model(name)
+    if (model.segmenter, model.weights) != (segmenter, dict(weights)):
+        seen = _name(segmenter, weights)
+        raise ConfigError(
+            f"segment.trust.model {name}: fitted for {_name(model.segmenter, model.weights)}, but the run uses {seen}, "
+            f'whose scores mean something else; set segment.trust.model to "" or fit your own: {FIT}'
+        )
+    return model
+
+
+def read_model(name: str) -> TrustModel:
+    """The predictor; see `find_model`."""
+    path = model_path(name)
+    return _read(str(path), path.stat().st_mtime_ns)
+
+
+def model_path(name: str) -> Path:
+    """Its file.
+
+    Raises:
+        ConfigError: there is none.
+    """
+    from mvideo_core.weights import find
+
+    own = Path(name).expanduser()
+    path = own if own.is_file() else find(name, kind="trust") / FILE
+    if not path.is_file():
+        raise ConfigError(f'segment.trust.model {name}: no {FILE} there; use "mini" or the file of a fit: {FIT}')
+    return path
+
+
+@functools.lru_cache(maxsize=4)
+def _read(path: str, _mtime_ns: int) -> TrustModel:
+    try:
+        return TrustModel.model_validate(json.loads(Path(path).read_text(encoding="utf-8")))
+    except (ValueError, ValidationError) as error:
+        what = str(error).splitlines()[0]
+        raise ConfigError(f"segment.trust.model {path}: not a fit of trust ({what}); make one: {FIT}") from error
+
+
+def _name(segmenter: str, weights: Mapping[str, str]) -> str:
+    return f"{segmenter} ({', '.join(f'{file} {sha[:8]}' for file, sha in sorted(weights.items())) or 'no weights'})"
+
+
+def trust_stats(trust_TN: np.ndarray, bounds: Bounds) -> list[TrustStats]:
+    """A record per object.
+
+    Args:
+        trust_TN: predicted IoU (T, N); NaN where there is no mask.
+    """
+    return [_stats(n, trust_TN[:, n], bounds) for n in range(trust_TN.shape[1])]
+
+
+def _stats(n: int, trust_T: np.ndarray, bounds: Bounds) -> TrustStats:
+    known = trust_T[~np.isnan(trust_T)]
+    percent = np.where(np.isnan(trust_T), NO_MASK, np.floor(100 * np.nan_to_num(trust_T) + 1e-9)).astype(int)
+    if not len(known):
+        return TrustStats(object_id=n, mean=0.0, least=0.0, sure_frac=0.0, percent=percent.tolist())
+    return TrustStats(
+        object_id=n, mean=round(float(known.mean()), 4), least=round(float(known.min()), 4),
+        sure_frac=round(float((known >= bounds.frames).mean()), 4), percent=percent.tolist(),
+    )  # fmt: skip

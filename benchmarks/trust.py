@@ -81,15 +81,15 @@ def figures(clips: Sequence[Masks], model: TrustModel) -> dict[str, float]:
     ranks = {"trust": all_.trust, "score of the mask": all_.score, "mean score of the masklet (gate)": all_.mean_score}
     for name, score in ranks.items():
         found[f"AUROC, J < 0.5: {name}"] = auroc(score, wrong)
-    keeps = {
-        "every mask": np.ones(len(right), bool), "gate without trust": all_.kept,
-        f"trust of the mask >= {limit.frames:g}": all_.trust >= limit.frames,
-        f"mean trust of the masklet >= {limit.masklets:g}": all_.mean_trust >= limit.masklets,
-    }  # fmt: skip
+    keeps = {"every mask": np.ones(len(right), bool), "gate without trust": all_.kept}
+    if limit.frames <= 1:
+        keeps[f"trust of the mask >= {limit.frames:g}"] = all_.trust >= limit.frames
+    if limit.masklets <= 1:
+        keeps[f"mean trust of the masklet >= {limit.masklets:g}"] = all_.mean_trust >= limit.masklets
     for name, kept in keeps.items():
         found[f"{name}: share with J >= {limit.iou:g}"] = float(right[kept].mean()) if kept.any() else float("nan")
         found[f"{name}: kept"] = float(kept.mean())
-    found["mean |trust - J|"] = float(np.abs(all_.trust - all_.j).mean())
+    found["mean error of trust"] = float(np.abs(all_.trust - all_.j).mean())
     return found
 
 

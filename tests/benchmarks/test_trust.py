@@ -37,7 +37,7 @@ def test_figures_by_hand():
     assert found["trust of the mask >= 0.8: kept"] == 0.5
     assert found["trust of the mask >= 0.8: share with J >= 0.7"] == 0.5
     assert found["mean trust of the masklet >= 0.75: share with J >= 0.7"] == 0.5
-    assert found["mean |trust - J|"] == pytest.approx((0 + 0.1 + 0.65 + 0.45) / 4)
+    assert found["mean error of trust"] == pytest.approx((0 + 0.1 + 0.65 + 0.45) / 4)
     assert reliability(clips, 2) == [(0.35, 0.8, 1), pytest.approx((2.45 / 3, 1.7 / 3, 3))]
 
 

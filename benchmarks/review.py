@@ -27,7 +27,8 @@ from mvideo_core.base.records import ObjectStats
 from mvideo_core.curation.pipeline import load_profile
 from mvideo_core.engine.loaded_models import load_plugin
 from mvideo_core.masks import MaskSequence, MaskWriter
-from mvideo_core.masks.boundary import boundary_f, region_j
+from mvideo_core.masks.boundary import boundary_f
+from mvideo_core.masks.measure import pixel_iou
 from mvideo_core.media.decode import first_frame, read_frames
 from mvideo_core.media.encode import write_mp4
 from mvideo_core.miniworld.world import render_shot, sample_shot
@@ -142,7 +143,7 @@ def _prompt(true: np.ndarray, seen: np.ndarray, index: int) -> Placed:
 def j_and_f(seen: np.ndarray, true: np.ndarray) -> float:
     """Mean of J and F over the clip; (T, H, W) each."""
     pairs = list(zip(seen, true, strict=True))
-    return round(float(np.mean([(region_j(*pair) + boundary_f(*pair)) / 2 for pair in pairs])), 5)
+    return round(float(np.mean([(pixel_iou(*pair) + boundary_f(*pair)) / 2 for pair in pairs])), 5)
 
 
 def replay(clips: Sequence[Sums], choose: Callable[[list[int], list[set[int]]], int]) -> np.ndarray:

@@ -168,7 +168,7 @@ class OpenAICompatibleCaptioner:
         """Captions and phrases as answers arrive; the objects are numbered in the frames of a second request.
 
         Raises:
-            ServerAway, ConfigError, ModelError: as `caption`.
+            ServerUnavailable, ConfigError, ModelError: as `caption`.
         """
         yield from caption_and_phrases(self._ask, self._about, inputs, self.options.n_frames)
 

@@ -3,6 +3,9 @@
 import functools
 import io
 import json
+import signal
+import subprocess
+import sys
 import threading
 import urllib.error
 import urllib.request
@@ -139,6 +142,19 @@ def test_a_workspace_without_masks_and_a_taken_port_are_refused(server, workspac
         ReviewServer(empty)
     with pytest.raises(ConfigError, match=r"--port.*choose another"):
         ReviewServer(workspace, server.server_address[1])
+
+
+def test_the_command_prints_the_address_and_ends_with_ctrl_c(workspace):
+    command = [sys.executable, "-m", "mvideo_core.cli.main", "review", "-w", workspace.url]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        place, page = process.stdout.readline(), process.stdout.readline()
+        url = page.removeprefix("review: ").partition(" ")[0]
+        with urllib.request.build_opener(urllib.request.ProxyHandler({})).open(url, timeout=60) as answer:
+            assert b"<title>Review of ws</title>" in answer.read()
+        process.send_signal(signal.SIGINT)
+        rest = process.stdout.read()
+    assert place == f"decisions: {workspace.url}/{DECISIONS}\n"
+    assert (process.returncode, "decisions; `mvideo run` obeys them" in rest) == (0, True)
 
 
 @needs_chromium

@@ -20,6 +20,7 @@ from mvideo_core.base.disk import write_whole
 from mvideo_core.base.one_line import errors_in_one_line
 from mvideo_core.base.svg import chart, polyline, text, tick
 from mvideo_core.miniworld.training.trust_data import Clip, Collector, Labeled, read_clip
+from mvideo_core.miniworld.training.trust_trees import WRONG_IOU, auroc
 from mvideo_core.perception.segmentation.trust import TrustModel, read_model
 
 FIRST_SEED = 700_000
@@ -31,7 +32,6 @@ SETS = {
 """The first clip of each set; the others have the seeds after it."""
 EVERY = {"held-out": 1, "held-out, keyframes": 4, "shifted look": 1}
 """One clip for every how many of the first set."""
-WRONG_IOU = 0.5
 DRAWS = 1000
 COLORS = ("#3977c4", "#1f8a5b", "#c23b3b")
 
@@ -62,15 +62,6 @@ def masks_of(model: TrustModel, clip: Labeled) -> Masks:
     spread = lambda values: np.broadcast_to(values, trust.shape)[known]  # noqa: E731
     return Masks(trust[known], spread(means), clip.j[known], clip.features[..., 0][known], spread(clip.gate[:, 0]),
                  spread(clip.gate[:, 3] > 0))  # fmt: skip
-
-
-def auroc(score: np.ndarray, wrong: np.ndarray) -> float:
-    """Chance that a wrong mask has a lower score than a right one; ties count half."""
-    ordered, place = np.unique(score, return_inverse=True)
-    bad, good = (np.bincount(place, weights=chosen, minlength=len(ordered)) for chosen in (wrong, ~wrong))
-    above = good.sum() - np.cumsum(good)
-    pairs = bad.sum() * good.sum()
-    return float((bad * (above + good / 2)).sum() / pairs) if pairs else float("nan")
 
 
 def figures(clips: Sequence[Masks], model: TrustModel) -> dict[str, float]:

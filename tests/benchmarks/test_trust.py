@@ -3,7 +3,7 @@ import json
 import numpy as np
 import pytest
 
-from benchmarks.trust import SETS, Masks, auroc, figures, main, reliability
+from benchmarks.trust import SETS, Masks, figures, main, reliability
 from mvideo_core.miniworld.training.trust_data import Labeled
 from mvideo_core.perception.segmentation.trust_features import FEATURES
 from tests.mvideo_core.perception.segmentation.test_trust import model
@@ -12,13 +12,6 @@ from tests.mvideo_core.perception.segmentation.test_trust import model
 def masks(*rows: tuple[float, float, float, float, float, bool]) -> Masks:
     """Rows of trust, mean trust, J, score, mean score, kept."""
     return Masks(*(np.array(column) for column in zip(*rows, strict=True)))
-
-
-def test_auroc_by_hand():
-    wrong = np.array([True, True, False, False])
-    assert auroc(np.array([0.1, 0.4, 0.4, 0.8]), wrong) == 0.875  # three pairs in order, one tied
-    assert auroc(np.array([0.8, 0.8, 0.1, 0.1]), wrong) == 0.0
-    assert np.isnan(auroc(np.ones(4), np.zeros(4, bool)))
 
 
 def test_figures_by_hand():

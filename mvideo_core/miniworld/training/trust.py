@@ -27,11 +27,22 @@ from mvideo_core.base.errors import ConfigError
 from mvideo_core.base.one_line import errors_in_one_line
 from mvideo_core.engine.loaded_models import weights_digests
 from mvideo_core.miniworld.training.trust_data import Clip, Collector, Labeled, label_workspace, read_clip
-from mvideo_core.miniworld.training.trust_trees import NEVER, TreeOptions, Trees, find_limit, fit_scale, grow
+from mvideo_core.miniworld.training.trust_trees import (
+    NEVER,
+    WRONG_IOU,
+    TreeOptions,
+    Trees,
+    auroc,
+    find_limit,
+    fit_scale,
+    grow,
+)
 from mvideo_core.perception.segmentation import SEGMENTERS
 from mvideo_core.perception.segmentation.gate import SegmentOptions
 from mvideo_core.perception.segmentation.trust import FILE, Bounds, TrustModel
 from mvideo_core.perception.segmentation.trust_features import FEATURES
+
+log = logging.getLogger(__name__)
 
 RIGHT_IOU, SHARE = 0.7, 0.95
 FOLDS = 5
@@ -96,6 +107,11 @@ def fit(
         grown.append(trees)
     slope, offset = fit_scale(sums, masks.j)
     trust = 1 / (1 + np.exp(-(slope * sums + offset)))
+    wrong = masks.j < WRONG_IOU
+    log.info(
+        "clips that the trees have not seen: AUROC of J < %g %.3f (segmenter's score alone: %.3f), mean error %.3f",
+        WRONG_IOU, auroc(trust, wrong), auroc(masks.features[:, 0], wrong), np.abs(trust - masks.j).mean(),
+    )  # fmt: skip
     scale = {"slope": round(slope / len(grown), 6), "offset": round(offset, 6)}
     every = {name: [tree for trees in grown for tree in getattr(trees, name)] for name in Trees._fields}
     return model.model_copy(update=every | scale | {"bounds": find_bounds(masks, trust, len(clips))})

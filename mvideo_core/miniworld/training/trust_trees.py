@@ -18,6 +18,8 @@ UNREACHED = 3e38
 """Limit of a node that sends everything to the left."""
 NEVER = 1.01
 """A limit that nothing reaches."""
+WRONG_IOU = 0.5
+"""A mask with less is wrong; trust should rank it below the others."""
 
 
 class TreeOptions(NamedTuple):
@@ -147,6 +149,15 @@ def fit_scale(total: np.ndarray, target: np.ndarray) -> tuple[float, float]:
         if np.abs(step).max() < 1e-9:
             break
     return float(weights[0]), float(weights[1])
+
+
+def auroc(score: np.ndarray, wrong: np.ndarray) -> float:
+    """Chance that a wrong mask has a lower score than a right one; ties count half."""
+    ordered, place = np.unique(score, return_inverse=True)
+    bad, good = (np.bincount(place, weights=chosen, minlength=len(ordered)) for chosen in (wrong, ~wrong))
+    above = good.sum() - np.cumsum(good)
+    pairs = bad.sum() * good.sum()
+    return float((bad * (above + good / 2)).sum() / pairs) if pairs else float("nan")
 
 
 def find_limit(trust: Sequence[np.ndarray], right: Sequence[np.ndarray], share: float) -> float:

@@ -71,7 +71,11 @@ class SegmentOptions(Options):
 
     def content(self) -> dict[str, Any]:
         """What decides the output; options at their default are left out, so that keys from before them stay."""
-        unused = {"warn_few_objects": True, "warn_many_objects": True, "gate": self.gate.at_default("min_trust")}
+        unused: dict[str, Any] = {
+            "warn_few_objects": True,
+            "warn_many_objects": True,
+            "gate": self.gate.at_default("min_trust"),
+        }
         return self.model_dump(mode="json", exclude=unused | dict.fromkeys(self.at_default("trust"), True))
 
 

@@ -145,12 +145,18 @@ def model_path(name: str) -> Path:
     Raises:
         ConfigError: there is none.
     """
-    from mvideo_core.weights import find
+    from mvideo_core.weights import entry, find
 
     own = Path(name).expanduser()
-    path = own if own.is_file() else find(name, kind="trust") / FILE
+    path = own / FILE if own.is_dir() else own
     if not path.is_file():
-        raise ConfigError(f'segment.trust.model {name}: no {FILE} there; use "mini" or the file of a fit: {FIT}')
+        try:
+            known = entry(name, kind="trust").name
+        except ConfigError:
+            raise ConfigError(
+                f'segment.trust.model {name}: no such file; use "mini" or the file of your own fit: {FIT}'
+            ) from None
+        path = find(known, kind="trust") / FILE
     return path
 
 

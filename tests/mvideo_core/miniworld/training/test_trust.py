@@ -7,7 +7,7 @@ from mvideo_core.base.errors import ConfigError
 from mvideo_core.masks import encode
 from mvideo_core.miniworld.training.trust import fit, gather
 from mvideo_core.miniworld.training.trust_data import Labeled, true_j
-from mvideo_core.miniworld.training.trust_trees import NEVER, TreeOptions, find_limit, fit_scale, grow
+from mvideo_core.miniworld.training.trust_trees import NEVER, TreeOptions, auroc, find_limit, fit_scale, grow
 from mvideo_core.perception.segmentation.trust_features import FEATURES
 from tests.mvideo_core.perception.segmentation.test_trust import model
 
@@ -40,6 +40,13 @@ def test_scale_is_found():
     total = np.linspace(-3, 3, 601)
     slope, offset = fit_scale(total, logistic(0.6 * total - 0.4))
     assert (slope, offset) == (pytest.approx(0.6, abs=1e-6), pytest.approx(-0.4, abs=1e-6))
+
+
+def test_auroc_by_hand():
+    wrong = np.array([True, True, False, False])
+    assert auroc(np.array([0.1, 0.4, 0.4, 0.8]), wrong) == 0.875  # three pairs in order, one tied
+    assert auroc(np.array([0.8, 0.8, 0.1, 0.1]), wrong) == 0.0
+    assert np.isnan(auroc(np.ones(4), np.zeros(4, bool)))
 
 
 def draw(rng, n_clips):

@@ -86,6 +86,24 @@ def test_other_files_are_refused_in_one_line(tmp_path, content):
     assert "\n" not in str(refused.value)
 
 
+@pytest.mark.parametrize("name", ["other", "no/such.json", "~/no-such-folder", "."])
+def test_a_fit_that_is_not_there_is_refused_in_one_line(name, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(ConfigError, match='no such file; use "mini" or the file of your own fit') as refused:
+        find_model(name, "sam2", {})
+    assert "\n" not in str(refused.value)
+
+
+def test_the_shipped_fit_is_for_the_shipped_segmenter():
+    from mvideo_core.engine.loaded_models import weights_digests
+    from mvideo_core.perception.segmentation import SEGMENTERS
+
+    weights = weights_digests(SEGMENTERS, "sam2", {"weights": "mini"}, "segmenter")
+    shipped = find_model("mini", "sam2", weights)
+    good, bad = rows((0.9, -3)), rows((0.2, -3))
+    assert shipped.predict(good)[0, 0] > shipped.predict(bad)[0, 0]
+
+
 def test_features_of_another_version_are_refused():
     with pytest.raises(ConfigError, match="fit it again"):
         model(features=["score"]).predict(rows((0.9, -2)))

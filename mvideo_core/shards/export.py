@@ -21,6 +21,7 @@ from mvideo_core.shards.members import EXTENSIONS
 
 NOTE_NAME = "export.json"
 ALL = "all"
+SOURCE_FIELDS = ("video_id", "url", "licence", "start_s", "end_s")
 REVISION = 1
 """Part of every request; increase it when a format's files change."""
 
@@ -126,6 +127,7 @@ def _clip(sample: Sample, sha256: str, split: str) -> Clip:
         key=sample.key, split=split, text=sample.text, fps=float(meta["fps"]), mp4=sample.content["mp4"],
         masks=masks.select(n for _, n in kept), object_ids=tuple(number for number, _ in kept),
         labels=tuple(str(objects[n]["label"]) for _, n in kept),
+        source={name: meta["source"][name] for name in SOURCE_FIELDS},
     )  # fmt: skip
 
 

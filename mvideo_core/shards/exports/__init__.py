@@ -29,6 +29,7 @@ class Clip(NamedTuple):
         mp4: content of the clip's file.
         masks: T frames of the kept objects.
         object_ids, labels: of these objects.
+        source: where the clip comes from: `video_id`, `url`, `licence`, `start_s`, `end_s`.
     """
 
     key: str
@@ -39,6 +40,7 @@ class Clip(NamedTuple):
     masks: MaskSequence
     object_ids: tuple[int, ...]
     labels: tuple[str, ...]
+    source: dict[str, Any]
 
     def frames(self) -> np.ndarray:
         """The clip, (T, H, W, 3) uint8 RGB.

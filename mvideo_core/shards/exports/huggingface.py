@@ -6,12 +6,31 @@ from mvideo_core.base.disk import write_whole
 from mvideo_core.shards.exports import EXPORTS, Clip, Entries, Entry, ExportFormat
 from mvideo_core.shards.exports._files import OVERLAPS, number_maps, write_clip, write_json_lines
 
+CARD = """
+tags:
+- video
+- segmentation
+---
+
+# Videos with masks and captions
+
+Each row has a clip (`video`), its masks as a lossless gray video (`masks`: 0 is background, n is the object of label n,
+counted from 1), its caption (`text`), frame rate (`fps`), `labels`, and where the clip comes from, with the license.
+
+```python
+from datasets import load_dataset
+
+samples = load_dataset("PATH OR REPOSITORY")
+```
+"""
+
 
 @EXPORTS.register("huggingface")
 class HuggingFace(ExportFormat):
     """SPLIT/videos/KEY.mp4, SPLIT/masks/KEY.mp4 (lossless gray label maps), SPLIT/metadata.jsonl, README.md.
 
-    Columns: `video`, `masks` (a video, too), `key`, `text`, `fps`, `labels`. Value n of a mask is label n, from 1.
+    Columns: `video`, `masks` (a video, too), `key`, `text`, `fps`, `labels`, and the source: `video_id`,
+    `source_url`, `licence`, `start_s`, `end_s`. Value n of a mask is label n, from 1.
     """
 
     title = "Hugging Face datasets (videofolder) and the hub"
@@ -24,7 +43,8 @@ class HuggingFace(ExportFormat):
         maps, hidden_px = number_maps(clip)
         video, masks = write_clip(out, clip), f"masks/{clip.key}.mp4"
         write_gray_mp4(maps, out / clip.split / masks, clip.fps)
-        columns = {"text": clip.text, "fps": clip.fps, "labels": list(clip.labels)}
+        source = {"source_url" if name == "url" else name: value for name, value in clip.source.items()}
+        columns = {"text": clip.text, "fps": clip.fps, "labels": list(clip.labels), **source}
         row = {"file_name": video, "masks_file_name": masks, **columns}
         return {"row": row, "hidden_px": hidden_px}
 
@@ -35,15 +55,4 @@ class HuggingFace(ExportFormat):
             rows = ({"key": entry["key"], **entry["row"]} for entry in entries.of(split))
             write_json_lines(out / split / "metadata.jsonl", rows)
             lines += [f"  - split: {split}", f"    path: {split}/**"]
-        lines += ["tags:", "- video", "- segmentation", "---", "", "# Videos with masks and captions", ""]
-        lines += [
-            "Each row has a clip (`video`), its masks as a lossless gray video (`masks`: 0 is background, n is the"
-        ]
-        lines += ["object of label n, counted from 1), its caption (`text`), frame rate (`fps`) and `labels`.", ""]
-        lines += [
-            "```python",
-            "from datasets import load_dataset",
-            'samples = load_dataset("PATH OR REPOSITORY")',
-            "```",
-        ]
-        write_whole(out / "README.md", "\n".join(lines) + "\n")
+        write_whole(out / "README.md", "\n".join(lines) + CARD)

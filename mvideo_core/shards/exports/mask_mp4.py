@@ -28,7 +28,10 @@ class MaskMp4(ExportFormat):
             {"value": value, "object_id": number, "label": label}
             for value, number, label in zip(values, clip.object_ids, clip.labels, strict=True)
         ]
-        row = {"video": video, "masks": masks, "text": clip.text, "fps": clip.fps, "objects": objects}
+        row = {
+            "video": video, "masks": masks, "text": clip.text, "fps": clip.fps, "objects": objects,
+            "source": clip.source,
+        }  # fmt: skip
         return {"row": row, "hidden_px": hidden_px}
 
     def finish(self, out: Path, entries: Entries) -> None:

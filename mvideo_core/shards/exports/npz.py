@@ -26,7 +26,7 @@ class Npz(ExportFormat):
             write_label_maps(part, maps)
         row = {
             "video": video, "masks": masks, "text": clip.text, "fps": clip.fps,
-            "object_ids": list(clip.object_ids), "labels": list(clip.labels),
+            "object_ids": list(clip.object_ids), "labels": list(clip.labels), "source": clip.source,
         }  # fmt: skip
         return {"row": row, "hidden_px": hidden_px}
 

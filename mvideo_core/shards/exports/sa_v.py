@@ -12,7 +12,7 @@ from mvideo_core.shards.exports._files import write_clip
 
 @EXPORTS.register("sa-v")
 class SaV(ExportFormat):
-    """SPLIT/KEY.mp4 and SPLIT/KEY_manual.json; `caption` and `masklet_label` are extra fields.
+    """SPLIT/KEY.mp4 and SPLIT/KEY_manual.json; `caption`, `source` and `masklet_label` are extra fields.
 
     Every frame has masks, so readers need `annot_sample_rate=1` (`ann_every=1`) instead of SA-V's own 4. There is no
     `fps` field: SAM 2's loader reads it as the rate of the masks and requires that it divides 24.
@@ -31,7 +31,7 @@ class SaV(ExportFormat):
         facts = {
             "video_id": clip.key, "video_duration": masks.n_frames / clip.fps, "video_frame_count": masks.n_frames,
             "video_height": masks.height, "video_width": masks.width, "video_resolution": masks.height * masks.width,
-            "video_split": clip.split, "caption": clip.text,
+            "video_split": clip.split, "caption": clip.text, "source": clip.source,
             "masklet": [
                 [coco_rle(masks.mask(frame, obj)) for obj in range(masks.n_objects)] for frame in range(masks.n_frames)
             ],

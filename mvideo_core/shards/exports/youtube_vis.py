@@ -15,7 +15,7 @@ from mvideo_core.shards.exports._files import JPEG, json_list, write_jpegs
 
 @EXPORTS.register("youtube-vis")
 class YouTubeVis(ExportFormat):
-    """SPLIT/JPEGImages/KEY/, and SPLIT/instances.json; `caption` and `fps` are extra fields of a video."""
+    """SPLIT/JPEGImages/KEY/, and SPLIT/instances.json; a video has `caption`, `fps`, `source` as well."""
 
     title = "YouTube-VIS and COCO JSON (pycocotools, MMDetection, Detectron2)"
     losses = (JPEG,)
@@ -27,6 +27,7 @@ class YouTubeVis(ExportFormat):
             "video": {
                 "width": clip.masks.width, "height": clip.masks.height, "length": len(names),
                 "file_names": [f"{clip.key}/{name}" for name in names], "caption": clip.text, "fps": clip.fps,
+                "source": clip.source,
             },
             "tracks": [
                 {"label": label, "object_id": number} | _track(clip, n)

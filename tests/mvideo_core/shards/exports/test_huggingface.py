@@ -23,6 +23,9 @@ def test_datasets_loads_both_splits_by_the_card_alone(exported, samples, tmp_pat
         for row in rows:
             _, text, labels, frames, masks = samples[row["key"]]
             assert (row["text"], row["fps"], row["labels"]) == (text, 8.0, labels)
+            video_id = row["key"].split("_")[0]
+            assert (row["source_url"], row["licence"]) == (f"https://video.example/{video_id}", "CC-BY-4.0")
+            assert row["end_s"] - row["start_s"] == 1.125
             assert decoded(row["video"]["path"]).shape == frames.shape
             assert np.array_equal(decoded(row["masks"]["path"])[..., 0], label_map(masks))
     assert facts["hidden_px"] == OVERLAP_PX

@@ -23,6 +23,7 @@ def test_gray_video_has_the_listed_value_for_each_object(exported, samples):
             assert [one["value"] for one in row["objects"]] == ([255] if len(labels) == 1 else [1, 2])
             assert [one["label"] for one in row["objects"]] == labels
             assert row["text"] == text
+            assert row["source"]["url"].startswith("https://video.example/v0")
             assert len(decoded(out / split / row["video"])) == len(frames)
     assert facts["hidden_px"] == OVERLAP_PX
 

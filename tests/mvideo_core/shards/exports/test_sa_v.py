@@ -15,6 +15,7 @@ def test_frames_by_objects_of_run_lengths_as_sam_2_reads_them(exported, samples)
         assert np.array_equal(read, masks)
         assert len(decoded(out / split / f"{key}.mp4")) == len(frames)
         assert (facts_of["video_id"], facts_of["caption"], facts_of["masklet_label"]) == (key, text, labels)
+        assert facts_of["source"]["video_id"] == key.split("_")[0]
         assert len(facts_of["masklet_id"]) == facts_of["masklet_num"] == masks.shape[1]
         assert (facts_of["video_height"], facts_of["video_width"]) == frames.shape[1:3]
     both = json.loads((out / samples[BOTH][0] / f"{BOTH}_manual.json").read_text())

@@ -25,6 +25,7 @@ def test_pycocotools_reads_every_mask_pixel_for_pixel(exported, samples):
             order[one["video_id"]] += 1
             assert (video["caption"], video["fps"], video["length"]) == (text, 8.0, len(masks))
             assert names[one["category_id"]] == labels[n]
+            assert video["source"]["licence"] == "CC-BY-4.0"
             for t, rle in enumerate(one["segmentations"]):
                 if rle is None:
                     assert not masks[t, n].any()

@@ -58,6 +58,8 @@ SECTIONS = (
             "mvideo_core.evaluation.systems:SystemOptions"),
     Section("Evaluation report", "`mvideo eval report --set`.",
             "mvideo_core.pages.evaluation_report.build:ReportOptions"),
+    Section("Review decisions", "Lines of review/decisions.jsonl ([review](../data.md#review)).",
+            "mvideo_core.store.decisions:Decision"),
     Section("The vbench package", "`mvideo eval vbench`.", "mvideo_core.evaluation.vbench_backend:VBenchOptions"),
     Section("Paper", "`mvideo reproduce`: `--profile FILE`, `--set`; deployments/paper/*.yaml.",
             "mvideo_core.paper.options:PaperOptions"),

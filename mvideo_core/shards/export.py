@@ -13,7 +13,7 @@ from mvideo_core.base.options import digest
 from mvideo_core.base.parquet import read_table
 from mvideo_core.base.stopping import raise_if_stopped
 from mvideo_core.shards.dataset import MaskVideoDataset, Sample, read_info
-from mvideo_core.shards.export_journal import ExportJournal
+from mvideo_core.shards.export_journal import ExportJournal, describe
 from mvideo_core.shards.exports import EXPORTS, Clip, Entries, ExportFormat
 from mvideo_core.shards.files import DatasetFiles
 from mvideo_core.shards.index import INDEX_NAME
@@ -153,10 +153,7 @@ def _finished(note: Note, request: dict[str, Any], out: Path) -> dict[str, Any]:
     except (OSError, ValueError, TypeError) as error:
         raise StoreError(f"{note.path}: not the note of an export ({error}); use an empty folder") from None
     if facts.get(note.key) != digest(request):
-        raise StoreError(
-            f"{out}: holds another export ({facts.get('format')}, split {facts.get('split')}, dataset "
-            f"{str(facts.get('dataset'))[:16]}); use another folder, or delete this one"
-        )
+        raise StoreError(f"{out}: holds another export ({describe(facts)}); use another folder, or delete this one")
     files, n_bytes = _measure(out)
     if files < facts["files"] or n_bytes < facts["bytes"]:
         raise StoreError(

@@ -11,6 +11,18 @@ from mvideo_core.shards.exports import Entry
 NAME = ".export.jsonl"
 
 
+def describe(request: Entry) -> str:
+    """The request of an export in a few words."""
+    return f"{request.get('format')}, split {request.get('split')}, dataset {str(request.get('dataset'))[:16]}"
+
+
+def _object(line: bytes) -> Entry:
+    try:
+        return dict(json.loads(line))
+    except (ValueError, TypeError):
+        return {}
+
+
 class ExportJournal:
     """Entries in the order of the index, appended as they are finished.
 
@@ -68,8 +80,8 @@ class ExportJournal:
                 return False
             if first != head:
                 raise StoreError(
-                    f"{self.path.parent}: holds an unfinished export of another request "
-                    f"({first.decode(errors='replace').strip()}); use another folder, or delete this one"
+                    f"{self.path.parent}: holds another, unfinished export ({describe(_object(first))}); use another "
+                    "folder, or delete this one"
                 )
             whole = stream.tell()
             for number, line in enumerate(stream, 2):

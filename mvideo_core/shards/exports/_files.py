@@ -31,23 +31,20 @@ class Sizes(NamedTuple):
     Attributes:
         width, height: of the first clip.
         n_frames: the largest 4 n + 1 that every clip has.
-        fps: the common frame rate; 0 if there are several.
     """
 
     width: int
     height: int
     n_frames: int
-    fps: float
 
     @classmethod
     def of(cls, entries: Iterable[Entry]) -> "Sizes":
-        """From entries with `size` [width, height] and `fps`."""
-        size, fewest, rates = [0, 0], 0, set()
+        """From entries with `size` [width, height]."""
+        size, fewest = [0, 0], 0
         for entry in entries:
             size = size if fewest else entry["size"]
             fewest = min(fewest or entry["n_frames"], entry["n_frames"])
-            rates.add(entry["fps"])
-        return cls(size[0], size[1], max(1, (fewest - 1) // 4 * 4 + 1), rates.pop() if len(rates) == 1 else 0.0)
+        return cls(size[0], size[1], max(1, (fewest - 1) // 4 * 4 + 1))
 
 
 def toml_text(value: object) -> str:

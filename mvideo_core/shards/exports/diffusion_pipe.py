@@ -18,10 +18,10 @@ class DiffusionPipe(ExportFormat):
         """The clip and its caption."""
         write_clip(out, clip)
         write_whole(out / clip.split / "videos" / f"{clip.key}.txt", clip.text)
-        return {"size": [clip.masks.width, clip.masks.height], "fps": clip.fps}
+        return {"size": [clip.masks.width, clip.masks.height]}
 
     def finish(self, out: Path, entries: Entries) -> None:
-        """dataset.toml of each split. The frame bucket is that of the shortest clip: clips below all are dropped."""
+        """dataset.toml of each split. The frame bucket is that of the shortest clip: shorter clips would be dropped."""
         for split in entries.splits:
             folder = (out / split).resolve()
             sizes = Sizes.of(entries.of(split))

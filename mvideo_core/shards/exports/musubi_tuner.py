@@ -7,6 +7,7 @@ from mvideo_core.shards.exports import EXPORTS, Clip, Entries, Entry, ExportForm
 from mvideo_core.shards.exports._files import (
     ABSOLUTE,
     OBJECTS,
+    RATE,
     Sizes,
     toml_text,
     write_clip,
@@ -20,11 +21,11 @@ class MusubiTuner(ExportFormat):
     """SPLIT/videos/KEY.mp4, SPLIT/control/KEY.mp4, SPLIT/metadata.jsonl, SPLIT/dataset.toml with absolute paths."""
 
     title = "musubi-tuner, with control videos"
-    losses = (OBJECTS, ABSOLUTE)
+    losses = (OBJECTS, RATE, ABSOLUTE)
 
     def write_sample(self, out: Path, clip: Clip) -> Entry:
         """The clip and its control video."""
-        size = {"size": [clip.masks.width, clip.masks.height], "fps": clip.fps}
+        size = {"size": [clip.masks.width, clip.masks.height]}
         return {
             "video": write_clip(out, clip),
             "control": write_control(out, clip, "control"),
@@ -33,7 +34,11 @@ class MusubiTuner(ExportFormat):
         }
 
     def finish(self, out: Path, entries: Entries) -> None:
-        """List and TOML of each split; `source_fps` is set if all clips have the same rate."""
+        """List and TOML of each split.
+
+        Without `source_fps`, the trainer takes every frame. With it, it would drop frames, and then skip clips that
+        have fewer than `target_frames` left.
+        """
         for split in entries.splits:
             folder = (out / split).resolve()
             write_json_lines(
@@ -52,6 +57,6 @@ class MusubiTuner(ExportFormat):
                 "bucket_no_upscale = true", "", "[[datasets]]",
                 f"video_jsonl_file = {toml_text(folder / 'metadata.jsonl')}",
                 f"cache_directory = {toml_text(folder / 'cache')}", f"target_frames = [{sizes.n_frames}]",
-                'frame_extraction = "head"', *([f"source_fps = {sizes.fps}"] if sizes.fps else []),
+                'frame_extraction = "head"',
             ]  # fmt: skip
             write_whole(folder / "dataset.toml", "\n".join(lines) + "\n")

@@ -1,5 +1,5 @@
 var token = new URLSearchParams(location.search).get("token") || "";
-var clips = [], labels = [], at = 0, frame = 0, chosen = "clip", masks = true, timer = null, drag = null;
+var all = {}, before = 0, clips = [], labels = [], at = 0, frame = 0, chosen = "clip", masks = true, timer = null, drag = null;
 var node = function (id) { return document.getElementById(id); };
 var SVG = "http://www.w3.org/2000/svg";
 var MIN_BOX_PX = 4;
@@ -148,8 +148,9 @@ function showList() {
   });
 }
 
-function showSummary(all) {
-  node("summary").textContent = all.n_clips + " clips, most to gain first; " + all.n_decided + " decided. Decisions: " + all.file + (all.n_clips > clips.length ? " Shown: " + clips.length + "." : "");
+function showSummary() {
+  var decided = all.n_decided - before + clips.filter(function (one) { return one.decisions.length; }).length;
+  node("summary").textContent = all.n_clips + " clips, most to gain first; " + decided + " decided. Decisions: " + all.file + (all.n_clips > clips.length ? " Shown: " + clips.length + "." : "");
 }
 
 // Moving.
@@ -186,6 +187,7 @@ function send(decision, then) {
       if (!answer.ok) { say(found.error, true); return; }
       clips[n] = found;
       showList();
+      showSummary();
       if (at === n) show();
       say("Written" + (found.decisions.length ? ": " + words(found.decisions[found.decisions.length - 1]) : ": taken back") + ".");
       if (then) then();
@@ -272,11 +274,13 @@ node("masks").onclick = toggle;
 node("relabel").onclick = relabel;
 node("slider").oninput = function () { stop(); frame = Number(node("slider").value); showFrame(); };
 
-fetch("clips?token=" + encodeURIComponent(token)).then(function (answer) { return answer.json(); }).then(function (all) {
+fetch("clips?token=" + encodeURIComponent(token)).then(function (answer) { return answer.json(); }).then(function (found) {
+  all = found;
   if (all.error) { say(all.error, true); node("summary").textContent = ""; return; }
   clips = all.clips; labels = all.labels;
+  before = clips.filter(function (one) { return one.decisions.length; }).length;
   labels.forEach(function (name) { node("label").append(el("option", name, { value: name })); });
-  showSummary(all);
+  showSummary();
   showList();
   go(0);
 }).catch(function () { say("The server does not answer; start `mvideo review` again.", true); });

@@ -9,6 +9,7 @@ import hmac
 import json
 import logging
 import secrets
+import sys
 import threading
 from datetime import UTC, datetime
 from http import HTTPStatus
@@ -67,6 +68,11 @@ class ReviewServer(ThreadingHTTPServer):
     def url(self) -> str:
         """Address of the page."""
         return f"{self.origin}/?token={self.token}"
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """Log what went wrong with a request; a browser that closes its connection is no error."""
+        if not isinstance(error := sys.exc_info()[1], ConnectionError):
+            log.error("a request failed: %r", error, exc_info=error)
 
     def page(self) -> str:
         """The page; it fetches its content."""

@@ -59,7 +59,7 @@ def export_dataset(
     note = Note(out / NOTE_NAME)
     with disk_errors(f"export to {out}", str(out)), sole_owner(out, "export", "folder"):
         if note.path.exists():
-            return _finished(note, request, out) | {"reused": True}
+            return _read_finished(note, request, out) | {"reused": True}
         journal = ExportJournal(out, request)
         try:
             _write_samples(datasets, out, chosen, journal, progress)
@@ -142,7 +142,7 @@ def _facts(chosen: ExportFormat, splits: tuple[str, ...], journal: ExportJournal
     return {**counts, "losses": list(chosen.losses)}
 
 
-def _finished(note: Note, request: dict[str, Any], out: Path) -> dict[str, Any]:
+def _read_finished(note: Note, request: dict[str, Any], out: Path) -> dict[str, Any]:
     """The note of an export that is there already.
 
     Raises:

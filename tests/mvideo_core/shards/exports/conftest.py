@@ -57,7 +57,7 @@ def label_map(masks_TNHW):
     return maps
 
 
-def decoded(path):
+def read_video(path):
     """RGB frames of a video as OpenCV, which most trainers' readers resemble, gives them."""
     import cv2
 

@@ -3,7 +3,7 @@ from pathlib import Path
 
 import numpy as np
 
-from tests.mvideo_core.shards.exports.conftest import OVERLAP_PX, decoded, label_map
+from tests.mvideo_core.shards.exports.conftest import OVERLAP_PX, label_map, read_video
 
 
 def test_datasets_loads_both_splits_by_the_card_alone(exported, samples, tmp_path, monkeypatch):
@@ -26,8 +26,8 @@ def test_datasets_loads_both_splits_by_the_card_alone(exported, samples, tmp_pat
             video_id = row["key"].split("_")[0]
             assert (row["source_url"], row["licence"]) == (f"https://video.example/{video_id}", "CC-BY-4.0")
             assert row["end_s"] - row["start_s"] == 1.125
-            assert decoded(row["video"]["path"]).shape == frames.shape
-            assert np.array_equal(decoded(row["masks"]["path"])[..., 0], label_map(masks))
+            assert read_video(row["video"]["path"]).shape == frames.shape
+            assert np.array_equal(read_video(row["masks"]["path"])[..., 0], label_map(masks))
     assert facts["hidden_px"] == OVERLAP_PX
 
 

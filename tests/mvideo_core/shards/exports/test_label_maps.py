@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from mvideo_core.shards import MaskVideoDataset
-from tests.mvideo_core.shards.exports.conftest import BOTH, OVERLAP_PX, decoded, label_map
+from tests.mvideo_core.shards.exports.conftest import BOTH, OVERLAP_PX, label_map, read_video
 
 
 def rows(out, split):
@@ -16,7 +16,7 @@ def test_gray_video_has_the_listed_value_for_each_object(exported, samples):
     for split in ("train", "test"):
         for row in rows(out, split):
             _, text, labels, frames, masks = samples[row["video"].removeprefix("videos/").removesuffix(".mp4")]
-            read = decoded(out / split / row["masks"])
+            read = read_video(out / split / row["masks"])
             assert np.array_equal(read[..., 0], read[..., 2])
             expected = label_map(masks) * (255 if len(labels) == 1 else 1)
             assert np.array_equal(read[..., 0], expected)
@@ -24,7 +24,7 @@ def test_gray_video_has_the_listed_value_for_each_object(exported, samples):
             assert [one["label"] for one in row["objects"]] == labels
             assert row["text"] == text
             assert row["source"]["url"].startswith("https://video.example/v0")
-            assert len(decoded(out / split / row["video"])) == len(frames)
+            assert len(read_video(out / split / row["video"])) == len(frames)
     assert facts["hidden_px"] == OVERLAP_PX
 
 

@@ -14,7 +14,7 @@ from mvideo_core.media.encode import write_mp4
 from mvideo_core.shards import ShardOptions, plan_sample
 from mvideo_core.shards.export import export_dataset
 from tests.mvideo_core.shards.conftest import Drawn
-from tests.mvideo_core.shards.exports.conftest import decoded, label_map
+from tests.mvideo_core.shards.exports.conftest import label_map, read_video
 
 N_VIDEOS = 100
 T, H, W = 5, 32, 48
@@ -93,7 +93,7 @@ def read_npz(out):
 
 
 def read_gray(out):
-    return {one.stem: decoded(one)[..., 0] for one in (out / "train" / "masks").iterdir()}
+    return {one.stem: read_video(one)[..., 0] for one in (out / "train" / "masks").iterdir()}
 
 
 @pytest.fixture(scope="module")

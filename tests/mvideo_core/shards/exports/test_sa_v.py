@@ -3,7 +3,7 @@ import json
 import numpy as np
 from pycocotools import mask as coco
 
-from tests.mvideo_core.shards.exports.conftest import BOTH, decoded
+from tests.mvideo_core.shards.exports.conftest import BOTH, read_video
 
 
 def test_frames_by_objects_of_run_lengths_as_sam_2_reads_them(exported, samples):
@@ -13,7 +13,7 @@ def test_frames_by_objects_of_run_lengths_as_sam_2_reads_them(exported, samples)
         assert "fps" not in facts_of  # SAM 2 would take it for the rate of the masks
         read = np.array([[coco.decode(one) for one in frame] for frame in facts_of["masklet"]]).astype(bool)
         assert np.array_equal(read, masks)
-        assert len(decoded(out / split / f"{key}.mp4")) == len(frames)
+        assert len(read_video(out / split / f"{key}.mp4")) == len(frames)
         assert (facts_of["video_id"], facts_of["caption"], facts_of["masklet_label"]) == (key, text, labels)
         assert facts_of["source"]["video_id"] == key.split("_")[0]
         assert len(facts_of["masklet_id"]) == facts_of["masklet_num"] == masks.shape[1]

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tests.mvideo_core.shards.exports.conftest import decoded
+from tests.mvideo_core.shards.exports.conftest import read_video
 
 
 @pytest.fixture
@@ -17,8 +17,8 @@ def check(samples):
 
     def compare(video, control, text):
         _, caption, _, frames, masks = samples[Path(video).stem]
-        assert decoded(video).shape == frames.shape
-        shown = decoded(control)
+        assert read_video(video).shape == frames.shape
+        shown = read_video(control)
         assert set(np.unique(shown).tolist()) == {0, 255}
         assert np.array_equal(shown == 255, np.repeat(masks.any(axis=1)[..., None], 3, axis=3))
         assert text == caption
@@ -49,7 +49,10 @@ def test_diffsynth(exported, samples, check, split):
     for row in rows:
         check(folder / row["video"], folder / row["vace_video_mask"], row["prompt"])
         masks = samples[Path(row["video"]).stem][4].any(axis=1)
-        shown, frames = decoded(folder / row["vace_video"]).astype(int), samples[Path(row["video"]).stem][3].astype(int)
+        shown, frames = (
+            read_video(folder / row["vace_video"]).astype(int),
+            samples[Path(row["video"]).stem][3].astype(int),
+        )
         assert np.abs(shown[masks] - 128).mean() < 12  # lossy video of small, hard edges
         assert np.abs(shown - frames)[~masks].mean() < 8
 
@@ -82,7 +85,7 @@ def test_diffusion_pipe(exported, samples, split):
     assert [one.stem for one in videos] == sorted(keys_of(samples, split))
     for video in videos:
         assert video.with_suffix(".txt").read_text() == samples[video.stem][1]
-        assert decoded(video).shape == samples[video.stem][3].shape
+        assert read_video(video).shape == samples[video.stem][3].shape
 
 
 @pytest.mark.parametrize("split", ["train", "test"])
@@ -92,5 +95,5 @@ def test_diffusers(exported, samples, split):
     prompts = (folder / "prompts.txt").read_text().splitlines()
     assert [Path(video).stem for video in videos] == keys_of(samples, split)
     for video, prompt in zip(videos, prompts, strict=True):
-        assert decoded(folder / video).shape == samples[Path(video).stem][3].shape
+        assert read_video(folder / video).shape == samples[Path(video).stem][3].shape
         assert prompt == samples[Path(video).stem][1]

@@ -45,7 +45,9 @@ def weights_digests(registry: Registry[Any], name: str, options: dict[str, Any],
     weights = getattr(plugin_options(registry, name, options), "weights", "")
     if not weights:
         return {}
-    place = Path(find(weights, kind=kind))
+    given = Path(weights).expanduser()
+    is_checkpoint = kind == "segmenter" and given.is_file()  # SAM2's .pt; detectors need a folder
+    place = given if is_checkpoint else Path(find(weights, kind=kind))
     getattr(registry.get(name), "check_weights", lambda _: None)(place)
     endings = (".safetensors", ".pth", ".pt", ".bin")
     known = [place] if place.is_file() else visible_files(place, *endings, recursive=True)

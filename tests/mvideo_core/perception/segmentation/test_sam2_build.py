@@ -1,3 +1,4 @@
+import hashlib
 import json
 
 import pytest
@@ -5,6 +6,8 @@ import torch
 from safetensors.torch import save_file
 
 from mvideo_core.base.errors import ModelError
+from mvideo_core.engine.loaded_models import weights_digests
+from mvideo_core.perception.segmentation import SEGMENTERS
 from mvideo_core.perception.segmentation.sam2_build import build_predictor, load_predictor
 from mvideo_core.perception.segmentation.sam2_video import Sam2Options, Sam2Segmenter, tiny_arch
 
@@ -107,3 +110,11 @@ def test_segmenter_says_what_it_runs(folder):
     segmenter = Sam2Segmenter.load(Sam2Options(weights=str(folder)))
     assert segmenter.model_name == f"sam2/{folder.name}"
     assert len(segmenter.weights_sha256) == 64
+
+
+@pytest.mark.parametrize("segmenter", ["sam2", "transformers-sam2"])
+def test_a_run_takes_a_checkpoint_file_as_its_options_say(tmp_path, segmenter):
+    file = tmp_path / "sam2.1_hiera_tiny.pt"
+    file.write_bytes(b"weights")
+    found = weights_digests(SEGMENTERS, segmenter, {"weights": str(file)}, "segmenter")
+    assert found == {file.name: hashlib.sha256(b"weights").hexdigest()}

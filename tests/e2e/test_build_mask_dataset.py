@@ -74,12 +74,18 @@ def test_the_literal_command_ends_with_a_dataset_and_its_report(
     until(logged, 60, trial.tail)
 
 
-def test_sigterm_of_the_worker_leaves_a_zombie_that_up_finds_and_a_retry_finishes(
+def test_kill_9_of_the_engine_then_sigterm_of_the_worker_then_retry(
     trial: Trial, material: Material, tmp_path: Path
 ) -> None:
-    """Deaths of the engine alone are in the tests of the other deployments, and by the dozen in `make chaos`."""
     path = tmp_path / "ws"
     run = trial.start("build-mask-dataset/build-mask-dataset", parameters(path, material))
+    until(lambda: any((path / "done" / "ingest").glob("*.json")), 600, trial.tail, every_s=0.02)
+    for pid in trial.engines(run):
+        kill(pid)
+    assert trial.wait(run, 300) == "CRASHED"
+    done = trial.prefect("flow-run", "retry", str(run))
+    assert done.returncode == 0, done.stdout + done.stderr
+
     until(lambda: any((path / "done" / "cut").glob("*.json")), 600, trial.tail, every_s=0.02)
     for pid in trial.workers():
         kill(pid, signal.SIGTERM)
@@ -90,8 +96,7 @@ def test_sigterm_of_the_worker_leaves_a_zombie_that_up_finds_and_a_retry_finishe
     trial.stack.up(deploy=False)
     assert trial.wait(run, 60) == "CRASHED"
 
-    done = trial.prefect("flow-run", "retry", str(run))
-    assert done.returncode == 0, done.stdout + done.stderr
+    trial.retry(run)
     assert trial.wait(run, 900, "COMPLETED", "FAILED") == "COMPLETED", trial.tail()
     check_dataset(path, material)
     names = trial.task_names(run)

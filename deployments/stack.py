@@ -65,6 +65,8 @@ class Stack:
         self.asked_port = port
         self.port = self.environment.port if port is None else port
         self.tied = tied
+        # A client reads all certificates when it is made. It keeps no connection: the server may be another by then.
+        self._http = httpx.Client(timeout=5, limits=httpx.Limits(max_keepalive_connections=0))
 
     # what is there
 
@@ -98,7 +100,7 @@ class Stack:
     def healthy(self) -> bool:
         """True if the server responds."""
         try:
-            return httpx.get(f"{self.url}/health", timeout=5).status_code == 200
+            return self._http.get(f"{self.url}/health").status_code == 200
         except httpx.HTTPError:
             return False
 

@@ -23,17 +23,17 @@ from tests.mvideo_core.training.test_draws import FLAT
 Make = Callable[..., TrainOptions]
 
 SHIPPED: dict[str, Any] = {
-    "steps": 14,
+    "steps": 6,
     "global_batch": 2,
     "micro_batch": 1,
     "lora": {"target_modules": ["to_q"]},
     "ema": {"decay": 0.9},
     "execution": {"precision": "bf16", "attention": "cudnn", "compile": True},
-    "validation": {"every": 7, "bins": 2},
-    "samples": {"every": 7, "count": 1, "inference_steps": 2},
-    "checkpoints": {"every": 7},
+    "validation": {"every": 3, "bins": 2},
+    "samples": {"every": 3, "count": 1, "inference_steps": 2},
+    "checkpoints": {"every": 3},
 }
-"""What the shipped profiles of the large models do, over 14 steps of one process."""
+"""What the shipped profiles of the large models do, over six steps of one process."""
 
 
 class Watched:
@@ -100,7 +100,7 @@ def check_same(one: TrainOptions, other: TrainOptions, rel: float) -> None:
             assert (mine[key] - theirs[key]).abs().max() <= 2 * one.steps * one.optimizer.rate.peak * rel * 10, key
 
 
-# 14 steps draw all three histories; see test_these_steps_draw_every_history.
+# Six steps draw all three histories; see test_these_steps_draw_every_history.
 CASES = [("tiny-sincos", "full")]
 MORE = [
     ("tiny-rope", "none"),
@@ -136,7 +136,7 @@ def test_six_graphs_are_compiled_before_step_1_and_none_after(
 
 
 def test_these_steps_draw_every_history() -> None:
-    drawn = {draw_step(DrawOptions(), FLAT, 0, step, 2).history for step in range(14)}
+    drawn = {draw_step(DrawOptions(), FLAT, 0, step, 2).history for step in range(SHIPPED["steps"])}
     assert drawn == {"none", "appearance", "both"} == set(histories(DrawOptions()))
 
 

@@ -19,8 +19,9 @@ _LINE_PX = (6, 40)
 """Least and largest height of a line."""
 _CROSSINGS = 1.2
 """Edges crossed from left to right, per height of the line: a letter is about 0.6 heights wide and has two or more."""
-_UNEVEN = 14.0
-"""Largest standard deviation of the luma within the strokes of a line."""
+_UNEVEN, _UNEVEN_FRAC = 14.0, 0.15
+"""Largest standard deviation of the luma within the strokes of a line: absolute, and as a fraction of their contrast.
+Letters have 0.02 to 0.12, grass and leaves under a still camera 0.15 to 0.4."""
 _STEADY = 0.8
 """An overlay's edges keep their direction and strength: the mean gradient is at least this part of the mean size."""
 
@@ -100,9 +101,9 @@ def _is_line(inside: np.ndarray, width: int, height: int, area: int) -> bool:
 
 
 def _is_one_color(luma: np.ndarray, hat: np.ndarray) -> bool:
-    """Whether the middle of the strokes has one luma: printed letters do, branches and bricks do not."""
-    core = luma[hat >= np.percentile(hat, 85)]
-    return bool(core.std() <= _UNEVEN)
+    """Whether the middle of the strokes has one luma: printed letters do, grass, branches and bricks do not."""
+    core = hat >= np.percentile(hat, 85)
+    return bool(luma[core].std() <= min(_UNEVEN, _UNEVEN_FRAC * float(np.median(hat[core]))))
 
 
 def _steady_edges(frames_NHW: np.ndarray) -> np.ndarray:

@@ -21,7 +21,7 @@ _CROSSINGS = 1.2
 """Edges crossed from left to right, per height of the line: a letter is about 0.6 heights wide and has two or more."""
 _UNEVEN, _UNEVEN_FRAC = 14.0, 0.15
 """Largest standard deviation of the luma within the strokes of a line: absolute, and as a fraction of their contrast.
-Letters have 0.02 to 0.12, grass and leaves under a still camera 0.15 to 0.4."""
+Most bright letters have 0.02 to 0.12, grass and leaves under a still camera 0.15 to 0.4."""
 _STEADY = 0.8
 """An overlay's edges keep their direction and strength: the mean gradient is at least this part of the mean size."""
 

@@ -61,11 +61,11 @@ def correct(
         labels.append(first.decision.label)
         scores.append(1.0)
     for placed in decided:
-        number, label = placed.decision.object, placed.decision.label
-        if number is not None and number >= len(labels):
-            raise ConfigError(f"{placed.where}: no object {number}; the clip has {len(labels)}, numbered from 0")
-        if number is not None and label:
-            labels[number] = label
+        chosen, label = placed.decision.object, placed.decision.label
+        if chosen is not None and chosen >= len(labels):
+            raise ConfigError(f"{placed.where}: no object {chosen}; the clip has {len(labels)}, numbered from 0")
+        if chosen is not None and label:
+            labels[chosen] = label
     if not prompts:
         return Objects(found.sequence, found.scores_TN, labels, scores, found.first_seen)
     return _propagate(found, prompts, labels, scores, segmenter, frames(), spool, name)

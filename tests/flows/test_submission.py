@@ -12,6 +12,7 @@ from mvideo.flows.generate_video import generate_video
 from mvideo.flows.reproduce_paper import reproduce_paper
 from mvideo.flows.train_mvideo import train_mvideo
 from mvideo_core.base.errors import ConfigError
+from mvideo_core.engine import STAGES
 from mvideo_core.perception.detection.select import DetectOptions
 
 SCHEMA: dict[str, Any] = build_mask_dataset.parameters.model_dump()
@@ -125,7 +126,8 @@ def test_every_field_of_the_form_says_what_it_is() -> None:
     fields = SCHEMA["properties"]
     assert [name for name, field in fields.items() if not field.get("description")] == []
     for stage in ("cut", "detect", "segment", "caption", "shard"):
-        assert fields[stage]["description"].startswith("stage ")
+        title = STAGES.get(stage).title.rstrip(".")
+        assert fields[stage]["description"].lower().startswith(title.lower())
     assert [one.get("enum") for one in fields["profile"]["anyOf"]] == [["mini", "mvideo-2b", "mvideo-5b"], None]
 
 

@@ -79,7 +79,7 @@ def stage_and_inputs(stage: str, reads: Collection[str] | None = None) -> set[st
 
 def is_reviewed(stage: str) -> bool:
     """Whether a reviewer's decisions are part of a stage's keys."""
-    return stage not in PLANNED_ROWS and STAGES.get(stage).reviewed
+    return stage not in PLANNED_ROWS and STAGES.get(stage).reviewed is not None
 
 
 def inputs_of(workspace: Workspace, upstream: Mapping[str, Marker], reviewed: bool) -> dict[str, str]:

@@ -10,10 +10,9 @@ from typing import Any
 
 from mvideo_core import __version__
 from mvideo_core.base.options import Options, digest
-from mvideo_core.base.records import DetectionRow, MaskRow
 from mvideo_core.engine.chain import in_use, items_of
 from mvideo_core.engine.stage import Stage
-from mvideo_core.store.decisions import DecisionFile, Placed, masks_id
+from mvideo_core.store.decisions import DecisionFile, Placed
 from mvideo_core.store.workspace import Workspace
 
 MAX_LINES = 5
@@ -56,9 +55,8 @@ def unobeyed(workspace: Workspace, stage: Stage, decided: Sequence[Placed]) -> l
         rows = {row.key: row for row in workspace.rows(done, stage.row)}
         for item in items_of(workspace, known, "", reviewed=True):
             row = rows.get(item.key)
-            if item.decisions and isinstance(row, MaskRow):
-                masks = masks_id(item.row(DetectionRow), row.model, row.weights_sha256)
-                seen.setdefault(item.decisions[0].decision.clip, set()).update(("", masks))
+            if item.decisions and row is not None and stage.reviewed is not None:
+                seen.setdefault(item.decisions[0].decision.clip, set()).update(("", stage.reviewed(item, row)))
     lost = []
     for decision, where in decided:
         if decision.clip not in seen:

@@ -94,7 +94,7 @@ class PartJob:
         self.options = options
         self.upstream = upstream_markers(workspace, stage, index)
         self.settings = settings or stage_settings(stage, options)
-        self.inputs = inputs_of(workspace, self.upstream, stage.reviewed)
+        self.inputs = inputs_of(workspace, self.upstream, stage.reviewed is not None)
         self.key = part_key(self.settings, self.inputs)
         self.journal = Journal(workspace.folder, journal_path(stage.name, self.key))
 
@@ -110,7 +110,7 @@ class PartJob:
     @cached_property
     def items(self) -> list[Item]:
         """Keys that are `ok` in every upstream stage, in key order."""
-        return items_of(self.workspace, self.upstream, self.settings, self.stage.reviewed)
+        return items_of(self.workspace, self.upstream, self.settings, self.stage.reviewed is not None)
 
     def run(self, progress: Progress) -> Marker:
         """Work on every item that has no rows yet, then commit."""

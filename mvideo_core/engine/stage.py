@@ -187,7 +187,8 @@ class Stage:
         charts: histograms of its rows for the report.
         adopts: rows of earlier parts may be reused for items with the same content (not if files must be stored
             together).
-        reviewed: its items come with a reviewer's decisions (`store/decisions.py`), which are part of their keys.
+        reviewed: its items come with a reviewer's decisions (`store/decisions.py`), which are part of their keys; gives
+            what the object numbers in a row refer to (`Decision.masks`), from the item and the row. None = no review.
     """
 
     name: str
@@ -209,4 +210,4 @@ class Stage:
     checks: tuple[Callable[[Any], Check], ...] = ()
     charts: Callable[[], Sequence[Chart]] = tuple
     adopts: bool = True
-    reviewed: bool = False
+    reviewed: Callable[[Item, Any], str] | None = None

@@ -36,7 +36,7 @@ class ExportJournal:
 
     def __init__(self, out: Path, request: Entry):
         self.path = out / NAME
-        self.n_done, self.last_key = 0, ""
+        self.n_done = 0
         head = json.dumps(request, sort_keys=True).encode() + b"\n"
         if self._take_over(head):
             self._stream: IO[bytes] = self.path.open("ab", buffering=0)
@@ -88,7 +88,8 @@ class ExportJournal:
                 if not line.endswith(b"\n"):
                     break
                 whole += len(line)
-                self.n_done, self.last_key = self.n_done + 1, str(self._parse(line, number)["key"])
+                self._parse(line, number)
+                self.n_done += 1
             stream.truncate(whole)
         return True
 

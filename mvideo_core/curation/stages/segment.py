@@ -2,7 +2,7 @@
 
 import io
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -27,6 +27,14 @@ from mvideo_core.perception.segmentation.two_way import Spool
 from mvideo_core.store.decisions import Placed, masks_id
 
 
+class _Tracked(NamedTuple):
+    """Objects of a clip; `tracks` and `known` (`Discovery.known`) are empty if only its first frame was searched."""
+
+    objects: Objects
+    tracks: list[TrackStats]
+    known: dict[str, Any]
+
+
 class SegmentWorker(Worker):
     """Streams clips through the segmenter one at a time; all objects of a clip together."""
 
@@ -41,49 +49,30 @@ class SegmentWorker(Worker):
 
     def _segment(self, item: Item) -> MaskRow:
         clip, boxes = clip_of(item), item.row(DetectionRow)
-        assert clip.clip is not None
         decided = self._decisions(item, boxes)
         model = {"model": self.segmenter.model_name, "weights_sha256": self.segmenter.weights_sha256}
         if any((one.decision.object, one.decision.action) == (None, "reject") for one in decided):
             size = {"n_frames": clip.n_frames, "width": clip.width, "height": clip.height}
             return MaskRow.filter_row(clip.key, clip.key, "rejected", 1.0, 0.0, **size, **model)
-        tracks: list[TrackStats] = []
-        known: dict[str, Any] = {}
-        if boxes.searched:
-            found = self._discover(clip, boxes)
-            sequence, scores_TN = found.sequence, found.scores_TN
-            labels, box_scores = [one.label for one in found.objects], [one.score for one in found.objects]
-            tracks = [_track_stats(sequence, n, one) for n, one in enumerate(found.objects)]
-            known = found.known()
-        else:
-            sequence, scores_TN = self._propagate(clip, boxes)
-            labels, box_scores = boxes.labels, boxes.scores
-        if len(scores_TN) != clip.n_frames:
-            raise MediaError(f"{clip.key}: {len(scores_TN)} frames decoded, its row says {clip.n_frames}")
+        found = self._find(clip, boxes)
         if decided:
-            made = self._correct(clip, Objects(sequence, scores_TN, list(labels), list(box_scores), {}), decided)
-            sequence, scores_TN, labels, box_scores = made.sequence, made.scores_TN, made.labels, made.box_scores
-            tracks = _corrected_tracks(tracks, made) if boxes.searched else []
-            agreed = {n: one for n, one in known.get("agreement", {}).items() if n not in made.first_seen}
-            known |= {"starts": known.get("starts", {}) | made.first_seen, "agreement": agreed}
-        trust: dict[str, Any] = {}
-        if self.options.trust.on:
-            frames = read_frames(self.context.local(clip.clip))
-            trust = self._trust(item, measure_clip(sequence, scores_TN, frames, box_scores, boxes.searched, **known))
+            found = self._correct(clip, found, decided)
+        made = found.objects
+        trust = self._trust(item, boxes, found) if self.options.trust.on else {}
         objects = object_stats(
-            sequence, scores_TN, labels, box_scores, self.options.gate, trust.get("trust", ())
+            made.sequence, made.scores_TN, made.labels, made.box_scores, self.options.gate, trust.get("trust", ())
         )  # fmt: skip
         objects = judge(objects, decided)
-        blob = self.context.commit_bytes(sequence.to_bytes(), f"{clip.key}.masks", item.content_key)
+        blob = self.context.commit_bytes(made.sequence.to_bytes(), f"{clip.key}.masks", item.content_key)
         row = MaskRow(
             key=clip.key,
             parent=clip.key,
             masks=blob,
             objects=objects,
-            n_frames=sequence.n_frames,
+            n_frames=made.sequence.n_frames,
             width=clip.width,
             height=clip.height,
-            tracks=tracks,
+            tracks=found.tracks,
             **model,
             **trust,
         )
@@ -97,17 +86,45 @@ class SegmentWorker(Worker):
         masks = masks_id(boxes, self.segmenter.model_name, self.segmenter.weights_sha256) if item.decisions else ""
         return [one for one in item.decisions if one.decision.masks in ("", masks)]
 
-    def _correct(self, clip: ClipRow, found: Objects, decided: list[Placed]) -> Objects:
+    def _find(self, clip: ClipRow, boxes: DetectionRow) -> "_Tracked":
+        """The objects of a clip, tracked.
+
+        Raises:
+            MediaError: the clip has another number of frames than its row says.
+        """
+        if boxes.searched:
+            found = self._discover(clip, boxes)
+            labels, box_scores = [one.label for one in found.objects], [one.score for one in found.objects]
+            tracks = [_track_stats(found.sequence, n, one) for n, one in enumerate(found.objects)]
+            tracked = _Tracked(Objects(found.sequence, found.scores_TN, labels, box_scores, {}), tracks, found.known())
+        else:
+            sequence, scores_TN = self._propagate(clip, boxes)
+            tracked = _Tracked(Objects(sequence, scores_TN, list(boxes.labels), list(boxes.scores), {}), [], {})
+        if (n_frames := len(tracked.objects.scores_TN)) != clip.n_frames:
+            raise MediaError(f"{clip.key}: {n_frames} frames decoded, its row says {clip.n_frames}")
+        return tracked
+
+    def _correct(self, clip: ClipRow, found: "_Tracked", decided: list[Placed]) -> "_Tracked":
+        """The objects after a reviewer's decisions."""
         assert clip.clip is not None
-        path = self.context.local(clip.clip)
-        segmenter = with_phrases(self.segmenter, [*found.labels, *(one.decision.label for one in decided)])
-        return correct(
-            found, decided, segmenter, lambda: read_frames(path),
+        path, objects = self.context.local(clip.clip), found.objects
+        segmenter = with_phrases(self.segmenter, [*objects.labels, *(one.decision.label for one in decided)])
+        made = correct(
+            objects, decided, segmenter, lambda: read_frames(path),
             lambda: Spool(clip.height, clip.width, self.context.scratch), clip.key,
         )  # fmt: skip
+        agreed = {n: one for n, one in found.known.get("agreement", {}).items() if n not in made.first_seen}
+        known = found.known | {"starts": found.known.get("starts", {}) | made.first_seen, "agreement": agreed}
+        return _Tracked(made, _corrected_tracks(found.tracks, made) if found.known else [], known)
 
-    def _trust(self, item: Item, features: np.ndarray) -> dict[str, Any]:
-        """The row's fields about trust, from features (T, N, F)."""
+    def _trust(self, item: Item, boxes: DetectionRow, found: "_Tracked") -> dict[str, Any]:
+        """The row's fields about trust."""
+        clip, made = clip_of(item), found.objects
+        assert clip.clip is not None
+        frames = read_frames(self.context.local(clip.clip))
+        features = measure_clip(
+            made.sequence, made.scores_TN, frames, made.box_scores, boxes.searched, **found.known
+        )  # fmt: skip
         fields: dict[str, Any] = {}
         if self.trust_model is not None:
             fields["trust"] = trust_stats(self.trust_model.predict(features), self.trust_model.bounds)
@@ -172,6 +189,11 @@ def _corrected_tracks(tracks: list[TrackStats], made: Objects) -> list[TrackStat
     return corrected
 
 
+def _numbers(item: Item, row: MaskRow) -> str:
+    """What the object numbers of a row refer to, in decisions."""
+    return masks_id(item.row(DetectionRow), row.model, row.weights_sha256)
+
+
 def _externals(options: SegmentOptions) -> dict[str, str]:
     weights = weights_digests(SEGMENTERS, options.segmenter, options.segmenter_options, "segmenter")
     if not options.trust.model:
@@ -223,5 +245,5 @@ STAGE = Stage(
     externals=_externals,
     content=SegmentOptions.content,
     checks=(ObjectsPerClip,),
-    reviewed=True,
+    reviewed=_numbers,
 )

@@ -11,6 +11,7 @@ import urllib.error
 import urllib.request
 from collections.abc import Iterator
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -27,7 +28,7 @@ from tests.mvideo_core.pages.review.drawn import HEIGHT, HOSTILE, WIDTH, write_w
 
 @pytest.fixture(scope="module")
 def workspace(tmp_path_factory: pytest.TempPathFactory) -> Workspace:
-    return write_workspace(tmp_path_factory.mktemp("review") / "ws")
+    return write_workspace(tmp_path_factory.mktemp("review") / "a_workspace_whose_name_is_wider_than_a_narrow_screen")
 
 
 @pytest.fixture
@@ -150,9 +151,10 @@ def test_the_command_prints_the_address_and_ends_with_ctrl_c(workspace):
         place, page = process.stdout.readline(), process.stdout.readline()
         url = page.removeprefix("review: ").partition(" ")[0]
         with urllib.request.build_opener(urllib.request.ProxyHandler({})).open(url, timeout=60) as answer:
-            assert b"<title>Review of ws</title>" in answer.read()
+            html = answer.read().decode()
         process.send_signal(signal.SIGINT)
         rest = process.stdout.read()
+    assert f"<title>Review of {Path(workspace.url).name}</title>" in html
     assert place == f"decisions: {workspace.url}/{DECISIONS}\n"
     assert (process.returncode, "decisions; `mvideo run` obeys them" in rest) == (0, True)
 
@@ -198,7 +200,7 @@ def test_a_review_in_a_browser(server, other_site, workspace, tmp_path):
         assert browser.run(form) == "sent"  # arrives without the token
 
     box, click, relabel, accept, reject = written(workspace)
-    assert title == "Review of ws" != HOSTILE
+    assert title == f"Review of {Path(workspace.url).name}" != HOSTILE
     assert errors == []
     about = {"object": 1, "clip": server.clips.by_key["jumpy"].sha256}
     assert ({"action": "box", "frame": 2} | about).items() <= box.items()

@@ -83,11 +83,11 @@ def progress_bars(client: SyncPrefectClient, runs: list[FlowRun]) -> list[Artifa
 
 
 def line_of(bar: Artifact) -> Line:
-    """ "    cut             45 %  2 of 4 parts, 7 items, 0.52 items/s, about 8 s left"."""
+    """ "    cut             45%  2 of 4 parts, 7 items, 0.52 items/s, about 8 s left"."""
     name = (bar.key or "").removesuffix(ENDING)
     percent = float(bar.data) if isinstance(bar.data, int | float) else 0.0
     words = (bar.description or "").removeprefix(f"{name}: ")
-    return Line(f"{bar.flow_run_id} {name}", f"{INDENT}{name:<16} {percent:>3.0f} %  {words}", percent >= 100)
+    return Line(f"{bar.flow_run_id} {name}", f"{INDENT}{name:<16} {percent:>4.0f}%  {words}", percent >= 100)
 
 
 def _doing(client: SyncPrefectClient, run: FlowRun, tree: list[FlowRun]) -> str:

@@ -39,9 +39,9 @@ def test_a_run_is_shown_by_a_line_per_bar_of_its_own_and_of_its_subflows() -> No
         state = follow(client, run_id, LiveLines(out))
     assert state.name == "Completed"
     assert out.getvalue().splitlines() == [
-        "    cut              100 %  2 of 2 parts",
-        "    videos           100 %  4 of 4 videos, 0.25 videos/s",
-        "    train             40 %  step 4 of 10, loss 0.5, 2 s/step, about 12 s left",
+        "    cut               100%  2 of 2 parts",
+        "    videos            100%  4 of 4 videos, 0.25 videos/s",
+        "    train              40%  step 4 of 10, loss 0.5, 2 s/step, about 12 s left",
     ]
 
 

@@ -118,7 +118,7 @@ def normalize_miou(loaded: LoadedResult) -> tuple[SystemControl, ...]:
 def control_markdown(loaded: LoadedResult) -> str:
     """The tables of a result; "" if it has neither."""
     systems, normalized = summarize_control(loaded), normalize_miou(loaded)
-    level = f"{100 * loaded.result.suite.intervals.level:g} %"
+    level = f"{100 * loaded.result.suite.intervals.level:g}%"
     note = f"In brackets: {level} bootstrap intervals over prompts, from {MIN_CLUSTERS} prompts on. docs/control.md"
     parts = []
     if systems:

@@ -65,7 +65,7 @@ def funnel_bar(step: FunnelStep) -> list[tuple[str, int, float]]:
 
 def percent(part: float, whole: float) -> str:
     """A fraction in percent; "-" if the whole is 0."""
-    return f"{100 * part / whole:.1f} %" if whole else "-"
+    return f"{100 * part / whole:.1f}%" if whole else "-"
 
 
 def duration(seconds: float) -> str:

@@ -96,7 +96,7 @@ def test_every_tag_is_closed_and_named_for_those_who_listen():
 def test_numbers_of_the_page():
     text = page_text(data())
     assert "1,199" in text
-    assert "99.9 %" in text
+    assert "99.9%" in text
     assert "2.5" in text  # five items in two seconds
     assert 'data-labels="sea turtle"' in text
 

@@ -12,7 +12,7 @@ from mvideo_core.base.disk import write_whole
 from mvideo_core.base.errors import ConfigError
 from mvideo_core.base.options import read_yaml
 from mvideo_core.cli.pipeline import HDVILA, HDVILA_VIDEOS, MANIFEST
-from mvideo_core.cli.settings import local_only
+from mvideo_core.cli.settings import end_with, local_only, read_values
 from mvideo_core.curation.ingest.download import DownloadOptions, download
 from mvideo_core.curation.ingest.sources import SourceOptions, list_sources
 from mvideo_core.shards.card import DatasetInfo
@@ -20,7 +20,13 @@ from mvideo_core.shards.dataset import MaskVideoDataset, read_info
 from mvideo_core.shards.export import export_dataset
 from mvideo_core.shards.exports import EXPORTS
 from mvideo_core.shards.files import DatasetFiles
+from mvideo_core.shards.imports import IMPORTS
+from mvideo_core.shards.options import ShardOptions
 from mvideo_core.shards.verify import verify_dataset
+from mvideo_core.store.workspace import Workspace
+
+SHOWN = 5
+"""This many samples that cannot be imported are named; the rest are counted."""
 
 dataset_app = typer.Typer(
     no_args_is_help=True, help="A finished dataset: summary, verification, one sample, other formats."
@@ -98,6 +104,33 @@ def export(
     for loss in facts["losses"]:
         px = f" ({facts['hidden_px']} px)" if loss.startswith("overlaps") else ""
         typer.echo(f"not kept: {loss}{px}")
+
+
+@dataset_app.command("import")
+def import_(
+    source: str = typer.Argument(help="Folder in another format.", callback=local_only),
+    workspace: str = typer.Argument(help="Folder of a workspace: new, or with the same import.", callback=local_only),
+    from_: str = typer.Option(..., "--from", help=f"Format: {', '.join(IMPORTS.names())}."),
+    fps: float = typer.Option(
+        0.0, "--fps", min=0, max=1000, help="Frames per second, for formats that do not state them."
+    ),
+    set_: list[str] = typer.Option([], "--set", "-s", help="A shard option, e.g. samples_per_shard=100. Repeatable."),
+) -> None:
+    """Make a workspace with the dataset of a folder in another format; rerun to resume. Its splits are kept."""
+    from mvideo_core.curation.import_dataset import import_dataset
+
+    options = ShardOptions.parse(read_values("", set_), "dataset import")
+    done = import_dataset(Path(source), Workspace(workspace), from_, options, fps, _print_progress())
+    samples = ", ".join(f"{number} {split}" for split, number in done.samples.items())
+    typer.echo(f"{IMPORTS.get(from_).title}\n{done.root}: {samples} samples, excluded: {done.excluded or 'nothing'}")
+    for loss in done.losses:
+        typer.echo(f"not kept: {loss}")
+    warnings = [f"{name} was not imported: {why}" for name, why in done.failed[:SHOWN]]
+    if len(done.failed) > SHOWN:
+        warnings.append(f"{len(done.failed) - SHOWN} more were not imported")
+    if done.without_text:
+        warnings.append(f"{done.without_text} samples have no caption; training uses the empty prompt for them")
+    end_with(warnings)
 
 
 def _counts(facts: dict[str, Any]) -> str:

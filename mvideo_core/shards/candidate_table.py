@@ -80,15 +80,21 @@ class CandidateTable:
         self.db = sqlite3.connect(path or ":memory:")
         self.db.executescript(f"PRAGMA journal_mode = OFF; PRAGMA synchronous = OFF; PRAGMA cache_size = -{CACHE_KIB};")
         self.db.executescript(_SCHEMA)
-        self.db.create_function("is_test", 1, lambda video: split_of(video, options) == "test", deterministic=True)
+        self._given: dict[str, str] = {}
+        self.db.create_function("is_test", 1, self._is_test, deterministic=True)
         self._number = lru_cache(RECENT)(self._find_number)
 
     def add(self, one: Candidate, record: bytes = b"") -> None:
         """Store a candidate's numbers, the verdict of lists and excluded terms, and a record for later.
 
         Raises:
-            ConfigError: the key already exists.
+            ConfigError: the key already exists, or the video is in both splits.
         """
+        if one.split and self._given.setdefault(one.video_id, one.split) != one.split:
+            raise ConfigError(
+                f"video {one.video_id} has clips in {self._given[one.video_id]} and in {one.split} ({one.key}); all "
+                "clips of a video belong to one split"
+            )
         names = one.names()
         reason = entry = None
         for each in self._lists:
@@ -142,6 +148,10 @@ class CandidateTable:
     def close(self) -> None:
         """Close the file."""
         self.db.close()
+
+    def _is_test(self, video: str) -> bool:
+        """Which split a video is in: the given one, or one by hash."""
+        return (self._given.get(video) or split_of(video, self._options)) == "test"
 
     def _find_number(self, text: str) -> int:
         """The number of a video's or source's name; a new name gets a new number."""

@@ -21,6 +21,7 @@ class Candidate:
         texts: labels, caption and title, which are searched for excluded terms.
         look: hashes of its frames; None = it is not compared with others.
         size_bytes: of the sample within a tar, see `members.sample_bytes`; an estimate is enough.
+        split: the split that its video belongs to; "" = by `split_of`.
     """
 
     key: str
@@ -33,6 +34,7 @@ class Candidate:
     size_bytes: int
     source_name: str = ""
     look: PerceptualHashes | None = None
+    split: str = ""
 
     def names(self) -> tuple[str, ...]:
         """Names that a removal list may use for this sample or its source."""

@@ -1,4 +1,4 @@
-"""The list of exported samples, so that a killed export continues: a line for the request, then one per sample."""
+"""The list of finished samples of an export or import, so that a killed one continues: a request, then the samples."""
 
 import json
 from collections.abc import Iterator
@@ -12,8 +12,12 @@ NAME = ".export.jsonl"
 
 
 def describe(request: Entry) -> str:
-    """The request of an export in a few words."""
-    return f"{request.get('format')}, split {request.get('split')}, dataset {str(request.get('dataset'))[:16]}"
+    """A request in a few words."""
+    return ", ".join(
+        f"{name} {str(request[name])[:16]}" if name != "format" else str(request[name])
+        for name in ("format", "split", "dataset", "source")
+        if name in request
+    )
 
 
 def _object(line: bytes) -> Entry:
@@ -27,15 +31,16 @@ class ExportJournal:
     """Entries in the order of the index, appended as they are finished.
 
     Args:
-        out: folder of the export.
-        request: everything that decides its files.
+        out: folder of the export, or one of its own for an import.
+        request: everything that decides the files.
+        work: "export" or "import", for messages.
 
     Raises:
         StoreError: the folder holds something else, or the list is damaged.
     """
 
-    def __init__(self, out: Path, request: Entry):
-        self.path = out / NAME
+    def __init__(self, out: Path, request: Entry, work: str = "export"):
+        self.path, self._work = out / NAME, work
         self.n_done = 0
         head = json.dumps(request, sort_keys=True).encode() + b"\n"
         if self._take_over(head):
@@ -43,7 +48,7 @@ class ExportJournal:
             return
         others = sorted(one.name for one in out.iterdir() if one.name not in (NAME, ".lock"))
         if others:
-            raise StoreError(f"{out}: not empty ({', '.join(others[:3])}) and not an export; use an empty folder")
+            raise StoreError(f"{out}: not empty ({', '.join(others[:3])}) and not an {work}; use an empty folder")
         self._stream = self.path.open("wb", buffering=0)
         self._stream.write(head)
 
@@ -79,9 +84,10 @@ class ExportJournal:
             if not first.endswith(b"\n"):
                 return False
             if first != head:
+                kind = "another, unfinished export" if self._work == "export" else f"another {self._work}"
                 raise StoreError(
-                    f"{self.path.parent}: holds another, unfinished export ({describe(_object(first))}); use another "
-                    "folder, or delete this one"
+                    f"{self.path.parent}: holds {kind} ({describe(_object(first))}); use "
+                    "another folder, or delete this one"
                 )
             whole = stream.tell()
             for number, line in enumerate(stream, 2):
@@ -99,6 +105,6 @@ class ExportJournal:
             entry["key"], entry["split"]
         except (ValueError, TypeError, KeyError) as error:
             raise StoreError(
-                f"{self.path}: line {number} is damaged ({error}); delete {self.path.parent} and export again"
+                f"{self.path}: line {number} is damaged ({error}); delete {self.path.parent} and {self._work} again"
             ) from None
         return entry

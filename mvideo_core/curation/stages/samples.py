@@ -73,7 +73,6 @@ def plan_dataset(workspace: Workspace, options: ShardOptions) -> int:
 
 def _plan_dataset(workspace: Workspace, options: ShardOptions, layout: "Layout") -> int:
     started = time.monotonic()
-    settings = settings_digest(SAMPLES_STAGE, REVISION, options, list_digests(options))
     for sample, clip, video, look in current_samples(workspace, layout.lists):
         layout.put(sample, clip, video, look)
     n_shards = layout.settle()
@@ -83,6 +82,19 @@ def _plan_dataset(workspace: Workspace, options: ShardOptions, layout: "Layout")
             f"{workspace.url}: no clip has a video, masks and a caption (left out: {n_out}); "
             "`mvideo status` shows which stage dropped them"
         )
+    return commit_layout(workspace, options, layout, n_shards, started)
+
+
+def commit_layout(workspace: Workspace, options: ShardOptions, layout: "Layout", n_shards: int, started: float) -> int:
+    """Make a settled layout the current one.
+
+    Args:
+        started: `time.monotonic` when planning began.
+
+    Returns:
+        Number of shard parts.
+    """
+    settings = settings_digest(SAMPLES_STAGE, REVISION, options, list_digests(options))
     dataset = f"datasets/{part_key(settings, {'shards': layout.digest()})[:16]}"
     n_parts, inputs, keys = min(n_shards, MAX_PARTS), sample_digests(workspace), []
     for index in range(n_parts):
@@ -207,14 +219,21 @@ class Layout:
         self._n_shards = 0
         self._alike = b""
 
-    def put(self, sample: PlannedSample, clip: ClipRow, video: VideoRow, look: PerceptualHashes | None = None) -> None:
-        """Keep a sample."""
+    def put(
+        self,
+        sample: PlannedSample,
+        clip: ClipRow,
+        video: VideoRow,
+        look: PerceptualHashes | None = None,
+        split: str = "",
+    ) -> None:
+        """Keep a sample; `split` if its video's split is given."""
         text = sample.model_dump_json().encode()
         self._alike = self._alike or text
         candidate = Candidate(
             key=sample.key, video_id=sample.video_id, source_sha256=clip.source_sha256, source_url=clip.source_url,
             start_s=clip.start_s, end_s=clip.end_s, texts=(*sample.labels, sample.caption, video.title),
-            size_bytes=sample_bytes(sample), source_name=_file_name(video.uri), look=look,
+            size_bytes=sample_bytes(sample), source_name=_file_name(video.uri), look=look, split=split,
         )  # fmt: skip
         packer = zlib.compressobj(LEVEL, zdict=self._alike)
         self.table.add(candidate, packer.compress(text) + packer.flush())

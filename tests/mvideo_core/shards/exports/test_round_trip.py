@@ -9,10 +9,13 @@ from PIL import Image
 from pycocotools import mask as coco
 
 from mvideo_core.base.records import CaptionRow, ClipRow, MaskRow, ObjectStats
+from mvideo_core.curation.import_dataset import import_dataset
 from mvideo_core.masks.codec import encode
 from mvideo_core.media.encode import write_mp4
-from mvideo_core.shards import ShardOptions, plan_sample
+from mvideo_core.shards import MaskVideoDataset, ShardOptions, plan_sample
 from mvideo_core.shards.export import export_dataset
+from mvideo_core.shards.imports import IMPORTS
+from mvideo_core.store.workspace import Workspace
 from tests.mvideo_core.shards.conftest import Drawn
 from tests.mvideo_core.shards.exports.conftest import label_map, read_video
 
@@ -136,3 +139,21 @@ def test_label_maps_lose_the_counted_pixels_and_no_others(random_masks, tmp_path
         lost += sum(int((expected[:, n] & (maps != n + 1)).sum()) for n in range(expected.shape[1]))
     assert facts["hidden_px"] == lost > 0
     print(f"\n{name}: {len(found)} clips equal but for {lost} px of {sum(int(one.sum()) for one in masks.values())}")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", IMPORTS.names())
+def test_exports_come_back_with_the_declared_loss_and_no_other(random_masks, tmp_path, name):
+    root, masks = random_masks
+    export_dataset(root, tmp_path / "out", name)
+    workspace = Workspace(str(tmp_path / "ws"))
+    done = import_dataset(tmp_path / "out", workspace, name, fps=8.0 if name == "davis" else 0.0)
+    assert done.failed == []
+    found = {sample.key: sample.masks().pixels() for sample in MaskVideoDataset(done.root)}
+    assert sorted(found) == sorted(masks)
+    exact = sum(np.array_equal(found[key], masks[key]) for key in masks)
+    if name in ("sa-v", "youtube-vis"):
+        assert exact == len(masks)
+    for key, expected in masks.items():
+        assert np.array_equal(label_map(found[key]), label_map(expected)), key
+    print(f"\n{name}: {exact} of {len(masks)} clips with all pixels, the others with those of label maps")

@@ -5,7 +5,7 @@ bootstrap.
 
 Both systems score every prompt from one distribution, so every "different" is a false alarm. Three kinds of scores:
 normal; S_m-like (beta, most between 0.6 and 1, a tenth near 0); and prompts with one to five videos each, which share
-most of their noise. The test is `sign_flips.estimate_mean` as called by `mvideo eval compare`; the bootstrap
+most of their noise. The test is `intervals.estimate_mean` as called by `mvideo eval compare`; the bootstrap
 (resampling whole prompts 2,000 times, "yes" if the interval excludes 0) is what it replaced.
 """
 
@@ -17,7 +17,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from mvideo_core.evaluation import sign_flips
+from mvideo_core.evaluation import intervals
 from mvideo_core.evaluation.suite import IntervalOptions
 from mvideo_core.processes.parallel_map import side_by_side
 
@@ -87,14 +87,14 @@ def p_values(tries: list[Draw], n: int) -> np.ndarray:
     sums = np.sort(np.stack([np.bincount(one.prompts, one.gains, n) for one in tries], axis=1), axis=0)
     observed = np.abs(sums.sum(axis=0)) * (1 - 1e-12)
     extreme, n_flips = np.ones(len(tries)), 1
-    for flipped in sign_flips._flips(n, OPTIONS.draws, OPTIONS.seed):
+    for flipped in intervals._flips(n, OPTIONS.draws, OPTIONS.seed):
         for start in range(0, len(flipped), FLIPS_AT_ONCE):
             piece = 1 - 2 * flipped[start : start + FLIPS_AT_ONCE]
             extreme += np.count_nonzero(np.abs(piece @ sums) >= observed, axis=0)
         n_flips += len(flipped)
     found = extreme / n_flips
     for one, p in list(zip(tries, found, strict=True))[:CHECKED]:
-        assert sign_flips.estimate_mean(one.gains.tolist(), one.prompts.tolist(), OPTIONS).p == p
+        assert intervals.estimate_mean(one.gains.tolist(), one.prompts.tolist(), OPTIONS).p == p
     return found
 
 
@@ -104,7 +104,7 @@ def rates(n: int, trials: int, trials_before: int) -> Rates:
     for place, (name, kind) in enumerate(KINDS.items()):
         draw = np.random.default_rng([n, place])
         tries = [kind(draw, n) for _ in range(trials)]
-        after[name] = float((p_values(tries, n) <= 1 - LEVEL + 1e-9).mean()) if n >= sign_flips.MIN_CLUSTERS else 0.0
+        after[name] = float((p_values(tries, n) <= 1 - LEVEL + 1e-9).mean()) if n >= intervals.MIN_CLUSTERS else 0.0
         before[name] = sum(bootstrap_says_yes(one, draw) for one in tries[:trials_before]) / trials_before
     return Rates(n, before, after)
 

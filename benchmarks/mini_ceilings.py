@@ -24,10 +24,10 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from mvideo_core.cogvideox.video_format import TEMPORAL_STRIDE
+from mvideo_core.evaluation.intervals import estimate_mean
 from mvideo_core.evaluation.manifest import EvalItem
-from mvideo_core.evaluation.mask_overlap import OverlapPolicy, overlap, together
+from mvideo_core.evaluation.mask_overlap import OverlapPolicy, merge_objects, overlap
 from mvideo_core.evaluation.metrics.mask_miou import MaskMiou, MaskMiouOptions
-from mvideo_core.evaluation.sign_flips import estimate_mean
 from mvideo_core.evaluation.suite import IntervalOptions
 from mvideo_core.evaluation.video import EvalVideo
 from mvideo_core.masks import MaskSequence, encode
@@ -138,7 +138,7 @@ def through_vae(folder: Path) -> Link:
 def silhouette_score(clip: DrawnClip, link: Link) -> float:
     """IoU of the mask video after the link with the true one, mean over the scored frames with a mask."""
     seen_THW = link(mask_frames(union(clip.masks))).mean(axis=-1) > 127
-    return overlap(every_nth(together(clip.masks)), encode(seen_THW[::JUDGED_EVERY, None]), OverlapPolicy()).value
+    return overlap(every_nth(merge_objects(clip.masks)), encode(seen_THW[::JUDGED_EVERY, None]), OverlapPolicy()).value
 
 
 def every_nth(masks: MaskSequence) -> MaskSequence:

@@ -28,9 +28,9 @@ from mvideo_core.engine.stage import Item, Stage, StageContext, Worker
 from mvideo_core.shards.files import DatasetFiles
 from mvideo_core.shards.options import ShardOptions
 from mvideo_core.store.workspace import Workspace
-from mvideo_core.training.data import Split
 from mvideo_core.training.latents.info import INDEX_NAME
 from mvideo_core.training.latents.window_index import WindowIndex
+from mvideo_core.training.sample_order import Split
 from tests.fixtures.window_index import write_window_index
 
 N_CLIPS = 400_000

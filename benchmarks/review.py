@@ -40,7 +40,7 @@ from mvideo_core.perception.segmentation import SEGMENTERS
 from mvideo_core.perception.segmentation.corrections import Objects, correct
 from mvideo_core.perception.segmentation.gate import object_stats
 from mvideo_core.perception.segmentation.two_way import Spool
-from mvideo_core.store.decisions import Decision, Placed
+from mvideo_core.store.decisions import Decision, LocatedDecision
 from mvideo_core.store.scratch import scratch_folder
 
 WIDTH, HEIGHT, FPS, OVERSIZE = 384, 256, 8.0, 2
@@ -130,14 +130,14 @@ def masklets_of(true: np.ndarray, seen: np.ndarray) -> dict[int, int]:
     return {int(g): int(p) for g, p in zip(rows, columns, strict=True) if overlap[g, p] >= SAME}
 
 
-def _prompt(true: np.ndarray, seen: np.ndarray, index: int) -> Placed:
+def _prompt(true: np.ndarray, seen: np.ndarray, index: int) -> LocatedDecision:
     """The true box on the frame with most wrong pixels, of those that show at least half of the most of the object."""
     shown, wrong = true.sum(axis=(1, 2)), (true ^ seen).sum(axis=(1, 2))
     frame = int(np.where(shown >= SHOWN * shown.max(), wrong, -1).argmax())
     rows, columns = np.nonzero(true[frame])
     box = (float(columns.min()), float(rows.min()), float(columns.max() + 1), float(rows.max() + 1))
     about = {"clip": "0" * 64, "masks": "0" * 16, "object": index, "frame": frame, "box_xyxy": box}
-    return Placed(Decision.parse({"action": "box"} | about, "benchmark"), f"masklet {index}")
+    return LocatedDecision(Decision.parse({"action": "box"} | about, "benchmark"), f"masklet {index}")
 
 
 def j_and_f(seen: np.ndarray, true: np.ndarray) -> float:

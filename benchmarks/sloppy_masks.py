@@ -28,9 +28,9 @@ from mvideo_core.curation.pipeline import load_profile as load_pipeline_profile
 from mvideo_core.curation.pipeline import run_pipeline
 from mvideo_core.curation.stages.encode import encode_dataset
 from mvideo_core.curation.stages.publish_latents import current_latents
+from mvideo_core.evaluation.intervals import Estimate, estimate_mean
 from mvideo_core.evaluation.manifest import EvalItem
 from mvideo_core.evaluation.metrics.mask_miou import MaskMiou, MaskMiouOptions
-from mvideo_core.evaluation.sign_flips import Estimate, estimate_mean
 from mvideo_core.evaluation.suite import IntervalOptions
 from mvideo_core.evaluation.video import EvalVideo
 from mvideo_core.generation.loading import load_pipeline

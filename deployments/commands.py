@@ -64,7 +64,7 @@ def reap(
     state: Path | None = STATE,
     retry: bool = typer.Option(False, "--retry", help="Also put crashed runs back in their queues."),
 ) -> None:
-    """Correct runs whose process is gone: Running becomes Crashed, Cancelling Cancelled, Pending is queued again."""
+    """Repair runs whose process is gone: Running becomes Crashed, Cancelling Cancelled; Pending is requeued."""
     from mvideo.deployments._reap import retry_crashed
     from mvideo.deployments.stack import Stack
 
@@ -87,7 +87,7 @@ def watch(
     port: int | None = PORT,
     max_runs: int = typer.Option(10, "--max-runs", help="Total starts of a crashed flow run; 0 = never retry."),
 ) -> None:
-    """Like `up`, but stay in the foreground: restart, correct and retry what dies. Ctrl-C stops everything."""
+    """Like `up`, but in the foreground: restart dead processes, repair and retry their runs. Ctrl-C stops all."""
     from mvideo.deployments.stack import Stack
 
     _logging()

@@ -235,7 +235,7 @@ def table(
         "", "--out", help="Folder for table-N.md, .tex, .csv, .json; default: print only.", callback=local_only
     ),
 ) -> None:
-    """Print a table of the paper: its figures next to ours with intervals, then our choices where the paper has none.
+    """Print a table of the paper: its numbers next to ours with intervals, then our choices where the paper has none.
 
     Means are over the items that all results share; means over all items of a result are shown next to them. Rows match
     results by the manifest's system and test set, and by the files' length and size: mvideo-5b, mvideo-2b,

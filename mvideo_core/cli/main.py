@@ -1,4 +1,4 @@
-"""Entry point of `mvideo`: turns our errors into one clear message and an exit code. Commands: see `index`."""
+"""Entry point of `mvideo`: turns our errors into one clear message and an exit code. Commands: see `commands.py`."""
 
 import logging
 
@@ -7,7 +7,7 @@ import typer
 from mvideo_core import __version__
 from mvideo_core.base.home import ensure_home
 from mvideo_core.base.one_line import errors_in_one_line
-from mvideo_core.cli.index import LazyGroup
+from mvideo_core.cli.commands import LazyGroup
 
 app = typer.Typer(
     cls=LazyGroup,

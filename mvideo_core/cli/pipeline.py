@@ -23,7 +23,7 @@ SET = typer.Option([], "--set", "-s", help="Override a profile value, e.g. --set
 FOLDER = typer.Option("", "--folder", help="Folder of videos.", callback=local_only)
 HDVILA = typer.Option("", "--hdvila", help="HD-VILA JSONL file or folder; needs --hdvila-videos.", callback=local_only)
 HDVILA_VIDEOS = typer.Option(
-    "", "--hdvila-videos", help="Folder of files named by the list's video_id: ID.mp4.", callback=local_only
+    "", "--hdvila-videos", help="Folder of files named after the list's video_id: ID.mp4.", callback=local_only
 )
 MANIFEST = typer.Option("", "--manifest", help="CSV or JSONL list with a `path` column.", callback=local_only)
 

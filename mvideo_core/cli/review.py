@@ -1,4 +1,4 @@
-"""mvideo review: look at masks, the clips with most to gain first, and decide about them in the browser."""
+"""mvideo review: look at masks, the clips with the most to gain first, and decide about them in the browser."""
 
 from pathlib import Path
 
@@ -22,7 +22,7 @@ def review(
     who: str = typer.Option("", "--who", help="Name noted in each decision."),
     port: int = typer.Option(0, "--port", min=0, max=65535, help="Port on 127.0.0.1. Default: any free one."),
 ) -> None:
-    """Show the clips with most to gain first; accept, reject, relabel, or correct one frame. The next run obeys.
+    """Show clips with the most to gain first; accept, reject, relabel, or correct a frame. The next run applies it.
 
     Prints the page's address, and serves it to this machine until Ctrl-C.
     """
@@ -39,4 +39,4 @@ def review(
         try:
             server.serve_forever()
         except KeyboardInterrupt:
-            typer.echo(f"{len(server.decisions.read())} decisions; `mvideo run` obeys them")
+            typer.echo(f"{len(server.decisions.read())} decisions; `mvideo run` applies them")

@@ -17,7 +17,10 @@ def status(
     failed: bool = typer.Option(False, "--failed", help="List every failed item with its message."),
     as_json: bool = typer.Option(False, "--json", help="Print JSON instead of a table."),
 ) -> None:
-    """Show what is done, why items were dropped and what checks found. Parts of older input or options do not count."""
+    """Show what is done, why items were dropped and what checks found.
+
+    Parts made from older input or options are not counted.
+    """
     from mvideo_core.engine.chain import in_use, row_class, valid_markers, workspace_stages
     from mvideo_core.engine.checks import warnings_of
     from mvideo_core.store.decisions import DecisionFile

@@ -78,7 +78,7 @@ def stop(out: str = RUN) -> None:
 
 @train_app.command()
 def report(out: str = RUN) -> None:
-    """Write report.json and curves.svg of a run, finished or not, and print its last line."""
+    """Write report.json and curves.svg of a run, finished or not, and print the last line of its metrics."""
     if not Path(out).is_dir():
         raise ConfigError(f"{out}: no such run folder")
     typer.echo(last_line(write_report(out)))

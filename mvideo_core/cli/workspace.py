@@ -49,7 +49,7 @@ def retry(
 ) -> None:
     """Make the next run retry failed items; nothing else in their parts is redone."""
     from mvideo_core.curation.pipeline import workspace_rows
-    from mvideo_core.store.maintain import retry_failed
+    from mvideo_core.store.retry_failed import retry_failed
     from mvideo_core.store.workspace import Workspace
 
     ws = Workspace.existing(workspace)

@@ -75,7 +75,7 @@ def plain(transformer: MVideoTransformer3DModel) -> Any:
         value = state.pop(name, None)
         if value is not None and value.any():
             raise ConfigError(
-                f"plain: {name} is trained; a plain CogVideoX cannot hold it (`MVideoPipeline.save_pretrained`)"
+                f"plain: {name} is trained; a plain CogVideoX has no place for it (`MVideoPipeline.save_pretrained`)"
             )
     return _build(transformer, transformer.config.in_channels, state)
 

@@ -21,11 +21,13 @@ PATCH = 2
 class VideoFormat(Options):
     """Sizes of one clip and of its conditions. Defaults: CogVideoX at the paper's 480x720, motion at 256x384."""
 
-    height_px: int = Field(default=480, ge=16, multiple_of=16, description="px; frames of a clip")
-    width_px: int = Field(default=720, ge=16, multiple_of=16, description="px")
-    motion_height_px: int = Field(default=256, ge=16, multiple_of=16, description="px; low-resolution motion condition")
-    motion_width_px: int = Field(default=384, ge=16, multiple_of=16, description="px")
-    clip_frames: int = Field(default=33, ge=9, le=129, description="frames of one clip, 8n + 1: the VAE's chunks are 8")
+    height_px: int = Field(default=480, ge=16, multiple_of=16, description="height of a clip's frames, px")
+    width_px: int = Field(default=720, ge=16, multiple_of=16, description="width of a clip's frames, px")
+    motion_height_px: int = Field(default=256, ge=16, multiple_of=16, description="height of the motion condition, px")
+    motion_width_px: int = Field(default=384, ge=16, multiple_of=16, description="width of the motion condition, px")
+    clip_frames: int = Field(
+        default=33, ge=9, le=129, description="frames of a clip: 8n + 1, for the VAE's chunks of 8"
+    )
     fps: float = Field(default=8.0, gt=0, description="frames per second of clips and masks")
 
     @model_validator(mode="after")

@@ -35,7 +35,7 @@ FONT_PX = 256
 class ShapeOptions(Options):
     """One object: its form, its size, and its path over time."""
 
-    label: str = Field(default="", description="name of the object, such as dog; the text itself for a text")
+    label: str = Field(default="", description="name of the object, such as dog; default of a text shape: its text")
     width_frac: float = Field(
         default=0.2, gt=0, le=4, description="of the frame's width; svg and text keep their own shape"
     )
@@ -54,7 +54,7 @@ class ShapeOptions(Options):
     )
     d: str = Field(default="", max_length=100_000, description="of an svg: path data, such as M 0 0 C 1 2 3 2 4 0 Z")
     fill: FillRule = Field(default="nonzero", description="of an svg: the path's fill-rule")
-    text: str = Field(default="", max_length=64, description="of a text: one line")
+    text: str = Field(default="", max_length=64, description="text shape: the line to draw")
 
 
 class Shape(NamedTuple):

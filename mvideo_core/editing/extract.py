@@ -23,8 +23,9 @@ from mvideo_core.masks import MaskSequence
 from mvideo_core.masks.io.clip import MaskClip
 from mvideo_core.perception.detection import DETECTORS
 from mvideo_core.perception.detection.base import Detections
+from mvideo_core.perception.detection.options import DetectOptions
 from mvideo_core.perception.detection.search import FrameChoice, search
-from mvideo_core.perception.detection.select import DetectOptions, select
+from mvideo_core.perception.detection.select import select
 from mvideo_core.perception.segmentation import SEGMENTERS
 from mvideo_core.perception.segmentation.base import with_phrases
 from mvideo_core.perception.segmentation.two_way import NO_BOXES, Spool, to_sequence, track

@@ -27,7 +27,10 @@ Keys = Annotated[list[tuple[Time, float]], Field(min_length=1)]
 Keyed = float | Keys
 PathKeys = Annotated[list[tuple[Time, float, float]], Field(min_length=1)]
 
-EASE_HELP = "between two keys: linear; ease = slow at both; ease-in = slow at the first; ease-out; step = jump at a key"
+EASE_HELP = (
+    "between two keys: linear; ease = slow at both; ease-in = slow at the first; ease-out = slow at the second; "
+    "step = jump at a key"
+)
 
 
 def seconds(time: float | str, n_frames: int, fps: float) -> float:

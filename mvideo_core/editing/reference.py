@@ -89,7 +89,7 @@ def _frames(running: sandbox.Child, height: int, width: int, name: str) -> Itera
     if code or raw:
         raise sandbox.death_error(f"{name}: after {count} frames", code, tail, running.timed_out, LIMITS)
     if not count:
-        raise MediaError(f"{name}: no video frame decodes in the requested part")
+        raise MediaError(f"{name}: no video frame could be decoded in the requested part")
 
 
 def _shrunk(height: int, width: int, max_side_px: int) -> tuple[int, int]:

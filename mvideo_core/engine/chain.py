@@ -6,7 +6,7 @@ from mvideo_core.base.options import digest
 from mvideo_core.base.records import PLANNED_ROWS, Row
 from mvideo_core.engine import STAGES
 from mvideo_core.engine.stage import Item
-from mvideo_core.store.decisions import DecisionFile, Placed
+from mvideo_core.store.decisions import DecisionFile, LocatedDecision
 from mvideo_core.store.keys import item_key
 from mvideo_core.store.workspace import Marker, Workspace, blobs_of
 
@@ -115,7 +115,7 @@ def items_of(
         for name, marker in upstream.items()
     }
     shared = sorted(set.intersection(*(set(table) for table in tables.values())))
-    by_file: dict[str, list[Placed]] = {}
+    by_file: dict[str, list[LocatedDecision]] = {}
     for placed in DecisionFile(workspace).read() if reviewed else ():
         by_file.setdefault(placed.decision.clip, []).append(placed)
     found = []
@@ -127,7 +127,7 @@ def items_of(
     return found
 
 
-def _contents(decided: Iterable[Placed]) -> list[dict[str, object]]:
+def _contents(decided: Iterable[LocatedDecision]) -> list[dict[str, object]]:
     return [placed.decision.content() for placed in decided]
 
 

@@ -12,7 +12,7 @@ from mvideo_core import __version__
 from mvideo_core.base.options import Options, digest
 from mvideo_core.engine.chain import in_use, items_of
 from mvideo_core.engine.stage import Stage
-from mvideo_core.store.decisions import DecisionFile, Placed
+from mvideo_core.store.decisions import DecisionFile, LocatedDecision
 from mvideo_core.store.workspace import Workspace
 
 MAX_LINES = 5
@@ -43,7 +43,7 @@ def check_stage(workspace: Workspace, stage: Stage, options: Options) -> list[st
     return found
 
 
-def unobeyed(workspace: Workspace, stage: Stage, decided: Sequence[Placed]) -> list[str]:
+def unobeyed(workspace: Workspace, stage: Stage, decided: Sequence[LocatedDecision]) -> list[str]:
     """Decisions of a reviewer that concern nothing in the workspace, with their lines; a few, then a count."""
     seen: dict[str, set[str]] = {}
     for index in range(workspace.parts_of(stage.name)):

@@ -11,7 +11,7 @@ from mvideo_core.base.digests import sha256_of
 from mvideo_core.base.errors import StoreError
 from mvideo_core.base.options import Options
 from mvideo_core.base.records import Blob, Row
-from mvideo_core.store.decisions import Placed
+from mvideo_core.store.decisions import LocatedDecision
 from mvideo_core.store.workspace import Workspace, blobs_of
 
 R = TypeVar("R", bound=Row)
@@ -31,7 +31,7 @@ class Item:
     key: str
     rows: Mapping[str, Row]
     content_key: str
-    decisions: tuple[Placed, ...] = ()
+    decisions: tuple[LocatedDecision, ...] = ()
 
     def row(self, row_class: type[R]) -> R:
         """The item's row of this class; each upstream stage writes a different one."""

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from typing import Literal, NamedTuple
 
 from mvideo_core.base.records import Record
+from mvideo_core.evaluation.intervals import estimate_mean
 from mvideo_core.evaluation.manifest import EvalItem
-from mvideo_core.evaluation.sign_flips import estimate_mean
 from mvideo_core.evaluation.suite import IntervalOptions
 from mvideo_core.evaluation.video_facts import ItemFacts
 

@@ -1,6 +1,6 @@
 """Compare two systems: paired differences over the items that both have scores for, each with a significance test.
 
-The test flips whole prompts (`sign_flips`); p-values of one table are corrected together (Holm). A table says
+The test flips whole prompts (`intervals.py`); p-values of one table are corrected together (Holm). A table says
 "different", "not distinguishable", or "too few" if even a difference in every prompt would not be significant.
 """
 
@@ -13,11 +13,11 @@ from mvideo_core.base.records import Record
 from mvideo_core.evaluation.aggregate import GroupKey, ScoreRow, cluster_of, group_of, title_of
 from mvideo_core.evaluation.failed_videos import absence_of
 from mvideo_core.evaluation.figures import metric_titles
+from mvideo_core.evaluation.intervals import MIN_CLUSTERS, estimate_mean, holm
 from mvideo_core.evaluation.manifest import EvalItem
 from mvideo_core.evaluation.plan import EvalPlan
 from mvideo_core.evaluation.result import LoadedResult, MetricFacts
 from mvideo_core.evaluation.scores import Digests
-from mvideo_core.evaluation.sign_flips import MIN_CLUSTERS, estimate_mean, holm
 from mvideo_core.evaluation.suite import IntervalOptions, prepare
 
 Verdict = Literal["different", "not distinguishable", "too few"]

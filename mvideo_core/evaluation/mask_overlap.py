@@ -47,13 +47,13 @@ class VideoOverlap(NamedTuple):
 
 
 def overlap(
-    true: MaskSequence, seen: MaskSequence, policy: OverlapPolicy, lost: MaskSequence | None = None
+    true: MaskSequence, seen: MaskSequence, policy: OverlapPolicy, past_end: MaskSequence | None = None
 ) -> VideoOverlap:  # fmt: skip
     """Score a video's predicted masks.
 
     Args:
         true, seen: same T, N, H, W; object n of one corresponds to object n of the other.
-        lost: true masks after the video's end, each with a nonempty object. The video has no frames there, so each
+        past_end: true masks after the video's end, each with a nonempty object. The video has no frames there, so each
             counts as one more frame with score 0 in value, j, f and box_fill.
 
     Returns:
@@ -78,7 +78,7 @@ def overlap(
         j_TN.append([pixel_iou(one, other) for one, other in zip(seen_NHW, true_NHW, strict=True)])
         f_TN.append([boundary_f(one, other) for one, other in zip(seen_NHW, true_NHW, strict=True)])
     nothing_HW = np.zeros(true.shape[2:], np.bool_)
-    lost_NHW = [] if lost is None else [lost.frame(frame) for frame in range(lost.n_frames)]
+    lost_NHW = [] if past_end is None else [past_end.frame(frame) for frame in range(past_end.n_frames)]
     j_TN += [[pixel_iou(nothing_HW, one) for one in frame_NHW] for frame_NHW in lost_NHW]
     f_TN += [[boundary_f(nothing_HW, one) for one in frame_NHW] for frame_NHW in lost_NHW]
     zeros: list[float | None] = [0.0] * len(lost_NHW)
@@ -111,7 +111,7 @@ def fill_boxes(masks: MaskSequence, frame: int) -> np.ndarray:
     return filled
 
 
-def together(masks: MaskSequence) -> MaskSequence:
+def merge_objects(masks: MaskSequence) -> MaskSequence:
     """All objects merged into one."""
     writer = MaskWriter(1, masks.height, masks.width)
     for frame in range(masks.n_frames):

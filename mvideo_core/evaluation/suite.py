@@ -47,7 +47,7 @@ MAX_DRAWS = 1_000_000
 
 
 class IntervalOptions(Options):
-    """Options of confidence intervals and paired tests: sign flips of prompts (`sign_flips`)."""
+    """Options of confidence intervals and paired tests: sign flips of prompts (`intervals.py`)."""
 
     level: float = Field(
         default=0.95, gt=0.5, le=0.9999, description="confidence level; a difference is significant at p <= 1 - level"

@@ -57,7 +57,7 @@ def _describe(container, settings: dict) -> dict:
     frames = container.decode(stream)
     first = next(frames, None)
     if first is None:
-        return {"error": "no video frame decodes"}
+        return {"error": "no video frame could be decoded"}
     info = _facts(container, stream, first, duration)
     info["picture"]["interlaced"] |= first.interlaced_frame or _any_interlaced(container, stream)
     if settings["check_tail"]:

@@ -95,7 +95,7 @@ class Prober:
             code = self._popen.wait() if self._popen else 0
             self.close()
             kind = KilledError if -code in sandbox.FROM_OUTSIDE else MediaError
-            raise kind(f"the probing child died on it ({_how(code)})") from None
+            raise kind(f"the probe process crashed on this file ({_how(code)})") from None
         return dict(json.loads(answer))
 
     def close(self) -> None:

@@ -17,7 +17,7 @@ class MaterialOptions(Options):
 
     workspace: str = Field(default="", description="finished workspace to use as is; empty = build one")
     folder: str = Field(default="", description="folder of videos; empty = render them")
-    videos: int = Field(default=4, ge=1, description="drawn videos")
+    videos: int = Field(default=4, ge=1, description="number of videos to render")
     seed: int = Field(default=0, ge=0, description="seed of the first rendered video")
     split: Literal["train", "val", "heldout"] = Field(default="heldout", description="split of the mini world")
     unseen_frac: float | None = Field(

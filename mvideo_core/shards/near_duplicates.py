@@ -15,7 +15,7 @@ BITS = 64
 MIRRORED = sum(1 << (BITS - 1 - bit) for bit in range(BITS) if bit % 8 % 2)
 """Bits of a frame's hash that flip if the frame is mirrored: odd horizontal frequencies."""
 _BANDS, _BAND_BITS = 32, 20
-"""Clips are compared if they agree in all bits of a band. Two that differ in 6 bits of 64 share one with 99%."""
+"""Clips are compared if they agree in all bits of a band: with 6 of 64 bits different, 99% of pairs do."""
 _SCHEMA = """
 CREATE TABLE look (number INTEGER PRIMARY KEY, key TEXT, video INTEGER, look TEXT);
 CREATE TABLE band (band INTEGER, bits INTEGER, number INTEGER, PRIMARY KEY (band, bits, number)) WITHOUT ROWID;
@@ -27,7 +27,7 @@ WHERE look IS NOT NULL AND key NOT IN (SELECT key FROM excluded) ORDER BY key
 """
 
 
-class Alike(NamedTuple):
+class NearDuplicate(NamedTuple):
     """A candidate that looks like an earlier one, the mean number of differing bits per frame, and the limit."""
 
     key: str
@@ -37,7 +37,7 @@ class Alike(NamedTuple):
     max_bits: float
 
 
-def find_near_duplicates(db: sqlite3.Connection) -> Iterator[Alike]:
+def find_near_duplicates(db: sqlite3.Connection) -> Iterator[NearDuplicate]:
     """Candidates of the open table (`CandidateTable`) that look like one kept before, in the order of their keys."""
     db.executescript(_SCHEMA)
     reader = db.cursor()
@@ -45,7 +45,7 @@ def find_near_duplicates(db: sqlite3.Connection) -> Iterator[Alike]:
         look = PerceptualHashes.model_validate_json(text)
         hashes = [frames_of(one) for one in look.hashes]
         if (nearest := _nearest(db, hashes, video)) is not None and nearest[0] <= look.max_bits:
-            yield Alike(key, video, nearest[1], nearest[0], look.max_bits)
+            yield NearDuplicate(key, video, nearest[1], nearest[0], look.max_bits)
             continue
         db.execute("INSERT INTO look VALUES (?, ?, ?, ?)", (number, key, video, text))
         bands = {(band, bits, number) for frames in hashes for band, bits in enumerate(_bands(frames))}

@@ -1,4 +1,4 @@
-"""Decisions of a reviewer about clips and their objects: one plain file of JSON lines, which the next run obeys.
+"""Decisions of a reviewer about clips and their objects: one plain file of JSON lines, which the next run applies.
 
 A decision names its clip by the SHA-256 of the clip's file, and an object by its number in the masks that the reviewer
 saw (`masks`), so that it is never applied to something else. The file may be edited by hand; lines that are empty or
@@ -88,7 +88,7 @@ class Decision(Options):
         return json.dumps(self.model_dump(mode="json", exclude_defaults=True), ensure_ascii=False)
 
 
-class Placed(NamedTuple):
+class LocatedDecision(NamedTuple):
     """A decision and where it was read: "review/decisions.jsonl line 3"."""
 
     decision: Decision
@@ -117,7 +117,7 @@ class DecisionFile:
         self.read()
         self.workspace.set_pointer(POINTER, self.chosen)
 
-    def read(self) -> tuple[Placed, ...]:
+    def read(self) -> tuple[LocatedDecision, ...]:
         """All decisions in the order of the file; () if there is no file.
 
         Raises:
@@ -172,9 +172,9 @@ class DecisionFile:
 
 
 @functools.lru_cache(maxsize=4)
-def parse_decisions(text: str, path: str) -> tuple[Placed, ...]:
+def parse_decisions(text: str, path: str) -> tuple[LocatedDecision, ...]:
     """The decisions of a file's text; see `DecisionFile.read`."""
-    found: list[Placed] = []
+    found: list[LocatedDecision] = []
     seen: dict[tuple[str, int | None, str], str] = {}
     for number, line in enumerate(text_lines(text), 1):
         if not _says(line):
@@ -184,7 +184,7 @@ def parse_decisions(text: str, path: str) -> tuple[Placed, ...]:
         if decision.slot in seen:
             raise ConfigError(f"{where}: decides the same as {seen[decision.slot]}; delete one of the two")
         seen[decision.slot] = f"line {number}"
-        found.append(Placed(decision, where))
+        found.append(LocatedDecision(decision, where))
     return tuple(found)
 
 
@@ -219,7 +219,7 @@ def masks_id(boxes: DetectionRow, model: str, weights_sha256: str) -> str:
     return digest({"boxes": row_digest(boxes), "model": model, "weights": weights_sha256})[:16]
 
 
-def check_place(placed: Placed, n_frames: int, width: int, height: int) -> None:
+def check_place(placed: LocatedDecision, n_frames: int, width: int, height: int) -> None:
     """Refuse a box or point outside the clip.
 
     Raises:

@@ -89,7 +89,9 @@ def read_state(folder: Path) -> State:
     try:
         state = State.parse(json.loads((folder / STATE).read_text(encoding="utf-8")), str(folder / STATE))
     except (OSError, ValueError, ConfigError) as error:
-        raise StoreError(f"{folder}: no readable {STATE} ({error}); delete this folder to resume earlier") from None
+        raise StoreError(
+            f"{folder}: no readable {STATE} ({error}); delete this folder to resume from an earlier one"
+        ) from None
     if state.layout not in READABLE:
         raise StoreError(f"{folder}: layout {state.layout}, this version reads {READABLE}; start a new run folder")
     return state

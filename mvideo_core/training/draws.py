@@ -41,7 +41,7 @@ class DrawOptions(Options):
         default=HISTORY_SIGMA_MAX,
         ge=0,
         lt=1,
-        description="noise on history latents: sigma uniform in 0..this; 0 adds none",
+        description="noise on history latents: sigma is drawn uniformly from 0 to this value; 0 adds none",
     )
     sloppy_mask: float = Field(
         default=0.0,

@@ -34,7 +34,6 @@ from mvideo_core.training.callbacks.trackers import check_extras
 from mvideo_core.training.callbacks.validation import SEED, Validation
 from mvideo_core.training.callbacks.warm_up import WarmUp
 from mvideo_core.training.checkpoint import ADAPTER, ADAPTER_EMA, CHECKPOINTS, State
-from mvideo_core.training.data import Feed, GlobalOrder, Split, rank_slots
 from mvideo_core.training.distributed import World, environment_ranks, process_group
 from mvideo_core.training.estimate.memory import checkpoint_bytes
 from mvideo_core.training.execution import input_dtype, prepare
@@ -47,6 +46,7 @@ from mvideo_core.training.options import TrainOptions
 from mvideo_core.training.phases import FirstSteps, Say, phase_writer
 from mvideo_core.training.report import last_line, write_report
 from mvideo_core.training.resume import find_start, resume
+from mvideo_core.training.sample_order import Feed, GlobalOrder, Split, rank_slots
 from mvideo_core.training.warm_start import OTHER_BASE, load_init_adapter
 
 if TYPE_CHECKING:

@@ -14,7 +14,6 @@ from mvideo_core.training.callbacks.ema import EmaOptions
 from mvideo_core.training.callbacks.samples import SampleOptions
 from mvideo_core.training.callbacks.trackers import MetricOptions
 from mvideo_core.training.callbacks.validation import ValidationOptions
-from mvideo_core.training.data import DataOptions
 from mvideo_core.training.distributed import DistributedOptions
 from mvideo_core.training.draws import DrawOptions
 from mvideo_core.training.execution import ExecutionOptions
@@ -23,6 +22,7 @@ from mvideo_core.training.loop import OptimizerOptions
 from mvideo_core.training.loss_weights import MaskLossOptions
 from mvideo_core.training.losses import ConsistencyOptions
 from mvideo_core.training.option_changes import BASE, flatten
+from mvideo_core.training.sample_order import DataOptions
 
 PROFILES = shipped_path("deployments/training")
 COURSE = ("base", "lora", "draws", "mask_loss", "consistency", "optimizer", "ema")

@@ -12,7 +12,7 @@ from mvideo_core.base.errors import ConfigError
 from mvideo_core.curation.pipeline import PART_STAGES, PipelineOptions, models_in_use
 from mvideo_core.curation.scenes.options import CutOptions
 from mvideo_core.engine import STAGES
-from mvideo_core.perception.detection.select import DetectOptions
+from mvideo_core.perception.detection.options import DetectOptions
 from tests.flows.toy import ToyOptions, planned, toy_a
 
 

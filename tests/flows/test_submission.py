@@ -13,7 +13,7 @@ from mvideo.flows.reproduce_paper import reproduce_paper
 from mvideo.flows.train_mvideo import train_mvideo
 from mvideo_core.base.errors import ConfigError
 from mvideo_core.engine import STAGES
-from mvideo_core.perception.detection.select import DetectOptions
+from mvideo_core.perception.detection.options import DetectOptions
 
 SCHEMA: dict[str, Any] = build_mask_dataset.parameters.model_dump()
 GOOD = {"workspace": "ws", "source": {"folder": "videos"}}

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 import typer
 
-from mvideo_core.cli.index import LazyGroup, load
+from mvideo_core.cli.commands import LazyGroup, load
 from mvideo_core.cli.main import app
 from tests.reference import HEADER, cell, code, table
 from tests.reference.types import type_text

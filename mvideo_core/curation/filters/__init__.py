@@ -45,7 +45,7 @@ class ClipFilter:
         """The value of a clip; equal frames give equal values. None if only the whole dataset can decide."""
         raise NotImplementedError
 
-    def look(self, clip: ClipSamples) -> PerceptualHashes | None:
+    def perceptual_hashes(self, clip: ClipSamples) -> PerceptualHashes | None:
         """Hashes by which the clip is compared with others; None in filters of single clips."""
         return None
 

@@ -47,7 +47,7 @@ class Duplicates(ClipFilter):
     def measure(self, clip: ClipSamples) -> None:
         """No value: a clip alone is no duplicate."""
 
-    def look(self, clip: ClipSamples) -> PerceptualHashes | None:
+    def perceptual_hashes(self, clip: ClipSamples) -> PerceptualHashes | None:
         """Hashes of the clip; None if a frame is too plain to recognize."""
         chosen = clip.small_Nhw[np.linspace(1, len(clip.small_Nhw) - 2, _SAMPLES).round().astype(int)]
         bars = find_bars(clip.small_Nhw.max(axis=0))

@@ -3,24 +3,16 @@
 import hashlib
 import os
 
-from pydantic import Field
-
 from mvideo_core.base.errors import MediaError
-from mvideo_core.base.options import Options
 from mvideo_core.base.records import VideoRow
 from mvideo_core.base.stopping import raise_if_stopped
 from mvideo_core.curation.ingest.naming import path_of
+from mvideo_core.curation.ingest.options import IngestOptions
 from mvideo_core.curation.ingest.sources import SourceItem
 from mvideo_core.media.files import open_regular
-from mvideo_core.media.probe import ProbeOptions, probe_open
+from mvideo_core.media.probe import probe_open
 
 _BLOCK_BYTES = 1 << 20
-
-
-class IngestOptions(Options):
-    """Which videos are accepted."""
-
-    probe: ProbeOptions = Field(default=ProbeOptions(), description="limits that a file must not exceed")
 
 
 def describe(source: SourceItem, options: IngestOptions | None = None) -> VideoRow:

@@ -16,8 +16,9 @@ from mvideo_core.masks.measure import areas, boxes_xyxy
 from mvideo_core.media.decode import read_frames, sample_frames
 from mvideo_core.perception.captioning.base import CAPTIONERS, CaptionInput
 from mvideo_core.perception.captioning.length import token_counter
+from mvideo_core.perception.captioning.options import CaptionOptions, captioner_options, content_of
 from mvideo_core.perception.captioning.review import CaptionReview
-from mvideo_core.perception.captioning.rows import CaptionOptions, caption_rows, captioner_options, content_of
+from mvideo_core.perception.captioning.rows import caption_rows
 
 
 class CaptionWorker(Worker):

@@ -58,7 +58,7 @@ def judge_clip(key: str, samples: ClipSamples, filters: dict[str, ClipFilter]) -
     """The row of a clip: values of all filters, and the first reason to drop it, if any."""
     values, look, drop = [], None, None
     for name, one in filters.items():
-        look = one.look(samples) or look
+        look = one.perceptual_hashes(samples) or look
         if (measured := one.measure(samples)) is None:
             continue
         value = round(measured, 5)

@@ -9,8 +9,9 @@ from mvideo_core.engine.stage import Item, Stage, StageContext, Worker
 from mvideo_core.media.decode import first_frame, read_frames
 from mvideo_core.perception.detection import DETECTORS
 from mvideo_core.perception.detection.base import Detections
+from mvideo_core.perception.detection.options import DetectOptions
 from mvideo_core.perception.detection.search import search
-from mvideo_core.perception.detection.select import DetectOptions, select
+from mvideo_core.perception.detection.select import select
 
 BATCH_CLIPS = 8
 """On a GPU. A CPU gains nothing from batching, and one at a time its results cannot depend on the batch."""

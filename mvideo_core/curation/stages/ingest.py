@@ -3,7 +3,8 @@
 from collections.abc import Sequence
 
 from mvideo_core.base.records import Row, SourceRow, VideoRow
-from mvideo_core.curation.ingest.describe import IngestOptions, describe
+from mvideo_core.curation.ingest.describe import describe
+from mvideo_core.curation.ingest.options import IngestOptions
 from mvideo_core.curation.ingest.sources import SourceItem
 from mvideo_core.engine.stage import Item, Stage, StageContext, Worker
 

@@ -20,11 +20,12 @@ from mvideo_core.perception.segmentation import SEGMENTERS
 from mvideo_core.perception.segmentation.base import reporting, with_phrases
 from mvideo_core.perception.segmentation.corrections import Objects, correct, judge
 from mvideo_core.perception.segmentation.discovery import Discovery, Found, absences, discover
-from mvideo_core.perception.segmentation.gate import SegmentOptions, object_stats
+from mvideo_core.perception.segmentation.gate import object_stats
+from mvideo_core.perception.segmentation.options import SegmentOptions
 from mvideo_core.perception.segmentation.trust import TrustModel, find_model, model_path, trust_stats
 from mvideo_core.perception.segmentation.trust_features import measure_clip
 from mvideo_core.perception.segmentation.two_way import Spool
-from mvideo_core.store.decisions import Placed, masks_id
+from mvideo_core.store.decisions import LocatedDecision, masks_id
 
 
 class _Tracked(NamedTuple):
@@ -81,7 +82,7 @@ class SegmentWorker(Worker):
         gone = {"status": "filtered", "reason": "no_object_passed", "value": 0.0, "threshold": 1.0}
         return row.model_copy(update=gone)
 
-    def _decisions(self, item: Item, boxes: DetectionRow) -> list[Placed]:
+    def _decisions(self, item: Item, boxes: DetectionRow) -> list[LocatedDecision]:
         """The reviewer's decisions about this clip, without those about objects of other masks (`unobeyed`)."""
         masks = masks_id(boxes, self.segmenter.model_name, self.segmenter.weights_sha256) if item.decisions else ""
         return [one for one in item.decisions if one.decision.masks in ("", masks)]
@@ -104,7 +105,7 @@ class SegmentWorker(Worker):
             raise MediaError(f"{clip.key}: {n_frames} frames decoded, its row says {clip.n_frames}")
         return tracked
 
-    def _correct(self, clip: ClipRow, found: "_Tracked", decided: list[Placed]) -> "_Tracked":
+    def _correct(self, clip: ClipRow, found: "_Tracked", decided: list[LocatedDecision]) -> "_Tracked":
         """The objects after a reviewer's decisions."""
         assert clip.clip is not None
         path, objects = self.context.local(clip.clip), found.objects

@@ -65,8 +65,8 @@ def training(context: CheckContext) -> Iterator[Finding]:
         return
     from mvideo_core.cogvideox.quantize import check_quantization
     from mvideo_core.training.callbacks.trackers import check_extras
-    from mvideo_core.training.data import rank_slots
     from mvideo_core.training.launch import check_processes
+    from mvideo_core.training.sample_order import rank_slots
 
     options = context.training
     n_gpus = len(gpu_ids())

@@ -209,8 +209,8 @@ def _compare(base: Run, run: Run) -> _Change:
     if not edited:
         most = max(requested_change(base, run), default=0.0)
         raise MediaError(
-            f"edit {run.edit!r} asks for nothing: its masks move or resize each object by at most {most:.3f} object "
-            f"sizes where no other object covers it; {LEAST_REQUEST} or more wanted; leave it out"
+            f"edit {run.edit!r} requests too little: its masks move or resize each object by at most {most:.3f} object "
+            f"sizes where no other object covers it; at least {LEAST_REQUEST} is required; leave it out"
         )
     start = [n for n in edited if np.abs(asked_TNK[0, n]).max() >= LEAST_REQUEST]
     n_lost = int((counts_TN & ~found_TN)[:, edited].sum())

@@ -13,9 +13,9 @@ import numpy as np
 
 from mvideo_core.base.records import Record
 from mvideo_core.evaluation.aggregate import GroupKey, ScoreRow, cluster_of, group_of
+from mvideo_core.evaluation.intervals import MIN_CLUSTERS
 from mvideo_core.evaluation.layout import markdown_table
 from mvideo_core.evaluation.result import LoadedResult, MetricFacts
-from mvideo_core.evaluation.sign_flips import MIN_CLUSTERS
 
 BOOTSTRAPS = 2000
 LEAST = 1e-9

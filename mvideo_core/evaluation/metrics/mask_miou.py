@@ -15,7 +15,7 @@ from pydantic import Field
 from mvideo_core.base.errors import MediaError
 from mvideo_core.evaluation.base import METRICS, Metric, VideoScore
 from mvideo_core.evaluation.mask_grid import GridMatch, check_match, match_frames, on_grid
-from mvideo_core.evaluation.mask_overlap import OverlapPolicy, overlap, prompt_boxes, together
+from mvideo_core.evaluation.mask_overlap import OverlapPolicy, merge_objects, overlap, prompt_boxes
 from mvideo_core.evaluation.segmenter_options import SegmenterOptions
 from mvideo_core.evaluation.video import EvalVideo
 from mvideo_core.masks import MaskSequence, MaskWriter
@@ -146,7 +146,7 @@ class MaskMiou(Metric):
         return writer.finish()
 
 
-class Wanted(NamedTuple):
+class ScoringInput(NamedTuple):
     """What a video is compared with.
 
     Attributes:
@@ -164,7 +164,7 @@ class Wanted(NamedTuple):
     n_left_out: int
 
 
-def frames_to_score(video: EvalVideo, options: MaskMiouOptions) -> Wanted:
+def frames_to_score(video: EvalVideo, options: MaskMiouOptions) -> ScoringInput:
     """Frames to score, and the true masks resized to them.
 
     Raises:
@@ -189,7 +189,7 @@ def frames_to_score(video: EvalVideo, options: MaskMiouOptions) -> Wanted:
         if not there:
             raise MediaError(f"{video.item.id}: no object has a mask on frame 0, so there is nothing to track")
         true, left_out = true.select(there), true.n_objects - len(there)
-    true = together(true) if options.objects == "union_box" else true
+    true = merge_objects(true) if options.objects == "union_box" else true
     n_met = len(match.masks)
     lost = [frame for frame in range(n_met, true.n_frames) if true.frame(frame).any()]
-    return Wanted(frames, take_frames(true, range(n_met)), match, take_frames(true, lost), left_out)
+    return ScoringInput(frames, take_frames(true, range(n_met)), match, take_frames(true, lost), left_out)

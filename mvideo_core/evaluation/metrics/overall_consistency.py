@@ -102,7 +102,7 @@ def load_viclip(folder: Path) -> tuple[Any, ClipTokenizer, str]:
 
     config = folder / "config.json"
     if not config.is_file():
-        raise ModelError(f"{config}: missing; it has the network's sizes, {{}} for ViCLIP-L/14")
+        raise ModelError(f"{config}: missing; create it with the network's sizes ({{}} for ViCLIP-L/14)")
     sizes = ViclipSizes.model_validate_json(config.read_text(encoding="utf-8"))
     weights = only_file(folder, ("*.safetensors", "*.pth"))
     tokenizer = ClipTokenizer.from_file(only_file(folder, ("bpe*.txt.gz", "bpe*.txt")))

@@ -36,7 +36,9 @@ class AccuracyOptions(Options):
     trim_s: float = Field(default=0.25, ge=0, description="seconds; the cut stage's `trim_s`")
     clip_fps: float = Field(default=8.0, gt=0, description="frames per second; the cut stage's `fps`")
     fit: Fit = Field(default="cover", description="the cut stage's `fit`")
-    worst: int = Field(default=24, ge=0, le=500, description="maximum bad cases on the page, at most a third per kind")
+    worst: int = Field(
+        default=24, ge=0, le=500, description="number of bad cases on the page, at most a third per kind"
+    )
     strips: int = Field(default=12, ge=0, le=500, description="maximum crossings, and maximum returns, on the page")
 
 

@@ -16,7 +16,8 @@ from mvideo_core.miniworld.world import sample_frame, unseen_classes
 from mvideo_core.miniworld.world.spec import Split
 from mvideo_core.perception.detection import DETECTORS
 from mvideo_core.perception.detection.base import Detections
-from mvideo_core.perception.detection.select import DetectOptions, iou_matrix, select
+from mvideo_core.perception.detection.options import DetectOptions
+from mvideo_core.perception.detection.select import iou_matrix, select
 
 log = logging.getLogger(__name__)
 

@@ -17,8 +17,9 @@ from mvideo_core.perception.detection.groundingdino import (
     GroundingDinoOptions,
     write_model_folder,
 )
+from mvideo_core.perception.detection.options import DetectOptions
 from mvideo_core.perception.detection.prompt import build_prompts
-from mvideo_core.perception.detection.select import DetectOptions, select
+from mvideo_core.perception.detection.select import select
 
 if TYPE_CHECKING:
     from mvideo_core.miniworld.training.detector import Trainer

@@ -38,7 +38,7 @@ from mvideo_core.miniworld.training.trust_trees import (
     grow,
 )
 from mvideo_core.perception.segmentation import SEGMENTERS
-from mvideo_core.perception.segmentation.gate import SegmentOptions
+from mvideo_core.perception.segmentation.options import SegmentOptions
 from mvideo_core.perception.segmentation.trust import FILE, Bounds, TrustModel
 from mvideo_core.perception.segmentation.trust_features import FEATURES
 
@@ -94,7 +94,7 @@ def fit(
     options = options or TreeOptions()
     masks, part_of_clip = gather(clips), np.unique(videos, return_inverse=True)[1] % FOLDS
     if not part_of_clip.any():
-        raise ConfigError(f"trust: {len(clips)} clips of one video; clips of 2 or more are needed, better of 50")
+        raise ConfigError(f"trust: {len(clips)} clips of one video; at least 2 videos are needed, 50 are better")
     model = TrustModel(
         segmenter=segmenter, weights=weights, data=data, features=list(FEATURES), columns=[], limits=[], values=[],
         bounds=Bounds(iou=RIGHT_IOU, share=SHARE, frames=NEVER, masklets=NEVER, clips=len(clips)),

@@ -31,11 +31,13 @@ from mvideo_core.miniworld.world.make import CRF, PRESET, UNSEEN_FRAC
 from mvideo_core.miniworld.world.spec import Split
 from mvideo_core.perception.detection import DETECTORS
 from mvideo_core.perception.detection.base import Detections
+from mvideo_core.perception.detection.options import DetectOptions
 from mvideo_core.perception.detection.search import search
-from mvideo_core.perception.detection.select import DetectOptions, select
+from mvideo_core.perception.detection.select import select
 from mvideo_core.perception.segmentation import SEGMENTERS
 from mvideo_core.perception.segmentation.discovery import discover
-from mvideo_core.perception.segmentation.gate import SegmentOptions, object_stats
+from mvideo_core.perception.segmentation.gate import object_stats
+from mvideo_core.perception.segmentation.options import SegmentOptions
 from mvideo_core.perception.segmentation.trust_features import FEATURES, measure_clip
 from mvideo_core.perception.segmentation.two_way import Spool
 from mvideo_core.store.scratch import scratch_folder

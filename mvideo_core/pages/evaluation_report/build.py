@@ -43,7 +43,7 @@ class ReportOptions(Options):
     """Size of the page."""
 
     max_rows: int = Field(default=120, ge=1, description="maximum rows; those with the lowest main metric are shown")
-    max_side_px: int = Field(default=480, ge=32, multiple_of=2, description="longer side of videos, pixels, at most")
+    max_side_px: int = Field(default=480, ge=32, multiple_of=2, description="maximum longer side of videos, pixels")
 
 
 def build_report(results_dir: str | Path, out: str | Path, options: ReportOptions | None = None) -> Path:

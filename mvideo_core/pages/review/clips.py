@@ -15,7 +15,7 @@ from mvideo_core.masks import MaskSequence, from_bytes
 from mvideo_core.masks.draw import color_hex, overlay_frames
 from mvideo_core.media.decode import read_frames
 from mvideo_core.pages.review.order import doubtful_frame, expected_gain
-from mvideo_core.perception.detection.select import DetectOptions
+from mvideo_core.perception.detection.options import DetectOptions
 from mvideo_core.store.decisions import Decision, DecisionFile, masks_id
 from mvideo_core.store.tables import RowIndex
 from mvideo_core.store.workspace import Workspace

@@ -21,7 +21,7 @@ from urllib.parse import parse_qs, urlsplit
 from mvideo_core.base.errors import ConfigError, MVideoError
 from mvideo_core.pages.kit import page_html
 from mvideo_core.pages.review.clips import ReviewClips
-from mvideo_core.store.decisions import Decision, DecisionFile, Placed, check_place
+from mvideo_core.store.decisions import Decision, DecisionFile, LocatedDecision, check_place
 from mvideo_core.store.workspace import Workspace
 
 log = logging.getLogger(__name__)
@@ -106,7 +106,7 @@ class ReviewServer(ThreadingHTTPServer):
                 about = {"clip": one.sha256, "name": one.row.key, "who": self.who, "when": now}
                 masks = {} if asked.get("object") is None and asked.get("action") == "reject" else {"masks": one.masks}
                 decision = Decision.parse(asked | about | masks, "decision")
-                check_place(Placed(decision, "decision"), one.row.n_frames, one.clip.width, one.clip.height)
+                check_place(LocatedDecision(decision, "decision"), one.row.n_frames, one.clip.width, one.clip.height)
                 if decision.action == "point" and not one.row.model.startswith("sam2/"):
                     raise ConfigError("a click works only with the segmenter 'sam2'; draw a box instead")
                 self.decisions.put(decision)

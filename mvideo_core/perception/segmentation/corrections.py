@@ -16,7 +16,7 @@ from mvideo_core.masks import MaskSequence
 from mvideo_core.perception.segmentation.sam2_image import Sam2ImageMode
 from mvideo_core.perception.segmentation.sam2_video import Sam2Segmenter
 from mvideo_core.perception.segmentation.two_way import NO_BOXES, Masklet, Spool, to_sequence, track
-from mvideo_core.store.decisions import Placed, check_place
+from mvideo_core.store.decisions import LocatedDecision, check_place
 
 
 @dataclass(frozen=True)
@@ -37,7 +37,7 @@ class Objects:
 
 
 def correct(
-    found: Objects, decided: Sequence[Placed], segmenter: Any, frames: Callable[[], Iterable[np.ndarray]],
+    found: Objects, decided: Sequence[LocatedDecision], segmenter: Any, frames: Callable[[], Iterable[np.ndarray]],
     spool: Callable[[], Spool], name: str = "",
 ) -> Objects:  # fmt: skip
     """The objects after relabeling and new prompts.
@@ -71,7 +71,7 @@ def correct(
     return _propagate(found, prompts, labels, scores, segmenter, frames(), spool, name)
 
 
-def judge(objects: Sequence[ObjectStats], decided: Sequence[Placed]) -> list[ObjectStats]:
+def judge(objects: Sequence[ObjectStats], decided: Sequence[LocatedDecision]) -> list[ObjectStats]:
     """The objects with the reviewer's verdicts over the gate's.
 
     An accepted clip from which the gate kept nothing keeps every object that has a mask.
@@ -93,7 +93,7 @@ DROP = ("drop_reason", "drop_value", "drop_threshold")
 
 
 def _propagate(
-    found: Objects, prompts: Sequence[Placed], labels: list[str], box_scores: list[float], segmenter: Any,
+    found: Objects, prompts: Sequence[LocatedDecision], labels: list[str], box_scores: list[float], segmenter: Any,
     frames: Iterable[np.ndarray], open_spool: Callable[[], Spool], name: str,
 ) -> Objects:  # fmt: skip
     """Track every prompt both ways, and splice the masks in."""
@@ -143,7 +143,7 @@ def _nearest(given: Sequence[Masklet], n_frames: int) -> Masklet:
     return joined
 
 
-def _box(placed: Placed, segmenter: Any, frame: np.ndarray) -> np.ndarray:
+def _box(placed: LocatedDecision, segmenter: Any, frame: np.ndarray) -> np.ndarray:
     """The box of a decision, inside the frame; a click becomes the box of the object under it."""
     decision = placed.decision
     height, width = frame.shape[:2]
@@ -158,20 +158,20 @@ def _box(placed: Placed, segmenter: Any, frame: np.ndarray) -> np.ndarray:
     return box
 
 
-def _check_new(placed: Placed, number: int, free: int) -> None:
+def _check_new(placed: LocatedDecision, number: int, free: int) -> None:
     if number != free:
         raise ConfigError(f"{placed.where}: no object {number}; a new one gets the number {free}")
     if not placed.decision.label:
         raise ConfigError(f"{placed.where}: object {number} is new and needs a label")
 
 
-def _frame(placed: Placed) -> int:
+def _frame(placed: LocatedDecision) -> int:
     return placed.decision.frame or 0
 
 
-def _object(placed: Placed) -> int:
+def _object(placed: LocatedDecision) -> int:
     return placed.decision.object or 0
 
 
-def _frame_and_object(placed: Placed) -> tuple[int, int]:
+def _frame_and_object(placed: LocatedDecision) -> tuple[int, int]:
     return _frame(placed), _object(placed)

@@ -30,10 +30,10 @@ class TrustOptions(Options):
 
     model: str = Field(
         default="",
-        description='predicts the IoU of every mask with the truth: "" = off, "mini" (for the shipped segmenter only), '
-        "or the JSON file of your own fit",
+        description='model that predicts the IoU of each mask with the true mask: "" = off, "mini" (shipped segmenter '
+        "only), or the JSON file of your own fit",
     )
-    features: bool = Field(default=False, description="store what a fit of your own needs, a file per clip")
+    features: bool = Field(default=False, description="store the features for a fit of your own, one file per clip")
 
     @property
     def on(self) -> bool:

@@ -36,7 +36,7 @@ class SampleOptions(Options):
 
     GONE: ClassVar[dict[str, str]] = {"history_timestep": TIMESTEP_GONE}
 
-    every: int = Field(default=0, ge=0, description="steps between videos; 0: never")
+    every: int = Field(default=0, ge=0, description="steps between sample videos; 0 = never")
     count: int = Field(default=4, ge=1, le=64, description="held-out samples to show, over all ranks")
     inference_steps: int = Field(default=50, ge=1, le=1000, description="denoising steps")
     guidance_scale: float = Field(default=6.0, ge=1, description="text guidance; 1: off")

@@ -26,7 +26,9 @@ TENSORBOARD, WANDB_NOTE = "tensorboard", "wandb.json"
 class MetricOptions(Options):
     """What is logged, and where."""
 
-    every: int = Field(default=10, ge=1, description="steps between lines; steps with validation always have one")
+    every: int = Field(
+        default=10, ge=1, description="steps between lines of metrics.jsonl; validation always writes one"
+    )
     tensorboard: bool = Field(default=False, description="also write event files under tensorboard/ of the run folder")
     wandb_project: str = Field(
         default="",

@@ -23,10 +23,10 @@ if TYPE_CHECKING:
 
     from mvideo_core.cogvideox.schedule import Schedule
     from mvideo_core.training.batches import BatchMaker
-    from mvideo_core.training.data import Samples
     from mvideo_core.training.distributed import World
     from mvideo_core.training.loop import Trainer
     from mvideo_core.training.losses import MVideoObjective
+    from mvideo_core.training.sample_order import Samples
 
 SEED = 20_250_101
 """Seed of the validation noise: the same in all runs, so that their curves can be compared."""

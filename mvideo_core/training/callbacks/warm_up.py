@@ -26,11 +26,11 @@ if TYPE_CHECKING:
     import numpy as np
 
     from mvideo_core.training.batches import BatchMaker
-    from mvideo_core.training.data import Samples
     from mvideo_core.training.loop import Trainer
     from mvideo_core.training.losses import MVideoObjective
     from mvideo_core.training.options import TrainOptions
     from mvideo_core.training.phases import Say
+    from mvideo_core.training.sample_order import Samples
 
 log = logging.getLogger(__name__)
 

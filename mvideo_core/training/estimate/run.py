@@ -99,7 +99,7 @@ def lines(options: "TrainOptions", made: Estimate) -> Iterator[str]:
         making = _gib(memory.samples + memory.trained).strip()
         yield f"  while sample videos are made: {making}, transformer and VAE {turns}"
     cuda = _gib(memory.context).strip()
-    yield f"  {_gib(made.memory_total)}  total, with {FRAGMENTATION:.0%} fragmentation and {cuda} of CUDA"
+    yield f"  {_gib(made.memory_total)}  total, with {FRAGMENTATION:.0%} fragmentation and {cuda} for CUDA"
     fitting = [name for name, kind in GPUS.items() if made.memory_total <= kind.memory_bytes]
     yield f"  fits: {', '.join(fitting) or 'none of ' + ', '.join(GPUS)}"
     again = f" + {_short(made.flops_recomputed / 1e12)} recomputed" if made.flops_recomputed else ""

@@ -89,9 +89,10 @@ class LatentDataset:
         self._shapes = self._member_shapes()
         self._index = WindowIndex(self.files, self.info.index.sha256, split, history)
         if not len(self):
+            kind = "" if history == "any" else f" {history} history"
             raise ConfigError(
-                f"{self.files.root}: split {split!r} has no window {history} history; "
-                "clips need 2 * clip_frames - 1 frames for one (cut.min_frames)"
+                f"{self.files.root}: split {split!r} has no window{kind}; clips need "
+                "2 * clip_frames - 1 frames for one with history (cut.min_frames)"
             )
 
     @property

@@ -19,12 +19,12 @@ Range = tuple[float, float]
 class SloppyOptions(Options):
     """Sloppy masks of a window, next to its own. Each draws a kind, then a strength, uniform in the kind's range."""
 
-    variants: int = Field(default=0, ge=0, le=16, description="sloppy masks of each window; 0 = none")
-    seed: int = Field(default=0, ge=0, description="of kinds and strengths")
+    variants: int = Field(default=0, ge=0, le=16, description="number of sloppy masks per window; 0 = none")
+    seed: int = Field(default=0, ge=0, description="random seed of kinds and strengths")
     kinds: tuple[Kind, ...] = Field(
         default=KINDS,
         min_length=1,
-        description="what is drawn from: dilate; hull = convex; box; jitter = moved independently in every frame; "
+        description="kinds to draw from: dilate; hull = convex; box; jitter = moved independently in every frame; "
         "dropped = frames without masks, the previous mask is held; keyframes = masks only at keyframes, interpolated "
         "between",
     )

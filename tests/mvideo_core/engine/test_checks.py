@@ -24,7 +24,7 @@ from mvideo_core.engine.run import run_stage
 from mvideo_core.engine.stage import Check
 from mvideo_core.media.encode import write_mp4
 from mvideo_core.pages.data_report.build import build_report
-from mvideo_core.perception.segmentation.gate import SegmentOptions
+from mvideo_core.perception.segmentation.options import SegmentOptions
 from mvideo_core.shards.options import ShardOptions
 from mvideo_core.store.workspace import Workspace
 from tests.e2e.tiny import write_profile

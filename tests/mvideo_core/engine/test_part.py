@@ -17,7 +17,7 @@ from mvideo_core.engine.part import MAX_CRASHES, MAX_KILLS, PartJob, run_part
 from mvideo_core.engine.plan import MAX_PARTS, PlanOptions, _spill, make_plan, part_of, parts_for
 from mvideo_core.engine.run import RunOptions, run_stage
 from mvideo_core.store.commit import commit_part
-from mvideo_core.store.maintain import retry_failed
+from mvideo_core.store.retry_failed import retry_failed
 from mvideo_core.store.stage_counts import stage_status
 from mvideo_core.store.verify import verify_stage
 from mvideo_core.store.workspace import Workspace

@@ -7,7 +7,7 @@ import pytest
 
 from mvideo_core.base.errors import MediaError
 from mvideo_core.evaluation.mask_grid import on_grid
-from mvideo_core.evaluation.mask_overlap import OverlapPolicy, fill_boxes, overlap, prompt_boxes, together
+from mvideo_core.evaluation.mask_overlap import OverlapPolicy, fill_boxes, merge_objects, overlap, prompt_boxes
 from mvideo_core.masks import encode
 from tests.mvideo_core.evaluation.davis_masks import drawn_masks
 
@@ -66,7 +66,7 @@ def test_several_objects_as_one_union_or_as_their_mean():
     assert overlap(true, half, SKIP).value == overlap(true, half, mean).value == 0.5
     absent = encode(clip([square(0), np.zeros((60, 80), bool)]))
     assert overlap(absent, absent, mean).per_frame == (1.0,)  # the object that is not there does not count
-    assert together(true).shape == (1, 1, 60, 80)
+    assert merge_objects(true).shape == (1, 1, 60, 80)
 
 
 def test_a_filled_box_around_a_disc_scores_nearly_pi_over_4():

@@ -10,9 +10,9 @@ import torch
 from mvideo_core.base.errors import ConfigError
 from mvideo_core.training import main
 from mvideo_core.training.callbacks.metrics import read_metrics
-from mvideo_core.training.data import rank_slots
 from mvideo_core.training.draws import draw_step
 from mvideo_core.training.options import TrainOptions
+from mvideo_core.training.sample_order import rank_slots
 from tests.fixtures.drawn_latents import draw_latents
 from tests.mvideo_core.training.test_training import ALONE, drop_times, same_bits, weights
 

@@ -17,7 +17,7 @@ from mvideo_core.engine.part import PartJob, run_part
 from mvideo_core.engine.run import RunOptions, run_stage
 from mvideo_core.perception.captioning import CaptionOptions
 from mvideo_core.shards.options import ShardOptions
-from mvideo_core.store.maintain import retry_failed
+from mvideo_core.store.retry_failed import retry_failed
 from mvideo_core.store.stage_counts import stage_status
 from mvideo_core.store.workspace import Workspace
 from tests.fixtures.chat_server import FAULTS, ChatServer, Reply, completion

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from mvideo_core.base.records import ClipRow, VideoRow
-from mvideo_core.curation.ingest.describe import IngestOptions
+from mvideo_core.curation.ingest.options import IngestOptions
 from mvideo_core.curation.ingest.sources import SourceOptions
 from mvideo_core.curation.scenes.options import CutOptions
 from mvideo_core.curation.stages.cut import STAGE as CUT

@@ -105,7 +105,7 @@ def test_delay_is_linear_between_frames_and_holds_the_ends():
 
 
 def test_edits_without_an_effect_and_other_shapes_are_refused():
-    with pytest.raises(MediaError, match=r"'shift' asks for nothing: .* by at most 0.000 object sizes"):
+    with pytest.raises(MediaError, match=r"'shift' requests too little: .* by at most 0.000 object sizes"):
         fit(STILL, STILL)
     with pytest.raises(
         MediaError, match=r"'shift': masks of \[17, 1, 60, 80\], and without the edit of \[17, 2, 60, 80\]"

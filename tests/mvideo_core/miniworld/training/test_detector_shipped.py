@@ -8,7 +8,7 @@ from mvideo_core.miniworld.training.detector import mini_arch
 from mvideo_core.miniworld.training.detector_eval import Match, Tally, evaluate, frames, match
 from mvideo_core.perception.detection import DETECTORS
 from mvideo_core.perception.detection.base import Detections
-from mvideo_core.perception.detection.select import DetectOptions
+from mvideo_core.perception.detection.options import DetectOptions
 
 
 @pytest.fixture(scope="module")

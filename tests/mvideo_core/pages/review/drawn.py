@@ -9,7 +9,7 @@ from mvideo_core.base.options import Options
 from mvideo_core.base.records import Blob, ClipRow, DetectionRow, MaskRow, ObjectStats, Row
 from mvideo_core.masks import encode
 from mvideo_core.media.encode import write_mp4
-from mvideo_core.perception.detection.select import DetectOptions
+from mvideo_core.perception.detection.options import DetectOptions
 from mvideo_core.store.commit import commit_part
 from mvideo_core.store.workspace import Workspace
 

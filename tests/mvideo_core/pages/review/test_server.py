@@ -156,7 +156,7 @@ def test_the_command_prints_the_address_and_ends_with_ctrl_c(workspace):
         rest = process.stdout.read()
     assert f"<title>Review of {Path(workspace.url).name}</title>" in html
     assert place == f"decisions: {workspace.url}/{DECISIONS}\n"
-    assert (process.returncode, "decisions; `mvideo run` obeys them" in rest) == (0, True)
+    assert (process.returncode, "decisions; `mvideo run` applies them" in rest) == (0, True)
 
 
 @needs_chromium

@@ -9,8 +9,8 @@ from mvideo_core.perception.captioning import (
     caption_rows,
     load_captioner,
 )
+from mvideo_core.perception.captioning.options import content_of
 from mvideo_core.perception.captioning.phrases import GRAMMAR
-from mvideo_core.perception.captioning.rows import content_of
 
 
 class Scripted:

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from mvideo_core.perception.detection.base import Detections
+from mvideo_core.perception.detection.options import DetectOptions
 from mvideo_core.perception.detection.search import FrameChoice, search
-from mvideo_core.perception.detection.select import DetectOptions
 
 GRAY = np.full((64, 96, 3), 90, np.uint8)
 

@@ -5,7 +5,8 @@ import pytest
 
 from mvideo_core.base.errors import ConfigError
 from mvideo_core.perception.detection.base import Detections, candidates, merge
-from mvideo_core.perception.detection.select import DetectOptions, iou_matrix, select
+from mvideo_core.perception.detection.options import DetectOptions
+from mvideo_core.perception.detection.select import iou_matrix, select
 
 
 def detections(*rows):

@@ -9,15 +9,15 @@ from mvideo_core.masks import encode
 from mvideo_core.perception.segmentation.corrections import Objects, correct, judge
 from mvideo_core.perception.segmentation.sam2_video import Sam2Segmenter
 from mvideo_core.perception.segmentation.two_way import Spool
-from mvideo_core.store.decisions import Decision, Placed
+from mvideo_core.store.decisions import Decision, LocatedDecision
 
 HEIGHT, WIDTH, N_FRAMES = 48, 64, 8
 CLIP, MASKS = "a" * 64, "0" * 16
 BOX, OTHER = (20.0, 10.0, 60.0, 40.0), (2.0, 20.0, 20.0, 44.0)
 
 
-def placed(action: str, obj: int | None = 0, **values) -> Placed:
-    return Placed(Decision(clip=CLIP, action=action, object=obj, masks=MASKS, **values), "file line 7")
+def placed(action: str, obj: int | None = 0, **values) -> LocatedDecision:
+    return LocatedDecision(Decision(clip=CLIP, action=action, object=obj, masks=MASKS, **values), "file line 7")
 
 
 @pytest.fixture(scope="module")

@@ -3,7 +3,8 @@ import pytest
 
 from mvideo_core.base.errors import ConfigError
 from mvideo_core.masks import encode
-from mvideo_core.perception.segmentation.gate import GateOptions, SegmentOptions, gate, object_stats
+from mvideo_core.perception.segmentation.gate import gate, object_stats
+from mvideo_core.perception.segmentation.options import GateOptions, SegmentOptions
 
 
 def clip(*boxes_by_frame: tuple[int, int, int, int] | None) -> np.ndarray:

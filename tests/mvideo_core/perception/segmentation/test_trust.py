@@ -5,7 +5,7 @@ import pytest
 
 from mvideo_core.base.errors import ConfigError
 from mvideo_core.base.records import TrustStats
-from mvideo_core.perception.segmentation.gate import GateOptions, SegmentOptions
+from mvideo_core.perception.segmentation.options import GateOptions, SegmentOptions
 from mvideo_core.perception.segmentation.trust import Bounds, TrustModel, find_model, trust_stats
 from mvideo_core.perception.segmentation.trust_features import FEATURES
 from tests.mvideo_core.perception.segmentation.test_gate import clip, stats_of

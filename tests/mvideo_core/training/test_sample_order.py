@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from mvideo_core.base.errors import ConfigError
-from mvideo_core.training.data import DataOptions, Feed, GlobalOrder, Split, rank_slots
+from mvideo_core.training.sample_order import DataOptions, Feed, GlobalOrder, Split, rank_slots
 
 
 class Numbers:

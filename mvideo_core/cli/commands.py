@@ -18,7 +18,7 @@ class Entry(NamedTuple):
     help: str
 
 
-INDEX = {
+COMMANDS = {
     "doctor": Entry(
         "doctor", "Find what will fail on this machine, in a run or in training, with a next step for each."
     ),
@@ -30,7 +30,7 @@ INDEX = {
     "verify": Entry("workspace", "Check every file listed in the markers; exit code 1 if one is missing."),
     "retry-failed": Entry("workspace", "Make the next run retry failed items."),
     "gc": Entry("workspace", "Delete rows, clips, masks, datasets and latents that nothing current refers to."),
-    "review": Entry("review", "Look at masks, most to gain first, and correct them in the browser."),
+    "review": Entry("review", "Look at masks, the most to gain first, and correct them in the browser."),
     "download": Entry("dataset", "Fetch listed videos with your own command, one at a time."),
     "encode": Entry("encode", "Encode the current dataset for training: VAE latents and text embeddings."),
     "generate": Entry("generate", "Generate a video of any length from a prompt and masks."),
@@ -49,16 +49,16 @@ INDEX = {
 
 
 class LazyGroup(TyperGroup):
-    """A group whose help comes from INDEX; a module is imported when one of its commands is called."""
+    """A group whose help comes from COMMANDS; a module is imported when one of its commands is called."""
 
     def list_commands(self, ctx: Any) -> list[str]:
         """All names, entry points last."""
-        return [*INDEX, *_points()]
+        return [*COMMANDS, *_points()]
 
     def get_command(self, ctx: Any, cmd_name: str) -> Any:
         """A placeholder with the help line of a command; None if there is no such command."""
-        if cmd_name in INDEX:
-            return typer.core.TyperCommand(cmd_name, help=INDEX[cmd_name].help)
+        if cmd_name in COMMANDS:
+            return typer.core.TyperCommand(cmd_name, help=COMMANDS[cmd_name].help)
         return load(cmd_name)
 
     def resolve_command(self, ctx: Any, args: list[str]) -> Any:
@@ -74,8 +74,8 @@ def load(name: str) -> Any:
     """The command or group called `name`, with its module imported; None if there is none."""
     app = typer.Typer(add_completion=False)
     app.callback()(lambda: None)  # so that a module with one command is a group, too
-    if name in INDEX:
-        importlib.import_module(f"mvideo_core.cli.{INDEX[name].module}").add_to(app)
+    if name in COMMANDS:
+        importlib.import_module(f"mvideo_core.cli.{COMMANDS[name].module}").add_to(app)
     elif name in (points := _points()):
         app.add_typer(points[name].load(), name=name)
     else:

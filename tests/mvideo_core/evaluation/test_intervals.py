@@ -5,7 +5,7 @@ import pytest
 from scipy import stats
 
 from mvideo_core.base.errors import ConfigError
-from mvideo_core.evaluation.sign_flips import estimate_mean, holm
+from mvideo_core.evaluation.intervals import estimate_mean, holm
 from mvideo_core.evaluation.suite import IntervalOptions
 
 OPTIONS = IntervalOptions()

@@ -36,7 +36,7 @@ class DataOptions(Options):
         default=(), description="clips (keys) or windows (ids) that are neither trained on nor held out"
     )
     threads: int = Field(default=2, ge=1, le=64, description="reader threads per rank")
-    ahead: int = Field(default=2, ge=0, le=64, description="steps read ahead; costs their samples in memory")
+    ahead: int = Field(default=2, ge=0, le=64, description="steps read ahead; their samples are kept in memory")
 
 
 class Samples(Protocol[Item_co]):

@@ -9,7 +9,7 @@ import pytest
 import typer
 from typer.testing import CliRunner
 
-from mvideo_core.cli.index import INDEX, load
+from mvideo_core.cli.commands import COMMANDS, load
 from mvideo_core.cli.main import app
 from mvideo_core.store.workspace import Workspace
 from tests.mvideo_core.engine.finished import finish
@@ -19,7 +19,7 @@ NOT_FOR_A_LIST = {*HEAVY, "numpy", "pydantic", "yaml", "httpx"}
 
 EVERY_HELP = """
 from typer._click.core import Context
-from mvideo_core.cli.index import INDEX, load
+from mvideo_core.cli.commands import COMMANDS, load
 
 def show(command, parent, name):
     context = Context(command, info_name=name, parent=parent)
@@ -28,7 +28,7 @@ def show(command, parent, name):
         show(command.commands[inner], context, inner)
     return 1 + len(getattr(command, "commands", {}))
 
-n_pages = sum(show(load(name), None, name) for name in (*INDEX, "server"))
+n_pages = sum(show(load(name), None, name) for name in (*COMMANDS, "server"))
 assert n_pages > 50, n_pages
 """
 
@@ -71,13 +71,13 @@ def test_the_check_sees_a_heavy_import() -> None:
     assert "pyarrow" in imported(f"{code}schema_of(ClipRow)")
 
 
-@pytest.mark.parametrize("module", sorted({entry.module for entry in INDEX.values()}))
+@pytest.mark.parametrize("module", sorted({entry.module for entry in COMMANDS.values()}))
 def test_the_index_names_every_command_of_a_module(module: str) -> None:
     whole = typer.Typer()
     whole.callback()(lambda: None)
     importlib.import_module(f"mvideo_core.cli.{module}").add_to(whole)
     commands = typer.main.get_command(whole).commands  # type: ignore[attr-defined]
-    assert set(commands) == {name for name, entry in INDEX.items() if entry.module == module}
+    assert set(commands) == {name for name, entry in COMMANDS.items() if entry.module == module}
 
 
 def test_a_name_is_loaded_and_a_wrong_one_is_answered_with_names_like_it() -> None:

@@ -85,7 +85,8 @@ def check_shown(trial: Trial, run: UUID, out: Path) -> None:
     assert [line["step"] for line in lines if "train/loss" in line] == list(range(1, 13))
     assert json.loads((out / "report.json").read_text())["finished"] is True
     mine = ArtifactFilter(flow_run_id=ArtifactFilterFlowRunId(any_=[run]))
-    artifacts = {artifact.key: artifact for artifact in trial.client.read_artifacts(artifact_filter=mine)}
+    found = sorted(trial.client.read_artifacts(artifact_filter=mine), key=lambda artifact: artifact.created)
+    artifacts = {artifact.key: artifact for artifact in found}  # the newest: the killed attempt left a progress bar, too
     assert {"encode-progress", "train-progress", "train-metrics", "train-report"} <= set(artifacts)
     assert artifacts["train-progress"].data == 100.0
     assert "data:image/svg+xml;base64," in str(artifacts["train-report"].data)

@@ -86,7 +86,7 @@ def check_shown(trial: Trial, run: UUID, out: Path) -> None:
     assert json.loads((out / "report.json").read_text())["finished"] is True
     mine = ArtifactFilter(flow_run_id=ArtifactFilterFlowRunId(any_=[run]))
     found = sorted(trial.client.read_artifacts(artifact_filter=mine), key=lambda artifact: artifact.created)
-    artifacts = {artifact.key: artifact for artifact in found}  # the newest: the killed attempt left a progress bar, too
+    artifacts = {artifact.key: artifact for artifact in found}  # the newest wins over the killed attempt
     assert {"encode-progress", "train-progress", "train-metrics", "train-report"} <= set(artifacts)
     assert artifacts["train-progress"].data == 100.0
     assert "data:image/svg+xml;base64," in str(artifacts["train-report"].data)

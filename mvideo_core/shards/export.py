@@ -22,7 +22,7 @@ from mvideo_core.shards.members import EXTENSIONS
 NOTE_NAME = "export.json"
 ALL = "all"
 SOURCE_FIELDS = ("video_id", "url", "licence", "start_s", "end_s")
-REVISION = 1
+REVISION = 2
 """Part of every request; increase it when a format's files change."""
 
 Progress = Callable[[int, int], None]

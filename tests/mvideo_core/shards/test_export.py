@@ -34,7 +34,7 @@ def stop_after(n_samples):
     return progress
 
 
-@pytest.mark.parametrize("name", EXPORTS.names())
+@pytest.mark.parametrize("name", sorted({*EXPORTS.names()} - {"lance"}))  # whose files have random names
 def test_a_killed_export_resumes_with_the_same_bytes(dataset, tmp_path, name):  # noqa: F811
     out = tmp_path / "out"  # the same folder both times: some formats hold absolute paths
     export_dataset(dataset, out, name, "all")

@@ -240,10 +240,14 @@ def delay_states(states_TNK: np.ndarray, lag_frames: float) -> np.ndarray:
 
 
 def _products(change: _Change, lag: float) -> tuple[float, float, float]:
-    """<R, D>, <D, D> at this lag and <R, R>, over the edited objects, each over <D, D> without lag."""
+    """<R, D>, <D, D> at this lag and <R, R>, over the edited objects, each over <D, D> without lag; 0 if no frame
+    counts.
+    """
     asked = delay_states(change.asked_TNK, lag)[:, change.edited]
     done, counts = change.done_TNK[:, change.edited], change.counts_TN[:, change.edited]
     energy = np.square(change.asked_TNK[:, change.edited][counts]).sum()
+    if not energy:
+        return 0.0, 0.0, 0.0
     products = (done[counts] * asked[counts]).sum(), np.square(asked[counts]).sum(), np.square(done[counts]).sum()
     return tuple(float(one / energy) for one in products)  # type: ignore[return-value]
 

@@ -76,6 +76,15 @@ def test_frames_in_which_the_object_is_lost_count_as_no_response():
     assert found.gain == pytest.approx((816 + 2 * 256) / (816 + 6 * 256))
 
 
+def test_an_edit_whose_object_is_lost_in_every_frame_does_not_hide_the_lag_of_the_others():
+    late = squares(10 + 2 * np.clip(TIMES - 6, 0, 8))
+    lost = squares(np.full(N_FRAMES, -1))
+    with np.errstate(all="raise"):
+        found = fit_control(Run("", STILL, STILL), [Run("shift", SHIFTED, late), Run("scale", SHIFTED, lost)])
+    assert found.lag_frames == pytest.approx(4, abs=1e-6)
+    assert [one.gain for one in found.edits] == [pytest.approx(1.0), 0.0]
+
+
 def test_a_dropped_object():
     nobody = np.full(N_FRAMES, -1)
     dropped = squares(nobody)

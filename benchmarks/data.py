@@ -3,6 +3,7 @@
 python -m benchmarks.data                          all, some minutes on two cores
 python -m benchmarks.data --only cutting,codec     some of them
 python -m benchmarks.data --video my.mp4           cutting and extraction on your own file
+python -m benchmarks.data --store                  also benchmarks/results/<date>-data.json, the past of later runs
 """
 
 import argparse
@@ -38,7 +39,7 @@ PACKAGES = (
     "pyarrow",
 )
 ON_FILM = ("cutting", "extraction")
-NAMES = ("codec", "shards", *ON_FILM, "segment_memory", "planning", "stage_profile")
+NAMES = ("codec", "shards", *ON_FILM, "segmenting", "segment_memory", "planning", "stage_profile")
 _GOAL = re.compile(r"\s*(<=|>=|<|>)\s*([0-9.]+)\s*")
 _HOLDS: dict[str, Callable[[float, float], bool]] = {
     "<=": lambda value, limit: value <= limit,
@@ -125,9 +126,18 @@ def summary(report: Mapping[str, Any], path: Path) -> str:
     """The last line."""
     reached = [met for one in report["measurements"].values() for met in one["reached"].values()]
     compared = report.get("compared")
-    worse = sum(one["verdict"] == "worse" for one in compared["changes"]) if compared else 0
-    against = f", {worse} worse than in {compared['with']}" if compared else ""
+    worse = sum(one["verdict"] in ("worse", "missing") for one in compared["changes"]) if compared else 0
+    against = f", {worse} worse than in {', '.join(compared['with'])}" if compared and compared["with"] else ""
     return f"make bench: {sum(reached)} of {len(reached)} goals reached{against}, {path}"
+
+
+def store(report: dict[str, Any], results: Path) -> Path:
+    """Write a dated result; one of the same day keeps its other measurements."""
+    path = results / f"{report['date'][:10]}-data.json"
+    earlier = json.loads(path.read_text(encoding="utf-8"))["measurements"] if path.exists() else {}
+    whole = report | {"measurements": earlier | report["measurements"]}
+    path.write_text(json.dumps(whole, indent=1) + "\n", encoding="utf-8")
+    return path
 
 
 def now() -> str:
@@ -155,6 +165,7 @@ def main() -> None:
     parser.add_argument("--only", default=",".join(NAMES), help="names, comma between them: " + ", ".join(NAMES))
     parser.add_argument("--video", type=Path, help="measure cutting and extraction on this file")
     parser.add_argument("--keep", action="store_true", help="leave the other measurements of the output file in it")
+    parser.add_argument("--store", action="store_true", help="store the result as the past of later runs")
     parser.add_argument("--out", type=Path, default=OUT)
     args = parser.parse_args()
     names = [name for name in args.only.split(",") if name]
@@ -171,9 +182,11 @@ def main() -> None:
 
     run_all(names, video=args.video, on_measured=write)
     report = json.loads(args.out.read_text())
-    lines = list(regression.report("data", report))
+    lines = list(regression.report(report))
     args.out.write_text(json.dumps(report, indent=1) + "\n")
     print("\n".join([*table(report), *lines]))
+    if args.store:
+        print(f"stored: {store(report, regression.RESULTS)}")
     print(summary(report, args.out))
 
 

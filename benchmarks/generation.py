@@ -116,7 +116,7 @@ def main() -> None:
     one = measure(args.base, args.steps, SECONDS)
     one["reached"] = {goal: holds(one[goal], limit) for goal, limit in one["goals"].items()}
     report = {"date": now(), "machine": machine(), "measurements": {f"generation {args.base}": one}}
-    lines = list(regression.report("generation", report))
+    lines = list(regression.report(report))
     args.out.parent.mkdir(parents=True, exist_ok=True)
     args.out.write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")
     for length, clips, cpu_s, peak in zip(one["seconds"], one["clips"], one["clip_cpu_s"], one["peak_mb"], strict=True):

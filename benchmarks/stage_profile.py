@@ -133,7 +133,10 @@ def measure(
         stages = {}
         for name in stages_to_run(workspace, options):
             stages[name] = measure_stage(workspace, name, options)
-    report = {"profile": profile, "stages": stages, "goals": {}}
+    per_item = {f"{name}_s": round(one["wall_s"] / one["items"], 4) for name, one in stages.items()}
+    report = {
+        "profile": profile, "stages": stages, **per_item, "watched": dict.fromkeys(per_item, "<"), "goals": {},
+    }  # fmt: skip
     if page is not None:
         page.parent.mkdir(parents=True, exist_ok=True)
         page.write_text(to_page(report), encoding="utf-8")
@@ -170,10 +173,8 @@ def to_page(report: dict[str, Any]) -> str:
 
 def last_stages() -> dict[str, Any]:
     """Stages of the last dated result; empty if it has none."""
-    path = regression.last_result("data")
-    measured = json.loads(path.read_text(encoding="utf-8"))["measurements"] if path else {}
-    stages: dict[str, Any] = measured.get("stage_profile", {}).get("stages", {})
-    return stages
+    past = regression.last_results().get("stage_profile")
+    return dict(past.measured["stages"]) if past else {}
 
 
 def _cpu_s() -> tuple[float, float]:

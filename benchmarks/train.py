@@ -226,7 +226,7 @@ def main() -> None:
     measured = measure(args.size, args.batch, args.rounds, args.device, args.rank, json.loads(args.execution))
     measured["reached"] = {goal: holds(measured[goal], limit) for goal, limit in measured["goals"].items()}
     report = {"date": now(), "machine": machine(), "measurements": {f"train {args.size}": measured}}
-    lines = list(regression.report("train", report))
+    lines = list(regression.report(report))
     args.out.parent.mkdir(parents=True, exist_ok=True)
     args.out.write_text(json.dumps(report, indent=1) + "\n")
     print("\n".join([*table(report), *lines]))

@@ -11,14 +11,15 @@ MACHINE = {"cpu": "A", "cores": 2}
 
 def report(machine=MACHINE, **values):
     """One measurement with a ratio (spread 10%: 0.9 to 1.1 of 1.0), a time and a size."""
-    one = {"ratio": 2.0, "took_s": 10.0, "worst_kb": 50.0} | values
+    one = {"ratio": 2.0, "took_s": 10.0, "worst_kb": 50.0, "load": [1.0, 2.0]} | values
     goals = {"ratio": ">= 2", "took_s": "< 30", "worst_kb": "<= 60"}
     spread = {"fps": {"median": 1.0, "low": 0.9, "high": 1.1}}
     return {"machine": machine, "measurements": {"codec": one | spread | {"goals": goals}}}
 
 
 def verdicts(now, before):
-    return {change.goal: change.verdict for change in regression.compare(now, before)}
+    past = {name: regression.Past("old.json", before["machine"], one) for name, one in before["measurements"].items()}
+    return {change.value: change.verdict for change in regression.compare(now, past)}
 
 
 @pytest.mark.parametrize(
@@ -28,6 +29,7 @@ def verdicts(now, before):
         ({"ratio": 1.85, "took_s": 10.9}, {"ratio": "same", "took_s": "same", "worst_kb": "same"}),  # within 10%
         ({"ratio": 1.7, "took_s": 11.5, "worst_kb": 40.0}, {"ratio": "worse", "took_s": "worse", "worst_kb": "better"}),
         ({"ratio": 0.0}, {"ratio": "worse", "took_s": "same", "worst_kb": "same"}),
+        ({"ratio": float("nan"), "worst_kb": None}, {"ratio": "worse", "took_s": "same", "worst_kb": "missing"}),
     ],
 )
 def test_worse_is_judged_by_the_sign_of_the_goal_and_the_noise(values, wanted):
@@ -46,30 +48,52 @@ def test_a_measurement_or_goal_without_a_past_is_left_out():
     assert verdicts(report(), {"machine": MACHINE, "measurements": {}}) == {}
 
 
-def test_the_newest_result_is_used_and_the_summary_counts(tmp_path):
+def test_times_of_a_busy_machine_are_not_judged():
+    busy = {"load": [3.5, 4.0]}  # runnable threads on two cores
+    for now, before in ((report(took_s=20.0, **busy), report()), (report(took_s=20.0), report(**busy))):
+        assert verdicts(now, before) == {"ratio": "same", "took_s": "busy machine", "worst_kb": "same"}
+
+
+def test_a_value_that_was_0_or_has_no_goal_is_judged():
+    assert verdicts(report(worst_kb=1.0), report(worst_kb=0.0))["worst_kb"] == "worse"
+    assert verdicts(report(ratio=1.0), report(ratio=0.0))["ratio"] == "better"
+    watched = {"watched": {"cut_mb": "<"}}
+    assert verdicts(report(cut_mb=2.0, **watched), report(cut_mb=1.0, **watched))["cut_mb"] == "worse"
+
+
+def test_the_newest_file_with_a_measurement_is_its_past(tmp_path):
     (tmp_path / "2026-01-02-data.json").write_text(json.dumps(report()))
-    (tmp_path / "2025-12-31-data.json").write_text("{}")
+    (tmp_path / "2025-12-31-data.json").write_text(json.dumps(report(ratio=9.0)))
+    (tmp_path / "2026-01-03-else.json").write_text(json.dumps({"machine": MACHINE, "measurements": {"shards": {}}}))
     now = report(ratio=1.0)
     now["measurements"]["codec"]["reached"] = {"ratio": False, "took_s": True, "worst_kb": True}
-    lines = list(regression.report("data", now, tmp_path))
-    assert lines[2] == "| codec: ratio | 2 | 1 | 0.5 | 0.1 | worse |"
-    assert lines[-1] == "compared with 2026-01-02-data.json: 1 of 3 worse"
+    lines = list(regression.report(now, tmp_path))
+    assert lines[2] == "| codec: ratio | 2 | 1 | 0.5 | 0.1 | worse | 2026-01-02-data.json |"
+    assert lines[-1] == "1 of 3 worse than before: codec: ratio"
     assert data.summary(now, tmp_path / "x.json").startswith(
         "make bench: 2 of 3 goals reached, 1 worse than in 2026-01"
     )
 
 
+def test_results_of_one_day_are_stored_together(tmp_path):
+    first, second = report() | {"date": "2026-01-02T03:04:05"}, report(ratio=3.0) | {"date": "2026-01-02T06:00:00"}
+    second["measurements"]["shards"] = second["measurements"].pop("codec")
+    for one in (first, second):
+        path = data.store(one, tmp_path)
+    assert path.name == "2026-01-02-data.json"
+    past = regression.last_results(tmp_path)
+    assert {name: one.measured["ratio"] for name, one in past.items()} == {"codec": 2.0, "shards": 3.0}
+
+
 def test_without_a_result_it_says_what_is_missing(tmp_path):
-    assert list(regression.report("data", report(), tmp_path)) == [
-        f"no earlier result {tmp_path}/YYYY-MM-DD-data.json to compare with"
-    ]
+    assert list(regression.report(report(), tmp_path)) == [f"no earlier result in {tmp_path} to compare with"]
 
 
 def test_every_shipped_result_of_make_bench_can_be_compared():
-    for kind in ("data", "train", "generation"):
-        path = regression.last_result(kind)
-        assert path is not None
-        shipped = json.loads(path.read_text())
-        changes = list(regression.compare(shipped, shipped))
-        assert changes
-        assert {change.verdict for change in changes} == {"same"}
+    past = regression.last_results()
+    assert {"codec", "cutting", "train mini-rope"} <= past.keys()
+    for name, (_, machine, measured) in past.items():
+        calm = measured | {"load": [0.0, 0.0]}
+        now = {"machine": machine, "measurements": {name: calm}}
+        changes = list(regression.compare(now, {name: regression.Past("same.json", machine, calm)}))
+        assert {change.verdict for change in changes} <= {"same"}

@@ -48,7 +48,7 @@ def measure(lengths: Sequence[int] = LENGTHS, hiera: bool = True) -> dict[str, A
     with tempfile.TemporaryDirectory(prefix="mvideo-bench-") as name:
         root = Path(name)
         folders = {length: root / str(length) for length in lengths}
-        _draw_frames(root, folders)
+        draw_frames(root, folders)
         jobs = [(engine, "mini", length) for length in sorted(lengths, reverse=True) for engine in ("ours", "stock")]
         jobs += [(mode, "drawn", n) for mode in SEARCHES for n in sorted({lengths[0], lengths[-1]}, reverse=True)]
         jobs += [("ours", "hiera_t", lengths[0])] if hiera else []
@@ -87,7 +87,7 @@ def measure_searches(
     with tempfile.TemporaryDirectory(prefix="mvideo-bench-") as name:
         ends = (lengths[0], lengths[-1])
         folders = {length: Path(name) / str(length) for length in ends}
-        _draw_frames(Path(name), folders)
+        draw_frames(Path(name), folders)
         for mode in modes:
             done = runs.setdefault(f"{mode}, {network}", {})
             for length in ends:
@@ -103,7 +103,7 @@ def _search_figures(runs: Sequence[dict[str, Any]]) -> dict[str, Any]:
     return figures | {"growth": round(runs[-1]["peak_mb"] / runs[0]["peak_mb"], 3)}
 
 
-def _draw_frames(root: Path, folders: dict[int, Path]) -> None:
+def draw_frames(root: Path, folders: dict[int, Path]) -> None:
     """JPEGs numbered as sam2 needs, all of them links to a few; next to them the boxes of the first frame."""
     from PIL import Image
 
@@ -200,7 +200,7 @@ def _ours(predictor: Any, folder: Path, boxes: np.ndarray) -> Iterator[np.ndarra
     from mvideo_core.perception.segmentation.sam2_video import Sam2Options, Sam2Segmenter
 
     segmenter = Sam2Segmenter(predictor, Sam2Options())
-    for result in segmenter.propagate(_frames(folder), HEIGHT, WIDTH, boxes):
+    for result in segmenter.propagate(read_jpegs(folder), HEIGHT, WIDTH, boxes):
         yield result.masks_NHW
 
 
@@ -215,13 +215,13 @@ def _search(
 
     sightings, n_frames = {}, len(list(folder.iterdir()))
     choice = FrameChoice(mode, STEP_FRAMES, MAX_STEP_FRAMES, MIN_CHANGE)
-    for number, frame in enumerate(_frames(folder)):
+    for number, frame in enumerate(read_jpegs(folder)):
         if choice.wants(number, frame):
             boxes = drawn[_drawn(number)][: 1 if number == 0 else 2 if number < n_frames // 2 else N_OBJECTS]
             scores = np.full(len(boxes), 0.9, np.float32)
             sightings[number] = Detections(np.array(boxes, np.float32), scores, ["object"] * len(boxes))
     with Spool(HEIGHT, WIDTH, folder.parent) as spool:
-        found = discover(segmenter, _frames(folder), spool, HEIGHT, WIDTH, sightings, mode)
+        found = discover(segmenter, read_jpegs(folder), spool, HEIGHT, WIDTH, sightings, mode)
     about.update(searched=len(sightings), objects=len(found.objects), mask_bytes=len(found.sequence.to_bytes()))
     for number in range(found.sequence.n_frames):
         yield found.sequence.frame(number)
@@ -234,7 +234,7 @@ class Playback:
         from mvideo_core.masks import from_bytes
 
         self.sequence = from_bytes((root / "drawn.masks").read_bytes())
-        self.numbers = {zlib.crc32(frame.tobytes()): n for n, frame in enumerate(_frames(root / "frames"))}
+        self.numbers = {zlib.crc32(frame.tobytes()): n for n, frame in enumerate(read_jpegs(root / "frames"))}
 
     def propagate(self, frames: Iterable[np.ndarray], height: int, width: int, boxes: np.ndarray) -> Iterator[Any]:
         """The drawn masks of the objects whose boxes on the first frame are the nearest."""
@@ -249,7 +249,7 @@ class Playback:
             yield FrameMasks(masks_NHW[objects], np.ones(len(objects), np.float32))
 
 
-def _frames(folder: Path) -> Iterator[np.ndarray]:
+def read_jpegs(folder: Path) -> Iterator[np.ndarray]:
     from PIL import Image
 
     for path in sorted(folder.iterdir()):

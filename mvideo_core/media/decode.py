@@ -1,6 +1,9 @@
 """Frames of clips that this project wrote itself. Untrusted files go only through `probe` and the cut stage."""
 
+import contextlib
 import os
+import queue
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import IO, Any, NamedTuple
@@ -30,6 +33,43 @@ def read_frames(source: Source) -> Iterator[np.ndarray]:
     with _open_stream(source) as (container, stream):
         for frame in heeding(container.decode(stream)):
             yield to_rgb(frame)
+
+
+def read_ahead(frames: Iterator[np.ndarray], n_frames: int = 8) -> Iterator[np.ndarray]:
+    """The same frames; a thread decodes the next ones while the caller works on this one.
+
+    Args:
+        n_frames: at most this many are decoded and not yet taken.
+
+    Raises:
+        What `frames` raises, after the frames before it.
+    """
+    ready: queue.Queue[tuple[np.ndarray | None, BaseException | None]] = queue.Queue(n_frames)
+    over = threading.Event()
+
+    def decode() -> None:
+        failure: BaseException | None = None
+        try:
+            for frame in frames:
+                ready.put((frame, None))
+                if over.is_set():
+                    return
+        except BaseException as error:  # noqa: BLE001 - also `Stopped`: raised again by the caller's thread
+            failure = error
+        ready.put((None, failure))
+
+    thread = threading.Thread(target=decode, name="frames-ahead", daemon=True)
+    thread.start()
+    try:
+        while (taken := ready.get())[0] is not None:
+            yield taken[0]
+        if taken[1] is not None:
+            raise taken[1]
+    finally:
+        over.set()
+        while thread.is_alive():  # it may be waiting for room
+            with contextlib.suppress(queue.Empty):
+                ready.get(timeout=0.01)
 
 
 def read_gray(source: Source) -> Iterator[np.ndarray]:

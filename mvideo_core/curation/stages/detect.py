@@ -1,6 +1,7 @@
 """Stage detect: the first frame of a clip, or several -> boxes with class and score (paper, section 4.1)."""
 
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 
 from mvideo_core.base.devices import default_device
 from mvideo_core.base.records import ClipRow, DetectionRow, Row
@@ -31,7 +32,9 @@ class DetectWorker(Worker):
         clips = [clip_of(item) for item in items]
         if self.options.when != "first":
             return [[self._search(clip)] for clip in clips]
-        frames = [first_frame(self.context.local(clip.clip)) for clip in clips if clip.clip]
+        paths = [self.context.local(clip.clip) for clip in clips if clip.clip]
+        with ThreadPoolExecutor(len(paths) or 1) as pool:
+            frames = list(pool.map(first_frame, paths))
         found = self.detector.detect(frames, self.phrases)
         return [
             [self._row(clip, [(0, select(candidates, self.options, *frame.shape[:2]).kept)], _best(candidates))]

@@ -14,7 +14,7 @@ from mvideo_core.curation.stages.detect import clip_of
 from mvideo_core.engine.loaded_models import load_plugin, weights_digests
 from mvideo_core.engine.stage import Item, Stage, StageContext, Worker
 from mvideo_core.masks import MaskSequence, MaskWriter
-from mvideo_core.media.decode import read_frames
+from mvideo_core.media.decode import read_ahead, read_frames
 from mvideo_core.perception.detection.base import Detections
 from mvideo_core.perception.segmentation import SEGMENTERS
 from mvideo_core.perception.segmentation.base import reporting, with_phrases
@@ -122,7 +122,7 @@ class SegmentWorker(Worker):
         """The row's fields about trust."""
         clip, made = clip_of(item), found.objects
         assert clip.clip is not None
-        frames = read_frames(self.context.local(clip.clip))
+        frames = read_ahead(read_frames(self.context.local(clip.clip)))
         features = measure_clip(
             made.sequence, made.scores_TN, frames, made.box_scores, boxes.searched, **found.known
         )  # fmt: skip
@@ -139,7 +139,7 @@ class SegmentWorker(Worker):
     def _propagate(self, clip: ClipRow, boxes: DetectionRow) -> tuple[MaskSequence, np.ndarray]:
         """Masks and scores of the boxes on the first frame."""
         assert clip.clip is not None
-        frames = read_frames(self.context.local(clip.clip))
+        frames = read_ahead(read_frames(self.context.local(clip.clip)))
         boxes_xyxy = np.asarray(boxes.boxes_xyxy, np.float32)
         writer = MaskWriter(len(boxes.labels), clip.height, clip.width)
         scores: list[np.ndarray] = []
@@ -153,7 +153,7 @@ class SegmentWorker(Worker):
         """Objects of all searched frames, tracked both ways."""
         assert clip.clip is not None
         sightings = {number: _boxes_on(boxes, number) for number in boxes.searched}
-        frames = read_frames(self.context.local(clip.clip))
+        frames = read_ahead(read_frames(self.context.local(clip.clip)))
         with Spool(clip.height, clip.width, self.context.scratch) as spool:
             segmenter = with_phrases(self.segmenter, boxes.labels)
             return discover(segmenter, frames, spool, clip.height, clip.width, sightings, clip.key, clip.n_frames)

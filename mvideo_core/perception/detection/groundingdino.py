@@ -29,6 +29,7 @@ from mvideo_core.perception.detection.base import (
 )
 from mvideo_core.perception.detection.prompt import Prompt, build_prompts, phrase_scores
 from mvideo_core.perception.detection.state import load_state, read_state
+from mvideo_core.perception.transfers import Precision, Upload, autocast
 from mvideo_core.weights.reading import plain_words
 
 PIXEL_MEAN = (0.485, 0.456, 0.406)
@@ -41,6 +42,7 @@ class GroundingDinoOptions(Options):
     weights: str = Field(default="mini", description='"mini", a catalog name ("swint-ogc"), or a model folder')
     batch_size: int = Field(default=8, ge=1, description="frames per forward pass; affects memory, not results")
     score_floor: float = Field(default=0.05, ge=0, le=1, description="minimum score of returned candidates")
+    precision: Precision = Field(default="fp32", description="bf16 = autocast on CUDA; CPUs always use fp32")
 
 
 def build_groundingdino(arch: GroundingDinoArch, tokenizer: Any) -> Any:
@@ -116,7 +118,7 @@ def preprocess(frames_BHWC: np.ndarray, arch: GroundingDinoArch, device: str) ->
     import torch
     from torch.nn import functional
 
-    images = torch.from_numpy(np.ascontiguousarray(frames_BHWC)).to(device).permute(0, 3, 1, 2).float().div_(255)
+    images = Upload(np.ascontiguousarray(frames_BHWC), device).tensor().permute(0, 3, 1, 2).float().div_(255)
     size = arch.size_for(*frames_BHWC.shape[1:3])
     if size != tuple(images.shape[-2:]):
         images = functional.interpolate(images, size=size, mode="bilinear", antialias=True, align_corners=False)
@@ -195,7 +197,8 @@ class GroundingDinoDetector:
         import torch
 
         with torch.inference_mode():
-            out = self.model(images_BCHW, captions=[prompt.caption] * len(images_BCHW))
+            with autocast(self.device, self.options.precision):
+                out = self.model(images_BCHW, captions=[prompt.caption] * len(images_BCHW))
             scores_BQK = phrase_scores(out["pred_logits"], prompt)
             boxes_BQ4 = out["pred_boxes"].float().cpu().numpy()
         height, width = size_hw[:2]

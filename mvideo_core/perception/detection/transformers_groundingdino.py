@@ -25,6 +25,7 @@ from mvideo_core.perception.detection.base import (
 )
 from mvideo_core.perception.detection.groundingdino import bert_tokenizer, preprocess, read_tokenizer
 from mvideo_core.perception.detection.prompt import Prompt, build_prompts, phrase_scores
+from mvideo_core.perception.transfers import Precision, autocast
 from mvideo_core.weights.reading import RAISED_BY_LOADERS, plain_words
 
 
@@ -34,6 +35,7 @@ class TransformersOptions(Options):
     weights: str = Field(default="hf-grounding-dino-tiny", description="catalog name or model folder")
     batch_size: int = Field(default=8, ge=1, description="frames per forward pass; affects memory, not results")
     score_floor: float = Field(default=0.05, ge=0, le=1, description="minimum score of returned candidates")
+    precision: Precision = Field(default="fp32", description="bf16 = autocast on CUDA; CPUs always use fp32")
     short_side_px: int = Field(default=800, ge=32, description="frames are resized to this short side")
     long_side_px: int = Field(
         default=1333, ge=32, description="maximum long side; takes precedence over the short side"
@@ -139,7 +141,8 @@ class TransformersDetector:
 
         text = self.tokenizer([prompt.caption] * len(images_BCHW), return_tensors="pt").to(self.device)
         with torch.inference_mode():
-            out = self.model(pixel_values=images_BCHW, **text)
+            with autocast(self.device, self.options.precision):
+                out = self.model(pixel_values=images_BCHW, **text)
             scores_BQK = phrase_scores(out.logits, prompt)
             boxes_BQ4 = out.pred_boxes.float().cpu().numpy()
         return [

@@ -7,14 +7,16 @@ Shape letters: B frames of a pass, R (frame, box) pairs of a pass, S the network
 """
 
 from collections.abc import Iterator, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
 from mvideo_core.base.errors import ConfigError, MediaError
 from mvideo_core.perception.segmentation.base import Segmenter, check_boxes
-from mvideo_core.perception.segmentation.sam2_video import MEAN, STD, Sam2Segmenter
+from mvideo_core.perception.segmentation.sam2_features import MEAN, STD
+from mvideo_core.perception.segmentation.sam2_video import Sam2Segmenter
+from mvideo_core.perception.transfers import autocast, eager
 
 if TYPE_CHECKING:
     import torch
@@ -55,7 +57,6 @@ class Sam2ImageMode:
         Raises:
             MediaError: wrong frame type, or wrong number or shape of boxes.
         """
-        import torch
 
         if frames_THWC.ndim != 4 or frames_THWC.dtype != np.uint8 or len(frames_THWC) != len(boxes):
             raise MediaError(
@@ -68,7 +69,7 @@ class Sam2ImageMode:
             asked = [number for number, one in enumerate(held) if len(one)]
             found = {number: np.zeros((0, height, width), np.bool_) for number in range(len(held))}
             if asked:
-                with torch.inference_mode(), self._autocast():
+                with self._modes():
                     features = self._features(frames_THWC[start : start + self.frames_per_pass][asked])
                     for number, masks in zip(asked, self._masks(features, [held[n] for n in asked], height, width),
                                              strict=True):  # fmt: skip
@@ -87,7 +88,7 @@ class Sam2ImageMode:
         height, width = frame_HWC.shape[:2]
         side = self.network.image_size
         scaled = [[[point_xy[0] * side / width, point_xy[1] * side / height]]]
-        with torch.inference_mode(), self._autocast():
+        with self._modes():
             features = self._features(frame_HWC[None])
             point_R12 = torch.tensor(scaled, dtype=torch.float32, device=self.segmenter.device)
             logits, ious = self._decode(features, torch.zeros(1, dtype=torch.int64), point_R12, [1], several=True)
@@ -152,14 +153,19 @@ class Sam2ImageMode:
         )
         return logits, ious
 
-    def _autocast(self) -> AbstractContextManager[Any]:
-        return self.segmenter._autocast() if self.segmenter.device.startswith("cuda") else nullcontext()
+    @contextmanager
+    def _modes(self) -> Iterator[None]:
+        import torch
+
+        options = self.segmenter.options
+        with torch.inference_mode(), autocast(self.segmenter.device, options.precision), eager(options.compile):
+            yield
 
 
 def normalize_images(frames_BHWC: np.ndarray, side: int, device: str) -> "torch.Tensor":
     """Network input of the image predictor: fp32 (B, 3, side, side), antialiased bilinear, like torchvision's Resize.
 
-    The video predictor (`sam2_video.normalize_image`) resizes with Pillow's bicubic filter; both follow the package.
+    The video predictor (`sam2_features.normalize_image`) resizes with Pillow's bicubic filter; both follow the package.
     """
     import torch
     import torch.nn.functional as F

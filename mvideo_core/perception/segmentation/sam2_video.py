@@ -12,7 +12,7 @@ Source: Ravi et al. 2024 (arXiv:2408.00714).
 import logging
 from collections import deque
 from collections.abc import Iterable, Iterator
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import nullcontext
 from itertools import chain, islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, NamedTuple, Self
@@ -26,6 +26,8 @@ from mvideo_core.base.options import Options
 from mvideo_core.perception.segmentation import SEGMENTERS
 from mvideo_core.perception.segmentation.base import FrameMasks, check_boxes, check_frame
 from mvideo_core.perception.segmentation.sam2_build import PUBLIC, build_predictor, load_predictor, read_config
+from mvideo_core.perception.segmentation.sam2_features import GPU_FRAMES, Features, FrameEncoder
+from mvideo_core.perception.transfers import Download, Precision, autocast, eager, on_gpu
 
 if TYPE_CHECKING:
     import torch
@@ -35,8 +37,10 @@ log = logging.getLogger(__name__)
 
 ENDLESS = 1 << 30
 """Clip length passed to the network for clips longer than the pointer window; it only compares frames with it."""
-MEAN = (0.485, 0.456, 0.406)
-STD = (0.229, 0.224, 0.225)
+BACKEND: Any = "inductor"
+"""torch.compile's backend that generates fast code."""
+COUNTS = (1, 2, 3, 4, 6, 8, 12, 16, 24, 32)
+"""Numbers of objects for which graphs are compiled."""
 
 
 def tiny_arch(width: int = 32, memory_width: int = 16) -> dict[str, Any]:
@@ -91,8 +95,18 @@ class Sam2Options(Options):
         multiple_of=32,
         description="network input side, px; 0 = the model's own, which is best",
     )
-    precision: Literal["fp32", "bf16"] = Field(
+    precision: Precision = Field(
         default="fp32", description="bf16 = autocast on CUDA, about twice as fast; CPUs always use fp32"
+    )
+    frames_per_pass: int = Field(
+        default=0,
+        ge=0,
+        le=GPU_FRAMES,
+        description="frames in one pass of the image encoder; 0 = 8 on a GPU, 1 on a CPU; affects memory, not results",
+    )
+    compile: bool = Field(
+        default=False,
+        description="torch.compile the network: about a minute once per number of objects, then faster frames on a GPU",
     )
     max_objects_per_pass: int = Field(
         default=32,
@@ -132,7 +146,12 @@ class Sam2Segmenter:
         self.network = predictor.to(device).eval()
         self.model_name = model_name
         self.weights_sha256 = weights_sha256
-        self._last: tuple[np.ndarray, Features] | None = None  # of the latest frame
+        self.encoder = FrameEncoder(
+            self.network, device, options.precision, options.frames_per_pass, fixed=options.compile
+        )
+        if options.compile:
+            for part in compiled_parts(self.network):
+                part.compile(dynamic=False, backend=BACKEND)
 
     @classmethod
     def load(cls, options: Sam2Options, device: str = "cpu") -> Self:
@@ -162,11 +181,16 @@ class Sam2Segmenter:
         import torch
         import torch.nn.functional as F
 
+        lag = int(on_gpu(self.device))  # the next frame is queued before the CPU waits for the masks of this one
+        coming: deque[Download] = deque()
         for step in self.steps(frames, height, width, boxes_xyxy):
             with torch.inference_mode():
                 pixels = F.interpolate(step.logits.float(), size=(height, width), mode="bilinear", align_corners=False)
-                masks = (pixels[:, 0] > 0).cpu().numpy()
-            yield FrameMasks(masks, step.scores.float().cpu().numpy())
+                coming.append(Download(pixels[:, 0] > 0, step.scores.float()))
+            if len(coming) > lag:
+                yield FrameMasks(*coming.popleft().arrays())
+        while coming:
+            yield FrameMasks(*coming.popleft().arrays())
 
     def steps(self, frames: Iterable[np.ndarray], height: int, width: int, boxes_xyxy: np.ndarray) -> Iterator[Step]:
         """Raw network outputs frame by frame, which `propagate` converts to pixels."""
@@ -184,17 +208,17 @@ class Sam2Segmenter:
                         if check_frame(frame, index, height, width) is not None)  # fmt: skip
             return
         groups = [
-            Tracks(self.network, part, n_frames)
+            Tracks(self.network, part, n_frames, fixed=self.options.compile)
             for part in self._prompts(boxes, height, width).split(self.options.max_objects_per_pass)
         ]
+        checked = (check_frame(frame, n, height, width) for n, frame in enumerate(chain(drain(ahead), stream)))
         try:
-            for index, frame in enumerate(chain(drain(ahead), stream)):
-                with torch.inference_mode(), self._autocast():
-                    features = self._shared_features(check_frame(frame, index, height, width))
+            for features in self.encoder.stream(checked):
+                with torch.inference_mode(), autocast(self.device, self.options.precision):
                     groups, steps = _advance(groups, features)
                 yield Step(torch.cat([step.logits for step in steps]), torch.cat([step.scores for step in steps]))
         finally:
-            self._last = None
+            self.encoder.forget()
 
     def _prompts(self, boxes: np.ndarray, height: int, width: int) -> "torch.Tensor":
         """Boxes as pairs of points (N, 2, 2) in the network's pixels."""
@@ -204,34 +228,6 @@ class Sam2Segmenter:
         scale = np.array([side / width, side / height], np.float32)
         return torch.from_numpy(boxes.reshape(-1, 2, 2) * scale).to(self.device)
 
-    def _shared_features(self, frame_HWC: np.ndarray) -> "Features":
-        """Image features, computed once for several calls of `steps` that read the same frames in step."""
-        if self._last is None or self._last[0] is not frame_HWC:
-            self._last = frame_HWC, self._features(frame_HWC)
-        return self._last[1]
-
-    def _features(self, frame_HWC: np.ndarray) -> "Features":
-        """Image features of one frame, for a batch of one."""
-        image = normalize_image(frame_HWC, self.network.image_size, self.device)
-        out = self.network.forward_image(image)
-        _, levels, positions, sizes = self.network._prepare_backbone_features(out)
-        return Features(levels, positions, sizes)
-
-    def _autocast(self) -> AbstractContextManager[Any]:
-        import torch
-
-        if self.device.startswith("cuda") and self.options.precision == "bf16":
-            return torch.autocast("cuda", torch.bfloat16)
-        return nullcontext()
-
-
-class Features(NamedTuple):
-    """Feature levels of one image, (tokens, 1, C) each, their position encodings and their (H, W)."""
-
-    levels: list["torch.Tensor"]
-    positions: list["torch.Tensor"]
-    sizes: list[tuple[int, int]]
-
 
 class Tracks:
     """Objects tracked in one batch, and the network's memory of them.
@@ -240,10 +236,15 @@ class Tracks:
         network: the SAM2 network.
         points: box corners (N, 2, 2) in the network's pixels.
         n_frames: clip length; `ENDLESS` from `max_obj_ptrs_in_encoder` frames up, where it does not matter.
+        fixed: fill the batch up to one of `COUNTS`, and run compiled graphs once the memory is full: until then, each
+            frame has another number of memories.
     """
 
-    def __init__(self, network: "SAM2VideoPredictor", points: "torch.Tensor", n_frames: int):
-        self.network, self.points, self.n_frames = network, points, n_frames
+    def __init__(self, network: "SAM2VideoPredictor", points: "torch.Tensor", n_frames: int, fixed: bool = False):
+        self.network, self.n_frames, self.fixed = network, n_frames, fixed
+        self.n_objects = len(points)
+        self._filling = next((n for n in COUNTS if n >= len(points)), len(points)) - len(points) if fixed else 0
+        self.points = _fill(points, self._filling)
         self.frame = 0
         self.first: dict[int, dict[str, Any]] = {}
         self.recent: dict[int, dict[str, Any]] = {}
@@ -263,35 +264,37 @@ class Tracks:
             labels = torch.tensor([[2, 3]], dtype=torch.int32, device=self.points.device)
             prompt = {"point_coords": self.points, "point_labels": labels.expand(n_objects, -1)}
         memory = {"cond_frame_outputs": self.first, "non_cond_frame_outputs": self.recent}
-        # Same as SAM2Base.track_step, which does not return the predicted IoU.
-        kept, heads, _, _ = self.network._track_step(
-            self.frame,
-            is_first,
-            levels,
-            positions,
-            features.sizes,
-            prompt,
-            None,
-            memory,
-            self.n_frames,
-            False,
-            None,
-        )
-        _, _, ious, logits, fine_logits, pointer, presence = heads
-        self.network._encode_memory_in_output(levels, features.sizes, prompt, True, fine_logits, presence, kept)
+        with nullcontext() if self.fixed and self.frame >= self._reach else eager(self.fixed):
+            # Same as SAM2Base.track_step, which does not return the predicted IoU.
+            kept, heads, _, _ = self.network._track_step(
+                self.frame,
+                is_first,
+                levels,
+                positions,
+                features.sizes,
+                prompt,
+                None,
+                memory,
+                self.n_frames,
+                False,
+                None,
+            )
+            _, _, ious, logits, fine_logits, pointer, presence = heads
+            self.network._encode_memory_in_output(levels, features.sizes, prompt, True, fine_logits, presence, kept)
         # The stock predictor also stores memories in bf16.
         self._remember(kept["maskmem_features"].to(torch.bfloat16), kept["maskmem_pos_enc"], pointer)
-        return Step(logits, ious.float().amax(-1) * presence.float().sigmoid()[:, 0])
+        scores = ious.float().amax(-1) * presence.float().sigmoid()[:, 0]
+        return Step(logits[: self.n_objects], scores[: self.n_objects])
 
     def split(self) -> list["Tracks"]:
         """Split into two halves that continue from here."""
-        half = (len(self.points) + 1) // 2
+        half = (self.n_objects + 1) // 2
         parts = []
-        for rows in (slice(0, half), slice(half, None)):
-            part = Tracks(self.network, self.points[rows], self.n_frames)
+        for rows in (slice(0, half), slice(half, self.n_objects)):
+            part = Tracks(self.network, self.points[rows], self.n_frames, self.fixed)
             part.frame = self.frame
-            part.first = {t: _rows_of(entry, rows) for t, entry in self.first.items()}
-            part.recent = {t: _rows_of(entry, rows) for t, entry in self.recent.items()}
+            part.first = {t: _rows_of(entry, rows, part._filling) for t, entry in self.first.items()}
+            part.recent = {t: _rows_of(entry, rows, part._filling) for t, entry in self.recent.items()}
             parts.append(part)
         return parts
 
@@ -305,15 +308,9 @@ class Tracks:
             too_old_for_masks["maskmem_features"] = too_old_for_masks["maskmem_pos_enc"] = None
 
 
-def normalize_image(frame_HWC: np.ndarray, side: int, device: str) -> "torch.Tensor":
-    """Network input of a frame: fp32 (1, 3, side, side), resized with Pillow's bicubic filter, as in the package."""
-    import torch
-    from PIL import Image
-
-    small = np.array(Image.fromarray(frame_HWC).resize((side, side)))
-    image = torch.from_numpy(small).to(device).permute(2, 0, 1)[None].float() / 255
-    mean, std = (torch.tensor(values, device=device).view(1, 3, 1, 1) for values in (MEAN, STD))
-    return (image - mean) / std
+def compiled_parts(network: Any) -> list[Any]:
+    """The modules that `compile` compiles, each as one graph."""
+    return [network.image_encoder, network.memory_attention, network.sam_mask_decoder, network.memory_encoder]
 
 
 def drain(frames: deque[np.ndarray]) -> Iterator[np.ndarray]:
@@ -360,22 +357,29 @@ def _advance(groups: list[Tracks], features: Features) -> tuple[list[Tracks], li
             steps.append(tracks.step(features))
             done.append(tracks)
         except torch.OutOfMemoryError as error:
-            if len(tracks.points) == 1:
+            if tracks.n_objects == 1:
                 raise ModelError(
                     f"one object does not fit in device memory at frame {tracks.frame}: "
                     "lower image_size or free the device"
                 ) from error
-            log.warning("out of memory with %d objects per pass; halving", len(tracks.points))
+            log.warning("out of memory with %d objects per pass; halving", tracks.n_objects)
             torch.cuda.empty_cache()
             waiting = tracks.split() + waiting
     return done, steps
 
 
-def _rows_of(entry: dict[str, Any], rows: slice) -> dict[str, Any]:
+def _rows_of(entry: dict[str, Any], rows: slice, filling: int) -> dict[str, Any]:
     """Select some objects of a memory entry."""
     features, positions = entry["maskmem_features"], entry["maskmem_pos_enc"]
     return {
-        "maskmem_features": None if features is None else features[rows],
-        "maskmem_pos_enc": None if positions is None else [position[rows] for position in positions],
-        "obj_ptr": entry["obj_ptr"][rows],
+        "maskmem_features": None if features is None else _fill(features[rows], filling),
+        "maskmem_pos_enc": None if positions is None else [_fill(position[rows], filling) for position in positions],
+        "obj_ptr": _fill(entry["obj_ptr"][rows], filling),
     }
+
+
+def _fill(values: "torch.Tensor", filling: int) -> "torch.Tensor":
+    """The values with the last row repeated."""
+    import torch
+
+    return torch.cat([values, values[-1:].expand(filling, *values.shape[1:])]) if filling else values

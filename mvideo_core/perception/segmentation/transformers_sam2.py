@@ -22,14 +22,8 @@ from mvideo_core.perception.segmentation import SEGMENTERS
 from mvideo_core.perception.segmentation.base import FrameMasks, check_boxes, check_frame
 from mvideo_core.perception.segmentation.convert import to_transformers
 from mvideo_core.perception.segmentation.sam2_build import PUBLIC, build_predictor, load_predictor
-from mvideo_core.perception.segmentation.sam2_video import (
-    ENDLESS,
-    Step,
-    drain,
-    normalize_image,
-    tiny_arch,
-    weights_path,
-)
+from mvideo_core.perception.segmentation.sam2_features import normalize_image
+from mvideo_core.perception.segmentation.sam2_video import ENDLESS, Step, drain, tiny_arch, weights_path
 from mvideo_core.weights.reading import RAISED_BY_LOADERS, plain_words
 
 if TYPE_CHECKING:

@@ -1,6 +1,8 @@
 """Frames survive the trip through our own encoder and decoder."""
 
 import hashlib
+import threading
+import time
 import tracemalloc
 from fractions import Fraction
 
@@ -9,7 +11,15 @@ import numpy as np
 import pytest
 
 from mvideo_core.base.errors import MediaError
-from mvideo_core.media.decode import count_frames, first_frame, read_clip, read_frames, read_gray, sample_frames
+from mvideo_core.media.decode import (
+    count_frames,
+    first_frame,
+    read_ahead,
+    read_clip,
+    read_frames,
+    read_gray,
+    sample_frames,
+)
 from mvideo_core.media.encode import write_gray_mp4, write_mp4, write_png
 
 
@@ -125,3 +135,28 @@ def test_a_clip_is_read_into_one_array(tmp_path):
     assert clip.shape == (150, 64, 96, 3)
     assert clip.mean((1, 2, 3)) == pytest.approx(np.arange(20, 170), abs=2)
     assert peak < 1.4 * clip.nbytes
+
+
+def test_frames_read_ahead_are_the_same_and_few(tmp_path):
+    write_mp4(ramp(), tmp_path / "a.mp4", fps=8)
+    ahead = read_ahead(read_frames(tmp_path / "a.mp4"), 2)
+    np.testing.assert_array_equal(list(ahead), list(read_frames(tmp_path / "a.mp4")))
+    taken = []
+    frames = read_ahead((taken.append(n) or frame for n, frame in enumerate(ramp())), 2)
+    next(frames)
+    time.sleep(0.2)
+    assert len(taken) == 4  # one is here, two are ready, one waits for room
+    frames.close()
+    assert not [thread for thread in threading.enumerate() if thread.name == "frames-ahead"]
+
+
+def test_an_error_comes_after_the_frames_before_it():
+    def broken():
+        yield from ramp(3)
+        raise MediaError("damaged")
+
+    frames = read_ahead(broken(), 8)
+    for number in range(3):
+        assert next(frames)[0, 0, 0] == 20 + 20 * number
+    with pytest.raises(MediaError, match="damaged"):
+        next(frames)

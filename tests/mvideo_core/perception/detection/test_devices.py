@@ -1,11 +1,13 @@
 """Mistakes of devices in the detectors, found without a GPU; and how often they wait for it."""
 
+from types import ModuleType
 from typing import Any
 
 import numpy as np
 import pytest
+import torch
 
-from mvideo_core.perception.detection import DETECTORS
+from mvideo_core.perception.detection import DETECTORS, groundingdino, transformers_groundingdino
 from mvideo_core.perception.detection.transformers_groundingdino import TransformersDetector
 from tests.fake_gpu import GPU, FakeGpu
 
@@ -42,3 +44,15 @@ def test_a_detector_finds_on_the_gpu_what_it_finds_on_the_cpu(name: str, inside:
     own = {key: waits.pop(key, 0) for key in OWN_WAITS}
     assert own == OWN_WAITS
     assert sum(waits.values()) <= inside
+
+
+@pytest.mark.parametrize("module", [groundingdino, transformers_groundingdino])
+def test_16_bit_products_move_scores_little(module: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
+    """On a CPU what `precision: bf16` does on a GPU."""
+    detector: Any = DETECTORS.get(module.__name__.rpartition(".")[2].replace("_", "-")).tiny()
+    wanted = detector.detect(FRAMES, PHRASES)
+    monkeypatch.setattr(module, "autocast", lambda *_: torch.autocast("cpu", torch.bfloat16))
+    found = detector.detect(FRAMES, PHRASES)
+    for one, other in zip(found, wanted, strict=True):
+        assert not np.array_equal(one.scores, other.scores)
+        assert np.abs(one.scores - other.scores).mean() < 0.05

@@ -6,7 +6,7 @@ from mvideo_core.base.errors import ConfigError, MediaError, ModelError
 from mvideo_core.engine.loaded_models import weights_digests
 from mvideo_core.perception.segmentation import SEGMENTERS
 from mvideo_core.perception.segmentation.edgetam import EdgeTamOptions, EdgeTamSegmenter
-from mvideo_core.perception.segmentation.sam2_video import normalize_image
+from mvideo_core.perception.segmentation.sam2_features import normalize_image
 from tests.mvideo_core.perception.segmentation.test_sam2_video import BOXES, HEIGHT, WIDTH, moving_squares
 
 

@@ -131,7 +131,7 @@ def test_the_stream_is_read_as_results_are_taken(segmenter):
 def test_memory_holds_only_what_can_be_attended_to(segmenter):
     tracks = Tracks(segmenter.network, torch.tensor([[[5.0, 5.0], [30.0, 30.0]]]), 4)
     with torch.inference_mode():
-        features = segmenter._features(moving_squares(1)[0])
+        [features] = segmenter.encoder.stream(iter(moving_squares(1)))
         for _ in range(12):
             tracks.step(features)
     assert sorted(tracks.first) == [0]

@@ -100,7 +100,7 @@ def make_tables(rows: list[dict[str, Any]]) -> str:
     for name in TRUTH:
         gains, lags = recovery_errors(rows, name)
         within = int(((gains <= GAIN_LIMIT) & (lags <= LAG_LIMIT_FRAMES)).sum())
-        lines.append(f"| {name} | {100 * gains.max():.2f} % | {lags.max():.3f} | {within} of {n} |")
+        lines.append(f"| {name} | {gains.max():.2%} | {lags.max():.3f} | {within} of {n} |")
     lines += ["", "| Ranked by | right rankings |", "|---|---|"]
     for by, title in (("control", "control score"), ("plain_miou", "plain mIoU of the base video"),
                       ("plain_miou_all", "plain mIoU of all videos")):  # fmt: skip

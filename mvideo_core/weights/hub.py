@@ -137,7 +137,7 @@ def plain_errors(repository: str, revision: str) -> Iterator[None]:
         yield
     except errors.GatedRepoError:
         raise ModelError(
-            f"weights: {repository} is gated ({token}): accept its terms at {place}/{repository}, make a token at "
+            f"weights: {repository} is gated ({token}): accept its terms at {place}/{repository}, create a token at "
             f"{place}/settings/tokens, set HF_TOKEN to it and rerun the command"
         ) from None
     except errors.RevisionNotFoundError:

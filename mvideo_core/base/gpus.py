@@ -47,7 +47,7 @@ def gpus() -> list[Gpu]:
     output = (answer.stdout.strip() or answer.stderr.strip()).splitlines()
     if answer.returncode and "No devices" not in " ".join(output):
         why = output[0] if output else f"exit code {answer.returncode}"
-        raise ConfigError(f"nvidia-smi fails: {why}; the driver and its kernel module do not match: reinstall or reboot")
+        raise ConfigError(f"nvidia-smi fails: {why}; driver and kernel module do not match: reinstall or reboot")
     return visible(parse_listing(answer.stdout), os.environ.get("CUDA_VISIBLE_DEVICES"))
 
 

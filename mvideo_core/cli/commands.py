@@ -40,6 +40,7 @@ COMMANDS = {
     "train": Entry("train", "LoRA training of MVideo on cached latents, 1 to N GPUs."),
     "adapter": Entry("adapter", "Trained adapters for other programs: export, and show a file's header."),
     "masks": Entry("masks", "Mask sequences, the model's motion condition: extract, edit, combine, resample, preview."),
+    "studio": Entry("studio", "Edit mask sequences in the browser: paths, scale, zoom, slope, time, layers."),
     "eval": Entry("eval", "Score videos with VBench's dimensions and mask IoU, and tabulate the scores."),
     "testset": Entry("testset", "Test sets: Mask-to-Video, ComplexMotion, VBench prompts."),
     "weights": Entry("weights", "Weights: list, check, fetch and convert models."),

@@ -53,7 +53,7 @@ def open_film(path: Path) -> Film:
     """An existing file."""
     info = probe(path)
     known = info.model_dump(include={"container", "codec", "pix_fmt", "width", "height", "fps", "duration_s"})
-    row = VideoRow(key="film", uri=path.absolute().as_uri(), **known)
+    row = VideoRow(key="film", uri=path.absolute().as_uri(), picture=info.picture, **known)
     n_frames = info.n_frames or round(info.duration_s * info.fps)
     return Film(path, row, n_frames, path.stat().st_size * 8e-6 / info.duration_s, None)
 

@@ -65,16 +65,23 @@ class Adaptive(FedDetector):
         return cuts
 
     def _is_cut(self, before: np.ndarray, after: np.ndarray) -> bool:
-        if content_val(before, after) >= self._options.min_content_val:
+        if content_change(to_hsv(before), to_hsv(after)) >= self._options.min_content_val:
             return True
         return edge_correlation(before, after) <= self._options.max_edge_correlation
 
 
-def content_val(before: np.ndarray, after: np.ndarray) -> float:
+def to_hsv(frame_bgr: np.ndarray) -> np.ndarray:
+    """Hue, saturation and value, uint8."""
+    import cv2
+
+    return cv2.cvtColor(frame_bgr, cv2.COLOR_BGR2HSV)
+
+
+def content_change(before_hsv: np.ndarray, after_hsv: np.ndarray) -> float:
     """PySceneDetect's score: mean absolute change of hue, saturation and value, 0 to 255."""
     import cv2
 
-    return float(cv2.absdiff(cv2.cvtColor(before, cv2.COLOR_BGR2HSV), cv2.cvtColor(after, cv2.COLOR_BGR2HSV)).mean())
+    return float(cv2.absdiff(before_hsv, after_hsv).mean())
 
 
 def edge_correlation(before: np.ndarray, after: np.ndarray) -> float:

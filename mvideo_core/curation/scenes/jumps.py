@@ -2,7 +2,9 @@
 
 import bisect
 
-from mvideo_core.curation.scenes.adaptive import content_val, edge_correlation
+import numpy as np
+
+from mvideo_core.curation.scenes.adaptive import content_change, edge_correlation, to_hsv
 from mvideo_core.curation.scenes.stream import SmallFrame
 
 _MIN_CONTENT = 27.0
@@ -16,14 +18,14 @@ class Jumps:
 
     def __init__(self) -> None:
         self._times_s: list[float] = []
-        self._last: SmallFrame | None = None
+        self._last: tuple[SmallFrame, np.ndarray] | None = None
 
     def feed(self, frame: SmallFrame) -> None:
         """Take the next frame."""
-        before, self._last = self._last, frame
-        if before is None or content_val(before.bgr, frame.bgr) < _MIN_CONTENT:
+        before, self._last = self._last, (frame, to_hsv(frame.bgr))
+        if before is None or content_change(before[1], self._last[1]) < _MIN_CONTENT:
             return
-        if edge_correlation(before.bgr, frame.bgr) <= _MAX_EDGES:
+        if edge_correlation(before[0].bgr, frame.bgr) <= _MAX_EDGES:
             self._times_s.append(frame.time_s)
 
     def count(self, start_s: float, end_s: float) -> int:

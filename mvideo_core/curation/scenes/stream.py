@@ -83,8 +83,8 @@ class VideoStream:
             if packet.size != shape[0] * shape[1] * 3:  # the decoder was killed while it wrote this frame
                 code, tail = self._child.finish()
                 raise sandbox.death_error(self._what, code, tail, self._child.timed_out, self._limits)
-            return SmallFrame(float(packet.pts * packet.time_base), np.frombuffer(packet, np.uint8).reshape(shape))
-        return ClipFrame(round(float(packet.pts * packet.time_base) * self._geometry.fps), memoryview(packet))
+            return SmallFrame(_seconds(packet), np.frombuffer(packet, np.uint8).reshape(shape))
+        return ClipFrame(round(_seconds(packet) * self._geometry.fps), memoryview(packet))
 
     def close_checked(self) -> int:
         """Wait for the decoder. Returns: number of errors it reported.
@@ -140,6 +140,11 @@ def _graph(fd: int, geometry: Geometry, picture: Picture, threads: int, max_pixe
         enc_time_base="1:1000000",
         flush_packets=0,
     )
+
+
+def _seconds(packet: Any) -> float:
+    base = packet.time_base
+    return float(packet.pts * base.numerator / base.denominator)  # as through a Fraction
 
 
 def _fit(video: Any, geometry: Geometry, picture: Picture) -> Any:

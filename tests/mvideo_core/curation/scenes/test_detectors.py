@@ -5,7 +5,7 @@ import pytest
 
 from mvideo_core.base.errors import ConfigError, ModelError
 from mvideo_core.curation.scenes import SCENE_DETECTORS
-from mvideo_core.curation.scenes.adaptive import content_val, edge_correlation
+from mvideo_core.curation.scenes.adaptive import content_change, edge_correlation, to_hsv
 
 WEIGHTLESS = ["adaptive", "content", "hash", "histogram"]
 
@@ -64,10 +64,10 @@ def test_unknown_detector_lists_the_known():
 def test_faint_cut_between_scenes_of_like_colors_and_flicker_in_one():
     rng = np.random.default_rng(8)
     one, two = (np.kron(rng.integers(80, 140, (18, 32, 1)), np.ones((5, 5, 3))) for _ in range(2))
-    assert content_val(np.uint8(one), np.uint8(two)) < 15
+    assert content_change(to_hsv(np.uint8(one)), to_hsv(np.uint8(two))) < 15
     frames = [np.uint8(one)] * 40 + [np.uint8(two)] * 40
     assert cuts_of("adaptive", np.arange(80) / 25, frames) == pytest.approx([1.6], abs=1e-5)
     flicker = [np.uint8(one)] * 40 + [np.uint8(one * 1.2)] * 40
-    assert content_val(flicker[39], flicker[40]) > 5
+    assert content_change(to_hsv(flicker[39]), to_hsv(flicker[40])) > 5
     assert edge_correlation(flicker[39], flicker[40]) > 0.95
     assert cuts_of("adaptive", np.arange(80) / 25, flicker) == []

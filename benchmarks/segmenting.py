@@ -55,9 +55,9 @@ def measure(
         folder = Path(name) / "clip"
         draw_frames(Path(name), {frames: folder})
         boxes = np.array(json.loads((Path(name) / "boxes.json").read_text())[0], np.float32)
-        net = _network(network, side).to(device)
-        _warm_up(net, folder, boxes, device, options or {})
-        seconds, ious, pixels = _in_step(engines(net, folder, boxes, device, options or {}), frames, device)
+        pair = networks(network, side, device, options or {})
+        _warm_up(*pair, folder, boxes)
+        seconds, ious, pixels = _in_step(engines(*pair, folder, boxes), frames, device)
         work = count_work(Path(name) / "frames", boxes)
     n_full = max(1, frames - 8)
     over = {peer: ratio(seconds[peer][-n_full:], seconds["ours"][-n_full:]) for peer in PEERS}
@@ -101,7 +101,8 @@ def count_work(folder: Path, boxes: np.ndarray) -> dict[str, dict[str, float]]:
             return func(*args, **(kwargs or {}))
 
     work: dict[str, dict[str, float]] = {"operators": {}, "gflop": {}}
-    for name, run in engines(_network("hiera_t", COUNT_PX), folder, boxes, "cpu", {"frames_per_pass": 8}).items():
+    pair = networks("hiera_t", COUNT_PX, "cpu", {"frames_per_pass": 8})
+    for name, run in engines(*pair, folder, boxes).items():
         for _ in range(16):
             next(run)
         with FlopCounterMode(display=False) as flops, Count() as count:
@@ -112,15 +113,18 @@ def count_work(folder: Path, boxes: np.ndarray) -> dict[str, dict[str, float]]:
     return work
 
 
-def engines(
-    network: Any, folder: Path, boxes: np.ndarray, device: str, options: dict[str, Any]
-) -> dict[str, Iterator[np.ndarray]]:  # fmt: skip
-    """The three, each yielding the masks (N, H, W) of the next frame."""
+def networks(name: str, side: int, device: str, options: dict[str, Any]) -> tuple[Any, Any]:
+    """Our segmenter, and a network with the same weights for sam2's own predictors."""
     from mvideo_core.perception.segmentation.sam2_video import Sam2Options, Sam2Segmenter
 
-    segmenter = Sam2Segmenter(network, Sam2Options.parse(options), device)
+    segmenter = Sam2Segmenter(_network(name, side), Sam2Options.parse(options), device)
+    return segmenter, _network(name, side).to(device)
+
+
+def engines(segmenter: Any, network: Any, folder: Path, boxes: np.ndarray) -> dict[str, Iterator[np.ndarray]]:
+    """The three, each yielding the masks (N, H, W) of the next frame."""
     found = segmenter.propagate(read_jpegs(folder), HEIGHT, WIDTH, boxes)
-    precision = segmenter.options.precision if device.startswith("cuda") else "fp32"
+    precision = segmenter.options.precision if segmenter.device.startswith("cuda") else "fp32"
     return {
         "ours": (one.masks_NHW for one in found),
         "one_by_one": _stock(network, folder, boxes, precision),
@@ -183,10 +187,10 @@ def _in_step(
     return seconds, ious, pixels
 
 
-def _warm_up(net: Any, folder: Path, boxes: np.ndarray, device: str, options: dict[str, Any]) -> None:
+def _warm_up(segmenter: Any, network: Any, folder: Path, boxes: np.ndarray) -> None:
     """Two frames of each engine, on which torchscript and cuDNN prepare themselves; with `compile` a whole clip."""
-    for name, run in engines(net, folder, boxes, device, options).items():
-        for _ in islice(run, None if options.get("compile") and name == "ours" else 2):
+    for name, run in engines(segmenter, network, folder, boxes).items():
+        for _ in islice(run, None if segmenter.options.compile and name == "ours" else 2):
             pass
 
 

@@ -7,7 +7,7 @@ from mvideo_core.base.devices import default_device
 from mvideo_core.base.records import ClipRow, DetectionRow, Row
 from mvideo_core.engine.loaded_models import load_plugin, weights_digests
 from mvideo_core.engine.stage import Item, Stage, StageContext, Worker
-from mvideo_core.media.decode import first_frame, read_frames
+from mvideo_core.media.decode import first_frame, read_ahead, read_frames
 from mvideo_core.perception.detection import DETECTORS
 from mvideo_core.perception.detection.base import Detections
 from mvideo_core.perception.detection.options import DetectOptions
@@ -42,12 +42,13 @@ class DetectWorker(Worker):
         ]
 
     def _search(self, clip: ClipRow) -> DetectionRow:
-        """Boxes on several frames, read one by one."""
+        """Boxes on several frames."""
         assert clip.clip is not None
         found: list[tuple[int, Detections]] = []
         best = 0.0
-        frames = read_frames(self.context.local(clip.clip))
-        for number, frame, seen in search(frames, self.options.choice(clip.fps), self.detector, self.phrases):
+        frames = read_ahead(read_frames(self.context.local(clip.clip)))
+        choice = self.options.choice(clip.fps)
+        for number, frame, seen in search(frames, choice, self.detector, self.phrases, self.batch_size):
             if seen is not None:
                 best = max(best, _best(seen))
                 found.append((number, select(seen, self.options, *frame.shape[:2]).kept))

@@ -59,19 +59,32 @@ class FrameChoice:
 
 
 def search(
-    frames: Iterable[np.ndarray], choice: FrameChoice, detector: Any, phrases: Sequence[str]
+    frames: Iterable[np.ndarray], choice: FrameChoice, detector: Any, phrases: Sequence[str], per_pass: int = 1
 ) -> Iterator[Searched]:
     """Every frame, in order, with the raw candidates of those that are searched.
 
     Args:
-        frames: RGB uint8 (H, W, 3); one is held at a time.
-        phrases: what to look for, read again for each frame: a caller may shorten its list on the way.
+        frames: RGB uint8 (H, W, 3); those of a pass, and the ones between them, are held at a time.
+        phrases: what to look for, read again for each pass: a caller may shorten its list on the way.
+        per_pass: frames that the detector sees together.
     """
+    held: list[tuple[int, np.ndarray, bool]] = []
     for number, frame in enumerate(frames):
-        seen = None
-        if choice.wants(number, frame):
-            [seen] = detector.detect([frame], list(phrases))
-        yield Searched(number, frame, seen)
+        held.append((number, frame, choice.wants(number, frame)))
+        wanted = sum(one[2] for one in held)
+        if wanted in (0, per_pass):
+            yield from _see(held, detector, phrases)
+            held.clear()
+    yield from _see(held, detector, phrases)
+
+
+def _see(
+    held: Sequence[tuple[int, np.ndarray, bool]], detector: Any, phrases: Sequence[str]
+) -> Iterator[Searched]:  # fmt: skip
+    wanted = [frame for _, frame, is_wanted in held if is_wanted]
+    found = iter(detector.detect(wanted, list(phrases)) if wanted else ())
+    for number, frame, is_wanted in held:
+        yield Searched(number, frame, next(found) if is_wanted else None)
 
 
 def _thumb(frame: np.ndarray) -> np.ndarray:

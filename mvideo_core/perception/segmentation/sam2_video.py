@@ -25,6 +25,7 @@ from mvideo_core.base.listing import visible_files
 from mvideo_core.base.options import Options
 from mvideo_core.perception.segmentation import SEGMENTERS
 from mvideo_core.perception.segmentation.base import FrameMasks, check_boxes, check_frame
+from mvideo_core.perception.segmentation.sam2_attention import average_before_projection
 from mvideo_core.perception.segmentation.sam2_build import PUBLIC, build_predictor, load_predictor, read_config
 from mvideo_core.perception.segmentation.sam2_features import GPU_FRAMES, Features, FrameEncoder
 from mvideo_core.perception.transfers import Download, Precision, autocast, eager, on_gpu
@@ -146,6 +147,7 @@ class Sam2Segmenter:
         self.network = predictor.to(device).eval()
         self.model_name = model_name
         self.weights_sha256 = weights_sha256
+        average_before_projection(self.network)
         self.encoder = FrameEncoder(
             self.network, device, options.precision, options.frames_per_pass, fixed=options.compile
         )

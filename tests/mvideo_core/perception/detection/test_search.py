@@ -18,14 +18,16 @@ def still_then_changed(n_frames=40, change_at=13):
 
 
 class Seeing:
-    """Records what it is asked for; finds nothing."""
+    """Records what it is asked for; finds an object as sure as its frame is bright."""
 
     def __init__(self):
-        self.asked = []
+        self.asked, self.levels = [], []
 
     def detect(self, frames, phrases):
         self.asked.append(list(phrases))
-        return [Detections(np.zeros((0, 4), np.float32), np.zeros(0, np.float32), [])]
+        self.levels += [[int(frame[0, 0, 0]) for frame in frames]]
+        scores = [np.full(1, frame[0, 0, 0] / 255, np.float32) for frame in frames]
+        return [Detections(np.zeros((1, 4), np.float32), score, ["red"]) for score in scores]
 
 
 def searched(options, frames):
@@ -59,6 +61,23 @@ def test_names_may_be_dropped_on_the_way():
         if number == 0:
             names.remove("red")
     assert detector.asked == [["red", "blue"], ["blue"], ["blue"]]
+
+
+def test_frames_of_a_pass_are_seen_together_and_come_in_order():
+    frames, detector = [np.full((4, 4, 3), level, np.uint8) for level in range(20)], Seeing()
+    found = list(search(iter(frames), FrameChoice("keyframes", 4), detector, ["red"], per_pass=2))
+    assert detector.levels == [[0, 4], [8, 12], [16]]
+    assert [one.number for one in found] == list(range(20)) == [int(one.frame[0, 0, 0]) for one in found]
+    seen = {one.number: float(one.seen.scores[0]) for one in found if one.seen is not None}
+    assert seen == pytest.approx({number: number / 255 for number in (0, 4, 8, 12, 16)})
+
+
+def test_one_frame_a_pass_reads_no_frame_ahead():
+    taken = []
+    frames = search((taken.append(n) or GRAY for n in range(9)), FrameChoice("keyframes", 4), Seeing(), ["red"])
+    for number in range(9):
+        next(frames)
+        assert len(taken) == number + 1
 
 
 @pytest.mark.parametrize("when", ["keyframes", "adaptive"])

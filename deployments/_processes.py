@@ -10,8 +10,9 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from mvideo.deployments._state import VARIABLE, Started, ticks_of
+from mvideo.deployments._state import VARIABLE, Started
 from mvideo_core.processes import sandbox
+from mvideo_core.processes.identity import ticks_of
 
 TAG = "MVIDEO_STACK"
 """Environment variable that every process of a stack inherits; its value is the state folder."""

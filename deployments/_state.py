@@ -13,6 +13,8 @@ import os
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
+from mvideo_core.processes.identity import ticks_of
+
 VARIABLE = "MVIDEO_STATE"
 
 
@@ -54,15 +56,6 @@ def write_state(folder: Path, state: StackState) -> None:
 
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
     write_whole(folder / "stack.json", json.dumps(asdict(state), indent=1))
-
-
-def ticks_of(pid: int) -> int | None:
-    """Start time of a live process in clock ticks since boot; None if it is gone (a zombie counts as gone)."""
-    try:
-        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    except OSError:
-        return None
-    return None if fields[0] in ("Z", "X") else int(fields[19])
 
 
 def alive(process: Started) -> bool:

@@ -59,11 +59,11 @@ class GrowingFile:
         self._stream.close()
         size_bytes = self._path.stat().st_size
         with self._path.open("rb") as stream:
-            blob = Blob(path=path, sha256=sha256_of(stream), size_bytes=size_bytes)
-        self._context.workspace.folder.adopt(self._path, path)
+            sha256 = sha256_of(stream)
+        published = self._context.workspace.folder.publish(self._path, path, sha256)
         if self._journal is not None:
             self._journal.discard()
-        return blob
+        return Blob(path=published, sha256=sha256, size_bytes=size_bytes)
 
     def close(self) -> None:
         """Release the files; the next process continues from here."""

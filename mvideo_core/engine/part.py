@@ -23,6 +23,7 @@ from mvideo_core.engine.stage import Item, Stage, StageContext, Worker
 from mvideo_core.store.commit import commit_part
 from mvideo_core.store.journal import Journal
 from mvideo_core.store.keys import part_key, settings_digest
+from mvideo_core.store.lease import LeaseLost
 from mvideo_core.store.lock import part_lock, stages_in_use
 from mvideo_core.store.scratch import scratch_folder
 from mvideo_core.store.tables import misfit
@@ -76,12 +77,16 @@ def run_part(
     with disk_errors(f"{stage.name} part {index}", workspace.url), stages_in_use(workspace.folder, touched):
         job = PartJob(workspace, stage, index, options, settings)
         workspace.record_request(stage.name, job.settings)
-        if (done := job.find_marker()) is not None:
-            return PartResult(done, reused=True)
-        with part_lock(workspace.folder, f"{stage.name}-{job.key}", lock_wait_s):
-            if (done := job.find_marker()) is not None:
-                return PartResult(done, reused=True)
-            return PartResult(job.run(progress or (lambda _done, _total: None)), reused=False)
+        while (done := job.find_marker()) is None:
+            with part_lock(workspace.folder, f"{stage.name}-{job.key}", lock_wait_s) as check_owner:
+                if (done := job.find_marker()) is not None:
+                    break
+                try:
+                    return PartResult(job.run(progress or (lambda _done, _total: None), check_owner), reused=False)
+                except LeaseLost as lost:
+                    log.warning("%s; waiting for them", lost)
+            job = PartJob(workspace, stage, index, options, job.settings)
+        return PartResult(done, reused=True)
 
 
 class PartJob:
@@ -112,15 +117,20 @@ class PartJob:
         """Keys that are `ok` in every upstream stage, in key order."""
         return items_of(self.workspace, self.upstream, self.settings, self.stage.reviewed is not None)
 
-    def run(self, progress: Progress) -> Marker:
-        """Work on every item that has no rows yet, then commit."""
+    def run(self, progress: Progress, check_owner: Callable[[], None]) -> Marker:
+        """Work on every item that has no rows yet, then commit.
+
+        Args:
+            check_owner: called before each batch and the commit; raises once another process has this part.
+        """
         started = time.monotonic()
         known, crashes, attempts = self._read_known()
         pending = [item for item in self.items if item.content_key not in known]
         n_reused = len(self.items) - len(pending)
         progress(n_reused, len(self.items))
         if pending:
-            known.update(self._work(pending, crashes, attempts, n_reused, progress))
+            known.update(self._work(pending, crashes, attempts, n_reused, progress, check_owner))
+        check_owner()
         rows = [row for item in self.items for row in known[item.content_key]]
         marker = commit_part(
             self.workspace,
@@ -195,7 +205,13 @@ class PartJob:
         return all(self.workspace.holds(blob) for row in rows for blob in blobs_of(row))
 
     def _work(
-        self, pending: list[Item], crashes: Counter[str], attempts: dict[str, int], n_before: int, progress: Progress
+        self,
+        pending: list[Item],
+        crashes: Counter[str],
+        attempts: dict[str, int],
+        n_before: int,
+        progress: Progress,
+        check_owner: Callable[[], None],
     ) -> dict[str, list[Row]]:
         total = n_before + len(pending)
         done: dict[str, list[Row]] = {}
@@ -208,6 +224,7 @@ class PartJob:
                 worker = self.stage.open(self.options, context)
             batches = _alone if worker.independent else _batches
             for batch in heeding(batches(self.items, pending, worker.batch_size, crashes)):
+                check_owner()
                 with self._announce(batch, done), lock, closing(self._work_on_batch(worker, batch, crashes)) as results:
                     for item, rows in results:
                         stamped = self._stamp(item, rows, attempts)

@@ -111,10 +111,10 @@ class StageContext:
         """
         stem, _, extension = name.partition(".")
         path = f"blobs/{self.stage}/{content_key[:2]}/{stem}-{content_key[:12]}.{extension}"
+        size_bytes = local.stat().st_size
         with local.open("rb") as stream:
-            blob = Blob(path=path, sha256=sha256_of(stream), size_bytes=local.stat().st_size)
-        self.workspace.folder.adopt(local, path)
-        return blob
+            sha256 = sha256_of(stream)
+        return Blob(path=self.workspace.folder.publish(local, path, sha256), sha256=sha256, size_bytes=size_bytes)
 
     def commit_bytes(self, content: bytes, name: str, content_key: str) -> Blob:
         """Like `commit`, for content in memory."""

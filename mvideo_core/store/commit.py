@@ -1,4 +1,7 @@
-"""Commits one part: rows first, then the marker, then the head. A kill at any point leaves nothing false visible."""
+"""Commits one part: rows first, then the marker, then the head. A kill at any point leaves nothing false visible.
+
+On object stores a part may have a second owner for a while (`store/lease.py`): the marker that is created first counts.
+"""
 
 import hashlib
 from collections import Counter
@@ -40,10 +43,11 @@ def commit_part(
         head: make the part the current one; otherwise the caller does, for many parts at once.
 
     Returns:
-        The marker as written.
+        The marker as written, or the one of another owner who committed this part first.
     """
     content = tables.to_parquet(rows, row_class)
-    path = rows_path(stage, key)
+    sha256 = hashlib.sha256(content).hexdigest()
+    path = workspace.folder.publish(content, rows_path(stage, key), sha256)
     marker = Marker(
         stage=stage,
         key=key,
@@ -51,7 +55,7 @@ def commit_part(
         settings=settings,
         inputs=dict(inputs),
         options=options.model_dump(mode="json"),
-        rows=Blob(path=path, sha256=hashlib.sha256(content).hexdigest(), size_bytes=len(content)),
+        rows=Blob(path=path, sha256=sha256, size_bytes=len(content)),
         digest=digest or rows_digest(rows),
         counts=_counts(rows, n_items, n_reused),
         reasons=dict(sorted(Counter(_reason(row) for row in rows if row.status != "ok").items())),
@@ -59,10 +63,22 @@ def commit_part(
         seconds=round(seconds, 3),
         version=__version__,
     )
-    workspace.folder.write(path, content)
-    workspace.folder.write(marker_path(stage, key), marker.model_dump_json(indent=1).encode())
+    marker = _write_marker(workspace, marker, row_class)
     if head:
         workspace.set_head(stage, index, key)
+    return marker
+
+
+def _write_marker(workspace: Workspace, marker: Marker, row_class: type[Row]) -> Marker:
+    path, content = marker_path(marker.stage, marker.key), marker.model_dump_json(indent=1).encode()
+    if workspace.folder.is_local:
+        workspace.folder.write(path, content)
+        return marker
+    while not workspace.folder.create(path, content):
+        first = workspace.marker(marker.stage, marker.key)
+        if first is not None and workspace.is_complete(first, row_class):
+            return first
+        workspace.folder.remove(path)  # of an earlier run whose files are gone
     return marker
 
 

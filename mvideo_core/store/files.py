@@ -1,6 +1,7 @@
 """A folder at an fsspec URL, with atomic writes. Local folders rename; object stores put whole objects."""
 
 import contextlib
+import errno
 import itertools
 import os
 import shutil
@@ -42,10 +43,16 @@ class Folder:
         protocols = {self.fs.protocol} if isinstance(self.fs.protocol, str) else set(self.fs.protocol)
         self.is_local = not protocols.isdisjoint(("file", "local"))
         self._flat = not protocols.isdisjoint(OBJECT_STORES)
+        if not self.is_local and (marks := sorted({*self.root} & {*"*?["})):
+            raise StoreError(
+                f"{url}: {' '.join(marks)} in its path, which drivers of object stores read as a pattern; rename it"
+            )
         self._made: set[str] = set()
         reader = getattr(type(self.fs), "_cat_file", None)
         # s3fs asks for the size of each file before reading it, so that it can read large ones in pieces
         self._whole = {"max_concurrency": 1} if reader and "max_concurrency" in signature(reader).parameters else {}
+        writer = getattr(type(self.fs), "_pipe_file", type(self.fs).pipe_file)
+        self._new_only = {"mode": "create"} if self._flat and "mode" in signature(writer).parameters else {}
 
     def at(self, path: str) -> str:
         """Full path inside the file system."""
@@ -121,8 +128,7 @@ class Folder:
         target = self.at(path)
         if not self.is_local:
             with remote_errors(self.url, f"writing {path}", writes=True):
-                self._make_folder_of(target)
-                self.fs.pipe_file(target, content)
+                self._put(content, path)
             return
         write_whole(Path(target), content)
 
@@ -139,9 +145,63 @@ class Folder:
                 local.unlink()
             return
         with remote_errors(self.url, f"writing {path}", writes=True):
-            self._make_folder_of(target)
-            self.fs.put_file(str(local), target)
+            self._put(local, path)
         local.unlink()
+
+    def create(self, path: str, content: bytes) -> bool:
+        """Write a file that does not exist yet; False if it does, unless its content is the same.
+
+        On object stores this is one conditional put: of several writers, one gets True. A driver without such puts is
+        asked before (then two writers at the same moment can both get True), as are local folders, which have locks.
+        """
+        return self._create(content, path) or self.read_or_none(path) == content
+
+    def publish(self, source: Path | bytes, path: str, sha256: str) -> str:
+        """Store the output of a stage so that no other writer changes it. A local file is deleted afterwards.
+
+        Local folders replace the file: its part has one owner. On object stores, where a paused owner may wake up, an
+        existing object is never overwritten. If its content differs, the new one gets a name with its digest.
+
+        Returns:
+            Its path: `path`, or `path` with digits of the digest.
+        """
+        if self.is_local:
+            self.adopt(source, path) if isinstance(source, Path) else self.write(path, source)
+            return path
+        stem, _, extension = path.rpartition(".")
+        for name in (path, f"{stem}-{sha256[:8]}.{extension}"):
+            if not self._create(source, name):
+                if self.sha256(name) != sha256:
+                    continue
+                with remote_errors(self.url, f"writing {name}", writes=True):
+                    self._put(source, name)  # the same bytes, which are now too young for a gc
+            if isinstance(source, Path):
+                source.unlink()
+            return name
+        raise StoreError(f"{self.url}: {name} is damaged (its SHA-256 is not {sha256}); delete it, then run again")
+
+    def _create(self, source: Path | bytes, path: str) -> bool:
+        if not self._new_only and self.exists(path):
+            return False
+        if self.is_local:
+            self.adopt(source, path) if isinstance(source, Path) else self.write(path, source)
+            return True
+        with remote_errors(self.url, f"writing {path}", writes=True):
+            try:
+                self._put(source, path, **self._new_only)
+            except OSError as error:  # s3fs: EINVAL for a failed condition whose name the server leaves out
+                if isinstance(error, FileExistsError) or (error.errno == errno.EINVAL and self.exists(path)):
+                    return False
+                raise
+        return True
+
+    def _put(self, source: Path | bytes, path: str, **how: str) -> None:
+        target = self.at(path)
+        self._make_folder_of(target)
+        if isinstance(source, Path):
+            self.fs.put_file(str(source), target, **how)
+        else:
+            self.fs.pipe_file(target, source, **how)
 
     def _make_folder_of(self, target: str) -> None:
         """For remote file systems with folders; on object stores this would cost requests and create buckets."""

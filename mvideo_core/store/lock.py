@@ -1,7 +1,7 @@
 """Locks: one process per part; `mvideo gc` skips stages that are in use.
 
-Object stores have no locks. Two owners of a part there write the same bytes twice, which is wasteful but not wrong; gc
-deletes only files above a certain age there.
+Object stores have no locks: there a lease gives each part one owner (`store/lease.py`), and gc deletes only files above
+a certain age.
 """
 
 import contextlib
@@ -11,12 +11,13 @@ import math
 import os
 import socket
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 from mvideo_core.base.errors import StoreError
 from mvideo_core.base.locks import file_lock
 from mvideo_core.store.files import Folder
+from mvideo_core.store.lease import Lease
 
 log = logging.getLogger(__name__)
 
@@ -27,26 +28,28 @@ GC_WAIT_S = 3600.0
 
 
 @contextlib.contextmanager
-def part_lock(folder: Folder, name: str, wait_s: float = math.inf) -> Iterator[None]:
+def part_lock(folder: Folder, name: str, wait_s: float = math.inf) -> Iterator[Callable[[], None]]:
     """Hold the lock of one part; wait for another owner as long as it lives, and log who it is.
 
     Args:
-        name: lock file below `locks/`.
+        name: lock file, or folder of leases, below `locks/`.
         wait_s: longest wait.
+
+    Yields:
+        A check that raises `LeaseLost` once another process has taken over the part; never on local disks.
 
     Raises:
         StoreError: another process still works on this part after `wait_s`.
     """
-    if not folder.is_local:
-        yield
-        return
-    path, started_s = _path(folder, name), time.monotonic()
+    started_s = time.monotonic()
     own = f"process {os.getpid()} on {socket.gethostname()}"
+    lease = None if folder.is_local else Lease(folder, name, own)
     with contextlib.ExitStack() as held:
         for patience_s in itertools.chain([FIRST_WORD_S], itertools.repeat(NEXT_WORD_S)):
-            waited_s = time.monotonic() - started_s
+            left_s = min(patience_s, max(0.0, wait_s - (time.monotonic() - started_s)))
+            lock = lease.hold(left_s) if lease else file_lock(_path(folder, name), wait_s=left_s, owner=own)
             try:
-                held.enter_context(file_lock(path, wait_s=min(patience_s, max(0.0, wait_s - waited_s)), owner=own))
+                held.enter_context(lock)
                 break
             except BlockingIOError as owner:
                 waited_s = time.monotonic() - started_s
@@ -56,7 +59,11 @@ def part_lock(folder: Folder, name: str, wait_s: float = math.inf) -> Iterator[N
                         "it, then run again"
                     ) from None
                 log.info("%s: waiting for %s, which works on this part (%.0f s)", name, owner, waited_s)
-        yield
+        yield lease.check if lease else _nothing
+
+
+def _nothing() -> None:
+    """A local lock is held until it is released."""
 
 
 @contextlib.contextmanager

@@ -6,7 +6,8 @@ import time
 from pathlib import Path
 
 from mvideo.deployments import _processes as processes
-from mvideo.deployments._state import StackState, Started, alive, read_state, running_api_url, ticks_of, write_state
+from mvideo.deployments._state import StackState, Started, alive, read_state, running_api_url, write_state
+from mvideo_core.processes.identity import ticks_of
 
 SLEEP = [sys.executable, "-c", "import time; time.sleep(60)"]
 ROOT = Path(__file__).resolve().parents[2]

@@ -54,8 +54,7 @@ class ShardWorker(Worker):
         local = self.context.scratch / f"{plan.key}.tar"
         with local.open("wb") as out:
             written = write_shard(plan, lambda blob: folder.open(blob.path), out)
-        path = f"{plan.dataset}/{written.path}"
-        folder.adopt(local, path)
+        path = folder.publish(local, f"{plan.dataset}/{written.path}", written.sha256)
         tar = Blob(path=path, sha256=written.sha256, size_bytes=written.size_bytes)
         return ShardRow(key=plan.key, parent=plan.key, split=plan.split, tar=tar, samples=written.samples)
 

@@ -108,12 +108,14 @@ class BucketFileSystem(MemoryFileSystem):
 
     def pipe_file(self, path, value, mode="overwrite", **how):
         self._ask("PUT", self._strip_protocol(path), writes=True)
+        if mode == "create" and self._strip_protocol(path) in self.store:
+            raise FileExistsError("At least one of the pre-conditions you specified did not hold")
         with super().open(path, "wb") as out:
             out.write(value)
 
-    def put_file(self, lpath, rpath, **how):
+    def put_file(self, lpath, rpath, mode="overwrite", **how):
         with open(lpath, "rb") as stream:
-            self.pipe_file(rpath, stream.read())
+            self.pipe_file(rpath, stream.read(), mode)
 
     def rm(self, path, recursive=False, maxdepth=None):
         for name in [path] if isinstance(path, str) else path:

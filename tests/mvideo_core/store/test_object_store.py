@@ -81,6 +81,11 @@ def test_a_bucket_that_is_not_there_is_not_made(store):
     assert store.buckets == {"films"}
 
 
+def test_a_url_that_a_driver_would_read_as_a_pattern_is_refused(store):
+    with pytest.raises(StoreError, match=r"s3://films/take \[2\]: \[ in its path, .*; rename it"):
+        Workspace("s3://films/take [2]")
+
+
 def test_a_bucket_to_read_only_is_one_line(store):
     store.read_only = True
     with pytest.raises(StoreError, match="Access Denied; check the credentials and their permissions"):

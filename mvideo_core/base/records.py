@@ -2,6 +2,8 @@
 
 from typing import ClassVar
 
+from pydantic import Field
+
 from mvideo_core.base.rows import Blob, Picture, Record, Row, Status
 
 __all__ = ["Blob", "Picture", "Record", "Row", "Status"]
@@ -22,7 +24,7 @@ class SourceRow(Row):
     source_url: str = ""
     licence: str = ""
     title: str = ""
-    spans_s: list[list[float]] = []
+    spans_s: list[list[float]] = Field(default_factory=list)  # `[]` would be copied for each of 400,000 rows
 
 
 class VideoRow(Row):

@@ -3,9 +3,11 @@ nothing but the new files; the number of parts is a power of two, so doubling it
 
 import contextlib
 import hashlib
+import json
 import tempfile
 import time
-from collections.abc import Iterable, Sequence
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import IO
 
@@ -23,15 +25,21 @@ from mvideo_core.store.workspace import SOURCE_STAGE, Workspace
 
 REVISION = 1
 MAX_PARTS = 256
-"""With this many parts, five per-part stages and the shards stay below 2,000 task runs."""
+"""By default; with this many parts, five per-part stages and the shards stay below 2,000 task runs."""
+BUCKETS = 256
+"""Files that are open at once while sources are grouped; more parts share one."""
 
 
 class PlanOptions(Options):
     """How sources are grouped into parts, the unit of tasks, retries and GPU placement."""
 
     part_size: int = Field(
-        default=64, ge=1, le=100_000, description="Target number of sources per part; more if 256 parts are too few."
+        default=64, ge=1, le=100_000, description="Target number of sources per part; more if `max_parts` are too few."
     )
+    max_parts: int = Field(
+        default=MAX_PARTS, ge=1, le=4096, description="Most parts of a plan. Give 16 per GPU and parts_per_run 1 to "
+        "keep more than 16 GPUs busy.",
+    )  # fmt: skip
 
 
 class Plan(Record):
@@ -56,30 +64,31 @@ def make_plan(workspace: Workspace, sources: Iterable[SourceRow], options: PlanO
         StoreError: the disk is full, here or where temporary files go.
     """
     started = time.monotonic()
-    settings = settings_digest(SOURCE_STAGE, REVISION, options, {})
+    # without `max_parts`, as before there was one: the parts themselves say it
+    settings = settings_digest(SOURCE_STAGE, REVISION, options.model_dump(mode="json", exclude={"max_parts"}), {})
     with disk_errors("planning", f"{tempfile.gettempdir()} (temporary files)"), scratch_folder("plan") as folder:
-        buckets = [folder / f"{index:05d}.jsonl" for index in range(MAX_PARTS)]
+        buckets = [folder / f"{index:05d}.jsonl" for index in range(BUCKETS)]
         n_sources = _spill(sources, buckets)
         if n_sources == 0:
             raise ConfigError("no videos found: give a folder of videos, a HD-VILA JSONL file or a manifest")
-        n_parts = parts_for(n_sources, options.part_size)
+        n_parts = parts_for(n_sources, options.part_size, options.max_parts)
         for index in range(n_parts):  # check everything before writing anything
-            _gather(buckets[index::n_parts])
+            _check_keys(buckets, index, n_parts)
         workspace.ensure()
         plan = Plan(n_parts=n_parts, n_sources=n_sources, part_size=options.part_size)
         with stages_in_use(workspace.folder, [SOURCE_STAGE]):
             keys = [
-                _commit(workspace, index, _gather(buckets[index::n_parts]), settings, options, started)
+                _commit(workspace, index, _gather(buckets, index, n_parts), settings, options, started)
                 for index in range(n_parts)
             ]
             workspace.set_plan(plan.model_dump() | {"keys": keys})
     return plan
 
 
-def parts_for(n_sources: int, part_size: int) -> int:
-    """Smallest power of two that brings parts to about `part_size` sources, at most 256."""
+def parts_for(n_sources: int, part_size: int, max_parts: int = MAX_PARTS) -> int:
+    """Smallest power of two that brings parts to about `part_size` sources, at most `max_parts`."""
     n_parts = 1
-    while n_parts * part_size < n_sources and n_parts < MAX_PARTS:
+    while n_parts * part_size < n_sources and n_parts * 2 <= max_parts:
         n_parts *= 2
     return n_parts
 
@@ -98,23 +107,34 @@ def _spill(sources: Iterable[SourceRow], buckets: Sequence[Path]) -> int:
             path = buckets[part_of(row.key, len(buckets))]
             if path not in sinks:
                 sinks[path] = stack.enter_context(path.open("w", encoding="utf-8"))
-            sinks[path].write(row.model_dump_json(exclude_defaults=True) + "\n")
+            sinks[path].write(f"{json.dumps(row.key)}\t{row.model_dump_json(exclude_defaults=True)}\n")
             n_sources += 1
     return n_sources
 
 
-def _gather(paths: Iterable[Path]) -> list[SourceRow]:
-    rows: dict[str, SourceRow] = {}
-    for path in filter(Path.exists, paths):
+def _lines(buckets: Sequence[Path], index: int, n_parts: int) -> Iterator[tuple[str, str]]:
+    """Key (as JSON, so without a tab or line break) and JSON of each source of a part."""
+    for path in filter(Path.exists, buckets[index % len(buckets) :: n_parts]):
         with path.open(encoding="utf-8") as lines:
             for line in lines:
-                row = SourceRow.model_validate_json(line)
-                if row.key in rows:
-                    raise ConfigError(
-                        f"two sources are called {row.key!r} ({rows[row.key].uri}, {row.uri}); rename one"
-                    )
-                rows[row.key] = row
-    return list(rows.values())
+                key, _, content = line.partition("\t")
+                if n_parts <= len(buckets) or part_of(json.loads(key), n_parts) == index:
+                    yield key, content
+
+
+def _check_keys(buckets: Sequence[Path], index: int, n_parts: int) -> None:
+    """Reject two sources of a part with one key; much cheaper than reading the rows."""
+    counts = Counter(key for key, _ in _lines(buckets, index, n_parts))
+    if len(counts) == counts.total():
+        return
+    twice, _ = counts.most_common(1)[0]
+    found = [content for key, content in _lines(buckets, index, n_parts) if key == twice]
+    first, second, *_ = (SourceRow.model_validate_json(content).uri for content in found)
+    raise ConfigError(f"two sources are called {json.loads(twice)!r} ({first}, {second}); rename one")
+
+
+def _gather(buckets: Sequence[Path], index: int, n_parts: int) -> list[SourceRow]:
+    return [SourceRow.model_validate_json(content) for _, content in _lines(buckets, index, n_parts)]
 
 
 def _commit(

@@ -104,6 +104,33 @@ def test_a_plan_stopped_halfway_leaves_the_one_before_whole(workspace, monkeypat
     assert sorted(row.key for row in workspace.current_rows("source", toy.SourceRow)) == KEYS
 
 
+def test_a_plan_may_have_more_parts_than_files_are_open(workspace, monkeypatch):
+    """The parts of sources do not depend on how many files hold them meanwhile."""
+    keys = [f"v{n:02d}" for n in range(40)]
+    options = PlanOptions(part_size=1, max_parts=16)
+
+    def parts():
+        made = make_plan(workspace, toy.sources(*keys), options)
+        found = [workspace.rows(workspace.current("source", n), toy.SourceRow) for n in range(made.n_parts)]
+        return [sorted(row.key for row in rows) for rows in found]
+
+    one_file_each = parts()
+    assert len(one_file_each) == 16
+    assert sorted(key for part in one_file_each for key in part) == keys
+    assert all(part_of(key, 16) == index for index, part in enumerate(one_file_each) for key in part)
+    monkeypatch.setattr("mvideo_core.engine.plan.BUCKETS", 4)
+    assert parts() == one_file_each
+    with pytest.raises(ConfigError, match="two sources are called 'v07'"):
+        make_plan(workspace, toy.sources(*keys, "v07"), options)
+
+
+def test_max_parts_does_not_change_the_keys_of_parts(workspace):
+    first = make_plan(workspace, toy.sources("a", "b"), PlanOptions(part_size=1))
+    keys = workspace.plan()["keys"]
+    assert make_plan(workspace, toy.sources("a", "b"), PlanOptions(part_size=1, max_parts=512)) == first
+    assert workspace.plan()["keys"] == keys
+
+
 def test_two_sources_of_one_name_leave_no_workspace(workspace):
     with pytest.raises(ConfigError, match="two sources are called 'v00'"):
         plan(workspace, ["v00", "v01", "v00"])

@@ -6,7 +6,7 @@ from mvideo_core.base.errors import StoreError
 from mvideo_core.base.records import Blob, ClipRow, MaskRow, ObjectStats, VideoRow
 from mvideo_core.store.files import Folder
 from mvideo_core.store.keys import part_key, row_digest, settings_digest
-from mvideo_core.store.tables import from_parquet, to_parquet
+from mvideo_core.store.tables import _fits, from_parquet, misfit, to_parquet
 from mvideo_core.store.workspace import Workspace
 from tests.mvideo_core.base.test_options import Small
 
@@ -79,3 +79,26 @@ def test_another_layout_is_refused(tmp_path):
 def test_damaged_parquet_is_a_store_error():
     with pytest.raises(StoreError, match="ClipRow cannot be read"):
         from_parquet(b"PAR1 nonsense", ClipRow)
+
+
+@pytest.mark.parametrize(
+    ("fields", "problem"),
+    [
+        ({"source_url": "half a pair \ud83d"}, "UnicodeEncodeError"),
+        ({"n_frames": 2**63}, "OverflowError"),
+        ({"n_frames": -(2**63)}, ""),
+        ({"n_frames": "nine"}, "Arrow"),
+        ({"source_url": "a fox \U0001f98a", "value": None}, ""),
+        ({"clip": Blob(path="a", sha256="b", size_bytes=2**64)}, "OverflowError"),
+        ({"clip": Blob(path="a", sha256="b", size_bytes=7)}, ""),
+    ],
+)
+def test_what_no_table_holds_is_named(fields, problem):
+    """The quick check must not pass what Arrow refuses."""
+    row = ClipRow(key="k", parent="p").model_copy(update=fields)
+    found = misfit([row], ClipRow)
+    assert bool(found) == bool(problem)
+    assert problem in found
+    if not problem:
+        assert _fits(ClipRow)(row)
+        assert from_parquet(to_parquet([row], ClipRow), ClipRow) == [row]

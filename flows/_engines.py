@@ -8,7 +8,7 @@ with workers, a job is a run of the stage's deployment, which a retried flow fin
 
 import queue
 import time
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from types import SimpleNamespace
@@ -38,6 +38,7 @@ CRASH_RETRIES = 5
 """A stage run resumes this many times after its process or host died."""
 
 MAX_RUNS_OF_ONE_JOB = 100
+PAGE = 200
 
 
 class EngineOptions(Options):
@@ -256,9 +257,7 @@ class WorkerEngine:
             return ended
         time.sleep(max(timeout_s, self.engine.poll_s))
         with get_client(sync_client=True) as client:
-            ids = FlowRunFilterId(any_=sorted(self._under_way))
-            runs = client.read_flow_runs(flow_run_filter=FlowRunFilter(id=ids), limit=200)
-            for run in runs:
+            for run in _read_runs(client, sorted(self._under_way)):
                 if run.state is None or not run.state.is_final() or self._retry_crashed(client, run):
                     continue
                 self._under_way.discard(run.id)
@@ -322,6 +321,13 @@ def run_of_job(
         if found.state is None or not found.state.is_final() or (done and found.state.is_completed()):
             return found
     raise StoreError(f"{label}: {MAX_RUNS_OF_ONE_JOB} runs did not finish it; see their logs")
+
+
+def _read_runs(client: SyncPrefectClient, ids: Sequence[UUID]) -> Iterator[FlowRun]:
+    """These flow runs; a server answers with at most a page of them at a time."""
+    for start in range(0, len(ids), PAGE):
+        chosen = FlowRunFilter(id=FlowRunFilterId(any_=list(ids[start : start + PAGE])))
+        yield from client.read_flow_runs(flow_run_filter=chosen, limit=PAGE)
 
 
 def _by_key(client: SyncPrefectClient, key: str) -> FlowRun | None:

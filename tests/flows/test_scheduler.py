@@ -6,8 +6,9 @@ import pytest
 from prefect import flow
 from prefect.client.orchestration import get_client
 from prefect.client.schemas.filters import ArtifactFilter, ArtifactFilterKey
+from prefect.states import Completed, Pending
 
-from mvideo.flows._engines import EngineOptions, Outcome, Resource, Step, even_slice, open_engine
+from mvideo.flows._engines import EngineOptions, Outcome, Resource, Step, WorkerEngine, even_slice, open_engine
 from mvideo.flows._scheduler import Scheduler
 from mvideo.tasks.stages import Parts
 from mvideo_core.base.errors import ModelError, StoreError
@@ -137,6 +138,21 @@ def task_runs() -> dict[str, object]:
             return runs
         time.sleep(0.3)
     return runs
+
+
+def test_engine_workers_sees_the_end_of_more_runs_than_a_page_holds(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("mvideo.flows._engines.PAGE", 2)
+
+    @flow(name="some-stage")
+    def some_stage() -> None: ...
+
+    running = WorkerEngine(EngineOptions(kind="workers", poll_s=0.1), {"cpu": 8, "gpu": 8})
+    with get_client(sync_client=True) as client:
+        runs = [client.create_flow_run(some_stage, state=Pending()) for _ in range(5)]
+        running._under_way.update(run.id for run in runs)
+        last = max(runs, key=lambda run: run.id)
+        client.set_flow_run_state(last.id, Completed(), force=True)
+    assert [outcome.job for outcome in running.collect(0.1)] == [last.id]
 
 
 @pytest.mark.parametrize(

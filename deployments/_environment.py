@@ -32,7 +32,12 @@ class Environment(Options):
 
     server: bool = Field(default=True, description="Start a server here; false on hosts that only run workers.")
     api_url: str = Field(default="", description="Address of the server if it is not started here.")
-    port: int = Field(default=4200, ge=1024, le=65535, description="Port on 127.0.0.1; a free one if it is taken.")
+    host: Literal["127.0.0.1", "0.0.0.0"] = Field(  # noqa: S104 - only with a password
+        default="127.0.0.1",
+        description="Address the server listens on. 0.0.0.0: other hosts reach it; needs a password, "
+        "PREFECT_SERVER_API_AUTH_STRING.",
+    )
+    port: int = Field(default=4200, ge=1024, le=65535, description="Port of the server; a free one if it is taken.")
     pool: str = Field(
         default="mvideo",
         description="Work pool of deployments and workers; created with type process if missing.",

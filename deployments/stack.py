@@ -207,16 +207,28 @@ class Stack:
             return
         if any(process.name == "server" for process in self.running()) and self._comes_up():
             return
+        self._require_password()
         # A server that died restarts on the port where its clients look for it.
         wanted = self.asked_port or (self.state.port if is_free(self.state.port) else self.port)
         port = free_port(wanted)
         if wanted and port != wanted:
             log.warning("port %d is taken; the server listens on %d", wanted, port)
         self.state.port = port
-        argv = processes.python_module("prefect", "server", "start", "--host", "127.0.0.1", "--port", str(port))
+        argv = processes.python_module(
+            "prefect", "server", "start", "--host", self.environment.host, "--port", str(port)
+        )
         self._start("server", argv, {})
         if not self._comes_up():
             raise StoreError(f"the server did not start in {SERVER_WAIT_S:.0f} s; see {self.folder}/logs/server.log")
+
+    def _require_password(self) -> None:
+        """A server for other hosts needs a password: whoever reaches it can run code as its workers."""
+        known = {**os.environ, **self.environment.settings}
+        if self.environment.host != "127.0.0.1" and not known.get("PREFECT_SERVER_API_AUTH_STRING"):
+            raise ConfigError(
+                f"environment {self.environment_name}: host is {self.environment.host}, but there is no password; "
+                "set PREFECT_SERVER_API_AUTH_STRING, and on all hosts PREFECT_API_AUTH_STRING, to USER:PASSWORD"
+            )
 
     def _comes_up(self) -> bool:
         deadline = time.monotonic() + SERVER_WAIT_S

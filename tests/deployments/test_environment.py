@@ -33,6 +33,14 @@ def test_a_silence_shorter_than_three_heartbeats_is_refused(tmp_path: Path) -> N
         load_environment(str(path))
 
 
+def test_a_server_for_other_hosts_needs_a_password(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("PREFECT_SERVER_API_AUTH_STRING", raising=False)
+    path = tmp_path / "open.yaml"
+    path.write_text("{host: 0.0.0.0}")
+    with pytest.raises(ConfigError, match=r"host is 0\.0\.0\.0, but there is no password; set PREFECT_SERVER_API_AUTH"):
+        Stack(tmp_path / "state", str(path), port=0).up()
+
+
 def test_unknown_names_list_the_known_ones() -> None:
     with pytest.raises(ConfigError, match="gpu-host, laptop, multi-node, ray-cluster"):
         load_environment("cloud")

@@ -30,6 +30,7 @@ COMMANDS = {
     "verify": Entry("workspace", "Check every file listed in the markers; exit code 1 if one is missing."),
     "retry-failed": Entry("workspace", "Make the next run retry failed items."),
     "gc": Entry("workspace", "Delete rows, clips, masks, datasets and latents that nothing current refers to."),
+    "forget": Entry("forget", "List or remove everything that was derived from a source, with a certificate."),
     "review": Entry("review", "Look at masks, the most to gain first, and correct them in the browser."),
     "download": Entry("dataset", "Fetch listed videos with your own command, one at a time."),
     "encode": Entry("encode", "Encode the current dataset for training: VAE latents and text embeddings."),

@@ -59,10 +59,10 @@ def load_pipeline(
     use_kernels(pipeline.transformer, options.execution)
     pipeline.set_progress_bar_config(disable=None)  # a bar on a terminal only
     pipeline.to(default_device())
-    return Loaded(pipeline, loaded.weights_sha256, _digest(files), base.dtype)
+    return Loaded(pipeline, loaded.weights_sha256, adapter_digest(files), base.dtype)
 
 
-def _digest(files: AdapterFiles | None) -> str:
+def adapter_digest(files: AdapterFiles | None) -> str:
     """Digest of the adapter's files, by name and content; "" without one."""
     if files is None:
         return ""

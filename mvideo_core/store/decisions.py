@@ -8,7 +8,7 @@ begin with "#" are kept as they are.
 import functools
 import json
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Sequence, Set
 from pathlib import Path
 from typing import Any, Literal, NamedTuple, Self
 
@@ -137,6 +137,14 @@ class DecisionFile:
         if about:
             self._write([line for n, (line, _) in enumerate(lines) if n != about[-1]])
         return bool(about)
+
+    def drop(self, clips: Set[str]) -> int:
+        """Remove all decisions about some clips, given by the SHA-256 of their files; returns how many there were."""
+        lines = self._lines()
+        kept = [line for line, placed in lines if placed is None or placed.clip not in clips]
+        if len(kept) < len(lines):
+            self._write(kept)
+        return len(lines) - len(kept)
 
     def _lines(self) -> list[tuple[str, Decision | None]]:
         text = self._text()

@@ -12,6 +12,7 @@ journal/<stage>/<key>.jsonl                    events of an unfinished part
 datasets/<key>/                                shards, index, data card
 latents/<key>/                                 tars of latents, index, latents.json
 reports/<key>/index.html                       report
+forgotten.json                                 salted digests of sources that were removed
 locks/                                         who works where: lock files, or leases on an object store
 tmp/                                           scratch of running parts
 ```

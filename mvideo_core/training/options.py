@@ -95,6 +95,8 @@ class TrainOptions(Options):
         del values[BASE]
         values |= {"seed": self.seed, "global_batch": self.global_batch, "data.holdout": self.data.holdout}
         values |= {"data.exclude": sorted(self.data.exclude), "execution.precision": self.execution.precision}
+        if self.data.order != "permuted":  # absent in older runs
+            values["data.order"] = self.data.order
         if self.execution.quantize != "none":  # absent in older runs
             values["execution.quantize"] = self.execution.quantize
         return values | ({"steps": self.steps} if self.optimizer.rate.shape != "constant" else {})

@@ -5,10 +5,11 @@ G: samples of the global batch (one optimizer step). The order is a function of 
     all training samples; a batch may span two epochs, so no sample is left out.
 """
 
+import hashlib
 import heapq
 from collections.abc import Callable, Collection, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from typing import Generic, Protocol, TypeVar
+from typing import Generic, Literal, Protocol, TypeVar
 
 import numpy as np
 from pydantic import Field
@@ -34,6 +35,11 @@ class DataOptions(Options):
     holdout: int = Field(default=8, ge=0, description="windows, in whole clips, kept for validation; 0: no validation")
     exclude: tuple[str, ...] = Field(
         default=(), description="clips (keys) or windows (ids) that are neither trained on nor held out"
+    )
+    order: Literal["permuted", "hashed"] = Field(
+        default="permuted",
+        description="order of an epoch: a random permutation, or by a hash of seed, epoch and window: when a sample is "
+        "removed, the others keep their order",
     )
     threads: int = Field(default=2, ge=1, le=64, description="reader threads per rank")
     ahead: int = Field(default=2, ge=0, le=64, description="steps read ahead; their samples are kept in memory")
@@ -130,12 +136,21 @@ class GlobalOrder:
         indices: dataset indices to train on.
         global_batch: G, samples per optimizer step.
         seed: of the permutations.
+        ids: of all windows of the dataset; each epoch is then ordered by a hash of seed, epoch and id. None = random
+            permutations. Memory: 8 bytes per window more.
     """
 
-    def __init__(self, indices: "Sequence[int] | np.ndarray", global_batch: int, seed: int):
+    def __init__(
+        self,
+        indices: "Sequence[int] | np.ndarray",
+        global_batch: int,
+        seed: int,
+        ids: Sequence[str] | None = None,
+    ):
         self.indices = np.asarray(indices, np.int64)
         self.global_batch = global_batch
         self.seed = seed
+        self._marks = None if ids is None else _marks(ids)[self.indices]
         self._epoch, self._permuted = -1, self.indices
 
     def step(self, step: int) -> list[int]:
@@ -146,9 +161,51 @@ class GlobalOrder:
 
     def _of_epoch(self, epoch: int) -> np.ndarray:
         if epoch != self._epoch:
-            draw = np.random.default_rng(derive_seed(self.seed, "order", epoch))
-            self._epoch, self._permuted = epoch, draw.permutation(self.indices)
+            seed = derive_seed(self.seed, "order", epoch)
+            if self._marks is None:
+                permuted = np.random.default_rng(seed).permutation(self.indices)
+            else:
+                permuted = self.indices[np.argsort(_mix(self._marks ^ np.uint64(seed)), kind="stable")]
+            self._epoch, self._permuted = epoch, permuted
         return self._permuted
+
+    def steps_of(self, indices: Collection[int], steps: int) -> dict[int, list[int]]:
+        """In which of the first `steps` steps, counted from 0, each of some dataset indices is trained on."""
+        n, wanted = len(self.indices), np.asarray(sorted(indices), np.int64)
+        found: dict[int, list[int]] = {int(index): [] for index in wanted}
+        for epoch in range(-(-steps * self.global_batch // n)):
+            order = self._of_epoch(epoch)
+            for position in np.flatnonzero(np.isin(order, wanted)):
+                step = (epoch * n + int(position)) // self.global_batch
+                uses = found[int(order[position])]
+                if step < steps and uses[-1:] != [step]:  # the last of an epoch may be the first of the next
+                    uses.append(step)
+        return found
+
+
+def _marks(ids: Sequence[str]) -> np.ndarray:
+    """64 bits of the hash of each id."""
+    digests = (hashlib.blake2b(one.encode(), digest_size=8).digest() for one in ids)
+    return np.fromiter((int.from_bytes(one, "little") for one in digests), np.uint64, len(ids))
+
+
+def _mix(marks: np.ndarray) -> np.ndarray:
+    """Every bit of the result depends on every bit of the input; different inputs give different results.
+
+    Source: the finalizer of SplitMix64 (Steele, Lea & Flood 2014, OOPSLA).
+    """
+    mixed = (marks ^ (marks >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+    mixed = (mixed ^ (mixed >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    return mixed ^ (mixed >> np.uint64(31))
+
+
+def ordered(options: DataOptions, indices: np.ndarray, ids: Sequence[str], global_batch: int, seed: int) -> GlobalOrder:
+    """The order that the options choose.
+
+    Args:
+        indices: to train on; `ids`: of all windows.
+    """
+    return GlobalOrder(indices, global_batch, seed, ids if options.order == "hashed" else None)
 
 
 def rank_slots(global_batch: int, micro_batch: int, rank: int, world_size: int) -> list[range]:

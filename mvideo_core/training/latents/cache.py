@@ -105,6 +105,21 @@ class LatentDataset:
         """Clip key of each window."""
         return self._index.names("key")
 
+    @property
+    def videos(self) -> Names:
+        """Source of each window: its video id."""
+        return self._index.names("video_id")
+
+    @property
+    def digests(self) -> Names:
+        """SHA-256 of each window's tensors."""
+        return self._index.names("sha256")
+
+    @property
+    def text_digests(self) -> Names:
+        """SHA-256 of the embedding of each window's caption."""
+        return self._index.names("text_sha256")
+
     def __len__(self) -> int:
         return len(self._index)
 

@@ -1,5 +1,6 @@
 """The global order, the ranks' slices, the held-out clips, reading ahead."""
 
+import hashlib
 import tracemalloc
 
 import numpy as np
@@ -7,6 +8,7 @@ import pytest
 
 from mvideo_core.base.errors import ConfigError
 from mvideo_core.training.sample_order import DataOptions, Feed, GlobalOrder, Split, rank_slots
+from mvideo_core.training.seeds import derive_seed
 
 
 class Numbers:
@@ -95,3 +97,46 @@ def test_a_split_costs_bytes_a_window_not_objects():
         tracemalloc.stop()
     assert (len(split.held), len(split.train)) == (8, n - 10)
     assert peak_bytes / n < 20
+
+
+def hashed(ids: list[str], steps: int, indices: list[int] | None = None, seed: int = 3) -> list[list[str]]:
+    order = GlobalOrder(range(len(ids)) if indices is None else indices, 4, seed, ids)
+    return [[ids[n] for n in order.step(step)] for step in range(steps)]
+
+
+def test_without_a_sample_the_others_keep_their_hashed_order() -> None:
+    """10 windows in batches of 4; epoch 0 are steps 0 and 1 and half of step 2."""
+    ids = [f"clip{n}-w00000" for n in range(10)]
+    epochs = [[one for step in hashed(ids, 5) for one in step][start : start + 10] for start in (0, 10)]
+    assert sorted(epochs[0]) == sorted(epochs[1]) == ids
+    assert epochs[0] != epochs[1]
+    assert [one for step in hashed(ids, 2, seed=4) for one in step] != epochs[0][:8]
+    gone = epochs[0][5]
+    left = [one for one in ids if one != gone]
+    after = [one for step in hashed(left, 4) for one in step]
+    assert after[:9] == [one for one in epochs[0] if one != gone]
+    assert after[9:16] == [one for one in epochs[1] if one != gone][:7]
+    assert hashed(left, 1) == hashed(ids, 1), "the steps before its first use are the same"
+    assert hashed(ids, 4, [n for n, one in enumerate(ids) if one != gone]) == hashed(left, 4), "excluded or absent"
+
+
+def test_a_hashed_order_is_this_one_on_every_machine() -> None:
+    """Worked out with plain integers: the first 8 bytes of BLAKE2b, little-endian, xor the epoch's seed, SplitMix64."""
+    ids = [f"clip{n}" for n in range(6)]
+    seed = derive_seed(3, "order", 0)
+
+    def place(text: str) -> int:
+        z = int.from_bytes(hashlib.blake2b(text.encode(), digest_size=8).digest(), "little") ^ seed
+        z = (z ^ (z >> 30)) * 0xBF58476D1CE4E5B9 % 2**64
+        z = (z ^ (z >> 27)) * 0x94D049BB133111EB % 2**64
+        return z ^ (z >> 31)
+
+    assert [one for step in hashed(ids, 1) for one in step] == sorted(ids, key=place)[:4]
+
+
+@pytest.mark.parametrize("ids", [None, [f"w{n}" for n in range(10)]])
+def test_the_steps_of_a_sample_are_those_that_ask_for_it(ids: list[str] | None) -> None:
+    order = GlobalOrder([0, 2, 3, 5, 6, 7, 9], 3, 1, ids)
+    asked = [order.step(step) for step in range(20)]
+    assert order.steps_of([5, 9], 20) == {n: [step for step in range(20) if n in asked[step]] for n in (5, 9)}
+    assert order.steps_of([5], 0) == {5: []}

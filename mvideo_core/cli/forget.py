@@ -68,8 +68,9 @@ def _lines(found: "Trace") -> Iterator[str]:
         yield f"{area:<8} {len(files)} files, {sum(blob.size_bytes for blob in files) / 1e6:.1f} MB"
     if found.decisions:
         yield f"review   {found.decisions} decisions"
-    for path in found.mentions:
-        yield f"mention  {path}"
+    for area in sorted({path.split("/")[0] for path in found.mentions}):
+        paths = [path for path in found.mentions if path.split("/")[0] == area]
+        yield f"{area:<8} {len(paths)} files mention it, such as {paths[0]}"
     for name, pointer in found.published.items():
         yield f"current  {name}: {pointer['path']}"
 

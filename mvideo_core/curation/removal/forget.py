@@ -49,7 +49,7 @@ class Removal:
             ConfigError, ModelError: the rebuilding would change more than the removal; nothing was touched.
             StoreError: a live process uses the workspace, or a file still mentions a source.
         """
-        redo = plan_rebuild(self.workspace)
+        redo = plan_rebuild(self.workspace, self.before)
         record = self.started or Certificate(
             workspace=self.workspace.url, names=self.names, before=self.before, elsewhere=self.elsewhere, started=now()
         )

@@ -23,6 +23,8 @@ from mvideo_core.engine.part import stage_settings
 from mvideo_core.engine.plan import PlanOptions, make_plan
 from mvideo_core.engine.run import RunOptions, run_stage
 from mvideo_core.engine.stage import Stage
+from mvideo_core.shards.exclusion_lists import read_exclusion_lists
+from mvideo_core.shards.options import ShardOptions
 from mvideo_core.store.decisions import DecisionFile
 from mvideo_core.store.forgotten import Forgotten
 from mvideo_core.store.lock import stages_unused
@@ -43,13 +45,14 @@ class Redo(NamedTuple):
     options: Options
 
 
-def plan_rebuild(workspace: Workspace) -> list[Redo]:
+def plan_rebuild(workspace: Workspace, before: Trace) -> list[Redo]:
     """The stages to run again, in order, with the options of their current parts; checked before anything is touched.
 
     The list ends before the first stage that no part has finished; shard and encode follow if there is a dataset, or
     are there latents.
 
     Raises:
+        ConfigError: a removal or held-out list names a source, which it would no longer find.
         ConfigError: the options, weights or revision of a stage are no longer those of its parts, so that running it
             again would change other sources' rows.
         ModelError: weights are missing on this machine.
@@ -70,7 +73,21 @@ def plan_rebuild(workspace: Workspace) -> list[Redo]:
                 "workspace first, or restore them"
             )
         found.append(Redo(stage, options))
+    for _, options in found:
+        if isinstance(options, ShardOptions) and not options.allow_unmatched:
+            _check_lists(workspace, options, before)
     return found
+
+
+def _check_lists(workspace: Workspace, options: ShardOptions, before: Trace) -> None:
+    names = [name for one in before.sources for name in (one.key, one.source_url, one.sha256, one.file_name) if name]
+    for one in read_exclusion_lists(options):
+        if entry := one.entry_of([*names, *before.clips]):
+            raise ConfigError(
+                f"shard.{one.option}={one.path}: {entry!r} would match nothing after the removal; first run `mvideo "
+                f"stage shard --workspace {workspace.url}` with the options of the last run and --set "
+                "shard.allow_unmatched=true"
+            )
 
 
 def remove_sources(workspace: Workspace, before: Trace, redo: Sequence[Redo], say: Callable[[str], None]) -> int:

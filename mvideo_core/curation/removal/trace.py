@@ -47,6 +47,11 @@ class TracedSource(Record):
     size_bytes: int = 0
     why: str = "named"
 
+    @property
+    def file_name(self) -> str:
+        """Name of the source file; "" if there is none."""
+        return Path(path_of(self.uri)).name if self.uri else ""
+
 
 class Trace(Record):
     """What a workspace holds of some sources.
@@ -197,7 +202,7 @@ def _match(name: str, known: Iterable[TracedSource]) -> list[TracedSource]:
     if is_file(name):
         uri, sha256 = uri_of(name), file_sha256(Path(name))
         return [one for one in known if one.uri == uri or one.sha256 == sha256]
-    return [one for one in known if one.uri and Path(path_of(one.uri)).name == name]
+    return [one for one in known if name == one.file_name]
 
 
 def _unknown(workspace: Workspace, name: str, known: Mapping[str, TracedSource]) -> str:

@@ -14,9 +14,11 @@ from mvideo_core.base.errors import ConfigError, StoreError
 from mvideo_core.base.records import ClipRow, SourceRow
 from mvideo_core.curation.ingest.sources import SourceOptions
 from mvideo_core.curation.removal.forget import Removal
+from mvideo_core.curation.stages.shard import shard_dataset
 from mvideo_core.engine import STAGES
 from mvideo_core.engine.chain import switch_off
 from mvideo_core.engine.run import run_stage
+from mvideo_core.shards.options import ShardOptions
 from mvideo_core.store.decisions import Decision, DecisionFile
 from mvideo_core.store.lock import stages_in_use
 from mvideo_core.store.workspace import Workspace
@@ -196,6 +198,17 @@ def test_what_cannot_be_done_is_refused_before_anything_is_touched(
     assert {path: text for path, text in all_text(workspace).items() if "locks/" not in path} == {
         path: text for path, text in before.items() if "locks/" not in path
     }
+
+
+def test_a_list_that_names_the_source_is_refused_with_the_way_out(
+    workspace: Workspace, material: Material, certificate: str, tmp_path: Path
+) -> None:
+    (tmp_path / "removed.txt").write_text("video1.mp4\n")
+    options = ShardOptions(samples_per_shard=4, removal_list=str(tmp_path / "removed.txt"))
+    shard_dataset(workspace, options)
+    with pytest.raises(ConfigError, match=r"removed\.txt: 'video1\.mp4' would match nothing .*allow_unmatched=true"):
+        Removal(workspace, ["video1"], certificate).apply(lambda _step: None)
+    assert not Path(certificate).exists(), "nothing was touched"
 
 
 def test_a_file_of_unknown_origin_that_mentions_it_keeps_the_certificate_open(

@@ -1,6 +1,6 @@
 """Which samples a training run has trained on, and at which steps: computed again from its options and its latents.
 
-The order of the samples is a function of the options and the windows of the latents (`data.py`), so nothing has to be
+The order of the samples is a function of the options and the windows of the latents (`sample_order.py`), so nothing has to be
 written during training; but the latents that the run was trained on must still exist.
 """
 
@@ -15,10 +15,10 @@ from mvideo_core.base.options import read_yaml
 from mvideo_core.base.records import Record
 from mvideo_core.shards.files import DatasetFiles
 from mvideo_core.training.checkpoint import CHECKPOINTS, State, complete, read_state
-from mvideo_core.training.data import GlobalOrder, Split, ordered
 from mvideo_core.training.latents.cache import LatentDataset, read_info
 from mvideo_core.training.option_changes import DATA
 from mvideo_core.training.options import TrainOptions
+from mvideo_core.training.sample_order import GlobalOrder, Split, ordered
 
 OPTIONS = "options.yaml"
 OF_THE_ORDER = (DATA, "data.exclude", "data.holdout", "data.order", "seed", "global_batch")

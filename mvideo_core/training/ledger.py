@@ -1,7 +1,7 @@
 """Which samples a training run has trained on, and at which steps: computed again from its options and its latents.
 
-The order of the samples is a function of the options and the windows of the latents (`sample_order.py`), so nothing has to be
-written during training; but the latents that the run was trained on must still exist.
+The order of the samples is a function of the options and the windows of the latents (`sample_order.py`), so nothing has
+to be written during training; but the latents that the run was trained on must still exist.
 """
 
 from collections.abc import Callable, Collection

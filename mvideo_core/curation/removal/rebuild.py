@@ -6,11 +6,9 @@ Every step may be repeated: a killed removal continues with the same call. Finis
 import contextlib
 import logging
 from collections.abc import Callable, Iterator, Sequence
-from pathlib import Path
 from typing import NamedTuple
 
 from mvideo_core.base.errors import ConfigError, StoreError
-from mvideo_core.base.locks import file_lock
 from mvideo_core.base.options import Options
 from mvideo_core.base.records import SourceRow
 from mvideo_core.curation.pipeline import workspace_rows
@@ -27,7 +25,7 @@ from mvideo_core.shards.exclusion_lists import read_exclusion_lists
 from mvideo_core.shards.options import ShardOptions
 from mvideo_core.store.decisions import DecisionFile
 from mvideo_core.store.forgotten import Forgotten
-from mvideo_core.store.lock import stages_unused
+from mvideo_core.store.lock import part_lock, stages_unused
 from mvideo_core.store.workspace import SOURCE_STAGE, Workspace, head_path, marker_path
 
 log = logging.getLogger(__name__)
@@ -104,7 +102,7 @@ def remove_sources(workspace: Workspace, before: Trace, redo: Sequence[Redo], sa
         ConfigError: nothing would be left.
     """
     ids = before.ids()
-    with _one_removal(workspace):
+    with part_lock(workspace.folder, "forget", wait_s=0.0):
         with _all_stages(workspace):
             pass  # nothing else may work here, or it would finish parts of the plan that is about to go
         _plan_without(workspace, ids)
@@ -145,18 +143,6 @@ def search(workspace: Workspace, ids: ContentIds) -> int:
 
 
 @contextlib.contextmanager
-def _one_removal(workspace: Workspace) -> Iterator[None]:
-    """One removal at a time works in a workspace. Object stores have no locks."""
-    with contextlib.ExitStack() as held:
-        if workspace.folder.is_local:
-            try:
-                held.enter_context(file_lock(Path(workspace.folder.at("locks/forget.lock"))))
-            except BlockingIOError:
-                raise StoreError(f"{workspace.url}: another `mvideo forget` works here; wait for it") from None
-        yield
-
-
-@contextlib.contextmanager
 def _all_stages(workspace: Workspace) -> Iterator[None]:
     """Hold all stages, so that no other process reads or writes them."""
     with stages_unused(workspace.folder, [*workspace_rows(workspace), "report"]) as busy:
@@ -179,8 +165,8 @@ def _plan_without(workspace: Workspace, ids: ContentIds) -> None:
             "its sources"
         )
     if len(kept) < len(rows):
-        part_size = int((workspace.plan() or {}).get("part_size", PlanOptions().part_size))
-        make_plan(workspace, kept, PlanOptions(part_size=part_size))
+        marker = workspace.current(SOURCE_STAGE, 0)
+        make_plan(workspace, kept, PlanOptions.parse(marker.options if marker else {}, f"plan of {workspace.url}"))
 
 
 def _rebuild(workspace: Workspace, redo: Sequence[Redo], say: Callable[[str], None]) -> None:

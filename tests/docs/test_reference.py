@@ -19,6 +19,7 @@ NOT_GIVEN_BY_ANYBODY = {
     "BertArch", "GroundingDinoArch", "ViclipSizes",  # configurations that come with weights
     "Change", "GeneratedVideo", "RunReport", "State",  # files that a run writes for itself
     "EvaluateRequest",  # made from flags
+    "VideoWanted",  # sent by the studio's page
     "CaptionerOptions", "ObjectOptions", "OverlapPolicy", "ProtocolOptions", "SegmenterOptions",  # bases of others
 }  # fmt: skip
 

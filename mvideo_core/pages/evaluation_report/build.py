@@ -19,6 +19,7 @@ from mvideo_core.evaluation.metrics.mask_miou import PREDICTED, MaskMiouOptions,
 from mvideo_core.evaluation.result import LoadedResult, read_result
 from mvideo_core.evaluation.video import EvalVideo
 from mvideo_core.masks import from_bytes
+from mvideo_core.masks.io.clip import MaskClip
 from mvideo_core.pages.evaluation_report.clips import Shown, mask_frames, write_clip
 from mvideo_core.pages.evaluation_report.collect import (
     RowPlan,
@@ -32,11 +33,13 @@ from mvideo_core.pages.evaluation_report.collect import (
 )
 from mvideo_core.pages.evaluation_report.page_data import Cell, Clip, Curve, PageData, PageRow
 from mvideo_core.pages.evaluation_report.render import json_text, page_text
+from mvideo_core.pages.studio.build import OpenedMasks, studio_page, write_opener
 
 log = logging.getLogger(__name__)
 
 PAGE_NAME = "index.html"
 DATA_NAME = "data.json"
+STUDIO_NAME = "studio.html"
 
 
 class ReportOptions(Options):
@@ -63,6 +66,8 @@ def build_report(results_dir: str | Path, out: str | Path, options: ReportOption
     with new_folder(place, replace=True) as work:
         (work / "videos").mkdir()
         data = page_data(loaded, work / "videos", options)
+        if any(row.studio for row in data.rows):
+            write_whole(work / STUDIO_NAME, studio_page())
         write_whole(work / DATA_NAME, json_text(data))
         write_whole(work / PAGE_NAME, page_text(data, loaded))
     return place / PAGE_NAME
@@ -122,6 +127,7 @@ def _row(loaded: LoadedResult, plan: RowPlan, name: str, videos: Path, max_side_
         source=_source_clip(loaded, asked, [scores for _, scores in measured], name, start_s, videos, max_side_px),
         source_curves=_source_curves([cell for cell, _ in measured], on_source),
         mask=_mask_clip(asked, name, start_s, videos, max_side_px),
+        studio=_studio_opener(asked, name, videos),
         cells=tuple(cells),
     )
 
@@ -184,6 +190,22 @@ def _with_masks(
 def _source_curves(cells: Sequence[Cell | None], on_source: set[str]) -> dict[str, Curve]:
     """Curves of metrics computed on the source: the same for every system, so the first one's."""
     return {name: curve for cell in reversed(cells) if cell for name, curve in cell.curves.items() if name in on_source}
+
+
+def _studio_opener(items: Sequence[EvalItem], name: str, videos: Path) -> str:
+    """Page that opens the row's masks in the studio; "" if there are none."""
+    item = next((one for one in items if one.masks), None)
+    if item is None:
+        return ""
+    video = EvalVideo(item)
+    try:
+        masks = video.masks()
+        clip = MaskClip(masks, video.masks_fps or video.fps, ("",) * masks.n_objects)
+    except MediaError:  # `_mask_clip` warns
+        return ""
+    file = videos / f"{name}_studio.html"
+    written = write_opener(file, OpenedMasks(item.id, clip), f"../{STUDIO_NAME}")
+    return f"{videos.name}/{file.name}" if written else ""
 
 
 def _mask_clip(

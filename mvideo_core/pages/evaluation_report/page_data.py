@@ -49,7 +49,11 @@ class Cell(Record):
 
 
 class PageRow(Record):
-    """One prompt or sample with every system; `cells` in the order of `PageData.systems`."""
+    """One prompt or sample with every system; `cells` in the order of `PageData.systems`.
+
+    Attributes:
+        studio: page that opens the masks in the mask studio; "" if there are none.
+    """
 
     key: str
     id: str
@@ -59,6 +63,7 @@ class PageRow(Record):
     source: Clip | None = None
     source_curves: dict[str, Curve] = {}
     mask: Clip | None = None
+    studio: str = ""
     cells: tuple[Cell | None, ...] = ()
 
 

@@ -20,7 +20,8 @@ function Row(row, place) {
   this.gap = el("span", { class: "gap" });
   this.output = el("output");
   var name = el("h2", {}, [row.id]);
-  this.node.append(el("div", { class: "top" }, [link, name, el("span", { class: "note" }, [row.test_set || ""]), this.gap, this.output]));
+  var studio = row.studio ? el("a", { href: row.studio, target: "_blank", "aria-label": "Edit the masks of " + row.id }, ["Edit the masks"]) : "";
+  this.node.append(el("div", { class: "top" }, [link, name, studio, el("span", { class: "note" }, [row.test_set || ""]), this.gap, this.output]));
   if (row.prompt) this.node.append(el("p", { class: "prompt" }, [row.prompt]));
   var columns = el("div", { class: "columns", tabindex: "0", role: "group", "aria-label": "Videos of " + row.id });
   if (row.source) columns.append(this.column("source", null, row.source, { curves: row.source_curves || {} }));

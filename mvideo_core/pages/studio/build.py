@@ -6,7 +6,9 @@ import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
+from urllib.parse import urlencode
 
+from mvideo_core.base.disk import write_whole
 from mvideo_core.editing.combine import CombineOptions
 from mvideo_core.editing.operations import OPERATIONS
 from mvideo_core.masks.draw import COLORS, color_hex
@@ -20,8 +22,12 @@ ENGINE = (
 )  # fmt: skip
 """Scripts that read, edit and write masks; they need no document."""
 PAGE = ("canvas.js", "fields.js", "project.js", "page.js", "files.js")
+GENERATE = "generate.js"
 ASSUMED_FPS = 8.0
 """Frames per second of a file that is opened without its description."""
+
+MAX_ADDRESS_CHARS = 1_000_000
+"""Browsers take at least this much after the `#`."""
 
 
 class OpenedMasks(NamedTuple):
@@ -36,7 +42,7 @@ def studio_page(masks: Sequence[OpenedMasks] = (), served: bool = False) -> str:
 
     Args:
         masks: one layer each, back to front.
-        served: with the part that asks `StudioServer` for videos.
+        served: by `StudioServer`, with the part that asks it for videos.
     """
     data = {
         "operations": schemas(),
@@ -52,7 +58,26 @@ def studio_page(masks: Sequence[OpenedMasks] = (), served: bool = False) -> str:
         ],
     }  # fmt: skip
     text = json.dumps(data, separators=(",", ":")).replace("<", "\\u003c")
-    return page_html(HERE, "Mask studio", [*ENGINE, *PAGE], data=text, served=served)
+    scripts = [*ENGINE, *PAGE, GENERATE] if served else [*ENGINE, *PAGE]
+    return page_html(HERE, "Mask studio", scripts, data=text, served=served)
+
+
+def write_opener(file: Path, masks: OpenedMasks, studio: str) -> bool:
+    """Write a small page that opens masks in the studio's page, whose address relative to `file` is `studio`.
+
+    The masks travel in the fragment of the address: pages on disk cannot read the files next to them.
+
+    Returns:
+        Whether it was written: masks that are too large for an address are not.
+    """
+    packed = base64.urlsafe_b64encode(masks.clip.sequence.to_bytes()).decode()
+    given = {"name": masks.name, "fps": masks.clip.fps, "labels": json.dumps(masks.clip.labels), "masks": packed}
+    address = f"{studio}#{urlencode(given)}"
+    if len(address) > MAX_ADDRESS_CHARS:
+        return False
+    script = f"location.replace({json.dumps(address)})"
+    write_whole(file, f'<!doctype html><meta charset="utf-8"><title>Mask studio</title><script>{script}</script>\n')
+    return True
 
 
 @functools.cache

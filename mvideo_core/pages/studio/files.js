@@ -64,12 +64,12 @@ function showCommand() {
 }
 
 // The finished clip with a word about what its edits lose; saving refuses what Python refuses.
-function finished(work) {
+function finished(work, word) {
   return function () {
     if (!result()) { say("Open masks first.", true); return; }
     try {
       const warnings = inspected(), more = work(result().clip);
-      say(["Saved."].concat(warnings.map(function (one) { return one + "."; }), more || []).join(" "), warnings.length > 0);
+      say([word || "Saved."].concat(warnings.map(function (one) { return one + "."; }), more || []).join(" "), warnings.length > 0);
     } catch (error) { say(error.message, true); }
   };
 }

@@ -137,11 +137,14 @@ function addEdit(name) {
   change("", function () { targetEdits().push({ name: name, options: options }); });
 }
 
-// The edit that a drag continues: the last one of the target, if it moves just these objects.
+// The edit that a drag continues: the last `translate` of just these objects, if later edits keep its directions and times.
+const KEEP_DIRECTIONS = ["translate", "slope", "pan"];
 function pathEdit() {
-  const edits = targetEdits(), last = edits[edits.length - 1], objects = objectsOption();
-  const fits = last && last.name === "translate" && JSON.stringify(last.options.objects || null) === JSON.stringify(objects);
-  return fits ? last : null;
+  const edits = targetEdits(), objects = JSON.stringify(objectsOption());
+  for (let i = edits.length - 1; i >= 0 && KEEP_DIRECTIONS.includes(edits[i].name); i--) {
+    if (edits[i].name === "translate" && JSON.stringify(edits[i].options.objects || null) === objects) return edits[i];
+  }
+  return null;
 }
 
 // Moves the chosen objects at this frame by fractions of the frame, from where `start` has them: a key of the path.
@@ -158,7 +161,7 @@ function moveChosen(dx, dy, start, what) {
     const time = here(), from = start || offsetNow(edit, t);
     ["x_frac", "y_frac"].forEach(function (name, axis) {
       const before = edit.options[name], keys = Array.isArray(before) ? before : edit.options.x_frac === undefined && edit.options.y_frac === undefined ? [] : [[0, before || 0]];
-      edit.options[name] = withKey(keys, time, [Math.round((from[axis] + (axis ? dy : dx)) * 1e5) / 1e5]);
+      edit.options[name] = withKey(keys, time, [Math.round((from[axis] + (axis ? dy : dx)) * 1e4) / 1e4]);
     });
   });
 }

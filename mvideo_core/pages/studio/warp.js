@@ -41,11 +41,12 @@ function drawCoverage(source, box, map, low, columns, rows) {
   const x = a * (box[0] + 0.5) + b * (box[1] + 0.5) + (map[2] - low[0]) * fine - 0.5 - (a + b);
   const y = c * (box[0] + 0.5) + d * (box[1] + 0.5) + (map[5] - low[1]) * fine - 0.5 - (c + d);
   const back = inverted([a, b, x, c, d, y]);
+  const straight = columnsOf(back, columns * fine);
   const out = new Uint8Array(columns * rows), line = new Float32Array(columns * fine), sums = new Float32Array(columns);
   for (let row = 0; row < rows; row++) {
     sums.fill(0);
     for (let k = 0; k < fine; k++) {
-      drawLine(source, back, row * fine + k, line);
+      drawLine(source, back, row * fine + k, line, straight);
       for (let i = 0; i < columns; i++) sums[i] += sumOf(line, i * fine, fine);
     }
     for (let i = 0; i < columns; i++) out[row * columns + i] = fround(sums[i] / (fine * fine)) >= HALF ? 1 : 0;
@@ -65,25 +66,48 @@ function sumOf(line, start, n) {
   return sum;
 }
 
-function drawLine(source, back, y, line) {
-  const n = line.length, vector = n - n % LANES, columns = source.columns, rows = source.rows, pixels = source.pixels;
-  const yx = fround(back[1] * y), yy = fround(back[4] * y), startX = fround(yx + back[2]), startY = fround(yy + back[5]);
+// Place in the source of column i of line y, and of the line, by OpenCV's order of rounding.
+function sourceX(back, i, n, yx) {
+  return i < n - n % LANES ? fround(back[0] * i + fround(yx + back[2])) : fround(fround(back[0] * i + yx) + back[2]);
+}
+
+function sourceY(back, i, n, yy) {
+  return i < n - n % LANES ? fround(back[3] * i + fround(yy + back[5])) : fround(fround(back[3] * i + yy) + back[5]);
+}
+
+// Maps without rotation: every line has the same columns.
+function columnsOf(back, n) {
+  if (back[1] !== 0 || back[3] !== 0) return null;
+  const whole = new Int32Array(n), share = new Float32Array(n);
   for (let i = 0; i < n; i++) {
-    let sx, sy;
-    if (i < vector) {
-      sx = fround(back[0] * i + startX);
-      sy = fround(back[3] * i + startY);
+    const sx = sourceX(back, i, n, 0);
+    whole[i] = Math.floor(sx);
+    share[i] = sx - whole[i];
+  }
+  return { whole: whole, share: share };
+}
+
+function drawLine(source, back, y, line, straight) {
+  const n = line.length, columns = source.columns, rows = source.rows, pixels = source.pixels;
+  const yx = fround(back[1] * y), yy = fround(back[4] * y);
+  let sy = straight ? sourceY(back, 0, n, yy) : 0, iy = Math.floor(sy), ix = 0, ax = 0, ay = fround(sy - iy);
+  for (let i = 0; i < n; i++) {
+    if (straight) {
+      ix = straight.whole[i];
+      ax = straight.share[i];
     } else {
-      sx = fround(fround(back[0] * i + yx) + back[2]);
-      sy = fround(fround(back[3] * i + yy) + back[5]);
+      const sx = sourceX(back, i, n, yx);
+      sy = sourceY(back, i, n, yy);
+      ix = Math.floor(sx);
+      iy = Math.floor(sy);
+      ax = fround(sx - ix);
+      ay = fround(sy - iy);
     }
-    const ix = Math.floor(sx), iy = Math.floor(sy);
     if (ix < -1 || iy < -1 || ix >= columns || iy >= rows) { line[i] = 0; continue; }
     const at = iy * columns + ix, left = ix >= 0, right = ix + 1 < columns, top = iy >= 0, bottom = iy + 1 < rows;
     const p00 = left && top ? pixels[at] : 0, p01 = right && top ? pixels[at + 1] : 0;
     const p10 = left && bottom ? pixels[at + columns] : 0, p11 = right && bottom ? pixels[at + columns + 1] : 0;
     if (p00 === p01 && p00 === p10 && p00 === p11) { line[i] = p00; continue; }
-    const ax = fround(sx - ix), ay = fround(sy - iy);
     const upper = fround(p00 + ax * (p01 - p00)), lower = fround(p10 + ax * (p11 - p10));
     line[i] = fround(upper + ay * fround(lower - upper));
   }

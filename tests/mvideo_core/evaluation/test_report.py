@@ -108,6 +108,8 @@ def test_every_file_is_there_and_plays_in_browsers(page, data):
     clips += [cell["clip"] for row in data["rows"] for cell in row["cells"] if cell and "clip" in cell]
     assert len(clips) == 9
     named = {clip[name] for clip in clips for name in ("video", "overlay", "poster", "poster_overlay") if name in clip}
+    assert (page.parent / "studio.html").is_file()
+    named |= {row["studio"] for row in data["rows"]}
     assert named == {f"videos/{file.name}" for file in (page.parent / "videos").iterdir()}
     for name in named:
         if name.endswith(".mp4"):
@@ -162,6 +164,7 @@ def test_masks_that_are_gone_cost_the_outlines_only(result, tmp_path, caplog):
     row = json.loads(page.with_name("data.json").read_bytes())["rows"][0]
     assert "overlay" not in row["cells"][0]["clip"]
     assert "mask" not in row
+    assert "studio" not in row
     assert row["cells"][0]["values"]["mini_mask_miou"] > 50
     assert "a: outlines left out" in caplog.text
 

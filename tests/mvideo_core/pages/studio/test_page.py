@@ -1,12 +1,10 @@
 """The studio in a real browser: what is dragged and saved there is what Python makes of the recipe."""
 
-import base64
 import json
 import shutil
 import subprocess
 import time
 from pathlib import Path
-from urllib.parse import urlencode
 
 import numpy as np
 import pytest
@@ -17,7 +15,7 @@ from mvideo_core.editing.mask_files import load_masks, save_masks
 from mvideo_core.editing.recipe import load_recipe
 from mvideo_core.masks.codec import encode
 from mvideo_core.masks.io.clip import MaskClip
-from mvideo_core.pages.studio.build import OpenedMasks, studio_page
+from mvideo_core.pages.studio.build import OpenedMasks, studio_page, write_opener
 from tests.fixtures.browser import WAIT_S, Browser, needs_chromium, open_browser
 
 MAX_PAGE_BYTES = 400_000
@@ -129,17 +127,25 @@ def test_files_are_opened_layered_and_undone_on_a_narrow_dark_screen(clip, tmp_p
 
 
 @needs_chromium
-def test_masks_in_the_address_are_opened(clip, tmp_path):
-    page = tmp_path / "studio.html"
-    page.write_text(studio_page(), encoding="utf-8")
-    masks = base64.urlsafe_b64encode(clip.sequence.to_bytes()).decode()
-    given = urlencode({"name": "row 3", "fps": 6, "labels": json.dumps(clip.labels), "masks": masks})
+def test_a_row_of_a_report_opens_its_masks(clip, tmp_path):
+    (tmp_path / "videos").mkdir()
+    (tmp_path / "studio.html").write_text(studio_page(), encoding="utf-8")
+    opener = tmp_path / "videos" / "0003_studio.html"
+    assert write_opener(opener, OpenedMasks("row 3", clip), "../studio.html")
     with open_browser(tmp_path / "profile") as browser:
-        browser.open(f"{page.as_uri()}#{given}")
+        browser.open(opener.as_uri())
         browser.wait("document.querySelectorAll('#layers > li').length === 1")
+        assert browser.run("location.pathname").endswith("/studio.html")
         assert "row_3" in browser.run("document.getElementById('layers').textContent")
-        assert browser.run("document.querySelectorAll('#objects button').length") == 2
+        names = browser.run("Array.from(document.querySelectorAll('#objects button'), one => one.textContent)")
+        assert names == ["0 ball 0", "1 </script><b>box 1"]
         assert browser.errors == []
+
+
+def test_masks_too_large_for_an_address_get_no_opener(tmp_path):
+    noise = encode(np.random.default_rng(0).random((90, 1, 200, 300)) < 0.5)
+    assert not write_opener(tmp_path / "a.html", OpenedMasks("noise", MaskClip(noise, 8.0, ("",))), "studio.html")
+    assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.slow

@@ -61,7 +61,7 @@ def measure(film: Film | None = None, rounds: int = 3) -> dict[str, Any]:
         "cut_over_scenedetect": round(ratio(wall["scenedetect"], wall["cut"]).median, 2),
         "detect_over_decode_cpu": round(ratio(cpu["decode"], cpu["detect"]).median, 2),
         "cut_over_decode_cpu": round(ratio(cpu["decode"], cpu["cut"]).median, 2),
-        "goals": {"detect_over_decode": ">= 0.9", "cut_over_decode": ">= 0.9"},
+        "goals": {"detect_over_decode": ">= 0.9", "cut_over_decode": ">= 0.7"},
     }
 
 

@@ -6,22 +6,29 @@ rate, size and x264 settings.
 
 - extraction only: seconds that clips add to detection: cut - detect, compared with the processes' sum.
 - whole: detection and clips together.
+
+    python -m benchmarks.extraction --presets    CPU seconds, kB and SSIM of x264 presets on the film's clips
 """
 
 import argparse
 import json
+import re
+import statistics
 import subprocess
 import tempfile
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from benchmarks.cutting import detect_only, film_facts
 from benchmarks.drawing import Film, draw_film, open_film
-from benchmarks.timing import Work, cpus, interleave, ratio, spread, walls
+from benchmarks.timing import Work, cpus, interleave, measure_once, ratio, spread, walls
 from mvideo_core.curation.scenes.cut import CutClip, cut_video
 from mvideo_core.curation.scenes.options import CutOptions
 from mvideo_core.media.decode import count_frames
 from mvideo_core.media.ffmpeg import ffmpeg_path
+
+PRESETS = (("faster", 18), ("veryfast", 18), ("superfast", 19), ("superfast", 20), ("ultrafast", 16), ("ultrafast", 18))
 
 
 def measure(film: Film | None = None, rounds: int = 3) -> dict[str, Any]:
@@ -77,6 +84,44 @@ def per_clip(film: Film, clips: list[CutClip], out_dir: Path, options: CutOption
         subprocess.run([*argv, "-movflags", "+faststart", str(out_dir / Path(clip.path).name)], check=True)
 
 
+def measure_presets(film: Film | None = None) -> list[dict[str, Any]]:
+    """CPU seconds, kB and SSIM of every preset, over all clips of the film; one x264 thread, as in the stage."""
+    found = []
+    with tempfile.TemporaryDirectory(prefix="mvideo-bench-") as name:
+        folder = Path(name)
+        film = film or draw_film(folder)
+        lossless = CutOptions(crf=0, preset="ultrafast")
+        size = ["-f", "rawvideo", "-pix_fmt", "yuv420p", "-s", f"{lossless.width}x{lossless.height}", "-r", "8"]
+        raws = []
+        for clip in cut_video(film.path, film.row, folder, lossless).clips:
+            raws.append(Path(clip.path).with_suffix(".yuv"))
+            _ffmpeg("-i", clip.path, *size, str(raws[-1]))
+        for preset, crf in PRESETS:
+            coding = ["-c:v", "libx264", "-preset", preset, "-crf", str(crf), "-threads", "1"]
+            encoded = [raw.with_suffix(".mp4") for raw in raws]
+            took = [
+                measure_once(partial(_ffmpeg, *size, "-i", str(raw), *coding, str(out)))
+                for raw, out in zip(raws, encoded, strict=True)
+            ]
+            ssim = [
+                _ffmpeg("-i", str(out), *size, "-i", str(raw), "-lavfi", "ssim", "-f", "null", "-", loud=True)
+                for raw, out in zip(raws, encoded, strict=True)
+            ]
+            scores = [float(re.findall(r"All:([0-9.]+)", said)[-1]) for said in ssim]
+            found.append({
+                "preset": preset, "crf": crf, "cpu_s": round(sum(one.cpu_s for one in took), 2),
+                "kb": round(sum(out.stat().st_size for out in encoded) / 1000),
+                "ssim": round(statistics.mean(scores), 4),
+            })  # fmt: skip
+    return found
+
+
+def _ffmpeg(*arguments: str, loud: bool = False) -> str:
+    quiet = [] if loud else ["-loglevel", "error"]
+    done = subprocess.run([ffmpeg_path(), *quiet, "-nostdin", "-y", *arguments], check=True, stderr=subprocess.PIPE)
+    return done.stderr.decode(errors="replace")
+
+
 def _compare(seconds: dict[str, list[float]]) -> dict[str, Any]:
     """Medians, and speed-ups with their spread."""
     added = [max(cut - detect, 1e-3) for cut, detect in zip(seconds["cut"], seconds["detect"], strict=True)]
@@ -93,8 +138,10 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--video", type=Path, help="measure on this file instead of a rendered one")
     parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--presets", action="store_true", help="only compare x264 presets")
     args = parser.parse_args()
-    print(json.dumps(measure(open_film(args.video) if args.video else None, args.rounds), indent=1))
+    film = open_film(args.video) if args.video else None
+    print(json.dumps(measure_presets(film) if args.presets else measure(film, args.rounds), indent=1))
 
 
 if __name__ == "__main__":

@@ -27,6 +27,9 @@ def forget(
     search: list[str] = typer.Option(
         [], "--search", "-f", help="Folder of trainings, generated videos or exports to look through. Repeatable."
     ),
+    copies: bool = typer.Option(
+        True, help="Also re-uploads: encoded again, cropped, mirrored, at another speed. Compares all clips."
+    ),
     apply: bool = typer.Option(False, "--apply", help="Remove and rebuild; without it, nothing is changed."),
     certificate: str = typer.Option(
         "", "--certificate", help="File of the certificate. Default: forget-<digest>.json in this folder."
@@ -40,9 +43,11 @@ def forget(
     from mvideo_core.store.workspace import Workspace
 
     folders = [local_path(folder, "--search") for folder in search]
-    removal = Removal(Workspace.existing(workspace), names, certificate, folders)
+    removal = Removal(Workspace.existing(workspace), names, certificate, folders, copies)
     for line in (*_lines(removal.before), *_lines_elsewhere(removal.elsewhere)):
         typer.echo(line)
+    for one in removal.shared:
+        typer.echo(f"shares   {one.key} {one.words()}; it stays, name it to remove it, too")
     if not apply:
         typer.echo(f"nothing was changed; add --apply to remove all of this and to write {removal.file.path}")
         return

@@ -20,7 +20,7 @@ ZOOMS = (1.0, 0.9, 0.8)
 _SAMPLES = 4
 _SIDE = 32
 _FREQUENCIES = 8
-_FLAT = 4.0
+FLAT = 4.0
 """A frame with a smaller standard deviation of luma has no hash."""
 
 
@@ -50,14 +50,24 @@ class Duplicates(ClipFilter):
     def perceptual_hashes(self, clip: ClipSamples) -> PerceptualHashes | None:
         """Hashes of the clip; None if a frame is too plain to recognize."""
         chosen = clip.small_Nhw[np.linspace(1, len(clip.small_Nhw) - 2, _SAMPLES).round().astype(int)]
-        bars = find_bars(clip.small_Nhw.max(axis=0))
-        height, width = chosen.shape[1:]
-        top, left = round(bars.top * height), round(bars.left * width)
-        inner = chosen[:, top : height - round(bars.bottom * height), left : width - round(bars.right * width)]
-        if min(float(frame.std()) for frame in inner) < _FLAT:
+        inner = inner_picture(chosen, clip.small_Nhw.max(axis=0))
+        if min(float(frame.std()) for frame in inner) < FLAT:
             return None
         hashes = ["".join(f"{hash_frame(frame, zoom):016x}" for frame in inner) for zoom in ZOOMS]
         return PerceptualHashes(hashes=hashes, max_bits=self.options.max_bits)
+
+
+def inner_picture(frames_Thw: np.ndarray, brightest_hw: np.ndarray | None = None) -> np.ndarray:
+    """The frames without black bars.
+
+    Args:
+        frames_Thw: uint8 luma.
+        brightest_hw: maximum over all frames of the clip; None = these are all.
+    """
+    bars = find_bars(frames_Thw.max(axis=0) if brightest_hw is None else brightest_hw)
+    height, width = frames_Thw.shape[1:]
+    top, left = round(bars.top * height), round(bars.left * width)
+    return frames_Thw[:, top : height - round(bars.bottom * height), left : width - round(bars.right * width)]
 
 
 def hash_frame(gray: np.ndarray, zoom: float = 1.0) -> int:

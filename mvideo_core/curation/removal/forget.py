@@ -4,9 +4,10 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from mvideo_core.curation.removal.certificate import Certificate, CertificateFile, now
+from mvideo_core.curation.removal.copies import Copy, find_copies
 from mvideo_core.curation.removal.elsewhere import look_elsewhere, open_courses, plan_retraining, remove_elsewhere
 from mvideo_core.curation.removal.rebuild import plan_rebuild, remove_sources
-from mvideo_core.curation.removal.trace import choose_sources, published, trace
+from mvideo_core.curation.removal.trace import TracedSource, choose_sources, published, trace
 from mvideo_core.store.workspace import Workspace
 
 
@@ -17,24 +18,47 @@ class Removal:
         names: of the sources, see `choose_sources`.
         certificate: path of the certificate; see `CertificateFile`.
         search: folders of trainings, generated videos and exports.
+        copies: include re-uploads of the sources (`copies.py`).
 
     Attributes:
         before: what the workspace holds of them, or held when a killed removal began.
         elsewhere: what the searched folders hold, or held.
+        shared: sources that have some clips in common with them, but less than half of their own; they stay.
 
     Raises:
         ConfigError: a name matches nothing, or the certificate is of another removal.
     """
 
-    def __init__(self, workspace: Workspace, names: list[str], certificate: str = "", search: Sequence[Path] = ()):
+    def __init__(
+        self,
+        workspace: Workspace,
+        names: list[str],
+        certificate: str = "",
+        search: Sequence[Path] = (),
+        copies: bool = False,
+    ):
         self.workspace, self.names = workspace, names
+        self.shared: list[Copy] = []
         self.file = CertificateFile(workspace, names, certificate)
         self.started = self.file.read()
         if self.started is not None:
             self.before, self.elsewhere = self.started.before, self.started.elsewhere
             return
-        self.before = trace(workspace, choose_sources(workspace, names))
+        chosen = choose_sources(workspace, names)
+        self.before = trace(workspace, [*chosen, *self._copies(chosen)] if copies else chosen)
         self.elsewhere = look_elsewhere(search, self.before.ids())
+
+    def _copies(self, chosen: Sequence[TracedSource]) -> list[TracedSource]:
+        """Re-uploads of some sources."""
+        found = find_copies(self.workspace, [one.key for one in chosen])
+        self.shared = [one for one in found if not one.whole]
+        whole = {one.key: one for one in found if one.whole}
+        traced = choose_sources(self.workspace, list(whole)) if whole else []
+        return [
+            one.model_copy(update={"why": whole[one.key].words()}) if one.key in whole else one
+            for one in traced
+            if one.key not in {named.key for named in chosen}
+        ]
 
     def apply(self, say: Callable[[str], None]) -> Certificate:
         """Remove, rebuild, search, certify.

@@ -80,7 +80,7 @@ def look(frames: Frames, crf: int) -> tuple[PerceptualHashes | None, float]:
         path = Path(folder) / "clip.mp4"
         write_mp4(frames, path, FPS, crf=crf)
         samples = ClipSamples.of(read_frames(path), len(frames), FPS)
-        return Duplicates(DuplicatesOptions()).look(samples), gap_s(len(frames), FPS)
+        return Duplicates(DuplicatesOptions()).perceptual_hashes(samples), gap_s(len(frames), FPS)
 
 
 def drawn(seed: int, n_frames: int, rate: float) -> Frames:

@@ -170,7 +170,7 @@ def look_of(workspace: Workspace, row: ClipRow) -> PerceptualHashes | None:
             samples = ClipSamples.of(read_frames(stream), row.n_frames, row.fps, row.key)
     except MediaError:
         return None
-    return Duplicates(DuplicatesOptions()).look(samples)
+    return Duplicates(DuplicatesOptions()).perceptual_hashes(samples)
 
 
 def gap_s(n_frames: int, fps: float) -> float:

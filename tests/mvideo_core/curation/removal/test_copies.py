@@ -32,7 +32,7 @@ def scene(seed: int, start_s: float = 0.0, speed: float = 1.0, n_frames: int = N
 
 
 def look(frames: list[np.ndarray]) -> PerceptualHashes:
-    found = Duplicates(DuplicatesOptions()).look(ClipSamples.of(iter(frames), len(frames), FPS))
+    found = Duplicates(DuplicatesOptions()).perceptual_hashes(ClipSamples.of(iter(frames), len(frames), FPS))
     assert found is not None
     return found
 
@@ -41,7 +41,7 @@ def distance(timeline: Timeline, frames: list[np.ndarray]) -> float:
     return timeline.distance(look(frames), gap_s(len(frames), FPS))
 
 
-@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize("seed", range(2))
 def test_a_copy_is_found_at_any_place_and_speed_and_another_scene_is_not(seed: int) -> None:
     timeline = Timeline(hash_frames(scene(seed), FPS))
     assert distance(timeline, scene(seed)) == 0

@@ -5,9 +5,9 @@ function base64Bytes(text) {
   return out;
 }
 
-// A short name that no other input has.
+// A short name that no other input has: of a file without its folder and ending, or the key of a sample.
 function freeName(text) {
-  const stem = text.replace(/\.masks$/, "").replace(/[^\p{L}\p{N}_-]+/gu, "_") || "masks";
+  const stem = text.replace(/^.*[/\\#]/, "").replace(/\.\w{1,5}$/, "").replace(/[^\p{L}\p{N}_-]+/gu, "_") || "masks";
   let name = stem, n = 2;
   while (inputs[name]) name = stem + "_" + n++;
   return name;
@@ -57,9 +57,12 @@ function recipeProject() {
   };
 }
 
+// A word for a POSIX shell.
+function quoted(text) { return /^[\w@%+=:,./-]+$/.test(text) ? text : "'" + text.replace(/'/g, "'\\''") + "'"; }
+
 function showCommand() {
   const used = Object.keys(inputs).filter(function (name) { return project.layers.some(function (layer) { return layer.input === name; }); });
-  const parts = used.map(function (name) { return " -i " + name + "=" + inputs[name].file; });
+  const parts = used.map(function (name) { return " -i " + quoted(name + "=" + inputs[name].file); });
   node("command").textContent = used.length ? "To run the recipe: mvideo masks recipe studio.yaml" + parts.join("") + " --out studio/" : "";
 }
 

@@ -1,6 +1,6 @@
 // One mask transformed by an affine map, with the same pixels as editing/warp.py: bilinear coverage in single precision.
 const fround = Math.fround, MAX_SUPERSAMPLING = 8, CUT_FRAC = 0.02, HALF = fround(0.5 - 1e-4);
-const LANES = 16;  // OpenCV rounds coordinates of the columns after the last full group of so many in another order
+const LANES = 16;  // OpenCV with AVX2: columns after the last full group of so many are rounded in another order
 
 function warpEdges(edges, map, height, width) {
   if (!edges.length || isUnchanged(map)) return edges;

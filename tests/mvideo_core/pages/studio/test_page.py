@@ -131,12 +131,13 @@ def test_a_row_of_a_report_opens_its_masks(clip, tmp_path):
     (tmp_path / "videos").mkdir()
     (tmp_path / "studio.html").write_text(studio_page(), encoding="utf-8")
     opener = tmp_path / "videos" / "0003_studio.html"
-    assert write_opener(opener, OpenedMasks("row 3", clip), "../studio.html")
+    assert write_opener(opener, OpenedMasks("out/row 3.masks", clip), "../studio.html")
     with open_browser(tmp_path / "profile") as browser:
         browser.open(opener.as_uri())
         browser.wait("document.querySelectorAll('#layers > li').length === 1")
         assert browser.run("location.pathname").endswith("/studio.html")
         assert "row_3" in browser.run("document.getElementById('layers').textContent")
+        assert " -i 'row_3=out/row 3.masks' " in browser.run("document.getElementById('command').textContent")
         names = browser.run("Array.from(document.querySelectorAll('#objects button'), one => one.textContent)")
         assert names == ["0 ball 0", "1 </script><b>box 1"]
         assert browser.errors == []

@@ -74,7 +74,8 @@ def _fits(annotation: Any) -> Callable[[Any], bool]:
         some = _fits(next(a for a in arguments if a is not type(None)))
         return lambda value: value is None or some(value)
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
-        fields = [(name, _fits(field.annotation)) for name, field in annotation.model_fields.items()]
+        columns: dict[str, Any] = {name: field.annotation for name, field in annotation.model_fields.items()}
+        fields = [(name, _fits(column)) for name, column in columns.items()]
         return lambda value: type(value) is annotation and all(fits(getattr(value, name)) for name, fits in fields)
     return lambda value: False
 

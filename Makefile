@@ -9,7 +9,7 @@ export OMP_NUM_THREADS ?= 1
 export PREFECT_SERVER_ANALYTICS_ENABLED ?= false
 export DO_NOT_TRACK ?= 1
 
-.PHONY: setup demo test test-all check reference site wheel bench chaos rehearsal lock clean help
+.PHONY: setup demo test test-all check reference site wheel bench chaos hosts rehearsal lock clean help
 help:
 	@echo "make demo   set up, then videos -> mask dataset -> LoRA training -> videos from masks -> scores, under Prefect (V=1: all events)"
 	@echo "make test   set up, then the default test suite (CPU, offline)"
@@ -18,6 +18,7 @@ help:
 	@echo "make site   build/site/index.html, the docs as a website"
 	@echo "make wheel  dist/mvideo-*.whl, to install without a checkout"
 	@echo "make bench  measurements into build/bench/*.json        make chaos  50 random kill -9, same dataset"
+	@echo "make hosts  two hosts in network name spaces, one of them lost midway; as root"
 	@echo "make rehearsal  full-size models with random weights through every stage; FOLDER=your videos"
 
 setup: $(READY)
@@ -68,6 +69,12 @@ bench: setup
 
 chaos: setup
 	@$(BIN)/python -m benchmarks.chaos
+
+hosts: setup build/hosts/.ready
+	@PYTHONPATH=$(CURDIR)/build/hosts $(BIN)/python -m pytest -s -m slow tests/e2e/test_hosts.py tests/mvideo_core/store/test_lease.py
+
+build/hosts/.ready: requirements/hosts.txt
+	@$(PIP) --no-deps --target build/hosts -r requirements/hosts.txt && touch $@
 
 rehearsal: setup
 	@$(BIN)/python -m benchmarks.rehearsal $(if $(FOLDER),--folder $(FOLDER))

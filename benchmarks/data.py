@@ -39,7 +39,7 @@ PACKAGES = (
     "pyarrow",
 )
 ON_FILM = ("cutting", "extraction")
-NAMES = ("codec", "shards", *ON_FILM, "segmenting", "segment_memory", "planning", "stage_profile")
+NAMES = ("codec", "shards", *ON_FILM, "segmenting", "segment_memory", "planning", "orchestration", "stage_profile")
 _GOAL = re.compile(r"\s*(<=|>=|<|>)\s*([0-9.]+)\s*")
 _HOLDS: dict[str, Callable[[float, float], bool]] = {
     "<=": lambda value, limit: value <= limit,

@@ -80,7 +80,7 @@ def measure(n_clips: int = N_CLIPS) -> dict[str, Any]:
         "parts_reused": again.parts_reused,
         "workspace_mb": round(size / 1e6, 1),
         "peak_rss_mb": round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024, 1),
-        "goals": {"plan_s": "< 30", "task_runs": "< 2000"},
+        "goals": {"plan_s": "< 10", "task_runs": "< 2000"},
     }
 
 

@@ -5,9 +5,9 @@ import pwd
 import shutil
 import subprocess
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 import pytest
 import yaml
@@ -23,35 +23,48 @@ def binary(name: str) -> str | None:
     return shutil.which(name) or (str(packaged[-1]) if packaged else None)
 
 
-def another_user() -> dict[str, Any]:
-    """For subprocess: PostgreSQL refuses to run as root."""
+MISSING = "initdb, postgres, createdb or psql is not on this machine"
+
+
+def installed() -> bool:
+    """Whether PostgreSQL's programs are on this machine."""
+    return all(binary(name) for name in ("initdb", "postgres", "createdb", "psql"))
+
+
+def unprivileged() -> list[str]:
+    """Words before a command of PostgreSQL, which refuses to run as root."""
     if os.geteuid() != 0:
-        return {}
+        return []
     nobody = pwd.getpwnam("nobody")
-    return {"user": nobody.pw_uid, "group": nobody.pw_gid}
+    return ["setpriv", f"--reuid={nobody.pw_uid}", f"--regid={nobody.pw_gid}", "--clear-groups"]
 
 
-@pytest.fixture
-def database() -> Iterator[tuple[str, int]]:
-    """Folder of the socket and port of a running PostgreSQL with a database "prefect"."""
-    initdb, postgres, createdb = (binary(name) for name in ("initdb", "postgres", "createdb"))
-    if not (initdb and postgres and createdb and binary("psql")):
-        pytest.skip("initdb, postgres, createdb or psql is not on this machine")
-    user = another_user()
+@contextmanager
+def running_postgres(prefix: Sequence[str] = ()) -> Iterator[tuple[str, int]]:
+    """A running PostgreSQL with a database "prefect", which ends with the block.
+
+    Args:
+        prefix: words before each command, to run it on another host.
+
+    Yields:
+        Folder of its socket, and its port on 127.0.0.1.
+    """
     folder = Path(tempfile.mkdtemp(prefix="mvideo-postgres-"))
+    first = [*prefix, *unprivileged()]
     try:
-        if user:
-            os.chown(folder, user["user"], user["group"])
+        if os.geteuid() == 0:
+            shutil.chown(folder, "nobody")
         data, port = str(folder / "data"), free_port(0)
-        made = [initdb, "-D", data, "-U", "prefect", "--auth=trust", "--no-sync"]
-        subprocess.run(made, check=True, capture_output=True, cwd=folder, **user)
-        argv = [postgres, "-D", data, "-k", str(folder), "-h", "127.0.0.1", "-p", str(port)]
+        made = [*first, str(binary("initdb")), "-D", data, "-U", "prefect", "--auth=trust", "--no-sync"]
+        subprocess.run(made, check=True, capture_output=True, cwd=folder)
+        listen = ["-k", str(folder), "-h", "127.0.0.1", "-p", str(port)]
         with (folder / "log").open("wb") as log:
-            server = subprocess.Popen(argv, cwd=folder, stdout=log, stderr=log, **user)
+            argv = [*first, str(binary("postgres")), "-D", data, *listen]
+            server = subprocess.Popen(argv, cwd=folder, stdout=log, stderr=log)
         try:
-            reach = ["-h", "127.0.0.1", "-p", str(port), "-U", "prefect"]
+            reach = [*first, str(binary("createdb")), "-h", str(folder), "-p", str(port), "-U", "prefect", "prefect"]
             until(
-                lambda: subprocess.run([createdb, *reach, "prefect"], capture_output=True, check=False).returncode == 0,
+                lambda: subprocess.run(reach, cwd=folder, capture_output=True, check=False).returncode == 0,
                 60, lambda: (folder / "log").read_text(),
             )  # fmt: skip
             yield str(folder), port
@@ -62,9 +75,37 @@ def database() -> Iterator[tuple[str, int]]:
         shutil.rmtree(folder)
 
 
+def ask(folder: str, port: int, query: str) -> list[list[str]]:
+    """Rows of a query on the database "prefect"."""
+    argv = [
+        *unprivileged(),
+        str(binary("psql")),
+        "-h",
+        folder,
+        "-p",
+        str(port),
+        "-U",
+        "prefect",
+        "-Atc",
+        query,
+        "prefect",
+    ]
+    found = subprocess.run(argv, capture_output=True, text=True, check=True, cwd=folder)
+    return [line.split("|") for line in found.stdout.splitlines()]
+
+
+@pytest.fixture
+def database() -> Iterator[tuple[str, int]]:
+    """Folder of the socket and port of a running PostgreSQL."""
+    if not installed():
+        pytest.skip(MISSING)
+    with running_postgres() as found:
+        yield found
+
+
 @pytest.mark.slow
 def test_runs_and_their_deaths_on_postgresql(database: tuple[str, int], tmp_path: Path) -> None:
-    _, port = database
+    folder, port = database
     values = yaml.safe_load(Path(ENVIRONMENT).read_text())
     url = f"postgresql+asyncpg://prefect:unused@127.0.0.1:{port}/prefect"
     values["settings"]["PREFECT_SERVER_DATABASE_CONNECTION_URL"] = url
@@ -82,6 +123,4 @@ def test_runs_and_their_deaths_on_postgresql(database: tuple[str, int], tmp_path
         trial.retry(toy.run)
         assert trial.wait(toy.run, 600, "COMPLETED", "FAILED") == "COMPLETED", trial.tail()
         toy.check(deaths=1)
-        asked = ["-h", "127.0.0.1", "-p", str(port), "-U", "prefect", "-Atc", "select state_type from flow_run"]
-        found = subprocess.run([str(binary("psql")), *asked, "prefect"], capture_output=True, text=True, check=True)
-    assert found.stdout.split() == ["COMPLETED"]
+        assert ask(folder, port, "select state_type from flow_run") == [["COMPLETED"]]

@@ -219,7 +219,10 @@ def _unpublish(workspace: Workspace) -> None:
 
 def _drop_rows(workspace: Workspace, ids: ContentIds) -> int:
     """Delete the rows and markers of parts that still have rows of the sources: of stages that are switched off, of
-    earlier options, of parts that were not run again. The next run makes them anew from what is left.
+    earlier options, of parts that were not run again or that the smaller plan no longer has.
+
+    Returns:
+        Number of parts of the current plan that the next run of their stage works on again.
     """
     n_parts = 0
     for stage, row_class in workspace_rows(workspace).items():
@@ -229,7 +232,7 @@ def _drop_rows(workspace: Workspace, ids: ContentIds) -> int:
             if any(concerns(row, ids) for row in workspace.rows(marker, row_class)):
                 if workspace.head(stage, marker.index) == marker.key and stage not in (SOURCE_STAGE, "samples"):
                     workspace.folder.remove(head_path(stage, marker.index))
-                    n_parts += 1
+                    n_parts += marker.index < workspace.parts_of(stage)
                 workspace.folder.remove(marker_path(stage, marker.key))
                 workspace.folder.remove(marker.rows.path)
     return n_parts

@@ -124,6 +124,8 @@ def test_a_forgotten_file_stays_out_of_later_plans_under_any_name(
 
 KILLED = """
 import os
+import torch
+torch.set_num_threads(1)  # as in the other builds: latents depend on it
 from mvideo_core.curation.removal import rebuild
 from mvideo_core.curation.removal.forget import Removal
 from mvideo_core.store.workspace import Workspace

@@ -77,7 +77,7 @@ def main() -> None:
         size = len(studio_page().encode())
         masks = len(base64.b64encode(clip.sequence.to_bytes()))
         browser.resize(1280, 1000)
-        result = {"page_bytes": size, "masks_bytes": masks, "runs": len(clip.sequence.edges) // 2}
+        result: dict[str, float] = {"page_bytes": size, "masks_bytes": masks, "runs": len(clip.sequence.edges) // 2}
         result["read_ms"] = round(opening_ms(browser, page), 1)
         for label, edits in (("as opened", ()), ("scale, zoom", ("scale", "zoom")), ("rotate", ("rotate",))):
             for name in edits:

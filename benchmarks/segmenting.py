@@ -3,6 +3,7 @@
     python -m benchmarks.segmenting                                    the mini network; some minutes on a CPU
     python -m benchmarks.segmenting --network hiera_t --frames 6       public size (1024 px), random weights
     python -m benchmarks.segmenting --network hiera_t --side 256 --options '{"frames_per_pass": 8}'
+    python -m benchmarks.segmenting --attention    only one layer's attention to a full memory, at public size
 
 - ours: `Sam2Segmenter.propagate`.
 - one_by_one: `SAM2VideoPredictor` of sam2 1.1, which shares image features but tracks object by object.
@@ -30,7 +31,7 @@ from typing import Any
 import numpy as np
 
 from benchmarks.segment_memory import HEIGHT, N_OBJECTS, WIDTH, draw_frames, read_jpegs
-from benchmarks.timing import ratio, spread
+from benchmarks.timing import cpus, interleave, ratio, spread
 
 COUNT_PX = 128
 PEERS = ("one_by_one", "grounded_sam2")
@@ -84,6 +85,31 @@ def measure(
         "goals": {
             f"{peer}{what}_over_ours": ">= 2" for what in (("", "_operators") if count else ("",)) for peer in PEERS
         },
+    }
+
+
+def measure_attention(rounds: int = 3) -> dict[str, Any]:
+    """CPU seconds of cross attention to seven memories and 16 pointers at 1024 px, one object: ours and the layer's."""
+    import torch
+
+    from mvideo_core.perception.segmentation.sam2_attention import average_before_projection
+
+    torch.set_num_threads(1)
+    network, generator = _network("hiera_t", 0), torch.Generator().manual_seed(0)
+    attention = network.memory_attention.layers[0].cross_attn_image
+    n_tokens = 7 * 4096 + 64
+    q = torch.randn(1, 4096, 256, generator=generator)
+    k, v = (torch.randn(1, n_tokens, 64, generator=generator) for _ in range(2))
+    with torch.inference_mode():
+        usual = attention.forward
+        average_before_projection(network)
+        works = {"layer": lambda: usual(q, k, v, 64), "ours": lambda: attention.forward(q, k, v, 64)}
+        difference = float((works["layer"]() - works["ours"]()).abs().max())
+        seconds = {name: cpus(took) for name, took in interleave(works, rounds, warm_up=False).items()}
+    return {
+        "cpu_s": {name: spread(one).round_to() for name, one in seconds.items()},
+        "layer_over_ours": ratio(seconds["layer"], seconds["ours"]).round_to(),
+        "largest_difference": difference,
     }
 
 
@@ -226,8 +252,9 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--options", type=json.loads, default={}, help="options of the segmenter, as JSON")
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--no-count", action="store_false", dest="count", help="do not count operators and FLOP")
-    given = parser.parse_args(argv)
-    print(json.dumps(measure(**vars(given)), indent=1))
+    parser.add_argument("--attention", action="store_true", help="only attention to the memory")
+    given = vars(parser.parse_args(argv))
+    print(json.dumps(measure_attention() if given.pop("attention") else measure(**given), indent=1))
 
 
 if __name__ == "__main__":

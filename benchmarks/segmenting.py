@@ -88,18 +88,18 @@ def measure(
     }
 
 
-def measure_attention(rounds: int = 3) -> dict[str, Any]:
-    """CPU seconds of cross attention to seven memories and 16 pointers at 1024 px, one object: ours and the layer's."""
+def measure_attention(side: int = 0, rounds: int = 3) -> dict[str, Any]:
+    """CPU seconds of cross attention to seven memories and 16 pointers, one object: ours and the layer's own."""
     import torch
 
     from mvideo_core.perception.segmentation.sam2_attention import average_before_projection
 
     torch.set_num_threads(1)
-    network, generator = _network("hiera_t", 0), torch.Generator().manual_seed(0)
+    network, generator = _network("hiera_t", side), torch.Generator().manual_seed(0)
     attention = network.memory_attention.layers[0].cross_attn_image
-    n_tokens = 7 * 4096 + 64
-    q = torch.randn(1, 4096, 256, generator=generator)
-    k, v = (torch.randn(1, n_tokens, 64, generator=generator) for _ in range(2))
+    n_queries = (network.image_size // 16) ** 2
+    q = torch.randn(1, n_queries, 256, generator=generator)
+    k, v = (torch.randn(1, 7 * n_queries + 64, 64, generator=generator) for _ in range(2))
     with torch.inference_mode():
         usual = attention.forward
         average_before_projection(network)
@@ -254,7 +254,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--no-count", action="store_false", dest="count", help="do not count operators and FLOP")
     parser.add_argument("--attention", action="store_true", help="only attention to the memory")
     given = vars(parser.parse_args(argv))
-    print(json.dumps(measure_attention() if given.pop("attention") else measure(**given), indent=1))
+    only_attention = given.pop("attention")
+    print(json.dumps(measure_attention(given["side"]) if only_attention else measure(**given), indent=1))
 
 
 if __name__ == "__main__":

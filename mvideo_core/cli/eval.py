@@ -7,6 +7,7 @@ import typer
 
 from mvideo_core.base.errors import ConfigError
 from mvideo_core.cli.eval_control import add_to as add_control
+from mvideo_core.cli.eval_lmms import add_to as add_lmms
 from mvideo_core.cli.eval_models import add_to as add_models
 from mvideo_core.cli.eval_vbench import add_to as add_vbench
 from mvideo_core.cli.settings import end_with, local_only, read_values, tell_profiles
@@ -36,6 +37,7 @@ def add_to(app: typer.Typer) -> None:
     add_vbench(eval_app)
     add_models(eval_app)
     add_control(eval_app)
+    add_lmms(eval_app)
     app.add_typer(eval_app, name="eval")
 
 

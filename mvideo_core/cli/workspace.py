@@ -76,6 +76,7 @@ def gc(
     What a live process writes or reads is left alone.
     """
     from mvideo_core.curation.pipeline import workspace_rows
+    from mvideo_core.curation.stages.sources import IMPORT
     from mvideo_core.engine.garbage import collect_garbage
     from mvideo_core.store.workspace import Workspace
 
@@ -89,8 +90,8 @@ def gc(
         typer.echo(f"left alone, a live process works there: {', '.join(freed.in_use)}")
     if freed.young:
         typer.echo(f"left alone, younger than --min-age-h: {freed.young} files")
-    if freed.unknown:
-        typer.echo(f"left alone, not a stage of this version: {', '.join(freed.unknown)}")
+    if unknown := [name for name in freed.unknown if name != IMPORT]:
+        typer.echo(f"left alone, not a stage of this version: {', '.join(unknown)}")
 
 
 def _find_problems(workspace: "Workspace", deep: bool) -> "list[Problem]":

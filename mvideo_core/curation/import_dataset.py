@@ -19,6 +19,7 @@ from mvideo_core.base.stopping import raise_if_stopped
 from mvideo_core.curation.stages.publish import dataset_root, publish_dataset
 from mvideo_core.curation.stages.samples import Layout, commit_layout
 from mvideo_core.curation.stages.shard import STAGE as SHARD
+from mvideo_core.curation.stages.sources import IMPORT
 from mvideo_core.engine.run import run_stage
 from mvideo_core.masks.measure import areas, drift
 from mvideo_core.shards.export_journal import ExportJournal
@@ -30,7 +31,6 @@ from mvideo_core.store.lock import stages_in_use
 from mvideo_core.store.scratch import scratch_folder
 from mvideo_core.store.workspace import Workspace
 
-AREA = "import"
 REVISION = 1
 Progress = Callable[[int, int], None]
 
@@ -82,14 +82,14 @@ def import_dataset(
     if workspace.n_parts() is not None:
         raise ConfigError(f"{workspace.url}: this workspace has footage of its own; import into another folder")
     listed = _list(chosen.samples(root), root)
-    place = Path(workspace.folder.at(f"journal/{AREA}"))
+    place = Path(workspace.folder.at(f"journal/{IMPORT}"))
     request = {
         "format": format_name, "source": str(root.resolve()), "fps": fps, "revision": REVISION,
         "samples": digest([[one.name, one.split] for one in listed]),
     }  # fmt: skip
     workspace.ensure()
     with sole_owner(place, "import", "workspace"):
-        journal = ExportJournal(place, request, AREA)
+        journal = ExportJournal(place, request, IMPORT)
         with closing(journal):
             for one in listed[journal.n_done :]:
                 raise_if_stopped()
@@ -126,7 +126,7 @@ def _import_sample(one: Listed, workspace: Workspace) -> Entry:
     except MediaError as error:
         return {"key": key, "split": one.split, "name": one.name, "error": str(error)}
     clip, masks, video = _rows(key, incoming, workspace)
-    caption = CaptionRow(key=key, parent=key, text=incoming.text, captioner=AREA)
+    caption = CaptionRow(key=key, parent=key, text=incoming.text, captioner=IMPORT)
     sample = plan_sample(clip, masks, caption, video)
     rows = {"sample": sample, "clip": clip, "video": video}
     return {"key": key, "split": one.split, "name": one.name} | {
@@ -157,13 +157,13 @@ def _rows(key: str, incoming: Incoming, workspace: Workspace) -> tuple[ClipRow, 
         for n, label in enumerate(incoming.labels)
     ]  # fmt: skip
     blob = _blob(workspace, masks.to_bytes(), "masks")
-    row = MaskRow(key=key, parent=key, masks=blob, objects=stats, model=AREA, **size)
+    row = MaskRow(key=key, parent=key, masks=blob, objects=stats, model=IMPORT, **size)
     return clip, row, VideoRow(key=video_id, source_url=url, licence=licence)
 
 
 def _blob(workspace: Workspace, content: bytes, extension: str) -> Blob:
     sha256 = hashlib.sha256(content).hexdigest()
-    path = f"blobs/{AREA}/{sha256[:2]}/{sha256}.{extension}"
+    path = f"blobs/{IMPORT}/{sha256[:2]}/{sha256}.{extension}"
     if workspace.folder.size(path) != len(content):
         workspace.folder.write(path, content)
     return Blob(path=path, sha256=sha256, size_bytes=len(content))

@@ -5,6 +5,7 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
+from mvideo_core.base.errors import ConfigError
 from mvideo_core.base.records import SourceRow
 from mvideo_core.curation.ingest.naming import path_of
 from mvideo_core.curation.ingest.sources import SourceItem, SourceOptions, list_sources
@@ -14,6 +15,9 @@ from mvideo_core.store.workspace import Workspace
 
 log = logging.getLogger(__name__)
 
+IMPORT = "import"
+"""Name of what `mvideo dataset import` writes, in place of a stage's."""
+
 
 def plan_sources(workspace: Workspace, source: SourceOptions, options: PlanOptions | None = None) -> Plan:
     """List the videos of a folder, an HD-VILA list or a manifest and make them the workspace's current plan.
@@ -22,8 +26,10 @@ def plan_sources(workspace: Workspace, source: SourceOptions, options: PlanOptio
     (`mvideo forget`) are left out.
 
     Raises:
-        ConfigError: nothing found, a bad line in a list, or a duplicate id.
+        ConfigError: nothing found, a bad line in a list, a duplicate id, or a workspace with an imported dataset.
     """
+    if workspace.n_parts() is None and next(iter(workspace.folder.walk(f"journal/{IMPORT}")), None):
+        raise ConfigError(f"{workspace.url}: this workspace holds an imported dataset; use another folder for footage")
     return make_plan(workspace, _without_forgotten(workspace, source_rows(source)), options or PlanOptions())
 
 

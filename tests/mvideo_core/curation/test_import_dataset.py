@@ -108,6 +108,14 @@ def test_a_killed_import_resumes_with_the_same_dataset(exported, tmp_path):  # n
     ]
     assert resumed.root.rsplit("/", 1)[1] == whole.root.rsplit("/", 1)[1]
     assert take(out, tmp_path / "ws", "sa-v") == resumed
+    clip_file(tmp_path / "footage" / "one.mp4")
+    words = ["-w", str(tmp_path / "ws")]
+    refused = CliRunner().invoke(app, ["plan", *words, "--folder", str(tmp_path / "footage")])
+    assert "holds an imported dataset" in str(refused.exception)
+    freed = CliRunner().invoke(app, ["gc", *words])
+    assert "would delete" in freed.output
+    assert "import" not in freed.output
+    assert read(resumed.root).keys() == read(whole.root).keys()
 
 
 def test_sa_v_with_every_fourth_frame(tmp_path):

@@ -18,7 +18,7 @@ help:
 	@echo "make site   build/site/index.html, the docs as a website"
 	@echo "make wheel  dist/mvideo-*.whl, to install without a checkout"
 	@echo "make bench  measurements into build/bench/*.json        make chaos  50 random kill -9, same dataset"
-	@echo "make hosts  two hosts in network name spaces, one of them lost midway; as root"
+	@echo "make hosts  two hosts in network namespaces, one of them lost midway; as root"
 	@echo "make rehearsal  full-size models with random weights through every stage; FOLDER=your videos"
 
 setup: $(READY)

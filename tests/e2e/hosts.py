@@ -1,4 +1,4 @@
-"""Two hosts on one machine: network, process, host name and mount name spaces of their own, joined by a switch.
+"""Two hosts on one machine: network, process, host name and mount namespaces of their own, joined by a switch.
 
 They share the file system of this machine, except /tmp/ray and /etc/hosts. Needs root and Linux; `missing` says what
 is not there.
@@ -27,7 +27,7 @@ INIT = (
 def missing() -> str:
     """Why two hosts cannot be made here; "" if they can."""
     if os.geteuid() != 0:
-        return "network name spaces need root"
+        return "network namespaces need root"
     if gone := [name for name in PROGRAMS if not shutil.which(name)]:
         return f"programs are missing: {', '.join(gone)}"
     name = f"mvt{os.getpid()}"

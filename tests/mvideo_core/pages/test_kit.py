@@ -76,4 +76,4 @@ def test_no_page_is_written_without_the_kit() -> None:
         and "<!doctype html><html lang" in "".join(path.read_text("utf-8").lower().split("\n"))
     ]
     assert pages == [(HERE / "base.html").relative_to(PACKAGE).as_posix()]
-    assert len(TEMPLATES) == 6
+    assert len(TEMPLATES) == 7

@@ -9,7 +9,7 @@ from tests.mvideo_core.right_or_refused.cases import Cases, refusal
 CASES = Cases()
 
 
-@CASES.kind("weights exchanged under a run")
+@CASES.kind("weights replaced during a run")
 def _(tmp_path):
     import os
 

@@ -17,7 +17,7 @@ from tests.mvideo_core.right_or_refused.cases import Cases, finished, mvideo, pu
 CASES = Cases()
 
 
-@CASES.kind("a stage that stopped read as finished")
+@CASES.kind("a stopped stage taken for a finished one")
 def _(tmp_path):
     with captioned(tmp_path, FAULTS["401"]) as (_, _, error, _, _):
         assert "401" in str(error)

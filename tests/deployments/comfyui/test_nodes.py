@@ -12,9 +12,9 @@ import numpy as np
 import pytest
 import torch
 
-import mvideo_core.comfyui
+import mvideo.deployments.comfyui
+from mvideo.deployments.comfyui.video_nodes import _name
 from mvideo_core.base.errors import ConfigError
-from mvideo_core.comfyui.video_nodes import _name
 from mvideo_core.curation.import_dataset import import_dataset
 from mvideo_core.editing.mask_files import load_masks, save_masks
 from mvideo_core.generation.options import GenerateOptions
@@ -25,9 +25,9 @@ from mvideo_core.media.decode import read_clip
 from mvideo_core.media.encode import write_gray_mp4, write_mp4
 from mvideo_core.miniworld.world.source import render_source, sample_source
 from mvideo_core.store.workspace import Workspace
-from tests.mvideo_core.comfyui.stand_in import ComfyUI, Refused
+from tests.mvideo.deployments.comfyui.stand_in import ComfyUI, Refused
 
-FOLDER = Path(mvideo_core.comfyui.__file__).parent
+FOLDER = Path(mvideo.deployments.comfyui.__file__).parent
 T, H, W = 33, 64, 96
 TYPES = {"IMAGE", "MASK", "STRING", "FLOAT", "MVIDEO_MASKS", "MVIDEO_MODEL"}
 

@@ -3,8 +3,8 @@
 All work is in the packages below; a node only converts. ComfyUI runs in an environment in which mvideo is installed.
 """
 
-from mvideo_core.comfyui.mask_nodes import MASK_NODES
-from mvideo_core.comfyui.video_nodes import VIDEO_NODES
+from mvideo.deployments.comfyui.mask_nodes import MASK_NODES
+from mvideo.deployments.comfyui.video_nodes import VIDEO_NODES
 
 NODE_CLASS_MAPPINGS = {node.__name__: node for node in (*MASK_NODES, *VIDEO_NODES)}
 NODE_DISPLAY_NAME_MAPPINGS = {name: node.TITLE for name, node in NODE_CLASS_MAPPINGS.items()}

@@ -4,9 +4,9 @@ from typing import Any, ClassVar
 
 import numpy as np
 
+from mvideo.deployments.comfyui._host import CATEGORY, input_path, new_output, state_of
+from mvideo.deployments.comfyui._tensors import lines, parse_objects, to_clip, to_frames, to_image, to_mask
 from mvideo_core.base.errors import ConfigError
-from mvideo_core.comfyui._host import CATEGORY, input_path, new_output, state_of
-from mvideo_core.comfyui._tensors import lines, parse_objects, to_clip, to_frames, to_image, to_mask
 from mvideo_core.masks.io.clip import MaskClip
 from mvideo_core.masks.io.mask_form import MaskForm
 from mvideo_core.perception.detection import DETECTORS

@@ -2,9 +2,9 @@
 
 from typing import Any
 
-from mvideo_core.comfyui._host import new_output, output_path, progress
-from mvideo_core.comfyui._tensors import to_frames, to_image
-from mvideo_core.comfyui.mask_nodes import MASKS, Inputs, Node
+from mvideo.deployments.comfyui._host import new_output, output_path, progress
+from mvideo.deployments.comfyui._tensors import to_frames, to_image
+from mvideo.deployments.comfyui.mask_nodes import MASKS, Inputs, Node
 from mvideo_core.generation.loading import Loaded
 from mvideo_core.masks.io.clip import MaskClip
 

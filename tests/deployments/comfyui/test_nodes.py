@@ -25,7 +25,7 @@ from mvideo_core.media.decode import read_clip
 from mvideo_core.media.encode import write_gray_mp4, write_mp4
 from mvideo_core.miniworld.world.source import render_source, sample_source
 from mvideo_core.store.workspace import Workspace
-from tests.mvideo.deployments.comfyui.stand_in import ComfyUI, Refused
+from tests.deployments.comfyui.stand_in import ComfyUI, Refused
 
 FOLDER = Path(mvideo.deployments.comfyui.__file__).parent
 T, H, W = 33, 64, 96

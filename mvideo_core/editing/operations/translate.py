@@ -1,4 +1,4 @@
-"""Move objects in the frame."""
+"""Move objects in the frame: the motion of each frame, which `editing/warp.py` applies to the masks."""
 
 import numpy as np
 from pydantic import Field

@@ -1,6 +1,5 @@
 """Searches files for the content ids of sources: keys, URLs and digests, in names, text, tables and tars."""
 
-import io
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
@@ -134,8 +133,3 @@ def _strings(value: object) -> Iterator[str]:
     elif isinstance(value, list):
         for inner in value:
             yield from _strings(inner)
-
-
-def mentions_in(content: bytes, ids: ContentIds) -> bool:
-    """Whether a small file mentions one of the ids."""
-    return bool(Finder(ids).find_in_stream(io.BytesIO(content)))

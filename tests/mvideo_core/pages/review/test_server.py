@@ -7,7 +7,6 @@ import signal
 import subprocess
 import sys
 import threading
-import urllib.error
 import urllib.request
 from collections.abc import Iterator
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
@@ -23,6 +22,7 @@ from mvideo_core.pages.review.server import ReviewServer
 from mvideo_core.store.decisions import DECISIONS
 from mvideo_core.store.workspace import Workspace
 from tests.fixtures.browser import needs_chromium, open_browser
+from tests.mvideo_core.pages.asking import ask
 from tests.mvideo_core.pages.review.drawn import HEIGHT, HOSTILE, WIDTH, write_workspace
 
 
@@ -52,16 +52,6 @@ def other_site(tmp_path) -> Iterator[str]:
         yield f"http://127.0.0.1:{made.server_address[1]}/"
         made.shutdown()
         thread.join()
-
-
-def ask(server: ReviewServer, path: str, body: dict[str, Any] | None = None, **headers: str) -> tuple[int, bytes]:
-    content = None if body is None else json.dumps(body).encode()
-    request = urllib.request.Request(server.origin + path, content, headers)
-    try:
-        with urllib.request.build_opener(urllib.request.ProxyHandler({})).open(request, timeout=30) as answer:
-            return answer.status, answer.read()
-    except urllib.error.HTTPError as error:
-        return error.code, error.read()
 
 
 def decide(server: ReviewServer, **decision: Any) -> tuple[int, dict[str, Any]]:

@@ -7,7 +7,6 @@ import subprocess
 import sys
 import threading
 import time
-import urllib.error
 import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
@@ -25,6 +24,7 @@ from mvideo_core.pages.studio.build import OpenedMasks, studio_page
 from mvideo_core.pages.studio.job import Job, mini_note
 from mvideo_core.pages.studio.server import StudioServer
 from tests.fixtures.browser import needs_chromium, open_browser
+from tests.mvideo_core.pages import asking
 
 
 @pytest.fixture(scope="module")
@@ -48,13 +48,9 @@ def server(clip, tmp_path) -> Iterator[StudioServer]:
 
 
 def ask(server: StudioServer, path: str, body: dict[str, Any] | None = None, **headers: str) -> tuple[int, Any]:
-    content = None if body is None else json.dumps(body).encode()
-    request = urllib.request.Request(server.origin + path, content, headers)
-    try:
-        with urllib.request.build_opener(urllib.request.ProxyHandler({})).open(request, timeout=30) as answer:
-            return answer.status, answer.read()
-    except urllib.error.HTTPError as error:
-        return error.code, json.loads(error.read())["error"]
+    """Status, and the content, or the message of a refusal."""
+    status, content = asking.ask(server, path, body, **headers)
+    return status, content if status < 400 else json.loads(content)["error"]
 
 
 def wish(clip: MaskClip, **more: Any) -> dict[str, Any]:

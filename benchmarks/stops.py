@@ -47,7 +47,7 @@ KINDS = ("cancel", "kill", "signal")
 Took = dict[str, dict[str, list[float]]]
 """Seconds by kind of stop and stage."""
 CLIP_FRAMES = 25
-WITHIN_S = {"ingest": 0.1, "cut": 0.5, "detect": 0.3, "segment": 3.0, "caption": 0.1}
+WITHIN_S = {"ingest": 0.1, "cut": 0.5, "clean": 0.1, "detect": 0.3, "segment": 3.0, "caption": 0.1}
 """A stop comes at a random moment within this many seconds of the stage's first journaled batch."""
 
 
@@ -78,17 +78,23 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def _material(n_videos: int) -> tuple[Path, str]:
-    """Videos and a profile with clips long enough to be stopped inside one; the digest of an undisturbed run."""
+    """Videos and their profile; the digest of an undisturbed run."""
     draw_videos(ROOT / "videos", n_videos, shot_s=(CLIP_FRAMES + 16) / 8)
     profile = ROOT / "tiny.yaml"
-    write_profile(profile, write_models(ROOT / "models"), part_size=n_videos)
-    values = yaml.safe_load(profile.read_text())
-    values["cut"] |= {"max_frames": CLIP_FRAMES, "min_frames": CLIP_FRAMES}
-    profile.write_text(yaml.safe_dump(values))
+    write_long_profile(profile, write_models(ROOT / "models"), n_videos)
     run_pipeline(
         Workspace(str(ROOT / "undisturbed")), SourceOptions(folder=str(ROOT / "videos")), load_profile(str(profile))
     )
     return profile, _dataset(ROOT / "undisturbed")
+
+
+def write_long_profile(path: Path, models: dict[str, str], n_videos: int) -> None:
+    """A profile with every stage, and with clips long enough to be stopped inside one."""
+    write_profile(path, models, part_size=n_videos)
+    values = yaml.safe_load(path.read_text())
+    values["cut"] |= {"max_frames": CLIP_FRAMES, "min_frames": CLIP_FRAMES}
+    values["clean"] = {"filters": {"frozen": {}}}
+    path.write_text(yaml.safe_dump(values))
 
 
 def _dataset(path: Path) -> str:

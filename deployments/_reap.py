@@ -38,6 +38,7 @@ have a process: its worker still looks for hooks and then sets it to Cancelled, 
 ITS_WORKERS = (StateType.PENDING, StateType.CANCELLING)
 
 PAGE = 200
+PROCESS = "process"
 OURS = FlowRunFilterTags(all_=[TAG])
 GONE = "its process is gone; a retry resumes where it stopped"
 
@@ -54,6 +55,8 @@ class Reaped:
 def reap(client: SyncPrefectClient, *, silent_s: float, elsewhere: bool, starting: bool) -> list[Reaped]:
     """Correct every zombie run: Running becomes Crashed, Cancelling becomes Cancelled, Pending is queued again.
 
+    In Docker and Kubernetes pools a Pending run is left alone: its job may be waiting for an image or for a GPU.
+
     Args:
         silent_s: a run on another host counts as alive if it sent a heartbeat within this time.
         elsewhere: runs may be on other hosts; otherwise, a run without a process here is gone.
@@ -61,9 +64,12 @@ def reap(client: SyncPrefectClient, *, silent_s: float, elsewhere: bool, startin
             now may be about to become Cancelled.
     """
     here = live_flow_runs()
+    slow = {pool.name for pool in client.read_work_pools() if pool.type != PROCESS}
     found = []
     for run in list_unfinished(client):
         if str(run.id) in here or (starting and _age_s(run) < STARTING_S and run.state_type in ITS_WORKERS):
+            continue
+        if run.state_type == StateType.PENDING and run.work_pool_name in slow:
             continue
         if elsewhere and (_age_s(run) < STARTING_S or _has_heartbeat(client, run, silent_s)):
             continue

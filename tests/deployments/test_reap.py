@@ -8,6 +8,7 @@ from uuid import UUID
 import pytest
 from prefect import flow, task
 from prefect.client.orchestration import SyncPrefectClient, get_client
+from prefect.client.schemas.actions import WorkPoolCreate
 from prefect.client.schemas.objects import State, StateType
 from prefect.states import Cancelling, Completed, Crashed, Pending, Running
 
@@ -86,6 +87,18 @@ def test_a_run_of_another_host_is_left_alone_while_it_is_fresh(client: SyncPrefe
     client.set_flow_run_state(run, Running(), force=True)
     assert reap(client, silent_s=90, elsewhere=True, starting=True) == []
     assert kind(client, run) == StateType.RUNNING
+
+
+@pytest.mark.parametrize(("pool", "left"), [("process", False), ("kubernetes", True), ("docker", True)])
+def test_a_job_that_waits_for_its_image_or_gpu_is_not_queued_again(
+    pool: str, left: bool, client: SyncPrefectClient
+) -> None:
+    client.create_work_pool(WorkPoolCreate(name=f"reap-{pool}", type=pool), overwrite=True)
+    flow_id = client.create_flow_from_name("idle")
+    deployment = client.create_deployment(flow_id, f"reap-{pool}", work_pool_name=f"reap-{pool}", tags=[TAG])
+    run = client.create_flow_run_from_deployment(deployment, state=Pending()).id
+    reap(client, silent_s=90, elsewhere=False, starting=False)
+    assert kind(client, run) == (StateType.PENDING if left else StateType.SCHEDULED)
 
 
 def test_runs_of_another_team_are_not_judged(client: SyncPrefectClient) -> None:

@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from mvideo.deployments._environment import default_environment, load_environment
+from mvideo.deployments._environment import FOLDER, default_environment, load_environment
 from mvideo.deployments.stack import Stack, free_port
 from mvideo_core.base.errors import ConfigError
 from mvideo_core.base.gpus import gpu_ids
@@ -18,6 +18,13 @@ def test_one_worker_per_gpu_and_one_without_on_a_cpu_box(tmp_path: Path, monkeyp
     plans = {plan.name: plan.cuda for plan in Stack(tmp_path, "gpu-host").plan_workers()}
     assert plans == {"orchestrator": "", "cpu": "", "gpu": "", "trainer": ""}
     assert default_environment() == "laptop"
+
+
+@pytest.mark.parametrize("path", sorted(FOLDER.glob("*.yaml")), ids=lambda path: path.stem)
+def test_a_machine_with_a_server_has_workers_on_every_queue(path: Path) -> None:
+    environment = load_environment(path.stem)
+    served = {queue for worker in environment.workers for queue in worker.queues}
+    assert served >= set(environment.queues) - (set() if environment.server else {"orchestrate"})
 
 
 def test_gpu_all_sees_every_gpu(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

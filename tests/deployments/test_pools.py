@@ -1,6 +1,7 @@
 """Base job templates of docker and kubernetes pools, and the image that they run."""
 
 import importlib.resources
+import itertools
 import json
 import re
 import shlex
@@ -102,6 +103,26 @@ def test_a_run_in_kubernetes_is_the_image_s_user_and_sees_the_data_and_shared_me
     assert [mount["mountPath"] for mount in container["volumeMounts"]] == ["/data", "/dev/shm"]
     assert {volume["name"] for volume in pod["volumes"]} == {mount["name"] for mount in container["volumeMounts"]}
     assert f"--uid {pod['securityContext']['runAsUser']} " in CONTAINERFILE.read_text()
+
+
+QUEUES = {pool["work_queue_name"] for pool in DEPLOYMENTS.values()}
+
+
+@pytest.mark.parametrize("kind", ["process", *KINDS])
+def test_the_example_workers_of_a_pool_serve_every_queue(kind: str) -> None:
+    text = (REPOSITORY / "docs" / "operations.md").read_text()
+    workers = re.findall(rf"prefect worker start --type {kind} --pool mvideo (.*)", text)
+    assert set(re.findall(r"--work-queue (\S+)", " ".join(workers))) == QUEUES
+
+
+def test_the_containers_of_the_compose_file_serve_every_queue_and_set_nothing_that_deployments_set() -> None:
+    services = yaml.safe_load((CONTAINERFILE.parent / "compose.yaml").read_text())["services"]
+    workers = [service for service in services.values() if "mvideo.deployments.worker" in service.get("command", ())]
+    commands = [service["command"] for service in workers]
+    assert {b for command in commands for a, b in itertools.pairwise(command) if a == "--work-queue"} == QUEUES
+    assert not {name for service in workers for name in service["environment"]} & set(
+        DEPLOYMENTS["cut"]["job_variables"]["env"]
+    )
 
 
 def instructions() -> Iterator[tuple[str, str]]:

@@ -197,6 +197,7 @@ def generate(
     """
     from mvideo_core.evaluation.make_videos import (
         failures,
+        folder_notices,
         items_of_prompts,
         make_videos,
         read_prompts,
@@ -221,7 +222,10 @@ def generate(
     piece = parse_part(part) if part else Part()
     made = make_videos(chosen, items, out, piece, show_progress)
     typer.echo(f"{made}: {len(items)} items; score them with: mvideo eval run {made} --suite SUITE --out RESULT")
-    mine = flatten_items(absolute_items(read_manifest(made)))[piece.index :: piece.count]
+    every = flatten_items(absolute_items(read_manifest(made)))
+    for notice in folder_notices(chosen.folder, every) if chosen.folder is not None else ():
+        typer.echo(f"warning  {chosen.name}: {notice}", err=True)
+    mine = every[piece.index :: piece.count]
     lost = failures(mine)
     if lost and len(lost) == len(mine):
         name, why = next(iter(lost.items()))

@@ -10,6 +10,7 @@ from mvideo_core.base.options import Options as AnyOptions
 from mvideo_core.base.records import Record
 from mvideo_core.base.registry import Registry
 from mvideo_core.evaluation.video import EvalVideo
+from mvideo_core.media.probe import MediaInfo
 
 
 class VideoScore(Record):
@@ -77,6 +78,16 @@ class Metric(ABC):
     @abstractmethod
     def load(cls, options: Any, device: str = "cpu") -> Self:
         """Load the metric. Raises ModelError: weights or an extra are missing; the harness records "unavailable"."""
+
+    @classmethod
+    def find_problems(cls, video: EvalVideo, info: MediaInfo, options: Any) -> list[str]:
+        """Why `score` would fail, as far as the metric's other attributes do not say; loads no network.
+
+        Args:
+            video: an item with every input that the metric needs.
+            info: about its file.
+        """
+        return []
 
     @abstractmethod
     def score(self, video: EvalVideo) -> VideoScore:

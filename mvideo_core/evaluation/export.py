@@ -96,7 +96,7 @@ def to_markdown(result: EvalResult) -> str:
         sheet_markdown(sheet_of(result)),
         READING,
         "## Videos",
-        *(f"- {group.title}: {text}" for group in result.groups for text in generation_facts(group)),
+        *(f"- {text}" for text in measured_videos(result)),
         *(f"- {text}" for text in frames_without(result)),
     ]
     if result.unavailable:
@@ -107,8 +107,9 @@ def to_markdown(result: EvalResult) -> str:
 
 
 def to_latex(result: EvalResult) -> str:
-    """The table as a `tabular`, with a comment on how to read it."""
-    return f"% {READING}\n{sheet_latex(sheet_of(result))}"
+    """The table as a `tabular`, with comments on how to read it and on each system's videos."""
+    notes = [READING, *measured_videos(result)]
+    return "".join(f"% {line}\n" for note in notes for line in note.splitlines()) + sheet_latex(sheet_of(result))
 
 
 def sheet_of(result: EvalResult) -> Sheet:
@@ -128,6 +129,11 @@ def sheet_of(result: EvalResult) -> Sheet:
                 lines = [[system, one.text, *one.counts] for system, one in boxes if one]
                 sections.append(Section(f"filled boxes instead of predicted masks: {title}", lines))
     return Sheet("Metric", ["System", "Mean", *COUNTS], sections)
+
+
+def measured_videos(result: EvalResult) -> list[str]:
+    """`generation_facts` of every system, one line each."""
+    return [f"{group.title}: {text}" for group in result.groups for text in generation_facts(group)]
 
 
 def frames_without(result: EvalResult) -> list[str]:

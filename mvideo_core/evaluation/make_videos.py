@@ -14,7 +14,7 @@ from typing import Any, Protocol
 
 from mvideo_core.base.disk import write_whole
 from mvideo_core.base.errors import ConfigError, MediaError, ModelError
-from mvideo_core.base.listing import exists, find_file, read_lines
+from mvideo_core.base.listing import exists, find_file, read_lines, visible_files
 from mvideo_core.evaluation.failed_videos import absence_of, forget_failure, note_failure
 from mvideo_core.evaluation.guides import (
     file_name_of,
@@ -24,6 +24,8 @@ from mvideo_core.evaluation.guides import (
     keep_guide,
 )
 from mvideo_core.evaluation.manifest import (
+    OTHER_VIDEOS,
+    VIDEO_ENDINGS,
     EvalItem,
     Manifest,
     check_unique,
@@ -138,7 +140,7 @@ def make_videos(
 
     Raises:
         ModelError: weights or adapter missing; the message says which, where to get them and where to put them.
-        ConfigError: no such folder, or two items with one id.
+        ConfigError: no such folder, one without a video of any item, or two items with one id.
     """
     place, piece = Path(out), part or Part()
     asked = list(items)
@@ -146,6 +148,7 @@ def make_videos(
     known = [item.model_copy(update={**fresh, **_length(system, item)}) for item in flatten_items(asked)]
     if system.folder is not None:
         known = [item.model_copy(update={"video": find_video(system.folder, item)}) for item in known]
+        _check_any_there(system.folder, known)
     else:
         known = [item.model_copy(update={"video": f"videos/{file_name_of(item.id)}/video.mp4"}) for item in known]
     listed = known
@@ -160,6 +163,32 @@ def make_videos(
     if system.folder is None:
         _make_all(_maker(system), known[piece.index :: piece.count], place, progress)
     return manifest
+
+
+def _check_any_there(folder: FolderSystem, items: Sequence[EvalItem]) -> None:
+    if items and not any(exists(item.video) for item in items):
+        raise ConfigError(
+            f"{folder.folder}: no video for any of the {len(items)} items, e.g. {items[0].id!r}; expected names: "
+            f"{' or '.join(folder.names)}; set others with --set folder.names=[...]"
+        )
+
+
+def folder_notices(folder: FolderSystem, items: Sequence[EvalItem]) -> list[str]:
+    """Items without a video in the folder, and videos in the folder that belong to no item.
+
+    Args:
+        items: with absolute paths, as `make_videos` lists them.
+    """
+    absent = [item.id for item in items if not exists(item.video)]
+    used = {item.video for item in items}
+    held = visible_files(Path(folder.folder).expanduser().absolute(), *VIDEO_ENDINGS, *OTHER_VIDEOS)
+    unused = [path.name for path in held if str(path) not in used]
+    found = []
+    if absent:
+        found.append(f"{len(absent)} of {len(items)} items have no video, such as {absent[0]!r}: they count as missing")
+    if unused:
+        found.append(f"{len(unused)} of {len(held)} videos belong to no item, such as {unused[0]}: ignored")
+    return found
 
 
 def _on_the_grid(item: EvalItem) -> dict[str, str]:

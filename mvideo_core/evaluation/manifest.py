@@ -240,15 +240,34 @@ def manifest_of_folder(folder: str | Path, prompts: Mapping[str, str] | None = N
 def manifest_of_generated(folder: str | Path) -> Manifest | None:
     """The videos that `mvideo generate` wrote to a folder or its subfolders; None if there are none.
 
-    Prompt, seed and masks come from the provenance. An unfinished video counts as missing.
+    Prompt, seed and masks come from the provenance. A deleted video counts as missing.
 
     Raises:
-        ConfigError: a provenance.json not written by this project.
+        ConfigError: a provenance.json not written by this project, or videos without one: unfinished, or of another
+            program.
     """
     root = Path(folder)
     places = [place for place in (root, *_visible_folders(root)) if (place / "provenance.json").is_file()]
     items = [_read_generated(place, root) for place in places]
-    return check_unique(Manifest(tuple(items), root.absolute()), str(root)) if items else None
+    if not items:
+        return None
+    if root not in places:
+        _check_all_generated(root, places)
+    return check_unique(Manifest(tuple(items), root.absolute()), str(root))
+
+
+def _check_all_generated(root: Path, places: Sequence[Path]) -> None:
+    """Check that every video below a folder is in an output of `mvideo generate`."""
+    loose = visible_files(root, *VIDEO_ENDINGS, *OTHER_VIDEOS)
+    for place in _visible_folders(root):
+        if place not in places and not (place / "result.json").is_file():
+            held = visible_files(place, *VIDEO_ENDINGS, *OTHER_VIDEOS, recursive=True)
+            loose += [place] if held or (place / "clips").is_dir() else []
+    if loose:
+        raise ConfigError(
+            f"{root}: {loose[0].name!r} is or has a video without a provenance.json ({len(loose)} in total), "
+            "which would not be scored; if `mvideo generate` was stopped there, rerun it; otherwise move them elsewhere"
+        )
 
 
 def _check_nothing_left_out(root: Path) -> None:
@@ -257,6 +276,7 @@ def _check_nothing_left_out(root: Path) -> None:
     Raises:
         ConfigError: names the first exception, their number, and what to do.
     """
+    inside = [place for place in _visible_folders(root) if not (place / "result.json").is_file()]  # not our own results
     for others, what, way_out in (
         (visible_files(root, *OTHER_VIDEOS), "in an unsupported format", "convert them: ffmpeg -i IN OUT.mp4"),
         (
@@ -265,12 +285,12 @@ def _check_nothing_left_out(root: Path) -> None:
             "encode the frames as a video: ffmpeg -framerate 8 -i %05d.png OUT.mp4",
         ),
         (
-            [place for place in _visible_folders(root) if visible_files(place, *VIDEO_ENDINGS, *OTHER_VIDEOS)],
+            [place for place in inside if visible_files(place, *VIDEO_ENDINGS, *OTHER_VIDEOS, recursive=True)],
             "a subfolder with videos",
             "pass each folder separately, or a manifest.jsonl that lists the videos",
         ),
         (
-            [place for place in _visible_folders(root) if visible_files(place, *PICTURES)],
+            [place for place in inside if visible_files(place, *PICTURES, recursive=True)],
             "a folder of images",
             "encode each as a video: ffmpeg -framerate 8 -i FOLDER/%05d.png OUT.mp4",
         ),

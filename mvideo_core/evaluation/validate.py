@@ -1,28 +1,22 @@
 """Check every item before using a GPU: missing, broken, or not what a metric expects."""
 
 from collections.abc import Mapping, Sequence
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
-from mvideo_core.base.errors import MediaError
-from mvideo_core.base.listing import is_file
 from mvideo_core.base.records import Record
 from mvideo_core.evaluation.aggregate import GroupKey, group_of
 from mvideo_core.evaluation.bars import bars_of
-from mvideo_core.evaluation.control.fit import describe_shapes
+from mvideo_core.evaluation.check_item import Level, check_item
 from mvideo_core.evaluation.export import VBENCH_DIMENSIONS
-from mvideo_core.evaluation.failed_videos import absence_of
 from mvideo_core.evaluation.manifest import EvalItem
-from mvideo_core.evaluation.mask_grid import GridFit, GridMatch, check_match, check_shape, match_frames
 from mvideo_core.evaluation.plan import EvalPlan
 from mvideo_core.evaluation.suite import Prepared, prepare
-from mvideo_core.evaluation.video import EvalVideo, picture_px
-from mvideo_core.evaluation.video_facts import SAME_SECONDS, facts_from, frames_in
+from mvideo_core.evaluation.video_facts import SAME_SECONDS, facts_from
 from mvideo_core.media.probe import MediaInfo
 
 VBENCH_LONG_S = 5.0
 """VBench's authors: VBench ("short") below this length, VBench-Long ("long") at or above it (README-FAQ of VBench)."""
 
-Level = Literal["error", "warning"]
 _WORDS = {"prompt": "a prompt", "masks": "masks", "source": "a source_video", "interventions": "interventions"}
 
 
@@ -82,6 +76,7 @@ def validate(plan: EvalPlan) -> Validation:
     declared = _check_declared(plan.items, seen_of)
     between = [
         *declared,
+        *_one_file(plan.items),
         *_left_out(without, metrics),
         *_protocols(seen, metrics),
         *_between(plan.items),
@@ -90,106 +85,6 @@ def validate(plan: EvalPlan) -> Validation:
         *_bars(plan),
     ]
     return Validation((*problems, *between), tuple(facts))
-
-
-def check_item(
-    item: EvalItem, metrics: Sequence[Prepared], without: frozenset[str] = frozenset()
-) -> tuple[list[tuple[Level, str]], MediaInfo | None]:
-    """Problems of one item, and facts about its video; None if it cannot be read.
-
-    Args:
-        without: of "prompt", "masks", "source", "interventions": inputs that no item of the system has; reported once.
-    """
-    inputs = {name for one in metrics for name in one.inputs} - without
-    found: list[tuple[Level, str]] = []
-    if "prompt" in inputs and not item.prompt:
-        found.append(("error", "no prompt; metrics that need it skip the item"))
-    if (absence := absence_of(item.video)) is not None:
-        what = "not generated" if absence.status == "failed" else "missing"
-        return [*found, ("error", f"{what}: {absence.why}")], None
-    video = EvalVideo(item)
-    try:
-        info = video.info()
-    except MediaError as error:
-        return [*found, ("error", f"broken: {error}")], None
-    found += [problem for one in metrics if "video" in one.inputs for problem in _video_problems(info, one)]
-    if "masks" in inputs:
-        own = [one for one in metrics if one.inputs >= {"masks", "video"} and not one.shuffled]
-        found += _mask_problems(item, video, info, own)
-    if "source" in inputs and not is_file(item.source_video):
-        found.append(("error", f"source_video {item.source_video or '(none)'} does not exist"))
-    if "interventions" in inputs:
-        found += _intervention_problems(video)
-    return list(dict.fromkeys(found)), info
-
-
-def _intervention_problems(video: EvalVideo) -> list[tuple[Level, str]]:
-    """Edited masks or videos that are missing or do not fit the item's."""
-    if not video.item.interventions:
-        return [("error", "no interventions; metrics that compare with them leave the item out")]
-    found: list[tuple[Level, str]] = []
-    for one in video.item.interventions:
-        if (absence := absence_of(one.video)) is not None:
-            found.append(("error", f"edit {one.edit!r}: {absence.why}"))
-        try:
-            seen, wanted = video.under(one).masks().shape, video.masks().shape
-        except MediaError as error:
-            found.append(("error", f"edit {one.edit!r}: {error}"))
-            continue
-        if seen != wanted:
-            found.append(("error", f"edit {one.edit!r}: {describe_shapes(seen, wanted)}"))
-    return found
-
-
-def _video_problems(info: MediaInfo, metric: Prepared) -> list[tuple[Level, str]]:
-    found: list[tuple[Level, str]] = []
-    least = metric.kind.min_side_px
-    if min(info.width, info.height) < least:
-        found.append(("error", f"{info.width}x{info.height}: {metric.name} needs at least {least} px on each side"))
-    n_frames = frames_in(info)
-    if n_frames < metric.kind.min_frames:
-        found.append(("error", f"{n_frames} frames: {metric.name} needs at least {metric.kind.min_frames}"))
-    if info.rotation_deg:
-        found.append(("warning", f"the container specifies a rotation by {info.rotation_deg}; it is not applied"))
-    return found
-
-
-def _mask_problems(
-    item: EvalItem, video: EvalVideo, info: MediaInfo, metrics: Sequence[Prepared]
-) -> list[tuple[Level, str]]:
-    """Mismatches between masks and video, with the messages that scoring would fail with."""
-    if not item.masks:
-        return [("error", "no masks; metrics that need them skip the item")]
-    try:
-        masks = video.masks()
-    except MediaError as error:
-        return [("error", f"masks: {error}")]
-    found: list[tuple[Level, str]] = []
-    if masks.n_objects == 0 or len(masks.edges) == 0:
-        found.append(("error", f"masks of {masks.n_objects} objects, all empty"))
-    for one in metrics:
-        align: bool | None = getattr(one.options, "align", None)
-        fit: GridFit = getattr(one.options, "fit", "same")
-        try:
-            if info.n_frames:
-                match = match_frames(masks.n_frames, video.masks_fps, info.n_frames, info.fps)
-                check_match(match, masks.n_frames, video.masks_fps, info.fps, align)
-                found += _describe_unmatched(match, one.name)
-            check_shape(masks, *picture_px(item, info.height, info.width), item.fit or fit)
-        except MediaError as error:
-            found.append(("error", f"{one.name}: {error}"))
-    return found
-
-
-def _describe_unmatched(match: GridMatch, name: str) -> list[tuple[Level, str]]:
-    """Unmatched masks or frames, where they are allowed."""
-    found: list[tuple[Level, str]] = []
-    if match.n_unmatched:
-        n_frames = len(match.masks) + match.n_unmatched
-        found.append(("warning", f"{name}: masks for only {len(match.masks)} of {n_frames} frames"))
-    if len(match.lost):
-        found.append(("warning", f"{name}: {len(match.lost)} masks after the video's end score 0"))
-    return found
 
 
 def _facts(key: GroupKey, n_items: int, infos: Sequence[MediaInfo]) -> GroupFacts:
@@ -220,6 +115,26 @@ def _check_declared(items: Sequence[EvalItem], seen: Mapping[tuple[GroupKey, str
             "videos): tables use the files' length",
         )
         for key, found in wrong.items()
+    ]  # fmt: skip
+
+
+def _one_file(items: Sequence[EvalItem]) -> list[Problem]:
+    """Systems in which several items have one video file: n would count it several times."""
+    holders: dict[tuple[GroupKey, str], list[str]] = {}
+    for item in items:
+        if item.video:
+            holders.setdefault((group_of(item), item.video), []).append(item.id)
+    shared: dict[GroupKey, list[list[str]]] = {}
+    for (key, _), ids in holders.items():
+        if len(ids) > 1:
+            shared.setdefault(key, []).append(ids)
+    return [
+        Problem(
+            level="warning", group=key.title, item="",
+            message=f"{len(found)} video files belong to several items, such as {found[0][0]!r} and {found[0][1]!r}: n "
+            "counts each item",
+        )
+        for key, found in shared.items()
     ]  # fmt: skip
 
 

@@ -104,6 +104,10 @@ class EvalVideo:
         self.masks()
         return self._masks_fps
 
+    def source_info(self) -> MediaInfo:
+        """As `info`, of the video the masks come from. Raises MediaError: missing, unreadable."""
+        return probe(self._file(self.item.source_video, "source_video"))
+
     def source_frames(self) -> np.ndarray:
         """Frames of the video the masks come from, uint8 RGB (T, H, W, 3). Raises MediaError: missing, unreadable."""
         if self._source is None:
@@ -114,7 +118,7 @@ class EvalVideo:
     def source_fps(self) -> float:
         """Frames per second of the source video. Raises MediaError: missing, unreadable."""
         if self._source_fps is None:
-            self._source_fps = probe(self._file(self.item.source_video, "source_video")).fps
+            self._source_fps = self.source_info().fps
         return self._source_fps
 
     def pair(self, masks_from: EvalItem) -> None:

@@ -29,6 +29,8 @@ from mvideo_core.evaluation.drift_meter import (
 )
 from mvideo_core.evaluation.metrics.mask_miou import MaskMiou, MaskMiouOptions
 from mvideo_core.evaluation.video import EvalVideo
+from mvideo_core.evaluation.video_facts import frames_in
+from mvideo_core.media.probe import MediaInfo
 
 FEWEST_CLIPS = 3
 
@@ -58,6 +60,11 @@ class Drift(Metric):
     def load(cls, options: ClipOptions, device: str = "cpu") -> Self:
         """Nothing to load; `device` is not used."""
         return cls(options)
+
+    @classmethod
+    def find_problems(cls, video: EvalVideo, info: MediaInfo, options: Any) -> list[str]:
+        """Joins unknown, or too few clips."""
+        return clip_problems(video, info, options)
 
     def score(self, video: EvalVideo) -> VideoScore:
         """The mean slope; `details` has each statistic's slope and interval, n_drifting, and the seam.
@@ -111,6 +118,11 @@ class MaskDrift(Metric):
         """
         return cls(MaskMiou.load(options, device), options)
 
+    @classmethod
+    def find_problems(cls, video: EvalVideo, info: MediaInfo, options: Any) -> list[str]:
+        """As S_m and drift."""
+        return [*MaskMiou.find_problems(video, info, options), *clip_problems(video, info, options)]
+
     def score(self, video: EvalVideo) -> VideoScore:
         """The slope; `details` has its interval.
 
@@ -137,6 +149,16 @@ def describe_trend(trend: Trend, suffix: str = "") -> dict[str, float]:
     if trend.low is not None and trend.high is not None:
         found |= {f"low{suffix}": trend.low, f"high{suffix}": trend.high}
     return found
+
+
+def clip_problems(video: EvalVideo, info: MediaInfo, options: ClipOptions) -> list[str]:
+    """Why a video has no trend; nothing if it has one."""
+    try:
+        new_frames = find_joins(video, options)
+        check_clips(video, (frames_in(info) - 1) // new_frames, new_frames)
+    except MediaError as error:
+        return [str(error).removeprefix(f"{video.item.id}: ")]
+    return []
 
 
 def check_clips(video: EvalVideo, n_clips: int, new_frames: int) -> None:

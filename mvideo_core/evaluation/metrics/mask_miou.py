@@ -14,15 +14,18 @@ from pydantic import Field
 
 from mvideo_core.base.errors import MediaError
 from mvideo_core.evaluation.base import METRICS, Metric, VideoScore
-from mvideo_core.evaluation.mask_grid import GridMatch, check_match, match_frames, on_grid
+from mvideo_core.evaluation.mask_grid import GridMatch, check_match, check_shape, match_frames, on_grid
 from mvideo_core.evaluation.mask_overlap import OverlapPolicy, merge_objects, overlap, prompt_boxes
 from mvideo_core.evaluation.segmenter_options import SegmenterOptions
 from mvideo_core.evaluation.video import EvalVideo
+from mvideo_core.evaluation.video_facts import frames_in
 from mvideo_core.masks import MaskSequence, MaskWriter
 from mvideo_core.masks.io.clip import take_frames
+from mvideo_core.media.probe import MediaInfo
 from mvideo_core.perception.segmentation import Segmenter
 from mvideo_core.perception.segmentation.sam2_image import Sam2ImageMode
 
+NOTHING_TO_TRACK = "no object has a mask on frame 0, so there is nothing to track"
 PREDICTED = "predicted.masks"
 """Artifact: predicted masks on the scored frames, at the video's size."""
 
@@ -81,6 +84,20 @@ class MaskMiou(Metric):
     def uses_mini_network(cls, options: Any) -> bool:
         """Whether the segmenter is smaller than every public one, regardless of its folder name."""
         return bool(options.is_mini())
+
+    @classmethod
+    def find_problems(cls, video: EvalVideo, info: MediaInfo, options: Any) -> list[str]:
+        """Masks that do not fit the source video where it is the subject, or nothing to track from frame 0."""
+        try:
+            masks = video.masks()
+            if options.subject == "source":
+                source = video.source_info()
+                check_source(video, masks, frames_in(source), source.fps, options)
+                check_shape(masks, source.height, source.width, video.item.fit or options.fit)
+        except MediaError as error:
+            return [str(error)] if options.subject == "source" else []  # told for the item
+        tracks = options.prompt == "first_frame_track" and options.pairing == "own"
+        return [NOTHING_TO_TRACK] if tracks and not masks.frame(0).any() else []
 
     @classmethod
     def load(cls, options: Any, device: str = "cpu") -> Self:
@@ -176,20 +193,30 @@ def frames_to_score(video: EvalVideo, options: MaskMiouOptions) -> ScoringInput:
     frames = video.source_frames() if source else video.frames_THWC
     fps = video.source_fps if source else video.fps
     masks, (height, width) = video.masks(), frames.shape[1:3]
-    match = match_frames(masks.n_frames, video.masks_fps, len(frames), fps)
-    if source:  # the clip the masks come from may be longer than the masks
-        check_match(match._replace(n_unmatched=0), masks.n_frames, video.masks_fps, fps, options.align)
-    elif not shuffled:
-        check_match(match, masks.n_frames, video.masks_fps, fps, options.align)
+    if source:
+        match = check_source(video, masks, len(frames), fps, options)
+    else:
+        match = match_frames(masks.n_frames, video.masks_fps, len(frames), fps)
+        if not shuffled:
+            check_match(match, masks.n_frames, video.masks_fps, fps, options.align)
     every = match.masks if shuffled else np.concatenate([match.masks, match.lost])
     true = on_grid(masks, every, height, width, "stretch" if shuffled else video.item.fit or options.fit)
     left_out = 0
     if options.prompt == "first_frame_track":
         there = prompt_boxes(true, 0)[0] if true.n_frames else []
         if not there:
-            raise MediaError(f"{video.item.id}: no object has a mask on frame 0, so there is nothing to track")
+            raise MediaError(f"{video.item.id}: {NOTHING_TO_TRACK}")
         true, left_out = true.select(there), true.n_objects - len(there)
     true = merge_objects(true) if options.objects == "union_box" else true
     n_met = len(match.masks)
     lost = [frame for frame in range(n_met, true.n_frames) if true.frame(frame).any()]
     return ScoringInput(frames, take_frames(true, range(n_met)), match, take_frames(true, lost), left_out)
+
+
+def check_source(
+    video: EvalVideo, masks: MaskSequence, n_frames: int, fps: float, options: MaskMiouOptions
+) -> GridMatch:
+    """Match masks with the clip they come from, which may be longer. Raises MediaError: it is shorter."""
+    match = match_frames(masks.n_frames, video.masks_fps, n_frames, fps)
+    check_match(match._replace(n_unmatched=0), masks.n_frames, video.masks_fps, fps, options.align)
+    return match

@@ -7,7 +7,7 @@ from mvideo_core.base.errors import ConfigError
 from mvideo_core.base.options import canonical_json
 from mvideo_core.evaluation.compare import Difference, compare_all
 from mvideo_core.evaluation.differences import by_pair, difference_cells, reading_note
-from mvideo_core.evaluation.export import frames_without, sheet_of
+from mvideo_core.evaluation.export import frames_without, measured_videos, sheet_of
 from mvideo_core.evaluation.figures import READING, metric_titles
 from mvideo_core.evaluation.layout import Section
 from mvideo_core.evaluation.paired_plot import plots_of_pairs
@@ -34,6 +34,7 @@ def page_text(data: PageData, loaded: LoadedResult) -> str:
         titles=metric_titles(result.metrics),
         reading=READING,
         skipped=frames_without(result),
+        measured=measured_videos(result),
         compared=compared,
         compared_note=note,
         plots=[one.svg for one in plots_of_pairs(loaded)] if len(result.groups) <= MAX_SYSTEMS else [],

@@ -150,6 +150,14 @@ def test_latex_holds_whatever_names_and_reasons_hold(tmp_path: Path) -> None:
     assert "% second line" in text.splitlines()  # still a comment
 
 
+def test_sampling_stands_with_every_form_of_the_table(tmp_path: Path) -> None:
+    facts = VideoFacts(frames=97, fps=8, width_px=720, height_px=480, sampling="dpm, 50 steps, dynamic guidance")
+    loaded = made(tmp_path, {"s": {"temporal_flickering": [0.5]}}, measured=facts)
+    told = "s: measured: 12 s x 480 x 720, 8 fps; dpm, 50 steps, dynamic guidance"
+    assert f"- {told}" in to_markdown(loaded.result).splitlines()
+    assert f"% {told}" in to_latex(loaded.result).splitlines()
+
+
 def test_tables_count_items_that_lack_what_a_metric_needs(tmp_path: Path) -> None:
     loaded = made(tmp_path, {"s": {"mask_miou": [0.5, 0.7, None]}})
     (group,) = loaded.result.groups

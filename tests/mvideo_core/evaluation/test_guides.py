@@ -195,7 +195,10 @@ def test_other_ids_become_names_of_their_own(name: str, tmp_path: Path) -> None:
 def test_a_prompt_of_300_bytes_as_an_id_is_made(tmp_path: Path) -> None:
     system = SystemOptions.parse({"name": "dir", "folder": {"folder": str(tmp_path)}})
     long = "a very long prompt " * 16
-    (item,) = read_manifest(make_videos(system, [EvalItem(id=long, prompt=long)], tmp_path / "out")).items
+    (tmp_path / "a.mp4").touch()
+    (item, _) = read_manifest(
+        make_videos(system, [EvalItem(id=long, prompt=long), EvalItem(id="a")], tmp_path / "out")
+    ).items
     plan = make_plan(SuiteOptions.parse({"metrics": [{"metric": "temporal_flickering"}]}), [str(tmp_path / "out")])
     assert run_suite(plan, tmp_path / "result").groups[0].metrics["temporal_flickering"].n_missing == 1
     assert item.id == long

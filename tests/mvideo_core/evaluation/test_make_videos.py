@@ -7,8 +7,10 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from typer.testing import CliRunner
 
 from mvideo_core.base.errors import ConfigError, MediaError, ModelError
+from mvideo_core.cli.main import app
 from mvideo_core.cogvideox.base import BaseOptions, random_base, save_base
 from mvideo_core.cogvideox.mini_tokenizer import mini_tokenizer
 from mvideo_core.editing.mask_files import save_masks
@@ -200,6 +202,24 @@ def test_a_folder_of_videos_is_a_system(tmp_path: Path) -> None:
     assert {item.seconds for item in found.items} == {4.0}
     with pytest.raises(ConfigError, match=r"folder\.folder=PATH"):
         make_videos(load_system("opensora-v1.2"), items, tmp_path / "other")
+
+
+def test_a_folder_whose_names_fit_no_item_is_refused_and_what_fits_nothing_is_told(tmp_path: Path) -> None:
+    """Names that fit nothing gave a manifest in which every video is missing, and no word."""
+    videos, out = tmp_path / "videos", tmp_path / "out"
+    videos.mkdir()
+    for name in ("A CAT.mp4", "dogs.gif"):
+        (videos / name).touch()
+    (tmp_path / "prompts.txt").write_text("a cat\ndogs\n")
+    words = ["eval", "generate", "--system", "folder", "--set", f"folder.folder={videos}", "--out", str(out),
+             "--prompts", str(tmp_path / "prompts.txt")]  # fmt: skip
+    with pytest.raises(ConfigError, match=r"no video for any of the 2 items, e\.g\. '0000-0'; expected names: \{id\}"):
+        CliRunner().invoke(app, words, catch_exceptions=False)
+    assert not out.exists()
+    (videos / "a cat.mp4").touch()
+    told = CliRunner().invoke(app, words, catch_exceptions=False).output
+    assert "videos: 1 of 2 items have no video, such as '0001-0': they count as missing" in told
+    assert "videos: 2 of 3 videos belong to no item, such as A CAT.mp4: ignored" in told
 
 
 @pytest.mark.parametrize("path", sorted(SYSTEMS.glob("*.yaml")), ids=lambda path: path.stem)

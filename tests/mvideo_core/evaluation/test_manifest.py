@@ -58,6 +58,27 @@ def test_folders_of_generated_videos_tell_prompt_seed_and_masks(tmp_path: Path) 
     assert (alone.id, alone.video) == ("two", "video.mp4")
 
 
+@pytest.mark.parametrize(
+    "name", ["killed/clips/done.json", "killed/conditions/motion-0001.mp4", "other/video.mp4", "loose.mp4", "loose.gif"]
+)
+def test_a_video_that_generate_did_not_finish_is_not_dropped(tmp_path: Path, name: str) -> None:
+    """A killed `mvideo generate` leaves clips and no provenance: the sample was neither missing nor failed."""
+    place = tmp_path / "one"
+    for path in (place / "video.mp4", place / "clips" / "0000.mp4", tmp_path / "out" / "report" / "one.mp4"):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch()
+    (tmp_path / "out" / "result.json").touch()
+    decides = {"prompt": "p", "options": {"seed": 7}, "masks": ""}
+    (place / "provenance.json").write_text(json.dumps({"decides": decides}))
+    assert [item.id for item in read_manifest(tmp_path).items] == ["one"]
+    assert [item.id for item in read_manifest(place).items] == ["one"]
+    (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+    (tmp_path / name).touch()
+    told = f"{name.split('/')[0]!r} is or has a video without a provenance.json (1 in total)"
+    with pytest.raises(ConfigError, match=re.escape(told)):
+        read_manifest(tmp_path)
+
+
 def test_generated_videos_say_which_masks_they_were_given(tmp_path: Path) -> None:
     """On two grids, from copies of one file: one sample. Another file, another object of it, or no record: not."""
     given = {
@@ -108,11 +129,13 @@ def test_an_empty_folder_is_no_manifest(tmp_path: Path) -> None:
         ("clip/00001.png", "'clip' is a folder of images (1 in total)"),
         ("more/b.mp4", "'more' is a subfolder with videos (1 in total)"),
         ("more/b.webp", "'more' is a subfolder with videos (1 in total)"),
+        ("more/deep/b.mp4", "'more' is a subfolder with videos (1 in total)"),
+        ("more/clip/00001.png", "'more' is a folder of images (1 in total)"),
     ],
 )
 def test_videos_that_would_be_left_out_are_refused(tmp_path: Path, name: str, told: str) -> None:
     (tmp_path / "one.mp4").touch()
-    (tmp_path / name).parent.mkdir(exist_ok=True)
+    (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
     (tmp_path / name).touch()
     with pytest.raises(ConfigError, match=re.escape(told)) as seen:
         manifest_of_folder(tmp_path)
@@ -120,8 +143,9 @@ def test_videos_that_would_be_left_out_are_refused(tmp_path: Path, name: str, to
 
 
 def test_what_is_no_video_is_nobodys_business(tmp_path: Path) -> None:
-    for name in ("one.mp4", "one.jpg", "notes.txt", ".hidden.gif", "logs/run.txt", ".cache/x.mp4"):
-        (tmp_path / name).parent.mkdir(exist_ok=True)
+    ours = ("out/result.json", "out/report/media/one.mp4")
+    for name in ("one.mp4", "one.jpg", "notes.txt", ".hidden.gif", "logs/run.txt", ".cache/x.mp4", *ours):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).touch()
     assert [item.id for item in manifest_of_folder(tmp_path).items] == ["one"]
 

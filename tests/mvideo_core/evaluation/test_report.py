@@ -119,6 +119,12 @@ def test_every_file_is_there_and_plays_in_browsers(page, data):
             assert 0 < head.index(b"moov") < head.index(b"mdat")
 
 
+def test_length_size_rate_and_sampling_are_on_the_page(page):
+    text = page.read_text(encoding="utf-8")
+    for system in ("one", "two"):
+        assert f"<li>{system}: measured: 0.4 s x 64 x 96, 8 fps; sampling not recorded</li>" in text
+
+
 def test_texts_from_outside_stay_texts(page, data):
     text = page.read_text(encoding="utf-8")
     assert "<script>document.title" not in text

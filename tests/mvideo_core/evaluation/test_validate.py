@@ -3,11 +3,16 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from mvideo_core.base.errors import MediaError
 from mvideo_core.editing.mask_files import save_masks
 from mvideo_core.evaluation.manifest import EvalItem
+from mvideo_core.evaluation.metrics.mask_miou import MaskMiouOptions, frames_to_score
 from mvideo_core.evaluation.plan import EvalPlan
-from mvideo_core.evaluation.suite import SuiteOptions
+from mvideo_core.evaluation.result import read_result
+from mvideo_core.evaluation.run import run_suite
+from mvideo_core.evaluation.suite import SuiteOptions, prepare
 from mvideo_core.evaluation.validate import Validation, validate
+from mvideo_core.evaluation.video import EvalVideo
 from mvideo_core.masks import encode
 from mvideo_core.media.encode import write_mp4
 
@@ -95,7 +100,7 @@ def test_a_video_of_one_frame_is_said_before_it_fails(folder: Path) -> None:
 def test_a_declared_length_is_compared_with_the_files(folder: Path) -> None:
     known = {"prompt": "p", "video": "small.mp4", "masks": "nine.masks"}
     found = of(folder, EvalItem(id="a", seconds=12, **known), EvalItem(id="b", seconds=1, **known))
-    assert told(found, "warning") == [
+    assert told(found, "warning")[:-1] == [
         "the manifest declares 12 s, but the file has 1.0 s (1 videos): tables use the files' length"
     ]
 
@@ -113,9 +118,15 @@ def test_systems_asked_for_other_items_and_uneven_videos(folder: Path) -> None:
     assert ("one", "sizes differ within the system: 192x128, 96x64") in groups
 
 
+def test_one_file_for_several_items_is_told(folder: Path) -> None:
+    known = {"prompt": "p", "video": "small.mp4", "masks": "nine.masks"}
+    (told_of,) = told(of(folder, EvalItem(id="a", **known), EvalItem(id="b", **known)), "warning")
+    assert told_of == "1 video files belong to several items, such as 'a' and 'b': n counts each item"
+
+
 def test_what_no_item_has_is_told_once(folder: Path) -> None:
     found = of(folder, *(EvalItem(id=name, video="small.mp4", prompt="p") for name in "abc"))
-    assert [one.message for one in found.problems if not one.item] == [
+    assert [one.message for one in found.problems if not one.item and "video file" not in one.message] == [
         "no item has masks, so there are no scores for mini_mask_miou"
     ]
     assert found.n_errors == 3  # each is too small for motion smoothness
@@ -154,3 +165,66 @@ def test_every_metric_tells_its_smallest_side_before_it_is_loaded(folder: Path) 
         "48x14: mini_imaging needs at least 32 px on each side",
         "48x14: mini_smoothness needs at least 16 px on each side",
     ]
+
+
+FORESEEN = [
+    {"metric": "temporal_flickering"},
+    {"metric": "mini_smoothness"},
+    {"metric": "mini_smoothness", "as": "mini_smoothness_long", "options": {"protocol": "long"}},
+    {"metric": "drift", "options": {"new_frames": 2}},
+    {"metric": "drift", "as": "joins"},
+]
+
+
+def test_what_fails_in_a_run_is_told_before_it_and_nothing_else(tmp_path: Path) -> None:
+    """Trends of too few clips, unknown joins, clips of two frames: validation let them pass."""
+    items = []
+    for n_frames, height, fps in ((1, 32, 8), (2, 32, 8), (4, 32, 8), (9, 32, 8), (9, 8, 8), (9, 32, 1), (9, 32, 0.5)):
+        name = f"{n_frames}-{height}-{fps}"
+        frames = (np.full((height, height, 3), 90 + 9 * t, np.uint8) for t in range(n_frames))
+        write_mp4(frames, tmp_path / f"{name}.mp4", fps)
+        items.append(EvalItem(id=name, video=str(tmp_path / f"{name}.mp4")))
+    plan = EvalPlan(SuiteOptions.parse({"metrics": FORESEEN}), tuple(items))
+    found = [one for one in validate(plan).problems if one.level == "error"]
+    run_suite(plan, tmp_path / "out")
+    failed = {(row.id, row.metric) for row in read_result(tmp_path / "out").rows if row.status == "failed"}
+    names = [one.name for one in prepare(plan.suite)]
+    assert {
+        (one.item, name) for one in found for name in names if name in one.message.replace(":", "").split()
+    } == failed
+    assert {name for _, name in failed} == set(names)
+    assert ("9-32-8", "drift") not in failed
+
+
+def test_masks_and_sources_that_fail_in_a_run_are_told_before_it(folder: Path) -> None:
+    """Nothing to track from frame 0, a source that is broken, short or of another shape."""
+    (folder / "broken.mp4").write_text("no video")
+    area = np.zeros((9, 1, 64, 96), np.bool_)
+    area[1:, 0, 8:24, 8:24] = True
+    save_masks(folder / "late.masks", encode(area), 8, ["box"])
+    write_mp4((np.full((64, 64, 3), 90, np.uint8) for _ in range(9)), folder / "square.mp4", 8)
+    write_mp4((np.full((64, 96, 3), 90, np.uint8) for _ in range(5)), folder / "short.mp4", 8)
+    track, source = {"prompt": "first_frame_track"}, {"subject": "source"}
+    for masks, origin, options, why in (
+        ("late", "long", track, "track: no object has a mask on frame 0, so there is nothing to track"),
+        ("late", "long", track | source, "track: no object has a mask on frame 0, so there is nothing to track"),
+        ("nine", "long", track, ""),
+        ("late", "long", source, ""),
+        ("nine", "broken", source, "broken.mp4"),
+        ("nine", "gone", source, "gone.mp4 does not exist"),
+        ("nine", "square", source, "aspect ratios differ"),
+        ("nine", "short", source, "9 mask frames (8 fps) cover 9 frames of a video of 5 at 8 fps"),
+        ("nine", "short", track, ""),
+    ):
+        item = EvalItem(id="a", video=str(folder / "small.mp4"), masks=str(folder / f"{masks}.masks"),
+                        source_video=str(folder / f"{origin}.mp4"))  # fmt: skip
+        suite = SuiteOptions.parse({"metrics": [{"metric": "mask_miou", "as": "mini_track", "options": options}]})
+        problems = [one.message for one in validate(EvalPlan(suite, (item,))).problems if one.level == "error"]
+        try:
+            frames_to_score(EvalVideo(item), MaskMiouOptions.parse(options))
+            failure = ""
+        except MediaError as error:
+            failure = str(error)
+        assert bool(problems) == bool(failure) == bool(why), (masks, origin, options)
+        assert why in failure.replace("a: ", "track: ") or why in failure
+        assert all(why in one for one in problems), problems

@@ -129,10 +129,11 @@ def manifest_(
     Masks are cut to the length of the videos; shorter samples are excluded and counted.
     """
     from mvideo_core.curation.stages.publish import dataset_root
-    from mvideo_core.evaluation.testset_manifest import seconds_of, write_test_manifest
+    from mvideo_core.evaluation.testset_manifest import name_of, seconds_of, write_test_manifest
 
     made, root = read_test_set(testset), dataset_root(Workspace.existing(workspace))
-    written = write_test_manifest(made, root, Path(out), system, videos, seconds or seconds_of(system))
+    length = seconds or seconds_of(system)
+    written = write_test_manifest(made, root, Path(out), name_of(system), videos, length)
     typer.echo(f"{written.n_items} items: {written.path}\nmvideo eval validate {written.path}")
     short = written.too_short
     end_with(

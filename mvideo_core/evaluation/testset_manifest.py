@@ -85,6 +85,11 @@ def seconds_of(system: str) -> float | None:
     return length_s(load_system(system)) if system in known or system.endswith((".yaml", ".yml")) else None
 
 
+def name_of(system: str) -> str:
+    """Name of a system in tables: a file's own name for it, otherwise as given."""
+    return load_system(system).name if system.endswith((".yaml", ".yml")) else system
+
+
 def _fps(sample: Sample) -> float:
     return float(sample.meta()["fps"])
 

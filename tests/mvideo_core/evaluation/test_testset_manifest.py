@@ -7,7 +7,7 @@ from mvideo_core.curation.stages.publish import dataset_root
 from mvideo_core.curation.stages.shard import shard_dataset
 from mvideo_core.editing.mask_files import load_masks
 from mvideo_core.evaluation.manifest import read_manifest
-from mvideo_core.evaluation.testset_manifest import seconds_of, write_test_manifest
+from mvideo_core.evaluation.testset_manifest import name_of, seconds_of, write_test_manifest
 from mvideo_core.evaluation.testsets.samples import TestSample, TestSet
 from mvideo_core.masks import from_bytes
 from mvideo_core.media.decode import count_frames
@@ -67,3 +67,11 @@ def test_masks_end_with_the_videos_and_short_samples_are_left_out(tmp_path: Path
 )
 def test_the_length_is_that_of_the_system(system: str, seconds: float | None) -> None:
     assert seconds_of(system) == seconds
+
+
+def test_a_system_in_a_file_is_called_as_the_file_calls_it(tmp_path: Path) -> None:
+    """The path of the file was the name in every table."""
+    (tmp_path / "mine.yaml").write_text("name: mine-6s\nmvideo: {options: {seconds: 6}}\n")
+    assert name_of(str(tmp_path / "mine.yaml")) == "mine-6s"
+    assert seconds_of(str(tmp_path / "mine.yaml")) == 6
+    assert name_of("mvideo-5b") == "mvideo-5b"

@@ -151,6 +151,16 @@ def frames_without(result: EvalResult) -> list[str]:
                     f"{about}: {got.n_frames} frames compared; {got.n_frames_between} more fall between two masks, "
                     "because the video has a higher frame rate than its masks"
                 )
+            found += [f"{about}: {text}" for text in _unmatched(got, result.metrics[name].options)]
+    return found
+
+
+def _unmatched(got: Aggregate, options: dict[str, Any]) -> list[str]:
+    """Masks and frames without a partner, which `align` allows."""
+    lost, extra = (round(got.details.get(name, 0) * got.n) for name in ("n_unmatched_masks", "n_unmatched"))
+    found = [f"{lost} masks after the end of their video score 0"] if lost else []
+    if extra and options.get("subject") != "source":  # the clip the masks come from may go on
+        found.append(f"{extra} frames after the end of their masks are not scored")
     return found
 
 

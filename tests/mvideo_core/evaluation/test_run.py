@@ -275,19 +275,21 @@ def test_a_killed_try_is_repeated_and_never_kept_as_the_videos_fault(videos: Pat
 
 def test_frames_between_masks_are_no_skipped_frames_and_lost_masks_count(tmp_path: Path) -> None:
     """By hand. fast: 25 frames at 24 per second under 9 masks at 8, one of them empty: 8 compared, 1 skipped, 16
-    between. short: 39 frames under 41 masks: 39 frames and two zeros.
+    between. short: 39 frames under 41 masks: 39 frames and two zeros. long: 6 frames under 4 masks.
     """
     full = np.ones((41, 1, 32, 48), np.bool_)
     holed = full[:9].copy()
     holed[4] = False
-    for name, n_frames, fps, masks in (("fast", 25, 24, holed), ("short", 39, 8, full)):
+    for name, n_frames, fps, masks in (("fast", 25, 24, holed), ("short", 39, 8, full), ("long", 6, 8, full[:4])):
         write_mp4([np.full((32, 48, 3), 40, np.uint8)] * n_frames, tmp_path / f"{name}.mp4", fps)
         save_masks(tmp_path / f"{name}.masks", encode(masks), 8)
-    items = [EvalItem(id=one, system=one, video=f"{one}.mp4", masks=f"{one}.masks") for one in ("fast", "short")]
+    items = [
+        EvalItem(id=one, system=one, video=f"{one}.mp4", masks=f"{one}.masks") for one in ("fast", "short", "long")
+    ]
     write_manifest(items, tmp_path / "manifest.jsonl")
     metric = {"metric": "mask_miou", "options": {"align": True}}
     result = run_suite(plan_of(tmp_path, metric), tmp_path / "out")
-    fast, short = (group.metrics["mini_mask_miou"] for group in result.groups)
+    fast, short, _ = (group.metrics["mini_mask_miou"] for group in result.groups)
     assert (fast.n_frames, fast.n_frames_skipped, fast.n_frames_between) == (8, 1, 16)
     assert (short.n_frames, short.n_frames_skipped, short.n_frames_between) == (41, 0, 0)
     assert short.micro == pytest.approx(short.mean)
@@ -295,6 +297,8 @@ def test_frames_between_masks_are_no_skipped_frames_and_lost_masks_count(tmp_pat
         "S_m (mini), fast: 1 of 9 frames skipped (empty masks)",
         "S_m (mini), fast: 8 frames compared; 16 more fall between two masks, because the video has a higher frame "
         "rate than its masks",
+        "S_m (mini), short: 2 masks after the end of their video score 0",
+        "S_m (mini), long: 2 frames after the end of their masks are not scored",
     ]
 
 

@@ -3,6 +3,7 @@
 from mvideo_core.base.records import Record
 from mvideo_core.evaluation.aggregate import Aggregate
 from mvideo_core.evaluation.result import EvalResult, GroupResult, MetricFacts
+from mvideo_core.evaluation.suite import says_mini
 
 DIGITS = 2
 MARK = "*"
@@ -117,7 +118,7 @@ def _title(name: str, facts: MetricFacts) -> str:
     words += ["shuffled masks"] if options.get("pairing") == "shuffled" else []
     words += ["VBench-Long"] if options.get("protocol") == "long" else []
     judge = (options.get("segmenter_options") or {}).get("weights", "")
-    if facts.metric == "mask_miou" and "mini" in name:  # named by its weights, see `suite.prepare`
+    if says_mini(name) and not says_mini(facts.metric):  # named by its weights, see `suite.prepare`
         judge = "mini"
     return ", ".join(words) + (f" ({judge})" if judge else "")
 

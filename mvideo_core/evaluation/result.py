@@ -28,7 +28,7 @@ from mvideo_core.evaluation.plan import EvalPlan, Part, shuffle_masks
 from mvideo_core.evaluation.record_files import read_record
 from mvideo_core.evaluation.scores import Digests, StoredScore, key_facts, score_path
 from mvideo_core.evaluation.shared import PromptedRow, SharedMean, shared_means
-from mvideo_core.evaluation.suite import NOT_STATED, SuiteOptions, prepare
+from mvideo_core.evaluation.suite import NOT_STATED, SuiteOptions, prepare, says_mini
 from mvideo_core.evaluation.video_facts import ItemFacts, VideoKind, kinds
 
 
@@ -318,7 +318,7 @@ def _choices(plan: EvalPlan) -> dict[str, str]:
     }
     found = open_ones | plan.suite.choices
     mini = [one.name for one in prepare(plan.suite) if one.kind.uses_mini_network(one.options)]
-    if mini and "mini" not in found["segmenter"]:
+    if mini and not says_mini(found["segmenter"]):
         found["segmenter"] = (
             f"a mini SAM2, according to the weights of {', '.join(mini)}; the suite declares: {found['segmenter']}"
         )

@@ -1,5 +1,6 @@
 """A suite: its metrics, their options, and choices the paper leaves open. Profiles: deployments/evaluation."""
 
+import re
 from collections import Counter
 from typing import Any, NamedTuple
 
@@ -108,6 +109,11 @@ def load_suite(name: str, overrides: dict[str, Any] | None = None) -> SuiteOptio
     return SuiteOptions.of_profile(PROFILES, name, overrides)
 
 
+def says_mini(name: str) -> bool:
+    """Whether "mini" is a word of a metric's name: in "mini_mask_miou", not in "gemini"."""
+    return "mini" in re.split(r"[^a-z]+", name.lower())
+
+
 def prepare(suite: SuiteOptions) -> list[Prepared]:
     """Classes and options of the suite's metrics. Metrics with a mini network always get a name with mini_.
 
@@ -118,7 +124,7 @@ def prepare(suite: SuiteOptions) -> list[Prepared]:
     for one in suite.metrics:
         kind = METRICS.get(one.metric)
         options = kind.Options.parse(one.options, f"metric {one.name}")
-        name = f"mini_{one.name}" if "mini" not in one.name and kind.uses_mini_network(options) else one.name
+        name = one.name if says_mini(one.name) or not kind.uses_mini_network(options) else f"mini_{one.name}"
         if name in {other.name for other in found}:
             raise ConfigError(
                 f"two metrics are named {name!r} ({one.name!r} uses mini weights, so it gets that name); give "

@@ -14,6 +14,7 @@ from mvideo_core.base.errors import ConfigError
 from mvideo_core.base.options import read_yaml
 from mvideo_core.base.records import Record
 from mvideo_core.evaluation.aggregate import GroupKey
+from mvideo_core.evaluation.base import METRICS
 from mvideo_core.evaluation.export import describe_metric, generation_facts
 from mvideo_core.evaluation.figures import (
     COUNTS,
@@ -208,11 +209,13 @@ def _row(number: str, name: str, result: EvalResult, group: GroupResult, printed
 
 
 def _papers(metric: str, facts: MetricFacts) -> bool:
-    """Whether a name is accurate: the metric itself, not a control, using a published SAM2."""
-    control = facts.options.get("pairing") == "shuffled" or facts.options.get("subject") == "source"
-    return (
-        metric == facts.metric and not control and (metric != "mask_miou" or is_published_judge(facts.weights_sha256))
-    )
+    """Whether a name is accurate: the metric itself, not a control, judged by a published SAM2 or VBench's network."""
+    if metric != facts.metric or facts.options.get("pairing") == "shuffled" or facts.options.get("subject") == "source":
+        return False
+    if metric == "mask_miou":
+        return is_published_judge(facts.weights_sha256)
+    published = METRICS.get(metric).Options().model_dump().get("weights")
+    return facts.options.get("weights", published) == published
 
 
 @lru_cache(maxsize=1)

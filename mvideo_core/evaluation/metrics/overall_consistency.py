@@ -5,6 +5,7 @@ to 32 tokens, so long prompts are scored by their beginning: score the short pro
 for generation.
 """
 
+import json
 from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
 
 CLIP_MEAN = (0.48145466, 0.4578275, 0.40821073)
 CLIP_STD = (0.26862954, 0.26130258, 0.27577711)
+PUBLIC_WIDTH = 768
+"""Channels of the vision transformer of ViCLIP-B/16, the smallest that is published."""
 
 
 class OverallConsistencyOptions(ProtocolOptions):
@@ -46,6 +49,17 @@ class OverallConsistency(Metric):
         self.tokenizer = tokenizer
         self.device = device
         self.weights_sha256 = weights_sha256
+
+    @classmethod
+    def uses_mini_network(cls, options: Any) -> bool:
+        """Whether the network is narrower than every published ViCLIP; False if it is missing."""
+        from mvideo_core.weights import find
+
+        try:
+            sizes = json.loads((find(options.weights, kind="metric") / "config.json").read_text(encoding="utf-8"))
+            return bool(sizes.get("vision_width", PUBLIC_WIDTH) < PUBLIC_WIDTH)
+        except (ModelError, OSError, ValueError, AttributeError, TypeError):  # `load` says which
+            return False
 
     @classmethod
     def load(cls, options: OverallConsistencyOptions, device: str = "cpu") -> Self:

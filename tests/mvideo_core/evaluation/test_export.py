@@ -14,9 +14,10 @@ from mvideo_core.evaluation.export import file_names, to_csv, to_latex, to_markd
 from mvideo_core.evaluation.layout import latex_text
 from mvideo_core.evaluation.record_files import read_record, write_record
 from mvideo_core.evaluation.scores import StoredScore
+from mvideo_core.evaluation.suite import SuiteOptions, prepare
 from mvideo_core.evaluation.tables import make_table, paper_tables, table_latex, table_markdown, write_table
 from mvideo_core.evaluation.video_facts import VideoFacts
-from mvideo_core.weights.catalog import entry
+from mvideo_core.weights.catalog import entry, find
 from tests.mvideo_core.evaluation.results import VBENCH, made
 
 PAPERS = VideoFacts(frames=33, fps=8.0, width_px=720, height_px=480)
@@ -116,6 +117,23 @@ def test_only_a_published_sam2_judges_in_the_papers_column(tmp_path: Path) -> No
             weights={"mask_miou": digest},
         )  # fmt: skip
         (row,) = [row for row in make_table("3", [(name, loaded.result)]).rows if row.source]
+        assert (row.model, list(row.ours)) == ("MVideo-5b", [column])
+
+
+def test_only_vbenchs_networks_judge_in_the_papers_columns(tmp_path: Path) -> None:
+    """The mini ViCLIP under overall_consistency stood beside the paper's 26.57."""
+    facts = PAPERS.model_copy(update={"frames": 97})
+    for name, weights, column in (
+        ("a", "viclip-l-14", "overall_consistency"),
+        ("b", str(find("mini", "metric")), "mini_overall_consistency"),
+        ("c", "mini", "mini_overall_consistency"),
+        ("d", "/elsewhere/viclip", "overall_consistency (own)"),
+    ):
+        metrics = [{"metric": "overall_consistency", "options": {"weights": weights}}]
+        assert prepare(SuiteOptions.parse({"metrics": metrics}))[0].name == column.removesuffix(" (own)")
+        values = {"mvideo-5b": {column.removesuffix(" (own)"): [0.2]}}
+        loaded = made(tmp_path / name, values, measured=facts, metrics=metrics)
+        (row,) = [row for row in make_table("2", [(name, loaded.result)]).rows if row.source]
         assert (row.model, list(row.ours)) == ("MVideo-5b", [column])
 
 

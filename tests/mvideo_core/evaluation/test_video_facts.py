@@ -11,6 +11,7 @@ import pytest
 from mvideo_core.evaluation.figures import metric_titles
 from mvideo_core.evaluation.manifest import EvalItem
 from mvideo_core.evaluation.plan import EvalPlan
+from mvideo_core.evaluation.result import metric_facts
 from mvideo_core.evaluation.run import run_suite
 from mvideo_core.evaluation.suite import SuiteOptions, prepare
 from mvideo_core.evaluation.tables import make_table
@@ -118,6 +119,28 @@ def test_a_mini_judge_is_called_mini_whatever_its_folder_is_called(tmp_path: Pat
     assert [one.name for one in prepare(SuiteOptions.parse({"metrics": [chosen]}))] == ["mini_mask_miou"]
     named = SuiteOptions.parse({"metrics": [{**chosen, "as": "mini_s_m"}]})
     assert [one.name for one in prepare(named)] == ["mini_s_m"]
+
+
+def test_mini_is_a_word_of_the_name_and_marks_every_metric_with_such_a_judge() -> None:
+    """A judge of "gemini" passed for named, and a public one under that name for a mini one."""
+    large = {"segmenter_options": {"weights": "sam2.1-hiera-large"}}
+    suite = SuiteOptions.parse(
+        {
+            "metrics": [
+                {"metric": "mask_miou", "as": "gemini"},
+                {"metric": "mask_miou", "as": "gemini_large", "options": large},
+                {"metric": "mask_drift"},
+                {"metric": "control_response"},
+            ]
+        }
+    )
+    titles = metric_titles(metric_facts(EvalPlan(suite, ()), {}))
+    assert titles == {
+        "mini_gemini": "S_m (mini)",
+        "gemini_large": "S_m (sam2.1-hiera-large)",
+        "mini_mask_drift": "mask drift (mini)",
+        "mini_control_response": "control response (mini)",
+    }
 
 
 def test_a_judge_that_the_suite_declares_otherwise_is_named_by_its_weights(tmp_path: Path) -> None:

@@ -98,7 +98,7 @@ def draw_(
     out_fps: float = RATE,
     frames: int = typer.Option(33, "--frames", min=1, help="Frames to draw: 33 for one clip, then 32 for each more."),
 ) -> None:
-    """Draw masks without a reference video: ellipses, boxes, polygons and text along keyframed paths.
+    """Draw masks without a reference video: ellipses, boxes, polygons, SVG paths and text, moving along keyframes.
 
     mvideo masks draw ball.masks --shape "ellipse: {label: ball, path: \\[[0, 0.1, 0.8], [2, 0.5, 0.2], [4, 0.9, 0.8]]}"
 

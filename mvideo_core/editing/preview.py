@@ -17,6 +17,8 @@ from mvideo_core.media.encode import write_mp4, write_png
 
 GAP_PX = 4
 """White gap between the pictures of a sheet."""
+TITLE_PX = 20
+"""Height of the strip with a row's name."""
 
 
 class PreviewOptions(Options):
@@ -75,17 +77,13 @@ def contact_sheet(clip: MaskClip, video: str | Path | None, options: PreviewOpti
 
 
 def overview(clips: Mapping[str, MaskClip], options: PreviewOptions) -> np.ndarray:
-    """One row of pictures per clip, its name in the first: (H, W, 3) uint8 RGB."""
+    """One row of pictures per clip, its name above: (H, W, 3) uint8 RGB."""
     one_row = options.model_copy(update={"sheet_frames": options.sheet_columns})
-    rows = []
-    for name, clip in clips.items():
-        row = contact_sheet(clip, None, one_row)
-        _stamp(row, name, top=True)
-        rows.append(row)
+    rows = [contact_sheet(clip, None, one_row) for clip in clips.values()]
     width = max(row.shape[1] for row in rows)
-    gap = np.full((GAP_PX, width, 3), 255, np.uint8)
     padded = [np.pad(row, ((0, 0), (0, width - row.shape[1]), (0, 0)), constant_values=255) for row in rows]
-    return np.concatenate([part for row in padded for part in (row, gap)][:-1])
+    titles = [_title(name, width) for name in clips]
+    return np.concatenate([part for both in zip(titles, padded, strict=True) for part in both])
 
 
 @contextmanager
@@ -122,9 +120,18 @@ def _check(clip: MaskClip) -> None:
         raise ConfigError("preview: the sequence has no frames")
 
 
-def _stamp(cell: np.ndarray, text: str, top: bool = False) -> None:
+def _title(text: str, width_px: int) -> np.ndarray:
+    """A white strip with a name, black."""
     import cv2
 
-    place = (5, 14 if top else cell.shape[0] - 6)
+    strip = np.full((TITLE_PX, width_px, 3), 255, np.uint8)
+    cv2.putText(strip, text, (5, TITLE_PX - 6), cv2.FONT_HERSHEY_SIMPLEX, 0.45, (0, 0, 0), 1, cv2.LINE_AA)
+    return strip
+
+
+def _stamp(cell: np.ndarray, text: str) -> None:
+    import cv2
+
     for color, thickness in (((0, 0, 0), 3), ((255, 255, 255), 1)):
+        place = (5, cell.shape[0] - 6)
         cv2.putText(cell, text, place, cv2.FONT_HERSHEY_SIMPLEX, 0.4, color, thickness, cv2.LINE_AA)

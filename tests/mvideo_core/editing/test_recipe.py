@@ -93,8 +93,9 @@ def test_contact_sheet_by_hand():
 def test_overview_has_a_row_per_clip():
     clips = {"a": square_path(n_frames=9), "b": resample(square_path(n_frames=9), SMALL)}
     sheet = overview(clips, PreviewOptions(sheet_columns=2, cell_px=64))
-    assert sheet.shape == (HEIGHT + 4 + 48, 2 * 64 + 4, 3)
-    assert sheet[:HEIGHT, 2 * WIDTH + 4 :].min() == 255  # the narrower row is padded
+    assert sheet.shape == (20 + HEIGHT + 20 + 48, 2 * 64 + 4, 3)
+    assert sheet[: 20 + HEIGHT, 2 * WIDTH + 4 :].min() == 255  # the narrower row is padded
+    assert sheet[:20].min() < 128  # its name, above all pictures
 
 
 def call(*words):

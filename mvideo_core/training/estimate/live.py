@@ -57,11 +57,8 @@ class LiveBytes(TorchDispatchMode):
 
 
 @contextmanager
-def fake_mode() -> Iterator[None]:
-    """Inside the block, tensors are fake: real shapes and types on "cpu", no memory, no arithmetic.
-
-    Autocast of "cpu" then keeps what autocast of "cuda" keeps: layer norms in fp32. Not thread-safe.
-    """
+def cuda_norms() -> Iterator[None]:
+    """Inside the block, autocast of "cpu" treats layer norms as that of "cuda": in fp32. Not thread-safe."""
     on_cpu = F.layer_norm
 
     def layer_norm(input: Any, shape: Any, weight: Any = None, bias: Any = None, eps: float = 1e-5) -> Any:
@@ -71,10 +68,19 @@ def fake_mode() -> Iterator[None]:
 
     F.layer_norm = layer_norm  # type: ignore[assignment]  # a function mode is off in recomputation
     try:
-        with FakeTensorMode():
-            yield
+        yield
     finally:
         F.layer_norm = on_cpu
+
+
+@contextmanager
+def fake_mode() -> Iterator[None]:
+    """Inside the block, tensors are fake: real shapes and types on "cpu", no memory, no arithmetic.
+
+    Autocast of "cpu" then keeps what autocast of "cuda" keeps. Not thread-safe.
+    """
+    with cuda_norms(), FakeTensorMode():
+        yield
 
 
 def fake_tensors(model: nn.Module) -> None:

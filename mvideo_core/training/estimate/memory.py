@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from mvideo_core.base.records import Record
 from mvideo_core.training.estimate.shape import Inputs, ModelShape, empty_inputs, model_shape, on_meta
@@ -26,6 +26,7 @@ class Memory(Record):
         n_frozen, n_trained: parameters.
         trained: parameters, gradients, Adam's two moments, and the running mean (EMA) if it is on; fp32.
         activations: all live tensors at the peak of forward and backward, counted.
+        per_block: how much of that each block adds, on average over those recomputed and those not.
         workspace: fp32 accumulator of the attention's backward kernel; two dequantized copies of the largest weight.
         samples: peak while sample videos are generated, besides `trained` and `context`; 0: no sample videos.
     """
@@ -35,6 +36,7 @@ class Memory(Record):
     frozen: int
     trained: int
     activations: int
+    per_block: int
     workspace: int
     context: int = CONTEXT_BYTES
     samples: int = 0
@@ -62,18 +64,27 @@ def estimate_memory(options: "TrainOptions") -> Memory:
     trained = sum(p.numel() for p in model.parameters() if p.requires_grad)
     copies = 4 + (options.ema.decay > 0)
     frozen = _frozen_bytes(options, model)
+    activations = count_activations(options, shape)
     return Memory(
         n_frozen=sum(p.numel() for p in model.parameters() if not p.requires_grad),
         n_trained=trained,
         frozen=frozen,
         trained=FP32 * copies * trained,
-        activations=activation_bytes(options, shape),
+        activations=activations.total,
+        per_block=activations.per_block,
         workspace=_workspace(options, shape, model),
         samples=_sample_bytes(options, shape, frozen) if options.samples.every else 0,
     )
 
 
-def activation_bytes(options: "TrainOptions", shape: ModelShape | None = None) -> int:
+class Activations(NamedTuple):
+    """Bytes at the peak of forward and backward, and how much of them each block adds."""
+
+    total: int
+    per_block: int
+
+
+def count_activations(options: "TrainOptions", shape: ModelShape | None = None) -> Activations:
     """Peak of all tensors that forward and backward of one micro-batch allocate, counted on fake tensors.
 
     All blocks are equal, so the peak grows by the same amount with every period of `gradient_checkpointing`: two small
@@ -84,10 +95,9 @@ def activation_bytes(options: "TrainOptions", shape: ModelShape | None = None) -
     period = int(choice.partition(":")[2] or 1)
     rest = layers % period
     few, more = rest + 2 * period, rest + 3 * period
-    if layers <= more:
-        return peak_of_step(options, shape, layers)
     low, high = (peak_of_step(options, shape, n) for n in (few, more))
-    return low + (high - low) * ((layers - few) // period)
+    whole = peak_of_step(options, shape, layers) if layers <= more else low + (high - low) * ((layers - few) // period)
+    return Activations(whole, (high - low) // period)
 
 
 def peak_of_step(options: "TrainOptions", shape: ModelShape, layers: int) -> int:

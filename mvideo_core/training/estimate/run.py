@@ -89,7 +89,11 @@ def lines(options: "TrainOptions", made: Estimate) -> Iterator[str]:
     rows = [
         (memory.frozen, f"frozen weights: {memory.n_frozen / 1e9:.2f} B parameters, {options.base.dtype}{eight}"),
         (memory.trained, f"{memory.n_trained / 1e6:.0f} M trained parameters, gradients, Adam, EMA in fp32"),
-        (memory.activations, f"activations, gradient_checkpointing: {execution.gradient_checkpointing}"),
+        (
+            memory.activations,
+            f"activations, gradient_checkpointing: {execution.gradient_checkpointing}; each block "
+            f"{_gib(memory.per_block).strip()}",
+        ),
         (memory.workspace, "workspace of kernels"),
     ]
     for size, what in rows:

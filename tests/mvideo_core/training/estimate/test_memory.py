@@ -13,8 +13,8 @@ from torch import nn
 from mvideo_core.cogvideox.quantize import quantize_blocks
 from mvideo_core.training.estimate.live import LiveBytes, fake_mode, fake_tensors
 from mvideo_core.training.estimate.memory import (
-    activation_bytes,
     checkpoint_bytes,
+    count_activations,
     estimate_memory,
     most_checkpoints,
     peak_of_step,
@@ -88,7 +88,7 @@ def test_the_peak_of_a_real_step_is_the_predicted_one(checkpointing: str) -> Non
     with LiveBytes() as live:
         live.outside([*model.parameters(), *model.buffers(), given])
         forward(model, given).square().mean().backward()
-    assert activation_bytes(chosen) == pytest.approx(live.peak, rel=0.01)
+    assert count_activations(chosen).total == pytest.approx(live.peak, rel=0.01)
 
 
 @pytest.mark.slow
@@ -97,7 +97,7 @@ def test_the_peak_of_a_process_grows_by_the_predicted_bytes() -> None:
     chosen = options(global_batch=16, micro_batch=16)
     env = os.environ | {"OMP_NUM_THREADS": "1", "MALLOC_MMAP_THRESHOLD_": "65536"}
     done = subprocess.run([sys.executable, "-c", CHILD], env=env, capture_output=True, text=True, check=True)
-    assert int(done.stdout) == pytest.approx(activation_bytes(chosen), rel=0.2)
+    assert int(done.stdout) == pytest.approx(count_activations(chosen).total, rel=0.2)
 
 
 CHILD = """
@@ -208,7 +208,7 @@ def test_the_one_gpu_profiles_fit_what_their_files_say() -> None:
     # Blocks are equal: bytes grow by the same amount with each.
     at = [peak_of_step(whole, model_shape(whole), layers) for layers in (2, 3, 4)]
     assert at[2] - at[1] == at[1] - at[0]
-    assert activation_bytes(whole) == at[0] + 40 * (at[1] - at[0])
+    assert count_activations(whole) == (at[0] + 40 * (at[1] - at[0]), at[1] - at[0])
 
 
 def test_checkpoints_on_disk_by_hand() -> None:

@@ -1,4 +1,4 @@
-"""One progress bar per stage in the Prefect UI: parts, items, rate and time left."""
+"""One progress bar per stage in the Prefect UI: parts, items, rate and time left, frames of the item in progress."""
 
 import time
 from collections.abc import Collection
@@ -7,6 +7,8 @@ from mvideo.tasks import _items
 from mvideo.tasks._bar import ProgressBar, duration
 
 PUBLISH_EVERY_S = 4.0
+MAX_IN_PROGRESS = 2
+"""Items in progress that a bar's text names."""
 
 
 class StageBoard:
@@ -40,7 +42,7 @@ class StageBoard:
         if self.published == float("inf") or (now - self.published < PUBLISH_EVERY_S and not last and not complete):
             return
         percent, line = self.line(now)
-        if percent == 0 and not last:
+        if percent == 0 and not last and not _items.items_in_progress(self.workspace, self.stage):
             return
         self.bar.show(percent, line)
         self.published = float("inf") if complete else now
@@ -62,4 +64,5 @@ class StageBoard:
             words.append(f"{fresh_items / elapsed:.2f} items/s")
         if held < fraction < 1:
             words.append(f"about {duration(elapsed * (1 - fraction) / (fraction - held))} left")
+        words += _items.items_in_progress(self.workspace, self.stage)[:MAX_IN_PROGRESS]
         return round(100 * fraction, 1), ", ".join(words)

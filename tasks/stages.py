@@ -14,6 +14,7 @@ from mvideo.tasks import _items
 from mvideo.tasks._decorators import gpu_task, io_task
 from mvideo_core.base.options import Options
 from mvideo_core.base.records import Record
+from mvideo_core.base.telling import listening
 from mvideo_core.engine import STAGES
 from mvideo_core.engine.part import run_part
 from mvideo_core.engine.stage import Stage
@@ -68,10 +69,11 @@ def finish_parts(stage_name: str, parts: Parts, options: Options) -> PartsDone:
         StoreError: another process owns one of these parts, or the disk fails.
     """
     workspace, stage = Workspace(parts.workspace), STAGES.get(stage_name)
-    results = [
-        run_part(workspace, stage, index, options, partial(_items.note, parts.workspace, stage_name, index))
-        for index in parts.indices
-    ]
+    results = []
+    for index in parts.indices:
+        place = (parts.workspace, stage_name, index)
+        with listening(partial(_items.say, *place)):
+            results.append(run_part(workspace, stage, index, options, partial(_items.note, *place)))
     counts: Counter[str] = Counter()
     for index, result in zip(parts.indices, results, strict=True):
         n_items = result.marker.counts["items"]

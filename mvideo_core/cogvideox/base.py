@@ -25,7 +25,7 @@ from mvideo_core.cogvideox.sizes import ModelSize, size_of
 from mvideo_core.cogvideox.video_format import VideoFormat, spatial_stride
 from mvideo_core.cogvideox.weights_digest import base_sha256, conditioning_config
 from mvideo_core.weights import find
-from mvideo_core.weights.reading import loading
+from mvideo_core.weights.reading import bars_on_terminals_only, loading
 from mvideo_core.weights.tensors import all_zero, stored_tensors, weight_files
 
 if TYPE_CHECKING:
@@ -212,7 +212,7 @@ def save_base(base: Base, folder: str | Path) -> None:
         transformer=plain(base.transformer),
         scheduler=base.scheduler,
     )
-    with disk_errors(str(folder)):
+    with disk_errors(str(folder)), bars_on_terminals_only():
         pipeline.save_pretrained(folder)
     obey_umask(folder)
     for config in sorted(Path(folder).glob("*/config.json")):

@@ -1,6 +1,7 @@
 """Video generators: MVideo through this project's code, others through diffusers' own pipelines."""
 
 import importlib.metadata
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
@@ -21,6 +22,7 @@ from mvideo_core.evaluation.systems import DiffusersSystem, MVideoSystem
 from mvideo_core.generation.loading import Loaded, load_pipeline
 from mvideo_core.generation.options import GenerateOptions
 from mvideo_core.generation.sources import Source, SourceOptions, frames_of, on_grid, read_source
+from mvideo_core.generation.step_log import StepLog
 from mvideo_core.generation.video import make_video, masks_of_video
 from mvideo_core.masks.io.clip import MaskClip
 from mvideo_core.media.encode import write_mp4
@@ -110,10 +112,9 @@ class DiffusersMaker:
         import diffusers
 
         folder = find(system.weights, "generator")
+        kind = getattr(diffusers, system.pipeline)
         with loading(folder, f"expected a complete {system.pipeline} in diffusers' layout"):
-            pipeline = getattr(diffusers, system.pipeline).from_pretrained(
-                folder, dtype=torch_dtype(system.dtype), local_files_only=True
-            )
+            pipeline = kind.from_pretrained(folder, dtype=torch_dtype(system.dtype), local_files_only=True)
         if system.scheduler:
             pipeline.scheduler = sampler_of(pipeline.scheduler, system.scheduler, system.spacing)
         pipeline.set_progress_bar_config(disable=None)
@@ -178,6 +179,7 @@ class DiffusersMaker:
             "guidance_scale": s.guidance,
             "generator": torch.Generator("cpu").manual_seed(seed),
             "output_type": "np",
+            "callback_on_step_end": _tell_steps(s.steps),
         }
         if s.pipeline != "WanVACEPipeline":
             known["use_dynamic_cfg"] = s.dynamic_guidance
@@ -202,6 +204,17 @@ class DiffusersMaker:
         # VACE's `mask` marks the region to generate (white), not the object, so all of it is white.
         everywhere = [Image.new("L", drawn[0].size, WHITE)] * len(drawn)
         return {"video": drawn, "mask": everywhere}
+
+
+def _tell_steps(n_steps: int) -> Callable[..., dict[str, Any]]:
+    """A diffusers callback that logs the denoising steps."""
+    steps = StepLog(n_steps)
+
+    def tell(pipeline: Any, step: int, timestep: Any, given: dict[str, Any]) -> dict[str, Any]:
+        steps.note(step + 1, f"step {step + 1} of {n_steps}")
+        return given
+
+    return tell
 
 
 def masks_on(item: EvalItem, grid: VideoFormat, seconds: float | None, whole: bool) -> MaskClip:

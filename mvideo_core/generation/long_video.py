@@ -20,6 +20,7 @@ from mvideo_core.cogvideox.video_format import VideoFormat
 from mvideo_core.generation.handover import LastClip
 from mvideo_core.generation.options import GenerateOptions
 from mvideo_core.generation.output import OutputFolder
+from mvideo_core.generation.step_log import StepLog
 from mvideo_core.masks import MaskSequence
 from mvideo_core.media.encode import write_mp4, write_png
 
@@ -27,7 +28,6 @@ log = logging.getLogger(__name__)
 
 Progress = Callable[[int, int], None]
 """Called with the number of denoising steps done and in total; clips of an earlier run count as done."""
-LOG_EVERY_S = 15.0
 
 
 class ClipModel(Protocol):
@@ -154,14 +154,13 @@ def generate_long(
 
 
 class _Steps:
-    """Reports progress: to a callback after every denoising step, in the log every LOG_EVERY_S."""
+    """Reports progress: to a callback after every denoising step, in the log every few seconds."""
 
     def __init__(self, n_clips: int, n_steps: int, n_made: int, progress: Progress | None):
         self.n_clips, self.n_steps, self.progress = n_clips, n_steps, progress
-        self.clip, self.first = n_made, n_made * n_steps
+        self.clip, self.log = n_made, StepLog(n_clips * n_steps, n_made * n_steps)
         self.latents: Any = None
         """Latents after the latest step; after a clip's last step, its own."""
-        self.started_s = self.logged_s = time.monotonic()
 
     def note_clips(self, clips: int) -> None:
         """Record the number of complete clips."""
@@ -171,15 +170,9 @@ class _Steps:
     def __call__(self, pipeline: Any, step: int, timestep: int, latents: Any) -> None:
         """The pipeline's `callback_on_step_end`: step `step` of the current clip is done."""
         self.latents = latents
-        done, now_s = self.clip * self.n_steps + step + 1, time.monotonic()
+        done = self.clip * self.n_steps + step + 1
         self._report(done)
-        if now_s - self.logged_s >= LOG_EVERY_S:
-            self.logged_s, step_s = now_s, (now_s - self.started_s) / max(done - self.first, 1)
-            left_s = step_s * (self.n_clips * self.n_steps - done)
-            log.info(
-                "clip %d of %d: step %d of %d, %.1f s per step, about %.0f s left",
-                self.clip + 1, self.n_clips, step + 1, self.n_steps, step_s, left_s,
-            )  # fmt: skip
+        self.log.note(done, f"clip {self.clip + 1} of {self.n_clips}: step {step + 1} of {self.n_steps}")
 
     def _report(self, done: int) -> None:
         if self.progress:

@@ -278,7 +278,7 @@ def callbacks(
         validation,
         videos,
         Metrics(run, options.metrics, options.global_batch, options.model_dump(mode="json")),
-        Checkpoints(run / CHECKPOINTS, options.checkpoints, state, options.global_batch, n_bytes, export),
+        Checkpoints(run / CHECKPOINTS, options.checkpoints, state, options.global_batch, n_bytes, export, say),
         FirstSteps(say, options.metrics.every),
     ]
 

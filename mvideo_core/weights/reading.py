@@ -6,6 +6,7 @@ A library's advice (turn off its safety, ignore the message, install another pac
 import logging
 import pickle
 import re
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -32,7 +33,7 @@ _ADVICE = re.compile(
 
 @contextmanager
 def loading(path: Path, way_out: str = COPY_AGAIN) -> Iterator[None]:
-    """Inside the block, any library error while loading `path` becomes one line.
+    """Inside the block, any library error while loading `path` becomes one line, and bars appear on terminals only.
 
     Args:
         path: file or folder being loaded.
@@ -46,13 +47,28 @@ def loading(path: Path, way_out: str = COPY_AGAIN) -> Iterator[None]:
     for logger in loggers:
         logger.setLevel(logging.ERROR)
     try:
-        yield
+        with bars_on_terminals_only():
+            yield
     except RAISED_BY_LOADERS as error:
         log.debug("%s: %r", path, error)
         raise ModelError(f"weights: {_what(path, error)}; {way_out}") from None
     finally:
         for logger, level in zip(loggers, levels, strict=True):
             logger.setLevel(level)
+
+
+@contextmanager
+def bars_on_terminals_only() -> Iterator[None]:
+    """Inside the block, transformers and diffusers, imported before, draw progress bars on a terminal, not in a log."""
+    modules = [] if sys.stderr.isatty() else [sys.modules.get(f"{name}.utils.logging") for name in LOUD]
+    silenced = [one for one in modules if one is not None and one.is_progress_bar_enabled()]
+    for one in silenced:
+        one.disable_progress_bar()
+    try:
+        yield
+    finally:
+        for one in silenced:
+            one.enable_progress_bar()
 
 
 def plain_words(error: BaseException) -> str:

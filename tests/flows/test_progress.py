@@ -1,7 +1,11 @@
+from functools import partial
+
 import pytest
 
 from mvideo.flows._progress import StageBoard, duration
 from mvideo.tasks import _items
+from mvideo_core.base.telling import listening, tell
+from mvideo_core.perception.segmentation.base import reporting
 
 
 def test_rate_and_time_left_count_only_fresh_work() -> None:
@@ -35,6 +39,24 @@ def test_parts_of_other_processes_count_by_parts() -> None:
     percent, line = board.line(board.started + 30)
     assert percent == 25.0
     assert line == "detect: 2 of 8 parts, about 90 s left".replace("90 s", "2 min")
+
+
+def test_frames_of_the_clip_in_progress_are_shown_from_the_first_clip_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    board = StageBoard("segment", "w", 1)
+    shown: list[tuple[float, str]] = []
+    monkeypatch.setattr(board.bar, "show", lambda *given: shown.append(given))
+    board.begin()
+    _items.note("w", "segment", 0, 0, 3)
+    board.publish()
+    assert not shown  # nothing has happened yet
+    with listening(partial(_items.say, "w", "segment", 0)):
+        masks = reporting("abcd", "a clip", 4)
+        assert [next(masks), next(masks)] == ["a", "b"]
+    board.publish()
+    assert shown == [(0.0, "segment: 0 of 1 parts, 0 of 3 items, a clip: masks of 1 of 4 frames")]
+    tell("nobody listens here")
+    _items.note("w", "segment", 0, 1, 3)
+    assert "frames" not in board.line(board.started + 1)[1]
 
 
 @pytest.mark.parametrize(

@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any
 from mvideo_core.base.disk import new_folder, obey_umask
 from mvideo_core.base.errors import ModelError, StoreError
 from mvideo_core.perception.detection.arch import GroundingDinoArch
+from mvideo_core.weights.reading import bars_on_terminals_only
 
 if TYPE_CHECKING:
     from mvideo_core.perception.detection.groundingdino import GroundingDinoDetector
@@ -90,7 +91,7 @@ def save_transformers(detector: "GroundingDinoDetector", folder: Path) -> None:
         raise ModelError(f"{len(odd)} weights have no match in transformers' GroundingDino, e.g. {odd[0]}")
     vocabulary = detector.tokenizer.get_vocab()
     words = "".join(f"{word}\n" for word in sorted(vocabulary, key=vocabulary.__getitem__))
-    with new_folder(folder) as part:
+    with new_folder(folder) as part, bars_on_terminals_only():
         model.save_pretrained(part)
         (part / "vocab.txt").write_text(words, encoding="utf-8")
         obey_umask(part)

@@ -35,6 +35,7 @@ class Checkpoints(Callback):
         state: contents of every state.json of this run, apart from the step.
         n_bytes: size of one checkpoint.
         export: writes the adapter folders of a step below a given folder.
+        say: called with the size, before the first step.
     """
 
     def __init__(
@@ -45,17 +46,18 @@ class Checkpoints(Callback):
         global_batch: int,
         n_bytes: int,
         export: Callable[[Path, int], None],
+        say: Callable[[str], None],
     ):
-        self.folder, self.options, self.state = folder, options, state
+        self.folder, self.options, self.state, self.say = folder, options, state, say
         self.global_batch, self.n_bytes, self.export = global_batch, n_bytes, export
         self._saved = -1
 
     def on_start(self, trainer: "Trainer") -> None:
-        """Treat the step that the run resumes at as saved; log the size of a checkpoint."""
+        """Treat the step that the run resumes at as saved; say the size of a checkpoint."""
         self._saved = trainer.step if trainer.step else -1
-        log.info(
-            "a checkpoint of this run takes %.2f GB; newest kept: %s", self.n_bytes / 1e9, self.options.keep or "all"
-        )
+        size = f"{self.n_bytes / 1e9:.2f} GB" if self.n_bytes >= 1e8 else f"{self.n_bytes / 1e6:.2f} MB"
+        kept = f"the newest {self.options.keep}" if self.options.keep else "all"
+        self.say(f"a checkpoint of this run takes {size}; kept: {kept}")
 
     def on_step(self, trainer: "Trainer", metrics: dict[str, Any]) -> None:
         """Save if a checkpoint is due or the run stops here."""

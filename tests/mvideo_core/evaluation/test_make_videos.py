@@ -1,6 +1,7 @@
 """Systems under test with tiny random weights: the real pipelines of diffusers, constructed and called."""
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -101,6 +102,23 @@ def test_kernels_are_those_asked_for_in_both_kinds_of_system(tmp_path: Path, exe
             maker.make(item, tmp_path / f"{kind}-{name}")
             frames.append(read_clip(tmp_path / f"{kind}-{name}" / "video.mp4").astype(int))
         assert np.abs(frames[0] - frames[1]).max() <= 2, kind
+
+
+@pytest.mark.parametrize("kind", ["diffusers", "mvideo"])
+def test_both_kinds_of_system_log_their_steps_and_no_bars_of_libraries(
+    kind: str, tmp_path: Path, caplog: pytest.LogCaptureFixture, capfd: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    save_base(random_base("tiny-sincos"), tmp_path / "weights")
+    weights = str(tmp_path / "weights")
+    monkeypatch.setattr("mvideo_core.generation.step_log.EVERY_S", 0)
+    caplog.set_level("INFO")
+    baseline = {**SIZE, "pipeline": "CogVideoXPipeline", "weights": weights, "steps": 2}
+    ours = {"base": {"weights": weights, "dtype": "fp32"}, "options": {"steps": 2}}
+    maker: Any = MAKERS[kind](baseline if kind == "diffusers" else ours)
+    maker.make(EvalItem(id="a", prompt="a red ball", seed=5, seconds=1.0), tmp_path / "out")
+    told = [line for line in caplog.messages if re.search(r"step \d of 2, [\d.]+ s per step, about \d+ s left$", line)]
+    assert [re.findall(r"step \d", line) for line in told] == [["step 1"], ["step 2"]]
+    assert "%|" not in capfd.readouterr().err
 
 
 def _mvideo(values: dict[str, Any]) -> MVideoMaker:

@@ -119,7 +119,7 @@ def test_a_stopped_video_resumes_to_the_same_bytes_and_says_how_far_it_is(
     assert again.n_clips == 2
     assert sorted(set(shown)) == list(range(2 * FAST.steps + 1))
     caplog.set_level("INFO")
-    monkeypatch.setattr("mvideo_core.generation.long_video.LOG_EVERY_S", 0)
+    monkeypatch.setattr("mvideo_core.generation.step_log.EVERY_S", 0)
     resumed = generate_long(loaded.pipeline, "a ball", square, FAST, again)
     lines = [line for line in caplog.messages if line.startswith("clip ")]
     assert len(lines) == FAST.steps

@@ -25,6 +25,7 @@ def test_a_launch_says_what_it_does_until_the_first_metrics(tiny: Make, monkeypa
     aged = [words for words in shown if re.search(r" \(\d+ s\)$", words)]
     assert any(words.startswith("starting the training process (") for words in aged)
     fresh = [words for words in shown if words not in aged]
+    assert re.fullmatch(r"a checkpoint of this run takes 0\.\d\d MB; kept: all", fresh.pop(6))
     assert fresh == [
         "starting the training process",
         "checking the base random:tiny-sincos against the run folder",
@@ -48,7 +49,7 @@ def test_a_resumed_run_says_what_it_loads_and_which_step_is_next(tiny: Make) -> 
     (Path(options.out) / PHASES).unlink()
     main.train(options)
     said = (Path(options.out) / PHASES).read_text().splitlines()
-    assert said[-2:] == ['{"phase": "loading step-00000002"}', '{"phase": "step 3 of 4"}']
+    assert said[-3::2] == ['{"phase": "loading step-00000002"}', '{"phase": "step 3 of 4"}']
     assert [line["step"] for line in read_metrics(options.out)] == [1, 2, 3, 4]
 
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from mvideo_core.base.errors import ConfigError
+from mvideo_core.base.listing import text_lines
 from mvideo_core.masks import encode
 from mvideo_core.masks.io.clip import MaskClip, check_objects
 
@@ -76,4 +77,4 @@ def parse_objects(text: str) -> list[int] | None:
 
 def lines(text: str) -> list[Any]:
     """Entries of a text field with one per line; empty lines and those that begin with # do not count."""
-    return [line.strip() for line in text.splitlines() if line.strip() and not line.strip().startswith("#")]
+    return [line.strip() for line in text_lines(text) if line.strip() and not line.strip().startswith("#")]

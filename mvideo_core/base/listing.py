@@ -6,6 +6,7 @@ newlines end a line. Hidden files (._clip.mp4 of macOS, our own unfinished .clip
 
 import os
 import unicodedata
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from mvideo_core.base.errors import ConfigError
@@ -57,18 +58,37 @@ def visible_files(folder: str | os.PathLike[str], *endings: str, recursive: bool
     Args:
         endings: lower-case extensions with their dot; none means every file.
         recursive: include subfolders.
+
+    Raises:
+        OSError: a folder cannot be listed.
     """
     root = Path(folder)
     if not root.is_dir():
         return []
-    found = root.rglob("*") if recursive else root.iterdir()
+    found = _walk(root) if recursive else root.iterdir()
     return sorted(
         path
         for path in found
-        if (not endings or path.name.lower().endswith(endings))
-        and not any(name.startswith(".") for name in path.relative_to(root).parts)
-        and path.is_file()
+        if (not endings or path.name.lower().endswith(endings)) and not path.name.startswith(".") and path.is_file()
     )
+
+
+def visible_folders(folder: str | os.PathLike[str]) -> list[Path]:
+    """Folders in a folder by name, without hidden ones (.Trash, .ipynb_checkpoints); empty if it does not exist."""
+    root = Path(folder)
+    if not root.is_dir():
+        return []
+    return sorted(path for path in root.iterdir() if not path.name.startswith(".") and path.is_dir())
+
+
+def find_named(folders: Iterable[str | os.PathLike[str]], name: str) -> list[Path]:
+    """Files of this name at or below some folders, sorted by folder; in hidden ones, too, as a search may miss nothing.
+
+    Raises:
+        OSError: a folder cannot be listed (`Path.rglob` leaves it out).
+    """
+    found = {Path(top, name) for folder in folders for top, _, names in _tree(folder) if name in names}
+    return sorted((path for path in found if path.is_file()), key=lambda path: path.parent)
 
 
 def find_file(folder: str | os.PathLike[str], name: str) -> Path | None:
@@ -94,6 +114,19 @@ def exists(path: str | os.PathLike[str]) -> bool:
 def is_file(path: str | os.PathLike[str]) -> bool:
     """Whether the path is a file; False, not an error, for a name that the file system rejects (over 255 bytes)."""
     return os.path.isfile(path)  # noqa: PTH113
+
+
+def _tree(folder: str | os.PathLike[str]) -> Iterator[tuple[str, list[str], list[str]]]:
+    def stop(error: OSError) -> None:
+        raise error
+
+    return os.walk(folder, onerror=stop)
+
+
+def _walk(root: Path) -> Iterator[Path]:
+    for top, folders, names in _tree(root):
+        folders[:] = (name for name in folders if not name.startswith("."))
+        yield from (Path(top, name) for name in names)
 
 
 def _before_comment(line: str) -> str:

@@ -4,6 +4,7 @@ Everything that reads a dataset then works on it: verification, export, training
 """
 
 import hashlib
+import os
 import re
 import time
 from collections.abc import Callable, Iterable
@@ -12,6 +13,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from mvideo_core.base.errors import ConfigError, MediaError, StoreError
+from mvideo_core.base.listing import visible_files
 from mvideo_core.base.locks import sole_owner
 from mvideo_core.base.options import digest
 from mvideo_core.base.records import Blob, CaptionRow, ClipRow, MaskRow, ObjectStats, PlannedSample, VideoRow
@@ -31,7 +33,7 @@ from mvideo_core.store.lock import stages_in_use
 from mvideo_core.store.scratch import scratch_folder
 from mvideo_core.store.workspace import Workspace
 
-REVISION = 1
+REVISION = 2
 Progress = Callable[[int, int], None]
 
 
@@ -85,7 +87,7 @@ def import_dataset(
     place = Path(workspace.folder.at(f"journal/{IMPORT}"))
     request = {
         "format": format_name, "source": str(root.resolve()), "fps": fps, "revision": REVISION,
-        "samples": digest([[one.name, one.split] for one in listed]),
+        "samples": digest([[one.name, one.split] for one in listed]), "files": _state(root, workspace),
     }  # fmt: skip
     workspace.ensure()
     with sole_owner(place, "import", "workspace"):
@@ -104,7 +106,15 @@ def sample_key(name: str) -> str:
     if re.fullmatch(r"[A-Za-z0-9_-]+", name) and len(name) <= MAX_KEY_CHARS:
         return name
     plain = re.sub(r"[^A-Za-z0-9_-]+", "-", name).strip("-")[: MAX_KEY_CHARS // 2]
-    return f"{plain}-{hashlib.sha256(name.encode()).hexdigest()[:8]}".lstrip("-")
+    return f"{plain}-{hashlib.sha256(os.fsencode(name)).hexdigest()[:8]}".lstrip("-")
+
+
+def _state(root: Path, workspace: Workspace) -> str:
+    """Digest of names, sizes and times of the folder's files, without those of a workspace below it."""
+    own = Path(workspace.folder.at("")).resolve()
+    files = [path for path in visible_files(root, recursive=True) if not path.resolve().is_relative_to(own)]
+    facts = [(path.relative_to(root), path.stat()) for path in files]
+    return digest([[os.fsencode(name).hex(), one.st_size, one.st_mtime_ns] for name, one in facts])
 
 
 def _list(samples: Iterable[Listed], root: Path) -> list[Listed]:

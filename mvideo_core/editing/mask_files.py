@@ -112,7 +112,10 @@ def _read(text: str, form: MaskForm) -> ReadMasks:
     with place.open("rb") as stream:
         head = stream.read(12)
     if head[:4] == b"MVMS":
-        sequence = from_bytes(place.read_bytes())
+        try:
+            sequence = from_bytes(place.read_bytes())
+        except MediaError as error:
+            raise MediaError(f"{place}: {str(error).removeprefix('mask file: ')}") from None
         sidecar = _sidecar(place)
         kept = _drop_rejected(ReadMasks(sequence, sidecar.fps, sidecar.labels, "masks"), sidecar.objects)
         return _apply_form(kept, form, text)

@@ -1,7 +1,7 @@
 """Frames of a reference video from any source: probed in a child, decoded by a guarded ffmpeg."""
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from mvideo_core.base.errors import ConfigError, MediaError
+from mvideo_core.media.damage import refuse_damage
 from mvideo_core.media.ffmpeg import compile_argv, open_input
 from mvideo_core.media.files import open_regular
 from mvideo_core.media.graph import crop, frames_of, scale_frames
@@ -43,7 +44,8 @@ def open_reference(
         start_s, length_s: part of the video; length 0 = to the end.
 
     Raises:
-        MediaError: not a video, rejected, or decoding stops early. ConfigError: `start_s` is past its end.
+        MediaError: not a video, rejected, damaged in this part, or decoding stops early.
+        ConfigError: `start_s` is past its end.
     """
     with open_regular(path) as fd:
         info = probe_open(fd, str(path), ProbeOptions())
@@ -53,7 +55,8 @@ def open_reference(
         rate = fps or info.fps
         graph = _graph(fd, info, (width, height), fit if size_hw else "stretch", rate, start_s, length_s)
         with sandbox.child(compile_argv(graph, threads=1), LIMITS, pass_fds=(fd,)) as running:
-            yield Reference(info, rate, width, height, _frames(running, height, width, str(path)))
+            frames = _frames(running, height, width, str(path), lambda: refuse_damage(path, info, start_s, length_s))
+            yield Reference(info, rate, width, height, frames)
 
 
 def _graph(
@@ -79,7 +82,10 @@ def _graph(
     return video.output("pipe:1", format="rawvideo", fps_mode="passthrough")
 
 
-def _frames(running: sandbox.Child, height: int, width: int, name: str) -> Iterator[np.ndarray]:
+def _frames(
+    running: sandbox.Child, height: int, width: int, name: str, check: Callable[[], None]
+) -> Iterator[np.ndarray]:
+    """Frames as they come; `check` is called at the end if the decoder complained."""
     pipe, n_bytes, count = running.popen.stdout, height * width * 3, 0
     assert pipe is not None
     while len(raw := pipe.read(n_bytes)) == n_bytes:
@@ -90,6 +96,8 @@ def _frames(running: sandbox.Child, height: int, width: int, name: str) -> Itera
         raise sandbox.death_error(f"{name}: after {count} frames", code, tail, running.timed_out, LIMITS)
     if not count:
         raise MediaError(f"{name}: no video frame could be decoded in the requested part")
+    if tail.strip():
+        check()
 
 
 def _shrunk(height: int, width: int, max_side_px: int) -> tuple[int, int]:

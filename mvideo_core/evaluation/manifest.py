@@ -16,7 +16,7 @@ from pydantic import Field, ValidationError, field_validator
 
 from mvideo_core.base.disk import write_whole
 from mvideo_core.base.errors import ConfigError
-from mvideo_core.base.listing import exists, read_lines, spellings, visible_files
+from mvideo_core.base.listing import exists, read_lines, spellings, visible_files, visible_folders
 from mvideo_core.base.options import digest
 from mvideo_core.base.records import Record
 
@@ -247,7 +247,7 @@ def manifest_of_generated(folder: str | Path) -> Manifest | None:
             program.
     """
     root = Path(folder)
-    places = [place for place in (root, *_visible_folders(root)) if (place / "provenance.json").is_file()]
+    places = [place for place in (root, *visible_folders(root)) if (place / "provenance.json").is_file()]
     items = [_read_generated(place, root) for place in places]
     if not items:
         return None
@@ -259,7 +259,7 @@ def manifest_of_generated(folder: str | Path) -> Manifest | None:
 def _check_all_generated(root: Path, places: Sequence[Path]) -> None:
     """Check that every video below a folder is in an output of `mvideo generate`."""
     loose = visible_files(root, *VIDEO_ENDINGS, *OTHER_VIDEOS)
-    for place in _visible_folders(root):
+    for place in visible_folders(root):
         if place not in places and not (place / "result.json").is_file():
             held = visible_files(place, *VIDEO_ENDINGS, *OTHER_VIDEOS, recursive=True)
             loose += [place] if held or (place / "clips").is_dir() else []
@@ -276,7 +276,7 @@ def _check_nothing_left_out(root: Path) -> None:
     Raises:
         ConfigError: names the first exception, their number, and what to do.
     """
-    inside = [place for place in _visible_folders(root) if not (place / "result.json").is_file()]  # not our own results
+    inside = [place for place in visible_folders(root) if not (place / "result.json").is_file()]  # not our own results
     for others, what, way_out in (
         (visible_files(root, *OTHER_VIDEOS), "in an unsupported format", "convert them: ffmpeg -i IN OUT.mp4"),
         (
@@ -361,7 +361,3 @@ def _item(line: str, where: str) -> EvalItem:
         raise ConfigError(f"{where}: {problems}; allowed keys: {', '.join(EvalItem.model_fields)}") from None
     except ValueError as error:
         raise ConfigError(f"{where}: not a JSON object: {error}") from None
-
-
-def _visible_folders(root: Path) -> list[Path]:
-    return sorted(path for path in root.iterdir() if path.is_dir() and not path.name.startswith("."))

@@ -125,7 +125,7 @@ def read_exr(path: str | os.PathLike[str]) -> np.ndarray:
 
     try:
         options = {"format_whitelist": "exr_pipe", "protocol_whitelist": "file"}
-        with av.open(file_url(path), format="exr_pipe", options=options) as container:
+        with av.open(file_url(path), format="exr_pipe", options=options, metadata_errors="replace") as container:
             for frame in container.decode(video=0):
                 return np.asarray(frame.to_ndarray()).astype(np.float32)
     except (av.error.FFmpegError, EOFError, ValueError) as error:
@@ -231,11 +231,12 @@ def _open_stream(source: Source) -> Iterator[tuple[Any, Any]]:
     where: Any = file_url(source) if isinstance(source, (str, os.PathLike)) else source
     options = {"format_whitelist": FORMATS, "protocol_whitelist": "file"}
     try:
-        with av.open(where, options=options) as container:
+        with av.open(where, options=options, metadata_errors="replace") as container:
             stream = main_stream(container)
-            if stream is None:
-                raise MediaError("no video stream inside")
+            if stream is None or stream.codec_context is None:
+                raise MediaError("no video stream inside, or of a codec that FFmpeg does not know")
             stream.codec_context.thread_count = 1
+            stream.codec_context.options = {"err_detect": "explode"}  # else a damaged picture is patched from others
             yield container, stream
     except MediaError as error:
         raise MediaError(f"{_name(source)}: {error}") from None

@@ -27,7 +27,7 @@ def join_mp4(parts: Iterable[Path], path: str | os.PathLike[str], fps: float, n_
     try:
         with new_file(path) as whole, av.open(str(whole), "w", format="mp4", options={"movflags": "faststart"}) as sink:
             for part in parts:
-                with av.open(str(part)) as source:
+                with av.open(str(part), metadata_errors="replace") as source:
                     stream = source.streams.video[0]
                     target = target or sink.add_stream_from_template(stream)
                     assert stream.time_base is not None

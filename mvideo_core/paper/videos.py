@@ -102,7 +102,7 @@ def adapter_of(root: Path, alpha: float | None) -> str:
     """
     if alpha is None:
         return ""
-    found = sorted((run_of(root, alpha) / "checkpoints").glob("*/adapter"))
+    found = sorted((run_of(root, alpha) / "checkpoints").glob("step-*/adapter"))
     if not found:
         raise StoreError(f"{run_of(root, alpha)}: no checkpoint with an adapter; run the training step first")
     return str(found[-1])

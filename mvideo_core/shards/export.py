@@ -57,6 +57,8 @@ def export_dataset(
         "format": format_name, "split": split, "dataset": info.digest, "index": info.index.sha256, "revision": REVISION,
     }  # fmt: skip
     note = Note(out / NOTE_NAME)
+    if out.exists() and not out.is_dir():
+        raise StoreError(f"{out}: is a file; give a folder for the export")
     with disk_errors(f"export to {out}", str(out)), sole_owner(out, "export", "folder"):
         if note.path.exists():
             return _read_finished(note, request, out) | {"reused": True}

@@ -85,8 +85,10 @@ class ExportJournal:
                 return False
             if first != head:
                 kind = "another, unfinished export" if self._work == "export" else f"another {self._work}"
+                old, new = _object(first), _object(head)
+                other = ", ".join(name for name in new if old.get(name) != new[name])
                 raise StoreError(
-                    f"{self.path.parent}: holds {kind} ({describe(_object(first))}); use "
+                    f"{self.path.parent}: holds {kind} ({describe(old)}; other {other}); use "
                     "another folder, or delete this one"
                 )
             whole = stream.tell()

@@ -11,6 +11,7 @@ from typing import NamedTuple
 import numpy as np
 
 from mvideo_core.base.errors import MVideoError
+from mvideo_core.base.listing import find_named
 from mvideo_core.base.options import read_yaml
 from mvideo_core.base.records import Record
 from mvideo_core.shards.files import DatasetFiles
@@ -72,8 +73,7 @@ class Course(NamedTuple):
 
 def find_runs(folders: Collection[Path]) -> list[Path]:
     """Folders of training runs at or below some folders."""
-    found = {path.parent for folder in folders for path in folder.rglob(OPTIONS)}
-    return sorted(path for path in found if (path / CHECKPOINTS).is_dir())
+    return [path.parent for path in find_named(folders, OPTIONS) if (path.parent / CHECKPOINTS).is_dir()]
 
 
 def uses_of(run: Path, is_concerned: Callable[[str, str], bool]) -> TrainingUse | None:

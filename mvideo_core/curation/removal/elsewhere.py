@@ -5,9 +5,10 @@ import json
 import shutil
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 from mvideo_core.base.errors import ConfigError, ModelError, StoreError
-from mvideo_core.base.listing import visible_files
+from mvideo_core.base.listing import find_named, visible_files
 from mvideo_core.base.locks import sole_owner
 from mvideo_core.base.options import read_yaml
 from mvideo_core.base.records import Record
@@ -15,6 +16,7 @@ from mvideo_core.cogvideox.adapter_files import find_adapter
 from mvideo_core.curation.removal.mentions import ContentIds, Finder, find_mentions
 from mvideo_core.generation.loading import adapter_digest
 from mvideo_core.shards.export import NOTE_NAME, export_dataset
+from mvideo_core.shards.export_journal import NAME as UNFINISHED
 from mvideo_core.store.files import Folder
 from mvideo_core.training.checkpoint import ADAPTER, ADAPTER_EMA, CHECKPOINTS, folder_of
 from mvideo_core.training.ledger import (
@@ -41,7 +43,7 @@ class Elsewhere(Record):
         folders: that were searched.
         trainings: runs that had at least one window of the sources, or of which it cannot be known.
         videos: folders of generated videos, with a checkpoint that saw the sources or masks of theirs.
-        exports: folders of exports that have at least one of their samples.
+        exports: folders of exports, finished or not, that have at least one of their samples.
     """
 
     folders: list[str] = []
@@ -72,7 +74,7 @@ def look_elsewhere(folders: Sequence[Path], ids: ContentIds) -> Elsewhere:
     """Search folders and everything below them; nothing is changed.
 
     Raises:
-        ConfigError: no such folder.
+        ConfigError: no such folder. OSError: a folder below cannot be listed. StoreError: a damaged note.
     """
     for folder in folders:
         if not folder.is_dir():
@@ -84,7 +86,7 @@ def look_elsewhere(folders: Sequence[Path], ids: ContentIds) -> Elsewhere:
         folders=[str(folder) for folder in folders],
         trainings=trainings,
         videos=[str(path) for path in _folders_with(PROVENANCE, folders) if _is_derived(path, finder, adapters)],
-        exports=[str(path) for path in _exports(folders) if _has_mention(path, ids)],
+        exports=[str(path) for path in _exports(folders, ids)],
     )
 
 
@@ -176,7 +178,7 @@ def _adapters(trainings: Sequence[TrainingUse]) -> Iterator[str]:
 
 
 def _folders_with(name: str, folders: Sequence[Path]) -> list[Path]:
-    return sorted({path.parent for folder in folders for path in folder.rglob(name) if path.is_file()})
+    return [path.parent for path in find_named(folders, name)]
 
 
 def _is_derived(folder: Path, finder: Finder, adapters: set[str]) -> bool:
@@ -184,15 +186,35 @@ def _is_derived(folder: Path, finder: Finder, adapters: set[str]) -> bool:
     return bool(finder.find(content)) or any(one.encode() in content for one in adapters if one)
 
 
-def _exports(folders: Sequence[Path]) -> Iterator[Path]:
-    """Folders of finished exports."""
-    for path in _folders_with(NOTE_NAME, folders):
+def _exports(folders: Sequence[Path], ids: ContentIds) -> Iterator[Path]:
+    """Folders of exports, finished or not, with samples of the sources.
+
+    Raises:
+        StoreError: such a folder, whose note is damaged.
+    """
+    for path in sorted({one for name in (NOTE_NAME, UNFINISHED) for one in _folders_with(name, folders)}):
         try:
-            note = json.loads((path / NOTE_NAME).read_bytes())
-        except ValueError:
-            continue
-        if isinstance(note, dict) and {"format", "split", "dataset"} <= note.keys():
-            yield path
+            if _request_of(path) and _has_mention(path, ids):
+                yield path
+        except StoreError:
+            if _has_mention(path, ids):
+                raise
+
+
+def _request_of(folder: Path) -> dict[str, Any]:
+    """Format, split and dataset of an export; {} if the folder is none of ours.
+
+    Raises:
+        StoreError: its note is damaged.
+    """
+    note = next((path for name in (NOTE_NAME, UNFINISHED) if (path := folder / name).is_file()), None)
+    if note is None:
+        return {}
+    try:
+        found = json.loads(note.read_bytes().partition(b"\n")[0] if note.name == UNFINISHED else note.read_bytes())
+    except ValueError as error:
+        raise StoreError(f"{note}: damaged ({error}); delete its folder and export again") from None
+    return found if isinstance(found, dict) and {"format", "split", "dataset"} <= found.keys() else {}
 
 
 def _has_mention(folder: Path, ids: ContentIds) -> bool:
@@ -208,12 +230,9 @@ def _samples(run: Path, use: TrainingUse, finder: Finder) -> Iterator[Path]:
 
 
 def _export_again(folder: Path, dataset: str) -> None:
-    try:
-        note = json.loads((folder / NOTE_NAME).read_bytes())
-    except FileNotFoundError:
+    request = _request_of(folder)
+    if not request:
         return  # a killed removal deleted it and could not export again
-    except ValueError as error:
-        raise StoreError(f"{folder / NOTE_NAME}: damaged ({error}); delete the folder and export again") from None
     shutil.rmtree(folder)
     if dataset:
-        export_dataset(dataset, folder, note["format"], note["split"])
+        export_dataset(dataset, folder, request["format"], request["split"])

@@ -9,6 +9,7 @@ from mvideo_core.masks import MaskSequence
 from mvideo_core.masks.io.label_maps import label_maps
 from mvideo_core.masks.io.mask_form import MaskForm
 from mvideo_core.masks.io.mask_frames import MaskFrame, Read, read_frames
+from mvideo_core.media.damage import refuse_damage
 from mvideo_core.media.decode import read_mattes
 from mvideo_core.media.encode import write_gray_mp4
 from mvideo_core.media.probe import probe
@@ -21,9 +22,10 @@ def read(place: Path, form: MaskForm = MaskForm(), n_known: int = 0) -> tuple[Re
         n_known: number of objects in the description next to it; 0 = unknown.
 
     Raises:
-        MediaError: rejected by the prober, does not decode, shows colors, or has an ambiguous form.
+        MediaError: rejected by the prober, damaged, shows colors, or has an ambiguous form.
     """
     info = probe(place)  # in a child process: the file may come from anywhere
+    refuse_damage(place, info)  # a decoder conceals damage: the masks would be others
     # Object numbers need 8 bits of full range: there black is 0. One gray plane may decode as full-range 4:2:0.
     limited = info.picture.range != "pc"
     numbers = info.bit_depth == 8 and not limited

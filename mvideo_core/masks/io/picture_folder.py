@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from mvideo_core.base.errors import MediaError
-from mvideo_core.base.listing import visible_files
+from mvideo_core.base.listing import visible_files, visible_folders
 from mvideo_core.masks import MaskSequence
 from mvideo_core.masks.io.frame_numbers import in_time
 from mvideo_core.masks.io.label_maps import label_maps
@@ -51,7 +51,7 @@ def _of_one_kind(place: Path) -> list[Path]:
     files = visible_files(place, *ENDINGS)
     kinds = sorted({file.suffix.lower() for file in files})
     if not files:
-        inner = sorted(entry.name for entry in place.iterdir() if entry.is_dir() and not entry.name.startswith("."))
+        inner = [folder.name for folder in visible_folders(place)]
         if inner:
             raise MediaError(f"{place}: no pictures inside, only folders ({', '.join(inner[:3])}): use one of them")
         raise MediaError(f"{place}: no pictures inside ({', '.join(ENDINGS)}); a folder of masks has one per frame")

@@ -1,7 +1,7 @@
 """Files that several formats share: clips, lists, pairs of a clip and its masks."""
 
 import json
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import islice
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -9,13 +9,14 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from mvideo_core.base.errors import ConfigError, MediaError
-from mvideo_core.base.listing import read_lines, visible_files
+from mvideo_core.base.listing import read_lines, visible_files, visible_folders
 from mvideo_core.masks import MaskSequence
 from mvideo_core.masks.io.clip import RunWriter
+from mvideo_core.media.damage import refuse_damage
 from mvideo_core.media.decode import read_frames, read_gray
 from mvideo_core.media.encode import write_mp4
 from mvideo_core.media.probe import probe
-from mvideo_core.shards.imports import Incoming
+from mvideo_core.shards.imports import UNNAMED, Incoming
 from mvideo_core.store.scratch import scratch_folder
 
 JPEG = "pixels: frames are encoded as H.264"
@@ -26,6 +27,10 @@ COPIED = ("mov", "h264", "yuv420p")
 CONTAINERS = (".mp4", ".webm", ".mkv", ".mov", ".avi")
 METADATA = "metadata.jsonl"
 HELD_OUT = ("test", "val")
+SOURCE_TEXTS, SOURCE_TIMES = ("video_id", "url", "licence"), ("start_s", "end_s")
+MAX_FPS = 1000.0
+RATE_TOLERANCE = 0.01
+"""A list may round the file's frame rate (23.976 as 24)."""
 
 
 class Pair(NamedTuple):
@@ -68,6 +73,50 @@ def read_json(path: Path) -> Any:
         raise MediaError(f"{path}: not readable as JSON ({error})") from None
 
 
+def text_of(values: Mapping[str, Any], name: str) -> str:
+    """A text field; "" if it is missing or null.
+
+    Raises:
+        MediaError: another type, or not Unicode (half a surrogate pair).
+    """
+    value = values.get(name)
+    if value is None:
+        return ""
+    if not isinstance(value, str) or not is_unicode(value):
+        raise MediaError(f"its `{name}` is {value!r}; expected Unicode text")
+    return value
+
+
+def is_unicode(text: str) -> bool:
+    """Whether a text has no half of a surrogate pair, which no file or table can hold."""
+    return text.isascii() or not any("\ud800" <= letter <= "\udfff" for letter in text)
+
+
+def labels_of(values: Any) -> list[str]:
+    """Names of objects.
+
+    Raises:
+        MediaError: not a list of texts, or an empty one.
+    """
+    if not isinstance(values, list) or not values:
+        raise MediaError(f"its `labels` are {values!r}; expected a list of names")
+    return [text_of({"labels": one}, "labels") or UNNAMED for one in values]
+
+
+def number_of(values: Mapping[str, Any], name: str, most: float = 1e12) -> float:
+    """A field that is a number from 0; 0 if it is missing or null.
+
+    Raises:
+        MediaError: another type, negative, not finite or beyond `most`.
+    """
+    value = values.get(name)
+    if value is None:
+        return 0.0
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= most:
+        raise MediaError(f"its `{name}` is {value!r}; expected a number from 0 to {most:g}")
+    return float(value)
+
+
 def pairs(root: Path, video_column: str, masks_column: str, masks_of: Callable[[Path, str], Path]) -> Iterator[Pair]:
     """Clips with their masks, from `metadata.jsonl`, or by name if there is none.
 
@@ -79,7 +128,7 @@ def pairs(root: Path, video_column: str, masks_column: str, masks_of: Callable[[
         ConfigError: no such folder, or a damaged list.
     """
     found = False
-    for folder in (root, *sorted(one for one in root.iterdir() if one.is_dir())):
+    for folder in (root, *visible_folders(root)):
         split = split_of(folder.name) if folder != root else "train"
         if (folder / METADATA).is_file():
             found = True
@@ -99,16 +148,27 @@ def pairs(root: Path, video_column: str, masks_column: str, masks_of: Callable[[
 def read_pair(pair: Pair, root: Path, labels: Sequence[str], masks: MaskSequence) -> Incoming:
     """The sample of a pair whose masks are read."""
     inside(root, pair.video)
+    listed, text = number_of(pair.row, "fps", MAX_FPS), text_of(pair.row, "text")
+    source = source_of(pair.row.get("source"))
     mp4, fps = video_clip(pair.video, masks)
-    row = pair.row
-    return Incoming(
-        mp4, float(row.get("fps") or fps), masks, tuple(labels), str(row.get("text", "")), source_of(row.get("source"))
-    )
+    if listed and abs(listed - fps) > RATE_TOLERANCE * fps:
+        raise MediaError(f"its `fps` is {listed:g}, but {pair.video} has {fps:g}; correct the list")
+    return Incoming(mp4, listed or fps, masks, tuple(labels), text, source)
 
 
 def source_of(values: Any) -> dict[str, Any]:
-    """Where a clip comes from, if it is a mapping."""
-    return dict(values) if isinstance(values, dict) else {}
+    """Where a clip comes from; {} for null.
+
+    Raises:
+        MediaError: not a mapping, or fields of other types.
+    """
+    if values is None:
+        return {}
+    if not isinstance(values, dict):
+        raise MediaError(f"its `source` is {values!r}; expected an object with `video_id`, `url`, ...")
+    return {name: text_of(values, name) for name in SOURCE_TEXTS} | {
+        name: number_of(values, name) for name in SOURCE_TIMES
+    }
 
 
 def pad_objects(masks: MaskSequence, labels: Sequence[str]) -> MaskSequence:
@@ -133,9 +193,10 @@ def video_clip(path: Path, masks: MaskSequence, every: int = 1) -> tuple[bytes, 
         every: take every n-th frame only.
 
     Raises:
-        MediaError: rejected by the prober, does not decode, or its size or number of frames differs from the masks'.
+        MediaError: rejected by the prober, damaged, or its size or number of frames differs from the masks'.
     """
     info = probe(path)  # in a child process: the file may come from anywhere
+    refuse_damage(path, info)
     if info.rotation_deg:
         raise MediaError(f"{path}: rotated by {info.rotation_deg} degrees, so its masks are unclear; encode it upright")
     if every == 1 and (info.container, info.codec, info.pix_fmt) == COPIED:
@@ -199,4 +260,7 @@ def _rows(path: Path, *columns: str) -> Iterator[dict[str, Any]]:
             raise ConfigError(
                 f"{path}: line {number} is not a JSON object with {', '.join(columns)} ({error!r})"
             ) from None
+        for name in (*columns, *({"key"} & row.keys())):
+            if not isinstance(row[name], str) or not row[name] or not is_unicode(row[name]):
+                raise ConfigError(f"{path}: line {number}: `{name}` is {row[name]!r}; expected Unicode text")
         yield row

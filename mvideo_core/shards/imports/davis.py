@@ -4,12 +4,12 @@ from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 
-from mvideo_core.base.errors import ConfigError, MediaError
-from mvideo_core.base.listing import read_entries, visible_files
+from mvideo_core.base.errors import ConfigError
+from mvideo_core.base.listing import read_entries, visible_files, visible_folders
 from mvideo_core.masks.io import picture_folder
 from mvideo_core.masks.io.mask_form import MaskForm
 from mvideo_core.shards.imports import IMPORTS, UNNAMED, ImportFormat, Incoming, Listed
-from mvideo_core.shards.imports._files import CAPTIONS, IDS, JPEG, LABELS, picture_clip, split_of
+from mvideo_core.shards.imports._files import CAPTIONS, IDS, JPEG, LABELS, inside, picture_clip, split_of
 
 PICTURES, MAPS = "JPEGImages", "Annotations"
 SIZE = "480p"
@@ -31,21 +31,23 @@ class Davis(ImportFormat):
         """One per sequence, list by list."""
         if not self.fps:
             raise ConfigError(f"{root}: this format has no frame rate; give it with --fps (DAVIS: 24)")
-        folders = sorted(one.name for one in (root / MAPS).iterdir()) if (root / MAPS).is_dir() else []
+        folders = [one.name for one in visible_folders(root / MAPS)]
         size = SIZE if SIZE in folders else folders[0] if len(folders) == 1 else ""
         if not size:
             raise ConfigError(f"{root}: no {MAPS}/{SIZE} (it has {', '.join(folders) or 'nothing'}); check --from")
-        lists = visible_files(root / LISTS, ".txt")
-        splits = {name: split_of(one.stem) for one in lists for name in read_entries(one, "import")} or dict.fromkeys(
-            sorted(one.name for one in (root / MAPS / size).iterdir() if one.is_dir()), "train"
-        )
-        for name, split in splits.items():
-            yield Listed(name, split, partial(self._load, root / PICTURES / size / name, root / MAPS / size / name))
+        for name, split in self._splits(root, size).items():
+            yield Listed(name, split, partial(self._load, root, Path(size, name)))
 
-    def _load(self, pictures: Path, maps: Path) -> Incoming:
-        for folder in (pictures, maps):
-            if not folder.is_dir():
-                raise MediaError(f"{folder} is missing")
+    def _splits(self, root: Path, size: str) -> dict[str, str]:
+        """Split of each sequence. One that is in lists of both (trainval.txt) is held out."""
+        lists = visible_files(root / LISTS, ".txt")
+        entries = [(name, split_of(one.stem)) for one in lists for name in read_entries(one, "import")]
+        sequences = entries or [(one.name, "train") for one in visible_folders(root / MAPS / size)]
+        held_out = {name for name, split in sequences if split == "test"}
+        return {name: "test" if name in held_out else "train" for name, _ in sequences}
+
+    def _load(self, root: Path, place: Path) -> Incoming:
+        pictures, maps = (inside(root, root / kind / place) for kind in (PICTURES, MAPS))
         masks = picture_folder.read(maps, MaskForm("labels")).sequence
         files = visible_files(pictures, ".jpg", ".jpeg", ".png")
         return Incoming(picture_clip(files, masks, self.fps), self.fps, masks, (UNNAMED,) * masks.n_objects)

@@ -4,11 +4,10 @@ from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 
-from mvideo_core.base.errors import MediaError
 from mvideo_core.masks.io import gray_video
 from mvideo_core.masks.io.mask_form import MaskForm
 from mvideo_core.shards.imports import IMPORTS, ImportFormat, Incoming, Listed
-from mvideo_core.shards.imports._files import IDS, Pair, inside, pad_objects, pairs, read_pair
+from mvideo_core.shards.imports._files import IDS, Pair, inside, labels_of, pad_objects, pairs, read_pair, source_of
 
 SOURCE = {"video_id": "video_id", "source_url": "url", "licence": "licence", "start_s": "start_s", "end_s": "end_s"}
 
@@ -27,11 +26,8 @@ class HuggingFace(ImportFormat):
 
 
 def _load(root: Path, pair: Pair) -> Incoming:
-    labels = pair.row.get("labels")
-    if not isinstance(labels, list) or not labels:
-        raise MediaError(f"its `labels` are {labels!r}; expected a list of names")
-    names = [str(one) for one in labels]
+    names = labels_of(pair.row.get("labels"))
+    source = source_of({ours: pair.row.get(name) for name, ours in SOURCE.items()})
     place = inside(root, pair.masks)
     masks = gray_video.read(place, MaskForm("labels"), len(names))[0].sequence
-    incoming = read_pair(pair, root, names, pad_objects(masks, names))
-    return incoming._replace(source={ours: pair.row[name] for name, ours in SOURCE.items() if name in pair.row})
+    return read_pair(pair, root, names, pad_objects(masks, names))._replace(source=source)

@@ -8,7 +8,7 @@ from mvideo_core.base.errors import MediaError
 from mvideo_core.masks.io import gray_video
 from mvideo_core.masks.io.mask_form import MaskForm
 from mvideo_core.shards.imports import IMPORTS, UNNAMED, ImportFormat, Incoming, Listed
-from mvideo_core.shards.imports._files import CONTAINERS, IDS, Pair, inside, pad_objects, pairs, read_pair
+from mvideo_core.shards.imports._files import CONTAINERS, IDS, Pair, inside, labels_of, pad_objects, pairs, read_pair
 
 ALONE = [255]
 """Values of the objects of a sample with a single one, in our own export."""
@@ -38,7 +38,7 @@ def _load(root: Path, pair: Pair) -> Incoming:
         found = gray_video.read(place)[0]
         return read_pair(pair, root, found.labels or [UNNAMED] * found.sequence.n_objects, found.sequence)
     try:
-        labels = [str(one["label"]) for one in pair.row["objects"]]
+        labels = labels_of([one["label"] for one in pair.row["objects"]])
         values = [int(one["value"]) for one in pair.row["objects"]]
     except (KeyError, TypeError, ValueError) as error:
         raise MediaError(f"its `objects` are not a list of value and label ({error!r})") from None

@@ -4,11 +4,10 @@ from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 
-from mvideo_core.base.errors import MediaError
 from mvideo_core.masks.io.arrays import read_npz
 from mvideo_core.masks.io.mask_form import MaskForm
 from mvideo_core.shards.imports import IMPORTS, UNNAMED, ImportFormat, Incoming, Listed
-from mvideo_core.shards.imports._files import IDS, Pair, inside, pad_objects, pairs, read_pair
+from mvideo_core.shards.imports._files import IDS, Pair, inside, labels_of, pad_objects, pairs, read_pair
 
 LABEL_MAPS = MaskForm("labels", "THW")
 
@@ -35,8 +34,5 @@ def _by_name(folder: Path, name: str) -> Path:
 
 def _load(root: Path, pair: Pair) -> Incoming:
     masks = read_npz(inside(root, pair.masks), LABEL_MAPS)[0].sequence
-    labels = pair.row.get("labels", [UNNAMED] * masks.n_objects)
-    if not isinstance(labels, list) or not labels:
-        raise MediaError(f"its `labels` are {labels!r}; expected a list of names")
-    names = [str(one) for one in labels]
+    names = labels_of(pair.row.get("labels", [UNNAMED] * masks.n_objects))
     return read_pair(pair, root, names, pad_objects(masks, names))

@@ -10,7 +10,7 @@ from mvideo_core.base.listing import visible_files
 from mvideo_core.masks.io.clip import RunWriter, edges_of
 from mvideo_core.masks.io.coco_rle import from_coco_rle
 from mvideo_core.shards.imports import IMPORTS, UNNAMED, ImportFormat, Incoming, Listed
-from mvideo_core.shards.imports._files import IDS, read_json, source_of, split_of, video_clip
+from mvideo_core.shards.imports._files import IDS, labels_of, read_json, source_of, split_of, text_of, video_clip
 
 OWN_EVERY = 4
 """SA-V's own annotations are on every fourth frame."""
@@ -46,10 +46,11 @@ def _load(video: Path, path: Path) -> Incoming:
         frames: list[list[dict[str, Any]]] = facts["masklet"]
         n_objects, n_all = len(frames[0]), int(facts["video_frame_count"])
         height, width = int(facts["video_height"]), int(facts["video_width"])
-        labels = tuple(map(str, facts.get("masklet_label") or [UNNAMED] * n_objects))
-    except (KeyError, TypeError, ValueError, IndexError) as error:
+        labels = labels_of(facts.get("masklet_label") or [UNNAMED] * n_objects)
+        counts = {len(one) for one in frames}
+    except (KeyError, TypeError, ValueError, IndexError, OverflowError) as error:
         raise MediaError(f"{path}: not an SA-V annotation with masklets ({error!r})") from None
-    if not n_objects or len(labels) != n_objects or any(len(one) != n_objects for one in frames):
+    if not n_objects or len(labels) != n_objects or counts != {n_objects}:
         raise MediaError(
             f"{path}: {n_objects} objects in its first frame, {len(labels)} labels, and frames that differ"
         )
@@ -67,4 +68,4 @@ def _load(video: Path, path: Path) -> Incoming:
             writer.append(edges_of(mask))
     masks = writer.finish()
     mp4, fps = video_clip(video, masks, every)
-    return Incoming(mp4, fps, masks, labels, str(facts.get("caption", "")), source_of(facts.get("source")))
+    return Incoming(mp4, fps, masks, tuple(labels), text_of(facts, "caption"), source_of(facts.get("source")))

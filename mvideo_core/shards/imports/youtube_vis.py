@@ -8,10 +8,22 @@ from typing import Any
 import numpy as np
 
 from mvideo_core.base.errors import ConfigError, MediaError
+from mvideo_core.base.listing import visible_folders
 from mvideo_core.masks.io.clip import RunWriter, edges_of
 from mvideo_core.masks.io.coco_rle import from_coco_rle
 from mvideo_core.shards.imports import IMPORTS, ImportFormat, Incoming, Listed
-from mvideo_core.shards.imports._files import IDS, JPEG, inside, picture_clip, read_json, source_of, split_of
+from mvideo_core.shards.imports._files import (
+    IDS,
+    JPEG,
+    MAX_FPS,
+    inside,
+    number_of,
+    picture_clip,
+    read_json,
+    source_of,
+    split_of,
+    text_of,
+)
 
 LIST = "instances.json"
 PICTURES = "JPEGImages"
@@ -27,7 +39,7 @@ class YouTubeVis(ImportFormat):
 
     def samples(self, root: Path) -> Iterator[Listed]:
         """One per video, in the order of the list."""
-        lists = [root / LIST, *sorted(root.glob(f"*/{LIST}"))]
+        lists = [folder / LIST for folder in (root, *visible_folders(root))]
         if not any(path.is_file() for path in lists):
             raise ConfigError(f"{root}: no {LIST}, here or in a folder per split; check --from")
         for path in (one for one in lists if one.is_file()):
@@ -40,20 +52,23 @@ class YouTubeVis(ImportFormat):
         """Videos by name, tracks by video, names of the classes."""
         try:
             document = read_json(path)
-            names = {one["id"]: str(one["name"]) for one in document["categories"]}
+            names = {one["id"]: text_of(one, "name") for one in document["categories"]}
             tracks: dict[Any, list[dict[str, Any]]] = {}
             for one in document.get("annotations") or []:
                 tracks.setdefault(one["video_id"], []).append(one)
-            videos = {}
+            videos, numbers = {}, set()
             for video in document["videos"]:
-                if not video.get("fps") and not self.fps:
+                if not number_of(video, "fps", MAX_FPS) and not self.fps:
                     raise ConfigError(f"{path}: video {video['id']} has no frame rate; give it with --fps")
+                if video["id"] in numbers:
+                    raise ConfigError(f"{path}: two videos have the id {video['id']}, so their masks are mixed")
+                numbers.add(video["id"])
                 name = PurePosixPath(video["file_names"][0]).parent.name or str(video["id"])
                 if name in videos:
                     raise ConfigError(f"{path}: two videos are in the folder {name}; their keys would be equal")
-                videos[name] = {"fps": self.fps, **video}
+                videos[name] = video | {"fps": video.get("fps") or self.fps}
         except MediaError as error:
-            raise ConfigError(str(error)) from None
+            raise ConfigError(str(error) if str(path) in str(error) else f"{path}: {error}") from None
         except (KeyError, TypeError, IndexError, AttributeError) as error:
             raise ConfigError(
                 f"{path}: not a list of videos ({error!r}); expected `videos`, `annotations` with `segmentations`, and "
@@ -83,5 +98,5 @@ def _load(folder: Path, video: dict[str, Any], tracks: list[dict[str, Any]], nam
             writer.append(edges_of(mask))
     masks = writer.finish()
     files = [inside(folder, folder / PICTURES / str(name)) for name in video["file_names"]]
-    fps, text = float(video["fps"] or 0), str(video.get("caption", ""))
+    fps, text = float(video["fps"]), text_of(video, "caption")
     return Incoming(picture_clip(files, masks, fps), fps, masks, labels, text, source_of(video.get("source")))

@@ -137,6 +137,12 @@ def test_the_example_workflow_generates_a_long_video(comfy, dataset, tmp_path):
     assert again[number["MVideoSaveVideo"]][1]["text"][0].endswith("horse_00002.mp4")
 
 
+def test_lines_of_a_text_field_end_at_newlines_alone(comfy):
+    from mvideo.deployments.comfyui._tensors import lines
+
+    assert lines("# two edits\r\nshift: {dx: 0.1}\r\n\n label a\u2028b \n") == ["shift: {dx: 0.1}", "label a\u2028b"]
+
+
 def test_every_request_has_its_own_folder():
     loaded = SimpleNamespace(base_sha256="1", adapter_sha256="2")
     names = {

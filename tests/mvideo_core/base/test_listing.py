@@ -1,12 +1,24 @@
 """Lines end at newlines only, and hidden files are nobody's data."""
 
 import json
+import os
+import tempfile
 from pathlib import Path
 
 import pytest
 
 from mvideo_core.base.errors import ConfigError
-from mvideo_core.base.listing import exists, find_file, is_file, read_entries, read_lines, text_lines, visible_files
+from mvideo_core.base.listing import (
+    exists,
+    find_file,
+    find_named,
+    is_file,
+    read_entries,
+    read_lines,
+    text_lines,
+    visible_files,
+    visible_folders,
+)
 from mvideo_core.curation.ingest.download import read_archive
 from mvideo_core.curation.ingest.folder import list_folder
 from mvideo_core.curation.ingest.sources import SourceOptions
@@ -44,6 +56,34 @@ def test_hidden_files_are_not_listed(tmp_path):
     assert listed == {"/C.MP4", "/a.mp4", "/sub/e.mp4"}
     (tmp_path / "sub" / "e.mp4").unlink()  # a folder of videos in a folder of videos is refused there
     assert [item.video for item in manifest_of_folder(tmp_path).items] == ["C.MP4", "a.mp4"]
+
+
+def test_hidden_folders_are_searched_but_not_listed(tmp_path):
+    for name in ("b/export.json", "a/export.json", ".trash/x/export.json", "export.json"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text("{}")
+    assert [path.name for path in visible_folders(tmp_path)] == ["a", "b"]
+    assert visible_folders(tmp_path / "none") == []
+    found = find_named([tmp_path, tmp_path / "a"], "export.json")
+    assert [path.parent.relative_to(tmp_path).as_posix() for path in found] == [".", ".trash/x", "a", "b"]
+
+
+def test_a_folder_that_cannot_be_listed_is_an_error():
+    """`Path.rglob` leaves it out: files of a search, or of a list, would be missing without a word."""
+    user = os.geteuid()
+    with tempfile.TemporaryDirectory() as name:
+        root = Path(name)
+        root.chmod(0o755)
+        (root / "closed").mkdir(mode=0o000)
+        try:
+            if user == 0:
+                os.seteuid(65534)
+            with pytest.raises(PermissionError, match="closed"):
+                visible_files(root, recursive=True)
+            with pytest.raises(PermissionError, match="closed"):
+                find_named([root], "export.json")
+        finally:
+            os.seteuid(user)
 
 
 def test_entries_of_a_list_that_people_wrote(tmp_path):

@@ -1,11 +1,14 @@
 """Videos, mattes and lists that come from outside."""
 
+import json
+
 import numpy as np
 import pyarrow.parquet as pq
 
+from tests.mvideo_core.base import test_listing
 from tests.mvideo_core.curation.scenes import test_clip_colors, test_damage
 from tests.mvideo_core.media import bars, footage
-from tests.mvideo_core.right_or_refused.cases import Cases, finished, mvideo, published
+from tests.mvideo_core.right_or_refused.cases import Cases, finished, mvideo, published, refusal
 
 CASES = Cases()
 
@@ -80,3 +83,50 @@ def _(tmp_path):
     (tmp_path / "list.csv").write_text("path\nred, blue.mp4\n")
     _, _, error = mvideo("plan", "-w", tmp_path / "ws", "--manifest", tmp_path / "list.csv")
     assert "list.csv:2: more values than columns" in str(error)
+
+
+@CASES.kind("damage that a decoder conceals")
+def _(tmp_path):
+    from mvideo_core.media.decode import read_clip
+
+    coding = ("-c:v", "libx264", "-preset", "ultrafast", "-crf", "12", "-pix_fmt", "yuv420p")
+    path = footage.film(tmp_path / "a.mp4", *coding, frames=test_damage.noisy(20))
+    content = bytearray(path.read_bytes())
+    middle = len(content) // 2
+    content[middle : middle + 500] = np.random.default_rng(3).bytes(500)
+    path.write_bytes(content)
+    refusal(lambda: read_clip(path), "a.mp4", "cannot be decoded")
+
+
+def imported(tmp_path, **row):
+    """(exit code, output, error) of the import of a folder with two clips, one of which is listed with these fields."""
+    from mvideo_core.masks.io.arrays import write_label_maps
+    from mvideo_core.media.encode import write_mp4
+
+    root = tmp_path / "npz"
+    root.mkdir(exist_ok=True)
+    frames = [np.full((32, 48, 3), 20 * t, np.uint8) for t in range(9)]
+    write_mp4(frames, root / "a.mp4", 8)
+    write_label_maps(root / "a.npz", [frame[..., 0].clip(0, 1) for frame in frames])
+    rows = [{"key": key, "video": "a.mp4", "masks": "a.npz", "text": "A dog."} for key in "ab"]
+    (root / "metadata.jsonl").write_text("".join(json.dumps(one) + "\n" for one in (rows[0] | row, rows[1])))
+    return mvideo("dataset", "import", root, tmp_path / "ws", "--from", "npz")
+
+
+@CASES.kind("values of another type in an imported list")
+def _(tmp_path):
+    code, said, _ = imported(tmp_path, text=["A", "dog"])
+    assert code == 3
+    assert "a was not imported: its `text` is ['A', 'dog']" in said
+    assert ": 1 train" in said
+
+
+@CASES.kind("an import repeated after its source changed")
+def _(tmp_path):
+    assert imported(tmp_path)[0] == 0
+    assert "other files); use another folder" in str(imported(tmp_path, text="A cat.")[2])
+
+
+@CASES.kind("a folder that cannot be listed")
+def _(_tmp_path):
+    test_listing.test_a_folder_that_cannot_be_listed_is_an_error()

@@ -7,10 +7,12 @@ from typing import Any
 
 import pytest
 
-from mvideo_core.base.errors import ConfigError
+from mvideo_core.base.errors import ConfigError, StoreError
 from mvideo_core.base.options import merge
 from mvideo_core.cogvideox.base import BaseOptions
+from mvideo_core.curation.removal.elsewhere import look_elsewhere
 from mvideo_core.curation.removal.forget import Removal
+from mvideo_core.curation.removal.mentions import ContentIds
 from mvideo_core.curation.stages.publish import dataset_root
 from mvideo_core.curation.stages.publish_latents import current_latents
 from mvideo_core.generation.options import GenerateOptions
@@ -100,8 +102,21 @@ def tree(folder: Path) -> dict[str, bytes]:
 
 
 def test_a_folder_that_is_not_there_is_refused(tmp_path: Path) -> None:
-    from mvideo_core.curation.removal.elsewhere import look_elsewhere
-    from mvideo_core.curation.removal.mentions import ContentIds
-
     with pytest.raises(ConfigError, match=r"--search .*/runs: no such folder"):
         look_elsewhere([tmp_path / "runs"], ContentIds({"video1"}))
+
+
+def test_an_unfinished_export_is_found_and_a_damaged_note_is_refused(tmp_path: Path) -> None:
+    ids = ContentIds({"video1"})
+    request = json.dumps({"format": "npz", "split": "train", "dataset": "d"})
+    for name, note in (("killed", ".export.jsonl"), ("whole", "export.json"), ("others", "export.json")):
+        folder = tmp_path / name
+        folder.mkdir()
+        (folder / note).write_text(request + ("\n{torn" if name == "killed" else ""))
+        (folder / f"{'video2' if name == 'others' else 'video1'}_000000000.mp4").write_bytes(b"")
+    assert look_elsewhere([tmp_path], ids).exports == [str(tmp_path / "killed"), str(tmp_path / "whole")]
+    (tmp_path / "others" / "export.json").write_text("{torn")
+    assert len(look_elsewhere([tmp_path], ids).exports) == 2
+    (tmp_path / "whole" / "export.json").write_text("{torn")
+    with pytest.raises(StoreError, match=r"whole/export\.json: damaged .*; delete its folder and export again"):
+        look_elsewhere([tmp_path], ids)

@@ -8,6 +8,7 @@ out/results/            scores, as of `mvideo eval run`
 """
 
 import json
+import logging
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -30,6 +31,8 @@ from mvideo_core.evaluation.manifest import (
 from mvideo_core.evaluation.suite import SuiteOptions, load_suite, prepare
 from mvideo_core.masks.io.clip import MaskClip
 from mvideo_core.media.encode import write_gray_mp4
+
+log = logging.getLogger(__name__)
 
 TASK = "mvideo_masks"
 MIOU, CONTROL = "mvideo_mask_miou", "mvideo_control"
@@ -109,7 +112,13 @@ def _score(answers: list[Mapping[str, str]], name: str) -> float | None:
     metric = _name_in(suite, name)
     if metric in result.unavailable:
         raise ConfigError(f"{metric} is unavailable: {result.unavailable[metric]}")
-    mean = result.groups[0].metrics[metric].mean
+    found = result.groups[0].metrics[metric]
+    mean = found.mean
+    if found.n_missing or found.n_failed:
+        log.warning(
+            "%s: the mean of %d videos; %d missing and %d failed ones do not count (%s)",
+            name, found.n, found.n_missing, found.n_failed, folder / "results",
+        )  # fmt: skip
     return None if mean is None else mean * result.metrics[metric].scale
 
 
@@ -125,7 +134,8 @@ def _path_in(results: Sequence[str]) -> str:
             found = json.loads(text)
         except ValueError:
             return ""
-        text = str(found.get("video") or (found.get("videos") or [""])[0])
+        listed = found.get("video") or found.get("videos") or ""
+        text = listed if isinstance(listed, str) else str(listed[0]) if isinstance(listed, list) else ""
     return str(Path(text).expanduser().absolute()) if text else ""
 
 

@@ -12,7 +12,7 @@ from typer.testing import CliRunner
 from mvideo_core.base.errors import ConfigError
 from mvideo_core.cli.main import app
 from mvideo_core.editing.mask_files import load_masks
-from mvideo_core.evaluation.lmms_task import CONTROL, MIOU, TASK, write_task
+from mvideo_core.evaluation.lmms_task import CONTROL, MIOU, TASK, process_results, write_task
 from mvideo_core.evaluation.manifest import EvalItem, absolute_items, flatten_items, read_manifest, write_manifest
 from mvideo_core.media.decode import read_gray
 from tests.mvideo_core.evaluation.control.painted import paint_videos, write_set
@@ -71,7 +71,7 @@ def answers_of(manifest):
     return {one.id: one.video for one in flatten_items(absolute_items(read_manifest(manifest)))}
 
 
-def test_a_model_that_follows_its_masks_and_one_that_answers_nothing(painted, tmp_path):
+def test_a_model_that_follows_its_masks_and_one_that_answers_nothing(painted, tmp_path, caplog):
     path = write_task(str(painted), tmp_path / "task", str(tmp_path / "suite.yaml"))
     task, videos = StandIn(path), answers_of(painted)
     assert [doc["id"] for doc in task.docs] == ["0", "0+shift", "0+delay"]
@@ -83,7 +83,22 @@ def test_a_model_that_follows_its_masks_and_one_that_answers_nothing(painted, tm
     assert 0 < found[MIOU] <= 100
     as_json = task.evaluate(lambda doc: json.dumps({"videos": [videos[doc["id"]]]}))
     assert as_json == found
+    caplog.clear()
     assert task.evaluate(lambda doc: "I cannot make videos.") == {MIOU: None, CONTROL: None}
+    assert "mvideo_mask_miou: the mean of 0 videos; 1 missing and 0 failed ones do not count" in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("answer", "path"),
+    [
+        ('{"videos": ["/a.mp4", "/b.mp4"]}', "/a.mp4"), ('{"videos": "/a.mp4"}', "/a.mp4"),
+        ('{"video": "/a.mp4"}', "/a.mp4"),
+        ('{"videos": {"0": "/a.mp4"}}', ""), ('{"videos": []}', ""), ("{torn", ""), (" /a.mp4\n", "/a.mp4"),
+    ],
+)  # fmt: skip
+def test_a_video_is_found_in_any_answer_or_missing(answer, path):
+    doc = {"folder": "/f", "suite": "s", "id": "0", "metrics": [MIOU]}
+    assert process_results(doc, [answer])[MIOU]["video"] == path
 
 
 def test_items_without_edits_prompts_or_masks(painted, tmp_path):

@@ -84,13 +84,12 @@ class ExportJournal:
             if not first.endswith(b"\n"):
                 return False
             if first != head:
-                kind = "another, unfinished export" if self._work == "export" else f"another {self._work}"
                 old, new = _object(first), _object(head)
-                other = ", ".join(name for name in new if old.get(name) != new[name])
-                raise StoreError(
-                    f"{self.path.parent}: holds {kind} ({describe(old)}; other {other}); use "
-                    "another folder, or delete this one"
-                )
+                kind, what = "another, unfinished export", describe(old)
+                if self._work != "export":
+                    kind = f"another {self._work}"
+                    what += f"; other {', '.join(name for name in new if old.get(name) != new[name])}"
+                raise StoreError(f"{self.path.parent}: holds {kind} ({what}); use another folder, or delete this one")
             whole = stream.tell()
             for number, line in enumerate(stream, 2):
                 if not line.endswith(b"\n"):

@@ -139,7 +139,7 @@ def test_what_is_no_mask_file(tmp_path):
     for name, error, message in [
         ("a.txt", MediaError, "it starts with b'hello, masks'"),
         ("empty", MediaError, r"no pictures inside \(\.png"),
-        ("wrong.masks", MediaError, "mask file"),
+        ("wrong.masks", MediaError, r"wrong\.masks: version 0"),
         ("missing.masks", ConfigError, "no such file"),
         ("film.mp4", MediaError, r"film.mp4#NAME"),
     ]:

@@ -8,6 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from mvideo_core.base.errors import ConfigError
+from mvideo_core.base.listing import visible_files
+from mvideo_core.base.options import digest
 
 CATEGORY = "MVideo"
 
@@ -51,15 +53,19 @@ def new_output(text: str) -> Path:
 
 
 def state_of(text: str | None) -> str:
-    """What ComfyUI compares to decide whether a file must be read again: its size and time; None is a linked input."""
+    """What ComfyUI compares to decide whether a file must be read again: size and time, of a folder those of all files
+    in it; None is a linked input.
+    """
     if text is None:
         return ""
     left, mark, right = text.strip().rpartition("#")
     try:
-        facts = Path(input_path(left if mark else right)).stat()
+        place = Path(input_path(left if mark else right))
+        files = [place] if mark or not place.is_dir() else visible_files(place, recursive=True)
+        facts = [(path.name, path.stat()) for path in files]
     except (OSError, ConfigError):
         return ""
-    return f"{facts.st_size} {facts.st_mtime_ns}"
+    return digest([[os.fsencode(name).hex(), one.st_size, one.st_mtime_ns] for name, one in facts])
 
 
 def progress() -> Callable[[int, int], None]:

@@ -143,6 +143,21 @@ def test_lines_of_a_text_field_end_at_newlines_alone(comfy):
     assert lines("# two edits\r\nshift: {dx: 0.1}\r\n\n label a\u2028b \n") == ["shift: {dx: 0.1}", "label a\u2028b"]
 
 
+def test_a_picture_that_changes_within_a_folder_of_masks_is_read_again(comfy, tmp_path):
+    """A file that is overwritten leaves the size and time of its folder as they are."""
+    from mvideo.deployments.comfyui._host import state_of
+
+    picture = tmp_path / "masks" / "00000.png"
+    picture.parent.mkdir()
+    picture.write_bytes(b"one")
+    before, folder = state_of(str(picture.parent)), picture.parent.stat()
+    assert before == state_of(str(picture.parent)) != ""
+    picture.write_bytes(b"three")
+    assert picture.parent.stat().st_mtime_ns == folder.st_mtime_ns
+    assert state_of(str(picture.parent)) != before
+    assert state_of(str(tmp_path / "none")) == ""
+
+
 def test_every_request_has_its_own_folder():
     loaded = SimpleNamespace(base_sha256="1", adapter_sha256="2")
     names = {

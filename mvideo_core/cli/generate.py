@@ -87,10 +87,10 @@ class Steps:
     """Prints the number of finished denoising steps every few seconds and at the end."""
 
     def __init__(self, now: Callable[[], float] = time.monotonic):
-        self.now, self.shown_s = now, -EVERY_S
+        self.now, self.shown, self.shown_s = now, -1, -EVERY_S
 
     def __call__(self, done: int, total: int) -> None:
         """`done` of `total` steps over all clips are finished."""
-        if done == total or self.now() - self.shown_s >= EVERY_S:
-            self.shown_s = self.now()
+        if done != self.shown and (done == total or self.now() - self.shown_s >= EVERY_S):
+            self.shown, self.shown_s = done, self.now()
             typer.echo(f"step {done} of {total}", err=True)

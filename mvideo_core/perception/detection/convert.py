@@ -119,7 +119,11 @@ def transformers_config(arch: GroundingDinoArch) -> Any:
     from transformers import BertConfig, GroundingDinoConfig, SwinConfig
 
     if not (arch.use_text_enhancer and arch.use_fusion_layer) or arch.hidden_dim != 256:
-        raise ModelError("transformers' GroundingDino always has text enhancer and fusion layers, and is 256 wide here")
+        raise ModelError(
+            f"this model has use_text_enhancer {arch.use_text_enhancer}, use_fusion_layer {arch.use_fusion_layer}, "
+            f"hidden_dim {arch.hidden_dim}; transformers' GroundingDino always has text enhancer and fusion layers, "
+            "and is 256 wide here: use it with the detector groundingdino, without conversion"
+        )
     swin = SwinConfig(
         embed_dim=arch.embed_dim, depths=list(arch.depths), num_heads=list(arch.num_heads),
         window_size=arch.window_size,

@@ -12,5 +12,6 @@ def test_steps_are_said_every_ten_seconds_and_at_the_end(capsys: pytest.CaptureF
     for done in range(41):
         say(done, 40)
         now[0] += 3
+    say(40, 40)  # again, when the last clip is decoded
     said = capsys.readouterr().err.splitlines()
     assert said == [f"step {done} of 40" for done in (0, 4, 8, 12, 16, 20, 24, 28, 32, 36, 40)]

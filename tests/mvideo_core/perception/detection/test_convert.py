@@ -100,7 +100,9 @@ def test_public_size_computes_the_same():
 
 
 def test_no_twin_for_a_model_without_text_enhancer():
-    with pytest.raises(ModelError, match="always has text enhancer"):
+    with pytest.raises(
+        ModelError, match=r"use_text_enhancer False.* always has text enhancer.*: use it with the detector"
+    ):
         transformers_config(GroundingDinoArch(use_text_enhancer=False))
 
 

@@ -8,6 +8,7 @@ from pydantic import Field
 from mvideo.deployments.names import HEARTBEAT_S
 from mvideo_core.base.errors import ConfigError
 from mvideo_core.base.gpus import gpu_ids
+from mvideo_core.base.listing import visible_files
 from mvideo_core.base.options import Options, read_yaml
 from mvideo_core.base.shipped import shipped_path
 
@@ -62,7 +63,7 @@ def load_environment(name: str) -> Environment:
     """
     path = Path(name) if name.endswith((".yaml", ".yml")) else FOLDER / f"{name}.yaml"
     if not path.is_file():
-        known = ", ".join(sorted(file.stem for file in FOLDER.glob("*.yaml")))
+        known = ", ".join(file.stem for file in visible_files(FOLDER, ".yaml"))
         raise ConfigError(f"no environment {name!r}; use the path of a YAML file or one of: {known}")
     return Environment.parse(read_yaml(path), where=str(path))
 

@@ -12,6 +12,7 @@ from typing import Any
 from pydantic import GetJsonSchemaHandler
 from pydantic_core import CoreSchema
 
+from mvideo_core.base.listing import visible_files
 from mvideo_core.base.options import Options, partial_of
 
 YAML_PATH = r"^$|\.ya?ml$"
@@ -26,7 +27,7 @@ class ProfileName:
 
     def __get_pydantic_json_schema__(self, core: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
         """A list of names to choose from, or a path."""
-        names = sorted(file.stem for file in self.folder.glob("*.yaml"))
+        names = [file.stem for file in visible_files(self.folder, ".yaml")]
         path = {"type": "string", "pattern": YAML_PATH}
         return {
             "anyOf": [{"type": "string", "enum": names, "title": "name"}, {**path, "title": "path of a YAML file"}],

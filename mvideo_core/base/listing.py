@@ -81,6 +81,16 @@ def visible_folders(folder: str | os.PathLike[str]) -> list[Path]:
     return sorted(path for path in root.iterdir() if not path.name.startswith(".") and path.is_dir())
 
 
+def all_files(folder: str | os.PathLike[str]) -> Iterator[Path]:
+    """All files below a folder, hidden ones too, without links; in no order.
+
+    Raises:
+        OSError: a folder cannot be listed (`Path.rglob` leaves it out).
+    """
+    paths = (Path(top, name) for top, _, names in _tree(folder) for name in names)
+    return (path for path in paths if path.is_file() and not path.is_symlink())
+
+
 def find_named(folders: Iterable[str | os.PathLike[str]], name: str) -> list[Path]:
     """Files of this name at or below some folders, sorted by folder; in hidden ones, too, as a search may miss nothing.
 
@@ -118,7 +128,8 @@ def is_file(path: str | os.PathLike[str]) -> bool:
 
 def _tree(folder: str | os.PathLike[str]) -> Iterator[tuple[str, list[str], list[str]]]:
     def stop(error: OSError) -> None:
-        raise error
+        if not isinstance(error, FileNotFoundError):  # deleted by another process since it was seen
+            raise error
 
     return os.walk(folder, onerror=stop)
 

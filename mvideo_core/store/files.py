@@ -14,6 +14,7 @@ from typing import IO, Any, NamedTuple
 from mvideo_core.base.digests import sha256_of
 from mvideo_core.base.disk import new_file, write_whole
 from mvideo_core.base.errors import StoreError
+from mvideo_core.base.listing import all_files
 from mvideo_core.store.remote import OBJECT_STORES, remote_errors
 
 DELETE_AT_ONCE = 1000
@@ -220,12 +221,16 @@ class Folder:
             return
 
     def walk(self, path: str) -> Iterator[str]:
-        """Relative names of all files below a folder, sorted; none if the folder does not exist."""
+        """Relative names of all files below a folder, sorted; none if the folder does not exist.
+
+        Raises:
+            OSError: a folder cannot be listed.
+        """
         base = self.at(path)
         if self.is_local:
             if not Path(base).is_dir():
                 return
-            names: list[Any] = [str(p) for p in Path(base).rglob("*") if p.is_file() and not p.is_symlink()]
+            names: list[Any] = [str(one) for one in all_files(base)]
         else:
             names = list(self._find(path))
         prefix = len(self.root) + 1

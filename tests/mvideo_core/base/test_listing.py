@@ -24,6 +24,7 @@ from mvideo_core.curation.ingest.folder import list_folder
 from mvideo_core.curation.ingest.sources import SourceOptions
 from mvideo_core.evaluation.make_videos import read_prompts
 from mvideo_core.evaluation.manifest import EvalItem, manifest_of_folder, read_manifest, write_manifest
+from mvideo_core.store.files import Folder
 
 SEPARATORS = "one\u2028two\u2029three\x85four\x0b\x0c\x1c"
 
@@ -82,6 +83,8 @@ def test_a_folder_that_cannot_be_listed_is_an_error():
                 visible_files(root, recursive=True)
             with pytest.raises(PermissionError, match="closed"):
                 find_named([root], "export.json")
+            with pytest.raises(PermissionError, match="closed"):
+                list(Folder(str(root)).walk(""))
         finally:
             os.seteuid(user)
 

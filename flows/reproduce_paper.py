@@ -15,6 +15,7 @@ from mvideo.flows.evaluate_mvideo import evaluate_mvideo
 from mvideo.flows.train_mvideo import train_mvideo
 from mvideo.tasks import paper
 from mvideo_core.base.forms import ProfileName, Values
+from mvideo_core.base.listing import visible_files
 from mvideo_core.base.options import Over, digest, merge
 from mvideo_core.paper.material import pipeline_overrides, sets_to_build, workspace_of
 from mvideo_core.paper.options import PROFILES, PaperOptions, load_profile
@@ -93,6 +94,6 @@ def make_all_videos(options: PaperOptions, root: Path, gpus: int) -> list[str]:
 
 
 def _pages(root: Path, page: str) -> None:
-    texts = [path.read_text(encoding="utf-8") for path in sorted((root / "tables").glob("*.md"))]
+    texts = [path.read_text(encoding="utf-8") for path in visible_files(root / "tables", ".md")]
     shows(create_markdown_artifact, markdown="\n\n".join(texts), key="paper-tables", description="Tables 2 to 5.")
     shows(create_link_artifact, link=f"file://{page}", link_text="all results", key="paper-page", description=page)

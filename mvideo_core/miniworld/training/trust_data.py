@@ -241,7 +241,8 @@ def label_workspace(url: str, truth: Path, folder: Path) -> tuple[dict[str, list
     rows = [row for marker in markers for row in workspace.rows(marker, MaskRow) if row.features and row.masks]
     if not rows:
         raise ConfigError(f"{url}: no features of masks; run stage segment with `segment.trust.features: true`")
-    held = {path.name.split(".")[0]: path for path in sorted(truth.iterdir()) if path.suffix != ".json"}
+    seen = (path for path in sorted(truth.iterdir()) if path.suffix != ".json" and not path.name.startswith("."))
+    held = {path.name.split(".")[0]: path for path in seen}
     found: dict[str, list[Path]] = {}
     for row in rows:
         if row.key in held:

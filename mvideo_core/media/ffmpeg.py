@@ -1,7 +1,10 @@
 """The ffmpeg binary and how we call it: graphs built by ffmpeg-python, run as argument lists in the sandbox."""
 
 import os
+import re
 import shutil
+import subprocess
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -11,30 +14,48 @@ from mvideo_core.base.errors import ConfigError
 FORMATS = "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,avi,mpegts,flv,ogg"
 """Demuxers we open. None of them can refer to another file or address (concat, hls, sdp, image2 can)."""
 
+OLDEST, LIBAVCODEC = "FFmpeg 9", 63
+"""With 5.1, colors of ProRes and gray video were wrong by up to 14 levels; with 5.1 and 7.0, some clips began a frame
+early; 7.0 crashed on transport streams (tests of scenes/)."""
+
 BITEXACT = {"fflags": "+bitexact", "flags:v": "+bitexact", "map_metadata": "-1"}
 """Output options without which a file contains the encoder's version and the source's tags."""
 
 
 def ffmpeg_path() -> str:
-    """Absolute path of the ffmpeg program: $MVIDEO_FFMPEG, then PATH, then the binary that imageio-ffmpeg ships.
+    """Absolute path of the ffmpeg program: $MVIDEO_FFMPEG, the binary of imageio-ffmpeg, or else the one on PATH.
 
     Raises:
-        ConfigError: none of the three exists, or $MVIDEO_FFMPEG is not an executable file.
+        ConfigError: none of the three exists, or $MVIDEO_FFMPEG or the one on PATH is not an FFmpeg of `OLDEST`.
     """
-    named = os.environ.get("MVIDEO_FFMPEG")
-    if named:
-        if Path(named).is_file() and os.access(named, os.X_OK):
-            return str(Path(named).resolve())
-        raise ConfigError(f"MVIDEO_FFMPEG={named!r} is not an executable file; correct or unset it")
-    found = shutil.which("ffmpeg")
-    if found:
-        return str(Path(found).resolve())
     import imageio_ffmpeg
 
+    named = os.environ.get("MVIDEO_FFMPEG")
+    if named:
+        if not (Path(named).is_file() and os.access(named, os.X_OK)):
+            raise ConfigError(f"MVIDEO_FFMPEG={named!r} is not an executable file; correct or unset it")
+        return _checked(Path(named).resolve(), "unset MVIDEO_FFMPEG to use the one of imageio-ffmpeg")
+    if bundled := next(Path(imageio_ffmpeg.__file__).parent.glob("binaries/ffmpeg-*"), None):
+        return str(bundled.resolve())
+    if found := shutil.which("ffmpeg"):
+        return _checked(Path(found).resolve(), "set MVIDEO_FFMPEG to a newer one")
+    raise ConfigError("no ffmpeg program: set MVIDEO_FFMPEG to one, or install a wheel of imageio-ffmpeg that has one")
+
+
+@cache
+def _checked(path: Path, way_out: str) -> str:
+    """The path, if it is an FFmpeg that decodes as our tests expect."""
     try:
-        return str(Path(imageio_ffmpeg.get_ffmpeg_exe()).resolve())
-    except RuntimeError:
-        raise ConfigError("no ffmpeg program: install ffmpeg, or imageio-ffmpeg, or set MVIDEO_FFMPEG") from None
+        done = subprocess.run([path, "-version"], capture_output=True, text=True, timeout=60, check=True)
+    except (OSError, subprocess.SubprocessError) as error:
+        raise ConfigError(f"{path} does not run: {error}; {way_out}") from None
+    found = re.search(r"^libavcodec\s+(\d+)", done.stdout, re.MULTILINE)
+    if found and int(found[1]) >= LIBAVCODEC:
+        return str(path)
+    seen = done.stdout.split(" Copyright")[0].splitlines()[0] if done.stdout else "nothing"
+    raise ConfigError(
+        f"{path} is {seen!r}; {OLDEST} or newer is needed: older ones shift colors and frames of some videos; {way_out}"
+    )
 
 
 def file_url(path: str | bytes | os.PathLike[str]) -> str:

@@ -114,10 +114,10 @@ def test_memory_of_a_training_against_what_is_free(driver) -> None:
 def test_an_ffmpeg_without_x264(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert one(media.ffmpeg(CheckContext())).status == "ok"
     program = tmp_path / "ffmpeg"
-    program.write_text("#!/bin/sh\necho 'ffmpeg version 7 Copyright'\n")
+    program.write_text("#!/bin/sh\necho 'ffmpeg version 9 Copyright'; echo 'libavcodec 63. 1.102'\n")
     program.chmod(0o755)
     monkeypatch.setenv("MVIDEO_FFMPEG", str(program))
-    assert one(media.ffmpeg(CheckContext())).what == f"{program} (ffmpeg version 7) has no encoder libx264"
+    assert one(media.ffmpeg(CheckContext())).what == f"{program} (ffmpeg version 9) has no encoder libx264"
     monkeypatch.setenv("MVIDEO_FFMPEG", str(tmp_path / "absent"))
     assert one(media.ffmpeg(CheckContext())).status == "problem"
     assert one(media.av(CheckContext())).status == "ok"

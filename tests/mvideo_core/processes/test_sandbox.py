@@ -99,14 +99,41 @@ def alive(pid):
         return False
 
 
-def test_ffmpeg_path_obeys_the_variable(monkeypatch, tmp_path):
+def program(path, version):
+    path.write_text(f"#!/bin/sh\nprintf '{version}'\n")
+    path.chmod(0o755)
+    return path
+
+
+def test_ffmpeg_path_obeys_the_variable_and_prefers_the_bundled_program(monkeypatch, tmp_path):
     monkeypatch.setenv("MVIDEO_FFMPEG", str(tmp_path / "none"))
     with pytest.raises(ConfigError, match="MVIDEO_FFMPEG"):
         ffmpeg.ffmpeg_path()
-    monkeypatch.setenv("MVIDEO_FFMPEG", PYTHON)
-    assert ffmpeg.ffmpeg_path() == PYTHON
+    chosen = program(tmp_path / "ffmpeg", r"ffmpeg version n9.1 Copyright\nlibavcodec     63.  1.102 / 63.  1.102\n")
+    monkeypatch.setenv("MVIDEO_FFMPEG", str(chosen))
+    assert ffmpeg.ffmpeg_path() == str(chosen)
     monkeypatch.delenv("MVIDEO_FFMPEG")
-    assert os.access(ffmpeg.ffmpeg_path(), os.X_OK)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert "imageio_ffmpeg" in ffmpeg.ffmpeg_path()
+
+
+def test_an_old_ffmpeg_or_another_program_is_refused(monkeypatch, tmp_path):
+    """Debian 12's 5.1 gives wrong colors; a program that is no ffmpeg has no version of libavcodec."""
+    old = program(tmp_path / "ffmpeg", r"ffmpeg version 5.1.9-0+deb12u1 Copyright\nlibavcodec     59. 37.100\n")
+    monkeypatch.setenv("MVIDEO_FFMPEG", str(old))
+    with pytest.raises(ConfigError, match=r"ffmpeg is 'ffmpeg version 5\.1\.9.*FFmpeg 9 or newer is needed.*unset"):
+        ffmpeg.ffmpeg_path()
+    monkeypatch.setenv("MVIDEO_FFMPEG", PYTHON)
+    with pytest.raises(ConfigError, match="does not run|is needed"):
+        ffmpeg.ffmpeg_path()
+    monkeypatch.delenv("MVIDEO_FFMPEG")
+    monkeypatch.setattr("imageio_ffmpeg.__file__", str(tmp_path / "no_wheel.py"))
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(ConfigError, match="set MVIDEO_FFMPEG to a newer one"):
+        ffmpeg.ffmpeg_path()
+    old.unlink()
+    with pytest.raises(ConfigError, match="no ffmpeg program"):
+        ffmpeg.ffmpeg_path()
 
 
 def test_names_never_reach_the_command_line(tmp_path):

@@ -65,6 +65,7 @@ wheel: setup
 bench: setup
 	@$(BIN)/python -m benchmarks.data
 	@$(BIN)/python -m benchmarks.train
+	@$(BIN)/python -m benchmarks.train_overhead
 	@$(BIN)/python -m benchmarks.generation
 
 chaos: setup

@@ -7,15 +7,16 @@ python -m benchmarks.train --size cogvideox-2b --execution '{"attention": "cudnn
 Writes build/bench/train.json. Weights are random and latents drawn at random: the time does not depend on their values.
 
 - split: one step, waiting for the machine after each part: data (read, drawn, copied), teacher, forward, backward,
-optimizer (clip and Adam). The whole step is timed separately, without those waits.
+  optimizer (clip and Adam). The whole step is timed separately, without those waits.
 - FLOPs: torch's FlopCounterMode on the meta device, matrix products and attention only, 2 per multiplication and
   addition, without recomputation. MFU = FLOPs / seconds / peak.
 - peak: from the GPU's data sheet if it is known (dense), else the best of several large matrix products on this
-machine. - plain: our step without additions (no history, no teacher, mask weight frozen) compared with the loop of
-diffusers' CogVideoX LoRA example (its loss, its positions, AdamW) on the plain transformer with equal adapters, batch
-and latents; interleaved. On a CPU the ratio of CPU seconds decides, since other work affects wall time. with_mask: the
-same with the mask weight trained. It sits before the first block, so the gradient must pass through that block too,
-which adds one part in the number of layers.
+  machine.
+- plain: our step without additions (no history, no teacher, mask weight frozen) compared with the loop of diffusers'
+  CogVideoX LoRA example (its loss, its positions, AdamW) on the plain transformer with equal adapters, batch and
+  latents; interleaved. On a CPU the ratio of CPU seconds decides, since other work affects wall time.
+- with_mask: the same with the mask weight trained. It sits before the first block, so the gradient must pass through
+  that block too, which adds one part in the number of layers.
 """
 
 import argparse
@@ -54,10 +55,10 @@ def measure(
     where = torch.device(default_device() if device == "auto" else device)
     with tempfile.TemporaryDirectory(prefix="mvideo-bench-") as folder:
         latents = draw_latents(Path(folder) / "latents", size, clips=max(2, batch))
-        options = _options(size, batch, str(latents), Path(folder), where.type, rank, execution or {})
+        options = bench_options(size, batch, str(latents), Path(folder), where.type, rank, execution or {})
         flops = count_flops(options, batch)
         peak, peak_from = peak_tflops(where, options.execution.precision)
-        bench = _Bench(options, where)
+        bench = TrainerBench(options, where)
         bench.split()
         parts = [bench.split() for _ in range(rounds)]
         step_s = [bench.whole() for _ in range(rounds)]
@@ -89,7 +90,7 @@ def measure(
     }
 
 
-def _options(
+def bench_options(
     size: str, batch: int, latents: str, folder: Path, device: str, rank: int, execution: dict[str, Any]
 ) -> TrainOptions:
     fp32 = {"precision": "fp32"} if device == "cpu" else {}
@@ -108,7 +109,7 @@ def _options(
     return TrainOptions.parse(values)
 
 
-class _Bench:
+class TrainerBench:
     """A trainer, driven part by part."""
 
     def __init__(self, options: TrainOptions, device: Any):
@@ -191,7 +192,7 @@ def against_diffusers(options: TrainOptions, device: Any, batch: int, rounds: in
     changed = options.model_dump(mode="json")
     changed["draws"] |= {"history_none": 1.0, "mask": 1.0}
     changed["consistency"] |= {"alpha": 0.0}
-    bench = _Bench(TrainOptions.parse(changed), device)
+    bench = TrainerBench(TrainOptions.parse(changed), device)
     mask = bench.objective.transformer.mask_proj.weight
 
     def frozen() -> None:

@@ -50,6 +50,7 @@ def test_a_fault_of_the_decoder_is_measured_in_gray_levels(setting: Any) -> None
     assert notes.mean("decode")[0] == 0
 
 
+@pytest.mark.slow
 def test_the_denoisers_fault_leaves_the_other_links_alone(setting: Any) -> None:
     notes, clean = run_chain(setting, 0, Fault("denoiser", "offset", 40.0, 1)), run_chain(setting, 0, None)
     assert not np.array_equal(notes.mean("denoiser"), clean.mean("denoiser"))

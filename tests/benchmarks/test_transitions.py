@@ -121,7 +121,9 @@ def test_videos_without_a_transition_are_refused():
         fit(TASKS["blends"], [film()._replace(joins=[])], 1e-4)
 
 
-@pytest.mark.parametrize(("finder", "shipped"), [("blends", gradual.WEIGHTS), ("wipes", wipes.WEIGHTS)])
+@pytest.mark.parametrize(
+    ("finder", "shipped"), [("blends", gradual.WEIGHTS), pytest.param("wipes", wipes.WEIGHTS, marks=pytest.mark.slow)]
+)
 def test_the_command_writes_both_weights_and_both_scores(finder, shipped, tmp_path, capsys):
     out = tmp_path / "report" / "weights.json"
     main([finder, "--out", str(out), "--train", "3", "--heldout", "1", "--shots", "3", "--shot-s", "2"])

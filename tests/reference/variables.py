@@ -17,7 +17,7 @@ An API key has no variable of its own: `caption.captioner_options.api_key_env` n
 
 READ = {
     "MVIDEO_WEIGHTS": ("`~/.cache/mvideo/weights`", "folder of public weights, one folder per model"),
-    "MVIDEO_FFMPEG": ("that of imageio-ffmpeg, otherwise `ffmpeg` of PATH", "path of an ffmpeg program, version 9 or newer"),
+    "MVIDEO_FFMPEG": ("that of imageio-ffmpeg, otherwise `ffmpeg` of PATH", "path of an ffmpeg, version 9 or newer"),
     "MVIDEO_CPU_KERNELS": (
         "AVX2",
         "`native` allows the fastest kernels of this processor; the bits of results then depend on the processor",

@@ -90,6 +90,7 @@ def test_commands_work_under_a_foreign_user_id_without_home(
     assert warning.startswith(f"user {FOREIGN} has no home directory (HOME is not set): using ")
 
 
+@pytest.mark.slow
 def test_torch_finds_a_place_for_its_compile_cache(foreign: list[str]) -> None:
     code = (
         "import getpass; from mvideo_core.base.home import ensure_home; ensure_home(); print(getpass.getuser())\n"

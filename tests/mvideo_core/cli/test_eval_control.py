@@ -40,6 +40,7 @@ def masks(tmp_path: Path) -> Path:
     return write_manifest(items, tmp_path / "in.jsonl")
 
 
+@pytest.mark.slow
 def test_a_model_without_masks_has_no_control(masks: Path, tmp_path: Path) -> None:
     """It makes the same video under every edit: gain 0, and no more than chance."""
     code, text = invoke("interventions", masks, "--out", tmp_path / "set", "--seconds", 1)

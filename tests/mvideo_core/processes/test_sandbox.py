@@ -124,7 +124,7 @@ def test_an_old_ffmpeg_or_another_program_is_refused(monkeypatch, tmp_path):
     with pytest.raises(ConfigError, match=r"ffmpeg is 'ffmpeg version 5\.1\.9.*FFmpeg 9 or newer is needed.*unset"):
         ffmpeg.ffmpeg_path()
     monkeypatch.setenv("MVIDEO_FFMPEG", PYTHON)
-    with pytest.raises(ConfigError, match="does not run|is needed"):
+    with pytest.raises(ConfigError, match=r"does not run|is needed"):
         ffmpeg.ffmpeg_path()
     monkeypatch.delenv("MVIDEO_FFMPEG")
     monkeypatch.setattr("imageio_ffmpeg.__file__", str(tmp_path / "no_wheel.py"))

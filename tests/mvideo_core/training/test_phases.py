@@ -16,6 +16,7 @@ from mvideo_core.training.phases import PHASES, PhaseClock
 Make = Callable[..., TrainOptions]
 
 
+@pytest.mark.slow
 def test_a_launch_says_what_it_does_until_the_first_metrics(tiny: Make, monkeypatch: pytest.MonkeyPatch) -> None:
     """Metrics come at step 3 first: until then steps are phases. Its start takes seconds and is repeated."""
     monkeypatch.setattr(phases, "AGAIN_S", 0.2)

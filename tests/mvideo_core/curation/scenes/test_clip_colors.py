@@ -52,20 +52,25 @@ def tags_of(path):
     return next(line for line in listing.stderr.splitlines() if " Video: " in line)
 
 
-@pytest.mark.parametrize("fit", ["cover", "contain", "stretch"])
+KINDS = [
+    ("bt709", True, False, (320, 180)),
+    ("bt601", True, False, (320, 180)),
+    ("bt2020, bt709 primaries", True, False, (320, 180)),
+    ("bt709", True, True, (320, 180)),
+    ("bt601", True, True, (320, 180)),
+    ("bt601", False, False, (320, 180)),
+    ("bt709", False, False, (1280, 720)),
+    ("bt709", False, False, (1280, 534)),
+    ("bt601", True, False, (1280, 720)),
+]
+"""Matrix, whether it is tagged, full range, size."""
+BARS = [(*kind, "cover") for kind in KINDS] + [(*KINDS[1], "contain"), (*KINDS[4], "stretch")]
+MORE_BARS = [(*kind, fit) for kind in KINDS for fit in ("contain", "stretch") if (*kind, fit) not in BARS]
+
+
 @pytest.mark.parametrize(
-    ("matrix", "tagged", "full", "size"),
-    [
-        ("bt709", True, False, (320, 180)),
-        ("bt601", True, False, (320, 180)),
-        ("bt2020, bt709 primaries", True, False, (320, 180)),
-        ("bt709", True, True, (320, 180)),
-        ("bt601", True, True, (320, 180)),
-        ("bt601", False, False, (320, 180)),
-        ("bt709", False, False, (1280, 720)),
-        ("bt709", False, False, (1280, 534)),
-        ("bt601", True, False, (1280, 720)),
-    ],
+    ("matrix", "tagged", "full", "size", "fit"),
+    [*BARS, *(pytest.param(*one, marks=pytest.mark.slow) for one in MORE_BARS)],
 )
 def test_bars_survive(tmp_path, matrix, tagged, full, size, fit):
     path = bars.write(tmp_path / "a.mp4", matrix=matrix, tagged=tagged, full=full, size=size)

@@ -232,6 +232,7 @@ def test_portrait_and_turned_by_the_header(tmp_path):
     assert_shows(result, "10")
 
 
+@pytest.mark.slow
 def test_4k(tmp_path):
     frames = [np.kron(footage.frame(number), np.ones((18, 20, 1), np.uint8)) for number in range(12)]
     path = footage.film(tmp_path / "a.mp4", rate="8", frames=frames, size=(3840, 2304))

@@ -86,6 +86,7 @@ def rows(workspace, name, row_class):
     return sorted(workspace.rows(marker, row_class), key=lambda row: row.key)
 
 
+@pytest.mark.slow
 def test_keyframes_find_who_comes_later_and_ids_hold_over_the_clips(footage, tmp_path):
     workspace = Workspace(str(tmp_path / "ws"))
     first = ran(footage, workspace, "first")

@@ -114,6 +114,7 @@ def test_killed_between_groups_the_next_run_gives_the_same_bytes(drawn: Workspac
     assert tars(encoded(workspace, RICH)) == wanted
 
 
+@pytest.mark.slow
 def test_encoded_and_trained_by_command_line_with_everything_on(drawn: Workspace, tmp_path: Path) -> None:
     def run(*words: str) -> str:
         done = CliRunner().invoke(app, words)

@@ -27,6 +27,7 @@ def mvideo(folder: Path, *words: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command, capture_output=True, text=True, env=environment, check=False)
 
 
+@pytest.mark.slow
 def test_run_with_a_folder_of_random_weights(folder: Path) -> None:
     chosen, place = Sam3Segmenter.tiny(seed=1), folder / "random-sam3"
     chosen.model.save_pretrained(place)

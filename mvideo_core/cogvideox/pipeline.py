@@ -316,14 +316,14 @@ class MVideoPipeline(CogVideoXPipeline):
         clean_before = None
         with self.progress_bar(total=steps) as bar:
             for n, t in enumerate(timesteps):
-                self._current_timestep = t
+                self._current_timestep, now = t, int(t)
                 x_t = latents.repeat(len(branches), 1, 1, 1, 1).to(dtype)
                 with self.transformer.cache_context("branches", **self._place(n, len(timesteps), t)):
                     velocity = self.transformer(
                         hidden_states=x_t, encoder_hidden_states=text, timestep=t.expand(len(x_t)), conditions=batched,
                         return_dict=False,
                     )[0]  # fmt: skip
-                velocity = guide(guidance.at(branches, float(t), steps), velocity.float())
+                velocity = guide(guidance.at(branches, now, steps), velocity.float())
                 if isinstance(self.scheduler, CogVideoXDPMScheduler):
                     before = timesteps[n - 1] if n else None
                     latents, clean_before = self.scheduler.step(
@@ -332,9 +332,9 @@ class MVideoPipeline(CogVideoXPipeline):
                 else:
                     latents = self.scheduler.step(velocity, t, latents, return_dict=False, **extra)[0]
                 latents = latents.float()
-                check_finite(latents, f"denoising step {n + 1} of {steps} (timestep {int(t)}) gave")
+                check_finite(latents, f"denoising step {n + 1} of {steps} (timestep {now}) gave")
                 if on_step:
-                    on_step(self, n, int(t), latents)
+                    on_step(self, n, now, latents)
                 bar.update()
         self._current_timestep = None
         return latents

@@ -4,6 +4,8 @@ root/sets/<name>.jsonl                  one `EvalItem` per line, without a video
 root/sets/<name>/<key>.masks, .mp4      masks and source clip on the model's grid, cut to the test's length
 """
 
+import logging
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -21,6 +23,10 @@ from mvideo_core.media.encode import write_mp4
 from mvideo_core.paper.options import PaperOptions
 from mvideo_core.shards.dataset import MaskVideoDataset, Sample
 
+log = logging.getLogger(__name__)
+
+TOO_SHORT, TOO_SMALL = "too short", "with too small a mask on the first frame"
+"""Why a sample is left out."""
 PROMPTS, MASK_TO_VIDEO, COMPLEX_MOTION = "prompts", "mask-to-video", "complexmotion"
 
 
@@ -68,12 +74,17 @@ def mask_cases(chosen: TestSet, dataset: str, name: str, options: PaperOptions, 
     place = root / "sets" / name
     place.mkdir(parents=True, exist_ok=True)
     cases: list[EvalItem] = []
+    left_out: Counter[str] = Counter()
     for one in chosen.samples:
         if len(cases) == options.tests.samples:
             break
         case = _mask_case(one, held.sample(places[one.key]), options, grid, place)
-        if case is not None:
+        if isinstance(case, str):
+            left_out[case] += 1
+        else:
             cases.append(case.model_copy(update={"seed": options.tests.seed + len(cases)}))
+    reasons = ", ".join(f"{n} {why}" for why, n in sorted(left_out.items())) or "none"
+    log.info("%s: %d samples; left out: %s", name, len(cases), reasons)
     if len(cases) < 2:
         raise StoreError(
             f"{name}: {len(cases)} of {len(chosen.samples)} samples have a mask of {options.tests.min_area_frac:g} of "
@@ -84,14 +95,15 @@ def mask_cases(chosen: TestSet, dataset: str, name: str, options: PaperOptions, 
 
 def _mask_case(
     one: TestSample, sample: Sample, options: PaperOptions, grid: VideoFormat, place: Path
-) -> EvalItem | None:
+) -> EvalItem | str:
+    """The case, or why the sample is left out."""
     wanted = grid.n_frames(options.tests.sample_clips)
     whole = sample.masks()
     if min(whole.n_frames, one.n_frames) < wanted:
-        return None
+        return TOO_SHORT
     chosen = take_frames(whole.select(one.object_ids), range(wanted))
     if chosen.frame(0).any(axis=0).mean() < options.tests.min_area_frac:
-        return None
+        return TOO_SMALL
     clip = MaskClip(chosen, float(sample.meta()["fps"]), (one.label,) * len(one.object_ids))
     on_grid = resample(clip, grid, ResampleOptions(fit="stretch"))
     save_masks(place / f"{one.key}.masks", on_grid.sequence, on_grid.fps, on_grid.labels)

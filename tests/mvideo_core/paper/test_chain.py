@@ -89,14 +89,21 @@ def test_cases_lie_on_the_models_grid(made: tuple[Path, PaperOptions]) -> None:
     assert count_frames(root / "sets" / cases[0].source_video) == 9
 
 
-def test_too_small_masks_are_no_test_set(made: tuple[Path, PaperOptions], tmp_path: Path) -> None:
+def test_too_small_masks_are_no_test_set(
+    made: tuple[Path, PaperOptions], tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     root, options = made
     strict = options.model_copy(update={"tests": options.tests.model_copy(update={"min_area_frac": 0.2})})
     workspace = Workspace(str(root / "unseen" / "workspace"))
     keys = [case.id for case in read_cases(root, MASK_TO_VIDEO)]
     grid = load_pipeline(TINY).pipeline.format
-    with pytest.raises(StoreError, match=r"lower tests\.min_area_frac"):
+    with pytest.raises(StoreError, match=r"lower tests\.min_area_frac"), caplog.at_level("INFO"):
         mask_cases(a_test_set(keys), dataset_root(workspace), MASK_TO_VIDEO, strict, grid, tmp_path)
+    assert "mask-to-video: 0 samples; left out: 2 with too small a mask on the first frame" in caplog.messages
+    longer = options.model_copy(update={"tests": options.tests.model_copy(update={"sample_clips": 2})})
+    with pytest.raises(StoreError, match="0 of 2 samples"), caplog.at_level("INFO"):
+        mask_cases(a_test_set(keys), dataset_root(workspace), MASK_TO_VIDEO, longer, grid, tmp_path)
+    assert "mask-to-video: 0 samples; left out: 2 too short" in caplog.messages
 
 
 def test_an_untrained_model_is_named(tmp_path: Path) -> None:

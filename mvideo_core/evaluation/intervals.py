@@ -56,14 +56,28 @@ def estimate_mean(
     Raises:
         ConfigError: too many comparisons for this level.
     """
-    assert len(values) == len(clusters) > 0
-    members: dict[Hashable, list[float]] = {}
-    for name, value in zip(clusters, values, strict=True):
-        members.setdefault(name, []).append(value)
-    totals = sorted((math.fsum(one), len(one)) for one in members.values())
-    mean = math.fsum(values) / len(values)
+    return estimate_ratio(values, [1.0] * len(values), clusters, options, family)
+
+
+def estimate_ratio(
+    above: Sequence[float], below: Sequence[float], clusters: Sequence[Hashable], options: IntervalOptions,
+    family: int = 1,
+) -> Estimate:  # fmt: skip
+    """As `estimate_mean`, of a ratio of two sums: its interval contains every r that the test of "above - r * below has
+    the mean 0" does not reject, so its ends are ratios of subsets of the prompts.
+
+    Args:
+        above, below: numerator and denominator of each video; the denominators' sum must be positive. No interval if a
+            prompt's denominators are not positive in sum: its share of the ratio has no sign then.
+    """
+    assert len(above) == len(below) == len(clusters) > 0
+    members: dict[Hashable, list[tuple[float, float]]] = {}
+    for name, *pair in zip(clusters, above, below, strict=True):
+        members.setdefault(name, []).append((pair[0], pair[1]))
+    totals = sorted((math.fsum(x for x, _ in one), math.fsum(y for _, y in one)) for one in members.values())
+    mean = math.fsum(above) / math.fsum(below)
     n = len(totals)
-    if n < MIN_CLUSTERS:
+    if n < MIN_CLUSTERS or min(many for _, many in totals) <= 0:
         return Estimate(mean, None, None, None, n)
     sums, counts = np.array([total for total, _ in totals]), np.array([many for _, many in totals])
     means = _subset_means(sums, counts, draws_for(options, family) if n > EXACT_CLUSTERS else 0, options.seed)

@@ -1,23 +1,21 @@
-"""A system's control in numbers, each with a bootstrap interval over prompts, and S_m between chance and ceiling.
+"""A system's control in numbers, and S_m between chance and ceiling, over the items that all systems share.
 
-Ratios are of sums over items, not means of ratios. Intervals are percentiles of BOOTSTRAPS draws of whole prompts with
-replacement, from MIN_CLUSTERS prompts on. They describe one system; `mvideo eval compare` tests whether two systems
-differ.
+Ratios are of sums over items, not means of ratios. Intervals are those of the sign-flip test over prompts
+(`intervals.py`). They describe one system; `mvideo eval compare` tests whether two systems differ.
 """
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
-
-import numpy as np
 
 from mvideo_core.base.records import Record
 from mvideo_core.evaluation.aggregate import GroupKey, ScoreRow, cluster_of, group_of
-from mvideo_core.evaluation.intervals import MIN_CLUSTERS
+from mvideo_core.evaluation.figures import MARK
+from mvideo_core.evaluation.intervals import MIN_CLUSTERS, estimate_ratio
 from mvideo_core.evaluation.layout import markdown_table
 from mvideo_core.evaluation.result import LoadedResult, MetricFacts
+from mvideo_core.evaluation.suite import IntervalOptions
 
-BOOTSTRAPS = 2000
 LEAST = 1e-9
 """A ratio is undefined if its denominator is not above this."""
 METRIC = "control_response"
@@ -52,7 +50,11 @@ class SystemControl(Record):
 
     Attributes:
         metric: name in the suite.
+        n, n_prompts: items (and their prompts) that all systems of the test set were measured on; its own, if none are.
+        n_missing, n_failed: its videos without a score.
+        marked: not measured on every item of the test set, or no item in common with the others.
         parts: by names of PARTS, and gain_<edit>; of S_m: "normalized", "own", "chance", "ceiling".
+        own: the first part over all its own items.
     """
 
     test_set: str
@@ -61,7 +63,11 @@ class SystemControl(Record):
     metric: str
     n: int
     n_prompts: int
+    n_missing: int = 0
+    n_failed: int = 0
+    marked: bool = False
     parts: dict[str, Interval]
+    own: Interval | None = None
 
     @property
     def title(self) -> str:
@@ -77,16 +83,17 @@ class _Sums(NamedTuple):
     cluster: str
 
 
+Parts = dict[str, _Sums | None]
+"""One item's part of every number."""
+
+
 def summarize_control(loaded: LoadedResult) -> tuple[SystemControl, ...]:
     """Every system under every control_response of the suite."""
-    clusters = {(group_of(item), item.id): cluster_of(item) for item in loaded.items}
-    found = []
+    found: list[SystemControl] = []
     for name, facts in loaded.result.metrics.items():
-        if facts.metric != METRIC:
-            continue
-        for key, rows in _score_rows(loaded, name).items():
-            sums = {part: [_part(row, part, clusters[key, row.id]) for row in rows] for part in _part_names(rows)}
-            found.append(_system(loaded, key, name, rows, sums, clusters))
+        if facts.metric == METRIC:
+            edits = sorted({one for row in loaded.rows if row.metric == name for one in row.details if _is_gain(one)})
+            found += _summarize(loaded, name, [*PARTS, *edits], _part)
     return tuple(found)
 
 
@@ -95,23 +102,19 @@ def normalize_miou(loaded: LoadedResult) -> tuple[SystemControl, ...]:
 
     Computed over the items that have all three; the ratio of the sums of (own - shuffled) and (source - shuffled).
     """
-    clusters = {(group_of(item), item.id): cluster_of(item) for item in loaded.items}
-    found = []
-    for name, (shuffled, source) in _triples(loaded.result.metrics).items():
-        chance, ceiling = _score_rows(loaded, shuffled), _score_rows(loaded, source)
-        for key, rows in _score_rows(loaded, name).items():
-            low = {row.id: row.value for row in chance.get(key, ())}
-            top = {row.id: row.value for row in ceiling.get(key, ())}
-            kept = [row for row in rows if row.id in low and row.id in top]
-            sums: dict[str, list[_Sums | None]] = {part: [] for part in ("normalized", "own", "chance", "ceiling")}
-            for row in kept:
-                own, bottom, best = (float(one or 0.0) for one in (row.value, low[row.id], top[row.id]))
-                cluster = clusters[key, row.id]
-                sums["normalized"].append(_Sums(own - bottom, best - bottom, cluster))
-                for part, value in (("own", own), ("chance", bottom), ("ceiling", best)):
-                    sums[part].append(_Sums(value, 1.0, cluster))
-            if kept:
-                found.append(_system(loaded, key, name, kept, sums, clusters))
+    values = {(row.metric, group_of(row), row.id): row.value for row in loaded.rows if row.status == "ok"}
+    found: list[SystemControl] = []
+    for name, controls in _triples(loaded.result.metrics).items():
+
+        def part(row: ScoreRow, name: str, cluster: str, controls: tuple[str, str] = controls) -> _Sums | None:
+            own, bottom, best = row.value, *(values.get((one, group_of(row), row.id)) for one in controls)
+            if own is None or bottom is None or best is None:
+                return None
+            if name == "normalized":
+                return _Sums(own - bottom, best - bottom, cluster)
+            return _Sums({"own": own, "chance": bottom, "ceiling": best}[name], 1.0, cluster)
+
+        found += _summarize(loaded, name, ["normalized", "own", "chance", "ceiling"], part)
     return tuple(found)
 
 
@@ -119,27 +122,24 @@ def control_markdown(loaded: LoadedResult) -> str:
     """The tables of a result; "" if it has neither."""
     systems, normalized = summarize_control(loaded), normalize_miou(loaded)
     level = f"{100 * loaded.result.suite.intervals.level:g}%"
-    note = f"In brackets: {level} bootstrap intervals over prompts, from {MIN_CLUSTERS} prompts on. docs/control.md"
+    note = (
+        f"Over the n items that every system of a test set was measured on. In brackets: {level} intervals of the "
+        f"sign-flip test over prompts, with at least {MIN_CLUSTERS} prompts. {MARK} not measured on every item of the "
+        "test set, or no item in common with the others: do not rank by it. docs/control.md"
+    )
     parts = []
     if systems:
-        lines = [[one.title, one.metric, str(one.n), *(_cell(one, part) for part in PARTS)] for one in systems]
-        parts += ["## Control", markdown_table(["System", "Metric", "n", *PARTS.values()], lines)]
-        edits = list(dict.fromkeys(part for one in systems for part in one.parts if part.startswith("gain_")))
-        lines = [[one.title, one.metric, *(_cell(one, part) for part in edits)] for one in systems]
-        heads = [part.removeprefix("gain_") for part in edits]
+        lines = [[*_head(one), *(_cell(one, part) for part in PARTS), _own(one)] for one in systems]
+        head = [*_HEAD, *PARTS.values(), "own control (n)"]
+        parts += ["## Control", markdown_table(head, lines)]
+        edits = list(dict.fromkeys(part for one in systems for part in one.parts if _is_gain(part)))
+        lines = [[*_head(one), *(_cell(one, part) for part in edits)] for one in systems]
         parts += ["Gain of each edit (drop: the share that is gone):"]
-        parts += [markdown_table(["System", "Metric", *heads], lines)]
+        parts += [markdown_table([*_HEAD, *(part.removeprefix("gain_") for part in edits)], lines)]
     if normalized:
-        lines = [
-            [
-                one.title,
-                one.metric,
-                str(one.n),
-                *(_cell(one, part) for part in ("normalized", "own", "chance", "ceiling")),
-            ]
-            for one in normalized
-        ]
-        head = ["System", "Metric", "n", "normalized", "mIoU", "shuffled masks", "source video"]
+        kinds = {"normalized": "normalized", "own": "mIoU", "chance": "shuffled masks", "ceiling": "source video"}
+        lines = [[*_head(one), *(_cell(one, part) for part in kinds), _own(one)] for one in normalized]
+        head = [*_HEAD, *kinds.values(), "own normalized (n)"]
         parts += ["## mIoU between chance and ceiling", markdown_table(head, lines)]
     return "\n\n".join([*parts, note]) + "\n" if parts else ""
 
@@ -153,55 +153,44 @@ def control_json(loaded: LoadedResult) -> str:
     return json.dumps(page, indent=1) + "\n"
 
 
-def bootstrap(sums: Sequence[tuple[float, float, str]], level: float, seed: int) -> Interval | None:
-    """Ratio of two sums over items, with the percentiles of draws of whole prompts; None if the denominator is not
-    above 0 (the ceiling is no higher than chance).
+def ratio_of(sums: Sequence[_Sums], options: IntervalOptions) -> Interval | None:
+    """Ratio of two sums over items; None if the denominator is not above 0 (the ceiling is no higher than chance).
 
     Args:
-        sums: numerator, denominator and prompt of each item, at least one.
-        level: such as 0.95.
-        seed: of the draws; the same seed gives the same interval.
+        sums: at least one.
     """
-    names = sorted({cluster for _, _, cluster in sums})
-    place = {name: number for number, name in enumerate(names)}
-    totals = np.zeros((len(names), 2))
-    for above, below, cluster in sums:
-        totals[place[cluster]] += above, below
-    above, below = totals.sum(axis=0)
-    if below <= LEAST:
+    if sum(one.below for one in sums) <= LEAST:
         return None
-    value = float(above / below)
-    if len(names) < MIN_CLUSTERS:
-        return Interval(value=value, n=len(sums))
-    drawn = np.random.default_rng(seed).integers(len(names), size=(BOOTSTRAPS, len(names)))
-    sums_D2 = totals[drawn].sum(axis=1)
-    if (sums_D2[:, 1] <= LEAST).any():
-        return Interval(value=value, n=len(sums))
-    low, high = np.percentile(sums_D2[:, 0] / sums_D2[:, 1], [50 * (1 - level), 50 * (1 + level)])
-    return Interval(value=value, low=float(low), high=float(high), n=len(sums))
+    got = estimate_ratio(
+        [one.above for one in sums], [one.below for one in sums], [one.cluster for one in sums], options
+    )
+    return Interval(value=got.mean, low=got.low, high=got.high, n=len(sums))
+
+
+_HEAD = ["System", "Metric", "n", "prompts", "missing", "failed"]
+
+
+def _head(one: SystemControl) -> list[str]:
+    counts = (one.n, one.n_prompts, one.n_missing, one.n_failed)
+    return [f"{one.title}{MARK if one.marked else ''}", one.metric, *map(str, counts)]
 
 
 def _cell(one: SystemControl, part: str) -> str:
     return one.parts[part].text if part in one.parts else "-"
 
 
-def _score_rows(loaded: LoadedResult, metric: str) -> dict[GroupKey, list[ScoreRow]]:
-    found: dict[GroupKey, list[ScoreRow]] = {}
-    for row in loaded.rows:
-        if row.metric == metric and row.status == "ok" and row.value is not None:
-            found.setdefault(group_of(row), []).append(row)
-    return found
+def _own(one: SystemControl) -> str:
+    return f"{one.own.value:.3f} ({one.own.n})" if one.own is not None and one.own.n > one.n else ""
 
 
-def _part_names(rows: Sequence[ScoreRow]) -> list[str]:
-    edits = sorted({name for row in rows for name in row.details if name.startswith("gain_")})
-    return [*PARTS, *edits]
+def _is_gain(part: str) -> bool:
+    return part.startswith("gain_")
 
 
 def _part(row: ScoreRow, part: str, cluster: str) -> _Sums | None:
     """An item's part of a number; None if the item lacks it."""
     if part == "control":
-        return _Sums(float(row.value or 0.0), 1.0, cluster)
+        return None if row.value is None else _Sums(row.value, 1.0, cluster)
     if part == "miou_normalized":
         known = [row.details.get(name) for name in ("miou", "miou_chance", "miou_ceiling")]
         if any(one is None for one in known):
@@ -211,18 +200,47 @@ def _part(row: ScoreRow, part: str, cluster: str) -> _Sums | None:
     return _Sums(row.details[part], 1.0, cluster) if part in row.details else None
 
 
-def _system(
-    loaded: LoadedResult, key: GroupKey, metric: str, rows: Sequence[ScoreRow],
-    sums: Mapping[str, Sequence[_Sums | None]], clusters: Mapping[tuple[GroupKey, str], str],
-) -> SystemControl:  # fmt: skip
-    options = loaded.result.suite.intervals
-    parts = {}
-    for part, found in sums.items():
-        known = [one for one in found if one is not None]
-        if known and (number := bootstrap(known, options.level, options.seed)) is not None:
-            parts[part] = number
-    n_prompts = len({clusters[key, row.id] for row in rows})
-    return SystemControl(**key._asdict(), metric=metric, n=len(rows), n_prompts=n_prompts, parts=parts)
+def _summarize(
+    loaded: LoadedResult, metric: str, names: Sequence[str], part: Callable[[ScoreRow, str, str], _Sums | None]
+) -> list[SystemControl]:
+    """Every system that has the first of `names` for an item; `part`: an item's part of a number."""
+    items = {(group_of(item), item.id): item for item in loaded.items}
+    asked: dict[GroupKey, set[tuple[str, str]]] = {}
+    held: dict[GroupKey, dict[tuple[str, str], Parts]] = {}
+    mine = [row for row in loaded.rows if row.metric == metric and row.status != "inapplicable"]
+    for row in mine:
+        key, item = group_of(row), items[group_of(row), row.id]
+        asked.setdefault(key, set()).add((item.id, item.prompt))
+        found = {name: part(row, name, cluster_of(item)) for name in names} if row.status == "ok" else {}
+        if found.get(names[0]) is not None:
+            held.setdefault(key, {})[item.id, item.prompt] = found
+    systems = []
+    for key, own in held.items():
+        peers = [other for other in held if other.test_set == key.test_set]
+        common = set.intersection(*(set(held[other]) for other in peers))
+        every = set.union(*(asked[other] for other in asked if other.test_set == key.test_set))
+        shown = [own[name] for name in own if name in common or not common]
+        clusters = {one.cluster for parts in shown if (one := parts[names[0]]) is not None}
+        systems.append(
+            SystemControl(
+                **key._asdict(), metric=metric, n=len(shown), n_prompts=len(clusters),
+                n_missing=sum(row.status == "missing" for row in mine if group_of(row) == key),
+                n_failed=sum(row.status == "failed" for row in mine if group_of(row) == key),
+                marked=not common or every != set(own),
+                parts=_numbers(shown, names, loaded.result.suite.intervals),
+                own=_numbers(list(own.values()), names[:1], loaded.result.suite.intervals).get(names[0]),
+            )
+        )  # fmt: skip
+    return systems
+
+
+def _numbers(items: Sequence[Parts], names: Sequence[str], options: IntervalOptions) -> dict[str, Interval]:
+    found = {}
+    for name in names:
+        known = [one for parts in items if (one := parts[name]) is not None]
+        if known and (number := ratio_of(known, options)) is not None:
+            found[name] = number
+    return found
 
 
 def _triples(metrics: Mapping[str, MetricFacts]) -> dict[str, tuple[str, str]]:

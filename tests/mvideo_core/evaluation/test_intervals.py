@@ -5,7 +5,7 @@ import pytest
 from scipy import stats
 
 from mvideo_core.base.errors import ConfigError
-from mvideo_core.evaluation.intervals import estimate_mean, holm
+from mvideo_core.evaluation.intervals import estimate_mean, estimate_ratio, holm
 from mvideo_core.evaluation.suite import IntervalOptions
 
 OPTIONS = IntervalOptions()
@@ -128,3 +128,22 @@ def test_holm_by_hand() -> None:
     assert holm([0.03, 0.01, 0.5, 0.02]) == pytest.approx([0.06, 0.04, 0.5, 0.06])
     assert holm([0.4, 0.9]) == pytest.approx([0.8, 0.9])
     assert holm([]) == []
+
+
+def test_the_interval_of_a_ratio_holds_exactly_the_ratios_that_scipy_does_not_reject() -> None:
+    draw = np.random.default_rng(4)
+    below = draw.uniform(0.2, 1, 9)
+    above = below * draw.normal(0.5, 0.3, 9)
+    got = estimate_ratio(list(above), list(below), range(9), OPTIONS)
+    assert got.mean == pytest.approx(above.sum() / below.sum())
+    assert got.p == pytest.approx(scipy_p(above), abs=1e-12)
+    assert got.low is not None
+    assert got.high is not None
+    for end, outward in ((got.low, -1e-6), (got.high, 1e-6)):
+        assert scipy_p(above - (end - outward) * below) > 0.05
+        assert scipy_p(above - (end + outward) * below) <= 0.05 + 1e-9
+
+
+def test_a_prompt_without_room_between_chance_and_ceiling_leaves_no_interval() -> None:
+    got = estimate_ratio([0.5] * 7, [1.0] * 6 + [-0.1], range(7), OPTIONS)
+    assert got == (pytest.approx(3.5 / 5.9), None, None, None, 7)

@@ -10,7 +10,14 @@ import pytest
 from mvideo_core.base.errors import ConfigError, MediaError
 from mvideo_core.editing.mask_files import load_masks, save_masks
 from mvideo_core.evaluation.control.interventions import write_interventions
-from mvideo_core.evaluation.control.summary import bootstrap, control_markdown, normalize_miou, summarize_control
+from mvideo_core.evaluation.control.summary import (
+    _Sums,
+    control_markdown,
+    normalize_miou,
+    ratio_of,
+    summarize_control,
+)
+from mvideo_core.evaluation.intervals import estimate_mean
 from mvideo_core.evaluation.manifest import (
     EvalItem,
     Intervention,
@@ -24,7 +31,7 @@ from mvideo_core.evaluation.metrics.control_response import ControlResponse, Con
 from mvideo_core.evaluation.plan import make_plan
 from mvideo_core.evaluation.result import read_result
 from mvideo_core.evaluation.run import run_suite
-from mvideo_core.evaluation.suite import SuiteOptions, prepare
+from mvideo_core.evaluation.suite import IntervalOptions, SuiteOptions, prepare
 from mvideo_core.evaluation.validate import validate
 from mvideo_core.evaluation.video import EvalVideo
 from mvideo_core.masks import MaskSequence
@@ -138,29 +145,25 @@ def test_system_numbers_with_intervals(tmp_path):
     assert (lag.value, lag.low, lag.high) == (4.0, 4.0, 4.0)  # six times the same video
     text = control_markdown(loaded)
     assert (
-        "| System | Metric | n | control | gain | lag, frames | leakage | identity | outline | mIoU, normalized |"
-        in text
+        "| System | Metric | n | prompts | missing | failed | control | gain | lag, frames | leakage | identity | "
+        "outline | mIoU, normalized | own control (n) |" in text
     )
-    assert "| drawn | control_response | 6 | 0.5" in text
+    assert "| drawn | control_response | 6 | 6 | 0 | 0 | 0.5" in text
     assert "4.000 [4.000, 4.000]" in text
     assert normalize_miou(loaded) == ()
 
 
-def test_bootstrap_is_of_whole_prompts_and_of_ratios():
-    sums = [(float(n), 2.0, f"prompt {n}") for n in range(8)]
-    found = bootstrap(sums, 0.95, seed=0)
+def test_ratios_are_of_sums_over_items_with_the_interval_of_whole_prompts():
+    sums = [_Sums(float(n), 2.0, f"prompt {n}") for n in range(8)]
+    found = ratio_of(sums, IntervalOptions())
     assert found is not None
-    assert found.low is not None
-    assert found.high is not None
     assert (found.value, found.n) == (28 / 16, 8)
-    # The mean of 8 draws from 0, 0.5, ..., 3.5 has a standard deviation of sqrt(5.25) / 2 / sqrt(8) = 0.405.
-    assert found.low == pytest.approx(1.75 - 1.96 * 0.405, abs=0.1)
-    assert found.high == pytest.approx(1.75 + 1.96 * 0.405, abs=0.1)
-    assert bootstrap(sums, 0.95, seed=0) == found
-    doubled = bootstrap([(above, below, "the same") for above, below, _ in sums], 0.95, 0)
-    assert doubled is not None
-    assert (doubled.value, doubled.low) == (28 / 16, None)  # one prompt: no interval
-    assert bootstrap([(1.0, 0.0, "a")], 0.95, 0) is None
+    same = estimate_mean([n / 2 for n in range(8)], range(8), IntervalOptions())  # equal denominators: a mean
+    assert (found.low, found.high) == (same.low, same.high)
+    joined = ratio_of([one._replace(cluster="the same") for one in sums], IntervalOptions())
+    assert joined is not None
+    assert (joined.value, joined.low) == (28 / 16, None)  # one prompt: no interval
+    assert ratio_of([_Sums(1.0, 0.0, "a")], IntervalOptions()) is None
 
 
 def test_a_missing_or_failed_video_of_an_edit_fails_the_item_in_one_line(own_copy, tmp_path):

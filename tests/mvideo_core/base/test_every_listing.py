@@ -8,9 +8,10 @@ CALLS = {"splitlines", "glob", "rglob", "iterdir", "listdir", "scandir", "walk"}
 OTHERS = {
     "what another program, or a docstring of ours, says": """
         base/cpu_kernels.py base/gpus.py curation/scenes/stream.py doctor/checks/gpu.py doctor/checks/media.py
-        editing/operations/__init__.py evaluation/vbench_backend.py media/graph.py miniworld/training/checkpoint.py
-        miniworld/training/detector.py miniworld/training/detector_eval.py perception/segmentation/trust.py
-        processes/sandbox.py training/failures.py weights/hub.py weights/reading.py deployments/_processes.py""",
+        editing/operations/__init__.py evaluation/vbench_backend.py media/ffmpeg.py media/graph.py
+        miniworld/training/checkpoint.py miniworld/training/detector.py miniworld/training/detector_eval.py
+        perception/segmentation/trust.py processes/sandbox.py training/failures.py weights/hub.py
+        weights/reading.py deployments/_processes.py""",
     "notes of ours become comments, line by line": """
         evaluation/export.py evaluation/tables.py evaluation/testsets/samples.py""",
     "bytes, which end at newlines alone": "store/journal.py training/launch.py",

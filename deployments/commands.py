@@ -62,6 +62,7 @@ def register(state: Path | None = STATE, environment: str = ENVIRONMENT) -> None
 @app.command()
 def reap(
     state: Path | None = STATE,
+    environment: str = ENVIRONMENT,
     retry: bool = typer.Option(False, "--retry", help="Also put crashed runs back in their queues."),
 ) -> None:
     """Repair runs whose process is gone: Running becomes Crashed, Cancelling Cancelled; Pending is requeued."""
@@ -69,7 +70,7 @@ def reap(
     from mvideo.deployments.stack import Stack
 
     _logging()
-    stack = Stack(state)
+    stack = Stack(state, environment)
     found = stack.reap()
     for entry in found:
         typer.echo(f"{entry.run.name} ({entry.run.id}): {entry.was} -> {entry.now}")

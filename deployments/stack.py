@@ -162,7 +162,8 @@ class Stack:
             ours = {plan.name for plan in self.plan_workers()}
             others = [worker.name for worker in self._workers_known(client) if worker.name not in ours]
             starting = any(process.name != "server" for process in self.running())
-            found = reap(client, silent_s=self.environment.silent_s, elsewhere=bool(others), starting=starting)
+            elsewhere = bool(others) or not self.environment.server  # a joined server has runs of other hosts
+            found = reap(client, silent_s=self.environment.silent_s, elsewhere=elsewhere, starting=starting)
         for entry in found:
             log.warning("run %s: %s -> %s", entry.run.name, entry.was, entry.now)
         return found
@@ -197,7 +198,9 @@ class Stack:
 
     def _require_server(self) -> None:
         if not self.healthy():
-            here = "start it with `mvideo server up`" if self.environment.server else "start it, or correct the address"
+            here = "start it, or correct the address"
+            if self.environment.server:
+                here = "start it with `mvideo server up`, or name the --environment of a server elsewhere"
             raise StoreError(f"no server responds at {self.url}; {here}")
         require_version(self.url)
 

@@ -2,6 +2,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from uuid import UUID
 
@@ -125,9 +126,21 @@ def test_a_run_that_a_flow_of_ours_began_is_judged_with_it(client: SyncPrefectCl
         assert found == ({parent, child} if TAG in tags else set())
 
 
+@pytest.mark.parametrize(("age_s", "now"), [(0, StateType.RUNNING), (4000, StateType.CRASHED)])
+def test_on_a_joined_server_a_run_is_judged_by_its_heartbeat_whatever_workers_are_known(
+    age_s: int, now: StateType, client: SyncPrefectClient, tmp_path: Path
+) -> None:
+    run = client.create_flow_run(idle, tags=[TAG]).id
+    since = datetime.now(UTC) - timedelta(seconds=age_s)
+    client.set_flow_run_state(run, Running(timestamp=since), force=True)
+    (tmp_path / "company.yaml").write_text(f"{{server: false, api_url: '{client.api_url}', pool: unheard-of}}")
+    app(["reap", "-e", str(tmp_path / "company.yaml"), "--state", str(tmp_path)], standalone_mode=False)
+    assert kind(client, run) == now
+
+
 @pytest.mark.parametrize("command", ["reap", "register"])
 def test_without_a_server_it_is_one_line(command: str, tmp_path: Path) -> None:
     with pytest.raises(
-        StoreError, match=r"no server responds at http://127\.0\.0\.1:0/api; start it with `mvideo server up`"
+        StoreError, match=r"no server responds at http://127\.0\.0\.1:0/api; start it with `mvideo server up`, or "
     ):
         app([command, "--state", str(tmp_path)], standalone_mode=False)

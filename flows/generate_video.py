@@ -48,7 +48,7 @@ def generate_video(
         workspace: without prompt and source, the first sample of this workspace's dataset provides both.
     """
     if workspace and not prompt and source == SourceOptions():
-        source = SourceOptions(sample=first_sample(Workspace(workspace)))
+        source = SourceOptions(sample=first_sample(Workspace.existing(workspace)))
     request = GenerateRequest(
         prompt=prompt, source=source, base=base, adapter=adapter, allow_other_base=allow_other_base, options=options
     )

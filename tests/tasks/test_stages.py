@@ -1,10 +1,16 @@
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import pytest
 
 from mvideo.tasks import _items
+from mvideo.tasks.encode import plan_encode
+from mvideo.tasks.report import report
+from mvideo.tasks.shard import plan_shards
 from mvideo.tasks.stages import Parts
 from mvideo_core.base.errors import ConfigError
+from mvideo_core.shards.options import ShardOptions
 from mvideo_core.store.workspace import Workspace
 from tests.flows.toy import ToyOptions, planned, toy_a, toy_b
 
@@ -47,3 +53,13 @@ def test_item_counts_keep_what_was_there_at_first() -> None:
     assert _items.item_counts("w", "cut") == {0: (2, 7, 10), 1: (5, 5, 5)}
     _items.forget("w", "cut")
     assert _items.item_counts("w", "cut") == {}
+
+
+@pytest.mark.parametrize("task", [report.fn, plan_encode.fn, partial(plan_shards.fn, options=ShardOptions())])
+def test_a_task_that_reads_a_workspace_refuses_a_missing_one_and_creates_nothing(
+    task: Callable[[str], object], tmp_path: Path
+) -> None:
+    missing = tmp_path / "ws"
+    with pytest.raises(ConfigError, match="no workspace there"):
+        task(str(missing))
+    assert not missing.exists()

@@ -80,7 +80,7 @@ class Stack:
                 f"environment {self.environment_name}: api_url is empty and PREFECT_API_URL is not set; "
                 "set the address of the server, such as http://head:4200/api"
             )
-        return address
+        return address.rstrip("/")
 
     @property
     def settings(self) -> dict[str, str]:

@@ -57,7 +57,7 @@ def test_worker_hosts_need_the_servers_address(tmp_path: Path, monkeypatch: pyte
     monkeypatch.delenv("PREFECT_API_URL", raising=False)
     with pytest.raises(ConfigError, match="set the address of the server"):
         _ = Stack(tmp_path, "multi-node").url
-    monkeypatch.setenv("PREFECT_API_URL", "http://head:4200/api")
+    monkeypatch.setenv("PREFECT_API_URL", "http://head:4200/api/")
     assert Stack(tmp_path, "multi-node").url == "http://head:4200/api"
 
 

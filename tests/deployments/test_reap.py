@@ -2,7 +2,6 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator
-from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from uuid import UUID
 
@@ -126,13 +125,14 @@ def test_a_run_that_a_flow_of_ours_began_is_judged_with_it(client: SyncPrefectCl
         assert found == ({parent, child} if TAG in tags else set())
 
 
-@pytest.mark.parametrize(("age_s", "now"), [(0, StateType.RUNNING), (4000, StateType.CRASHED)])
-def test_on_a_joined_server_a_run_is_judged_by_its_heartbeat_whatever_workers_are_known(
-    age_s: int, now: StateType, client: SyncPrefectClient, tmp_path: Path
+@pytest.mark.parametrize(("starting_s", "now"), [(60.0, StateType.RUNNING), (0.0, StateType.CRASHED)])
+def test_on_a_joined_server_a_run_may_be_on_another_host_whatever_workers_are_known(
+    starting_s: float, now: StateType, client: SyncPrefectClient, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    """A run that has just begun is left alone; later, one without heartbeat is not."""
+    monkeypatch.setattr("mvideo.deployments._reap.STARTING_S", starting_s)
     run = client.create_flow_run(idle, tags=[TAG]).id
-    since = datetime.now(UTC) - timedelta(seconds=age_s)
-    client.set_flow_run_state(run, Running(timestamp=since), force=True)
+    client.set_flow_run_state(run, Running(), force=True)
     (tmp_path / "company.yaml").write_text(f"{{server: false, api_url: '{client.api_url}', pool: unheard-of}}")
     app(["reap", "-e", str(tmp_path / "company.yaml"), "--state", str(tmp_path)], standalone_mode=False)
     assert kind(client, run) == now

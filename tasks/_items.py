@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 _lock = threading.Lock()
 _seen: dict[tuple[str, str], dict[int, "ItemCount"]] = {}
-_told: dict[tuple[str, str], dict[int, str]] = {}
+_current: dict[tuple[str, str], dict[int, str]] = {}
 
 
 class ItemCount(NamedTuple):
@@ -22,19 +22,19 @@ def note(workspace: str, stage: str, part: int, done: int, total: int) -> None:
         parts = _seen.setdefault((workspace, stage), {})
         at_first = parts[part].at_first if part in parts else done
         parts[part] = ItemCount(at_first, done, total)
-        _told.get((workspace, stage), {}).pop(part, None)
+        _current.get((workspace, stage), {}).pop(part, None)
 
 
-def say(workspace: str, stage: str, part: int, words: str) -> None:
-    """Record what a part works on, such as "a clip: masks of 40 of 97 frames"; until its next finished item."""
+def set_status(workspace: str, stage: str, part: int, words: str) -> None:
+    """Record what a part is working on, such as "a clip: masks of 40 of 97 frames"; until its next finished item."""
     with _lock:
-        _told.setdefault((workspace, stage), {})[part] = words
+        _current.setdefault((workspace, stage), {})[part] = words
 
 
 def items_in_progress(workspace: str, stage: str) -> list[str]:
-    """What the parts work on, by part."""
+    """What the parts are working on, by part."""
     with _lock:
-        return [words for _, words in sorted(_told.get((workspace, stage), {}).items())]
+        return [words for _, words in sorted(_current.get((workspace, stage), {}).items())]
 
 
 def item_counts(workspace: str, stage: str) -> dict[int, ItemCount]:
@@ -47,4 +47,4 @@ def forget(workspace: str, stage: str) -> None:
     """Restart the count: a flow run begins this stage."""
     with _lock:
         _seen.pop((workspace, stage), None)
-        _told.pop((workspace, stage), None)
+        _current.pop((workspace, stage), None)

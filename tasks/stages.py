@@ -12,9 +12,9 @@ from prefect.context import TaskRunContext
 
 from mvideo.tasks import _items
 from mvideo.tasks._decorators import gpu_task, io_task
+from mvideo_core.base.live_status import on_status
 from mvideo_core.base.options import Options
 from mvideo_core.base.records import Record
-from mvideo_core.base.telling import listening
 from mvideo_core.engine import STAGES
 from mvideo_core.engine.part import run_part
 from mvideo_core.engine.stage import Stage
@@ -72,7 +72,7 @@ def finish_parts(stage_name: str, parts: Parts, options: Options) -> PartsDone:
     results = []
     for index in parts.indices:
         place = (parts.workspace, stage_name, index)
-        with listening(partial(_items.say, *place)):
+        with on_status(partial(_items.set_status, *place)):
             results.append(run_part(workspace, stage, index, options, partial(_items.note, *place)))
     counts: Counter[str] = Counter()
     for index, result in zip(parts.indices, results, strict=True):

@@ -179,7 +179,7 @@ class DiffusersMaker:
             "guidance_scale": s.guidance,
             "generator": torch.Generator("cpu").manual_seed(seed),
             "output_type": "np",
-            "callback_on_step_end": _tell_steps(s.steps),
+            "callback_on_step_end": _log_steps(s.steps),
         }
         if s.pipeline != "WanVACEPipeline":
             known["use_dynamic_cfg"] = s.dynamic_guidance
@@ -206,15 +206,15 @@ class DiffusersMaker:
         return {"video": drawn, "mask": everywhere}
 
 
-def _tell_steps(n_steps: int) -> Callable[..., dict[str, Any]]:
+def _log_steps(n_steps: int) -> Callable[..., dict[str, Any]]:
     """A diffusers callback that logs the denoising steps."""
     steps = StepLog(n_steps)
 
-    def tell(pipeline: Any, step: int, timestep: Any, given: dict[str, Any]) -> dict[str, Any]:
+    def note_step(pipeline: Any, step: int, timestep: Any, given: dict[str, Any]) -> dict[str, Any]:
         steps.note(step + 1, f"step {step + 1} of {n_steps}")
         return given
 
-    return tell
+    return note_step
 
 
 def masks_on(item: EvalItem, grid: VideoFormat, seconds: float | None, whole: bool) -> MaskClip:

@@ -80,7 +80,7 @@ def uses_of(run: Path, is_concerned: Callable[[str, str], bool]) -> TrainingUse 
     """What a run has seen of some clips; None if it never had them.
 
     Args:
-        is_concerned: tells from the key and the source of a clip whether it is one of them.
+        is_concerned: from the key and the source of a clip, whether it is one of them.
 
     Raises:
         ConfigError: options.yaml is not of a training run of this version.

@@ -4,7 +4,7 @@ import pytest
 
 from mvideo.flows._progress import StageBoard, duration
 from mvideo.tasks import _items
-from mvideo_core.base.telling import listening, tell
+from mvideo_core.base.live_status import on_status, report_status
 from mvideo_core.perception.segmentation.base import reporting
 
 
@@ -49,12 +49,12 @@ def test_frames_of_the_clip_in_progress_are_shown_from_the_first_clip_on(monkeyp
     _items.note("w", "segment", 0, 0, 3)
     board.publish()
     assert not shown  # nothing has happened yet
-    with listening(partial(_items.say, "w", "segment", 0)):
+    with on_status(partial(_items.set_status, "w", "segment", 0)):
         masks = reporting("abcd", "a clip", 4)
         assert [next(masks), next(masks)] == ["a", "b"]
     board.publish()
     assert shown == [(0.0, "segment: 0 of 1 parts, 0 of 3 items, a clip: masks of 1 of 4 frames")]
-    tell("nobody listens here")
+    report_status("nobody listens here")
     _items.note("w", "segment", 0, 1, 3)
     assert "frames" not in board.line(board.started + 1)[1]
 

@@ -95,7 +95,7 @@ class MaskMiou(Metric):
                 check_source(video, masks, frames_in(source), source.fps, options)
                 check_shape(masks, source.height, source.width, video.item.fit or options.fit)
         except MediaError as error:
-            return [str(error)] if options.subject == "source" else []  # told for the item
+            return [str(error)] if options.subject == "source" else []  # reported for the item
         tracks = options.prompt == "first_frame_track" and options.pairing == "own"
         return [NOTHING_TO_TRACK] if tracks and not masks.frame(0).any() else []
 

@@ -8,8 +8,8 @@ from typing import Any, ClassVar, Protocol, Self, TypeVar
 
 import numpy as np
 
+from mvideo_core.base.live_status import report_status
 from mvideo_core.base.options import Options
-from mvideo_core.base.telling import tell
 
 log = logging.getLogger(__name__)
 
@@ -106,7 +106,7 @@ def with_phrases(segmenter: Any, phrases: Iterable[str]) -> Any:
 
 
 def reporting(found: Iterable[T], name: str, n_frames: int = 0, every_s: float = 15.0) -> Iterator[T]:
-    """Pass the masks through; tell the number of finished frames, and log it every few seconds.
+    """Pass the masks through; report the number of finished frames, and log it every few seconds.
 
     Args:
         name: name of the clip.
@@ -115,7 +115,7 @@ def reporting(found: Iterable[T], name: str, n_frames: int = 0, every_s: float =
     began_s = said_s = time.monotonic()
     for n_done, masks in enumerate(found, 1):
         yield masks
-        tell(f"{name}: masks of {n_done}{f' of {n_frames}' if n_frames else ''} frames")
+        report_status(f"{name}: masks of {n_done}{f' of {n_frames}' if n_frames else ''} frames")
         now_s = time.monotonic()
         if now_s - said_s >= every_s:
             said_s, frame_s = now_s, (now_s - began_s) / n_done

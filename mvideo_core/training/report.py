@@ -130,7 +130,7 @@ def last_line(report: RunReport) -> str:
     )  # fmt: skip
     newest = report.checkpoint or "no checkpoint"
     more = f", {report.skipped} steps skipped" if report.skipped else ""
-    more += f", {len(report.changes)} options changed during the run" if report.changes else ""
+    more += f", changed during the run: {', '.join(one.name for one in report.changes)}" if report.changes else ""
     return f"{report.run}: step {report.step} of {report.steps}, loss {loss:.4f}{best}{more}; {newest}"
 
 

@@ -6,7 +6,8 @@ Each file holds the ends of two clips joined by one transition. Counted with and
 - clean: no frame of any clip is inside the transition, and no clip has frames from both sides;
 - false: boundaries reported elsewhere.
 
-Input is a folder of single-shot videos; without one, shots of the mini world are rendered.
+Input is a folder of single-shot videos; without one, shots of the mini world are rendered. With `--fitted`, also with
+the weights that `benchmarks.transitions wipes` fitted (benchmarks/results/transitions_wipes.json).
 """
 
 import argparse
@@ -15,8 +16,10 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
+from unittest.mock import patch
 
 import numpy as np
 
@@ -24,8 +27,10 @@ from mvideo_core.base.listing import visible_files
 from mvideo_core.curation.ingest.describe import describe
 from mvideo_core.curation.ingest.naming import uri_of
 from mvideo_core.curation.ingest.sources import SourceItem
+from mvideo_core.curation.scenes import cut
 from mvideo_core.curation.scenes.cut import CutResult, cut_video
 from mvideo_core.curation.scenes.options import CutOptions
+from mvideo_core.curation.scenes.wipes import WEIGHTS, WipeFinder, WipeWeights
 from mvideo_core.media.encode import write_mp4
 from mvideo_core.media.ffmpeg import ffmpeg_path
 
@@ -76,20 +81,24 @@ class Seen(NamedTuple):
     n_false: int
 
 
-def measure(folder: Path | None, only: str = "", every: int = 1, seed: int = 0) -> dict[str, Any]:
-    """Counts per group of kinds and per duration, with and without `cut.wipes`."""
+def measure(
+    folder: Path | None, only: str = "", every: int = 1, seed: int = 0, fitted: WipeWeights | None = None
+) -> dict[str, Any]:
+    """Counts per group of kinds and per duration, with and without `cut.wipes`, and with fitted weights if given."""
+    settings: list[tuple[str, WipeWeights | None]] = [("before", None), ("after", WEIGHTS)]
+    settings += [("fitted", fitted)] if fitted else []
     counts: dict[str, dict[str, list[int]]] = {}
     with tempfile.TemporaryDirectory(prefix="mvideo-joins-") as scratch:
         pieces = _pieces(folder, Path(scratch))
         for join in _joins(pieces, Path(scratch), only, every, seed):
-            for name, enabled in (("before", False), ("after", True)):
-                seen = judge(join, _cut(join.path, enabled))
+            for name, weights in settings:
+                seen = judge(join, _cut(join.path, weights))
                 for row in (join.group, f"{join.end_s - join.start_s:.1f} s", "all"):
                     tally = counts.setdefault(row, {}).setdefault(name, [0, 0, 0, 0])
                     for k, one in enumerate((1, seen.found, seen.clean, seen.n_false)):
                         tally[k] += int(one)
-                if enabled and not seen.clean:
-                    print(f"not clean: {join.path.stem}, found {seen.found}", file=sys.stderr, flush=True)
+                if weights and not seen.clean:
+                    print(f"{name}, not clean: {join.path.stem}, found {seen.found}", file=sys.stderr, flush=True)
             print(f"{join.path.stem}: {counts[join.group]}", file=sys.stderr, flush=True)
             join.path.unlink()
     fields = ("joins", "found", "clean", "false")
@@ -157,10 +166,12 @@ def _compose(first: Path, second: Path, kind: str, duration_s: float, path: Path
     return start_s
 
 
-def _cut(path: Path, wipes: bool) -> CutResult:
-    with tempfile.TemporaryDirectory(prefix="mvideo-joins-") as out:
-        row = describe(SourceItem(video_id="v", uri=uri_of(path)))
-        return cut_video(path, row, out, CutOptions.parse(OPTIONS | {"wipes": {"enabled": wipes}}))
+def _cut(path: Path, weights: WipeWeights | None) -> CutResult:
+    """Cut with these weights of the wipe finder; None = without it."""
+    finder = partial(WipeFinder, weights=weights or WEIGHTS)
+    options = CutOptions.parse(OPTIONS | {"wipes": {"enabled": weights is not None}})
+    with tempfile.TemporaryDirectory(prefix="mvideo-joins-") as out, patch.object(cut, "WipeFinder", finder):
+        return cut_video(path, describe(SourceItem(video_id="v", uri=uri_of(path))), out, options)
 
 
 def _ffmpeg(arguments: list[str]) -> None:
@@ -174,8 +185,10 @@ def main() -> None:
     parser.add_argument("--only", default="", help="kinds whose name contains this")
     parser.add_argument("--every", type=int, default=1, help="measure every n-th join only")
     parser.add_argument("--seed", type=int, default=0, help="seed of the choice of pairs")
+    parser.add_argument("--fitted", type=Path, help="JSON file of `benchmarks.transitions wipes`")
     args = parser.parse_args()
-    print(json.dumps(measure(args.folder, args.only, args.every, args.seed), indent=1))
+    fitted = WipeWeights(**json.loads(args.fitted.read_text())["fitted"]["weights"]) if args.fitted else None
+    print(json.dumps(measure(args.folder, args.only, args.every, args.seed, fitted), indent=1))
 
 
 if __name__ == "__main__":

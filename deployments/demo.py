@@ -24,7 +24,7 @@ from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterName
 from mvideo.deployments._lines import LiveLines
 from mvideo.deployments._watching import follow
 from mvideo.deployments.stack import Stack
-from mvideo_core.base.errors import MVideoError
+from mvideo_core.base.one_line import errors_in_one_line
 from mvideo_core.curation.pipeline import stage_rows
 from mvideo_core.store.stage_counts import stage_status
 from mvideo_core.store.workspace import Workspace
@@ -168,7 +168,5 @@ def _say(line: str) -> None:
 
 
 if __name__ == "__main__":
-    try:
-        raise SystemExit(main())
-    except MVideoError as error:
-        raise SystemExit(f"{type(error).__name__}: {error}") from None
+    with errors_in_one_line():
+        sys.exit(main())

@@ -93,5 +93,7 @@ def _module(name: str) -> Any:
     """A module of ComfyUI; None outside of it."""
     try:
         return importlib.import_module(name)
-    except ImportError:
+    except ModuleNotFoundError as error:
+        if error.name not in (name, name.partition(".")[0]):  # ComfyUI is there, and something that it needs is not
+            raise
         return None

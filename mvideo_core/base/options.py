@@ -247,6 +247,13 @@ def parse_yaml(text: str, where: str) -> Any:
         raise ConfigError(f"{where}: not valid YAML: {_yaml_words(error)}") from None
 
 
+def problems_of(error: Exception) -> str:
+    """An error in one line; pydantic's are lists of several lines."""
+    if isinstance(error, ValidationError):
+        return "; ".join(f"{'.'.join(map(str, one['loc'])) or '(whole)'}: {one['msg']}" for one in error.errors()[:3])
+    return " ".join(str(error).split())
+
+
 def read_yaml(path: str | Path) -> dict[str, Any]:
     """A YAML mapping from disk, safely (no object tags).
 

@@ -102,7 +102,7 @@ def complexmotion(
     try:
         lines = [json.loads(line) for line in read_lines(manifest, "manifest") if line.strip()]
         wanted = {str(line["video_id"]): [str(name) for name in line["objects"]] for line in lines}
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise ConfigError(f"{manifest}: not a manifest of `mvideo testset complexmotion-list`: {error!r}") from None
     candidates = _candidates(workspace)
     length = _Length.of(min_frames, system, ComplexMotionOptions().min_frames)

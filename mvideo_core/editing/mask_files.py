@@ -214,7 +214,7 @@ def _read_sidecar(file: Path) -> _Sidecar:
         if file.stat().st_size > MAX_SIDECAR_BYTES:
             raise MediaError(f"{file}: {file.stat().st_size} bytes; too large for a description of masks")
         return _parse_sidecar(json.loads(file.read_text(encoding="utf-8")))
-    except (ValueError, TypeError, KeyError, AttributeError) as error:
+    except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
         raise MediaError(
             f"{file}: not a description of masks ({error!r}); expected {{'fps': 8, 'labels': [...]}}"
         ) from None

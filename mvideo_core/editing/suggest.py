@@ -118,7 +118,7 @@ def _shapes(text: str) -> list[dict[str, Any]]:
     inner = _FENCE.match(text.strip())
     try:
         found = json.loads(inner[1] if inner else text)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise ConfigError(f"not JSON ({error})") from None
     if not isinstance(found, dict) or not isinstance(found.get("shapes"), list) or not found["shapes"]:
         raise ConfigError('expected a JSON object with a list under "shapes"')

@@ -110,7 +110,9 @@ def _load(point: EntryPoint) -> Stage:
         stage = point.load()
     except Exception as error:  # noqa: BLE001 - another package's code may raise anything
         text = " ".join(f"{type(error).__name__}: {error}".split())
-        raise ConfigError(f"stage {point.name!r} of {point.value} does not load: {text}") from None
+        raise ConfigError(
+            f"stage {point.name!r} of {point.value} does not load: {text}; correct or uninstall its package"
+        ) from None
     if not isinstance(stage, Stage):
         raise ConfigError(f"stage {point.name!r}: {point.value} is a {type(stage).__name__}, not a Stage")
     return stage

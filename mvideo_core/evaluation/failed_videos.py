@@ -9,7 +9,7 @@ from typing import Literal, NamedTuple
 
 from mvideo_core.base.disk import write_whole
 from mvideo_core.base.errors import MVideoError
-from mvideo_core.base.listing import exists
+from mvideo_core.base.listing import exists, is_file
 
 FAILED = "failed.json"
 NOT_MADE = "NotMade"
@@ -46,7 +46,12 @@ def forget_failure(folder: Path) -> None:
 
 def failure_of(video: str) -> str:
     """Why a video could not be generated; "" if there is no note in its folder."""
-    try:
-        return str(json.loads((Path(video).parent / FAILED).read_text(encoding="utf-8"))["message"]) if video else ""
-    except (OSError, ValueError, KeyError, TypeError):
+    note = Path(video).parent / FAILED
+    if not video or not is_file(note):
         return ""
+    try:
+        return str(json.loads(note.read_text(encoding="utf-8"))["message"])
+    except (OSError, ValueError, KeyError, TypeError) as error:  # the video may be from an earlier request
+        return (
+            f"{note}: damaged ({error!r}); generate the video again, or delete this file if the video is the right one"
+        )

@@ -132,7 +132,7 @@ def _path_in(results: Sequence[str]) -> str:
     if text.startswith("{"):
         try:
             found = json.loads(text)
-        except ValueError:
+        except (ValueError, RecursionError):
             return ""
         listed = found.get("video") or found.get("videos") or ""
         text = listed if isinstance(listed, str) else str(listed[0]) if isinstance(listed, list) else ""

@@ -93,7 +93,7 @@ def read_prompts(path: str | Path) -> list[str]:
             found = [_text(one["prompt"]) for one in json.loads(place.read_text(encoding="utf-8-sig"))["prompts"]]
         else:
             found = [line.strip() for line in read_lines(place, "list of prompts") if line.strip()]
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
         raise ConfigError(
             f"{place}: expected one prompt per line, or prompts.json of `mvideo testset vbench`: {error!r}"
         ) from None
@@ -116,7 +116,7 @@ def with_lengthened(items: Sequence[EvalItem], path: str | Path) -> list[EvalIte
         return [item.model_copy(update={"prompt_generation": _text(texts[item.prompt])}) for item in items]
     except KeyError as error:
         raise ConfigError(f"{path}: no text for the prompt {error}") from None
-    except (OSError, ValueError, TypeError) as error:
+    except (OSError, ValueError, TypeError, RecursionError) as error:
         raise ConfigError(f"{path}: expected a JSON object, prompt -> prompt to generate from: {error!r}") from None
 
 

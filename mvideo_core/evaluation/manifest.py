@@ -359,5 +359,5 @@ def _item(line: str, where: str) -> EvalItem:
     except ValidationError as error:
         problems = "; ".join(f"{'.'.join(map(str, one['loc']))}: {one['msg']}" for one in error.errors())
         raise ConfigError(f"{where}: {problems}; allowed keys: {', '.join(EvalItem.model_fields)}") from None
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise ConfigError(f"{where}: not a JSON object: {error}") from None

@@ -1,5 +1,6 @@
 """Protect results: a second run into a folder may add to its result, but not replace other videos or metrics."""
 
+import logging
 from pathlib import Path
 from typing import Any
 
@@ -7,6 +8,8 @@ from mvideo_core.base.errors import ConfigError, StoreError
 from mvideo_core.evaluation.aggregate import group_of, title_of
 from mvideo_core.evaluation.plan import EvalPlan
 from mvideo_core.evaluation.result import MetricFacts, metric_facts, read_result
+
+log = logging.getLogger(__name__)
 
 
 def check_replaces_nothing(plan: EvalPlan, out: str | Path) -> None:
@@ -17,7 +20,10 @@ def check_replaces_nothing(plan: EvalPlan, out: str | Path) -> None:
     """
     try:
         old = read_result(out)
-    except (ConfigError, StoreError):  # no result, or one from another version, which must be recomputed
+    except ConfigError:  # no result
+        return
+    except StoreError as error:  # from another version, or damaged: it must be computed again
+        log.warning("%s: this run replaces it", error)
         return
     new = {(group_of(item), item.id): item.video for item in plan.items}
     lost = [item for item in old.items if new.get((group_of(item), item.id)) != item.video]

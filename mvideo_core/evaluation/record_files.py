@@ -8,6 +8,7 @@ from pydantic import ValidationError
 
 from mvideo_core.base.disk import write_whole
 from mvideo_core.base.errors import StoreError
+from mvideo_core.base.options import problems_of
 from mvideo_core.base.records import Record
 
 Kind = TypeVar("Kind", bound=Record)
@@ -24,7 +25,7 @@ def read_record(kind: type[Kind], path: Path) -> Kind | None:
     except FileNotFoundError:
         return None
     except (OSError, ValidationError) as error:
-        text = f"{path}: not a {kind.__name__} of this version ({error}); delete it to rescore its videos"
+        text = f"{path}: not a {kind.__name__} of this version ({problems_of(error)}); delete it to rescore its videos"
         raise StoreError(text) from None
 
 

@@ -19,6 +19,7 @@ from pydantic import ValidationError
 from mvideo_core import __version__
 from mvideo_core.base.disk import write_whole
 from mvideo_core.base.errors import ConfigError, MediaError, StoreError
+from mvideo_core.base.options import problems_of
 from mvideo_core.base.records import Record
 from mvideo_core.evaluation.aggregate import Aggregate, GroupKey, ScoreRow, aggregate, cluster_of, group_of
 from mvideo_core.evaluation.base import METRICS, VideoScore
@@ -192,7 +193,9 @@ def read_result(folder: str | Path) -> LoadedResult:
         rows = tuple(ScoreRow.model_validate_json(line) for line in _read_lines(place / "rows.jsonl"))
         items = tuple(EvalItem.model_validate_json(line) for line in _read_lines(place / "items.jsonl"))
     except (OSError, ValidationError) as error:
-        raise StoreError(f"{place}: not a result of this version ({error}); rerun `mvideo eval run`") from None
+        raise StoreError(
+            f"{place}: not a result of this version ({problems_of(error)}); rerun `mvideo eval run`"
+        ) from None
     return LoadedResult(place, result, rows, items)
 
 

@@ -103,7 +103,7 @@ def read_vbench(path: str | Path) -> Scores:
         return {name: [aggregate, list(rows)] for name, (aggregate, rows) in scores.items()}
     except FileNotFoundError:
         raise ConfigError(f"{path}: no such file; `mvideo eval run` writes vbench/<system>_eval_results.json") from None
-    except (OSError, ValueError, AttributeError, TypeError) as error:
+    except (OSError, ValueError, AttributeError, TypeError, RecursionError) as error:
         raise ConfigError(f"{path}: not scores in VBench's format: {error}") from None
 
 

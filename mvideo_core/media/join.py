@@ -38,7 +38,7 @@ def join_mp4(parts: Iterable[Path], path: str | os.PathLike[str], fps: float, n_
                     f"{path}: {seen} frames in the parts, {n_frames} expected; start again with --overwrite"
                 )
     except av.FFmpegError as error:
-        raise MediaError(f"{path}: joining failed: {error}") from error
+        raise MediaError(f"{path}: joining failed: {error}; start again with --overwrite") from error
 
 
 def _copy(source: Any, stream: Any, sink: Any, target: Any, shift: int) -> int:

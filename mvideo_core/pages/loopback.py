@@ -98,7 +98,7 @@ class LoopbackHandler(BaseHTTPRequestHandler):
             return
         try:
             asked = json.loads(body)
-        except ValueError:
+        except (ValueError, RecursionError):
             asked = None
         if not isinstance(asked, dict):
             self.refuse(HTTPStatus.BAD_REQUEST, f"expected a JSON object of at most {self.max_body_bytes} bytes")

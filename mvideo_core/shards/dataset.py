@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from mvideo_core.base.errors import ConfigError, StoreError
+from mvideo_core.base.options import problems_of
 from mvideo_core.base.parquet import read_table
 from mvideo_core.base.records import ObjectPhrase
 from mvideo_core.shards.card import INFO_NAME, DatasetInfo
@@ -24,6 +25,8 @@ from mvideo_core.shards.members import EXTENSIONS
 
 if TYPE_CHECKING:
     from mvideo_core.masks.codec import MaskSequence
+
+_AGAIN = "run stage shard again, or copy the dataset again"
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,7 +148,7 @@ class MaskVideoDataset:
             whole = read_table(self.files.read(INDEX_NAME), [*wanted, "split", *(["labels"] if labels else [])])
             table = whole.filter(pc.field("split") == self.split)
         except pa.ArrowException as error:
-            raise StoreError(f"{self.files.root}/{INDEX_NAME}: not a readable index: {error}") from None
+            raise StoreError(f"{self.files.root}/{INDEX_NAME}: not a readable index ({error}); {_AGAIN}") from None
         if labels:
             rows = table.column("labels").to_pylist()
             table = table.filter(pa.array([bool(labels.intersection(row)) for row in rows], pa.bool_()))
@@ -167,4 +170,6 @@ def read_info(files: DatasetFiles) -> DatasetInfo:
     try:
         return DatasetInfo.model_validate_json(files.read(INFO_NAME))
     except ValueError as error:
-        raise StoreError(f"{files.root}/{INFO_NAME}: not a description of a dataset: {error}") from None
+        raise StoreError(
+            f"{files.root}/{INFO_NAME}: not a description of a dataset ({problems_of(error)}); {_AGAIN}"
+        ) from None

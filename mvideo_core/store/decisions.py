@@ -25,6 +25,7 @@ from mvideo_core.store.workspace import Workspace
 DECISIONS = "review/decisions.jsonl"
 """In the workspace, unless `mvideo review --decisions` chose another place."""
 POINTER = "review"
+_WAY_OUT = "delete it, then name the file of the decisions again with `mvideo review --decisions`"
 NOT_CONTENT = {"name", "who", "when"}
 Action = Literal["accept", "reject", "relabel", "box", "point"]
 NEEDS: dict[str, tuple[str, ...]] = {
@@ -104,7 +105,7 @@ class DecisionFile:
 
     def __init__(self, workspace: Workspace):
         self.workspace = workspace
-        self.chosen = str((workspace.pointer(POINTER) or {}).get("path", ""))
+        self.chosen = str((workspace.pointer(POINTER, _WAY_OUT) or {}).get("path", ""))
         self.path = self.chosen or workspace.folder.at(DECISIONS)
 
     def choose(self, path: Path) -> None:
@@ -114,6 +115,8 @@ class DecisionFile:
             ConfigError: its folder does not exist, or it holds something else.
         """
         self.chosen = self.path = str(path.expanduser().absolute())
+        if path.expanduser().parent.is_dir() and not Path(self.chosen).exists():
+            write_whole(Path(self.chosen), "")
         self.read()
         self.workspace.set_pointer(POINTER, self.chosen)
 
@@ -158,12 +161,10 @@ class DecisionFile:
             try:
                 content = Path(self.chosen).read_bytes()
             except FileNotFoundError:
-                if not Path(self.chosen).parent.is_dir():
-                    raise ConfigError(
-                        f"{self.chosen}: the folder of the review's decisions is missing; restore it, or name another "
-                        "file with `mvideo review --decisions`"
-                    ) from None
-                content = b""
+                raise ConfigError(
+                    f"{self.chosen}: the review's decisions are missing; restore this file, or name one with `mvideo "
+                    "review --decisions`, which creates it"
+                ) from None
             except OSError as error:
                 raise ConfigError(f"{self.chosen}: the review's decisions cannot be read: {error}") from None
         try:
@@ -203,7 +204,7 @@ def _says(line: str) -> bool:
 def _parse(line: str, where: str) -> Decision:
     try:
         value = json.loads(line, object_pairs_hook=_unique)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise ConfigError(f"{where}: not a JSON object ({error}); correct or delete the line") from None
     if not isinstance(value, dict):
         raise ConfigError(f"{where}: {str(line)[:60]!r} is not a JSON object; correct or delete the line")

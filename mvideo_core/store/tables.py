@@ -88,8 +88,8 @@ def _is_utf8(text: str) -> bool:
     return True
 
 
-def from_parquet(content: bytes, row_class: type[R]) -> list[R]:
-    """Rows of a Parquet file.
+def from_parquet(content: bytes, row_class: type[R], where: str = "a table") -> list[R]:
+    """Rows of a Parquet file; `where` names it in the error.
 
     Raises:
         StoreError: not Parquet, or columns that the row class does not have.
@@ -101,7 +101,8 @@ def from_parquet(content: bytes, row_class: type[R]) -> list[R]:
         return [row_class.model_validate(values) for values in table.to_pylist()]
     except (pa.ArrowInvalid, ValueError) as error:
         raise StoreError(
-            f"rows of {row_class.__name__} cannot be read: {error}; `mvideo verify` finds the file"
+            f"{where}: its rows of {row_class.__name__} cannot be read ({' '.join(str(error).split())}); "
+            "`mvideo verify` lists such files and how to make them again"
         ) from None
 
 

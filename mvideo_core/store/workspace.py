@@ -32,6 +32,7 @@ from mvideo_core.store.files import Folder
 
 LAYOUT_VERSION = 1
 HEADS_KEPT = 3
+WAY_OUT = "delete it, the next run rewrites it"
 POINTERS = ("dataset", "latents", "report")
 SOURCE_STAGE = "source"
 """The planned sources. Their heads are the plan's `keys`, so that a single write replaces the whole plan."""
@@ -180,9 +181,9 @@ class Workspace:
         names = self.folder.names(f"heads/{stage}")
         return [int(name[5:-5]) for name in names if re.fullmatch(r"part-\d+\.json", name)]
 
-    def pointer(self, name: str) -> dict[str, Any] | None:
+    def pointer(self, name: str, way_out: str = WAY_OUT) -> dict[str, Any] | None:
         """Where the current one of `POINTERS` is: a mapping with `path` relative to the workspace."""
-        return self._json(f"heads/{name}.json")
+        return self._json(f"heads/{name}.json", way_out)
 
     def set_pointer(self, name: str, path: str, **more: Any) -> None:
         """Make a finished dataset, latents or report the current one."""
@@ -214,7 +215,7 @@ class Workspace:
 
     def rows(self, marker: Marker, row_class: type[R]) -> list[R]:
         """Rows of a finished part, sorted by key."""
-        return tables.from_parquet(self.folder.read(marker.rows.path), row_class)
+        return tables.from_parquet(self.folder.read(marker.rows.path), row_class, f"{self.url}: {marker.rows.path}")
 
     def current_rows(self, stage: str, row_class: type[R]) -> Iterator[R]:
         """Rows of a stage over all current parts, one part in memory at a time."""
@@ -240,15 +241,17 @@ class Workspace:
         plan = self.plan() if stage == SOURCE_STAGE else self._json(f"heads/{stage}/plan.json")
         return list((plan or {}).get("keys", ()))
 
-    def _json(self, path: str) -> dict[str, Any] | None:
+    def _json(self, path: str, way_out: str = WAY_OUT) -> dict[str, Any] | None:
         content = self.folder.read_or_none(path)
         if content is None:
             return None
         try:
             value = json.loads(content)
         except ValueError:
-            raise StoreError(f"{self.url}: {path} is damaged; delete it, the next run rewrites it") from None
-        return value if isinstance(value, dict) else None
+            value = None
+        if not isinstance(value, dict):
+            raise StoreError(f"{self.url}: {path} is damaged; {way_out}")
+        return value
 
 
 def blobs_of(row: Row) -> list[Blob]:

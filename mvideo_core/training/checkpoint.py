@@ -23,7 +23,7 @@ from pydantic import Field
 from mvideo_core.base.digests import file_sha256
 from mvideo_core.base.disk import new_folder, sync, write_tensors, write_whole
 from mvideo_core.base.errors import ConfigError, StoreError
-from mvideo_core.base.options import Options, digest
+from mvideo_core.base.options import Options, digest, problems_of
 from mvideo_core.cogvideox.adapter_files import ADAPTER_FOLDER, adapter_tensors
 from mvideo_core.training.diagnosis import first_not_finite
 from mvideo_core.training.option_changes import Change
@@ -90,7 +90,7 @@ def read_state(folder: Path) -> State:
         state = State.parse(json.loads((folder / STATE).read_text(encoding="utf-8")), str(folder / STATE))
     except (OSError, ValueError, ConfigError) as error:
         raise StoreError(
-            f"{folder}: no readable {STATE} ({error}); delete this folder to resume from an earlier one"
+            f"{folder}: no readable {STATE} ({problems_of(error)}); delete this folder to resume from an earlier one"
         ) from None
     if state.layout not in READABLE:
         raise StoreError(f"{folder}: layout {state.layout}, this version reads {READABLE}; start a new run folder")

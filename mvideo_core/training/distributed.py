@@ -130,6 +130,8 @@ def _peer_errors() -> Iterator[None]:
     try:
         yield
     except RuntimeError as error:
+        if "out of memory" in str(error).lower():
+            raise
         raise RankLost(f"rank {environment_ranks()[0]}: another process stopped responding ({error})") from error
 
 

@@ -17,6 +17,7 @@ from mvideo_core.base.records import Record
 from mvideo_core.shards.files import DatasetFiles
 from mvideo_core.training.checkpoint import CHECKPOINTS, State, complete, read_state
 from mvideo_core.training.latents.cache import LatentDataset, read_info
+from mvideo_core.training.latents.info import INFO_NAME
 from mvideo_core.training.option_changes import DATA
 from mvideo_core.training.options import TrainOptions
 from mvideo_core.training.sample_order import GlobalOrder, Split, ordered
@@ -155,10 +156,13 @@ def _why_unknown(options: TrainOptions, newest: State) -> str:
     """Why the steps of a run cannot be computed from its options and latents; "" if they can."""
     if changed := sorted({one.name for one in newest.changes if one.name in OF_THE_ORDER}):
         return f"{', '.join(changed)} changed during the run"
+    files = DatasetFiles(options.data.latents)
     try:
-        seen = read_info(DatasetFiles(options.data.latents)).digest
-    except (MVideoError, OSError):
-        return f"the latents {options.data.latents} are not there"
+        if files.size(INFO_NAME) is None:
+            return f"the latents {options.data.latents} are not there"
+        seen = read_info(files).digest
+    except (MVideoError, OSError) as error:
+        return f"the latents {options.data.latents} cannot be read ({error})"
     if newest.data and seen != newest.data:
         return f"the latents {options.data.latents} are others now (sha256 {seen[:12]}, {newest.data[:12]} trained on)"
     return ""

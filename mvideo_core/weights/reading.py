@@ -51,6 +51,7 @@ def loading(path: Path, way_out: str = COPY_AGAIN) -> Iterator[None]:
             yield
     except RAISED_BY_LOADERS as error:
         log.debug("%s: %r", path, error)
+        check_memory(path, error)
         raise ModelError(f"weights: {_what(path, error)}; {way_out}") from None
     finally:
         for logger, level in zip(loggers, levels, strict=True):
@@ -71,6 +72,14 @@ def bars_on_terminals_only() -> Iterator[None]:
             one.enable_progress_bar()
 
 
+def check_memory(path: Path | str, error: BaseException) -> None:
+    """Raise a ModelError that does not blame the file if the error is a lack of memory."""
+    if isinstance(error, MemoryError) or "out of memory" in str(error).lower() or "can't allocate" in str(error):
+        raise ModelError(
+            f"weights: {path}: not enough memory to load it; free memory, or use a larger machine"
+        ) from None
+
+
 def plain_words(error: BaseException) -> str:
     """A library's error on one line, without its advice."""
     lines = str(error).strip().splitlines()
@@ -80,8 +89,6 @@ def plain_words(error: BaseException) -> str:
 
 
 def _what(path: Path, error: BaseException) -> str:
-    if isinstance(error, MemoryError) or "out of memory" in str(error).lower() or "can't allocate" in str(error):
-        return f"{path}: not enough memory to load it"
     for file in sorted(path.rglob("*")) if path.is_dir() else [path]:
         if (file == path or file.suffix in READ_BY_LOADERS) and (problem := content_problem(file)):
             return f"{file}: {problem}"

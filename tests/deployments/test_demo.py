@@ -1,4 +1,11 @@
+import os
+import subprocess
+import sys
+from pathlib import Path
+
 from mvideo.deployments.demo import score_lines
+
+ROOT = Path(__file__).resolve().parents[2]
 
 
 def row(system: str, end: str, mean: float | None) -> dict[str, object]:
@@ -15,3 +22,14 @@ def test_the_last_lines_have_the_score_and_its_controls() -> None:
     line = "mask mIoU (3 videos): 35.8 with masks, 8.3 without, 3.3 with shuffled masks; upper bound "
     assert list(score_lines([*rows, row("mvideo", "_source", 70.37)])) == [f"{line}70.4"]
     assert list(score_lines(rows)) == [f"{line}not measured"]
+
+
+def test_a_disk_error_is_one_line(tmp_path: Path) -> None:
+    (tmp_path / "build").write_text("a file where the folder should be")
+    ended = subprocess.run(
+        [sys.executable, "-m", "mvideo.deployments.demo", "--videos", "1"],
+        cwd=tmp_path, env=os.environ | {"PYTHONPATH": str(ROOT)}, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert ended.returncode == 1
+    assert "Traceback" not in ended.stderr
+    assert "build" in ended.stderr.splitlines()[-1]

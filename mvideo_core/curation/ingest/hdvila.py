@@ -54,7 +54,7 @@ def parse_line(line: str, where: str) -> SourceItem:
     """
     try:
         value = json.loads(line)
-    except json.JSONDecodeError as error:
+    except (ValueError, RecursionError) as error:
         hint = ""
         if line.lstrip().startswith("{'"):
             hint = "; it is a Python literal: rewrite the file with json.dumps(ast.literal_eval(line)) per line"

@@ -80,7 +80,7 @@ def _json_rows(path: Path) -> Iterator[tuple[str, dict[str, str]]]:
                 continue
             try:
                 row = json.loads(line)
-            except json.JSONDecodeError as error:
+            except (ValueError, RecursionError) as error:
                 raise ConfigError(f"{where}: not JSON: {error}") from None
             if not isinstance(row, dict):
                 raise ConfigError(f"{where}: expected an object, got {type(row).__name__}")

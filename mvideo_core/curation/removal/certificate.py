@@ -12,7 +12,7 @@ from typing import Literal
 from mvideo_core import __version__
 from mvideo_core.base.disk import write_whole
 from mvideo_core.base.errors import ConfigError, StoreError
-from mvideo_core.base.options import digest
+from mvideo_core.base.options import digest, problems_of
 from mvideo_core.base.records import Record
 from mvideo_core.curation.removal.elsewhere import Elsewhere, Retraining
 from mvideo_core.curation.removal.trace import Trace
@@ -91,7 +91,7 @@ class CertificateFile:
             found = Certificate.model_validate(json.loads(self.path.read_bytes()))
         except ValueError as error:
             raise StoreError(
-                f"{self.path}: not a certificate ({str(error)[:80]}); give another --certificate"
+                f"{self.path}: not a certificate ({problems_of(error)}); give another --certificate"
             ) from None
         if found.own_digest != found.content_digest:
             raise StoreError(f"{self.path}: changed since it was written; give another --certificate")

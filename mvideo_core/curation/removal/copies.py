@@ -4,6 +4,7 @@ The clips of the source become one timeline of perceptual hashes (`clean`'s filt
 other clip are looked for on it, in order and at one speed; cuts of the copy need not be where those of the source are.
 """
 
+import logging
 from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
 
@@ -26,6 +27,7 @@ from mvideo_core.media.decode import read_frames
 from mvideo_core.shards.near_duplicates import BITS, MIRRORED, frames_of
 from mvideo_core.store.workspace import Workspace
 
+log = logging.getLogger(__name__)
 RATE_HZ = 8.0
 """Frames of the timeline per second."""
 MAX_BITS = 10.0
@@ -168,7 +170,8 @@ def look_of(workspace: Workspace, row: ClipRow) -> PerceptualHashes | None:
     try:
         with workspace.folder.open(row.clip.path) as stream:
             samples = ClipSamples.of(read_frames(stream), row.n_frames, row.fps, row.key)
-    except MediaError:
+    except MediaError as error:
+        _warn(row, error)
         return None
     return Duplicates(DuplicatesOptions()).perceptual_hashes(samples)
 
@@ -183,5 +186,9 @@ def _hashed(workspace: Workspace, row: ClipRow) -> Iterator[tuple[float, list[in
     try:
         with workspace.folder.open(row.clip.path) as stream:
             yield from hash_frames(read_frames(stream), row.fps, row.start_s)
-    except MediaError:  # its masks could not be made either
-        return
+    except MediaError as error:
+        _warn(row, error)
+
+
+def _warn(row: ClipRow, error: MediaError) -> None:
+    log.warning("clip %s cannot be read (%s), so its copies are not found; `mvideo verify` says more", row.key, error)

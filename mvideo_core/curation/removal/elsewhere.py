@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import logging
 import shutil
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -32,6 +33,7 @@ from mvideo_core.training.option_changes import DATA
 from mvideo_core.training.options import TrainOptions
 from mvideo_core.training.report import write_report
 
+log = logging.getLogger(__name__)
 PROVENANCE = "provenance.json"
 SAMPLES = "samples"
 
@@ -173,8 +175,8 @@ def _adapters(trainings: Sequence[TrainingUse]) -> Iterator[str]:
                 if folder.is_dir():
                     try:
                         yield adapter_digest(find_adapter(folder))
-                    except (ConfigError, ModelError):  # incomplete: no video was made with it
-                        continue
+                    except (ConfigError, ModelError) as error:
+                        log.warning("%s: videos made with this adapter are not found: %s", folder, error)
 
 
 def _folders_with(name: str, folders: Sequence[Path]) -> list[Path]:

@@ -9,8 +9,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from mvideo_core.base.errors import MVideoError, StoreError
-from mvideo_core.base.stopping import Stopped, heeding
+from mvideo_core.base.errors import StoreError
+from mvideo_core.base.stopping import heeding
 from mvideo_core.media.decode import first_frame
 from mvideo_core.media.ffmpeg import BITEXACT, compile_argv, x264_params
 from mvideo_core.media.graph import clip_tags, tag_colors
@@ -100,7 +100,7 @@ class ClipWriter:
         """
         self._encoding, self._limits = encoding, limits
         self._jobs: queue.Queue[tuple[list[memoryview], Path] | None] = queue.Queue(maxsize=1)
-        self._error: MVideoError | Stopped | None = None
+        self._error: BaseException | None = None
         self._part = part
         self.means_rgb: dict[Path, np.ndarray] = {}
         """Mean RGB of each finished clip's first frame, decoded from its file, (3,) float."""
@@ -148,10 +148,10 @@ class ClipWriter:
                 if not self._error:
                     encode_clip(*job, self._encoding, self._limits)
                     self.means_rgb[job[1]] = first_frame(job[1])[self._part].mean((0, 1))
-            except (MVideoError, Stopped) as error:  # without this thread `__exit__` would wait forever
-                self._error = self._error or error
-            except OSError as error:  # no process or pipe available; a dead thread would block `write`
+            except OSError as error:  # no process or pipe available
                 self._error = self._error or StoreError(f"{job[1]}: cannot start the encoder: {error}")
+            except BaseException as error:  # noqa: BLE001 - without this thread `write` and `__exit__` would wait forever
+                self._error = self._error or error
             finally:
                 del job  # frees about a hundred frames; the next clip may take a while
                 self._jobs.task_done()

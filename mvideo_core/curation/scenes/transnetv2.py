@@ -110,8 +110,10 @@ def _session(path: str) -> Any:
         )
     try:
         import onnxruntime
-    except ImportError:
-        raise ModelError("transnetv2: package onnxruntime is missing; run `pip install onnxruntime`") from None
+    except ImportError as error:
+        raise ModelError(
+            f"transnetv2: onnxruntime cannot be imported ({error}); run `pip install onnxruntime`"
+        ) from None
     try:
         return onnxruntime.InferenceSession(path, providers=onnxruntime.get_available_providers())
     except Exception as error:  # noqa: BLE001 - its errors have no base class of their own

@@ -4,8 +4,8 @@ import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
-from mvideo_core.base.errors import MVideoError
-from mvideo_core.doctor.base import CheckContext, Finding, check
+from mvideo_core.base.errors import ConfigError, ModelError, StoreError
+from mvideo_core.doctor.base import CheckContext, Finding, check, problem
 from mvideo_core.weights.catalog import size_text
 
 WORKSPACE_PER_SOURCE = 1.0
@@ -42,9 +42,15 @@ def latents(context: CheckContext) -> Iterator[Finding]:
     ):
         return
     try:
-        needed, windows = latents_bytes(context)
-    except MVideoError:
-        return  # no dataset yet, or the weights check reports it
+        found = latents_bytes(context)
+    except (ConfigError, ModelError):
+        return  # the weights check reports it
+    except StoreError as error:
+        yield problem(error)
+        return
+    if found is None:
+        return
+    needed, windows = found
     needed -= _present(Path(context.workspace) / "latents")
     yield _compare("encoding", needed, Path(context.workspace), f"about {windows:,} windows")
 
@@ -60,23 +66,26 @@ def checkpoints(context: CheckContext) -> Iterator[Finding]:
 
     try:
         model = on_meta(options, model_shape(options).config)
-    except MVideoError:
+    except ModelError:
         return  # the weights check reports it
+    except ConfigError as error:
+        yield problem(error)
+        return
     n_trained = sum(one.numel() for one in model.parameters() if one.requires_grad)
     kept = most_checkpoints(options)
     needed = kept * checkpoint_bytes(options, n_trained) - (_present(Path(options.out)) if options.out else 0)
     yield _compare("training", needed, Path(options.out or "."), f"{kept} checkpoints")
 
 
-def latents_bytes(context: CheckContext) -> tuple[float, int]:
-    """Size in bytes of the latents of a workspace's dataset, and the number of windows: one per clip_frames - 1 frames.
+def latents_bytes(context: CheckContext) -> tuple[float, int] | None:
+    """Size in bytes of the latents of a workspace's dataset, and the number of windows: one per clip_frames - 1 frames;
+    None if there is no dataset yet.
 
     Raises:
-        StoreError, ConfigError, ModelError: no dataset, or no such base model.
+        StoreError: a damaged dataset. ConfigError, ModelError: no such base model.
     """
     import math
 
-    from mvideo_core.base.errors import StoreError
     from mvideo_core.shards.dataset import read_info
     from mvideo_core.shards.files import DatasetFiles
     from mvideo_core.store.workspace import Workspace
@@ -86,7 +95,7 @@ def latents_bytes(context: CheckContext) -> tuple[float, int]:
 
     pointer = Workspace(context.workspace).pointer("dataset")
     if pointer is None:
-        raise StoreError(f"{context.workspace} has no dataset")
+        return None
     splits = read_info(DatasetFiles(f"{context.workspace}/{pointer['path']}")).splits.values()
     base = context.latents.base if context.latents else context.training.base if context.training else None
     assert base is not None

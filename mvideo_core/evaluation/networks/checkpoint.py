@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from mvideo_core.base.errors import ModelError
 from mvideo_core.base.listing import visible_files
-from mvideo_core.weights.reading import RAISED_BY_LOADERS, plain_words
+from mvideo_core.weights.reading import RAISED_BY_LOADERS, check_memory, plain_words
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -46,6 +46,7 @@ def read_checkpoint(path: Path, key: str = "") -> "dict[str, Tensor]":
         with torch.serialization.safe_globals([(Inert, name) for name in foreign]):
             content = torch.load(path, map_location="cpu", weights_only=True)
     except RAISED_BY_LOADERS as error:
+        check_memory(path, error)
         raise ModelError(f"{path}: not a tensor checkpoint ({plain_words(error)}); fetch it again") from None
     state = content.get(key) if key and isinstance(content, dict) else content
     if not isinstance(state, dict):

@@ -8,6 +8,7 @@ from typing import Any
 
 from mvideo_core.base.disk import write_whole
 from mvideo_core.base.errors import ConfigError
+from mvideo_core.base.options import problems_of
 from mvideo_core.base.records import PlannedSample, Record
 
 FPS = 8.0
@@ -110,7 +111,7 @@ def read_test_set(path: str | Path) -> TestSet:
     try:
         return TestSet.model_validate_json(Path(path).read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
-        raise ConfigError(f"{path}: not a test set: {error}") from None
+        raise ConfigError(f"{path}: not a test set: {problems_of(error)}; make it with `mvideo testset`") from None
 
 
 def write_list(entries: list[str], path: str | Path, heading: str) -> None:

@@ -82,7 +82,7 @@ def read_full_info(path: str | Path) -> tuple[list[VBenchPrompt], str]:
             )
             for index, entry in enumerate(entries)
         ]  # fmt: skip
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise ConfigError(f"{path}: expected a list of {{prompt_en, dimension}} ({SOURCE}): {error!r}") from None
     return prompts, hashlib.sha256(content).hexdigest()
 

@@ -8,6 +8,7 @@ from typing import Any
 
 from mvideo_core.base.disk import new_file
 from mvideo_core.base.errors import ConfigError, StoreError
+from mvideo_core.weights.reading import check_memory
 
 
 def save(path: Path, state: dict[str, Any]) -> None:
@@ -31,6 +32,7 @@ def load(path: Path, device: Any = None) -> dict[str, Any] | None:
     try:
         state = torch.load(path, weights_only=True, map_location=device)
     except (RuntimeError, pickle.UnpicklingError, EOFError, ValueError) as error:
+        check_memory(path, error)
         raise StoreError(_way_out(path, "not a readable checkpoint", error)) from error
     if not isinstance(state, dict):
         raise StoreError(_way_out(path, f"not a checkpoint ({type(state).__name__})"))
@@ -47,6 +49,7 @@ def state_errors(path: Path) -> Iterator[None]:
     try:
         yield
     except (RuntimeError, ValueError, KeyError, TypeError) as error:
+        check_memory(path, error)
         raise ConfigError(_way_out(path, "a checkpoint of another size or training", error)) from error
 
 

@@ -13,6 +13,7 @@ from typing import Any, Literal
 from pydantic import AliasChoices, Field
 
 from mvideo_core.base.errors import MediaError
+from mvideo_core.base.options import problems_of
 from mvideo_core.base.records import Record
 from mvideo_core.masks import MaskSequence, from_bytes
 
@@ -121,7 +122,9 @@ def read_truth(path: str | Path) -> SourceTruth:
     except OSError as error:
         raise MediaError(f"{path}: cannot be read: {error.strerror}; recreate the world") from None
     except ValueError as error:
-        raise MediaError(f"{path}: not a truth file of the mini world: {error}") from None
+        raise MediaError(
+            f"{path}: not a truth file of the mini world: {problems_of(error)}; recreate the world"
+        ) from None
     if truth.version != VERSION:
         raise MediaError(f"{path}: truth version {truth.version}, expected {VERSION}; recreate the world")
     return truth

@@ -241,7 +241,7 @@ def due_status(content: bytes) -> int:
     """The status an answer sent with 200 should have: 200 for a completion, otherwise its error's status, or 500."""
     try:
         body = json.loads(content)
-    except ValueError:
+    except (ValueError, RecursionError):
         return 500
     if isinstance(body, dict) and body.get("error"):
         code = body["error"].get("code") if isinstance(body["error"], dict) else None
@@ -257,7 +257,7 @@ def is_paid_out(content: bytes) -> bool:
     try:
         error = json.loads(content).get("error")
         return not PAID_OUT.isdisjoint({str(error.get("code")), str(error.get("type"))})
-    except (ValueError, AttributeError):
+    except (ValueError, AttributeError, RecursionError):
         return False
 
 

@@ -308,7 +308,7 @@ def _without_json(text: str) -> str:
         return text
     try:
         value = json.loads(stripped)
-    except ValueError:
+    except (ValueError, RecursionError):
         return "" if regex.match(r'\{\s*"[^"]*"\s*:', stripped) else text
     if isinstance(value, list) and len(value) == 1:
         value = value[0]

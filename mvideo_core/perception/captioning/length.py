@@ -8,7 +8,7 @@ import regex
 
 from mvideo_core.base.errors import ModelError
 from mvideo_core.perception.captioning.clean import SENTENCE_END
-from mvideo_core.weights.reading import RAISED_BY_LOADERS, plain_words
+from mvideo_core.weights.reading import RAISED_BY_LOADERS, check_memory, plain_words
 
 T5_TOKENS = 226
 """Token budget of CogVideoX's text encoder, end mark included (diffusers: `max_sequence_length`)."""
@@ -121,5 +121,6 @@ def _exact_counter(folder: str) -> Callable[[str], int]:
     try:
         tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)
     except RAISED_BY_LOADERS as error:
+        check_memory(folder, error)
         raise ModelError(f"{folder}: cannot read a tokenizer from this folder: {plain_words(error)}") from error
     return lambda text: len(tokenizer(text, truncation=False)["input_ids"])

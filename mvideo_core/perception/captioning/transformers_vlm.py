@@ -22,7 +22,7 @@ from mvideo_core.perception.captioning.base import (
 from mvideo_core.perception.captioning.marked import caption_and_phrases
 from mvideo_core.perception.captioning.prompt import DEFAULT_PROMPT, prompt_digest, question
 from mvideo_core.weights import find
-from mvideo_core.weights.reading import RAISED_BY_LOADERS, plain_words
+from mvideo_core.weights.reading import RAISED_BY_LOADERS, check_memory, plain_words
 
 
 class TransformersVLMOptions(CaptionerOptions):
@@ -87,6 +87,7 @@ class TransformersVLMCaptioner:
                 folder, local_files_only=True, use_safetensors=True, dtype=getattr(torch, checked.dtype)
             )
         except RAISED_BY_LOADERS as error:
+            check_memory(folder, error)
             raise ModelError(f"{folder}: not a readable image-text-to-text model: {plain_words(error)}") from error
         place: Any = model.to  # the type stub lost the bound argument
         return cls(checked, processor, place(device).eval())

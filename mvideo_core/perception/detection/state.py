@@ -6,7 +6,7 @@ from typing import Any
 
 from mvideo_core.base.errors import ModelError
 from mvideo_core.base.listing import visible_files
-from mvideo_core.weights.reading import RAISED_BY_LOADERS, plain_words
+from mvideo_core.weights.reading import RAISED_BY_LOADERS, check_memory, plain_words
 
 LEFTOVERS = frozenset({"label_enc.weight", "bert.embeddings.position_ids"})
 """Keys in the official checkpoints that the published model does not use: the label embedding of denoising
@@ -109,6 +109,7 @@ def _read_pth(path: Path) -> dict[str, Any]:
     try:
         state = torch.load(path, map_location="cpu", weights_only=True)
     except RAISED_BY_LOADERS as error:
+        check_memory(path, error)
         raise ModelError(f"{path}: not a plain checkpoint ({plain_words(error)}); fetch it again") from None
     if not isinstance(state, dict):
         raise ModelError(f"{path}: expected a mapping of tensors, got {type(state).__name__}")

@@ -26,7 +26,7 @@ from mvideo_core.perception.detection.base import (
 from mvideo_core.perception.detection.groundingdino import bert_tokenizer, preprocess, read_tokenizer
 from mvideo_core.perception.detection.prompt import Prompt, build_prompts, phrase_scores
 from mvideo_core.perception.transfers import Precision, autocast
-from mvideo_core.weights.reading import RAISED_BY_LOADERS, plain_words
+from mvideo_core.weights.reading import RAISED_BY_LOADERS, check_memory, plain_words
 
 
 class TransformersOptions(Options):
@@ -92,6 +92,7 @@ class TransformersDetector:
                 folder, local_files_only=True, use_safetensors=True, output_loading_info=True
             )
         except RAISED_BY_LOADERS as error:
+            check_memory(folder, error)
             raise ModelError(f"{folder}: transformers cannot load it: {plain_words(error)}") from None
         problems = {
             key: sorted(map(str, report[key]))[:4] for key in ("missing_keys", "mismatched_keys") if report[key]

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from mvideo_core.base.digests import file_sha256
 from mvideo_core.base.errors import ModelError
-from mvideo_core.weights.reading import RAISED_BY_LOADERS, plain_words
+from mvideo_core.weights.reading import RAISED_BY_LOADERS, check_memory, plain_words
 
 if TYPE_CHECKING:
     import torch
@@ -168,6 +168,7 @@ def read_checkpoint(path: Path) -> dict[str, "torch.Tensor"]:
     try:
         content = torch.load(path, map_location="cpu", weights_only=True)
     except RAISED_BY_LOADERS as error:
+        check_memory(path, error)
         raise ModelError(f"{path}: cannot be read as a tensor checkpoint: {plain_words(error)}") from None
     state = content.get("model") if isinstance(content, dict) else None
     if not isinstance(state, dict):

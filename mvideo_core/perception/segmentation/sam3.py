@@ -29,7 +29,7 @@ from mvideo_core.perception.segmentation import SEGMENTERS
 from mvideo_core.perception.segmentation.base import FrameMasks, check_boxes, check_frame
 from mvideo_core.perception.segmentation.sam2_video import ENDLESS, drain
 from mvideo_core.perception.segmentation.transformers_sam2 import check_type, load_folder, open_session
-from mvideo_core.weights.reading import RAISED_BY_LOADERS, plain_words
+from mvideo_core.weights.reading import RAISED_BY_LOADERS, check_memory, plain_words
 
 if TYPE_CHECKING:
     import torch
@@ -113,6 +113,7 @@ class Sam3Segmenter:
         try:
             tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)
         except RAISED_BY_LOADERS as error:
+            check_memory(folder, error)
             raise ModelError(f"{folder}: its tokenizer cannot be read: {plain_words(error)}; copy it again") from None
         return cls(model, tokenizer, options, device, f"sam3/{folder.name}", sha256)
 

@@ -24,7 +24,7 @@ from mvideo_core.perception.segmentation.convert import to_transformers
 from mvideo_core.perception.segmentation.sam2_build import PUBLIC, build_predictor, load_predictor
 from mvideo_core.perception.segmentation.sam2_features import normalize_image
 from mvideo_core.perception.segmentation.sam2_video import ENDLESS, Step, drain, tiny_arch, weights_path
-from mvideo_core.weights.reading import RAISED_BY_LOADERS, plain_words
+from mvideo_core.weights.reading import RAISED_BY_LOADERS, check_memory, plain_words
 
 if TYPE_CHECKING:
     import torch
@@ -215,6 +215,7 @@ def load_folder(folder: Path, class_name: str, types: tuple[str, ...]) -> tuple[
             folder, local_files_only=True, use_safetensors=True, output_loading_info=True
         )
     except RAISED_BY_LOADERS as error:
+        check_memory(folder, error)
         raise ModelError(f"{folder}: cannot be read as a transformers {types[0]} model: {plain_words(error)}") from None
     for problem in ("missing_keys", "mismatched_keys"):
         if report[problem]:

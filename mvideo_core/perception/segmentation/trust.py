@@ -16,7 +16,7 @@ import numpy as np
 from pydantic import Field, ValidationError
 
 from mvideo_core.base.errors import ConfigError
-from mvideo_core.base.options import Options
+from mvideo_core.base.options import Options, problems_of
 from mvideo_core.base.records import Record, TrustStats
 from mvideo_core.perception.segmentation.trust_features import FEATURES
 
@@ -165,8 +165,9 @@ def _read(path: str, _mtime_ns: int) -> TrustModel:
     try:
         return TrustModel.model_validate(json.loads(Path(path).read_text(encoding="utf-8")))
     except (ValueError, ValidationError) as error:
-        what = str(error).splitlines()[0]
-        raise ConfigError(f"segment.trust.model {path}: not a fit of trust ({what}); make one: {FIT}") from error
+        raise ConfigError(
+            f"segment.trust.model {path}: not a fit of trust ({problems_of(error)}); make one: {FIT}"
+        ) from error
 
 
 def _name(segmenter: str, weights: Mapping[str, str]) -> str:

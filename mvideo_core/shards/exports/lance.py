@@ -61,15 +61,16 @@ class Lance(ExportFormat):
         shutil.rmtree(out / STAGED, ignore_errors=True)
 
 
+_INSTALL = "install it with: pip install 'mvideo[lance]'"
+
+
 def _import_lance() -> Any:
     try:
         import lance
-    except ImportError:
-        lance = None
+    except ImportError as error:
+        raise ModelError(f"export to lance: {error}; {_INSTALL}") from None
     if not hasattr(lance, "write_dataset"):  # another package has this name, too
-        raise ModelError(
-            "export to lance: the package pylance is missing; install it with: pip install 'mvideo[lance]'"
-        )
+        raise ModelError(f"export to lance: the package `lance` here is not pylance; {_INSTALL}")
     return lance
 
 

@@ -69,7 +69,7 @@ def read_json(path: Path) -> Any:
     """
     try:
         return json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise MediaError(f"{path}: not readable as JSON ({error})") from None
 
 
@@ -256,7 +256,7 @@ def _rows(path: Path, *columns: str) -> Iterator[dict[str, Any]]:
             row = dict(json.loads(line))
             for column in columns:
                 row[column]
-        except (ValueError, TypeError, KeyError) as error:
+        except (ValueError, TypeError, KeyError, RecursionError) as error:
             raise ConfigError(
                 f"{path}: line {number} is not a JSON object with {', '.join(columns)} ({error!r})"
             ) from None

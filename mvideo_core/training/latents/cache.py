@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from mvideo_core.base.errors import ConfigError, StoreError
+from mvideo_core.base.options import problems_of
 from mvideo_core.shards.files import DatasetFiles
 from mvideo_core.training.latents.encode import APPEARANCE, COVERAGE, LOGVAR, MASK, MOTION, TARGET, latent_shapes
 from mvideo_core.training.latents.info import EMPTY_NAME, INFO_NAME, SCHEMA_VERSION, LatentIdentity, LatentsInfo
@@ -220,7 +221,9 @@ def read_info(files: DatasetFiles) -> LatentsInfo:
     try:
         info = LatentsInfo.model_validate_json(files.read(INFO_NAME))
     except ValueError as error:
-        raise StoreError(f"{files.root}/{INFO_NAME}: not a description of latents: {error}") from None
+        raise StoreError(
+            f"{files.root}/{INFO_NAME}: not a description of latents ({problems_of(error)}); encode again"
+        ) from None
     if info.schema_version != SCHEMA_VERSION:
         raise StoreError(
             f"{files.root}: latents of schema {info.schema_version}, this version reads {SCHEMA_VERSION}; encode again"

@@ -13,6 +13,7 @@ import pytest
 import torch
 
 import mvideo.deployments.comfyui
+from mvideo.deployments.comfyui._host import _module
 from mvideo.deployments.comfyui.video_nodes import _name
 from mvideo_core.base.errors import ConfigError
 from mvideo_core.curation.import_dataset import import_dataset
@@ -245,3 +246,11 @@ def test_wrong_links_and_values_are_refused_before_anything_runs(comfy, dataset)
         comfy.nodes["MVideoLoadSample"]().run(dataset, "run", "train")
     with pytest.raises(ConfigError, match=r"objects '1 a': expected numbers"):
         comfy.nodes["MVideoMasksToMask"]().run(None, "1 a")
+
+
+def test_a_comfyui_that_does_not_import_is_not_taken_for_none(tmp_path, monkeypatch):
+    (tmp_path / "folder_paths_of_a_test.py").write_text("import yaml_that_is_not_there\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    assert _module("comfy_that_is_not_there.utils") is None
+    with pytest.raises(ModuleNotFoundError, match="yaml_that_is_not_there"):
+        _module("folder_paths_of_a_test")

@@ -12,6 +12,7 @@ from mvideo_core.base.errors import ConfigError
 from mvideo_core.training import main
 from mvideo_core.training.checkpoint import ADAPTER, OPTIMIZER, complete, weights_of
 from mvideo_core.training.latents.cache import LatentDataset
+from mvideo_core.training.latents.info import INFO_NAME
 from mvideo_core.training.ledger import find_runs, first_difference, open_course, uses_of
 from mvideo_core.training.options import TrainOptions
 from tests.fixtures.drawn_latents import draw_latents
@@ -103,6 +104,12 @@ def test_steps_that_cannot_be_known_are_not_guessed(tiny: Make, latents: Path, t
     use = uses_of(Path(options.out), lambda _key, _video: True)
     assert use is not None
     assert f"the latents {copy} are others now" in use.unknown
+    (copy / INFO_NAME).write_text("{")
+    use = uses_of(Path(options.out), lambda _key, _video: True)
+    assert use is not None
+    assert use.unknown.startswith(
+        f"the latents {copy} cannot be read ({copy}/{INFO_NAME}: not a description of latents"
+    )
 
 
 def test_another_order_on_resume_is_refused(tiny: Make, latents: Path) -> None:

@@ -161,9 +161,10 @@ class DecisionFile:
             try:
                 content = Path(self.chosen).read_bytes()
             except FileNotFoundError:
+                gone = "file" if Path(self.chosen).parent.is_dir() else "folder"
                 raise ConfigError(
-                    f"{self.chosen}: the review's decisions are missing; restore this file, or name one with `mvideo "
-                    "review --decisions`, which creates it"
+                    f"{self.chosen}: the {gone} of the review's decisions is missing; restore it, or name another file "
+                    "with `mvideo review --decisions`"
                 ) from None
             except OSError as error:
                 raise ConfigError(f"{self.chosen}: the review's decisions cannot be read: {error}") from None

@@ -146,7 +146,7 @@ def test_decisions_that_are_gone_are_refused(tmp_path: Path) -> None:
     DecisionFile(workspace).choose(place)
     assert DecisionFile(workspace).read() == ()
     place.unlink()
-    with pytest.raises(ConfigError, match=r"mine\.jsonl: the review's decisions are missing; restore this file"):
+    with pytest.raises(ConfigError, match=r"mine\.jsonl: the file of the review's decisions is missing; restore it"):
         DecisionFile(workspace).read()
     workspace.folder.write("heads/review.json", b"[]")
     with pytest.raises(StoreError, match=r"heads/review\.json is damaged; delete it, then name the file of the decis"):

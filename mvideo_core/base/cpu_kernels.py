@@ -1,5 +1,6 @@
-"""CPU kernels limited to AVX2: models return the same bits on every x86-64 machine that has it.
+"""CPU kernels limited to AVX2: models return the same bits on every Intel machine that has it.
 
+On an AMD EPYC, MKL has other kernels: a dataset is the same in each run there, but differs from Intel's.
 PyTorch, oneDNN and MKL pick kernels by processor, and AVX-512 adds in a different order than AVX2: three of six
 masklets of the mini models differed by a few pixels, and so did the dataset's digest. Segmentation took the same time.
 """

@@ -7,8 +7,8 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from types import NoneType
-from typing import Any, ClassVar, Self, get_args
+from types import NoneType, UnionType
+from typing import Any, ClassVar, Self, Union, get_args, get_origin
 
 import yaml
 from pydantic import (
@@ -25,6 +25,9 @@ from pydantic_core import CoreSchema, core_schema
 from mvideo_core.base.errors import ConfigError
 from mvideo_core.base.listing import visible_files
 
+MAX_SEEN_CHARS = 200
+"""What messages show of a value."""
+
 
 class Options(BaseModel):
     """How to work. Frozen, unknown keys forbidden; every field has a description with unit and effect."""
@@ -38,6 +41,9 @@ class Options(BaseModel):
     def _check_names(cls, values: Any) -> Any:
         for name in cls.GONE.keys() & values.keys() if isinstance(values, dict) else ():
             raise ValueError(f"{name} (seen {values[name]!r}) is no longer an option; {cls.GONE[name]}")
+        for name, value in values.items() if isinstance(values, dict) else ():
+            if isinstance(value, bool) and (field := cls.model_fields.get(name)) and _takes_number(field.annotation):
+                raise ValueError(f"{name} is {str(value).lower()}; expected a number (in YAML, yes and on mean true)")
         return values
 
     @classmethod
@@ -71,9 +77,8 @@ class Options(BaseModel):
             for problem in problems:
                 place = ".".join(str(step) for step in problem["loc"]) or "(whole)"
                 seen = problem.get("input")
-                shown = (
-                    "(not shown)" if isinstance(seen, str | list | dict) and _hides(cls, problem["loc"]) else repr(seen)
-                )
+                hidden = isinstance(seen, str | list | dict) and _hides(cls, problem["loc"])
+                shown = "(not shown)" if hidden else _shorten(repr(seen))
                 lines.append(f"  {place}: {problem['msg']}; seen {shown}")
             place, record = _record_at(cls, problems[0]["loc"][:-1])
             keys = ", ".join(sorted(record.model_fields))
@@ -157,6 +162,16 @@ def partial_of(record: type[Options]) -> type[Options]:
 
 def _without_default(schema: dict[str, Any]) -> None:
     schema.pop("default", None)
+
+
+def _takes_number(annotation: Any) -> bool:
+    """Whether a field takes numbers and no bool, which pydantic would take for 0 or 1."""
+    kinds = set(get_args(annotation)) if get_origin(annotation) in (Union, UnionType) else {annotation}
+    return bool(kinds & {int, float}) and bool not in kinds
+
+
+def _shorten(text: str) -> str:
+    return text if len(text) <= MAX_SEEN_CHARS else f"{text[:MAX_SEEN_CHARS]}... ({len(text)} characters)"
 
 
 def _record_at(record: type[BaseModel], path: Sequence[int | str]) -> tuple[str, type[BaseModel]]:

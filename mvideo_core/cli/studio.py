@@ -5,6 +5,7 @@ from pathlib import Path
 import typer
 
 from mvideo_core.base.devices import default_device
+from mvideo_core.base.errors import ConfigError
 from mvideo_core.cli.settings import local_only, needs_a_look
 
 
@@ -44,13 +45,17 @@ def studio(
 
     from mvideo_core.cogvideox.base import BaseOptions
     from mvideo_core.doctor import CheckContext, require
+    from mvideo_core.generation.loading import check_pipeline
     from mvideo_core.pages.studio.job import Job
     from mvideo_core.pages.studio.server import StudioServer
 
     kind = dtype or ("bf16" if default_device() == "cuda" else "fp32")
     weights = BaseOptions.parse({"weights": base, "dtype": kind}, "studio")
     require("generate", CheckContext(base=weights))
+    if Path(videos).exists() and not Path(videos).is_dir():
+        raise ConfigError(f"--videos {videos}: a file; give a folder")
     job = Job(weights, adapter, Path(videos))
+    check_pipeline(weights, job.adapter, masks=True)
     with StudioServer(studio_page(opened, served=True), job, port) as server:
         about = job.model()
         typer.echo(f"model: {about['model']}. {about['note']}".strip())

@@ -21,6 +21,7 @@ from typing import Any, NamedTuple
 from mvideo_core.base.disk import new_file, new_folder
 from mvideo_core.base.errors import ConfigError, MediaError
 from mvideo_core.base.listing import exists
+from mvideo_core.base.unicode import is_unicode
 from mvideo_core.editing.presence import check_read
 from mvideo_core.masks import MaskSequence, from_bytes
 from mvideo_core.masks.io import arrays, gray_video, picture_folder
@@ -81,9 +82,14 @@ def clip_of(found: "ReadMasks", path: str | Path, fps: float | None = None) -> M
         raise ConfigError(
             f"{path}: it does not store its frame rate; set it (--fps, fps=..., or with generate --set source.fps=...)"
         )
-    if not 0 < rate <= MAX_FPS:
-        raise ConfigError(f"{path}: {rate:g} frames per second; expected above 0 and at most {MAX_FPS:g}")
+    check_fps(rate, path)
     return MaskClip(found.sequence, rate, found.labels or ("",) * n_objects)
+
+
+def check_fps(fps: float, path: str | Path) -> None:
+    """Raise ConfigError unless it is a frame rate; `path` starts the message."""
+    if not 0 < fps <= MAX_FPS:
+        raise ConfigError(f"{path}: {fps:g} frames per second; expected above 0 and at most {MAX_FPS:g}")
 
 
 def read_masks(path: str | Path, form: MaskForm = MaskForm()) -> ReadMasks:
@@ -93,7 +99,7 @@ def read_masks(path: str | Path, form: MaskForm = MaskForm()) -> ReadMasks:
         ConfigError: no such path. MediaError: not masks, damaged, or ambiguous.
     """
     found = _read(str(path), form)
-    _check_labels(found.labels, found.sequence.n_objects, path)
+    check_labels(found.labels, found.sequence.n_objects, path)
     check_read(found.sequence, found.labels, str(path))
     return found
 
@@ -171,7 +177,7 @@ def save_masks(path: str | Path, sequence: MaskSequence, fps: float, labels: Seq
         StoreError: disk error; nothing is left behind.
     """
     place = Path(path)
-    names = _check_labels(tuple(labels), sequence.n_objects, place)
+    names = check_labels(tuple(labels), sequence.n_objects, place)
     about = {"fps": fps, "labels": list(names)}
     if place.suffix == ".masks":
         _replace(place, lambda work: work.write_bytes(sequence.to_bytes()))
@@ -286,7 +292,14 @@ def _write_json(file: Path, value: dict[str, Any]) -> None:
     _replace(file, lambda work: work.write_text(json.dumps(value, ensure_ascii=False) + "\n", encoding="utf-8"))
 
 
-def _check_labels(labels: tuple[str, ...], n_objects: int, path: str | Path) -> tuple[str, ...]:
+def check_labels(labels: tuple[str, ...], n_objects: int, path: str | Path) -> tuple[str, ...]:
+    """A name per object; none given: empty ones.
+
+    Raises:
+        MediaError: another number of names, or one that is not Unicode; `path` starts the message.
+    """
     if labels and len(labels) != n_objects:
         raise MediaError(f"{path}: {len(labels)} labels for {n_objects} objects")
+    if wrong := [label for label in labels if not is_unicode(label)]:
+        raise MediaError(f"{path}: the label {wrong[0]!r} has half of a surrogate pair, which is no text; rename it")
     return labels or ("",) * n_objects

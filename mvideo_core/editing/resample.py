@@ -7,6 +7,7 @@ from typing import Literal, NamedTuple
 import numpy as np
 from pydantic import Field
 
+from mvideo_core.base.errors import ConfigError
 from mvideo_core.base.options import Options
 from mvideo_core.cogvideox.video_format import VideoFormat
 from mvideo_core.editing.presence import check_change, visible
@@ -19,6 +20,7 @@ log = logging.getLogger(__name__)
 
 Fit = Literal["crop", "letterbox", "stretch"]
 TAILS = {"hold": "the last frame stays", "hide": "no masks from there", "bounce": "back and forth from there"}
+MAX_CLIPS = 10_000
 HIDDEN = -1
 """Frame number for a frame without masks."""
 
@@ -30,7 +32,7 @@ class ResampleOptions(Options):
         default="crop",
         description="aspect ratios differ: crop = fill the frame, letterbox = empty bars, stretch = distort",
     )
-    n_clips: int = Field(default=0, ge=0, le=10_000, description="number of clips; 0 = as many as the masks fill")
+    n_clips: int = Field(default=0, ge=0, le=MAX_CLIPS, description="number of clips; 0 = as many as the masks fill")
     max_hold_s: float = Field(
         default=0.5,
         ge=0,
@@ -58,10 +60,15 @@ def resample(clip: MaskClip, video_format: VideoFormat, options: ResampleOptions
     Warns about objects that the new size loses.
 
     Raises:
-        ConfigError: no object is left in any frame.
+        ConfigError: no object is left in any frame, or the masks last for more than MAX_CLIPS clips.
     """
     options = options or ResampleOptions()
     n_clips = options.n_clips or whole_clips(clip, video_format, options.max_hold_s)
+    if n_clips > MAX_CLIPS:
+        raise ConfigError(
+            f"masks of {clip.sequence.n_frames} frames at {clip.fps:g} frames per second last {clip.duration_s:g} s, "
+            f"which fill {n_clips} clips; at most {MAX_CLIPS}: correct their frame rate (fps)"
+        )
     return resample_frames(clip, video_format, video_format.n_frames(n_clips), options)
 
 

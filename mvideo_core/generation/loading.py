@@ -43,11 +43,7 @@ def load_pipeline(
         ModelError: weights are missing or damaged, or adapter and base do not match.
         ConfigError: no such size or path, or masks that the model cannot use.
     """
-    files = find_adapter(adapter) if adapter else None
-    if files:
-        check_adapter(files, transformer_config(base))
-    if masks and not (files and files.ours) and not has_mask_weights(base):
-        raise ConfigError(_blind(base, adapter))
+    files = check_pipeline(base, adapter, masks)
     loaded = load_base(base)
 
     from mvideo_core.cogvideox.pipeline import MVideoPipeline  # seconds of imports, so errors above come first
@@ -60,6 +56,21 @@ def load_pipeline(
     pipeline.set_progress_bar_config(disable=None)  # a bar on a terminal only
     pipeline.to(default_device())
     return Loaded(pipeline, loaded.weights_sha256, adapter_digest(files), base.dtype)
+
+
+def check_pipeline(base: BaseOptions, adapter: str = "", masks: bool = False) -> AdapterFiles | None:
+    """What `load_pipeline` refuses about base and adapter before it loads them; the adapter's files.
+
+    Raises:
+        ModelError, ConfigError: as there.
+    """
+    config = transformer_config(base)
+    files = find_adapter(adapter) if adapter else None
+    if files:
+        check_adapter(files, config)
+    if masks and not (files and files.ours) and not has_mask_weights(base):
+        raise ConfigError(_blind(base, adapter))
+    return files
 
 
 def adapter_digest(files: AdapterFiles | None) -> str:

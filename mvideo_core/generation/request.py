@@ -13,7 +13,7 @@ from mvideo_core.generation.loading import load_pipeline
 from mvideo_core.generation.long_video import Progress
 from mvideo_core.generation.options import GenerateOptions
 from mvideo_core.generation.sources import SourceOptions, check_guides, on_grid, read_source
-from mvideo_core.generation.video import GeneratedVideo, make_video
+from mvideo_core.generation.video import GeneratedVideo, check_prompt, make_video
 
 log = logging.getLogger(__name__)
 ALONE = "none"
@@ -56,6 +56,7 @@ def generate(
     prompt = request.prompt or (source.caption if source else "")
     if not prompt:
         raise ConfigError("generate: no prompt; give one (only a dataset sample has a caption)")
+    check_prompt(prompt)
     if source and source.masks:
         check_guides(source.masks.sequence, request.options.objects, request.source.masks or request.source.sample)
     loaded = load_pipeline(

@@ -14,8 +14,10 @@ from pydantic import Field
 
 from mvideo_core import __version__
 from mvideo_core.base.disk import write_whole
+from mvideo_core.base.errors import ConfigError
 from mvideo_core.base.locks import sole_owner
 from mvideo_core.base.options import Options, digest
+from mvideo_core.base.unicode import is_unicode
 from mvideo_core.cogvideox.video_format import VideoFormat
 from mvideo_core.editing.mask_files import save_masks
 from mvideo_core.generation.loading import Loaded
@@ -61,6 +63,8 @@ def make_video(
         StoreError: the folder cannot be read or written, or another live process generates there.
     """
     started = time.monotonic()
+    check_prompt(prompt)
+    check_prompt(options.negative_prompt, "negative_prompt")
     used = None if masks is None else masks_of_video(masks, options, loaded.pipeline.format)
     decides = _decides(loaded, prompt, masks, options)
     with sole_owner(Path(folder), "generation", "folder"):
@@ -83,6 +87,13 @@ def make_video(
             record = {"decides": decides, **(origin or {}), **_machine(loaded), **made}
             write_whole(output.folder / "provenance.json", json.dumps(record, indent=1) + "\n")
         return result
+
+
+def check_prompt(prompt: str, name: str = "prompt") -> None:
+    """Raise ConfigError if a text holds half of a surrogate pair, which no tokenizer takes."""
+    if not is_unicode(prompt):
+        seen = prompt if len(prompt) <= 80 else f"{prompt[:80]}..."
+        raise ConfigError(f"{name}: {seen!r} is not Unicode (half of a surrogate pair); write it in UTF-8")
 
 
 def masks_of_video(masks: MaskClip, options: GenerateOptions, grid: VideoFormat) -> MaskClip:

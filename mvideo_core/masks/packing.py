@@ -95,7 +95,9 @@ def unpack(data: bytes) -> MaskSequence:
 def _open(data: bytes) -> tuple[tuple[int, int, int, int, int], bytes]:
     """Header fields and the zstd frame; length and checksum verified."""
     start = _HEAD.size + _CRC.size
-    if len(data) < start or data[:4] != MAGIC:
+    if data[:4] == MAGIC and len(data) < start:
+        raise MediaError(f"mask file: cut off: {len(data)} bytes, its header has {start}; copy it again")
+    if data[:4] != MAGIC:
         raise MediaError(f"mask file: got {data[:4]!r}, expected {MAGIC!r} and a {start}-byte header")
     _, version, _, n_frames, n_objects, height, width, n_runs = _HEAD.unpack_from(data)
     if version < VERSION:

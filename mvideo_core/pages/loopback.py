@@ -10,6 +10,7 @@ import json
 import logging
 import secrets
 import sys
+import time
 from collections.abc import Callable
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -21,6 +22,8 @@ from mvideo_core.base.errors import ConfigError, MVideoError
 log = logging.getLogger(__name__)
 
 HOST = "127.0.0.1"
+DRAIN_S = 3.0
+"""How long a body that is too large is still taken in: a client that sends all of it first then reads the answer."""
 
 
 class LoopbackServer(ThreadingHTTPServer):
@@ -79,7 +82,11 @@ class LoopbackHandler(BaseHTTPRequestHandler):
 
     def do_GET(self) -> None:
         """Check the token, then answer."""
-        place = urlsplit(self.path)
+        try:
+            place = urlsplit(self.path)
+        except ValueError as error:
+            self.refuse(HTTPStatus.BAD_REQUEST, f"the address {self.path[:80]!r} is not valid: {error}")
+            return
         if place.path == "/favicon.ico":
             self.answer(HTTPStatus.NO_CONTENT, b"", "image/x-icon")
             return
@@ -89,19 +96,19 @@ class LoopbackHandler(BaseHTTPRequestHandler):
 
     def do_POST(self) -> None:
         """Check token and origin, then answer."""
-        size = self.headers.get("Content-Length", "")
-        body = self.rfile.read(int(size)) if size.isdecimal() and int(size) <= self.max_body_bytes else b""
-        if not self._allowed(self.headers.get(self.proof_header, "")):
+        body = self._body()
+        if body is None or not self._allowed(self.headers.get(self.proof_header, "")):
             return
         if self.headers.get("Origin", self.server.origin) != self.server.origin:
             self.refuse(HTTPStatus.FORBIDDEN, f"only the page of `{self.server.command}` may do this")
             return
         try:
             asked = json.loads(body)
-        except (ValueError, RecursionError):
-            asked = None
+        except (ValueError, RecursionError) as error:
+            self.refuse(HTTPStatus.BAD_REQUEST, f"expected a JSON object, got {body[:40]!r}: {str(error)[:120]}")
+            return
         if not isinstance(asked, dict):
-            self.refuse(HTTPStatus.BAD_REQUEST, f"expected a JSON object of at most {self.max_body_bytes} bytes")
+            self.refuse(HTTPStatus.BAD_REQUEST, f"expected a JSON object, got {body[:40]!r}")
             return
         self.answer_post(self.path, asked)
 
@@ -113,6 +120,30 @@ class LoopbackHandler(BaseHTTPRequestHandler):
             self.refuse(HTTPStatus.CONFLICT, " ".join(str(error).split()))
         else:
             self.answer(HTTPStatus.OK, found, "application/json")
+
+    def _body(self) -> bytes | None:
+        """The body of a request; answers and returns None if there is none, or one that is too large."""
+        size = self.headers.get("Content-Length", "")
+        if not size.isdecimal():
+            self.refuse(HTTPStatus.LENGTH_REQUIRED, f"Content-Length is {size[:40]!r}; expected the body's bytes")
+        elif len(size) > 18 or int(size) > self.max_body_bytes:
+            seen = size if len(size) <= 18 else "too many"
+            most = self.max_body_bytes
+            self.refuse(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, f"a body of {seen} bytes; at most {most} are allowed")
+            self._drain()
+        else:
+            return self.rfile.read(int(size))
+        return None
+
+    def _drain(self) -> None:
+        """Take in what the client still sends."""
+        end_s = time.monotonic() + DRAIN_S
+        self.connection.settimeout(DRAIN_S)
+        try:
+            while time.monotonic() < end_s and self.rfile.read(1 << 16):
+                pass
+        except OSError:  # it waits for the answer, or has left
+            pass
 
     def _allowed(self, token: str) -> bool:
         """Whether the request came to our name, with our token; answers if not."""
@@ -132,6 +163,12 @@ class LoopbackHandler(BaseHTTPRequestHandler):
         self.close_connection = True
         self.answer(status, json.dumps({"error": why}).encode(), "application/json")
 
+    def send_error(self, code: int, message: str | None = None, explain: str | None = None) -> None:
+        """The refusals of `http.server` itself in one line, too; an unknown method is the client's error."""
+        unknown = code == HTTPStatus.NOT_IMPLEMENTED
+        status = HTTPStatus.METHOD_NOT_ALLOWED if unknown else HTTPStatus(code)
+        self.refuse(status, " ".join(f"{message or status.phrase}"[:120].split()))
+
     def answer(self, status: HTTPStatus, content: bytes, kind: str) -> None:
         """Send an answer."""
         self.send_response(status)
@@ -139,9 +176,11 @@ class LoopbackHandler(BaseHTTPRequestHandler):
         self.send_header("Content-Length", str(len(content)))
         self.send_header("Cache-Control", "no-store")
         self.send_header("X-Content-Type-Options", "nosniff")
+        if self.close_connection:
+            self.send_header("Connection", "close")
         try:
             self.end_headers()
-            self.wfile.write(content)
+            self.wfile.write(b"" if self.command == "HEAD" else content)
         except ConnectionError:  # the browser has moved on to another page
             self.close_connection = True
 

@@ -92,7 +92,7 @@ class _Handler(LoopbackHandler):
             self.answer(HTTPStatus.OK, self.server.page().encode(), "text/html; charset=utf-8")
         elif path == "/clips":
             self.answer_with(self.server.listing)
-        elif path == "/frame" and query.get("n", "").isdecimal():
+        elif path == "/frame" and query.get("n", "").isdecimal() and len(query["n"]) < 10:
             try:
                 with self.server.lock:
                     found = self.server.clips.picture(query.get("key", ""), int(query["n"]), query.get("masks") == "1")

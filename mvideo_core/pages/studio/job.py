@@ -12,11 +12,11 @@ from mvideo_core.base.errors import ConfigError, MVideoError
 from mvideo_core.base.options import Options
 from mvideo_core.cogvideox.adapter_files import adapter_for
 from mvideo_core.cogvideox.base import BaseOptions
-from mvideo_core.editing.mask_files import load_masks
+from mvideo_core.editing.mask_files import check_fps, check_labels, load_masks
 from mvideo_core.editing.resample import resample
 from mvideo_core.generation.loading import Loaded, load_pipeline
 from mvideo_core.generation.options import GenerateOptions
-from mvideo_core.generation.video import make_video
+from mvideo_core.generation.video import check_prompt, make_video
 from mvideo_core.masks import from_bytes
 from mvideo_core.masks.io.clip import MaskClip
 from mvideo_core.weights.catalog import check, entries
@@ -79,6 +79,8 @@ class Job:
         wanted = VideoWanted.parse(asked, "request")
         if not wanted.prompt.strip():
             raise ConfigError("no prompt; write what the video shows")
+        check_prompt(wanted.prompt)
+        check_fps(wanted.fps, "masks")
         options = GenerateOptions.parse({"steps": wanted.steps, "seed": wanted.seed}, "request")
         try:
             sequence = from_bytes(base64.b64decode(wanted.masks, validate=True))
@@ -86,6 +88,7 @@ class Job:
             raise ConfigError("masks: not base64 of a .masks file") from None
         if len(wanted.labels) != sequence.n_objects:
             raise ConfigError(f"{len(wanted.labels)} labels for {sequence.n_objects} objects")
+        check_labels(tuple(wanted.labels), sequence.n_objects, "masks")
         clip = MaskClip(sequence, wanted.fps, tuple(wanted.labels))
         with self._lock:
             if self._state["state"] in BUSY:

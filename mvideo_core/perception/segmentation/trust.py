@@ -10,19 +10,21 @@ import functools
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Literal
+from typing import Literal, Self
 
 import numpy as np
-from pydantic import Field, ValidationError
+from pydantic import Field, ValidationError, model_validator
 
 from mvideo_core.base.errors import ConfigError
-from mvideo_core.base.options import Options, problems_of
+from mvideo_core.base.options import Options
 from mvideo_core.base.records import Record, TrustStats
 from mvideo_core.perception.segmentation.trust_features import FEATURES
 
 FIT = "python -m mvideo_core.miniworld.training.trust"
 FILE = "trust.json"
 NO_MASK = -1
+NO_LIMIT = 1.01
+"""A limit that no trust reaches."""
 
 
 class TrustOptions(Options):
@@ -58,6 +60,13 @@ class Bounds(Record):
     masklets: float
     clips: int
 
+    @model_validator(mode="after")
+    def _check_limits(self) -> Self:
+        for name, most in (("iou", 1.0), ("share", 1.0), ("frames", NO_LIMIT), ("masklets", NO_LIMIT)):
+            if not 0 <= (value := getattr(self, name)) <= most:
+                raise ValueError(f"{name} is {value:g}; expected 0 to {most:g}")
+        return self
+
 
 class TrustModel(Record):
     """A fitted predictor; L trees of depth D.
@@ -84,14 +93,36 @@ class TrustModel(Record):
     offset: float = 0.0
     bounds: Bounds
 
+    @model_validator(mode="after")
+    def _check_trees(self) -> Self:
+        counts = len(self.columns), len(self.limits), len(self.values)
+        if len(set(counts)) > 1:
+            raise ValueError(f"{counts[0]} columns, {counts[1]} limits and {counts[2]} values; expected one per tree")
+        for n, (columns, limits, values) in enumerate(zip(self.columns, self.limits, self.values, strict=True)):
+            nodes = len(columns)
+            if nodes & (nodes + 1) or len(limits) != nodes or len(values) != nodes + 1:
+                seen = f"{nodes} columns, {len(limits)} limits and {len(values)} values"
+                raise ValueError(f"tree {n} has {seen}; expected 2^D - 1, as many, and one more")
+            if wrong := [column for column in columns if not 0 <= column < len(FEATURES)]:
+                raise ValueError(f"tree {n} has the feature {wrong[0]}; expected 0 to {len(FEATURES) - 1}")
+            if np.isnan(limits).any() or not np.isfinite(values).all():
+                raise ValueError(f"tree {n} has values that are not finite")
+        if not np.isfinite([self.slope, self.offset]).all():
+            raise ValueError(f"slope {self.slope:g}, offset {self.offset:g}; expected finite numbers")
+        return self
+
+    def check_features(self) -> None:
+        """Raise ConfigError if it was fitted to other features."""
+        if self.features != list(FEATURES):
+            raise ConfigError(f"trust: fitted to {len(self.features)} features of another version; fit it again: {FIT}")
+
     def predict(self, features: np.ndarray) -> np.ndarray:
         """Predicted IoU, float64 (...), of features (..., F); NaN where there is no mask.
 
         Raises:
             ConfigError: the predictor was fitted to other features.
         """
-        if self.features != list(FEATURES):
-            raise ConfigError(f"trust: fitted to {len(self.features)} features of another version; fit it again: {FIT}")
+        self.check_features()
         flat = np.asarray(features, np.float32).reshape(-1, len(FEATURES))
         known = ~np.isnan(flat[:, 0])
         total = self.slope * self.sum_of_trees(flat[known]) + self.offset
@@ -130,6 +161,10 @@ def find_model(name: str, segmenter: str, weights: Mapping[str, str]) -> TrustMo
             f"segment.trust.model {name}: fitted for {_name(model.segmenter, model.weights)}, but the run uses {seen}, "
             f'whose scores mean something else; set segment.trust.model to "" or fit your own: {FIT}'
         )
+    try:
+        model.check_features()
+    except ConfigError as error:
+        raise ConfigError(f"segment.trust.model {name}: {error}") from None
     return model
 
 
@@ -163,11 +198,18 @@ def model_path(name: str) -> Path:
 @functools.lru_cache(maxsize=4)
 def _read(path: str, _mtime_ns: int) -> TrustModel:
     try:
-        return TrustModel.model_validate(json.loads(Path(path).read_text(encoding="utf-8")))
-    except (ValueError, ValidationError) as error:
-        raise ConfigError(
-            f"segment.trust.model {path}: not a fit of trust ({problems_of(error)}); make one: {FIT}"
-        ) from error
+        model = TrustModel.model_validate(json.loads(Path(path).read_text(encoding="utf-8")))
+        if not model.columns:
+            raise ValueError("no trees")
+        return model
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        place = ".".join(str(step) for step in first["loc"])
+        what = ": ".join(filter(None, (place, first["msg"].removeprefix("Value error, "))))
+        raise ConfigError(f"segment.trust.model {path}: not a fit of trust ({what}); make one: {FIT}") from error
+    except (ValueError, RecursionError, OSError) as error:
+        what = str(error).splitlines()[0]
+        raise ConfigError(f"segment.trust.model {path}: not a fit of trust ({what}); make one: {FIT}") from error
 
 
 def _name(segmenter: str, weights: Mapping[str, str]) -> str:

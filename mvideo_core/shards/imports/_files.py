@@ -10,6 +10,7 @@ import numpy as np
 
 from mvideo_core.base.errors import ConfigError, MediaError
 from mvideo_core.base.listing import read_lines, visible_files, visible_folders
+from mvideo_core.base.unicode import is_unicode
 from mvideo_core.masks import MaskSequence
 from mvideo_core.masks.io.clip import RunWriter
 from mvideo_core.media.damage import refuse_damage
@@ -85,11 +86,6 @@ def text_of(values: Mapping[str, Any], name: str) -> str:
     if not isinstance(value, str) or not is_unicode(value):
         raise MediaError(f"its `{name}` is {value!r}; expected Unicode text")
     return value
-
-
-def is_unicode(text: str) -> bool:
-    """Whether a text has no half of a surrogate pair, which no file or table can hold."""
-    return text.isascii() or not any("\ud800" <= letter <= "\udfff" for letter in text)
 
 
 def labels_of(values: Any) -> list[str]:

@@ -67,3 +67,23 @@ def test_one_entry_of_a_list_is_changed_by_its_number() -> None:
 def test_a_number_that_a_list_does_not_have_is_refused_in_one_line(key: str) -> None:
     with pytest.raises(ConfigError, match=rf"metrics.{key}: metrics is a list of 2 entries, 0 to 1"):
         merge({"metrics": [{}, {}]}, {"metrics": {key: {"x": 1}}})
+
+
+def test_yes_is_no_number():
+    """YAML reads `size: yes` as true, which pydantic takes for 1."""
+
+    class Mixed(Small):
+        share: float | None = None
+        on: bool = False
+        either: bool | int = 2
+
+    for values, name in (({"size": True}, "size is true"), ({"share": False}, "share is false")):
+        with pytest.raises(ConfigError, match=f"^here: {name}; expected a number"):
+            Mixed.parse(values, "here")
+    assert Mixed.parse({"on": True, "either": True}) == Mixed(on=True, either=True)
+
+
+def test_a_long_value_is_shown_in_part():
+    with pytest.raises(ConfigError) as refused:
+        Small.parse({"size": "x" * 1000})
+    assert f"seen '{'x' * 199}... (1002 characters)" in str(refused.value)

@@ -161,6 +161,9 @@ def test_places_that_cannot_be_written(tmp_path):
     save_masks(tmp_path / "folder", sequence, 8)
     with pytest.raises(ConfigError, match="not empty"):
         save_masks(tmp_path / "folder", sequence, 8)
+    with pytest.raises(MediaError, match=r"a\.masks: the label 'a\\ud800' has half of a surrogate pair"):
+        save_masks(tmp_path / "a.masks", sequence, 8, ["a\ud800"])
+    assert not (tmp_path / "a.masks").exists()
     with pytest.raises(MediaError, match="2 labels for 1 objects"):
         save_masks(tmp_path / "a.masks", sequence, 8, ("a", "b"))
     with pytest.raises(MediaError, match="even"):

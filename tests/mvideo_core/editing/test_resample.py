@@ -2,6 +2,7 @@ import cv2
 import numpy as np
 import pytest
 
+from mvideo_core.base.errors import ConfigError
 from mvideo_core.cogvideox.video_format import VideoFormat
 from mvideo_core.editing import MaskClip
 from mvideo_core.editing.resample import (
@@ -126,3 +127,9 @@ def test_masks_that_end_early_are_told(caplog):
     resample(still(3, 8.0), SMALL)  # 6 frames short
     assert "end 0.75 s before" in caplog.text
     assert "to 1.12 s" in caplog.text
+
+
+def test_a_frame_rate_that_gives_days_of_clips_is_refused():
+    clip = MaskClip(square_path().sequence, 1e-9, ("",))
+    with pytest.raises(ConfigError, match=r"1e-09 frames per second last .* at most 10000: correct their frame rate"):
+        resample(clip, VideoFormat(width_px=96, height_px=64, fps=8, clip_frames=17))

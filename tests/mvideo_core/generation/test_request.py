@@ -96,6 +96,9 @@ def test_no_prompt_and_no_sample(square: MaskSequence, adapter: Path, tmp_path: 
     masks = save_masks(tmp_path / "square.masks", square, 8.0)
     with pytest.raises(ConfigError, match="no prompt"):
         generate(_request(masks, adapter, prompt=""), str(tmp_path / "a"))
+    with pytest.raises(ConfigError, match=r"prompt: 'a \\udcff b' is not Unicode"):  # a byte of the command line
+        generate(_request(masks, adapter, prompt="a \udcff b"), str(tmp_path / "a"))
+    assert not (tmp_path / "a").exists()
 
 
 @pytest.mark.parametrize(

@@ -248,3 +248,8 @@ def test_packing_in_parts_gives_the_same_bytes(monkeypatch, at_once):
     whole = encode(masks).to_bytes()
     monkeypatch.setattr(packing, "_EDGES_AT_ONCE", at_once)
     assert encode(masks).to_bytes() == whole
+
+
+def test_a_file_shorter_than_its_header():
+    with pytest.raises(MediaError, match="cut off: 8 bytes, its header has 32; copy it again"):
+        from_bytes(b"MVMS0000")

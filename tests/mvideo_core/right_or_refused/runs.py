@@ -6,6 +6,7 @@ import re
 
 import pytest
 
+from mvideo_core.base.errors import ConfigError
 from mvideo_core.doctor import CheckContext
 from mvideo_core.doctor.checks import system
 from mvideo_core.shards.verify import verify_dataset
@@ -84,6 +85,24 @@ def _(tmp_path):
     _, _, error = mvideo("plan", "-w", tmp_path / "ws", "--folder", tmp_path, "-o", tmp_path / "o.yaml")
     assert "o.yaml" in str(error)
     assert "'cut' is given twice" in str(error)
+
+
+@CASES.kind("`yes` in place of a number, taken for 1")
+def _(tmp_path):
+    (tmp_path / "o.yaml").write_text("segment: {trust: {model: mini}, gate: {min_trust: yes}}\n")
+    _, _, error = mvideo("plan", "-w", tmp_path / "ws", "--folder", tmp_path, "-o", tmp_path / "o.yaml")
+    assert "segment.gate: min_trust is true; expected a number" in str(error)
+
+
+@CASES.kind("a damaged fit of trust")
+def _(tmp_path):
+    from mvideo_core.perception.segmentation.trust import find_model, model_path
+
+    fit = json.loads(model_path("mini").read_text())
+    fit["columns"][0][0] = -1  # NumPy takes it for the last feature
+    (tmp_path / "fit.json").write_text(json.dumps(fit))
+    with pytest.raises(ConfigError, match=r"fit\.json: not a fit of trust \(tree 0 has the feature -1"):
+        find_model(str(tmp_path / "fit.json"), "sam2", fit["weights"])
 
 
 @CASES.kind("a prompt cut at its comma")

@@ -2,6 +2,7 @@
 
 import base64
 import json
+import re
 import signal
 import subprocess
 import sys
@@ -16,6 +17,7 @@ import numpy as np
 import pytest
 
 from mvideo_core.base.errors import ConfigError
+from mvideo_core.cli.studio import studio
 from mvideo_core.cogvideox.base import BaseOptions
 from mvideo_core.editing.mask_files import load_masks, save_masks
 from mvideo_core.masks.codec import encode
@@ -80,7 +82,11 @@ def test_what_does_not_fit_is_refused_in_one_line(server, clip):
     wrong = [
         ({"prompt": " "}, "no prompt; write what the video shows"),
         ({"masks": "?"}, "masks: not base64 of a .masks file"),
-        ({"masks": base64.b64encode(b"MVMS").decode()}, "mask file: got b'MVMS'"),
+        ({"masks": base64.b64encode(b"MVMS").decode()}, "mask file: cut off: 4 bytes"),
+        ({"prompt": "a \ud800"}, "prompt: 'a \\ud800' is not Unicode"),
+        ({"labels": ["\ud800"]}, "masks: the label '\\ud800' has half of a surrogate pair"),
+        ({"fps": 1e9}, "masks: 1e+09 frames per second; expected above 0 and at most 1000"),
+        ({"steps": True}, "steps is true; expected a number"),
         ({"labels": []}, "0 labels for 1 objects"),
         ({"steps": 0}, "steps"),
         ({"speed": 3}, "speed"),
@@ -105,6 +111,22 @@ def test_the_page_says_that_only_mini_weights_are_here(monkeypatch, tmp_path):
     monkeypatch.setenv("MVIDEO_WEIGHTS", str(tmp_path))
     assert "Only mini weights are here; `mvideo weights fetch` gets public ones" in mini_note("mini")
     assert mini_note("cogvideox-2b") == ""
+
+
+@pytest.mark.parametrize(
+    ("values", "words"),
+    [
+        ({"adapter": "nope"}, "adapter: nope: no such file or folder; use a training output folder"),
+        ({"videos": __file__}, "test_server.py: a file; give a folder"),
+        ({"base": "random:huge"}, "model size: 'huge' is unknown"),
+        ({"base": "random:tiny-rope"}, "there is no adapter: random:tiny-rope alone ignores masks"),
+    ],
+)
+def test_a_studio_that_could_not_generate_does_not_start(values, words, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    usual = {"masks": [], "out": "", "fps": 0.0, "as_": "", "base": "mini", "dtype": "fp32", "adapter": "", "port": 0}
+    with pytest.raises(ConfigError, match=re.escape(words)):
+        studio(**(usual | {"videos": "studio"} | values))
 
 
 def test_a_taken_port_is_refused(server, tmp_path):

@@ -77,13 +77,43 @@ def test_another_segmenter_is_refused(tmp_path, segmenter, sha):
     assert "\n" not in said
 
 
-@pytest.mark.parametrize("content", ["", "[]", '{"version": 2}', "\x00"])
+@pytest.mark.parametrize("content", ["", "[]", '{"version": 2}', "\x00", "[" * 100_000])
 def test_other_files_are_refused_in_one_line(tmp_path, content):
     path = tmp_path / "own.json"
     path.write_text(content)
     with pytest.raises(ConfigError, match=r"own\.json: not a fit of trust") as refused:
         find_model(str(path), "sam2", {})
     assert "\n" not in str(refused.value)
+
+
+DAMAGED = {
+    "a feature that is not there": ({"columns": [[99], [SIZE]]}, "tree 0 has the feature 99; expected 0 to"),
+    "a feature below 0": ({"columns": [[SCORE], [-1]]}, "tree 1 has the feature -1"),
+    "no trees": (
+        {"columns": [], "limits": [], "values": []},
+        "not a fit of trust (no trees)",
+    ),
+    "a tree without leaves": ({"values": [[-2.0, 2.0]]}, "2 columns, 2 limits and 1 values"),
+    "a leaf gone": ({"values": [[-2.0], [0.0, 1.0]]}, "tree 0 has 1 columns, 1 limits and 1 values"),
+    "a leaf of NaN": ({"values": [[-2.0, float("nan")], [0.0, 1.0]]}, "tree 0 has values that are not finite"),
+    "a slope of NaN": ({"slope": float("nan")}, "slope nan, offset 0; expected finite"),
+    "a bound beyond 1": ({"bounds": BOUNDS.model_dump() | {"frames": 7.0}}, "bounds: frames is 7"),
+    "another version": ({"version": 2}, "version: Input should be 1"),
+    "features of another version": ({"features": ["score"]}, "fitted to 1 features of another version; fit it again"),
+}
+
+
+@pytest.mark.parametrize("name", DAMAGED)
+def test_damaged_fits_are_refused_in_one_line(tmp_path, name):
+    change, words = DAMAGED[name]
+    path = tmp_path / "own.json"
+    path.write_text(json.dumps(model().model_dump(mode="json") | change))
+    with pytest.raises(ConfigError) as refused:
+        find_model(str(path), "sam2", {"model.safetensors": "12" * 32})
+    said = str(refused.value)
+    assert str(path) in said
+    assert words in said
+    assert "\n" not in said
 
 
 @pytest.mark.parametrize("name", ["other", "no/such.json", "~/no-such-folder", "."])

@@ -63,7 +63,7 @@ def load_environment(name: str) -> Environment:
     """
     path = Path(name) if name.endswith((".yaml", ".yml")) else FOLDER / f"{name}.yaml"
     if not path.is_file():
-        known = ", ".join(file.stem for file in visible_files(FOLDER, ".yaml"))
+        known = ", ".join(sorted(file.stem for file in visible_files(FOLDER, ".yaml")))
         raise ConfigError(f"no environment {name!r}; use the path of a YAML file or one of: {known}")
     return Environment.parse(read_yaml(path), where=str(path))
 

@@ -27,7 +27,7 @@ class ProfileName:
 
     def __get_pydantic_json_schema__(self, core: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
         """A list of names to choose from, or a path."""
-        names = [file.stem for file in visible_files(self.folder, ".yaml")]
+        names = sorted(file.stem for file in visible_files(self.folder, ".yaml"))
         path = {"type": "string", "pattern": YAML_PATH}
         return {
             "anyOf": [{"type": "string", "enum": names, "title": "name"}, {**path, "title": "path of a YAML file"}],

@@ -101,7 +101,7 @@ class Options(BaseModel):
             return cls.parse(overrides or {}, where="options")
         path = Path(name) if name.endswith((".yaml", ".yml")) else folder / f"{name}.yaml"
         if not path.is_file():
-            known = ", ".join(file.stem for file in visible_files(folder, ".yaml"))
+            known = ", ".join(sorted(file.stem for file in visible_files(folder, ".yaml")))
             where = f"{folder.parent.name}/{folder.name}"
             raise ConfigError(f"no profile {name!r} in {where}; give the path of a YAML file or one of: {known}")
         values = read_yaml(path)

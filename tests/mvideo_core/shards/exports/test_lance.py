@@ -15,7 +15,7 @@ HAVE_LANCE = importlib.util.find_spec("lance") is not None
 
 @pytest.mark.skipif(HAVE_LANCE, reason="pylance is installed")
 def test_without_pylance_the_install_line_comes_first(dataset, tmp_path):
-    with pytest.raises(ModelError, match=r"pylance is missing; install it with: pip install 'mvideo\[lance\]'"):
+    with pytest.raises(ModelError, match=r"No module named 'lance'; install it with: pip install 'mvideo\[lance\]'"):
         export_dataset(dataset, tmp_path / "out", "lance")
     assert not (tmp_path / "out").exists()
 

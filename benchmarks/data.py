@@ -78,8 +78,7 @@ def run_all(
 def _one(name: str, given: dict[str, Any]) -> dict[str, Any]:
     """One measurement with its date, how long it took, the machine's load before and after, and its goals judged."""
     date, load, start_s = now(), os.getloadavg()[0], time.perf_counter()
-    measured: dict[str, Any] = importlib.import_module(f"benchmarks.{name}").measure(**given)
-    measured["reached"] = {goal: holds(measured[goal], limit) for goal, limit in measured["goals"].items()}
+    measured = judge(importlib.import_module(f"benchmarks.{name}").measure(**given))
     took_s = round(time.perf_counter() - start_s, 1)
     return measured | {"date": date, "took_s": took_s, "load": [round(load, 1), round(os.getloadavg()[0], 1)]}
 
@@ -129,6 +128,21 @@ def summary(report: Mapping[str, Any], path: Path) -> str:
     worse = sum(one["verdict"] in ("worse", "missing") for one in compared["changes"]) if compared else 0
     against = f", {worse} worse than in {', '.join(compared['with'])}" if compared and compared["with"] else ""
     return f"make bench: {sum(reached)} of {len(reached)} goals reached{against}, {path}"
+
+
+def judge(measured: dict[str, Any]) -> dict[str, Any]:
+    """The measurement with `reached`: whether each goal was met."""
+    return measured | {"reached": {goal: holds(measured[goal], limit) for goal, limit in measured["goals"].items()}}
+
+
+def write_report(measurements: Mapping[str, Any], path: Path) -> None:
+    """Write judged measurements of one file, compare them with the last dated result, print table and summary."""
+    report = {"date": now(), "machine": machine(), "measurements": dict(measurements)}
+    lines = list(regression.report(report))
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")
+    print("\n".join([*table(report), *lines]))
+    print(summary(report, path))
 
 
 def store(report: dict[str, Any], results: Path) -> Path:

@@ -16,8 +16,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from benchmarks import regression
-from benchmarks.data import holds, machine, now, summary, table
+from benchmarks.data import judge, write_report
 
 OUT = Path("build/bench/generation.json")
 SECONDS = (4.0, 16.0, 64.0)
@@ -114,15 +113,9 @@ def main() -> None:
         print(json.dumps(_one(args.base, args.steps, args.child)))
         return
     one = measure(args.base, args.steps, SECONDS)
-    one["reached"] = {goal: holds(one[goal], limit) for goal, limit in one["goals"].items()}
-    report = {"date": now(), "machine": machine(), "measurements": {f"generation {args.base}": one}}
-    lines = list(regression.report(report))
-    args.out.parent.mkdir(parents=True, exist_ok=True)
-    args.out.write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")
     for length, clips, cpu_s, peak in zip(one["seconds"], one["clips"], one["clip_cpu_s"], one["peak_mb"], strict=True):
         print(f"{length:5.0f} s  {clips:3d} clips  {cpu_s:7.3f} CPU s per clip  {peak:8.1f} MB")
-    print("\n".join([*table(report), *lines]))
-    print(summary(report, args.out))
+    write_report({f"generation {args.base}": judge(one)}, args.out)
 
 
 if __name__ == "__main__":

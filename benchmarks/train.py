@@ -27,8 +27,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from benchmarks import regression
-from benchmarks.data import holds, machine, now, summary, table
+from benchmarks.data import judge, write_report
 from benchmarks.diffusers_loop import DiffusersLoop
 from benchmarks.timing import cpus, interleave, ratio, spread, walls
 from mvideo_core.base.devices import default_device
@@ -225,13 +224,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=OUT)
     args = parser.parse_args()
     measured = measure(args.size, args.batch, args.rounds, args.device, args.rank, json.loads(args.execution))
-    measured["reached"] = {goal: holds(measured[goal], limit) for goal, limit in measured["goals"].items()}
-    report = {"date": now(), "machine": machine(), "measurements": {f"train {args.size}": measured}}
-    lines = list(regression.report(report))
-    args.out.parent.mkdir(parents=True, exist_ok=True)
-    args.out.write_text(json.dumps(report, indent=1) + "\n")
-    print("\n".join([*table(report), *lines]))
-    print(summary(report, args.out))
+    write_report({f"train {args.size}": judge(measured)}, args.out)
 
 
 if __name__ == "__main__":

@@ -29,8 +29,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from benchmarks import regression
-from benchmarks.data import holds, machine, now, summary, table
+from benchmarks.data import judge, write_report
 from benchmarks.timing import spread
 from benchmarks.train import PEAKS_TFLOPS, TrainerBench, bench_options
 from mvideo_core.cogvideox.sizes import SIZES, size_of
@@ -264,16 +263,9 @@ def main() -> None:
     args = parser.parse_args()
     measured: dict[str, Any] = {}
     for name in args.only:
-        one = PARTS[name]()
-        one["reached"] = {goal: holds(one[goal], limit) for goal, limit in one["goals"].items()}
-        measured[f"training step, {name}"] = one
+        measured[f"training step, {name}"] = one = judge(PARTS[name]())
         print(json.dumps({name: one}, indent=1), flush=True)
-    report = {"date": now(), "machine": machine(), "measurements": measured}
-    lines = list(regression.report(report))
-    args.out.parent.mkdir(parents=True, exist_ok=True)
-    args.out.write_text(json.dumps(report, indent=1) + "\n")
-    print("\n".join([*table(report), *lines]))
-    print(summary(report, args.out))
+    write_report(measured, args.out)
 
 
 if __name__ == "__main__":

@@ -29,8 +29,8 @@ from typing import Any
 from prefect.states import Cancelling
 
 from mvideo.deployments.stack import Stack
-from mvideo.flows._engines import Engine, Outcome, Resource, Step, even_slice
-from mvideo.flows._scheduler import Scheduler
+from mvideo.flows._engine import Scheduler
+from mvideo.flows._steps import Engine, Outcome, Resource, Step, even_slice
 from mvideo.tasks.stages import Parts
 from mvideo_core.base.options import Options
 from mvideo_core.curation.pipeline import PART_STAGES
@@ -307,7 +307,8 @@ def run_tasks(folder: Path) -> float:
     """Seconds per task of a flow with engine threads over 64 parts that are finished before."""
     from prefect import flow
 
-    from mvideo.flows._engines import EngineOptions, open_engine
+    from mvideo.flows._engine import open_engine
+    from mvideo.flows._steps import EngineOptions
     from tests.flows.toy import ToyOptions, planned, toy_a
 
     url, n_parts = planned(folder / "tasks", [f"v{number}" for number in range(64)])

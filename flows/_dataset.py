@@ -2,9 +2,9 @@
 
 import logging
 
-from mvideo.flows._engines import EngineOptions, open_engine
+from mvideo.flows._engine import Scheduler, open_engine, step
 from mvideo.flows._notices import report_page
-from mvideo.flows._scheduler import Scheduler, step
+from mvideo.flows._steps import EngineOptions
 from mvideo.tasks.report import report
 from mvideo.tasks.shard import plan_shards, publish
 from mvideo_core.curation.pipeline import PipelineOptions

@@ -1,7 +1,7 @@
 """Encoding a dataset's latents: plan the parts, run them, publish."""
 
-from mvideo.flows._engines import EngineOptions, open_engine
-from mvideo.flows._scheduler import Scheduler, step
+from mvideo.flows._engine import Scheduler, open_engine, step
+from mvideo.flows._steps import EngineOptions
 from mvideo.tasks.encode import plan_encode, publish_encoded
 from mvideo_core.curation.stages.publish_latents import current_latents
 from mvideo_core.store.workspace import Workspace

@@ -12,7 +12,7 @@ from uuid import UUID
 from prefect.client.orchestration import get_client
 from prefect.states import Cancelled
 
-from mvideo.flows._engines import run_of_job
+from mvideo.flows._workers import run_of_job
 from mvideo_core.base.errors import StoreError
 
 POLL_S = 3.0

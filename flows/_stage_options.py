@@ -4,8 +4,8 @@ import inspect
 from collections.abc import Callable, Sequence
 from typing import Annotated, Any, ParamSpec, TypeVar
 
-from mvideo.flows._engines import EngineOptions, open_engine
-from mvideo.flows._scheduler import Scheduler, step
+from mvideo.flows._engine import Scheduler, open_engine, step
+from mvideo.flows._steps import EngineOptions
 from mvideo_core.base.errors import ConfigError
 from mvideo_core.base.options import Over, merge
 from mvideo_core.curation.pipeline import PART_STAGES, PipelineOptions, load_profile

@@ -6,12 +6,12 @@ from typing import Annotated, Any
 from prefect import State, flow
 
 from mvideo.flows._dataset import write_dataset, write_report
-from mvideo.flows._engines import EngineOptions, open_engine
+from mvideo.flows._engine import Scheduler, open_engine, step
 from mvideo.flows._naming import run_name
 from mvideo.flows._notices import conclude
 from mvideo.flows._root import in_root
-from mvideo.flows._scheduler import Scheduler, step
 from mvideo.flows._stage_options import resolve, with_stage_parameters
+from mvideo.flows._steps import EngineOptions
 from mvideo.tasks import plan
 from mvideo_core.base.forms import ProfileName, Values
 from mvideo_core.base.options import Over

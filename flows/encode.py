@@ -2,10 +2,10 @@
 
 from prefect import flow
 
-from mvideo.flows._engines import EngineOptions
 from mvideo.flows._latents import write_latents
 from mvideo.flows._naming import run_name
 from mvideo.flows._root import in_root
+from mvideo.flows._steps import EngineOptions
 from mvideo_core.doctor import CheckContext, require
 from mvideo_core.training.latents.options import LatentOptions
 

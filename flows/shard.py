@@ -5,10 +5,10 @@ from typing import Annotated, Any
 from prefect import flow
 
 from mvideo.flows._dataset import write_dataset
-from mvideo.flows._engines import EngineOptions
 from mvideo.flows._naming import run_name
 from mvideo.flows._root import in_root
 from mvideo.flows._stage_options import resolve
+from mvideo.flows._steps import EngineOptions
 from mvideo_core.base.forms import ProfileName
 from mvideo_core.base.options import Over
 from mvideo_core.curation.pipeline import PROFILES

@@ -4,10 +4,10 @@ from typing import Annotated, Any
 
 from prefect import flow
 
-from mvideo.flows._engines import EngineOptions
 from mvideo.flows._latents import write_latents
 from mvideo.flows._naming import run_name
 from mvideo.flows._root import in_root
+from mvideo.flows._steps import EngineOptions
 from mvideo.flows._training import training_page
 from mvideo.tasks.train import train
 from mvideo_core.base.errors import ConfigError

@@ -10,8 +10,8 @@ from mvideo.deployments._environment import FOLDER, load_environment, prefect_se
 from mvideo.deployments._setup import in_pool
 from mvideo.deployments.names import DEPLOYMENTS, HEARTBEAT_S, TAG
 from mvideo.flows import LOGGERS
-from mvideo.flows._engines import EngineOptions
 from mvideo.flows._root import in_root
+from mvideo.flows._steps import EngineOptions
 from mvideo_core.base.options import read_yaml
 from mvideo_core.curation.pipeline import PART_STAGES, PipelineOptions
 from mvideo_core.engine import STAGES

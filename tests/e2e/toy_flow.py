@@ -4,8 +4,8 @@ import time
 
 from prefect import flow
 
-from mvideo.flows._engines import EngineOptions, Step, open_engine
-from mvideo.flows._scheduler import Scheduler
+from mvideo.flows._engine import Scheduler, open_engine
+from mvideo.flows._steps import EngineOptions, Step
 from mvideo_core.engine.run import count_parts
 from mvideo_core.store.workspace import Workspace
 from tests.flows.toy import ToyOptions, toy_a, toy_b

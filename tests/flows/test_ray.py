@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 from prefect import flow
 
-from mvideo.flows._engines import EngineOptions, Step, open_engine
-from mvideo.flows._scheduler import Scheduler
+from mvideo.flows._engine import Scheduler, open_engine
+from mvideo.flows._steps import EngineOptions, Step
 from mvideo_core.base.errors import ModelError
 from mvideo_core.store.workspace import Workspace
 from tests.flows.toy import ToyOptions, digests, planned, toy_a, toy_b, toy_gpu

@@ -4,8 +4,9 @@ import pytest
 from prefect.exceptions import ParameterTypeError
 from prefect.utilities.callables import parameter_schema
 
-from mvideo.flows._engines import EngineOptions, Step, WorkerEngine
 from mvideo.flows._stage_options import finish_stage, resolve
+from mvideo.flows._steps import EngineOptions, Step
+from mvideo.flows._workers import WorkerEngine
 from mvideo.flows.build_mask_dataset import build_mask_dataset
 from mvideo.tasks.stages import TASKS, Parts
 from mvideo_core.base.errors import ConfigError

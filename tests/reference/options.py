@@ -72,7 +72,7 @@ SECTIONS = (
     Section("Data cards", "datasets/*.yaml.", "mvideo_core.evaluation.testsets.cards:DatasetCard"),
     Section("Environments", "`mvideo server up --environment FILE`; deployments/environments/*.yaml.",
             "mvideo.deployments._environment:Environment"),
-    Section("Engine", "The parameter `engine` of deployments.", "mvideo.flows._engines:EngineOptions"),
+    Section("Engine", "The parameter `engine` of deployments.", "mvideo.flows._steps:EngineOptions"),
     Section("Training the mini base's VAE", "`python -m mvideo_core.miniworld.training.base_vae --set`.",
             "mvideo_core.miniworld.training.base_vae:VaeOptions"),
     Section("Training the mini base", "`python -m mvideo_core.miniworld.training.base_text2video --set`.",

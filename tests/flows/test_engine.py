@@ -8,8 +8,9 @@ from prefect.client.orchestration import get_client
 from prefect.client.schemas.filters import ArtifactFilter, ArtifactFilterKey
 from prefect.states import Completed, Pending
 
-from mvideo.flows._engines import EngineOptions, Outcome, Resource, Step, WorkerEngine, even_slice, open_engine
-from mvideo.flows._scheduler import Scheduler
+from mvideo.flows._engine import Scheduler, open_engine
+from mvideo.flows._steps import EngineOptions, Outcome, Resource, Step, even_slice
+from mvideo.flows._workers import WorkerEngine
 from mvideo.tasks.stages import Parts
 from mvideo_core.base.errors import ModelError, StoreError
 from mvideo_core.store.workspace import Workspace
@@ -141,7 +142,7 @@ def task_runs() -> dict[str, object]:
 
 
 def test_engine_workers_sees_the_end_of_more_runs_than_a_page_holds(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("mvideo.flows._engines.PAGE", 2)
+    monkeypatch.setattr("mvideo.flows._workers.PAGE", 2)
 
     @flow(name="some-stage")
     def some_stage() -> None: ...

@@ -55,7 +55,7 @@ def measure(film: Film | None = None, rounds: int = 3) -> dict[str, Any]:
         "cuts_right": right,
         "fps": {name: spread([film.n_frames / s for s in one]).round_to(1) for name, one in wall.items()},
         "cpu_s": {name: round(spread(one).median, 2) for name, one in cpu.items()},
-        "spread_over_decode": {name: one.round_to() for name, one in over_decode.items()},
+        "spread": {f"{name}_over_decode": one.round_to() for name, one in over_decode.items()},
         "detect_over_decode": round(over_decode["detect"].median, 2),
         "cut_over_decode": round(over_decode["cut"].median, 2),
         "cut_over_scenedetect": round(ratio(wall["scenedetect"], wall["cut"]).median, 2),

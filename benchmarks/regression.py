@@ -3,9 +3,10 @@
 The values are those with a goal, and those that a measurement lists under "watched" with the direction that is better
 ("<" or ">"). The past of a measurement is the newest dated file that has it.
 
-A value counts as worse (or better) if it moved further than the noise: the widest spread over rounds that either run
-recorded in the same measurement, and at least 5%. Times are compared only on the same processor, and only if it was
-not busy in either run (`BUSY`); ratios to a peer that ran in the same minute are compared everywhere.
+A value counts as worse (or better) if it moved further than the noise, at least 5%: its own spread over rounds, which a
+measurement lists under "spread", or the widest that it recorded; sizes and counts have none. Times are compared only on
+the same processor, and only if it was not busy in either run (`BUSY`); ratios to a peer that ran in the same minute are
+compared everywhere.
 """
 
 import json
@@ -20,6 +21,7 @@ LEAST_NOISE = 0.05
 BUSY = 1.5
 """Runnable threads per core at the start of a measurement, above which its times say little."""
 _TIME = re.compile(r"_m?s$")
+_EXACT = re.compile(r"(_kb|_mb|_runs|_operators_over_ours)$")
 
 
 class Change(NamedTuple):
@@ -67,11 +69,11 @@ def compare(now: Mapping[str, Any], past: Mapping[str, Past]) -> Iterator[Change
             continue
         file, machine, earlier = past[name]
         times = _why_no_times(one, now["machine"], earlier, machine)
-        noise = max([LEAST_NOISE, *_spreads(one), *_spreads(earlier)])
         for value, limit in (_watched(earlier) | _watched(one)).items():
             if earlier.get(value) is None:
                 continue
             before, after = earlier[value], one.get(value)
+            noise = max(LEAST_NOISE, _noise(value, one), _noise(value, earlier))
             verdict = _verdict(before, after, noise, lower_is_better=limit.strip().startswith("<"))
             if times and _TIME.search(value) and verdict != "missing":
                 verdict = times
@@ -132,6 +134,13 @@ def _verdict(before: float, now: float | None, noise: float, lower_is_better: bo
     if worse > 1 + noise:
         return "worse"
     return "better" if worse < 1 / (1 + noise) else "same"
+
+
+def _noise(value: str, measured: Mapping[str, Any]) -> float:
+    own = measured.get("spread", {}).get(value)
+    if own is None and _EXACT.search(value):
+        return 0.0
+    return max(_spreads(own or measured), default=0.0)
 
 
 def _spreads(value: Any) -> Iterator[float]:

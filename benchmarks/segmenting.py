@@ -75,7 +75,7 @@ def measure(
         "seconds": "wall" if device.startswith("cuda") else "CPU",
         "s_per_frame": {name: round(one / frames, 4) for name, one in whole.items()},
         "s_per_full_frame": {name: spread(one[-n_full:]).round_to(4) for name, one in seconds.items()},
-        "spread_over_ours": {peer: one.round_to() for peer, one in over.items()},
+        "spread": {f"{peer}_over_ours": one.round_to() for peer, one in over.items()},
         **{f"{peer}_over_ours": round(over[peer].median, 3) for peer in PEERS},
         **{f"{peer}_over_ours_whole": round(whole[peer] / whole["ours"], 3) for peer in PEERS},
         "mean_iou": {peer: round(float(np.mean(ious[peer])), 6) for peer in PEERS},

@@ -54,6 +54,14 @@ def test_times_of_a_busy_machine_are_not_judged():
         assert verdicts(now, before) == {"ratio": "same", "took_s": "busy machine", "worst_kb": "same"}
 
 
+def test_a_value_has_its_own_noise_and_a_size_has_none():
+    found = verdicts(report(worst_kb=53.0, ratio=1.85), report(spread={"ratio": {"median": 2, "low": 1.96, "high": 2}}))
+    assert found["worst_kb"] == "worse"  # 6%: although times vary by 10%
+    assert found["ratio"] == "same"  # 8%: this run has no spread of its own, and its widest is 10%
+    own = {"spread": {"ratio": {"median": 2.0, "low": 1.98, "high": 2.02}}}
+    assert verdicts(report(ratio=1.85, **own), report(**own))["ratio"] == "worse"
+
+
 def test_a_value_that_was_0_or_has_no_goal_is_judged():
     assert verdicts(report(worst_kb=1.0), report(worst_kb=0.0))["worst_kb"] == "worse"
     assert verdicts(report(ratio=1.0), report(ratio=0.0))["ratio"] == "better"

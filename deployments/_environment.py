@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from mvideo.deployments.names import HEARTBEAT_S
 from mvideo_core.base.errors import ConfigError
@@ -32,7 +32,11 @@ class Environment(Options):
     """What `mvideo server up` sets up on this machine."""
 
     server: bool = Field(default=True, description="Start a server here; false on hosts that only run workers.")
-    api_url: str = Field(default="", description="Address of the server if it is not started here.")
+    api_url: str = Field(
+        default="",
+        description="Address of the server if it is not started here. With host 0.0.0.0: the address at which Ray's "
+        "other hosts reach it.",
+    )
     host: Literal["127.0.0.1", "0.0.0.0"] = Field(  # noqa: S104 - only with a password
         default="127.0.0.1",
         description="Address the server listens on. 0.0.0.0: other hosts reach it; needs a password, "
@@ -53,6 +57,15 @@ class Environment(Options):
     poll_s: float = Field(default=2.0, ge=0.5, le=60, description="Seconds between a worker's polls of its queues.")
     workers: list[WorkerOptions] = Field(default=[], description="Workers started on this machine.")
     settings: dict[str, str] = Field(default={}, description="More Prefect settings for server and workers.")
+
+    @model_validator(mode="after")
+    def _one_server(self) -> "Environment":
+        if self.server and self.api_url and self.host == "127.0.0.1":
+            raise ValueError(
+                f"api_url is {self.api_url}, but a server would be started here for this machine alone; set server: "
+                "false to use the one at that address, or host: 0.0.0.0 to start it here"
+            )
+        return self
 
 
 def load_environment(name: str) -> Environment:

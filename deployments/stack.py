@@ -84,8 +84,8 @@ class Stack:
 
     @property
     def settings(self) -> dict[str, str]:
-        """Prefect settings of everything that talks to this server."""
-        return prefect_settings(self.environment, self.folder, self.url)
+        """Prefect settings of everything that talks to this server; runs pass them on to Ray's other hosts."""
+        return prefect_settings(self.environment, self.folder, self.environment.api_url.rstrip("/") or self.url)
 
     def client(self) -> SyncPrefectClient:
         """A client for this server; use it in a `with` block."""
@@ -215,6 +215,11 @@ class Stack:
         wanted = self.asked_port or (self.state.port if is_free(self.state.port) else self.port)
         port = free_port(wanted)
         if wanted and port != wanted:
+            if self.environment.api_url:
+                raise ConfigError(
+                    f"environment {self.environment_name}: port {wanted} is taken, so that {self.environment.api_url} "
+                    "would be another server; end what listens there, or set port and api_url"
+                )
             log.warning("port %d is taken; the server listens on %d", wanted, port)
         self.state.port = port
         argv = processes.python_module(

@@ -15,15 +15,16 @@ from collections import Counter
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from types import SimpleNamespace
 from typing import Any
 
 from prefect.client.schemas.objects import RunInput, TaskRunResult
 from prefect.futures import PrefectFuture
+from prefect.settings import PREFECT_API_URL
 from prefect.task_runners import TaskRunner, ThreadPoolTaskRunner
 
 from mvideo.flows._notices import failure_table
 from mvideo.flows._progress import StageBoard
+from mvideo.flows._ray_hosts import ray_packages, require_reachable
 from mvideo.flows._steps import Engine, EngineOptions, Outcome, Resource, Step, even_slice
 from mvideo.flows._workers import WorkerEngine
 from mvideo.tasks.stages import TASKS, Parts, PartsDone
@@ -187,7 +188,8 @@ def open_engine(options: EngineOptions, jobs: int) -> Iterator[Engine]:
     if options.kind == "workers":
         yield WorkerEngine(options, slots)
     elif options.kind == "ray":
-        with _ray().RayTaskRunner(address=options.ray_address or None) as cluster:
+        with ray_packages().RayTaskRunner(address=options.ray_address or None) as cluster:
+            require_reachable(PREFECT_API_URL.value() or "", ray_packages().addresses())
             yield RayEngine(cluster, slots, options)
     else:
         slots["gpu"] = 1
@@ -260,24 +262,8 @@ class RayEngine(TaskRunnerEngine):
         claims: dict[str, float] = {"num_cpus": self.engine.ray_cpus_per_task}
         if step.resource == "gpu":
             claims["num_gpus"] = self.engine.ray_gpus_per_task
-        with _ray().remote_options(**claims):
+        with ray_packages().remote_options(**claims):
             return super().start(step, parameters, dependencies)
-
-
-def _ray() -> Any:
-    """The parts of the package `prefect_ray` that we use.
-
-    Raises:
-        ConfigError: it is not installed.
-    """
-    try:
-        import prefect_ray
-        import prefect_ray.context
-    except ImportError as error:
-        # not mvideo[ray]: it brings a full OpenCV
-        install = "pip install 'prefect-ray>=0.6,<0.7' 'ray[default]>=2.60,<3'"
-        raise ConfigError(f"engine ray needs packages that are missing ({error.name}): {install}") from None
-    return SimpleNamespace(RayTaskRunner=prefect_ray.RayTaskRunner, remote_options=prefect_ray.context.remote_options)
 
 
 def _outcome(future: PrefectFuture[Any]) -> Outcome:

@@ -48,6 +48,37 @@ def test_a_server_for_other_hosts_needs_a_password(tmp_path: Path, monkeypatch: 
         Stack(tmp_path / "state", str(path), port=0).up()
 
 
+def test_runs_get_the_address_at_which_other_hosts_reach_the_server(tmp_path: Path) -> None:
+    path = tmp_path / "head.yaml"
+    path.write_text("{host: 0.0.0.0, api_url: 'http://head:4200/api/'}")
+    stack = Stack(tmp_path / "state", str(path), port=4321)
+    assert stack.settings["PREFECT_API_URL"] == "http://head:4200/api"
+    assert "//127.0.0.1:" in stack.url  # what `up` itself asks
+
+
+def test_an_address_of_a_server_for_this_machine_alone_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "unclear.yaml"
+    path.write_text("{api_url: 'http://head:4200/api'}")
+    with pytest.raises(
+        ConfigError, match=r"api_url is http://head:4200/api, but .* for this machine alone; set server"
+    ):
+        load_environment(str(path))
+
+
+def test_a_taken_port_is_refused_if_other_hosts_know_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    import socket
+
+    monkeypatch.setenv("PREFECT_SERVER_API_AUTH_STRING", "mvideo:correct-horse")
+    path = tmp_path / "head.yaml"
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        path.write_text(f"{{host: 0.0.0.0, port: {port}, api_url: 'http://head:{port}/api'}}")
+        with pytest.raises(ConfigError, match=f"port {port} is taken, so that http://head:{port}/api would be another"):
+            Stack(tmp_path / "state", str(path)).up()
+
+
 def test_unknown_names_list_the_known_ones() -> None:
     with pytest.raises(ConfigError, match="gpu-host, laptop, multi-node, ray-cluster"):
         load_environment("cloud")

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from mvideo_core import __version__
+from mvideo_core.base.errors import ConfigError
 from mvideo_core.base.options import Options, digest
 from mvideo_core.engine.chain import in_use, items_of
 from mvideo_core.engine.stage import Stage
@@ -39,8 +40,26 @@ def check_stage(workspace: Workspace, stage: Stage, options: Options) -> list[st
     found = [problem for check in checks for problem in check.problems()]
     found += unobeyed(workspace, stage, decided) if decided else []
     content = {"state": state, "rows": _state(workspace, stage.name), "warnings": found}
+    content["options"] = options.model_dump(mode="json")
     workspace.folder.write(_path(stage.name), json.dumps(content).encode())
     return found
+
+
+def recheck_stage(workspace: Workspace, stage: Stage, made_with: dict[str, Any]) -> list[str]:
+    """`check_stage` with the options of the last check of these rows.
+
+    A check's limits are not part of a key, so the rows may be older than the limits.
+
+    Args:
+        made_with: options of the rows, used if there was no such check.
+    """
+    stored = _stored(workspace, stage.name)
+    given = stored.get("options") if stored.get("rows") == _state(workspace, stage.name) else None
+    try:
+        options = stage.options.parse(made_with if given is None else given)
+    except ConfigError:  # written by an older version
+        options = stage.options()
+    return check_stage(workspace, stage, options)
 
 
 def unobeyed(workspace: Workspace, stage: Stage, decided: Sequence[LocatedDecision]) -> list[str]:

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from mvideo_core import __version__
-from mvideo_core.base.errors import ConfigError, MediaError
+from mvideo_core.base.errors import MediaError
 from mvideo_core.base.options import digest
 from mvideo_core.base.records import (
     PLANNED_ROWS,
@@ -21,7 +21,7 @@ from mvideo_core.base.records import (
 )
 from mvideo_core.engine import STAGES
 from mvideo_core.engine.chain import chain, row_class, stage_and_inputs, upstream_of, valid_markers
-from mvideo_core.engine.checks import check_stage
+from mvideo_core.engine.checks import recheck_stage
 from mvideo_core.engine.stage import StageContext
 from mvideo_core.masks import from_bytes
 from mvideo_core.masks.draw import color_hex, write_overlay
@@ -130,12 +130,7 @@ def _warnings(workspace: Workspace, markers: dict[str, dict[int, Marker | None]]
         marker = next((marker for marker in parts.values() if marker is not None), None)
         if marker is None or name in PLANNED_ROWS:
             continue
-        stage = STAGES.get(name)
-        try:
-            options = stage.options.parse(marker.options)
-        except ConfigError:  # written by an older version
-            options = stage.options()
-        found += [f"{name}: {warning}" for warning in check_stage(workspace, stage, options)]
+        found += [f"{name}: {one}" for one in recheck_stage(workspace, STAGES.get(name), marker.options)]
     return found
 
 

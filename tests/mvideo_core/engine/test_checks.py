@@ -143,3 +143,19 @@ def test_a_result_is_stored_until_rows_or_options_change(place: Path) -> None:
         assert len(check_stage(workspace, STAGES.get("cut"), blind.of("cut"))) == 1
     run_part(workspace, STAGES.get("cut"), 0, CutOptions.parse(blind.of("cut").model_dump() | {"crf": 20}))
     assert warnings_of(workspace, "cut") == []  # other clips, not checked yet
+
+
+def test_a_limit_that_changed_after_the_rows_holds_in_the_report_too(place: Path) -> None:
+    workspace, blind = Workspace(str(place / "ws")), options(place, 255)
+    lenient = CutOptions.parse(blind.of("cut").model_dump() | {"warn_jump_frac": 1.0})
+    plan_sources(workspace, SourceOptions(folder=str(place / "videos")), blind.plan)
+    run_stage(workspace, STAGES.get("ingest"), blind.of("ingest"))
+    assert run_stage(workspace, STAGES.get("cut"), lenient).warnings == []
+    assert build_report(workspace).warnings == []
+    (warning,) = run_stage(workspace, STAGES.get("cut"), blind.of("cut")).warnings  # the same rows
+    assert build_report(workspace).warnings == [f"cut: {warning}"]
+    assert warnings_of(workspace, "cut") == [warning]
+    stored = place / "ws/heads/cut/checks.json"
+    for damaged in ("{}", "null", '"x"', '{"warn_jump_frac": 2}'):  # options that no version wrote
+        stored.write_text(json.dumps(json.loads(stored.read_text()) | {"options": json.loads(damaged)}))
+        assert len(build_report(workspace).warnings) <= 1

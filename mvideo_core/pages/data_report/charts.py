@@ -57,7 +57,8 @@ def summary(histogram: Histogram) -> str:
     """One-line summary of a histogram."""
     outside = histogram.below + histogram.above
     beyond = f", {outside:,} outside the range shown" if outside else ""
-    limits = f"; limit {' and '.join(number(limit) for limit in histogram.limits)}" if histogram.limits else ""
+    known = " and ".join(number(limit) for limit in histogram.limits)
+    limits = f"; limit{'s' if len(histogram.limits) > 1 else ''} {known}" if known else ""
     return (
         f"{histogram.total:,} values, mean {number(histogram.mean)}, from {number(histogram.least)} "
         f"to {number(histogram.most)}{' ' + histogram.unit if histogram.unit else ''}{beyond}{limits}"

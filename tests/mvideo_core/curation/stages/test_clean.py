@@ -143,7 +143,7 @@ def test_the_report_has_a_histogram_per_filter_and_pictures_of_dropped_clips(pla
     assert all(f"<figcaption>{title}</figcaption>" in html for title in ("Mean luma", "Fraction of frozen frames"))
     n_clips = len(list(workspace.current_rows("clean", CleanRow)))
     assert html.count(f"{n_clips} values, ") >= 3  # dropped clips are in the distribution
-    assert "; limit 50 and 210</p>" in html  # of exposure
+    assert "; limits 50 and 210</p>" in html  # of exposure
     assert html.count('class="limit"') == 4  # frozen and motion have one each, exposure has two
     pictures = sorted(path.name for path in (folder / "media").glob("*-dropped.png"))
     assert [name.partition("_")[0] for name in pictures] == ["dark", "slide"]

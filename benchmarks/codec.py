@@ -16,6 +16,7 @@ from functools import partial
 from typing import Any, NamedTuple
 
 import numpy as np
+import zstandard
 
 from benchmarks.drawing import draw_masks, world_masks
 from benchmarks.timing import Work, cpus, interleave, spread, walls
@@ -55,12 +56,24 @@ def measure(rounds: int = 9, n_frames: int = 97, height: int = 480, width: int =
         "worst_frame_ms": max(one["cpu_ms"]["frame"] for one in ours),
         "worst_load_ms": max(one["cpu_ms"]["load"] for one in ours),
         "spread": {f"worst_{what}_ms": _worst(ours, what)["spread_cpu_ms"][what] for what in TIMED},
+        "kb_against_frame_before": {kind: kb_against_frame_before(masks) for kind, masks in kinds.items()},
         "bytes_of_coco": {kind: round(one["ours"]["kb"] / one["coco+zstd"]["kb"], 2) for kind, one in tables.items()},
         "watched": {"worst_load_ms": "<"},
         "goals": {
             "worst_kb": "<= 60", "worst_encode_ms": "<= 20", "worst_decode_ms": "<= 20", "worst_frame_ms": "< 0.5",
         },
     }  # fmt: skip
+
+
+def kb_against_frame_before(masks_TNHW: np.ndarray) -> float:
+    """kB of lengths of runs of pixels that differ, or not, from the frame before, under zstd level 5."""
+    changed = masks_TNHW.copy()
+    changed[1:] ^= masks_TNHW[:-1]
+    flat = changed.reshape(-1)
+    edges = np.flatnonzero(flat[1:] != flat[:-1]) + 1
+    lengths = np.diff(np.concatenate([[0], edges, [flat.size]])).astype("<u4")
+    planes = np.frombuffer(lengths.tobytes(), np.uint8).reshape(-1, 4).T.tobytes()
+    return round(len(zstandard.ZstdCompressor(level=5).compress(planes)) / 1e3, 1)
 
 
 def _worst(tables: list[dict[str, Any]], what: str) -> dict[str, Any]:

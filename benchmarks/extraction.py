@@ -8,6 +8,7 @@ rate, size and x264 settings.
 - whole: detection and clips together.
 
     python -m benchmarks.extraction --presets    CPU seconds, kB and SSIM of x264 presets on the film's clips
+    python -m benchmarks.extraction --threads    the same, and wall seconds, of encoders with threads of their own
 """
 
 import argparse
@@ -16,19 +17,19 @@ import re
 import statistics
 import subprocess
 import tempfile
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from benchmarks.cutting import detect_only, film_facts
 from benchmarks.drawing import Film, draw_film, open_film
-from benchmarks.timing import Work, cpus, interleave, measure_once, ratio, spread, walls
+from benchmarks.timing import Took, Work, cpus, interleave, ratio, spread, walls
 from mvideo_core.curation.scenes.cut import CutClip, cut_video
 from mvideo_core.curation.scenes.options import CutOptions
 from mvideo_core.media.decode import count_frames
 from mvideo_core.media.ffmpeg import ffmpeg_path
-
-PRESETS = (("faster", 18), ("veryfast", 18), ("superfast", 19), ("superfast", 20), ("ultrafast", 16), ("ultrafast", 18))
 
 
 def measure(film: Film | None = None, rounds: int = 3) -> dict[str, Any]:
@@ -57,6 +58,7 @@ def measure(film: Film | None = None, rounds: int = 3) -> dict[str, Any]:
         "same_frame_counts": same,
         **compared,
         "extraction_speedup": compared["wall_s"]["extraction"]["median"],
+        "spread": {"extraction_speedup": compared["wall_s"]["extraction"]},
         "whole_speedup": compared["wall_s"]["whole"]["median"],
         "extraction_speedup_cpu": compared["cpu_s"]["extraction"]["median"],
         "goals": {"extraction_speedup": ">= 2"},
@@ -84,9 +86,49 @@ def per_clip(film: Film, clips: list[CutClip], out_dir: Path, options: CutOption
         subprocess.run([*argv, "-movflags", "+faststart", str(out_dir / Path(clip.path).name)], check=True)
 
 
-def measure_presets(film: Film | None = None) -> list[dict[str, Any]]:
-    """CPU seconds, kB and SSIM of every preset, over all clips of the film; one x264 thread, as in the stage."""
-    found = []
+class Way(NamedTuple):
+    """How clips are encoded: `encoders` at a time, each with `threads` for whole frames, or for slices of a frame."""
+
+    name: str
+    preset: str = "veryfast"
+    crf: int = 18
+    encoders: int = 1
+    threads: int = 1
+    sliced: bool = False
+
+    @property
+    def coding(self) -> list[str]:
+        """Words of the command line."""
+        params = ["-x264-params", f"sliced-threads={int(self.sliced)}"]
+        return [
+            "-c:v",
+            "libx264",
+            "-preset",
+            self.preset,
+            "-crf",
+            str(self.crf),
+            "-threads",
+            str(self.threads),
+            *params,
+        ]
+
+
+PRESETS = tuple(
+    Way(f"{preset}, {crf}", preset, crf)
+    for preset, crf in (
+        ("faster", 18), ("veryfast", 18), ("superfast", 19), ("superfast", 20), ("ultrafast", 16), ("ultrafast", 18),
+    )
+)  # fmt: skip
+THREADS = (
+    Way("two encoders with a thread each", encoders=2),
+    Way("two encoders with two slices each", encoders=2, threads=2, sliced=True),
+    Way("one encoder with two slices", threads=2, sliced=True),
+    Way("one encoder with two threads", threads=2),
+)
+
+
+def measure_ways(ways: Sequence[Way], film: Film | None = None, rounds: int = 1) -> list[dict[str, Any]]:
+    """Seconds (medians), kB and SSIM of ways to encode all clips of the film, which take turns."""
     with tempfile.TemporaryDirectory(prefix="mvideo-bench-") as name:
         folder = Path(name)
         film = film or draw_film(folder)
@@ -96,24 +138,36 @@ def measure_presets(film: Film | None = None) -> list[dict[str, Any]]:
         for clip in cut_video(film.path, film.row, folder, lossless).clips:
             raws.append(Path(clip.path).with_suffix(".yuv"))
             _ffmpeg("-i", clip.path, *size, str(raws[-1]))
-        for preset, crf in PRESETS:
-            coding = ["-c:v", "libx264", "-preset", preset, "-crf", str(crf), "-threads", "1"]
-            encoded = [raw.with_suffix(".mp4") for raw in raws]
-            took = [
-                measure_once(partial(_ffmpeg, *size, "-i", str(raw), *coding, str(out)))
-                for raw, out in zip(raws, encoded, strict=True)
-            ]
-            ssim = [
-                _ffmpeg("-i", str(out), *size, "-i", str(raw), "-lavfi", "ssim", "-f", "null", "-", loud=True)
-                for raw, out in zip(raws, encoded, strict=True)
-            ]
-            scores = [float(re.findall(r"All:([0-9.]+)", said)[-1]) for said in ssim]
-            found.append({
-                "preset": preset, "crf": crf, "cpu_s": round(sum(one.cpu_s for one in took), 2),
-                "kb": round(sum(out.stat().st_size for out in encoded) / 1000),
-                "ssim": round(statistics.mean(scores), 4),
-            })  # fmt: skip
-    return found
+        if not raws:
+            raise SystemExit(f"{film.path}: no shot is long enough for a clip ({lossless.min_shot_s:g} s)")
+        works = {way: partial(_encode_all, way, raws, size) for way in ways}
+        took = interleave(works, rounds, warm_up=False)
+        return [_judge_way(way, took[way], raws, size) for way in ways]
+
+
+def _encode_all(way: Way, raws: list[Path], size: list[str]) -> None:
+    def encode(raw: Path) -> None:
+        _ffmpeg(*size, "-i", str(raw), *way.coding, str(_encoded(way, raw)))
+
+    with ThreadPoolExecutor(way.encoders) as pool:
+        list(pool.map(encode, raws))
+
+
+def _judge_way(way: Way, took: list[Took], raws: list[Path], size: list[str]) -> dict[str, Any]:
+    files = [_encoded(way, raw) for raw in raws]
+    said = [
+        _ffmpeg("-i", str(out), *size, "-i", str(raw), "-lavfi", "ssim", "-f", "null", "-", loud=True)
+        for raw, out in zip(raws, files, strict=True)
+    ]
+    return {
+        "way": way.name, "cpu_s": round(spread(cpus(took)).median, 2), "wall_s": spread(walls(took)).round_to(2),
+        "kb": round(sum(out.stat().st_size for out in files) / 1000),
+        "ssim": round(statistics.mean(float(re.findall(r"All:([0-9.]+)", one)[-1]) for one in said), 4),
+    }  # fmt: skip
+
+
+def _encoded(way: Way, raw: Path) -> Path:
+    return raw.with_name(f"{raw.stem}-{way.name.replace(' ', '-')}.mp4")
 
 
 def _ffmpeg(*arguments: str, loud: bool = False) -> str:
@@ -139,9 +193,11 @@ def main() -> None:
     parser.add_argument("--video", type=Path, help="measure on this file instead of a rendered one")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--presets", action="store_true", help="only compare x264 presets")
+    parser.add_argument("--threads", action="store_true", help="only compare encoders with threads of their own")
     args = parser.parse_args()
     film = open_film(args.video) if args.video else None
-    print(json.dumps(measure_presets(film) if args.presets else measure(film, args.rounds), indent=1))
+    ways = PRESETS if args.presets else THREADS if args.threads else ()
+    print(json.dumps(measure_ways(ways, film, args.rounds) if ways else measure(film, args.rounds), indent=1))
 
 
 if __name__ == "__main__":

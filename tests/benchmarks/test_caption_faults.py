@@ -71,6 +71,7 @@ def test_each_fault_is_retried_fails_one_clip_or_stops_the_run(tables: tuple[lis
         assert others == ("those answered are kept" if name in STOPS else "3 of 3 stored"), name
 
 
+@pytest.mark.slow
 def test_the_docs_show_these_tables(tables: tuple[list[str], list[str]]) -> None:
     """`python -m benchmarks.caption_faults` prints them."""
     text = DOCS.read_text(encoding="utf-8")

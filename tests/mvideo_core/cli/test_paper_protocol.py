@@ -53,6 +53,7 @@ def workspace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path / "ws"
 
 
+@pytest.mark.slow
 def test_not_one_sample_is_lost_on_the_way_to_the_table(workspace: Path, tmp_path: Path) -> None:
     torch.set_num_threads(1)
     system = tmp_path / "two-seconds.yaml"

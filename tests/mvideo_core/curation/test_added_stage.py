@@ -133,19 +133,23 @@ def test_form_task_flow_and_deployment_follow_from_its_declaration(folder: Path)
     }  # fmt: skip
 
 
+MISFITS = [
+    ('before="detect"', 'before="nowhere"', "before='nowhere'; allowed: cut, clean, detect, segment, caption"),
+    ('reads=("cut",)', 'reads=("segment",)', "reads=('segment',); allowed before detect: source, ingest, cut"),
+    ("STAGE = Stage(", "STAGE = dict(", "is a dict, not a Stage"),
+]
+MORE_MISFITS = [
+    ('name="late"', 'name="cut"', "the name is taken"),
+    ('name="late"', 'name="run"', "the name is taken"),
+    ('title="Keeps', 'unit="sample", title="Keeps', "allowed before the samples: video, clip"),
+    ("row=LateRow", "row=ClipRow", "row=ClipRow belongs to stage cut"),
+    ("revision=1, ", "", "does not load: TypeError"),
+    ("import Stage, Worker", "import Stage, Workers", "does not load"),
+]
+
+
 @pytest.mark.parametrize(
-    ("old", "new", "message"),
-    [
-        ('before="detect"', 'before="nowhere"', "before='nowhere'; allowed: cut, clean, detect, segment, caption"),
-        ('name="late"', 'name="cut"', "the name is taken"),
-        ('name="late"', 'name="run"', "the name is taken"),
-        ('reads=("cut",)', 'reads=("segment",)', "reads=('segment',); allowed before detect: source, ingest, cut"),
-        ('title="Keeps', 'unit="sample", title="Keeps', "allowed before the samples: video, clip"),
-        ("row=LateRow", "row=ClipRow", "row=ClipRow belongs to stage cut"),
-        ("revision=1, ", "", "does not load: TypeError"),
-        ("STAGE = Stage(", "STAGE = dict(", "is a dict, not a Stage"),
-        ("import Stage, Worker", "import Stage, Workers", "does not load"),
-    ],
+    ("old", "new", "message"), [*MISFITS, *(pytest.param(*one, marks=pytest.mark.slow) for one in MORE_MISFITS)]
 )
 def test_one_that_does_not_fit_is_refused_in_one_line(tmp_path: Path, old: str, new: str, message: str) -> None:
     install(tmp_path / "packages", STAGE.replace(old, new))

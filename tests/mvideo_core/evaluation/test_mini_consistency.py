@@ -47,6 +47,7 @@ def test_whole_frames_are_squeezed_not_cropped() -> None:
     assert float(whole_frames(frames, 80)[0, 0, 5, 5]) == pytest.approx(1.930336, abs=1e-5)
 
 
+@pytest.mark.slow
 def test_own_caption_above_other_captions(metric: Metric, clips: list[tuple[np.ndarray, PairTexts]]) -> None:
     table = np.array([[score(metric, frames, texts.plain) for _, texts in clips[:8]] for frames, _ in clips[:8]])
     own, others = table.diagonal().mean(), table[~np.eye(8, dtype=bool)].mean()

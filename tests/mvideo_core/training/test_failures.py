@@ -31,7 +31,7 @@ def run_of(tmp_path: Path, script: str, torchrun: bool) -> tuple[int, Path, int]
     return done.returncode, log, start
 
 
-@pytest.mark.parametrize("torchrun", [False, True])
+@pytest.mark.parametrize("torchrun", [False, pytest.param(True, marks=pytest.mark.slow)])
 def test_a_traceback_in_the_log_is_the_error(tmp_path: Path, torchrun: bool) -> None:
     message = str(death(*run_of(tmp_path, RAISES, torchrun)))
     assert message.startswith("ZeroDivisionError: step 3 of")
@@ -40,7 +40,7 @@ def test_a_traceback_in_the_log_is_the_error(tmp_path: Path, torchrun: bool) -> 
     assert "kill" not in message
 
 
-@pytest.mark.parametrize("torchrun", [False, True])
+@pytest.mark.parametrize("torchrun", [False, pytest.param(True, marks=pytest.mark.slow)])
 def test_a_killed_process_is_named_with_its_signal(tmp_path: Path, torchrun: bool) -> None:
     message = str(death(*run_of(tmp_path, KILLED, torchrun)))
     assert message.startswith("a process of the training was ended by signal SIGKILL; out of memory, the kernel kills")

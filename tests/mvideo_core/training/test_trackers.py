@@ -121,6 +121,7 @@ def wandb_runs(run: Path) -> list[tuple[str, str, int | None, list[dict[str, Any
     return starts
 
 
+@pytest.mark.slow
 def test_wandb_has_each_step_once_in_one_run(tiny: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Step 3 was there before the crash: W&B keeps its first value, all others are those of the metrics file."""
     import wandb

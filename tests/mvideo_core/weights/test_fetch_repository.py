@@ -232,6 +232,7 @@ def test_the_disk_is_compared_before_the_first_byte(hub, tmp_path):
     assert not (tmp_path / "weights/cogvideox-2b").exists()
 
 
+@pytest.mark.slow
 def test_commands_use_home_proxy_and_bring_all_of_a_profile(hub, tmp_path):
     """Two trainings' bases: one from the cache of HF_HOME, one through HTTP_PROXY from a name that only it knows."""
     environment = os.environ | {"HF_HOME": str(tmp_path / "home")}

@@ -299,7 +299,7 @@ def long_videos(tmp_path_factory):
     return folder
 
 
-@pytest.mark.parametrize(("clips_per_shot", "wanted"), [(0, (3, 13)), (1, (1, 1))])
+@pytest.mark.parametrize(("clips_per_shot", "wanted"), [pytest.param(0, (3, 13), marks=pytest.mark.slow), (1, (1, 1))])
 def test_memory_does_not_grow_with_the_video(long_videos, tmp_path, clips_per_shot, wanted):
     sizes = []
     for seconds, n_clips in zip((40, 160), wanted, strict=True):

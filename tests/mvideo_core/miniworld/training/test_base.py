@@ -1,8 +1,6 @@
 """The chained training of a mini base: both halves by one call, each once."""
 
 import json
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -65,15 +63,17 @@ def test_a_checkpoint_of_another_size_in_the_same_folder_is_one_line(out: Path, 
     assert "size mismatch" in said or "Missing key" in said or "Unexpected key" in said
 
 
-def test_a_wrong_option_of_the_command_is_one_line(tmp_path: Path):
-    command = [sys.executable, "-m", "mvideo_core.miniworld.training.base", "--out", str(tmp_path), "--vae", "minutes"]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    (said,) = done.stderr.splitlines()
-    assert done.returncode == 2
+def test_a_wrong_option_of_the_command_is_one_line(tmp_path: Path, monkeypatch, capsys):
+    monkeypatch.setattr("sys.argv", ["base", "--out", str(tmp_path), "--vae", "minutes"])
+    with pytest.raises(SystemExit) as ended, errors_in_one_line():
+        base.main()
+    (said,) = capsys.readouterr().err.splitlines()
+    assert ended.value.code == 2
     assert said.startswith("ConfigError: --vae minutes: expected NAME=VALUE with a JSON value")
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.slow
 def test_a_stopped_vae_goes_on_before_the_transformer_starts(out: Path, monkeypatch):
     def stop(*_args, **_more):
         raise KeyboardInterrupt

@@ -134,6 +134,7 @@ def test_training_resumes_and_learns(tmp_path, clips: Clips):
         torch.testing.assert_close(value, second.mean[name])
 
 
+@pytest.mark.slow
 def test_equal_channels_leave_reconstructions_as_they_are(tmp_path, clips: Clips):
     vae = trained(tmp_path, clips, 2).mean_weights()
     video = to_video(np.stack([clips[0], clips[3]]))

@@ -103,6 +103,7 @@ def test_resumed_training_equals_straight_training(tmp_path):
         torch.testing.assert_close(second.mean[name], value, msg=name)
 
 
+@pytest.mark.slow
 def test_it_learns_squares_and_the_folder_detects_them(tmp_path):
     trainer = Trainer(tmp_path, options(steps=60, learning_rate=2e-3, many_frac=1), SMALL)
     stills = Squares()

@@ -29,6 +29,7 @@ def test_it_is_the_package_class_at_the_trained_size(mini):
     assert mini.model_name == "groundingdino/groundingdino"
 
 
+@pytest.mark.slow
 def test_first_frames_of_held_out_shots(mini, held_out):
     """A floor well under the model card's figures (400 shots), to notice a broken path, not a point of accuracy."""
     figures = evaluate(mini, DetectOptions(), iter(held_out)).figures()

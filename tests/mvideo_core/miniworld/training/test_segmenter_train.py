@@ -122,6 +122,7 @@ def test_summary_by_hand():
     assert means["trial clear"]["n"] == 1
 
 
+@pytest.mark.slow
 def test_tracking_stays_on_the_batchs_device():
     """Fake tensors carry a device and no values, and refuse to meet one of another device: a GPU without a GPU."""
     small = build_predictor(BASE, {**OVERRIDES, "image_size": 64}, seed=0).requires_grad_(False)

@@ -123,6 +123,7 @@ def test_a_fit_keeps_the_right_masks_and_says_what_it_is_for():
     assert kept.mean() > 0.4  # about half of the masks are right
 
 
+@pytest.mark.slow
 def test_limits_come_from_trees_that_have_not_seen_the_video():
     # What is right is random here, but each video has a mark of its own: trees that know it seem to be perfect.
     rng = np.random.default_rng(0)

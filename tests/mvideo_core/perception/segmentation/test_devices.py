@@ -3,6 +3,7 @@
 from typing import Any
 
 import numpy as np
+import pytest
 
 from mvideo_core.perception.segmentation.sam2_image import Sam2ImageMode
 from mvideo_core.perception.segmentation.sam2_video import Sam2Segmenter
@@ -32,6 +33,7 @@ def test_sam2_tracks_on_the_gpu_as_on_the_cpu() -> None:
     assert waits_a_frame(gpu) == {"__init__ _to_copy.default": 2}  # masks and scores, one frame late
 
 
+@pytest.mark.slow
 def test_transformers_sam2_tracks_on_the_gpu_as_on_the_cpu() -> None:
     segmenter = TransformersSam2Segmenter.tiny()
     wanted, scores = tracked(segmenter)

@@ -201,6 +201,7 @@ def j_of(found, frames, obj, numbers):
     return np.mean([pixel_iou(found.sequence.mask(n, obj), frames[n].visible[obj]) for n in numbers])
 
 
+@pytest.mark.slow
 def test_late_and_returning_people_of_the_drawn_world(drawn):
     found = discovered(drawn, range(0, N_FRAMES, 8))
     assert [one.label for one in found.objects] == ["person"] * 2

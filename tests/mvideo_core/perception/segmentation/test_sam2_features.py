@@ -98,6 +98,7 @@ def test_out_of_memory_halves_the_batch(segmenter, monkeypatch, caplog):
         logits(segmenter)
 
 
+@pytest.mark.slow
 def test_compiled_graphs_are_few_and_give_the_same_logits(segmenter, monkeypatch):
     """One graph for each part of the network, also for another clip and for fewer objects."""
     boxes = np.concatenate([BOXES, BOXES + 3])

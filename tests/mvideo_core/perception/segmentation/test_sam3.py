@@ -121,6 +121,7 @@ def test_boxes_take_the_objects_that_overlap_most():
     assert match_by_total_iou(both, np.array([[0, 0, 10, 10]], np.float32), 0.5) == [0, None]
 
 
+@pytest.mark.slow
 def test_session_does_not_grow(segmenter, monkeypatch):
     sessions = []
     make = segmenter._session

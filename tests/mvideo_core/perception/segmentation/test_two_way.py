@@ -38,7 +38,7 @@ def alone(segmenter, frames, boxes):
     return np.stack([found.masks_NHW for found in segmenter.propagate(frames, HEIGHT, WIDTH, boxes)])
 
 
-@pytest.mark.parametrize("kind", [Sam2Segmenter, TransformersSam2Segmenter])
+@pytest.mark.parametrize("kind", [Sam2Segmenter, pytest.param(TransformersSam2Segmenter, marks=pytest.mark.slow)])
 def test_equal_to_one_call_per_group_and_direction(frames, kind):
     segmenter = kind.tiny()
     found = both_ways(segmenter, frames, {0: FIRST, 9: LATE})
@@ -105,7 +105,13 @@ def test_runs_and_notes_are_not_in_memory():
     assert masklet.notes[7].tolist() == [7.0] * 64
 
 
-@pytest.mark.parametrize("kind", [Sam2Segmenter, TransformersSam2Segmenter, EdgeTamSegmenter])
+@pytest.mark.parametrize(
+    "kind",
+    [
+        Sam2Segmenter,
+        *(pytest.param(one, marks=pytest.mark.slow) for one in (TransformersSam2Segmenter, EdgeTamSegmenter)),
+    ],
+)
 def test_a_network_keeps_nothing_of_frames_that_are_too_old(frames, kind):
     segmenter, sizes = kind.tiny(), []
     boxes_at = {0: FIRST, 2: LATE}

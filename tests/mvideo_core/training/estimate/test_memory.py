@@ -77,7 +77,9 @@ def test_kept_activations_are_what_saved_tensors_hooks_count_in_a_real_forward(s
     assert predicted == pytest.approx(sum(kept.values()), rel=within)
 
 
-@pytest.mark.parametrize("checkpointing", ["none", "full", "block_skip:2"])
+@pytest.mark.parametrize(
+    "checkpointing", ["none", *(pytest.param(one, marks=pytest.mark.slow) for one in ("full", "block_skip:2"))]
+)
 def test_the_peak_of_a_real_step_is_the_predicted_one(checkpointing: str) -> None:
     """Real tensors of the whole model against fake ones extrapolated from few blocks. To 1 %."""
     chosen = options(execution={"precision": "fp32", "gradient_checkpointing": checkpointing})
@@ -115,6 +117,7 @@ print((kib("VmHWM") - before) * 1024)
 """
 
 
+@pytest.mark.slow
 def test_kept_bytes_under_bf16_are_those_of_cuda_autocast() -> None:
     """torch's own CUDA autocast on fake CUDA tensors (forward only: its backward needs a GPU), flash attention's op."""
     chosen = options(

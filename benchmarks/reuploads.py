@@ -17,7 +17,7 @@ import numpy as np
 
 from benchmarks.clean_clips import clean_shot
 from mvideo_core.base.records import PerceptualHashes
-from mvideo_core.curation.filters.duplicates import Duplicates, DuplicatesOptions
+from mvideo_core.curation.filters.perceptual_hashes import DuplicatesOptions, PerceptualHasher
 from mvideo_core.curation.filters.samples import ClipSamples
 from mvideo_core.curation.removal.copies import MAX_BITS, Timeline, gap_s, hash_frames
 from mvideo_core.media.decode import read_frames
@@ -80,7 +80,7 @@ def look(frames: Frames, crf: int) -> tuple[PerceptualHashes | None, float]:
         path = Path(folder) / "clip.mp4"
         write_mp4(frames, path, FPS, crf=crf)
         samples = ClipSamples.of(read_frames(path), len(frames), FPS)
-        return Duplicates(DuplicatesOptions()).perceptual_hashes(samples), gap_s(len(frames), FPS)
+        return PerceptualHasher(DuplicatesOptions()).perceptual_hashes(samples), gap_s(len(frames), FPS)
 
 
 def drawn(seed: int, n_frames: int, rate: float) -> Frames:

@@ -1,7 +1,9 @@
-"""Near duplicates among the candidates of a dataset, from hashes of their frames; an index keeps memory flat.
+"""Near duplicates: the same footage in two sources, re-encoded, cropped, mirrored or with bars.
 
-The result depends on the set of candidates only. Of clips that look alike, the first by key is kept. Clips of one
-source are not compared: two clips of a quiet shot look alike, too.
+The stage `clean` hashes frames of each clip (filter "duplicates": `curation/filters/perceptual_hashes.py`), the stage
+`shard` compares the hashes of all candidates of a dataset; an index keeps memory flat. The result depends on the set of
+candidates only. Of clips that look alike, the first by key is kept. Clips of one source are not compared: two clips of
+a quiet shot look alike, too.
 """
 
 import random
@@ -9,10 +11,19 @@ import sqlite3
 from collections.abc import Iterator
 from typing import NamedTuple
 
+import numpy as np
+
 from mvideo_core.base.records import PerceptualHashes
 
-BITS = 64
-MIRRORED = sum(1 << (BITS - 1 - bit) for bit in range(BITS) if bit % 8 % 2)
+N_FRAMES = 4
+"""Frames of a clip that are hashed."""
+ZOOMS = (1.0, 0.9, 0.8)
+"""Parts of the picture that are hashed: a copy cropped by up to a fifth matches a part of its original."""
+FLAT = 4.0
+"""A frame with a smaller standard deviation of luma has no hash."""
+_SIDE, _FREQUENCIES = 32, 8
+BITS = _FREQUENCIES**2
+MIRRORED = sum(1 << (BITS - 1 - bit) for bit in range(BITS) if bit % _FREQUENCIES % 2)
 """Bits of a frame's hash that flip if the frame is mirrored: odd horizontal frequencies."""
 _BANDS, _BAND_BITS = 32, 20
 """Clips are compared if they agree in all bits of a band: with 6 of 64 bits different, 99% of pairs do."""
@@ -35,6 +46,33 @@ class NearDuplicate(NamedTuple):
     first: str
     bits: float
     max_bits: float
+
+
+def hash_frame(gray_HW: np.ndarray, zoom: float = 1.0) -> int:
+    """64 bits: signs of the 8x8 lowest frequencies of the picture's middle part; the first bit, brightness, is 0.
+
+    Mirroring the picture flips the bits of odd horizontal frequencies (`MIRRORED`).
+    """
+    import cv2
+
+    height, width = gray_HW.shape
+    y, x = round((1 - zoom) / 2 * height), round((1 - zoom) / 2 * width)
+    part = np.ascontiguousarray(gray_HW[y : height - y, x : width - x])
+    small = cv2.resize(part, (_SIDE, _SIDE), interpolation=cv2.INTER_AREA).astype(np.float32)
+    signs = (cv2.dct(small)[:_FREQUENCIES, :_FREQUENCIES] > 0).ravel()
+    signs[0] = False
+    return int.from_bytes(np.packbits(signs).tobytes(), "big")
+
+
+def hash_clip(gray_FHW: np.ndarray) -> list[str]:
+    """The text of `PerceptualHashes.hashes`, one for each of `ZOOMS`; empty if a frame is too plain to recognize.
+
+    Args:
+        gray_FHW: `N_FRAMES` frames without black bars, uint8 luma.
+    """
+    if min(float(frame.std()) for frame in gray_FHW) < FLAT:
+        return []
+    return ["".join(f"{hash_frame(frame, zoom):016x}" for frame in gray_FHW) for zoom in ZOOMS]
 
 
 def find_near_duplicates(db: sqlite3.Connection) -> Iterator[NearDuplicate]:
@@ -89,7 +127,7 @@ def _bands(frames: tuple[int, ...]) -> Iterator[int]:
         yield sum(((frames[frame] >> bit) & 1) << at for at, (frame, bit) in enumerate(places))
 
 
-def _draw_places(n_frames: int = 4) -> list[list[tuple[int, int]]]:
+def _draw_places(n_frames: int = N_FRAMES) -> list[list[tuple[int, int]]]:
     """Which bits each band takes; fixed, since the result may not change from run to run."""
     draw = random.Random("near duplicates")
     every = [(frame, bit) for frame in range(n_frames) for bit in range(BITS - 1)]

@@ -68,6 +68,19 @@ def find_bars(brightest_HW: np.ndarray) -> Bars:
     return Bars(top, bottom, left, right)
 
 
+def cut_bars_off(frames_Thw: np.ndarray, brightest_hw: np.ndarray | None = None) -> np.ndarray:
+    """The frames without black bars.
+
+    Args:
+        frames_Thw: uint8 luma.
+        brightest_hw: maximum over all frames of the clip; None = these are all.
+    """
+    bars = find_bars(frames_Thw.max(axis=0) if brightest_hw is None else brightest_hw)
+    height, width = frames_Thw.shape[1:]
+    top, left = round(bars.top * height), round(bars.left * width)
+    return frames_Thw[:, top : height - round(bars.bottom * height), left : width - round(bars.right * width)]
+
+
 def _pair(lit: np.ndarray) -> tuple[float, float]:
     """Dark lines at both ends as fractions; (0, 0) unless there are about as many at each end."""
     first, last = int(lit.argmax()), int(lit[::-1].argmax())

@@ -13,18 +13,12 @@ import numpy as np
 from mvideo_core.base.errors import MediaError
 from mvideo_core.base.records import CleanRow, ClipRow, PerceptualHashes
 from mvideo_core.base.stopping import raise_if_stopped
-from mvideo_core.curation.filters.duplicates import (
-    FLAT,
-    ZOOMS,
-    Duplicates,
-    DuplicatesOptions,
-    hash_frame,
-    inner_picture,
-)
+from mvideo_core.curation.filters.bars import cut_bars_off
+from mvideo_core.curation.filters.perceptual_hashes import DuplicatesOptions, PerceptualHasher
 from mvideo_core.curation.filters.samples import N_SAMPLES, ClipSamples
 from mvideo_core.media.camera import shrink
 from mvideo_core.media.decode import read_frames
-from mvideo_core.shards.near_duplicates import BITS, MIRRORED, frames_of
+from mvideo_core.shards.near_duplicates import BITS, FLAT, MIRRORED, ZOOMS, frames_of, hash_frame
 from mvideo_core.store.workspace import Workspace
 
 log = logging.getLogger(__name__)
@@ -156,7 +150,7 @@ def hash_frames(frames: Iterable[np.ndarray], fps: float, start_s: float = 0.0) 
     small = [shrink(cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY)) for frame in frames]
     if not small:
         return
-    inner = inner_picture(np.stack(small))
+    inner = cut_bars_off(np.stack(small))
     step = max(1, round(fps / RATE_HZ))
     for number in range(0, len(small), step):
         picture = inner[number]
@@ -173,7 +167,7 @@ def look_of(workspace: Workspace, row: ClipRow) -> PerceptualHashes | None:
     except MediaError as error:
         _warn(row, error)
         return None
-    return Duplicates(DuplicatesOptions()).perceptual_hashes(samples)
+    return PerceptualHasher(DuplicatesOptions()).perceptual_hashes(samples)
 
 
 def gap_s(n_frames: int, fps: float) -> float:

@@ -1,12 +1,14 @@
 import random
 from contextlib import closing
 
+import cv2
+import numpy as np
 import pytest
 
 from mvideo_core.base.records import PerceptualHashes
 from mvideo_core.shards.candidate_table import CandidateTable
 from mvideo_core.shards.candidates import Candidate, Exclusion
-from mvideo_core.shards.near_duplicates import MIRRORED, distance
+from mvideo_core.shards.near_duplicates import MIRRORED, distance, hash_frame
 from mvideo_core.shards.options import ShardOptions
 from mvideo_core.shards.plan import plan_shards
 
@@ -33,6 +35,14 @@ def candidate(key: str, video: str, hashes: list[Frames] | None, start_s: float 
 
 def excluded(*candidates: Candidate) -> list[Exclusion]:
     return list(plan_shards(candidates, ShardOptions(), []).excluded)
+
+
+def test_mirroring_flips_the_bits_of_odd_horizontal_frequencies() -> None:
+    noise = np.random.default_rng(0).integers(60, 181, (160, 240)).astype(np.uint8)
+    gray = cv2.GaussianBlur(noise, (0, 0), 15)
+    assert bin(MIRRORED).count("1") == 32
+    assert hash_frame(np.ascontiguousarray(gray[:, ::-1])) == hash_frame(gray) ^ MIRRORED
+    assert hash_frame(gray) < 1 << 63  # the first bit, brightness, is not used
 
 
 def test_the_distance_is_the_mean_number_of_other_bits_per_frame() -> None:

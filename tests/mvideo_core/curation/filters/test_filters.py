@@ -9,10 +9,8 @@ import pytest
 from mvideo_core.base.errors import ConfigError, MediaError
 from mvideo_core.curation.filters import CLIP_FILTERS
 from mvideo_core.curation.filters.bars import Bars, find_bars
-from mvideo_core.curation.filters.duplicates import hash_frame
 from mvideo_core.curation.filters.samples import ClipSamples
 from mvideo_core.curation.stages.clean import CleanOptions, judge_clip
-from mvideo_core.shards.near_duplicates import MIRRORED
 
 N_FRAMES, WIDTH, HEIGHT, FPS = 25, 240, 160, 8.0
 EVERY = {name: {} for name in ("bars", "duplicates", "exposure", "frozen", "motion", "sharpness", "text")}
@@ -128,13 +126,6 @@ def test_grass_under_a_still_camera_is_no_text(seed: int) -> None:
     grass = np.clip(100 + 34 * noise / noise.std(), 0, 255).astype(np.uint8)  # dark and bright blades, sharp, in place
     frames = [np.repeat(grass[..., None], 3, axis=2)] * N_FRAMES
     assert value("text", frames) <= 0.001
-
-
-def test_mirroring_flips_the_bits_of_odd_horizontal_frequencies() -> None:
-    gray = cv2.GaussianBlur(texture(), (0, 0), 5)
-    assert bin(MIRRORED).count("1") == 32
-    assert hash_frame(np.ascontiguousarray(gray[:, ::-1])) == hash_frame(gray) ^ MIRRORED
-    assert hash_frame(gray) < 1 << 63  # the first bit, brightness, is not used
 
 
 def test_a_plain_clip_has_no_hash() -> None:

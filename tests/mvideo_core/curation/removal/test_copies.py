@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from mvideo_core.base.records import ClipRow, PerceptualHashes, VideoRow
-from mvideo_core.curation.filters.duplicates import Duplicates, DuplicatesOptions
+from mvideo_core.curation.filters.perceptual_hashes import DuplicatesOptions, PerceptualHasher
 from mvideo_core.curation.filters.samples import ClipSamples
 from mvideo_core.curation.removal.copies import MAX_BITS, Copy, Timeline, find_copies, gap_s, hash_frames
 from mvideo_core.curation.removal.forget import Removal
@@ -32,7 +32,7 @@ def scene(seed: int, start_s: float = 0.0, speed: float = 1.0, n_frames: int = N
 
 
 def look(frames: list[np.ndarray]) -> PerceptualHashes:
-    found = Duplicates(DuplicatesOptions()).perceptual_hashes(ClipSamples.of(iter(frames), len(frames), FPS))
+    found = PerceptualHasher(DuplicatesOptions()).perceptual_hashes(ClipSamples.of(iter(frames), len(frames), FPS))
     assert found is not None
     return found
 

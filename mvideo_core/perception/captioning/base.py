@@ -14,7 +14,7 @@ from mvideo_core.masks.codec import MaskSequence
 from mvideo_core.media.decode import frame_numbers
 
 FrameSource = Callable[[int], np.ndarray]
-"""n -> (n, H, W, 3) uint8 RGB frames, evenly spaced over the clip; called only if a captioner needs pixels."""
+"""n -> the frames `frame_numbers` of the clip, (n, H, W, 3) uint8 RGB; called only if a captioner needs pixels."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,7 +25,7 @@ class CaptionInput:
         key: clip key.
         width, height: size of the clip, px.
         fps: frame rate of the clip and of the tracks.
-        frames_THWC: uint8 RGB frames of the whole clip or evenly spaced ones; or a function that returns n such frames.
+        frames_THWC: all uint8 RGB frames of the clip; or a function that returns n of them.
         labels: one class name per object.
         boxes_NT4: float (objects, frames, 4), absolute xyxy px, half-open; NaN where the object is not visible.
         areas_NT: float (objects, frames) mask area in px; 0 where not visible.
@@ -49,7 +49,7 @@ class CaptionInput:
     all_frames: Callable[[], Iterable[np.ndarray]] | None = None
 
     def sample(self, n_frames: int) -> np.ndarray:
-        """At most `n_frames` evenly spaced frames, (n, H, W, 3) uint8.
+        """`n_frames` frames from the first to the last, (n, H, W, 3) uint8; a short clip repeats frames.
 
         Raises:
             MediaError: there are no frames, or they are not uint8 RGB.
@@ -61,14 +61,11 @@ class CaptionInput:
             raise MediaError(
                 f"{self.key}: frames are {frames_THWC.dtype} {frames_THWC.shape}; expected uint8 (T, H, W, 3)"
             )
-        return frames_THWC[spread(len(frames_THWC), n_frames)]
+        return frames_THWC[frame_numbers(len(frames_THWC), n_frames)]
 
     def sampled(self, n_frames: int) -> list[int]:
         """Numbers of the frames that `sample` returns, for a clip with masks."""
-        n_total = self.with_masks().n_frames
-        return (
-            spread(n_total, n_frames).tolist() if not callable(self.frames_THWC) else frame_numbers(n_total, n_frames)
-        )
+        return frame_numbers(self.with_masks().n_frames, n_frames)
 
     def every_frame(self) -> Iterable[np.ndarray]:
         """A stream of all frames.
@@ -91,13 +88,6 @@ class CaptionInput:
         if self.masks is None:
             raise MediaError(f"{self.key}: phrases per object need masks; run the stage segment first")
         return self.masks
-
-
-def spread(n_total: int, n_wanted: int) -> np.ndarray:
-    """Indices of `n_wanted` out of `n_total` frames, the centers of equal intervals; all of them if there are fewer."""
-    if n_wanted >= n_total:
-        return np.arange(n_total)
-    return ((np.arange(n_wanted) + 0.5) * n_total / n_wanted).astype(int)
 
 
 @dataclass(frozen=True, slots=True)

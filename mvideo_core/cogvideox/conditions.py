@@ -49,10 +49,6 @@ class Conditions:
                 moved[field.name] = value.to(*args, **kwargs)
         return replace(self, **moved) if moved else self
 
-    def without_mask(self) -> "Conditions":
-        """The same history without the mask."""
-        return replace(self, mask_BFCHW=None)
-
     def chunk(self, chunks: int, dim: int = 0) -> "tuple[Conditions, ...]":
         """Parts of the batch, as from `Tensor.chunk`; `dim` is the batch's, 0."""
         given = {field.name: getattr(self, field.name) for field in fields(self)}

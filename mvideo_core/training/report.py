@@ -1,6 +1,5 @@
 """The outcome of a run, from its folder alone: report.json with its last figures, curves.svg with its losses."""
 
-import json
 import math
 from collections.abc import Sequence
 from pathlib import Path
@@ -132,12 +131,6 @@ def last_line(report: RunReport) -> str:
     more = f", {report.skipped} steps skipped" if report.skipped else ""
     more += f", changed during the run: {', '.join(one.name for one in report.changes)}" if report.changes else ""
     return f"{report.run}: step {report.step} of {report.steps}, loss {loss:.4f}{best}{more}; {newest}"
-
-
-def read_report(run: str | Path) -> RunReport:
-    """report.json of a run folder."""
-    path = Path(run) / REPORT
-    return RunReport.parse(json.loads(path.read_text(encoding="utf-8")), str(path))
 
 
 def _is_number(value: Any) -> bool:

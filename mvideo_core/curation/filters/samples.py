@@ -1,7 +1,6 @@
 """The frames of a clip that filters look at: a fixed number, whatever the clip's length, from one decode."""
 
 from collections.abc import Iterable, Iterator
-from functools import cached_property
 
 import numpy as np
 
@@ -55,11 +54,6 @@ class ClipSamples:
             np.stack([small[index + 1] for index in found]),
             fps,
         )
-
-    @cached_property
-    def median_HW(self) -> np.ndarray:
-        """The median of the samples, uint8: what moves is gone."""
-        return np.median(self.luma_NHW, axis=0).astype(np.uint8)
 
 
 def _gray(frames: Iterable[np.ndarray]) -> Iterator[np.ndarray]:

@@ -79,10 +79,6 @@ class DatasetCard(Options):
             raise ValueError("duplicate class name")
         return self
 
-    def class_names(self) -> list[str]:
-        """Class names, in order."""
-        return [one.name for one in self.classes]
-
     def terms(self) -> list[str]:
         """Names and synonyms of all classes, sorted and unique."""
         return sorted({word for one in self.classes for word in (one.name, *one.synonyms)})

@@ -41,4 +41,3 @@ def test_cast_leaves_the_timestep():
     assert moved.mask_BFCHW.dtype == torch.bfloat16
     assert moved.timestep_B.dtype == torch.int64
     assert not moved.has_history
-    assert moved.without_mask() == Conditions(timestep_B=moved.timestep_B)

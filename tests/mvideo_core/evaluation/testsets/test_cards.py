@@ -50,9 +50,9 @@ def test_the_six_cards_are_there():
 
 
 def test_names_agree_with_the_code_and_with_each_other():
-    assert read_card(FOLDER / "coco80.yaml").class_names() == list(COCO80)
+    assert [one.name for one in read_card(FOLDER / "coco80.yaml").classes] == list(COCO80)
     unseen = read_card(FOLDER / "unseen.yaml")
-    assert unseen.class_names() == list(UNSEEN)
+    assert [one.name for one in unseen.classes] == list(UNSEEN)
     assert not set(unseen.terms()) & set(COCO80)
     assert read_card(FOLDER / "hd-vila.yaml").options["shard"]["exclude_terms"] == unseen.terms()
     built = read_card(FOLDER / "mask-to-video-test.yaml").options["mask-to-video-test"]

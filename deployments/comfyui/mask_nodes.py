@@ -10,6 +10,7 @@ from mvideo_core.base.errors import ConfigError
 from mvideo_core.masks.io.clip import MaskClip
 from mvideo_core.masks.io.mask_form import MaskForm
 from mvideo_core.perception.detection import DETECTORS
+from mvideo_core.perception.detection.options import BoxOptions
 from mvideo_core.perception.segmentation import SEGMENTERS
 
 MASKS = "MVIDEO_MASKS"
@@ -110,7 +111,10 @@ class MVideoExtractMasks(Node):
                 "detector_weights": ("STRING", {"default": "mini"}),
                 "segmenter": (SEGMENTERS.names(), {"default": "sam2"}),
                 "segmenter_weights": ("STRING", {"default": "mini"}),
-                "box_threshold": ("FLOAT", {"default": 0.3, "min": 0.0, "max": 1.0, "step": 0.01}),
+                "box_threshold": (
+                    "FLOAT",
+                    {"default": BoxOptions.model_fields["box_threshold"].default, "min": 0.0, "max": 1.0, "step": 0.01},
+                ),
                 "per_name": ("INT", {"default": 1, "min": 1, "max": 64}),
                 "fps": ("FLOAT", _FPS | {"min": 0.01}),
             },

@@ -17,13 +17,12 @@ from pydantic import Field
 
 from mvideo_core.base.devices import default_device
 from mvideo_core.base.errors import ConfigError, MediaError
-from mvideo_core.base.options import Options
 from mvideo_core.editing.reference import Reference, open_reference
 from mvideo_core.masks import MaskSequence
 from mvideo_core.masks.io.clip import MaskClip
 from mvideo_core.perception.detection import DETECTORS
 from mvideo_core.perception.detection.base import Detections
-from mvideo_core.perception.detection.options import DetectOptions
+from mvideo_core.perception.detection.options import BoxOptions, DetectOptions
 from mvideo_core.perception.detection.search import FrameChoice, search
 from mvideo_core.perception.detection.select import select
 from mvideo_core.perception.segmentation import SEGMENTERS
@@ -33,17 +32,11 @@ from mvideo_core.perception.segmentation.two_way import NO_BOXES, Spool, to_sequ
 log = logging.getLogger(__name__)
 
 
-class ExtractOptions(Options):
+class ExtractOptions(BoxOptions):
     """Which models to use, where to search, and which part of the video to use."""
 
-    detector: str = Field(default="groundingdino", description="registry name of the detector")
-    detector_options: dict[str, Any] = Field(default_factory=dict, description='its options, e.g. {"weights": "mini"}')
     segmenter: str = Field(default="sam2", description="registry name of the segmenter")
     segmenter_options: dict[str, Any] = Field(default_factory=dict, description='its options, e.g. {"weights": "mini"}')
-    box_threshold: float = Field(default=0.3, ge=0, le=1, description="minimum score of a box; higher is stricter")
-    nms_iou: float = Field(
-        default=0.7, ge=0, le=1, description="boxes of the same name that overlap more are one object"
-    )
     per_name: int = Field(default=1, ge=1, le=64, description="maximum objects per name, best scores first")
     search_step_s: float = Field(default=0.5, gt=0, description="seconds between the frames that are searched")
     max_search_s: float = Field(default=10.0, ge=0, description="seconds from the start in which a name must be found")

@@ -9,18 +9,26 @@ from mvideo_core.perception.detection.coco import COCO80
 from mvideo_core.perception.detection.search import FrameChoice, When
 
 
-class DetectOptions(Options):
-    """Detector, classes, and selection thresholds."""
+class BoxOptions(Options):
+    """Which detector to use, and which of its boxes count; shared with the extraction of named objects."""
 
     detector: str = Field(default="groundingdino", description="registry name of the detector")
     detector_options: dict[str, Any] = Field(
         default_factory=dict, description="options of the detector, validated by its own Options class"
     )
-    classes: Literal["coco80"] | list[str] = Field(default="coco80", description="phrases to look for, in one prompt")
-    box_threshold: float = Field(default=0.3, ge=0, le=1, description="minimum score; higher is stricter")
+    box_threshold: float = Field(default=0.3, ge=0, le=1, description="minimum score of a box; higher is stricter")
     nms_iou: float = Field(
-        default=0.7, ge=0, le=1, description="IoU above which the lower-scored of two boxes is dropped, across classes"
+        default=0.7,
+        ge=0,
+        le=1,
+        description="IoU above which the lower-scored of two boxes is dropped; in extraction, of the same name only",
     )
+
+
+class DetectOptions(BoxOptions):
+    """Detector, classes, and selection thresholds."""
+
+    classes: Literal["coco80"] | list[str] = Field(default="coco80", description="phrases to look for, in one prompt")
     max_objects: int = Field(default=10, ge=1, description="maximum boxes per clip, best scores first")
     min_area_frac: float = Field(default=0.001, ge=0, le=1, description="minimum box area, fraction of the frame")
     max_area_frac: float = Field(default=0.95, gt=0, le=1, description="maximum box area, fraction of the frame")

@@ -4,7 +4,8 @@ import time
 from collections.abc import Collection
 
 from mvideo.tasks import _items
-from mvideo.tasks._bar import ProgressBar, duration
+from mvideo.tasks._bar import ProgressBar
+from mvideo_core.base.durations import duration
 
 PUBLISH_EVERY_S = 4.0
 MAX_IN_PROGRESS = 2

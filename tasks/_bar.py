@@ -8,6 +8,8 @@ from uuid import UUID
 from prefect.artifacts import create_progress_artifact, update_progress_artifact
 from prefect.exceptions import PrefectException
 
+from mvideo_core.base.durations import duration
+
 log = logging.getLogger(__name__)
 
 
@@ -58,10 +60,3 @@ class CountBar:
             if done < total:
                 text += f", about {duration((total - done) / rate)} left"
         return text
-
-
-def duration(seconds: float) -> str:
-    """ "45 s", "12 min" or "3.4 h"."""
-    if seconds < 90:
-        return f"{seconds:.0f} s"
-    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"

@@ -6,8 +6,9 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from mvideo.tasks._bar import ProgressBar, duration
+from mvideo.tasks._bar import ProgressBar
 from mvideo.tasks._decorators import gpu_task
+from mvideo_core.base.durations import duration
 from mvideo_core.training.callbacks.metrics import loss_words
 from mvideo_core.training.launch import launch
 from mvideo_core.training.options import TrainOptions

@@ -1,4 +1,4 @@
-"""The shared kit of all HTML pages: base template, style sheet and macros.
+"""The shared kit of all HTML pages: base template, style sheet, macros and script.
 
 A page is a folder with `page.html`, which extends `base.html`, and, if it needs them, `page.css` and script files. The
 result is one file that opens from disk: CSS and script are inline, media files are next to it, and it needs no network.
@@ -17,7 +17,7 @@ def page_html(folder: Path, title: str, scripts: Sequence[str] = (), **values: A
     Args:
         folder: folder of `page.html` and its other files.
         title: title of the page and its first heading.
-        scripts: names of script files in the folder, which share one scope.
+        scripts: names of script files in the folder or of the kit's own (elements.js); they share one scope.
         values: template variables; functions become filters by name.
     """
     import jinja2
@@ -32,8 +32,13 @@ def page_html(folder: Path, title: str, scripts: Sequence[str] = (), **values: A
         values,
         title=title,
         style="".join(sheet.read_text(encoding="utf-8") for sheet in sheets),
-        script="".join((folder / name).read_text(encoding="utf-8") for name in scripts),
+        script="".join(_script(folder, name) for name in scripts),
     )
+
+
+def _script(folder: Path, name: str) -> str:
+    own = folder / name
+    return (own if own.is_file() else HERE / name).read_text(encoding="utf-8")
 
 
 def words(key: str) -> str:

@@ -2,7 +2,7 @@ from functools import partial
 
 import pytest
 
-from mvideo.flows._progress import StageBoard, duration
+from mvideo.flows._progress import StageBoard
 from mvideo.tasks import _items
 from mvideo_core.base.live_status import on_status, report_status
 from mvideo_core.perception.segmentation.base import reporting
@@ -57,10 +57,3 @@ def test_frames_of_the_clip_in_progress_are_shown_from_the_first_clip_on(monkeyp
     report_status("nobody listens here")
     _items.note("w", "segment", 0, 1, 3)
     assert "frames" not in board.line(board.started + 1)[1]
-
-
-@pytest.mark.parametrize(
-    ("seconds", "words"), [(0.4, "0 s"), (89, "89 s"), (600, "10 min"), (5400, "1.5 h"), (90_000, "25.0 h")]
-)
-def test_durations(seconds: float, words: str) -> None:
-    assert duration(seconds) == words

@@ -6,6 +6,7 @@ from pathlib import Path
 from urllib.parse import quote, unquote, urlsplit
 
 from mvideo_core.base.disk import write_whole
+from mvideo_core.base.durations import duration
 from mvideo_core.pages.data_report.charts import histogram_svg, number, summary, trust_svg
 from mvideo_core.pages.data_report.data import FunnelStep, ReportData, check_funnel
 from mvideo_core.pages.kit import page_html
@@ -66,15 +67,6 @@ def funnel_bar(step: FunnelStep) -> list[tuple[str, int, float]]:
 def percent(part: float, whole: float) -> str:
     """A fraction in percent; "-" if the whole is 0."""
     return f"{100 * part / whole:.1f}%" if whole else "-"
-
-
-def duration(seconds: float) -> str:
-    """A duration in a human-friendly unit."""
-    if seconds < 120:
-        return f"{seconds:.1f} s"
-    if seconds < 7200:
-        return f"{seconds / 60:.1f} min"
-    return f"{seconds / 3600:.1f} h"
 
 
 def local_url(path: str) -> str:

@@ -6,14 +6,6 @@ var metrics = {};
 data.metrics.forEach(function (one) { metrics[one.name] = one; });
 var state = { q: "", metric: data.main_metric || "", sort: "worst", a: "", b: "", overlay: "1", row: "" };
 var list = document.getElementById("list");
-var control = function (id) { return document.getElementById(id); };
-
-function el(tag, attributes, children) {
-  var made = document.createElement(tag);
-  Object.keys(attributes || {}).forEach(function (name) { made.setAttribute(name, attributes[name]); });
-  (children || []).forEach(function (child) { made.append(child); });
-  return made;
-}
 
 function drawn(tag, attributes) {
   var made = document.createElementNS(SVG, tag);
@@ -81,11 +73,11 @@ function arrange() {
     if (state.a === "") state.a = "0";
     if (state.b === "" || state.b === state.a) state.b = state.a === "0" ? "1" : "0";
   }
-  control("find").value = state.q;
-  ["metric", "sort", "a", "b"].forEach(function (name) { control(name).value = state[name]; });
-  control("a").parentNode.hidden = state.sort === "listed" || data.systems.length < 2;
-  control("b").parentNode.hidden = !two;
-  control("overlay").setAttribute("aria-pressed", String(state.overlay === "1"));
+  node("find").value = state.q;
+  ["metric", "sort", "a", "b"].forEach(function (name) { node(name).value = state[name]; });
+  node("a").parentNode.hidden = state.sort === "listed" || data.systems.length < 2;
+  node("b").parentNode.hidden = !two;
+  node("overlay").setAttribute("aria-pressed", String(state.overlay === "1"));
   var keys = new Map(rows.map(function (row) { return [row, keyOf(row.data)]; }));
   var order = rows.slice().sort(function (one, other) {
     return keys.get(one) === keys.get(other) ? one.place - other.place : keys.get(one) - keys.get(other);
@@ -99,7 +91,7 @@ function arrange() {
     list.append(row.node);
     row.measure();
   });
-  control("shown").textContent = count + (count === 1 ? " row" : " rows") +
+  node("shown").textContent = count + (count === 1 ? " row" : " rows") +
     (count < data.n_rows ? " of " + data.n_rows : "");
   mark();
 }
@@ -118,26 +110,26 @@ function fill(select, options) {
 
 var initial = Object.assign({}, state);
 var rows = (data.rows || []).map(function (row, place) { return new Row(row, place); });
-fill(control("metric"), data.metrics.map(function (one) { return [one.name, one.title]; }));
-fill(control("sort"), Object.keys(SORTS).filter(function (name) {
+fill(node("metric"), data.metrics.map(function (one) { return [one.name, one.title]; }));
+fill(node("sort"), Object.keys(SORTS).filter(function (name) {
   return name !== "gap" || data.systems.length > 1;
 }).map(function (name) { return [name, SORTS[name]]; }));
 var named = data.systems.map(function (title, n) { return [String(n), title]; });
-fill(control("a"), [["", "any system"]].concat(named));
-fill(control("b"), named);
-control("bar").addEventListener("submit", function (event) { event.preventDefault(); });
-control("find").addEventListener("input", function () { choose("q", control("find").value.trim()); });
+fill(node("a"), [["", "any system"]].concat(named));
+fill(node("b"), named);
+node("bar").addEventListener("submit", function (event) { event.preventDefault(); });
+node("find").addEventListener("input", function () { choose("q", node("find").value.trim()); });
 ["metric", "sort", "a", "b"].forEach(function (name) {
-  control(name).addEventListener("change", function () { choose(name, control(name).value); });
+  node(name).addEventListener("change", function () { choose(name, node(name).value); });
 });
-control("overlay").addEventListener("click", function () {
+node("overlay").addEventListener("click", function () {
   choose("overlay", state.overlay === "1" ? "0" : "1");
   rows.forEach(function (row) { row.load(); });
 });
 var playAll = false;
-control("playing").addEventListener("click", function () {
+node("playing").addEventListener("click", function () {
   playAll = !playAll;
-  control("playing").setAttribute("aria-pressed", String(playAll));
+  node("playing").setAttribute("aria-pressed", String(playAll));
   rows.forEach(function (row) {
     if (playAll && row.inView && !row.node.hidden) row.play();
     else row.pause();
@@ -146,7 +138,7 @@ control("playing").addEventListener("click", function () {
 
 recall();
 arrange();
-control("bar").hidden = false;
+node("bar").hidden = false;
 rows.forEach(function (row) { row.load(); });
 if ("IntersectionObserver" in window) {
   var found = new Map(rows.map(function (row) { return [row.node, row]; }));

@@ -27,7 +27,7 @@ def page_text(data: PageData, loaded: LoadedResult) -> str:
     return page_html(
         Path(__file__).parent,
         data.title,
-        scripts=["row.js", "page.js"],
+        scripts=["elements.js", "row.js", "page.js"],
         data=data,
         result=result,
         sheet=sheet_of(result),

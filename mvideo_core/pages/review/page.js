@@ -1,20 +1,7 @@
 var token = new URLSearchParams(location.search).get("token") || "";
 var all = {}, before = 0, clips = [], labels = [], at = 0, frame = 0, chosen = "clip", masks = true, timer = null, drag = null;
-var node = function (id) { return document.getElementById(id); };
 var SVG = "http://www.w3.org/2000/svg";
 var MIN_BOX_PX = 4;
-
-function el(tag, text, attributes) {
-  var made = document.createElement(tag);
-  if (text !== undefined) made.textContent = text;
-  Object.keys(attributes || {}).forEach(function (name) { made.setAttribute(name, attributes[name]); });
-  return made;
-}
-
-function say(text, bad) {
-  node("status").textContent = text;
-  node("status").className = bad ? "note bad" : "note";
-}
 
 function clip() { return clips[at]; }
 
@@ -50,9 +37,9 @@ function show() {
   showFrame();
   showObjects();
   var list = node("decisions");
-  list.replaceChildren.apply(list, one.decisions.map(function (each) { return el("li", words(each)); }));
-  if (one.stale) list.append(el("li", one.stale + " about other masks, not obeyed"));
-  if (!list.children.length) list.append(el("li", "none yet"));
+  list.replaceChildren.apply(list, one.decisions.map(function (each) { return el("li", {}, [words(each)]); }));
+  if (one.stale) list.append(el("li", {}, [one.stale + " about other masks, not obeyed"]));
+  if (!list.children.length) list.append(el("li", {}, ["none yet"]));
   Array.from(node("list").children).forEach(function (item, n) {
     item.firstChild.setAttribute("aria-current", String(n === at));
   });
@@ -120,14 +107,14 @@ function showObjects() {
 }
 
 function choice(id, text, about, color) {
-  var made = el("button", undefined, { "aria-pressed": String(chosen === id), "data-object": id });
+  var made = el("button", { "aria-pressed": String(chosen === id), "data-object": id });
   if (color) {
-    var swatch = el("span", "", { "class": "swatch" });
+    var swatch = el("span", { "class": "swatch" });
     swatch.style.background = color;
     made.append(swatch);
   }
   made.append(text);
-  if (about) made.append(el("small", about));
+  if (about) made.append(el("small", {}, [about]));
   made.onclick = function () { choose(id); };
   node("objects").append(made);
 }
@@ -138,9 +125,9 @@ function showList() {
   var list = node("list");
   list.replaceChildren();
   clips.forEach(function (one, n) {
-    var made = el("button", one.key);
+    var made = el("button", {}, [one.key]);
     var state = one.decisions.length ? one.decisions.map(words).join("; ") : "to gain: " + one.gain.toFixed(0) + " frames, " + one.objects.length + (one.objects.length === 1 ? " object" : " objects");
-    made.append(el("small", state + (one.status ? "; dropped: " + one.status.replace(/_/g, " ") : "")));
+    made.append(el("small", {}, [state + (one.status ? "; dropped: " + one.status.replace(/_/g, " ") : "")]));
     made.onclick = function () { go(n); };
     var item = el("li");
     item.append(made);
@@ -279,7 +266,7 @@ fetch("clips?token=" + encodeURIComponent(token)).then(function (answer) { retur
   if (all.error) { say(all.error, true); node("summary").textContent = ""; return; }
   clips = all.clips; labels = all.labels;
   before = clips.filter(function (one) { return one.decisions.length; }).length;
-  labels.forEach(function (name) { node("label").append(el("option", name, { value: name })); });
+  labels.forEach(function (name) { node("label").append(el("option", { value: name }, [name])); });
   showSummary();
   showList();
   go(0);

@@ -43,7 +43,7 @@ class ReviewServer(LoopbackServer):
 
     def page(self) -> str:
         """The page; it fetches its content."""
-        return page_html(HERE, f"Review of {Path(self.workspace.url).name}", scripts=["page.js"])
+        return page_html(HERE, f"Review of {Path(self.workspace.url).name}", scripts=["elements.js", "page.js"])
 
     def listing(self) -> dict[str, Any]:
         """Everything that the page shows."""

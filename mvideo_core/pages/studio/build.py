@@ -21,7 +21,7 @@ ENGINE = (
     "edits.js", "combine.js", "gray_video.js", "recipe.js",
 )  # fmt: skip
 """Scripts that read, edit and write masks; they need no document."""
-PAGE = ("canvas.js", "fields.js", "project.js", "page.js", "files.js")
+PAGE = ("elements.js", "canvas.js", "fields.js", "project.js", "page.js", "files.js")
 GENERATE = "generate.js"
 ASSUMED_FPS = 8.0
 """Frames per second of a file that is opened without its description."""

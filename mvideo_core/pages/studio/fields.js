@@ -1,14 +1,4 @@
 // Form fields for options, from their JSON schema. `change(value)` is called with each new value.
-function el(tag, attributes, children) {
-  const made = document.createElement(tag);
-  Object.keys(attributes || {}).forEach(function (name) {
-    if (name.slice(0, 2) === "on") made.addEventListener(name.slice(2), attributes[name]);
-    else if (attributes[name] !== false && attributes[name] !== null) made.setAttribute(name, attributes[name] === true ? "" : attributes[name]);
-  });
-  (children || []).forEach(function (child) { if (child !== null) made.append(child); });
-  return made;
-}
-
 function choice(options, value, change, label) {
   return el("select", { "aria-label": label || null, onchange: function (event) { change(event.target.value); } }, options.map(function (one) {
     return el("option", { value: one, selected: one === value }, [one.replace(/_/g, " ")]);

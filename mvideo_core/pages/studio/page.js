@@ -1,12 +1,6 @@
 // The page: picture, layers, edits, keys, files.
-const node = function (id) { return document.getElementById(id); };
 const painter = new Painter(node("picture"), data.colors);
 let timer = null, drag = null, paths = { made: null, points: new Map() };
-
-function say(text, bad) {
-  node("status").textContent = text;
-  node("status").className = bad ? "note bad" : "note";
-}
 
 function colorOf(k) { return data.colors[k % data.colors.length]; }
 

@@ -16,7 +16,7 @@ from mvideo_core.pages.data_report import (
     render_report,
 )
 from mvideo_core.pages.data_report.charts import histogram_svg, number
-from mvideo_core.pages.data_report.render import duration, funnel_bar, page_text
+from mvideo_core.pages.data_report.render import funnel_bar, page_text
 
 EVIL = "<script>alert(1)</script>"
 
@@ -131,6 +131,5 @@ def test_bars_of_a_histogram_are_as_tall_as_their_counts():
     assert 'height="55.0"' in svg
 
 
-def test_numbers_and_times_are_short():
+def test_numbers_are_short():
     assert [number(one) for one in (0.12345, 12, 1234567, 123.9, 0.5)] == ["0.123", "12", "1,234,567", "124", "0.5"]
-    assert [duration(one) for one in (3.21, 600, 9000)] == ["3.2 s", "10.0 min", "2.5 h"]

@@ -28,6 +28,7 @@ from prefect.client.schemas.sorting import FlowRunSort
 from prefect.events.filters import EventFilter, EventNameFilter, EventOccurredFilter, EventResourceFilter
 from prefect.states import Cancelled, Crashed, Scheduled
 
+from mvideo.deployments._pages import read_all
 from mvideo.deployments._processes import live_flow_runs
 from mvideo.deployments.names import TAG
 
@@ -37,7 +38,6 @@ have a process: its worker still looks for hooks and then sets it to Cancelled, 
 """
 ITS_WORKERS = (StateType.PENDING, StateType.CANCELLING)
 
-PAGE = 200
 PROCESS = "process"
 OURS = FlowRunFilterTags(all_=[TAG])
 GONE = "its process is gone; a retry resumes where it stopped"
@@ -88,7 +88,7 @@ def retry_crashed(client: SyncPrefectClient, max_runs: int, names: Collection[st
         names: only runs with these names or ids.
     """
     state = FlowRunFilterState(type=FlowRunFilterStateType(any_=[StateType.CRASHED]))
-    runs = client.read_flow_runs(flow_run_filter=FlowRunFilter(state=state, tags=OURS), limit=PAGE)
+    runs = read_all(client.read_flow_runs, flow_run_filter=FlowRunFilter(state=state, tags=OURS))
     again = [
         run
         for run in runs
@@ -113,7 +113,7 @@ def bury_tasks(client: SyncPrefectClient, ended: Sequence[UUID] = ()) -> int:
     state = TaskRunFilterState(type=TaskRunFilterStateType(any_=[StateType.RUNNING, StateType.PENDING]))
     n_tasks = 0
     for runs in (ours, *([FlowRunFilter(id=FlowRunFilterId(any_=list(ended)))] if ended else [])):
-        tasks = client.read_task_runs(flow_run_filter=runs, task_run_filter=TaskRunFilter(state=state), limit=PAGE)
+        tasks = read_all(client.read_task_runs, flow_run_filter=runs, task_run_filter=TaskRunFilter(state=state))
         for task in tasks:
             client.set_task_run_state(task.id, Crashed(message="its flow run ended without it"), force=True)
         n_tasks += len(tasks)
@@ -131,14 +131,7 @@ def list_unfinished(client: SyncPrefectClient) -> list[FlowRun]:
 def _query_unfinished(client: SyncPrefectClient, tags: FlowRunFilterTags | None = None) -> list[FlowRun]:
     kinds = [StateType.RUNNING, StateType.CANCELLING, StateType.PENDING]
     chosen = FlowRunFilter(state=FlowRunFilterState(type=FlowRunFilterStateType(any_=kinds)), tags=tags)
-    runs: list[FlowRun] = []
-    while True:
-        page = client.read_flow_runs(
-            flow_run_filter=chosen, limit=PAGE, offset=len(runs), sort=FlowRunSort.START_TIME_ASC
-        )
-        runs += page
-        if len(page) < PAGE:
-            return runs
+    return read_all(client.read_flow_runs, flow_run_filter=chosen, sort=FlowRunSort.START_TIME_ASC)
 
 
 def _started_by_ours(client: SyncPrefectClient, run: FlowRun) -> bool:

@@ -21,12 +21,12 @@ from prefect.client.schemas.objects import Artifact, FlowRun, State, StateType
 from prefect.exceptions import PrefectException
 
 from mvideo.deployments._lines import Line, LiveLines
-from mvideo.tasks._bar import duration
+from mvideo.deployments._pages import read_all
+from mvideo_core.base.durations import duration
 from mvideo_core.base.errors import StoreError
 
 LOOK_EVERY_S = 2.0
 AWAY_S = 120.0
-PAGE = 200
 ENDING = "-progress"
 INDENT = "    "
 
@@ -70,7 +70,7 @@ def run_tree(client: SyncPrefectClient, run: FlowRun) -> Iterator[FlowRun]:
     while found:
         yield from found
         parents = FlowRunFilterParentFlowRunId(any_=[one.id for one in found])
-        found = client.read_flow_runs(flow_run_filter=FlowRunFilter(parent_flow_run_id=parents), limit=PAGE)
+        found = read_all(client.read_flow_runs, flow_run_filter=FlowRunFilter(parent_flow_run_id=parents))
 
 
 def progress_bars(client: SyncPrefectClient, runs: list[FlowRun]) -> list[Artifact]:
@@ -78,7 +78,7 @@ def progress_bars(client: SyncPrefectClient, runs: list[FlowRun]) -> list[Artifa
     mine = ArtifactFilter(
         flow_run_id=ArtifactFilterFlowRunId(any_=[run.id for run in runs]), type=ArtifactFilterType(any_=["progress"])
     )
-    found = sorted(client.read_artifacts(artifact_filter=mine, limit=PAGE), key=lambda bar: str(bar.created))
+    found = sorted(read_all(client.read_artifacts, artifact_filter=mine), key=lambda bar: str(bar.created))
     return list({(bar.flow_run_id, bar.key): bar for bar in found}.values())
 
 

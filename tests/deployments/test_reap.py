@@ -138,6 +138,21 @@ def test_on_a_joined_server_a_run_may_be_on_another_host_whatever_workers_are_kn
     assert kind(client, run) == now
 
 
+def test_runs_and_tasks_beyond_the_first_page_are_corrected_and_retried(
+    client: SyncPrefectClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("mvideo.deployments._pages.PAGE", 2)
+    flow_id = client.create_flow_from_name("idle")
+    deployment = client.create_deployment(flow_id, "many", tags=[TAG])
+    runs = {client.create_flow_run_from_deployment(deployment, state=Running()).id for _ in range(5)}
+    tasks = [client.create_task_run(step, run, dynamic_key=str(n), state=Running()).id for run in runs for n in (0, 1)]
+    found = reap(client, silent_s=90, elsewhere=False, starting=False)
+    assert {entry.run.id for entry in found} == runs
+    assert {client.read_task_run(task).state_type for task in tasks} == {StateType.CRASHED}
+    assert {run.id for run in retry_crashed(client, max_runs=9)} == runs
+    assert {kind(client, run) for run in runs} == {StateType.SCHEDULED}
+
+
 @pytest.mark.parametrize("command", ["reap", "register"])
 def test_without_a_server_it_is_one_line(command: str, tmp_path: Path) -> None:
     with pytest.raises(

@@ -45,6 +45,23 @@ def test_a_run_is_shown_by_a_line_per_bar_of_its_own_and_of_its_subflows() -> No
     ]
 
 
+@flow
+def many(count: int) -> UUID:
+    for number in range(count):
+        inner([0.0, 4.0, 8.0] if number else [0.0, 1.0, 2.0])
+    return UUID(runtime.flow_run.id)
+
+
+def test_subflows_and_bars_beyond_the_first_page_are_shown(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("mvideo.deployments._pages.PAGE", 2)
+    run_id, out = many(5), io.StringIO()
+    with get_client(sync_client=True) as client:
+        follow(client, run_id, LiveLines(out))
+    rates = ["1.00", *["0.25"] * 4]
+    lines = [f"    videos            100%  4 of 4 videos, {rate} videos/s" for rate in rates]
+    assert out.getvalue().splitlines() == lines
+
+
 def test_a_run_that_failed_is_followed_to_its_last_state() -> None:
     with get_client(sync_client=True) as client:
         state = outer(True, return_state=True)

@@ -16,7 +16,7 @@ from prefect.utilities.templating import apply_values
 
 from tests.reference import REPOSITORY
 
-POOLS = REPOSITORY / "deployments" / "pools"
+TEMPLATES = REPOSITORY / "deployments" / "job_templates"
 CONTAINERFILE = REPOSITORY / "deployments" / "containers" / "Containerfile"
 KINDS = ("docker", "kubernetes")
 DEPLOYMENTS = {
@@ -26,7 +26,7 @@ DEPLOYMENTS = {
 
 
 def template(kind: str) -> dict[str, Any]:
-    found = json.loads((POOLS / f"{kind}.json").read_text())
+    found = json.loads((TEMPLATES / f"{kind}.json").read_text())
     assert isinstance(found, dict)
     return found
 

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from prefect.plugins import SetupResult, register_hook
 
-from mvideo.deployments.names import DEPLOYMENTS
+from mvideo.deployments.names import deployment_names
 
 if TYPE_CHECKING:
     from prefect.plugins import HookContext
@@ -48,7 +48,7 @@ def is_prefect_command(argv: list[str]) -> bool:
 
 def asks_for_ours(argv: list[str]) -> bool:
     """True for `deployment run` of one of our deployments; without a server, Prefect would start an empty one."""
-    return "run" in argv and any(word in {f"{name}/{name}" for name in DEPLOYMENTS} for word in argv)
+    return "run" in argv and not {f"{name}/{name}" for name in deployment_names()}.isdisjoint(argv)
 
 
 def with_full_names(argv: list[str]) -> list[str]:
@@ -56,8 +56,9 @@ def with_full_names(argv: list[str]) -> list[str]:
     words = list(argv)
     for at, word in enumerate(words[:-2]):
         if word in ("deployment", "deployments") and words[at + 1] in VERBS:
+            known = deployment_names()
             for position in range(at + 2, len(words)):
-                if words[position] in DEPLOYMENTS:
+                if words[position] in known:
                     words[position] = f"{words[position]}/{words[position]}"
                     break
             break

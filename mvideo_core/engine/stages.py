@@ -79,7 +79,10 @@ def _with_added(stages: list[Stage], group: str) -> list[Stage]:
     found = list(stages)
     for point in sorted(entry_points(group=group), key=lambda point: point.name):
         stage = _load(point)
-        if problem := _misfit(stage, found):
+        problem = _misfit(stage, found)
+        if not problem and point.name != stage.name:
+            problem = f"its entry point is named {point.name!r}; give both the same name"
+        if problem:
             raise ConfigError(f"stage {stage.name!r} of {point.value}: {problem}")
         at = [one.name for one in found].index(stage.before)
         next_stage = dataclasses.replace(found[at], reads=(*found[at].reads, stage.name))

@@ -8,7 +8,7 @@ from prefect.flows import Flow, load_flow_from_entrypoint
 
 from mvideo.deployments._environment import FOLDER, load_environment, prefect_settings
 from mvideo.deployments._setup import in_pool
-from mvideo.deployments.names import DEPLOYMENTS, HEARTBEAT_S, TAG
+from mvideo.deployments.names import HEARTBEAT_S, NOT_STAGES, STAGE_GROUP, TAG, deployment_names
 from mvideo.flows import LOGGERS
 from mvideo.flows._root import in_root
 from mvideo.flows._steps import EngineOptions
@@ -19,14 +19,22 @@ from tests.reference import REPOSITORY
 
 PROJECT = read_yaml(REPOSITORY / "prefect.yaml")
 ENTRIES: dict[str, dict[str, Any]] = {entry["name"]: entry for entry in PROJECT["deployments"]}
+DEPLOYMENTS = list(ENTRIES)
 
 
 def flow_of(name: str) -> Flow[Any, Any]:
     return load_flow_from_entrypoint(ENTRIES[name]["entrypoint"], use_placeholder_flow=False)
 
 
-def test_prefect_yaml_holds_exactly_the_deployments_whose_short_names_work() -> None:
-    assert list(ENTRIES) == list(DEPLOYMENTS)
+def test_prefect_yaml_holds_every_stage_in_order_and_the_deployments_that_are_none() -> None:
+    stages = [stage.name for stage in STAGES.in_order()]
+    assert [name for name in ENTRIES if name not in NOT_STAGES] == stages
+    assert set(ENTRIES) == {*NOT_STAGES, *stages}
+
+
+def test_short_names_are_those_of_prefect_yaml() -> None:
+    assert sorted(ENTRIES) == sorted(deployment_names())
+    assert STAGES.group == STAGE_GROUP
 
 
 @pytest.mark.parametrize("name", DEPLOYMENTS)
@@ -72,7 +80,7 @@ def test_another_pool_is_that_of_every_deployment() -> None:
     pools = [entry.pop("work_pool") for entry in there["deployments"]]
     assert [pool["name"] for pool in pools] == ["company"] * len(DEPLOYMENTS)
     assert [pool["work_queue_name"] for pool in pools] == [e["work_pool"]["work_queue_name"] for e in ENTRIES.values()]
-    assert [entry["name"] for entry in there["deployments"]] == list(DEPLOYMENTS)
+    assert [entry["name"] for entry in there["deployments"]] == DEPLOYMENTS
 
 
 def test_the_orchestrating_flow_has_a_queue_of_its_own() -> None:

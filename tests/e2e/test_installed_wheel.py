@@ -17,7 +17,7 @@ from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterId, LogFi
 from prefect.client.schemas.objects import FlowRun
 
 from mvideo.deployments._ports import free_port
-from mvideo.deployments.names import DEPLOYMENTS
+from mvideo.deployments.names import deployment_names
 from mvideo_core.store.workspace import Workspace
 from tests.e2e.conftest import Material
 from tests.e2e.harness import until
@@ -122,7 +122,7 @@ def test_the_checkout_is_out_of_sight_and_no_foreign_name_is_taken(installed: In
 def test_deployments_go_to_the_companys_pool_and_hold_no_path(company: Company) -> None:
     with company.client() as client:
         found = {one.name: one for one in client.read_deployments()}
-    assert set(found) == set(DEPLOYMENTS)
+    assert set(found) == set(deployment_names())
     for one in found.values():
         assert one.work_pool_name == "company"
         assert not one.pull_steps

@@ -1,7 +1,7 @@
 """The stages: each file connects a package's functions to the store. Their order is in `stage_order.py`.
 
-Each file declares its stage once, as `STAGE`. Options, order, tasks, flows, deployments, the report's funnel and
-`mvideo stage` follow from that.
+Each file declares its stage once, as `STAGE`. Options, tasks, flows, the report's funnel and `mvideo stage` follow from
+that. Its deployment is in `prefect.yaml`, which `prefect deploy` reads; a test compares the two lists.
 """
 
 from mvideo_core.curation.stage_order import ORDER

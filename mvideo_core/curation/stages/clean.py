@@ -19,8 +19,7 @@ class CleanOptions(Options):
 
     filters: dict[str, dict[str, Any]] = Field(
         default={},
-        description="filters by name, each with its options or {}: bars, duplicates, exposure, frozen, motion, "
-        "sharpness, text",
+        description="filters by name (docs/data.md lists them), each with its options or {}",
     )
 
     def chosen(self) -> dict[str, ClipFilter]:

@@ -16,9 +16,7 @@ class CaptionOptions(Options):
 
     model_config = ConfigDict(hide_input_in_errors=True)  # the input may contain a key
 
-    captioner: str = Field(
-        default="motion", description="name in the registry: motion, openai_compatible, transformers_vlm"
-    )
+    captioner: str = Field(default="motion", description="name in the registry (docs/captions.md lists them)")
     captioner_options: dict[str, Any] = Field(
         default={}, validate_default=True, description="options of the captioner (docs/captions.md)"
     )

@@ -61,14 +61,17 @@ FORM = """
 import json
 from prefect.utilities.callables import parameter_schema
 from mvideo.deployments._setup import in_pool
+from mvideo.deployments.prefect_plugin import asks_for_ours, with_full_names
 from mvideo.flows import stages
 from mvideo.flows.build_mask_dataset import build_mask_dataset
 from mvideo.tasks.stages import TASKS
 form = parameter_schema(build_mask_dataset)
+command = with_full_names("prefect deployment run late".split())
 print(json.dumps({
     "fields": sorted(form.definitions["LateOptions"]["properties"]), "parameter": "late" in form.properties,
     "task": [TASKS["late"].name, *TASKS["late"].tags], "flow": stages.late.name,
     "deployment": next(one["entrypoint"] for one in in_pool("ours")["deployments"] if one["name"] == "late"),
+    "command": command, "needs a server": asks_for_ours(command),
 }))
 """
 
@@ -129,13 +132,15 @@ def test_form_task_flow_and_deployment_follow_from_its_declaration(folder: Path)
     done = python(folder / "packages", "-c", FORM)
     assert json.loads(done.stdout) == {
         "fields": ["from_s"], "parameter": True, "task": ["late", "cpu"], "flow": "late",
-        "deployment": "mvideo.flows.stages.late",
+        "deployment": "mvideo.flows.stages.late", "command": ["prefect", "deployment", "run", "late/late"],
+        "needs a server": True,
     }  # fmt: skip
 
 
 MISFITS = [
     ('before="detect"', 'before="nowhere"', "before='nowhere'; allowed: cut, clean, detect, segment, caption"),
     ('reads=("cut",)', 'reads=("segment",)', "reads=('segment',); allowed before detect: source, ingest, cut"),
+    ('name="late"', 'name="later"', "its entry point is named 'late'; give both the same name"),
     ("STAGE = Stage(", "STAGE = dict(", "is a dict, not a Stage"),
 ]
 MORE_MISFITS = [

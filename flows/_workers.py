@@ -15,7 +15,7 @@ from prefect.states import Scheduled
 from mvideo.flows._steps import EngineOptions, Outcome, Resource, Step, even_slice
 from mvideo.tasks.stages import Parts
 from mvideo_core.base.errors import ConfigError, ModelError, StoreError
-from mvideo_core.base.options import digest
+from mvideo_core.base.options import SHOWN, digest
 from mvideo_core.engine import STAGES
 from mvideo_core.engine.part import PartJob
 from mvideo_core.store.workspace import Workspace
@@ -75,7 +75,7 @@ class WorkerEngine:
         parameters = {
             "workspace": parts.workspace,
             "profile": "",
-            "options": step.options.model_dump(mode="json"),
+            "options": step.options.model_dump(mode="json", context=SHOWN),
             "parts": list(parts.indices),
         }
         key = f"{step.name}-{digest(parameters)[:16]}"

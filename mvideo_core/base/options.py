@@ -25,6 +25,8 @@ from pydantic_core import CoreSchema, core_schema
 from mvideo_core.base.errors import ConfigError
 from mvideo_core.base.listing import visible_files
 
+SHOWN = {"for": "people"}
+"""`context` of `model_dump` for a text that people read; stored options keep the former names of renamed fields."""
 MAX_SEEN_CHARS = 200
 """What messages show of a value."""
 
@@ -35,10 +37,16 @@ class Options(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", ser_json_inf_nan="constants", allow_inf_nan=False)
     GONE: ClassVar[dict[str, str]] = {}
     """Names from earlier versions, and what to use instead."""
+    RENAMED: ClassVar[dict[str, str]] = {}
+    """Names from earlier versions that are still read, and the new names."""
 
     @model_validator(mode="before")
     @classmethod
     def _check_names(cls, values: Any) -> Any:
+        for old in cls.RENAMED.keys() & values.keys() if isinstance(values, dict) else ():
+            if (new := cls.RENAMED[old]) in values:
+                raise ValueError(f"{old} (seen {values[old]!r}) is the former name of {new}, also given; drop {old}")
+            values = {new if name == old else name: value for name, value in values.items()}
         for name in cls.GONE.keys() & values.keys() if isinstance(values, dict) else ():
             raise ValueError(f"{name} (seen {values[name]!r}) is no longer an option; {cls.GONE[name]}")
         for name, value in values.items() if isinstance(values, dict) else ():
@@ -156,7 +164,7 @@ def partial_of(record: type[Options]) -> type[Options]:
         __cls_kwargs__={"hide_input_in_errors": hides},
         **fields,
     )
-    partial.GONE = record.GONE
+    partial.GONE, partial.RENAMED = record.GONE, record.RENAMED
     return partial
 
 

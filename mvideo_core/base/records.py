@@ -291,7 +291,7 @@ class PlannedSample(Record):
     labels: list[str]
     n_frames: int
     meta_json: str
-    """Content of the sample's .json member, canonical JSON: source, span, objects, caption model, licence."""
+    """Content of the sample's .json member, canonical JSON: source, span, objects, caption model, license."""
 
 
 class ShardPlanRow(Row):

@@ -61,7 +61,7 @@ def ls(
             except ModelError as error:
                 state = f"unavailable: {error}"
         needs = ", ".join(sorted(kind.needs)) or "video alone"
-        typer.echo(f"  {name:<24} {needs:<14} x{kind.scale:<5g} {kind.licence}; weights: {state}")
+        typer.echo(f"  {name:<24} {needs:<14} x{kind.scale:<5g} {kind.license}; weights: {state}")
     typer.echo("suites (--suite):")
     tell_profiles(PROFILES)
     typer.echo("systems (--system of `mvideo eval generate`):")

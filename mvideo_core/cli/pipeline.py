@@ -6,6 +6,7 @@ import typer
 import yaml
 
 from mvideo_core.base.errors import ConfigError
+from mvideo_core.base.options import SHOWN
 from mvideo_core.cli.settings import end_with, local_only, read_values, tell_profiles
 from mvideo_core.cli.workspace import WORKSPACE
 from mvideo_core.curation.ingest.sources import SourceOptions
@@ -111,7 +112,7 @@ def profiles(
     if not show:
         tell_profiles(PROFILES)
         return
-    typer.echo(yaml.safe_dump(load_profile(show).model_dump(mode="json"), sort_keys=False))
+    typer.echo(yaml.safe_dump(load_profile(show).model_dump(mode="json", context=SHOWN), sort_keys=False))
 
 
 def part_list(text: str) -> list[int] | None:

@@ -78,7 +78,7 @@ def complexmotion_list(
     folder: str = typer.Option(
         ..., "--folder", help="Folder of videos (the paper's come from Pexels).", callback=local_only
     ),
-    objects: str = typer.Option("", "--objects", help="CSV: file, objects (joined by |), prompt, source_url, licence."),
+    objects: str = typer.Option("", "--objects", help="CSV: file, objects (joined by |), prompt, source_url, license."),
     out: str = OUT,
 ) -> None:
     """Write a manifest of the folder for `mvideo run --manifest`, with the object of each file."""

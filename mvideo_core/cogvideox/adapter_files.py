@@ -145,7 +145,7 @@ def _from_hub(given: str, option: str) -> Path:
     folder = f"adapters/{name.replace('/', '--')}@{commit[:12]}"
     files = [WeightsFile(path=LORA_FILE)]
     return fetch_repository(
-        WeightsEntry(name=folder, kind="adapter", repository=repository, licence="see the hub", files=files)
+        WeightsEntry(name=folder, kind="adapter", repository=repository, license="see the hub", files=files)
     )
 
 

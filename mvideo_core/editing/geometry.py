@@ -3,10 +3,17 @@
 """
 
 from dataclasses import dataclass
+from typing import Annotated, Literal
 
 import numpy as np
+from pydantic import BeforeValidator
 
 from mvideo_core.masks import MaskSequence
+
+Anchor = Annotated[
+    Literal["center", "feet", "frame"], BeforeValidator(lambda name: "center" if name == "centre" else name)
+]
+"""A fixed point; "centre" in older recipes."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -33,7 +40,7 @@ class Motion:
         return self.visible_TN.shape[0], self.visible_TN.shape[1]
 
     def anchors(self, name: str) -> np.ndarray:
-        """(T, N, 2) points by name: "centre" or "feet" of each object, or "frame": the middle of the picture."""
+        """(T, N, 2) points by name: "center" or "feet" of each object, or "frame": the middle of the picture."""
         if name == "frame":
             return np.broadcast_to(np.array([self.width / 2, self.height / 2]), self.centers_TN2.shape)
         return self.feet_TN2 if name == "feet" else self.centers_TN2

@@ -47,7 +47,7 @@ class Metric(ABC):
     """A plugin of METRICS: a file in `evaluation/metrics/`. A video's score does not depend on other videos.
 
     Attributes:
-        licence: license of code and weights, shown by `mvideo eval ls`.
+        license: license of code and weights, shown by `mvideo eval ls`.
         revision: incremented when the same input gives a different number; part of the cache key.
         needs: inputs an item must have to be scored, out of "prompt", "masks", "source", "interventions".
         scale: factor from raw values to the values in tables (VBench's dimensions: 100).
@@ -59,7 +59,7 @@ class Metric(ABC):
     """
 
     Options: ClassVar[type[AnyOptions]]
-    licence: ClassVar[str]
+    license: ClassVar[str]
     revision: ClassVar[int] = 1
     needs: ClassVar[frozenset[str]] = frozenset()
     scale: ClassVar[float] = 100.0

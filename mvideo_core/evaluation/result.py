@@ -336,7 +336,7 @@ def metric_facts(plan: EvalPlan, weights: dict[str, str]) -> dict[str, MetricFac
             options=one.options.model_dump(mode="json"),
             revision=one.kind.revision,
             scale=one.kind.scale,
-            licence=one.kind.licence,
+            licence=one.kind.license,
             weights_sha256=weights.get(one.name, ""),
             set_level=one.kind.set_level,
         )

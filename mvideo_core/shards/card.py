@@ -110,7 +110,7 @@ def info_bytes(info: DatasetInfo) -> bytes:
     return (json.dumps(info.model_dump(mode="json"), indent=1, sort_keys=True) + "\n").encode()
 
 
-def data_card(info: DatasetInfo, licence: str = "") -> str:
+def data_card(info: DatasetInfo, license_text: str = "") -> str:
     """README.md with the front matter that Hugging Face reads and the usual facts."""
     lines = [*_front_matter(info), f"# {info.title}", "", _summary(info), "", "## Splits", ""]
     lines += ["| split | samples | source videos | hours | frames | shards | GB |", "|---|---|---|---|---|---|---|"]
@@ -121,17 +121,17 @@ def data_card(info: DatasetInfo, licence: str = "") -> str:
         )
     lines += ["", "All clips of one source video are in one split.", "", "## Classes", ""]
     lines += _counts("samples with at least one object of the class", _merge_counts(info, "labels"))
-    lines += ["", "## Licence and origin", "", licence or _NO_LICENCE, ""]
-    lines += _counts("samples by licence of their source", _merge_counts(info, "licences"))
-    lines += ["", "Each sample's `.json` names its source URL, licence and time span."]
+    lines += ["", "## License and origin", "", license_text or _NO_LICENSE, ""]
+    lines += _counts("samples by license of their source", _merge_counts(info, "licences"))
+    lines += ["", "Each sample's `.json` names its source URL, license and time span."]
     lines += ["", "## Captions", "", *_counts("samples by captioner", _merge_counts(info, "captioners"))]
     lines += ["", "## Left out", "", *(_counts("triplets by reason", info.excluded) if info.excluded else ["Nothing."])]
     return "\n".join([*lines, "", *_how_to_read(info), ""])
 
 
-_NO_LICENCE = (
-    "No licence was stated for the whole. The videos stay under the rights of their owners; "
-    "see the licence of each source."
+_NO_LICENSE = (
+    "No license was stated for the whole. The videos stay under the rights of their owners; "
+    "see the license of each source."
 )
 
 

@@ -1,8 +1,10 @@
 """How triplets become a dataset: shard sizes, split, exclusions."""
 
-from pydantic import Field
+from typing import Any, ClassVar
 
-from mvideo_core.base.options import Options
+from pydantic import Field, SerializationInfo, SerializerFunctionWrapHandler, model_serializer
+
+from mvideo_core.base.options import SHOWN, Options
 
 TERMS_HELP = (
     "class names and synonyms; samples with one in labels, caption or title are excluded (reason excluded_class)"
@@ -11,6 +13,8 @@ TERMS_HELP = (
 
 class ShardOptions(Options):
     """Sizes, split and exclusions of the written dataset."""
+
+    RENAMED: ClassVar[dict[str, str]] = {"licence": "license"}
 
     samples_per_shard: int = Field(default=500, ge=1, description="maximum samples per tar")
     max_shard_bytes: int = Field(
@@ -38,7 +42,13 @@ class ShardOptions(Options):
     drop_duplicates: bool = Field(
         default=True, description="keep only one of the samples with equal source bytes and times (reason duplicate)"
     )
-    licence: str = Field(
+    license: str = Field(
         default="", description="license text for the data card; each sample has the license of its source"
     )
     title: str = Field(default="Mask-to-video dataset", description="heading of the data card")
+
+    @model_serializer(mode="wrap")
+    def _stored(self, dump: SerializerFunctionWrapHandler, info: SerializationInfo) -> dict[str, Any]:
+        """Stored with the license under its former name: keys of parts and dataset.json stay what they were."""
+        name = "license" if info.context == SHOWN else "licence"
+        return {name if one == "license" else one: value for one, value in dump(self).items()}

@@ -159,4 +159,4 @@ def _gate(item: WeightsEntry) -> str:
     if not item.repository or not item.repository.gated:
         return ""
     page = f"https://huggingface.co/{item.repository.name}"
-    return f". It is gated ({item.licence}): first accept its terms at {page} and set HF_TOKEN"
+    return f". It is gated ({item.license}): first accept its terms at {page} and set HF_TOKEN"

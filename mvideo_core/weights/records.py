@@ -102,7 +102,7 @@ class WeightsEntry(Record):
     alias: str = ""
     shipped: str = ""
     repository: Repository | None = None
-    licence: str
+    license: str
     note: str = ""
     files: list[WeightsFile]
     expects: dict[str, dict[str, Any]] = {}
@@ -111,7 +111,7 @@ class WeightsEntry(Record):
     @property
     def terms(self) -> str:
         """The license, and whether the files are gated."""
-        return f"{self.licence}, gated" if self.repository and self.repository.gated else self.licence
+        return f"{self.license}, gated" if self.repository and self.repository.gated else self.license
 
     @property
     def folder(self) -> Path:

@@ -28,7 +28,7 @@ def list_folder(options: SourceOptions) -> Iterator[SourceItem]:
             video_id=video_id_of(relative, shared),
             uri=uri_of(os.path.join(top, relative)),  # noqa: PTH118
             root=root,
-            licence=options.licence,
+            licence=options.license,
             title=os.fsencode(os.path.splitext(relative)[0]).decode("utf-8", "replace"),  # noqa: PTH122
         )
 

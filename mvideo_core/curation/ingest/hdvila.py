@@ -43,7 +43,7 @@ def list_hdvila(options: SourceOptions) -> Iterator[SourceItem]:
                     item = parse_line(line, f"{path}:{number}")
                     seen.add(item.video_id, f"{path}:{number}")
                     uri = _find_download(options.hdvila_videos, item.video_id)
-                    yield item.model_copy(update={"uri": uri, "root": root, "licence": options.licence or LICENCE})
+                    yield item.model_copy(update={"uri": uri, "root": root, "licence": options.license or LICENCE})
 
 
 def parse_line(line: str, where: str) -> SourceItem:

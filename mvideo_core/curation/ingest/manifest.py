@@ -12,7 +12,8 @@ from mvideo_core.curation.ingest.naming import check_id, path_of, uri_of, video_
 from mvideo_core.curation.ingest.seen import SeenIds
 from mvideo_core.curation.ingest.sources import SourceItem, SourceOptions
 
-COLUMNS = ("path", "uri", "video_id", "source_url", "licence", "license", "title")
+COLUMNS = ("path", "uri", "video_id", "source_url", "license", "licence", "title")
+"""`licence` is also read as `license`."""
 
 
 def list_manifest(options: SourceOptions) -> Iterator[SourceItem]:
@@ -50,7 +51,7 @@ def _item(row: dict[str, str], where: str, manifest: Path, options: SourceOption
         uri=uri_of(path) if os.path.lexists(path) else "",
         root=uri_of(options.root) if options.root else "",
         source_url=row.get("source_url", ""),
-        licence=row.get("licence", "") or row.get("license", "") or options.licence,
+        licence=row.get("license", "") or row.get("licence", "") or options.license,
         title=row.get("title", ""),
     )
 

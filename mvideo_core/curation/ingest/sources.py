@@ -1,7 +1,7 @@
 """Video sources: a folder, an HD-VILA list with downloaded files, or a manifest. Listing opens no video."""
 
 from collections.abc import Callable, Iterator
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 from pydantic import Field, GetJsonSchemaHandler, field_validator, model_validator
 from pydantic_core import CoreSchema
@@ -36,6 +36,8 @@ class SourceItem(Record):
 class SourceOptions(Options):
     """Where the videos are: set exactly one of `folder`, `hdvila` and `manifest`."""
 
+    RENAMED: ClassVar[dict[str, str]] = {"licence": "license"}
+
     folder: str = Field(default="", description="folder to search for videos")
     patterns: list[str] = Field(
         default=[f"*.{extension}" for extension in EXTENSIONS],
@@ -47,12 +49,12 @@ class SourceOptions(Options):
         default="", description="folder of downloaded files, each named after its video id: VIDEO_ID.mp4"
     )
     manifest: str = Field(
-        default="", description="CSV or JSONL with `path` (or `uri`), video_id, source_url, licence, title"
+        default="", description="CSV or JSONL with `path` (or `uri`), video_id, source_url, license, title"
     )
     root: str = Field(
         default="", description="folder that links must stay inside; default: the folder of the videos (manifest: none)"
     )
-    licence: str = Field(default="", description="license for videos whose source states none")
+    license: str = Field(default="", description="license for videos whose source states none")
 
     _local = field_validator("folder", "hdvila", "hdvila_videos", "manifest", "root")(check_local)
 

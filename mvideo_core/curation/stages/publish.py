@@ -55,7 +55,7 @@ def _publish(workspace: Workspace, options: ShardOptions) -> DatasetSummary:
             index = FileEntry(path=INDEX_NAME, size_bytes=local.stat().st_size, sha256=sha256_of(stream))
         workspace.folder.adopt(local, f"{dataset}/{INDEX_NAME}")
     info = dataset_info(totals, shards, index, excluded, options, options.title)
-    workspace.folder.write(f"{dataset}/{CARD_NAME}", data_card(info, options.licence).encode())
+    workspace.folder.write(f"{dataset}/{CARD_NAME}", data_card(info, options.license).encode())
     workspace.folder.write(f"{dataset}/{INFO_NAME}", info_bytes(info))
     workspace.set_pointer("dataset", dataset, digest=info.digest)
     return DatasetSummary(

@@ -1,11 +1,9 @@
 """Rotate objects in the image plane."""
 
-from typing import Literal
-
 import numpy as np
 from pydantic import Field
 
-from mvideo_core.editing.geometry import Motion, about, rotation
+from mvideo_core.editing.geometry import Anchor, Motion, about, rotation
 from mvideo_core.editing.keyframes import EASE_HELP, Ease, Keyed, values
 from mvideo_core.editing.operations import ObjectOptions, warp
 
@@ -14,7 +12,7 @@ class RotateOptions(ObjectOptions):
     """How far, and about which point."""
 
     angle_deg: Keyed = Field(default=15.0, description="degrees, counter-clockwise; number or [[time, value], ...]")
-    anchor: Literal["centre", "feet", "frame"] = Field(default="centre", description="fixed point, see scale")
+    anchor: Anchor = Field(default="center", description="fixed point, see scale")
     ease: Ease = Field(default="linear", description=EASE_HELP)
 
 

@@ -1,12 +1,10 @@
 """Scale objects in place."""
 
-from typing import Literal
-
 import numpy as np
 from pydantic import Field
 
 from mvideo_core.base.errors import ConfigError
-from mvideo_core.editing.geometry import Motion, about, scaling
+from mvideo_core.editing.geometry import Anchor, Motion, about, scaling
 from mvideo_core.editing.keyframes import EASE_HELP, Ease, Keyed, values
 from mvideo_core.editing.operations import ObjectOptions, warp
 
@@ -15,8 +13,8 @@ class ScaleOptions(ObjectOptions):
     """How large, and about which point."""
 
     factor: Keyed = Field(default=1.5, description="size factor, above 0; number or [[time, value], ...]")
-    anchor: Literal["centre", "feet", "frame"] = Field(
-        default="centre",
+    anchor: Anchor = Field(
+        default="center",
         description="fixed point: the object's center, its feet, or the frame's middle",
     )
     ease: Ease = Field(default="linear", description=EASE_HELP)

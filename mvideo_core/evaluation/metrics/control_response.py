@@ -38,7 +38,7 @@ class ControlResponse(Metric):
 
     Options = ControlResponseOptions
     needs = frozenset({"masks", "interventions"})
-    licence = "code Apache-2.0; SAM2 code and weights Apache-2.0"
+    license = "code Apache-2.0; SAM2 code and weights Apache-2.0"
 
     def __init__(self, segmenter: Segmenter | None, options: ControlResponseOptions):
         self.options = options

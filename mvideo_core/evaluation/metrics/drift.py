@@ -51,7 +51,7 @@ class Drift(Metric):
     """Mean over the statistics of |slope| per clip, as a share (`share_of`); 0 = no drift."""
 
     Options = ClipOptions
-    licence = "Apache-2.0 (own code, no weights)"
+    license = "Apache-2.0 (own code, no weights)"
 
     def __init__(self, options: ClipOptions):
         self.options = options
@@ -98,7 +98,7 @@ class MaskDrift(Metric):
     Options = MaskDriftOptions
     needs = frozenset({"masks"})
     memory_options = MaskMiou.memory_options
-    licence = MaskMiou.licence
+    license = MaskMiou.license
 
     def __init__(self, metric: MaskMiou, options: MaskDriftOptions):
         self.metric, self.options = metric, options

@@ -59,7 +59,7 @@ class FrechetVideo(Metric):
     revision = 2
     scale = 1.0
     set_level = True
-    licence = "Apache-2.0 (own code); weights: VideoMAE CC BY-NC 4.0, V-JEPA 2 see publisher"
+    license = "Apache-2.0 (own code); weights: VideoMAE CC BY-NC 4.0, V-JEPA 2 see publisher"
 
     def __init__(self, options: Any, features: Any, weights_sha256: str):
         self.options, self.features, self.weights_sha256 = options, features, weights_sha256

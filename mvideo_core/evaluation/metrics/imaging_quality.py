@@ -40,7 +40,7 @@ class ImagingQuality(Metric):
 
     Options = ImagingQualityOptions
     scale = 1.0
-    licence = "PolyForm Noncommercial 1.0.0 (pyiqa, MUSIQ weights): noncommercial use only"
+    license = "PolyForm Noncommercial 1.0.0 (pyiqa, MUSIQ weights): noncommercial use only"
 
     def __init__(self, options: ImagingQualityOptions, network: Callable[["Tensor"], Any], device: str, sha256: str):
         self.options = options

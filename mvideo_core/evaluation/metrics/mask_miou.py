@@ -69,7 +69,7 @@ class MaskMiou(Metric):
     needs = frozenset({"masks"})
     revision = 3
     memory_options = frozenset({"frames_per_pass"})
-    licence = "code Apache-2.0; SAM2 code and weights Apache-2.0"
+    license = "code Apache-2.0; SAM2 code and weights Apache-2.0"
 
     def __init__(self, segmenter: Segmenter, options: MaskMiouOptions, image_mode: Any = None):
         self.options = options

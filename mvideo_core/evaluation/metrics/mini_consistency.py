@@ -29,7 +29,7 @@ class MiniConsistency(OverallConsistency):
     """Cosine in [-1, 1]."""
 
     Options = MiniConsistencyOptions
-    licence = "Apache-2.0 (code and weights)"
+    license = "Apache-2.0 (code and weights)"
 
     def _prepare(self, frames_THWC: np.ndarray) -> "Tensor":
         from mvideo_core.evaluation.networks.mini_viclip import whole_frames

@@ -30,7 +30,7 @@ class MiniImaging(Metric):
 
     Options = MiniImagingOptions
     min_side_px = MIN_SIDE_PX
-    licence = "Apache-2.0 (code and weights)"
+    license = "Apache-2.0 (code and weights)"
 
     def __init__(self, options: MiniImagingOptions, weights: QualityWeights, weights_sha256: str):
         self.options = options

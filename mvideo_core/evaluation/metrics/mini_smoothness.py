@@ -36,7 +36,7 @@ class MiniSmoothness(Metric):
     Options = MiniSmoothnessOptions
     min_side_px = MIN_SIDE_PX
     min_frames = 3
-    licence = "Apache-2.0 (own code, no weights)"
+    license = "Apache-2.0 (own code, no weights)"
 
     def __init__(self, options: MiniSmoothnessOptions):
         self.options = options
@@ -108,12 +108,12 @@ def flow(one_HWC: np.ndarray, other_HWC: np.ndarray) -> np.ndarray:
     height, width = one_HWC.shape[:2]
     times = max(1, -(-FLOW_SIDE_PX // min(height, width)))
     size = (width * times, height * times)
-    grey = [
+    gray = [
         cv2.resize(cv2.cvtColor(image, cv2.COLOR_RGB2GRAY), size, interpolation=cv2.INTER_CUBIC)
         for image in (one_HWC, other_HWC)
     ]
     estimator: Any = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
-    found = estimator.calc(grey[0], grey[1], None)
+    found = estimator.calc(gray[0], gray[1], None)
     if times > 1:
         found = cv2.resize(found, (width, height), interpolation=cv2.INTER_AREA) / times
     return np.asarray(found, np.float32)

@@ -35,7 +35,7 @@ class MotionSmoothness(Metric):
     Options = MotionSmoothnessOptions
     min_side_px = MIN_SIDE_PX
     min_frames = 3
-    licence = "CC BY-NC 4.0 (AMT network and weights): noncommercial use only"
+    license = "CC BY-NC 4.0 (AMT network and weights): noncommercial use only"
 
     def __init__(
         self,

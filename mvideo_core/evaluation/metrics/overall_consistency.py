@@ -41,7 +41,7 @@ class OverallConsistency(Metric):
 
     Options = OverallConsistencyOptions
     needs = frozenset({"prompt"})
-    licence = "Apache-2.0 (own code); ViCLIP weights: see publisher"
+    license = "Apache-2.0 (own code); ViCLIP weights: see publisher"
 
     def __init__(self, options: Any, network: Any, tokenizer: ClipTokenizer, device: str, weights_sha256: str):
         self.options = options

@@ -28,7 +28,7 @@ class TemporalFlickering(Metric):
 
     Options = TemporalFlickeringOptions
     min_frames = 2
-    licence = "Apache-2.0 (own code, no weights)"
+    license = "Apache-2.0 (own code, no weights)"
 
     def __init__(self, options: TemporalFlickeringOptions):
         self.options = options

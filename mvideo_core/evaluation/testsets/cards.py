@@ -1,7 +1,7 @@
 """Data cards, `datasets/<name>.yaml`: source, license, size, and how to rebuild the data."""
 
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 from pydantic import Field, ValidationError, model_validator
 
@@ -20,7 +20,7 @@ class SourceEntry(Options):
     obtained_by: str = Field(description="how users obtain it; the project does not download it")
 
 
-class LicenceEntry(Options):
+class LicenseEntry(Options):
     """License of one part of the data."""
 
     part: str = Field(description="annotations, videos, prompts, names...")
@@ -55,12 +55,14 @@ class ClassEntry(Options):
 class DatasetCard(Options):
     """One data card, written for users who want to know what the data is."""
 
+    RENAMED: ClassVar[dict[str, str]] = {"licences": "licenses"}
+
     name: str = Field(pattern=r"^[a-z0-9-]+$", description="file name without extension")
     title: str = Field(description="one line")
     kind: Literal["source", "train", "test", "prompts", "classes", "synthetic"] = Field(description="purpose")
     role: str = Field(description="how the paper and this project use it")
     sources: list[SourceEntry] = Field(min_length=1, description="sources")
-    licences: list[LicenceEntry] = Field(min_length=1, description="licenses, part by part")
+    licenses: list[LicenseEntry] = Field(min_length=1, description="licenses, part by part")
     consent_basis: str = Field(description="legal basis for images of people, and how removal works")
     counts: list[CountEntry] = Field(min_length=1, description="sizes")
     splits: list[SplitEntry] = Field(min_length=1, description="train and test splits, and how they are separated")

@@ -20,7 +20,7 @@ from mvideo_core.base.records import Record
 from mvideo_core.evaluation.testsets.samples import TestCandidate, TestSample, TestSet
 
 NAME = "complexmotion"
-COLUMNS = ("file", "objects", "prompt", "source_url", "licence")
+COLUMNS = ("file", "objects", "prompt", "source_url", "license", "licence")
 
 
 class ComplexMotionOptions(Options):
@@ -29,7 +29,7 @@ class ComplexMotionOptions(Options):
     folder: str = Field(default="", description="folder of videos, searched recursively")
     objects_csv: str = Field(
         default="",
-        description="table with the columns file, objects (several joined by '|'), prompt, source_url, licence",
+        description="table with the columns file, objects (several joined by '|'), prompt, source_url, license",
     )
     default_objects: list[str] = Field(default=["person"], description="objects for files not listed in the table")
     extensions: list[str] = Field(
@@ -46,7 +46,7 @@ class ComplexVideo(Record):
     video_id: str
     title: str
     source_url: str
-    licence: str
+    license: str
     objects: list[str]
 
 
@@ -140,7 +140,7 @@ def _video(path: Path, root: Path, row: Mapping[str, str], options: ComplexMotio
         video_id=_id_of(name),
         title=row.get("prompt", ""),
         source_url=row.get("source_url", ""),
-        licence=row.get("licence", ""),
+        license=row.get("license", "") or row.get("licence", ""),
         objects=named or list(options.default_objects),
     )
 

@@ -42,7 +42,7 @@ const WARPS = {
     const pair = checkObjects(options.objects, moved.n_objects), one = pair[0], other = pair[1];
     if (one === other) throw new Error("object " + one + " given twice; two different objects wanted");
     return function (t, n) {
-      const a = moved.anchor("centre", t, one), b = moved.anchor("centre", t, other), sign = n === one ? 1 : n === other ? -1 : 0;
+      const a = moved.anchor("center", t, one), b = moved.anchor("center", t, other), sign = n === one ? 1 : n === other ? -1 : 0;
       return shiftMap(sign * (b[0] - a[0]), sign * (b[1] - a[1]));
     };
   },
@@ -65,7 +65,7 @@ function slopeMaps(moved, options) {
   const frames = range(moved.n_frames, Number), chosen = checkObjects(options.objects, moved.n_objects);
   const rise = Math.tan(options.angle_deg * (Math.PI / 180)) * (options.direction === "uphill" ? 1 : -1);
   const about = range(moved.n_objects, function (n) {
-    const x = frames.map(function (t) { return moved.anchor("centre", t, n)[0]; });
+    const x = frames.map(function (t) { return moved.anchor("center", t, n)[0]; });
     let forward = x[x.length - 1] - x[0] < 0 ? -1 : 1;
     if (options.facing !== "auto") forward = options.facing === "left" ? -1 : 1;
     const travel = x.map(function (value, t) { return forward * (value - x[0]) + options.hidden_speed_frac_per_s * moved.width * (t / moved.fps); });
@@ -81,7 +81,7 @@ function slopeMaps(moved, options) {
   return function (t, n) {
     const one = about[n], map = shiftMap(0, -rise * (one.travel[t] - one.level));
     if (!options.tilt) return map;
-    return afterMap(map, aboutMap(rotation(options.angle_deg * one.forward * Math.sign(rise)), moved.anchor("centre", t, n)));
+    return afterMap(map, aboutMap(rotation(options.angle_deg * one.forward * Math.sign(rise)), moved.anchor("center", t, n)));
   };
 }
 

@@ -162,6 +162,8 @@ def source_of(values: Any) -> dict[str, Any]:
         return {}
     if not isinstance(values, dict):
         raise MediaError(f"its `source` is {values!r}; expected an object with `video_id`, `url`, ...")
+    if values.get("licence") is None:  # our exports' name; others write "license"
+        values = values | {"licence": text_of(values, "license")}
     return {name: text_of(values, name) for name in SOURCE_TEXTS} | {
         name: number_of(values, name) for name in SOURCE_TIMES
     }

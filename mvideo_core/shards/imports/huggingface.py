@@ -9,7 +9,10 @@ from mvideo_core.masks.io.mask_form import MaskForm
 from mvideo_core.shards.imports import IMPORTS, ImportFormat, Incoming, Listed
 from mvideo_core.shards.imports._files import IDS, Pair, inside, labels_of, pad_objects, pairs, read_pair, source_of
 
-SOURCE = {"video_id": "video_id", "source_url": "url", "licence": "licence", "start_s": "start_s", "end_s": "end_s"}
+SOURCE = {
+    "video_id": "video_id", "source_url": "url", "licence": "licence", "license": "license", "start_s": "start_s",
+    "end_s": "end_s",
+}  # fmt: skip
 
 
 @IMPORTS.register("huggingface")

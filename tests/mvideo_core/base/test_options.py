@@ -2,7 +2,7 @@ import pytest
 from pydantic import Field
 
 from mvideo_core.base.errors import ConfigError
-from mvideo_core.base.options import Options, canonical_json, digest, merge, read_yaml
+from mvideo_core.base.options import Options, canonical_json, digest, merge, partial_of, read_yaml
 from mvideo_core.base.registry import Registry
 
 
@@ -36,6 +36,18 @@ def test_a_bad_value_is_named_with_what_was_seen_and_what_is_allowed():
         Small.parse({"size": 0}, "my.yaml")
     with pytest.raises(ConfigError, match=r"(?s)my.yaml.*sise: Extra inputs.*allowed keys: size"):
         Small.parse({"sise": 4}, "my.yaml")
+
+
+def test_a_renamed_option_is_read_by_either_name_but_not_by_both():
+    class Renamed(Small):
+        RENAMED = {"extent": "size"}
+
+    assert Renamed.parse({"extent": 5}) == Renamed(size=5)
+    assert partial_of(Renamed).parse({"extent": 5}).model_dump(exclude_unset=True) == {"size": 5}
+    with pytest.raises(ConfigError, match=r"a\.yaml: .*extent \(seen 5\) is the former name of size, also given"):
+        Renamed.parse({"extent": 5, "size": 6}, "a.yaml")
+    with pytest.raises(ConfigError, match="seen 0"):
+        Renamed.parse({"extent": 0})
 
 
 def test_yaml_objects_are_refused(tmp_path):

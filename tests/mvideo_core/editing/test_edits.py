@@ -118,6 +118,8 @@ def test_scale_keeps_its_anchor():
     assert boxes(edited(clip, "scale: {factor: 2, anchor: feet}")) == [[15, 0, 35, 20]]
     # [22.5, 27.5): the pixels at both ends are half covered, which counts.
     assert boxes(edited(clip, "scale: {factor: 0.5, anchor: feet}")) == [[22, 15, 28, 20]]
+    by_name = [boxes(edited(clip, f"scale: {{factor: 0.5, anchor: {name}}}")) for name in ("center", "centre")]
+    assert by_name == [boxes(edited(clip, "scale: {factor: 0.5}"))] * 2  # "centre" in older recipes
 
 
 def test_pan_moves_objects_against_the_camera():

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from mvideo_core.base.errors import ConfigError, StoreError
+from mvideo_core.base.options import SHOWN, digest
 from mvideo_core.shards import (
     DatasetInfo,
     MaskVideoDataset,
@@ -45,7 +46,15 @@ def test_description_counts_what_is_there(written):
     assert json.loads((root / "dataset.json").read_text())["options"]["samples_per_shard"] == 4
 
 
-def test_card_has_licence_classes_and_front_matter(written):
+def test_the_license_of_the_dataset_is_stored_and_read_under_its_former_name_too():
+    """So that parts, dataset.json and `mvideo forget` of a workspace from before the new name stay what they are."""
+    options = ShardOptions(license="CC0")
+    assert options.model_dump()["licence"] == options.model_dump(context=SHOWN)["license"] == "CC0"
+    assert ShardOptions.parse(options.model_dump()) == ShardOptions.parse({"license": "CC0"}) == options
+    assert digest(ShardOptions()) == "1e1322a134c330ca4f48bb94b0457fd1dd4f95b3f93dbc7799a42c8fadb04eb9"
+
+
+def test_card_has_license_classes_and_front_matter(written):
     card = (written[0] / "README.md").read_text()
     assert card.startswith(
         "---\nconfigs:\n- config_name: default\n  data_files:\n  - split: train\n    path: train/*.tar"

@@ -57,7 +57,7 @@ def listed(server, tmp_path, monkeypatch):
     def put(path, sha256=hashlib.sha256(BODY).hexdigest()):
         file = WeightsFile(path="w/thing.bin", url=server + path, size_bytes=len(BODY), sha256=sha256)
         config = WeightsFile(path="config.json", text="{}\n")
-        item = WeightsEntry(name="thing", kind="detector", licence="none", files=[file, config])
+        item = WeightsEntry(name="thing", kind="detector", license="none", files=[file, config])
         monkeypatch.setattr(catalog, "entries", lambda: (item,))
         return tmp_path / "thing"
 

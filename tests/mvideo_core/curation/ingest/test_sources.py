@@ -33,12 +33,13 @@ def touch(folder, *names):
 
 def test_folder_order_depends_on_names_only(tmp_path):
     touch(tmp_path, b"b.mp4", b"a/z.MKV", b"a.mp4", b"a b.webm", b"\xff.mp4", b"notes.txt")
-    items = listed(folder=str(tmp_path), licence="CC-BY")
+    items = listed(folder=str(tmp_path), license="CC-BY")
     names = [os.fsencode(path_of(item.uri))[len(os.fsencode(tmp_path)) + 1 :] for item in items]
     assert names == [b"a/z.MKV", b"a b.webm", b"a.mp4", b"b.mp4", b"\xff.mp4"]
     assert len({item.video_id for item in items}) == 5
     assert items[3].video_id == "b"
     assert {item.licence for item in items} == {"CC-BY"}
+    assert listed(folder=str(tmp_path), licence="CC-BY") == items
 
 
 def test_folder_patterns_and_depth(tmp_path):
@@ -105,13 +106,14 @@ def test_hdvila_joins_files_and_keeps_what_is_missing(tmp_path):
     assert items[0].licence == LICENCE
 
 
-def test_manifests(tmp_path):
+@pytest.mark.parametrize("column", ["license", "licence"])
+def test_manifests(tmp_path, column):
     touch(tmp_path, b"a.mp4", b"sub/b.mp4")
     (tmp_path / "m.csv").write_text(
-        "path,video_id,source_url,licence,title,extra\n"
+        f"path,video_id,source_url,{column},title,extra\n"
         f'a.mp4,,https://example.org/a,CC0,"A, first",1\n{tmp_path}/sub/b.mp4,bee,,,,\ngone.mp4,gone,,,,\n'
     )
-    items = listed(manifest=str(tmp_path / "m.csv"), licence="default")
+    items = listed(manifest=str(tmp_path / "m.csv"), license="default")
     assert [item.video_id for item in items] == ["a", "bee", "gone"]
     assert [item.licence for item in items] == ["CC0", "default", "default"]
     assert items[0].title == "A, first"

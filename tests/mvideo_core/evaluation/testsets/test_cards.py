@@ -79,7 +79,7 @@ def changed(tmp_path: Path, name: str = "coco80", **changes) -> Path:
     ("changes", "words"),
     [
         ({"consent_basis": None}, "consent_basis: Field required"),
-        ({"licences": []}, "licences: List should have at least 1 item"),
+        ({"licenses": []}, "licenses: List should have at least 1 item"),
         ({"color": "blue"}, "color: Extra inputs are not permitted"),
         ({"classes": [{"name": "dog"}, {"name": "dog"}]}, "duplicate class name"),
         ({"name": "other"}, "it must match the file name"),

@@ -24,7 +24,7 @@ def folder(tmp_path):
 def test_files_and_their_objects(folder, tmp_path):
     table = tmp_path / "objects.csv"
     table.write_text(
-        "file,objects,prompt,source_url,licence\n"
+        "file,objects,prompt,source_url,license\n"
         "dance/two people.MOV,Person | dog,Two people dance,https://x.example/1,Pexels\n"
     )
     videos = list_complex_motion(ComplexMotionOptions(folder=str(folder), objects_csv=str(table)))

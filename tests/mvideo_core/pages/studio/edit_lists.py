@@ -73,7 +73,7 @@ def draw_edit(rng: np.random.Generator, clip: MaskClip) -> dict[str, Any]:
     keyed = lambda low, high: number(low, high) if rng.random() < 0.5 else keys(low, high)  # noqa: E731
     name = str(rng.choice(list(schemas())))
     some = sorted(rng.choice(n_objects, int(rng.integers(1, n_objects + 1)), replace=False).tolist())
-    ease, anchor = str(rng.choice(EASES)), str(rng.choice(["centre", "feet", "frame"]))
+    ease, anchor = str(rng.choice(EASES)), str(rng.choice(["center", "feet", "frame"]))
     options: dict[str, Any] = {
         "delay": lambda: {"by_s": number(0.1, 1)},
         "freeze": lambda: {"at": keys(0, 1)[0][0], "for_s": number(0.1, 1)},

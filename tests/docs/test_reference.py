@@ -20,7 +20,8 @@ NOT_GIVEN_BY_ANYBODY = {
     "Change", "GeneratedVideo", "RunReport", "State",  # files that a run writes for itself
     "EvaluateRequest",  # made from flags
     "VideoWanted",  # sent by the studio's page
-    "CaptionerOptions", "ObjectOptions", "OverlapPolicy", "ProtocolOptions", "SegmenterOptions",  # bases of others
+    # bases of others
+    "BoxOptions", "CaptionerOptions", "ObjectOptions", "OverlapPolicy", "ProtocolOptions", "SegmenterOptions",
 }  # fmt: skip
 
 

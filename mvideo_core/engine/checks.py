@@ -31,7 +31,7 @@ def check_stage(workspace: Workspace, stage: Stage, options: Options) -> list[st
     about = {"rows": _state(workspace, stage.name), "options": options, "version": __version__}
     state = digest(about | ({"decisions": [one.decision.content() for one in decided]} if decided else {}))
     stored = _stored(workspace, stage.name)
-    if stored.get("state") == state:
+    if stored.get("state") == state and "options" in stored:  # earlier versions left them out
         return list(stored.get("warnings", []))
     checks = [start(options) for start in stage.checks]
     for row in workspace.current_rows(stage.name, stage.row):

@@ -65,6 +65,41 @@ def write_sam2(folder: Path, base: str, name: str, seed: int = 0) -> Path:
     return folder / name
 
 
+def write_edgetam(folder: Path, seed: int = 0) -> Path:
+    """EdgeTAM as its conversion to transformers writes it: RepViT-M1 of timm, no occlusion embedding, 13.9 M."""
+    import torch
+    from transformers import EdgeTamVideoConfig, EdgeTamVideoModel
+
+    arguments = {"in_chans": 3, "features_only": True, "out_indices": [0, 1, 2, 3]}
+    backbone: dict[str, Any] = {"model_type": "timm_wrapper", "architecture": "repvit_m1", "num_classes": 1000}
+    backbone["model_args"] = arguments
+    config = EdgeTamVideoConfig(
+        vision_config={"model_type": "edgetam_vision_model", "backbone_config": backbone},
+        enable_temporal_pos_encoding_for_object_pointers=False,
+        enable_occlusion_spatial_embedding=False,
+    )
+    torch.manual_seed(seed)
+    EdgeTamVideoModel(config).save_pretrained(folder)
+    return folder
+
+
+def write_sam3(folder: Path, seed: int = 0) -> Path:
+    """SAM 3 in transformers' layout, with a tokenizer that knows letters.
+
+    With random values nothing reaches the published thresholds; here every query is an object, four are tracked.
+    """
+    import torch
+    from transformers import Sam3VideoConfig, Sam3VideoModel
+
+    from mvideo_core.perception.segmentation.sam3 import tiny_tokenizer
+
+    torch.manual_seed(seed)
+    config = Sam3VideoConfig(score_threshold_detection=0.0, new_det_thresh=0.0, max_num_objects=4)
+    Sam3VideoModel(config).save_pretrained(folder, max_shard_size="5GB")
+    tiny_tokenizer().save_pretrained(folder)
+    return folder
+
+
 def write_cogvideox(folder: Path, size: str, text_layers: int = 0, seed: int = 0) -> Path:
     """A CogVideoX pipeline folder as THUDM publishes it: 2b in fp16, 5b in bf16, T5 in shards, spiece.model.
 
@@ -172,6 +207,11 @@ def load(weights: Path, name: str) -> str:
 
         model, _, _ = load_predictor(next((weights / name).glob("*.pt")))
         return f"strict; {describe(model)}"
+    if name in ("edgetam", "sam3"):
+        from mvideo_core.perception.segmentation import SEGMENTERS
+
+        kind = SEGMENTERS.get(name)
+        return f"strict; {describe(kind.load(kind.Options(weights=str(weights / name))).model)}"
     from mvideo_core.cogvideox.base import BaseOptions, load_base
 
     base = load_base(BaseOptions(weights=str(weights / name), dtype="bf16"))
@@ -250,6 +290,8 @@ def write(folder: Path, text_layers: int, form: str) -> None:
     elif folder.name.startswith("sam2"):
         file = folder.name.replace("-", "_") + ".pt"
         write_sam2(folder, CHECKPOINTS[file], file)
+    elif folder.name in ("edgetam", "sam3"):
+        {"edgetam": write_edgetam, "sam3": write_sam3}[folder.name](folder)
     else:
         write_cogvideox(folder, folder.name, text_layers)
         if form:

@@ -210,7 +210,7 @@ def load(weights: Path, name: str) -> str:
     if name in ("edgetam", "sam3"):
         from mvideo_core.perception.segmentation import SEGMENTERS
 
-        kind = SEGMENTERS.get(name)
+        kind: Any = SEGMENTERS.get(name)
         return f"strict; {describe(kind.load(kind.Options(weights=str(weights / name))).model)}"
     from mvideo_core.cogvideox.base import BaseOptions, load_base
 

@@ -3,7 +3,7 @@ import pytest
 from mvideo.flows._ray_hosts import require_reachable
 from mvideo_core.base.errors import ConfigError
 
-ELSEWHERE = "192.0.2.7"  # reserved for documentation: no machine has it
+ELSEWHERE = "240.0.0.1"  # reserved: no machine has it
 
 
 @pytest.mark.parametrize("url", ["http://127.0.0.1:4200/api", "http://localhost:4200/api", "http://[::1]:4200/api", ""])

@@ -31,7 +31,7 @@ def ray_packages() -> Any:
 
 
 def require_reachable(api_url: str, hosts: Collection[str]) -> None:
-    """Ray's workers get this process's API address. One that means "this machine" leaves those elsewhere waiting.
+    """Ray's workers get this process's API address. If it means "this machine", every task elsewhere fails.
 
     Args:
         hosts: IP addresses of Ray's hosts.

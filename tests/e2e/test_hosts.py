@@ -4,7 +4,7 @@ import json
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +29,8 @@ ENVIRONMENTS: dict[str, dict[str, Any]] = {
     "head": {"host": "0.0.0.0", "workers": [{"name": "head", "queues": ["orchestrate", "cpu", "gpu"], "runs": 2}]},
     "second": {"server": False, "workers": [{"name": "second", "queues": ["cpu", "gpu"], "runs": 1}]},
 }
+RAY_PORTS = {"head": ("--head", "--port=6379", "--include-dashboard=false"), "second": ("--address=head:6379",)}
+RAY_SIZE = ("--num-cpus=1", "--num-gpus=1", f"--object-store-memory={80 * 2**20}")
 RUNS = "select name, state_name, run_count from flow_run order by start_time"
 
 
@@ -50,12 +52,21 @@ def bucket(hosts: tuple[Host, Host]) -> Iterator[dict[str, str]]:
         yield known
 
 
-def up(host: Host, known: dict[str, str], folder: Path) -> None:
-    """`mvideo server up` on a host."""
+def up(host: Host, known: dict[str, str], folder: Path, more: Mapping[str, Any] = {}) -> None:
+    """`mvideo server up` on a host, with more settings in its environment's file."""
     environment = folder / f"{host.name}.yaml"
-    environment.write_text(yaml.safe_dump({"poll_s": 0.5, "silent_s": 90} | ENVIRONMENTS[host.name]))
+    environment.write_text(yaml.safe_dump({"poll_s": 0.5, "silent_s": 90} | ENVIRONMENTS[host.name] | dict(more)))
     words = ("server", "up", "--state", str(folder / f"{host.name}-state"), "--environment", str(environment))
     say(host.run(*MVIDEO, *words, known=known, timeout_s=600).strip().splitlines()[-1])
+
+
+def start_ray(host: Host, known: dict[str, str]) -> None:
+    """`ray start`: one task at a time, with a GPU that does not exist; Ray hands out its number all the same."""
+    ray = str(Path(sys.executable).with_name("ray"))
+    # Its sockets are in /tmp/ray, which is the host's own: below TMPDIR their paths would be too long.
+    alone = {"RAY_TMPDIR": "/tmp", "RAY_AUTH_MODE": "disabled", "RAY_USAGE_STATS_ENABLED": "0"}
+    started = (ray, "start", *RAY_PORTS[host.name], f"--node-ip-address={host.address}", *RAY_SIZE)
+    host.run(*started, known={**known, **alone})
 
 
 def working(known: dict[str, str], host: Host) -> str:
@@ -118,6 +129,34 @@ def test_a_host_lost_midway_leaves_the_dataset_of_an_undisturbed_run(
         resumed = ask(folder, port, f"{crashed} where s.type = 'CRASHED'")
         say(f"crashed, then run again (runs): {resumed}")
         assert [runs for _, runs in resumed] == ["2"]
+    check(head, bucket, material.digest)
+
+
+def test_ray_runs_tasks_on_both_hosts(
+    hosts: tuple[Host, Host], bucket: dict[str, str], material: Material, tmp_path: Path
+) -> None:
+    pytest.importorskip("ray", reason="extra ray is not installed")
+    head, second = hosts
+    auth = {"PREFECT_SERVER_API_AUTH_STRING": PASSWORD, "PREFECT_API_AUTH_STRING": PASSWORD}
+    up(head, {**bucket, **auth}, tmp_path, {"api_url": "http://head:4200/api"})
+    for host in hosts:
+        start_ray(host, bucket)
+    parameters = {
+        "workspace": "s3://films/ws",
+        "source": {"folder": str(material.videos)},
+        "profile": str(material.profile),
+        "engine": {"kind": "ray", "ray_address": "ray://head:10001", "cpu_slots": 2, "gpu_slots": 2},
+    }
+    words = ("deployment", "run", "build-mask-dataset/build-mask-dataset", "--watch", "--params")
+    client = {"PREFECT_API_URL": "http://head:4200/api", "PREFECT_API_AUTH_STRING": PASSWORD}
+    started = time.monotonic()
+    head.run(*PREFECT, *words, json.dumps(parameters), known=client, timeout_s=900)
+    say(f"Ray on {head.name} and {second.name}: {time.monotonic() - started:.0f} s")
+    found = s3_server.versions(bucket["AWS_ENDPOINT_URL"], "films")
+    leases = {(key, json.loads(one)["owner"]) for key, bodies in found.items() if "/locks/" in key for one in bodies}
+    parts = {name: sum(owner.endswith(f" on {name}") for _, owner in leases) for name in (head.name, second.name)}
+    say(f"parts finished per host: {parts}")
+    assert min(parts.values()) >= 3
     check(head, bucket, material.digest)
 
 

@@ -30,7 +30,7 @@ SMALL: dict[str, Any] = {
 
 
 class Step(NamedTuple):
-    """Of one real step: loss, gradients, and bytes that autograd kept."""
+    """Loss, gradients, and bytes that autograd kept, in one real step."""
 
     loss: float
     gradients: dict[str, Tensor]

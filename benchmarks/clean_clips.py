@@ -1,4 +1,4 @@
-"""Precision and recall of every clip filter on drawn faults, and the values on clips of real videos.
+"""Precision and recall of every clip filter on synthetic faults, and the values on clips of real videos.
 
 `python -m benchmarks.clean_clips --seeds 0-59` prints the tables of docs/results/clean_clips.md; `--folder FOLDER`
 prints the values of the videos in it instead, without their names.
@@ -131,7 +131,7 @@ MOVING = ("car", "bus", "dog", "horse", "elephant", "person", "boat", "bicycle",
 
 
 def same(frames: Frames, _draw: Draw) -> Frames:
-    """Only encoded again."""
+    """Only re-encoded."""
     return frames
 
 
@@ -152,7 +152,7 @@ def boxed(frames: Frames, _draw: Draw) -> Frames:
 
 
 COPIES: dict[str, Callable[[Frames, Draw], Frames]] = {
-    "encoded again": same, "cropped": cropped, "mirrored": mirrored, "with bars": boxed,
+"re-encoded": same, "cropped": cropped, "mirrored": mirrored, "with bars": boxed,
     "cropped and mirrored": lambda frames, draw: mirrored(cropped(frames, draw), draw),
 }  # fmt: skip
 

@@ -51,7 +51,7 @@ KINDS = {
 
 
 def read_by_ffmpeg(path: Path) -> NDArray[np.uint8]:
-    """First frame of a clip, (H, W, 3), by the program, which is told nothing about the colors."""
+    """First frame of a clip, (H, W, 3), by the program, without any option about the colors."""
     argv = [ffmpeg_path(), "-v", "error", "-i", str(path), "-frames:v", "1", "-f", "rawvideo", "-pix_fmt", "rgb24", "-"]
     raw = subprocess.run(argv, capture_output=True, check=True).stdout
     return np.frombuffer(raw, np.uint8).reshape(OPTIONS.height, OPTIONS.width, 3)

@@ -38,7 +38,7 @@ GAIN_LIMIT, LAG_LIMIT_FRAMES = 0.02, 0.25
 
 
 def plain_miou(base: Run, edits: list[Run]) -> tuple[float, float]:
-    """Of the base video, and the mean over all videos; objects taken together, as S_m takes them."""
+    """mIoU of the base video, and the mean over all videos; objects taken together, as S_m takes them."""
     values = [mean_iou(one) for one in (base, *edits)]
     return values[0], float(np.mean(values))
 

@@ -53,7 +53,7 @@ class Fleet:
         crash_after_h: mean hours of work until a process dies alone; its worker notices at once.
         silent_s: until the run of a lost host is marked Crashed (`multi-node`: 300 s).
         start_s: until a stage run has started and loaded its weights.
-        item_s: work on an item that a death repeats.
+        item_s: work on an item that is repeated when its process dies.
     """
 
     gpus: int = 64
@@ -188,7 +188,7 @@ class VirtualEngine:
         return job
 
     def _crash(self, subject: tuple[_Job, int, int]) -> None:
-        """Its worker reports the death; the next poll requeues the job."""
+        """Its worker reports that the process died; the next poll requeues the job."""
         job, gpu, epoch = subject
         if epoch == job.epoch:
             self.crashes += 1

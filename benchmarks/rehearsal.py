@@ -1,7 +1,7 @@
 """Rehearses the first day on a GPU box: full-size models with random values through every stage, by README commands.
 
 python -m benchmarks.rehearsal --folder /data/videos       your own footage; without it, rendered videos
-python -m benchmarks.rehearsal --keep                      leave the checkpoints (6 GB) for another look
+python -m benchmarks.rehearsal --keep                      leave the checkpoints (6 GB) for inspection
 
 Writes GroundingDINO-T, SAM2.1 tiny and large and CogVideoX-2b (its T5 cut to two layers) in their published layouts,
 then runs the commands of README and guide: run (detect, segment, caption with a local chat server that fails now and
@@ -36,7 +36,7 @@ MVIDEO = [sys.executable, "-m", "mvideo_core.cli.main"]
 LOOSE_GATE = {"min_area_frac": 0, "max_area_frac": 1, "min_visible_frac": 0, "min_score": 0, "max_drift": 1}
 """Random masks are bad masks: nothing is dropped."""
 PASSES = (0, 3)
-"""Exit codes of a step that succeeded; 3: with a warning, such as captions that need a look."""
+"""Exit codes of a step that succeeded; 3: with a warning, such as captions that need attention."""
 FAULTS = "429 Retry-After 1,500,malformed JSON,closed socket,empty"
 
 

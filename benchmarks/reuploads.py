@@ -1,4 +1,4 @@
-"""Recall of re-uploads, and sources taken for one that are not, on drawn videos.
+"""Recall of re-uploads, and sources taken for one that are not, on synthetic videos.
 
 `python -m benchmarks.reuploads --state FILE` prints the table of docs/results/clean_clips.md. What is measured is kept
 in FILE, so that a stopped run continues.
@@ -51,19 +51,19 @@ def smaller(frames: Frames, _draw: Draw) -> Frames:
 
 
 def at_speed(frames: Frames, speed: float, start: int) -> Frames:
-    """A clip of the drawn frames at another speed, as far as they go."""
+    """A clip of the frames at another speed; it ends where they end."""
     step = RATE / FPS * speed
     numbers = [start + round(n * step) for n in range(N_CLIP)]
     return [frames[number] for number in numbers if number < len(frames)]
 
 
 def unchanged(frames: Frames, _draw: Draw) -> Frames:
-    """The same pixels; every copy is encoded again."""
+    """The same pixels; every copy is re-encoded."""
     return frames
 
 
 COPIES: dict[str, tuple[tuple[float, float], Callable[[Frames, Draw], Frames]]] = {
-    "encoded again": ((1, 1), unchanged),
+    "re-encoded": ((1, 1), unchanged),
     "smaller": ((1, 1), smaller),
     "cropped": ((1, 1), cropped),
     "mirrored": ((1, 1), mirrored),
@@ -84,7 +84,7 @@ def look(frames: Frames, crf: int) -> tuple[PerceptualHashes | None, float]:
 
 
 def drawn(seed: int, n_frames: int, rate: float) -> Frames:
-    """Frames of a shot of the drawn world."""
+    """Frames of a shot of the synthetic world."""
     return [frame.rgb for frame in render_shot(clean_shot(seed, "heldout"), n_frames, WIDTH, HEIGHT, rate)]
 
 

@@ -12,7 +12,7 @@ public architecture (hiera tiny at 256 px, random weights).
     python -m benchmarks.segment_memory --out FILE --only keyframes adaptive    # continues where it was stopped
     python -m benchmarks.segment_memory --out FILE --only keyframes adaptive --network drawn    # one minute of CPU
 
-With `--network drawn`, the mini network is loaded but the drawn masks are played back instead of tracked: what is
+With `--network drawn`, the mini network is loaded but the rendered masks are played back instead of tracked: what is
 measured is everything else, with objects that nothing loses.
 """
 
@@ -40,7 +40,7 @@ N_OBJECTS, N_DRAWN, MIN_PX = 3, 97, 3000
 HIERA_PX = 256
 SEARCHES = ("keyframes", "adaptive")
 STEP_FRAMES, MAX_STEP_FRAMES, MIN_CHANGE = 8, 32, 0.05
-"""Of the searches: `detect.step_s`, `max_step_s` at 8 frames/s, and `min_change`."""
+"""Settings of the searches: `detect.step_s`, `max_step_s` at 8 frames/s, and `min_change`."""
 
 
 def measure(lengths: Sequence[int] = LENGTHS, hiera: bool = True) -> dict[str, Any]:
@@ -98,7 +98,7 @@ def measure_searches(
 
 
 def _search_figures(runs: Sequence[dict[str, Any]]) -> dict[str, Any]:
-    """Of the shortest and the longest run."""
+    """Figures of the shortest and the longest run."""
     figures = {key: [run[key] for run in runs] for key in ("peak_mb", "cpu_s_per_frame", "searched", "objects")}
     return figures | {"growth": round(runs[-1]["peak_mb"] / runs[0]["peak_mb"], 3)}
 
@@ -125,7 +125,7 @@ def draw_frames(root: Path, folders: dict[int, Path]) -> None:
 
 
 def _drawn(number: int) -> int:
-    """The drawn frame that a frame shows."""
+    """Number of the rendered frame that a frame shows."""
     back = number % (2 * N_DRAWN - 2)
     return min(back, 2 * N_DRAWN - 2 - back)
 
@@ -228,7 +228,7 @@ def _search(
 
 
 class Playback:
-    """A segmenter that knows the masks of the drawn frames."""
+    """A segmenter that knows the masks of the rendered frames."""
 
     def __init__(self, root: Path):
         from mvideo_core.masks import from_bytes
@@ -237,7 +237,7 @@ class Playback:
         self.numbers = {zlib.crc32(frame.tobytes()): n for n, frame in enumerate(read_jpegs(root / "frames"))}
 
     def propagate(self, frames: Iterable[np.ndarray], height: int, width: int, boxes: np.ndarray) -> Iterator[Any]:
-        """The drawn masks of the objects whose boxes on the first frame are the nearest."""
+        """The rendered masks of the objects whose boxes on the first frame are the nearest."""
         from mvideo_core.perception.segmentation.base import FrameMasks
 
         objects: list[int] = []

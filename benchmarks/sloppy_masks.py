@@ -3,10 +3,10 @@
     OMP_NUM_THREADS=1 python -m benchmarks.sloppy_masks                 writes benchmarks/results/sloppy_masks.md, .json
     python -m benchmarks.sloppy_masks --videos 2 --steps 40 --shots 10 --out build/bench/sloppy_masks/small
 
-Drawn training videos go through the pipeline and `encode` with two sloppy masks per window. Two trainings of the mini
-model start from the shipped adapter with the same seed; in the second one, half of the samples have a sloppy mask. Both
-adapters then make one clip of each held-out shot under its true masks and under worse ones; S_m compares what the mini
-SAM2 sees with the true masks. Killed and started again, it continues; every video and score is made once.
+Synthetic training videos go through the pipeline and `encode` with two sloppy masks per window. Two training runs of
+the mini model start from the shipped adapter with the same seed; in the second one, half of the samples have a sloppy
+mask. Both adapters then make one clip of each held-out shot under its true masks and under worse ones; S_m compares
+what the mini SAM2 sees with the true masks. Killed and started again, it continues; every video and score is made once.
 
 Noise 1 is STRONGEST. Each shot has one kind, the same at every noise; hulls have no strength and are left out.
 """
@@ -52,7 +52,7 @@ from mvideo_core.training.warm_start import adapter_identity
 
 OUT = Path("benchmarks/results/sloppy_masks")
 PLACE = Path("build/bench/sloppy_masks")
-"""Videos, dataset, latents, trainings and generated clips stay here."""
+"""Videos, dataset, latents, training runs and generated clips stay here."""
 BASE = BaseOptions(weights="mini", dtype="fp32")
 ARMS = {"exact": 0.0, "sloppy": 0.5}
 """Share of samples with a sloppy mask."""
@@ -79,7 +79,7 @@ class Score(NamedTuple):
 
 
 def train_adapters(place: Path, videos: int, steps: int) -> dict[str, str]:
-    """The adapter of each arm, trained as far as it is not yet."""
+    """The adapter of each arm; unfinished ones are trained to the end."""
     make_world(place / "videos", videos, seed=0, split="train")
     workspace = Workspace(str(place / "workspace"))
     run_pipeline(workspace, SourceOptions(folder=str(place / "videos")), load_pipeline_profile("mini"))
@@ -174,8 +174,8 @@ def table(scores: dict[str, dict[float, list[Score]]]) -> str:
 def main() -> None:
     """Command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--videos", type=int, default=20, help="drawn training videos")
-    parser.add_argument("--steps", type=int, default=1500, help="of each training, 8 windows each")
+    parser.add_argument("--videos", type=int, default=20, help="synthetic training videos")
+    parser.add_argument("--steps", type=int, default=1500, help="of each training run, 8 windows each")
     parser.add_argument("--shots", type=int, default=30, help="held-out shots, one clip at each noise")
     parser.add_argument("--out", type=Path, default=OUT, help="without ending; .md and .json are written")
     args = parser.parse_args()

@@ -1,6 +1,6 @@
 """Where the seconds of each stage go, per item: decode, resize, network, encode, disk, Python, waiting.
 
-    python -m benchmarks.stage_profile                        # two drawn videos, profile mini; build/bench/stages.html
+    python -m benchmarks.stage_profile               # two rendered videos, profile mini; build/bench/stages.html
     python -m benchmarks.stage_profile --folder videos/ --profile mini
 
 Runs the pipeline stage by stage in one process and samples its stack every few milliseconds. A sample belongs to the
@@ -120,7 +120,7 @@ def measure(
     """Per stage: items, wall and CPU seconds, seconds per item by kind, and the functions seen most often.
 
     Args:
-        videos: drawn videos, if there is no `folder`.
+        videos: rendered videos, if there is no `folder`.
         page: HTML file to write; None writes none.
         values: profile values to change.
     """
@@ -185,7 +185,7 @@ def _cpu_s() -> tuple[float, float]:
 def main(argv: Sequence[str] | None = None) -> None:
     """Measure, write the page, print the JSON."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--videos", type=int, default=2, help="drawn videos")
+    parser.add_argument("--videos", type=int, default=2, help="rendered videos")
     parser.add_argument("--folder", type=Path, help="your videos instead")
     parser.add_argument("--profile", default="mini")
     parser.add_argument("--set", type=json.loads, default={}, help='profile values as JSON: {"detect": {...}}')

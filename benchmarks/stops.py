@@ -1,4 +1,4 @@
-"""Times of a cancel, a worker's death and a signal, stage by stage; and a check of the dataset afterwards.
+"""Times of a cancellation, a killed worker and a signal, stage by stage; and a check of the dataset afterwards.
 
     python -m benchmarks.stops --rounds 10
 

@@ -3,7 +3,7 @@
     python -m benchmarks.stress build/bench/stress --videos 3 --for-s 240   # continues where it was stopped
     python -m benchmarks.stress build/bench/stress --videos 3 --table       # of what is there
 
-One drawn shot per video, 6 s at 8 frames/s, fixed camera, three moving objects of which one enters late. One thing
+One rendered shot per video, 6 s at 8 frames/s, fixed camera, three moving objects of which one enters late. One thing
 changes per curve; video n is the same shot at every level but for that. One JSON file per level, video and mode.
 """
 

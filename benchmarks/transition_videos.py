@@ -1,4 +1,4 @@
-"""Short videos of the world, drawn small, for fitting and comparing the finders of transitions."""
+"""Short videos of the world, rendered small, for fitting and comparing the finders of transitions."""
 
 import dataclasses
 import random
@@ -20,7 +20,7 @@ Finder = Literal["blends", "wipes"]
 
 
 class Video(NamedTuple):
-    """What is kept of a drawn video.
+    """What is kept of a rendered video.
 
     Attributes:
         frames_THWC: small frames, uint8 BGR.

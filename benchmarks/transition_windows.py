@@ -1,4 +1,4 @@
-"""Windows of drawn videos, measured and labeled, and the logistic regression over them. Legend: W windows."""
+"""Windows of synthetic videos, measured and labeled, and the logistic regression over them. Legend: W windows."""
 
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
@@ -9,7 +9,7 @@ from benchmarks.transition_videos import JoinKind, Video
 from mvideo_core.curation.scenes import gradual, wipes
 
 COVERED_IOU = {"blends": 0.75, "wipes": 0.6}
-"""Of a window and a transition, from which the window is an example of one; wipes are looked at in coarser steps."""
+"""IoU of a window and a transition from which the window is an example of one; wipes are looked at in coarser steps."""
 OTHERS_PER_VIDEO = 300
 
 

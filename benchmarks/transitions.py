@@ -70,7 +70,7 @@ class Fit(NamedTuple):
 
 
 def fit(task: Task, videos: Iterable[Video], l2: float) -> Fit:
-    """Weights from drawn videos.
+    """Weights from synthetic videos.
 
     Raises:
         ConfigError: they hold no transition.

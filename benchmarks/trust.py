@@ -1,4 +1,4 @@
-"""How far trust can be trusted: on held-out clips of the drawn world, plain and with a shifted look.
+"""How far trust can be trusted: on held-out clips of the synthetic world, plain and in a different visual style.
 
     python -m benchmarks.trust collect build/bench/trust --at-most 300   # repeat until it says that nothing is left
     python -m benchmarks.trust table build/bench/trust --chart docs/images/trust.svg --out benchmarks/results/trust.json

@@ -36,7 +36,7 @@ STARTING_S = 60.0
 """A run that a worker claimed more recently than this may not have its process yet. A run being cancelled may no longer
 have a process: its worker still looks for hooks and then sets it to Cancelled, even if it was retried in the meantime.
 """
-ITS_WORKERS = (StateType.PENDING, StateType.CANCELLING)
+WORKER_STATES = (StateType.PENDING, StateType.CANCELLING)
 
 PROCESS = "process"
 OURS = FlowRunFilterTags(all_=[TAG])
@@ -67,7 +67,7 @@ def reap(client: SyncPrefectClient, *, silent_s: float, elsewhere: bool, startin
     slow = {pool.name for pool in client.read_work_pools() if pool.type != PROCESS}
     found = []
     for run in list_unfinished(client):
-        if str(run.id) in here or (starting and _age_s(run) < STARTING_S and run.state_type in ITS_WORKERS):
+        if str(run.id) in here or (starting and _age_s(run) < STARTING_S and run.state_type in WORKER_STATES):
             continue
         if run.state_type == StateType.PENDING and run.work_pool_name in slow:
             continue

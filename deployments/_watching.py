@@ -25,7 +25,7 @@ from mvideo.deployments._pages import read_all
 from mvideo_core.base.durations import duration
 from mvideo_core.base.errors import StoreError
 
-LOOK_EVERY_S = 2.0
+POLL_S = 2.0
 AWAY_S = 120.0
 ENDING = "-progress"
 INDENT = "    "
@@ -51,7 +51,7 @@ def follow(
         if state is not None:
             lines.end()
             return state
-        sleep(LOOK_EVERY_S)
+        sleep(POLL_S)
 
 
 def _look(client: SyncPrefectClient, run_id: UUID, lines: LiveLines, seconds: float) -> State | None:

@@ -62,13 +62,13 @@ class Stack:
         self.state = read_state(self.folder)
         self.environment_name = environment or self.state.environment or default_environment()
         self.environment: Environment = load_environment(self.environment_name)
-        self.asked_port = port
+        self.requested_port = port
         self.port = self.environment.port if port is None else port
         self.tied = tied
-        # A client reads all certificates when it is made. It keeps no connection: the server may be another by then.
+        # A client reads all certificates when it is made. It keeps no connection, because the server may be restarted.
         self._http = httpx.Client(timeout=5, limits=httpx.Limits(max_keepalive_connections=0))
 
-    # what is there
+    # state
 
     @property
     def url(self) -> str:
@@ -115,7 +115,7 @@ class Stack:
                 plans.append(WorkerPlan(worker.name, worker, ",".join(found) if worker.gpu == "all" else ""))
         return plans
 
-    # doing
+    # actions
 
     def up(self, deploy: bool = True) -> None:
         """Start what is missing, register everything, correct zombie runs; what is running is left alone.
@@ -212,7 +212,7 @@ class Stack:
             return
         self._require_password()
         # A server that died restarts on the port where its clients look for it.
-        wanted = self.asked_port or (self.state.port if is_free(self.state.port) else self.port)
+        wanted = self.requested_port or (self.state.port if is_free(self.state.port) else self.port)
         port = free_port(wanted)
         if wanted and port != wanted:
             if self.environment.api_url:

@@ -28,11 +28,11 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 KILLED_WITHIN_S = 30.0
 """The worker learns of a cancellation immediately, or at its next poll of the server (10 s)."""
-LOOK_EVERY_S = 0.5
+POLL_S = 0.5
 
 
 class _Ending(logging.Filter):
-    """Reads the engine's log lines about its end, at any log level; passes on only the lines that passed before.
+    """Reads the engine's log lines about its end, at any log level; the logger still prints what it printed before.
 
     Attributes:
         unfinished: the flow started or ended while its run was Cancelling.
@@ -94,7 +94,7 @@ def _wait_or_cancel(client: "SyncPrefectClient", run_id: UUID, worker: int) -> N
             message = "The run ended by itself after a cancel request, and no worker came to end it."
             client.set_flow_run_state(run_id, Cancelled(message=message), force=True)
             return
-        killed.wait(LOOK_EVERY_S)
+        killed.wait(POLL_S)
 
 
 def _cancelling(client: "SyncPrefectClient", run_id: UUID) -> bool:

@@ -78,7 +78,7 @@ def conclude(summary: R, warnings: Sequence[str]) -> R | State[R]:
     for warning in warnings:
         log.warning("%s", warning)
     text = "\n".join(f"- {warning}" for warning in warnings)
-    shows(create_markdown_artifact, markdown=text, key="warnings", description="Why the result needs a look.")
+    shows(create_markdown_artifact, markdown=text, key="warnings", description="Why the result needs attention.")
     return Completed(data=summary, name="CompletedWithWarnings", message="; ".join(warnings))
 
 

@@ -10,7 +10,7 @@ import sys
 import threading
 import time
 
-LOOK_EVERY_S = 1.0
+POLL_S = 1.0
 ENGINE = "PREFECT__FLOW_RUN_ID"
 """Set in the process that a worker starts for a run."""
 
@@ -28,7 +28,7 @@ def end_with_the_worker() -> None:
 
 def _watch(worker: int) -> None:
     while not is_gone(worker):
-        time.sleep(LOOK_EVERY_S)
+        time.sleep(POLL_S)
     os.kill(os.getpid(), signal.SIGTERM)
 
 

@@ -43,7 +43,7 @@ def build_mask_dataset(
     """Ingest, cut, clean (if it has filters), detect, segment, caption, shard, report.
 
     If killed at any moment, a retry resumes where it stopped. Ends as "CompletedWithWarnings"
-    when a stage finished but its output needs a look.
+    when a stage finished but its output needs attention.
 
     Args:
         workspace: local path or fsspec URL; created if it does not exist.

@@ -19,7 +19,7 @@ from mvideo_core.store.workspace import Workspace
 
 DOCUMENTATION = """{title}
 
-Processes its upstream stages' rows on disk. Ends as "CompletedWithWarnings" if its output needs a look.
+Processes its upstream stages' rows on disk. Ends as "CompletedWithWarnings" if its output needs attention.
 
 Args:
     workspace: local path or fsspec URL; it needs a plan and this stage's upstream.

@@ -1,4 +1,4 @@
-"""The two ways a function becomes a Prefect task here. Nothing else uses Prefect's decorators."""
+"""The two ways a function becomes a Prefect task here. Nothing else uses `@task`."""
 
 from collections.abc import Callable
 from typing import Any, ParamSpec, TypeVar

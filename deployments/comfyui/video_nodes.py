@@ -104,7 +104,7 @@ class MVideoSampler(Node):
 
 
 def _name(model: Loaded, prompt: str, options: Any, masks: MaskClip | None) -> str:
-    """A folder per request, so that the same one resumes and another one replaces nothing."""
+    """A folder per request, so that a repeated request resumes, and a new one replaces nothing."""
     from mvideo_core.base.options import digest
 
     content = masks.sequence.to_bytes().hex() if masks is not None else ""

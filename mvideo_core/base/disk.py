@@ -214,7 +214,7 @@ def disk_errors(what: str = "", place: str = "the disk") -> Iterator[None]:
 
 
 def store_error(error: BaseException, path: str | os.PathLike[str] = "", place: str = "the disk") -> StoreError | None:
-    """A disk error as one of ours, with the way out; None if the error is something else.
+    """A disk error as one of ours, with the remedy; None if the error is something else.
 
     Args:
         error: an OSError, or what safetensors makes of one.
@@ -227,7 +227,7 @@ def store_error(error: BaseException, path: str | os.PathLike[str] = "", place: 
     named, reason = getattr(error, "filename", None), getattr(error, "strerror", None)
     file = os.fspath(path) or (os.fsdecode(named) if isinstance(named, str | bytes) else "")
     verb = "cannot be written" if path else "cannot be read or written"
-    return StoreError(f"{file or place}: {verb} ({reason or os.strerror(code)}); {_way_out(code, file)}")
+    return StoreError(f"{file or place}: {verb} ({reason or os.strerror(code)}); {_remedy(code, file)}")
 
 
 def _code(error: BaseException) -> int | None:
@@ -242,7 +242,7 @@ def _code(error: BaseException) -> int | None:
     return None
 
 
-def _way_out(code: int, place: str) -> str:
+def _remedy(code: int, place: str) -> str:
     if code in FULL:
         return "free space there or use a path on another disk, then run again"
     if code in FORBIDDEN:

@@ -75,7 +75,7 @@ def try_lock(stream: IO[Any], path: Path, *, shared: bool = False) -> bool:
         return False
     except OSError as error:
         raise StoreError(
-            f"{path}: this file system has no locks ({error.strerror}); mount it with flock, or use another one"
+            f"{path}: this file system has no locks ({error.strerror}); mount it with flock, or use a different one"
         ) from error
     return True
 

@@ -1,7 +1,7 @@
 """Stopping the work of this process: its threads end between two frames.
 
-A cancel, Ctrl-C or the death of a worker raises an exception in the main thread only; threads of a pool would work to
-the end of their parts. `pool_that_stops` passes the stop on to them; loops over frames, items and blocks of a file
+A cancellation, Ctrl-C or the end of a worker raises an exception in the main thread only; threads of a pool would work
+to the end of their parts. `pool_that_stops` passes the stop on to them; loops over frames, items and blocks of a file
 check for it with `heeding` or `raise_if_stopped`.
 """
 

@@ -31,11 +31,15 @@ COMMANDS = {
     "retry-failed": Entry("workspace", "Make the next run retry failed items."),
     "gc": Entry("workspace", "Delete rows, clips, masks, datasets and latents that nothing current refers to."),
     "forget": Entry("forget", "List or remove everything that was derived from a source, with a certificate."),
-    "review": Entry("review", "Look at masks, the most to gain first, and correct them in the browser."),
+    "review": Entry(
+        "review", "Look at masks, those where a correction helps most first, and correct them in the browser."
+    ),
     "download": Entry("dataset", "Fetch listed videos with your own command, one at a time."),
     "encode": Entry("encode", "Encode the current dataset for training: VAE latents and text embeddings."),
     "generate": Entry("generate", "Generate a video of any length from a prompt and masks."),
-    "reproduce": Entry("paper", "Run the paper's experiments: datasets, trainings, videos, scores, tables, figures."),
+    "reproduce": Entry(
+        "paper", "Run the paper's experiments: datasets, training runs, videos, scores, tables, figures."
+    ),
     "accuracy": Entry("accuracy", "Compare a workspace with the ground truth of its mini world."),
     "dataset": Entry("dataset", "A finished dataset: summary, verification, one sample."),
     "train": Entry("train", "LoRA training of MVideo on cached latents, 1 to N GPUs."),

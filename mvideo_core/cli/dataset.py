@@ -157,7 +157,7 @@ def download_(
     hdvila_videos: str = HDVILA_VIDEOS,
     manifest: str = MANIFEST,
 ) -> None:
-    """Fetch listed videos with your own command, one at a time, slowly. Off unless the file says enabled: true."""
+    """Fetch listed videos with your own command, rate-limited. Off unless the file says enabled: true."""
     chosen = DownloadOptions.parse(read_yaml(options), options)
     given = {"hdvila": hdvila, "hdvila_videos": hdvila_videos, "manifest": manifest}
     source = SourceOptions.parse({name: value for name, value in given.items() if value}, "source")

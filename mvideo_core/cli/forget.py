@@ -25,10 +25,10 @@ def forget(
     names: list[str] = typer.Argument(help="Sources: id, URL, SHA-256 or file of each.", show_default=False),
     workspace: str = WORKSPACE,
     search: list[str] = typer.Option(
-        [], "--search", "-f", help="Folder of trainings, generated videos or exports to look through. Repeatable."
+        [], "--search", "-f", help="Folder of training runs, generated videos or exports to search. Repeatable."
     ),
     copies: bool = typer.Option(
-        True, help="Also re-uploads: encoded again, cropped, mirrored, at another speed. Compares all clips."
+        True, help="Also re-uploads: re-encoded, cropped, mirrored, at another speed. Compares all clips."
     ),
     apply: bool = typer.Option(False, "--apply", help="Remove and rebuild; without it, nothing is changed."),
     certificate: str = typer.Option(

@@ -9,7 +9,7 @@ import yaml
 
 from mvideo_core.base.devices import default_device
 from mvideo_core.base.options import merge
-from mvideo_core.cli.settings import local_only, needs_a_look, read_values
+from mvideo_core.cli.settings import exit_on_warnings, local_only, read_values
 from mvideo_core.doctor import CheckContext, require
 
 EVERY_S = 10.0
@@ -17,7 +17,7 @@ EVERY_S = 10.0
 
 def add_to(app: typer.Typer) -> None:
     """Register the command."""
-    app.command()(needs_a_look("mvideo_core.editing")(generate))
+    app.command()(exit_on_warnings("mvideo_core.editing")(generate))
 
 
 def generate(

@@ -9,7 +9,7 @@ from pydantic import Field
 
 from mvideo_core.base.errors import ConfigError
 from mvideo_core.base.options import Options, parse_yaml, read_yaml
-from mvideo_core.cli.settings import local_only, needs_a_look, read_values
+from mvideo_core.cli.settings import exit_on_warnings, local_only, read_values
 from mvideo_core.cogvideox.video_format import VideoFormat
 from mvideo_core.editing import mask_files as sequence
 from mvideo_core.editing.combine import CombineOptions, Layer, combine
@@ -27,7 +27,7 @@ from mvideo_core.masks.io.mask_form import HELP, MaskForm
 FORMS = (
     "MASKS is a .masks, .npz or .npy file, a folder of pictures, a mask video, DATASET#KEY (a sample of a finished "
     "dataset), or VIDEO#NAME[,NAME] (extracted on the spot, see `mvideo masks extract`). The extension of OUT sets its "
-    "format; no extension = a folder of PNGs. Exit code 3: done, but a warning says what needs a look."
+    "format; no extension = a folder of PNGs. Exit code 3: done, but a warning says what needs attention."
 )
 masks_app = typer.Typer(
     no_args_is_help=True,
@@ -38,7 +38,7 @@ MASKS = typer.Argument(help="Masks: a file, a folder of pictures, DATASET#KEY or
 OUT = typer.Argument(help="Output: .masks, .npz, .mp4, or no extension for a folder of PNGs.", callback=local_only)
 FPS = typer.Option(0.0, "--fps", help="Frame rate of masks that do not store one.")
 AS = typer.Option("", "--as", help=f"How to read ambiguous masks; {HELP}.")
-checked = needs_a_look("mvideo_core.editing")
+checked = exit_on_warnings("mvideo_core.editing")
 SIZE = typer.Option("480x720", "--size", help="HEIGHTxWIDTH of the model's frames, px.")
 RATE = typer.Option(8.0, "--out-fps", help="Frames per second of the model.")
 CLIP_FRAMES = typer.Option(33, "--clip-frames", help="Frames of one generated clip, 8n + 1.")

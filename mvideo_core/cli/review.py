@@ -1,4 +1,4 @@
-"""mvideo review: look at masks, the clips with the most to gain first, and decide about them in the browser."""
+"""mvideo review: look at masks, the clips where a correction helps most first, and decide in the browser."""
 
 from pathlib import Path
 
@@ -17,13 +17,14 @@ def review(
     decisions: str = typer.Option(
         "",
         "--decisions",
-        help="Keep the decisions in this file from now on. Default: review/decisions.jsonl there.",
+        help="Keep the decisions in this file from now on. Default: review/decisions.jsonl in the workspace.",
     ),
-    who: str = typer.Option("", "--who", help="Name noted in each decision."),
+    who: str = typer.Option("", "--who", help="Reviewer name."),
     port: int = typer.Option(0, "--port", min=0, max=65535, help="Port on 127.0.0.1. Default: any free one."),
 ) -> None:
-    """Show clips with the most to gain first; accept, reject, relabel, or correct a frame. The next run applies it.
+    """Show the clips where a correction helps most first; accept, reject, relabel, or correct a frame.
 
+    The next run applies your decisions.
     Prints the page's address, and serves it to this machine until Ctrl-C.
     """
     from mvideo_core.pages.review.server import ReviewServer

@@ -50,7 +50,7 @@ def local_only(param: typer.CallbackParam, value: str) -> str:
 
 
 FINISHED_WITH_WARNINGS = 3
-"""Exit code of a command that did its work but whose result needs a look."""
+"""Exit code of a command that did its work but whose result needs attention."""
 
 
 def end_with(warnings: Sequence[str]) -> None:
@@ -61,7 +61,7 @@ def end_with(warnings: Sequence[str]) -> None:
         raise typer.Exit(FINISHED_WITH_WARNINGS)
 
 
-def needs_a_look(*packages: str) -> Callable[[Callable[P, None]], Callable[P, None]]:
+def exit_on_warnings(*packages: str) -> Callable[[Callable[P, None]], Callable[P, None]]:
     """Decorator of a command: after its work, exit with code 3 if these packages logged warnings."""
 
     def wrap(command: Callable[P, None]) -> Callable[P, None]:

@@ -46,7 +46,7 @@ def status(
         typer.echo(f"{state.stage:<9}{parts:>9}{numbers}{state.blob_bytes / 1e9:>8.2f}{state.seconds:>10.1f}  {why}")
     for name in names:
         for warning in warnings_of(ws, name):
-            typer.echo(f"needs a look: {name}: {warning}")
+            typer.echo(f"needs attention: {name}: {warning}")
     for name in POINTERS:
         pointer = ws.pointer(name)
         if pointer:

@@ -6,12 +6,12 @@ import typer
 
 from mvideo_core.base.devices import default_device
 from mvideo_core.base.errors import ConfigError
-from mvideo_core.cli.settings import local_only, needs_a_look
+from mvideo_core.cli.settings import exit_on_warnings, local_only
 
 
 def add_to(app: typer.Typer) -> None:
     """Register the command."""
-    app.command()(needs_a_look("mvideo_core.editing")(studio))
+    app.command()(exit_on_warnings("mvideo_core.editing")(studio))
 
 
 def studio(

@@ -74,13 +74,13 @@ def check(
     if record := read_record(folder):
         typer.echo(f"{folder / FETCHED}: {record.repository} at {record.commit}")
     if wrong:
-        typer.echo(f"{name}: {wrong} of {len(states)} files are missing or damaged; {_way_out(name)}")
+        typer.echo(f"{name}: {wrong} of {len(states)} files are missing or damaged; {_remedy(name)}")
         raise typer.Exit(1)
     problems = content_problems(folder, states, deep)
     for problem in problems:
         typer.echo(f"{problem.path}: {problem.text}")
     if problems:
-        typer.echo(f"{name}: {len(problems)} problems in complete files; {_way_out(name)}")
+        typer.echo(f"{name}: {len(problems)} problems in complete files; {_remedy(name)}")
         raise typer.Exit(1)
     held = sum(state.path.stat().st_size for state in states)
     typer.echo(f"{name}: {len(states)} files, {catalog.size_text(held)}, nothing wrong")
@@ -204,7 +204,7 @@ def content_problems(folder: Path, states: Sequence[catalog.FileState], deep: bo
     return problems
 
 
-def _way_out(name: str) -> str:
+def _remedy(name: str) -> str:
     return "copy the folder again" if catalog.is_path(name) else f"run `mvideo weights fetch {name}`"
 
 

@@ -73,7 +73,7 @@ def gc(
 ) -> None:
     """Delete what nothing current refers to: rows, clips, masks, journals, scratch, old datasets, latents and reports.
 
-    What a live process writes or reads is left alone.
+    Files in use are kept.
     """
     from mvideo_core.curation.pipeline import workspace_rows
     from mvideo_core.curation.stages.sources import IMPORT

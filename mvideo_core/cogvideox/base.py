@@ -133,7 +133,7 @@ def load_base(options: BaseOptions, parts: Collection[str] = PARTS) -> Base:
 
     Raises:
         ModelError: weights missing (the message says which file, where to get it and where to put it), not a CogVideoX,
-            or damaged as far as `folder_check` sees.
+            or `folder_check` finds damage.
         ConfigError: no such name, or an unknown part.
     """
     unknown = sorted(set(parts) - set(PARTS))

@@ -2,7 +2,7 @@
 
 Neighboring steps compute nearly the same; a cache skips blocks or attention and reuses an earlier step's results. The
 numbers change, so nothing here is on by default. `MVideoPipeline` names its calls to the hooks (`cache_context`) and
-clears them before each clip, since a clip must not see another one's results.
+clears them before each clip, since a clip must not see the results of another.
 
 Importing this file registers the block and its attention processor with diffusers, which looks them up by class.
 """
@@ -62,7 +62,7 @@ def fit_config(transformer: "MVideoTransformer3DModel", config: Any) -> Any:
     """The configuration of a diffusers cache, with this model's values for the fields left out.
 
     Raises:
-        ConfigError: a cache that cannot work here, with the way out.
+        ConfigError: a cache that cannot work here, with the remedy.
     """
     if transformer.is_cache_enabled:
         now = type(transformer._cache_config).__name__

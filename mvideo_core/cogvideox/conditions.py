@@ -77,6 +77,6 @@ def add_mask_latents(clip_BLD: "Tensor", conditions: Conditions, mask_proj: "nn.
 def add_segment_offsets(
     history_BLD: "Sequence[Tensor]", conditions: Conditions, segment_embed: "Tensor"
 ) -> "list[Tensor]":
-    """The tokens of appearance and motion, as far as given, each plus its segment's offset, a row of (2, D)."""
+    """The tokens of appearance and motion, if given, each plus its segment's offset, a row of (2, D)."""
     offsets = [segment_embed[n] for n, x in enumerate(conditions.history) if x is not None]
     return [token + offset.to(token.dtype) for token, offset in zip(history_BLD, offsets, strict=True)]

@@ -58,7 +58,7 @@ def check_model(folder: Path, parts: Collection[str], name: str = "") -> None:
         name: what the user called it, for the message.
 
     Raises:
-        ModelError: the first problem, with the way out.
+        ModelError: the first problem, with the remedy.
     """
     problems = model_problems(folder, parts)
     if not problems:
@@ -66,8 +66,8 @@ def check_model(folder: Path, parts: Collection[str], name: str = "") -> None:
     path, text = problems[0]
     name = name or str(folder)
     more = f"; {len(problems) - 1} more: `mvideo weights check {name}`" if len(problems) > 1 else ""
-    way_out = f"copy the folder of {name} again" if "/" in name else f"run `mvideo weights fetch {name}`"
-    raise ModelError(f"weights: {path}: {text}; {way_out}, or use other weights{more}")
+    remedy = f"copy the folder of {name} again" if "/" in name else f"run `mvideo weights fetch {name}`"
+    raise ModelError(f"weights: {path}: {text}; {remedy}, or use other weights{more}")
 
 
 def model_problems(folder: Path, parts: Collection[str] = tuple(STEMS), deep: bool = False) -> list[Problem]:

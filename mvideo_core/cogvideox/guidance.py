@@ -72,7 +72,7 @@ def stack_text(branches: tuple[Branch, ...], positive_BLC: "Tensor", negative_BL
 
 
 def stack_conditions(branches: tuple[Branch, ...], conditions: Conditions) -> Conditions:
-    """Conditions of all branches; a mask of zeros is no mask."""
+    """Conditions of all branches; a mask of zeros counts as none."""
     import torch
 
     batched = conditions.repeat(len(branches))

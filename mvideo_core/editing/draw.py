@@ -94,7 +94,7 @@ def draw(shapes: Sequence[Shape], canvas: CanvasOptions) -> MaskClip:
     """One object per shape, frame by frame.
 
     Raises:
-        ConfigError: no shape, keys that do not increase, or a shape that is in no frame.
+        ConfigError: no shape, keys that do not increase, or a shape that is never inside the frame.
     """
     if not shapes:
         raise ConfigError(f"nothing to draw; give a shape: {', '.join(KINDS)}")
@@ -108,7 +108,9 @@ def draw(shapes: Sequence[Shape], canvas: CanvasOptions) -> MaskClip:
     for number, n_seen in enumerate(visible(clip.sequence).sum(axis=0).tolist()):
         if not n_seen:
             name = f"shape {number + 1} ({labels[number] or shapes[number].kind})"
-            raise ConfigError(f"{name} is in 0 of {canvas.frames} frames; check its path, size and times")
+            raise ConfigError(
+                f"{name} is never inside the frame ({canvas.frames} frames); check its path, size and times"
+            )
     return clip
 
 

@@ -58,10 +58,10 @@ def check_read(sequence: MaskSequence, labels: Sequence[str], name: str) -> None
         log.warning("%s: the masks are empty in all of %d frames", name, sequence.n_frames)
     share_N = areas(sequence).mean(axis=0) / (sequence.height * sequence.width)
     for obj in np.flatnonzero(share_N >= INVERTED_FRAC).tolist():
-        way_out = "--as inverted swaps inside and outside" if len(share_N) == 1 else "the edit `keep` can drop it"
+        remedy = "--as inverted swaps inside and outside" if len(share_N) == 1 else "the edit `keep` can drop it"
         log.warning(
             "%s: %s covers %.0f %% of the picture on average: inverted, or the background? %s",
-            name, _name(obj, labels), 100 * share_N[obj], way_out,
+            name, _name(obj, labels), 100 * share_N[obj], remedy,
         )  # fmt: skip
 
 

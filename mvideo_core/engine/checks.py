@@ -21,7 +21,7 @@ MAX_LINES = 5
 
 
 def check_stage(workspace: Workspace, stage: Stage, options: Options) -> list[str]:
-    """Why the current rows of a stage need a look, one line each; [] if every check passes.
+    """Why the current rows of a stage need attention, one line each; [] if every check passes.
 
     The result is stored for `warnings_of`.
     """
@@ -63,7 +63,7 @@ def recheck_stage(workspace: Workspace, stage: Stage, made_with: dict[str, Any])
 
 
 def unobeyed(workspace: Workspace, stage: Stage, decided: Sequence[LocatedDecision]) -> list[str]:
-    """Decisions of a reviewer that concern nothing in the workspace, with their lines; a few, then a count."""
+    """Decisions of a reviewer that apply to nothing in the workspace, with their lines; a few, then a count."""
     seen: dict[str, set[str]] = {}
     for index in range(workspace.parts_of(stage.name)):
         upstream = {name: workspace.current(name, index) for name in in_use(workspace, stage.reads)}
@@ -82,8 +82,8 @@ def unobeyed(workspace: Workspace, stage: Stage, decided: Sequence[LocatedDecisi
             lost.append(f"{where}: no clip with boxes has the contents of {decision.name or decision.clip[:12]}")
         elif decision.masks not in seen[decision.clip]:
             lost.append(f"{where}: decided about masks of other boxes or another segmenter; review the clip again")
-    more = [f"and {len(lost) - MAX_LINES} more decisions that concern nothing"] if len(lost) > MAX_LINES else []
-    return [f"{line}; not obeyed" for line in lost[:MAX_LINES]] + more
+    more = [f"and {len(lost) - MAX_LINES} more decisions that apply to nothing"] if len(lost) > MAX_LINES else []
+    return [f"{line}; ignored" for line in lost[:MAX_LINES]] + more
 
 
 def warnings_of(workspace: Workspace, stage: str) -> list[str]:

@@ -151,7 +151,7 @@ class PartJob:
         return marker
 
     def _read_known(self) -> tuple[dict[str, list[Row]], Counter[str], dict[str, int]]:
-        """Rows by content key from earlier parts and the journal; deaths and failed attempts by content key."""
+        """Rows by content key from earlier parts and the journal; crashes and failed attempts by content key."""
         known = self._adopt_rows() if self.stage.adopts else {}
         crashes: Counter[str] = Counter()
         attempts: dict[str, int] = {}
@@ -289,7 +289,9 @@ class PartJob:
 
     @contextmanager
     def _announce(self, batch: list[Item], done: dict[str, list[Row]]) -> Iterator[None]:
-        """Journal the start of a batch; an exception journals its end, so that only deaths count as crashes."""
+        """Journal the start of a batch; an exception journals its end, so that only the end of the process counts as a
+        crash.
+        """
         self.journal.append({"event": "start", "items": [item.content_key for item in batch]})
         try:
             yield
@@ -364,8 +366,8 @@ def _batches(items: list[Item], pending: list[Item], size: int, crashes: Counter
 
 
 def _alone(items: list[Item], pending: list[Item], size: int, crashes: Counter[str]) -> Iterator[list[Item]]:
-    """Batches of missing items that do not depend on their neighbors. Each death of the process halves the batches of
-    the items in progress, until the item that caused it is alone.
+    """Batches of missing items that do not depend on their neighbors. Each time the process dies, the batches of
+    the items in progress are halved, until the item that caused it is alone.
     """
     by_crashes: dict[int, list[Item]] = {}
     for item in pending:

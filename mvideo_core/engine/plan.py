@@ -37,7 +37,7 @@ class PlanOptions(Options):
         default=64, ge=1, le=100_000, description="Target number of sources per part; more if `max_parts` are too few."
     )
     max_parts: int = Field(
-        default=MAX_PARTS, ge=1, le=4096, description="Most parts of a plan. Give 16 per GPU and parts_per_run 1 to "
+        default=MAX_PARTS, ge=1, le=4096, description="Most parts of a plan. Use 16 per GPU and parts_per_run 1 to "
         "keep more than 16 GPUs busy.",
     )  # fmt: skip
 

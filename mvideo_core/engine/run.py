@@ -35,8 +35,8 @@ class StageSummary(Record):
     """A stage over all its parts. `counts` adds the parts' counts; `reasons` says why items were dropped.
 
     Attributes:
-        warnings: why the output needs a look although the stage finished; a stage with a warning is never reported as
-            good.
+        warnings: why the output needs attention although the stage finished; a stage with a warning is never reported
+            as good.
     """
 
     stage: str

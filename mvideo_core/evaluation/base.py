@@ -81,7 +81,7 @@ class Metric(ABC):
 
     @classmethod
     def find_problems(cls, video: EvalVideo, info: MediaInfo, options: Any) -> list[str]:
-        """Why `score` would fail, as far as the metric's other attributes do not say; loads no network.
+        """Why `score` would fail, if the metric's other attributes do not already say so; loads no network.
 
         Args:
             video: an item with every input that the metric needs.

@@ -9,8 +9,8 @@ from typing import NamedTuple
 import numpy as np
 
 STATISTICS = ("red_mean", "green_mean", "blue_mean", "red_std", "green_std", "blue_std", "contrast", "sharpness")
-"""Of one frame: mean and standard deviation of each channel, and of the luma's values standard deviation (contrast) and
-mean absolute Laplacian (sharpness). All in gray levels, 0 to 255."""
+"""Per frame: mean and standard deviation of each channel; standard deviation of luma (contrast); mean absolute
+Laplacian (sharpness). All in gray levels, 0 to 255."""
 MIN_CLIPS = 8
 """Fewer clips have a slope, but no interval: their autocorrelation cannot be estimated."""
 MAX_CORRELATION = 0.99
@@ -102,9 +102,9 @@ def fit_trend(values_K: np.ndarray, level: float = 0.95) -> Trend:
 
 
 def share_of(statistic: str, values_K: np.ndarray) -> np.ndarray:
-    """Values as shares of what is natural for the statistic: of 255 for means, of the video's own mean for the others.
+    """Values relative to 255 for means, and to the video's own mean for the other statistics.
 
-    So that slopes of different statistics compare. Unchanged (zeros) for a statistic that is 0 throughout.
+    This makes slopes of different statistics comparable. A statistic that is 0 throughout stays unchanged (zeros).
     """
     scale = 255.0 if statistic.endswith("_mean") else float(np.mean(values_K))
     return np.asarray(values_K / scale if scale else values_K)

@@ -86,15 +86,15 @@ def _read(one: Input) -> _Read:
 
 
 def _check_pair(one: _Read, two: _Read) -> None:
-    way_out = f"name the systems: A={one.given.path} B={two.given.path}"
+    remedy = f"name the systems: A={one.given.path} B={two.given.path}"
     for name in sorted(one.systems & two.systems):
         if not name:
-            raise ConfigError(f"{one.given.path} and {two.given.path}: neither gives its system a name; {way_out}")
+            raise ConfigError(f"{one.given.path} and {two.given.path}: neither gives its system a name; {remedy}")
         if one.derived or two.derived:
-            raise ConfigError(f"{one.given.path} and {two.given.path}: both would be named {name!r}; {way_out}")
+            raise ConfigError(f"{one.given.path} and {two.given.path}: both would be named {name!r}; {remedy}")
     ids = {(item.test_set, item.system, item.variant, item.id) for item in one.items}
     for item in two.items:
         if (item.test_set, item.system, item.variant, item.id) in ids:
             raise ConfigError(
-                f"{one.given.path} and {two.given.path}: both have id {item.id!r} in system {item.system!r}; {way_out}"
+                f"{one.given.path} and {two.given.path}: both have id {item.id!r} in system {item.system!r}; {remedy}"
             )

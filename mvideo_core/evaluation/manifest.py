@@ -277,7 +277,7 @@ def _check_nothing_left_out(root: Path) -> None:
         ConfigError: names the first exception, their number, and what to do.
     """
     inside = [place for place in visible_folders(root) if not (place / "result.json").is_file()]  # not our own results
-    for others, what, way_out in (
+    for others, what, remedy in (
         (visible_files(root, *OTHER_VIDEOS), "in an unsupported format", "convert them: ffmpeg -i IN OUT.mp4"),
         (
             [] if visible_files(root, *VIDEO_ENDINGS) else visible_files(root, *PICTURES),  # else thumbnails
@@ -298,7 +298,7 @@ def _check_nothing_left_out(root: Path) -> None:
         if others:
             raise ConfigError(
                 f"{root}: {others[0].name!r} is {what} ({len(others)} in total) and would not be scored; only "
-                f"{', '.join(VIDEO_ENDINGS)} files in the folder itself are read; {way_out}"
+                f"{', '.join(VIDEO_ENDINGS)} files in the folder itself are read; {remedy}"
             )
 
 

@@ -1,6 +1,6 @@
 """What one clip hands to the next: its last frame or latent (appearance), and a small copy of all of it (motion).
 
-The paper's way is through frames: decode, round to uint8, encode again. Latents skip the VAE, but they are not quite
+The paper passes frames: decode, round to uint8, re-encode. Latents skip the VAE, but they are not quite
 what the model was trained on: there, appearance is one frame encoded alone, and motion is encoded at low resolution.
 Which of them drifts less: docs/results/accuracy.md. Shape letters: T frames, F latent frames, C channels, H, W.
 """
@@ -22,7 +22,7 @@ GAINS = (0.5, 2.0)
 
 @dataclass(frozen=True, slots=True)
 class LastClip:
-    """A finished clip, as far as the next one needs it.
+    """The parts of a finished clip that the next one needs.
 
     Attributes:
         frames_THWC: its frames, uint8.

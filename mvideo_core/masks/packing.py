@@ -19,7 +19,7 @@ The first run of a mask is compared with zeros. Runs are maximal, in reading ord
 
 Why: an outline hardly moves from one row to the next, so most differences are 0 or 1 and cost about two bits after
 zstd; decoding is three cumulative sums. Version 1 predicted each edge from its counterpart in the row above, also in
-rows of several runs: 8% smaller over three kinds of drawn masks, four times slower to read.
+rows of several runs: 8% smaller over three kinds of synthetic masks, four times slower to read.
 """
 
 import struct
@@ -138,7 +138,7 @@ class _Streams(NamedTuple):
 
 
 def _parts(offsets: np.ndarray) -> Iterator[tuple[int, int]]:
-    """The masks [first, last) of parts with about `_EDGES_AT_ONCE` edges: no mask depends on another one, and the
+    """The masks [first, last) of parts with about `_EDGES_AT_ONCE` edges: no mask depends on another, and the
     differences of a whole clip take several times the memory of its runs.
     """
     wanted = np.arange(0, int(offsets[-1]) + 1, _EDGES_AT_ONCE)

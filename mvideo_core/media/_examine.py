@@ -108,7 +108,7 @@ def _facts(container, stream, frame, duration: float) -> dict:
 
 
 def _picture(stream, frame) -> dict:
-    """What the samples mean, as far as the file states it: H.273 numbers, 2 = unspecified (range: 0)."""
+    """What the file states about the samples' meaning: H.273 numbers, 2 = unspecified (range: 0)."""
     return {
         "stream_index": stream.index,
         "pix_fmt": frame.format.name,

@@ -43,18 +43,18 @@ def ffmpeg_path() -> str:
 
 
 @cache
-def _checked(path: Path, way_out: str) -> str:
+def _checked(path: Path, remedy: str) -> str:
     """The path, if it is an FFmpeg that decodes as our tests expect."""
     try:
         done = subprocess.run([path, "-version"], capture_output=True, text=True, timeout=60, check=True)
     except (OSError, subprocess.SubprocessError) as error:
-        raise ConfigError(f"{path} does not run: {error}; {way_out}") from None
+        raise ConfigError(f"{path} does not run: {error}; {remedy}") from None
     found = re.search(r"^libavcodec\s+(\d+)", done.stdout, re.MULTILINE)
     if found and int(found[1]) >= LIBAVCODEC:
         return str(path)
     seen = done.stdout.split(" Copyright")[0].splitlines()[0] if done.stdout else "nothing"
     raise ConfigError(
-        f"{path} is {seen!r}; {OLDEST} or newer is needed: older ones shift colors and frames of some videos; {way_out}"
+        f"{path} is {seen!r}; {OLDEST} or newer is needed: older ones shift colors and frames of some videos; {remedy}"
     )
 
 

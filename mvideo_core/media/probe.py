@@ -64,7 +64,7 @@ class MediaInfo(Record):
 
 
 class Prober:
-    """One probing child, started on first use and restarted after each death. Not shared between threads."""
+    """One probing child, started on first use and restarted whenever it dies. Not shared between threads."""
 
     def __init__(self) -> None:
         self._popen: subprocess.Popen[bytes] | None = None

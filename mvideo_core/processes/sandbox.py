@@ -1,4 +1,5 @@
-"""Child processes that cannot outlive, starve or hang us: death with the parent, CPU, memory and wall-clock limits.
+"""Child processes that cannot outlive, starve or hang us: they die with the parent, and have limits of CPU, memory and
+time.
 
 The kernel ties a child to the *thread* that started it, so wait for it in the same thread.
 """

@@ -61,7 +61,7 @@ class Exclusion:
 
 
 def split_of(video_id: str, options: ShardOptions) -> str:
-    """ "test" for about `test_frac` of all ids, by hash and seed: adding a video never moves another one."""
+    """ "test" for about `test_frac` of all ids, by hash and seed: adding a video never moves another."""
     return "test" if draw(f"split/{options.split_seed}/{video_id}") < options.test_frac else "train"
 
 

@@ -148,7 +148,7 @@ def _read_finished(note: Note, request: dict[str, Any], out: Path) -> dict[str, 
     """The note of an export that is there already.
 
     Raises:
-        StoreError: it is another one, or files are missing. Trainers may have added files of their own.
+        StoreError: it is a different export, or files are missing. Trainers may have added files of their own.
     """
     try:
         facts = note.read()

@@ -25,7 +25,7 @@ from mvideo_core.store.workspace import Workspace
 DECISIONS = "review/decisions.jsonl"
 """In the workspace, unless `mvideo review --decisions` chose another place."""
 POINTER = "review"
-_WAY_OUT = "delete it, then name the file of the decisions again with `mvideo review --decisions`"
+_REMEDY = "delete it, then name the file of the decisions again with `mvideo review --decisions`"
 NOT_CONTENT = {"name", "who", "when"}
 Action = Literal["accept", "reject", "relabel", "box", "point"]
 NEEDS: dict[str, tuple[str, ...]] = {
@@ -105,7 +105,7 @@ class DecisionFile:
 
     def __init__(self, workspace: Workspace):
         self.workspace = workspace
-        self.chosen = str((workspace.pointer(POINTER, _WAY_OUT) or {}).get("path", ""))
+        self.chosen = str((workspace.pointer(POINTER, _REMEDY) or {}).get("path", ""))
         self.path = self.chosen or workspace.folder.at(DECISIONS)
 
     def choose(self, path: Path) -> None:

@@ -25,8 +25,8 @@ WAITS = ("done",)
 
 
 class Journal:
-    """Events of one part in the order written. `append` returns once the event survives the process's death; on object
-    stores, `done` events may wait up to WRITE_EVERY_S.
+    """Events of one part in the order written. `append` returns once the event survives a kill of the process; on
+    object stores, `done` events may wait up to WRITE_EVERY_S.
     """
 
     def __init__(self, folder: Folder, path: str):

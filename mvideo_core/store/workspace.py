@@ -32,7 +32,7 @@ from mvideo_core.store.files import Folder
 
 LAYOUT_VERSION = 1
 HEADS_KEPT = 3
-WAY_OUT = "delete it, the next run rewrites it"
+REMEDY = "delete it, the next run rewrites it"
 POINTERS = ("dataset", "latents", "report")
 SOURCE_STAGE = "source"
 """The planned sources. Their heads are the plan's `keys`, so that a single write replaces the whole plan."""
@@ -181,9 +181,9 @@ class Workspace:
         names = self.folder.names(f"heads/{stage}")
         return [int(name[5:-5]) for name in names if re.fullmatch(r"part-\d+\.json", name)]
 
-    def pointer(self, name: str, way_out: str = WAY_OUT) -> dict[str, Any] | None:
+    def pointer(self, name: str, remedy: str = REMEDY) -> dict[str, Any] | None:
         """Where the current one of `POINTERS` is: a mapping with `path` relative to the workspace."""
-        return self._json(f"heads/{name}.json", way_out)
+        return self._json(f"heads/{name}.json", remedy)
 
     def set_pointer(self, name: str, path: str, **more: Any) -> None:
         """Make a finished dataset, latents or report the current one."""
@@ -241,7 +241,7 @@ class Workspace:
         plan = self.plan() if stage == SOURCE_STAGE else self._json(f"heads/{stage}/plan.json")
         return list((plan or {}).get("keys", ()))
 
-    def _json(self, path: str, way_out: str = WAY_OUT) -> dict[str, Any] | None:
+    def _json(self, path: str, remedy: str = REMEDY) -> dict[str, Any] | None:
         content = self.folder.read_or_none(path)
         if content is None:
             return None
@@ -250,7 +250,7 @@ class Workspace:
         except ValueError:
             value = None
         if not isinstance(value, dict):
-            raise StoreError(f"{self.url}: {path} is damaged; {way_out}")
+            raise StoreError(f"{self.url}: {path} is damaged; {remedy}")
         return value
 
 

@@ -6,8 +6,8 @@
         adapter/                adapters and conditioning as trained, fp32: what MVideoPipeline and diffusers load
         adapter_ema/            the same for their running mean
 
-Random draws and the data position are functions of seed and step (seeds.py, data.py), and so is the learning rate of
-the step, so nothing else is needed to resume bit for bit. Checkpoints contain no pickle.
+Random draws and the data position are functions of seed and step (seeds.py, sample_order.py), and so is the learning
+rate of the step, so nothing else is needed to resume bit for bit. Checkpoints contain no pickle.
 """
 
 import itertools

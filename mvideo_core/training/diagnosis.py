@@ -57,7 +57,7 @@ def diagnose(trainer: "Trainer", batches: Sequence[Any]) -> Diagnosis:
     everywhere = first.place != INPUTS and len(found) == sum(map(len, findings))
     keys = ", ".join(first.keys[:3]) + (f" and {len(first.keys) - 3} more" if len(first.keys) > 3 else "")
     text = f"The first non-finite tensor: {first.what} of sample {keys} (rank {rank}). "
-    return Diagnosis(text + _way_out(trainer, first, everywhere), everywhere)
+    return Diagnosis(text + _remedy(trainer, first, everywhere), everywhere)
 
 
 def examine(trainer: "Trainer", batch: Any) -> Finding | None:
@@ -103,7 +103,7 @@ def _largest_gradient(trainer: "Trainer") -> str:
     return f"norm of the gradient of {over}" if over else ""
 
 
-def _way_out(trainer: "Trainer", first: Finding, everywhere: bool) -> str:
+def _remedy(trainer: "Trainer", first: Finding, everywhere: bool) -> str:
     if first.place == INPUTS:
         keys = ",".join(first.keys)
         return (

@@ -49,9 +49,7 @@ def read_error(run: Path, log_path: Path | None = None) -> MVideoError | None:
 
 
 def full_disk(run: Path) -> StoreError | None:
-    """The disk error that a new file in the run folder meets, after a death without a message; None if it can be
-    written.
-    """
+    """Probe whether the disk is full, after processes that died without a message: the error, or None."""
     try:
         with work_folder(run / ERRORS / "probe") as probe:
             (probe / "file").write_bytes(bytes(PROBE_BYTES))

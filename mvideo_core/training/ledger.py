@@ -164,5 +164,5 @@ def _why_unknown(options: TrainOptions, newest: State) -> str:
     except (MVideoError, OSError) as error:
         return f"the latents {options.data.latents} cannot be read ({error})"
     if newest.data and seen != newest.data:
-        return f"the latents {options.data.latents} are others now (sha256 {seen[:12]}, {newest.data[:12]} trained on)"
+        return f"the latents {options.data.latents} have changed (sha256 {seen[:12]}, {newest.data[:12]} trained on)"
     return ""

@@ -102,7 +102,7 @@ def train(options: TrainOptions) -> None:
 
 
 def check(options: TrainOptions, world_size: int) -> None:
-    """Check the options as far as possible without weights or data.
+    """Check what can be checked of the options without weights or data.
 
     Raises:
         ConfigError, ModelError: see `train`.

@@ -1,4 +1,4 @@
-"""Errors of libraries that load weights, turned into one line of ours: the file, the problem, the way out.
+"""Errors of libraries that load weights, turned into one line of ours: the file, the problem, the remedy.
 
 A library's advice (turn off its safety, ignore the message, install another package) is never passed on.
 """
@@ -32,12 +32,12 @@ _ADVICE = re.compile(
 
 
 @contextmanager
-def loading(path: Path, way_out: str = COPY_AGAIN) -> Iterator[None]:
+def loading(path: Path, remedy: str = COPY_AGAIN) -> Iterator[None]:
     """Inside the block, any library error while loading `path` becomes one line, and bars appear on terminals only.
 
     Args:
         path: file or folder being loaded.
-        way_out: last words of the message.
+        remedy: last words of the message.
 
     Raises:
         ModelError: for each of their errors.
@@ -52,7 +52,7 @@ def loading(path: Path, way_out: str = COPY_AGAIN) -> Iterator[None]:
     except RAISED_BY_LOADERS as error:
         log.debug("%s: %r", path, error)
         check_memory(path, error)
-        raise ModelError(f"weights: {_what(path, error)}; {way_out}") from None
+        raise ModelError(f"weights: {_what(path, error)}; {remedy}") from None
     finally:
         for logger, level in zip(loggers, levels, strict=True):
             logger.setLevel(level)

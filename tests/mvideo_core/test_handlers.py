@@ -187,7 +187,7 @@ def test_a_damaged_result_is_not_replaced_without_a_word(tmp_path: Path, caplog:
     assert f"{tmp_path / 'out'}: not a result" in line
 
 
-def test_a_description_of_another_form_is_one_line_with_a_way_out(tmp_path: Path) -> None:
+def test_a_description_of_another_form_is_one_line_with_a_remedy(tmp_path: Path) -> None:
     (tmp_path / "dataset.json").write_text(json.dumps({"name": 3}))
     with pytest.raises(StoreError) as caught:
         read_info(DatasetFiles(str(tmp_path)))

@@ -31,7 +31,7 @@ class Bars(NamedTuple):
 
 
 class BarsOptions(Options):
-    """Limit of the filter of bars."""
+    """Limit of the bar filter."""
 
     max_area: float = Field(
         default=0.02, ge=0, le=1, description="maximum fraction of the picture covered by bars; lower drops more"
@@ -39,7 +39,7 @@ class BarsOptions(Options):
 
 
 @CLIP_FILTERS.register("bars")
-class BarsLeft(ClipFilter):
+class RemainingBars(ClipFilter):
     """Drops clips with bars; `cut.crop_bars` removes bars that a whole video has, so that nothing needs dropping."""
 
     Options = BarsOptions

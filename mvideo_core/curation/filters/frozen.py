@@ -13,7 +13,7 @@ _BLOCK_PX = 8
 
 
 class FrozenOptions(Options):
-    """Limits of the filter of frozen pictures."""
+    """Limits of the frozen-picture filter."""
 
     max_frac: float = Field(
         default=0.3, ge=0, le=1, description="maximum fraction of samples equal to the next frame; lower drops more"

@@ -1,4 +1,4 @@
-"""The certificate of a removal: what was touched, digests before and after, which trainings saw which sample.
+"""The certificate of a removal: what was touched, digests before and after, which training runs saw which sample.
 
 It names what was forgotten, so it is kept outside of the workspace. It is written before anything is changed, and again
 when all is done; in between, it is what a killed removal continues from.
@@ -28,9 +28,9 @@ class Certificate(Record):
         names: as given on the command line.
         status: "finished" once no file of the workspace mentions the sources.
         before: everything that was found: sources, clips, files with their digests, published folders.
-        elsewhere: what was found outside of the workspace: which trainings saw which sample at which step, videos,
+        elsewhere: what was found outside of the workspace: which training runs saw which sample at which step, videos,
             exports.
-        retraining: how the trainings continue without the sources.
+        retraining: how the training runs continue without the sources.
         after: published folders after the removal.
         files_searched: files of the workspace that were searched for the content ids at the end.
         steps: what was done, in order.

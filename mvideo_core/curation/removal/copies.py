@@ -1,4 +1,4 @@
-"""Re-uploads of a source among the other sources: encoded again, cropped, mirrored, faster or slower.
+"""Re-uploads of a source among the other sources: re-encoded, cropped, mirrored, faster or slower.
 
 The clips of the source become one timeline of perceptual hashes (`clean`'s filter "duplicates"). Four frames of every
 other clip are looked for on it, in order and at one speed; cuts of the copy need not be where those of the source are.

@@ -1,4 +1,4 @@
-"""What was derived from sources outside of the workspace: trainings, generated videos, exports in other formats."""
+"""What was derived from sources outside of the workspace: training runs, generated videos, exports in other formats."""
 
 import contextlib
 import json
@@ -60,7 +60,7 @@ class Retraining(Record):
     Attributes:
         run: its folder; `resumes_from`: name of the checkpoint, "" = step 0.
         differs_from: first step, counted from 1, at which the order or the bytes of the other samples differ from those
-            of a training that never had the sources; 0 = not compared, because the earlier latents are gone.
+            of a training run that never used the sources; 0 = not compared, because the earlier latents are gone.
         exact: the resumed run equals that training bit for bit.
         command: that continues it.
     """
@@ -80,7 +80,7 @@ def look_elsewhere(folders: Sequence[Path], ids: ContentIds) -> Elsewhere:
     """
     for folder in folders:
         if not folder.is_dir():
-            raise ConfigError(f"--search {folder}: no such folder; name folders of trainings, videos or exports")
+            raise ConfigError(f"--search {folder}: no such folder; name folders of training runs, videos or exports")
     uses = (uses_of(run, lambda _key, video: video in ids.sources) for run in find_runs(folders))
     trainings = [use for use in uses if use is not None]
     finder, adapters = Finder(ids), set(_adapters(trainings))
@@ -105,7 +105,7 @@ def open_courses(found: Elsewhere) -> dict[str, Course]:
 
 
 def remove_elsewhere(found: Elsewhere, ids: ContentIds, dataset: str, say: Callable[[str], None]) -> None:
-    """Delete what was found; exports are made again from the rebuilt dataset.
+    """Delete what was found; exports are rebuilt from the new dataset.
 
     Checkpoints from before the first use stay, and so do runs of which it cannot be known; those are named.
 
@@ -113,7 +113,7 @@ def remove_elsewhere(found: Elsewhere, ids: ContentIds, dataset: str, say: Calla
         dataset: folder of the rebuilt dataset; "" = there is none.
 
     Raises:
-        StoreError: a training or an export is running in one of the folders.
+        StoreError: a training run or an export is in progress in one of the folders.
     """
     for use in found.trainings:
         if use.unknown:
@@ -132,11 +132,11 @@ def remove_elsewhere(found: Elsewhere, ids: ContentIds, dataset: str, say: Calla
         say(f"video {video}: deleted")
     for export in found.exports:
         _export_again(Path(export), dataset)
-        say(f"export {export}: {'made again' if dataset else 'deleted'}")
+        say(f"export {export}: {'rebuilt' if dataset else 'deleted'}")
 
 
 def plan_retraining(found: Elsewhere, before: dict[str, Course], latents: str) -> list[Retraining]:
-    """How each run continues, and whether that equals a training that never had the sources.
+    """How each run continues, and whether that equals a training run that never used the sources.
 
     Args:
         before: from `open_courses`.

@@ -1,4 +1,4 @@
-"""One removal from the first look to the certificate; a killed one continues from its certificate."""
+"""One removal, from the search to the certificate; a killed one continues from its certificate."""
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -17,7 +17,7 @@ class Removal:
     Args:
         names: of the sources, see `choose_sources`.
         certificate: path of the certificate; see `CertificateFile`.
-        search: folders of trainings, generated videos and exports.
+        search: folders of training runs, generated videos and exports.
         copies: include re-uploads of the sources (`copies.py`).
 
     Attributes:

@@ -8,8 +8,8 @@ Two facts identify a blend x(a) = (1 - a) A + a B with a growing linearly from 0
 
 A fade is a blend with a flat picture. For every window of several lengths the two residuals and the distance of the
 ends are combined by logistic regression into one evidence score; of overlapping windows, the highest score wins. The
-weights come from drawn and real footage that is not part of this project; `benchmarks.transitions` fits new
-ones on the drawn world and compares both (docs/results/accuracy.md).
+weights come from synthetic and real footage that is not part of this project; `benchmarks.transitions` fits new
+ones on the synthetic world and compares both (docs/results/accuracy.md).
 
 Measured with the defaults, small frames 128 x 72: mini world, 40 held-out videos: 50 of 50 found, no false positives;
 six real clips joined at random by dissolves of 0.3-2 s and fades of 0.5-2 s: 90 of 90, no false positives; rendered

@@ -12,8 +12,8 @@ Where both are high, the ends of the window are compared as pictures: how well b
 other, by correlation, and by color, and how far their histograms are apart at equal brightness. Camera motion leaves
 blocks to be found and a change of light leaves the rest alike; another scene does neither. A logistic regression over
 these numbers gives the evidence; of overlapping windows, the one with the most evidence wins. Its weights come from
-drawn and real footage that is not part of this project; `benchmarks.transitions` fits new ones on the drawn world and
-compares both.
+synthetic and real footage that is not part of this project; `benchmarks.transitions` fits new ones on the synthetic
+world and compares both.
 
 A camera that turns so fast that none of the old view is left after two seconds looks the same and is reported, too.
 """

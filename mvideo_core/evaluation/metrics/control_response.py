@@ -1,4 +1,4 @@
-"""Whether a video obeys its masks: what it does when they are edited, compared with what the edits request.
+"""Whether a video follows its masks: what it does when they are edited, compared with what the edits request.
 
 S_m asks whether objects are where the masks want them; a video that would look the same without masks can score well.
 This metric intervenes: each item has edits of its masks (shift, scale, delay, freeze, swap, drop) and a video made
@@ -28,7 +28,7 @@ class ControlResponseOptions(SegmenterOptions):
     judge: Literal["segmenter", "silhouettes"] = Field(
         default="segmenter",
         description="segmenter = tracks from the first frame's boxes; silhouettes = the manifest's `seen_masks`, for "
-        "drawn videos or masks of your own tracker",
+        "synthetic videos or masks of your own tracker",
     )
 
 

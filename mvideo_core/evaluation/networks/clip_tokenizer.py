@@ -44,7 +44,7 @@ class ClipTokenizer:
         pieces = [*characters, *(one + "</w>" for one in characters), *map("".join, merges), START, END]
         self.ids = {piece: index for index, piece in enumerate(pieces)}
         if unknown := next((pair for pair in merges if not self.ids.keys() >= {*pair}), None):
-            raise ModelError(f"merge {' '.join(unknown)!r}: one of the two is no piece of this vocabulary")
+            raise ModelError(f"merge {' '.join(unknown)!r}: one of the two is not in the vocabulary")
         self._words = regex.compile(WORDS, regex.IGNORECASE)
         pairs: list[Any] = list(merges)  # annotated as strings there, taken as pairs
         self._clip = CLIPTokenizer(vocab=self.ids, merges=pairs)

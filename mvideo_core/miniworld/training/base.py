@@ -21,7 +21,7 @@ from mvideo_core.miniworld.training.option_values import option_values
 
 
 def train_base(out: Path, size: str, shots: int, vae: VaeOptions, text2video: Text2VideoOptions) -> None:
-    """Run or resume both trainings until they finish.
+    """Run or resume both training runs until they finish.
 
     Raises:
         ConfigError: unknown size, or `<out>/data` has clips of another size.

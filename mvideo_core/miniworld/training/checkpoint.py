@@ -1,4 +1,4 @@
-"""Checkpoints of the mini trainings: one file, replaced atomically, read without pickle."""
+"""Checkpoints of the mini models' training runs: one file, replaced atomically, read without pickle."""
 
 import pickle
 from collections.abc import Iterator
@@ -33,9 +33,9 @@ def load(path: Path, device: Any = None) -> dict[str, Any] | None:
         state = torch.load(path, weights_only=True, map_location=device)
     except (RuntimeError, pickle.UnpicklingError, EOFError, ValueError) as error:
         check_memory(path, error)
-        raise StoreError(_way_out(path, "not a readable checkpoint", error)) from error
+        raise StoreError(_remedy(path, "not a readable checkpoint", error)) from error
     if not isinstance(state, dict):
-        raise StoreError(_way_out(path, f"not a checkpoint ({type(state).__name__})"))
+        raise StoreError(_remedy(path, f"not a checkpoint ({type(state).__name__})"))
     return state
 
 
@@ -50,10 +50,10 @@ def state_errors(path: Path) -> Iterator[None]:
         yield
     except (RuntimeError, ValueError, KeyError, TypeError) as error:
         check_memory(path, error)
-        raise ConfigError(_way_out(path, "a checkpoint of another size or training", error)) from error
+        raise ConfigError(_remedy(path, "a checkpoint of another size or training", error)) from error
 
 
-def _way_out(path: Path, problem: str, error: Exception | None = None) -> str:
+def _remedy(path: Path, problem: str, error: Exception | None = None) -> str:
     """`path`, the problem, the first informative line of torch's message, and what to do."""
     lines = [line.strip() for line in str(error or "").splitlines() if line.strip()]
     detail = next((line for line in lines if "size mismatch" in line), lines[0] if lines else "")

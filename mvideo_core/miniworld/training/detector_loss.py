@@ -106,7 +106,7 @@ def assign(logits_SL: Tensor, boxes_S4: Tensor, centers_S2: Tensor | None, targe
     best = masked.topk(min(top_k, n), dim=0)
     picked_SG = torch.zeros_like(allowed_SG)
     picked_SG.scatter_(0, best.indices, best.values > 0)
-    # An object without a prediction that meets the rules still gets its best one.
+    # An object without a prediction that follows the rules still gets its best one.
     orphan = ~picked_SG.any(0)
     picked_SG[metric_SG.argmax(0)[orphan], orphan.nonzero()[:, 0]] = True
     iou_picked = torch.where(picked_SG, iou_SG, torch.full_like(iou_SG, -1.0))

@@ -1,4 +1,4 @@
-"""Command-line options of mini trainings: NAME=VALUE, with the value as JSON."""
+"""Command-line options of the mini models' training runs: NAME=VALUE, with the value as JSON."""
 
 import json
 from collections.abc import Iterable

@@ -1,4 +1,4 @@
-"""Running mean of a network's weights, which the mini trainings export."""
+"""Running mean of a network's weights, which the mini models' training runs export."""
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager

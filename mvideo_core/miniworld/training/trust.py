@@ -3,7 +3,7 @@
     python -m mvideo_core.miniworld.training.trust build/trust                              # draws clips and fits
     python -m mvideo_core.miniworld.training.trust build/own --workspace ws --truth masks/  # your own footage
 
-Drawn clips come from the train split; the script continues where it was stopped. Your own footage needs a run with
+Rendered clips come from the train split; the script continues where it was stopped. Your own footage needs a run with
 `segment.trust.features: true` and, for each clip to use, a file of masks (any form that `mvideo masks` reads) named
 after its key. The result is `trust.json`.
 
@@ -133,7 +133,7 @@ def write_model(path: Path, model: TrustModel) -> None:
 
 
 def _drawn(folder: Path, n_clips: int, profile: str) -> tuple[list[Labeled], list[int], SegmentOptions]:
-    """Clips of the drawn world, each a video of its own."""
+    """Clips of the synthetic world, each a video of its own."""
     collector, found = Collector(profile), []
     for seed in range(FIRST_SEED, FIRST_SEED + n_clips):
         when = "keyframes" if seed % KEYFRAMES_EVERY == KEYFRAMES_EVERY - 1 else "first"
@@ -152,9 +152,9 @@ def main(argv: Sequence[str] | None = None) -> None:
     """Command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("folder", type=Path, help="for the measured clips and the result")
-    parser.add_argument("--clips", type=int, default=120, help="drawn clips")
-    parser.add_argument("--profile", default="", help="data profile of the drawn clips' models; default: mini")
-    parser.add_argument("--workspace", default="", help="use the clips of this run instead of drawn ones")
+    parser.add_argument("--clips", type=int, default=120, help="rendered clips")
+    parser.add_argument("--profile", default="", help="data profile of the rendered clips' models; default: mini")
+    parser.add_argument("--workspace", default="", help="use the clips of this run instead of rendered ones")
     parser.add_argument("--truth", type=Path, help="folder of its masks, <clip key>.masks or another form")
     given = parser.parse_args(argv)
     logging.basicConfig(level=logging.INFO, format="%(message)s")
@@ -166,7 +166,7 @@ def main(argv: Sequence[str] | None = None) -> None:
             data = f"{given.workspace}: {len(clips)} clips of {len(set(videos))} videos"
         else:
             clips, videos, options = _drawn(given.folder, given.clips, given.profile)
-            data = f"{len(clips)} clips of the drawn world, 384 x 256 px, 8 fps"
+            data = f"{len(clips)} clips of the synthetic world, 384 x 256 px, 8 fps"
         weights = weights_digests(SEGMENTERS, options.segmenter, options.segmenter_options, "segmenter")
         model = fit(clips, videos, options.segmenter, weights, data)
         write_model(given.folder / FILE, model)

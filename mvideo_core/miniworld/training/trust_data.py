@@ -1,4 +1,4 @@
-"""Clips with known masks for the fit of trust: drawn, detected, tracked and measured as the pipeline does it.
+"""Clips with known masks for the fit of trust: rendered, detected, tracked and measured as the pipeline does it.
 
 One file per clip, `<split>-<look>-<when>-<seed>.npz`; existing ones are kept. Every clip shows a shot of its own, so
 clips are exchangeable; the frames of a clip are not.
@@ -49,7 +49,7 @@ Look = Literal["plain", "shifted"]
 WIDTH, HEIGHT, FPS, MAX_FRAMES = 384, 256, 8.0, 97
 """As in the profile `mini`."""
 OVERSIZE = 2
-"""Rendering scale before downscaling by area; drawn at clip size, edges would be too sharp."""
+"""Rendering scale before downscaling by area; rendered at clip size, edges would be too sharp."""
 
 
 class Clip(NamedTuple):

@@ -1,4 +1,4 @@
-"""Expected gain of a look at a clip: frames of its objects, weighted by what is probably wrong with them."""
+"""Expected gain of reviewing a clip: frames of its objects, weighted by what is probably wrong with them."""
 
 from collections.abc import Sequence
 
@@ -26,7 +26,7 @@ def object_gains(row: MaskRow, decided: Sequence[int] = ()) -> list[float]:
 
 
 def expected_gain(row: MaskRow, decided: Sequence[int] = ()) -> float:
-    """Frames that a look at a clip may put right, over all its objects."""
+    """Frames that a review of a clip may correct, over all its objects."""
     return round(sum(object_gains(row, decided)), 3)
 
 

@@ -38,7 +38,7 @@ function show() {
   showObjects();
   var list = node("decisions");
   list.replaceChildren.apply(list, one.decisions.map(function (each) { return el("li", {}, [words(each)]); }));
-  if (one.stale) list.append(el("li", {}, [one.stale + " about other masks, not obeyed"]));
+  if (one.stale) list.append(el("li", {}, [one.stale + (one.stale === 1 ? " decision" : " decisions") + " ignored: the masks have changed"]));
   if (!list.children.length) list.append(el("li", {}, ["none yet"]));
   Array.from(node("list").children).forEach(function (item, n) {
     item.firstChild.setAttribute("aria-current", String(n === at));
@@ -126,7 +126,7 @@ function showList() {
   list.replaceChildren();
   clips.forEach(function (one, n) {
     var made = el("button", {}, [one.key]);
-    var state = one.decisions.length ? one.decisions.map(words).join("; ") : "to gain: " + one.gain.toFixed(0) + " frames, " + one.objects.length + (one.objects.length === 1 ? " object" : " objects");
+    var state = one.decisions.length ? one.decisions.map(words).join("; ") : "could fix about " + one.gain.toFixed(0) + " frames, " + one.objects.length + (one.objects.length === 1 ? " object" : " objects");
     made.append(el("small", {}, [state + (one.status ? "; dropped: " + one.status.replace(/_/g, " ") : "")]));
     made.onclick = function () { go(n); };
     var item = el("li");
@@ -137,7 +137,7 @@ function showList() {
 
 function showSummary() {
   var decided = all.n_decided - before + clips.filter(function (one) { return one.decisions.length; }).length;
-  node("summary").textContent = all.n_clips + " clips, most to gain first; " + decided + " decided. Decisions: " + all.file + (all.n_clips > clips.length ? " Shown: " + clips.length + "." : "");
+  node("summary").textContent = all.n_clips + " clips, those where a correction helps most first; " + decided + " decided. Decisions: " + all.file + (all.n_clips > clips.length ? " Shown: " + clips.length + "." : "");
 }
 
 // Moving.

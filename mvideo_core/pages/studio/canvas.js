@@ -1,4 +1,4 @@
-// The picture: masks in the colors of their objects on black, chosen ones outlined, and paths of their centers.
+// The picture: masks in the colors of their objects on black, selected ones outlined, and paths of their centers.
 function rgbOf(hex) { return [1, 3, 5].map(function (at) { return parseInt(hex.slice(at, at + 2), 16); }); }
 
 // Little-endian RGBA words, which fill runs fast.
@@ -45,7 +45,7 @@ class Painter {
     }
   }
 
-  // Path of an object's center over the clip; the key frames as dots, the current one larger.
+  // Path of an object's center over the clip; the keyframes as dots, the current one larger.
   path(points, keys, frame, color) {
     const context = this.context, size = Math.max(3, this.canvas.width / 150);
     context.lineWidth = size / 2;

@@ -12,7 +12,7 @@ function numberInput(value, change, label, attributes) {
   }, attributes || {}));
 }
 
-// A time of a key: seconds, or a percentage as text.
+// A time of a keyframe: seconds, or a percentage as text.
 function timeInput(value, change, label) {
   return el("input", { value: value === null ? "" : String(value), class: "short", "aria-label": label, onchange: function (event) {
     const text = event.target.value.trim(), wrong = text !== "" && !PERCENT.test(text) && !Number.isFinite(Number(text));
@@ -36,17 +36,17 @@ function keyRows(keys, names, change, here, label) {
     return keys.map(function (key, i) { return i === row ? key.map(function (old, k) { return k === column ? value : old; }) : key; });
   };
   const rows = keys.map(function (key, row) {
-    return el("div", { class: "row", role: "group", "aria-label": label + ", key " + (row + 1) }, [
+    return el("div", { class: "row", role: "group", "aria-label": label + ", keyframe " + (row + 1) }, [
       timeInput(key[0], function (value) { if (value !== null) change(replaced(row, 0, value)); }, "time, seconds or percent"), "→"
     ].concat(key.slice(1).map(function (value, k) {
       return numberInput(value, function (next) { if (next !== null) change(replaced(row, k + 1, next)); }, names[k]);
-    }), [el("button", { type: "button", "aria-label": "remove key " + (row + 1) + " of " + label, disabled: keys.length === 1, onclick: function () {
+    }), [el("button", { type: "button", "aria-label": "remove keyframe " + (row + 1) + " of " + label, disabled: keys.length === 1, onclick: function () {
       change(keys.filter(function (_, i) { return i !== row; }), true);
     } }, ["×"])]));
   });
-  rows.push(el("button", { type: "button", "aria-label": "+ key here: " + label + " at this frame", onclick: function () {
+  rows.push(el("button", { type: "button", "aria-label": "+ keyframe here: " + label + " at this frame", onclick: function () {
     change(withKey(keys, here(), keys[keys.length - 1].slice(1)), true);
-  } }, ["+ key here"]));
+  } }, ["+ keyframe here"]));
   return el("div", { class: "keys" }, rows);
 }
 
@@ -79,7 +79,7 @@ function optionField(name, about, value, change, here) {
     parts.push(el("button", { type: "button", onclick: function () {
       if (!keys) change([[here(), form === "keyed" ? value : 1]], true);
       else change(form === "keyed" ? value[0][1] : about.default === undefined ? null : about.default, true);
-    } }, [keys ? (form === "keyed" ? "one value" : "reset") : "keys"]));
+    } }, [keys ? (form === "keyed" ? "one value" : "reset") : "keyframes"]));
     if (keys) parts.push(keyRows(value, width === 2 ? ["x", "y"] : ["value"], change, here, label));
     return el("fieldset", { class: "field" }, parts.concat([help]));
   }

@@ -14,13 +14,13 @@ function easeShare(share, ease) {
   return share;
 }
 
-// The value at every frame; constant before the first key and after the last one.
+// The value at every frame; constant before the first keyframe and after the last one.
 function valuesOf(keyed, nFrames, fps, ease) {
   const out = new Float64Array(nFrames);
   if (typeof keyed === "number") return out.fill(keyed);
   const times = keyed.map(function (key) { return secondsOf(key[0], nFrames, fps); });
   for (let i = 1; i < times.length; i++) {
-    if (times[i] - times[i - 1] <= 0) throw new Error("times of keys must increase; they are " + times.map(function (t) { return Math.round(t * 1000) / 1000; }).join(", ") + " s in this clip");
+    if (times[i] - times[i - 1] <= 0) throw new Error("times of keyframes must increase; they are " + times.map(function (t) { return Math.round(t * 1000) / 1000; }).join(", ") + " s in this clip");
   }
   if (times.length === 1) return out.fill(keyed[0][1]);
   for (let t = 0; t < nFrames; t++) {

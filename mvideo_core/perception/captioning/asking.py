@@ -19,7 +19,7 @@ from mvideo_core.perception.captioning.chat_client import ChatClient, RequestFai
 T = TypeVar("T")
 LEAST_IN_A_ROW = 8
 """Consecutive failures after which the server counts as down (more with more concurrency)."""
-LOOK_EVERY_S = 0.5
+POLL_S = 0.5
 """Seconds between checks for a stop request while waiting for answers."""
 
 
@@ -130,6 +130,6 @@ def _next(came: "queue.SimpleQueue[tuple[int, Any]]") -> tuple[int, Any]:
     while True:
         raise_if_stopped()
         try:
-            return came.get(timeout=LOOK_EVERY_S)
+            return came.get(timeout=POLL_S)
         except queue.Empty:
             continue

@@ -118,12 +118,12 @@ class Question:
         key: clip key, for messages.
         make: returns frames (n, H, W, 3) uint8 RGB and the text after them; called when the request is sent, in any
             thread. A MediaError is the outcome.
-        least_tokens: tokens that the answer needs at least, whatever the captioner's own limit.
+        min_tokens: minimum answer length, even above the captioner's limit.
     """
 
     key: str
     make: Callable[[], tuple[np.ndarray, str]]
-    least_tokens: int = 0
+    min_tokens: int = 0
 
 
 class Captioner(Protocol):

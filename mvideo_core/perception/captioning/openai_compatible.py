@@ -186,7 +186,7 @@ class OpenAICompatibleCaptioner:
             for frame in frames_THWC
         ]
         parts.append({"type": "text", "text": text})
-        limit = options.max_tokens and max(options.max_tokens, asked.least_tokens)
+        limit = options.max_tokens and max(options.max_tokens, asked.min_tokens)
         chosen = {"temperature": options.temperature, "seed": options.seed, "max_tokens": limit}
         return {
             "model": self.model_name,

@@ -136,7 +136,7 @@ class TransformersVLMCaptioner:
             batch = self._encode(*asked.make()).to(self._model.device, dtype=self._model.dtype)
         except MediaError as error:
             return error
-        limit = max(self.options.max_new_tokens, asked.least_tokens)
+        limit = max(self.options.max_new_tokens, asked.min_tokens)
         try:
             with torch.inference_mode():
                 tokens = self._model.generate(**batch, max_new_tokens=limit, do_sample=False)

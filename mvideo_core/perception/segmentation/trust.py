@@ -48,7 +48,7 @@ class Bounds(Record):
 
     Attributes:
         iou: from which a mask is right.
-        share: of the kept masks that are right, at least.
+        share: minimum share of the kept masks that are right.
         frames: keep masks with this trust or more. 1.01 = no limit is high enough.
         masklets: keep objects whose mean trust is this or more, with all their masks.
         clips: number of calibration clips.

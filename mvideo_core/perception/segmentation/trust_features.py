@@ -20,9 +20,10 @@ MEASURED = (
     "score", "area", "x", "y", "parts", "main_share", "border", "extent", "raggedness", "contrast", "edge", "overlap",
     "crowding", "frame_change",
 )  # fmt: skip
-"""Of one mask; see `_measure_mask`."""
+"""Features of one mask; see `_measure_mask`."""
 STEPS = ("iou", "colors")
-"""Of one mask and the one a frame earlier: IoU once both have the same center, and overlap of color histograms."""
+"""Features of a mask and the one a frame earlier: IoU once both have the same center, and overlap of color
+histograms."""
 FEATURES = (
     "score", "score_mean", "score_least", "score_change",
     "size", "size_step", "size_step_most", "size_since_start",

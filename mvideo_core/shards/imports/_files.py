@@ -185,7 +185,7 @@ def pad_objects(masks: MaskSequence, labels: Sequence[str]) -> MaskSequence:
 
 
 def video_clip(path: Path, masks: MaskSequence, every: int = 1) -> tuple[bytes, float]:
-    """Content and rate of a clip's file; it is encoded again unless it is an H.264 mp4 (4:2:0) with all frames.
+    """Content and rate of a clip's file; it is re-encoded unless it is an H.264 mp4 (4:2:0) with all frames.
 
     Args:
         every: take every n-th frame only.

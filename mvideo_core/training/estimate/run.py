@@ -116,9 +116,9 @@ def lines(options: "TrainOptions", made: Estimate) -> Iterator[str]:
     yield f"  a clip of {CLIP_STEPS} steps with guidance: {_short(made.gpu_s_per_clip)} GPU seconds"
     yield f"disk: {made.disk_bytes / 1e9:.1f} GB of checkpoints"
     yield (
-        "assumed: MFU (published for comparable trainings, not measured here), fragmentation, CUDA's context, mask and "
-        "history in every step, no compilation (which keeps less). Counted: activations on fake tensors, FLOPs on the "
-        "meta device; VAE, T5 and data loading are not included in the time"
+        "assumed: MFU (published for comparable training runs, not measured here), fragmentation, CUDA's context, mask "
+        "and history in every step, no compilation (which keeps less). Counted: activations on fake tensors, FLOPs on "
+        "the meta device; VAE, T5 and data loading are not included in the time"
     )
 
 

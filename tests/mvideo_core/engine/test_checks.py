@@ -110,7 +110,7 @@ def test_a_missed_cut_shows_in_the_run_in_status_and_in_the_report(place: Path) 
     (warning,) = summary.warnings
     assert warning.startswith("1 of 1 clips seem to contain a cut (cut_000000000, ...; warn_jump_frac 0.02)")
     shown = CliRunner().invoke(app, ["status", "-w", str(place / "ws")])
-    assert f"needs a look: cut: {warning}" in shown.output.splitlines()
+    assert f"needs attention: cut: {warning}" in shown.output.splitlines()
     as_json = json.loads(CliRunner().invoke(app, ["status", "-w", str(place / "ws"), "--json"]).output)
     assert {line["stage"]: line["warnings"] for line in as_json if line["warnings"]} == {"cut": [warning]}
     report = build_report(workspace)

@@ -9,7 +9,7 @@ from mvideo_core.training.options import TrainOptions
 THEN = {"optimizer.rate.peak": 1e20, "optimizer.eps": 1e-8, "seed": 0, "lora.rank": 4}
 
 
-def test_a_difference_is_refused_in_one_line_with_both_values_and_the_way_out() -> None:
+def test_a_difference_is_refused_in_one_line_with_both_values_and_the_remedy() -> None:
     with pytest.raises(ConfigError) as refused:
         changes("run/step-4", 4, THEN, THEN | {"optimizer.rate.peak": 1e-3, "seed": 7}, ["optimizer"])
     assert str(refused.value) == (

@@ -133,7 +133,7 @@ def test_wrong_digest_is_refused_and_removed(listed):
     assert list((folder / "w").iterdir()) == []
 
 
-def test_missing_page_names_the_way_out(listed):
+def test_missing_page_names_the_remedy(listed):
     folder = listed("/gone")
     with pytest.raises(ModelError, match=r"404[^;]*; rerun the command .*copy the file to .*thing\.bin by hand"):
         fetch("thing")

@@ -185,7 +185,7 @@ REFUSALS = {
 
 
 @pytest.mark.parametrize("kind", REFUSALS)
-def test_refusals_are_one_line_with_a_way_out(hub, kind, monkeypatch, tmp_path):
+def test_refusals_are_one_line_with_a_remedy(hub, kind, monkeypatch, tmp_path):
     repo = hub.repos["zai-org/CogVideoX-2b"]
     hub.tokens.add("hf_good")
     if kind.startswith("gated"):

@@ -202,7 +202,7 @@ def test_what_cannot_be_done_is_refused_before_anything_is_touched(
     }
 
 
-def test_a_list_that_names_the_source_is_refused_with_the_way_out(
+def test_a_list_that_names_the_source_is_refused_with_the_remedy(
     workspace: Workspace, material: Material, certificate: str, tmp_path: Path
 ) -> None:
     (tmp_path / "removed.txt").write_text("video1.mp4\n")

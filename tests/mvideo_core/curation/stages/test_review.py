@@ -140,7 +140,7 @@ def test_a_decision_about_something_else_is_named_and_not_obeyed(project):
         "decisions.jsonl line 2", "decisions.jsonl line 3"
     ]  # fmt: skip
     assert "decided about masks of other boxes" in project.warnings[0]
-    assert "no clip with boxes has the contents of gone_clip; not obeyed" in project.warnings[1]
+    assert "no clip with boxes has the contents of gone_clip; ignored" in project.warnings[1]
 
 
 def test_a_decision_that_does_not_fit_stops_the_run_with_its_line(project):
